@@ -1,0 +1,45 @@
+# make train: a virtual environment, the installation, and a training run on the
+#   embedded market. make test: linters, types and tests. Both need only Python.
+PYTHON ?= python3
+VENV ?= .venv
+WORKDIR ?= runs/td3_small_seed$(SEED)
+SEED ?= 0
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check
+WORKERS ?= 2
+
+.PHONY: train test test-long lint format clean
+
+train: $(VENV)/.run
+	$(BIN)/python -m experiments.td3 \
+	  --config=experiments/configs/td3.py:small \
+	  --config.seed=$(SEED) --workdir=$(WORKDIR)
+
+test: lint
+	$(BIN)/python -m pytest -n $(WORKERS) -q
+
+test-long: $(VENV)/.test
+	$(BIN)/python -m pytest -n $(WORKERS) -q -m long
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: $(VENV)/bin/python setup.py constraints.txt
+	$(PIP) install --quiet -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.test: $(VENV)/bin/python setup.py constraints.txt
+	$(PIP) install --quiet -c constraints.txt -e .[test]
+	touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache

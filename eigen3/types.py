@@ -1,0 +1,136 @@
+"""The data that flows between the parts, and the letters for its shapes.
+
+Shape letters, used in every docstring and comment:
+
+  B batch · T days in the panel · D context days · C columns · F features
+  N investable stocks · P population · K critics · H hidden units
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import chex
+import jax.numpy as jnp
+
+Array = chex.Array
+PRNGKey = chex.PRNGKey
+
+
+class TimeStep(NamedTuple):
+  """What the environment says after `reset` or `step`.
+
+  Attributes:
+    observation: int32 [], the panel day whose close is the last thing known.
+      The market window behind it is gathered where a network needs it.
+    reward: float32 [], of the step that led here; 0 after `reset`.
+    discount: float32 [], 0 where the episode terminated, else 1. The end of
+      a slice with an open position is a truncation and keeps 1.
+    last: bool [], whether the slice ends here.
+    extras: what this step did (see the environment that made it).
+  """
+
+  observation: Array
+  reward: Array
+  discount: Array
+  last: Array
+  extras: Any = ()
+
+
+class Transition(NamedTuple):
+  """One step of experience, or a batch of them; observations are pytrees.
+
+  Attributes:
+    s_tm1: observation before the action. For trading, int32 day.
+    a_tm1: float32 [N, 2], the action in the environment's units.
+    r_t: float32 [], the reward it earned.
+    discount_t: float32 [], 0 at a termination, else 1.
+    s_t: observation after the action.
+  """
+
+  s_tm1: Any
+  a_tm1: Array
+  r_t: Array
+  discount_t: Array
+  s_t: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class ActionSpec:
+  """A box of actions, and the unit space in which agents explore.
+
+  Bounds hold for the last axis and repeat over the others. A scaled spec maps
+  [minimum, maximum] to [-1, 1]; a raw one (Eigen2) leaves actions as they are.
+
+  Attributes:
+    shape: of one action, e.g. (N, 2) for (coefficient, sale target in %).
+    minimum: lower bound of each entry of the last axis.
+    maximum: upper bound; may be infinite in a raw spec.
+    scaled: whether unit space is [-1, 1] or the environment's own units.
+  """
+
+  shape: tuple[int, ...]
+  minimum: tuple[float, ...]
+  maximum: tuple[float, ...]
+  scaled: bool = True
+
+  def __post_init__(self):
+    if not len(self.minimum) == len(self.maximum) == self.shape[-1]:
+      raise ValueError(
+        f'ActionSpec: bounds have {len(self.minimum)} and '
+        f'{len(self.maximum)} entries, expected {self.shape[-1]} each'
+      )
+    if self.scaled and not all(map(_is_finite, self.minimum + self.maximum)):
+      raise ValueError(
+        f'ActionSpec: bounds {self.minimum} to {self.maximum} are infinite; '
+        'a scaled spec needs finite ones'
+      )
+
+  def to_unit(self, action: Array) -> Array:
+    """Environment units to unit space, [..., A] to [..., A]."""
+    if not self.scaled:
+      return action
+    low, high = jnp.array(self.minimum), jnp.array(self.maximum)
+    return 2.0 * (action - low) / (high - low) - 1.0
+
+  def from_unit(self, unit: Array) -> Array:
+    """Unit space to environment units, [..., A] to [..., A]."""
+    if not self.scaled:
+      return unit
+    low, high = jnp.array(self.minimum), jnp.array(self.maximum)
+    return low + 0.5 * (unit + 1.0) * (high - low)
+
+  def clip_unit(self, unit: Array) -> Array:
+    """The nearest point of the box, in unit space, [..., A] to [..., A]."""
+    if self.scaled:
+      return jnp.clip(unit, -1.0, 1.0)
+    return jnp.clip(unit, jnp.array(self.minimum), jnp.array(self.maximum))
+
+
+@dataclasses.dataclass(frozen=True)
+class EnvironmentSpec:
+  """What the other parts must know of an environment to be built for it.
+
+  Attributes:
+    context_days: D, days in an observed window.
+    num_columns: C, columns in an observed window.
+    num_features: F, features of a cell.
+    investable: (first, stop), the columns that can be bought; N = stop - first.
+    action: the box of actions, shape (N, 2).
+    coefficient_threshold: the smallest coefficient that opens a position.
+  """
+
+  context_days: int
+  num_columns: int
+  num_features: int
+  investable: tuple[int, int]
+  action: ActionSpec
+  coefficient_threshold: float
+
+  @property
+  def num_investable(self) -> int:
+    """N, the number of stocks that can be bought."""
+    return self.investable[1] - self.investable[0]
+
+
+def _is_finite(value: float) -> bool:
+  return float('-inf') < value < float('inf')

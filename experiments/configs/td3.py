@@ -1,0 +1,231 @@
+"""Settings of single-agent training, the only home of their defaults.
+
+A preset is SIZE or SIZE+eigen2: `smoke` (seconds, for tests), `small` (minutes
+on two cores) or `full` (Eigen2's dimensions, for an accelerator); `+eigen2`
+replaces our choices by the original system's.
+"""
+
+import ml_collections
+from ml_collections import config_dict
+
+SIZES = ('smoke', 'small', 'full')
+
+
+def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
+  """The locked settings of `preset`; an unknown preset is a ValueError."""
+  size, _, variant = preset.partition('+')
+  if size not in SIZES or variant not in ('', 'eigen2'):
+    raise ValueError(
+      f"preset: found '{preset}', expected one of {', '.join(SIZES)}, "
+      "each alone or followed by '+eigen2'"
+    )
+  config = config_dict.ConfigDict()
+  config.preset = preset
+  config.seed = 0
+  config.data = _data()
+  config.environment = _environment()
+  config.networks = _networks()
+  config.agent = _agent()
+  config.learner = _learner()
+  config.evaluation = _evaluation()
+  {'smoke': _smoke, 'small': _small, 'full': _full}[size](config)
+  if variant == 'eigen2':
+    _eigen2(config)
+  return config.lock()
+
+
+def _data() -> config_dict.ConfigDict:
+  config = config_dict.ConfigDict()
+  # A Parquet file made by experiments.prepare_data; '' is the embedded market.
+  config.panel = ''
+  config.validation_days = 252
+  config.holdout_days = 251
+  # Features a network sees, by name (see eigen3.data.indicators.FEATURES).
+  config.observed_features = (
+    'close',
+    'rsi',
+    'macd_signal',
+    'trix',
+    'close_minus_mean',
+  )
+  synthetic = config.synthetic = config_dict.ConfigDict()
+  synthetic.seed = 0
+  synthetic.num_days = 1500
+  synthetic.num_columns = 12
+  synthetic.num_context = 4  # columns before the investable ones
+  synthetic.signal = 1.0  # scale of the hidden drift; 0 is a fair game
+  synthetic.late_listings = 0.0  # share of stocks that list late
+  synthetic.delistings = 0.0  # share of stocks that leave early
+  return config
+
+
+def _environment() -> config_dict.ConfigDict:
+  config = config_dict.ConfigDict()
+  config.context_days = 504  # D
+  config.trading_days = 125  # days of an episode on which one may buy
+  config.max_holding_days = 20
+  # Days after the last entry, so that every position can close.
+  config.settlement_days = config.get_ref('max_holding_days') + 2
+  config.max_entries_per_day = 1
+  # 'best': only the largest coefficient may buy, as in Eigen2;
+  # 'best_available': the largest of those that can be bought.
+  config.entry_choice = 'best'
+  config.coefficient_threshold = 1.0
+  config.coefficient_ceiling = 2.0
+  config.min_sale_target = 10.0  # % above the entry price
+  config.max_sale_target = 50.0
+  config.scaled_actions = True  # agents explore in [-1, 1]
+  config.reward = 'entry'  # or 'eigen2'
+  config.fill = 'next_open'  # or 'close', as in Eigen2
+  # 'limit': a target is filled at its price, as in Eigen2;
+  # 'limit_or_open': at the open where that is higher.
+  config.target_fill = 'limit_or_open'
+  config.delisting_price = 'last_close'  # or 'entry_price', as in Eigen2
+  config.delisting_return = 0.0  # added to the last close, e.g. -0.3
+  config.delisting_days = 5  # days without a price before a stock is gone
+  config.initial_cash = 1_000_000.0
+  config.max_position_fraction = 0.1  # of equity, at the ceiling
+  config.min_position_value = 1_000.0  # smaller orders are not accepted
+  config.enforce_cash = True  # False: positions open without cash (Eigen2)
+  config.commission_bp = 1.0  # basis points of the value of each fill
+  config.slippage_bp = 5.0
+  config.loss_multiplier = 1.0  # of negative rewards, reward 'eigen2'
+  config.inaction_penalty = 0.0  # a day without positions, reward 'eigen2'
+  return config
+
+
+def _networks() -> config_dict.ConfigDict:
+  config = config_dict.ConfigDict()
+  config.convolution_channels = 32
+  config.hidden = 128  # H, of one direction of the LSTM
+  config.lstm_dropout = 0.1  # between the two layers
+  config.pooled_days = 3  # last days whose mean is a column's features
+  config.column_chunk = 64  # columns at a time; 0 is all at once
+  config.remat = True  # recompute activations in the backward pass
+  config.compute_dtype = 'float32'  # or 'bfloat16'; state stays float32
+  config.num_heads = 8
+  config.attention_dropout = 0.1
+  actor = config.actor = config_dict.ConfigDict()
+  actor.investable_sizes = (256, 128)
+  actor.context_size = 128
+  actor.head_size = 64
+  actor.dropout = 0.2
+  actor.coefficient_head = 'sigmoid'  # or 'eigen2'
+  critic = config.critic = config_dict.ConfigDict()
+  critic.pooling = 'slot'  # or 'mean', as in Eigen2
+  critic.self_attention = False
+  critic.sizes = (256, 128)
+  critic.dropout = 0.2
+  critic.slot_temperature = 0.125  # in units of the coefficient
+  critic.ensemble = 2  # K; 1 is DDPG
+  return config
+
+
+def _agent() -> config_dict.ConfigDict:
+  config = config_dict.ConfigDict()
+  config.gamma = 0.0
+  config.tau = 0.005  # share of the online parameters in a soft update
+  config.actor_learning_rate = 1e-4
+  config.critic_learning_rate = 3e-4
+  config.weight_decay = 0.0  # L2 added to the gradient, as PyTorch's Adam
+  config.gradient_clip = 1.0  # global norm; 0 is off
+  config.accumulation_steps = 1  # micro-batches a batch is split into
+  config.batch_size = 32
+  config.policy_delay = 2  # critic updates per actor update
+  config.target_noise = 0.2  # of the smoothed target action, unit space
+  config.target_noise_clip = 0.5
+  config.exploration_noise = 0.125  # standard deviation, unit space
+  config.exploration_noise_decay = 0.99995  # per update
+  config.exploration_noise_min = 0.01
+  return config
+
+
+def _learner() -> config_dict.ConfigDict:
+  config = config_dict.ConfigDict()
+  config.iterations = 100
+  config.episodes_per_iteration = 4
+  config.updates_per_iteration = 50
+  config.replay_capacity = 14_000  # transitions
+  config.learning_starts = 500  # transitions in replay before learning
+  # Whether replay keeps the days after the last entry, when no action acts.
+  config.store_settlement = False
+  config.evaluate_every = 10  # iterations
+  config.checkpoint_every = 10  # iterations
+  config.keep_checkpoints = 3
+  return config
+
+
+def _evaluation() -> config_dict.ConfigDict:
+  config = config_dict.ConfigDict()
+  config.momentum_days = 20  # look-back of the momentum control
+  config.random_entries = 32  # episodes the random control is averaged over
+  config.day_chunk = 64  # days acted on at once; bounds memory
+  return config
+
+
+def _smoke(config: config_dict.ConfigDict) -> None:
+  config.data.synthetic.num_days = 300
+  config.data.validation_days = 70
+  config.data.holdout_days = 70
+  _reduce(config, context=8, hidden=4, trading=20, holding=5)
+  config.learner.iterations = 4
+  config.learner.episodes_per_iteration = 2
+  config.learner.updates_per_iteration = 4
+  config.learner.learning_starts = 30
+  config.learner.evaluate_every = 2
+  config.learner.checkpoint_every = 2
+  config.agent.batch_size = 8
+
+
+def _small(config: config_dict.ConfigDict) -> None:
+  _reduce(config, context=32, hidden=16, trading=60, holding=20)
+
+
+def _full(config: config_dict.ConfigDict) -> None:
+  config.data.synthetic.num_columns = 669
+  config.data.synthetic.num_context = 8
+  config.data.synthetic.num_days = 2500
+
+
+def _reduce(config, context: int, hidden: int, trading: int, holding: int):
+  config.environment.context_days = context
+  config.environment.trading_days = trading
+  config.environment.max_holding_days = holding
+  config.networks.convolution_channels = 8
+  config.networks.hidden = hidden
+  config.networks.num_heads = 2
+  config.networks.column_chunk = 0
+  config.networks.remat = False
+  config.networks.actor.investable_sizes = (32, 16)
+  config.networks.actor.context_size = 16
+  config.networks.actor.head_size = 8
+  config.networks.critic.sizes = (32, 16)
+
+
+def _eigen2(config: config_dict.ConfigDict) -> None:
+  """The original system's choices (DESIGN: Eigen2's constants)."""
+  environment = config.environment
+  environment.settlement_days = environment.get_ref('max_holding_days') + 0
+  environment.scaled_actions = False
+  environment.reward = 'eigen2'
+  environment.fill = 'close'
+  environment.target_fill = 'limit'
+  environment.delisting_price = 'entry_price'
+  environment.delisting_days = 1
+  environment.enforce_cash = False
+  environment.commission_bp = 0.0
+  environment.slippage_bp = 0.0
+  environment.inaction_penalty = 5.0
+  networks = config.networks
+  networks.actor.coefficient_head = 'eigen2'
+  networks.critic.pooling = 'mean'
+  networks.critic.self_attention = True
+  networks.critic.ensemble = 1
+  agent = config.agent
+  agent.gamma = 0.99
+  agent.weight_decay = 5e-4
+  agent.accumulation_steps = 2
+  agent.batch_size = 64  # two micro-batches of 32
+  agent.policy_delay = 1
+  agent.target_noise = 0.0
+  config.learner.store_settlement = True

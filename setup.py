@@ -1,0 +1,64 @@
+"""Installs eigen3 and its experiments."""
+
+import pathlib
+import re
+
+import setuptools
+
+ROOT = pathlib.Path(__file__).parent
+
+
+def version() -> str:
+  """The version that the package states of itself."""
+  text = (ROOT / 'eigen3' / '__init__.py').read_text(encoding='utf-8')
+  found = re.search(r"__version__ = '([^']+)'", text)
+  if found is None:
+    raise ValueError('eigen3/__init__.py: found no __version__')
+  return found.group(1)
+
+
+TEST = [
+  'hypothesis>=6.100',
+  'mypy>=1.15',
+  'pandas-stubs>=2.2',
+  'pytest>=8.3',
+  'pytest-xdist>=3.6',
+  'ruff>=0.12',
+]
+
+setuptools.setup(
+  name='eigen3',
+  version=version(),
+  description='Evolutionary reinforcement learning for trading, in JAX',
+  long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+  long_description_content_type='text/markdown',
+  license='Apache-2.0',
+  packages=setuptools.find_packages(
+    include=['eigen3', 'eigen3.*', 'experiments', 'experiments.*']
+  ),
+  python_requires='>=3.11',
+  install_requires=[
+    'absl-py>=2.1',
+    'chex>=0.1.90',
+    # Plain: its [jax] extra asks for a jax that needs Python 3.12.
+    'dm-haiku>=0.0.14',
+    'jax>=0.7',
+    'jmp>=0.0.4',
+    'matplotlib>=3.9',
+    'ml-collections>=1.0',
+    'numpy>=2.0',
+    'optax>=0.2.5',
+    'orbax-checkpoint>=0.11.20',
+    'pandas>=2.2',
+    'pyarrow>=17',
+    'rlax>=0.1.9',
+    'tensorboardX>=2.6',
+    'tqdm>=4.66',
+  ],
+  extras_require={
+    'test': TEST,
+    'dev': [*TEST, 'pre-commit>=4'],
+    'cuda': ['jax[cuda13]>=0.7'],
+    'torch': ['torch>=2.4'],
+  },
+)

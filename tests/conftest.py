@@ -1,0 +1,23 @@
+"""Fixtures shared by all tests."""
+
+import os
+import pathlib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope='session')
+def shared_dir() -> pathlib.Path:
+  """The folder of reference results and market data beside the checkout.
+
+  It is not part of the project: tests that need it skip where it is absent,
+  unless EIGEN3_REQUIRE_SHARED is set, which turns the skip into a failure.
+  """
+  folder = ROOT.parent / 'shared'
+  if folder.is_dir():
+    return folder
+  if os.environ.get('EIGEN3_REQUIRE_SHARED'):
+    pytest.fail(f'EIGEN3_REQUIRE_SHARED is set, but {folder} is absent')
+  pytest.skip(f'needs the reference files in {folder}, which is absent')
