@@ -7,13 +7,13 @@ Shape letters, used in every docstring and comment:
 """
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
-import chex
+import jax
 import jax.numpy as jnp
 
-Array = chex.Array
-PRNGKey = chex.PRNGKey
+Array: TypeAlias = jax.Array
+PRNGKey: TypeAlias = jax.Array  # a raw uint32 key of jax.random.PRNGKey
 
 
 class TimeStep(NamedTuple):

@@ -25,6 +25,7 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   config.data = _data()
   config.environment = _environment()
   config.networks = _networks()
+  config.networks.spec = _networks_spec(config.environment)
   config.agent = _agent()
   config.learner = _learner()
   config.evaluation = _evaluation()
@@ -117,7 +118,28 @@ def _networks() -> config_dict.ConfigDict:
   critic.sizes = (256, 128)
   critic.dropout = 0.2
   critic.slot_temperature = 0.125  # in units of the coefficient
+  critic.slot_context = 'mean'  # over columns, or 'attention'
   critic.ensemble = 2  # K; 1 is DDPG
+  return config
+
+
+def _networks_spec(
+  environment: config_dict.ConfigDict,
+) -> config_dict.ConfigDict:
+  """The environment of networks that are built without one (notebooks)."""
+  config = config_dict.ConfigDict()
+  config.num_columns = 669  # C
+  config.num_features = 5  # F
+  config.investable = (8, 116)  # first and stop column
+  for name in (
+    'context_days',
+    'coefficient_threshold',
+    'coefficient_ceiling',
+    'min_sale_target',
+    'max_sale_target',
+    'scaled_actions',
+  ):
+    config[name] = environment.get_ref(name)
   return config
 
 
@@ -137,6 +159,7 @@ def _agent() -> config_dict.ConfigDict:
   config.exploration_noise = 0.125  # standard deviation, unit space
   config.exploration_noise_decay = 0.99995  # per update
   config.exploration_noise_min = 0.01
+  config.acting_chunk = 64  # days acted on at once; bounds memory
   return config
 
 
@@ -159,7 +182,6 @@ def _evaluation() -> config_dict.ConfigDict:
   config = config_dict.ConfigDict()
   config.momentum_days = 20  # look-back of the momentum control
   config.random_entries = 32  # episodes the random control is averaged over
-  config.day_chunk = 64  # days acted on at once; bounds memory
   return config
 
 
@@ -191,6 +213,8 @@ def _reduce(config, context: int, hidden: int, trading: int, holding: int):
   config.environment.context_days = context
   config.environment.trading_days = trading
   config.environment.max_holding_days = holding
+  config.networks.spec.num_columns = 12
+  config.networks.spec.investable = (4, 12)
   config.networks.convolution_channels = 8
   config.networks.hidden = hidden
   config.networks.num_heads = 2

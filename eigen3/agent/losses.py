@@ -1,0 +1,52 @@
+"""TD3's losses on RLax: per-example functions that the caller vmaps."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import rlax
+
+from eigen3.types import Array
+
+
+def twin_critic_loss(
+  q_tm1: Array, r_t: Array, discount_t: Array, q_t: Array
+) -> Array:
+  """Squared error of every critic against the most cautious bootstrap.
+
+  Clipped double Q-learning (Fujimoto et al. 2018,
+  https://arxiv.org/abs/1802.09477): all critics share the target that the
+  lowest target critic gives.
+
+  Args:
+    q_tm1: values of the taken action by the online critics, [K].
+    r_t: reward, [].
+    discount_t: discount, [], 0 at a termination.
+    q_t: values of the next action by the target critics, [K].
+
+  Returns:
+    The sum over critics of half the squared temporal difference, [].
+  """
+  chex.assert_rank([q_tm1, r_t, discount_t, q_t], [1, 0, 0, 1])
+  chex.assert_equal_shape([q_tm1, q_t])
+  v_t = jnp.min(q_t)
+  td_error = jax.vmap(rlax.td_learning, in_axes=(0, None, None, None))(
+    q_tm1, r_t, discount_t, v_t
+  )
+  return jnp.sum(rlax.l2_loss(td_error))
+
+
+def policy_loss(a_t: Array, dqda_t: Array) -> Array:
+  """A loss whose gradient climbs the critic along the action.
+
+  Deterministic policy gradient (Silver et al. 2014,
+  http://proceedings.mlr.press/v32/silver14.pdf).
+
+  Args:
+    a_t: action of the policy, any shape.
+    dqda_t: gradient of the critic's value at that action, same shape.
+
+  Returns:
+    The loss, [].
+  """
+  chex.assert_equal_shape([a_t, dqda_t])
+  return rlax.dpg_loss(jnp.ravel(a_t), jnp.ravel(dqda_t))

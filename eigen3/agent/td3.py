@@ -1,0 +1,416 @@
+"""Twin delayed deep deterministic policy gradients, and DDPG as its preset.
+
+Fujimoto et al. 2018, https://arxiv.org/abs/1802.09477. Differences from the
+paper: network state (batch norm) is carried beside the parameters, the actor's
+loss may run in training mode, actions are explored in the unit space of an
+`ActionSpec`, and gradients can be clipped and accumulated over micro-batches.
+With one critic, no policy delay and no target noise this is DDPG (Lillicrap et
+al. 2016, https://arxiv.org/abs/1509.02971).
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import chex
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import ml_collections
+import optax
+
+from eigen3 import parallel
+from eigen3.agent import losses
+from eigen3.types import ActionSpec, Array, PRNGKey, Transition
+
+# Turns an observation into what networks take: (context, s [B]) -> input [B].
+Observe = Callable[[Any, Any], Any]
+Metrics = dict[str, Array]
+
+
+class Network(NamedTuple):
+  """One network's online and target halves and its optimiser.
+
+  Attributes:
+    online_params: what the loss trains.
+    online_state: batch-norm statistics of the online network.
+    target_params: slow copy that bootstraps.
+    target_state: copy of `online_state`, as of the last soft update.
+    opt_state: of the optimiser.
+  """
+
+  online_params: hk.Params
+  online_state: hk.State
+  target_params: hk.Params
+  target_state: hk.State
+  opt_state: optax.OptState
+
+
+class TrainingState(NamedTuple):
+  """All that learning carries from one update to the next.
+
+  Attributes:
+    actor: the policy.
+    critic: the K critics, one tree of parameters.
+    noise_scale: float32 [], deviation of exploration noise in unit space.
+    steps: int32 [], updates done.
+    key: consumed by the next update.
+  """
+
+  actor: Network
+  critic: Network
+  noise_scale: Array
+  steps: Array
+  key: PRNGKey
+
+
+def make_td3(
+  actor: hk.TransformedWithState,
+  double_critic: hk.TransformedWithState,
+  observe: Observe,
+  action_spec: ActionSpec,
+  config: ml_collections.ConfigDict,
+):
+  """Binds TD3 to networks, without looking into them.
+
+  Args:
+    actor: `apply(params, state, key, x, is_training=...)` gives
+      `((actions [B, ...], anything), state)`, actions in the environment's
+      units.
+    double_critic: `apply(params, state, key, x, unit_actions,
+      is_training=...)` gives `(q [B, K], state)`.
+    observe: turns `(context, observations)` into the networks' input x.
+    action_spec: the box of actions and its unit space.
+    config: the `agent` section.
+
+  Returns:
+    init: `(key, context, observations) -> TrainingState`.
+    select_action: `(state, context, observations, key=None) -> actions
+      [B, ...]` in the environment's units; noisy where a key is given.
+    update: `(state, batch, context) -> (state, metrics)`, one critic update
+      and, every `policy_delay`, one of the actor and of all targets.
+
+  Raises:
+    ValueError: a setting is out of range.
+  """
+  _validate(config)
+  learner = _Learner(actor, double_critic, observe, action_spec, config)
+  return learner.init, learner.select_action, learner.update
+
+
+class _Learner:
+  """TD3's pure functions; the fields are read, never set, after creation."""
+
+  def __init__(self, actor, critic, observe, action_spec, config):
+    self._actor = actor
+    self._critic = critic
+    self._observe = observe
+    self._spec = action_spec
+    self._config = config
+    self._actor_optimiser = _optimiser(config, config.actor_learning_rate)
+    self._critic_optimiser = _optimiser(config, config.critic_learning_rate)
+
+  def init(self, key: PRNGKey, context, observations) -> TrainingState:
+    """Fresh networks for inputs like `observe(context, observations)`."""
+    key, key_actor, key_critic = jax.random.split(key, 3)
+    x = self._observe(context, observations)
+    params, state = self._actor.init(key_actor, x, is_training=False)
+    actor = _fresh(params, state, self._actor_optimiser)
+    (actions, _), _ = self._actor.apply(
+      params, state, None, x, is_training=False
+    )
+    params, state = self._critic.init(
+      key_critic, x, self._spec.to_unit(actions), is_training=False
+    )
+    return TrainingState(
+      actor=actor,
+      critic=_fresh(params, state, self._critic_optimiser),
+      noise_scale=jnp.float32(self._config.exploration_noise),
+      steps=jnp.int32(0),
+      key=key,
+    )
+
+  def select_action(
+    self, state: TrainingState, context, observations, key=None
+  ) -> Array:
+    """The online policy in evaluation mode, noisy where a key is given."""
+    actor = state.actor
+
+    def act(observations):
+      (actions, _), _ = self._actor.apply(
+        actor.online_params,
+        actor.online_state,
+        None,
+        self._observe(context, observations),
+        is_training=False,
+      )
+      return actions
+
+    actions = _in_chunks(act, observations, self._config.acting_chunk)
+    if key is None:
+      return actions
+    unit = self._spec.to_unit(actions)
+    noise = state.noise_scale * jax.random.normal(key, unit.shape, unit.dtype)
+    return self._spec.from_unit(self._spec.clip_unit(unit + noise))
+
+  def update(
+    self, state: TrainingState, batch: Transition, context
+  ) -> tuple[TrainingState, Metrics]:
+    """One update from a batch [B, ...]; see `make_td3`."""
+    key, key_critic, key_actor = jax.random.split(state.key, 3)
+    state, critic_metrics = self._update_critic(
+      state, batch, context, key_critic
+    )
+    due = (state.steps + 1) % self._config.policy_delay == 0
+    # A switch whose first branch passes through: a cond would make XLA copy
+    # the whole carry of the surrounding scan (jax issue 38145).
+    state, actor_metrics = jax.lax.switch(
+      due.astype(jnp.int32),
+      [
+        lambda s: (s, _empty_actor_metrics()),
+        lambda s: self._update_actor(s, batch, context, key_actor),
+      ],
+      state,
+    )
+    noise_scale = jnp.maximum(
+      state.noise_scale * self._config.exploration_noise_decay,
+      self._config.exploration_noise_min,
+    )
+    state = state._replace(
+      noise_scale=noise_scale, steps=state.steps + 1, key=key
+    )
+    return state, critic_metrics | actor_metrics
+
+  def _update_critic(self, state, batch, context, key):
+    critic = state.critic
+
+    def loss(params, network_state, micro_batch, key):
+      return self._critic_loss(
+        params, network_state, state, micro_batch, context, key
+      )
+
+    gradients, online_state, (value, q) = self._accumulate(
+      loss, critic.online_params, critic.online_state, batch, key
+    )
+    updates, opt_state = self._critic_optimiser.update(
+      gradients, critic.opt_state, critic.online_params
+    )
+    critic = critic._replace(
+      online_params=optax.apply_updates(critic.online_params, updates),
+      online_state=online_state,
+      opt_state=opt_state,
+    )
+    metrics = {
+      'critic_loss': value,
+      'critic_gradient_norm': optax.global_norm(gradients),
+      'q': q,
+    }
+    return state._replace(critic=critic), metrics
+
+  def _update_actor(self, state, batch, context, key):
+    actor = state.actor
+
+    def loss(params, network_state, micro_batch, key):
+      return self._actor_loss(
+        params, network_state, state, micro_batch, context, key
+      )
+
+    gradients, online_state, (value, _) = self._accumulate(
+      loss, actor.online_params, actor.online_state, batch, key
+    )
+    updates, opt_state = self._actor_optimiser.update(
+      gradients, actor.opt_state, actor.online_params
+    )
+    actor = actor._replace(
+      online_params=optax.apply_updates(actor.online_params, updates),
+      online_state=online_state,
+      opt_state=opt_state,
+    )
+    metrics = {
+      'actor_loss': value,
+      'actor_gradient_norm': optax.global_norm(gradients),
+      'actor_updates': jnp.float32(1),
+    }
+    state = state._replace(
+      actor=self._soft_update(actor), critic=self._soft_update(state.critic)
+    )
+    return state, metrics
+
+  def _critic_loss(self, params, network_state, state, batch, context, key):
+    """Mean loss of the critics; aux is (network state, mean value)."""
+    key_noise, key_dropout = jax.random.split(key)
+    q_tm1, network_state = self._critic.apply(
+      params,
+      network_state,
+      key_dropout,
+      self._observe(context, batch.s_tm1),
+      self._spec.to_unit(batch.a_tm1),
+      is_training=True,
+    )
+    if self._config.gamma:
+      q_t = self._bootstrap(state, batch, context, key_noise)
+    else:  # Nothing of the future counts: save the target networks' work.
+      q_t = jnp.zeros_like(q_tm1)
+    discount_t = self._config.gamma * batch.discount_t
+    loss = jax.vmap(losses.twin_critic_loss)(q_tm1, batch.r_t, discount_t, q_t)
+    return jnp.mean(loss), (network_state, jnp.mean(q_tm1))
+
+  def _bootstrap(self, state, batch, context, key) -> Array:
+    """Target critics' values of the smoothed target action, [B, K]."""
+    x = self._observe(context, batch.s_t)
+    actor, critic = state.actor, state.critic
+    (actions, _), _ = self._actor.apply(
+      actor.target_params, actor.target_state, None, x, is_training=False
+    )
+    unit = self._spec.to_unit(actions)
+    noise = self._config.target_noise * jax.random.normal(
+      key, unit.shape, unit.dtype
+    )
+    clip = self._config.target_noise_clip
+    unit = self._spec.clip_unit(unit + jnp.clip(noise, -clip, clip))
+    q_t, _ = self._critic.apply(
+      critic.target_params,
+      critic.target_state,
+      None,
+      x,
+      unit,
+      is_training=False,
+    )
+    return jax.lax.stop_gradient(q_t)
+
+  def _actor_loss(self, params, network_state, state, batch, context, key):
+    """Mean policy loss; aux is (network state, mean value of critic 0)."""
+    x = self._observe(context, batch.s_tm1)
+    (actions, _), network_state = self._actor.apply(
+      params, network_state, key, x, is_training=True
+    )
+    unit = self._spec.to_unit(actions)
+    critic = state.critic
+
+    def first_value(unit):
+      q, _ = self._critic.apply(
+        critic.online_params,
+        critic.online_state,
+        None,
+        x,
+        unit,
+        is_training=False,
+      )
+      return jnp.sum(q[:, 0]), jnp.mean(q[:, 0])
+
+    dqda, value = jax.grad(first_value, has_aux=True)(
+      jax.lax.stop_gradient(unit)
+    )
+    loss = jax.vmap(losses.policy_loss)(unit, dqda)
+    return jnp.mean(loss), (network_state, value)
+
+  def _accumulate(self, loss, params, network_state, batch, key):
+    """Mean gradient of `loss` over the micro-batches of a batch.
+
+    Args:
+      loss: `(params, network_state, batch, key) -> (value [],
+        (network_state, auxiliary []))`.
+      params: to differentiate.
+      network_state: threaded through the micro-batches.
+      batch: [B, ...].
+      key: consumed.
+
+    Returns:
+      gradients, network state, and the mean (value, auxiliary).
+    """
+    count = self._config.accumulation_steps
+    gradient = jax.value_and_grad(loss, has_aux=True)
+    if count == 1:
+      (value, (network_state, extra)), gradients = gradient(
+        params, network_state, batch, key
+      )
+      return gradients, network_state, (value, extra)
+
+    def step(carry, inputs):
+      total, network_state = carry
+      (value, (network_state, extra)), gradients = gradient(
+        params, network_state, *inputs
+      )
+      total = jax.tree.map(lambda t, g: t + g / count, total, gradients)
+      return (total, network_state), (value, extra)
+
+    size = jax.tree.leaves(batch)[0].shape[0]
+    chex.assert_is_divisible(size, count)
+    micro_batches = jax.tree.map(
+      lambda x: x.reshape(count, size // count, *x.shape[1:]), batch
+    )
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    (gradients, network_state), extras = jax.lax.scan(
+      step,
+      (zeros, network_state),
+      (micro_batches, jax.random.split(key, count)),
+    )
+    value, extra = jax.tree.map(jnp.mean, extras)
+    return gradients, network_state, (value, extra)
+
+  def _soft_update(self, network: Network) -> Network:
+    return network._replace(
+      target_params=optax.incremental_update(
+        network.online_params, network.target_params, self._config.tau
+      ),
+      target_state=network.online_state,
+    )
+
+
+def _in_chunks(function, inputs, size: int):
+  """`function` over the leading axis, `size` at a time; 0 is all at once."""
+  count = jax.tree.leaves(inputs)[0].shape[0]
+  if not 0 < size < count:
+    return function(inputs)
+  padded = jax.tree.map(lambda x: parallel.pad_to_multiple(x, size, 0), inputs)
+  chunks = jax.tree.map(lambda x: x.reshape(-1, size, *x.shape[1:]), padded)
+  outputs = jax.lax.map(function, chunks)
+  return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:count], outputs)
+
+
+def _fresh(params, state, optimiser) -> Network:
+  # Copies: an online leaf and its target must not share a donated buffer.
+  return Network(
+    online_params=params,
+    online_state=state,
+    target_params=jax.tree.map(jnp.copy, params),
+    target_state=jax.tree.map(jnp.copy, state),
+    opt_state=optimiser.init(params),
+  )
+
+
+def _empty_actor_metrics() -> Metrics:
+  zero = jnp.float32(0)
+  return {
+    'actor_loss': zero,
+    'actor_gradient_norm': zero,
+    'actor_updates': zero,
+  }
+
+
+def _optimiser(
+  config: ml_collections.ConfigDict, learning_rate: float
+) -> optax.GradientTransformation:
+  """Adam as PyTorch's: clipping, then L2 added to the gradient."""
+  parts = []
+  if config.gradient_clip:
+    parts.append(optax.clip_by_global_norm(config.gradient_clip))
+  if config.weight_decay:
+    parts.append(optax.add_decayed_weights(config.weight_decay))
+  return optax.chain(*parts, optax.adam(learning_rate))
+
+
+def _validate(config: ml_collections.ConfigDict) -> None:
+  if not 0.0 <= config.gamma <= 1.0:
+    raise ValueError(f'agent.gamma: found {config.gamma}, expected 0 to 1')
+  if not 0.0 < config.tau <= 1.0:
+    raise ValueError(f'agent.tau: found {config.tau}, expected above 0, to 1')
+  for name in ('accumulation_steps', 'policy_delay', 'batch_size'):
+    if config[name] < 1:
+      raise ValueError(
+        f'agent.{name}: found {config[name]}, expected at least 1'
+      )
+  if config.batch_size % config.accumulation_steps:
+    raise ValueError(
+      f'agent.batch_size: found {config.batch_size}, expected a multiple of '
+      f'agent.accumulation_steps, {config.accumulation_steps}'
+    )

@@ -1,0 +1,38 @@
+"""Market data: readers, indicators, panels, splits, synthetic markets."""
+
+from eigen3.data.build import MIN_TRAINING_DAYS, build_panel, parse_day
+from eigen3.data.csv_files import Ticker
+from eigen3.data.errors import DataError
+from eigen3.data.indicators import FEATURES, eigen2_features
+from eigen3.data.panel import MarketPanel, is_panel
+from eigen3.data.readers import Refusal, Source, read_folder
+from eigen3.data.splits import (
+  Normalisation,
+  Splits,
+  fit_normalisation,
+  split_days,
+)
+from eigen3.data.summary import summarise
+from eigen3.data.synthetic import SyntheticMarket, synthetic_market
+
+__all__ = (
+  'FEATURES',
+  'MIN_TRAINING_DAYS',
+  'DataError',
+  'MarketPanel',
+  'Normalisation',
+  'Refusal',
+  'Source',
+  'Splits',
+  'SyntheticMarket',
+  'Ticker',
+  'build_panel',
+  'eigen2_features',
+  'fit_normalisation',
+  'is_panel',
+  'parse_day',
+  'read_folder',
+  'split_days',
+  'summarise',
+  'synthetic_market',
+)

@@ -1,0 +1,390 @@
+"""The market panel: all that is known of a market, day by day.
+
+Shape letters as in `eigen3.types`: T days, C columns, F features.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from eigen3.data.errors import DataError
+from eigen3.data.indicators import FEATURES
+
+PRICES = ('open', 'high', 'low', 'close')
+KINDS = ('stock', 'context')
+
+_METADATA_KEY = b'eigen3.panel'
+_FORMAT_VERSION = 1
+# Cells of a row group: large enough to read at full speed, small enough that
+# the copy into place stays in the cache and adds little memory.
+_GROUP_CELLS = 1 << 15
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MarketPanel:
+  """Prices and features of C columns on T days; NaN is missing.
+
+  Columns outside `investable` are context: they are observed, never bought.
+
+  Attributes:
+    dates: datetime64[D] [T], strictly increasing trading days.
+    columns: C distinct names, tickers or context series.
+    ohlc: float32 [T, C, 4], open, high, low, close in the market's currency.
+    features: float32 [T, C, F], see `feature_names`.
+    investable: (first, stop), the range of columns that may be bought.
+    volume: float32 [T, C], shares, or None where unknown.
+    feature_names: F names; by default Eigen2's nine, else feature_0 and so on.
+    column_kinds: C of 'stock' or 'context'; by default 'stock' exactly in
+      the investable range. A stock outside it is too short to be traded.
+    source_hash: sha256 of what the panel was made from, '' where unknown.
+    survivors_only: whether the columns are known, or must be assumed, to be
+      only those that lived to the last day; every report has to say so.
+    notes: free text for readers.
+
+  Raises:
+    DataError: shapes, names, dates or the range do not fit together.
+  """
+
+  dates: np.ndarray
+  columns: tuple[str, ...]
+  ohlc: np.ndarray
+  features: np.ndarray
+  investable: tuple[int, int]
+  volume: np.ndarray | None = None
+  feature_names: tuple[str, ...] = ()
+  column_kinds: tuple[str, ...] = ()
+  source_hash: str = ''
+  survivors_only: bool = True
+  notes: str = ''
+
+  def __post_init__(self):
+    put = functools.partial(object.__setattr__, self)
+    put('dates', np.ascontiguousarray(self.dates, 'datetime64[D]'))
+    put('ohlc', np.ascontiguousarray(self.ohlc, np.float32))
+    put('features', np.ascontiguousarray(self.features, np.float32))
+    if self.volume is not None:
+      put('volume', np.ascontiguousarray(self.volume, np.float32))
+    put('columns', tuple(self.columns))
+    put('investable', tuple(int(bound) for bound in self.investable))
+    self._check_shapes()
+    put('feature_names', tuple(self.feature_names) or self._feature_names())
+    put('column_kinds', tuple(self.column_kinds) or self._column_kinds())
+    self._check_names()
+    self._check_dates()
+
+  @property
+  def num_days(self) -> int:
+    """T."""
+    return self.ohlc.shape[0]
+
+  @property
+  def num_columns(self) -> int:
+    """C."""
+    return self.ohlc.shape[1]
+
+  @property
+  def num_features(self) -> int:
+    """F."""
+    return self.features.shape[2]
+
+  @property
+  def num_investable(self) -> int:
+    """N."""
+    return self.investable[1] - self.investable[0]
+
+  @functools.cached_property
+  def fingerprint(self) -> str:
+    """sha256 of the content: arrays, names and range, not notes or source."""
+    digest = hashlib.sha256()
+    names = [self.columns, self.column_kinds, self.feature_names]
+    described = [names, self.investable, self.volume is not None]
+    digest.update(json.dumps(described).encode())
+    for array in (self.dates, self.ohlc, self.features, self.volume):
+      if array is not None:
+        digest.update(f'{array.dtype.str}{array.shape}'.encode())
+        # NaN has many bit patterns; all of them are the same missing cell.
+        digest.update(_with_one_nan(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+  @property
+  def survivorship(self) -> str:
+    """The line every report prints about who is missing from the panel."""
+    if self.survivors_only:
+      return (
+        'survivors only: companies that failed or were bought are missing, so '
+        'every absolute return is too high; compare with the controls'
+      )
+    return 'includes companies that left the market before the last day'
+
+  def feature_indices(self, names: tuple[str, ...]) -> tuple[int, ...]:
+    """Where `names` stand in F; an unknown name is a DataError."""
+    for name in names:
+      if name not in self.feature_names:
+        raise DataError(
+          f"feature: found '{name}', expected one of "
+          f'{", ".join(self.feature_names)}'
+        )
+    return tuple(self.feature_names.index(name) for name in names)
+
+  def save(self, path: str | os.PathLike) -> None:
+    """Writes one Parquet file, whole or not at all.
+
+    Its rows are the cells (day, column) in that order, so that other tools
+    can read it; what the arrays do not say is JSON in the schema's metadata.
+
+    Raises:
+      DataError: the file cannot be written.
+    """
+    temporary = f'{os.fspath(path)}.{os.getpid()}.part'
+    try:
+      _write(self, temporary)
+      os.replace(temporary, path)
+    except OSError as error:
+      reason = error.strerror or error
+      raise DataError(f'{path}: cannot be written ({reason})') from error
+    finally:
+      if os.path.exists(temporary):
+        os.remove(temporary)
+
+  @classmethod
+  def load(cls, path: str | os.PathLike) -> 'MarketPanel':
+    """Reads what `save` wrote, bit for bit.
+
+    Raises:
+      DataError: the file is missing, damaged, or not a panel.
+    """
+    if not os.path.exists(path):
+      raise DataError(f'{path}: no such file, expected a panel')
+    if not os.path.isfile(path):
+      raise DataError(f'{path}: not a file, expected a panel')
+    try:
+      return cls(**_read(os.fspath(path)))
+    except (pa.ArrowException, OSError) as error:
+      reason = str(error).splitlines()[0]
+      raise DataError(
+        f'{path}: damaged or not a Parquet file ({reason})'
+      ) from error
+    except (KeyError, TypeError, ValueError) as error:
+      reason = str(error).removeprefix(f'{path}: ')
+      raise DataError(f'{path}: {reason}') from error
+
+  def _feature_names(self) -> tuple[str, ...]:
+    if self.num_features == len(FEATURES):
+      return FEATURES
+    return tuple(f'feature_{i}' for i in range(self.num_features))
+
+  def _column_kinds(self) -> tuple[str, ...]:
+    first, stop = self.investable
+    return tuple(
+      'stock' if first <= i < stop else 'context'
+      for i in range(self.num_columns)
+    )
+
+  def _check_shapes(self) -> None:
+    days, columns = self.dates.shape[0], len(self.columns)
+    expected: dict[str, tuple[int, ...]] = {
+      'dates': (days,),
+      'ohlc': (days, columns, 4),
+      'volume': (days, columns),
+    }
+    for name, shape in expected.items():
+      array = getattr(self, name)
+      if array is not None and array.shape != shape:
+        raise DataError(
+          f'panel: {name} has shape {array.shape}, expected {shape}'
+        )
+    if self.features.ndim != 3 or self.features.shape[:2] != (days, columns):
+      raise DataError(
+        f'panel: features has shape {self.features.shape}, '
+        f'expected ({days}, {columns}, F)'
+      )
+    if 0 in self.features.shape:
+      raise DataError(
+        f'panel: features has shape {self.features.shape}, expected at least '
+        'one day, one column and one feature'
+      )
+    first, stop = self.investable
+    if not 0 <= first < stop <= columns:
+      raise DataError(
+        f'panel: investable is ({first}, {stop}), expected '
+        f'0 <= first < stop <= {columns}'
+      )
+
+  def _check_names(self) -> None:
+    for field, expected in (
+      ('columns', self.num_columns),
+      ('column_kinds', self.num_columns),
+      ('feature_names', self.num_features),
+    ):
+      names = getattr(self, field)
+      if len(names) != expected:
+        raise DataError(
+          f'panel: {field} has {len(names)} entries, expected {expected}'
+        )
+      if field != 'column_kinds' and len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"panel: {field} holds '{twice}' more than once")
+    for name, kind in zip(self.columns, self.column_kinds, strict=True):
+      if kind not in KINDS:
+        raise DataError(
+          f"panel: column '{name}' is of kind '{kind}', expected one of "
+          f'{", ".join(KINDS)}'
+        )
+
+  def _check_dates(self) -> None:
+    if np.isnat(self.dates).any():
+      raise DataError('panel: dates holds a missing date')
+    wrong = np.flatnonzero(np.diff(self.dates) <= np.timedelta64(0, 'D'))
+    if wrong.size:
+      before, after = self.dates[wrong[0] : wrong[0] + 2]
+      raise DataError(
+        f'panel: dates must strictly increase, found {after} after {before}'
+      )
+
+
+def is_panel(path: str | os.PathLike) -> bool:
+  """Whether `path` is a file that says of itself that it is a panel."""
+  try:
+    schema = pq.read_schema(path)
+  except (pa.ArrowException, OSError):
+    return False
+  return _METADATA_KEY in (schema.metadata or {})
+
+
+def _with_one_nan(array: np.ndarray) -> np.ndarray:
+  if array.dtype.kind == 'M':  # dates have no buffer interface
+    return array.view(np.int64)
+  if array.dtype.kind != 'f' or not np.isnan(array).any():
+    return array
+  return np.where(np.isnan(array), np.float32('nan'), array)
+
+
+def _field_names(num_features: int, has_volume: bool) -> list[str]:
+  """Names of the float columns of the file, in the order of the arrays."""
+  volume = ['volume'] if has_volume else []
+  features = [f'features.{i}' for i in range(num_features)]
+  return [*PRICES, *volume, *features]
+
+
+def _write(panel: MarketPanel, path: str) -> None:
+  has_volume = panel.volume is not None
+  names = _field_names(panel.num_features, has_volume)
+  metadata = {
+    'version': _FORMAT_VERSION,
+    'num_days': panel.num_days,
+    'has_volume': has_volume,
+    **{name: getattr(panel, name) for name in _DESCRIBED},
+  }
+  text = pa.dictionary(pa.int32(), pa.string())
+  schema = pa.schema(
+    [
+      pa.field('date', pa.date32(), nullable=False),
+      pa.field('column', text, nullable=False),
+      *(pa.field(name, pa.float32(), nullable=False) for name in names),
+    ],
+    metadata={_METADATA_KEY: json.dumps(metadata)},
+  )
+  writer = pq.ParquetWriter(
+    path,
+    schema,
+    compression='lz4',
+    use_dictionary=['date', 'column'],
+    # Prices share their leading bytes; grouped by byte they compress well.
+    use_byte_stream_split=names,
+    write_statistics=['date'],
+    write_page_checksum=True,
+  )
+  with writer:
+    for days in _day_blocks(panel.num_days, panel.num_columns):
+      writer.write_table(_block_table(panel, days, schema))
+
+
+def _block_table(panel: MarketPanel, days: slice, schema: pa.Schema):
+  num_days = len(panel.dates[days])
+  codes = np.tile(np.arange(panel.num_columns, dtype=np.int32), num_days)
+  fields = [
+    *np.moveaxis(panel.ohlc[days], -1, 0),
+    *([] if panel.volume is None else [panel.volume[days]]),
+    *np.moveaxis(panel.features[days], -1, 0),
+  ]
+  return pa.Table.from_arrays(
+    [
+      pa.array(np.repeat(panel.dates[days], panel.num_columns)),
+      pa.DictionaryArray.from_arrays(codes, list(panel.columns)),
+      *(pa.array(np.ravel(field)) for field in fields),
+    ],
+    schema=schema,
+  )
+
+
+def _read(path: str) -> dict[str, Any]:
+  """The arguments of `MarketPanel` from the file `path`."""
+  # Checksums cost a third of the reading time and find what decompression
+  # would not: a changed price.
+  with pq.ParquetFile(path, page_checksum_verification=True) as file:
+    described = (file.schema_arrow.metadata or {}).get(_METADATA_KEY)
+    if described is None:
+      raise DataError('a Parquet file, but not a panel (no panel metadata)')
+    metadata = json.loads(described)
+    if metadata.pop('version') != _FORMAT_VERSION:
+      raise DataError(f'not a panel of format version {_FORMAT_VERSION}')
+    num_days = metadata.pop('num_days')
+    num_columns = len(metadata['columns'])
+    num_features = len(metadata['feature_names'])
+    has_volume = metadata.pop('has_volume')
+    cells = num_days * num_columns
+    if file.metadata.num_rows != cells:
+      raise DataError(
+        f'found {file.metadata.num_rows} cells, expected {num_days} days of '
+        f'{num_columns} columns'
+      )
+    dates = np.empty(num_days, 'datetime64[D]')
+    ohlc = np.empty((cells, 4), np.float32)
+    volume = np.empty(cells, np.float32) if has_volume else None
+    features = np.empty((cells, num_features), np.float32)
+    targets = [ohlc[:, i] for i in range(4)]
+    targets += [] if volume is None else [volume]
+    targets += [features[:, i] for i in range(num_features)]
+    names = _field_names(num_features, has_volume)
+    start = 0
+    for group in range(file.num_row_groups):
+      table = file.read_row_group(group, columns=['date', *names])
+      rows = slice(start, start + len(table))
+      # The first cell of each day that begins in this group.
+      day_starts = slice(-start % num_columns, None, num_columns)
+      days = slice(-(-start // num_columns), -(-rows.stop // num_columns))
+      dates[days] = table.column('date').to_numpy()[day_starts]
+      for name, target in zip(names, targets, strict=True):
+        target[rows] = table.column(name).to_numpy()
+      start = rows.stop
+  shape = (num_days, num_columns)
+  return metadata | {
+    'dates': dates,
+    'ohlc': ohlc.reshape(*shape, 4),
+    'volume': None if volume is None else volume.reshape(shape),
+    'features': features.reshape(*shape, num_features),
+  }
+
+
+def _day_blocks(num_days: int, num_columns: int) -> list[slice]:
+  step = max(1, _GROUP_CELLS // num_columns)
+  return [slice(day, day + step) for day in range(0, num_days, step)]
+
+
+# Fields of a panel that travel as JSON.
+_DESCRIBED = (
+  'columns',
+  'investable',
+  'feature_names',
+  'column_kinds',
+  'source_hash',
+  'survivors_only',
+  'notes',
+)

@@ -1,0 +1,81 @@
+"""What was read, adjusted, masked and refused, in words."""
+
+import numpy as np
+
+from eigen3.data.csv_files import Ticker
+from eigen3.data.panel import MarketPanel
+from eigen3.data.readers import Source
+
+_SHOWN = 20  # entries of a list before the rest is only counted
+
+
+def summarise(source: Source, panel: MarketPanel) -> list[str]:
+  """The closing summary of a preparation, one fact a line."""
+  tickers = source.tickers
+  first = min(ticker.dates[0] for ticker in tickers)
+  last = max(ticker.dates[-1] for ticker in tickers)
+  rows = sum(len(ticker.dates) for ticker in tickers)
+  lines = [
+    f'read: {len(tickers)} tickers, {rows:,} rows, {first} to {last}; '
+    f'{sum(t.dates[-1] == last for t in tickers)} have a row on the last day',
+    f'adjusted: {sum(t.adjusted for t in tickers):,} rows, for '
+    f'{sum(t.splits for t in tickers):,} splits and '
+    f'{sum(t.dividends for t in tickers):,} dividends',
+  ]
+  lines += _masked_lines(tickers)
+  lines += _suspicious_lines(tickers)
+  refused = [str(refusal) for refusal in source.refused]
+  lines += _listed('refused', 'files', refused)
+  if source.ignored:
+    lines += _listed('ignored', 'entries that are no CSV', source.ignored)
+  return lines + _panel_lines(panel)
+
+
+def _masked_lines(tickers: tuple[Ticker, ...]) -> list[str]:
+  cells = [(ticker.name, m) for ticker in tickers for m in ticker.masked]
+  total = sum(masked.count for _, masked in cells)
+  entries = [
+    f"{name}: column '{masked.column}', {masked.count} cells, the first in "
+    f'row {masked.row} (found {masked.found})'
+    for name, masked in cells
+  ]
+  return _listed('masked', f'columns, {total:,} cells', entries)
+
+
+def _suspicious_lines(tickers: tuple[Ticker, ...]) -> list[str]:
+  moves = [
+    f'{ticker.name} {day}: {ratio - 1.0:+.0%}'
+    for ticker in tickers
+    for day, ratio in ticker.suspicious
+  ]
+  outside = sum(ticker.outside for ticker in tickers)
+  lines = _listed('suspicious', 'moves of a day, left as they are', moves)
+  if outside:
+    lines.append(
+      f'suspicious: {outside:,} rows with open or close outside low to high, '
+      'left as they are'
+    )
+  return lines
+
+
+def _listed(title: str, what: str, entries) -> list[str]:
+  lines = [f'{title}: {len(entries):,} {what}']
+  lines += [f'  {entry}' for entry in entries[:_SHOWN]]
+  if len(entries) > _SHOWN:
+    lines.append(f'  and {len(entries) - _SHOWN:,} more')
+  return lines
+
+
+def _panel_lines(panel: MarketPanel) -> list[str]:
+  first, stop = panel.investable
+  outside = [*panel.columns[:first], *panel.columns[stop:]]
+  missing = float(np.isnan(panel.ohlc[..., 3]).mean())
+  lines = [
+    f'panel: {panel.num_days:,} days, {panel.dates[0]} to {panel.dates[-1]}, '
+    f'{panel.num_columns} columns, {panel.num_features} features; '
+    f'{missing:.1%} of the closes are missing',
+    f'investable: {panel.num_investable} columns ({panel.notes})',
+  ]
+  if outside:
+    lines += _listed('context', 'columns, not investable', outside)
+  return [*lines, panel.survivorship]

@@ -1,0 +1,129 @@
+"""Which stocks are bought today, and for how much."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+
+from eigen3.environment import accounting, prices
+from eigen3.environment.accounting import EMPTY, Orders
+from eigen3.environment.rules import Entry, Rules
+from eigen3.types import Array
+
+
+class Entries(NamedTuple):
+  """The day's decisions, the largest coefficient first.
+
+  Attributes:
+    outcome: int32 [M], an `Entry`.
+    stock: int32 [M], the stock that was looked at, or EMPTY where no
+      coefficient reached the threshold or trading is over.
+    coefficient: float [M].
+    sale_target: float [M], %, within the allowed range.
+    value: float [M], what the order may spend, 0 where it was not accepted.
+  """
+
+  outcome: Array
+  stock: Array
+  coefficient: Array
+  sale_target: Array
+  value: Array
+
+  @property
+  def accepted(self) -> Array:
+    """bool [M]."""
+    return self.outcome == Entry.ACCEPTED
+
+
+def choose(
+  rules: Rules,
+  table: Array,
+  day: Array,
+  trading: Array,
+  action: Array,
+  held: Array,
+  cash: Array,
+  equity: Array,
+) -> Entries:
+  """Decides the day's entries at its close, after its exits.
+
+  Args:
+    rules: of entries.
+    table: float [T, N, 4], see `prices.price_table`.
+    day: int32 [].
+    trading: bool [], whether one may still buy.
+    action: float [N, 2], coefficient and sale target in %.
+    held: int32 [S], stocks of the open positions, EMPTY where none.
+    cash: float [].
+    equity: float [], marked to market.
+
+  Returns:
+    M decisions. Orders are paid from the cash that is left by those before.
+  """
+  coefficients = action[:, 0]
+  if rules.entry_choice == 'best_available':
+    buyable = _buyable(table, day, held)
+    coefficients = jnp.where(buyable, coefficients, -jnp.inf)
+  limit = equity * rules.max_position_fraction
+  index = jnp.arange(coefficients.shape[0], dtype=jnp.int32)
+  decisions = []
+  for _ in range(rules.max_entries_per_day):
+    best = coefficients.max()
+    # The first of equals. A NaN equals nothing and buys nothing.
+    stock = jnp.where(coefficients == best, index, index[-1]).min()
+    value = jnp.minimum(cash, limit * accounting.size(rules, best))
+    is_held = (held == stock).any()
+    status = prices.quote(table, day, stock).status
+    outcome = _outcome(rules, trading, best, status, is_held, value)
+    accepted = outcome == Entry.ACCEPTED
+    value = jnp.where(accepted, value, 0)
+    cash = cash - value
+    target = jnp.clip(
+      action[stock, 1], rules.min_sale_target, rules.max_sale_target
+    )
+    looked_at = outcome > Entry.BELOW_THRESHOLD
+    stock_or_empty = jnp.where(looked_at, stock, EMPTY)
+    decisions.append(Entries(outcome, stock_or_empty, best, target, value))
+    coefficients = jnp.where(index == stock, -jnp.inf, coefficients)
+  return Entries(
+    *(jnp.stack(fields) for fields in zip(*decisions, strict=True))
+  )
+
+
+def as_orders(entries: Entries) -> Orders:
+  """The orders that accepted entries are."""
+  return Orders(
+    stock=jnp.where(entries.accepted, entries.stock, EMPTY),
+    value=entries.value,
+    coefficient=entries.coefficient,
+    sale_target=entries.sale_target,
+  )
+
+
+def _buyable(table: Array, day: Array, held: Array) -> Array:
+  """bool [N], stocks that have a close today and are not held."""
+  num_stocks = table.shape[1]
+  stocks = jnp.arange(num_stocks, dtype=jnp.int32)
+  priced = prices.quote(table, day, stocks).status == prices.PRICED
+  slot = jnp.where(held == EMPTY, num_stocks, held)
+  return priced.at[slot].set(False, mode='drop')
+
+
+def _outcome(
+  rules: Rules,
+  trading: Array,
+  coefficient: Array,
+  status: Array,
+  is_held: Array,
+  value: Array,
+) -> Array:
+  """int32 [], the first obstacle in Eigen2's order, or ACCEPTED."""
+  outcome = jnp.full((), Entry.ACCEPTED, jnp.int32)
+  if rules.enforce_cash:
+    enough = (value >= rules.min_position_value) & (value > 0)
+    outcome = jnp.where(enough, outcome, Entry.TOO_SMALL)
+  outcome = jnp.where(status == prices.PRICED, outcome, Entry.NO_PRICE)
+  outcome = jnp.where(is_held, Entry.HELD, outcome)
+  outcome = jnp.where(status == prices.GONE, Entry.NO_DATA, outcome)
+  good = coefficient >= rules.coefficient_threshold
+  outcome = jnp.where(good, outcome, Entry.BELOW_THRESHOLD)
+  return jnp.where(trading, outcome, Entry.SETTLEMENT).astype(jnp.int32)

@@ -1,0 +1,99 @@
+"""The market on the device: what agents see of it, a window of days."""
+
+import dataclasses
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from eigen3.data.panel import MarketPanel
+from eigen3.data.splits import Normalisation
+from eigen3.types import Array
+
+
+@functools.partial(
+  jax.tree_util.register_dataclass,
+  data_fields=('features',),
+  meta_fields=('context_days',),
+)
+@dataclasses.dataclass(frozen=True)
+class Market:
+  """Normalised features of all days, resident on the device; a pytree.
+
+  Pass it to jitted functions as an argument: closed over, it would become a
+  constant of the compiled program.
+
+  Attributes:
+    features: float32 [T, C, F], NaN where missing.
+    context_days: D, the days of a window; static.
+  """
+
+  features: Array
+  context_days: int
+
+  @classmethod
+  def from_panel(
+    cls,
+    panel: MarketPanel,
+    observed_features: tuple[str, ...],
+    normalisation: Normalisation,
+    context_days: int,
+  ) -> 'Market':
+    """The market that networks see of `panel`.
+
+    Args:
+      panel: T days, C columns.
+      observed_features: names, in the order in which they are observed.
+      normalisation: measured on training days only; [C, F] for all features
+        of the panel, or for the observed ones alone.
+      context_days: D.
+
+    Raises:
+      ValueError: the normalisation does not fit the panel, or a name is
+        unknown.
+    """
+    indices = list(panel.feature_indices(tuple(observed_features)))
+    mean = _observed(normalisation.mean, 'mean', panel, indices)
+    std = _observed(normalisation.std, 'std', panel, indices)
+    features = (panel.features[:, :, indices] - mean) / std
+    return cls(jnp.asarray(features, jnp.float32), int(context_days))
+
+  @property
+  def num_days(self) -> int:
+    """T."""
+    return self.features.shape[0]
+
+  def window(self, day: Array) -> Array:
+    """What is known at the close of `day`.
+
+    Args:
+      day: int32 [], at least D - 1.
+
+    Returns:
+      [D, C, F], the days day - D + 1 to day, both included.
+    """
+    first = day - (self.context_days - 1)
+    return jax.lax.dynamic_slice_in_dim(self.features, first, self.context_days)
+
+  def windows(self, days: Array) -> Array:
+    """The windows of many days, int32 [B] to [B, D, C, F]."""
+    chex.assert_rank(days, 1)
+    return jax.vmap(self.window)(days)
+
+
+def _observed(
+  values: np.ndarray, name: str, panel: MarketPanel, indices: list[int]
+) -> np.ndarray:
+  """[C, F'] in float64, whether `values` covers all features or those only."""
+  values = np.asarray(values, np.float64)
+  columns = panel.num_columns
+  if values.shape == (columns, panel.num_features):
+    return values[:, indices]
+  if values.shape == (columns, len(indices)):
+    return values
+  raise ValueError(
+    f'normalisation.{name}: found shape {values.shape}, expected '
+    f'({columns}, {panel.num_features}) or ({columns}, {len(indices)})'
+  )

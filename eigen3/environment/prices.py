@@ -1,0 +1,95 @@
+"""Prices as the rules need them, one row per stock and day."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from eigen3.data.panel import MarketPanel
+from eigen3.environment.rules import Rules
+from eigen3.types import Array
+
+# Status of a stock on a day.
+PRICED = 0  # it has a positive close
+UNPRICED = 1  # it has none
+GONE = 2  # it has had none for `delisting_days`
+
+
+class Quote(NamedTuple):
+  """What a stock did on a day; 0 stands for a missing price.
+
+  Attributes:
+    open: float [...].
+    high: float [...].
+    last_close: float [...], of this day or the latest before it.
+    status: float [...], PRICED, UNPRICED or GONE.
+  """
+
+  open: Array
+  high: Array
+  last_close: Array
+  status: Array
+
+
+def quote(table: Array, day: Array, stock: Array) -> Quote:
+  """Looks up quotes; indices out of range are clipped.
+
+  Args:
+    table: float [T, N, 4], see `price_table`.
+    day: int32 [...].
+    stock: int32 [...], broadcastable with `day`.
+
+  Returns:
+    the quotes [...].
+  """
+  num_days, num_stocks, width = table.shape
+  cell = jnp.clip(day, 0, num_days - 1) * num_stocks + jnp.clip(
+    stock, 0, num_stocks - 1
+  )
+  rows = table.reshape(-1, width).at[cell].get(mode='promise_in_bounds')
+  return Quote(*jnp.moveaxis(rows, -1, 0))
+
+
+def price_table(panel: MarketPanel, rules: Rules) -> np.ndarray:
+  """Packs a panel's investable prices so that a quote is one short gather.
+
+  Every value is known at the close of its day. A price that is not a positive
+  number is missing. A stock is gone after `delisting_days` days without a
+  close; where the delisting price is the entry price, as in Eigen2, only days
+  without any data at all count.
+
+  Args:
+    panel: T days, C columns, N of them investable.
+    rules: of delisting.
+
+  Returns:
+    float64 [T, N, 4]: the fields of `Quote`.
+  """
+  first, stop = panel.investable
+  ohlc = panel.ohlc[:, first:stop].astype(np.float64)
+  prices = np.where(np.isfinite(ohlc) & (ohlc > 0), ohlc, 0.0)
+  close = prices[..., 3]
+  unpriced = close == 0
+  absent = unpriced
+  if rules.delisting_price == 'entry_price':
+    features = panel.features[:, first:stop]
+    absent = np.isnan(ohlc).all(-1) & np.isnan(features).all(-1)
+  status = np.where(unpriced, UNPRICED, PRICED)
+  status[_run_length(absent) >= rules.delisting_days] = GONE
+  return np.stack(
+    [prices[..., 0], prices[..., 1], _last_positive(close), status], axis=-1
+  )
+
+
+def _run_length(flags: np.ndarray) -> np.ndarray:
+  """How many days in a row, up to and with each, are flagged; [T, N]."""
+  days = np.arange(1, len(flags) + 1)[:, None]
+  latest_unflagged = np.maximum.accumulate(np.where(flags, 0, days), axis=0)
+  return days - latest_unflagged
+
+
+def _last_positive(close: np.ndarray) -> np.ndarray:
+  """Each day's latest positive close, 0 before the first; [T, N]."""
+  days = np.arange(len(close))[:, None]
+  latest = np.maximum.accumulate(np.where(close > 0, days, 0), axis=0)
+  return np.take_along_axis(close, latest, axis=0)

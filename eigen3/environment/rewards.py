@@ -1,0 +1,123 @@
+"""Rewards: what a step earns, as a function of what happened in it."""
+
+from typing import NamedTuple, Protocol
+
+import jax.numpy as jnp
+
+from eigen3.environment import accounting, prices
+from eigen3.environment.accounting import Closed
+from eigen3.environment.entries import Entries
+from eigen3.environment.rules import Exit, Rules
+from eigen3.types import Array
+
+
+class Extras(NamedTuple):
+  """What happened in a step, and the account at the close of its day.
+
+  Attributes:
+    equity: float [], cash and positions at their last closes.
+    cash: float [].
+    num_positions: int32 [], open ones.
+    inactive: bool [], no position at the start nor at the end of the day.
+    bought: float [], value of the day's entry fills, before costs.
+    sold: float [], value of the day's exit fills, before costs.
+    costs: float [], of the day's fills.
+    entries: the day's M decisions.
+    closed: the positions left today, in S slots.
+  """
+
+  equity: Array
+  cash: Array
+  num_positions: Array
+  inactive: Array
+  bought: Array
+  sold: Array
+  costs: Array
+  entries: Entries
+  closed: Closed
+
+
+class Reward(Protocol):
+  """A reward, float [].
+
+  Args:
+    rules: of the environment.
+    table: float [T, N, 4], see `prices.price_table`.
+    day: int32 [], of the step.
+    stop: int32 [], the first day that may not be looked at.
+    extras: what the step did.
+  """
+
+  def __call__(
+    self, rules: Rules, table: Array, day: Array, stop: Array, extras: Extras
+  ) -> Array: ...
+
+
+def eigen2_reward(
+  rules: Rules, table: Array, day: Array, stop: Array, extras: Extras
+) -> Array:
+  """Coefficient x gain in %, paid at the exit, less the inaction penalty.
+
+  The gain is of the price alone: Eigen2 knew no costs. Source: Eigen2.
+  """
+  del table, day, stop
+  closed = extras.closed
+  gain = 100 * (closed.exit_price - closed.entry_price) / closed.entry_price
+  gain = jnp.where(gain < 0, rules.loss_multiplier * gain, gain)
+  reward = jnp.sum(jnp.where(closed.mask, closed.coefficient * gain, 0))
+  return reward - jnp.where(extras.inactive, rules.inaction_penalty, 0)
+
+
+def entry_reward(
+  rules: Rules, table: Array, day: Array, stop: Array, extras: Extras
+) -> Array:
+  """The net return in % of today's entries, times their size, paid at once.
+
+  Prices do not react to actions, so what a trade will earn can be computed
+  when it is decided. A training signal: it looks ahead, up to `stop`, where a
+  trade that is still open is valued at its last close as if it were sold. No
+  observation, action or fill may see it.
+  """
+  entries = extras.entries
+  if rules.fills_at_open:
+    paid = prices.quote(table, day + 1, entries.stock).open
+    filled = entries.accepted & (paid > 0) & (day + 1 < stop)
+    first_age = 0
+  else:
+    paid = prices.quote(table, day, entries.stock).last_close
+    filled = entries.accepted
+    first_age = 1
+  age = jnp.arange(first_age, rules.oldest_age + 1, dtype=jnp.int32)
+  days = day + 1 + age - first_age
+  path = prices.quote(
+    table, jnp.minimum(days, stop - 1), entries.stock[:, None]
+  )
+  target = paid * (1 + entries.sale_target / 100)
+  reason, price = accounting.leave(
+    rules, age, path, paid[:, None], target[:, None]
+  )
+  left = (reason != Exit.NONE) & (days < stop)
+  first = jnp.min(jnp.where(left, age, rules.oldest_age + 1), axis=1)
+  received = jnp.where(
+    first > rules.oldest_age,
+    path.last_close[:, -1],
+    jnp.sum(jnp.where(age == first[:, None], price, 0), axis=1),
+  )
+  rate = rules.cost_rate
+  paid = jnp.where(filled, paid * (1 + rate), 1)
+  percent = 100 * (received * (1 - rate) / paid - 1)
+  size = accounting.size(rules, entries.coefficient)
+  return jnp.sum(jnp.where(filled, size * percent, 0))
+
+
+_REWARDS: dict[str, Reward] = {'eigen2': eigen2_reward, 'entry': entry_reward}
+
+
+def reward_function(name: str) -> Reward:
+  """The reward of that name; a ValueError names those there are."""
+  if name not in _REWARDS:
+    raise ValueError(
+      f"environment.reward: found '{name}', "
+      f'expected one of {", ".join(_REWARDS)}'
+    )
+  return _REWARDS[name]

@@ -1,0 +1,320 @@
+"""The trading environment: pure `reset` and `step` over a market panel."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from eigen3.data.panel import MarketPanel
+from eigen3.environment import accounting, entries, prices
+from eigen3.environment.accounting import EMPTY, Orders, Positions
+from eigen3.environment.prices import Quote
+from eigen3.environment.rewards import Extras, reward_function
+from eigen3.environment.rules import Rules
+from eigen3.types import Array, EnvironmentSpec, PRNGKey, TimeStep
+
+
+class State(NamedTuple):
+  """An episode between two steps.
+
+  Attributes:
+    day: int32 [], the day on whose close the next action is decided.
+    step: int32 [], steps taken.
+    cash: float [].
+    equity: float [], at the last step's close.
+    orders: M, waiting for the open of `day`.
+    positions: S slots.
+    num_trades: int32 [], trades that were closed.
+    num_wins: int32 [], of them, those that left at the entry price or above.
+    num_losses: int32 [], the others.
+    days_without_positions: int32 [].
+    cumulative_reward: float [].
+  """
+
+  day: Array
+  step: Array
+  cash: Array
+  equity: Array
+  orders: Orders
+  positions: Positions
+  num_trades: Array
+  num_wins: Array
+  num_losses: Array
+  days_without_positions: Array
+  cumulative_reward: Array
+
+
+@jax.tree_util.register_pytree_node_class
+class TradingEnvironment:
+  """Buys and sells single stocks of a panel; a pytree.
+
+  Pass it to jitted functions as an argument, never close over it: its prices
+  would become a constant of the compiled program. All methods work under
+  `jax.jit` and `jax.vmap`; nothing resets itself.
+
+  A step on day t fills yesterday's orders and what leaves during t, then acts
+  at the close of t; the observation that follows is day t + 1, an int32.
+
+  Attributes:
+    prices: float [T, N, 4], see `prices.price_table`.
+    first_day: int32 [], the earliest day an episode may start on.
+    last_day: int32 [], the latest.
+    stop: int32 [], the first day after those the environment may touch.
+    rules: static.
+    spec: what networks and agents must know; static.
+  """
+
+  def __init__(
+    self,
+    panel: MarketPanel,
+    config: Mapping[str, Any],
+    days: tuple[int, int] | None = None,
+    num_features: int | None = None,
+  ):
+    """Packs the panel's prices.
+
+    Args:
+      panel: T days.
+      config: the `environment` section.
+      days: (start, stop) of the split that episodes may touch, by default all
+        days. Windows may reach back to days before it.
+      num_features: F of the observed windows, for the spec; by default all of
+        the panel's.
+
+    Raises:
+      ValueError: a setting is out of range, or the days are too few for the
+        context and an episode.
+    """
+    rules = Rules.from_config(config)
+    reward_function(rules.reward)
+    start, stop = days if days is not None else (0, panel.num_days)
+    if not 0 <= start <= stop <= panel.num_days:
+      raise ValueError(
+        f'days: found {start} to {stop}, expected a range within '
+        f'0 to {panel.num_days}'
+      )
+    if not 1 <= rules.max_entries_per_day <= panel.num_investable:
+      raise ValueError(
+        f'environment.max_entries_per_day: found {rules.max_entries_per_day}, '
+        f'expected 1 to {panel.num_investable}, the investable columns'
+      )
+    first = max(start, rules.context_days - 1)
+    last = stop - 1 - rules.num_steps
+    if last < first:
+      _raise_too_short(rules, start, stop)
+    self.prices = jnp.asarray(prices.price_table(panel, rules), float)
+    self.first_day = jnp.int32(first)
+    self.last_day = jnp.int32(last)
+    self.stop = jnp.int32(stop)
+    self.rules = rules
+    self.spec = EnvironmentSpec(
+      context_days=rules.context_days,
+      num_columns=panel.num_columns,
+      num_features=num_features or panel.num_features,
+      investable=panel.investable,
+      action=rules.action_spec(panel.num_investable),
+      coefficient_threshold=float(rules.coefficient_threshold),
+    )
+
+  def tree_flatten(self):
+    """The arrays, and what is static in compiled programs."""
+    arrays = (self.prices, self.first_day, self.last_day, self.stop)
+    return arrays, (self.rules, self.spec)
+
+  @classmethod
+  def tree_unflatten(cls, static, arrays) -> 'TradingEnvironment':
+    """The inverse of `tree_flatten`."""
+    environment = object.__new__(cls)
+    environment.rules, environment.spec = static
+    (
+      environment.prices,
+      environment.first_day,
+      environment.last_day,
+      environment.stop,
+    ) = arrays
+    return environment
+
+  @property
+  def num_steps(self) -> int:
+    """Steps of an episode: trading and settlement days."""
+    return self.rules.num_steps
+
+  def reset(self, key: PRNGKey) -> tuple[State, TimeStep]:
+    """Starts an episode on a day drawn uniformly from those possible.
+
+    The key is consumed.
+    """
+    return self._start(
+      jax.random.randint(key, (), self.first_day, self.last_day + 1, jnp.int32)
+    )
+
+  def reset_at(self, day: Array | int) -> tuple[State, TimeStep]:
+    """Starts an episode at the close of `day`, int32 [].
+
+    Raises:
+      ValueError: no episode can start then (checked outside `jax.jit` only).
+    """
+    if isinstance(day, (int, np.integer)):
+      first, last = int(self.first_day), int(self.last_day)
+      if not first <= day <= last:
+        raise ValueError(f'day: found {day}, expected {first} to {last}')
+    return self._start(jnp.asarray(day, jnp.int32))
+
+  def step(self, state: State, action: Array) -> tuple[State, TimeStep]:
+    """Plays the day `state.day`.
+
+    Args:
+      state: with `state.step` below `num_steps`.
+      action: float [N, 2], coefficient and sale target in %, decided on what
+        is known at the close of the day.
+
+    Returns:
+      The next state, and a time step with `Extras`.
+    """
+    rules, day = self.rules, state.day
+    chex.assert_shape(action, self.spec.action.shape)
+    action = action.astype(self.prices.dtype)
+    rules, day = self.rules, state.day
+    positions, today = self._open(state)
+    cash = accounting.pay(state.cash, state.orders.value, positions.stock)
+    was_active = (positions.stock != EMPTY).any()
+    bought = _youngest_value(rules, positions)
+    positions, closed = accounting.close_positions(rules, day, positions, today)
+    sold = jnp.where(closed.mask, closed.shares * closed.exit_price, 0).sum()
+    cash = cash + (1 - rules.cost_rate) * sold
+    equity = cash + (positions.shares * today.last_close).sum()
+    chosen = entries.choose(
+      rules,
+      self.prices,
+      day,
+      state.step < rules.trading_days,
+      action,
+      positions.stock,
+      cash,
+      equity,
+    )
+    orders = entries.as_orders(chosen)
+    if not rules.fills_at_open:
+      positions, cash, bought = self._fill_at_close(
+        day, positions, orders, cash
+      )
+      # What was bought is worth what was paid for it less the costs.
+      equity = equity - rules.cost_rate * bought
+      orders = state.orders
+    is_open = positions.stock != EMPTY
+    flat = ~is_open.any() & (orders.stock == EMPTY).all()
+    extras = Extras(
+      equity=equity,
+      cash=cash,
+      num_positions=is_open.sum(dtype=jnp.int32),
+      inactive=~was_active & flat,
+      bought=bought,
+      sold=sold,
+      costs=rules.cost_rate * (bought + sold),
+      entries=chosen,
+      closed=closed,
+    )
+    return self._finish(state, positions, orders, flat, extras)
+
+  def _open(self, state: State) -> tuple[Positions, Quote]:
+    """A day passes and yesterday's orders meet the open; quotes [S]."""
+    rules, orders = self.rules, state.orders
+    older = state.positions.stock[: -rules.max_entries_per_day]
+    stock = jnp.concatenate([orders.stock, older])
+    today = prices.quote(self.prices, state.day, stock)
+    opens = today.open[: rules.max_entries_per_day]
+    youngest = accounting.fill(rules, orders, opens)
+    return accounting.grow_older(state.positions, youngest), today
+
+  def _fill_at_close(
+    self, day: Array, positions: Positions, orders: Orders, cash: Array
+  ) -> tuple[Positions, Array, Array]:
+    """Fills today's orders in the free youngest slots; also the value []."""
+    close = prices.quote(self.prices, day, orders.stock).last_close
+    youngest = accounting.fill(self.rules, orders, close)
+    cash = accounting.pay(cash, orders.value, youngest.stock)
+    positions = accounting.put_youngest(positions, youngest)
+    return positions, cash, _youngest_value(self.rules, positions)
+
+  def _finish(
+    self,
+    state: State,
+    positions: Positions,
+    orders: Orders,
+    flat: Array,
+    extras: Extras,
+  ) -> tuple[State, TimeStep]:
+    """Pays the reward, counts, and turns to the next day."""
+    closed = extras.closed
+    reward = reward_function(self.rules.reward)(
+      self.rules, self.prices, state.day, self.stop, extras
+    )
+    won = closed.mask & (closed.exit_price >= closed.entry_price)
+    num_trades = closed.mask.sum(dtype=jnp.int32)
+    num_wins = won.sum(dtype=jnp.int32)
+    next_state = State(
+      day=state.day + 1,
+      step=state.step + 1,
+      cash=extras.cash,
+      equity=extras.equity,
+      orders=orders,
+      positions=positions,
+      num_trades=state.num_trades + num_trades,
+      num_wins=state.num_wins + num_wins,
+      num_losses=state.num_losses + num_trades - num_wins,
+      days_without_positions=state.days_without_positions + extras.inactive,
+      cumulative_reward=state.cumulative_reward + reward,
+    )
+    last = next_state.step >= self.num_steps
+    discount = jnp.where(last & flat, 0, 1).astype(reward.dtype)
+    return next_state, TimeStep(
+      observation=next_state.day,
+      reward=reward,
+      discount=discount,
+      last=last,
+      extras=extras,
+    )
+
+  def _start(self, day: Array) -> tuple[State, TimeStep]:
+    dtype = self.prices.dtype
+    cash = jnp.asarray(self.rules.initial_cash, dtype)
+    nothing = jnp.zeros((), jnp.int32)
+    state = State(
+      day=day,
+      step=nothing,
+      cash=cash,
+      equity=cash,
+      orders=accounting.no_orders(self.rules, dtype),
+      positions=accounting.no_positions(self.rules, dtype),
+      num_trades=nothing,
+      num_wins=nothing,
+      num_losses=nothing,
+      days_without_positions=nothing,
+      cumulative_reward=jnp.zeros((), dtype),
+    )
+    return state, TimeStep(
+      observation=day,
+      reward=jnp.zeros((), dtype),
+      discount=jnp.ones((), dtype),
+      last=jnp.zeros((), bool),
+    )
+
+
+def _youngest_value(rules: Rules, positions: Positions) -> Array:
+  """The value at the entry price of the positions of age 0, []."""
+  count = rules.max_entries_per_day
+  return (positions.shares[:count] * positions.entry_price[:count]).sum()
+
+
+def _raise_too_short(rules: Rules, start: int, stop: int):
+  """Says in one line how many days there are and how many it takes."""
+  context = max(rules.context_days - start, 1)
+  raise ValueError(
+    f'panel too short: found {stop - start} days ({start} to {stop - 1}), '
+    f'expected at least {context + rules.num_steps}: {context} of context and '
+    f'{rules.num_steps} of an episode ({rules.trading_days} trading, '
+    f'{rules.settlement_days} settlement)'
+  )

@@ -1,0 +1,180 @@
+"""One continuous episode over a whole split, as money would have seen it."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+
+from eigen3.data import MarketPanel
+from eigen3.environment import Exit, TradingEnvironment
+from eigen3.learner import rollout
+from eigen3.types import Array
+
+TRADING_DAYS_A_YEAR = 252
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Backtest:
+  """What a policy did with the initial cash.
+
+  Attributes:
+    dates: datetime64[D] [S], the days of the equity.
+    equity: float64 [S], cash and positions at each day's close.
+    trades: a row per closed trade; see `Backtester`.
+    summary: the numbers of `summarise`.
+  """
+
+  dates: np.ndarray
+  equity: np.ndarray
+  trades: pd.DataFrame
+  summary: dict[str, float]
+
+
+class Backtester:
+  """Plays action sequences over all days of one split.
+
+  The columns of a backtest's trades: ticker, entry_date, exit_date,
+  entry_price, exit_price, shares, coefficient, return_percent (of the price),
+  net_profit (after the costs of both fills) and reason.
+  """
+
+  def __init__(
+    self,
+    panel: MarketPanel,
+    config: Mapping[str, Any],
+    days: tuple[int, int],
+  ):
+    """Builds environments whose one episode is the split.
+
+    Args:
+      panel: the market.
+      config: the `environment` section.
+      days: (start, stop) of the split.
+
+    Raises:
+      ValueError: the split is too short.
+    """
+    self._panel = panel
+    self._initial_cash = float(config['initial_cash'])
+    start, stop = days
+    first = max(start, config['context_days'] - 1)
+    # One day is left for the observation after the last step.
+    trading_days = stop - 1 - first - config['settlement_days']
+    if trading_days < 1:
+      raise ValueError(
+        f'panel too short: found {stop - start} days ({start} to {stop - 1}) '
+        f'in a split, expected at least '
+        f'{first - start + config["settlement_days"] + 2} to backtest it'
+      )
+    settings = {**config, 'trading_days': trading_days}
+    self._environment = TradingEnvironment(panel, settings, days)
+    # Controls know the account: they take the best that can be bought.
+    self._aware_environment = TradingEnvironment(
+      panel, {**settings, 'entry_choice': 'best_available'}, days
+    )
+    self.days = np.arange(first, first + self._environment.num_steps)
+    self._play = jax.jit(_play)
+
+  @property
+  def spec(self):
+    """The environment's specification."""
+    return self._environment.spec
+
+  def run(self, actions: Array, account_aware: bool = False) -> Backtest:
+    """Plays `actions` float32 [S, N, 2], decided on the days `self.days`.
+
+    Args:
+      actions: in the environment's units.
+      account_aware: let the account skip what can't be bought, whatever the
+        setting `entry_choice` says.
+    """
+    environment = (
+      self._aware_environment if account_aware else self._environment
+    )
+    extras = jax.device_get(
+      self._play(environment, jnp.asarray(self.days, jnp.int32), actions)
+    )
+    trades = self._trades(extras.closed)
+    equity = np.asarray(extras.equity, np.float64)
+    invested = 1.0 - extras.cash / extras.equity
+    summary = summarise(equity, self._initial_cash, trades)
+    summary['exposure'] = float(np.mean(invested))
+    summary['costs'] = float(np.sum(extras.costs)) / self._initial_cash
+    return Backtest(self._panel.dates[self.days], equity, trades, summary)
+
+  def profit(self, actions: Array) -> Array:
+    """Profit over initial cash of `actions` alone, [], for use under jit."""
+    extras = _play(
+      self._environment, jnp.asarray(self.days, jnp.int32), actions
+    )
+    return extras.equity[-1] / self._initial_cash - 1.0
+
+  def _trades(self, closed) -> pd.DataFrame:
+    step, slot = np.nonzero(closed.mask)
+    first, _ = self._panel.investable
+    columns = np.asarray(self._panel.columns)
+
+    def at(name: str) -> np.ndarray:
+      return np.asarray(getattr(closed, name))[step, slot]
+
+    entry, leave = at('entry_price'), at('exit_price')
+    return pd.DataFrame(
+      {
+        'ticker': columns[first + at('stock')],
+        'entry_date': self._panel.dates[at('entry_day')],
+        'exit_date': self._panel.dates[at('exit_day')],
+        'entry_price': entry,
+        'exit_price': leave,
+        'shares': at('shares'),
+        'coefficient': at('coefficient'),
+        'holding_days': at('exit_day') - at('entry_day'),
+        'return_percent': 100.0 * (leave / entry - 1.0),
+        'net_profit': at('net_profit'),
+        'reason': [Exit(reason).name.lower() for reason in at('reason')],
+      }
+    )
+
+
+def summarise(
+  equity: np.ndarray, initial_cash: float, trades: pd.DataFrame
+) -> dict[str, float]:
+  """Numbers of an equity curve and its trades.
+
+  Args:
+    equity: [S], at daily closes.
+    initial_cash: what it began with.
+    trades: with the columns net_profit and holding_days.
+
+  Returns:
+    profit: over initial cash. max_drawdown: deepest fall from a peak, as a
+    share of it. volatility: of daily returns, annualised. sharpe: mean over
+    deviation of daily returns, annualised, cash earning nothing; 0 where
+    nothing moved. trades: closed ones. win_rate: share with a net profit above
+    0. holding_days: mean.
+  """
+  path = np.concatenate([[initial_cash], equity])
+  returns = path[1:] / path[:-1] - 1.0
+  peak = np.maximum.accumulate(path)
+  deviation = float(np.std(returns, ddof=1)) if len(returns) > 1 else 0.0
+  year = np.sqrt(TRADING_DAYS_A_YEAR)
+  sharpe = float(np.mean(returns)) / deviation * year if deviation else 0.0
+  some = len(trades) > 0
+  return {
+    'profit': float(path[-1] / initial_cash - 1.0),
+    'max_drawdown': float(np.max(1.0 - path / peak)),
+    'volatility': deviation * float(year),
+    'sharpe': float(sharpe),
+    'trades': float(len(trades)),
+    'win_rate': float((trades['net_profit'] > 0).mean()) if some else 0.0,
+    'holding_days': float(trades['holding_days'].mean()) if some else 0.0,
+  }
+
+
+def _play(environment: TradingEnvironment, days: Array, actions: Array):
+  """What every step did, leaves [S, ...]."""
+  episodes = rollout.play(environment, days[None], actions[None])
+  return jax.tree.map(lambda x: x[0], episodes.timesteps.extras)

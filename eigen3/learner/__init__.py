@@ -1,0 +1,1 @@
+"""Training: rollouts, the single-agent loop, checkpoints and logs."""

@@ -1,0 +1,130 @@
+"""Whole-state checkpoints: atomic, in the background, the last few kept.
+
+Orbax writes to a temporary directory and renames it when it is complete; its
+array store carries checksums, so a file cut short is found when it is read.
+"""
+
+import os
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from absl import logging
+
+# Raised when the meaning of a stored state changes.
+SCHEMA_VERSION = 1
+
+
+class CheckpointError(ValueError):
+  """A checkpoint that can't be used, and why."""
+
+
+class Checkpointer:
+  """Saves and restores states of one run."""
+
+  def __init__(self, directory: os.PathLike | str, keep: int, data_hash: str):
+    """Opens a run's folder of checkpoints.
+
+    Args:
+      directory: created where absent.
+      keep: how many of the latest to keep.
+      data_hash: of the panel; a state is only restored onto equal data.
+    """
+    self._directory = pathlib.Path(directory).absolute()
+    self._data_hash = data_hash
+    self._manager = ocp.CheckpointManager(
+      self._directory,
+      options=ocp.CheckpointManagerOptions(
+        max_to_keep=keep, enable_async_checkpointing=True
+      ),
+    )
+
+  def save(self, step: int, state: Any) -> None:
+    """Stores `state` as of `step`; returns once it is safe to donate it."""
+    # A copy: on CPU a host array may be a view of a buffer that is donated.
+    on_host = jax.tree.map(lambda x: np.array(x, copy=True), state)
+    metadata = {'schema_version': SCHEMA_VERSION, 'data_hash': self._data_hash}
+    self._manager.save(
+      step,
+      args=ocp.args.Composite(
+        state=ocp.args.StandardSave(on_host),
+        metadata=ocp.args.JsonSave(metadata),
+      ),
+      force=True,
+    )
+
+  def restore_latest(self, like: Any) -> tuple[int, Any] | None:
+    """The newest readable state, or None where none was ever saved.
+
+    One that can't be read is reported by a warning and the one before it is
+    used.
+
+    Args:
+      like: a state of the same structure, shapes and types.
+
+    Raises:
+      CheckpointError: of another schema or other data, or none is readable.
+    """
+    steps = sorted(self._manager.all_steps(), reverse=True)
+    for step in steps:
+      try:
+        return step, self._restore(step, like)
+      except CheckpointError:
+        raise
+      # Whatever a damaged file makes Orbax raise, the answer is the same.
+      except Exception as error:
+        reason = str(error).strip().splitlines()[0][:120]
+        logging.warning(
+          'checkpoint %s: found it unreadable (%s: %s); '
+          'trying the one before it',
+          self._directory / str(step),
+          type(error).__name__,
+          reason,
+        )
+        self._unreadable(step)
+    if steps:
+      raise CheckpointError(
+        f'{self._directory}: found {len(steps)} checkpoints, none readable'
+      )
+    return None
+
+  def wait(self) -> None:
+    """Returns when everything saved is on disk."""
+    self._manager.wait_until_finished()
+
+  def close(self) -> None:
+    """Waits, then lets go of the folder."""
+    self._manager.close()
+
+  def _restore(self, step: int, like: Any) -> Any:
+    metadata = self._manager.restore(
+      step, args=ocp.args.Composite(metadata=ocp.args.JsonRestore())
+    )['metadata']
+    self._check(step, 'schema_version', metadata, SCHEMA_VERSION)
+    self._check(step, 'data_hash', metadata, self._data_hash)
+    abstract = jax.tree.map(
+      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
+      like,
+    )
+    return self._manager.restore(
+      step,
+      args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract)),
+    )['state']
+
+  def _check(self, step: int, name: str, metadata: dict, expected) -> None:
+    found = metadata.get(name)
+    if found != expected:
+      raise CheckpointError(
+        f'{self._directory / str(step)}: {name}: found {found}, '
+        f'expected {expected}'
+      )
+
+  def _unreadable(self, step: int) -> None:
+    """Moves a damaged checkpoint aside, so that its step can be saved anew."""
+    source = self._directory / str(step)
+    target = self._directory.parent / f'unreadable_checkpoint_{step}'
+    if source.exists() and not target.exists():
+      os.replace(source, target)
+    self._manager.reload()

@@ -1,0 +1,88 @@
+"""Metrics of a run: one CSV row an iteration, mirrored to TensorBoard."""
+
+import csv
+import os
+import pathlib
+import shutil
+from collections.abc import Mapping, Sequence
+
+import tensorboardX
+
+
+class MetricsLog:
+  """`metrics.csv` and TensorBoard events of one run.
+
+  The CSV is the record; the events are made from it, so that both are
+  truncated together when a run resumes from an earlier checkpoint.
+  """
+
+  def __init__(
+    self, workdir: os.PathLike | str, fields: Sequence[str], last: int
+  ):
+    """Opens the logs.
+
+    Args:
+      workdir: the run's folder.
+      fields: columns of the CSV; the first is the iteration.
+      last: rows of later iterations, left by a run that went on after its
+        last checkpoint, are dropped.
+
+    Raises:
+      ValueError: the CSV there has other columns.
+    """
+    self._path = pathlib.Path(workdir) / 'metrics.csv'
+    self._fields = tuple(fields)
+    rows = self._read(last)
+    self._rewrite(rows)
+    events = pathlib.Path(workdir) / 'tensorboard'
+    shutil.rmtree(events, ignore_errors=True)
+    self._events = tensorboardX.SummaryWriter(str(events))
+    for row in rows:
+      self._write_events(row)
+    self._file = self._path.open('a', newline='', encoding='utf-8')
+    self._csv = csv.DictWriter(self._file, self._fields, restval='')
+
+  def write(self, row: Mapping[str, float]) -> None:
+    """Adds one iteration; fields that it lacks stay empty."""
+    self._csv.writerow(row)
+    self._file.flush()
+    self._write_events(row)
+
+  def close(self) -> None:
+    """Flushes and closes both logs."""
+    self._file.close()
+    self._events.close()
+
+  def _read(self, last: int) -> list[dict[str, str]]:
+    if not self._path.exists():
+      return []
+    with self._path.open(newline='', encoding='utf-8') as file:
+      reader = csv.DictReader(file)
+      found = tuple(reader.fieldnames or ())
+      if found and found != self._fields:
+        raise ValueError(
+          f'{self._path}: found columns {", ".join(found)}, '
+          f'expected {", ".join(self._fields)}'
+        )
+      # A row cut short by a kill lies after the last checkpoint.
+      return [
+        row
+        for row in reader
+        if (row[self._fields[0]] or '').isdigit()
+        and int(row[self._fields[0]]) <= last
+      ]
+
+  def _rewrite(self, rows: list[dict[str, str]]) -> None:
+    temporary = self._path.with_suffix('.csv.tmp')
+    with temporary.open('w', newline='', encoding='utf-8') as file:
+      writer = csv.DictWriter(file, self._fields)
+      writer.writeheader()
+      writer.writerows(rows)
+    os.replace(temporary, self._path)
+
+  def _write_events(self, row: Mapping[str, float | str]) -> None:
+    step = int(row[self._fields[0]])
+    for name in self._fields[1:]:
+      value = row.get(name, '')
+      if value != '':
+        self._events.add_scalar(name, float(value), step)

@@ -1,0 +1,230 @@
+"""The training loop around an iteration: evaluate, log, save, resume, stop."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import tqdm
+
+from eigen3.agent import td3
+from eigen3.learner import single_agent
+from eigen3.learner.checkpoint import Checkpointer
+from eigen3.learner.logs import MetricsLog
+
+# Scores of an agent on the validation days, by name.
+Evaluate = Callable[[td3.TrainingState], Mapping[str, float]]
+
+# The evaluation's number that champions are chosen by.
+SCORE = 'validation_profit'
+
+TRAINING_FIELDS = (
+  'iteration',
+  'seconds',
+  'environment_steps',
+  'updates',
+  'critic_loss',
+  'critic_gradient_norm',
+  'q',
+  'actor_loss',
+  'actor_gradient_norm',
+  'noise_scale',
+  'episode_reward',
+  'episode_profit',
+  'episode_trades',
+)
+
+
+class NonFiniteError(ArithmeticError):
+  """Training met a number that is not finite, and stopped."""
+
+
+class Stop:
+  """Remembers an interrupt until the iteration in hand is done."""
+
+  def __init__(self):
+    self.requested = False
+    self._previous: dict[int, Any] = {}
+
+  def __enter__(self):
+    for number in (signal.SIGINT, signal.SIGTERM):
+      self._previous[number] = signal.signal(number, self._request)
+    return self
+
+  def __exit__(self, *unused):
+    for number, handler in self._previous.items():
+      signal.signal(number, handler)
+
+  def _request(self, number, unused_frame):
+    if self.requested:  # A second one means now.
+      raise KeyboardInterrupt
+    self.requested = True
+    name = signal.Signals(number).name
+    tqdm.tqdm.write(
+      f'{name}: saving after this iteration; again to leave at once',
+      file=sys.stderr,
+    )
+
+
+def train(
+  learner: single_agent.SingleAgent,
+  evaluate: Evaluate,
+  checkpointer: Checkpointer,
+  workdir: os.PathLike | str,
+  config: ml_collections.ConfigDict,
+  resume: bool = False,
+) -> tuple[single_agent.LearnerState, bool]:
+  """Trains until the iterations are done or an interrupt asks to stop.
+
+  Args:
+    learner: of one agent.
+    evaluate: scores on the validation days; its `validation_profit` chooses
+      the champion.
+    checkpointer: of this run.
+    workdir: for the metrics.
+    config: all settings; `seed` and `learner` are read.
+    resume: go on from the latest readable checkpoint.
+
+  Returns:
+    The final state, and whether all iterations are done.
+
+  Raises:
+    NonFiniteError: a loss, gradient or parameter is not finite; the state
+      that holds it is not saved.
+  """
+  state = learner.init(jax.random.PRNGKey(config.seed))
+  scores: Mapping[str, float] = {}
+  restored = checkpointer.restore_latest(state) if resume else None
+  if restored is not None:
+    state = restored[1]
+  else:
+    state, scores = _validate(evaluate, state)
+  first = int(state.iteration)
+  fields = (*TRAINING_FIELDS, *(scores or evaluate(state.agent)))
+  log = MetricsLog(workdir, fields, last=first if restored else -1)
+  if restored is None:
+    log.write({'iteration': 0, **scores})
+    checkpointer.save(0, state)
+  loop = _Loop(learner, evaluate, checkpointer, log, config.learner)
+  with Stop() as stop:
+    try:
+      return loop.run(state, first, stop)
+    finally:
+      checkpointer.wait()
+      log.close()
+
+
+class _Loop:
+  """The iterations from a given state on."""
+
+  def __init__(self, learner, evaluate, checkpointer, log, config):
+    self._learner = learner
+    self._evaluate = evaluate
+    self._checkpointer = checkpointer
+    self._log = log
+    self._config = config
+
+  def run(self, state, first: int, stop: Stop):
+    total = self._config.iterations
+    bar = tqdm.tqdm(
+      total=total, initial=first, unit='iteration', desc='training',
+      dynamic_ncols=True,
+    )  # fmt: skip
+    with bar:
+      for iteration in range(first + 1, total + 1):
+        start = time.monotonic()
+        state, told = self._learner.iterate(state)
+        row = self._read(iteration, state, told)
+        seconds = time.monotonic() - start
+        if self._due(iteration, self._config.evaluate_every):
+          state, scores = _validate(self._evaluate, state)
+          row.update(scores)
+          bar.set_description(f'validation profit {scores[SCORE]:+.2%}')
+        self._log.write({**row, 'seconds': round(seconds, 3)})
+        last = iteration == total
+        stopping = stop.requested and not last
+        if stopping or self._due(iteration, self._config.checkpoint_every):
+          self._checkpointer.save(iteration, state)
+        bar.set_postfix_str(
+          f'{self._learner.steps_per_iteration / seconds:,.0f} steps/s, '
+          f'{self._config.updates_per_iteration / seconds:,.1f} updates/s'
+        )
+        bar.update()
+        if stopping:
+          return state, False
+    return state, True
+
+  def _due(self, iteration: int, every: int) -> bool:
+    return iteration % every == 0 or iteration == self._config.iterations
+
+  def _read(self, iteration: int, state, told) -> dict[str, float]:
+    """Metrics of an iteration on the host, checked to be finite."""
+    told = jax.device_get(told)
+    _check_finite(iteration, told)
+    updates = told.updates
+    actor_updates = max(float(np.sum(updates['actor_updates'])), 1.0)
+
+    def mean(name: str) -> float:
+      return float(np.mean(updates[name]))
+
+    def mean_of_actor(name: str) -> float:
+      return float(np.sum(updates[name])) / actor_updates
+
+    return {
+      'iteration': iteration,
+      'environment_steps': int(state.environment_steps),
+      'updates': int(state.agent.steps),
+      'critic_loss': mean('critic_loss'),
+      'critic_gradient_norm': mean('critic_gradient_norm'),
+      'q': mean('q'),
+      'actor_loss': mean_of_actor('actor_loss'),
+      'actor_gradient_norm': mean_of_actor('actor_gradient_norm'),
+      'noise_scale': float(state.agent.noise_scale),
+      'episode_reward': float(told.episodes['reward']),
+      'episode_profit': float(told.episodes['profit']),
+      'episode_trades': float(told.episodes['trades']),
+    }
+
+
+def _validate(evaluate: Evaluate, state):
+  """Scores the agent, and crowns it where none validated better."""
+  scores = evaluate(state.agent)
+  score = scores[SCORE]
+  if score > float(state.champion.score):
+    champion = single_agent.Champion(
+      # Copies: the agent's own buffers are given up by the next iteration.
+      params=jax.tree.map(jnp.copy, state.agent.actor.online_params),
+      state=jax.tree.map(jnp.copy, state.agent.actor.online_state),
+      score=jnp.float32(score),
+      iteration=jnp.copy(state.iteration),
+    )
+    state = state._replace(champion=champion)
+  return state, scores
+
+
+def _check_finite(iteration: int, told) -> None:
+  """Names the first update and the first number in it that went wrong."""
+  offenders = []
+  for order, (name, values) in enumerate(told.updates.items()):
+    bad = np.flatnonzero(~np.isfinite(values))
+    if bad.size:
+      offenders.append((int(bad[0]), order, name, values[bad[0]]))
+  if offenders:
+    update, _, name, value = min(offenders)
+    raise NonFiniteError(
+      f'{name}: found {value} in update {update + 1} of iteration '
+      f'{iteration}, expected a finite number; the run stopped and keeps '
+      'its last checkpoint'
+    )
+  for name, finite in told.finite.items():
+    if not finite:
+      raise NonFiniteError(
+        f'{name}: found a value that is not finite after iteration '
+        f'{iteration}; the run stopped and keeps its last checkpoint'
+      )

@@ -1,0 +1,85 @@
+"""Episodes in two passes: first all actions, then the account's mechanics.
+
+What a policy sees does not depend on the account, so the actions of all days
+of all episodes come from one batch; a cheap scan then walks the account
+through them.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from eigen3.environment import TradingEnvironment
+from eigen3.types import Array, TimeStep, Transition
+
+# The actions [M, N, 2] of a policy on days [M].
+Policy = Callable[[Array], Array]
+
+
+class Episodes(NamedTuple):
+  """E episodes of S steps.
+
+  Attributes:
+    days: int32 [E, S], the day on which each step's action was decided.
+    actions: float32 [E, S, N, 2], in the environment's units.
+    timesteps: the timestep after each step, leaves [E, S, ...].
+    final_state: the environment's state at the end, leaves [E, ...].
+  """
+
+  days: Array
+  actions: Array
+  timesteps: TimeStep
+  final_state: Any
+
+
+def rollout(
+  environment: TradingEnvironment, policy: Policy, first_days: Array
+) -> Episodes:
+  """Runs one episode from each of the days `first_days`, int32 [E]."""
+  num_episodes, num_steps = first_days.shape[0], environment.num_steps
+  days = first_days[:, None] + jnp.arange(num_steps)
+  actions = policy(days.reshape(-1))
+  actions = actions.reshape(num_episodes, num_steps, *actions.shape[1:])
+  return play(environment, days, actions)
+
+
+def play(
+  environment: TradingEnvironment, days: Array, actions: Array
+) -> Episodes:
+  """Walks the account through given actions.
+
+  Args:
+    environment: the market's mechanics.
+    days: int32 [E, S], consecutive within an episode.
+    actions: float32 [E, S, N, 2].
+
+  Returns:
+    The episodes.
+  """
+  state, _ = jax.vmap(environment.reset_at)(days[:, 0])
+
+  def step(state, actions):
+    return jax.vmap(environment.step)(state, actions)
+
+  final_state, timesteps = jax.lax.scan(
+    step, state, jnp.swapaxes(actions, 0, 1)
+  )
+  timesteps = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), timesteps)
+  return Episodes(days, actions, timesteps, final_state)
+
+
+def transitions_of(episodes: Episodes, num_steps: int) -> Transition:
+  """The first `num_steps` steps of all episodes, [E * num_steps, ...]."""
+  timesteps = episodes.timesteps
+  transitions = Transition(
+    s_tm1=episodes.days,
+    a_tm1=episodes.actions,
+    r_t=timesteps.reward,
+    discount_t=timesteps.discount,
+    s_t=timesteps.observation,
+  )
+  return jax.tree.map(
+    lambda x: x[:, :num_steps].reshape(-1, *x.shape[2:]), transitions
+  )

@@ -1,0 +1,129 @@
+"""A run's folder explains itself: settings, seed, versions, commit, data."""
+
+import contextlib
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import ml_collections
+
+_PACKAGES = ('jax', 'jaxlib', 'dm-haiku', 'rlax', 'optax', 'numpy', 'pandas')
+# Settings that a resumed run may change: they say how long to go on.
+_MAY_CHANGE = ('learner.iterations',)
+
+
+def write_json(path: os.PathLike | str, value: Any) -> None:
+  """Writes JSON so that the file is either the old one or whole."""
+  path = pathlib.Path(path)
+  temporary = path.with_name(path.name + '.tmp')
+  text = json.dumps(value, indent=2, sort_keys=True)
+  temporary.write_text(text + '\n', encoding='utf-8')
+  os.replace(temporary, path)
+
+
+def create(
+  workdir: os.PathLike | str,
+  config: ml_collections.ConfigDict,
+  data: Mapping[str, Any],
+) -> pathlib.Path:
+  """Makes the folder of a new run.
+
+  Args:
+    workdir: must not hold a run.
+    config: all settings.
+    data: what the run was trained on, as JSON.
+
+  Raises:
+    ValueError: the folder holds a run already.
+  """
+  workdir = pathlib.Path(workdir)
+  check_new(workdir)
+  workdir.mkdir(parents=True, exist_ok=True)
+  write_json(
+    workdir / 'run.json',
+    {
+      'command': sys.argv[1:],
+      'commit': _commit(),
+      'data': dict(data),
+      'platform': platform.platform(),
+      'python': platform.python_version(),
+      'seed': config.seed,
+      'versions': {
+        name: importlib.metadata.version(name) for name in _PACKAGES
+      },
+    },
+  )
+  # Last: its presence says that the folder holds a run.
+  write_json(workdir / 'config.json', json.loads(config.to_json()))
+  return workdir
+
+
+def check_new(workdir: os.PathLike | str) -> None:
+  """Refuses a folder that holds a run, by a ValueError."""
+  if holds_run(workdir):
+    raise ValueError(
+      f'--workdir: found a run in {workdir}, expected a new folder; '
+      'add --resume to go on with that run'
+    )
+
+
+def holds_run(workdir: os.PathLike | str) -> bool:
+  """Whether the folder holds a run."""
+  return (pathlib.Path(workdir) / 'config.json').exists()
+
+
+def check_same(
+  workdir: os.PathLike | str, config: ml_collections.ConfigDict
+) -> None:
+  """Refuses to resume a run with other settings than it began with.
+
+  Raises:
+    ValueError: no run there, or a setting differs, naming the first.
+  """
+  workdir = pathlib.Path(workdir)
+  if not holds_run(workdir):
+    raise ValueError(
+      f'--workdir: found no run in {workdir}, expected one to resume'
+    )
+  text = (workdir / 'config.json').read_text(encoding='utf-8')
+  before = _flatten(json.loads(text))
+  now = _flatten(json.loads(config.to_json()))
+  for name in sorted(before.keys() | now.keys()):
+    if name in _MAY_CHANGE:
+      continue
+    if before.get(name) != now.get(name):
+      raise ValueError(
+        f'--config.{name}: found {now.get(name)}, expected '
+        f'{before.get(name)}, with which the run in {workdir} began'
+      )
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
+  flat: dict[str, Any] = {}
+  for name, value in tree.items():
+    if isinstance(value, Mapping):
+      flat.update(_flatten(value, f'{prefix}{name}.'))
+    else:
+      flat[prefix + name] = value
+  return flat
+
+
+def _commit() -> str:
+  """The checkout's commit, '+' where it has changes, '' outside one."""
+  here = pathlib.Path(__file__).parent
+
+  def git(*arguments: str) -> str:
+    return subprocess.run(
+      ['git', *arguments], cwd=here, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+  with contextlib.suppress(OSError, subprocess.CalledProcessError):
+    changed = git('status', '--porcelain', '--untracked-files=no')
+    return git('rev-parse', 'HEAD') + ('+' if changed else '')
+  return ''

@@ -1,0 +1,221 @@
+"""One agent's training iteration: act, remember, learn; jitted as one step."""
+
+from typing import NamedTuple
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import ml_collections
+
+from eigen3.agent import replay, td3
+from eigen3.environment import Market, TradingEnvironment
+from eigen3.learner import rollout
+from eigen3.types import Array, PRNGKey, Transition
+
+
+class Champion(NamedTuple):
+  """The policy that validated best so far.
+
+  Attributes:
+    params: the actor's parameters.
+    state: the actor's batch-norm statistics.
+    score: float32 [], its validation profit over initial cash.
+    iteration: int32 [], when it was validated.
+  """
+
+  params: hk.Params
+  state: hk.State
+  score: Array
+  iteration: Array
+
+
+class LearnerState(NamedTuple):
+  """All of a run that goes on: saved and restored whole.
+
+  Attributes:
+    agent: networks, optimisers and exploration.
+    replay: experience.
+    champion: the best validated policy.
+    iteration: int32 [], iterations done.
+    environment_steps: int32 [], steps taken.
+    key: consumed by the next iteration.
+  """
+
+  agent: td3.TrainingState
+  replay: replay.ReplayState
+  champion: Champion
+  iteration: Array
+  environment_steps: Array
+  key: PRNGKey
+
+
+class Iteration(NamedTuple):
+  """What an iteration tells, to be read on the host.
+
+  Attributes:
+    updates: metrics of every update, leaves float32 [U].
+    episodes: metrics of the episodes played, leaves float32 [].
+    finite: by parameter path, whether all its entries are finite, bool [].
+  """
+
+  updates: dict[str, Array]
+  episodes: dict[str, Array]
+  finite: dict[str, Array]
+
+
+class SingleAgent:
+  """Pure functions that train one TD3 agent on slices of the training days.
+
+  The market and the environment are arguments of what is jitted, never closed
+  over: as constants they would be compiled into the program.
+  """
+
+  def __init__(
+    self,
+    actor: hk.TransformedWithState,
+    double_critic: hk.TransformedWithState,
+    environment: TradingEnvironment,
+    market: Market,
+    config: ml_collections.ConfigDict,
+  ):
+    """Binds networks to a market; `config` has `agent` and `learner`."""
+    self._config = config.learner
+    self._batch_size = config.agent.batch_size
+    self._spec = environment.spec.action
+    self._environment = environment
+    self._market = market
+    self._init_agent, self.select_action, self._update = td3.make_td3(
+      actor, double_critic, observe, self._spec, config.agent
+    )
+    self._stored_steps = (
+      environment.num_steps
+      if config.learner.store_settlement
+      else environment.rules.trading_days
+    )
+    self._greedy = jax.jit(self.select_action)
+    self._iterate = jax.jit(self._pure_iterate, donate_argnums=0)
+    self._warm_up = jax.jit(self._pure_warm_up, donate_argnums=0)
+
+  @property
+  def steps_per_iteration(self) -> int:
+    """Environment steps of one iteration."""
+    return self._config.episodes_per_iteration * self._environment.num_steps
+
+  def init(self, key: PRNGKey) -> LearnerState:
+    """A fresh run whose replay holds `learning_starts` random transitions."""
+    state = jax.jit(self._pure_init)(key, self._environment, self._market)
+    per_round = self._config.episodes_per_iteration * self._stored_steps
+    for _ in range(-(-self._config.learning_starts // per_round)):
+      state = self._warm_up(state, self._environment, self._market)
+    return state
+
+  def iterate(self, state: LearnerState) -> tuple[LearnerState, Iteration]:
+    """One iteration; the buffers of `state` are given up."""
+    return self._iterate(state, self._environment, self._market)
+
+  def greedy_actions(self, agent: td3.TrainingState, days) -> Array:
+    """The policy's actions without noise, [M] days to [M, N, 2]."""
+    return self._greedy(agent, self._market, jnp.asarray(days, jnp.int32))
+
+  def champion(self, state: LearnerState) -> td3.TrainingState:
+    """The agent with the champion's policy in place of its own."""
+    actor = state.agent.actor._replace(
+      online_params=state.champion.params, online_state=state.champion.state
+    )
+    return state.agent._replace(actor=actor)
+
+  def _pure_init(self, key, environment, market) -> LearnerState:
+    key, key_agent = jax.random.split(key)
+    day = jnp.full((1,), environment.first_day, jnp.int32)
+    agent = self._init_agent(key_agent, market, day)
+    transition = Transition(
+      s_tm1=jnp.int32(0),
+      a_tm1=jnp.zeros(self._spec.shape, jnp.float32),
+      r_t=jnp.float32(0),
+      discount_t=jnp.float32(0),
+      s_t=jnp.int32(0),
+    )
+    champion = Champion(
+      params=jax.tree.map(jnp.copy, agent.actor.online_params),
+      state=jax.tree.map(jnp.copy, agent.actor.online_state),
+      score=jnp.float32(-jnp.inf),
+      iteration=jnp.int32(0),
+    )
+    return LearnerState(
+      agent=agent,
+      replay=replay.init(transition, self._config.replay_capacity),
+      champion=champion,
+      iteration=jnp.int32(0),
+      environment_steps=jnp.int32(0),
+      key=key,
+    )
+
+  def _pure_warm_up(self, state, environment, market) -> LearnerState:
+    """Fills replay by actions that do not depend on a trained policy."""
+    key, key_reset, key_act = jax.random.split(state.key, 3)
+
+    def policy(days):
+      if not self._spec.scaled:  # An unbounded box has no uniform law.
+        return self.select_action(state.agent, market, days, key_act)
+      unit = jax.random.uniform(
+        key_act, (days.shape[0], *self._spec.shape), minval=-1.0
+      )
+      return self._spec.from_unit(unit)
+
+    state, _ = self._collect(state, environment, policy, key_reset)
+    return state._replace(key=key)
+
+  def _pure_iterate(self, state, environment, market):
+    key, key_reset, key_act, key_updates = jax.random.split(state.key, 4)
+
+    def policy(days):
+      return self.select_action(state.agent, market, days, key_act)
+
+    state, episodes = self._collect(state, environment, policy, key_reset)
+
+    def update(agent, key):
+      batch = replay.sample(state.replay, key, self._batch_size)
+      return self._update(agent, batch, market)
+
+    agent, updates = jax.lax.scan(
+      update,
+      state.agent,
+      jax.random.split(key_updates, self._config.updates_per_iteration),
+    )
+    state = state._replace(agent=agent, iteration=state.iteration + 1, key=key)
+    finite = {
+      **_finite('actor', agent.actor),
+      **_finite('critic', agent.critic),
+    }
+    return state, Iteration(updates, episodes, finite)
+
+  def _collect(self, state, environment, policy, key):
+    count = self._config.episodes_per_iteration
+    _, first = jax.vmap(environment.reset)(jax.random.split(key, count))
+    episodes = rollout.rollout(environment, policy, first.observation)
+    transitions = rollout.transitions_of(episodes, self._stored_steps)
+    state = state._replace(
+      replay=replay.add(state.replay, transitions),
+      environment_steps=state.environment_steps + self.steps_per_iteration,
+    )
+    timesteps, final = episodes.timesteps, episodes.final_state
+    metrics = {
+      'reward': jnp.mean(jnp.sum(timesteps.reward, axis=1)),
+      'profit': jnp.mean(final.equity) / environment.rules.initial_cash - 1.0,
+      'trades': jnp.mean(final.num_trades.astype(jnp.float32)),
+    }
+    return state, metrics
+
+
+def observe(market: Market, days: Array) -> Array:
+  """The market windows behind observed days, [B] to [B, D, C, F]."""
+  return market.windows(days)
+
+
+def _finite(name: str, network: td3.Network) -> dict[str, Array]:
+  found = {}
+  for module, leaf, value in hk.data_structures.traverse(network.online_params):
+    found[f'{name}: {module}/{leaf}'] = jnp.all(jnp.isfinite(value))
+  for module, leaf, value in hk.data_structures.traverse(network.online_state):
+    found[f'{name}: {module}/{leaf}'] = jnp.all(jnp.isfinite(value))
+  return found

@@ -1,0 +1,5 @@
+"""Neural networks as pure functions; `make_networks` is the way in."""
+
+from eigen3.networks.factory import Networks, environment_spec, make_networks
+
+__all__ = ['Networks', 'environment_spec', 'make_networks']

@@ -1,0 +1,122 @@
+"""The policy: a coefficient and a sale target for every investable stock."""
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import jmp
+import ml_collections
+
+from eigen3.networks import attention, dropout, layers
+from eigen3.networks.feature_extractor import FeatureExtractor
+from eigen3.types import ActionSpec, Array, EnvironmentSpec
+
+
+class Actor(hk.Module):
+  """Market window to actions in the environment's units.
+
+  Investable columns and a global context (cross-attention over all columns)
+  are processed apart, joined, and read by two heads. Source: Eigen2's actor;
+  the bounded 'sigmoid' coefficient is ours (DESIGN, decision 10).
+  """
+
+  def __init__(
+    self,
+    config: ml_collections.ConfigDict,
+    spec: EnvironmentSpec,
+    policy: jmp.Policy,
+    name: str = 'actor',
+  ):
+    super().__init__(name=name)
+    self._config = config
+    self._spec = spec
+    self._policy = policy
+    self._activation = _coefficient_activation(config.actor, spec.action)
+
+  def __call__(
+    self,
+    window: Array,
+    is_training: bool,
+    examples: Array,
+    return_attention: bool = False,
+  ) -> tuple[Array, Array | None]:
+    """Acts on every example.
+
+    Args:
+      window: [B, D, C, F] features; NaN where there is no data.
+      is_training: batch statistics and dropout.
+      examples: int32 [B], identities that dropout's keys fold in.
+      return_attention: also return how much each column is looked at.
+
+    Returns:
+      Actions [B, N, 2] (coefficient, sale target in %), and attention [B, C]
+      or None. Stocks without data get finite actions too: what cannot be
+      bought is the environment's knowledge.
+    """
+    features = FeatureExtractor(self._config, self._policy)(
+      window, is_training, examples
+    )
+    context, weights = attention.CrossAttention(self._config, self._policy)(
+      features, is_training, examples, return_attention
+    )
+    joined = self._join(features, context, is_training, examples)
+    coefficient = self._head(joined, 'coefficient', is_training, examples)
+    target = self._head(joined, 'sale_target', is_training, examples)
+    low, high = self._spec.action.minimum[1], self._spec.action.maximum[1]
+    target = low + (high - low) * jax.nn.sigmoid(target)
+    return jnp.concatenate([self._activation(coefficient), target], -1), weights
+
+  @hk.transparent
+  def _join(
+    self, features: Array, context: Array, is_training: bool, examples: Array
+  ) -> Array:
+    """What the heads read, [B, N, stock + context sizes]."""
+    sizes, policy = self._config.actor, self._policy
+    first, stop = self._spec.investable
+    stock = layers.Linear(sizes.investable_sizes[0], policy, 'investable_1')(
+      features[:, first:stop]
+    )
+    stock = jax.nn.relu(stock)
+    stock = dropout.dropout(stock, sizes.dropout, is_training, examples)
+    stock = layers.Linear(sizes.investable_sizes[1], policy, 'investable_2')(
+      stock
+    )
+    context = layers.Linear(sizes.context_size, policy, 'context')(context)
+    shape = (*stock.shape[:-1], sizes.context_size)
+    context = jnp.broadcast_to(context, shape)
+    return jax.nn.relu(jnp.concatenate([stock, context], -1))
+
+  @hk.transparent
+  def _head(
+    self, joined: Array, name: str, is_training: bool, examples: Array
+  ) -> Array:
+    """The raw output of one head, [B, N, 1]."""
+    config = self._config.actor
+    x = layers.Linear(config.head_size, self._policy, f'{name}_1')(joined)
+    x = dropout.dropout(jax.nn.relu(x), config.dropout, is_training, examples)
+    return layers.Linear(1, self._policy, f'{name}_2')(x)
+
+
+def eigen2_coefficient(raw: Array) -> Array:
+  """Eigen2's coefficient: above 1.5, or nearly 0; it jumps at raw = 0."""
+  # The exponent is cut where it is not used: its overflow would turn the
+  # gradient of the other branch into NaN.
+  bought = jnp.exp(jnp.maximum(raw, 0.0) / 2) + 0.5
+  return jnp.where(raw > 0, bought, 0.1 * jax.nn.sigmoid(2 * raw))
+
+
+def _coefficient_activation(config: ml_collections.ConfigDict, box: ActionSpec):
+  """The last function of the coefficient head that the config names."""
+  low, high = box.minimum[0], box.maximum[0]
+  if config.coefficient_head == 'eigen2':
+    return eigen2_coefficient
+  if config.coefficient_head != 'sigmoid':
+    raise ValueError(
+      'networks.actor.coefficient_head: found '
+      f"'{config.coefficient_head}', expected 'eigen2' or 'sigmoid'"
+    )
+  if high == float('inf'):
+    raise ValueError(
+      "networks.actor.coefficient_head: 'sigmoid' needs a finite coefficient "
+      'ceiling, found an infinite one'
+    )
+  return lambda raw: low + (high - low) * jax.nn.sigmoid(raw)

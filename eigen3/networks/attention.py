@@ -1,0 +1,211 @@
+"""Attention over columns: one learned query, or every column asking."""
+
+import functools
+from collections.abc import Callable
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import jmp
+import ml_collections
+
+from eigen3.networks import dropout, layers
+from eigen3.types import Array
+
+_SMALLEST_SUM = 1e-9  # of weights that are renormalised
+
+
+class CrossAttention(hk.Module):
+  """One learned query over all columns, then layer norm; no residual."""
+
+  def __init__(
+    self,
+    config: ml_collections.ConfigDict,
+    policy: jmp.Policy,
+    name: str = 'cross_attention',
+  ):
+    super().__init__(name=name)
+    self._config = config
+    self._policy = policy
+
+  def __call__(
+    self,
+    features: Array,
+    is_training: bool,
+    examples: Array,
+    return_weights: bool = False,
+  ) -> tuple[Array, Array | None]:
+    """Summarises the columns.
+
+    Args:
+      features: [B, C, E].
+      is_training: drop attention weights.
+      examples: int32 [B], identities that dropout's keys fold in.
+      return_weights: also return how much each column is looked at.
+
+    Returns:
+      The context [B, 1, E], and the weights [B, C] or None. Weights are the
+      heads' average; after dropout they are scaled to sum to 1 again.
+    """
+    batch, _, width = features.shape
+    init = hk.initializers.RandomNormal(stddev=0.02)
+    dtype = self._policy.param_dtype
+    query = hk.get_parameter('query', (1, 1, width), dtype, init)
+    query = jnp.broadcast_to(query, (batch, 1, width))
+    context, weights = MultiHeadAttention(self._config, self._policy)(
+      query, features, is_training, examples, return_weights
+    )
+    return layers.LayerNorm(self._policy, 'layer_norm')(context), weights
+
+
+class SelfAttention(hk.Module):
+  """Every column over all columns, residual, then layer norm."""
+
+  def __init__(
+    self,
+    config: ml_collections.ConfigDict,
+    policy: jmp.Policy,
+    name: str = 'self_attention',
+  ):
+    super().__init__(name=name)
+    self._config = config
+    self._policy = policy
+
+  def __call__(
+    self,
+    features: Array,
+    is_training: bool,
+    examples: Array,
+    return_weights: bool = False,
+  ) -> tuple[Array, Array | None]:
+    """Lets columns see each other.
+
+    Args:
+      features: [B, C, E].
+      is_training: drop attention weights.
+      examples: int32 [B], identities that dropout's keys fold in.
+      return_weights: also return how much each column is looked at.
+
+    Returns:
+      [B, C, E], and the weights [B, C] or None: the average over heads and
+      queries; after dropout they are scaled to sum to 1 again.
+    """
+    attended, weights = MultiHeadAttention(self._config, self._policy)(
+      features, features, is_training, examples, return_weights
+    )
+    norm = layers.LayerNorm(self._policy, 'layer_norm')
+    return norm(features + attended), weights
+
+
+class MultiHeadAttention(hk.Module):
+  """Scaled dot-product attention with several heads.
+
+  Source: Vaswani et al. (2017), with the semantics of PyTorch's
+  nn.MultiheadAttention: dropout acts on the weights, which are not
+  renormalised before they meet the values.
+  """
+
+  def __init__(
+    self,
+    config: ml_collections.ConfigDict,
+    policy: jmp.Policy,
+    name: str = 'attention',
+  ):
+    super().__init__(name=name)
+    self._config = config
+    self._policy = policy
+
+  def __call__(
+    self,
+    queries: Array,
+    features: Array,
+    is_training: bool,
+    examples: Array,
+    return_weights: bool,
+  ) -> tuple[Array, Array | None]:
+    """[B, Q, E] over [B, C, E]: attended [B, Q, E], weights [B, C] or None.
+
+    Raises:
+      ValueError: if the heads do not divide the width E.
+    """
+    heads, width = self._config.num_heads, features.shape[-1]
+    if width % heads:
+      raise ValueError(
+        f'networks.num_heads: found {heads}, expected a divisor of the '
+        f'feature width {width}'
+      )
+    names = ('query', 'key', 'value', 'output')
+    parameters = {
+      name: _projection(name, width, self._policy) for name in names
+    }
+    keys, rate = None, self._config.attention_dropout
+    if is_training and rate:
+      keys = dropout.fold_in_each(hk.next_rng_key(), examples)
+    attend: Callable = functools.partial(
+      _attend,
+      rate=rate,
+      heads=heads,
+      policy=self._policy,
+      return_weights=return_weights,
+    )
+    if self._config.remat:
+      attend = jax.checkpoint(attend)
+    return attend(parameters, queries, features, keys)
+
+
+def _projection(name: str, width: int, policy: jmp.Policy) -> layers.Affine:
+  """The matrix [E, E] and bias [E] of one projection."""
+  dtype = policy.param_dtype
+  init = layers.uniform_initializer(width)
+  w = hk.get_parameter(f'{name}_w', (width, width), dtype, init)
+  b = hk.get_parameter(f'{name}_b', (width,), dtype, jnp.zeros)
+  return layers.Affine(w, b)
+
+
+def _attend(
+  parameters: dict[str, layers.Affine],
+  queries: Array,
+  features: Array,
+  keys: Array | None,
+  *,
+  rate: float,
+  heads: int,
+  policy: jmp.Policy,
+  return_weights: bool,
+) -> tuple[Array, Array | None]:
+  """Attention on explicit parameters; see `MultiHeadAttention`."""
+
+  def project(name, x):
+    y = layers.affine(x, parameters[name], policy)
+    return y.reshape(*x.shape[:-1], heads, -1)
+
+  wide = policy.output_dtype
+  query, key = project('query', queries), project('key', features)
+  query = query / jnp.sqrt(query.shape[-1]).astype(wide)
+  query, key, value = policy.cast_to_compute(
+    (query, key, project('value', features))
+  )
+  scores = jnp.einsum(
+    'bqhe,bche->bhqc', query, key, preferred_element_type=wide
+  )
+  weights = jax.nn.softmax(scores, -1)
+  if keys is not None:
+    draw = functools.partial(
+      dropout.keep_scale, rate=rate, shape=weights.shape[1:], dtype=wide
+    )
+    weights = weights * jax.vmap(draw)(keys)
+  attended = jnp.einsum(
+    'bhqc,bche->bqhe',
+    policy.cast_to_compute(weights),
+    value,
+    preferred_element_type=wide,
+  )
+  attended = attended.reshape(*queries.shape)
+  attended = layers.affine(attended, parameters['output'], policy)
+  if not return_weights:
+    return attended, None
+  average = weights.mean((1, 2))
+  if keys is not None:
+    total = average.sum(-1, keepdims=True)
+    average = average / jnp.maximum(total, _SMALLEST_SUM)
+  return attended, average

@@ -1,0 +1,241 @@
+"""The value of actions: pooled as in Eigen2, or stock by stock."""
+
+from collections.abc import Callable
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import jmp
+import ml_collections
+
+from eigen3.networks import attention, dropout, layers
+from eigen3.networks.feature_extractor import FeatureExtractor
+from eigen3.types import Array, EnvironmentSpec
+
+
+class Critic(hk.Module):
+  """Market window and action to one value per example.
+
+  `critic.pooling` decides how features meet the action: 'mean' averages them
+  over columns first, as Eigen2 does; 'slot' lets every stock meet its own
+  action (DESIGN, decision 10).
+  """
+
+  def __init__(
+    self,
+    config: ml_collections.ConfigDict,
+    spec: EnvironmentSpec,
+    policy: jmp.Policy,
+    name: str = 'critic',
+  ):
+    super().__init__(name=name)
+    poolings: dict[str, Callable] = {'mean': MeanHead, 'slot': SlotHead}
+    if config.critic.pooling not in poolings:
+      raise ValueError(
+        f"networks.critic.pooling: found '{config.critic.pooling}', expected "
+        "'mean' or 'slot'"
+      )
+    self._head = poolings[config.critic.pooling]
+    self._config = config
+    self._spec = spec
+    self._policy = policy
+
+  def __call__(
+    self, window: Array, action: Array, is_training: bool, examples: Array
+  ) -> Array:
+    """Values every example's action.
+
+    Args:
+      window: [B, D, C, F] features; NaN where there is no data.
+      action: [B, N, 2] in the action spec's unit space.
+      is_training: batch statistics and dropout.
+      examples: int32 [B], identities that dropout's keys fold in.
+
+    Returns:
+      [B, 1].
+    """
+    features = FeatureExtractor(self._config, self._policy)(
+      window, is_training, examples
+    )
+    if self._config.critic.self_attention:
+      features, _ = attention.SelfAttention(self._config, self._policy)(
+        features, is_training, examples
+      )
+    head = self._head(self._config, self._spec, self._policy)
+    return head(features, action, is_training, examples)
+
+
+class DoubleCritic(hk.Module):
+  """`critic.ensemble` independent critics that share nothing, [B, K]."""
+
+  def __init__(
+    self,
+    config: ml_collections.ConfigDict,
+    spec: EnvironmentSpec,
+    policy: jmp.Policy,
+    name: str = 'double_critic',
+  ):
+    super().__init__(name=name)
+    self._arguments = (config, spec, policy)
+    self._size = config.critic.ensemble
+
+  def __call__(
+    self, window: Array, action: Array, is_training: bool, examples: Array
+  ) -> Array:
+    """As `Critic`, with a column per critic: [B, K]."""
+    values = [
+      Critic(*self._arguments, name=f'critic_{k}')(
+        window, action, is_training, examples
+      )
+      for k in range(1, self._size + 1)
+    ]
+    return jnp.concatenate(values, -1)
+
+
+class MeanHead(hk.Module):
+  """Mean over columns beside the flat action. Source: Eigen2's critic."""
+
+  def __init__(
+    self,
+    config: ml_collections.ConfigDict,
+    spec: EnvironmentSpec,
+    policy: jmp.Policy,
+    name: str = 'mean_head',
+  ):
+    super().__init__(name=name)
+    self._config = config.critic
+    self._policy = policy
+
+  def __call__(
+    self, features: Array, action: Array, is_training: bool, examples: Array
+  ) -> Array:
+    """Features [B, C, 2H] and action [B, N, 2] to values [B, 1]."""
+    flat = action.reshape(action.shape[0], -1).astype(features.dtype)
+    x = jnp.concatenate([features.mean(1), flat], -1)
+    for number, size in enumerate(self._config.sizes, 1):
+      x = layers.Linear(size, self._policy, f'linear_{number}')(x)
+      x = jax.nn.relu(x)
+      x = dropout.dropout(x, self._config.dropout, is_training, examples)
+    return layers.Linear(1, self._policy, 'value')(x)
+
+
+class SlotHead(hk.Module):
+  """A score for every stock, weighted by how the action chooses among them.
+
+  Every stock is scored from its own features, a global context and its own
+  action; one more score stands for buying nothing. The weights are a softmax
+  over (coefficient - threshold) / temperature with a logit of 0 for no
+  trade, so a policy gradient flows through the choice itself. The value does
+  not depend on the order of the stocks.
+  """
+
+  def __init__(
+    self,
+    config: ml_collections.ConfigDict,
+    spec: EnvironmentSpec,
+    policy: jmp.Policy,
+    name: str = 'slot_head',
+  ):
+    super().__init__(name=name)
+    if config.critic.slot_context not in ('mean', 'attention'):
+      raise ValueError(
+        'networks.critic.slot_context: found '
+        f"'{config.critic.slot_context}', expected 'mean' or 'attention'"
+      )
+    self._networks_config = config
+    self._config = config.critic
+    self._spec = spec
+    self._policy = policy
+
+  def __call__(
+    self, features: Array, action: Array, is_training: bool, examples: Array
+  ) -> Array:
+    """Features [B, C, 2H] and action [B, N, 2] to values [B, 1]."""
+    action = action.astype(features.dtype)
+    context = self._context(features, is_training, examples)
+    scores = self._scores(features, context, action, is_training, examples)
+    idle = layers.Linear(self._config.sizes[-1], self._policy, 'idle_1')(
+      context
+    )
+    idle = layers.Linear(1, self._policy, 'idle_2')(jax.nn.relu(idle))
+    weights = slot_weights(
+      self._spec.action.from_unit(action)[..., 0],
+      self._spec.coefficient_threshold,
+      self._config.slot_temperature,
+    )
+    scores = jnp.concatenate([scores, idle], -1)
+    return (weights * scores).sum(-1, keepdims=True)
+
+  @hk.transparent
+  def _context(
+    self, features: Array, is_training: bool, examples: Array
+  ) -> Array:
+    """What every stock is told of the whole market, [B, 2H]."""
+    if self._config.slot_context == 'mean':
+      return features.mean(1)
+    cross = attention.CrossAttention(self._networks_config, self._policy)
+    return cross(features, is_training, examples)[0][:, 0]
+
+  @hk.transparent
+  def _scores(
+    self,
+    features: Array,
+    context: Array,
+    action: Array,
+    is_training: bool,
+    examples: Array,
+  ) -> Array:
+    """What buying each stock would be worth, [B, N]."""
+    first, stop = self._spec.investable
+    stocks = features[:, first:stop]
+    sizes, rate = self._config.sizes, self._config.dropout
+    x = Joint(sizes[0], self._policy, 'stock_1')(stocks, context, action)
+    x = dropout.dropout(jax.nn.relu(x), rate, is_training, examples)
+    for number, size in enumerate(sizes[1:], 2):
+      x = layers.Linear(size, self._policy, f'stock_{number}')(x)
+      x = dropout.dropout(jax.nn.relu(x), rate, is_training, examples)
+    return layers.Linear(1, self._policy, 'score')(x)[..., 0]
+
+
+class Joint(hk.Module):
+  """One affine map of (stock, context, action), its context part done once.
+
+  Equal to a linear layer on their concatenation, without multiplying the
+  context's part of the matrix anew for every stock.
+  """
+
+  def __init__(self, size: int, policy: jmp.Policy, name: str):
+    super().__init__(name=name)
+    self._size = size
+    self._policy = policy
+
+  def __call__(self, stocks: Array, context: Array, action: Array) -> Array:
+    """[B, N, E], [B, E'] and [B, N, A] to [B, N, size]."""
+    ends = (stocks.shape[-1], stocks.shape[-1] + context.shape[-1])
+    inputs = ends[1] + action.shape[-1]
+    w, b = layers.affine_parameters(inputs, self._size, self._policy)
+    of_stock, of_context, of_action = jnp.split(w, ends)
+    shared = layers.affine(context, layers.Affine(of_context, b), self._policy)
+    return (
+      layers.product(stocks, of_stock, self._policy)
+      + shared[:, None]
+      + layers.product(action, of_action, self._policy)
+    )
+
+
+def slot_weights(
+  coefficient: Array, threshold: float, temperature: float
+) -> Array:
+  """How much of the decision each stock is: [..., N] to [..., N + 1].
+
+  Args:
+    coefficient: in the environment's units.
+    threshold: the coefficient at which a stock is as likely as no trade.
+    temperature: in units of the coefficient; small is close to an argmax.
+
+  Returns:
+    Weights that sum to 1; the last one is that of no trade.
+  """
+  logits = (coefficient - threshold) / temperature
+  nothing = jnp.zeros_like(logits[..., :1])
+  return jax.nn.softmax(jnp.concatenate([logits, nothing], -1), -1)

@@ -1,0 +1,140 @@
+"""Pure functions from modules: the one place that transforms Haiku code."""
+
+from typing import NamedTuple
+
+import haiku as hk
+import jax.numpy as jnp
+import ml_collections
+
+from eigen3.networks import attention, layers
+from eigen3.networks.actor import Actor
+from eigen3.networks.critic import Critic, DoubleCritic
+from eigen3.networks.feature_extractor import FeatureExtractor
+from eigen3.types import ActionSpec, Array, EnvironmentSpec
+
+
+class Networks(NamedTuple):
+  """Everything a learner needs, as pairs of `init` and `apply`.
+
+  `init(key, *inputs)` gives (params, state), `apply(params, state, key,
+  *inputs, is_training=False, ...)` gives (output, state). The key may be None
+  outside training. All take `examples`, int32 [B], the identities of the
+  examples for dropout's keys (default 0 to B - 1): a batch split in parts
+  draws the same masks when the parts name their examples.
+
+  Attributes:
+    feature_extractor: window [B, D, C, F] to features [B, C, 2H].
+    cross_attention: features [B, C, E] to (context [B, 1, E], weights); the
+      weights are [B, C] with `return_weights=True`, else None.
+    self_attention: features [B, C, E] to (features [B, C, E], weights).
+    actor: window to (actions [B, N, 2] in environment units, attention); the
+      attention is [B, C] with `return_attention=True`, else None.
+    critic: window and action [B, N, 2] in unit space to values [B, 1].
+    double_critic: window and action to values [B, K].
+  """
+
+  feature_extractor: hk.TransformedWithState
+  cross_attention: hk.TransformedWithState
+  self_attention: hk.TransformedWithState
+  actor: hk.TransformedWithState
+  critic: hk.TransformedWithState
+  double_critic: hk.TransformedWithState
+
+
+def make_networks(
+  config: ml_collections.ConfigDict, spec: EnvironmentSpec | None = None
+) -> Networks:
+  """Builds all networks for an environment.
+
+  Args:
+    config: the `networks` section of an experiment's config.
+    spec: the environment they are for; by default `config.spec`, the
+      environment of the same experiment config.
+
+  Returns:
+    The networks; nothing is computed yet.
+
+  Raises:
+    ValueError: for an unknown or impossible setting, naming the field; at
+      `init`, for a window that lacks investable columns or context days.
+  """
+  if spec is None:
+    spec = environment_spec(config.spec)
+  policy = layers.precision_policy(config.compute_dtype)
+
+  def feature_extractor(window, is_training=False, examples=None):
+    examples = _examples(window, examples)
+    module = FeatureExtractor(config, policy)
+    return module(window, is_training, examples)
+
+  def cross_attention(
+    features, is_training=False, return_weights=False, examples=None
+  ):
+    examples = _examples(features, examples)
+    module = attention.CrossAttention(config, policy)
+    return module(features, is_training, examples, return_weights)
+
+  def self_attention(
+    features, is_training=False, return_weights=False, examples=None
+  ):
+    examples = _examples(features, examples)
+    module = attention.SelfAttention(config, policy)
+    return module(features, is_training, examples, return_weights)
+
+  def actor(window, is_training=False, return_attention=False, examples=None):
+    _check_window(window, spec)
+    examples = _examples(window, examples)
+    module = Actor(config, spec, policy)
+    return module(window, is_training, examples, return_attention)
+
+  def critic(window, action, is_training=False, examples=None):
+    _check_window(window, spec)
+    examples = _examples(window, examples)
+    module = Critic(config, spec, policy)
+    return module(window, action, is_training, examples)
+
+  def double_critic(window, action, is_training=False, examples=None):
+    _check_window(window, spec)
+    examples = _examples(window, examples)
+    module = DoubleCritic(config, spec, policy)
+    return module(window, action, is_training, examples)
+
+  return Networks(
+    feature_extractor=hk.transform_with_state(feature_extractor),
+    cross_attention=hk.transform_with_state(cross_attention),
+    self_attention=hk.transform_with_state(self_attention),
+    actor=hk.transform_with_state(actor),
+    critic=hk.transform_with_state(critic),
+    double_critic=hk.transform_with_state(double_critic),
+  )
+
+
+def environment_spec(config: ml_collections.ConfigDict) -> EnvironmentSpec:
+  """The environment that the `networks.spec` section describes."""
+  first, stop = config.investable
+  action = ActionSpec(
+    shape=(stop - first, 2),
+    minimum=(0.0, config.min_sale_target),
+    maximum=(config.coefficient_ceiling, config.max_sale_target),
+    scaled=config.scaled_actions,
+  )
+  return EnvironmentSpec(
+    context_days=config.context_days,
+    num_columns=config.num_columns,
+    num_features=config.num_features,
+    investable=(first, stop),
+    action=action,
+    coefficient_threshold=config.coefficient_threshold,
+  )
+
+
+def _examples(x: Array, examples: Array | None) -> Array:
+  return jnp.arange(x.shape[0]) if examples is None else examples
+
+
+def _check_window(window: Array, spec: EnvironmentSpec) -> None:
+  if window.ndim != 4 or window.shape[2] < spec.investable[1]:
+    raise ValueError(
+      f'window: found shape {window.shape}, expected [B, D, C, F] with at '
+      f'least the {spec.investable[1]} columns that hold investable stocks'
+    )

@@ -1,0 +1,107 @@
+"""The few layers that all networks share, initialised as PyTorch does."""
+
+import math
+from typing import NamedTuple
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import jmp
+
+from eigen3.types import Array
+
+_LAYER_NORM_EPSILON = 1e-5
+
+
+class Affine(NamedTuple):
+  """The parameters of an affine map: w [I, O] and b [O]."""
+
+  w: Array
+  b: Array
+
+
+def precision_policy(compute_dtype: str) -> jmp.Policy:
+  """Where each precision is used, for a compute dtype named in the config.
+
+  bfloat16 and float16 touch only matrix products and what they store;
+  parameters, statistics, cell state and outputs stay float32. float32 and
+  float64 are used for everything.
+
+  Raises:
+    ValueError: if the dtype is none of these four.
+  """
+  wide = {
+    'bfloat16': 'float32',
+    'float16': 'float32',
+    'float32': 'float32',
+    'float64': 'float64',
+  }
+  if compute_dtype not in wide:
+    raise ValueError(
+      f"networks.compute_dtype: found '{compute_dtype}', expected one of "
+      f'{", ".join(wide)}'
+    )
+  return jmp.Policy(
+    param_dtype=jnp.dtype(wide[compute_dtype]),
+    compute_dtype=jnp.dtype(compute_dtype),
+    output_dtype=jnp.dtype(wide[compute_dtype]),
+  )
+
+
+def uniform_initializer(fan_in: int) -> hk.initializers.Initializer:
+  """Uniform in +-1/sqrt(fan_in), the default of PyTorch's layers."""
+  bound = 1.0 / math.sqrt(fan_in)
+  return hk.initializers.RandomUniform(-bound, bound)
+
+
+class Linear(hk.Module):
+  """An affine map of the last axis; sums in the policy's output dtype."""
+
+  def __init__(self, size: int, policy: jmp.Policy, name: str):
+    super().__init__(name=name)
+    self._size = size
+    self._policy = policy
+
+  def __call__(self, x: Array) -> Array:
+    """[..., I] to [..., size]."""
+    parameters = affine_parameters(x.shape[-1], self._size, self._policy)
+    return affine(x, parameters, self._policy)
+
+
+class LayerNorm(hk.Module):
+  """Layer normalisation over the last axis, with scale and offset."""
+
+  def __init__(self, policy: jmp.Policy, name: str):
+    super().__init__(name=name)
+    self._policy = policy
+
+  def __call__(self, x: Array) -> Array:
+    """[..., E] to [..., E], in the policy's output dtype."""
+    size, dtype = x.shape[-1:], self._policy.param_dtype
+    scale = hk.get_parameter('scale', size, dtype, jnp.ones)
+    offset = hk.get_parameter('offset', size, dtype, jnp.zeros)
+    x = x.astype(self._policy.output_dtype)
+    mean = x.mean(-1, keepdims=True)
+    variance = jnp.square(x - mean).mean(-1, keepdims=True)
+    normal = (x - mean) * jax.lax.rsqrt(variance + _LAYER_NORM_EPSILON)
+    return normal * scale + offset
+
+
+def affine_parameters(inputs: int, outputs: int, policy: jmp.Policy) -> Affine:
+  """The current module's `w` [inputs, outputs] and `b` [outputs]."""
+  init = uniform_initializer(inputs)
+  dtype = policy.param_dtype
+  w = hk.get_parameter('w', (inputs, outputs), dtype, init)
+  b = hk.get_parameter('b', (outputs,), dtype, init)
+  return Affine(w, b)
+
+
+def affine(x: Array, parameters: Affine, policy: jmp.Policy) -> Array:
+  """`x @ w + b`, multiplied in compute and summed in output precision."""
+  return product(x, parameters.w, policy) + parameters.b
+
+
+def product(x: Array, w: Array, policy: jmp.Policy) -> Array:
+  """`x @ w`, multiplied in compute and summed in output precision."""
+  x, w = policy.cast_to_compute((x, w))
+  return jnp.matmul(x, w, preferred_element_type=policy.output_dtype)

@@ -1,0 +1,93 @@
+"""Makes a panel from a folder of per-ticker CSVs.
+
+python -m experiments.prepare_data --source=DIR --out=panel.parquet
+"""
+
+import os
+
+from absl import flags
+from tqdm import tqdm
+
+from eigen3.data import (
+  DataError,
+  build_panel,
+  is_panel,
+  parse_day,
+  read_folder,
+  summarise,
+)
+from experiments import mains
+from experiments.configs import td3
+
+_DEFAULTS = td3.get_config().data
+
+_SOURCE = flags.DEFINE_string(
+  'source', None, 'Folder with one CSV a ticker.', required=True
+)
+_OUT = flags.DEFINE_string(
+  'out',
+  None,
+  'Parquet file to write; an older panel is replaced.',
+  required=True,
+)
+_FIRST_DAY = flags.DEFINE_string(
+  'first_day', None, 'First day of the panel, YYYY-MM-DD.'
+)
+_LAST_DAY = flags.DEFINE_string(
+  'last_day', None, 'Last day of the panel, YYYY-MM-DD.'
+)
+_VALIDATION_DAYS = flags.DEFINE_integer(
+  'validation_days',
+  _DEFAULTS.validation_days,
+  'Days of the validation split; what may be bought is decided before them.',
+  lower_bound=0,
+)
+_HOLDOUT_DAYS = flags.DEFINE_integer(
+  'holdout_days',
+  _DEFAULTS.holdout_days,
+  'Days of the holdout split, the last of the panel.',
+  lower_bound=0,
+)
+_INCLUDES_DELISTED = flags.DEFINE_bool(
+  'includes_delisted',
+  False,
+  'Whether stocks that left the market are in the folder. If not, every '
+  'report says that absolute returns are too high.',
+)
+
+
+def main(argv) -> None:
+  if len(argv) > 1:
+    raise ValueError(f"arguments: found '{argv[1]}', expected flags only")
+  _check_out(_OUT.value)
+  source = read_folder(
+    _SOURCE.value,
+    progress=lambda files: tqdm(files, 'reading', unit=' files'),
+  )
+  panel = build_panel(
+    source,
+    validation_days=_VALIDATION_DAYS.value,
+    holdout_days=_HOLDOUT_DAYS.value,
+    first_day=parse_day(_FIRST_DAY.value, 'first_day'),
+    last_day=parse_day(_LAST_DAY.value, 'last_day'),
+    includes_delisted=_INCLUDES_DELISTED.value,
+  )
+  panel.save(_OUT.value)
+  print('\n'.join(summarise(source, panel)))
+  size = os.path.getsize(_OUT.value) / 1e6
+  print(f'written: {_OUT.value}, {size:.1f} MB, hash {panel.fingerprint}')
+
+
+def _check_out(path: str) -> None:
+  """Refuses, before any work, a place that cannot or must not be written."""
+  folder = os.path.dirname(os.path.abspath(path))
+  if not os.path.isdir(folder):
+    raise DataError(f'--out: no such folder, {folder}')
+  if not os.access(folder, os.W_OK):
+    raise DataError(f'--out: the folder {folder} cannot be written to')
+  if os.path.exists(path) and not is_panel(path):
+    raise DataError(f'--out: {path} exists and is not a panel; not replaced')
+
+
+if __name__ == '__main__':
+  mains.run(main)
