@@ -4,7 +4,8 @@ from eigen3.data.build import MIN_TRAINING_DAYS, build_panel, parse_day
 from eigen3.data.csv_files import Ticker
 from eigen3.data.errors import DataError
 from eigen3.data.indicators import FEATURES, eigen2_features
-from eigen3.data.panel import MarketPanel, is_panel
+from eigen3.data.panel import MarketPanel
+from eigen3.data.panel_file import is_panel
 from eigen3.data.readers import Refusal, Source, read_folder
 from eigen3.data.splits import (
   Normalisation,

@@ -9,8 +9,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from eigen3.data.errors import DataError
-
-PRICES = ('open', 'high', 'low', 'close')
+from eigen3.data.indicators import PRICES
 
 # Names as letters only, so that 'Adj Close', 'adj_close' and '5. adj close'
 # are one name.
@@ -199,10 +198,11 @@ def _parse(
       raise Refused('no rows below the header') from error
     raise Refused(f'not a CSV ({str(error).splitlines()[0]})') from error
   if wrong:
+    place = wrong[0].number - 1  # the parser counts lines that are not blank
     raise Refused(
       f'found {wrong[0].actual_columns} cells, expected '
       f'{wrong[0].expected_columns}',
-      wrong[0].number,
+      int(_line_numbers(content, place)[place - 1]),
     )
   if not len(table):
     raise Refused('no rows below the header')

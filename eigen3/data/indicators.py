@@ -7,6 +7,9 @@ those that reproduce Eigen2's values (tests/data/indicators_test.py).
 
 import numpy as np
 
+# The order of prices in arrays of shape [..., 4].
+PRICES = ('open', 'high', 'low', 'close')
+
 # Eigen2's order; the first four are prices as they are.
 FEATURES = (
   'open',

@@ -145,7 +145,8 @@ def _prices(
   moves = share * (np.asarray(expected)[:, None] - 0.5 * deviation**2)
   moves = moves + np.sqrt(share) * noise
   start = np.log(rng.uniform(20.0, 200.0, noise.shape[2]))
-  path = start + np.cumsum(moves.reshape(-1, noise.shape[2]), axis=0)
+  halves = moves.reshape(2 * len(noise), noise.shape[2])
+  path = start + np.cumsum(halves, axis=0)
   path = path.reshape(moves.shape)
   opening, close = path[:, 0], path[:, 1]
   above, below = np.abs(rng.normal(0.0, RANGE, (2, *close.shape)))
@@ -158,7 +159,10 @@ def _context_prices(
   rng: np.random.Generator, stocks: np.ndarray, num: int
 ) -> np.ndarray:
   """Prices [T, num, 4]: an equal-weighted index, then unrelated walks."""
-  index = 100.0 * (stocks / stocks[0, :, 3][:, None]).mean(axis=1)
+  before = np.concatenate([stocks[:1, :, 3], stocks[:-1, :, 3]])
+  change = (stocks / before[..., None]).mean(axis=1)  # [T, 4]
+  close = 100.0 * np.cumprod(change[:, 3])
+  index = (close / change[:, 3])[:, None] * change
   noise = STOCK_NOISE * rng.standard_normal((len(stocks), 2, num))
   walks = _prices(rng, np.zeros((len(stocks), num)), noise, STOCK_NOISE)
   return np.concatenate([index[:, None], walks[:, 1:]], axis=1)[:, :num]

@@ -1,0 +1,287 @@
+"""Tests of eigen3.data.readers and csv_files: what comes in, what does not."""
+
+import hashlib
+import tarfile
+
+import numpy as np
+import pytest
+
+from eigen3.data import DataError, read_folder
+from eigen3.data.csv_files import Refused, read_ticker
+
+HEADER = 'date,open,high,low,close,volume,Name\n'
+ROWS = (
+  '2020-01-02,10,12,9,11,1000,A\n',
+  '2020-01-03,11,13,10,12,2000,A\n',
+  '2020-01-06,12,14,11,13,3000,A\n',
+)
+GOOD = HEADER + ''.join(ROWS)
+
+
+def read(text):
+  content = text.encode() if isinstance(text, str) else text
+  return read_ticker('A', content)
+
+
+def test_a_plain_file():
+  ticker = read(GOOD)
+  np.testing.assert_array_equal(
+    ticker.dates,
+    np.array(['2020-01-02', '2020-01-03', '2020-01-06'], 'datetime64[D]'),
+  )
+  np.testing.assert_array_equal(
+    ticker.ohlc, [[10, 12, 9, 11], [11, 13, 10, 12], [12, 14, 11, 13]]
+  )
+  np.testing.assert_array_equal(ticker.volume, [1000, 2000, 3000])
+  assert (ticker.splits, ticker.dividends, ticker.adjusted) == (0, 0, 0)
+  assert ticker.masked == ()
+  assert ticker.suspicious == ()
+
+
+@pytest.mark.parametrize(
+  'text',
+  [
+    GOOD.replace('date,open', 'Date,OPEN'),
+    GOOD.replace('date,open', 'timestamp, Open '),
+    GOOD.replace('\n', '\r\n'),
+    '\n\n' + GOOD.replace('\n', '\n\n'),
+    '\ufeff' + GOOD,
+    GOOD.rstrip('\n'),
+    GOOD.replace(',10,', ', 10 ,'),
+    GOOD.replace('2020-01-03', '2020-01-03 00:00:00'),
+    HEADER + ROWS[2] + ROWS[0] + ROWS[1],
+    'close,low,high,open,extra,date,volume\n'
+    '11,9,12,10,x,2020-01-02,1000\n'
+    '12,10,13,11,,2020-01-03,2000\n'
+    '13,11,14,12,?,2020-01-06,3000\n',
+  ],
+)
+def test_ways_to_write_the_same_file(text):
+  expected, found = read(GOOD), read(text)
+  np.testing.assert_array_equal(expected.dates, found.dates)
+  np.testing.assert_array_equal(expected.ohlc, found.ohlc)
+  np.testing.assert_array_equal(expected.volume, found.volume)
+
+
+@pytest.mark.parametrize(
+  'name', ['adjusted_close', 'Adj Close', '5. adj close']
+)
+def test_adjustment_by_hand(name):
+  """A 2-for-1 split on the second day, a dividend on the third."""
+  ticker = read(
+    f'timestamp,open,high,low,close,{name},volume,dividend_amount,'
+    'split_coefficient\n'
+    '2020-01-02,100,120,80,110,44,1000,0.0,1.0\n'
+    '2020-01-03,52,60,50,56,44.8,2000,0.0,2.0\n'
+    '2020-01-06,56,61,55,60,60,3000,1.5,1.0\n'
+  )
+  expected = [[40, 48, 32, 44], [41.6, 48, 40, 44.8], [56, 61, 55, 60]]
+  np.testing.assert_allclose(ticker.ohlc, expected, rtol=1e-12)
+  # Money traded is what it was: 1,000 shares of 110.
+  np.testing.assert_allclose(ticker.volume, [2500, 2500, 3000])
+  assert (ticker.splits, ticker.dividends, ticker.adjusted) == (1, 1, 2)
+
+
+def test_impossible_prices_are_masked_and_reported():
+  ticker = read(
+    HEADER + ROWS[0] + '2020-01-03,0,13,,12,2000,A\n'
+    '2020-01-06,12,14,11,-3,-1,A\n2020-01-07,12,inf,NaN,12,0,A\n'
+  )
+  expected = [
+    [10, 12, 9, 11],
+    [np.nan, 13, np.nan, 12],
+    [12, 14, 11, np.nan],
+    [12, np.nan, np.nan, 12],
+  ]
+  np.testing.assert_array_equal(ticker.ohlc, expected)
+  np.testing.assert_array_equal(ticker.volume, [1000, 2000, np.nan, 0])
+  found = [(m.column, m.count, m.row, m.found) for m in ticker.masked]
+  assert found == [
+    ('open', 1, 3, '0'),
+    ('high', 1, 5, 'inf'),
+    ('low', 2, 3, 'nothing'),
+    ('close', 1, 4, '-3'),
+    ('volume', 1, 4, '-1'),
+  ]
+
+
+def test_unlikely_moves_and_ranges_are_reported_and_kept():
+  ticker = read(
+    HEADER + ROWS[0] + '2020-01-03,11,13,10,24,1,A\n2020-01-06,5,9,6,8,1,A\n'
+  )
+  assert ticker.outside == 2
+  assert [day for day, _ in ticker.suspicious] == ['2020-01-03', '2020-01-06']
+  assert ticker.suspicious[0][1] == pytest.approx(24 / 11)
+  np.testing.assert_array_equal(ticker.ohlc[:, 3], [11, 24, 8])
+
+
+REFUSED = {
+  'empty': ('', None, '', 'empty file'),
+  'blank': ('\n \n', None, '', 'empty file'),
+  'binary': (b'PK\x03\x04\x00\x01\xff' * 50, None, '', 'binary, not a CSV'),
+  'latin': (b'\xe9\xe8\xff\xfe,\xe9\n1,2\n', None, '', 'binary, not a CSV'),
+  'json': ('{\nError Message\n}\n', None, '', "not a CSV of prices ("),
+  'html': ('<html>' * 20, None, '', 'not a CSV of prices'),
+  'no_close': (
+    GOOD.replace('close', 'last'), None, '',
+    'no close column, found date, open, high, low, last, volume, Name',
+  ),
+  'no_date': (GOOD.replace('date', 'when'), None, '', 'no date column'),
+  'no_low': (GOOD.replace('low', 'bottom'), None, '', 'no low column'),
+  'two_closes': (
+    GOOD.replace('volume', 'Close'), 1, 'Close', 'two close columns'
+  ),
+  'header_only': (HEADER, None, '', 'no rows below the header'),
+  'text': (
+    GOOD.replace('2020-01-03,11,', '2020-01-03,abc,'), 3, 'open',
+    "found 'abc', expected a number",
+  ),
+  'text_after_blank_lines': (
+    GOOD.replace('\n', '\n\n').replace(',13,300', ',13x,300'), 7, 'close',
+    "found '13x', expected a number",
+  ),
+  'thousands': (
+    GOOD.replace(',13,10,', ',"1,300",10,'), 3, 'high', "found '1,300'",
+  ),
+  'underscore': (GOOD.replace(',13,10,', ',1_3,10,'), 3, 'high', "'1_3'"),
+  'true': (
+    GOOD.replace(',11,1000', ',true,1000'), 2, 'close', "found 'true'"
+  ),
+  'all_true': (
+    HEADER + '2020-01-02,true,1,1,1,1,A\n', 2, 'open', "found 'true'"
+  ),
+  'date_as_price': (
+    HEADER + '2020-01-02,2020-01-02,1,1,1,1,A\n', 2, 'open', "'2020-01-02'"
+  ),
+  'duplicate': (
+    HEADER + ROWS[0] + ROWS[1] + ROWS[0], 4, 'date',
+    'found 2020-01-02 a second time',
+  ),
+  'bad_date': (
+    GOOD.replace('2020-01-03', '03/01/2020'), 3, 'date',
+    "found '03/01/2020', expected a date as YYYY-MM-DD",
+  ),
+  'no_such_day': (
+    GOOD.replace('2020-01-03', '2020-02-30'), 3, 'date', "'2020-02-30'"
+  ),
+  'no_day': (GOOD.replace('2020-01-03', ''), 3, 'date', "found ''"),
+  'number_as_date': (
+    GOOD.replace('2020-01-0', '2020010'), 2, 'date', "found '20200102'"
+  ),
+  'cut': (GOOD[:-8], 4, '', 'found 5 cells, expected 7'),
+  'cut_after_blank_lines': (
+    '\n\n' + GOOD[:-8].replace('\n', '\n\n'), 9, '', 'found 5 cells'
+  ),
+  'too_long': (
+    GOOD.replace('1000,A', '1000,A,B'), 2, '', 'found 8 cells, expected 7'
+  ),
+  'no_price': (
+    HEADER + '2020-01-02,1,1,1,,1,A\n', None, 'close', 'no row holds a price'
+  ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('case', REFUSED)
+def test_refusals_say_where_and_what(case):
+  text, row, column, reason = REFUSED[case]
+  with pytest.raises(Refused) as caught:
+    read(text)
+  error = caught.value
+  assert reason in error.reason
+  assert (error.row, error.column) == (row, column)
+  assert '\n' not in str(error)
+  assert error.reason in str(error)
+
+
+def write(folder, **files):
+  for name, content in files.items():
+    content = content if isinstance(content, bytes) else content.encode()
+    (folder / name).write_bytes(content)
+
+
+def test_a_folder_reads_what_it_can_and_reports_the_rest(tmp_path):
+  (tmp_path / 'folder.csv').mkdir()
+  files = {
+    'DA-BRK.B-T-2021-04-21.csv': GOOD,
+    'AAL_data.csv': GOOD,
+    'x.y.CSV': GOOD,
+    'bad.csv': GOOD.replace(',13,10,', ',no,10,'),
+    'AAL.csv': GOOD,
+    'notes.txt': 'hello',
+  }
+  write(tmp_path, **files)
+  source = read_folder(tmp_path)
+  assert [t.name for t in source.tickers] == ['AAL', 'BRK.B', 'x.y']
+  assert [str(refusal) for refusal in source.refused] == [
+    'AAL_data.csv: a second file of ticker AAL',
+    "bad.csv: row 3, column 'high': found 'no', expected a number",
+  ]
+  assert source.ignored == ('folder.csv', 'notes.txt')
+
+
+def test_source_hash_follows_names_and_bytes(tmp_path):
+  write(tmp_path, **{'A.csv': GOOD, 'B.csv': GOOD})
+  original = read_folder(tmp_path).source_hash
+  expected = hashlib.sha256(
+    b''.join(
+      f'{name}\0{len(GOOD)}\0{GOOD}'.encode() for name in ('A.csv', 'B.csv')
+    )
+  ).hexdigest()
+  assert original == expected
+  (tmp_path / 'notes.txt').write_text('not a part of the source')
+  assert read_folder(tmp_path).source_hash == original
+  (tmp_path / 'B.csv').rename(tmp_path / 'C.csv')
+  assert read_folder(tmp_path).source_hash != original
+
+
+def test_an_unreadable_file_is_refused(tmp_path, monkeypatch):
+  write(tmp_path, **{'A.csv': GOOD, 'B.csv': GOOD})
+  read_bytes = type(tmp_path).read_bytes
+
+  def denied(path):
+    if path.name == 'A.csv':
+      raise PermissionError(13, 'Permission denied')
+    return read_bytes(path)
+
+  monkeypatch.setattr(type(tmp_path), 'read_bytes', denied)
+  source = read_folder(tmp_path)
+  assert str(source.refused[0]) == 'A.csv: Permission denied'
+  assert len(source.tickers) == 1
+
+
+def test_folders_without_a_ticker_are_one_clear_line(tmp_path):
+  cases = {'absent': 'no such folder', 'file': 'not a folder'}
+  (tmp_path / 'file').write_text('x')
+  for name, message in cases.items():
+    with pytest.raises(DataError, match=f'{tmp_path / name}: {message}'):
+      read_folder(tmp_path / name)
+  (tmp_path / 'none').mkdir()
+  with pytest.raises(DataError, match='no CSV file in this folder'):
+    read_folder(tmp_path / 'none')
+  (tmp_path / 'bad').mkdir()
+  write(tmp_path / 'bad', **{'A.csv': '', 'B.csv': 'x'})
+  with pytest.raises(DataError) as caught:
+    read_folder(tmp_path / 'bad')
+  assert str(caught.value) == (
+    f'{tmp_path / "bad"}: no ticker left, all 2 CSV files are refused; '
+    'the first is A.csv: empty file'
+  )
+
+
+def test_the_five_year_set(shared_dir, tmp_path):
+  """All 505 files; the defects are those its SOURCE.md counts."""
+  archive = shared_dir / 'data/sp500_5yr/individual_stocks_5yr.tar.xz'
+  with tarfile.open(archive, 'r:xz') as tar:
+    tar.extractall(tmp_path, filter='data')
+  folder = next(tmp_path.rglob('AAPL_data.csv')).parent
+  source = read_folder(folder)
+  assert len(source.tickers) == 505
+  assert source.refused == ()
+  assert sum(len(t.dates) for t in source.tickers) == 619_040
+  missing = [np.isnan(t.ohlc).any(axis=1).sum() for t in source.tickers]
+  assert sum(missing) == 11
+  assert sum(ticker.outside for ticker in source.tickers) == 12
+  moves = {t.name: t.suspicious for t in source.tickers if t.suspicious}
+  assert moves['EBAY'][0][0] == '2015-07-20'
+  assert moves['EBAY'][0][1] == pytest.approx(0.431, abs=1e-3)
+  assert moves['LNT'][0][0] == '2016-05-20'

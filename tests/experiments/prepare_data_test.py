@@ -1,0 +1,181 @@
+"""Tests of experiments.prepare_data and of how mains fail."""
+
+import os
+import resource
+import subprocess
+import sys
+import tarfile
+import time
+
+import numpy as np
+import pytest
+
+from eigen3.data import MarketPanel
+from experiments import mains
+
+DAYS = np.busday_offset('2020-01-01', np.arange(120), roll='forward')
+SHORT = ('--validation_days=20', '--holdout_days=20')
+
+
+def write_ticker(folder, name, days=DAYS, price='50'):
+  rows = [f'{day},50,51,49,{price},100' for day in days]
+  text = '\n'.join(['date,open,high,low,close,volume', *rows, ''])
+  (folder / f'{name}_data.csv').write_text(text)
+
+
+def prepare(*arguments):
+  return subprocess.run(
+    [sys.executable, '-m', 'experiments.prepare_data', *map(str, arguments)],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+
+
+@pytest.fixture
+def source(tmp_path):
+  folder = tmp_path / 'source'
+  folder.mkdir()
+  write_ticker(folder, 'BBB')
+  write_ticker(folder, 'AAA')
+  write_ticker(folder, 'NEW', DAYS[70:])
+  write_ticker(folder, 'ZZZ', price='much')
+  return folder
+
+
+def test_a_panel_and_a_summary(source, tmp_path):
+  out = tmp_path / 'panel.parquet'
+  run = prepare(f'--source={source}', f'--out={out}', *SHORT)
+  assert run.returncode == 0, run.stderr
+  panel = MarketPanel.load(out)
+  assert panel.columns == ('NEW', 'AAA', 'BBB')
+  assert panel.investable == (1, 3)
+  assert panel.ohlc.shape == (120, 3, 4)
+  assert panel.survivors_only
+  lines = run.stdout.splitlines()
+  assert lines[0].startswith('read: 3 tickers, 290 rows, 2020-01-01 to ')
+  assert "  ZZZ_data.csv: row 2, column 'close': found 'much', " in run.stdout
+  assert panel.survivorship in lines
+  assert panel.fingerprint in lines[-1]
+  assert 'reading: 100%' in run.stderr
+  assert 'files/s' in run.stderr
+  # Once more, over the older panel, with other settings.
+  again = prepare(
+    f'--source={source}', f'--out={out}', *SHORT, f'--first_day={DAYS[5]}'
+  )
+  assert again.returncode == 0, again.stderr
+  assert MarketPanel.load(out).num_days == 115
+  assert sorted(os.listdir(tmp_path)) == ['panel.parquet', 'source']
+
+
+@pytest.mark.parametrize(
+  'arguments, message',
+  [
+    (['--source={root}/absent', '--out={root}/p'], 'absent: no such folder'),
+    (['--source={root}/empty', '--out={root}/p'], 'no CSV file'),
+    (
+      ['--source={root}/source', '--out={root}/p'],
+      'panel: 120 days from 2020-01-01 ',
+    ),
+    (
+      ['--source={root}/source', '--out={root}/absent/p', *SHORT],
+      '--out: no such folder',
+    ),
+    (
+      ['--source={root}/source', '--out={root}/precious', *SHORT],
+      'exists and is not a panel; not replaced',
+    ),
+    (
+      ['--source={root}/source', '--out={root}/p', *SHORT, '--last_day=may'],
+      "last_day: found 'may', expected a day as YYYY-MM-DD",
+    ),
+    (
+      ['--source={root}/source', '--out={root}/p', 'stray'],
+      "arguments: found 'stray', expected flags only",
+    ),
+  ],
+)
+def test_a_failure_is_one_line_and_leaves_nothing(
+  source, tmp_path, arguments, message
+):
+  (tmp_path / 'empty').mkdir()
+  (tmp_path / 'precious').write_text('my notes')
+  run = prepare(*(argument.format(root=tmp_path) for argument in arguments))
+  assert run.returncode == 1
+  errors = [s for s in run.stderr.splitlines() if not s.startswith('reading')]
+  errors = [line for line in errors if line.strip()]
+  assert len(errors) == 1, run.stderr
+  assert errors[0].startswith('error: ')
+  assert message in errors[0]
+  assert run.stdout == ''
+  assert sorted(os.listdir(tmp_path)) == ['empty', 'precious', 'source']
+  assert (tmp_path / 'precious').read_text() == 'my notes'
+
+
+def test_a_missing_flag_is_reported_by_absl():
+  run = prepare('--source=x')
+  assert run.returncode == 1
+  assert '--out must have a value' in run.stderr
+
+
+@pytest.mark.parametrize(
+  'error, expected',
+  [
+    (ValueError('field: found 1,\n  expected 2'), 'field: found 1, expected 2'),
+    (FileNotFoundError(2, 'No such file', 'a/b'), 'a/b: No such file'),
+    (OSError('odd'), 'odd'),
+    (MemoryError(), 'MemoryError'),
+  ],
+)
+def test_an_error_is_one_line(error, expected):
+  assert mains.one_line(error) == expected
+
+
+@pytest.mark.parametrize(
+  'statement, status, last',
+  [
+    ('raise ValueError("wrong")', 1, 'error: wrong'),
+    ('raise KeyboardInterrupt', 130, 'error: interrupted'),
+    ('raise TypeError("a defect")', 1, 'TypeError: a defect'),
+    ('return 3', 3, ''),
+    ('return None', 0, ''),
+  ],
+)
+def test_exit_status(statement, status, last):
+  code = (
+    'from experiments import mains\n'
+    f'def main(argv):\n  {statement}\n'
+    'mains.run(main)'
+  )
+  run = subprocess.run(
+    [sys.executable, '-c', code], capture_output=True, text=True, check=False
+  )
+  assert run.returncode == status
+  assert (run.stderr.strip().splitlines() or [''])[-1] == last
+  assert ('Traceback' in run.stderr) == ('TypeError' in statement)
+
+
+@pytest.mark.long
+def test_the_twenty_year_set_in_time_and_memory(shared_dir, tmp_path):
+  """All 504 readable tickers in under 90 s and 4 GB."""
+  archive = shared_dir / 'data/sp500_20yr/daily_adjusted.tar.xz'
+  with tarfile.open(archive, 'r:xz') as tar:
+    tar.extractall(tmp_path, filter='data')
+  folder = next(tmp_path.rglob('DA-AAPL-T-2021-04-21.csv')).parent
+  out = tmp_path / 'panel.parquet'
+  start = time.monotonic()
+  run = prepare(f'--source={folder}', f'--out={out}')
+  assert run.returncode == 0, run.stderr
+  assert time.monotonic() - start < 90
+  peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+  assert peak < 4e9
+  assert 'read: 504 tickers, 2,402,891 rows, 1999-11-01 to ' in run.stdout
+  assert 'for 473 splits and 27,729 dividends' in run.stdout
+  assert 'refused: 1 files\n  DA-BF.B-T-2021-04-21.csv: not a' in run.stdout
+  panel = MarketPanel.load(out)
+  assert panel.ohlc.shape == (5402, 504, 4)
+  assert panel.num_investable == 496
+  # AAPL split 7 for 1 on 2014-06-09: the adjusted close hardly moves.
+  apple = panel.ohlc[:, panel.columns.index('AAPL'), 3]
+  day = int(np.flatnonzero(panel.dates == np.datetime64('2014-06-09'))[0])
+  assert apple[day] / apple[day - 1] == pytest.approx(1.016, abs=0.002)
