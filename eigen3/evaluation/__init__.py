@@ -2,5 +2,13 @@
 
 from eigen3.evaluation.backtest import Backtest, Backtester
 from eigen3.evaluation.controls import Controls
+from eigen3.evaluation.judge import Judge, Results, mean_summary
 
-__all__ = ['Backtest', 'Backtester', 'Controls']
+__all__ = [
+  'Backtest',
+  'Backtester',
+  'Controls',
+  'Judge',
+  'Results',
+  'mean_summary',
+]

@@ -2,15 +2,13 @@
 
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib import figure as mpl_figure
 
 from eigen3.evaluation.backtest import Backtest
-
-Results = Mapping[str, Sequence[Backtest]]
+from eigen3.evaluation.judge import Results, mean_summary
 
 _COLUMNS = (
   ('profit', 'profit', '{:+.2%}'),
@@ -31,20 +29,12 @@ _COLOURS = {
 }
 
 
-def mean_summary(backtests: Sequence[Backtest]) -> dict[str, float]:
-  """The mean of every number over backtests of one policy."""
-  names = backtests[0].summary
-  return {
-    name: float(np.mean([b.summary[name] for b in backtests])) for name in names
-  }
-
-
 def table(results: Results) -> str:
   """The numbers of all policies as text, one line each."""
   rows = [['', *(title for _, title, _ in _COLUMNS)]]
   for name, backtests in results.items():
-    summary = mean_summary(backtests)
-    cells = [form.format(summary[key]) for key, _, form in _COLUMNS]
+    numbers = mean_summary(backtests)
+    cells = [form.format(numbers[key]) for key, _, form in _COLUMNS]
     many = f' (mean of {len(backtests)})' if len(backtests) > 1 else ''
     rows.append([name.replace('_', ' ') + many, *cells])
   widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -55,6 +45,14 @@ def table(results: Results) -> str:
     )
     for row in rows
   )
+
+
+def summary(validation: Results, holdout: Results) -> dict:
+  """The numbers of all policies on both splits, for summary.json."""
+  return {
+    split: {name: mean_summary(tests) for name, tests in results.items()}
+    for split, results in (('validation', validation), ('holdout', holdout))
+  }
 
 
 def write_trades(path: os.PathLike | str, trades: pd.DataFrame) -> None:

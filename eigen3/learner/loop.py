@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import haiku as hk
 import jax
 import jax.numpy as jnp
 import ml_collections
@@ -166,7 +167,8 @@ class _Loop:
   def _read(self, iteration: int, state, told) -> dict[str, float]:
     """Metrics of an iteration on the host, checked to be finite."""
     told = jax.device_get(told)
-    _check_finite(iteration, told)
+    _check_metrics(iteration, told)
+    _check_parameters(iteration, state.agent)
     updates = told.updates
     actor_updates = max(float(np.sum(updates['actor_updates'])), 1.0)
 
@@ -208,8 +210,8 @@ def _validate(evaluate: Evaluate, state):
   return state, scores
 
 
-def _check_finite(iteration: int, told) -> None:
-  """Names the first update and the first number in it that went wrong."""
+def _check_metrics(iteration: int, told: single_agent.Iteration) -> None:
+  """Names the first update, and the first number in it, that went wrong."""
   offenders = []
   for order, (name, values) in enumerate(told.updates.items()):
     bad = np.flatnonzero(~np.isfinite(values))
@@ -222,9 +224,16 @@ def _check_finite(iteration: int, told) -> None:
       f'{iteration}, expected a finite number; the run stopped and keeps '
       'its last checkpoint'
     )
-  for name, finite in told.finite.items():
-    if not finite:
-      raise NonFiniteError(
-        f'{name}: found a value that is not finite after iteration '
-        f'{iteration}; the run stopped and keeps its last checkpoint'
-      )
+
+
+def _check_parameters(iteration: int, agent: td3.TrainingState) -> None:
+  """Names the first parameter or network state that is not finite."""
+  for name, network in (('actor', agent.actor), ('critic', agent.critic)):
+    for tree in (network.online_params, network.online_state):
+      for module, leaf, value in hk.data_structures.traverse(tree):
+        if not np.isfinite(jax.device_get(value)).all():
+          raise NonFiniteError(
+            f'{name}: {module}/{leaf}: found a value that is not finite '
+            f'after iteration {iteration}; the run stopped and keeps its '
+            'last checkpoint'
+          )

@@ -55,12 +55,10 @@ class Iteration(NamedTuple):
   Attributes:
     updates: metrics of every update, leaves float32 [U].
     episodes: metrics of the episodes played, leaves float32 [].
-    finite: by parameter path, whether all its entries are finite, bool [].
   """
 
   updates: dict[str, Array]
   episodes: dict[str, Array]
-  finite: dict[str, Array]
 
 
 class SingleAgent:
@@ -183,11 +181,7 @@ class SingleAgent:
       jax.random.split(key_updates, self._config.updates_per_iteration),
     )
     state = state._replace(agent=agent, iteration=state.iteration + 1, key=key)
-    finite = {
-      **_finite('actor', agent.actor),
-      **_finite('critic', agent.critic),
-    }
-    return state, Iteration(updates, episodes, finite)
+    return state, Iteration(updates, episodes)
 
   def _collect(self, state, environment, policy, key):
     count = self._config.episodes_per_iteration
@@ -210,12 +204,3 @@ class SingleAgent:
 def observe(market: Market, days: Array) -> Array:
   """The market windows behind observed days, [B] to [B, D, C, F]."""
   return market.windows(days)
-
-
-def _finite(name: str, network: td3.Network) -> dict[str, Array]:
-  found = {}
-  for module, leaf, value in hk.data_structures.traverse(network.online_params):
-    found[f'{name}: {module}/{leaf}'] = jnp.all(jnp.isfinite(value))
-  for module, leaf, value in hk.data_structures.traverse(network.online_state):
-    found[f'{name}: {module}/{leaf}'] = jnp.all(jnp.isfinite(value))
-  return found
