@@ -1,5 +1,6 @@
 """How every main starts and how it fails: in one line."""
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,13 +8,18 @@ from typing import Any
 from absl import app, flags, logging
 
 
-def run(main: Callable[[Sequence[str]], Any]) -> None:
+def run(main: Callable[[Sequence[str]], Any], default_config: str = '') -> None:
   """Runs `main` under absl; what a user can put right is one line.
 
-  A ValueError (ours name the file, field or argument), a failure of the file
-  system and a full memory become `error: ...` on stderr and exit status 1.
-  Wrong flags are reported by absl. Any other exception is a defect and keeps
-  its traceback. Ctrl-C that `main` did not handle is exit status 130.
+  A ValueError (ours name the file, field or argument), a number that is not
+  finite, a failure of the file system, a full memory and a wrong flag become
+  `error: ...` on stderr and exit status 1. Any other exception is a defect and
+  keeps its traceback. Ctrl-C that `main` did not handle is exit status 130.
+
+  Args:
+    main: takes the arguments that are not flags.
+    default_config: the value of --config where the command line has none. A
+      default of the flag itself is read before errors can be caught here.
   """
 
   def guarded(argv: Sequence[str]) -> int | None:
@@ -25,11 +31,23 @@ def run(main: Callable[[Sequence[str]], Any]) -> None:
     except KeyboardInterrupt:
       print('error: interrupted', file=sys.stderr)
       return 130
-    except (ValueError, OSError, MemoryError) as error:
+    except (ValueError, FloatingPointError, OSError, MemoryError) as error:
       print(f'error: {one_line(error)}', file=sys.stderr)
       return 1
 
-  app.run(guarded)
+  def parse(argv: Sequence[str]) -> list[str]:
+    if default_config and not any(_CONFIG.match(s) for s in argv):
+      argv = [argv[0], f'--config={default_config}', *argv[1:]]
+    try:
+      return flags.FLAGS(argv)
+    except flags.Error as error:
+      reason = _last_line(error)
+    except (AttributeError, KeyError) as error:
+      reason = _unknown_setting(error, argv)
+    print(f'error: {reason}', file=sys.stderr)
+    sys.exit(1)
+
+  app.run(guarded, flags_parser=parse)
 
 
 def one_line(error: BaseException) -> str:
@@ -39,3 +57,25 @@ def one_line(error: BaseException) -> str:
     return f'{where}{error.strerror}'
   text = ' '.join(str(error).split())
   return text or type(error).__name__
+
+
+_CONFIG = re.compile(r'--?config(=|$)')
+
+
+def _last_line(error: flags.Error) -> str:
+  """The reason alone: ml_collections puts a traceback before it."""
+  return re.sub(r'^\w+Error: ', '', str(error).strip().splitlines()[-1])
+
+
+def _unknown_setting(error: BaseException, argv: Sequence[str]) -> str:
+  """ml_collections' words on a field, after the flag that holds it.
+
+  They name the field alone, in quotes, and the nearest one if any is near.
+  """
+  while error.args and isinstance(error.args[0], BaseException):
+    error = error.args[0]
+  words = ' '.join(str(error.args[0] if error.args else '').split())
+  field = words.split("'")[1] if "'" in words else ''
+  names = [arg.split('=')[0] for arg in argv if arg.startswith('--config.')]
+  flag = next((s for s in names if field in s.split('.')), '--config')
+  return f'{flag}: unknown setting {words}'

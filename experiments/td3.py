@@ -19,10 +19,11 @@ from eigen3.learner.checkpoint import Checkpointer
 from eigen3.learner.single_agent import LearnerState
 from experiments import mains, wiring
 
+_DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent}/configs/td3.py:small'
 _CONFIG = config_flags.DEFINE_config_file(
   'config',
-  'experiments/configs/td3.py:small',
-  'Settings, and after a colon their preset.',
+  None,
+  'Settings, and after a colon their preset; by default the preset small.',
 )
 _WORKDIR = flags.DEFINE_string(
   'workdir', None, 'Folder of the run; must not hold one yet.', required=True
@@ -139,4 +140,4 @@ def _about_data(experiment: wiring.Experiment) -> dict[str, str]:
 
 
 if __name__ == '__main__':
-  mains.run(main)
+  mains.run(main, default_config=_DEFAULT_CONFIG)

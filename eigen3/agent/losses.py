@@ -49,4 +49,5 @@ def policy_loss(a_t: Array, dqda_t: Array) -> Array:
     The loss, [].
   """
   chex.assert_equal_shape([a_t, dqda_t])
-  return rlax.dpg_loss(jnp.ravel(a_t), jnp.ravel(dqda_t))
+  # RLax gives one loss an entry; their sum has the critic's own gradient.
+  return jnp.sum(rlax.dpg_loss(jnp.ravel(a_t), jnp.ravel(dqda_t)))

@@ -24,6 +24,8 @@ from eigen3.types import ActionSpec, Array, PRNGKey, Transition
 
 # Turns an observation into what networks take: (context, s [B]) -> input [B].
 Observe = Callable[[Any, Any], Any]
+# What an environment makes of an action: (s [B], unit actions [B]) -> the same.
+Constrain = Callable[[Any, Array], Array]
 Metrics = dict[str, Array]
 
 
@@ -69,6 +71,7 @@ def make_td3(
   observe: Observe,
   action_spec: ActionSpec,
   config: ml_collections.ConfigDict,
+  constrain: Constrain = lambda observations, unit_actions: unit_actions,
 ):
   """Binds TD3 to networks, without looking into them.
 
@@ -81,6 +84,9 @@ def make_td3(
     observe: turns `(context, observations)` into the networks' input x.
     action_spec: the box of actions and its unit space.
     config: the `agent` section.
+    constrain: an environment that ignores parts of an action, known from the
+      observation, has them set to what it treats them as; critics see actions
+      after it. The policy's gradient leaves out what is ignored.
 
   Returns:
     init: `(key, context, observations) -> TrainingState`.
@@ -93,17 +99,20 @@ def make_td3(
     ValueError: a setting is out of range.
   """
   _validate(config)
-  learner = _Learner(actor, double_critic, observe, action_spec, config)
+  learner = _Learner(
+    actor, double_critic, observe, action_spec, config, constrain
+  )
   return learner.init, learner.select_action, learner.update
 
 
 class _Learner:
   """TD3's pure functions; the fields are read, never set, after creation."""
 
-  def __init__(self, actor, critic, observe, action_spec, config):
+  def __init__(self, actor, critic, observe, action_spec, config, constrain):
     self._actor = actor
     self._critic = critic
     self._observe = observe
+    self._constrain = constrain
     self._spec = action_spec
     self._config = config
     self._actor_optimiser = _optimiser(config, config.actor_learning_rate)
@@ -226,8 +235,9 @@ class _Learner:
       opt_state=opt_state,
     )
     metrics = {
-      'actor_loss': value,
-      'actor_gradient_norm': optax.global_norm(gradients),
+      # Of the types that an update without the actor gives.
+      'actor_loss': value.astype(jnp.float32),
+      'actor_gradient_norm': optax.global_norm(gradients).astype(jnp.float32),
       'actor_updates': jnp.float32(1),
     }
     state = state._replace(
@@ -243,7 +253,7 @@ class _Learner:
       network_state,
       key_dropout,
       self._observe(context, batch.s_tm1),
-      self._spec.to_unit(batch.a_tm1),
+      self._constrain(batch.s_tm1, self._spec.to_unit(batch.a_tm1)),
       is_training=True,
     )
     if self._config.gamma:
@@ -272,7 +282,7 @@ class _Learner:
       critic.target_state,
       None,
       x,
-      unit,
+      self._constrain(batch.s_t, unit),
       is_training=False,
     )
     return jax.lax.stop_gradient(q_t)
@@ -292,7 +302,7 @@ class _Learner:
         critic.online_state,
         None,
         x,
-        unit,
+        self._constrain(batch.s_tm1, unit),
         is_training=False,
       )
       return jnp.sum(q[:, 0]), jnp.mean(q[:, 0])

@@ -89,6 +89,32 @@ def choose(
   )
 
 
+def available(
+  rules: Rules, table: Array, day: Array, held: Array, cash: Array
+) -> Array:
+  """Which stocks an action can buy today; the others' coefficients are moot.
+
+  With `entry_choice` 'best' every coefficient counts: a stock that can't be
+  bought then stands in the way of those that can.
+
+  Args:
+    rules: of entries.
+    table: float [T, N, 4], see `prices.price_table`.
+    day: int32 [].
+    held: int32 [S], stocks of the open positions, EMPTY where none.
+    cash: float [].
+
+  Returns:
+    bool [N].
+  """
+  if rules.entry_choice == 'best':
+    return jnp.ones(table.shape[1], bool)
+  buyable = _buyable(table, day, held)
+  if rules.enforce_cash:
+    buyable &= (cash >= rules.min_position_value) & (cash > 0)
+  return buyable
+
+
 def as_orders(entries: Entries) -> Orders:
   """The orders that accepted entries are."""
   return Orders(

@@ -23,6 +23,7 @@ class Extras(NamedTuple):
     sold: float [], value of the day's exit fills, before costs.
     costs: float [], of the day's fills.
     entries: the day's M decisions.
+    available: bool [N], what could be bought, see `entries.available`.
     closed: the positions left today, in S slots.
   """
 
@@ -34,6 +35,7 @@ class Extras(NamedTuple):
   sold: Array
   costs: Array
   entries: Entries
+  available: Array
   closed: Closed
 
 

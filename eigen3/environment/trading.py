@@ -174,7 +174,6 @@ class TradingEnvironment:
     Returns:
       The next state, and a time step with `Extras`.
     """
-    rules, day = self.rules, state.day
     chex.assert_shape(action, self.spec.action.shape)
     action = action.astype(self.prices.dtype)
     rules, day = self.rules, state.day
@@ -186,6 +185,9 @@ class TradingEnvironment:
     sold = jnp.where(closed.mask, closed.shares * closed.exit_price, 0).sum()
     cash = cash + (1 - rules.cost_rate) * sold
     equity = cash + (positions.shares * today.last_close).sum()
+    could_buy = entries.available(
+      rules, self.prices, day, positions.stock, cash
+    )
     chosen = entries.choose(
       rules,
       self.prices,
@@ -215,6 +217,7 @@ class TradingEnvironment:
       sold=sold,
       costs=rules.cost_rate * (bought + sold),
       entries=chosen,
+      available=could_buy,
       closed=closed,
     )
     return self._finish(state, positions, orders, flat, extras)

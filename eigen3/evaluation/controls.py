@@ -117,7 +117,9 @@ class Controls:
     equity = np.full(len(days), cash)
     equity[bought_at:] = value[bought_at:] + left
     equity[-1] -= rate * value[-1]  # the others end in cash, too
-    trades = _as_trades(self._panel, days, bought_at, shares, paid, close[-1])
+    trades = _as_trades(
+      self._panel, days, bought_at, shares, paid, close[-1], rate
+    )
     summary = summarise(equity, cash, trades)
     summary['exposure'] = float(held.any())
     summary['costs'] = float(rate * (paid[held] @ shares[held] + value[-1]))
@@ -125,7 +127,7 @@ class Controls:
     return Backtest(self._panel.dates[days], equity, trades, summary)
 
 
-def _as_trades(panel: MarketPanel, days, bought_at, shares, paid, last):
+def _as_trades(panel: MarketPanel, days, bought_at, shares, paid, last, rate):
   """A row per stock that was bought and held to the end."""
   held = np.flatnonzero(shares > 0)
   first, _ = panel.investable
@@ -138,7 +140,8 @@ def _as_trades(panel: MarketPanel, days, bought_at, shares, paid, last):
       'exit_price': last[held],
       'shares': shares[held],
       'holding_days': days[-1] - days[bought_at],
-      'net_profit': shares[held] * (last[held] - paid[held]),
+      'net_profit': shares[held]
+      * (last[held] * (1.0 - rate) - paid[held] * (1.0 + rate)),
     }
   )
 

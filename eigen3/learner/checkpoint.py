@@ -1,11 +1,14 @@
 """Whole-state checkpoints: atomic, in the background, the last few kept.
 
-Orbax writes to a temporary directory and renames it when it is complete; its
-array store carries checksums, so a file cut short is found when it is read.
+Orbax writes to a temporary directory and renames it when it is complete. Its
+array store notices a file cut short, but not a changed byte, so a digest of all
+arrays is kept beside them.
 """
 
+import hashlib
 import os
 import pathlib
+import shutil
 from typing import Any
 
 import jax
@@ -45,7 +48,11 @@ class Checkpointer:
     """Stores `state` as of `step`; returns once it is safe to donate it."""
     # A copy: on CPU a host array may be a view of a buffer that is donated.
     on_host = jax.tree.map(lambda x: np.array(x, copy=True), state)
-    metadata = {'schema_version': SCHEMA_VERSION, 'data_hash': self._data_hash}
+    metadata = {
+      'schema_version': SCHEMA_VERSION,
+      'data_hash': self._data_hash,
+      'digest': _digest(on_host),
+    }
     self._manager.save(
       step,
       args=ocp.args.Composite(
@@ -68,9 +75,10 @@ class Checkpointer:
       CheckpointError: of another schema or other data, or none is readable.
     """
     steps = sorted(self._manager.all_steps(), reverse=True)
+    damaged: list[int] = []
     for step in steps:
       try:
-        return step, self._restore(step, like)
+        state = self._restore(step, like)
       except CheckpointError:
         raise
       # Whatever a damaged file makes Orbax raise, the answer is the same.
@@ -83,7 +91,11 @@ class Checkpointer:
           type(error).__name__,
           reason,
         )
-        self._unreadable(step)
+        damaged.append(step)
+        continue
+      # Only now: without a good one, all stay where they were found.
+      self._set_aside(damaged)
+      return step, state
     if steps:
       raise CheckpointError(
         f'{self._directory}: found {len(steps)} checkpoints, none readable'
@@ -108,10 +120,14 @@ class Checkpointer:
       lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
       like,
     )
-    return self._manager.restore(
+    state = self._manager.restore(
       step,
       args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract)),
     )['state']
+    found, expected = _digest(jax.device_get(state)), metadata.get('digest')
+    if found != expected:
+      raise OSError(f'digest: found {found}, expected {expected}')
+    return state
 
   def _check(self, step: int, name: str, metadata: dict, expected) -> None:
     found = metadata.get(name)
@@ -121,10 +137,19 @@ class Checkpointer:
         f'expected {expected}'
       )
 
-  def _unreadable(self, step: int) -> None:
-    """Moves a damaged checkpoint aside, so that its step can be saved anew."""
-    source = self._directory / str(step)
-    target = self._directory.parent / f'unreadable_checkpoint_{step}'
-    if source.exists() and not target.exists():
-      os.replace(source, target)
-    self._manager.reload()
+  def _set_aside(self, steps: list[int]) -> None:
+    """Moves damaged checkpoints, so that their steps can be saved anew."""
+    for step in steps:
+      target = self._directory.parent / f'unreadable_checkpoint_{step}'
+      shutil.rmtree(target, ignore_errors=True)  # of an earlier damage
+      os.replace(self._directory / str(step), target)
+    if steps:
+      self._manager.reload()
+
+
+def _digest(on_host: Any) -> str:
+  """sha256 of all leaves, which are NumPy arrays."""
+  digest = hashlib.sha256()
+  for leaf in jax.tree.leaves(on_host):
+    digest.update(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data)
+  return digest.hexdigest()

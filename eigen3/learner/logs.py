@@ -64,11 +64,13 @@ class MetricsLog:
           f'{self._path}: found columns {", ".join(found)}, '
           f'expected {", ".join(self._fields)}'
         )
-      # A row cut short by a kill lies after the last checkpoint.
+      # A row cut short by a kill lies after the last checkpoint, but its
+      # iteration, cut short too, may not say so.
       return [
         row
         for row in reader
-        if (row[self._fields[0]] or '').isdigit()
+        if None not in row.values()
+        and row[self._fields[0]].isdigit()
         and int(row[self._fields[0]]) <= last
       ]
 

@@ -42,7 +42,7 @@ TRAINING_FIELDS = (
 )
 
 
-class NonFiniteError(ArithmeticError):
+class NonFiniteError(FloatingPointError):
   """Training met a number that is not finite, and stopped."""
 
 

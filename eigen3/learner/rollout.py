@@ -18,6 +18,20 @@ from eigen3.types import Array, TimeStep, Transition
 Policy = Callable[[Array], Array]
 
 
+class Observation(NamedTuple):
+  """What decides the worth of an action, and is kept in replay.
+
+  Attributes:
+    day: int32 [...], whose window networks see.
+    available: bool [..., N], what could be bought. No network sees it: the
+      critic is shown the action as the account understands it, without the
+      coefficients of other stocks.
+  """
+
+  day: Array
+  available: Array
+
+
 class Episodes(NamedTuple):
   """E episodes of S steps.
 
@@ -71,14 +85,25 @@ def play(
 
 
 def transitions_of(episodes: Episodes, num_steps: int) -> Transition:
-  """The first `num_steps` steps of all episodes, [E * num_steps, ...]."""
+  """Experience from the first `num_steps` steps of all episodes.
+
+  What can be bought after the last step of an episode is not known to it, and
+  is taken to be everything.
+
+  Returns:
+    Transitions [E * num_steps, ...] between `Observation`s.
+  """
   timesteps = episodes.timesteps
+  available = timesteps.extras.available
+  after = jnp.concatenate(
+    [available[:, 1:], jnp.ones_like(available[:, :1])], axis=1
+  )
   transitions = Transition(
-    s_tm1=episodes.days,
+    s_tm1=Observation(episodes.days, available),
     a_tm1=episodes.actions,
     r_t=timesteps.reward,
     discount_t=timesteps.discount,
-    s_t=timesteps.observation,
+    s_t=Observation(timesteps.observation, after),
   )
   return jax.tree.map(
     lambda x: x[:, :num_steps].reshape(-1, *x.shape[2:]), transitions

@@ -1,5 +1,6 @@
 """One agent's training iteration: act, remember, learn; jitted as one step."""
 
+import functools
 from typing import NamedTuple
 
 import haiku as hk
@@ -10,7 +11,8 @@ import ml_collections
 from eigen3.agent import replay, td3
 from eigen3.environment import Market, TradingEnvironment
 from eigen3.learner import rollout
-from eigen3.types import Array, PRNGKey, Transition
+from eigen3.learner.rollout import Observation
+from eigen3.types import ActionSpec, Array, PRNGKey, Transition
 
 
 class Champion(NamedTuple):
@@ -83,7 +85,12 @@ class SingleAgent:
     self._environment = environment
     self._market = market
     self._init_agent, self.select_action, self._update = td3.make_td3(
-      actor, double_critic, observe, self._spec, config.agent
+      actor,
+      double_critic,
+      observe,
+      self._spec,
+      config.agent,
+      functools.partial(constrain, self._spec),
     )
     self._stored_steps = (
       environment.num_steps
@@ -113,7 +120,7 @@ class SingleAgent:
 
   def greedy_actions(self, agent: td3.TrainingState, days) -> Array:
     """The policy's actions without noise, [M] days to [M, N, 2]."""
-    return self._greedy(agent, self._market, jnp.asarray(days, jnp.int32))
+    return self._greedy(agent, self._market, self._on(jnp.asarray(days)))
 
   def champion(self, state: LearnerState) -> td3.TrainingState:
     """The agent with the champion's policy in place of its own."""
@@ -122,16 +129,22 @@ class SingleAgent:
     )
     return state.agent._replace(actor=actor)
 
+  def _on(self, days: Array) -> Observation:
+    """What a policy is asked for on `days` [M], with everything available."""
+    days = days.astype(jnp.int32)
+    return Observation(days, jnp.ones((*days.shape, self._spec.shape[0]), bool))
+
   def _pure_init(self, key, environment, market) -> LearnerState:
     key, key_agent = jax.random.split(key)
-    day = jnp.full((1,), environment.first_day, jnp.int32)
-    agent = self._init_agent(key_agent, market, day)
+    observations = self._on(environment.first_day[None])
+    agent = self._init_agent(key_agent, market, observations)
+    observation = jax.tree.map(lambda x: x[0], observations)
     transition = Transition(
-      s_tm1=jnp.int32(0),
+      s_tm1=observation,
       a_tm1=jnp.zeros(self._spec.shape, jnp.float32),
       r_t=jnp.float32(0),
       discount_t=jnp.float32(0),
-      s_t=jnp.int32(0),
+      s_t=observation,
     )
     champion = Champion(
       params=jax.tree.map(jnp.copy, agent.actor.online_params),
@@ -154,7 +167,7 @@ class SingleAgent:
 
     def policy(days):
       if not self._spec.scaled:  # An unbounded box has no uniform law.
-        return self.select_action(state.agent, market, days, key_act)
+        return self.select_action(state.agent, market, self._on(days), key_act)
       unit = jax.random.uniform(
         key_act, (days.shape[0], *self._spec.shape), minval=-1.0
       )
@@ -167,7 +180,7 @@ class SingleAgent:
     key, key_reset, key_act, key_updates = jax.random.split(state.key, 4)
 
     def policy(days):
-      return self.select_action(state.agent, market, days, key_act)
+      return self.select_action(state.agent, market, self._on(days), key_act)
 
     state, episodes = self._collect(state, environment, policy, key_reset)
 
@@ -201,6 +214,24 @@ class SingleAgent:
     return state, metrics
 
 
-def observe(market: Market, days: Array) -> Array:
+def observe(market: Market, observation: Observation) -> Array:
   """The market windows behind observed days, [B] to [B, D, C, F]."""
-  return market.windows(days)
+  return market.windows(observation.day)
+
+
+def constrain(
+  spec: ActionSpec, observation: Observation, unit_actions: Array
+) -> Array:
+  """Coefficients of stocks that can't be bought are as good as the lowest.
+
+  Args:
+    spec: of the actions.
+    observation: [B].
+    unit_actions: [B, N, 2].
+
+  Returns:
+    [B, N, 2].
+  """
+  lowest = spec.to_unit(jnp.asarray(spec.minimum))[0]
+  coefficients = jnp.where(observation.available, unit_actions[..., 0], lowest)
+  return unit_actions.at[..., 0].set(coefficients)

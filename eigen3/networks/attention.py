@@ -48,7 +48,7 @@ class CrossAttention(hk.Module):
       heads' average; after dropout they are scaled to sum to 1 again.
     """
     batch, _, width = features.shape
-    init = hk.initializers.RandomNormal(stddev=0.02)
+    init = hk.initializers.RandomNormal()
     dtype = self._policy.param_dtype
     query = hk.get_parameter('query', (1, 1, width), dtype, init)
     query = jnp.broadcast_to(query, (batch, 1, width))

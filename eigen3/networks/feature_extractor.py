@@ -198,8 +198,8 @@ def _encode(
       shape=shape,
       dtype=policy.compute_dtype,
     )
-    keep = jax.vmap(draw, out_axes=1)(keys.reshape(batch * columns, -1))
-  rows = y.reshape(days, batch * columns, -1)
+    keep = jax.vmap(draw, out_axes=2)(keys.reshape(batch * columns, -1))
+  rows = y.reshape(days, batch * columns, -1).swapaxes(1, 2)
   pooled = recurrent.pooled_lstm(lstm, rows, keep, config.pooled_days, policy)
   return pooled.reshape(batch, columns, -1)
 

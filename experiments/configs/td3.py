@@ -68,9 +68,9 @@ def _environment() -> config_dict.ConfigDict:
   # Days after the last entry, so that every position can close.
   config.settlement_days = config.get_ref('max_holding_days') + 2
   config.max_entries_per_day = 1
-  # 'best': only the largest coefficient may buy, as in Eigen2;
-  # 'best_available': the largest of those that can be bought.
-  config.entry_choice = 'best'
+  # 'best_available': the largest coefficient of those that can be bought;
+  # 'best': only the largest of all may buy, as in Eigen2.
+  config.entry_choice = 'best_available'
   config.coefficient_threshold = 1.0
   config.coefficient_ceiling = 2.0
   config.min_sale_target = 10.0  # % above the entry price
@@ -201,6 +201,7 @@ def _smoke(config: config_dict.ConfigDict) -> None:
 
 def _small(config: config_dict.ConfigDict) -> None:
   _reduce(config, context=32, hidden=16, trading=60, holding=20)
+  config.data.synthetic.num_days = 5400  # as many as 21 years of real data
 
 
 def _full(config: config_dict.ConfigDict) -> None:
@@ -230,6 +231,7 @@ def _eigen2(config: config_dict.ConfigDict) -> None:
   """The original system's choices (DESIGN: Eigen2's constants)."""
   environment = config.environment
   environment.settlement_days = environment.get_ref('max_holding_days') + 0
+  environment.entry_choice = 'best'
   environment.scaled_actions = False
   environment.reward = 'eigen2'
   environment.fill = 'close'

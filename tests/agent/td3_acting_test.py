@@ -1,0 +1,147 @@
+"""Acting, greedy and noisy, in eigen3.agent.td3."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny_agent
+from tiny_agent import RAW_SPEC, SPEC
+
+KEY = jax.random.PRNGKey(9)
+
+
+@functools.cache
+def _agent(spec=SPEC, **changes):
+  """(state, context, select_action) of an agent with running means."""
+  init, select_action, _ = tiny_agent.make_agent(spec, **changes)
+  context = tiny_agent.make_context()
+  state = jax.jit(init)(KEY, context, jnp.arange(4))
+  return tiny_agent.scramble_targets(state), context, select_action
+
+
+def _greedy(state, context, days, spec=SPEC):
+  """The online actor in evaluation mode, in NumPy."""
+  layer = jax.device_get(state.actor.online_params['actor'])
+  mean = np.asarray(state.actor.online_state['actor']['mean'])
+  z = np.asarray(context)[days] @ layer['w'] - mean + layer['b']
+  unit = np.tanh(z).reshape(-1, *spec.shape)
+  return np.asarray(spec.from_unit(unit))
+
+
+@pytest.mark.parametrize('spec', [SPEC, RAW_SPEC])
+def test_without_a_key_the_actor_decides(spec):
+  state, context, select_action = _agent(spec)
+  days = jnp.array([3, 0, 17])
+  actions = select_action(state, context, days)
+  assert actions.shape == (3, *spec.shape)
+  np.testing.assert_allclose(
+    actions, _greedy(state, context, days, spec), rtol=1e-5, atol=1e-6
+  )
+
+
+@pytest.mark.parametrize('noisy', [False, True])
+def test_chunks_change_nothing(noisy):
+  state, context, whole = _agent(acting_chunk=0)
+  chunked = _agent(acting_chunk=4)[2]
+  key = KEY if noisy else None
+  for count in (1, 3, 4, 5, 8, 11):  # less than a chunk, even and uneven
+    days = jnp.arange(count) * 3
+    expected = whole(state, context, days, key)
+    assert expected.shape == (count, *SPEC.shape)
+    np.testing.assert_allclose(
+      chunked(state, context, days, key), expected, rtol=1e-5, atol=1e-6
+    )
+
+
+def test_chunks_bound_how_much_is_acted_on_at_once():
+  seen = []
+
+  def observe(context, days):
+    seen.append(days.shape)
+    return context[days]
+
+  state, context, _ = _agent()
+  _, select_action, _ = tiny_agent.make_td3(
+    tiny_agent.make_actor(),
+    tiny_agent.make_critic(),
+    observe,
+    SPEC,
+    tiny_agent.make_config(acting_chunk=4),
+  )
+  assert select_action(state, context, jnp.arange(11)).shape[0] == 11
+  assert set(seen) == {(4,)}
+
+
+def test_noise_is_added_in_unit_space_and_clipped_to_the_box():
+  state, context, select_action = _agent()
+  days = jnp.arange(40)
+  unit = SPEC.to_unit(_greedy(state, context, days))
+  draws = jax.random.normal(KEY, unit.shape)
+  for scale in (0.1, 2.0):
+    noisy = state._replace(noise_scale=jnp.float32(scale))
+    actions = select_action(noisy, context, days, KEY)
+    np.testing.assert_allclose(
+      SPEC.to_unit(actions), np.clip(unit + scale * draws, -1, 1), atol=1e-5
+    )
+  assert np.all(actions >= np.array(SPEC.minimum))
+  assert np.all(actions <= np.array(SPEC.maximum))
+  corners = np.mean(np.abs(SPEC.to_unit(actions)) == 1.0)
+  assert 0.3 < corners < 0.9
+
+
+def test_the_deviation_of_the_noise_is_the_noise_scale():
+  state, context, select_action = _agent()
+  # An actor in the middle of the box: a scale of 0.1 is never clipped.
+  zeros = jax.tree.map(jnp.zeros_like, state.actor)
+  state = state._replace(actor=zeros, noise_scale=jnp.float32(0.1))
+  days = jnp.zeros(5_000, jnp.int32)
+  actions = select_action(state, context, days, KEY)
+  noise = np.asarray(SPEC.to_unit(actions)).reshape(5_000, -1)
+  # Four standard errors: 0.1 / sqrt(2 n) and 0.1 / sqrt(n).
+  np.testing.assert_allclose(noise.std(0), 0.1, atol=0.004)
+  np.testing.assert_allclose(noise.mean(0), 0.0, atol=0.006)
+  # Days and entries of the action have their own draws.
+  correlation = np.corrcoef(noise.T) - np.eye(noise.shape[1])
+  assert np.max(np.abs(correlation)) < 0.06
+  assert len(np.unique(noise)) > 0.95 * noise.size
+  # In the environment's units a scale of 0.1 is a twentieth of the range.
+  np.testing.assert_allclose(
+    np.asarray(actions).std((0, 1)), [0.1, 2.0], rtol=0.04
+  )
+
+
+def test_a_raw_box_is_explored_in_the_environments_units():
+  state, context, select_action = _agent(RAW_SPEC)
+  state = state._replace(noise_scale=jnp.float32(0.5))
+  days = jnp.arange(40)
+  greedy = _greedy(state, context, days, RAW_SPEC)
+  actions = select_action(state, context, days, KEY)
+  noisy = greedy + 0.5 * jax.random.normal(KEY, greedy.shape)
+  low, high = (np.array(x) for x in (RAW_SPEC.minimum, RAW_SPEC.maximum))
+  np.testing.assert_allclose(
+    actions, np.clip(noisy, low, high), rtol=1e-5, atol=1e-5
+  )
+  assert np.any(noisy < low)
+  assert np.any(noisy > high)
+  assert np.max(actions[..., 1]) > 1.0  # nothing limits it to [-1, 1]
+
+
+def test_noise_follows_the_key():
+  state, context, select_action = _agent()
+  days = jnp.arange(5)
+  one, again = (select_action(state, context, days, KEY) for _ in range(2))
+  other = select_action(state, context, days, jax.random.PRNGKey(10))
+  np.testing.assert_array_equal(one, again)
+  assert not np.any(np.asarray(one) == other)
+
+
+def test_targets_do_not_act():
+  state, context, select_action = _agent()
+  broken = jax.tree.map(lambda x: x * np.nan, state.actor.target_params)
+  blind = state._replace(actor=state.actor._replace(target_params=broken))
+  days = jnp.arange(5)
+  np.testing.assert_array_equal(
+    select_action(blind, context, days), select_action(state, context, days)
+  )

@@ -1,0 +1,211 @@
+"""What the critics of eigen3.agent.td3 are taught, read off example by example.
+
+The critic here is q_k = table[k, day] + sum(probe[k] * action). Every example
+of a batch has its own day, so that the gradient of the online table tells its
+target: -(target - table) / B. The target network's probe says which part of
+the smoothed action the target shows.
+"""
+
+import functools
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import tiny_agent
+
+from eigen3.agent import make_td3
+from eigen3.types import Transition
+
+SIZE = 16
+SHAPE = tiny_agent.SPEC.shape
+KEY = jax.random.PRNGKey(11)
+NOISE = 0.3
+# The next state of an example is as many days later as there are examples.
+CONTEXT = jnp.arange(2 * SIZE)[:, None]
+
+
+def _observe(context, days):
+  return context[days]
+
+
+def _critic(count):
+  def critic(x, unit_actions, is_training):
+    del is_training
+    table = hk.get_parameter('table', (count, 2 * SIZE), init=jnp.zeros)
+    probe = hk.get_parameter('probe', (count, *SHAPE), init=jnp.zeros)
+    q = table[:, x[:, 0]].T
+    return q + jnp.einsum('bna,kna->bk', unit_actions, probe)
+
+  return hk.transform_with_state(critic)
+
+
+def _actor(x, is_training):
+  """Always the middle of the box, which is 0 in unit space."""
+  del is_training
+  unit = hk.get_parameter('unit', SHAPE, init=jnp.zeros)
+  unit = jnp.broadcast_to(unit, (x.shape[0], *SHAPE))
+  return tiny_agent.SPEC.from_unit(unit), None
+
+
+def _batch(**changes):
+  days = jnp.arange(SIZE)
+  batch = Transition(
+    s_tm1=days,
+    a_tm1=jnp.ones((SIZE, *SHAPE)),
+    r_t=jnp.zeros(SIZE),
+    discount_t=jnp.ones(SIZE),
+    s_t=days + SIZE,
+  )
+  return batch._replace(**changes)
+
+
+@functools.cache
+def _build(count, accumulation_steps, gamma, noise, clip):
+  """(state, jitted update) of `count` critics, all parameters 0."""
+  init, _, update = make_td3(
+    hk.transform_with_state(_actor),
+    _critic(count),
+    _observe,
+    tiny_agent.SPEC,
+    tiny_agent.make_config(
+      gamma=gamma,
+      gradient_clip=0.0,
+      weight_decay=0.0,
+      policy_delay=1000,
+      target_noise=noise,
+      target_noise_clip=clip,
+      batch_size=SIZE,
+      accumulation_steps=accumulation_steps,
+    ),
+  )
+  return jax.jit(init)(KEY, CONTEXT, jnp.arange(3)), jax.jit(update)
+
+
+def _targets(
+  probe,
+  batch=None,
+  table=0.0,
+  unit=0.0,
+  *,
+  accumulation_steps=1,
+  gamma=1.0,
+  noise=NOISE,
+  clip=100.0,
+):
+  """The targets [B] of one update whose target critics have `probe`."""
+  count = len(probe)
+  state, update = _build(count, accumulation_steps, gamma, noise, clip)
+  table = np.zeros((count, 2 * SIZE), np.float32) + np.float32(table)
+  critic = {'~': {'table': table, 'probe': np.float32(probe)}}
+  actor = {'~': {'unit': np.full(SHAPE, unit, np.float32)}}
+  state = state._replace(
+    critic=state.critic._replace(target_params=critic),
+    actor=state.actor._replace(target_params=actor),
+  )
+  new, _ = update(state, batch or _batch(), CONTEXT)
+  moment = optax.tree.get(new.critic.opt_state, 'mu') / 0.1
+  _, unravel = jax.flatten_util.ravel_pytree(state.critic.online_params)
+  gradient = np.asarray(unravel(moment)['~']['table'])
+  # All critics are taught the same.
+  np.testing.assert_array_equal(gradient, gradient[:1].repeat(count, 0))
+  return -gradient[0, :SIZE] * SIZE
+
+
+def _one_hot(place, count=1):
+  probe = np.zeros((count, *SHAPE))
+  probe[:, *place] = 1.0
+  return probe
+
+
+def _smoothed_actions(count=1, **changes):
+  """The smoothed target actions [B, N, 2], entry by entry."""
+  actions = np.zeros((SIZE, *SHAPE))
+  for place in np.ndindex(*SHAPE):
+    actions[(slice(None), *place)] = _targets(_one_hot(place, count), **changes)
+  return actions
+
+
+def test_smoothing_noise_has_the_shape_of_the_batched_action():
+  actions = _smoothed_actions()
+  # One draw for the whole batch, or for all stocks, would repeat itself.
+  assert len(np.unique(actions)) == actions.size
+  draws = tiny_agent.target_noise_draws(_first_key(), (SIZE, *SHAPE))
+  np.testing.assert_allclose(actions, NOISE * draws, atol=1e-5)
+
+
+def test_all_critics_see_the_same_smoothing_noise():
+  one = _smoothed_actions()
+  # The lower of two equal critics is lower than one only if the draws differ.
+  np.testing.assert_allclose(_smoothed_actions(count=2), one, atol=1e-6)
+  # The lower of u and -u is -|u| for one draw u, for two draws it is not.
+  place = 1, 0
+  probe = np.concatenate([_one_hot(place), -_one_hot(place)])
+  np.testing.assert_allclose(_targets(probe), -np.abs(one[:, 1, 0]), atol=1e-6)
+
+
+def test_smoothing_noise_is_clipped_and_so_is_the_smoothed_action():
+  noise = NOISE * np.asarray(
+    tiny_agent.target_noise_draws(_first_key(), (SIZE, *SHAPE))
+  )
+  clipped = np.clip(noise, -0.2, 0.2)
+  assert 0.2 < np.mean(clipped != noise) < 0.9
+  np.testing.assert_allclose(_smoothed_actions(clip=0.2), clipped, atol=1e-5)
+  at_edge = np.clip(0.9 + clipped, -1.0, 1.0)
+  assert 0.2 < np.mean(at_edge == 1.0) < 0.9
+  np.testing.assert_allclose(
+    _smoothed_actions(clip=0.2, unit=0.9), at_edge, atol=1e-5
+  )
+
+
+def test_no_smoothing_noise():
+  np.testing.assert_allclose(
+    _smoothed_actions(noise=0.0, unit=0.25), 0.25, atol=1e-6
+  )
+
+
+def test_every_micro_batch_has_its_own_noise():
+  actions = _smoothed_actions(accumulation_steps=4)
+  assert len(np.unique(actions)) == actions.size
+
+
+def test_termination_is_not_truncation():
+  # Hand-computed: 1.5 + 0.5 * discount * (4 + 2 * 0.25), four critics' lowest.
+  batch = _batch(
+    r_t=jnp.full(SIZE, 1.5),
+    discount_t=jnp.arange(SIZE) % 2.0,  # even days terminate
+  )
+  targets = _targets(
+    2.0 * _one_hot((0, 1), count=4),
+    batch,
+    table=jnp.array([7.0, 4.0, 5.0, 6.0])[:, None],
+    unit=0.25,
+    gamma=0.5,
+    noise=0.0,
+  )
+  np.testing.assert_allclose(targets[0::2], 1.5, atol=1e-5)
+  np.testing.assert_allclose(targets[1::2], 1.5 + 0.5 * 4.5, atol=1e-5)
+
+
+def test_a_truncated_step_bootstraps_from_its_own_next_state():
+  table = jnp.arange(2.0 * SIZE)
+  targets = _targets(np.zeros((1, *SHAPE)), table=table, noise=0.0)
+  np.testing.assert_allclose(targets, np.arange(SIZE) + SIZE, atol=1e-4)
+
+
+@pytest.mark.parametrize('accumulation_steps', [1, 4])
+def test_a_target_reaches_only_its_own_example(accumulation_steps):
+  rewards = np.random.default_rng(0).normal(size=SIZE)
+  targets = _targets(
+    np.zeros((2, *SHAPE)),
+    _batch(r_t=jnp.asarray(rewards, jnp.float32)),
+    accumulation_steps=accumulation_steps,
+  )
+  np.testing.assert_allclose(targets, rewards, atol=1e-5)
+
+
+def _first_key():
+  """The key that `init` leaves for the first update."""
+  return jax.random.split(KEY, 3)[0]

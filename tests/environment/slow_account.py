@@ -1,0 +1,289 @@
+"""The rules of trading, slow and obvious: what the environment must match.
+
+One market and one episode in float64, with loops and lists. It shares no code
+with the environment and looks at prices only up to the day it plays.
+"""
+
+import dataclasses
+
+import numpy as np
+
+OPEN, HIGH, CLOSE = 0, 1, 3
+
+
+@dataclasses.dataclass
+class Trade:
+  """One order, then one position, then one result."""
+
+  decided: int
+  stock: int
+  coefficient: float
+  sale_target: float
+  value: float
+  entry_day: int = -1
+  entry_price: float = 0.0
+  target_price: float = 0.0
+  shares: float = 0.0
+  exit_day: int = -1
+  exit_price: float = 0.0
+  reason: str = ''
+  net_profit: float = 0.0
+  cancelled: bool = False
+
+
+@dataclasses.dataclass
+class Day:
+  """What the account did and held on one day."""
+
+  cash: float = 0.0
+  equity: float = 0.0
+  num_positions: int = 0
+  inactive: bool = False
+  flat: bool = True
+  bought: float = 0.0
+  sold: float = 0.0
+  available: list = dataclasses.field(default_factory=list)
+  outcomes: list = dataclasses.field(default_factory=list)
+  accepted: list = dataclasses.field(default_factory=list)
+  closed: list = dataclasses.field(default_factory=list)
+  eigen2_reward: float = 0.0
+  entry_reward: float = 0.0
+
+
+class SlowAccount:
+  """Plays an episode day by day."""
+
+  def __init__(self, panel, config, stop):
+    first, last = panel.investable
+    self.ohlc = panel.ohlc[:, first:last].astype(np.float64)
+    self.features = panel.features[:, first:last]
+    self.config = config
+    self.stop = stop
+    self.rate = (config.commission_bp + config.slippage_bp) / 10_000
+    self.cash = config.initial_cash
+    self.orders = []
+    self.positions = []
+
+  def play(self, start, actions):
+    """The days of the episode; goes on without entries to the split's end."""
+    self.start = start
+    days = []
+    for day in range(start, self.stop):
+      step = day - start
+      action = actions[step] if step < len(actions) else None
+      days.append(self._play_day(day, action))
+    for today in days:
+      today.entry_reward = sum(map(self._entry_reward, today.accepted))
+    return days[: len(actions)]
+
+  # Prices.
+
+  def price(self, day, stock, kind):
+    """The price, or None where there is none."""
+    price = self.ohlc[day, stock, kind]
+    return price if np.isfinite(price) and price > 0 else None
+
+  def last_close(self, day, stock):
+    while self.price(day, stock, CLOSE) is None:
+      day -= 1
+      if day < 0:
+        return 0.0
+    return self.price(day, stock, CLOSE)
+
+  def is_gone(self, day, stock):
+    """Whether all of the last `delisting_days` days lack the stock."""
+    days = range(day - self.config.delisting_days + 1, day + 1)
+    return all(d >= 0 and self._is_absent(d, stock) for d in days)
+
+  def _is_absent(self, day, stock):
+    if self.config.delisting_price == 'entry_price':
+      cells = (self.ohlc[day, stock], self.features[day, stock])
+      return all(np.isnan(cell).all() for cell in cells)
+    return self.price(day, stock, CLOSE) is None
+
+  # A day.
+
+  def _play_day(self, day, action):
+    today = Day()
+    self._leave_at_open(day, today)
+    self._fill_orders(day, today)
+    was_active = bool(self.positions) or bool(today.closed)
+    self._leave_at_target(day, today)
+    self._leave_at_close(day, today)
+    if action is not None:
+      self._enter(day, action, today)
+    today.cash = self.cash
+    today.equity = self._equity(day)
+    today.num_positions = len(self.positions)
+    today.flat = not self.positions and not self.orders
+    today.inactive = not was_active and today.flat
+    today.eigen2_reward = self._eigen2_reward(today)
+    return today
+
+  def _leave_at_open(self, day, today):
+    if self.config.fill != 'next_open':
+      return
+    for trade in list(self.positions):
+      held_yesterday = (day - 1) - trade.entry_day
+      price = self.price(day, trade.stock, OPEN)
+      if held_yesterday >= self.config.max_holding_days and price:
+        self._leave(trade, day, price, 'MAX_HOLDING', today)
+
+  def _fill_orders(self, day, today):
+    for trade in self.orders:
+      price = self.price(day, trade.stock, OPEN)
+      if price is None:
+        trade.cancelled = True
+      else:
+        self._buy(trade, day, price, today)
+    self.orders = []
+
+  def _leave_at_target(self, day, today):
+    for trade in list(self.positions):
+      high = self.price(day, trade.stock, HIGH)
+      if high is None or high < trade.target_price:
+        continue
+      price = trade.target_price
+      opening = self.price(day, trade.stock, OPEN)
+      if self.config.target_fill == 'limit_or_open' and opening:
+        price = max(price, opening)
+      self._leave(trade, day, price, 'TARGET', today)
+
+  def _leave_at_close(self, day, today):
+    config = self.config
+    flatters = config.delisting_price == 'entry_price'
+    for trade in list(self.positions):
+      held = day - trade.entry_day
+      close = self.price(day, trade.stock, CLOSE)
+      unsold = held >= config.max_holding_days + config.delisting_days
+      if self.is_gone(day, trade.stock) or unsold:
+        price = trade.entry_price
+        if not flatters:
+          price = self.last_close(day, trade.stock)
+          price *= 1 + config.delisting_return
+        self._leave(trade, day, price, 'DELISTED', today)
+      elif config.fill == 'close' and held >= config.max_holding_days:
+        if close is not None:
+          self._leave(trade, day, close, 'MAX_HOLDING', today)
+        elif flatters:
+          self._leave(trade, day, trade.entry_price, 'MAX_HOLDING', today)
+
+  def _leave(self, trade, day, price, reason, today):
+    trade.exit_day, trade.exit_price, trade.reason = day, price, reason
+    value = trade.shares * price
+    self.cash += value - value * self.rate
+    cost = trade.shares * trade.entry_price * (1 + self.rate)
+    trade.net_profit = value - value * self.rate - cost
+    today.sold += value
+    today.closed.append(trade)
+    self.positions.remove(trade)
+
+  def _buy(self, trade, day, price, today):
+    trade.entry_day, trade.entry_price = day, price
+    trade.target_price = price * (1 + trade.sale_target / 100)
+    trade.shares = trade.value / (price * (1 + self.rate))
+    self.cash -= trade.value
+    today.bought += trade.shares * price
+    self.positions.append(trade)
+
+  def _equity(self, day):
+    return self.cash + sum(
+      trade.shares * self.last_close(day, trade.stock)
+      for trade in self.positions
+    )
+
+  # Entries.
+
+  def _enter(self, day, action, today):
+    config = self.config
+    equity, uncommitted = self._equity(day), self.cash
+    today.available = self._available(day, len(action))
+    ranking = sorted(
+      range(len(action)), key=lambda stock: (-action[stock, 0], stock)
+    )
+    if config.entry_choice == 'best_available':
+      ranking = [
+        stock
+        for stock in ranking
+        if not self._is_held(stock) and self.price(day, stock, CLOSE)
+      ]
+    for rank in range(config.max_entries_per_day):
+      stock = ranking[rank] if rank < len(ranking) else None
+      outcome, trade = self._decide(day, stock, action, equity, uncommitted)
+      today.outcomes.append((outcome, stock))
+      if trade is None:
+        continue
+      uncommitted -= trade.value
+      today.accepted.append(trade)
+    for trade in today.accepted:
+      if config.fill == 'close':
+        self._buy(trade, day, self.price(day, trade.stock, CLOSE), today)
+      else:
+        self.orders.append(trade)
+
+  def _available(self, day, num_stocks):
+    config = self.config
+    if config.entry_choice == 'best':
+      return [True] * num_stocks
+    rich = not config.enforce_cash or (
+      self.cash > 0 and self.cash >= config.min_position_value
+    )
+    return [
+      rich
+      and not self._is_held(stock)
+      and self.price(day, stock, CLOSE) is not None
+      for stock in range(num_stocks)
+    ]
+
+  def _decide(self, day, stock, action, equity, cash):
+    config = self.config
+    if day - self.start >= config.trading_days:
+      return 'SETTLEMENT', None
+    if stock is None or action[stock, 0] < config.coefficient_threshold:
+      return 'BELOW_THRESHOLD', None
+    if self.is_gone(day, stock):
+      return 'NO_DATA', None
+    if self._is_held(stock):
+      return 'HELD', None
+    if self.price(day, stock, CLOSE) is None:
+      return 'NO_PRICE', None
+    coefficient = action[stock, 0]
+    value = min(
+      cash, equity * config.max_position_fraction * self._size(coefficient)
+    )
+    if config.enforce_cash and (
+      value < config.min_position_value or value <= 0
+    ):
+      return 'TOO_SMALL', None
+    lowest, highest = config.min_sale_target, config.max_sale_target
+    sale_target = min(max(action[stock, 1], lowest), highest)
+    trade = Trade(day, stock, coefficient, sale_target, value)
+    return 'ACCEPTED', trade
+
+  def _is_held(self, stock):
+    return any(trade.stock == stock for trade in self.positions)
+
+  def _size(self, coefficient):
+    return min(coefficient / self.config.coefficient_ceiling, 1.0)
+
+  # Rewards.
+
+  def _eigen2_reward(self, today):
+    reward = 0.0
+    for trade in today.closed:
+      gain = (trade.exit_price - trade.entry_price) / trade.entry_price * 100
+      if gain < 0:
+        gain *= self.config.loss_multiplier
+      reward += trade.coefficient * gain
+    return reward - (self.config.inaction_penalty if today.inactive else 0)
+
+  def _entry_reward(self, trade):
+    """What the account itself realised, seen from the end of the split."""
+    if trade.entry_day < 0:
+      return 0.0
+    price = trade.exit_price
+    if trade.exit_day < 0:
+      price = self.last_close(self.stop - 1, trade.stock)
+    received = price * (1 - self.rate)
+    spent = trade.entry_price * (1 + self.rate)
+    return self._size(trade.coefficient) * 100 * (received / spent - 1)

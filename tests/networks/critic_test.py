@@ -1,0 +1,245 @@
+"""Tests of eigen3.networks.critic."""
+
+import functools
+import math
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from eigen3 import networks
+from eigen3.networks import critic as critic_lib
+from eigen3.networks import layers
+
+KEY = jax.random.PRNGKey(0)
+HEAD = 'critic/slot_head'
+
+
+@pytest.fixture
+def action():
+  rng = np.random.default_rng(7)
+  return rng.uniform(-1, 1, (3, 8, 2)).astype(np.float32)
+
+
+def _choose(config, variant):
+  """A pooling, alone or with attention everywhere it can stand."""
+  pooling, _, attention = variant.partition('+')
+  config.critic.pooling = pooling
+  config.critic.self_attention = bool(attention)
+  config.critic.slot_context = 'attention' if attention else 'mean'
+
+
+def _build(config, window, action, kind='critic'):
+  network = getattr(networks.make_networks(config), kind)
+  return network, *jax.jit(network.init)(KEY, window, action)
+
+
+def _apply(network, **options):
+  return jax.jit(functools.partial(network.apply, **options))
+
+
+@pytest.mark.parametrize(
+  'variant', ['slot', 'slot+attention', 'mean', 'mean+attention']
+)
+def test_parameter_paths(config, make_window, action, variant):
+  _choose(config, variant)
+  network = networks.make_networks(config).double_critic
+  params, state = jax.eval_shape(network.init, KEY, make_window(), action)
+  attention = ('', '/attention', '/layer_norm')
+  expected = [
+    'feature_extractor/convolution',
+    'feature_extractor/convolution/batch_norm',
+    'feature_extractor/lstm',
+  ]
+  if config.critic.self_attention:
+    expected += [f'self_attention{name}' for name in attention[1:]]
+  if config.critic.pooling == 'mean':
+    names = ('linear_1', 'linear_2', 'value')
+    expected += [f'mean_head/{name}' for name in names]
+  else:
+    names = ('stock_1', 'stock_2', 'score', 'idle_1', 'idle_2')
+    expected += [f'slot_head/{name}' for name in names]
+    if config.critic.slot_context == 'attention':
+      expected += [f'slot_head/cross_attention{name}' for name in attention]
+  assert set(params) == {
+    f'double_critic/critic_{k}/{path}' for k in (1, 2) for path in expected
+  }
+  assert set(state) == {
+    f'double_critic/critic_{k}/{expected[1]}' for k in (1, 2)
+  }
+
+
+@pytest.mark.parametrize('variant', ['slot+attention', 'mean+attention'])
+def test_gradients_reach_parameters_and_actions(
+  config, make_window, holes, action, silent_gradients, finite, variant
+):
+  _choose(config, variant)
+  config.compute_dtype = 'float64'
+  config.remat, config.column_chunk = True, 5
+  with jax.enable_x64(True):
+    window = holes(make_window().astype(np.float64))
+    action = action.astype(np.float64)
+    network, params, state = _build(config, window, action)
+
+    @jax.jit
+    def gradients(params, action):
+      def loss(params, action):
+        q, _ = network.apply(params, state, KEY, window, action, True)
+        return (q[:, 0] * jnp.array([1.0, -2.0, 0.5])).sum()
+
+      return jax.grad(loss, (0, 1))(params, action)
+
+    to_params, to_action = gradients(params, action)
+    finite((to_params, to_action))
+    silent_gradients(to_params)
+    assert (np.abs(to_action).max(0) > 0).all()
+
+
+@pytest.mark.parametrize('variant', ['slot', 'mean'])
+def test_modes_and_batches(config, make_window, action, variant):
+  _choose(config, variant)
+  window = make_window()
+  network, params, state = _build(config, window, action)
+  train, evaluate = _apply(network, is_training=True), _apply(network)
+  first, after = train(params, state, KEY, window, action)
+  again, _ = train(params, state, KEY, window, action)
+  other, _ = train(params, state, jax.random.PRNGKey(1), window, action)
+  calm, same = evaluate(params, state, None, window, action)
+  single, _ = evaluate(params, state, None, window[:1], action[:1])
+  assert first.shape == calm.shape == (3, 1)
+  np.testing.assert_array_equal(first, again)
+  assert np.abs(first - other).max() > 1e-5
+  np.testing.assert_allclose(single, calm[:1], rtol=1e-5)
+  changed = [
+    not np.array_equal(a, b)
+    for a, b in zip(*map(jax.tree.leaves, (state, after)), strict=True)
+  ]
+  assert all(changed)
+  for a, b in zip(*map(jax.tree.leaves, (state, same)), strict=True):
+    np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize('ensemble', [1, 2])
+def test_double_critic_is_separate_critics(
+  config, make_window, action, ensemble
+):
+  config.critic.ensemble = ensemble
+  window = make_window()
+  network, params, state = _build(config, window, action, 'double_critic')
+  q, _ = _apply(network)(params, state, None, window, action)
+  assert q.shape == (3, ensemble)
+  critic = _apply(networks.make_networks(config).critic)
+  for k in range(ensemble):
+    prefix = f'double_critic/critic_{k + 1}'
+    own = [
+      {
+        path.replace(prefix, 'critic'): module
+        for path, module in tree.items()
+        if path.startswith(prefix)
+      }
+      for tree in (params, state)
+    ]
+    alone, _ = critic(*own, None, window, action)
+    np.testing.assert_allclose(alone[:, 0], q[:, k], rtol=1e-5)
+  assert ensemble == 1 or np.abs(q[:, 0] - q[:, 1]).min() > 1e-4
+
+
+def test_population(config, make_window, action):
+  window = make_window()
+  network = networks.make_networks(config).double_critic
+  keys = jax.random.split(KEY, 3)
+  params, state = jax.vmap(network.init, (0, None, None))(keys, window, action)
+  together, _ = jax.jit(jax.vmap(network.apply, (0, 0, None, None, None)))(
+    params, state, None, window, action
+  )
+  own = jax.tree.map(lambda x: x[1], (params, state))
+  alone, _ = _apply(network)(*own, None, window, action)
+  np.testing.assert_allclose(together[1], alone, rtol=1e-4, atol=1e-6)
+
+
+def test_slot_weights_by_hand():
+  weights = critic_lib.slot_weights(jnp.array([[1.25, 1.0]]), 1.0, 0.125)
+  e2 = math.exp(2.0)
+  expected = np.array([[e2, 1.0, 1.0]]) / (e2 + 2.0)
+  np.testing.assert_allclose(weights, expected, rtol=1e-6)
+
+
+def test_no_coefficient_over_the_threshold_is_no_trade():
+  weights = critic_lib.slot_weights(jnp.zeros((1, 108)), 1.0, 0.125)
+  assert weights[0, -1] > 0.96
+
+
+def test_slot_value_does_not_depend_on_the_order(
+  config, make_window, holes, action
+):
+  window = holes(make_window())
+  network, params, state = _build(config, window, action)
+  apply = _apply(network)
+  q, _ = apply(params, state, None, window, action)
+  order = np.random.default_rng(0).permutation(8)
+  shuffled = window.copy()
+  shuffled[:, :, 4:] = window[:, :, 4:][:, :, order]
+  other, _ = apply(params, state, None, shuffled, action[:, order])
+  np.testing.assert_allclose(other, q, rtol=1e-5, atol=1e-6)
+  # Actions that do not follow their stocks are another decision.
+  wrong, _ = apply(params, state, None, window, action[:, order])
+  assert np.abs(wrong - q).max() > 1e-5
+
+
+def test_slot_gradient_prefers_stocks_that_beat_the_value(
+  config, make_window, action
+):
+  """d value / d coefficient is weight * (score - value) / temperature."""
+  config.critic.slot_temperature = 0.5
+  window = make_window()
+  network, params, state = _build(config, window, action)
+  # The score must not depend on the action, so that only the choice does.
+  first = params[f'{HEAD}/stock_1']
+  params = dict(params)
+  params[f'{HEAD}/stock_1'] = {'w': first['w'].at[-2:].set(0), 'b': first['b']}
+
+  @jax.jit
+  def value(action):
+    return network.apply(params, state, None, window, action)[0][:, 0]
+
+  scores = []
+  for stock in range(8):
+    # 20 threshold widths up: everything else has no weight.
+    only = np.full_like(action, -1.0)
+    only[:, stock] = 20.0
+    scores.append(value(only))
+  scores = np.stack(scores, 1)
+  gradient = jax.jit(jax.grad(lambda a: value(a).sum()))(action)
+  weights = critic_lib.slot_weights(action[..., 0] + 1.0, 1.0, 0.5)[:, :-1]
+  expected = weights * (scores - value(action)[:, None]) / 0.5
+  np.testing.assert_allclose(gradient[..., 0], expected, rtol=2e-3, atol=1e-7)
+  np.testing.assert_array_equal(gradient[..., 1], 0.0)
+
+
+def test_joint_equals_a_linear_layer_on_the_concatenation():
+  rng = np.random.default_rng(0)
+  stocks, context, action = (
+    rng.normal(size=shape).astype(np.float32)
+    for shape in ((2, 5, 4), (2, 3), (2, 5, 2))
+  )
+  policy = layers.precision_policy('float32')
+  network = hk.transform(lambda *x: critic_lib.Joint(6, policy, 'joint')(*x))
+  params = network.init(KEY, stocks, context, action)
+  found = network.apply(params, None, stocks, context, action)
+  whole = np.concatenate(
+    [stocks, np.repeat(context[:, None], 5, 1), action], -1
+  )
+  expected = whole @ params['joint']['w'] + params['joint']['b']
+  np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_bad_settings_are_named(config, make_window, action):
+  config.critic.pooling = 'max'
+  with pytest.raises(ValueError, match=r"critic.pooling: found 'max'"):
+    _build(config, make_window(), action)
+  config.critic.pooling = 'slot'
+  config.critic.slot_context = 'none'
+  with pytest.raises(ValueError, match=r"critic.slot_context: found 'none'"):
+    _build(config, make_window(), action)
