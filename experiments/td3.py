@@ -103,7 +103,8 @@ def _conclude(
   )
   validation, holdout = experiment.validation.controls, judge.controls
   holdout = {'agent': [agent], **holdout}
-  remark = f'data: {experiment.panel.survivorship}'
+  panel = experiment.panel
+  remark = '; '.join(filter(None, (panel.notes, panel.survivorship)))
   run_directory.write_json(
     workdir / 'summary.json',
     {

@@ -150,4 +150,6 @@ def _finish(axes) -> None:
   axes.axhline(0, color='black', linewidth=0.6)
   axes.grid(alpha=0.25)
   axes.spines[['top', 'right']].set_visible(False)
-  axes.legend(fontsize=8, frameon=False, loc='upper left')
+  axes.legend(
+    fontsize=8, frameon=False, loc='upper left', bbox_to_anchor=(1.0, 1.0)
+  )

@@ -213,7 +213,10 @@ def _validate(evaluate: Evaluate, state):
 def _check_metrics(iteration: int, told: single_agent.Iteration) -> None:
   """Names the first update, and the first number in it, that went wrong."""
   offenders = []
-  for order, (name, values) in enumerate(told.updates.items()):
+  # By cause before effect: the order of a dict does not survive jax.jit.
+  names = [name for name in TRAINING_FIELDS if name in told.updates]
+  for order, name in enumerate(names):
+    values = told.updates[name]
     bad = np.flatnonzero(~np.isfinite(values))
     if bad.size:
       offenders.append((int(bad[0]), order, name, values[bad[0]]))

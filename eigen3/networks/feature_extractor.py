@@ -191,14 +191,12 @@ def _encode(
   y = jnp.where(audible[..., None], jax.nn.relu(y), 0.0)
   keep = None
   if keys is not None:
-    shape = (days, 2 * config.hidden)
-    draw = functools.partial(
-      dropout.keep_scale,
-      rate=config.lstm_dropout,
-      shape=shape,
-      dtype=policy.compute_dtype,
+    keep = dropout.keep_scale(
+      keys.reshape(batch * columns, -1),
+      config.lstm_dropout,
+      (days, 2 * config.hidden),
+      policy.compute_dtype,
     )
-    keep = jax.vmap(draw, out_axes=2)(keys.reshape(batch * columns, -1))
   rows = y.reshape(days, batch * columns, -1).swapaxes(1, 2)
   pooled = recurrent.pooled_lstm(lstm, rows, keep, config.pooled_days, policy)
   return pooled.reshape(batch, columns, -1)

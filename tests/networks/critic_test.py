@@ -148,7 +148,7 @@ def test_double_critic_is_separate_critics(
 
 def test_population(config, make_window, action):
   window = make_window()
-  network = networks.make_networks(config).double_critic
+  network = networks.make_networks(config).critic
   keys = jax.random.split(KEY, 3)
   params, state = jax.vmap(network.init, (0, None, None))(keys, window, action)
   together, _ = jax.jit(jax.vmap(network.apply, (0, 0, None, None, None)))(
