@@ -12,6 +12,7 @@ import shutil
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
@@ -124,10 +125,11 @@ class Checkpointer:
       step,
       args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract)),
     )['state']
-    found, expected = _digest(jax.device_get(state)), metadata.get('digest')
+    on_host = jax.device_get(state)
+    found, expected = _digest(on_host), metadata.get('digest')
     if found != expected:
       raise OSError(f'digest: found {found}, expected {expected}')
-    return state
+    return jax.tree.map(_placed, on_host, like)
 
   def _check(self, step: int, name: str, metadata: dict, expected) -> None:
     found = metadata.get(name)
@@ -145,6 +147,17 @@ class Checkpointer:
       os.replace(self._directory / str(step), target)
     if steps:
       self._manager.reload()
+
+
+def _placed(value: np.ndarray, like: jax.Array) -> jax.Array:
+  """A copy on the devices of `like`.
+
+  Committed to them only where `like` is: jax compiles anew for arrays that
+  are committed otherwise, and another program may round otherwise.
+  """
+  if like.committed:
+    return jax.device_put(value, like.sharding, may_alias=False)
+  return jnp.array(value)
 
 
 def _digest(on_host: Any) -> str:

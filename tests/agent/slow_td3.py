@@ -113,6 +113,8 @@ class SlowAgent:
       self.critic_online_params, config.critic_learning_rate, *options
     )
     self.config = config
+    # Which stocks of an example count, [B, N]; -1 stands for what does not.
+    self.counts_tm1 = self.counts_t = np.ones((1, 1), bool)
     self.noise_scale = config.exploration_noise
     self.steps = 0
 
@@ -131,6 +133,7 @@ class SlowAgent:
   def fit_critic(self, x, a, targets):
     """One step of every critic towards `targets` [B]; (loss, q, norm)."""
     unit = 2 * (a - LOW) / (HIGH - LOW) - 1
+    unit = np.where(self.counts_tm1[..., None], unit, -1)
     arguments = self.critic_online_params, self.critic_online_state, x, unit
     q, new_state = critic_forward(*arguments, training=True)
     loss, d_q = 0.0, np.zeros_like(q)
@@ -153,9 +156,11 @@ class SlowAgent:
     )
     d_q = np.zeros((len(x), len(self.critic_online_state)))
     d_q[:, 0] = 1.0
+    seen = np.where(self.counts_tm1[..., None], unit, -1)
     _, dqda = critic_gradient(
-      self.critic_online_params, self.critic_online_state, x, unit, False, d_q
+      self.critic_online_params, self.critic_online_state, x, seen, False, d_q
     )
+    dqda = np.where(self.counts_tm1[..., None], dqda, 0)
     gradients = actor_gradient(
       self.actor_online_params,
       self.actor_online_state,
@@ -196,6 +201,7 @@ class SlowTD3(SlowAgent):
     self.clipped_noise = np.mean(np.abs(noise) == clip)
     self.clipped_actions = np.mean(np.abs(unit + noise) > 1)
     unit = np.minimum(np.maximum(unit + noise, -1), 1)
+    unit = np.where(self.counts_t[..., None], unit, -1)
     q_t, _ = critic_forward(
       self.critic_target_params, self.critic_target_state, x_t, unit, False
     )

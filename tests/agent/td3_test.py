@@ -39,10 +39,16 @@ def x64():
 def _start(count=2, centred=True, **changes):
   """(state, jitted update, context, config) of a fresh, uneven agent."""
   settings = SETTINGS | changes
-  init, update = _build(count, centred, **settings)
-  context = tiny_agent.make_context()
-  state = tiny_agent.scramble_targets(init(KEY, context, jnp.arange(4)))
-  return state, update, context, tiny_agent.make_config(**settings)
+  _, update = _build(count, centred, **settings)
+  state = _fresh(
+    count,
+    centred,
+    bool(settings['gradient_clip']),
+    bool(settings['weight_decay']),
+  )
+  state = tiny_agent.scramble_targets(state)
+  config = tiny_agent.make_config(**settings)
+  return state, update, tiny_agent.make_context(), config
 
 
 @functools.cache
@@ -50,7 +56,17 @@ def _build(count, centred, **settings):
   init, _, update = tiny_agent.make_agent(
     count=count, centred=centred, **settings
   )
-  return jax.jit(init), jax.jit(update)
+  return init, jax.jit(update)
+
+
+@functools.cache
+def _fresh(count, centred, clipped, decayed):
+  """A fresh state; of the settings only these make its structure."""
+  settings = SETTINGS.copy()
+  settings['gradient_clip'] *= clipped
+  settings['weight_decay'] *= decayed
+  init, _ = _build(count, centred, **settings)
+  return jax.jit(init)(KEY, tiny_agent.make_context(), jnp.arange(4))
 
 
 def _inputs(batch, context):
@@ -211,6 +227,32 @@ def test_ddpg_is_a_preset(x64):
     np.testing.assert_allclose(metrics['actor_gradient_norm'], norm, 1e-6)
     clipped.append(norm > config.gradient_clip)
   assert set(clipped) == {True, False}  # the actor's gradients
+
+
+def test_critics_see_constrained_actions(x64):
+  def counts(days):
+    """On even days only the first stock counts."""
+    return np.stack([days >= 0, days % 2 == 1], axis=-1)
+
+  def constrain(days, unit):
+    table = jnp.asarray(counts(np.arange(tiny_agent.NUM_DAYS)))
+    return jnp.where(table[days][..., None], unit, -1.0)
+
+  state, _, context, config = _start(policy_delay=1)
+  _, _, update = tiny_agent.make_agent(
+    constrain=constrain, **SETTINGS | {'policy_delay': 1}
+  )
+  update = jax.jit(update)
+  slow = slow_td3.SlowTD3(state, config)
+  for step in range(2):
+    batch = tiny_agent.make_batch(seed=step)
+    draws = tiny_agent.target_noise_draws(state.key, batch.a_tm1.shape)
+    slow.counts_tm1 = counts(np.asarray(batch.s_tm1))
+    slow.counts_t = counts(np.asarray(batch.s_t))
+    assert not np.array_equal(slow.counts_tm1, slow.counts_t)
+    slow.update(*_inputs(batch, context), np.asarray(draws))
+    state, _ = update(state, batch, context)
+    _assert_equal(state, slow)
 
 
 def test_no_discount_equals_a_vanishing_one_and_skips_the_targets(x64):

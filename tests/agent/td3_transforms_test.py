@@ -44,9 +44,8 @@ def test_a_fresh_state():
   for network in (state.actor, state.critic):
     _assert_trees(network.online_params, network.target_params)
     _assert_trees(network.online_state, network.target_state)
-  assert sorted(state.critic.online_params) == [
-    *('critic_0', 'critic_1', 'value_0', 'value_1'),
-  ]
+  names = ['critic_0', 'critic_1', 'value_0', 'value_1']
+  assert sorted(state.critic.online_params) == names
   weights = [state.critic.online_params[f'critic_{k}']['w'] for k in (0, 1)]
   _assert_trees(*weights, equal=False)  # twins start apart
   assert float(state.noise_scale) == 0.125
@@ -57,8 +56,7 @@ def test_a_fresh_state():
 
 def test_a_fresh_state_shares_no_buffer():
   init, _, _ = tiny_agent.make_agent()
-  with jax.disable_jit(False):
-    state = init(KEY, tiny_agent.make_context(), DAYS)
+  state = init(KEY, tiny_agent.make_context(), DAYS)  # leaf by leaf, no jit
   pointers = [x.unsafe_buffer_pointer() for x in jax.tree.leaves(state)]
   assert len(set(pointers)) == len(pointers)
 
@@ -111,16 +109,16 @@ def test_a_population_is_its_members():
   init, update = _build()
   context, batch = tiny_agent.make_context(), tiny_agent.make_batch()
   keys = jax.random.split(KEY, 3)
-  population = jax.vmap(init, (0, None, None))(keys, context, DAYS)
+  members = [init(key, context, DAYS) for key in keys]
+  population = jax.tree.map(lambda *x: jnp.stack(x), *members)
   # One member is an update ahead, so that not all actors are due at once.
   population = population._replace(steps=jnp.array([0, 1, 0]))
   members = [jax.tree.map(lambda x, i=i: x[i], population) for i in range(3)]
   together = jax.jit(jax.vmap(update, (0, None, None)))
   for step in range(2):
     population, metrics = together(population, batch, context)
-    assert metrics['actor_updates'].tolist() == [
-      *(step % 2, 1 - step % 2, step % 2),
-    ]
+    due = [step % 2, 1 - step % 2, step % 2]
+    assert metrics['actor_updates'].tolist() == due
     for i in range(3):
       members[i], one_metrics = _jitted()(members[i], batch, context)
       chex.assert_trees_all_close(

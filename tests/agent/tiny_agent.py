@@ -76,7 +76,7 @@ def make_config(**changes):
   return config
 
 
-def make_agent(spec=SPEC, count=2, centred=True, **changes):
+def make_agent(spec=SPEC, count=2, centred=True, constrain=None, **changes):
   """(init, select_action, update) on the networks of this file."""
   return make_td3(
     make_actor(spec, centred),
@@ -84,6 +84,7 @@ def make_agent(spec=SPEC, count=2, centred=True, **changes):
     observe,
     spec,
     make_config(**changes),
+    *([constrain] if constrain else []),
   )
 
 

@@ -1,0 +1,143 @@
+"""Tests of eigen3.evaluation.report."""
+
+import os
+
+import matplotlib.image
+import numpy as np
+import pandas as pd
+import pytest
+
+from eigen3.evaluation import Backtest, mean_summary, report
+from eigen3.learner.run_directory import write_json
+
+DATES = np.datetime64('2024-01-01') + np.arange(30)
+
+
+def make_backtest(profit, trades=3, seed=0):
+  rng = np.random.default_rng(seed)
+  equity = 1000 * np.linspace(1, 1 + profit, 30) + rng.normal(0, 1, 30)
+  equity[-1] = 1000 * (1 + profit)
+  table = pd.DataFrame(
+    {
+      'ticker': [f'T{i}' for i in range(trades)],
+      'entry_date': DATES[:trades],
+      'exit_date': DATES[1 : trades + 1],
+      'entry_price': np.linspace(1 / 3, 1000, trades),
+      'shares': np.linspace(10_000 / 7, 3, trades),
+      'holding_days': np.arange(trades),
+      'net_profit': np.linspace(-1.5, 2.5, trades),
+      'reason': ['target'] * trades,
+    }
+  )
+  summary = {
+    'profit': profit,
+    'max_drawdown': 0.125,
+    'volatility': 0.2,
+    'sharpe': 1.234,
+    'trades': float(trades),
+    'win_rate': 0.5,
+    'holding_days': 6.25,
+    'exposure': 0.75,
+    'costs': 0.0042,
+  }
+  return Backtest(DATES, equity, table, summary)
+
+
+@pytest.fixture
+def results():
+  return {
+    'agent': [make_backtest(0.10)],
+    'random_entry': [make_backtest(0.01, 5, 1), make_backtest(-0.05, 6, 2)],
+    'buy_and_hold': [make_backtest(-0.02)],
+  }
+
+
+def test_the_mean_of_a_policy(results):
+  found = mean_summary(results['random_entry'])
+  assert found['profit'] == pytest.approx(-0.02)
+  assert found['trades'] == 5.5
+  assert found['costs'] == pytest.approx(0.0042)
+
+
+def test_the_table(results):
+  lines = report.table(results).splitlines()
+  assert [' '.join(line.split()) for line in lines] == [
+    'profit max drawdown Sharpe trades win rate days held exposure costs',
+    'agent +10.00% 12.50% 1.23 3 50% 6.2 75% 0.42%',
+    'random entry (mean of 2) -2.00% 12.50% 1.23 6 50% 6.2 75% 0.42%',
+    'buy and hold -2.00% 12.50% 1.23 3 50% 6.2 75% 0.42%',
+  ]
+  # Aligned: every line is as wide as the next.
+  assert len({len(line) for line in lines}) == 1
+
+
+def test_the_summary(results):
+  validation = {k: v for k, v in results.items() if k != 'agent'}
+  found = report.summary(validation, results)
+  assert found['validation'].keys() == {'random_entry', 'buy_and_hold'}
+  assert found['holdout']['agent']['profit'] == 0.10
+  assert found['holdout']['random_entry']['profit'] == pytest.approx(-0.02)
+
+
+def test_equal_results_are_equal_files(results, tmp_path):
+  for name in ('a.json', 'b.json'):
+    write_json(tmp_path / name, report.summary({}, results))
+  assert (tmp_path / 'a.json').read_bytes() == (
+    tmp_path / 'b.json'
+  ).read_bytes()
+
+
+@pytest.mark.parametrize('count', [3, 0])
+def test_trades_come_back_from_their_file(tmp_path, count):
+  trades = make_backtest(0.1, count).trades
+  report.write_trades(tmp_path / 'trades.csv', trades)
+  found = pd.read_csv(
+    tmp_path / 'trades.csv', parse_dates=['entry_date', 'exit_date']
+  )
+  assert found.columns.tolist() == trades.columns.tolist()
+  # Six digits are kept.
+  pd.testing.assert_frame_equal(found, trades, check_dtype=False, rtol=1e-5)
+  assert os.listdir(tmp_path) == ['trades.csv']
+
+
+def test_trades_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
+  path = tmp_path / 'trades.csv'
+  path.write_text('old')
+
+  def fail(*unused, **also_unused):
+    raise OSError('disk full')
+
+  monkeypatch.setattr(pd.DataFrame, 'to_csv', fail)
+  with pytest.raises(OSError, match='disk full'):
+    report.write_trades(path, make_backtest(0.1).trades)
+  assert path.read_text() == 'old'
+
+
+def draw(path, results, title='TD3'):
+  metrics = pd.DataFrame(
+    {
+      'iteration': [0, 1, 2, 3],
+      'validation_profit': [0.0, np.nan, 0.05, 0.04],
+    }
+  )
+  validation = {k: v for k, v in results.items() if k != 'agent'}
+  report.write_picture(path, metrics, validation, results, title, 'a remark')
+
+
+def test_the_picture_is_a_png_that_shows_the_results(results, tmp_path):
+  path = tmp_path / 'report.png'
+  draw(path, results)
+  assert path.read_bytes().startswith(b'\x89PNG\r\n\x1a\n')
+  assert path.stat().st_size > 20_000
+  image = matplotlib.image.imread(path)
+  assert image.shape[:2] == (960, 1200)
+  assert os.listdir(tmp_path) == ['report.png']
+  # The agent's colour is in both halves: its curve and its equity.
+  blue = np.abs(image[..., :3] - np.array([0x1B, 0x4F, 0x9C]) / 255).sum(-1)
+  for half in (blue[:480], blue[480:]):
+    assert (half < 0.02).sum() > 200
+  # Another result is another picture; the same is the same.
+  draw(tmp_path / 'same.png', results)
+  assert (tmp_path / 'same.png').read_bytes() == path.read_bytes()
+  draw(tmp_path / 'other.png', {**results, 'agent': [make_backtest(-0.3)]})
+  assert (tmp_path / 'other.png').read_bytes() != path.read_bytes()

@@ -1,0 +1,88 @@
+"""Tests of experiments.configs."""
+
+import pytest
+
+from eigen3.environment import Rules
+from experiments.configs import td3
+
+PRESETS = [f'{size}{end}' for size in td3.SIZES for end in ('', '+eigen2')]
+
+
+@pytest.mark.parametrize('preset', PRESETS)
+def test_presets_load_locked(preset):
+  config = td3.get_config(preset)
+  assert config.preset == preset
+  assert config.is_locked
+  for section in ('data', 'environment', 'networks', 'agent', 'learner'):
+    with pytest.raises(AttributeError):
+      config[section].no_such_setting = 1
+  with pytest.raises(AttributeError, match='Did you mean "iterations"'):
+    config.learner.iteratons = 3
+  Rules.from_config(config.environment)  # all in range
+  assert config.to_json()  # and all can be written down
+
+
+@pytest.mark.parametrize('preset', PRESETS)
+def test_settlement_lets_every_position_close(preset):
+  config = td3.get_config(preset).environment
+  later = 0 if preset.endswith('eigen2') else 2
+  assert config.settlement_days == config.max_holding_days + later
+  # It follows an override.
+  config.max_holding_days = 11
+  assert config.settlement_days == 11 + later
+
+
+@pytest.mark.parametrize('preset', PRESETS)
+def test_networks_are_told_of_the_environment(preset):
+  config = td3.get_config(preset)
+  for name in ('context_days', 'coefficient_ceiling', 'scaled_actions'):
+    assert config.networks.spec[name] == config.environment[name]
+  config.environment.context_days = 77
+  assert config.networks.spec.context_days == 77
+  first, stop = config.networks.spec.investable
+  assert 0 <= first < stop <= config.networks.spec.num_columns
+
+
+def test_eigen2_s_constants():
+  """The numbers of the original system, as DESIGN lists them."""
+  config = td3.get_config('full+eigen2')
+  environment, agent = config.environment, config.agent
+  assert environment.context_days == 504
+  assert environment.trading_days == 125
+  assert environment.settlement_days == environment.max_holding_days == 20
+  assert (environment.min_sale_target, environment.max_sale_target) == (10, 50)
+  assert environment.inaction_penalty == 5
+  assert environment.loss_multiplier == 1
+  assert (environment.fill, environment.reward) == ('close', 'eigen2')
+  assert not environment.scaled_actions
+  assert agent.gamma == 0.99
+  assert agent.tau == 0.005
+  assert agent.actor_learning_rate == 1e-4
+  assert agent.critic_learning_rate == 3e-4
+  assert agent.weight_decay == 5e-4
+  assert agent.gradient_clip == 1
+  assert agent.batch_size == 32 * agent.accumulation_steps == 64
+  assert (agent.exploration_noise, agent.exploration_noise_min) == (0.125, 0.01)
+  assert agent.exploration_noise_decay == 0.99995
+  # One critic, an actor update each time, no target noise: DDPG.
+  assert config.networks.critic.ensemble == 1
+  assert (agent.policy_delay, agent.target_noise) == (1, 0)
+  assert config.networks.critic.pooling == 'mean'
+  assert config.networks.critic.self_attention
+  assert config.networks.spec.num_columns == 669
+  assert config.networks.spec.investable == (8, 116)
+  assert config.networks.hidden == 128
+
+
+def test_configs_are_independent():
+  one, other = td3.get_config('smoke'), td3.get_config('smoke')
+  one.agent.batch_size = 77
+  assert other.agent.batch_size != 77
+
+
+@pytest.mark.parametrize(
+  'preset', ['', 'large', 'small+eigen3', 'smoke+eigen2+eigen2', 'eigen2']
+)
+def test_an_unknown_preset_is_refused(preset):
+  with pytest.raises(ValueError, match='expected one of smoke, small, full'):
+    td3.get_config(preset)

@@ -1,0 +1,389 @@
+"""Tests of experiments.td3, run as its users run it: in processes of its own.
+
+Compiled programs are shared between the processes, so that only the first one
+compiles, and the run that nothing interrupts is shared between the workers.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import matplotlib.image
+import numpy as np
+import orbax.checkpoint as ocp
+import pandas as pd
+import pytest
+
+from eigen3 import data
+from eigen3.data import MarketPanel
+from experiments.configs import td3
+
+ITERATIONS = 30
+CONFIG = pathlib.Path(td3.__file__)
+ARGUMENTS = (
+  f'--config={CONFIG}:smoke',
+  # Networks begin at the middle of the range: this one trades at once.
+  '--config.environment.coefficient_threshold=0.5',
+  f'--config.learner.iterations={ITERATIONS}',
+)
+# Runs the main in forks of a process that has imported what it imports, which
+# takes longer than to find an error.
+FORKS = """
+import json, os, runpy, sys
+import eigen3.evaluation.report, eigen3.learner.loop
+from experiments import mains, wiring
+for number, arguments in enumerate(json.loads(sys.argv[1])):
+  pid = os.fork()
+  if not pid:
+    for target, name in ((1, 'out'), (2, 'err')):
+      flags = os.O_WRONLY | os.O_CREAT
+      os.dup2(os.open(f'{sys.argv[2]}/{number}.{name}', flags), target)
+    sys.argv = ['td3', *arguments]
+    runpy.run_module('experiments.td3', run_name='__main__', alter_sys=True)
+  status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+  print(status, flush=True)
+"""
+
+
+@pytest.fixture(scope='session')
+def common(tmp_path_factory):
+  """A folder that all workers of this session share."""
+  folder = tmp_path_factory.getbasetemp()
+  if 'PYTEST_XDIST_WORKER' in os.environ:
+    folder = folder.parent
+  folder = folder / 'td3_main'
+  folder.mkdir(exist_ok=True)
+  return folder
+
+
+@pytest.fixture(scope='session')
+def environment(common):
+  """Environment variables of the processes."""
+  return {
+    **os.environ,
+    'JAX_COMPILATION_CACHE_DIR': str(common / 'compiled'),
+    'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.5',
+  }
+
+
+@pytest.fixture(scope='session')
+def start(environment):
+  def start(*arguments, output=subprocess.PIPE):
+    return subprocess.Popen(
+      [sys.executable, '-m', 'experiments.td3', *map(str, arguments)],
+      stdout=output,
+      stderr=output,
+      text=True,
+      env=environment,
+    )
+
+  return start
+
+
+@pytest.fixture(scope='session')
+def train(start):
+  def train(*arguments):
+    process = start(*arguments)
+    stdout, stderr = process.communicate(timeout=550)
+    return subprocess.CompletedProcess(
+      process.args, process.returncode, stdout, stderr
+    )
+
+  return train
+
+
+@pytest.fixture(scope='session')
+def whole(common, train):
+  """The folder of a run that nothing interrupted, and what it printed."""
+  folder = common / 'whole'
+  with (common / 'lock').open('w') as lock:
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    if not (common / 'stdout').exists():
+      run = train(*ARGUMENTS, f'--workdir={folder}')
+      assert run.returncode == 0, run.stderr
+      (common / 'stderr').write_text(run.stderr)
+      (common / 'stdout').write_text(run.stdout)
+  return folder, (common / 'stdout').read_text()
+
+
+@contextlib.contextmanager
+def killed(start, folder, seconds=None, iterations=None, *more):
+  """Starts a run and kills it after seconds, or so many logged iterations."""
+  with open(os.devnull, 'w') as nowhere:
+    process = start(
+      *ARGUMENTS, f'--workdir={folder}', *more, output=nowhere.fileno()
+    )
+    begin = time.monotonic()
+    while process.poll() is None and time.monotonic() - begin < 550:
+      if iterations is None:
+        due = time.monotonic() - begin >= seconds
+      else:
+        due = num_logged(folder) > iterations
+      if due:
+        process.kill()
+        break
+      time.sleep(0.002)
+    process.wait()
+  yield process
+
+
+def num_logged(folder):
+  with contextlib.suppress(FileNotFoundError):
+    return (folder / 'metrics.csv').read_bytes().count(b'\n')
+  return 0
+
+
+def state_of(folder):
+  """The newest checkpoint's arrays."""
+  path = (folder / 'checkpoints' / str(ITERATIONS) / 'state').absolute()
+  with ocp.StandardCheckpointer() as checkpointer:
+    return checkpointer.restore(path)
+
+
+def assert_equal_runs(folder, other):
+  for name in ('summary.json', 'trades.csv'):
+    assert (folder / name).read_bytes() == (other / name).read_bytes(), name
+  tables = [
+    pd.read_csv(f / 'metrics.csv', dtype=str).drop(columns='seconds')
+    for f in (folder, other)
+  ]
+  pd.testing.assert_frame_equal(*tables)
+  state, other_state = state_of(folder), state_of(other)
+  leaves = jax.tree_util.tree_leaves_with_path(state)
+  assert len(leaves) > 100  # networks, optimisers, replay
+  for (path, x), y in zip(leaves, jax.tree.leaves(other_state), strict=True):
+    x, y = np.asarray(x), np.asarray(y)
+    assert x.tobytes() == y.tobytes(), jax.tree_util.keystr(path)
+
+
+def test_a_run_leaves_its_report(whole, common):
+  folder, stdout = whole
+  assert sorted(os.listdir(folder)) == [
+    'checkpoints',
+    'config.json',
+    'metrics.csv',
+    'report.png',
+    'run.json',
+    'summary.json',
+    'tensorboard',
+    'trades.csv',
+  ]
+  assert 'Traceback' not in (common / 'stderr').read_text()
+  summary = json.loads((folder / 'summary.json').read_text())
+  names = {'agent', 'random_entry', 'buy_and_hold', 'momentum', 'informed'}
+  assert summary['holdout'].keys() == names
+  assert summary['validation'].keys() == names - {'agent'}
+  config = td3.get_config('smoke')
+  assert summary['updates'] == (
+    ITERATIONS * config.learner.updates_per_iteration
+  )
+  assert 'seconds' not in json.dumps(summary)
+  # Whoever knows the drift is ahead of whoever draws lots.
+  profit = {k: v['profit'] for k, v in summary['holdout'].items()}
+  assert profit['informed'] > profit['random_entry'] + 0.02
+  trades = pd.read_csv(folder / 'trades.csv')
+  assert len(trades) == summary['holdout']['agent']['trades'] > 0
+  assert trades['net_profit'].sum() / 1e6 == pytest.approx(
+    profit['agent'], abs=1e-5
+  )
+  metrics = pd.read_csv(folder / 'metrics.csv')
+  assert metrics['iteration'].tolist() == list(range(ITERATIONS + 1))
+  assert metrics['critic_loss'].iloc[1:].notna().all()
+  best = metrics['validation_profit'].max()
+  assert summary['champion_validation_profit'] == pytest.approx(best)
+  picture = folder / 'report.png'
+  assert picture.stat().st_size > 20_000
+  assert matplotlib.image.imread(picture).shape[:2] == (960, 1200)
+  assert next((folder / 'tensorboard').iterdir()).stat().st_size > 1000
+  assert json.loads((folder / 'run.json').read_text())['command'] == [
+    *ARGUMENTS,
+    f'--workdir={folder}',
+  ]
+  # What is printed is what is written.
+  assert 'Controls on the validation days:' in stdout
+  assert 'Held-out days 2000-11-20 to ' in stdout
+  line = next(s for s in stdout.splitlines() if s.startswith('agent '))
+  assert f'{profit["agent"]:+.2%}' in line
+  assert summary['data']['survivorship'] in stdout
+
+
+def test_a_killed_run_resumes_bit_for_bit(
+  whole, start, train, common, tmp_path
+):
+  folder = tmp_path / 'run'
+  logged = random.Random(0).randrange(5, ITERATIONS - 5)
+  with killed(start, folder, iterations=logged) as process:
+    assert process.returncode == -signal.SIGKILL
+  assert logged < num_logged(folder) < ITERATIONS + 2
+  assert not (folder / 'summary.json').exists()
+  run = train(*ARGUMENTS, f'--workdir={folder}', '--resume')
+  assert run.returncode == 0, run.stderr
+  assert_equal_runs(folder, whole[0])
+  assert not list(folder.rglob('*tmp*'))
+  # Both ran the very program of the run that nothing interrupted.
+  assert len(list((common / 'compiled').glob('jit__pure_iterate-*-cache'))) == 1
+
+
+@pytest.mark.long
+def test_a_run_killed_many_times_resumes_bit_for_bit(
+  whole, start, train, tmp_path
+):
+  """At any moment: while it starts, trains, saves, and reports."""
+  rng = random.Random(1)
+  folder = tmp_path / 'run'
+  begin = time.monotonic()
+  control = train(*ARGUMENTS, f'--workdir={tmp_path}/control')
+  assert control.returncode == 0
+  duration = time.monotonic() - begin
+  for _ in range(8):
+    resume = ['--resume'] if (folder / 'config.json').exists() else []
+    seconds = duration * rng.uniform(0.2, 1.1)
+    with killed(start, folder, seconds, None, *resume) as process:
+      assert process.returncode in (0, -signal.SIGKILL)
+  resume = ['--resume'] if (folder / 'config.json').exists() else []
+  run = train(*ARGUMENTS, f'--workdir={folder}', *resume)
+  assert run.returncode == 0, run.stderr
+  assert_equal_runs(folder, whole[0])
+
+
+@pytest.mark.long
+def test_ctrl_c_saves_and_leaves(whole, start, train, tmp_path):
+  folder = tmp_path / 'run'
+  process = start(*ARGUMENTS, f'--workdir={folder}')
+  while num_logged(folder) < 4:
+    assert process.poll() is None
+    time.sleep(0.002)
+  process.send_signal(signal.SIGINT)
+  _, stderr = process.communicate(timeout=300)
+  assert process.returncode == 130
+  assert 'Traceback' not in stderr
+  assert re.search(r'stopped after iteration \d+ of 30; add --resume', stderr)
+  run = train(*ARGUMENTS, f'--workdir={folder}', '--resume')
+  assert run.returncode == 0, run.stderr
+  assert_equal_runs(folder, whole[0])
+
+
+def test_a_loss_that_is_not_finite_is_one_line(whole, train, tmp_path):
+  """Prices so far apart that no return fits into a float."""
+  config = td3.get_config('smoke')
+  panel = data.synthetic_market(config.data.synthetic).panel
+  ohlc = panel.ohlc.copy()
+  stop = data.split_days(panel.num_days, config.data).train[1]
+  ohlc[:stop:2], ohlc[1:stop:2] = 1e-30, 1e30
+  file = tmp_path / 'panel.parquet'
+  MarketPanel(
+    dates=panel.dates,
+    columns=panel.columns,
+    ohlc=ohlc,
+    features=panel.features,
+    investable=panel.investable,
+  ).save(file)
+  folder = tmp_path / 'run'
+  run = train(*ARGUMENTS, f'--workdir={folder}', f'--config.data.panel={file}')
+  assert run.returncode == 1
+  assert 'Traceback' not in run.stderr
+  last = run.stderr.strip().splitlines()[-1]
+  assert re.match(r'error: critic_loss: found (nan|inf) in update \d+ of', last)
+  assert last.endswith('the run stopped and keeps its last checkpoint')
+  # The state before it is still there, and no report of what failed.
+  assert os.listdir(folder / 'checkpoints') == ['0']
+  assert not (folder / 'summary.json').exists()
+
+
+def test_errors_are_one_line_and_leave_nothing(whole, common, tmp_path):
+  config = td3.get_config('smoke')
+  config.data.synthetic.num_days = 40
+  short = tmp_path / 'short.parquet'
+  data.synthetic_market(config.data.synthetic).panel.save(short)
+  (tmp_path / 'text.parquet').write_text('not a panel')
+  new, run = f'--workdir={tmp_path}/new', f'--workdir={whole[0]}'
+  smoke = f'--config={CONFIG}:smoke'
+  cases = [
+    (
+      [smoke, new, '--config.data.panel=/absent/p.parquet'],
+      '/absent/p.parquet',
+    ),
+    (
+      [smoke, new, f'--config.data.panel={tmp_path}/text.parquet'],
+      'text.parquet',
+    ),
+    ([smoke, new, f'--config.data.panel={short}'], 'panel: has 40 days'),
+    (
+      [
+        smoke,
+        new,
+        f'--config.data.panel={short}',
+        '--config.data.validation_days=10',
+        '--config.data.holdout_days=10',
+      ],
+      'too short',
+    ),
+    (
+      [smoke, new, '--config.learner.iteratoins=3'],
+      '--config.learner.iteratoins: unknown setting '
+      '\'iteratoins\' Did you mean "iterations"',
+    ),
+    (
+      [new, '--config.agent.gama=0.5'],  # without --config
+      '--config.agent.gama: unknown setting \'gama\' Did you mean "gamma"',
+    ),
+    (
+      [smoke, new, '--config.learner.iterations=many'],
+      "invalid literal for int() with base 10: 'many'",
+    ),
+    ([smoke, new, '--config.agent.gamma=2.0'], 'gamma: found 2.0'),
+    ([smoke, new, '--config.environment.fill=never'], "fill: found 'never'"),
+    ([f'--config={CONFIG}:tiny', new], "preset: found 'tiny', expected one of"),
+    ([f'--config={tmp_path}/none.py', new], 'none.py'),
+    ([smoke], 'Flag --workdir must have a value'),
+    ([smoke, new, 'stray'], "arguments: found 'stray'"),
+    ([*ARGUMENTS, run], f'--workdir: found a run in {whole[0]}'),
+    ([smoke, new, '--resume'], f'--workdir: found no run in {tmp_path}/new'),
+    (
+      [*ARGUMENTS, run, '--resume', '--config.agent.batch_size=4'],
+      '--config.agent.batch_size: found 4, expected 8',
+    ),
+  ]
+  before = contents(whole[0])
+  (tmp_path / 'said').mkdir()
+  forks = subprocess.run(
+    [
+      sys.executable,
+      '-c',
+      FORKS,
+      json.dumps([arguments for arguments, _ in cases]),
+      tmp_path / 'said',
+    ],
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  statuses = forks.stdout.split()
+  assert len(statuses) == len(cases)
+  for number, (arguments, expected) in enumerate(cases):
+    stderr = (tmp_path / 'said' / f'{number}.err').read_text()
+    assert statuses[number] == '1', (arguments, stderr)
+    lines = [s for s in stderr.splitlines() if s.strip()]
+    assert len(lines) == 1, (arguments, stderr)
+    assert lines[0].startswith('error: '), arguments
+    assert expected in lines[0]
+    assert (tmp_path / 'said' / f'{number}.out').read_text() == '', arguments
+  assert sorted(os.listdir(tmp_path)) == [
+    'said',
+    'short.parquet',
+    'text.parquet',
+  ]
+  assert contents(whole[0]) == before
+
+
+def contents(folder):
+  return {f: f.read_bytes() for f in folder.rglob('*') if f.is_file()}

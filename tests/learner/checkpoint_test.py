@@ -1,0 +1,226 @@
+"""Tests of eigen3.learner.checkpoint."""
+
+import os
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import small_run
+
+from eigen3.learner import checkpoint
+from eigen3.learner.checkpoint import Checkpointer, CheckpointError
+
+HASH = 'a1b2'
+
+
+def make_state(seed):
+  """A tree with the kinds of leaves that a run has."""
+  rng = np.random.default_rng(seed)
+  return {
+    'params': {
+      'layer': {'w': jnp.asarray(rng.normal(size=(40, 7)), 'float32')}
+    },
+    'key': jnp.asarray(rng.integers(2**32, size=2), jnp.uint32),
+    'counts': (jnp.int32(seed), jnp.asarray(rng.integers(9, size=5), 'int32')),
+    'nan': jnp.float32([np.nan, -np.inf, -0.0]),
+    'mask': jnp.array([True, False]),
+  }
+
+
+def save(folder, seeds, keep=3, data_hash=HASH):
+  checkpointer = Checkpointer(folder, keep, data_hash)
+  for step in seeds:
+    checkpointer.save(step, make_state(step))
+  checkpointer.close()
+
+
+def restore(folder, data_hash=HASH):
+  checkpointer = Checkpointer(folder, 3, data_hash)
+  try:
+    return checkpointer.restore_latest(make_state(99))
+  finally:
+    checkpointer.close()
+
+
+@pytest.fixture(scope='module')
+def saved(tmp_path_factory):
+  """Checkpoints of the steps 4 and 6; copy before use."""
+  folder = tmp_path_factory.mktemp('saved') / 'checkpoints'
+  save(folder, [4, 6])
+  return folder
+
+
+@pytest.fixture
+def folder(saved, tmp_path):
+  shutil.copytree(saved, tmp_path / 'checkpoints')
+  return tmp_path / 'checkpoints'
+
+
+def files_of(folder):
+  return sorted(f for f in folder.rglob('*') if f.is_file())
+
+
+def test_what_is_saved_is_restored_bit_for_bit(folder):
+  step, state = restore(folder)
+  assert step == 6
+  small_run.assert_equal_bits(state, make_state(6))
+
+
+def test_a_run_s_state_comes_back(tmp_path, learner, first_state):
+  state = small_run.copied(first_state)
+  checkpointer = Checkpointer(tmp_path / 'checkpoints', 2, HASH)
+  checkpointer.save(0, state)
+  # Safe to donate: what is being written is a copy.
+  state, _ = learner.iterate(state)
+  step, restored = checkpointer.restore_latest(state)
+  checkpointer.close()
+  assert step == 0
+  small_run.assert_equal_bits(restored, first_state)
+  # Placed as a fresh state: the same compiled program takes it.
+  for fresh, found in zip(
+    jax.tree.leaves(state), jax.tree.leaves(restored), strict=True
+  ):
+    assert found.committed == fresh.committed
+    assert found.sharding == fresh.sharding
+  # And it can be iterated on, donation included.
+  again, _ = learner.iterate(restored)
+  small_run.assert_equal_bits(again, state)
+
+
+def test_nothing_saved_is_none(tmp_path):
+  assert restore(tmp_path / 'checkpoints') is None
+
+
+def test_the_last_few_are_kept_without_litter(tmp_path):
+  folder = tmp_path / 'checkpoints'
+  save(folder, [0, 2, 4, 5, 9], keep=3)
+  assert sorted(os.listdir(folder), key=int) == ['4', '5', '9']
+  assert os.listdir(tmp_path) == ['checkpoints']
+
+
+def test_an_unfinished_checkpoint_is_cleared_away(folder):
+  """What a kill while saving leaves: a folder with a temporary name."""
+  litter = folder / '8.orbax-checkpoint-tmp'
+  shutil.copytree(folder / '6', litter)
+  step, state = restore(folder)
+  assert step == 6
+  small_run.assert_equal_bits(state, make_state(6))
+  save(folder, [8])
+  assert sorted(os.listdir(folder)) == ['4', '6', '8']
+
+
+def cut_every_file(saved, tmp_path, cut):
+  """Restores once for every file of the newest checkpoint, cut short."""
+  names = [f.relative_to(saved) for f in files_of(saved / '6')]
+  assert len(names) >= 5
+  for name in names:
+    folder = tmp_path / str(name).replace('/', '_') / 'checkpoints'
+    shutil.copytree(saved, folder)
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(cut(content))
+    yield name, folder
+
+
+@pytest.mark.parametrize(
+  'cut',
+  [lambda content: b'', lambda content: content[: len(content) // 2]],
+  ids=['to nothing', 'to half'],
+)
+def test_a_file_cut_short_falls_back(saved, tmp_path, caplog, cut):
+  fell_back = []
+  for name, folder in cut_every_file(saved, tmp_path, cut):
+    caplog.clear()
+    step, state = restore(folder)
+    # Never a mixture: all of one checkpoint, or all of the one before.
+    small_run.assert_equal_bits(state, make_state(step))
+    warned = [r for r in caplog.records if 'unreadable' in r.getMessage()]
+    if step == 6:  # the file was not needed
+      assert not warned, name
+      continue
+    assert step == 4, name
+    assert len(warned) == 1, name
+    assert str(folder / '6') in warned[0].getMessage()
+    fell_back.append(str(name))
+    # Set aside, not lost, and its step can be saved anew.
+    aside = folder.parent / 'unreadable_checkpoint_6'
+    assert len(files_of(aside)) == len(files_of(saved / '6'))
+    save(folder, [6])
+    assert restore(folder)[0] == 6
+    assert sorted(os.listdir(folder)) == ['4', '6']
+  # Those that hold the arrays and our metadata are needed for certain.
+  assert any(name.startswith('6/state/') for name in fell_back)
+  assert '6/metadata/metadata' in fell_back
+
+
+def test_a_changed_byte_of_the_arrays_is_noticed(folder):
+  largest = max(
+    files_of(folder / '6' / 'state'), key=lambda f: f.stat().st_size
+  )
+  content = bytearray(largest.read_bytes())
+  content[len(content) // 2] ^= 1
+  largest.write_bytes(bytes(content))
+  step, state = restore(folder)
+  assert step == 4
+  small_run.assert_equal_bits(state, make_state(4))
+
+
+def test_a_missing_file_falls_back(folder, caplog):
+  shutil.rmtree(folder / '6' / 'state')
+  step, state = restore(folder)
+  assert step == 4
+  small_run.assert_equal_bits(state, make_state(4))
+  assert 'unreadable' in caplog.text
+
+
+def test_the_same_step_may_be_damaged_twice(folder):
+  for _ in range(2):
+    (folder / '6' / 'metadata' / 'metadata').write_text('')
+    assert restore(folder)[0] == 4
+    save(folder, [6])
+  assert restore(folder)[0] == 6
+
+
+def test_none_readable_is_an_error_and_loses_nothing(folder):
+  for step in (4, 6):
+    (folder / str(step) / 'metadata' / 'metadata').write_text('')
+  for _ in range(2):  # the second time as well
+    with pytest.raises(CheckpointError) as error:
+      restore(folder)
+    text = str(error.value)
+    assert text == f'{folder}: found 2 checkpoints, none readable'
+  assert sorted(os.listdir(folder)) == ['4', '6']
+
+
+def test_other_data_is_refused(folder):
+  with pytest.raises(CheckpointError) as error:
+    restore(folder, data_hash='ffff')
+  assert str(error.value) == (
+    f'{folder}/6: data_hash: found a1b2, expected ffff'
+  )
+  assert sorted(os.listdir(folder)) == ['4', '6']
+
+
+def test_another_schema_is_refused(folder, monkeypatch):
+  known = checkpoint.SCHEMA_VERSION
+  monkeypatch.setattr(checkpoint, 'SCHEMA_VERSION', known + 1)
+  with pytest.raises(CheckpointError) as error:
+    restore(folder)
+  assert str(error.value) == (
+    f'{folder}/6: schema_version: found {known}, expected {known + 1}'
+  )
+
+
+@pytest.mark.parametrize('change', ['shape', 'leaf'])
+def test_a_state_of_another_kind_is_never_returned(folder, change):
+  like = make_state(0)
+  if change == 'shape':
+    like['params']['layer']['w'] = jnp.zeros((41, 7))
+  else:
+    like['more'] = jnp.zeros(3)
+  checkpointer = Checkpointer(folder, 3, HASH)
+  with pytest.raises(CheckpointError, match='none readable'):
+    checkpointer.restore_latest(like)
+  checkpointer.close()
+  assert restore(folder)[0] == 6

@@ -1,0 +1,139 @@
+"""Tests of eigen3.learner.rollout."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import small_run
+
+from eigen3.learner import rollout
+
+EPISODES = 3
+
+
+@pytest.fixture(scope='module')
+def environment(config):
+  _, environment, _ = small_run.make_market(config)
+  return environment
+
+
+@pytest.fixture(scope='module')
+def policy(environment):
+  """A table of random actions, one for every day of the market."""
+  num_days = int(environment.stop)
+  rng = np.random.default_rng(3)
+  shape = (num_days, environment.spec.num_investable)
+  table = jnp.asarray(
+    np.stack([rng.uniform(0, 2, shape), rng.uniform(10, 50, shape)], -1),
+    jnp.float32,
+  )
+  return lambda days: table[days]
+
+
+@pytest.fixture(scope='module')
+def first_days(environment):
+  first, last = int(environment.first_day), int(environment.last_day)
+  return jnp.array([first, first + 17, last], jnp.int32)
+
+
+@pytest.fixture(scope='module')
+def episodes(environment, policy, first_days):
+  run = jax.jit(
+    lambda environment, days: rollout.rollout(environment, policy, days)
+  )
+  return run(environment, first_days)
+
+
+@pytest.fixture(scope='module')
+def day_by_day(environment, policy, first_days):
+  """The same episodes, with the policy asked and the account told daily."""
+  step = jax.jit(lambda environment, *rest: environment.step(*rest))
+  told, finals = [], []
+  for first in first_days:
+    state, timestep = environment.reset_at(int(first))
+    steps = []
+    while not bool(timestep.last):
+      day = timestep.observation
+      action = policy(day[None])[0]
+      state, timestep = step(environment, state, action)
+      steps.append((day, action, timestep))
+    told.append(jax.tree.map(lambda *x: jnp.stack(x), *steps))
+    finals.append(state)
+  stack = lambda *x: jnp.stack(x)  # noqa: E731
+  return jax.tree.map(stack, *told), jax.tree.map(stack, *finals)
+
+
+def test_equals_a_loop_over_days(episodes, day_by_day, environment):
+  (days, actions, timesteps), final = day_by_day
+  assert episodes.days.shape == (EPISODES, environment.num_steps)
+  np.testing.assert_array_equal(episodes.days, days)
+  np.testing.assert_array_equal(episodes.actions, actions)
+  assert jax.tree.structure(episodes.timesteps) == jax.tree.structure(timesteps)
+  for mine, theirs in (
+    (episodes.timesteps, timesteps),
+    (episodes.final_state, final),
+  ):
+    jax.tree.map(
+      lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-4),
+      mine,
+      theirs,
+    )
+  # Something happened: trades, and more than one of them in an episode.
+  assert (np.asarray(final.num_trades) > 1).all()
+
+
+def test_play_walks_given_actions(environment, episodes):
+  play = jax.jit(rollout.play)
+  played = play(environment, episodes.days, episodes.actions)
+  jax.tree.map(
+    lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-4),
+    played,
+    episodes,
+  )
+  # Without a coefficient nothing is bought and the cash stays.
+  idle = play(environment, episodes.days, episodes.actions.at[..., 0].set(0))
+  np.testing.assert_array_equal(idle.final_state.num_trades, 0)
+  np.testing.assert_array_equal(
+    idle.timesteps.extras.equity, environment.rules.initial_cash
+  )
+
+
+@pytest.mark.parametrize('settlement', [False, True])
+def test_transitions_are_the_first_steps(environment, episodes, settlement):
+  count = (
+    environment.num_steps if settlement else environment.rules.trading_days
+  )
+  found = rollout.transitions_of(episodes, count)
+  days = small_run.days_of(found.s_tm1)
+  assert days.shape == (EPISODES * count,)
+  np.testing.assert_array_equal(small_run.days_of(found.s_t), days + 1)
+  for episode in range(EPISODES):
+    rows = slice(episode * count, (episode + 1) * count)
+    first = int(episodes.days[episode, 0])
+    np.testing.assert_array_equal(
+      days[rows], first + np.arange(count), err_msg=str(episode)
+    )
+    for name, values in (
+      ('a_tm1', episodes.actions),
+      ('r_t', episodes.timesteps.reward),
+      ('discount_t', episodes.timesteps.discount),
+    ):
+      np.testing.assert_array_equal(
+        getattr(found, name)[rows], values[episode, :count], err_msg=name
+      )
+
+
+def test_transitions_know_what_could_be_bought(environment, episodes):
+  """Before a step, and before the step after it; both ends of a transition."""
+  count = environment.num_steps
+  found = rollout.transitions_of(episodes, count)
+  available = np.asarray(episodes.timesteps.extras.available)
+  before = np.asarray(found.s_tm1.available).reshape(available.shape)
+  after = np.asarray(found.s_t.available).reshape(available.shape)
+  np.testing.assert_array_equal(before, available)
+  np.testing.assert_array_equal(after[:, :-1], available[:, 1:])
+  # Nothing is known of the day after an episode.
+  assert after[:, -1].all()
+  # On the first day all could be bought, later not what was held.
+  assert available[:, 0].all()
+  assert not available.all()

@@ -1,0 +1,120 @@
+"""Tests of eigen3.learner.run_directory."""
+
+import json
+import os
+import re
+
+import jax
+import pytest
+
+from eigen3.learner import run_directory
+from experiments.configs import td3
+
+DATA = {'hash': 'abc', 'survivorship': 'all'}
+
+
+@pytest.fixture
+def config():
+  return td3.get_config('smoke')
+
+
+@pytest.fixture
+def workdir(tmp_path, config):
+  config.seed = 5
+  return run_directory.create(tmp_path / 'runs' / 'first', config, DATA)
+
+
+def test_a_new_folder_explains_itself(workdir):
+  assert sorted(os.listdir(workdir)) == ['config.json', 'run.json']
+  run = json.loads((workdir / 'run.json').read_text())
+  assert run['seed'] == 5
+  assert run['data'] == DATA
+  assert run['versions']['jax'] == jax.__version__
+  assert {'dm-haiku', 'rlax', 'optax', 'numpy'} <= run['versions'].keys()
+  assert re.fullmatch(r'([0-9a-f]{40}\+?)?', run['commit'])
+  assert isinstance(run['command'], list)
+  assert run['python'].startswith('3.')
+  config = json.loads((workdir / 'config.json').read_text())
+  assert config['seed'] == 5
+  assert config['agent']['batch_size'] == 8
+  # A reference is stored as its value.
+  assert config['environment']['settlement_days'] == 7
+
+
+def test_a_folder_that_holds_a_run_is_refused(workdir, config):
+  before = {f: (workdir / f).read_bytes() for f in os.listdir(workdir)}
+  config.seed = 6
+  for refuse in (
+    lambda: run_directory.check_new(workdir),
+    lambda: run_directory.create(workdir, config, DATA),
+  ):
+    with pytest.raises(ValueError, match='found') as error:
+      refuse()
+    assert str(error.value) == (
+      f'--workdir: found a run in {workdir}, expected a new folder; '
+      'add --resume to go on with that run'
+    )
+  assert {f: (workdir / f).read_bytes() for f in os.listdir(workdir)} == before
+
+
+def test_an_existing_folder_without_a_run_is_used(tmp_path, config):
+  (tmp_path / 'notes.txt').write_text('mine')
+  run_directory.create(tmp_path, config, DATA)
+  assert run_directory.holds_run(tmp_path)
+  assert (tmp_path / 'notes.txt').read_text() == 'mine'
+
+
+def test_the_same_settings_may_resume(workdir, config):
+  config.seed = 5
+  run_directory.check_same(workdir, config)
+  config.learner.iterations = 1000
+  run_directory.check_same(workdir, config)
+
+
+@pytest.mark.parametrize(
+  'field, value, before',
+  [
+    ('seed', 7, 5),
+    ('agent.gamma', 0.5, 0.0),
+    ('data.synthetic.num_days', 301, 300),
+    ('environment.max_holding_days', 6, 5),
+    ('learner.evaluate_every', 3, 2),
+  ],
+)
+def test_a_changed_setting_is_named(workdir, config, field, value, before):
+  config.seed = 5
+  config.update_from_flattened_dict({field: value})
+  with pytest.raises(ValueError, match='found') as error:
+    run_directory.check_same(workdir, config)
+  assert str(error.value) == (
+    f'--config.{field}: found {value}, expected {before}, with which the run '
+    f'in {workdir} began'
+  )
+
+
+def test_a_tuple_is_the_same_after_json(workdir, config):
+  config.seed = 5
+  config.data.observed_features = ('close', 'rsi')
+  with pytest.raises(ValueError, match=r'--config\.data\.observed_features: '):
+    run_directory.check_same(workdir, config)
+
+
+def test_no_run_to_resume_is_named(tmp_path, config):
+  with pytest.raises(ValueError, match='found') as error:
+    run_directory.check_same(tmp_path / 'absent', config)
+  assert str(error.value) == (
+    f'--workdir: found no run in {tmp_path}/absent, expected one to resume'
+  )
+
+
+def test_json_is_written_whole(tmp_path):
+  path = tmp_path / 'a.json'
+  run_directory.write_json(path, {'b': [1, 2.5], 'a': None})
+  assert path.read_text() == (
+    '{\n  "a": null,\n  "b": [\n    1,\n    2.5\n  ]\n}\n'
+  )
+  # What can't be written leaves the old file.
+  with pytest.raises(TypeError):
+    run_directory.write_json(path, {'a': object()})
+  assert json.loads(path.read_text())['b'] == [1, 2.5]
+  assert os.listdir(tmp_path) == ['a.json']

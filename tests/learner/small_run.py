@@ -1,0 +1,113 @@
+"""A learner on the embedded market with networks that compile in a second."""
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from eigen3 import data
+from eigen3.environment import Market, TradingEnvironment
+from eigen3.learner.single_agent import SingleAgent
+from experiments.configs import td3
+
+FIRST, STOP = 1, 4  # investable columns
+traces = 0  # how often a network was traced for training
+
+
+def make_config(**learner):
+  """Everything as in the preset smoke, on three stocks."""
+  config = td3.get_config('smoke')
+  config.data.synthetic.num_days = 120
+  config.data.synthetic.num_columns = STOP
+  config.data.synthetic.num_context = FIRST
+  config.environment.context_days = 4
+  config.environment.trading_days = 10
+  config.environment.max_holding_days = 3
+  config.learner.update(learner)
+  return config
+
+
+def make_market(config):
+  """(panel, environment, market), all days being training days."""
+  panel = data.synthetic_market(config.data.synthetic).panel
+  days = (0, panel.num_days)
+  observed = config.data.observed_features
+  environment = TradingEnvironment(
+    panel, config.environment, days, len(observed)
+  )
+  market = Market.from_panel(
+    panel,
+    observed,
+    data.fit_normalisation(panel.features, days),
+    config.environment.context_days,
+  )
+  return panel, environment, market
+
+
+def make_learner(config):
+  """The learner that `config` describes, but for its networks."""
+  _, environment, market = make_market(config)
+  spec = environment.spec.action
+
+  def actor(x, is_training):
+    features = _centred(x[:, -1, FIRST:STOP], is_training)  # [B, N, F]
+    unit = jnp.tanh(0.5 + hk.Linear(2, name='head')(features))
+    return spec.from_unit(unit), None
+
+  def critic(x, unit_actions, is_training):
+    features = _centred(x[:, -1], is_training)
+    inputs = jnp.concatenate(
+      [hk.Flatten()(features), hk.Flatten()(unit_actions)], axis=-1
+    )
+    if is_training:
+      inputs = hk.dropout(hk.next_rng_key(), 0.1, inputs)
+    return hk.Linear(config.networks.critic.ensemble, name='value')(inputs)
+
+  return SingleAgent(
+    hk.transform_with_state(actor),
+    hk.transform_with_state(critic),
+    environment,
+    market,
+    config,
+  )
+
+
+def days_of(observations):
+  """The days of observations, which may hold more than them."""
+  return getattr(observations, 'day', observations)
+
+
+def copied(state):
+  """`state` in buffers of its own, which an iteration may take."""
+  return jax.tree.map(jnp.copy, state)
+
+
+def on_host(tree):
+  """`tree` in arrays that nothing takes."""
+  return jax.tree.map(lambda x: np.array(x, copy=True), tree)
+
+
+def assert_equal_bits(one, other):
+  """Both trees have the same structure, types and bits."""
+  assert jax.tree.structure(one) == jax.tree.structure(other)
+  for (path, a), b in zip(
+    jax.tree_util.tree_leaves_with_path(one),
+    jax.tree.leaves(other),
+    strict=True,
+  ):
+    name = jax.tree_util.keystr(path)
+    a, b = np.asarray(a), np.asarray(b)
+    assert a.dtype == b.dtype, name
+    assert a.shape == b.shape, name
+    assert a.tobytes() == b.tobytes(), name
+
+
+def _centred(x, is_training):
+  """`x` less a running mean, so that networks have state."""
+  global traces
+  traces += is_training
+  mean = hk.get_state('mean', x.shape[-1:], x.dtype, init=jnp.zeros)
+  if is_training:
+    axes = tuple(range(x.ndim - 1))
+    hk.set_state('mean', 0.9 * mean + 0.1 * jnp.mean(x, axis=axes))
+  return x - mean
