@@ -5,6 +5,7 @@ multiple; this module is the one place that pads and says which part is real.
 It is also the home of device meshes, so that no other module knows devices.
 """
 
+import jax
 import jax.numpy as jnp
 
 from eigen3.types import Array
@@ -45,3 +46,14 @@ def padding(size: int, multiple: int) -> int:
 def padding_mask(size: int, multiple: int) -> Array:
   """bool [padded size], True where the entry is real and not padding."""
   return jnp.arange(size + padding(size, multiple)) < size
+
+
+def compiler_options() -> dict[str, int]:
+  """Options of `jax.jit` for long programs of many small loops.
+
+  On a CPU, LLVM's second level of optimisation compiles them in two thirds of
+  the third level's time, and what it makes was never slower.
+  """
+  if jax.default_backend() != 'cpu':
+    return {}
+  return {'xla_backend_optimization_level': 2}

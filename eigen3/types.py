@@ -84,6 +84,13 @@ class ActionSpec:
         f'ActionSpec: bounds {self.minimum} to {self.maximum} are infinite; '
         'a scaled spec needs finite ones'
       )
+    if not all(
+      low < high for low, high in zip(self.minimum, self.maximum, strict=True)
+    ):
+      raise ValueError(
+        f'ActionSpec: found bounds {self.minimum} to {self.maximum}, expected '
+        'each minimum below its maximum'
+      )
 
   def to_unit(self, action: Array) -> Array:
     """Environment units to unit space, [..., A] to [..., A]."""

@@ -210,7 +210,7 @@ class _Learner:
     )
     metrics = {
       'critic_loss': value,
-      'critic_gradient_norm': optax.global_norm(gradients),
+      'critic_gradient_norm': optax.tree.norm(gradients),
       'q': q,
     }
     return state._replace(critic=critic), metrics
@@ -237,7 +237,7 @@ class _Learner:
     metrics = {
       # Of the types that an update without the actor gives.
       'actor_loss': value.astype(jnp.float32),
-      'actor_gradient_norm': optax.global_norm(gradients).astype(jnp.float32),
+      'actor_gradient_norm': optax.tree.norm(gradients).astype(jnp.float32),
       'actor_updates': jnp.float32(1),
     }
     state = state._replace(
@@ -411,6 +411,20 @@ def _optimiser(
   return optax.flatten(optax.chain(*parts, optax.adam(learning_rate)))
 
 
+_NOT_NEGATIVE = (
+  'acting_chunk',
+  'actor_learning_rate',
+  'critic_learning_rate',
+  'exploration_noise',
+  'exploration_noise_decay',
+  'exploration_noise_min',
+  'gradient_clip',
+  'target_noise',
+  'target_noise_clip',
+  'weight_decay',
+)
+
+
 def _validate(config: ml_collections.ConfigDict) -> None:
   if not 0.0 <= config.gamma <= 1.0:
     raise ValueError(f'agent.gamma: found {config.gamma}, expected 0 to 1')
@@ -421,6 +435,16 @@ def _validate(config: ml_collections.ConfigDict) -> None:
       raise ValueError(
         f'agent.{name}: found {config[name]}, expected at least 1'
       )
+  for name in _NOT_NEGATIVE:
+    if not config[name] >= 0:
+      raise ValueError(
+        f'agent.{name}: found {config[name]}, expected at least 0'
+      )
+  if config.exploration_noise_decay > 1:
+    raise ValueError(
+      'agent.exploration_noise_decay: found '
+      f'{config.exploration_noise_decay}, expected at most 1'
+    )
   if config.batch_size % config.accumulation_steps:
     raise ValueError(
       f'agent.batch_size: found {config.batch_size}, expected a multiple of '

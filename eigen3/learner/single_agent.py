@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
+from eigen3 import parallel
 from eigen3.agent import replay, td3
 from eigen3.environment import Market, TradingEnvironment
 from eigen3.learner import rollout
@@ -98,7 +99,11 @@ class SingleAgent:
       else environment.rules.trading_days
     )
     self._greedy = jax.jit(self.select_action)
-    self._iterate = jax.jit(self._pure_iterate, donate_argnums=0)
+    self._iterate = jax.jit(
+      self._pure_iterate,
+      donate_argnums=0,
+      compiler_options=parallel.compiler_options(),
+    )
     self._warm_up = jax.jit(self._pure_warm_up, donate_argnums=0)
 
   @property

@@ -123,7 +123,10 @@ class SlotHead(hk.Module):
   """A score for every stock, weighted by how the action chooses among them.
 
   Every stock is scored from its own features, a global context and its own
-  action; one more score stands for buying nothing. The weights are a softmax
+  action; one more score stands for buying nothing. A position's size is
+  proportional to its coefficient, so a score is, too, but for an offset: how
+  it grows with the coefficient need not be learnt from noisy returns. The
+  weights are a softmax
   over (coefficient - threshold) / temperature with a logit of 0 for no
   trade, so a policy gradient flows through the choice itself. The value does
   not depend on the order of the stocks.
@@ -153,13 +156,15 @@ class SlotHead(hk.Module):
     """Features [B, C, 2H] and action [B, N, 2] to values [B, 1]."""
     action = action.astype(features.dtype)
     context = self._context(features, is_training, examples)
-    scores = self._scores(features, context, action, is_training, examples)
+    coefficient = self._spec.action.from_unit(action)[..., 0]
+    worth = self._scores(features, context, action, is_training, examples)
+    scores = worth[..., 0] + coefficient * worth[..., 1]
     idle = layers.Linear(self._config.sizes[-1], self._policy, 'idle_1')(
       context
     )
     idle = layers.Linear(1, self._policy, 'idle_2')(jax.nn.relu(idle))
     weights = slot_weights(
-      self._spec.action.from_unit(action)[..., 0],
+      coefficient,
       self._spec.coefficient_threshold,
       self._config.slot_temperature,
     )
@@ -185,7 +190,7 @@ class SlotHead(hk.Module):
     is_training: bool,
     examples: Array,
   ) -> Array:
-    """What buying each stock would be worth, [B, N]."""
+    """What buying each stock is worth, at all and per coefficient: [B, N, 2]."""
     first, stop = self._spec.investable
     stocks = features[:, first:stop]
     sizes, rate = self._config.sizes, self._config.dropout
@@ -194,7 +199,7 @@ class SlotHead(hk.Module):
     for number, size in enumerate(sizes[1:], 2):
       x = layers.Linear(size, self._policy, f'stock_{number}')(x)
       x = dropout.dropout(jax.nn.relu(x), rate, is_training, examples)
-    return layers.Linear(1, self._policy, 'score')(x)[..., 0]
+    return layers.Linear(2, self._policy, 'score')(x)
 
 
 class Joint(hk.Module):

@@ -105,3 +105,40 @@ def product(x: Array, w: Array, policy: jmp.Policy) -> Array:
   """`x @ w`, multiplied in compute and summed in output precision."""
   x, w = policy.cast_to_compute((x, w))
   return jnp.matmul(x, w, preferred_element_type=policy.output_dtype)
+
+
+@jax.custom_vjp
+def squash(x: Array) -> Array:
+  """A sigmoid that can be left again, for the bounded outputs of a policy.
+
+  The value is the sigmoid's. Its derivative, y (1 - y), is nearly 0 at both
+  bounds, in both directions: a policy that was driven to a bound stays there
+  when its critic has long changed its mind. Here the gradient is scaled by the
+  room that is left in the direction of descent, so that it vanishes towards a
+  bound and is whole away from it. The sign is that of the true gradient.
+
+  Source: inverting gradients, Hausknecht and Stone (2016),
+  https://arxiv.org/abs/1511.04143, applied before the squashing function.
+
+  Args:
+    x: any shape.
+
+  Returns:
+    Values in [0, 1], shaped like `x`.
+  """
+  return jax.nn.sigmoid(x)
+
+
+def _squash_forward(x: Array) -> tuple[Array, Array]:
+  y = jax.nn.sigmoid(x)
+  return y, y
+
+
+def _squash_backward(y: Array, cotangent: Array) -> tuple[Array]:
+  # Descent raises y where the cotangent is negative. The factor 1/2 gives the
+  # middle, y = 1/2, the slope of the sigmoid.
+  room = jnp.where(cotangent < 0, 1 - y, y)
+  return (0.5 * room * cotangent,)
+
+
+squash.defvjp(_squash_forward, _squash_backward)

@@ -13,8 +13,8 @@ SIZES = ('smoke', 'small', 'full')
 
 def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   """The locked settings of `preset`; an unknown preset is a ValueError."""
-  size, _, variant = preset.partition('+')
-  if size not in SIZES or variant not in ('', 'eigen2'):
+  size, plus, variant = preset.partition('+')
+  if size not in SIZES or (plus and variant != 'eigen2'):
     raise ValueError(
       f"preset: found '{preset}', expected one of {', '.join(SIZES)}, "
       "each alone or followed by '+eigen2'"
@@ -202,6 +202,12 @@ def _smoke(config: config_dict.ConfigDict) -> None:
 def _small(config: config_dict.ConfigDict) -> None:
   _reduce(config, context=32, hidden=16, trading=60, holding=20)
   config.data.synthetic.num_days = 5400  # as many as 21 years of real data
+  # A few thousand updates have to do, with networks too small to overfit.
+  config.agent.actor_learning_rate = 1e-3
+  config.agent.critic_learning_rate = 1e-3
+  config.networks.actor.dropout = 0.0
+  config.learner.iterations = 60
+  config.learner.evaluate_every = 5
 
 
 def _full(config: config_dict.ConfigDict) -> None:

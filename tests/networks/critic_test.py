@@ -199,6 +199,9 @@ def test_slot_gradient_prefers_stocks_that_beat_the_value(
   first = params[f'{HEAD}/stock_1']
   params = dict(params)
   params[f'{HEAD}/stock_1'] = {'w': first['w'].at[-2:].set(0), 'b': first['b']}
+  params[f'{HEAD}/score'] = jax.tree.map(
+    lambda leaf: leaf.at[..., 1].set(0), params[f'{HEAD}/score']
+  )
 
   @jax.jit
   def value(action):
@@ -216,6 +219,25 @@ def test_slot_gradient_prefers_stocks_that_beat_the_value(
   expected = weights * (scores - value(action)[:, None]) / 0.5
   np.testing.assert_allclose(gradient[..., 0], expected, rtol=2e-3, atol=1e-7)
   np.testing.assert_array_equal(gradient[..., 1], 0.0)
+
+
+def test_slot_score_grows_in_proportion_to_the_coefficient(
+  config, make_window, action
+):
+  window = make_window()
+  network, params, state = _build(config, window, action)
+  params = dict(params)
+  first = params[f'{HEAD}/stock_1']
+  params[f'{HEAD}/stock_1'] = {'w': first['w'].at[-2:].set(0), 'b': first['b']}
+  # One stock far above the threshold has all the weight.
+  values = []
+  for coefficient in (18.0, 19.0, 20.0):  # unit space: one less than ours
+    only = np.full_like(action, -1.0)
+    only[:, 3, 0] = coefficient
+    values.append(network.apply(params, state, None, window, only)[0][:, 0])
+  steps = np.diff(np.stack(values), axis=0)
+  assert np.abs(steps).min() > 1e-4
+  np.testing.assert_allclose(steps[0], steps[1], rtol=1e-3)
 
 
 def test_joint_equals_a_linear_layer_on_the_concatenation():
