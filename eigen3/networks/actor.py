@@ -62,7 +62,7 @@ class Actor(hk.Module):
     coefficient = self._head(joined, 'coefficient', is_training, examples)
     target = self._head(joined, 'sale_target', is_training, examples)
     low, high = self._spec.action.minimum[1], self._spec.action.maximum[1]
-    target = low + (high - low) * layers.squash(target)
+    target = low + (high - low) * jax.nn.sigmoid(target)
     return jnp.concatenate([self._activation(coefficient), target], -1), weights
 
   @hk.transparent
@@ -119,4 +119,4 @@ def _coefficient_activation(config: ml_collections.ConfigDict, box: ActionSpec):
       "networks.actor.coefficient_head: 'sigmoid' needs a finite coefficient "
       'ceiling, found an infinite one'
     )
-  return lambda raw: low + (high - low) * layers.squash(raw)
+  return lambda raw: low + (high - low) * jax.nn.sigmoid(raw)

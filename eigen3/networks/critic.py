@@ -123,10 +123,10 @@ class SlotHead(hk.Module):
   """A score for every stock, weighted by how the action chooses among them.
 
   Every stock is scored from its own features, a global context and its own
-  action; one more score stands for buying nothing. A position's size is
-  proportional to its coefficient, so a score is, too, but for an offset: how
-  it grows with the coefficient need not be learnt from noisy returns. The
-  weights are a softmax
+  action; one more score stands for buying nothing. A position's size, and so
+  what it earns, is proportional to its coefficient: a score is an offset plus
+  a slope times the coefficient, both from the same layers, so that how it
+  grows need not be learnt from noisy returns. The weights are a softmax
   over (coefficient - threshold) / temperature with a logit of 0 for no
   trade, so a policy gradient flows through the choice itself. The value does
   not depend on the order of the stocks.
@@ -190,7 +190,7 @@ class SlotHead(hk.Module):
     is_training: bool,
     examples: Array,
   ) -> Array:
-    """What buying each stock is worth, at all and per coefficient: [B, N, 2]."""
+    """What buying a stock is worth: an offset and a slope, [B, N, 2]."""
     first, stop = self._spec.investable
     stocks = features[:, first:stop]
     sizes, rate = self._config.sizes, self._config.dropout
