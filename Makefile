@@ -7,13 +7,15 @@ SEED ?= 0
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 WORKERS ?= 2
+# More flags for make train, e.g. ARGS=--resume
+ARGS ?=
 
 .PHONY: train test test-long lint format clean
 
 train: $(VENV)/.run
 	$(BIN)/python -m experiments.td3 \
 	  --config=experiments/configs/td3.py:small \
-	  --config.seed=$(SEED) --workdir=$(WORKDIR)
+	  --config.seed=$(SEED) --workdir=$(WORKDIR) $(ARGS)
 
 test: lint
 	$(BIN)/python -m pytest -n $(WORKERS) -q

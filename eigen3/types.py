@@ -40,7 +40,7 @@ class Transition(NamedTuple):
   """One step of experience, or a batch of them; observations are pytrees.
 
   Attributes:
-    s_tm1: observation before the action. For trading, int32 day.
+    s_tm1: observation before the action.
     a_tm1: float32 [N, 2], the action in the environment's units.
     r_t: float32 [], the reward it earned.
     discount_t: float32 [], 0 at a termination, else 1.

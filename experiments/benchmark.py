@@ -79,8 +79,10 @@ def _environment_suite(
   """
   config = td3.get_config('full')
   with config.unlocked():
-    config.data.synthetic.num_context = 8
-    config.data.synthetic.num_columns = 8 + num_stocks
+    synthetic = config.data.synthetic
+    synthetic.num_stocks = num_stocks
+    # Nothing is traded in the columns after the stocks.
+    synthetic.num_columns = synthetic.num_context + num_stocks
   panel = data.synthetic_market(config.data.synthetic).panel
   parity = td3.get_config('full+eigen2').environment
   num_steps = config.environment.trading_days
@@ -166,9 +168,9 @@ def _write(path: str, rates: Mapping[str, list[float]]) -> None:
       'jax': jax.__version__,
     },
   }
-  with open(path, 'w') as file:
-    json.dump(report, file, indent=2)
-    file.write('\n')
+  with data.atomic_path(path) as temporary:
+    text = json.dumps(report, indent=2)
+    temporary.write_text(text + '\n', encoding='utf-8')
 
 
 if __name__ == '__main__':

@@ -39,7 +39,8 @@ _LAST_DAY = flags.DEFINE_string(
 _VALIDATION_DAYS = flags.DEFINE_integer(
   'validation_days',
   _DEFAULTS.validation_days,
-  'Days of the validation split; what may be bought is decided before them.',
+  'Days of the validation split; what may be bought is decided before them, '
+  'and training refuses splits that leave fewer days.',
   lower_bound=0,
 )
 _HOLDOUT_DAYS = flags.DEFINE_integer(

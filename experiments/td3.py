@@ -4,6 +4,7 @@ python -m experiments.td3 --config=experiments/configs/td3.py:small \
   --workdir=runs/first [--config.seed=1] [--resume]
 """
 
+import json
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -40,6 +41,8 @@ def main(argv: Sequence[str]) -> int:
   if len(argv) > 1:
     raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
   config, workdir = _CONFIG.value, pathlib.Path(_WORKDIR.value)
+  with config.unlocked():
+    del config.networks.spec  # the panel decides; it is for notebooks
   if _RESUME.value:
     run_directory.check_same(workdir, config)
   else:
@@ -105,19 +108,18 @@ def _conclude(
   holdout = {'agent': [agent], **holdout}
   panel = experiment.panel
   remark = '; '.join(filter(None, (panel.notes, panel.survivorship)))
-  run_directory.write_json(
-    workdir / 'summary.json',
-    {
-      **report.summary(validation, holdout),
-      'champion_iteration': int(state.champion.iteration),
-      'champion_validation_profit': float(state.champion.score),
-      'data': _about_data(experiment),
-      'environment_steps': int(state.environment_steps),
-      'preset': config.preset,
-      'seed': config.seed,
-      'updates': int(state.agent.steps),
-    },
-  )
+  summary = {
+    **report.summary(validation, holdout),
+    'champion_iteration': int(state.champion.iteration),
+    'champion_validation_profit': float(state.champion.score),
+    'data': _about_data(experiment),
+    'environment_steps': int(state.environment_steps),
+    'holdout_openings': _holdout_openings(workdir) + 1,
+    'preset': config.preset,
+    'seed': config.seed,
+    'updates': int(state.agent.steps),
+  }
+  run_directory.write_json(workdir / 'summary.json', summary)
   report.write_trades(workdir / 'trades.csv', agent.trades)
   report.write_picture(
     workdir / 'report.png',
@@ -129,7 +131,21 @@ def _conclude(
   )
   print(f'Held-out days {agent.dates[0]} to {agent.dates[-1]}, net of costs:')
   print(report.table(holdout))
-  print(f'{remark}\nwritten: {workdir}/summary.json, trades.csv, report.png')
+  print(remark)
+  if summary['holdout_openings'] > 1:
+    print(
+      f'these days were opened {summary["holdout_openings"]} times: the last '
+      'result is no longer of unseen days'
+    )
+  print(f'written: {workdir}/summary.json, trades.csv, report.png')
+
+
+def _holdout_openings(workdir: pathlib.Path) -> int:
+  """How often this run was judged on the held-out days before."""
+  path = workdir / 'summary.json'
+  if not path.exists():
+    return 0
+  return json.loads(path.read_text(encoding='utf-8'))['holdout_openings']
 
 
 def _about_data(experiment: wiring.Experiment) -> dict[str, str]:

@@ -35,7 +35,7 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
     ValueError: a setting, the panel's file or its length does not fit.
   """
   panel, drift = load_panel(config.data)
-  splits = data.split_days(panel.num_days, config.data)
+  splits = data.split_days(panel.num_days, config.data, panel.training_days)
   observed = config.data.observed_features
   environment = TradingEnvironment(
     panel, config.environment, splits.train, len(observed)

@@ -24,10 +24,19 @@ def test_padding(size, multiple, expected):
   assert parallel.padding(size, multiple) == expected
 
 
-def test_mask_is_true_where_the_entry_is_real():
-  np.testing.assert_array_equal(
-    parallel.padding_mask(3, 4), [True, True, True, False]
-  )
+@pytest.mark.parametrize(
+  'flags,expected',
+  [
+    ('', {'xla_backend_optimization_level': 2}),
+    ('--xla_backend_optimization_level=0', {}),
+  ],
+)
+def test_a_level_of_the_user_is_left_alone(monkeypatch, flags, expected):
+  monkeypatch.setattr(parallel.jax, 'default_backend', lambda: 'cpu')
+  monkeypatch.setenv('XLA_FLAGS', flags)
+  assert parallel.compiler_options() == expected
+  monkeypatch.setattr(parallel.jax, 'default_backend', lambda: 'gpu')
+  assert parallel.compiler_options() == {}
 
 
 def test_refuses_a_block_of_nothing():

@@ -7,6 +7,9 @@ import rlax
 
 from eigen3.types import Array
 
+# Closer to a bound than this, weights stop growing and stay finite.
+_LEAST_ROOM = 1e-3
+
 
 def twin_critic_loss(
   q_tm1: Array, r_t: Array, discount_t: Array, q_t: Array
@@ -33,6 +36,31 @@ def twin_critic_loss(
     q_tm1, r_t, discount_t, v_t
   )
   return jnp.sum(rlax.l2_loss(td_error))
+
+
+def room_along(unit_action: Array, dqda: Array) -> Array:
+  """How much a squashed action can still move where its critic wants it.
+
+  A policy that ends in a sigmoid or a tanh has next to no gradient at a bound,
+  in both directions: driven there early, it stays when its critic has long
+  changed its mind. Scaling the critic's gradient by these weights leaves, past
+  the squashing, one that fades towards a bound and is whole away from it.
+  Signs do not change, nor does the gradient in the middle of the box.
+
+  Inverting gradients (Hausknecht and Stone 2016,
+  https://arxiv.org/abs/1511.04143), for outputs that are squashed already.
+
+  Args:
+    unit_action: of the policy, in [-1, 1], any shape.
+    dqda: gradient of the critic's value, same shape.
+
+  Returns:
+    Positive weights of the same shape.
+  """
+  chex.assert_equal_shape([unit_action, dqda])
+  # The slope of the squashing, (1 - u)(1 + u), is replaced by the room ahead.
+  behind = jnp.where(dqda > 0, 1.0 + unit_action, 1.0 - unit_action)
+  return 1.0 / jnp.maximum(behind, _LEAST_ROOM)
 
 
 def policy_loss(a_t: Array, dqda_t: Array) -> Array:

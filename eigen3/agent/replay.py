@@ -1,8 +1,8 @@
 """A ring of transitions whose observations are indices, not windows.
 
-A transition at Eigen2's full size takes under a kilobyte: the day, the action,
-the reward, the discount and the next day. What the day looked like is gathered
-from the market when a network needs it.
+A transition at Eigen2's full size takes under a kilobyte: the day, what could
+be bought, the action, the reward, the discount and the next day. What the day
+looked like is gathered from the market when a network needs it.
 """
 
 from typing import NamedTuple

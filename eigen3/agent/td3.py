@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import ml_collections
 import optax
 
-from eigen3 import parallel
+from eigen3 import parallel, settings
 from eigen3.agent import losses
 from eigen3.types import ActionSpec, Array, PRNGKey, Transition
 
@@ -99,6 +99,11 @@ def make_td3(
     ValueError: a setting is out of range.
   """
   _validate(config)
+  if config.invert_gradients and not action_spec.scaled:
+    raise ValueError(
+      'agent.invert_gradients: found True, expected False with raw actions, '
+      'which have no bounds to come back from'
+    )
   learner = _Learner(
     actor, double_critic, observe, action_spec, config, constrain
   )
@@ -310,6 +315,8 @@ class _Learner:
     dqda, value = jax.grad(first_value, has_aux=True)(
       jax.lax.stop_gradient(unit)
     )
+    if self._config.invert_gradients:
+      dqda *= losses.room_along(jax.lax.stop_gradient(unit), dqda)
     loss = jax.vmap(losses.policy_loss)(unit, dqda)
     return jnp.mean(loss), (network_state, value)
 
@@ -411,42 +418,30 @@ def _optimiser(
   return optax.flatten(optax.chain(*parts, optax.adam(learning_rate)))
 
 
-_NOT_NEGATIVE = (
-  'acting_chunk',
-  'actor_learning_rate',
-  'critic_learning_rate',
-  'exploration_noise',
-  'exploration_noise_decay',
-  'exploration_noise_min',
-  'gradient_clip',
-  'target_noise',
-  'target_noise_clip',
-  'weight_decay',
-)
+_EXPECTED = {
+  'gamma': settings.SHARE,
+  'tau': settings.Expected(lambda x: 0 < x <= 1, 'above 0 and at most 1'),
+  'accumulation_steps': settings.AT_LEAST_ONE,
+  'policy_delay': settings.AT_LEAST_ONE,
+  'batch_size': settings.AT_LEAST_ONE,
+  'acting_chunk': settings.NOT_NEGATIVE,
+  'actor_learning_rate': settings.NOT_NEGATIVE,
+  'critic_learning_rate': settings.NOT_NEGATIVE,
+  'exploration_noise': settings.NOT_NEGATIVE,
+  'exploration_noise_decay': settings.SHARE,
+  'exploration_noise_min': settings.NOT_NEGATIVE,
+  'gradient_clip': settings.NOT_NEGATIVE,
+  'target_noise': settings.NOT_NEGATIVE,
+  'target_noise_clip': settings.NOT_NEGATIVE,
+  'weight_decay': settings.NOT_NEGATIVE,
+}
 
 
 def _validate(config: ml_collections.ConfigDict) -> None:
-  if not 0.0 <= config.gamma <= 1.0:
-    raise ValueError(f'agent.gamma: found {config.gamma}, expected 0 to 1')
-  if not 0.0 < config.tau <= 1.0:
-    raise ValueError(f'agent.tau: found {config.tau}, expected above 0, to 1')
-  for name in ('accumulation_steps', 'policy_delay', 'batch_size'):
-    if config[name] < 1:
-      raise ValueError(
-        f'agent.{name}: found {config[name]}, expected at least 1'
-      )
-  for name in _NOT_NEGATIVE:
-    if not config[name] >= 0:
-      raise ValueError(
-        f'agent.{name}: found {config[name]}, expected at least 0'
-      )
-  if config.exploration_noise_decay > 1:
-    raise ValueError(
-      'agent.exploration_noise_decay: found '
-      f'{config.exploration_noise_decay}, expected at most 1'
-    )
-  if config.batch_size % config.accumulation_steps:
-    raise ValueError(
-      f'agent.batch_size: found {config.batch_size}, expected a multiple of '
-      f'agent.accumulation_steps, {config.accumulation_steps}'
-    )
+  settings.check('agent', config, _EXPECTED)
+  settings.require(
+    config.batch_size % config.accumulation_steps == 0,
+    'agent.batch_size',
+    config.batch_size,
+    f'a multiple of agent.accumulation_steps, {config.accumulation_steps}',
+  )

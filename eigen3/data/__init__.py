@@ -1,13 +1,15 @@
 """Market data: readers, indicators, panels, splits, synthetic markets."""
 
-from eigen3.data.build import MIN_TRAINING_DAYS, build_panel, parse_day
+from eigen3.data.build import build_panel, parse_day
 from eigen3.data.csv_files import Ticker
 from eigen3.data.errors import DataError
+from eigen3.data.files import atomic_path
 from eigen3.data.indicators import FEATURES, eigen2_features
 from eigen3.data.panel import MarketPanel
 from eigen3.data.panel_file import is_panel
 from eigen3.data.readers import Refusal, Source, read_folder
 from eigen3.data.splits import (
+  MIN_TRAINING_DAYS,
   Normalisation,
   Splits,
   fit_normalisation,
@@ -27,6 +29,7 @@ __all__ = (
   'Splits',
   'SyntheticMarket',
   'Ticker',
+  'atomic_path',
   'build_panel',
   'eigen2_features',
   'fit_normalisation',

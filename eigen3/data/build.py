@@ -9,10 +9,7 @@ from eigen3.data.errors import DataError
 from eigen3.data.indicators import FEATURES, eigen2_features
 from eigen3.data.panel import MarketPanel
 from eigen3.data.readers import Source
-
-# With fewer priced days in training than this a stock is context: nothing was
-# learnt of it, so nothing of it is bought.
-MIN_TRAINING_DAYS = 60
+from eigen3.data.splits import MIN_TRAINING_DAYS
 
 
 def build_panel(
@@ -77,6 +74,7 @@ def build_panel(
     column_kinds=('stock',) * len(ordered),
     source_hash=source.source_hash,
     survivors_only=not includes_delisted,
+    training_days=num_training,
     notes=(
       f'investable: at least {MIN_TRAINING_DAYS} closes in the first '
       f'{num_training} days'

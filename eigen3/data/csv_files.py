@@ -241,9 +241,14 @@ def _number(cell: str) -> float:
 def _dates(
   content: bytes, table: pa.Table, name: str, place: int
 ) -> np.ndarray:
-  """The date column as datetime64[D] [R]."""
+  """The date column as datetime64[D] [R]: the dates as they are written."""
   column = table.column(str(place))
-  inferred = pa.types.is_date(column.type) or pa.types.is_timestamp(column.type)
+  kind = column.type
+  # A time with a zone is inferred as an instant, whose date in UTC may be
+  # another than the one that is written.
+  inferred = pa.types.is_date(kind) or (
+    pa.types.is_timestamp(kind) and kind.tz is None
+  )
   if inferred and not column.null_count:
     return column.to_numpy().astype('datetime64[D]')
   cells = _texts(content, place)

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from eigen3.data import panel_file
 from eigen3.data.errors import DataError
+from eigen3.data.files import atomic_path
 from eigen3.data.indicators import FEATURES
 
 KINDS = ('stock', 'context')
@@ -39,9 +40,13 @@ class MarketPanel:
     survivors_only: whether the columns are known, or must be assumed, to be
       only those that lived to the last day; every report has to say so.
     notes: free text for readers.
+    training_days: the first days of the panel, by whose data it was decided
+      which columns may be bought; training on fewer would know of later
+      days. 0 where no data decided.
 
   Raises:
-    DataError: shapes, names, dates or the range do not fit together.
+    DataError: shapes, names, dates, the range or the training days do not
+      fit together.
   """
 
   dates: np.ndarray
@@ -55,6 +60,7 @@ class MarketPanel:
   source_hash: str = ''
   survivors_only: bool = True
   notes: str = ''
+  training_days: int = 0
 
   def __post_init__(self):
     put = functools.partial(object.__setattr__, self)
@@ -93,7 +99,11 @@ class MarketPanel:
 
   @functools.cached_property
   def fingerprint(self) -> str:
-    """sha256 of the content: arrays, names and range, not notes or source."""
+    """sha256 of the content: arrays, names and range.
+
+    Not of what only tells of it: source, survivorship, notes and by which
+    days the range was decided.
+    """
     digest = hashlib.sha256()
     names = [self.columns, self.column_kinds, self.feature_names]
     described = [names, self.investable, self.volume is not None]
@@ -113,6 +123,11 @@ class MarketPanel:
         'survivors only: companies that failed or were bought are missing, so '
         'every absolute return is too high; compare with the controls'
       )
+    first, stop = self.investable
+    close = self.ohlc[:, first:stop, 3]
+    gone = close[:, np.isnan(close[-1])]
+    if np.isnan(gone).all(axis=0).all():  # of those absent, none was ever there
+      return 'no company is missing: none left the market before the last day'
     return 'includes companies that left the market before the last day'
 
   def feature_indices(self, names: tuple[str, ...]) -> tuple[int, ...]:
@@ -134,16 +149,12 @@ class MarketPanel:
     Raises:
       DataError: the file cannot be written.
     """
-    temporary = f'{os.fspath(path)}.{os.getpid()}.part'
     try:
-      panel_file.write(self, temporary)
-      os.replace(temporary, path)
+      with atomic_path(path) as temporary:
+        panel_file.write(self, os.fspath(temporary))
     except OSError as error:
       reason = error.strerror or error
       raise DataError(f'{path}: cannot be written ({reason})') from error
-    finally:
-      if os.path.exists(temporary):
-        os.remove(temporary)
 
   @classmethod
   def load(cls, path: str | os.PathLike) -> 'MarketPanel':
@@ -207,6 +218,10 @@ class MarketPanel:
       raise DataError(
         f'panel: investable is ({first}, {stop}), expected '
         f'0 <= first < stop <= {columns}'
+      )
+    if not 0 <= self.training_days <= days:
+      raise DataError(
+        f'panel: training_days is {self.training_days}, expected 0 to {days}'
       )
 
   def _check_names(self) -> None:

@@ -33,6 +33,7 @@ _DESCRIBED = (
   'source_hash',
   'survivors_only',
   'notes',
+  'training_days',
 )
 
 

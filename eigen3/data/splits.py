@@ -7,6 +7,10 @@ import numpy as np
 
 from eigen3.data.errors import DataError
 
+# What is known of a column on fewer days of training than this is too little
+# to learn from: it is not bought, and a feature of it is not measured.
+MIN_TRAINING_DAYS = 60
+
 
 @dataclasses.dataclass(frozen=True)
 class Splits:
@@ -21,28 +25,34 @@ class Splits:
 class Normalisation:
   """What is subtracted from a feature, and what it is then divided by.
 
-  A feature that is constant in training keeps its unit (std 1). A column that
-  training never saw has no history to be measured by: it keeps its values
-  (mean 0, std 1) rather than those of days that training must not know.
+  A feature that is constant in training keeps its unit (std 1). A feature of
+  a column that training knows on fewer than `MIN_TRAINING_DAYS` days cannot
+  be measured: both numbers are NaN, which makes it missing on every day. Raw
+  values, or values divided by the spread of a few days, would be far from
+  all that networks were trained on; days after training must not measure it.
 
   Attributes:
-    mean: float32 [C, F].
-    std: float32 [C, F], positive.
+    mean: float32 [C, F], NaN where not measured.
+    std: float32 [C, F], positive, NaN where not measured.
   """
 
   mean: np.ndarray
   std: np.ndarray
 
 
-def split_days(num_days: int, config: Any) -> Splits:
+def split_days(
+  num_days: int, config: Any, training_days: int = 0
+) -> Splits:
   """The last days are held out, those before them validate, the rest train.
 
   Args:
     num_days: T, days of the panel.
     config: the section `data` of experiments/configs/td3.py.
+    training_days: least days of training, as the panel says: by that many it
+      was decided what may be bought, so fewer would not be all that knows.
 
   Raises:
-    DataError: a length is negative, or no day is left for training.
+    DataError: a length is negative, or too few days are left for training.
   """
   for field in ('validation_days', 'holdout_days'):
     if config[field] < 0:
@@ -54,6 +64,14 @@ def split_days(num_days: int, config: Any) -> Splits:
       f'panel: has {num_days} days, expected more than '
       f'{config.validation_days} for validation '
       f'and {config.holdout_days} for holdout'
+    )
+  if validation < training_days:
+    raise DataError(
+      'data.validation_days and data.holdout_days: found '
+      f'{config.validation_days} and {config.holdout_days}, which leave '
+      f'{validation} days for training, expected at least the {training_days} '
+      'by which the panel says what may be bought; prepare the panel with '
+      'these lengths'
     )
   return Splits((0, validation), (validation, holdout), (holdout, num_days))
 
@@ -68,13 +86,19 @@ def fit_normalisation(
     train: (start, stop), the training days.
 
   Raises:
-    DataError: the range is empty or not inside the panel.
+    DataError: the range is not inside the panel, or is shorter than
+      `MIN_TRAINING_DAYS`, so that nothing could be measured.
   """
   start, stop = train
   if not 0 <= start < stop <= len(features):
     raise DataError(
       f'training days: found ({start}, {stop}), expected '
       f'0 <= start < stop <= {len(features)}'
+    )
+  if stop - start < MIN_TRAINING_DAYS:
+    raise DataError(
+      f'training days: found {stop - start}, expected at least '
+      f'{MIN_TRAINING_DAYS} to measure features by'
     )
   # One feature at a time: float64 copies of all would triple the memory.
   fits = [
@@ -86,12 +110,17 @@ def fit_normalisation(
 
 
 def _mean_and_std(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Population mean and deviation [C] of [T, C], skipping NaN."""
+  """Population mean and deviation [C] of [T, C], skipping NaN.
+
+  Both are NaN where fewer than `MIN_TRAINING_DAYS` values are known.
+  """
   known = ~np.isnan(values)
-  count = np.maximum(known.sum(axis=0), 1)
+  count = known.sum(axis=0).astype(np.float64)
+  count[count < MIN_TRAINING_DAYS] = np.nan
   mean = np.where(known, values, 0.0).sum(axis=0) / count
   off = np.where(known, values - mean, 0.0)
   std = np.sqrt((off**2).sum(axis=0) / count)
   # What summing rounds off is not spread: a constant has none.
   std[std <= 1e-9 * np.abs(mean)] = 0.0
-  return mean, np.where(std > 0.0, std, 1.0)
+  std[std == 0.0] = 1.0
+  return mean, std

@@ -40,8 +40,9 @@ class SyntheticMarket:
   """A panel and what it hides.
 
   Attributes:
-    panel: T days of C columns, context first, features all known from the
-      first day except in the first days of late listings.
+    panel: T days of C columns: an index and random walks, the N stocks, then
+      more random walks; features are all known from the first day except in
+      the first days of late listings.
     drift: float32 [T, N], the expected return from the close of each day to
       that of the next, known to nobody but the informed policy. Drifts go on
       where a stock is not listed.
@@ -62,27 +63,28 @@ def synthetic_market(config: Any) -> SyntheticMarket:
   """
   _check(config)
   # One stream per cause: a setting of one leaves the draws of the others.
-  drifts, prices, context, volumes, listings = (
+  drifts, prices, context, volumes, listings, later = (
     np.random.default_rng(seed)
-    for seed in np.random.SeedSequence(config.seed).spawn(5)
+    for seed in np.random.SeedSequence(config.seed).spawn(6)
   )
   num_days = config.num_days + WARM_UP_DAYS
-  num_stocks = config.num_columns - config.num_context
-  drift = config.signal * DRIFT * _cycles(drifts, num_days, num_stocks)
+  first, stop = config.num_context, config.num_context + config.num_stocks
+  drift = config.signal * DRIFT * _cycles(drifts, num_days, config.num_stocks)
   stocks = _stock_prices(prices, drift)
-  columns = _context_prices(context, stocks, config.num_context)
-  ohlc = np.concatenate([columns, stocks], axis=1)  # [T, C, 4]
+  before = _context_prices(context, stocks, first)
+  after = _walks(later, num_days, config.num_columns - stop)
+  ohlc = np.concatenate([before, stocks, after], axis=1)  # [T, C, 4]
   volume = volumes.lognormal(13.0, 0.5, ohlc.shape[:2])
-  volume[:, : config.num_context] = np.nan
+  volume[:, :first] = volume[:, stop:] = np.nan
   unlisted = _unlisted(listings, config, num_days)
   ohlc[unlisted] = np.nan
   volume[unlisted] = np.nan
   panel = MarketPanel(
     dates=np.busday_offset(FIRST_DAY, np.arange(config.num_days)),
-    columns=_names(config.num_context, num_stocks),
+    columns=_names(first, stop, config.num_columns),
     ohlc=ohlc[WARM_UP_DAYS:],
     features=eigen2_features(ohlc)[WARM_UP_DAYS:],
-    investable=(config.num_context, config.num_columns),
+    investable=(first, stop),
     volume=volume[WARM_UP_DAYS:],
     source_hash=_settings_hash(config),
     survivors_only=False,
@@ -101,8 +103,11 @@ def _check(config: Any) -> None:
     refuse('num_days', 'at least 1')
   if config.num_context < 0:
     refuse('num_context', 'at least 0')
-  if config.num_columns <= config.num_context:
-    refuse('num_columns', f'more than num_context, {config.num_context}')
+  if config.num_stocks < 1:
+    refuse('num_stocks', 'at least 1')
+  least = config.num_context + config.num_stocks
+  if config.num_columns < least:
+    refuse('num_columns', f'at least num_context + num_stocks, {least}')
   if not 0.0 <= config.signal < float('inf'):
     refuse('signal', 'a finite number of at least 0')
   for field in ('late_listings', 'delistings'):
@@ -163,18 +168,24 @@ def _context_prices(
   change = (stocks / before[..., None]).mean(axis=1)  # [T, 4]
   close = 100.0 * np.cumprod(change[:, 3])
   index = (close / change[:, 3])[:, None] * change
-  noise = STOCK_NOISE * rng.standard_normal((len(stocks), 2, num))
-  walks = _prices(rng, np.zeros((len(stocks), num)), noise, STOCK_NOISE)
+  walks = _walks(rng, len(stocks), num)
   return np.concatenate([index[:, None], walks[:, 1:]], axis=1)[:, :num]
+
+
+def _walks(rng: np.random.Generator, num_days: int, num: int) -> np.ndarray:
+  """Prices [T, num, 4] that nothing predicts and that predict nothing."""
+  noise = STOCK_NOISE * rng.standard_normal((num_days, 2, num))
+  return _prices(rng, np.zeros((num_days, num)), noise, STOCK_NOISE)
 
 
 def _unlisted(
   rng: np.random.Generator, config: Any, num_days: int
 ) -> np.ndarray:
   """Cells [T, C] in which a stock is not yet or no longer listed."""
-  num = config.num_columns - config.num_context
+  num = config.num_stocks
+  unlisted = np.zeros((num_days, config.num_columns), bool)
   if not (config.late_listings or config.delistings):
-    return np.zeros((num_days, config.num_columns), bool)
+    return unlisted
   middle = config.num_days // 2
   lists = WARM_UP_DAYS + rng.integers(1, middle - SHORTEST_LISTING // 2, num)
   leaves = WARM_UP_DAYS + rng.integers(
@@ -185,17 +196,22 @@ def _unlisted(
   # From the other end: no stock does both while there is a choice.
   is_gone = num - 1 - chosen < round(config.delistings * num)
   day = np.arange(num_days)[:, None]
-  cells = (is_late & (day < lists)) | (is_gone & (day >= leaves))
-  context = np.zeros((num_days, config.num_context), bool)
-  return np.concatenate([context, cells], axis=1)
+  first = config.num_context
+  unlisted[:, first : first + num] = (is_late & (day < lists)) | (
+    is_gone & (day >= leaves)
+  )
+  return unlisted
 
 
-def _names(num_context: int, num_stocks: int) -> tuple[str, ...]:
-  context = ['INDEX', *(f'NOISE{i:03d}' for i in range(1, num_context))]
-  stocks = [f'STOCK{i:03d}' for i in range(num_stocks)]
-  return (*context[:num_context], *stocks)
+def _names(first: int, stop: int, num_columns: int) -> tuple[str, ...]:
+  num_context = num_columns - (stop - first)
+  context = ['INDEX', *(f'NOISE{i:03d}' for i in range(1, num_context + 1))]
+  stocks = [f'STOCK{i:03d}' for i in range(stop - first)]
+  if first == 0:  # the index is the first of the columns before the stocks
+    return (*stocks, *context[1 : 1 + num_columns - stop])
+  return (*context[:first], *stocks, *context[first:num_context])
 
 
 def _settings_hash(config: Any) -> str:
   settings = json.dumps(dict(config), sort_keys=True, default=str)
-  return hashlib.sha256(f'synthetic 1 {settings}'.encode()).hexdigest()
+  return hashlib.sha256(f'synthetic 2 {settings}'.encode()).hexdigest()

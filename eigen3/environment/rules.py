@@ -5,6 +5,7 @@ import enum
 from collections.abc import Mapping
 from typing import Any
 
+from eigen3 import settings
 from eigen3.types import ActionSpec
 
 
@@ -29,34 +30,29 @@ class Exit(enum.IntEnum):
   DELISTED = 3
 
 
-_CHOICES = {
-  'entry_choice': ('best', 'best_available'),
-  'fill': ('next_open', 'close'),
-  'target_fill': ('limit_or_open', 'limit'),
-  'delisting_price': ('last_close', 'entry_price'),
+_EXPECTED = {
+  'entry_choice': settings.one_of('best', 'best_available'),
+  'fill': settings.one_of('next_open', 'close'),
+  'target_fill': settings.one_of('limit_or_open', 'limit'),
+  'delisting_price': settings.one_of('last_close', 'entry_price'),
+  'context_days': settings.AT_LEAST_ONE,
+  'trading_days': settings.AT_LEAST_ONE,
+  'max_holding_days': settings.AT_LEAST_ONE,
+  'max_entries_per_day': settings.AT_LEAST_ONE,
+  'delisting_days': settings.AT_LEAST_ONE,
+  'settlement_days': settings.NOT_NEGATIVE,
+  'min_sale_target': settings.NOT_NEGATIVE,
+  'min_position_value': settings.NOT_NEGATIVE,
+  'commission_bp': settings.NOT_NEGATIVE,
+  'slippage_bp': settings.NOT_NEGATIVE,
+  'loss_multiplier': settings.NOT_NEGATIVE,
+  'inaction_penalty': settings.NOT_NEGATIVE,
+  'coefficient_threshold': settings.POSITIVE,
+  'coefficient_ceiling': settings.POSITIVE,
+  'initial_cash': settings.POSITIVE,
+  'max_position_fraction': settings.POSITIVE,
+  'delisting_return': settings.Expected(lambda x: x >= -1, 'at least -1'),
 }
-_AT_LEAST_ONE = (
-  'context_days',
-  'trading_days',
-  'max_holding_days',
-  'max_entries_per_day',
-  'delisting_days',
-)
-_NOT_NEGATIVE = (
-  'settlement_days',
-  'min_sale_target',
-  'min_position_value',
-  'commission_bp',
-  'slippage_bp',
-  'loss_multiplier',
-  'inaction_penalty',
-)
-_POSITIVE = (
-  'coefficient_threshold',
-  'coefficient_ceiling',
-  'initial_cash',
-  'max_position_fraction',
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,27 +99,22 @@ class Rules:
     return cls(**{name: config[name] for name in names})
 
   def __post_init__(self):
-    for name, choices in _CHOICES.items():
-      self._check(name, getattr(self, name) in choices, ' or '.join(choices))
-    for name in _AT_LEAST_ONE:
-      self._check(name, getattr(self, name) >= 1, 'at least 1')
-    for name in _NOT_NEGATIVE:
-      self._check(name, getattr(self, name) >= 0, 'at least 0')
-    for name in _POSITIVE:
-      self._check(name, getattr(self, name) > 0, 'a positive number')
-    self._check(
-      'max_sale_target',
-      self.max_sale_target >= self.min_sale_target,
-      f'at least min_sale_target, {self.min_sale_target}',
+    settings.check('environment', dataclasses.asdict(self), _EXPECTED)
+    settings.require(
+      self.max_sale_target > self.min_sale_target,
+      'environment.max_sale_target',
+      self.max_sale_target,
+      f'above min_sale_target, {self.min_sale_target}',
     )
-    self._check('delisting_return', self.delisting_return >= -1, 'at least -1')
-
-  def _check(self, name: str, good: bool, expected: str):
-    if not good:
-      raise ValueError(
-        f"environment.{name}: found '{getattr(self, name)}', "
-        f'expected {expected}'
-      )
+    # Unscaled coefficients have no upper bound.
+    settings.require(
+      not self.scaled_actions
+      or self.coefficient_threshold <= self.coefficient_ceiling,
+      'environment.coefficient_threshold',
+      self.coefficient_threshold,
+      f'at most coefficient_ceiling, {self.coefficient_ceiling}: '
+      'no action could buy',
+    )
 
   @property
   def num_steps(self) -> int:

@@ -1,5 +1,6 @@
 """How policies are judged on one split: by backtest, beside the controls."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,11 +15,13 @@ Results = Mapping[str, list[Backtest]]
 
 
 class Judge:
-  """One split's backtester and what the controls made of its days.
+  """One split's backtester and the controls on its days.
+
+  Nothing is played before it is asked for, so that a judge of held-out days
+  can be made, and their number checked, before training.
 
   Attributes:
     days: int [S], on which a policy has to decide.
-    controls: the controls' backtests by name.
   """
 
   def __init__(
@@ -28,7 +31,7 @@ class Judge:
     days: tuple[int, int],
     drift: np.ndarray | None = None,
   ):
-    """Runs the controls.
+    """Prepares the split.
 
     Args:
       panel: the market.
@@ -41,14 +44,19 @@ class Judge:
     """
     self._backtester = Backtester(panel, config['environment'], days)
     self.days = self._backtester.days
-    self.controls: Results = Controls(
+    self._controls = Controls(
       panel,
       self._backtester,
       config['environment'],
       config['evaluation'],
       config['seed'],
       drift,
-    ).run()
+    )
+
+  @functools.cached_property
+  def controls(self) -> Results:
+    """The controls' backtests by name, played once."""
+    return self._controls.run()
 
   def backtest(self, actions: Array) -> Backtest:
     """Plays actions [S, N, 2] decided on `days`."""

@@ -1,12 +1,12 @@
 """What a run leaves for its reader: a summary, the trades and a picture."""
 
 import os
-import pathlib
 
 import numpy as np
 import pandas as pd
 from matplotlib import figure as mpl_figure
 
+from eigen3.data import atomic_path
 from eigen3.evaluation.backtest import Backtest
 from eigen3.evaluation.judge import Results, mean_summary
 
@@ -57,10 +57,8 @@ def summary(validation: Results, holdout: Results) -> dict:
 
 def write_trades(path: os.PathLike | str, trades: pd.DataFrame) -> None:
   """Writes the trades as CSV, whole or not at all."""
-  path = pathlib.Path(path)
-  temporary = path.with_name(path.name + '.tmp')
-  trades.to_csv(temporary, index=False, float_format='%.6g')
-  os.replace(temporary, path)
+  with atomic_path(path) as temporary:
+    trades.to_csv(temporary, index=False, float_format='%.6g')
 
 
 def write_picture(
@@ -88,10 +86,8 @@ def write_picture(
   _learning_curve(upper, metrics, validation)
   _equity(lower, holdout)
   figure.supxlabel(remark, fontsize=8, color='#555555')
-  path = pathlib.Path(path)
-  temporary = path.with_name(path.name + '.tmp')
-  figure.savefig(temporary, format='png', dpi=120)
-  os.replace(temporary, path)
+  with atomic_path(path) as temporary:
+    figure.savefig(temporary, format='png', dpi=120)
 
 
 def _learning_curve(axes, metrics: pd.DataFrame, validation: Results) -> None:

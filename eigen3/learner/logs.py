@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import tensorboardX
 
+from eigen3.data import atomic_path
+
 
 class MetricsLog:
   """`metrics.csv` and TensorBoard events of one run.
@@ -75,12 +77,13 @@ class MetricsLog:
       ]
 
   def _rewrite(self, rows: list[dict[str, str]]) -> None:
-    temporary = self._path.with_suffix('.csv.tmp')
-    with temporary.open('w', newline='', encoding='utf-8') as file:
+    with (
+      atomic_path(self._path) as temporary,
+      temporary.open('w', newline='', encoding='utf-8') as file,
+    ):
       writer = csv.DictWriter(file, self._fields)
       writer.writeheader()
       writer.writerows(rows)
-    os.replace(temporary, self._path)
 
   def _write_events(self, row: Mapping[str, float | str]) -> None:
     step = int(row[self._fields[0]])

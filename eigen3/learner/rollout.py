@@ -23,9 +23,9 @@ class Observation(NamedTuple):
 
   Attributes:
     day: int32 [...], whose window networks see.
-    available: bool [..., N], what could be bought. No network sees it: the
-      critic is shown the action as the account understands it, without the
-      coefficients of other stocks.
+    available: uint8 [..., ceil(N / 8)], what could be bought, a bit a stock.
+      No network sees it: critics are shown the action as the account
+      understands it, without the coefficients of other stocks.
   """
 
   day: Array
@@ -49,13 +49,29 @@ class Episodes(NamedTuple):
 
 
 def rollout(
-  environment: TradingEnvironment, policy: Policy, first_days: Array
+  environment: TradingEnvironment,
+  policy: Policy,
+  first_days: Array,
+  acting_steps: int | None = None,
 ) -> Episodes:
-  """Runs one episode from each of the days `first_days`, int32 [E]."""
+  """Runs one episode from each of the days `first_days`.
+
+  Args:
+    environment: the market's mechanics.
+    policy: asked once, for the days of all episodes.
+    first_days: int32 [E].
+    acting_steps: how many steps of each episode the policy is asked for, by
+      default all; the others, which must be of the settlement, when nothing
+      can be bought, get the lowest action.
+  """
   num_episodes, num_steps = first_days.shape[0], environment.num_steps
+  asked = num_steps if acting_steps is None else acting_steps
   days = first_days[:, None] + jnp.arange(num_steps)
-  actions = policy(days.reshape(-1))
-  actions = actions.reshape(num_episodes, num_steps, *actions.shape[1:])
+  actions = policy(days[:, :asked].reshape(-1))
+  actions = actions.reshape(num_episodes, asked, *actions.shape[1:])
+  lowest = jnp.asarray(environment.spec.action.minimum, actions.dtype)
+  rest = (num_episodes, num_steps - asked, *actions.shape[2:])
+  actions = jnp.concatenate([actions, jnp.broadcast_to(lowest, rest)], axis=1)
   return play(environment, days, actions)
 
 
@@ -94,10 +110,9 @@ def transitions_of(episodes: Episodes, num_steps: int) -> Transition:
     Transitions [E * num_steps, ...] between `Observation`s.
   """
   timesteps = episodes.timesteps
-  available = timesteps.extras.available
-  after = jnp.concatenate(
-    [available[:, 1:], jnp.ones_like(available[:, :1])], axis=1
-  )
+  available = jnp.packbits(timesteps.extras.available, axis=-1)
+  everything = jnp.full_like(available[:, :1], 255)
+  after = jnp.concatenate([available[:, 1:], everything], axis=1)
   transitions = Transition(
     s_tm1=Observation(episodes.days, available),
     a_tm1=episodes.actions,

@@ -13,6 +13,8 @@ from typing import Any
 
 import ml_collections
 
+from eigen3.data import atomic_path
+
 _PACKAGES = ('jax', 'jaxlib', 'dm-haiku', 'rlax', 'optax', 'numpy', 'pandas')
 # Settings that a resumed run may change: they say how long to go on.
 _MAY_CHANGE = ('learner.iterations',)
@@ -20,11 +22,9 @@ _MAY_CHANGE = ('learner.iterations',)
 
 def write_json(path: os.PathLike | str, value: Any) -> None:
   """Writes JSON so that the file is either the old one or whole."""
-  path = pathlib.Path(path)
-  temporary = path.with_name(path.name + '.tmp')
   text = json.dumps(value, indent=2, sort_keys=True)
-  temporary.write_text(text + '\n', encoding='utf-8')
-  os.replace(temporary, path)
+  with atomic_path(path) as temporary:
+    temporary.write_text(text + '\n', encoding='utf-8')
 
 
 def create(

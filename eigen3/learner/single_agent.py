@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from eigen3 import parallel
+from eigen3 import parallel, settings
 from eigen3.agent import replay, td3
 from eigen3.environment import Market, TradingEnvironment
 from eigen3.learner import rollout
@@ -64,6 +64,18 @@ class Iteration(NamedTuple):
   episodes: dict[str, Array]
 
 
+_EXPECTED = {
+  'iterations': settings.AT_LEAST_ONE,
+  'episodes_per_iteration': settings.AT_LEAST_ONE,
+  'updates_per_iteration': settings.AT_LEAST_ONE,
+  'replay_capacity': settings.AT_LEAST_ONE,
+  'learning_starts': settings.NOT_NEGATIVE,
+  'evaluate_every': settings.AT_LEAST_ONE,
+  'checkpoint_every': settings.AT_LEAST_ONE,
+  'keep_checkpoints': settings.AT_LEAST_ONE,
+}
+
+
 class SingleAgent:
   """Pure functions that train one TD3 agent on slices of the training days.
 
@@ -79,7 +91,12 @@ class SingleAgent:
     market: Market,
     config: ml_collections.ConfigDict,
   ):
-    """Binds networks to a market; `config` has `agent` and `learner`."""
+    """Binds networks to a market; `config` has `agent` and `learner`.
+
+    Raises:
+      ValueError: a setting is out of range.
+    """
+    settings.check('learner', config.learner, _EXPECTED)
     self._config = config.learner
     self._batch_size = config.agent.batch_size
     self._spec = environment.spec.action
@@ -97,6 +114,13 @@ class SingleAgent:
       environment.num_steps
       if config.learner.store_settlement
       else environment.rules.trading_days
+    )
+    added = config.learner.episodes_per_iteration * self._stored_steps
+    settings.require(
+      config.learner.replay_capacity >= added,
+      'learner.replay_capacity',
+      config.learner.replay_capacity,
+      f'at least the {added} transitions of an iteration',
     )
     self._greedy = jax.jit(self.select_action)
     self._iterate = jax.jit(
@@ -136,8 +160,8 @@ class SingleAgent:
 
   def _on(self, days: Array) -> Observation:
     """What a policy is asked for on `days` [M], with everything available."""
-    days = days.astype(jnp.int32)
-    return Observation(days, jnp.ones((*days.shape, self._spec.shape[0]), bool))
+    everything = jnp.ones((*days.shape, self._spec.shape[0]), bool)
+    return Observation(days.astype(jnp.int32), jnp.packbits(everything, -1))
 
   def _pure_init(self, key, environment, market) -> LearnerState:
     key, key_agent = jax.random.split(key)
@@ -204,7 +228,9 @@ class SingleAgent:
   def _collect(self, state, environment, policy, key):
     count = self._config.episodes_per_iteration
     _, first = jax.vmap(environment.reset)(jax.random.split(key, count))
-    episodes = rollout.rollout(environment, policy, first.observation)
+    episodes = rollout.rollout(
+      environment, policy, first.observation, self._stored_steps
+    )
     transitions = rollout.transitions_of(episodes, self._stored_steps)
     state = state._replace(
       replay=replay.add(state.replay, transitions),
@@ -238,5 +264,8 @@ def constrain(
     [B, N, 2].
   """
   lowest = spec.to_unit(jnp.asarray(spec.minimum))[0]
-  coefficients = jnp.where(observation.available, unit_actions[..., 0], lowest)
+  available = jnp.unpackbits(
+    observation.available, axis=-1, count=spec.shape[0]
+  )
+  coefficients = jnp.where(available > 0, unit_actions[..., 0], lowest)
   return unit_actions.at[..., 0].set(coefficients)

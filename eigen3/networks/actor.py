@@ -16,7 +16,7 @@ class Actor(hk.Module):
 
   Investable columns and a global context (cross-attention over all columns)
   are processed apart, joined, and read by two heads. Source: Eigen2's actor;
-  the bounded 'sigmoid' coefficient is ours (DESIGN, decision 10).
+  the bounded 'sigmoid' coefficient is ours.
   """
 
   def __init__(

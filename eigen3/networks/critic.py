@@ -18,7 +18,7 @@ class Critic(hk.Module):
 
   `critic.pooling` decides how features meet the action: 'mean' averages them
   over columns first, as Eigen2 does; 'slot' lets every stock meet its own
-  action (DESIGN, decision 10).
+  action.
   """
 
   def __init__(

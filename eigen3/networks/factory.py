@@ -1,11 +1,13 @@
 """Pure functions from modules: the one place that transforms Haiku code."""
 
+import math
 from typing import NamedTuple
 
 import haiku as hk
 import jax.numpy as jnp
 import ml_collections
 
+from eigen3 import settings
 from eigen3.networks import attention, layers
 from eigen3.networks.actor import Actor
 from eigen3.networks.critic import Critic, DoubleCritic
@@ -56,10 +58,11 @@ def make_networks(
 
   Raises:
     ValueError: for an unknown or impossible setting, naming the field; at
-      `init`, for a window that lacks investable columns or context days.
+      `init`, for a window that lacks investable columns or days to pool.
   """
   if spec is None:
     spec = environment_spec(config.spec)
+  _check(config, spec)
   policy = layers.precision_policy(config.compute_dtype)
 
   def feature_extractor(window, is_training=False, examples=None):
@@ -138,3 +141,51 @@ def _check_window(window: Array, spec: EnvironmentSpec) -> None:
       f'window: found shape {window.shape}, expected [B, D, C, F] with at '
       f'least the {spec.investable[1]} columns that hold investable stocks'
     )
+
+
+_EXPECTED = {
+  'convolution_channels': settings.AT_LEAST_ONE,
+  'hidden': settings.AT_LEAST_ONE,
+  'lstm_dropout': settings.DROPOUT,
+  'pooled_days': settings.AT_LEAST_ONE,
+  'column_chunk': settings.NOT_NEGATIVE,
+  'num_heads': settings.AT_LEAST_ONE,
+  'attention_dropout': settings.DROPOUT,
+  'actor.investable_sizes': settings.sizes(2),
+  'actor.context_size': settings.AT_LEAST_ONE,
+  'actor.head_size': settings.AT_LEAST_ONE,
+  'actor.dropout': settings.DROPOUT,
+  'actor.coefficient_head': settings.one_of('sigmoid', 'eigen2'),
+  'critic.pooling': settings.one_of('slot', 'mean'),
+  'critic.sizes': settings.sizes(),
+  'critic.dropout': settings.DROPOUT,
+  'critic.slot_temperature': settings.POSITIVE,
+  'critic.slot_context': settings.one_of('mean', 'attention'),
+  'critic.ensemble': settings.AT_LEAST_ONE,
+}
+
+
+def _check(config: ml_collections.ConfigDict, spec: EnvironmentSpec) -> None:
+  """Refuses settings that no network can be built with."""
+  settings.check('networks', config, _EXPECTED)
+  settings.require(
+    config.pooled_days <= spec.context_days,
+    'networks.pooled_days',
+    config.pooled_days,
+    f'at most environment.context_days, {spec.context_days}',
+  )
+  width = 2 * config.hidden
+  settings.require(
+    width % config.num_heads == 0,
+    'networks.num_heads',
+    config.num_heads,
+    f'a divisor of the feature width {width}, twice networks.hidden',
+  )
+  settings.require(
+    config.actor.coefficient_head != 'sigmoid'
+    or spec.action.maximum[0] < math.inf,
+    'networks.actor.coefficient_head',
+    config.actor.coefficient_head,
+    "'eigen2' where scaled_actions is False: 'sigmoid' needs a finite "
+    'coefficient ceiling',
+  )

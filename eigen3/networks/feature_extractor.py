@@ -22,8 +22,8 @@ class FeatureExtractor(hk.Module):
 
   Each column is encoded alone with shared weights. A cell (day, column) with
   any NaN feature is missing: it silences the convolution's outputs of that
-  day and its neighbours, and is left out of the batch statistics (DESIGN,
-  decision 4). Source: Eigen2's feature extractor.
+  day and its neighbours, and is left out of the batch statistics, so that
+  it can never make them NaN. Source: Eigen2's feature extractor.
   """
 
   def __init__(

@@ -2,7 +2,7 @@
 
 Only the mean of the last few steps leaves the core. The second layer's
 reverse direction starts at the last step, so it runs exactly those steps and
-no more: values and gradients are those of the whole pass (DESIGN, decision 3).
+no more: values and gradients are those of the whole pass.
 Gates are in PyTorch's order i, f, g, o; PyTorch's two biases are one here.
 
 Time comes first and rows come last, so that gates are contiguous slices. The

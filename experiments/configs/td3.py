@@ -52,8 +52,9 @@ def _data() -> config_dict.ConfigDict:
   synthetic = config.synthetic = config_dict.ConfigDict()
   synthetic.seed = 0
   synthetic.num_days = 1500
-  synthetic.num_columns = 12
+  synthetic.num_columns = 12  # C; those after the stocks are context, too
   synthetic.num_context = 4  # columns before the investable ones
+  synthetic.num_stocks = 8  # N, investable columns
   synthetic.signal = 1.0  # scale of the hidden drift; 0 is a fair game
   synthetic.late_listings = 0.0  # share of stocks that list late
   synthetic.delistings = 0.0  # share of stocks that leave early
@@ -154,6 +155,8 @@ def _agent() -> config_dict.ConfigDict:
   config.accumulation_steps = 1  # micro-batches a batch is split into
   config.batch_size = 32
   config.policy_delay = 2  # critic updates per actor update
+  # Scale the policy's gradient by the room that a squashed action has left.
+  config.invert_gradients = True
   config.target_noise = 0.2  # of the smoothed target action, unit space
   config.target_noise_clip = 0.5
   config.exploration_noise = 0.125  # standard deviation, unit space
@@ -169,7 +172,7 @@ def _learner() -> config_dict.ConfigDict:
   config.episodes_per_iteration = 4
   config.updates_per_iteration = 50
   config.replay_capacity = 14_000  # transitions
-  config.learning_starts = 500  # transitions in replay before learning
+  config.learning_starts = 9_000  # transitions in replay before learning
   # Whether replay keeps the days after the last entry, when no action acts.
   config.store_settlement = False
   config.evaluate_every = 10  # iterations
@@ -207,12 +210,14 @@ def _small(config: config_dict.ConfigDict) -> None:
   config.agent.critic_learning_rate = 1e-3
   config.networks.actor.dropout = 0.0
   config.learner.iterations = 60
+  config.learner.learning_starts = 500
   config.learner.evaluate_every = 5
 
 
 def _full(config: config_dict.ConfigDict) -> None:
   config.data.synthetic.num_columns = 669
   config.data.synthetic.num_context = 8
+  config.data.synthetic.num_stocks = 108
   config.data.synthetic.num_days = 2500
 
 
@@ -234,8 +239,9 @@ def _reduce(config, context: int, hidden: int, trading: int, holding: int):
 
 
 def _eigen2(config: config_dict.ConfigDict) -> None:
-  """The original system's choices (DESIGN: Eigen2's constants)."""
+  """The original system's choices."""
   environment = config.environment
+  # No two days more: fills at the close leave on the last holding day.
   environment.settlement_days = environment.get_ref('max_holding_days') + 0
   environment.entry_choice = 'best'
   environment.scaled_actions = False
@@ -260,4 +266,5 @@ def _eigen2(config: config_dict.ConfigDict) -> None:
   agent.batch_size = 64  # two micro-batches of 32
   agent.policy_delay = 1
   agent.target_noise = 0.0
+  agent.invert_gradients = False
   config.learner.store_settlement = True

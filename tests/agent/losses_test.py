@@ -97,3 +97,38 @@ def test_policy_loss_climbs_the_critic():
 def test_policy_loss_asserts_equal_shapes():
   with pytest.raises(AssertionError):
     losses.policy_loss(jnp.ones((2, 2)), jnp.ones(4))
+
+
+def test_room_is_one_in_the_middle_and_follows_the_direction():
+  unit = jnp.array([0.0, 0.0, 0.5, 0.5, -0.5])
+  dqda = jnp.array([2.0, -2.0, 1.0, -1.0, 1.0])
+  np.testing.assert_allclose(
+    losses.room_along(unit, dqda), [1.0, 1.0, 1 / 1.5, 2.0, 2.0], rtol=1e-6
+  )
+
+
+def test_a_saturated_policy_returns_within_steps():
+  """u = tanh(x) climbs -u from far up; without the weights it never leaves."""
+
+  def steps_to_return(weighted):
+    x, count = jnp.float32(4.0), 0
+    while jnp.tanh(x) > 0 and count < 500:
+      u, slope = jax.value_and_grad(jnp.tanh)(x)
+      dqda = jnp.float32(-1.0)
+      if weighted:
+        dqda = dqda * losses.room_along(u, dqda)
+      x, count = x + 0.1 * dqda * slope, count + 1
+    return count
+
+  assert steps_to_return(weighted=True) < 50
+  assert steps_to_return(weighted=False) == 500
+
+
+def test_room_fades_towards_a_bound_past_the_squashing():
+  x = jnp.linspace(-3, 3, 7)
+  u, slope = jnp.tanh(x), 1 - jnp.tanh(x) ** 2
+  up, down = jnp.ones_like(u), -jnp.ones_like(u)
+  np.testing.assert_allclose(slope * losses.room_along(u, up), 1 - u, rtol=1e-5)
+  np.testing.assert_allclose(
+    slope * losses.room_along(u, down), 1 + u, rtol=1e-5
+  )

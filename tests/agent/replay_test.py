@@ -164,14 +164,16 @@ def test_another_structure_is_refused():
 
 
 def test_a_transition_of_full_size_takes_less_than_a_kilobyte():
+  # As the learner stores it: a day and a bit for each of the 108 stocks.
+  observation = (jnp.int32(0), jnp.packbits(jnp.ones(108, bool)))
   transition = Transition(
-    s_tm1=jnp.int32(0),
+    s_tm1=observation,
     a_tm1=jnp.zeros((108, 2)),
     r_t=jnp.float32(0),
     discount_t=jnp.float32(0),
-    s_t=jnp.int32(0),
+    s_t=observation,
   )
   state = replay.init(transition, 14_000)
   size = sum(leaf.nbytes for leaf in jax.tree.leaves(state.storage))
-  assert size == 14_000 * (108 * 2 * 4 + 4 * 4)  # 880 bytes each
+  assert size == 14_000 * (108 * 2 * 4 + 2 * 4 + 2 * (4 + 14))  # 908 each
   assert size / 14_000 < 1_000

@@ -245,10 +245,13 @@ def test_a_panel_too_short_is_refused(context, days, found, needed):
   'field, value, message',
   [
     ('reward', 'portfolio', "found 'portfolio', expected one of eigen2, entry"),
-    ('fill', 'tomorrow', "found 'tomorrow', expected next_open or close"),
-    ('max_holding_days', 0, "found '0', expected at least 1"),
-    ('initial_cash', float('nan'), "found 'nan', expected a positive number"),
-    ('max_sale_target', 1.0, 'expected at least min_sale_target, 2.0'),
+    ('fill', 'tomorrow', "found 'tomorrow', expected one of next_open, close"),
+    ('max_holding_days', 0, 'found 0, expected at least 1'),
+    ('initial_cash', float('nan'), 'found nan, expected a positive number'),
+    ('max_sale_target', 1.0, 'found 1.0, expected above min_sale_target, 2.0'),
+    ('max_sale_target', 2.0, 'found 2.0, expected above min_sale_target, 2.0'),
+    ('coefficient_threshold', 2.1, 'found 2.1, .* coefficient_ceiling, 2.0'),
+    ('delisting_return', -1.1, 'found -1.1, expected at least -1'),
     ('max_entries_per_day', 6, 'expected 1 to 5, the investable columns'),
   ],
 )

@@ -44,7 +44,7 @@ def test_networks_are_told_of_the_environment(preset):
 
 
 def test_eigen2_s_constants():
-  """The numbers of the original system, as DESIGN lists them."""
+  """The numbers of the original system."""
   config = td3.get_config('full+eigen2')
   environment, agent = config.environment, config.agent
   assert environment.context_days == 504

@@ -128,8 +128,13 @@ def test_transitions_know_what_could_be_bought(environment, episodes):
   count = environment.num_steps
   found = rollout.transitions_of(episodes, count)
   available = np.asarray(episodes.timesteps.extras.available)
-  before = np.asarray(found.s_tm1.available).reshape(available.shape)
-  after = np.asarray(found.s_t.available).reshape(available.shape)
+
+  def unpacked(observation):
+    bits = np.asarray(observation.available)
+    stocks = np.unpackbits(bits, axis=-1, count=available.shape[-1])
+    return stocks.reshape(available.shape).astype(bool)
+
+  before, after = unpacked(found.s_tm1), unpacked(found.s_t)
   np.testing.assert_array_equal(before, available)
   np.testing.assert_array_equal(after[:, :-1], available[:, 1:])
   # Nothing is known of the day after an episode.
@@ -137,3 +142,30 @@ def test_transitions_know_what_could_be_bought(environment, episodes):
   # On the first day all could be bought, later not what was held.
   assert available[:, 0].all()
   assert not available.all()
+
+
+def test_the_policy_is_asked_for_trading_days_only(
+  environment, policy, first_days, episodes
+):
+  """What is decided in the settlement changes nothing."""
+  trading = environment.rules.trading_days
+  asked = []
+
+  def counting(days):
+    asked.append(days.shape[0])
+    return policy(days)
+
+  short = rollout.rollout(environment, counting, first_days, trading)
+  assert asked == [EPISODES * trading]
+  np.testing.assert_array_equal(
+    short.actions[:, :trading], episodes.actions[:, :trading]
+  )
+  np.testing.assert_array_equal(
+    short.actions[:, trading:, :, 0], environment.spec.action.minimum[0]
+  )
+  np.testing.assert_allclose(
+    short.timesteps.reward, episodes.timesteps.reward, rtol=1e-5, atol=1e-5
+  )
+  np.testing.assert_array_equal(
+    short.final_state.num_trades, episodes.final_state.num_trades
+  )
