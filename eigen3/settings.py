@@ -36,7 +36,7 @@ def one_of(*choices: str) -> Expected:
 def sizes(count: int | None = None) -> Expected:
   """So many sizes of layers, or any number but none."""
   return Expected(
-    lambda x: (len(x) == count if count else len(x)) and min(x) >= 1,
+    lambda x: len(x) == (count or max(len(x), 1)) and min(x) >= 1,
     f'{count or "one or more"} sizes of at least 1',
   )
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 from absl import app, flags, logging
 
 
@@ -12,9 +13,10 @@ def run(main: Callable[[Sequence[str]], Any], default_config: str = '') -> None:
   """Runs `main` under absl; what a user can put right is one line.
 
   A ValueError (ours name the file, field or argument), a number that is not
-  finite, a failure of the file system, a full memory and a wrong flag become
-  `error: ...` on stderr and exit status 1. Any other exception is a defect and
-  keeps its traceback. Ctrl-C that `main` did not handle is exit status 130.
+  finite, a failure of the file system, a full memory (of the host or of a
+  device) and a wrong flag become `error: ...` on stderr and exit status 1. Any
+  other exception is a defect and keeps its traceback. Ctrl-C that `main` did
+  not handle is exit status 130.
 
   Args:
     main: takes the arguments that are not flags.
@@ -33,6 +35,11 @@ def run(main: Callable[[Sequence[str]], Any], default_config: str = '') -> None:
       return 130
     except (ValueError, FloatingPointError, OSError, MemoryError) as error:
       print(f'error: {one_line(error)}', file=sys.stderr)
+      return 1
+    except jax.errors.JaxRuntimeError as error:
+      if 'RESOURCE_EXHAUSTED' not in str(error):
+        raise
+      print(f'error: {_out_of_memory(error)}', file=sys.stderr)
       return 1
 
   def parse(argv: Sequence[str]) -> list[str]:
@@ -57,6 +64,17 @@ def one_line(error: BaseException) -> str:
     return f'{where}{error.strerror}'
   text = ' '.join(str(error).split())
   return text or type(error).__name__
+
+
+def _out_of_memory(error: BaseException) -> str:
+  """The line that says so, of what may be pages about a device's memory."""
+  lines = str(error).splitlines()
+  line = next(s for s in lines if 'RESOURCE_EXHAUSTED' in s)
+  reason = line.partition('RESOURCE_EXHAUSTED')[2].strip(' :.')
+  return (
+    f'the memory of the device is full: {reason}; smaller '
+    'agent.batch_size, agent.acting_chunk or networks.column_chunk need less'
+  )
 
 
 _CONFIG = re.compile(r'--?config(=|$)')

@@ -126,7 +126,7 @@ class MarketPanel:
     first, stop = self.investable
     close = self.ohlc[:, first:stop, 3]
     gone = close[:, np.isnan(close[-1])]
-    if np.isnan(gone).all(axis=0).all():  # of those absent, none was ever there
+    if np.isnan(gone).all():  # those absent on the last day never were there
       return 'no company is missing: none left the market before the last day'
     return 'includes companies that left the market before the last day'
 

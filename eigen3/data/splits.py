@@ -40,9 +40,7 @@ class Normalisation:
   std: np.ndarray
 
 
-def split_days(
-  num_days: int, config: Any, training_days: int = 0
-) -> Splits:
+def split_days(num_days: int, config: Any, training_days: int = 0) -> Splits:
   """The last days are held out, those before them validate, the rest train.
 
   Args:

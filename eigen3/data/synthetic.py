@@ -204,14 +204,14 @@ def _unlisted(
 
 
 def _names(first: int, stop: int, num_columns: int) -> tuple[str, ...]:
-  num_context = num_columns - (stop - first)
-  context = ['INDEX', *(f'NOISE{i:03d}' for i in range(1, num_context + 1))]
   stocks = [f'STOCK{i:03d}' for i in range(stop - first)]
-  if first == 0:  # the index is the first of the columns before the stocks
-    return (*stocks, *context[1 : 1 + num_columns - stop])
-  return (*context[:first], *stocks, *context[first:num_context])
+  walks = [f'NOISE{i:03d}' for i in range(1, num_columns)]
+  # The index is the first of the columns before the stocks.
+  before = ['INDEX', *walks][:first]
+  after = walks[max(first - 1, 0) :][: num_columns - stop]
+  return (*before, *stocks, *after)
 
 
 def _settings_hash(config: Any) -> str:
   settings = json.dumps(dict(config), sort_keys=True, default=str)
-  return hashlib.sha256(f'synthetic 2 {settings}'.encode()).hexdigest()
+  return hashlib.sha256(f'synthetic 1 {settings}'.encode()).hexdigest()

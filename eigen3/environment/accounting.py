@@ -185,13 +185,10 @@ def leave(
   Returns:
     int32 reasons, `Exit.NONE` where the position is kept, and float prices.
   """
-  flatters = rules.delisting_price == 'entry_price'
   target_fill = target_price
   if rules.target_fill == 'limit_or_open':
     target_fill = jnp.maximum(target_price, today.open)
-  gone_fill = entry_price
-  if not flatters:
-    gone_fill = today.last_close * (1 + rules.delisting_return)
+  gone_fill = delisting_price(rules, entry_price, today.last_close)
   gone = (today.status == GONE) | (age >= rules.oldest_age)
   priced = today.status == PRICED
   if rules.fills_at_open:
@@ -200,6 +197,7 @@ def leave(
   else:
     at_open = jnp.zeros_like(gone)
     # Without a close, Eigen2 leaves at the entry price; we wait for one.
+    flatters = rules.delisting_price == 'entry_price'
     at_close = (age >= rules.max_holding_days) & (priced | flatters)
   close_fill = jnp.where(priced, today.last_close, entry_price)
   at_target = today.high >= target_price
@@ -212,6 +210,13 @@ def leave(
   price = jnp.where(at_target, target_fill, price)
   price = jnp.where(at_open, today.open, price)
   return reason.astype(jnp.int32), price
+
+
+def delisting_price(rules: Rules, entry_price, last_close):
+  """What a share that is gone brings, before costs; arrays of any kind."""
+  if rules.delisting_price == 'entry_price':
+    return entry_price
+  return last_close * (1 + rules.delisting_return)
 
 
 def close_positions(

@@ -26,7 +26,8 @@ class Market:
   constant of the compiled program.
 
   Attributes:
-    features: float32 [T, C, F], NaN where missing.
+    features: float32 [T, C, F], NaN where missing, and for all days of
+      what the normalisation could not measure.
     context_days: D, the days of a window; static.
   """
 

@@ -61,6 +61,16 @@ def eigen2_reward(
   """Coefficient x gain in %, paid at the exit, less the inaction penalty.
 
   The gain is of the price alone: Eigen2 knew no costs. Source: Eigen2.
+
+  Args:
+    rules: `loss_multiplier` and `inaction_penalty` are read.
+    table: not looked at.
+    day: not looked at.
+    stop: not looked at.
+    extras: the positions left today, and whether the day was inactive.
+
+  Returns:
+    float [], in % times coefficients, summed over the day's exits.
   """
   del table, day, stop
   closed = extras.closed
@@ -79,6 +89,17 @@ def entry_reward(
   when it is decided. A training signal: it looks ahead, up to `stop`, where a
   trade that is still open is valued at its last close as if it were sold. No
   observation, action or fill may see it.
+
+  Args:
+    rules: of fills, exits, costs and sizes.
+    table: float [T, N, 4], see `prices.price_table`.
+    day: int32 [], on whose close the entries were decided.
+    stop: int32 [], the first day that may not be looked at.
+    extras: the day's entries.
+
+  Returns:
+    float [], in % of the largest position, summed over the day's entries;
+    0 for an order that was not accepted or that no open filled.
   """
   entries = extras.entries
   if rules.fills_at_open:

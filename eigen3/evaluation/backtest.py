@@ -35,11 +35,19 @@ class Backtest:
 
 
 class Backtester:
-  """Plays action sequences over all days of one split.
+  """Plays action sequences over the days of one split.
+
+  The last day of the split is not played: it is only what would be observed
+  after the last step. The account begins on the first day that has a whole
+  context, and nothing is bought on the last `settlement_days` days.
 
   The columns of a backtest's trades: ticker, entry_date, exit_date,
-  entry_price, exit_price, shares, coefficient, return_percent (of the price),
-  net_profit (after the costs of both fills) and reason.
+  entry_price, exit_price, shares, coefficient, holding_days (between the
+  fills), return_percent (of the price), net_profit (after the costs of both
+  fills) and reason.
+
+  Attributes:
+    days: int [S], on which actions are decided.
   """
 
   def __init__(
@@ -79,11 +87,6 @@ class Backtester:
     self.days = np.arange(first, first + self._environment.num_steps)
     self._play = jax.jit(_play)
 
-  @property
-  def spec(self):
-    """The environment's specification."""
-    return self._environment.spec
-
   def run(self, actions: Array, account_aware: bool = False) -> Backtest:
     """Plays `actions` float32 [S, N, 2], decided on the days `self.days`.
 
@@ -105,13 +108,6 @@ class Backtester:
     summary['exposure'] = float(np.mean(invested))
     summary['costs'] = float(np.sum(extras.costs)) / self._initial_cash
     return Backtest(self._panel.dates[self.days], equity, trades, summary)
-
-  def profit(self, actions: Array) -> Array:
-    """Profit over initial cash of `actions` alone, [], for use under jit."""
-    extras = _play(
-      self._environment, jnp.asarray(self.days, jnp.int32), actions
-    )
-    return extras.equity[-1] / self._initial_cash - 1.0
 
   def _trades(self, closed) -> pd.DataFrame:
     step, slot = np.nonzero(closed.mask)

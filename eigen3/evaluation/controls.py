@@ -12,12 +12,20 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
+from eigen3 import settings
 from eigen3.data import MarketPanel
+from eigen3.environment import Rules, accounting, prices
 from eigen3.evaluation.backtest import Backtest, Backtester, summarise
 
 # Coefficients of successive ranks fall by this share of the ceiling in all:
 # enough to order them, too little to matter for a position's size.
 _RANKING = 0.01
+
+_EXPECTED = {
+  # Less would look at today's close or a later one.
+  'momentum_days': settings.AT_LEAST_ONE,
+  'random_entries': settings.AT_LEAST_ONE,
+}
 
 
 class Controls:
@@ -41,17 +49,23 @@ class Controls:
       evaluation: the `evaluation` section.
       seed: of random entry.
       drift: float [T, N], what the embedded market hides, or None.
+
+    Raises:
+      ValueError: a setting is out of range.
     """
     self._panel = panel
     self._backtester = backtester
-    self._rules = environment
+    settings.check('evaluation', evaluation, _EXPECTED)
+    self._rules = Rules.from_config(environment)
     self._config = evaluation
     self._seed = seed
     self._drift = drift
-    first, stop = panel.investable
-    close = panel.ohlc[:, first:stop, 3].astype(np.float64)
-    self._open = panel.ohlc[:, first:stop, 0].astype(np.float64)
-    self._close = np.where(close > 0, close, np.nan)
+    table = prices.price_table(panel, self._rules)
+    quotes = prices.Quote(*np.moveaxis(table, -1, 0))
+    is_priced = quotes.status == prices.PRICED
+    self._close = np.where(is_priced, quotes.last_close, np.nan)
+    # [S, N], of the split alone.
+    self._quotes = prices.Quote(*(x[backtester.days] for x in quotes))
 
   def run(self) -> dict[str, list[Backtest]]:
     """All controls by name; random entry many times, the others once."""
@@ -85,10 +99,10 @@ class Controls:
     num_stocks = scores.shape[1]
     scores = np.where(wanted, scores, -np.inf)
     rank = np.argsort(np.argsort(-scores, axis=1, kind='stable'), axis=1)
-    ceiling = self._rules['coefficient_ceiling']
+    ceiling = self._rules.coefficient_ceiling
     coefficient = ceiling * (1.0 - _RANKING * rank / num_stocks)
     coefficient = np.where(wanted, coefficient, 0.0)
-    target = np.full_like(coefficient, self._rules['max_sale_target'])
+    target = np.full_like(coefficient, self._rules.max_sale_target)
     actions = np.stack([coefficient, target], axis=-1)
     return self._backtester.run(
       jnp.asarray(actions, jnp.float32), account_aware=True
@@ -98,56 +112,58 @@ class Controls:
     """Equal amounts of every stock with a price, once, to the end.
 
     Bought at the first day's close, or at the next open where orders fill
-    there; a stock that vanishes keeps its last close.
+    there. A stock that vanishes is sold as everybody's: after
+    `delisting_days` days, at the delisting price, and its cash rests.
     """
+    rules, quotes = self._rules, self._quotes
     days = self._backtester.days
-    at_open = self._rules['fill'] == 'next_open'
-    bought_at = 1 if at_open else 0
-    paid = self._open[days[1]] if at_open else self._close[days[0]]
-    held = np.isfinite(paid) & (paid > 0)
-    held &= np.isfinite(self._close[days[0]])
-    rate = (self._rules['commission_bp'] + self._rules['slippage_bp']) / 1e4
-    cash = float(self._rules['initial_cash'])
+    bought_at = 1 if rules.fills_at_open else 0
+    paid = quotes.open[1] if rules.fills_at_open else quotes.last_close[0]
+    held = (quotes.status[0] == prices.PRICED) & (paid > 0)
+    rate, cash = rules.cost_rate, rules.initial_cash
     shares = np.zeros_like(paid)
     if held.any():
       shares[held] = cash / held.sum() / (paid[held] * (1.0 + rate))
-    close = _forward_filled(self._close)[days]
-    value = np.where(held, close, 0.0) @ shares
-    left = cash if not held.any() else 0.0
-    equity = np.full(len(days), cash)
-    equity[bought_at:] = value[bought_at:] + left
+    step = np.arange(len(days))[:, None]
+    gone = (quotes.status == prices.GONE) & (step >= bought_at)
+    sold_at = np.where(gone.any(0), gone.argmax(0), len(days) - 1)
+    last = quotes.last_close[sold_at, np.arange(len(paid))]
+    received = np.where(
+      gone.any(0), accounting.delisting_price(rules, paid, last), last
+    )
+    is_sold = gone.any(0) & (step >= sold_at)
+    value = np.where(is_sold, 0.0, quotes.last_close) @ shares
+    rest = np.where(is_sold, (1.0 - rate) * received, 0.0) @ shares
+    rest = rest if held.any() else np.full(len(days), cash)
+    equity = value + rest
+    equity[:bought_at] = cash
+    invested = value[bought_at:] / equity[bought_at:]
     equity[-1] -= rate * value[-1]  # the others end in cash, too
     trades = _as_trades(
-      self._panel, days, bought_at, shares, paid, close[-1], rate
+      self._panel, days, bought_at, sold_at, shares, paid, received, rate
     )
     summary = summarise(equity, cash, trades)
-    summary['exposure'] = float(held.any())
-    summary['costs'] = float(rate * (paid[held] @ shares[held] + value[-1]))
-    summary['costs'] /= cash
+    summary['exposure'] = float(np.mean(invested))
+    summary['costs'] = float(rate * ((paid + received) @ shares) / cash)
     return Backtest(self._panel.dates[days], equity, trades, summary)
 
 
-def _as_trades(panel: MarketPanel, days, bought_at, shares, paid, last, rate):
-  """A row per stock that was bought and held to the end."""
+def _as_trades(
+  panel: MarketPanel, days, bought_at, sold_at, shares, paid, received, rate
+):
+  """A row per stock that was bought."""
   held = np.flatnonzero(shares > 0)
   first, _ = panel.investable
+  shares, paid, received = shares[held], paid[held], received[held]
   return pd.DataFrame(
     {
       'ticker': np.asarray(panel.columns)[first + held],
       'entry_date': panel.dates[days[bought_at]],
-      'exit_date': panel.dates[days[-1]],
-      'entry_price': paid[held],
-      'exit_price': last[held],
-      'shares': shares[held],
-      'holding_days': days[-1] - days[bought_at],
-      'net_profit': shares[held]
-      * (last[held] * (1.0 - rate) - paid[held] * (1.0 + rate)),
+      'exit_date': panel.dates[days[sold_at[held]]],
+      'entry_price': paid,
+      'exit_price': received,
+      'shares': shares,
+      'holding_days': sold_at[held] - bought_at,
+      'net_profit': shares * (received * (1.0 - rate) - paid * (1.0 + rate)),
     }
   )
-
-
-def _forward_filled(close: np.ndarray) -> np.ndarray:
-  """The latest known close of every day, [T, N]; NaN before the first."""
-  rows = np.arange(len(close))[:, None]
-  latest = np.maximum.accumulate(np.where(np.isfinite(close), rows, 0), axis=0)
-  return np.take_along_axis(close, latest, axis=0)

@@ -1,6 +1,7 @@
 """What a run leaves for its reader: a summary, the trades and a picture."""
 
 import os
+import textwrap
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ _COLUMNS = (
   ('exposure', 'exposure', '{:.0%}'),
   ('costs', 'costs', '{:.2%}'),
 )
+_REMARK_WIDTH = 140  # letters of a line below the picture
 _COLOURS = {
   'agent': '#1b4f9c',
   'informed': '#2a7f3f',
@@ -58,7 +60,7 @@ def summary(validation: Results, holdout: Results) -> dict:
 def write_trades(path: os.PathLike | str, trades: pd.DataFrame) -> None:
   """Writes the trades as CSV, whole or not at all."""
   with atomic_path(path) as temporary:
-    trades.to_csv(temporary, index=False, float_format='%.6g')
+    trades.to_csv(temporary, index=False, float_format='%.10g')
 
 
 def write_picture(
@@ -85,6 +87,7 @@ def write_picture(
   upper, lower = figure.subplots(2, 1)
   _learning_curve(upper, metrics, validation)
   _equity(lower, holdout)
+  remark = '\n'.join(textwrap.wrap(remark, _REMARK_WIDTH))
   figure.supxlabel(remark, fontsize=8, color='#555555')
   with atomic_path(path) as temporary:
     figure.savefig(temporary, format='png', dpi=120)

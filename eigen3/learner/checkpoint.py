@@ -52,6 +52,7 @@ class Checkpointer:
     metadata = {
       'schema_version': SCHEMA_VERSION,
       'data_hash': self._data_hash,
+      'structure': _structure(on_host),
       'digest': _digest(on_host),
     }
     self._manager.save(
@@ -73,7 +74,8 @@ class Checkpointer:
       like: a state of the same structure, shapes and types.
 
     Raises:
-      CheckpointError: of another schema or other data, or none is readable.
+      CheckpointError: of another schema, other data or a state of another
+        structure, or none is readable.
     """
     steps = sorted(self._manager.all_steps(), reverse=True)
     damaged: list[int] = []
@@ -117,6 +119,13 @@ class Checkpointer:
     )['metadata']
     self._check(step, 'schema_version', metadata, SCHEMA_VERSION)
     self._check(step, 'data_hash', metadata, self._data_hash)
+    self._check(
+      step,
+      'structure',
+      metadata,
+      _structure(like),
+      ': the state that the code keeps has changed',
+    )
     abstract = jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
       like,
@@ -131,12 +140,14 @@ class Checkpointer:
       raise OSError(f'digest: found {found}, expected {expected}')
     return jax.tree.map(_placed, on_host, like)
 
-  def _check(self, step: int, name: str, metadata: dict, expected) -> None:
+  def _check(
+    self, step: int, name: str, metadata: dict, expected, why: str = ''
+  ) -> None:
     found = metadata.get(name)
     if found != expected:
       raise CheckpointError(
         f'{self._directory / str(step)}: {name}: found {found}, '
-        f'expected {expected}'
+        f'expected {expected}{why}'
       )
 
   def _set_aside(self, steps: list[int]) -> None:
@@ -158,6 +169,16 @@ def _placed(value: np.ndarray, like: jax.Array) -> jax.Array:
   if like.committed:
     return jax.device_put(value, like.sharding, may_alias=False)
   return jnp.array(value)
+
+
+def _structure(state: Any) -> str:
+  """A short digest of the paths, shapes and types of all leaves."""
+  leaves = jax.tree_util.tree_leaves_with_path(state)
+  lines = [
+    f'{jax.tree_util.keystr(path)} {leaf.shape} {leaf.dtype}'
+    for path, leaf in leaves
+  ]
+  return hashlib.sha256('\n'.join(lines).encode()).hexdigest()[:16]
 
 
 def _digest(on_host: Any) -> str:

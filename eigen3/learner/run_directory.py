@@ -18,6 +18,17 @@ from eigen3.data import atomic_path
 _PACKAGES = ('jax', 'jaxlib', 'dm-haiku', 'rlax', 'optax', 'numpy', 'pandas')
 # Settings that a resumed run may change: they say how long to go on.
 _MAY_CHANGE = ('learner.iterations',)
+# Everything that a run writes.
+_NAMES = (
+  'checkpoints',
+  'config.json',
+  'metrics.csv',
+  'report.png',
+  'run.json',
+  'summary.json',
+  'tensorboard',
+  'trades.csv',
+)
 
 
 def write_json(path: os.PathLike | str, value: Any) -> None:
@@ -35,12 +46,12 @@ def create(
   """Makes the folder of a new run.
 
   Args:
-    workdir: must not hold a run.
+    workdir: must not hold a run, nor what a run writes.
     config: all settings.
     data: what the run was trained on, as JSON.
 
   Raises:
-    ValueError: the folder holds a run already.
+    ValueError: the folder holds a run already, or files in its way.
   """
   workdir = pathlib.Path(workdir)
   check_new(workdir)
@@ -65,12 +76,22 @@ def create(
 
 
 def check_new(workdir: os.PathLike | str) -> None:
-  """Refuses a folder that holds a run, by a ValueError."""
+  """Refuses a folder that holds a run, or what a run would write over.
+
+  Raises:
+    ValueError: naming the folder and what was found there.
+  """
   if holds_run(workdir):
     raise ValueError(
       f'--workdir: found a run in {workdir}, expected a new folder; '
       'add --resume to go on with that run'
     )
+  for name in _NAMES:
+    if os.path.lexists(pathlib.Path(workdir) / name):
+      raise ValueError(
+        f'--workdir: found {name} in {workdir}, expected a folder without it: '
+        'the run would write over it'
+      )
 
 
 def holds_run(workdir: os.PathLike | str) -> bool:
@@ -84,15 +105,15 @@ def check_same(
   """Refuses to resume a run with other settings than it began with.
 
   Raises:
-    ValueError: no run there, or a setting differs, naming the first.
+    ValueError: no run there, its settings can't be read, or one differs,
+      naming the first.
   """
   workdir = pathlib.Path(workdir)
   if not holds_run(workdir):
     raise ValueError(
       f'--workdir: found no run in {workdir}, expected one to resume'
     )
-  text = (workdir / 'config.json').read_text(encoding='utf-8')
-  before = _flatten(json.loads(text))
+  before = _flatten(_read_settings(workdir / 'config.json'))
   now = _flatten(json.loads(config.to_json()))
   for name in sorted(before.keys() | now.keys()):
     if name in _MAY_CHANGE:
@@ -102,6 +123,22 @@ def check_same(
         f'--config.{name}: found {now.get(name)}, expected '
         f'{before.get(name)}, with which the run in {workdir} began'
       )
+
+
+def _read_settings(path: pathlib.Path) -> Mapping[str, Any]:
+  try:
+    found = json.loads(path.read_text(encoding='utf-8'))
+  except ValueError as error:  # of JSON and of UTF-8
+    raise ValueError(
+      f'{path}: found a damaged file ({error}), expected the settings that '
+      'the run began with'
+    ) from error
+  if not isinstance(found, dict):
+    raise ValueError(
+      f'{path}: found {type(found).__name__}, expected the settings that the '
+      'run began with'
+    )
+  return found
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:

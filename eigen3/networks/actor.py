@@ -109,14 +109,4 @@ def _coefficient_activation(config: ml_collections.ConfigDict, box: ActionSpec):
   low, high = box.minimum[0], box.maximum[0]
   if config.coefficient_head == 'eigen2':
     return eigen2_coefficient
-  if config.coefficient_head != 'sigmoid':
-    raise ValueError(
-      'networks.actor.coefficient_head: found '
-      f"'{config.coefficient_head}', expected 'eigen2' or 'sigmoid'"
-    )
-  if high == float('inf'):
-    raise ValueError(
-      "networks.actor.coefficient_head: 'sigmoid' needs a finite coefficient "
-      'ceiling, found an infinite one'
-    )
   return lambda raw: low + (high - low) * jax.nn.sigmoid(raw)

@@ -30,11 +30,6 @@ class Critic(hk.Module):
   ):
     super().__init__(name=name)
     poolings: dict[str, Callable] = {'mean': MeanHead, 'slot': SlotHead}
-    if config.critic.pooling not in poolings:
-      raise ValueError(
-        f"networks.critic.pooling: found '{config.critic.pooling}', expected "
-        "'mean' or 'slot'"
-      )
     self._head = poolings[config.critic.pooling]
     self._config = config
     self._spec = spec
@@ -140,11 +135,6 @@ class SlotHead(hk.Module):
     name: str = 'slot_head',
   ):
     super().__init__(name=name)
-    if config.critic.slot_context not in ('mean', 'attention'):
-      raise ValueError(
-        'networks.critic.slot_context: found '
-        f"'{config.critic.slot_context}', expected 'mean' or 'attention'"
-      )
     self._networks_config = config
     self._config = config.critic
     self._spec = spec

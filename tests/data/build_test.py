@@ -73,6 +73,7 @@ def test_sixty_training_days_make_a_column_investable():
   ]
   panel = build_panel(make_source(*tickers), **SPLITS)
   assert panel.columns == ('AFTER', 'B59', 'A60', 'C')
+  assert panel.training_days == 150
   assert panel.investable == (2, 4)
   assert panel.column_kinds == ('stock',) * 4
   assert panel.source_hash == 'abc'
@@ -106,6 +107,7 @@ def test_first_and_last_day_cut_the_panel_not_the_history():
   whole = build_panel(source, **SPLITS)
   part = build_panel(source, 10, 10, first_day=DAYS[40], last_day=DAYS[150])
   np.testing.assert_array_equal(part.dates, DAYS[40:151])
+  assert part.training_days == 91
   np.testing.assert_array_equal(part.features, whole.features[40:151])
   assert np.isfinite(part.features).all()
 

@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eigen3.data import FEATURES, DataError, MarketPanel, is_panel
+from eigen3.data import (
+  FEATURES,
+  DataError,
+  MarketPanel,
+  is_panel,
+  panel_file,
+)
 
 DAYS, COLUMNS = 7, 3
 
@@ -51,7 +57,23 @@ def test_sizes_and_defaults():
   assert make_panel(num_features=9).feature_names == FEATURES
   assert panel.survivors_only
   assert 'too high' in panel.survivorship
-  assert 'too high' not in make_panel(survivors_only=False).survivorship
+  assert panel.training_days == 0
+
+
+def test_the_line_on_who_is_missing():
+  ohlc = make_panel(num_days=8).ohlc
+  left, never = ohlc.copy(), ohlc.copy()
+  left[6:, 2, 3] = np.nan
+  never[:, 1] = np.nan
+  changes = {'num_days': 8, 'survivors_only': False, 'investable': (1, 3)}
+  lines = [
+    make_panel(**changes, ohlc=prices).survivorship
+    for prices in (ohlc, never, left)
+  ]
+  assert lines[0] == lines[1]
+  assert lines[0].startswith('no company is missing')
+  assert lines[2].startswith('includes companies that left')
+  assert 'too high' in make_panel(num_days=8, ohlc=left).survivorship
 
 
 def test_feature_indices():
@@ -73,6 +95,8 @@ def test_feature_indices():
     ({'investable': (2, 2)}, r'investable is \(2, 2\)'),
     ({'investable': (-1, 2)}, r'investable is \(-1, 2\)'),
     ({'investable': (0, 4)}, r'first < stop <= 3'),
+    ({'training_days': 8}, 'training_days is 8, expected 0 to 7'),
+    ({'training_days': -1}, 'training_days is -1, expected 0 to 7'),
     ({'feature_names': ('a',)}, 'feature_names has 1 entries, expected 2'),
     ({'column_kinds': ('stock',)}, 'column_kinds has 1 entries, expected 3'),
     ({'column_kinds': ('stock', 'bond', 'stock')}, "'T1' is of kind 'bond'"),
@@ -103,6 +127,7 @@ def test_file_round_trip_is_bit_equal(tmp_path, with_volume):
     column_kinds=('context',) + ('stock',) * 39,
     source_hash='abc',
     survivors_only=False,
+    training_days=1234,
     notes='two\nlines, "quoted"',
   )
   panel.features.view(np.uint32)[3, 2, 1] = 0x7FC12345
@@ -133,6 +158,13 @@ def test_row_groups_do_not_matter(
   assert_equal_bits(panel, MarketPanel.load(path))
 
 
+def test_a_file_from_before_training_days_were_kept(tmp_path, monkeypatch):
+  described = [n for n in panel_file._DESCRIBED if n != 'training_days']
+  monkeypatch.setattr(panel_file, '_DESCRIBED', tuple(described))
+  make_panel(training_days=3).save(tmp_path / 'panel.parquet')
+  assert MarketPanel.load(tmp_path / 'panel.parquet').training_days == 0
+
+
 def test_other_tools_can_read_the_file(tmp_path):
   panel = make_panel()
   panel.save(tmp_path / 'panel.parquet')
@@ -149,7 +181,8 @@ def test_fingerprint_follows_the_content():
   original = panel.fingerprint
   assert len(original) == 64
   assert make_panel().fingerprint == original
-  assert make_panel(notes='x', source_hash='y').fingerprint == original
+  told = make_panel(notes='x', source_hash='y', training_days=3)
+  assert told.fingerprint == original
   ohlc, features = panel.ohlc.copy(), panel.features.copy()
   ohlc[6, 2, 0] += 1.0
   features[0, 0, 0] = np.nan

@@ -1,6 +1,7 @@
 """Tests of eigen3.data.readers and csv_files: what comes in, what does not."""
 
 import hashlib
+import re
 import tarfile
 
 import numpy as np
@@ -16,6 +17,11 @@ ROWS = (
   '2020-01-06,12,14,11,13,3000,A\n',
 )
 GOOD = HEADER + ''.join(ROWS)
+
+
+def timed(time):
+  """`GOOD` with a time of day after each date."""
+  return re.sub(r'(?m)^2020-01-\d\d', rf'\g<0> {time}', GOOD)
 
 
 def read(text):
@@ -49,6 +55,13 @@ def test_a_plain_file():
     GOOD.rstrip('\n'),
     GOOD.replace(',10,', ', 10 ,'),
     GOOD.replace('2020-01-03', '2020-01-03 00:00:00'),
+    # Dates as written, whatever they are in UTC.
+    timed('00:00:00+09:00'),
+    timed('23:30:00-05:00'),
+    timed('00:00:00'),
+    timed('23:59:59'),
+    timed('16:00:00Z'),
+    timed('00:00:00+09:00').replace('00:00:00+09:00', '00:00:00-05:00', 1),
     HEADER + ROWS[2] + ROWS[0] + ROWS[1],
     'close,low,high,open,extra,date,volume\n'
     '11,9,12,10,x,2020-01-02,1000\n'

@@ -1,17 +1,25 @@
 """Tests of eigen3.data.synthetic, the embedded market."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from eigen3.data import DataError, synthetic_market
-from experiments.configs.td3 import get_config
+from eigen3.data import DataError, split_days, synthetic_market
+from experiments.configs.td3 import SIZES, get_config
 
 HORIZON = 20
+WIDE = {
+  'num_days': 3000,
+  'num_columns': 52,
+  'num_context': 2,
+  'num_stocks': 50,
+}
 
 
 def make_market(**changes):
   config = get_config().data.synthetic
-  config.update(changes)
+  config.update({'num_days': 1500} | changes)
   return synthetic_market(config)
 
 
@@ -29,12 +37,12 @@ def market():
 
 @pytest.fixture(scope='module')
 def wide_market():
-  return make_market(num_days=3000, num_columns=52, num_context=2)
+  return make_market(**WIDE)
 
 
 @pytest.fixture(scope='module')
 def fair_market():
-  return make_market(num_days=3000, num_columns=52, num_context=2, signal=0.0)
+  return make_market(**WIDE, signal=0.0)
 
 
 def test_shapes_and_names(market):
@@ -135,11 +143,66 @@ def test_the_index_is_the_mean_of_the_stocks(market):
   assert abs(np.corrcoef(returns[:, 0], returns[:, 1])[0, 1]) < 0.1
 
 
+def first_columns(panel, num):
+  return dataclasses.replace(
+    panel,
+    columns=panel.columns[:num],
+    column_kinds=panel.column_kinds[:num],
+    ohlc=panel.ohlc[:, :num],
+    features=panel.features[:, :num],
+    volume=panel.volume[:, :num],
+  )
+
+
+def test_columns_after_the_stocks_change_nothing_else(market):
+  wider = make_market(num_columns=15)
+  panel = wider.panel
+  assert panel.investable == (4, 12)
+  assert panel.columns == (
+    *market.panel.columns, 'NOISE004', 'NOISE005', 'NOISE006',
+  )  # fmt: skip
+  assert panel.column_kinds == (
+    ('context',) * 4 + ('stock',) * 8 + ('context',) * 3
+  )
+  np.testing.assert_array_equal(wider.drift, market.drift)
+  for name in ('ohlc', 'features'):
+    ours = getattr(panel, name)[:, :12]
+    np.testing.assert_array_equal(ours, getattr(market.panel, name))
+  assert np.isnan(panel.volume[:, [*range(4), 12, 13, 14]]).all()
+  assert np.isfinite(panel.volume[:, 4:12]).all()
+  # Walks of their own: neither each other's nor a stock's.
+  closes = np.log(panel.ohlc[..., 3].astype(np.float64))
+  correlation = np.corrcoef(np.diff(closes, axis=0).T)
+  after = np.abs(correlation[12:] - np.eye(15)[12:])
+  assert after.max() < 0.12  # 1,500 days: four times the error of 0.026
+  assert np.isfinite(panel.features).all()
+
+
+@pytest.mark.parametrize('size', SIZES)
+def test_a_preset_s_market_is_what_its_networks_are_told(size):
+  config = get_config(size)
+  panel = synthetic_market(config.data.synthetic).panel
+  spec = config.networks.spec
+  assert panel.investable == tuple(spec.investable)
+  assert panel.num_columns == spec.num_columns
+  assert len(config.data.observed_features) == spec.num_features
+  assert panel.num_days == config.data.synthetic.num_days
+  split_days(panel.num_days, config.data)  # is long enough
+  if size == 'full':
+    assert (panel.num_columns, panel.num_investable) == (669, 108)
+  other = get_config(f'{size}+eigen2')
+  assert other.data.to_dict() == config.data.to_dict()
+  for name in ('num_columns', 'num_features', 'investable'):
+    assert other.networks.spec[name] == spec[name]
+
+
 def test_late_listings_and_delistings():
-  changes = {'num_columns': 44, 'late_listings': 0.25, 'delistings': 0.5}
-  whole = make_market(num_columns=44).panel
-  market = make_market(**changes)
+  sizes = {'num_columns': 46, 'num_stocks': 40}
+  whole = make_market(**sizes).panel
+  market = make_market(**sizes, late_listings=0.25, delistings=0.5)
   panel = market.panel
+  assert np.isfinite(panel.ohlc[:, 44:]).all()
+  panel, whole = first_columns(panel, 44), first_columns(whole, 44)
   listed = ~np.isnan(panel.ohlc[:, 4:, 3])  # [T, 40]
   late, gone = ~listed[0], ~listed[-1]
   assert (late.sum(), gone.sum()) == (10, 20)
@@ -165,7 +228,9 @@ def test_late_listings_and_delistings():
   'changes, message',
   [
     ({'num_days': 0}, 'num_days: found 0'),
-    ({'num_columns': 4}, 'num_columns: found 4, expected more than num_con'),
+    ({'num_columns': 11}, r'num_columns: found 11, .* num_stocks, 12'),
+    ({'num_stocks': 9}, r'num_columns: found 12, .* num_stocks, 13'),
+    ({'num_stocks': 0}, 'num_stocks: found 0, expected at least 1'),
     ({'num_context': -1}, 'num_context: found -1'),
     ({'signal': -1.0}, 'signal: found -1.0'),
     ({'signal': float('nan')}, 'signal: found nan'),
@@ -181,10 +246,27 @@ def test_a_wrong_setting_is_one_clear_line(changes, message):
     make_market(**changes)
 
 
-@pytest.mark.parametrize('num_context', [0, 1, 2])
-def test_small_markets(num_context):
+@pytest.mark.parametrize(
+  'num_context, num_columns, columns',
+  [
+    (0, 1, 'STOCK000'),
+    (0, 2, 'STOCK000 NOISE001'),
+    (1, 2, 'INDEX STOCK000'),
+    (2, 5, 'INDEX NOISE001 STOCK000 NOISE002 NOISE003'),
+  ],
+)
+def test_small_markets(num_context, num_columns, columns):
   market = make_market(
-    num_days=1, num_columns=num_context + 1, num_context=num_context
+    num_days=1, num_columns=num_columns, num_context=num_context, num_stocks=1
   )
   assert np.isfinite(market.panel.features).all()
-  assert market.panel.num_investable == 1
+  assert market.panel.columns == tuple(columns.split())
+  assert market.panel.investable == (num_context, num_context + 1)
+
+
+def test_what_reports_say_of_who_is_missing(market):
+  assert market.panel.survivorship.startswith('no company is missing')
+  changed = {'num_days': 300, 'late_listings': 0.5}
+  assert make_market(**changed).panel.survivorship == market.panel.survivorship
+  some = make_market(num_days=300, delistings=0.5).panel.survivorship
+  assert some == 'includes companies that left the market before the last day'

@@ -1,7 +1,5 @@
 """Tests of eigen3.evaluation.backtest, by numbers computed by hand."""
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -54,7 +52,6 @@ def test_the_days_are_those_of_the_split(market, backtester):
   assert backtester.days.tolist() == list(range(1, 11))
   later = Backtester(market, tiny_market.config(), (3, 11))
   assert later.days.tolist() == list(range(3, 10))
-  assert later.spec.action.shape == (2, 2)
 
 
 def test_equity_by_hand(backtest):
@@ -131,11 +128,6 @@ def test_the_summary_by_hand(backtest):
   held = [110 * shares_a, 50 * shares_b, 45 * shares_b, 46 * shares_b]
   share = np.array(held) / equity[[1, 4, 5, 6]]
   assert summary['exposure'] == pytest.approx(share.sum() / 10, rel=1e-4)
-
-
-def test_profit_alone_is_the_same(backtester, backtest, actions):
-  profit = jax.jit(backtester.profit)(jnp.asarray(actions))
-  assert float(profit) == pytest.approx(backtest.summary['profit'], rel=1e-4)
 
 
 def test_only_account_awareness_buys_around_what_is_held(backtester, actions):

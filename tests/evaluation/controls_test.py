@@ -1,5 +1,7 @@
 """Tests of eigen3.evaluation.controls."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tiny_market
@@ -210,11 +212,63 @@ def test_buy_and_hold_of_stocks_that_come_and_go():
   close[:5, 1] = np.nan  # lists too late to be bought
   close[12:, 2] = np.nan  # vanishes at 80
   close[11, 2] = 80.0
-  (hold,) = run(tiny_market.panel(close))['buy_and_hold']
+  panel = tiny_market.panel(close)
+  (hold,) = run(panel, delisting_return=-0.5)['buy_and_hold']
   assert hold.trades['ticker'].tolist() == ['A', 'C']
   shares = 5_000 / 101
-  np.testing.assert_allclose(hold.equity[15], shares * (100 + 80))
-  np.testing.assert_allclose(hold.equity[-1], 0.99 * shares * (100 + 80))
+  # Gone on its third day without a price, day 14, for half of 80 less costs.
+  np.testing.assert_allclose(hold.equity[12], shares * (100 + 80))
+  np.testing.assert_allclose(hold.equity[13:-1], shares * (100 + 0.99 * 40))
+  np.testing.assert_allclose(hold.equity[-1], 0.99 * shares * (100 + 40))
+  assert hold.trades['exit_date'].dt.day.tolist() == [25, 15]
+  assert hold.trades['holding_days'].tolist() == [22, 12]
+  assert hold.trades['exit_price'].tolist() == [100, 40]
+  assert hold.trades['net_profit'].sum() == pytest.approx(
+    hold.equity[-1] - 10_000
+  )
+  costs = 0.01 * shares * (100 + 100 + 100 + 40) / 10_000
+  assert hold.summary['costs'] == pytest.approx(costs)
+  # All is invested for 11 of 23 days, of which no cash earns a thing.
+  share = 100 / (100 + 0.99 * 40)
+  assert hold.summary['exposure'] == pytest.approx((12 + 11 * share) / 23)
+
+
+@pytest.mark.parametrize(
+  'price, worth', [('last_close', 80), ('entry_price', 100)]
+)
+def test_buy_and_hold_is_paid_the_delisting_price(price, worth):
+  close = np.full((NUM_DAYS, 2), 100.0)
+  close[11, 1] = 80.0
+  close[12:, 1] = np.nan
+  panel = tiny_market.panel(close)
+  features = panel.features.copy()
+  features[12:, 2] = np.nan  # nothing at all is known of it
+  panel = dataclasses.replace(panel, features=features)
+  (hold,) = run(panel, delisting_price=price)['buy_and_hold']
+  assert hold.trades['exit_price'].tolist() == [100, worth]
+
+
+def test_a_stock_that_comes_back_was_sold():
+  close = np.full((NUM_DAYS, 2), 100.0)
+  close[12:15, 1] = np.nan
+  close[15:, 1] = 900.0
+  (hold,) = run(tiny_market.panel(close))['buy_and_hold']
+  assert hold.trades['exit_price'].tolist() == [100, 100]
+
+
+@pytest.mark.parametrize('field', ['momentum_days', 'random_entries'])
+@pytest.mark.parametrize('found', [0, -1])
+def test_settings_out_of_range_are_named(riser_panel, field, found):
+  config = {
+    'environment': tiny_market.config(),
+    'evaluation': {**EVALUATION, field: found},
+    'seed': 0,
+  }
+  with pytest.raises(ValueError, match='evaluation') as error:
+    Judge(riser_panel, config, (0, NUM_DAYS))
+  assert str(error.value) == (
+    f'evaluation.{field}: found {found}, expected at least 1'
+  )
 
 
 def test_buy_and_hold_of_nothing():

@@ -95,8 +95,7 @@ def test_trades_come_back_from_their_file(tmp_path, count):
     tmp_path / 'trades.csv', parse_dates=['entry_date', 'exit_date']
   )
   assert found.columns.tolist() == trades.columns.tolist()
-  # Six digits are kept.
-  pd.testing.assert_frame_equal(found, trades, check_dtype=False, rtol=1e-5)
+  pd.testing.assert_frame_equal(found, trades, check_dtype=False, rtol=1e-9)
   assert os.listdir(tmp_path) == ['trades.csv']
 
 
@@ -113,7 +112,7 @@ def test_trades_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
   assert path.read_text() == 'old'
 
 
-def draw(path, results, title='TD3'):
+def draw(path, results, title='TD3', remark='a remark'):
   metrics = pd.DataFrame(
     {
       'iteration': [0, 1, 2, 3],
@@ -121,7 +120,7 @@ def draw(path, results, title='TD3'):
     }
   )
   validation = {k: v for k, v in results.items() if k != 'agent'}
-  report.write_picture(path, metrics, validation, results, title, 'a remark')
+  report.write_picture(path, metrics, validation, results, title, remark)
 
 
 def test_the_picture_is_a_png_that_shows_the_results(results, tmp_path):
@@ -141,3 +140,24 @@ def test_the_picture_is_a_png_that_shows_the_results(results, tmp_path):
   assert (tmp_path / 'same.png').read_bytes() == path.read_bytes()
   draw(tmp_path / 'other.png', {**results, 'agent': [make_backtest(-0.3)]})
   assert (tmp_path / 'other.png').read_bytes() != path.read_bytes()
+
+
+def test_shares_are_exact_to_the_cent(tmp_path):
+  trades = make_backtest(0.1, 1).trades.assign(shares=12_345_678.91)
+  report.write_trades(tmp_path / 'trades.csv', trades)
+  assert pd.read_csv(tmp_path / 'trades.csv')['shares'][0] == 12_345_678.91
+
+
+def test_a_long_remark_is_not_cut_off(results, tmp_path):
+  def ink(remark):
+    """bool [width], where the lowest two lines have anything on them."""
+    draw(tmp_path / 'report.png', results, remark=remark)
+    image = matplotlib.image.imread(tmp_path / 'report.png')[..., :3]
+    return (image < 0.9).any(-1)[-30:].any(0)
+
+  long = ink('Stocks that had left the index before 2024 are absent. ' * 4)
+  assert long.sum() > 600  # most of the width is written on
+  margin = 10
+  assert not long[:margin].any()
+  assert not long[-margin:].any()
+  assert long.sum() > ink('a remark').sum() + 300

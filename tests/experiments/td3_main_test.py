@@ -305,6 +305,9 @@ def test_errors_are_one_line_and_leave_nothing(whole, common, tmp_path):
   short = tmp_path / 'short.parquet'
   data.synthetic_market(config.data.synthetic).panel.save(short)
   (tmp_path / 'text.parquet').write_text('not a panel')
+  mine = tmp_path / 'mine'
+  (mine / 'tensorboard').mkdir(parents=True)
+  (mine / 'tensorboard' / 'events').write_text('of another program')
   new, run = f'--workdir={tmp_path}/new', f'--workdir={whole[0]}'
   smoke = f'--config={CONFIG}:smoke'
   cases = [
@@ -341,12 +344,29 @@ def test_errors_are_one_line_and_leave_nothing(whole, common, tmp_path):
       "invalid literal for int() with base 10: 'many'",
     ),
     ([smoke, new, '--config.agent.gamma=2.0'], 'gamma: found 2.0'),
+    (
+      [smoke, new, '--config.learner.evaluate_every=0'],
+      'learner.evaluate_every: found 0, expected at least 1',
+    ),
+    (
+      [smoke, new, '--config.networks.critic.ensemble=0'],
+      'networks.critic.ensemble: found 0, expected at least 1',
+    ),
+    (
+      [smoke, new, '--config.evaluation.momentum_days=0'],
+      'evaluation.momentum_days: found 0, expected at least 1',
+    ),
+    (
+      [smoke, new, '--config.environment.max_sale_target=10.0'],
+      'environment.max_sale_target: found 10.0, expected above',
+    ),
     ([smoke, new, '--config.environment.fill=never'], "fill: found 'never'"),
     ([f'--config={CONFIG}:tiny', new], "preset: found 'tiny', expected one of"),
     ([f'--config={tmp_path}/none.py', new], 'none.py'),
     ([smoke], 'Flag --workdir must have a value'),
     ([smoke, new, 'stray'], "arguments: found 'stray'"),
     ([*ARGUMENTS, run], f'--workdir: found a run in {whole[0]}'),
+    ([smoke, f'--workdir={mine}'], f'found tensorboard in {mine}'),
     ([smoke, new, '--resume'], f'--workdir: found no run in {tmp_path}/new'),
     (
       [*ARGUMENTS, run, '--resume', '--config.agent.batch_size=4'],
@@ -377,7 +397,10 @@ def test_errors_are_one_line_and_leave_nothing(whole, common, tmp_path):
     assert lines[0].startswith('error: '), arguments
     assert expected in lines[0]
     assert (tmp_path / 'said' / f'{number}.out').read_text() == '', arguments
+  assert (mine / 'tensorboard' / 'events').exists()
+  assert os.listdir(mine) == ['tensorboard']
   assert sorted(os.listdir(tmp_path)) == [
+    'mine',
     'said',
     'short.parquet',
     'text.parquet',

@@ -1,6 +1,7 @@
 """Tests of eigen3.learner.checkpoint."""
 
 import os
+import re
 import shutil
 
 import jax
@@ -212,15 +213,28 @@ def test_another_schema_is_refused(folder, monkeypatch):
   )
 
 
-@pytest.mark.parametrize('change', ['shape', 'leaf'])
-def test_a_state_of_another_kind_is_never_returned(folder, change):
+@pytest.mark.parametrize('change', ['shape', 'type', 'leaf', 'name'])
+def test_a_state_of_another_structure_is_refused(folder, change, caplog):
   like = make_state(0)
+  layer = like['params']['layer']
   if change == 'shape':
-    like['params']['layer']['w'] = jnp.zeros((41, 7))
-  else:
+    layer['w'] = jnp.zeros((7, 40))
+  elif change == 'type':
+    layer['w'] = layer['w'].astype(jnp.bfloat16)
+  elif change == 'leaf':
     like['more'] = jnp.zeros(3)
+  else:
+    layer['v'] = layer.pop('w')
   checkpointer = Checkpointer(folder, 3, HASH)
-  with pytest.raises(CheckpointError, match='none readable'):
+  with pytest.raises(CheckpointError, match='structure') as error:
     checkpointer.restore_latest(like)
   checkpointer.close()
+  assert re.fullmatch(
+    rf'{folder}/6: structure: found [0-9a-f]{{16}}, expected [0-9a-f]{{16}}: '
+    'the state that the code keeps has changed',
+    str(error.value),
+  )
+  # It is no damage: no warning, nothing moved, and still good for its own.
+  assert 'unreadable' not in caplog.text
+  assert sorted(os.listdir(folder)) == ['4', '6']
   assert restore(folder)[0] == 6

@@ -64,6 +64,43 @@ def test_an_existing_folder_without_a_run_is_used(tmp_path, config):
   assert (tmp_path / 'notes.txt').read_text() == 'mine'
 
 
+@pytest.mark.parametrize(
+  'name',
+  [
+    'checkpoints',
+    'metrics.csv',
+    'report.png',
+    'run.json',
+    'summary.json',
+    'tensorboard',
+    'trades.csv',
+  ],
+)
+def test_files_in_the_way_are_not_written_over(tmp_path, config, name):
+  (tmp_path / name).mkdir()
+  (tmp_path / name / 'mine').touch()
+  with pytest.raises(ValueError, match='found') as error:
+    run_directory.create(tmp_path, config, DATA)
+  assert str(error.value) == (
+    f'--workdir: found {name} in {tmp_path}, expected a folder without it: '
+    'the run would write over it'
+  )
+  assert os.listdir(tmp_path) == [name]
+  assert os.listdir(tmp_path / name) == ['mine']
+
+
+@pytest.mark.parametrize(
+  'content', [b'', b'{"seed": 5, "agent": {"gam', b'\xff\xfe', b'[1]']
+)
+def test_a_damaged_file_of_settings_is_named(workdir, config, content):
+  path = workdir / 'config.json'
+  path.write_bytes(content)
+  with pytest.raises(ValueError, match='expected the settings') as error:
+    run_directory.check_same(workdir, config)
+  assert str(error.value).startswith(f'{path}: found ')
+  assert path.read_bytes() == content
+
+
 def test_the_same_settings_may_resume(workdir, config):
   config.seed = 5
   run_directory.check_same(workdir, config)

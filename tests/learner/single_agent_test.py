@@ -143,3 +143,25 @@ def test_the_champion_plays_its_own_policy(learner, state):
   np.testing.assert_array_equal(learner.greedy_actions(champion, days), first)
   trained = np.asarray(learner.greedy_actions(state.agent, days))
   assert not np.array_equal(trained, first)
+
+
+@pytest.mark.parametrize(
+  'field, found, expected',
+  [
+    ('iterations', 0, 'at least 1'),
+    ('episodes_per_iteration', 0, 'at least 1'),
+    ('updates_per_iteration', 0, 'at least 1'),
+    ('replay_capacity', 0, 'at least 1'),
+    ('replay_capacity', 19, 'at least the 20 transitions of an iteration'),
+    ('learning_starts', -1, 'at least 0'),
+    ('evaluate_every', 0, 'at least 1'),
+    ('checkpoint_every', 0, 'at least 1'),
+    ('keep_checkpoints', 0, 'at least 1'),
+  ],
+)
+def test_a_setting_out_of_range_is_named(field, found, expected):
+  with pytest.raises(ValueError, match='learner') as error:
+    small_run.make_learner(small_run.make_config(**{field: found}))
+  assert str(error.value) == (
+    f'learner.{field}: found {found}, expected {expected}'
+  )

@@ -20,6 +20,7 @@ def make_config(**learner):
   config.data.synthetic.num_days = 120
   config.data.synthetic.num_columns = STOP
   config.data.synthetic.num_context = FIRST
+  config.data.synthetic.num_stocks = STOP - FIRST
   config.environment.context_days = 4
   config.environment.trading_days = 10
   config.environment.max_holding_days = 3
@@ -47,12 +48,17 @@ def make_market(config):
 def make_learner(config):
   """The learner that `config` describes, but for its networks."""
   _, environment, market = make_market(config)
-  spec = environment.spec.action
+  actor, critic = make_networks(config.networks, environment.spec)
+  return SingleAgent(actor, critic, environment, market, config)
+
+
+def make_networks(config, spec):
+  """(actor, double critic) of a layer each; `config` has `critic`."""
 
   def actor(x, is_training):
     features = _centred(x[:, -1, FIRST:STOP], is_training)  # [B, N, F]
     unit = jnp.tanh(0.5 + hk.Linear(2, name='head')(features))
-    return spec.from_unit(unit), None
+    return spec.action.from_unit(unit), None
 
   def critic(x, unit_actions, is_training):
     features = _centred(x[:, -1], is_training)
@@ -61,15 +67,9 @@ def make_learner(config):
     )
     if is_training:
       inputs = hk.dropout(hk.next_rng_key(), 0.1, inputs)
-    return hk.Linear(config.networks.critic.ensemble, name='value')(inputs)
+    return hk.Linear(config.critic.ensemble, name='value')(inputs)
 
-  return SingleAgent(
-    hk.transform_with_state(actor),
-    hk.transform_with_state(critic),
-    environment,
-    market,
-    config,
-  )
+  return hk.transform_with_state(actor), hk.transform_with_state(critic)
 
 
 def days_of(observations):

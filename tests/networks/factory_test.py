@@ -71,6 +71,41 @@ def test_an_unknown_precision_is_refused(config):
     networks.make_networks(config)
 
 
+@pytest.mark.parametrize(
+  'field, found, expected',
+  [
+    ('convolution_channels', 0, 'at least 1'),
+    ('hidden', 0, 'at least 1'),
+    ('lstm_dropout', 1.0, 'at least 0 and below 1'),
+    ('pooled_days', 0, 'at least 1'),
+    ('pooled_days', 9, 'at most environment.context_days, 8'),
+    ('column_chunk', -1, 'at least 0'),
+    ('num_heads', 0, 'at least 1'),
+    ('num_heads', 3, 'a divisor of the feature width 8, twice networks.hidden'),
+    ('attention_dropout', -0.1, 'at least 0 and below 1'),
+    ('actor.investable_sizes', (8,), '2 sizes of at least 1'),
+    ('actor.investable_sizes', (8, 0), '2 sizes of at least 1'),
+    ('actor.context_size', 0, 'at least 1'),
+    ('actor.head_size', -3, 'at least 1'),
+    ('actor.dropout', 1.5, 'at least 0 and below 1'),
+    ('actor.coefficient_head', 'tanh', 'one of sigmoid, eigen2'),
+    ('critic.pooling', 'max', 'one of slot, mean'),
+    ('critic.sizes', (), 'one or more sizes of at least 1'),
+    ('critic.dropout', 1.0, 'at least 0 and below 1'),
+    ('critic.slot_temperature', 0.0, 'a positive number'),
+    ('critic.slot_context', 'none', 'one of mean, attention'),
+    ('critic.ensemble', 0, 'at least 1'),
+  ],
+)
+def test_a_setting_out_of_range_is_named(config, field, found, expected):
+  config.update_from_flattened_dict({field: found})
+  with pytest.raises(ValueError, match='networks') as error:
+    networks.make_networks(config)
+  assert str(error.value) == (
+    f'networks.{field}: found {found!r}, expected {expected}'
+  )
+
+
 @pytest.mark.parametrize('kind', ['actor', 'critic'])
 @pytest.mark.long
 def test_full_dimensions(kind, finite):

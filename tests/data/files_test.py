@@ -1,0 +1,56 @@
+"""Tests of eigen3.data.files: a file is the old one or the new one, whole."""
+
+import os
+
+import pytest
+
+from eigen3.data import atomic_path
+
+
+@pytest.mark.parametrize('as_text', [False, True])
+def test_the_file_is_there_when_the_block_ends(tmp_path, as_text):
+  path = tmp_path / 'notes.txt'
+  path.write_text('old')
+  with atomic_path(str(path) if as_text else path) as temporary:
+    assert temporary.parent == tmp_path
+    temporary.write_text('new')
+    assert path.read_text() == 'old'
+  assert path.read_text() == 'new'
+  assert os.listdir(tmp_path) == ['notes.txt']
+
+
+@pytest.mark.parametrize('error', [OSError, ValueError, KeyboardInterrupt])
+@pytest.mark.parametrize('existing', [False, True])
+def test_a_failure_leaves_what_was_there(tmp_path, error, existing):
+  path = tmp_path / 'notes.txt'
+  if existing:
+    path.write_text('old')
+
+  def fail():
+    with atomic_path(path) as temporary:
+      temporary.write_text('half of the ne')
+      raise error
+
+  with pytest.raises(error):
+    fail()
+  assert os.listdir(tmp_path) == (['notes.txt'] if existing else [])
+  if existing:
+    assert path.read_text() == 'old'
+
+
+def test_a_block_that_writes_nothing_is_an_error(tmp_path):
+  path = tmp_path / 'notes.txt'
+  path.write_text('old')
+  with pytest.raises(FileNotFoundError), atomic_path(path):
+    pass
+  assert path.read_text() == 'old'
+
+
+def test_a_place_that_cannot_be_replaced(tmp_path):
+  (tmp_path / 'folder').mkdir()
+  with (
+    pytest.raises(OSError, match='folder'),
+    atomic_path(tmp_path / 'folder') as temporary,
+  ):
+    temporary.write_text('new')
+  assert os.listdir(tmp_path) == ['folder']
