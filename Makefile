@@ -20,8 +20,9 @@ train: $(VENV)/.run
 test: lint
 	$(BIN)/python -m pytest -n $(WORKERS) -q
 
+# Without the quick compilation of make test: these compute more than compile.
 test-long: $(VENV)/.test
-	$(BIN)/python -m pytest -n $(WORKERS) -q -m long
+	XLA_FLAGS= $(BIN)/python -m pytest -n $(WORKERS) -q -m long
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
