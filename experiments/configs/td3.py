@@ -234,7 +234,8 @@ def _reduce(config, context: int, hidden: int, trading: int, holding: int):
   config.networks.remat = False
   config.networks.actor.investable_sizes = (32, 16)
   config.networks.actor.context_size = 16
-  config.networks.actor.head_size = 8
+  # Few ReLUs on the way to an output die together, and it is stuck.
+  config.networks.actor.head_size = 32
   config.networks.critic.sizes = (32, 16)
 
 
