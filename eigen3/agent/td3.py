@@ -195,60 +195,55 @@ class _Learner:
     return state, critic_metrics | actor_metrics
 
   def _update_critic(self, state, batch, context, key):
-    critic = state.critic
-
     def loss(params, network_state, micro_batch, key):
       return self._critic_loss(
         params, network_state, state, micro_batch, context, key
       )
 
-    gradients, online_state, (value, q) = self._accumulate(
-      loss, critic.online_params, critic.online_state, batch, key
+    critic, value, q, norm = self._descend(
+      state.critic, loss, self._critic_optimiser, batch, key
     )
-    updates, opt_state = self._critic_optimiser.update(
-      gradients, critic.opt_state, critic.online_params
-    )
-    critic = critic._replace(
-      online_params=optax.apply_updates(critic.online_params, updates),
-      online_state=online_state,
-      opt_state=opt_state,
-    )
-    metrics = {
-      'critic_loss': value,
-      'critic_gradient_norm': optax.tree.norm(gradients),
-      'q': q,
-    }
+    metrics = {'critic_loss': value, 'critic_gradient_norm': norm, 'q': q}
     return state._replace(critic=critic), metrics
 
   def _update_actor(self, state, batch, context, key):
-    actor = state.actor
-
     def loss(params, network_state, micro_batch, key):
       return self._actor_loss(
         params, network_state, state, micro_batch, context, key
       )
 
-    gradients, online_state, (value, _) = self._accumulate(
-      loss, actor.online_params, actor.online_state, batch, key
-    )
-    updates, opt_state = self._actor_optimiser.update(
-      gradients, actor.opt_state, actor.online_params
-    )
-    actor = actor._replace(
-      online_params=optax.apply_updates(actor.online_params, updates),
-      online_state=online_state,
-      opt_state=opt_state,
+    actor, value, _, norm = self._descend(
+      state.actor, loss, self._actor_optimiser, batch, key
     )
     metrics = {
       # Of the types that an update without the actor gives.
       'actor_loss': value.astype(jnp.float32),
-      'actor_gradient_norm': optax.tree.norm(gradients).astype(jnp.float32),
+      'actor_gradient_norm': norm.astype(jnp.float32),
       'actor_updates': jnp.float32(1),
     }
     state = state._replace(
       actor=self._soft_update(actor), critic=self._soft_update(state.critic)
     )
     return state, metrics
+
+  def _descend(self, network: Network, loss, optimiser, batch, key):
+    """One optimiser step of a network's online half.
+
+    Returns:
+      The network, and of the loss: value, auxiliary and gradient norm, [].
+    """
+    gradients, online_state, (value, extra) = self._accumulate(
+      loss, network.online_params, network.online_state, batch, key
+    )
+    updates, opt_state = optimiser.update(
+      gradients, network.opt_state, network.online_params
+    )
+    network = network._replace(
+      online_params=optax.apply_updates(network.online_params, updates),
+      online_state=online_state,
+      opt_state=opt_state,
+    )
+    return network, value, extra, optax.tree.norm(gradients)
 
   def _critic_loss(self, params, network_state, state, batch, context, key):
     """Mean loss of the critics; aux is (network state, mean value)."""
