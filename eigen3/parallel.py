@@ -48,9 +48,9 @@ def compiler_options() -> dict[str, int]:
   """Options of `jax.jit` for long programs of many small loops.
 
   On a CPU, LLVM's second level of optimisation compiles a training iteration
-  in about three quarters of the third level's time, and the result ran faster
-  in every comparison side by side (README, measured results). A level that
-  XLA_FLAGS sets is left alone.
+  sooner than the third, and the result ran faster side by side (README,
+  measured results); forward passes alone did not gain. A level that XLA_FLAGS
+  sets is left alone.
   """
   chosen = 'xla_backend_optimization_level' in os.environ.get('XLA_FLAGS', '')
   if jax.default_backend() != 'cpu' or chosen:
