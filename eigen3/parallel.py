@@ -1,15 +1,120 @@
-"""What depends on blocks and devices: padding, and options of the compiler.
+"""What depends on blocks and devices: meshes, padding, compiler options.
 
 Whatever spreads an axis over blocks or devices needs its size to be a
-multiple. No other module asks what it runs on.
+multiple. No other module asks what it runs on, and none sets it: how many
+devices a CPU pretends to have is for a main to say.
 """
 
 import os
+from collections.abc import Callable
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from eigen3.types import Array
+
+# The mesh axis over which the sequences of a batch are spread.
+BATCH_AXIS = 'batch'
+
+Tree = TypeVar('Tree')
+
+
+def make_mesh(num_devices: int | None = None) -> Mesh | None:
+  """A mesh of this process's devices, with the axis `BATCH_AXIS`.
+
+  Args:
+    num_devices: how many of them; by default all.
+
+  Returns:
+    The mesh, or None where it would be of one device: then nothing needs to
+    be spread.
+
+  Raises:
+    ValueError: if there are fewer devices.
+  """
+  devices = jax.local_devices()
+  count = len(devices) if num_devices is None else num_devices
+  if not 1 <= count <= len(devices):
+    raise ValueError(
+      f'num_devices: found {count}, expected 1 to {len(devices)}'
+    )
+  if count == 1:
+    return None
+  return Mesh(np.asarray(devices[:count]), (BATCH_AXIS,))
+
+
+def replicate(tree: Tree, mesh: Mesh | None) -> Tree:
+  """`tree` on all devices of the mesh; as it is where that is None."""
+  if mesh is None:
+    return tree
+  return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+def map_blocks(
+  function: Callable,
+  parameters,
+  inputs,
+  size: int,
+  mesh: Mesh | None = None,
+  remat: bool = False,
+):
+  """Maps over the leading axis S in blocks, spread over devices.
+
+  Each device takes an equal share of the axis and walks over it in blocks of
+  equal size. Neither changes what is computed. Odd sizes are padded by zeros,
+  whose results are cut off. It is one compiled loop, whatever S is.
+
+  Args:
+    function: `(parameters, inputs) -> outputs` on leaves [c, ...], each entry
+      of which depends on that entry of the inputs alone.
+    parameters: the same for all.
+    inputs: leaves [S, ...].
+    size: the largest c; 0 is a device's whole share.
+    mesh: spreads over its `BATCH_AXIS`; None is one device.
+    remat: compute a block again in the backward pass instead of keeping it.
+
+  Returns:
+    Outputs, leaves [S, ...].
+  """
+  total = jax.tree.leaves(inputs)[0].shape[0]
+  devices = 1 if mesh is None else mesh.shape[BATCH_AXIS]
+  share = -(-total // devices)
+  count = -(-share // size) if size else 1
+  block = -(-share // count)
+
+  def of_block(arguments):
+    return function(*arguments)
+
+  if remat:
+    # Inside a loop nothing can undo it; a loop of one step is unrolled.
+    of_block = jax.checkpoint(of_block, prevent_cse=count == 1)
+
+  def of_device(parameters, inputs):
+    if count == 1:
+      return of_block((parameters, inputs))
+    blocks = jax.tree.map(
+      lambda x: x.reshape(count, block, *x.shape[1:]), inputs
+    )
+    outputs = jax.lax.map(lambda b: of_block((parameters, b)), blocks)
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), outputs)
+
+  padded = jax.tree.map(
+    lambda x: pad_to_multiple(x, devices * count * block, 0), inputs
+  )
+  if mesh is not None:
+    spread = PartitionSpec(BATCH_AXIS)
+    of_device = jax.shard_map(
+      of_device,
+      mesh=mesh,
+      in_specs=(PartitionSpec(), spread),
+      out_specs=spread,
+      check_vma=False,
+    )
+  outputs = of_device(parameters, padded)
+  return jax.tree.map(lambda x: x[:total], outputs)
 
 
 def pad_to_multiple(
@@ -42,6 +147,15 @@ def padding(size: int, multiple: int) -> int:
   if multiple < 1:
     raise ValueError(f'multiple: found {multiple}, expected at least 1')
   return -size % multiple
+
+
+def hoists_products() -> bool:
+  """Whether an LSTM's products fare better outside of its loops here.
+
+  On a CPU they do not: inside, they meet what is still in the cache (README,
+  measured results). A GPU has been given the opposite choice, unmeasured.
+  """
+  return jax.default_backend() != 'cpu'
 
 
 def compiler_options() -> dict[str, int]:

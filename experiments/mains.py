@@ -1,5 +1,6 @@
 """How every main starts and how it fails: in one line."""
 
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -7,6 +8,13 @@ from typing import Any
 
 import jax
 from absl import app, flags, logging
+
+_CPU_DEVICES = flags.DEFINE_integer(
+  'cpu_devices',
+  0,
+  'Devices that a CPU is split into; 0 is one for each core.',
+  lower_bound=0,
+)
 
 
 def run(main: Callable[[Sequence[str]], Any], default_config: str = '') -> None:
@@ -28,6 +36,7 @@ def run(main: Callable[[Sequence[str]], Any], default_config: str = '') -> None:
     if not flags.FLAGS['verbosity'].present:
       # Libraries tell much that only their authors need.
       logging.set_verbosity(logging.WARNING)
+    split_cpu(_CPU_DEVICES.value)
     try:
       return main(argv)
     except KeyboardInterrupt:
@@ -57,6 +66,19 @@ def run(main: Callable[[Sequence[str]], Any], default_config: str = '') -> None:
   app.run(guarded, flags_parser=parse)
 
 
+def split_cpu(num_devices: int) -> None:
+  """Makes the CPU that many devices; must precede JAX's first computation.
+
+  The small products of a recurrent loop keep one core busy; sequences spread
+  over a device for each core keep all. A JAX_NUM_CPU_DEVICES in the
+  environment is left alone where 0 devices, one for each core, are asked for.
+  """
+  if not num_devices and 'JAX_NUM_CPU_DEVICES' in os.environ:
+    return
+  cores = len(os.sched_getaffinity(0))
+  jax.config.update('jax_num_cpu_devices', num_devices or cores)
+
+
 def one_line(error: BaseException) -> str:
   """What `error` says, as one line, with its kind where it says nothing."""
   if isinstance(error, OSError) and error.strerror:
@@ -73,7 +95,7 @@ def _out_of_memory(error: BaseException) -> str:
   reason = line.partition('RESOURCE_EXHAUSTED')[2].strip(' :.')
   return (
     f'the memory of the device is full: {reason}; smaller '
-    'agent.batch_size, agent.acting_chunk or networks.column_chunk need less'
+    'agent.batch_size, agent.acting_chunk or networks.sequence_block need less'
   )
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import ml_collections
 import numpy as np
 
-from eigen3 import data, evaluation
+from eigen3 import data, evaluation, parallel
 from eigen3.data import MarketPanel
 from eigen3.environment import Market, TradingEnvironment
 from eigen3.learner.single_agent import SingleAgent
@@ -46,12 +46,13 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
     data.fit_normalisation(panel.features, splits.train),
     config.environment.context_days,
   )
-  networks = make_networks(config.networks, environment.spec)
+  mesh = parallel.make_mesh()
+  networks = make_networks(config.networks, environment.spec, mesh)
   settings = config.to_dict()
   return Experiment(
     panel=panel,
     learner=SingleAgent(
-      networks.actor, networks.double_critic, environment, market, config
+      networks.actor, networks.double_critic, environment, market, config, mesh
     ),
     validation=evaluation.Judge(panel, settings, splits.validation, drift),
     holdout=evaluation.Judge(panel, settings, splits.holdout, drift),

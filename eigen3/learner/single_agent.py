@@ -90,8 +90,18 @@ class SingleAgent:
     environment: TradingEnvironment,
     market: Market,
     config: ml_collections.ConfigDict,
+    mesh: jax.sharding.Mesh | None = None,
   ):
-    """Binds networks to a market; `config` has `agent` and `learner`.
+    """Binds networks to a market.
+
+    Args:
+      actor: as `td3.make_td3` takes it.
+      double_critic: likewise.
+      environment: the mechanics of the training days.
+      market: what agents see.
+      config: has `agent` and `learner`.
+      mesh: of the networks, where they are spread over devices; all state
+        lies on each of these.
 
     Raises:
       ValueError: a setting is out of range.
@@ -100,8 +110,9 @@ class SingleAgent:
     self._config = config.learner
     self._batch_size = config.agent.batch_size
     self._spec = environment.spec.action
-    self._environment = environment
-    self._market = market
+    self._mesh = mesh
+    self._environment = parallel.replicate(environment, mesh)
+    self._market = parallel.replicate(market, mesh)
     self._init_agent, self.select_action, self._update = td3.make_td3(
       actor,
       double_critic,
@@ -137,6 +148,7 @@ class SingleAgent:
 
   def init(self, key: PRNGKey) -> LearnerState:
     """A fresh run whose replay holds `learning_starts` random transitions."""
+    key = parallel.replicate(key, self._mesh)
     state = jax.jit(self._pure_init)(key, self._environment, self._market)
     per_round = self._config.episodes_per_iteration * self._stored_steps
     for _ in range(-(-self._config.learning_starts // per_round)):

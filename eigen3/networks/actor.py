@@ -24,12 +24,14 @@ class Actor(hk.Module):
     config: ml_collections.ConfigDict,
     spec: EnvironmentSpec,
     policy: jmp.Policy,
+    mesh: jax.sharding.Mesh | None = None,
     name: str = 'actor',
   ):
     super().__init__(name=name)
     self._config = config
     self._spec = spec
     self._policy = policy
+    self._mesh = mesh
     self._activation = _coefficient_activation(config.actor, spec.action)
 
   def __call__(
@@ -52,7 +54,7 @@ class Actor(hk.Module):
       or None. Stocks without data get finite actions too: what cannot be
       bought is the environment's knowledge.
     """
-    features = FeatureExtractor(self._config, self._policy)(
+    features = FeatureExtractor(self._config, self._policy, self._mesh)(
       window, is_training, examples
     )
     context, weights = attention.CrossAttention(self._config, self._policy)(

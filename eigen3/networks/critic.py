@@ -26,6 +26,7 @@ class Critic(hk.Module):
     config: ml_collections.ConfigDict,
     spec: EnvironmentSpec,
     policy: jmp.Policy,
+    mesh: jax.sharding.Mesh | None = None,
     name: str = 'critic',
   ):
     super().__init__(name=name)
@@ -34,6 +35,7 @@ class Critic(hk.Module):
     self._config = config
     self._spec = spec
     self._policy = policy
+    self._mesh = mesh
 
   def __call__(
     self, window: Array, action: Array, is_training: bool, examples: Array
@@ -49,7 +51,7 @@ class Critic(hk.Module):
     Returns:
       [B, 1].
     """
-    features = FeatureExtractor(self._config, self._policy)(
+    features = FeatureExtractor(self._config, self._policy, self._mesh)(
       window, is_training, examples
     )
     if self._config.critic.self_attention:
@@ -68,10 +70,11 @@ class DoubleCritic(hk.Module):
     config: ml_collections.ConfigDict,
     spec: EnvironmentSpec,
     policy: jmp.Policy,
+    mesh: jax.sharding.Mesh | None = None,
     name: str = 'double_critic',
   ):
     super().__init__(name=name)
-    self._arguments = (config, spec, policy)
+    self._arguments = (config, spec, policy, mesh)
     self._size = config.critic.ensemble
 
   def __call__(

@@ -24,7 +24,13 @@ def fold_in_each(key: PRNGKey, identities: Array) -> Array:
   return fold(key, identities)
 
 
-def keep_scale(keys: Array, rate: float, shape: tuple[int, ...], dtype):
+def keep_scale(
+  keys: Array,
+  rate: float,
+  shape: tuple[int, ...],
+  dtype,
+  first: int | Array = 0,
+) -> Array:
   """Inverted dropout's factors: 0 with probability `rate`, else 1 / (1 - rate).
 
   Args:
@@ -32,11 +38,14 @@ def keep_scale(keys: Array, rate: float, shape: tuple[int, ...], dtype):
     rate: probability of a zero, in [0, 1).
     shape: of the factors under one key.
     dtype: of the result.
+    first: how many draws under each key come before these: a part of a
+      larger shape is drawn as it is there.
 
   Returns:
     [*shape, ...]: the keys' axes come last.
   """
   counter = jnp.arange(math.prod(shape), dtype=jnp.uint32).reshape(shape)
+  counter += jnp.asarray(first, jnp.uint32)
   counter = jnp.expand_dims(counter, tuple(range(-keys.ndim + 1, 0)))
   draws = _mix(_mix(counter + keys[..., 0]) ^ keys[..., 1])
   kept = draws >= jnp.uint32(round(rate * 2**32))

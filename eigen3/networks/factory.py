@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 import haiku as hk
+import jax
 import jax.numpy as jnp
 import ml_collections
 
@@ -44,7 +45,9 @@ class Networks(NamedTuple):
 
 
 def make_networks(
-  config: ml_collections.ConfigDict, spec: EnvironmentSpec | None = None
+  config: ml_collections.ConfigDict,
+  spec: EnvironmentSpec | None = None,
+  mesh: jax.sharding.Mesh | None = None,
 ) -> Networks:
   """Builds all networks for an environment.
 
@@ -52,6 +55,8 @@ def make_networks(
     config: the `networks` section of an experiment's config.
     spec: the environment they are for; by default `config.spec`, the
       environment of the same experiment config.
+    mesh: devices over which the extractor spreads its sequences (see
+      `parallel.make_mesh`); what is passed to `apply` must be on all of them.
 
   Returns:
     The networks; nothing is computed yet.
@@ -67,7 +72,7 @@ def make_networks(
 
   def feature_extractor(window, is_training=False, examples=None):
     examples = _examples(window, examples)
-    module = FeatureExtractor(config, policy)
+    module = FeatureExtractor(config, policy, mesh)
     return module(window, is_training, examples)
 
   def cross_attention(
@@ -87,19 +92,19 @@ def make_networks(
   def actor(window, is_training=False, return_attention=False, examples=None):
     _check_window(window, spec)
     examples = _examples(window, examples)
-    module = Actor(config, spec, policy)
+    module = Actor(config, spec, policy, mesh)
     return module(window, is_training, examples, return_attention)
 
   def critic(window, action, is_training=False, examples=None):
     _check_window(window, spec)
     examples = _examples(window, examples)
-    module = Critic(config, spec, policy)
+    module = Critic(config, spec, policy, mesh)
     return module(window, action, is_training, examples)
 
   def double_critic(window, action, is_training=False, examples=None):
     _check_window(window, spec)
     examples = _examples(window, examples)
-    module = DoubleCritic(config, spec, policy)
+    module = DoubleCritic(config, spec, policy, mesh)
     return module(window, action, is_training, examples)
 
   return Networks(
@@ -148,7 +153,8 @@ _EXPECTED = {
   'hidden': settings.AT_LEAST_ONE,
   'lstm_dropout': settings.DROPOUT,
   'pooled_days': settings.AT_LEAST_ONE,
-  'column_chunk': settings.NOT_NEGATIVE,
+  'sequence_block': settings.NOT_NEGATIVE,
+  'lstm_hoist': settings.one_of('auto', 'always', 'never'),
   'num_heads': settings.AT_LEAST_ONE,
   'attention_dropout': settings.DROPOUT,
   'actor.investable_sizes': settings.sizes(2),

@@ -1,6 +1,7 @@
 """From a market window to features per column: convolution, then LSTM."""
 
 import functools
+from collections.abc import Callable
 
 import haiku as hk
 import jax
@@ -30,11 +31,13 @@ class FeatureExtractor(hk.Module):
     self,
     config: ml_collections.ConfigDict,
     policy: jmp.Policy,
+    mesh: jax.sharding.Mesh | None = None,
     name: str = 'feature_extractor',
   ):
     super().__init__(name=name)
     self._config = config
     self._policy = policy
+    self._mesh = mesh
 
   def __call__(
     self, window: Array, is_training: bool, examples: Array
@@ -49,32 +52,44 @@ class FeatureExtractor(hk.Module):
     Returns:
       [B, C, 2H] in the policy's output dtype.
     """
-    config = self._config
-    key = None
+    config, policy = self._config, self._policy
+    batch, _, columns, _ = window.shape
+    keys = None
     if is_training and config.lstm_dropout:
-      key = hk.next_rng_key()
-    # Time first, once, on the narrow side of the network.
-    window = jnp.swapaxes(window, 0, 1).astype(self._policy.param_dtype)
+      keys = _sequence_keys(hk.next_rng_key(), examples, columns)
+    window = window.astype(policy.param_dtype)
+    # From here on examples and columns are one axis of sequences.
+    window = jnp.swapaxes(window, 1, 2).reshape(
+      batch * columns, -1, *window.shape[3:]
+    )
     missing = jnp.isnan(window).any(-1)
     window = jnp.where(missing[..., None], 0.0, window)
     audible = _audible(missing)
-    convolution = Convolution(config.convolution_channels, self._policy)(
-      window, audible, is_training
+    blocks = functools.partial(
+      parallel.map_blocks,
+      size=config.sequence_block,
+      mesh=self._mesh,
+      remat=config.remat,
     )
-    lstm = LSTMWeights(config.hidden, self._policy)(config.convolution_channels)
-
-    def encode(window, audible, columns):
-      return _encode(
-        (convolution, lstm),
-        (window, audible),
-        None if key is None else _cell_keys(key, examples, columns),
-        config,
-        self._policy,
-      )
-
-    if config.remat:
-      encode = jax.checkpoint(encode, prevent_cse=not config.column_chunk)
-    return _over_columns(encode, window, audible, config.column_chunk)
+    convolution = Convolution(config.convolution_channels, policy)(
+      window, audible, blocks if is_training else None
+    )
+    lstm = LSTMWeights(config.hidden, policy)(config.convolution_channels)
+    plan = recurrent.Plan(
+      policy,
+      config.pooled_days,
+      config.lstm_dropout,
+      tuple(config.lstm_save_gates),
+      parallel.hoists_products()
+      if config.lstm_hoist == 'auto'
+      else config.lstm_hoist == 'always',
+    )
+    features = blocks(
+      functools.partial(_encode, plan),
+      (convolution, lstm),
+      (window, audible, keys),
+    )
+    return features.reshape(batch, columns, -1)
 
 
 class Convolution(hk.Module):
@@ -88,14 +103,15 @@ class Convolution(hk.Module):
     self._policy = policy
 
   def __call__(
-    self, window: Array, audible: Array, is_training: bool
+    self, window: Array, audible: Array, blocks: Callable | None
   ) -> layers.Affine:
     """The map from a day's neighbourhood [kernel * F] to its channels.
 
     Args:
-      window: [D, B, C, F] without NaN.
-      audible: bool [D, B, C], the outputs that count.
-      is_training: normalise by this batch instead of the running statistics.
+      window: [S, D, F] without NaN.
+      audible: bool [S, D], the outputs that count.
+      blocks: maps over blocks of sequences, to normalise by this batch; None
+        for the running statistics.
 
     Returns:
       Weights and bias in the parameters' dtype, batch norm folded in.
@@ -106,8 +122,8 @@ class Convolution(hk.Module):
     w = hk.get_parameter('w', shape, dtype, init).reshape(-1, self._channels)
     b = hk.get_parameter('b', shape[2:], dtype, init)
     batch = None
-    if is_training:
-      batch = _moments(_neighbours(window) @ w + b, audible)
+    if blocks is not None:
+      batch = _merge(*blocks(_moments, (w, b), (window, audible)))
     mean, scale, offset = BatchNorm(self._policy)(batch, self._channels)
     return layers.Affine(w * scale, (b - mean) * scale + offset)
 
@@ -178,78 +194,76 @@ class LSTMWeights(hk.Module):
 
 
 def _encode(
+  plan: recurrent.Plan,
   parameters: tuple[layers.Affine, recurrent.Weights],
-  block: tuple[Array, Array],
-  keys: Array | None,
-  config: ml_collections.ConfigDict,
-  policy: jmp.Policy,
+  sequences: tuple[Array, Array, Array | None],
 ) -> Array:
-  """Some columns, [D, B, c, F], to their features [B, c, 2H]."""
-  (convolution, lstm), (window, audible) = parameters, block
-  days, batch, columns, _ = window.shape
-  y = layers.affine(_neighbours(window), convolution, policy)
+  """Some sequences to their features [c, 2H].
+
+  Args:
+    plan: of the recurrent core.
+    parameters: of convolution and core.
+    sequences: window [c, D, F], audible [c, D] and keys [c, 2] or None.
+  """
+  (convolution, lstm), (window, audible, keys) = parameters, sequences
+  y = layers.affine(_neighbours(window), convolution, plan.policy)
   y = jnp.where(audible[..., None], jax.nn.relu(y), 0.0)
-  keep = None
-  if keys is not None:
-    keep = dropout.keep_scale(
-      keys.reshape(batch * columns, -1),
-      config.lstm_dropout,
-      (days, 2 * config.hidden),
-      policy.compute_dtype,
-    )
-  rows = y.reshape(days, batch * columns, -1).swapaxes(1, 2)
-  pooled = recurrent.pooled_lstm(lstm, rows, keep, config.pooled_days, policy)
-  return pooled.reshape(batch, columns, -1)
-
-
-def _over_columns(encode, window: Array, audible: Array, chunk: int) -> Array:
-  """Runs `encode` on blocks of `chunk` columns, one after another."""
-  _, batch, columns, _ = window.shape
-  identities = jnp.arange(columns)
-  if not 0 < chunk < columns:
-    return encode(window, audible, identities)
-
-  def blocks(x, axis):
-    x = parallel.pad_to_multiple(x, chunk, axis)
-    shape = (*x.shape[:axis], -1, chunk, *x.shape[axis + 1 :])
-    return jnp.moveaxis(x.reshape(shape), axis, 0)
-
-  features = jax.lax.map(
-    lambda block: encode(*block),
-    (blocks(window, 2), blocks(audible, 2), blocks(identities, 0)),
-  )
-  features = jnp.moveaxis(features, 0, 1)
-  return features.reshape(batch, -1, features.shape[-1])[:, :columns]
+  return recurrent.pooled_lstm(plan, lstm, y.transpose(1, 2, 0), keys)
 
 
 def _audible(missing: Array) -> Array:
-  """bool [D, ...]: no missing cell in the convolution's view of a day."""
-  edge = jnp.zeros_like(missing[:1])
-  before = jnp.concatenate([edge, missing[:-1]])
-  after = jnp.concatenate([missing[1:], edge])
+  """bool [S, D]: no missing cell in the convolution's view of a day."""
+  edge = jnp.zeros_like(missing[:, :1])
+  before = jnp.concatenate([edge, missing[:, :-1]], 1)
+  after = jnp.concatenate([missing[:, 1:], edge], 1)
   return ~(before | missing | after)
 
 
 def _neighbours(x: Array) -> Array:
-  """[D, ..., F] to [D, ..., 3F]: the day before, the day, the day after."""
-  edge = jnp.zeros_like(x[:1])
-  before = jnp.concatenate([edge, x[:-1]])
-  after = jnp.concatenate([x[1:], edge])
+  """[S, D, F] to [S, D, 3F]: the day before, the day, the day after."""
+  edge = jnp.zeros_like(x[:, :1])
+  before = jnp.concatenate([edge, x[:, :-1]], 1)
+  after = jnp.concatenate([x[:, 1:], edge], 1)
   return jnp.concatenate([before, x, after], -1)
 
 
-def _moments(y: Array, counted: Array) -> tuple[Array, Array, Array]:
-  """Mean and biased variance of the counted entries, and their number."""
-  number = counted.sum(dtype=y.dtype)
-  axes = tuple(range(y.ndim - 1))
-  divisor = jnp.maximum(number, 1)
-  counted = counted[..., None]
-  mean = jnp.where(counted, y, 0.0).sum(axes) / divisor
-  deviation = jnp.where(counted, y - mean, 0.0)
-  return mean, jnp.square(deviation).sum(axes) / divisor, number
+def _moments(
+  convolution: tuple[Array, Array], sequences: tuple[Array, Array]
+) -> tuple[Array, Array, Array]:
+  """What `_merge` needs of each sequence, of its outputs that count."""
+  (w, b), (window, audible) = convolution, sequences
+  y = _neighbours(window) @ w + b
+  number = audible.sum(1, dtype=y.dtype)
+  counted = audible[..., None]
+  mean = jnp.where(counted, y, 0.0).sum(1)
+  mean /= jnp.maximum(number, 1)[:, None]
+  deviation = jnp.where(counted, y - mean[:, None], 0.0)
+  return number, mean, jnp.square(deviation).sum(1)
 
 
-def _cell_keys(key: PRNGKey, examples: Array, columns: Array) -> Array:
-  """A key for every (example, column): [B, c, 2]."""
+def _merge(
+  number: Array, mean: Array, squares: Array
+) -> tuple[Array, Array, Array]:
+  """Mean, biased variance and number over all sequences.
+
+  Source: Chan, Golub and LeVeque (1983).
+
+  Args:
+    number: [S], of outputs.
+    mean: [S, channels], over each sequence.
+    squares: [S, channels], sums of squared deviations from it.
+  """
+  total = number.sum()
+  share = number / jnp.maximum(total, 1)
+  overall = share @ mean
+  between = share @ jnp.square(mean - overall)
+  return overall, squares.sum(0) / jnp.maximum(total, 1) + between, total
+
+
+def _sequence_keys(key: PRNGKey, examples: Array, columns: int) -> Array:
+  """A key for every (example, column): [B * C, 2]."""
   of_example = dropout.fold_in_each(key, examples)
-  return jax.vmap(dropout.fold_in_each, in_axes=(0, None))(of_example, columns)
+  fold = jax.vmap(dropout.fold_in_each, in_axes=(0, None))
+  return fold(of_example, jnp.arange(columns)).reshape(
+    len(examples) * columns, -1
+  )

@@ -102,8 +102,15 @@ def _networks() -> config_dict.ConfigDict:
   config.hidden = 128  # H, of one direction of the LSTM
   config.lstm_dropout = 0.1  # between the two layers
   config.pooled_days = 3  # last days whose mean is a column's features
-  config.column_chunk = 64  # columns at a time; 0 is all at once
-  config.remat = True  # recompute activations in the backward pass
+  # Sequences (a column of an example) that a device encodes at a time; 0 is
+  # all of its share at once.
+  config.sequence_block = 128
+  config.remat = True  # compute a block again in the backward pass
+  # Of which layer the gates are kept for the backward pass; otherwise it
+  # computes them again from the states.
+  config.lstm_save_gates = (False, True)
+  # Products outside of the recurrence: 'always', 'never', or by the backend.
+  config.lstm_hoist = 'auto'
   config.compute_dtype = 'float32'  # or 'bfloat16'; state stays float32
   config.num_heads = 8
   config.attention_dropout = 0.1
@@ -230,7 +237,7 @@ def _reduce(config, context: int, hidden: int, trading: int, holding: int):
   config.networks.convolution_channels = 8
   config.networks.hidden = hidden
   config.networks.num_heads = 2
-  config.networks.column_chunk = 0
+  config.networks.sequence_block = 0
   config.networks.remat = False
   config.networks.actor.investable_sizes = (32, 16)
   config.networks.actor.context_size = 16

@@ -105,7 +105,7 @@ def test_every_parameter_receives_a_gradient(
   config, make_window, holes, silent_gradients, finite, head
 ):
   config.actor.coefficient_head = head
-  config.remat, config.column_chunk = True, 5
+  config.remat, config.sequence_block = True, 5
   config.compute_dtype = 'float64'
   with jax.enable_x64(True):
     window = holes(make_window().astype(np.float64))

@@ -77,7 +77,7 @@ def test_gradients_reach_parameters_and_actions(
 ):
   _choose(config, variant)
   config.compute_dtype = 'float64'
-  config.remat, config.column_chunk = True, 5
+  config.remat, config.sequence_block = True, 5
   with jax.enable_x64(True):
     window = holes(make_window().astype(np.float64))
     action = action.astype(np.float64)

@@ -79,7 +79,7 @@ def test_an_unknown_precision_is_refused(config):
     ('lstm_dropout', 1.0, 'at least 0 and below 1'),
     ('pooled_days', 0, 'at least 1'),
     ('pooled_days', 9, 'at most environment.context_days, 8'),
-    ('column_chunk', -1, 'at least 0'),
+    ('sequence_block', -1, 'at least 0'),
     ('num_heads', 0, 'at least 1'),
     ('num_heads', 3, 'a divisor of the feature width 8, twice networks.hidden'),
     ('attention_dropout', -0.1, 'at least 0 and below 1'),

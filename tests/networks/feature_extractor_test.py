@@ -93,7 +93,7 @@ def test_chunks_and_remat_change_nothing(
     window = holes(make_window(2).astype(np.float64))
     results = []
     for chunk, remat in ((0, False), (0, True), (5, is_training)):
-      config.column_chunk, config.remat = chunk, remat
+      config.sequence_block, config.remat = chunk, remat
       network, variables = _build(config, window, 'float64')
       results.append(_gradients(network, variables, window, KEY, is_training))
     assert np.abs(results[0][0][1]).max() > 1e-2
@@ -167,7 +167,7 @@ def test_missing_cells_are_never_read(
 
 def test_population(config, make_window):
   window = make_window(2)
-  config.remat, config.column_chunk = True, 5
+  config.remat, config.sequence_block = True, 5
   network = networks.make_networks(config).feature_extractor
   keys = jax.random.split(KEY, 3)
   params, state = jax.jit(jax.vmap(network.init, (0, None)))(keys, window)

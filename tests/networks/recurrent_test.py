@@ -1,19 +1,29 @@
-"""Tests of eigen3.networks.recurrent against an unpruned reference."""
+"""Tests of eigen3.networks.recurrent against plain autodiff of every step."""
+
+import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from eigen3.networks import layers, recurrent
+from eigen3.networks import dropout, layers, recurrent
 
 D, ROWS, INPUTS, H = 6, 5, 3, 4
+RATE = 0.4
 F32 = layers.precision_policy('float32')
 F64 = layers.precision_policy('float64')
+# (save_gates, hoist): the ways in which the core can run.
+WAYS = tuple(
+  itertools.product(
+    ((True, True), (False, True), (False, False)), (True, False)
+  )
+)
 
 
-def _weights(dtype):
-  rng = np.random.default_rng(0)
+def _weights(dtype, seed=0):
+  rng = np.random.default_rng(seed)
 
   def direction(inputs):
     return recurrent.DirectionWeights(
@@ -26,113 +36,155 @@ def _weights(dtype):
   return recurrent.Weights(*map(direction, (INPUTS, INPUTS, 2 * H, 2 * H)))
 
 
-def _inputs(dtype):
-  rng = np.random.default_rng(1)
-  x = jnp.asarray(rng.normal(size=(D, ROWS, INPUTS)), dtype)
-  keep = jnp.asarray(rng.integers(0, 2, (D, ROWS, 2 * H)) / 0.5, dtype)
-  return x, keep
+def _inputs(dtype, seed=1):
+  x = np.random.default_rng(seed).normal(size=(D, INPUTS, ROWS))
+  keys = jax.vmap(jax.random.PRNGKey)(jnp.arange(ROWS) + seed)
+  return jnp.asarray(x, dtype), keys
 
 
-def _pooled(weights, x, keep, pooled_days, policy):
-  """The core on arrays [D, rows, ...]; it has rows last itself."""
-  if keep is not None:
-    keep = keep.swapaxes(1, 2)
-  x = x.swapaxes(1, 2)
-  return recurrent.pooled_lstm(weights, x, keep, pooled_days, policy)
+def _plan(
+  policy=F64, pooled_days=3, rate=RATE, save_gates=(True, True), hoist=False
+):
+  return recurrent.Plan(policy, pooled_days, rate, save_gates, hoist)
 
 
 def _direction(weights, x):
-  """One direction in the obvious way: every step, as the textbook says."""
-  hidden = cell = jnp.zeros((x.shape[1], H), x.dtype)
-  outputs = []
-  for x_t in x:
+  """One direction as the textbook has it; [D, rows, I] to [D, rows, H]."""
+
+  def step(carry, x_t):
+    hidden, cell = carry
     gates = x_t @ weights.input + hidden @ weights.hidden + weights.bias
     i, f, g, o = (gates[:, k * H : (k + 1) * H] for k in range(4))
     cell = cell / (1 + jnp.exp(-f)) + jnp.tanh(g) / (1 + jnp.exp(-i))
     hidden = jnp.tanh(cell) / (1 + jnp.exp(-o))
-    outputs.append(hidden)
-  return jnp.stack(outputs)
+    return (hidden, cell), hidden
+
+  zeros = jnp.zeros((x.shape[1], H), x.dtype)
+  return jax.lax.scan(step, (zeros, zeros), x)[1]
 
 
-def _whole(weights, x, keep, pooled_days):
+def _whole(plan, weights, x, keys):
   """Both layers and directions over all steps, pooled at the end."""
 
   def layer(forward, reverse, x):
     back = _direction(reverse, x[::-1])[::-1]
     return jnp.concatenate([_direction(forward, x), back], -1)
 
+  x = x.swapaxes(1, 2)
   hidden = layer(weights.layer_1_forward, weights.layer_1_reverse, x)
-  if keep is not None:
-    hidden = hidden * keep
+  if keys is not None:
+    shape = (x.shape[0], 2 * H)
+    keep = dropout.keep_scale(keys, plan.dropout_rate, shape, x.dtype)
+    hidden = hidden * keep.swapaxes(1, 2)
   hidden = layer(weights.layer_2_forward, weights.layer_2_reverse, hidden)
-  return hidden[-pooled_days:].mean(0)
+  return hidden[-plan.pooled_days :].mean(0)
 
 
-@pytest.mark.parametrize('pooled_days,dropped', [(3, True), (D, False)])
-def test_pruning_changes_neither_values_nor_gradients(pooled_days, dropped):
+def _results(core, plan, weights, x, keys):
+  """Values, and the gradients of a mix of them, of weights and x."""
+  mix = jnp.asarray(np.random.default_rng(2).normal(size=(ROWS, 2 * H)))
+
+  def loss(weights, x):
+    y = core(plan, weights, x, keys)
+    return (y * mix.astype(y.dtype)).sum(), y
+
+  return jax.grad(loss, (0, 1), has_aux=True)(weights, x)
+
+
+def _assert_close(found, expected, tolerance):
+  assert jax.tree.structure(found) == jax.tree.structure(expected)
+  for a, b in zip(
+    jax.tree.leaves(found), jax.tree.leaves(expected), strict=True
+  ):
+    assert np.abs(b).max() > 1e-3
+    np.testing.assert_allclose(a, b, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize('save_gates,hoist', WAYS)
+@pytest.mark.parametrize(
+  'pooled_days,dropped', [(3, True), (D, False), (2, True)]
+)
+def test_as_autodiff_of_all_steps(pooled_days, dropped, save_gates, hoist):
   with jax.enable_x64(True):
-    weights = _weights(jnp.float64)
-    x, keep = _inputs(jnp.float64)
-    keep = keep if dropped else None
-    cotangent = jnp.asarray(np.random.default_rng(2).normal(size=(ROWS, 2 * H)))
+    plan = _plan(F64, pooled_days, RATE, save_gates, hoist)
+    weights, (x, keys) = _weights(jnp.float64), _inputs(jnp.float64)
+    arguments = plan, weights, x, keys if dropped else None
+    found = jax.jit(lambda: _results(recurrent.pooled_lstm, *arguments))()
+    expected = jax.jit(lambda: _results(_whole, *arguments))()
+    _assert_close(found, expected, 1e-13)
+    # Without a gradient, less is computed.
+    y = recurrent.pooled_lstm(*arguments)
+    np.testing.assert_allclose(y, expected[1], rtol=0, atol=1e-13)
 
-    def pruned(weights, x):
-      y = _pooled(weights, x, keep, pooled_days, F64)
-      return (y * cotangent).sum(), y
 
-    def whole(weights, x):
-      y = _whole(weights, x, keep, pooled_days)
-      return (y * cotangent).sum(), y
+@pytest.mark.parametrize('save_gates,hoist', WAYS)
+def test_under_vmap(save_gates, hoist):
+  with jax.enable_x64(True):
+    plan = _plan(save_gates=save_gates, hoist=hoist)
+    agents = [
+      (_weights(jnp.float64, s), *_inputs(jnp.float64, s)) for s in (3, 4)
+    ]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *agents)
+    core = functools.partial(_results, recurrent.pooled_lstm, plan)
+    together = jax.jit(jax.vmap(core))(*stacked)
+    for k, agent in enumerate(agents):
+      own = jax.tree.map(lambda leaf, k=k: leaf[k], together)
+      _assert_close(own, _results(_whole, plan, *agent), 1e-13)
 
-    found, y = jax.jit(jax.grad(pruned, (0, 1), has_aux=True))(weights, x)
-    expected, y_whole = jax.jit(jax.grad(whole, (0, 1), has_aux=True))(
-      weights, x
-    )
-    np.testing.assert_allclose(y, y_whole, atol=1e-13)
-    for a, b in zip(
-      jax.tree.leaves(found), jax.tree.leaves(expected), strict=True
-    ):
-      np.testing.assert_allclose(a, b, atol=1e-12)
+
+@pytest.mark.parametrize('save_gates,hoist', WAYS)
+def test_under_remat_and_in_a_loop(save_gates, hoist):
+  with jax.enable_x64(True):
+    plan = _plan(save_gates=save_gates, hoist=hoist)
+    weights, (x, keys) = _weights(jnp.float64), _inputs(jnp.float64)
+
+    @functools.partial(jax.checkpoint, prevent_cse=False)
+    def block(weights, x, keys):
+      return recurrent.pooled_lstm(plan, weights, x, keys)
+
+    def looped(plan, weights, x, keys):
+      blocks = x[None].repeat(2, 0), keys[None].repeat(2, 0)
+      return jax.lax.map(lambda b: block(weights, *b), blocks).mean(0)
+
+    found = jax.jit(lambda: _results(looped, plan, weights, x, keys))()
+    _assert_close(found, _results(_whole, plan, weights, x, keys), 1e-13)
 
 
 def test_rows_do_not_meet():
-  weights = _weights(jnp.float32)
-  x, _ = _inputs(jnp.float32)
-  core = jax.jit(lambda x: _pooled(weights, x, None, 3, F32))
-  whole = core(x)
+  weights, (x, keys) = _weights(jnp.float32), _inputs(jnp.float32)
+  core = jax.jit(functools.partial(recurrent.pooled_lstm, _plan(F32), weights))
+  whole = core(x, keys)
   for row in range(ROWS):
-    alone = core(x[:, row : row + 1])
+    alone = core(x[..., row : row + 1], keys[row : row + 1])
     np.testing.assert_allclose(alone[0], whole[row], atol=1e-6)
 
 
-def test_bfloat16_keeps_wide_outputs():
-  weights = _weights(jnp.float32)
-  x, keep = _inputs(jnp.float32)
-  wide = _pooled(weights, x, keep, 3, F32)
-  narrow = _pooled(weights, x, keep, 3, layers.precision_policy('bfloat16'))
-  assert narrow.dtype == jnp.float32
-  difference = np.abs(narrow - wide).max()
-  assert 0 < difference < 0.03
+def test_without_a_rate_keys_are_not_used():
+  weights, (x, keys) = _weights(jnp.float32), _inputs(jnp.float32)
+  core = functools.partial(recurrent.pooled_lstm, _plan(F32, rate=0.0), weights)
+  np.testing.assert_array_equal(core(x, keys), core(x, None))
 
 
 def test_too_few_days_are_refused():
   x, _ = _inputs(jnp.float32)
+  plan = _plan(F32, pooled_days=7)
   with pytest.raises(ValueError, match='pooled_days: found 7'):
-    _pooled(_weights(jnp.float32), x, None, 7, F32)
+    recurrent.pooled_lstm(plan, _weights(jnp.float32), x, None)
 
 
-def test_bfloat16_gradients_are_close():
-  weights = _weights(jnp.float32)
-  x, keep = _inputs(jnp.float32)
-
-  def gradients(policy):
-    def loss(weights, x):
-      return jnp.square(_pooled(weights, x, keep, 3, policy)).sum()
-
-    return jax.tree.leaves(jax.jit(jax.grad(loss, (0, 1)))(weights, x))
-
-  wide = gradients(F32)
-  narrow = gradients(layers.precision_policy('bfloat16'))
-  for a, b in zip(wide, narrow, strict=True):
+@pytest.mark.parametrize('save_gates,hoist', WAYS)
+def test_bfloat16_is_close_and_wide_outside(save_gates, hoist):
+  weights, (x, keys) = _weights(jnp.float32), _inputs(jnp.float32)
+  wide, narrow = (
+    jax.jit(
+      functools.partial(
+        _results,
+        recurrent.pooled_lstm,
+        _plan(layers.precision_policy(dtype), 3, RATE, save_gates, hoist),
+      )
+    )(weights, x, keys)
+    for dtype in ('float32', 'bfloat16')
+  )
+  for a, b in zip(jax.tree.leaves(wide), jax.tree.leaves(narrow), strict=True):
     assert b.dtype == jnp.float32
-    assert np.abs(a - b).max() < 0.05 * np.abs(a).max()
+    assert 0 < np.abs(a - b).max() < 0.05 * np.abs(a).max()

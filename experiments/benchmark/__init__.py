@@ -1,0 +1,1 @@
+"""Measures the project beside references: python -m experiments.benchmark."""

@@ -1,0 +1,126 @@
+"""The feature extractor as one would first write it in Haiku.
+
+Whole `hk.LSTM` cores under `hk.dynamic_unroll`, both directions of both layers
+over all days, plain automatic differentiation, nothing computed again: what
+Eigen3's own core is timed against.
+"""
+
+from typing import Any
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from eigen3.types import Array
+from experiments.benchmark import jax_cases, parameters
+from experiments.benchmark.cases import Built
+from experiments.benchmark.settings import config_of
+
+
+def make_extractor(
+  config: ml_collections.ConfigDict,
+) -> hk.TransformedWithState:
+  """The extractor as functions.
+
+  Args:
+    config: the `networks` section; without dropout.
+
+  Returns:
+    `apply(params, state, key, window, is_training)` gives features
+    [B, C, 2H] of a window [B, D, C, F].
+  """
+
+  def extractor(window: Array, is_training: bool) -> Array:
+    batch, days, columns, features = window.shape
+    x = window.swapaxes(1, 2).reshape(-1, days, features)
+    x = hk.Conv1D(config.convolution_channels, 3, name='convolution')(x)
+    norm = hk.BatchNorm(True, True, decay_rate=0.9, name='batch_norm')
+    x = jax.nn.relu(norm(x, is_training)).swapaxes(0, 1)
+    for layer in (1, 2):
+      x = jnp.concatenate(
+        [
+          _unroll(x, config.hidden, f'layer_{layer}_forward', reverse=False),
+          _unroll(x, config.hidden, f'layer_{layer}_reverse', reverse=True),
+        ],
+        -1,
+      )
+    return x[-config.pooled_days :].mean(0).reshape(batch, columns, -1)
+
+  return hk.transform_with_state(extractor)
+
+
+def _unroll(x: Array, hidden: int, name: str, reverse: bool) -> Array:
+  """One direction of one layer: [D, rows, I] to [D, rows, H]."""
+  core = hk.LSTM(hidden, name=name)
+  state = core.initial_state(x.shape[1])
+  return hk.dynamic_unroll(core, x, state, reverse=reverse)[0]
+
+
+def from_torch(state_dict: parameters.StateDict) -> dict[str, dict[str, Array]]:
+  """Parameters of `make_extractor` from those of PyTorch's extractor."""
+  kernel = state_dict['conv1.weight'].transpose(2, 1, 0)
+  params = {
+    'convolution': {'w': kernel, 'b': state_dict['conv1.bias']},
+    'batch_norm': {
+      'scale': state_dict['bn1.weight'][None, None],
+      'offset': state_dict['bn1.bias'][None, None],
+    },
+  }
+  for layer in (1, 2):
+    for direction, suffix in (('forward', ''), ('reverse', '_reverse')):
+      name = f'layer_{layer}_{direction}/linear'
+      params[name] = _direction(state_dict, f'l{layer - 1}{suffix}')
+  return jax.tree.map(jnp.asarray, params)
+
+
+def _direction(
+  state_dict: parameters.StateDict, suffix: str
+) -> dict[str, np.ndarray]:
+  """Haiku has one matrix, the gates i, g, f, o, and adds 1 to f's bias."""
+  both = (
+    state_dict[f'lstm.weight_ih_{suffix}'],
+    state_dict[f'lstm.weight_hh_{suffix}'],
+  )
+  bias = state_dict[f'lstm.bias_ih_{suffix}']
+  bias = bias + state_dict[f'lstm.bias_hh_{suffix}']
+
+  def reorder(x: np.ndarray) -> np.ndarray:
+    i, f, g, o = np.split(x, 4)
+    return np.concatenate([i, g, f, o])
+
+  shift = np.repeat(np.array([0, 0, 1, 0], bias.dtype), len(bias) // 4)
+  w = np.concatenate([reorder(matrix).T for matrix in both])
+  return {'w': w, 'b': reorder(bias) - shift}
+
+
+def extractor_case(**settings: Any) -> Built:
+  """Forward and backward in training mode, as Eigen3's extractor is timed."""
+  config = config_of(settings).networks
+  spec = config.spec
+  network = make_extractor(config)
+  window = jnp.asarray(
+    parameters.window(
+      settings.get('batch', 1),
+      spec.context_days,
+      spec.num_columns,
+      spec.num_features,
+    )
+  )
+  _, state = jax.jit(network.init, static_argnums=2)(
+    jax.random.PRNGKey(0), window, True
+  )
+  params = from_torch(parameters.extractor(config))
+
+  def loss(params, state, window):
+    features, _ = network.apply(params, state, None, window, True)
+    return jnp.square(features).sum(), features
+
+  gradient = jax.value_and_grad(loss, has_aux=True)
+  return jax_cases.built(
+    gradient,
+    (params, state, window),
+    options=jax_cases.training_options(),
+    output=lambda result: np.asarray(result[0][1]),
+  )

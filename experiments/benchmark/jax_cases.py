@@ -1,0 +1,120 @@
+"""What cases of JAX share: compilation by the clock, networks, a mesh."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from eigen3 import networks, parallel
+from eigen3.types import EnvironmentSpec
+from experiments.benchmark import operations
+from experiments.benchmark.cases import Built
+
+# The product whose rate others are held against: one step's recurrent product
+# of 8 windows of 669 columns, [5352, H] x [H, 4H] with H = 128.
+PRODUCT_SHAPE = (5352, 128, 512)
+_PRODUCTS = 20  # a run
+
+
+class Program(NamedTuple):
+  """A compiled function.
+
+  Attributes:
+    call: takes arguments like those it was compiled for.
+    seconds: tracing, lowering and compilation.
+    temp_bytes: temporary memory as XLA states it; None where it does not.
+  """
+
+  call: Callable[..., Any]
+  seconds: float
+  temp_bytes: int | None
+
+
+def compiled(
+  function: Callable[..., Any],
+  arguments: tuple[Any, ...],
+  options: Mapping[str, Any] | None = None,
+  **jit_options: Any,
+) -> Program:
+  """`function` compiled for `arguments`, by the clock.
+
+  Args:
+    function: pure.
+    arguments: trees of arrays, from `everywhere`.
+    options: of the compiler.
+    **jit_options: others of `jax.jit`.
+  """
+  start = time.perf_counter()
+  mesh = parallel.make_mesh()
+  if mesh is not None:
+    # What a program gives must be what it, or the next one, takes.
+    jit_options['out_shardings'] = NamedSharding(mesh, PartitionSpec())
+  jitted = jax.jit(
+    function, compiler_options=dict(options or {}), **jit_options
+  )
+  program = jitted.lower(*arguments).compile()
+  seconds = time.perf_counter() - start
+  analysis = program.memory_analysis()
+  temp_bytes = int(analysis.temp_size_in_bytes) if analysis else None
+  return Program(program, seconds, temp_bytes)
+
+
+def built(
+  function: Callable[..., Any],
+  arguments: tuple[Any, ...],
+  options: Mapping[str, Any] | None = None,
+  output: Callable[[Any], np.ndarray] | None = None,
+) -> Built:
+  """The case that calls `function` on `arguments`; see `compiled`, `Built`."""
+  arguments = everywhere(arguments)
+  program = compiled(function, arguments, options)
+
+  def run():
+    return jax.block_until_ready(program.call(*arguments))
+
+  return Built(run, program.seconds, program.temp_bytes, output)
+
+
+def training_options() -> Mapping[str, Any]:
+  """The compiler's options of the mains' training iteration."""
+  return parallel.compiler_options()
+
+
+def make_networks(
+  config: ml_collections.ConfigDict, spec: EnvironmentSpec | None = None
+) -> networks.Networks:
+  """Networks that use all devices of this process.
+
+  Args:
+    config: the `networks` section.
+    spec: by default that of `config`.
+  """
+  return networks.make_networks(config, spec, mesh=parallel.make_mesh())
+
+
+def everywhere(tree: Any) -> Any:
+  """`tree` with a copy on every device of this process."""
+  return parallel.replicate(tree, parallel.make_mesh())
+
+
+def product_case(shape: tuple[int, int, int] = PRODUCT_SHAPE) -> Built:
+  """Matrix products of float32 by XLA, on as many threads as it takes."""
+  rows, inner, columns = shape
+  left, right = jnp.ones((rows, inner)), jnp.ones((inner, columns))
+  program = compiled(jnp.matmul, (left, right))
+
+  def run():
+    for _ in range(_PRODUCTS):
+      jax.block_until_ready(program.call(left, right))
+
+  return Built(run, program.seconds, program.temp_bytes)
+
+
+def product_operations() -> int:
+  """Of one run of a product case."""
+  return _PRODUCTS * operations.product(*PRODUCT_SHAPE)

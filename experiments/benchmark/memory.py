@@ -1,0 +1,45 @@
+"""Resident memory of this process, in bytes."""
+
+import contextlib
+import ctypes
+import gc
+import pathlib
+import resource
+import sys
+
+_STATUS = pathlib.Path('/proc/self/status')
+
+
+def resident_bytes() -> int:
+  """What is held now; the peak so far where the system does not tell."""
+  return _status('VmRSS') or _largest()
+
+
+def peak_bytes() -> int:
+  """The most that was held at any time.
+
+  Linux's getrusage counts what the parent held when it started this process
+  as this process's own; the kernel's status file does not.
+  """
+  return _status('VmHWM') or _largest()
+
+
+def release() -> None:
+  """Returns freed memory to the system, where the C library can."""
+  gc.collect()
+  with contextlib.suppress(OSError, AttributeError):
+    ctypes.CDLL(None).malloc_trim(0)
+
+
+def _status(field: str) -> int:
+  """A field of the status file in bytes, or 0."""
+  with contextlib.suppress(OSError):
+    for line in _STATUS.read_text(encoding='utf-8').splitlines():
+      if line.startswith(f'{field}:'):
+        return int(line.split()[1]) * 1024
+  return 0
+
+
+def _largest() -> int:
+  unit = 1 if sys.platform == 'darwin' else 1024
+  return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,89 @@
+"""A replay as one would first write it: both windows of every transition.
+
+Eigen2's, without PyTorch. Its workers must not hold JAX in their memory.
+"""
+
+import math
+from typing import Any
+
+import ml_collections
+import numpy as np
+
+from experiments.benchmark.cases import Built
+from experiments.benchmark.settings import config_of
+
+CALLS = 20  # a run; one alone is too short to time
+ADDED = 128  # transitions at once
+_AFFORDABLE = 2**28  # bytes of the rings
+
+
+def add_case(*, runs: bool, **settings: Any) -> Built:
+  """Copies transitions with their windows into NumPy's rings."""
+  config = config_of(settings)
+  facts = {'bytes a transition': _bytes(config)}
+  if not runs:
+    return Built(None, facts=facts)
+  rings = _rings(config, ADDED)
+  batch = {name: x[:ADDED].copy() for name, x in rings.items()}
+  capacity = len(rings['r_t'])
+  start = 0
+
+  def run():
+    nonlocal start
+    for _ in range(CALLS):
+      places = (start + np.arange(ADDED)) % capacity
+      for name, x in rings.items():
+        x[places] = batch[name]
+      start = (start + ADDED) % capacity
+
+  return Built(run, facts=facts)
+
+
+def sample_case(*, runs: bool, **settings: Any) -> Built:
+  """Copies sampled transitions with their windows out of NumPy's rings."""
+  config = config_of(settings)
+  facts = {'bytes a transition': _bytes(config)}
+  if not runs:
+    return Built(None, facts=facts)
+  rings = _rings(config, ADDED)
+  random, size = np.random.default_rng(0), config.agent.batch_size
+
+  def run():
+    for _ in range(CALLS):
+      places = random.integers(0, len(rings['r_t']), size)
+      batch = {name: x[places] for name, x in rings.items()}
+    return batch
+
+  return Built(run, facts=facts)
+
+
+def _rings(
+  config: ml_collections.ConfigDict, at_least: int
+) -> dict[str, np.ndarray]:
+  """Rings of the learner's capacity, or of what is affordable."""
+  affordable = _AFFORDABLE // _bytes(config)
+  capacity = min(config.learner.replay_capacity, affordable)
+  return {
+    # Written once: untouched pages would be mapped while it is timed.
+    name: np.full((max(capacity, at_least), *shape), 0.5, np.float32)
+    for name, shape in _shapes(config).items()
+  }
+
+
+def _shapes(
+  config: ml_collections.ConfigDict,
+) -> dict[str, tuple[int, ...]]:
+  spec = config.networks.spec
+  window = (config.environment.context_days, spec.num_columns)
+  first, stop = spec.investable
+  return {
+    's_tm1': (*window, spec.num_features),
+    'a_tm1': (stop - first, 2),
+    'r_t': (),
+    'discount_t': (),
+    's_t': (*window, spec.num_features),
+  }
+
+
+def _bytes(config: ml_collections.ConfigDict) -> int:
+  return 4 * sum(map(math.prod, _shapes(config).values()))

@@ -1,0 +1,125 @@
+"""The same random networks and inputs for all sides of a comparison.
+
+Parameters carry the names of Eigen2's PyTorch state dicts, which
+`eigen3.interop.eigen2` reads and PyTorch's modules load.
+"""
+
+import ml_collections
+import numpy as np
+
+_KERNEL = 3  # days a convolution sees
+StateDict = dict[str, np.ndarray]
+
+
+def extractor(config: ml_collections.ConfigDict, seed: int = 0) -> StateDict:
+  """Convolution, batch norm and LSTM of the `networks` section `config`."""
+  draw = _Draw(seed)
+  channels, hidden = config.convolution_channels, config.hidden
+  features = config.spec.num_features
+  draw.uniform(
+    'conv1.weight', (channels, features, _KERNEL), features * _KERNEL
+  )
+  draw.uniform('conv1.bias', (channels,), features * _KERNEL)
+  # Not ones and zeros, which would hide a permutation.
+  draw.put('bn1.weight', draw.random.uniform(0.8, 1.2, channels))
+  draw.put('bn1.bias', draw.random.uniform(-0.2, 0.2, channels))
+  draw.put('bn1.running_mean', np.zeros(channels))
+  draw.put('bn1.running_var', np.ones(channels))
+  for layer, inputs in enumerate((channels, 2 * hidden)):
+    for suffix in (f'l{layer}', f'l{layer}_reverse'):
+      for name, width in (('weight_ih', (inputs,)), ('weight_hh', (hidden,))):
+        draw.uniform(f'lstm.{name}_{suffix}', (4 * hidden, *width), hidden)
+      for name in ('bias_ih', 'bias_hh'):
+        draw.uniform(f'lstm.{name}_{suffix}', (4 * hidden,), hidden)
+  return draw.entries
+
+
+def actor(config: ml_collections.ConfigDict, seed: int = 0) -> StateDict:
+  """All of the actor."""
+  draw = _Draw(seed + 1)
+  width, sizes = 2 * config.hidden, config.actor
+  _features_of(draw, config, seed)
+  draw.put('attention.query', draw.random.normal(size=(1, 1, width)))
+  _attention(draw, width)
+  inner, outer = sizes.investable_sizes
+  joined = outer + sizes.context_size
+  for name, inputs, outputs in (
+    ('investable_fc.0', width, inner),
+    ('investable_fc.3', inner, outer),
+    ('context_fc.0', width, sizes.context_size),
+    ('coefficient_head.0', joined, sizes.head_size),
+    ('coefficient_head.3', sizes.head_size, 1),
+    ('sale_target_head.0', joined, sizes.head_size),
+    ('sale_target_head.3', sizes.head_size, 1),
+  ):
+    draw.linear(name, inputs, outputs)
+  return draw.entries
+
+
+def critic(config: ml_collections.ConfigDict, seed: int = 0) -> StateDict:
+  """All of a critic with mean pooling and two hidden layers."""
+  draw = _Draw(seed + 2)
+  width = 2 * config.hidden
+  _features_of(draw, config, seed)
+  if config.critic.self_attention:
+    _attention(draw, width)
+  first, stop = config.spec.investable
+  inputs = width + 2 * (stop - first)
+  for number, outputs in zip((0, 3, 6), (*config.critic.sizes, 1), strict=True):
+    draw.linear(f'critic_fc.{number}', inputs, outputs)
+    inputs = outputs
+  return draw.entries
+
+
+def window(
+  batch: int, days: int, columns: int, features: int, seed: int = 3
+) -> np.ndarray:
+  """Normalised features without gaps, float32 [B, D, C, F]."""
+  random = np.random.default_rng(seed)
+  return random.normal(size=(batch, days, columns, features)).astype(np.float32)
+
+
+def action(batch: int, num_stocks: int, seed: int = 4) -> np.ndarray:
+  """Raw actions, float32 [B, N, 2]: coefficients and sale targets in %."""
+  random = np.random.default_rng(seed)
+  uniform = random.uniform((0.0, 10.0), (2.0, 50.0), (batch, num_stocks, 2))
+  return uniform.astype(np.float32)
+
+
+class _Draw:
+  """Collects entries of a state dict."""
+
+  def __init__(self, seed: int):
+    self.random = np.random.default_rng(seed)
+    self.entries: StateDict = {}
+
+  def put(self, name: str, values: np.ndarray) -> None:
+    """Takes values as they are."""
+    self.entries[name] = np.asarray(values, np.float32)
+
+  def uniform(self, name: str, shape: tuple[int, ...], fan_in: int) -> None:
+    """Draws as PyTorch's layers do."""
+    bound = fan_in**-0.5
+    self.put(name, self.random.uniform(-bound, bound, shape))
+
+  def linear(self, name: str, inputs: int, outputs: int) -> None:
+    """Draws weight and bias of a linear layer."""
+    self.uniform(f'{name}.weight', (outputs, inputs), inputs)
+    self.uniform(f'{name}.bias', (outputs,), inputs)
+
+
+def _features_of(
+  draw: _Draw, config: ml_collections.ConfigDict, seed: int
+) -> None:
+  for name, values in extractor(config, seed).items():
+    draw.put(f'feature_extractor.{name}', values)
+
+
+def _attention(draw: _Draw, width: int) -> None:
+  """PyTorch's multi-head attention and the layer norm after it."""
+  inner = 'attention.attention'
+  draw.uniform(f'{inner}.in_proj_weight', (3 * width, width), width)
+  draw.uniform(f'{inner}.in_proj_bias', (3 * width,), width)
+  draw.linear(f'{inner}.out_proj', width, width)
+  draw.put('attention.norm.weight', np.ones(width))
+  draw.put('attention.norm.bias', np.zeros(width))

@@ -1,0 +1,160 @@
+"""A suite at a glance: bars of its cases, and lines of how cost grows."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib import figure as mpl_figure
+
+from eigen3.data import atomic_path
+from experiments.benchmark import report
+
+_OURS, _OTHERS, _PROPORTIONAL = '#1b4f9c', '#c2570c', '#888888'
+_WIDTH = 11.0  # inches
+_BAR_HEIGHT = 0.34
+_ABOVE_BARS = 0.95  # title and axis of a group of bars
+_GROWTH_HEIGHT = 3.4
+_PER_ROW = 4  # panels of growth
+
+
+def write_picture(
+  path: os.PathLike | str, results: Mapping[str, Any], title: str
+) -> None:
+  """Draws all groups that were measured.
+
+  Args:
+    path: of a PNG file.
+    results: as recorded, see `__main__`.
+    title: of the whole picture.
+  """
+  grown = [g for g in results['groups'] if g.get('growth')]
+  bars = [g for g in results['groups'] if not g['axis'] and _timed(g)]
+  rows = -(-len(grown) // _PER_ROW)
+  heights = [_ABOVE_BARS + _BAR_HEIGHT * len(_timed(g)) for g in bars]
+  heights += [_GROWTH_HEIGHT] * rows
+  # A figure of its own, not pyplot's: no global state, no display needed.
+  figure = mpl_figure.Figure(
+    figsize=(_WIDTH, sum(heights) + 0.8), layout='constrained'
+  )
+  figure.suptitle(title, fontsize=12)
+  figure.supxlabel(_remark(results), fontsize=8, color='#555555')
+  if heights:
+    grid = figure.add_gridspec(len(heights), _PER_ROW, height_ratios=heights)
+    for row, group in enumerate(bars):
+      _bars(figure.add_subplot(grid[row, :]), group)
+    for index, group in enumerate(grown):
+      row, column = divmod(index, _PER_ROW)
+      _growth(figure.add_subplot(grid[len(bars) + row, column]), group)
+  with atomic_path(path) as temporary:
+    figure.savefig(temporary, format='png', dpi=120)
+
+
+def _timed(group: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+  """Cases with a time; a matrix product is a yardstick, not a competitor."""
+  return [
+    case
+    for case in group['cases']
+    if case['median_seconds'] and not case['is_product']
+  ]
+
+
+def _bars(axes, group: Mapping[str, Any]) -> None:
+  """A bar a case: its median, and its fastest and slowest run."""
+  cases = _timed(group)[::-1]
+  medians = [case['median_seconds'] for case in cases]
+  scale, unit = _unit(max(medians))
+  below = [c['median_seconds'] - c['min_seconds'] for c in cases]
+  above = [c['max_seconds'] - c['median_seconds'] for c in cases]
+  axes.barh(
+    [case['name'] for case in cases],
+    [scale * x for x in medians],
+    xerr=[[scale * x for x in below], [scale * x for x in above]],
+    color=[_OTHERS if _is_yardstick(c, group) else _OURS for c in cases],
+    error_kw={'linewidth': 1, 'ecolor': '#333333'},
+    height=0.65,
+  )
+  for index, case in enumerate(cases):
+    axes.annotate(
+      _label(case, group),
+      (scale * case['max_seconds'], index),
+      xytext=(5, 0),
+      textcoords='offset points',
+      va='center',
+      fontsize=8,
+    )
+  # Room for the words behind the longest bar.
+  axes.set_xlim(0, 1.6 * scale * max(c['max_seconds'] for c in cases))
+  axes.set_title(group['name'], loc='left', fontsize=10)
+  axes.set_xlabel(f'{unit}, less is better', fontsize=8)
+  axes.tick_params(labelsize=8)
+  axes.spines[['top', 'right']].set_visible(False)
+
+
+def _is_yardstick(case: Mapping[str, Any], group: Mapping[str, Any]) -> bool:
+  """What the group is compared with, or code written to be compared with."""
+  foreign = '_reference:' in case['builder']
+  return foreign or case['name'] == group['reference']
+
+
+def _label(case: Mapping[str, Any], group: Mapping[str, Any]) -> str:
+  words = [report.seconds_text(case['median_seconds'])]
+  if case['rate']:
+    words.append(f'{report.number_text(case["rate"])} {group["unit"]}/s')
+  if case['name'] == group['reference']:
+    words.append('reference')
+  elif case['speedup']:
+    words.append(f'{report.number_text(case["speedup"])} x as fast')
+  if case['share_of_product']:
+    words.append(f'{case["share_of_product"]:.0%} of product')
+  if case['peak_bytes']:
+    words.append(report.bytes_text(case['peak_bytes']))
+  return '  ·  '.join(words)
+
+
+def _growth(axes, group: Mapping[str, Any]) -> None:
+  """Time against size on logarithmic axes, and what is proportional."""
+  cases = _timed(group)
+  sizes = [case['position'] for case in cases]
+  medians = [case['median_seconds'] for case in cases]
+  scale, unit = _unit(max(medians))
+  axes.loglog(
+    sizes, [scale * x for x in medians], 'o-', color=_OURS, label='measured'
+  )
+  proportional = [scale * medians[0] * size / sizes[0] for size in sizes]
+  axes.loglog(
+    sizes, proportional, '--', color=_PROPORTIONAL, label='proportional'
+  )
+  axes.set_xticks(sizes, [f'{size:g}' for size in sizes])
+  axes.set_yticks(
+    [scale * x for x in medians],
+    [report.number_text(scale * x) for x in medians],
+  )
+  axes.minorticks_off()
+  axes.set_xlabel(group['axis'], fontsize=8)
+  axes.set_ylabel(unit, fontsize=8)
+  axes.set_title(
+    f'{group["name"]}\nexponent {group["growth"]["exponent"]:.2f}',
+    loc='left',
+    fontsize=10,
+  )
+  axes.tick_params(labelsize=8)
+  axes.grid(alpha=0.25)
+  axes.spines[['top', 'right']].set_visible(False)
+  axes.legend(fontsize=7, frameon=False)
+
+
+def _unit(seconds: float) -> tuple[float, str]:
+  """A factor that makes seconds easy to read, and the unit that it gives."""
+  return (1.0, 'seconds') if seconds >= 1 else (1e3, 'milliseconds')
+
+
+def _remark(results: Mapping[str, Any]) -> str:
+  machine, versions = results['machine'], results['versions']
+  packages = ', '.join(
+    f'{name} {versions[name]}' for name in ('jax', 'torch') if name in versions
+  )
+  return (
+    f'{machine["processor"]}, {machine["cores"]} cores; {packages}; medians, '
+    'lines from the fastest to the slowest run; memory is the peak of the '
+    "case's process"
+  )

@@ -1,0 +1,85 @@
+"""What a recorded run says of itself: machine, versions, commit, flags."""
+
+import contextlib
+import importlib.metadata
+import os
+import pathlib
+import platform
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+
+_PACKAGES = ('jax', 'jaxlib', 'dm-haiku', 'optax', 'numpy', 'torch')
+# Variables that change how fast the cases run.
+_VARIABLES = ('XLA_FLAGS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS')
+
+
+def cores() -> int:
+  """Cores that this process may use."""
+  if hasattr(os, 'sched_getaffinity'):
+    return len(os.sched_getaffinity(0))
+  return os.cpu_count() or 1
+
+
+def surroundings(flags: Mapping[str, Any]) -> dict[str, Any]:
+  """All of a run that does not change while it lasts, as JSON."""
+  return {
+    'flags': dict(flags),
+    'commit': _commit(),
+    'machine': {
+      'processor': _processor(),
+      'cores': cores(),
+      'memory_bytes': _memory_bytes(),
+      'platform': platform.platform(),
+      'variables': {
+        name: os.environ[name] for name in _VARIABLES if name in os.environ
+      },
+    },
+    'versions': {'python': platform.python_version(), **_versions()},
+  }
+
+
+def load() -> list[float] | None:
+  """Load averages of the last 1, 5 and 15 minutes, where there are any."""
+  with contextlib.suppress(OSError, AttributeError):
+    return list(os.getloadavg())
+  return None
+
+
+def _versions() -> dict[str, str]:
+  found = {}
+  for name in _PACKAGES:
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+      found[name] = importlib.metadata.version(name)
+  return found
+
+
+def _processor() -> str:
+  """The model's name; '' where the system does not tell."""
+  with contextlib.suppress(OSError):
+    text = pathlib.Path('/proc/cpuinfo').read_text(encoding='utf-8')
+    for line in text.splitlines():
+      if line.startswith('model name'):
+        return line.partition(':')[2].strip()
+  return platform.processor()
+
+
+def _memory_bytes() -> int | None:
+  with contextlib.suppress(OSError, ValueError, AttributeError):
+    return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+  return None
+
+
+def _commit() -> str:
+  """The checkout's commit, '+' where it has changes, '' outside one."""
+  here = pathlib.Path(__file__).parent
+
+  def git(*arguments: str) -> str:
+    return subprocess.run(
+      ['git', *arguments], cwd=here, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+  with contextlib.suppress(OSError, subprocess.CalledProcessError):
+    changed = git('status', '--porcelain', '--untracked-files=no')
+    return git('rev-parse', 'HEAD') + ('+' if changed else '')
+  return ''

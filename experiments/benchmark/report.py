@@ -1,0 +1,267 @@
+"""From measurements to numbers that can be read: medians, ratios, shares."""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from experiments.benchmark.cases import Group
+from experiments.benchmark.turns import Measurement
+
+_GIGA = 1e9
+_MEBI = 2**20
+_FASTER, _COST = 'times faster', 'times the first'
+Summary = dict[str, Any]
+
+
+def summarise(group: Group, measurements: Sequence[Measurement]) -> Summary:
+  """The group as JSON.
+
+  Args:
+    group: what was measured.
+    measurements: of its cases.
+
+  Returns:
+    `name`, `note`, `reference`, `unit`, `axis`, `cases` and, where something
+    grows, `growth`. A case's numbers are in seconds and bytes; those that
+    could not be had are None.
+  """
+  by_name = {each.case.name: each for each in measurements}
+  reference = by_name.get(group.reference)
+  product = _product_rate(measurements)
+  cases = [_case(each, group, reference, product) for each in measurements]
+  summary: Summary = {
+    'name': group.name,
+    'note': group.note,
+    'reference': group.reference if reference else '',
+    'unit': group.unit,
+    'axis': group.axis,
+    'cases': cases,
+  }
+  if group.axis and reference:
+    points = [
+      (case['position'], 1 / case['speedup'])
+      for case in cases
+      if case['speedup']
+    ]
+    summary['growth'] = growth(points)
+  return summary
+
+
+def speedup(
+  reference: Mapping[int, float], seconds: Mapping[int, float]
+) -> float | None:
+  """How many times faster than the reference; above 1 is faster.
+
+  Args:
+    reference: seconds of its runs by round.
+    seconds: of the case's.
+
+  Returns:
+    The median of the ratios within a round, over the rounds of both; None if
+    there is none.
+  """
+  ratios = [reference[r] / seconds[r] for r in seconds if r in reference]
+  return statistics.median(ratios) if ratios else None
+
+
+def growth(points: Sequence[tuple[float, float]]) -> Summary | None:
+  """How a cost grows along an axis.
+
+  Args:
+    points: (size, cost), the first of which is what others are held against.
+
+  Returns:
+    `exponent`, the slope of a line through the points on logarithmic axes;
+    `deviation_percent` by size: how much more (or, below 0, less) than in
+    proportion to its size a point costs; and the `largest_percent` of them.
+    None for fewer than two points.
+  """
+  if len(points) < 2:
+    return None
+  sizes, costs = np.array(points).T
+  exponent = np.polyfit(np.log(sizes), np.log(costs), 1)[0]
+  deviations = 100 * (costs / costs[0] / (sizes / sizes[0]) - 1)
+  return {
+    'exponent': float(exponent),
+    'deviation_percent': {
+      f'{size:g}': float(deviation)
+      for size, deviation in zip(sizes, deviations, strict=True)
+    },
+    'largest_percent': float(deviations[np.abs(deviations).argmax()]),
+  }
+
+
+def table(summary: Summary) -> str:
+  """The group as text: a title, a line for each case, and a note.
+
+  Columns that are empty for all cases are left out.
+  """
+  rows = [_cells(case, summary) for case in summary['cases']]
+  titles = [
+    title
+    for title in rows[0]
+    if title == 'case' or any(row[title] for row in rows)
+  ]
+  columns = [[title, *(row[title] for row in rows)] for title in titles]
+  widths = [max(map(len, column)) for column in columns]
+  lines = [
+    '  '.join(
+      cell.ljust(width) if index == 0 else cell.rjust(width)
+      for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+    ).rstrip()
+    for line in zip(*columns, strict=True)
+  ]
+  failures = [
+    f'failed: {case["name"]}: {case["failure"]}'
+    for case in summary['cases']
+    if case['failure']
+  ]
+  note = [summary['note']] if summary['note'] else []
+  if summary['reference'] and not summary['axis']:
+    note.append(
+      f'times faster than: {summary["reference"]}; the median of the ratios '
+      'within a round'
+    )
+  grown = [_growth_line(summary)] if summary.get('growth') else []
+  return '\n'.join([summary['name'], *lines, *grown, *note, *failures])
+
+
+def seconds_text(seconds: float | None) -> str:
+  """A time in a unit that suits it, three digits; '' for None."""
+  if seconds is None:
+    return ''
+  if seconds >= 1:
+    return f'{number_text(seconds)} s'
+  if seconds >= 1e-3:
+    return f'{number_text(seconds * 1e3)} ms'
+  return f'{number_text(seconds * 1e6)} µs'
+
+
+def bytes_text(count: float | None) -> str:
+  """Bytes in MiB; '' for None."""
+  if count is None:
+    return ''
+  mebi = count / _MEBI
+  return f'{mebi:,.0f} MiB' if mebi >= 100 else f'{number_text(mebi)} MiB'
+
+
+def number_text(number: float | None) -> str:
+  """Three digits, thousands apart, no exponent; '' for None."""
+  if number is None:
+    return ''
+  if number == 0:
+    return '0'
+  digits = max(0, 2 - math.floor(math.log10(abs(number))))
+  return f'{number:,.{digits}f}'
+
+
+def _case(
+  measured: Measurement,
+  group: Group,
+  reference: Measurement | None,
+  product: float | None,
+) -> Summary:
+  case, prepared = measured.case, measured.prepared
+  runs = list(measured.seconds.values())
+  median = statistics.median(runs) if runs else None
+  before = prepared.resident_before_bytes if prepared else None
+  peak = measured.peak_bytes
+  operations = case.operations / median if median and case.operations else None
+  ratio, of_medians = None, None
+  if reference and reference.seconds and median and not case.is_product:
+    ratio = speedup(reference.seconds, measured.seconds)
+    of_medians = statistics.median(reference.seconds.values()) / median
+  return {
+    'name': case.name,
+    'position': case.position,
+    'builder': case.builder,
+    'devices': case.devices,
+    'is_product': case.is_product,
+    'settings': dict(case.arguments),
+    'failure': measured.failure,
+    'seconds': runs,
+    'rounds': list(measured.seconds),
+    'median_seconds': median,
+    'min_seconds': min(runs, default=None),
+    'max_seconds': max(runs, default=None),
+    'warm_up_seconds': prepared.warm_up_seconds if prepared else None,
+    'compile_seconds': prepared.compile_seconds if prepared else None,
+    'speedup': ratio,
+    'speedup_of_medians': of_medians,
+    'rate': case.work / median if median and group.unit else None,
+    'operations': case.operations,
+    'operations_per_second': operations,
+    'share_of_product': (
+      operations / product if operations and product else None
+    ),
+    'peak_bytes': peak,
+    'resident_before_bytes': before,
+    'increase_bytes': None if peak is None or before is None else peak - before,
+    'temp_bytes': prepared.temp_bytes if prepared else None,
+    'max_difference': _difference(reference, measured),
+    'facts': dict(prepared.facts) if prepared else {},
+  }
+
+
+def _product_rate(measurements: Sequence[Measurement]) -> float | None:
+  """Operations a second of the group's matrix product."""
+  rates = [
+    each.case.operations / statistics.median(each.seconds.values())
+    for each in measurements
+    if each.case.is_product and each.seconds
+  ]
+  return max(rates, default=None)
+
+
+def _difference(
+  reference: Measurement | None, measured: Measurement
+) -> float | None:
+  """The largest difference of a case's output from the reference's."""
+  if reference is None or reference.case == measured.case:
+    return None
+  expected, found = reference.output, measured.output
+  if expected is None or found is None:
+    return None
+  if expected.shape != found.shape:
+    return math.inf
+  return float(np.abs(found.astype(float) - expected.astype(float)).max())
+
+
+def _cells(case: Summary, summary: Summary) -> dict[str, str]:
+  rate, share = case['operations_per_second'], case['share_of_product']
+  difference, ratio = case['max_difference'], case['speedup']
+  if ratio and summary['axis']:
+    ratio = 1 / ratio
+  cells = {
+    'case': case['name'],
+    'runs': str(len(case['seconds'])) if case['seconds'] else '',
+    'median': seconds_text(case['median_seconds']),
+    'min': seconds_text(case['min_seconds']),
+    'max': seconds_text(case['max_seconds']),
+    _COST if summary['axis'] else _FASTER: number_text(ratio),
+    f'{summary["unit"]}/s': number_text(case['rate']),
+    'GFLOP/s': number_text(rate / _GIGA if rate else None),
+    'of product': '' if share is None else f'{share:.0%}',
+    'peak': bytes_text(case['peak_bytes']),
+    'increase': bytes_text(case['increase_bytes']),
+    'XLA temp': bytes_text(case['temp_bytes']),
+    'compile': seconds_text(case['compile_seconds']),
+    'difference': '' if difference is None else f'{difference:.1e}',
+  }
+  names = dict.fromkeys(name for c in summary['cases'] for name in c['facts'])
+  return cells | {name: number_text(case['facts'].get(name)) for name in names}
+
+
+def _growth_line(summary: Summary) -> str:
+  grown = summary['growth']
+  deviations = ', '.join(
+    f'{size}: {percent:+.0f} %'
+    for size, percent in grown['deviation_percent'].items()
+  )
+  return (
+    f'grows as {summary["axis"]}^{grown["exponent"]:.2f}; '
+    f'from proportional: {deviations}'
+  )

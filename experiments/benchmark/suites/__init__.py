@@ -1,0 +1,21 @@
+"""The suites by name; each makes its groups for a size."""
+
+from collections.abc import Callable
+
+from experiments.benchmark.cases import Group
+from experiments.benchmark.suites import (
+  acting,
+  environment,
+  networks,
+  replay,
+  td3,
+)
+
+# From a size and the number of this machine's cores to groups.
+SUITES: dict[str, Callable[[str, int], list[Group]]] = {
+  'networks': networks.groups,
+  'environment': environment.groups,
+  'replay': replay.groups,
+  'td3': td3.groups,
+  'acting': acting.groups,
+}

@@ -1,0 +1,316 @@
+"""Networks beside PyTorch and plain Haiku, and how their cost grows."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from eigen3.interop import eigen2
+from experiments.benchmark import jax_cases, operations, parameters
+from experiments.benchmark.cases import Built, Case, Group
+from experiments.benchmark.settings import config_of
+
+_HERE = 'experiments.benchmark.suites.networks'
+_TORCH = 'experiments.benchmark.torch_reference'
+_HAIKU = 'experiments.benchmark.haiku_reference'
+
+
+class _Growth(NamedTuple):
+  """Sizes along the axes of growth; what does not grow stays at a base."""
+
+  days: tuple[int, ...]
+  columns: tuple[int, ...]
+  batch: tuple[int, ...]
+  base_days: int
+  base_columns: int
+  days_columns: int  # columns while the days grow
+
+
+_GROWTH = {
+  'smoke': _Growth((4, 8), (4, 8), (1, 2), 4, 4, 4),
+  'small': _Growth(
+    (32, 64, 128, 256), (32, 64, 128, 256), (1, 2, 4, 8), 32, 64, 64
+  ),
+  'full': _Growth(
+    (63, 126, 252, 504), (64, 128, 256, 512), (1, 2, 4, 8), 63, 64, 128
+  ),
+}
+_BLOCK_ROWS = {'smoke': 6, 'small': 128, 'full': 512}
+_POPULATION = {'smoke': (1, 2), 'small': (1, 2, 4, 8), 'full': (1, 2, 4, 8)}
+
+
+def groups(size: str, cores: int) -> list[Group]:
+  """The suite's groups for `size`, on `cores` cores."""
+  return [
+    _critic_group(size, cores),
+    _actor_group(size, cores),
+    _block_group(size, cores),
+    *_growth_groups(size, cores),
+  ]
+
+
+def _critic_group(size: str, cores: int) -> Group:
+  settings = {'preset': f'{size}+eigen2'}
+  work = operations.critic(config_of(settings).networks)
+  make = functools.partial(Case, arguments=settings, operations=work)
+  torch = functools.partial(
+    Case, builder=f'{_TORCH}:critic_case', needs='torch', operations=work
+  )
+  return Group(
+    name='critic forward and backward',
+    cases=(
+      *_eigen3(make, 'critic_case', cores),
+      torch(
+        'PyTorch, checkpointing as Eigen2',
+        arguments=settings | {'checkpointing': True},
+      ),
+      torch(
+        'PyTorch, nn.LSTM without checkpointing',
+        arguments=settings | {'checkpointing': False},
+      ),
+      _product(),
+    ),
+    reference='PyTorch, checkpointing as Eigen2',
+    note='training mode, one example, gradients of all parameters',
+  )
+
+
+def _actor_group(size: str, cores: int) -> Group:
+  settings = {'preset': f'{size}+eigen2'}
+  work = operations.actor(config_of(settings).networks)
+  make = functools.partial(Case, arguments=settings, operations=work)
+  return Group(
+    name='actor forward',
+    cases=(
+      *_eigen3(make, 'actor_case', cores),
+      make('PyTorch', f'{_TORCH}:actor_case', needs='torch'),
+      _product(),
+    ),
+    reference='PyTorch',
+    note='evaluation mode, one example',
+  )
+
+
+def _block_group(size: str, cores: int) -> Group:
+  settings = {
+    'preset': f'{size}+eigen2',
+    'columns': _BLOCK_ROWS[size],
+    'networks.lstm_dropout': 0.0,  # so that all sides can be compared
+  }
+  config = config_of(settings).networks
+  work = operations.FORWARD_BACKWARD * operations.lstm(
+    _BLOCK_ROWS[size],
+    config.spec.context_days,
+    config.convolution_channels,
+    config.hidden,
+    config.pooled_days,
+  )
+  make = functools.partial(Case, arguments=settings, operations=work)
+  return Group(
+    name='LSTM block forward and backward',
+    cases=(
+      *_eigen3(make, 'extractor_case', cores),
+      make(
+        'Haiku, hk.LSTM and autodiff', f'{_HAIKU}:extractor_case', devices=1
+      ),
+      make('PyTorch, nn.LSTM', f'{_TORCH}:extractor_case', needs='torch'),
+      _product(),
+    ),
+    reference='Haiku, hk.LSTM and autodiff',
+    note=(
+      f'{_BLOCK_ROWS[size]} rows of {config.spec.context_days} days through '
+      'convolution, batch norm and LSTM without dropout; only useful '
+      'operations of the LSTM are counted'
+    ),
+  )
+
+
+def _growth_groups(size: str, cores: int) -> list[Group]:
+  sizes = _GROWTH[size]
+  preset = {'preset': f'{size}+eigen2'}
+
+  def group(axis: str, values: Sequence[int], fixed: dict[str, Any]) -> Group:
+    cases = []
+    for value in values:
+      settings = preset | fixed | {axis: value}
+      work = operations.FORWARD_BACKWARD * operations.lstm(
+        settings['columns'] * settings['batch'],
+        settings['days'],
+        config_of(preset).networks.convolution_channels,
+        config_of(preset).networks.hidden,
+      )
+      cases.append(
+        Case(
+          f'{axis} {value}',
+          f'{_HERE}:extractor_case',
+          settings,
+          devices=cores,
+          operations=work,
+          position=value,
+        )
+      )
+    still = ', '.join(f'{name} {value}' for name, value in fixed.items())
+    return Group(
+      f'growth with {axis}',
+      tuple(cases),
+      reference=cases[0].name,
+      axis=axis,
+      note=f'extractor, forward and backward; {still}',
+    )
+
+  return [
+    group('days', sizes.days, {'columns': sizes.days_columns, 'batch': 1}),
+    group('columns', sizes.columns, {'days': sizes.base_days, 'batch': 1}),
+    group(
+      'batch',
+      sizes.batch,
+      {'days': sizes.base_days, 'columns': sizes.base_columns},
+    ),
+    _population_group(size, cores),
+  ]
+
+
+def _population_group(size: str, cores: int) -> Group:
+  preset = 'smoke' if size == 'smoke' else 'small'
+  cases = tuple(
+    Case(
+      f'population {members}',
+      f'{_HERE}:population_case',
+      {'preset': preset, 'population': members},
+      devices=cores,
+      position=members,
+    )
+    for members in _POPULATION[size]
+  )
+  return Group(
+    'growth with population',
+    cases,
+    reference=cases[0].name,
+    axis='population',
+    note=f'extractor of the {preset} preset, forward and backward, vmapped',
+  )
+
+
+def _eigen3(
+  make: Callable[..., Case], builder: str, cores: int
+) -> tuple[Case, ...]:
+  """Eigen3 on all cores, and on one device where that is another thing."""
+  builder = f'{_HERE}:{builder}'
+  one = make('Eigen3, one device', builder, devices=1)
+  if cores == 1:
+    return (one,)
+  return make(f'Eigen3, {cores} devices', builder, devices=cores), one
+
+
+def _product() -> Case:
+  return Case(
+    'matrix product',
+    'experiments.benchmark.jax_cases:product_case',
+    devices=1,
+    operations=jax_cases.product_operations(),
+    is_product=True,
+  )
+
+
+def critic_case(**settings: Any) -> Built:
+  """Forward and backward of Eigen3's critic in training mode."""
+  config = config_of(settings).networks
+  critic = jax_cases.make_networks(config).critic
+  params, state = eigen2.critic_from_torch(parameters.critic(config))
+  first, stop = config.spec.investable
+  window = _window(config, settings)
+  action = jnp.asarray(parameters.action(window.shape[0], stop - first))
+
+  def loss(params, state, key, window, action):
+    q, state = critic.apply(
+      params, state, key, window, action, is_training=True
+    )
+    return jnp.square(q).sum(), state
+
+  return jax_cases.built(
+    jax.value_and_grad(loss, has_aux=True),
+    (params, state, jax.random.PRNGKey(0), window, action),
+    options=jax_cases.training_options(),
+  )
+
+
+def actor_case(**settings: Any) -> Built:
+  """The forward pass of Eigen3's actor in evaluation mode."""
+  config = config_of(settings).networks
+  actor = jax_cases.make_networks(config).actor
+  params, state = eigen2.actor_from_torch(parameters.actor(config))
+
+  def act(params, state, window):
+    (actions, _), _ = actor.apply(params, state, None, window)
+    return actions
+
+  return jax_cases.built(
+    act, (params, state, _window(config, settings)), output=np.asarray
+  )
+
+
+def extractor_case(**settings: Any) -> Built:
+  """Forward and backward of Eigen3's extractor in training mode."""
+  config = config_of(settings).networks
+  key = jax.random.PRNGKey(0)
+  return jax_cases.built(
+    _extractor_gradient(config),
+    (*_extractor_variables(config), key, _window(config, settings)),
+    options=jax_cases.training_options(),
+    # With dropout no two sides agree.
+    output=None if config.lstm_dropout else lambda r: np.asarray(r[0][1]),
+  )
+
+
+def population_case(*, population: int, **settings: Any) -> Built:
+  """As `extractor_case`, for many parameters on one window."""
+  config = config_of(settings).networks
+  variables = jax.tree.map(
+    lambda x: jnp.stack([x] * population), _extractor_variables(config)
+  )
+  keys = jax.random.split(jax.random.PRNGKey(0), population)
+  return jax_cases.built(
+    jax.vmap(_extractor_gradient(config), in_axes=(0, 0, 0, None)),
+    (*variables, keys, _window(config, settings)),
+    options=jax_cases.training_options(),
+  )
+
+
+def _extractor_gradient(config) -> Callable:
+  """(params, state, key, window) to ((loss, features), gradients)."""
+  extractor = jax_cases.make_networks(config).feature_extractor
+
+  def loss(params, state, key, window):
+    features, _ = extractor.apply(params, state, key, window, is_training=True)
+    return jnp.square(features).sum(), features
+
+  return jax.value_and_grad(loss, has_aux=True)
+
+
+def _extractor_variables(config) -> eigen2.Variables:
+  """Of the extractor alone, out of a critic's."""
+  prefix = 'critic/'
+  trees = (
+    {
+      name.removeprefix(prefix): module
+      for name, module in tree.items()
+      if name.startswith(f'{prefix}feature_extractor/')
+    }
+    for tree in eigen2.critic_from_torch(parameters.critic(config))
+  )
+  return eigen2.Variables(*trees)
+
+
+def _window(config, settings) -> jax.Array:
+  spec = config.spec
+  return jnp.asarray(
+    parameters.window(
+      settings.get('batch', 1),
+      spec.context_days,
+      spec.num_columns,
+      spec.num_features,
+    )
+  )

@@ -1,0 +1,217 @@
+"""Cases of a group take turns, each in its own process.
+
+What else the machine does in the meantime then falls on all of them, and a
+ratio of two cases in the same round is fair where their times are not.
+"""
+
+import contextlib
+import multiprocessing
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from experiments.benchmark import worker
+from experiments.benchmark.cases import Case, Group
+from experiments.benchmark.worker import Prepared
+
+# Seconds between two turns: threads of OpenMP spin for a while after their
+# work and would take a core from the next case.
+_PAUSE = 0.1
+_PATIENCE = 2.0  # seconds for a worker to end by itself
+
+
+class Limits(NamedTuple):
+  """How often cases are repeated.
+
+  Attributes:
+    repeats: at most.
+    min_repeats: at least, however long they take.
+    max_seconds: of all repeats of a case together, where that leaves at least
+      `min_repeats`.
+  """
+
+  repeats: int
+  min_repeats: int
+  max_seconds: float
+
+  def of(self, seconds: float) -> int:
+    """How often a case is repeated that takes `seconds` a run."""
+    affordable = int(self.max_seconds / max(seconds, 1e-9))
+    return min(self.repeats, max(self.min_repeats, affordable))
+
+
+class Measurement(NamedTuple):
+  """All that was measured of a case.
+
+  Attributes:
+    case: the case.
+    seconds: of its runs by round.
+    prepared: what was known before them; None after a failure there.
+    peak_bytes: most memory that its process held; None after a failure.
+    failure: one line, or '' if all went well.
+  """
+
+  case: Case
+  seconds: dict[int, float]
+  prepared: Prepared | None
+  peak_bytes: int | None
+  failure: str
+
+  @property
+  def output(self) -> np.ndarray | None:
+    """What the case's first run gave, to be compared with others'."""
+    return self.prepared.output if self.prepared else None
+
+
+class WorkerError(Exception):
+  """A case could not be built, run or ended; says why in one line."""
+
+
+def measure(group: Group, limits: Limits) -> list[Measurement]:
+  """Builds all cases of a group, then runs them in turns.
+
+  A case that fails is left out of the rounds that follow, and says so in its
+  measurement; the others go on.
+
+  Args:
+    group: its workers live at the same time.
+    limits: how often to repeat.
+
+  Returns:
+    A measurement a case, in the group's order.
+  """
+  with contextlib.ExitStack() as stack:
+    turns = [_Turns(stack.enter_context(_worker(c))) for c in group.cases]
+    with tqdm(turns, desc=f'{group.name}: prepare', unit='case') as bar:
+      for each in bar:
+        each.prepare()
+    repeats = {
+      index: limits.of(each.warm_up_seconds)
+      for index, each in enumerate(turns)
+      if each.warm_up_seconds is not None
+    }
+    rounds = schedule(repeats)
+    total = sum(map(len, rounds))
+    with tqdm(total=total, desc=f'{group.name}: measure', unit='run') as bar:
+      for number, indices in enumerate(rounds):
+        for index in indices:
+          turns[index].run(number)
+          bar.update()
+    return [each.finish() for each in turns]
+
+
+def schedule(repeats: Mapping[int, int]) -> list[list[int]]:
+  """Who runs in which round.
+
+  Args:
+    repeats: of each case by its index.
+
+  Returns:
+    The indices of every round, in order. Cases with fewer repeats than others
+    take part in rounds that are spread evenly.
+  """
+  count = max(repeats.values(), default=0)
+
+  def takes_part(own: int, number: int) -> bool:
+    return (number + 1) * own // count > number * own // count
+
+  return [
+    [index for index, own in repeats.items() if takes_part(own, number)]
+    for number in range(count)
+  ]
+
+
+class _Worker:
+  """The parent's end of a worker process."""
+
+  def __init__(self, case: Case):
+    # Spawned: a fork would share the parent's memory and its threads' locks.
+    context = multiprocessing.get_context('spawn')
+    self.case = case
+    self._connection, theirs = context.Pipe()
+    self._process = context.Process(
+      target=worker.serve, args=(theirs, case), daemon=True
+    )
+    self._process.start()
+    theirs.close()
+
+  def ask(self, request: str) -> Any:
+    """The worker's answer.
+
+    Raises:
+      WorkerError: it failed, or the process is gone.
+    """
+    try:
+      self._connection.send(request)
+      good, value = self._connection.recv()
+    except (EOFError, OSError) as error:
+      self._process.join(_PATIENCE)
+      raise WorkerError(
+        f'its process ended with exit status {self._process.exitcode} '
+        '(-9 is mostly a full memory)'
+      ) from error
+    if not good:
+      raise WorkerError(value)
+    return value
+
+  def close(self) -> None:
+    """Ends the process, by force where it does not end by itself."""
+    self._connection.close()
+    self._process.join(_PATIENCE)
+    if self._process.is_alive():
+      self._process.terminate()
+      self._process.join(_PATIENCE)
+
+
+@contextlib.contextmanager
+def _worker(case: Case) -> Iterator[_Worker]:
+  process = _Worker(case)
+  try:
+    yield process
+  finally:
+    process.close()
+
+
+class _Turns:
+  """What a worker has said so far."""
+
+  def __init__(self, process: _Worker):
+    self._worker = process
+    self._seconds: dict[int, float] = {}
+    self._prepared: Prepared | None = None
+    self._failure = ''
+
+  @property
+  def warm_up_seconds(self) -> float | None:
+    """Of the first run; None where there is nothing to repeat."""
+    return self._prepared.warm_up_seconds if self._prepared else None
+
+  def prepare(self) -> None:
+    """Has the case built and run once."""
+    self._prepared = self._ask('prepare')
+
+  def run(self, number: int) -> None:
+    """Takes part in round `number`."""
+    time.sleep(_PAUSE)
+    seconds = self._ask('run')
+    if seconds is not None:
+      self._seconds[number] = seconds
+
+  def finish(self) -> Measurement:
+    """Ends the worker; what it measured."""
+    peak = self._ask('finish')
+    return Measurement(
+      self._worker.case, self._seconds, self._prepared, peak, self._failure
+    )
+
+  def _ask(self, request: str) -> Any:
+    if self._failure:
+      return None
+    try:
+      return self._worker.ask(request)
+    except WorkerError as error:
+      self._failure = str(error)
+      return None

@@ -1,0 +1,124 @@
+"""The process that holds one case and runs it when its turn comes."""
+
+import importlib
+import signal
+import time
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments.benchmark import memory
+from experiments.benchmark.cases import Built, Case
+
+
+class Prepared(NamedTuple):
+  """What is known of a case before its measured runs.
+
+  Attributes:
+    compile_seconds: see `Built`.
+    temp_bytes: see `Built`.
+    warm_up_seconds: of the first run, after compilation; None without runs.
+    resident_before_bytes: held after the imports, before the case was built.
+    output: what the first run gave, to be compared; None if it has none.
+    facts: see `Built`.
+  """
+
+  compile_seconds: float | None
+  temp_bytes: int | None
+  warm_up_seconds: float | None
+  resident_before_bytes: int
+  output: np.ndarray | None
+  facts: dict[str, float]
+
+
+def serve(connection: Connection, case: Case) -> None:
+  """Answers the parent's requests until it asks for the end.
+
+  Every answer is a pair: whether it went well, and the value or what went
+  wrong. 'prepare' is answered by a `Prepared`, 'run' by the seconds it took,
+  'finish' by the peak of this process's memory in bytes.
+
+  Args:
+    connection: to the parent.
+    case: to be built here.
+  """
+  signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent decides.
+  holder = _Holder(case)
+  answers: dict[str, Callable[[], Any]] = {
+    'prepare': holder.prepare,
+    'run': holder.run,
+    'finish': memory.peak_bytes,
+  }
+  request = ''
+  while request != 'finish':
+    try:
+      request = connection.recv()
+    except EOFError:  # The parent is gone.
+      return
+    try:
+      answer = (True, answers[request]())
+    except Exception as error:  # Told to the parent, which goes on.
+      traceback.print_exc()
+      answer = (False, f'{type(error).__name__}: {error}'.splitlines()[0])
+    connection.send(answer)
+
+
+class _Holder:
+  """A case between its runs."""
+
+  def __init__(self, case: Case):
+    self._case = case
+    self._built: Built | None = None
+
+  def prepare(self) -> Prepared:
+    """Builds the case, compiles it and runs it once."""
+    builder = _load(self._case)
+    before = memory.resident_bytes()
+    built = self._built = builder(**self._case.arguments)
+    seconds, output = None, None
+    if built.run is not None:
+      seconds, result = _timed(built.run)
+      if built.output is not None:
+        output = np.asarray(built.output(result))
+      del result
+    memory.release()
+    return Prepared(
+      built.compile_seconds,
+      built.temp_bytes,
+      seconds,
+      before,
+      output,
+      dict(built.facts),
+    )
+
+  def run(self) -> float:
+    """Seconds of one run; what it made is given back."""
+    if self._built is None or self._built.run is None:
+      raise ValueError(f'{self._case.name}: has nothing to run')
+    seconds, result = _timed(self._built.run)
+    del result
+    memory.release()
+    return seconds
+
+
+def _load(case: Case) -> Callable[..., Built]:
+  """The case's builder, with everything that it needs imported."""
+  module, _, function = case.builder.partition(':')
+  builder = getattr(importlib.import_module(module), function)
+  if case.devices:
+    import jax
+
+    jax.config.update('jax_num_cpu_devices', case.devices)
+    # What is measured is compilation, not reading what an earlier one left.
+    jax.config.update('jax_enable_compilation_cache', False)
+    jax.devices()
+  return builder
+
+
+def _timed(run: Callable[[], Any]) -> tuple[float, Any]:
+  start = time.perf_counter()
+  result = run()
+  return time.perf_counter() - start, result
