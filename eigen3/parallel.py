@@ -48,9 +48,23 @@ def make_mesh(num_devices: int | None = None) -> Mesh | None:
 
 def replicate(tree: Tree, mesh: Mesh | None) -> Tree:
   """`tree` on all devices of the mesh; as it is where that is None."""
-  if mesh is None:
-    return tree
-  return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+  return tree if mesh is None else jax.device_put(tree, everywhere(mesh))
+
+
+def everywhere(mesh: Mesh | None) -> NamedSharding | None:
+  """The sharding of what lies whole on each device; None where mesh is."""
+  return None if mesh is None else NamedSharding(mesh, PartitionSpec())
+
+
+def place_like(value: np.ndarray, like: Array) -> Array:
+  """A copy of `value` on the devices of `like`.
+
+  Committed to them only where `like` is: jax compiles anew for arrays that
+  are committed otherwise, and another program may round otherwise.
+  """
+  if like.committed:
+    return jax.device_put(value, like.sharding, may_alias=False)
+  return jnp.array(value)
 
 
 def map_blocks(

@@ -14,6 +14,7 @@ _CPU_DEVICES = flags.DEFINE_integer(
   0,
   'Devices that a CPU is split into; 0 is one for each core.',
   lower_bound=0,
+  upper_bound=64,
 )
 
 

@@ -12,10 +12,11 @@ import shutil
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
+
+from eigen3 import parallel
 
 # Raised when the meaning of a stored state changes.
 SCHEMA_VERSION = 1
@@ -138,7 +139,7 @@ class Checkpointer:
     found, expected = _digest(on_host), metadata.get('digest')
     if found != expected:
       raise OSError(f'digest: found {found}, expected {expected}')
-    return jax.tree.map(_placed, on_host, like)
+    return jax.tree.map(parallel.place_like, on_host, like)
 
   def _check(
     self, step: int, name: str, metadata: dict, expected, why: str = ''
@@ -158,17 +159,6 @@ class Checkpointer:
       os.replace(self._directory / str(step), target)
     if steps:
       self._manager.reload()
-
-
-def _placed(value: np.ndarray, like: jax.Array) -> jax.Array:
-  """A copy on the devices of `like`.
-
-  Committed to them only where `like` is: jax compiles anew for arrays that
-  are committed otherwise, and another program may round otherwise.
-  """
-  if like.committed:
-    return jax.device_put(value, like.sharding, may_alias=False)
-  return jnp.array(value)
 
 
 def _structure(state: Any) -> str:

@@ -14,6 +14,7 @@ import ml_collections
 import numpy as np
 import tqdm
 
+from eigen3 import parallel
 from eigen3.agent import td3
 from eigen3.learner import single_agent
 from eigen3.learner.checkpoint import Checkpointer
@@ -203,7 +204,9 @@ def _validate(evaluate: Evaluate, state):
       # Copies: the agent's own buffers are given up by the next iteration.
       params=jax.tree.map(jnp.copy, state.agent.actor.online_params),
       state=jax.tree.map(jnp.copy, state.agent.actor.online_state),
-      score=jnp.float32(score),
+      score=parallel.place_like(
+        np.asarray(score, np.float32), state.champion.score
+      ),
       iteration=jnp.copy(state.iteration),
     )
     state = state._replace(champion=champion)

@@ -134,12 +134,16 @@ class SingleAgent:
       f'at least the {added} transitions of an iteration',
     )
     self._greedy = jax.jit(self.select_action)
-    self._iterate = jax.jit(
+    # Where a state lies must not depend on how it came about: what it is
+    # given to would be compiled again.
+    jit = functools.partial(jax.jit, out_shardings=parallel.everywhere(mesh))
+    self._init = jit(self._pure_init)
+    self._iterate = jit(
       self._pure_iterate,
       donate_argnums=0,
       compiler_options=parallel.compiler_options(),
     )
-    self._warm_up = jax.jit(self._pure_warm_up, donate_argnums=0)
+    self._warm_up = jit(self._pure_warm_up, donate_argnums=0)
 
   @property
   def steps_per_iteration(self) -> int:
@@ -149,7 +153,7 @@ class SingleAgent:
   def init(self, key: PRNGKey) -> LearnerState:
     """A fresh run whose replay holds `learning_starts` random transitions."""
     key = parallel.replicate(key, self._mesh)
-    state = jax.jit(self._pure_init)(key, self._environment, self._market)
+    state = self._init(key, self._environment, self._market)
     per_round = self._config.episodes_per_iteration * self._stored_steps
     for _ in range(-(-self._config.learning_starts // per_round)):
       state = self._warm_up(state, self._environment, self._market)

@@ -104,7 +104,7 @@ def _networks() -> config_dict.ConfigDict:
   config.pooled_days = 3  # last days whose mean is a column's features
   # Sequences (a column of an example) that a device encodes at a time; 0 is
   # all of its share at once.
-  config.sequence_block = 128
+  config.sequence_block = 64
   config.remat = True  # compute a block again in the backward pass
   # Of which layer the gates are kept for the backward pass; otherwise it
   # computes them again from the states.

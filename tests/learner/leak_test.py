@@ -35,7 +35,7 @@ def train(settings, monkeypatch):
   those who judge.
   """
 
-  def small_networks(config, spec):
+  def small_networks(config, spec, mesh):
     actor, critic = small_run.make_networks(config, spec)
     return types.SimpleNamespace(actor=actor, double_critic=critic)
 

@@ -56,6 +56,8 @@ def _critic_group(size: str, cores: int) -> Group:
   settings = {'preset': f'{size}+eigen2'}
   work = operations.critic(config_of(settings).networks)
   make = functools.partial(Case, arguments=settings, operations=work)
+  # Fewer steps of larger products, for twice the memory.
+  large = settings | {'networks.sequence_block': 112}
   torch = functools.partial(
     Case, builder=f'{_TORCH}:critic_case', needs='torch', operations=work
   )
@@ -63,6 +65,13 @@ def _critic_group(size: str, cores: int) -> Group:
     name='critic forward and backward',
     cases=(
       *_eigen3(make, 'critic_case', cores),
+      Case(
+        'Eigen3, blocks of 112',
+        f'{_HERE}:critic_case',
+        large,
+        devices=cores,
+        operations=work,
+      ),
       torch(
         'PyTorch, checkpointing as Eigen2',
         arguments=settings | {'checkpointing': True},
