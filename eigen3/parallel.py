@@ -83,9 +83,10 @@ def map_blocks(
 
   Args:
     function: `(parameters, inputs) -> outputs` on leaves [c, ...], each entry
-      of which depends on that entry of the inputs alone.
+      of which depends on that entry of the inputs alone. Its derivative must
+      be finite at zeros, which is what is padded.
     parameters: the same for all.
-    inputs: leaves [S, ...].
+    inputs: leaves [S, ...], S at least 1.
     size: the largest c; 0 is a device's whole share.
     mesh: spreads over its `BATCH_AXIS`; None is one device.
     remat: compute a block again in the backward pass instead of keeping it.

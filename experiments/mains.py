@@ -9,12 +9,13 @@ from typing import Any
 import jax
 from absl import app, flags, logging
 
+_MOST_DEVICES = 64
 _CPU_DEVICES = flags.DEFINE_integer(
   'cpu_devices',
   0,
   'Devices that a CPU is split into; 0 is one for each core.',
   lower_bound=0,
-  upper_bound=64,
+  upper_bound=_MOST_DEVICES,
 )
 
 
@@ -76,7 +77,7 @@ def split_cpu(num_devices: int) -> None:
   """
   if not num_devices and 'JAX_NUM_CPU_DEVICES' in os.environ:
     return
-  cores = len(os.sched_getaffinity(0))
+  cores = min(len(os.sched_getaffinity(0)), _MOST_DEVICES)
   jax.config.update('jax_num_cpu_devices', num_devices or cores)
 
 

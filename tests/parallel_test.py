@@ -1,9 +1,118 @@
 """Tests of eigen3.parallel."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from eigen3 import parallel
+
+
+def scaled_tanh(parameters, inputs):
+  """Of every entry alone; `inputs` holds None and a whole number."""
+  x, nothing, number = inputs
+  assert nothing is None
+  return {'y': number[:, None] * jnp.tanh(x @ parameters)}
+
+
+def weighted_sum(mapped, parameters, x):
+  """A sum [] in which every output counts differently, and the outputs."""
+  outputs = mapped(parameters, (x, None, jnp.arange(1, len(x) + 1)))
+  y = outputs['y']
+  return (y * jnp.cos(jnp.arange(y.size)).reshape(y.shape)).sum(), outputs
+
+
+@pytest.mark.parametrize('total', [1, 5])
+@pytest.mark.parametrize('size', [0, 1, 2, 9])
+@pytest.mark.parametrize('remat', [False, True])
+def test_blocks_change_nothing(total, size, remat):
+  def blocks(parameters, inputs):
+    return parallel.map_blocks(
+      scaled_tanh, parameters, inputs, size, remat=remat
+    )
+
+  with jax.enable_x64(True):
+    rng = np.random.default_rng(0)
+    arguments = rng.normal(size=(3, 4)), rng.normal(size=(total, 3))
+    result, expected = (
+      jax.jit(
+        jax.value_and_grad(
+          lambda *a, mapped=mapped: weighted_sum(mapped, *a),
+          argnums=(0, 1),
+          has_aux=True,
+        )
+      )(*arguments)
+      for mapped in (blocks, scaled_tanh)
+    )
+  assert all(np.abs(x).max() > 0.01 for x in jax.tree.leaves(expected))
+  assert jax.tree.structure(result) == jax.tree.structure(expected)
+  for a, b in zip(
+    jax.tree.leaves(result), jax.tree.leaves(expected), strict=True
+  ):
+    assert a.dtype == b.dtype
+    np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+  'total, size, block', [(5, 0, 5), (5, 2, 2), (7, 4, 4), (9, 4, 3), (2, 9, 2)]
+)
+def test_blocks_are_equal_and_at_most_as_large_as_asked(total, size, block):
+  seen = set()
+
+  def note(parameters, x):
+    seen.add(len(x))
+    return x
+
+  x = np.arange(float(total))
+  np.testing.assert_array_equal(parallel.map_blocks(note, None, x, size), x)
+  assert seen == {block}
+
+
+@pytest.mark.parametrize('size', [0, 2])
+@pytest.mark.parametrize('remat', [False, True])
+def test_only_remat_computes_a_block_again(size, remat):
+  def blocks(parameters, inputs):
+    return parallel.map_blocks(
+      scaled_tanh, parameters, inputs, size, remat=remat
+    )
+
+  gradient = jax.value_and_grad(lambda *a: weighted_sum(blocks, *a)[0])
+  text = jax.jit(gradient).lower(np.ones((3, 4)), np.ones((5, 3))).as_text()
+  assert text.count('stablehlo.tanh') == 1 + remat
+  # Outside of a loop the compiler would see through it.
+  assert ('optimization_barrier' in text) == (remat and not size)
+
+
+def test_the_loop_does_not_grow():
+  def lines_for(total):
+    def blocks(parameters, inputs):
+      return parallel.map_blocks(scaled_tanh, parameters, inputs, 2)
+
+    gradient = jax.grad(lambda *a: weighted_sum(blocks, *a)[0])
+    x = np.ones((total, 3))
+    return len(
+      jax.jit(gradient).lower(np.ones((3, 4)), x).as_text().split('\n')
+    )
+
+  assert lines_for(6) == lines_for(60)
+
+
+def test_one_device_needs_no_mesh():
+  assert parallel.make_mesh(1) is None
+  assert parallel.everywhere(None) is None
+  tree = {'x': np.zeros(2)}
+  assert parallel.replicate(tree, None) is tree
+
+
+@pytest.mark.parametrize('missing', [0, 1])
+def test_refuses_more_devices_than_there_are_or_none(missing):
+  available = jax.local_device_count()
+  found = available + 1 if missing else 0
+  with pytest.raises(ValueError, match='num_devices') as error:
+    parallel.make_mesh(found)
+  assert str(error.value) == (
+    f'num_devices: found {found}, expected 1 to {available}'
+  )
 
 
 def test_pads_the_end_of_one_axis():

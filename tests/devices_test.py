@@ -1,0 +1,108 @@
+"""Tests of what needs several devices, or a process that has none yet.
+
+How many devices a CPU is split into is settled by a process's first
+computation, so each test runs in a process of its own. What tests/devices
+holds is a pytest file each, for a CPU of three devices in double precision:
+
+  JAX_PLATFORMS=cpu JAX_NUM_CPU_DEVICES=3 JAX_ENABLE_X64=1 \
+    python -m pytest tests/devices/blocks_checks.py
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+CHECKS = ('blocks', 'learner', 'networks')
+
+IMPORTS = """
+import importlib, pkgutil
+import eigen3, jax
+
+split = jax.config.jax_num_cpu_devices
+modules = {m.name for m in pkgutil.walk_packages(eigen3.__path__, 'eigen3.')}
+assert {'eigen3.parallel', 'eigen3.networks.recurrent'} < modules
+for name in modules | {'experiments.td3'}:
+  importlib.import_module(name)
+assert jax.config.jax_num_cpu_devices == split
+jax.config.update('jax_num_cpu_devices', 2)  # raises where a backend is there
+assert jax.device_count() == 2
+"""
+
+# On a machine of which five cores may be used.
+MAIN = """
+import os
+import jax
+from experiments import mains
+
+os.sched_getaffinity = lambda process: {0, 2, 3, 5, 7}
+mains.run(lambda argv: print(jax.device_count()))
+"""
+
+
+def run(*arguments, **environment):
+  """Runs Python on this checkout, on a CPU that nothing else has split."""
+  inherited = {
+    name: value
+    for name, value in os.environ.items()
+    if name not in ('JAX_NUM_CPU_DEVICES', 'PYTEST_ADDOPTS')
+  }
+  return subprocess.run(
+    [sys.executable, *arguments],
+    cwd=ROOT,
+    env={**inherited, 'JAX_PLATFORMS': 'cpu', **environment},
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+
+
+@pytest.mark.parametrize('name', CHECKS)
+def test_on_three_devices(name):
+  done = run(
+    '-m',
+    'pytest',
+    '-q',
+    '-p',
+    'no:cacheprovider',
+    f'tests/devices/{name}_checks.py',
+    JAX_NUM_CPU_DEVICES='3',
+    JAX_ENABLE_X64='1',
+  )
+  assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_no_checks_are_forgotten():
+  files = (ROOT / 'tests/devices').glob('*.py')
+  assert sorted(f.name for f in files) == [f'{c}_checks.py' for c in CHECKS]
+
+
+def test_imports_leave_the_devices_alone():
+  done = run('-c', IMPORTS)
+  assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+  'arguments, environment, devices',
+  [
+    ([], {}, 5),
+    (['--cpu_devices=3'], {}, 3),
+    (['--cpu_devices=0'], {'JAX_NUM_CPU_DEVICES': '2'}, 2),
+    (['--cpu_devices=3'], {'JAX_NUM_CPU_DEVICES': '2'}, 3),
+  ],
+)
+def test_a_main_splits_the_cpu(arguments, environment, devices):
+  done = run('-c', MAIN, *arguments, **environment)
+  assert done.returncode == 0, done.stderr
+  assert done.stdout == f'{devices}\n'
+
+
+def test_a_main_refuses_less_than_no_device():
+  done = run('-c', MAIN, '--cpu_devices=-1')
+  assert done.returncode == 1
+  assert done.stdout == ''
+  assert done.stderr.startswith('error: flag --cpu_devices=-1: -1 is not ')
+  assert len(done.stderr.splitlines()) == 1, done.stderr
