@@ -154,6 +154,7 @@ _EXPECTED = {
   'lstm_dropout': settings.DROPOUT,
   'pooled_days': settings.AT_LEAST_ONE,
   'sequence_block': settings.NOT_NEGATIVE,
+  'evaluation_block': settings.NOT_NEGATIVE,
   'lstm_hoist': settings.one_of('auto', 'always', 'never'),
   'num_heads': settings.AT_LEAST_ONE,
   'attention_dropout': settings.DROPOUT,

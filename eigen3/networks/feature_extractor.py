@@ -67,7 +67,7 @@ class FeatureExtractor(hk.Module):
     audible = _audible(missing)
     blocks = functools.partial(
       parallel.map_blocks,
-      size=config.sequence_block,
+      size=config.sequence_block if is_training else config.evaluation_block,
       mesh=self._mesh,
       remat=config.remat,
     )

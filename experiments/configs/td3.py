@@ -105,6 +105,8 @@ def _networks() -> config_dict.ConfigDict:
   # Sequences (a column of an example) that a device encodes at a time; 0 is
   # all of its share at once.
   config.sequence_block = 64
+  # The same in evaluation mode, where a sequence needs a sixth of the memory.
+  config.evaluation_block = 384
   config.remat = True  # compute a block again in the backward pass
   # Of which layer the gates are kept for the backward pass; otherwise it
   # computes them again from the states.
@@ -238,6 +240,7 @@ def _reduce(config, context: int, hidden: int, trading: int, holding: int):
   config.networks.hidden = hidden
   config.networks.num_heads = 2
   config.networks.sequence_block = 0
+  config.networks.evaluation_block = 0
   config.networks.remat = False
   config.networks.actor.investable_sizes = (32, 16)
   config.networks.actor.context_size = 16

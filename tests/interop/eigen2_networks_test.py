@@ -35,7 +35,7 @@ def _config(golden, tiny):
     config.convolution_channels = 8
     config.hidden = 16
     config.num_heads = 4
-    config.sequence_block = 8
+    config.sequence_block = config.evaluation_block = 8
     config.actor.investable_sizes = (32, 16)
     config.actor.context_size = 16
     config.actor.head_size = 8

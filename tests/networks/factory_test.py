@@ -80,6 +80,7 @@ def test_an_unknown_precision_is_refused(config):
     ('pooled_days', 0, 'at least 1'),
     ('pooled_days', 9, 'at most environment.context_days, 8'),
     ('sequence_block', -1, 'at least 0'),
+    ('evaluation_block', -1, 'at least 0'),
     ('num_heads', 0, 'at least 1'),
     ('num_heads', 3, 'a divisor of the feature width 8, twice networks.hidden'),
     ('attention_dropout', -0.1, 'at least 0 and below 1'),

@@ -93,7 +93,8 @@ def test_chunks_and_remat_change_nothing(
     window = holes(make_window(2).astype(np.float64))
     results = []
     for chunk, remat in ((0, False), (0, True), (5, is_training)):
-      config.sequence_block, config.remat = chunk, remat
+      config.sequence_block = config.evaluation_block = chunk
+      config.remat = remat
       network, variables = _build(config, window, 'float64')
       results.append(_gradients(network, variables, window, KEY, is_training))
     assert np.abs(results[0][0][1]).max() > 1e-2
