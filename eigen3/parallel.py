@@ -168,7 +168,7 @@ def hoists_products() -> bool:
   """Whether an LSTM's products fare better outside of its loops here.
 
   On a CPU they do not: inside, they meet what is still in the cache (README,
-  measured results). A GPU has been given the opposite choice, unmeasured.
+  "What differs"). Other backends have the opposite choice, unmeasured.
   """
   return jax.default_backend() != 'cpu'
 

@@ -77,8 +77,15 @@ def split_cpu(num_devices: int) -> None:
   """
   if not num_devices and 'JAX_NUM_CPU_DEVICES' in os.environ:
     return
-  cores = min(len(os.sched_getaffinity(0)), _MOST_DEVICES)
-  jax.config.update('jax_num_cpu_devices', num_devices or cores)
+  devices = num_devices or min(cores(), _MOST_DEVICES)
+  jax.config.update('jax_num_cpu_devices', devices)
+
+
+def cores() -> int:
+  """Cores that this process may use."""
+  if hasattr(os, 'sched_getaffinity'):
+    return len(os.sched_getaffinity(0))
+  return os.cpu_count() or 1
 
 
 def one_line(error: BaseException) -> str:

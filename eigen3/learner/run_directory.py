@@ -60,7 +60,7 @@ def create(
     workdir / 'run.json',
     {
       'command': sys.argv[1:],
-      'commit': _commit(),
+      'commit': commit(),
       'data': dict(data),
       'platform': platform.platform(),
       'python': platform.python_version(),
@@ -151,7 +151,7 @@ def _flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
   return flat
 
 
-def _commit() -> str:
+def commit() -> str:
   """The checkout's commit, '+' where it has changes, '' outside one."""
   here = pathlib.Path(__file__).parent
 

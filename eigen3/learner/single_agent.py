@@ -134,8 +134,8 @@ class SingleAgent:
       f'at least the {added} transitions of an iteration',
     )
     self._greedy = jax.jit(self.select_action)
-    # Where a state lies must not depend on how it came about: what it is
-    # given to would be compiled again.
+    # Otherwise the compiler may choose where parts of a state lie, and what
+    # they are given to next would be compiled for that.
     jit = functools.partial(jax.jit, out_shardings=parallel.everywhere(mesh))
     self._init = jit(self._pure_init)
     self._iterate = jit(

@@ -67,7 +67,7 @@ def _chosen() -> dict[str, list[Group]]:
         f"--suite: found '{name}', expected some of {', '.join(SUITES)}, or "
         f'{_ALL}'
       )
-  suites = {name: SUITES[name](_SIZE.value, record.cores()) for name in names}
+  suites = {name: SUITES[name](_SIZE.value, mains.cores()) for name in names}
   chosen = {
     name: cases.matching(groups, _ONLY.value) for name, groups in suites.items()
   }

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
+from eigen3 import parallel
 from eigen3.types import Array
 from experiments.benchmark import jax_cases, parameters
 from experiments.benchmark.cases import Built
@@ -98,16 +99,8 @@ def _direction(
 def extractor_case(**settings: Any) -> Built:
   """Forward and backward in training mode, as Eigen3's extractor is timed."""
   config = config_of(settings).networks
-  spec = config.spec
   network = make_extractor(config)
-  window = jnp.asarray(
-    parameters.window(
-      settings.get('batch', 1),
-      spec.context_days,
-      spec.num_columns,
-      spec.num_features,
-    )
-  )
+  window = jnp.asarray(parameters.case_window(config, settings))
   _, state = jax.jit(network.init, static_argnums=2)(
     jax.random.PRNGKey(0), window, True
   )
@@ -121,6 +114,6 @@ def extractor_case(**settings: Any) -> Built:
   return jax_cases.built(
     gradient,
     (params, state, window),
-    options=jax_cases.training_options(),
+    options=parallel.compiler_options(),
     output=lambda result: np.asarray(result[0][1]),
   )

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
 
 from eigen3 import networks, parallel
 from eigen3.types import EnvironmentSpec
@@ -53,7 +52,7 @@ def compiled(
   mesh = parallel.make_mesh()
   if mesh is not None:
     # What a program gives must be what it, or the next one, takes.
-    jit_options['out_shardings'] = NamedSharding(mesh, PartitionSpec())
+    jit_options['out_shardings'] = parallel.everywhere(mesh)
   jitted = jax.jit(
     function, compiler_options=dict(options or {}), **jit_options
   )
@@ -78,11 +77,6 @@ def built(
     return jax.block_until_ready(program.call(*arguments))
 
   return Built(run, program.seconds, program.temp_bytes, output)
-
-
-def training_options() -> Mapping[str, Any]:
-  """The compiler's options of the mains' training iteration."""
-  return parallel.compiler_options()
 
 
 def make_networks(

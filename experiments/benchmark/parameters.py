@@ -4,6 +4,9 @@ Parameters carry the names of Eigen2's PyTorch state dicts, which
 `eigen3.interop.eigen2` reads and PyTorch's modules load.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import ml_collections
 import numpy as np
 
@@ -77,6 +80,24 @@ def window(
   """Normalised features without gaps, float32 [B, D, C, F]."""
   random = np.random.default_rng(seed)
   return random.normal(size=(batch, days, columns, features)).astype(np.float32)
+
+
+def case_window(
+  config: ml_collections.ConfigDict, settings: Mapping[str, Any]
+) -> np.ndarray:
+  """The window of a case, float32 [B, D, C, F].
+
+  Args:
+    config: the `networks` section; its `spec` gives D, C and F.
+    settings: the case's; `batch` is B, by default 1.
+  """
+  spec = config.spec
+  return window(
+    settings.get('batch', 1),
+    spec.context_days,
+    spec.num_columns,
+    spec.num_features,
+  )
 
 
 def action(batch: int, num_stocks: int, seed: int = 4) -> np.ndarray:

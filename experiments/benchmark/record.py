@@ -5,30 +5,25 @@ import importlib.metadata
 import os
 import pathlib
 import platform
-import subprocess
 from collections.abc import Mapping
 from typing import Any
+
+from eigen3.learner import run_directory
+from experiments import mains
 
 _PACKAGES = ('jax', 'jaxlib', 'dm-haiku', 'optax', 'numpy', 'torch')
 # Variables that change how fast the cases run.
 _VARIABLES = ('XLA_FLAGS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS')
 
 
-def cores() -> int:
-  """Cores that this process may use."""
-  if hasattr(os, 'sched_getaffinity'):
-    return len(os.sched_getaffinity(0))
-  return os.cpu_count() or 1
-
-
 def surroundings(flags: Mapping[str, Any]) -> dict[str, Any]:
   """All of a run that does not change while it lasts, as JSON."""
   return {
     'flags': dict(flags),
-    'commit': _commit(),
+    'commit': run_directory.commit(),
     'machine': {
       'processor': _processor(),
-      'cores': cores(),
+      'cores': mains.cores(),
       'memory_bytes': _memory_bytes(),
       'platform': platform.platform(),
       'variables': {
@@ -68,18 +63,3 @@ def _memory_bytes() -> int | None:
   with contextlib.suppress(OSError, ValueError, AttributeError):
     return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
   return None
-
-
-def _commit() -> str:
-  """The checkout's commit, '+' where it has changes, '' outside one."""
-  here = pathlib.Path(__file__).parent
-
-  def git(*arguments: str) -> str:
-    return subprocess.run(
-      ['git', *arguments], cwd=here, capture_output=True, text=True, check=True
-    ).stdout.strip()
-
-  with contextlib.suppress(OSError, subprocess.CalledProcessError):
-    changed = git('status', '--porcelain', '--untracked-files=no')
-    return git('rev-parse', 'HEAD') + ('+' if changed else '')
-  return ''

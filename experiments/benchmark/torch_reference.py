@@ -268,7 +268,7 @@ def extractor_case(**settings: Any) -> Built:
   config = config_of(settings).networks
   network = Extractor(config, chunk=0, checkpointing=False).train()
   load(network, parameters.extractor(config))
-  window = _window(config, settings)
+  window = torch.from_numpy(parameters.case_window(config, settings))
 
   def run():
     features = network(window)
@@ -284,7 +284,7 @@ def critic_case(*, checkpointing: bool, **settings: Any) -> Built:
   config = config_of(settings).networks
   network = Critic(config, _CHUNK, checkpointing).train()
   load(network, parameters.critic(config))
-  window = _window(config, settings)
+  window = torch.from_numpy(parameters.case_window(config, settings))
   first, stop = config.spec.investable
   action = torch.from_numpy(parameters.action(len(window), stop - first))
 
@@ -300,7 +300,7 @@ def actor_case(**settings: Any) -> Built:
   config = config_of(settings).networks
   network = Actor(config, _CHUNK, checkpointing=False).eval()
   load(network, parameters.actor(config))
-  window = _window(config, settings)
+  window = torch.from_numpy(parameters.case_window(config, settings))
 
   @torch.no_grad()
   def run():
@@ -339,20 +339,6 @@ def _replay(config: ml_collections.ConfigDict, num_days: int) -> dict[str, Any]:
     'discount': torch.ones(capacity),
     'day_t': day + 1,
   }
-
-
-def _window(
-  config: ml_collections.ConfigDict, settings: Mapping[str, Any]
-) -> Any:
-  spec = config.spec
-  return torch.from_numpy(
-    parameters.window(
-      settings.get('batch', 1),
-      spec.context_days,
-      spec.num_columns,
-      spec.num_features,
-    )
-  )
 
 
 def _head(inputs: int, sizes: ml_collections.ConfigDict) -> Any:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from eigen3 import parallel
 from eigen3.interop import eigen2
 from experiments.benchmark import jax_cases, operations, parameters
 from experiments.benchmark.cases import Built, Case, Group
@@ -230,7 +231,7 @@ def critic_case(**settings: Any) -> Built:
   critic = jax_cases.make_networks(config).critic
   params, state = eigen2.critic_from_torch(parameters.critic(config))
   first, stop = config.spec.investable
-  window = _window(config, settings)
+  window = jnp.asarray(parameters.case_window(config, settings))
   action = jnp.asarray(parameters.action(window.shape[0], stop - first))
 
   def loss(params, state, key, window, action):
@@ -242,7 +243,7 @@ def critic_case(**settings: Any) -> Built:
   return jax_cases.built(
     jax.value_and_grad(loss, has_aux=True),
     (params, state, jax.random.PRNGKey(0), window, action),
-    options=jax_cases.training_options(),
+    options=parallel.compiler_options(),
   )
 
 
@@ -257,7 +258,9 @@ def actor_case(**settings: Any) -> Built:
     return actions
 
   return jax_cases.built(
-    act, (params, state, _window(config, settings)), output=np.asarray
+    act,
+    (params, state, parameters.case_window(config, settings)),
+    output=np.asarray,
   )
 
 
@@ -267,8 +270,12 @@ def extractor_case(**settings: Any) -> Built:
   key = jax.random.PRNGKey(0)
   return jax_cases.built(
     _extractor_gradient(config),
-    (*_extractor_variables(config), key, _window(config, settings)),
-    options=jax_cases.training_options(),
+    (
+      *_extractor_variables(config),
+      key,
+      parameters.case_window(config, settings),
+    ),
+    options=parallel.compiler_options(),
     # With dropout no two sides agree.
     output=None if config.lstm_dropout else lambda r: np.asarray(r[0][1]),
   )
@@ -283,8 +290,8 @@ def population_case(*, population: int, **settings: Any) -> Built:
   keys = jax.random.split(jax.random.PRNGKey(0), population)
   return jax_cases.built(
     jax.vmap(_extractor_gradient(config), in_axes=(0, 0, 0, None)),
-    (*variables, keys, _window(config, settings)),
-    options=jax_cases.training_options(),
+    (*variables, keys, parameters.case_window(config, settings)),
+    options=parallel.compiler_options(),
   )
 
 
@@ -311,15 +318,3 @@ def _extractor_variables(config) -> eigen2.Variables:
     for tree in eigen2.critic_from_torch(parameters.critic(config))
   )
   return eigen2.Variables(*trees)
-
-
-def _window(config, settings) -> jax.Array:
-  spec = config.spec
-  return jnp.asarray(
-    parameters.window(
-      settings.get('batch', 1),
-      spec.context_days,
-      spec.num_columns,
-      spec.num_features,
-    )
-  )

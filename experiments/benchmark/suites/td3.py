@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import ml_collections
 
+from eigen3 import parallel
 from eigen3.agent import replay
 from eigen3.agent import td3 as td3_agent
 from eigen3.learner import single_agent
@@ -102,7 +103,7 @@ def update_case(*, num_days: int, runs: bool = True, **settings: Any) -> Built:
   program = jax_cases.compiled(
     step,
     (state, ring, market),
-    jax_cases.training_options(),
+    parallel.compiler_options(),
     donate_argnums=0,
   )
   if not runs:

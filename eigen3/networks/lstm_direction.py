@@ -1,0 +1,336 @@
+"""One direction of an LSTM layer, and its backward pass by hand.
+
+What autodiff makes of such a loop is slow: it keeps more than is needed, and
+copies it about. Time comes first and rows come last, so that gates are
+contiguous slices. What a step multiplies, its input, the hidden state and a
+one for the bias, lies in one buffer that the loop carries and overwrites; so
+do the four gates' gradients. Joining them anew at every step would cost as
+much as the products. Gates are in PyTorch's order i, f, g, o; PyTorch's two
+biases are one here.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import jmp
+
+from eigen3.networks import dropout
+from eigen3.types import Array
+
+
+class DirectionWeights(NamedTuple):
+  """One direction of one layer.
+
+  Attributes:
+    input: [I, 4H].
+    hidden: [H, 4H].
+    bias: [4H].
+  """
+
+  input: Array
+  hidden: Array
+  bias: Array
+
+
+class Plan(NamedTuple):
+  """How the core runs; what it computes depends on no field but the rate.
+
+  Attributes:
+    policy: products in its compute dtype, cell state in its output dtype.
+    pooled_days: how many last steps are averaged.
+    dropout_rate: between the layers, where keys are given.
+    save_gates: for each layer, keep its gates for the backward pass;
+      otherwise they are computed again from hidden and cell states, a third
+      of the memory. The first layer's cost little: its inputs are few.
+    hoist: take products that do not depend on the recurrence out of the
+      loops: inputs times weights go before them, the gradients of weights and
+      inputs after them.
+  """
+
+  policy: jmp.Policy
+  pooled_days: int
+  dropout_rate: float = 0.0
+  save_gates: tuple[bool, bool] = (False, True)
+  hoist: bool = False
+
+
+class Trace(NamedTuple):
+  """What the backward pass needs of every step, in the order of days."""
+
+  hidden: Array  # [S, H, rows], after the step
+  cell: Array  # [S, H, rows], after the step
+  gates: tuple[Array, ...]  # i, f, g, o [S, H, rows] each, or none
+
+
+class Span(NamedTuple):
+  """The S days that a direction walks over, and which way."""
+
+  first: int
+  stop: int
+  reverse: bool
+
+  @property
+  def days(self) -> Array:
+    return jnp.arange(self.first, self.stop)
+
+  @property
+  def start(self) -> int:
+    return self.stop - 1 if self.reverse else self.first
+
+
+class Input(NamedTuple):
+  """A layer's input: its parts one above the other, some of it dropped."""
+
+  parts: tuple[Array, ...]  # [D, I / number of parts, rows] each
+  keys: Array | None = None  # of the dropout
+  rate: float = 0.0
+
+  @property
+  def size(self) -> int:
+    return sum(part.shape[1] for part in self.parts)
+
+  def at(self, day: Array) -> list[Array]:
+    """The parts on one day, [I / number of parts, rows] each."""
+    return [
+      jax.lax.dynamic_index_in_dim(part, day, 0, False) * self.keep(day, k)
+      for k, part in enumerate(self.parts)
+    ]
+
+  def keep(self, day: Array, part: int) -> Array | float:
+    """What dropout multiplies a part with, like it or 1."""
+    if self.keys is None:
+      return 1.0
+    of_part = self.parts[part]
+    size = of_part.shape[1]
+    first = day * self.size + part * size
+    return dropout.keep_scale(
+      self.keys, self.rate, (size,), of_part.dtype, first
+    )
+
+  def whole(self, span: Span) -> Array:
+    """All days of a span, [S, I, rows]."""
+    days = slice(span.first, span.stop)
+    x = jnp.concatenate([part[days] for part in self.parts], 1)
+    if self.keys is None:
+      return x
+    shape = (span.stop - span.first, self.size)
+    return x * dropout.keep_scale(
+      self.keys, self.rate, shape, x.dtype, span.first * self.size
+    )
+
+
+class Direction:
+  """The products of one direction of one layer."""
+
+  def __init__(
+    self,
+    plan: Plan,
+    weights: DirectionWeights,
+    inputs: Input,
+    span: Span,
+    saves_gates: bool,
+  ):
+    self.plan = plan
+    self.saves_gates = saves_gates
+    self.inputs = inputs
+    self.span = span
+    self.width, self.rows = weights.hidden.shape[0], inputs.parts[0].shape[-1]
+    self.narrow = plan.policy.compute_dtype
+    self.wide = plan.policy.output_dtype
+    self.product = functools.partial(
+      jnp.einsum, preferred_element_type=self.wide
+    )
+    # How much of the buffer is input.
+    self.read = 0 if plan.hoist else inputs.size
+    parts = [weights.hidden, weights.bias[None]]
+    if not plan.hoist:
+      parts = [weights.input, *parts]
+    self.matrix = jnp.concatenate(parts).astype(self.narrow)
+    # Here, not in the loops, so that it is laid out once.
+    self.transposed = self.matrix.T
+    self.projection = weights.input.astype(self.narrow)
+
+  def projected(self) -> Array | None:
+    """Inputs times weights, [S, 4H, rows], where they leave the loop."""
+    if not self.plan.hoist:
+      return None
+    inputs = self.inputs.whole(self.span)
+    return self.product('ig,dir->dgr', self.projection, inputs)
+
+  def buffer(self) -> Array:
+    """What the first step multiplies, without its input."""
+    joint = jnp.ones((self.matrix.shape[0], self.rows), self.narrow)
+    return self.remember(joint, jnp.zeros((self.width, self.rows), self.narrow))
+
+  def remember(self, joint: Array, hidden: Array) -> Array:
+    """Puts the hidden state into the buffer."""
+    hidden = hidden.astype(self.narrow)
+    return jax.lax.dynamic_update_slice(joint, hidden, (self.read, 0))
+
+  def load(self, joint: Array, day: Array) -> Array:
+    """Puts a day's input into the buffer."""
+    if self.plan.hoist:
+      return joint
+    first = 0
+    for part in self.inputs.at(day):
+      joint = jax.lax.dynamic_update_slice(joint, part, (first, 0))
+      first += part.shape[0]
+    return joint
+
+  def gates(
+    self, joint: Array, projected: Array | None, day: Array
+  ) -> tuple[Array, ...]:
+    """i, f, g and o, [H, rows] each in the compute dtype."""
+    gates = self.product('gk,kr->gr', self.transposed, joint)
+    if projected is not None:
+      gates += projected[day - self.span.first]
+    i, f, g, o = jnp.split(gates, 4)
+    squashed = (*map(jax.nn.sigmoid, (i, f)), jnp.tanh(g), jax.nn.sigmoid(o))
+    return tuple(gate.astype(self.narrow) for gate in squashed)
+
+
+def _stepper(direction: Direction):
+  """The function of one step, and the carry of the first."""
+  projected = direction.projected()
+
+  def step(carry, day):
+    joint, cell = carry
+    joint = direction.load(joint, day)
+    gates = direction.gates(joint, projected, day)
+    i, f, g, o = (gate.astype(direction.wide) for gate in gates)
+    cell = f * cell + i * g
+    hidden = (o * jnp.tanh(cell)).astype(direction.narrow)
+    return (direction.remember(joint, hidden), cell), (hidden, cell, gates)
+
+  cell = jnp.zeros((direction.width, direction.rows), direction.wide)
+  return step, (direction.buffer(), cell)
+
+
+def outputs(direction: Direction, wanted: int) -> Array:
+  """The hidden states of the last `wanted` steps, [wanted, H, rows]."""
+  step, carry = _stepper(direction)
+  days, reverse = direction.span.days, direction.span.reverse
+  before = days.shape[0] - wanted
+  if before:
+    assert not reverse
+    carry, _ = jax.lax.scan(
+      lambda carry, day: (step(carry, day)[0], None), carry, days[:before]
+    )
+
+  def emit(carry, day):
+    carry, (hidden, _, _) = step(carry, day)
+    return carry, hidden
+
+  return jax.lax.scan(emit, carry, days[before:], reverse=reverse)[1]
+
+
+def trace(direction: Direction) -> Trace:
+  """All steps, with what the backward pass needs."""
+  step, carry = _stepper(direction)
+
+  def emit(carry, day):
+    carry, (hidden, cell, gates) = step(carry, day)
+    gates = gates if direction.saves_gates else ()
+    return carry, Trace(hidden, cell, gates)
+
+  span = direction.span
+  return jax.lax.scan(emit, carry, span.days, reverse=span.reverse)[1]
+
+
+def backpropagate(
+  direction: Direction, trace: Trace, to_output: Callable[[Array], Array]
+) -> tuple[DirectionWeights, Array]:
+  """Backpropagation through time of one direction.
+
+  Args:
+    direction: its products.
+    trace: of its steps.
+    to_output: the gradient of a day's output, [H, rows].
+
+  Returns:
+    The gradients of the weights, and of the inputs [S, I, rows].
+  """
+  plan, span, width = direction.plan, direction.span, direction.width
+  narrow, wide, product = direction.narrow, direction.wide, direction.product
+  projected = None if direction.saves_gates else direction.projected()
+  matrix, read = direction.matrix, direction.read
+
+  def before(states: Array, day: Array) -> Array:
+    index = day - span.first + (1 if span.reverse else -1)
+    state = jax.lax.dynamic_index_in_dim(states, index, 0, False)
+    return jnp.where(day == span.start, jnp.zeros_like(state), state)
+
+  def step(carry, inputs):
+    joint, to_joint, to_cell, to_gates, to_matrix = carry
+    day, cell, gates = inputs
+    joint = direction.load(joint, day)
+    joint = direction.remember(joint, before(trace.hidden, day))
+    gates = gates or direction.gates(joint, projected, day)
+    i, f, g, o = (gate.astype(wide) for gate in gates)
+    to_hidden = to_joint[read : read + width] + to_output(day).astype(wide)
+    squashed = jnp.tanh(cell)
+    to_cell += to_hidden * o * (1 - squashed * squashed)
+    to_gates = _fill(
+      to_gates,
+      to_cell * g * i * (1 - i),
+      to_cell * before(trace.cell, day) * f * (1 - f),
+      to_cell * i * (1 - g * g),
+      to_hidden * squashed * o * (1 - o),
+    )
+    to_joint = product('kg,gr->kr', matrix, to_gates)
+    if plan.hoist:
+      emitted = to_gates
+    else:
+      to_matrix += product('kr,gr->kg', joint, to_gates)
+      emitted = to_joint[:read].astype(narrow)
+    return (joint, to_joint, to_cell * f, to_gates, to_matrix), emitted
+
+  rows = direction.rows
+  carry = (
+    direction.buffer(),
+    jnp.zeros((matrix.shape[0], rows), wide),
+    jnp.zeros((width, rows), wide),
+    jnp.zeros((4 * width, rows), narrow),
+    jnp.zeros(() if plan.hoist else matrix.shape, wide),
+  )
+  carry, emitted = jax.lax.scan(
+    step,
+    carry,
+    (span.days, trace.cell, trace.gates),
+    reverse=not span.reverse,
+  )
+  if plan.hoist:
+    return _contract(direction, trace, emitted)
+  to_input, to_hidden, to_bias = jnp.split(carry[-1], (read, read + width))
+  return DirectionWeights(to_input, to_hidden, to_bias[0]), emitted
+
+
+def _contract(
+  direction: Direction, trace: Trace, to_gates: Array
+) -> tuple[DirectionWeights, Array]:
+  """What `backpropagate` returns, of all gates' gradients [S, 4H, rows]."""
+  span, product = direction.span, direction.product
+  inputs = direction.inputs.whole(span)
+  edge = jnp.zeros_like(trace.hidden[:1])
+  if span.reverse:
+    before = jnp.concatenate([trace.hidden[1:], edge])
+  else:
+    before = jnp.concatenate([edge, trace.hidden[:-1]])
+  to_weights = DirectionWeights(
+    input=product('dir,dgr->ig', inputs, to_gates),
+    hidden=product('dhr,dgr->hg', before, to_gates),
+    bias=to_gates.sum((0, 2), dtype=direction.wide),
+  )
+  to_inputs = product('ig,dgr->dir', direction.projection, to_gates)
+  return to_weights, to_inputs.astype(direction.narrow)
+
+
+def _fill(buffer: Array, *parts: Array) -> Array:
+  """Overwrites a buffer by parts of equal size, one above the other."""
+  for k, part in enumerate(parts):
+    part = part.astype(buffer.dtype)
+    buffer = jax.lax.dynamic_update_slice(buffer, part, (k * len(part), 0))
+  return buffer

@@ -1,0 +1,83 @@
+"""Workers take turns, and one that fails stops only itself."""
+
+from typing import ClassVar
+
+import pytest
+
+from experiments.benchmark import turns
+from experiments.benchmark.cases import Case, Group
+from experiments.benchmark.turns import Limits
+from experiments.benchmark.worker import Prepared
+
+
+def test_cases_with_fewer_repeats_are_spread_over_the_rounds():
+  assert turns.schedule({0: 4, 1: 2, 2: 4}) == [
+    [0, 2],
+    [0, 1, 2],
+    [0, 2],
+    [0, 1, 2],
+  ]
+  assert turns.schedule({0: 3, 1: 3}) == [[0, 1]] * 3
+  assert turns.schedule({}) == []
+
+
+@pytest.mark.parametrize(
+  'seconds, repeats', [(1, 9), (10, 9), (30, 3), (50, 2), (1000, 2), (0, 9)]
+)
+def test_slow_cases_are_repeated_less(seconds, repeats):
+  assert Limits(9, 2, 100.0).of(seconds) == repeats
+
+
+class FakeWorker:
+  """Stands in for a process; remembers who was asked what."""
+
+  log: ClassVar[list[str]] = []
+
+  def __init__(self, case):
+    self.case = case
+
+  def ask(self, request):
+    self.log.append(f'{self.case.name} {request}')
+    if self.case.name == 'bad' and request == 'run':
+      raise turns.WorkerError('broken')
+    prepared = Prepared(None, None, self.case.work or None, 10, None, {})
+    return {'prepare': prepared, 'run': self.case.work, 'finish': 30}[request]
+
+  def close(self):
+    self.log.append(f'{self.case.name} close')
+
+
+def test_workers_take_turns_and_a_failure_stops_only_itself(monkeypatch):
+  monkeypatch.setattr(turns, '_Worker', FakeWorker)
+  monkeypatch.setattr(turns, '_PAUSE', 0.0)
+  monkeypatch.setattr(FakeWorker, 'log', [])
+  names_and_seconds = (('fast', 1.0), ('slow', 50.0), ('bad', 1.0), ('idle', 0))
+  group = Group(
+    'group', tuple(Case(n, '', work=s) for n, s in names_and_seconds)
+  )
+  fast, slow, bad, idle = turns.measure(group, Limits(3, 1, 100.0))
+  assert FakeWorker.log == [
+    *(f'{name} prepare' for name, _ in names_and_seconds),
+    *('fast run', 'bad run'),
+    *('fast run', 'slow run'),
+    *('fast run', 'slow run'),
+    *('fast finish', 'slow finish', 'idle finish'),
+    *('idle close', 'bad close', 'slow close', 'fast close'),
+  ]
+  assert fast.seconds == {0: 1.0, 1: 1.0, 2: 1.0}
+  assert slow.seconds == {1: 50.0, 2: 50.0}
+  assert (bad.failure, bad.seconds, bad.peak_bytes) == ('broken', {}, None)
+  assert (idle.failure, idle.seconds, idle.peak_bytes) == ('', {}, 30)
+
+
+def test_a_worker_that_fails_or_dies_says_so():
+  group = Group(
+    'group',
+    (
+      Case('absent', 'experiments.benchmark.memory:no_such_builder'),
+      Case('dead', 'os:_exit', {'status': 3}),
+    ),
+  )
+  absent, dead = turns.measure(group, Limits(1, 1, 1.0))
+  assert absent.failure.startswith('AttributeError: ')
+  assert 'exit status 3' in dead.failure
