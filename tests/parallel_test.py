@@ -54,7 +54,21 @@ def test_blocks_change_nothing(total, size, remat):
 
 
 @pytest.mark.parametrize(
-  'total, size, block', [(5, 0, 5), (5, 2, 2), (7, 4, 4), (9, 4, 3), (2, 9, 2)]
+  'total, size, block',
+  [
+    (5, 0, 5),
+    (5, 2, 2),
+    (7, 4, 4),
+    (9, 4, 3),
+    (2, 9, 2),
+    (15, 99, 15),
+    # Whole vectors, few blocks, little padding.
+    (335, 384, 336),
+    (335, 128, 112),
+    (335, 64, 48),
+    (368, 112, 96),
+    (18, 16, 16),
+  ],
 )
 def test_blocks_are_equal_and_at_most_as_large_as_asked(total, size, block):
   seen = set()
