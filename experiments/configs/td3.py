@@ -103,8 +103,8 @@ def _networks() -> config_dict.ConfigDict:
   config.lstm_dropout = 0.1  # between the two layers
   config.pooled_days = 3  # last days whose mean is a column's features
   # Sequences (a column of an example) that a device encodes at a time; 0 is
-  # all of its share at once. Memory grows with it, time shrinks.
-  config.sequence_block = 128
+  # all of its share at once. Memory grows with it.
+  config.sequence_block = 64
   # The same in evaluation mode, where a sequence needs a sixth of the memory.
   config.evaluation_block = 384
   config.remat = True  # compute a block again in the backward pass

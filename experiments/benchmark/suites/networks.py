@@ -57,8 +57,8 @@ def _critic_group(size: str, cores: int) -> Group:
   settings = {'preset': f'{size}+eigen2'}
   work = operations.critic(config_of(settings).networks)
   make = functools.partial(Case, arguments=settings, operations=work)
-  # More steps of smaller products, for less memory.
-  small = settings | {'networks.sequence_block': 48}
+  # Fewer steps of larger products, for more memory.
+  large = settings | {'networks.sequence_block': 112}
   torch = functools.partial(
     Case, builder=f'{_TORCH}:critic_case', needs='torch', operations=work
   )
@@ -67,9 +67,9 @@ def _critic_group(size: str, cores: int) -> Group:
     cases=(
       *_eigen3(make, 'critic_case', cores),
       Case(
-        'Eigen3, blocks of 48',
+        'Eigen3, blocks of 112',
         f'{_HERE}:critic_case',
-        small,
+        large,
         devices=cores,
         operations=work,
       ),
