@@ -5,6 +5,7 @@ multiple. No other module asks what it runs on, and none sets it: how many
 devices a CPU pretends to have is for a main to say.
 """
 
+import functools
 import os
 from collections.abc import Callable
 from typing import TypeVar
@@ -16,19 +17,24 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from eigen3.types import Array
 
-# The mesh axis over which the sequences of a batch are spread.
+# The mesh axes over which sequences of a batch and members of a population are
+# spread.
 BATCH_AXIS = 'batch'
+POPULATION_AXIS = 'population'
 
 _VECTOR = 16  # float32 in the widest register of a CPU
 
 Tree = TypeVar('Tree')
 
 
-def make_mesh(num_devices: int | None = None) -> Mesh | None:
-  """A mesh of this process's devices, with the axis `BATCH_AXIS`.
+def make_mesh(
+  num_devices: int | None = None, axis: str = BATCH_AXIS
+) -> Mesh | None:
+  """A mesh of this process's devices, with one axis.
 
   Args:
     num_devices: how many of them; by default all.
+    axis: its name.
 
   Returns:
     The mesh, or None where it would be of one device: then nothing needs to
@@ -45,7 +51,57 @@ def make_mesh(num_devices: int | None = None) -> Mesh | None:
     )
   if count == 1:
     return None
-  return Mesh(np.asarray(devices[:count]), (BATCH_AXIS,))
+  return Mesh(np.asarray(devices[:count]), (axis,))
+
+
+def map_members(
+  function: Callable,
+  shared,
+  members,
+  block: int,
+  mesh: Mesh | None = None,
+):
+  """Maps over the leading axis P of a population, spread over devices.
+
+  Args:
+    function: `(shared, member) -> outputs`, of one member.
+    shared: the same for all.
+    members: leaves [P, ...].
+    block: how many members a device computes at once, vectorised; 0 is all of
+      its share. Blocks follow one another, and memory grows with their size.
+    mesh: spreads over its `POPULATION_AXIS`, whose size must divide P; None is
+      one device.
+
+  Returns:
+    Outputs, leaves [P, ...].
+  """
+
+  def of_device(shared, members):
+    share = jax.tree.leaves(members)[0].shape[0]
+    of_one = functools.partial(function, shared)
+    if not block or block >= share:
+      return jax.vmap(of_one)(members)
+    if block == 1:
+      return jax.lax.map(of_one, members)
+    return jax.lax.map(of_one, members, batch_size=block)
+
+  if mesh is None:
+    return of_device(shared, members)
+  spread = PartitionSpec(POPULATION_AXIS)
+  return jax.shard_map(
+    of_device,
+    mesh=mesh,
+    in_specs=(PartitionSpec(), spread),
+    out_specs=spread,
+    check_vma=False,
+  )(shared, members)
+
+
+def along_population(mesh: Mesh | None) -> NamedSharding | None:
+  """The sharding of a population's leading axis; None where mesh is."""
+  if mesh is None:
+    return None
+  return NamedSharding(mesh, PartitionSpec(POPULATION_AXIS))
 
 
 def replicate(tree: Tree, mesh: Mesh | None) -> Tree:

@@ -1,6 +1,6 @@
 """The parts of an experiment, made from its config and put together."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ml_collections
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from eigen3 import data, evaluation, parallel
 from eigen3.data import MarketPanel
 from eigen3.environment import Market, TradingEnvironment
+from eigen3.learner.population import Population
 from eigen3.learner.single_agent import SingleAgent
 from eigen3.networks import make_networks
 
@@ -17,46 +18,102 @@ class Experiment(NamedTuple):
 
   Attributes:
     panel: all days.
-    learner: bound to the training days.
+    learner: bound to the training days; a `SingleAgent` or a `Population`.
+      Both have `champion` and `greedy_actions`.
     validation: judges agents while they train.
     holdout: judges the champion at the end.
   """
 
   panel: MarketPanel
-  learner: SingleAgent
+  learner: Any
   validation: evaluation.Judge
   holdout: evaluation.Judge
 
 
 def build(config: ml_collections.ConfigDict) -> Experiment:
-  """The parts that `config` describes.
+  """One agent and its market, as `config` describes them.
 
   Raises:
     ValueError: a setting, the panel's file or its length does not fit.
   """
+  stage = _stage(config)
+  mesh = parallel.make_mesh()
+  networks = make_networks(config.networks, stage.environment.spec, mesh)
+  learner = SingleAgent(
+    networks.actor,
+    networks.double_critic,
+    stage.environment,
+    stage.market,
+    config,
+    mesh,
+  )
+  return _experiment(stage, learner, config)
+
+
+def build_population(config: ml_collections.ConfigDict) -> Experiment:
+  """A population and its market, as `config` describes them.
+
+  Devices share the agents, not the columns of a batch: agents need nothing of
+  each other until they are bred.
+
+  Raises:
+    ValueError: a setting, the panel's file or its length does not fit.
+  """
+  stage = _stage(config)
+  networks = make_networks(config.networks, stage.environment.spec)
+  learner = Population(
+    networks.actor,
+    networks.double_critic,
+    stage.environment,
+    _environment(config, stage.panel, stage.splits.validation),
+    stage.market,
+    config,
+    parallel.make_mesh(axis=parallel.POPULATION_AXIS),
+  )
+  return _experiment(stage, learner, config)
+
+
+class _Stage(NamedTuple):
+  """What agents are put on."""
+
+  panel: MarketPanel
+  drift: np.ndarray | None
+  splits: data.Splits
+  environment: TradingEnvironment
+  market: Market
+
+
+def _stage(config: ml_collections.ConfigDict) -> _Stage:
   panel, drift = load_panel(config.data)
   splits = data.split_days(panel.num_days, config.data, panel.training_days)
-  observed = config.data.observed_features
-  environment = TradingEnvironment(
-    panel, config.environment, splits.train, len(observed)
-  )
+  environment = _environment(config, panel, splits.train)
   market = Market.from_panel(
     panel,
-    observed,
+    config.data.observed_features,
     data.fit_normalisation(panel.features, splits.train),
     config.environment.context_days,
   )
-  mesh = parallel.make_mesh()
-  networks = make_networks(config.networks, environment.spec, mesh)
+  return _Stage(panel, drift, splits, environment, market)
+
+
+def _environment(
+  config: ml_collections.ConfigDict,
+  panel: MarketPanel,
+  days: tuple[int, int],
+) -> TradingEnvironment:
+  observed = config.data.observed_features
+  return TradingEnvironment(panel, config.environment, days, len(observed))
+
+
+def _experiment(
+  stage: _Stage, learner: Any, config: ml_collections.ConfigDict
+) -> Experiment:
   settings = config.to_dict()
-  return Experiment(
-    panel=panel,
-    learner=SingleAgent(
-      networks.actor, networks.double_critic, environment, market, config, mesh
-    ),
-    validation=evaluation.Judge(panel, settings, splits.validation, drift),
-    holdout=evaluation.Judge(panel, settings, splits.holdout, drift),
-  )
+  judges = [
+    evaluation.Judge(stage.panel, settings, days, stage.drift)
+    for days in (stage.splits.validation, stage.splits.holdout)
+  ]
+  return Experiment(stage.panel, learner, *judges)
 
 
 def load_panel(

@@ -2,7 +2,7 @@
 
 How many devices a CPU is split into is settled by a process's first
 computation, so each test runs in a process of its own. What tests/devices
-holds is a pytest file each, for a CPU of three devices in double precision:
+holds is a pytest file each, for a CPU of a few devices in double precision:
 
   JAX_PLATFORMS=cpu JAX_NUM_CPU_DEVICES=3 JAX_ENABLE_X64=1 \
     python -m pytest tests/devices/blocks_checks.py
@@ -16,7 +16,8 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-CHECKS = ('blocks', 'learner', 'networks')
+# How many devices each is for.
+CHECKS = {'blocks': 3, 'learner': 3, 'networks': 3, 'population': 8}
 
 IMPORTS = """
 import importlib, pkgutil
@@ -60,8 +61,8 @@ def run(*arguments, **environment):
   )
 
 
-@pytest.mark.parametrize('name', CHECKS)
-def test_on_three_devices(name):
+@pytest.mark.parametrize('name, devices', CHECKS.items())
+def test_on_several_devices(name, devices):
   done = run(
     '-m',
     'pytest',
@@ -69,7 +70,7 @@ def test_on_three_devices(name):
     '-p',
     'no:cacheprovider',
     f'tests/devices/{name}_checks.py',
-    JAX_NUM_CPU_DEVICES='3',
+    JAX_NUM_CPU_DEVICES=str(devices),
     JAX_ENABLE_X64='1',
   )
   assert done.returncode == 0, done.stdout + done.stderr

@@ -47,12 +47,25 @@ class Network(NamedTuple):
   opt_state: optax.OptState
 
 
+class Hyperparameters(NamedTuple):
+  """Settings that each agent of a population may have its own of.
+
+  Attributes:
+    actor_learning_rate: float [].
+    critic_learning_rate: float [].
+  """
+
+  actor_learning_rate: Array
+  critic_learning_rate: Array
+
+
 class TrainingState(NamedTuple):
   """All that learning carries from one update to the next.
 
   Attributes:
     actor: the policy.
     critic: the K critics, one tree of parameters.
+    hyperparameters: as the config has them, where nothing changed them.
     noise_scale: float32 [], deviation of exploration noise in unit space.
     steps: int32 [], updates done.
     key: consumed by the next update.
@@ -60,6 +73,7 @@ class TrainingState(NamedTuple):
 
   actor: Network
   critic: Network
+  hyperparameters: Hyperparameters
   noise_scale: Array
   steps: Array
   key: PRNGKey
@@ -120,15 +134,14 @@ class _Learner:
     self._constrain = constrain
     self._spec = action_spec
     self._config = config
-    self._actor_optimiser = _optimiser(config, config.actor_learning_rate)
-    self._critic_optimiser = _optimiser(config, config.critic_learning_rate)
+    self._optimiser = _optimiser(config)
 
   def init(self, key: PRNGKey, context, observations) -> TrainingState:
     """Fresh networks for inputs like `observe(context, observations)`."""
     key, key_actor, key_critic = jax.random.split(key, 3)
     x = self._observe(context, observations)
     params, state = self._actor.init(key_actor, x, is_training=False)
-    actor = _fresh(params, state, self._actor_optimiser)
+    actor = _fresh(params, state, self._optimiser)
     (actions, _), _ = self._actor.apply(
       params, state, None, x, is_training=False
     )
@@ -137,7 +150,11 @@ class _Learner:
     )
     return TrainingState(
       actor=actor,
-      critic=_fresh(params, state, self._critic_optimiser),
+      critic=_fresh(params, state, self._optimiser),
+      hyperparameters=Hyperparameters(
+        jnp.asarray(self._config.actor_learning_rate, float),
+        jnp.asarray(self._config.critic_learning_rate, float),
+      ),
       noise_scale=jnp.float32(self._config.exploration_noise),
       steps=jnp.int32(0),
       key=key,
@@ -159,7 +176,7 @@ class _Learner:
       )
       return actions
 
-    actions = _in_chunks(act, observations, self._config.acting_chunk)
+    actions = in_chunks(act, observations, self._config.acting_chunk)
     if key is None:
       return actions
     unit = self._spec.to_unit(actions)
@@ -200,9 +217,8 @@ class _Learner:
         params, network_state, state, micro_batch, context, key
       )
 
-    critic, value, q, norm = self._descend(
-      state.critic, loss, self._critic_optimiser, batch, key
-    )
+    rate = state.hyperparameters.critic_learning_rate
+    critic, value, q, norm = self._descend(state.critic, loss, rate, batch, key)
     metrics = {'critic_loss': value, 'critic_gradient_norm': norm, 'q': q}
     return state._replace(critic=critic), metrics
 
@@ -212,9 +228,8 @@ class _Learner:
         params, network_state, state, micro_batch, context, key
       )
 
-    actor, value, _, norm = self._descend(
-      state.actor, loss, self._actor_optimiser, batch, key
-    )
+    rate = state.hyperparameters.actor_learning_rate
+    actor, value, _, norm = self._descend(state.actor, loss, rate, batch, key)
     metrics = {
       # Of the types that an update without the actor gives.
       'actor_loss': value.astype(jnp.float32),
@@ -226,7 +241,7 @@ class _Learner:
     )
     return state, metrics
 
-  def _descend(self, network: Network, loss, optimiser, batch, key):
+  def _descend(self, network: Network, loss, learning_rate, batch, key):
     """One optimiser step of a network's online half.
 
     Returns:
@@ -235,8 +250,11 @@ class _Learner:
     gradients, online_state, (value, extra) = self._accumulate(
       loss, network.online_params, network.online_state, batch, key
     )
-    updates, opt_state = optimiser.update(
+    updates, opt_state = self._optimiser.update(
       gradients, network.opt_state, network.online_params
+    )
+    updates = jax.tree.map(
+      lambda u: (-learning_rate).astype(u.dtype) * u, updates
     )
     network = network._replace(
       online_params=optax.apply_updates(network.online_params, updates),
@@ -368,7 +386,7 @@ class _Learner:
     )
 
 
-def _in_chunks(function, inputs, size: int):
+def in_chunks(function, inputs, size: int):
   """`function` over the leading axis, `size` at a time; 0 is all at once."""
   count = jax.tree.leaves(inputs)[0].shape[0]
   if not 0 < size < count:
@@ -400,9 +418,12 @@ def _empty_actor_metrics() -> Metrics:
 
 
 def _optimiser(
-  config: ml_collections.ConfigDict, learning_rate: float
+  config: ml_collections.ConfigDict,
 ) -> optax.GradientTransformation:
-  """Adam as PyTorch's: clipping, then L2 added to the gradient."""
+  """Adam as PyTorch's: clipping, then L2 added to the gradient.
+
+  Its updates are yet to be scaled by the learning rate.
+  """
   parts = []
   if config.gradient_clip:
     parts.append(optax.clip_by_global_norm(config.gradient_clip))
@@ -410,7 +431,7 @@ def _optimiser(
     parts.append(optax.add_decayed_weights(config.weight_decay))
   # Flat: one long vector costs far less to compile and to step through than
   # a hundred small arrays.
-  return optax.flatten(optax.chain(*parts, optax.adam(learning_rate)))
+  return optax.flatten(optax.chain(*parts, optax.scale_by_adam()))
 
 
 _EXPECTED = {

@@ -75,7 +75,7 @@ def write_picture(
 
   Args:
     path: of a PNG file.
-    metrics: the run's metrics.csv.
+    metrics: the run's metrics.csv; its first field counts.
     validation: controls on the validation days.
     holdout: agent and controls on the held-out days.
     title: of the whole picture.
@@ -96,7 +96,7 @@ def write_picture(
 def _learning_curve(axes, metrics: pd.DataFrame, validation: Results) -> None:
   scored = metrics.dropna(subset=['validation_profit'])
   axes.plot(
-    scored['iteration'],
+    scored[metrics.columns[0]],
     100 * scored['validation_profit'],
     color=_COLOURS['agent'],
     marker='o',
@@ -112,7 +112,7 @@ def _learning_curve(axes, metrics: pd.DataFrame, validation: Results) -> None:
       label=name.replace('_', ' '),
     )
   axes.set_title('Validation days while training', loc='left', fontsize=10)
-  axes.set_xlabel('iteration')
+  axes.set_xlabel(metrics.columns[0])
   axes.set_ylabel('profit, % of initial cash')
   _finish(axes)
 

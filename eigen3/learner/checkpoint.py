@@ -1,4 +1,4 @@
-"""Whole-state checkpoints: atomic, in the background, the last few kept.
+"""Whole-state checkpoints: atomic, in the background, the last and the best.
 
 Orbax writes to a temporary directory and renames it when it is complete. Its
 array store notices a file cut short, but not a changed byte, so a digest of all
@@ -15,6 +15,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
+from orbax.checkpoint import checkpoint_managers as policies
 
 from eigen3 import parallel
 
@@ -34,7 +35,7 @@ class Checkpointer:
 
     Args:
       directory: created where absent.
-      keep: how many of the latest to keep.
+      keep: how many of the latest to keep, beside the one of the best score.
       data_hash: of the panel; a state is only restored onto equal data.
     """
     self._directory = pathlib.Path(directory).absolute()
@@ -42,12 +43,28 @@ class Checkpointer:
     self._manager = ocp.CheckpointManager(
       self._directory,
       options=ocp.CheckpointManagerOptions(
-        max_to_keep=keep, enable_async_checkpointing=True
+        preservation_policy=policies.AnyPreservationPolicy(
+          [
+            policies.LatestN(keep),
+            policies.BestN(
+              get_metric_fn=lambda metrics: metrics['score'],
+              n=1,
+              keep_checkpoints_without_metrics=False,
+            ),
+          ]
+        ),
+        enable_async_checkpointing=True,
       ),
     )
 
-  def save(self, step: int, state: Any) -> None:
-    """Stores `state` as of `step`; returns once it is safe to donate it."""
+  def save(self, step: int, state: Any, score: float | None = None) -> None:
+    """Stores `state` as of `step`; returns once it is safe to donate it.
+
+    Args:
+      step: its number.
+      state: a tree of arrays.
+      score: keeps the step while no later one scores higher; None does not.
+    """
     # A copy: on CPU a host array may be a view of a buffer that is donated.
     on_host = jax.tree.map(lambda x: np.array(x, copy=True), state)
     metadata = {
@@ -62,6 +79,7 @@ class Checkpointer:
         state=ocp.args.StandardSave(on_host),
         metadata=ocp.args.JsonSave(metadata),
       ),
+      metrics=None if score is None else {'score': score},
       force=True,
     )
 

@@ -1,59 +1,47 @@
-"""Metrics of a run: one CSV row an iteration, mirrored to TensorBoard."""
+"""What a run records: CSV rows by iteration, mirrored to TensorBoard."""
 
 import csv
 import os
 import pathlib
 import shutil
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import tensorboardX
 
 from eigen3.data import atomic_path
 
 
-class MetricsLog:
-  """`metrics.csv` and TensorBoard events of one run.
+class CsvLog:
+  """A CSV file of rows whose first field is the iteration they belong to."""
 
-  The CSV is the record; the events are made from it, so that both are
-  truncated together when a run resumes from an earlier checkpoint.
-  """
-
-  def __init__(
-    self, workdir: os.PathLike | str, fields: Sequence[str], last: int
-  ):
-    """Opens the logs.
+  def __init__(self, path: os.PathLike | str, fields: Sequence[str], last: int):
+    """Opens the file.
 
     Args:
-      workdir: the run's folder.
-      fields: columns of the CSV; the first is the iteration.
+      path: of the file.
+      fields: its columns; the first is the iteration.
       last: rows of later iterations, left by a run that went on after its
         last checkpoint, are dropped.
 
     Raises:
       ValueError: the CSV there has other columns.
     """
-    self._path = pathlib.Path(workdir) / 'metrics.csv'
+    self._path = pathlib.Path(path)
     self._fields = tuple(fields)
-    rows = self._read(last)
-    self._rewrite(rows)
-    events = pathlib.Path(workdir) / 'tensorboard'
-    shutil.rmtree(events, ignore_errors=True)
-    self._events = tensorboardX.SummaryWriter(str(events))
-    for row in rows:
-      self._write_events(row)
+    self.rows = self._read(last)
+    self._rewrite(self.rows)
     self._file = self._path.open('a', newline='', encoding='utf-8')
     self._csv = csv.DictWriter(self._file, self._fields, restval='')
 
-  def write(self, row: Mapping[str, float]) -> None:
-    """Adds one iteration; fields that it lacks stay empty."""
-    self._csv.writerow(row)
+  def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Adds rows; fields that they lack stay empty."""
+    self._csv.writerows(rows)
     self._file.flush()
-    self._write_events(row)
 
   def close(self) -> None:
-    """Flushes and closes both logs."""
+    """Flushes and closes the file."""
     self._file.close()
-    self._events.close()
 
   def _read(self, last: int) -> list[dict[str, str]]:
     if not self._path.exists():
@@ -84,6 +72,46 @@ class MetricsLog:
       writer = csv.DictWriter(file, self._fields)
       writer.writeheader()
       writer.writerows(rows)
+
+
+class MetricsLog:
+  """`metrics.csv` and TensorBoard events of one run.
+
+  The CSV is the record; the events are made from it, so that both are
+  truncated together when a run resumes from an earlier checkpoint.
+  """
+
+  def __init__(
+    self, workdir: os.PathLike | str, fields: Sequence[str], last: int
+  ):
+    """Opens the logs.
+
+    Args:
+      workdir: the run's folder.
+      fields: columns of the CSV; the first is the iteration.
+      last: rows of later iterations, left by a run that went on after its
+        last checkpoint, are dropped.
+
+    Raises:
+      ValueError: the CSV there has other columns.
+    """
+    self._fields = tuple(fields)
+    self._csv = CsvLog(pathlib.Path(workdir) / 'metrics.csv', fields, last)
+    events = pathlib.Path(workdir) / 'tensorboard'
+    shutil.rmtree(events, ignore_errors=True)
+    self._events = tensorboardX.SummaryWriter(str(events))
+    for row in self._csv.rows:
+      self._write_events(row)
+
+  def write(self, row: Mapping[str, float]) -> None:
+    """Adds one iteration; fields that it lacks stay empty."""
+    self._csv.write([row])
+    self._write_events(row)
+
+  def close(self) -> None:
+    """Flushes and closes both logs."""
+    self._csv.close()
+    self._events.close()
 
   def _write_events(self, row: Mapping[str, float | str]) -> None:
     step = int(row[self._fields[0]])

@@ -1,13 +1,9 @@
 """The training loop around an iteration: evaluate, log, save, resume, stop."""
 
 import os
-import signal
-import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
-import haiku as hk
 import jax
 import jax.numpy as jnp
 import ml_collections
@@ -16,7 +12,7 @@ import tqdm
 
 from eigen3 import parallel
 from eigen3.agent import td3
-from eigen3.learner import single_agent
+from eigen3.learner import guards, single_agent
 from eigen3.learner.checkpoint import Checkpointer
 from eigen3.learner.logs import MetricsLog
 
@@ -41,37 +37,6 @@ TRAINING_FIELDS = (
   'episode_profit',
   'episode_trades',
 )
-
-
-class NonFiniteError(FloatingPointError):
-  """Training met a number that is not finite, and stopped."""
-
-
-class Stop:
-  """Remembers an interrupt until the iteration in hand is done."""
-
-  def __init__(self):
-    self.requested = False
-    self._previous: dict[int, Any] = {}
-
-  def __enter__(self):
-    for number in (signal.SIGINT, signal.SIGTERM):
-      self._previous[number] = signal.signal(number, self._request)
-    return self
-
-  def __exit__(self, *unused):
-    for number, handler in self._previous.items():
-      signal.signal(number, handler)
-
-  def _request(self, number, unused_frame):
-    if self.requested:  # A second one means now.
-      raise KeyboardInterrupt
-    self.requested = True
-    name = signal.Signals(number).name
-    tqdm.tqdm.write(
-      f'{name}: saving after this iteration; again to leave at once',
-      file=sys.stderr,
-    )
 
 
 def train(
@@ -114,7 +79,7 @@ def train(
     log.write({'iteration': 0, **scores})
     checkpointer.save(0, state)
   loop = _Loop(learner, evaluate, checkpointer, log, config.learner)
-  with Stop() as stop:
+  with guards.Stop() as stop:
     try:
       return loop.run(state, first, stop)
     finally:
@@ -132,7 +97,7 @@ class _Loop:
     self._log = log
     self._config = config
 
-  def run(self, state, first: int, stop: Stop):
+  def run(self, state, first: int, stop: guards.Stop):
     total = self._config.iterations
     bar = tqdm.tqdm(
       total=total, initial=first, unit='iteration', desc='training',
@@ -168,9 +133,9 @@ class _Loop:
   def _read(self, iteration: int, state, told) -> dict[str, float]:
     """Metrics of an iteration on the host, checked to be finite."""
     told = jax.device_get(told)
-    _check_metrics(iteration, told)
-    _check_parameters(iteration, state.agent)
-    updates = told.updates
+    updates, when = told.updates, f'iteration {iteration}'
+    guards.check_updates(updates, TRAINING_FIELDS, when)
+    guards.check_agent(state.agent, when)
     actor_updates = max(float(np.sum(updates['actor_updates'])), 1.0)
 
     def mean(name: str) -> float:
@@ -211,35 +176,3 @@ def _validate(evaluate: Evaluate, state):
     )
     state = state._replace(champion=champion)
   return state, scores
-
-
-def _check_metrics(iteration: int, told: single_agent.Iteration) -> None:
-  """Names the first update, and the first number in it, that went wrong."""
-  offenders = []
-  # By cause before effect: the order of a dict does not survive jax.jit.
-  names = [name for name in TRAINING_FIELDS if name in told.updates]
-  for order, name in enumerate(names):
-    values = told.updates[name]
-    bad = np.flatnonzero(~np.isfinite(values))
-    if bad.size:
-      offenders.append((int(bad[0]), order, name, values[bad[0]]))
-  if offenders:
-    update, _, name, value = min(offenders)
-    raise NonFiniteError(
-      f'{name}: found {value} in update {update + 1} of iteration '
-      f'{iteration}, expected a finite number; the run stopped and keeps '
-      'its last checkpoint'
-    )
-
-
-def _check_parameters(iteration: int, agent: td3.TrainingState) -> None:
-  """Names the first parameter or network state that is not finite."""
-  for name, network in (('actor', agent.actor), ('critic', agent.critic)):
-    for tree in (network.online_params, network.online_state):
-      for module, leaf, value in hk.data_structures.traverse(tree):
-        if not np.isfinite(jax.device_get(value)).all():
-          raise NonFiniteError(
-            f'{name}: {module}/{leaf}: found a value that is not finite '
-            f'after iteration {iteration}; the run stopped and keeps its '
-            'last checkpoint'
-          )

@@ -16,6 +16,8 @@ from eigen3.types import Array, TimeStep, Transition
 
 # The actions [M, N, 2] of a policy on days [M].
 Policy = Callable[[Array], Array]
+# The same, and anything else.
+TellingPolicy = Callable[[Array], tuple[Array, Any]]
 
 
 class Observation(NamedTuple):
@@ -64,15 +66,28 @@ def rollout(
       default all; the others, which must be of the settlement, when nothing
       can be bought, get the lowest action.
   """
+  episodes, _ = rollout_and_tell(
+    environment, lambda days: (policy(days), None), first_days, acting_steps
+  )
+  return episodes
+
+
+def rollout_and_tell(
+  environment: TradingEnvironment,
+  policy: TellingPolicy,
+  first_days: Array,
+  acting_steps: int | None = None,
+) -> tuple[Episodes, Any]:
+  """As `rollout`, with what the policy gave beside the actions."""
   num_episodes, num_steps = first_days.shape[0], environment.num_steps
   asked = num_steps if acting_steps is None else acting_steps
   days = first_days[:, None] + jnp.arange(num_steps)
-  actions = policy(days[:, :asked].reshape(-1))
+  actions, told = policy(days[:, :asked].reshape(-1))
   actions = actions.reshape(num_episodes, asked, *actions.shape[1:])
   lowest = jnp.asarray(environment.spec.action.minimum, actions.dtype)
   rest = (num_episodes, num_steps - asked, *actions.shape[2:])
   actions = jnp.concatenate([actions, jnp.broadcast_to(lowest, rest)], axis=1)
-  return play(environment, days, actions)
+  return play(environment, days, actions), told
 
 
 def play(

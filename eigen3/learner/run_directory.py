@@ -17,12 +17,17 @@ from eigen3.data import atomic_path
 
 _PACKAGES = ('jax', 'jaxlib', 'dm-haiku', 'rlax', 'optax', 'numpy', 'pandas')
 # Settings that a resumed run may change: they say how long to go on.
-_MAY_CHANGE = ('learner.iterations',)
+_MAY_CHANGE = ('learner.generations', 'learner.iterations')
 # Everything that a run writes.
 _NAMES = (
   'checkpoints',
   'config.json',
+  'importance.csv',
+  'importance.json',
+  'importance.png',
+  'members.csv',
   'metrics.csv',
+  'population.png',
   'report.png',
   'run.json',
   'summary.json',

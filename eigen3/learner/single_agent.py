@@ -11,9 +11,8 @@ import ml_collections
 from eigen3 import parallel, settings
 from eigen3.agent import replay, td3
 from eigen3.environment import Market, TradingEnvironment
-from eigen3.learner import rollout
-from eigen3.learner.rollout import Observation
-from eigen3.types import ActionSpec, Array, PRNGKey, Transition
+from eigen3.learner import acting, rollout
+from eigen3.types import Array, PRNGKey
 
 
 class Champion(NamedTuple):
@@ -116,10 +115,10 @@ class SingleAgent:
     self._init_agent, self.select_action, self._update = td3.make_td3(
       actor,
       double_critic,
-      observe,
+      acting.observe,
       self._spec,
       config.agent,
-      functools.partial(constrain, self._spec),
+      functools.partial(acting.constrain, self._spec),
     )
     self._stored_steps = (
       environment.num_steps
@@ -165,7 +164,9 @@ class SingleAgent:
 
   def greedy_actions(self, agent: td3.TrainingState, days) -> Array:
     """The policy's actions without noise, [M] days to [M, N, 2]."""
-    return self._greedy(agent, self._market, self._on(jnp.asarray(days)))
+    return self._greedy(
+      agent, self._market, acting.observations_of(self._spec, jnp.asarray(days))
+    )
 
   def champion(self, state: LearnerState) -> td3.TrainingState:
     """The agent with the champion's policy in place of its own."""
@@ -174,23 +175,12 @@ class SingleAgent:
     )
     return state.agent._replace(actor=actor)
 
-  def _on(self, days: Array) -> Observation:
-    """What a policy is asked for on `days` [M], with everything available."""
-    everything = jnp.ones((*days.shape, self._spec.shape[0]), bool)
-    return Observation(days.astype(jnp.int32), jnp.packbits(everything, -1))
-
   def _pure_init(self, key, environment, market) -> LearnerState:
     key, key_agent = jax.random.split(key)
-    observations = self._on(environment.first_day[None])
-    agent = self._init_agent(key_agent, market, observations)
-    observation = jax.tree.map(lambda x: x[0], observations)
-    transition = Transition(
-      s_tm1=observation,
-      a_tm1=jnp.zeros(self._spec.shape, jnp.float32),
-      r_t=jnp.float32(0),
-      discount_t=jnp.float32(0),
-      s_t=observation,
+    observations = acting.observations_of(
+      self._spec, environment.first_day[None]
     )
+    agent = self._init_agent(key_agent, market, observations)
     champion = Champion(
       params=jax.tree.map(jnp.copy, agent.actor.online_params),
       state=jax.tree.map(jnp.copy, agent.actor.online_state),
@@ -199,7 +189,9 @@ class SingleAgent:
     )
     return LearnerState(
       agent=agent,
-      replay=replay.init(transition, self._config.replay_capacity),
+      replay=replay.init(
+        acting.empty_transition(self._spec), self._config.replay_capacity
+      ),
       champion=champion,
       iteration=jnp.int32(0),
       environment_steps=jnp.int32(0),
@@ -212,11 +204,10 @@ class SingleAgent:
 
     def policy(days):
       if not self._spec.scaled:  # An unbounded box has no uniform law.
-        return self.select_action(state.agent, market, self._on(days), key_act)
-      unit = jax.random.uniform(
-        key_act, (days.shape[0], *self._spec.shape), minval=-1.0
-      )
-      return self._spec.from_unit(unit)
+        return self.select_action(
+          state.agent, market, acting.observations_of(self._spec, days), key_act
+        )
+      return acting.random_actions(self._spec, key_act, days.shape[0])
 
     state, _ = self._collect(state, environment, policy, key_reset)
     return state._replace(key=key)
@@ -225,7 +216,9 @@ class SingleAgent:
     key, key_reset, key_act, key_updates = jax.random.split(state.key, 4)
 
     def policy(days):
-      return self.select_action(state.agent, market, self._on(days), key_act)
+      return self.select_action(
+        state.agent, market, acting.observations_of(self._spec, days), key_act
+      )
 
     state, episodes = self._collect(state, environment, policy, key_reset)
 
@@ -259,29 +252,3 @@ class SingleAgent:
       'trades': jnp.mean(final.num_trades.astype(jnp.float32)),
     }
     return state, metrics
-
-
-def observe(market: Market, observation: Observation) -> Array:
-  """The market windows behind observed days, [B] to [B, D, C, F]."""
-  return market.windows(observation.day)
-
-
-def constrain(
-  spec: ActionSpec, observation: Observation, unit_actions: Array
-) -> Array:
-  """Coefficients of stocks that can't be bought are as good as the lowest.
-
-  Args:
-    spec: of the actions.
-    observation: [B].
-    unit_actions: [B, N, 2].
-
-  Returns:
-    [B, N, 2].
-  """
-  lowest = spec.to_unit(jnp.asarray(spec.minimum))[0]
-  available = jnp.unpackbits(
-    observation.available, axis=-1, count=spec.shape[0]
-  )
-  coefficients = jnp.where(available > 0, unit_actions[..., 0], lowest)
-  return unit_actions.at[..., 0].set(coefficients)

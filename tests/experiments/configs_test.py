@@ -2,8 +2,9 @@
 
 import pytest
 
+from eigen3 import evolution
 from eigen3.environment import Rules
-from experiments.configs import td3
+from experiments.configs import erl, td3
 
 PRESETS = [f'{size}{end}' for size in td3.SIZES for end in ('', '+eigen2')]
 
@@ -86,3 +87,38 @@ def test_configs_are_independent():
 def test_an_unknown_preset_is_refused(preset):
   with pytest.raises(ValueError, match='expected one of smoke, small, full'):
     td3.get_config(preset)
+
+
+@pytest.mark.parametrize('preset', PRESETS)
+def test_erl_shares_all_but_the_learner(preset):
+  config, single = erl.get_config(preset), td3.get_config(preset)
+  assert config.is_locked
+  for section in ('data', 'environment', 'networks', 'agent', 'evaluation'):
+    assert config[section].to_dict() == single[section].to_dict()
+  with pytest.raises(AttributeError, match='Did you mean "generations"'):
+    config.learner.generation = 3
+  evolution.make_strategy(
+    config.evolution, config.evolution.population_size
+  )  # all in range
+  assert config.to_json()  # and all can be written down
+
+
+def test_eigen2_s_constants_of_evolution():
+  config = erl.get_config('full+eigen2')
+  learner, genetic = config.learner, config.evolution.genetic
+  assert config.evolution.population_size == 16
+  assert config.evolution.members_learn
+  assert config.evolution.inject_champion
+  assert (genetic.elite_share, genetic.offspring_share) == (0.375, 0.375)
+  assert genetic.tournament_size == 3
+  assert (genetic.blend_low, genetic.blend_high) == (0.2, 0.8)
+  assert (genetic.mutation_rate, genetic.mutation_std) == (0.2, 0.025)
+  assert (genetic.max_mutation_rate, genetic.max_mutation_std) == (0.4, 0.05)
+  assert (genetic.mutation_growth, genetic.plateau_generations) == (1.5, 3)
+  assert genetic.plateau_change == 0.02
+  assert (learner.fitness_slices, learner.fitness_worst) == (5, 2)
+  assert (learner.validation_slices, learner.validation_worst) == (3, 2)
+  assert learner.validation_starts == 'random'
+  assert (learner.fitness, learner.no_trade_penalty) == ('reward', 10_000)
+  assert (learner.generations, learner.updates_per_generation) == (20, 32)
+  assert (learner.replay_capacity, learner.learning_starts) == (14_000, 9_000)

@@ -238,3 +238,12 @@ def test_a_state_of_another_structure_is_refused(folder, change, caplog):
   assert 'unreadable' not in caplog.text
   assert sorted(os.listdir(folder)) == ['4', '6']
   assert restore(folder)[0] == 6
+
+
+def test_the_best_is_kept_beside_the_last(tmp_path):
+  checkpointer = Checkpointer(tmp_path / 'checkpoints', 2, HASH)
+  scores = [0.1, 0.4, float('-inf'), 0.2, 0.3, None]
+  for step, score in enumerate(scores, 1):
+    checkpointer.save(step, make_state(step), score)
+  checkpointer.close()
+  assert sorted(map(int, os.listdir(tmp_path / 'checkpoints'))) == [2, 5, 6]

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import small_run
 
-from eigen3.learner import loop
+from eigen3.learner import guards, loop
 from eigen3.learner.checkpoint import Checkpointer, CheckpointError
 
 DAYS = np.arange(20, 60)
@@ -263,7 +263,7 @@ def with_nan_in(network, iteration):
 
 def test_a_parameter_that_is_not_finite_stops(tmp_path, learner, settings):
   altered = Altered(learner, after=with_nan_in('actor', 5))
-  with pytest.raises(loop.NonFiniteError) as error:
+  with pytest.raises(guards.NonFiniteError) as error:
     train(tmp_path, altered, Validation(learner), settings)
   assert str(error.value) == (
     'actor: head/w: found a value that is not finite after iteration 5; '
@@ -275,7 +275,7 @@ def test_a_parameter_that_is_not_finite_stops(tmp_path, learner, settings):
 
 def test_a_loss_that_is_not_finite_stops(tmp_path, learner, settings, whole):
   altered = Altered(learner, before=with_nan_in('critic', 6))
-  with pytest.raises(loop.NonFiniteError) as error:
+  with pytest.raises(guards.NonFiniteError) as error:
     train(tmp_path, altered, Validation(learner), settings)
   assert str(error.value) == (
     'critic_loss: found nan in update 1 of iteration 7, expected a finite '

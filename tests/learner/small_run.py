@@ -7,8 +7,9 @@ import numpy as np
 
 from eigen3 import data
 from eigen3.environment import Market, TradingEnvironment
+from eigen3.learner.population import Population
 from eigen3.learner.single_agent import SingleAgent
-from experiments.configs import td3
+from experiments.configs import erl, td3
 
 FIRST, STOP = 1, 4  # investable columns
 traces = 0  # how often a network was traced for training
@@ -17,6 +18,12 @@ traces = 0  # how often a network was traced for training
 def make_config(**learner):
   """Everything as in the preset smoke, on three stocks."""
   config = td3.get_config('smoke')
+  _shrink(config)
+  config.learner.update(learner)
+  return config
+
+
+def _shrink(config):
   config.data.synthetic.num_days = 120
   config.data.synthetic.num_columns = STOP
   config.data.synthetic.num_context = FIRST
@@ -24,8 +31,6 @@ def make_config(**learner):
   config.environment.context_days = 4
   config.environment.trading_days = 10
   config.environment.max_holding_days = 3
-  config.learner.update(learner)
-  return config
 
 
 def make_market(config):
@@ -52,13 +57,37 @@ def make_learner(config):
   return SingleAgent(actor, critic, environment, market, config)
 
 
+def make_population_config(**evolution):
+  """Six members in the market of `make_config`, two updates a generation."""
+  config = erl.get_config('smoke')
+  _shrink(config)
+  config.data.validation_days = 40
+  config.learner.replay_capacity = 300
+  config.evolution.update(evolution)
+  return config
+
+
+def make_population(config, mesh=None):
+  """The population that `config` describes, but for its networks."""
+  panel, environment, market = make_market(config)
+  days = (panel.num_days - config.data.validation_days, panel.num_days)
+  validation = TradingEnvironment(
+    panel, config.environment, days, len(config.data.observed_features)
+  )
+  actor, critic = make_networks(config.networks, environment.spec)
+  return Population(
+    actor, critic, environment, validation, market, config, mesh
+  )
+
+
 def make_networks(config, spec):
   """(actor, double critic) of a layer each; `config` has `critic`."""
 
-  def actor(x, is_training):
+  def actor(x, is_training, return_attention=False):
     features = _centred(x[:, -1, FIRST:STOP], is_training)  # [B, N, F]
     unit = jnp.tanh(0.5 + hk.Linear(2, name='head')(features))
-    return spec.action.from_unit(unit), None
+    attention = jax.nn.softmax(jnp.nan_to_num(x[:, -1, :, 0]))  # [B, C]
+    return spec.action.from_unit(unit), attention if return_attention else None
 
   def critic(x, unit_actions, is_training):
     features = _centred(x[:, -1], is_training)

@@ -12,7 +12,7 @@ import numpy as np
 from eigen3 import data
 from eigen3.agent import td3
 from eigen3.environment import Market, TradingEnvironment
-from eigen3.learner import rollout, single_agent
+from eigen3.learner import acting, rollout
 from eigen3.learner.rollout import Observation
 from eigen3.types import Array
 from experiments.benchmark import jax_cases
@@ -221,10 +221,10 @@ def _stage(
   init, select, _ = td3.make_td3(
     networks.actor,
     networks.double_critic,
-    single_agent.observe,
+    acting.observe,
     spec.action,
     config.agent,
-    functools.partial(single_agent.constrain, spec.action),
+    functools.partial(acting.constrain, spec.action),
   )
   everything = np.packbits(np.ones(spec.num_investable, bool))
 

@@ -1,0 +1,29 @@
+"""Evolution of populations; `make_strategy` is the way in.
+
+A strategy is a set of pure functions on pytrees of parameters. It proposes
+the next population from the fitness of this one; the caller owns the
+population, and trains and evaluates it in between.
+"""
+
+from eigen3.evolution.cross_entropy import CrossEntropyState, make_cross_entropy
+from eigen3.evolution.factory import make_strategy
+from eigen3.evolution.genetic import GeneticState, make_genetic
+from eigen3.evolution.population_based import (
+  PopulationBasedState,
+  make_population_based,
+)
+from eigen3.evolution.strategy import Genome, Origin, Proposal, Strategy
+
+__all__ = [
+  'CrossEntropyState',
+  'GeneticState',
+  'Genome',
+  'Origin',
+  'PopulationBasedState',
+  'Proposal',
+  'Strategy',
+  'make_cross_entropy',
+  'make_genetic',
+  'make_population_based',
+  'make_strategy',
+]

@@ -1,0 +1,200 @@
+"""The cross-entropy method with a diagonal Gaussian, as in CEM-RL.
+
+Pourchot and Sigaud 2019, https://arxiv.org/abs/1810.01222. A new population
+is drawn from a distribution that follows the better half of the last one,
+after that was trained by gradients. Differences from the paper: samples come
+in mirrored pairs, and members without a finite fitness carry no weight. The
+authors' programs also divide the variance by the number of elites; as in the
+paper, we do not.
+"""
+
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from eigen3 import settings
+from eigen3.evolution import operators
+from eigen3.evolution.strategy import (
+  Genome,
+  Origin,
+  Proposal,
+  Strategy,
+  assert_population,
+  require_population,
+)
+from eigen3.types import Array, PRNGKey
+
+
+class CrossEntropyState(NamedTuple):
+  """The distribution of parameters, and what is known of the last population.
+
+  Attributes:
+    fitness: float32 [P], as told last; -inf before.
+    mean: the parameters' structure without the axis P.
+    variance: like `mean`, of each entry on its own.
+    noise: float32 [], the variance that was added last.
+  """
+
+  fitness: Array
+  mean: Any
+  variance: Any
+  noise: Array
+
+
+def make_cross_entropy(
+  config: ml_collections.ConfigDict, population_size: int
+) -> Strategy:
+  """Binds the cross-entropy method to its settings.
+
+  With K elites of ranks i = 1 to K and weights in proportion to
+  log((1 + K) / i), the mean becomes their weighted mean, and the variance the
+  weighted mean of their squared distances from the old mean, plus noise that
+  falls from `initial_std` squared to `final_std` squared, a share
+  1 - `std_decay` of the way each generation.
+
+  Args:
+    config: the `evolution.cross_entropy` section.
+    population_size: P. Member i mirrors member i + ceil(P / 2) at the mean; of
+      an odd P the last of the first half has no mirror image.
+
+  Returns:
+    The strategy, with a `CrossEntropyState`. All new members are samples, and
+    follow the fittest old one in what is not sampled.
+
+  Raises:
+    ValueError: a setting is out of range.
+  """
+  require_population(population_size)
+  _validate(config, population_size)
+  method = _CrossEntropy(config, population_size)
+  return Strategy(
+    method.init, method.tell, method.ask, method.replaceable, method.report
+  )
+
+
+class _CrossEntropy:
+  """The strategy's functions; the fields are read, never set, afterwards."""
+
+  def __init__(self, config, population_size):
+    self._config = config
+    self._population_size = population_size
+    self._num_elites = round(config.elite_share * population_size)
+
+  def init(self, key: PRNGKey, genomes: Genome) -> CrossEntropyState:
+    """The population's mean and, for every entry, the initial deviation."""
+    del key  # nothing is drawn
+    assert_population(genomes, self._population_size)
+    mean = jax.tree.map(lambda x: jnp.mean(x, axis=0), genomes.parameters)
+    variance = self._config.initial_std**2
+    return CrossEntropyState(
+      fitness=jnp.full(self._population_size, -jnp.inf, jnp.float32),
+      mean=mean,
+      variance=jax.tree.map(lambda x: jnp.full_like(x, variance), mean),
+      noise=jnp.array(variance, jnp.float32),
+    )
+
+  def tell(
+    self,
+    state: CrossEntropyState,
+    genomes: Genome,
+    fitness: Array,
+    progress: Array,
+  ) -> CrossEntropyState:
+    """Moves the distribution to the elites; where none is finite it stays."""
+    del progress  # the noise has a schedule of its own
+    assert_population(genomes, self._population_size)
+    chex.assert_shape(fitness, (self._population_size,))
+    fitness = jnp.asarray(fitness, jnp.float32)
+    elites = operators.ranking(fitness)[: self._num_elites]
+    weights = self._weights(fitness[elites])
+    decay = self._config.std_decay
+    noise = decay * state.noise + (1 - decay) * self._config.final_std**2
+
+    def distance(x, mean):
+      # Parameters of a member that does not count may be NaN themselves.
+      counts = operators.along_members(weights > 0, x)
+      return jnp.where(counts, x - mean, 0)
+
+    def average(x):
+      weight = operators.along_members(weights.astype(x.dtype), x)
+      return jnp.sum(weight * x, axis=0)
+
+    def spread(x, variance):
+      known = jnp.any(weights > 0)
+      return jnp.where(known, average(x**2) + noise.astype(x.dtype), variance)
+
+    distances = jax.tree.map(
+      distance, operators.take(genomes.parameters, elites), state.mean
+    )
+    return CrossEntropyState(
+      fitness=fitness,
+      mean=jax.tree.map(lambda m, x: m + average(x), state.mean, distances),
+      variance=jax.tree.map(spread, distances, state.variance),
+      noise=noise,
+    )
+
+  def ask(
+    self, state: CrossEntropyState, key: PRNGKey, genomes: Genome
+  ) -> Proposal:
+    """Mirrored samples around the mean, [P, ...]."""
+    size = self._population_size
+    assert_population(genomes, size)
+    half = -(-size // 2)
+    noise = operators.draw_like(
+      jax.random.normal,
+      key,
+      operators.take(genomes.parameters, jnp.arange(half)),
+    )
+
+    def mirrored(noise, mean, variance):
+      step = jnp.sqrt(variance) * noise.astype(variance.dtype)
+      return jnp.concatenate([mean + step, mean - step])[:size]
+
+    parameters = jax.tree.map(mirrored, noise, state.mean, state.variance)
+    fittest = operators.ranking(state.fitness)[0]
+    parent = jnp.full(size, fittest, jnp.int32)
+    return Proposal(
+      Genome(parameters, operators.take(genomes.hyperparameters, parent)),
+      parent,
+      jnp.full(size, Origin.SAMPLE, jnp.int32),
+    )
+
+  def replaceable(self, state: CrossEntropyState) -> Array:
+    """The weakest member, int32 []."""
+    return operators.ranking(state.fitness)[-1]
+
+  def report(self, state: CrossEntropyState) -> dict[str, Array]:
+    """The root mean square deviation of all entries."""
+    leaves = jax.tree.leaves(state.variance)
+    total = sum(jnp.sum(x) for x in leaves)
+    return {'sampling_std': jnp.sqrt(total / sum(x.size for x in leaves))}
+
+  def _weights(self, fitness: Array) -> Array:
+    """Of elites, best first, [K]; they add up to 1, or to 0 if none counts."""
+    ranks = np.arange(1, self._num_elites + 1)
+    by_rank = jnp.array(np.log((1 + self._num_elites) / ranks), jnp.float32)
+    weights = jnp.where(fitness > -jnp.inf, by_rank, 0.0)  # none for NaN
+    total = jnp.sum(weights)
+    return weights / jnp.where(total > 0, total, 1.0)
+
+
+_EXPECTED = {
+  'elite_share': settings.SHARE,
+  'initial_std': settings.NOT_NEGATIVE,
+  'final_std': settings.NOT_NEGATIVE,
+  'std_decay': settings.SHARE,
+}
+
+
+def _validate(config: ml_collections.ConfigDict, population_size: int) -> None:
+  settings.check('evolution.cross_entropy', config, _EXPECTED)
+  settings.require(
+    round(config.elite_share * population_size) >= 1,
+    'evolution.cross_entropy.elite_share',
+    config.elite_share,
+    f'at least 1 elite of {population_size} members',
+  )

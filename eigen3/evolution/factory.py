@@ -1,0 +1,36 @@
+"""Strategies by name."""
+
+import ml_collections
+
+from eigen3 import settings
+from eigen3.evolution.cross_entropy import make_cross_entropy
+from eigen3.evolution.genetic import make_genetic
+from eigen3.evolution.population_based import make_population_based
+from eigen3.evolution.strategy import Strategy
+
+_MAKERS = {
+  'genetic': make_genetic,
+  'cross_entropy': make_cross_entropy,
+  'population_based': make_population_based,
+}
+
+
+def make_strategy(
+  config: ml_collections.ConfigDict, population_size: int
+) -> Strategy:
+  """The strategy that a config names.
+
+  Args:
+    config: the `evolution` section: `algorithm`, and a section of each
+      algorithm's name, of which only the chosen one is looked at.
+    population_size: P, at least 2.
+
+  Returns:
+    Pure functions on populations of P members.
+
+  Raises:
+    ValueError: a setting is out of range.
+  """
+  known = {'algorithm': settings.one_of(*_MAKERS)}
+  settings.check('evolution', config, known)
+  return _MAKERS[config.algorithm](config[config.algorithm], population_size)

@@ -1,0 +1,281 @@
+"""A genetic algorithm: elites stay, pairs have offspring, elites mutate.
+
+The algorithm of Eigen2, which works on whole networks. Where the score moves
+no more, mutation grows until it does.
+"""
+
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import ml_collections
+
+from eigen3 import settings
+from eigen3.evolution import operators
+from eigen3.evolution.strategy import (
+  Genome,
+  Origin,
+  Proposal,
+  Strategy,
+  assert_population,
+  require_population,
+)
+from eigen3.types import Array, PRNGKey
+
+# The magnitude of a score below which its changes count as absolute ones.
+_LEAST_MAGNITUDE = 1e-3
+
+
+class GeneticState(NamedTuple):
+  """What selection knows of the last population, and the schedule.
+
+  Attributes:
+    fitness: float32 [P], as told last; -inf before.
+    progress: float32 [plateau_generations + 1], the last scores, newest at
+      the end; NaN where there were fewer.
+    mutation_rate: float32 [], the share of a mutant's entries that change.
+    mutation_std: float32 [], the deviation of their noise.
+  """
+
+  fitness: Array
+  progress: Array
+  mutation_rate: Array
+  mutation_std: Array
+
+
+def make_genetic(
+  config: ml_collections.ConfigDict, population_size: int
+) -> Strategy:
+  """Binds the genetic algorithm to its settings.
+
+  A new population holds the elites, best first, then offspring, then mutants.
+  Their numbers are the rounded shares of P, at least one elite, mutants being
+  the rest. Offspring are not mutated. Mutants come of the elites in turn, so
+  the best are tried first and none twice before all were tried once.
+
+  While no score of the last `plateau_generations` differs from the one before
+  them by the share `plateau_change` of its magnitude, mutation grows by a
+  factor each generation up to a maximum; otherwise it is as configured.
+
+  Args:
+    config: the `evolution.genetic` section.
+    population_size: P.
+
+  Returns:
+    The strategy, with a `GeneticState`. An offspring's parent is the one of
+    larger weight.
+
+  Raises:
+    ValueError: a setting is out of range.
+  """
+  require_population(population_size)
+  _validate(config, population_size)
+  genetic = _Genetic(config, population_size)
+  return Strategy(
+    genetic.init,
+    genetic.tell,
+    genetic.ask,
+    genetic.replaceable,
+    genetic.report,
+  )
+
+
+class _Genetic:
+  """The strategy's functions; the fields are read, never set, afterwards."""
+
+  def __init__(self, config, population_size):
+    self._config = config
+    self._population_size = population_size
+    self._num_elites, self._num_offspring = _sizes(config, population_size)
+    self._num_mutants = population_size - self._num_elites - self._num_offspring
+
+  def init(self, key: PRNGKey, genomes: Genome) -> GeneticState:
+    """No fitness, no scores, and mutation as configured."""
+    del key  # nothing is drawn
+    assert_population(genomes, self._population_size)
+    generations = self._config.plateau_generations
+    return GeneticState(
+      fitness=jnp.full(self._population_size, -jnp.inf, jnp.float32),
+      progress=jnp.full(generations + 1, jnp.nan, jnp.float32),
+      mutation_rate=jnp.array(self._config.mutation_rate, jnp.float32),
+      mutation_std=jnp.array(self._config.mutation_std, jnp.float32),
+    )
+
+  def tell(
+    self, state: GeneticState, genomes: Genome, fitness: Array, progress: Array
+  ) -> GeneticState:
+    """Notes fitness [P] and the score [], and moves the schedule on."""
+    assert_population(genomes, self._population_size)
+    chex.assert_shape(fitness, (self._population_size,))
+    chex.assert_shape(progress, ())
+    newest = jnp.asarray(progress, jnp.float32)
+    scores = jnp.append(state.progress[1:], newest)
+    stuck = _is_flat(scores, self._config.plateau_change)
+
+    def next_value(value, base, largest):
+      grown = jnp.minimum(self._config.mutation_growth * value, largest)
+      return jnp.where(stuck, grown, base)
+
+    return GeneticState(
+      fitness=jnp.asarray(fitness, jnp.float32),
+      progress=scores,
+      mutation_rate=next_value(
+        state.mutation_rate,
+        self._config.mutation_rate,
+        self._config.max_mutation_rate,
+      ),
+      mutation_std=next_value(
+        state.mutation_std,
+        self._config.mutation_std,
+        self._config.max_mutation_std,
+      ),
+    )
+
+  def ask(self, state: GeneticState, key: PRNGKey, genomes: Genome) -> Proposal:
+    """The next population: elites, offspring, mutants."""
+    assert_population(genomes, self._population_size)
+    key_offspring, key_mutants = jax.random.split(key)
+    old = genomes.parameters
+    elites = operators.ranking(state.fitness)[: self._num_elites]
+    offspring, closest = self._offspring(key_offspring, state.fitness, old)
+    models = elites[jnp.arange(self._num_mutants) % self._num_elites]
+    mutants = operators.mutate(
+      key_mutants,
+      operators.take(old, models),
+      state.mutation_rate,
+      state.mutation_std,
+    )
+    parameters = jax.tree.map(
+      lambda *parts: jnp.concatenate(parts),
+      operators.take(old, elites),
+      offspring,
+      mutants,
+    )
+    parent = jnp.concatenate([elites, closest, models])
+    return Proposal(
+      Genome(parameters, operators.take(genomes.hyperparameters, parent)),
+      parent,
+      self._origins(),
+    )
+
+  def replaceable(self, state: GeneticState) -> Array:
+    """The weakest elite, int32 []."""
+    return operators.ranking(state.fitness)[self._num_elites - 1]
+
+  def report(self, state: GeneticState) -> dict[str, Array]:
+    """Where the schedule stands."""
+    return {
+      'mutation_rate': state.mutation_rate,
+      'mutation_std': state.mutation_std,
+    }
+
+  def _offspring(
+    self, key: PRNGKey, fitness: Array, parameters: Any
+  ) -> tuple[Any, Array]:
+    """Children, leaves [M, ...], and the parents that they resemble, [M]."""
+    key_parents, key_crossover = jax.random.split(key)
+    first, second = operators.two_parents(
+      key_parents, fitness, self._num_offspring, self._config.tournament_size
+    )
+    pair = (
+      operators.take(parameters, first),
+      operators.take(parameters, second),
+    )
+    if self._config.crossover == 'blend':
+      share = jax.random.uniform(
+        key_crossover,
+        first.shape,
+        minval=self._config.blend_low,
+        maxval=self._config.blend_high,
+      )
+      children = operators.blend(*pair, share)
+    else:
+      share = self._config.uniform_probability
+      children = operators.uniform_crossover(key_crossover, *pair, share)
+    return children, jnp.where(share >= 0.5, first, second)
+
+  def _origins(self) -> Array:
+    """An `Origin` for each place in a new population, int32 [P]."""
+    origins = (
+      [Origin.ELITE] * self._num_elites
+      + [Origin.OFFSPRING] * self._num_offspring
+      + [Origin.MUTANT] * self._num_mutants
+    )
+    return jnp.array(origins, jnp.int32)
+
+
+def _is_flat(scores: Array, change: float) -> Array:
+  """Whether no score moved away from the oldest one.
+
+  Args:
+    scores: [G + 1], oldest first.
+    change: what is a move, as a share of the oldest score's magnitude.
+
+  Returns:
+    bool []; false where a score is infinite or NaN, for then a difference is.
+  """
+  oldest = scores[0]
+  magnitude = jnp.maximum(jnp.abs(oldest), _LEAST_MAGNITUDE)
+  return jnp.all(jnp.abs(scores - oldest) < change * magnitude)
+
+
+def _sizes(
+  config: ml_collections.ConfigDict, population_size: int
+) -> tuple[int, int]:
+  """The numbers of elites and of offspring."""
+  return (
+    max(1, round(config.elite_share * population_size)),
+    round(config.offspring_share * population_size),
+  )
+
+
+_EXPECTED = {
+  'elite_share': settings.SHARE,
+  'offspring_share': settings.SHARE,
+  'tournament_size': settings.AT_LEAST_ONE,
+  'crossover': settings.one_of('blend', 'uniform'),
+  'blend_low': settings.SHARE,
+  'blend_high': settings.SHARE,
+  'uniform_probability': settings.SHARE,
+  'mutation_rate': settings.SHARE,
+  'mutation_std': settings.NOT_NEGATIVE,
+  'max_mutation_rate': settings.SHARE,
+  'max_mutation_std': settings.NOT_NEGATIVE,
+  'mutation_growth': settings.AT_LEAST_ONE,
+  'plateau_generations': settings.AT_LEAST_ONE,
+  'plateau_change': settings.NOT_NEGATIVE,
+}
+
+# Fields of which the first may not exceed the second.
+_ORDERED = (
+  ('blend_low', 'blend_high'),
+  ('mutation_rate', 'max_mutation_rate'),
+  ('mutation_std', 'max_mutation_std'),
+)
+
+
+def _validate(config: ml_collections.ConfigDict, population_size: int) -> None:
+  section = 'evolution.genetic'
+  settings.check(section, config, _EXPECTED)
+  settings.require(
+    config.tournament_size <= population_size,
+    f'{section}.tournament_size',
+    config.tournament_size,
+    f'at most evolution.population_size, {population_size}',
+  )
+  for low, high in _ORDERED:
+    settings.require(
+      config[low] <= config[high],
+      f'{section}.{low}',
+      config[low],
+      f'at most {section}.{high}, {config[high]}',
+    )
+  elites, offspring = _sizes(config, population_size)
+  settings.require(
+    elites + offspring <= population_size,
+    f'{section}.offspring_share',
+    config.offspring_share,
+    f'at most {population_size - elites} offspring beside {elites} elites, '
+    f'not {offspring}',
+  )

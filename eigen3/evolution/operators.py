@@ -1,0 +1,206 @@
+"""Selection and variation of populations, on leaves of any rank.
+
+Populations are pytrees with a leading axis of members. No operator asks for
+the rank of a leaf. Each member has a key of its own, so that what it draws
+does not depend on how many there are.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from eigen3.types import Array, PRNGKey
+
+
+def ranking(fitness: Array) -> Array:
+  """The members from best to worst.
+
+  Args:
+    fitness: [P], higher is better; NaN and -inf rank last.
+
+  Returns:
+    int32 [P], indices of members; of equals the lower index comes first.
+  """
+  chex.assert_rank(fitness, 1)
+  comparable = jnp.where(jnp.isnan(fitness), -jnp.inf, fitness)
+  return jnp.argsort(-comparable, stable=True).astype(jnp.int32)
+
+
+def tournament(
+  key: PRNGKey, fitness: Array, shape: tuple[int, ...], size: int
+) -> Array:
+  """Winners of tournaments between different members.
+
+  Tournament selection (Goldberg and Deb 1991,
+  https://doi.org/10.1016/B978-0-08-050684-5.50008-2), entrants drawn without
+  replacement.
+
+  Args:
+    key: consumed.
+    fitness: [P], higher is better.
+    shape: of the result.
+    size: entrants of each tournament, from 1 (any member wins) to P (only the
+      best does).
+
+  Returns:
+    int32 [*shape], the fittest entrant of each.
+  """
+  lots = jax.random.uniform(key, (*shape, fitness.shape[0]))
+  return _winners(fitness, lots, size)
+
+
+def two_parents(
+  key: PRNGKey, fitness: Array, count: int, size: int
+) -> tuple[Array, Array]:
+  """Pairs of parents, each the winner of a tournament.
+
+  One parent wins a tournament among all members; the other one among all but
+  the first, of which there are P - 1 whoever won, so shapes are static and
+  the two always differ. Which of them is returned first is a fair draw.
+
+  Args:
+    key: consumed.
+    fitness: [P], P at least 2.
+    count: M, the number of pairs.
+    size: entrants of each tournament; the second has at most P - 1.
+
+  Returns:
+    Two int32 [M] that differ everywhere.
+  """
+  chex.assert_axis_dimension_gteq(fitness, 0, 2)
+  population_size = fitness.shape[0]
+  key_one, key_other, key_order = jax.random.split(key, 3)
+  one = tournament(key_one, fitness, (count,), size)
+  lots = jax.random.uniform(key_other, (count, population_size))
+  # Below every lot: it enters only once all others have.
+  lots = jnp.where(one[:, None] == jnp.arange(population_size), -1.0, lots)
+  other = _winners(fitness, lots, min(size, population_size - 1))
+  swapped = jax.random.bernoulli(key_order, shape=(count,))
+  return jnp.where(swapped, other, one), jnp.where(swapped, one, other)
+
+
+def blend(first: Any, second: Any, alpha: Array) -> Any:
+  """Children between their parents, one weight a child.
+
+  Whole arithmetical crossover (Michalewicz 1992,
+  https://doi.org/10.1007/978-3-662-03315-9).
+
+  Args:
+    first: leaves [M, ...].
+    second: the same structure, shapes and types.
+    alpha: [M], the weights of the first parents.
+
+  Returns:
+    Leaves [M, ...], alpha * first + (1 - alpha) * second.
+  """
+  chex.assert_trees_all_equal_shapes_and_dtypes(first, second)
+
+  def of_leaf(x, y):
+    weight = along_members(alpha.astype(x.dtype), x)
+    return weight * x + (1 - weight) * y
+
+  return jax.tree.map(of_leaf, first, second)
+
+
+def uniform_crossover(
+  key: PRNGKey, first: Any, second: Any, probability: float | Array
+) -> Any:
+  """Children that take each entry from one parent or the other.
+
+  Syswerda 1989, Uniform crossover in genetic algorithms, ICGA 3.
+
+  Args:
+    key: consumed.
+    first: leaves [M, ...].
+    second: the same structure, shapes and types.
+    probability: [], that an entry is the first parent's.
+
+  Returns:
+    Leaves [M, ...].
+  """
+  chex.assert_trees_all_equal_shapes_and_dtypes(first, second)
+
+  def coins(key, shape):
+    return jax.random.bernoulli(key, probability, shape)
+
+  return jax.tree.map(jnp.where, draw_like(coins, key, first), first, second)
+
+
+def mutate(
+  key: PRNGKey, trees: Any, rate: float | Array, std: float | Array
+) -> Any:
+  """Adds Gaussian noise to some entries and leaves the others as they are.
+
+  Args:
+    key: consumed.
+    trees: leaves [M, ...].
+    rate: [], the probability of noise, for each entry on its own.
+    std: [], the deviation of the noise.
+
+  Returns:
+    Leaves [M, ...].
+  """
+
+  def sparse(key, shape):
+    key_chosen, key_noise = jax.random.split(key)
+    chosen = jax.random.bernoulli(key_chosen, rate, shape)
+    return jnp.where(chosen, std * jax.random.normal(key_noise, shape), 0.0)
+
+  def of_leaf(x, noise):
+    # Adding 0 would turn -0 into 0.
+    return jnp.where(noise != 0, x + noise.astype(x.dtype), x)
+
+  return jax.tree.map(of_leaf, trees, draw_like(sparse, key, trees))
+
+
+def take(trees: Any, indices: Array) -> Any:
+  """The members [M] of leaves [P, ...], as leaves [M, ...]."""
+  return jax.tree.map(lambda x: jnp.take(x, indices, axis=0), trees)
+
+
+def draw_like(
+  sampler: Callable[[PRNGKey, tuple[int]], Array], key: PRNGKey, trees: Any
+) -> Any:
+  """Random numbers for every entry of every member.
+
+  A member draws once, for all of its leaves: a generator for each leaf would
+  take a compiler a third of a second each.
+
+  Args:
+    sampler: `(key, shape) -> draws`.
+    key: consumed.
+    trees: leaves [M, ...]; only structure and shapes matter.
+
+  Returns:
+    Draws, leaves [M, ...], in the sampler's type.
+  """
+  leaves, structure = jax.tree.flatten(trees)
+  if not leaves:
+    return trees
+  members = jnp.arange(leaves[0].shape[0])
+  sizes = [math.prod(leaf.shape[1:]) for leaf in leaves]
+  keys = jax.vmap(jax.random.fold_in, (None, 0))(key, members)
+  draws = jax.vmap(lambda key: sampler(key, (sum(sizes),)))(keys)
+  # Fused with what uses them, they would be drawn again for every leaf.
+  draws = jax.lax.optimization_barrier(draws)
+  parts = jnp.split(draws, np.cumsum(sizes)[:-1], axis=1)
+  shaped = [x.reshape(y.shape) for x, y in zip(parts, leaves, strict=True)]
+  return jax.tree.unflatten(structure, shaped)
+
+
+def along_members(values: Array, leaf: Array) -> Array:
+  """`values` [M] as [M, 1, ...], of the rank of `leaf` [M, ...]."""
+  return jnp.expand_dims(values, tuple(range(1, leaf.ndim)))
+
+
+def _winners(fitness: Array, lots: Array, size: int) -> Array:
+  """The fittest, int32 [...], of the `size` highest lots [..., P]."""
+  order = ranking(fitness)
+  places = jnp.argsort(order)
+  _, entrants = jax.lax.top_k(lots, size)
+  return order[jnp.min(places[entrants], axis=-1)]

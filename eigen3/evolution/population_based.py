@@ -1,0 +1,174 @@
+"""Population-based training: the weakest copy the best, and try new settings.
+
+Jaderberg et al. 2017, https://arxiv.org/abs/1711.09846, with truncation
+selection. Parameters change by training alone; what evolves is the schedule
+of the hyperparameters.
+"""
+
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import ml_collections
+
+from eigen3 import settings
+from eigen3.evolution import operators
+from eigen3.evolution.strategy import (
+  Genome,
+  Origin,
+  Proposal,
+  Strategy,
+  assert_population,
+  require_population,
+)
+from eigen3.types import Array, PRNGKey
+
+
+class PopulationBasedState(NamedTuple):
+  """What selection knows of the last population, and where it began.
+
+  Attributes:
+    fitness: float32 [P], as told last; -inf before.
+    centre: float32 [] leaves, the geometric means of the first population's
+      hyperparameters.
+  """
+
+  fitness: Array
+  centre: Any
+
+
+def make_population_based(
+  config: ml_collections.ConfigDict, population_size: int
+) -> Strategy:
+  """Binds population-based training to its settings.
+
+  The share `exploit_share` of members with the lowest fitness become copies
+  of members drawn from the same share with the highest. Each hyperparameter
+  of a copy is then multiplied by `perturb_factor` or divided by it, and held
+  within a range around the mean with which the run began: a geometric mean,
+  because hyperparameters are varied by factors.
+
+  Args:
+    config: the `evolution.population_based` section.
+    population_size: P. Members keep their index.
+
+  Returns:
+    The strategy, with a `PopulationBasedState`. Members are elites or copies.
+
+  Raises:
+    ValueError: a setting is out of range.
+  """
+  require_population(population_size)
+  _validate(config, population_size)
+  training = _PopulationBased(config, population_size)
+  return Strategy(
+    training.init,
+    training.tell,
+    training.ask,
+    training.replaceable,
+    training.report,
+  )
+
+
+class _PopulationBased:
+  """The strategy's functions; the fields are read, never set, afterwards."""
+
+  def __init__(self, config, population_size):
+    self._config = config
+    self._population_size = population_size
+    self._num_copies = round(config.exploit_share * population_size)
+
+  def init(self, key: PRNGKey, genomes: Genome) -> PopulationBasedState:
+    """No fitness, and the means of the hyperparameters."""
+    del key  # nothing is drawn
+    assert_population(genomes, self._population_size)
+    return PopulationBasedState(
+      fitness=jnp.full(self._population_size, -jnp.inf, jnp.float32),
+      centre=jax.tree.map(
+        lambda x: jnp.exp(jnp.mean(jnp.log(x))), genomes.hyperparameters
+      ),
+    )
+
+  def tell(
+    self,
+    state: PopulationBasedState,
+    genomes: Genome,
+    fitness: Array,
+    progress: Array,
+  ) -> PopulationBasedState:
+    """Notes fitness [P]."""
+    del progress  # there is no schedule
+    assert_population(genomes, self._population_size)
+    chex.assert_shape(fitness, (self._population_size,))
+    return state._replace(fitness=jnp.asarray(fitness, jnp.float32))
+
+  def ask(
+    self, state: PopulationBasedState, key: PRNGKey, genomes: Genome
+  ) -> Proposal:
+    """The same members, but for the weakest."""
+    size, count = self._population_size, self._num_copies
+    assert_population(genomes, size)
+    key_model, key_factor = jax.random.split(key)
+    order = operators.ranking(state.fitness)
+    models = jax.random.choice(key_model, order[:count], (count,))
+    weakest = order[size - count :]
+    parent = jnp.arange(size, dtype=jnp.int32).at[weakest].set(models)
+    copied = jnp.zeros(size, bool).at[weakest].set(True)
+    inherited = operators.take(genomes.hyperparameters, parent)
+    hyperparameters = jax.tree.map(
+      lambda new, old: jnp.where(copied, new, old),
+      self._perturbed(key_factor, inherited, state.centre),
+      inherited,
+    )
+    return Proposal(
+      Genome(operators.take(genomes.parameters, parent), hyperparameters),
+      parent,
+      jnp.where(copied, Origin.COPY, Origin.ELITE).astype(jnp.int32),
+    )
+
+  def replaceable(self, state: PopulationBasedState) -> Array:
+    """The weakest of those that are copied, int32 []."""
+    return operators.ranking(state.fitness)[self._num_copies - 1]
+
+  def report(self, state: PopulationBasedState) -> dict[str, Array]:
+    """Nothing: hyperparameters are the members' own."""
+    del state
+    return {}
+
+  def _perturbed(self, key: PRNGKey, values: Any, centre: Any) -> Any:
+    """Hyperparameters [P], each up or down by a factor and within bounds."""
+    factor = self._config.perturb_factor
+    up = operators.draw_like(
+      lambda key, shape: jax.random.bernoulli(key, shape=shape), key, values
+    )
+
+    def step(value, up, middle):
+      return jnp.clip(
+        value * jnp.where(up, factor, 1 / factor),
+        self._config.lowest_factor * middle,
+        self._config.highest_factor * middle,
+      )
+
+    return jax.tree.map(step, values, up, centre)
+
+
+_EXPECTED = {
+  'exploit_share': settings.SHARE,
+  'perturb_factor': settings.AT_LEAST_ONE,
+  'lowest_factor': settings.Expected(
+    lambda x: 0 < x <= 1, 'above 0 and at most 1'
+  ),
+  'highest_factor': settings.AT_LEAST_ONE,
+}
+
+
+def _validate(config: ml_collections.ConfigDict, population_size: int) -> None:
+  settings.check('evolution.population_based', config, _EXPECTED)
+  count = round(config.exploit_share * population_size)
+  settings.require(
+    1 <= count <= population_size // 2,
+    'evolution.population_based.exploit_share',
+    config.exploit_share,
+    f'1 to {population_size // 2} of {population_size} members, not {count}',
+  )

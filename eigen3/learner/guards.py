@@ -1,0 +1,95 @@
+"""What ends a run early: an interrupt, or a number that is not finite."""
+
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import haiku as hk
+import jax
+import numpy as np
+import tqdm
+
+from eigen3.agent import td3
+
+
+class NonFiniteError(FloatingPointError):
+  """Training met a number that is not finite, and stopped."""
+
+
+class Stop:
+  """Remembers an interrupt until the iteration in hand is done."""
+
+  def __init__(self, unit: str = 'iteration'):
+    self.requested = False
+    self._unit = unit
+    self._previous: dict[int, Any] = {}
+
+  def __enter__(self):
+    for number in (signal.SIGINT, signal.SIGTERM):
+      self._previous[number] = signal.signal(number, self._request)
+    return self
+
+  def __exit__(self, *unused):
+    for number, handler in self._previous.items():
+      signal.signal(number, handler)
+
+  def _request(self, number, unused_frame):
+    if self.requested:  # A second one means now.
+      raise KeyboardInterrupt
+    self.requested = True
+    name = signal.Signals(number).name
+    tqdm.tqdm.write(
+      f'{name}: saving after this {self._unit}; again to leave at once',
+      file=sys.stderr,
+    )
+
+
+def check_updates(
+  updates: Mapping[str, Any], names: Sequence[str], when: str
+) -> None:
+  """Refuses metrics of updates that are not finite.
+
+  Args:
+    updates: by name, [..., U].
+    names: of those in question, cause before effect; the order of a dict does
+      not survive `jax.jit`.
+    when: of the updates, e.g. 'iteration 5'.
+
+  Raises:
+    NonFiniteError: naming the first such update and the first number in it.
+  """
+  offenders = []
+  for order, name in enumerate(name for name in names if name in updates):
+    bad = np.argwhere(~np.isfinite(updates[name]))
+    if bad.size:
+      first = bad[np.argmin(bad[:, -1])]
+      value = updates[name][tuple(first)]
+      offenders.append((int(first[-1]), order, name, value, first[:-1]))
+  if offenders:
+    update, _, name, value, who = min(offenders, key=lambda found: found[:2])
+    agent = f' of agent {int(who[0])}' if who.size else ''
+    raise NonFiniteError(
+      f'{name}: found {value} in update {update + 1}{agent} of {when}, '
+      'expected a finite number; the run stopped and keeps its last checkpoint'
+    )
+
+
+def check_agent(agent: td3.TrainingState, when: str) -> None:
+  """Refuses parameters and network state that are not finite.
+
+  Args:
+    agent: or agents, leaves of any shape.
+    when: they are of, e.g. 'iteration 5'.
+
+  Raises:
+    NonFiniteError: naming the first such parameter.
+  """
+  for name, network in (('actor', agent.actor), ('critic', agent.critic)):
+    for tree in (network.online_params, network.online_state):
+      for module, leaf, value in hk.data_structures.traverse(tree):
+        if not np.isfinite(jax.device_get(value)).all():
+          raise NonFiniteError(
+            f'{name}: {module}/{leaf}: found a value that is not finite '
+            f'after {when}; the run stopped and keeps its last checkpoint'
+          )

@@ -1,0 +1,84 @@
+"""Which columns of the market a population attends to, told over time.
+
+An exponential moving average of the attention, and for how long each column
+has been all but ignored, as Eigen2 reports them.
+"""
+
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from eigen3.types import Array
+
+# Shares of all attention (Eigen2's).
+THRESHOLDS = (0.01, 0.001, 0.0001)
+
+
+class ImportanceState(NamedTuple):
+  """Attention so far, by column.
+
+  Attributes:
+    mean: float32 [C], exponential moving average of the shares of attention;
+      sums to 1 once updated, and is 0 before.
+    below: int32 [3, C], for each of `THRESHOLDS` how many updates in a row,
+      up to the last, the average was under it.
+    updates: int32 [], how many there were.
+  """
+
+  mean: Array
+  below: Array
+  updates: Array
+
+
+def init(num_columns: int) -> ImportanceState:
+  """Nothing attended to yet, for a market of C columns.
+
+  Raises:
+    ValueError: there is no column.
+  """
+  if num_columns < 1:
+    raise ValueError(f'num_columns: found {num_columns}, expected at least 1')
+  return ImportanceState(
+    mean=jnp.zeros(num_columns, jnp.float32),
+    below=jnp.zeros((len(THRESHOLDS), num_columns), jnp.int32),
+    updates=jnp.int32(0),
+  )
+
+
+def update(
+  state: ImportanceState, weights: Array, decay: float
+) -> ImportanceState:
+  """Counts in one more look at the market.
+
+  The first update takes the weights themselves, so that the average needs no
+  correction for having started at zero.
+
+  Args:
+    state: attention so far.
+    weights: float [C], attention averaged over days and agents, at least 0
+      and of any sum. If all are 0, or one is negative or not finite, they say
+      nothing of the columns, and the state is left as it is.
+    decay: what the average keeps of itself, from 0 to 1.
+
+  Returns:
+    The state with these weights.
+  """
+  chex.assert_equal_shape([state.mean, weights])
+  weights = jnp.asarray(weights, jnp.float32)
+  kept = jnp.asarray(decay, jnp.float32)
+  total = jnp.sum(weights)
+  usable = jnp.all(weights >= 0) & jnp.isfinite(total) & (total > 0)
+  shares = weights / jnp.where(usable, total, 1.0)
+  mean = kept * state.mean + (1 - kept) * shares
+  mean = jnp.where(state.updates == 0, shares, mean)
+  low = mean < jnp.array(THRESHOLDS, jnp.float32)[:, None]
+  updated = ImportanceState(
+    mean=mean,
+    below=jnp.where(low, state.below + 1, 0),
+    updates=state.updates + 1,
+  )
+  return jax.tree.map(
+    lambda new, old: jnp.where(usable, new, old), updated, state
+  )

@@ -1,0 +1,673 @@
+"""A generation of evolutionary reinforcement learning, jitted as one step.
+
+Every agent acts on slices of the training days, and how it fares there is its
+fitness; what all of them live through goes to one replay, from which each
+takes its gradient steps; all are validated on the same slices; the best ever
+is crowned; and evolution breeds the next members. Khadka and Tumer 2018,
+https://arxiv.org/abs/1805.07917; that all members learn by gradient, too, is
+Eigen2's.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from eigen3 import evolution, parallel, settings
+from eigen3.agent import replay, td3
+from eigen3.environment import Market, TradingEnvironment
+from eigen3.evolution import Genome, Origin, Proposal, operators
+from eigen3.learner import acting, importance, rollout
+from eigen3.types import Array, PRNGKey
+
+
+class Champion(NamedTuple):
+  """The agent that validated best so far, whole.
+
+  Attributes:
+    agent: its networks and all that learning carries.
+    score: float32 [], its validation score.
+    generation: int32 [], when it was validated.
+  """
+
+  agent: td3.TrainingState
+  score: Array
+  generation: Array
+
+
+class Lineage(NamedTuple):
+  """Where the members of a generation come from.
+
+  Attributes:
+    parent: int32 [P], the member of the generation before that each follows;
+      -1 where there was none.
+    origin: int32 [P], an `evolution.Origin`.
+  """
+
+  parent: Array
+  origin: Array
+
+
+class PopulationState(NamedTuple):
+  """All of a run that goes on: saved and restored whole.
+
+  Attributes:
+    agents: leaves [P + R, ...]: P members that evolve, then R learners.
+    lineage: of the members.
+    strategy: of evolution.
+    replay: experience of all.
+    champion: the best validated agent.
+    importance: of columns, by attention.
+    generation: int32 [], generations done.
+    environment_steps: int32 [], steps taken in training.
+    key: consumed by the next generation.
+  """
+
+  agents: td3.TrainingState
+  lineage: Lineage
+  strategy: Any
+  replay: replay.ReplayState
+  champion: Champion
+  importance: importance.ImportanceState
+  generation: Array
+  environment_steps: Array
+  key: PRNGKey
+
+
+class Judged(NamedTuple):
+  """How agents fared on some slices, leaves float32 [P + R].
+
+  Attributes:
+    score: the mean of the worst few slices.
+    profit: over initial cash, mean.
+    reward: sum over a slice, mean.
+    trades: closed ones of a slice, mean.
+    win_rate: share of all closed trades that were won.
+  """
+
+  score: Array
+  profit: Array
+  reward: Array
+  trades: Array
+  win_rate: Array
+
+
+class Generation(NamedTuple):
+  """What a generation tells, to be read on the host.
+
+  Attributes:
+    updates: metrics of every update of every agent that learns, [A, U].
+    training: fitness and what else the training slices tell.
+    validation: the same of the validation slices.
+    lineage: of the members that were judged.
+    hyperparameters: of all agents, by name, float32 [P + R].
+    strategy: numbers of evolution, by name, [].
+    spread: float32 [], how far members are from their mean, over its size.
+    attention: float32 [C], mean over agents and validation days.
+  """
+
+  updates: dict[str, Array]
+  training: Judged
+  validation: Judged
+  lineage: Lineage
+  hyperparameters: dict[str, Array]
+  strategy: dict[str, Array]
+  spread: Array
+  attention: Array
+
+
+_LEARNER = {
+  'generations': settings.AT_LEAST_ONE,
+  'fitness_slices': settings.AT_LEAST_ONE,
+  'fitness_worst': settings.AT_LEAST_ONE,
+  'validation_slices': settings.AT_LEAST_ONE,
+  'validation_worst': settings.AT_LEAST_ONE,
+  'validation_starts': settings.one_of('even', 'random'),
+  'fitness': settings.one_of('profit', 'reward'),
+  'no_trade_penalty': settings.NOT_NEGATIVE,
+  'updates_per_generation': settings.AT_LEAST_ONE,
+  'replay_capacity': settings.AT_LEAST_ONE,
+  'learning_starts': settings.NOT_NEGATIVE,
+  'importance_decay': settings.SHARE,
+  'checkpoint_every': settings.AT_LEAST_ONE,
+  'keep_checkpoints': settings.AT_LEAST_ONE,
+}
+_EVOLUTION = {
+  'learners': settings.NOT_NEGATIVE,
+  'injection_every': settings.AT_LEAST_ONE,
+  'block': settings.NOT_NEGATIVE,
+}
+
+
+class Population:
+  """Pure functions that train and breed a population of TD3 agents.
+
+  The market and the environments are arguments of what is jitted, never closed
+  over: as constants they would be compiled into the program.
+  """
+
+  def __init__(
+    self,
+    actor: hk.TransformedWithState,
+    double_critic: hk.TransformedWithState,
+    environment: TradingEnvironment,
+    validation: TradingEnvironment,
+    market: Market,
+    config: ml_collections.ConfigDict,
+    mesh: jax.sharding.Mesh | None = None,
+  ):
+    """Binds networks and evolution to a market.
+
+    Args:
+      actor: as `td3.make_td3` takes it; also takes `return_attention`.
+      double_critic: likewise.
+      environment: the mechanics of the training days.
+      validation: of the validation days.
+      market: what agents see.
+      config: has `agent`, `evolution` and `learner`.
+      mesh: over which the agents are spread.
+
+    Raises:
+      ValueError: a setting is out of range, or the devices do not divide the
+        agents.
+    """
+    self._config, self._evolution = config.learner, config.evolution
+    self._members = config.evolution.population_size
+    self._agents = self._members + config.evolution.learners
+    _check(config, self._agents, mesh)
+    self._strategy = evolution.make_strategy(config.evolution, self._members)
+    self._batch_size = config.agent.batch_size
+    self._acting_chunk = config.agent.acting_chunk
+    self._actor = actor
+    self._spec = environment.spec.action
+    self._mesh = mesh
+    self._on_all = functools.partial(
+      parallel.map_members, block=config.evolution.block, mesh=mesh
+    )
+    self._world = parallel.replicate((environment, validation, market), mesh)
+    self._environment = environment
+    self._init_agent, self.select_action, self._update = td3.make_td3(
+      actor,
+      double_critic,
+      acting.observe,
+      self._spec,
+      config.agent,
+      functools.partial(acting.constrain, self._spec),
+    )
+    self._judge = functools.partial(
+      judge,
+      by=config.learner.fitness,
+      no_trade_penalty=config.learner.no_trade_penalty,
+    )
+    self._stored_steps = (
+      environment.num_steps
+      if config.learner.store_settlement
+      else environment.rules.trading_days
+    )
+    slices = self._agents * config.learner.fitness_slices
+    self._added = slices * self._stored_steps
+    self.steps_per_generation = slices * environment.num_steps
+    settings.require(
+      config.learner.replay_capacity >= self._added,
+      'learner.replay_capacity',
+      config.learner.replay_capacity,
+      f'at least the {self._added} transitions of a generation',
+    )
+    self._compile()
+
+  def _compile(self) -> None:
+    self._greedy = jax.jit(self.select_action)
+    whole = parallel.everywhere(self._mesh)
+    where: dict[str, Any] = dict.fromkeys(PopulationState._fields, whole)
+    where['agents'] = parallel.along_population(self._mesh)
+    state = PopulationState(**where)
+    self._init = jax.jit(self._pure_init, out_shardings=state)
+    self._warm_up = jax.jit(
+      self._pure_warm_up, donate_argnums=0, out_shardings=state
+    )
+    self._iterate = jax.jit(
+      self._pure_iterate,
+      donate_argnums=0,
+      out_shardings=(state, whole),
+      compiler_options=parallel.compiler_options(),
+    )
+
+  @property
+  def num_members(self) -> int:
+    """P, agents that evolve."""
+    return self._members
+
+  @property
+  def num_agents(self) -> int:
+    """P + R, agents that act."""
+    return self._agents
+
+  def init(self, key: PRNGKey) -> PopulationState:
+    """A fresh run whose replay holds `learning_starts` random transitions."""
+    key = parallel.replicate(key, self._mesh)
+    state = self._init(key, *self._world)
+    for _ in range(-(-self._config.learning_starts // self._added)):
+      state = self._warm_up(state, *self._world)
+    return state
+
+  def iterate(
+    self, state: PopulationState
+  ) -> tuple[PopulationState, Generation]:
+    """One generation; the buffers of `state` are given up."""
+    return self._iterate(state, *self._world)
+
+  def champion(self, state: PopulationState) -> td3.TrainingState:
+    """The agent that validated best."""
+    return state.champion.agent
+
+  def report(self, state: PopulationState) -> dict[str, Array]:
+    """Numbers of evolution, by name, []."""
+    return self._strategy.report(state.strategy)
+
+  def greedy_actions(self, agent: td3.TrainingState, days) -> Array:
+    """One agent's actions without noise, [M] days to [M, N, 2]."""
+    observations = acting.observations_of(self._spec, jnp.asarray(days))
+    return self._greedy(agent, self._world[2], observations)
+
+  def _pure_init(self, key, environment, validation, market):
+    key, key_agents, key_strategy = jax.random.split(key, 3)
+    observations = acting.observations_of(
+      self._spec, environment.first_day[None]
+    )
+
+    def init_agent(shared, key):
+      return self._init_agent(key, *shared)
+
+    agents = self._on_all(
+      init_agent,
+      (market, observations),
+      jax.random.split(key_agents, self._agents),
+    )
+    members = self._first(agents)
+    champion = Champion(
+      agent=jax.tree.map(lambda x: x[0], agents),
+      score=jnp.float32(-jnp.inf),
+      generation=jnp.int32(0),
+    )
+    return PopulationState(
+      agents=agents,
+      lineage=Lineage(
+        parent=jnp.full(self._members, -1, jnp.int32),
+        origin=jnp.full(self._members, int(Origin.INITIAL), jnp.int32),
+      ),
+      strategy=self._strategy.init(key_strategy, genome_of(members)),
+      replay=replay.init(
+        acting.empty_transition(self._spec), self._config.replay_capacity
+      ),
+      champion=champion,
+      importance=importance.init(environment.spec.num_columns),
+      generation=jnp.int32(0),
+      environment_steps=jnp.int32(0),
+      key=key,
+    )
+
+  def _pure_warm_up(self, state, environment, validation, market):
+    """Fills replay by actions that do not depend on a trained policy."""
+    del validation
+    key, key_collect = jax.random.split(state.key)
+    state, _ = self._collect(
+      state, environment, market, key_collect, by_chance=self._spec.scaled
+    )
+    return state._replace(key=key)
+
+  def _pure_iterate(self, state, environment, validation, market):
+    key, key_collect, key_learn, key_slices, key_evolve = jax.random.split(
+      state.key, 5
+    )
+    state, training = self._collect(state, environment, market, key_collect)
+    agents, updates = self._learn(state, market, key_learn)
+    state = state._replace(agents=agents)
+    validated, attention = self._validate(state, validation, market, key_slices)
+    state = state._replace(
+      champion=_crown(state, validated.score),
+      importance=importance.update(
+        state.importance, attention, self._config.importance_decay
+      ),
+      generation=state.generation + 1,
+      key=key,
+    )
+    lineage, spread = state.lineage, _spread(genome_of(self._first(agents)))
+    state = self._evolve(state, training.score, key_evolve)
+    told = Generation(
+      updates,
+      training,
+      validated,
+      lineage,
+      agents.hyperparameters._asdict(),
+      self._strategy.report(state.strategy),
+      spread,
+      attention,
+    )
+    return state, told
+
+  def _collect(self, state, environment, market, key, by_chance=False):
+    """Every agent plays its own slices; replay keeps what they lived."""
+
+    def play(shared, member):
+      (environment, market), (agent, key) = shared, member
+      key_reset, key_act = jax.random.split(key)
+
+      def policy(days):
+        if by_chance:
+          return acting.random_actions(self._spec, key_act, days.shape[0])
+        observations = acting.observations_of(self._spec, days)
+        return self.select_action(agent, market, observations, key_act)
+
+      keys = jax.random.split(key_reset, self._config.fitness_slices)
+      _, first = jax.vmap(environment.reset)(keys)
+      episodes = rollout.rollout(
+        environment, policy, first.observation, self._stored_steps
+      )
+      return (
+        rollout.transitions_of(episodes, self._stored_steps),
+        self._judge(environment, episodes, worst=self._config.fitness_worst),
+      )
+
+    transitions, judged = self._on_all(
+      play,
+      (environment, market),
+      (state.agents, jax.random.split(key, self._agents)),
+    )
+    transitions = jax.tree.map(
+      lambda x: x.reshape(-1, *x.shape[2:]), transitions
+    )
+    state = state._replace(
+      replay=replay.add(state.replay, transitions),
+      environment_steps=state.environment_steps + self.steps_per_generation,
+    )
+    return state, judged
+
+  def _learn(self, state, market, key):
+    """The gradient steps of all that learn, on the same batches."""
+
+    def learn(shared, agent):
+      market, ring, keys = shared
+
+      def update(agent, key):
+        batch = replay.sample(ring, key, self._batch_size)
+        return self._update(agent, batch, market)
+
+      return jax.lax.scan(update, agent, keys)
+
+    keys = jax.random.split(key, self._config.updates_per_generation)
+    shared = (market, state.replay, keys)
+    if self._evolution.members_learn:
+      return self._on_all(learn, shared, state.agents)
+    learners = jax.tree.map(lambda x: x[self._members :], state.agents)
+    learners, updates = self._on_all(learn, shared, learners)
+    agents = jax.tree.map(
+      lambda x, y: jnp.concatenate([x[: self._members], y]),
+      state.agents,
+      learners,
+    )
+    return agents, updates
+
+  def _validate(self, state, environment, market, key):
+    """Every agent plays the same slices; also the mean attention [C]."""
+    count = self._config.validation_slices
+    first, last = environment.first_day, environment.last_day
+    if self._config.validation_starts == 'even':
+      part = jnp.arange(count) / max(count - 1, 1)
+      starts = first + jnp.round(part * (last - first)).astype(jnp.int32)
+    else:
+      starts = jax.random.randint(key, (count,), first, last + 1)
+
+    def play(shared, agent):
+      environment, market, starts = shared
+      episodes, attention = rollout.rollout_and_tell(
+        environment,
+        functools.partial(self._act_and_attend, agent, market),
+        starts,
+        environment.rules.trading_days,
+      )
+      worst = self._config.validation_worst
+      judged = self._judge(environment, episodes, worst=worst)
+      return judged, attention.mean(0)
+
+    judged, attention = self._on_all(
+      play, (environment, market, starts), state.agents
+    )
+    return judged, attention.mean(0)
+
+  def _act_and_attend(self, agent, market, days):
+    """Actions [M, N, 2] without noise, and attention [M, C]."""
+
+    def act(days):
+      outputs, _ = self._actor.apply(
+        agent.actor.online_params,
+        agent.actor.online_state,
+        None,
+        market.windows(days),
+        is_training=False,
+        return_attention=True,
+      )
+      return outputs
+
+    return td3.in_chunks(act, days, self._acting_chunk)
+
+  def _evolve(self, state, fitness, key) -> PopulationState:
+    """The next generation's members, in place of these."""
+    key_ask, key_agents = jax.random.split(key)
+    members = self._first(state.agents)
+    members, fitness = self._inject_learner(state, members, fitness)
+    strategy = self._strategy.tell(
+      state.strategy, genome_of(members), fitness, state.champion.score
+    )
+    if self._evolution.inject_champion:
+      members = _put(
+        members, self._strategy.replaceable(strategy), state.champion.agent
+      )
+    proposal = self._strategy.ask(strategy, key_ask, genome_of(members))
+    members = born(members, proposal, key_agents)
+    agents = jax.tree.map(
+      lambda x, y: jnp.concatenate([x, y[self._members :]]),
+      members,
+      state.agents,
+    )
+    return state._replace(
+      agents=agents,
+      strategy=strategy,
+      lineage=Lineage(proposal.parent, proposal.origin),
+    )
+
+  def _inject_learner(self, state, members, fitness):
+    """The fittest learner in place of the weakest member, when it is due."""
+    if not self._evolution.learners:
+      return members, fitness[: self._members]
+    due = state.generation % self._evolution.injection_every == 0
+    of_learners = fitness[self._members :]
+    fitness = fitness[: self._members]
+    fittest = self._members + operators.ranking(of_learners)[0]
+    learner = jax.tree.map(lambda x: x[fittest], state.agents)
+    weakest = operators.ranking(fitness)[-1]
+    changed = _put(members, weakest, learner)
+    members = jax.tree.map(
+      lambda new, old: jnp.where(due, new, old), changed, members
+    )
+    weakest_fitness = jnp.where(due, of_learners.max(), fitness[weakest])
+    return members, fitness.at[weakest].set(weakest_fitness)
+
+  def _first(self, agents):
+    """The members of all agents."""
+    return jax.tree.map(lambda x: x[: self._members], agents)
+
+
+def judge(
+  environment: TradingEnvironment,
+  episodes: rollout.Episodes,
+  by: str,
+  worst: int,
+  no_trade_penalty: float,
+) -> Judged:
+  """An agent's numbers from its E episodes.
+
+  Args:
+    environment: in which they were played.
+    episodes: leaves [E, ...].
+    by: 'profit' or 'reward', what the score counts.
+    worst: how many of the worst episodes make the score.
+    no_trade_penalty: off the score of an episode without a trade.
+
+  Returns:
+    Leaves [].
+  """
+  final = episodes.final_state
+  profit = final.equity / environment.rules.initial_cash - 1.0
+  reward = jnp.sum(episodes.timesteps.reward, axis=1)
+  score = profit if by == 'profit' else reward
+  score -= no_trade_penalty * (final.num_trades == 0)
+  numbers = Judged(
+    score=jnp.sort(score)[:worst].mean(),
+    profit=profit.mean(),
+    reward=reward.mean(),
+    trades=final.num_trades.astype(profit.dtype).mean(),
+    win_rate=final.num_wins.sum() / jnp.maximum(final.num_trades.sum(), 1),
+  )
+  return jax.tree.map(lambda x: x.astype(jnp.float32), numbers)
+
+
+def genome_of(members: td3.TrainingState) -> Genome:
+  """What evolution varies of members, leaves [P, ...]."""
+  return Genome(
+    parameters={
+      'actor': members.actor.online_params,
+      'critic': members.critic.online_params,
+    },
+    hyperparameters=members.hyperparameters._asdict(),
+  )
+
+
+def born(
+  members: td3.TrainingState, proposal: Proposal, key: PRNGKey
+) -> td3.TrainingState:
+  """The agents that a proposal describes.
+
+  An elite is its parent, whole. A copy is, too, but for its hyperparameters
+  and the key of its chance. Any other has parameters of its own, and its
+  targets start as copies of these; network state, the optimiser's moments, the
+  exploration noise and the count of updates are its parent's.
+
+  Args:
+    members: leaves [P, ...].
+    proposal: of the strategy.
+    key: consumed.
+
+  Returns:
+    Leaves [P, ...].
+  """
+  parents = jax.tree.map(lambda x: x[proposal.parent], members)
+  elite = proposal.origin == int(Origin.ELITE)
+  whole = elite | (proposal.origin == int(Origin.COPY))
+
+  def child_of(parent: td3.Network, params: hk.Params) -> td3.Network:
+    return parent._replace(
+      online_params=params,
+      target_params=_where(whole, parent.target_params, params),
+      target_state=_where(whole, parent.target_state, parent.online_state),
+    )
+
+  parameters = proposal.genomes.parameters
+  return parents._replace(
+    actor=child_of(parents.actor, parameters['actor']),
+    critic=child_of(parents.critic, parameters['critic']),
+    hyperparameters=td3.Hyperparameters(**proposal.genomes.hyperparameters),
+    key=_where(elite, parents.key, jax.random.split(key, len(elite))),
+  )
+
+
+def _where(mask: Array, one, other):
+  """By a mask [P] of trees with leaves [P, ...]."""
+
+  def choose(x, y):
+    return jnp.where(mask.reshape(-1, *[1] * (x.ndim - 1)), x, y)
+
+  return jax.tree.map(choose, one, other)
+
+
+def _put(members, index: Array, member):
+  """`member` in the place `index` of `members`, leaves [P, ...]."""
+  return jax.tree.map(lambda x, y: x.at[index].set(y), members, member)
+
+
+def _crown(state: PopulationState, scores: Array) -> Champion:
+  """The best of this generation where it beats the best so far."""
+  best = operators.ranking(scores)[0]
+  better = scores[best] > state.champion.score
+  found = Champion(
+    jax.tree.map(lambda x: x[best], state.agents),
+    scores[best],
+    state.generation + 1,
+  )
+  return jax.tree.map(
+    lambda new, old: jnp.where(better, new, old), found, state.champion
+  )
+
+
+def _spread(genomes: Genome) -> Array:
+  """Root mean square distance from the mean, over the mean's size."""
+  leaves = jax.tree.leaves(genomes.parameters)
+  means = [x.mean(0) for x in leaves]
+  apart = sum(
+    jnp.square(x - m).sum() for x, m in zip(leaves, means, strict=True)
+  )
+  size = sum(jnp.square(m).sum() for m in means)
+  return jnp.sqrt(apart / len(leaves[0]) / size)
+
+
+def _check(
+  config: ml_collections.ConfigDict,
+  agents: int,
+  mesh: jax.sharding.Mesh | None,
+) -> None:
+  settings.check('learner', config.learner, _LEARNER)
+  settings.check('evolution', config.evolution, _EVOLUTION)
+  for kind in ('fitness', 'validation'):
+    slices = config.learner[f'{kind}_slices']
+    settings.require(
+      config.learner[f'{kind}_worst'] <= slices,
+      f'learner.{kind}_worst',
+      config.learner[f'{kind}_worst'],
+      f'at most learner.{kind}_slices, {slices}',
+    )
+  settings.require(
+    config.evolution.members_learn or config.evolution.learners > 0,
+    'evolution.learners',
+    config.evolution.learners,
+    'at least 1 where evolution.members_learn is False: nobody would learn',
+  )
+  devices = 1 if mesh is None else mesh.size
+  groups = [agents]
+  if not config.evolution.members_learn:
+    groups.append(config.evolution.learners)
+  settings.require(
+    all(group % devices == 0 for group in groups),
+    'evolution.population_size',
+    config.evolution.population_size,
+    f'with evolution.learners, {config.evolution.learners}, a multiple of the '
+    f'{devices} devices; --cpu_devices=1 is one device',
+  )
+
+
+def memory_of(state: PopulationState) -> dict[str, int]:
+  """Bytes that an agent and a transition take."""
+
+  def size(tree) -> int:
+    return sum(
+      np.dtype(x.dtype).itemsize * x.size for x in jax.tree.leaves(tree)
+    )
+
+  agents = jax.tree.leaves(state.agents)[0].shape[0]
+  return {
+    'agent': size(state.agents) // agents,
+    'transition': size(state.replay.storage)
+    // replay.capacity_of(state.replay),
+  }

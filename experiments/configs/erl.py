@@ -1,0 +1,119 @@
+"""Settings of evolutionary reinforcement learning.
+
+Data, environment, networks, agent and evaluation are those of the preset of
+the same name in td3.py; this is the only home of the other defaults. A preset
+is SIZE or SIZE+eigen2.
+"""
+
+import ml_collections
+from ml_collections import config_dict
+
+from experiments.configs import td3
+
+
+def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
+  """The locked settings of `preset`; an unknown preset is a ValueError."""
+  config = td3.get_config(preset).unlock()
+  del config.learner
+  config.learner = _learner()
+  config.evolution = _evolution()
+  size, _, variant = preset.partition('+')
+  {'smoke': _smoke, 'small': _small, 'full': _full}[size](config)
+  if variant == 'eigen2':
+    _eigen2(config)
+  return config.lock()
+
+
+def _learner() -> config_dict.ConfigDict:
+  config = config_dict.ConfigDict()
+  config.generations = 20
+  # Slices of the training days that each agent plays in a generation, and how
+  # many of the worst make its fitness.
+  config.fitness_slices = 5
+  config.fitness_worst = 2
+  # The same of the validation days; all agents play the same ones.
+  config.validation_slices = 3
+  config.validation_worst = 2
+  # Where these start: 'even', the same in every generation, or 'random'.
+  config.validation_starts = 'even'
+  config.fitness = 'profit'  # over initial cash, or 'reward', as in Eigen2
+  config.no_trade_penalty = 0.0  # off the score of a slice without a trade
+  config.updates_per_generation = 32  # of every agent that learns
+  config.replay_capacity = 50_000  # transitions, of all agents together
+  config.learning_starts = 0  # random transitions in replay before the first
+  # Whether replay keeps the days after the last entry, when no action acts.
+  config.store_settlement = False
+  config.importance_decay = 0.9  # of the average attention, per generation
+  # Generations in a row under a threshold that make a column useless.
+  config.importance_persistent = 5
+  config.checkpoint_every = 1  # generations
+  config.keep_checkpoints = 3
+  return config
+
+
+def _evolution() -> config_dict.ConfigDict:
+  config = config_dict.ConfigDict()
+  config.population_size = 16  # P, members that evolve
+  config.algorithm = 'genetic'  # 'cross_entropy' or 'population_based'
+  config.members_learn = True  # by gradient, as in Eigen2
+  config.learners = 0  # R, agents beside them that learn and do not evolve
+  config.injection_every = 1  # generations until the fittest learner moves in
+  config.inject_champion = True  # in place of the weakest elite
+  # Members that a device computes at once; 0 is all of its share. Memory grows
+  # with it.
+  config.block = 1
+  genetic = config.genetic = config_dict.ConfigDict()
+  genetic.elite_share = 0.375
+  genetic.offspring_share = 0.375  # the rest are mutants of elites
+  genetic.tournament_size = 3
+  genetic.crossover = 'blend'  # or 'uniform'
+  genetic.blend_low = 0.2  # share of the one parent
+  genetic.blend_high = 0.8
+  genetic.uniform_probability = 0.5  # of an entry of the one parent
+  genetic.mutation_rate = 0.2  # share of the entries
+  genetic.mutation_std = 0.025
+  genetic.max_mutation_rate = 0.4
+  genetic.max_mutation_std = 0.05
+  genetic.mutation_growth = 1.5  # while the champion's score stands still:
+  genetic.plateau_generations = 3
+  genetic.plateau_change = 0.02  # relative
+  cross_entropy = config.cross_entropy = config_dict.ConfigDict()
+  cross_entropy.elite_share = 0.5
+  cross_entropy.initial_std = 1e-2
+  cross_entropy.final_std = 1e-3
+  cross_entropy.std_decay = 0.9  # per generation
+  based = config.population_based = config_dict.ConfigDict()
+  based.exploit_share = 0.25  # the worst, replaced by copies of the best
+  based.perturb_factor = 1.25  # of a copy's hyperparameters, or its inverse
+  based.lowest_factor = 0.1  # of the hyperparameters at the start
+  based.highest_factor = 10.0
+  return config
+
+
+def _smoke(config: config_dict.ConfigDict) -> None:
+  config.learner.generations = 3
+  config.learner.fitness_slices = 2
+  config.learner.fitness_worst = 1
+  config.learner.validation_slices = 2
+  config.learner.validation_worst = 1
+  config.learner.updates_per_generation = 2
+  config.evolution.population_size = 6
+  config.evolution.genetic.tournament_size = 2
+
+
+def _small(config: config_dict.ConfigDict) -> None:
+  config.learner.generations = 40
+
+
+def _full(config: config_dict.ConfigDict) -> None:
+  del config  # Eigen2's dimensions are the defaults.
+
+
+def _eigen2(config: config_dict.ConfigDict) -> None:
+  """The original system's choices."""
+  config.learner.validation_starts = 'random'
+  config.learner.fitness = 'reward'
+  config.learner.no_trade_penalty = 10_000.0
+  config.learner.replay_capacity = 14_000
+  config.learner.learning_starts = 9_000
+  config.learner.store_settlement = True

@@ -1,0 +1,177 @@
+"""What the training programs have in common: from flags to the report."""
+
+import json
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import ml_collections
+import pandas as pd
+from absl import flags, logging
+from ml_collections import config_flags
+
+from eigen3.agent import td3
+from eigen3.evaluation import report
+from eigen3.learner import run_directory
+from eigen3.learner.checkpoint import Checkpointer
+from eigen3.learner.loop import Evaluate
+from experiments.wiring import Experiment
+
+_CONFIG = config_flags.DEFINE_config_file(
+  'config',
+  None,
+  'Settings, and after a colon their preset; by default the preset small.',
+)
+_WORKDIR = flags.DEFINE_string(
+  'workdir', None, 'Folder of the run; must not hold one yet.', required=True
+)
+_RESUME = flags.DEFINE_bool(
+  'resume', False, 'Go on with the run in the folder.'
+)
+
+_STOPPED = 130  # exit status after an interrupt, as a shell has it
+
+
+class Program(NamedTuple):
+  """What sets one training program apart.
+
+  Attributes:
+    title: of its pictures.
+    build: the parts that a config describes.
+    train: `(experiment, evaluate, checkpointer, workdir, config, resume) ->
+      (final state, whether it is done)`.
+    progress: how far a state is, in words.
+    facts: of a final state, for summary.json.
+    conclude: `(experiment, state, config, workdir)`, writes what only this
+      program reports and gives the names of the files.
+  """
+
+  title: str
+  build: Callable[[ml_collections.ConfigDict], Experiment]
+  train: Callable[..., tuple[Any, bool]]
+  progress: Callable[[Any, ml_collections.ConfigDict], str]
+  facts: Callable[[Any], Mapping[str, Any]]
+  conclude: Callable[..., Sequence[str]] = lambda *unused: ()
+
+
+def main(argv: Sequence[str], program: Program) -> int:
+  """Trains or resumes, then reports; the exit status says how it ended."""
+  if len(argv) > 1:
+    raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
+  config, workdir = _CONFIG.value, pathlib.Path(_WORKDIR.value)
+  with config.unlocked():
+    del config.networks.spec  # the panel decides; it is for notebooks
+  if _RESUME.value:
+    run_directory.check_same(workdir, config)
+  else:
+    run_directory.check_new(workdir)
+  experiment = program.build(config)
+  if not _RESUME.value:
+    run_directory.create(workdir, config, _about_data(experiment))
+  print('Controls on the validation days:')
+  print(report.table(experiment.validation.controls))
+  state, done = _train(program, experiment, config, workdir)
+  if not done:
+    logging.warning(
+      'stopped after %s; add --resume to go on', program.progress(state, config)
+    )
+    return _STOPPED
+  _conclude(program, experiment, config, workdir, state)
+  return 0
+
+
+def _train(
+  program: Program,
+  experiment: Experiment,
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
+) -> tuple[Any, bool]:
+  checkpointer = Checkpointer(
+    workdir / 'checkpoints',
+    config.learner.keep_checkpoints,
+    experiment.panel.fingerprint,
+  )
+  try:
+    return program.train(
+      experiment,
+      _evaluation(experiment),
+      checkpointer,
+      workdir,
+      config,
+      _RESUME.value,
+    )
+  finally:
+    checkpointer.close()
+
+
+def _evaluation(experiment: Experiment) -> Evaluate:
+  judge = experiment.validation
+
+  def evaluate(agent: td3.TrainingState) -> Mapping[str, float]:
+    actions = experiment.learner.greedy_actions(agent, judge.days)
+    return judge.scores(actions, 'validation')
+
+  return evaluate
+
+
+def _conclude(
+  program: Program,
+  experiment: Experiment,
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
+  state: Any,
+) -> None:
+  """Plays the champion on the held-out days and writes the report."""
+  judge, learner = experiment.holdout, experiment.learner
+  agent = judge.backtest(
+    learner.greedy_actions(learner.champion(state), judge.days)
+  )
+  validation, holdout = experiment.validation.controls, judge.controls
+  holdout = {'agent': [agent], **holdout}
+  panel = experiment.panel
+  remark = '; '.join(filter(None, (panel.notes, panel.survivorship)))
+  summary = {
+    **report.summary(validation, holdout),
+    **program.facts(state),
+    'data': _about_data(experiment),
+    'holdout_openings': _holdout_openings(workdir) + 1,
+    'preset': config.preset,
+    'seed': config.seed,
+  }
+  run_directory.write_json(workdir / 'summary.json', summary)
+  report.write_trades(workdir / 'trades.csv', agent.trades)
+  report.write_picture(
+    workdir / 'report.png',
+    pd.read_csv(workdir / 'metrics.csv'),
+    validation,
+    holdout,
+    f'{program.title}, preset {config.preset}, seed {config.seed}',
+    remark,
+  )
+  more = program.conclude(experiment, state, config, workdir, remark)
+  print(f'Held-out days {agent.dates[0]} to {agent.dates[-1]}, net of costs:')
+  print(report.table(holdout))
+  print(remark)
+  if summary['holdout_openings'] > 1:
+    print(
+      f'these days were opened {summary["holdout_openings"]} times: the last '
+      'result is no longer of unseen days'
+    )
+  names = ', '.join(['summary.json', 'trades.csv', 'report.png', *more])
+  print(f'written: {workdir}/{names}')
+
+
+def _holdout_openings(workdir: pathlib.Path) -> int:
+  """How often this run was judged on the held-out days before."""
+  path = workdir / 'summary.json'
+  if not path.exists():
+    return 0
+  return json.loads(path.read_text(encoding='utf-8'))['holdout_openings']
+
+
+def _about_data(experiment: Experiment) -> dict[str, str]:
+  return {
+    'hash': experiment.panel.fingerprint,
+    'source_hash': experiment.panel.source_hash,
+    'survivorship': experiment.panel.survivorship,
+  }

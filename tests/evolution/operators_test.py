@@ -1,0 +1,277 @@
+"""Tests of eigen3.evolution.operators."""
+
+import math
+
+import chex
+import hypothesis
+import jax
+import jax.numpy as jnp
+import numpy as np
+import populations
+import pytest
+from hypothesis import strategies as st
+
+from eigen3.evolution import operators
+
+KEY = populations.KEY
+NAN, INFINITY = float('nan'), float('inf')
+MUTATE = jax.jit(operators.mutate)
+
+
+def winner_probabilities(ranks, size):
+  """Of members, best first in `ranks`, to win a tournament of `size`."""
+  total = math.comb(len(ranks), size)
+  return {
+    member: math.comb(len(ranks) - 1 - place, size - 1) / total
+    for place, member in enumerate(ranks)
+  }
+
+
+def test_ranking_by_hand():
+  fitness = jnp.array([1.0, NAN, 3.0, 3.0, -INFINITY, 2.0, INFINITY])
+  ranking = operators.ranking(fitness)
+  assert ranking.tolist() == [6, 2, 3, 5, 0, 1, 4]
+  assert ranking.dtype == jnp.int32
+
+
+@hypothesis.settings(max_examples=50, deadline=None)
+@hypothesis.given(
+  st.lists(
+    st.sampled_from([NAN, -INFINITY, INFINITY, 0.0, -0.0])
+    | st.integers(-3, 3).map(float)
+    | st.floats(width=32, allow_subnormal=False),
+    min_size=6,
+    max_size=6,
+  )
+)
+def test_ranking_is_a_stable_sort(values):
+  fitness = np.array(values, np.float32)
+  expected = populations.slow_ranking(fitness)
+  assert operators.ranking(fitness).tolist() == expected
+
+
+def test_a_tournament_of_all_has_one_winner():
+  fitness = jnp.array([1.0, 5.0, NAN, 2.0])
+  winners = operators.tournament(KEY, fitness, (2, 50), 4)
+  chex.assert_shape(winners, (2, 50))
+  assert winners.dtype == jnp.int32
+  np.testing.assert_array_equal(winners, 1)
+
+
+@pytest.mark.parametrize('size', [1, 2, 3])
+def test_winners_are_as_frequent_as_combinations_say(size):
+  fitness = np.array([0.3, NAN, 0.7, 0.7, -0.2], np.float32)
+  winners = operators.tournament(KEY, fitness, (100, 200), size)
+  chances = winner_probabilities(populations.slow_ranking(fitness), size)
+  counts = np.bincount(np.ravel(winners), minlength=5)
+  expected = [chances[member] for member in range(5)]
+  assert populations.deviations(counts, expected).max() < 5
+  assert (counts[1] == 0) == (size > 1)  # NaN wins over nobody.
+
+
+@pytest.mark.parametrize(
+  'population_size, size', [(2, 1), (2, 2), (3, 3), (5, 1), (5, 3)]
+)
+def test_parents_are_as_frequent_as_combinations_say(population_size, size):
+  fitness = np.random.default_rng(1).normal(size=population_size)
+  first, second = operators.two_parents(KEY, fitness, 20_000, size)
+  assert first.dtype == second.dtype == jnp.int32
+  ranks = populations.slow_ranking(fitness)
+  expected = np.zeros((population_size, population_size))
+  for one, chance in winner_probabilities(ranks, size).items():
+    others = [member for member in ranks if member != one]
+    among_others = winner_probabilities(others, min(size, len(others)))
+    for other, chance_other in among_others.items():
+      # Either may be returned first.
+      expected[one, other] += 0.5 * chance * chance_other
+      expected[other, one] += 0.5 * chance * chance_other
+  np.testing.assert_allclose(expected.sum(), 1)
+  counts = np.zeros_like(expected)
+  np.add.at(counts, (np.asarray(first), np.asarray(second)), 1)
+  assert populations.deviations(counts, expected).max() < 5
+  assert np.trace(counts) == 0
+
+
+@pytest.mark.parametrize('population_size', [2, 3, 16])
+def test_parents_differ_whatever_the_key(population_size):
+  keys = jax.random.split(KEY, 2000)
+  fitness = jnp.full(population_size, NAN).at[1].set(1.0)
+  first, second = jax.vmap(
+    lambda key: operators.two_parents(key, fitness, 6, 1)
+  )(keys)
+  assert np.all(np.asarray(first) != np.asarray(second))
+  assert set(np.ravel(first)) == set(range(population_size))
+
+
+def test_one_member_has_no_pair():
+  with pytest.raises(AssertionError):
+    operators.two_parents(KEY, jnp.zeros(1), 3, 1)
+
+
+def test_blend_by_hand():
+  first, second = {'x': jnp.array([1.0, 2.0])}, {'x': jnp.array([5.0, -2.0])}
+  child = operators.blend(first, second, jnp.array([0.75, 0.5]))
+  # 0.75 * 1 + 0.25 * 5 and 0.5 * 2 - 0.5 * 2.
+  np.testing.assert_array_equal(child['x'], [2.0, 0.0])
+
+
+def test_blend_has_one_weight_for_all_of_a_child():
+  first, second = populations.make_trees(3, 0), populations.make_trees(3, 1)
+  alpha = np.array([0.2, 0.5, 0.8], np.float32)
+  children = operators.blend(first, second, jnp.asarray(alpha))
+  for child, x, y in zip(
+    *map(jax.tree.leaves, (children, first, second)), strict=True
+  ):
+    for m in range(3):
+      expected = alpha[m] * np.asarray(x)[m] + (1 - alpha[m]) * np.asarray(y)[m]
+      np.testing.assert_allclose(child[m], expected, rtol=1e-5, atol=1e-6)
+  chex.assert_trees_all_equal_shapes_and_dtypes(children, first)
+
+
+@pytest.mark.parametrize(
+  'operator',
+  [
+    lambda x, y: operators.blend(x, y, jnp.full(3, 0.5)),
+    lambda x, y: operators.uniform_crossover(KEY, x, y, 0.5),
+  ],
+)
+@pytest.mark.parametrize('other', [jnp.ones((3, 1)), jnp.ones((3, 2), int)])
+def test_parents_must_match(operator, other):
+  with pytest.raises(AssertionError):
+    operator({'x': jnp.ones((3, 2))}, {'x': other})
+
+
+def test_uniform_crossover_takes_each_entry_from_one_parent():
+  shapes = {'x': (300,), 'y': (10, 3, 10), 'twin': (300,), 'scalar': ()}
+  second = populations.zeros(50, **shapes).parameters
+  first = jax.tree.map(jnp.ones_like, second)
+  child = operators.uniform_crossover(KEY, first, second, 0.3)
+  chex.assert_trees_all_equal_shapes_and_dtypes(child, first)
+  for leaf in jax.tree.leaves(child):
+    ones = int(np.sum(leaf == 1.0))
+    counts = [ones, leaf.size - ones]
+    assert populations.deviations(counts, [0.3, 0.7]).max() < 5
+    assert np.all((leaf == 0.0) | (leaf == 1.0))
+  masks = np.concatenate([child['x'], child['twin']])
+  assert len(np.unique(masks, axis=0)) == 100  # All members, both leaves.
+
+
+def test_uniform_crossover_of_certain_outcome():
+  first, second = populations.make_trees(3, 0), populations.make_trees(3, 1)
+  for probability, expected in ((0.0, second), (1.0, first)):
+    child = operators.uniform_crossover(KEY, first, second, probability)
+    chex.assert_trees_all_equal(child, expected)
+
+
+@pytest.mark.parametrize('rate, std', [(0.2, 0.025), (0.9, 3.0)])
+def test_mutation_touches_its_share_by_its_deviation(rate, std):
+  trees = {
+    'kernel': jnp.full((4, 10, 20, 25), 0.1),
+    'vector': jnp.full((4, 5000), -7.0),
+    'scalar': jnp.full((4000,), 0.01),
+  }
+  # One leaf at a time: they differ in their numbers of members.
+  for name, old in trees.items():
+    noise = np.ravel(MUTATE(KEY, old, rate, std) - old).astype(float)
+    changed = noise[noise != 0]
+    counts = [len(changed), len(noise) - len(changed)]
+    assert populations.deviations(counts, [rate, 1 - rate]).max() < 5, name
+    error = std / math.sqrt(len(changed))
+    assert abs(changed.mean()) < 5 * error
+    # The deviation's own is that of the mean over the root of 2.
+    assert abs(changed.std() - std) < 5 * error / math.sqrt(2) + 1e-5
+    # Tails of a normal distribution: 4.55 % beyond two deviations.
+    beyond = int(np.sum(np.abs(changed) > 2 * std))
+    counts = [beyond, len(changed) - beyond]
+    assert populations.deviations(counts, [0.0455, 0.9545]).max() < 5
+
+
+def test_mutation_of_certain_outcome():
+  trees = populations.make_trees(4)
+  chex.assert_trees_all_equal(MUTATE(KEY, trees, 0.0, 1.0), trees)
+  chex.assert_trees_all_equal(MUTATE(KEY, trees, 0.5, 0.0), trees)
+  everywhere = MUTATE(KEY, trees, 1.0, 1.0)
+  for new, old in zip(*map(jax.tree.leaves, (everywhere, trees)), strict=True):
+    assert np.all(np.asarray(new) != np.asarray(old))
+
+
+def test_the_sign_of_zero_is_left_alone():
+  x = jnp.full((4, 100), -0.0)
+  mutated = np.asarray(MUTATE(KEY, {'x': x}, 0.5, 1.0)['x'])
+  assert 100 < np.sum(mutated == 0) < 300
+  assert np.all(np.signbit(mutated[mutated == 0]))
+
+
+def test_no_two_draws_are_alike():
+  trees = jax.tree.map(jnp.zeros_like, populations.make_trees(5))
+  noise = MUTATE(KEY, trees, 1.0, 1.0)
+  draws = np.concatenate([np.ravel(x) for x in jax.tree.leaves(noise)])
+  # Float32 normals collide now and then, never by whole members or leaves.
+  assert len(np.unique(draws)) > 0.99 * len(draws)
+  masks = np.concatenate(
+    [np.asarray(MUTATE(KEY, trees, 0.5, 1.0)['lstm'][x]) for x in ('w', 'twin')]
+  )
+  assert len(np.unique(masks != 0, axis=0)) == 10
+
+
+def test_draws_do_not_depend_on_the_number_of_members():
+  trees = populations.make_trees(5)
+  few = operators.take(trees, jnp.arange(2))
+  chex.assert_trees_all_equal(
+    MUTATE(KEY, few, 0.5, 1.0),
+    operators.take(MUTATE(KEY, trees, 0.5, 1.0), jnp.arange(2)),
+  )
+
+
+def test_mutation_follows_the_key():
+  trees = populations.make_trees(3)
+  one, again = (MUTATE(KEY, trees, 0.5, 1.0) for _ in range(2))
+  chex.assert_trees_all_equal(one, again)
+  other = MUTATE(jax.random.PRNGKey(8), trees, 0.5, 1.0)
+  for x, y in zip(*map(jax.tree.leaves, (one, other)), strict=True):
+    assert np.any(np.asarray(x) != np.asarray(y))
+
+
+@pytest.mark.parametrize('dtype', [jnp.bfloat16, jnp.float16])
+def test_types_stay(dtype):
+  trees = populations.make_trees(2, dtype=dtype)
+  alpha = jnp.array([0.25, 0.5])
+  for new in (
+    operators.mutate(KEY, trees, jnp.float32(0.5), jnp.float32(0.1)),
+    operators.blend(trees, trees, alpha),
+    operators.uniform_crossover(KEY, trees, trees, 0.5),
+  ):
+    chex.assert_trees_all_equal_shapes_and_dtypes(new, trees)
+
+
+def test_rates_are_no_reason_to_compile():
+  chex.clear_trace_counter()
+  mutate = jax.jit(chex.assert_max_traces(operators.mutate, n=1))
+  trees = populations.make_trees(2)
+  for rate in (0.1, 0.5):
+    mutate(KEY, trees, jnp.float32(rate), jnp.float32(1 - rate))
+
+
+@pytest.mark.parametrize('rank', range(5))
+def test_take_keeps_every_rank(rank):
+  x = np.random.default_rng(rank).normal(size=(4, *range(1, rank + 1)))
+  x = x.astype(np.float32)
+  taken = operators.take({'x': x}, jnp.array([2, 0, 2]))['x']
+  np.testing.assert_array_equal(taken, np.stack([x[2], x[0], x[2]]))
+
+
+@pytest.mark.parametrize(
+  'operator',
+  [
+    lambda trees: operators.mutate(KEY, trees, 0.5, 1.0),
+    lambda trees: operators.blend(trees, trees, jnp.zeros(0)),
+    lambda trees: operators.uniform_crossover(KEY, trees, trees, 0.5),
+  ],
+)
+def test_nobody_is_a_population_too(operator):
+  trees = populations.make_trees(0)
+  chex.assert_trees_all_equal(operator(trees), trees)
+
+
+def test_draws_of_no_leaves():
+  assert operators.draw_like(jax.random.normal, KEY, {'x': {}}) == {'x': {}}

@@ -1,0 +1,171 @@
+"""Tests of experiments.erl, run as its users run it."""
+
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import matplotlib.image
+import numpy as np
+import orbax.checkpoint as ocp
+import pandas as pd
+import pytest
+
+from experiments.configs import erl
+
+GENERATIONS = 8
+CONFIG = pathlib.Path(erl.__file__)
+ARGUMENTS = (
+  f'--config={CONFIG}:smoke',
+  # Networks begin at the middle of the range: this one trades at once.
+  '--config.environment.coefficient_threshold=0.5',
+  f'--config.learner.generations={GENERATIONS}',
+)
+
+
+@pytest.fixture(scope='module')
+def start(tmp_path_factory):
+  """Starts the program; its processes share what they compile."""
+  compiled = tmp_path_factory.mktemp('compiled')
+  environment = {
+    **os.environ,
+    'JAX_COMPILATION_CACHE_DIR': str(compiled),
+    'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.5',
+  }
+
+  def start(*arguments):
+    return subprocess.Popen(
+      [sys.executable, '-m', 'experiments.erl', *map(str, arguments)],
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+      env=environment,
+    )
+
+  return start
+
+
+def finish(process):
+  stdout, stderr = process.communicate(timeout=550)
+  return process.returncode, stdout, stderr
+
+
+@pytest.fixture(scope='module')
+def whole(start, tmp_path_factory):
+  """The folder of a run that nothing interrupted, and what it printed."""
+  folder = tmp_path_factory.mktemp('erl') / 'whole'
+  status, stdout, stderr = finish(start(*ARGUMENTS, f'--workdir={folder}'))
+  assert status == 0, stderr
+  assert 'Traceback' not in stderr
+  return folder, stdout
+
+
+def num_logged(folder):
+  with contextlib.suppress(FileNotFoundError):
+    return (folder / 'metrics.csv').read_bytes().count(b'\n')
+  return 0
+
+
+def kill_after(process, folder, logged):
+  while num_logged(folder) <= logged:
+    assert process.poll() is None, process.communicate()
+    time.sleep(0.002)
+  process.kill()
+  process.communicate()
+  assert process.returncode == -signal.SIGKILL
+
+
+def state_of(folder):
+  """The newest checkpoint's arrays."""
+  path = (folder / 'checkpoints' / str(GENERATIONS) / 'state').absolute()
+  with ocp.StandardCheckpointer() as checkpointer:
+    return checkpointer.restore(path)
+
+
+def test_a_run_leaves_its_reports(whole):
+  folder, stdout = whole
+  assert sorted(os.listdir(folder)) == [
+    'checkpoints',
+    'config.json',
+    'importance.csv',
+    'importance.json',
+    'importance.png',
+    'members.csv',
+    'metrics.csv',
+    'population.png',
+    'report.png',
+    'run.json',
+    'summary.json',
+    'tensorboard',
+    'trades.csv',
+  ]
+  config = erl.get_config('smoke')
+  size = config.evolution.population_size
+  summary = json.loads((folder / 'summary.json').read_text())
+  assert summary['updates'] == (
+    GENERATIONS * config.learner.updates_per_generation
+  )
+  members = pd.read_csv(folder / 'members.csv')
+  assert len(members) == GENERATIONS * size
+  assert members['trades'].max() > 0
+  assert summary['champion_score'] == pytest.approx(members['validation'].max())
+  importance = json.loads((folder / 'importance.json').read_text())
+  assert importance['entropy'] > 0
+  for name in ('report', 'population', 'importance'):
+    picture = folder / f'{name}.png'
+    assert picture.stat().st_size > 20_000
+    assert matplotlib.image.imread(picture).std() > 0.05
+  assert f'Generation {GENERATIONS}, the five that validated best' in stdout
+  assert 'Held-out days' in stdout
+
+
+@pytest.mark.long  # generations_test.py has the same within a process
+def test_a_run_killed_twice_resumes_bit_for_bit(whole, start, tmp_path):
+  folder = tmp_path / 'run'
+  kill_after(start(*ARGUMENTS, f'--workdir={folder}'), folder, 2)
+  resume = (*ARGUMENTS, f'--workdir={folder}', '--resume')
+  kill_after(start(*resume), folder, 5)
+  assert not (folder / 'summary.json').exists()
+  status, _, stderr = finish(start(*resume))
+  assert status == 0, stderr
+  for name in ('summary.json', 'trades.csv', 'members.csv', 'importance.csv'):
+    one, other = (f / name for f in (folder, whole[0]))
+    assert one.read_bytes() == other.read_bytes(), name
+  leaves = jax.tree_util.tree_leaves_with_path(state_of(folder))
+  others = jax.tree.leaves(state_of(whole[0]))
+  assert len(leaves) > 100  # networks, optimisers, replay, evolution
+  for (path, x), y in zip(leaves, others, strict=True):
+    x, y = np.asarray(x), np.asarray(y)
+    assert x.tobytes() == y.tobytes(), jax.tree_util.keystr(path)
+
+
+@pytest.mark.parametrize(
+  'flag, words',
+  [
+    ('evolution.population_size=1', 'evolution.population_size: found 1'),
+    ('evolution.genetic.elite_share=1.5', 'evolution.genetic.elite_share: fou'),
+    ('learner.fitness_worst=9', 'learner.fitness_worst: found 9'),
+    ('data.validation_days=20', 'panel too short'),
+    ('evolution.population_size=3', 'a multiple of the 2 devices'),
+  ],
+)
+def test_errors_are_one_line_and_leave_nothing(start, tmp_path, flag, words):
+  status, _, stderr = finish(
+    start(
+      f'--config={CONFIG}:smoke',
+      f'--config.{flag}',
+      f'--workdir={tmp_path}/new',
+      '--cpu_devices=2',
+    )
+  )
+  assert status == 1
+  lines = stderr.strip().splitlines()
+  assert lines[-1].startswith('error: ')
+  assert words in lines[-1]
+  assert 'Traceback' not in stderr
+  assert not (tmp_path / 'new').exists()

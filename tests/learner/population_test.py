@@ -1,0 +1,323 @@
+"""Tests of eigen3.learner.population."""
+
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import small_run
+
+from eigen3.evolution import Genome, Origin, Proposal
+from eigen3.learner import acting, population, rollout
+
+KEY = jax.random.PRNGKey(0)
+
+
+@pytest.fixture(scope='module')
+def config():
+  return small_run.make_population_config().lock()
+
+
+@pytest.fixture(scope='module')
+def learner(config):
+  return small_run.make_population(config)
+
+
+@pytest.fixture(scope='module')
+def first_state(learner):
+  return small_run.on_host(learner.init(KEY))
+
+
+def generations(learner, state, count):
+  """States and what was told, on the host, of some generations."""
+  state, found = small_run.copied(state), []
+  for _ in range(count):
+    state, told = learner.iterate(state)
+    found.append(small_run.on_host((state, told)))
+  return found
+
+
+@pytest.fixture(scope='module')
+def history(learner, first_state):
+  return generations(learner, first_state, 3)
+
+
+def member(agents, k):
+  return jax.tree.map(lambda x: np.asarray(x[k]), agents)
+
+
+def test_a_fresh_population_has_agents_of_their_own(first_state, config):
+  agents, size = first_state.agents, config.evolution.population_size
+  for x in jax.tree.leaves(agents.actor.online_params):
+    assert x.shape[0] == size
+  weights = agents.actor.online_params['head']['w']
+  assert len(np.unique(weights.reshape(size, -1), axis=0)) == size
+  assert len(np.unique(agents.key, axis=0)) == size
+  assert float(first_state.champion.score) == -np.inf
+  assert set(first_state.lineage.origin) == {int(Origin.INITIAL)}
+
+
+def test_a_generation_counts(first_state, history, learner, config):
+  section, rules = config.learner, config.environment
+  slices = config.evolution.population_size * section.fitness_slices
+  for number, (state, told) in enumerate(history, 1):
+    assert int(state.generation) == number
+    assert int(state.replay.size) == min(
+      number * slices * rules.trading_days, section.replay_capacity
+    )
+    assert int(state.environment_steps) == number * learner.steps_per_generation
+    assert not np.array_equal(state.key, first_state.key)
+    for name, values in told.updates.items():
+      assert values.shape == (
+        config.evolution.population_size,
+        section.updates_per_generation,
+      ), name
+      assert np.isfinite(values).all(), name
+    assert told.attention.shape == (config.data.synthetic.num_columns,)
+    assert told.attention.sum() == pytest.approx(1, abs=1e-5)
+    assert told.spread > 0
+  # The champion, and who descends from it, may have been crowned before.
+  steps = history[-1][0].agents.steps
+  assert steps.max() == 3 * section.updates_per_generation
+  assert steps.min() >= section.updates_per_generation
+
+
+def test_equal_keys_give_equal_bits(learner, first_state, history):
+  again = generations(learner, first_state, 3)
+  small_run.assert_equal_bits(again, history)
+
+
+@pytest.mark.parametrize('block', [1, 3])
+def test_blocks_change_nothing(first_state, history, block):
+  config = small_run.make_population_config(block=block)
+  state, told = generations(small_run.make_population(config), first_state, 1)[
+    0
+  ]
+  expected, expected_told = history[0]
+  np.testing.assert_allclose(
+    told.training.score, expected_told.training.score, rtol=1e-4, atol=1e-6
+  )
+  np.testing.assert_allclose(
+    told.updates['critic_loss'],
+    expected_told.updates['critic_loss'],
+    rtol=1e-3,
+  )
+  np.testing.assert_allclose(
+    state.replay.storage.a_tm1, expected.replay.storage.a_tm1, rtol=1e-4
+  )
+  np.testing.assert_array_equal(
+    state.replay.storage.s_tm1.day, expected.replay.storage.s_tm1.day
+  )
+
+
+def test_the_champion_scores_what_it_is_said_to(
+  learner, first_state, history, config
+):
+  """Played again from outside: the worst slices of those that all play."""
+  state, told = history[0]
+  agents_score = told.validation.score
+  assert float(state.champion.score) == agents_score.max()
+  _, environment, market = small_run.make_market(config)
+  panel_days = environment.prices.shape[0]
+  del market
+  validation = learner._world[1]
+  assert int(validation.stop) == panel_days
+  champion = jax.tree.map(jnp.asarray, state.champion.agent)
+  episodes = rollout.rollout(
+    validation,
+    lambda days: learner.greedy_actions(champion, days),
+    jnp.stack([validation.first_day, validation.last_day]),
+    config.environment.trading_days,
+  )
+  profit = episodes.final_state.equity / config.environment.initial_cash - 1
+  assert float(profit.min()) == pytest.approx(
+    float(state.champion.score), abs=1e-6
+  )
+
+
+def test_the_best_ever_is_champion(history):
+  best = -np.inf
+  for number, (state, told) in enumerate(history, 1):
+    if told.validation.score.max() > best:
+      best = told.validation.score.max()
+      assert int(state.champion.generation) == number
+    assert float(state.champion.score) == best
+
+
+def test_the_champion_takes_the_place_of_the_weakest_elite(history, config):
+  elites = round(
+    config.evolution.genetic.elite_share * config.evolution.population_size
+  )
+  for state, _ in history:
+    assert (state.lineage.origin[:elites] == Origin.ELITE).all()
+    small_run.assert_equal_bits(
+      member(state.agents, elites - 1), state.champion.agent
+    )
+
+
+def test_fitness_is_the_mean_of_the_worst_slices():
+  episodes = types.SimpleNamespace(
+    final_state=types.SimpleNamespace(
+      equity=jnp.array([90.0, 130.0, 110.0, 100.0]),
+      num_trades=jnp.array([2, 5, 1, 0]),
+      num_wins=jnp.array([1, 4, 1, 0]),
+    ),
+    timesteps=types.SimpleNamespace(
+      reward=jnp.array([[1.0, 2.0], [3.0, 4.0], [0.0, 0.5], [0.0, 0.0]])
+    ),
+  )
+  environment = types.SimpleNamespace(
+    rules=types.SimpleNamespace(initial_cash=100.0)
+  )
+  found = population.judge(environment, episodes, 'profit', 2, 0.5)
+  # -0.1, 0.3, 0.1 and 0 - 0.5: the worst two are -0.5 and -0.1.
+  assert found.score == pytest.approx(-0.3)
+  assert found.profit == pytest.approx(0.075)
+  assert found.reward == pytest.approx(10.5 / 4)
+  assert found.trades == pytest.approx(2.0)
+  assert found.win_rate == pytest.approx(6 / 8)
+  found = population.judge(environment, episodes, 'reward', 3, 0.0)
+  assert found.score == pytest.approx((0 + 0.5 + 3) / 3)
+
+
+def test_what_the_newborn_inherit(history):
+  agents = jax.tree.map(jnp.asarray, history[0][0].agents)
+  genome = population.genome_of(agents)
+  changed = Genome(
+    jax.tree.map(lambda x: x + 1, genome.parameters),
+    jax.tree.map(lambda x: 2 * x, genome.hyperparameters),
+  )
+  parent = jnp.array([2, 0, 3, 1])
+  origins = [Origin.ELITE, Origin.OFFSPRING, Origin.COPY, Origin.MUTANT]
+  mixed = jax.tree.map(
+    lambda old, new: jnp.stack([old[2], new[1], old[3], new[3]]),
+    genome,
+    changed,
+  )
+  proposal = Proposal(mixed, parent, jnp.array([int(o) for o in origins]))
+  found = small_run.on_host(population.born(agents, proposal, KEY))
+  small_run.assert_equal_bits(member(found, 0), member(agents, 2))
+
+  copy = member(found, 2)
+  assert not np.array_equal(copy.key, agents.key[3])
+  small_run.assert_equal_bits(
+    copy._replace(key=0), member(agents, 3)._replace(key=0)
+  )
+  for k, origin in ((1, 0), (3, 1)):
+    child = member(found, k)
+    assert not np.array_equal(child.key, agents.key[origin])
+    assert float(child.hyperparameters.actor_learning_rate) == pytest.approx(
+      2 * float(agents.hyperparameters.actor_learning_rate[k])
+    )
+    for name in ('actor', 'critic'):
+      network = getattr(child, name)
+      old = member(getattr(agents, name), origin)
+      small_run.assert_equal_bits(
+        network.online_params, member(changed.parameters[name], k)
+      )
+      small_run.assert_equal_bits(network.target_params, network.online_params)
+      small_run.assert_equal_bits(network.online_state, old.online_state)
+      small_run.assert_equal_bits(network.target_state, old.online_state)
+      small_run.assert_equal_bits(network.opt_state, old.opt_state)
+  assert len(np.unique(found.key, axis=0)) == 4
+
+
+def test_learners_beside_a_population_that_only_evolves():
+  config = small_run.make_population_config(
+    members_learn=False, learners=2, injection_every=2
+  )
+  learner = small_run.make_population(config)
+  size = config.evolution.population_size
+  updates = config.learner.updates_per_generation
+  history = generations(learner, small_run.on_host(learner.init(KEY)), 3)
+  for number, (state, told) in enumerate(history, 1):
+    assert told.updates['critic_loss'].shape == (2, updates)
+    assert told.training.score.shape == (size + 2,)
+    assert (state.agents.steps[size:] == number * updates).all()
+  # Nobody who has learnt is among the members before the second generation,
+  # unless it was crowned.
+  state, told = history[0]
+  crowned = int(state.champion.agent.steps) > 0
+  assert ((state.agents.steps[:size] > 0).any()) == crowned
+
+
+def test_the_fittest_learner_moves_in_when_it_is_due():
+  config = small_run.make_population_config(learners=2, injection_every=2)
+  learner = small_run.make_population(config)
+  state = jax.tree.map(jnp.asarray, small_run.on_host(learner.init(KEY)))
+  members = jax.tree.map(lambda x: x[:6], state.agents)
+  fitness = jnp.array([5.0, 4, 3, jnp.nan, 1, 0, 7, 9])
+  for generation, due in ((1, False), (2, True)):
+    now = state._replace(generation=jnp.int32(generation))
+    found, scores = learner._inject_learner(now, members, fitness)
+    expected = [5, 4, 3, 9 if due else np.nan, 1, 0]
+    np.testing.assert_array_equal(scores, expected)
+    for k in range(6):
+      small_run.assert_equal_bits(
+        member(found, k), member(state.agents, 7 if due and k == 3 else k)
+      )
+
+
+@pytest.mark.parametrize('algorithm', ['cross_entropy', 'population_based'])
+def test_other_strategies(algorithm):
+  config = small_run.make_population_config(algorithm=algorithm)
+  learner = small_run.make_population(config)
+  history = generations(learner, small_run.on_host(learner.init(KEY)), 2)
+  state, told = history[-1]
+  assert np.isfinite(told.training.score).all()
+  expected = {
+    'cross_entropy': {Origin.SAMPLE},
+    'population_based': {Origin.ELITE, Origin.COPY},
+  }[algorithm]
+  assert set(state.lineage.origin) == {int(o) for o in expected}
+  rates = state.agents.hyperparameters.actor_learning_rate
+  assert (len(set(rates.tolist())) > 1) == (algorithm == 'population_based')
+
+
+def test_random_warm_up():
+  config = small_run.make_population_config()
+  config.learner.learning_starts = 1
+  state = small_run.make_population(config).init(KEY)
+  size = config.evolution.population_size * config.learner.fitness_slices
+  assert int(state.replay.size) == size * config.environment.trading_days
+  actions = np.asarray(state.replay.storage.a_tm1[: int(state.replay.size)])
+  low, high = actions.min((0, 1)), actions.max((0, 1))
+  np.testing.assert_allclose(low, (0, 10), atol=1.5)
+  np.testing.assert_allclose(high, (2, 50), atol=1.5)
+
+
+@pytest.mark.parametrize(
+  'section, field, value, words',
+  [
+    ('evolution', 'population_size', 1, 'evolution.population_size: found 1'),
+    ('learner', 'fitness_worst', 3, r'learner.fitness_worst: found 3, .*most'),
+    ('learner', 'validation_worst', 9, 'learner.validation_worst: found 9'),
+    ('learner', 'replay_capacity', 99, 'replay_capacity: found 99, .* 120 t'),
+    ('learner', 'fitness', 'luck', "learner.fitness: found 'luck'"),
+    ('evolution', 'members_learn', False, 'evolution.learners: found 0'),
+    ('evolution', 'block', -1, 'evolution.block: found -1'),
+  ],
+)
+def test_a_bad_setting_is_named(section, field, value, words):
+  config = small_run.make_population_config()
+  config[section][field] = value
+  with pytest.raises(ValueError, match=words):
+    small_run.make_population(config)
+
+
+def test_devices_must_divide_the_agents():
+  mesh = types.SimpleNamespace(size=4)
+  with pytest.raises(
+    ValueError, match=r'population_size: found 6, .* the 4 devices'
+  ):
+    small_run.make_population(small_run.make_population_config(), mesh)
+
+
+def test_warm_up_needs_no_observation_of_the_day():
+  """What replay is made of does not depend on the day it is asked for."""
+  spec = types.SimpleNamespace(shape=(3, 2))
+  empty = acting.empty_transition(spec)
+  assert empty.s_tm1.day.dtype == jnp.int32
+  assert empty.s_tm1.available.shape == (1,)
+  assert empty.a_tm1.shape == (3, 2)
