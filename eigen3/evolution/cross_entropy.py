@@ -72,7 +72,12 @@ def make_cross_entropy(
   _validate(config, population_size)
   method = _CrossEntropy(config, population_size)
   return Strategy(
-    method.init, method.tell, method.ask, method.replaceable, method.report
+    method.init,
+    method.tell,
+    method.ask,
+    method.replaceable,
+    method.report,
+    samples=True,
   )
 
 

@@ -69,6 +69,9 @@ class Strategy(NamedTuple):
       Where all are samples nobody stays; it is the weakest, and a champion
       counts once it is told of.
     report: `(state) -> numbers []` by name, for a run's records.
+    samples: whether all members are drawn around a mean. Such a strategy is to
+      begin with copies of one member, whose mean is a member, and with draws:
+      the mean of independent networks is a poor network.
   """
 
   init: Callable[[PRNGKey, Genome], Any]
@@ -76,6 +79,7 @@ class Strategy(NamedTuple):
   ask: Callable[[Any, PRNGKey, Genome], Proposal]
   replaceable: Callable[[Any], Array]
   report: Callable[[Any], dict[str, Array]]
+  samples: bool = False
 
 
 def require_population(population_size: int) -> None:

@@ -274,7 +274,7 @@ class Population:
     return self._greedy(agent, self._world[2], observations)
 
   def _pure_init(self, key, environment, validation, market):
-    key, key_agents, key_strategy = jax.random.split(key, 3)
+    key, key_agents, key_members = jax.random.split(key, 3)
     observations = acting.observations_of(
       self._spec, environment.first_day[None]
     )
@@ -287,7 +287,7 @@ class Population:
       (market, observations),
       jax.random.split(key_agents, self._agents),
     )
-    members = self._first(agents)
+    agents, strategy = self._first_members(agents, key_members)
     champion = Champion(
       agent=jax.tree.map(lambda x: x[0], agents),
       score=jnp.float32(-jnp.inf),
@@ -299,7 +299,7 @@ class Population:
         parent=jnp.full(self._members, -1, jnp.int32),
         origin=jnp.full(self._members, int(Origin.INITIAL), jnp.int32),
       ),
-      strategy=self._strategy.init(key_strategy, genome_of(members)),
+      strategy=strategy,
       replay=replay.init(
         acting.empty_transition(self._spec), self._config.replay_capacity
       ),
@@ -309,6 +309,19 @@ class Population:
       environment_steps=jnp.int32(0),
       key=key,
     )
+
+  def _first_members(self, agents, key):
+    """Agents as evolution has them begin, and its state."""
+    key_init, key_ask, key_agents = jax.random.split(key, 3)
+    members = self._first(agents)
+    genomes = genome_of(members)
+    if not self._strategy.samples:
+      return agents, self._strategy.init(key_init, genomes)
+    genomes = operators.take(genomes, jnp.zeros(self._members, jnp.int32))
+    strategy = self._strategy.init(key_init, genomes)
+    proposal = self._strategy.ask(strategy, key_ask, genomes)
+    members = born(members, proposal, key_agents)
+    return self._with_members(agents, members), strategy
 
   def _pure_warm_up(self, state, environment, validation, market):
     """Fills replay by actions that do not depend on a trained policy."""
@@ -468,13 +481,8 @@ class Population:
       )
     proposal = self._strategy.ask(strategy, key_ask, genome_of(members))
     members = born(members, proposal, key_agents)
-    agents = jax.tree.map(
-      lambda x, y: jnp.concatenate([x, y[self._members :]]),
-      members,
-      state.agents,
-    )
     return state._replace(
-      agents=agents,
+      agents=self._with_members(state.agents, members),
       strategy=strategy,
       lineage=Lineage(proposal.parent, proposal.origin),
     )
@@ -499,6 +507,14 @@ class Population:
   def _first(self, agents):
     """The members of all agents."""
     return jax.tree.map(lambda x: x[: self._members], agents)
+
+  def _with_members(self, agents, members):
+    """All agents, these members in place of theirs."""
+    return jax.tree.map(
+      lambda new, old: jnp.concatenate([new, old[self._members :]]),
+      members,
+      agents,
+    )
 
 
 def judge(

@@ -259,6 +259,21 @@ def test_the_fittest_learner_moves_in_when_it_is_due():
       )
 
 
+def test_cross_entropy_begins_around_one_network():
+  config = small_run.make_population_config(algorithm='cross_entropy')
+  config.evolution.cross_entropy.initial_std = 0.01
+  state = small_run.make_population(config).init(KEY)
+  for name in ('actor', 'critic'):
+    online = getattr(state.agents, name).online_params
+    for x in map(np.asarray, jax.tree.leaves(online)):
+      assert x.std(0).max() < 0.03  # independent networks are 0.5 apart
+      assert len(np.unique(x.reshape(len(x), -1), axis=0)) == len(x)
+    small_run.assert_equal_bits(
+      small_run.on_host(getattr(state.agents, name).target_params),
+      small_run.on_host(online),
+    )
+
+
 @pytest.mark.parametrize('algorithm', ['cross_entropy', 'population_based'])
 def test_other_strategies(algorithm):
   config = small_run.make_population_config(algorithm=algorithm)
