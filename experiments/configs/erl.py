@@ -60,7 +60,7 @@ def _evolution() -> config_dict.ConfigDict:
   config.injection_every = 1  # generations until the fittest learner moves in
   config.inject_champion = True  # in place of the weakest elite
   # Members that a device computes at once; 0 is all of its share. Memory grows
-  # with it.
+  # with it, and on a CPU time does, too.
   config.block = 1
   genetic = config.genetic = config_dict.ConfigDict()
   genetic.elite_share = 0.375
