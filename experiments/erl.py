@@ -11,7 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from eigen3.evaluation import importance_report, population_report
+from eigen3.evaluation import (
+  importance_picture,
+  importance_report,
+  population_report,
+)
 from eigen3.learner import generations, run_directory
 from eigen3.learner.population import PopulationState, memory_of
 from experiments import mains, training, wiring
@@ -85,7 +89,7 @@ def conclude(
     if config.learner.fitness == 'profit'
     else 'sum of rewards',
   )
-  population_report.write_importance_picture(
+  importance_picture.write_importance_picture(
     workdir / 'importance.png',
     np.asarray(state.importance.mean),
     history[list(columns)].to_numpy(),

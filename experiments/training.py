@@ -42,8 +42,9 @@ class Program(NamedTuple):
       (final state, whether it is done)`.
     progress: how far a state is, in words.
     facts: of a final state, for summary.json.
-    conclude: `(experiment, state, config, workdir)`, writes what only this
-      program reports and gives the names of the files.
+    conclude: `(experiment, state, config, workdir, remark)`, writes what only
+      this program reports and gives the names of the files; the remark is what
+      every reader must know of the data.
   """
 
   title: str

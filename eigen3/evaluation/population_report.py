@@ -8,13 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import colors as mpl_colors
-from matplotlib import figure as mpl_figure
-from matplotlib import layout_engine as mpl_layout_engine
-from matplotlib import ticker as mpl_ticker
 
 from eigen3.data import atomic_path
-from eigen3.evaluation import importance_report
+from eigen3.evaluation import drawing
+from eigen3.evaluation.drawing import POPULATION
 from eigen3.settings import require
 
 MEMBER_COLUMNS = (
@@ -59,9 +56,7 @@ _TABLE = (
   ('origin', 'origin', '{}'),
   ('parent', 'parent', '{:.0f}'),
 )
-_POPULATION = '#1b4f9c'
 _CHAMPION = '#d0021b'
-_REFERENCE = '#c2570c'
 # Markers differ as well, for readers to whom the colours look alike.
 _ORIGINS = {
   'initial': ('#888888', 'o'),
@@ -72,7 +67,6 @@ _ORIGINS = {
   'copy': ('#17a2b8', 'P'),
 }
 _REMARK_WIDTH = 140  # letters of a line below the picture
-_NAME_WIDTH = 24  # letters of a column's name beside a bar
 _IN_A_ROW = 3  # hyperparameters
 # How many times the middle half of the curves an axis reaches beyond it: far
 # more than any curve of learning, far less than a penalty of thousands.
@@ -164,7 +158,7 @@ def write_picture(
   table = summarise(members)
   names = [n for n in members.columns if n.startswith(HYPERPARAMETER)]
   rows: list[Any] = _rows(names)
-  figure = _figure(2.4 * len(rows), title)
+  figure = drawing.new_figure(2.4 * len(rows), title)
   axes = figure.subplot_mosaic(rows, empty_sentinel='.')
   _scores(axes['fitness'], table, members, 'fitness', unit)
   _champion(axes['fitness'], generations)
@@ -186,61 +180,6 @@ def write_picture(
   figure.supxlabel(remark, fontsize=8, color='#555555', parse_math=False)
   with atomic_path(path) as temporary:
     figure.savefig(temporary, format='png', dpi=120)
-
-
-def write_importance_picture(
-  path: os.PathLike | str,
-  mean: importance_report.Values,
-  history: importance_report.Values,
-  columns: Sequence[str],
-  title: str,
-) -> None:
-  """Draws which columns were attended to, and since when.
-
-  Args:
-    path: of a PNG file, 1200 pixels wide.
-    mean: float [C], shares of attention; sums to 1.
-    history: float [G, C], attention of each generation, of any sum; rows that
-      are all 0 or not finite are left blank.
-    columns: names [C].
-    title: of the picture.
-
-  Raises:
-    ValueError: `mean` are not shares, sizes differ or there is no generation.
-  """
-  shares = importance_report.checked_shares(mean, columns)
-  history = np.asarray(history, np.float64)
-  require(
-    history.ndim == 2 and len(history) > 0 and history.shape[1] == len(shares),
-    'history',
-    history.shape,
-    f'generations of {len(shares)} columns',
-  )
-  top = importance_report.ranking(shares)[: importance_report.TOP]
-  history = _shares_of(history)
-  height = 0.25 * max(len(top), 8)  # of the bars, inches
-  figure = _figure(4 + height, title)
-  axes = figure.subplot_mosaic(
-    [['bars', 'moves'], ['entropy', 'entropy']],
-    width_ratios=[2, 3],
-    height_ratios=[1 + height, 2],
-  )
-  _bars(axes['bars'], shares[top], [columns[i] for i in top], len(shares))
-  _moves(axes['moves'], history[:, top])
-  _entropy(axes['entropy'], history)
-  with atomic_path(path) as temporary:
-    figure.savefig(temporary, format='png', dpi=120)
-
-
-def _figure(height: float, title: str) -> mpl_figure.Figure:
-  """A figure of 1200 pixels' width and so many inches' height."""
-  # A figure of its own, not pyplot's: no global state, no display needed.
-  figure = mpl_figure.Figure(
-    figsize=(10, height),
-    layout=mpl_layout_engine.ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06),
-  )
-  figure.suptitle(title, fontsize=12, parse_math=False)
-  return figure
 
 
 def _require_columns(
@@ -297,7 +236,7 @@ def _scores(
     axes.plot(
       generation,
       table[f'{score}_{name}'],
-      color=_POPULATION,
+      color=POPULATION,
       linestyle=style,
       linewidth=1.5,
       marker='.',
@@ -404,7 +343,7 @@ def _mutation(axes, generations: pd.DataFrame, name: str) -> None:
 def _seconds(axes, generations: pd.DataFrame) -> None:
   axes.set_title('Time of a generation', loc='left', fontsize=10)
   axes.set_ylabel('wall time, s')
-  axes.bar(generations['generation'], generations['seconds'], color=_POPULATION)
+  axes.bar(generations['generation'], generations['seconds'], color=POPULATION)
 
 
 def _replay(axes, generations: pd.DataFrame) -> None:
@@ -412,7 +351,7 @@ def _replay(axes, generations: pd.DataFrame) -> None:
   capacity = generations['replay_capacity']
   axes.set_ylabel(f'filled, % of {capacity.max():,.0f}\ntransitions')
   fill = 100 * generations['replay_size'] / capacity
-  axes.bar(generations['generation'], fill, color=_POPULATION)
+  axes.bar(generations['generation'], fill, color=POPULATION)
   axes.set_ylim(0, 105)
 
 
@@ -432,7 +371,11 @@ def _hyperparameter(axes, members: pd.DataFrame, name: str) -> None:
 def _line(axes, table: pd.DataFrame, values: pd.Series) -> None:
   """A curve over generations, with markers that show a single one too."""
   axes.plot(
-    table['generation'], values, color=_POPULATION, marker='o', markersize=3
+    table['generation'],
+    values,
+    color=POPULATION,
+    marker='o',
+    markersize=3,
   )
 
 
@@ -446,7 +389,7 @@ def _band(axes, generation, low: pd.Series, high: pd.Series) -> None:
     x,
     lowest,
     highest,
-    color=_POPULATION,
+    color=POPULATION,
     alpha=0.15,
     linewidth=0,
     label='all members',
@@ -465,7 +408,7 @@ def _say(axes, words: str) -> None:
 
 
 def _finish(axes, generation: pd.Series) -> None:
-  _number_generations(axes)
+  drawing.number_generations(axes)
   axes.set_xlim(generation.min() - 0.5, generation.max() + 0.5)
   low, high = axes.get_ylim()
   if low < 0 < high:
@@ -477,94 +420,3 @@ def _finish(axes, generation: pd.Series) -> None:
     axes.legend(
       fontsize=8, frameon=False, loc='upper left', bbox_to_anchor=(1.0, 1.0)
     )
-
-
-def _number_generations(axes) -> None:
-  axes.set_xlabel('generation')
-  axes.xaxis.set_major_locator(
-    mpl_ticker.MaxNLocator(7, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
-  )
-
-
-def _shares_of(history: np.ndarray) -> np.ndarray:
-  """Rows [G, C] that sum to 1, or are NaN where nothing was attended to."""
-  total = history.sum(axis=1, keepdims=True)
-  usable = np.isfinite(total) & (total > 0)
-  return np.where(usable, history, np.nan) / np.where(usable, total, 1.0)
-
-
-def _bars(
-  axes, shares: np.ndarray, names: Sequence[str], num_columns: int
-) -> None:
-  """The most important columns, from the top."""
-  axes.set_title('Most important columns', loc='left', fontsize=10)
-  bars = axes.barh(np.arange(len(shares)), 100 * shares, color=_POPULATION)
-  paper = {'facecolor': 'white', 'edgecolor': 'none', 'pad': 0.5}
-  axes.bar_label(bars, fmt='%.2f', fontsize=8, padding=3, bbox=paper, zorder=3)
-  axes.axvline(
-    100 / num_columns, color=_REFERENCE, linestyle='--', linewidth=1.5
-  )
-  axes.set_xlabel(f'share of attention, %\n(dashed: 1 of {num_columns})')
-  axes.set_xlim(0, 115 * max(shares[0], 1 / num_columns))
-  # As one writes them: a name may have what would be taken for a formula.
-  axes.set_yticks(
-    np.arange(len(names)),
-    [_shortened(name) for name in names],
-    fontsize=8,
-    parse_math=False,
-  )
-  axes.set_ylim(len(shares) - 0.5, -0.5)
-  axes.set_ylabel('column')
-  axes.spines[['top', 'right']].set_visible(False)
-
-
-def _shortened(name: str) -> str:
-  """A name with its middle left out where it is long: both ends tell."""
-  if len(name) <= _NAME_WIDTH:
-    return name
-  half = (_NAME_WIDTH - 1) // 2
-  return f'{name[:half]}…{name[-half:]}'
-
-
-def _moves(axes, history: np.ndarray) -> None:
-  """Shares [G, n] of the columns beside the bars, in the bars' order."""
-  axes.set_title('Their share in each generation', loc='left', fontsize=10)
-  num_generations, count = history.shape
-  largest = 100 * max(np.nan_to_num(history).max(), 1e-6)
-  image = axes.imshow(
-    100 * history.T,
-    aspect='auto',
-    interpolation='nearest',
-    cmap='viridis',
-    extent=(0.5, num_generations + 0.5, count - 0.5, -0.5),
-    # By the root: columns of a tenth of the largest share stay apart.
-    norm=mpl_colors.PowerNorm(0.5, 0, largest),
-  )
-  axes.set_yticks([])
-  _number_generations(axes)
-  axes.figure.colorbar(image, ax=axes, label='share of attention, %')
-
-
-def _entropy(axes, history: np.ndarray) -> None:
-  axes.set_title('Entropy of the attention', loc='left', fontsize=10)
-  num_generations, num_columns = history.shape
-  axes.plot(
-    np.arange(1, num_generations + 1),
-    importance_report.entropy(history),
-    color=_POPULATION,
-    marker='o',
-    markersize=3,
-  )
-  axes.axhline(
-    np.log(num_columns),
-    color=_REFERENCE,
-    linestyle='--',
-    linewidth=1.5,
-    zorder=1.9,  # below the curve
-  )
-  axes.set_ylabel(f'nats (dashed: all\n{num_columns} columns alike)')
-  _number_generations(axes)
-  axes.set_xlim(0.5, num_generations + 0.5)
-  axes.set_ylim(bottom=-0.1)  # not a hair's breadth at full height
-  axes.grid(alpha=0.25)
-  axes.spines[['top', 'right']].set_visible(False)

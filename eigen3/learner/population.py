@@ -20,8 +20,9 @@ import numpy as np
 from eigen3 import evolution, parallel, settings
 from eigen3.agent import replay, td3
 from eigen3.environment import Market, TradingEnvironment
-from eigen3.evolution import Genome, Origin, Proposal, operators
-from eigen3.learner import acting, importance, rollout
+from eigen3.evolution import Genome, Origin, operators
+from eigen3.learner import acting, importance, rollout, slices
+from eigen3.learner.inheritance import born, genome_of
 from eigen3.types import Array, PRNGKey
 
 
@@ -78,24 +79,6 @@ class PopulationState(NamedTuple):
   key: PRNGKey
 
 
-class Judged(NamedTuple):
-  """How agents fared on some slices, leaves float32 [P + R].
-
-  Attributes:
-    score: the mean of the worst few slices.
-    profit: over initial cash, mean.
-    reward: sum over a slice, mean.
-    trades: closed ones of a slice, mean.
-    win_rate: share of all closed trades that were won.
-  """
-
-  score: Array
-  profit: Array
-  reward: Array
-  trades: Array
-  win_rate: Array
-
-
 class Generation(NamedTuple):
   """What a generation tells, to be read on the host.
 
@@ -111,8 +94,8 @@ class Generation(NamedTuple):
   """
 
   updates: dict[str, Array]
-  training: Judged
-  validation: Judged
+  training: slices.Judged
+  validation: slices.Judged
   lineage: Lineage
   hyperparameters: dict[str, Array]
   strategy: dict[str, Array]
@@ -199,7 +182,7 @@ class Population:
       functools.partial(acting.constrain, self._spec),
     )
     self._judge = functools.partial(
-      judge,
+      slices.judge,
       by=config.learner.fitness,
       no_trade_penalty=config.learner.no_trade_penalty,
     )
@@ -208,9 +191,9 @@ class Population:
       if config.learner.store_settlement
       else environment.rules.trading_days
     )
-    slices = self._agents * config.learner.fitness_slices
-    self._added = slices * self._stored_steps
-    self.steps_per_generation = slices * environment.num_steps
+    played = self._agents * config.learner.fitness_slices
+    self._added = played * self._stored_steps
+    self.steps_per_generation = played * environment.num_steps
     settings.require(
       config.learner.replay_capacity >= self._added,
       'learner.replay_capacity',
@@ -348,7 +331,10 @@ class Population:
       generation=state.generation + 1,
       key=key,
     )
-    lineage, spread = state.lineage, _spread(genome_of(self._first(agents)))
+    lineage, spread = (
+      state.lineage,
+      _spread(genome_of(self._first(agents))),
+    )
     state = self._evolve(state, training.score, key_evolve)
     told = Generation(
       updates,
@@ -473,7 +459,10 @@ class Population:
     members = self._first(state.agents)
     members, fitness = self._inject_learner(state, members, fitness)
     strategy = self._strategy.tell(
-      state.strategy, genome_of(members), fitness, state.champion.score
+      state.strategy,
+      genome_of(members),
+      fitness,
+      state.champion.score,
     )
     if self._evolution.inject_champion:
       members = _put(
@@ -517,98 +506,6 @@ class Population:
     )
 
 
-def judge(
-  environment: TradingEnvironment,
-  episodes: rollout.Episodes,
-  by: str,
-  worst: int,
-  no_trade_penalty: float,
-) -> Judged:
-  """An agent's numbers from its E episodes.
-
-  Args:
-    environment: in which they were played.
-    episodes: leaves [E, ...].
-    by: 'profit' or 'reward', what the score counts.
-    worst: how many of the worst episodes make the score.
-    no_trade_penalty: off the score of an episode without a trade.
-
-  Returns:
-    Leaves [].
-  """
-  final = episodes.final_state
-  profit = final.equity / environment.rules.initial_cash - 1.0
-  reward = jnp.sum(episodes.timesteps.reward, axis=1)
-  score = profit if by == 'profit' else reward
-  score -= no_trade_penalty * (final.num_trades == 0)
-  numbers = Judged(
-    score=jnp.sort(score)[:worst].mean(),
-    profit=profit.mean(),
-    reward=reward.mean(),
-    trades=final.num_trades.astype(profit.dtype).mean(),
-    win_rate=final.num_wins.sum() / jnp.maximum(final.num_trades.sum(), 1),
-  )
-  return jax.tree.map(lambda x: x.astype(jnp.float32), numbers)
-
-
-def genome_of(members: td3.TrainingState) -> Genome:
-  """What evolution varies of members, leaves [P, ...]."""
-  return Genome(
-    parameters={
-      'actor': members.actor.online_params,
-      'critic': members.critic.online_params,
-    },
-    hyperparameters=members.hyperparameters._asdict(),
-  )
-
-
-def born(
-  members: td3.TrainingState, proposal: Proposal, key: PRNGKey
-) -> td3.TrainingState:
-  """The agents that a proposal describes.
-
-  An elite is its parent, whole. A copy is, too, but for its hyperparameters
-  and the key of its chance. Any other has parameters of its own, and its
-  targets start as copies of these; network state, the optimiser's moments, the
-  exploration noise and the count of updates are its parent's.
-
-  Args:
-    members: leaves [P, ...].
-    proposal: of the strategy.
-    key: consumed.
-
-  Returns:
-    Leaves [P, ...].
-  """
-  parents = jax.tree.map(lambda x: x[proposal.parent], members)
-  elite = proposal.origin == int(Origin.ELITE)
-  whole = elite | (proposal.origin == int(Origin.COPY))
-
-  def child_of(parent: td3.Network, params: hk.Params) -> td3.Network:
-    return parent._replace(
-      online_params=params,
-      target_params=_where(whole, parent.target_params, params),
-      target_state=_where(whole, parent.target_state, parent.online_state),
-    )
-
-  parameters = proposal.genomes.parameters
-  return parents._replace(
-    actor=child_of(parents.actor, parameters['actor']),
-    critic=child_of(parents.critic, parameters['critic']),
-    hyperparameters=td3.Hyperparameters(**proposal.genomes.hyperparameters),
-    key=_where(elite, parents.key, jax.random.split(key, len(elite))),
-  )
-
-
-def _where(mask: Array, one, other):
-  """By a mask [P] of trees with leaves [P, ...]."""
-
-  def choose(x, y):
-    return jnp.where(mask.reshape(-1, *[1] * (x.ndim - 1)), x, y)
-
-  return jax.tree.map(choose, one, other)
-
-
 def _put(members, index: Array, member):
   """`member` in the place `index` of `members`, leaves [P, ...]."""
   return jax.tree.map(lambda x, y: x.at[index].set(y), members, member)
@@ -647,12 +544,12 @@ def _check(
   settings.check('learner', config.learner, _LEARNER)
   settings.check('evolution', config.evolution, _EVOLUTION)
   for kind in ('fitness', 'validation'):
-    slices = config.learner[f'{kind}_slices']
+    played = config.learner[f'{kind}_slices']
     settings.require(
-      config.learner[f'{kind}_worst'] <= slices,
+      config.learner[f'{kind}_worst'] <= played,
       f'learner.{kind}_worst',
       config.learner[f'{kind}_worst'],
-      f'at most learner.{kind}_slices, {slices}',
+      f'at most learner.{kind}_slices, {played}',
     )
   settings.require(
     config.evolution.members_learn or config.evolution.learners > 0,

@@ -78,7 +78,12 @@ def rollout_and_tell(
   first_days: Array,
   acting_steps: int | None = None,
 ) -> tuple[Episodes, Any]:
-  """As `rollout`, with what the policy gave beside the actions."""
+  """As `rollout`, of a policy that also tells.
+
+  Returns:
+    The episodes, and what the policy gave beside the actions, leaves
+    [E * acting_steps, ...].
+  """
   num_episodes, num_steps = first_days.shape[0], environment.num_steps
   asked = num_steps if acting_steps is None else acting_steps
   days = first_days[:, None] + jnp.arange(num_steps)

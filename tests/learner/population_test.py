@@ -9,7 +9,7 @@ import pytest
 import small_run
 
 from eigen3.evolution import Genome, Origin, Proposal
-from eigen3.learner import acting, population, rollout
+from eigen3.learner import acting, inheritance, rollout, slices
 
 KEY = jax.random.PRNGKey(0)
 
@@ -170,20 +170,20 @@ def test_fitness_is_the_mean_of_the_worst_slices():
   environment = types.SimpleNamespace(
     rules=types.SimpleNamespace(initial_cash=100.0)
   )
-  found = population.judge(environment, episodes, 'profit', 2, 0.5)
+  found = slices.judge(environment, episodes, 'profit', 2, 0.5)
   # -0.1, 0.3, 0.1 and 0 - 0.5: the worst two are -0.5 and -0.1.
   assert found.score == pytest.approx(-0.3)
   assert found.profit == pytest.approx(0.075)
   assert found.reward == pytest.approx(10.5 / 4)
   assert found.trades == pytest.approx(2.0)
   assert found.win_rate == pytest.approx(6 / 8)
-  found = population.judge(environment, episodes, 'reward', 3, 0.0)
+  found = slices.judge(environment, episodes, 'reward', 3, 0.0)
   assert found.score == pytest.approx((0 + 0.5 + 3) / 3)
 
 
 def test_what_the_newborn_inherit(history):
   agents = jax.tree.map(jnp.asarray, history[0][0].agents)
-  genome = population.genome_of(agents)
+  genome = inheritance.genome_of(agents)
   changed = Genome(
     jax.tree.map(lambda x: x + 1, genome.parameters),
     jax.tree.map(lambda x: 2 * x, genome.hyperparameters),
@@ -196,7 +196,7 @@ def test_what_the_newborn_inherit(history):
     changed,
   )
   proposal = Proposal(mixed, parent, jnp.array([int(o) for o in origins]))
-  found = small_run.on_host(population.born(agents, proposal, KEY))
+  found = small_run.on_host(inheritance.born(agents, proposal, KEY))
   small_run.assert_equal_bits(member(found, 0), member(agents, 2))
 
   copy = member(found, 2)

@@ -1,0 +1,62 @@
+"""How an agent fared on slices of the market, and what that is worth."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from eigen3.environment import TradingEnvironment
+from eigen3.learner import rollout
+from eigen3.types import Array
+
+
+class Judged(NamedTuple):
+  """How agents fared on some slices, leaves float32 [P + R].
+
+  Attributes:
+    score: the mean of the worst few slices.
+    profit: over initial cash, mean.
+    reward: sum over a slice, mean.
+    trades: closed ones of a slice, mean.
+    win_rate: share of all closed trades that were won.
+  """
+
+  score: Array
+  profit: Array
+  reward: Array
+  trades: Array
+  win_rate: Array
+
+
+def judge(
+  environment: TradingEnvironment,
+  episodes: rollout.Episodes,
+  by: str,
+  worst: int,
+  no_trade_penalty: float,
+) -> Judged:
+  """An agent's numbers from its E episodes.
+
+  Args:
+    environment: in which they were played.
+    episodes: leaves [E, ...].
+    by: 'profit' or 'reward', what the score counts.
+    worst: how many of the worst episodes make the score.
+    no_trade_penalty: off the score of an episode without a trade.
+
+  Returns:
+    Leaves [].
+  """
+  final = episodes.final_state
+  profit = final.equity / environment.rules.initial_cash - 1.0
+  reward = jnp.sum(episodes.timesteps.reward, axis=1)
+  score = profit if by == 'profit' else reward
+  score -= no_trade_penalty * (final.num_trades == 0)
+  numbers = Judged(
+    score=jnp.sort(score)[:worst].mean(),
+    profit=profit.mean(),
+    reward=reward.mean(),
+    trades=final.num_trades.astype(profit.dtype).mean(),
+    win_rate=final.num_wins.sum() / jnp.maximum(final.num_trades.sum(), 1),
+  )
+  return jax.tree.map(lambda x: x.astype(jnp.float32), numbers)
