@@ -35,7 +35,7 @@ _ALIASES = {
 _MISSING = ('', 'NaN', 'nan', 'NA', 'N/A', 'null', 'NULL', 'None', '-')
 # A day's move of the adjusted close beyond these ratios is more often a missed
 # split or a bad tick than a fact; it is reported and left as it is.
-_SUSPICIOUS = (0.5, 1.9)
+SUSPICIOUS = (0.5, 1.9)
 
 
 class Refused(DataError):
@@ -58,12 +58,12 @@ class Refused(DataError):
 
 @dataclasses.dataclass(frozen=True)
 class Masked:
-  """Cells of a column taken as missing: empty, or impossible values."""
+  """Cells of a column that are empty, or impossible and taken as missing."""
 
   column: str
   count: int
   row: int  # line of the first
-  found: str  # in the first
+  found: str  # in the first; 'nothing' in all where they are empty
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -83,6 +83,8 @@ class Ticker:
     outside: rows whose open or close is not within low to high; left as is.
     suspicious: (day, ratio) of moves that are likely errors; left as is.
     masked: cells taken as missing.
+    repeated: days that the file held again with equal numbers; one row of
+      each was kept.
   """
 
   name: str
@@ -95,6 +97,7 @@ class Ticker:
   outside: int
   suspicious: tuple[tuple[str, float], ...]
   masked: tuple[Masked, ...]
+  repeated: tuple[str, ...] = ()
 
 
 def read_ticker(name: str, content: bytes) -> Ticker:
@@ -102,7 +105,8 @@ def read_ticker(name: str, content: bytes) -> Ticker:
 
   Open, high, low and close are multiplied by adjusted_close / close where the
   file has an adjusted close. A price that is not positive is missing, as is a
-  negative volume.
+  negative volume. Of rows of a day that are equal in every known column the
+  first is kept; other rows of one day refuse the file.
 
   Raises:
     Refused: `content` is not a CSV of daily prices.
@@ -116,20 +120,27 @@ def read_ticker(name: str, content: bytes) -> Ticker:
   }
   dates = _dates(content, table, header[columns['date']], columns['date'])
   lines = _line_numbers(content, len(dates))
+  again = _repeated(dates, values, lines, header[columns['date']])
+  repeated = tuple(str(day) for day in np.sort(dates[again]))
+  dates, lines = dates[~again], lines[~again]
+  values = {column: value[~again] for column, value in values.items()}
   masked = [
-    _mask(header[columns[column]], values[column], lines, column != 'volume')
+    cells
     for column in (*PRICES, 'adjusted_close', 'volume')
     if column in values
+    for cells in _mask(
+      header[columns[column]], values[column], lines, column != 'volume'
+    )
   ]
   if np.isnan(values['close']).all():
     raise Refused('no row holds a price', column=header[columns['close']])
-  order = np.argsort(dates, kind='stable')
-  _refuse_duplicates(dates, order, lines, header[columns['date']])
+  order = np.argsort(dates)
   return _adjusted(
     name,
     dates[order],
     {column: value[order] for column, value in values.items()},
-    tuple(cells for cells in masked if cells is not None),
+    tuple(masked),
+    repeated,
   )
 
 
@@ -283,27 +294,45 @@ def _line_numbers(content: bytes, num_rows: int) -> np.ndarray:
 
 def _mask(
   name: str, values: np.ndarray, lines: np.ndarray, is_price: bool
-) -> Masked | None:
+) -> list[Masked]:
   """Turns what cannot be a price, or a volume, into NaN, in place."""
+  empty = np.isnan(values)
   possible = values > 0.0 if is_price else values >= 0.0
-  bad = ~(np.isfinite(values) & possible)
-  if not bad.any():
-    return None
-  first = int(np.argmax(bad))
-  found = 'nothing' if np.isnan(values[first]) else f'{values[first]:g}'
-  values[bad] = np.nan
-  return Masked(name, int(bad.sum()), int(lines[first]), found)
+  impossible = ~empty & ~(np.isfinite(values) & possible)
+  masked = []
+  for bad in (empty, impossible):
+    if bad.any():
+      first = int(np.argmax(bad))
+      found = 'nothing' if empty[first] else f'{values[first]:g}'
+      masked.append(Masked(name, int(bad.sum()), int(lines[first]), found))
+  values[impossible] = np.nan
+  return masked
 
 
-def _refuse_duplicates(
-  dates: np.ndarray, order: np.ndarray, lines: np.ndarray, name: str
-) -> None:
-  same = np.flatnonzero(dates[order][1:] == dates[order][:-1])
-  if same.size:
-    second = order[same[0] + 1]
-    raise Refused(
-      f'found {dates[second]} a second time', int(lines[second]), name
-    )
+def _repeated(
+  dates: np.ndarray,
+  values: dict[str, np.ndarray],
+  lines: np.ndarray,
+  name: str,
+) -> np.ndarray:
+  """Which rows [R] repeat an earlier one; a day's rows must be equal."""
+  order = np.argsort(dates, kind='stable')
+  first, second = order[:-1], order[1:]
+  same_day = dates[first] == dates[second]
+  first, second = first[same_day], second[same_day]
+  for value in values.values():
+    differ = value[first] != value[second]
+    differ &= ~(np.isnan(value[first]) & np.isnan(value[second]))
+    if differ.any():
+      row = second[np.argmax(differ)]
+      raise Refused(
+        f'found {dates[row]} a second time, with other numbers',
+        int(lines[row]),
+        name,
+      )
+  again = np.zeros(len(dates), bool)
+  again[second] = True
+  return again
 
 
 def _adjusted(
@@ -311,6 +340,7 @@ def _adjusted(
   dates: np.ndarray,
   values: dict[str, np.ndarray],
   masked: tuple[Masked, ...],
+  repeated: tuple[str, ...],
 ) -> Ticker:
   """The ticker from its columns, sorted by date."""
   raw = np.stack([values[price] for price in PRICES], axis=-1)
@@ -334,6 +364,7 @@ def _adjusted(
     outside=int(outside.any(axis=1).sum()),
     suspicious=_suspicious(dates, ohlc[:, 3]),
     masked=masked,
+    repeated=repeated,
   )
 
 
@@ -346,7 +377,7 @@ def _suspicious(
 ) -> tuple[tuple[str, float], ...]:
   known = ~np.isnan(close)
   days, ratios = dates[known][1:], close[known][1:] / close[known][:-1]
-  wild = (ratios < _SUSPICIOUS[0]) | (ratios > _SUSPICIOUS[1])
+  wild = (ratios < SUSPICIOUS[0]) | (ratios > SUSPICIOUS[1])
   return tuple(
     (str(day), float(ratio))
     for day, ratio in zip(days[wild], ratios[wild], strict=True)

@@ -22,6 +22,7 @@ def summarise(source: Source, panel: MarketPanel) -> list[str]:
     f'{sum(t.splits for t in tickers):,} splits and '
     f'{sum(t.dividends for t in tickers):,} dividends',
   ]
+  lines += _repeated_lines(tickers)
   lines += _masked_lines(tickers)
   lines += _suspicious_lines(tickers)
   refused = [str(refusal) for refusal in source.refused]
@@ -29,6 +30,19 @@ def summarise(source: Source, panel: MarketPanel) -> list[str]:
   if source.ignored:
     lines += _listed('ignored', 'entries that are no CSV', source.ignored)
   return lines + _panel_lines(panel)
+
+
+def _repeated_lines(tickers: tuple[Ticker, ...]) -> list[str]:
+  repeated = [ticker for ticker in tickers if ticker.repeated]
+  if not repeated:
+    return []
+  total = sum(len(ticker.repeated) for ticker in repeated)
+  what = f'tickers, {total:,} rows equal to another of their day; one is kept'
+  entries = [
+    f'{ticker.name}: {len(ticker.repeated)}, the first on {ticker.repeated[0]}'
+    for ticker in repeated
+  ]
+  return _listed('repeated', what, entries)
 
 
 def _masked_lines(tickers: tuple[Ticker, ...]) -> list[str]:

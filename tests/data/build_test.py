@@ -157,6 +157,7 @@ def test_the_summary_counts():
     adjusted=1234,
     outside=1,
     suspicious=(('2020-02-03', 2.0), ('2020-02-04', 0.49)),
+    repeated=('2020-03-01', '2020-03-02'),
   )
   source = make_source(one, make_ticker('TWO', np.arange(100, 190)))
   lines = summarise(source, build_panel(source, **SPLITS))
@@ -165,6 +166,7 @@ def test_the_summary_counts():
     '1 have a row on the last day'
   )
   assert lines[1] == 'adjusted: 1,234 rows, for 2 splits and 3 dividends'
+  assert '  ONE: 2, the first on 2020-03-01' in lines
   assert '  ONE 2020-02-03: +100%' in lines
   assert '  ONE 2020-02-04: -51%' in lines
   assert 'refused: 0 files' in lines

@@ -128,6 +128,38 @@ def test_unlikely_moves_and_ranges_are_reported_and_kept():
   np.testing.assert_array_equal(ticker.ohlc[:, 3], [11, 24, 8])
 
 
+def test_empty_and_impossible_cells_are_told_apart():
+  ticker = read(
+    HEADER + ROWS[0] + '2020-01-03,,13,0,12,2000,A\n'
+    '2020-01-06,0,14,,13,-5,A\n2020-01-07,-2,14,11,13,1,A\n'
+  )
+  found = [(m.column, m.count, m.row, m.found) for m in ticker.masked]
+  assert found == [
+    ('open', 1, 3, 'nothing'),
+    ('open', 2, 4, '0'),
+    ('low', 1, 4, 'nothing'),
+    ('low', 1, 3, '0'),
+    ('volume', 1, 4, '-5'),
+  ]
+
+
+def test_equal_rows_of_a_day_are_one_row_and_reported():
+  empty = '2020-01-07,12,14,,13,,A\n'
+  text = HEADER + ROWS[2] * 2 + empty + ROWS[0] + ROWS[1] + ROWS[2]
+  expected = read(HEADER + ''.join(ROWS) + empty)
+  found = read(text + empty)
+  np.testing.assert_array_equal(expected.dates, found.dates)
+  np.testing.assert_array_equal(expected.ohlc, found.ohlc)
+  np.testing.assert_array_equal(expected.volume, found.volume)
+  assert expected.repeated == ()
+  assert found.repeated == ('2020-01-06', '2020-01-06', '2020-01-07')
+  # An empty cell of a row that is not kept is not counted.
+  assert [(m.column, m.count, m.row) for m in found.masked] == [
+    ('low', 1, 4),
+    ('volume', 1, 4),
+  ]
+
+
 REFUSED = {
   'empty': ('', None, '', 'empty file'),
   'blank': ('\n \n', None, '', 'empty file'),
@@ -166,8 +198,12 @@ REFUSED = {
   'date_as_price': (
     HEADER + '2020-01-02,2020-01-02,1,1,1,1,A\n', 2, 'open', "'2020-01-02'"
   ),
-  'duplicate': (
-    HEADER + ROWS[0] + ROWS[1] + ROWS[0], 4, 'date',
+  'other_numbers': (
+    HEADER + ROWS[0] + ROWS[1] + ROWS[0].replace('1000', '1001'), 4, 'date',
+    'found 2020-01-02 a second time, with other numbers',
+  ),
+  'other_numbers_the_third_time': (
+    HEADER + ROWS[0] + ROWS[0] + ROWS[0].replace(',9,', ',,'), 4, 'date',
     'found 2020-01-02 a second time',
   ),
   'bad_date': (
