@@ -8,6 +8,7 @@ from eigen3.data.indicators import FEATURES, eigen2_features
 from eigen3.data.panel import MarketPanel
 from eigen3.data.panel_file import is_panel
 from eigen3.data.readers import Refusal, Source, read_folder
+from eigen3.data.repairs import Repairs, repair
 from eigen3.data.splits import (
   MIN_TRAINING_DAYS,
   Normalisation,
@@ -25,6 +26,7 @@ __all__ = (
   'MarketPanel',
   'Normalisation',
   'Refusal',
+  'Repairs',
   'Source',
   'Splits',
   'SyntheticMarket',
@@ -36,6 +38,7 @@ __all__ = (
   'is_panel',
   'parse_day',
   'read_folder',
+  'repair',
   'split_days',
   'summarise',
   'synthetic_market',
