@@ -36,6 +36,7 @@ setuptools.setup(
   packages=setuptools.find_packages(
     include=['eigen3', 'eigen3.*', 'experiments', 'experiments.*']
   ),
+  package_data={'eigen3.data': ['quality_page.html']},
   python_requires='>=3.11',
   install_requires=[
     'absl-py>=2.1',
@@ -43,6 +44,8 @@ setuptools.setup(
     # Plain: its [jax] extra asks for a jax that needs Python 3.12.
     'dm-haiku>=0.0.14',
     'jax>=0.7',
+    # The page of a quality report, with everything in it escaped.
+    'jinja2>=3.1',
     'jmp>=0.0.4',
     'matplotlib>=3.9',
     'ml-collections>=1.0',

@@ -1,0 +1,280 @@
+"""Findings in one ticker: by which rule, and what is done about each."""
+
+import dataclasses
+from collections.abc import Iterable
+
+import numpy as np
+
+from eigen3.data import defects
+from eigen3.data.csv_files import SUSPICIOUS, Ticker
+from eigen3.data.indicators import PRICES
+from eigen3.data.repairs import Repairs, mask_bad_ticks
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+  """How a kind of finding is recognised, and what is done about it.
+
+  Attributes:
+    title: the kind in a few words.
+    what: what is counted.
+    action: 'kept', 'masked' or 'repaired'.
+    done: the action in words.
+    repair: the field of `Repairs` that decides, '' where none does.
+    otherwise: (action, words) unless that field says 'keep'.
+  """
+
+  title: str
+  what: str
+  action: str
+  done: str
+  repair: str = ''
+  otherwise: tuple[str, str] = ('', '')
+
+  def answer(self, repairs: Repairs) -> tuple[str, str]:
+    """The action and its words under `repairs`."""
+    if self.repair and getattr(repairs, self.repair) != 'keep':
+      return self.otherwise
+    return self.action, self.done
+
+
+_LEFT = 'left as it is'
+_STAYS = 'stays missing; nothing is filled in'
+_ON_USUAL_MONEY = (
+  f'at least {defects.OUT_OF_SCALE:g} times the usual move around it, on at '
+  f'most {defects.USUAL_MONEY:g} times the usual money'
+)
+RULES = {
+  'tick': Rule(
+    'bad ticks',
+    f'a close that leaves, {_ON_USUAL_MONEY}, and is back within '
+    f'{defects.TICK_ROWS} rows (rows away from it are counted)',
+    'kept',
+    _LEFT,
+    'bad_ticks',
+    ('masked', 'the prices nearer to the tick than to the close before'),
+  ),
+  'spike': Rule(
+    'spikes',
+    f'a high over {defects.SPIKE:g} times open and close, or a low as far '
+    'below them',
+    'kept',
+    _LEFT,
+    'bad_ticks',
+    ('masked', 'that high or low'),
+  ),
+  'split': Rule(
+    'likely splits',
+    'a move of open and close by the ratio of a split, within '
+    f'{defects.SPLIT_TOLERANCE:.0%}, {_ON_USUAL_MONEY}',
+    'kept',
+    _LEFT,
+    'splits',
+    ('repaired', 'prices before it times the ratio, volume divided by it'),
+  ),
+  'unexplained': Rule(
+    'unexplained moves',
+    f'a move, {_ON_USUAL_MONEY}: a spin-off, a dividend or a split that was '
+    'adjusted for wrongly or not at all',
+    'kept',
+    _LEFT,
+  ),
+  'large': Rule(
+    'large moves',
+    f'a close under {SUSPICIOUS[0]:g} or over '
+    f'{SUSPICIOUS[1]:g} times the close before, traded like news',
+    'kept',
+    _LEFT,
+  ),
+  'order': Rule(
+    'prices out of order',
+    'a row with open or close outside low to high',
+    'kept',
+    _LEFT,
+    'order',
+    ('repaired', 'high and low are moved to the largest and least price'),
+  ),
+  'impossible': Rule(
+    'impossible values',
+    'a price that is zero, negative or infinite, or a negative volume',
+    'masked',
+    'taken as missing',
+  ),
+  'empty': Rule('empty cells', 'a cell without a number', 'kept', _STAYS),
+  'gap': Rule(
+    'gaps',
+    'a trading day between the first row and the last without a row',
+    'kept',
+    _STAYS,
+  ),
+  'odd_day': Rule(
+    'odd days',
+    'a row on a day on which fewer than half of the listed stocks have one',
+    'kept',
+    'the day is a day of the panel, missing in the other columns',
+  ),
+  'repeated': Rule(
+    'repeated days',
+    'a row equal to another of its day (rows that differ refuse the file)',
+    'repaired',
+    'one of them is kept',
+  ),
+  'stale': Rule(
+    'stale prices',
+    f'a row of at least {defects.STALE_ROWS} in a row with one close, on one '
+    'volume or none',
+    'kept',
+    _LEFT,
+  ),
+  'untraded': Rule('untraded days', 'a row with volume 0', 'kept', _LEFT),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Occurrence:
+  """One place where a finding was made.
+
+  Attributes:
+    day: the first day, YYYY-MM-DD; '' where only a line of the file is known.
+    count: of the days, rows or cells that the rule counts.
+    found: what is there.
+  """
+
+  day: str
+  count: int
+  found: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+  """All occurrences of one kind in one column; there is at least one."""
+
+  action: str
+  occurrences: tuple[Occurrence, ...]
+
+  @property
+  def count(self) -> int:
+    """Days, rows or cells in total."""
+    return sum(occurrence.count for occurrence in self.occurrences)
+
+  @property
+  def longest(self) -> int:
+    """Days, rows or cells of the longest occurrence."""
+    return max(occurrence.count for occurrence in self.occurrences)
+
+
+def find(
+  ticker: Ticker, trading: np.ndarray, odd: np.ndarray, repairs: Repairs
+) -> dict[str, Finding]:
+  """All findings in a stock, by kind, in the order of `RULES`.
+
+  Args:
+    ticker: as it was read.
+    trading: the days on which the market traded.
+    odd: the other days on which some ticker has a row.
+    repairs: what is done about findings.
+  """
+  moves = defects.find_moves(ticker)
+  ohlc = ticker.ohlc
+  if repairs.bad_ticks == 'mask':  # as prices are when they are put in order
+    ohlc = mask_bad_ticks(ticker, moves)
+  spikes = np.any(defects.spikes(ticker.ohlc), axis=1)
+  odd_days = odd[defects.among(odd, ticker.dates)]
+  places = {
+    'spike': _prices(ticker, spikes),
+    'order': _prices(ticker, defects.outside(ohlc)),
+    'odd_day': _days(odd_days, 'few other stocks have a row'),
+    **_moves(ticker, moves),
+    **_cells(ticker),
+    **_volume(ticker),
+  }
+  found = find_gaps(ticker.dates, trading)
+  for kind, occurrences in places.items():
+    if occurrences:
+      action, _ = RULES[kind].answer(repairs)
+      found[kind] = Finding(action, tuple(occurrences))
+  return {kind: found[kind] for kind in RULES if kind in found}
+
+
+def find_gaps(dates: np.ndarray, trading: np.ndarray) -> dict[str, Finding]:
+  """The finding of gaps between the rows on `dates`, if there is one.
+
+  Of columns that are no stocks nothing else is asked: their values may be
+  negative, stand still or double.
+  """
+  gaps = tuple(
+    Occurrence(day, days, f'{days} trading days without a row')
+    for day, days in defects.gaps(dates, trading)
+  )
+  return {'gap': Finding(RULES['gap'].action, gaps)} if gaps else {}
+
+
+def _cells(ticker: Ticker) -> dict[str, list[Occurrence]]:
+  """What reading has masked or dropped."""
+  places: dict[str, list[Occurrence]] = {'empty': [], 'impossible': []}
+  for cells in ticker.masked:
+    found = (
+      f'{cells.column}: {cells.count} cells, the first in row {cells.row} of '
+      'the file'
+    )
+    if cells.found == 'nothing':
+      places['empty'].append(Occurrence('', cells.count, found))
+    else:
+      found += f' ({cells.found})'
+      places['impossible'].append(Occurrence('', cells.count, found))
+  places['repeated'] = _days(ticker.repeated, 'the same row again')
+  return places
+
+
+def _moves(
+  ticker: Ticker, moves: tuple[defects.Move, ...]
+) -> dict[str, list[Occurrence]]:
+  places: dict[str, list[Occurrence]] = {}
+  for move in moves:
+    rows = move.stop - move.row
+    more = {'tick': f', back after {rows}', 'split': f', near {move.split:.4g}'}
+    found = [f'{move.ratio - 1.0:+.1%}{more.get(move.kind, "")}']
+    if not np.isnan(move.scale):
+      found.append(f'{move.scale:.0f} times the usual move')
+    if not np.isnan(move.money):
+      found.append(f'{move.money:.2g} times the usual money')
+    places.setdefault(move.kind, []).append(
+      Occurrence(str(ticker.dates[move.row]), rows, '; '.join(found))
+    )
+  return places
+
+
+def _volume(ticker: Ticker) -> dict[str, list[Occurrence]]:
+  return {
+    'stale': [
+      Occurrence(
+        str(ticker.dates[row]),
+        count,
+        f'{count} rows with the close {ticker.ohlc[row, 3]:.4g}',
+      )
+      for row, count in defects.stale_runs(ticker)
+    ],
+    'untraded': [
+      Occurrence(str(ticker.dates[row]), count, f'{count} rows with volume 0')
+      for row, count in defects.runs(ticker.volume == 0.0)
+    ],
+  }
+
+
+def _prices(ticker: Ticker, rows: np.ndarray) -> list[Occurrence]:
+  """The rows [R] of a mask, with their prices."""
+  return [
+    Occurrence(
+      str(ticker.dates[row]),
+      1,
+      ', '.join(
+        f'{name} {price:.4g}'
+        for name, price in zip(PRICES, ticker.ohlc[row], strict=True)
+      ),
+    )
+    for row in np.flatnonzero(rows)
+  ]
+
+
+def _days(days: Iterable, found: str) -> list[Occurrence]:
+  return [Occurrence(str(day), 1, found) for day in days]

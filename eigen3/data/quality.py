@@ -1,0 +1,275 @@
+"""The report on a panel's data: what was found, and what was done about it.
+
+Every column of the panel has a record, every finding an action: kept, masked
+or repaired by a rule that is written beside it; files that could not be used
+are listed as refused. The check changes nothing.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from eigen3.data import defects, quality_page
+from eigen3.data.csv_files import Ticker
+from eigen3.data.errors import DataError
+from eigen3.data.files import atomic_path
+from eigen3.data.findings import RULES, Finding, find, find_gaps
+from eigen3.data.panel import MarketPanel
+from eigen3.data.quality_page import ABSENT, COMPLETE, INCOMPLETE, PARTIAL
+from eigen3.data.readers import Refusal, Source
+from eigen3.data.repairs import NONE, Repairs
+
+SCHEMA_VERSION = 1
+_COVERAGE_BINS = 360
+
+
+@dataclasses.dataclass(frozen=True)
+class ColumnQuality:
+  """What was found in one column.
+
+  Attributes:
+    name: the column's name in the panel.
+    kind: 'stock' or 'context'; of context only rows and gaps are checked.
+    investable: whether it may be bought.
+    rows: of its file, whether or not the panel's days include them.
+    first: day of the first row.
+    last: day of the last row.
+    listed_late: whether it begins after the first trading day of all.
+    delisted: whether it ends before the last trading day of all.
+    findings: by kind, see `RULES`; kinds that were not found are not there.
+  """
+
+  name: str
+  kind: str
+  investable: bool
+  rows: int
+  first: str
+  last: str
+  listed_late: bool
+  delisted: bool
+  findings: dict[str, Finding]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class QualityReport:
+  """What was found in a source and its panel.
+
+  Attributes:
+    columns: C, in the panel's order.
+    refused: files that could not be used.
+    ignored: names of entries of the folder that are no CSV files.
+    repairs: what was repaired on the way to the panel.
+    days: the panel's first and last day, YYYY-MM-DD, and how many it has.
+    survivorship: the panel's line on who is missing from it.
+    source_hash: sha256 of the files.
+    panel_hash: fingerprint of the panel.
+    coverage: int8 [C, bins], `ABSENT`, `COMPLETE`, `PARTIAL` or `INCOMPLETE`
+      for about equal ranges of the panel's days.
+    coverage_days: the first day of each bin.
+  """
+
+  columns: tuple[ColumnQuality, ...]
+  refused: tuple[Refusal, ...]
+  ignored: tuple[str, ...]
+  repairs: Repairs
+  days: tuple[str, str, int]
+  survivorship: str
+  source_hash: str
+  panel_hash: str
+  coverage: np.ndarray
+  coverage_days: tuple[str, ...]
+
+  def totals(self) -> dict[str, dict[str, Any]]:
+    """Of every kind: columns it was found in, occurrences, count and action."""
+    result: dict[str, dict[str, Any]] = {}
+    for kind, rule in RULES.items():
+      found = [c.findings[kind] for c in self.columns if kind in c.findings]
+      action, done = rule.answer(self.repairs)
+      result[kind] = {
+        'columns': len(found),
+        'occurrences': sum(len(finding.occurrences) for finding in found),
+        'count': sum(finding.count for finding in found),
+        'action': action,
+        'done': done,
+      }
+    return result
+
+
+def check(
+  source: Source, panel: MarketPanel, repairs: Repairs = NONE
+) -> QualityReport:
+  """Looks at every column of `panel`, and says what was done.
+
+  Args:
+    source: what was read, before any repair.
+    panel: made of `repair(source, repairs)`.
+    repairs: the repairs.
+  """
+  tickers = {ticker.name: ticker for ticker in source.tickers}
+  kinds = dict(zip(panel.columns, panel.column_kinds, strict=True))
+  stocks = [t for t in source.tickers if kinds.get(t.name) == 'stock']
+  trading, odd = defects.trading_days(stocks or source.tickers)
+  coverage, coverage_days = _coverage(panel)
+  return QualityReport(
+    columns=tuple(
+      _column(panel, index, tickers.get(name), trading, odd, repairs)
+      for index, name in enumerate(panel.columns)
+    ),
+    refused=source.refused,
+    ignored=source.ignored,
+    repairs=repairs,
+    days=(str(panel.dates[0]), str(panel.dates[-1]), panel.num_days),
+    survivorship=panel.survivorship,
+    source_hash=source.source_hash,
+    panel_hash=panel.fingerprint,
+    coverage=coverage,
+    coverage_days=coverage_days,
+  )
+
+
+def lines(report: QualityReport) -> list[str]:
+  """The report in a few lines, for a terminal."""
+  clean = sum(not column.findings for column in report.columns)
+  result = [
+    f'quality: nothing found in {clean} of {len(report.columns)} columns'
+  ]
+  for kind, total in report.totals().items():
+    if total['columns']:
+      columns = 'column' if total['columns'] == 1 else 'columns'
+      result.append(
+        f'  {RULES[kind].title}: {total["count"]:,} in {total["columns"]} '
+        f'{columns}, {total["action"]} ({total["done"]})'
+      )
+  return result
+
+
+def as_dict(report: QualityReport) -> dict[str, Any]:
+  """The report as JSON can hold it, all but the coverage.
+
+  Every column counts every kind, whether or not it was found; places are in
+  `findings`, as lists of day, count and what was found.
+  """
+  return {
+    'schema_version': SCHEMA_VERSION,
+    'source_hash': report.source_hash,
+    'panel_hash': report.panel_hash,
+    'survivorship': report.survivorship,
+    'first_day': report.days[0],
+    'last_day': report.days[1],
+    'num_days': report.days[2],
+    'num_columns': len(report.columns),
+    'num_investable': sum(column.investable for column in report.columns),
+    'num_rows': sum(column.rows for column in report.columns),
+    'repairs': dataclasses.asdict(report.repairs),
+    'rules': {kind: rule.what for kind, rule in RULES.items()},
+    'totals': report.totals(),
+    'refused': [
+      {**dataclasses.asdict(refusal), 'action': 'refused'}
+      for refusal in report.refused
+    ],
+    'ignored': list(report.ignored),
+    'columns': [_column_as_dict(column) for column in report.columns],
+  }
+
+
+def write(
+  report: QualityReport, panel_path: str | os.PathLike
+) -> tuple[pathlib.Path, pathlib.Path]:
+  """Writes the report beside a panel, as JSON and as a page.
+
+  Returns:
+    For `panel.parquet`, the paths `panel.quality.json` and
+    `panel.quality.html` in the same folder.
+
+  Raises:
+    DataError: a file cannot be written.
+  """
+  panel_path = pathlib.Path(panel_path)
+  name = panel_path.name.removesuffix('.parquet')
+  json_path = panel_path.with_name(f'{name}.quality.json')
+  page_path = panel_path.with_name(f'{name}.quality.html')
+  for path, text in (
+    (json_path, json.dumps(as_dict(report), indent=1, allow_nan=False)),
+    (page_path, quality_page.render(report, panel_path.name, json_path.name)),
+  ):
+    try:
+      with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding='utf-8')
+    except OSError as error:
+      reason = error.strerror or error
+      raise DataError(f'{path}: cannot be written ({reason})') from error
+  return json_path, page_path
+
+
+def _column(
+  panel: MarketPanel,
+  index: int,
+  ticker: Ticker | None,
+  trading: np.ndarray,
+  odd: np.ndarray,
+  repairs: Repairs,
+) -> ColumnQuality:
+  """The record of a column; one that is no ticker has its rows in `panel`."""
+  kind = panel.column_kinds[index]
+  if ticker is None:
+    dates = panel.dates[~np.isnan(panel.ohlc[:, index]).all(axis=1)]
+  else:
+    dates = ticker.dates
+  if ticker is not None and kind == 'stock':
+    findings = find(ticker, trading, odd, repairs)
+  else:
+    findings = find_gaps(dates, trading)
+  return ColumnQuality(
+    name=panel.columns[index],
+    kind=kind,
+    investable=panel.investable[0] <= index < panel.investable[1],
+    rows=len(dates),
+    first=str(dates[0]) if len(dates) else '',
+    last=str(dates[-1]) if len(dates) else '',
+    listed_late=bool(len(dates) and dates[0] > trading[0]),
+    delisted=bool(len(dates) and dates[-1] < trading[-1]),
+    findings=findings,
+  )
+
+
+def _column_as_dict(column: ColumnQuality) -> dict[str, Any]:
+  described = dataclasses.asdict(column)
+  described['counts'] = {
+    kind: column.findings[kind].count if kind in column.findings else 0
+    for kind in RULES
+  }
+  described['findings'] = {
+    kind: {
+      'action': finding.action,
+      'longest': finding.longest,
+      'places': [dataclasses.astuple(place) for place in finding.occurrences],
+    }
+    for kind, finding in column.findings.items()
+  }
+  return described
+
+
+def _coverage(panel: MarketPanel) -> tuple[np.ndarray, tuple[str, ...]]:
+  """State [C, bins] of each column, and the first day of each bin."""
+  has_close = ~np.isnan(panel.ohlc[..., 3])
+  before = np.logical_or.accumulate(has_close, axis=0)
+  after = np.logical_or.accumulate(has_close[::-1], axis=0)[::-1]
+  starts = np.unique(
+    np.linspace(0, panel.num_days, _COVERAGE_BINS, endpoint=False).astype(int)
+  )
+  holes = before & after & ~has_close
+  state = np.select(
+    [
+      np.logical_or.reduceat(holes, starts, axis=0),
+      np.logical_and.reduceat(has_close, starts, axis=0),
+      np.logical_or.reduceat(has_close, starts, axis=0),
+    ],
+    [INCOMPLETE, COMPLETE, PARTIAL],
+    ABSENT,
+  )
+  days = tuple(str(day) for day in panel.dates[starts])
+  return state.T.astype(np.int8), days
