@@ -3,6 +3,7 @@
 python -m experiments.prepare_data --source=DIR --out=panel.parquet
 """
 
+import dataclasses
 import os
 
 from absl import flags
@@ -10,12 +11,16 @@ from tqdm import tqdm
 
 from eigen3.data import (
   DataError,
+  Repairs,
   build_panel,
   is_panel,
   parse_day,
+  quality,
   read_folder,
+  repair,
   summarise,
 )
+from eigen3.data.repairs import CHOICES
 from experiments import mains
 from experiments.configs import td3
 
@@ -55,6 +60,25 @@ _INCLUDES_DELISTED = flags.DEFINE_bool(
   'Whether stocks that left the market are in the folder. If not, every '
   'report says that absolute returns are too high.',
 )
+_BAD_TICKS = flags.DEFINE_enum(
+  'bad_ticks',
+  'keep',
+  CHOICES['bad_ticks'],
+  'mask takes as missing the prices of bad ticks, known as bad only once they '
+  'are back, and highs and lows far beyond open and close.',
+)
+_SPLITS = flags.DEFINE_enum(
+  'splits',
+  'keep',
+  CHOICES['splits'],
+  'adjust multiplies the prices before a likely split by its ratio.',
+)
+_ORDER = flags.DEFINE_enum(
+  'order',
+  'keep',
+  CHOICES['order'],
+  'widen moves high and low so that open and close are between them.',
+)
 
 
 def main(argv) -> None:
@@ -65,16 +89,21 @@ def main(argv) -> None:
     _SOURCE.value,
     progress=lambda files: tqdm(files, 'reading', unit=' files'),
   )
+  repairs = Repairs(_BAD_TICKS.value, _SPLITS.value, _ORDER.value)
   panel = build_panel(
-    source,
+    repair(source, repairs),
     validation_days=_VALIDATION_DAYS.value,
     holdout_days=_HOLDOUT_DAYS.value,
     first_day=parse_day(_FIRST_DAY.value, 'first_day'),
     last_day=parse_day(_LAST_DAY.value, 'last_day'),
     includes_delisted=_INCLUDES_DELISTED.value,
   )
+  panel = dataclasses.replace(panel, notes=f'{panel.notes}; repairs: {repairs}')
   panel.save(_OUT.value)
-  print('\n'.join(summarise(source, panel)))
+  report = quality.check(source, panel, repairs)
+  written = quality.write(report, _OUT.value)
+  print('\n'.join([*summarise(source, panel), *quality.lines(report)]))
+  print(f'written: {" and ".join(map(str, written))}')
   size = os.path.getsize(_OUT.value) / 1e6
   print(f'written: {_OUT.value}, {size:.1f} MB, hash {panel.fingerprint}')
 

@@ -1,4 +1,8 @@
-"""What was read, adjusted, masked and refused, in words."""
+"""What was read, adjusted, masked and refused, in words.
+
+What else is wrong with the data, and what was done about it, is said by
+`eigen3.data.quality`.
+"""
 
 import numpy as np
 
@@ -63,11 +67,10 @@ def _suspicious_lines(tickers: tuple[Ticker, ...]) -> list[str]:
     for day, ratio in ticker.suspicious
   ]
   outside = sum(ticker.outside for ticker in tickers)
-  lines = _listed('suspicious', 'moves of a day, left as they are', moves)
+  lines = _listed('suspicious', 'moves of a day', moves)
   if outside:
     lines.append(
-      f'suspicious: {outside:,} rows with open or close outside low to high, '
-      'left as they are'
+      f'suspicious: {outside:,} rows with open or close outside low to high'
     )
   return lines
 

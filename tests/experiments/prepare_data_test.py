@@ -1,5 +1,6 @@
 """Tests of experiments.prepare_data and of how mains fail."""
 
+import json
 import os
 import resource
 import subprocess
@@ -65,7 +66,33 @@ def test_a_panel_and_a_summary(source, tmp_path):
   )
   assert again.returncode == 0, again.stderr
   assert MarketPanel.load(out).num_days == 115
-  assert sorted(os.listdir(tmp_path)) == ['panel.parquet', 'source']
+  assert sorted(os.listdir(tmp_path)) == [
+    'panel.parquet',
+    'panel.quality.html',
+    'panel.quality.json',
+    'source',
+  ]
+
+
+def test_repairs_are_made_and_told(source, tmp_path):
+  """AAA closes above its high on every day."""
+  write_ticker(source, 'AAA', price='52')
+  out = tmp_path / 'panel.parquet'
+  run = prepare(f'--source={source}', f'--out={out}', *SHORT, '--order=widen')
+  assert run.returncode == 0, run.stderr
+  assert '  prices out of order: 120 in 1 column, repaired (' in run.stdout
+  panel = MarketPanel.load(out)
+  assert panel.notes.endswith('; repairs: order=widen')
+  assert (panel.ohlc[:, 1] == np.array([50, 52, 49, 52])).all()
+  report = json.loads((tmp_path / 'panel.quality.json').read_text())
+  assert report['panel_hash'] == panel.fingerprint
+  assert report['refused'][0]['file'] == 'ZZZ_data.csv'
+  assert report['repairs']['order'] == 'widen'
+  assert [column['counts']['order'] for column in report['columns']] == [
+    0,
+    120,
+    0,
+  ]
 
 
 @pytest.mark.parametrize(
