@@ -55,6 +55,7 @@ setuptools.setup(
     'pandas>=2.2',
     'pyarrow>=17',
     'rlax>=0.1.9',
+    'scipy>=1.14',
     'tensorboardX>=2.6',
     'tqdm>=4.66',
   ],

@@ -1,6 +1,5 @@
 """What the training programs have in common: from flags to the report."""
 
-import json
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,7 +10,7 @@ from absl import flags, logging
 from ml_collections import config_flags
 
 from eigen3.agent import td3
-from eigen3.evaluation import report
+from eigen3.evaluation import Judge, Results, ledger, report
 from eigen3.learner import run_directory
 from eigen3.learner.checkpoint import Checkpointer
 from eigen3.learner.loop import Evaluate
@@ -29,6 +28,18 @@ _RESUME = flags.DEFINE_bool(
   'resume', False, 'Go on with the run in the folder.'
 )
 
+_HOLDOUT = flags.DEFINE_enum(
+  'holdout',
+  'once',
+  ['once', 'no', 'again'],
+  'Whether the champion is judged on the held-out days at the end: not where '
+  'another policy of the run was before, never, or even then.',
+)
+
+_SPLIT_TITLES = {
+  'validation': 'Validation days',
+  'holdout': 'Held-out days',
+}
 _STOPPED = 130  # exit status after an interrupt, as a shell has it
 
 
@@ -122,52 +133,55 @@ def _conclude(
   workdir: pathlib.Path,
   state: Any,
 ) -> None:
-  """Plays the champion on the held-out days and writes the report."""
-  judge, learner = experiment.holdout, experiment.learner
-  agent = judge.backtest(
-    learner.greedy_actions(learner.champion(state), judge.days)
+  """Judges the champion, on held-out days if asked to, and reports."""
+  learner, panel = experiment.learner, experiment.panel
+  champion = learner.champion(state)
+  opened = 0
+  if _HOLDOUT.value != 'no':
+    opened = ledger.open_holdout(
+      {workdir: [ledger.policy_digest(champion)]},
+      f'experiments.{program.title.lower()}',
+      again=_HOLDOUT.value == 'again',
+    )
+
+  def judged(judge: Judge) -> Results:
+    agent = judge.backtest(learner.greedy_actions(champion, judge.days))
+    return {'agent': [agent], **judge.controls}
+
+  results = {'validation': judged(experiment.validation)}
+  if opened:
+    results['holdout'] = judged(experiment.holdout)
+  split, last = list(results.items())[-1]
+  agent = last['agent'][0]
+  remark = '; '.join(
+    filter(None, (panel.notes, panel.survivorship, ledger.remark(opened)))
   )
-  validation, holdout = experiment.validation.controls, judge.controls
-  holdout = {'agent': [agent], **holdout}
-  panel = experiment.panel
-  remark = '; '.join(filter(None, (panel.notes, panel.survivorship)))
   summary = {
-    **report.summary(validation, holdout),
+    **{name: report.summary(found) for name, found in results.items()},
     **program.facts(state),
     'data': _about_data(experiment),
-    'holdout_openings': _holdout_openings(workdir) + 1,
+    'holdout_openings': opened,
     'preset': config.preset,
     'seed': config.seed,
   }
   run_directory.write_json(workdir / 'summary.json', summary)
-  report.write_trades(workdir / 'trades.csv', agent.trades)
+  report.write_table(workdir / 'trades.csv', agent.trades)
   report.write_picture(
     workdir / 'report.png',
     pd.read_csv(workdir / 'metrics.csv'),
-    validation,
-    holdout,
+    experiment.validation.controls,
+    last,
+    f'{_SPLIT_TITLES[split]}, net of costs',
     f'{program.title}, preset {config.preset}, seed {config.seed}',
     remark,
   )
   more = program.conclude(experiment, state, config, workdir, remark)
-  print(f'Held-out days {agent.dates[0]} to {agent.dates[-1]}, net of costs:')
-  print(report.table(holdout))
+  days = f'{agent.dates[0]} to {agent.dates[-1]}'
+  print(f'{_SPLIT_TITLES[split]} {days}, net of costs:')
+  print(report.table(last))
   print(remark)
-  if summary['holdout_openings'] > 1:
-    print(
-      f'these days were opened {summary["holdout_openings"]} times: the last '
-      'result is no longer of unseen days'
-    )
   names = ', '.join(['summary.json', 'trades.csv', 'report.png', *more])
   print(f'written: {workdir}/{names}')
-
-
-def _holdout_openings(workdir: pathlib.Path) -> int:
-  """How often this run was judged on the held-out days before."""
-  path = workdir / 'summary.json'
-  if not path.exists():
-    return 0
-  return json.loads(path.read_text(encoding='utf-8'))['holdout_openings']
 
 
 def _about_data(experiment: Experiment) -> dict[str, str]:

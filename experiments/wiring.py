@@ -18,6 +18,7 @@ class Experiment(NamedTuple):
 
   Attributes:
     panel: all days.
+    splits: of them.
     learner: bound to the training days; a `SingleAgent` or a `Population`.
       Both have `champion` and `greedy_actions`.
     validation: judges agents while they train.
@@ -25,19 +26,31 @@ class Experiment(NamedTuple):
   """
 
   panel: MarketPanel
+  splits: data.Splits
   learner: Any
   validation: evaluation.Judge
   holdout: evaluation.Judge
 
 
-def build(config: ml_collections.ConfigDict) -> Experiment:
+def build_any(
+  config: ml_collections.ConfigDict, spread: bool = True
+) -> Experiment:
+  """A population where `config` describes evolution, else one agent."""
+  return (build_population if 'evolution' in config else build)(config, spread)
+
+
+def build(config: ml_collections.ConfigDict, spread: bool = True) -> Experiment:
   """One agent and its market, as `config` describes them.
+
+  Args:
+    config: all settings.
+    spread: over all devices.
 
   Raises:
     ValueError: a setting, the panel's file or its length does not fit.
   """
   stage = _stage(config)
-  mesh = parallel.make_mesh()
+  mesh = parallel.make_mesh() if spread else None
   networks = make_networks(config.networks, stage.environment.spec, mesh)
   learner = SingleAgent(
     networks.actor,
@@ -50,11 +63,17 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
   return _experiment(stage, learner, config)
 
 
-def build_population(config: ml_collections.ConfigDict) -> Experiment:
+def build_population(
+  config: ml_collections.ConfigDict, spread: bool = True
+) -> Experiment:
   """A population and its market, as `config` describes them.
 
   Devices share the agents, not the columns of a batch: agents need nothing of
   each other until they are bred.
+
+  Args:
+    config: all settings.
+    spread: over all devices.
 
   Raises:
     ValueError: a setting, the panel's file or its length does not fit.
@@ -68,7 +87,7 @@ def build_population(config: ml_collections.ConfigDict) -> Experiment:
     _environment(config, stage.panel, stage.splits.validation),
     stage.market,
     config,
-    parallel.make_mesh(axis=parallel.POPULATION_AXIS),
+    parallel.make_mesh(axis=parallel.POPULATION_AXIS) if spread else None,
   )
   return _experiment(stage, learner, config)
 
@@ -113,7 +132,7 @@ def _experiment(
     evaluation.Judge(stage.panel, settings, days, stage.drift)
     for days in (stage.splits.validation, stage.splits.holdout)
   ]
-  return Experiment(stage.panel, learner, *judges)
+  return Experiment(stage.panel, stage.splits, learner, *judges)
 
 
 def load_panel(

@@ -2,7 +2,6 @@
 
 import math
 import os
-import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -66,7 +65,6 @@ _ORIGINS = {
   'sample': ('#7a5195', 'v'),
   'copy': ('#17a2b8', 'P'),
 }
-_REMARK_WIDTH = 140  # letters of a line below the picture
 _IN_A_ROW = 3  # hyperparameters
 # How many times the middle half of the curves an axis reaches beyond it: far
 # more than any curve of learning, far less than a penalty of thousands.
@@ -176,8 +174,7 @@ def write_picture(
     _hyperparameter(axes[name], members, name)
   for one in axes.values():
     _finish(one, table['generation'])
-  remark = '\n'.join(textwrap.wrap(remark, _REMARK_WIDTH))
-  figure.supxlabel(remark, fontsize=8, color='#555555', parse_math=False)
+  drawing.remark(figure, remark)
   with atomic_path(path) as temporary:
     figure.savefig(temporary, format='png', dpi=120)
 

@@ -1,14 +1,11 @@
 """What a run leaves for its reader: a summary, the trades and a picture."""
 
 import os
-import textwrap
 
-import numpy as np
 import pandas as pd
-from matplotlib import figure as mpl_figure
 
 from eigen3.data import atomic_path
-from eigen3.evaluation.backtest import Backtest
+from eigen3.evaluation import drawing
 from eigen3.evaluation.judge import Results, mean_summary
 
 _COLUMNS = (
@@ -21,14 +18,7 @@ _COLUMNS = (
   ('exposure', 'exposure', '{:.0%}'),
   ('costs', 'costs', '{:.2%}'),
 )
-_REMARK_WIDTH = 140  # letters of a line below the picture
-_COLOURS = {
-  'agent': '#1b4f9c',
-  'informed': '#2a7f3f',
-  'momentum': '#c2570c',
-  'buy_and_hold': '#7a5195',
-  'random_entry': '#888888',
-}
+_COLOURS = drawing.colours(['agent'])
 
 
 def table(results: Results) -> str:
@@ -38,7 +28,7 @@ def table(results: Results) -> str:
     numbers = mean_summary(backtests)
     cells = [form.format(numbers[key]) for key, _, form in _COLUMNS]
     many = f' (mean of {len(backtests)})' if len(backtests) > 1 else ''
-    rows.append([name.replace('_', ' ') + many, *cells])
+    rows.append([drawing.shown(name) + many, *cells])
   widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
   return '\n'.join(
     '  '.join(
@@ -49,46 +39,42 @@ def table(results: Results) -> str:
   )
 
 
-def summary(validation: Results, holdout: Results) -> dict:
-  """The numbers of all policies on both splits, for summary.json."""
-  return {
-    split: {name: mean_summary(tests) for name, tests in results.items()}
-    for split, results in (('validation', validation), ('holdout', holdout))
-  }
+def summary(results: Results) -> dict[str, dict[str, float]]:
+  """The numbers of all policies on the days of `results`, for JSON."""
+  return {name: mean_summary(tests) for name, tests in results.items()}
 
 
-def write_trades(path: os.PathLike | str, trades: pd.DataFrame) -> None:
-  """Writes the trades as CSV, whole or not at all."""
+def write_table(path: os.PathLike | str, rows: pd.DataFrame) -> None:
+  """Writes rows, such as trades, as CSV, whole or not at all."""
   with atomic_path(path) as temporary:
-    trades.to_csv(temporary, index=False, float_format='%.10g')
+    rows.to_csv(temporary, index=False, float_format='%.10g')
 
 
 def write_picture(
   path: os.PathLike | str,
   metrics: pd.DataFrame,
   validation: Results,
-  holdout: Results,
+  judged: Results,
+  equity_title: str,
   title: str,
   remark: str,
 ) -> None:
-  """Draws the learning curve and the held-out equity against the controls.
+  """Draws the learning curve, and equity against the controls.
 
   Args:
     path: of a PNG file.
     metrics: the run's metrics.csv; its first field counts.
     validation: controls on the validation days.
-    holdout: agent and controls on the held-out days.
+    judged: agent and controls on the days whose equity is drawn.
+    equity_title: says which days.
     title: of the whole picture.
     remark: stands below it, for what every reader must know of the data.
   """
-  # A figure of its own, not pyplot's: no global state, no display needed.
-  figure = mpl_figure.Figure(figsize=(10, 8), layout='constrained')
-  figure.suptitle(title, fontsize=12)
+  figure = drawing.new_figure(8, title)
   upper, lower = figure.subplots(2, 1)
   _learning_curve(upper, metrics, validation)
-  _equity(lower, holdout)
-  remark = '\n'.join(textwrap.wrap(remark, _REMARK_WIDTH))
-  figure.supxlabel(remark, fontsize=8, color='#555555')
+  drawing.equity(lower, judged, equity_title, _COLOURS)
+  drawing.remark(figure, remark)
   with atomic_path(path) as temporary:
     figure.savefig(temporary, format='png', dpi=120)
 
@@ -114,41 +100,4 @@ def _learning_curve(axes, metrics: pd.DataFrame, validation: Results) -> None:
   axes.set_title('Validation days while training', loc='left', fontsize=10)
   axes.set_xlabel(metrics.columns[0])
   axes.set_ylabel('profit, % of initial cash')
-  _finish(axes)
-
-
-def _equity(axes, holdout: Results) -> None:
-  for name, backtests in holdout.items():
-    colour = _COLOURS.get(name)
-    curves = np.stack([_relative(b) for b in backtests])
-    label = name.replace('_', ' ')
-    if len(backtests) > 1:
-      low, high = np.percentile(curves, [5, 95], axis=0)
-      axes.fill_between(
-        backtests[0].dates, low, high, color=colour, alpha=0.15, linewidth=0
-      )
-      label += f', mean and 90 % of {len(backtests)}'
-    axes.plot(
-      backtests[0].dates,
-      curves.mean(axis=0),
-      color=colour,
-      linewidth=2 if name == 'agent' else 1.2,
-      label=label,
-    )
-  axes.set_title('Held-out days, net of costs', loc='left', fontsize=10)
-  axes.set_ylabel('profit, % of initial cash')
-  _finish(axes)
-
-
-def _relative(backtest: Backtest) -> np.ndarray:
-  initial = backtest.equity[-1] / (1.0 + backtest.summary['profit'])
-  return 100.0 * (backtest.equity / initial - 1.0)
-
-
-def _finish(axes) -> None:
-  axes.axhline(0, color='black', linewidth=0.6)
-  axes.grid(alpha=0.25)
-  axes.spines[['top', 'right']].set_visible(False)
-  axes.legend(
-    fontsize=8, frameon=False, loc='upper left', bbox_to_anchor=(1.0, 1.0)
-  )
+  drawing.finish(axes)

@@ -30,16 +30,24 @@ class CheckpointError(ValueError):
 class Checkpointer:
   """Saves and restores states of one run."""
 
-  def __init__(self, directory: os.PathLike | str, keep: int, data_hash: str):
+  def __init__(
+    self,
+    directory: os.PathLike | str,
+    keep: int,
+    data_hash: str,
+    read_only: bool = False,
+  ):
     """Opens a run's folder of checkpoints.
 
     Args:
       directory: created where absent.
       keep: how many of the latest to keep, beside the one of the best score.
       data_hash: of the panel; a state is only restored onto equal data.
+      read_only: create and move nothing; nothing can be saved.
     """
     self._directory = pathlib.Path(directory).absolute()
     self._data_hash = data_hash
+    self._read_only = read_only
     self._manager = ocp.CheckpointManager(
       self._directory,
       options=ocp.CheckpointManagerOptions(
@@ -54,6 +62,7 @@ class Checkpointer:
           ]
         ),
         enable_async_checkpointing=True,
+        create=not read_only,
       ),
     )
 
@@ -71,7 +80,7 @@ class Checkpointer:
       'schema_version': SCHEMA_VERSION,
       'data_hash': self._data_hash,
       'structure': _structure(on_host),
-      'digest': _digest(on_host),
+      'digest': digest(on_host),
     }
     self._manager.save(
       step,
@@ -83,7 +92,9 @@ class Checkpointer:
       force=True,
     )
 
-  def restore_latest(self, like: Any) -> tuple[int, Any] | None:
+  def restore_latest(
+    self, like: Any, at: int | None = None
+  ) -> tuple[int, Any] | None:
     """The newest readable state, or None where none was ever saved.
 
     One that can't be read is reported by a warning and the one before it is
@@ -91,12 +102,20 @@ class Checkpointer:
 
     Args:
       like: a state of the same structure, shapes and types.
+      at: only this step will do.
 
     Raises:
       CheckpointError: of another schema, other data or a state of another
-        structure, or none is readable.
+        structure, or none is readable, or there is none of the step.
     """
     steps = sorted(self._manager.all_steps(), reverse=True)
+    if at is not None:
+      if at not in steps:
+        raise CheckpointError(
+          f'{self._directory}: found no checkpoint {at}, expected one of '
+          f'{", ".join(map(str, sorted(steps))) or "none at all"}'
+        )
+      steps = [at]
     damaged: list[int] = []
     for step in steps:
       try:
@@ -116,7 +135,8 @@ class Checkpointer:
         damaged.append(step)
         continue
       # Only now: without a good one, all stay where they were found.
-      self._set_aside(damaged)
+      if not self._read_only:
+        self._set_aside(damaged)
       return step, state
     if steps:
       raise CheckpointError(
@@ -154,7 +174,7 @@ class Checkpointer:
       args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract)),
     )['state']
     on_host = jax.device_get(state)
-    found, expected = _digest(on_host), metadata.get('digest')
+    found, expected = digest(on_host), metadata.get('digest')
     if found != expected:
       raise OSError(f'digest: found {found}, expected {expected}')
     return jax.tree.map(parallel.place_like, on_host, like)
@@ -189,9 +209,9 @@ def _structure(state: Any) -> str:
   return hashlib.sha256('\n'.join(lines).encode()).hexdigest()[:16]
 
 
-def _digest(on_host: Any) -> str:
+def digest(on_host: Any) -> str:
   """sha256 of all leaves, which are NumPy arrays."""
-  digest = hashlib.sha256()
+  total = hashlib.sha256()
   for leaf in jax.tree.leaves(on_host):
-    digest.update(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data)
-  return digest.hexdigest()
+    total.update(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data)
+  return total.hexdigest()

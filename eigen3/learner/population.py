@@ -237,6 +237,10 @@ class Population:
       state = self._warm_up(state, *self._world)
     return state
 
+  def abstract_state(self) -> PopulationState:
+    """Shapes and types of a run's state, without making one."""
+    return jax.eval_shape(self._init, jax.random.PRNGKey(0), *self._world)
+
   def iterate(
     self, state: PopulationState
   ) -> tuple[PopulationState, Generation]:

@@ -22,6 +22,7 @@ _MAY_CHANGE = ('learner.generations', 'learner.iterations')
 _NAMES = (
   'checkpoints',
   'config.json',
+  'holdout.json',
   'importance.csv',
   'importance.json',
   'importance.png',
@@ -102,6 +103,18 @@ def check_new(workdir: os.PathLike | str) -> None:
 def holds_run(workdir: os.PathLike | str) -> bool:
   """Whether the folder holds a run."""
   return (pathlib.Path(workdir) / 'config.json').exists()
+
+
+def read_config(workdir: os.PathLike | str) -> Mapping[str, Any]:
+  """The settings of the run in a folder.
+
+  Raises:
+    ValueError: no run there, or its settings cannot be read.
+  """
+  workdir = pathlib.Path(workdir)
+  if not holds_run(workdir):
+    raise ValueError(f'{workdir}: found no run in this folder, expected one')
+  return _read_settings(workdir / 'config.json')
 
 
 def check_same(

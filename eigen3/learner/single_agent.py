@@ -158,6 +158,12 @@ class SingleAgent:
       state = self._warm_up(state, self._environment, self._market)
     return state
 
+  def abstract_state(self) -> LearnerState:
+    """Shapes and types of a run's state, without making one."""
+    return jax.eval_shape(
+      self._init, jax.random.PRNGKey(0), self._environment, self._market
+    )
+
   def iterate(self, state: LearnerState) -> tuple[LearnerState, Iteration]:
     """One iteration; the buffers of `state` are given up."""
     return self._iterate(state, self._environment, self._market)

@@ -72,16 +72,15 @@ def test_the_table(results):
 
 
 def test_the_summary(results):
-  validation = {k: v for k, v in results.items() if k != 'agent'}
-  found = report.summary(validation, results)
-  assert found['validation'].keys() == {'random_entry', 'buy_and_hold'}
-  assert found['holdout']['agent']['profit'] == 0.10
-  assert found['holdout']['random_entry']['profit'] == pytest.approx(-0.02)
+  found = report.summary(results)
+  assert found.keys() == {'agent', 'random_entry', 'buy_and_hold'}
+  assert found['agent']['profit'] == 0.10
+  assert found['random_entry']['profit'] == pytest.approx(-0.02)
 
 
 def test_equal_results_are_equal_files(results, tmp_path):
   for name in ('a.json', 'b.json'):
-    write_json(tmp_path / name, report.summary({}, results))
+    write_json(tmp_path / name, report.summary(results))
   assert (tmp_path / 'a.json').read_bytes() == (
     tmp_path / 'b.json'
   ).read_bytes()
@@ -90,7 +89,7 @@ def test_equal_results_are_equal_files(results, tmp_path):
 @pytest.mark.parametrize('count', [3, 0])
 def test_trades_come_back_from_their_file(tmp_path, count):
   trades = make_backtest(0.1, count).trades
-  report.write_trades(tmp_path / 'trades.csv', trades)
+  report.write_table(tmp_path / 'trades.csv', trades)
   found = pd.read_csv(
     tmp_path / 'trades.csv', parse_dates=['entry_date', 'exit_date']
   )
@@ -108,7 +107,7 @@ def test_trades_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
   monkeypatch.setattr(pd.DataFrame, 'to_csv', fail)
   with pytest.raises(OSError, match='disk full'):
-    report.write_trades(path, make_backtest(0.1).trades)
+    report.write_table(path, make_backtest(0.1).trades)
   assert path.read_text() == 'old'
 
 
@@ -120,7 +119,9 @@ def draw(path, results, title='TD3', remark='a remark'):
     }
   )
   validation = {k: v for k, v in results.items() if k != 'agent'}
-  report.write_picture(path, metrics, validation, results, title, remark)
+  report.write_picture(
+    path, metrics, validation, results, 'Held-out days', title, remark
+  )
 
 
 def test_the_picture_is_a_png_that_shows_the_results(results, tmp_path):
@@ -144,7 +145,7 @@ def test_the_picture_is_a_png_that_shows_the_results(results, tmp_path):
 
 def test_shares_are_exact_to_the_cent(tmp_path):
   trades = make_backtest(0.1, 1).trades.assign(shares=12_345_678.91)
-  report.write_trades(tmp_path / 'trades.csv', trades)
+  report.write_table(tmp_path / 'trades.csv', trades)
   assert pd.read_csv(tmp_path / 'trades.csv')['shares'][0] == 12_345_678.91
 
 

@@ -1,12 +1,10 @@
 """Tests of experiments.erl, run as its users run it."""
 
-import contextlib
+import functools
 import json
 import os
 import pathlib
 import signal
-import subprocess
-import sys
 import time
 
 import jax
@@ -15,60 +13,32 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pandas as pd
 import pytest
+from training_runs import GENERATIONS, num_logged
 
 from experiments.configs import erl
 
-GENERATIONS = 8
 CONFIG = pathlib.Path(erl.__file__)
-ARGUMENTS = (
-  f'--config={CONFIG}:smoke',
-  # Networks begin at the middle of the range: this one trades at once.
-  '--config.environment.coefficient_threshold=0.5',
-  f'--config.learner.generations={GENERATIONS}',
-)
 
 
-@pytest.fixture(scope='module')
-def start(tmp_path_factory):
-  """Starts the program; its processes share what they compile."""
-  compiled = tmp_path_factory.mktemp('compiled')
-  environment = {
-    **os.environ,
-    'JAX_COMPILATION_CACHE_DIR': str(compiled),
-    'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.5',
-  }
+@pytest.fixture(scope='session')
+def start(programs):
+  return functools.partial(programs.start, 'erl')
 
-  def start(*arguments):
-    return subprocess.Popen(
-      [sys.executable, '-m', 'experiments.erl', *map(str, arguments)],
-      stdout=subprocess.PIPE,
-      stderr=subprocess.PIPE,
-      text=True,
-      env=environment,
-    )
 
-  return start
+@pytest.fixture(scope='session')
+def arguments(programs):
+  return programs.arguments('erl')
+
+
+@pytest.fixture(scope='session')
+def whole(programs):
+  """The run that nothing interrupted."""
+  return programs.whole('erl')
 
 
 def finish(process):
   stdout, stderr = process.communicate(timeout=550)
   return process.returncode, stdout, stderr
-
-
-@pytest.fixture(scope='module')
-def whole(start, tmp_path_factory):
-  """The folder of a run that nothing interrupted, and what it printed."""
-  folder = tmp_path_factory.mktemp('erl') / 'whole'
-  status, stdout, stderr = finish(start(*ARGUMENTS, f'--workdir={folder}'))
-  assert status == 0, stderr
-  assert 'Traceback' not in stderr
-  return folder, stdout
-
-
-def num_logged(folder):
-  with contextlib.suppress(FileNotFoundError):
-    return (folder / 'metrics.csv').read_bytes().count(b'\n')
-  return 0
 
 
 def kill_after(process, folder, logged):
@@ -88,10 +58,12 @@ def state_of(folder):
 
 
 def test_a_run_leaves_its_reports(whole):
-  folder, stdout = whole
+  folder, stdout, stderr = whole
+  assert 'Traceback' not in stderr
   assert sorted(os.listdir(folder)) == [
     'checkpoints',
     'config.json',
+    'holdout.json',
     'importance.csv',
     'importance.json',
     'importance.png',
@@ -125,19 +97,21 @@ def test_a_run_leaves_its_reports(whole):
 
 
 @pytest.mark.long  # generations_test.py has the same within a process
-def test_a_run_killed_twice_resumes_bit_for_bit(whole, start, tmp_path):
+def test_a_run_killed_twice_resumes_bit_for_bit(
+  whole, start, arguments, tmp_path
+):
   folder = tmp_path / 'run'
-  kill_after(start(*ARGUMENTS, f'--workdir={folder}'), folder, 2)
-  resume = (*ARGUMENTS, f'--workdir={folder}', '--resume')
+  kill_after(start(*arguments, f'--workdir={folder}'), folder, 2)
+  resume = (*arguments, f'--workdir={folder}', '--resume')
   kill_after(start(*resume), folder, 5)
   assert not (folder / 'summary.json').exists()
   status, _, stderr = finish(start(*resume))
   assert status == 0, stderr
   for name in ('summary.json', 'trades.csv', 'members.csv', 'importance.csv'):
-    one, other = (f / name for f in (folder, whole[0]))
+    one, other = (f / name for f in (folder, whole.folder))
     assert one.read_bytes() == other.read_bytes(), name
   leaves = jax.tree_util.tree_leaves_with_path(state_of(folder))
-  others = jax.tree.leaves(state_of(whole[0]))
+  others = jax.tree.leaves(state_of(whole.folder))
   assert len(leaves) > 100  # networks, optimisers, replay, evolution
   for (path, x), y in zip(leaves, others, strict=True):
     x, y = np.asarray(x), np.asarray(y)

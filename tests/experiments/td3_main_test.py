@@ -1,11 +1,7 @@
-"""Tests of experiments.td3, run as its users run it: in processes of its own.
-
-Compiled programs are shared between the processes, so that only the first one
-compiles, and the run that nothing interrupts is shared between the workers.
-"""
+"""Tests of experiments.td3, run as its users run it."""
 
 import contextlib
-import fcntl
+import functools
 import json
 import os
 import pathlib
@@ -22,19 +18,13 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pandas as pd
 import pytest
+from training_runs import ITERATIONS, num_logged
 
 from eigen3 import data
 from eigen3.data import MarketPanel
 from experiments.configs import td3
 
-ITERATIONS = 30
 CONFIG = pathlib.Path(td3.__file__)
-ARGUMENTS = (
-  f'--config={CONFIG}:smoke',
-  # Networks begin at the middle of the range: this one trades at once.
-  '--config.environment.coefficient_threshold=0.5',
-  f'--config.learner.iterations={ITERATIONS}',
-)
 # Runs the main in forks of a process that has imported what it imports, which
 # takes longer than to find an error.
 FORKS = """
@@ -55,72 +45,32 @@ for number, arguments in enumerate(json.loads(sys.argv[1])):
 
 
 @pytest.fixture(scope='session')
-def common(tmp_path_factory):
-  """A folder that all workers of this session share."""
-  folder = tmp_path_factory.getbasetemp()
-  if 'PYTEST_XDIST_WORKER' in os.environ:
-    folder = folder.parent
-  folder = folder / 'td3_main'
-  folder.mkdir(exist_ok=True)
-  return folder
+def start(programs):
+  return functools.partial(programs.start, 'td3')
 
 
 @pytest.fixture(scope='session')
-def environment(common):
-  """Environment variables of the processes."""
-  return {
-    **os.environ,
-    'JAX_COMPILATION_CACHE_DIR': str(common / 'compiled'),
-    'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.5',
-  }
+def train(programs):
+  return functools.partial(programs.finish, 'td3')
 
 
 @pytest.fixture(scope='session')
-def start(environment):
-  def start(*arguments, output=subprocess.PIPE):
-    return subprocess.Popen(
-      [sys.executable, '-m', 'experiments.td3', *map(str, arguments)],
-      stdout=output,
-      stderr=output,
-      text=True,
-      env=environment,
-    )
-
-  return start
+def arguments(programs):
+  return programs.arguments('td3')
 
 
 @pytest.fixture(scope='session')
-def train(start):
-  def train(*arguments):
-    process = start(*arguments)
-    stdout, stderr = process.communicate(timeout=550)
-    return subprocess.CompletedProcess(
-      process.args, process.returncode, stdout, stderr
-    )
-
-  return train
-
-
-@pytest.fixture(scope='session')
-def whole(common, train):
-  """The folder of a run that nothing interrupted, and what it printed."""
-  folder = common / 'whole'
-  with (common / 'lock').open('w') as lock:
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    if not (common / 'stdout').exists():
-      run = train(*ARGUMENTS, f'--workdir={folder}')
-      assert run.returncode == 0, run.stderr
-      (common / 'stderr').write_text(run.stderr)
-      (common / 'stdout').write_text(run.stdout)
-  return folder, (common / 'stdout').read_text()
+def whole(programs):
+  """The run that nothing interrupted."""
+  return programs.whole('td3')
 
 
 @contextlib.contextmanager
-def killed(start, folder, seconds=None, iterations=None, *more):
+def killed(start, arguments, folder, seconds=None, iterations=None, *more):
   """Starts a run and kills it after seconds, or so many logged iterations."""
   with open(os.devnull, 'w') as nowhere:
     process = start(
-      *ARGUMENTS, f'--workdir={folder}', *more, output=nowhere.fileno()
+      *arguments, f'--workdir={folder}', *more, output=nowhere.fileno()
     )
     begin = time.monotonic()
     while process.poll() is None and time.monotonic() - begin < 550:
@@ -134,12 +84,6 @@ def killed(start, folder, seconds=None, iterations=None, *more):
       time.sleep(0.002)
     process.wait()
   yield process
-
-
-def num_logged(folder):
-  with contextlib.suppress(FileNotFoundError):
-    return (folder / 'metrics.csv').read_bytes().count(b'\n')
-  return 0
 
 
 def state_of(folder):
@@ -165,11 +109,12 @@ def assert_equal_runs(folder, other):
     assert x.tobytes() == y.tobytes(), jax.tree_util.keystr(path)
 
 
-def test_a_run_leaves_its_report(whole, common):
-  folder, stdout = whole
+def test_a_run_leaves_its_report(whole, arguments):
+  folder, stdout, stderr = whole
   assert sorted(os.listdir(folder)) == [
     'checkpoints',
     'config.json',
+    'holdout.json',
     'metrics.csv',
     'report.png',
     'run.json',
@@ -177,11 +122,11 @@ def test_a_run_leaves_its_report(whole, common):
     'tensorboard',
     'trades.csv',
   ]
-  assert 'Traceback' not in (common / 'stderr').read_text()
+  assert 'Traceback' not in stderr
   summary = json.loads((folder / 'summary.json').read_text())
   names = {'agent', 'random_entry', 'buy_and_hold', 'momentum', 'informed'}
   assert summary['holdout'].keys() == names
-  assert summary['validation'].keys() == names - {'agent'}
+  assert summary['validation'].keys() == names
   config = td3.get_config('smoke')
   assert summary['updates'] == (
     ITERATIONS * config.learner.updates_per_iteration
@@ -205,7 +150,7 @@ def test_a_run_leaves_its_report(whole, common):
   assert matplotlib.image.imread(picture).shape[:2] == (960, 1200)
   assert next((folder / 'tensorboard').iterdir()).stat().st_size > 1000
   assert json.loads((folder / 'run.json').read_text())['command'] == [
-    *ARGUMENTS,
+    *arguments,
     f'--workdir={folder}',
   ]
   # What is printed is what is written.
@@ -217,48 +162,50 @@ def test_a_run_leaves_its_report(whole, common):
 
 
 def test_a_killed_run_resumes_bit_for_bit(
-  whole, start, train, common, tmp_path
+  whole, start, train, arguments, programs, tmp_path
 ):
   folder = tmp_path / 'run'
   logged = random.Random(0).randrange(5, ITERATIONS - 5)
-  with killed(start, folder, iterations=logged) as process:
+  with killed(start, arguments, folder, iterations=logged) as process:
     assert process.returncode == -signal.SIGKILL
   assert logged < num_logged(folder) < ITERATIONS + 2
   assert not (folder / 'summary.json').exists()
-  run = train(*ARGUMENTS, f'--workdir={folder}', '--resume')
+  run = train(*arguments, f'--workdir={folder}', '--resume')
   assert run.returncode == 0, run.stderr
-  assert_equal_runs(folder, whole[0])
+  assert_equal_runs(folder, whole.folder)
   assert not list(folder.rglob('*tmp*'))
   # Both ran the very program of the run that nothing interrupted.
-  assert len(list((common / 'compiled').glob('jit__pure_iterate-*-cache'))) == 1
+  assert (
+    len(list(programs.compiled('td3').glob('jit__pure_iterate-*-cache'))) == 1
+  )
 
 
 @pytest.mark.long
 def test_a_run_killed_many_times_resumes_bit_for_bit(
-  whole, start, train, tmp_path
+  whole, start, train, arguments, tmp_path
 ):
   """At any moment: while it starts, trains, saves, and reports."""
   rng = random.Random(1)
   folder = tmp_path / 'run'
   begin = time.monotonic()
-  control = train(*ARGUMENTS, f'--workdir={tmp_path}/control')
+  control = train(*arguments, f'--workdir={tmp_path}/control')
   assert control.returncode == 0
   duration = time.monotonic() - begin
   for _ in range(8):
     resume = ['--resume'] if (folder / 'config.json').exists() else []
     seconds = duration * rng.uniform(0.2, 1.1)
-    with killed(start, folder, seconds, None, *resume) as process:
+    with killed(start, arguments, folder, seconds, None, *resume) as process:
       assert process.returncode in (0, -signal.SIGKILL)
   resume = ['--resume'] if (folder / 'config.json').exists() else []
-  run = train(*ARGUMENTS, f'--workdir={folder}', *resume)
+  run = train(*arguments, f'--workdir={folder}', *resume)
   assert run.returncode == 0, run.stderr
-  assert_equal_runs(folder, whole[0])
+  assert_equal_runs(folder, whole.folder)
 
 
 @pytest.mark.long
-def test_ctrl_c_saves_and_leaves(whole, start, train, tmp_path):
+def test_ctrl_c_saves_and_leaves(whole, start, train, arguments, tmp_path):
   folder = tmp_path / 'run'
-  process = start(*ARGUMENTS, f'--workdir={folder}')
+  process = start(*arguments, f'--workdir={folder}')
   while num_logged(folder) < 4:
     assert process.poll() is None
     time.sleep(0.002)
@@ -267,12 +214,12 @@ def test_ctrl_c_saves_and_leaves(whole, start, train, tmp_path):
   assert process.returncode == 130
   assert 'Traceback' not in stderr
   assert re.search(r'stopped after iteration \d+ of 30; add --resume', stderr)
-  run = train(*ARGUMENTS, f'--workdir={folder}', '--resume')
+  run = train(*arguments, f'--workdir={folder}', '--resume')
   assert run.returncode == 0, run.stderr
-  assert_equal_runs(folder, whole[0])
+  assert_equal_runs(folder, whole.folder)
 
 
-def test_a_loss_that_is_not_finite_is_one_line(whole, train, tmp_path):
+def test_a_loss_that_is_not_finite_is_one_line(train, arguments, tmp_path):
   """Prices so far apart that no return fits into a float."""
   config = td3.get_config('smoke')
   panel = data.synthetic_market(config.data.synthetic).panel
@@ -288,7 +235,7 @@ def test_a_loss_that_is_not_finite_is_one_line(whole, train, tmp_path):
     investable=panel.investable,
   ).save(file)
   folder = tmp_path / 'run'
-  run = train(*ARGUMENTS, f'--workdir={folder}', f'--config.data.panel={file}')
+  run = train(*arguments, f'--workdir={folder}', f'--config.data.panel={file}')
   assert run.returncode == 1
   assert 'Traceback' not in run.stderr
   last = run.stderr.strip().splitlines()[-1]
@@ -299,7 +246,7 @@ def test_a_loss_that_is_not_finite_is_one_line(whole, train, tmp_path):
   assert not (folder / 'summary.json').exists()
 
 
-def test_errors_are_one_line_and_leave_nothing(whole, common, tmp_path):
+def test_errors_are_one_line_and_leave_nothing(whole, arguments, tmp_path):
   config = td3.get_config('smoke')
   config.data.synthetic.num_days = 40
   short = tmp_path / 'short.parquet'
@@ -308,7 +255,7 @@ def test_errors_are_one_line_and_leave_nothing(whole, common, tmp_path):
   mine = tmp_path / 'mine'
   (mine / 'tensorboard').mkdir(parents=True)
   (mine / 'tensorboard' / 'events').write_text('of another program')
-  new, run = f'--workdir={tmp_path}/new', f'--workdir={whole[0]}'
+  new, run = f'--workdir={tmp_path}/new', f'--workdir={whole.folder}'
   smoke = f'--config={CONFIG}:smoke'
   cases = [
     (
@@ -365,22 +312,22 @@ def test_errors_are_one_line_and_leave_nothing(whole, common, tmp_path):
     ([f'--config={tmp_path}/none.py', new], 'none.py'),
     ([smoke], 'Flag --workdir must have a value'),
     ([smoke, new, 'stray'], "arguments: found 'stray'"),
-    ([*ARGUMENTS, run], f'--workdir: found a run in {whole[0]}'),
+    ([*arguments, run], f'--workdir: found a run in {whole.folder}'),
     ([smoke, f'--workdir={mine}'], f'found tensorboard in {mine}'),
     ([smoke, new, '--resume'], f'--workdir: found no run in {tmp_path}/new'),
     (
-      [*ARGUMENTS, run, '--resume', '--config.agent.batch_size=4'],
+      [*arguments, run, '--resume', '--config.agent.batch_size=4'],
       '--config.agent.batch_size: found 4, expected 8',
     ),
   ]
-  before = contents(whole[0])
+  before = contents(whole.folder)
   (tmp_path / 'said').mkdir()
   forks = subprocess.run(
     [
       sys.executable,
       '-c',
       FORKS,
-      json.dumps([arguments for arguments, _ in cases]),
+      json.dumps([given for given, _ in cases]),
       tmp_path / 'said',
     ],
     capture_output=True,
@@ -389,14 +336,14 @@ def test_errors_are_one_line_and_leave_nothing(whole, common, tmp_path):
   )
   statuses = forks.stdout.split()
   assert len(statuses) == len(cases)
-  for number, (arguments, expected) in enumerate(cases):
+  for number, (given, expected) in enumerate(cases):
     stderr = (tmp_path / 'said' / f'{number}.err').read_text()
-    assert statuses[number] == '1', (arguments, stderr)
+    assert statuses[number] == '1', (given, stderr)
     lines = [s for s in stderr.splitlines() if s.strip()]
-    assert len(lines) == 1, (arguments, stderr)
-    assert lines[0].startswith('error: '), arguments
+    assert len(lines) == 1, (given, stderr)
+    assert lines[0].startswith('error: '), given
     assert expected in lines[0]
-    assert (tmp_path / 'said' / f'{number}.out').read_text() == '', arguments
+    assert (tmp_path / 'said' / f'{number}.out').read_text() == '', given
   assert (mine / 'tensorboard' / 'events').exists()
   assert os.listdir(mine) == ['tensorboard']
   assert sorted(os.listdir(tmp_path)) == [
@@ -405,7 +352,7 @@ def test_errors_are_one_line_and_leave_nothing(whole, common, tmp_path):
     'short.parquet',
     'text.parquet',
   ]
-  assert contents(whole[0]) == before
+  assert contents(whole.folder) == before
 
 
 def contents(folder):

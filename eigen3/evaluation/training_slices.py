@@ -1,0 +1,65 @@
+"""How a policy fares on slices of the training days, spread evenly."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from eigen3.data import MarketPanel
+from eigen3.environment import TradingEnvironment
+from eigen3.learner import rollout
+from eigen3.types import Array
+
+
+class TrainingSlices:
+  """Episodes of the training environment, the same for every policy.
+
+  Attributes:
+    days: int [K * S], on which a policy has to decide.
+  """
+
+  def __init__(
+    self,
+    panel: MarketPanel,
+    config: Mapping[str, Any],
+    days: tuple[int, int],
+    count: int,
+  ):
+    """Lays out the slices.
+
+    Args:
+      panel: the market.
+      config: the `environment` section.
+      days: (start, stop) of training.
+      count: K, at least 1.
+
+    Raises:
+      ValueError: the days are too few for an episode.
+    """
+    self._environment = TradingEnvironment(panel, config, days)
+    first = int(self._environment.first_day)
+    last = int(self._environment.last_day)
+    starts = np.linspace(first, last, count).round().astype(np.int32)
+    steps = np.arange(self._environment.num_steps, dtype=np.int32)
+    self._days = starts[:, None] + steps
+    self.days = self._days.reshape(-1)
+    self._play = jax.jit(_profits)
+
+  def profits(self, actions: Array) -> np.ndarray:
+    """Profit over initial cash of each slice, float [K].
+
+    Args:
+      actions: float32 [K * S, N, 2], decided on `days`.
+    """
+    actions = jnp.reshape(actions, (*self._days.shape, *actions.shape[1:]))
+    profits = self._play(self._environment, jnp.asarray(self._days), actions)
+    return np.asarray(profits, np.float64)
+
+
+def _profits(
+  environment: TradingEnvironment, days: Array, actions: Array
+) -> Array:
+  final = rollout.play(environment, days, actions).final_state
+  return final.equity / environment.rules.initial_cash - 1.0

@@ -1,0 +1,265 @@
+r"""Judges the champions of runs side by side, and a committee of the best.
+
+python -m experiments.evaluate --runs='runs/td3_*,runs/erl_*' \
+  --out=evaluations/first
+
+A run's folder stands for its latest checkpoint, RUN/checkpoints/STEP for that
+one. Champions are ranked on the validation days. The held-out days stay closed
+unless --holdout says otherwise, and every opening is recorded in the runs.
+"""
+
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+from absl import flags
+
+from eigen3 import settings
+from eigen3.evaluation import comparison, ledger, report, statistics
+from eigen3.evaluation.comparison import Comparison, Policy
+from eigen3.evaluation.training_slices import TrainingSlices
+from eigen3.learner import run_directory
+from experiments import mains, saved_runs
+from experiments.saved_runs import SavedRun
+
+_RUNS = flags.DEFINE_list(
+  'runs', None, 'Folders of runs or checkpoints; * stands for any name.',
+  required=True,
+)  # fmt: skip
+_AGAINST = flags.DEFINE_list(
+  'against',
+  [],
+  'Other runs, each with a seed of --runs: the difference of profit, --runs '
+  'less these, is told with its interval over the seeds.',
+)
+_OUT = flags.DEFINE_string(
+  'out', None, 'Folder of the result; made where absent.', required=True
+)
+_RANK_BY = flags.DEFINE_enum(
+  'rank_by', 'profit', ['profit', 'sharpe'], 'On the validation days.'
+)
+_COMMITTEE = flags.DEFINE_integer(
+  'committee',
+  3,
+  'How many of the best make the committee; 0 is none.',
+  lower_bound=0,
+)
+_TRAINING_SLICES = flags.DEFINE_integer(
+  'training_slices',
+  10,
+  'Slices of the training days that are played.',
+  lower_bound=1,
+)
+_HOLDOUT = flags.DEFINE_enum(
+  'holdout',
+  'no',
+  ['no', 'once', 'again'],
+  'Whether held-out days are played: not, unless another policy of a run was '
+  'judged on them before, or even then.',
+)
+# What runs that are compared may have of their own: how they learn, not what
+# an account pays.
+_MAY_DIFFER = (
+  'context_days',
+  'inaction_penalty',
+  'loss_multiplier',
+  'reward',
+  'scaled_actions',
+  'trading_days',
+)
+_FILES = ('evaluation.json', 'evaluation.csv', 'evaluation.png')
+
+
+def main(argv: Sequence[str]) -> None:
+  """Loads, judges, ranks, reports."""
+  if len(argv) > 1:
+    raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
+  out = pathlib.Path(_OUT.value)
+  if out.exists() and not out.is_dir():
+    raise ValueError(f'--out: found a file, {out}, expected a folder')
+  named = saved_runs.find(_RUNS.value)
+  others = saved_runs.find(_AGAINST.value)
+  runs = saved_runs.load(list(dict.fromkeys([*named, *others])))
+  _check_alike(runs)
+  pairs = _pairs(runs, named, others)
+  compared, policies, opened = _compare(runs)
+  panel = runs[0].experiment.panel
+  remark = '; '.join(
+    filter(None, (panel.notes, panel.survivorship, ledger.remark(opened)))
+  )
+  differences = {
+    split: _difference(results, pairs)
+    for split in ('validation', 'holdout')
+    if pairs and (results := getattr(compared, split)) is not None
+  }
+  out.mkdir(parents=True, exist_ok=True)
+  run_directory.write_json(
+    out / _FILES[0],
+    {
+      'runs': {r.name: {'step': r.step, 'seed': r.config.seed} for r in runs},
+      'ranking': [p.name for p in policies if p.name != comparison.COMMITTEE],
+      'ranked_by': f'{_RANK_BY.value} on the validation days',
+      'validation': report.summary(compared.validation),
+      'training': {k: v.tolist() for k, v in compared.training.items()},
+      'holdout': report.summary(compared.holdout or {}),
+      'holdout_openings': opened,
+      'differences': {k: v._asdict() for k, v in differences.items()},
+      'data': panel.fingerprint,
+      'remark': remark,
+    },
+  )
+  report.write_table(out / _FILES[1], comparison.rows(compared))
+  comparison.write_picture(
+    out / _FILES[2], compared, 'Champions side by side', remark
+  )
+  _tell(compared, differences, remark)
+  print(f'written: {out}/{", ".join(_FILES)}')
+
+
+def _compare(runs: list[SavedRun]) -> tuple[Comparison, list[Policy], int]:
+  """What all policies did, the policies in order, and openings so far."""
+  experiment = runs[0].experiment
+  policies, validation = comparison.ranked(
+    [_policy(run) for run in runs], experiment.validation, _RANK_BY.value
+  )
+  if _COMMITTEE.value:
+    if _COMMITTEE.value > len(runs):
+      raise ValueError(
+        f'--committee: found {_COMMITTEE.value}, expected at most the '
+        f'{len(runs)} runs'
+      )
+    chosen = comparison.committee(policies[: _COMMITTEE.value])
+    policies = [*policies, chosen]
+    validation = {
+      **validation,
+      **comparison.judged([chosen], experiment.validation),
+    }
+  config = runs[0].config
+  slices = TrainingSlices(
+    experiment.panel,
+    config.environment,
+    experiment.splits.train,
+    _TRAINING_SLICES.value,
+  )
+  compared = Comparison(
+    {**validation, **experiment.validation.controls},
+    comparison.training_profits(policies, slices),
+  )
+  if _HOLDOUT.value == 'no':
+    return compared, policies, 0
+  opened = _open_holdout(runs, policies)
+  judge = experiment.holdout
+  holdout = {**comparison.judged(policies, judge), **judge.controls}
+  return compared._replace(holdout=holdout), policies, opened
+
+
+def _policy(run: SavedRun) -> Policy:
+  learner, agent = run.experiment.learner, run.agent
+
+  def actions(days: np.ndarray):
+    return learner.greedy_actions(agent, days)
+
+  return Policy(run.name, actions, ledger.policy_digest(agent))
+
+
+def _open_holdout(runs: list[SavedRun], policies: list[Policy]) -> int:
+  """Records it in every run first; the most openings of any."""
+  digests = {policy.name: policy.digest for policy in policies}
+  members = [p.name for p in policies[: _COMMITTEE.value]]
+  behind: dict[pathlib.Path, set[str]] = {}
+  for run in runs:
+    behind.setdefault(run.workdir, set()).add(digests[run.name])
+    if run.name in members:
+      behind[run.workdir].add(digests[comparison.COMMITTEE])
+  return ledger.open_holdout(
+    {workdir: sorted(found) for workdir, found in behind.items()},
+    'experiments.evaluate',
+    again=_HOLDOUT.value == 'again',
+  )
+
+
+def _check_alike(runs: list[SavedRun]) -> None:
+  """Refuses runs whose profits say different things."""
+  first = runs[0]
+  for run in runs[1:]:
+    for what in ('fingerprint', 'survivorship'):
+      found = getattr(run.experiment.panel, what)
+      settings.require(
+        found == getattr(first.experiment.panel, what),
+        f'{run.name}: {what} of the data',
+        found,
+        f'that of {first.name}',
+      )
+    settings.require(
+      run.experiment.splits == first.experiment.splits,
+      f'{run.name}: splits',
+      run.experiment.splits,
+      f'those of {first.name}, {first.experiment.splits}',
+    )
+    for name, value in first.config.environment.items():
+      if name not in _MAY_DIFFER:
+        settings.require(
+          run.config.environment[name] == value,
+          f'{run.name}: environment.{name}',
+          run.config.environment[name],
+          f'{value}, as in {first.name}',
+        )
+
+
+def _pairs(
+  runs: list[SavedRun], named: list[str], others: list[str]
+) -> list[tuple[str, str]]:
+  """Names of --runs and --against with equal seeds."""
+  if not others:
+    return []
+  sides = []
+  for flag, names in (('--runs', named), ('--against', others)):
+    seeds = {run.config.seed: run.name for run in runs if run.name in names}
+    settings.require(
+      len(seeds) == len(names) and len(seeds) > 1,
+      flag,
+      f'{len(names)} runs of {len(seeds)} seeds',
+      'at least two runs, each of another seed, to pair them',
+    )
+    sides.append(seeds)
+  settings.require(
+    sides[0].keys() == sides[1].keys(),
+    '--against',
+    f'seeds {sorted(sides[1])}',
+    f'those of --runs, {sorted(sides[0])}',
+  )
+  return [(sides[0][seed], sides[1][seed]) for seed in sorted(sides[0])]
+
+
+def _difference(results, pairs: list[tuple[str, str]]) -> statistics.Interval:
+  """Profit of --runs less that of --against, over seeds."""
+
+  def profit(name: str) -> float:
+    return results[name][0].summary['profit']
+
+  return statistics.mean_interval(
+    np.array([profit(one) - profit(other) for one, other in pairs])
+  )
+
+
+def _tell(compared: Comparison, differences, remark: str) -> None:
+  print('Slices of the training days, profit:')
+  print(comparison.training_table(compared.training))
+  for title, results in (
+    ('Validation days, by rank', compared.validation),
+    ('Held-out days', compared.holdout),
+  ):
+    if results is not None:
+      print(f'{title}, net of costs:')
+      print(report.table(results))
+  for split, interval in differences.items():
+    print(
+      f'{split}: --runs less --against {interval.mean:+.2%} of initial cash, '
+      f'95 % interval {interval.low:+.2%} to {interval.high:+.2%} '
+      f'({interval.size} pairs of seeds)'
+    )
+  print(remark)
+
+
+if __name__ == '__main__':
+  mains.run(main)

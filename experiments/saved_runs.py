@@ -1,0 +1,132 @@
+"""Agents from the folders of runs, put on their market again."""
+
+import glob
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+
+from eigen3.agent import td3
+from eigen3.learner import run_directory
+from eigen3.learner.checkpoint import Checkpointer
+from experiments import wiring
+from experiments.configs import erl
+from experiments.configs import td3 as td3_config
+
+
+class SavedRun(NamedTuple):
+  """A run's champion as of a checkpoint.
+
+  Attributes:
+    name: the path it was asked for by.
+    workdir: the run's folder.
+    config: its settings.
+    experiment: its market and judges; runs that differ by seed share one.
+    agent: the champion.
+    step: of the checkpoint.
+  """
+
+  name: str
+  workdir: pathlib.Path
+  config: ml_collections.ConfigDict
+  experiment: wiring.Experiment
+  agent: td3.TrainingState
+  step: int
+
+
+def find(patterns: Sequence[str]) -> list[str]:
+  """The paths that patterns with * stand for, in order, each once.
+
+  Raises:
+    ValueError: nothing is found for one of them.
+  """
+  paths: dict[str, None] = {}
+  for pattern in patterns:
+    found = sorted(glob.glob(pattern)) if '*' in pattern else [pattern]
+    if not found:
+      raise ValueError(f'{pattern}: found nothing, expected folders of runs')
+    paths.update(dict.fromkeys(found))
+  return list(paths)
+
+
+def load(paths: Sequence[str]) -> list[SavedRun]:
+  """The champions of runs.
+
+  Args:
+    paths: a run's folder stands for its latest readable checkpoint,
+      RUN/checkpoints/STEP for that one.
+
+  Raises:
+    ValueError: no run there, no such checkpoint, or it cannot be read.
+  """
+  experiments: dict[str, wiring.Experiment] = {}
+  runs = []
+  for path in paths:
+    workdir, step = _parse(path)
+    config = _settings(workdir)
+    alike = _without_seed(config)
+    if alike not in experiments:
+      experiments[alike] = wiring.build_any(config, spread=False)
+    experiment = experiments[alike]
+    found, agent = _champion(experiment, workdir, step)
+    runs.append(SavedRun(path, workdir, config, experiment, agent, found))
+  return runs
+
+
+def _parse(path: str) -> tuple[pathlib.Path, int | None]:
+  """The run's folder, and the checkpoint if one is named."""
+  given = pathlib.Path(path)
+  if given.parent.name == 'checkpoints' and given.name.isdigit():
+    return given.parent.parent, int(given.name)
+  return given, None
+
+
+def _settings(workdir: pathlib.Path) -> ml_collections.ConfigDict:
+  """A run's settings; those that are younger than it have their defaults."""
+  stored = run_directory.read_config(workdir)
+  program = erl if 'evolution' in stored else td3_config
+  try:
+    config = program.get_config(stored['preset'])
+    config = config.copy_and_resolve_references().unlock()
+    del config.networks.spec
+    with config.ignore_type():  # JSON has lists for tuples
+      config.lock().update(stored)
+  except (AttributeError, KeyError, TypeError, ValueError) as error:
+    raise ValueError(
+      f'{workdir}/config.json: found settings of another version '
+      f'({" ".join(str(error).split())})'
+    ) from error
+  return config
+
+
+def _champion(
+  experiment: wiring.Experiment, workdir: pathlib.Path, step: int | None
+) -> tuple[int, Any]:
+  learner = experiment.learner
+  like = jax.tree.map(
+    lambda x: jnp.zeros(x.shape, x.dtype), learner.abstract_state()
+  )
+  folder = workdir / 'checkpoints'
+  restored = None
+  if folder.is_dir():
+    checkpointer = Checkpointer(
+      folder, 1, experiment.panel.fingerprint, read_only=True
+    )
+    try:
+      restored = checkpointer.restore_latest(like, at=step)
+    finally:
+      checkpointer.close()
+  if restored is None:
+    raise ValueError(f'{workdir}: found no checkpoint, expected one to judge')
+  found, state = restored
+  return found, learner.champion(state)
+
+
+def _without_seed(config: ml_collections.ConfigDict) -> str:
+  settings = json.loads(config.to_json())
+  settings.pop('seed')
+  return json.dumps(settings, sort_keys=True)

@@ -1,0 +1,101 @@
+"""Programs run as their users run them: in processes of their own.
+
+Compiled programs are shared between the processes, so that only the first one
+compiles, and a run that nothing interrupts is shared between the workers.
+"""
+
+import contextlib
+import fcntl
+import os
+import pathlib
+import subprocess
+import sys
+from typing import NamedTuple
+
+from experiments.configs import erl, td3
+
+_CONFIGS = {
+  'td3': pathlib.Path(td3.__file__),
+  'erl': pathlib.Path(erl.__file__),
+}
+ITERATIONS = 30
+GENERATIONS = 8
+_LENGTHS = {
+  'td3': f'learner.iterations={ITERATIONS}',
+  'erl': f'learner.generations={GENERATIONS}',
+}
+
+
+class Run(NamedTuple):
+  """A run that ended.
+
+  Attributes:
+    folder: of the run.
+    stdout: what it printed.
+    stderr: what it complained of.
+  """
+
+  folder: pathlib.Path
+  stdout: str
+  stderr: str
+
+
+class Programs:
+  """Starts programs of `experiments`."""
+
+  def __init__(self, folder: pathlib.Path):
+    self.folder = folder
+
+  def compiled(self, program) -> pathlib.Path:
+    """Where the program keeps what it compiled."""
+    return self.folder / 'compiled' / program
+
+  def start(self, program, *arguments, output=subprocess.PIPE):
+    return subprocess.Popen(
+      [sys.executable, '-m', f'experiments.{program}', *map(str, arguments)],
+      stdout=output,
+      stderr=output,
+      text=True,
+      env={
+        **os.environ,
+        'JAX_COMPILATION_CACHE_DIR': str(self.compiled(program)),
+        'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.5',
+      },
+    )
+
+  def finish(self, program, *arguments) -> subprocess.CompletedProcess:
+    process = self.start(program, *arguments)
+    stdout, stderr = process.communicate(timeout=550)
+    return subprocess.CompletedProcess(
+      process.args, process.returncode, stdout, stderr
+    )
+
+  def arguments(self, program) -> tuple[str, ...]:
+    """Of the run that nothing interrupts, but for its folder."""
+    return (
+      f'--config={_CONFIGS[program]}:smoke',
+      # Networks begin at the middle of the range: this one trades at once.
+      '--config.environment.coefficient_threshold=0.5',
+      f'--config.{_LENGTHS[program]}',
+    )
+
+  def whole(self, program) -> Run:
+    """The run that nothing interrupts; the first who asks makes it."""
+    folder = self.folder / program
+    said = [self.folder / f'{program}.{name}' for name in ('out', 'err')]
+    with (self.folder / f'{program}.lock').open('w') as lock:
+      fcntl.flock(lock, fcntl.LOCK_EX)
+      if not said[0].exists():
+        arguments = self.arguments(program)
+        run = self.finish(program, *arguments, f'--workdir={folder}')
+        assert run.returncode == 0, run.stderr
+        said[1].write_text(run.stderr)
+        said[0].write_text(run.stdout)
+    return Run(folder, said[0].read_text(), said[1].read_text())
+
+
+def num_logged(folder: pathlib.Path) -> int:
+  """Lines of a run's metrics so far."""
+  with contextlib.suppress(FileNotFoundError):
+    return (folder / 'metrics.csv').read_bytes().count(b'\n')
+  return 0
