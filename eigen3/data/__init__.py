@@ -5,6 +5,7 @@ from eigen3.data.csv_files import Ticker
 from eigen3.data.errors import DataError
 from eigen3.data.files import atomic_path
 from eigen3.data.indicators import FEATURES, eigen2_features
+from eigen3.data.membership import Universe, read_universe
 from eigen3.data.panel import MarketPanel
 from eigen3.data.panel_file import is_panel
 from eigen3.data.readers import Refusal, Source, read_folder
@@ -15,6 +16,7 @@ from eigen3.data.splits import (
   Splits,
   fit_normalisation,
   split_days,
+  walk_forward,
 )
 from eigen3.data.summary import summarise
 from eigen3.data.synthetic import SyntheticMarket, synthetic_market
@@ -31,6 +33,7 @@ __all__ = (
   'Splits',
   'SyntheticMarket',
   'Ticker',
+  'Universe',
   'atomic_path',
   'build_panel',
   'eigen2_features',
@@ -38,8 +41,10 @@ __all__ = (
   'is_panel',
   'parse_day',
   'read_folder',
+  'read_universe',
   'repair',
   'split_days',
   'summarise',
   'synthetic_market',
+  'walk_forward',
 )

@@ -33,6 +33,8 @@ class MarketPanel:
     features: float32 [T, C, F], see `feature_names`.
     investable: (first, stop), the range of columns that may be bought.
     volume: float32 [T, C], shares, or None where unknown.
+    members: bool [T, N], which investable columns belonged to the universe on
+      each day and may be bought then; None is all of them, always.
     feature_names: F names; by default Eigen2's nine, else feature_0 and so on.
     column_kinds: C of 'stock' or 'context'; by default 'stock' exactly in
       the investable range. A stock outside it is too short to be traded.
@@ -55,6 +57,7 @@ class MarketPanel:
   features: np.ndarray
   investable: tuple[int, int]
   volume: np.ndarray | None = None
+  members: np.ndarray | None = None
   feature_names: tuple[str, ...] = ()
   column_kinds: tuple[str, ...] = ()
   source_hash: str = ''
@@ -69,6 +72,8 @@ class MarketPanel:
     put('features', np.ascontiguousarray(self.features, np.float32))
     if self.volume is not None:
       put('volume', np.ascontiguousarray(self.volume, np.float32))
+    if self.members is not None:
+      put('members', np.ascontiguousarray(self.members, bool))
     put('columns', tuple(self.columns))
     put('investable', tuple(int(bound) for bound in self.investable))
     self._check_shapes()
@@ -113,6 +118,8 @@ class MarketPanel:
         digest.update(f'{array.dtype.str}{array.shape}'.encode())
         # NaN has many bit patterns; all of them are the same missing cell.
         digest.update(_with_one_nan(array).reshape(-1).view(np.uint8).data)
+    if self.members is not None:
+      digest.update(b'members' + np.packbits(self.members).tobytes())
     return digest.hexdigest()
 
   @property
@@ -218,6 +225,11 @@ class MarketPanel:
       raise DataError(
         f'panel: investable is ({first}, {stop}), expected '
         f'0 <= first < stop <= {columns}'
+      )
+    if self.members is not None and self.members.shape != (days, stop - first):
+      raise DataError(
+        f'panel: members has shape {self.members.shape}, '
+        f'expected ({days}, {stop - first})'
       )
     if not 0 <= self.training_days <= days:
       raise DataError(

@@ -20,10 +20,13 @@ from eigen3.data.indicators import PRICES
 _METADATA_KEY = b'eigen3.panel'
 # Pages carry checksums of their own; the metadata needs one from us.
 _CHECKSUM_KEY = b'eigen3.panel.sha256'
-_FORMAT_VERSION = 1
+# 2 has a universe; without one, what is written is version 1 still.
+_FORMAT_VERSIONS = (1, 2)
+_MEMBER = 'member'
 # Cells of a row group: large enough to read at full speed, small enough that
 # the copy into place stays in the cache and adds little memory.
 _GROUP_CELLS = 1 << 15
+_MEMBER_FIELD = pa.field(_MEMBER, pa.bool_(), nullable=False)
 # Fields of a panel that travel as JSON.
 _DESCRIBED = (
   'columns',
@@ -58,7 +61,7 @@ def write(panel: Any, path: str) -> None:
   has_volume = panel.volume is not None
   names = _field_names(panel.num_features, has_volume)
   metadata = {
-    'version': _FORMAT_VERSION,
+    'version': _FORMAT_VERSIONS[panel.members is not None],
     'num_days': panel.num_days,
     'has_volume': has_volume,
     **{name: getattr(panel, name) for name in _DESCRIBED},
@@ -70,6 +73,7 @@ def write(panel: Any, path: str) -> None:
       pa.field('date', pa.date32(), nullable=False),
       pa.field('column', text, nullable=False),
       *(pa.field(name, pa.float32(), nullable=False) for name in names),
+      *([] if panel.members is None else [_MEMBER_FIELD]),
     ],
     metadata={_METADATA_KEY: described, _CHECKSUM_KEY: _checksum(described)},
   )
@@ -101,9 +105,19 @@ def _block_table(panel: Any, days: slice, schema: pa.Schema):
       pa.array(np.repeat(panel.dates[days], panel.num_columns)),
       pa.DictionaryArray.from_arrays(codes, list(panel.columns)),
       *(pa.array(np.ravel(field)) for field in fields),
+      *_members_of(panel, days),
     ],
     schema=schema,
   )
+
+
+def _members_of(panel: Any, days: slice) -> list[pa.Array]:
+  """Whether the stocks of each cell were members; of others it says no."""
+  if panel.members is None:
+    return []
+  members = np.zeros((len(panel.dates[days]), panel.num_columns), bool)
+  members[:, slice(*panel.investable)] = panel.members[days]
+  return [pa.array(np.ravel(members))]
 
 
 def read(path: str) -> dict[str, Any]:
@@ -116,6 +130,7 @@ def read(path: str) -> dict[str, Any]:
     num_columns = len(metadata['columns'])
     num_features = len(metadata['feature_names'])
     has_volume = metadata.pop('has_volume')
+    has_members = metadata.pop('version') == _FORMAT_VERSIONS[1]
     cells = num_days * num_columns
     if file.metadata.num_rows != cells:
       raise DataError(
@@ -126,13 +141,15 @@ def read(path: str) -> dict[str, Any]:
     ohlc = np.empty((cells, 4), np.float32)
     volume = np.empty(cells, np.float32) if has_volume else None
     features = np.empty((cells, num_features), np.float32)
+    members = np.empty(cells, bool) if has_members else None
     targets = [ohlc[:, i] for i in range(4)]
     targets += [] if volume is None else [volume]
     targets += [features[:, i] for i in range(num_features)]
     names = _field_names(num_features, has_volume)
     start = 0
     for group in range(file.num_row_groups):
-      table = file.read_row_group(group, columns=['date', *names])
+      read_names = ['date', *names, *([_MEMBER] if has_members else [])]
+      table = file.read_row_group(group, columns=read_names)
       rows = slice(start, start + len(table))
       # The first cell of each day that begins in this group.
       day_starts = slice(-start % num_columns, None, num_columns)
@@ -140,12 +157,17 @@ def read(path: str) -> dict[str, Any]:
       dates[days] = _values(table, 'date', np.int32)[day_starts]
       for name, target in zip(names, targets, strict=True):
         target[rows] = _values(table, name, np.float32)
+      if members is not None:
+        members[rows] = table.column(_MEMBER).to_numpy()
       start = rows.stop
   shape = (num_days, num_columns)
   return metadata | {
     'dates': dates,
     'ohlc': ohlc.reshape(*shape, 4),
     'volume': None if volume is None else volume.reshape(shape),
+    'members': None
+    if members is None
+    else members.reshape(shape)[:, slice(*metadata['investable'])],
     'features': features.reshape(*shape, num_features),
   }
 
@@ -157,8 +179,11 @@ def _metadata(found: dict[bytes, bytes]) -> dict[str, Any]:
   if found.get(_CHECKSUM_KEY) != _checksum(described):
     raise DataError('damaged (the metadata does not match its checksum)')
   metadata = json.loads(described)
-  if metadata.pop('version') != _FORMAT_VERSION:
-    raise DataError(f'not a panel of format version {_FORMAT_VERSION}')
+  if metadata['version'] not in _FORMAT_VERSIONS:
+    expected = ' or '.join(map(str, _FORMAT_VERSIONS))
+    raise DataError(
+      f'format version: found {metadata["version"]}, expected {expected}'
+    )
   return metadata
 
 

@@ -1,6 +1,13 @@
-"""Splits by days, and normalisation that knows the training days only."""
+"""Splits by days, and normalisation that knows the training days only.
+
+Purging is built in: an episode, with the days on which its positions close and
+its rewards settle, lies within one split, so no reward of training is made of
+a later split's prices. An embargo leaves days between splits unused, for what
+is left of memory in prices themselves.
+"""
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,7 +21,10 @@ MIN_TRAINING_DAYS = 60
 
 @dataclasses.dataclass(frozen=True)
 class Splits:
-  """Ranges (start, stop) of days: training, then validation, then holdout."""
+  """Ranges (start, stop) of days: training, then validation, then holdout.
+
+  Days between two of them belong to none.
+  """
 
   train: tuple[int, int]
   validation: tuple[int, int]
@@ -43,6 +53,8 @@ class Normalisation:
 def split_days(num_days: int, config: Any, training_days: int = 0) -> Splits:
   """The last days are held out, those before them validate, the rest train.
 
+  Of each split but the first, `embargo_days` days before it are left out.
+
   Args:
     num_days: T, days of the panel.
     config: the section `data` of experiments/configs/td3.py.
@@ -52,26 +64,71 @@ def split_days(num_days: int, config: Any, training_days: int = 0) -> Splits:
   Raises:
     DataError: a length is negative, or too few days are left for training.
   """
-  for field in ('validation_days', 'holdout_days'):
-    if config[field] < 0:
-      raise DataError(f'data.{field}: found {config[field]}, expected >= 0')
+  _check(config)
+  embargo = config.embargo_days
   holdout = num_days - config.holdout_days
-  validation = holdout - config.validation_days
-  if validation < 1:
+  validation = holdout - embargo - config.validation_days
+  train = validation - embargo
+  if train < 1:
     raise DataError(
       f'panel: has {num_days} days, expected more than '
       f'{config.validation_days} for validation '
       f'and {config.holdout_days} for holdout'
+      + (f', and {embargo} days of embargo before each' if embargo else '')
     )
-  if validation < training_days:
+  if train < training_days:
     raise DataError(
       'data.validation_days and data.holdout_days: found '
       f'{config.validation_days} and {config.holdout_days}, which leave '
-      f'{validation} days for training, expected at least the {training_days} '
+      f'{train} days for training, expected at least the {training_days} '
       'by which the panel says what may be bought; prepare the panel with '
       'these lengths'
     )
-  return Splits((0, validation), (validation, holdout), (holdout, num_days))
+  return Splits(
+    (0, train),
+    (validation, validation + config.validation_days),
+    (holdout, num_days),
+  )
+
+
+def walk_forward(
+  num_days: int, config: Any, min_training_days: int
+) -> Iterator[Splits]:
+  """Anchored folds: training grows from the first day, holdouts follow.
+
+  Each fold is a panel of its own that ends with its holdout. The holdouts do
+  not overlap; the last ends with the last day, the first is the earliest that
+  leaves enough training.
+
+  Args:
+    num_days: T, days of the panel.
+    config: the section `data` of experiments/configs/td3.py.
+    min_training_days: of the first fold.
+
+  Yields:
+    The splits of each fold, the earliest first.
+
+  Raises:
+    DataError: a length is out of range, or there is no fold.
+  """
+  _check(config)
+  if config.holdout_days < 1:
+    raise DataError('data.holdout_days: found 0, expected at least 1')
+  apart = config.validation_days + config.holdout_days + 2 * config.embargo_days
+  shortest = max(min_training_days, 1) + apart
+  if num_days < shortest:
+    raise DataError(
+      f'panel: has {num_days} days, expected at least {shortest} for one fold'
+    )
+  folds = (num_days - shortest) // config.holdout_days + 1
+  for fold in reversed(range(folds)):
+    yield split_days(num_days - fold * config.holdout_days, config)
+
+
+def _check(config: Any) -> None:
+  for field in ('validation_days', 'holdout_days', 'embargo_days'):
+    if config[field] < 0:
+      raise DataError(f'data.{field}: found {config[field]}, expected >= 0')
 
 
 def fit_normalisation(

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from eigen3.environment.prices import GONE, PRICED, Quote
+from eigen3.environment.prices import GONE, Quote, has_price
 from eigen3.environment.rules import Exit, Rules
 from eigen3.types import Array
 
@@ -190,7 +190,7 @@ def leave(
     target_fill = jnp.maximum(target_price, today.open)
   gone_fill = delisting_price(rules, entry_price, today.last_close)
   gone = (today.status == GONE) | (age >= rules.oldest_age)
-  priced = today.status == PRICED
+  priced = has_price(today.status)
   if rules.fills_at_open:
     at_open = (age > rules.max_holding_days) & (today.open > 0)
     at_close = jnp.zeros_like(gone)

@@ -126,7 +126,7 @@ def as_orders(entries: Entries) -> Orders:
 
 
 def _buyable(table: Array, day: Array, held: Array) -> Array:
-  """bool [N], stocks that have a close today and are not held."""
+  """bool [N], members of the universe with a close today that are not held."""
   num_stocks = table.shape[1]
   stocks = jnp.arange(num_stocks, dtype=jnp.int32)
   priced = prices.quote(table, day, stocks).status == prices.PRICED
@@ -147,7 +147,8 @@ def _outcome(
   if rules.enforce_cash:
     enough = (value >= rules.min_position_value) & (value > 0)
     outcome = jnp.where(enough, outcome, Entry.TOO_SMALL)
-  outcome = jnp.where(status == prices.PRICED, outcome, Entry.NO_PRICE)
+  outcome = jnp.where(status == prices.BARRED, Entry.NOT_MEMBER, outcome)
+  outcome = jnp.where(status == prices.UNPRICED, Entry.NO_PRICE, outcome)
   outcome = jnp.where(is_held, Entry.HELD, outcome)
   outcome = jnp.where(status == prices.GONE, Entry.NO_DATA, outcome)
   good = coefficient >= rules.coefficient_threshold

@@ -10,9 +10,10 @@ from eigen3.environment.rules import Rules
 from eigen3.types import Array
 
 # Status of a stock on a day.
-PRICED = 0  # it has a positive close
+PRICED = 0  # it has a positive close, and may be bought
 UNPRICED = 1  # it has none
 GONE = 2  # it has had none for `delisting_days`
+BARRED = 3  # it has a positive close, but is not in the universe
 
 
 class Quote(NamedTuple):
@@ -22,7 +23,7 @@ class Quote(NamedTuple):
     open: float [...].
     high: float [...].
     last_close: float [...], of this day or the latest before it.
-    status: float [...], PRICED, UNPRICED or GONE.
+    status: float [...], PRICED, UNPRICED, GONE or BARRED.
   """
 
   open: Array
@@ -50,13 +51,19 @@ def quote(table: Array, day: Array, stock: Array) -> Quote:
   return Quote(*jnp.moveaxis(rows, -1, 0))
 
 
+def has_price(status: Array) -> Array:
+  """Whether a stock can be valued and sold at its close; bool [...]."""
+  return (status == PRICED) | (status == BARRED)
+
+
 def price_table(panel: MarketPanel, rules: Rules) -> np.ndarray:
   """Packs a panel's investable prices so that a quote is one short gather.
 
   Every value is known at the close of its day. A price that is not a positive
   number is missing. A stock is gone after `delisting_days` days without a
   close; where the delisting price is the entry price, as in Eigen2, only days
-  without any data at all count.
+  without any data at all count. Where the panel knows the members of the
+  universe, others are barred: what is held of them can be sold.
 
   Args:
     panel: T days, C columns, N of them investable.
@@ -75,6 +82,8 @@ def price_table(panel: MarketPanel, rules: Rules) -> np.ndarray:
     features = panel.features[:, first:stop]
     absent = np.isnan(ohlc).all(-1) & np.isnan(features).all(-1)
   status = np.where(unpriced, UNPRICED, PRICED)
+  if panel.members is not None:
+    status[~unpriced & ~panel.members] = BARRED
   status[_run_length(absent) >= rules.delisting_days] = GONE
   return np.stack(
     [prices[..., 0], prices[..., 1], _last_positive(close), status], axis=-1

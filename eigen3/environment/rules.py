@@ -19,6 +19,7 @@ class Entry(enum.IntEnum):
   NO_PRICE = 4  # the chosen stock has no positive close today
   TOO_SMALL = 5  # too little cash for a position of the minimum value
   ACCEPTED = 6
+  NOT_MEMBER = 7  # the chosen stock is not in the universe today
 
 
 class Exit(enum.IntEnum):

@@ -62,7 +62,7 @@ class Controls:
     self._drift = drift
     table = prices.price_table(panel, self._rules)
     quotes = prices.Quote(*np.moveaxis(table, -1, 0))
-    is_priced = quotes.status == prices.PRICED
+    is_priced = prices.has_price(quotes.status)
     self._close = np.where(is_priced, quotes.last_close, np.nan)
     # [S, N], of the split alone.
     self._quotes = prices.Quote(*(x[backtester.days] for x in quotes))

@@ -41,6 +41,7 @@ def _data() -> config_dict.ConfigDict:
   config.panel = ''
   config.validation_days = 252
   config.holdout_days = 251
+  config.embargo_days = 0  # left out before the validation and the holdout
   # Features a network sees, by name (see eigen3.data.indicators.FEATURES).
   config.observed_features = (
     'close',

@@ -90,6 +90,7 @@ def test_feature_indices():
     ({'features': np.zeros((7, 2, 2))}, r'features has shape \(7, 2, 2\)'),
     ({'features': np.zeros((7, 3, 0))}, 'at least one day'),
     ({'volume': np.zeros((7, 4))}, r'volume has shape \(7, 4\)'),
+    ({'members': np.ones((7, 3), bool)}, r'members has shape .*\(7, 1\)'),
     ({'columns': ('A', 'B', 'A')}, "columns holds 'A' more than once"),
     ({'columns': ('A', 'B')}, r'ohlc has shape'),
     ({'investable': (2, 2)}, r'investable is \(2, 2\)'),
@@ -141,17 +142,40 @@ def test_file_round_trip_is_bit_equal(tmp_path, with_volume):
   assert os.listdir(tmp_path) == ['panel.parquet']
 
 
+def test_members_travel_with_the_panel(tmp_path):
+  members = np.random.default_rng(1).random((DAYS, 2)) < 0.5
+  panel = make_panel(investable=(1, 3), members=members)
+  panel.save(tmp_path / 'panel.parquet')
+  loaded = MarketPanel.load(tmp_path / 'panel.parquet')
+  assert_equal_bits(panel, loaded)
+  # Another universe is another market.
+  without = make_panel(investable=(1, 3))
+  assert panel.fingerprint == loaded.fingerprint != without.fingerprint
+  other = make_panel(investable=(1, 3), members=~members)
+  assert other.fingerprint != panel.fingerprint
+  # Files without one are as they were, for those who read them.
+  frame = pq.read_table(tmp_path / 'panel.parquet').to_pandas()
+  cells = frame.set_index(['date', 'column'])['member'].unstack()
+  np.testing.assert_array_equal(cells[['T1', 'T2']], members)
+  assert not cells['T0'].any()
+  without.save(tmp_path / 'without.parquet')
+  assert 'member' not in pq.read_schema(tmp_path / 'without.parquet').names
+  assert MarketPanel.load(tmp_path / 'without.parquet').members is None
+
+
 @settings(max_examples=25, deadline=None)
 @given(
   num_days=st.integers(1, 9),
   num_columns=st.integers(1, 5),
   num_features=st.integers(1, 3),
   group=st.integers(1, 11),
+  with_members=st.booleans(),
 )
 def test_row_groups_do_not_matter(
-  tmp_path_factory, num_days, num_columns, num_features, group
+  tmp_path_factory, num_days, num_columns, num_features, group, with_members
 ):
-  panel = make_panel(num_days, num_columns, num_features)
+  members = np.arange(num_days)[:, None] % 2 == 0 if with_members else None
+  panel = make_panel(num_days, num_columns, num_features, members=members)
   path = tmp_path_factory.mktemp('panel') / 'panel.parquet'
   panel.save(path)
   pq.write_table(pq.read_table(path), path, row_group_size=group)

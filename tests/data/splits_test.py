@@ -1,9 +1,12 @@
 """Tests of eigen3.data.splits."""
 
+import itertools
 import warnings
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from eigen3.data import (
   DataError,
@@ -11,6 +14,7 @@ from eigen3.data import (
   Splits,
   fit_normalisation,
   split_days,
+  walk_forward,
 )
 from eigen3.environment import Market
 from experiments.configs.td3 import get_config
@@ -45,6 +49,70 @@ def test_a_negative_length_is_refused():
   data.holdout_days = -1
   with pytest.raises(DataError, match=r'data.holdout_days: found -1'):
     split_days(500, data)
+
+
+def test_an_embargo_leaves_days_between_splits():
+  data = get_config().data
+  data.embargo_days = 5
+  splits = split_days(5402, data)
+  assert splits == Splits((0, 4889), (4894, 5146), (5151, 5402))
+  # What was decided by days that now lie in the embargo is refused, too.
+  with pytest.raises(DataError, match='leave 4889 days for training'):
+    split_days(5402, data, training_days=4890)
+  with pytest.raises(DataError, match='5 days of embargo before each'):
+    split_days(513, data)
+  assert split_days(514, data).train == (0, 1)
+
+
+def test_walk_forward_by_hand():
+  data = get_config().data
+  data.validation_days, data.holdout_days, data.embargo_days = 20, 10, 2
+  folds = list(walk_forward(100, data, 50))
+  assert folds == [
+    Splits((0, 56), (58, 78), (80, 90)),
+    Splits((0, 66), (68, 88), (90, 100)),
+  ]
+  # 46 days is what a third fold would train on.
+  assert len(list(walk_forward(100, data, 46))) == 3
+  assert len(list(walk_forward(100, data, 47))) == 2
+
+
+@given(
+  num_days=st.integers(1, 300),
+  lengths=st.tuples(*[st.integers(0, 40)] * 3),
+  least=st.integers(0, 60),
+)
+def test_folds_of_any_lengths(num_days, lengths, least):
+  data = get_config().data
+  data.validation_days, data.holdout_days, data.embargo_days = lengths
+  try:
+    folds = list(walk_forward(num_days, data, least))
+  except DataError:
+    too_long = num_days < max(least, 1) + sum(lengths) + lengths[2]
+    assert too_long or not data.holdout_days
+    return
+  assert folds[-1].holdout[1] == num_days
+  for fold in folds:
+    assert fold.train[0] == 0
+    assert fold.train[1] >= max(least, 1)
+    assert fold.validation[0] - fold.train[1] == data.embargo_days
+    assert fold.holdout[0] - fold.validation[1] == data.embargo_days
+    for part, length in (('validation', 0), ('holdout', 1)):
+      start, stop = getattr(fold, part)
+      assert stop - start == lengths[length]
+  for one, other in itertools.pairwise(folds):
+    assert one.holdout[1] == other.holdout[0]
+  # One more would train on too little.
+  assert folds[0].train[1] - data.holdout_days < max(least, 1)
+
+
+def test_walk_forward_that_cannot_be():
+  data = get_config().data
+  with pytest.raises(DataError, match='expected at least 563 for one fold'):
+    next(walk_forward(562, data, 60))
+  data.holdout_days = 0
+  with pytest.raises(DataError, match=r'data.holdout_days: found 0'):
+    next(walk_forward(562, data, 60))
 
 
 def make_features():

@@ -71,12 +71,17 @@ def panel(seed: int) -> MarketPanel:
   ohlc[rows] = np.nan
   # A row without prices may still have features: it is not absent then.
   features[rows & (rng.random(shape) < 0.8)] = np.nan
+  # Every other market has a universe that stocks join and leave.
+  num_stocks = INVESTABLE[1] - INVESTABLE[0]
+  changes = rng.random((NUM_DAYS, num_stocks)) < 0.1
+  members = np.cumsum(changes, axis=0) % 2 == 0
   return MarketPanel(
     dates=np.datetime64('2001-01-01') + np.arange(NUM_DAYS),
     columns=tuple(f'C{i}' for i in range(NUM_COLUMNS)),
     ohlc=ohlc,
     features=features,
     investable=INVESTABLE,
+    members=members if seed % 2 else None,
   )
 
 

@@ -57,6 +57,7 @@ class SlowAccount:
     first, last = panel.investable
     self.ohlc = panel.ohlc[:, first:last].astype(np.float64)
     self.features = panel.features[:, first:last]
+    self.members = panel.members
     self.config = config
     self.stop = stop
     self.rate = (config.commission_bp + config.slippage_bp) / 10_000
@@ -205,7 +206,9 @@ class SlowAccount:
       ranking = [
         stock
         for stock in ranking
-        if not self._is_held(stock) and self.price(day, stock, CLOSE)
+        if not self._is_held(stock)
+        and self.price(day, stock, CLOSE)
+        and self._is_member(day, stock)
       ]
     for rank in range(config.max_entries_per_day):
       stock = ranking[rank] if rank < len(ranking) else None
@@ -232,6 +235,7 @@ class SlowAccount:
       rich
       and not self._is_held(stock)
       and self.price(day, stock, CLOSE) is not None
+      and self._is_member(day, stock)
       for stock in range(num_stocks)
     ]
 
@@ -247,6 +251,8 @@ class SlowAccount:
       return 'HELD', None
     if self.price(day, stock, CLOSE) is None:
       return 'NO_PRICE', None
+    if not self._is_member(day, stock):
+      return 'NOT_MEMBER', None
     coefficient = action[stock, 0]
     value = min(
       cash, equity * config.max_position_fraction * self._size(coefficient)
@@ -262,6 +268,9 @@ class SlowAccount:
 
   def _is_held(self, stock):
     return any(trade.stock == stock for trade in self.positions)
+
+  def _is_member(self, day, stock):
+    return self.members is None or bool(self.members[day, stock])
 
   def _size(self, coefficient):
     return min(coefficient / self.config.coefficient_ceiling, 1.0)

@@ -15,7 +15,7 @@ NO_ROW = (NAN, NAN, NAN, NAN)
 QUIET = (100, 101, 99, 100)  # open, high, low, close
 
 
-def _panel(*stocks):
+def _panel(*stocks, members=None):
   """A panel whose investable columns are `stocks`, lists of (o, h, l, c)."""
   ohlc = np.array(stocks, np.float32).swapaxes(0, 1)
   return MarketPanel(
@@ -24,6 +24,7 @@ def _panel(*stocks):
     ohlc=ohlc,
     features=np.where(np.isnan(ohlc).all(-1, keepdims=True), NAN, ohlc),
     investable=(0, len(stocks)),
+    members=members,
   )
 
 
@@ -290,6 +291,43 @@ def test_the_best_that_can_be_bought(choice):
     assert entries.stock[0, 0] == 2
     # On the day after, the gap is closed: the best is available again.
     assert entries.stock[1, 0] == 0
+
+
+@pytest.mark.parametrize('fill', ['next_open', 'close'])
+@pytest.mark.parametrize('choice', ['best', 'best_available'])
+def test_only_members_are_bought_and_others_can_be_sold(choice, fill):
+  """Stock 0 leaves the universe after the day on which it is bought."""
+  members = np.ones((7, 2), bool)
+  members[1:, 0] = False
+  environment = TradingEnvironment(
+    _panel(*[[QUIET] * 7] * 2, members=members),
+    _config(entry_choice=choice, fill=fill, max_holding_days=1),
+  )
+  actions = np.full((6, 2, 2), 10, np.float32)
+  actions[..., 0] = [1.9, 1.2]
+  actions[1, 1, 0] = 0.0
+  extras = _episode(environment, actions).extras
+  assert extras.entries.outcome[0, 0] == Entry.ACCEPTED
+  assert extras.entries.stock[0, 0] == 0
+  assert extras.available[1].tolist() == (
+    [True, True] if choice == 'best' else [False, True]
+  )
+  if choice == 'best':
+    outcome = Entry.HELD if fill == 'next_open' else Entry.NOT_MEMBER
+    assert extras.entries.outcome[1, 0] == outcome
+  else:
+    assert extras.entries.outcome[1, 0] == Entry.BELOW_THRESHOLD
+  # It is valued and sold like any other.
+  ((step, slot),) = np.argwhere(extras.closed.mask)
+  assert extras.closed.stock[step, slot] == 0
+  assert extras.closed.reason[step, slot] == Exit.MAX_HOLDING
+  assert extras.closed.exit_price[step, slot] == 100
+  # The same market without a universe buys it again.
+  free = TradingEnvironment(
+    _panel(*[[QUIET] * 7] * 2),
+    _config(entry_choice=choice, fill=fill, max_holding_days=1),
+  )
+  assert _episode(free, actions).extras.closed.mask.sum() >= 1
 
 
 def test_two_entries_share_the_cash_and_ties_go_to_the_first():

@@ -1,0 +1,128 @@
+"""Who belonged to the universe on which day.
+
+A list of today's members, used for the past, knows who would succeed. A file
+of intervals says who could have been bought on a day by somebody who holds to
+the members of that day.
+"""
+
+import csv
+import dataclasses
+import datetime
+import io
+import os
+import pathlib
+
+import numpy as np
+
+from eigen3.data.errors import DataError
+
+_HEADER = ('ticker', 'start_date', 'end_date')
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Universe:
+  """Intervals of membership.
+
+  Attributes:
+    intervals: by ticker, (first day, first day after) of each; the second is
+      NaT while it lasts.
+    content: of the file.
+  """
+
+  intervals: dict[str, tuple[tuple[np.datetime64, np.datetime64], ...]]
+  content: bytes
+
+  def members(
+    self, dates: np.ndarray, tickers: tuple[str, ...] | list[str]
+  ) -> np.ndarray:
+    """Whether each ticker is a member on each day.
+
+    A ticker that has no interval never is. Case and the sign between a share
+    and its class do not matter: 'BRK.B', 'brk-b' and 'BRK/B' are one.
+
+    Args:
+      dates: datetime64[D] [T].
+      tickers: N names.
+
+    Returns:
+      bool [T, N].
+    """
+    members = np.zeros((len(dates), len(tickers)), bool)
+    for column, ticker in enumerate(tickers):
+      for first, end in self.intervals.get(_key(ticker), ()):
+        inside = dates >= first
+        if not np.isnat(end):
+          inside &= dates < end
+        members[:, column] |= inside
+    return members
+
+  def size(self, dates: np.ndarray) -> np.ndarray:
+    """How many members there were on each day, priced or not; int [T]."""
+    names = list(self.intervals)
+    return self.members(dates, names).sum(axis=1)
+
+
+def read_universe(path: str | os.PathLike) -> Universe:
+  """Reads a CSV of ticker, start_date, end_date; no end is still a member.
+
+  The end is the day on which a stock left: it is no member any more.
+
+  Raises:
+    DataError: naming file, row and column.
+  """
+  path = pathlib.Path(path)
+  try:
+    content = path.read_bytes()
+    lines = list(csv.reader(io.StringIO(content.decode('utf-8-sig'))))
+  except OSError as error:
+    raise DataError(f'{path}: {error.strerror or error}') from error
+  except (UnicodeDecodeError, csv.Error) as error:
+    raise DataError(f'{path}: not a CSV ({error})') from error
+  header = tuple(cell.strip().lower() for cell in lines[0]) if lines else ()
+  if header != _HEADER:
+    raise DataError(
+      f'{path}: row 1: found {", ".join(header)[:60] or "nothing"}, expected '
+      f'{", ".join(_HEADER)}'
+    )
+  intervals: dict[str, list[tuple[np.datetime64, np.datetime64]]] = {}
+  for number, cells in enumerate(lines[1:], 2):
+    if not any(cell.strip() for cell in cells):
+      continue
+    ticker, interval = _interval(f'{path}: row {number}', cells)
+    intervals.setdefault(ticker, []).append(interval)
+  if not intervals:
+    raise DataError(f'{path}: found no interval below the header')
+  return Universe({k: tuple(v) for k, v in intervals.items()}, content)
+
+
+def _interval(
+  where: str, cells: list[str]
+) -> tuple[str, tuple[np.datetime64, np.datetime64]]:
+  if len(cells) != len(_HEADER):
+    raise DataError(
+      f'{where}: found {len(cells)} cells, expected {len(_HEADER)}'
+    )
+  ticker, start, end = (cell.strip() for cell in cells)
+  if not ticker:
+    raise DataError(f"{where}, column 'ticker': found nothing")
+  first = _day(where, 'start_date', start)
+  after = _day(where, 'end_date', end) if end else np.datetime64('NaT', 'D')
+  if after <= first:
+    raise DataError(
+      f"{where}, column 'end_date': found {end}, expected a day after {start}"
+    )
+  return _key(ticker), (first, after)
+
+
+def _day(where: str, column: str, text: str) -> np.datetime64:
+  try:
+    return np.datetime64(datetime.date.fromisoformat(text), 'D')
+  except ValueError as error:
+    raise DataError(
+      f"{where}, column '{column}': found '{text}', expected a day as "
+      'YYYY-MM-DD'
+    ) from error
+
+
+def _key(ticker: str) -> str:
+  return ticker.upper().replace('-', '.').replace('/', '.')
