@@ -29,6 +29,8 @@ class Case:
     position: where the case stands on the group's axis.
     is_product: whether this is the matrix product whose rate the others'
       shares are taken of; of several, the fastest counts.
+    once: whether its first run is the measured one, because it takes too long
+      for a second.
   """
 
   name: str
@@ -40,6 +42,7 @@ class Case:
   operations: float = 0.0
   position: float = 0.0
   is_product: bool = False
+  once: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +55,8 @@ class Built:
     compile_seconds: tracing, lowering and compilation; None without JAX.
     temp_bytes: temporary memory of the program as XLA states it.
     output: from a result of `run` to what the group's cases must agree on.
+    settle: waits for what a run leaves behind; called after each, and not
+      timed. None where runs leave nothing.
     facts: further numbers, by name.
   """
 
@@ -59,6 +64,7 @@ class Built:
   compile_seconds: float | None = None
   temp_bytes: int | None = None
   output: Callable[[Any], np.ndarray] | None = None
+  settle: Callable[[], None] | None = None
   facts: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 

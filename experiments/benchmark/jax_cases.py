@@ -48,7 +48,6 @@ def compiled(
     options: of the compiler.
     **jit_options: others of `jax.jit`.
   """
-  start = time.perf_counter()
   mesh = parallel.make_mesh()
   if mesh is not None:
     # What a program gives must be what it, or the next one, takes.
@@ -56,6 +55,12 @@ def compiled(
   jitted = jax.jit(
     function, compiler_options=dict(options or {}), **jit_options
   )
+  return compiled_jit(jitted, arguments)
+
+
+def compiled_jit(jitted: Any, arguments: tuple[Any, ...]) -> Program:
+  """As `compiled`, of what `jax.jit` gave; it does not compile again."""
+  start = time.perf_counter()
   program = jitted.lower(*arguments).compile()
   seconds = time.perf_counter() - start
   analysis = program.memory_analysis()

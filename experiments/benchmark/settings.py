@@ -1,6 +1,6 @@
 """The config of a case, from the plain values that a case carries."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ml_collections
@@ -8,18 +8,22 @@ import ml_collections
 from experiments.configs import td3
 
 
-def config_of(settings: Mapping[str, Any]) -> ml_collections.ConfigDict:
+def config_of(
+  settings: Mapping[str, Any],
+  get_config: Callable[[str], ml_collections.ConfigDict] = td3.get_config,
+) -> ml_collections.ConfigDict:
   """A preset with overrides.
 
   Args:
     settings: `preset`; fields by their full name, such as
       'networks.lstm_dropout'; and `days` and `columns` of the window, D and
       C, which change the networks' spec. Others are the builder's own.
+    get_config: from the name of a preset to its config.
 
   Returns:
     The config, locked.
   """
-  config = td3.get_config(settings['preset'])
+  config = get_config(settings['preset'])
   if 'days' in settings:
     config.environment.context_days = settings['days']
   if 'columns' in settings:

@@ -187,11 +187,15 @@ class _Turns:
   @property
   def warm_up_seconds(self) -> float | None:
     """Of the first run; None where there is nothing to repeat."""
-    return self._prepared.warm_up_seconds if self._prepared else None
+    if self._prepared is None or self._worker.case.once:
+      return None
+    return self._prepared.warm_up_seconds
 
   def prepare(self) -> None:
     """Has the case built and run once."""
-    self._prepared = self._ask('prepare')
+    prepared = self._prepared = self._ask('prepare')
+    if prepared and self._worker.case.once:
+      self._seconds[0] = prepared.warm_up_seconds
 
   def run(self, number: int) -> None:
     """Takes part in round `number`."""

@@ -80,7 +80,7 @@ class _Holder:
     built = self._built = builder(**self._case.arguments)
     seconds, output = None, None
     if built.run is not None:
-      seconds, result = _timed(built.run)
+      seconds, result = _timed(built.run, built.settle)
       if built.output is not None:
         output = np.asarray(built.output(result))
       del result
@@ -96,9 +96,10 @@ class _Holder:
 
   def run(self) -> float:
     """Seconds of one run; what it made is given back."""
-    if self._built is None or self._built.run is None:
+    built = self._built
+    if built is None or built.run is None:
       raise ValueError(f'{self._case.name}: has nothing to run')
-    seconds, result = _timed(self._built.run)
+    seconds, result = _timed(built.run, built.settle)
     del result
     memory.release()
     return seconds
@@ -118,7 +119,13 @@ def _load(case: Case) -> Callable[..., Built]:
   return builder
 
 
-def _timed(run: Callable[[], Any]) -> tuple[float, Any]:
+def _timed(
+  run: Callable[[], Any], settle: Callable[[], None] | None
+) -> tuple[float, Any]:
+  """Seconds of `run` alone, and its result; settled when this returns."""
   start = time.perf_counter()
   result = run()
-  return time.perf_counter() - start, result
+  seconds = time.perf_counter() - start
+  if settle is not None:
+    settle()
+  return seconds, result

@@ -9,8 +9,9 @@ import pytest
 
 from experiments.benchmark import cases
 from experiments.benchmark.cases import Case, Group
-from experiments.benchmark.suites import SUITES, networks
+from experiments.benchmark.suites import SUITES, networks, population
 
+_SIZE = 'evolution.population_size'
 MAIN = [sys.executable, '-m', 'experiments.benchmark', '--size=smoke']
 
 
@@ -41,6 +42,34 @@ def test_suites_are_consistent(size, cores):
         assert case.devices <= cores
         assert ('torch' in case.builder) == (case.needs == 'torch')
         json.dumps(dict(case.arguments))
+
+
+@pytest.mark.parametrize('size', ['smoke', 'small', 'full'])
+@pytest.mark.parametrize('cores, devices', [(1, 1), (2, 2), (3, 2), (6, 4)])
+def test_devices_share_members_evenly(size, cores, devices):
+  populations = set()
+  for group in population.groups(size, cores):
+    for case in group.cases:
+      members = case.arguments.get('evolution.population_size')
+      if members:
+        assert case.devices == devices  # 4, 8, 16 and 64 are its multiples
+        populations.add(members)
+  assert (
+    populations == {'smoke': {4, 8}, 'small': {4, 16, 64}, 'full': {16}}[size]
+  )
+
+
+def test_memory_of_a_population_by_its_shapes():
+  few, many = (
+    population.memory_case(preset='smoke', **{_SIZE: members}).facts
+    for members in (6, 8)
+  )
+  # Two days, what could be bought on them, 8 actions, reward and discount.
+  assert few['bytes a transition'] == 2 * (4 + 1) + 8 * 2 * 4 + 2 * 4
+  assert few['bytes an agent'] == many['bytes an agent'] > 1e5
+  # Beside the agents: a parent, an origin and a fitness of each.
+  more = many['bytes of the state'] - few['bytes of the state']
+  assert more == 2 * (few['bytes an agent'] + 3 * 4)
 
 
 def test_cases_without_their_package_are_left_out(monkeypatch):

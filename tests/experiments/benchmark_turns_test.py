@@ -1,11 +1,13 @@
 """Workers take turns, and one that fails stops only itself."""
 
+import pathlib
+import time
 from typing import ClassVar
 
 import pytest
 
 from experiments.benchmark import turns
-from experiments.benchmark.cases import Case, Group
+from experiments.benchmark.cases import Built, Case, Group
 from experiments.benchmark.turns import Limits
 from experiments.benchmark.worker import Prepared
 
@@ -81,3 +83,43 @@ def test_a_worker_that_fails_or_dies_says_so():
   absent, dead = turns.measure(group, Limits(1, 1, 1.0))
   assert absent.failure.startswith('AttributeError: ')
   assert 'exit status 3' in dead.failure
+
+
+def test_a_case_of_one_run_is_not_repeated(monkeypatch):
+  monkeypatch.setattr(turns, '_Worker', FakeWorker)
+  monkeypatch.setattr(turns, '_PAUSE', 0.0)
+  monkeypatch.setattr(FakeWorker, 'log', [])
+  group = Group(
+    'group',
+    (Case('long', '', work=500.0, once=True), Case('fast', '', work=1.0)),
+  )
+  long, fast = turns.measure(group, Limits(2, 2, 100.0))
+  assert FakeWorker.log[:4] == [
+    *('long prepare', 'fast prepare'),
+    *('fast run', 'fast run'),
+  ]
+  # What would be the warm-up of others is what it measured.
+  assert long.seconds == {0: 500.0}
+  assert fast.seconds == {0: 1.0, 1: 1.0}
+
+
+def unsettled(path):
+  """A case that writes down, in a file, what is done with it."""
+  log = pathlib.Path(path)
+
+  def note(word, seconds):
+    time.sleep(seconds)
+    with log.open('a') as file:
+      file.write(f'{word} ')
+
+  return Built(lambda: note('run', 0.0), settle=lambda: note('settle', 0.3))
+
+
+def test_what_a_run_leaves_is_settled_off_the_clock(tmp_path):
+  log = tmp_path / 'log'
+  case = Case('unsettled', f'{__name__}:unsettled', {'path': str(log)})
+  (measured,) = turns.measure(Group('group', (case,)), Limits(2, 2, 1.0))
+  assert measured.failure == ''
+  assert log.read_text().split() == ['run', 'settle'] * 3
+  assert measured.prepared.warm_up_seconds < 0.2
+  assert max(measured.seconds.values()) < 0.2

@@ -7,6 +7,7 @@ from experiments.benchmark.suites import (
   acting,
   environment,
   networks,
+  population,
   replay,
   td3,
 )
@@ -18,4 +19,5 @@ SUITES: dict[str, Callable[[str, int], list[Group]]] = {
   'replay': replay.groups,
   'td3': td3.groups,
   'acting': acting.groups,
+  'population': population.groups,
 }
