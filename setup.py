@@ -51,6 +51,7 @@ setuptools.setup(
     'ml-collections>=1.0',
     'numpy>=2.0',
     'optax>=0.2.5',
+    'optuna>=5.0',
     'orbax-checkpoint>=0.11.20',
     'pandas>=2.2',
     'pyarrow>=17',

@@ -1,0 +1,1 @@
+"""Runs a training program with many settings and compares what they reach."""

@@ -1,0 +1,227 @@
+"""Tries settings of a training program and tells which reach the most.
+
+python -m experiments.sweep --config=experiments/configs/sweep.py:td3/small \
+  --workdir=sweeps/first [--config.method=grid] [--resume]
+
+Every run is a process of its own, several at once, and opens no held-out day.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import shlex
+import sys
+from collections.abc import Sequence
+
+import ml_collections
+import optuna
+import pandas as pd
+from absl import flags, logging
+from ml_collections import config_flags
+from optuna.trial import TrialState
+
+from eigen3.learner import run_directory
+from eigen3.settings import (
+  AT_LEAST_ONE,
+  NOT_NEGATIVE,
+  Expected,
+  check,
+  one_of,
+  require,
+)
+from experiments import mains
+from experiments.configs import sweep
+from experiments.sweep import picture, runs, space, study, table
+from experiments.sweep.job import STEPS, Plan
+from experiments.sweep.lock import Lock
+from experiments.sweep.scheduler import Scheduler
+
+_CONFIG = config_flags.DEFINE_config_file(
+  'config',
+  None,
+  'Settings, and after a colon their preset; by default td3/small.',
+)
+_WORKDIR = flags.DEFINE_string(
+  'workdir', None, 'Folder of the sweep; must not hold one yet.', required=True
+)
+_RESUME = flags.DEFINE_bool(
+  'resume', False, 'Go on with the sweep in the folder.'
+)
+
+_DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent.parent}/configs/sweep.py'
+_STOPPED = 130  # exit status after an interrupt, as a shell has it
+_JOURNAL, _RUNS = 'journal.log', 'runs'
+_TABLE, _PICTURE = 'results.csv', 'results.png'
+# Settings that a resumed sweep may change: how far it goes, and how fast.
+_MAY_CHANGE = ('jobs', 'num_trials')
+
+
+def main(argv: Sequence[str]) -> int:
+  """Runs or resumes a sweep; 1 if a trial failed, 130 if it was stopped."""
+  if len(argv) > 1:
+    raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
+  config, workdir = _CONFIG.value, pathlib.Path(_WORKDIR.value)
+  tried = _check(config)
+  devices = flags.FLAGS.cpu_devices or max(1, mains.cores() // config.jobs)
+  command = runs.make_command(config, devices)
+  if _RESUME.value:
+    _check_same(workdir, config)
+  else:
+    _check_new(workdir)
+    run_directory.create(workdir, config, {})
+  with contextlib.closing(Lock(workdir)) as lock:
+    done, trials = _sweep(config, workdir, tried, command, lock)
+  print(table.top(table.make(trials, tried, config.seeds), tried))
+  print(f'written: {workdir}/{_TABLE}, {_PICTURE}')
+  if not done:
+    logging.warning('stopped; add --resume to go on')
+    return _STOPPED
+  return _conclude(trials, tried, command, config)
+
+
+def _sweep(
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
+  tried: space.Space,
+  command: runs.Command,
+  lock: Lock,
+) -> tuple[bool, list[optuna.trial.FrozenTrial]]:
+  """Whether all trials are done, and all of them."""
+  steps = _steps(config)
+  studied = study.open_study(
+    workdir / _JOURNAL, config, steps * len(config.seeds)
+  )
+  plan = Plan(
+    folder=workdir / _RUNS,
+    seeds=config.seeds,
+    steps=steps,
+    objective=config.objective,
+    command=command,
+    environment={
+      # A setting's other seeds, and what is resumed, need no compilation.
+      'JAX_COMPILATION_CACHE_DIR': str(workdir.absolute() / 'compiled'),
+      # Of a GPU's memory, which a program takes all of where it is alone.
+      'XLA_PYTHON_CLIENT_MEM_FRACTION': f'{0.75 / config.jobs:.3f}',
+    },
+    lock=lock,
+  )
+  total = config.num_trials
+  if config.method == 'grid':
+    total = len(space.grid(tried))
+
+  def report() -> pd.DataFrame:
+    found = table.make(studied.get_trials(), tried, config.seeds)
+    table.write(workdir / _TABLE, found)
+    return found
+
+  done = Scheduler(studied, tried, plan, config, total, report).run()
+  picture.write_picture(
+    workdir / _PICTURE,
+    report(),
+    tried,
+    f'Sweep of {config.program}, preset {config.settings.preset}: '
+    f'{config.method}, pruner {config.pruner.name}',
+    config.objective,
+  )
+  return done, studied.get_trials()
+
+
+def _conclude(
+  trials: Sequence[optuna.trial.FrozenTrial],
+  tried: space.Space,
+  command: runs.Command,
+  config: ml_collections.ConfigDict,
+) -> int:
+  """Says how to train the best again, and how many failed."""
+  complete = [t for t in trials if t.state == TrialState.COMPLETE]
+  if complete:
+    best = max(complete, key=lambda trial: trial.values[0])
+    values = space.values_of(tried, best.params)
+    again = command(values, config.seeds[0], pathlib.Path('runs/best'), False)
+    unwanted = ('--holdout', '--cpu_devices')
+    kept = [s for s in again[1:] if not s.startswith(unwanted)]
+    print(f'trial {best.number} again, with its held-out days:')
+    print(shlex.join(['python', *kept]))
+  failed = [t for t in trials if t.state == TrialState.FAIL]
+  if failed:
+    print(
+      f'error: {len(failed)} of {len(trials)} trials failed: see the column '
+      f'reason of {_WORKDIR.value}/{_TABLE}',
+      file=sys.stderr,
+    )
+  return 1 if failed else 0
+
+
+def _check(config: ml_collections.ConfigDict) -> space.Space:
+  """What is tried, after everything else in the config was found good."""
+  check(
+    'sweep',
+    config,
+    {
+      'program': one_of(*sweep.PROGRAMS),
+      'method': one_of('grid', 'random', 'tpe'),
+      'num_trials': AT_LEAST_ONE,
+      'jobs': AT_LEAST_ONE,
+      'seed': NOT_NEGATIVE,
+      'seeds': Expected(
+        lambda x: len(set(x)) == len(x) > 0 and {*map(type, x)} == {int},
+        'one or more whole numbers that differ',
+      ),
+    },
+  )
+  steps = _steps(config) * len(config.seeds)
+  check(
+    'pruner',
+    config.pruner,
+    {
+      'name': one_of('hyperband', 'successive_halving', 'median', 'none'),
+      'min_steps': Expected(
+        lambda x: 1 <= x <= steps, f"at least 1 and at most a trial's {steps}"
+      ),
+      'reduction_factor': Expected(lambda x: x >= 2, 'at least 2'),
+      'startup_trials': NOT_NEGATIVE,
+    },
+  )
+  tried = space.read(config)
+  for field in STEPS:
+    if field in tried:
+      require(
+        config.pruner.name == 'none',
+        'pruner.name',
+        config.pruner.name,
+        f"'none' where {field} is tried: others compare trials of one length",
+      )
+  return tried
+
+
+def _steps(config: ml_collections.ConfigDict) -> int:
+  """Iterations or generations of a run."""
+  learner = config.settings.learner
+  return learner.get('iterations', learner.get('generations'))
+
+
+def _check_new(workdir: pathlib.Path) -> None:
+  """Refuses a folder that holds a sweep, or what it would write over."""
+  run_directory.check_new(workdir)
+  for name in (_JOURNAL, _RUNS, _TABLE, _PICTURE):
+    if os.path.lexists(workdir / name):
+      raise ValueError(
+        f'--workdir: found {name} in {workdir}, expected a folder without it: '
+        'the sweep would write over it'
+      )
+
+
+def _check_same(
+  workdir: pathlib.Path, config: ml_collections.ConfigDict
+) -> None:
+  """Refuses to resume a sweep with other settings, but for a few."""
+  config = config.copy_and_resolve_references()
+  with contextlib.suppress(OSError, ValueError):  # told of below
+    begun = json.loads((workdir / 'config.json').read_text(encoding='utf-8'))
+    config.update({name: begun[name] for name in _MAY_CHANGE})
+  run_directory.check_same(workdir, config)
+
+
+if __name__ == '__main__':
+  mains.run(main, default_config=_DEFAULT_CONFIG)

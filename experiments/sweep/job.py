@@ -1,0 +1,206 @@
+"""A trial that is being run: its seeds one after another."""
+
+import pathlib
+import shutil
+import signal
+import statistics
+import subprocess
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import optuna
+from optuna.trial import TrialState
+
+from eigen3.learner import run_directory
+from experiments.sweep import runs
+from experiments.sweep.lock import Lock
+
+# Names of what Optuna keeps of a trial beside its values: what its runs came
+# to, the step after which it was stopped, and why it failed.
+RUNS, STOPPED, FAILURE = 'runs', 'stopped', 'failure'
+# The fields that say how many steps a run takes.
+STEPS = ('learner.iterations', 'learner.generations')
+# Exit statuses of a run that somebody stopped and that can go on.
+_INTERRUPTED = (130, -signal.SIGINT, -signal.SIGTERM)
+
+
+class Plan(NamedTuple):
+  """What all trials of a sweep have in common.
+
+  Attributes:
+    folder: of the runs.
+    seeds: that every setting is run with.
+    steps: iterations or generations of a run.
+    objective: the column of metrics.csv that counts.
+    command: of a run.
+    environment: variables of its process beside this one's.
+    lock: that runs hold.
+  """
+
+  folder: pathlib.Path
+  seeds: Sequence[int]
+  steps: int
+  objective: str
+  command: runs.Command
+  environment: Mapping[str, str]
+  lock: Lock
+
+
+class Job:
+  """A trial and the process of its current run.
+
+  A trial's steps are those of all its runs: the second begins where the first
+  ends. After any step its value is the mean, over the seeds begun, of the
+  objective's best value so far, so that trials are compared after the same
+  part of the same seeds.
+  """
+
+  def __init__(
+    self, trial: optuna.Trial, values: Mapping[str, Any], plan: Plan
+  ):
+    """Takes up a trial where an earlier process left it.
+
+    Args:
+      trial: running, by Optuna.
+      values: by field.
+      plan: of the sweep.
+    """
+    frozen = trial.study.get_trials(deepcopy=False)[trial.number]
+    self.trial = trial
+    self._values = values
+    self._plan = plan
+    self._steps = max(
+      (values[f] for f in values if f in STEPS), default=plan.steps
+    )
+    self._reported = max(frozen.intermediate_values, default=-1)
+    self._is_stopped = STOPPED in trial.user_attrs
+    self._finished: list[dict[str, Any]] = []
+    self._is_interrupted = False
+    self._process: subprocess.Popen | None = None
+    self._size = 0  # of the metrics that were read last
+    self._start()
+
+  def poll(self) -> TrialState:
+    """Goes on; RUNNING, or WAITING after an interrupt, or how it ended."""
+    # In this order, so that nothing is written after what is read last.
+    status = 0 if self._process is None else self._process.poll()
+    metrics = self._run / 'metrics.csv'
+    size = metrics.stat().st_size if metrics.exists() else 0
+    if status is None and size == self._size:
+      return TrialState.RUNNING
+    self._size = size
+    progress = runs.read_progress(metrics, self._plan.objective)
+    if not self._is_stopped:
+      self._report(progress)
+    if status is None:
+      return TrialState.RUNNING
+    self._process = None
+    if self._is_stopped:
+      return self._end(TrialState.PRUNED, progress)
+    if status == 0:
+      return self._next(progress)
+    if status in _INTERRUPTED:
+      return TrialState.WAITING
+    return self._fail(runs.failure(status, self._log), progress)
+
+  def interrupt(self) -> None:
+    """Asks the run to save and leave; a second time changes nothing."""
+    if not (self._is_interrupted or self._is_stopped):
+      self._signal()
+    self._is_interrupted = True
+
+  def kill(self) -> None:
+    """Ends the run at once."""
+    if self._process is not None:
+      self._process.kill()
+      self._process.wait()
+
+  @property
+  def _seed(self) -> int:
+    return self._plan.seeds[len(self._finished)]
+
+  @property
+  def _run(self) -> pathlib.Path:
+    return self._plan.folder / str(self.trial.number) / f'seed{self._seed}'
+
+  @property
+  def _log(self) -> pathlib.Path:
+    return self._run.with_suffix('.log')
+
+  def _start(self) -> None:
+    """Starts the current seed's run, or goes on with it where it has begun."""
+    if self._is_stopped or (self._run / 'summary.json').exists():
+      return  # it was stopped, or finished, when nobody was there to see it
+    begun = run_directory.holds_run(self._run)
+    if not begun:
+      # What a run leaves that was killed before it could be resumed.
+      shutil.rmtree(self._run, ignore_errors=True)
+      self._run.parent.mkdir(parents=True, exist_ok=True)
+    self._process = runs.start(
+      self._plan.command(self._values, self._seed, self._run, begun),
+      self._log,
+      self._plan.environment,
+      self._plan.lock.fileno(),
+    )
+    self._plan.lock.add(self._process.pid)
+
+  def _report(self, progress: runs.Progress) -> None:
+    """Tells Optuna what is new, and stops the run where that was enough."""
+    before = [run['objective'] for run in self._finished]
+    begin = len(before) * self._steps
+    total = len(self._plan.seeds) * self._steps
+    for run_step, best in progress.best:
+      step = begin + run_step
+      if step <= self._reported:
+        continue
+      self.trial.report(statistics.fmean([*before, best]), step)
+      self._reported = step
+      if step < total and self.trial.should_prune():
+        self.trial.set_user_attr(STOPPED, step)
+        self._is_stopped = True
+        self._signal()
+        return
+
+  def _signal(self) -> None:
+    """Asks once: for a run a second signal means at once, unsaved."""
+    if self._process is not None:
+      # What a run does on SIGINT, too, but a shell's background jobs inherit
+      # that they ignore SIGINT.
+      self._process.send_signal(signal.SIGTERM)
+
+  def _next(self, progress: runs.Progress) -> TrialState:
+    """What follows a run that went to its end."""
+    if not progress.best:
+      return self._fail('its metrics.csv has no finite value', progress)
+    if len(self._finished) + 1 == len(self._plan.seeds):
+      return self._end(TrialState.COMPLETE, progress)
+    self._finished.append(self._told(progress))
+    if self._is_interrupted:
+      return TrialState.WAITING
+    self._start()
+    return TrialState.RUNNING
+
+  def _fail(self, reason: str, progress: runs.Progress) -> TrialState:
+    self.trial.set_user_attr(FAILURE, reason)
+    return self._end(TrialState.FAIL, progress)
+
+  def _end(self, state: TrialState, progress: runs.Progress) -> TrialState:
+    """Tells Optuna how the trial ended."""
+    told = [*self._finished, self._told(progress)]
+    self.trial.set_user_attr(RUNS, told)
+    value = None
+    if state == TrialState.COMPLETE:
+      value = statistics.fmean(run['objective'] for run in told)
+    self.trial.study.tell(self.trial, value, state)
+    return state
+
+  def _told(self, progress: runs.Progress) -> dict[str, Any]:
+    """What is kept of the current seed's run."""
+    best = progress.best[-1][1] if progress.best else None
+    return {
+      'seed': self._seed,
+      'objective': best,
+      # The first step that reached it.
+      'step': next((n for n, value in progress.best if value == best), None),
+      'seconds': progress.seconds,
+    }

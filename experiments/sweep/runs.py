@@ -1,0 +1,151 @@
+"""A run of a training program: its command, its process and its metrics."""
+
+import csv
+import math
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import ml_collections
+
+from eigen3.settings import require
+from experiments.configs import sweep
+from experiments.sweep.space import flatten
+
+# (values by field, seed, the run's folder, whether to resume) -> command line.
+Command = Callable[[Mapping[str, Any], int, pathlib.Path, bool], list[str]]
+
+
+class Progress(NamedTuple):
+  """What a run has logged so far.
+
+  Attributes:
+    best: (step, the objective's best value until then), for each step that
+      has the objective.
+    seconds: that its iterations took, with compilation.
+  """
+
+  best: list[tuple[int, float]]
+  seconds: float
+
+
+def make_command(config: ml_collections.ConfigDict, devices: int) -> Command:
+  """How the sweep's program is called.
+
+  Args:
+    config: of the sweep; `program` and `settings` are read.
+    devices: that a CPU is split into.
+
+  Raises:
+    ValueError: the settings are another program's.
+  """
+  program, preset = config.program, config.settings.preset
+  changes = _changes(config)
+  folder = pathlib.Path(sweep.__file__).parent
+
+  def command(
+    values: Mapping[str, Any], seed: int, workdir: pathlib.Path, resume: bool
+  ) -> list[str]:
+    fields = {**changes, **values, 'seed': seed}
+    return [
+      sys.executable,
+      *('-m', f'experiments.{program}'),
+      f'--config={folder / program}.py:{preset}',
+      *(f'--config.{field}={value}' for field, value in fields.items()),
+      f'--workdir={workdir}',
+      '--holdout=no',
+      f'--cpu_devices={devices}',
+      *(['--resume'] if resume else []),
+    ]
+
+  return command
+
+
+def _changes(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """The fewest fields that make the program's preset the sweep's settings.
+
+  A field that follows another is not among them, so that it still follows
+  where that one is tried; fields come in alphabetical order, in which those
+  that follow are later.
+  """
+  found = flatten(config.settings)
+  settings = sweep.settings_of(config.program, config.settings.preset)
+  require(
+    flatten(settings).keys() == found.keys(),
+    'program',
+    config.program,
+    'the one that the settings belong to',
+  )
+  changes = {}
+  for field, value in found.items():
+    if flatten(settings)[field] != value:
+      settings.update_from_flattened_dict({field: value})
+      changes[field] = value
+  return changes
+
+
+def start(
+  command: Sequence[str],
+  log: pathlib.Path,
+  environment: Mapping[str, str],
+  kept: int,
+) -> subprocess.Popen:
+  """Starts a run that Ctrl-C on this program's terminal does not reach.
+
+  Args:
+    command: of the run.
+    log: that its output is added to.
+    environment: variables beside this process's.
+    kept: a file descriptor that it inherits, to hold what is locked.
+  """
+  with log.open('ab') as output:
+    return subprocess.Popen(
+      command,
+      stdin=subprocess.DEVNULL,
+      stdout=output,
+      stderr=subprocess.STDOUT,
+      env={**environment, **os.environ},
+      pass_fds=(kept,),
+      start_new_session=True,
+    )
+
+
+def read_progress(path: pathlib.Path, objective: str) -> Progress:
+  """What a run's metrics.csv says, which may be growing.
+
+  Raises:
+    ValueError: it has no such column.
+  """
+  if not path.exists():
+    return Progress([], 0.0)
+  # A last line without its end is still being written.
+  lines = path.read_text(encoding='utf-8').rpartition('\n')[0].splitlines()
+  reader = csv.DictReader(lines)
+  columns = list(reader.fieldnames or [objective])
+  require(objective in columns, 'objective', objective, f'one of {columns}')
+  best: list[tuple[int, float]] = []
+  seconds = 0.0
+  for row in reader:
+    seconds += float(row.get('seconds') or 0)
+    value = float(row[objective] or 'nan')
+    if math.isfinite(value):
+      value = max(value, best[-1][1]) if best else value
+      best.append((int(row[columns[0]]), value))
+  return Progress(best, seconds)
+
+
+def failure(status: int, log: pathlib.Path) -> str:
+  """Why a run failed, in one line: the last that it wrote."""
+  text = log.read_text(encoding='utf-8', errors='replace')
+  # A progress bar ends its lines by going back to their beginning.
+  lines = [s.strip() for s in re.split(r'[\r\n]+', text) if s.strip()]
+  last = lines[-1].removeprefix('error: ') if lines else 'wrote nothing'
+  if status >= 0:
+    return last
+  hint = ', mostly a full memory' if status == -signal.SIGKILL else ''
+  return f'ended by {signal.Signals(-status).name}{hint}; {last}'

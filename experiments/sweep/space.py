@@ -1,0 +1,166 @@
+"""What a sweep tries: some values or a range for each of a few fields."""
+
+import itertools
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import ml_collections
+import numpy as np
+import optuna
+
+from eigen3.settings import require
+
+_SCALES = ('linear', 'log')
+_RANGE = (
+  "('linear' or 'log', low, high), with the number of a grid's steps after it"
+)
+
+
+class Choices(NamedTuple):
+  """Some values.
+
+  Attributes:
+    values: by their text, which is what Optuna keeps of them.
+  """
+
+  values: Mapping[str, Any]
+
+
+class Range(NamedTuple):
+  """All values between two, drawn evenly from it or from its logarithm.
+
+  Attributes:
+    low: the smallest; an int where the field is one.
+    high: the largest.
+    is_log: whether draws are even on a logarithmic scale.
+  """
+
+  low: float
+  high: float
+  is_log: bool
+
+
+# By dotted field of the program's config.
+Space = Mapping[str, Choices | Range]
+
+
+def read(config: ml_collections.ConfigDict) -> Space:
+  """What the sweep's config says is tried.
+
+  Args:
+    config: of the sweep; `settings`, `parameters` and `method` are read.
+
+  Raises:
+    ValueError: a value is not of the field's type, a range is none, a grid
+      lacks its steps, or nothing is tried.
+  """
+  settings, parameters = flatten(config.settings), flatten(config.parameters)
+  space = {
+    field: _read(f'parameters.{field}', tried, settings[field], config.method)
+    for field, tried in parameters.items()
+    if tried
+  }
+  require(bool(space), 'parameters', {}, 'a field or more to try')
+  return space
+
+
+def flatten(
+  config: ml_collections.ConfigDict, prefix: str = ''
+) -> dict[str, Any]:
+  """The values of a config by their dotted names."""
+  flat: dict[str, Any] = {}
+  for name, value in config.items():
+    if isinstance(value, ml_collections.ConfigDict):
+      flat.update(flatten(value, f'{prefix}{name}.'))
+    else:
+      flat[prefix + name] = value
+  return flat
+
+
+def suggest(space: Space, trial: optuna.Trial) -> dict[str, Any]:
+  """A trial's values by field; those that it has already stay."""
+  for field, tried in space.items():
+    if isinstance(tried, Choices):
+      trial.suggest_categorical(field, list(tried.values))
+    elif isinstance(tried.low, int):
+      trial.suggest_int(field, tried.low, int(tried.high), log=tried.is_log)
+    else:
+      trial.suggest_float(field, tried.low, tried.high, log=tried.is_log)
+  return values_of(space, trial.params)
+
+
+def values_of(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
+  """Values by field from what Optuna keeps; without those not drawn yet."""
+  values = {}
+  for field, tried in space.items():
+    if field in params:
+      kept = params[field]
+      values[field] = tried.values[kept] if isinstance(tried, Choices) else kept
+  return values
+
+
+def grid(space: Space) -> list[dict[str, str]]:
+  """All combinations of the choices, as Optuna keeps them."""
+  names = [list(s.values) for s in space.values() if isinstance(s, Choices)]
+  return [
+    dict(zip(space, combination, strict=True))
+    for combination in itertools.product(*names)
+  ]
+
+
+def _read(
+  name: str, tried: tuple[Any, ...], default: Any, method: str
+) -> Choices | Range:
+  """One field's values or range; a grid's range becomes values."""
+  if type(default) in (int, float) and tried[0] in _SCALES:
+    found, steps = _range(name, tried, default)
+    if method != 'grid':
+      return found
+    require(steps > 0, name, tried, f'{_RANGE}: a grid needs them')
+    tried = _spread(found, steps)
+  values = [_of_type(name, value, default) for value in tried]
+  choices = Choices({repr(value): value for value in values})
+  require(len(choices.values) == len(tried), name, tried, 'values that differ')
+  return choices
+
+
+def _range(
+  name: str, tried: tuple[Any, ...], default: Any
+) -> tuple[Range, int]:
+  """The range that a tuple describes, and a grid's steps; 0 if not said."""
+  require(len(tried) in (3, 4), name, tried, _RANGE)
+  scale, *bounds = tried[:3]
+  low, high = (_of_type(name, bound, default) for bound in bounds)
+  is_log, steps = scale == 'log', tried[3] if len(tried) == 4 else 0
+  require(
+    (0 if is_log else -math.inf) < low < high < math.inf,
+    name,
+    tried,
+    'a low below the high' + (', above 0 for the logarithm' if is_log else ''),
+  )
+  if len(tried) == 4:
+    require(
+      type(steps) is int and steps >= 2, name, tried, 'steps of 2 or more'
+    )
+  return Range(low, high, is_log), steps
+
+
+def _spread(tried: Range, steps: int) -> tuple[Any, ...]:
+  """So many values over the range, fewer where whole numbers are too near."""
+  space = np.geomspace if tried.is_log else np.linspace
+  values = space(tried.low, tried.high, steps)
+  if isinstance(tried.low, int):
+    return tuple(dict.fromkeys(int(x) for x in np.rint(values)))
+  return tuple(float(f'{x:.6g}') for x in values)
+
+
+def _of_type(name: str, value: Any, default: Any) -> Any:
+  """The value as the field has it: a whole number may stand for a float."""
+  if isinstance(default, float) and type(value) is int:
+    return float(value)
+  expected = type(default).__name__
+  require(
+    type(value) is type(default), name, value, f'values of type {expected}'
+  )
+  return value

@@ -1,0 +1,111 @@
+"""A sweep in one table: a row a trial, and the best of them as text."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from optuna.trial import FrozenTrial, TrialState
+
+from eigen3.data import atomic_path
+from experiments.sweep import job
+from experiments.sweep.space import Space, values_of
+
+STATES = {
+  TrialState.COMPLETE: 'complete',
+  TrialState.PRUNED: 'pruned',
+  TrialState.FAIL: 'failed',
+  TrialState.RUNNING: 'running',
+  TrialState.WAITING: 'waiting',
+}
+
+
+def make(
+  trials: Sequence[FrozenTrial], space: Space, seeds: Sequence[int]
+) -> pd.DataFrame:
+  """All that is known of the trials.
+
+  Args:
+    trials: of the sweep.
+    space: what it tries.
+    seeds: that every setting is run with.
+
+  Returns:
+    A row a trial: `number`; `state`; its parameters by field; `objective`, the
+    mean over its seeds, for a trial that did not end well of what was run;
+    `steps` of all its runs together; `objective_seed<s>` of each seed and
+    `best_step_seed<s>`, the first step that reached it; `seconds` of training;
+    `folder`; and the `reason` why it did not end well. What is not known is
+    empty.
+  """
+  rows = [_row(trial, space, seeds) for trial in trials]
+  # None where none has a value yet would be an object.
+  return pd.DataFrame(rows).astype({'objective': float})
+
+
+def write(path: os.PathLike | str, table: pd.DataFrame) -> None:
+  """Writes the table as CSV, whole or not at all."""
+  with atomic_path(path) as temporary:
+    table.to_csv(temporary, index=False, float_format='%.10g')
+
+
+def top(table: pd.DataFrame, space: Space, count: int = 10) -> str:
+  """The best trials as text, those first that went to their end."""
+  best = table.dropna(subset=['objective']).assign(
+    is_partial=lambda t: t['state'] != 'complete'
+  )
+  best = best.sort_values(
+    ['is_partial', 'objective', 'number'], ascending=[True, False, True]
+  ).head(count)
+  if best.empty:
+    return 'no trial has a value yet'
+  fields = ['number', 'state', 'objective', *space, 'steps', 'seconds']
+  short = {
+    **{field: field.rpartition('.')[2] for field in space},
+    'number': 'trial',
+  }
+  names = [short.get(field, field) for field in fields]
+  if len(set(names)) < len(names):  # two fields of the same name
+    names = fields
+  shown = best[fields].set_axis(names, axis=1)
+  forms = {'objective': '{:+.4g}', 'seconds': '{:.0f}', 'steps': '{:.0f}'}
+  return shown.to_string(
+    index=False,
+    formatters={n: (lambda x, f=f: f.format(x)) for n, f in forms.items()},
+    float_format='{:.4g}'.format,
+  )
+
+
+def _row(
+  trial: FrozenTrial, space: Space, seeds: Sequence[int]
+) -> Mapping[str, Any]:
+  values = values_of(space, trial.params)
+  runs = {run['seed']: run for run in trial.user_attrs.get(job.RUNS, ())}
+  reported = trial.intermediate_values
+  steps = max(reported, default=0)
+  row = {
+    'number': trial.number,
+    'state': STATES[trial.state],
+    **{field: values.get(field) for field in space},
+    'objective': trial.value
+    if trial.value is not None
+    else reported.get(steps),
+    'steps': steps,
+  }
+  for seed in seeds:
+    run = runs.get(seed, {})
+    row[f'objective_seed{seed}'] = run.get('objective')
+    row[f'best_step_seed{seed}'] = run.get('step')
+  seconds = sum(run['seconds'] for run in runs.values())
+  return {
+    **row,
+    'seconds': round(seconds, 1) if runs else None,
+    'folder': f'runs/{trial.number}',
+    'reason': _reason(trial),
+  }
+
+
+def _reason(trial: FrozenTrial) -> str:
+  if trial.state == TrialState.PRUNED:
+    return f'stopped after step {trial.user_attrs[job.STOPPED]}'
+  return trial.user_attrs.get(job.FAILURE, '')
