@@ -110,6 +110,12 @@ def holders(folder):
   ]
 
 
+def most_at_once(folder):
+  """Runs that were there at the same time, of those that were not stopped."""
+  times = [json.loads(f.read_text()) for f in folder.rglob('summary.json')]
+  return max(sum(b <= t <= e for b, e in times) for t, _ in times)
+
+
 def assert_whole(folder):
   """The results of GRID; each run was begun once."""
   table = results(folder)
@@ -134,9 +140,10 @@ def assert_whole(folder):
 
 def test_a_grid_over_two_seeds(server, tmp_path):
   folder = tmp_path / 'new' / 'sweep'
-  status, stdout, stderr = server.run(*GRID, f'--workdir={folder}')
+  status, stdout, stderr = server.run(*GRID, f'--workdir={folder}', pause=0.05)
   assert status == 0, stderr
   assert_whole(folder)
+  assert most_at_once(folder) == 2
   assert sorted(os.listdir(folder)) == [
     'config.json',
     'journal.log',
@@ -164,7 +171,9 @@ def test_a_grid_over_two_seeds(server, tmp_path):
   assert picture.shape[1] == 1200
   assert picture.std() > 0.05
   # What is done is not run again.
-  status, again, _ = server.run(*GRID, f'--workdir={folder}', '--resume')
+  status, again, _ = server.run(
+    *GRID, f'--workdir={folder}', '--resume', pause=0.05
+  )
   assert (status, again) == (0, stdout)
   assert_whole(folder)
 
@@ -211,6 +220,8 @@ def test_an_interrupt_lets_runs_save_and_leaves(server, tmp_path):
   arguments = (*GRID, f'--workdir={folder}')
   process = server.start(*arguments, pause=0.1)
   until(lambda: is_midway(folder))
+  # Out of reach of Ctrl-C on the sweep's terminal.
+  assert all(os.getsid(run) == run for run in holders(folder)[1:])
   os.kill(process, signal.SIGINT)
   status, stdout, stderr = server.wait()
   assert status == 130
@@ -287,6 +298,7 @@ def test_a_worse_trial_is_stopped_early(server, tmp_path):
   assert table['objective'].tolist() == [100.0, 1.0, 200.0]
   assert table['steps'].tolist() == [100, 2, 100]
   assert table['reason'].fillna('').tolist() == ['', 'stopped after step 2', '']
+  assert most_at_once(folder) == 1
   rows = (folder / 'runs/1/seed0/metrics.csv').read_text().count('\n') - 1
   assert 2 <= rows < 90  # it ended soon after
   assert not (folder / 'runs/1/seed0/summary.json').exists()

@@ -151,6 +151,8 @@ def test_the_picture_shows_every_state(trials, tmp_path):
   assert has_colour(image, pruned)
   assert not has_colour(image, complete)
   assert not has_colour(image, best)  # of those that went to their end
+  image = draw(tmp_path / 'failed.png', trials[2:3])
+  assert not has_colour(image, complete)
 
 
 @pytest.mark.parametrize('count', [1, 4, 7])

@@ -17,8 +17,14 @@ import time
 
 
 def main(workdir, seed, resume, steps, pause, values):
-  stop = []
-  signal.signal(signal.SIGTERM, lambda *unused: stop.append(True))
+  stop, begin = [], time.time()
+
+  def remember(*unused):
+    if stop:  # A second one means now.
+      sys.exit(1)
+    stop.append(True)
+
+  signal.signal(signal.SIGTERM, remember)
   workdir, values = pathlib.Path(workdir), json.loads(values)
   fill = values.get('environment.fill')
   if fill == 'close':
@@ -29,7 +35,7 @@ def main(workdir, seed, resume, steps, pause, values):
     assert (workdir / 'config.json').exists()
     if metrics.exists():
       with metrics.open(newline='') as file:
-        done = len(list(csv.reader(file))) - 1
+        done = max(0, len(list(csv.reader(file))) - 1)
   else:
     assert not workdir.exists(), 'found the folder of a run'
     workdir.mkdir()
@@ -37,8 +43,9 @@ def main(workdir, seed, resume, steps, pause, values):
   with (workdir.parent / f'starts{seed}').open('a') as file:
     file.write(resume)
   with metrics.open('a') as file:
-    if not done:
+    if not file.tell():
       file.write('iteration,seconds,validation_profit\n')
+      file.flush()
     for step in range(done + 1, int(steps) + 1):
       time.sleep(float(pause))
       if fill == 'limit' and step == int(steps) // 2:
@@ -47,9 +54,10 @@ def main(workdir, seed, resume, steps, pause, values):
       file.write(f'{step},1.5,{profit}\n')
       file.flush()
       if stop:
+        time.sleep(0.4)  # as if it saved
         print('stopped; add --resume to go on', flush=True)
         return 130
-  (workdir / 'summary.json').write_text('{}')
+  (workdir / 'summary.json').write_text(json.dumps([begin, time.time()]))
   return 0
 
 
