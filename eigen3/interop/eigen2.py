@@ -1,29 +1,27 @@
-"""Networks of Eigen2, the PyTorch system that Eigen3 replaces.
+"""Networks of Eigen2, the PyTorch system that Eigen3 replaces, in and out.
 
 A state dict here is a mapping of PyTorch's parameter names to NumPy arrays.
-The results are Haiku's (params, state) for the networks that
+On our side are Haiku's (params, state) for the networks that
 `eigen3.networks.make_networks` builds with `actor.coefficient_head='eigen2'`
-and `critic.pooling='mean'`.
+and `critic.pooling='mean'`. There and back gives the same bits.
 """
 
 import importlib
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
-StateDict = Mapping[str, np.ndarray]
-# Haiku's parameters or state: {module path: {name: array}}.
-Modules = dict[str, dict[str, Any]]
+from eigen3.data import atomic_path
+from eigen3.interop import eigen2_layout as layout
+from eigen3.interop.eigen2_layout import StateDict, Variables
 
-
-class Variables(NamedTuple):
-  """What a Haiku network's `apply` takes first."""
-
-  params: Modules
-  state: Modules
+# Of its optimisers, which a checkpoint says, too.
+_ACTOR_LEARNING_RATE = 1e-4
+_CRITIC_LEARNING_RATE = 3e-4
+_WEIGHT_DECAY = 5e-4
 
 
 class Eigen2Agent(NamedTuple):
@@ -58,22 +56,23 @@ def actor_from_torch(state_dict: StateDict) -> Variables:
   Raises:
     ValueError: naming the entries that are missing or unknown.
   """
-  reader = _Reader(state_dict, 'actor')
-  reader.feature_extractor('actor')
-  attention = 'actor/cross_attention'
-  reader.array(attention, 'query', 'attention.query')
-  reader.attention(attention)
-  for module, name in (
-    ('investable_1', 'investable_fc.0'),
-    ('investable_2', 'investable_fc.3'),
-    ('context', 'context_fc.0'),
-    ('coefficient_1', 'coefficient_head.0'),
-    ('coefficient_2', 'coefficient_head.3'),
-    ('sale_target_1', 'sale_target_head.0'),
-    ('sale_target_2', 'sale_target_head.3'),
-  ):
-    reader.linear(f'actor/{module}', name)
-  return reader.variables()
+  return layout.from_torch(layout.actor(), state_dict, 'actor')
+
+
+def actor_to_torch(variables: Variables) -> dict[str, np.ndarray]:
+  """The state dict of an actor, for `load_state_dict` with `strict=True`.
+
+  Args:
+    variables: (params, state) of `Networks.actor`. They do not tell of which
+      coefficient head they are; PyTorch's is Eigen2's.
+
+  Returns:
+    PyTorch's names to arrays.
+
+  Raises:
+    ValueError: naming the arrays that are missing or unknown.
+  """
+  return layout.to_torch(layout.actor(), variables, 'actor')
 
 
 def critic_from_torch(state_dict: StateDict, name: str = 'critic') -> Variables:
@@ -89,40 +88,78 @@ def critic_from_torch(state_dict: StateDict, name: str = 'critic') -> Variables:
   Raises:
     ValueError: naming the entries that are missing or unknown.
   """
-  reader = _Reader(state_dict, 'critic')
-  reader.feature_extractor(name)
-  if any(key.startswith('attention.') for key in state_dict):
-    reader.attention(f'{name}/self_attention')
-  for module, torch_name in (
-    ('linear_1', 'critic_fc.0'),
-    ('linear_2', 'critic_fc.3'),
-    ('value', 'critic_fc.6'),
-  ):
-    reader.linear(f'{name}/mean_head/{module}', torch_name)
-  return reader.variables()
+  has_attention = any(key.startswith('attention.') for key in state_dict)
+  entries = layout.critic(name, has_attention)
+  return layout.from_torch(entries, state_dict, 'critic')
 
 
-def double_critic_from_torch(first: StateDict, second: StateDict) -> Variables:
-  """The variables of two critics side by side.
+def critic_to_torch(
+  variables: Variables, name: str = 'critic'
+) -> dict[str, np.ndarray]:
+  """The state dict of a critic with mean pooling.
 
   Args:
-    first: state dict of the first column's critic.
-    second: of the second column's.
+    variables: (params, state) of `Networks.critic`.
+    name: Haiku path of the critic.
 
   Returns:
-    (params, state) for `Networks.double_critic` with `critic.ensemble=2`.
+    PyTorch's names to arrays.
+
+  Raises:
+    ValueError: naming the arrays that are missing or unknown.
+  """
+  attention = f'{name}/self_attention/'
+  has_attention = any(key.startswith(attention) for key in variables.params)
+  entries = layout.critic(name, has_attention)
+  return layout.to_torch(entries, variables, 'critic')
+
+
+def double_critic_from_torch(*state_dicts: StateDict) -> Variables:
+  """The variables of critics side by side.
+
+  Args:
+    *state_dicts: of the critic of each column.
+
+  Returns:
+    (params, state) for `Networks.double_critic` with as many critics.
 
   Raises:
     ValueError: naming the entries that are missing or unknown.
   """
   critics = [
-    critic_from_torch(state_dict, f'double_critic/critic_{number}')
-    for number, state_dict in enumerate((first, second), 1)
+    critic_from_torch(state_dict, _critic_name(number))
+    for number, state_dict in enumerate(state_dicts, 1)
   ]
   return Variables(
     params={k: v for critic in critics for k, v in critic.params.items()},
     state={k: v for critic in critics for k, v in critic.state.items()},
   )
+
+
+def double_critic_to_torch(
+  variables: Variables,
+) -> tuple[dict[str, np.ndarray], ...]:
+  """The state dicts of the critics of each column.
+
+  Args:
+    variables: (params, state) of `Networks.double_critic`.
+
+  Returns:
+    For each critic PyTorch's names to arrays.
+
+  Raises:
+    ValueError: naming the arrays that are missing or unknown.
+  """
+  numbers = {path.split('/')[1] for path in variables.params}
+  critics = []
+  for number in range(1, len(numbers) + 1):
+    name = _critic_name(number)
+    params, state = (
+      {k: v for k, v in modules.items() if k.startswith(f'{name}/')}
+      for modules in variables
+    )
+    critics.append(critic_to_torch(Variables(params, state), name))
+  return tuple(critics)
 
 
 def load_agent(path: str | pathlib.Path) -> Eigen2Agent:
@@ -142,27 +179,98 @@ def load_agent(path: str | pathlib.Path) -> Eigen2Agent:
   path = pathlib.Path(path)
   if not path.is_file():
     raise ValueError(f'{path}: no such file, expected an Eigen2 checkpoint')
-  try:
-    torch = importlib.import_module('torch')
-  except ImportError as error:
-    raise ValueError(
-      f'{path}: reading it needs PyTorch, which is not installed; run '
-      "'pip install torch'"
-    ) from error
+  torch = _torch(path, 'reading')
   try:
     saved = torch.load(path, map_location='cpu', weights_only=True)
   except Exception as error:  # torch raises whatever its zip and pickle do
-    reason = str(error).partition('\n')[0]
-    raise ValueError(f'{path}: not a PyTorch checkpoint: {reason}') from error
+    raise ValueError(
+      f'{path}: not a PyTorch checkpoint: {_reason(error)}'
+    ) from error
   try:
     return _agent_from_checkpoint(saved)
-  except (ValueError, KeyError, TypeError) as error:
-    raise ValueError(f'{path}: not an Eigen2 agent: {error}') from error
+  except (ValueError, KeyError, TypeError, RuntimeError) as error:
+    reason = ' '.join(str(error).split())
+    if isinstance(error, KeyError):
+      reason = f'found no {reason}'
+    raise ValueError(f'{path}: not an Eigen2 agent: {reason}') from error
+
+
+def save_agent(
+  path: str | pathlib.Path, agent: Eigen2Agent, agent_id: int = 0
+) -> None:
+  """Writes a checkpoint that Eigen2, and `load_agent`, read.
+
+  Its optimisers begin anew: they have Eigen2's settings and no moments.
+
+  Args:
+    path: a `.pth` file to make or to replace.
+    agent: networks and counters.
+    agent_id: Eigen2's number of it in a population.
+
+  Raises:
+    ValueError: if PyTorch is not installed, or a network is not Eigen2's.
+  """
+  path = pathlib.Path(path)
+  torch = _torch(path, 'writing')
+  arrays = {
+    'actor': actor_to_torch(agent.actor),
+    'actor_target': actor_to_torch(agent.target_actor),
+    'critic': critic_to_torch(agent.critic),
+    'critic_target': critic_to_torch(agent.target_critic),
+  }
+  networks = {
+    name: {key: torch.from_numpy(x) for key, x in state_dict.items()}
+    for name, state_dict in arrays.items()
+  }
+  saved = {
+    'agent_id': agent_id,
+    **{f'{name}_state_dict': network for name, network in networks.items()},
+    'actor_optimizer_state_dict': _fresh_optimiser(
+      torch, networks['actor'], _ACTOR_LEARNING_RATE
+    ),
+    'critic_optimizer_state_dict': _fresh_optimiser(
+      torch, networks['critic'], _CRITIC_LEARNING_RATE
+    ),
+    'noise_scale': float(agent.noise_scale),
+    'update_count': int(agent.update_count),
+  }
+  with atomic_path(path) as temporary:
+    torch.save(saved, temporary)
+
+
+def _critic_name(number: int) -> str:
+  """Haiku path of a critic beside others, from 1."""
+  return f'double_critic/critic_{number}'
+
+
+def _torch(path: pathlib.Path, doing: str) -> Any:
+  """PyTorch, which only files of checkpoints need."""
+  try:
+    return importlib.import_module('torch')
+  except ImportError as error:
+    raise ValueError(
+      f'{path}: {doing} it needs PyTorch, which is not installed; run '
+      "'pip install torch'"
+    ) from error
+
+
+def _reason(error: Exception) -> str:
+  """What PyTorch says, in a line, without its advice to trust the file."""
+  refused = re.search(r'GLOBAL (\S+)', str(error))
+  if refused is not None:
+    return f'it asks for {refused[1]}, which is neither a tensor nor a number'
+  sentence = ' '.join(re.split(r'\.\s', str(error))[0].split())
+  return f'{type(error).__name__}: {sentence}'.rstrip(': ')
 
 
 def _agent_from_checkpoint(saved: Mapping[str, Any]) -> Eigen2Agent:
   def arrays(key):
-    return {name: value.numpy() for name, value in saved[key].items()}
+    if not isinstance(saved[key], Mapping):
+      raise TypeError(f'{key}: found {type(saved[key]).__name__}, not tensors')
+    return {name: _numpy(name, value) for name, value in saved[key].items()}
+
+  if not isinstance(saved, Mapping):
+    raise TypeError(f'found {type(saved).__name__}, not a dictionary')
 
   return Eigen2Agent(
     actor=actor_from_torch(arrays('actor_state_dict')),
@@ -174,106 +282,21 @@ def _agent_from_checkpoint(saved: Mapping[str, Any]) -> Eigen2Agent:
   )
 
 
-class _Reader:
-  """Moves entries of a state dict to Haiku paths, and sees what is left."""
+def _numpy(name: str, value: Any) -> np.ndarray:
+  if not hasattr(value, 'numpy'):
+    raise TypeError(f'{name}: found {type(value).__name__}, not a tensor')
+  return value.numpy()
 
-  def __init__(self, state_dict: StateDict, kind: str):
-    self._left = {
-      name: array
-      for name, array in state_dict.items()
-      if not name.endswith('num_batches_tracked')  # unused with a momentum
-    }
-    self._kind = kind
-    self._missing: list[str] = []
-    self._params: Modules = {}
-    self._state: Modules = {}
 
-  def array(self, module: str, name: str, torch_name: str) -> None:
-    """Moves one entry as it is."""
-    self._put(module, name, self._take(torch_name))
-
-  def linear(self, module: str, torch_name: str) -> None:
-    """Moves a linear layer; PyTorch keeps [outputs, inputs]."""
-    self._put(module, 'w', self._take(f'{torch_name}.weight').T)
-    self._put(module, 'b', self._take(f'{torch_name}.bias'))
-
-  def feature_extractor(self, parent: str) -> None:
-    """Moves convolution, batch norm with its statistics, and LSTM."""
-    source = 'feature_extractor'
-    target = f'{parent}/feature_extractor'
-    convolution = f'{target}/convolution'
-    # [channels, features, kernel] to [kernel, features, channels].
-    kernel = self._take(f'{source}.conv1.weight', 3).transpose(2, 1, 0)
-    self._put(convolution, 'w', kernel)
-    self.array(convolution, 'b', f'{source}.conv1.bias')
-    norm = f'{convolution}/batch_norm'
-    self.array(norm, 'scale', f'{source}.bn1.weight')
-    self.array(norm, 'offset', f'{source}.bn1.bias')
-    for name, torch_name in (
-      ('mean', 'running_mean'),
-      ('variance', 'running_var'),
-    ):
-      statistic = self._take(f'{source}.bn1.{torch_name}')
-      self._state.setdefault(norm, {})[name] = jnp.asarray(statistic)
-    for layer in (1, 2):
-      for direction, suffix in (('forward', ''), ('reverse', '_reverse')):
-        self._lstm(
-          f'{target}/lstm',
-          f'layer_{layer}_{direction}',
-          f'{source}.lstm.{{}}_l{layer - 1}{suffix}',
-        )
-
-  def attention(self, module: str) -> None:
-    """Moves PyTorch's multi-head attention and the layer norm after it."""
-    names = ('query', 'key', 'value')
-    weights = self._take('attention.attention.in_proj_weight')
-    biases = self._take('attention.attention.in_proj_bias')
-    inner = f'{module}/attention'
-    for name, w, b in zip(
-      names, np.split(weights, 3), np.split(biases, 3), strict=True
-    ):
-      self._put(inner, f'{name}_w', w.T)
-      self._put(inner, f'{name}_b', b)
-    output = self._take('attention.attention.out_proj.weight')
-    self._put(inner, 'output_w', output.T)
-    self.array(inner, 'output_b', 'attention.attention.out_proj.bias')
-    norm = f'{module}/layer_norm'
-    self.array(norm, 'scale', 'attention.norm.weight')
-    self.array(norm, 'offset', 'attention.norm.bias')
-
-  def variables(self) -> Variables:
-    """Everything moved so far; refuses missing and left-over entries."""
-    if self._missing:
-      raise ValueError(
-        f'state dict: expected the entries of an Eigen2 {self._kind}, found '
-        f'no {", ".join(self._missing)}'
-      )
-    if self._left:
-      raise ValueError(
-        f'state dict: found entries that no Eigen2 {self._kind} has: '
-        f'{", ".join(sorted(self._left))}'
-      )
-    return Variables(self._params, self._state)
-
-  def _lstm(self, module: str, name: str, torch_name: str) -> None:
-    """Moves one direction of one layer; its two biases are only ever added."""
-    self._put(
-      module, f'{name}_input', self._take(torch_name.format('weight_ih')).T
-    )
-    self._put(
-      module, f'{name}_hidden', self._take(torch_name.format('weight_hh')).T
-    )
-    bias = self._take(torch_name.format('bias_ih'))
-    bias = bias + self._take(torch_name.format('bias_hh'))
-    self._put(module, f'{name}_bias', bias)
-
-  def _take(self, name: str, rank: int = 0) -> np.ndarray:
-    array = self._left.pop(name, None)
-    if array is None:
-      self._missing.append(name)
-      # Carries on, so that one error names everything that is missing.
-      return np.zeros((3,) + (0,) * (rank - 1) if rank else (3,))
-    return np.asarray(array)
-
-  def _put(self, module: str, name: str, array: np.ndarray) -> None:
-    self._params.setdefault(module, {})[name] = jnp.asarray(array)
+def _fresh_optimiser(
+  torch: Any, network: Mapping[str, Any], rate: float
+) -> dict[str, Any]:
+  """The state of the optimiser that Eigen2 would make for a network."""
+  parameters = [
+    tensor
+    for name, tensor in network.items()
+    if not re.search(r'\.(running_|num_batches)', name)
+  ]
+  return torch.optim.Adam(
+    parameters, rate, weight_decay=_WEIGHT_DECAY
+  ).state_dict()

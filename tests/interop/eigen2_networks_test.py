@@ -1,47 +1,18 @@
 """Eigen2's own results on its own parameters, through eigen3.interop."""
 
 import functools
-import pathlib
 import sys
 import types
 
 import jax
 import numpy as np
 import pytest
+from eigen2_goldens import GOLDENS, config_of, part
 
 from eigen3 import networks
 from eigen3.interop import eigen2
-from experiments.configs import td3
 
-GOLDENS = pathlib.Path(__file__).parent.parent / 'goldens'
 NAMES = ('networks', 'networks_missing_data')
-
-
-def _part(golden, prefix):
-  return {
-    name.removeprefix(prefix): golden[name]
-    for name in golden
-    if name.startswith(prefix)
-  }
-
-
-def _config(golden, tiny):
-  config = td3.get_config('full+eigen2').networks
-  config.critic.ensemble = 2
-  config.critic.self_attention = any(
-    name.startswith('critic_1/attention') for name in golden
-  )
-  if tiny:
-    config.convolution_channels = 8
-    config.hidden = 16
-    config.num_heads = 4
-    config.sequence_block = config.evaluation_block = 8
-    config.actor.investable_sizes = (32, 16)
-    config.actor.context_size = 16
-    config.actor.head_size = 8
-    config.critic.sizes = (32, 16)
-    config.spec.investable = (4, 16)
-  return config
 
 
 def _under(variables, path):
@@ -57,14 +28,14 @@ def _under(variables, path):
 
 
 def _check(golden, tiny):
-  built = networks.make_networks(_config(golden, tiny))
+  built = networks.make_networks(config_of(golden, tiny))
   window = golden['obs']
-  actor = eigen2.actor_from_torch(_part(golden, 'actor/'))
+  actor = eigen2.actor_from_torch(part(golden, 'actor/'))
   shapes = jax.eval_shape(built.actor.init, jax.random.PRNGKey(0), window)
   for found, expected in zip(actor, shapes, strict=True):
     assert jax.tree.map(np.shape, found) == jax.tree.map(np.shape, expected)
   critics = eigen2.double_critic_from_torch(
-    _part(golden, 'critic_1/'), _part(golden, 'critic_2/')
+    part(golden, 'critic_1/'), part(golden, 'critic_2/')
   )
   features, _ = jax.jit(built.feature_extractor.apply)(
     *_under(actor, 'actor'), None, window
@@ -101,7 +72,7 @@ def _act(built, actor, window):
 
 def _exact_actions(golden, tiny, actor, window):
   """The actions in float64."""
-  config = _config(golden, tiny)
+  config = config_of(golden, tiny)
   config.compute_dtype = 'float64'
   with jax.enable_x64(True):
     variables, window = jax.tree.map(np.float64, (actor, window))
@@ -126,18 +97,18 @@ def golden():
 
 
 def test_missing_and_unknown_entries_are_named(golden):
-  state_dict = _part(golden, 'actor/')
+  state_dict = part(golden, 'actor/')
   query = state_dict.pop('attention.query')
   state_dict.pop('feature_extractor.conv1.weight')
   with pytest.raises(
     ValueError, match=r'found no feature_extractor.conv1.weight, attention.que'
   ):
     eigen2.actor_from_torch(state_dict)
-  state_dict = _part(golden, 'actor/') | {'attention.second_query': query}
+  state_dict = part(golden, 'actor/') | {'attention.second_query': query}
   with pytest.raises(ValueError, match=r'no Eigen2 actor has: .*second_query'):
     eigen2.actor_from_torch(state_dict)
   with pytest.raises(ValueError, match='Eigen2 critic, found no'):
-    eigen2.critic_from_torch(_part(golden, 'actor/'))
+    eigen2.critic_from_torch(part(golden, 'actor/'))
 
 
 class _Tensor:
@@ -155,7 +126,7 @@ def fake_torch(golden, monkeypatch):
   """A module `torch` whose load returns an agent made of the golden's parts."""
 
   def state_dict(prefix):
-    return {k: _Tensor(v) for k, v in _part(golden, prefix).items()}
+    return {k: _Tensor(v) for k, v in part(golden, prefix).items()}
 
   saved = {
     'actor_state_dict': state_dict('actor/'),

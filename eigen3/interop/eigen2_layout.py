@@ -1,0 +1,237 @@
+"""Where Eigen2's PyTorch networks and ours keep the same arrays.
+
+PyTorch keeps the axes of a weight in the opposite order, attention's three
+projections in one array, and two biases for each direction of an LSTM's layer,
+which are only ever added. All else is a matter of names.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+StateDict = Mapping[str, np.ndarray]
+# Haiku's parameters or state: {module path: {name: array}}.
+Modules = dict[str, dict[str, Any]]
+_Move = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
+
+
+class Variables(NamedTuple):
+  """What a Haiku network's `apply` takes first."""
+
+  params: Modules
+  state: Modules
+
+
+class Entry(NamedTuple):
+  """Arrays that hold the same numbers on both sides.
+
+  Attributes:
+    module: Haiku path of the module that ours belong to.
+    names: of ours.
+    torch_names: of PyTorch's.
+    from_torch: PyTorch's arrays to ours.
+    to_torch: the way back.
+    is_state: ours are network state, not parameters.
+  """
+
+  module: str
+  names: tuple[str, ...]
+  torch_names: tuple[str, ...]
+  from_torch: _Move
+  to_torch: _Move
+  is_state: bool = False
+
+
+def actor() -> Iterator[Entry]:
+  """Everything that an actor keeps."""
+  yield from _feature_extractor('actor')
+  attention = 'actor/cross_attention'
+  query = ('attention.query',)
+  yield Entry(attention, ('query',), query, _as_it_is, _as_it_is)
+  yield from _attention(attention)
+  for module, torch_name in (
+    ('investable_1', 'investable_fc.0'),
+    ('investable_2', 'investable_fc.3'),
+    ('context', 'context_fc.0'),
+    ('coefficient_1', 'coefficient_head.0'),
+    ('coefficient_2', 'coefficient_head.3'),
+    ('sale_target_1', 'sale_target_head.0'),
+    ('sale_target_2', 'sale_target_head.3'),
+  ):
+    yield from _linear(f'actor/{module}', torch_name)
+
+
+def critic(name: str, self_attention: bool) -> Iterator[Entry]:
+  """Everything that a critic with Haiku path `name` keeps."""
+  yield from _feature_extractor(name)
+  if self_attention:
+    yield from _attention(f'{name}/self_attention')
+  for module, torch_name in (
+    ('linear_1', 'critic_fc.0'),
+    ('linear_2', 'critic_fc.3'),
+    ('value', 'critic_fc.6'),
+  ):
+    yield from _linear(f'{name}/mean_head/{module}', torch_name)
+
+
+def from_torch(
+  entries: Iterable[Entry], state_dict: StateDict, kind: str
+) -> Variables:
+  """The variables that a state dict holds.
+
+  Args:
+    entries: all that the network keeps.
+    state_dict: PyTorch's names to arrays.
+    kind: of network, for messages.
+
+  Raises:
+    ValueError: naming the entries that are missing or unknown.
+  """
+  entries = list(entries)
+  found = {
+    name: np.asarray(array)
+    for name, array in state_dict.items()
+    if not name.endswith(_COUNTER)
+  }
+  expected = [name for entry in entries for name in entry.torch_names]
+  _check_names('state dict', found, expected, kind)
+  variables = Variables({}, {})
+  for entry in entries:
+    modules = variables.state if entry.is_state else variables.params
+    arrays = entry.from_torch([found[name] for name in entry.torch_names])
+    for name, array in zip(entry.names, arrays, strict=True):
+      modules.setdefault(entry.module, {})[name] = jnp.asarray(array)
+  return variables
+
+
+def to_torch(
+  entries: Iterable[Entry], variables: Variables, kind: str
+) -> dict[str, np.ndarray]:
+  """The state dict, as PyTorch loads it, of a network's variables.
+
+  Args:
+    entries: all that the network keeps.
+    variables: parameters and state.
+    kind: of network, for messages.
+
+  Raises:
+    ValueError: naming the arrays that are missing or unknown.
+  """
+  entries = list(entries)
+  found = {
+    f'{module}/{name}': np.asarray(array)
+    for modules in variables
+    for module, arrays in modules.items()
+    for name, array in arrays.items()
+  }
+  expected = [f'{e.module}/{name}' for e in entries for name in e.names]
+  _check_names('variables', found, expected, kind)
+  state_dict = {}
+  for entry in entries:
+    arrays = [found[f'{entry.module}/{name}'] for name in entry.names]
+    for name, array in zip(
+      entry.torch_names, entry.to_torch(arrays), strict=True
+    ):
+      state_dict[name] = np.array(array, order='C')  # PyTorch's, not a view
+  # Without a use, as the momentum is set; PyTorch asks for it all the same.
+  state_dict[f'feature_extractor.bn1.{_COUNTER}'] = np.zeros((), np.int64)
+  return state_dict
+
+
+_COUNTER = 'num_batches_tracked'
+
+
+def _feature_extractor(parent: str) -> Iterator[Entry]:
+  """Convolution, batch norm with its statistics, and LSTM."""
+  source, target = 'feature_extractor', f'{parent}/feature_extractor'
+  convolution = f'{target}/convolution'
+  yield from _linear(convolution, f'{source}.conv1')
+  norm = f'{convolution}/batch_norm'
+  yield from _scale(norm, f'{source}.bn1')
+  for name, torch_name in (('mean', 'mean'), ('variance', 'var')):
+    yield _turned(norm, name, f'{source}.bn1.running_{torch_name}', True)
+  lstm = f'{target}/lstm'
+  for layer in (1, 2):
+    for direction, suffix in (('forward', ''), ('reverse', '_reverse')):
+      name = f'layer_{layer}_{direction}'
+      place = f'l{layer - 1}{suffix}'
+      yield _turned(lstm, f'{name}_input', f'{source}.lstm.weight_ih_{place}')
+      yield _turned(lstm, f'{name}_hidden', f'{source}.lstm.weight_hh_{place}')
+      biases = (
+        f'{source}.lstm.bias_ih_{place}',
+        f'{source}.lstm.bias_hh_{place}',
+      )
+      yield Entry(lstm, (f'{name}_bias',), biases, _added, _beside_nothing)
+
+
+def _attention(module: str) -> Iterator[Entry]:
+  """PyTorch's multi-head attention and the layer norm after it."""
+  source, inner = 'attention.attention', f'{module}/attention'
+  for ours, theirs in (('w', 'weight'), ('b', 'bias')):
+    names = tuple(f'{name}_{ours}' for name in ('query', 'key', 'value'))
+    yield Entry(inner, names, (f'{source}.in_proj_{theirs}',), _apart, _joined)
+  yield _turned(inner, 'output_w', f'{source}.out_proj.weight')
+  yield _turned(inner, 'output_b', f'{source}.out_proj.bias')
+  yield from _scale(f'{module}/layer_norm', 'attention.norm')
+
+
+def _linear(module: str, torch_name: str) -> Iterator[Entry]:
+  """A layer of weight and bias."""
+  yield _turned(module, 'w', f'{torch_name}.weight')
+  yield _turned(module, 'b', f'{torch_name}.bias')
+
+
+def _scale(module: str, torch_name: str) -> Iterator[Entry]:
+  """Scale and offset of a norm."""
+  yield _turned(module, 'scale', f'{torch_name}.weight')
+  yield _turned(module, 'offset', f'{torch_name}.bias')
+
+
+def _turned(
+  module: str, name: str, torch_name: str, is_state: bool = False
+) -> Entry:
+  """One array, whose axes PyTorch has in the opposite order."""
+  return Entry(module, (name,), (torch_name,), _turn, _turn, is_state)
+
+
+def _as_it_is(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+  return arrays
+
+
+def _turn(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+  return [array.T for array in arrays]
+
+
+def _apart(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+  return _turn(np.split(arrays[0], 3))
+
+
+def _joined(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+  return [np.concatenate(_turn(arrays))]
+
+
+def _added(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+  return [arrays[0] + arrays[1]]
+
+
+def _beside_nothing(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+  """The sum, and what changes no number's bits when it is added: -0, not 0."""
+  return [arrays[0], np.full_like(arrays[0], -0.0)]
+
+
+def _check_names(
+  where: str, found: Mapping[str, Any], expected: Sequence[str], kind: str
+) -> None:
+  missing = [name for name in expected if name not in found]
+  if missing:
+    raise ValueError(
+      f'{where}: expected the entries of an Eigen2 {kind}, found no '
+      f'{", ".join(missing)}'
+    )
+  unknown = sorted(found.keys() - set(expected))
+  if unknown:
+    raise ValueError(
+      f'{where}: found entries that no Eigen2 {kind} has: {", ".join(unknown)}'
+    )

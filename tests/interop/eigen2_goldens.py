@@ -1,0 +1,36 @@
+"""Eigen2's own results, and the networks that they are of."""
+
+import pathlib
+
+from experiments.configs import td3
+
+GOLDENS = pathlib.Path(__file__).parent.parent / 'goldens'
+
+
+def part(golden, prefix):
+  """The arrays below `prefix`, without it."""
+  return {
+    name.removeprefix(prefix): golden[name]
+    for name in golden
+    if name.startswith(prefix)
+  }
+
+
+def config_of(golden, tiny):
+  """The section `networks` that a golden's parameters fit."""
+  config = td3.get_config('full+eigen2').networks
+  config.critic.ensemble = 2
+  config.critic.self_attention = any(
+    name.startswith('critic_1/attention') for name in golden
+  )
+  if tiny:
+    config.convolution_channels = 8
+    config.hidden = 16
+    config.num_heads = 4
+    config.sequence_block = config.evaluation_block = 8
+    config.actor.investable_sizes = (32, 16)
+    config.actor.context_size = 16
+    config.actor.head_size = 8
+    config.critic.sizes = (32, 16)
+    config.spec.investable = (4, 16)
+  return config
