@@ -2,6 +2,7 @@
 
 from eigen3.data.build import build_panel, parse_day
 from eigen3.data.csv_files import Ticker
+from eigen3.data.eigen2_files import is_eigen2, read_eigen2
 from eigen3.data.errors import DataError
 from eigen3.data.files import atomic_path
 from eigen3.data.indicators import FEATURES, eigen2_features
@@ -38,8 +39,10 @@ __all__ = (
   'build_panel',
   'eigen2_features',
   'fit_normalisation',
+  'is_eigen2',
   'is_panel',
   'parse_day',
+  'read_eigen2',
   'read_folder',
   'read_universe',
   'repair',

@@ -1,0 +1,280 @@
+"""Eigen2's files of prices and features: a pickled DataFrame, or a CSV.
+
+A row is a day and a column a ticker; a cell holds the nine numbers of
+`indicators.FEATURES`, as a list or an array, or in a CSV as text in brackets.
+"""
+
+import bz2
+import csv
+import datetime
+import gzip
+import hashlib
+import io
+import lzma
+import os
+import pathlib
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from eigen3.data.errors import DataError
+from eigen3.data.frame_pickle import Frame, read_frame
+from eigen3.data.indicators import FEATURES, PRICES, eigen2_features
+from eigen3.data.inert_pickle import what
+from eigen3.data.panel import MarketPanel
+
+# The columns that Eigen2 bought.
+INVESTABLE = (8, 116)
+
+_PICKLES = ('.pkl', '.pickle')
+_COMPRESSED: dict[str, Callable[..., Any]] = {
+  '.gz': gzip.open,
+  '.bz2': bz2.open,
+  '.xz': lzma.open,
+}
+# A larger file that unpacks to more than so many times itself is no data.
+_MOST_GROWTH = 200
+_ALWAYS_UNPACKED = 1 << 26  # bytes
+_MISSING = ('', 'NaN', 'nan', 'NA', 'None')
+_PRICE_PLACES = [FEATURES.index(price) for price in PRICES]
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+def is_eigen2(path: str | os.PathLike) -> bool:
+  """Whether `path` is a file that `read_eigen2` is for.
+
+  A pickle by its name, or a CSV whose second line holds a bracket.
+  """
+  path = pathlib.Path(path)
+  kind = _kind(path)
+  if kind != '.csv' or not path.is_file():
+    return kind in _PICKLES and path.is_file()
+  opened = _COMPRESSED.get(path.suffix.lower(), open)
+  try:
+    with opened(path, 'rb') as file:
+      return b'[' in (file.readline(1 << 20), file.readline(1 << 20))[1]
+  except (OSError, EOFError, lzma.LZMAError, zlib.error):
+    return False
+
+
+def read_eigen2(
+  path: str | os.PathLike,
+  investable: tuple[int, int] = INVESTABLE,
+  recompute: bool = False,
+) -> MarketPanel:
+  """The panel in a file of Eigen2's.
+
+  Nothing in a pickle is run (see `inert_pickle`), and no cell of a CSV is
+  evaluated. A cell without anything in it is missing, as are single numbers
+  that are NaN or None; all that has neither nine numbers nor none is refused.
+  Rows are sorted by their dates.
+
+  Args:
+    path: `.pkl` or `.pickle`, dates as the index, or `.csv`, dates in the
+      first column; after it `.gz`, `.bz2` or `.xz` where it is compressed.
+    investable: (first, stop), the range of columns that may be bought.
+    recompute: make the features anew from the prices, as `build_panel` does,
+      which leaves a column's first 34 rows missing. By default they are those
+      of the file, by which Eigen2's agents were trained.
+
+  Returns:
+    The panel. Its columns are taken to be survivors only.
+
+  Raises:
+    DataError: one line that names the file, and where it is of a cell, the
+      date and the column.
+  """
+  path = pathlib.Path(path)
+  try:
+    packed = _bytes_of(path)
+    content = _unpacked(path, packed)
+    read = read_frame if _kind(path) in _PICKLES else _read_csv
+    frame = read(content)
+    dates = _dates(frame.labels)
+    order = _order(dates)
+    values = _values(frame, dates)[order]  # [T, C, 9] float64
+    ohlc = values[..., _PRICE_PLACES]
+    return MarketPanel(
+      dates=dates[order],
+      columns=frame.columns,
+      ohlc=ohlc,
+      features=eigen2_features(ohlc) if recompute else values,
+      investable=investable,
+      source_hash=hashlib.sha256(packed).hexdigest(),
+      notes='features computed from the prices of a file of Eigen2'
+      if recompute
+      else 'features as a file of Eigen2 has them',
+    )
+  except DataError as error:
+    raise DataError(f'{path}: {error}') from error
+
+
+def _kind(path: pathlib.Path) -> str:
+  """The suffix of what is in the file."""
+  suffixes = [suffix.lower() for suffix in path.suffixes]
+  if suffixes and suffixes[-1] in _COMPRESSED:
+    suffixes.pop()
+  return suffixes[-1] if suffixes else ''
+
+
+def _bytes_of(path: pathlib.Path) -> bytes:
+  if _kind(path) not in (*_PICKLES, '.csv'):
+    raise DataError(
+      f'expected a file by the name of .pkl, .pickle or .csv, or one of these '
+      f'with {", ".join(_COMPRESSED)} after it'
+    )
+  try:
+    return path.read_bytes()
+  except OSError as error:
+    raise DataError(f'cannot be read ({error.strerror})') from error
+
+
+def _unpacked(path: pathlib.Path, packed: bytes) -> bytes:
+  opened = _COMPRESSED.get(path.suffix.lower())
+  if opened is None:
+    return packed
+  most = max(_ALWAYS_UNPACKED, _MOST_GROWTH * len(packed))
+  try:
+    with opened(io.BytesIO(packed)) as file:
+      content = file.read(most + 1)
+  except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+    raise DataError(f'damaged, or not compressed ({error})') from error
+  if len(content) > most:
+    raise DataError(
+      f'unpacks to more than {most:,} bytes from {len(packed):,}; refused'
+    )
+  return content
+
+
+def _read_csv(content: bytes) -> Frame:
+  """The frame in a CSV; blank rows are left out."""
+  try:
+    text = content.decode('utf-8-sig')
+  except UnicodeDecodeError as error:
+    raise DataError('binary, not a CSV') from error
+  reader = csv.reader(io.StringIO(text, newline=''), strict=True)
+  rows = []
+  try:
+    header = next(reader, [])
+    for row in reader:
+      if not any(cell.strip() for cell in row):
+        continue
+      if len(row) != len(header):
+        raise DataError(
+          f'line {reader.line_num}: found {len(row)} cells, expected '
+          f'{len(header)}'
+        )
+      rows.append(row)
+  except csv.Error as error:
+    raise DataError(f'line {reader.line_num}: not a CSV ({error})') from error
+  names = tuple(name.strip() for name in header[1:])
+  cells = np.empty((len(rows), len(names)), object)
+  for index, row in enumerate(rows):
+    cells[index] = row[1:]
+  return Frame([row[0].strip() for row in rows], names, cells)
+
+
+def _dates(labels: list[Any]) -> np.ndarray:
+  """datetime64[D] [T]."""
+  dates = np.empty(len(labels), 'datetime64[D]')
+  for index, label in enumerate(labels):
+    try:
+      if type(label) is str:
+        label = np.datetime64(datetime.datetime.fromisoformat(label).date())
+    except ValueError:
+      pass
+    if not isinstance(label, np.datetime64) or np.isnat(label):
+      raise DataError(
+        f'row {index + 1}: found {what(label)} as its date, expected a date '
+        'as YYYY-MM-DD'
+      )
+    dates[index] = label
+  return dates
+
+
+def _order(dates: np.ndarray) -> np.ndarray:
+  order = np.argsort(dates, kind='stable')
+  same = np.flatnonzero(dates[order][1:] == dates[order][:-1])
+  if same.size:
+    raise DataError(
+      f'row {order[same[0] + 1] + 1}: found {dates[order][same[0]]} a second '
+      'time'
+    )
+  return order
+
+
+def _values(frame: Frame, dates: np.ndarray) -> np.ndarray:
+  """All numbers, float64 [T, C, 9]."""
+  values = np.full((*frame.cells.shape, len(FEATURES)), np.nan)
+
+  def where(row: int, column: int) -> str:
+    return f"row {dates[row]}, column '{frame.columns[column]}'"
+
+  for row, cells in enumerate(frame.cells):
+    for column, cell in enumerate(cells):
+      try:
+        numbers = _numbers(cell)
+      except DataError as error:
+        raise DataError(f'{where(row, column)}: {error}') from error
+      if len(numbers):
+        values[row, column] = numbers
+  if np.isnan(values).all():
+    raise DataError('no cell holds a number')
+  large = np.abs(values) > _LARGEST  # NaN is not
+  if large.any():
+    row, column, feature = (int(i) for i in np.argwhere(large)[0])
+    raise DataError(
+      f'{where(row, column)}: found {values[row, column, feature]} as '
+      f'{FEATURES[feature]}, expected at most {_LARGEST:.1e}'
+    )
+  return values
+
+
+def _numbers(cell: Any) -> Any:
+  """The nine numbers of a cell, or none of them."""
+  if cell is None or (isinstance(cell, float) and np.isnan(cell)):
+    return ()
+  if isinstance(cell, str):
+    cell = _split(cell)
+  elif isinstance(cell, np.ndarray) and cell.ndim == 1:
+    cell = cell.tolist()
+  if not isinstance(cell, list | tuple):
+    raise DataError(f'found {what(cell)}, expected nine numbers')
+  if len(cell) not in (0, len(FEATURES)):
+    raise DataError(f'found {len(cell)} numbers, expected nine')
+  if set(map(type, cell)) <= {float}:  # most are
+    return cell
+  return [_number(number) for number in cell]
+
+
+def _number(number: Any) -> float:
+  if number is None:
+    return np.nan
+  if type(number) is float or (type(number) is int and abs(number) < 2**63):
+    return float(number)
+  raise DataError(f'found {what(number)} among nine numbers')
+
+
+def _split(text: str) -> list[float]:
+  """What stands in brackets, with commas or, as NumPy prints it, without."""
+  text = text.strip()
+  if text in _MISSING:
+    return []
+  if text[0] != '[' or text[-1] != ']':
+    raise DataError(f'found {what(text)}, expected nine numbers in brackets')
+  inner = text[1:-1].strip()
+  parts = inner.split(',') if ',' in inner else inner.split()
+  return [_parsed(part.strip()) for part in parts]
+
+
+def _parsed(text: str) -> float:
+  if text in _MISSING[1:]:
+    return np.nan
+  try:
+    if '_' in text:  # Python would read 1_000
+      raise ValueError(text)
+    return float(text)
+  except ValueError:
+    raise DataError(f'found {what(text)} among nine numbers') from None

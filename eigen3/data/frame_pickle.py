@@ -1,0 +1,359 @@
+"""The DataFrame in a pickle of pandas 1, 2 or 3, whichever is installed."""
+
+import datetime
+import itertools
+import math
+import re
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from eigen3.data import inert_pickle
+from eigen3.data.errors import DataError
+from eigen3.data.inert_pickle import Note, what
+
+_STRINGS = ('pandas.arrays', 'pandas.core.arrays.string_')
+_MULTIARRAY = ('numpy.core.multiarray', 'numpy._core.multiarray')
+_BUILTINS = ('builtins', '__builtin__')
+# All that a frame of numbers, its names and its dates are pickled with, and
+# where pandas, NumPy and PyArrow have kept it.
+_ADMITTED = {
+  'ArrowStringArray': (*_STRINGS, 'pandas.core.arrays.string_arrow'),
+  'BlockManager': ('pandas.core.internals.managers',),
+  'BusinessDay': ('pandas._libs.tslibs.offsets',),
+  'DataFrame': ('pandas', 'pandas.core.frame'),
+  'DatetimeArray': ('pandas.arrays', 'pandas.core.arrays.datetimes'),
+  'DatetimeIndex': ('pandas', 'pandas.core.indexes.datetimes'),
+  'Day': ('pandas._libs.tslibs.offsets',),
+  'Index': ('pandas', 'pandas.core.indexes.base'),
+  'Int64Index': ('pandas.core.indexes.numeric',),
+  'NA': ('pandas', 'pandas._libs.missing'),
+  'RangeIndex': ('pandas', 'pandas.core.indexes.range'),
+  'StringArray': _STRINGS,
+  'StringDtype': ('pandas', 'pandas.core.arrays.string_'),
+  '__nat_unpickle': ('pandas._libs.tslibs.nattype',),
+  '__pyx_unpickle_NDArrayBacked': ('pandas._libs.arrays',),
+  '_frombuffer': ('numpy.core.numeric', 'numpy._core.numeric'),
+  '_nat_unpickle': ('pandas._libs.tslibs.nattype',),
+  '_new_DatetimeIndex': ('pandas.core.indexes.datetimes',),
+  '_new_Index': ('pandas.core.indexes.base',),
+  '_reconstruct': _MULTIARRAY,
+  '_reconstructor': ('copyreg', 'copy_reg'),
+  '_restore_array': ('pyarrow.lib',),
+  '_unpickle_block': ('pandas._libs.internals',),
+  '_unpickle_timestamp': ('pandas._libs.tslibs.timestamps',),
+  'bytearray': _BUILTINS,
+  'date': ('datetime',),
+  'datetime': ('datetime',),
+  'dtype': ('numpy',),
+  'encode': ('_codecs',),
+  'ndarray': ('numpy',),
+  'object': _BUILTINS,
+  'py_buffer': ('pyarrow.lib',),
+  'scalar': _MULTIARRAY,
+  'slice': _BUILTINS,
+  'timedelta': ('datetime',),
+  'type_for_alias': ('pyarrow.lib',),
+}
+# pandas' numbers of the units of a timestamp.
+_UNITS = {7: 's', 8: 'ms', 9: 'us', 10: 'ns'}
+# A longer array in a cell is left a note.
+_MOST_IN_CELL = 64
+
+
+class Frame(NamedTuple):
+  """A table as it stands in a file.
+
+  Attributes:
+    labels: T, of the rows: datetime64[D], text, or whatever else was found.
+    columns: C names.
+    cells: object [T, C], whatever was found.
+  """
+
+  labels: list[Any]
+  columns: tuple[str, ...]
+  cells: np.ndarray
+
+
+def read_frame(content: bytes) -> Frame:
+  """The frame in a pickle; none of its code runs, see `inert_pickle`.
+
+  Args:
+    content: the bytes of the pickle.
+
+  Raises:
+    DataError: it asks for what no frame of numbers needs, is damaged, or
+      holds something else.
+  """
+  try:
+    return _frame(inert_pickle.read(content, _ADMITTED, _MADE), len(content))
+  except DataError:
+    raise
+  except ValueError as error:  # of NumPy, too
+    reason = ' '.join(str(error).split())[:80]
+    raise DataError(f'a damaged DataFrame ({reason})') from error
+
+
+def _frame(found: Any, most_cells: int) -> Frame:
+  match found:
+    case Note('DataFrame', _, {'_mgr': manager} | {'_data': manager}):
+      pass
+    case _:
+      raise DataError(f'found {what(found)}, expected a DataFrame')
+  match manager:
+    case Note('BlockManager', ([*blocks], [columns, index])):
+      pass
+    case Note(  # before pandas 1.3
+      'BlockManager',
+      _,
+      [_, _, _, {'0.14.1': {'axes': [columns, index], 'blocks': [*blocks]}}],
+    ):
+      pass
+    case _:
+      raise ValueError(f'it consists of {what(manager)}')
+  names = tuple(_name(name) for name in _axis(columns))
+  labels = [_label(label) for label in _axis(index)]
+  # A cell takes a byte or more.
+  if len(labels) * len(names) > most_cells:
+    raise ValueError(f'{len(labels)} rows, {len(names)} columns, few cells')
+  return Frame(labels, names, _cells(blocks, len(labels), names))
+
+
+def _axis(note: Any) -> list[Any]:
+  """The values of an index, dates as datetime64[D]."""
+  match note:
+    case Note('_new_Index' | '_new_DatetimeIndex', (_, {'data': data})):
+      pass
+    case Note(_, (Note(kind), _)):
+      raise DataError(f'found {kind} as an index, expected names or dates')
+    case _:
+      raise ValueError(f'an index of {what(note)}')
+  match data:
+    case Note('__pyx_unpickle_NDArrayBacked', _, (_, data, *_)):
+      pass
+    case Note('DatetimeArray', _, {'_data': data}):
+      pass
+    case Note(_, _, {'_pa_array': text}):
+      return _text(text)
+  values = _array(data)
+  if values is None or values.ndim != 1:
+    raise ValueError(f'an index of {what(data)}')
+  if values.dtype.kind == 'M':
+    return list(values.astype('M8[D]'))
+  return values.tolist()
+
+
+def _text(note: Any) -> list[str]:
+  """The strings that PyArrow keeps end to end in one buffer."""
+  match note:
+    case Note(
+      '_restore_array',
+      [
+        [
+          Note('type_for_alias', ('string' | 'large_string' as kind,)),
+          int(length),
+          _,
+          int(first),
+          [
+            missing,
+            Note('py_buffer', (bytes() | bytearray() as ends,)),
+            Note('py_buffer', (bytes() | bytearray() as text,)),
+          ],
+          *_,
+        ]
+      ],
+    ) if length >= 0 and first >= 0:
+      pass
+    case _:
+      raise ValueError(f'text of {what(note)}')
+  if missing is not None:
+    raise DataError('found a name or a date that is missing')
+  width = np.dtype(np.int64 if kind == 'large_string' else np.int32)
+  known = ends[: len(ends) // width.itemsize * width.itemsize]
+  places = np.frombuffer(known, width)[first : first + length + 1].tolist()
+  if places != sorted(places) or len(places) != length + 1 or places[0] < 0:
+    raise ValueError('text without its ends')
+  return [text[start:end].decode() for start, end in itertools.pairwise(places)]
+
+
+def _name(name: Any) -> str:
+  if type(name) is str or (type(name) is int and abs(name) < 2**63):
+    return str(name)
+  raise DataError(f'found {what(name)} as the name of a column, expected text')
+
+
+def _label(label: Any) -> Any:
+  """Dates as datetime64[D], all else as it is."""
+  match label:
+    case Note('date' | 'datetime', (bytes(packed), *_)) if len(packed) >= 4:
+      # The highest bit of a month is a flag of Python's.
+      year, month = packed[0] * 256 + packed[1], packed[2] & 127
+      return np.datetime64(datetime.date(year, month, packed[3]), 'D')
+    case Note('_unpickle_timestamp', (int(value), _, None, *rest)):
+      unit = _UNITS[rest[0]] if rest and rest[0] in _UNITS else 'ns'
+      if abs(value) < 2**63:
+        return np.array(value, f'M8[{unit}]').astype('M8[D]')[()]
+  return label
+
+
+def _cells(
+  blocks: list[Any], num_rows: int, names: tuple[str, ...]
+) -> np.ndarray:
+  """The cells [T, C], from blocks of columns of a kind."""
+  cells = np.empty((num_rows, len(names)), object)
+  missing = np.ones(len(names), bool)
+  for block in blocks:
+    match block:
+      case Note('_unpickle_block', (note, where, _)):
+        pass
+      case {'values': note, 'mgr_locs': where}:
+        pass
+      case _:
+        raise ValueError(f'a block of {what(block)}')
+    places = _places(where, len(names))
+    if not missing[places].all() or len(set(places)) != len(places):
+      raise ValueError('a column in two blocks')
+    missing[places] = False
+    values = _array(note)
+    if values is None:
+      raise DataError(
+        f"column '{names[places[0]]}': found {what(note)}, expected cells of "
+        'nine numbers'
+      )
+    if values.shape != (len(places), num_rows):
+      raise ValueError(f'a block of shape {values.shape}')
+    cells[:, places] = values.T.astype(object)
+  if missing.any():
+    raise ValueError(f"no block of column '{names[int(np.argmax(missing))]}'")
+  for place, cell in enumerate(cells.flat):
+    if type(cell) is Note:
+      cells.flat[place] = _cell(cell)
+  return cells
+
+
+def _cell(note: Note) -> Any:
+  if note.name == 'NA':  # missing, in pandas' words
+    return None
+  array = _array(note, _MOST_IN_CELL)
+  return note if array is None else array
+
+
+def _places(note: Any, num_columns: int) -> list[int]:
+  """Which columns a block is of, one at least."""
+  everything = np.arange(num_columns)
+  match note:
+    case Note('slice', (int() | None, int() | None, int() | None) as bounds):
+      places = everything[slice(*bounds)]
+    case _:
+      chosen = _array(note, num_columns)
+      if chosen is None or chosen.dtype.kind != 'i' or chosen.ndim != 1:
+        raise ValueError(f'a block at {what(note)}')
+      if not np.isin(chosen, everything).all():
+        raise ValueError('a block outside of the columns')
+      places = chosen
+  if not len(places):
+    raise ValueError('a block of no column')
+  return places.tolist()
+
+
+def _array(note: Any, most: float = math.inf) -> np.ndarray | None:
+  """The array that a note tells of, None where it is none or too large."""
+  match note:
+    case np.ndarray():
+      return note
+    case Note('_reconstruct', _, (int(), shape, dtype, bool(turned), data)):
+      return _shaped(data, dtype, shape, 'F' if turned else 'C', most)
+    case Note('_frombuffer', (data, dtype, shape, 'C' | 'F' as order)):
+      return _shaped(data, dtype, shape, order, most)
+  return None
+
+
+def _shaped(
+  data: Any, dtype: Any, shape: Any, order: Any, most: float
+) -> np.ndarray | None:
+  if type(shape) is not tuple or not all(
+    type(size) is int and 0 <= size < 2**31 for size in shape
+  ):
+    raise ValueError('an array without a shape')
+  count = math.prod(shape)
+  if count > most:
+    return None
+  kind = _dtype(dtype)
+  if kind.kind == 'O':
+    if type(data) is not list or len(data) != count:
+      raise ValueError(f'{what(data)} for an array of shape {shape}')
+    array = np.empty(count, object)
+    for place, value in enumerate(data):  # NumPy would look into lists
+      array[place] = value
+    return array.reshape(shape)  # such lists are in C's order always
+  if not isinstance(data, bytes | bytearray) or (
+    len(data) != count * kind.itemsize
+  ):
+    raise ValueError(f'{what(data)} for an array of shape {shape}')
+  return np.frombuffer(data, kind).reshape(shape, order=order)
+
+
+def _dtype(note: Any) -> np.dtype:
+  match note:
+    case Note('dtype', (str(code), *_), (int(), str(order), *rest)):
+      pass
+    case _:
+      raise ValueError(f'numbers of {what(note)}')
+  if order not in ('<', '>', '=', '|'):
+    raise ValueError(f'numbers in the order {what(order)}')
+  if code in ('O', 'O8'):
+    return np.dtype(object)
+  if code == 'M8':
+    match rest:
+      case [*_, (_, (bytes(unit), 1, 1, 1))] if unit.decode() in _DATE_UNITS:
+        return np.dtype(f'{order}M8[{unit.decode()}]')
+  elif re.fullmatch('[iu][1248]|f[248]|b1', code):
+    return np.dtype(f'{order}{code}')
+  raise ValueError(f'numbers of the kind {what(code)}')
+
+
+_DATE_UNITS = ('D', 's', 'ms', 'us', 'ns')
+
+
+def _bytes(*args: Any) -> bytes:
+  """Bytes as old protocols have them: as text of as many letters."""
+  match args:
+    case (str(text), 'latin1' | 'latin-1'):
+      return text.encode('latin-1')
+    case (bytes(data),):
+      return data
+    case ():
+      return b''
+  raise ValueError('bytes of something else')
+
+
+def _scalar(*args: Any) -> Any:
+  """A number of NumPy's as one of Python's."""
+  match args:
+    case (dtype, bytes(data)):
+      array = _shaped(data, dtype, (), 'C', 1)
+      if array is not None:
+        return array.item()
+  raise ValueError('a number of something else')
+
+
+def _plain_object(*args: Any) -> Note:
+  """An instance without arguments, as old protocols have it."""
+  match args:
+    case (Note(name, None), Note('object'), None):
+      return Note(name, ())
+  raise ValueError('an object of something else')
+
+
+def _nothing(*args: Any) -> None:
+  """A date that is missing."""
+
+
+_MADE = {
+  '__nat_unpickle': _nothing,
+  '_nat_unpickle': _nothing,
+  '_reconstructor': _plain_object,
+  'bytearray': _bytes,
+  'encode': _bytes,
+  'scalar': _scalar,
+}

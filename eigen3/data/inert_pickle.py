@@ -1,0 +1,201 @@
+"""Follows the instructions of a pickle without doing what they ask for.
+
+A pickle is a program, and may call whatever there is. Here it can only make
+lists, tuples, dictionaries, plain values and notes of what was to be called
+with what: nothing that it names is imported or called.
+"""
+
+import dataclasses
+import pickletools
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from eigen3.data.errors import DataError
+
+
+@dataclasses.dataclass(eq=False, slots=True)
+class Note:
+  """What a pickle names.
+
+  Attributes:
+    name: without its module.
+    args: what it was to be called with, None where it was only named.
+    state: what was to be put into the result.
+  """
+
+  name: str
+  args: tuple | None = None
+  state: Any = None
+
+
+def read(
+  content: bytes,
+  admitted: Mapping[str, Collection[str]],
+  made: Mapping[str, Callable[..., Any]],
+) -> Any:
+  """What a pickle holds, in plain values and notes.
+
+  Args:
+    content: the bytes of the pickle.
+    admitted: the names that it may ask for, and the modules of each.
+    made: functions of ours for some of them. Their results stand in place of
+      notes; they take any arguments, and raise ValueError for wrong ones.
+
+  Raises:
+    DataError: another name, an instruction that is not known, or damage.
+  """
+  try:
+    return _Machine(admitted, made).run(content)
+  except DataError:
+    raise
+  except (ValueError, IndexError, KeyError) as error:
+    reason = ' '.join(str(error).split())[:80]
+    raise DataError(f'damaged, or not a pickle ({reason})') from error
+
+
+def what(value: Any) -> str:
+  """What was found, in a few words, whatever it is."""
+  if isinstance(value, str):
+    return repr(value if len(value) <= 60 else f'{value[:57]}...')
+  if isinstance(value, Note):
+    return value.name
+  if value is None or isinstance(value, float | np.generic):
+    return str(value)
+  return type(value).__name__
+
+
+class _Machine:
+  """The stack, its marks and the memo, as `pickletools` describes them."""
+
+  def __init__(self, admitted, made):
+    self._admitted = admitted
+    self._made = made
+    self._stack: list[Any] = []
+    self._below: list[list[Any]] = []  # stacks under each mark
+    self._memo: dict[int, Any] = {}
+
+  def run(self, content: bytes) -> Any:
+    """What is left at the end; damage is a ValueError, IndexError, KeyError."""
+    for opcode, argument, _ in pickletools.genops(content):
+      if opcode.name in _PUSHED:
+        self._stack.append(argument)
+      elif opcode.name in _INSTRUCTIONS:
+        _INSTRUCTIONS[opcode.name](self, argument)
+      elif opcode.name not in _WITHOUT_EFFECT:
+        raise DataError(
+          f'found the instruction {opcode.name} in the pickle, which plain '
+          'data does not need; refused'
+        )
+    return self.pop()
+
+  def push(self, value: Any) -> None:
+    self._stack.append(value)
+
+  def pop(self) -> Any:
+    return self._stack.pop()
+
+  def mark(self) -> None:
+    self._below.append(self._stack)
+    self._stack = []
+
+  def since_mark(self) -> list[Any]:
+    items, self._stack = self._stack, self._below.pop()
+    return items
+
+  def last(self, count: int) -> list[Any]:
+    return [self.pop() for _ in range(count)][::-1]
+
+  def append(self, items: list[Any]) -> None:
+    target = self._stack[-1]
+    if type(target) is not list:
+      raise ValueError(f'an item for {what(target)}')
+    target.extend(items)
+
+  def set_items(self, items: list[Any]) -> None:
+    target = self._stack[-1]
+    for key, value in zip(items[::2], items[1::2], strict=True):
+      # The hash of a key of another type may take for ever.
+      if type(target) is not dict or type(key) is not str:
+        raise ValueError(f'the key {what(key)} for {what(target)}')
+      target[key] = value
+
+  def put(self, index: int | None) -> None:
+    self._memo[len(self._memo) if index is None else index] = self._stack[-1]
+
+  def get(self, index: int) -> None:
+    self.push(self._memo[index])
+
+  def name(self, module: Any, name: Any) -> None:
+    if type(module) is not str or type(name) is not str:
+      raise ValueError(f'the name {what(name)}')
+    if module not in self._admitted.get(name, ()):
+      raise DataError(
+        f'found {what(f"{module}.{name}")} in the pickle, which the data '
+        'expected there does not need; refused'
+      )
+    self.push(Note(name))
+
+  def call(self) -> None:
+    function, args = self.last(2)
+    if type(function) is not Note or function.args is not None:
+      raise ValueError(f'a call of {what(function)}')
+    if type(args) is not tuple:
+      raise ValueError(f'a call of {function.name} with {what(args)}')
+    make = self._made.get(function.name)
+    self.push(make(*args) if make else Note(function.name, args))
+
+  def build(self) -> None:
+    state = self.pop()
+    target = self._stack[-1]
+    if type(target) is not Note or target.args is None:
+      raise ValueError(f'a state for {what(target)}')
+    target.state = state
+
+
+def _push_dict(machine: _Machine) -> None:
+  items = machine.since_mark()
+  machine.push({})
+  machine.set_items(items)
+
+
+# Instructions that push what stands in the pickle.
+_PUSHED = frozenset((
+  'INT', 'BININT', 'BININT1', 'BININT2', 'LONG', 'LONG1', 'LONG4',
+  'FLOAT', 'BINFLOAT',
+  'UNICODE', 'SHORT_BINUNICODE', 'BINUNICODE', 'BINUNICODE8',
+  'SHORT_BINBYTES', 'BINBYTES', 'BINBYTES8', 'BYTEARRAY8',
+))  # fmt: skip
+_WITHOUT_EFFECT = frozenset(('PROTO', 'FRAME', 'STOP'))
+_INSTRUCTIONS: dict[str, Callable[[_Machine, Any], None]] = {
+  'NONE': lambda machine, _: machine.push(None),
+  'NEWTRUE': lambda machine, _: machine.push(True),
+  'NEWFALSE': lambda machine, _: machine.push(False),
+  'EMPTY_LIST': lambda machine, _: machine.push([]),
+  'EMPTY_TUPLE': lambda machine, _: machine.push(()),
+  'EMPTY_DICT': lambda machine, _: machine.push({}),
+  'MARK': lambda machine, _: machine.mark(),
+  'LIST': lambda machine, _: machine.push(machine.since_mark()),
+  'TUPLE': lambda machine, _: machine.push(tuple(machine.since_mark())),
+  'TUPLE1': lambda machine, _: machine.push(tuple(machine.last(1))),
+  'TUPLE2': lambda machine, _: machine.push(tuple(machine.last(2))),
+  'TUPLE3': lambda machine, _: machine.push(tuple(machine.last(3))),
+  'DICT': lambda machine, _: _push_dict(machine),
+  'APPEND': lambda machine, _: machine.append(machine.last(1)),
+  'APPENDS': lambda machine, _: machine.append(machine.since_mark()),
+  'SETITEM': lambda machine, _: machine.set_items(machine.last(2)),
+  'SETITEMS': lambda machine, _: machine.set_items(machine.since_mark()),
+  'PUT': _Machine.put,
+  'BINPUT': _Machine.put,
+  'LONG_BINPUT': _Machine.put,
+  'MEMOIZE': _Machine.put,
+  'GET': _Machine.get,
+  'BINGET': _Machine.get,
+  'LONG_BINGET': _Machine.get,
+  'GLOBAL': lambda machine, both: machine.name(*both.partition(' ')[::2]),
+  'STACK_GLOBAL': lambda machine, _: machine.name(*machine.last(2)),
+  'REDUCE': lambda machine, _: machine.call(),
+  'NEWOBJ': lambda machine, _: machine.call(),
+  'BUILD': lambda machine, _: machine.build(),
+}
