@@ -14,7 +14,7 @@ from eigen3.evaluation import Judge, Results, ledger, report
 from eigen3.learner import run_directory
 from eigen3.learner.checkpoint import Checkpointer
 from eigen3.learner.loop import Evaluate
-from experiments.wiring import Experiment
+from experiments.wiring import Experiment, about_data
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config',
@@ -79,7 +79,7 @@ def main(argv: Sequence[str], program: Program) -> int:
     run_directory.check_new(workdir)
   experiment = program.build(config)
   if not _RESUME.value:
-    run_directory.create(workdir, config, _about_data(experiment))
+    run_directory.create(workdir, config, about_data(experiment))
   print('Controls on the validation days:')
   print(report.table(experiment.validation.controls))
   state, done = _train(program, experiment, config, workdir)
@@ -159,7 +159,7 @@ def _conclude(
   summary = {
     **{name: report.summary(found) for name, found in results.items()},
     **program.facts(state),
-    'data': _about_data(experiment),
+    'data': about_data(experiment),
     'holdout_openings': opened,
     'preset': config.preset,
     'seed': config.seed,
@@ -182,11 +182,3 @@ def _conclude(
   print(remark)
   names = ', '.join(['summary.json', 'trades.csv', 'report.png', *more])
   print(f'written: {workdir}/{names}')
-
-
-def _about_data(experiment: Experiment) -> dict[str, str]:
-  return {
-    'hash': experiment.panel.fingerprint,
-    'source_hash': experiment.panel.source_hash,
-    'survivorship': experiment.panel.survivorship,
-  }

@@ -39,17 +39,22 @@ def build_any(
   return (build_population if 'evolution' in config else build)(config, spread)
 
 
-def build(config: ml_collections.ConfigDict, spread: bool = True) -> Experiment:
+def build(
+  config: ml_collections.ConfigDict,
+  spread: bool = True,
+  panel: MarketPanel | None = None,
+) -> Experiment:
   """One agent and its market, as `config` describes them.
 
   Args:
     config: all settings.
     spread: over all devices.
+    panel: in place of the one that `config.data` describes.
 
   Raises:
     ValueError: a setting, the panel's file or its length does not fit.
   """
-  stage = _stage(config)
+  stage = _stage(config, panel)
   mesh = parallel.make_mesh() if spread else None
   networks = make_networks(config.networks, stage.environment.spec, mesh)
   learner = SingleAgent(
@@ -102,8 +107,12 @@ class _Stage(NamedTuple):
   market: Market
 
 
-def _stage(config: ml_collections.ConfigDict) -> _Stage:
-  panel, drift = load_panel(config.data)
+def _stage(
+  config: ml_collections.ConfigDict, panel: MarketPanel | None = None
+) -> _Stage:
+  drift = None
+  if panel is None:
+    panel, drift = load_panel(config.data)
   splits = data.split_days(panel.num_days, config.data, panel.training_days)
   environment = _environment(config, panel, splits.train)
   market = Market.from_panel(
@@ -133,6 +142,15 @@ def _experiment(
     for days in (stage.splits.validation, stage.splits.holdout)
   ]
   return Experiment(stage.panel, stage.splits, learner, *judges)
+
+
+def about_data(experiment: Experiment) -> dict[str, str]:
+  """What a run's folder says of the data that it was made with."""
+  return {
+    'hash': experiment.panel.fingerprint,
+    'source_hash': experiment.panel.source_hash,
+    'survivorship': experiment.panel.survivorship,
+  }
 
 
 def load_panel(

@@ -4,7 +4,7 @@ from eigen3.data.build import build_panel, parse_day
 from eigen3.data.csv_files import Ticker
 from eigen3.data.eigen2_files import is_eigen2, read_eigen2
 from eigen3.data.errors import DataError
-from eigen3.data.files import atomic_path
+from eigen3.data.files import atomic_folder, atomic_path
 from eigen3.data.indicators import FEATURES, eigen2_features
 from eigen3.data.membership import Universe, read_universe
 from eigen3.data.panel import MarketPanel
@@ -35,6 +35,7 @@ __all__ = (
   'SyntheticMarket',
   'Ticker',
   'Universe',
+  'atomic_folder',
   'atomic_path',
   'build_panel',
   'eigen2_features',

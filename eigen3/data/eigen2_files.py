@@ -92,6 +92,12 @@ def read_eigen2(
     content = _unpacked(path, packed)
     read = read_frame if _kind(path) in _PICKLES else _read_csv
     frame = read(content)
+    if not 0 <= investable[0] < investable[1] <= len(frame.columns):
+      raise DataError(
+        f'found {len(frame.columns)} columns, expected those from '
+        f'{investable[0]} to {investable[1] - 1}, counted from 0, to be the '
+        'ones that may be bought'
+      )
     dates = _dates(frame.labels)
     order = _order(dates)
     values = _values(frame, dates)[order]  # [T, C, 9] float64

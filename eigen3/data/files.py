@@ -1,8 +1,10 @@
 """Writing files so that a reader never meets half of one."""
 
 import contextlib
+import errno
 import os
 import pathlib
+import shutil
 from collections.abc import Iterator
 
 
@@ -30,3 +32,31 @@ def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     os.replace(temporary, path)
   finally:
     temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+  """A new folder to fill that becomes `path` when the block ends.
+
+  If the block fails, or is interrupted, what was written is removed.
+
+  Args:
+    path: the folder to make; nothing may be there, and the folder that it
+      goes into must exist.
+
+  Yields:
+    A folder beside it, so that the last step is one renaming.
+
+  Raises:
+    OSError: there is something already, or it cannot be made.
+  """
+  path = pathlib.Path(path)
+  temporary = path.with_name(f'{path.name}.{os.getpid()}.part')
+  temporary.mkdir()
+  try:
+    yield temporary
+    if os.path.lexists(path):  # renaming would replace an empty folder
+      raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    temporary.rename(path)
+  finally:
+    shutil.rmtree(temporary, ignore_errors=True)

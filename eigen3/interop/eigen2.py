@@ -9,6 +9,7 @@ and `critic.pooling='mean'`. There and back gives the same bits.
 import importlib
 import pathlib
 import re
+import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -181,7 +182,8 @@ def load_agent(path: str | pathlib.Path) -> Eigen2Agent:
     raise ValueError(f'{path}: no such file, expected an Eigen2 checkpoint')
   torch = _torch(path, 'reading')
   try:
-    saved = torch.load(path, map_location='cpu', weights_only=True)
+    with warnings.catch_warnings(action='ignore'):  # of what then fails
+      saved = torch.load(path, map_location='cpu', weights_only=True)
   except Exception as error:  # torch raises whatever its zip and pickle do
     raise ValueError(
       f'{path}: not a PyTorch checkpoint: {_reason(error)}'

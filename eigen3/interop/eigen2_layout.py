@@ -13,7 +13,7 @@ import numpy as np
 
 StateDict = Mapping[str, np.ndarray]
 # Haiku's parameters or state: {module path: {name: array}}.
-Modules = dict[str, dict[str, Any]]
+Modules = Mapping[str, Mapping[str, Any]]
 _Move = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
 
 
@@ -97,13 +97,14 @@ def from_torch(
   }
   expected = [name for entry in entries for name in entry.torch_names]
   _check_names('state dict', found, expected, kind)
-  variables = Variables({}, {})
+  params: dict[str, dict[str, Any]] = {}
+  state: dict[str, dict[str, Any]] = {}
   for entry in entries:
-    modules = variables.state if entry.is_state else variables.params
+    modules = state if entry.is_state else params
     arrays = entry.from_torch([found[name] for name in entry.torch_names])
     for name, array in zip(entry.names, arrays, strict=True):
       modules.setdefault(entry.module, {})[name] = jnp.asarray(array)
-  return variables
+  return Variables(params, state)
 
 
 def to_torch(

@@ -65,18 +65,21 @@ def train(
     NonFiniteError: a loss, gradient or parameter is not finite; the state
       that holds it is not saved.
   """
-  state = learner.init(jax.random.PRNGKey(config.seed))
-  scores: Mapping[str, float] = {}
+  state = learner.blank(jax.random.PRNGKey(config.seed))
   restored = checkpointer.restore_latest(state) if resume else None
   if restored is not None:
     state = restored[1]
-  else:
-    state, scores = _validate(evaluate, state)
+  # A fresh agent has taken no step here, nor has one that was imported.
+  begins = not int(state.environment_steps)
+  scores: Mapping[str, float] = {}
+  if begins:
+    state, scores = _validate(evaluate, learner.begin(state))
   first = int(state.iteration)
   fields = (*TRAINING_FIELDS, *(scores or evaluate(state.agent)))
-  log = MetricsLog(workdir, fields, last=first if restored else -1)
-  if restored is None:
+  log = MetricsLog(workdir, fields, last=-1 if begins else first)
+  if begins:
     log.write({'iteration': 0, **scores})
+  if restored is None:
     checkpointer.save(0, state)
   loop = _Loop(learner, evaluate, checkpointer, log, config.learner)
   with guards.Stop() as stop:

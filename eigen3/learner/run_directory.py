@@ -131,16 +131,30 @@ def check_same(
     raise ValueError(
       f'--workdir: found no run in {workdir}, expected one to resume'
     )
-  before = _flatten(_read_settings(workdir / 'config.json'))
-  now = _flatten(json.loads(config.to_json()))
-  for name in sorted(before.keys() | now.keys()):
-    if name in _MAY_CHANGE:
-      continue
-    if before.get(name) != now.get(name):
+  before = _read_settings(workdir / 'config.json')
+  for name, (past, present) in differences(before, config).items():
+    if name not in _MAY_CHANGE:
       raise ValueError(
-        f'--config.{name}: found {now.get(name)}, expected '
-        f'{before.get(name)}, with which the run in {workdir} began'
+        f'--config.{name}: found {present}, expected {past}, with which the '
+        f'run in {workdir} began'
       )
+
+
+def differences(
+  before: Mapping[str, Any], now: ml_collections.ConfigDict
+) -> dict[str, tuple[Any, Any]]:
+  """Settings that differ, by their full names in order: (before, now).
+
+  Args:
+    before: settings as `config.json` has them.
+    now: settings.
+  """
+  past, present = _flatten(before), _flatten(json.loads(now.to_json()))
+  return {
+    name: (past.get(name), present.get(name))
+    for name in sorted(past.keys() | present.keys())
+    if past.get(name) != present.get(name)
+  }
 
 
 def _read_settings(path: pathlib.Path) -> Mapping[str, Any]:

@@ -151,8 +151,15 @@ class SingleAgent:
 
   def init(self, key: PRNGKey) -> LearnerState:
     """A fresh run whose replay holds `learning_starts` random transitions."""
+    return self.begin(self.blank(key))
+
+  def blank(self, key: PRNGKey) -> LearnerState:
+    """A run that has not begun: fresh networks and an empty replay."""
     key = parallel.replicate(key, self._mesh)
-    state = self._init(key, self._environment, self._market)
+    return self._init(key, self._environment, self._market)
+
+  def begin(self, state: LearnerState) -> LearnerState:
+    """Fills an empty replay; the buffers of `state` are given up."""
     per_round = self._config.episodes_per_iteration * self._stored_steps
     for _ in range(-(-self._config.learning_starts // per_round)):
       state = self._warm_up(state, self._environment, self._market)

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from eigen3.data import atomic_path
+from eigen3.data import atomic_folder, atomic_path
 
 
 @pytest.mark.parametrize('as_text', [False, True])
@@ -54,3 +54,36 @@ def test_a_place_that_cannot_be_replaced(tmp_path):
   ):
     temporary.write_text('new')
   assert os.listdir(tmp_path) == ['folder']
+
+
+def test_a_folder_is_there_when_the_block_ends(tmp_path):
+  path = tmp_path / 'run'
+  with atomic_folder(str(path)) as temporary:
+    assert temporary.parent == tmp_path
+    (temporary / 'notes.txt').write_text('new')
+    assert not path.exists()
+  assert (path / 'notes.txt').read_text() == 'new'
+  assert os.listdir(tmp_path) == ['run']
+
+
+@pytest.mark.parametrize('error', [OSError, ValueError, KeyboardInterrupt])
+def test_a_folder_that_fails_is_not_there(tmp_path, error):
+  def fail():
+    with atomic_folder(tmp_path / 'run') as temporary:
+      (temporary / 'notes.txt').write_text('half of the ne')
+      raise error
+
+  with pytest.raises(error):
+    fail()
+  assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_never_takes_the_place_of_another(tmp_path):
+  (tmp_path / 'run').mkdir()
+  with (
+    pytest.raises(FileExistsError, match='run'),
+    atomic_folder(tmp_path / 'run') as temporary,
+  ):
+    (temporary / 'notes.txt').write_text('new')
+  assert os.listdir(tmp_path) == ['run']
+  assert os.listdir(tmp_path / 'run') == []

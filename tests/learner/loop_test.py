@@ -1,6 +1,7 @@
 """Tests of eigen3.learner.loop: what an interruption leaves is resumed."""
 
 import os
+import shutil
 import signal
 
 import jax
@@ -153,6 +154,35 @@ def test_an_interrupt_saves_and_resumes_bit_for_bit(
   )
   assert done
   assert_equal_runs(tmp_path, state, whole)
+
+
+def test_a_run_that_has_not_begun_begins_when_it_is_resumed(
+  tmp_path, learner, settings, whole, first_state
+):
+  """As one is whose agent was imported."""
+  warm_up = int(first_state.environment_steps)
+  assert warm_up > 0
+  final = warm_up + 7 * learner.steps_per_iteration
+  assert int(whole[1].environment_steps) == final
+  checkpointer = Checkpointer(tmp_path / 'checkpoints', 3, HASH)
+  blank = learner.blank(jax.random.PRNGKey(settings.seed))
+  assert int(blank.replay.size) == int(blank.environment_steps) == 0
+  checkpointer.save(0, blank)
+  checkpointer.close()
+
+  def resume():
+    state, done = train(
+      tmp_path, learner, Validation(learner), settings, resume=True
+    )
+    assert done
+    assert_equal_runs(tmp_path, state, whole)
+
+  shutil.copytree(tmp_path / 'checkpoints', tmp_path / 'before')
+  resume()
+  # Once more, as after a kill before the first checkpoint of its own.
+  shutil.rmtree(tmp_path / 'checkpoints')
+  (tmp_path / 'before').rename(tmp_path / 'checkpoints')
+  resume()
 
 
 def test_a_second_interrupt_leaves_at_once(tmp_path, learner, settings, whole):

@@ -1,0 +1,175 @@
+"""Eigen2's agents as ours that go on learning, and ours as Eigen2's."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from eigen3.agent import td3
+from eigen3.interop import eigen2
+from eigen3.interop.eigen2 import Eigen2Agent, Variables
+
+_KERNEL = 3  # days that a convolution sees
+
+
+class Dimensions(NamedTuple):
+  """What the arrays of an agent say of its networks.
+
+  Attributes:
+    num_features: F.
+    num_stocks: N.
+    settings: fields of the section `networks` by their names; a dot leads
+      into a section within. Heads of attention and dropout leave no trace.
+  """
+
+  num_features: int
+  num_stocks: int
+  settings: dict[str, Any]
+
+
+def dimensions_of(agent: Eigen2Agent) -> Dimensions:
+  """The dimensions of an agent's networks.
+
+  Raises:
+    ValueError: an array has another number of axes than Eigen2's, or they do
+      not fit together.
+  """
+  actor = _Shapes(agent.actor, 'actor')
+  critic = _Shapes(agent.critic, 'critic')
+  kernel, features, channels = actor.of('feature_extractor/convolution', 'w', 3)
+  if kernel != _KERNEL:
+    raise ValueError(
+      f'actor: found a convolution over {kernel} days, expected {_KERNEL}'
+    )
+  hidden, _ = actor.of('feature_extractor/lstm', 'layer_1_forward_hidden', 2)
+  _, stock_1 = actor.of('investable_1', 'w', 2)
+  _, stock_2 = actor.of('investable_2', 'w', 2)
+  _, context = actor.of('context', 'w', 2)
+  _, head = actor.of('coefficient_1', 'w', 2)
+  critic_hidden, _ = critic.of(
+    'feature_extractor/lstm', 'layer_1_forward_hidden', 2
+  )
+  inputs, critic_1 = critic.of('mean_head/linear_1', 'w', 2)
+  _, critic_2 = critic.of('mean_head/linear_2', 'w', 2)
+  stocks, odd = divmod(inputs - 2 * critic_hidden, 2)
+  if odd or stocks < 1:
+    raise ValueError(
+      f'critic: found {inputs} inputs, expected {2 * critic_hidden} features '
+      'and two numbers for each stock'
+    )
+  attention = 'critic/self_attention/attention'
+  return Dimensions(
+    features,
+    stocks,
+    {
+      'convolution_channels': channels,
+      'hidden': hidden,
+      'actor.investable_sizes': (stock_1, stock_2),
+      'actor.context_size': context,
+      'actor.head_size': head,
+      'critic.sizes': (critic_1, critic_2),
+      'critic.self_attention': attention in agent.critic.params,
+    },
+  )
+
+
+def into_state(
+  agent: Eigen2Agent, like: td3.TrainingState
+) -> td3.TrainingState:
+  """A training state with an agent's networks, noise and count of updates.
+
+  Optimisers, key and hyperparameters are those of `like`.
+
+  Args:
+    agent: of Eigen2.
+    like: of the same networks, with one critic, which has not learnt.
+
+  Raises:
+    ValueError: naming the first array that does not fit, or is not finite.
+  """
+  critic, target_critic = (
+    eigen2.double_critic_from_torch(eigen2.critic_to_torch(critic))
+    for critic in (agent.critic, agent.target_critic)
+  )
+  return like._replace(
+    actor=_network('actor', agent.actor, agent.target_actor, like.actor),
+    critic=_network('critic', critic, target_critic, like.critic),
+    noise_scale=jnp.asarray(agent.noise_scale, like.noise_scale.dtype),
+    steps=jnp.asarray(agent.update_count, like.steps.dtype),
+  )
+
+
+def from_state(state: td3.TrainingState) -> Eigen2Agent:
+  """The agent of Eigen2 that a training state with one critic is.
+
+  Args:
+    state: of networks with the settings of a preset `+eigen2`.
+
+  Raises:
+    ValueError: naming arrays that Eigen2's networks lack, or it has others.
+  """
+  critics = [
+    eigen2.double_critic_to_torch(Variables(params, network_state))
+    for params, network_state in (
+      (state.critic.online_params, state.critic.online_state),
+      (state.critic.target_params, state.critic.target_state),
+    )
+  ]
+  if len(critics[0]) != 1:
+    raise ValueError(
+      f'critics: found {len(critics[0])}, expected the one of an Eigen2 agent'
+    )
+  return Eigen2Agent(
+    actor=Variables(state.actor.online_params, state.actor.online_state),
+    target_actor=Variables(state.actor.target_params, state.actor.target_state),
+    critic=eigen2.critic_from_torch(critics[0][0]),
+    target_critic=eigen2.critic_from_torch(critics[1][0]),
+    noise_scale=float(state.noise_scale),
+    update_count=int(state.steps),
+  )
+
+
+class _Shapes:
+  """Looks up shapes of one network's parameters."""
+
+  def __init__(self, variables: Variables, name: str):
+    self._params = variables.params
+    self._name = name
+
+  def of(self, module: str, name: str, rank: int) -> tuple[int, ...]:
+    shape = np.shape(self._params[f'{self._name}/{module}'][name])
+    if len(shape) != rank:
+      raise ValueError(
+        f'{self._name}/{module}/{name}: found shape {shape}, expected {rank} '
+        'axes'
+      )
+    return shape
+
+
+def _network(
+  name: str, online: Variables, target: Variables, like: td3.Network
+) -> td3.Network:
+  return like._replace(
+    online_params=_fitting(name, online.params, like.online_params),
+    online_state=_fitting(name, online.state, like.online_state),
+    target_params=_fitting(f'target {name}', target.params, like.target_params),
+    target_state=_fitting(f'target {name}', target.state, like.target_state),
+  )
+
+
+def _fitting(name: str, tree: Any, like: Any) -> Any:
+  """`tree`, whose arrays have to be as those of `like`."""
+  expected = dict(jax.tree_util.tree_leaves_with_path(like))
+  found = dict(jax.tree_util.tree_leaves_with_path(tree))
+  for path in sorted(expected.keys() | found.keys(), key=str):
+    where = f"the agent's {name}: {'/'.join(str(key.key) for key in path)}"
+    shapes = [
+      f'shape {leaves[path].shape}' if path in leaves else 'nothing'
+      for leaves in (found, expected)
+    ]
+    if shapes[0] != shapes[1]:
+      raise ValueError(f'{where}: found {shapes[0]}, expected {shapes[1]}')
+    if not np.isfinite(found[path]).all():
+      raise ValueError(f'{where}: found numbers that are not finite')
+  return tree

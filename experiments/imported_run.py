@@ -1,0 +1,125 @@
+"""A run that goes on with an agent of Eigen2, made into a folder."""
+
+import json
+import pathlib
+import shlex
+
+import jax
+import ml_collections
+
+from eigen3 import settings
+from eigen3.data import MarketPanel, atomic_folder
+from eigen3.interop import eigen2_agents
+from eigen3.interop.eigen2 import Eigen2Agent
+from eigen3.learner import run_directory
+from eigen3.learner.checkpoint import Checkpointer
+from eigen3.learner.single_agent import LearnerState, SingleAgent
+from experiments import wiring
+from experiments.configs import td3
+
+CONFIGS = pathlib.Path(td3.__file__)
+_PANEL = 'panel.parquet'
+# What an agent of Eigen2 has, and a run of ours may have.
+_NEEDED = {
+  'environment.scaled_actions': False,
+  'networks.actor.coefficient_head': 'eigen2',
+  'networks.critic.ensemble': 1,
+  'networks.critic.pooling': 'mean',
+}
+
+
+def check(config: ml_collections.ConfigDict) -> None:
+  """Refuses settings with which a run is not one of Eigen2's; a ValueError."""
+  if 'iterations' not in config.learner:
+    raise ValueError(f'--config: expected settings of {CONFIGS}, of one agent')
+  for field, needed in _NEEDED.items():
+    found = config
+    for name in field.split('.'):
+      found = found[name]
+    settings.require(
+      found == needed,
+      f'--config.{field}',
+      found,
+      f'{needed!r} as in Eigen2; take a preset with +eigen2',
+    )
+
+
+def settle(config: ml_collections.ConfigDict, agent: Eigen2Agent) -> int:
+  """Sets the sizes of networks to an agent's, and gives its number of stocks.
+
+  Raises:
+    ValueError: its networks do not fit together, or see other features.
+  """
+  dimensions = eigen2_agents.dimensions_of(agent)
+  observed = config.data.observed_features
+  if dimensions.num_features != len(observed):
+    raise ValueError(
+      f'its networks see {dimensions.num_features} features, expected the '
+      f'{len(observed)} of --config.data.observed_features, '
+      f'{", ".join(observed)}'
+    )
+  config.networks.update_from_flattened_dict(dimensions.settings)
+  return dimensions.num_stocks
+
+
+def make(
+  out: pathlib.Path,
+  agent: Eigen2Agent,
+  panel: MarketPanel,
+  config: ml_collections.ConfigDict,
+  source: dict[str, str],
+) -> None:
+  """Writes the folder of a run that has not begun, whole or not at all.
+
+  Args:
+    out: the folder; nothing may be there.
+    agent: of Eigen2.
+    panel: goes into the folder, which becomes what `config` names.
+    config: all settings, as `settle` leaves them; the section
+      `networks.spec`, for which the panel stands, is taken out.
+    source: what else run.json should say of the origin.
+
+  Raises:
+    ValueError: agent, panel and settings do not fit together.
+  """
+  with config.unlocked():
+    del config.networks.spec
+  config.data.panel = str(out / _PANEL)
+  experiment = wiring.build(config, panel=panel)
+  state = _imported(experiment.learner, agent, config.seed)
+  out.parent.mkdir(parents=True, exist_ok=True)
+  with atomic_folder(out) as folder:
+    panel.save(folder / _PANEL)
+    described = wiring.about_data(experiment) | source
+    run_directory.create(folder, config, described)
+    checkpointer = Checkpointer(
+      folder / 'checkpoints',
+      config.learner.keep_checkpoints,
+      panel.fingerprint,
+    )
+    checkpointer.save(0, state)
+    checkpointer.close()
+
+
+def command(out: pathlib.Path, config: ml_collections.ConfigDict) -> str:
+  """The command that goes on with a run of these settings."""
+  preset = json.loads(td3.get_config(config.preset).to_json())
+  del preset['networks']['spec']
+  arguments = [f'--config={CONFIGS}:{config.preset}']
+  for name, (_, value) in run_directory.differences(preset, config).items():
+    text = str(tuple(value) if isinstance(value, list) else value)
+    arguments.append(f'--config.{name}={text}')
+  arguments += [f'--workdir={out}', '--resume']
+  return f'python -m experiments.td3 {shlex.join(arguments)}'
+
+
+def _imported(
+  learner: SingleAgent, agent: Eigen2Agent, seed: int
+) -> LearnerState:
+  """A run before its beginning, whose agent and champion are the imported."""
+  blank = learner.blank(jax.random.PRNGKey(seed))
+  imported = eigen2_agents.into_state(agent, blank.agent)
+  champion = blank.champion._replace(
+    params=imported.actor.online_params, state=imported.actor.online_state
+  )
+  return blank._replace(agent=imported, champion=champion)
