@@ -1,6 +1,7 @@
-"""Makes a panel from a folder of per-ticker CSVs.
+"""Makes a panel from files of daily prices.
 
-python -m experiments.prepare_data --source=DIR --out=panel.parquet
+python -m experiments.prepare_data --source=PRICES --out=panel.parquet \
+  --context=vix.csv --context=yields.csv:lag=1
 """
 
 import dataclasses
@@ -14,11 +15,13 @@ from eigen3.data import (
   Repairs,
   build_panel,
   is_panel,
+  open_source,
   parse_day,
   quality,
-  read_folder,
+  read_context,
   repair,
   summarise,
+  with_series,
 )
 from eigen3.data.repairs import CHOICES
 from experiments import mains
@@ -27,7 +30,19 @@ from experiments.configs import td3
 _DEFAULTS = td3.get_config().data
 
 _SOURCE = flags.DEFINE_string(
-  'source', None, 'Folder with one CSV a ticker.', required=True
+  'source',
+  None,
+  'Folder with one CSV a ticker, or a CSV or Parquet file with all of them: '
+  'either a row for each day and symbol, or as yfinance gives it.',
+  required=True,
+)
+_CONTEXT = flags.DEFINE_multi_string(
+  'context',
+  [],
+  'PATH[:lag=DAYS][:name=NAME], a file or folder of indices, rates or '
+  'commodities that are observed and not bought. A value is seen on the first '
+  'day of the market that is lag calendar days after its date, or later, so '
+  'that what is published late is not known early. May be repeated.',
 )
 _OUT = flags.DEFINE_string(
   'out',
@@ -85,10 +100,12 @@ def main(argv) -> None:
   if len(argv) > 1:
     raise ValueError(f"arguments: found '{argv[1]}', expected flags only")
   _check_out(_OUT.value)
-  source = read_folder(
-    _SOURCE.value,
-    progress=lambda files: tqdm(files, 'reading', unit=' files'),
+  unit = ' files' if os.path.isdir(_SOURCE.value) else ' symbols'
+  source = open_source(
+    _SOURCE.value, progress=lambda items: tqdm(items, 'reading', unit=unit)
   )
+  context = [one for text in _CONTEXT.value for one in read_context(text)]
+  source = with_series(source, context)
   repairs = Repairs(_BAD_TICKS.value, _SPLITS.value, _ORDER.value)
   panel = build_panel(
     repair(source, repairs),

@@ -3,14 +3,17 @@
 from eigen3.data.build import build_panel, parse_day
 from eigen3.data.csv_files import Ticker
 from eigen3.data.eigen2_files import is_eigen2, read_eigen2
-from eigen3.data.errors import DataError
+from eigen3.data.errors import DataError, Refused
 from eigen3.data.files import atomic_folder, atomic_path
 from eigen3.data.indicators import FEATURES, eigen2_features
+from eigen3.data.long_tables import read_table
 from eigen3.data.membership import Universe, read_universe
 from eigen3.data.panel import MarketPanel
 from eigen3.data.panel_file import is_panel
-from eigen3.data.readers import Refusal, Source, read_folder
+from eigen3.data.readers import Refusal, Source, read_folder, with_series
 from eigen3.data.repairs import Repairs, repair
+from eigen3.data.series import Series, read_context, read_series
+from eigen3.data.sources import open_source
 from eigen3.data.splits import (
   MIN_TRAINING_DAYS,
   Normalisation,
@@ -29,7 +32,9 @@ __all__ = (
   'MarketPanel',
   'Normalisation',
   'Refusal',
+  'Refused',
   'Repairs',
+  'Series',
   'Source',
   'Splits',
   'SyntheticMarket',
@@ -42,13 +47,18 @@ __all__ = (
   'fit_normalisation',
   'is_eigen2',
   'is_panel',
+  'open_source',
   'parse_day',
+  'read_context',
   'read_eigen2',
   'read_folder',
+  'read_series',
+  'read_table',
   'read_universe',
   'repair',
   'split_days',
   'summarise',
   'synthetic_market',
   'walk_forward',
+  'with_series',
 )

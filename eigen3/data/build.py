@@ -1,5 +1,6 @@
 """From tickers to a panel: alignment, indicators, what may be bought."""
 
+import dataclasses
 import datetime
 
 import numpy as np
@@ -9,7 +10,10 @@ from eigen3.data.errors import DataError
 from eigen3.data.indicators import FEATURES, eigen2_features
 from eigen3.data.panel import MarketPanel
 from eigen3.data.readers import Source
+from eigen3.data.series import Series
 from eigen3.data.splits import MIN_TRAINING_DAYS
+
+_BLOCK = 64  # tickers at a time: float64 of all would be most of the memory
 
 
 def build_panel(
@@ -22,10 +26,16 @@ def build_panel(
 ) -> MarketPanel:
   """The panel of all tickers on the union of their days.
 
-  Columns with fewer than `MIN_TRAINING_DAYS` closes before the last
-  validation_days + holdout_days days come first, as context; then those that
-  may be bought; both in alphabetical order. Indicators know days before
-  `first_day`.
+  Series come first, in their order: they are context. Then, as context, too,
+  columns with fewer than `MIN_TRAINING_DAYS` closes before the last
+  validation_days + holdout_days days; then those that may be bought; both in
+  alphabetical order. Indicators know days before `first_day`.
+
+  The days of the panel are those of the tickers. The value of a series is
+  seen on the first of them that is `lag` calendar days after its date, or
+  later, and on no other: none is carried on to days without one. Where two
+  come to be seen on one day, it is the later. What was known before the
+  tickers' first day is known to indicators only.
 
   A source is taken to hold survivors only unless `includes_delisted` says
   otherwise, which tickers that are all priced to the last day contradict.
@@ -43,35 +53,37 @@ def build_panel(
       delisted though `includes_delisted` says so.
   """
   tickers = source.tickers
-  dates = np.unique(np.concatenate([ticker.dates for ticker in tickers]))
+  dates = _union([ticker.dates for ticker in tickers])
   if includes_delisted and all(t.dates[-1] == dates[-1] for t in tickers):
     raise DataError(
       f'includes_delisted: every ticker has a row on the last day, '
       f'{dates[-1]}; these are survivors only'
     )
-  days = np.ones(len(dates), bool)
-  if first_day is not None:
-    days &= dates >= first_day
-  if last_day is not None:
-    days &= dates <= last_day
-  num_training = int(days.sum()) - validation_days - holdout_days
+  days = _between(dates, first_day, last_day)
+  num_days = days.stop - days.start
+  num_training = num_days - validation_days - holdout_days
   if num_training < MIN_TRAINING_DAYS:
     raise DataError(
-      f'panel: {days.sum()} days from {first_day or dates[0]} to '
+      f'panel: {num_days} days from {first_day or dates[0]} to '
       f'{last_day or dates[-1]}, expected at least {MIN_TRAINING_DAYS} for '
       f'training, {validation_days} for validation and {holdout_days} for '
       'holdout'
     )
-  ordered, num_context = _ordered(tickers, dates[days][:num_training])
-  ohlc, features, volume = _aligned(ordered, dates)
+  ordered, num_short = _ordered(tickers, dates[days][:num_training])
+  num_series = len(source.series)
+  cells = _Cells.empty(num_days, num_series + len(ordered))
+  cells.put_series(source.series, dates, days)
+  cells.put_tickers(ordered, num_series, dates, days)
   return MarketPanel(
     dates=dates[days],
-    columns=tuple(ticker.name for ticker in ordered),
-    ohlc=ohlc[days],
-    features=features[days],
-    investable=(num_context, len(ordered)),
-    volume=volume[days],
-    column_kinds=('stock',) * len(ordered),
+    columns=tuple(
+      [one.name for one in source.series] + [one.name for one in ordered]
+    ),
+    ohlc=cells.ohlc,
+    features=cells.features,
+    investable=(num_series + num_short, num_series + len(ordered)),
+    volume=cells.volume,
+    column_kinds=('context',) * num_series + ('stock',) * len(ordered),
     source_hash=source.source_hash,
     survivors_only=not includes_delisted,
     training_days=num_training,
@@ -114,23 +126,87 @@ def _ordered(
   return ordered, num_context
 
 
-def _aligned(
-  tickers: list[Ticker], dates: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _between(
+  dates: np.ndarray, first: np.datetime64 | None, last: np.datetime64 | None
+) -> slice:
+  """The days from `first` to `last`, both included; None is no bound."""
+  start = 0 if first is None else int(np.searchsorted(dates, first))
+  stop = len(dates)
+  if last is not None:
+    stop = int(np.searchsorted(dates, last, side='right'))
+  return slice(start, max(start, stop))
+
+
+def _union(parts: list[np.ndarray]) -> np.ndarray:
+  """All days of `parts` [T], in order, in one pass over them."""
+  first = min(days[0] for days in parts)
+  last = max(days[-1] for days in parts)
+  is_there = np.zeros((last - first).astype(int) + 1, bool)
+  for days in parts:
+    is_there[(days - first).astype(int)] = True
+  return first + np.flatnonzero(is_there)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Cells:
   """Prices [T, C, 4], features [T, C, F] and volume [T, C] in float32."""
-  shape = (len(dates), len(tickers))
-  ohlc = np.full((*shape, 4), np.nan, np.float32)
-  features = np.full((*shape, len(FEATURES)), np.nan, np.float32)
-  volume = np.full(shape, np.nan, np.float32)
-  block = 64  # tickers at a time: float64 of all would be most of the memory
-  for start in range(0, len(tickers), block):
-    part = tickers[start : start + block]
-    prices = np.full((len(dates), len(part), 4), np.nan)
-    for column, ticker in enumerate(part):
-      rows = np.searchsorted(dates, ticker.dates)
-      prices[rows, column] = ticker.ohlc
-      volume[rows, start + column] = ticker.volume
-    columns = slice(start, start + len(part))
-    ohlc[:, columns] = prices
-    features[:, columns] = eigen2_features(prices)
-  return ohlc, features, volume
+
+  ohlc: np.ndarray
+  features: np.ndarray
+  volume: np.ndarray
+
+  @classmethod
+  def empty(cls, num_days: int, num_columns: int) -> '_Cells':
+    """All missing."""
+    shape = (num_days, num_columns)
+    return cls(
+      np.full((*shape, 4), np.nan, np.float32),
+      np.full((*shape, len(FEATURES)), np.nan, np.float32),
+      np.full(shape, np.nan, np.float32),
+    )
+
+  def put_series(
+    self, series: tuple[Series, ...], dates: np.ndarray, days: slice
+  ) -> None:
+    """Puts series into the first columns.
+
+    Indicators run over a series' own rows. A row is then put on the first of
+    `dates` on which it is known, and nowhere else; of several on one day the
+    last stays. Rows known before the first of `dates` are on none.
+    """
+    for column, one in enumerate(series):
+      known = one.dates + one.lag
+      rows = np.searchsorted(dates, known)
+      last = np.append(rows[1:] != rows[:-1], True)
+      put = last & (known >= dates[0]) & (rows >= days.start)
+      put &= rows < days.stop
+      rows = rows[put] - days.start
+      features = eigen2_features(one.ohlc[:, None])[:, 0]
+      self.ohlc[rows, column] = one.ohlc[put]
+      self.features[rows, column] = _float32(features[put])
+      self.volume[rows, column] = one.volume[put]
+
+  def put_tickers(
+    self, tickers: list[Ticker], first: int, dates: np.ndarray, days: slice
+  ) -> None:
+    """Puts tickers into the columns from `first` on."""
+    for start in range(0, len(tickers), _BLOCK):
+      part = tickers[start : start + _BLOCK]
+      prices = np.full((len(dates), len(part), 4), np.nan)
+      volume = np.full((len(dates), len(part)), np.nan)
+      for column, ticker in enumerate(part):
+        rows = np.searchsorted(dates, ticker.dates)
+        prices[rows, column] = ticker.ohlc
+        volume[rows, column] = ticker.volume
+      columns = slice(first + start, first + start + len(part))
+      self.ohlc[:, columns] = prices[days]
+      self.volume[:, columns] = volume[days]
+      self.features[:, columns] = _float32(eigen2_features(prices)[days])
+
+
+def _float32(values: np.ndarray) -> np.ndarray:
+  """`values`, with those missing that float32 would take for infinite.
+
+  A change in % has no bound where it begins at almost nothing.
+  """
+  return np.where(np.abs(values) < np.finfo(np.float32).max, values, np.nan)

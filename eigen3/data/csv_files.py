@@ -1,59 +1,27 @@
-"""One CSV of daily prices: what is accepted, adjusted, masked and refused."""
+"""Histories of single stocks: what is accepted, adjusted, masked, refused."""
 
 import dataclasses
 import io
-import re
+from collections.abc import Mapping
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv as pa_csv
 
-from eigen3.data.errors import DataError
+from eigen3.data.errors import Refused
+from eigen3.data.headers import known_columns, require_prices
 from eigen3.data.indicators import PRICES
+from eigen3.data.tables import Choice, Column, Header, Table, read_csv
 
-# Names as letters only, so that 'Adj Close', 'adj_close' and '5. adj close'
-# are one name.
-_ALIASES = {
-  'date': 'date',
-  'timestamp': 'date',
-  'datetime': 'date',
-  'open': 'open',
-  'high': 'high',
-  'low': 'low',
-  'close': 'close',
-  'adjclose': 'adjusted_close',
-  'adjustedclose': 'adjusted_close',
-  'volume': 'volume',
-  'dividend': 'dividend',
-  'dividends': 'dividend',
-  'dividendamount': 'dividend',
-  'split': 'split',
-  'splits': 'split',
-  'stocksplits': 'split',
-  'splitcoefficient': 'split',
-}
-_MISSING = ('', 'NaN', 'nan', 'NA', 'N/A', 'null', 'NULL', 'None', '-')
 # A day's move of the adjusted close beyond these ratios is more often a missed
 # split or a bad tick than a fact; it is reported and left as it is.
 SUSPICIOUS = (0.5, 1.9)
-
-
-class Refused(DataError):
-  """A file that cannot be used, and where in it the reason is.
-
-  Attributes:
-    reason: what was found and what was expected.
-    row: line of the file, the header being 1, or None.
-    column: the column's name in the file, or None.
-  """
-
-  def __init__(self, reason: str, row: int | None = None, column: str = ''):
-    self.reason, self.row, self.column = reason, row, column
-    where = [f'row {row}'] if row is not None else []
-    where += [f"column '{column}'"] if column else []
-    super().__init__(
-      ': '.join([', '.join(where), reason] if where else [reason])
-    )
+# The least and the most that can be meant. What lies outside is a slip, and
+# float32, in which a panel keeps prices and their ratios, could not hold it.
+_PRICE_BOUNDS = (1e-9, 1e12)
+VOLUME_BOUNDS = (0.0, 1e15)
+_BOUNDS = {
+  **dict.fromkeys((*PRICES, 'adjusted_close'), _PRICE_BOUNDS),
+  'volume': VOLUME_BOUNDS,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,205 +68,135 @@ class Ticker:
   repeated: tuple[str, ...] = ()
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class History:
+  """Rows of a table before any adjustment, R rows.
+
+  Attributes:
+    dates: datetime64[D] [R], strictly increasing.
+    values: float64 [R] by column; NaN is missing.
+    masked: cells taken as missing.
+    repeated: as in `Ticker`.
+  """
+
+  dates: np.ndarray
+  values: dict[str, np.ndarray]
+  masked: tuple[Masked, ...]
+  repeated: tuple[str, ...]
+
+
 def read_ticker(name: str, content: bytes) -> Ticker:
   """Reads the bytes of one CSV.
-
-  Open, high, low and close are multiplied by adjusted_close / close where the
-  file has an adjusted close. A price that is not positive is missing, as is a
-  negative volume. Of rows of a day that are equal in every known column the
-  first is kept; other rows of one day refuse the file.
 
   Raises:
     Refused: `content` is not a CSV of daily prices.
   """
-  header, columns = _columns(content)
-  table = _parse(content, header, columns)
+
+  def choose(header: Header) -> Choice:
+    columns = known_columns(header)
+    require_prices(columns, header)
+    return Choice(columns.pop('date'), columns)
+
+  return make_ticker(name, read_csv(io.BytesIO(content), choose))
+
+
+def make_ticker(
+  name: str,
+  table: Table,
+  numbers: Mapping[str, Column] | None = None,
+  index: np.ndarray | None = None,
+) -> Ticker:
+  """One stock's history from rows of a table.
+
+  Open, high, low and close are multiplied by adjusted_close / close where
+  there is an adjusted close. A price that is not positive, or out of all
+  proportion, is missing, as is such a volume. Of rows of a day that are equal
+  in every known column the first is kept; other rows of one day are refused.
+
+  Args:
+    name: the ticker.
+    table: R rows.
+    numbers: columns by our names, by default all of the table.
+    index: which of the rows, in their order; by default all.
+
+  Raises:
+    Refused: a cell of these rows is not what it should be.
+  """
+  if numbers is None:
+    numbers = table.numbers
+  history = read_history(table, numbers, index, _BOUNDS)
+  for key in ('close', 'adjusted_close'):
+    if key in numbers and np.isnan(history.values[key]).all():
+      raise Refused('no row holds a price', column=numbers[key].name)
+  return _adjusted(name, history)
+
+
+def read_history(
+  table: Table,
+  numbers: Mapping[str, Column],
+  index: np.ndarray | None,
+  bounds: Mapping[str, tuple[float, float]],
+) -> History:
+  """Rows of a table in the order of their days, one for each.
+
+  Args:
+    table: R rows.
+    numbers: columns, by our names.
+    index: which of the rows, in their order; None for all.
+    bounds: by column, the least and the most that is no slip.
+
+  Raises:
+    Refused: a cell of these rows is not what it should be.
+  """
+  if index is None:
+    index = np.arange(len(table.rows))
+  lines = table.rows[index]
   values = {
-    column: _numbers(content, table, header[place], place)
-    for column, place in columns.items()
-    if column != 'date'
+    key: _usable(column, index, lines, 'a number')
+    for key, column in numbers.items()
   }
-  dates = _dates(content, table, header[columns['date']], columns['date'])
-  lines = _line_numbers(content, len(dates))
-  again = _repeated(dates, values, lines, header[columns['date']])
+  dates = _usable(table.day, index, lines, 'a date as YYYY-MM-DD')
+  again = _repeated(dates, values, lines, table.day.name)
   repeated = tuple(str(day) for day in np.sort(dates[again]))
   dates, lines = dates[~again], lines[~again]
-  values = {column: value[~again] for column, value in values.items()}
+  values = {key: value[~again] for key, value in values.items()}
   masked = [
     cells
-    for column in (*PRICES, 'adjusted_close', 'volume')
-    if column in values
-    for cells in _mask(
-      header[columns[column]], values[column], lines, column != 'volume'
-    )
+    for key in bounds
+    if key in values
+    for cells in _mask(numbers[key].name, values[key], lines, *bounds[key])
   ]
-  if np.isnan(values['close']).all():
-    raise Refused('no row holds a price', column=header[columns['close']])
   order = np.argsort(dates)
-  return _adjusted(
-    name,
+  return History(
     dates[order],
-    {column: value[order] for column, value in values.items()},
+    {key: value[order] for key, value in values.items()},
     tuple(masked),
     repeated,
   )
 
 
-def _columns(content: bytes) -> tuple[list[str], dict[str, int]]:
-  """The header, and where in it the columns we know are."""
-  if not content.strip():
-    raise Refused('empty file')
-  if b'\0' in content:
-    raise Refused('binary, not a CSV')
-  first = content.lstrip().splitlines()[0]
-  try:
-    line = first.decode('utf-8-sig')
-  except UnicodeDecodeError as error:
-    raise Refused('binary, not a CSV') from error
-  header = [cell.strip().strip('"') for cell in line.split(',')]
-  columns: dict[str, int] = {}
-  for place, cell in enumerate(header):
-    column = _ALIASES.get(re.sub('[^a-z]', '', cell.lower()))
-    if column is None:
-      continue
-    if column in columns:
-      raise Refused(f'two {column} columns, expected one', 1, cell)
-    columns[column] = place
-  if not columns:
-    shown = line if len(line) <= 40 else f'{line[:37]}...'
-    raise Refused(f"not a CSV of prices (first line: '{shown}')")
-  for column in ('close', 'date', *PRICES):
-    if column not in columns:
-      raise Refused(f'no {column} column, found {", ".join(header)}')
-  return header, columns
-
-
-def _parse(
-  content: bytes,
-  header: list[str],
-  columns: dict[str, int],
-  kind: pa.DataType | None = None,
-) -> pa.Table:
-  """The known columns, named by their places; kinds inferred unless given."""
-  wrong: list[pa_csv.InvalidRow] = []
-
-  def keep(row: pa_csv.InvalidRow) -> str:
-    wrong.append(row)
-    return 'skip'
-
-  places = [str(place) for place in columns.values()]
-  try:
-    table = pa_csv.read_csv(
-      io.BytesIO(content.lstrip()),
-      read_options=pa_csv.ReadOptions(
-        # Without threads the parser knows the line of a wrong row.
-        use_threads=False,
-        block_size=max(len(content), 1),
-        column_names=[str(place) for place in range(len(header))],
-        skip_rows=1,
-      ),
-      parse_options=pa_csv.ParseOptions(invalid_row_handler=keep),
-      convert_options=pa_csv.ConvertOptions(
-        include_columns=places,
-        null_values=_MISSING,
-        column_types=dict.fromkeys(places, kind) if kind else {},
-      ),
-    )
-  except pa.ArrowInvalid as error:
-    if 'Empty CSV' in str(error):
-      raise Refused('no rows below the header') from error
-    raise Refused(f'not a CSV ({str(error).splitlines()[0]})') from error
-  if wrong:
-    place = wrong[0].number - 1  # the parser counts lines that are not blank
-    raise Refused(
-      f'found {wrong[0].actual_columns} cells, expected '
-      f'{wrong[0].expected_columns}',
-      int(_line_numbers(content, place)[place - 1]),
-    )
-  if not len(table):
-    raise Refused('no rows below the header')
-  return table
-
-
-def _numbers(
-  content: bytes, table: pa.Table, name: str, place: int
+def _usable(
+  column: Column, index: np.ndarray, lines: np.ndarray, expected: str
 ) -> np.ndarray:
-  """A column as float64 [R]; text in it refuses the file."""
-  column = table.column(str(place))
-  kind = column.type
-  if (
-    pa.types.is_floating(kind)
-    or pa.types.is_integer(kind)
-    or pa.types.is_null(kind)
-  ):
-    return column.cast(pa.float64()).to_numpy().copy()
-  cells = _texts(content, place)
-  for index, cell in enumerate(cells):
-    try:
-      _number(cell)
-    except ValueError:
-      row = int(_line_numbers(content, len(cells))[index])
-      raise Refused(f"found '{cell}', expected a number", row, name) from None
-  # Every cell is a number by itself, such as one with spaces around it.
-  return np.array([_number(cell) for cell in cells])
-
-
-def _number(cell: str) -> float:
-  if '_' in cell:  # Python would read 1_000
-    raise ValueError(cell)
-  return np.nan if cell.strip() in _MISSING else float(cell)
-
-
-def _dates(
-  content: bytes, table: pa.Table, name: str, place: int
-) -> np.ndarray:
-  """The date column as datetime64[D] [R]: the dates as they are written."""
-  column = table.column(str(place))
-  kind = column.type
-  # A time with a zone is inferred as an instant, whose date in UTC may be
-  # another than the one that is written.
-  inferred = pa.types.is_date(kind) or (
-    pa.types.is_timestamp(kind) and kind.tz is None
-  )
-  if inferred and not column.null_count:
-    return column.to_numpy().astype('datetime64[D]')
-  cells = _texts(content, place)
-  dates = np.empty(len(cells), 'datetime64[D]')
-  for index, cell in enumerate(cells):
-    try:
-      if not re.match(r'\d{4}-\d\d-\d\d', cell.strip()):
-        raise ValueError
-      dates[index] = np.datetime64(cell.strip()[:10], 'D')
-    except ValueError:
-      row = int(_line_numbers(content, len(cells))[index])
+  """The values of some rows; a wrong cell among them is refused."""
+  if column.cells.wrong.size:
+    wrong = column.cells.is_wrong[index]
+    if wrong.any():
+      first = int(np.argmax(wrong))
       raise Refused(
-        f"found '{cell}', expected a date as YYYY-MM-DD", row, name
-      ) from None
-  return dates
-
-
-def _texts(content: bytes, place: int) -> list[str]:
-  """The cells of a column as they stand in the file."""
-  header, _ = _columns(content)
-  table = _parse(content, header, {'text': place}, pa.binary())
-  cells = table.column(str(place)).to_pylist()
-  return [(cell or b'').decode(errors='replace') for cell in cells]
-
-
-def _line_numbers(content: bytes, num_rows: int) -> np.ndarray:
-  """The line of the file, from 1, on which each of R rows stands."""
-  lines = content.splitlines()
-  filled = np.array([i for i, line in enumerate(lines, 1) if line.strip()])
-  return filled[1 : num_rows + 1]
+        f"found '{column.cells.found(index[first])}', expected {expected}",
+        int(lines[first]),
+        column.name,
+      )
+  return column.cells.values[index]
 
 
 def _mask(
-  name: str, values: np.ndarray, lines: np.ndarray, is_price: bool
+  name: str, values: np.ndarray, lines: np.ndarray, least: float, most: float
 ) -> list[Masked]:
-  """Turns what cannot be a price, or a volume, into NaN, in place."""
+  """Turns what is not within `least` to `most` into NaN, in place."""
   empty = np.isnan(values)
-  possible = values > 0.0 if is_price else values >= 0.0
-  impossible = ~empty & ~(np.isfinite(values) & possible)
+  impossible = ~empty & ~((values >= least) & (values <= most))
   masked = []
   for bad in (empty, impossible):
     if bad.any():
@@ -335,14 +233,8 @@ def _repeated(
   return again
 
 
-def _adjusted(
-  name: str,
-  dates: np.ndarray,
-  values: dict[str, np.ndarray],
-  masked: tuple[Masked, ...],
-  repeated: tuple[str, ...],
-) -> Ticker:
-  """The ticker from its columns, sorted by date."""
+def _adjusted(name: str, history: History) -> Ticker:
+  dates, values = history.dates, history.values
   raw = np.stack([values[price] for price in PRICES], axis=-1)
   nothing = np.full(len(dates), np.nan)
   factor = np.ones(len(dates))
@@ -363,8 +255,8 @@ def _adjusted(
     adjusted=int((np.abs(factor - 1.0) > 1e-10).sum()),
     outside=int(outside.any(axis=1).sum()),
     suspicious=_suspicious(dates, ohlc[:, 3]),
-    masked=masked,
-    repeated=repeated,
+    masked=history.masked,
+    repeated=history.repeated,
   )
 
 

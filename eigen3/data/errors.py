@@ -1,5 +1,35 @@
-"""The error of everything that can be wrong with data given to us."""
+"""The errors of everything that can be wrong with data given to us."""
 
 
 class DataError(ValueError):
   """A file or an array that cannot be used; one line says which and why."""
+
+
+class Refused(DataError):
+  """What cannot be used of a file, and where in it the reason is.
+
+  Attributes:
+    reason: what was found and what was expected.
+    row: line of a text file, the header being 1; row of a Parquet file, the
+      first being 1; or None.
+    column: the column's name in the file, or ''.
+  """
+
+  def __init__(self, reason: str, row: int | None = None, column: str = ''):
+    self.reason, self.row, self.column = reason, row, column
+    where = [f'row {row}'] if row is not None else []
+    where += [f"column '{column}'"] if column else []
+    super().__init__(
+      ': '.join([', '.join(where), reason] if where else [reason])
+    )
+
+
+def shown(text: object, length: int = 40) -> str:
+  """`text` as it may stand in a line that is printed: visible and short.
+
+  Files may hold line breaks, terminal codes, or bytes that are no text.
+  """
+  visible = ''.join(
+    letter if letter.isprintable() else '\ufffd' for letter in str(text)
+  )
+  return visible if len(visible) <= length else f'{visible[: length - 3]}...'

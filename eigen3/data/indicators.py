@@ -45,8 +45,9 @@ def eigen2_features(ohlc: np.ndarray) -> np.ndarray:
   Returns:
     float64 [T, C, 9], see `FEATURES`: prices in the units of `ohlc`, RSI in
     0 to 100 (50 where the price has not moved), MACD and its signal and the
-    distance to the mean in the units of `ohlc`, TRIX in % a day. NaN on rows
-    without a close and on a column's first `WARM_UP_DAYS` rows.
+    distance to the mean in the units of `ohlc`, TRIX in % a day (NaN from a
+    mean of zero on, and of little meaning where values change sign). NaN on
+    rows without a close and on a column's first `WARM_UP_DAYS` rows.
 
   Raises:
     ValueError: `ohlc` does not have the shape [T, C, 4].
@@ -104,8 +105,12 @@ def _trix(close: np.ndarray) -> np.ndarray:
   smooth = close
   for _ in range(3):
     smooth = _average(smooth, TRIX_SPAN)
+  before, after = smooth[:-1], smooth[1:]
+  # A rate can be zero for months: that is no change, and from there no change
+  # has a size in %.
+  base = np.where(before == 0.0, np.nan, before)
   result = np.full_like(close, np.nan)
-  result[1:] = 100.0 * (smooth[1:] / smooth[:-1] - 1.0)
+  result[1:] = np.where(after == before, 0.0, 100.0 * (after / base - 1.0))
   return result
 
 

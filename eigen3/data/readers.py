@@ -1,49 +1,82 @@
-"""Folders of per-ticker CSVs: the only way files of prices come in."""
+"""What was read, and the reader of folders of per-ticker CSVs."""
 
 import dataclasses
 import hashlib
 import os
 import pathlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
-from eigen3.data.csv_files import Refused, Ticker, read_ticker
-from eigen3.data.errors import DataError
+from eigen3.data.cells import is_symbol
+from eigen3.data.csv_files import Ticker, read_ticker
+from eigen3.data.errors import DataError, Refused, shown
+from eigen3.data.series import Series
 
 # File names (without .csv) around a ticker, as the known sets have them.
 _NAMES = (r'DA-(.+)-T-\d{4}-\d\d-\d\d', r'(.+)_data')
 
-Progress = Callable[[list[pathlib.Path]], Iterable[pathlib.Path]]
+Progress = Callable[[list[Any]], Iterable[Any]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Refusal:
-  """A file that was not used, and why; row and column where they are known."""
+  """A file, or a symbol in one, that was not used, and why.
+
+  Row and column are there where they are known.
+  """
 
   file: str
   reason: str
   row: int | None = None
   column: str = ''
+  symbol: str = ''
 
   def __str__(self) -> str:
-    return f'{self.file}: {Refused(self.reason, self.row, self.column)}'
+    what = f'{self.file}, {self.symbol}' if self.symbol else self.file
+    return f'{what}: {Refused(self.reason, self.row, self.column)}'
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Source:
-  """What a folder held.
+  """What was read.
 
   Attributes:
     tickers: at least one, in alphabetical order.
-    refused: CSV files that could not be used.
-    ignored: names of whatever in the folder is not a CSV file by name.
-    source_hash: sha256 over the names and bytes of all CSV files.
+    refused: files, or symbols in a file, that could not be used.
+    ignored: names of whatever in a folder is not a CSV file by name.
+    source_hash: sha256 of a file's bytes, or over the names and bytes of all
+      CSV files of a folder; with series, over all of these.
+    series: what is known beside the stocks, by distinct names.
   """
 
   tickers: tuple[Ticker, ...]
   refused: tuple[Refusal, ...]
   ignored: tuple[str, ...]
   source_hash: str
+  series: tuple[Series, ...] = ()
+
+
+def with_series(source: Source, series: Sequence[Series]) -> Source:
+  """`source` and series that were read beside it.
+
+  Raises:
+    DataError: two columns would have one name.
+  """
+  names = {ticker.name for ticker in source.tickers}
+  digest = hashlib.sha256(source.source_hash.encode())
+  for one in series:
+    if one.name in names:
+      raise DataError(
+        f"context: '{one.name}' is the name of two columns; give one another "
+        'by :name='
+      )
+    names.add(one.name)
+    digest.update(f'\0{one.name}\0{one.lag}\0{one.source_hash}'.encode())
+  source_hash = digest.hexdigest() if series else source.source_hash
+  return dataclasses.replace(
+    source, series=tuple(series), source_hash=source_hash
+  )
 
 
 def read_folder(folder: str | os.PathLike, progress: Progress = iter) -> Source:
@@ -67,6 +100,7 @@ def read_folder(folder: str | os.PathLike, progress: Progress = iter) -> Source:
     raise DataError(f'{path}: {found}, expected a folder of CSV files')
   entries = sorted(path.iterdir())
   files = [e for e in entries if e.suffix.lower() == '.csv' and e.is_file()]
+  others = sorted(set(entries) - set(files))
   if not files:
     raise DataError(f'{path}: no CSV file in this folder')
   tickers: dict[str, Ticker] = {}
@@ -75,16 +109,23 @@ def read_folder(folder: str | os.PathLike, progress: Progress = iter) -> Source:
   for file in progress(files):
     try:
       content = file.read_bytes()
-      digest.update(f'{file.name}\0{len(content)}\0'.encode())
+      digest.update(os.fsencode(file.name) + b'\0%d\0' % len(content))
       digest.update(content)
-      ticker = read_ticker(_ticker_name(file), content)
+      name = _ticker_name(file)
+      if not is_symbol(name):
+        raise Refused('its name is not that of a ticker')
+      ticker = read_ticker(name, content)
       if ticker.name in tickers:
         raise Refused(f'a second file of ticker {ticker.name}')
       tickers[ticker.name] = ticker
     except Refused as error:
-      refused.append(Refusal(file.name, error.reason, error.row, error.column))
+      refused.append(
+        Refusal(shown(file.name, 120), error.reason, error.row, error.column)
+      )
     except OSError as error:
-      refused.append(Refusal(file.name, error.strerror or str(error)))
+      refused.append(
+        Refusal(shown(file.name, 120), error.strerror or str(error))
+      )
   if not tickers:
     raise DataError(
       f'{path}: no ticker left, all {len(files)} CSV files are refused; '
@@ -93,7 +134,7 @@ def read_folder(folder: str | os.PathLike, progress: Progress = iter) -> Source:
   return Source(
     tickers=tuple(tickers[name] for name in sorted(tickers)),
     refused=tuple(refused),
-    ignored=tuple(e.name for e in entries if e not in set(files)),
+    ignored=tuple(shown(e.name, 120) for e in others),
     source_hash=digest.hexdigest(),
   )
 

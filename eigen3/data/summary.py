@@ -9,6 +9,7 @@ import numpy as np
 from eigen3.data.csv_files import Ticker
 from eigen3.data.panel import MarketPanel
 from eigen3.data.readers import Source
+from eigen3.data.series import Series
 
 _SHOWN = 20  # entries of a list before the rest is only counted
 
@@ -27,13 +28,26 @@ def summarise(source: Source, panel: MarketPanel) -> list[str]:
     f'{sum(t.dividends for t in tickers):,} dividends',
   ]
   lines += _repeated_lines(tickers)
-  lines += _masked_lines(tickers)
+  lines += _masked_lines([*tickers, *source.series])
   lines += _suspicious_lines(tickers)
   refused = [str(refusal) for refusal in source.refused]
-  lines += _listed('refused', 'files', refused)
+  what = 'symbols' if any(r.symbol for r in source.refused) else 'files'
+  lines += _listed('refused', what, refused)
   if source.ignored:
     lines += _listed('ignored', 'entries that are no CSV', source.ignored)
-  return lines + _panel_lines(panel)
+  return lines + _series_lines(source, panel) + _panel_lines(panel)
+
+
+def _series_lines(source: Source, panel: MarketPanel) -> list[str]:
+  if not source.series:
+    return []
+  entries = [
+    f'{one.name}: {len(one.dates):,} values, {one.dates[0]} to '
+    f'{one.dates[-1]}, known after {one.lag} days; missing on '
+    f'{int(np.isnan(panel.ohlc[:, column, 3]).sum()):,} days of the panel'
+    for column, one in enumerate(source.series)
+  ]
+  return _listed('context', 'series', entries)
 
 
 def _repeated_lines(tickers: tuple[Ticker, ...]) -> list[str]:
@@ -49,8 +63,8 @@ def _repeated_lines(tickers: tuple[Ticker, ...]) -> list[str]:
   return _listed('repeated', what, entries)
 
 
-def _masked_lines(tickers: tuple[Ticker, ...]) -> list[str]:
-  cells = [(ticker.name, m) for ticker in tickers for m in ticker.masked]
+def _masked_lines(columns: list[Ticker | Series]) -> list[str]:
+  cells = [(column.name, m) for column in columns for m in column.masked]
   total = sum(masked.count for _, masked in cells)
   entries = [
     f"{name}: column '{masked.column}', {masked.count} cells, the first in "
@@ -85,7 +99,11 @@ def _listed(title: str, what: str, entries) -> list[str]:
 
 def _panel_lines(panel: MarketPanel) -> list[str]:
   first, stop = panel.investable
-  outside = [*panel.columns[:first], *panel.columns[stop:]]
+  short = [
+    name
+    for column, name in enumerate(panel.columns)
+    if panel.column_kinds[column] == 'stock' and not first <= column < stop
+  ]
   missing = float(np.isnan(panel.ohlc[..., 3]).mean())
   lines = [
     f'panel: {panel.num_days:,} days, {panel.dates[0]} to {panel.dates[-1]}, '
@@ -93,6 +111,6 @@ def _panel_lines(panel: MarketPanel) -> list[str]:
     f'{missing:.1%} of the closes are missing',
     f'investable: {panel.num_investable} columns ({panel.notes})',
   ]
-  if outside:
-    lines += _listed('context', 'columns, not investable', outside)
+  if short:
+    lines += _listed('context', 'stocks with too few days', short)
   return [*lines, panel.survivorship]

@@ -4,15 +4,19 @@ import dataclasses
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from eigen3.data import (
   DataError,
+  Series,
   Source,
   Ticker,
   build_panel,
   eigen2_features,
   parse_day,
   summarise,
+  with_series,
 )
 
 DAYS = np.datetime64('2020-01-01') + np.arange(200)
@@ -172,3 +176,177 @@ def test_the_summary_counts():
   assert 'refused: 0 files' in lines
   assert '  TWO' in lines
   assert lines[-1].startswith('survivors only')
+
+
+def make_series(name, dates, values, lag=0):
+  values = np.asarray(values, np.float64)
+  return Series(
+    name=name,
+    dates=np.asarray(dates, 'datetime64[D]'),
+    ohlc=np.repeat(values[:, None], 4, axis=1),
+    volume=np.full(len(values), np.nan),
+    lag=lag,
+    masked=(),
+    source_hash='s',
+  )
+
+
+def week_days(num_days):
+  return np.busday_offset('2020-01-01', np.arange(num_days), roll='forward')
+
+
+def make_stocks(num_days=200):
+  """A stock with a row on every week day from 2020-01-01 (a Wednesday)."""
+  stock = make_ticker('A', np.arange(num_days))
+  return make_source(dataclasses.replace(stock, dates=week_days(num_days)))
+
+
+def test_series_are_context_before_the_stocks():
+  dates = week_days(200)
+  short = dataclasses.replace(
+    make_ticker('SHORT', np.arange(30)), dates=dates[:30]
+  )
+  source = make_source(*make_stocks().tickers, short)
+  rate = make_series('RATE', dates, np.linspace(-1.0, 1.0, 200))
+  source = with_series(source, [rate, make_series('IDX', dates, np.ones(200))])
+  panel = build_panel(source, **SPLITS)
+  assert panel.columns == ('RATE', 'IDX', 'SHORT', 'A')
+  assert panel.column_kinds == ('context', 'context', 'stock', 'stock')
+  assert panel.investable == (3, 4)
+  assert panel.source_hash == source.source_hash != 'abc'
+  np.testing.assert_array_equal(panel.ohlc[:, 0], rate.ohlc.astype(np.float32))
+  expected = eigen2_features(rate.ohlc[:, None])[:, 0]
+  np.testing.assert_array_equal(
+    panel.features[:, 0], expected.astype(np.float32)
+  )
+  # A constant has not moved.
+  np.testing.assert_array_equal(
+    panel.features[40, 1], np.float32([1, 1, 1, 1, 50, 0, 0, 0, 0])
+  )
+
+
+@pytest.mark.parametrize(
+  'value_day, lag, seen',
+  [
+    ('2020-01-08', 0, '2020-01-08'),
+    ('2020-01-08', 1, '2020-01-09'),
+    ('2020-01-10', 1, '2020-01-13'),  # from a Friday on to Monday
+    ('2020-01-11', 0, '2020-01-13'),  # of a Saturday
+    ('2020-01-08', 8, '2020-01-16'),
+    ('2020-01-01', 0, '2020-01-01'),
+    ('2019-12-31', 1, '2020-01-01'),
+    ('2019-12-31', 0, None),  # known before the first day: on no day
+    ('2019-11-01', 30, None),
+    ('2020-10-06', 0, '2020-10-06'),  # the last day
+    ('2020-10-06', 1, None),
+    ('2021-01-01', 0, None),
+  ],
+)
+def test_a_value_is_seen_once_on_the_first_day_it_is_known(
+  value_day, lag, seen
+):
+  source = with_series(
+    make_stocks(), [make_series('S', [value_day], [7.0], lag)]
+  )
+  panel = build_panel(source, **SPLITS)
+  assert panel.num_days == 200, 'a series adds no days'
+  days = panel.dates[~np.isnan(panel.ohlc[:, 0]).any(axis=1)]
+  assert [str(day) for day in days] == ([seen] if seen else [])
+
+
+def test_of_two_values_that_become_known_on_one_day_the_later_is_seen():
+  days = ['2020-01-10', '2020-01-11', '2020-01-12', '2020-01-14']
+  series = make_series('S', days, [1.0, 2.0, 3.0, 4.0])
+  panel = build_panel(with_series(make_stocks(), [series]), **SPLITS)
+  close = panel.ohlc[:, 0, 3]
+  seen = np.flatnonzero(~np.isnan(close))
+  assert close[seen].tolist() == [1.0, 3.0, 4.0]
+  np.testing.assert_array_equal(
+    panel.dates[seen],
+    np.array(['2020-01-10', '2020-01-13', '2020-01-14'], 'datetime64[D]'),
+  )
+
+
+def test_indicators_of_a_series_know_all_its_earlier_rows():
+  """Rows from before the first day, and rows that share a day, count."""
+  dates = np.datetime64('2019-06-01') + np.arange(400)  # week-ends, too
+  values = 2.0 + np.sin(np.arange(400) / 9.0)
+  series = make_series('S', dates, values)
+  source = with_series(make_stocks(), [series])
+  panel = build_panel(source, **SPLITS)
+  own = eigen2_features(series.ohlc[:, None])[:, 0].astype(np.float32)
+  for day in (0, 1, 3, 100):  # 3 is a Monday: Sunday's row was replaced
+    row = int((panel.dates[day] - dates[0]).astype(int))
+    np.testing.assert_array_equal(panel.features[day, 0], own[row])
+  cut = build_panel(source, 10, 10, first_day=panel.dates[50])
+  np.testing.assert_array_equal(cut.features[:, 0], panel.features[50:, 0])
+  np.testing.assert_array_equal(cut.ohlc[:, 0], panel.ohlc[50:, 0])
+  cut = build_panel(source, 10, 10, last_day=panel.dates[120])
+  np.testing.assert_array_equal(cut.features[:, 0], panel.features[:121, 0])
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_no_value_is_seen_before_it_is_known(data):
+  """Against a day-by-day search; whatever the days and the lag."""
+  days = data.draw(st.sets(st.integers(-20, 300), min_size=1, max_size=40))
+  lag = data.draw(st.integers(0, 12))
+  dates = np.datetime64('2020-01-01') + np.array(sorted(days))
+  values = np.arange(len(dates), dtype=np.float64)
+  source = with_series(make_stocks(), [make_series('S', dates, values, lag)])
+  close = build_panel(source, **SPLITS).ohlc[:, 0, 3]
+  market = week_days(200)
+  for day, before in zip(market[1:], market[:-1], strict=True):
+    new = values[(dates + lag > before) & (dates + lag <= day)]
+    expected = new[-1] if len(new) else np.nan
+    np.testing.assert_equal(close[np.flatnonzero(market == day)[0]], expected)
+
+
+def test_a_rate_that_is_zero_for_months():
+  """From a mean of zero, no change has a size: one missing day, no infinity."""
+  values = np.concatenate([np.zeros(100), np.ones(50), np.zeros(50)])
+  series = make_series('S', week_days(200), values)
+  panel = build_panel(with_series(make_stocks(), [series]), **SPLITS)
+  missing = np.flatnonzero(np.isnan(panel.features[:, 0]).any(axis=1))
+  np.testing.assert_array_equal(missing, [*range(34), 100])
+  assert not np.isinf(panel.features).any()
+  np.testing.assert_array_equal(panel.features[50, 0, 4:], [50, 0, 0, 0, 0])
+
+
+def test_names_of_columns_are_told_apart():
+  dates = week_days(3)
+  one, other = make_series('A', dates, [1, 2, 3]), make_series('B', dates, [1])
+  with pytest.raises(DataError, match="'A' is the name of two columns"):
+    with_series(make_stocks(), [one])
+  with pytest.raises(DataError, match="'B' is the name of two columns"):
+    with_series(make_stocks(), [other, other])
+
+
+def test_the_source_hash_follows_the_series():
+  stocks = make_stocks()
+  series = make_series('S', week_days(3), [1, 2, 3])
+  assert with_series(stocks, []).source_hash == 'abc'
+  hashes = {
+    with_series(stocks, given).source_hash
+    for given in (
+      [series],
+      [dataclasses.replace(series, lag=1)],
+      [dataclasses.replace(series, name='T')],
+      [dataclasses.replace(series, source_hash='t')],
+      [series, dataclasses.replace(series, name='T')],
+    )
+  }
+  assert len(hashes | {'abc'}) == 6
+
+
+def test_the_summary_tells_of_series():
+  dates = week_days(250)
+  series = make_series('RATE', dates[100:], np.ones(150), lag=1)
+  source = with_series(make_stocks(), [series])
+  lines = summarise(source, build_panel(source, **SPLITS))
+  assert 'context: 1 series' in lines
+  assert (
+    '  RATE: 150 values, 2020-05-20 to 2020-12-15, known after 1 days; missing '
+    'on 101 days of the panel'
+  ) in lines
+  assert not any('too few days' in line for line in lines)

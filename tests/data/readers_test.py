@@ -7,8 +7,8 @@ import tarfile
 import numpy as np
 import pytest
 
-from eigen3.data import DataError, read_folder
-from eigen3.data.csv_files import Refused, read_ticker
+from eigen3.data import DataError, Refused, read_folder
+from eigen3.data.csv_files import read_ticker
 
 HEADER = 'date,open,high,low,close,volume,Name\n'
 ROWS = (
@@ -165,8 +165,8 @@ REFUSED = {
   'blank': ('\n \n', None, '', 'empty file'),
   'binary': (b'PK\x03\x04\x00\x01\xff' * 50, None, '', 'binary, not a CSV'),
   'latin': (b'\xe9\xe8\xff\xfe,\xe9\n1,2\n', None, '', 'binary, not a CSV'),
-  'json': ('{\nError Message\n}\n', None, '', "not a CSV of prices ("),
-  'html': ('<html>' * 20, None, '', 'not a CSV of prices'),
+  'json': ('{\nError Message\n}\n', None, '', "not a table of prices ("),
+  'html': ('<html>' * 20, None, '', 'not a table of prices'),
   'no_close': (
     GOOD.replace('close', 'last'), None, '',
     'no close column, found date, open, high, low, last, volume, Name',
@@ -174,7 +174,7 @@ REFUSED = {
   'no_date': (GOOD.replace('date', 'when'), None, '', 'no date column'),
   'no_low': (GOOD.replace('low', 'bottom'), None, '', 'no low column'),
   'two_closes': (
-    GOOD.replace('volume', 'Close'), 1, 'Close', 'two close columns'
+    GOOD.replace('volume', 'Close'), None, 'Close', 'two close columns'
   ),
   'header_only': (HEADER, None, '', 'no rows below the header'),
   'text': (

@@ -98,7 +98,10 @@ def test_repairs_are_made_and_told(source, tmp_path):
 @pytest.mark.parametrize(
   'arguments, message',
   [
-    (['--source={root}/absent', '--out={root}/p'], 'absent: no such folder'),
+    (
+      ['--source={root}/absent', '--out={root}/p'],
+      'absent: no such folder or file',
+    ),
     (['--source={root}/empty', '--out={root}/p'], 'no CSV file'),
     (
       ['--source={root}/source', '--out={root}/p'],

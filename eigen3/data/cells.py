@@ -1,0 +1,208 @@
+"""The cells of a column: numbers, days or symbols, and what is none of them.
+
+Arrow converts a column whole or not at all. Here the cells that cannot be
+converted are set aside with their text, so that an error can name them and so
+that a wrong cell does not cost the rest of a file.
+"""
+
+import dataclasses
+import functools
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from eigen3.data.errors import shown
+
+# What stands in a cell without a number, as programs and archives write it.
+_MISSING = (
+  '', 'NaN', 'nan', 'NA', 'N/A', '#N/A', '<NA>', 'null', 'NULL', 'None',
+  '-', '.', 'ND',
+)  # fmt: skip
+_NUMBER = r'^[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|(?i:inf|infinity|nan))$'
+_DAY = r'^\d{4}-\d\d-\d\d([ T]\d\d:\d\d[0-9:.+\-Z ]*)?$'
+# A day outside is a slip: two digits of a year, or seconds read as days.
+_FIRST_DAY = np.datetime64('1700-01-01')
+_LAST_DAY = np.datetime64('2199-12-31')
+_LONGEST_SYMBOL = 64
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Cells:
+  """The R cells of a column.
+
+  Attributes:
+    values: [R], float64, datetime64[D] or int32; NaN, NaT or -1 where a cell
+      holds none.
+    wrong: int64 [W], increasing: the cells that hold neither a value nor a
+      mark that there is none.
+    texts: large_binary [W], what they hold.
+  """
+
+  values: np.ndarray
+  wrong: np.ndarray
+  texts: pa.Array
+
+  @functools.cached_property
+  def is_wrong(self) -> np.ndarray:
+    """bool [R]."""
+    is_wrong = np.zeros(len(self.values), bool)
+    is_wrong[self.wrong] = True
+    return is_wrong
+
+  def found(self, index: int) -> str:
+    """What stands in the wrong cell `index`, fit to be printed."""
+    text = self.texts[int(np.searchsorted(self.wrong, index))].as_py() or b''
+    return shown(text.decode(errors='replace'))
+
+
+def numbers(column: pa.Array) -> Cells:
+  """A column of any numbers, or of their texts, as float64."""
+  column = _plain(column)
+  if _is_number(column.type):
+    column = column.cast(pa.float64(), safe=False)
+    return _cells(column, column.to_numpy(zero_copy_only=False))
+  if not _is_text(column.type):
+    return _cells(column, np.full(len(column), np.nan), pc.is_valid(column))
+  try:
+    values = column.cast(pa.float64())
+    return _cells(column, values.to_numpy(zero_copy_only=False))
+  except pa.ArrowInvalid:
+    text = pc.ascii_trim_whitespace(column)
+  missing = pc.is_in(text, value_set=pa.array(_MISSING, text.type))
+  text = pc.if_else(missing, None, text)
+  matches = pc.fill_null(pc.match_substring_regex(text, _NUMBER), False)
+  values = pc.if_else(matches, text, None).cast(pa.float64())
+  return _cells(
+    column,
+    values.to_numpy(zero_copy_only=False),
+    pc.and_not(pc.is_valid(text), matches),
+  )
+
+
+def days(column: pa.Array) -> Cells:
+  """A column of dates, of times, or of their texts, as datetime64[D].
+
+  A time is on the day that its clock shows, whatever the day elsewhere. A
+  cell without a day is wrong, even an empty one.
+  """
+  column = _plain(column)
+  kind = column.type
+  if pa.types.is_timestamp(kind):
+    local = column if kind.tz is None else pc.local_timestamp(column)
+    values = local.to_numpy(zero_copy_only=False).astype('datetime64[D]')
+  elif pa.types.is_date(kind):
+    values = column.cast(pa.date32(), safe=False)
+    values = values.to_numpy(zero_copy_only=False).copy()
+  elif _is_text(kind):
+    values = _days_of_texts(column)
+  else:
+    values = np.full(len(column), 'NaT', 'datetime64[D]')
+  fine = (values >= _FIRST_DAY) & (values <= _LAST_DAY)  # False where NaT
+  values[~fine] = np.datetime64('NaT')
+  return _cells(column, values, ~fine)
+
+
+def symbols(column: pa.Array, known: dict[str, int]) -> Cells:
+  """A column of names as int32, their places in `known`, which grows."""
+  column = _plain(column)
+  if _is_number(column.type):
+    column = column.cast(pa.large_string())
+  if not _is_text(column.type):
+    codes = np.full(len(column), -1, np.int32)
+    return _cells(column, codes, codes < 0)
+  encoded = pc.ascii_trim_whitespace(column).dictionary_encode()
+  places = [
+    known.setdefault(name, len(known)) if is_symbol(name) else -1
+    for name in _texts(encoded.dictionary)
+  ]
+  places.append(-1)  # of a cell without a text
+  indices = pc.fill_null(encoded.indices, len(places) - 1)
+  codes = np.array(places, np.int32)[indices.to_numpy()]
+  return _cells(column, codes, codes < 0)
+
+
+def is_symbol(name: str) -> bool:
+  """Whether a column of a panel may bear this name."""
+  fits = 0 < len(name) <= _LONGEST_SYMBOL
+  return fits and name.isprintable() and '\ufffd' not in name
+
+
+def is_number(text: str) -> bool:
+  """Whether `text` is what `numbers` reads as one."""
+  return re.match(_NUMBER, text, re.ASCII) is not None
+
+
+def joined(parts: Sequence[Cells]) -> Cells:
+  """One column from its parts, at least one, which stand one below another."""
+  starts = np.cumsum([0, *(len(part.values) for part in parts[:-1])])
+  return Cells(
+    np.concatenate([part.values for part in parts]),
+    np.concatenate([s + p.wrong for s, p in zip(starts, parts, strict=True)]),
+    pa.concat_arrays([part.texts for part in parts]),
+  )
+
+
+def _cells(column: pa.Array, values: np.ndarray, wrong=None) -> Cells:
+  """`values` of `column`, and which of its cells, if any, are wrong."""
+  if wrong is None:
+    return Cells(values, np.empty(0, np.int64), pa.array([], pa.large_binary()))
+  indices = np.flatnonzero(np.asarray(wrong))
+  texts = column.take(pa.array(indices))
+  if _is_text(texts.type):
+    texts = texts.cast(pa.large_binary())
+  else:
+    visible = ['' if v is None else str(v) for v in texts.to_pylist()]
+    texts = pa.array(visible).cast(pa.large_binary())
+  return Cells(values, indices, texts)
+
+
+def _days_of_texts(column: pa.Array) -> np.ndarray:
+  text = pc.ascii_trim_whitespace(column)
+  matches = pc.fill_null(pc.match_substring_regex(text, _DAY), False)
+  text = pc.utf8_slice_codeunits(pc.if_else(matches, text, None), 0, 10)
+  try:
+    days = text.cast(pa.date32())
+    return days.to_numpy(zero_copy_only=False).astype('datetime64[D]')
+  except pa.ArrowInvalid:  # such as the 30th of February
+    encoded = text.dictionary_encode()
+  values = [_day(text) for text in _texts(encoded.dictionary)]
+  indices = pc.fill_null(encoded.indices, len(values)).to_numpy()
+  return np.array([*values, 'NaT'], 'datetime64[D]')[indices]
+
+
+def _day(text: str) -> np.datetime64:
+  try:
+    return np.datetime64(text, 'D')
+  except ValueError:
+    return np.datetime64('NaT', 'D')
+
+
+def _texts(column: pa.Array) -> list[str]:
+  """Texts of large_string [R]; bytes that are no text become unprintable."""
+  raw = column.cast(pa.large_binary()).to_pylist()
+  return [value.decode(errors='surrogateescape') for value in raw]
+
+
+def _plain(column: pa.Array) -> pa.Array:
+  """The same cells in one of fewer kinds: all texts as large_string."""
+  if pa.types.is_dictionary(column.type):
+    column = column.dictionary_decode()
+  if pa.types.is_string(column.type) or column.type == pa.string_view():
+    column = column.cast(pa.large_string())
+  return column
+
+
+def _is_text(kind: pa.DataType) -> bool:
+  return pa.types.is_large_string(kind)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+  return (
+    pa.types.is_floating(kind)
+    or pa.types.is_integer(kind)
+    or pa.types.is_decimal(kind)
+    or pa.types.is_null(kind)
+  )

@@ -1,0 +1,89 @@
+"""One file with the prices of many stocks."""
+
+import hashlib
+import os
+import pathlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from eigen3.data.csv_files import Ticker, make_ticker
+from eigen3.data.errors import DataError, Refused, shown
+from eigen3.data.headers import (
+  known_columns,
+  pair_choice,
+  require_prices,
+  symbol_column,
+)
+from eigen3.data.panel_file import is_panel
+from eigen3.data.readers import Progress, Refusal, Source
+from eigen3.data.tables import Choice, Column, Header, Table, read_file
+
+
+def read_table(path: str | os.PathLike, progress: Progress = iter) -> Source:
+  """Reads a CSV or a Parquet file of daily prices of many stocks.
+
+  A long table has a row for each day and symbol, in any order, and the columns
+  of `read_folder` beside a symbol (or ticker, name). A wide one is as yfinance
+  gives it: a row for each day and, in a header of two levels, a symbol's
+  prices beside another's; a day without any of them is none of its days.
+
+  A symbol that cannot be used is reported and the others are read. What cannot
+  be told from one symbol, such as a row that lacks cells, refuses the file.
+
+  Args:
+    path: the first bytes say whether it is Parquet.
+    progress: wraps the list of symbols, e.g. `tqdm`.
+
+  Raises:
+    DataError: there is no such file, or no ticker in it.
+  """
+  path = pathlib.Path(path)
+  try:
+    with path.open('rb') as file:
+      digest = hashlib.file_digest(file, 'sha256')
+      file.seek(0)
+      table = read_file(file, _choose)
+  except Refused as error:
+    if is_panel(path):
+      raise DataError(f'{path}: a panel, expected prices') from error
+    raise DataError(f'{path}: {error}') from error
+  except OSError as error:
+    raise DataError(f'{path}: {error.strerror or error}') from error
+  tickers: list[Ticker] = []
+  refused: list[Refusal] = []
+  for name, numbers, index in progress(table.by_symbol()):
+    try:
+      tickers.append(_ticker(name, table, numbers, index))
+    except Refused as error:
+      refused.append(
+        Refusal(path.name, error.reason, error.row, error.column, name)
+      )
+  if not tickers:
+    raise DataError(
+      f'{path}: no ticker left, all {len(refused)} are refused; the first is '
+      f'{refused[0]}'
+    )
+  tickers.sort(key=lambda ticker: ticker.name)
+  return Source(tuple(tickers), tuple(refused), (), digest.hexdigest())
+
+
+def _choose(header: Header) -> Choice:
+  pairs = pair_choice(header)
+  if pairs is not None:
+    return pairs
+  columns = known_columns(header)
+  require_prices(columns, header)
+  symbol = symbol_column(header)
+  if symbol is None:
+    raise Refused(f'no symbol column, found {shown(", ".join(header), 120)}')
+  return Choice(columns.pop('date'), columns, symbol)
+
+
+def _ticker(
+  name: str, table: Table, numbers: Mapping[str, Column], index: np.ndarray
+) -> Ticker:
+  require_prices([*numbers, 'date'], [c.name for c in numbers.values()])
+  if not len(index):
+    raise Refused('no row holds a price')
+  return make_ticker(name, table, numbers, index)

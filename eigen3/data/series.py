@@ -1,0 +1,202 @@
+"""Indices, rates and commodities: what is known beside the stocks."""
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from eigen3.data.cells import is_symbol
+from eigen3.data.csv_files import (
+  VOLUME_BOUNDS,
+  Masked,
+  make_ticker,
+  read_history,
+)
+from eigen3.data.errors import DataError, Refused, shown
+from eigen3.data.headers import (
+  date_column,
+  is_unnamed,
+  known_columns,
+  letters,
+  pair_choice,
+  symbol_column,
+)
+from eigen3.data.indicators import PRICES
+from eigen3.data.tables import Choice, Column, Header, Table, read_file
+
+# Beyond them a value is a slip, and float32 could not hold its indicators.
+_BOUNDS = {**dict.fromkeys(PRICES, (-1e15, 1e15)), 'volume': VOLUME_BOUNDS}
+_SUFFIXES = ('.csv', '.parquet')
+_LONGEST_LAG = 3650
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Series:
+  """Values that are observed and cannot be bought, R of them.
+
+  A value is no price: it may be zero or negative, and that is not masked.
+
+  Attributes:
+    name: of the column in a panel.
+    dates: datetime64[D] [R], strictly increasing: the days the values are of.
+    ohlc: float64 [R, 4], open, high, low, close; all the value where there is
+      one a day. No close is missing: a row without is none.
+    volume: float64 [R]; NaN is missing.
+    lag: calendar days after which a value is known, at least 0. It is seen on
+      the first day of the market from then on, and only on that one.
+    masked: cells that are empty or cannot be meant.
+    source_hash: sha256 of the file.
+  """
+
+  name: str
+  dates: np.ndarray
+  ohlc: np.ndarray
+  volume: np.ndarray
+  lag: int
+  masked: tuple[Masked, ...]
+  source_hash: str
+
+
+def read_context(text: str) -> tuple[Series, ...]:
+  """What 'PATH', 'PATH:lag=1' or 'PATH:lag=1:name=VIX' asks for.
+
+  Raises:
+    DataError: as `read_series`, or an option that is no such.
+  """
+  path, *options = re.split(':(?=(?:lag|name)=)', text)
+  given = dict(option.split('=', 1) for option in options)
+  lag = given.get('lag', '0')
+  if not re.fullmatch(r'\d{1,4}', lag) or int(lag) > _LONGEST_LAG:
+    raise DataError(
+      f"context {shown(text, 120)}: found lag '{shown(lag)}', expected 0 to "
+      f'{_LONGEST_LAG} days'
+    )
+  return read_series(path, int(lag), given.get('name', ''))
+
+
+def read_series(
+  path: str | os.PathLike, lag: int = 0, name: str = ''
+) -> tuple[Series, ...]:
+  """Reads the series of a CSV or a Parquet file, or of all in a folder.
+
+  A file has a date and
+
+  - open, high, low and close, or a close alone: one series. Where there is an
+    adjusted close these are prices, and are read as those of a stock.
+  - a column `value`: one series.
+  - either of them beside a series_id (or symbol, name): one for each.
+  - else any other columns with numbers: each is a series.
+
+  Empty cells are days without a value. Of a file with one series the name is
+  `name`, its series_id, or that of the file; of several, their own, after
+  `name` and an underscore where one is given.
+
+  Args:
+    path: a file or a folder.
+    lag: calendar days from the date of a value until it is known.
+    name: see above.
+
+  Raises:
+    DataError: there is no series in it, or a cell is not what it should be.
+  """
+  path = pathlib.Path(path)
+  files = [path]
+  if path.is_dir():
+    files = sorted(p for p in path.iterdir() if p.suffix.lower() in _SUFFIXES)
+    if not files:
+      raise DataError(f'{path}: no CSV or Parquet file in this folder')
+  found = []
+  for file in files:
+    try:
+      found += _read_file(file, lag)
+    except Refused as error:
+      raise DataError(f'{file}: {error}') from error
+    except OSError as error:
+      raise DataError(f'{file}: {error.strerror or error}') from error
+  if name and len(found) == 1:
+    return (dataclasses.replace(found[0], name=name),)
+  prefix = f'{name}_' if name else ''
+  return tuple(dataclasses.replace(s, name=prefix + s.name) for s in found)
+
+
+def _read_file(path: pathlib.Path, lag: int) -> list[Series]:
+  with path.open('rb') as file:
+    digest = hashlib.file_digest(file, 'sha256').hexdigest()
+    file.seek(0)
+    table = read_file(file, _choose)
+  every = np.arange(len(table.rows))
+  parts: list[tuple[str, dict[str, Column], np.ndarray]]
+  if table.has_symbols:
+    parts = table.by_symbol()
+  elif 'close' in table.numbers:
+    parts = [('', table.numbers, every)]
+  else:
+    parts = [
+      (column.name, {'close': column}, every)
+      for column in table.numbers.values()
+      if not np.isnan(column.cells.values).all()
+    ]
+    if not parts:
+      raise Refused('no column holds a number')
+    if len(parts) == 1:
+      parts = [('', *parts[0][1:])]
+  return [
+    _series(name or path.stem, table, numbers, index, lag, digest)
+    for name, numbers, index in parts
+  ]
+
+
+def _choose(header: Header) -> Choice:
+  pairs = pair_choice(header)
+  if pairs is not None:
+    return pairs
+  day = date_column(header)
+  columns = known_columns(header)
+  by_letters = {letters(name): place for place, name in enumerate(header)}
+  if 'value' in by_letters:
+    columns = {'close': by_letters['value']}
+  if 'close' in columns:
+    columns.pop('date', None)
+    return Choice(day, columns, symbol_column(header))
+  others = [
+    place
+    for place, column in enumerate(header)
+    if place != day and not is_unnamed(column)
+  ]
+  for place in others:
+    if header.count(header[place]) > 1:
+      raise Refused('two columns of this name', column=shown(header[place]))
+  return Choice(day, {place: place for place in others})
+
+
+def _series(
+  name: str,
+  table: Table,
+  numbers: Mapping[str, Column],
+  index: np.ndarray,
+  lag: int,
+  digest: str,
+) -> Series:
+  """One series from rows of a table."""
+  if not is_symbol(name):
+    raise Refused(f"'{shown(name)}' cannot name a column; give a name")
+  if {'adjusted_close', *PRICES} <= numbers.keys():
+    ticker = make_ticker(name, table, numbers, index)
+    dates, ohlc, volume = ticker.dates, ticker.ohlc, ticker.volume
+    masked = ticker.masked
+  else:
+    history = read_history(table, numbers, index, _BOUNDS)
+    dates, values, masked = history.dates, history.values, history.masked
+    close = values['close']
+    ohlc = np.stack([values.get(key, close) for key in PRICES], axis=-1)
+    volume = values.get('volume', np.full(len(dates), np.nan))
+  known = ~np.isnan(ohlc[:, 3])
+  if not known.any():
+    raise Refused('no row holds a value', column=numbers['close'].name)
+  return Series(
+    name, dates[known], ohlc[known], volume[known], lag, masked, digest
+  )

@@ -1,0 +1,308 @@
+"""CSV and Parquet files as tables of days, numbers and symbols.
+
+Both are read in batches and only in the columns that the caller chooses from
+the header: what is held in memory is the table, not the file.
+"""
+
+import contextlib
+import csv
+import dataclasses
+import io
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from eigen3.data import cells
+from eigen3.data.cells import Cells
+from eigen3.data.errors import Refused, shown
+from eigen3.data.indicators import PRICES
+
+_PARQUET_MAGIC = b'PAR1'
+_BLOCK_BYTES = 1 << 24  # also the longest header
+_BATCH_ROWS = 1 << 17
+# The first cells of the two rows in which pandas writes yfinance's header.
+_CORNERS = ('', 'Price', 'Ticker')
+_QUOTED = re.compile(r'(^|,)"(?:[^"]|"")*"[^,]*')
+_OPEN_QUOTE = re.compile('(^|,)"')
+
+
+class Choice(NamedTuple):
+  """Places in a header: of the day, of numbers by a key, of the symbol."""
+
+  day: int
+  numbers: Mapping[Any, int]
+  symbol: int | None = None
+
+  @property
+  def places(self) -> list[int]:
+    """All places, the day's first and the symbol's last."""
+    symbol = [] if self.symbol is None else [self.symbol]
+    return [self.day, *self.numbers.values(), *symbol]
+
+
+Header = tuple[str, ...]
+Choose = Callable[[Header], Choice]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Column:
+  """A column's name in the file, fit to be printed, and its R cells."""
+
+  name: str
+  cells: Cells
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Table:
+  """The chosen columns of a file, R rows.
+
+  Attributes:
+    day: datetime64[D] [R].
+    numbers: float64 [R] by the keys of the choice.
+    codes: int32 [R], places in `symbols`; None where no symbol was chosen.
+    symbols: distinct names, in the order of their first rows.
+    rows: int32 [R], where in the file a row stands, as errors say it.
+  """
+
+  day: Column
+  numbers: dict[Any, Column]
+  codes: np.ndarray | None
+  symbols: tuple[str, ...]
+  rows: np.ndarray
+
+  @property
+  def has_symbols(self) -> bool:
+    """Whether `by_symbol` can tell whose the rows or the columns are."""
+    return self.codes is not None or any(
+      isinstance(key, tuple) for key in self.numbers
+    )
+
+  def by_symbol(self) -> list[tuple[str, dict[str, Column], np.ndarray]]:
+    """Every symbol, its columns by our names, and its rows as indices.
+
+    Where columns have keys (symbol, name), a row without any price of a symbol
+    is none of its rows.
+    """
+    if self.codes is not None:
+      order = np.argsort(self.codes, kind='stable')
+      ends = np.cumsum(np.bincount(self.codes))
+      rows = np.split(order, ends[:-1])
+      return [
+        (name, self.numbers, own)
+        for name, own in zip(self.symbols, rows, strict=True)
+      ]
+    columns: dict[str, dict[str, Column]] = {}
+    for (symbol, name), column in self.numbers.items():
+      columns.setdefault(symbol, {})[name] = column
+    return [
+      (symbol, own, np.flatnonzero(_has_price(own)))
+      for symbol, own in columns.items()
+    ]
+
+
+def read_file(file: BinaryIO, choose: Choose) -> Table:
+  """Reads a Parquet file or a CSV, as its first bytes say.
+
+  Args:
+    file: is read from its beginning; must be seekable.
+    choose: gets the header; raises `Refused` where it lacks a column.
+
+  Raises:
+    Refused: it is neither, or `choose` refuses its header.
+  """
+  is_parquet = file.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
+  file.seek(0)
+  return (read_parquet if is_parquet else read_csv)(file, choose)
+
+
+def read_csv(file: BinaryIO, choose: Choose) -> Table:
+  """Reads a CSV in UTF-8.
+
+  The header is one row, or the two that pandas writes of yfinance's columns:
+  these get the names that pandas gives them in Parquet, "('Close', 'AAPL')".
+
+  Raises:
+    Refused: it is no such file, or `choose` refuses its header.
+  """
+  header, start, above = _csv_header(file)
+  choice = choose(header)
+  rows = _line_numbers(file, start, above)
+  if not len(rows):
+    raise Refused('no rows below the header')
+  file.seek(start)
+  places = {place: str(place) for place in choice.places}
+  try:
+    with _refusing('not a CSV'):
+      reader = pa_csv.open_csv(
+        file,
+        read_options=pa_csv.ReadOptions(
+          use_threads=False,  # with them, errors do not say the row
+          block_size=_BLOCK_BYTES,
+          column_names=[str(place) for place in range(len(header))],
+        ),
+        convert_options=pa_csv.ConvertOptions(
+          include_columns=list(places.values()),
+          column_types=dict.fromkeys(places.values(), pa.string()),
+          check_utf8=False,
+        ),
+      )
+      table = _gathered(reader, places, choice, header, rows)
+  except Refused as error:
+    raise _located(error, rows) from error
+  if len(table.day.cells.values) != len(rows):
+    raise Refused('not a CSV (rows that go over several lines)')
+  return table
+
+
+def read_parquet(file: BinaryIO, choose: Choose) -> Table:
+  """Reads a Parquet file.
+
+  Raises:
+    Refused: it is no such file, or `choose` refuses its columns.
+  """
+  with _refusing('damaged or not a Parquet file'), pq.ParquetFile(file) as data:
+    names = data.schema_arrow.names
+    choice = choose(tuple(names))
+    places = {place: names[place] for place in choice.places}
+    for name in places.values():
+      if names.count(name) > 1:
+        raise Refused('two columns of this name', column=shown(name))
+    if not data.metadata.num_rows:
+      raise Refused('no rows')
+    batches = data.iter_batches(_BATCH_ROWS, columns=list(places.values()))
+    rows = np.arange(1, data.metadata.num_rows + 1, dtype=np.int32)
+    return _gathered(batches, places, choice, tuple(names), rows)
+
+
+def _has_price(columns: dict[str, Column]) -> np.ndarray:
+  """Rows [R] in which a price is there, or something in its place."""
+  prices = [columns[name].cells for name in PRICES if name in columns]
+  return np.any([~np.isnan(p.values) | p.is_wrong for p in prices], axis=0)
+
+
+def _gathered(
+  batches: Iterable[pa.RecordBatch],
+  places: dict[int, str],
+  choice: Choice,
+  header: Header,
+  rows: np.ndarray,
+) -> Table:
+  """The table of batches whose fields are named by `places`."""
+  known: dict[str, int] = {}
+  parts: dict[int, list[Cells]] = {place: [] for place in places}
+  for batch in batches:
+    for place, name in places.items():
+      column = batch.column(name)
+      if place == choice.day:
+        parts[place].append(cells.days(column))
+      elif place == choice.symbol:
+        parts[place].append(cells.symbols(column, known))
+      else:
+        parts[place].append(cells.numbers(column))
+  columns = {
+    place: Column(shown(header[place]), cells.joined(parts.pop(place)))
+    for place in places
+  }
+  codes = None
+  if choice.symbol is not None:
+    column = columns[choice.symbol]
+    codes = column.cells.values
+    for index in column.cells.wrong[:1]:
+      found = column.cells.found(index)
+      raise Refused(
+        f"found '{found}', expected a symbol", int(rows[index]), column.name
+      )
+  return Table(
+    day=columns[choice.day],
+    numbers={key: columns[place] for key, place in choice.numbers.items()},
+    codes=codes,
+    symbols=tuple(known),
+    rows=rows,
+  )
+
+
+@contextlib.contextmanager
+def _refusing(what: str) -> Iterator[None]:
+  """Turns what Arrow says of a file into the one kind of refusal."""
+  try:
+    yield
+  except Refused:
+    raise
+  except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    raise Refused(f'{what} ({shown(reason, 120)})') from error
+
+
+def _csv_header(file: BinaryIO) -> tuple[Header, int, int]:
+  """The header, the byte at which it ends, and how many lines that is."""
+  head = file.read(_BLOCK_BYTES)
+  lines = re.finditer(rb'[^\r\n]+(\r\n|\r|\n|$)', head)
+  filled = list(itertools.islice((s for s in lines if s[0].strip()), 3))
+  if not filled:
+    raise Refused('empty file')
+  if b'\0' in filled[0][0]:
+    raise Refused('binary, not a CSV')
+  try:
+    first = _split(filled[0][0].decode('utf-8-sig'))
+    others = [_split(line[0].decode('latin-1')) for line in filled[1:]]
+  except (UnicodeDecodeError, csv.Error) as error:
+    raise Refused('binary, not a CSV') from error
+  used = 1
+  if others and _is_second_header(first, others[0]):
+    first = [f"('{a}', '{b}')" for a, b in zip(first, others[0], strict=True)]
+    first[0] = 'Date'
+    # Below them pandas names the days, if they have a name.
+    used = 3 if len(others) > 1 and not any(others[1][1:]) else 2
+  end = filled[used - 1].end()
+  return tuple(first), end, len(head[:end].splitlines())
+
+
+def _split(line: str) -> list[str]:
+  row = next(csv.reader([line.rstrip('\r\n')]))
+  return [cell.strip().strip('"') for cell in row]
+
+
+def _is_second_header(first: list[str], second: list[str]) -> bool:
+  return (
+    first[0] in _CORNERS
+    and second[0] in _CORNERS
+    and len(first) == len(second)
+    and not any(cells.is_number(cell) for cell in second)
+  )
+
+
+def _line_numbers(file: BinaryIO, start: int, above: int) -> np.ndarray:
+  """The line of the file, from 1, on which each of R rows stands."""
+  file.seek(start)
+  # A letter for each byte, and any line ends as '\n'.
+  text = io.TextIOWrapper(file, 'latin-1')
+  try:
+    return np.fromiter(_filled_lines(text, above), np.int32)
+  finally:
+    text.detach()  # it would close the file
+
+
+def _filled_lines(text: Iterable[str], above: int) -> Iterator[int]:
+  for number, line in enumerate(text, above + 1):
+    if '\0' in line:
+      raise Refused('binary, not a CSV', number)
+    # Arrow would go on into the next lines, which would be lost silently.
+    if line.count('"') % 2 and _OPEN_QUOTE.search(_QUOTED.sub(r'\1', line)):
+      raise Refused('a quote that is not closed on its line', number)
+    if line != '\n':  # Arrow leaves out empty lines, and no others
+      yield number
+
+
+def _located(error: Refused, rows: np.ndarray) -> Refused:
+  """What Arrow says of a row, with the line on which it stands."""
+  found = re.search(r'Row #(\d+): Expected (\d+) col.*got (\d+)', error.reason)
+  if found is None:
+    return error
+  row = int(rows[min(int(found[1]), len(rows)) - 1])
+  return Refused(f'found {found[3]} cells, expected {found[2]}', row)
