@@ -65,5 +65,6 @@ setuptools.setup(
     'dev': [*TEST, 'pre-commit>=4'],
     'cuda': ['jax[cuda13]>=0.7'],
     'torch': ['torch>=2.4'],
+    'download': ['yfinance>=1.0'],
   },
 )

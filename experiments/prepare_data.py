@@ -2,18 +2,25 @@
 
 python -m experiments.prepare_data --source=PRICES --out=panel.parquet \
   --context=vix.csv --context=yields.csv:lag=1
+python -m experiments.prepare_data --download=AAPL,MSFT --out=panel.parquet
 """
 
 import dataclasses
 import os
+from collections.abc import Callable
 
+import numpy as np
 from absl import flags
 from tqdm import tqdm
 
 from eigen3.data import (
   DataError,
+  Refusal,
   Repairs,
+  Source,
   build_panel,
+  download_prices,
+  is_download,
   is_panel,
   open_source,
   parse_day,
@@ -28,13 +35,20 @@ from experiments import mains
 from experiments.configs import td3
 
 _DEFAULTS = td3.get_config().data
+# Downloaded before the first day, so that indicators are known on it.
+_DAYS_BEFORE = 120
 
 _SOURCE = flags.DEFINE_string(
   'source',
   None,
   'Folder with one CSV a ticker, or a CSV or Parquet file with all of them: '
   'either a row for each day and symbol, or as yfinance gives it.',
-  required=True,
+)
+_DOWNLOAD = flags.DEFINE_list(
+  'download',
+  [],
+  'Tickers, as Yahoo spells them, instead of --source. What comes is kept '
+  'beside the panel, as PANEL.raw.parquet, to be a --source later.',
 )
 _CONTEXT = flags.DEFINE_multi_string(
   'context',
@@ -99,20 +113,22 @@ _ORDER = flags.DEFINE_enum(
 def main(argv) -> None:
   if len(argv) > 1:
     raise ValueError(f"arguments: found '{argv[1]}', expected flags only")
-  _check_out(_OUT.value)
-  unit = ' files' if os.path.isdir(_SOURCE.value) else ' symbols'
-  source = open_source(
-    _SOURCE.value, progress=lambda items: tqdm(items, 'reading', unit=unit)
-  )
+  path = _SOURCE.value or ''
+  if bool(path) == bool(_DOWNLOAD.value):
+    raise DataError('arguments: expected either --source or --download')
+  _check_out(_OUT.value, is_panel, 'a panel')
+  first_day = parse_day(_FIRST_DAY.value, 'first_day')
+  last_day = parse_day(_LAST_DAY.value, 'last_day')
   context = [one for text in _CONTEXT.value for one in read_context(text)]
+  source = _opened(path) if path else _downloaded(first_day, last_day)
   source = with_series(source, context)
   repairs = Repairs(_BAD_TICKS.value, _SPLITS.value, _ORDER.value)
   panel = build_panel(
     repair(source, repairs),
     validation_days=_VALIDATION_DAYS.value,
     holdout_days=_HOLDOUT_DAYS.value,
-    first_day=parse_day(_FIRST_DAY.value, 'first_day'),
-    last_day=parse_day(_LAST_DAY.value, 'last_day'),
+    first_day=first_day,
+    last_day=last_day,
     includes_delisted=_INCLUDES_DELISTED.value,
   )
   panel = dataclasses.replace(panel, notes=f'{panel.notes}; repairs: {repairs}')
@@ -125,15 +141,45 @@ def main(argv) -> None:
   print(f'written: {_OUT.value}, {size:.1f} MB, hash {panel.fingerprint}')
 
 
-def _check_out(path: str) -> None:
+def _opened(path: str) -> Source:
+  unit = ' files' if os.path.isdir(path) else ' symbols'
+  return open_source(
+    path, progress=lambda items: tqdm(items, 'reading', unit=unit)
+  )
+
+
+def _downloaded(
+  first_day: np.datetime64 | None, last_day: np.datetime64 | None
+) -> Source:
+  """What --download asks for, through a file beside the panel."""
+  raw = f'{os.path.splitext(_OUT.value)[0]}.raw.parquet'
+  _check_out(raw, is_download, 'a download')
+  if first_day is not None:
+    first_day = first_day - _DAYS_BEFORE
+  with tqdm(total=len(_DOWNLOAD.value), unit=' symbols') as bar:
+    bar.set_description('downloading')
+    missing = download_prices(
+      _DOWNLOAD.value, raw, first_day, last_day, advance=bar.update
+    )
+  source = _opened(raw)
+  refused = [
+    Refusal(os.path.basename(raw), 'no price came', symbol=symbol)
+    for symbol in missing
+  ]
+  return dataclasses.replace(source, refused=(*source.refused, *refused))
+
+
+def _check_out(
+  path: str, may_replace: Callable[[str], bool], what: str
+) -> None:
   """Refuses, before any work, a place that cannot or must not be written."""
   folder = os.path.dirname(os.path.abspath(path))
   if not os.path.isdir(folder):
     raise DataError(f'--out: no such folder, {folder}')
   if not os.access(folder, os.W_OK):
     raise DataError(f'--out: the folder {folder} cannot be written to')
-  if os.path.exists(path) and not is_panel(path):
-    raise DataError(f'--out: {path} exists and is not a panel; not replaced')
+  if os.path.exists(path) and not may_replace(path):
+    raise DataError(f'--out: {path} exists and is not {what}; not replaced')
 
 
 if __name__ == '__main__':

@@ -2,6 +2,7 @@
 
 from eigen3.data.build import build_panel, parse_day
 from eigen3.data.csv_files import Ticker
+from eigen3.data.download import download_prices, is_download
 from eigen3.data.eigen2_files import is_eigen2, read_eigen2
 from eigen3.data.errors import DataError, Refused
 from eigen3.data.files import atomic_folder, atomic_path
@@ -43,8 +44,10 @@ __all__ = (
   'atomic_folder',
   'atomic_path',
   'build_panel',
+  'download_prices',
   'eigen2_features',
   'fit_normalisation',
+  'is_download',
   'is_eigen2',
   'is_panel',
   'open_source',

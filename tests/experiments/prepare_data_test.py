@@ -9,6 +9,7 @@ import tarfile
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from eigen3.data import MarketPanel
@@ -24,9 +25,10 @@ def write_ticker(folder, name, days=DAYS, price='50'):
   (folder / f'{name}_data.csv').write_text(text)
 
 
-def prepare(*arguments):
+def prepare(*arguments, **environment):
   return subprocess.run(
     [sys.executable, '-m', 'experiments.prepare_data', *map(str, arguments)],
+    env=os.environ | environment,
     capture_output=True,
     text=True,
     check=False,
@@ -115,6 +117,15 @@ def test_repairs_are_made_and_told(source, tmp_path):
       ['--source={root}/source', '--out={root}/precious', *SHORT],
       'exists and is not a panel; not replaced',
     ),
+    (['--out={root}/p'], 'expected either --source or --download'),
+    (
+      ['--source={root}/source', '--out={root}/p', '--download=A'],
+      'expected either --source or --download',
+    ),
+    (
+      ['--download=AAA', '--out={root}/precious.parquet'],
+      'precious.raw.parquet exists and is not a download; not replaced',
+    ),
     (
       ['--source={root}/source', '--out={root}/p', *SHORT, '--last_day=may'],
       "last_day: found 'may', expected a day as YYYY-MM-DD",
@@ -129,7 +140,9 @@ def test_a_failure_is_one_line_and_leaves_nothing(
   source, tmp_path, arguments, message
 ):
   (tmp_path / 'empty').mkdir()
-  (tmp_path / 'precious').write_text('my notes')
+  for name in ('precious', 'precious.raw.parquet'):
+    (tmp_path / name).write_text('my notes')
+  before = sorted(os.listdir(tmp_path))
   run = prepare(*(argument.format(root=tmp_path) for argument in arguments))
   assert run.returncode == 1
   errors = [s for s in run.stderr.splitlines() if not s.startswith('reading')]
@@ -138,8 +151,83 @@ def test_a_failure_is_one_line_and_leaves_nothing(
   assert errors[0].startswith('error: ')
   assert message in errors[0]
   assert run.stdout == ''
-  assert sorted(os.listdir(tmp_path)) == ['empty', 'precious', 'source']
-  assert (tmp_path / 'precious').read_text() == 'my notes'
+  assert sorted(os.listdir(tmp_path)) == before
+  for name in ('precious', 'precious.raw.parquet'):
+    assert (tmp_path / name).read_text() == 'my notes'
+
+
+def test_one_file_and_context(source, tmp_path):
+  frames = [
+    pd.read_csv(source / f'{name}_data.csv').assign(symbol=name)
+    for name in ('AAA', 'NEW', 'ZZZ')
+  ]
+  long = tmp_path / 'long.csv'
+  pd.concat(frames).to_csv(long, index=False)
+  rates = tmp_path / 'rates.csv'
+  rates.write_text(f'DATE,DGS2\n2019-12-31,1\n{DAYS[3]},-0.5\n')
+  out = tmp_path / 'panel.parquet'
+  run = prepare(
+    f'--source={long}', f'--context={rates}:lag=1:name=US', f'--out={out}',
+    f'--context={source / "BBB_data.csv"}', *SHORT,
+  )  # fmt: skip
+  assert run.returncode == 0, run.stderr
+  panel = MarketPanel.load(out)
+  assert panel.columns == ('US', 'BBB_data', 'NEW', 'AAA')
+  assert panel.column_kinds == ('context', 'context', 'stock', 'stock')
+  close = panel.ohlc[:, 0, 3]
+  assert np.flatnonzero(~np.isnan(close)).tolist() == [0, 4]
+  assert close[[0, 4]].tolist() == [1.0, -0.5]
+  assert "long.csv, ZZZ: row 172, column 'close': found 'much'" in run.stdout
+  assert '  US: 2 values, 2019-12-31 to 2020-01-06, known after' in run.stdout
+  assert 'symbols/s' in run.stderr
+
+
+# Stands in for yfinance: a response in the shape of its own. Of NONE nothing
+# comes; nobody waits for it.
+YFINANCE = """
+import sys
+import numpy as np
+import pandas as pd
+
+sys.modules['eigen3.data.download']._WAITS = (0.0,)
+
+def download(tickers, start=None, end=None, period=None, **options):
+  assert options == {'auto_adjust': False, 'actions': True, 'progress': False}
+  assert (start, end, period) == ('2020-02-03', '2020-10-31', None)
+  days = pd.bdate_range(start, end, inclusive='left', name='Date')
+  fields = ['Open', 'High', 'Low', 'Close', 'Adj Close', 'Volume']
+  columns = pd.MultiIndex.from_product(
+    [fields, tickers], names=['Price', 'Ticker']
+  )
+  frame = pd.DataFrame(50.0, days, columns).sort_index(axis=1)
+  frame.loc[:, (slice(None), [t for t in tickers if t == 'NONE'])] = np.nan
+  return frame
+"""
+
+
+def test_a_download_is_kept_beside_the_panel(tmp_path):
+  (tmp_path / 'library').mkdir()
+  (tmp_path / 'library' / 'yfinance.py').write_text(YFINANCE)
+  out, raw = tmp_path / 'p.parquet', tmp_path / 'p.raw.parquet'
+  days = ('--first_day=2020-06-02', '--last_day=2020-10-30')
+  path = os.pathsep.join([str(tmp_path / 'library'), *sys.path])
+  run = prepare(
+    '--download=aaa,NONE,BBB', f'--out={out}', *SHORT, *days, PYTHONPATH=path
+  )
+  assert run.returncode == 0, run.stderr
+  panel = MarketPanel.load(out)
+  assert panel.columns == ('AAA', 'BBB')
+  assert panel.dates[0] == np.datetime64('2020-06-02')
+  assert np.isfinite(panel.features).all(), 'the days before are known, too'
+  assert 'refused: 1 symbols\n  p.raw.parquet, NONE: no price' in run.stdout
+  assert 'downloading: 100%' in run.stderr
+  # The same panel again, without a network.
+  again = tmp_path / 'again'
+  run = prepare(f'--source={raw}', f'--out={again}', *SHORT, *days)
+  assert run.returncode == 0, run.stderr
+  loaded = MarketPanel.load(again)
+  assert loaded.fingerprint == panel.fingerprint
+  assert loaded.source_hash == panel.source_hash
 
 
 def test_a_missing_flag_is_reported_by_absl():

@@ -1,0 +1,170 @@
+"""Daily prices from Yahoo through yfinance, kept as they came.
+
+They are saved raw, so that a panel can be made again without a network and
+is made from files like any other.
+"""
+
+import logging
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from eigen3.data.cells import is_symbol
+from eigen3.data.errors import DataError, shown
+from eigen3.data.files import atomic_path
+
+# What is asked for, as yfinance calls it.
+_FIELDS = (
+  'Open', 'High', 'Low', 'Close', 'Adj Close', 'Volume', 'Dividends',
+  'Stock Splits',
+)  # fmt: skip
+_SCHEMA = pa.schema(
+  [
+    pa.field('Date', pa.date32()),
+    pa.field('Ticker', pa.string()),
+    *(pa.field(name, pa.float64()) for name in _FIELDS),
+  ],
+  metadata={b'eigen3.download': b'yfinance'},
+)
+_BATCH = 20  # symbols asked for at once
+# Seconds before the second and later attempts: what fails is most often that
+# too much was asked for in too little time.
+_WAITS = (2.0, 8.0, 32.0)
+
+# Symbols, first day, the day after the last; a frame as yfinance.download
+# returns it, with columns (Price, Ticker).
+Fetch = Callable[[list[str], str | None, str | None], Any]
+
+
+def download_prices(
+  symbols: Sequence[str],
+  path: str | os.PathLike,
+  first_day: np.datetime64 | None = None,
+  last_day: np.datetime64 | None = None,
+  fetch: Fetch | None = None,
+  sleep: Callable[[float], None] = time.sleep,
+  advance: Callable[[int], Any] = int,
+) -> tuple[str, ...]:
+  """Saves the prices of `symbols` as a Parquet file for `read_table`.
+
+  They are not adjusted, beside an adjusted close, dividends and splits. What
+  does not come is asked for again, up to three times.
+
+  Args:
+    symbols: as Yahoo spells them, in any case.
+    path: the file to write; an older one is replaced.
+    first_day: None for all there is.
+    last_day: None for the last there is.
+    fetch: gets the prices; by default yfinance does.
+    sleep: waits for so many seconds.
+    advance: is told of how many symbols more the prices came, or will not.
+
+  Returns:
+    The symbols of which no price came.
+
+  Raises:
+    DataError: no price came at all, yfinance is not installed, or the file
+      cannot be written.
+  """
+  wanted = list(dict.fromkeys(symbol.strip().upper() for symbol in symbols))
+  for symbol in wanted:
+    if not is_symbol(symbol):
+      raise DataError(f"download: found '{shown(symbol)}', expected a ticker")
+  fetch = fetch or _yfinance()
+  start = None if first_day is None else str(first_day)
+  end = None if last_day is None else str(last_day + 1)
+  tables: dict[str, pa.Table] = {}
+  error = ''
+  for wait in (0.0, *_WAITS):
+    missing = [symbol for symbol in wanted if symbol not in tables]
+    if missing and wait:
+      sleep(wait)
+    for batch in _batches(missing):
+      try:
+        found = _tables(fetch(batch, start, end), batch)
+      except Exception as failure:  # of any kind: each library has its own
+        error = f'; the last error: {shown(failure, 120)}'
+        continue
+      tables |= found
+      advance(len(found))
+  if not tables:
+    names = shown(', '.join(wanted), 120)
+    reason = error or '; is there a network, and does Yahoo spell them so?'
+    raise DataError(f'download: no price of {names} came{reason}')
+  missing = [symbol for symbol in wanted if symbol not in tables]
+  advance(len(missing))
+  _save(pa.concat_tables([tables[s] for s in wanted if s in tables]), path)
+  return tuple(missing)
+
+
+def is_download(path: str | os.PathLike) -> bool:
+  """Whether `path` is a file that `download_prices` wrote."""
+  try:
+    schema = pq.read_schema(path)
+  except (pa.ArrowException, OSError):
+    return False
+  return _SCHEMA.metadata.keys() <= (schema.metadata or {}).keys()
+
+
+def _yfinance() -> Fetch:
+  try:
+    import yfinance
+  except ImportError as error:
+    raise DataError(
+      'download: needs yfinance, which is not installed; '
+      "pip install 'eigen3[download]'"
+    ) from error
+  # What fails is reported by us, in a line.
+  logging.getLogger('yfinance').setLevel(logging.CRITICAL)
+
+  def fetch(symbols: list[str], start: str | None, end: str | None) -> Any:
+    span = {'start': start, 'end': end} if start or end else {'period': 'max'}
+    with warnings.catch_warnings():
+      warnings.simplefilter('ignore')  # of what it uses of other libraries
+      return yfinance.download(
+        symbols, **span, auto_adjust=False, actions=True, progress=False
+      )
+
+  return fetch
+
+
+def _batches(symbols: list[str]) -> Iterator[list[str]]:
+  for first in range(0, len(symbols), _BATCH):
+    yield symbols[first : first + _BATCH]
+
+
+def _tables(frame: Any, symbols: list[str]) -> dict[str, pa.Table]:
+  """The rows of each symbol that has any."""
+  tables: dict[str, pa.Table] = {}
+  if frame is None or frame.empty:
+    return tables
+  days = frame.index.to_numpy().astype('datetime64[D]')
+  there = set(frame.columns)
+  for symbol in symbols:
+    columns = [
+      frame[name, symbol].to_numpy(np.float64)
+      if (name, symbol) in there
+      else np.full(len(days), np.nan)
+      for name in _FIELDS
+    ]
+    own = ~np.isnan(columns[:4]).all(axis=0)
+    if own.any():
+      names = [symbol] * int(own.sum())
+      values = [column[own] for column in columns]
+      tables[symbol] = pa.table([days[own], names, *values], schema=_SCHEMA)
+  return tables
+
+
+def _save(table: pa.Table, path: str | os.PathLike) -> None:
+  try:
+    with atomic_path(path) as temporary:
+      pq.write_table(table, temporary)
+  except OSError as error:
+    reason = error.strerror or error
+    raise DataError(f'{path}: cannot be written ({reason})') from error
