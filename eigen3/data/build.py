@@ -64,12 +64,14 @@ def build_panel(
   num_training = num_days - validation_days - holdout_days
   if num_training < MIN_TRAINING_DAYS:
     raise DataError(
-      f'panel: {num_days} days from {first_day or dates[0]} to '
+      f'{source.place}: {num_days} days from {first_day or dates[0]} to '
       f'{last_day or dates[-1]}, expected at least {MIN_TRAINING_DAYS} for '
       f'training, {validation_days} for validation and {holdout_days} for '
       'holdout'
     )
-  ordered, num_short = _ordered(tickers, dates[days][:num_training])
+  ordered, num_short = _ordered(
+    tickers, dates[days][:num_training], source.place
+  )
   num_series = len(source.series)
   cells = _Cells.empty(num_days, num_series + len(ordered))
   cells.put_series(source.series, dates, days)
@@ -107,7 +109,7 @@ def parse_day(text: str | None, name: str) -> np.datetime64 | None:
 
 
 def _ordered(
-  tickers: tuple[Ticker, ...], training: np.ndarray
+  tickers: tuple[Ticker, ...], training: np.ndarray, place: str
 ) -> tuple[list[Ticker], int]:
   """Context first, then investable, and how many are context."""
 
@@ -120,7 +122,7 @@ def _ordered(
   num_context = sum(not is_investable(ticker) for ticker in ordered)
   if num_context == len(ordered):
     raise DataError(
-      f'panel: none of {len(ordered)} tickers has {MIN_TRAINING_DAYS} closes '
+      f'{place}: none of {len(ordered)} tickers has {MIN_TRAINING_DAYS} closes '
       f'in the {len(training)} training days, nothing could be bought'
     )
   return ordered, num_context

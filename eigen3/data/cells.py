@@ -8,7 +8,6 @@ that a wrong cell does not cost the rest of a file.
 import dataclasses
 import functools
 import re
-from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -56,6 +55,36 @@ class Cells:
     """What stands in the wrong cell `index`, fit to be printed."""
     text = self.texts[int(np.searchsorted(self.wrong, index))].as_py() or b''
     return shown(text.decode(errors='replace'))
+
+
+class Filling:
+  """A column of R cells that comes in parts.
+
+  They are copied at once: what Arrow holds of a part can be used for the next.
+  """
+
+  def __init__(self, num_rows: int, kind: str):
+    self._values = np.empty(num_rows, kind)
+    self._filled = 0
+    self._wrong = [np.empty(0, np.int64)]
+    self._texts = [pa.array([], pa.large_binary())]
+
+  def put(self, part: Cells) -> None:
+    """Puts cells below those that are there."""
+    stop = self._filled + len(part.values)
+    self._values[self._filled : stop] = part.values
+    if part.wrong.size:
+      self._wrong.append(self._filled + part.wrong)
+      self._texts.append(part.texts)
+    self._filled = stop
+
+  def cells(self) -> Cells:
+    """The column."""
+    return Cells(
+      self._values,
+      np.concatenate(self._wrong),
+      pa.concat_arrays(self._texts),
+    )
 
 
 def numbers(column: pa.Array) -> Cells:
@@ -135,27 +164,18 @@ def is_number(text: str) -> bool:
   return re.match(_NUMBER, text, re.ASCII) is not None
 
 
-def joined(parts: Sequence[Cells]) -> Cells:
-  """One column from its parts, at least one, which stand one below another."""
-  starts = np.cumsum([0, *(len(part.values) for part in parts[:-1])])
-  return Cells(
-    np.concatenate([part.values for part in parts]),
-    np.concatenate([s + p.wrong for s, p in zip(starts, parts, strict=True)]),
-    pa.concat_arrays([part.texts for part in parts]),
-  )
-
-
 def _cells(column: pa.Array, values: np.ndarray, wrong=None) -> Cells:
   """`values` of `column`, and which of its cells, if any, are wrong."""
   if wrong is None:
     return Cells(values, np.empty(0, np.int64), pa.array([], pa.large_binary()))
   indices = np.flatnonzero(np.asarray(wrong))
   texts = column.take(pa.array(indices))
-  if _is_text(texts.type):
+  try:
+    if not _is_text(texts.type):
+      texts = texts.cast(pa.large_string())
     texts = texts.cast(pa.large_binary())
-  else:
-    visible = ['' if v is None else str(v) for v in texts.to_pylist()]
-    texts = pa.array(visible).cast(pa.large_binary())
+  except pa.ArrowException:  # of what has no text
+    texts = pa.array([str(column.type)] * len(indices), pa.large_binary())
   return Cells(values, indices, texts)
 
 

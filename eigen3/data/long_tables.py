@@ -65,7 +65,13 @@ def read_table(path: str | os.PathLike, progress: Progress = iter) -> Source:
       f'{refused[0]}'
     )
   tickers.sort(key=lambda ticker: ticker.name)
-  return Source(tuple(tickers), tuple(refused), (), digest.hexdigest())
+  return Source(
+    tickers=tuple(tickers),
+    refused=tuple(refused),
+    ignored=(),
+    source_hash=digest.hexdigest(),
+    place=str(path),
+  )
 
 
 def _choose(header: Header) -> Choice:

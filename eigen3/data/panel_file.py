@@ -149,7 +149,7 @@ def read(path: str) -> dict[str, Any]:
     start = 0
     for group in range(file.num_row_groups):
       read_names = ['date', *names, *([_MEMBER] if has_members else [])]
-      table = file.read_row_group(group, columns=read_names)
+      table = file.read_row_group(group, columns=read_names, use_threads=False)
       rows = slice(start, start + len(table))
       # The first cell of each day that begins in this group.
       day_starts = slice(-start % num_columns, None, num_columns)

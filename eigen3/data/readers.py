@@ -48,6 +48,7 @@ class Source:
     source_hash: sha256 of a file's bytes, or over the names and bytes of all
       CSV files of a folder; with series, over all of these.
     series: what is known beside the stocks, by distinct names.
+    place: the file or folder, for errors to name.
   """
 
   tickers: tuple[Ticker, ...]
@@ -55,6 +56,7 @@ class Source:
   ignored: tuple[str, ...]
   source_hash: str
   series: tuple[Series, ...] = ()
+  place: str = 'panel'
 
 
 def with_series(source: Source, series: Sequence[Series]) -> Source:
@@ -136,6 +138,7 @@ def read_folder(folder: str | os.PathLike, progress: Progress = iter) -> Source:
     refused=tuple(refused),
     ignored=tuple(shown(e.name, 120) for e in others),
     source_hash=digest.hexdigest(),
+    place=str(path),
   )
 
 

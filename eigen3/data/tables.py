@@ -7,6 +7,7 @@ the header: what is held in memory is the table, not the file.
 import contextlib
 import csv
 import dataclasses
+import functools
 import io
 import itertools
 import re
@@ -27,7 +28,7 @@ _PARQUET_MAGIC = b'PAR1'
 _BLOCK_BYTES = 1 << 24  # also the longest header
 _BATCH_ROWS = 1 << 17
 # The first cells of the two rows in which pandas writes yfinance's header.
-_CORNERS = ('', 'Price', 'Ticker')
+_CORNERS = ('', 'price', 'ticker')
 _QUOTED = re.compile(r'(^|,)"(?:[^"]|"")*"[^,]*')
 _OPEN_QUOTE = re.compile('(^|,)"')
 
@@ -152,12 +153,9 @@ def read_csv(file: BinaryIO, choose: Choose) -> Table:
           check_utf8=False,
         ),
       )
-      table = _gathered(reader, places, choice, header, rows)
+      return _gathered(reader, places, choice, header, rows)
   except Refused as error:
     raise _located(error, rows) from error
-  if len(table.day.cells.values) != len(rows):
-    raise Refused('not a CSV (rows that go over several lines)')
-  return table
 
 
 def read_parquet(file: BinaryIO, choose: Choose) -> Table:
@@ -195,18 +193,26 @@ def _gathered(
 ) -> Table:
   """The table of batches whose fields are named by `places`."""
   known: dict[str, int] = {}
-  parts: dict[int, list[Cells]] = {place: [] for place in places}
+  read: dict[int, Callable[[pa.Array], Cells]]
+  read = dict.fromkeys(choice.numbers.values(), cells.numbers)
+  read[choice.day] = cells.days
+  kinds = dict.fromkeys(choice.numbers.values(), 'float64')
+  kinds[choice.day] = 'datetime64[D]'
+  if choice.symbol is not None:
+    read[choice.symbol] = functools.partial(cells.symbols, known=known)
+    kinds[choice.symbol] = 'int32'
+  filling = {p: cells.Filling(len(rows), kind) for p, kind in kinds.items()}
+  count = 0
   for batch in batches:
+    count += len(batch)
+    if count > len(rows):
+      break
     for place, name in places.items():
-      column = batch.column(name)
-      if place == choice.day:
-        parts[place].append(cells.days(column))
-      elif place == choice.symbol:
-        parts[place].append(cells.symbols(column, known))
-      else:
-        parts[place].append(cells.numbers(column))
+      filling[place].put(read[place](batch.column(name)))
+  if count != len(rows):
+    raise Refused('not a CSV (rows that go over several lines)')
   columns = {
-    place: Column(shown(header[place]), cells.joined(parts.pop(place)))
+    place: Column(shown(header[place]), filling[place].cells())
     for place in places
   }
   codes = None
@@ -270,8 +276,8 @@ def _split(line: str) -> list[str]:
 
 def _is_second_header(first: list[str], second: list[str]) -> bool:
   return (
-    first[0] in _CORNERS
-    and second[0] in _CORNERS
+    first[0].lower() in _CORNERS
+    and second[0].lower() in _CORNERS
     and len(first) == len(second)
     and not any(cells.is_number(cell) for cell in second)
   )

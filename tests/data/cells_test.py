@@ -57,10 +57,15 @@ def test_wrong_numbers_are_told_and_the_others_kept():
 @pytest.mark.parametrize(
   'column, texts',
   [
-    (pa.array([True, None, False]), {0: 'True', 2: 'False'}),
+    (pa.array([True, None, False]), {0: 'true', 2: 'false'}),
     (pa.array([datetime.date(2020, 1, 2)]), {0: '2020-01-02'}),
-    (pa.array([[1, 2]]), {0: '[1, 2]'}),
-    (pa.array([b'5']), {0: "b'5'"}),
+    (
+      pa.array([2**31 - 1], pa.date32()),
+      {0: '<value out of range: 2147483647>'},
+    ),
+    (pa.array([[1, 2]]), {0: 'list<item: int64>'}),
+    (pa.array([b'5']), {0: '5'}),
+    (pa.array([b'\xff']), {0: 'binary'}),
     (pa.nulls(2), {}),
   ],
 )
@@ -126,9 +131,10 @@ def test_symbols_grow_over_parts():
   three = cells.symbols(pa.array(['C', 'B']).dictionary_encode(), known)
   four = cells.symbols(pa.array([700, 5]), known)
   assert list(known) == ['B', 'A', 'NA', 'C', '700', '5']
-  joined = cells.joined([one, two, three, four])
-  np.testing.assert_array_equal(joined.values, [0, 1, 0, 2, 1, 3, 0, 4, 5])
-  assert not joined.wrong.size
+  parts = [part.values for part in (one, two, three, four)]
+  np.testing.assert_array_equal(
+    np.concatenate(parts), [0, 1, 0, 2, 1, 3, 0, 4, 5]
+  )
 
 
 def test_wrong_symbols():
@@ -143,8 +149,10 @@ def test_wrong_symbols():
   assert len(cells.symbols(pa.array([True, False]), known).wrong) == 2
 
 
-def test_joined_parts_keep_places():
-  parts = [cells.numbers(pa.array(t)) for t in (['1', 'x'], ['y'], ['2', 'z'])]
-  joined = cells.joined(parts)
+def test_parts_of_a_column_keep_places():
+  filling = cells.Filling(5, 'float64')
+  for texts in (['1', 'x'], [], ['y'], ['2', 'z']):
+    filling.put(cells.numbers(pa.array(texts, pa.string())))
+  joined = filling.cells()
   np.testing.assert_array_equal(joined.values, [1, NAN, NAN, 2, NAN])
   assert wrong_of(joined) == {1: 'x', 2: 'y', 4: 'z'}

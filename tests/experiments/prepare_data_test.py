@@ -107,7 +107,7 @@ def test_repairs_are_made_and_told(source, tmp_path):
     (['--source={root}/empty', '--out={root}/p'], 'no CSV file'),
     (
       ['--source={root}/source', '--out={root}/p'],
-      'panel: 120 days from 2020-01-01 ',
+      'source: 120 days from 2020-01-01 ',
     ),
     (
       ['--source={root}/source', '--out={root}/absent/p', *SHORT],

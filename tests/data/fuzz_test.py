@@ -1,0 +1,203 @@
+"""Tests that no file, however damaged, does more than it should.
+
+Each of many damaged files, made from its number, ends in a panel or in one
+line that names the file, and where a single cell is wrong, its row and column.
+"""
+
+import collections
+import io
+import os
+import shutil
+
+import mutations
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from eigen3.data import (
+  DataError,
+  MarketPanel,
+  build_panel,
+  open_source,
+  read_series,
+  with_series,
+)
+
+DAYS = np.busday_offset('2020-01-02', np.arange(104), roll='forward')
+PRICES = ('open', 'high', 'low', 'close', 'adj_close')
+NUMBERS = (*PRICES, 'volume')
+WRONG = dict.fromkeys(NUMBERS, mutations.NO_NUMBERS)
+MASKED = dict.fromkeys(PRICES, mutations.NO_PRICES)
+NO_DAY = {'date': mutations.NO_DAYS}
+
+
+def make_frame(symbol, seed):
+  rng = np.random.default_rng(seed)
+  close = 50.0 * np.exp(0.02 * rng.standard_normal(len(DAYS)).cumsum())
+  columns = [0.99 * close, 1.02 * close, 0.97 * close, close, 0.9 * close]
+  frame = pd.DataFrame(np.round(np.stack(columns, -1), 2), columns=PRICES)
+  frame['volume'] = rng.integers(1000, 9999, len(DAYS)).astype(float)
+  frame.insert(0, 'date', DAYS.astype(str))
+  frame.insert(1, 'symbol', symbol)
+  return frame
+
+
+ONE, OTHER = make_frame('AAA', 1), make_frame('BBB', 2)
+BOTH = pd.concat([ONE, OTHER]).sort_values(['date', 'symbol'])
+VALUES = ONE[['date', 'open', 'volume']].rename(
+  columns={'open': 'two', 'volume': 'ten'}
+)
+
+
+def csv_of(frame):
+  return frame.to_csv(index=False).encode()
+
+
+def table_of(frame):
+  table = pa.Table.from_pandas(frame, preserve_index=False)
+  day = table.column('date').cast(pa.date32())
+  return table.set_column(0, 'date', day)
+
+
+def parquet_of(table, **options):
+  file = io.BytesIO()
+  pq.write_table(table, file, **options)
+  return file.getvalue()
+
+
+WIDE = ONE.merge(OTHER, on='date').drop(columns=['symbol_x', 'symbol_y'])
+WIDE.columns = pd.MultiIndex.from_tuples(
+  [('Date', '')]
+  + [(n.replace('_', ' ').title(), s) for s in 'AB' for n in NUMBERS],
+  names=['Price', 'Ticker'],
+)
+CSVS = {
+  'folder': csv_of(ONE.drop(columns='symbol')),
+  'long': csv_of(BOTH),
+  'wide': WIDE.set_index(('Date', '')).rename_axis('Date').to_csv().encode(),
+  'series': csv_of(VALUES),
+}
+TABLES = {'long': table_of(BOTH), 'series': table_of(VALUES)}
+PARQUETS = {kind: parquet_of(table) for kind, table in TABLES.items()}
+
+
+def damaged(number, trap):
+  """The file of this number: where it goes, and what it holds."""
+  rng = np.random.default_rng([7, number])
+  if rng.random() < 0.3:
+    kind = str(rng.choice(list(TABLES)))
+    if rng.random() < 0.5:
+      return kind, mutations.damage_bytes(PARQUETS[kind], rng, trap)
+    name, table = mutations.damage_columns(TABLES[kind], rng)
+    options = {'compression': str(rng.choice(['none', 'snappy', 'zstd']))}
+    return kind, mutations.Mutation(name, parquet_of(table, **options))
+  kind = str(rng.choice(list(CSVS)))
+  way = rng.random()
+  if way < 0.3:
+    return kind, mutations.damage_bytes(CSVS[kind], rng, trap)
+  if way < 0.6 or kind == 'wide':
+    return kind, mutations.damage_text(CSVS[kind], rng)
+  if kind == 'series':
+    columns = NO_DAY | dict.fromkeys(('two', 'ten'), mutations.NO_NUMBERS)
+    return kind, mutations.damage_cell(CSVS[kind], rng, columns)
+  columns = NO_DAY | (WRONG if way < 0.8 else MASKED)
+  if kind == 'long' and way > 0.97:
+    columns = {'symbol': mutations.NO_SYMBOLS}
+  return kind, mutations.damage_cell(CSVS[kind], rng, columns)
+
+
+def read(kind, content, folder, alone):
+  """The source with the damaged file in it, beside a sound one or alone."""
+  prices, file = folder / 'prices', folder / 'file'
+  if kind == 'folder':
+    file = prices / 'AAA.csv'
+  if kind in ('folder', 'series'):
+    prices.mkdir()
+    if not alone:
+      (prices / 'BBB.csv').write_bytes(csv_of(OTHER.drop(columns='symbol')))
+  file.write_bytes(content)
+  if kind == 'series':
+    return with_series(open_source(prices), read_series(file))
+  return open_source(prices if kind == 'folder' else file)
+
+
+def is_told(cell, text):
+  row, column, _ = cell
+  return f"row {row}, column '{column}': found " in text
+
+
+def check_told(mutation, source):
+  """A wrong cell is refused, an impossible one masked, where it is."""
+  row, column, found = mutation.cell
+  told = [str(refusal) for refusal in source.refused]
+  if found in mutations.NO_PRICES and column != 'date':
+    assert not told
+    masked = [m for ticker in source.tickers for m in ticker.masked]
+    assert [(m.row, m.column, m.count) for m in masked] == [(row, column, 1)]
+  else:
+    assert len(told) == 1
+    assert is_told(mutation.cell, told[0]), told
+
+
+def check(number, folder):
+  """Reads, builds, saves and loads; fails at whatever should not happen."""
+  trap, out = folder / 'trap', folder / 'out'
+  out.mkdir()
+  kind, mutation = damaged(number, str(trap))
+  try:
+    alone = kind == 'folder' and number % 2
+    source = read(kind, mutation.content, folder, alone)
+    if mutation.cell:
+      check_told(mutation, source)
+    panel = build_panel(source, 20, 20)
+    panel.save(out / 'panel.parquet')
+  except DataError as error:
+    text = str(error)
+    assert text.isprintable(), text
+    assert len(text) < 700, text
+    place = folder / ('prices' if kind == 'folder' else 'file')
+    assert text.startswith(f'{place}: '), text
+    assert mutation.cell is None or is_told(mutation.cell, text), text
+    assert os.listdir(out) == []
+    outcome = 'error'
+  else:
+    loaded = MarketPanel.load(out / 'panel.parquet')
+    assert loaded.fingerprint == panel.fingerprint
+    for array in (loaded.ohlc, loaded.features, loaded.volume):
+      assert not np.isinf(array).any()
+    first, stop = loaded.investable
+    assert not (loaded.ohlc[:, first:stop] <= 0).any()
+    outcome = 'panel'
+  assert not trap.exists(), 'code of the file was run'
+  return kind, mutation.kind, outcome
+
+
+def check_all(numbers, folder):
+  outcomes = collections.Counter()
+  for number in numbers:
+    place = folder / str(number)
+    place.mkdir()
+    try:
+      outcomes[check(number, place)] += 1
+    except BaseException as error:
+      error.add_note(f'file number {number}, in {place}')
+      raise
+    shutil.rmtree(place)
+  return outcomes
+
+
+@pytest.mark.filterwarnings('error')
+def test_damaged_files(tmp_path):
+  outcomes = check_all(range(300), tmp_path)
+  # Neither everything is accepted nor everything refused.
+  for kind in ('folder', 'long', 'wide', 'series'):
+    assert {end for of, _, end in outcomes if of == kind} == {'panel', 'error'}
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings('error')
+@pytest.mark.parametrize('thousand', range(10))
+def test_many_damaged_files(tmp_path, thousand):
+  check_all(range(300 + 1000 * thousand, 1300 + 1000 * thousand), tmp_path)
