@@ -12,6 +12,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from eigen3.data import read_eigen2
+from eigen3.data.eigen2_files import INVESTABLE
 from eigen3.interop import eigen2
 from experiments import imported_run, mains
 
@@ -37,7 +38,7 @@ _OUT = flags.DEFINE_string(
 )
 _FIRST_INVESTABLE = flags.DEFINE_integer(
   'first_investable',
-  8,
+  INVESTABLE[0],
   'The first column that may be bought, counted from 0; how many may be is '
   "in the agent's networks.",
   lower_bound=0,
