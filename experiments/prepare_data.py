@@ -15,21 +15,28 @@ from tqdm import tqdm
 
 from eigen3.data import (
   DataError,
+  MarketPanel,
   Refusal,
   Repairs,
   Source,
   build_panel,
   download_prices,
   is_download,
+  is_eigen2,
   is_panel,
   open_source,
   parse_day,
   quality,
   read_context,
+  read_eigen2,
+  read_universe,
   repair,
+  source_of,
   summarise,
   with_series,
+  with_universe,
 )
+from eigen3.data.eigen2_files import INVESTABLE
 from eigen3.data.repairs import CHOICES
 from experiments import mains
 from experiments.configs import td3
@@ -42,7 +49,8 @@ _SOURCE = flags.DEFINE_string(
   'source',
   None,
   'Folder with one CSV a ticker, or a CSV or Parquet file with all of them: '
-  'either a row for each day and symbol, or as yfinance gives it.',
+  'either a row for each day and symbol, or as yfinance gives it; or a file '
+  "of Eigen2's, pickled or a CSV, whose features are kept.",
 )
 _DOWNLOAD = flags.DEFINE_list(
   'download',
@@ -57,6 +65,18 @@ _CONTEXT = flags.DEFINE_multi_string(
   'commodities that are observed and not bought. A value is seen on the first '
   'day of the market that is lag calendar days after its date, or later, so '
   'that what is published late is not known early. May be repeated.',
+)
+_UNIVERSE = flags.DEFINE_string(
+  'universe',
+  None,
+  'CSV of ticker, start_date and end_date: stocks are bought only while they '
+  'are members.',
+)
+_INVESTABLE = flags.DEFINE_list(
+  'investable',
+  [str(bound) for bound in INVESTABLE],
+  "The first column of Eigen2's file that may be bought, and the one after "
+  'the last, counted from 0.',
 )
 _OUT = flags.DEFINE_string(
   'out',
@@ -119,19 +139,27 @@ def main(argv) -> None:
   _check_out(_OUT.value, is_panel, 'a panel')
   first_day = parse_day(_FIRST_DAY.value, 'first_day')
   last_day = parse_day(_LAST_DAY.value, 'last_day')
-  context = [one for text in _CONTEXT.value for one in read_context(text)]
-  source = _opened(path) if path else _downloaded(first_day, last_day)
-  source = with_series(source, context)
+  universe = read_universe(_UNIVERSE.value) if _UNIVERSE.value else None
   repairs = Repairs(_BAD_TICKS.value, _SPLITS.value, _ORDER.value)
-  panel = build_panel(
-    repair(source, repairs),
-    validation_days=_VALIDATION_DAYS.value,
-    holdout_days=_HOLDOUT_DAYS.value,
-    first_day=first_day,
-    last_day=last_day,
-    includes_delisted=_INCLUDES_DELISTED.value,
-  )
-  panel = dataclasses.replace(panel, notes=f'{panel.notes}; repairs: {repairs}')
+  if path and is_eigen2(path):
+    panel = _eigen2(path, repairs)
+    source = source_of(panel)
+  else:
+    context = [one for text in _CONTEXT.value for one in read_context(text)]
+    source = _opened(path) if path else _downloaded(first_day, last_day)
+    source = with_series(source, context)
+    panel = build_panel(
+      repair(source, repairs),
+      validation_days=_VALIDATION_DAYS.value,
+      holdout_days=_HOLDOUT_DAYS.value,
+      first_day=first_day,
+      last_day=last_day,
+      includes_delisted=_INCLUDES_DELISTED.value,
+    )
+    notes = f'{panel.notes}; repairs: {repairs}'
+    panel = dataclasses.replace(panel, notes=notes)
+  if universe is not None:
+    panel = with_universe(panel, universe)
   panel.save(_OUT.value)
   report = quality.check(source, panel, repairs)
   written = quality.write(report, _OUT.value)
@@ -139,6 +167,29 @@ def main(argv) -> None:
   print(f'written: {" and ".join(map(str, written))}')
   size = os.path.getsize(_OUT.value) / 1e6
   print(f'written: {_OUT.value}, {size:.1f} MB, hash {panel.fingerprint}')
+
+
+def _eigen2(path: str, repairs: Repairs) -> MarketPanel:
+  """A file of Eigen2's, which is a panel already: nothing is made of it."""
+  changes = {
+    '--context': bool(_CONTEXT.value),
+    '--first_day': _FIRST_DAY.value is not None,
+    '--last_day': _LAST_DAY.value is not None,
+    'repairs': repairs != Repairs(),
+  }
+  for name, asked in changes.items():
+    if asked:
+      raise DataError(
+        f"{name}: expected none with a file of Eigen2's, which holds features"
+      )
+  try:
+    first, stop = map(int, _INVESTABLE.value)
+  except ValueError as error:
+    found = ','.join(_INVESTABLE.value)
+    raise DataError(
+      f"--investable: found '{found}', expected two numbers, e.g. 8,116"
+    ) from error
+  return read_eigen2(path, (first, stop))
 
 
 def _opened(path: str) -> Source:

@@ -8,10 +8,20 @@ from eigen3.data.errors import DataError, Refused
 from eigen3.data.files import atomic_folder, atomic_path
 from eigen3.data.indicators import FEATURES, eigen2_features
 from eigen3.data.long_tables import read_table
-from eigen3.data.membership import Universe, read_universe
+from eigen3.data.membership import (
+  Universe,
+  read_universe,
+  with_universe,
+)
 from eigen3.data.panel import MarketPanel
 from eigen3.data.panel_file import is_panel
-from eigen3.data.readers import Refusal, Source, read_folder, with_series
+from eigen3.data.readers import (
+  Refusal,
+  Source,
+  read_folder,
+  source_of,
+  with_series,
+)
 from eigen3.data.repairs import Repairs, repair
 from eigen3.data.series import Series, read_context, read_series
 from eigen3.data.sources import open_source
@@ -59,9 +69,11 @@ __all__ = (
   'read_table',
   'read_universe',
   'repair',
+  'source_of',
   'split_days',
   'summarise',
   'synthetic_market',
   'walk_forward',
   'with_series',
+  'with_universe',
 )

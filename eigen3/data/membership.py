@@ -8,6 +8,7 @@ the members of that day.
 import csv
 import dataclasses
 import datetime
+import hashlib
 import io
 import os
 import pathlib
@@ -15,6 +16,7 @@ import pathlib
 import numpy as np
 
 from eigen3.data.errors import DataError
+from eigen3.data.panel import MarketPanel
 
 _HEADER = ('ticker', 'start_date', 'end_date')
 
@@ -60,6 +62,36 @@ class Universe:
     """How many members there were on each day, priced or not; int [T]."""
     names = list(self.intervals)
     return self.members(dates, names).sum(axis=1)
+
+
+def with_universe(panel: MarketPanel, universe: Universe) -> MarketPanel:
+  """`panel`, its stocks to be bought only while they are members.
+
+  Its notes tell which share of the members has prices.
+
+  Raises:
+    DataError: none of the stocks ever was a member.
+  """
+  first, stop = panel.investable
+  members = universe.members(panel.dates, panel.columns[first:stop])
+  if not members.any():
+    raise DataError(
+      f'universe: none of the {stop - first} investable columns was a member '
+      f'between {panel.dates[0]} and {panel.dates[-1]}'
+    )
+  priced = members & ~np.isnan(panel.ohlc[:, first:stop, 3])
+  share = priced.sum(axis=1) / np.maximum(universe.size(panel.dates), 1)
+  digest = hashlib.sha256(panel.source_hash.encode() + universe.content)
+  return dataclasses.replace(
+    panel,
+    members=members,
+    source_hash=digest.hexdigest(),
+    notes=(
+      f'{panel.notes}; bought only while in the universe, of which '
+      f'{share[0]:.0%} has prices on the first day, {share.mean():.0%} on '
+      f'average and {share[-1]:.0%} on the last'
+    ),
+  )
 
 
 def read_universe(path: str | os.PathLike) -> Universe:

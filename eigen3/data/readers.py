@@ -8,9 +8,12 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from eigen3.data.cells import is_symbol
 from eigen3.data.csv_files import Ticker, read_ticker
 from eigen3.data.errors import DataError, Refused, shown
+from eigen3.data.panel import MarketPanel
 from eigen3.data.series import Series
 
 # File names (without .csv) around a ticker, as the known sets have them.
@@ -79,6 +82,39 @@ def with_series(source: Source, series: Sequence[Series]) -> Source:
   return dataclasses.replace(
     source, series=tuple(series), source_hash=source_hash
   )
+
+
+def source_of(panel: MarketPanel, refused: tuple[Refusal, ...] = ()) -> Source:
+  """A panel that was read as one, as what its quality is looked for in.
+
+  Args:
+    panel: its columns become tickers, of the days on which they have a price.
+    refused: what else there was.
+  """
+  tickers = []
+  for column, name in enumerate(panel.columns):
+    ohlc = panel.ohlc[:, column].astype(np.float64)
+    rows = ~np.isnan(ohlc).all(axis=1)
+    volume = np.full(int(rows.sum()), np.nan)
+    if panel.volume is not None:
+      volume = panel.volume[rows, column].astype(np.float64)
+    if rows.any():
+      tickers.append(
+        Ticker(
+          name=name,
+          dates=panel.dates[rows],
+          ohlc=ohlc[rows],
+          volume=volume,
+          splits=0,
+          dividends=0,
+          adjusted=0,
+          outside=0,
+          suspicious=(),
+          masked=(),
+        )
+      )
+  tickers.sort(key=lambda ticker: ticker.name)
+  return Source(tuple(tickers), refused, (), panel.source_hash)
 
 
 def read_folder(folder: str | os.PathLike, progress: Progress = iter) -> Source:

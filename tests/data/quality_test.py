@@ -321,6 +321,7 @@ def test_the_json_says_all(report, tmp_path):
       'reason': "found '<b>', expected",
       'row': 3,
       'column': 'open',
+      'symbol': '',
       'action': 'refused',
     }
   ]

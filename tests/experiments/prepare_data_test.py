@@ -182,6 +182,60 @@ def test_one_file_and_context(source, tmp_path):
   assert 'symbols/s' in run.stderr
 
 
+def test_a_universe_says_what_may_be_bought(source, tmp_path):
+  intervals = tmp_path / 'universe.csv'
+  intervals.write_text(
+    'ticker,start_date,end_date\n'
+    f'AAA,{DAYS[0]},{DAYS[10]}\nBBB,{DAYS[60]},\nGONE,{DAYS[0]},\n'
+  )
+  out = tmp_path / 'panel.parquet'
+  command = [f'--source={source}', f'--out={out}', *SHORT]
+  run = prepare(*command, f'--universe={intervals}')
+  assert run.returncode == 0, run.stderr
+  panel = MarketPanel.load(out)
+  assert np.flatnonzero(panel.members[:, 0]).tolist() == list(range(10))
+  assert np.flatnonzero(panel.members[:, 1]).tolist() == list(range(60, 120))
+  # Two members on the first day and on the last, one of them priced.
+  assert 'has prices on the first day' in run.stdout
+  assert 'of which 50% has prices' in panel.notes
+  assert panel.notes.endswith('and 50% on the last')
+  intervals.write_text(f'ticker,start_date,end_date\nX,{DAYS[0]},\n')
+  before = out.read_bytes()
+  run = prepare(*command, f'--universe={intervals}')
+  assert run.returncode == 1
+  assert 'none of the 2 investable columns was a member' in run.stderr
+  assert out.read_bytes() == before
+
+
+def test_a_file_of_eigen2(tmp_path):
+  """Ten stocks of 70 days; the features are kept as they are."""
+  rng = np.random.default_rng(0)
+  cells = rng.uniform(1, 9, (70, 3, 9)).round(3)
+  frame = pd.DataFrame(
+    [[str(list(cell)) for cell in row] for row in cells.tolist()],
+    index=pd.Index(DAYS[:70], name='date'),
+    columns=['INDEX', 'A', 'B'],
+  )
+  frame.to_csv(tmp_path / 'data.csv')
+  out = tmp_path / 'panel.parquet'
+  command = [f'--source={tmp_path}/data.csv', f'--out={out}']
+  run = prepare(*command, '--investable=1,3')
+  assert run.returncode == 0, run.stderr
+  panel = MarketPanel.load(out)
+  assert panel.investable == (1, 3)
+  np.testing.assert_array_equal(panel.features, cells.astype(np.float32))
+  assert (tmp_path / 'panel.quality.html').exists()
+  for flags, words in (
+    (['--investable=one'], "--investable: found 'one', expected two numbers"),
+    (['--investable=1,9'], 'expected those from 1 to 8'),
+    (['--first_day=2020-01-02'], '--first_day: expected none with a file of'),
+    (['--order=widen'], 'repairs: expected none with a file of'),
+  ):
+    run = prepare(*command, *flags)
+    assert run.returncode == 1, flags
+    assert words in run.stderr.strip().splitlines()[-1]
+
+
 # Stands in for yfinance: a response in the shape of its own. Of NONE nothing
 # comes; nobody waits for it.
 YFINANCE = """
