@@ -302,9 +302,11 @@ def test_no_value_is_seen_before_it_is_known(data):
     np.testing.assert_equal(close[np.flatnonzero(market == day)[0]], expected)
 
 
-def test_a_rate_that_is_zero_for_months():
+@pytest.mark.filterwarnings('error')
+@pytest.mark.parametrize('zero', [0.0, 1e-300])
+def test_a_rate_that_is_zero_for_months(zero):
   """From a mean of zero, no change has a size: one missing day, no infinity."""
-  values = np.concatenate([np.zeros(100), np.ones(50), np.zeros(50)])
+  values = np.concatenate([np.full(100, zero), np.ones(50), np.zeros(50)])
   series = make_series('S', week_days(200), values)
   panel = build_panel(with_series(make_stocks(), [series]), **SPLITS)
   missing = np.flatnonzero(np.isnan(panel.features[:, 0]).any(axis=1))
