@@ -1,11 +1,17 @@
-"""What depends on blocks and devices: meshes, padding, compiler options.
+"""What depends on blocks, devices and processes: meshes, padding, agreement.
 
 Whatever spreads an axis over blocks or devices needs its size to be a
 multiple. No other module asks what it runs on, and none sets it: how many
-devices a CPU pretends to have is for a main to say.
+devices a CPU pretends to have, and which processes make a run together, is for
+a main to say.
+
+Processes of one run execute the same programs in the same order, each on its
+own devices. What a program gives is either whole on each of them or in parts;
+functions that bring processes together say so, and all have to call them.
 """
 
 import functools
+import hashlib
 import os
 from collections.abc import Callable
 from typing import TypeVar
@@ -13,8 +19,10 @@ from typing import TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
+from eigen3 import settings
 from eigen3.types import Array
 
 # The mesh axes over which sequences of a batch and members of a population are
@@ -28,30 +36,68 @@ Tree = TypeVar('Tree')
 
 
 def make_mesh(
-  num_devices: int | None = None, axis: str = BATCH_AXIS
+  num_devices: int | None = None, devices_per_agent: int | None = None
 ) -> Mesh | None:
-  """A mesh of this process's devices, with one axis.
+  """The devices of all processes, as `POPULATION_AXIS` x `BATCH_AXIS`.
+
+  Where there are several processes, all have to ask for it.
 
   Args:
-    num_devices: how many of them; by default all.
-    axis: its name.
+    num_devices: how many of them, from the first; by default all.
+    devices_per_agent: over how many of these an agent's batch is spread, the
+      size of `BATCH_AXIS`; by default all. They are neighbours, of one process
+      where its devices are a multiple.
 
   Returns:
     The mesh, or None where it would be of one device: then nothing needs to
     be spread.
 
   Raises:
-    ValueError: if there are fewer devices.
+    ValueError: there are fewer devices, or they can't be shared out so.
   """
-  devices = jax.local_devices()
+  devices = jax.devices()
   count = len(devices) if num_devices is None else num_devices
-  if not 1 <= count <= len(devices):
-    raise ValueError(
-      f'num_devices: found {count}, expected 1 to {len(devices)}'
-    )
+  settings.require(
+    1 <= count <= len(devices), 'num_devices', count, f'1 to {len(devices)}'
+  )
+  each = count if devices_per_agent is None else devices_per_agent
+  settings.require(
+    each >= 1 and count % each == 0,
+    'devices_per_agent',
+    each,
+    f'a divisor of {count}, the number of devices',
+  )
   if count == 1:
     return None
-  return Mesh(np.asarray(devices[:count]), (axis,))
+  grid = np.asarray(devices[:count]).reshape(-1, each)
+  mesh = Mesh(grid, (POPULATION_AXIS, BATCH_AXIS))
+  if mesh.is_multi_process:
+    _connect(mesh)
+  return mesh
+
+
+def _connect(mesh: Mesh) -> None:
+  """Has devices of several processes meet while no process is late.
+
+  Between CPUs those that a program brings together first connect then, and
+  fail if one comes half a minute after another, which may still be compiling.
+  """
+  wait_for_all()
+  whole = PartitionSpec()
+  for axes in (POPULATION_AXIS, BATCH_AXIS, mesh.axis_names):
+    meet = jax.shard_map(
+      functools.partial(jax.lax.psum, axis_name=axes),
+      mesh=mesh,
+      in_specs=whole,
+      out_specs=whole,
+      check_vma=False,
+    )
+    jax.block_until_ready(jax.jit(meet)(replicate(np.zeros(1), mesh)))
+
+
+def agents_at_once(mesh: Mesh | None) -> int:
+  """Over how many parts of the mesh `map_members` spreads a population."""
+  return 1 if mesh is None else mesh.shape[POPULATION_AXIS]
 
 
 def map_members(
@@ -85,16 +131,7 @@ def map_members(
       return jax.lax.map(of_one, members)
     return jax.lax.map(of_one, members, batch_size=block)
 
-  if mesh is None:
-    return of_device(shared, members)
-  spread = PartitionSpec(POPULATION_AXIS)
-  return jax.shard_map(
-    of_device,
-    mesh=mesh,
-    in_specs=(PartitionSpec(), spread),
-    out_specs=spread,
-    check_vma=False,
-  )(shared, members)
+  return _spread(of_device, mesh, POPULATION_AXIS)(shared, members)
 
 
 def along_population(mesh: Mesh | None) -> NamedSharding | None:
@@ -105,8 +142,16 @@ def along_population(mesh: Mesh | None) -> NamedSharding | None:
 
 
 def replicate(tree: Tree, mesh: Mesh | None) -> Tree:
-  """`tree` on all devices of the mesh; as it is where that is None."""
-  return tree if mesh is None else jax.device_put(tree, everywhere(mesh))
+  """`tree` on all devices of the mesh; as it is where that is None.
+
+  All processes have to hold the same.
+  """
+  sharding = everywhere(mesh)
+  if sharding is None:
+    return tree
+  if sharding.is_fully_addressable:
+    return jax.device_put(tree, sharding)
+  return jax.tree.map(lambda x: _put(jnp.asarray(x), sharding), tree)
 
 
 def everywhere(mesh: Mesh | None) -> NamedSharding | None:
@@ -118,11 +163,64 @@ def place_like(value: np.ndarray, like: Array) -> Array:
   """A copy of `value` on the devices of `like`.
 
   Committed to them only where `like` is: jax compiles anew for arrays that
-  are committed otherwise, and another program may round otherwise.
+  are committed otherwise, and another program may round otherwise. All
+  processes have to hold the same value.
   """
+  if not like.is_fully_addressable:
+    return _put(value, like.sharding)
   if like.committed:
     return jax.device_put(value, like.sharding, may_alias=False)
   return jnp.array(value)
+
+
+def _put(value: Array | np.ndarray, sharding: Sharding) -> Array:
+  """A copy of `value` on devices of several processes.
+
+  `jax.device_put` would compare what they hold, and NaN is unlike itself.
+  """
+  on_host = np.asarray(value)
+  return jax.make_array_from_callback(
+    on_host.shape, sharding, lambda place: np.array(on_host[place])
+  )
+
+
+def to_host(tree: Tree) -> Tree:
+  """`tree` in NumPy arrays, maybe views, whole on every process.
+
+  Where parts lie with other processes, all have to ask for it.
+  """
+
+  def whole(x):
+    if getattr(x, 'is_fully_addressable', True) or x.is_fully_replicated:
+      return jax.device_get(x)
+    return multihost_utils.process_allgather(x, tiled=True)
+
+  return jax.tree.map(whole, tree)
+
+
+def is_first_process() -> bool:
+  """Whether this is the one of the run's processes that writes and talks."""
+  return jax.process_index() == 0
+
+
+def agree(flag: bool) -> bool:
+  """Whether any process says so; waits until all were asked."""
+  if jax.process_count() == 1:
+    return flag
+  return bool(multihost_utils.process_allgather(np.asarray(flag)).any())
+
+
+def wait_for_all() -> None:
+  """Returns when all processes have come to this point."""
+  agree(False)
+
+
+def is_same_everywhere(text: str) -> bool:
+  """Whether all processes have the same; waits until all were asked."""
+  if jax.process_count() == 1:
+    return True
+  digest = np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8)
+  return bool((multihost_utils.process_allgather(digest) == digest).all())
 
 
 def map_blocks(
@@ -178,17 +276,27 @@ def map_blocks(
   padded = jax.tree.map(
     lambda x: pad_to_multiple(x, devices * count * block, 0), inputs
   )
-  if mesh is not None:
-    spread = PartitionSpec(BATCH_AXIS)
-    of_device = jax.shard_map(
-      of_device,
-      mesh=mesh,
-      in_specs=(PartitionSpec(), spread),
-      out_specs=spread,
-      check_vma=False,
-    )
-  outputs = of_device(parameters, padded)
+  outputs = _spread(of_device, mesh, BATCH_AXIS)(parameters, padded)
   return jax.tree.map(lambda x: x[:total], outputs)
+
+
+def _spread(function: Callable, mesh: Mesh | None, axis: str) -> Callable:
+  """`function(shared, shares)`, the second split over an axis of the mesh.
+
+  The other axis is left alone, so that a function spread over the population
+  can have its batches spread in turn; there the mesh is that of the context.
+  """
+  if mesh is None or mesh.shape[axis] == 1:
+    return function
+  around = jax.sharding.get_abstract_mesh()
+  return jax.shard_map(
+    function,
+    mesh=mesh if around.empty else around,
+    axis_names={axis},
+    in_specs=(PartitionSpec(), PartitionSpec(axis)),
+    out_specs=PartitionSpec(axis),
+    check_vma=False,
+  )
 
 
 def _block_size(share: int, size: int) -> int:

@@ -73,8 +73,8 @@ def build_population(
 ) -> Experiment:
   """A population and its market, as `config` describes them.
 
-  Devices share the agents, not the columns of a batch: agents need nothing of
-  each other until they are bred.
+  Devices share the agents, and only where there are several to an agent the
+  columns of a batch: agents need nothing of each other until they are bred.
 
   Args:
     config: all settings.
@@ -84,7 +84,12 @@ def build_population(
     ValueError: a setting, the panel's file or its length does not fit.
   """
   stage = _stage(config)
-  networks = make_networks(config.networks, stage.environment.spec)
+  mesh = (
+    parallel.make_mesh(devices_per_agent=config.evolution.devices_per_agent)
+    if spread
+    else None
+  )
+  networks = make_networks(config.networks, stage.environment.spec, mesh)
   learner = Population(
     networks.actor,
     networks.double_critic,
@@ -92,7 +97,7 @@ def build_population(
     _environment(config, stage.panel, stage.splits.validation),
     stage.market,
     config,
-    parallel.make_mesh(axis=parallel.POPULATION_AXIS) if spread else None,
+    mesh,
   )
   return _experiment(stage, learner, config)
 

@@ -61,14 +61,22 @@ def run(*arguments, **environment):
   )
 
 
-@pytest.mark.parametrize('name, devices', CHECKS.items())
-def test_on_several_devices(name, devices):
+@pytest.mark.parametrize(
+  'name, devices, marked',
+  [
+    *((name, devices, 'not long') for name, devices in CHECKS.items()),
+    pytest.param('population', 8, 'long', marks=pytest.mark.long),
+  ],
+)
+def test_on_several_devices(name, devices, marked):
   done = run(
     '-m',
     'pytest',
     '-q',
     '-p',
     'no:cacheprovider',
+    '-m',
+    marked,
     f'tests/devices/{name}_checks.py',
     JAX_NUM_CPU_DEVICES=str(devices),
     JAX_ENABLE_X64='1',

@@ -152,7 +152,7 @@ class Population:
       validation: of the validation days.
       market: what agents see.
       config: has `agent`, `evolution` and `learner`.
-      mesh: over which the agents are spread.
+      mesh: over which the agents are spread; the networks', too.
 
     Raises:
       ValueError: a setting is out of range, or the devices do not divide the
@@ -203,7 +203,7 @@ class Population:
     self._compile()
 
   def _compile(self) -> None:
-    self._greedy = jax.jit(self.select_action)
+    self._greedy = jax.jit(self._pure_greedy)
     whole = parallel.everywhere(self._mesh)
     where: dict[str, Any] = dict.fromkeys(PopulationState._fields, whole)
     where['agents'] = parallel.along_population(self._mesh)
@@ -255,10 +255,13 @@ class Population:
     """Numbers of evolution, by name, []."""
     return self._strategy.report(state.strategy)
 
-  def greedy_actions(self, agent: td3.TrainingState, days) -> Array:
+  def greedy_actions(self, agent: td3.TrainingState, days) -> np.ndarray:
     """One agent's actions without noise, [M] days to [M, N, 2]."""
-    observations = acting.observations_of(self._spec, jnp.asarray(days))
-    return self._greedy(agent, self._world[2], observations)
+    return parallel.to_host(self._greedy(agent, self._world[2], days))
+
+  def _pure_greedy(self, agent, market, days):
+    observations = acting.observations_of(self._spec, days)
+    return self.select_action(agent, market, observations)
 
   def _pure_init(self, key, environment, validation, market):
     key, key_agents, key_members = jax.random.split(key, 3)
@@ -561,16 +564,17 @@ def _check(
     config.evolution.learners,
     'at least 1 where evolution.members_learn is False: nobody would learn',
   )
-  devices = 1 if mesh is None else mesh.size
+  parts = parallel.agents_at_once(mesh)
   groups = [agents]
   if not config.evolution.members_learn:
     groups.append(config.evolution.learners)
   settings.require(
-    all(group % devices == 0 for group in groups),
+    all(group % parts == 0 for group in groups),
     'evolution.population_size',
     config.evolution.population_size,
     f'with evolution.learners, {config.evolution.learners}, a multiple of the '
-    f'{devices} devices; --cpu_devices=1 is one device',
+    f'{parts} groups of evolution.devices_per_agent devices; '
+    '--cpu_devices=1 is one group',
   )
 
 

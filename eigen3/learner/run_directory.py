@@ -13,11 +13,16 @@ from typing import Any
 
 import ml_collections
 
+from eigen3 import parallel
 from eigen3.data import atomic_path
 
 _PACKAGES = ('jax', 'jaxlib', 'dm-haiku', 'rlax', 'optax', 'numpy', 'pandas')
-# Settings that a resumed run may change: they say how long to go on.
-_MAY_CHANGE = ('learner.generations', 'learner.iterations')
+# Settings that a resumed run may change: how long it goes on, and on what.
+_MAY_CHANGE = (
+  'evolution.devices_per_agent',
+  'learner.generations',
+  'learner.iterations',
+)
 # Everything that a run writes.
 _NAMES = (
   'checkpoints',
@@ -49,7 +54,7 @@ def create(
   config: ml_collections.ConfigDict,
   data: Mapping[str, Any],
 ) -> pathlib.Path:
-  """Makes the folder of a new run.
+  """Makes the folder of a new run; the first process does, for all of them.
 
   Args:
     workdir: must not hold a run, nor what a run writes.
@@ -61,6 +66,9 @@ def create(
   """
   workdir = pathlib.Path(workdir)
   check_new(workdir)
+  parallel.wait_for_all()  # to have looked, before anything is there
+  if not parallel.is_first_process():
+    return workdir
   workdir.mkdir(parents=True, exist_ok=True)
   write_json(
     workdir / 'run.json',

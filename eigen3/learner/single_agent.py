@@ -7,6 +7,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 
 from eigen3 import parallel, settings
 from eigen3.agent import replay, td3
@@ -132,7 +133,7 @@ class SingleAgent:
       config.learner.replay_capacity,
       f'at least the {added} transitions of an iteration',
     )
-    self._greedy = jax.jit(self.select_action)
+    self._greedy = jax.jit(self._pure_greedy)
     # Otherwise the compiler may choose where parts of a state lie, and what
     # they are given to next would be compiled for that.
     jit = functools.partial(jax.jit, out_shardings=parallel.everywhere(mesh))
@@ -175,11 +176,9 @@ class SingleAgent:
     """One iteration; the buffers of `state` are given up."""
     return self._iterate(state, self._environment, self._market)
 
-  def greedy_actions(self, agent: td3.TrainingState, days) -> Array:
+  def greedy_actions(self, agent: td3.TrainingState, days) -> np.ndarray:
     """The policy's actions without noise, [M] days to [M, N, 2]."""
-    return self._greedy(
-      agent, self._market, acting.observations_of(self._spec, jnp.asarray(days))
-    )
+    return parallel.to_host(self._greedy(agent, self._market, days))
 
   def champion(self, state: LearnerState) -> td3.TrainingState:
     """The agent with the champion's policy in place of its own."""
@@ -187,6 +186,10 @@ class SingleAgent:
       online_params=state.champion.params, online_state=state.champion.state
     )
     return state.agent._replace(actor=actor)
+
+  def _pure_greedy(self, agent, market, days):
+    observations = acting.observations_of(self._spec, days)
+    return self.select_action(agent, market, observations)
 
   def _pure_init(self, key, environment, market) -> LearnerState:
     key, key_agent = jax.random.split(key)

@@ -59,6 +59,9 @@ def _evolution() -> config_dict.ConfigDict:
   config.learners = 0  # R, agents beside them that learn and do not evolve
   config.injection_every = 1  # generations until the fittest learner moves in
   config.inject_champion = True  # in place of the weakest elite
+  # Devices over which an agent's batch is spread; they share the agents among
+  # as many groups as there are. All processes' devices count.
+  config.devices_per_agent = 1
   # Members that a device computes at once; 0 is all of its share. Memory grows
   # with it, and on a CPU time does, too.
   config.block = 1

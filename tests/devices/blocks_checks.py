@@ -97,12 +97,20 @@ def test_a_mesh_has_the_first_devices():
   assert jax.device_count() == 3
   assert parallel.make_mesh(1) is None
   for mesh, count in ((parallel.make_mesh(2), 2), (parallel.make_mesh(), 3)):
-    assert list(mesh.devices) == jax.local_devices()[:count]
-    assert dict(mesh.shape) == {parallel.BATCH_AXIS: count}
+    assert list(mesh.devices.flat) == jax.local_devices()[:count]
+    assert mesh.shape[parallel.BATCH_AXIS] == count
+    assert parallel.agents_at_once(mesh) == 1
   for count in (-1, 0, 4):
     with pytest.raises(ValueError, match='num_devices') as error:
       parallel.make_mesh(count)
     assert str(error.value) == f'num_devices: found {count}, expected 1 to 3'
+  for each in (0, 2, 6):
+    with pytest.raises(ValueError, match='devices_per_agent') as error:
+      parallel.make_mesh(3, each)
+    assert str(error.value) == (
+      f'devices_per_agent: found {each}, expected a divisor of 3, the number '
+      'of devices'
+    )
 
 
 def test_replicas_lie_whole_on_each_device():

@@ -125,7 +125,7 @@ def test_a_run_killed_twice_resumes_bit_for_bit(
     ('evolution.genetic.elite_share=1.5', 'evolution.genetic.elite_share: fou'),
     ('learner.fitness_worst=9', 'learner.fitness_worst: found 9'),
     ('data.validation_days=20', 'panel too short'),
-    ('evolution.population_size=3', 'a multiple of the 2 devices'),
+    ('evolution.population_size=3', 'a multiple of the 2 groups'),
   ],
 )
 def test_errors_are_one_line_and_leave_nothing(start, tmp_path, flag, words):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import small_run
 
+from eigen3 import parallel
 from eigen3.evolution import Genome, Origin, Proposal
 from eigen3.learner import acting, inheritance, rollout, slices
 
@@ -322,9 +323,11 @@ def test_a_bad_setting_is_named(section, field, value, words):
 
 
 def test_devices_must_divide_the_agents():
-  mesh = types.SimpleNamespace(size=4)
+  """Those that share an agent count as one."""
+  names = (parallel.POPULATION_AXIS, parallel.BATCH_AXIS)
+  mesh = jax.sharding.AbstractMesh((4, 2), names)
   with pytest.raises(
-    ValueError, match=r'population_size: found 6, .* the 4 devices'
+    ValueError, match=r'population_size: found 6, .* the 4 groups of'
   ):
     small_run.make_population(small_run.make_population_config(), mesh)
 

@@ -8,7 +8,7 @@ import jax
 import pytest
 
 from eigen3.learner import run_directory
-from experiments.configs import td3
+from experiments.configs import erl, td3
 
 DATA = {'hash': 'abc', 'survivorship': 'all'}
 
@@ -106,6 +106,13 @@ def test_the_same_settings_may_resume(workdir, config):
   run_directory.check_same(workdir, config)
   config.learner.iterations = 1000
   run_directory.check_same(workdir, config)
+
+
+def test_a_run_may_go_on_with_other_devices(tmp_path):
+  config = erl.get_config('smoke')
+  run_directory.create(tmp_path, config, DATA)
+  config.evolution.devices_per_agent = 4
+  run_directory.check_same(tmp_path, config)
 
 
 @pytest.mark.parametrize(
