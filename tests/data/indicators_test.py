@@ -112,6 +112,41 @@ def test_by_hand_on_a_straight_line():
   ]
 
 
+def features_of(close):
+  """What a single column of closes gives, by name."""
+  ohlc = np.repeat(close[:, None, None], 4, axis=2)
+  return dict(zip(FEATURES, eigen2_features(ohlc)[:, 0].T, strict=True))
+
+
+def test_by_hand_on_a_parabola():
+  """A mean of t² over ages a is t² - 2 t E[a] + E[a²]."""
+  t = np.arange(500.0)
+  found = features_of(t**2)
+  # An exponential mean of span n has E[a] = (n - 1) / 2, E[a²] = n (n - 1) / 2.
+  macd = (25 - 11) * t + 66 - 325
+  np.testing.assert_allclose(found['macd'][-50:], macd[-50:])
+  # On a line it lags by four days.
+  np.testing.assert_allclose(found['macd_signal'][-50:], macd[-50:] - 4 * 14)
+  # The plain mean of 20 days has E[a] = 9.5 and E[a²] = 123.5.
+  np.testing.assert_allclose(
+    found['close_minus_mean'][34:], 19 * t[34:] - 123.5
+  )
+
+
+def test_by_hand_on_rises_and_falls_in_turn():
+  """Up 2, down 1: after a rise the means are 8/7 and 3/7, then 6/7 and 4/7."""
+  close = 100.0 + np.cumsum([0, *[2, -1] * 30])
+  strength = features_of(close)['rsi']
+  np.testing.assert_allclose(strength[35::2], 800 / 11)
+  np.testing.assert_allclose(strength[36::2], 60)
+
+
+def test_by_hand_on_steady_growth():
+  """Every mean of what grows by 1 % a day does so, too."""
+  trix = features_of(1.01 ** np.arange(400))['trix']
+  np.testing.assert_allclose(trix[-20:], 1.0, rtol=1e-9)
+
+
 def test_a_price_that_never_moves_has_neutral_strength():
   features = eigen2_features(np.full((50, 1, 4), 10.0))[-1, 0]
   np.testing.assert_allclose(features, [10, 10, 10, 10, 50, 0, 0, 0, 0])
