@@ -1,0 +1,28 @@
+"""Proof that nothing looks ahead: another future, and the same past."""
+
+from eigen3.evaluation.lookahead.futures import scramble
+from eigen3.evaluation.lookahead.given import check_given_features
+from eigen3.evaluation.lookahead.leaks import (
+  Compared,
+  Leak,
+  LookAheadError,
+  compare_pasts,
+  first_leak,
+)
+from eigen3.evaluation.lookahead.makers import prove_maker
+from eigen3.evaluation.lookahead.proof import Parts, Policy, prove, spread_days
+
+__all__ = (
+  'Compared',
+  'Leak',
+  'LookAheadError',
+  'Parts',
+  'Policy',
+  'check_given_features',
+  'compare_pasts',
+  'first_leak',
+  'prove',
+  'prove_maker',
+  'scramble',
+  'spread_days',
+)

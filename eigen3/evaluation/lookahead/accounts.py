@@ -1,0 +1,157 @@
+"""The account, its rewards, controls and backtests in two futures."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from eigen3.environment import Entry, Rules, TradingEnvironment
+from eigen3.evaluation.backtest import Backtest, Backtester
+from eigen3.evaluation.controls import Controls
+from eigen3.evaluation.lookahead.leaks import Comparison, Values
+from eigen3.types import Array
+
+_EPISODES = 8  # in which the account is compared, begun on different days
+
+
+def accounts(
+  name: str,
+  environments: Sequence[TradingEnvironment],
+  actions: Sequence[np.ndarray],
+  last_day: int,
+) -> Iterator[Comparison]:
+  """Episodes around a day: all that happens in them, then their rewards.
+
+  Args:
+    name: of the arrays, followed by their path.
+    environments: of both futures.
+    actions: float32 [T, N, 2] of all days, for each.
+    last_day: the last one that is the same in both futures.
+  """
+  environment = environments[0]
+  rules = environment.rules
+  starts = last_day - np.linspace(0, rules.num_steps - 1, _EPISODES).round()
+  starts = np.clip(starts, environment.first_day, environment.last_day)
+  days = starts.astype(int)[:, None] + np.arange(rules.num_steps)
+  played = [
+    jax.device_get(_play(e, jnp.asarray(days), jnp.asarray(a)))
+    for e, a in zip(environments, actions, strict=True)
+  ]
+  before, after = (_named(name, *steps) for steps in played)
+  yield before, after, days
+  timesteps, _ = played[0]
+  settled = _settled(rules, days, timesteps.extras)
+  before, after = (
+    {f'rewards.{name}': timesteps.reward} for timesteps, _ in played
+  )
+  yield before, after, settled
+
+
+def backtests(
+  backtesters: Sequence[Backtester],
+  make_controls: Sequence[Callable[[Any], Controls]],
+  actions: Sequence[np.ndarray],
+) -> Iterator[Comparison]:
+  """What the controls decided and got, and a backtest of given actions.
+
+  Args:
+    backtesters: of both futures.
+    make_controls: for each, from the backtester that they are to use.
+    actions: float32 [T, N, 2] of all days, for each.
+  """
+  futures = []
+  for backtester, make, of_days in zip(
+    backtesters, make_controls, actions, strict=True
+  ):
+    # A wild future can make an account infinitely rich.
+    with np.errstate(over='ignore', invalid='ignore'):
+      futures.append(_backtested(backtester, make, of_days))
+  yield futures[0], futures[1], backtesters[0].days
+
+
+@jax.jit
+def _play(environment: TradingEnvironment, days: Array, actions: Array):
+  """Time steps, and states after them, leaves [E, S, ...]."""
+  state, _ = jax.vmap(environment.reset_at)(days[:, 0])
+
+  def step(state, actions):
+    state, timestep = jax.vmap(environment.step)(state, actions)
+    return state, (timestep, state)
+
+  _, played = jax.lax.scan(step, state, jnp.swapaxes(actions[days], 0, 1))
+  return jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), played)
+
+
+def _named(name: str, timesteps: Any, states: Any) -> Values:
+  """Every array by its path, but for rewards and what sums them up."""
+  parts = {
+    'timestep': timesteps._replace(reward=()),
+    'state': states._replace(cumulative_reward=()),
+  }
+  return {
+    f'{name}.{part}{jax.tree_util.keystr(path)}': leaf
+    for part, tree in parts.items()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+  }
+
+
+def _settled(rules: Rules, days: np.ndarray, extras: Any) -> np.ndarray:
+  """From which day on each step's reward can be known; int [E, S].
+
+  The reward of an entry can be when its trade is closed, or on the latest day
+  on which it could be; others on their own day.
+  """
+  if rules.reward != 'entry':
+    return days
+  accepted = (extras.entries.outcome == Entry.ACCEPTED).sum(axis=-1)
+  episode, step, slot = np.nonzero(extras.closed.mask)
+  closed_at = (episode, step, slot)
+  delay = 1 if rules.fills_at_open else 0
+  entry_day = extras.closed.entry_day[closed_at]
+  decided = (episode, entry_day - delay - days[episode, 0])
+  closed, last_exit = np.zeros_like(accepted), days.copy()
+  np.add.at(closed, decided, 1)
+  np.maximum.at(last_exit, decided, extras.closed.exit_day[closed_at])
+  return np.where(closed == accepted, last_exit, days + 1 + rules.oldest_age)
+
+
+class _Recorder:
+  """A backtester that remembers by which actions it got its results."""
+
+  def __init__(self, backtester: Backtester):
+    self.days = backtester.days
+    self.actions: dict[int, np.ndarray] = {}
+    self._backtester = backtester
+
+  def run(self, actions: Array, account_aware: bool = False) -> Backtest:
+    """See `Backtester.run`."""
+    backtest = self._backtester.run(actions, account_aware)
+    self.actions[id(backtest)] = np.asarray(actions)
+    return backtest
+
+
+def _backtested(
+  backtester: Backtester,
+  make_controls: Callable[[Any], Controls],
+  actions: np.ndarray,
+) -> Values:
+  """One future's arrays, by the backtester's days."""
+  recorder = _Recorder(backtester)
+  values: dict[str, np.ndarray] = {}
+  for name, (first, *_) in make_controls(recorder).run().items():
+    if id(first) in recorder.actions:
+      values[f'controls.{name}.actions'] = recorder.actions[id(first)]
+    values |= _by_day(f'controls.{name}', first)
+  backtest = backtester.run(jnp.asarray(actions[backtester.days]))
+  return values | _by_day('backtest', backtest)
+
+
+def _by_day(name: str, backtest: Backtest) -> dict[str, np.ndarray]:
+  """Equity, and the profit of trades that were closed, on each day."""
+  profit = np.zeros(len(backtest.dates))
+  dates = backtest.trades['exit_date'].to_numpy('datetime64[D]')
+  closed_on = np.searchsorted(backtest.dates, dates)
+  np.add.at(profit, closed_on, backtest.trades['net_profit'].to_numpy(float))
+  return {f'{name}.equity': backtest.equity, f'{name}.closed_profit': profit}

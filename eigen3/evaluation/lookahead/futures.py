@@ -1,0 +1,91 @@
+"""Other futures of a panel, as unlike its own as can be."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from eigen3.data import MarketPanel
+
+_PRICE = 50.0  # where a column begins that has had no price yet
+# Shares of prices that are multiplied by something, and by what.
+_ODD = (
+  (0.02, 1000.0),
+  (0.02, 0.001),
+  (0.02, 0.0),
+  (0.02, -1.0),
+  (0.05, np.nan),
+)
+
+
+def scramble(panel: MarketPanel, last_day: int, seed: int) -> MarketPanel:
+  """The panel with other values on all days after `last_day`.
+
+  Prices go on from their last close by large moves, with gaps, jumps, zeros
+  and negative numbers; columns list, leave for good, or are missing for a
+  while, from the first changed day on at the earliest. Features and volumes
+  are drawn anew, whatever the prices; so is, where the panel has one, the
+  universe.
+
+  Args:
+    panel: T days.
+    last_day: the last one that stays as it is.
+    seed: of the other future.
+
+  Raises:
+    ValueError: there is no day after `last_day`.
+  """
+  if not 0 <= last_day < panel.num_days - 1:
+    raise ValueError(
+      f'last_day: found {last_day}, expected 0 to {panel.num_days - 2}'
+    )
+  rng = np.random.default_rng((seed, last_day))
+  later = slice(last_day + 1, None)
+  ohlc, features = panel.ohlc.copy(), panel.features.copy()
+  ohlc[later] = _other_prices(rng, ohlc[: last_day + 1], len(ohlc[later]))
+  scale = 10.0 ** rng.uniform(-2, 4, features.shape[1:])
+  features[later] = scale * rng.standard_normal(features[later].shape)
+  features[later][rng.random(features[later].shape) < 0.05] = np.nan
+  absent = _absences(rng, *ohlc[later].shape[:2])
+  ohlc[later][absent] = features[later][absent] = np.nan
+  changed: dict[str, Any] = {'ohlc': ohlc, 'features': features}
+  if panel.volume is not None:
+    changed['volume'] = panel.volume.copy()
+    changed['volume'][later] = 10.0 ** rng.uniform(0, 9, absent.shape)
+    changed['volume'][later][absent] = np.nan
+  if panel.members is not None:
+    changed['members'] = panel.members.copy()
+    changed['members'][later] = rng.random(panel.members[later].shape) < 0.5
+  return dataclasses.replace(panel, **changed)
+
+
+def _other_prices(
+  rng: np.random.Generator, known: np.ndarray, num_days: int
+) -> np.ndarray:
+  """Prices [num_days, C, 4] that go on from the `known` [day + 1, C, 4]."""
+  close = np.where(np.isfinite(known[..., 3]), known[..., 3], 0.0)
+  latest = np.where(close > 0, np.arange(len(close))[:, None], 0).max(axis=0)
+  start = close[latest, np.arange(close.shape[1])]
+  start = np.where(start > 0, start, _PRICE)
+  moves = rng.normal(0.0, 0.1, (num_days, len(start), 1))
+  prices = start[:, None] * np.exp(np.cumsum(moves, axis=0))
+  prices = prices * np.exp(rng.normal(0.0, 0.05, (*prices.shape[:2], 4)))
+  for share, factor in _ODD:
+    prices[rng.random(prices.shape) < share] *= factor
+  return prices
+
+
+def _absences(
+  rng: np.random.Generator, num_days: int, num_columns: int
+) -> np.ndarray:
+  """Cells [num_days, C] without a row: half of the columns have some."""
+  day = np.arange(num_days)[:, None]
+  first = rng.integers(0, num_days, num_columns)
+  # Many begin at once, when it would pay to know of them ahead.
+  first[rng.random(num_columns) < 0.5] = 0
+  length = rng.integers(1, 10, num_columns)
+  kind = rng.integers(0, 6, num_columns)
+  gone = (kind == 0) & (day >= first)
+  unlisted = (kind == 1) & (day < first)
+  away = (kind == 2) & (day >= first) & (day < first + length)
+  return gone | unlisted | away

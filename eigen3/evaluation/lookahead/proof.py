@@ -1,0 +1,317 @@
+"""The proof of no look-ahead, for a panel and a configuration.
+
+Values of all days after a day are changed at will. Up to and with that day,
+indicators, normalised observations, a policy's actions, fills, the account,
+settled rewards, controls and backtests must stay as they are, to the last bit.
+
+By design, three things know of later days:
+
+- The normalisation, and the choice of what may be bought, are measured on all
+  of the training days. For earlier days they are frozen first.
+- The `entry` reward pays at once what a trade will earn. It is compared when
+  the trade is closed, and nothing else may depend on it.
+- The control that is told what the embedded market hides. It is left out.
+"""
+
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from eigen3.data import (
+  FEATURES,
+  MarketPanel,
+  eigen2_features,
+  fit_normalisation,
+  split_days,
+)
+from eigen3.environment import Market, Rules, TradingEnvironment
+from eigen3.evaluation.backtest import Backtester
+from eigen3.evaluation.controls import Controls
+from eigen3.evaluation.lookahead import accounts
+from eigen3.evaluation.lookahead.futures import scramble
+from eigen3.evaluation.lookahead.leaks import (
+  Compared,
+  Comparison,
+  compare_pasts,
+  named,
+  summed,
+)
+from eigen3.types import Array
+
+# The actions [M, N, 2] of a policy on days [M] of a market.
+Policy = Callable[[Market, Array], Array]
+
+_CHUNK_CELLS = 1 << 24  # of windows that are compared at a time
+
+
+class Parts(NamedTuple):
+  """What is proven; by default what the project uses.
+
+  Attributes:
+    indicators: prices [T, C, 4] to features [T, C, F].
+    normalise: as `fit_normalisation`.
+    market: as `Market.from_panel`.
+    environment: as `TradingEnvironment`.
+    backtester: as `Backtester`.
+    controls: as `Controls`.
+  """
+
+  indicators: Callable[[np.ndarray], np.ndarray] = eigen2_features
+  normalise: Callable[..., Any] = fit_normalisation
+  market: Callable[..., Market] = Market.from_panel
+  environment: Callable[..., TradingEnvironment] = TradingEnvironment
+  backtester: Callable[..., Backtester] = Backtester
+  controls: Callable[..., Controls] = Controls
+
+
+OURS = Parts()
+
+
+def prove(
+  panel: MarketPanel,
+  config: Mapping[str, Any],
+  policy: Policy | None = None,
+  last_days: Sequence[int] | None = None,
+  seeds: Sequence[int] = (0,),
+  acting_days: int = 64,
+  parts: Parts = OURS,
+) -> dict[str, Compared]:
+  """Compares the past of `panel` in many futures.
+
+  Args:
+    panel: T days. Its features are taken as given: how they are made of files
+      is for `prove_maker`.
+    config: all settings; `data`, `environment`, `evaluation` and `seed` are
+      read, and the account is played by these rules.
+    policy: asked for days before and after each last day in one batch. None
+      leaves it out.
+    last_days: after which the future is changed, each at least D - 1 and at
+      most T - 2. By default those of `spread_days`.
+    seeds: of the futures of each last day.
+    acting_days: how many days the policy is asked for at most.
+    parts: what is proven.
+
+  Returns:
+    How much was compared, by kind, in the order in which it is made.
+
+  Raises:
+    LookAheadError: something looks ahead; it names the array and the day.
+    ValueError: a last day is out of range, or the panel is too short.
+  """
+  if last_days is None:
+    last_days = spread_days(panel, config)
+  for last_day in last_days:
+    _check_last_day(last_day, panel, config)
+
+  def results():
+    for last_day, seed in itertools.product(last_days, seeds):
+      panels = (panel, scramble(panel, last_day, seed))
+      futures = _Futures(panels, last_day, config, parts)
+      rng = np.random.default_rng((seed, last_day))
+      comparisons = _comparisons(futures, policy, acting_days, rng)
+      for before, after, days in comparisons:
+        yield compare_pasts(before, after, last_day, days)
+
+  return summed(results())
+
+
+def spread_days(
+  panel: MarketPanel, config: Mapping[str, Any], count: int = 4
+) -> list[int]:
+  """Days after which to change the future, from the first window on.
+
+  The last training day is among them: from it on, what is known decides the
+  normalisation.
+  """
+  first, last = _bounds(panel, config)
+  spread = np.linspace(first, last, count).round().astype(int)
+  last_training_day = _training_days(panel, config)[1] - 1
+  return np.unique([*spread, np.clip(last_training_day, first, last)]).tolist()
+
+
+def _bounds(panel: MarketPanel, config: Mapping[str, Any]) -> tuple[int, int]:
+  """The first day with a window and the last with a day after it."""
+  return config['environment']['context_days'] - 1, panel.num_days - 2
+
+
+def _check_last_day(
+  last_day: int, panel: MarketPanel, config: Mapping[str, Any]
+) -> None:
+  first, last = _bounds(panel, config)
+  if not first <= last_day <= last:
+    raise ValueError(
+      f'last_days: found {last_day}, expected {first} to {last}: with a whole '
+      'window before it and a day to change after it'
+    )
+
+
+def _training_days(
+  panel: MarketPanel, config: Mapping[str, Any]
+) -> tuple[int, int]:
+  return split_days(panel.num_days, config['data'], panel.training_days).train
+
+
+class _Futures(NamedTuple):
+  """A panel in two futures.
+
+  Attributes:
+    panels: the two.
+    last_day: the last one on which they are the same.
+    config: all settings.
+    parts: what is proven.
+  """
+
+  panels: tuple[MarketPanel, MarketPanel]
+  last_day: int
+  config: Mapping[str, Any]
+  parts: Parts
+
+
+def _comparisons(
+  futures: _Futures,
+  policy: Policy | None,
+  acting_days: int,
+  rng: np.random.Generator,
+) -> Iterator[Comparison]:
+  """All there is to compare, in the order in which it is made."""
+  panels, last_day, config, parts = futures
+  yield _indicators(futures)
+  markets = _markets(futures)
+  yield _observations(markets, config)
+  yield from _windows(markets, last_day)
+  environments = [parts.environment(p, config['environment']) for p in panels]
+  shape = (panels[0].num_days, panels[0].num_investable)
+  actions = _random_actions(rng, environments[0].rules, shape, last_day)
+  yield from accounts.accounts('account', environments, actions, last_day)
+  yield from _backtests(futures, actions)
+  if policy is not None:
+    days = _days_around(futures, acting_days)
+    acted = [np.asarray(policy(m, jnp.asarray(days))) for m in markets]
+    yield {'actions': acted[0]}, {'actions': acted[1]}, days
+    for of_days, of_policy in zip(actions, acted, strict=True):
+      of_days[days] = of_policy
+    yield from accounts.accounts(
+      "policy's account", environments, actions, last_day
+    )
+
+
+def _indicators(futures: _Futures) -> Comparison:
+  """Indicators of both futures' prices."""
+  before, after = (
+    np.asarray(futures.parts.indicators(p.ohlc)) for p in futures.panels
+  )
+  count = before.shape[-1]
+  names = FEATURES if count == len(FEATURES) else tuple(map(str, range(count)))
+  return (
+    named('indicators', names, before),
+    named('indicators', names, after),
+    None,
+  )
+
+
+def _markets(futures: _Futures) -> list[Market]:
+  """What agents see; normalised alike while the training days go on."""
+  panels, last_day, config, parts = futures
+  train = _training_days(panels[0], config)
+  normalisation = parts.normalise(panels[0].features, train)
+  normalisations = [normalisation, normalisation]
+  if last_day >= train[1] - 1:
+    normalisations[1] = parts.normalise(panels[1].features, train)
+  return [
+    parts.market(
+      panel,
+      tuple(config['data']['observed_features']),
+      normalisation,
+      config['environment']['context_days'],
+    )
+    for panel, normalisation in zip(panels, normalisations, strict=True)
+  ]
+
+
+def _observations(
+  markets: Sequence[Market], config: Mapping[str, Any]
+) -> Comparison:
+  """Normalised features of all days."""
+  names = config['data']['observed_features']
+  before, after = (
+    named('observations', names, np.asarray(m.features)) for m in markets
+  )
+  return before, after, None
+
+
+def _windows(markets: Sequence[Market], last_day: int) -> Iterator[Comparison]:
+  """The windows of all days up to the last common one, and of some later."""
+  market = markets[0]
+  cells = market.context_days * int(np.prod(market.features.shape[1:]))
+  size = max(1, _CHUNK_CELLS // cells)
+  stop = min(market.num_days, last_day + 1 + size)
+  for first in range(market.context_days - 1, stop, size):
+    days = np.arange(first, min(first + size, stop))
+    before, after = (
+      {'windows': np.asarray(_gather(m, jnp.asarray(days)))} for m in markets
+    )
+    yield before, after, days
+
+
+@jax.jit
+def _gather(market: Market, days: Array) -> Array:
+  return market.windows(days)
+
+
+def _random_actions(
+  rng: np.random.Generator, rules: Rules, shape: tuple[int, int], last_day: int
+) -> list[np.ndarray]:
+  """Actions float32 [T, N, 2]; each future has its own after the last day.
+
+  Args:
+    rng: is consumed.
+    rules: of the box, which some of them leave.
+    shape: (T, N).
+    last_day: the last one that is the same in both futures.
+  """
+  futures = []
+  for _ in range(2):
+    coefficients = rng.uniform(0, 1.2 * rules.coefficient_ceiling, shape)
+    coefficients[rng.random(shape[0]) < 0.2] *= 0.4  # quiet days
+    targets = rng.uniform(0, 1.2 * rules.max_sale_target, shape)
+    actions = np.stack([coefficients, targets], axis=-1)
+    futures.append(actions.astype(np.float32))
+  futures[1][: last_day + 1] = futures[0][: last_day + 1]
+  return futures
+
+
+def _backtests(
+  futures: _Futures, actions: Sequence[np.ndarray]
+) -> Iterator[Comparison]:
+  """Controls, and a backtest by `actions`, over the whole panel."""
+  settings = futures.config['environment']
+  evaluation = {**futures.config['evaluation'], 'random_entries': 1}
+  backtesters = [
+    futures.parts.backtester(panel, settings, (0, panel.num_days))
+    for panel in futures.panels
+  ]
+  make_controls = [
+    functools.partial(
+      futures.parts.controls,
+      panel,
+      environment=settings,
+      evaluation=evaluation,
+      seed=futures.config['seed'],
+    )
+    for panel in futures.panels
+  ]
+  return accounts.backtests(backtesters, make_controls, actions)
+
+
+def _days_around(futures: _Futures, count: int) -> np.ndarray:
+  """At most `count` days, three quarters of them not after the last day."""
+  panel = futures.panels[0]
+  first, _ = _bounds(panel, futures.config)
+  count = min(count, panel.num_days - first)
+  start = futures.last_day + 1 - -(-3 * count // 4)
+  return np.arange(count) + np.clip(start, first, panel.num_days - count)

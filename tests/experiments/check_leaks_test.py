@@ -1,0 +1,64 @@
+"""Tests of experiments.check_leaks, run as its users run it."""
+
+import dataclasses
+import functools
+import pathlib
+import re
+
+import numpy as np
+import pytest
+
+from eigen3 import data
+from experiments.configs import td3
+
+CONFIG = f'--config={pathlib.Path(td3.__file__)}:smoke'
+
+
+@pytest.fixture
+def check(programs):
+  return functools.partial(programs.finish, 'check_leaks', CONFIG)
+
+
+@pytest.fixture(scope='module')
+def panel():
+  return data.synthetic_market(td3.get_config('smoke').data.synthetic).panel
+
+
+def test_a_table_of_what_was_compared(check):
+  run = check('--days=2', '--futures=1', '--acting_days=8')
+  assert run.returncode == 0, run.stderr
+  head, _, *rows, last = run.stdout.splitlines()
+  # The first window, the last training day and the last day but one.
+  assert head == (
+    'other futures after each of the days 2000-01-12, 2000-08-11, 2001-02-22: 1'
+  )
+  counts = {}
+  for row in rows:
+    name, known, changed = re.split(r'  +', row)
+    counts[name] = [int(count.replace(',', '')) for count in (known, changed)]
+  assert list(counts) == [
+    'indicators',
+    'observations',
+    'windows',
+    'account',
+    'rewards',
+    'controls',
+    'backtest',
+    'actions',
+    "policy's account",
+  ]
+  assert min(map(min, counts.values())) > 50
+  assert last == 'nothing looks ahead'
+
+
+def test_a_leak_is_one_line(check, panel, tmp_path):
+  features = np.roll(panel.features, -2, axis=0)
+  file = tmp_path / 'panel.parquet'
+  dataclasses.replace(panel, features=features).save(file)
+  run = check(f'--config.data.panel={file}')
+  assert run.returncode == 1
+  assert run.stdout == ''
+  assert run.stderr == (
+    'error: look-ahead: feature open of INDEX is on most days what its prices '
+    'give 2 days later\n'
+  )

@@ -1,0 +1,82 @@
+"""The entry reward looks ahead by design, and only what is learnt sees it.
+
+Two runs that differ in nothing but the reward are compared: whatever is the
+same in both does not depend on it.
+"""
+
+import jax
+import jax.numpy as jnp
+import pytest
+import small_run
+
+from eigen3.learner import rollout
+
+
+@pytest.fixture(scope='module')
+def other_learner(config):
+  """The learner of the other tests under Eigen2's reward."""
+  assert config.environment.reward == 'entry'
+  other = small_run.make_config(replay_capacity=config.learner.replay_capacity)
+  other.environment.reward = 'eigen2'
+  return small_run.make_learner(other.lock())
+
+
+@pytest.fixture(scope='module')
+def other_first_state(other_learner):
+  return small_run.on_host(other_learner.init(jax.random.PRNGKey(0)))
+
+
+def different(one, other):
+  """Paths of the leaves whose bits differ."""
+  assert jax.tree.structure(one) == jax.tree.structure(other)
+  return [
+    jax.tree_util.keystr(path)
+    for (path, a), b in zip(
+      jax.tree_util.tree_leaves_with_path(one),
+      jax.tree.leaves(other),
+      strict=True,
+    )
+    if a.tobytes() != b.tobytes()
+  ]
+
+
+def test_of_what_is_remembered_only_the_reward_differs(
+  first_state, other_first_state
+):
+  """Observations and actions of the warm-up, and all else of a run."""
+  assert first_state.replay.size > 30
+  assert different(first_state, other_first_state) == ['.replay.storage.r_t']
+
+
+def test_of_an_episode_only_the_reward_and_its_sum_differ(
+  learner, other_learner, first_state
+):
+  days = jnp.arange(5, 5 + learner._environment.num_steps)
+  actions = learner.greedy_actions(first_state.agent, days)
+  # So that the account is busy.
+  actions = actions.at[..., 0].multiply(2)
+  play = jax.jit(rollout.play)
+  episodes = [
+    small_run.on_host(play(one._environment, days[None], actions[None]))
+    for one in (learner, other_learner)
+  ]
+  assert episodes[0].timesteps.extras.closed.mask.sum() > 3
+  assert different(*episodes) == [
+    '.timesteps.reward',
+    '.final_state.cumulative_reward',
+  ]
+
+
+def test_what_is_learnt_from_it_differs(
+  learner, first_state, other_first_state
+):
+  """The same measure sees what does depend on it: one learner, two replays."""
+  replays = (first_state.replay, other_first_state.replay)
+  states = [
+    small_run.on_host(
+      learner.iterate(small_run.copied(first_state._replace(replay=replay)))[0]
+    )
+    for replay in replays
+  ]
+  paths = different(*states)
+  assert any('.agent.critic.online_params' in path for path in paths)
