@@ -1,15 +1,21 @@
 """How every main starts and how it fails: in one line."""
 
+import atexit
+import contextlib
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 from absl import app, flags, logging
 
+from eigen3 import parallel
+
 _MOST_DEVICES = 64
+_PATIENCE = 5.0  # seconds that a failed first process stays for the others
 _CPU_DEVICES = flags.DEFINE_integer(
   'cpu_devices',
   0,
@@ -41,17 +47,14 @@ def run(main: Callable[[Sequence[str]], Any], default_config: str = '') -> None:
     split_cpu(_CPU_DEVICES.value)
     try:
       return main(argv)
-    except KeyboardInterrupt:
-      print('error: interrupted', file=sys.stderr)
-      return 130
-    except (ValueError, FloatingPointError, OSError, MemoryError) as error:
-      print(f'error: {one_line(error)}', file=sys.stderr)
-      return 1
-    except jax.errors.JaxRuntimeError as error:
-      if 'RESOURCE_EXHAUSTED' not in str(error):
+    except BaseException as error:
+      status = 130 if isinstance(error, KeyboardInterrupt) else 1
+      _leave_without_others(status)
+      reason = _reason(error)
+      if not reason:
         raise
-      print(f'error: {_out_of_memory(error)}', file=sys.stderr)
-      return 1
+      print(f'error: {reason}', file=sys.stderr)
+      return status
 
   def parse(argv: Sequence[str]) -> list[str]:
     if default_config and not any(_CONFIG.match(s) for s in argv):
@@ -66,6 +69,41 @@ def run(main: Callable[[Sequence[str]], Any], default_config: str = '') -> None:
     sys.exit(1)
 
   app.run(guarded, flags_parser=parse)
+
+
+def _reason(error: BaseException) -> str:
+  """What a user is told of it, or '' if it is a defect."""
+  if isinstance(error, KeyboardInterrupt):
+    return 'interrupted'
+  if isinstance(error, jax.errors.JaxRuntimeError):
+    if 'RESOURCE_EXHAUSTED' in str(error):
+      return _out_of_memory(error)
+    if 'Gloo' in str(error):
+      return f'another process of this run is gone: {one_line(error)}'
+    return ''
+  if isinstance(error, (ValueError, FloatingPointError, OSError, MemoryError)):
+    return one_line(error)
+  return ''
+
+
+def _leave_without_others(status: int) -> None:
+  """Has one process of several end at once when Python has said all it says.
+
+  JAX would wait for the others, and they wait for this one; once it is gone
+  they fail, too. As all end as soon as they miss the first, that one leaves
+  last, so that they can still say what they found.
+  """
+  if not jax.distributed.is_initialized():
+    return
+
+  def leave():
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with contextlib.suppress(KeyboardInterrupt):
+      time.sleep(_PATIENCE if parallel.is_first_process() else 0)
+    os._exit(status)
+
+  atexit.register(leave)
 
 
 def split_cpu(num_devices: int) -> None:

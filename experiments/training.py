@@ -9,11 +9,13 @@ import pandas as pd
 from absl import flags, logging
 from ml_collections import config_flags
 
+from eigen3 import parallel
 from eigen3.agent import td3
-from eigen3.evaluation import Judge, Results, ledger, report
+from eigen3.evaluation import Results, ledger, report
 from eigen3.learner import run_directory
 from eigen3.learner.checkpoint import Checkpointer
 from eigen3.learner.loop import Evaluate
+from experiments import processes
 from experiments.wiring import Experiment, about_data
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -70,6 +72,7 @@ def main(argv: Sequence[str], program: Program) -> int:
   """Trains or resumes, then reports; the exit status says how it ended."""
   if len(argv) > 1:
     raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
+  processes.join()
   config, workdir = _CONFIG.value, pathlib.Path(_WORKDIR.value)
   with config.unlocked():
     del config.networks.spec  # the panel decides; it is for notebooks
@@ -78,10 +81,12 @@ def main(argv: Sequence[str], program: Program) -> int:
   else:
     run_directory.check_new(workdir)
   experiment = program.build(config)
+  _check_same_run(config, experiment)
   if not _RESUME.value:
     run_directory.create(workdir, config, about_data(experiment))
-  print('Controls on the validation days:')
-  print(report.table(experiment.validation.controls))
+  if parallel.is_first_process():
+    print('Controls on the validation days:')
+    print(report.table(experiment.validation.controls))
   state, done = _train(program, experiment, config, workdir)
   if not done:
     logging.warning(
@@ -89,7 +94,21 @@ def main(argv: Sequence[str], program: Program) -> int:
     )
     return _STOPPED
   _conclude(program, experiment, config, workdir, state)
+  parallel.wait_for_all()  # for the first process to have reported
   return 0
+
+
+def _check_same_run(
+  config: ml_collections.ConfigDict, experiment: Experiment
+) -> None:
+  """Refuses processes that would train something else than the others."""
+  if not parallel.is_same_everywhere(
+    config.to_json(sort_keys=True) + experiment.panel.fingerprint
+  ):
+    raise ValueError(
+      '--config: found other settings or data in another process, expected the '
+      'same in all of a run'
+    )
 
 
 def _train(
@@ -134,23 +153,11 @@ def _conclude(
   state: Any,
 ) -> None:
   """Judges the champion, on held-out days if asked to, and reports."""
-  learner, panel = experiment.learner, experiment.panel
-  champion = learner.champion(state)
-  opened = 0
-  if _HOLDOUT.value != 'no':
-    opened = ledger.open_holdout(
-      {workdir: [ledger.policy_digest(champion)]},
-      f'experiments.{program.title.lower()}',
-      again=_HOLDOUT.value == 'again',
-    )
-
-  def judged(judge: Judge) -> Results:
-    agent = judge.backtest(learner.greedy_actions(champion, judge.days))
-    return {'agent': [agent], **judge.controls}
-
-  results = {'validation': judged(experiment.validation)}
-  if opened:
-    results['holdout'] = judged(experiment.holdout)
+  results, opened = _judged(program, experiment, workdir, state)
+  facts = program.facts(state)
+  if not parallel.is_first_process():
+    return
+  panel = experiment.panel
   split, last = list(results.items())[-1]
   agent = last['agent'][0]
   remark = '; '.join(
@@ -158,7 +165,7 @@ def _conclude(
   )
   summary = {
     **{name: report.summary(found) for name, found in results.items()},
-    **program.facts(state),
+    **facts,
     'data': about_data(experiment),
     'holdout_openings': opened,
     'preset': config.preset,
@@ -182,3 +189,24 @@ def _conclude(
   print(remark)
   names = ', '.join(['summary.json', 'trades.csv', 'report.png', *more])
   print(f'written: {workdir}/{names}')
+
+
+def _judged(
+  program: Program, experiment: Experiment, workdir: pathlib.Path, state: Any
+) -> tuple[dict[str, Results], int]:
+  """The champion and the controls by split, and openings of the holdout."""
+  learner = experiment.learner
+  champion = learner.champion(state)
+  judges, opened = {'validation': experiment.validation}, 0
+  if _HOLDOUT.value != 'no':
+    opened = ledger.open_holdout(
+      {workdir: [ledger.policy_digest(champion)]},
+      f'experiments.{program.title.lower()}',
+      again=_HOLDOUT.value == 'again',
+    )
+    judges['holdout'] = experiment.holdout
+  results: dict[str, Results] = {}
+  for split, judge in judges.items():
+    agent = judge.backtest(learner.greedy_actions(champion, judge.days))
+    results[split] = {'agent': [agent], **judge.controls}
+  return results, opened

@@ -13,8 +13,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
-
+from eigen3 import parallel
 from eigen3.agent import td3
 from eigen3.learner import checkpoint, run_directory
 
@@ -25,7 +24,7 @@ def policy_digest(agent: td3.TrainingState) -> str:
   """Digest of all that decides an agent's actions."""
   actor = agent.actor
   return checkpoint.digest(
-    jax.device_get((actor.online_params, actor.online_state))
+    parallel.to_host((actor.online_params, actor.online_state))
   )
 
 
@@ -91,6 +90,8 @@ def open_holdout(
     entry = {'time': now, 'by': by, 'policies': sorted(policies[workdir])}
     changed[workdir] = [*entries, entry]
   for workdir, entries in changed.items():
+    if not parallel.is_first_process():
+      break
     run_directory.write_json(pathlib.Path(workdir) / FILE, entries)
   return max(len(entries) for entries in (known | changed).values())
 

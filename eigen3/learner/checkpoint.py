@@ -3,6 +3,10 @@
 Orbax writes to a temporary directory and renames it when it is complete. Its
 array store notices a file cut short, but not a changed byte, so a digest of all
 arrays is kept beside them.
+
+Of several processes the first one writes, all arrays whole, and each reads for
+itself, from a folder that they share. So it does not matter how many there
+are, and none waits for another while it writes.
 """
 
 import hashlib
@@ -28,7 +32,7 @@ class CheckpointError(ValueError):
 
 
 class Checkpointer:
-  """Saves and restores states of one run."""
+  """Saves and restores states of one run; all processes have to ask for it."""
 
   def __init__(
     self,
@@ -48,6 +52,9 @@ class Checkpointer:
     self._directory = pathlib.Path(directory).absolute()
     self._data_hash = data_hash
     self._read_only = read_only
+    if not read_only:
+      self._directory.mkdir(parents=True, exist_ok=True)
+    this = ocp.multihost.process_index()
     self._manager = ocp.CheckpointManager(
       self._directory,
       options=ocp.CheckpointManagerOptions(
@@ -62,7 +69,11 @@ class Checkpointer:
           ]
         ),
         enable_async_checkpointing=True,
-        create=not read_only,
+        # Each process has a manager of its own, which knows of no other.
+        create=False,
+        multiprocessing_options=ocp.options.MultiprocessingOptions(
+          primary_host=this, active_processes={this}
+        ),
       ),
     )
 
@@ -75,7 +86,11 @@ class Checkpointer:
       score: keeps the step while no later one scores higher; None does not.
     """
     # A copy: on CPU a host array may be a view of a buffer that is donated.
-    on_host = jax.tree.map(lambda x: np.array(x, copy=True), state)
+    on_host = jax.tree.map(
+      lambda x: np.array(parallel.to_host(x), copy=True), state
+    )
+    if not parallel.is_first_process():
+      return
     metadata = {
       'schema_version': SCHEMA_VERSION,
       'data_hash': self._data_hash,
@@ -106,9 +121,15 @@ class Checkpointer:
 
     Raises:
       CheckpointError: of another schema, other data or a state of another
-        structure, or none is readable, or there is none of the step.
+        structure, none is readable, there is none of the step, or processes
+          do not find the same ones.
     """
     steps = sorted(self._manager.all_steps(), reverse=True)
+    if not parallel.is_same_everywhere(str(steps)):
+      raise CheckpointError(
+        f'{self._directory}: found checkpoints {steps}, which another process '
+        'does not find; expected a folder that all processes share'
+      )
     if at is not None:
       if at not in steps:
         raise CheckpointError(
@@ -118,26 +139,20 @@ class Checkpointer:
       steps = [at]
     damaged: list[int] = []
     for step in steps:
-      try:
-        state = self._restore(step, like)
-      except CheckpointError:
-        raise
-      # Whatever a damaged file makes Orbax raise, the answer is the same.
-      except Exception as error:
-        reason = str(error).strip().splitlines()[0][:120]
+      on_host, reason = self._try_to_read(step, like)
+      # All go on from the same one.
+      if parallel.agree(on_host is None):
         logging.warning(
-          'checkpoint %s: found it unreadable (%s: %s); '
-          'trying the one before it',
+          'checkpoint %s: found it unreadable (%s); trying the one before it',
           self._directory / str(step),
-          type(error).__name__,
-          reason,
+          reason or 'by another process',
         )
         damaged.append(step)
         continue
       # Only now: without a good one, all stay where they were found.
       if not self._read_only:
         self._set_aside(damaged)
-      return step, state
+      return step, jax.tree.map(parallel.place_like, on_host, like)
     if steps:
       raise CheckpointError(
         f'{self._directory}: found {len(steps)} checkpoints, none readable'
@@ -152,7 +167,18 @@ class Checkpointer:
     """Waits, then lets go of the folder."""
     self._manager.close()
 
-  def _restore(self, step: int, like: Any) -> Any:
+  def _try_to_read(self, step: int, like: Any) -> tuple[Any, str]:
+    """The state in NumPy arrays, or None and why it can't be read."""
+    try:
+      return self._read(step, like), ''
+    except CheckpointError:
+      raise
+    # Whatever a damaged file makes Orbax raise, the answer is the same.
+    except Exception as error:
+      reason = str(error).strip().partition('\n')[0][:120]
+      return None, f'{type(error).__name__}: {reason}'
+
+  def _read(self, step: int, like: Any) -> Any:
     metadata = self._manager.restore(
       step, args=ocp.args.Composite(metadata=ocp.args.JsonRestore())
     )['metadata']
@@ -165,19 +191,18 @@ class Checkpointer:
       _structure(like),
       ': the state that the code keeps has changed',
     )
+    # NumPy arrays are read as such; these take no memory.
     abstract = jax.tree.map(
-      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
-      like,
+      lambda x: np.broadcast_to(np.zeros((), x.dtype), x.shape), like
     )
-    state = self._manager.restore(
+    on_host = self._manager.restore(
       step,
       args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract)),
     )['state']
-    on_host = jax.device_get(state)
     found, expected = digest(on_host), metadata.get('digest')
     if found != expected:
       raise OSError(f'digest: found {found}, expected {expected}')
-    return jax.tree.map(parallel.place_like, on_host, like)
+    return on_host
 
   def _check(
     self, step: int, name: str, metadata: dict, expected, why: str = ''
@@ -191,12 +216,13 @@ class Checkpointer:
 
   def _set_aside(self, steps: list[int]) -> None:
     """Moves damaged checkpoints, so that their steps can be saved anew."""
+    if not steps or not parallel.is_first_process():
+      return
     for step in steps:
       target = self._directory.parent / f'unreadable_checkpoint_{step}'
       shutil.rmtree(target, ignore_errors=True)  # of an earlier damage
       os.replace(self._directory / str(step), target)
-    if steps:
-      self._manager.reload()
+    self._manager.reload()
 
 
 def _structure(state: Any) -> str:

@@ -10,6 +10,7 @@ import ml_collections
 import numpy as np
 import tqdm
 
+from eigen3 import parallel
 from eigen3.evolution import Origin
 from eigen3.learner import guards
 from eigen3.learner.checkpoint import Checkpointer
@@ -121,7 +122,7 @@ class _Loop:
     total = self._config.generations
     bar = tqdm.tqdm(
       total=total, initial=first, unit='generation', desc='training',
-      dynamic_ncols=True,
+      dynamic_ncols=True, disable=not parallel.is_first_process(),
     )  # fmt: skip
     with bar:
       for generation in range(first + 1, total + 1):
@@ -130,7 +131,7 @@ class _Loop:
         told = jax.device_get(told)
         seconds = time.monotonic() - start
         self._logs.write(generation, seconds, state, told)
-        stopping = stop.requested and generation < total
+        stopping = parallel.agree(stop.requested) and generation < total
         due = generation % self._config.checkpoint_every == 0
         if stopping or due or generation == total:
           best = float(np.max(told.validation.score))

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import haiku as hk
-import jax
 import numpy as np
 import tqdm
 
+from eigen3 import parallel
 from eigen3.agent import td3
 
 
@@ -18,7 +18,10 @@ class NonFiniteError(FloatingPointError):
 
 
 class Stop:
-  """Remembers an interrupt until the iteration in hand is done."""
+  """Remembers an interrupt until the iteration in hand is done.
+
+  Of several processes any may be interrupted; see `parallel.agree`.
+  """
 
   def __init__(self, unit: str = 'iteration'):
     self.requested = False
@@ -88,7 +91,7 @@ def check_agent(agent: td3.TrainingState, when: str) -> None:
   for name, network in (('actor', agent.actor), ('critic', agent.critic)):
     for tree in (network.online_params, network.online_state):
       for module, leaf, value in hk.data_structures.traverse(tree):
-        if not np.isfinite(jax.device_get(value)).all():
+        if not np.isfinite(parallel.to_host(value)).all():
           raise NonFiniteError(
             f'{name}: {module}/{leaf}: found a value that is not finite '
             f'after {when}; the run stopped and keeps its last checkpoint'

@@ -1,4 +1,7 @@
-"""What a run records: CSV rows by iteration, mirrored to TensorBoard."""
+"""What a run records: CSV rows by iteration, mirrored to TensorBoard.
+
+Of several processes the first one writes; the others' logs lead nowhere.
+"""
 
 import csv
 import os
@@ -9,6 +12,7 @@ from typing import Any
 
 import tensorboardX
 
+from eigen3 import parallel
 from eigen3.data import atomic_path
 
 
@@ -30,8 +34,12 @@ class CsvLog:
     self._path = pathlib.Path(path)
     self._fields = tuple(fields)
     self.rows = self._read(last)
-    self._rewrite(self.rows)
-    self._file = self._path.open('a', newline='', encoding='utf-8')
+    if parallel.is_first_process():
+      self._rewrite(self.rows)
+      where = self._path
+    else:
+      where = pathlib.Path(os.devnull)
+    self._file = where.open('a', newline='', encoding='utf-8')
     self._csv = csv.DictWriter(self._file, self._fields, restval='')
 
   def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -98,8 +106,10 @@ class MetricsLog:
     self._fields = tuple(fields)
     self._csv = CsvLog(pathlib.Path(workdir) / 'metrics.csv', fields, last)
     events = pathlib.Path(workdir) / 'tensorboard'
-    shutil.rmtree(events, ignore_errors=True)
-    self._events = tensorboardX.SummaryWriter(str(events))
+    writes = parallel.is_first_process()
+    if writes:
+      shutil.rmtree(events, ignore_errors=True)
+    self._events = tensorboardX.SummaryWriter(str(events), write_to_disk=writes)
     for row in self._csv.rows:
       self._write_events(row)
 

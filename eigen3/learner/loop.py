@@ -104,7 +104,7 @@ class _Loop:
     total = self._config.iterations
     bar = tqdm.tqdm(
       total=total, initial=first, unit='iteration', desc='training',
-      dynamic_ncols=True,
+      dynamic_ncols=True, disable=not parallel.is_first_process(),
     )  # fmt: skip
     with bar:
       for iteration in range(first + 1, total + 1):
@@ -118,7 +118,7 @@ class _Loop:
           bar.set_description(f'validation profit {scores[SCORE]:+.2%}')
         self._log.write({**row, 'seconds': round(seconds, 3)})
         last = iteration == total
-        stopping = stop.requested and not last
+        stopping = parallel.agree(stop.requested) and not last
         if stopping or self._due(iteration, self._config.checkpoint_every):
           self._checkpointer.save(iteration, state)
         bar.set_postfix_str(

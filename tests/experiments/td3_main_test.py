@@ -312,6 +312,31 @@ def test_errors_are_one_line_and_leave_nothing(whole, arguments, tmp_path):
     ([f'--config={tmp_path}/none.py', new], 'none.py'),
     ([smoke], 'Flag --workdir must have a value'),
     ([smoke, new, 'stray'], "arguments: found 'stray'"),
+    (
+      [smoke, new, '--coordinator=127.0.0.1:1234'],
+      '--coordinator: found 127.0.0.1:1234, --num_processes: None, '
+      '--process_id: None, expected all three or none',
+    ),
+    (
+      [smoke, new, '--num_processes=2', '--process_id=0'],
+      '--coordinator: found None, --num_processes: 2, ',
+    ),
+    (
+      [smoke, new, '--coordinator=auto', '--process_id=0'],
+      '--coordinator: found auto, expected HOST:PORT with',
+    ),
+    (
+      [smoke, new, '--coordinator=auto'],
+      '--coordinator: found auto where JAX detects no cluster, expected',
+    ),
+    (
+      [smoke, new, '--coordinator=h', '--num_processes=2', '--process_id=1'],
+      "--coordinator: found 'h', expected HOST:PORT or auto",
+    ),
+    (
+      [smoke, new, '--coordinator=h:1', '--num_processes=2', '--process_id=2'],
+      '--process_id: found 2, expected below --num_processes, 2',
+    ),
     ([*arguments, run], f'--workdir: found a run in {whole.folder}'),
     ([smoke, f'--workdir={mine}'], f'found tensorboard in {mine}'),
     ([smoke, new, '--resume'], f'--workdir: found no run in {tmp_path}/new'),

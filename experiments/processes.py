@@ -1,0 +1,90 @@
+"""How several processes become one run: flags of the training programs."""
+
+import sys
+
+import jax
+from absl import flags
+
+from eigen3 import parallel
+
+_COORDINATOR = flags.DEFINE_string(
+  'coordinator',
+  None,
+  'Where the first process of a run of several listens, HOST:PORT, with '
+  '--num_processes and --process_id; or auto, where JAX finds out by itself '
+  '(Slurm, Open MPI, Cloud TPUs).',
+)
+_NUM_PROCESSES = flags.DEFINE_integer(
+  'num_processes', None, 'Processes that make this run.', lower_bound=1
+)
+_PROCESS_ID = flags.DEFINE_integer(
+  'process_id',
+  None,
+  'Which of them this one is; 0 writes and talks.',
+  lower_bound=0,
+)
+
+
+def join() -> None:
+  """Joins the processes of a run, as the flags say; must precede JAX's use.
+
+  What CPUs tell each other then goes over gloo, JAX's default.
+
+  Raises:
+    ValueError: flags do not fit together, this machine is part of no cluster
+      that JAX knows, the address is taken, or processes differ in devices.
+  """
+  address = _COORDINATOR.value
+  given = (_NUM_PROCESSES.value, _PROCESS_ID.value)
+  if address is None and given == (None, None):
+    return
+  # SIGTERM is ours: it ends a run after the iteration in hand.
+  jax.config.update('jax_enable_preemption_service', False)
+  if address == 'auto':
+    _join_cluster(given)
+  else:
+    _join_at(address, *given)
+  local, total = jax.local_device_count(), jax.device_count()
+  if local * jax.process_count() != total:
+    raise ValueError(
+      f'--cpu_devices: found {local} devices in this process and {total} in '
+      f'all {jax.process_count()}, expected the same number in each'
+    )
+  parallel.wait_for_all()  # so that they are connected; see make_mesh
+
+
+def _join_cluster(given: tuple[int | None, int | None]) -> None:
+  if given != (None, None):
+    raise ValueError(
+      '--coordinator: found auto, expected HOST:PORT with --num_processes and '
+      '--process_id'
+    )
+  try:
+    jax.distributed.initialize()
+  except ValueError as error:
+    raise ValueError(
+      '--coordinator: found auto where JAX detects no cluster, expected '
+      'HOST:PORT with --num_processes and --process_id'
+    ) from error
+
+
+def _join_at(address: str | None, count: int | None, this: int | None) -> None:
+  if address is None or count is None or this is None:
+    raise ValueError(
+      f'--coordinator: found {address}, --num_processes: {count}, '
+      f'--process_id: {this}, expected all three or none'
+    )
+  host, _, port = address.rpartition(':')
+  if not host or not port.isdigit():
+    raise ValueError(
+      f"--coordinator: found '{address}', expected HOST:PORT or auto"
+    )
+  if this >= count:
+    raise ValueError(
+      f'--process_id: found {this}, expected below --num_processes, {count}'
+    )
+  print(f'waiting at {address} for {count} processes', file=sys.stderr)
+  try:
+    jax.distributed.initialize(address, count, this)
+  except jax.errors.JaxRuntimeError as error:
+    raise ValueError(f'--coordinator: {address}: {error}') from error

@@ -1,0 +1,104 @@
+"""Tests of eigen3.learner in a run of two processes, which are real ones.
+
+Between them they have the four devices that another run has alone.
+"""
+
+import json
+import os
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import one_of_several
+import pandas as pd
+import pytest
+import several_processes
+import small_run
+
+from eigen3.learner import generations
+from eigen3.learner.checkpoint import Checkpointer
+
+SCRIPT = pathlib.Path(one_of_several.__file__)
+
+
+def run(folder, count):
+  """What the processes of a run wrote to stderr."""
+  ended = several_processes.finish(
+    several_processes.start(
+      count,
+      lambda address, this: (SCRIPT, folder, address, count, this),
+      JAX_NUM_CPU_DEVICES=str(4 // count),
+      PYTHONPATH=str(several_processes.ROOT),
+    )
+  )
+  for status, _, stderr in ended:
+    assert status == 0, stderr
+  return [stderr for _, _, stderr in ended]
+
+
+@pytest.fixture(scope='module')
+def runs(tmp_path_factory):
+  """The folder of all runs, and what was said by the two processes."""
+  folder = tmp_path_factory.mktemp('runs')
+  run(folder, 1)
+  return folder, run(folder, 2)
+
+
+def restore(folder):
+  """The newest state of a run, on this process's only device."""
+  learner = small_run.make_population(one_of_several.make_config())
+  shapes = jax.eval_shape(learner.init, jax.random.PRNGKey(0))
+  like = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+  checkpointer = Checkpointer(folder / 'checkpoints', 3, 'abc')
+  step, state = checkpointer.restore_latest(like)
+  checkpointer.close()
+  assert step == one_of_several.TOTAL
+  return small_run.on_host(state)
+
+
+def test_two_processes_train_what_one_does(runs):
+  folder, _ = runs
+  one, several = (restore(folder / name) for name in ('one', 'several'))
+  for (path, a), b in zip(
+    jax.tree_util.tree_leaves_with_path(several),
+    jax.tree.leaves(one),
+    strict=True,
+  ):
+    name = jax.tree_util.keystr(path)
+    np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6, err_msg=name)
+  for name in ('metrics.csv', generations.MEMBERS, generations.IMPORTANCE):
+    a, b = (pd.read_csv(folder / run / name) for run in ('several', 'one'))
+    assert len(a) >= one_of_several.TOTAL
+    pd.testing.assert_frame_equal(
+      a.drop(columns='seconds', errors='ignore'),
+      b.drop(columns='seconds', errors='ignore'),
+      rtol=1e-5,
+      atol=1e-6,
+    )
+
+
+def test_what_one_saved_two_restore_and_save_bit_for_bit(runs):
+  folder, _ = runs
+  one, copied = (
+    json.loads(
+      (
+        folder / f'{name}/checkpoints/{one_of_several.TOTAL}/metadata/metadata'
+      ).read_text()
+    )
+    for name in ('one', 'copied')
+  )
+  assert one == copied
+  assert len(one['digest']) == 64
+
+
+def test_only_the_first_process_writes_and_talks(runs):
+  folder, (first, last) = runs
+  files = sorted(os.listdir(folder / 'several'))
+  assert files == sorted(os.listdir(folder / 'one'))
+  assert len(os.listdir(folder / 'several/tensorboard')) == 1
+  assert 'generation/s' in first
+  assert 'generation/s' not in last
+  # Both stopped, though only the last was asked to.
+  assert 'SIGINT: saving after this generation' in last
+  assert 'SIGINT' not in first

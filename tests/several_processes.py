@@ -1,0 +1,44 @@
+"""Starts the processes of one run on this machine."""
+
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def start(count, command, **environment):
+  """Processes of Python on `command(address, this)`, on CPUs."""
+  address = f'127.0.0.1:{_free_port()}'
+  return [
+    subprocess.Popen(
+      [sys.executable, *map(str, command(address, this))],
+      cwd=ROOT,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+      env={**os.environ, 'JAX_PLATFORMS': 'cpu', **environment},
+    )
+    for this in range(count)
+  ]
+
+
+def finish(processes, seconds=550):
+  """(exit status, stdout, stderr) of each."""
+  try:
+    said = [process.communicate(timeout=seconds) for process in processes]
+  finally:
+    for process in processes:
+      process.kill()
+  return [
+    (process.returncode, *texts)
+    for process, texts in zip(processes, said, strict=True)
+  ]
+
+
+def _free_port():
+  with socket.socket() as listener:
+    listener.bind(('127.0.0.1', 0))
+    return listener.getsockname()[1]
