@@ -254,6 +254,16 @@ def test_quoted_line_breaks_are_refused_where_they_begin(tmp_path):
     read_table(tmp_path / 'prices')
 
 
+def test_a_quote_that_another_hides(tmp_path):
+  """Two quotes on a line, of which the second opens what the next closes."""
+  lines = [f'{line},1' for line in GOOD.replace('volume', 'note').splitlines()]
+  lines[2] = lines[2].replace('100.0,1', '5" pipe,"1')
+  lines[3] = lines[3] + '"'
+  (tmp_path / 'prices').write_text('\n'.join(lines))
+  with pytest.raises(DataError, match='rows that go over several lines'):
+    read_table(tmp_path / 'prices')
+
+
 def test_parquet_refusals(tmp_path):
   path = tmp_path / 'prices'
   make_frame().to_parquet(path)
