@@ -30,7 +30,7 @@ _ALIASES = {
   'splitcoefficient': 'split',
 }
 # What pandas calls an index without a name.
-_UNNAMED = ('', 'unnamed', 'indexlevel', 'index')
+_UNNAMED = re.compile(r'|Unnamed: \d+|__index_level_\d+__')
 # Of whom a row tells, the surest first: beside a symbol, a name is that of the
 # company; 'level_1' is what pandas calls a stacked header without names.
 _SYMBOLS = ('symbol', 'ticker', 'tic', 'seriesid', 'series', 'name', 'level')
@@ -45,7 +45,7 @@ def letters(name: str) -> str:
 
 def is_unnamed(name: str) -> bool:
   """Whether a column is an index: dates, or mere numbers of rows."""
-  return letters(name) in _UNNAMED
+  return _UNNAMED.fullmatch(name) is not None
 
 
 def known_columns(header: Header) -> dict[str, int]:
@@ -61,9 +61,11 @@ def known_columns(header: Header) -> dict[str, int]:
       raise Refused(f'two {column} columns, expected one', column=shown(name))
     if column is not None:
       columns[column] = place
-  unnamed = [p for p, name in enumerate(header) if is_unnamed(name)]
-  if unnamed and 'date' not in columns:
-    columns['date'] = unnamed[0]
+  if 'date' not in columns:
+    for place, name in enumerate(header):
+      if is_unnamed(name) or name == 'index':
+        columns['date'] = place
+        break
   return columns
 
 

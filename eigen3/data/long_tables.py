@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from eigen3.data.cells import is_symbol
 from eigen3.data.csv_files import Ticker, make_ticker
 from eigen3.data.errors import DataError, Refused, shown
 from eigen3.data.headers import (
@@ -57,7 +58,7 @@ def read_table(path: str | os.PathLike, progress: Progress = iter) -> Source:
       tickers.append(_ticker(name, table, numbers, index))
     except Refused as error:
       refused.append(
-        Refusal(path.name, error.reason, error.row, error.column, name)
+        Refusal(path.name, error.reason, error.row, error.column, shown(name))
       )
   if not tickers:
     raise DataError(
@@ -89,7 +90,7 @@ def _choose(header: Header) -> Choice:
 def _ticker(
   name: str, table: Table, numbers: Mapping[str, Column], index: np.ndarray
 ) -> Ticker:
+  if not is_symbol(name):
+    raise Refused('not a symbol')
   require_prices([*numbers, 'date'], [c.name for c in numbers.values()])
-  if not len(index):
-    raise Refused('no row holds a price')
   return make_ticker(name, table, numbers, index)

@@ -103,6 +103,8 @@ def read_series(
   Raises:
     DataError: there is no series in it, or a cell is not what it should be.
   """
+  if name and not is_symbol(name):
+    raise DataError(f"context: '{shown(name)}' cannot name a column")
   path = pathlib.Path(path)
   files = [path]
   if path.is_dir():
@@ -184,6 +186,8 @@ def _series(
   """One series from rows of a table."""
   if not is_symbol(name):
     raise Refused(f"'{shown(name)}' cannot name a column; give a name")
+  if 'close' not in numbers:
+    raise Refused(f'no close column of {name}')
   if {'adjusted_close', *PRICES} <= numbers.keys():
     ticker = make_ticker(name, table, numbers, index)
     dates, ohlc, volume = ticker.dates, ticker.ohlc, ticker.volume

@@ -256,7 +256,7 @@ def _csv_header(file: BinaryIO) -> tuple[Header, int, int]:
     raise Refused('binary, not a CSV')
   try:
     first = _split(filled[0][0].decode('utf-8-sig'))
-    others = [_split(line[0].decode('latin-1')) for line in filled[1:]]
+    others = [_split(s[0].decode(errors='replace')) for s in filled[1:]]
   except (UnicodeDecodeError, csv.Error) as error:
     raise Refused('binary, not a CSV') from error
   used = 1

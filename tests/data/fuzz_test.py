@@ -98,7 +98,8 @@ def damaged(number, trap):
   if way < 0.3:
     return kind, mutations.damage_bytes(CSVS[kind], rng, trap)
   if way < 0.6 or kind == 'wide':
-    return kind, mutations.damage_text(CSVS[kind], rng)
+    place = 'series' if kind == 'wide' and way > 0.7 else kind
+    return place, mutations.damage_text(CSVS[kind], rng)
   if kind == 'series':
     columns = NO_DAY | dict.fromkeys(('two', 'ten'), mutations.NO_NUMBERS)
     return kind, mutations.damage_cell(CSVS[kind], rng, columns)

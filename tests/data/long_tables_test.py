@@ -195,13 +195,27 @@ def test_masks_name_the_row_of_the_file(tmp_path):
     assert [(m.column, m.row, m.found) for m in masked] == [('open', row, '-1')]
 
 
+def test_a_wide_symbol_that_is_no_name(tmp_path):
+  text = (
+    wide_frame().to_csv().replace(',B,', ',B\x07,').replace(',B\n', ',B\x07\n')
+  )
+  (tmp_path / 'prices').write_text(text)
+  source = read_table(tmp_path / 'prices')
+  assert [str(r) for r in source.refused] == ['prices, B\ufffd: not a symbol']
+  text = wide_frame().to_csv().replace(',B', ',Ölwerke')
+  (tmp_path / 'prices').write_text(text)
+  assert read_table(tmp_path / 'prices').tickers[1].name == 'Ölwerke'
+
+
 def test_a_wide_symbol_without_a_price_is_refused(tmp_path):
   frame = wide_frame()
   frame.loc[:, (slice(None), 'B')] = np.nan
   frame.to_csv(tmp_path / 'prices')
   source = read_table(tmp_path / 'prices')
   assert [ticker.name for ticker in source.tickers] == ['A']
-  assert str(source.refused[0]) == 'prices, B: no row holds a price'
+  assert str(source.refused[0]) == (
+    "prices, B: column '('Close', 'B')': no row holds a price"
+  )
   frame.drop(columns=('Low', 'B')).to_csv(tmp_path / 'prices')
   source = read_table(tmp_path / 'prices')
   assert str(source.refused[0]).startswith('prices, B: no low column, found ')

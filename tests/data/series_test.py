@@ -96,6 +96,8 @@ WIDE = ',two,ten,source\n2020-01-02,1,2,Fed\n2020-01-03,1.5,NA,Fed\n'
       {'^VIX': [13], '^TNX': [4, 5]},
     ),
     ('date,name,close\n2020-01-02,USD,1\n', '', {'USD': [1]}),
+    ('Date,10,2\n2020-01-02,1.9,1.5\n', '', {'10': [1.9], '2': [1.5]}),
+    ('index,Index\n2020-01-02,1\n', '', {'file': [1]}),
     ('date,close\n2020-01-02,1\n', '', {'file': [1]}),
   ],
 )
@@ -128,6 +130,8 @@ def test_options_of_a_context(tmp_path):
   for lag in ('-1', '1.5', 'x', '', '3651', '10000'):
     with pytest.raises(DataError, match=f"lag '{lag}', expected 0 to 3650 day"):
       read_context(f'{path}:lag={lag}')
+  with pytest.raises(DataError, match=f"context: '{'x' * 37}...' cannot name"):
+    read_context(f'{path}:name={"x" * 65}')
   with pytest.raises(DataError, match=r'lags=1: No such file'):
     read_context(f'{path}:lags=1')
 
@@ -148,6 +152,10 @@ REFUSED = {
   ),
   'twice': ('date,a,a\n2020-01-02,1,2\n', "column 'a': two columns of this"),
   'name': ('date,a\x7f,b\n2020-01-02,1,2\n', "'a\ufffd' cannot name a column"),
+  'no_close': (
+    'Price,Volume,Open\nTicker,^VIX,^VIX\nDate,,\n2020-01-02,1,2\n',
+    'no close column of ^VIX',
+  ),
   'cut': ('date,a\n2020-01-02\n', 'row 2: found 1 cells, expected 2'),
 }  # fmt: skip
 
