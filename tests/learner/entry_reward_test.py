@@ -52,7 +52,7 @@ def test_of_an_episode_only_the_reward_and_its_sum_differ(
   learner, other_learner, first_state
 ):
   days = jnp.arange(5, 5 + learner._environment.num_steps)
-  actions = learner.greedy_actions(first_state.agent, days)
+  actions = jnp.asarray(learner.greedy_actions(first_state.agent, days))
   # So that the account is busy.
   actions = actions.at[..., 0].multiply(2)
   play = jax.jit(rollout.play)
