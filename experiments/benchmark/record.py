@@ -12,8 +12,13 @@ from eigen3.learner import run_directory
 from experiments import mains
 
 _PACKAGES = ('jax', 'jaxlib', 'dm-haiku', 'optax', 'numpy', 'torch')
-# Variables that change how fast the cases run.
-_VARIABLES = ('XLA_FLAGS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS')
+# Variables that change how fast the cases run, or what they hold.
+_VARIABLES = (
+  'XLA_FLAGS',
+  'OMP_NUM_THREADS',
+  'MKL_NUM_THREADS',
+  'MALLOC_ARENA_MAX',
+)
 
 
 def surroundings(flags: Mapping[str, Any]) -> dict[str, Any]:

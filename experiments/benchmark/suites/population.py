@@ -90,9 +90,10 @@ def _growth_group(size: str, cores: int) -> Group:
     unit='agents',
     axis='population',
     note=(
-      f'a generation, preset {size}: {_work(config)} an agent; counted by the '
-      'states, where a difference would show. Devices share the columns of '
-      'the one, and the members of a population'
+      f'a generation, preset {size}: {_work(config)} an agent. A difference '
+      'would be one of steps, transitions or updates an agent, as the states '
+      'count them. Devices share the columns of the one, and the members of a '
+      'population'
     ),
   )
 
