@@ -136,13 +136,18 @@ class _Loop:
         if stopping or due or generation == total:
           best = float(np.max(told.validation.score))
           self._checkpointer.save(generation, state, best)
-        bar.set_description(f'champion {float(state.champion.score):+.2%}')
+        bar.set_description(f'champion {self._score(state)}')
         steps = self._learner.steps_per_generation / seconds
         bar.set_postfix_str(f'{steps:,.0f} steps/s')
         bar.update()
         if stopping:
           return state, False
     return state, True
+
+  def _score(self, state: PopulationState) -> str:
+    """The champion's, in the unit of what fitness counts."""
+    form = '+.2%' if self._config.fitness == 'profit' else '+.4g'
+    return format(float(state.champion.score), form)
 
 
 class _Logs:
