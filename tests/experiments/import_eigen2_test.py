@@ -299,6 +299,11 @@ def test_from_a_checkpoint_to_the_end_of_a_run(tmp_path):
   lines = imported.stdout.splitlines()
   assert lines[0].startswith('agent: 321 updates, exploration noise 0.0625;')
   assert lines[1].startswith('panel: 300 days, ')
+  judged = run(
+    'evaluate', f'--runs={out}', '--committee=0', f'--out={tmp_path}/judged'
+  )
+  assert judged.returncode == 0, judged.stderr
+  found = json.loads((tmp_path / 'judged' / 'evaluation.json').read_text())
   command = imported.stdout.partition('to go on with its training:\n')[2]
   words = shlex.split(command)
   assert words[:2] == ['python', '-m']
@@ -309,6 +314,9 @@ def test_from_a_checkpoint_to_the_end_of_a_run(tmp_path):
   metrics = pd.read_csv(out / 'metrics.csv')
   assert metrics['iteration'].tolist() == [0, 1]
   assert metrics['validation_profit'].notna().all()
+  assert metrics['validation_profit'].iloc[0] == pytest.approx(
+    found['validation'][str(out)]['profit']
+  )
   assert metrics['updates'].iloc[1] == 321 + 4
   summary = json.loads((out / 'summary.json').read_text())
   assert summary['updates'] == 325
