@@ -28,3 +28,45 @@ def test_it_holds_the_mean_as_often_as_it_says():
 def test_too_little_is_refused(values):
   with pytest.raises(ValueError, match='expected at least two finite numbers'):
     statistics.mean_interval(np.array(values))
+
+
+def middle(scores, **options):
+  return statistics.interquartile_mean(np.array(scores), 0, **options)
+
+
+def test_the_interquartile_mean_by_hand():
+  # Of eight the middle four; of six all but one at either end.
+  assert middle([[8, 2, 3, 900], [5, -70, 6, 4]]).value == 4.5
+  assert middle([[1, 2, 3], [5, 10, 60]]).value == 5.0
+  # Agarwal et al.'s own tests, in rliable.
+  assert middle([[1, 2], [2, 2], [1, 1], [2, 1]]).value == 1.5
+  assert middle([[1, 1], [2, 2], [3, 3]]).value == 2.0
+
+
+def test_runs_are_drawn_within_their_task():
+  # Tasks far apart, runs of one task alike: nothing is left to chance. Of 12
+  # scores the middle six are 0, four times 10, and 50.
+  assert middle([[0.0, 10.0, 50.0]] * 4) == (15.0, 15.0, 15.0)
+  assert middle([[1.0, 4.0]]) == (2.5, 2.5, 2.5)
+  # Runs of a task differ by 1, so a mean over tasks cannot leave [0, 11].
+  found = middle([[0.0, 10.0], [1.0, 11.0]], repeats=500)
+  assert found.value == 5.5
+  assert 0.0 < found.low < 5.5 < found.high < 11.0
+
+
+def test_the_interval_of_the_interquartile_mean():
+  scores = np.random.default_rng(3).normal(2.0, 1.0, (40, 5))
+  found = middle(scores, repeats=2000)
+  assert found == middle(scores, repeats=2000)
+  assert found != statistics.interquartile_mean(scores, 1, repeats=2000)
+  # The asymptotic error of a mean trimmed by a quarter, of normal numbers.
+  error = 1.0 / np.sqrt(200) * 1.092
+  assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.15)
+  narrow = middle(scores, confidence=0.5, repeats=2000)
+  assert found.low < narrow.low < found.value < narrow.high < found.high
+
+
+@pytest.mark.parametrize('scores', [[], [1.0], [[]], [[1.0, np.inf]]])
+def test_no_scores_are_refused(scores):
+  with pytest.raises(ValueError, match='expected finite numbers, runs x tasks'):
+    middle(scores)

@@ -1,0 +1,103 @@
+"""Whether choosing the best of many policies chose anything at all."""
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+
+# A deviation that is less, as a share of the largest return, is rounding: sums
+# of squares do not tell smaller ones.
+_ROUNDING = 1e-7
+
+
+class Overfitting(NamedTuple):
+  """How the best of one half of the days fared on the other.
+
+  Attributes:
+    probability: of overfitting, PBO: the share of splits whose best policy was
+      no better than the median on the other half.
+    loss: the share of splits whose best policy lost on the other half.
+    logits: float [K], of the best policy's relative rank on the other half;
+      0 is the median, negative is worse.
+    in_sample: float [K], Sharpe ratio of a day of the best policy.
+    out_of_sample: float [K], that policy's on the other half.
+  """
+
+  probability: float
+  loss: float
+  logits: np.ndarray
+  in_sample: np.ndarray
+  out_of_sample: np.ndarray
+
+
+def backtest_overfitting(returns: np.ndarray, blocks: int = 16) -> Overfitting:
+  """Combinatorially symmetric cross-validation.
+
+  Bailey, Borwein, Lopez de Prado & Zhu (2015), "The probability of backtest
+  overfitting", Journal of Computational Finance. The days are cut into blocks
+  of equal length, after as many of the first as are left over; every choice of
+  half of the blocks picks a policy, and the other half judges it. Where a
+  policy does not move its Sharpe ratio is 0; equals share their mean rank.
+
+  Policies without skill give about a half, as mean over markets: of one
+  market the number scatters widely, as its splits share their days.
+
+  Args:
+    returns: float [S, M], of M policies on the same days.
+    blocks: an even number; K is the number of ways to choose half of them,
+      12,870 of 16. K x M numbers are held several times.
+
+  Returns:
+    The shares, and what they rest on.
+
+  Raises:
+    ValueError: too few days, policies or blocks, or not finite.
+  """
+  returns = np.asarray(returns, np.float64)
+  _check(returns, blocks)
+  days = len(returns) // blocks
+  sharpe = _of_halves(returns[len(returns) - days * blocks :], blocks)
+  # In the order of combinations the n-th from the end is the n-th's rest.
+  other = sharpe[::-1]
+  split = np.arange(len(sharpe))
+  best = sharpe.argmax(axis=1)
+  judged = other[split, best]
+  below = (other < judged[:, None]).sum(axis=1)
+  equal = (other == judged[:, None]).sum(axis=1)
+  rank = below + (equal + 1) / 2
+  logits = np.log(rank / (returns.shape[1] + 1 - rank))
+  return Overfitting(
+    probability=float(np.mean(logits <= 0.0)),
+    loss=float(np.mean(judged < 0.0)),
+    logits=logits,
+    in_sample=sharpe[split, best],
+    out_of_sample=judged,
+  )
+
+
+def _check(returns: np.ndarray, blocks: int) -> None:
+  if blocks < 2 or blocks % 2:
+    raise ValueError(f'blocks: found {blocks}, expected an even number above 0')
+  if returns.ndim != 2 or returns.shape[1] < 2 or len(returns) < 2 * blocks:
+    raise ValueError(
+      f'returns: found shape {returns.shape}, expected at least '
+      f'{2 * blocks} days (2 a block) of at least 2 policies'
+    )
+  if not np.isfinite(returns).all():
+    raise ValueError('returns: found NaN or infinity, expected finite numbers')
+
+
+def _of_halves(returns: np.ndarray, blocks: int) -> np.ndarray:
+  """Sharpe ratios [K, M] on every half of the blocks."""
+  size = len(returns) // 2
+  centre = returns.mean(axis=0)
+  parts = (returns - centre).reshape(blocks, -1, returns.shape[1])
+  chosen = np.array(list(itertools.combinations(range(blocks), blocks // 2)))
+  halves = np.zeros((len(chosen), blocks))
+  np.put_along_axis(halves, chosen, 1.0, axis=1)
+  mean = halves @ parts.sum(axis=1) / size
+  square = halves @ (parts**2).sum(axis=1)
+  variance = np.maximum(square - size * mean**2, 0.0) / (size - 1)
+  mean, deviation = mean + centre, np.sqrt(variance)
+  moves = deviation > _ROUNDING * np.abs(returns).max(axis=0)
+  return np.divide(mean, deviation, out=np.zeros_like(mean), where=moves)
