@@ -24,6 +24,7 @@ def panel():
   return data.synthetic_market(td3.get_config('smoke').data.synthetic).panel
 
 
+@pytest.mark.long  # proof_test.py has the same without the program
 def test_a_table_of_what_was_compared(check):
   run = check('--days=2', '--futures=1', '--acting_days=8')
   assert run.returncode == 0, run.stderr

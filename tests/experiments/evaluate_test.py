@@ -72,6 +72,7 @@ def test_champions_and_a_committee(evaluate, runs):
   assert 'Held-out' not in run.stdout
 
 
+@pytest.mark.long
 def test_the_difference_of_pairs(evaluate, runs):
   config = json.loads((runs / 'population' / 'config.json').read_text())
   for seed, name in enumerate(('first', 'second')):
@@ -99,6 +100,7 @@ def test_the_difference_of_pairs(evaluate, runs):
   assert 'validation: --runs less --against' in run.stdout
 
 
+@pytest.mark.long  # ledger_test.py has the same without programs
 def test_held_out_days_are_opened_once(evaluate, runs):
   command = [f'--runs={runs}/one,{runs}/population', '--committee=2']
   run = evaluate(*command, '--holdout=once', f'--out={runs}/out')
