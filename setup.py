@@ -40,6 +40,8 @@ setuptools.setup(
   python_requires='>=3.11',
   install_requires=[
     'absl-py>=2.1',
+    # Stationary bootstrap, superior predictive ability, model confidence set.
+    'arch>=8',
     'chex>=0.1.90',
     # Plain: its [jax] extra asks for a jax that needs Python 3.12.
     'dm-haiku>=0.0.14',

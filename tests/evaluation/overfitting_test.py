@@ -144,6 +144,17 @@ def test_those_who_rest_share_their_rank():
   np.testing.assert_allclose(found.logits, np.log(3.0))
 
 
+def test_rest_for_half_the_days_is_not_told_by_rounding():
+  returns = np.zeros((12, 3))
+  returns[6:, 0] = [0.036, 0.026, 0.007, -0.024, 0.0, 0.013]
+  returns[6:, 2] = [-0.006, 0.028, 0.029, 0.034, -0.004, 0.007]
+  found = overfitting.backtest_overfitting(returns, 2)
+  assert found.out_of_sample[1] == 0.0
+  # The third was chosen; on the other half all three are equal.
+  assert found.in_sample[1] == pytest.approx(0.822, abs=1e-3)
+  assert found.logits[1] == 0.0
+
+
 @pytest.mark.parametrize(
   'shape, blocks, message',
   [

@@ -1,0 +1,186 @@
+"""The stationary bootstrap: what other days like these might have brought.
+
+Days are drawn anew in blocks of random length, so that what hangs together
+from one day to the next stays together (Politis & Romano, 1994). The draws and
+the mean length of a block (Politis & White, 2004) are arch's.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from eigen3.evaluation.backtest import TRADING_DAYS_A_YEAR
+from eigen3.evaluation.sharpe import has_spread
+from eigen3.evaluation.statistics import Estimate
+
+# Of fewer days no block length can be estimated, and nothing should be said.
+FEWEST_DAYS = 11
+
+
+class PairedDifference(NamedTuple):
+  """How much more a day brings to one than to the other.
+
+  Attributes:
+    mean: of the daily differences, times the days of a year.
+    low: lower end of the interval of the mean.
+    high: upper end.
+    p: how often a mean at least as far from 0 would be seen if the true one
+      were 0 (two-sided).
+    by_seed: float [K], each seed's mean, times the days of a year.
+    block: mean length of the drawn blocks, days.
+  """
+
+  mean: float
+  low: float
+  high: float
+  p: float
+  by_seed: np.ndarray
+  block: int
+
+
+def block_length(values: np.ndarray) -> int:
+  """The mean length of a block that suits daily values, in days.
+
+  Args:
+    values: float [S] or [S, M]; of several columns the longest counts, and one
+      that never varies does not.
+
+  Returns:
+    Whole days, rounded up; 1 for too few days.
+  """
+  from arch import bootstrap  # takes a second to import
+
+  values = np.asarray(values, np.float64).reshape(len(values), -1)
+  varied = [column for column in values.T if has_spread(column)]
+  if len(values) < FEWEST_DAYS or not varied:
+    return 1
+  # A column that rests for long has no correlations there: 0 / 0.
+  with np.errstate(divide='ignore', invalid='ignore'):
+    lengths = bootstrap.optimal_block_length(np.stack(varied, axis=1))
+  return math.ceil(np.nanmax([1.0, *lengths['stationary']]))
+
+
+def interval(
+  values: np.ndarray,
+  statistic: Callable[[np.ndarray], float],
+  seed: int,
+  confidence: float = 0.95,
+  repeats: int = 10_000,
+  block: int | None = None,
+) -> Estimate:
+  """The interval of any statistic of daily values, by percentiles.
+
+  Args:
+    values: float [S] or [S, ...]; the days of all columns are drawn together.
+    statistic: of an array like `values`.
+    seed: of the draws.
+    confidence: the share of such intervals that hold the true number.
+    repeats: how often days are drawn.
+    block: mean length of a block, days; by default `block_length`.
+
+  Returns:
+    The statistic of `values` and its interval; the ends are NaN for fewer than
+    `FEWEST_DAYS` days and where the statistic of a draw is NaN.
+
+  Raises:
+    ValueError: there are no values, or one is not finite.
+  """
+  values = _checked(values)
+  value = float(statistic(values))
+  if len(values) < FEWEST_DAYS:
+    return Estimate(value, math.nan, math.nan)
+  block = block_length(values) if block is None else block
+  draws = _draws(values, statistic, seed, repeats, block)[:, 0]
+  return Estimate(value, *_ends(draws, confidence))
+
+
+def paired_difference(
+  ours: np.ndarray,
+  theirs: np.ndarray,
+  seed: int,
+  confidence: float = 0.95,
+  repeats: int = 10_000,
+  block: int | None = None,
+) -> PairedDifference:
+  """Whether one brings more a day than the other, on days like these.
+
+  Seeds are pooled by the mean: of each day the mean difference over all seeds
+  is taken, and these S numbers are drawn in blocks. Seeds trade the same days
+  and much of the same market, so a seed and a day is not an observation of its
+  own; the mean over seeds keeps what they share and averages out what they do
+  not. The p-value is the share of draws whose mean is as far from the mean that
+  was seen as that is from 0.
+
+  So p and the interval speak of other days for these very seeds. Whether other
+  seeds would do as well is another question, which `by_seed` answers, by
+  `statistics.mean_interval`; a claim about an algorithm needs both.
+
+  In simulations of 250 days without a true difference p was below 0.01 in 1.1 %
+  of 2,000 cases, in 1.8 % and 2.4 % where neighbouring days' differences were
+  correlated by 0.1 and 0.3, and there in 1.7 % of 1,000 days: short and
+  autocorrelated records look a little more certain than they are.
+
+  Args:
+    ours: daily returns, float [K, S], a row per seed.
+    theirs: the same for what is compared, row by row of the same seed, or [S]
+      for all seeds.
+    seed: of the draws.
+    confidence: the share of such intervals that hold the true mean.
+    repeats: how often days are drawn; p is at least 1 / (repeats + 1).
+    block: mean length of a block, days; by default `block_length`.
+
+  Returns:
+    The difference; interval and p are NaN for fewer than `FEWEST_DAYS` days.
+
+  Raises:
+    ValueError: shapes do not fit, or a number is not finite.
+  """
+  ours, theirs = _checked(ours), _checked(theirs)
+  if ours.ndim != 2 or theirs.shape not in (ours.shape, ours.shape[1:]):
+    raise ValueError(
+      f'found returns of shapes {ours.shape} and {theirs.shape}, expected '
+      f'seeds x days for both, or days alone for the second'
+    )
+  year = TRADING_DAYS_A_YEAR
+  by_seed = year * (ours - theirs).mean(axis=1)
+  pooled = (ours - theirs).mean(axis=0)
+  mean = float(year * pooled.mean())
+  block = block_length(pooled) if block is None else block
+  if len(pooled) < FEWEST_DAYS:
+    return PairedDifference(mean, math.nan, math.nan, math.nan, by_seed, block)
+  draws = year * _draws(pooled, np.mean, seed, repeats, block)[:, 0]
+  beyond = int(np.sum(np.abs(draws - mean) >= abs(mean)))
+  p = (1 + beyond) / (1 + repeats)
+  return PairedDifference(mean, *_ends(draws, confidence), p, by_seed, block)
+
+
+def _checked(values: np.ndarray) -> np.ndarray:
+  values = np.asarray(values, np.float64)
+  if not values.ndim or not values.size or not np.isfinite(values).all():
+    raise ValueError(
+      f'values: found shape {values.shape} and '
+      f'{np.sum(~np.isfinite(values))} that are not finite, expected at least '
+      f'one day of finite numbers'
+    )
+  return values
+
+
+def _draws(
+  values: np.ndarray,
+  statistic: Callable,
+  seed: int,
+  repeats: int,
+  block: int,
+) -> np.ndarray:
+  """The statistic of days that are drawn anew, [repeats, ...]."""
+  from arch import bootstrap
+
+  sampler = bootstrap.StationaryBootstrap(block, values, seed=seed)
+  return sampler.apply(statistic, repeats)
+
+
+def _ends(draws: np.ndarray, confidence: float) -> tuple[float, float]:
+  low, high = np.quantile(draws, [0.5 - confidence / 2, 0.5 + confidence / 2])
+  return float(low), float(high)

@@ -1,0 +1,121 @@
+"""Many policies at once: does one beat the benchmark, and which may be best?
+
+Who compares many and tells of the best has to pay for the search. Both tests
+are arch's, on days drawn by the stationary bootstrap; a policy's loss is the
+negative of its return.
+"""
+
+import numpy as np
+
+from eigen3.evaluation.bootstrap import FEWEST_DAYS, block_length
+from eigen3.evaluation.sharpe import has_spread
+
+
+def superior_ability(
+  returns: np.ndarray,
+  benchmark: np.ndarray,
+  seed: int,
+  repeats: int = 10_000,
+  block: int | None = None,
+) -> float:
+  """The probability of so good a best policy if none beats the benchmark.
+
+  Hansen (2005), "A test for superior predictive ability", Journal of Business &
+  Economic Statistics 23(4), with the consistent p-value. Differences are
+  divided by their deviation, so that a policy that hardly moves counts as much
+  as one that moves a lot. (arch's own `studentize` only decides which poor
+  policies still count.)
+
+  Args:
+    returns: daily returns of M policies, float [S, M].
+    benchmark: daily returns, float [S].
+    seed: of the draws.
+    repeats: how often days are drawn.
+    block: mean length of a block, days; by default the longest that suits a
+      difference.
+
+  Returns:
+    The p-value: 1 if nobody brought more than the benchmark, NaN for fewer
+    than `FEWEST_DAYS` days.
+
+  Raises:
+    ValueError: shapes do not fit, or a number is not finite.
+  """
+  returns = _checked(returns)
+  benchmark = np.asarray(benchmark, np.float64)
+  if benchmark.shape != returns.shape[:1] or not np.isfinite(benchmark).all():
+    raise ValueError(
+      f'benchmark: found shape {benchmark.shape}, expected finite returns of '
+      f'{len(returns)} days'
+    )
+  if len(returns) < FEWEST_DAYS:
+    return float('nan')
+  better = returns - benchmark[:, None]
+  better = better[:, [has_spread(column) for column in better.T]]
+  if not better.mean(axis=0).max(initial=0.0) > 0.0:
+    return 1.0  # Hansen's statistic is never below 0
+  from arch import bootstrap  # takes a second to import
+
+  test = bootstrap.SPA(
+    np.zeros(len(better)),
+    -better / better.std(axis=0),
+    block_size=block_length(better) if block is None else block,
+    reps=repeats,
+    seed=seed,
+  )
+  test.compute()
+  return float(test.pvalues['consistent'])
+
+
+def confidence_set(
+  returns: np.ndarray,
+  seed: int,
+  repeats: int = 2_000,
+  block: int | None = None,
+) -> np.ndarray:
+  """For every policy the level at which it may still be the best.
+
+  Hansen, Lunde & Nason (2011), "The model confidence set", Econometrica 79(2),
+  by the range statistic: the policies with a p-value above 0.05 hold the best
+  one with a confidence of 95 %.
+
+  Args:
+    returns: daily returns of M policies, float [S, M].
+    seed: of the draws.
+    repeats: how often days are drawn; repeats x M x M numbers are held.
+    block: mean length of a block, days; by default the longest that suits a
+      policy.
+
+  Returns:
+    p-values, float [M], 1 for the best; policies whose returns are all equal
+    have the same. NaN for fewer than `FEWEST_DAYS` days.
+
+  Raises:
+    ValueError: the shape does not fit, or a number is not finite.
+  """
+  returns = _checked(returns)
+  if len(returns) < FEWEST_DAYS:
+    return np.full(returns.shape[1], np.nan)
+  distinct, place = np.unique(returns, axis=1, return_inverse=True)
+  if distinct.shape[1] == 1:
+    return np.ones(returns.shape[1])
+  from arch import bootstrap
+
+  test = bootstrap.MCS(
+    -distinct,
+    size=0.05,  # what the test calls included; p-values do not depend on it
+    reps=repeats,
+    block_size=block_length(distinct) if block is None else block,
+    seed=seed,
+  )
+  test.compute()
+  return test.pvalues['Pvalue'].sort_index().to_numpy()[place]
+
+
+def _checked(returns: np.ndarray) -> np.ndarray:
+  returns = np.asarray(returns, np.float64)
+  if returns.ndim != 2 or not returns.size or not np.isfinite(returns).all():
+    raise ValueError(
+      f'returns: found shape {returns.shape}, expected days x policies, finite'
+    )
+  return returns
