@@ -59,6 +59,8 @@ setuptools.setup(
     'pyarrow>=17',
     'rlax>=0.1.9',
     'scipy>=1.14',
+    # Errors of alpha and beta that allow for autocorrelation.
+    'statsmodels>=0.14',
     'tensorboardX>=2.6',
     'tqdm>=4.66',
   ],

@@ -1,0 +1,175 @@
+"""All numbers of a backtest, for reports.
+
+Conventions: the account is marked at each day's close, net of all costs; daily
+returns are simple, and the first is from the initial cash to the first close;
+252 days are a year; cash earns nothing. A number that these days leave
+undefined is NaN.
+"""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from eigen3.environment import Exit
+from eigen3.evaluation import sharpe
+from eigen3.evaluation.backtest import TRADING_DAYS_A_YEAR, Backtest
+
+# The share of the worst days whose mean is the conditional value at risk.
+TAIL = 0.05
+# Equity moves in steps of float32: a smaller share of it is rounding here.
+_ROUNDING = 1e-10
+
+
+def measure(
+  backtest: Backtest, benchmark: np.ndarray | None = None
+) -> dict[str, float]:
+  """Everything there is to say of one backtest in numbers.
+
+  Args:
+    backtest: what was done.
+    benchmark: daily returns on the same days, float [S], or None.
+
+  Returns:
+    The backtest's summary, as it is, and, in this order:
+
+    days: S. cagr: growth a year, compounded; from a few days it says little.
+    sortino: mean over downside deviation (from 0, over all days), annualised.
+    calmar: cagr over max_drawdown. drawdown_days: longest run of closes below
+    an earlier peak. cvar: mean loss of the worst 5 % of days, a share, positive
+    for a loss. skew, excess_kurtosis: of daily returns; 0 for a normal
+    distribution.
+
+    turnover: value of all fills of closed trades over twice the mean equity, a
+    year: how often all was exchanged. payoff: mean gain of trades that gained
+    over mean loss of trades that lost. exits_target, exits_max_holding,
+    exits_delisted: shares of trades, by why they ended. ticker_concentration:
+    Herfindahl index of the value bought by ticker, 1 if all was one.
+    largest_ticker_gain: the largest ticker's share of the profits of all
+    tickers that gained.
+
+    With a benchmark beta, alpha (a year, not compounded) and their standard
+    errors beta_error and alpha_error: least squares of daily returns, errors
+    by Newey & West with 4 (S / 100)^(2/9) lags, rounded down, corrected for
+    the two parameters.
+
+  Raises:
+    ValueError: the benchmark has other days.
+  """
+  returns = daily_returns(backtest)
+  numbers = {**backtest.summary, **_risk(returns), **_trading(backtest)}
+  if benchmark is not None:
+    numbers |= _market(returns, np.asarray(benchmark, np.float64))
+  return {
+    name: float(value) if np.isfinite(value) else math.nan
+    for name, value in numbers.items()
+  }
+
+
+def daily_returns(backtest: Backtest) -> np.ndarray:
+  """Simple returns, float64 [S], the first from the initial cash.
+
+  An account that falls to nothing stays there: -1 on that day, 0 after it.
+  """
+  equity, growth = backtest.equity, 1.0 + backtest.summary['profit']
+  initial = equity[-1] / growth if growth else equity[0]
+  path = np.concatenate([[initial], equity])
+  path = np.where(np.minimum.accumulate(path) > 0.0, path, 0.0)
+  before, after = path[:-1], path[1:]
+  returns = np.divide(
+    after - before, before, out=np.zeros_like(equity), where=before > 0.0
+  )
+  return np.where(np.abs(returns) > _ROUNDING, returns, 0.0)
+
+
+def for_json(numbers: Mapping[str, float]) -> dict[str, float | None]:
+  """The same with None for what is not finite, which JSON cannot tell."""
+  return {
+    name: value if np.isfinite(value) else None
+    for name, value in numbers.items()
+  }
+
+
+def _risk(returns: np.ndarray) -> dict[str, float]:
+  path = np.cumprod(np.concatenate([[1.0], 1.0 + returns]))
+  peak = np.maximum.accumulate(path)
+  under = path < peak * (1.0 - _ROUNDING)
+  cagr = path[-1] ** (TRADING_DAYS_A_YEAR / len(returns)) - 1.0
+  downside = np.sqrt(np.mean(np.minimum(returns, 0.0) ** 2))
+  tail = np.sort(returns)[: int(TAIL * (len(returns) - 1)) + 1]
+  record = sharpe.track_record(returns)
+  return {
+    'days': len(returns),
+    'cagr': cagr,
+    'sortino': math.sqrt(TRADING_DAYS_A_YEAR)
+    * _ratio(returns.mean(), downside),
+    'calmar': _ratio(cagr, float(np.max(1.0 - path / peak))),
+    # Between two closes at a peak lie those below it.
+    'drawdown_days': np.diff(np.flatnonzero(~np.pad(under, 1))).max() - 1,
+    'cvar': -tail.mean(),
+    'skew': record.skew,
+    'excess_kurtosis': record.kurtosis - 3.0,
+  }
+
+
+def _trading(backtest: Backtest) -> dict[str, float]:
+  trades = backtest.trades
+  profit = trades['net_profit'].to_numpy()
+  bought = trades['shares'] * trades['entry_price']
+  sold = trades['shares'] * trades['exit_price']
+  years = len(backtest.equity) / TRADING_DAYS_A_YEAR
+  held = 2.0 * years * backtest.equity.mean()
+  by_ticker = trades['net_profit'].groupby(trades['ticker']).sum()
+  gains = by_ticker[by_ticker > 0].to_numpy()
+  weights = bought.groupby(trades['ticker']).sum().to_numpy()
+  return {
+    'turnover': _ratio(bought.sum() + sold.sum(), held),
+    'payoff': _ratio(_mean(profit[profit > 0]), -_mean(profit[profit < 0])),
+    **_exits(trades),
+    'ticker_concentration': _ratio((weights**2).sum(), weights.sum() ** 2),
+    'largest_ticker_gain': _ratio(gains.max(initial=0.0), gains.sum()),
+  }
+
+
+def _exits(trades: pd.DataFrame) -> dict[str, float]:
+  """Shares by reason; NaN without trades, or where no reason is told."""
+  reasons = trades.get('reason', pd.Series(dtype=str))
+  return {
+    f'exits_{reason.name.lower()}': _mean(reasons == reason.name.lower())
+    for reason in Exit
+    if reason is not Exit.NONE
+  }
+
+
+def _market(returns: np.ndarray, benchmark: np.ndarray) -> dict[str, float]:
+  """Alpha and beta, NaN where the benchmark or time stands still."""
+  if benchmark.shape != returns.shape:
+    raise ValueError(
+      f'benchmark: found returns of shape {benchmark.shape}, expected one for '
+      f'each of the {len(returns)} days of the backtest'
+    )
+  names = ('alpha', 'beta', 'alpha_error', 'beta_error')
+  if len(returns) < 3 or not sharpe.has_spread(benchmark):
+    return dict.fromkeys(names, math.nan)
+  # Takes half a second to import.
+  from statsmodels.regression.linear_model import OLS
+
+  size = len(returns)
+  fit = OLS(returns, np.stack([np.ones(size), benchmark], axis=1)).fit(
+    cov_type='HAC',
+    cov_kwds={
+      'maxlags': int(4 * (size / 100) ** (2 / 9)),
+      'use_correction': True,
+    },
+  )
+  year = np.array([TRADING_DAYS_A_YEAR, 1.0])
+  return dict(zip(names, [*year * fit.params, *year * fit.bse], strict=True))
+
+
+def _mean(values) -> float:
+  return float(np.mean(values)) if len(values) else math.nan
+
+
+def _ratio(numerator: float, denominator: float) -> float:
+  return numerator / denominator if denominator > 0.0 else math.nan
