@@ -18,6 +18,8 @@ def version() -> str:
 
 
 TEST = [
+  # Control tasks on which the agent is shown to be right.
+  'gymnasium>=1.0',
   'hypothesis>=6.100',
   'mypy>=1.15',
   'pandas-stubs>=2.2',
@@ -70,5 +72,7 @@ setuptools.setup(
     'cuda': ['jax[cuda13]>=0.7'],
     'torch': ['torch>=2.4'],
     'download': ['yfinance>=1.0'],
+    'control': ['gymnasium>=1.0'],
+    'mujoco': ['gymnasium[mujoco]>=1.0'],
   },
 )

@@ -1,0 +1,39 @@
+"""Settings of TD3 on public control tasks, as they are usual there."""
+
+import ml_collections
+from ml_collections import config_dict
+
+from experiments.configs import td3
+
+
+def get_config() -> ml_collections.ConfigDict:
+  """The locked settings."""
+  config = config_dict.ConfigDict()
+  config.num_steps = 20_000  # of the task, random ones included
+  config.random_steps = 1_000  # before learning; then an update a step
+  config.replay_capacity = 1_000_000  # transitions
+  config.hidden = (256, 256)  # of the actor and of each critic
+  config.evaluate_every = 1_000  # steps
+  config.evaluation_episodes = 10  # without noise
+  # The last policy is judged by so many times more, to be compared with others.
+  config.last_rounds = 10
+  config.agent = td3.get_config().agent.copy_and_resolve_references()
+  config.agent.update(
+    gamma=0.99,
+    tau=0.005,
+    actor_learning_rate=1e-3,
+    critic_learning_rate=1e-3,
+    weight_decay=0.0,
+    gradient_clip=0.0,
+    accumulation_steps=1,
+    batch_size=256,
+    policy_delay=2,
+    invert_gradients=False,
+    target_noise=0.2,
+    target_noise_clip=0.5,
+    exploration_noise=0.1,
+    exploration_noise_decay=1.0,
+    exploration_noise_min=0.0,
+    acting_chunk=0,
+  )
+  return config.lock()

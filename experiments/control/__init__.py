@@ -1,0 +1,1 @@
+"""Runs the agent on public control tasks, to show that it is right."""

@@ -1,0 +1,225 @@
+"""TD3 on a task that is stepped on the host: a step, an update, an action."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from eigen3 import settings
+from eigen3.agent import TrainingState, make_td3, replay
+from eigen3.learner.guards import NonFiniteError
+from eigen3.types import ActionSpec, Array, PRNGKey, Transition
+from experiments.control import networks
+from experiments.control.task import Task
+
+
+class LearnerState(NamedTuple):
+  """All that learning carries from one step to the next.
+
+  Attributes:
+    agent: networks and optimisers.
+    replay: experience.
+    key: consumed by the next step.
+  """
+
+  agent: TrainingState
+  replay: replay.ReplayState
+  key: PRNGKey
+
+
+class Evaluation(NamedTuple):
+  """How the policy did without noise.
+
+  Attributes:
+    step: of the task, after which it was judged.
+    returns: float64 [E], undiscounted sums of rewards of whole episodes.
+    metrics: of the last update; empty before the first.
+    state: as it was then; its buffers are given up when learning goes on.
+  """
+
+  step: int
+  returns: np.ndarray
+  metrics: Mapping[str, float]
+  state: LearnerState
+
+
+_EXPECTED = {
+  'num_steps': settings.AT_LEAST_ONE,
+  'random_steps': settings.AT_LEAST_ONE,
+  'replay_capacity': settings.AT_LEAST_ONE,
+  'hidden': settings.sizes(),
+  'evaluate_every': settings.AT_LEAST_ONE,
+  'evaluation_episodes': settings.AT_LEAST_ONE,
+  'last_rounds': settings.AT_LEAST_ONE,
+}
+
+
+class Learner:
+  """Pure functions of one agent: remember, update, act; each jitted."""
+
+  def __init__(
+    self,
+    action_spec: ActionSpec,
+    observation_size: int,
+    config: ml_collections.ConfigDict,
+  ):
+    """Binds TD3 to perceptrons for actions [A] and observations [O]."""
+    settings.check('config', config, _EXPECTED)
+    self._config = config
+    vector = jnp.zeros(observation_size)
+    self._nothing = Transition(
+      vector,
+      jnp.zeros(action_spec.shape),
+      jnp.float32(0),
+      jnp.float32(0),
+      vector,
+    )
+    self._init_agent, self._select_action, self._update = make_td3(
+      networks.make_actor(config.hidden, action_spec),
+      networks.make_double_critic(config.hidden),
+      lambda unused_context, observations: observations,
+      action_spec,
+      config.agent,
+    )
+    self.init = jax.jit(self._pure_init)
+    self.remember = jax.jit(self._pure_remember, donate_argnums=0)
+    self.advance = jax.jit(self._pure_advance, donate_argnums=0)
+    self.greedy_actions = jax.jit(
+      lambda agent, observations: self._select_action(agent, None, observations)
+    )
+
+  def _pure_init(self, key: PRNGKey) -> LearnerState:
+    key, key_agent = jax.random.split(key)
+    return LearnerState(
+      self._init_agent(key_agent, None, self._nothing.s_tm1[None]),
+      replay.init(self._nothing, self._config.replay_capacity),
+      key,
+    )
+
+  def _pure_remember(
+    self, state: LearnerState, transition: Transition
+  ) -> LearnerState:
+    """Adds a transition to replay; the buffers of `state` are given up."""
+    batch = jax.tree.map(lambda x: jnp.asarray(x)[None], transition)
+    return state._replace(replay=replay.add(state.replay, batch))
+
+  def _pure_advance(
+    self, state: LearnerState, transition: Transition, observation: Array
+  ) -> tuple[LearnerState, Array, dict[str, Array]]:
+    """Remembers, updates, and acts on `observation` [O] with noise."""
+    key, key_sample, key_act = jax.random.split(state.key, 3)
+    state = self._pure_remember(state, transition)
+    batch = replay.sample(
+      state.replay, key_sample, self._config.agent.batch_size
+    )
+    agent, metrics = self._update(state.agent, batch, None)
+    actions = self._select_action(agent, None, observation[None], key_act)
+    return state._replace(agent=agent, key=key), actions[0], metrics
+
+
+def learn(
+  name: str, config: ml_collections.ConfigDict, seed: int
+) -> Iterator[Evaluation]:
+  """Trains one agent, and judges it now and then.
+
+  Args:
+    name: of the task.
+    config: all settings.
+    seed: of the task, the networks and the exploration.
+
+  Yields:
+    An evaluation of 10 episodes (`evaluation_episodes`) after every
+    `evaluate_every` steps, and of more after the last one.
+
+  Raises:
+    ValueError: the task or a setting is unknown or out of range.
+    NonFiniteError: what was learnt or reached is not finite.
+  """
+  rng = np.random.default_rng(seed)
+  first, *others = rng.integers(2**31, size=1 + config.evaluation_episodes)
+  task = Task(name, int(first))
+  judges = [Task(name, int(other)) for other in others]
+  spec = task.action_spec
+  learner = Learner(spec, task.observation_size, config)
+  state = learner.init(jax.random.PRNGKey(seed))
+  observation = task.reset()
+  metrics: Mapping[str, Array] = {}
+  action = rng.uniform(spec.minimum, spec.maximum).astype(np.float32)
+  for number in range(1, config.num_steps + 1):
+    step = task.step(np.asarray(action))
+    transition = _transition(observation, action, step)
+    observation = task.reset() if step.last else step.observation
+    if number < config.random_steps:
+      state = learner.remember(state, transition)
+      action = rng.uniform(spec.minimum, spec.maximum).astype(np.float32)
+    else:
+      state, action, metrics = learner.advance(state, transition, observation)
+    is_last = number == config.num_steps
+    if is_last or number % config.evaluate_every == 0:
+      rounds = config.last_rounds if is_last else 1
+      returns = [_play(learner, state.agent, judges) for _ in range(rounds)]
+      yield _evaluation(number, np.concatenate(returns), metrics, state)
+
+
+def seeds_of(texts: Sequence[str]) -> tuple[int, ...]:
+  """The numbers of --seed.
+
+  Raises:
+    ValueError: one is none, negative or there twice.
+  """
+  try:
+    seeds = tuple(map(int, texts))
+  except ValueError:
+    seeds = ()
+  if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+    raise ValueError(
+      f"--seed: found '{','.join(texts)}', expected different numbers of "
+      'at least 0'
+    )
+  return seeds
+
+
+def _transition(observation, action, step) -> Transition:
+  return Transition(
+    s_tm1=observation,
+    a_tm1=action,
+    r_t=step.reward,
+    discount_t=step.discount,
+    s_t=step.observation,
+  )
+
+
+def _play(
+  learner: Learner, agent: TrainingState, tasks: Sequence[Task]
+) -> np.ndarray:
+  """Returns of one whole episode of each of the tasks, float64 [E]."""
+  observations = np.stack([task.reset() for task in tasks])
+  returns = np.zeros(len(tasks))
+  playing = np.ones(len(tasks), bool)
+  while playing.any():
+    actions = np.asarray(learner.greedy_actions(agent, observations))
+    for index in map(int, np.flatnonzero(playing)):
+      step = tasks[index].step(actions[index])
+      observations[index] = step.observation
+      returns[index] += step.reward
+      playing[index] = not step.last
+  return returns
+
+
+def _evaluation(
+  step: int,
+  returns: np.ndarray,
+  metrics: Mapping[str, Array],
+  state: LearnerState,
+) -> Evaluation:
+  found = {name: float(value) for name, value in metrics.items()}
+  for name, value in (found | {'return': float(returns.sum())}).items():
+    if not math.isfinite(value):
+      raise NonFiniteError(
+        f'{name}: found {value} after step {step}, expected a finite number'
+      )
+  return Evaluation(step, returns, found, state)

@@ -1,0 +1,47 @@
+"""Perceptrons as TD3's paper has them, with the interface of our networks."""
+
+from collections.abc import Sequence
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from eigen3.networks import layers
+from eigen3.types import ActionSpec, Array
+
+_POLICY = layers.precision_policy('float32')
+
+
+def make_actor(
+  hidden: Sequence[int], spec: ActionSpec
+) -> hk.TransformedWithState:
+  """Observations [B, O] to `(actions [B, A], None)`, in the task's units."""
+
+  def actor(observations: Array, is_training: bool):
+    del is_training  # no layer asks for it
+    x = _perceptron(observations, hidden, int(np.prod(spec.shape)), 'actor')
+    return spec.from_unit(jnp.tanh(x)), None
+
+  return hk.transform_with_state(actor)
+
+
+def make_double_critic(hidden: Sequence[int]) -> hk.TransformedWithState:
+  """Observations [B, O] and unit actions [B, A] to values [B, 2]."""
+
+  def double_critic(
+    observations: Array, unit_actions: Array, is_training: bool
+  ) -> Array:
+    del is_training
+    x = jnp.concatenate([observations, unit_actions], axis=-1)
+    values = [_perceptron(x, hidden, 1, f'critic_{k}') for k in (1, 2)]
+    return jnp.concatenate(values, axis=-1)
+
+  return hk.transform_with_state(double_critic)
+
+
+def _perceptron(x: Array, hidden: Sequence[int], size: int, name: str) -> Array:
+  """ReLU layers and a linear one, [B, I] to [B, size]."""
+  for number, width in enumerate(hidden, start=1):
+    x = jax.nn.relu(layers.Linear(width, _POLICY, f'{name}_{number}')(x))
+  return layers.Linear(size, _POLICY, f'{name}_out')(x)

@@ -1,0 +1,168 @@
+"""What runs on a control task reached, beside what is known of others."""
+
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from eigen3.data import atomic_path
+from eigen3.evaluation import drawing, statistics
+
+_DRAWS_SEED = 0  # of the intervals
+
+
+class Known(NamedTuple):
+  """What others reached on a task.
+
+  Attributes:
+    goal: a mean return from which the task counts as solved here.
+    mean: return of another implementation of TD3, over many episodes.
+    deviation: of these episodes' returns.
+    steps: it was trained for.
+    source: where this is told.
+  """
+
+  goal: float
+  mean: float
+  deviation: float
+  steps: int
+  source: str
+
+
+KNOWN = {
+  'Pendulum-v1': Known(
+    goal=-200.0,
+    mean=-151.855,
+    deviation=90.227,
+    steps=20_000,
+    source='TD3 of RL Baselines3 Zoo, one run, 750 episodes: github.com/DLR-RM/'
+    'rl-baselines3-zoo/blob/0088472b8cb622732bdbc4aa3d0d0abde86c67ed/'
+    'benchmark.md',
+  ),
+}
+
+
+def summarise(env: str, curves: pd.DataFrame) -> dict[str, Any]:
+  """The numbers of all seeds, as JSON.
+
+  Args:
+    env: name of the task.
+    curves: a row an evaluation, with the columns seed, step, episodes,
+      mean_return, deviation.
+
+  Returns:
+    By seed the last `mean_return`, its `deviation` and `episodes`, the curve
+    and, where the task is known, the first step that reached the goal (None
+    where none did); and the interquartile mean of the seeds' last returns.
+  """
+  known = KNOWN.get(env)
+  seeds = {}
+  for seed, rows in curves.groupby('seed'):
+    last = rows.iloc[-1]
+    found = {
+      'mean_return': float(last['mean_return']),
+      'deviation': float(last['deviation']),
+      'episodes': int(last['episodes']),
+      'curve': rows.set_index('step')['mean_return'].to_dict(),
+    }
+    if known:
+      good = rows.loc[rows['mean_return'] >= known.goal, 'step']
+      found['reached_goal_at'] = int(good.iloc[0]) if len(good) else None
+    seeds[str(seed)] = found
+  last_returns = [[found['mean_return']] for found in seeds.values()]
+  return {
+    'env': env,
+    'known': known._asdict() if known else None,
+    'interquartile_mean': statistics.interquartile_mean(
+      np.array(last_returns), _DRAWS_SEED
+    )._asdict(),
+    'seeds': seeds,
+  }
+
+
+def table(summary: Mapping[str, Any]) -> str:
+  """The last evaluations as text, a line a seed."""
+  lines = []
+  for seed, found in summary['seeds'].items():
+    line = (
+      f'seed {seed}: mean return {found["mean_return"]:.1f}, deviation '
+      f'{found["deviation"]:.1f}, over {found["episodes"]} episodes'
+    )
+    if summary['known']:
+      goal, step = summary['known']['goal'], found['reached_goal_at']
+      when = 'never' if step is None else f'first at step {step:,}'
+      line += f'; {goal:g} or more {when}'
+    lines.append(line)
+  if summary['known']:
+    known = summary['known']
+    lines.append(
+      f'known: {known["mean"]:.1f}, deviation {known["deviation"]:.1f}, after '
+      f'{known["steps"]:,} steps ({known["source"]})'
+    )
+  return '\n'.join(lines)
+
+
+def write_picture(
+  path: os.PathLike | str, summary: Mapping[str, Any], title: str
+) -> None:
+  """Draws the curves of all seeds and their interquartile mean.
+
+  Args:
+    path: of a PNG file, 1200 pixels wide.
+    summary: see `summarise`.
+    title: of the picture.
+  """
+  curves = pd.DataFrame({s: f['curve'] for s, f in summary['seeds'].items()})
+  figure = drawing.new_figure(5, title)
+  axes = figure.subplots()
+  for seed, colour in drawing.colours([*summary['seeds']]).items():
+    if seed in curves:
+      axes.plot(curves[seed], color=colour, linewidth=0.8, label=f'seed {seed}')
+  middle = pd.DataFrame(
+    [
+      statistics.interquartile_mean(row[:, None], _DRAWS_SEED)
+      for row in curves.to_numpy()
+    ],
+    curves.index,
+  )
+  colour = drawing.POPULATION
+  axes.fill_between(
+    curves.index,
+    middle['low'],
+    middle['high'],
+    color=colour,
+    alpha=0.2,
+    linewidth=0,
+    label='95 % of its bootstrap',
+  )
+  axes.plot(
+    middle['value'], color=colour, linewidth=2, label='interquartile mean'
+  )
+  if summary['known']:
+    _known(axes, summary['known'])
+  axes.set_xlabel('steps of the task')
+  axes.set_ylabel('mean return, without noise')
+  drawing.finish(axes)
+  with atomic_path(path) as temporary:
+    figure.savefig(temporary, format='png', dpi=120)
+
+
+def _known(axes, known: Mapping[str, Any]) -> None:
+  """What others reached, and the goal."""
+  axes.axhline(
+    known['mean'],
+    color=drawing.REFERENCE,
+    linestyle='--',
+    linewidth=1.2,
+    label=f'known: {known["mean"]:.0f}\nafter {known["steps"]:,} steps',
+  )
+  axes.axhline(
+    known['goal'],
+    color='black',
+    linestyle=':',
+    linewidth=1.2,
+    label=f'goal: {known["goal"]:g}',
+  )
+  drawing.remark(axes.figure, f'known: {known["source"]}')

@@ -1,0 +1,94 @@
+"""A task of Gymnasium as the agent needs it."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from eigen3.types import ActionSpec
+
+
+class Step(NamedTuple):
+  """What a task says after an action, on the host.
+
+  Attributes:
+    observation: float32 [O], the true last one where the episode ends.
+    reward: of the action.
+    discount: 0 where the episode terminated, else 1; the limit on its time
+      is a truncation and keeps 1.
+    last: whether the episode ends here.
+  """
+
+  observation: np.ndarray
+  reward: float
+  discount: float
+  last: bool
+
+
+class Task:
+  """One copy of a task with observations [O] and actions [A] in boxes.
+
+  Attributes:
+    action_spec: the box of actions, scaled to unit space.
+    observation_size: O.
+  """
+
+  def __init__(self, name: str, seed: int):
+    """Makes the task.
+
+    Args:
+      name: as Gymnasium knows it, e.g. 'Pendulum-v1'.
+      seed: of all that is random in it; at least 0.
+
+    Raises:
+      ValueError: there is no such task here, or its observations or actions
+        are not vectors.
+    """
+    self._environment = _make(name)
+    observations = self._environment.observation_space
+    actions = self._environment.action_space
+    for what, space in (('observations', observations), ('actions', actions)):
+      if type(space).__name__ != 'Box' or len(space.shape) != 1:
+        raise ValueError(
+          f"--env: found '{name}' with {what} in {space}, expected vectors"
+        )
+    self.action_spec = ActionSpec(
+      shape=actions.shape,
+      minimum=tuple(map(float, actions.low)),
+      maximum=tuple(map(float, actions.high)),
+    )
+    self.observation_size: int = observations.shape[0]
+    self._seed: int | None = seed
+
+  def reset(self) -> np.ndarray:
+    """Begins an episode; its first observation, float32 [O]."""
+    observation, _ = self._environment.reset(seed=self._seed)
+    self._seed = None  # later episodes go on with the same generator
+    return np.asarray(observation, np.float32)
+
+  def step(self, action: np.ndarray) -> Step:
+    """Acts, float32 [A] in the task's units."""
+    observation, reward, terminated, truncated, _ = self._environment.step(
+      action
+    )
+    return Step(
+      np.asarray(observation, np.float32),
+      float(reward),
+      float(not terminated),
+      bool(terminated or truncated),
+    )
+
+
+def _make(name: str) -> Any:
+  """The environment; what is wrong is a ValueError of one line."""
+  try:
+    import gymnasium
+  except ImportError as error:
+    raise ValueError(
+      "--env: Gymnasium is not installed (pip install -e '.[control]')"
+    ) from error
+  try:
+    return gymnasium.make(name)
+  except (gymnasium.error.Error, ImportError) as error:
+    raise ValueError(
+      f"--env: found '{name}', expected a task of Gymnasium ({error})"
+    ) from error
