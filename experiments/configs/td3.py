@@ -51,6 +51,9 @@ def _data() -> config_dict.ConfigDict:
     'close_minus_mean',
   )
   synthetic = config.synthetic = config_dict.ConfigDict()
+  # What the hidden drift can be read from: 'drift', 'leading', 'some',
+  # 'regime' or 'none' (see eigen3.data.synthetic_signals).
+  synthetic.market = 'drift'
   synthetic.seed = 0
   synthetic.num_days = 1500
   synthetic.num_columns = 12  # C; those after the stocks are context, too

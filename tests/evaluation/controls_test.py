@@ -131,35 +131,45 @@ def test_random_entry_avoids_stocks_without_a_price():
     assert set(backtest.trades['ticker']) == {'A'}
 
 
+def edge(name, **settings):
+  """Mean return of a control's trades before costs, in its errors."""
+  synthetic = td3.get_config('smoke').data.synthetic
+  synthetic.update({'num_days': 1200} | settings)
+  market = data.synthetic_market(synthetic)
+  results = run(
+    market.panel,
+    market.drift,
+    max_holding_days=5,
+    settlement_days=7,
+    max_position_fraction=0.1,
+    commission_bp=0.0,
+    slippage_bp=0.0,
+  )
+  weeks = []
+  for backtest in results[name]:
+    trades = backtest.trades
+    week = (trades['entry_date'] - trades['entry_date'].min()).dt.days // 7
+    weeks.append(trades.groupby(week)['return_percent'].mean())
+  weekly = sum(weeks) / len(weeks)
+  error = weekly.std() / np.sqrt(len(weekly))
+  assert error < 0.3  # percent
+  return weekly.mean() / error
+
+
 def test_random_entry_has_no_edge_without_a_signal():
-  """Mean return of trades before costs, a fair game, against its error."""
-  signal = {'random_entry': 0.0, 'informed': 1.0}
-  edges = {}
-  for name, strength in signal.items():
-    synthetic = td3.get_config('smoke').data.synthetic
-    synthetic.num_days = 1200
-    synthetic.signal = strength
-    market = data.synthetic_market(synthetic)
-    results = run(
-      market.panel,
-      market.drift,
-      max_holding_days=5,
-      settlement_days=7,
-      max_position_fraction=0.1,
-      commission_bp=0.0,
-      slippage_bp=0.0,
-    )
-    weeks = []
-    for backtest in results[name]:
-      trades = backtest.trades
-      week = (trades['entry_date'] - trades['entry_date'].min()).dt.days // 7
-      weeks.append(trades.groupby(week)['return_percent'].mean())
-    weekly = sum(weeks) / len(weeks)
-    error = weekly.std() / np.sqrt(len(weekly))
-    assert error < 0.2  # percent
-    edges[name] = weekly.mean() / error
-  assert abs(edges['random_entry']) < 3.5
-  assert edges['informed'] > 5  # the same measure sees an edge
+  """A fair game; the same measure sees an edge."""
+  assert abs(edge('random_entry', signal=0.0)) < 3.5
+  assert edge('informed') > 5
+
+
+@pytest.mark.parametrize('market', ['leading', 'some', 'regime'])
+def test_the_informed_have_an_edge_where_there_is_a_signal(market):
+  assert edge('informed', market=market) > 4
+
+
+def test_nobody_has_an_edge_where_days_were_shuffled():
+  for name in ('informed', 'momentum', 'random_entry'):
+    assert abs(edge(name, market='none')) < 3.5
 
 
 def test_buy_and_hold_by_hand():

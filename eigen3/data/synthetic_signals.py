@@ -1,0 +1,209 @@
+"""What the embedded markets hide, and the prices of the stocks that obey it.
+
+The hidden drift is an expected return of the next day; noise of about 1.5 % a
+day covers it. The markets differ in what reveals it:
+
+  drift     each stock's own prices: its drift comes and goes in slow,
+            irregular cycles.
+  leading   another column, whose past moves drive all stocks alike. Whatever
+            raises their drift lowers them at once, by so much that their own
+            returns are uncorrelated: they tell nothing.
+  some      own prices as in `drift`, but only of half the stocks; the others
+            are noise.
+  regime    own past moves, which go on in calm times and are taken back in
+            others; the level of another column tells which times these are.
+  none      nothing: the days of a `drift` market in another order.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from eigen3.data.synthetic_prices import (
+  MARKET_NOISE,
+  STOCK_NOISE,
+  bars,
+  bars_from,
+  moves_of,
+  of_a_day,
+)
+
+# Standard deviation of the drift, a fraction of the price. 0.35 % a day is 7 %
+# in 20 days, in which the noise of 1.5 % a day adds up to 6.7 %.
+DRIFT = 0.0035
+# A damped cycle: what it adds to a price is mostly given back, which keeps
+# prices of later years in the range that training has seen.
+CYCLE_DAYS = 250.0
+DAMPING_DAYS = 120.0
+MEMORY_DAYS = 20.0  # of past moves, where these drive the drift
+REGIME_DAYS = 120.0  # mean length
+# The column that tells the regime: its calm level, by how much it is higher in
+# others, how fast it gets there and how much of its move a day is noise.
+GAUGE, GAUGE_RATIO, GAUGE_DAYS, GAUGE_NOISE = 15.0, 2.0, 5.0, 0.05
+
+
+class Streams(NamedTuple):
+  """A random stream per cause: a setting of one leaves the draws of others.
+
+  Attributes:
+    drifts: of hidden cycles.
+    prices: of noise.
+    others: of what only some markets have.
+  """
+
+  drifts: np.random.Generator
+  prices: np.random.Generator
+  others: np.random.Generator
+
+
+class Hidden(NamedTuple):
+  """A market's stocks and what drives them.
+
+  Attributes:
+    drift: [T, N], the expected return from each close to the next; of `none`,
+      what it was before the days were shuffled.
+    stocks: prices [T, N, 4].
+    teller: prices [T, 1, 4] of the column that has to be read, too, or None.
+  """
+
+  drift: np.ndarray
+  stocks: np.ndarray
+  teller: np.ndarray | None = None
+
+
+def _drift(
+  streams: Streams, num_days: int, num_stocks: int, scale: float
+) -> Hidden:
+  """Cycles that each stock's own prices reveal."""
+  hidden = scale * DRIFT * _cycles(streams.drifts, num_days, num_stocks)
+  noise = np.add(*_noise(streams.prices, num_days, num_stocks))
+  moves = _stock_moves(hidden, noise)
+  return Hidden(hidden, bars(streams.prices, moves))
+
+
+def _leading(
+  streams: Streams, num_days: int, num_stocks: int, scale: float
+) -> Hidden:
+  """A column whose past moves drive all stocks.
+
+  With drift m_t = k m_(t-1) + w_t, a stock's returns m_t + u_(t+1) are
+  uncorrelated if cov(u, w) = -k var(m).
+  """
+  told = streams.others.standard_normal((num_days, 2, 1))
+  past = _remembered(of_a_day(told))
+  hidden = np.repeat(scale * DRIFT * past, num_stocks, axis=1)
+  keep = np.exp(-1.0 / MEMORY_DAYS)
+  reaction = scale * DRIFT * keep / np.sqrt(1.0 - keep**2)
+  noise = np.add(*_noise(streams.prices, num_days, num_stocks))
+  moves = _stock_moves(hidden, noise - reaction * told, reaction)
+  leader = moves_of(0.0 * past, STOCK_NOISE * told, STOCK_NOISE)
+  return Hidden(
+    hidden, bars(streams.prices, moves), bars(streams.others, leader)
+  )
+
+
+def _some(
+  streams: Streams, num_days: int, num_stocks: int, scale: float
+) -> Hidden:
+  """Cycles as in `drift`, of half the stocks, rounded up."""
+  follows = streams.others.permutation(num_stocks) < (num_stocks + 1) // 2
+  hidden = scale * DRIFT * _cycles(streams.drifts, num_days, num_stocks)
+  hidden = np.where(follows, hidden, 0.0)
+  noise = np.add(*_noise(streams.prices, num_days, num_stocks))
+  moves = _stock_moves(hidden, noise)
+  return Hidden(hidden, bars(streams.prices, moves))
+
+
+def _regime(
+  streams: Streams, num_days: int, num_stocks: int, scale: float
+) -> Hidden:
+  """Own past moves that go on or turn, as a gauge tells."""
+  market, own = _noise(streams.prices, num_days, num_stocks)
+  turns = streams.others.random(num_days) < 1.0 / REGIME_DAYS
+  calm = (streams.others.integers(2) + np.cumsum(turns)) % 2 == 0  # [T]
+  past = _remembered(of_a_day(own) / STOCK_NOISE)
+  hidden = scale * DRIFT * np.where(calm[:, None], past, -past)
+  moves = _stock_moves(hidden, market + own)
+  return Hidden(
+    hidden, bars(streams.prices, moves), _gauge(streams.others, calm)
+  )
+
+
+def _none(
+  streams: Streams, num_days: int, num_stocks: int, scale: float
+) -> Hidden:
+  """The days of `drift` in another order, the same for all stocks."""
+  hidden = scale * DRIFT * _cycles(streams.drifts, num_days, num_stocks)
+  noise = np.add(*_noise(streams.prices, num_days, num_stocks))
+  moves = _stock_moves(hidden, noise)
+  moves = moves[streams.others.permutation(num_days)]
+  return Hidden(hidden, bars(streams.prices, moves))
+
+
+MARKETS: Mapping[str, Callable[[Streams, int, int, float], Hidden]] = {
+  'drift': _drift,
+  'leading': _leading,
+  'some': _some,
+  'regime': _regime,
+  'none': _none,
+}
+# Names of the columns that have to be read, too.
+TELLERS = {'leading': 'LEADER', 'regime': 'GAUGE'}
+
+
+def _cycles(rng: np.random.Generator, num_days: int, num: int) -> np.ndarray:
+  """Damped cycles [T, num] with variance 1: the real part of an AR(1)."""
+  turn = np.exp(-1.0 / DAMPING_DAYS + 2j * np.pi / CYCLE_DAYS)
+  shocks = rng.standard_normal((num_days, num, 2)) @ np.array([1.0, 1j])
+  return _autoregression(shocks, turn).real
+
+
+def _remembered(shocks: np.ndarray) -> np.ndarray:
+  """Shocks [T, num] of variance 1, fading: of variance 1 again."""
+  return _autoregression(shocks, np.exp(-1.0 / MEMORY_DAYS))
+
+
+def _autoregression(shocks: np.ndarray, turn) -> np.ndarray:
+  """An AR(1) [T, num] with the variance of its shocks."""
+  state, rows = shocks[0], [shocks[0]]
+  for shock in shocks[1:]:
+    state = turn * state + np.sqrt(1.0 - np.abs(turn) ** 2) * shock
+    rows.append(state)
+  return np.stack(rows)
+
+
+def _noise(
+  rng: np.random.Generator, num_days: int, num: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """Noise that all stocks share [T, 2, 1], and each one's own [T, 2, num]."""
+  market = rng.standard_normal((num_days, 2, 1))
+  own = rng.standard_normal((num_days, 2, num))
+  return MARKET_NOISE * market, STOCK_NOISE * own
+
+
+def _stock_moves(
+  hidden: np.ndarray, noise: np.ndarray, more: float = 0.0
+) -> np.ndarray:
+  """Moves [T, 2, N]; a day's return has the drift of the day before.
+
+  Args:
+    hidden: the drift, [T, N].
+    noise: [T, 2, N].
+    more: deviation of what the noise has beside that of market and stock.
+  """
+  expected = np.concatenate([np.zeros((1, hidden.shape[1])), hidden[:-1]])
+  deviation = np.hypot(MARKET_NOISE, STOCK_NOISE)
+  return moves_of(expected, noise, np.hypot(deviation, more))
+
+
+def _gauge(rng: np.random.Generator, calm: np.ndarray) -> np.ndarray:
+  """Prices [T, 1, 4] near one level in calm days and another in others."""
+  goals = np.log(GAUGE * np.where(calm, 1.0, GAUGE_RATIO))
+  noise = GAUGE_NOISE * rng.standard_normal(len(calm))
+  level, moves = goals[0], []
+  for goal, shock in zip(goals, noise, strict=True):
+    moves.append((goal - level) / GAUGE_DAYS + shock)
+    level += moves[-1]
+  halves = np.stack([np.zeros(len(moves)), moves], axis=1)[..., None]
+  return bars_from(rng, goals[0], halves)
