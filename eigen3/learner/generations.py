@@ -43,6 +43,9 @@ GENERATION_FIELDS = (
   'spread',
 )
 
+# Of every agent: what was tried, and how far apart (eigen3.evaluation.trials).
+DAILY_SHARPE = 'validation_daily_sharpe'
+
 # What is told of every agent, from the training and the validation slices.
 MEMBER_FIELDS = (
   'generation',
@@ -58,6 +61,7 @@ MEMBER_FIELDS = (
   'validation_profit',
   'validation_trades',
   'validation_win_rate',
+  DAILY_SHARPE,
 )
 
 MEMBERS = 'members.csv'
@@ -237,6 +241,7 @@ class _Logs:
           'validation_profit': validation.profit,
           'validation_trades': validation.trades,
           'validation_win_rate': validation.win_rate,
+          DAILY_SHARPE: validation.daily_sharpe,
           **{
             f'hyper_{name}': float(values[k])
             for name, values in told.hyperparameters.items()

@@ -19,6 +19,8 @@ class Judged(NamedTuple):
     reward: sum over a slice, mean.
     trades: closed ones of a slice, mean.
     win_rate: share of all closed trades that were won.
+    daily_sharpe: mean over deviation of the daily returns of all slices, not
+      annualised; 0 where nothing moved.
   """
 
   score: Array
@@ -26,6 +28,7 @@ class Judged(NamedTuple):
   reward: Array
   trades: Array
   win_rate: Array
+  daily_sharpe: Array
 
 
 def judge(
@@ -58,5 +61,19 @@ def judge(
     reward=reward.mean(),
     trades=final.num_trades.astype(profit.dtype).mean(),
     win_rate=final.num_wins.sum() / jnp.maximum(final.num_trades.sum(), 1),
+    daily_sharpe=_daily_sharpe(
+      environment.rules.initial_cash, episodes.timesteps.extras.equity
+    ),
   )
   return jax.tree.map(lambda x: x.astype(jnp.float32), numbers)
+
+
+def _daily_sharpe(initial_cash: float, equity: Array) -> Array:
+  """Of the days of all episodes, equity [E, S]; each begins with the cash."""
+  before = jnp.pad(
+    equity[:, :-1], ((0, 0), (1, 0)), constant_values=initial_cash
+  )
+  returns = equity / before - 1.0
+  deviation = returns.std(ddof=1)
+  moved = deviation > 0.0
+  return jnp.where(moved, returns.mean() / jnp.where(moved, deviation, 1), 0.0)

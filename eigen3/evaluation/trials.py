@@ -1,0 +1,138 @@
+"""How many policies were tried before one was chosen, and what that costs.
+
+Every policy that a run ever validated is a trial. Its Sharpe ratio is in what
+the run logs anyway: `members.csv` has all members of all generations,
+`metrics.csv` of a run of one agent every validation. Both are cut back to the
+checkpoint that a run resumes from, and what follows is repeated bit for bit, so
+that no trial is lost and none is counted twice.
+"""
+
+import json
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from eigen3.evaluation import sharpe
+from eigen3.evaluation.backtest import TRADING_DAYS_A_YEAR
+from eigen3.learner import generations, loop, run_directory
+from eigen3.settings import require
+
+# The settings that, with the data, say which days are the validation days.
+_SPLIT = ('validation_days', 'holdout_days', 'embargo_days')
+
+
+class Deflated(NamedTuple):
+  """What a champion's Sharpe ratio says after so many trials.
+
+  Sharpe ratios are those of a day.
+
+  Attributes:
+    trials: policies that were validated.
+    deviation: of their Sharpe ratios.
+    expected: the best to be expected of as many without any skill.
+    sharpe: the champion's; NaN where its account never moved.
+    probability: that the champion has any skill, the deflated Sharpe ratio.
+  """
+
+  trials: int
+  deviation: float
+  expected: float
+  sharpe: float
+  probability: float
+
+
+def find(paths: Sequence[os.PathLike | str]) -> list[pathlib.Path]:
+  """The folders of runs, each once; a sweep stands for all runs of its trials.
+
+  Raises:
+    ValueError: a folder holds neither.
+  """
+  found: dict[pathlib.Path, None] = {}
+  for path in map(pathlib.Path, paths):
+    run_directory.read_config(path)  # or says what is wrong
+    runs = [file.parent for file in sorted(path.glob('runs/*/*/config.json'))]
+    found.update(dict.fromkeys(run.resolve() for run in runs or [path]))
+  return list(found)
+
+
+def sharpe_ratios(workdir: os.PathLike | str) -> np.ndarray:
+  """Sharpe ratios of a day of all policies that a run validated, float64 [n].
+
+  Of a population's members they are those on the validation slices, of one
+  agent those on all validation days. One without a Sharpe ratio counts as 0.
+
+  Raises:
+    ValueError: the log is of another version.
+  """
+  workdir = pathlib.Path(workdir)
+  path, column, unit = workdir / 'metrics.csv', 'validation_sharpe', 1.0
+  if (workdir / generations.MEMBERS).exists():
+    path, column = workdir / generations.MEMBERS, generations.DAILY_SHARPE
+  else:
+    unit = np.sqrt(TRADING_DAYS_A_YEAR)
+  if not path.exists():
+    return np.zeros(0)  # it ended before it validated anything
+  table = pd.read_csv(path)
+  for name in (column, loop.SCORE):
+    require(name in table, f'{path}: columns', [*table], f'{name} among them')
+  found = table[column][table[loop.SCORE].notna()].to_numpy(np.float64) / unit
+  return np.where(np.isfinite(found), found, 0.0)
+
+
+def deflate(
+  workdirs: Sequence[os.PathLike | str], champion: sharpe.TrackRecord
+) -> Deflated:
+  """The deflated Sharpe ratio of a champion on the validation days.
+
+  Args:
+    workdirs: runs and sweeps, all that was tried before the champion was
+      chosen, its own run included.
+    champion: its record on the validation days.
+
+  Returns:
+    The number of trials and what follows; NaN where there are none.
+
+  Raises:
+    ValueError: a folder holds no run, or the runs are of other data or have
+      other validation days than the first.
+  """
+  runs = find(workdirs)
+  _check_alike(runs)
+  ratios = np.concatenate([sharpe_ratios(run) for run in runs])
+  if not len(ratios):
+    return Deflated(0, np.nan, np.nan, champion.sharpe, np.nan)
+  deviation = float(ratios.std(ddof=1)) if len(ratios) > 1 else 0.0
+  return Deflated(
+    trials=len(ratios),
+    deviation=deviation,
+    expected=sharpe.expected_maximum_sharpe(deviation, len(ratios)),
+    sharpe=champion.sharpe,
+    probability=sharpe.deflated_sharpe(champion, deviation, len(ratios)),
+  )
+
+
+def _check_alike(runs: Sequence[pathlib.Path]) -> None:
+  """Refuses runs whose validation days are others than those of the first."""
+  first = _days_of(runs[0])
+  for run in runs[1:]:
+    for name, value in _days_of(run).items():
+      require(
+        value == first[name], f'{run}: {name}', value, f'that of {runs[0]}'
+      )
+
+
+def _days_of(workdir: pathlib.Path) -> dict[str, Any]:
+  """What decides a run's validation days: its data and its split."""
+  path = workdir / 'run.json'
+  try:
+    settings = run_directory.read_config(workdir)['data']
+    about = json.loads(path.read_text(encoding='utf-8'))['data']
+    return {'data': about['hash'], **{name: settings[name] for name in _SPLIT}}
+  except (OSError, ValueError, KeyError, TypeError) as error:
+    raise ValueError(
+      f'{path}: found no run that tells of its data ({error!r}), expected one'
+    ) from error

@@ -1,0 +1,47 @@
+"""Tests of eigen3.learner.slices."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import small_run
+
+from eigen3.learner import rollout, slices
+
+
+@pytest.fixture(scope='module')
+def environment():
+  _, environment, _ = small_run.make_market(small_run.make_population_config())
+  return environment
+
+
+def judge(environment, coefficient):
+  """Of two episodes in which every stock is wanted as much as the others."""
+  first = int(environment.first_day)
+  days = first + np.array([[0], [3]]) + np.arange(environment.num_steps)
+  shape = (*days.shape, *environment.spec.action.shape)
+  actions = np.full(shape, coefficient, np.float32)
+  episodes = rollout.play(environment, jnp.asarray(days), jnp.asarray(actions))
+  judged = slices.judge(
+    environment, episodes, by='profit', worst=1, no_trade_penalty=0.0
+  )
+  return judged, np.asarray(episodes.timesteps.extras.equity, np.float64)
+
+
+def test_the_daily_sharpe_is_of_the_days_of_all_episodes(environment):
+  judged, equity = judge(environment, 2.0)
+  returns = []
+  for path in equity:
+    before = environment.rules.initial_cash
+    for after in path:
+      returns.append(after / before - 1)
+      before = after
+  assert np.std(returns) > 0
+  expected = np.mean(returns) / np.std(returns, ddof=1)
+  assert float(judged.daily_sharpe) == pytest.approx(expected, rel=1e-3)
+  assert judged.daily_sharpe.dtype == jnp.float32
+
+
+def test_who_buys_nothing_has_none(environment):
+  judged, equity = judge(environment, 0.0)
+  assert np.ptp(equity) == 0
+  assert float(judged.daily_sharpe) == 0.0
