@@ -9,17 +9,25 @@ unless --holdout says otherwise, and every opening is recorded in the runs.
 """
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from absl import flags
 
 from eigen3 import settings
-from eigen3.evaluation import comparison, ledger, report, statistics
+from eigen3.evaluation import (
+  Results,
+  comparison,
+  ledger,
+  ranking,
+  report,
+  statistics,
+)
 from eigen3.evaluation.comparison import Comparison, Policy
 from eigen3.evaluation.training_slices import TrainingSlices
 from eigen3.learner import run_directory
-from experiments import mains, saved_runs
+from experiments import mains, saved_runs, wiring
+from experiments.configs import ranker as ranker_config
 from experiments.saved_runs import SavedRun
 
 _RUNS = flags.DEFINE_list(
@@ -49,6 +57,12 @@ _TRAINING_SLICES = flags.DEFINE_integer(
   10,
   'Slices of the training days that are played.',
   lower_bound=1,
+)
+_RANKER = flags.DEFINE_bool(
+  'ranker',
+  False,
+  'Trains the supervised ranker, too, with the seed of the first run and on as '
+  'many windows as its agents at most, and puts it beside the controls.',
 )
 _HOLDOUT = flags.DEFINE_enum(
   'holdout',
@@ -135,6 +149,7 @@ def _compare(runs: list[SavedRun]) -> tuple[Comparison, list[Policy], int]:
       **comparison.judged([chosen], experiment.validation),
     }
   config = runs[0].config
+  controls = _controls(runs[0])
   slices = TrainingSlices(
     experiment.panel,
     config.environment,
@@ -142,15 +157,33 @@ def _compare(runs: list[SavedRun]) -> tuple[Comparison, list[Policy], int]:
     _TRAINING_SLICES.value,
   )
   compared = Comparison(
-    {**validation, **experiment.validation.controls},
+    {**validation, **controls('validation')},
     comparison.training_profits(policies, slices),
   )
   if _HOLDOUT.value == 'no':
     return compared, policies, 0
   opened = _open_holdout(runs, policies)
-  judge = experiment.holdout
-  holdout = {**comparison.judged(policies, judge), **judge.controls}
+  held_out = comparison.judged(policies, experiment.holdout)
+  holdout = {**held_out, **controls('holdout')}
   return compared._replace(holdout=holdout), policies, opened
+
+
+def _controls(run: SavedRun) -> Callable[[str], Results]:
+  """Gives the controls on a split by its name."""
+
+  def of_split(split: str) -> Results:
+    judge = getattr(run.experiment, split)
+    if ranker is None:
+      return judge.controls
+    return {ranking.NAME: [ranker.backtest(judge)], **judge.controls}
+
+  ranker = None
+  if _RANKER.value:
+    config = run.config.copy_and_resolve_references()
+    with config.unlocked():
+      config.ranker = ranker_config.settings()
+    _, ranker = wiring.fit_ranker(wiring.build_ranker(config, False), config)
+  return of_split
 
 
 def _policy(run: SavedRun) -> Policy:

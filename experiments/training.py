@@ -171,6 +171,7 @@ def _conclude(
     'preset': config.preset,
     'seed': config.seed,
   }
+  report.write_table(workdir / 'daily.csv', report.daily_returns(results))
   run_directory.write_json(workdir / 'summary.json', summary)
   report.write_table(workdir / 'trades.csv', agent.trades)
   report.write_picture(
@@ -187,8 +188,8 @@ def _conclude(
   print(f'{_SPLIT_TITLES[split]} {days}, net of costs:')
   print(report.table(last))
   print(remark)
-  names = ', '.join(['summary.json', 'trades.csv', 'report.png', *more])
-  print(f'written: {workdir}/{names}')
+  written = ('summary.json', 'daily.csv', 'trades.csv', 'report.png', *more)
+  print(f'written: {workdir}/{", ".join(written)}')
 
 
 def _judged(

@@ -2,13 +2,16 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import ml_collections
 import numpy as np
 
 from eigen3 import data, evaluation, parallel
 from eigen3.data import MarketPanel
 from eigen3.environment import Market, TradingEnvironment
+from eigen3.evaluation.ranking import Ranking
 from eigen3.learner.population import Population
+from eigen3.learner.ranker import Fitted, Ranker
 from eigen3.learner.single_agent import SingleAgent
 from eigen3.networks import make_networks
 
@@ -19,8 +22,8 @@ class Experiment(NamedTuple):
   Attributes:
     panel: all days.
     splits: of them.
-    learner: bound to the training days; a `SingleAgent` or a `Population`.
-      Both have `champion` and `greedy_actions`.
+    learner: bound to the training days; a `SingleAgent` or a `Population`,
+      which have `champion` and `greedy_actions`, or a `Ranker`.
     validation: judges agents while they train.
     holdout: judges the champion at the end.
   """
@@ -100,6 +103,50 @@ def build_population(
     mesh,
   )
   return _experiment(stage, learner, config)
+
+
+def build_ranker(
+  config: ml_collections.ConfigDict,
+  spread: bool = True,
+  panel: MarketPanel | None = None,
+) -> Experiment:
+  """The supervised ranker and its market, as `config` describes them.
+
+  Args:
+    config: all settings, `ranker` among them.
+    spread: over all devices.
+    panel: in place of the one that `config.data` describes.
+
+  Raises:
+    ValueError: a setting, the panel's file or its length does not fit.
+  """
+  stage = _stage(config, panel)
+  mesh = parallel.make_mesh() if spread else None
+  networks = make_networks(config.networks, stage.environment.spec, mesh)
+  learner = Ranker(
+    networks.feature_extractor,
+    stage.environment,
+    _environment(config, stage.panel, stage.splits.validation),
+    stage.market,
+    config,
+    mesh,
+  )
+  return _experiment(stage, learner, config)
+
+
+def fit_ranker(
+  experiment: Experiment, config: ml_collections.ConfigDict
+) -> tuple[Fitted, Ranking]:
+  """Trains the ranker of `build_ranker`, and makes a policy of it."""
+  learner = experiment.learner
+  fitted = learner.train(jax.random.PRNGKey(config.seed))
+
+  def predict(days: np.ndarray) -> np.ndarray:
+    return learner.predictions(fitted, days)
+
+  return fitted, Ranking(
+    config.environment.to_dict(), experiment.validation, predict
+  )
 
 
 class _Stage(NamedTuple):

@@ -102,20 +102,48 @@ def entry_reward(
     0 for an order that was not accepted or that no open filled.
   """
   entries = extras.entries
+  percent, filled = net_return(
+    rules, table, day, stop, entries.stock, entries.sale_target
+  )
+  size = accounting.size(rules, entries.coefficient)
+  return jnp.sum(jnp.where(entries.accepted & filled, size * percent, 0))
+
+
+def net_return(
+  rules: Rules,
+  table: Array,
+  day: Array,
+  stop: Array,
+  stock: Array,
+  sale_target: Array,
+) -> tuple[Array, Array]:
+  """What trades decided today will bring; it looks ahead, up to `stop`.
+
+  Args:
+    rules: of fills, exits and costs.
+    table: float [T, N, 4], see `prices.price_table`.
+    day: int32 [], on whose close they are decided.
+    stop: int32 [], the first day that may not be looked at.
+    stock: int32 [M].
+    sale_target: float [M], %.
+
+  Returns:
+    float [M], in % of what is paid, net of both costs; a trade that is open
+    at `stop` is valued at its last close. bool [M], whether there is a price
+    that fills the order; else ignore the return.
+  """
   if rules.fills_at_open:
-    paid = prices.quote(table, day + 1, entries.stock).open
-    filled = entries.accepted & (paid > 0) & (day + 1 < stop)
+    paid = prices.quote(table, day + 1, stock).open
+    filled = (paid > 0) & (day + 1 < stop)
     first_age = 0
   else:
-    paid = prices.quote(table, day, entries.stock).last_close
-    filled = entries.accepted
+    paid = prices.quote(table, day, stock).last_close
+    filled = paid > 0
     first_age = 1
   age = jnp.arange(first_age, rules.oldest_age + 1, dtype=jnp.int32)
   days = day + 1 + age - first_age
-  path = prices.quote(
-    table, jnp.minimum(days, stop - 1), entries.stock[:, None]
-  )
-  target = paid * (1 + entries.sale_target / 100)
+  path = prices.quote(table, jnp.minimum(days, stop - 1), stock[:, None])
+  target = paid * (1 + sale_target / 100)
   reason, price = accounting.leave(
     rules, age, path, paid[:, None], target[:, None]
   )
@@ -128,9 +156,7 @@ def entry_reward(
   )
   rate = rules.cost_rate
   paid = jnp.where(filled, paid * (1 + rate), 1)
-  percent = 100 * (received * (1 - rate) / paid - 1)
-  size = accounting.size(rules, entries.coefficient)
-  return jnp.sum(jnp.where(filled, size * percent, 0))
+  return 100 * (received * (1 - rate) / paid - 1), filled
 
 
 _REWARDS: dict[str, Reward] = {'eigen2': eigen2_reward, 'entry': entry_reward}

@@ -96,16 +96,8 @@ class Controls:
 
   def _ranked(self, scores: np.ndarray, wanted: np.ndarray) -> Backtest:
     """Buys by rank of `scores` among the `wanted`, both [S, N]."""
-    num_stocks = scores.shape[1]
-    scores = np.where(wanted, scores, -np.inf)
-    rank = np.argsort(np.argsort(-scores, axis=1, kind='stable'), axis=1)
-    ceiling = self._rules.coefficient_ceiling
-    coefficient = ceiling * (1.0 - _RANKING * rank / num_stocks)
-    coefficient = np.where(wanted, coefficient, 0.0)
-    target = np.full_like(coefficient, self._rules.max_sale_target)
-    actions = np.stack([coefficient, target], axis=-1)
     return self._backtester.run(
-      jnp.asarray(actions, jnp.float32), account_aware=True
+      jnp.asarray(by_rank(self._rules, scores, wanted)), account_aware=True
     )
 
   def _buy_and_hold(self) -> Backtest:
@@ -146,6 +138,27 @@ class Controls:
     summary['exposure'] = float(np.mean(invested))
     summary['costs'] = float(rate * ((paid + received) @ shares) / cash)
     return Backtest(self._panel.dates[days], equity, trades, summary)
+
+
+def by_rank(rules: Rules, scores: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+  """Actions that buy the largest position of the best stock.
+
+  The next best follow closely, for an account that passes over what it holds.
+
+  Args:
+    rules: of the largest position and the widest target.
+    scores: [S, N].
+    wanted: bool [S, N], stocks that may be bought.
+
+  Returns:
+    float32 [S, N, 2].
+  """
+  scores = np.where(wanted, scores, -np.inf)
+  rank = np.argsort(np.argsort(-scores, axis=1, kind='stable'), axis=1)
+  ranking = 1.0 - _RANKING * rank / scores.shape[1]
+  coefficient = np.where(wanted, rules.coefficient_ceiling * ranking, 0.0)
+  target = np.full_like(coefficient, rules.max_sale_target)
+  return np.stack([coefficient, target], axis=-1).astype(np.float32)
 
 
 def _as_trades(

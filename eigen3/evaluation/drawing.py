@@ -15,6 +15,7 @@ POPULATION = '#1b4f9c'
 REFERENCE = '#c2570c'
 CONTROLS = {
   'informed': '#2a7f3f',
+  'ranker': '#b5a300',
   'momentum': '#c2570c',
   'buy_and_hold': '#7a5195',
   'random_entry': '#888888',

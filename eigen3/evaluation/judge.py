@@ -58,9 +58,9 @@ class Judge:
     """The controls' backtests by name, played once."""
     return self._controls.run()
 
-  def backtest(self, actions: Array) -> Backtest:
-    """Plays actions [S, N, 2] decided on `days`."""
-    return self._backtester.run(actions)
+  def backtest(self, actions: Array, account_aware: bool = False) -> Backtest:
+    """Plays actions [S, N, 2] decided on `days`; see `Backtester.run`."""
+    return self._backtester.run(actions, account_aware)
 
   def scores(self, actions: Array, prefix: str) -> dict[str, float]:
     """The numbers of `actions` and the controls' profits, prefixed.

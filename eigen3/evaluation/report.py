@@ -1,11 +1,14 @@
 """What a run leaves for its reader: a summary, the trades and a picture."""
 
 import os
+from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 
 from eigen3.data import atomic_path
 from eigen3.evaluation import drawing
+from eigen3.evaluation.backtest import Backtest
 from eigen3.evaluation.judge import Results, mean_summary
 
 _COLUMNS = (
@@ -44,6 +47,27 @@ def summary(results: Results) -> dict[str, dict[str, float]]:
   return {name: mean_summary(tests) for name, tests in results.items()}
 
 
+def daily_returns(results: Mapping[str, Results]) -> pd.DataFrame:
+  """What every day brought every policy.
+
+  Args:
+    results: by split.
+
+  Returns:
+    A row per split and day: `split`, `date` and, for each policy, the return
+    since the day before; of many backtests their mean.
+  """
+  tables = []
+  for split, policies in results.items():
+    dates = next(iter(policies.values()))[0].dates
+    columns = {
+      name: np.mean([_returns(backtest) for backtest in backtests], axis=0)
+      for name, backtests in policies.items()
+    }
+    tables.append(pd.DataFrame({'split': split, 'date': dates, **columns}))
+  return pd.concat(tables, ignore_index=True)
+
+
 def write_table(path: os.PathLike | str, rows: pd.DataFrame) -> None:
   """Writes rows, such as trades, as CSV, whole or not at all."""
   with atomic_path(path) as temporary:
@@ -77,6 +101,13 @@ def write_picture(
   drawing.remark(figure, remark)
   with atomic_path(path) as temporary:
     figure.savefig(temporary, format='png', dpi=120)
+
+
+def _returns(backtest: Backtest) -> np.ndarray:
+  """Daily returns [S]; the first is since the initial cash."""
+  initial = backtest.equity[-1] / (1.0 + backtest.summary['profit'])
+  path = np.concatenate([[initial], backtest.equity])
+  return path[1:] / path[:-1] - 1.0
 
 
 def _learning_curve(axes, metrics: pd.DataFrame, validation: Results) -> None:

@@ -27,6 +27,7 @@ _MAY_CHANGE = (
 _NAMES = (
   'checkpoints',
   'config.json',
+  'daily.csv',
   'holdout.json',
   'importance.csv',
   'importance.json',

@@ -162,3 +162,20 @@ def test_a_long_remark_is_not_cut_off(results, tmp_path):
   assert not long[:margin].any()
   assert not long[-margin:].any()
   assert long.sum() > ink('a remark').sum() + 300
+
+
+def test_daily_returns_compound_to_the_profit(results):
+  other = {'agent': [make_backtest(-0.2, seed=3)]}
+  table = report.daily_returns({'validation': other, 'holdout': results})
+  assert table['split'].tolist() == ['validation'] * 30 + ['holdout'] * 30
+  assert (table['date'][:30].to_numpy('datetime64[D]') == DATES).all()
+  assert list(table.columns[2:]) == ['agent', 'random_entry', 'buy_and_hold']
+  assert np.prod(1 + table['agent'][:30]) == pytest.approx(0.8)
+  held_out = table[30:]
+  assert np.prod(1 + held_out['agent']) == pytest.approx(1.10)
+  # Of several backtests the mean of their returns.
+  equity = [b.equity for b in results['random_entry']]
+  assert held_out['random_entry'].iloc[5] == pytest.approx(
+    np.mean([e[5] / e[4] - 1 for e in equity])
+  )
+  assert table['random_entry'][:30].isna().all()

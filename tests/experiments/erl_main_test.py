@@ -63,6 +63,7 @@ def test_a_run_leaves_its_reports(whole):
   assert sorted(os.listdir(folder)) == [
     'checkpoints',
     'config.json',
+    'daily.csv',
     'holdout.json',
     'importance.csv',
     'importance.json',

@@ -144,3 +144,17 @@ def test_errors_are_one_line(evaluate, runs):
     assert run.returncode == 1, arguments
     assert words in only_line(run.stderr)
     assert not (runs / 'out').exists()
+
+
+@pytest.mark.long
+def test_the_ranker_stands_beside_the_controls(evaluate, runs):
+  out = runs / 'out'
+  run = evaluate(
+    f'--runs={runs}/one', '--committee=0', '--ranker', f'--out={out}'
+  )
+  assert run.returncode == 0, run.stderr
+  found = json.loads((out / 'evaluation.json').read_text())
+  names = {'ranker', 'random_entry', 'buy_and_hold', 'momentum', 'informed'}
+  assert found['validation'].keys() == {f'{runs}/one', *names}
+  assert found['ranking'] == [f'{runs}/one']
+  assert '\nranker ' in run.stdout

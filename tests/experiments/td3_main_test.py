@@ -114,6 +114,7 @@ def test_a_run_leaves_its_report(whole, arguments):
   assert sorted(os.listdir(folder)) == [
     'checkpoints',
     'config.json',
+    'daily.csv',
     'holdout.json',
     'metrics.csv',
     'report.png',

@@ -68,6 +68,7 @@ def test_an_existing_folder_without_a_run_is_used(tmp_path, config):
   'name',
   [
     'checkpoints',
+    'daily.csv',
     'metrics.csv',
     'report.png',
     'run.json',

@@ -1,0 +1,69 @@
+"""A policy of predicted returns: it buys the best, if that is worth it.
+
+As momentum, it knows the account: what is held is passed over for the next
+best. By how much a prediction has to exceed the costs is decided on validation
+days: any positive net return, or more than the best prediction of a quarter, a
+half, three quarters or nine tenths of these days, whichever earned the most.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from eigen3.environment import Rules
+from eigen3.evaluation.backtest import Backtest
+from eigen3.evaluation.controls import by_rank
+from eigen3.evaluation.judge import Judge
+
+NAME = 'ranker'  # in tables
+_QUANTILES = (0.25, 0.5, 0.75, 0.9)
+
+
+class Ranking:
+  """Predictions turned into actions.
+
+  Attributes:
+    threshold: % net of costs that a prediction has to exceed.
+  """
+
+  def __init__(
+    self,
+    environment: Mapping[str, Any],
+    validation: Judge,
+    predict: Callable[[np.ndarray], np.ndarray],
+  ):
+    """Chooses the threshold; of equals the lowest.
+
+    Args:
+      environment: the `environment` section.
+      validation: of the validation days.
+      predict: days int [S] to what a trade of each stock decided on them would
+        bring net of costs, %, float [S, N].
+    """
+    self._rules = Rules.from_config(environment)
+    self._predict = predict
+    predictions = predict(validation.days)
+    found = np.quantile(predictions.max(axis=1), _QUANTILES)
+    candidates = np.array([0.0, *found[found > 0.0]])
+    profits = [
+      _play(validation, self._actions(predictions, x)).summary['profit']
+      for x in candidates
+    ]
+    self.threshold = float(candidates[np.argmax(profits)])
+
+  def actions(self, days: np.ndarray) -> np.ndarray:
+    """What to do on `days` int [S], float32 [S, N, 2]."""
+    return self._actions(self._predict(days), self.threshold)
+
+  def backtest(self, judge: Judge) -> Backtest:
+    """Plays the days of `judge`."""
+    return _play(judge, self.actions(judge.days))
+
+  def _actions(self, predictions: np.ndarray, threshold: float) -> np.ndarray:
+    return by_rank(self._rules, predictions, predictions > threshold)
+
+
+def _play(judge: Judge, actions: np.ndarray) -> Backtest:
+  return judge.backtest(jnp.asarray(actions), account_aware=True)

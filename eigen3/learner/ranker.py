@@ -1,0 +1,352 @@
+"""The supervised control: the agent's extractor, taught what trades bring.
+
+A linear head reads each stock's features, beside their mean over all columns,
+and predicts what a trade of it decided today would bring net of costs, with
+the widest target: the days until the maximum holding. Reinforcement learning
+has to do better than this to be worth its trouble.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import optax
+
+from eigen3 import parallel, settings
+from eigen3.agent import td3
+from eigen3.environment import Market, TradingEnvironment, prices, rewards
+from eigen3.types import Array, PRNGKey
+
+
+class Weights(NamedTuple):
+  """What is learnt.
+
+  Attributes:
+    extractor: parameters of the feature extractor.
+    w: float32 [4H], of the head.
+    b: float32 [], of the head.
+  """
+
+  extractor: hk.Params
+  w: Array
+  b: Array
+
+
+class RankerState(NamedTuple):
+  """All of a training.
+
+  Attributes:
+    weights: online.
+    state: batch-norm statistics of the extractor.
+    opt_state: of Adam.
+    key: consumed by the next updates.
+  """
+
+  weights: Weights
+  state: hk.State
+  opt_state: optax.OptState
+  key: PRNGKey
+
+
+class Labels(NamedTuple):
+  """What trades decided on some days bring.
+
+  Attributes:
+    days: int32 [S].
+    returns: float32 [S, N], %, net of costs.
+    known: bool [S, N], whether the stock could be bought; else ignore it.
+  """
+
+  days: Array
+  returns: Array
+  known: Array
+
+
+class Fitted(NamedTuple):
+  """A trained ranker.
+
+  Attributes:
+    weights: of the lowest validation loss.
+    state: their batch-norm statistics.
+    rows: of metrics: update, training_loss, validation_loss, in variances of
+      the training days' returns.
+    updates: that were made in all.
+    best_update: after which the validation loss was lowest.
+    windows: how many the extractor was trained on; each is a pass forward and
+      one back.
+  """
+
+  weights: Weights
+  state: hk.State
+  rows: list[dict[str, float]]
+  updates: int
+  best_update: int
+  windows: int
+
+
+_EXPECTED = {
+  'learning_rate': settings.POSITIVE,
+  'weight_decay': settings.NOT_NEGATIVE,
+  'batch_size': settings.AT_LEAST_ONE,
+  'evaluate_every': settings.AT_LEAST_ONE,
+  'patience': settings.AT_LEAST_ONE,
+  'windows': settings.NOT_NEGATIVE,
+}
+
+
+def agent_windows(config: ml_collections.ConfigDict) -> int:
+  """How many windows the extractors of a run's agents are trained on.
+
+  Counts those that a gradient goes through: K critics' in every update and the
+  actor's in every `policy_delay`-th. What targets and actors encode without
+  learning comes on top.
+
+  Args:
+    config: all settings of experiments.td3 or experiments.erl.
+  """
+  learner, agent = config.learner, config.agent
+  if 'evolution' in config:
+    learning = config.evolution.learners
+    if config.evolution.members_learn:
+      learning += config.evolution.population_size
+    updates = learner.generations * learner.updates_per_generation * learning
+  else:
+    updates = learner.iterations * learner.updates_per_iteration
+  critics = config.networks.critic.ensemble
+  trained = updates * critics + updates // agent.policy_delay
+  return trained * agent.batch_size
+
+
+def labels_of(environment: TradingEnvironment) -> Labels:
+  """Labels of all days whose trades settle within an environment's days.
+
+  Raises:
+    ValueError: there is no such day.
+  """
+  rules = environment.rules
+  first = int(environment.first_day)
+  # Decided on a day, filled on the next, and left `oldest_age` days later.
+  stop = int(environment.stop) - 1 - rules.oldest_age
+  if stop <= first:
+    raise ValueError(
+      f'panel too short: found {int(environment.stop)} days, expected at least '
+      f'{first + rules.oldest_age + 2} for a trade to settle in'
+    )
+  days = jnp.arange(first, stop, dtype=jnp.int32)
+  returns, known = _trade_returns(environment, days)
+  return Labels(days, returns, known)
+
+
+class Ranker:
+  """Trains on the training days, and stops by the validation days."""
+
+  def __init__(
+    self,
+    feature_extractor: hk.TransformedWithState,
+    environment: TradingEnvironment,
+    validation: TradingEnvironment,
+    market: Market,
+    config: ml_collections.ConfigDict,
+    mesh: jax.sharding.Mesh | None = None,
+  ):
+    """Binds the extractor to a market.
+
+    Args:
+      feature_extractor: as `Networks` has it.
+      environment: of the training days.
+      validation: of the validation days.
+      market: what is observed.
+      config: all settings; `ranker` says how it learns, the others how many
+        windows the agent sees that it is compared with.
+      mesh: over which the extractor spreads its sequences.
+
+    Raises:
+      ValueError: a setting is out of range, or a split is too short.
+    """
+    settings.check('ranker', config.ranker, _EXPECTED)
+    self._config = config.ranker
+    self._extractor = feature_extractor
+    self._investable = environment.spec.investable
+    self._market = parallel.replicate(market, mesh)
+    self._training = parallel.replicate(labels_of(environment), mesh)
+    self._validation = parallel.replicate(labels_of(validation), mesh)
+    self._mesh = mesh
+    self._chunk = config.agent.acting_chunk
+    known = np.asarray(self._training.returns)[np.asarray(self._training.known)]
+    settings.require(
+      len(known) > 1 and known.std() > 0,
+      'ranker: training days',
+      f'{len(known)} trades',
+      'trades with different returns',
+    )
+    self._scale = float(known.std())
+    self._optimiser = optax.adamw(
+      self._config.learning_rate, weight_decay=self._config.weight_decay
+    )
+    windows = self._config.windows or agent_windows(config)
+    self._most_updates = max(windows // self._config.batch_size, 1)
+    jit = functools.partial(jax.jit, out_shardings=parallel.everywhere(mesh))
+    self._init = jit(self._pure_init)
+    self._update = jit(
+      self._pure_update,
+      donate_argnums=0,
+      compiler_options=parallel.compiler_options(),
+    )
+    self._loss_of = jit(self._pure_loss_of)
+    self._predict = jit(self._pure_predict)
+
+  def train(
+    self, key: PRNGKey, tell: Callable[[dict[str, float]], Any] = dict
+  ) -> Fitted:
+    """Learns until the validation loss falls no more or the budget is spent.
+
+    Args:
+      key: decides all that is random.
+      tell: is called with each row of metrics.
+
+    Raises:
+      FloatingPointError: a loss is not finite.
+    """
+    config = self._config
+    state = self._init(parallel.replicate(key, self._mesh), self._market)
+    rows: list[dict[str, float]] = []
+    best, lowest, best_update = state, np.inf, 0
+    updates, waited = 0, 0
+    while updates < self._most_updates and waited < config.patience:
+      count = min(config.evaluate_every, self._most_updates - updates)
+      state, training = self._update(
+        state, self._market, self._training, np.zeros(count)
+      )
+      updates += count
+      validation = self._loss_of(state, self._market, self._validation)
+      row = {
+        'update': updates,
+        'training_loss': float(training),
+        'validation_loss': float(validation),
+      }
+      if not np.isfinite([*row.values()]).all():
+        raise FloatingPointError(
+          f'ranker: found the losses {row}, expected finite numbers'
+        )
+      rows.append(row)
+      tell(row)
+      waited += 1
+      if row['validation_loss'] < lowest:
+        lowest, best_update, waited = row['validation_loss'], updates, 0
+        best = jax.tree.map(jnp.copy, state)
+    return Fitted(
+      best.weights,
+      best.state,
+      rows,
+      updates,
+      best_update,
+      updates * config.batch_size,
+    )
+
+  def predictions(self, fitted: Fitted, days) -> np.ndarray:
+    """What a trade of each stock would bring, %, net of costs, [M, N].
+
+    Args:
+      fitted: trained.
+      days: int [M], on whose closes trades are decided.
+    """
+    days = jnp.asarray(days, jnp.int32)
+    return parallel.to_host(
+      self._predict(fitted.weights, fitted.state, self._market, days)
+    )
+
+  def _pure_init(self, key, market) -> RankerState:
+    key, key_extractor, key_head = jax.random.split(key, 3)
+    window = market.window(jnp.int32(market.context_days - 1))[None]
+    params, state = self._extractor.init(
+      key_extractor, window, is_training=False
+    )
+    features, _ = self._extractor.apply(params, state, None, window)
+    width = 2 * features.shape[-1]
+    w = jax.random.normal(key_head, (width,)) / jnp.sqrt(width)
+    weights = Weights(params, w, jnp.zeros(()))
+    return RankerState(weights, state, self._optimiser.init(weights), key)
+
+  def _apply(self, weights, state, key, windows, is_training):
+    """Predictions [B, N] in deviations of the training returns, and state."""
+    features, state = self._extractor.apply(
+      weights.extractor, state, key, windows, is_training=is_training
+    )
+    first, stop = self._investable
+    own = features[:, first:stop]
+    context = jnp.broadcast_to(features.mean(1, keepdims=True), own.shape)
+    joined = jnp.concatenate([own, context], axis=-1)
+    return joined @ weights.w + weights.b, state
+
+  def _pure_update(self, state, market, labels, counted):
+    """As many updates as `counted` is long; their mean loss."""
+
+    def loss(weights, network_state, batch, key):
+      predicted, network_state = self._apply(
+        weights, network_state, key, market.windows(batch.days), True
+      )
+      return self._mean_square(predicted, batch), network_state
+
+    def update(state, _):
+      key, key_batch, key_loss = jax.random.split(state.key, 3)
+      chosen = jax.random.randint(
+        key_batch, (self._config.batch_size,), 0, len(labels.days)
+      )
+      batch = jax.tree.map(lambda x: x[chosen], labels)
+      (value, network_state), gradients = jax.value_and_grad(
+        loss, has_aux=True
+      )(state.weights, state.state, batch, key_loss)
+      steps, opt_state = self._optimiser.update(
+        gradients, state.opt_state, state.weights
+      )
+      weights = optax.apply_updates(state.weights, steps)
+      return RankerState(weights, network_state, opt_state, key), value
+
+    state, values = jax.lax.scan(update, state, counted)
+    return state, values.mean()
+
+  def _pure_loss_of(self, state, market, labels):
+    predicted = self._in_chunks(state.weights, state.state, market, labels.days)
+    return self._mean_square(predicted, labels)
+
+  def _pure_predict(self, weights, state, market, days):
+    return self._scale * self._in_chunks(weights, state, market, days)
+
+  def _in_chunks(self, weights, state, market, days):
+    def predict(days):
+      windows = market.windows(days)
+      return self._apply(weights, state, None, windows, False)[0]
+
+    return td3.in_chunks(predict, days, self._chunk)
+
+  def _mean_square(self, predicted: Array, labels: Labels) -> Array:
+    """Over the trades that could be made, in variances of the returns."""
+    error = jnp.where(
+      labels.known, predicted - labels.returns / self._scale, 0.0
+    )
+    return jnp.sum(error**2) / jnp.maximum(labels.known.sum(), 1)
+
+
+@jax.jit
+def _trade_returns(
+  environment: TradingEnvironment, days: Array
+) -> tuple[Array, Array]:
+  """Returns and whether they are known, [S, N], of trades on `days` [S]."""
+  rules, table = environment.rules, environment.prices
+  stocks = jnp.arange(table.shape[1], dtype=jnp.int32)
+  target = jnp.full(len(stocks), rules.max_sale_target, table.dtype)
+
+  def of_day(day):
+    percent, filled = rewards.net_return(
+      rules, table, day, environment.stop, stocks, target
+    )
+    known = prices.quote(table, day, stocks).status == prices.PRICED
+    known &= filled
+    return jnp.where(known, percent, 0.0).astype(jnp.float32), known
+
+  return jax.vmap(of_day)(days)

@@ -1,0 +1,94 @@
+"""Trains the supervised ranker and reports what it earned on held-out days.
+
+python -m experiments.ranker --config=experiments/configs/ranker.py:small \
+  --workdir=runs/ranker [--config.seed=1]
+
+The control that reinforcement learning has to beat: the agent's extractor with
+a linear head, taught what a trade would bring, on no more windows than the
+agent's. It takes a minute or two, so a run that was stopped begins anew.
+"""
+
+import pathlib
+from collections.abc import Sequence
+
+import pandas as pd
+from absl import flags
+from ml_collections import config_flags
+
+from eigen3 import parallel
+from eigen3.evaluation import Results, ledger, ranking, report
+from eigen3.learner import checkpoint, run_directory
+from eigen3.learner.ranker import agent_windows
+from experiments import mains, wiring
+
+_DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent}/configs/ranker.py:small'
+_CONFIG = config_flags.DEFINE_config_file(
+  'config',
+  None,
+  'Settings, and after a colon their preset; by default the preset small.',
+)
+_WORKDIR = flags.DEFINE_string(
+  'workdir', None, 'Folder of the run; must not hold one yet.', required=True
+)
+_HOLDOUT = flags.DEFINE_enum(
+  'holdout',
+  'once',
+  ['once', 'no'],
+  'Whether the ranker is judged on the held-out days at the end.',
+)
+
+
+def main(argv: Sequence[str]) -> None:
+  """Trains, chooses the threshold, judges and reports."""
+  if len(argv) > 1:
+    raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
+  config, workdir = _CONFIG.value, pathlib.Path(_WORKDIR.value)
+  with config.unlocked():
+    del config.networks.spec  # the panel decides; it is for notebooks
+  run_directory.check_new(workdir)
+  experiment = wiring.build_ranker(config)
+  run_directory.create(workdir, config, wiring.about_data(experiment))
+  fitted, policy = wiring.fit_ranker(experiment, config)
+  report.write_table(workdir / 'metrics.csv', pd.DataFrame(fitted.rows))
+  judges, opened = {'validation': experiment.validation}, 0
+  if _HOLDOUT.value != 'no':
+    digest = checkpoint.digest(
+      parallel.to_host((fitted.weights, fitted.state, policy.threshold))
+    )
+    opened = ledger.open_holdout({workdir: [digest]}, 'experiments.ranker')
+    judges['holdout'] = experiment.holdout
+  results: dict[str, Results] = {
+    split: {ranking.NAME: [policy.backtest(judge)], **judge.controls}
+    for split, judge in judges.items()
+  }
+  last = results[list(results)[-1]]
+  report.write_table(workdir / 'daily.csv', report.daily_returns(results))
+  report.write_table(workdir / 'trades.csv', last[ranking.NAME][0].trades)
+  budget = config.ranker.windows or agent_windows(config)
+  run_directory.write_json(
+    workdir / 'summary.json',
+    {
+      **{split: report.summary(found) for split, found in results.items()},
+      'updates': fitted.updates,
+      'best_update': fitted.best_update,
+      'windows_trained': fitted.windows,
+      'windows_of_the_agent': agent_windows(config),
+      'threshold_percent': policy.threshold,
+      'data': wiring.about_data(experiment),
+      'holdout_openings': opened,
+      'preset': config.preset,
+      'seed': config.seed,
+    },
+  )
+  print(
+    f'trained on {fitted.windows:,} windows of at most {budget:,}, the best '
+    f'after update {fitted.best_update} of {fitted.updates}; buys what is '
+    f'predicted to bring more than {policy.threshold:+.2f} % net of costs'
+  )
+  print(report.table(last))
+  print(experiment.panel.survivorship)
+  print(f'written: {workdir}/summary.json, metrics.csv, daily.csv, trades.csv')
+
+
+if __name__ == '__main__':
+  mains.run(main, default_config=_DEFAULT_CONFIG)

@@ -1,0 +1,220 @@
+"""Tests of eigen3.learner.ranker."""
+
+import dataclasses
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import small_run
+
+from eigen3 import data
+from eigen3.environment import Market, TradingEnvironment
+from eigen3.learner import ranker
+from experiments.configs import erl, td3
+from experiments.configs import ranker as ranker_config
+
+TRAIN, VALIDATION = (0, 300), (300, 400)
+SETTINGS = {
+  'learning_rate': 0.05,
+  'batch_size': 16,
+  'evaluate_every': 5,
+  'patience': 4,
+  'windows': 16 * 60,
+}
+
+
+def make_config(**settings):
+  """A strong signal on three stocks, and as many windows as 60 updates."""
+  config = small_run.make_config()
+  config.data.synthetic.update({'num_days': 400, 'signal': 3.0})
+  with config.unlocked():
+    config.ranker = ranker_config.settings()
+  config.ranker.update(SETTINGS | settings)
+  return config
+
+
+def extractor():
+  """A column's features are what is seen of it on the last day."""
+
+  def features(window, is_training=False, examples=None):
+    del is_training, examples
+    return jnp.nan_to_num(window[:, -1])
+
+  return hk.transform_with_state(features)
+
+
+def make_ranker(config, panel=None):
+  if panel is None:
+    panel = data.synthetic_market(config.data.synthetic).panel
+  observed = config.data.observed_features
+  normalisation = data.fit_normalisation(panel.features, TRAIN)
+  days = config.environment.context_days
+  market = Market.from_panel(panel, observed, normalisation, days)
+  environments = [
+    TradingEnvironment(panel, config.environment, split, len(observed))
+    for split in (TRAIN, VALIDATION)
+  ]
+  return ranker.Ranker(extractor(), *environments, market, config)
+
+
+@pytest.fixture(scope='module')
+def market():
+  return data.synthetic_market(make_config().data.synthetic)
+
+
+@pytest.fixture(scope='module')
+def learner():
+  return make_ranker(make_config())
+
+
+@pytest.fixture(scope='module')
+def fitted(learner):
+  return learner.train(jax.random.PRNGKey(0))
+
+
+def test_a_label_is_what_the_environment_pays_for_the_trade(market):
+  config = make_config()
+  environment = TradingEnvironment(market.panel, config.environment, TRAIN)
+  labels = ranker.labels_of(environment)
+  assert labels.days[0] == config.environment.context_days - 1
+  # The last trade: filled a day later, and 3 days and 5 of delisting to leave.
+  assert labels.days[-1] + 1 + 3 + 5 == TRAIN[1] - 1
+  assert labels.known.all()
+  rules, step = environment.rules, jax.jit(environment.step)
+  for day, stock in ((3, 0), (60, 1), (200, 2), (250, 0)):
+    action = np.zeros((3, 2), np.float32)
+    action[stock] = rules.coefficient_ceiling, rules.max_sale_target
+    state, _ = environment.reset_at(day)
+    _, timestep = step(state, action)
+    assert timestep.reward != 0
+    np.testing.assert_allclose(
+      labels.returns[day - 3, stock], timestep.reward, rtol=1e-5
+    )
+
+
+def test_no_label_knows_of_later_splits(market):
+  panel, config = market.panel, make_config()
+  ohlc = panel.ohlc.copy()
+  ohlc[TRAIN[1] :] *= 2.0
+  changed = dataclasses.replace(panel, ohlc=ohlc)
+  ours, theirs = (
+    ranker.labels_of(TradingEnvironment(p, config.environment, TRAIN))
+    for p in (panel, changed)
+  )
+  small_run.assert_equal_bits(ours, theirs)
+
+
+def test_what_cannot_be_bought_has_no_label(market):
+  ohlc = market.panel.ohlc.copy()
+  ohlc[100, 1, 3] = np.nan  # no close on the day
+  ohlc[151, 2, 0] = np.nan  # no open to fill the order
+  panel = dataclasses.replace(market.panel, ohlc=ohlc)
+  environment = TradingEnvironment(panel, make_config().environment, TRAIN)
+  labels = ranker.labels_of(environment)
+  unknown = np.argwhere(~np.asarray(labels.known))
+  assert [(int(labels.days[s]), int(n)) for s, n in unknown] == [
+    (100, 0), (150, 1),
+  ]  # fmt: skip
+  assert np.isfinite(labels.returns).all()
+
+
+def test_it_finds_the_signal(learner, fitted, market):
+  losses = [row['validation_loss'] for row in fitted.rows]
+  assert min(losses) < 0.9 < losses[0]
+  days = np.arange(*VALIDATION)
+  predicted = learner.predictions(fitted, days)
+  assert predicted.shape == (100, 3)
+  drift = market.drift[days]
+  assert np.corrcoef(predicted.ravel(), drift.ravel())[0, 1] > 0.4
+  # In percent of the price, as labels are.
+  held = predicted.std() / (100 * 3 * drift.std())
+  assert 0.3 < held < 3.0
+
+
+def test_the_best_of_the_validation_days_is_kept(learner, fitted):
+  losses = [row['validation_loss'] for row in fitted.rows]
+  best = int(np.argmin(losses))
+  assert fitted.best_update == fitted.rows[best]['update'] == 5 * (best + 1)
+  assert fitted.updates == fitted.rows[-1]['update'] <= 60
+  assert fitted.windows == 16 * fitted.updates
+  labels = learner._validation
+  error = (
+    learner.predictions(fitted, labels.days) - np.asarray(labels.returns)
+  ) / learner._scale
+  np.testing.assert_allclose(np.mean(error**2), losses[best], rtol=1e-5)
+
+
+def test_a_seed_is_a_training(learner, fitted):
+  again = learner.train(jax.random.PRNGKey(0))
+  small_run.assert_equal_bits(again.weights, fitted.weights)
+  assert again.rows == fitted.rows
+  told = []
+  other = learner.train(jax.random.PRNGKey(1), told.append)
+  assert other.rows != fitted.rows
+  assert told == other.rows
+
+
+def test_it_stops_when_it_gets_worse():
+  learner = make_ranker(
+    make_config(learning_rate=3.0, patience=2, windows=16 * 400)
+  )
+  fitted = learner.train(jax.random.PRNGKey(0))
+  assert fitted.updates < 400
+  assert fitted.updates == fitted.best_update + 2 * 5
+
+
+def test_it_takes_no_more_than_its_budget():
+  config = make_config(windows=16 * 7 + 5, patience=100)
+  fitted = make_ranker(config).train(jax.random.PRNGKey(0))
+  assert [row['update'] for row in fitted.rows] == [5, 7]
+  assert fitted.windows == 16 * 7
+
+
+def test_weights_decay():
+  decayed, free = (
+    make_ranker(
+      make_config(weight_decay=x, windows=16 * 50, patience=100)
+    ).train(jax.random.PRNGKey(0))
+    for x in (10.0, 0.0)
+  )
+  assert jnp.abs(decayed.weights.w).sum() < 0.5 * jnp.abs(free.weights.w).sum()
+
+
+def test_the_windows_of_an_agent():
+  config = td3.get_config('small')
+  # 60 iterations of 50 updates, a batch of 32, two critics in each and the
+  # actor in every second.
+  assert ranker.agent_windows(config) == 3000 * 32 * 2 + 1500 * 32
+  config = erl.get_config('small')
+  config.learner.generations = 2
+  updates = 2 * 32 * 16
+  assert ranker.agent_windows(config) == updates * 32 * 2 + updates // 2 * 32
+  config.evolution.members_learn = False
+  config.evolution.learners = 1
+  assert ranker.agent_windows(config) == 64 * 32 * 2 + 32 * 32
+
+
+@pytest.mark.parametrize(
+  'field, found, expected',
+  [
+    ('learning_rate', 0.0, 'a positive number'),
+    ('patience', 0, 'at least 1'),
+    ('windows', -1, 'at least 0'),
+  ],
+)
+def test_a_setting_out_of_range_is_named(field, found, expected):
+  with pytest.raises(ValueError, match='ranker') as error:
+    make_ranker(make_config(**{field: found}))
+  assert str(error.value) == (
+    f'ranker.{field}: found {found}, expected {expected}'
+  )
+
+
+def test_too_few_days_for_a_trade_are_named(market):
+  config = make_config()
+  config.environment.update({'trading_days': 1, 'settlement_days': 0})
+  environment = TradingEnvironment(market.panel, config.environment, (0, 12))
+  with pytest.raises(ValueError, match='found 12 days, expected at least 13'):
+    ranker.labels_of(environment)
