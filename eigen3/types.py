@@ -16,6 +16,36 @@ Array: TypeAlias = jax.Array
 PRNGKey: TypeAlias = jax.Array  # a raw uint32 key of jax.random.PRNGKey
 
 
+class Account(NamedTuple):
+  """What is known of an account when an action is decided.
+
+  That is at the close of a day, after its fills and exits; all in about unit
+  range.
+
+  Attributes:
+    stocks: float32 [..., N, 5], zeros where nothing is held, else
+
+      - the position's weight: its value over that of the largest position
+        which today's equity allows;
+      - its age: days since its entry, over the maximum holding;
+      - its unrealised gain in %, over the largest sale target;
+      - its sale target in %, over the largest one;
+      - 1 where an order to sell it is pending: it is to leave by its age, at
+        the next price that allows it. No other order can be pending then:
+        those to buy were filled or cancelled at the open.
+    whole: float32 [..., 2], the share of cash in the equity, and the days left
+      of the episode, over those on which its end can matter to a position (a
+      holding and the settlement); 1 before them.
+  """
+
+  stocks: Array
+  whole: Array
+
+
+# What a policy that does not observe its account sees of it: no array at all.
+UNSEEN: Any = ()
+
+
 class TimeStep(NamedTuple):
   """What the environment says after `reset` or `step`.
 
@@ -27,6 +57,8 @@ class TimeStep(NamedTuple):
       a slice with an open position is a truncation and keeps 1.
     last: bool [], whether the slice ends here.
     extras: what this step did (see the environment that made it).
+    account: the rest of the observation, an `Account` known at the close of
+      that day; `UNSEEN` where the account is not observed.
   """
 
   observation: Array
@@ -34,6 +66,7 @@ class TimeStep(NamedTuple):
   discount: Array
   last: Array
   extras: Any = ()
+  account: Any = UNSEEN
 
 
 class Transition(NamedTuple):
@@ -124,6 +157,7 @@ class EnvironmentSpec:
     investable: (first, stop), the columns that can be bought; N = stop - first.
     action: the box of actions, shape (N, 2).
     coefficient_threshold: the smallest coefficient that opens a position.
+    observes_account: whether policies see an `Account` beside the window.
   """
 
   context_days: int
@@ -132,6 +166,7 @@ class EnvironmentSpec:
   investable: tuple[int, int]
   action: ActionSpec
   coefficient_threshold: float
+  observes_account: bool = False
 
   @property
   def num_investable(self) -> int:

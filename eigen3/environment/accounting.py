@@ -81,6 +81,30 @@ class Closed(NamedTuple):
   net_profit: Array
 
 
+class Marked(NamedTuple):
+  """An account at the close of a day, before anything is decided then.
+
+  Attributes:
+    positions: that are still held, S slots.
+    quotes: of the day, of the stocks that were held in the slots [S].
+    closed: the positions left today, S slots.
+    cash: float [].
+    equity: float [], cash and positions at their last closes.
+    bought: float [], value of the fills at the open, before costs.
+    sold: float [], value of the exits, before costs.
+    was_active: bool [], whether there was a position at any time of the day.
+  """
+
+  positions: Positions
+  quotes: Quote
+  closed: Closed
+  cash: Array
+  equity: Array
+  bought: Array
+  sold: Array
+  was_active: Array
+
+
 def num_slots(rules: Rules) -> int:
   """S; a position is left at the latest on the last day its slot exists."""
   return (rules.oldest_age + 1) * rules.max_entries_per_day

@@ -10,6 +10,9 @@ from eigen3.environment.entries import Entries
 from eigen3.environment.rules import Exit, Rules
 from eigen3.types import Array
 
+# The least equity that has a log, in initial cash: all may be lost.
+_LEAST_EQUITY = 1e-6
+
 
 class Extras(NamedTuple):
   """What happened in a step, and the account at the close of its day.
@@ -159,14 +162,26 @@ def net_return(
   return 100 * (received * (1 - rate) / paid - 1), filled
 
 
-_REWARDS: dict[str, Reward] = {'eigen2': eigen2_reward, 'entry': entry_reward}
+def portfolio_reward(rules: Rules, before: Array, after: Array) -> Array:
+  """The change of the account's log equity from one decision to the next.
+
+  Both are of the close of a day, before anything is decided: what the decision
+  between them costs and earns by the next close is in the second. Sums over an
+  episode to the log of its growth.
+
+  Args:
+    rules: `portfolio_scale` is read.
+    before: float [], equity when the action was decided.
+    after: float [], equity when the next one is.
+
+  Returns:
+    float [], in units of log equity times the scale: with 100 in %.
+  """
+  least = jnp.asarray(_LEAST_EQUITY * rules.initial_cash, before.dtype)
+  before, after = jnp.maximum(before, least), jnp.maximum(after, least)
+  # The difference of two logs would lose most of its digits.
+  return rules.portfolio_scale * jnp.log1p((after - before) / before)
 
 
-def reward_function(name: str) -> Reward:
-  """The reward of that name; a ValueError names those there are."""
-  if name not in _REWARDS:
-    raise ValueError(
-      f"environment.reward: found '{name}', "
-      f'expected one of {", ".join(_REWARDS)}'
-    )
-  return _REWARDS[name]
+# Rewards that can be told of a step alone, by name; see also the portfolio's.
+OF_A_STEP: dict[str, Reward] = {'eigen2': eigen2_reward, 'entry': entry_reward}

@@ -33,6 +33,7 @@ class Exit(enum.IntEnum):
 
 _EXPECTED = {
   'entry_choice': settings.one_of('best', 'best_available'),
+  'reward': settings.one_of('eigen2', 'entry', 'portfolio'),
   'fill': settings.one_of('next_open', 'close'),
   'target_fill': settings.one_of('limit_or_open', 'limit'),
   'delisting_price': settings.one_of('last_close', 'entry_price'),
@@ -51,6 +52,7 @@ _EXPECTED = {
   'coefficient_threshold': settings.POSITIVE,
   'coefficient_ceiling': settings.POSITIVE,
   'initial_cash': settings.POSITIVE,
+  'portfolio_scale': settings.POSITIVE,
   'max_position_fraction': settings.POSITIVE,
   'delisting_return': settings.Expected(lambda x: x >= -1, 'at least -1'),
 }
@@ -89,6 +91,8 @@ class Rules:
   slippage_bp: float
   loss_multiplier: float
   inaction_penalty: float
+  portfolio_scale: float
+  observe_account: bool
 
   @classmethod
   def from_config(cls, config: Mapping[str, Any]) -> 'Rules':
@@ -134,6 +138,11 @@ class Rules:
     It has then missed `delisting_days` chances to leave.
     """
     return self.max_holding_days + self.delisting_days
+
+  @property
+  def closing_days(self) -> int:
+    """Last days of an episode on which a position's fate depends on its end."""
+    return self.max_holding_days + self.settlement_days
 
   @property
   def cost_rate(self) -> float:

@@ -1,5 +1,6 @@
 """The trading environment: pure `reset` and `step` over a market panel."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -9,12 +10,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from eigen3.data.panel import MarketPanel
-from eigen3.environment import accounting, entries, prices
-from eigen3.environment.accounting import EMPTY, Orders, Positions
+from eigen3.environment import accounting, entries, observed, prices, rewards
+from eigen3.environment.accounting import EMPTY, Marked, Orders, Positions
 from eigen3.environment.prices import Quote
-from eigen3.environment.rewards import Extras, reward_function
+from eigen3.environment.rewards import Extras
 from eigen3.environment.rules import Rules
-from eigen3.types import Array, EnvironmentSpec, PRNGKey, TimeStep
+from eigen3.types import (
+  UNSEEN,
+  Account,
+  Array,
+  EnvironmentSpec,
+  PRNGKey,
+  TimeStep,
+)
 
 
 class State(NamedTuple):
@@ -56,7 +64,8 @@ class TradingEnvironment:
   `jax.jit` and `jax.vmap`; nothing resets itself.
 
   A step on day t fills yesterday's orders and what leaves during t, then acts
-  at the close of t; the observation that follows is day t + 1, an int32.
+  at the close of t; the observation that follows is day t + 1, an int32, and
+  where it is observed the account at the close of t + 1.
 
   Attributes:
     prices: float [T, N, 4], see `prices.price_table`.
@@ -89,7 +98,6 @@ class TradingEnvironment:
         context and an episode.
     """
     rules = Rules.from_config(config)
-    reward_function(rules.reward)
     start, stop = days if days is not None else (0, panel.num_days)
     if not 0 <= start <= stop <= panel.num_days:
       raise ValueError(
@@ -117,6 +125,7 @@ class TradingEnvironment:
       investable=panel.investable,
       action=rules.action_spec(panel.num_investable),
       coefficient_threshold=float(rules.coefficient_threshold),
+      observes_account=rules.observe_account,
     )
 
   def tree_flatten(self):
@@ -141,6 +150,13 @@ class TradingEnvironment:
   def num_steps(self) -> int:
     """Steps of an episode: trading and settlement days."""
     return self.rules.num_steps
+
+  def observing_account(self) -> 'TradingEnvironment':
+    """The same environment, whose time steps hold the account."""
+    arrays, (rules, spec) = self.tree_flatten()
+    rules = dataclasses.replace(rules, observe_account=True)
+    spec = dataclasses.replace(spec, observes_account=True)
+    return self.tree_unflatten((rules, spec), arrays)
 
   def reset(self, key: PRNGKey) -> tuple[State, TimeStep]:
     """Starts an episode on a day drawn uniformly from those possible.
@@ -177,14 +193,9 @@ class TradingEnvironment:
     chex.assert_shape(action, self.spec.action.shape)
     action = action.astype(self.prices.dtype)
     rules, day = self.rules, state.day
-    positions, today = self._open(state)
-    cash = accounting.pay(state.cash, state.orders.value, positions.stock)
-    was_active = (positions.stock != EMPTY).any()
-    bought = _youngest_value(rules, positions)
-    positions, closed = accounting.close_positions(rules, day, positions, today)
-    sold = jnp.where(closed.mask, closed.shares * closed.exit_price, 0).sum()
-    cash = cash + (1 - rules.cost_rate) * sold
-    equity = cash + (positions.shares * today.last_close).sum()
+    marked = self._mark(state)
+    positions, cash, equity = marked.positions, marked.cash, marked.equity
+    bought = marked.bought
     could_buy = entries.available(
       rules, self.prices, day, positions.stock, cash
     )
@@ -212,15 +223,32 @@ class TradingEnvironment:
       equity=equity,
       cash=cash,
       num_positions=is_open.sum(dtype=jnp.int32),
-      inactive=~was_active & flat,
+      inactive=~marked.was_active & flat,
       bought=bought,
-      sold=sold,
-      costs=rules.cost_rate * (bought + sold),
+      sold=marked.sold,
+      costs=rules.cost_rate * (bought + marked.sold),
       entries=chosen,
       available=could_buy,
-      closed=closed,
+      closed=marked.closed,
     )
-    return self._finish(state, positions, orders, flat, extras)
+    return self._finish(state, positions, orders, flat, extras, marked.equity)
+
+  def _mark(self, state: State) -> Marked:
+    """The account at the close of `state.day`, before anything is decided."""
+    rules = self.rules
+    positions, today = self._open(state)
+    cash = accounting.pay(state.cash, state.orders.value, positions.stock)
+    was_active = (positions.stock != EMPTY).any()
+    bought = _youngest_value(rules, positions)
+    positions, closed = accounting.close_positions(
+      rules, state.day, positions, today
+    )
+    sold = jnp.where(closed.mask, closed.shares * closed.exit_price, 0).sum()
+    cash = cash + (1 - rules.cost_rate) * sold
+    equity = cash + (positions.shares * today.last_close).sum()
+    return Marked(
+      positions, today, closed, cash, equity, bought, sold, was_active
+    )
 
   def _open(self, state: State) -> tuple[Positions, Quote]:
     """A day passes and yesterday's orders meet the open; quotes [S]."""
@@ -249,12 +277,19 @@ class TradingEnvironment:
     orders: Orders,
     flat: Array,
     extras: Extras,
+    equity: Array,
   ) -> tuple[State, TimeStep]:
-    """Pays the reward, counts, and turns to the next day."""
+    """Counts, turns to the next day and pays the reward.
+
+    Args:
+      state: before the step.
+      positions: at its end.
+      orders: that wait for the next open.
+      flat: bool [], whether there are none of these two.
+      extras: what the step did.
+      equity: float [], when its action was decided.
+    """
     closed = extras.closed
-    reward = reward_function(self.rules.reward)(
-      self.rules, self.prices, state.day, self.stop, extras
-    )
     won = closed.mask & (closed.exit_price >= closed.entry_price)
     num_trades = closed.mask.sum(dtype=jnp.int32)
     num_wins = won.sum(dtype=jnp.int32)
@@ -269,7 +304,11 @@ class TradingEnvironment:
       num_wins=state.num_wins + num_wins,
       num_losses=state.num_losses + num_trades - num_wins,
       days_without_positions=state.days_without_positions + extras.inactive,
-      cumulative_reward=state.cumulative_reward + reward,
+      cumulative_reward=state.cumulative_reward,
+    )
+    reward = self._reward(state, extras, equity, next_state)
+    next_state = next_state._replace(
+      cumulative_reward=state.cumulative_reward + reward
     )
     last = next_state.step >= self.num_steps
     discount = jnp.where(last & flat, 0, 1).astype(reward.dtype)
@@ -279,6 +318,27 @@ class TradingEnvironment:
       discount=discount,
       last=last,
       extras=extras,
+      account=self._account(next_state),
+    )
+
+  def _reward(
+    self, state: State, extras: Extras, equity: Array, next_state: State
+  ) -> Array:
+    """The reward of the step between two states, float []."""
+    rules = self.rules
+    if rules.reward == 'portfolio':
+      after = self._mark(next_state).equity
+      return rewards.portfolio_reward(rules, equity, after)
+    of_a_step = rewards.OF_A_STEP[rules.reward]
+    return of_a_step(rules, self.prices, state.day, self.stop, extras)
+
+  def _account(self, state: State) -> Account | tuple[()]:
+    """What is observed of the account when the state's step is decided."""
+    if not self.rules.observe_account:
+      return UNSEEN
+    num_stocks = self.prices.shape[1]
+    return observed.observe(
+      self.rules, num_stocks, state.step, self._mark(state)
     )
 
   def _start(self, day: Array) -> tuple[State, TimeStep]:
@@ -303,6 +363,7 @@ class TradingEnvironment:
       reward=jnp.zeros((), dtype),
       discount=jnp.ones((), dtype),
       last=jnp.zeros((), bool),
+      account=self._account(state),
     )
 
 

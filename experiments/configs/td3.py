@@ -81,7 +81,16 @@ def _environment() -> config_dict.ConfigDict:
   config.min_sale_target = 10.0  # % above the entry price
   config.max_sale_target = 50.0
   config.scaled_actions = True  # agents explore in [-1, 1]
-  config.reward = 'entry'  # or 'eigen2'
+  # 'entry': what the trade that is opened today will earn, at once. 'eigen2':
+  # the gain at the exit. 'portfolio': the change of the account's log equity
+  # to the next day, net of costs; it needs agent.gamma above 0 to see how a
+  # trade ends (0.95 looks 20 days ahead), learner.store_settlement, and, to be
+  # a function of what is observed, observe_account.
+  config.reward = 'entry'
+  config.portfolio_scale = 100.0  # of the reward 'portfolio'; 100 is in %
+  # Whether policies and critics see the account beside the market: weight,
+  # age, gain, target and pending sale of each position, cash, days left.
+  config.observe_account = False
   config.fill = 'next_open'  # or 'close', as in Eigen2
   # 'limit': a target is filled at its price, as in Eigen2;
   # 'limit_or_open': at the open where that is higher.
@@ -152,6 +161,7 @@ def _networks_spec(
     'min_sale_target',
     'max_sale_target',
     'scaled_actions',
+    'observe_account',
   ):
     config[name] = environment.get_ref(name)
   return config

@@ -48,6 +48,9 @@ class Day:
   closed: list = dataclasses.field(default_factory=list)
   eigen2_reward: float = 0.0
   entry_reward: float = 0.0
+  marked: float = 0.0  # equity before anything is decided
+  seen: list = dataclasses.field(default_factory=list)  # a row a stock
+  seen_whole: tuple = ()
 
 
 class SlowAccount:
@@ -73,6 +76,7 @@ class SlowAccount:
       step = day - start
       action = actions[step] if step < len(actions) else None
       days.append(self._play_day(day, action))
+    self.days = days
     for today in days:
       today.entry_reward = sum(map(self._entry_reward, today.accepted))
     return days[: len(actions)]
@@ -111,6 +115,7 @@ class SlowAccount:
     was_active = bool(self.positions) or bool(today.closed)
     self._leave_at_target(day, today)
     self._leave_at_close(day, today)
+    self._look(day, today)
     if action is not None:
       self._enter(day, action, today)
     today.cash = self.cash
@@ -192,6 +197,25 @@ class SlowAccount:
       trade.shares * self.last_close(day, trade.stock)
       for trade in self.positions
     )
+
+  def _look(self, day, today):
+    """What a policy is told of the account before it decides."""
+    config = self.config
+    today.marked = self._equity(day)
+    today.seen = [[0.0] * 5 for _ in range(self.ohlc.shape[1])]
+    for trade in self.positions:
+      close = self.last_close(day, trade.stock)
+      held = day - trade.entry_day
+      today.seen[trade.stock] = [
+        trade.shares * close / today.marked / config.max_position_fraction,
+        held / config.max_holding_days,
+        (close / trade.entry_price - 1) * 100 / config.max_sale_target,
+        trade.sale_target / config.max_sale_target,
+        float(held >= config.max_holding_days),
+      ]
+    left = config.trading_days + config.settlement_days - (day - self.start)
+    matters = config.max_holding_days + config.settlement_days
+    today.seen_whole = (self.cash / today.marked, min(left / matters, 1))
 
   # Entries.
 
