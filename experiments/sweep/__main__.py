@@ -32,9 +32,10 @@ from eigen3.settings import (
 )
 from experiments import mains
 from experiments.configs import sweep
+from experiments.jobs import process
+from experiments.jobs.lock import Lock
 from experiments.sweep import picture, runs, space, study, table
 from experiments.sweep.job import STEPS, Plan
-from experiments.sweep.lock import Lock
 from experiments.sweep.scheduler import Scheduler
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -98,12 +99,7 @@ def _sweep(
     steps=steps,
     objective=config.objective,
     command=command,
-    environment={
-      # A setting's other seeds, and what is resumed, need no compilation.
-      'JAX_COMPILATION_CACHE_DIR': str(workdir.absolute() / 'compiled'),
-      # Of a GPU's memory, which a program takes all of where it is alone.
-      'XLA_PYTHON_CLIENT_MEM_FRACTION': f'{0.75 / config.jobs:.3f}',
-    },
+    environment=process.environment_of(workdir, config.jobs),
     lock=lock,
   )
   total = config.num_trials

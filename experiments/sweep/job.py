@@ -1,7 +1,7 @@
 """A trial that is being run: its seeds one after another."""
 
+import functools
 import pathlib
-import shutil
 import signal
 import statistics
 import subprocess
@@ -11,17 +11,15 @@ from typing import Any, NamedTuple
 import optuna
 from optuna.trial import TrialState
 
-from eigen3.learner import run_directory
+from experiments.jobs import process
+from experiments.jobs.lock import Lock
 from experiments.sweep import runs
-from experiments.sweep.lock import Lock
 
 # Names of what Optuna keeps of a trial beside its values: what its runs came
 # to, the step after which it was stopped, and why it failed.
 RUNS, STOPPED, FAILURE = 'runs', 'stopped', 'failure'
 # The fields that say how many steps a run takes.
 STEPS = ('learner.iterations', 'learner.generations')
-# Exit statuses of a run that somebody stopped and that can go on.
-_INTERRUPTED = (130, -signal.SIGINT, -signal.SIGTERM)
 
 
 class Plan(NamedTuple):
@@ -99,9 +97,11 @@ class Job:
       return self._end(TrialState.PRUNED, progress)
     if status == 0:
       return self._next(progress)
-    if status in _INTERRUPTED:
+    if status in process.INTERRUPTED:
       return TrialState.WAITING
-    return self._fail(runs.failure(status, self._log), progress)
+    return self._fail(
+      process.failure(status, process.log_of(self._run)), progress
+    )
 
   def interrupt(self) -> None:
     """Asks the run to save and leave; a second time changes nothing."""
@@ -123,26 +123,18 @@ class Job:
   def _run(self) -> pathlib.Path:
     return self._plan.folder / str(self.trial.number) / f'seed{self._seed}'
 
-  @property
-  def _log(self) -> pathlib.Path:
-    return self._run.with_suffix('.log')
-
   def _start(self) -> None:
     """Starts the current seed's run, or goes on with it where it has begun."""
-    if self._is_stopped or (self._run / 'summary.json').exists():
+    if self._is_stopped or (self._run / process.FINISHED).exists():
       return  # it was stopped, or finished, when nobody was there to see it
-    begun = run_directory.holds_run(self._run)
-    if not begun:
-      # What a run leaves that was killed before it could be resumed.
-      shutil.rmtree(self._run, ignore_errors=True)
-      self._run.parent.mkdir(parents=True, exist_ok=True)
-    self._process = runs.start(
-      self._plan.command(self._values, self._seed, self._run, begun),
-      self._log,
+    self._process = process.begin(
+      self._run,
+      functools.partial(
+        self._plan.command, self._values, self._seed, self._run
+      ),
       self._plan.environment,
-      self._plan.lock.fileno(),
+      self._plan.lock,
     )
-    self._plan.lock.add(self._process.pid)
 
   def _report(self, progress: runs.Progress) -> None:
     """Tells Optuna what is new, and stops the run where that was enough."""

@@ -1,14 +1,10 @@
-"""A run of a training program: its command, its process and its metrics."""
+"""A run of a training program: its command and its metrics."""
 
 import csv
 import math
-import os
 import pathlib
-import re
-import signal
-import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import ml_collections
@@ -89,32 +85,6 @@ def _changes(config: ml_collections.ConfigDict) -> dict[str, Any]:
   return changes
 
 
-def start(
-  command: Sequence[str],
-  log: pathlib.Path,
-  environment: Mapping[str, str],
-  kept: int,
-) -> subprocess.Popen:
-  """Starts a run that Ctrl-C on this program's terminal does not reach.
-
-  Args:
-    command: of the run.
-    log: that its output is added to.
-    environment: variables beside this process's.
-    kept: a file descriptor that it inherits, to hold what is locked.
-  """
-  with log.open('ab') as output:
-    return subprocess.Popen(
-      command,
-      stdin=subprocess.DEVNULL,
-      stdout=output,
-      stderr=subprocess.STDOUT,
-      env={**environment, **os.environ},
-      pass_fds=(kept,),
-      start_new_session=True,
-    )
-
-
 def read_progress(path: pathlib.Path, objective: str) -> Progress:
   """What a run's metrics.csv says, which may be growing.
 
@@ -137,15 +107,3 @@ def read_progress(path: pathlib.Path, objective: str) -> Progress:
       value = max(value, best[-1][1]) if best else value
       best.append((int(row[columns[0]]), value))
   return Progress(best, seconds)
-
-
-def failure(status: int, log: pathlib.Path) -> str:
-  """Why a run failed, in one line: the last that it wrote."""
-  text = log.read_text(encoding='utf-8', errors='replace')
-  # A progress bar ends its lines by going back to their beginning.
-  lines = [s.strip() for s in re.split(r'[\r\n]+', text) if s.strip()]
-  last = lines[-1].removeprefix('error: ') if lines else 'wrote nothing'
-  if status >= 0:
-    return last
-  hint = ', mostly a full memory' if status == -signal.SIGKILL else ''
-  return f'ended by {signal.Signals(-status).name}{hint}; {last}'

@@ -7,8 +7,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from experiments.jobs.lock import Lock
 from experiments.sweep.job import FAILURE, RUNS, STOPPED, Job, Plan
-from experiments.sweep.lock import Lock
 
 HEADER = 'iteration,seconds,score\n'
 # Lists its folder, logs one step with the seed as its score, and is done.

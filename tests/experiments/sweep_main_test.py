@@ -198,7 +198,9 @@ def test_a_killed_sweep_goes_on_where_it_was(server, tmp_path):
   send(signal.SIGSTOP, left)
   status, _, stderr = server.run(*arguments, '--resume')
   assert status == 1
-  assert stderr.startswith('error: --workdir: found a sweep or its runs still')
+  assert stderr.startswith(
+    'error: --workdir: found a program or its runs still'
+  )
   assert 'Traceback' not in stderr
   send(signal.SIGKILL, left)
   until(lambda: not holders(folder))

@@ -1,4 +1,4 @@
-"""Tests of experiments.sweep.study and experiments.sweep.lock."""
+"""Tests of experiments.sweep.study and experiments.jobs.lock."""
 
 import os
 import subprocess
@@ -8,8 +8,8 @@ import pytest
 from optuna.trial import TrialState
 
 from experiments.configs import sweep
+from experiments.jobs.lock import Lock
 from experiments.sweep import space, study
-from experiments.sweep.lock import Lock
 
 
 def make(method, **pruner):
@@ -137,7 +137,7 @@ def test_a_run_that_outlives_its_sweep_keeps_the_folder(tmp_path):
   with pytest.raises(ValueError, match=words):
     Lock(tmp_path)
   lock.close()
-  with pytest.raises(ValueError, match='found a sweep or its runs still at wo'):
+  with pytest.raises(ValueError, match='found a program or its runs still at'):
     Lock(tmp_path)
   run.communicate(b'\n')
   Lock(tmp_path).close()

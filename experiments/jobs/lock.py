@@ -1,4 +1,4 @@
-"""Who works in a sweep's folder: it and its runs, and nobody else."""
+"""Who works in a folder of many runs: a program and its runs, nobody else."""
 
 import fcntl
 import os
@@ -8,8 +8,9 @@ import pathlib
 class Lock:
   """A file that stays locked until the last process that holds it ends.
 
-  The lock goes with the open file, which the sweep's runs inherit. So one that
-  outlives a killed sweep keeps the next from writing over what it writes.
+  The lock goes with the open file, which the program's runs inherit. So one
+  that outlives a killed program keeps the next from writing over what it
+  writes.
   """
 
   def __init__(self, workdir: os.PathLike | str):
@@ -26,7 +27,7 @@ class Lock:
       holders = [s for s in self._file.read().split() if _is_alive(int(s))]
       self._file.close()
       raise ValueError(
-        f'--workdir: found a sweep or its runs still at work in {workdir} '
+        f'--workdir: found a program or its runs still at work in {workdir} '
         f'(processes {", ".join(holders)}), expected none: let them end or '
         'end them first'
       ) from error

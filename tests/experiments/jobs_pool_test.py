@@ -1,0 +1,163 @@
+"""Tests of experiments.jobs.pool, over runs that train nothing."""
+
+import contextlib
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from experiments.jobs import pool
+from experiments.jobs.lock import Lock
+
+RUN = pathlib.Path(__file__).with_name('tiny_run.py')
+
+
+def make_task(folder, name, how='well', pause=0.0, steps=4, can_resume=True):
+  run = folder / name / 'seed0'
+
+  def command(goes_on):
+    return [
+      *(sys.executable, '-S', str(RUN), str(run), str(int(goes_on))),
+      *(str(steps), str(pause), how),
+    ]
+
+  return pool.Task(name, run, command, can_resume)
+
+
+def run_all(folder, tasks, jobs=2):
+  reports = []
+  with contextlib.closing(Lock(folder)) as lock:
+    done = pool.run_all(tasks, jobs, {}, lock, lambda: reports.append(1))
+  return done, len(reports)
+
+
+def starts(task):
+  path = task.run.with_name('seed0.starts')
+  return path.read_text() if path.exists() else ''
+
+
+def test_all_are_run_once(tmp_path):
+  tasks = [make_task(tmp_path, name) for name in 'abc']
+  assert run_all(tmp_path, tasks) == (True, 3)
+  assert all(task.is_done for task in tasks)
+  assert run_all(tmp_path, tasks) == (True, 0)
+  assert [starts(task) for task in tasks] == ['0'] * 3
+
+
+def test_so_many_run_at_once(tmp_path):
+  tasks = [make_task(tmp_path, name, pause=0.1) for name in 'abcd']
+  begin = time.monotonic()
+  run_all(tmp_path, tasks, jobs=4)
+  together = time.monotonic() - begin
+  ends = [float((task.run / 'summary.json').read_text()) for task in tasks]
+  assert max(ends) - min(ends) < 1.5 * together
+  others = [make_task(tmp_path, name, pause=0.1) for name in 'efg']
+  run_all(tmp_path, others, jobs=1)
+  ends = [float((task.run / 'summary.json').read_text()) for task in others]
+  assert ends == sorted(ends)
+  assert ends[1] - ends[0] > 0.4 < ends[2] - ends[1]
+
+
+@pytest.mark.parametrize(
+  'how, reason',
+  [
+    ('failing', 'no such setting'),
+    ('killed', 'ended by SIGKILL, mostly a full memory; wrote nothing'),
+  ],
+)
+def test_a_failure_is_told_and_keeps_nobody_from_running(
+  tmp_path, how, reason, capsys
+):
+  bad, good = make_task(tmp_path, 'bad', how), make_task(tmp_path, 'good')
+  assert run_all(tmp_path, [bad, good], jobs=1) == (True, 2)
+  assert bad.reason == reason
+  assert not bad.is_done
+  assert good.is_done
+  assert f'bad failed: {reason}' in capsys.readouterr().out
+  # It is tried again, from where it was.
+  mended = make_task(tmp_path, 'bad')
+  run_all(tmp_path, [mended, good])
+  assert mended.is_done
+  assert not mended.reason
+  assert starts(mended) == ('01' if how == 'killed' else '0')
+
+
+def test_what_cannot_go_on_begins_anew(tmp_path):
+  run_all(tmp_path, [make_task(tmp_path, 'a', 'killed')])
+  again = make_task(tmp_path, 'a', can_resume=False)
+  run_all(tmp_path, [again])
+  assert again.is_done
+  assert starts(again) == '00'
+
+
+PROGRAM = """
+import contextlib, pathlib, sys
+sys.path.insert(0, {here!r})
+import jobs_pool_test as tests
+folder = pathlib.Path({folder!r})
+tasks = [tests.make_task(folder, name, pause=0.2, steps=20) for name in 'abc']
+print(tests.run_all(folder, tasks), flush=True)
+"""
+
+
+@pytest.fixture
+def program(tmp_path):
+  """Starts a program of three runs of four seconds each, two at once."""
+  text = PROGRAM.format(here=str(RUN.parent), folder=str(tmp_path))
+
+  def start():
+    return subprocess.Popen(
+      [sys.executable, '-c', text], stdout=subprocess.PIPE, text=True
+    )
+
+  return start
+
+
+def until(condition, seconds=120):
+  begin = time.monotonic()
+  while not condition():
+    assert time.monotonic() - begin < seconds
+    time.sleep(0.02)
+
+
+def has_begun(task):
+  with contextlib.suppress(FileNotFoundError):
+    return (task.run / 'steps').stat().st_size > 2
+  return False
+
+
+@pytest.mark.long
+@pytest.mark.parametrize('number', [signal.SIGKILL, signal.SIGTERM])
+def test_what_was_stopped_goes_on(tmp_path, program, number):
+  tasks = [make_task(tmp_path, name, steps=20) for name in 'abc']
+  started = program()
+  until(lambda: has_begun(tasks[0]) and has_begun(tasks[1]))
+  started.send_signal(number)
+  out, _ = started.communicate(timeout=60)
+  if number == signal.SIGTERM:
+    assert out == '(False, 2)\n'
+    assert not any(task.reason for task in tasks)
+  else:
+    # Its runs go on, and nobody else may start them meanwhile.
+    with pytest.raises(ValueError, match='found a program or its runs still'):
+      run_all(tmp_path, tasks)
+    for process in (tmp_path / 'lock').read_text().split():
+      with contextlib.suppress(ProcessLookupError):
+        os.kill(int(process), signal.SIGKILL)
+    until(lambda: _is_free(tmp_path))
+  assert not tasks[0].is_done
+  assert run_all(tmp_path, tasks) == (True, 3)
+  assert all(task.is_done for task in tasks)
+  assert [starts(task) for task in tasks] == ['01', '01', '0']
+  assert (tasks[0].run / 'steps').read_text() == '.' * 20
+
+
+def _is_free(folder):
+  with contextlib.suppress(ValueError):
+    Lock(folder).close()
+    return True
+  return False
