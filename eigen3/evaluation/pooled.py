@@ -1,0 +1,194 @@
+"""One setting's runs with several seeds, judged together."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from eigen3.evaluation import bootstrap, statistics
+from eigen3.evaluation.statistics import Estimate
+
+
+class Outcome(NamedTuple):
+  """What one run came to on its held-out days.
+
+  Attributes:
+    policy: its name among the others.
+    daily: a row a day, `date` and each policy's return.
+    profits: over initial cash, of the policy and of the controls.
+    facts: of the training.
+  """
+
+  policy: str
+  daily: pd.DataFrame
+  profits: Mapping[str, float]
+  facts: Mapping[str, Any]
+
+  @property
+  def returns(self) -> np.ndarray:
+    """The policy's daily returns, float [S]."""
+    return self.daily[self.policy].to_numpy(float)
+
+  @property
+  def profit(self) -> float:
+    """The policy's profit over initial cash."""
+    return self.profits[self.policy]
+
+
+def chained(outcomes: Sequence[Outcome]) -> Outcome:
+  """Runs on successive days as one; profits and facts are their means."""
+  first = outcomes[0]
+
+  def mean(field: str) -> dict[str, float]:
+    rows = [getattr(outcome, field) for outcome in outcomes]
+    return {name: float(np.mean([r[name] for r in rows])) for name in rows[0]}
+
+  return Outcome(
+    first.policy,
+    pd.concat([outcome.daily for outcome in outcomes], ignore_index=True),
+    mean('profits'),
+    mean('facts'),
+  )
+
+
+def share(
+  ours: np.ndarray, theirs: np.ndarray, seed: int, repeats: int = 10_000
+) -> Estimate:
+  """How much of another's profit is earned: of all seeds taken together.
+
+  The ratio of the sums, not the mean of ratios: one seed in which the other
+  earned next to nothing says nothing. Its interval is that of a bootstrap that
+  draws seeds anew.
+
+  Args:
+    ours: profits, float [K].
+    theirs: profits with the same seeds, float [K].
+    seed: of the draws.
+    repeats: how often seeds are drawn.
+
+  Returns:
+    The share; NaN where the other earned nothing, or in one of 40 draws.
+  """
+  rng = np.random.default_rng(seed)
+  drawn = rng.integers(len(ours), size=(repeats, len(ours)))
+  with np.errstate(divide='ignore', invalid='ignore'):
+    shares = ours[drawn].sum(axis=1) / theirs[drawn].sum(axis=1)
+  shares[theirs[drawn].sum(axis=1) <= 0.0] = np.nan
+  if theirs.sum() <= 0.0 or np.isnan(shares).mean() > 0.025:
+    return Estimate(np.nan, np.nan, np.nan)
+  low, high = np.nanquantile(shares, [0.025, 0.975])
+  return Estimate(float(ours.sum() / theirs.sum()), float(low), float(high))
+
+
+def against(
+  ours: Sequence[Outcome],
+  theirs: Sequence[np.ndarray],
+  seed: int,
+  repeats: int = 10_000,
+) -> dict[str, Any]:
+  """What a day brings more than to others, pooled over seeds.
+
+  Args:
+    ours: K runs, one a seed.
+    theirs: daily returns with the same seeds on the same days, K of [S].
+    seed: of the draws.
+    repeats: how often days are drawn.
+
+  Returns:
+    The fields of `bootstrap.PairedDifference`, and `seeds`, Student's interval
+    of the mean over seeds where there are two or more.
+  """
+  found = bootstrap.paired_difference(
+    np.stack([outcome.returns for outcome in ours]),
+    np.stack(theirs),
+    seed,
+    repeats=repeats,
+  )
+  told = {**found._asdict(), 'by_seed': found.by_seed.tolist()}
+  if len(ours) > 1:
+    told['seeds'] = statistics.mean_interval(found.by_seed)._asdict()
+  return told
+
+
+def pool(
+  outcomes: Sequence[Outcome],
+  others: Mapping[str, Sequence[Outcome]],
+  seed: int,
+  repeats: int = 10_000,
+) -> dict[str, Any]:
+  """All that is told of a setting, ready for JSON.
+
+  Args:
+    outcomes: K runs, one a seed.
+    others: runs of other settings with the same seeds on the same days.
+    seed: of the draws.
+    repeats: how often seeds and days are drawn.
+
+  Returns:
+    `profit` of the policy (`values`, `mean` and `iqm` with their intervals);
+    `profits` of the controls, means; `shares` of theirs; `against` each of the
+    controls and others, see `against`; `facts`, means. What
+    is not known is None.
+  """
+  first = outcomes[0]
+  values = np.array([outcome.profit for outcome in outcomes])
+  controls = [name for name in first.profits if name != first.policy]
+  profits = {
+    name: np.array([outcome.profits[name] for outcome in outcomes])
+    for name in controls
+  }
+  profits |= {
+    name: np.array([outcome.profit for outcome in runs])
+    for name, runs in others.items()
+  }
+  compared = {
+    name: [outcome.daily[name].to_numpy(float) for outcome in outcomes]
+    for name in controls
+  }
+  compared |= {
+    name: [outcome.returns for outcome in runs] for name, runs in others.items()
+  }
+  return _plain(
+    {
+      'seeds': len(outcomes),
+      'profit': _profit(values, seed),
+      'profits': {name: float(x.mean()) for name, x in profits.items()},
+      'shares': {
+        name: share(values, x, seed, repeats)._asdict()
+        for name, x in profits.items()
+      },
+      'against': {
+        name: against(outcomes, theirs, seed, repeats)
+        for name, theirs in compared.items()
+      },
+      'facts': {
+        name: float(np.mean([outcome.facts[name] for outcome in outcomes]))
+        for name in first.facts
+      },
+    }
+  )
+
+
+def _plain(tree: Any) -> Any:
+  """JSON has no word for what is not known but null."""
+  if isinstance(tree, dict):
+    return {name: _plain(value) for name, value in tree.items()}
+  if isinstance(tree, list):
+    return [_plain(value) for value in tree]
+  if isinstance(tree, float) and not math.isfinite(tree):
+    return None
+  return tree
+
+
+def _profit(values: np.ndarray, seed: int) -> dict[str, Any]:
+  told: dict[str, Any] = {
+    'values': values.tolist(),
+    'iqm': statistics.interquartile_mean(values[:, None], seed)._asdict(),
+  }
+  if len(values) > 1:
+    told['mean'] = statistics.mean_interval(values)._asdict()
+  else:
+    told['mean'] = {'mean': float(values[0])}
+  return told

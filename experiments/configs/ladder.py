@@ -1,0 +1,116 @@
+"""Settings of the ladder: what is trained on which embedded market, and goals.
+
+A cell is a program with changes of its preset, each FIELD=VALUE. It is run with
+every seed, and each seed is a market of its own, so that what is told of a cell
+holds for markets of its kind and not for one of them.
+"""
+
+import ml_collections
+from ml_collections import config_dict
+
+PRESETS = ('smoke', 'small')
+
+
+def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
+  """The locked settings of `preset`; an unknown preset is a ValueError."""
+  if preset not in PRESETS:
+    raise ValueError(
+      f"preset: found '{preset}', expected one of {', '.join(PRESETS)}"
+    )
+  config = config_dict.ConfigDict()
+  config.preset = preset  # of the programs
+  config.seeds = (0, 1, 2, 3, 4) if preset == 'small' else (0, 1)
+  config.jobs = 2  # runs at once; they share the machine's cores
+  config.seed = 0  # of the draws behind intervals and p-values
+  goals = config.goals = config_dict.ConfigDict()
+  goals.share_of_momentum = 0.85  # of account-aware momentum's profit
+  goals.p = 0.01  # of random entry with the same exits being as good
+  config.cells = _rungs()
+  config.cells.update(_ablations(preset))
+  return config.lock()
+
+
+def _rungs() -> config_dict.ConfigDict:
+  """The default on all markets, and the supervised ranker beside it."""
+  cells = config_dict.ConfigDict()
+  goals = {
+    'drift': 'share_of_momentum',
+    'leading': 'above_random',
+    'some': 'above_random',
+    'regime': 'above_random',
+    'none': 'no_edge',
+  }
+  for market, goal in goals.items():
+    cells[market] = _cell(
+      'td3', market, goal=goal, beside=(f'{market}_ranker',)
+    )
+    cells[f'{market}_ranker'] = _cell('ranker', market)
+  return cells
+
+
+def _ablations(preset: str) -> config_dict.ConfigDict:
+  """One factor changed at a time, on the first rung."""
+  cells = config_dict.ConfigDict()
+  wide = ('data.synthetic.num_stocks=108', 'data.synthetic.num_columns=112')
+  cells.drift_108 = _cell(
+    'td3', 'drift', wide, 'share_of_momentum', ('drift_108_ranker',)
+  )
+  cells.drift_108_ranker = _cell('ranker', 'drift', wide)
+  cells.drift_mean_critic = _ablation('networks.critic.pooling=mean')
+  cells.drift_ddpg = _ablation(
+    'networks.critic.ensemble=1',
+    'agent.policy_delay=1',
+    'agent.target_noise=0.0',
+  )
+  # What is paid after the day of the decision needs a discount that reaches
+  # the exit; the first tells what that alone does.
+  later = 'agent.gamma=0.95'
+  sees, portfolio = 'environment.observe_account=True', 'portfolio'
+  cells.drift_gamma = _ablation(later)
+  cells.drift_entry_account = _ablation(sees)
+  cells.drift_exit = _ablation('environment.reward=eigen2', later)
+  cells.drift_exit_account = _ablation('environment.reward=eigen2', later, sees)
+  cells.drift_portfolio = _ablation(f'environment.reward={portfolio}', later)
+  cells.drift_portfolio_account = _ablation(
+    f'environment.reward={portfolio}', later, sees
+  )
+  # At equal compute: a generation of 16 agents takes as long as about twelve
+  # iterations of one (5 and 60 s a core where it was measured).
+  generations, ratio = (20, 12) if preset == 'small' else (2, 3)
+  cells.drift_long = _ablation(f'learner.iterations={generations * ratio}')
+  cells.drift_erl = _cell(
+    'erl',
+    'drift',
+    (f'learner.generations={generations}',),
+    beside=('drift_long',),
+  )
+  return cells
+
+
+def _ablation(*changes: str) -> config_dict.ConfigDict:
+  return _cell('td3', 'drift', changes, beside=('drift',))
+
+
+def _cell(
+  program: str,
+  market: str,
+  changes: tuple[str, ...] = (),
+  goal: str = '',
+  beside: tuple[str, ...] = (),
+) -> config_dict.ConfigDict:
+  """A cell.
+
+  Args:
+    program: 'td3', 'erl' or 'ranker'.
+    market: `data.synthetic.market`.
+    changes: of the preset beside that.
+    goal: 'share_of_momentum', 'above_random', 'no_edge' or '' for none.
+    beside: cells on the same markets that it is compared with.
+  """
+  cell = config_dict.ConfigDict()
+  cell.program = program
+  cell.market = market
+  cell.changes = changes
+  cell.goal = goal
+  cell.beside = beside
+  return cell

@@ -1,0 +1,184 @@
+"""What programs of many runs have in common: from flags to results."""
+
+import contextlib
+import pathlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import ml_collections
+import pandas as pd
+from absl import flags, logging
+from ml_collections import config_flags
+
+from eigen3.evaluation import report
+from eigen3.evaluation.pooled import Outcome
+from eigen3.learner import run_directory
+from eigen3.settings import AT_LEAST_ONE, NOT_NEGATIVE, Expected, check
+from experiments import mains
+from experiments.jobs import pool, process
+from experiments.jobs.cells import Cell
+from experiments.jobs.lock import Lock
+
+_CONFIG = config_flags.DEFINE_config_file(
+  'config',
+  None,
+  'Settings, and after a colon their preset; by default the preset small.',
+)
+_WORKDIR = flags.DEFINE_string(
+  'workdir', None, 'Folder of all runs; the same one goes on.', required=True
+)
+_ONLY = flags.DEFINE_string(
+  'only', '', 'Does only the cells whose name this pattern is found in.'
+)
+_JOBS = flags.DEFINE_integer(
+  'jobs', 0, 'Runs at once; 0 is what the settings say.', lower_bound=0
+)
+
+_STOPPED = 130  # exit status after an interrupt, as a shell has it
+_RUNS = 'runs'
+# Settings that may change where runs are there already: how fast, how many,
+# and what is asked of them.
+_MAY_CHANGE = ('jobs', 'seeds', 'goals')
+# What finished runs came to, by cell and seed.
+Outcomes = Mapping[str, Mapping[int, Outcome]]
+
+
+class Program(NamedTuple):
+  """What sets one program of many runs apart.
+
+  Attributes:
+    check: refuses settings; `(config)`.
+    cells: what is run, after making what it needs; `(config, workdir)`.
+    tell: writes results and gives the text to print; `(config, workdir,
+      cells, outcomes)`.
+  """
+
+  check: Callable[[ml_collections.ConfigDict], None]
+  cells: Callable[[ml_collections.ConfigDict, pathlib.Path], list[Cell]]
+  tell: Callable[..., str]
+
+
+def main(argv: Sequence[str], program: Program) -> int:
+  """Runs what is not done; 1 if a run failed, 130 if it was stopped."""
+  if len(argv) > 1:
+    raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
+  config, workdir = _CONFIG.value, pathlib.Path(_WORKDIR.value)
+  check(
+    'config',
+    config,
+    {
+      'jobs': AT_LEAST_ONE,
+      'seed': NOT_NEGATIVE,
+      'seeds': Expected(
+        lambda x: len(set(x)) == len(x) > 0 and {*map(type, x)} == {int},
+        'one or more whole numbers that differ',
+      ),
+    },
+  )
+  program.check(config)
+  chosen = _pattern(_ONLY.value)
+  _enter(workdir, config)
+  with contextlib.closing(Lock(workdir)) as lock:
+    cells = program.cells(config, workdir)
+    tasks = _tasks(config, workdir, [c for c in cells if chosen(c.name)])
+    done = pool.run_all(
+      tasks,
+      _jobs(config),
+      process.environment_of(workdir, _jobs(config)),
+      lock,
+      lambda: _write_rows(config, workdir, cells),
+    )
+    _write_rows(config, workdir, cells)
+    outcomes = _outcomes(config, workdir, cells)
+    print(program.tell(config, workdir, cells, outcomes))
+  failed = [task for task in tasks if task.reason and not task.is_done]
+  for task in failed:
+    print(f'failed: {task.name}: {task.reason}')
+  if not done:
+    logging.warning('stopped; the same command goes on')
+    return _STOPPED
+  return 1 if failed else 0
+
+
+def _jobs(config: ml_collections.ConfigDict) -> int:
+  return _JOBS.value or config.jobs
+
+
+def _pattern(only: str) -> Callable[[str], Any]:
+  try:
+    return re.compile(only).search
+  except re.error as error:
+    raise ValueError(
+      f"--only: found '{only}' ({error}), expected a regular expression"
+    ) from error
+
+
+def _enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
+  """Makes the folder, or sees that its runs are of the same settings."""
+  if not run_directory.holds_run(workdir):
+    run_directory.create(workdir, config, {})
+    return
+  before = run_directory.read_config(workdir)
+  found = run_directory.differences(before, config)
+  for name, (past, present) in found.items():
+    if name.partition('.')[0] not in _MAY_CHANGE:
+      raise ValueError(
+        f'--config.{name}: found {present}, expected {past}, with which the '
+        f'runs in {workdir} began'
+      )
+
+
+def _tasks(
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
+  cells: Sequence[Cell],
+) -> list[pool.Task]:
+  """All runs, seed by seed: what is told early is told of all cells."""
+  cores = flags.FLAGS.cpu_devices or mains.cores() // _jobs(config)
+  return [
+    cell.task(workdir / _RUNS, seed, max(1, cores))
+    for seed in config.seeds
+    for cell in cells
+  ]
+
+
+def _outcomes(
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
+  cells: Sequence[Cell],
+) -> Outcomes:
+  found: dict[str, dict[int, Outcome]] = {}
+  for cell in cells:
+    runs = {seed: cell.outcome(workdir / _RUNS, seed) for seed in config.seeds}
+    found[cell.name] = {
+      seed: outcome for seed, outcome in runs.items() if outcome is not None
+    }
+  return found
+
+
+def _write_rows(
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
+  cells: Sequence[Cell],
+) -> None:
+  """A row a run, whether it is done or not."""
+  rows = []
+  for cell in cells:
+    for seed in config.seeds:
+      task = cell.task(workdir / _RUNS, seed, 1)
+      row: dict[str, Any] = {'cell': cell.name, 'seed': seed}
+      outcome = cell.outcome(workdir / _RUNS, seed)
+      if outcome is not None:
+        controls = {
+          name: profit
+          for name, profit in outcome.profits.items()
+          if name != outcome.policy
+        }
+        row |= {'state': 'done', 'profit': outcome.profit}
+        row |= controls | dict(outcome.facts)
+      else:
+        row['state'] = 'failed' if task.reason else 'open'
+        row['reason'] = task.reason
+      rows.append(row | {'folder': str(task.run.relative_to(workdir))})
+  report.write_table(workdir / 'results.csv', pd.DataFrame(rows))

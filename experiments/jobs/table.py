@@ -1,0 +1,78 @@
+"""Cells and what they came to, a line each."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+_AGAINST = ('random_entry', 'buy_and_hold', 'momentum')
+_EMPTY = '-'
+
+
+def lines(told: Mapping[str, Mapping[str, Any]]) -> str:
+  """A table of cells, as `pooled.pool` tells of them, by name.
+
+  Profits are over initial cash; shares are of the informed policy's and of
+  account-aware momentum's profit; differences are of daily returns, a year,
+  followed by their p-value.
+  """
+  rows = [
+    [
+      '', 'seeds', 'profit', '95 %', 'IQM', 'of informed', 'of momentum',
+      *(f'- {name.replace("_", " ")}' for name in _AGAINST), 'goal',
+    ]
+  ]  # fmt: skip
+  rows += [_row(name, cell) for name, cell in told.items()]
+  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+  return '\n'.join(
+    '  '.join(
+      cell.ljust(width) if index in (0, len(widths) - 1) else cell.rjust(width)
+      for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ).rstrip()
+    for row in rows
+  )
+
+
+def comparisons(told: Mapping[str, Mapping[str, Any]]) -> str:
+  """A line for each cell that is compared with others."""
+  return '\n'.join(
+    f'{name} - {other}: {_difference(found)} a year, 95 % '
+    f'{found["low"]:+.1%} to {found["high"]:+.1%}'
+    for name, cell in told.items()
+    for other, found in cell['against'].items()
+    if other not in (*_AGAINST, 'informed')
+  )
+
+
+def _row(name: str, cell: Mapping[str, Any]) -> list[str]:
+  profit = cell['profit']
+  mean = profit['mean']
+  interval = _EMPTY
+  if 'low' in mean:
+    interval = f'{mean["low"]:+.1%} to {mean["high"]:+.1%}'
+  return [
+    name,
+    str(cell['seeds']),
+    f'{mean["mean"]:+.1%}',
+    interval,
+    f'{profit["iqm"]["value"]:+.1%}',
+    *(_share(cell['shares'].get(x)) for x in ('informed', 'momentum')),
+    *(_difference(cell['against'].get(x)) for x in _AGAINST),
+    cell.get('goal', {}).get('words', ''),
+  ]
+
+
+def _share(found: Mapping[str, Any] | None) -> str:
+  if found is None or not _is_known(found['value']):
+    return _EMPTY
+  return f'{found["value"]:.0%}'
+
+
+def _difference(found: Mapping[str, Any] | None) -> str:
+  if found is None:
+    return _EMPTY
+  p = f' p {found["p"]:.4f}' if _is_known(found['p']) else ''
+  return f'{found["mean"]:+.1%}{p}'
+
+
+def _is_known(value: float | None) -> bool:
+  return value is not None and math.isfinite(value)

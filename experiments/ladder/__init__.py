@@ -1,0 +1,1 @@
+"""Trains on markets of known answers and tells which goals are met."""

@@ -1,0 +1,124 @@
+r"""Climbs the ladder: what is learnt on markets whose answers are known.
+
+python -m experiments.ladder --config=experiments/configs/ladder.py:small \
+  --workdir=ladders/first [--only='^drift$|none'] [--jobs=2]
+
+Every run is a process of its own. Killed or stopped, the same command goes on;
+--only does a part of it, and what is told is of all that is there.
+"""
+
+import functools
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import ml_collections
+
+from eigen3.data.synthetic_signals import MARKETS
+from eigen3.evaluation import ranking
+from eigen3.evaluation.pooled import pool
+from eigen3.learner import run_directory
+from eigen3.settings import POSITIVE, SHARE, check, one_of, require
+from experiments import mains
+from experiments.jobs import picture, program, table
+from experiments.jobs.cells import PROGRAMS, Cell
+from experiments.ladder import goals
+
+_DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent.parent}/configs/ladder.py'
+_REMARK = (
+  'each seed is a market of its own; controls trade under the same rules; '
+  'intervals and p-values of differences are of days drawn in blocks, seeds '
+  'pooled'
+)
+
+
+def check_settings(config: ml_collections.ConfigDict) -> None:
+  """Refuses cells that name what there is not."""
+  check('goals', config.goals, {'share_of_momentum': POSITIVE, 'p': SHARE})
+  for name, cell in config.cells.items():
+    check(
+      f'cells.{name}',
+      cell,
+      {
+        'program': one_of(*PROGRAMS),
+        'market': one_of(*MARKETS),
+        'goal': one_of('', *goals.GOALS),
+      },
+    )
+    for other in cell.beside:
+      require(
+        other in config.cells and config.cells[other].market == cell.market,
+        f'cells.{name}.beside',
+        other,
+        'cells on the same market',
+      )
+
+
+def cells_of(
+  config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> list[Cell]:
+  """What is run; nothing has to be made for it."""
+  del workdir
+  return [
+    Cell(
+      name,
+      cell.program,
+      config.preset,
+      (
+        f'data.synthetic.market={cell.market}',
+        'data.synthetic.seed={seed}',
+        *cell.changes,
+      ),
+    )
+    for name, cell in config.cells.items()
+  ]
+
+
+def tell(
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
+  cells: Sequence[Cell],
+  outcomes: program.Outcomes,
+) -> str:
+  """Writes results.json and results.png; the table as text."""
+  told = {
+    cell.name: _told(config, cell.name, outcomes)
+    for cell in cells
+    if outcomes[cell.name]
+  }
+  if not told:
+    return 'no run is done yet'
+  run_directory.write_json(workdir / 'results.json', told)
+  picture.write_picture(
+    workdir / 'results.png',
+    told,
+    f'Ladder, preset {config.preset}, seeds {[*config.seeds]}',
+    _REMARK,
+  )
+  parts = [table.lines(told), table.comparisons(told), _REMARK]
+  parts.append(f'written: {workdir}/results.csv, results.json, results.png')
+  return '\n'.join(filter(None, parts))
+
+
+def _told(
+  config: ml_collections.ConfigDict, name: str, outcomes: program.Outcomes
+) -> dict[str, Any]:
+  """All of one cell, beside others where they have the same seeds."""
+  cell, runs = config.cells[name], outcomes[name]
+  others = {}
+  for other in cell.beside:
+    if outcomes[other].keys() >= runs.keys():
+      is_ranker = config.cells[other].program == ranking.NAME
+      name = ranking.NAME if is_ranker else other
+      others[name] = [outcomes[other][seed] for seed in runs]
+  told = pool([*runs.values()], others, config.seed)
+  return {**told, 'goal': goals.judge(cell.goal, told, config.goals)}
+
+
+if __name__ == '__main__':
+  mains.run(
+    functools.partial(
+      program.main, program=program.Program(check_settings, cells_of, tell)
+    ),
+    default_config=_DEFAULT_CONFIG,
+  )

@@ -1,0 +1,193 @@
+"""Tests of the ladder's settings, goals and table, without its runs."""
+
+import matplotlib.image
+import numpy as np
+import pandas as pd
+import pytest
+
+from eigen3.evaluation.pooled import pool
+from eigen3.learner.run_directory import write_json
+from experiments.configs import ladder
+from experiments.jobs import cells, picture, table
+from experiments.ladder import __main__ as ladder_main
+from experiments.ladder import goals
+
+GOALS = ladder.get_config('small').goals
+CONTROLS = ('random_entry', 'buy_and_hold', 'momentum', 'informed')
+
+
+def write_run(folder, policy='agent', seed=0, edge=0.002):
+  """What a finished run leaves, with an edge over random entry a day."""
+  rng = np.random.default_rng(seed)
+  days = 100
+  daily = {name: rng.normal(0.0005, 0.01, days) for name in CONTROLS}
+  daily[policy] = daily['random_entry'] + edge + rng.normal(0, 0.001, days)
+  frame = pd.DataFrame(
+    {
+      'split': ['validation'] * 40 + ['holdout'] * 60,
+      'date': np.datetime64('2024-01-01') + np.arange(days),
+      **daily,
+    }
+  )
+  folder.mkdir(parents=True)
+  frame.to_csv(folder / 'daily.csv', index=False)
+  pd.DataFrame({'iteration': [0, 1], 'seconds': [None, 2.5]}).to_csv(
+    folder / 'metrics.csv', index=False
+  )
+  profits = {
+    name: {'profit': float(np.prod(1 + x[40:]) - 1)}
+    for name, x in daily.items()
+  }
+  write_json(
+    folder / 'summary.json',
+    {'holdout': profits, 'validation': {}, 'updates': 7},
+  )
+
+
+def make_cell(program='td3', changes=('data.synthetic.seed={seed}',)):
+  return cells.Cell('a_cell', program, 'smoke', changes)
+
+
+def test_every_cell_s_changes_fit_its_program():
+  """But for those that need an account in view, which a program may lack."""
+  for preset in ladder.PRESETS:
+    config = ladder.get_config(preset)
+    assert config.is_locked
+    ladder_main.check_settings(config)
+    for name, cell in config.cells.items():
+      settings = cells.PROGRAMS[cell.program].get_config(preset)
+      for change in cell.changes:
+        field, _, value = change.partition('=')
+        if field == 'environment.observe_account':
+          continue
+        found = settings
+        for part in field.split('.'):
+          found = found[part]
+        assert str(found) != value, f'{name}: {change} changes nothing'
+  rungs = [cell.market for cell in config.cells.values() if cell.goal]
+  assert set(rungs) == {'drift', 'leading', 'some', 'regime', 'none'}
+
+
+def test_the_command_of_a_run(tmp_path):
+  task = make_cell().task(tmp_path, 3, devices=2)
+  assert task.name == 'a_cell/seed3'
+  assert task.run == tmp_path / 'a_cell' / 'seed3'
+  command = task.command(False)
+  assert command[1:3] == ['-m', 'experiments.td3']
+  assert command[3].endswith('configs/td3.py:smoke')
+  assert '--config.seed=3' in command
+  assert '--config.data.synthetic.seed=3' in command
+  assert '--cpu_devices=2' in command
+  assert '--resume' not in command
+  assert task.command(True) == [*command, '--resume']
+  assert task.can_resume
+  assert not make_cell('ranker').task(tmp_path, 0, 1).can_resume
+
+
+def test_a_finished_run_is_read(tmp_path):
+  cell = make_cell()
+  assert cell.outcome(tmp_path, 0) is None
+  write_run(tmp_path / 'a_cell/seed0')
+  found = cell.outcome(tmp_path, 0)
+  assert found.policy == 'agent'
+  assert len(found.daily) == 60
+  assert found.daily['date'].iloc[0] == pd.Timestamp('2024-02-10')
+  assert np.prod(1 + found.returns) - 1 == pytest.approx(found.profit)
+  assert found.facts == {'updates': 7, 'seconds': 2.5}
+  write_run(tmp_path / 'b/seed0', 'ranker')
+  ranker = cells.Cell('b', 'ranker', 'smoke', ()).outcome(tmp_path, 0)
+  assert ranker.policy == 'ranker'
+
+
+def told_of(share=0.9, mean=0.1, p=0.001, low=0.05, high=0.15):
+  return {
+    'shares': {'momentum': {'value': share, 'low': None, 'high': None}},
+    'against': {
+      'random_entry': {'mean': mean, 'p': p, 'low': low, 'high': high}
+    },
+  }
+
+
+@pytest.mark.parametrize(
+  'goal, told, met',
+  [
+    ('share_of_momentum', told_of(share=0.85), True),
+    ('share_of_momentum', told_of(share=0.84), False),
+    ('share_of_momentum', told_of(share=None), False),
+    ('above_random', told_of(), True),
+    ('above_random', told_of(p=0.01), False),
+    ('above_random', told_of(mean=-0.1), False),
+    ('above_random', told_of(p=None), False),
+    ('no_edge', told_of(low=-0.01), True),
+    ('no_edge', told_of(), False),
+    ('no_edge', told_of(low=-0.2, high=-0.1), False),
+    ('no_edge', told_of(low=None), False),
+  ],
+)
+def test_goals(goal, told, met):
+  found = goals.judge(goal, told, GOALS)
+  assert found['met'] is met
+  assert found['words'].endswith(': met' if met else ': not met')
+  assert goals.judge('', told, GOALS) == {}
+
+
+@pytest.fixture(scope='module')
+def told(tmp_path_factory):
+  """Two cells of three seeds, and one of a single one."""
+  tmp_path = tmp_path_factory.mktemp('told')
+  names = {'good': 0.002, 'bad': -0.002, 'alone': 0.0}
+  found, good = {}, []
+  for name, edge in names.items():
+    cell = cells.Cell(name, 'td3', 'smoke', ())
+    runs = []
+    for seed in range(1 if name == 'alone' else 3):
+      write_run(cell.run(tmp_path, seed), seed=seed, edge=edge)
+      runs.append(cell.outcome(tmp_path, seed))
+    others = {'good': good} if name == 'bad' else {}
+    good = good or runs
+    found[name] = {**pool(runs, others, 0, 200), 'goal': {}}
+  found['good']['goal'] = goals.judge('above_random', found['good'], GOALS)
+  return found
+
+
+def test_a_line_a_cell(told):
+  head, good, bad, alone = table.lines(told).splitlines()
+  assert head.split()[:2] == ['seeds', 'profit']
+  assert good.startswith('good')
+  assert good.endswith('above random, p < 0.01: met')
+  assert ' 3 ' in bad
+  assert f'{told["bad"]["profit"]["mean"]["mean"]:+.1%}' in bad
+  assert f'{told["bad"]["against"]["random_entry"]["mean"]:+.1%} p 0.' in bad
+  assert ' 1 ' in alone
+  (compared,) = table.comparisons(told).splitlines()
+  assert compared.startswith('bad - good: -')
+
+
+def test_the_picture_shows_all_cells(told, tmp_path):
+  path = tmp_path / 'results.png'
+  picture.write_picture(path, told, 'Title', 'A remark')
+  image = matplotlib.image.imread(path)
+  assert image.shape[1] == 1200
+  assert image.std() > 0.05
+
+
+@pytest.mark.parametrize(
+  'change, message',
+  [
+    ({'program': 'sac'}, "cells.drift.program: found 'sac', expected one of"),
+    ({'market': 'bull'}, "cells.drift.market: found 'bull', expected one of"),
+    ({'goal': 'win'}, "cells.drift.goal: found 'win', expected one of"),
+    ({'beside': ('none',)}, "cells.drift.beside: found 'none', expected cells"),
+  ],
+)
+def test_a_wrong_cell_is_one_clear_line(change, message):
+  config = ladder.get_config('smoke')
+  config.cells.drift.update(change)
+  with pytest.raises(ValueError, match='cells') as error:
+    ladder_main.check_settings(config)
+  assert str(error.value).startswith(message)
+
+
+def test_an_unknown_preset_is_refused():
+  with pytest.raises(ValueError, match='expected one of smoke, small'):
+    ladder.get_config('large')
