@@ -1,0 +1,86 @@
+"""A panel of other days, made to look like the one that was trained on."""
+
+import dataclasses
+
+import numpy as np
+
+from eigen3.data.errors import DataError
+from eigen3.data.panel import MarketPanel
+
+_NAMED = 5  # of the missing columns, how many an error names
+
+
+def aligned(panel: MarketPanel, like: MarketPanel) -> MarketPanel:
+  """`panel` with the columns of `like`, in its order.
+
+  Columns are known by their names. What is left out are those that `like`
+  does not have. A stock that is outside the investable range of `panel`, where
+  this knows a universe, was never a member of it.
+
+  Args:
+    panel: T days; its columns may be more, and in another order.
+    like: whose columns and investable range the result has.
+
+  Raises:
+    DataError: a column is missing.
+  """
+  place = {name: index for index, name in enumerate(panel.columns)}
+  missing = [name for name in like.columns if name not in place]
+  if missing:
+    named = ', '.join(missing[:_NAMED]) + (
+      ', ...' if len(missing) > _NAMED else ''
+    )
+    raise DataError(
+      f'panel: lacks {len(missing)} columns ({named}), expected all '
+      f'{like.num_columns} that were trained on'
+    )
+  places = [place[name] for name in like.columns]
+  return dataclasses.replace(
+    panel,
+    columns=like.columns,
+    column_kinds=like.column_kinds,
+    investable=like.investable,
+    ohlc=panel.ohlc[:, places],
+    features=panel.features[:, places],
+    volume=None if panel.volume is None else panel.volume[:, places],
+    members=_members(panel, like),
+  )
+
+
+def price_ratio(panel: MarketPanel, like: MarketPanel) -> np.ndarray:
+  """Closes of `panel` over those of `like`, on the last day that both know.
+
+  Adjusted prices change backwards with every split and dividend; a ratio far
+  from 1 says that a column is on another scale than it was.
+
+  Args:
+    panel: with the columns of `like`.
+    like: the other.
+
+  Returns:
+    float64 [C], NaN for columns without a common day.
+  """
+  _, days, days_like = np.intersect1d(
+    panel.dates, like.dates, assume_unique=True, return_indices=True
+  )
+  close = panel.ohlc[days, :, 3].astype(np.float64)
+  before = like.ohlc[days_like, :, 3].astype(np.float64)
+  known = (close > 0) & (before > 0)  # not where one is missing
+  ratios = np.full(like.num_columns, np.nan)
+  for column in np.flatnonzero(known.any(axis=0)):
+    day = np.flatnonzero(known[:, column])[-1]
+    ratios[column] = close[day, column] / before[day, column]
+  return ratios
+
+
+def _members(panel: MarketPanel, like: MarketPanel) -> np.ndarray | None:
+  """bool [T, N] of the stocks of `like`."""
+  if panel.members is None:
+    return None
+  stocks = panel.columns[slice(*panel.investable)]
+  known = dict(zip(stocks, panel.members.T, strict=True))
+  never = np.zeros(panel.num_days, bool)
+  return np.stack(
+    [known.get(name, never) for name in like.columns[slice(*like.investable)]],
+    axis=1,
+  )

@@ -1,0 +1,170 @@
+"""What a policy would buy after the last day of a panel, for its reader."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+
+from eigen3 import settings
+from eigen3.data import MarketPanel
+from eigen3.environment import Entry, Rules, accounting, entries, prices
+
+_STATUS = 3  # of a price table's fields
+# Why nothing is bought, by what became of the chance.
+_REASONS = {
+  Entry.BELOW_THRESHOLD: 'no stock that can be bought reaches the threshold',
+  Entry.NO_DATA: 'the first by rank has left the market',
+  Entry.HELD: 'the first by rank is held',
+  Entry.NO_PRICE: 'the first by rank has no data for the last day',
+  Entry.TOO_SMALL: 'a position would be smaller than the account allows',
+  Entry.NOT_MEMBER: 'the first by rank is not in the universe',
+}
+
+
+class Account(NamedTuple):
+  """What orders are paid from.
+
+  Attributes:
+    equity: cash and the worth of all positions.
+    cash: of it, what is free.
+    held: names of the stocks that are held, and passed over.
+  """
+
+  equity: float
+  cash: float
+  held: Sequence[str] = ()
+
+
+class Orders(NamedTuple):
+  """The day's decisions.
+
+  Attributes:
+    table: a row per stock, the largest coefficient first; see `decide`.
+    reason: why nothing is ordered, '' where something is.
+  """
+
+  table: pd.DataFrame
+  reason: str
+
+
+def decide(
+  panel: MarketPanel,
+  rules: Rules,
+  actions: np.ndarray,
+  is_known: np.ndarray,
+  account: Account,
+) -> Orders:
+  """Applies the account's rules at the close of the last day.
+
+  Args:
+    panel: T days, N stocks.
+    rules: of entries and sizes.
+    actions: float [N, 2], coefficient and sale target in %.
+    is_known: bool [N], whether a stock's features of the last day are there;
+      without them nothing is bought, whatever its price.
+    account: orders are sized by its equity and paid from its cash.
+
+  Returns:
+    The orders. The table's columns: rank, ticker, coefficient,
+    reaches_threshold, sale_target_percent, last_close, target_price (the
+    target, from the last close), prices_from (the date of the close),
+    position_value (what an order would spend; 0 where it is not possible),
+    order (whether it is one of today's), note (what is in the way).
+
+  Raises:
+    ValueError: equity, cash or a held stock is out of range or unknown.
+  """
+  stocks = panel.columns[slice(*panel.investable)]
+  settings.require(account.equity > 0, '--equity', account.equity, 'above 0')
+  settings.require(
+    0 <= account.cash <= account.equity,
+    '--cash',
+    account.cash,
+    f'0 to the equity, {account.equity:g}',
+  )
+  for name in account.held:
+    settings.require(
+      name in stocks, '--held', name, f'some of the {len(stocks)} stocks'
+    )
+  last = prices.price_table(panel, rules)[-1:]
+  unknown = ~is_known & (last[0, :, _STATUS] != prices.GONE)
+  last[0, unknown, _STATUS] = prices.UNPRICED
+  held = [stocks.index(name) for name in account.held]
+  chosen = entries.choose(
+    rules,
+    jnp.asarray(last),
+    jnp.int32(0),
+    jnp.bool_(True),
+    jnp.asarray(actions),
+    jnp.array(held or [accounting.EMPTY], jnp.int32),
+    jnp.asarray(account.cash, float),
+    jnp.asarray(account.equity, float),
+  )
+  table = _table(panel, rules, np.asarray(actions), last[0], account, chosen)
+  accepted = np.asarray(chosen.accepted)
+  reason = '' if accepted.any() else _REASONS[Entry(int(chosen.outcome[0]))]
+  return Orders(table, reason)
+
+
+def _table(panel, rules, actions, quotes, account, chosen) -> pd.DataFrame:
+  """A row per stock; see `decide`."""
+  stocks = np.array(panel.columns[slice(*panel.investable)])
+  coefficient = actions[:, 0].astype(np.float64)
+  target = np.clip(
+    actions[:, 1], rules.min_sale_target, rules.max_sale_target
+  ).astype(np.float64)
+  close = np.where(quotes[:, 2] > 0, quotes[:, 2], np.nan)
+  # In single precision, as the account compares.
+  good = actions[:, 0] >= np.float32(rules.coefficient_threshold)
+  notes = _notes(panel, quotes[:, _STATUS], account.held)
+  share = np.asarray(accounting.size(rules, coefficient), np.float64)
+  value = np.minimum(
+    account.cash, account.equity * rules.max_position_fraction * share
+  )
+  value[~good | (notes != '')] = 0.0
+  if rules.enforce_cash:
+    value[value < rules.min_position_value] = 0.0
+  accepted = np.asarray(chosen.accepted)
+  ordered = np.asarray(chosen.stock)[accepted]
+  value[ordered] = np.asarray(chosen.value)[accepted]
+  table = pd.DataFrame(
+    {
+      'ticker': stocks,
+      'coefficient': coefficient,
+      'reaches_threshold': good,
+      'sale_target_percent': target,
+      'last_close': close,
+      'target_price': close * (1.0 + target / 100.0),
+      'prices_from': _dates_of_closes(panel),
+      'position_value': value,
+      'order': np.isin(np.arange(len(stocks)), ordered),
+      'note': notes,
+    }
+  )
+  table = table.sort_values('coefficient', ascending=False, kind='stable')
+  table.insert(0, 'rank', np.arange(1, len(table) + 1))
+  return table.reset_index(drop=True)
+
+
+def _notes(panel, status: np.ndarray, held: Sequence[str]) -> np.ndarray:
+  """What is in the way of buying each stock, str [N]; '' is nothing."""
+  stocks = np.array(panel.columns[slice(*panel.investable)])
+  day = panel.dates[-1]
+  notes = np.full(len(stocks), '', object)
+  notes[status == prices.BARRED] = 'not in the universe'
+  notes[status == prices.UNPRICED] = f'no data for {day}'
+  notes[status == prices.GONE] = f'no data for {day}, has left the market'
+  notes[np.isin(stocks, list(held))] = 'held'
+  return notes
+
+
+def _dates_of_closes(panel: MarketPanel) -> np.ndarray:
+  """The date of each stock's last close, datetime64[D] [N], NaT if none."""
+  close = panel.ohlc[:, slice(*panel.investable), 3]
+  known = np.isfinite(close) & (close > 0)
+  last = panel.num_days - 1 - known[::-1].argmax(axis=0)
+  dates = panel.dates[last]
+  dates[~known.any(axis=0)] = np.datetime64('NaT')
+  return dates
