@@ -38,7 +38,10 @@ setuptools.setup(
   packages=setuptools.find_packages(
     include=['eigen3', 'eigen3.*', 'experiments', 'experiments.*']
   ),
-  package_data={'eigen3.data': ['quality_page.html']},
+  package_data={
+    'eigen3.data': ['quality_page.html'],
+    'eigen3.evaluation.page': ['page.html'],
+  },
   python_requires='>=3.11',
   install_requires=[
     'absl-py>=2.1',

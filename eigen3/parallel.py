@@ -367,3 +367,16 @@ def compiler_options() -> dict[str, int]:
   if jax.default_backend() != 'cpu' or chosen:
     return {}
   return {'xla_backend_optimization_level': 2}
+
+
+def quick_compilation() -> dict[str, int | bool]:
+  """Options of `jax.jit` for small programs that run a few times.
+
+  On a CPU they compile in less than half the time; values agree to rounding.
+  """
+  if jax.default_backend() != 'cpu':
+    return {}
+  return {
+    'xla_backend_optimization_level': 0,
+    'xla_cpu_use_fusion_emitters': False,
+  }

@@ -15,7 +15,8 @@ from eigen3.evaluation import Results, ledger, report
 from eigen3.learner import run_directory
 from eigen3.learner.checkpoint import Checkpointer
 from eigen3.learner.loop import Evaluate
-from experiments import processes
+from eigen3.types import Array
+from experiments import pages, processes
 from experiments.wiring import Experiment, about_data
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -153,7 +154,7 @@ def _conclude(
   state: Any,
 ) -> None:
   """Judges the champion, on held-out days if asked to, and reports."""
-  results, opened = _judged(program, experiment, workdir, state)
+  results, opened, actions = _judged(program, experiment, workdir, state)
   facts = program.facts(state)
   if not parallel.is_first_process():
     return
@@ -163,6 +164,7 @@ def _conclude(
   remark = '; '.join(
     filter(None, (panel.notes, panel.survivorship, ledger.remark(opened)))
   )
+  title = f'{program.title}, preset {config.preset}, seed {config.seed}'
   summary = {
     **{name: report.summary(found) for name, found in results.items()},
     **facts,
@@ -170,6 +172,7 @@ def _conclude(
     'holdout_openings': opened,
     'preset': config.preset,
     'seed': config.seed,
+    **pages.numbers(workdir, results),
   }
   report.write_table(workdir / 'daily.csv', report.daily_returns(results))
   run_directory.write_json(workdir / 'summary.json', summary)
@@ -180,7 +183,7 @@ def _conclude(
     experiment.validation.controls,
     last,
     f'{_SPLIT_TITLES[split]}, net of costs',
-    f'{program.title}, preset {config.preset}, seed {config.seed}',
+    title,
     remark,
   )
   more = program.conclude(experiment, state, config, workdir, remark)
@@ -188,14 +191,17 @@ def _conclude(
   print(f'{_SPLIT_TITLES[split]} {days}, net of costs:')
   print(report.table(last))
   print(remark)
-  written = ('summary.json', 'daily.csv', 'trades.csv', 'report.png', *more)
-  print(f'written: {workdir}/{", ".join(written)}')
+  pages.write(experiment, workdir, title, results, actions, remark)
+  own = ('summary.json', 'daily.csv', 'trades.csv')
+  pictures = ('report.png', 'report.html')
+  names = ', '.join([*own, *pictures, *more])
+  print(f'written: {workdir}/{names}')
 
 
 def _judged(
   program: Program, experiment: Experiment, workdir: pathlib.Path, state: Any
-) -> tuple[dict[str, Results], int]:
-  """The champion and the controls by split, and openings of the holdout."""
+) -> tuple[dict[str, Results], int, Array]:
+  """By split the champion and the controls; openings; the last actions."""
   learner = experiment.learner
   champion = learner.champion(state)
   judges, opened = {'validation': experiment.validation}, 0
@@ -208,6 +214,7 @@ def _judged(
     judges['holdout'] = experiment.holdout
   results: dict[str, Results] = {}
   for split, judge in judges.items():
-    agent = judge.backtest(learner.greedy_actions(champion, judge.days))
+    actions = learner.greedy_actions(champion, judge.days)
+    agent = judge.backtest(actions)
     results[split] = {'agent': [agent], **judge.controls}
-  return results, opened
+  return results, opened, actions

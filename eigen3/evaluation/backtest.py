@@ -1,5 +1,6 @@
 """One continuous episode over a whole split, as money would have seen it."""
 
+import copy
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
@@ -9,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
+from eigen3 import parallel
 from eigen3.data import MarketPanel
-from eigen3.environment import Exit, TradingEnvironment
+from eigen3.environment import Exit, Rules, TradingEnvironment
 from eigen3.learner import rollout
 from eigen3.types import Array
 
@@ -85,7 +87,17 @@ class Backtester:
       panel, {**settings, 'entry_choice': 'best_available'}, days
     )
     self.days = np.arange(first, first + self._environment.num_steps)
+    self._cost_rate: float | None = None
     self._play = jax.jit(_play)
+    self._play_at_cost = jax.jit(
+      _play_at_cost, compiler_options=parallel.quick_compilation()
+    )
+
+  def with_costs(self, basis_points: float) -> 'Backtester':
+    """The same, but for what a fill costs: all of these share a program."""
+    other = copy.copy(self)
+    other._cost_rate = basis_points / 1e4
+    return other
 
   def run(self, actions: Array, account_aware: bool = False) -> Backtest:
     """Plays `actions` float32 [S, N, 2], decided on the days `self.days`.
@@ -98,9 +110,11 @@ class Backtester:
     environment = (
       self._aware_environment if account_aware else self._environment
     )
-    extras = jax.device_get(
-      self._play(environment, jnp.asarray(self.days, jnp.int32), actions)
-    )
+    played = environment, jnp.asarray(self.days, jnp.int32), actions
+    if self._cost_rate is None:
+      extras = jax.device_get(self._play(*played))
+    else:
+      extras = jax.device_get(self._play_at_cost(self._cost_rate, *played))
     trades = self._trades(extras.closed)
     equity = np.asarray(extras.equity, np.float64)
     invested = 1.0 - extras.cash / extras.equity
@@ -174,3 +188,23 @@ def _play(environment: TradingEnvironment, days: Array, actions: Array):
   """What every step did, leaves [S, ...]."""
   episodes = rollout.play(environment, days[None], actions[None])
   return jax.tree.map(lambda x: x[0], episodes.timesteps.extras)
+
+
+class _RulesAtCost:
+  """Rules whose costs are an argument of a compiled program."""
+
+  def __init__(self, rules: Rules, cost_rate: Array):
+    self._rules = rules
+    self.cost_rate = cost_rate
+
+  def __getattr__(self, name: str) -> Any:
+    return getattr(self._rules, name)
+
+
+def _play_at_cost(
+  cost_rate: Array, environment: TradingEnvironment, days: Array, actions: Array
+):
+  """As `_play`, whatever the environment's costs."""
+  arrays, (rules, spec) = environment.tree_flatten()
+  static = _RulesAtCost(rules, cost_rate), spec
+  return _play(environment.tree_unflatten(static, arrays), days, actions)

@@ -87,13 +87,36 @@ def interval(
   Raises:
     ValueError: there are no values, or one is not finite.
   """
+  (found,) = intervals(
+    values,
+    lambda drawn: np.atleast_1d(statistic(drawn)),
+    seed,
+    confidence,
+    repeats,
+    block,
+  )
+  return found
+
+
+def intervals(
+  values: np.ndarray,
+  statistics: Callable[[np.ndarray], np.ndarray],
+  seed: int,
+  confidence: float = 0.95,
+  repeats: int = 10_000,
+  block: int | None = None,
+) -> list[Estimate]:
+  """As `interval`, of several statistics, [N], of the same draws."""
   values = _checked(values)
-  value = float(statistic(values))
+  found = statistics(values)
   if len(values) < FEWEST_DAYS:
-    return Estimate(value, math.nan, math.nan)
+    return [Estimate(float(value), math.nan, math.nan) for value in found]
   block = block_length(values) if block is None else block
-  draws = _draws(values, statistic, seed, repeats, block)[:, 0]
-  return Estimate(value, *_ends(draws, confidence))
+  draws = _draws(values, statistics, seed, repeats, block)
+  return [
+    Estimate(float(value), *_ends(draws[:, k], confidence))
+    for k, value in enumerate(found)
+  ]
 
 
 def paired_difference(

@@ -13,6 +13,8 @@ from eigen3.types import Array
 
 Results = Mapping[str, list[Backtest]]
 
+_COSTS = frozenset(('commission_bp', 'slippage_bp'))
+
 
 class Judge:
   """One split's backtester and the controls on its days.
@@ -30,6 +32,7 @@ class Judge:
     config: Mapping[str, Any],
     days: tuple[int, int],
     drift: np.ndarray | None = None,
+    backtester: Backtester | None = None,
   ):
     """Prepares the split.
 
@@ -38,11 +41,15 @@ class Judge:
       config: all settings; `environment`, `evaluation` and `seed` are read.
       days: (start, stop) of the split.
       drift: what the embedded market hides, float [T, N].
+      backtester: of the split, in place of the one that `config` describes.
 
     Raises:
       ValueError: the split is too short.
     """
-    self._backtester = Backtester(panel, config['environment'], days)
+    self._given = panel, config, days, drift
+    self._backtester = backtester or Backtester(
+      panel, config['environment'], days
+    )
     self.days = self._backtester.days
     self._controls = Controls(
       panel,
@@ -57,6 +64,24 @@ class Judge:
   def controls(self) -> Results:
     """The controls' backtests by name, played once."""
     return self._controls.run()
+
+  def under(self, **rules: Any) -> 'Judge':
+    """A judge of the same days whose accounts follow other rules.
+
+    Args:
+      rules: settings of the `environment` section, in place of its own.
+
+    Raises:
+      ValueError: a setting is out of range.
+    """
+    panel, config, days, drift = self._given
+    environment = {**config['environment'], **rules}
+    backtester = self._backtester
+    if not _COSTS.issuperset(rules):  # needs another program
+      backtester = Backtester(panel, environment, days)
+    costs = sum(environment[name] for name in _COSTS)
+    config = {**config, 'environment': environment}
+    return Judge(panel, config, days, drift, backtester.with_costs(costs))
 
   def backtest(self, actions: Array, account_aware: bool = False) -> Backtest:
     """Plays actions [S, N, 2] decided on `days`; see `Backtester.run`."""

@@ -53,6 +53,15 @@ def openings(workdir: os.PathLike | str) -> list[dict[str, Any]]:
     ) from error
 
 
+def was_judged(workdir: os.PathLike | str, digest: str) -> bool:
+  """Whether a policy was judged on a run's held-out days before.
+
+  Raises:
+    ValueError: the list is damaged.
+  """
+  return any(digest in entry['policies'] for entry in openings(workdir))
+
+
 def open_holdout(
   policies: Mapping[os.PathLike | str, Sequence[str]],
   by: str,

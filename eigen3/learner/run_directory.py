@@ -35,6 +35,7 @@ _NAMES = (
   'members.csv',
   'metrics.csv',
   'population.png',
+  'report.html',
   'report.png',
   'run.json',
   'summary.json',

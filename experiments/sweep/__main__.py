@@ -139,6 +139,11 @@ def _conclude(
     kept = [s for s in again[1:] if not s.startswith(unwanted)]
     print(f'trial {best.number} again, with its held-out days:')
     print(shlex.join(['python', *kept]))
+    print('its page, with all that was tried here among the trials:')
+    print(
+      'python -m experiments.report --run=runs/best '
+      f'--searched={_WORKDIR.value}'
+    )
   failed = [t for t in trials if t.state == TrialState.FAIL]
   if failed:
     print(

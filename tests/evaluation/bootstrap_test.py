@@ -255,3 +255,15 @@ def test_coverage_of_autocorrelated_days(days, correlation, share, false):
   # Three standard errors of 600.
   assert np.mean(held) == pytest.approx(share, abs=0.028)
   assert np.mean(found) <= false + 0.015
+
+
+def test_several_statistics_share_their_draws():
+  values = np.random.default_rng(0).normal(size=50)
+  both = bootstrap.intervals(
+    values, lambda x: np.array([x.mean(), x.max()]), seed=3, repeats=200
+  )
+  for found, statistic in zip(both, (np.mean, np.max), strict=True):
+    assert found == bootstrap.interval(values, statistic, seed=3, repeats=200)
+  few = bootstrap.intervals(values[:5], lambda x: np.array([x.max()]), seed=3)
+  assert few[0].value == values[:5].max()
+  assert np.isnan(few[0].low)

@@ -73,3 +73,10 @@ def test_the_list_can_be_read_by_others(runs):
   ledger.open_holdout({runs[0]: ['p']}, 'me')
   found = json.loads((runs[0] / ledger.FILE).read_text())
   assert found[0].keys() == {'time', 'by', 'policies'}
+
+
+def test_who_was_judged_is_known(tmp_path):
+  assert not ledger.was_judged(tmp_path, 'a')
+  ledger.open_holdout({tmp_path: ['a', 'b']}, 'a program')
+  assert ledger.was_judged(tmp_path, 'a')
+  assert not ledger.was_judged(tmp_path, 'c')

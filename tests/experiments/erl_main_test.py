@@ -71,6 +71,7 @@ def test_a_run_leaves_its_reports(whole):
     'members.csv',
     'metrics.csv',
     'population.png',
+    'report.html',
     'report.png',
     'run.json',
     'summary.json',
@@ -87,6 +88,11 @@ def test_a_run_leaves_its_reports(whole):
   assert len(members) == GENERATIONS * size
   assert members['trades'].max() > 0
   assert summary['champion_score'] == pytest.approx(members['validation'].max())
+  # Every member of every generation was a trial.
+  ratios = members['validation_daily_sharpe']
+  assert summary['trials']['trials'] == GENERATIONS * size
+  assert summary['trials']['deviation'] == pytest.approx(ratios.std())
+  assert 0.0 <= summary['trials']['probability'] <= 1.0
   importance = json.loads((folder / 'importance.json').read_text())
   assert importance['entropy'] > 0
   for name in ('report', 'population', 'importance'):

@@ -117,6 +117,7 @@ def test_a_run_leaves_its_report(whole, arguments):
     'daily.csv',
     'holdout.json',
     'metrics.csv',
+    'report.html',
     'report.png',
     'run.json',
     'summary.json',
@@ -146,6 +147,14 @@ def test_a_run_leaves_its_report(whole, arguments):
   assert metrics['critic_loss'].iloc[1:].notna().all()
   best = metrics['validation_profit'].max()
   assert summary['champion_validation_profit'] == pytest.approx(best)
+  # Every validation was a trial, that before the first iteration, too.
+  ratios = metrics['validation_sharpe'].dropna() / 252**0.5
+  assert summary['trials']['trials'] == len(ratios)
+  assert len(ratios) == 1 + ITERATIONS // config.learner.evaluate_every
+  assert summary['trials']['deviation'] == pytest.approx(ratios.std())
+  assert summary['metrics']['holdout']['profit'] == pytest.approx(
+    summary['holdout']['agent']['profit']
+  )
   picture = folder / 'report.png'
   assert picture.stat().st_size > 20_000
   assert matplotlib.image.imread(picture).shape[:2] == (960, 1200)

@@ -1,0 +1,152 @@
+"""Puts a page together: one file that asks the network for nothing."""
+
+import functools
+import json
+import math
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from eigen3.data import atomic_path
+from eigen3.evaluation import drawing, ledger, sharpe, trials
+from eigen3.evaluation.backtest import TRADING_DAYS_A_YEAR
+from eigen3.evaluation.page import pictures, replays, tables, wording
+from eigen3.evaluation.page.subject import Champion, Occasion
+from eigen3.learner import generations, run_directory
+
+_MOST_TICKERS = 4  # whose trades are drawn
+
+
+def write(
+  path: os.PathLike | str,
+  title: str,
+  champions: Sequence[Champion],
+  occasion: Occasion,
+  searched: Sequence[os.PathLike | str] = (),
+) -> None:
+  """Writes the page of one run, or of runs that differ by their seed alone.
+
+  Args:
+    path: of an HTML file.
+    title: of the page.
+    champions: of the runs. What is shown of a single one is shown of the one
+      whose profit is in the middle.
+    occasion: the days that they were judged on.
+    searched: other runs and sweeps that belong to the search.
+
+  Raises:
+    ValueError: a file of a run is damaged, or the runs of the search have
+      other validation days.
+  """
+  content = _content(champions, occasion, searched)
+  with atomic_path(path) as temporary:
+    temporary.write_text(
+      _template().render(title=title, **content), encoding='utf-8'
+    )
+
+
+def _content(
+  champions: Sequence[Champion],
+  occasion: Occasion,
+  searched: Sequence[os.PathLike | str],
+) -> dict[str, Any]:
+  """What the template shows."""
+  folders = [*(champion.workdir for champion in champions), *searched]
+  runs = [_run(champion, folders) for champion in champions]
+  agents = _agents(champions, runs)
+  controls = dict(occasion.judge.controls)
+  seed = min(run['config']['seed'] for run in runs)
+  # Of what is shown once: the lower median.
+  by_profit = sorted(
+    range(len(runs)), key=lambda k: champions[k].backtest.summary['profit']
+  )
+  middle = by_profit[(len(runs) - 1) // 2]
+  one = champions[middle].backtest
+  played = champions, occasion.judge, runs[middle]['config']['environment']
+  return {
+    'occasion': occasion,
+    'dates': [str(day) for day in one.dates[[0, -1]]],
+    'runs': runs,
+    'middle': runs[middle],
+    'headlines': tables.headlines(agents, controls, seed),
+    'differences': tables.differences(agents, controls, seed),
+    'numbers': tables.all_numbers(agents, controls),
+    'rows': wording.NUMBERS,
+    'colours': pictures.colours([*agents]),
+    'equity': pictures.equity(agents, controls),
+    'drawdown': pictures.drawdown(agents, controls),
+    'months': tables.months(one),
+    'trades': [
+      pictures.trades(occasion.panel, one, ticker)
+      for ticker in pictures.most_traded(one.trades, _MOST_TICKERS)
+    ],
+    'attention': _attention(champions[middle].workdir),
+    'replays': {
+      'What a fill costs': replays.cost_ladder(*played),
+      'When orders fill': replays.fill_timings(*played),
+    },
+    'replayed': {name: wording.NUMBERS[name] for name in wording.REPLAYED},
+    'year': math.sqrt(TRADING_DAYS_A_YEAR),
+  }
+
+
+def _run(
+  champion: Champion, folders: Sequence[os.PathLike | str]
+) -> dict[str, Any]:
+  """What a run's folder says of it, and what its champion's record is worth."""
+  config = dict(run_directory.read_config(champion.workdir))
+  record = sharpe.track_record(champion.validation)
+  path = champion.workdir / 'run.json'
+  return {
+    'name': champion.workdir.name,
+    'config': config,
+    'settings': json.dumps(config, indent=2),
+    'deflated': trials.deflate(folders, record),
+    'about': json.loads(path.read_text(encoding='utf-8')),
+    'openings': ledger.openings(champion.workdir),
+  }
+
+
+def _agents(champions, runs) -> dict[str, list]:
+  """Backtests by what the run is called on the page."""
+  if len(champions) == 1:
+    return {'agent': [champions[0].backtest]}
+  return {
+    f'seed {run["config"]["seed"]}': [champion.backtest]
+    for champion, run in zip(champions, runs, strict=True)
+  }
+
+
+def _attention(workdir: pathlib.Path) -> str:
+  """The last record of attention as a picture; '' where there is none."""
+  path = workdir / generations.IMPORTANCE
+  if not path.exists():
+    return ''
+  table = pd.read_csv(path)
+  if table.empty:
+    return ''
+  shares = table.drop(columns='generation').to_numpy(float)[-1]
+  return pictures.attention(dict(zip(table.columns[1:], shares, strict=True)))
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+  environment = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+  )
+  environment.filters |= {
+    'written': wording.written,
+    'interval': wording.interval,
+    'largest': wording.largest,
+    'shade': wording.shade,
+    'shown': drawing.shown,
+  }
+  return environment.get_template('page.html')

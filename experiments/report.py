@@ -1,0 +1,121 @@
+r"""Makes the page of a run, or of several seeds of one setting.
+
+python -m experiments.report --run=runs/td3_small_seed0
+python -m experiments.report --run='runs/td3_small_seed*' --out=seeds.html
+
+It opens no held-out days: where the champions were judged on them before, the
+page is about these days, else about the validation days.
+"""
+
+import pathlib
+from collections.abc import Sequence
+
+from absl import flags
+
+from eigen3.evaluation import ledger, metrics, page
+from eigen3.learner import run_directory
+from experiments import mains, saved_runs
+from experiments.saved_runs import SavedRun
+
+_RUN = flags.DEFINE_list(
+  'run', None, 'Folders of runs that differ by their seed alone; * stands for '
+  'any name.', required=True,
+)  # fmt: skip
+_OUT = flags.DEFINE_string(
+  'out',
+  None,
+  'The HTML file; of a single run its report.html if this is not given.',
+)
+_SEARCHED = flags.DEFINE_list(
+  'searched',
+  [],
+  'Other runs and sweeps of the search that led to these: what they validated '
+  'counts among the trials of the deflated Sharpe ratio.',
+)
+
+
+def main(argv: Sequence[str]) -> None:
+  """Loads, judges, writes."""
+  if len(argv) > 1:
+    raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
+  paths = saved_runs.find(_RUN.value)
+  if _OUT.value is None and len(paths) > 1:
+    raise ValueError(
+      f'--out: found none for {len(paths)} runs, expected an HTML file'
+    )
+  searched = saved_runs.find(_SEARCHED.value)
+  runs = saved_runs.load(paths)
+  _check_alike(runs)
+  out = pathlib.Path(_OUT.value or runs[0].workdir / 'report.html')
+  out.parent.mkdir(parents=True, exist_ok=True)
+  occasion = _occasion(runs)
+  champions = [_champion(run, occasion.judge) for run in runs]
+  page.write(out, _title(runs), champions, occasion, searched)
+  days = 'held-out' if occasion.is_held_out else 'validation'
+  print(f'written: {out}, about the {days} days')
+
+
+def _title(runs: Sequence[SavedRun]) -> str:
+  config = runs[0].config
+  program = 'ERL' if 'evolution' in config else 'TD3'
+  seeds = ', '.join(str(run.config.seed) for run in runs)
+  word = 'seeds' if len(runs) > 1 else 'seed'
+  return f'{program}, preset {config.preset}, {word} {seeds}'
+
+
+def _check_alike(runs: Sequence[SavedRun]) -> None:
+  """Refuses runs of different settings, or twice of one seed."""
+  first, seeds = runs[0], [run.config.seed for run in runs]
+  for run in runs[1:]:
+    # Settings that are alike but for the seed have their experiment in common.
+    if run.experiment is not first.experiment:
+      before = run_directory.read_config(first.workdir)
+      found = run_directory.differences(before, run.config)
+      name = next(name for name in found if name != 'seed')
+      raise ValueError(
+        f'--run: found {name} of {run.name} {found[name][1]}, expected '
+        f'{found[name][0]} as in {first.name}: runs that differ by their seed '
+        'alone'
+      )
+  if len(set(seeds)) < len(seeds):
+    raise ValueError(f'--run: found the seeds {seeds}, expected each once')
+
+
+def _occasion(runs: Sequence[SavedRun]) -> page.Occasion:
+  """The held-out days if all champions were judged on them, else validation."""
+  experiment = runs[0].experiment
+  closed = [
+    run.name
+    for run in runs
+    if not ledger.was_judged(run.workdir, ledger.policy_digest(run.agent))
+  ]
+  opened = max(len(ledger.openings(run.workdir)) for run in runs)
+  panel = experiment.panel
+  remarks = panel.notes, panel.survivorship, ledger.remark(opened)
+  return page.Occasion(
+    is_held_out=not closed,
+    judge=experiment.validation if closed else experiment.holdout,
+    panel=panel,
+    remark='; '.join(filter(None, remarks)),
+    why_not=f'The champion of {closed[0]} was never judged on the held-out '
+    'days.' if closed else '',
+  )  # fmt: skip
+
+
+def _champion(run: SavedRun, judge) -> page.Champion:
+  learner = run.experiment.learner
+  validation = run.experiment.validation
+  actions = learner.greedy_actions(run.agent, validation.days)
+  validated = validation.backtest(actions)
+  if judge is not validation:
+    actions = learner.greedy_actions(run.agent, judge.days)
+  return page.Champion(
+    workdir=run.workdir,
+    backtest=judge.backtest(actions),
+    play=lambda other: other.backtest(actions),
+    validation=metrics.daily_returns(validated),
+  )
+
+
+if __name__ == '__main__':
+  mains.run(main)
