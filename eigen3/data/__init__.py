@@ -23,6 +23,7 @@ from eigen3.data.readers import (
   with_series,
 )
 from eigen3.data.repairs import Repairs, repair
+from eigen3.data.selection import most_traded, narrowed
 from eigen3.data.series import Series, read_context, read_series
 from eigen3.data.sources import open_source
 from eigen3.data.splits import (
@@ -60,6 +61,8 @@ __all__ = (
   'is_download',
   'is_eigen2',
   'is_panel',
+  'most_traded',
+  'narrowed',
   'open_source',
   'parse_day',
   'read_context',

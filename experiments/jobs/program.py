@@ -122,7 +122,11 @@ def _enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
   before = run_directory.read_config(workdir)
   found = run_directory.differences(before, config)
   for name, (past, present) in found.items():
-    if name.partition('.')[0] not in _MAY_CHANGE:
+    section, _, rest = name.partition('.')
+    cell = workdir / _RUNS / rest.partition('.')[0]
+    if section == 'cells' and not cell.exists():
+      continue  # nothing of it has been run
+    if section not in _MAY_CHANGE:
       raise ValueError(
         f'--config.{name}: found {present}, expected {past}, with which the '
         f'runs in {workdir} began'

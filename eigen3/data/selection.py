@@ -1,0 +1,99 @@
+"""Fewer stocks and fewer days of a panel, chosen by what was known by then."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from eigen3.data.errors import DataError
+from eigen3.data.panel import MarketPanel
+
+
+def most_traded(
+  panel: MarketPanel, day: int, count: int, look_back: int = 252
+) -> list[int]:
+  """The stocks with the largest median dollar volume before a day.
+
+  Only those that had a close and a volume on all of these days and, where the
+  panel knows the universe, belonged to it on the last of them.
+
+  Args:
+    panel: with volumes.
+    day: the first that is not looked at.
+    count: how many.
+    look_back: days before it that are looked at.
+
+  Returns:
+    Columns of the panel, in their order.
+
+  Raises:
+    DataError: the panel has no volumes, or too few days or stocks for that.
+  """
+  first, stop = panel.investable
+  if panel.volume is None:
+    raise DataError('panel: has no volumes, expected them to rank stocks by')
+  if day < look_back:
+    raise DataError(
+      f'panel: has {day} days before the first that is not looked at, '
+      f'expected at least {look_back}'
+    )
+  days = slice(day - look_back, day)
+  close = panel.ohlc[days, first:stop, 3].astype(np.float64)
+  traded = close * panel.volume[days, first:stop]
+  known = np.isfinite(traded).all(axis=0) & (close > 0).all(axis=0)
+  if panel.members is not None:
+    known &= panel.members[day - 1]
+  if known.sum() < count:
+    raise DataError(
+      f'panel: has {known.sum()} stocks with prices and volumes on all of the '
+      f'{look_back} days before {panel.dates[day - 1]}, expected at least '
+      f'{count}'
+    )
+  value = np.where(known, np.median(np.where(known, traded, 0.0), axis=0), -1.0)
+  chosen = np.argsort(-value, kind='stable')[:count]
+  return sorted((first + chosen).tolist())
+
+
+def narrowed(
+  panel: MarketPanel,
+  stocks: Sequence[int],
+  context: Sequence[str],
+  stop: int,
+  training_days: int,
+) -> MarketPanel:
+  """The panel of some of its columns, up to a day.
+
+  Args:
+    panel: to be narrowed.
+    stocks: investable columns that stay so, in the panel's order.
+    context: names of other columns that stay; they come first.
+    stop: the first day that is left out.
+    training_days: by whose data the stocks were chosen.
+
+  Raises:
+    DataError: a name is unknown or that of a stock that may be bought.
+  """
+  first, last = panel.investable
+  others = [*range(first), *range(last, panel.num_columns)]
+  by_name = {panel.columns[i]: i for i in others}
+  for name in context:
+    if name not in by_name:
+      raise DataError(
+        f"context: found '{name}', expected some of {', '.join(by_name)}"
+      )
+  kept = [*(by_name[name] for name in context), *stocks]
+  members = panel.members
+  if members is not None:
+    members = members[:stop, [stock - first for stock in stocks]]
+  return dataclasses.replace(
+    panel,
+    dates=panel.dates[:stop],
+    columns=tuple(panel.columns[i] for i in kept),
+    column_kinds=tuple(panel.column_kinds[i] for i in kept),
+    ohlc=panel.ohlc[:stop, kept],
+    features=panel.features[:stop, kept],
+    volume=None if panel.volume is None else panel.volume[:stop, kept],
+    members=members,
+    investable=(len(context), len(kept)),
+    training_days=training_days,
+  )

@@ -1,0 +1,63 @@
+"""Settings of the walk-forward study on real prices.
+
+For each year a fold: training from the panel's first day, then validation days,
+then held-out days, most of which lie in that year. Stocks are chosen anew for
+each fold, by what was known on its last training day.
+"""
+
+import ml_collections
+from ml_collections import config_dict
+
+PRESETS = ('smoke', 'small')
+
+
+def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
+  """The locked settings of `preset`; an unknown preset is a ValueError."""
+  if preset not in PRESETS:
+    raise ValueError(
+      f"preset: found '{preset}', expected one of {', '.join(PRESETS)}"
+    )
+  config = config_dict.ConfigDict()
+  config.preset = preset  # of the programs
+  # A Parquet file made by experiments.prepare_data, with volumes.
+  config.panel = ''
+  config.years = (2008, 2011, 2014, 2017, 2020)
+  config.seeds = (0, 1, 2, 3, 4)
+  config.jobs = 2  # runs at once; they share the machine's cores
+  config.seed = 0  # of the draws behind intervals and p-values
+  data = config.data = config_dict.ConfigDict()
+  # Later days are left out, so that folds are calendar years, all but a few
+  # days; '' is none.
+  data.last_day = '2020-12-31'
+  data.holdout_days = 252  # of a fold; folds lie side by side
+  data.validation_days = 252
+  data.embargo_days = 0
+  data.min_training_days = 1000
+  # The most traded of those with prices and volumes on all of the last days of
+  # training: the largest median of close times volume.
+  data.num_stocks = 40
+  data.look_back_days = 252
+  data.context = ('SP500', 'VIX', 'DGS10')  # other columns that are observed
+  # Changes of each program's preset, FIELD=VALUE. The ranker is trained on no
+  # more windows than the single agent is.
+  agent = ('agent.batch_size=16', 'learner.iterations=40')
+  programs = config.programs = config_dict.ConfigDict()
+  programs.td3 = agent
+  programs.erl = (
+    'agent.batch_size=16',
+    'evolution.population_size=8',
+    'learner.generations=8',
+  )
+  programs.ranker = agent
+  if preset == 'smoke':
+    _smoke(config)
+  return config.lock()
+
+
+def _smoke(config: config_dict.ConfigDict) -> None:
+  config.years = (2008, 2020)
+  config.seeds = (0, 1)
+  config.data.num_stocks = 6
+  config.programs.td3 = ()
+  config.programs.erl = ()
+  config.programs.ranker = ()

@@ -1,0 +1,1 @@
+"""Trains on the past of a real market, year by year."""

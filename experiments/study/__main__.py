@@ -1,0 +1,154 @@
+r"""A walk-forward study: what is learnt from the past of a real market.
+
+python -m experiments.study --config=experiments/configs/study.py:small \
+  --config.panel=panel.parquet --workdir=studies/first [--only=2008] [--jobs=2]
+
+For each year one agent, a population and the supervised ranker are trained on
+the days before it, with several seeds; their held-out days are opened once and
+told of together. Killed or stopped, the same command goes on.
+"""
+
+import functools
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ml_collections
+
+from eigen3.data import MarketPanel
+from eigen3.evaluation.pooled import Outcome, chained, pool
+from eigen3.learner import run_directory
+from eigen3.settings import AT_LEAST_ONE, Expected, check, require
+from experiments import mains
+from experiments.jobs import picture, program, table
+from experiments.jobs.cells import PROGRAMS, Cell
+from experiments.study import folds
+
+_DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent.parent}/configs/study.py'
+_PANELS = 'panels'
+_ALL = 'all'  # folds together
+# What a program's runs are compared with beside the controls.
+_BESIDE = {'td3': ('ranker',), 'erl': ('ranker', 'td3')}
+
+
+def check_settings(config: ml_collections.ConfigDict) -> None:
+  """Refuses what no fold can be made by."""
+  check(
+    'config',
+    config,
+    {
+      'years': Expected(
+        lambda x: len(set(x)) == len(x) > 0, 'one or more years that differ'
+      ),
+    },
+  )
+  check('data', config.data, {'num_stocks': AT_LEAST_ONE})
+  for name in config.programs:
+    require(name in PROGRAMS, 'programs', name, f'some of {[*PROGRAMS]}')
+
+
+def cells_of(
+  config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> list[Cell]:
+  """Every program on every fold, whose panels are made here."""
+  return [
+    Cell(
+      f'{fold.year}/{name}',
+      name,
+      config.preset,
+      (
+        f'data.panel={fold.path.absolute()}',
+        *(
+          f'data.{field}={config.data[field]}'
+          for field in ('holdout_days', 'validation_days', 'embargo_days')
+        ),
+        *changes,
+      ),
+    )
+    for fold in folds.make(config, workdir / _PANELS)
+    for name, changes in config.programs.items()
+  ]
+
+
+def tell(
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
+  cells: Sequence[Cell],
+  outcomes: program.Outcomes,
+) -> str:
+  """Writes results.json and results.png; the table as text."""
+  del cells
+  runs = dict(outcomes) | {
+    f'{_ALL}/{name}': _chained(config, name, outcomes)
+    for name in config.programs
+  }
+  told = {
+    f'{part}/{name}': _told(config, part, name, runs)
+    for part in (_ALL, *config.years)
+    for name in config.programs
+    if runs[f'{part}/{name}']
+  }
+  if not told:
+    return 'no run is done yet'
+  remark = _remark(config, workdir)
+  run_directory.write_json(
+    workdir / 'results.json', {'cells': told, 'remark': remark}
+  )
+  picture.write_picture(
+    workdir / 'results.png',
+    told,
+    f'Walk-forward study, preset {config.preset}, seeds {[*config.seeds]}',
+    remark,
+  )
+  parts = [table.lines(told), table.comparisons(told), remark]
+  parts.append(f'written: {workdir}/results.csv, results.json, results.png')
+  return '\n'.join(parts)
+
+
+def _chained(
+  config: ml_collections.ConfigDict, name: str, outcomes: program.Outcomes
+) -> Mapping[int, Outcome]:
+  """One seed's folds as one run, of seeds that have been run on all of them."""
+  by_fold = [outcomes[f'{year}/{name}'] for year in config.years]
+  return {
+    seed: chained([fold[seed] for fold in by_fold])
+    for seed in config.seeds
+    if all(seed in fold for fold in by_fold)
+  }
+
+
+def _told(
+  config: ml_collections.ConfigDict,
+  part: str | int,
+  name: str,
+  runs: program.Outcomes,
+) -> dict[str, Any]:
+  """A program on a fold or on all, beside others with the same seeds."""
+  ours = runs[f'{part}/{name}']
+  others = {}
+  for other in _BESIDE.get(name, ()):
+    theirs = runs.get(f'{part}/{other}', {})
+    if theirs.keys() >= ours.keys():
+      others[other] = [theirs[seed] for seed in ours]
+  return pool([*ours.values()], others, config.seed)
+
+
+def _remark(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> str:
+  """What every reader must know of the data."""
+  panel = MarketPanel.load(workdir / _PANELS / f'{config.years[-1]}.parquet')
+  settings = config.data
+  return (
+    f'{settings.num_stocks} stocks a fold, the most traded of the '
+    f'{settings.look_back_days} days before its {settings.validation_days} '
+    f'validation days; {panel.survivorship}; profits of "{_ALL}" are means '
+    'over folds, its differences are of the daily returns of all of them'
+  )
+
+
+if __name__ == '__main__':
+  mains.run(
+    functools.partial(
+      program.main, program=program.Program(check_settings, cells_of, tell)
+    ),
+    default_config=_DEFAULT_CONFIG,
+  )

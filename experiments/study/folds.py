@@ -1,0 +1,84 @@
+"""Folds of a real panel: which days, and which stocks were known by then."""
+
+import pathlib
+from typing import NamedTuple
+
+import ml_collections
+import numpy as np
+
+from eigen3 import data
+from eigen3.data import MarketPanel, Splits
+from eigen3.settings import require
+
+
+class Fold(NamedTuple):
+  """A fold's own panel.
+
+  Attributes:
+    year: in which most of its held-out days lie.
+    path: of the panel, which ends with them.
+  """
+
+  year: int
+  path: pathlib.Path
+
+
+def make(config: ml_collections.ConfigDict, folder: pathlib.Path) -> list[Fold]:
+  """The panels of all folds; those that are there stay as they are.
+
+  Args:
+    config: of the study.
+    folder: of the panels.
+
+  Raises:
+    ValueError: the panel does not fit, or has no fold for a year.
+  """
+  folds = [Fold(year, folder / f'{year}.parquet') for year in config.years]
+  missing = [fold for fold in folds if not fold.path.exists()]
+  if not missing:
+    return folds
+  require(bool(config.panel), 'panel', config.panel, 'a Parquet file')
+  panel = MarketPanel.load(config.panel)
+  splits = by_year(panel.dates, config.data)
+  folder.mkdir(parents=True, exist_ok=True)
+  for fold in missing:
+    require(
+      fold.year in splits,
+      'years',
+      fold.year,
+      f'some of {", ".join(map(str, sorted(splits)))}, with a fold',
+    )
+    _narrowed(panel, splits[fold.year], config.data).save(fold.path)
+  return folds
+
+
+def by_year(
+  dates: np.ndarray, config: ml_collections.ConfigDict
+) -> dict[int, Splits]:
+  """Each year's fold: that with the most held-out days in it, the later of two.
+
+  Args:
+    dates: datetime64[D] [T].
+    config: the section `data` of the study.
+  """
+  found: dict[int, tuple[int, Splits]] = {}
+  last = data.parse_day(config.last_day or None, 'data.last_day')
+  num_days = len(dates) if last is None else int((dates <= last).sum())
+  for splits in data.walk_forward(num_days, config, config.min_training_days):
+    held_out = dates[slice(*splits.holdout)].astype('datetime64[Y]')
+    years, counts = np.unique(held_out.astype(int) + 1970, return_counts=True)
+    year, count = int(years[counts.argmax()]), int(counts.max())
+    if count >= found.get(year, (0, splits))[0]:
+      found[year] = (count, splits)
+  return {year: splits for year, (_, splits) in found.items()}
+
+
+def _narrowed(
+  panel: MarketPanel, splits: Splits, config: ml_collections.ConfigDict
+) -> MarketPanel:
+  """The fold's own panel: its stocks and days alone."""
+  known = splits.train[1]
+  stocks = data.most_traded(
+    panel, known, config.num_stocks, config.look_back_days
+  )
+  return data.narrowed(panel, stocks, config.context, splits.holdout[1], known)
