@@ -158,6 +158,7 @@ def _conclude(
   facts = program.facts(state)
   if not parallel.is_first_process():
     return
+  report.write_table(workdir / 'daily.csv', report.daily_returns(results))
   panel = experiment.panel
   split, last = list(results.items())[-1]
   agent = last['agent'][0]
@@ -174,7 +175,6 @@ def _conclude(
     'seed': config.seed,
     **pages.numbers(workdir, results),
   }
-  report.write_table(workdir / 'daily.csv', report.daily_returns(results))
   run_directory.write_json(workdir / 'summary.json', summary)
   report.write_table(workdir / 'trades.csv', agent.trades)
   report.write_picture(

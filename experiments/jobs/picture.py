@@ -44,7 +44,7 @@ def write_picture(
     axes.axvline(0, color='black', linewidth=0.6)
     axes.grid(alpha=0.25, axis='x')
     axes.spines[['top', 'right']].set_visible(False)
-  _legend(figure, profits)
+  _legend(profits, differences)
   drawing.remark(figure, remark)
   with atomic_path(path) as temporary:
     figure.savefig(temporary, format='png', dpi=120)
@@ -84,10 +84,10 @@ def _difference(axes, row: int, found: Mapping[str, Any] | None) -> None:
   axes.plot(100 * found['mean'], row, 'D', color=colour, markersize=5)
 
 
-def _legend(figure, axes) -> None:
-  """One entry of each kind, above both panels' right side."""
+def _legend(axes, beside) -> None:
+  """One entry of each kind, at the right of the axes beside."""
   found = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-  figure.legend(
-    found.values(), found.keys(), fontsize=8, frameon=False,
-    loc='outside upper right', ncols=len(found),
+  beside.legend(
+    found.values(), found.keys(), fontsize=8, frameon=False, loc='upper left',
+    bbox_to_anchor=(1.0, 1.0),
   )  # fmt: skip

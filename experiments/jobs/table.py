@@ -18,7 +18,7 @@ def lines(told: Mapping[str, Mapping[str, Any]]) -> str:
   rows = [
     [
       '', 'seeds', 'profit', '95 %', 'IQM', 'of informed', 'of momentum',
-      *(f'- {name.replace("_", " ")}' for name in _AGAINST), 'goal',
+      *(f'over {name.replace("_", " ")}' for name in _AGAINST), 'goal',
     ]
   ]  # fmt: skip
   rows += [_row(name, cell) for name, cell in told.items()]
@@ -35,7 +35,7 @@ def lines(told: Mapping[str, Mapping[str, Any]]) -> str:
 def comparisons(told: Mapping[str, Mapping[str, Any]]) -> str:
   """A line for each cell that is compared with others."""
   return '\n'.join(
-    f'{name} - {other}: {_difference(found)} a year, 95 % '
+    f'{name} over {other}: {_difference(found)} a year, 95 % '
     f'{found["low"]:+.1%} to {found["high"]:+.1%}'
     for name, cell in told.items()
     for other, found in cell['against'].items()

@@ -57,8 +57,15 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
 def cells_of(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> list[Cell]:
-  """What is run; nothing has to be made for it."""
+  """What is run, what has a goal first; nothing has to be made for it."""
   del workdir
+  asked = {name for name, cell in config.cells.items() if cell.goal}
+  asked |= {other for name in asked for other in config.cells[name].beside}
+
+  def rank(item: tuple[str, Any]) -> tuple:
+    name, cell = item
+    return name not in asked, [*MARKETS].index(cell.market), name
+
   return [
     Cell(
       name,
@@ -70,7 +77,7 @@ def cells_of(
         *cell.changes,
       ),
     )
-    for name, cell in config.cells.items()
+    for name, cell in sorted(config.cells.items(), key=rank)
   ]
 
 

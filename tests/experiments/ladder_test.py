@@ -160,7 +160,7 @@ def test_a_line_a_cell(told):
   assert f'{told["bad"]["against"]["random_entry"]["mean"]:+.1%} p 0.' in bad
   assert ' 1 ' in alone
   (compared,) = table.comparisons(told).splitlines()
-  assert compared.startswith('bad - good: -')
+  assert compared.startswith('bad over good: -')
 
 
 def test_the_picture_shows_all_cells(told, tmp_path):
