@@ -1,5 +1,10 @@
 """Neural networks as pure functions; `make_networks` is the way in."""
 
-from eigen3.networks.factory import Networks, environment_spec, make_networks
+from eigen3.networks.factory import (
+  Divided,
+  Networks,
+  environment_spec,
+  make_networks,
+)
 
-__all__ = ['Networks', 'environment_spec', 'make_networks']
+__all__ = ['Divided', 'Networks', 'environment_spec', 'make_networks']

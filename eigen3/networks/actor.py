@@ -1,5 +1,7 @@
 """The policy: a coefficient and a sale target for every investable stock."""
 
+from typing import NamedTuple
+
 import haiku as hk
 import jax
 import jax.numpy as jnp
@@ -8,7 +10,21 @@ import ml_collections
 
 from eigen3.networks import attention, dropout, layers
 from eigen3.networks.feature_extractor import FeatureExtractor
-from eigen3.types import ActionSpec, Array, EnvironmentSpec
+from eigen3.types import UNSEEN, Account, ActionSpec, Array, EnvironmentSpec
+
+
+class Encoded(NamedTuple):
+  """What a policy makes of a market window, whatever its account.
+
+  Attributes:
+    stocks: [B, N, 2H], features of the investable columns.
+    context: [B, 1, 2H], of all columns.
+    attention: [B, C] or None, how much each column is looked at.
+  """
+
+  stocks: Array
+  context: Array
+  attention: Array | None
 
 
 class Actor(hk.Module):
@@ -16,7 +32,8 @@ class Actor(hk.Module):
 
   Investable columns and a global context (cross-attention over all columns)
   are processed apart, joined, and read by two heads. Source: Eigen2's actor;
-  the bounded 'sigmoid' coefficient is ours.
+  the bounded 'sigmoid' coefficient is ours. It comes apart into `encode`, which
+  does nearly all of the work, and `decide`, to which the account is shown.
   """
 
   def __init__(
@@ -40,6 +57,7 @@ class Actor(hk.Module):
     is_training: bool,
     examples: Array,
     return_attention: bool = False,
+    account: Account | tuple[()] = UNSEEN,
   ) -> tuple[Array, Array | None]:
     """Acts on every example.
 
@@ -48,34 +66,63 @@ class Actor(hk.Module):
       is_training: batch statistics and dropout.
       examples: int32 [B], identities that dropout's keys fold in.
       return_attention: also return how much each column is looked at.
+      account: leaves [B, ...], or `UNSEEN`.
 
     Returns:
       Actions [B, N, 2] (coefficient, sale target in %), and attention [B, C]
       or None. Stocks without data get finite actions too: what cannot be
       bought is the environment's knowledge.
     """
+    encoded = self.encode(window, is_training, examples, return_attention)
+    actions = self.decide(encoded, account, is_training, examples)
+    return actions, encoded.attention
+
+  @hk.name_like('__call__')
+  def encode(
+    self,
+    window: Array,
+    is_training: bool,
+    examples: Array,
+    return_attention: bool = False,
+  ) -> Encoded:
+    """What is made of the market; see `__call__`."""
     features = FeatureExtractor(self._config, self._policy, self._mesh)(
       window, is_training, examples
     )
     context, weights = attention.CrossAttention(self._config, self._policy)(
       features, is_training, examples, return_attention
     )
-    joined = self._join(features, context, is_training, examples)
+    first, stop = self._spec.investable
+    return Encoded(features[:, first:stop], context, weights)
+
+  @hk.name_like('__call__')
+  def decide(
+    self,
+    encoded: Encoded,
+    account: Account | tuple[()],
+    is_training: bool,
+    examples: Array,
+  ) -> Array:
+    """The actions [B, N, 2] by the market and the account."""
+    stocks, context = encoded.stocks, encoded.context
+    if account:
+      stocks = layers.beside(stocks, account.stocks)
+      context = layers.beside(context, account.whole[:, None])
+    joined = self._join(stocks, context, is_training, examples)
     coefficient = self._head(joined, 'coefficient', is_training, examples)
     target = self._head(joined, 'sale_target', is_training, examples)
     low, high = self._spec.action.minimum[1], self._spec.action.maximum[1]
     target = low + (high - low) * jax.nn.sigmoid(target)
-    return jnp.concatenate([self._activation(coefficient), target], -1), weights
+    return jnp.concatenate([self._activation(coefficient), target], -1)
 
   @hk.transparent
   def _join(
-    self, features: Array, context: Array, is_training: bool, examples: Array
+    self, stocks: Array, context: Array, is_training: bool, examples: Array
   ) -> Array:
     """What the heads read, [B, N, stock + context sizes]."""
     sizes, policy = self._config.actor, self._policy
-    first, stop = self._spec.investable
     stock = layers.Linear(sizes.investable_sizes[0], policy, 'investable_1')(
-      features[:, first:stop]
+      stocks
     )
     stock = jax.nn.relu(stock)
     stock = dropout.dropout(stock, sizes.dropout, is_training, examples)

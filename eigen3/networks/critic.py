@@ -10,7 +10,7 @@ import ml_collections
 
 from eigen3.networks import attention, dropout, layers
 from eigen3.networks.feature_extractor import FeatureExtractor
-from eigen3.types import Array, EnvironmentSpec
+from eigen3.types import UNSEEN, Account, Array, EnvironmentSpec
 
 
 class Critic(hk.Module):
@@ -18,7 +18,8 @@ class Critic(hk.Module):
 
   `critic.pooling` decides how features meet the action: 'mean' averages them
   over columns first, as Eigen2 does; 'slot' lets every stock meet its own
-  action.
+  action. It comes apart into `encode`, which does nearly all of the work, and
+  `value`, to which account and action are shown.
   """
 
   def __init__(
@@ -38,7 +39,12 @@ class Critic(hk.Module):
     self._mesh = mesh
 
   def __call__(
-    self, window: Array, action: Array, is_training: bool, examples: Array
+    self,
+    window: Array,
+    action: Array,
+    is_training: bool,
+    examples: Array,
+    account: Account | tuple[()] = UNSEEN,
   ) -> Array:
     """Values every example's action.
 
@@ -47,10 +53,17 @@ class Critic(hk.Module):
       action: [B, N, 2] in the action spec's unit space.
       is_training: batch statistics and dropout.
       examples: int32 [B], identities that dropout's keys fold in.
+      account: leaves [B, ...], or `UNSEEN`.
 
     Returns:
       [B, 1].
     """
+    features = self.encode(window, is_training, examples)
+    return self.value(features, account, action, is_training, examples)
+
+  @hk.name_like('__call__')
+  def encode(self, window: Array, is_training: bool, examples: Array) -> Array:
+    """Features of all columns, [B, C, 2H]; see `__call__`."""
     features = FeatureExtractor(self._config, self._policy, self._mesh)(
       window, is_training, examples
     )
@@ -58,8 +71,20 @@ class Critic(hk.Module):
       features, _ = attention.SelfAttention(self._config, self._policy)(
         features, is_training, examples
       )
+    return features
+
+  @hk.name_like('__call__')
+  def value(
+    self,
+    features: Array,
+    account: Account | tuple[()],
+    action: Array,
+    is_training: bool,
+    examples: Array,
+  ) -> Array:
+    """Values [B, 1] by the market, the account and the action."""
     head = self._head(self._config, self._spec, self._policy)
-    return head(features, action, is_training, examples)
+    return head(features, action, is_training, examples, account)
 
 
 class DoubleCritic(hk.Module):
@@ -78,16 +103,47 @@ class DoubleCritic(hk.Module):
     self._size = config.critic.ensemble
 
   def __call__(
-    self, window: Array, action: Array, is_training: bool, examples: Array
+    self,
+    window: Array,
+    action: Array,
+    is_training: bool,
+    examples: Array,
+    account: Account | tuple[()] = UNSEEN,
   ) -> Array:
     """As `Critic`, with a column per critic: [B, K]."""
     values = [
-      Critic(*self._arguments, name=f'critic_{k}')(
-        window, action, is_training, examples
-      )
-      for k in range(1, self._size + 1)
+      critic(window, action, is_training, examples, account)
+      for critic in self._critics()
     ]
     return jnp.concatenate(values, -1)
+
+  @hk.name_like('__call__')
+  def encode(
+    self, window: Array, is_training: bool, examples: Array
+  ) -> list[Array]:
+    """Features of all columns by each critic, K of [B, C, 2H]."""
+    return [c.encode(window, is_training, examples) for c in self._critics()]
+
+  @hk.name_like('__call__')
+  def value(
+    self,
+    features: list[Array],
+    account: Account | tuple[()],
+    action: Array,
+    is_training: bool,
+    examples: Array,
+  ) -> Array:
+    """Values [B, K] by the market, the account and the action."""
+    values = [
+      critic.value(seen, account, action, is_training, examples)
+      for critic, seen in zip(self._critics(), features, strict=True)
+    ]
+    return jnp.concatenate(values, -1)
+
+  @hk.transparent
+  def _critics(self) -> list[Critic]:
+    numbers = range(1, self._size + 1)
+    return [Critic(*self._arguments, name=f'critic_{k}') for k in numbers]
 
 
 class MeanHead(hk.Module):
@@ -105,11 +161,17 @@ class MeanHead(hk.Module):
     self._policy = policy
 
   def __call__(
-    self, features: Array, action: Array, is_training: bool, examples: Array
+    self,
+    features: Array,
+    action: Array,
+    is_training: bool,
+    examples: Array,
+    account: Account | tuple[()] = UNSEEN,
   ) -> Array:
     """Features [B, C, 2H] and action [B, N, 2] to values [B, 1]."""
-    flat = action.reshape(action.shape[0], -1).astype(features.dtype)
-    x = jnp.concatenate([features.mean(1), flat], -1)
+    x = features.mean(1)
+    for seen in (action, *account):
+      x = layers.beside(x, seen.reshape(seen.shape[0], -1))
     for number, size in enumerate(self._config.sizes, 1):
       x = layers.Linear(size, self._policy, f'linear_{number}')(x)
       x = jax.nn.relu(x)
@@ -128,6 +190,9 @@ class SlotHead(hk.Module):
   over (coefficient - threshold) / temperature with a logit of 0 for no
   trade, so a policy gradient flows through the choice itself. The value does
   not depend on the order of the stocks.
+
+  Where the account is seen, what each position will bring is added, in
+  proportion to its weight: it is there whatever is bought today.
   """
 
   def __init__(
@@ -144,13 +209,23 @@ class SlotHead(hk.Module):
     self._policy = policy
 
   def __call__(
-    self, features: Array, action: Array, is_training: bool, examples: Array
+    self,
+    features: Array,
+    action: Array,
+    is_training: bool,
+    examples: Array,
+    account: Account | tuple[()] = UNSEEN,
   ) -> Array:
     """Features [B, C, 2H] and action [B, N, 2] to values [B, 1]."""
     action = action.astype(features.dtype)
     context = self._context(features, is_training, examples)
+    first, stop = self._spec.investable
+    stocks = features[:, first:stop]
+    if account:
+      context = layers.beside(context, account.whole)
+      stocks = layers.beside(stocks, account.stocks)
     coefficient = self._spec.action.from_unit(action)[..., 0]
-    worth = self._scores(features, context, action, is_training, examples)
+    worth = self._scores(stocks, context, action, is_training, examples)
     scores = worth[..., 0] + coefficient * worth[..., 1]
     idle = layers.Linear(self._config.sizes[-1], self._policy, 'idle_1')(
       context
@@ -162,7 +237,10 @@ class SlotHead(hk.Module):
       self._config.slot_temperature,
     )
     scores = jnp.concatenate([scores, idle], -1)
-    return (weights * scores).sum(-1, keepdims=True)
+    value = (weights * scores).sum(-1, keepdims=True)
+    if account:
+      value += self._held(features[:, first:stop], context, account)
+    return value
 
   @hk.transparent
   def _context(
@@ -175,17 +253,24 @@ class SlotHead(hk.Module):
     return cross(features, is_training, examples)[0][:, 0]
 
   @hk.transparent
+  def _held(self, stocks: Array, context: Array, account: Account) -> Array:
+    """What the positions will bring, [B, 1]."""
+    seen = account.stocks.astype(stocks.dtype)
+    size = self._config.sizes[-1]
+    x = Joint(size, self._policy, 'held_1')(stocks, context, seen)
+    worth = layers.Linear(1, self._policy, 'held_2')(jax.nn.relu(x))
+    return (seen[..., :1] * worth).sum(1)
+
+  @hk.transparent
   def _scores(
     self,
-    features: Array,
+    stocks: Array,
     context: Array,
     action: Array,
     is_training: bool,
     examples: Array,
   ) -> Array:
     """What buying a stock is worth: an offset and a slope, [B, N, 2]."""
-    first, stop = self._spec.investable
-    stocks = features[:, first:stop]
     sizes, rate = self._config.sizes, self._config.dropout
     x = Joint(sizes[0], self._policy, 'stock_1')(stocks, context, action)
     x = dropout.dropout(jax.nn.relu(x), rate, is_training, examples)

@@ -1,7 +1,8 @@
 """Pure functions from modules: the one place that transforms Haiku code."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import haiku as hk
 import jax
@@ -13,7 +14,41 @@ from eigen3.networks import attention, layers
 from eigen3.networks.actor import Actor
 from eigen3.networks.critic import Critic, DoubleCritic
 from eigen3.networks.feature_extractor import FeatureExtractor
-from eigen3.types import ActionSpec, Array, EnvironmentSpec
+from eigen3.types import UNSEEN, Account, ActionSpec, Array, EnvironmentSpec
+
+
+class Divided(hk.TransformedWithState):
+  """A network that also comes in two parts, on the parameters of the whole.
+
+  `head(params, state, key, encoded, account, ...)` of
+  `encoder(params, state, key, window, ...)` is what `apply` gives: nearly all
+  of the work is the encoder's, and the account is the head's alone. Both give
+  (output, state), and take `is_training` and `examples`.
+
+  Attributes:
+    encoder: window to what `head` takes; of the actor also takes
+      `return_attention`, and tells it as `attention`.
+    head: what `encoder` gave, and an `Account` or `UNSEEN`, to actions; of a
+      critic it takes the action next, and gives values.
+  """
+
+  encoder: Callable[..., Any]
+  head: Callable[..., Any]
+
+  @classmethod
+  def of(cls, function: Callable) -> 'Divided':
+    """From a function that gives those for whole, encoder and head."""
+
+    def template_and_parts():
+      parts = function()
+      return parts[0], parts
+
+    init, (apply, encoder, head) = hk.multi_transform_with_state(
+      template_and_parts
+    )
+    divided = cls(init, apply)
+    divided.encoder, divided.head = encoder, head
+    return divided
 
 
 class Networks(NamedTuple):
@@ -34,6 +69,9 @@ class Networks(NamedTuple):
       attention is [B, C] with `return_attention=True`, else None.
     critic: window and action [B, N, 2] in unit space to values [B, 1].
     double_critic: window and action to values [B, K].
+
+  Where the spec says that policies observe the account, actor and critics take
+  the pair (window, `Account`) for the window. These three are `Divided`.
   """
 
   feature_extractor: hk.TransformedWithState
@@ -89,32 +127,56 @@ def make_networks(
     module = attention.SelfAttention(config, policy)
     return module(features, is_training, examples, return_weights)
 
-  def actor(window, is_training=False, return_attention=False, examples=None):
-    _check_window(window, spec)
-    examples = _examples(window, examples)
-    module = Actor(config, spec, policy, mesh)
-    return module(window, is_training, examples, return_attention)
-
-  def critic(window, action, is_training=False, examples=None):
-    _check_window(window, spec)
-    examples = _examples(window, examples)
-    module = Critic(config, spec, policy, mesh)
-    return module(window, action, is_training, examples)
-
-  def double_critic(window, action, is_training=False, examples=None):
-    _check_window(window, spec)
-    examples = _examples(window, examples)
-    module = DoubleCritic(config, spec, policy, mesh)
-    return module(window, action, is_training, examples)
-
+  arguments = (config, spec, policy, mesh)
   return Networks(
     feature_extractor=hk.transform_with_state(feature_extractor),
     cross_attention=hk.transform_with_state(cross_attention),
     self_attention=hk.transform_with_state(self_attention),
-    actor=hk.transform_with_state(actor),
-    critic=hk.transform_with_state(critic),
-    double_critic=hk.transform_with_state(double_critic),
+    actor=Divided.of(lambda: _actor(spec, Actor(*arguments))),
+    critic=Divided.of(lambda: _critic(spec, Critic(*arguments))),
+    double_critic=Divided.of(lambda: _critic(spec, DoubleCritic(*arguments))),
   )
+
+
+def _actor(spec: EnvironmentSpec, module: Actor) -> tuple[Callable, ...]:
+  """The whole, encoder and head of a policy."""
+
+  def whole(x, is_training=False, return_attention=False, examples=None):
+    window, account = _window_and_account(x, spec)
+    examples = _examples(window, examples)
+    return module(window, is_training, examples, return_attention, account)
+
+  def encoder(window, is_training=False, return_attention=False, examples=None):
+    _check_window(window, spec)
+    examples = _examples(window, examples)
+    return module.encode(window, is_training, examples, return_attention)
+
+  def head(encoded, account, is_training=False, examples=None):
+    examples = _examples(encoded.stocks, examples)
+    return module.decide(encoded, account, is_training, examples)
+
+  return whole, encoder, head
+
+
+def _critic(
+  spec: EnvironmentSpec, module: Critic | DoubleCritic
+) -> tuple[Callable, ...]:
+  """The whole, encoder and head of one or several critics."""
+
+  def whole(x, action, is_training=False, examples=None):
+    window, account = _window_and_account(x, spec)
+    examples = _examples(window, examples)
+    return module(window, action, is_training, examples, account)
+
+  def encoder(window, is_training=False, examples=None):
+    _check_window(window, spec)
+    return module.encode(window, is_training, _examples(window, examples))
+
+  def head(features, account, action, is_training=False, examples=None):
+    examples = _examples(action, examples)
+    return module.value(features, account, action, is_training, examples)
+
+  return whole, encoder, head
 
 
 def environment_spec(config: ml_collections.ConfigDict) -> EnvironmentSpec:
@@ -133,11 +195,29 @@ def environment_spec(config: ml_collections.ConfigDict) -> EnvironmentSpec:
     investable=(first, stop),
     action=action,
     coefficient_threshold=config.coefficient_threshold,
+    observes_account=config.observe_account,
   )
 
 
 def _examples(x: Array, examples: Array | None) -> Array:
   return jnp.arange(x.shape[0]) if examples is None else examples
+
+
+def _window_and_account(
+  x: Any, spec: EnvironmentSpec
+) -> tuple[Array, Account | tuple[()]]:
+  """What a network is shown, checked."""
+  window, account = x, UNSEEN
+  if spec.observes_account:
+    settings.require(
+      isinstance(x, tuple) and len(x) == 2 and isinstance(x[1], Account),
+      'networks',
+      type(x).__name__,
+      'a pair (window, Account): environment.observe_account is True',
+    )
+    window, account = x
+  _check_window(window, spec)
+  return window, account
 
 
 def _check_window(window: Array, spec: EnvironmentSpec) -> None:

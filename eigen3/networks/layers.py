@@ -101,6 +101,11 @@ def affine(x: Array, parameters: Affine, policy: jmp.Policy) -> Array:
   return product(x, parameters.w, policy) + parameters.b
 
 
+def beside(x: Array, y: Array) -> Array:
+  """[..., E] and [..., E'] to [..., E + E'], in the type of the first."""
+  return jnp.concatenate([x, y.astype(x.dtype)], -1)
+
+
 def product(x: Array, w: Array, policy: jmp.Policy) -> Array:
   """`x @ w`, multiplied in compute and summed in output precision."""
   x, w = policy.cast_to_compute((x, w))

@@ -1,0 +1,149 @@
+"""Networks that see the account: their parts, names, gradients and symmetry."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from eigen3 import networks
+from eigen3.types import UNSEEN, Account
+
+KEY = jax.random.PRNGKey(0)
+KINDS = ('actor', 'double_critic')
+
+
+@pytest.fixture
+def observing(config):
+  """The tiny networks, for policies that see their account."""
+  config.spec.observe_account = True
+  config.critic.self_attention = True
+  return config
+
+
+@pytest.fixture
+def account():
+  """Of three examples: some positions, and one account without any."""
+  rng = np.random.default_rng(1)
+  stocks = rng.uniform(0, 1, (3, 8, 5)) * (rng.random((3, 8, 1)) < 0.4)
+  stocks[2] = 0
+  return Account(
+    jnp.asarray(stocks, jnp.float32),
+    jnp.asarray(rng.uniform(0, 1, (3, 2)), jnp.float32),
+  )
+
+
+def _rest(kind):
+  """What a network takes beside the window and the account."""
+  if kind == 'actor':
+    return ()
+  return (np.random.default_rng(2).uniform(-1, 1, (3, 8, 2)).astype('f4'),)
+
+
+def _output(kind, result):
+  return result[0][0] if kind == 'actor' else result[0]
+
+
+@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('seen', [True, False])
+def test_the_head_of_the_encoder_is_the_whole(
+  observing, make_window, account, kind, seen
+):
+  observing.spec.observe_account = seen
+  network = getattr(networks.make_networks(observing), kind)
+  window, account = make_window(), account if seen else UNSEEN
+  x = (window, account) if seen else window
+
+  @jax.jit
+  def both(x):
+    variables = network.init(KEY, x, *_rest(kind))
+    whole = network.apply(*variables, None, x, *_rest(kind))
+    encoded, _ = network.encoder(*variables, None, window)
+    parts, _ = network.head(*variables, None, encoded, account, *_rest(kind))
+    return _output(kind, whole), parts
+
+  whole, parts = both(x)
+  np.testing.assert_allclose(whole, parts, rtol=1e-5, atol=1e-5)
+  assert np.ptp(whole) > 1e-3
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_every_parameter_gets_a_gradient_and_the_account_counts(
+  observing, make_window, account, kind, silent_gradients
+):
+  """Both parts learn, by an output that the account changes."""
+  with jax.enable_x64(True):
+    observing.compute_dtype = 'float64'
+    network = getattr(networks.make_networks(observing), kind)
+    window = make_window().astype(np.float64)
+
+    @jax.jit
+    def gradients(account):
+      params, state = network.init(KEY, (window, account), *_rest(kind))
+
+      def loss(params, account):
+        result = network.apply(
+          params, state, KEY, (window, account), *_rest(kind), True
+        )
+        return jnp.square(_output(kind, result)).sum()
+
+      return jax.grad(loss, argnums=(0, 1))(params, account)
+
+    of_params, of_account = jax.device_get(gradients(account))
+  silent_gradients(of_params)
+  # Here and there a stock's ReLUs are all shut.
+  assert (np.abs(of_account.stocks) > 0).mean() > 0.4
+  assert (np.abs(of_account.whole) > 0).all()
+
+
+def test_the_value_does_not_depend_on_the_order_of_stocks(
+  observing, make_window, account
+):
+  critic = networks.make_networks(observing).critic
+  window, (action,) = make_window(), _rest('critic')
+  order = np.random.default_rng(3).permutation(8)
+  shuffled = window.copy()
+  shuffled[:, :, 4:] = window[:, :, 4:][:, :, order]
+  others = account._replace(stocks=account.stocks[:, order])
+  variables = jax.jit(critic.init)(KEY, (window, account), action)
+  value = jax.jit(lambda *x: critic.apply(*variables, None, *x)[0])
+  expected = value((window, account), action)
+  np.testing.assert_allclose(
+    value((shuffled, others), action[:, order]), expected, rtol=1e-5, atol=1e-6
+  )
+  # It does on which stock is held.
+  wrong = value((shuffled, account), action[:, order])
+  assert np.abs(wrong - expected).max() > 1e-4
+
+
+def test_a_window_alone_is_refused(observing, make_window):
+  actor = networks.make_networks(observing).actor
+  with pytest.raises(ValueError, match=r'expected a pair \(window, Account\)'):
+    actor.init(KEY, make_window())
+
+
+def test_parameters_are_those_of_networks_that_do_not_see(
+  observing, make_window, account
+):
+  """Names stay; of shapes only those into which the account goes grow."""
+  window = make_window()
+
+  def shapes(kind, seen):
+    observing.spec.observe_account = seen
+    network = getattr(networks.make_networks(observing), kind)
+    x = (window, account) if seen else window
+    params, _ = jax.eval_shape(network.init, KEY, x, *_rest(kind))
+    return {
+      f'{path}/{name}': leaf.shape
+      for path, module in params.items()
+      for name, leaf in module.items()
+    }
+
+  seen, unseen = shapes('actor', True), shapes('actor', False)
+  assert seen.keys() == unseen.keys()
+  grown = {name for name in seen if seen[name] != unseen[name]}
+  assert grown == {'actor/investable_1/w', 'actor/context/w'}
+  seen, unseen = (shapes('double_critic', value) for value in (True, False))
+  added = {name.split('/')[-2] for name in seen.keys() - unseen.keys()}
+  assert added == {'held_1', 'held_2'}
+  grown = {n.split('/')[-2] for n in unseen if seen[n] != unseen[n]}
+  assert grown == {'stock_1', 'idle_1'}
