@@ -73,9 +73,10 @@ def _untrained_policy(
 ) -> lookahead.Policy:
   """A fresh agent's actions without noise, as a run would have them."""
   observed = config.data.observed_features
-  spec = TradingEnvironment(
+  environment = TradingEnvironment(
     panel, config.environment, num_features=len(observed)
-  ).spec
+  )
+  spec = environment.spec
   networks = make_networks(config.networks, spec)
   init, select_action, _ = td3.make_td3(
     networks.actor,
@@ -84,15 +85,14 @@ def _untrained_policy(
     spec.action,
     config.agent,
   )
-  observations_of = functools.partial(acting.observations_of, spec.action)
   shape = (config.environment.context_days, panel.num_columns, len(observed))
   nothing = Market(jnp.zeros(shape), config.environment.context_days)
-  first = jnp.array([config.environment.context_days - 1])
-  agent = jax.jit(init)(
-    jax.random.PRNGKey(config.seed), nothing, observations_of(first)
+  first, _ = acting.first_observation(environment)
+  agent = jax.jit(init)(jax.random.PRNGKey(config.seed), nothing, first)
+  player = acting.Player(
+    networks.actor, select_action, spec, config.agent.acting_chunk
   )
-  act = jax.jit(select_action)
-  return lambda market, days: act(agent, market, observations_of(days))
+  return functools.partial(jax.jit(player.acts), agent)
 
 
 def _table(compared: dict[str, lookahead.Compared]) -> str:

@@ -77,6 +77,8 @@ _MAY_DIFFER = (
   'context_days',
   'inaction_penalty',
   'loss_multiplier',
+  'observe_account',
+  'portfolio_scale',
   'reward',
   'scaled_actions',
   'trading_days',

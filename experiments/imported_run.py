@@ -21,6 +21,7 @@ CONFIGS = pathlib.Path(td3.__file__)
 _PANEL = 'panel.parquet'
 # What an agent of Eigen2 has, and a run of ours may have.
 _NEEDED = {
+  'environment.observe_account': False,
   'environment.scaled_actions': False,
   'networks.actor.coefficient_head': 'eigen2',
   'networks.critic.ensemble': 1,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from eigen3.evaluation import Results, metrics, page, sharpe, trials
-from eigen3.types import Array
+from eigen3.learner.rollout import Acts
 from experiments.wiring import Experiment
 
 
@@ -33,7 +33,7 @@ def write(
   workdir: pathlib.Path,
   title: str,
   results: Mapping[str, Results],
-  actions: Array,
+  acts: Acts,
   remark: str,
 ) -> None:
   """Writes report.html, about the last days that the champion was judged on.
@@ -43,7 +43,7 @@ def write(
     workdir: of the run.
     title: of the page.
     results: the champion and the controls by split.
-    actions: of the champion on the days of the last split.
+    acts: of the champion on the days of the last split.
     remark: what every reader must know of the data.
   """
   split, last = list(results.items())[-1]
@@ -58,7 +58,7 @@ def write(
   champion = page.Champion(
     workdir=workdir,
     backtest=last['agent'][0],
-    play=lambda judge: judge.backtest(actions),
+    play=lambda judge: judge.backtest(acts),
     validation=_validated(results),
   )
   page.write(workdir / 'report.html', title, [champion], occasion)

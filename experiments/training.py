@@ -15,7 +15,7 @@ from eigen3.evaluation import Results, ledger, report
 from eigen3.learner import run_directory
 from eigen3.learner.checkpoint import Checkpointer
 from eigen3.learner.loop import Evaluate
-from eigen3.types import Array
+from eigen3.learner.rollout import Acts
 from experiments import pages, processes
 from experiments.wiring import Experiment, about_data
 
@@ -154,7 +154,7 @@ def _conclude(
   state: Any,
 ) -> None:
   """Judges the champion, on held-out days if asked to, and reports."""
-  results, opened, actions = _judged(program, experiment, workdir, state)
+  results, opened, acts = _judged(program, experiment, workdir, state)
   facts = program.facts(state)
   if not parallel.is_first_process():
     return
@@ -191,7 +191,7 @@ def _conclude(
   print(f'{_SPLIT_TITLES[split]} {days}, net of costs:')
   print(report.table(last))
   print(remark)
-  pages.write(experiment, workdir, title, results, actions, remark)
+  pages.write(experiment, workdir, title, results, acts, remark)
   own = ('summary.json', 'daily.csv', 'trades.csv')
   pictures = ('report.png', 'report.html')
   names = ', '.join([*own, *pictures, *more])
@@ -200,8 +200,8 @@ def _conclude(
 
 def _judged(
   program: Program, experiment: Experiment, workdir: pathlib.Path, state: Any
-) -> tuple[dict[str, Results], int, Array]:
-  """By split the champion and the controls; openings; the last actions."""
+) -> tuple[dict[str, Results], int, Acts]:
+  """By split the champion and the controls; openings; what it did last."""
   learner = experiment.learner
   champion = learner.champion(state)
   judges, opened = {'validation': experiment.validation}, 0
@@ -214,7 +214,7 @@ def _judged(
     judges['holdout'] = experiment.holdout
   results: dict[str, Results] = {}
   for split, judge in judges.items():
-    actions = learner.greedy_actions(champion, judge.days)
-    agent = judge.backtest(actions)
+    acts = learner.greedy_actions(champion, judge.days)
+    agent = judge.backtest(acts)
     results[split] = {'agent': [agent], **judge.controls}
-  return results, opened, actions
+  return results, opened, acts

@@ -2,7 +2,8 @@
 
 A transition at Eigen2's full size takes under a kilobyte: the day, what could
 be bought, the action, the reward, the discount and the next day. What the day
-looked like is gathered from the market when a network needs it.
+looked like is gathered from the market when a network needs it. What a policy
+saw of its account can't be: where it is observed, a transition takes 5 kB.
 """
 
 from typing import NamedTuple

@@ -14,6 +14,7 @@ from eigen3 import parallel
 from eigen3.data import MarketPanel
 from eigen3.environment import Exit, Rules, TradingEnvironment
 from eigen3.learner import rollout
+from eigen3.learner.rollout import Acts
 from eigen3.types import Array
 
 TRADING_DAYS_A_YEAR = 252
@@ -37,7 +38,7 @@ class Backtest:
 
 
 class Backtester:
-  """Plays action sequences over the days of one split.
+  """Plays what policies do over the days of one split.
 
   The last day of the split is not played: it is only what would be observed
   after the last step. The account begins on the first day that has a whole
@@ -99,18 +100,18 @@ class Backtester:
     other._cost_rate = basis_points / 1e4
     return other
 
-  def run(self, actions: Array, account_aware: bool = False) -> Backtest:
-    """Plays `actions` float32 [S, N, 2], decided on the days `self.days`.
+  def run(self, acts: Acts, account_aware: bool = False) -> Backtest:
+    """Plays what a policy does on the days `self.days`.
 
     Args:
-      actions: in the environment's units.
+      acts: actions float32 [S, N, 2] in the environment's units, or plans.
       account_aware: let the account skip what can't be bought, whatever the
         setting `entry_choice` says.
     """
     environment = (
       self._aware_environment if account_aware else self._environment
     )
-    played = environment, jnp.asarray(self.days, jnp.int32), actions
+    played = environment, jnp.asarray(self.days, jnp.int32), acts
     if self._cost_rate is None:
       extras = jax.device_get(self._play(*played))
     else:
@@ -184,9 +185,10 @@ def summarise(
   }
 
 
-def _play(environment: TradingEnvironment, days: Array, actions: Array):
+def _play(environment: TradingEnvironment, days: Array, acts: Acts):
   """What every step did, leaves [S, ...]."""
-  episodes = rollout.play(environment, days[None], actions[None])
+  acts = rollout.by_step(acts, (1, *days.shape))
+  episodes = rollout.play(environment, days[None], acts)
   return jax.tree.map(lambda x: x[0], episodes.timesteps.extras)
 
 
@@ -202,9 +204,9 @@ class _RulesAtCost:
 
 
 def _play_at_cost(
-  cost_rate: Array, environment: TradingEnvironment, days: Array, actions: Array
+  cost_rate: Array, environment: TradingEnvironment, days: Array, acts: Acts
 ):
   """As `_play`, whatever the environment's costs."""
   arrays, (rules, spec) = environment.tree_flatten()
   static = _RulesAtCost(rules, cost_rate), spec
-  return _play(environment.tree_unflatten(static, arrays), days, actions)
+  return _play(environment.tree_unflatten(static, arrays), days, acts)

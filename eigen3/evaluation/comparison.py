@@ -13,7 +13,8 @@ from eigen3.evaluation import drawing
 from eigen3.evaluation.backtest import Backtest
 from eigen3.evaluation.judge import Judge, Results, mean_summary
 from eigen3.evaluation.training_slices import TrainingSlices
-from eigen3.types import Array
+from eigen3.learner import rollout
+from eigen3.learner.rollout import Acts
 
 COMMITTEE = 'committee'
 
@@ -23,12 +24,12 @@ class Policy(NamedTuple):
 
   Attributes:
     name: in tables.
-    actions: days int [S] to actions float32 [S, N, 2].
+    actions: days int [S] to what it does on them.
     digest: of all that decides.
   """
 
   name: str
-  actions: Callable[[np.ndarray], Array]
+  actions: Callable[[np.ndarray], Acts]
   digest: str
 
 
@@ -50,8 +51,8 @@ class Comparison(NamedTuple):
 def committee(policies: Sequence[Policy]) -> Policy:
   """The policy whose actions are the mean of the members'."""
 
-  def actions(days: np.ndarray) -> Array:
-    return np.mean([np.asarray(p.actions(days)) for p in policies], axis=0)
+  def actions(days: np.ndarray) -> Acts:
+    return rollout.mean_of([p.actions(days) for p in policies])
 
   digest = hashlib.sha256('\n'.join(p.digest for p in policies).encode())
   return Policy(COMMITTEE, actions, digest.hexdigest())

@@ -9,7 +9,7 @@ import numpy as np
 from eigen3.data import MarketPanel
 from eigen3.evaluation.backtest import Backtest, Backtester
 from eigen3.evaluation.controls import Controls
-from eigen3.types import Array
+from eigen3.learner.rollout import Acts
 
 Results = Mapping[str, list[Backtest]]
 
@@ -83,18 +83,18 @@ class Judge:
     config = {**config, 'environment': environment}
     return Judge(panel, config, days, drift, backtester.with_costs(costs))
 
-  def backtest(self, actions: Array, account_aware: bool = False) -> Backtest:
-    """Plays actions [S, N, 2] decided on `days`; see `Backtester.run`."""
-    return self._backtester.run(actions, account_aware)
+  def backtest(self, acts: Acts, account_aware: bool = False) -> Backtest:
+    """Plays what a policy does on `days`; see `Backtester.run`."""
+    return self._backtester.run(acts, account_aware)
 
-  def scores(self, actions: Array, prefix: str) -> dict[str, float]:
-    """The numbers of `actions` and the controls' profits, prefixed.
+  def scores(self, acts: Acts, prefix: str) -> dict[str, float]:
+    """The numbers of a policy and the controls' profits, prefixed.
 
     Args:
-      actions: [S, N, 2] decided on `days`.
+      acts: what it does on `days`.
       prefix: of the names, e.g. 'validation'.
     """
-    summary = self.backtest(actions).summary
+    summary = self.backtest(acts).summary
     controls = {
       name: mean_summary(backtests)['profit']
       for name, backtests in self.controls.items()

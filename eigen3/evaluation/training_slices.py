@@ -10,6 +10,7 @@ import numpy as np
 from eigen3.data import MarketPanel
 from eigen3.environment import TradingEnvironment
 from eigen3.learner import rollout
+from eigen3.learner.rollout import Acts
 from eigen3.types import Array
 
 
@@ -47,19 +48,17 @@ class TrainingSlices:
     self.days = self._days.reshape(-1)
     self._play = jax.jit(_profits)
 
-  def profits(self, actions: Array) -> np.ndarray:
+  def profits(self, acts: Acts) -> np.ndarray:
     """Profit over initial cash of each slice, float [K].
 
     Args:
-      actions: float32 [K * S, N, 2], decided on `days`.
+      acts: what a policy does on the K * S `days`.
     """
-    actions = jnp.reshape(actions, (*self._days.shape, *actions.shape[1:]))
-    profits = self._play(self._environment, jnp.asarray(self._days), actions)
+    acts = rollout.by_step(acts, self._days.shape)
+    profits = self._play(self._environment, jnp.asarray(self._days), acts)
     return np.asarray(profits, np.float64)
 
 
-def _profits(
-  environment: TradingEnvironment, days: Array, actions: Array
-) -> Array:
-  final = rollout.play(environment, days, actions).final_state
+def _profits(environment: TradingEnvironment, days: Array, acts: Acts) -> Array:
+  final = rollout.play(environment, days, acts).final_state
   return final.equity / environment.rules.initial_cash - 1.0

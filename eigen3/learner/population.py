@@ -146,7 +146,8 @@ class Population:
     """Binds networks and evolution to a market.
 
     Args:
-      actor: as `td3.make_td3` takes it; also takes `return_attention`.
+      actor: as `td3.make_td3` takes it; also takes `return_attention`. Where
+        the account is observed, `networks.Divided`.
       double_critic: likewise.
       environment: the mechanics of the training days.
       validation: of the validation days.
@@ -164,8 +165,6 @@ class Population:
     _check(config, self._agents, mesh)
     self._strategy = evolution.make_strategy(config.evolution, self._members)
     self._batch_size = config.agent.batch_size
-    self._acting_chunk = config.agent.acting_chunk
-    self._actor = actor
     self._spec = environment.spec.action
     self._mesh = mesh
     self._on_all = functools.partial(
@@ -181,16 +180,15 @@ class Population:
       config.agent,
       functools.partial(acting.constrain, self._spec),
     )
+    self._player = acting.Player(
+      actor, self.select_action, environment.spec, config.agent.acting_chunk
+    )
     self._judge = functools.partial(
       slices.judge,
       by=config.learner.fitness,
       no_trade_penalty=config.learner.no_trade_penalty,
     )
-    self._stored_steps = (
-      environment.num_steps
-      if config.learner.store_settlement
-      else environment.rules.trading_days
-    )
+    self._stored_steps = acting.stored_steps(environment.rules, config)
     played = self._agents * config.learner.fitness_slices
     self._added = played * self._stored_steps
     self.steps_per_generation = played * environment.num_steps
@@ -255,26 +253,26 @@ class Population:
     """Numbers of evolution, by name, []."""
     return self._strategy.report(state.strategy)
 
-  def greedy_actions(self, agent: td3.TrainingState, days) -> np.ndarray:
-    """One agent's actions without noise, [M] days to [M, N, 2]."""
+  def greedy_actions(self, agent: td3.TrainingState, days) -> rollout.Acts:
+    """What one agent does on days [M] without noise, on the host.
+
+    Actions [M, N, 2], or plans where it sees its account.
+    """
     return parallel.to_host(self._greedy(agent, self._world[2], days))
 
   def _pure_greedy(self, agent, market, days):
-    observations = acting.observations_of(self._spec, days)
-    return self.select_action(agent, market, observations)
+    return self._player.acts(agent, market, days)
 
   def _pure_init(self, key, environment, validation, market):
     key, key_agents, key_members = jax.random.split(key, 3)
-    observations = acting.observations_of(
-      self._spec, environment.first_day[None]
-    )
+    first, account = acting.first_observation(environment)
 
     def init_agent(shared, key):
       return self._init_agent(key, *shared)
 
     agents = self._on_all(
       init_agent,
-      (market, observations),
+      (market, first),
       jax.random.split(key_agents, self._agents),
     )
     agents, strategy = self._first_members(agents, key_members)
@@ -291,7 +289,8 @@ class Population:
       ),
       strategy=strategy,
       replay=replay.init(
-        acting.empty_transition(self._spec), self._config.replay_capacity
+        acting.empty_transition(self._spec, account),
+        self._config.replay_capacity,
       ),
       champion=champion,
       importance=importance.init(environment.spec.num_columns),
@@ -365,8 +364,7 @@ class Population:
       def policy(days):
         if by_chance:
           return acting.random_actions(self._spec, key_act, days.shape[0])
-        observations = acting.observations_of(self._spec, days)
-        return self.select_action(agent, market, observations, key_act)
+        return self._player.acts(agent, market, days, key_act)
 
       keys = jax.random.split(key_reset, self._config.fitness_slices)
       _, first = jax.vmap(environment.reset)(keys)
@@ -431,7 +429,7 @@ class Population:
       environment, market, starts = shared
       episodes, attention = rollout.rollout_and_tell(
         environment,
-        functools.partial(self._act_and_attend, agent, market),
+        functools.partial(self._player.acts_and_attention, agent, market),
         starts,
         environment.rules.trading_days,
       )
@@ -443,22 +441,6 @@ class Population:
       play, (environment, market, starts), state.agents
     )
     return judged, attention.mean(0)
-
-  def _act_and_attend(self, agent, market, days):
-    """Actions [M, N, 2] without noise, and attention [M, C]."""
-
-    def act(days):
-      outputs, _ = self._actor.apply(
-        agent.actor.online_params,
-        agent.actor.online_state,
-        None,
-        market.windows(days),
-        is_training=False,
-        return_attention=True,
-      )
-      return outputs
-
-    return td3.in_chunks(act, days, self._acting_chunk)
 
   def _evolve(self, state, fitness, key) -> PopulationState:
     """The next generation's members, in place of these."""

@@ -1,23 +1,54 @@
-"""Episodes in two passes: first all actions, then the account's mechanics.
+"""Episodes in two passes: first the market of all days, then the account.
 
-What a policy sees does not depend on the account, so the actions of all days
-of all episodes come from one batch; a cheap scan then walks the account
-through them.
+What a policy makes of the market does not depend on the account, so that of all
+days of all episodes comes from one batch; a cheap scan then walks the account
+through them. Where the policy does not see its account, the batch gives the
+actions themselves; where it does, plans, which are decided on in the scan.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from eigen3.environment import TradingEnvironment
-from eigen3.types import Array, TimeStep, Transition
+from eigen3.types import UNSEEN, Account, Array, TimeStep, Transition
 
-# The actions [M, N, 2] of a policy on days [M].
-Policy = Callable[[Array], Array]
+# What is left to do when the account is known: `(parameters, encoded [E, ...],
+# account [E, ...]) -> actions [E, N, 2]`.
+Decide: TypeAlias = Callable[[Any, Any, Any], Array]
+
+
+@functools.partial(
+  jax.tree_util.register_dataclass,
+  data_fields=('parameters', 'encoded'),
+  meta_fields=('decide',),
+)
+@dataclasses.dataclass(frozen=True)
+class Plans:
+  """What a policy that sees its account makes of some days; a pytree.
+
+  Attributes:
+    decide: gives the actions; static, so equal ones must compare as equal.
+    parameters: what it needs beside.
+    encoded: what was made of the market of each day, leaves [M, ...].
+  """
+
+  decide: Decide
+  parameters: Any
+  encoded: Any
+
+
+# Of M days: actions [M, N, 2], or what becomes of them with an account.
+Acts: TypeAlias = Array | np.ndarray | Plans
+# What a policy does on days [M].
+Policy: TypeAlias = Callable[[Array], Acts]
 # The same, and anything else.
-TellingPolicy = Callable[[Array], tuple[Array, Any]]
+TellingPolicy: TypeAlias = Callable[[Array], tuple[Acts, Any]]
 
 
 class Observation(NamedTuple):
@@ -34,6 +65,20 @@ class Observation(NamedTuple):
   available: Array
 
 
+class FullObservation(NamedTuple):
+  """An `Observation` where the account is observed.
+
+  Attributes:
+    day: see `Observation`.
+    available: likewise.
+    account: leaves [...], as the policy saw it.
+  """
+
+  day: Array
+  available: Array
+  account: Account
+
+
 class Episodes(NamedTuple):
   """E episodes of S steps.
 
@@ -42,12 +87,15 @@ class Episodes(NamedTuple):
     actions: float32 [E, S, N, 2], in the environment's units.
     timesteps: the timestep after each step, leaves [E, S, ...].
     final_state: the environment's state at the end, leaves [E, ...].
+    accounts: what was seen of the account when each step's action was decided,
+      leaves [E, S, ...], or `UNSEEN`.
   """
 
   days: Array
   actions: Array
   timesteps: TimeStep
   final_state: Any
+  accounts: Any = UNSEEN
 
 
 def rollout(
@@ -63,8 +111,8 @@ def rollout(
     policy: asked once, for the days of all episodes.
     first_days: int32 [E].
     acting_steps: how many steps of each episode the policy is asked for, by
-      default all; the others, which must be of the settlement, when nothing
-      can be bought, get the lowest action.
+      default all; on the others, which must be of the settlement, when nothing
+      can be bought, it gets the lowest action, or decides by its last plans.
   """
   episodes, _ = rollout_and_tell(
     environment, lambda days: (policy(days), None), first_days, acting_steps
@@ -81,43 +129,150 @@ def rollout_and_tell(
   """As `rollout`, of a policy that also tells.
 
   Returns:
-    The episodes, and what the policy gave beside the actions, leaves
+    The episodes, and what the policy gave beside its acts, leaves
     [E * acting_steps, ...].
   """
   num_episodes, num_steps = first_days.shape[0], environment.num_steps
   asked = num_steps if acting_steps is None else acting_steps
   days = first_days[:, None] + jnp.arange(num_steps)
-  actions, told = policy(days[:, :asked].reshape(-1))
-  actions = actions.reshape(num_episodes, asked, *actions.shape[1:])
-  lowest = jnp.asarray(environment.spec.action.minimum, actions.dtype)
-  rest = (num_episodes, num_steps - asked, *actions.shape[2:])
-  actions = jnp.concatenate([actions, jnp.broadcast_to(lowest, rest)], axis=1)
-  return play(environment, days, actions), told
+  acts, told = policy(days[:, :asked].reshape(-1))
+  acts = by_step(acts, (num_episodes, asked))
+  rest = num_steps - asked
+  if isinstance(acts, Plans):
+    acts = _map(
+      lambda x: jnp.concatenate([x, jnp.repeat(x[:, -1:], rest, 1)], 1), acts
+    )
+  else:
+    lowest = jnp.asarray(environment.spec.action.minimum, acts.dtype)
+    lowest = jnp.broadcast_to(lowest, (num_episodes, rest, *acts.shape[2:]))
+    acts = jnp.concatenate([acts, lowest], axis=1)
+  return play(environment, days, acts), told
 
 
-def play(
-  environment: TradingEnvironment, days: Array, actions: Array
-) -> Episodes:
-  """Walks the account through given actions.
+def play(environment: TradingEnvironment, days: Array, acts: Acts) -> Episodes:
+  """Walks the account through given actions, or decides on plans on the way.
 
   Args:
     environment: the market's mechanics.
     days: int32 [E, S], consecutive within an episode.
-    actions: float32 [E, S, N, 2].
+    acts: of these days; actions float32 [E, S, N, 2], or plans of such leaves.
 
   Returns:
     The episodes.
   """
-  state, _ = jax.vmap(environment.reset_at)(days[:, 0])
 
-  def step(state, actions):
-    return jax.vmap(environment.step)(state, actions)
+  def tell(state, timestep, account, actions):
+    del state
+    # Given actions need not be copied.
+    return timestep, account, actions if isinstance(acts, Plans) else ()
 
-  final_state, timesteps = jax.lax.scan(
-    step, state, jnp.swapaxes(actions, 0, 1)
+  final_state, told = walk(environment, days, acts, tell)
+  timesteps, accounts, decided = told
+  actions = decided if isinstance(acts, Plans) else jnp.asarray(acts)
+  return Episodes(days, actions, timesteps, final_state, accounts)
+
+
+def walk(
+  environment: TradingEnvironment, days: Array, acts: Acts, tell: Callable
+) -> tuple[Any, Any]:
+  """As `play`, but one says what to keep of a step.
+
+  Args:
+    environment: see `play`.
+    days: likewise.
+    acts: likewise.
+    tell: `(state after the step, its time step, account before it, actions)`,
+      leaves [E, ...], to what is kept.
+
+  Returns:
+    The final state, leaves [E, ...], and what was kept, leaves [E, S, ...].
+  """
+  plans = _as_plans(acts)
+  if plans is acts:
+    environment = environment.observing_account()
+  state, first = jax.vmap(environment.reset_at)(days[:, 0])
+
+  def step(carry, encoded):
+    state, account = carry
+    actions = plans.decide(plans.parameters, encoded, account)
+    state, timestep = jax.vmap(environment.step)(state, actions)
+    return (state, timestep.account), tell(state, timestep, account, actions)
+
+  (final_state, _), told = jax.lax.scan(
+    step, (state, first.account), _swapped(plans.encoded)
   )
-  timesteps = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), timesteps)
-  return Episodes(days, actions, timesteps, final_state)
+  return final_state, _swapped(told)
+
+
+def by_step(acts: Acts, shape: tuple[int, ...]) -> Acts:
+  """The acts of M days as those of steps, leaves [*shape, ...]."""
+  return _map(lambda x: x.reshape(*shape, *x.shape[1:]), acts)
+
+
+def on_days(acts: Acts, days: Array) -> Acts:
+  """Of acts of all days, leaves [T, ...], those of some, [*days.shape, ...]."""
+  return _map(lambda x: jnp.asarray(x)[days], acts)
+
+
+def mean_of(acts: Sequence[Acts]) -> Acts:
+  """The acts of a committee, whose actions are the mean of its members'."""
+  if not any(isinstance(one, Plans) for one in acts):
+    return np.mean([np.asarray(one) for one in acts], axis=0)
+  plans = [_as_plans(one) for one in acts]
+  return Plans(
+    _Mean(tuple(plan.decide for plan in plans)),
+    tuple(plan.parameters for plan in plans),
+    tuple(plan.encoded for plan in plans),
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Mean:
+  """Decides by the mean of what several do."""
+
+  members: tuple[Decide, ...]
+
+  def __call__(self, parameters, encoded, account) -> Array:
+    decided = [
+      decide(of_member, plans, account)
+      for decide, of_member, plans in zip(
+        self.members, parameters, encoded, strict=True
+      )
+    ]
+    return jnp.mean(jnp.stack(decided), axis=0)
+
+
+def _as_given(parameters, actions, account) -> Array:
+  """Decides what is decided already."""
+  del parameters, account
+  return actions
+
+
+def _as_plans(acts: Acts) -> Plans:
+  return acts if isinstance(acts, Plans) else Plans(_as_given, (), acts)
+
+
+def _map(function: Callable[[Any], Any], acts: Acts) -> Acts:
+  """`function` over all that acts hold by day."""
+  if isinstance(acts, Plans):
+    encoded = jax.tree.map(function, acts.encoded)
+    return dataclasses.replace(acts, encoded=encoded)
+  return function(acts)
+
+
+def _swapped(tree: Any) -> Any:
+  """Leaves [S, E, ...] for leaves [E, S, ...], and the reverse."""
+  return jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), tree)
+
+
+def observation_of(
+  day: Array, available: Array, account: Any
+) -> Observation | FullObservation:
+  """The observation of a day and, unless it is `UNSEEN`, of the account."""
+  # No empty field: what is saved where no account is seen stays readable.
+  if account:
+    return FullObservation(day, available, account)
+  return Observation(day, available)
 
 
 def transitions_of(episodes: Episodes, num_steps: int) -> Transition:
@@ -127,18 +282,18 @@ def transitions_of(episodes: Episodes, num_steps: int) -> Transition:
   is taken to be everything.
 
   Returns:
-    Transitions [E * num_steps, ...] between `Observation`s.
+    Transitions [E * num_steps, ...] between observations.
   """
   timesteps = episodes.timesteps
   available = jnp.packbits(timesteps.extras.available, axis=-1)
   everything = jnp.full_like(available[:, :1], 255)
   after = jnp.concatenate([available[:, 1:], everything], axis=1)
   transitions = Transition(
-    s_tm1=Observation(episodes.days, available),
+    s_tm1=observation_of(episodes.days, available, episodes.accounts),
     a_tm1=episodes.actions,
     r_t=timesteps.reward,
     discount_t=timesteps.discount,
-    s_t=Observation(timesteps.observation, after),
+    s_t=observation_of(timesteps.observation, after, timesteps.account),
   )
   return jax.tree.map(
     lambda x: x[:, :num_steps].reshape(-1, *x.shape[2:]), transitions

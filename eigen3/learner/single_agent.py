@@ -7,7 +7,6 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 import ml_collections
-import numpy as np
 
 from eigen3 import parallel, settings
 from eigen3.agent import replay, td3
@@ -95,7 +94,8 @@ class SingleAgent:
     """Binds networks to a market.
 
     Args:
-      actor: as `td3.make_td3` takes it.
+      actor: as `td3.make_td3` takes it; where the account is observed,
+        `networks.Divided`.
       double_critic: likewise.
       environment: the mechanics of the training days.
       market: what agents see.
@@ -121,11 +121,10 @@ class SingleAgent:
       config.agent,
       functools.partial(acting.constrain, self._spec),
     )
-    self._stored_steps = (
-      environment.num_steps
-      if config.learner.store_settlement
-      else environment.rules.trading_days
+    self._player = acting.Player(
+      actor, self.select_action, environment.spec, config.agent.acting_chunk
     )
+    self._stored_steps = acting.stored_steps(environment.rules, config)
     added = config.learner.episodes_per_iteration * self._stored_steps
     settings.require(
       config.learner.replay_capacity >= added,
@@ -176,8 +175,11 @@ class SingleAgent:
     """One iteration; the buffers of `state` are given up."""
     return self._iterate(state, self._environment, self._market)
 
-  def greedy_actions(self, agent: td3.TrainingState, days) -> np.ndarray:
-    """The policy's actions without noise, [M] days to [M, N, 2]."""
+  def greedy_actions(self, agent: td3.TrainingState, days) -> rollout.Acts:
+    """What the policy does on days [M] without noise, on the host.
+
+    Actions [M, N, 2], or plans where it sees its account.
+    """
     return parallel.to_host(self._greedy(agent, self._market, days))
 
   def champion(self, state: LearnerState) -> td3.TrainingState:
@@ -188,15 +190,12 @@ class SingleAgent:
     return state.agent._replace(actor=actor)
 
   def _pure_greedy(self, agent, market, days):
-    observations = acting.observations_of(self._spec, days)
-    return self.select_action(agent, market, observations)
+    return self._player.acts(agent, market, days)
 
   def _pure_init(self, key, environment, market) -> LearnerState:
     key, key_agent = jax.random.split(key)
-    observations = acting.observations_of(
-      self._spec, environment.first_day[None]
-    )
-    agent = self._init_agent(key_agent, market, observations)
+    first, account = acting.first_observation(environment)
+    agent = self._init_agent(key_agent, market, first)
     champion = Champion(
       params=jax.tree.map(jnp.copy, agent.actor.online_params),
       state=jax.tree.map(jnp.copy, agent.actor.online_state),
@@ -206,7 +205,8 @@ class SingleAgent:
     return LearnerState(
       agent=agent,
       replay=replay.init(
-        acting.empty_transition(self._spec), self._config.replay_capacity
+        acting.empty_transition(self._spec, account),
+        self._config.replay_capacity,
       ),
       champion=champion,
       iteration=jnp.int32(0),
@@ -220,9 +220,7 @@ class SingleAgent:
 
     def policy(days):
       if not self._spec.scaled:  # An unbounded box has no uniform law.
-        return self.select_action(
-          state.agent, market, acting.observations_of(self._spec, days), key_act
-        )
+        return self._player.acts(state.agent, market, days, key_act)
       return acting.random_actions(self._spec, key_act, days.shape[0])
 
     state, _ = self._collect(state, environment, policy, key_reset)
@@ -232,9 +230,7 @@ class SingleAgent:
     key, key_reset, key_act, key_updates = jax.random.split(state.key, 4)
 
     def policy(days):
-      return self.select_action(
-        state.agent, market, acting.observations_of(self._spec, days), key_act
-      )
+      return self._player.acts(state.agent, market, days, key_act)
 
     state, episodes = self._collect(state, environment, policy, key_reset)
 

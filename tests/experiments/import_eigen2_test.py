@@ -178,6 +178,14 @@ def error_of(function, *arguments):
   return str(caught.value)
 
 
+def test_an_agent_that_would_see_its_account_is_refused():
+  config = td3.get_config('smoke+eigen2')
+  config.environment.observe_account = True
+  assert error_of(imported_run.check, config).startswith(
+    '--config.environment.observe_account: found True, expected False as in Ei'
+  )
+
+
 def test_settings_that_do_not_fit_are_named(made, tmp_path):
   _, agent, panel, _ = made
 

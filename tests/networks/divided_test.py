@@ -91,7 +91,8 @@ def test_every_parameter_gets_a_gradient_and_the_account_counts(
     of_params, of_account = jax.device_get(gradients(account))
   silent_gradients(of_params)
   # Here and there a stock's ReLUs are all shut.
-  assert (np.abs(of_account.stocks) > 0).mean() > 0.4
+  assert (of_account.stocks != 0).any(axis=(0, 1)).all()
+  assert (of_account.stocks != 0).mean() > 0.2
   assert (np.abs(of_account.whole) > 0).all()
 
 

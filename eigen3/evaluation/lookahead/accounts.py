@@ -1,5 +1,6 @@
 """The account, its rewards, controls and backtests in two futures."""
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from eigen3.environment import Entry, Rules, TradingEnvironment
 from eigen3.evaluation.backtest import Backtest, Backtester
 from eigen3.evaluation.controls import Controls
 from eigen3.evaluation.lookahead.leaks import Comparison, Values
+from eigen3.learner import rollout
+from eigen3.learner.rollout import Acts, Plans
 from eigen3.types import Array
 
 _EPISODES = 8  # in which the account is compared, begun on different days
@@ -19,7 +22,7 @@ _EPISODES = 8  # in which the account is compared, begun on different days
 def accounts(
   name: str,
   environments: Sequence[TradingEnvironment],
-  actions: Sequence[np.ndarray],
+  acts: Sequence[Acts],
   last_day: int,
 ) -> Iterator[Comparison]:
   """Episodes around a day: all that happens in them, then their rewards.
@@ -27,7 +30,7 @@ def accounts(
   Args:
     name: of the arrays, followed by their path.
     environments: of both futures.
-    actions: float32 [T, N, 2] of all days, for each.
+    acts: of all days [T], for each.
     last_day: the last one that is the same in both futures.
   """
   environment = environments[0]
@@ -36,17 +39,67 @@ def accounts(
   starts = np.clip(starts, environment.first_day, environment.last_day)
   days = starts.astype(int)[:, None] + np.arange(rules.num_steps)
   played = [
-    jax.device_get(_play(e, jnp.asarray(days), jnp.asarray(a)))
-    for e, a in zip(environments, actions, strict=True)
+    jax.device_get(_play(e, jnp.asarray(days), a))
+    for e, a in zip(environments, acts, strict=True)
   ]
   before, after = (_named(name, *steps) for steps in played)
   yield before, after, days
-  timesteps, _ = played[0]
+  # What the next action is decided by is known when it is.
+  before, after = (
+    _by_path(f'{name}.observed', (t.observation, t.account)) for t, *_ in played
+  )
+  yield before, after, days + 1
+  timesteps, *_ = played[0]
   settled = _settled(rules, days, timesteps.extras)
   before, after = (
-    {f'rewards.{name}': timesteps.reward} for timesteps, _ in played
+    {f'rewards.{name}': timesteps.reward} for timesteps, *_ in played
   )
   yield before, after, settled
+
+
+def named_acts(name: str, acts: Acts) -> Values:
+  """Actions, or all that plans hold by day."""
+  if isinstance(acts, Plans):
+    return _by_path(f'{name}.plans', jax.device_get(acts.encoded))
+  return {name: np.asarray(acts)}
+
+
+def with_policy(actions: np.ndarray, days: np.ndarray, acts: Acts) -> Acts:
+  """Given actions, but for some days what a policy does on them.
+
+  Args:
+    actions: float32 [T, N, 2].
+    days: int [M].
+    acts: of these days.
+  """
+  if not isinstance(acts, Plans):
+    actions = actions.copy()
+    actions[days] = acts
+    return actions
+
+  def spread(x):
+    x = np.asarray(x)
+    everywhere = np.zeros((len(actions), *x.shape[1:]), x.dtype)
+    everywhere[days] = x
+    return everywhere
+
+  asked = spread(np.ones(len(days), bool))
+  encoded = jax.tree.map(spread, acts.encoded)
+  return Plans(
+    _WhereAsked(acts.decide), acts.parameters, (asked, encoded, actions)
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class _WhereAsked:
+  """Decides as a policy where it was asked, else what is given."""
+
+  decide: Callable
+
+  def __call__(self, parameters, encoded, account) -> Array:
+    asked, plans, given = encoded
+    actions = self.decide(parameters, plans, account)
+    return jnp.where(asked[:, None, None], actions, given)
 
 
 def backtests(
@@ -72,27 +125,32 @@ def backtests(
 
 
 @jax.jit
-def _play(environment: TradingEnvironment, days: Array, actions: Array):
-  """Time steps, and states after them, leaves [E, S, ...]."""
-  state, _ = jax.vmap(environment.reset_at)(days[:, 0])
+def _play(environment: TradingEnvironment, days: Array, acts: Acts):
+  """Time steps, states after them and what was decided, [E, S, ...]."""
 
-  def step(state, actions):
-    state, timestep = jax.vmap(environment.step)(state, actions)
-    return state, (timestep, state)
+  def tell(state, timestep, account, actions):
+    del account  # that of the time step before
+    return timestep, state, actions if isinstance(acts, Plans) else ()
 
-  _, played = jax.lax.scan(step, state, jnp.swapaxes(actions[days], 0, 1))
-  return jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), played)
+  of_steps = rollout.on_days(acts, days)
+  _, told = rollout.walk(environment, days, of_steps, tell)
+  return told
 
 
-def _named(name: str, timesteps: Any, states: Any) -> Values:
-  """Every array by its path, but for rewards and what sums them up."""
-  parts = {
-    'timestep': timesteps._replace(reward=()),
-    'state': states._replace(cumulative_reward=()),
-  }
+def _named(name: str, timesteps: Any, states: Any, actions: Any) -> Values:
+  """Every array by its path, but for those that are known later."""
+  timesteps = timesteps._replace(reward=(), observation=(), account=())
+  states = states._replace(cumulative_reward=())
   return {
-    f'{name}.{part}{jax.tree_util.keystr(path)}': leaf
-    for part, tree in parts.items()
+    **_by_path(f'{name}.timestep', timesteps),
+    **_by_path(f'{name}.state', states),
+    **_by_path(f'{name}.actions', actions),
+  }
+
+
+def _by_path(name: str, tree: Any) -> Values:
+  return {
+    f'{name}{jax.tree_util.keystr(path)}': leaf
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
   }
 
@@ -101,8 +159,11 @@ def _settled(rules: Rules, days: np.ndarray, extras: Any) -> np.ndarray:
   """From which day on each step's reward can be known; int [E, S].
 
   The reward of an entry can be when its trade is closed, or on the latest day
-  on which it could be; others on their own day.
+  on which it could be; the portfolio's at the next close; others on their own
+  day.
   """
+  if rules.reward == 'portfolio':
+    return days + 1
   if rules.reward != 'entry':
     return days
   accepted = (extras.entries.outcome == Entry.ACCEPTED).sum(axis=-1)

@@ -9,7 +9,9 @@ By design, three things know of later days:
 - The normalisation, and the choice of what may be bought, are measured on all
   of the training days. For earlier days they are frozen first.
 - The `entry` reward pays at once what a trade will earn. It is compared when
-  the trade is closed, and nothing else may depend on it.
+  the trade is closed, and nothing else may depend on it. The `portfolio` reward
+  is the change to the next close, and is compared then, as is what is observed
+  of the account there.
 - The control that is told what the embedded market hides. It is left out.
 """
 
@@ -41,10 +43,11 @@ from eigen3.evaluation.lookahead.leaks import (
   named,
   summed,
 )
+from eigen3.learner.rollout import Acts
 from eigen3.types import Array
 
-# The actions [M, N, 2] of a policy on days [M] of a market.
-Policy = Callable[[Market, Array], Array]
+# What a policy does on days [M] of a market: actions [M, N, 2], or plans.
+Policy = Callable[[Market, Array], Acts]
 
 _CHUNK_CELLS = 1 << 24  # of windows that are compared at a time
 
@@ -89,7 +92,8 @@ def prove(
     config: all settings; `data`, `environment`, `evaluation` and `seed` are
       read, and the account is played by these rules.
     policy: asked for days before and after each last day in one batch. None
-      leaves it out.
+      leaves it out. Plans are compared, and what is decided on them where the
+      account is played.
     last_days: after which the future is changed, each at least D - 1 and at
       most T - 2. By default those of `spread_days`.
     seeds: of the futures of each last day.
@@ -191,12 +195,15 @@ def _comparisons(
   yield from _backtests(futures, actions)
   if policy is not None:
     days = _days_around(futures, acting_days)
-    acted = [np.asarray(policy(m, jnp.asarray(days))) for m in markets]
-    yield {'actions': acted[0]}, {'actions': acted[1]}, days
-    for of_days, of_policy in zip(actions, acted, strict=True):
-      of_days[days] = of_policy
+    acts = [policy(m, jnp.asarray(days)) for m in markets]
+    before, after = (accounts.named_acts('actions', each) for each in acts)
+    yield before, after, days
+    mixed = [
+      accounts.with_policy(of_days, days, of_policy)
+      for of_days, of_policy in zip(actions, acts, strict=True)
+    ]
     yield from accounts.accounts(
-      "policy's account", environments, actions, last_day
+      "policy's account", environments, mixed, last_day
     )
 
 

@@ -1,0 +1,62 @@
+"""By the portfolio's growth an agent learns which of three stocks to buy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import small_account
+import small_run
+
+from eigen3.data import MarketPanel
+from eigen3.environment import Market, TradingEnvironment
+from eigen3.learner.single_agent import SingleAgent
+
+DRIFTS = np.array([0.0, 0.02, 0.0, -0.02])  # a day; the first is an index
+NUM_DAYS = 100
+ITERATIONS = 6
+
+
+def make_learner():
+  """On stocks that rise, stand still and fall, and say so by a feature."""
+  config = small_account.observed(small_run.make_config())
+  config.learner.update(
+    learning_starts=400, replay_capacity=2_000, updates_per_iteration=50
+  )
+  config.agent.update(
+    actor_learning_rate=1e-2,
+    critic_learning_rate=1e-2,
+    batch_size=32,
+    policy_delay=1,
+  )
+  close = 100 * np.exp(np.arange(NUM_DAYS)[:, None] * DRIFTS)
+  panel = MarketPanel(
+    dates=np.datetime64('2001-01-01') + np.arange(NUM_DAYS),
+    columns=('INDEX', 'UP', 'FLAT', 'DOWN'),
+    ohlc=np.repeat(close[..., None], 4, axis=-1),
+    features=np.zeros((NUM_DAYS, 4, 9)),
+    investable=(small_account.FIRST, small_account.STOP),
+  )
+  told = np.broadcast_to(np.sign(DRIFTS)[:, None], (NUM_DAYS, 4, 1))
+  market = Market(jnp.asarray(told, jnp.float32), 4)
+  environment = TradingEnvironment(panel, config.environment, None, 1)
+  actor, critic = small_account.make_networks(config.networks, environment.spec)
+  return SingleAgent(actor, critic, environment, market, config)
+
+
+def test_it_learns_to_buy_what_rises():
+  learner = make_learner()
+  state = learner.init(jax.random.PRNGKey(0))
+  profits = []
+  for _ in range(ITERATIONS):
+    state, told = learner.iterate(state)
+    profits.append(float(told.episodes['profit']))
+  # Two days a trade, a tenth of the equity: some 0.6 % each, thrice at most.
+  assert profits[-1] > profits[0] + 0.005
+  assert profits[-1] > 0.005
+  plans = learner.greedy_actions(state.agent, np.arange(10, 14))
+  account = jax.tree.map(
+    lambda x: np.zeros((4, *x.shape[1:]), np.float32),
+    state.replay.storage.s_tm1.account,
+  )
+  actions = plans.decide(plans.parameters, plans.encoded, account)
+  rising, _, falling = np.asarray(actions)[..., 0].mean(0)
+  assert rising > 1.0 > falling

@@ -1,0 +1,75 @@
+"""Learners whose policy sees its account, of networks of a layer each."""
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import small_run
+
+from eigen3.environment import TradingEnvironment
+from eigen3.learner.population import Population
+from eigen3.learner.single_agent import SingleAgent
+from eigen3.networks import Divided
+from eigen3.networks.actor import Encoded
+
+FIRST, STOP = small_run.FIRST, small_run.STOP
+
+
+def observed(config):
+  """`config` with the account observed and its growth rewarded."""
+  config.environment.observe_account = True
+  config.environment.reward = 'portfolio'
+  config.agent.gamma = 0.9
+  config.learner.store_settlement = True
+  return config
+
+
+def make_networks(config, spec):
+  """(actor, double critic); `config` has `critic`."""
+
+  def actor_parts():
+    layer = hk.Linear(2, name='head')
+
+    def encoder(window, is_training=False, return_attention=False):
+      features = small_run._centred(window[:, -1, FIRST:STOP], is_training)
+      attention = jax.nn.softmax(jnp.nan_to_num(window[:, -1, :, 0]))
+      return Encoded(features, None, attention if return_attention else None)
+
+    def head(encoded, account):
+      shape = (*account.stocks.shape[:2], 2)
+      whole = jnp.broadcast_to(account.whole[:, None], shape)
+      inputs = jnp.concatenate([encoded.stocks, account.stocks, whole], -1)
+      return spec.action.from_unit(jnp.tanh(0.5 + layer(inputs)))
+
+    def whole(x, is_training=False, return_attention=False):
+      window, account = x
+      encoded = encoder(window, is_training, return_attention)
+      return head(encoded, account), encoded.attention
+
+    return whole, encoder, head
+
+  def critic(x, unit_actions, is_training):
+    window, account = x
+    features = small_run._centred(window[:, -1], is_training)
+    flat = [features, account.stocks, account.whole, unit_actions]
+    inputs = jnp.concatenate([hk.Flatten()(y) for y in flat], axis=-1)
+    return hk.Linear(config.critic.ensemble, name='value')(inputs)
+
+  return Divided.of(actor_parts), hk.transform_with_state(critic)
+
+
+def make_learner(config):
+  """One agent."""
+  _, environment, market = small_run.make_market(config)
+  actor, critic = make_networks(config.networks, environment.spec)
+  return SingleAgent(actor, critic, environment, market, config)
+
+
+def make_population(config):
+  """Six members."""
+  panel, environment, market = small_run.make_market(config)
+  days = (panel.num_days - config.data.validation_days, panel.num_days)
+  validation = TradingEnvironment(
+    panel, config.environment, days, len(config.data.observed_features)
+  )
+  actor, critic = make_networks(config.networks, environment.spec)
+  return Population(actor, critic, environment, validation, market, config)
