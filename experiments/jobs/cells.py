@@ -69,7 +69,7 @@ class Cell(NamedTuple):
   def _command(
     self, run: pathlib.Path, seed: int, devices: int, goes_on: bool
   ) -> list[str]:
-    changes = [change.format(seed=seed) for change in self.changes]
+    changes = [change.replace('{seed}', str(seed)) for change in self.changes]
     return [
       sys.executable,
       *('-m', f'experiments.{self.program}'),

@@ -11,6 +11,7 @@ import pandas as pd
 from absl import flags, logging
 from ml_collections import config_flags
 
+from eigen3.data import atomic_path
 from eigen3.evaluation import report
 from eigen3.evaluation.pooled import Outcome
 from eigen3.learner import run_directory
@@ -91,7 +92,10 @@ def main(argv: Sequence[str], program: Program) -> int:
     )
     _write_rows(config, workdir, cells)
     outcomes = _outcomes(config, workdir, cells)
-    print(program.tell(config, workdir, cells, outcomes))
+    text = program.tell(config, workdir, cells, outcomes)
+    with atomic_path(workdir / 'results.txt') as path:
+      path.write_text(text + '\n', encoding='utf-8')
+    print(text)
   failed = [task for task in tasks if task.reason and not task.is_done]
   for task in failed:
     print(f'failed: {task.name}: {task.reason}')

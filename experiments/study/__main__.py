@@ -16,13 +16,14 @@ from typing import Any
 import ml_collections
 
 from eigen3.data import MarketPanel
+from eigen3.evaluation import report
 from eigen3.evaluation.pooled import Outcome, chained, pool
 from eigen3.learner import run_directory
 from eigen3.settings import AT_LEAST_ONE, Expected, check, require
 from experiments import mains
 from experiments.jobs import picture, program, table
 from experiments.jobs.cells import PROGRAMS, Cell
-from experiments.study import folds
+from experiments.study import folds, series
 
 _DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent.parent}/configs/study.py'
 _PANELS = 'panels'
@@ -91,18 +92,29 @@ def tell(
   if not told:
     return 'no run is done yet'
   remark = _remark(config, workdir)
+  title = f'Walk-forward study, preset {config.preset}, seeds {[*config.seeds]}'
   run_directory.write_json(
     workdir / 'results.json', {'cells': told, 'remark': remark}
   )
   picture.write_picture(
     workdir / 'results.png',
     told,
-    f'Walk-forward study, preset {config.preset}, seeds {[*config.seeds]}',
+    title,
     remark,
   )
   parts = [table.lines(told), table.comparisons(told), remark]
-  parts.append(f'written: {workdir}/results.csv, results.json, results.png')
-  return '\n'.join(parts)
+  written = ['results.csv', 'results.json', 'results.png']
+  together = {
+    name: [*runs[f'{_ALL}/{name}'].values()]
+    for name in config.programs
+    if runs[f'{_ALL}/{name}']
+  }
+  if together:
+    days = series.daily(together)
+    report.write_table(workdir / 'daily.csv', days)
+    series.write_picture(workdir / 'daily.png', days, title, remark)
+    written += ['daily.csv', 'daily.png']
+  return '\n'.join([*parts, f'written: {workdir}/{", ".join(written)}'])
 
 
 def _chained(

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from ladder_test import write_run
 
@@ -152,6 +153,15 @@ def test_folds_are_told_of_alone_and_together(
   text = study_main.tell(config, tmp_path, cells, outcomes)
   told = json.loads((tmp_path / 'results.json').read_text())
   assert (tmp_path / 'results.png').stat().st_size > 10_000
+  assert (tmp_path / 'daily.png').stat().st_size > 10_000
+  daily = pd.read_csv(tmp_path / 'daily.csv')
+  assert len(daily) == 2 * 60
+  returns = [outcomes['2008/td3'][seed].returns for seed in (0, 1)]
+  np.testing.assert_allclose(daily['td3'][60:], np.mean(returns, axis=0))
+  assert list(daily.columns) == [
+    'date', 'erl', 'ranker', 'td3', 'random_entry', 'buy_and_hold', 'momentum',
+    'informed',
+  ]  # fmt: skip
   assert list(told['cells']) == sorted(told['cells'])
   agent = told['cells']['all/td3']
   assert agent['seeds'] == 2

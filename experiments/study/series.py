@@ -1,0 +1,73 @@
+"""What the held-out days of all folds brought, day after day."""
+
+import os
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from eigen3.data import atomic_path
+from eigen3.evaluation import drawing
+from eigen3.evaluation.pooled import Outcome
+
+
+def daily(runs: Mapping[str, Sequence[Outcome]]) -> pd.DataFrame:
+  """The mean over seeds of every day's returns.
+
+  Args:
+    runs: of each program, on the same days.
+
+  Returns:
+    A row a day: `date`, each program's return and, from the first program's
+    runs, each control's.
+  """
+  first = next(iter(runs.values()))
+  table = {'date': first[0].daily['date']}
+  for name, outcomes in runs.items():
+    table[name] = np.mean([outcome.returns for outcome in outcomes], axis=0)
+  for name in first[0].daily.columns.drop(['date', first[0].policy]):
+    table[name] = np.mean(
+      [outcome.daily[name].to_numpy(float) for outcome in first], axis=0
+    )
+  return pd.DataFrame(table)
+
+
+def write_picture(
+  path: os.PathLike | str, table: pd.DataFrame, title: str, remark: str
+) -> None:
+  """Draws how all grow; a line stands where one fold follows another.
+
+  Args:
+    path: of a PNG file.
+    table: see `daily`.
+    title: of the whole picture.
+    remark: stands below it.
+  """
+  figure = drawing.new_figure(5, title)
+  axes = figure.subplots()
+  days = np.arange(len(table))
+  policies = table.columns.drop('date')
+  colours = drawing.colours([x for x in policies if x not in drawing.CONTROLS])
+  for name in policies:
+    is_control = name in drawing.CONTROLS
+    axes.plot(
+      days, 100 * (np.cumprod(1.0 + table[name]) - 1.0),
+      color=colours[name], linewidth=1.2 if is_control else 2,
+      linestyle='--' if is_control else '-', label=drawing.shown(name),
+    )  # fmt: skip
+  # Held-out days of folds that are years apart do not adjoin.
+  apart = table['date'].diff() > pd.Timedelta(days=30)
+  begins = [0, *np.flatnonzero(apart)]
+  for day in begins[1:]:
+    axes.axvline(day, color='black', linewidth=0.6, linestyle=':')
+  axes.set_xticks(
+    begins, [f'{table["date"][day]:%Y-%m}' for day in begins], fontsize=8
+  )
+  axes.set_title(
+    'Held-out days, one after another, mean of seeds', loc='left', fontsize=10
+  )
+  axes.set_ylabel('% of initial cash')
+  drawing.finish(axes)
+  drawing.remark(figure, remark)
+  with atomic_path(path) as temporary:
+    figure.savefig(temporary, format='png', dpi=120)
