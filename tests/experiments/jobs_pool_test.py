@@ -9,30 +9,11 @@ import sys
 import time
 
 import pytest
+from tiny_tasks import make_task, run_all
 
-from experiments.jobs import pool
 from experiments.jobs.lock import Lock
 
-RUN = pathlib.Path(__file__).with_name('tiny_run.py')
-
-
-def make_task(folder, name, how='well', pause=0.0, steps=4, can_resume=True):
-  run = folder / name / 'seed0'
-
-  def command(goes_on):
-    return [
-      *(sys.executable, '-S', str(RUN), str(run), str(int(goes_on))),
-      *(str(steps), str(pause), how),
-    ]
-
-  return pool.Task(name, run, command, can_resume)
-
-
-def run_all(folder, tasks, jobs=2):
-  reports = []
-  with contextlib.closing(Lock(folder)) as lock:
-    done = pool.run_all(tasks, jobs, {}, lock, lambda: reports.append(1))
-  return done, len(reports)
+HERE = pathlib.Path(__file__).parent
 
 
 def starts(task):
@@ -97,17 +78,17 @@ def test_what_cannot_go_on_begins_anew(tmp_path):
 PROGRAM = """
 import contextlib, pathlib, sys
 sys.path.insert(0, {here!r})
-import jobs_pool_test as tests
+from tiny_tasks import make_task, run_all
 folder = pathlib.Path({folder!r})
-tasks = [tests.make_task(folder, name, pause=0.2, steps=20) for name in 'abc']
-print(tests.run_all(folder, tasks), flush=True)
+tasks = [make_task(folder, name, pause=0.2, steps=20) for name in 'abc']
+print(run_all(folder, tasks), flush=True)
 """
 
 
 @pytest.fixture
 def program(tmp_path):
   """Starts a program of three runs of four seconds each, two at once."""
-  text = PROGRAM.format(here=str(RUN.parent), folder=str(tmp_path))
+  text = PROGRAM.format(here=str(HERE), folder=str(tmp_path))
 
   def start():
     return subprocess.Popen(

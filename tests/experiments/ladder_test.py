@@ -4,44 +4,15 @@ import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
+from finished_runs import write_run
 
 from eigen3.evaluation.pooled import pool
-from eigen3.learner.run_directory import write_json
 from experiments.configs import ladder
 from experiments.jobs import cells, picture, table
 from experiments.ladder import __main__ as ladder_main
 from experiments.ladder import goals
 
 GOALS = ladder.get_config('small').goals
-CONTROLS = ('random_entry', 'buy_and_hold', 'momentum', 'informed')
-
-
-def write_run(folder, policy='agent', seed=0, edge=0.002):
-  """What a finished run leaves, with an edge over random entry a day."""
-  rng = np.random.default_rng(seed)
-  days = 100
-  daily = {name: rng.normal(0.0005, 0.01, days) for name in CONTROLS}
-  daily[policy] = daily['random_entry'] + edge + rng.normal(0, 0.001, days)
-  frame = pd.DataFrame(
-    {
-      'split': ['validation'] * 40 + ['holdout'] * 60,
-      'date': np.datetime64('2024-01-01') + np.arange(days),
-      **daily,
-    }
-  )
-  folder.mkdir(parents=True)
-  frame.to_csv(folder / 'daily.csv', index=False)
-  pd.DataFrame({'iteration': [0, 1], 'seconds': [None, 2.5]}).to_csv(
-    folder / 'metrics.csv', index=False
-  )
-  profits = {
-    name: {'profit': float(np.prod(1 + x[40:]) - 1)}
-    for name, x in daily.items()
-  }
-  write_json(
-    folder / 'summary.json',
-    {'holdout': profits, 'validation': {}, 'updates': 7},
-  )
 
 
 def make_cell(program='td3', changes=('data.synthetic.seed={seed}',)):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from ladder_test import write_run
+from finished_runs import write_run
 
 from eigen3 import data
 from eigen3.data import MarketPanel
