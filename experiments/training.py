@@ -39,6 +39,10 @@ _HOLDOUT = flags.DEFINE_enum(
   'another policy of the run was before, never, or even then.',
 )
 
+_PAGE = flags.DEFINE_bool(
+  'page', True, 'Whether the page of the run is made at the end.'
+)
+
 _SPLIT_TITLES = {
   'validation': 'Validation days',
   'holdout': 'Held-out days',
@@ -191,10 +195,11 @@ def _conclude(
   print(f'{_SPLIT_TITLES[split]} {days}, net of costs:')
   print(report.table(last))
   print(remark)
-  pages.write(experiment, workdir, title, results, acts, remark)
-  own = ('summary.json', 'daily.csv', 'trades.csv')
-  pictures = ('report.png', 'report.html')
-  names = ', '.join([*own, *pictures, *more])
+  own = ['summary.json', 'daily.csv', 'trades.csv', 'report.png']
+  if _PAGE.value:
+    pages.write(experiment, workdir, title, results, acts, remark)
+    own.append('report.html')
+  names = ', '.join([*own, *more])
   print(f'written: {workdir}/{names}')
 
 

@@ -135,7 +135,7 @@ def _conclude(
     best = max(complete, key=lambda trial: trial.values[0])
     values = space.values_of(tried, best.params)
     again = command(values, config.seeds[0], pathlib.Path('runs/best'), False)
-    unwanted = ('--holdout', '--cpu_devices')
+    unwanted = ('--holdout', '--nopage', '--cpu_devices')
     kept = [s for s in again[1:] if not s.startswith(unwanted)]
     print(f'trial {best.number} again, with its held-out days:')
     print(shlex.join(['python', *kept]))

@@ -55,6 +55,7 @@ def make_command(config: ml_collections.ConfigDict, devices: int) -> Command:
       *(f'--config.{field}={value}' for field, value in fields.items()),
       f'--workdir={workdir}',
       '--holdout=no',
+      '--nopage',
       f'--cpu_devices={devices}',
       *(['--resume'] if resume else []),
     ]

@@ -64,6 +64,7 @@ def parse(argv):
   flags.DEFINE_string('workdir', None, '', flag_values=values)
   flags.DEFINE_string('holdout', None, '', flag_values=values)
   flags.DEFINE_bool('resume', False, '', flag_values=values)
+  flags.DEFINE_bool('page', True, '', flag_values=values)
   flags.DEFINE_integer('cpu_devices', 0, '', flag_values=values)
   values(argv)
   return holder.value, values
@@ -97,6 +98,7 @@ def test_the_command_says_all_settings(preset, tmp_path, settings_after):
   assert found_settings == flatten(expected)
   assert parsed.workdir == f'{tmp_path}/run'
   assert parsed.holdout == 'no'
+  assert not parsed.page
   assert parsed.cpu_devices == 3
   assert not parsed.resume
   assert settings_after(command(values, 7, tmp_path, True))[1].resume

@@ -12,6 +12,8 @@ import time
 import pandas as pd
 import pytest
 
+from eigen3.evaluation import trials
+from eigen3.evaluation.sharpe import TrackRecord
 from experiments.configs import sweep
 
 CONFIG = pathlib.Path(sweep.__file__)
@@ -87,6 +89,13 @@ def test_a_killed_sweep_of_td3_resumes(tmp_path):
       assert 'holdout' not in json.loads((run / 'summary.json').read_text())
     assert 'Held-out' not in (run.with_suffix('.log')).read_text()
   assert 'again, with its held-out days' in stdout
+  # Every validation of every trial's run, also of one that was stopped early.
+  runs = trials.find([folder])
+  assert len(runs) == 5
+  validated = [pd.read_csv(run / 'metrics.csv') for run in runs]
+  count = sum(len(t.dropna(subset=['validation_profit'])) for t in validated)
+  found = trials.deflate([folder], TrackRecord(0.1, 0.0, 3.0, 70))
+  assert found.trials == count >= 5 * 2
   assert (folder / 'results.png').stat().st_size > 20_000
 
 

@@ -70,6 +70,7 @@ def test_an_existing_folder_without_a_run_is_used(tmp_path, config):
     'checkpoints',
     'daily.csv',
     'metrics.csv',
+    'report.html',
     'report.png',
     'run.json',
     'summary.json',

@@ -40,7 +40,9 @@ def equity(agents: Results, controls: Results) -> str:
   """Profit over time of everybody."""
   figure, axes = _new(3.5)
   results = {**agents, **controls}
-  drawing.equity(axes, results, 'Profit, net of costs', colours([*agents]))
+  title = 'Profit, net of costs'
+  drawing.equity(axes, results, title, colours([*agents]))
+  axes.set_title(title, **_TITLE)
   _legend_below(axes)
   return _svg(figure, 'equity')
 
@@ -55,7 +57,7 @@ def drawdown(agents: Results, controls: Results) -> str:
     axes.plot(
       backtests[0].dates,
       -100.0 * below,
-      color=chosen[name],
+      color=chosen.get(name),
       linewidth=1.8 if is_agent else 1.0,
       linestyle='-' if is_agent else '--',
       label=drawing.shown(name),
@@ -158,11 +160,14 @@ def _svg(figure: mpl_figure.Figure, name: str) -> str:
   """
   for axes in figure.axes:
     axes.tick_params(labelsize=8)
+    axes.yaxis.label.set_size(8)
     axes.patch.set_visible(False)
     if isinstance(axes.xaxis.get_major_locator(), mpl_dates.AutoDateLocator):
       locator = mpl_dates.AutoDateLocator(maxticks=6)
       axes.xaxis.set_major_locator(locator)
-      axes.xaxis.set_major_formatter(mpl_dates.ConciseDateFormatter(locator))
+      axes.xaxis.set_major_formatter(
+        mpl_dates.ConciseDateFormatter(locator, show_offset=False)
+      )
   figure.patch.set_visible(False)
   buffer = io.StringIO()
   # Words stay words: they take the page's font, can be searched and are short.
