@@ -160,7 +160,7 @@ def _svg(figure: mpl_figure.Figure, name: str) -> str:
   """
   for axes in figure.axes:
     axes.tick_params(labelsize=8)
-    axes.yaxis.label.set_size(8)
+    axes.yaxis.label.set_fontsize(8)
     axes.patch.set_visible(False)
     if isinstance(axes.xaxis.get_major_locator(), mpl_dates.AutoDateLocator):
       locator = mpl_dates.AutoDateLocator(maxticks=6)
