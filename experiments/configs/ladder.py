@@ -21,7 +21,8 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   config.preset = preset  # of the programs
   config.seeds = (0, 1, 2, 3, 4) if preset == 'small' else (0, 1)
   config.jobs = 2  # runs at once; they share the machine's cores
-  config.seed = 0  # of the draws behind intervals and p-values
+  config.seed = 0  # of the draws behind intervals and p-values,
+  config.repeats = 2000 if preset == 'small' else 200  # and how many
   goals = config.goals = config_dict.ConfigDict()
   goals.share_of_momentum = 0.85  # of account-aware momentum's profit
   goals.p = 0.01  # of random entry with the same exits being as good

@@ -39,8 +39,8 @@ _JOBS = flags.DEFINE_integer(
 _STOPPED = 130  # exit status after an interrupt, as a shell has it
 _RUNS = 'runs'
 # Settings that may change where runs are there already: how fast, how many,
-# and what is asked of them.
-_MAY_CHANGE = ('jobs', 'seeds', 'goals')
+# and what is asked of them and how.
+_MAY_CHANGE = ('jobs', 'seeds', 'goals', 'repeats', 'seed')
 # What finished runs came to, by cell and seed.
 Outcomes = Mapping[str, Mapping[int, Outcome]]
 
@@ -70,6 +70,7 @@ def main(argv: Sequence[str], program: Program) -> int:
     config,
     {
       'jobs': AT_LEAST_ONE,
+      'repeats': AT_LEAST_ONE,
       'seed': NOT_NEGATIVE,
       'seeds': Expected(
         lambda x: len(set(x)) == len(x) > 0 and {*map(type, x)} == {int},

@@ -118,7 +118,7 @@ def _told(
       is_ranker = config.cells[other].program == ranking.NAME
       name = ranking.NAME if is_ranker else other
       others[name] = [outcomes[other][seed] for seed in runs]
-  told = pool([*runs.values()], others, config.seed)
+  told = pool([*runs.values()], others, config.seed, config.repeats)
   return {**told, 'goal': goals.judge(cell.goal, told, config.goals)}
 
 

@@ -142,7 +142,7 @@ def _told(
     theirs = runs.get(f'{part}/{other}', {})
     if theirs.keys() >= ours.keys():
       others[other] = [theirs[seed] for seed in ours]
-  return pool([*ours.values()], others, config.seed)
+  return pool([*ours.values()], others, config.seed, config.repeats)
 
 
 def _remark(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> str:

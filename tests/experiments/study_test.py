@@ -131,16 +131,10 @@ def test_runs_of_a_fold_are_told_to_use_its_panel(panel_file, tmp_path):
   assert '--config.seed=1' in command
 
 
-def test_folds_are_told_of_alone_and_together(
-  panel_file, tmp_path, monkeypatch
-):
+def test_folds_are_told_of_alone_and_together(panel_file, tmp_path):
   config = make_config()
   config.panel = str(panel_file)
   cells = study_main.cells_of(config, tmp_path)
-  plain = study_main.pool
-  monkeypatch.setattr(
-    study_main, 'pool', lambda *arguments: plain(*arguments, repeats=100)
-  )
   outcomes = {}
   for number, cell in enumerate(cells):
     policy = 'ranker' if cell.program == 'ranker' else 'agent'
