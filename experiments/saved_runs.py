@@ -9,10 +9,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 
 from eigen3.agent import td3
+from eigen3.data import MarketPanel, Normalisation, fit_normalisation
+from eigen3.environment import Market, TradingEnvironment
 from eigen3.learner import run_directory
 from eigen3.learner.checkpoint import Checkpointer
+from eigen3.networks import make_networks
+from eigen3.settings import require
 from experiments import wiring
 from experiments.configs import erl
 from experiments.configs import td3 as td3_config
@@ -75,6 +80,65 @@ def load(paths: Sequence[str]) -> list[SavedRun]:
     found, agent = _champion(experiment, workdir, step)
     runs.append(SavedRun(path, workdir, config, experiment, agent, found))
   return runs
+
+
+def market_of(run: SavedRun, panel: MarketPanel) -> Market:
+  """What the run's networks see of a panel with the run's columns.
+
+  Features are normalised by the training days of the run's own panel, never
+  by those of the new one.
+
+  Raises:
+    ValueError: the panel lacks a feature, or is shorter than the context.
+  """
+  days = run.config.environment.context_days
+  require(
+    panel.num_days >= days,
+    '--panel',
+    panel.num_days,
+    f'at least the {days} days that a network sees at once',
+  )
+  trained = run.experiment.panel
+  names = tuple(run.config.data.observed_features)
+  whole = fit_normalisation(trained.features, run.experiment.splits.train)
+  observed = list(trained.feature_indices(names))
+  normalisation = Normalisation(whole.mean[:, observed], whole.std[:, observed])
+  return Market.from_panel(panel, names, normalisation, days)
+
+
+def act(run: SavedRun, market: Market) -> tuple[np.ndarray, np.ndarray]:
+  """The champion's actions [N, 2] on the last day, and its attention [C].
+
+  Raises:
+    ValueError: the champion asks for its account, too.
+  """
+  require(
+    not run.config.environment.get('observe_account', False),
+    f'{run.name}: environment.observe_account',
+    True,
+    'False: a market alone does not tell what such a policy would do',
+  )
+  spec = TradingEnvironment(
+    run.experiment.panel,
+    run.config.environment,
+    num_features=len(run.config.data.observed_features),
+  ).spec
+  network = make_networks(run.config.networks, spec).actor
+
+  @jax.jit
+  def apply(actor, market, day):
+    outputs, _ = network.apply(
+      actor.online_params,
+      actor.online_state,
+      None,
+      market.windows(day[None]),
+      return_attention=True,
+    )
+    return outputs
+
+  day = np.int32(market.num_days - 1)
+  actions, attention = apply(run.agent.actor, market, day)
+  return np.asarray(actions[0]), np.asarray(attention[0])
 
 
 def _parse(path: str) -> tuple[pathlib.Path, int | None]:

@@ -1,0 +1,156 @@
+r"""Tells what a run's champion would buy on the day after a panel's last day.
+
+python -m experiments.act --run=runs/first --panel=today.parquet \
+  [--held=AAPL,MSFT] [--equity=250000] [--cash=40000] [--out=orders.csv]
+
+The panel is made as the run's was, with newer days; the run's own panel must
+still be where it was, because its training days say how features are
+normalised. What is held, and when it is sold, is the user's business.
+"""
+
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from absl import flags
+
+from eigen3.data import MarketPanel
+from eigen3.data.alignment import aligned, price_ratio
+from eigen3.environment import Market, Rules
+from eigen3.evaluation import importance_report, orders, report
+from experiments import mains, saved_runs
+from experiments.saved_runs import SavedRun
+
+_RUN = flags.DEFINE_string(
+  'run', None, 'Folder of a run, or RUN/checkpoints/STEP.', required=True
+)
+_PANEL = flags.DEFINE_string(
+  'panel', None, 'File made by experiments.prepare_data.', required=True
+)
+_OUT = flags.DEFINE_string(
+  'out', None, 'CSV of all stocks; attention goes beside it.'
+)
+_HELD = flags.DEFINE_list('held', [], 'Stocks that are held: passed over.')
+_EQUITY = flags.DEFINE_float(
+  'equity', None, "Money in cash and positions; by default the run's at first."
+)
+_CASH = flags.DEFINE_float('cash', None, 'Of it, what is free; by default all.')
+_TOP = flags.DEFINE_integer(
+  'top', 10, 'Stocks and columns that are shown.', lower_bound=1
+)
+# Prices that moved backwards by more were split, or paid out much.
+_RESCALED = 0.05
+
+
+def main(argv: Sequence[str]) -> None:
+  """Loads, acts, tells."""
+  if len(argv) > 1:
+    raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
+  (run,) = saved_runs.load([_RUN.value])
+  trained = run.experiment.panel
+  panel = aligned(MarketPanel.load(_PANEL.value), trained)
+  market = saved_runs.market_of(run, panel)
+  actions, attention = saved_runs.act(run, market)
+  rules = Rules.from_config(run.config.environment)
+  found = orders.decide(
+    panel, rules, actions, _is_known(market, panel), _account(rules)
+  )
+  _tell(run, panel, found, rules)
+  looked_at = _by_attention(panel, attention)
+  print(f'\nThe {_TOP.value} columns with the most attention:')
+  print(_shown(looked_at.head(_TOP.value)))
+  for line in _remarks(panel, trained):
+    print(line)
+  if _OUT.value:
+    out = pathlib.Path(_OUT.value)
+    beside = out.with_suffix(f'.attention{out.suffix}')
+    report.write_table(out, found.table)
+    report.write_table(beside, looked_at)
+    print(f'written: {out}, {beside}')
+
+
+def _is_known(market: Market, panel: MarketPanel) -> np.ndarray:
+  """Whether networks see anything of each stock on the last day, bool [N]."""
+  cells = np.asarray(market.features[-1, slice(*panel.investable)])
+  return ~np.isnan(cells).any(axis=-1)
+
+
+def _account(rules: Rules) -> orders.Account:
+  equity = rules.initial_cash if _EQUITY.value is None else _EQUITY.value
+  cash = equity if _CASH.value is None else _CASH.value
+  return orders.Account(equity, cash, tuple(_HELD.value))
+
+
+def _by_attention(panel: MarketPanel, attention: np.ndarray) -> pd.DataFrame:
+  shares = importance_report.checked_shares(attention, panel.columns)
+  order = importance_report.ranking(shares)
+  return pd.DataFrame(
+    {
+      'rank': np.arange(1, len(order) + 1),
+      'column': np.array(panel.columns)[order],
+      'share': shares[order],
+    }
+  )
+
+
+def _tell(
+  run: SavedRun, panel: MarketPanel, found: orders.Orders, rules: Rules
+) -> None:
+  """The orders, and the stocks that are first by rank."""
+  table = found.table
+  when = 'open' if rules.fills_at_open else 'close'
+  print(
+    f'By the champion of {run.name}, checkpoint {run.step}, as of the close of '
+    f'{panel.dates[-1]}.'
+  )
+  for row in table[table['order']].itertuples():
+    print(
+      f'Buy {row.ticker} for {row.position_value:,.2f} at the next {when}; '
+      f'sell {row.sale_target_percent:.2f} % above the fill, or after '
+      f'{rules.max_holding_days} days.'
+    )
+  if found.reason:
+    print(
+      f'Nothing to buy: {found.reason} (threshold '
+      f'{rules.coefficient_threshold:g}, largest coefficient '
+      f'{table["coefficient"].iloc[0]:.3f}).'
+    )
+  print(f'\nThe {min(_TOP.value, len(table))} of {len(table)} stocks:')
+  print(_shown(table.head(_TOP.value)))
+  hidden = table.iloc[_TOP.value :]
+  for row in hidden[hidden['note'] != ''].itertuples():
+    print(f'{row.ticker}: {row.note}')
+
+
+def _shown(table: pd.DataFrame) -> str:
+  return table.to_string(
+    index=False,
+    float_format='{:,.3f}'.format,
+    formatters={'share': '{:.2%}'.format},
+    na_rep='-',
+  )
+
+
+def _remarks(panel: MarketPanel, trained: MarketPanel) -> list[str]:
+  """What the reader should know of the difference of the two panels."""
+  lines = []
+  ratios = price_ratio(panel, trained)
+  for name, ratio in zip(panel.columns, ratios, strict=True):
+    if abs(np.log(ratio)) > _RESCALED:
+      lines.append(
+        f'{name}: past prices are {ratio:.3f} times those of the run, as after '
+        'a split or a large dividend: the network sees it on another scale'
+      )
+  if np.isnan(ratios).all():
+    lines.append('no day is common to both panels: scales cannot be compared')
+  if trained.members is not None and panel.members is None:
+    lines.append(
+      "the run's stocks were bought only while in a universe, which this panel "
+      'does not know'
+    )
+  return lines
+
+
+if __name__ == '__main__':
+  mains.run(main)

@@ -1,0 +1,128 @@
+"""Tests of experiments.act, on a run of the program that trains one agent."""
+
+import dataclasses
+import functools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from eigen3.data import DataError
+from eigen3.data.alignment import aligned
+from experiments import saved_runs
+
+
+@pytest.fixture(scope='module')
+def run(programs):
+  (found,) = saved_runs.load([str(programs.whole('td3').folder)])
+  return found
+
+
+def until(panel, day):
+  """What was known at the close of `day`."""
+  days = slice(0, day + 1)
+  return dataclasses.replace(
+    panel,
+    dates=panel.dates[days],
+    ohlc=panel.ohlc[days],
+    features=panel.features[days],
+    volume=None if panel.volume is None else panel.volume[days],
+    training_days=0,
+  )
+
+
+def longer(panel, days=20):
+  """The panel with some days more, on which everything is three times more."""
+  more = slice(-days, None)
+  arrays = {
+    name: np.concatenate([getattr(panel, name), 3 * getattr(panel, name)[more]])
+    for name in ('ohlc', 'features', 'volume')
+  }
+  later = panel.dates[-1] + 1 + np.arange(days)
+  return dataclasses.replace(
+    panel, dates=np.concatenate([panel.dates, later]), **arrays
+  )
+
+
+@pytest.mark.parametrize('back', [1, 30])
+def test_actions_are_those_of_the_backtest(run, back):
+  """On a panel that ends on a day, as the judge had them for that day."""
+  days = run.experiment.validation.days
+  expected = run.experiment.learner.greedy_actions(run.agent, days)
+  panel = until(run.experiment.panel, days[-back])
+  actions, attention = saved_runs.act(run, saved_runs.market_of(run, panel))
+  np.testing.assert_allclose(actions, expected[-back], rtol=1e-5)
+  # No other day would do.
+  others = np.delete(expected, len(days) - back, axis=0)
+  assert abs(others - actions).max(axis=(1, 2)).min() > 1e-4
+  assert attention.shape == (12,)
+  assert attention.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_newer_days_do_not_change_the_normalisation(run):
+  """Not even by moving the training days, which are counted from the end."""
+  trained = run.experiment.panel
+  expected = saved_runs.market_of(run, trained).features
+  found = saved_runs.market_of(run, longer(trained)).features
+  np.testing.assert_array_equal(found[: trained.num_days], expected)
+  assert found.shape[0] == trained.num_days + 20
+
+
+def test_what_does_not_fit_is_refused(run):
+  trained = run.experiment.panel
+  with pytest.raises(ValueError, match='found 7, expected at least the 8 days'):
+    saved_runs.market_of(run, until(trained, 6))
+  names = ('close', *(f'other_{i}' for i in range(8)))
+  other = dataclasses.replace(trained, feature_names=names)
+  with pytest.raises(DataError, match="feature: found 'rsi', expected one of"):
+    saved_runs.market_of(run, aligned(other, trained))
+
+
+def test_the_program_tells_the_orders(run, programs, tmp_path):
+  trained = run.experiment.panel
+  first = trained.investable[0]
+  # The day's first choice has split since, the second has no data today.
+  actions, _ = saved_runs.act(run, saved_runs.market_of(run, trained))
+  ranked = np.argsort(-actions[:, 0], kind='stable')
+  best, second = (trained.columns[first + i] for i in ranked[:2])
+  ohlc, features = trained.ohlc.copy(), trained.features.copy()
+  ohlc[:, first + ranked[0]] /= 2
+  ohlc[-1, first + ranked[1]] = features[-1, first + ranked[1]] = np.nan
+  panel = dataclasses.replace(trained, ohlc=ohlc, features=features)
+  actions, _ = saved_runs.act(run, saved_runs.market_of(run, panel))
+  names = np.array(trained.columns)[first : trained.investable[1]]
+  expected = names[np.argsort(-actions[:, 0], kind='stable')].tolist()
+  panel.save(tmp_path / 'today.parquet')
+  tell = functools.partial(
+    programs.finish,
+    'act',
+    f'--run={run.name}',
+    f'--panel={tmp_path}/today.parquet',
+    f'--out={tmp_path}/orders.csv',
+  )
+  found = tell(f'--held={best}', '--equity=50000', '--cash=20000')
+  assert found.returncode == 0, found.stderr
+  table = pd.read_csv(tmp_path / 'orders.csv', keep_default_na=False)
+  assert table['ticker'].tolist() == expected
+  table = table.set_index('ticker')
+  assert table.loc[best, 'note'] == 'held'
+  assert table.loc[second, 'note'].startswith('no data for')
+  assert table.loc[second, 'prices_from'] == str(trained.dates[-2])
+  third = next(name for name in expected if name not in (best, second))
+  assert table.index[table['order']].tolist() == [third]
+  # A tenth of the equity at a coefficient of 2.
+  value = 50_000 * 0.1 * table.loc[third, 'coefficient'] / 2
+  assert float(table.loc[third, 'position_value']) == pytest.approx(value)
+  assert f'Buy {third} for {value:,.2f} at the next open' in found.stdout
+  assert f'{best}: past prices are 0.500 times those of the run' in found.stdout
+  attention = pd.read_csv(tmp_path / 'orders.attention.csv')
+  assert sorted(attention['column']) == sorted(trained.columns)
+  assert attention['share'].sum() == pytest.approx(1)
+  assert attention['share'].is_monotonic_decreasing
+  # What is wrong is one line.
+  found = tell('--held=NONE')
+  assert found.returncode == 1
+  assert found.stderr.startswith(
+    "error: --held: found 'NONE', expected some of"
+  )
+  assert len(found.stderr.splitlines()) == 1
