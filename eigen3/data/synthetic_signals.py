@@ -7,7 +7,9 @@ day covers it. The markets differ in what reveals it:
             irregular cycles.
   leading   another column, whose past moves drive all stocks alike. Whatever
             raises their drift lowers them at once, by so much that their own
-            returns are uncorrelated: they tell nothing.
+            returns are uncorrelated: they tell nothing. Who knows the column
+            by its place can explain half of what the mean stock does in 20
+            days; the mean of all columns' features, next to nothing.
   some      own prices as in `drift`, but only of half the stocks; the others
             are noise.
   regime    own past moves, which go on in calm times and are taken back in
