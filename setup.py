@@ -21,7 +21,11 @@ TEST = [
   # Control tasks on which the agent is shown to be right.
   'gymnasium>=1.0',
   'hypothesis>=6.100',
+  # The notebook is run from top to bottom.
+  'ipykernel>=6.29',
   'mypy>=1.15',
+  'nbclient>=0.10',
+  'nbformat>=5.10',
   'pandas-stubs>=2.2',
   'pytest>=8.3',
   'pytest-xdist>=3.6',

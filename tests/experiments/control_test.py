@@ -170,6 +170,7 @@ def test_replay_holds_what_happened():
   assert int(evaluation.state.agent.steps) == 60 - 50 + 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
   'name, value',
   [
@@ -200,6 +201,7 @@ def test_equal_seeds_are_bit_equal():
   jax.tree.map(np.testing.assert_array_equal, one, same)
 
 
+@pytest.mark.long
 def test_a_run_explains_itself(tmp_path):
   def run(*arguments):
     return subprocess.run(
