@@ -192,15 +192,16 @@ def _play(environment: TradingEnvironment, days: Array, acts: Acts):
   return jax.tree.map(lambda x: x[0], episodes.timesteps.extras)
 
 
-class _RulesAtCost:
+@dataclasses.dataclass(frozen=True)
+class _RulesAtCost(Rules):
   """Rules whose costs are an argument of a compiled program."""
 
-  def __init__(self, rules: Rules, cost_rate: Array):
-    self._rules = rules
-    self.cost_rate = cost_rate
+  traced_rate: Array
 
-  def __getattr__(self, name: str) -> Any:
-    return getattr(self._rules, name)
+  @property
+  def cost_rate(self) -> Any:
+    """In place of what the rules say."""
+    return self.traced_rate
 
 
 def _play_at_cost(
@@ -208,5 +209,5 @@ def _play_at_cost(
 ):
   """As `_play`, whatever the environment's costs."""
   arrays, (rules, spec) = environment.tree_flatten()
-  static = _RulesAtCost(rules, cost_rate), spec
-  return _play(environment.tree_unflatten(static, arrays), days, acts)
+  rules = _RulesAtCost(**dataclasses.asdict(rules), traced_rate=cost_rate)
+  return _play(environment.tree_unflatten((rules, spec), arrays), days, acts)

@@ -7,7 +7,7 @@ import pytest
 import small_account
 import small_run
 
-from eigen3.evaluation import Backtester
+from eigen3.evaluation import Backtester, Judge
 from eigen3.evaluation.training_slices import TrainingSlices
 from eigen3.learner import acting, rollout
 from eigen3.learner.checkpoint import Checkpointer
@@ -162,6 +162,27 @@ def test_a_backtest_decides_on_plans(observing, begun, settings):
     backtester.run(rollout.mean_of([plans, idle])).summary['trades']
     < (decided.summary['trades'])
   )
+
+
+@pytest.mark.parametrize('is_seen', [True, False])
+def test_other_costs_decide_on_plans(observing, begun, settings, is_seen):
+  """Costs are an argument there; the account may be one that is not seen."""
+  panel, _, _ = small_run.make_market(settings)
+  config = settings.copy_and_resolve_references()
+  config.environment.observe_account = is_seen
+  judge = Judge(panel, config, (40, 100))
+  plans = observing.greedy_actions(begun.agent, judge.days)
+  dear = {'slippage_bp': 100.0}
+  found = judge.under(**dear).backtest(plans)
+  config.environment.update(dear)
+  expected = Judge(panel, config, (40, 100)).backtest(plans)
+  np.testing.assert_allclose(found.equity, expected.equity, rtol=1e-5)
+  own = judge.backtest(plans).summary
+  assert found.summary['costs'] > 2 * own['costs'] > 0
+  # A committee, one of whose members decides on plans.
+  idle = np.zeros((len(judge.days), *observing._spec.shape), np.float32)
+  mean = judge.under(**dear).backtest(rollout.mean_of([plans, idle]))
+  assert mean.summary['costs'] < found.summary['costs']
 
 
 def test_slices_of_training_days_decide_on_plans(observing, begun, settings):
