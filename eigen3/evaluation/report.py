@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 
 from eigen3.data import atomic_path
-from eigen3.evaluation import drawing
-from eigen3.evaluation.backtest import Backtest
+from eigen3.evaluation import drawing, metrics
 from eigen3.evaluation.judge import Results, mean_summary
 
 _COLUMNS = (
@@ -61,8 +60,8 @@ def daily_returns(results: Mapping[str, Results]) -> pd.DataFrame:
   for split, policies in results.items():
     dates = next(iter(policies.values()))[0].dates
     columns = {
-      name: np.mean([_returns(backtest) for backtest in backtests], axis=0)
-      for name, backtests in policies.items()
+      name: np.mean([metrics.daily_returns(test) for test in tests], axis=0)
+      for name, tests in policies.items()
     }
     tables.append(pd.DataFrame({'split': split, 'date': dates, **columns}))
   return pd.concat(tables, ignore_index=True)
@@ -101,13 +100,6 @@ def write_picture(
   drawing.remark(figure, remark)
   with atomic_path(path) as temporary:
     figure.savefig(temporary, format='png', dpi=120)
-
-
-def _returns(backtest: Backtest) -> np.ndarray:
-  """Daily returns [S]; the first is since the initial cash."""
-  initial = backtest.equity[-1] / (1.0 + backtest.summary['profit'])
-  path = np.concatenate([[initial], backtest.equity])
-  return path[1:] / path[:-1] - 1.0
 
 
 def _learning_curve(axes, metrics: pd.DataFrame, validation: Results) -> None:

@@ -1,5 +1,6 @@
 """Tests of eigen3.evaluation.report."""
 
+import dataclasses
 import os
 
 import matplotlib.image
@@ -7,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from eigen3.evaluation import Backtest, mean_summary, report
+from eigen3.evaluation import Backtest, mean_summary, metrics, report
 from eigen3.learner.run_directory import write_json
 
 DATES = np.datetime64('2024-01-01') + np.arange(30)
@@ -179,3 +180,10 @@ def test_daily_returns_compound_to_the_profit(results):
     np.mean([e[5] / e[4] - 1 for e in equity])
   )
   assert table['random_entry'][:30].isna().all()
+
+
+def test_a_total_loss_has_daily_returns():
+  lost = dataclasses.replace(make_backtest(-1.0), equity=np.zeros(30))
+  table = report.daily_returns({'holdout': {'agent': [lost]}})
+  np.testing.assert_array_equal(table['agent'], metrics.daily_returns(lost))
+  assert table['agent'].notna().all()

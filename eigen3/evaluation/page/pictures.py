@@ -10,7 +10,7 @@ from matplotlib import dates as mpl_dates
 from matplotlib import figure as mpl_figure
 
 from eigen3.data import MarketPanel
-from eigen3.evaluation import drawing
+from eigen3.evaluation import drawing, metrics
 from eigen3.evaluation.backtest import Backtest
 from eigen3.evaluation.judge import Results
 
@@ -142,9 +142,8 @@ def _legend_below(axes) -> None:
 
 
 def _below_peak(backtest: Backtest) -> np.ndarray:
-  initial = backtest.equity[-1] / (1.0 + backtest.summary['profit'])
-  peak = np.maximum(np.maximum.accumulate(backtest.equity), initial)
-  return 1.0 - backtest.equity / peak
+  path = np.cumprod(1.0 + metrics.daily_returns(backtest))
+  return 1.0 - path / np.maximum(np.maximum.accumulate(path), 1.0)
 
 
 def _shortened(name: str) -> str:
