@@ -3,7 +3,7 @@
 import glob
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -82,6 +82,21 @@ def load(paths: Sequence[str]) -> list[SavedRun]:
   return runs
 
 
+def defaults_of(
+  settings: Mapping[str, Any] | ml_collections.ConfigDict,
+) -> ml_collections.ConfigDict:
+  """The defaults, unlocked, of the program and the preset of a run's settings.
+
+  Raises:
+    ValueError: no such preset.
+  """
+  program = erl if 'evolution' in settings else td3_config
+  config = program.get_config(settings['preset'])
+  config = config.copy_and_resolve_references().unlock()
+  del config.networks.spec  # the panel decides
+  return config
+
+
 def market_of(run: SavedRun, panel: MarketPanel) -> Market:
   """What the run's networks see of a panel with the run's columns.
 
@@ -152,11 +167,8 @@ def _parse(path: str) -> tuple[pathlib.Path, int | None]:
 def _settings(workdir: pathlib.Path) -> ml_collections.ConfigDict:
   """A run's settings; those that are younger than it have their defaults."""
   stored = run_directory.read_config(workdir)
-  program = erl if 'evolution' in stored else td3_config
   try:
-    config = program.get_config(stored['preset'])
-    config = config.copy_and_resolve_references().unlock()
-    del config.networks.spec
+    config = defaults_of(stored)
     with config.ignore_type():  # JSON has lists for tuples
       config.lock().update(stored)
   except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -16,7 +16,7 @@ from eigen3.learner import run_directory
 from eigen3.learner.checkpoint import Checkpointer
 from eigen3.learner.loop import Evaluate
 from eigen3.learner.rollout import Acts
-from experiments import pages, processes
+from experiments import pages, processes, saved_runs
 from experiments.wiring import Experiment, about_data
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -82,7 +82,8 @@ def main(argv: Sequence[str], program: Program) -> int:
   with config.unlocked():
     del config.networks.spec  # the panel decides; it is for notebooks
   if _RESUME.value:
-    run_directory.check_same(workdir, config)
+    defaults = saved_runs.defaults_of(config)
+    run_directory.check_same(workdir, config, defaults)
   else:
     run_directory.check_new(workdir)
   experiment = program.build(config)
@@ -170,16 +171,6 @@ def _conclude(
     filter(None, (panel.notes, panel.survivorship, ledger.remark(opened)))
   )
   title = f'{program.title}, preset {config.preset}, seed {config.seed}'
-  summary = {
-    **{name: report.summary(found) for name, found in results.items()},
-    **facts,
-    'data': about_data(experiment),
-    'holdout_openings': opened,
-    'preset': config.preset,
-    'seed': config.seed,
-    **pages.numbers(workdir, results),
-  }
-  run_directory.write_json(workdir / 'summary.json', summary)
   report.write_table(workdir / 'trades.csv', agent.trades)
   report.write_picture(
     workdir / 'report.png',
@@ -199,6 +190,17 @@ def _conclude(
   if _PAGE.value:
     pages.write(experiment, workdir, title, results, acts, remark)
     own.append('report.html')
+  summary = {
+    **{name: report.summary(found) for name, found in results.items()},
+    **facts,
+    'data': about_data(experiment),
+    'holdout_openings': opened,
+    'preset': config.preset,
+    'seed': config.seed,
+    **pages.numbers(workdir, results),
+  }
+  # Last: its presence says that the run is done.
+  run_directory.write_json(workdir / 'summary.json', summary)
   names = ', '.join([*own, *more])
   print(f'written: {workdir}/{names}')
 

@@ -128,9 +128,17 @@ def read_config(workdir: os.PathLike | str) -> Mapping[str, Any]:
 
 
 def check_same(
-  workdir: os.PathLike | str, config: ml_collections.ConfigDict
+  workdir: os.PathLike | str,
+  config: ml_collections.ConfigDict,
+  defaults: ml_collections.ConfigDict | None = None,
 ) -> None:
   """Refuses to resume a run with other settings than it began with.
+
+  Args:
+    workdir: of the run.
+    config: what it would go on with.
+    defaults: what settings that are younger than the run have to be; without
+      it there may be none.
 
   Raises:
     ValueError: no run there, its settings can't be read, or one differs,
@@ -142,7 +150,8 @@ def check_same(
       f'--workdir: found no run in {workdir}, expected one to resume'
     )
   before = _read_settings(workdir / 'config.json')
-  for name, (past, present) in differences(before, config).items():
+  found = differences(before, config, defaults)
+  for name, (past, present) in found.items():
     if name not in _MAY_CHANGE:
       raise ValueError(
         f'--config.{name}: found {present}, expected {past}, with which the '
@@ -151,15 +160,20 @@ def check_same(
 
 
 def differences(
-  before: Mapping[str, Any], now: ml_collections.ConfigDict
+  before: Mapping[str, Any],
+  now: ml_collections.ConfigDict,
+  defaults: ml_collections.ConfigDict | None = None,
 ) -> dict[str, tuple[Any, Any]]:
   """Settings that differ, by their full names in order: (before, now).
 
   Args:
     before: settings as `config.json` has them.
     now: settings.
+    defaults: of settings that `before` lacks.
   """
   past, present = _flatten(before), _flatten(json.loads(now.to_json()))
+  if defaults is not None:
+    past = _flatten(json.loads(defaults.to_json())) | past
   return {
     name: (past.get(name), present.get(name))
     for name in sorted(past.keys() | present.keys())

@@ -8,6 +8,7 @@ import jax
 import pytest
 
 from eigen3.learner import run_directory
+from experiments import saved_runs
 from experiments.configs import erl, td3
 
 DATA = {'hash': 'abc', 'survivorship': 'all'}
@@ -136,6 +137,26 @@ def test_a_changed_setting_is_named(workdir, config, field, value, before):
     f'--config.{field}: found {value}, expected {before}, with which the run '
     f'in {workdir} began'
   )
+
+
+def test_a_run_that_is_older_than_a_setting_has_its_default(workdir, config):
+  defaults = saved_runs.defaults_of(config)
+  path = workdir / 'config.json'
+  stored = json.loads(path.read_text())
+  del stored['environment']['observe_account'], stored['evaluation']
+  del stored['networks']['spec']
+  path.write_text(json.dumps(stored))
+  config = saved_runs.defaults_of(config)
+  config.seed = 5
+  run_directory.check_same(workdir, config, defaults)
+  # What the run does know counts, default or not.
+  config.seed = 0
+  with pytest.raises(ValueError, match='seed: found 0, expected 5'):
+    run_directory.check_same(workdir, config, defaults)
+  config.seed = 5
+  config.environment.observe_account = True
+  with pytest.raises(ValueError, match='observe_account: found True, expected'):
+    run_directory.check_same(workdir, config, defaults)
 
 
 def test_a_tuple_is_the_same_after_json(workdir, config):
