@@ -66,7 +66,8 @@ def _content(
   )
   middle = by_profit[(len(runs) - 1) // 2]
   one = champions[middle].backtest
-  played = champions, occasion.judge, runs[middle]['config']['environment']
+  rules = runs[middle]['config']['environment']
+  played = champions, occasion.judge, rules
   return {
     'occasion': occasion,
     'dates': [str(day) for day in one.dates[[0, -1]]],
@@ -89,6 +90,8 @@ def _content(
       'What a fill costs': replays.cost_ladder(*played),
       'When orders fill': replays.fill_timings(*played),
     },
+    # Runs that are older than the setting saw nothing.
+    'sees_account': rules.get('observe_account', False),
     'replayed': {name: wording.NUMBERS[name] for name in wording.REPLAYED},
     'year': math.sqrt(TRADING_DAYS_A_YEAR),
   }

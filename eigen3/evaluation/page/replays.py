@@ -1,4 +1,9 @@
-"""The same decisions under other rules: what they cost, and when they fill."""
+"""The same policies under other rules: what they cost, and when they fill.
+
+Given actions stay what they were; the account follows them as far as it can
+pay. Plans, of policies that see their account, stay what they were as to the
+market, and are decided on anew with the account that the rules leave.
+"""
 
 from collections.abc import Mapping, Sequence
 from concurrent import futures
@@ -33,11 +38,8 @@ def cost_ladder(
 ) -> list[Replay]:
   """Everybody's numbers by what a fill costs, and with the run's costs doubled.
 
-  Decisions stay what they were under the run's own costs; the account follows
-  them as far as it can pay.
-
   Args:
-    champions: whose decisions are played.
+    champions: who are played.
     judge: of the days, under the run's own rules.
     rules: these, the `environment` section.
   """

@@ -203,3 +203,19 @@ def test_a_champion_that_buys_nothing_has_a_page(tmp_path):
   assert 'Nothing was bought.' in text
   assert '\N{EN DASH}' in text
   assert 'nan' not in re.sub(r'<style>.*</style>', '', text, flags=re.S)
+
+
+def test_it_says_what_is_decided_anew_under_other_rules(written, tmp_path):
+  fixed, anew = 'Decisions stay what they were', 'they decide anew'
+  assert fixed in written[0]
+  assert anew not in written[0]
+  occasion = written[2]
+  champion = tiny_page.make_champion(tmp_path / 'run', occasion.judge)
+  path = champion.workdir / 'config.json'
+  config = json.loads(path.read_text())
+  config['environment']['observe_account'] = True
+  path.write_text(json.dumps(config))
+  page.write(tmp_path / 'page.html', 'TD3', [champion], occasion)
+  text = (tmp_path / 'page.html').read_text()
+  assert anew in text
+  assert fixed not in text
