@@ -64,17 +64,17 @@ def _ablations(preset: str) -> config_dict.ConfigDict:
     'agent.target_noise=0.0',
   )
   # What is paid after the day of the decision needs a discount that reaches
-  # the exit; the first tells what that alone does.
-  later = 'agent.gamma=0.95'
-  sees, portfolio = 'environment.observe_account=True', 'portfolio'
-  cells.drift_gamma = _ablation(later)
+  # the exit; the first tells what that alone does. Exits may come after the
+  # last day of entries, so replay has to keep the days until the last of them.
+  discount = 'agent.gamma=0.95'
+  later = (discount, 'learner.store_settlement=True')
+  sees = 'environment.observe_account=True'
+  cells.drift_gamma = _ablation(discount)
   cells.drift_entry_account = _ablation(sees)
-  cells.drift_exit = _ablation('environment.reward=eigen2', later)
-  cells.drift_exit_account = _ablation('environment.reward=eigen2', later, sees)
-  cells.drift_portfolio = _ablation(f'environment.reward={portfolio}', later)
-  cells.drift_portfolio_account = _ablation(
-    f'environment.reward={portfolio}', later, sees
-  )
+  for name, reward in (('exit', 'eigen2'), ('portfolio', 'portfolio')):
+    paid = (f'environment.reward={reward}', *later)
+    cells[f'drift_{name}'] = _ablation(*paid)
+    cells[f'drift_{name}_account'] = _ablation(*paid, sees)
   # At equal compute: a generation of 16 agents takes as long as about twelve
   # iterations of one (measured: 29 and 2.4 s of a core).
   generations, ratio = (20, 12) if preset == 'small' else (2, 3)

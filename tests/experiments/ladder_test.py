@@ -1,12 +1,21 @@
 """Tests of the ladder's settings, goals and table, without its runs."""
 
+import json
+import sys
+from unittest import mock
+
 import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
+from absl import flags
 from finished_runs import write_run
+from ml_collections import config_flags
 
+from eigen3.environment import Rules
 from eigen3.evaluation.pooled import pool
+from eigen3.learner import acting, run_directory
+from experiments import wiring
 from experiments.configs import ladder
 from experiments.jobs import cells, picture, table
 from experiments.ladder import __main__ as ladder_main
@@ -19,24 +28,47 @@ def make_cell(program='td3', changes=('data.synthetic.seed={seed}',)):
   return cells.Cell('a_cell', program, 'smoke', changes)
 
 
-def test_every_cell_s_changes_fit_its_program():
-  """But for those that need an account in view, which a program may lack."""
-  for preset in ladder.PRESETS:
-    config = ladder.get_config(preset)
-    assert config.is_locked
-    ladder_main.check_settings(config)
-    for name, cell in config.cells.items():
-      settings = cells.PROGRAMS[cell.program].get_config(preset)
-      for change in cell.changes:
-        field, _, value = change.partition('=')
-        if field == 'environment.observe_account':
-          continue
-        found = settings
-        for part in field.split('.'):
-          found = found[part]
-        assert str(found) != value, f'{name}: {change} changes nothing'
+def settings_of(cell, folder):
+  """Settings as the run of a cell reads them from its command."""
+  values = flags.FlagValues()
+  config_flags.DEFINE_config_file('config', flag_values=values)
+  command = cell.task(folder, 0, 1).command(False)[2:]
+  command = [x for x in command if not x.startswith(('--workdir', '--cpu'))]
+  with mock.patch.object(sys, 'argv', command):  # where fields are looked for
+    values(command)
+  with values.config.unlocked():
+    del values.config.networks.spec
+  return values.config
+
+
+@pytest.mark.parametrize('preset', ladder.PRESETS)
+def test_every_cell_s_changes_fit_its_program(preset, tmp_path):
+  config = ladder.get_config(preset)
+  assert config.is_locked
+  ladder_main.check_settings(config)
+  for cell in ladder_main.cells_of(config, tmp_path):
+    plain = settings_of(cell._replace(changes=()), tmp_path)
+    found = settings_of(cell, tmp_path)
+    changed = run_directory.differences(json.loads(plain.to_json()), found)
+    own = config.cells[cell.name].changes
+    assert {x.partition('=')[0] for x in own} <= changed.keys(), cell.name
+    rules = Rules.from_config(found.environment)
+    kept = acting.stored_steps(rules, found)
+    # What an exit pays is learnt from only where replay has the exit.
+    if found.agent.gamma and rules.reward != 'entry':
+      assert kept == rules.num_steps, cell.name
   rungs = [cell.market for cell in config.cells.values() if cell.goal]
   assert set(rungs) == {'drift', 'leading', 'some', 'regime', 'none'}
+
+
+@pytest.mark.parametrize('name', ['drift_portfolio', 'drift_portfolio_account'])
+def test_a_cell_s_learner_can_be_built(name, tmp_path):
+  config = ladder.get_config('smoke')
+  (cell,) = [
+    x for x in ladder_main.cells_of(config, tmp_path) if x.name == name
+  ]
+  experiment = wiring.build(settings_of(cell, tmp_path), spread=False)
+  assert experiment.learner.steps_per_iteration > 0
 
 
 def test_the_command_of_a_run(tmp_path):
