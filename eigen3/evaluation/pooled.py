@@ -38,7 +38,12 @@ class Outcome(NamedTuple):
 
 
 def chained(outcomes: Sequence[Outcome]) -> Outcome:
-  """Runs on successive days as one; profits and facts are their means."""
+  """Runs on successive days as one; profits and facts are their means.
+
+  Blocks of days that are drawn of it go on from one run's last day to the
+  next's first, even where these are years apart: of a few seams among hundreds
+  of days, none of which hangs together with the day before.
+  """
   first = outcomes[0]
 
   def mean(field: str) -> dict[str, float]:
@@ -98,7 +103,8 @@ def against(
 
   Returns:
     The fields of `bootstrap.PairedDifference`, and `seeds`, Student's interval
-    of the mean over seeds where there are two or more.
+    of the mean over seeds where there are two or more. Its p is of this one
+    comparison, not corrected for how many are made.
   """
   found = bootstrap.paired_difference(
     np.stack([outcome.returns for outcome in ours]),
@@ -131,8 +137,12 @@ def pool(
     `profits` of the controls, means; `shares` of theirs; `against` each of the
     controls and others, see `against`; `facts`, means. What
     is not known is None.
+
+  Raises:
+    ValueError: runs are of other days than the first.
   """
   first = outcomes[0]
+  _check_days(outcomes, others)
   values = np.array([outcome.profit for outcome in outcomes])
   controls = [name for name in first.profits if name != first.policy]
   profits = {
@@ -169,6 +179,26 @@ def pool(
       },
     }
   )
+
+
+def _check_days(
+  outcomes: Sequence[Outcome], others: Mapping[str, Sequence[Outcome]]
+) -> None:
+  """Days are paired by their position, so they have to be the same."""
+  expected = outcomes[0].daily['date'].to_numpy()
+  for name, runs in {outcomes[0].policy: outcomes, **others}.items():
+    for outcome in runs:
+      found = outcome.daily['date'].to_numpy()
+      if not np.array_equal(found, expected):
+        raise ValueError(
+          f'{name}: found the days {_span(found)}, expected those of all runs '
+          f'that are compared, {_span(expected)}'
+        )
+
+
+def _span(dates: np.ndarray) -> str:
+  ends = np.datetime_as_string(dates[[0, -1]], unit='D')
+  return f'{ends[0]} to {ends[1]} ({len(dates)})'
 
 
 def _plain(tree: Any) -> Any:

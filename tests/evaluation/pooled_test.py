@@ -76,6 +76,16 @@ def test_a_setting_is_told_of_by_all_its_runs():
   assert json.loads(json.dumps(told, allow_nan=False)) == told
 
 
+@pytest.mark.parametrize('other', [{'first': '2024-01-02'}, {'days': DAYS - 1}])
+def test_other_days_are_refused(other):
+  ours = [make_outcome(0), make_outcome(1)]
+  theirs = {'ranker': [make_outcome(0), make_outcome(1, **other)]}
+  with pytest.raises(ValueError, match='ranker: found the days 2024-01-0'):
+    pooled.pool(ours, theirs, seed=0, repeats=50)
+  with pytest.raises(ValueError, match=r'agent: found the days .* expected'):
+    pooled.pool(theirs['ranker'], {}, seed=0, repeats=50)
+
+
 def test_one_seed_has_no_interval_over_seeds():
   told = pooled.pool([make_outcome(0, edge=-0.01)], {}, seed=0, repeats=500)
   assert told['profit']['mean'].keys() == {'mean'}
