@@ -5,6 +5,9 @@ the run logs anyway: `members.csv` has all members of all generations,
 `metrics.csv` of a run of one agent every validation. Both are cut back to the
 checkpoint that a run resumes from, and what follows is repeated bit for bit, so
 that no trial is lost and none is counted twice.
+
+The supervised ranker's runs are left out where they stand among others: they
+log losses, no Sharpe ratios, and no agent is chosen from them.
 """
 
 import json
@@ -23,6 +26,8 @@ from eigen3.settings import require
 
 # The settings that, with the data, say which days are the validation days.
 _SPLIT = ('validation_days', 'holdout_days', 'embargo_days')
+_METRICS = 'metrics.csv'
+_RUNS = 'runs'  # of a folder of many
 
 
 class Deflated(NamedTuple):
@@ -46,7 +51,10 @@ class Deflated(NamedTuple):
 
 
 def find(paths: Sequence[os.PathLike | str]) -> list[pathlib.Path]:
-  """The folders of runs, each once; a sweep stands for all runs of its trials.
+  """The folders of runs, each once.
+
+  A sweep, a ladder or a study stands for all runs in it that logged anything,
+  but for those of the ranker.
 
   Raises:
     ValueError: a folder holds neither.
@@ -54,9 +62,19 @@ def find(paths: Sequence[os.PathLike | str]) -> list[pathlib.Path]:
   found: dict[pathlib.Path, None] = {}
   for path in map(pathlib.Path, paths):
     run_directory.read_config(path)  # or says what is wrong
-    runs = [file.parent for file in sorted(path.glob('runs/*/*/config.json'))]
+    files = sorted((path / _RUNS).rglob('config.json'))
+    runs = [
+      file.parent
+      for file in files
+      if _has_log(file.parent)
+      and 'ranker' not in run_directory.read_config(file.parent)
+    ]
     found.update(dict.fromkeys(run.resolve() for run in runs or [path]))
   return list(found)
+
+
+def _has_log(run: pathlib.Path) -> bool:
+  return any((run / name).exists() for name in (_METRICS, generations.MEMBERS))
 
 
 def sharpe_ratios(workdir: os.PathLike | str) -> np.ndarray:
@@ -69,7 +87,7 @@ def sharpe_ratios(workdir: os.PathLike | str) -> np.ndarray:
     ValueError: the log is of another version.
   """
   workdir = pathlib.Path(workdir)
-  path, column, unit = workdir / 'metrics.csv', 'validation_sharpe', 1.0
+  path, column, unit = workdir / _METRICS, 'validation_sharpe', 1.0
   if (workdir / generations.MEMBERS).exists():
     path, column = workdir / generations.MEMBERS, generations.DAILY_SHARPE
   else:

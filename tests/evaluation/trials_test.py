@@ -103,6 +103,19 @@ def test_the_published_example(tmp_path):
   assert trials.deflate([one], record).probability > found.probability
 
 
+def test_a_study_s_runs_are_found_and_its_rankers_left_out(tmp_path):
+  study = tmp_path / 'study'
+  make_run(study / 'runs/2008/td3/seed0', of_one_agent(0.1, 0.2))
+  make_run(study / 'runs/2008/erl/seed1', None, of_members(0.3))
+  ranker = make_run(study / 'runs/2008/ranker/seed0', {'update': [1]})
+  settings = json.loads((ranker / 'config.json').read_text())
+  settings['ranker'] = {'patience': 12}
+  (ranker / 'config.json').write_text(json.dumps(settings))
+  (study / 'config.json').write_text(json.dumps({'preset': 'small'}))
+  assert [run.name for run in trials.find([study])] == ['seed1', 'seed0']
+  assert trials.deflate([study], RECORD).trials == 3
+
+
 def test_a_single_trial_is_not_deflated(tmp_path):
   run = make_run(tmp_path / 'run', of_one_agent(0.05))
   found = trials.deflate([run], RECORD)
