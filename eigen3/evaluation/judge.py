@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from eigen3.data import MarketPanel
+from eigen3.environment import Rules, prices
 from eigen3.evaluation.backtest import Backtest, Backtester
 from eigen3.evaluation.controls import Controls
 from eigen3.learner.rollout import Acts
@@ -64,6 +65,14 @@ class Judge:
   def controls(self) -> Results:
     """The controls' backtests by name, played once."""
     return self._controls.run()
+
+  @functools.cached_property
+  def buyable(self) -> np.ndarray:
+    """Stocks that may be bought on `days`, whatever is held, bool [S, N]."""
+    panel, config, *_ = self._given
+    rules = Rules.from_config(config['environment'])
+    quotes = prices.price_table(panel, rules)[self.days]
+    return prices.Quote(*np.moveaxis(quotes, -1, 0)).status == prices.PRICED
 
   def under(self, **rules: Any) -> 'Judge':
     """A judge of the same days whose accounts follow other rules.

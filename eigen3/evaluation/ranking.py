@@ -4,6 +4,7 @@ As momentum, it knows the account: what is held is passed over for the next
 best. By how much a prediction has to exceed the costs is decided on validation
 days: any positive net return, or more than the best prediction of a quarter, a
 half, three quarters or nine tenths of these days, whichever earned the most.
+The best of a day is that of the stocks that may be bought on it.
 """
 
 from collections.abc import Callable, Mapping
@@ -45,7 +46,9 @@ class Ranking:
     self._rules = Rules.from_config(environment)
     self._predict = predict
     predictions = predict(validation.days)
-    found = np.quantile(predictions.max(axis=1), _QUANTILES)
+    best = predictions.max(axis=1, initial=-np.inf, where=validation.buyable)
+    best = best[np.isfinite(best)]
+    found = np.quantile(best, _QUANTILES) if len(best) else np.zeros(0)
     candidates = np.array([0.0, *found[found > 0.0]])
     profits = [
       _play(validation, self._actions(predictions, x)).summary['profit']

@@ -25,6 +25,7 @@ def settings() -> config_dict.ConfigDict:
   config.batch_size = 32  # days, with all their stocks
   config.evaluate_every = 50  # updates until the next look at validation days
   config.patience = 12  # looks without a lower loss before it stops
-  # Most windows that it is trained on; 0 is as many as the agent's extractors.
+  # Most windows that it is trained on, a pass of the extractor each; 0 is as
+  # many as the agent's extractors. Each carries labels of all stocks.
   config.windows = 0
   return config

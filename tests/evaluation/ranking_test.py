@@ -81,6 +81,30 @@ def test_the_threshold_is_what_earned_most_on_validation_days():
   assert policy.threshold == 0.0
 
 
+def test_what_cannot_be_bought_sets_no_threshold():
+  """B has no price, so its 50 % are nothing that A has to be better than."""
+
+  def predict(days):
+    a = np.where(days % 2 == 0, 9.0, 1.0)
+    return np.stack([a, np.full_like(a, 50.0), np.zeros_like(a)], axis=1)
+
+  close = np.full((NUM_DAYS, 3), 100.0)
+  close[:, 0] *= 0.99 ** np.arange(NUM_DAYS)
+  close[:, 1] = np.nan
+  config = {
+    'environment': tiny_market.config(),
+    'evaluation': EVALUATION,
+    'seed': 0,
+  }
+  judge = Judge(tiny_market.panel(close), config, (0, NUM_DAYS))
+  assert judge.buyable.shape == (len(judge.days), 3)
+  assert (judge.buyable == [True, False, True]).all()
+  # Buying A loses; were B counted, more than 50 would be asked for, and
+  # nothing bought.
+  policy = Ranking(tiny_market.config(), judge, predict)
+  assert policy.threshold == 9.0
+
+
 def test_held_out_days_do_not_choose_the_threshold(judge):
   asked = []
 
