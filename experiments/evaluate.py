@@ -151,7 +151,7 @@ def _compare(runs: list[SavedRun]) -> tuple[Comparison, list[Policy], int]:
       **comparison.judged([chosen], experiment.validation),
     }
   config = runs[0].config
-  controls = _controls(runs[0])
+  controls, digests = _controls(runs[0])
   slices = TrainingSlices(
     experiment.panel,
     config.environment,
@@ -164,14 +164,14 @@ def _compare(runs: list[SavedRun]) -> tuple[Comparison, list[Policy], int]:
   )
   if _HOLDOUT.value == 'no':
     return compared, policies, 0
-  opened = _open_holdout(runs, policies)
+  opened = _open_holdout(runs, policies, digests)
   held_out = comparison.judged(policies, experiment.holdout)
   holdout = {**held_out, **controls('holdout')}
   return compared._replace(holdout=holdout), policies, opened
 
 
-def _controls(run: SavedRun) -> Callable[[str], Results]:
-  """Gives the controls on a split by its name."""
+def _controls(run: SavedRun) -> tuple[Callable[[str], Results], list[str]]:
+  """The controls on a split by its name, and digests of those that learnt."""
 
   def of_split(split: str) -> Results:
     judge = getattr(run.experiment, split)
@@ -179,13 +179,15 @@ def _controls(run: SavedRun) -> Callable[[str], Results]:
       return judge.controls
     return {ranking.NAME: [ranker.backtest(judge)], **judge.controls}
 
-  ranker = None
+  ranker, digests = None, []
   if _RANKER.value:
     config = run.config.copy_and_resolve_references()
     with config.unlocked():
       config.ranker = ranker_config.settings()
-    _, ranker = wiring.fit_ranker(wiring.build_ranker(config, False), config)
-  return of_split
+    experiment = wiring.build_ranker(config, False)
+    fitted, ranker = wiring.fit_ranker(experiment, config)
+    digests.append(wiring.ranker_digest(fitted, ranker))
+  return of_split, digests
 
 
 def _policy(run: SavedRun) -> Policy:
@@ -197,13 +199,21 @@ def _policy(run: SavedRun) -> Policy:
   return Policy(run.name, actions, ledger.policy_digest(agent))
 
 
-def _open_holdout(runs: list[SavedRun], policies: list[Policy]) -> int:
-  """Records it in every run first; the most openings of any."""
+def _open_holdout(
+  runs: list[SavedRun], policies: list[Policy], others: list[str]
+) -> int:
+  """Records it in every run first; the most openings of any.
+
+  Args:
+    runs: whose days these are.
+    policies: champions, and the committee.
+    others: digests of what else learnt and is played on these days.
+  """
   digests = {policy.name: policy.digest for policy in policies}
   members = [p.name for p in policies[: _COMMITTEE.value]]
   behind: dict[pathlib.Path, set[str]] = {}
   for run in runs:
-    behind.setdefault(run.workdir, set()).add(digests[run.name])
+    behind.setdefault(run.workdir, {*others}).add(digests[run.name])
     if run.name in members:
       behind[run.workdir].add(digests[comparison.COMMITTEE])
   return ledger.open_holdout(

@@ -4,8 +4,9 @@ python -m experiments.ranker --config=experiments/configs/ranker.py:small \
   --workdir=runs/ranker [--config.seed=1]
 
 The control that reinforcement learning has to beat: the agent's extractor with
-a linear head, taught what a trade would bring, on no more windows than the
-agent's. It takes a minute or two, so a run that was stopped begins anew.
+a linear head, taught what a trade would bring, with no more extractor passes
+than the agent's; each of its windows carries the labels of all stocks. It takes
+a minute or two, so a run that was stopped begins anew.
 """
 
 import pathlib
@@ -15,9 +16,8 @@ import pandas as pd
 from absl import flags
 from ml_collections import config_flags
 
-from eigen3 import parallel
 from eigen3.evaluation import Results, ledger, ranking, report
-from eigen3.learner import checkpoint, run_directory
+from eigen3.learner import run_directory
 from eigen3.learner.ranker import agent_windows
 from experiments import mains, wiring
 
@@ -33,8 +33,9 @@ _WORKDIR = flags.DEFINE_string(
 _HOLDOUT = flags.DEFINE_enum(
   'holdout',
   'once',
-  ['once', 'no'],
-  'Whether the ranker is judged on the held-out days at the end.',
+  ['once', 'no', 'again'],
+  'Whether the ranker is judged on the held-out days at the end: not where '
+  'another policy of the run was before, never, or even then.',
 )
 
 
@@ -45,17 +46,22 @@ def main(argv: Sequence[str]) -> None:
   config, workdir = _CONFIG.value, pathlib.Path(_WORKDIR.value)
   with config.unlocked():
     del config.networks.spec  # the panel decides; it is for notebooks
-  run_directory.check_new(workdir)
+  # A run that begins anew opens its held-out days for the same policy only.
+  kept = (ledger.FILE,)
+  run_directory.check_new(workdir, kept)
   experiment = wiring.build_ranker(config)
-  run_directory.create(workdir, config, wiring.about_data(experiment))
+  about = wiring.about_data(experiment)
+  run_directory.create(workdir, config, about, kept)
   fitted, policy = wiring.fit_ranker(experiment, config)
   report.write_table(workdir / 'metrics.csv', pd.DataFrame(fitted.rows))
   judges, opened = {'validation': experiment.validation}, 0
   if _HOLDOUT.value != 'no':
-    digest = checkpoint.digest(
-      parallel.to_host((fitted.weights, fitted.state, policy.threshold))
+    digest = wiring.ranker_digest(fitted, policy)
+    opened = ledger.open_holdout(
+      {workdir: [digest]},
+      'experiments.ranker',
+      again=_HOLDOUT.value == 'again',
     )
-    opened = ledger.open_holdout({workdir: [digest]}, 'experiments.ranker')
     judges['holdout'] = experiment.holdout
   results: dict[str, Results] = {
     split: {ranking.NAME: [policy.backtest(judge)], **judge.controls}
@@ -74,7 +80,7 @@ def main(argv: Sequence[str]) -> None:
       'windows_trained': fitted.windows,
       'windows_of_the_agent': agent_windows(config),
       'threshold_percent': policy.threshold,
-      'data': wiring.about_data(experiment),
+      'data': about,
       'holdout_openings': opened,
       'preset': config.preset,
       'seed': config.seed,
@@ -86,7 +92,11 @@ def main(argv: Sequence[str]) -> None:
     f'predicted to bring more than {policy.threshold:+.2f} % net of costs'
   )
   print(report.table(last))
-  print(experiment.panel.survivorship)
+  print(
+    '; '.join(
+      filter(None, (experiment.panel.survivorship, ledger.remark(opened)))
+    )
+  )
   print(f'written: {workdir}/summary.json, metrics.csv, daily.csv, trades.csv')
 
 

@@ -10,6 +10,7 @@ from eigen3 import data, evaluation, parallel
 from eigen3.data import MarketPanel
 from eigen3.environment import Market, TradingEnvironment
 from eigen3.evaluation.ranking import Ranking
+from eigen3.learner import checkpoint
 from eigen3.learner.population import Population
 from eigen3.learner.ranker import Fitted, Ranker
 from eigen3.learner.single_agent import SingleAgent
@@ -146,6 +147,13 @@ def fit_ranker(
 
   return fitted, Ranking(
     config.environment.to_dict(), experiment.validation, predict
+  )
+
+
+def ranker_digest(fitted: Fitted, policy: Ranking) -> str:
+  """Digest of all that decides what the ranker does."""
+  return checkpoint.digest(
+    parallel.to_host((fitted.weights, fitted.state, policy.threshold))
   )
 
 

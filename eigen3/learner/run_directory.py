@@ -8,7 +8,7 @@ import pathlib
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import ml_collections
@@ -55,6 +55,7 @@ def create(
   workdir: os.PathLike | str,
   config: ml_collections.ConfigDict,
   data: Mapping[str, Any],
+  kept: Container[str] = (),
 ) -> pathlib.Path:
   """Makes the folder of a new run; the first process does, for all of them.
 
@@ -62,12 +63,13 @@ def create(
     workdir: must not hold a run, nor what a run writes.
     config: all settings.
     data: what the run was trained on, as JSON.
+    kept: names of files that may be there, see `check_new`.
 
   Raises:
     ValueError: the folder holds a run already, or files in its way.
   """
   workdir = pathlib.Path(workdir)
-  check_new(workdir)
+  check_new(workdir, kept)
   parallel.wait_for_all()  # to have looked, before anything is there
   if not parallel.is_first_process():
     return workdir
@@ -91,8 +93,12 @@ def create(
   return workdir
 
 
-def check_new(workdir: os.PathLike | str) -> None:
+def check_new(workdir: os.PathLike | str, kept: Container[str] = ()) -> None:
   """Refuses a folder that holds a run, or what a run would write over.
+
+  Args:
+    workdir: of a run that is to begin.
+    kept: names of files that the run adds to where they are there.
 
   Raises:
     ValueError: naming the folder and what was found there.
@@ -103,7 +109,7 @@ def check_new(workdir: os.PathLike | str) -> None:
       'add --resume to go on with that run'
     )
   for name in _NAMES:
-    if os.path.lexists(pathlib.Path(workdir) / name):
+    if name not in kept and os.path.lexists(pathlib.Path(workdir) / name):
       raise ValueError(
         f'--workdir: found {name} in {workdir}, expected a folder without it: '
         'the run would write over it'

@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 
+from eigen3.evaluation import ledger
 from eigen3.learner import run_directory
 from experiments.jobs.lock import Lock
 
@@ -55,12 +56,24 @@ def begin(
   """
   begun = can_resume and run_directory.holds_run(run)
   if not begun:
-    # What a run leaves that was killed before it could be resumed.
-    shutil.rmtree(run, ignore_errors=True)
+    _clear(run)
     run.parent.mkdir(parents=True, exist_ok=True)
   process = start(command(begun), log_of(run), environment, lock.fileno())
   lock.add(process.pid)
   return process
+
+
+def _clear(run: pathlib.Path) -> None:
+  """Removes what a run left that cannot be resumed.
+
+  All but the list of its openings of the held-out days: were another policy
+  judged on them now, that would be a second time.
+  """
+  for path in run.iterdir() if run.exists() else ():
+    if path.is_dir():
+      shutil.rmtree(path)
+    elif path.name != ledger.FILE:
+      path.unlink()
 
 
 def start(

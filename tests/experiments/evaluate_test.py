@@ -158,3 +158,14 @@ def test_the_ranker_stands_beside_the_controls(evaluate, runs):
   assert found['validation'].keys() == {f'{runs}/one', *names}
   assert found['ranking'] == [f'{runs}/one']
   assert '\nranker ' in run.stdout
+  # It is another policy than the champion that the days were opened for.
+  again = [f'--runs={runs}/one', '--committee=0', '--ranker', f'--out={out}']
+  run = evaluate(*again, '--holdout=once')
+  assert run.returncode == 1
+  assert 'opened before (by experiments.' in only_line(run.stderr)
+  before = json.loads((runs / 'one' / 'holdout.json').read_text())
+  run = evaluate(*again, '--holdout=again')
+  assert run.returncode == 0, run.stderr
+  after = json.loads((runs / 'one' / 'holdout.json').read_text())
+  assert after[:-1] == before
+  assert len(after[-1]['policies']) == 2

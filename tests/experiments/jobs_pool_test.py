@@ -69,10 +69,17 @@ def test_a_failure_is_told_and_keeps_nobody_from_running(
 
 def test_what_cannot_go_on_begins_anew(tmp_path):
   run_all(tmp_path, [make_task(tmp_path, 'a', 'killed')])
+  run = tmp_path / 'a' / 'seed0'
+  (run / 'holdout.json').write_text('[1]')
+  (run / 'checkpoints').mkdir()
+  (run / 'checkpoints' / 'one').touch()
   again = make_task(tmp_path, 'a', can_resume=False)
   run_all(tmp_path, [again])
   assert again.is_done
   assert starts(again) == '00'
+  # Who begins anew does not forget what was looked at.
+  assert (run / 'holdout.json').read_text() == '[1]'
+  assert not (run / 'checkpoints').exists()
 
 
 PROGRAM = """

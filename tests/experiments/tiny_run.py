@@ -20,8 +20,9 @@ def main(workdir, goes_on, steps, pause, how):
     print('error: no such setting')
     return 1
   if goes_on == '0':
-    assert not workdir.exists(), 'found the folder of a run'
-    workdir.mkdir()
+    workdir.mkdir(exist_ok=True)
+    found = {*os.listdir(workdir)} - {'holdout.json'}
+    assert not found, 'found the folder of a run'
     (workdir / 'config.json').write_text('{}')
   with (workdir.parent / f'{workdir.name}.starts').open('a') as file:
     file.write(goes_on)
