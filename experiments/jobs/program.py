@@ -14,10 +14,9 @@ from ml_collections import config_flags
 from eigen3.data import atomic_path
 from eigen3.evaluation import report
 from eigen3.evaluation.pooled import Outcome
-from eigen3.learner import run_directory
 from eigen3.settings import AT_LEAST_ONE, NOT_NEGATIVE, Expected, check
 from experiments import mains
-from experiments.jobs import pool, process
+from experiments.jobs import pool, process, record
 from experiments.jobs.cells import Cell
 from experiments.jobs.lock import Lock
 
@@ -37,10 +36,6 @@ _JOBS = flags.DEFINE_integer(
 )
 
 _STOPPED = 130  # exit status after an interrupt, as a shell has it
-_RUNS = 'runs'
-# Settings that may change where runs are there already: how fast, how many,
-# and what is asked of them and how.
-_MAY_CHANGE = ('jobs', 'seeds', 'goals', 'repeats', 'seed')
 # What finished runs came to, by cell and seed.
 Outcomes = Mapping[str, Mapping[int, Outcome]]
 
@@ -80,8 +75,9 @@ def main(argv: Sequence[str], program: Program) -> int:
   )
   program.check(config)
   chosen = _pattern(_ONLY.value)
-  _enter(workdir, config)
+  record.enter(workdir, config)
   with contextlib.closing(Lock(workdir)) as lock:
+    record.keep(workdir, config)
     cells = program.cells(config, workdir)
     tasks = _tasks(config, workdir, [c for c in cells if chosen(c.name)])
     done = pool.run_all(
@@ -119,25 +115,6 @@ def _pattern(only: str) -> Callable[[str], Any]:
     ) from error
 
 
-def _enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
-  """Makes the folder, or sees that its runs are of the same settings."""
-  if not run_directory.holds_run(workdir):
-    run_directory.create(workdir, config, {})
-    return
-  before = run_directory.read_config(workdir)
-  found = run_directory.differences(before, config)
-  for name, (past, present) in found.items():
-    section, _, rest = name.partition('.')
-    cell = workdir / _RUNS / rest.partition('.')[0]
-    if section == 'cells' and not cell.exists():
-      continue  # nothing of it has been run
-    if section not in _MAY_CHANGE:
-      raise ValueError(
-        f'--config.{name}: found {present}, expected {past}, with which the '
-        f'runs in {workdir} began'
-      )
-
-
 def _tasks(
   config: ml_collections.ConfigDict,
   workdir: pathlib.Path,
@@ -146,7 +123,7 @@ def _tasks(
   """All runs, seed by seed: what is told early is told of all cells."""
   cores = flags.FLAGS.cpu_devices or mains.cores() // _jobs(config)
   return [
-    cell.task(workdir / _RUNS, seed, max(1, cores))
+    cell.task(workdir / record.RUNS, seed, max(1, cores))
     for seed in config.seeds
     for cell in cells
   ]
@@ -159,7 +136,9 @@ def _outcomes(
 ) -> Outcomes:
   found: dict[str, dict[int, Outcome]] = {}
   for cell in cells:
-    runs = {seed: cell.outcome(workdir / _RUNS, seed) for seed in config.seeds}
+    runs = {
+      seed: cell.outcome(workdir / record.RUNS, seed) for seed in config.seeds
+    }
     found[cell.name] = {
       seed: outcome for seed, outcome in runs.items() if outcome is not None
     }
@@ -175,9 +154,9 @@ def _write_rows(
   rows = []
   for cell in cells:
     for seed in config.seeds:
-      task = cell.task(workdir / _RUNS, seed, 1)
+      task = cell.task(workdir / record.RUNS, seed, 1)
       row: dict[str, Any] = {'cell': cell.name, 'seed': seed}
-      outcome = cell.outcome(workdir / _RUNS, seed)
+      outcome = cell.outcome(workdir / record.RUNS, seed)
       if outcome is not None:
         controls = {
           name: profit

@@ -9,7 +9,10 @@ _EMPTY = '-'
 
 
 def lines(told: Mapping[str, Mapping[str, Any]]) -> str:
-  """A table of cells, as `pooled.pool` tells of them, by name.
+  """A table of cells, by name.
+
+  Each is told of as by `pooled.pool`, with the seeds that it lacks as
+  `missing`, others that lack some of its own as `not_compared`, and its `goal`.
 
   Profits are over initial cash; shares are of the informed policy's and of
   account-aware momentum's profit; differences are of daily returns, a year,
@@ -33,14 +36,20 @@ def lines(told: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def comparisons(told: Mapping[str, Mapping[str, Any]]) -> str:
-  """A line for each cell that is compared with others."""
-  return '\n'.join(
-    f'{name} over {other}: {_difference(found)} a year, 95 % '
-    f'{found["low"]:+.1%} to {found["high"]:+.1%}'
-    for name, cell in told.items()
-    for other, found in cell['against'].items()
-    if other not in (*_AGAINST, 'informed')
-  )
+  """A line for each cell and what it is, or should be, compared with."""
+  said = []
+  for name, cell in told.items():
+    said += [
+      f'{name} over {other}: {_difference(found)} a year, 95 % '
+      f'{found["low"]:+.1%} to {found["high"]:+.1%}'
+      for other, found in cell['against'].items()
+      if other not in (*_AGAINST, 'informed')
+    ]
+    said += [
+      f'{name} over {other}: open, it lacks seeds'
+      for other in cell['not_compared']
+    ]
+  return '\n'.join(said)
 
 
 def _row(name: str, cell: Mapping[str, Any]) -> list[str]:
@@ -51,7 +60,7 @@ def _row(name: str, cell: Mapping[str, Any]) -> list[str]:
     interval = f'{mean["low"]:+.1%} to {mean["high"]:+.1%}'
   return [
     name,
-    str(cell['seeds']),
+    _seeds(cell),
     f'{mean["mean"]:+.1%}',
     interval,
     f'{profit["iqm"]["value"]:+.1%}',
@@ -59,6 +68,13 @@ def _row(name: str, cell: Mapping[str, Any]) -> list[str]:
     *(_difference(cell['against'].get(x)) for x in _AGAINST),
     cell.get('goal', {}).get('words', ''),
   ]
+
+
+def _seeds(cell: Mapping[str, Any]) -> str:
+  lacking = len(cell['missing'])
+  if not lacking:
+    return str(cell['seeds'])
+  return f'{cell["seeds"]} of {cell["seeds"] + lacking}'
 
 
 def _share(found: Mapping[str, Any] | None) -> str:

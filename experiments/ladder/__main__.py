@@ -20,7 +20,7 @@ from eigen3.evaluation.pooled import pool
 from eigen3.learner import run_directory
 from eigen3.settings import POSITIVE, SHARE, check, one_of, require
 from experiments import mains
-from experiments.jobs import picture, program, table
+from experiments.jobs import picture, program, record, table
 from experiments.jobs.cells import PROGRAMS, Cell
 from experiments.ladder import goals
 
@@ -28,7 +28,7 @@ _DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent.parent}/configs/ladder.py'
 _REMARK = (
   'each seed is a market of its own; controls trade under the same rules; '
   'intervals and p-values of differences are of days drawn in blocks, seeds '
-  'pooled'
+  'pooled; p-values are not corrected for the number of comparisons'
 )
 
 
@@ -93,16 +93,22 @@ def tell(
     for cell in cells
     if outcomes[cell.name]
   }
+  lacking = record.gaps(config, workdir, cells, outcomes)
+  asked = record.asked(workdir, config)
+  said = record.remarks(asked, lacking)
   if not told:
-    return 'no run is done yet'
-  run_directory.write_json(workdir / 'results.json', told)
+    return '\n'.join(['no run is done yet', *said])
+  run_directory.write_json(
+    workdir / record.RESULTS,
+    {'cells': told, 'missing': lacking, 'asked': asked, 'remark': _REMARK},
+  )
   picture.write_picture(
     workdir / 'results.png',
     told,
     f'Ladder, preset {config.preset}, seeds {[*config.seeds]}',
     _REMARK,
   )
-  parts = [table.lines(told), table.comparisons(told), _REMARK]
+  parts = [table.lines(told), table.comparisons(told), *said, _REMARK]
   parts.append(f'written: {workdir}/results.csv, results.json, results.png')
   return '\n'.join(filter(None, parts))
 
@@ -112,13 +118,19 @@ def _told(
 ) -> dict[str, Any]:
   """All of one cell, beside others where they have the same seeds."""
   cell, runs = config.cells[name], outcomes[name]
-  others = {}
+  others, waiting = {}, []
   for other in cell.beside:
+    is_ranker = config.cells[other].program == ranking.NAME
+    shown = ranking.NAME if is_ranker else other
     if outcomes[other].keys() >= runs.keys():
-      is_ranker = config.cells[other].program == ranking.NAME
-      name = ranking.NAME if is_ranker else other
-      others[name] = [outcomes[other][seed] for seed in runs]
-  told = pool([*runs.values()], others, config.seed, config.repeats)
+      others[shown] = [outcomes[other][seed] for seed in runs]
+    else:
+      waiting.append(shown)
+  told = {
+    **pool([*runs.values()], others, config.seed, config.repeats),
+    'missing': record.missing(config, runs),
+    'not_compared': waiting,
+  }
   return {**told, 'goal': goals.judge(cell.goal, told, config.goals)}
 
 

@@ -6,30 +6,48 @@ from typing import Any
 import ml_collections
 
 Told = Mapping[str, Any]
+_WORDS = {True: 'met', False: 'not met', None: 'not known'}
 
 
 def _share_of_momentum(told: Told, goals: ml_collections.ConfigDict):
   """Enough of what account-aware momentum earns."""
   share, least = told['shares']['momentum']['value'], goals.share_of_momentum
-  is_known = share is not None
-  words = f'{least:.0%} of momentum'
-  return (is_known and share >= least), words
+  is_met = None if share is None else share >= least
+  return is_met, f'{least:.0%} of momentum'
 
 
 def _above_random(told: Told, goals: ml_collections.ConfigDict):
-  """More than random entry with the same exits, and not by chance."""
+  """More than random entry with the same exits, and not by chance.
+
+  The p-value is of other days for these very seeds, the interval over seeds of
+  other markets of the kind: both have to agree.
+  """
   found = told['against']['random_entry']
-  is_known = found['p'] is not None
-  is_met = is_known and found['mean'] > 0.0 and found['p'] < goals.p
-  return is_met, f'above random, p < {goals.p:g}'
+  p, seeds = found['p'], found.get('seeds')
+  words = f'above random, p < {goals.p:g}'
+  if p is None or not _is_known(seeds):
+    return None, words
+  is_met = found['mean'] > 0.0 and p < goals.p and seeds['low'] > 0.0
+  return is_met, f'{words} (days: p {p:.4f}; seeds: {_interval(seeds)} a year)'
 
 
 def _no_edge(told: Told, goals: ml_collections.ConfigDict):
-  """No more and no less than random entry, as far as can be told."""
+  """The interval over seeds of the difference to random entry contains 0.
+
+  That is what is asked for, and little: the wider the interval, the easier it
+  holds, so its half-width is stated. It shows that no edge larger than about
+  that was seen. It does not show that there is none, and not that the policy
+  trades as random entry does: random entry pays costs on every trade, and a
+  policy that rests pays none and lies above it without any skill.
+  """
   del goals
-  found = told['against']['random_entry']
-  is_known = found['low'] is not None
-  return (is_known and found['low'] <= 0.0 <= found['high']), 'as random'
+  seeds = told['against']['random_entry'].get('seeds')
+  if not _is_known(seeds):
+    return None, 'as random'
+  half = (seeds['high'] - seeds['low']) / 2
+  return seeds['low'] <= 0.0 <= seeds['high'], (
+    f'as random (seeds: {_interval(seeds)} a year, half-width {half:.1%})'
+  )
 
 
 GOALS: Mapping[str, Callable] = {
@@ -46,15 +64,28 @@ def judge(
 
   Args:
     name: of the goal; '' is none.
-    told: see `pooled.pool`.
+    told: see `pooled.pool`, and `missing`, the seeds without a finished run.
     goals: the section of the ladder's config.
 
   Returns:
-    Nothing, or `met` and `words` for a table.
+    Nothing, or `met` and `words` for a table. `met` is None where it cannot be
+    told: the numbers do not say, or a seed is missing, for what the surviving
+    seeds say depends on which did not survive.
   """
   if not name:
     return {}
-  is_met, words = GOALS[name](told, goals)
-  return {
-    'met': bool(is_met), 'words': f'{words}: {"met" if is_met else "not met"}',
-  }  # fmt: skip
+  found, words = GOALS[name](told, goals)
+  is_met = None if found is None else bool(found)
+  if told['missing']:
+    seeds = told['seeds']
+    verdict = f'open: {seeds} of {seeds + len(told["missing"])} seeds'
+    return {'met': None, 'words': f'{words}: {verdict}'}
+  return {'met': is_met, 'words': f'{words}: {_WORDS[is_met]}'}
+
+
+def _is_known(interval: Mapping[str, float] | None) -> bool:
+  return interval is not None and interval['low'] is not None
+
+
+def _interval(found: Mapping[str, float]) -> str:
+  return f'{found["low"]:+.1%} to {found["high"]:+.1%}'

@@ -21,7 +21,7 @@ from eigen3.evaluation.pooled import Outcome, chained, pool
 from eigen3.learner import run_directory
 from eigen3.settings import AT_LEAST_ONE, Expected, check, require
 from experiments import mains
-from experiments.jobs import picture, program, table
+from experiments.jobs import picture, program, record, table
 from experiments.jobs.cells import PROGRAMS, Cell
 from experiments.study import folds, series
 
@@ -78,7 +78,6 @@ def tell(
   outcomes: program.Outcomes,
 ) -> str:
   """Writes results.json and results.png; the table as text."""
-  del cells
   runs = dict(outcomes) | {
     f'{_ALL}/{name}': _chained(config, name, outcomes)
     for name in config.programs
@@ -89,20 +88,19 @@ def tell(
     for name in config.programs
     if runs[f'{part}/{name}']
   }
+  lacking = record.gaps(config, workdir, cells, outcomes)
+  asked = record.asked(workdir, config)
+  said = record.remarks(asked, lacking)
   if not told:
-    return 'no run is done yet'
+    return '\n'.join(['no run is done yet', *said])
   remark = _remark(config, workdir)
   title = f'Walk-forward study, preset {config.preset}, seeds {[*config.seeds]}'
   run_directory.write_json(
-    workdir / 'results.json', {'cells': told, 'remark': remark}
+    workdir / record.RESULTS,
+    {'cells': told, 'missing': lacking, 'asked': asked, 'remark': remark},
   )
-  picture.write_picture(
-    workdir / 'results.png',
-    told,
-    title,
-    remark,
-  )
-  parts = [table.lines(told), table.comparisons(told), remark]
+  picture.write_picture(workdir / 'results.png', told, title, remark)
+  parts = [table.lines(told), table.comparisons(told), *said, remark]
   written = ['results.csv', 'results.json', 'results.png']
   together = {
     name: [*runs[f'{_ALL}/{name}'].values()]
@@ -120,7 +118,10 @@ def tell(
 def _chained(
   config: ml_collections.ConfigDict, name: str, outcomes: program.Outcomes
 ) -> Mapping[int, Outcome]:
-  """One seed's folds as one run, of seeds that have been run on all of them."""
+  """One seed's folds as one run, of seeds that have been run on all of them.
+
+  Which seeds were not is told with the cell, as `missing`.
+  """
   by_fold = [outcomes[f'{year}/{name}'] for year in config.years]
   return {
     seed: chained([fold[seed] for fold in by_fold])
@@ -137,23 +138,36 @@ def _told(
 ) -> dict[str, Any]:
   """A program on a fold or on all, beside others with the same seeds."""
   ours = runs[f'{part}/{name}']
-  others = {}
-  for other in _BESIDE.get(name, ()):
-    theirs = runs.get(f'{part}/{other}', {})
+  others, waiting = {}, []
+  for other in filter(config.programs.__contains__, _BESIDE.get(name, ())):
+    theirs = runs[f'{part}/{other}']
     if theirs.keys() >= ours.keys():
       others[other] = [theirs[seed] for seed in ours]
-  return pool([*ours.values()], others, config.seed, config.repeats)
+    else:
+      waiting.append(other)
+  return {
+    **pool([*ours.values()], others, config.seed, config.repeats),
+    'missing': record.missing(config, ours),
+    'not_compared': waiting,
+  }
 
 
 def _remark(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> str:
   """What every reader must know of the data."""
   panel = MarketPanel.load(workdir / _PANELS / f'{config.years[-1]}.parquet')
-  settings = config.data
+  settings, budget = config.data, ''
+  if {'erl', 'ranker'} <= {*config.programs}:
+    budget = (
+      '; erl is compared with a ranker of the budget of td3: no more extractor '
+      'passes than td3, though each carries labels of all stocks'
+    )
   return (
     f'{settings.num_stocks} stocks a fold, the most traded of the '
     f'{settings.look_back_days} days before its {settings.validation_days} '
     f'validation days; {panel.survivorship}; profits of "{_ALL}" are means '
-    'over folds, its differences are of the daily returns of all of them'
+    'over folds, its differences are of the daily returns of all of them, '
+    'whose blocks of days are drawn across the seams of folds; p-values are '
+    'not corrected for the number of comparisons' + budget
   )
 
 

@@ -26,29 +26,40 @@ class Fold(NamedTuple):
 def make(config: ml_collections.ConfigDict, folder: pathlib.Path) -> list[Fold]:
   """The panels of all folds; those that are there stay as they are.
 
+  They need the panel that they were made from no more; where it is there, they
+  have to be what is made from it.
+
   Args:
     config: of the study.
     folder: of the panels.
 
   Raises:
-    ValueError: the panel does not fit, or has no fold for a year.
+    ValueError: the panel does not fit, has no fold for a year, or is another
+      than a fold was made from.
   """
   folds = [Fold(year, folder / f'{year}.parquet') for year in config.years]
-  missing = [fold for fold in folds if not fold.path.exists()]
-  if not missing:
+  is_whole = all(fold.path.exists() for fold in folds)
+  if is_whole and not pathlib.Path(config.panel).is_file():
     return folds
   require(bool(config.panel), 'panel', config.panel, 'a Parquet file')
   panel = MarketPanel.load(config.panel)
   splits = by_year(panel.dates, config.data)
   folder.mkdir(parents=True, exist_ok=True)
-  for fold in missing:
+  for fold in folds:
     require(
       fold.year in splits,
       'years',
       fold.year,
       f'some of {", ".join(map(str, sorted(splits)))}, with a fold',
     )
-    _narrowed(panel, splits[fold.year], config.data).save(fold.path)
+    made = _narrowed(panel, splits[fold.year], config.data)
+    if not fold.path.exists():
+      made.save(fold.path)
+    elif MarketPanel.load(fold.path).fingerprint != made.fingerprint:
+      raise ValueError(
+        f'panel: found {config.panel}, expected the data that {fold.path} was '
+        'made from'
+      )
   return folds
 
 

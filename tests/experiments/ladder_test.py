@@ -102,12 +102,16 @@ def test_a_finished_run_is_read(tmp_path):
   assert ranker.policy == 'ranker'
 
 
-def told_of(share=0.9, mean=0.1, p=0.001, low=0.05, high=0.15):
+def told_of(share=0.9, mean=0.1, p=0.001, low=0.05, high=0.15, missing=()):
+  """A cell of which all that goals ask for is known; low None: no interval."""
+  found = {'mean': mean, 'p': p, 'low': 0.09, 'high': 0.11}
+  if low is not None:
+    found['seeds'] = {'mean': mean, 'low': low, 'high': high, 'size': 4}
   return {
+    'seeds': 4,
+    'missing': [*missing],
     'shares': {'momentum': {'value': share, 'low': None, 'high': None}},
-    'against': {
-      'random_entry': {'mean': mean, 'p': p, 'low': low, 'high': high}
-    },
+    'against': {'random_entry': found},
   }
 
 
@@ -116,22 +120,39 @@ def told_of(share=0.9, mean=0.1, p=0.001, low=0.05, high=0.15):
   [
     ('share_of_momentum', told_of(share=0.85), True),
     ('share_of_momentum', told_of(share=0.84), False),
-    ('share_of_momentum', told_of(share=None), False),
+    ('share_of_momentum', told_of(share=None), None),
     ('above_random', told_of(), True),
     ('above_random', told_of(p=0.01), False),
+    ('above_random', told_of(low=-0.01), False),
     ('above_random', told_of(mean=-0.1), False),
-    ('above_random', told_of(p=None), False),
+    ('above_random', told_of(p=None), None),
+    ('above_random', told_of(low=None), None),
     ('no_edge', told_of(low=-0.01), True),
     ('no_edge', told_of(), False),
     ('no_edge', told_of(low=-0.2, high=-0.1), False),
-    ('no_edge', told_of(low=None), False),
+    ('no_edge', told_of(low=None), None),
   ],
 )
 def test_goals(goal, told, met):
   found = goals.judge(goal, told, GOALS)
   assert found['met'] is met
-  assert found['words'].endswith(': met' if met else ': not met')
+  words = {True: ': met', False: ': not met', None: ': not known'}
+  assert found['words'].endswith(words[met])
   assert goals.judge('', told, GOALS) == {}
+
+
+@pytest.mark.parametrize('goal', [*goals.GOALS])
+def test_a_goal_is_open_until_all_seeds_are_there(goal):
+  found = goals.judge(goal, told_of(low=-0.01, missing=[4]), GOALS)
+  assert found['met'] is None
+  assert found['words'].endswith(': open: 4 of 5 seeds')
+
+
+def test_what_a_verdict_rests_on_is_stated():
+  words = goals.judge('above_random', told_of(), GOALS)['words']
+  assert 'days: p 0.0010; seeds: +5.0% to +15.0% a year' in words
+  words = goals.judge('no_edge', told_of(low=-0.05), GOALS)['words']
+  assert 'seeds: -5.0% to +15.0% a year, half-width 10.0%' in words
 
 
 @pytest.fixture(scope='module')
@@ -148,7 +169,11 @@ def told(tmp_path_factory):
       runs.append(cell.outcome(tmp_path, seed))
     others = {'good': good} if name == 'bad' else {}
     good = good or runs
-    found[name] = {**pool(runs, others, 0, 200), 'goal': {}}
+    found[name] = {
+      **pool(runs, others, 0, 200), 'goal': {}, 'missing': [],
+      'not_compared': [],
+    }  # fmt: skip
+  found['alone'] |= {'missing': [1, 2], 'not_compared': ['ranker']}
   found['good']['goal'] = goals.judge('above_random', found['good'], GOALS)
   return found
 
@@ -157,12 +182,14 @@ def test_a_line_a_cell(told):
   head, good, bad, alone = table.lines(told).splitlines()
   assert head.split()[:2] == ['seeds', 'profit']
   assert good.startswith('good')
-  assert good.endswith('above random, p < 0.01: met')
+  assert 'above random, p < 0.01 (days: p 0.' in good
+  assert good.endswith(' a year): met')
   assert ' 3 ' in bad
   assert f'{told["bad"]["profit"]["mean"]["mean"]:+.1%}' in bad
   assert f'{told["bad"]["against"]["random_entry"]["mean"]:+.1%} p 0.' in bad
-  assert ' 1 ' in alone
-  (compared,) = table.comparisons(told).splitlines()
+  assert ' 1 of 3 ' in alone
+  compared, is_open = table.comparisons(told).splitlines()
+  assert is_open == 'alone over ranker: open, it lacks seeds'
   assert compared.startswith('bad over good: -')
 
 

@@ -1,5 +1,6 @@
 """Tests of the study's folds and of what it tells, without its runs."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -10,6 +11,7 @@ from finished_runs import write_run
 from eigen3 import data
 from eigen3.data import MarketPanel
 from experiments.configs import study
+from experiments.jobs import record
 from experiments.study import __main__ as study_main
 from experiments.study import folds
 
@@ -87,11 +89,25 @@ def test_a_fold_s_panel_knows_no_more_than_its_training_days(
       == (splits[fold.year])
     )
     assert panel.survivors_only
-  # What is there is not made again: the panel is not even read.
+  # What is there is not made again, and needs its panel no more.
   before = [fold.path.stat().st_mtime_ns for fold in made]
+  folds.make(config, tmp_path / 'panels')
   config.panel = 'absent.parquet'
   again = folds.make(config, tmp_path / 'panels')
   assert [fold.path.stat().st_mtime_ns for fold in again] == before
+
+
+def test_folds_of_another_panel_are_refused(panel_file, tmp_path):
+  config = make_config()
+  config.panel = str(tmp_path / 'panel.parquet')
+  panel = MarketPanel.load(panel_file)
+  panel.save(config.panel)
+  folds.make(config, tmp_path / 'panels')
+  ohlc = panel.ohlc.copy()
+  ohlc[100, 2] = 2.0
+  dataclasses.replace(panel, ohlc=ohlc).save(config.panel)
+  with pytest.raises(ValueError, match=r'panel: found .* was made from'):
+    folds.make(config, tmp_path / 'panels')
 
 
 def test_a_year_without_a_fold_is_named(panel_file, tmp_path):
@@ -144,6 +160,7 @@ def test_folds_are_told_of_alone_and_together(panel_file, tmp_path):
         continue  # not run yet
       write_run(cell.run(tmp_path, seed), policy, 10 * number + seed)
       outcomes[cell.name][seed] = cell.outcome(tmp_path, seed)
+  record.enter(tmp_path, config)
   text = study_main.tell(config, tmp_path, cells, outcomes)
   told = json.loads((tmp_path / 'results.json').read_text())
   assert (tmp_path / 'results.png').stat().st_size > 10_000
@@ -169,7 +186,12 @@ def test_folds_are_told_of_alone_and_together(panel_file, tmp_path):
   assert told['cells']['all/erl']['seeds'] == 1
   assert told['cells']['2008/erl']['seeds'] == 1
   assert told['cells']['2006/erl']['against'].keys() >= {'ranker', 'td3'}
+  assert told['cells']['all/erl']['missing'] == [1]
+  assert told['missing'] == {'2008/erl': {'1': 'open'}}
+  assert '\n2008/erl: open seeds: 1\n' in text
+  assert told['asked']['seeds'] == [0, 1] == told['asked']['seeds_at_first']
   assert 'survivors only' in told['remark']
+  assert 'not corrected' in told['remark']
   assert 'survivors only' in text
   assert '\nall/td3 ' in text
 
@@ -179,6 +201,7 @@ def test_nothing_is_told_of_nothing(panel_file, tmp_path):
   config.panel = str(panel_file)
   cells = study_main.cells_of(config, tmp_path)
   nothing = {cell.name: {} for cell in cells}
-  assert study_main.tell(config, tmp_path, cells, nothing) == (
-    'no run is done yet'
-  )
+  record.enter(tmp_path, config)
+  text = study_main.tell(config, tmp_path, cells, nothing)
+  assert text.startswith('no run is done yet\nno run is done of: 2006/erl, ')
+  assert not (tmp_path / record.RESULTS).exists()

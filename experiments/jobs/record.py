@@ -1,0 +1,137 @@
+"""What a folder of many runs was asked, and what of it is not there yet."""
+
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ml_collections
+
+from eigen3.evaluation.pooled import Outcome
+from eigen3.learner import run_directory
+from experiments.jobs.cells import Cell
+
+RUNS = 'runs'
+RESULTS = 'results.json'
+# Settings that may change where runs are there already: how fast, how many,
+# and what is asked of them and how.
+_MAY_CHANGE = ('jobs', 'seeds', 'goals', 'repeats', 'seed')
+
+
+def enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
+  """Makes the folder, or sees that its runs are of the same settings.
+
+  Raises:
+    ValueError: runs began with other settings, a seed was taken away, or goals
+      are others than results were judged by.
+  """
+  if not run_directory.holds_run(workdir):
+    run_directory.create(workdir, config, {'seeds': [*config.seeds]})
+    return
+  before = run_directory.read_config(workdir)
+  found = run_directory.differences(before, config)
+  for name, (past, present) in found.items():
+    section, _, rest = name.partition('.')
+    cell = workdir / RUNS / rest.partition('.')[0]
+    if section == 'cells' and not cell.exists():
+      continue  # nothing of it has been run
+    wanted = f'{past}, with which the runs in {workdir} began'
+    if section == 'seeds':
+      if {*past} <= {*present}:
+        continue
+      wanted += '; seeds may only be added'
+    elif section == 'goals':
+      if not (workdir / RESULTS).exists():
+        continue
+      wanted = f'{past}, by which {workdir / RESULTS} was judged'
+    elif section in _MAY_CHANGE:
+      continue
+    raise ValueError(f'--config.{name}: found {present}, expected {wanted}')
+
+
+def keep(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
+  """Has the folder tell of these settings, which `enter` let in."""
+  if run_directory.differences(run_directory.read_config(workdir), config):
+    run_directory.write_json(
+      workdir / 'config.json', json.loads(config.to_json())
+    )
+
+
+def asked(
+  workdir: pathlib.Path, config: ml_collections.ConfigDict
+) -> dict[str, Any]:
+  """What results depend on beside the runs, ready for JSON.
+
+  Returns:
+    `seeds`, `goals` (where there are any), `repeats` and `seed`;
+    `seeds_at_first`, with which the folder began, None where that is not known:
+    who adds seeds after a look at the results may stop where he likes them.
+  """
+  about = json.loads((workdir / 'run.json').read_text(encoding='utf-8'))
+  names = [x for x in ('seeds', 'goals', 'repeats', 'seed') if x in config]
+  settings = json.loads(config.to_json())
+  first = about['data'].get('seeds')
+  return {name: settings[name] for name in names} | {'seeds_at_first': first}
+
+
+def missing(
+  config: ml_collections.ConfigDict, runs: Mapping[int, Outcome]
+) -> list[int]:
+  """Seeds of which there is no finished run."""
+  return [seed for seed in config.seeds if seed not in runs]
+
+
+def gaps(
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
+  cells: Sequence[Cell],
+  outcomes: Mapping[str, Mapping[int, Outcome]],
+) -> dict[str, dict[str, str]]:
+  """Of each cell that is not whole, what became of the seeds it lacks.
+
+  Returns:
+    By name of the cell and by seed why it failed; 'open' if it did not.
+  """
+  found = {}
+  for cell in cells:
+    lacking = {
+      str(seed): cell.task(workdir / RUNS, seed, 1).reason or 'open'
+      for seed in missing(config, outcomes[cell.name])
+    }
+    if lacking:
+      found[cell.name] = lacking
+  return found
+
+
+def remarks(
+  what: Mapping[str, Any], lacking: Mapping[str, Mapping[str, str]]
+) -> list[str]:
+  """Lines that say what is missing, and which seeds were added.
+
+  Args:
+    what: see `asked`.
+    lacking: see `gaps`.
+  """
+  said = []
+  added = {*what['seeds']} - {*(what['seeds_at_first'] or what['seeds'])}
+  if added:
+    said.append(f'seeds added to those it began with: {_listed(added)}')
+  untouched = []
+  for name, seeds in lacking.items():
+    is_open = [seed for seed, reason in seeds.items() if reason == 'open']
+    if len(is_open) == len(what['seeds']):
+      untouched.append(name)
+    elif is_open:
+      said.append(f'{name}: open seeds: {_listed(is_open)}')
+    said += [
+      f'{name}: seed {seed} failed: {reason}'
+      for seed, reason in seeds.items()
+      if reason != 'open'
+    ]
+  if untouched:
+    said.append(f'no run is done of: {_listed(untouched)}')
+  return said
+
+
+def _listed(items) -> str:
+  return ', '.join(map(str, sorted(items)))

@@ -1,0 +1,93 @@
+"""Tests of experiments.jobs.record: a ladder's folder, without its runs."""
+
+import json
+
+import pytest
+from finished_runs import write_run
+
+from eigen3.learner import run_directory
+from experiments.configs import ladder
+from experiments.jobs import record
+from experiments.ladder import __main__ as ladder_main
+
+GAMMA = 'agent.gamma=0.9'
+
+
+def make_config(**changes):
+  config = ladder.get_config('smoke')
+  config.update(changes)
+  return config
+
+
+def stored(folder):
+  return run_directory.read_config(folder)
+
+
+def start(folder, config):
+  record.enter(folder, config)
+  record.keep(folder, config)
+
+
+def test_a_cell_s_changes_are_kept_before_it_runs(tmp_path):
+  start(tmp_path, make_config())
+  changed = make_config()
+  changed.cells.drift_gamma.changes = (GAMMA,)
+  start(tmp_path, changed)
+  assert stored(tmp_path)['cells']['drift_gamma']['changes'] == [GAMMA]
+  (tmp_path / record.RUNS / 'drift_gamma').mkdir(parents=True)
+  start(tmp_path, changed)  # the next start of what began with the change
+  # With the settings of the folder's first day it would be another cell.
+  with pytest.raises(
+    ValueError, match=r'--config\.cells\.drift_gamma\.changes'
+  ):
+    record.enter(tmp_path, make_config())
+
+
+def test_seeds_are_only_added_and_that_is_told(tmp_path):
+  start(tmp_path, make_config(seeds=(0, 1)))
+  start(tmp_path, make_config(seeds=(0, 1, 2)))
+  with pytest.raises(ValueError, match=r'seeds: found .* may only be added'):
+    record.enter(tmp_path, make_config(seeds=(0, 1)))
+  asked = record.asked(tmp_path, make_config(seeds=(0, 1, 2)))
+  assert asked['seeds'] == [0, 1, 2]
+  assert asked['seeds_at_first'] == [0, 1]
+  assert asked['goals'] == {'p': 0.01, 'share_of_momentum': 0.85}
+  assert 'seeds added to those it began with: 2' in record.remarks(asked, {})
+
+
+def test_goals_stay_once_results_were_told(tmp_path):
+  config = make_config()
+  start(tmp_path, config)
+  config.goals.p = 0.02
+  start(tmp_path, config)
+  run_directory.write_json(tmp_path / record.RESULTS, {})
+  record.enter(tmp_path, config)
+  config.goals.p = 0.05
+  with pytest.raises(ValueError, match=r'results\.json was judged') as error:
+    record.enter(tmp_path, config)
+  assert str(error.value).startswith(
+    '--config.goals.p: found 0.05, expected 0.02, by which'
+  )
+
+
+def test_no_verdict_over_the_seeds_that_survived(tmp_path):
+  config = make_config(seeds=(0, 1, 2))
+  start(tmp_path, config)
+  cells = ladder_main.cells_of(config, tmp_path)
+  outcomes = {cell.name: {} for cell in cells}
+  (drift,) = [cell for cell in cells if cell.name == 'drift']
+  runs = tmp_path / record.RUNS
+  for seed in (0, 1):
+    write_run(drift.run(runs, seed), seed=seed)
+    outcomes['drift'][seed] = drift.outcome(runs, seed)
+  drift.run(runs, 2).with_name('seed2.failed').write_text('no memory')
+  text = ladder_main.tell(config, tmp_path, cells, outcomes)
+  assert 'open: 2 of 3 seeds' in text
+  assert '\ndrift: seed 2 failed: no memory\n' in text
+  assert '\ndrift over ranker: open, it lacks seeds\n' in text
+  assert 'no run is done of: drift_108, ' in text
+  told = json.loads((tmp_path / record.RESULTS).read_text())
+  assert told['missing']['drift'] == {'2': 'no memory'}
+  assert told['missing']['none'] == dict.fromkeys('012', 'open')
+  assert told['cells']['drift']['goal']['met'] is None
+  assert told['asked']['seeds'] == [0, 1, 2]
