@@ -72,7 +72,8 @@ class Judge:
     panel, config, *_ = self._given
     rules = Rules.from_config(config['environment'])
     quotes = prices.price_table(panel, rules)[self.days]
-    return prices.Quote(*np.moveaxis(quotes, -1, 0)).status == prices.PRICED
+    status = prices.Quote(*np.moveaxis(quotes, -1, 0)).status
+    return np.asarray(status == prices.PRICED)
 
   def under(self, **rules: Any) -> 'Judge':
     """A judge of the same days whose accounts follow other rules.
