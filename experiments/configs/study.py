@@ -39,10 +39,10 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   data.num_stocks = 40
   data.look_back_days = 252
   data.context = ('SP500', 'VIX', 'DGS10')  # other columns that are observed
-  # Changes of each program's preset, FIELD=VALUE. As many windows are trained on
-  # by agent and population, 50,000, and few enough for 25 of each in some two
-  # hours of two cores. The ranker makes no more extractor passes than the single
-  # agent does, the population's ranker too.
+  # Changes of each program's preset, FIELD=VALUE. As many windows are trained
+  # on by agent and population, 50,000, and few enough for 25 of each in some
+  # two hours of two cores. The ranker makes no more extractor passes than the
+  # single agent does, the population's ranker too.
   agent = ('agent.batch_size=16', 'learner.iterations=25')
   programs = config.programs = config_dict.ConfigDict()
   programs.td3 = agent
