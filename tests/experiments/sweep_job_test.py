@@ -96,7 +96,7 @@ def test_a_run_that_has_begun_goes_on(plan, trial):
 def test_what_cannot_go_on_begins_anew(plan, trial):
   (folder_of(plan, 4) / 'run.json').touch()
   assert finish(Job(trial, {}, plan)) == TrialState.COMPLETE
-  assert said(plan, 4) == 'False None\n'
+  assert said(plan, 4) == 'False []\n'
 
 
 def test_a_trial_that_was_to_stop_stays_stopped(plan, trial):
