@@ -64,8 +64,13 @@ def run(*arguments, **environment):
 @pytest.mark.parametrize(
   'name, devices, marked',
   [
-    *((name, devices, 'not long') for name, devices in CHECKS.items()),
-    pytest.param('population', 8, 'long', marks=pytest.mark.long),
+    *(
+      (name, devices, 'not long')
+      for name, devices in CHECKS.items()
+      if name != 'population'
+    ),
+    # They take longer than any other test.
+    pytest.param('population', 8, '', marks=pytest.mark.long),
   ],
 )
 def test_on_several_devices(name, devices, marked):

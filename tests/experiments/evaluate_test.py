@@ -122,6 +122,7 @@ def test_held_out_days_are_opened_once(evaluate, runs):
   ]
 
 
+@pytest.mark.long
 def test_errors_are_one_line(evaluate, runs):
   config = json.loads((runs / 'two' / 'config.json').read_text())
   config['environment']['commission_bp'] = 3.0

@@ -135,6 +135,7 @@ def test_exploration_is_the_policy_s_act_and_noise(observing, begun, played):
   assert plans.decide == acts(begun.agent, observing._market, days, KEY).decide
 
 
+@pytest.mark.long
 def test_a_backtest_decides_on_plans(observing, begun, settings):
   """As if the decided actions had been given; also for an account unseen."""
   panel, _, _ = small_run.make_market(settings)

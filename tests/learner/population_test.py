@@ -165,7 +165,10 @@ def test_fitness_is_the_mean_of_the_worst_slices():
       num_wins=jnp.array([1, 4, 1, 0]),
     ),
     timesteps=types.SimpleNamespace(
-      reward=jnp.array([[1.0, 2.0], [3.0, 4.0], [0.0, 0.5], [0.0, 0.0]])
+      reward=jnp.array([[1.0, 2.0], [3.0, 4.0], [0.0, 0.5], [0.0, 0.0]]),
+      extras=types.SimpleNamespace(
+        equity=jnp.array([[95.0, 90], [110, 130], [100, 110], [100, 100]])
+      ),
     ),
   )
   environment = types.SimpleNamespace(
