@@ -145,6 +145,10 @@ class ActionSpec:
       return jnp.clip(unit, -1.0, 1.0)
     return jnp.clip(unit, jnp.array(self.minimum), jnp.array(self.maximum))
 
+  def perturbed(self, action: Array, noise: Array) -> Array:
+    """Environment units moved by noise of unit space, all [..., A], clipped."""
+    return self.from_unit(self.clip_unit(self.to_unit(action) + noise))
+
 
 @dataclasses.dataclass(frozen=True)
 class EnvironmentSpec:

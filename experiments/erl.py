@@ -17,7 +17,7 @@ from eigen3.evaluation import (
   population_report,
 )
 from eigen3.learner import generations, run_directory
-from eigen3.learner.population import PopulationState, memory_of
+from eigen3.learner.population_state import PopulationState, memory_of
 from experiments import mains, training, wiring
 
 _DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent}/configs/erl.py:small'

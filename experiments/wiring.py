@@ -14,7 +14,7 @@ from eigen3.learner import checkpoint
 from eigen3.learner.population import Population
 from eigen3.learner.ranker import Fitted, Ranker
 from eigen3.learner.single_agent import SingleAgent
-from eigen3.networks import make_networks
+from eigen3.networks import Networks, make_networks
 
 
 class Experiment(NamedTuple):
@@ -58,12 +58,11 @@ def build(
   Raises:
     ValueError: a setting, the panel's file or its length does not fit.
   """
-  stage = _stage(config, panel)
   mesh = parallel.make_mesh() if spread else None
-  networks = make_networks(config.networks, stage.environment.spec, mesh)
+  stage = _stage(config, mesh, panel)
   learner = SingleAgent(
-    networks.actor,
-    networks.double_critic,
+    stage.networks.actor,
+    stage.networks.double_critic,
     stage.environment,
     stage.market,
     config,
@@ -87,16 +86,15 @@ def build_population(
   Raises:
     ValueError: a setting, the panel's file or its length does not fit.
   """
-  stage = _stage(config)
   mesh = (
     parallel.make_mesh(devices_per_agent=config.evolution.devices_per_agent)
     if spread
     else None
   )
-  networks = make_networks(config.networks, stage.environment.spec, mesh)
+  stage = _stage(config, mesh)
   learner = Population(
-    networks.actor,
-    networks.double_critic,
+    stage.networks.actor,
+    stage.networks.double_critic,
     stage.environment,
     _environment(config, stage.panel, stage.splits.validation),
     stage.market,
@@ -111,21 +109,11 @@ def build_ranker(
   spread: bool = True,
   panel: MarketPanel | None = None,
 ) -> Experiment:
-  """The supervised ranker and its market, as `config` describes them.
-
-  Args:
-    config: all settings, `ranker` among them.
-    spread: over all devices.
-    panel: in place of the one that `config.data` describes.
-
-  Raises:
-    ValueError: a setting, the panel's file or its length does not fit.
-  """
-  stage = _stage(config, panel)
+  """As `build`, the supervised ranker; `config` also has `ranker`."""
   mesh = parallel.make_mesh() if spread else None
-  networks = make_networks(config.networks, stage.environment.spec, mesh)
+  stage = _stage(config, mesh, panel)
   learner = Ranker(
-    networks.feature_extractor,
+    stage.networks.feature_extractor,
     stage.environment,
     _environment(config, stage.panel, stage.splits.validation),
     stage.market,
@@ -158,17 +146,20 @@ def ranker_digest(fitted: Fitted, policy: Ranking) -> str:
 
 
 class _Stage(NamedTuple):
-  """What agents are put on."""
+  """What learners are made of."""
 
   panel: MarketPanel
   drift: np.ndarray | None
   splits: data.Splits
   environment: TradingEnvironment
   market: Market
+  networks: Networks
 
 
 def _stage(
-  config: ml_collections.ConfigDict, panel: MarketPanel | None = None
+  config: ml_collections.ConfigDict,
+  mesh: jax.sharding.Mesh | None,
+  panel: MarketPanel | None = None,
 ) -> _Stage:
   drift = None
   if panel is None:
@@ -181,7 +172,8 @@ def _stage(
     data.fit_normalisation(panel.features, splits.train),
     config.environment.context_days,
   )
-  return _Stage(panel, drift, splits, environment, market)
+  networks = make_networks(config.networks, environment.spec, mesh)
+  return _Stage(panel, drift, splits, environment, market, networks)
 
 
 def _environment(

@@ -179,9 +179,8 @@ class _Learner:
     actions = in_chunks(act, observations, self._config.acting_chunk)
     if key is None:
       return actions
-    unit = self._spec.to_unit(actions)
-    noise = state.noise_scale * jax.random.normal(key, unit.shape, unit.dtype)
-    return self._spec.from_unit(self._spec.clip_unit(unit + noise))
+    noise = state.noise_scale * jax.random.normal(key, actions.shape, float)
+    return self._spec.perturbed(actions, noise)
 
   def update(
     self, state: TrainingState, batch: Transition, context

@@ -190,8 +190,7 @@ class _Decide:
     actions, _ = self.head(*parameters, None, encoded, account)
     if noise is None:
       return actions
-    unit = self.spec.to_unit(actions) + noise
-    return self.spec.from_unit(self.spec.clip_unit(unit))
+    return self.spec.perturbed(actions, noise)
 
 
 def random_actions(spec: ActionSpec, key: PRNGKey, count: int) -> Array:

@@ -16,7 +16,8 @@ from eigen3.learner import guards
 from eigen3.learner.checkpoint import Checkpointer
 from eigen3.learner.logs import CsvLog, MetricsLog
 from eigen3.learner.loop import Evaluate
-from eigen3.learner.population import Generation, Population, PopulationState
+from eigen3.learner.population import Population
+from eigen3.learner.population_state import Generation, PopulationState
 
 GENERATION_FIELDS = (
   'generation',

@@ -18,8 +18,7 @@ class Critic(hk.Module):
 
   `critic.pooling` decides how features meet the action: 'mean' averages them
   over columns first, as Eigen2 does; 'slot' lets every stock meet its own
-  action. It comes apart into `encode`, which does nearly all of the work, and
-  `value`, to which account and action are shown.
+  action.
   """
 
   def __init__(
@@ -58,12 +57,6 @@ class Critic(hk.Module):
     Returns:
       [B, 1].
     """
-    features = self.encode(window, is_training, examples)
-    return self.value(features, account, action, is_training, examples)
-
-  @hk.name_like('__call__')
-  def encode(self, window: Array, is_training: bool, examples: Array) -> Array:
-    """Features of all columns, [B, C, 2H]; see `__call__`."""
     features = FeatureExtractor(self._config, self._policy, self._mesh)(
       window, is_training, examples
     )
@@ -71,18 +64,6 @@ class Critic(hk.Module):
       features, _ = attention.SelfAttention(self._config, self._policy)(
         features, is_training, examples
       )
-    return features
-
-  @hk.name_like('__call__')
-  def value(
-    self,
-    features: Array,
-    account: Account | tuple[()],
-    action: Array,
-    is_training: bool,
-    examples: Array,
-  ) -> Array:
-    """Values [B, 1] by the market, the account and the action."""
     head = self._head(self._config, self._spec, self._policy)
     return head(features, action, is_training, examples, account)
 
@@ -112,38 +93,12 @@ class DoubleCritic(hk.Module):
   ) -> Array:
     """As `Critic`, with a column per critic: [B, K]."""
     values = [
-      critic(window, action, is_training, examples, account)
-      for critic in self._critics()
+      Critic(*self._arguments, name=f'critic_{k}')(
+        window, action, is_training, examples, account
+      )
+      for k in range(1, self._size + 1)
     ]
     return jnp.concatenate(values, -1)
-
-  @hk.name_like('__call__')
-  def encode(
-    self, window: Array, is_training: bool, examples: Array
-  ) -> list[Array]:
-    """Features of all columns by each critic, K of [B, C, 2H]."""
-    return [c.encode(window, is_training, examples) for c in self._critics()]
-
-  @hk.name_like('__call__')
-  def value(
-    self,
-    features: list[Array],
-    account: Account | tuple[()],
-    action: Array,
-    is_training: bool,
-    examples: Array,
-  ) -> Array:
-    """Values [B, K] by the market, the account and the action."""
-    values = [
-      critic.value(seen, account, action, is_training, examples)
-      for critic, seen in zip(self._critics(), features, strict=True)
-    ]
-    return jnp.concatenate(values, -1)
-
-  @hk.transparent
-  def _critics(self) -> list[Critic]:
-    numbers = range(1, self._size + 1)
-    return [Critic(*self._arguments, name=f'critic_{k}') for k in numbers]
 
 
 class MeanHead(hk.Module):

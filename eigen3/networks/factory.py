@@ -18,7 +18,7 @@ from eigen3.types import UNSEEN, Account, ActionSpec, Array, EnvironmentSpec
 
 
 class Divided(hk.TransformedWithState):
-  """A network that also comes in two parts, on the parameters of the whole.
+  """A policy that also comes in two parts, on the parameters of the whole.
 
   `head(params, state, key, encoded, account, ...)` of
   `encoder(params, state, key, window, ...)` is what `apply` gives: nearly all
@@ -26,10 +26,9 @@ class Divided(hk.TransformedWithState):
   (output, state), and take `is_training` and `examples`.
 
   Attributes:
-    encoder: window to what `head` takes; of the actor also takes
-      `return_attention`, and tells it as `attention`.
-    head: what `encoder` gave, and an `Account` or `UNSEEN`, to actions; of a
-      critic it takes the action next, and gives values.
+    encoder: window to what `head` takes; also takes `return_attention`, and
+      tells it as `attention`.
+    head: what `encoder` gave, and an `Account` or `UNSEEN`, to actions.
   """
 
   encoder: Callable[..., Any]
@@ -71,13 +70,13 @@ class Networks(NamedTuple):
     double_critic: window and action to values [B, K].
 
   Where the spec says that policies observe the account, actor and critics take
-  the pair (window, `Account`) for the window. These three are `Divided`.
+  the pair (window, `Account`) for the window.
   """
 
   feature_extractor: hk.TransformedWithState
   cross_attention: hk.TransformedWithState
   self_attention: hk.TransformedWithState
-  actor: hk.TransformedWithState
+  actor: Divided
   critic: hk.TransformedWithState
   double_critic: hk.TransformedWithState
 
@@ -127,14 +126,22 @@ def make_networks(
     module = attention.SelfAttention(config, policy)
     return module(features, is_training, examples, return_weights)
 
-  arguments = (config, spec, policy, mesh)
+  def transformed(kind):
+    def critic(x, action, is_training=False, examples=None):
+      window, account = _window_and_account(x, spec)
+      examples = _examples(window, examples)
+      module = kind(config, spec, policy, mesh)
+      return module(window, action, is_training, examples, account)
+
+    return hk.transform_with_state(critic)
+
   return Networks(
     feature_extractor=hk.transform_with_state(feature_extractor),
     cross_attention=hk.transform_with_state(cross_attention),
     self_attention=hk.transform_with_state(self_attention),
-    actor=Divided.of(lambda: _actor(spec, Actor(*arguments))),
-    critic=Divided.of(lambda: _critic(spec, Critic(*arguments))),
-    double_critic=Divided.of(lambda: _critic(spec, DoubleCritic(*arguments))),
+    actor=Divided.of(lambda: _actor(spec, Actor(config, spec, policy, mesh))),
+    critic=transformed(Critic),
+    double_critic=transformed(DoubleCritic),
   )
 
 
@@ -154,27 +161,6 @@ def _actor(spec: EnvironmentSpec, module: Actor) -> tuple[Callable, ...]:
   def head(encoded, account, is_training=False, examples=None):
     examples = _examples(encoded.stocks, examples)
     return module.decide(encoded, account, is_training, examples)
-
-  return whole, encoder, head
-
-
-def _critic(
-  spec: EnvironmentSpec, module: Critic | DoubleCritic
-) -> tuple[Callable, ...]:
-  """The whole, encoder and head of one or several critics."""
-
-  def whole(x, action, is_training=False, examples=None):
-    window, account = _window_and_account(x, spec)
-    examples = _examples(window, examples)
-    return module(window, action, is_training, examples, account)
-
-  def encoder(window, is_training=False, examples=None):
-    _check_window(window, spec)
-    return module.encode(window, is_training, _examples(window, examples))
-
-  def head(features, account, action, is_training=False, examples=None):
-    examples = _examples(action, examples)
-    return module.value(features, account, action, is_training, examples)
 
   return whole, encoder, head
 

@@ -8,21 +8,12 @@ holds for markets of its kind and not for one of them.
 import ml_collections
 from ml_collections import config_dict
 
-PRESETS = ('smoke', 'small')
+from experiments.configs import many_runs
 
 
 def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   """The locked settings of `preset`; an unknown preset is a ValueError."""
-  if preset not in PRESETS:
-    raise ValueError(
-      f"preset: found '{preset}', expected one of {', '.join(PRESETS)}"
-    )
-  config = config_dict.ConfigDict()
-  config.preset = preset  # of the programs
-  config.seeds = (0, 1, 2, 3, 4) if preset == 'small' else (0, 1)
-  config.jobs = 2  # runs at once; they share the machine's cores
-  config.seed = 0  # of the draws behind intervals and p-values,
-  config.repeats = 2000 if preset == 'small' else 200  # and how many
+  config = many_runs.get_config(preset)
   goals = config.goals = config_dict.ConfigDict()
   goals.share_of_momentum = 0.85  # of account-aware momentum's profit
   goals.p = 0.01  # of random entry with the same exits being as good

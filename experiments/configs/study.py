@@ -8,24 +8,15 @@ each fold, by what was known on its last training day.
 import ml_collections
 from ml_collections import config_dict
 
-PRESETS = ('smoke', 'small')
+from experiments.configs import many_runs
 
 
 def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   """The locked settings of `preset`; an unknown preset is a ValueError."""
-  if preset not in PRESETS:
-    raise ValueError(
-      f"preset: found '{preset}', expected one of {', '.join(PRESETS)}"
-    )
-  config = config_dict.ConfigDict()
-  config.preset = preset  # of the programs
+  config = many_runs.get_config(preset)
   # A Parquet file made by experiments.prepare_data, with volumes.
   config.panel = ''
   config.years = (2008, 2011, 2014, 2017, 2020)
-  config.seeds = (0, 1, 2, 3, 4)
-  config.jobs = 2  # runs at once; they share the machine's cores
-  config.seed = 0  # of the draws behind intervals and p-values,
-  config.repeats = 2000 if preset == 'small' else 200  # and how many
   data = config.data = config_dict.ConfigDict()
   # Later days are left out, so that folds are calendar years, all but a few
   # days; '' is none.

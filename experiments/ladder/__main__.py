@@ -16,11 +16,9 @@ import ml_collections
 
 from eigen3.data.synthetic_signals import MARKETS
 from eigen3.evaluation import ranking
-from eigen3.evaluation.pooled import pool
-from eigen3.learner import run_directory
 from eigen3.settings import POSITIVE, SHARE, check, one_of, require
 from experiments import mains
-from experiments.jobs import picture, program, record, table
+from experiments.jobs import program, results
 from experiments.jobs.cells import PROGRAMS, Cell
 from experiments.ladder import goals
 
@@ -93,44 +91,22 @@ def tell(
     for cell in cells
     if outcomes[cell.name]
   }
-  lacking = record.gaps(config, workdir, cells, outcomes)
-  asked = record.asked(workdir, config)
-  said = record.remarks(asked, lacking)
-  if not told:
-    return '\n'.join(['no run is done yet', *said])
-  run_directory.write_json(
-    workdir / record.RESULTS,
-    {'cells': told, 'missing': lacking, 'asked': asked, 'remark': _REMARK},
-  )
-  picture.write_picture(
-    workdir / 'results.png',
-    told,
-    f'Ladder, preset {config.preset}, seeds {[*config.seeds]}',
-    _REMARK,
-  )
-  parts = [table.lines(told), table.comparisons(told), *said, _REMARK]
-  parts.append(f'written: {workdir}/results.csv, results.json, results.png')
-  return '\n'.join(filter(None, parts))
+  title = f'Ladder, preset {config.preset}, seeds {[*config.seeds]}'
+  parts = results.write(config, workdir, cells, outcomes, told, title, _REMARK)
+  if told:
+    parts.append(f'written: {workdir}/results.csv, results.json, results.png')
+  return '\n'.join(parts)
 
 
 def _told(
   config: ml_collections.ConfigDict, name: str, outcomes: program.Outcomes
 ) -> dict[str, Any]:
   """All of one cell, beside others where they have the same seeds."""
-  cell, runs = config.cells[name], outcomes[name]
-  others, waiting = {}, []
+  cell, beside = config.cells[name], {}
   for other in cell.beside:
     is_ranker = config.cells[other].program == ranking.NAME
-    shown = ranking.NAME if is_ranker else other
-    if outcomes[other].keys() >= runs.keys():
-      others[shown] = [outcomes[other][seed] for seed in runs]
-    else:
-      waiting.append(shown)
-  told = {
-    **pool([*runs.values()], others, config.seed, config.repeats),
-    'missing': record.missing(config, runs),
-    'not_compared': waiting,
-  }
+    beside[ranking.NAME if is_ranker else other] = outcomes[other]
+  told = results.told_of(config, outcomes[name], beside)
   return {**told, 'goal': goals.judge(cell.goal, told, config.goals)}
 
 

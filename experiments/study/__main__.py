@@ -17,11 +17,10 @@ import ml_collections
 
 from eigen3.data import MarketPanel
 from eigen3.evaluation import report
-from eigen3.evaluation.pooled import Outcome, chained, pool
-from eigen3.learner import run_directory
+from eigen3.evaluation.pooled import Outcome, chained
 from eigen3.settings import AT_LEAST_ONE, Expected, check, require
 from experiments import mains
-from experiments.jobs import picture, program, record, table
+from experiments.jobs import program, results
 from experiments.jobs.cells import PROGRAMS, Cell
 from experiments.study import folds, series
 
@@ -88,19 +87,11 @@ def tell(
     for name in config.programs
     if runs[f'{part}/{name}']
   }
-  lacking = record.gaps(config, workdir, cells, outcomes)
-  asked = record.asked(workdir, config)
-  said = record.remarks(asked, lacking)
-  if not told:
-    return '\n'.join(['no run is done yet', *said])
-  remark = _remark(config, workdir)
   title = f'Walk-forward study, preset {config.preset}, seeds {[*config.seeds]}'
-  run_directory.write_json(
-    workdir / record.RESULTS,
-    {'cells': told, 'missing': lacking, 'asked': asked, 'remark': remark},
-  )
-  picture.write_picture(workdir / 'results.png', told, title, remark)
-  parts = [table.lines(told), table.comparisons(told), *said, remark]
+  remark = _remark(config, workdir) if told else ''
+  parts = results.write(config, workdir, cells, outcomes, told, title, remark)
+  if not told:
+    return '\n'.join(parts)
   written = ['results.csv', 'results.json', 'results.png']
   together = {
     name: [*runs[f'{_ALL}/{name}'].values()]
@@ -137,19 +128,12 @@ def _told(
   runs: program.Outcomes,
 ) -> dict[str, Any]:
   """A program on a fold or on all, beside others with the same seeds."""
-  ours = runs[f'{part}/{name}']
-  others, waiting = {}, []
-  for other in filter(config.programs.__contains__, _BESIDE.get(name, ())):
-    theirs = runs[f'{part}/{other}']
-    if theirs.keys() >= ours.keys():
-      others[other] = [theirs[seed] for seed in ours]
-    else:
-      waiting.append(other)
-  return {
-    **pool([*ours.values()], others, config.seed, config.repeats),
-    'missing': record.missing(config, ours),
-    'not_compared': waiting,
+  beside = {
+    other: runs[f'{part}/{other}']
+    for other in _BESIDE.get(name, ())
+    if other in config.programs
   }
+  return results.told_of(config, runs[f'{part}/{name}'], beside)
 
 
 def _remark(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> str:

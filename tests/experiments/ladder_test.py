@@ -16,7 +16,7 @@ from eigen3.environment import Rules
 from eigen3.evaluation.pooled import pool
 from eigen3.learner import acting, run_directory
 from experiments import wiring
-from experiments.configs import ladder
+from experiments.configs import ladder, many_runs
 from experiments.jobs import cells, picture, table
 from experiments.ladder import __main__ as ladder_main
 from experiments.ladder import goals
@@ -41,7 +41,7 @@ def settings_of(cell, folder):
   return values.config
 
 
-@pytest.mark.parametrize('preset', ladder.PRESETS)
+@pytest.mark.parametrize('preset', many_runs.PRESETS)
 def test_every_cell_s_changes_fit_its_program(preset, tmp_path):
   config = ladder.get_config(preset)
   assert config.is_locked

@@ -10,7 +10,7 @@ from finished_runs import write_run
 
 from eigen3 import data
 from eigen3.data import MarketPanel
-from experiments.configs import study
+from experiments.configs import many_runs, study
 from experiments.jobs import record
 from experiments.study import __main__ as study_main
 from experiments.study import folds
@@ -120,7 +120,7 @@ def test_a_year_without_a_fold_is_named(panel_file, tmp_path):
     folds.make(make_config(), tmp_path / 'other')
 
 
-@pytest.mark.parametrize('preset', study.PRESETS)
+@pytest.mark.parametrize('preset', many_runs.PRESETS)
 def test_presets(preset):
   config = study.get_config(preset)
   assert config.is_locked

@@ -11,7 +11,7 @@ from eigen3.evaluation import Backtester, Judge
 from eigen3.evaluation.training_slices import TrainingSlices
 from eigen3.learner import acting, rollout
 from eigen3.learner.checkpoint import Checkpointer
-from eigen3.learner.population import memory_of
+from eigen3.learner.population_state import memory_of
 
 KEY = jax.random.PRNGKey(0)
 EPISODES = 3

@@ -43,23 +43,22 @@ def _output(kind, result):
   return result[0][0] if kind == 'actor' else result[0]
 
 
-@pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('seen', [True, False])
 def test_the_head_of_the_encoder_is_the_whole(
-  observing, make_window, account, kind, seen
+  observing, make_window, account, seen
 ):
   observing.spec.observe_account = seen
-  network = getattr(networks.make_networks(observing), kind)
+  actor = networks.make_networks(observing).actor
   window, account = make_window(), account if seen else UNSEEN
   x = (window, account) if seen else window
 
   @jax.jit
   def both(x):
-    variables = network.init(KEY, x, *_rest(kind))
-    whole = network.apply(*variables, None, x, *_rest(kind))
-    encoded, _ = network.encoder(*variables, None, window)
-    parts, _ = network.head(*variables, None, encoded, account, *_rest(kind))
-    return _output(kind, whole), parts
+    variables = actor.init(KEY, x)
+    (whole, _), _ = actor.apply(*variables, None, x)
+    encoded, _ = actor.encoder(*variables, None, window)
+    parts, _ = actor.head(*variables, None, encoded, account)
+    return whole, parts
 
   whole, parts = both(x)
   np.testing.assert_allclose(whole, parts, rtol=1e-5, atol=1e-5)

@@ -1,0 +1,78 @@
+"""What cells came to, side by side: written to files, and as text."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ml_collections
+
+from eigen3.evaluation.pooled import Outcome, pool
+from eigen3.learner import run_directory
+from experiments.jobs import picture, record, table
+from experiments.jobs.cells import Cell
+
+PICTURE = 'results.png'
+
+
+def told_of(
+  config: ml_collections.ConfigDict,
+  runs: Mapping[int, Outcome],
+  beside: Mapping[str, Mapping[int, Outcome]],
+) -> dict[str, Any]:
+  """All of one cell, beside others where they have the same seeds.
+
+  Args:
+    config: `seeds`, `seed` and `repeats` are read.
+    runs: of the cell, by seed.
+    beside: of the others, by name and seed.
+
+  Returns:
+    As `pooled.pool`; `missing`, seeds that the cell lacks; `not_compared`,
+    names of the others that lack some of its seeds.
+  """
+  ready = {
+    n: other for n, other in beside.items() if other.keys() >= runs.keys()
+  }
+  others = {n: [other[seed] for seed in runs] for n, other in ready.items()}
+  return {
+    **pool([*runs.values()], others, config.seed, config.repeats),
+    'missing': record.missing(config, runs),
+    'not_compared': [name for name in beside if name not in ready],
+  }
+
+
+def write(
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
+  cells: Sequence[Cell],
+  outcomes: Mapping[str, Mapping[int, Outcome]],
+  told: Mapping[str, Mapping[str, Any]],
+  title: str,
+  remark: str,
+) -> list[str]:
+  """Writes results.json and results.png where there is something to tell.
+
+  Args:
+    config: all settings.
+    workdir: of all runs.
+    cells: all there are.
+    outcomes: of finished runs, by cell and seed.
+    told: see `told_of`, and the `goal`, by name.
+    title: of the picture.
+    remark: what every reader must know.
+
+  Returns:
+    The table, comparisons, and what is missing: parts of a text.
+  """
+  lacking = record.gaps(config, workdir, cells, outcomes)
+  asked = record.asked(workdir, config)
+  said = record.remarks(asked, lacking)
+  if not told:
+    return ['no run is done yet', *said]
+  run_directory.write_json(
+    workdir / record.RESULTS,
+    {'cells': told, 'missing': lacking, 'asked': asked, 'remark': remark},
+  )
+  picture.write_picture(workdir / PICTURE, told, title, remark)
+  parts = [table.lines(told), table.comparisons(told), *said, remark]
+  return [part for part in parts if part]
