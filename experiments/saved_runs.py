@@ -12,7 +12,7 @@ import ml_collections
 import numpy as np
 
 from eigen3.agent import td3
-from eigen3.data import MarketPanel, Normalisation, fit_normalisation
+from eigen3.data import MarketPanel, fit_normalisation, observe
 from eigen3.environment import Market, TradingEnvironment
 from eigen3.learner import run_directory
 from eigen3.learner.checkpoint import Checkpointer
@@ -115,9 +115,9 @@ def market_of(run: SavedRun, panel: MarketPanel) -> Market:
   )
   trained = run.experiment.panel
   names = tuple(run.config.data.observed_features)
-  whole = fit_normalisation(trained.features, run.experiment.splits.train)
-  observed = list(trained.feature_indices(names))
-  normalisation = Normalisation(whole.mean[:, observed], whole.std[:, observed])
+  normalisation = fit_normalisation(
+    observe(trained, names), run.experiment.splits.train
+  )
   return Market.from_panel(panel, names, normalisation, days)
 
 

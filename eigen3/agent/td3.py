@@ -276,9 +276,12 @@ class _Learner:
     if self._config.gamma:
       q_t = self._bootstrap(state, batch, context, key_noise)
     else:  # Nothing of the future counts: save the target networks' work.
-      q_t = jnp.zeros_like(q_tm1)
+      q_t = jnp.zeros_like(q_tm1, shape=(len(q_tm1), q_tm1.shape[-1]))
     discount_t = self._config.gamma * batch.discount_t
-    loss = jax.vmap(losses.twin_critic_loss)(q_tm1, batch.r_t, discount_t, q_t)
+    of_state = losses.twin_critic_loss
+    if batch.r_t.ndim == 2:  # Several actions of a state have one future.
+      of_state = jax.vmap(of_state, in_axes=(0, 0, None, None))
+    loss = jax.vmap(of_state)(q_tm1, batch.r_t, discount_t, q_t)
     return jnp.mean(loss), (network_state, jnp.mean(q_tm1))
 
   def _bootstrap(self, state, batch, context, key) -> Array:

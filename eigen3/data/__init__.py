@@ -13,6 +13,7 @@ from eigen3.data.membership import (
   read_universe,
   with_universe,
 )
+from eigen3.data.observed import SCALED, observe
 from eigen3.data.panel import MarketPanel
 from eigen3.data.panel_file import is_panel
 from eigen3.data.readers import (
@@ -40,6 +41,7 @@ from eigen3.data.synthetic import SyntheticMarket, synthetic_market
 __all__ = (
   'FEATURES',
   'MIN_TRAINING_DAYS',
+  'SCALED',
   'DataError',
   'MarketPanel',
   'Normalisation',
@@ -63,6 +65,7 @@ __all__ = (
   'is_panel',
   'most_traded',
   'narrowed',
+  'observe',
   'open_source',
   'parse_day',
   'read_context',

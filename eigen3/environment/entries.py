@@ -90,7 +90,12 @@ def choose(
 
 
 def available(
-  rules: Rules, table: Array, day: Array, held: Array, cash: Array
+  rules: Rules,
+  table: Array,
+  day: Array,
+  trading: Array,
+  held: Array,
+  cash: Array,
 ) -> Array:
   """Which stocks an action can buy today; the others' coefficients are moot.
 
@@ -101,6 +106,7 @@ def available(
     rules: of entries.
     table: float [T, N, 4], see `prices.price_table`.
     day: int32 [].
+    trading: bool [], whether one may still buy.
     held: int32 [S], stocks of the open positions, EMPTY where none.
     cash: float [].
 
@@ -109,7 +115,7 @@ def available(
   """
   if rules.entry_choice == 'best':
     return jnp.ones(table.shape[1], bool)
-  buyable = _buyable(table, day, held)
+  buyable = _buyable(table, day, held) & trading
   if rules.enforce_cash:
     buyable &= (cash >= rules.min_position_value) & (cash > 0)
   return buyable

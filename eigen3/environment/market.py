@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from eigen3.data.observed import observe
 from eigen3.data.panel import MarketPanel
 from eigen3.data.splits import Normalisation
 from eigen3.types import Array
@@ -46,19 +47,25 @@ class Market:
 
     Args:
       panel: T days, C columns.
-      observed_features: names, in the order in which they are observed.
-      normalisation: measured on training days only; [C, F] for all features
-        of the panel, or for the observed ones alone.
+      observed_features: names, in the order in which they are observed; see
+        `data.observe`.
+      normalisation: of these, measured on training days only, [C, F].
       context_days: D.
 
     Raises:
       ValueError: the normalisation does not fit the panel, or a name is
         unknown.
     """
-    indices = list(panel.feature_indices(tuple(observed_features)))
-    mean = _observed(normalisation.mean, 'mean', panel, indices)
-    std = _observed(normalisation.std, 'std', panel, indices)
-    features = (panel.features[:, :, indices] - mean) / std
+    observed = observe(panel, observed_features)
+    expected = observed.shape[1:]
+    for name in ('mean', 'std'):
+      found = np.shape(getattr(normalisation, name))
+      if found != expected:
+        raise ValueError(
+          f'normalisation.{name}: found shape {found}, expected {expected}'
+        )
+    mean, std = np.float64(normalisation.mean), np.float64(normalisation.std)
+    features = (observed - mean) / std
     return cls(jnp.asarray(features, jnp.float32), int(context_days))
 
   @property
@@ -82,19 +89,3 @@ class Market:
     """The windows of many days, int32 [B] to [B, D, C, F]."""
     chex.assert_rank(days, 1)
     return jax.vmap(self.window)(days)
-
-
-def _observed(
-  values: np.ndarray, name: str, panel: MarketPanel, indices: list[int]
-) -> np.ndarray:
-  """[C, F'] in float64, whether `values` covers all features or those only."""
-  values = np.asarray(values, np.float64)
-  columns = panel.num_columns
-  if values.shape == (columns, panel.num_features):
-    return values[:, indices]
-  if values.shape == (columns, len(indices)):
-    return values
-  raise ValueError(
-    f'normalisation.{name}: found shape {values.shape}, expected '
-    f'({columns}, {panel.num_features}) or ({columns}, {len(indices)})'
-  )

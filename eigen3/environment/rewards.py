@@ -105,11 +105,31 @@ def entry_reward(
     0 for an order that was not accepted or that no open filled.
   """
   entries = extras.entries
-  percent, filled = net_return(
-    rules, table, day, stop, entries.stock, entries.sale_target
+  paid = order_reward(
+    rules,
+    table,
+    day,
+    stop,
+    entries.stock,
+    entries.coefficient,
+    entries.sale_target,
   )
-  size = accounting.size(rules, entries.coefficient)
-  return jnp.sum(jnp.where(entries.accepted & filled, size * percent, 0))
+  return jnp.sum(jnp.where(entries.accepted, paid, 0))
+
+
+def order_reward(
+  rules: Rules,
+  table: Array,
+  day: Array,
+  stop: Array,
+  stock: Array,
+  coefficient: Array,
+  sale_target: Array,
+) -> Array:
+  """As `entry_reward`, of each of M accepted orders: float [M]."""
+  percent, filled = net_return(rules, table, day, stop, stock, sale_target)
+  size = accounting.size(rules, coefficient)
+  return jnp.where(filled, size * percent, 0)
 
 
 def net_return(

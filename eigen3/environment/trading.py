@@ -196,14 +196,15 @@ class TradingEnvironment:
     marked = self._mark(state)
     positions, cash, equity = marked.positions, marked.cash, marked.equity
     bought = marked.bought
+    trading = state.step < rules.trading_days
     could_buy = entries.available(
-      rules, self.prices, day, positions.stock, cash
+      rules, self.prices, day, trading, positions.stock, cash
     )
     chosen = entries.choose(
       rules,
       self.prices,
       day,
-      state.step < rules.trading_days,
+      trading,
       action,
       positions.stock,
       cash,
@@ -232,6 +233,24 @@ class TradingEnvironment:
       closed=marked.closed,
     )
     return self._finish(state, positions, orders, flat, extras, marked.equity)
+
+  def order_reward(
+    self, day: Array, stock: Array, coefficient: Array, sale_target: Array
+  ) -> Array:
+    """What the reward 'entry' would pay for accepted orders; it looks ahead.
+
+    Args:
+      day: int32 [], on whose close they are decided.
+      stock: int32 [M].
+      coefficient: float [M], at least the threshold.
+      sale_target: float [M], %.
+
+    Returns:
+      float [M], in % of the largest position; 0 where no open fills the order.
+    """
+    return rewards.order_reward(
+      self.rules, self.prices, day, self.stop, stock, coefficient, sale_target
+    )
 
   def _mark(self, state: State) -> Marked:
     """The account at the close of `state.day`, before anything is decided."""

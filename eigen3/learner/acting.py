@@ -207,14 +207,15 @@ def constrain(
   Args:
     spec: of the actions.
     observation: [B].
-    unit_actions: [B, N, 2].
+    unit_actions: [B, N, 2] or [B, M, N, 2].
 
   Returns:
-    [B, N, 2].
+    As they were given.
   """
   lowest = spec.to_unit(jnp.asarray(spec.minimum))[0]
   available = jnp.unpackbits(
     observation.available, axis=-1, count=spec.shape[0]
   )
+  available = jnp.expand_dims(available, tuple(range(1, unit_actions.ndim - 2)))
   coefficients = jnp.where(available > 0, unit_actions[..., 0], lowest)
   return unit_actions.at[..., 0].set(coefficients)

@@ -20,7 +20,13 @@ from eigen3 import evolution, parallel, settings
 from eigen3.agent import replay, td3
 from eigen3.environment import Market, TradingEnvironment
 from eigen3.evolution import Genome, Origin, operators
-from eigen3.learner import acting, importance, rollout, slices
+from eigen3.learner import (
+  acting,
+  counterfactuals,
+  importance,
+  rollout,
+  slices,
+)
 from eigen3.learner.inheritance import born, genome_of
 from eigen3.learner.population_state import (
   Champion,
@@ -116,6 +122,7 @@ class Population:
       no_trade_penalty=config.learner.no_trade_penalty,
     )
     self._stored_steps = acting.stored_steps(environment.rules, config)
+    self._counterfactuals = counterfactuals.count_of(environment.rules, config)
     played = self._agents * config.learner.fitness_slices
     self._added = played * self._stored_steps
     self.steps_per_generation = played * environment.num_steps
@@ -253,7 +260,7 @@ class Population:
       state.key, 5
     )
     state, training = self._collect(state, environment, market, key_collect)
-    agents, updates = self._learn(state, market, key_learn)
+    agents, updates = self._learn(state, environment, market, key_learn)
     state = state._replace(agents=agents)
     validated, attention = self._validate(state, validation, market, key_slices)
     state = state._replace(
@@ -317,20 +324,24 @@ class Population:
     )
     return state, judged
 
-  def _learn(self, state, market, key):
+  def _learn(self, state, environment, market, key):
     """The gradient steps of all that learn, on the same batches."""
 
     def learn(shared, agent):
-      market, ring, keys = shared
+      environment, market, ring, keys = shared
 
       def update(agent, key):
+        key, key_more = jax.random.split(key)
         batch = replay.sample(ring, key, self._batch_size)
+        batch = counterfactuals.add(
+          environment, batch, key_more, self._counterfactuals
+        )
         return self._update(agent, batch, market)
 
       return jax.lax.scan(update, agent, keys)
 
     keys = jax.random.split(key, self._config.updates_per_generation)
-    shared = (market, state.replay, keys)
+    shared = (environment, market, state.replay, keys)
     if self._evolution.members_learn:
       return self._on_all(learn, shared, state.agents)
     learners = jax.tree.map(lambda x: x[self._members :], state.agents)

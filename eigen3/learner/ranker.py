@@ -1,9 +1,9 @@
 """The supervised control: the agent's extractor, taught what trades bring.
 
-A linear head reads each stock's features, beside their mean over all columns,
-and predicts what a trade of it decided today would bring net of costs, with
-the widest target: the days until the maximum holding. Reinforcement learning
-has to do better than this to be worth its trouble.
+A linear head reads each stock's features, beside a mean over all columns, and
+predicts what a trade of it decided today would bring net of costs, with the
+widest target: the days until the maximum holding. Reinforcement learning has to
+do better than this to be worth its trouble.
 """
 
 import functools
@@ -20,6 +20,7 @@ import optax
 from eigen3 import parallel, settings
 from eigen3.agent import td3
 from eigen3.environment import Market, TradingEnvironment, prices, rewards
+from eigen3.networks import column_mean
 from eigen3.types import Array, PRNGKey
 
 
@@ -30,11 +31,14 @@ class Weights(NamedTuple):
     extractor: parameters of the feature extractor.
     w: float32 [4H], of the head.
     b: float32 [], of the head.
+    logits: float32 [C], how much each column counts in the mean that stocks
+      are read beside; see `networks.ColumnMean`.
   """
 
   extractor: hk.Params
   w: Array
   b: Array
+  logits: Array
 
 
 class RankerState(NamedTuple):
@@ -177,6 +181,7 @@ class Ranker:
     self._validation = parallel.replicate(labels_of(validation), mesh)
     self._mesh = mesh
     self._chunk = config.agent.acting_chunk
+    self._column_gain = config.networks.column_gain
     known = np.asarray(self._training.returns)[np.asarray(self._training.known)]
     settings.require(
       len(known) > 1 and known.std() > 0,
@@ -269,7 +274,8 @@ class Ranker:
     features, _ = self._extractor.apply(params, state, None, window)
     width = 2 * features.shape[-1]
     w = jax.random.normal(key_head, (width,)) / jnp.sqrt(width)
-    weights = Weights(params, w, jnp.zeros(()))
+    logits = jnp.zeros(features.shape[1])
+    weights = Weights(params, w, jnp.zeros(()), logits)
     return RankerState(weights, state, self._optimiser.init(weights), key)
 
   def _apply(self, weights, state, key, windows, is_training):
@@ -279,7 +285,8 @@ class Ranker:
     )
     first, stop = self._investable
     own = features[:, first:stop]
-    context = jnp.broadcast_to(features.mean(1, keepdims=True), own.shape)
+    context = column_mean(features, self._column_gain * weights.logits)
+    context = jnp.broadcast_to(context[:, None], own.shape)
     joined = jnp.concatenate([own, context], axis=-1)
     return joined @ weights.w + weights.b, state
 

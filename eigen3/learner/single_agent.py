@@ -11,7 +11,7 @@ import ml_collections
 from eigen3 import parallel, settings
 from eigen3.agent import replay, td3
 from eigen3.environment import Market, TradingEnvironment
-from eigen3.learner import acting, rollout
+from eigen3.learner import acting, counterfactuals, rollout
 from eigen3.types import Array, PRNGKey
 
 
@@ -125,6 +125,7 @@ class SingleAgent:
       actor, self.select_action, environment.spec, config.agent.acting_chunk
     )
     self._stored_steps = acting.stored_steps(environment.rules, config)
+    self._counterfactuals = counterfactuals.count_of(environment.rules, config)
     added = config.learner.episodes_per_iteration * self._stored_steps
     settings.require(
       config.learner.replay_capacity >= added,
@@ -235,7 +236,11 @@ class SingleAgent:
     state, episodes = self._collect(state, environment, policy, key_reset)
 
     def update(agent, key):
+      key, key_more = jax.random.split(key)
       batch = replay.sample(state.replay, key, self._batch_size)
+      batch = counterfactuals.add(
+        environment, batch, key_more, self._counterfactuals
+      )
       return self._update(agent, batch, market)
 
     agent, updates = jax.lax.scan(

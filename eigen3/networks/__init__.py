@@ -1,5 +1,6 @@
 """Neural networks as pure functions; `make_networks` is the way in."""
 
+from eigen3.networks.attention import column_mean
 from eigen3.networks.factory import (
   Divided,
   Networks,
@@ -7,4 +8,10 @@ from eigen3.networks.factory import (
   make_networks,
 )
 
-__all__ = ['Divided', 'Networks', 'environment_spec', 'make_networks']
+__all__ = [
+  'Divided',
+  'Networks',
+  'column_mean',
+  'environment_spec',
+  'make_networks',
+]

@@ -15,8 +15,47 @@ from eigen3.types import Array
 _SMALLEST_SUM = 1e-9  # of weights that are renormalised
 
 
+class ColumnMean(hk.Module):
+  """Mean over columns, in which each counts as much as was learnt of its place.
+
+  All columns are encoded with the same weights, so nothing else tells one that
+  matters to all, such as an index, from any other. It begins as a plain mean.
+  """
+
+  def __init__(
+    self,
+    config: ml_collections.ConfigDict,
+    policy: jmp.Policy,
+    name: str = 'column_mean',
+  ):
+    super().__init__(name=name)
+    self._gain = config.column_gain
+    self._policy = policy
+
+  def __call__(self, features: Array) -> Array:
+    """[B, C, E] to [B, E]."""
+    if not self._gain:
+      return features.mean(1)
+    return column_mean(features, self._gain * self._logits(features.shape[1]))
+
+  @hk.transparent
+  def _logits(self, columns: int) -> Array:
+    dtype = self._policy.param_dtype
+    return hk.get_parameter('logits', (columns,), dtype, jnp.zeros)
+
+
+def column_mean(features: Array, logits: Array) -> Array:
+  """Mean of [B, C, E] over columns by the softmax of logits [C]: [B, E]."""
+  weights = jax.nn.softmax(logits).astype(features.dtype)
+  return jnp.einsum('c,bce->be', weights, features)
+
+
 class CrossAttention(hk.Module):
-  """One learned query over all columns, then layer norm; no residual."""
+  """One learned query over all columns, then layer norm; no residual.
+
+  Beside what a column's features say, each head learns how much its place
+  counts, as in `ColumnMean`.
+  """
 
   def __init__(
     self,
@@ -47,13 +86,18 @@ class CrossAttention(hk.Module):
       The context [B, 1, E], and the weights [B, C] or None. Weights are the
       heads' average; after dropout they are scaled to sum to 1 again.
     """
-    batch, _, width = features.shape
+    batch, columns, width = features.shape
     init = hk.initializers.RandomNormal()
     dtype = self._policy.param_dtype
     query = hk.get_parameter('query', (1, 1, width), dtype, init)
     query = jnp.broadcast_to(query, (batch, 1, width))
+    bias = None
+    if self._config.column_gain:
+      shape = (self._config.num_heads, 1, columns)
+      bias = hk.get_parameter('column_bias', shape, dtype, jnp.zeros)
+      bias = self._config.column_gain * bias
     context, weights = MultiHeadAttention(self._config, self._policy)(
-      query, features, is_training, examples, return_weights
+      query, features, is_training, examples, return_weights, bias
     )
     return layers.LayerNorm(self._policy, 'layer_norm')(context), weights
 
@@ -122,8 +166,11 @@ class MultiHeadAttention(hk.Module):
     is_training: bool,
     examples: Array,
     return_weights: bool,
+    bias: Array | None = None,
   ) -> tuple[Array, Array | None]:
     """[B, Q, E] over [B, C, E]: attended [B, Q, E], weights [B, C] or None.
+
+    `bias` [heads, Q, C] is added to the scores.
 
     Raises:
       ValueError: if the heads do not divide the width E.
@@ -150,7 +197,7 @@ class MultiHeadAttention(hk.Module):
     )
     if self._config.remat:
       attend = jax.checkpoint(attend)
-    return attend(parameters, queries, features, keys)
+    return attend(parameters, queries, features, keys, bias)
 
 
 def _projection(name: str, width: int, policy: jmp.Policy) -> layers.Affine:
@@ -167,6 +214,7 @@ def _attend(
   queries: Array,
   features: Array,
   keys: Array | None,
+  bias: Array | None,
   *,
   rate: float,
   heads: int,
@@ -188,6 +236,8 @@ def _attend(
   scores = jnp.einsum(
     'bqhe,bche->bhqc', query, key, preferred_element_type=wide
   )
+  if bias is not None:
+    scores += bias
   weights = jax.nn.softmax(scores, -1)
   if keys is not None:
     draw = functools.partial(

@@ -49,13 +49,14 @@ class Critic(hk.Module):
 
     Args:
       window: [B, D, C, F] features; NaN where there is no data.
-      action: [B, N, 2] in the action spec's unit space.
+      action: [B, N, 2] in the action spec's unit space, or [B, M, N, 2]:
+        several for a window, which is encoded once.
       is_training: batch statistics and dropout.
       examples: int32 [B], identities that dropout's keys fold in.
       account: leaves [B, ...], or `UNSEEN`.
 
     Returns:
-      [B, 1].
+      [B, 1], or [B, M, 1].
     """
     features = FeatureExtractor(self._config, self._policy, self._mesh)(
       window, is_training, examples
@@ -65,7 +66,9 @@ class Critic(hk.Module):
         features, is_training, examples
       )
     head = self._head(self._config, self._spec, self._policy)
-    return head(features, action, is_training, examples, account)
+    if action.ndim == 4:
+      return head(features, action, is_training, examples, account)
+    return head(features, action[:, None], is_training, examples, account)[:, 0]
 
 
 class DoubleCritic(hk.Module):
@@ -91,7 +94,7 @@ class DoubleCritic(hk.Module):
     examples: Array,
     account: Account | tuple[()] = UNSEEN,
   ) -> Array:
-    """As `Critic`, with a column per critic: [B, K]."""
+    """As `Critic`, with a column per critic: [B, K], or [B, M, K]."""
     values = [
       Critic(*self._arguments, name=f'critic_{k}')(
         window, action, is_training, examples, account
@@ -123,10 +126,13 @@ class MeanHead(hk.Module):
     examples: Array,
     account: Account | tuple[()] = UNSEEN,
   ) -> Array:
-    """Features [B, C, 2H] and action [B, N, 2] to values [B, 1]."""
+    """Features [B, C, 2H] and action [B, M, N, 2] to values [B, M, 1]."""
     x = features.mean(1)
-    for seen in (action, *account):
+    for seen in account:
       x = layers.beside(x, seen.reshape(seen.shape[0], -1))
+    count = action.shape[1]
+    x = jnp.broadcast_to(x[:, None], (x.shape[0], count, x.shape[1]))
+    x = layers.beside(x, action.reshape(*action.shape[:2], -1))
     for number, size in enumerate(self._config.sizes, 1):
       x = layers.Linear(size, self._policy, f'linear_{number}')(x)
       x = jax.nn.relu(x)
@@ -143,8 +149,9 @@ class SlotHead(hk.Module):
   a slope times the coefficient, both from the same layers, so that how it
   grows need not be learnt from noisy returns. The weights are a softmax
   over (coefficient - threshold) / temperature with a logit of 0 for no
-  trade, so a policy gradient flows through the choice itself. The value does
-  not depend on the order of the stocks.
+  trade, so a policy gradient flows through the choice itself. But for how much
+  a column's place counts in the context, the value does not depend on the
+  order of the stocks.
 
   Where the account is seen, what each position will bring is added, in
   proportion to its weight: it is there whatever is bought today.
@@ -171,7 +178,7 @@ class SlotHead(hk.Module):
     examples: Array,
     account: Account | tuple[()] = UNSEEN,
   ) -> Array:
-    """Features [B, C, 2H] and action [B, N, 2] to values [B, 1]."""
+    """Features [B, C, 2H] and action [B, M, N, 2] to values [B, M, 1]."""
     action = action.astype(features.dtype)
     context = self._context(features, is_training, examples)
     first, stop = self._spec.investable
@@ -191,10 +198,12 @@ class SlotHead(hk.Module):
       self._spec.coefficient_threshold,
       self._config.slot_temperature,
     )
+    idle = jnp.broadcast_to(idle[:, None], (*scores.shape[:2], 1))
     scores = jnp.concatenate([scores, idle], -1)
     value = (weights * scores).sum(-1, keepdims=True)
     if account:
-      value += self._held(features[:, first:stop], context, account)
+      held = self._held(features[:, first:stop], context, account)
+      value += held[:, None]
     return value
 
   @hk.transparent
@@ -203,7 +212,7 @@ class SlotHead(hk.Module):
   ) -> Array:
     """What every stock is told of the whole market, [B, 2H]."""
     if self._config.slot_context == 'mean':
-      return features.mean(1)
+      return attention.ColumnMean(self._networks_config, self._policy)(features)
     cross = attention.CrossAttention(self._networks_config, self._policy)
     return cross(features, is_training, examples)[0][:, 0]
 
@@ -225,7 +234,7 @@ class SlotHead(hk.Module):
     is_training: bool,
     examples: Array,
   ) -> Array:
-    """What buying a stock is worth: an offset and a slope, [B, N, 2]."""
+    """What buying a stock is worth: an offset and a slope, [B, M, N, 2]."""
     sizes, rate = self._config.sizes, self._config.dropout
     x = Joint(sizes[0], self._policy, 'stock_1')(stocks, context, action)
     x = dropout.dropout(jax.nn.relu(x), rate, is_training, examples)
@@ -248,16 +257,16 @@ class Joint(hk.Module):
     self._policy = policy
 
   def __call__(self, stocks: Array, context: Array, action: Array) -> Array:
-    """[B, N, E], [B, E'] and [B, N, A] to [B, N, size]."""
+    """[B, N, E], [B, E'] and [B, ..., N, A] to [B, ..., N, size]."""
     ends = (stocks.shape[-1], stocks.shape[-1] + context.shape[-1])
     inputs = ends[1] + action.shape[-1]
     w, b = layers.affine_parameters(inputs, self._size, self._policy)
     of_stock, of_context, of_action = jnp.split(w, ends)
     shared = layers.affine(context, layers.Affine(of_context, b), self._policy)
-    return (
-      layers.product(stocks, of_stock, self._policy)
-      + shared[:, None]
-      + layers.product(action, of_action, self._policy)
+    of_market = layers.product(stocks, of_stock, self._policy) + shared[:, None]
+    several = tuple(range(1, action.ndim - 2))
+    return jnp.expand_dims(of_market, several) + layers.product(
+      action, of_action, self._policy
     )
 
 

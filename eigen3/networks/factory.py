@@ -224,6 +224,7 @@ _EXPECTED = {
   'lstm_hoist': settings.one_of('auto', 'always', 'never'),
   'num_heads': settings.AT_LEAST_ONE,
   'attention_dropout': settings.DROPOUT,
+  'column_gain': settings.NOT_NEGATIVE,
   'actor.investable_sizes': settings.sizes(2),
   'actor.context_size': settings.AT_LEAST_ONE,
   'actor.head_size': settings.AT_LEAST_ONE,

@@ -41,6 +41,7 @@ def _learner() -> config_dict.ConfigDict:
   config.updates_per_generation = 32  # of every agent that learns
   config.replay_capacity = 50_000  # transitions, of all agents together
   config.learning_starts = 0  # random transitions in replay before the first
+  config.counterfactuals = 8  # see td3.py
   # Whether replay keeps the days after the last entry, when no action acts.
   config.store_settlement = False
   config.importance_decay = 0.9  # of the average attention, per generation

@@ -49,6 +49,9 @@ def _ablations(preset: str) -> config_dict.ConfigDict:
   )
   cells.drift_108_ranker = _cell('ranker', 'drift', wide)
   cells.drift_mean_critic = _ablation('networks.critic.pooling=mean')
+  cells.drift_factual = _ablation('learner.counterfactuals=0')
+  features = ('close', 'rsi', 'macd_signal', 'trix', 'close_minus_mean')
+  cells.drift_levels = _ablation(f'data.observed_features={features}')
   cells.drift_ddpg = _ablation(
     'networks.critic.ensemble=1',
     'agent.policy_delay=1',

@@ -42,13 +42,13 @@ def _data() -> config_dict.ConfigDict:
   config.validation_days = 252
   config.holdout_days = 251
   config.embargo_days = 0  # left out before the validation and the holdout
-  # Features a network sees, by name (see eigen3.data.indicators.FEATURES).
+  # Features a network sees, by name (see eigen3.data.observe).
   config.observed_features = (
-    'close',
+    'scaled_change',
     'rsi',
-    'macd_signal',
-    'trix',
-    'close_minus_mean',
+    'scaled_macd_signal',
+    'scaled_close_minus_mean',
+    'scaled_close_minus_year',
   )
   synthetic = config.synthetic = config_dict.ConfigDict()
   # What the hidden drift can be read from: 'drift', 'leading', 'some',
@@ -129,6 +129,9 @@ def _networks() -> config_dict.ConfigDict:
   config.compute_dtype = 'float32'  # or 'bfloat16'; state stays float32
   config.num_heads = 8
   config.attention_dropout = 0.1
+  # How fast attention, and a critic's mean over columns, learn which of them
+  # count by their place; 0: only what is in a column counts, as in Eigen2.
+  config.column_gain = 10.0
   actor = config.actor = config_dict.ConfigDict()
   actor.investable_sizes = (256, 128)
   actor.context_size = 128
@@ -196,6 +199,10 @@ def _learner() -> config_dict.ConfigDict:
   config.updates_per_iteration = 50
   config.replay_capacity = 14_000  # transitions
   config.learning_starts = 9_000  # transitions in replay before learning
+  # Orders of other stocks that each replayed day is learnt from, too; only
+  # where it is known what they would have earned: with the reward 'entry', the
+  # choice 'best_available' and scaled actions.
+  config.counterfactuals = 8
   # Whether replay keeps the days after the last entry, when no action acts.
   config.store_settlement = False
   config.evaluate_every = 10  # iterations
@@ -265,6 +272,13 @@ def _reduce(config, context: int, hidden: int, trading: int, holding: int):
 
 def _eigen2(config: config_dict.ConfigDict) -> None:
   """The original system's choices."""
+  config.data.observed_features = (
+    'close',
+    'rsi',
+    'macd_signal',
+    'trix',
+    'close_minus_mean',
+  )
   environment = config.environment
   # No two days more: fills at the close leave on the last holding day.
   environment.settlement_days = environment.get_ref('max_holding_days') + 0
@@ -280,6 +294,7 @@ def _eigen2(config: config_dict.ConfigDict) -> None:
   environment.slippage_bp = 0.0
   environment.inaction_penalty = 5.0
   networks = config.networks
+  networks.column_gain = 0.0
   networks.actor.coefficient_head = 'eigen2'
   networks.critic.pooling = 'mean'
   networks.critic.self_attention = True

@@ -164,7 +164,7 @@ def test_a_column_that_training_hardly_saw_is_missing_to_agents():
     features=np.stack([close, np.log(close)], axis=-1),
     investable=(0, 3),
   )
-  fitted = fit_normalisation(panel.features, (0, 300))
+  fitted = fit_normalisation(panel.features[..., 1:], (0, 300))
   with warnings.catch_warnings():
     warnings.simplefilter('error')
     market = Market.from_panel(panel, ('feature_1',), fitted, context_days=8)

@@ -191,9 +191,10 @@ def test_a_preset_s_market_is_what_its_networks_are_told(size):
   if size == 'full':
     assert (panel.num_columns, panel.num_investable) == (669, 108)
   other = get_config(f'{size}+eigen2')
-  assert other.data.to_dict() == config.data.to_dict()
+  assert other.data.synthetic.to_dict() == config.data.synthetic.to_dict()
   for name in ('num_columns', 'num_features', 'investable'):
     assert other.networks.spec[name] == spec[name]
+  assert len(other.data.observed_features) == spec.num_features
 
 
 def test_late_listings_and_delistings():

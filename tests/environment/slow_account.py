@@ -255,8 +255,9 @@ class SlowAccount:
     rich = not config.enforce_cash or (
       self.cash > 0 and self.cash >= config.min_position_value
     )
+    may_buy = rich and day - self.start < config.trading_days
     return [
-      rich
+      may_buy
       and not self._is_held(stock)
       and self.price(day, stock, CLOSE) is not None
       and self._is_member(day, stock)

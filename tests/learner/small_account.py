@@ -50,8 +50,8 @@ def make_networks(config, spec):
   def critic(x, unit_actions, is_training):
     window, account = x
     features = small_run._centred(window[:, -1], is_training)
-    flat = [features, account.stocks, account.whole, unit_actions]
-    inputs = jnp.concatenate([hk.Flatten()(y) for y in flat], axis=-1)
+    seen = [features, account.stocks, account.whole]
+    inputs = small_run.beside_actions(seen, unit_actions)
     return hk.Linear(config.critic.ensemble, name='value')(inputs)
 
   return Divided.of(actor_parts), hk.transform_with_state(critic)

@@ -44,7 +44,7 @@ def make_market(config):
   market = Market.from_panel(
     panel,
     observed,
-    data.fit_normalisation(panel.features, days),
+    data.fit_normalisation(data.observe(panel, observed), days),
     config.environment.context_days,
   )
   return panel, environment, market
@@ -91,14 +91,21 @@ def make_networks(config, spec):
 
   def critic(x, unit_actions, is_training):
     features = _centred(x[:, -1], is_training)
-    inputs = jnp.concatenate(
-      [hk.Flatten()(features), hk.Flatten()(unit_actions)], axis=-1
-    )
+    inputs = beside_actions([features], unit_actions)
     if is_training:
       inputs = hk.dropout(hk.next_rng_key(), 0.1, inputs)
     return hk.Linear(config.critic.ensemble, name='value')(inputs)
 
   return hk.transform_with_state(actor), hk.transform_with_state(critic)
+
+
+def beside_actions(seen, unit_actions):
+  """What is seen, [B, ...] each, flat beside actions [B, ..., N, 2]."""
+  flat = hk.Flatten(preserve_dims=unit_actions.ndim - 2)(unit_actions)
+  seen = jnp.concatenate([hk.Flatten()(x) for x in seen], axis=-1)
+  seen = jnp.expand_dims(seen, tuple(range(1, flat.ndim - 1)))
+  seen = jnp.broadcast_to(seen, (*flat.shape[:-1], seen.shape[-1]))
+  return jnp.concatenate([seen, flat], axis=-1)
 
 
 def days_of(observations):

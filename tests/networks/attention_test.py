@@ -11,6 +11,7 @@ from eigen3 import networks
 
 KEY = jax.random.PRNGKey(0)
 KINDS = ['cross_attention', 'self_attention']
+GAIN = 3.0  # of what is learnt of a column's place
 
 
 @pytest.fixture
@@ -52,6 +53,9 @@ def _reference(kind, params, features, heads):
       part = slice(head * size, (head + 1) * size)
       for row in range(len(q)):
         logits = k[:, part] @ q[row, part] / np.sqrt(size)
+        if kind == 'cross_attention':
+          bias = np.asarray(params[kind]['column_bias'])
+          logits = logits + GAIN * bias[head, 0]
         weights = np.exp(logits) / np.exp(logits).sum()
         attended[row, part] = weights @ v[:, part]
         look += weights / (heads * len(q))
@@ -68,7 +72,12 @@ def _reference(kind, params, features, heads):
 @pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('heads', [1, 4])
 def test_against_numpy(config, features, kind, heads):
-  network, params, state = _build(config, kind, features, num_heads=heads)
+  network, params, state = _build(
+    config, kind, features, num_heads=heads, column_gain=GAIN
+  )
+  if kind == 'cross_attention':
+    bias = np.random.default_rng(1).normal(size=(heads, 1, 6))
+    params = {**params, kind: {**params[kind], 'column_bias': bias}}
   (y, look), _ = _apply(network, return_weights=True)(
     params, state, None, features
   )
@@ -166,3 +175,18 @@ def test_bfloat16_is_close(config, features, kind):
 def test_heads_must_divide_the_width(config, features):
   with pytest.raises(ValueError, match=r'num_heads: found 3.* 8'):
     _build(config, 'cross_attention', features, num_heads=3)
+
+
+def test_without_a_gain_no_place_is_learnt(config, features):
+  _, params, _ = _build(config, KINDS[0], features, column_gain=0.0)
+  assert set(params['cross_attention']) == {'query'}
+
+
+def test_mean_over_columns_by_hand(features):
+  logits = jnp.log(jnp.array([1.0, 2.0, 1.0, 4.0, 1.0, 1.0]))
+  expected = np.einsum('c,bce->be', [0.1, 0.2, 0.1, 0.4, 0.1, 0.1], features)
+  found = networks.column_mean(features, logits)
+  np.testing.assert_allclose(found, expected, atol=1e-6)
+  np.testing.assert_allclose(
+    networks.column_mean(features, jnp.zeros(6)), features.mean(1), atol=1e-6
+  )

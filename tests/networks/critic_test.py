@@ -61,7 +61,9 @@ def test_parameter_paths(config, make_window, action, variant):
   else:
     names = ('stock_1', 'stock_2', 'score', 'idle_1', 'idle_2')
     expected += [f'slot_head/{name}' for name in names]
-    if config.critic.slot_context == 'attention':
+    if config.critic.slot_context == 'mean':
+      expected.append('slot_head/column_mean')
+    else:
       expected += [f'slot_head/cross_attention{name}' for name in attention]
   assert set(params) == {
     f'double_critic/critic_{k}/{path}' for k in (1, 2) for path in expected
@@ -119,6 +121,30 @@ def test_modes_and_batches(config, make_window, action, variant):
   assert all(changed)
   for a, b in zip(*map(jax.tree.leaves, (state, same)), strict=True):
     np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize('pooling', ['slot', 'mean'])
+def test_several_actions_of_a_window(config, make_window, action, pooling):
+  """Each has the value that it has alone, and the window is encoded once."""
+  config.critic.pooling = pooling
+  window = make_window()
+  network, params, state = _build(config, window, action, 'double_critic')
+  several = np.stack([action, -action, 0.5 * action, action], axis=1)
+  q, after = _apply(network, is_training=True)(
+    params, state, KEY, window, several
+  )
+  assert q.shape == (3, 4, 2)
+  _, alone = _apply(network, is_training=True)(
+    params, state, KEY, window, action
+  )
+  for a, b in zip(*map(jax.tree.leaves, (after, alone)), strict=True):
+    np.testing.assert_array_equal(a, b)  # the same batch statistics
+  q, _ = _apply(network)(params, state, None, window, several)
+  for number in range(4):
+    one, _ = _apply(network)(params, state, None, window, several[:, number])
+    np.testing.assert_allclose(q[:, number], one, rtol=1e-5, atol=1e-6)
+  np.testing.assert_array_equal(q[:, 0], q[:, 3])
+  assert np.abs(q[:, 0] - q[:, 1]).min() > 1e-4
 
 
 @pytest.mark.parametrize('ensemble', [1, 2])

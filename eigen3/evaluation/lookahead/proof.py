@@ -29,6 +29,7 @@ from eigen3.data import (
   MarketPanel,
   eigen2_features,
   fit_normalisation,
+  observe,
   split_days,
 )
 from eigen3.environment import Market, Rules, TradingEnvironment
@@ -225,14 +226,15 @@ def _markets(futures: _Futures) -> list[Market]:
   """What agents see; normalised alike while the training days go on."""
   panels, last_day, config, parts = futures
   train = _training_days(panels[0], config)
-  normalisation = parts.normalise(panels[0].features, train)
+  names = tuple(config['data']['observed_features'])
+  normalisation = parts.normalise(observe(panels[0], names), train)
   normalisations = [normalisation, normalisation]
   if last_day >= train[1] - 1:
-    normalisations[1] = parts.normalise(panels[1].features, train)
+    normalisations[1] = parts.normalise(observe(panels[1], names), train)
   return [
     parts.market(
       panel,
-      tuple(config['data']['observed_features']),
+      names,
       normalisation,
       config['environment']['context_days'],
     )

@@ -213,7 +213,7 @@ def _stage(
   market = Market.from_panel(
     panel,
     observed,
-    data.fit_normalisation(panel.features, (0, panel.num_days)),
+    data.fit_normalisation(data.observe(panel, observed), (0, panel.num_days)),
     rules.context_days,
   )
   spec = environment.spec

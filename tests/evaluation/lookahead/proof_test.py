@@ -170,11 +170,11 @@ def test_a_normalisation_of_all_days_is_found():
     return data.fit_normalisation(features, (0, len(features)))
 
   leak = find_leak(Parts(normalise=leaking))
-  # The first known cell of the first observed feature.
-  assert (leak.name, leak.day) == ('observations.close', 0)
+  # The first known cell: of a change, the day before has to be known.
+  assert (leak.name, leak.day) == ('observations.rsi', 0)
   # From the last training day on it is known what it is measured on.
   leak = find_leak(Parts(normalise=leaking), last_day=TRAIN_STOP - 1)
-  assert (leak.name, leak.day) == ('observations.close', 0)
+  assert (leak.name, leak.day) == ('observations.rsi', 0)
 
 
 def test_a_normalisation_by_the_last_day_is_found():
@@ -186,7 +186,7 @@ def test_a_normalisation_by_the_last_day_is_found():
     find_leak(Parts(normalise=leaking), last_day=day).name
     for day in (TRAIN_STOP - 1, LAST)
   ]
-  assert names == ['observations.close'] * 2
+  assert names == ['observations.rsi'] * 2
 
 
 def test_observations_of_the_next_day_are_found():
@@ -197,7 +197,7 @@ def test_observations_of_the_next_day_are_found():
     )
 
   leak = find_leak(Parts(market=leaking))
-  assert (leak.name, leak.day) == ('observations.close', LAST)
+  assert (leak.name, leak.day) == ('observations.rsi', LAST)
 
 
 @jax.tree_util.register_pytree_node_class

@@ -1,0 +1,168 @@
+"""Tests of eigen3.learner.counterfactuals, against what episodes pay."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import small_run
+
+from eigen3.agent import replay
+from eigen3.learner import acting, counterfactuals, rollout
+
+KEY = jax.random.PRNGKey(3)
+COUNT = 6
+
+
+@pytest.fixture(scope='module')
+def environment():
+  return small_run.make_market(small_run.make_config())[1]
+
+
+@pytest.fixture(scope='module')
+def batch(environment):
+  """What an episode of random actions left, settlement too."""
+  days = environment.first_day[None] + 3
+  episodes = rollout.rollout(
+    environment,
+    lambda days: acting.random_actions(
+      environment.spec.action, KEY, days.shape[0]
+    ),
+    days,
+  )
+  return rollout.transitions_of(episodes, environment.num_steps)
+
+
+@pytest.fixture(scope='module')
+def found(environment, batch):
+  add = jax.jit(counterfactuals.add, static_argnums=3)
+  return add(environment, batch, KEY, COUNT)
+
+
+def test_what_was_done_stays_and_comes_first(batch, found):
+  assert found.a_tm1.shape == (len(batch.r_t), 1 + COUNT, 3, 2)
+  assert found.r_t.shape == (len(batch.r_t), 1 + COUNT)
+  np.testing.assert_array_equal(found.a_tm1[:, 0], batch.a_tm1)
+  np.testing.assert_array_equal(found.r_t[:, 0], batch.r_t)
+  rest = ('s_tm1', 'discount_t', 's_t')
+  for name in rest:
+    assert getattr(found, name) is not None
+    for a, b in zip(
+      *(jax.tree.leaves(getattr(one, name)) for one in (found, batch)),
+      strict=True,
+    ):
+      np.testing.assert_array_equal(a, b)
+
+
+def test_none_leaves_the_batch_alone(environment, batch):
+  assert counterfactuals.add(environment, batch, KEY, 0) is batch
+
+
+def test_they_are_orders_of_one_stock_and_each_stock_has_as_many(
+  environment, found
+):
+  actions = np.asarray(found.a_tm1[:, 1:])
+  lowest = np.asarray(environment.spec.action.minimum, np.float32)
+  ordered = (actions != lowest).any(-1)
+  np.testing.assert_array_equal(ordered.sum(-1), 1)
+  np.testing.assert_array_equal(ordered.sum(1), COUNT // 3)
+  order = actions[ordered]
+  threshold = environment.spec.coefficient_threshold
+  highest = environment.spec.action.maximum
+  assert (order >= (threshold, lowest[1])).all()
+  assert (order <= highest).all()
+  middle = (np.array([threshold, lowest[1]]) + highest) / 2
+  assert np.abs(order.mean(0) / middle - 1).max() < 0.1
+  assert len(np.unique(order[:, 0])) == len(order)
+
+
+def test_they_are_paid_what_an_episode_that_makes_them_pays(
+  environment, batch, found
+):
+  """An account that holds nothing yet, on each of the days."""
+  step = jax.jit(environment.step)
+  paid, unpaid = 0, 0
+  for place in range(0, environment.rules.trading_days, 3):
+    day = int(batch.s_tm1.day[place])
+    could = np.unpackbits(
+      np.asarray(batch.s_tm1.available[place]), count=3
+    ).astype(bool)
+    for number in range(1, 1 + COUNT):
+      action = found.a_tm1[place, number]
+      state, _ = environment.reset_at(day)
+      _, timestep = step(state, action)
+      reward = float(found.r_t[place, number])
+      if could[np.asarray(action[:, 0]).argmax()]:
+        np.testing.assert_allclose(reward, timestep.reward, rtol=1e-5)
+        paid += reward != 0
+      else:
+        assert reward == 0
+        unpaid += 1
+  assert paid > 5
+  assert unpaid > 0
+
+
+def test_in_the_settlement_no_order_is_paid(environment, batch, found):
+  after = environment.rules.trading_days
+  assert (np.asarray(batch.s_tm1.available[after:]) == 0).all()
+  assert (np.asarray(found.r_t[after:]) == 0).all()
+  assert (np.asarray(found.r_t[:after]) != 0).any()
+
+
+def test_keys_and_transitions_draw_their_own(environment, batch, found):
+  add = jax.jit(counterfactuals.add, static_argnums=3)
+  again = add(environment, batch, KEY, COUNT)
+  np.testing.assert_array_equal(again.a_tm1, found.a_tm1)
+  other = add(environment, batch, jax.random.PRNGKey(4), COUNT)
+  assert (np.asarray(other.a_tm1[:, 1:]) != found.a_tm1[:, 1:]).any()
+  orders = np.asarray(found.a_tm1[:, 1:]).max(2)
+  assert len(np.unique(orders[..., 0])) == orders[..., 0].size
+
+
+def test_fewer_orders_than_stocks(environment, batch):
+  found = counterfactuals.add(environment, batch, KEY, 1)
+  ordered = (found.a_tm1[:, 1, :, 0] > 0).argmax(-1)
+  assert set(np.asarray(ordered).tolist()) == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+  'name,value',
+  [
+    ('reward', 'entry'),
+    ('reward', 'eigen2'),
+    ('reward', 'portfolio'),
+    ('entry_choice', 'best'),
+    ('scaled_actions', False),
+  ],
+)
+def test_none_where_their_reward_is_not_known(name, value):
+  config = small_run.make_config(counterfactuals=5)
+  config.environment[name] = value
+  rules = small_run.make_market(config)[1].rules
+  count = counterfactuals.count_of(rules, config)
+  assert count == (5 if value == 'entry' else 0)
+
+
+def test_a_negative_number_is_refused():
+  config = small_run.make_config(counterfactuals=-1)
+  with pytest.raises(ValueError, match=r'learner\.counterfactuals: found -1'):
+    small_run.make_learner(config)
+
+
+def test_they_are_learnt_from(learner, first_state):
+  """With and without: the same experience, other critics."""
+  config = small_run.make_config(replay_capacity=70, counterfactuals=0)
+  without = small_run.make_learner(config)
+  critics = []
+  for one in (learner, without):
+    state, _ = one.iterate(small_run.copied(first_state))
+    critics.append(small_run.on_host(state.agent.critic.online_params))
+  assert any(
+    (a != b).any() for a, b in zip(*map(jax.tree.leaves, critics), strict=True)
+  )
+
+
+def test_the_ring_keeps_only_what_was_done(first_state):
+  transition = jax.tree.map(lambda x: x[0], first_state.replay.storage)
+  assert transition.a_tm1.shape == (3, 2)
+  assert jnp.shape(transition.r_t) == ()
+  assert replay.capacity_of(first_state.replay) == 70
