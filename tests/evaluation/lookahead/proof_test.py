@@ -186,7 +186,7 @@ def test_a_normalisation_by_the_last_day_is_found():
     find_leak(Parts(normalise=leaking), last_day=day).name
     for day in (TRAIN_STOP - 1, LAST)
   ]
-  assert names == ['observations.rsi'] * 2
+  assert names == ['observations.rsi', 'observations.scaled_change']
 
 
 def test_observations_of_the_next_day_are_found():
