@@ -18,6 +18,7 @@ import ml_collections
 from eigen3.data import MarketPanel
 from eigen3.evaluation import report
 from eigen3.evaluation.pooled import Outcome, chained
+from eigen3.learner import run_directory
 from eigen3.settings import AT_LEAST_ONE, Expected, check, require
 from experiments import mains
 from experiments.jobs import program, results
@@ -102,7 +103,10 @@ def tell(
     days = series.daily(together)
     report.write_table(workdir / 'daily.csv', days)
     series.write_picture(workdir / 'daily.png', days, title, remark)
-    written += ['daily.csv', 'daily.png']
+    contest = series.contest(days, [*together], config.seed, config.repeats)
+    run_directory.write_json(workdir / 'contest.json', contest)
+    parts.append(series.contest_lines(contest))
+    written += ['daily.csv', 'daily.png', 'contest.json']
   return '\n'.join([*parts, f'written: {workdir}/{", ".join(written)}'])
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from eigen3.data import atomic_path
-from eigen3.evaluation import drawing
+from eigen3.evaluation import contenders, drawing
 from eigen3.evaluation.pooled import Outcome
 
 
@@ -30,6 +30,54 @@ def daily(runs: Mapping[str, Sequence[Outcome]]) -> pd.DataFrame:
       [outcome.daily[name].to_numpy(float) for outcome in first], axis=0
     )
   return pd.DataFrame(table)
+
+
+def contest(
+  table: pd.DataFrame, programs: Sequence[str], seed: int, repeats: int
+) -> dict[str, dict[str, float]]:
+  """Which may be the best, and whether the programs beat a control at all.
+
+  Args:
+    table: see `daily`.
+    programs: those that were trained; other columns are controls.
+    seed: of the draws.
+    repeats: how often days are drawn.
+
+  Returns:
+    By policy `best`, the level at which it may be the best of all (see
+    `contenders.confidence_set`), and of controls `beaten`, the probability of
+    so good a best program if none is better than the control (see
+    `contenders.superior_ability`).
+  """
+  returns = table.drop(columns='date')
+  best = contenders.confidence_set(returns.to_numpy(), seed, repeats)
+  told = {
+    str(name): {'best': float(p)}
+    for name, p in zip(returns.columns, best, strict=True)
+  }
+  ours = returns[[*programs]].to_numpy()
+  for name in returns.columns.drop([*programs]):
+    told[name]['beaten'] = contenders.superior_ability(
+      ours, returns[name].to_numpy(), seed, repeats
+    )
+  return told
+
+
+def contest_lines(told: Mapping[str, Mapping[str, float]]) -> str:
+  """What `contest` tells, as text."""
+  order = sorted(told, key=lambda name: -told[name]['best'])
+  best = ', '.join(
+    f'{drawing.shown(name)} {told[name]["best"]:.3f}' for name in order
+  )
+  beaten = ', '.join(
+    f'{drawing.shown(name)} {found["beaten"]:.3f}'
+    for name, found in told.items()
+    if 'beaten' in found
+  )
+  return (
+    f'may be the best of all, p of the model confidence set: {best}\n'
+    f'no program is better than, p of superior predictive ability: {beaten}'
+  )
 
 
 def write_picture(

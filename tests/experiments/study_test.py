@@ -13,7 +13,7 @@ from eigen3.data import MarketPanel
 from experiments.configs import many_runs, study
 from experiments.jobs import record
 from experiments.study import __main__ as study_main
-from experiments.study import folds
+from experiments.study import folds, series
 
 DATES = np.arange('2001-01-01', '2009-12-31', dtype='datetime64[D]')
 DATES = DATES[np.is_busday(DATES)]
@@ -173,6 +173,9 @@ def test_folds_are_told_of_alone_and_together(panel_file, tmp_path):
     'date', 'erl', 'ranker', 'td3', 'random_entry', 'buy_and_hold', 'momentum',
     'informed',
   ]  # fmt: skip
+  contest = json.loads((tmp_path / 'contest.json').read_text())
+  assert list(contest) == sorted(daily.columns[1:])
+  assert 'may be the best of all' in text
   assert list(told['cells']) == sorted(told['cells'])
   agent = told['cells']['all/td3']
   assert agent['seeds'] == 2
@@ -194,6 +197,33 @@ def test_folds_are_told_of_alone_and_together(panel_file, tmp_path):
   assert 'not corrected' in told['remark']
   assert 'survivors only' in text
   assert '\nall/td3 ' in text
+
+
+def test_the_best_and_what_is_beaten():
+  """One program is clearly better than all, a control clearly the worst."""
+  rng = np.random.default_rng(0)
+  noise = rng.normal(0, 0.01, 500)
+  table = pd.DataFrame(
+    {
+      'date': DATES[:500],
+      'td3': noise + rng.normal(0, 0.002, 500),
+      'erl': noise + rng.normal(0.001, 0.002, 500),
+      'momentum': noise + rng.normal(0, 0.002, 500),
+      'buy_and_hold': noise + rng.normal(0.001, 0.002, 500),
+    }
+  )
+  found = series.contest(table, ['td3', 'erl'], seed=0, repeats=500)
+  assert max(found['erl']['best'], found['buy_and_hold']['best']) == 1.0
+  assert min(found['erl']['best'], found['buy_and_hold']['best']) > 0.05
+  assert max(found['td3']['best'], found['momentum']['best']) < 0.05
+  assert found['momentum']['beaten'] < 0.01
+  assert found['buy_and_hold']['beaten'] > 0.05
+  assert 'beaten' not in found['erl']
+  assert series.contest(table, ['td3', 'erl'], seed=0, repeats=500) == found
+  best, beaten = series.contest_lines(found).split('\n')
+  assert best.index('erl') < best.index('td3')
+  assert f'buy and hold {found["buy_and_hold"]["beaten"]:.3f}' in beaten
+  assert 'td3' not in beaten
 
 
 def test_nothing_is_told_of_nothing(panel_file, tmp_path):
