@@ -43,8 +43,9 @@ setuptools.setup(
     include=['eigen3', 'eigen3.*', 'experiments', 'experiments.*']
   ),
   package_data={
-    'eigen3.data': ['quality_page.html'],
+    'eigen3.data': ['base.html', 'quality_page.html'],
     'eigen3.evaluation.page': ['page.html'],
+    'experiments.jobs': ['page.html'],
   },
   python_requires='>=3.11',
   install_requires=[

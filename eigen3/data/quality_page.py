@@ -1,16 +1,17 @@
 """The page of a quality report: one file that needs nothing else."""
 
 import base64
-import functools
 import io
 import pathlib
 from typing import Any
 
-import jinja2
 import numpy as np
 from matplotlib import image as mpl_image
 
+from eigen3.data import templates
 from eigen3.data.findings import RULES
+
+_TEMPLATE = pathlib.Path(__file__).parent / 'quality_page.html'
 
 # What the coverage says of a column in a few days: no close, a close on each,
 # listed only on some, or a day between the first close and the last without.
@@ -33,33 +34,21 @@ def render(report: Any, panel_name: str, json_name: str) -> str:
   drawn = _staircase(report.coverage)
   found = [c for c in report.columns if c.findings]
   found.sort(key=lambda column: -len(column.findings))
-  return _template().render(
-    report=report,
-    panel_name=panel_name,
-    json_name=json_name,
-    rules=RULES,
-    totals=report.totals(),
-    found=found,
-    clean=[c for c in report.columns if not c.findings],
-    picture=_picture(report.coverage[drawn]) if len(drawn) else '',
-    height=min(18 * len(drawn), max(600, min(3 * len(drawn), 1600))),
-    drawn=[report.columns[index].name for index in drawn],
-    years=_years(report.coverage_days),
-    shown=_SHOWN,
-  )
-
-
-@functools.cache
-def _template() -> jinja2.Template:
-  environment = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-  )
-  environment.filters['thousands'] = '{:,}'.format
-  return environment.get_template('quality_page.html')
+  content = {
+    'report': report,
+    'panel_name': panel_name,
+    'json_name': json_name,
+    'rules': RULES,
+    'totals': report.totals(),
+    'found': found,
+    'clean': [c for c in report.columns if not c.findings],
+    'picture': _picture(report.coverage[drawn]) if len(drawn) else '',
+    'height': min(18 * len(drawn), max(600, min(3 * len(drawn), 1600))),
+    'drawn': [report.columns[index].name for index in drawn],
+    'years': _years(report.coverage_days),
+    'shown': _SHOWN,
+  }
+  return templates.render(_TEMPLATE, {'thousands': '{:,}'.format}, content)
 
 
 def _staircase(coverage: np.ndarray) -> np.ndarray:

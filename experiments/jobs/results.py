@@ -8,10 +8,10 @@ import ml_collections
 
 from eigen3.evaluation.pooled import Outcome, pool
 from eigen3.learner import run_directory
-from experiments.jobs import picture, record, table
+from experiments.jobs import page, picture, record, table
 from experiments.jobs.cells import Cell
 
-PICTURE = 'results.png'
+_PICTURE, _PAGE = 'results.png', 'results.html'
 
 
 def told_of(
@@ -49,8 +49,10 @@ def write(
   told: Mapping[str, Mapping[str, Any]],
   title: str,
   remark: str,
-) -> list[str]:
-  """Writes results.json and results.png where there is something to tell.
+  more: Sequence[str] = (),
+  pictures: Sequence[str] = (),
+) -> str:
+  """Writes all that tells of the results, where there is something to tell.
 
   Args:
     config: all settings.
@@ -60,19 +62,26 @@ def write(
     told: see `told_of`, and the `goal`, by name.
     title: of the picture.
     remark: what every reader must know.
+    more: lines that are told, too.
+    pictures: PNG files of the folder that are shown, too.
 
   Returns:
-    The table, comparisons, and what is missing: parts of a text.
+    The table, comparisons and what is missing, as text.
   """
   lacking = record.gaps(config, workdir, cells, outcomes)
   asked = record.asked(workdir, config)
   said = record.remarks(asked, lacking)
   if not told:
-    return ['no run is done yet', *said]
+    return '\n'.join(['no run is done yet', *said])
   run_directory.write_json(
     workdir / record.RESULTS,
     {'cells': told, 'missing': lacking, 'asked': asked, 'remark': remark},
   )
-  picture.write_picture(workdir / PICTURE, told, title, remark)
+  picture.write_picture(workdir / _PICTURE, told, title, remark)
+  said += more
+  page.write(
+    workdir / _PAGE, title, told, asked, said, [_PICTURE, *pictures], remark
+  )
   parts = [table.lines(told), table.comparisons(told), *said, remark]
-  return [part for part in parts if part]
+  parts.append(f'written: {workdir}/{_PAGE}, {_PICTURE}, {record.RESULTS}')
+  return '\n'.join(filter(None, parts))

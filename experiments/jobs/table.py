@@ -9,7 +9,20 @@ _EMPTY = '-'
 
 
 def lines(told: Mapping[str, Mapping[str, Any]]) -> str:
-  """A table of cells, by name.
+  """A table of cells, by name; see `rows`."""
+  found = rows(told)
+  widths = [max(map(len, column)) for column in zip(*found, strict=True)]
+  return '\n'.join(
+    '  '.join(
+      cell.ljust(width) if index in (0, len(widths) - 1) else cell.rjust(width)
+      for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ).rstrip()
+    for row in found
+  )
+
+
+def rows(told: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+  """What a table of cells shows, by name: a head, and a row each.
 
   Each is told of as by `pooled.pool`, with the seeds that it lacks as
   `missing`, others that lack some of its own as `not_compared`, and its `goal`.
@@ -18,21 +31,11 @@ def lines(told: Mapping[str, Mapping[str, Any]]) -> str:
   account-aware momentum's profit; differences are of daily returns, a year,
   followed by their p-value.
   """
-  rows = [
-    [
-      '', 'seeds', 'profit', '95 %', 'IQM', 'of informed', 'of momentum',
-      *(f'over {name.replace("_", " ")}' for name in _AGAINST), 'goal',
-    ]
+  head = [
+    '', 'seeds', 'profit', '95 %', 'IQM', 'of informed', 'of momentum',
+    *(f'over {name.replace("_", " ")}' for name in _AGAINST), 'goal',
   ]  # fmt: skip
-  rows += [_row(name, cell) for name, cell in told.items()]
-  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-  return '\n'.join(
-    '  '.join(
-      cell.ljust(width) if index in (0, len(widths) - 1) else cell.rjust(width)
-      for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-    ).rstrip()
-    for row in rows
-  )
+  return [head, *(_row(name, cell) for name, cell in told.items())]
 
 
 def comparisons(told: Mapping[str, Mapping[str, Any]]) -> str:

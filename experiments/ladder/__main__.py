@@ -85,17 +85,14 @@ def tell(
   cells: Sequence[Cell],
   outcomes: program.Outcomes,
 ) -> str:
-  """Writes results.json and results.png; the table as text."""
+  """Writes the results; the table as text."""
   told = {
     cell.name: _told(config, cell.name, outcomes)
     for cell in cells
     if outcomes[cell.name]
   }
   title = f'Ladder, preset {config.preset}, seeds {[*config.seeds]}'
-  parts = results.write(config, workdir, cells, outcomes, told, title, _REMARK)
-  if told:
-    parts.append(f'written: {workdir}/results.csv, results.json, results.png')
-  return '\n'.join(parts)
+  return results.write(config, workdir, cells, outcomes, told, title, _REMARK)
 
 
 def _told(

@@ -77,7 +77,7 @@ def tell(
   cells: Sequence[Cell],
   outcomes: program.Outcomes,
 ) -> str:
-  """Writes results.json and results.png; the table as text."""
+  """Writes the results; the table as text."""
   runs = dict(outcomes) | {
     f'{_ALL}/{name}': _chained(config, name, outcomes)
     for name in config.programs
@@ -90,24 +90,22 @@ def tell(
   }
   title = f'Walk-forward study, preset {config.preset}, seeds {[*config.seeds]}'
   remark = _remark(config, workdir) if told else ''
-  parts = results.write(config, workdir, cells, outcomes, told, title, remark)
-  if not told:
-    return '\n'.join(parts)
-  written = ['results.csv', 'results.json', 'results.png']
   together = {
     name: [*runs[f'{_ALL}/{name}'].values()]
     for name in config.programs
     if runs[f'{_ALL}/{name}']
   }
+  more, pictures = [], []
   if together:
     days = series.daily(together)
     report.write_table(workdir / 'daily.csv', days)
     series.write_picture(workdir / 'daily.png', days, title, remark)
     contest = series.contest(days, [*together], config.seed, config.repeats)
     run_directory.write_json(workdir / 'contest.json', contest)
-    parts.append(series.contest_lines(contest))
-    written += ['daily.csv', 'daily.png', 'contest.json']
-  return '\n'.join([*parts, f'written: {workdir}/{", ".join(written)}'])
+    more, pictures = series.contest_lines(contest), ['daily.png']
+  return results.write(
+    config, workdir, cells, outcomes, told, title, remark, more, pictures
+  )
 
 
 def _chained(

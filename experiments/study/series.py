@@ -63,7 +63,7 @@ def contest(
   return told
 
 
-def contest_lines(told: Mapping[str, Mapping[str, float]]) -> str:
+def contest_lines(told: Mapping[str, Mapping[str, float]]) -> list[str]:
   """What `contest` tells, as text."""
   order = sorted(told, key=lambda name: -told[name]['best'])
   best = ', '.join(
@@ -74,10 +74,10 @@ def contest_lines(told: Mapping[str, Mapping[str, float]]) -> str:
     for name, found in told.items()
     if 'beaten' in found
   )
-  return (
-    f'may be the best of all, p of the model confidence set: {best}\n'
-    f'no program is better than, p of superior predictive ability: {beaten}'
-  )
+  return [
+    f'may be the best of all, p of the model confidence set: {best}',
+    f'no program is better than, p of superior predictive ability: {beaten}',
+  ]
 
 
 def write_picture(

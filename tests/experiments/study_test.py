@@ -220,7 +220,7 @@ def test_the_best_and_what_is_beaten():
   assert found['buy_and_hold']['beaten'] > 0.05
   assert 'beaten' not in found['erl']
   assert series.contest(table, ['td3', 'erl'], seed=0, repeats=500) == found
-  best, beaten = series.contest_lines(found).split('\n')
+  best, beaten = series.contest_lines(found)
   assert best.index('erl') < best.index('td3')
   assert f'buy and hold {found["buy_and_hold"]["beaten"]:.3f}' in beaten
   assert 'td3' not in beaten

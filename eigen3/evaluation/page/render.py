@@ -1,23 +1,22 @@
 """Puts a page together: one file that asks the network for nothing."""
 
-import functools
 import json
 import math
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import jinja2
 import pandas as pd
 
-from eigen3.data import atomic_path
+from eigen3.data import atomic_path, templates
 from eigen3.evaluation import drawing, ledger, sharpe, trials
 from eigen3.evaluation.backtest import TRADING_DAYS_A_YEAR
 from eigen3.evaluation.page import pictures, replays, tables, wording
 from eigen3.evaluation.page.subject import Champion, Occasion
 from eigen3.learner import generations, run_directory
 
+_TEMPLATE = pathlib.Path(__file__).parent / 'page.html'
 _MOST_TICKERS = 4  # whose trades are drawn
 
 
@@ -42,10 +41,17 @@ def write(
     ValueError: a file of a run is damaged, or the runs of the search have
       other validation days.
   """
-  content = _content(champions, occasion, searched)
+  content = {'title': title} | _content(champions, occasion, searched)
+  filters: dict[str, Callable[..., Any]] = {
+    'written': wording.written,
+    'interval': wording.interval,
+    'largest': wording.largest,
+    'shade': wording.shade,
+    'shown': drawing.shown,
+  }
   with atomic_path(path) as temporary:
     temporary.write_text(
-      _template().render(title=title, **content), encoding='utf-8'
+      templates.render(_TEMPLATE, filters, content), encoding='utf-8'
     )
 
 
@@ -134,22 +140,3 @@ def _attention(workdir: pathlib.Path) -> str:
     return ''
   shares = table.drop(columns='generation').to_numpy(float)[-1]
   return pictures.attention(dict(zip(table.columns[1:], shares, strict=True)))
-
-
-@functools.cache
-def _template() -> jinja2.Template:
-  environment = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-  )
-  environment.filters |= {
-    'written': wording.written,
-    'interval': wording.interval,
-    'largest': wording.largest,
-    'shade': wording.shade,
-    'shown': drawing.shown,
-  }
-  return environment.get_template('page.html')
