@@ -275,7 +275,7 @@ def close_positions(
 
 def size(rules: Rules, coefficient: Array) -> Array:
   """The share of the largest position that a coefficient asks for."""
-  return jnp.clip(coefficient / rules.coefficient_ceiling, 0, 1)
+  return jnp.clip(coefficient / rules.full_size_coefficient, 0, 1)
 
 
 def _empty(like: Array) -> Array:

@@ -51,6 +51,7 @@ _EXPECTED = {
   'inaction_penalty': settings.NOT_NEGATIVE,
   'coefficient_threshold': settings.POSITIVE,
   'coefficient_ceiling': settings.POSITIVE,
+  'full_size_coefficient': settings.POSITIVE,
   'initial_cash': settings.POSITIVE,
   'portfolio_scale': settings.POSITIVE,
   'max_position_fraction': settings.POSITIVE,
@@ -74,6 +75,7 @@ class Rules:
   entry_choice: str
   coefficient_threshold: float
   coefficient_ceiling: float
+  full_size_coefficient: float
   min_sale_target: float
   max_sale_target: float
   scaled_actions: bool

@@ -78,6 +78,10 @@ def _environment() -> config_dict.ConfigDict:
   config.entry_choice = 'best_available'
   config.coefficient_threshold = 1.0
   config.coefficient_ceiling = 2.0
+  # From which on a position is as large as it may be; smaller ones are in
+  # proportion. At the threshold, a coefficient only says which stock comes
+  # first: to order stocks keeps most of them away from the ceiling.
+  config.full_size_coefficient = 1.0
   config.min_sale_target = 10.0  # % above the entry price
   config.max_sale_target = 50.0
   config.scaled_actions = True  # agents explore in [-1, 1]
@@ -99,7 +103,7 @@ def _environment() -> config_dict.ConfigDict:
   config.delisting_return = 0.0  # added to the last close, e.g. -0.3
   config.delisting_days = 5  # days without a price before a stock is gone
   config.initial_cash = 1_000_000.0
-  config.max_position_fraction = 0.1  # of equity, at the ceiling
+  config.max_position_fraction = 0.1  # of equity
   config.min_position_value = 1_000.0  # smaller orders are not accepted
   config.enforce_cash = True  # False: positions open without cash (Eigen2)
   config.commission_bp = 1.0  # basis points of the value of each fill
@@ -284,6 +288,9 @@ def _eigen2(config: config_dict.ConfigDict) -> None:
   environment.settlement_days = environment.get_ref('max_holding_days') + 0
   environment.entry_choice = 'best'
   environment.scaled_actions = False
+  environment.full_size_coefficient = (
+    environment.get_ref('coefficient_ceiling') + 0.0
+  )
   environment.reward = 'eigen2'
   environment.fill = 'close'
   environment.target_fill = 'limit'

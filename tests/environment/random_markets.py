@@ -22,6 +22,7 @@ def config(**settings):
     section.delisting_return = 0.0
     section.coefficient_threshold = 1.0
     section.coefficient_ceiling = 2.0
+    section.full_size_coefficient = 2.0
     section.enforce_cash = True
     section.scaled_actions = True
     section.reward = 'entry'

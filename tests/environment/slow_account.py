@@ -298,7 +298,7 @@ class SlowAccount:
     return self.members is None or bool(self.members[day, stock])
 
   def _size(self, coefficient):
-    return min(coefficient / self.config.coefficient_ceiling, 1.0)
+    return min(coefficient / self.config.full_size_coefficient, 1.0)
 
   # Rewards.
 

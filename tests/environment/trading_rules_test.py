@@ -41,6 +41,7 @@ def _config(**settings):
     section.delisting_days = 2
     section.coefficient_threshold = 1.0
     section.coefficient_ceiling = 2.0
+    section.full_size_coefficient = 2.0
     section.min_sale_target = 10.0
     section.max_sale_target = 50.0
     section.min_position_value = 1_000.0

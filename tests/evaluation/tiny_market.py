@@ -19,6 +19,7 @@ def config(**settings):
     entry_choice='best',
     coefficient_threshold=1.0,
     coefficient_ceiling=2.0,
+    full_size_coefficient=2.0,
     min_sale_target=10.0,
     max_sale_target=50.0,
     fill='next_open',
