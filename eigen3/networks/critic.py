@@ -144,9 +144,9 @@ class SlotHead(hk.Module):
   """A score for every stock, weighted by how the action chooses among them.
 
   Every stock is scored from its own features, a global context and its own
-  action; one more score stands for buying nothing. A position's size, and so
-  what it earns, is proportional to its coefficient: a score is an offset plus
-  a slope times the coefficient, both from the same layers, so that how it
+  action; one more score stands for buying nothing. Where the size of a position
+  is proportional to its coefficient, so is what it earns: a score is an offset
+  plus a slope times the coefficient, both from the same layers, so that how it
   grows need not be learnt from noisy returns. The weights are a softmax
   over (coefficient - threshold) / temperature with a logit of 0 for no
   trade, so a policy gradient flows through the choice itself. But for how much

@@ -352,6 +352,17 @@ def test_positions_are_sized_by_the_coefficient():
     assert extras.entries.value[0, 0] == _approx(value)
 
 
+def test_by_default_the_threshold_is_enough_for_the_full_size():
+  full = td3.get_config('small').environment.full_size_coefficient
+  for coefficient in (1.0, 1.5, 2.0):
+    extras = _play(
+      [[QUIET]], coefficient=coefficient, full_size_coefficient=full
+    ).extras
+    assert extras.entries.value[0, 0] == _approx(5000)
+  eigen2 = td3.get_config('small+eigen2').environment
+  assert eigen2.full_size_coefficient == eigen2.coefficient_ceiling == 2.0
+
+
 @pytest.mark.parametrize('enforce_cash', [True, False])
 def test_without_cash(enforce_cash):
   stocks = [[QUIET, QUIET, QUIET], [QUIET, QUIET, QUIET]]
