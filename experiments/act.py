@@ -140,7 +140,8 @@ def _remarks(panel: MarketPanel, trained: MarketPanel) -> list[str]:
     if abs(np.log(ratio)) > _RESCALED:
       lines.append(
         f'{name}: past prices are {ratio:.3f} times those of the run, as after '
-        'a split or a large dividend: the network sees it on another scale'
+        'a split or a large dividend: features in units of prices are on '
+        'another scale'
       )
   if np.isnan(ratios).all():
     lines.append('no day is common to both panels: scales cannot be compared')

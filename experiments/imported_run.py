@@ -24,6 +24,7 @@ _NEEDED = {
   'environment.observe_account': False,
   'environment.scaled_actions': False,
   'networks.actor.coefficient_head': 'eigen2',
+  'networks.column_gain': 0.0,
   'networks.critic.ensemble': 1,
   'networks.critic.pooling': 'mean',
 }

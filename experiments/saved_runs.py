@@ -12,7 +12,8 @@ import ml_collections
 import numpy as np
 
 from eigen3.agent import td3
-from eigen3.data import MarketPanel, fit_normalisation, observe
+from eigen3.data import SCALED, MarketPanel, fit_normalisation, observe
+from eigen3.data.observed import YEAR_DAYS
 from eigen3.environment import Market, TradingEnvironment
 from eigen3.learner import run_directory
 from eigen3.learner.checkpoint import Checkpointer
@@ -85,7 +86,10 @@ def load(paths: Sequence[str]) -> list[SavedRun]:
 def defaults_of(
   settings: Mapping[str, Any] | ml_collections.ConfigDict,
 ) -> ml_collections.ConfigDict:
-  """The defaults, unlocked, of the program and the preset of a run's settings.
+  """What is not in a run's settings, unlocked: of its program and its preset.
+
+  A setting that is younger than the run is as if there were none, which its
+  default need not be.
 
   Raises:
     ValueError: no such preset.
@@ -94,6 +98,10 @@ def defaults_of(
   config = program.get_config(settings['preset'])
   config = config.copy_and_resolve_references().unlock()
   del config.networks.spec  # the panel decides
+  config.networks.column_gain = 0.0
+  config.learner.counterfactuals = 0
+  ceiling = settings['environment']['coefficient_ceiling']
+  config.environment.full_size_coefficient = ceiling
   return config
 
 
@@ -107,14 +115,17 @@ def market_of(run: SavedRun, panel: MarketPanel) -> Market:
     ValueError: the panel lacks a feature, or is shorter than the context.
   """
   days = run.config.environment.context_days
-  require(
-    panel.num_days >= days,
-    '--panel',
-    panel.num_days,
-    f'at least the {days} days that a network sees at once',
-  )
   trained = run.experiment.panel
   names = tuple(run.config.data.observed_features)
+  needed = days
+  if panel.dates[0] > trained.dates[0] and any(x in SCALED for x in names):
+    needed += YEAR_DAYS  # A usual move would be that of fewer days.
+  require(
+    panel.num_days >= needed,
+    '--panel',
+    panel.num_days,
+    f'at least the {needed} days that networks see and features are made of',
+  )
   normalisation = fit_normalisation(
     observe(trained, names), run.experiment.splits.train
   )

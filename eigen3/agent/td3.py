@@ -107,7 +107,10 @@ def make_td3(
     select_action: `(state, context, observations, key=None) -> actions
       [B, ...]` in the environment's units; noisy where a key is given.
     update: `(state, batch, context) -> (state, metrics)`, one critic update
-      and, every `policy_delay`, one of the actor and of all targets.
+      and, every `policy_delay`, one of the actor and of all targets. A batch
+      may have several actions [B, M, ...] and rewards [B, M] of each state,
+      what was done first: critics are then asked for q [B, M, K]. Who makes it
+      vouches that all of a state's actions have the same future.
 
   Raises:
     ValueError: a setting is out of range.
@@ -279,10 +282,11 @@ class _Learner:
       q_t = jnp.zeros_like(q_tm1, shape=(len(q_tm1), q_tm1.shape[-1]))
     discount_t = self._config.gamma * batch.discount_t
     of_state = losses.twin_critic_loss
-    if batch.r_t.ndim == 2:  # Several actions of a state have one future.
+    if batch.r_t.ndim == 2:  # Several actions of a state, and one future.
       of_state = jax.vmap(of_state, in_axes=(0, 0, None, None))
     loss = jax.vmap(of_state)(q_tm1, batch.r_t, discount_t, q_t)
-    return jnp.mean(loss), (network_state, jnp.mean(q_tm1))
+    taken = q_tm1 if q_tm1.ndim == 2 else q_tm1[:, 0]
+    return jnp.mean(loss), (network_state, jnp.mean(taken))
 
   def _bootstrap(self, state, batch, context, key) -> Array:
     """Target critics' values of the smoothed target action, [B, K]."""

@@ -99,8 +99,8 @@ def available(
 ) -> Array:
   """Which stocks an action can buy today; the others' coefficients are moot.
 
-  With `entry_choice` 'best' every coefficient counts: a stock that can't be
-  bought then stands in the way of those that can.
+  With `entry_choice` 'best' every coefficient counts, on every day, as in
+  Eigen2: a stock that can't be bought stands in the way of those that can.
 
   Args:
     rules: of entries.

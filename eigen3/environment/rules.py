@@ -122,6 +122,14 @@ class Rules:
       f'at most coefficient_ceiling, {self.coefficient_ceiling}: '
       'no action could buy',
     )
+    settings.require(
+      not self.scaled_actions
+      or self.full_size_coefficient <= self.coefficient_ceiling,
+      'environment.full_size_coefficient',
+      self.full_size_coefficient,
+      f'at most coefficient_ceiling, {self.coefficient_ceiling}: '
+      'no position could be full',
+    )
 
   @property
   def num_steps(self) -> int:

@@ -20,12 +20,13 @@ from eigen3.types import Array, PRNGKey, Transition
 def count_of(rules: Rules, config: ml_collections.ConfigDict) -> int:
   """How many to learn from beside each transition.
 
-  None where it is not known what they would have earned: under a reward that is
-  paid later, where a coefficient stands in the way of others, or has no bounds.
+  None where it is not known what they would have brought: under a reward that
+  is paid later, where a coefficient stands in the way of others or has no
+  bounds, or where what they leave of the account counts.
 
   Args:
     rules: of the environment.
-    config: has `learner`.
+    config: has `agent` and `learner`.
 
   Raises:
     ValueError: the setting is out of range.
@@ -35,6 +36,7 @@ def count_of(rules: Rules, config: ml_collections.ConfigDict) -> int:
     rules.reward == 'entry'
     and rules.entry_choice == 'best_available'
     and rules.scaled_actions
+    and not config.agent.gamma
   )
   return config.learner.counterfactuals if known else 0
 

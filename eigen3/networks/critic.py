@@ -127,12 +127,16 @@ class MeanHead(hk.Module):
     account: Account | tuple[()] = UNSEEN,
   ) -> Array:
     """Features [B, C, 2H] and action [B, M, N, 2] to values [B, M, 1]."""
-    x = features.mean(1)
+    batch, count = action.shape[:2]
+
+    def of_each_action(x):
+      x = x.reshape(batch, 1, -1)
+      return jnp.broadcast_to(x, (batch, count, x.shape[-1]))
+
+    x = of_each_action(features.mean(1))
+    x = layers.beside(x, action.reshape(batch, count, -1))
     for seen in account:
-      x = layers.beside(x, seen.reshape(seen.shape[0], -1))
-    count = action.shape[1]
-    x = jnp.broadcast_to(x[:, None], (x.shape[0], count, x.shape[1]))
-    x = layers.beside(x, action.reshape(*action.shape[:2], -1))
+      x = layers.beside(x, of_each_action(seen))
     for number, size in enumerate(self._config.sizes, 1):
       x = layers.Linear(size, self._policy, f'linear_{number}')(x)
       x = jax.nn.relu(x)

@@ -67,7 +67,8 @@ class Networks(NamedTuple):
     actor: window to (actions [B, N, 2] in environment units, attention); the
       attention is [B, C] with `return_attention=True`, else None.
     critic: window and action [B, N, 2] in unit space to values [B, 1].
-    double_critic: window and action to values [B, K].
+    double_critic: window and action to values [B, K], or several actions
+      [B, M, N, 2] to [B, M, K].
 
   Where the spec says that policies observe the account, actor and critics take
   the pair (window, `Account`) for the window.

@@ -81,7 +81,7 @@ def _environment() -> config_dict.ConfigDict:
   # From which on a position is as large as it may be; smaller ones are in
   # proportion. At the threshold, a coefficient only says which stock comes
   # first: to order stocks keeps most of them away from the ceiling.
-  config.full_size_coefficient = 1.0
+  config.full_size_coefficient = config.get_ref('coefficient_threshold')
   config.min_sale_target = 10.0  # % above the entry price
   config.max_sale_target = 50.0
   config.scaled_actions = True  # agents explore in [-1, 1]
@@ -204,8 +204,8 @@ def _learner() -> config_dict.ConfigDict:
   config.replay_capacity = 14_000  # transitions
   config.learning_starts = 9_000  # transitions in replay before learning
   # Orders of other stocks that each replayed day is learnt from, too; only
-  # where it is known what they would have earned: with the reward 'entry', the
-  # choice 'best_available' and scaled actions.
+  # where it is known what they would have brought: with the reward 'entry', no
+  # discount, the choice 'best_available' and scaled actions.
   config.counterfactuals = 8
   # Whether replay keeps the days after the last entry, when no action acts.
   config.store_settlement = False

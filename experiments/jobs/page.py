@@ -8,7 +8,7 @@ from typing import Any
 
 from eigen3.data import atomic_path, templates
 from eigen3.learner import run_directory
-from experiments.jobs import table
+from experiments.jobs import record, table
 
 _TEMPLATE = pathlib.Path(__file__).parent / 'page.html'
 
@@ -36,6 +36,10 @@ def write(
   workdir = path.parent
   head, *rows = table.rows(told)
   about = json.loads((workdir / 'run.json').read_text(encoding='utf-8'))
+  commits = {
+    json.loads(run.read_text(encoding='utf-8'))['commit']
+    for run in sorted((workdir / record.RUNS).glob('*/*/run.json'))
+  }
   content = {
     'title': title,
     'remark': remark,
@@ -55,6 +59,7 @@ def write(
     ],
     'asked': asked,
     'about': about,
+    'commits': sorted(commit or 'unknown' for commit in commits),
     'settings': json.dumps(run_directory.read_config(workdir), indent=2),
   }
   with atomic_path(path) as temporary:

@@ -100,9 +100,12 @@ def tell(
     days = series.daily(together)
     report.write_table(workdir / 'daily.csv', days)
     series.write_picture(workdir / 'daily.png', days, title, remark)
-    contest = series.contest(days, [*together], config.seed, config.repeats)
-    run_directory.write_json(workdir / 'contest.json', contest)
-    more, pictures = series.contest_lines(contest), ['daily.png']
+    pictures = ['daily.png']
+    # Of others, means of more seeds and of fewer would be compared.
+    if all(len(runs) == len(config.seeds) for runs in together.values()):
+      contest = series.contest(days, [*together], config.seed, config.repeats)
+      run_directory.write_json(workdir / 'contest.json', contest)
+      more = series.contest_lines(contest)
   return results.write(
     config, workdir, cells, outcomes, told, title, remark, more, pictures
   )
@@ -152,8 +155,8 @@ def _remark(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> str:
     f'{settings.look_back_days} days before its {settings.validation_days} '
     f'validation days; {panel.survivorship}; profits of "{_ALL}" are means '
     'over folds, its differences are of the daily returns of all of them, '
-    'whose blocks of days are drawn across the seams of folds; p-values are '
-    'not corrected for the number of comparisons' + budget
+    'whose blocks of days are drawn across the seams of folds; p-values of '
+    'single comparisons are not corrected for their number' + budget
   )
 
 

@@ -131,6 +131,45 @@ def test_two_updates_equal_numpy(x64):
   assert slow.noise_scale == config.exploration_noise_min
 
 
+@pytest.mark.parametrize('pieces', [1, 2])
+@pytest.mark.parametrize('gamma', [0.0, 0.9])
+def test_several_actions_of_a_state_are_as_many_transitions(x64, gamma, pieces):
+  """They are learnt from at once, as if each had been lived through alone."""
+  state, update, context, _ = _start(
+    centred=False,
+    gamma=gamma,
+    accumulation_steps=pieces,
+    target_noise=0.0,
+    policy_delay=1,
+  )
+  one, two, three = (tiny_agent.make_batch(seed=seed) for seed in (0, 1, 2))
+  several = one._replace(
+    a_tm1=jnp.stack([one.a_tm1, two.a_tm1, three.a_tm1], 1),
+    r_t=jnp.stack([one.r_t, two.r_t, three.r_t], 1),
+  )
+  apart = jax.tree.map(lambda x: jnp.repeat(x, 3, axis=0), one)._replace(
+    a_tm1=several.a_tm1.reshape(-1, *one.a_tm1.shape[1:]),
+    r_t=several.r_t.reshape(-1),
+  )
+  found, told = update(state, several, context)
+  expected, told_apart = update(state, apart, context)
+  for name in ('actor', 'critic'):
+    for x, y in zip(
+      *(
+        jax.tree.leaves(_gradients(network, network.online_params))
+        for network in (getattr(found, name), getattr(expected, name))
+      ),
+      strict=True,
+    ):
+      np.testing.assert_allclose(x, y, atol=1e-12)
+      assert np.abs(x).max() > 1e-6
+  np.testing.assert_allclose(told['critic_loss'], told_apart['critic_loss'])
+  # The value that is told is of what was done.
+  _, alone = update(state, one, context)
+  np.testing.assert_allclose(told['q'], alone['q'])
+  assert abs(told['q'] - told_apart['q']) > 1e-3
+
+
 def test_an_update_without_the_actor_leaves_it_and_all_targets(x64):
   state, update, context, _ = _start()
   batch = tiny_agent.make_batch()

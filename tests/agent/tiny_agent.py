@@ -59,7 +59,13 @@ def make_critic(count=2, centred=True, hidden=5):
   """`count` critics of one hidden layer."""
 
   def critic(x, unit_actions, is_training):
-    inputs = jnp.concatenate([x, unit_actions.reshape(x.shape[0], -1)], axis=-1)
+    # [B, ...] or, of several actions of a state, [B, M, ...].
+    several = unit_actions.shape[1 : unit_actions.ndim - len(SPEC.shape)]
+    x = jnp.expand_dims(x, tuple(range(1, 1 + len(several))))
+    x = jnp.broadcast_to(x, (x.shape[0], *several, x.shape[-1]))
+    inputs = jnp.concatenate(
+      [x, unit_actions.reshape(*x.shape[:-1], -1)], axis=-1
+    )
     values = []
     for k in range(count):
       h = Layer(hidden, centred, f'critic_{k}')(inputs, is_training)

@@ -173,9 +173,8 @@ def test_folds_are_told_of_alone_and_together(panel_file, tmp_path):
     'date', 'erl', 'ranker', 'td3', 'random_entry', 'buy_and_hold', 'momentum',
     'informed',
   ]  # fmt: skip
-  contest = json.loads((tmp_path / 'contest.json').read_text())
-  assert list(contest) == sorted(daily.columns[1:])
-  assert 'may be the best of all' in text
+  # A population's seed is missing.
+  assert not (tmp_path / 'contest.json').exists()
   assert list(told['cells']) == sorted(told['cells'])
   agent = told['cells']['all/td3']
   assert agent['seeds'] == 2
@@ -197,6 +196,21 @@ def test_folds_are_told_of_alone_and_together(panel_file, tmp_path):
   assert 'not corrected' in told['remark']
   assert 'survivors only' in text
   assert '\nall/td3 ' in text
+  page = (tmp_path / 'results.html').read_text()
+  assert page.count('<tr>') == 1 + len(told['cells'])
+  assert 'survivors only' in page
+  assert page.count('data:image/png;base64,') == 2
+  assert 'all/td3' in page
+  assert '2008/erl: open seeds: 1' in page
+  # With all seeds it is asked who may be the best.
+  cell = next(cell for cell in cells if cell.name == '2008/erl')
+  write_run(cell.run(tmp_path, 1), 'agent', 7)
+  outcomes['2008/erl'][1] = cell.outcome(tmp_path, 1)
+  text = study_main.tell(config, tmp_path, cells, outcomes)
+  contest = json.loads((tmp_path / 'contest.json').read_text())
+  assert list(contest) == sorted(daily.columns[1:])
+  assert 'may be the best of all' in text
+  assert 'may be the best of all' in (tmp_path / 'results.html').read_text()
 
 
 def test_the_best_and_what_is_beaten():

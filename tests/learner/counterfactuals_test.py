@@ -127,16 +127,17 @@ def test_fewer_orders_than_stocks(environment, batch):
 @pytest.mark.parametrize(
   'name,value',
   [
-    ('reward', 'entry'),
-    ('reward', 'eigen2'),
-    ('reward', 'portfolio'),
-    ('entry_choice', 'best'),
-    ('scaled_actions', False),
+    ('environment.reward', 'entry'),
+    ('environment.reward', 'eigen2'),
+    ('environment.reward', 'portfolio'),
+    ('environment.entry_choice', 'best'),
+    ('environment.scaled_actions', False),
+    ('agent.gamma', 0.9),
   ],
 )
-def test_none_where_their_reward_is_not_known(name, value):
+def test_none_where_it_is_not_known_what_they_bring(name, value):
   config = small_run.make_config(counterfactuals=5)
-  config.environment[name] = value
+  config.update_from_flattened_dict({name: value})
   rules = small_run.make_market(config)[1].rules
   count = counterfactuals.count_of(rules, config)
   assert count == (5 if value == 'entry' else 0)

@@ -139,15 +139,19 @@ def test_a_changed_setting_is_named(workdir, config, field, value, before):
   )
 
 
-def test_a_run_that_is_older_than_a_setting_has_its_default(workdir, config):
+def test_a_run_that_is_older_than_a_setting_goes_on_as_it_was(workdir, config):
   defaults = saved_runs.defaults_of(config)
   path = workdir / 'config.json'
   stored = json.loads(path.read_text())
   del stored['environment']['observe_account'], stored['evaluation']
-  del stored['networks']['spec']
+  del stored['networks']['spec'], stored['learner']['counterfactuals']
   path.write_text(json.dumps(stored))
-  config = saved_runs.defaults_of(config)
-  config.seed = 5
+  config = config.copy_and_resolve_references().unlock()
+  del config.networks.spec
+  # What was done before there was such a setting is not its default.
+  with pytest.raises(ValueError, match='counterfactuals: found 8, expected 0'):
+    run_directory.check_same(workdir, config, defaults)
+  config.learner.counterfactuals = 0
   run_directory.check_same(workdir, config, defaults)
   # What the run does know counts, default or not.
   config.seed = 0
@@ -157,6 +161,14 @@ def test_a_run_that_is_older_than_a_setting_has_its_default(workdir, config):
   config.environment.observe_account = True
   with pytest.raises(ValueError, match='observe_account: found True, expected'):
     run_directory.check_same(workdir, config, defaults)
+
+
+def test_before_there_was_a_full_size_it_was_at_the_ceiling(config):
+  settings = config.copy_and_resolve_references().unlock()
+  settings.environment.coefficient_ceiling = 5.0
+  before = saved_runs.defaults_of(settings)
+  assert before.environment.full_size_coefficient == 5.0
+  assert before.networks.column_gain == 0.0
 
 
 def test_a_tuple_is_the_same_after_json(workdir, config):

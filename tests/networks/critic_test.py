@@ -12,6 +12,7 @@ import pytest
 from eigen3 import networks
 from eigen3.networks import critic as critic_lib
 from eigen3.networks import layers
+from eigen3.types import Account
 
 KEY = jax.random.PRNGKey(0)
 HEAD = 'critic/slot_head'
@@ -170,6 +171,28 @@ def test_double_critic_is_separate_critics(
     alone, _ = critic(*own, None, window, action)
     np.testing.assert_allclose(alone[:, 0], q[:, k], rtol=1e-5)
   assert ensemble == 1 or np.abs(q[:, 0] - q[:, 1]).min() > 1e-4
+
+
+@pytest.mark.parametrize('pooling', ['slot', 'mean'])
+def test_several_actions_beside_an_account(
+  config, make_window, action, pooling
+):
+  config.critic.pooling = pooling
+  config.spec.observe_account = True
+  rng = np.random.default_rng(1)
+  account = Account(
+    rng.uniform(size=(3, 8, 5)).astype(np.float32),
+    rng.uniform(size=(3, 2)).astype(np.float32),
+  )
+  seen = (make_window(), account)
+  network, params, state = _build(config, seen, action)
+  several = np.stack([action, -action], axis=1)
+  q, _ = _apply(network)(params, state, None, seen, several)
+  assert q.shape == (3, 2, 1)
+  for number in range(2):
+    one, _ = _apply(network)(params, state, None, seen, several[:, number])
+    np.testing.assert_allclose(q[:, number], one, rtol=1e-5, atol=1e-6)
+  assert np.abs(q[:, 0] - q[:, 1]).min() > 1e-4
 
 
 def test_population(config, make_window, action):
