@@ -81,7 +81,7 @@ def _environment() -> config_dict.ConfigDict:
   # From which on a position is as large as it may be; smaller ones are in
   # proportion. At the threshold, a coefficient only says which stock comes
   # first: to order stocks keeps most of them away from the ceiling.
-  config.full_size_coefficient = config.get_ref('coefficient_threshold')
+  config.full_size_coefficient = config.get_ref('coefficient_threshold') + 0.0
   config.min_sale_target = 10.0  # % above the entry price
   config.max_sale_target = 50.0
   config.scaled_actions = True  # agents explore in [-1, 1]
