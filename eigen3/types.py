@@ -74,8 +74,9 @@ class Transition(NamedTuple):
 
   Attributes:
     s_tm1: observation before the action.
-    a_tm1: float32 [N, 2], the action in the environment's units.
-    r_t: float32 [], the reward it earned.
+    a_tm1: float32 [N, 2], the action in the environment's units; where several
+      are learnt from, [M, N, 2], what was done first.
+    r_t: float32 [], the reward it earned; of several [M].
     discount_t: float32 [], 0 at a termination, else 1.
     s_t: observation after the action.
   """

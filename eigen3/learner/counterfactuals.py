@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import ml_collections
 
 from eigen3 import settings
+from eigen3.agent import replay
 from eigen3.environment import Rules, TradingEnvironment
 from eigen3.types import Array, PRNGKey, Transition
 
@@ -39,6 +40,26 @@ def count_of(rules: Rules, config: ml_collections.ConfigDict) -> int:
     and not config.agent.gamma
   )
   return config.learner.counterfactuals if known else 0
+
+
+def sample(
+  environment: TradingEnvironment,
+  ring: replay.ReplayState,
+  key: PRNGKey,
+  batch_size: int,
+  count: int,
+) -> Transition:
+  """Replayed transitions [batch_size], with orders of other stocks: see `add`.
+
+  Args:
+    environment: of the days that were lived through.
+    ring: of experience; holds at least one transition.
+    key: consumed.
+    batch_size: of transitions.
+    count: orders for each.
+  """
+  key, key_more = jax.random.split(key)
+  return add(environment, replay.sample(ring, key, batch_size), key_more, count)
 
 
 def add(

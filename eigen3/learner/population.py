@@ -331,10 +331,8 @@ class Population:
       environment, market, ring, keys = shared
 
       def update(agent, key):
-        key, key_more = jax.random.split(key)
-        batch = replay.sample(ring, key, self._batch_size)
-        batch = counterfactuals.add(
-          environment, batch, key_more, self._counterfactuals
+        batch = counterfactuals.sample(
+          environment, ring, key, self._batch_size, self._counterfactuals
         )
         return self._update(agent, batch, market)
 

@@ -236,10 +236,8 @@ class SingleAgent:
     state, episodes = self._collect(state, environment, policy, key_reset)
 
     def update(agent, key):
-      key, key_more = jax.random.split(key)
-      batch = replay.sample(state.replay, key, self._batch_size)
-      batch = counterfactuals.add(
-        environment, batch, key_more, self._counterfactuals
+      batch = counterfactuals.sample(
+        environment, state.replay, key, self._batch_size, self._counterfactuals
       )
       return self._update(agent, batch, market)
 

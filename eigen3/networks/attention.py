@@ -36,12 +36,9 @@ class ColumnMean(hk.Module):
     """[B, C, E] to [B, E]."""
     if not self._gain:
       return features.mean(1)
-    return column_mean(features, self._gain * self._logits(features.shape[1]))
-
-  @hk.transparent
-  def _logits(self, columns: int) -> Array:
-    dtype = self._policy.param_dtype
-    return hk.get_parameter('logits', (columns,), dtype, jnp.zeros)
+    shape, dtype = features.shape[1:2], self._policy.param_dtype
+    logits = hk.get_parameter('logits', shape, dtype, jnp.zeros)
+    return column_mean(features, self._gain * logits)
 
 
 def column_mean(features: Array, logits: Array) -> Array:
