@@ -131,13 +131,16 @@ def as_orders(entries: Entries) -> Orders:
   )
 
 
+def for_sale(table: Array, day: Array) -> Array:
+  """bool [N], members of the universe with a close today."""
+  stocks = jnp.arange(table.shape[1], dtype=jnp.int32)
+  return prices.quote(table, day, stocks).status == prices.PRICED
+
+
 def _buyable(table: Array, day: Array, held: Array) -> Array:
-  """bool [N], members of the universe with a close today that are not held."""
-  num_stocks = table.shape[1]
-  stocks = jnp.arange(num_stocks, dtype=jnp.int32)
-  priced = prices.quote(table, day, stocks).status == prices.PRICED
-  slot = jnp.where(held == EMPTY, num_stocks, held)
-  return priced.at[slot].set(False, mode='drop')
+  """bool [N], what is for sale and not held."""
+  slot = jnp.where(held == EMPTY, table.shape[1], held)
+  return for_sale(table, day).at[slot].set(False, mode='drop')
 
 
 def _outcome(

@@ -234,6 +234,10 @@ class TradingEnvironment:
     )
     return self._finish(state, positions, orders, flat, extras, marked.equity)
 
+  def for_sale(self, day: Array) -> Array:
+    """bool [N], stocks that an account with cash and places can buy today."""
+    return entries.for_sale(self.prices, day)
+
   def order_reward(
     self, day: Array, stock: Array, coefficient: Array, sale_target: Array
   ) -> Array:

@@ -205,7 +205,8 @@ def _learner() -> config_dict.ConfigDict:
   config.learning_starts = 9_000  # transitions in replay before learning
   # Orders of other stocks that each replayed day is learnt from, too; only
   # where it is known what they would have brought: with the reward 'entry', no
-  # discount, the choice 'best_available' and scaled actions.
+  # discount, the choice 'best_available', scaled actions, an account that is
+  # not observed, and no settlement in replay.
   config.counterfactuals = 8
   # Whether replay keeps the days after the last entry, when no action acts.
   config.store_settlement = False
