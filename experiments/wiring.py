@@ -166,11 +166,10 @@ def _stage(
     panel, drift = load_panel(config.data)
   splits = data.split_days(panel.num_days, config.data, panel.training_days)
   environment = _environment(config, panel, splits.train)
-  names = config.data.observed_features
-  market = Market.from_panel(
+  market = Market.fit(
     panel,
-    names,
-    data.fit_normalisation(data.observe(panel, names), splits.train),
+    config.data.observed_features,
+    splits.train,
     config.environment.context_days,
   )
   networks = make_networks(config.networks, environment.spec, mesh)

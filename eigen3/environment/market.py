@@ -10,7 +10,7 @@ import numpy as np
 
 from eigen3.data.observed import observe
 from eigen3.data.panel import MarketPanel
-from eigen3.data.splits import Normalisation
+from eigen3.data.splits import Normalisation, fit_normalisation
 from eigen3.types import Array
 
 
@@ -34,6 +34,19 @@ class Market:
 
   features: Array
   context_days: int
+
+  @classmethod
+  def fit(
+    cls,
+    panel: MarketPanel,
+    observed_features: tuple[str, ...],
+    days: tuple[int, int],
+    context_days: int,
+  ) -> 'Market':
+    """As `from_panel`, normalised by the panel's own days (start, stop)."""
+    observed = observe(panel, observed_features)
+    normalisation = fit_normalisation(observed, days)
+    return cls.from_panel(panel, observed_features, normalisation, context_days)
 
   @classmethod
   def from_panel(

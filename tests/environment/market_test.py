@@ -1,13 +1,17 @@
 """The market that networks see."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import random_markets
 
+from eigen3 import data
 from eigen3.data.splits import Normalisation
 from eigen3.environment import Market
+from experiments.configs import td3
 
 NAMES = ('feature_3', 'feature_0')
 
@@ -47,6 +51,24 @@ def test_a_market_is_an_argument_not_a_constant():
   leaves, structure = jax.tree.flatten(market)
   assert [leaf.shape for leaf in leaves] == [(48, 6, 2)]
   assert jax.tree.unflatten(structure, leaves).context_days == 4
+
+
+def test_a_market_is_normalised_by_the_days_it_is_fitted_to():
+  """Later days have no part in it."""
+  config = td3.get_config('smoke').data
+  panel = data.synthetic_market(config.synthetic).panel
+  start, stop = days = (5, 90)
+  names = config.observed_features
+  fitted = Market.fit(panel, names, days, context_days=4)
+  early = np.asarray(fitted.features[start:stop], np.float64)
+  np.testing.assert_allclose(np.nanmean(early, (0, 1)), 0, atol=1e-5)
+  np.testing.assert_allclose(np.nanstd(early, 0), 1, rtol=1e-3)
+  later = panel.features.copy()
+  later[stop:] *= 3
+  later = dataclasses.replace(panel, features=later)
+  again = Market.fit(later, names, days, context_days=4)
+  np.testing.assert_array_equal(again.features[:stop], fitted.features[:stop])
+  assert (again.features[stop:] != fitted.features[stop:]).any()
 
 
 def test_what_does_not_fit_is_refused():

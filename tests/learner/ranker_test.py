@@ -49,9 +49,8 @@ def make_ranker(config, panel=None):
   if panel is None:
     panel = data.synthetic_market(config.data.synthetic).panel
   observed = config.data.observed_features
-  normalisation = data.fit_normalisation(data.observe(panel, observed), TRAIN)
   days = config.environment.context_days
-  market = Market.from_panel(panel, observed, normalisation, days)
+  market = Market.fit(panel, observed, TRAIN, days)
   environments = [
     TradingEnvironment(panel, config.environment, split, len(observed))
     for split in (TRAIN, VALIDATION)

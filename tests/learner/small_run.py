@@ -41,12 +41,7 @@ def make_market(config):
   environment = TradingEnvironment(
     panel, config.environment, days, len(observed)
   )
-  market = Market.from_panel(
-    panel,
-    observed,
-    data.fit_normalisation(data.observe(panel, observed), days),
-    config.environment.context_days,
-  )
+  market = Market.fit(panel, observed, days, config.environment.context_days)
   return panel, environment, market
 
 

@@ -210,12 +210,7 @@ def _stage(
   panel = data.synthetic_market(synthetic).panel
   observed = config.data.observed_features
   environment = TradingEnvironment(panel, rules, None, len(observed))
-  market = Market.from_panel(
-    panel,
-    observed,
-    data.fit_normalisation(data.observe(panel, observed), (0, panel.num_days)),
-    rules.context_days,
-  )
+  market = Market.fit(panel, observed, (0, panel.num_days), rules.context_days)
   spec = environment.spec
   networks = jax_cases.make_networks(config.networks, spec)
   init, select, _ = td3.make_td3(
