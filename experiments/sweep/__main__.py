@@ -21,6 +21,7 @@ from absl import flags, logging
 from ml_collections import config_flags
 from optuna.trial import TrialState
 
+from eigen3.data import atomic_path
 from eigen3.learner import run_directory
 from eigen3.settings import (
   AT_LEAST_ONE,
@@ -34,7 +35,7 @@ from experiments import mains
 from experiments.configs import sweep
 from experiments.jobs import process
 from experiments.jobs.lock import Lock
-from experiments.sweep import picture, runs, space, study, table
+from experiments.sweep import luck, picture, runs, space, study, table
 from experiments.sweep.job import STEPS, Plan
 from experiments.sweep.scheduler import Scheduler
 
@@ -54,6 +55,7 @@ _DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent.parent}/configs/sweep.py'
 _STOPPED = 130  # exit status after an interrupt, as a shell has it
 _JOURNAL, _RUNS = 'journal.log', 'runs'
 _TABLE, _PICTURE = 'results.csv', 'results.png'
+_LUCK = 'overfitting.json'
 # Settings that a resumed sweep may change: how far it goes, and how fast.
 _MAY_CHANGE = ('jobs', 'num_trials')
 
@@ -74,7 +76,8 @@ def main(argv: Sequence[str]) -> int:
   with contextlib.closing(Lock(workdir)) as lock:
     done, trials = _sweep(config, workdir, tried, command, lock)
   print(table.top(table.make(trials, tried, config.seeds), tried))
-  print(f'written: {workdir}/{_TABLE}, {_PICTURE}')
+  print(_luck(workdir, trials, config))
+  print(f'written: {workdir}/{_TABLE}, {_PICTURE}, {_LUCK}')
   if not done:
     logging.warning('stopped; add --resume to go on')
     return _STOPPED
@@ -121,6 +124,18 @@ def _sweep(
     config.objective,
   )
   return done, studied.get_trials()
+
+
+def _luck(
+  workdir: pathlib.Path,
+  trials: Sequence[optuna.trial.FrozenTrial],
+  config: ml_collections.ConfigDict,
+) -> str:
+  """Writes how much of the choice was luck, and says it."""
+  found = luck.measure(workdir / _RUNS, trials, config.seeds)
+  with atomic_path(workdir / _LUCK) as path:
+    path.write_text(json.dumps(found, indent=2) + '\n', encoding='utf-8')
+  return luck.told(found)
 
 
 def _conclude(
@@ -205,7 +220,7 @@ def _steps(config: ml_collections.ConfigDict) -> int:
 def _check_new(workdir: pathlib.Path) -> None:
   """Refuses a folder that holds a sweep, or what it would write over."""
   run_directory.check_new(workdir)
-  for name in (_JOURNAL, _RUNS, _TABLE, _PICTURE):
+  for name in (_JOURNAL, _RUNS, _TABLE, _PICTURE, _LUCK):
     if os.path.lexists(workdir / name):
       raise ValueError(
         f'--workdir: found {name} in {workdir}, expected a folder without it: '

@@ -155,6 +155,7 @@ def test_a_grid_over_two_seeds(server, tmp_path):
     'config.json',
     'journal.log',
     'lock',
+    'overfitting.json',
     'results.csv',
     'results.png',
     'run.json',
@@ -170,8 +171,10 @@ def test_a_grid_over_two_seeds(server, tmp_path):
     ['1', 'complete', '+4.5'],
     ['0', 'complete', '+3'],
   ]
-  assert lines[5] == f'written: {folder}/results.csv, results.png'
-  assert 'trial 2 again' in lines[6]
+  assert 'overfitting: too little' in lines[5]  # the program tells of no days
+  written = 'results.csv, results.png, overfitting.json'
+  assert lines[6] == f'written: {folder}/{written}'
+  assert 'trial 2 again' in lines[7]
   assert '4/4' in stderr
   assert '0 running, 0 pruned, 0 failed' in stderr
   picture = matplotlib.image.imread(folder / 'results.png')
