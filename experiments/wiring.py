@@ -67,6 +67,7 @@ def build(
     stage.market,
     config,
     mesh,
+    stage.networks.policy_critic,
   )
   return _experiment(stage, learner, config)
 
@@ -100,6 +101,7 @@ def build_population(
     stage.market,
     config,
     mesh,
+    stage.networks.policy_critic,
   )
   return _experiment(stage, learner, config)
 

@@ -86,6 +86,7 @@ def make_td3(
   action_spec: ActionSpec,
   config: ml_collections.ConfigDict,
   constrain: Constrain = lambda observations, unit_actions: unit_actions,
+  policy_critic: hk.TransformedWithState | None = None,
 ):
   """Binds TD3 to networks, without looking into them.
 
@@ -101,6 +102,8 @@ def make_td3(
     constrain: an environment that ignores parts of an action, known from the
       observation, has them set to what it treats them as; critics see actions
       after it. The policy's gradient leaves out what is ignored.
+    policy_critic: what the policy's gradient is taken through, on the
+      parameters of `double_critic`; by default that one.
 
   Returns:
     init: `(key, context, observations) -> TrainingState`.
@@ -122,7 +125,13 @@ def make_td3(
       'which have no bounds to come back from'
     )
   learner = _Learner(
-    actor, double_critic, observe, action_spec, config, constrain
+    actor,
+    double_critic,
+    policy_critic or double_critic,
+    observe,
+    action_spec,
+    config,
+    constrain,
   )
   return learner.init, learner.select_action, learner.update
 
@@ -130,9 +139,19 @@ def make_td3(
 class _Learner:
   """TD3's pure functions; the fields are read, never set, after creation."""
 
-  def __init__(self, actor, critic, observe, action_spec, config, constrain):
+  def __init__(
+    self,
+    actor,
+    critic,
+    policy_critic,
+    observe,
+    action_spec,
+    config,
+    constrain,
+  ):
     self._actor = actor
     self._critic = critic
+    self._policy_critic = policy_critic
     self._observe = observe
     self._constrain = constrain
     self._spec = action_spec
@@ -321,7 +340,7 @@ class _Learner:
     critic = state.critic
 
     def first_value(unit):
-      q, _ = self._critic.apply(
+      q, _ = self._policy_critic.apply(
         critic.online_params,
         critic.online_state,
         None,

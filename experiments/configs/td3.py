@@ -148,6 +148,9 @@ def _networks() -> config_dict.ConfigDict:
   critic.sizes = (256, 128)
   critic.dropout = 0.2
   critic.slot_temperature = 0.125  # in units of the coefficient
+  # The same where a policy's gradient is taken: at the temperature above it is
+  # 0 for stocks that are far from being chosen, however good they are.
+  critic.policy_temperature = 1.0
   critic.slot_context = 'mean'  # over columns, or 'attention'
   critic.ensemble = 2  # K; 1 is DDPG
   return config

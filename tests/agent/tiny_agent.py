@@ -83,7 +83,14 @@ def make_config(**changes):
   return config
 
 
-def make_agent(spec=SPEC, count=2, centred=True, constrain=None, **changes):
+def make_agent(
+  spec=SPEC,
+  count=2,
+  centred=True,
+  constrain=lambda days, unit: unit,
+  policy_critic=None,
+  **changes,
+):
   """(init, select_action, update) on the networks of this file."""
   return make_td3(
     make_actor(spec, centred),
@@ -91,7 +98,8 @@ def make_agent(spec=SPEC, count=2, centred=True, constrain=None, **changes):
     observe,
     spec,
     make_config(**changes),
-    *([constrain] if constrain else []),
+    constrain,
+    policy_critic,
   )
 
 
