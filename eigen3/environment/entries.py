@@ -132,7 +132,15 @@ def as_orders(entries: Entries) -> Orders:
 
 
 def for_sale(table: Array, day: Array) -> Array:
-  """bool [N], members of the universe with a close today."""
+  """Members of the universe with a close today.
+
+  Args:
+    table: float [T, N, 4], see `prices.price_table`.
+    day: int32 [].
+
+  Returns:
+    bool [N].
+  """
   stocks = jnp.arange(table.shape[1], dtype=jnp.int32)
   return prices.quote(table, day, stocks).status == prices.PRICED
 

@@ -235,7 +235,14 @@ class TradingEnvironment:
     return self._finish(state, positions, orders, flat, extras, marked.equity)
 
   def for_sale(self, day: Array) -> Array:
-    """bool [N], stocks that an account with cash and places can buy today."""
+    """Stocks that an account with cash and places can buy: see `entries`.
+
+    Args:
+      day: int32 [], on whose close it is decided.
+
+    Returns:
+      bool [N].
+    """
     return entries.for_sale(self.prices, day)
 
   def order_reward(

@@ -91,14 +91,14 @@ def add(
   """
   if not count:
     return batch
-  draw = jax.vmap(_orders, in_axes=(None, 0, 0, None))
+  draw = jax.vmap(_orders, in_axes=(None, 0, 0, 0, None))
   keys = jax.random.split(key, len(batch.r_t))
   observed = batch.s_tm1
-  actions, paid = draw(environment, keys, observed.day, count)
+  for_sale = jax.vmap(environment.for_sale)(observed.day)
+  actions, paid = draw(environment, keys, observed.day, for_sale, count)
   spec = environment.spec.action
   unit = acting.constrain(spec, observed, spec.to_unit(batch.a_tm1))
   done = spec.from_unit(unit)
-  for_sale = jax.vmap(environment.for_sale)(observed.day)
   return batch._replace(
     s_tm1=observed._replace(available=jnp.packbits(for_sale, -1)),
     a_tm1=jnp.concatenate([done[:, None], actions], 1),
@@ -110,6 +110,7 @@ def _orders(
   environment: TradingEnvironment,
   key: PRNGKey,
   day: Array,
+  for_sale: Array,
   count: int,
 ) -> tuple[Array, Array]:
   """Actions [count, N, 2] of a day, and what they would have been paid."""
@@ -128,7 +129,7 @@ def _orders(
   actions = jnp.broadcast_to(lowest, (count, *spec.action.shape))
   actions = actions.at[jnp.arange(count), stock].set(order)
   paid = environment.order_reward(day, stock, order[:, 0], order[:, 1])
-  return actions, jnp.where(environment.for_sale(day)[stock], paid, 0)
+  return actions, jnp.where(for_sale[stock], paid, 0)
 
 
 _EXPECTED = {'counterfactuals': settings.NOT_NEGATIVE}

@@ -329,7 +329,7 @@ def test_only_the_policy_follows_its_own_critic(x64):
   )
   for before, there, back in leaves:
     assert (there != before).any()
-    np.testing.assert_allclose(back - before, before - there, 1e-6)
+    np.testing.assert_allclose(back - before, before - there)
 
 
 def test_no_discount_equals_a_vanishing_one_and_skips_the_targets(x64):
