@@ -147,8 +147,10 @@ def test_a_stock_sees_its_own_column(config, make_window):
   )
   apply = _apply(network)
   (actions, _), _ = apply(params, state, None, window)
-  window[:, :, 4 + 3] += 0.5
-  (changed, _), _ = apply(params, state, None, window)
+  # A copy: the CPU may still be reading the first window, which it shares.
+  other = window.copy()
+  other[:, :, 4 + 3] += 0.5
+  (changed, _), _ = apply(params, state, None, other)
   moved = np.abs(actions - changed).max((0, 2)) > 1e-6
   np.testing.assert_array_equal(moved, np.arange(8) == 3)
 
