@@ -99,8 +99,6 @@ def defaults_of(
   config = config.copy_and_resolve_references().unlock()
   del config.networks.spec  # the panel decides
   config.networks.column_gain = 0.0
-  temperature = settings['networks']['critic']['slot_temperature']
-  config.networks.critic.policy_temperature = temperature
   config.learner.counterfactuals = 0
   ceiling = settings['environment']['coefficient_ceiling']
   config.environment.full_size_coefficient = ceiling

@@ -67,7 +67,6 @@ def build(
     stage.market,
     config,
     mesh,
-    stage.networks.policy_critic,
   )
   return _experiment(stage, learner, config)
 
@@ -101,7 +100,6 @@ def build_population(
     stage.market,
     config,
     mesh,
-    stage.networks.policy_critic,
   )
   return _experiment(stage, learner, config)
 

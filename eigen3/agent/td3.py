@@ -86,7 +86,6 @@ def make_td3(
   action_spec: ActionSpec,
   config: ml_collections.ConfigDict,
   constrain: Constrain = lambda observations, unit_actions: unit_actions,
-  policy_critic: hk.TransformedWithState | None = None,
 ):
   """Binds TD3 to networks, without looking into them.
 
@@ -102,8 +101,6 @@ def make_td3(
     constrain: an environment that ignores parts of an action, known from the
       observation, has them set to what it treats them as; critics see actions
       after it. The policy's gradient leaves out what is ignored.
-    policy_critic: what the policy's gradient is taken through, on the
-      parameters of `double_critic`; by default that one.
 
   Returns:
     init: `(key, context, observations) -> TrainingState`.
@@ -125,13 +122,7 @@ def make_td3(
       'which have no bounds to come back from'
     )
   learner = _Learner(
-    actor,
-    double_critic,
-    policy_critic or double_critic,
-    observe,
-    action_spec,
-    config,
-    constrain,
+    actor, double_critic, observe, action_spec, config, constrain
   )
   return learner.init, learner.select_action, learner.update
 
@@ -139,19 +130,9 @@ def make_td3(
 class _Learner:
   """TD3's pure functions; the fields are read, never set, after creation."""
 
-  def __init__(
-    self,
-    actor,
-    critic,
-    policy_critic,
-    observe,
-    action_spec,
-    config,
-    constrain,
-  ):
+  def __init__(self, actor, critic, observe, action_spec, config, constrain):
     self._actor = actor
     self._critic = critic
-    self._policy_critic = policy_critic
     self._observe = observe
     self._constrain = constrain
     self._spec = action_spec
@@ -198,7 +179,7 @@ class _Learner:
       )
       return actions
 
-    actions = parallel.in_chunks(act, observations, self._config.acting_chunk)
+    actions = in_chunks(act, observations, self._config.acting_chunk)
     if key is None:
       return actions
     noise = state.noise_scale * jax.random.normal(key, actions.shape, float)
@@ -340,7 +321,7 @@ class _Learner:
     critic = state.critic
 
     def first_value(unit):
-      q, _ = self._policy_critic.apply(
+      q, _ = self._critic.apply(
         critic.online_params,
         critic.online_state,
         None,
@@ -409,6 +390,17 @@ class _Learner:
       ),
       target_state=network.online_state,
     )
+
+
+def in_chunks(function, inputs, size: int):
+  """`function` over the leading axis, `size` at a time; 0 is all at once."""
+  count = jax.tree.leaves(inputs)[0].shape[0]
+  if not 0 < size < count:
+    return function(inputs)
+  padded = jax.tree.map(lambda x: parallel.pad_to_multiple(x, size, 0), inputs)
+  chunks = jax.tree.map(lambda x: x.reshape(-1, size, *x.shape[1:]), padded)
+  outputs = jax.lax.map(function, chunks)
+  return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:count], outputs)
 
 
 def _fresh(params, state, optimiser) -> Network:

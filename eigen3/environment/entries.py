@@ -131,24 +131,13 @@ def as_orders(entries: Entries) -> Orders:
   )
 
 
-def for_sale(table: Array, day: Array) -> Array:
-  """Members of the universe with a close today.
-
-  Args:
-    table: float [T, N, 4], see `prices.price_table`.
-    day: int32 [].
-
-  Returns:
-    bool [N].
-  """
-  stocks = jnp.arange(table.shape[1], dtype=jnp.int32)
-  return prices.quote(table, day, stocks).status == prices.PRICED
-
-
 def _buyable(table: Array, day: Array, held: Array) -> Array:
-  """bool [N], what is for sale and not held."""
-  slot = jnp.where(held == EMPTY, table.shape[1], held)
-  return for_sale(table, day).at[slot].set(False, mode='drop')
+  """bool [N], members of the universe with a close today that are not held."""
+  num_stocks = table.shape[1]
+  stocks = jnp.arange(num_stocks, dtype=jnp.int32)
+  priced = prices.quote(table, day, stocks).status == prices.PRICED
+  slot = jnp.where(held == EMPTY, num_stocks, held)
+  return priced.at[slot].set(False, mode='drop')
 
 
 def _outcome(

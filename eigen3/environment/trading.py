@@ -234,17 +234,6 @@ class TradingEnvironment:
     )
     return self._finish(state, positions, orders, flat, extras, marked.equity)
 
-  def for_sale(self, day: Array) -> Array:
-    """Stocks that an account with cash and places can buy: see `entries`.
-
-    Args:
-      day: int32 [], on whose close it is decided.
-
-    Returns:
-      bool [N].
-    """
-    return entries.for_sale(self.prices, day)
-
   def order_reward(
     self, day: Array, stock: Array, coefficient: Array, sale_target: Array
   ) -> Array:

@@ -1,12 +1,11 @@
 """What other orders of a day would have earned: more to learn from a window.
 
 Prices do not react to orders, so the reward 'entry' of any order is known once
-the days after it are, whether or not the account that lived through the day had
-a place and cash for it. An episode tells of the one stock that was bought, if
-one was; to encode the window took nearly all of the work of learning from it,
-and any number of orders can be judged by the same features. This is what a
-supervised learner has all along, and how to choose among many stocks is hard to
-learn without it.
+the days after it are. An episode tells of the one stock that was bought; to
+encode the window took nearly all of the work of learning from it, and any
+number of orders can be judged by the same features. This is what a supervised
+learner has all along, and how to choose among many stocks is hard to learn
+without it.
 """
 
 import jax
@@ -16,7 +15,6 @@ import ml_collections
 from eigen3 import settings
 from eigen3.agent import replay
 from eigen3.environment import Rules, TradingEnvironment
-from eigen3.learner import acting
 from eigen3.types import Array, PRNGKey, Transition
 
 
@@ -25,8 +23,7 @@ def count_of(rules: Rules, config: ml_collections.ConfigDict) -> int:
 
   None where it is not known what they would have brought: under a reward that
   is paid later, where a coefficient stands in the way of others or has no
-  bounds, where the account counts, before an order or after, or on days of
-  settlement, when the days after may be others' to learn from.
+  bounds, or where what they leave of the account counts.
 
   Args:
     rules: of the environment.
@@ -40,9 +37,7 @@ def count_of(rules: Rules, config: ml_collections.ConfigDict) -> int:
     rules.reward == 'entry'
     and rules.entry_choice == 'best_available'
     and rules.scaled_actions
-    and not rules.observe_account
     and not config.agent.gamma
-    and not config.learner.store_settlement
   )
   return config.learner.counterfactuals if known else 0
 
@@ -74,34 +69,28 @@ def add(
 
   Each is an action that gives one stock a coefficient of at least the
   threshold, and all others the lowest. Stocks are drawn evenly: with as many
-  orders as stocks, each has one. What an order is worth does not depend on the
-  account, so that one which could buy all that is for sale is learnt for,
-  instead of the one that acted.
+  orders as stocks, each has one.
 
   Args:
-    environment: of the days that the batch is of, none of them of settlement.
+    environment: of the days that the batch is of.
     batch: transitions [B], actions [B, N, 2] and rewards [B].
     key: consumed.
     count: orders for each transition; 0 leaves the batch as it is.
 
   Returns:
     The batch with actions [B, 1 + count, N, 2] and rewards [B, 1 + count],
-    what was done first, less what the account could not do; `available` in
-    `s_tm1` is what is for sale.
+    what was done first.
   """
   if not count:
     return batch
   draw = jax.vmap(_orders, in_axes=(None, 0, 0, 0, None))
   keys = jax.random.split(key, len(batch.r_t))
   observed = batch.s_tm1
-  for_sale = jax.vmap(environment.for_sale)(observed.day)
-  actions, paid = draw(environment, keys, observed.day, for_sale, count)
-  spec = environment.spec.action
-  unit = acting.constrain(spec, observed, spec.to_unit(batch.a_tm1))
-  done = spec.from_unit(unit)
+  actions, paid = draw(
+    environment, keys, observed.day, observed.available, count
+  )
   return batch._replace(
-    s_tm1=observed._replace(available=jnp.packbits(for_sale, -1)),
-    a_tm1=jnp.concatenate([done[:, None], actions], 1),
+    a_tm1=jnp.concatenate([batch.a_tm1[:, None], actions], 1),
     r_t=jnp.concatenate([batch.r_t[:, None], paid.astype(batch.r_t.dtype)], 1),
   )
 
@@ -110,7 +99,7 @@ def _orders(
   environment: TradingEnvironment,
   key: PRNGKey,
   day: Array,
-  for_sale: Array,
+  available: Array,
   count: int,
 ) -> tuple[Array, Array]:
   """Actions [count, N, 2] of a day, and what they would have been paid."""
@@ -129,7 +118,8 @@ def _orders(
   actions = jnp.broadcast_to(lowest, (count, *spec.action.shape))
   actions = actions.at[jnp.arange(count), stock].set(order)
   paid = environment.order_reward(day, stock, order[:, 0], order[:, 1])
-  return actions, jnp.where(for_sale[stock], paid, 0)
+  could = jnp.unpackbits(available, count=num_stocks)[stock] > 0
+  return actions, jnp.where(could, paid, 0)
 
 
 _EXPECTED = {'counterfactuals': settings.NOT_NEGATIVE}

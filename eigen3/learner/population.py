@@ -75,7 +75,6 @@ class Population:
     market: Market,
     config: ml_collections.ConfigDict,
     mesh: jax.sharding.Mesh | None = None,
-    policy_critic: hk.TransformedWithState | None = None,
   ):
     """Binds networks and evolution to a market.
 
@@ -88,7 +87,6 @@ class Population:
       market: what agents see.
       config: has `agent`, `evolution` and `learner`.
       mesh: over which the agents are spread; the networks', too.
-      policy_critic: as `td3.make_td3` takes it.
 
     Raises:
       ValueError: a setting is out of range, or the devices do not divide the
@@ -114,7 +112,6 @@ class Population:
       self._spec,
       config.agent,
       functools.partial(acting.constrain, self._spec),
-      policy_critic,
     )
     self._player = acting.Player(
       actor, self.select_action, environment.spec, config.agent.acting_chunk

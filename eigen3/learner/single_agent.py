@@ -90,7 +90,6 @@ class SingleAgent:
     market: Market,
     config: ml_collections.ConfigDict,
     mesh: jax.sharding.Mesh | None = None,
-    policy_critic: hk.TransformedWithState | None = None,
   ):
     """Binds networks to a market.
 
@@ -103,7 +102,6 @@ class SingleAgent:
       config: has `agent` and `learner`.
       mesh: of the networks, where they are spread over devices; all state
         lies on each of these.
-      policy_critic: as `td3.make_td3` takes it.
 
     Raises:
       ValueError: a setting is out of range.
@@ -122,7 +120,6 @@ class SingleAgent:
       self._spec,
       config.agent,
       functools.partial(acting.constrain, self._spec),
-      policy_critic,
     )
     self._player = acting.Player(
       actor, self.select_action, environment.spec, config.agent.acting_chunk

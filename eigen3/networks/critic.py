@@ -153,10 +153,9 @@ class SlotHead(hk.Module):
   plus a slope times the coefficient, both from the same layers, so that how it
   grows need not be learnt from noisy returns. The weights are a softmax
   over (coefficient - threshold) / temperature with a logit of 0 for no
-  trade, so a policy gradient flows through the choice itself: to every stock
-  at a high temperature, only to those near the top at the low one that tells
-  what is bought. But for how much a column's place counts in the context, the
-  value does not depend on the order of the stocks.
+  trade, so a policy gradient flows through the choice itself. But for how much
+  a column's place counts in the context, the value does not depend on the
+  order of the stocks.
 
   Where the account is seen, what each position will bring is added, in
   proportion to its weight: it is there whatever is bought today.

@@ -69,9 +69,6 @@ class Networks(NamedTuple):
     critic: window and action [B, N, 2] in unit space to values [B, 1].
     double_critic: window and action to values [B, K], or several actions
       [B, M, N, 2] to [B, M, K].
-    policy_critic: as `double_critic`, on the same parameters, but that its
-      choice among stocks is as soft as `critic.policy_temperature`: what the
-      gradient of a policy is taken through.
 
   Where the spec says that policies observe the account, actor and critics take
   the pair (window, `Account`) for the window.
@@ -83,7 +80,6 @@ class Networks(NamedTuple):
   actor: Divided
   critic: hk.TransformedWithState
   double_critic: hk.TransformedWithState
-  policy_critic: hk.TransformedWithState
 
 
 def make_networks(
@@ -131,7 +127,7 @@ def make_networks(
     module = attention.SelfAttention(config, policy)
     return module(features, is_training, examples, return_weights)
 
-  def transformed(kind, config=config):
+  def transformed(kind):
     def critic(x, action, is_training=False, examples=None):
       window, account = _window_and_account(x, spec)
       examples = _examples(window, examples)
@@ -147,15 +143,7 @@ def make_networks(
     actor=Divided.of(lambda: _actor(spec, Actor(config, spec, policy, mesh))),
     critic=transformed(Critic),
     double_critic=transformed(DoubleCritic),
-    policy_critic=transformed(DoubleCritic, _softened(config)),
   )
-
-
-def _softened(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
-  """Settings of the critic that a policy's gradient is taken through."""
-  softened = config.copy_and_resolve_references()
-  softened.critic.slot_temperature = config.critic.policy_temperature
-  return softened
 
 
 def _actor(spec: EnvironmentSpec, module: Actor) -> tuple[Callable, ...]:
@@ -247,7 +235,6 @@ _EXPECTED = {
   'critic.sizes': settings.sizes(),
   'critic.dropout': settings.DROPOUT,
   'critic.slot_temperature': settings.POSITIVE,
-  'critic.policy_temperature': settings.POSITIVE,
   'critic.slot_context': settings.one_of('mean', 'attention'),
   'critic.ensemble': settings.AT_LEAST_ONE,
 }

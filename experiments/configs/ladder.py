@@ -41,7 +41,7 @@ def _rungs() -> config_dict.ConfigDict:
 
 
 def _ablations(preset: str) -> config_dict.ConfigDict:
-  """One factor changed at a time, on the first rung but for one of them.
+  """One factor changed at a time, on the first rung.
 
   Of other orders it is known what they would have earned only at once: what is
   paid later, or discounted, is compared with what is learnt without them.
@@ -56,13 +56,6 @@ def _ablations(preset: str) -> config_dict.ConfigDict:
   cells.drift_factual = _ablation('learner.counterfactuals=0')
   features = ('close', 'rsi', 'macd_signal', 'trix', 'close_minus_mean')
   cells.drift_levels = _ablation(f'data.observed_features={features}')
-  # On the second, whose stocks are the hardest to choose among.
-  cells.leading_sharp = _cell(
-    'td3',
-    'leading',
-    ('networks.critic.policy_temperature=0.125',),
-    beside=('leading',),
-  )
   cells.drift_ddpg = _ablation(
     'networks.critic.ensemble=1',
     'agent.policy_delay=1',

@@ -148,9 +148,6 @@ def _networks() -> config_dict.ConfigDict:
   critic.sizes = (256, 128)
   critic.dropout = 0.2
   critic.slot_temperature = 0.125  # in units of the coefficient
-  # The same where a policy's gradient is taken: at the temperature above it is
-  # 0 for stocks that are far from being chosen, however good they are.
-  critic.policy_temperature = 1.0
   critic.slot_context = 'mean'  # over columns, or 'attention'
   critic.ensemble = 2  # K; 1 is DDPG
   return config
@@ -208,8 +205,7 @@ def _learner() -> config_dict.ConfigDict:
   config.learning_starts = 9_000  # transitions in replay before learning
   # Orders of other stocks that each replayed day is learnt from, too; only
   # where it is known what they would have brought: with the reward 'entry', no
-  # discount, the choice 'best_available', scaled actions, an account that is
-  # not observed, and no settlement in replay.
+  # discount, the choice 'best_available' and scaled actions.
   config.counterfactuals = 8
   # Whether replay keeps the days after the last entry, when no action acts.
   config.store_settlement = False

@@ -38,14 +38,14 @@ def measure(
     if (returns := _returns(runs / str(number), seeds)) is not None
   }
   together = pd.DataFrame(series).dropna()
-  found: dict[str, Any] = {
+  found = {
     'trials': together.shape[1],
     'days': len(together),
     'blocks': BLOCKS,
   }
   if len(series) > 1 and len(together) >= 2 * BLOCKS:
-    choice = backtest_overfitting(together.to_numpy(np.float64), BLOCKS)
-    found |= {'probability': choice.probability, 'loss': choice.loss}
+    told = backtest_overfitting(together.to_numpy(np.float64), BLOCKS)
+    found |= {'probability': told.probability, 'loss': told.loss}
   return found
 
 
@@ -56,7 +56,7 @@ def told(found: dict[str, Any]) -> str:
     return f'probability of backtest overfitting: too little, {of}'
   return (
     f'probability of backtest overfitting: {found["probability"]:.0%}, the '
-    'best on half of the days being no better than the median on the others; '
+    f'best on half of the days being no better than the median on the others; '
     f'it lost there in {found["loss"]:.0%} ({of})'
   )
 

@@ -2,7 +2,6 @@
 
 import functools
 
-import haiku as hk
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -293,43 +292,6 @@ def test_critics_see_constrained_actions(x64):
     slow.update(*_inputs(batch, context), np.asarray(draws))
     state, _ = update(state, batch, context)
     _assert_equal(state, slow)
-
-
-def test_only_the_policy_follows_its_own_critic(x64):
-  """One that tells the opposite mirrors the policy's first step."""
-
-  def opposite(*args, **options):
-    q, network_state = critic.apply(*args, **options)
-    return -q, network_state
-
-  critic = tiny_agent.make_critic()
-  plain = {'policy_delay': 1, 'weight_decay': 0.0}
-  batch = tiny_agent.make_batch()
-  start, update, context, _ = _start(**plain)
-  after, metrics = update(start, batch, context)
-  _, _, update = tiny_agent.make_agent(
-    policy_critic=hk.TransformedWithState(critic.init, opposite),
-    **SETTINGS | plain,
-  )
-  mirrored, mirrored_metrics = jax.jit(update)(start, batch, context)
-  jax.tree.map(
-    functools.partial(np.testing.assert_allclose, atol=1e-12),
-    mirrored.critic,
-    after.critic,
-  )
-  np.testing.assert_allclose(
-    mirrored_metrics['critic_loss'], metrics['critic_loss']
-  )
-  leaves = zip(
-    *(
-      jax.tree.leaves(state.actor.online_params)
-      for state in (start, after, mirrored)
-    ),
-    strict=True,
-  )
-  for before, there, back in leaves:
-    assert (there != before).any()
-    np.testing.assert_allclose(back - before, before - there)
 
 
 def test_no_discount_equals_a_vanishing_one_and_skips_the_targets(x64):

@@ -83,14 +83,7 @@ def make_config(**changes):
   return config
 
 
-def make_agent(
-  spec=SPEC,
-  count=2,
-  centred=True,
-  constrain=lambda days, unit: unit,
-  policy_critic=None,
-  **changes,
-):
+def make_agent(spec=SPEC, count=2, centred=True, constrain=None, **changes):
   """(init, select_action, update) on the networks of this file."""
   return make_td3(
     make_actor(spec, centred),
@@ -98,8 +91,7 @@ def make_agent(
     observe,
     spec,
     make_config(**changes),
-    constrain,
-    policy_critic,
+    *([constrain] if constrain else []),
   )
 
 

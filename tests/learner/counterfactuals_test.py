@@ -1,7 +1,5 @@
 """Tests of eigen3.learner.counterfactuals, against what episodes pay."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,31 +7,20 @@ import pytest
 import small_run
 
 from eigen3.agent import replay
-from eigen3.environment import TradingEnvironment
 from eigen3.learner import acting, counterfactuals, rollout
 
 KEY = jax.random.PRNGKey(3)
 COUNT = 6
 
 
-def bits(packed):
-  return np.unpackbits(np.asarray(packed), axis=-1, count=3).astype(bool)
-
-
 @pytest.fixture(scope='module')
 def environment():
-  """Of a market where one stock has no prices on every fourth day."""
-  config = small_run.make_config()
-  panel, _, _ = small_run.make_market(config)
-  ohlc = panel.ohlc.copy()
-  ohlc[::4, panel.investable[0]] = np.nan
-  panel = dataclasses.replace(panel, ohlc=ohlc)
-  return TradingEnvironment(panel, config.environment)
+  return small_run.make_market(small_run.make_config())[1]
 
 
 @pytest.fixture(scope='module')
 def batch(environment):
-  """What an episode of random actions left."""
+  """What an episode of random actions left, settlement too."""
   days = environment.first_day[None] + 3
   episodes = rollout.rollout(
     environment,
@@ -42,7 +29,7 @@ def batch(environment):
     ),
     days,
   )
-  return rollout.transitions_of(episodes, environment.rules.trading_days)
+  return rollout.transitions_of(episodes, environment.num_steps)
 
 
 @pytest.fixture(scope='module')
@@ -51,29 +38,14 @@ def found(environment, batch):
   return add(environment, batch, KEY, COUNT)
 
 
-def test_what_was_done_comes_first(environment, batch, found):
-  """Less what the account could not do, which the environment had ignored."""
+def test_what_was_done_stays_and_comes_first(batch, found):
   assert found.a_tm1.shape == (len(batch.r_t), 1 + COUNT, 3, 2)
   assert found.r_t.shape == (len(batch.r_t), 1 + COUNT)
+  np.testing.assert_array_equal(found.a_tm1[:, 0], batch.a_tm1)
   np.testing.assert_array_equal(found.r_t[:, 0], batch.r_t)
-  could = bits(batch.s_tm1.available)
-  assert could.any()
-  assert not could.all()
-  first, done = np.asarray(found.a_tm1[:, 0]), np.asarray(batch.a_tm1)
-  np.testing.assert_allclose(first[could], done[could], rtol=1e-5)
-  np.testing.assert_allclose(first[..., 1], done[..., 1], rtol=1e-5)
-  lowest = environment.spec.action.minimum[0]
-  np.testing.assert_allclose(first[~could][:, 0], lowest, atol=1e-5)
-
-
-def test_no_account_stands_in_the_way(environment, batch, found):
-  np.testing.assert_array_equal(found.s_tm1.day, batch.s_tm1.day)
-  for_sale = [environment.for_sale(day) for day in batch.s_tm1.day]
-  available = bits(found.s_tm1.available)
-  np.testing.assert_array_equal(available, for_sale)
-  assert (available >= bits(batch.s_tm1.available)).all()
-  assert (available != bits(batch.s_tm1.available)).any()
-  for name in ('discount_t', 's_t'):
+  rest = ('s_tm1', 'discount_t', 's_t')
+  for name in rest:
+    assert getattr(found, name) is not None
     for a, b in zip(
       *(jax.tree.leaves(getattr(one, name)) for one in (found, batch)),
       strict=True,
@@ -111,7 +83,9 @@ def test_they_are_paid_what_an_episode_that_makes_them_pays(
   paid, unpaid = 0, 0
   for place in range(0, environment.rules.trading_days, 3):
     day = int(batch.s_tm1.day[place])
-    could = bits(found.s_tm1.available[place])
+    could = np.unpackbits(
+      np.asarray(batch.s_tm1.available[place]), count=3
+    ).astype(bool)
     for number in range(1, 1 + COUNT):
       action = found.a_tm1[place, number]
       state, _ = environment.reset_at(day)
@@ -125,6 +99,13 @@ def test_they_are_paid_what_an_episode_that_makes_them_pays(
         unpaid += 1
   assert paid > 5
   assert unpaid > 0
+
+
+def test_in_the_settlement_no_order_is_paid(environment, batch, found):
+  after = environment.rules.trading_days
+  assert (np.asarray(batch.s_tm1.available[after:]) == 0).all()
+  assert (np.asarray(found.r_t[after:]) == 0).all()
+  assert (np.asarray(found.r_t[:after]) != 0).any()
 
 
 def test_keys_and_transitions_draw_their_own(environment, batch, found):
@@ -151,9 +132,7 @@ def test_fewer_orders_than_stocks(environment, batch):
     ('environment.reward', 'portfolio'),
     ('environment.entry_choice', 'best'),
     ('environment.scaled_actions', False),
-    ('environment.observe_account', True),
     ('agent.gamma', 0.9),
-    ('learner.store_settlement', True),
   ],
 )
 def test_none_where_it_is_not_known_what_they_bring(name, value):

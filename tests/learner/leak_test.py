@@ -37,9 +37,7 @@ def train(settings, monkeypatch):
 
   def small_networks(config, spec, mesh):
     actor, critic = small_run.make_networks(config, spec)
-    return types.SimpleNamespace(
-      actor=actor, double_critic=critic, policy_critic=critic
-    )
+    return types.SimpleNamespace(actor=actor, double_critic=critic)
 
   monkeypatch.setattr(wiring, 'make_networks', small_networks)
   monkeypatch.setattr(evaluation, 'Judge', lambda *arguments: None)

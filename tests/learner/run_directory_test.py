@@ -163,14 +163,12 @@ def test_a_run_that_is_older_than_a_setting_goes_on_as_it_was(workdir, config):
     run_directory.check_same(workdir, config, defaults)
 
 
-def test_before_there_were_settings_it_was_as_without_them(config):
+def test_before_there_was_a_full_size_it_was_at_the_ceiling(config):
   settings = config.copy_and_resolve_references().unlock()
   settings.environment.coefficient_ceiling = 5.0
-  settings.networks.critic.slot_temperature = 0.25
   before = saved_runs.defaults_of(settings)
   assert before.environment.full_size_coefficient == 5.0
   assert before.networks.column_gain == 0.0
-  assert before.networks.critic.policy_temperature == 0.25
 
 
 def test_a_tuple_is_the_same_after_json(workdir, config):

@@ -270,31 +270,6 @@ def test_slot_gradient_prefers_stocks_that_beat_the_value(
   np.testing.assert_array_equal(gradient[..., 1], 0.0)
 
 
-def test_a_policy_is_told_of_stocks_that_are_not_chosen(
-  config, make_window, action
-):
-  """Through the policy's critic, which differs by its temperature alone."""
-  window = make_window()
-  action = np.array(action)
-  action[..., 0] = -1.0
-  action[:, 2, 0] = 1.0
-  built = networks.make_networks(config)
-  params, state = built.double_critic.init(KEY, window, action)
-
-  def gradient(critic):
-    def value(action):
-      return critic.apply(params, state, None, window, action)[0].sum()
-
-    return np.asarray(jax.jit(jax.grad(value))(action))[..., 0]
-
-  ignored = np.arange(action.shape[1]) != 2
-  sharp, soft = gradient(built.double_critic), gradient(built.policy_critic)
-  assert np.abs(sharp[:, ignored]).max() < 1e-2 * np.abs(soft[:, ignored]).max()
-  config.critic.slot_temperature = config.critic.policy_temperature
-  same = gradient(networks.make_networks(config).double_critic)
-  np.testing.assert_array_equal(soft, same)
-
-
 def test_slot_score_grows_in_proportion_to_the_coefficient(
   config, make_window, action
 ):

@@ -22,7 +22,6 @@ def test_all_networks_are_transformed(config):
     'actor',
     'critic',
     'double_critic',
-    'policy_critic',
   )
   assert all(isinstance(n, hk.TransformedWithState) for n in built)
 
@@ -95,7 +94,6 @@ def test_an_unknown_precision_is_refused(config):
     ('critic.sizes', (), 'one or more sizes of at least 1'),
     ('critic.dropout', 1.0, 'at least 0 and below 1'),
     ('critic.slot_temperature', 0.0, 'a positive number'),
-    ('critic.policy_temperature', 0.0, 'a positive number'),
     ('critic.slot_context', 'none', 'one of mean, attention'),
     ('critic.ensemble', 0, 'at least 1'),
   ],
