@@ -314,6 +314,26 @@ def _block_size(share: int, size: int) -> int:
   )
 
 
+def in_chunks(function: Callable, inputs: Tree, size: int) -> Tree:
+  """Maps a function over the leading axis, so many at a time to bound memory.
+
+  Args:
+    function: leaves [size, ...] to leaves [size, ...].
+    inputs: leaves [B, ...].
+    size: of a chunk; 0, or one that holds all, is all at once.
+
+  Returns:
+    Leaves [B, ...].
+  """
+  count = jax.tree.leaves(inputs)[0].shape[0]
+  if not 0 < size < count:
+    return function(inputs)
+  padded = jax.tree.map(lambda x: pad_to_multiple(x, size, 0), inputs)
+  chunks = jax.tree.map(lambda x: x.reshape(-1, size, *x.shape[1:]), padded)
+  outputs = jax.lax.map(function, chunks)
+  return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:count], outputs)
+
+
 def pad_to_multiple(
   x: Array, multiple: int, axis: int, value: float = 0
 ) -> Array:

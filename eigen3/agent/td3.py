@@ -179,7 +179,7 @@ class _Learner:
       )
       return actions
 
-    actions = in_chunks(act, observations, self._config.acting_chunk)
+    actions = parallel.in_chunks(act, observations, self._config.acting_chunk)
     if key is None:
       return actions
     noise = state.noise_scale * jax.random.normal(key, actions.shape, float)
@@ -390,17 +390,6 @@ class _Learner:
       ),
       target_state=network.online_state,
     )
-
-
-def in_chunks(function, inputs, size: int):
-  """`function` over the leading axis, `size` at a time; 0 is all at once."""
-  count = jax.tree.leaves(inputs)[0].shape[0]
-  if not 0 < size < count:
-    return function(inputs)
-  padded = jax.tree.map(lambda x: parallel.pad_to_multiple(x, size, 0), inputs)
-  chunks = jax.tree.map(lambda x: x.reshape(-1, size, *x.shape[1:]), padded)
-  outputs = jax.lax.map(function, chunks)
-  return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:count], outputs)
 
 
 def _fresh(params, state, optimiser) -> Network:

@@ -43,7 +43,17 @@ class Market:
     days: tuple[int, int],
     context_days: int,
   ) -> 'Market':
-    """As `from_panel`, normalised by the panel's own days (start, stop)."""
+    """As `from_panel`, normalised by days of the panel itself.
+
+    Args:
+      panel: T days, C columns.
+      observed_features: see `from_panel`.
+      days: (start, stop) of the training days.
+      context_days: D.
+
+    Raises:
+      ValueError: a name is unknown, or the days are too few to measure by.
+    """
     observed = observe(panel, observed_features)
     normalisation = fit_normalisation(observed, days)
     return cls.from_panel(panel, observed_features, normalisation, context_days)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from eigen3 import settings
+from eigen3 import parallel, settings
 from eigen3.agent import td3
 from eigen3.environment import Market, Rules, TradingEnvironment
 from eigen3.learner import rollout
@@ -170,7 +170,7 @@ class Player(NamedTuple):
       )
       return outputs
 
-    return td3.in_chunks(apply, days, self.chunk)
+    return parallel.in_chunks(apply, days, self.chunk)
 
   def _plans(self, agent, encoded, noise=None) -> Plans:
     head = cast(Divided, self.actor).head

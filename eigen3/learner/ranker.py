@@ -18,7 +18,6 @@ import numpy as np
 import optax
 
 from eigen3 import parallel, settings
-from eigen3.agent import td3
 from eigen3.environment import Market, TradingEnvironment, prices, rewards
 from eigen3.networks import column_mean
 from eigen3.types import Array, PRNGKey
@@ -329,7 +328,7 @@ class Ranker:
       windows = market.windows(days)
       return self._apply(weights, state, None, windows, False)[0]
 
-    return td3.in_chunks(predict, days, self._chunk)
+    return parallel.in_chunks(predict, days, self._chunk)
 
   def _mean_square(self, predicted: Array, labels: Labels) -> Array:
     """Over the trades that could be made, in variances of the returns."""

@@ -21,7 +21,6 @@ from absl import flags, logging
 from ml_collections import config_flags
 from optuna.trial import TrialState
 
-from eigen3.data import atomic_path
 from eigen3.learner import run_directory
 from eigen3.settings import (
   AT_LEAST_ONE,
@@ -133,8 +132,7 @@ def _luck(
 ) -> str:
   """Writes how much of the choice was luck, and says it."""
   found = luck.measure(workdir / _RUNS, trials, config.seeds)
-  with atomic_path(workdir / _LUCK) as path:
-    path.write_text(json.dumps(found, indent=2) + '\n', encoding='utf-8')
+  run_directory.write_json(workdir / _LUCK, found)
   return luck.told(found)
 
 

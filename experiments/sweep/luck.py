@@ -44,8 +44,8 @@ def measure(
     'blocks': BLOCKS,
   }
   if len(series) > 1 and len(together) >= 2 * BLOCKS:
-    told = backtest_overfitting(together.to_numpy(np.float64), BLOCKS)
-    found |= {'probability': told.probability, 'loss': told.loss}
+    choice = backtest_overfitting(together.to_numpy(np.float64), BLOCKS)
+    found |= {'probability': choice.probability, 'loss': choice.loss}
   return found
 
 
@@ -56,7 +56,7 @@ def told(found: dict[str, Any]) -> str:
     return f'probability of backtest overfitting: too little, {of}'
   return (
     f'probability of backtest overfitting: {found["probability"]:.0%}, the '
-    f'best on half of the days being no better than the median on the others; '
+    'best on half of the days being no better than the median on the others; '
     f'it lost there in {found["loss"]:.0%} ({of})'
   )
 

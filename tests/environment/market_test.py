@@ -61,7 +61,7 @@ def test_a_market_is_normalised_by_the_days_it_is_fitted_to():
   names = config.observed_features
   fitted = Market.fit(panel, names, days, context_days=4)
   early = np.asarray(fitted.features[start:stop], np.float64)
-  np.testing.assert_allclose(np.nanmean(early, (0, 1)), 0, atol=1e-5)
+  np.testing.assert_allclose(np.nanmean(early, 0), 0, atol=1e-5)
   np.testing.assert_allclose(np.nanstd(early, 0), 1, rtol=1e-3)
   later = panel.features.copy()
   later[stop:] *= 3
