@@ -38,7 +38,7 @@ def measure(
     if (returns := _returns(runs / str(number), seeds)) is not None
   }
   together = pd.DataFrame(series).dropna()
-  found = {
+  found: dict[str, Any] = {
     'trials': together.shape[1],
     'days': len(together),
     'blocks': BLOCKS,
