@@ -38,7 +38,7 @@ def write(
   about = json.loads((workdir / 'run.json').read_text(encoding='utf-8'))
   commits = {
     json.loads(run.read_text(encoding='utf-8'))['commit']
-    for run in sorted((workdir / record.RUNS).glob('*/*/run.json'))
+    for run in sorted((workdir / record.RUNS).rglob('run.json'))
   }
   content = {
     'title': title,
