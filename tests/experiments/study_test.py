@@ -10,6 +10,7 @@ from finished_runs import write_run
 
 from eigen3 import data
 from eigen3.data import MarketPanel
+from eigen3.learner.run_directory import write_json
 from experiments.configs import many_runs, study
 from experiments.jobs import record
 from experiments.study import __main__ as study_main
@@ -159,6 +160,9 @@ def test_folds_are_told_of_alone_and_together(panel_file, tmp_path):
       if (cell.name, seed) == ('2008/erl', 1):
         continue  # not run yet
       write_run(cell.run(tmp_path, seed), policy, 10 * number + seed)
+      write_json(
+        cell.run(tmp_path, seed) / 'run.json', {'commit': f'code{seed}'}
+      )
       outcomes[cell.name][seed] = cell.outcome(tmp_path, seed)
   record.enter(tmp_path, config)
   text = study_main.tell(config, tmp_path, cells, outcomes)
@@ -199,6 +203,7 @@ def test_folds_are_told_of_alone_and_together(panel_file, tmp_path):
   page = (tmp_path / 'results.html').read_text()
   assert page.count('<tr>') == 1 + len(told['cells'])
   assert 'survivors only' in page
+  assert 'code0, code1</code>: not all runs are of the same' in page
   assert page.count('data:image/png;base64,') == 2
   assert 'all/td3' in page
   assert '2008/erl: open seeds: 1' in page
