@@ -152,6 +152,7 @@ def test_folds_are_told_of_alone_and_together(panel_file, tmp_path):
   config = make_config()
   config.panel = str(panel_file)
   cells = study_main.cells_of(config, tmp_path)
+  runs = tmp_path / record.RUNS
   outcomes = {}
   for number, cell in enumerate(cells):
     policy = 'ranker' if cell.program == 'ranker' else 'agent'
@@ -159,11 +160,9 @@ def test_folds_are_told_of_alone_and_together(panel_file, tmp_path):
     for seed in config.seeds:
       if (cell.name, seed) == ('2008/erl', 1):
         continue  # not run yet
-      write_run(cell.run(tmp_path, seed), policy, 10 * number + seed)
-      write_json(
-        cell.run(tmp_path, seed) / 'run.json', {'commit': f'code{seed}'}
-      )
-      outcomes[cell.name][seed] = cell.outcome(tmp_path, seed)
+      write_run(cell.run(runs, seed), policy, 10 * number + seed)
+      write_json(cell.run(runs, seed) / 'run.json', {'commit': f'code{seed}'})
+      outcomes[cell.name][seed] = cell.outcome(runs, seed)
   record.enter(tmp_path, config)
   text = study_main.tell(config, tmp_path, cells, outcomes)
   told = json.loads((tmp_path / 'results.json').read_text())
