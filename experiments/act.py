@@ -19,16 +19,17 @@ from eigen3.data import MarketPanel
 from eigen3.data.alignment import aligned, price_ratio
 from eigen3.environment import Market, Rules
 from eigen3.evaluation import importance_report, orders, report
-from experiments import mains, saved_runs
+from experiments import mains, path_flags, saved_runs
 from experiments.saved_runs import SavedRun
 
-_RUN = flags.DEFINE_string(
+_RUN = path_flags.DEFINE_path(
   'run', None, 'Folder of a run, or RUN/checkpoints/STEP.', required=True
 )
-_PANEL = flags.DEFINE_string(
+_PANEL = path_flags.DEFINE_path(
   'panel', None, 'File made by experiments.prepare_data.', required=True
 )
-_OUT = flags.DEFINE_string(
+_RUN_PANEL = saved_runs.define_run_panel()
+_OUT = path_flags.DEFINE_path(
   'out', None, 'CSV of all stocks; attention goes beside it.'
 )
 _HELD = flags.DEFINE_list('held', [], 'Stocks that are held: passed over.')
@@ -47,9 +48,10 @@ def main(argv: Sequence[str]) -> None:
   """Loads, acts, tells."""
   if len(argv) > 1:
     raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
-  (run,) = saved_runs.load([_RUN.value])
+  given = MarketPanel.load(_PANEL.value)
+  (run,) = saved_runs.load([_RUN.value], _run_panel(given))
   trained = run.experiment.panel
-  panel = aligned(MarketPanel.load(_PANEL.value), trained)
+  panel = aligned(given, trained)
   market = saved_runs.market_of(run, panel)
   actions, attention = saved_runs.act(run, market)
   rules = Rules.from_config(run.config.environment)
@@ -68,6 +70,13 @@ def main(argv: Sequence[str]) -> None:
     report.write_table(out, found.table)
     report.write_table(beside, looked_at)
     print(f'written: {out}, {beside}')
+
+
+def _run_panel(given: MarketPanel) -> str | None:
+  """Where the run's own panel is, if that is known better than by the run."""
+  if _RUN_PANEL.value is None and saved_runs.is_panel_of(_RUN.value, given):
+    return _PANEL.value
+  return _RUN_PANEL.value
 
 
 def _is_known(market: Market, panel: MarketPanel) -> np.ndarray:

@@ -8,6 +8,7 @@ one. Champions are ranked on the validation days. The held-out days stay closed
 unless --holdout says otherwise, and every opening is recorded in the runs.
 """
 
+import contextlib
 import pathlib
 from collections.abc import Callable, Sequence
 
@@ -26,21 +27,23 @@ from eigen3.evaluation import (
 from eigen3.evaluation.comparison import Comparison, Policy
 from eigen3.evaluation.training_slices import TrainingSlices
 from eigen3.learner import run_directory
-from experiments import mains, saved_runs, wiring
+from eigen3.runs import lock
+from experiments import mains, path_flags, saved_runs, wiring
 from experiments.configs import ranker as ranker_config
 from experiments.saved_runs import SavedRun
 
-_RUNS = flags.DEFINE_list(
+_RUNS = path_flags.DEFINE_paths(
   'runs', None, 'Folders of runs or checkpoints; * stands for any name.',
   required=True,
 )  # fmt: skip
-_AGAINST = flags.DEFINE_list(
+_AGAINST = path_flags.DEFINE_paths(
   'against',
   [],
   'Other runs, each with a seed of --runs: the difference of profit, --runs '
   'less these, is told with its interval over the seeds.',
 )
-_OUT = flags.DEFINE_string(
+_RUN_PANEL = saved_runs.define_run_panel()
+_OUT = path_flags.DEFINE_path(
   'out', None, 'Folder of the result; made where absent.', required=True
 )
 _RANK_BY = flags.DEFINE_enum(
@@ -95,7 +98,9 @@ def main(argv: Sequence[str]) -> None:
     raise ValueError(f'--out: found a file, {out}, expected a folder')
   named = saved_runs.find(_RUNS.value)
   others = saved_runs.find(_AGAINST.value)
-  runs = saved_runs.load(list(dict.fromkeys([*named, *others])))
+  runs = saved_runs.load(
+    list(dict.fromkeys([*named, *others])), _RUN_PANEL.value
+  )
   _check_alike(runs)
   pairs = _pairs(runs, named, others)
   compared, policies, opened = _compare(runs)
@@ -164,7 +169,10 @@ def _compare(runs: list[SavedRun]) -> tuple[Comparison, list[Policy], int]:
   )
   if _HOLDOUT.value == 'no':
     return compared, policies, 0
-  opened = _open_holdout(runs, policies, digests)
+  with contextlib.ExitStack() as stack:
+    for folder in {run.workdir for run in runs}:
+      stack.enter_context(lock.locked(folder))  # it writes to their ledgers
+    opened = _open_holdout(runs, policies, digests)
   held_out = comparison.judged(policies, experiment.holdout)
   holdout = {**held_out, **controls('holdout')}
   return compared._replace(holdout=holdout), policies, opened

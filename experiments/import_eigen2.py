@@ -14,7 +14,7 @@ from ml_collections import config_flags
 from eigen3.data import read_eigen2
 from eigen3.data.eigen2_files import INVESTABLE
 from eigen3.interop import eigen2
-from experiments import imported_run, mains
+from experiments import imported_run, mains, path_flags
 
 _DEFAULT_CONFIG = f'{imported_run.CONFIGS}:full+eigen2'
 
@@ -24,16 +24,16 @@ _CONFIG = config_flags.DEFINE_config_file(
   'Settings, and after a colon their preset, one with +eigen2; sizes of '
   'layers are those of the agent. By default the preset full+eigen2.',
 )
-_AGENT = flags.DEFINE_string(
+_AGENT = path_flags.DEFINE_path(
   'agent', None, 'Checkpoint of Eigen2, a .pth file.', required=True
 )
-_DATA = flags.DEFINE_string(
+_DATA = path_flags.DEFINE_path(
   'data',
   None,
   "Eigen2's prices and features: a pickled DataFrame, or a CSV.",
   required=True,
 )
-_OUT = flags.DEFINE_string(
+_OUT = path_flags.DEFINE_path(
   'out', None, 'Folder of the run to make.', required=True
 )
 _FIRST_INVESTABLE = flags.DEFINE_integer(

@@ -1,6 +1,7 @@
 """A run that goes on with an agent of Eigen2, made into a folder."""
 
 import json
+import os
 import pathlib
 import shlex
 
@@ -86,13 +87,14 @@ def make(
   """
   with config.unlocked():
     del config.networks.spec
-  config.data.panel = str(out / _PANEL)
+  config.data.panel = os.path.abspath(out / _PANEL)
   experiment = wiring.build(config, panel=panel)
   state = _imported(experiment.learner, agent, config.seed)
   out.parent.mkdir(parents=True, exist_ok=True)
   with atomic_folder(out) as folder:
     panel.save(folder / _PANEL)
     described = wiring.about_data(experiment) | source
+    described |= wiring.way_to_panel(config.data, out)
     run_directory.create(folder, config, described)
     checkpointer = Checkpointer(
       folder / 'checkpoints',

@@ -38,14 +38,14 @@ from eigen3.data import (
 )
 from eigen3.data.eigen2_files import INVESTABLE
 from eigen3.data.repairs import CHOICES
-from experiments import mains
+from experiments import mains, path_flags
 from experiments.configs import td3
 
 _DEFAULTS = td3.get_config().data
 # Downloaded before the first day, so that indicators are known on it.
 _DAYS_BEFORE = 120
 
-_SOURCE = flags.DEFINE_string(
+_SOURCE = path_flags.DEFINE_path(
   'source',
   None,
   'Folder with one CSV a ticker, or a CSV or Parquet file with all of them: '
@@ -58,7 +58,7 @@ _DOWNLOAD = flags.DEFINE_list(
   'Tickers, as Yahoo spells them, instead of --source. What comes is kept '
   'beside the panel, as PANEL.raw.parquet, to be a --source later.',
 )
-_CONTEXT = flags.DEFINE_multi_string(
+_CONTEXT = path_flags.DEFINE_multi_path(
   'context',
   [],
   'PATH[:lag=DAYS][:name=NAME], a file or folder of indices, rates or '
@@ -66,7 +66,7 @@ _CONTEXT = flags.DEFINE_multi_string(
   'day of the market that is lag calendar days after its date, or later, so '
   'that what is published late is not known early. May be repeated.',
 )
-_UNIVERSE = flags.DEFINE_string(
+_UNIVERSE = path_flags.DEFINE_path(
   'universe',
   None,
   'CSV of ticker, start_date and end_date: stocks are bought only while they '
@@ -78,7 +78,7 @@ _INVESTABLE = flags.DEFINE_list(
   "The first column of Eigen2's file that may be bought, and the one after "
   'the last, counted from 0.',
 )
-_OUT = flags.DEFINE_string(
+_OUT = path_flags.DEFINE_path(
   'out',
   None,
   'Parquet file to write; an older panel is replaced.',

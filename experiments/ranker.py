@@ -12,6 +12,7 @@ a minute or two, so a run that was stopped begins anew.
 import pathlib
 from collections.abc import Sequence
 
+import ml_collections
 import pandas as pd
 from absl import flags
 from ml_collections import config_flags
@@ -19,7 +20,8 @@ from ml_collections import config_flags
 from eigen3.evaluation import Results, ledger, ranking, report
 from eigen3.learner import run_directory
 from eigen3.learner.ranker import agent_windows
-from experiments import mains, wiring
+from eigen3.runs import lock
+from experiments import mains, path_flags, wiring
 
 _DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent}/configs/ranker.py:small'
 _CONFIG = config_flags.DEFINE_config_file(
@@ -27,7 +29,7 @@ _CONFIG = config_flags.DEFINE_config_file(
   None,
   'Settings, and after a colon their preset; by default the preset small.',
 )
-_WORKDIR = flags.DEFINE_string(
+_WORKDIR = path_flags.DEFINE_path(
   'workdir', None, 'Folder of the run; must not hold one yet.', required=True
 )
 _HOLDOUT = flags.DEFINE_enum(
@@ -49,9 +51,22 @@ def main(argv: Sequence[str]) -> None:
   # A run that begins anew opens its held-out days for the same policy only.
   kept = (ledger.FILE,)
   run_directory.check_new(workdir, kept)
+  wiring.settle_panel(config.data)
   experiment = wiring.build_ranker(config)
-  about = wiring.about_data(experiment)
-  run_directory.create(workdir, config, about, kept)
+  run_directory.make_folder(workdir)
+  with lock.locked(workdir):
+    way = wiring.way_to_panel(config.data, workdir)
+    about = wiring.about_data(experiment)
+    run_directory.create(workdir, config, about | way, kept)
+    _run(experiment, config, workdir)
+
+
+def _run(
+  experiment: wiring.Experiment,
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
+) -> None:
+  """Trains, judges and reports, in a folder that is locked."""
   fitted, policy = wiring.fit_ranker(experiment, config)
   report.write_table(workdir / 'metrics.csv', pd.DataFrame(fitted.rows))
   judges, opened = {'validation': experiment.validation}, 0
@@ -80,7 +95,7 @@ def main(argv: Sequence[str]) -> None:
       'windows_trained': fitted.windows,
       'windows_of_the_agent': agent_windows(config),
       'threshold_percent': policy.threshold,
-      'data': about,
+      'data': wiring.about_data(experiment),
       'holdout_openings': opened,
       'preset': config.preset,
       'seed': config.seed,

@@ -10,23 +10,22 @@ page is about these days, else about the validation days.
 import pathlib
 from collections.abc import Sequence
 
-from absl import flags
-
 from eigen3.evaluation import ledger, metrics, page
 from eigen3.learner import run_directory
-from experiments import mains, saved_runs
+from experiments import mains, path_flags, saved_runs
 from experiments.saved_runs import SavedRun
 
-_RUN = flags.DEFINE_list(
+_RUN = path_flags.DEFINE_paths(
   'run', None, 'Folders of runs that differ by their seed alone; * stands for '
   'any name.', required=True,
 )  # fmt: skip
-_OUT = flags.DEFINE_string(
+_OUT = path_flags.DEFINE_path(
   'out',
   None,
   'The HTML file; of a single run its report.html if this is not given.',
 )
-_SEARCHED = flags.DEFINE_list(
+_RUN_PANEL = saved_runs.define_run_panel()
+_SEARCHED = path_flags.DEFINE_paths(
   'searched',
   [],
   'Other runs and sweeps of the search that led to these: what they validated '
@@ -44,7 +43,7 @@ def main(argv: Sequence[str]) -> None:
       f'--out: found none for {len(paths)} runs, expected an HTML file'
     )
   searched = saved_runs.find(_SEARCHED.value)
-  runs = saved_runs.load(paths)
+  runs = saved_runs.load(paths, _RUN_PANEL.value)
   _check_alike(runs)
   out = pathlib.Path(_OUT.value or runs[0].workdir / 'report.html')
   out.parent.mkdir(parents=True, exist_ok=True)

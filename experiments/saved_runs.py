@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
+from absl import flags
 
 from eigen3.agent import td3
 from eigen3.data import SCALED, MarketPanel, fit_normalisation, observe
@@ -19,9 +20,11 @@ from eigen3.learner import run_directory
 from eigen3.learner.checkpoint import Checkpointer
 from eigen3.networks import make_networks
 from eigen3.settings import require
-from experiments import wiring
+from experiments import path_flags, wiring
 from experiments.configs import erl
 from experiments.configs import td3 as td3_config
+
+_RUN_PANEL = 'run_panel'
 
 
 class SavedRun(NamedTuple):
@@ -44,6 +47,15 @@ class SavedRun(NamedTuple):
   step: int
 
 
+def define_run_panel() -> flags.FlagHolder[str | None]:
+  """The flag of programs that read runs."""
+  return path_flags.DEFINE_path(
+    _RUN_PANEL,
+    None,
+    'Where the panel is now that the runs were trained on, if it was moved.',
+  )
+
+
 def find(patterns: Sequence[str]) -> list[str]:
   """The paths that patterns with * stand for, in order, each once.
 
@@ -52,35 +64,99 @@ def find(patterns: Sequence[str]) -> list[str]:
   """
   paths: dict[str, None] = {}
   for pattern in patterns:
-    found = sorted(glob.glob(pattern)) if '*' in pattern else [pattern]
+    # Only * stands for something: a folder may be called 'runs [old]'.
+    literal = pattern.replace('[', '[[]').replace('?', '[?]')
+    found = sorted(glob.glob(literal)) if '*' in pattern else [pattern]
     if not found:
       raise ValueError(f'{pattern}: found nothing, expected folders of runs')
     paths.update(dict.fromkeys(found))
   return list(paths)
 
 
-def load(paths: Sequence[str]) -> list[SavedRun]:
+def load(paths: Sequence[str], panel: str | None = None) -> list[SavedRun]:
   """The champions of runs.
 
   Args:
     paths: a run's folder stands for its latest readable checkpoint,
       RUN/checkpoints/STEP for that one.
+    panel: where the panel is now that they were trained on; None is where it
+      was.
 
   Raises:
-    ValueError: no run there, no such checkpoint, or it cannot be read.
+    ValueError: no run there, no such checkpoint, it cannot be read, or its
+      panel is not there or another.
   """
   experiments: dict[str, wiring.Experiment] = {}
   runs = []
   for path in paths:
     workdir, step = _parse(path)
-    config = _settings(workdir)
+    config = settings_of(workdir)
+    config.data.panel = panel or config.data.panel
+    wiring.settle_panel(config.data, workdir, f'--{_RUN_PANEL}')
     alike = _without_seed(config)
     if alike not in experiments:
       experiments[alike] = wiring.build_any(config, spread=False)
     experiment = experiments[alike]
+    about = wiring.about_data(experiment)
+    run_directory.check_data(workdir, about, f'--{_RUN_PANEL}')
     found, agent = _champion(experiment, workdir, step)
     runs.append(SavedRun(path, workdir, config, experiment, agent, found))
   return runs
+
+
+def is_panel_of(path: str, panel: MarketPanel) -> bool:
+  """Whether a run was trained on a panel; a ValueError without a run."""
+  workdir, _ = _parse(path)
+  run_directory.read_config(workdir)
+  return run_directory.read_data(workdir).get('hash') == panel.fingerprint
+
+
+def settings_of(workdir: pathlib.Path) -> ml_collections.ConfigDict:
+  """A run's settings; those that are younger than it have their defaults.
+
+  Raises:
+    ValueError: no run there, or its settings are of another version.
+  """
+  stored = run_directory.read_config(workdir)
+  try:
+    config = defaults_of(stored)
+  except (KeyError, TypeError, ValueError) as error:
+    raise _other_version(workdir, error) from error
+  return updated(config, stored, workdir)
+
+
+def updated(
+  config: ml_collections.ConfigDict,
+  stored: Mapping[str, Any],
+  workdir: pathlib.Path,
+) -> ml_collections.ConfigDict:
+  """`config`, locked, with the settings that a folder has stored.
+
+  Raises:
+    ValueError: there are others than `config` has.
+  """
+  try:
+    with config.ignore_type():  # as a tuple that was empty
+      config.lock().update(_with_tuples(stored))
+  except (AttributeError, KeyError, TypeError, ValueError) as error:
+    raise _other_version(workdir, error) from error
+  return config
+
+
+def _with_tuples(stored: Any) -> Any:
+  """Settings as configs have them: JSON has lists for tuples."""
+  if isinstance(stored, Mapping):
+    return {name: _with_tuples(value) for name, value in stored.items()}
+  if isinstance(stored, list):
+    return tuple(map(_with_tuples, stored))
+  return stored
+
+
+def _other_version(workdir: pathlib.Path, error: Exception) -> ValueError:
+  return ValueError(
+    f'{workdir}/config.json: found settings of another version '
+    f'({" ".join(str(error).split())})'
+  )
 
 
 def defaults_of(
@@ -173,21 +249,6 @@ def _parse(path: str) -> tuple[pathlib.Path, int | None]:
   if given.parent.name == 'checkpoints' and given.name.isdigit():
     return given.parent.parent, int(given.name)
   return given, None
-
-
-def _settings(workdir: pathlib.Path) -> ml_collections.ConfigDict:
-  """A run's settings; those that are younger than it have their defaults."""
-  stored = run_directory.read_config(workdir)
-  try:
-    config = defaults_of(stored)
-    with config.ignore_type():  # JSON has lists for tuples
-      config.lock().update(stored)
-  except (AttributeError, KeyError, TypeError, ValueError) as error:
-    raise ValueError(
-      f'{workdir}/config.json: found settings of another version '
-      f'({" ".join(str(error).split())})'
-    ) from error
-  return config
 
 
 def _champion(

@@ -1,5 +1,6 @@
 """What the training programs have in common: from flags to the report."""
 
+import contextlib
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -16,7 +17,8 @@ from eigen3.learner import run_directory
 from eigen3.learner.checkpoint import Checkpointer
 from eigen3.learner.loop import Evaluate
 from eigen3.learner.rollout import Acts
-from experiments import pages, processes, saved_runs
+from eigen3.runs import lock
+from experiments import pages, path_flags, processes, saved_runs, wiring
 from experiments.wiring import Experiment, about_data
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -24,7 +26,7 @@ _CONFIG = config_flags.DEFINE_config_file(
   None,
   'Settings, and after a colon their preset; by default the preset small.',
 )
-_WORKDIR = flags.DEFINE_string(
+_WORKDIR = path_flags.DEFINE_path(
   'workdir', None, 'Folder of the run; must not hold one yet.', required=True
 )
 _RESUME = flags.DEFINE_bool(
@@ -78,18 +80,55 @@ def main(argv: Sequence[str], program: Program) -> int:
   if len(argv) > 1:
     raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
   processes.join()
-  config, workdir = _CONFIG.value, pathlib.Path(_WORKDIR.value)
-  with config.unlocked():
-    del config.networks.spec  # the panel decides; it is for notebooks
+  workdir = pathlib.Path(_WORKDIR.value)
+  with contextlib.ExitStack() as stack:
+    if _RESUME.value:
+      run_directory.check_resumable(workdir)
+      stack.enter_context(lock.locked(workdir))
+    config = _settings(workdir)
+    if not _RESUME.value:
+      run_directory.check_new(workdir)
+    experiment = program.build(config)
+    _check_same_run(config, experiment)
+    about = about_data(experiment)
+    if _RESUME.value:
+      run_directory.check_data(workdir, about)
+    else:
+      run_directory.make_folder(workdir)
+      stack.enter_context(lock.locked(workdir))
+      way = wiring.way_to_panel(config.data, workdir)
+      run_directory.create(workdir, config, about | way)
+    return _run(program, experiment, config, workdir)
+
+
+def _settings(workdir: pathlib.Path) -> ml_collections.ConfigDict:
+  """Of this run: those of the flags, or where none are given of the folder.
+
+  Raises:
+    ValueError: the run in the folder began with others.
+  """
+  config, flag = _CONFIG.value, flags.FLAGS['config']
+  if _RESUME.value and flag.using_default_value:
+    config = saved_runs.settings_of(workdir)
+    changes = config_flags.get_override_values(flag)
+    config.update_from_flattened_dict(changes)
+  else:
+    with config.unlocked():
+      del config.networks.spec  # the panel decides; it is for notebooks
+  wiring.settle_panel(config.data, workdir if _RESUME.value else None)
   if _RESUME.value:
     defaults = saved_runs.defaults_of(config)
     run_directory.check_same(workdir, config, defaults)
-  else:
-    run_directory.check_new(workdir)
-  experiment = program.build(config)
-  _check_same_run(config, experiment)
-  if not _RESUME.value:
-    run_directory.create(workdir, config, about_data(experiment))
+  return config
+
+
+def _run(
+  program: Program,
+  experiment: Experiment,
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
+) -> int:
+  """Trains and reports in a folder that is locked; the exit status."""
   if parallel.is_first_process():
     print('Controls on the validation days:')
     print(report.table(experiment.validation.controls))
@@ -163,15 +202,29 @@ def _conclude(
   facts = program.facts(state)
   if not parallel.is_first_process():
     return
-  report.write_table(workdir / 'daily.csv', report.daily_returns(results))
   panel = experiment.panel
   split, last = list(results.items())[-1]
   agent = last['agent'][0]
+  report.write_table(workdir / 'daily.csv', report.daily_returns(results))
+  report.write_table(workdir / 'trades.csv', agent.trades)
+  # Its presence says that the run is done; a picture or a page that fails
+  # after it does not take the result away.
+  run_directory.write_json(
+    workdir / 'summary.json',
+    {
+      **{name: report.summary(found) for name, found in results.items()},
+      **facts,
+      'data': about_data(experiment),
+      'holdout_openings': opened,
+      'preset': config.preset,
+      'seed': config.seed,
+      **pages.numbers(workdir, results),
+    },
+  )
   remark = '; '.join(
     filter(None, (panel.notes, panel.survivorship, ledger.remark(opened)))
   )
   title = f'{program.title}, preset {config.preset}, seed {config.seed}'
-  report.write_table(workdir / 'trades.csv', agent.trades)
   report.write_picture(
     workdir / 'report.png',
     pd.read_csv(workdir / 'metrics.csv'),
@@ -190,17 +243,6 @@ def _conclude(
   if _PAGE.value:
     pages.write(experiment, workdir, title, results, acts, remark)
     own.append('report.html')
-  summary = {
-    **{name: report.summary(found) for name, found in results.items()},
-    **facts,
-    'data': about_data(experiment),
-    'holdout_openings': opened,
-    'preset': config.preset,
-    'seed': config.seed,
-    **pages.numbers(workdir, results),
-  }
-  # Last: its presence says that the run is done.
-  run_directory.write_json(workdir / 'summary.json', summary)
   names = ', '.join([*own, *more])
   print(f'written: {workdir}/{names}')
 

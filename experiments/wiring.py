@@ -1,5 +1,7 @@
 """The parts of an experiment, made from its config and put together."""
 
+import os
+import pathlib
 from typing import Any, NamedTuple
 
 import jax
@@ -10,11 +12,14 @@ from eigen3 import data, evaluation, parallel
 from eigen3.data import MarketPanel
 from eigen3.environment import Market, TradingEnvironment
 from eigen3.evaluation.ranking import Ranking
-from eigen3.learner import checkpoint
+from eigen3.learner import checkpoint, run_directory
 from eigen3.learner.population import Population
 from eigen3.learner.ranker import Fitted, Ranker
 from eigen3.learner.single_agent import SingleAgent
 from eigen3.networks import Networks, make_networks
+
+# In run.json: from the folder of a run to its panel.
+_WAY_TO_PANEL = 'panel_from_here'
 
 
 class Experiment(NamedTuple):
@@ -205,11 +210,51 @@ def about_data(experiment: Experiment) -> dict[str, str]:
   }
 
 
+def settle_panel(
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path | None = None,
+  flag: str = '--config.data.panel',
+) -> None:
+  """Makes the path of the panel absolute, or finds it again.
+
+  Args:
+    config: the section `data`; its `panel` is changed.
+    workdir: of a run that began before; a panel that was moved together with
+      it is found by the way from one to the other.
+    flag: that says where it is.
+
+  Raises:
+    ValueError: the panel of that run is not to be found.
+  """
+  if not config.panel:
+    return
+  path = pathlib.Path(config.panel).expanduser()
+  if workdir is not None and not path.exists():
+    way = run_directory.read_data(workdir).get(_WAY_TO_PANEL, '')
+    moved = workdir / way
+    if not (way and moved.exists()):
+      raise ValueError(
+        f'{flag}: found no file {path}, expected the panel of the '
+        f'run in {workdir}: name where it is now'
+      )
+    path = moved
+  config.panel = os.path.abspath(path)
+
+
+def way_to_panel(
+  config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> dict[str, str]:
+  """For a run's folder, from where the panel is found; see `settle_panel`."""
+  if not config.panel:
+    return {}
+  return {_WAY_TO_PANEL: os.path.relpath(config.panel, workdir)}
+
+
 def load_panel(
   config: ml_collections.ConfigDict,
 ) -> tuple[MarketPanel, np.ndarray | None]:
   """The panel of a file, or the embedded market and its hidden drift."""
   if config.panel:
-    return MarketPanel.load(config.panel), None
+    return MarketPanel.load(os.path.expanduser(config.panel)), None
   embedded = data.synthetic_market(config.synthetic)
   return embedded.panel, embedded.drift

@@ -17,6 +17,7 @@ ORDER = (
   'networks',
   'agent',
   'evolution',
+  'runs',
   'learner',
   'evaluation',
   'interop',

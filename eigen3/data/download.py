@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from eigen3.data.cells import is_symbol
 from eigen3.data.errors import DataError, shown
 from eigen3.data.files import atomic_path
+from eigen3.data.panel_file import parquet_schema
 
 # What is asked for, as yfinance calls it.
 _FIELDS = (
@@ -106,7 +107,7 @@ def download_prices(
 def is_download(path: str | os.PathLike) -> bool:
   """Whether `path` is a file that `download_prices` wrote."""
   try:
-    schema = pq.read_schema(path)
+    schema = parquet_schema(path)
   except (pa.ArrowException, OSError):
     return False
   return _SCHEMA.metadata.keys() <= (schema.metadata or {}).keys()
@@ -163,8 +164,8 @@ def _tables(frame: Any, symbols: list[str]) -> dict[str, pa.Table]:
 
 def _save(table: pa.Table, path: str | os.PathLike) -> None:
   try:
-    with atomic_path(path) as temporary:
-      pq.write_table(table, temporary)
+    with atomic_path(path) as temporary, temporary.open('wb') as file:
+      pq.write_table(table, file)
   except OSError as error:
     reason = error.strerror or error
     raise DataError(f'{path}: cannot be written ({reason})') from error

@@ -9,6 +9,23 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
+def naming(path: str | os.PathLike) -> Iterator[None]:
+  """Adds the path to an error of the file system that names none.
+
+  One of writing to a file that is open, as to a full disk, does not.
+
+  Raises:
+    OSError: the block raised it.
+  """
+  try:
+    yield
+  except OSError as error:
+    if error.errno is None or error.filename is not None:
+      raise
+    raise type(error)(error.errno, error.strerror, str(path)) from error
+
+
+@contextlib.contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
   """A name to write to that becomes `path` when the block ends.
 
@@ -28,8 +45,9 @@ def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
   # Two processes that write the same file must not share its makings.
   temporary = path.with_name(f'{path.name}.{os.getpid()}.part')
   try:
-    yield temporary
-    os.replace(temporary, path)
+    with naming(path):
+      yield temporary
+      os.replace(temporary, path)
   finally:
     temporary.unlink(missing_ok=True)
 
@@ -54,9 +72,10 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
   temporary = path.with_name(f'{path.name}.{os.getpid()}.part')
   temporary.mkdir()
   try:
-    yield temporary
-    if os.path.lexists(path):  # renaming would replace an empty folder
-      raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-    temporary.rename(path)
+    with naming(path):
+      yield temporary
+      if os.path.lexists(path):  # renaming would replace an empty folder
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+      temporary.rename(path)
   finally:
     shutil.rmtree(temporary, ignore_errors=True)

@@ -40,10 +40,25 @@ _DESCRIBED = (
 )
 
 
+def parquet_schema(path: str | os.PathLike) -> pa.Schema:
+  """The schema of a Parquet file.
+
+  Arrow would take a name such as 'a:b.parquet' for a URL and look for '~' in
+  the home folder; a file that is open already is only read. So it is wherever
+  Arrow reads or writes.
+
+  Raises:
+    ArrowException: it is no Parquet file.
+    OSError: it cannot be read.
+  """
+  with pa.OSFile(os.fspath(path)) as file:
+    return pq.read_schema(file)
+
+
 def is_panel(path: str | os.PathLike) -> bool:
   """Whether `path` is a file that says of itself that it is a panel."""
   try:
-    schema = pq.read_schema(path)
+    schema = parquet_schema(path)
   except (pa.ArrowException, OSError):
     return False
   return _METADATA_KEY in (schema.metadata or {})
@@ -77,17 +92,19 @@ def write(panel: Any, path: str) -> None:
     ],
     metadata={_METADATA_KEY: described, _CHECKSUM_KEY: _checksum(described)},
   )
-  writer = pq.ParquetWriter(
-    path,
-    schema,
-    compression='lz4',
-    use_dictionary=['date', 'column'],
-    # Prices share their leading bytes; grouped by byte they compress well.
-    use_byte_stream_split=names,
-    write_statistics=['date'],
-    write_page_checksum=True,
-  )
-  with writer:
+  with (
+    pa.OSFile(path, 'wb') as file,
+    pq.ParquetWriter(
+      file,
+      schema,
+      compression='lz4',
+      use_dictionary=['date', 'column'],
+      # Prices share their leading bytes; grouped by byte they compress well.
+      use_byte_stream_split=names,
+      write_statistics=['date'],
+      write_page_checksum=True,
+    ) as writer,
+  ):
     for days in _day_blocks(panel.num_days, panel.num_columns):
       writer.write_table(_block_table(panel, days, schema))
 
@@ -124,7 +141,10 @@ def read(path: str) -> dict[str, Any]:
   """The arguments of `MarketPanel` from the file `path`."""
   # Checksums cost a third of the reading time and find what decompression
   # would not: a changed price.
-  with pq.ParquetFile(path, page_checksum_verification=True) as file:
+  with (
+    pa.OSFile(path) as source,
+    pq.ParquetFile(source, page_checksum_verification=True) as file,
+  ):
     metadata = _metadata(file.schema_arrow.metadata or {})
     num_days = metadata.pop('num_days')
     num_columns = len(metadata['columns'])

@@ -1,30 +1,39 @@
 """Whole-state checkpoints: atomic, in the background, the last and the best.
 
-Orbax writes to a temporary directory and renames it when it is complete. Its
-array store notices a file cut short, but not a changed byte, so a digest of all
-arrays is kept beside them.
+A checkpoint is a folder of `state.npz`, a state's arrays as NumPy reads them,
+and `metadata.json`. It is written under a temporary name, read back and then
+renamed; only then is an older one removed. A zip file notices a changed byte,
+but not one of its own index, so a digest of all arrays is kept, too.
 
 Of several processes the first one writes, all arrays whole, and each reads for
 itself, from a folder that they share. So it does not matter how many there
 are, and none waits for another while it writes.
 """
 
+import concurrent.futures
 import hashlib
+import json
 import os
 import pathlib
+import re
 import shutil
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 from absl import logging
-from orbax.checkpoint import checkpoint_managers as policies
 
 from eigen3 import parallel
+from eigen3.data import atomic_folder
 
-# Raised when the meaning of a stored state changes.
-SCHEMA_VERSION = 1
+# Raised when the meaning, or the form, of a stored state changes.
+SCHEMA_VERSION = 2
+
+_STATE = 'state.npz'
+_METADATA = 'metadata.json'
+# Names of folders that are still written, or already removed.
+_LEFTOVER = re.compile(r'\d+\.(\d+\.part|removed)')
 
 
 class CheckpointError(ValueError):
@@ -50,32 +59,15 @@ class Checkpointer:
       read_only: create and move nothing; nothing can be saved.
     """
     self._directory = pathlib.Path(directory).absolute()
+    self._keep = keep
     self._data_hash = data_hash
     self._read_only = read_only
+    self._writer = concurrent.futures.ThreadPoolExecutor(1, 'checkpoint')
+    self._writing: concurrent.futures.Future | None = None
     if not read_only:
       self._directory.mkdir(parents=True, exist_ok=True)
-    this = ocp.multihost.process_index()
-    self._manager = ocp.CheckpointManager(
-      self._directory,
-      options=ocp.CheckpointManagerOptions(
-        preservation_policy=policies.AnyPreservationPolicy(
-          [
-            policies.LatestN(keep),
-            policies.BestN(
-              get_metric_fn=lambda metrics: metrics['score'],
-              n=1,
-              keep_checkpoints_without_metrics=False,
-            ),
-          ]
-        ),
-        enable_async_checkpointing=True,
-        # Each process has a manager of its own, which knows of no other.
-        create=False,
-        multiprocessing_options=ocp.options.MultiprocessingOptions(
-          primary_host=this, active_processes={this}
-        ),
-      ),
-    )
+      if parallel.is_first_process():
+        self._clear_away()
 
   def save(self, step: int, state: Any, score: float | None = None) -> None:
     """Stores `state` as of `step`; returns once it is safe to donate it.
@@ -84,28 +76,17 @@ class Checkpointer:
       step: its number.
       state: a tree of arrays.
       score: keeps the step while no later one scores higher; None does not.
+
+    Raises:
+      OSError: what was saved before could not be written.
     """
+    self.wait()  # one copy at a time
     # A copy: on CPU a host array may be a view of a buffer that is donated.
     on_host = jax.tree.map(
       lambda x: np.array(parallel.to_host(x), copy=True), state
     )
-    if not parallel.is_first_process():
-      return
-    metadata = {
-      'schema_version': SCHEMA_VERSION,
-      'data_hash': self._data_hash,
-      'structure': _structure(on_host),
-      'digest': digest(on_host),
-    }
-    self._manager.save(
-      step,
-      args=ocp.args.Composite(
-        state=ocp.args.StandardSave(on_host),
-        metadata=ocp.args.JsonSave(metadata),
-      ),
-      metrics=None if score is None else {'score': score},
-      force=True,
-    )
+    if parallel.is_first_process():
+      self._writing = self._writer.submit(self._write, step, on_host, score)
 
   def restore_latest(
     self, like: Any, at: int | None = None
@@ -124,7 +105,8 @@ class Checkpointer:
         structure, none is readable, there is none of the step, or processes
           do not find the same ones.
     """
-    steps = sorted(self._manager.all_steps(), reverse=True)
+    self.wait()
+    steps = sorted(self._steps(), reverse=True)
     if not parallel.is_same_everywhere(str(steps)):
       raise CheckpointError(
         f'{self._directory}: found checkpoints {steps}, which another process '
@@ -150,7 +132,7 @@ class Checkpointer:
         damaged.append(step)
         continue
       # Only now: without a good one, all stay where they were found.
-      if not self._read_only:
+      if not self._read_only and parallel.is_first_process():
         self._set_aside(damaged)
       return step, jax.tree.map(parallel.place_like, on_host, like)
     if steps:
@@ -160,12 +142,68 @@ class Checkpointer:
     return None
 
   def wait(self) -> None:
-    """Returns when everything saved is on disk."""
-    self._manager.wait_until_finished()
+    """Returns when everything saved is on disk.
+
+    Raises:
+      OSError: it could not be written; what was there before still is.
+    """
+    writing, self._writing = self._writing, None
+    if writing is not None:
+      writing.result()
 
   def close(self) -> None:
-    """Waits, then lets go of the folder."""
-    self._manager.close()
+    """Waits, then lets go of the folder; raises as `wait` does."""
+    try:
+      self.wait()
+    finally:
+      self._writer.shutdown()
+
+  def _steps(self) -> list[int]:
+    if not self._directory.is_dir():
+      return []
+    return [int(x.name) for x in self._directory.iterdir() if x.name.isdigit()]
+
+  def _write(self, step: int, on_host: Any, score: float | None) -> None:
+    """One checkpoint, from temporary name to the removal of older ones."""
+    folder = self._directory / str(step)
+    arrays = _by_path(on_host)
+    metadata = {
+      'schema_version': SCHEMA_VERSION,
+      'data_hash': self._data_hash,
+      'structure': _structure(on_host),
+      'digest': digest(on_host),
+      'score': score,
+    }
+    with atomic_folder(folder) as temporary:
+      with (temporary / _STATE).open('wb') as file:
+        np.savez(file, **arrays)
+        _to_disk(file)
+      with (temporary / _METADATA).open('w', encoding='utf-8') as file:
+        json.dump(metadata, file)
+        _to_disk(file)
+      _verify(temporary, arrays, metadata)
+      self._remove([step] if folder.exists() else [])
+    self._remove(self._superseded())
+
+  def _superseded(self) -> list[int]:
+    """All steps but the last ones and the one of the best score."""
+    steps = sorted(self._steps())
+    scored = [
+      (score, -step)
+      for step in steps
+      if (score := self._score(step)) is not None
+    ]
+    kept = set(steps[-self._keep :])
+    if scored:
+      kept.add(-max(scored)[1])
+    return [step for step in steps if step not in kept]
+
+  def _score(self, step: int) -> float | None:
+    """None for one without a score, or that can't be read."""
+    try:
+      return _read_metadata(self._directory / str(step)).get('score')
+    except (OSError, ValueError):
+      return None
 
   def _try_to_read(self, step: int, like: Any) -> tuple[Any, str]:
     """The state in NumPy arrays, or None and why it can't be read."""
@@ -173,15 +211,16 @@ class Checkpointer:
       return self._read(step, like), ''
     except CheckpointError:
       raise
-    # Whatever a damaged file makes Orbax raise, the answer is the same.
+    # Whatever a damaged file makes NumPy raise, the answer is the same.
     except Exception as error:
       reason = str(error).strip().partition('\n')[0][:120]
       return None, f'{type(error).__name__}: {reason}'
 
   def _read(self, step: int, like: Any) -> Any:
-    metadata = self._manager.restore(
-      step, args=ocp.args.Composite(metadata=ocp.args.JsonRestore())
-    )['metadata']
+    folder = self._directory / str(step)
+    if (folder / 'metadata').is_dir():
+      self._check(step, 'schema_version', {'schema_version': 1}, SCHEMA_VERSION)
+    metadata = _read_metadata(folder)
     self._check(step, 'schema_version', metadata, SCHEMA_VERSION)
     self._check(step, 'data_hash', metadata, self._data_hash)
     self._check(
@@ -191,21 +230,20 @@ class Checkpointer:
       _structure(like),
       ': the state that the code keeps has changed',
     )
-    # NumPy arrays are read as such; these take no memory.
-    abstract = jax.tree.map(
-      lambda x: np.broadcast_to(np.zeros((), x.dtype), x.shape), like
-    )
-    on_host = self._manager.restore(
-      step,
-      args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract)),
-    )['state']
+    with np.load(folder / _STATE, allow_pickle=False) as stored:
+      leaves = [
+        # NumPy has no name for types such as bfloat16: it stores their bytes.
+        stored[name].view(leaf.dtype)
+        for name, leaf in _by_path(like).items()
+      ]
+    on_host = jax.tree.unflatten(jax.tree.structure(like), leaves)
     found, expected = digest(on_host), metadata.get('digest')
     if found != expected:
       raise OSError(f'digest: found {found}, expected {expected}')
     return on_host
 
   def _check(
-    self, step: int, name: str, metadata: dict, expected, why: str = ''
+    self, step: int, name: str, metadata: Mapping, expected, why: str = ''
   ) -> None:
     found = metadata.get(name)
     if found != expected:
@@ -216,21 +254,60 @@ class Checkpointer:
 
   def _set_aside(self, steps: list[int]) -> None:
     """Moves damaged checkpoints, so that their steps can be saved anew."""
-    if not steps or not parallel.is_first_process():
-      return
     for step in steps:
       target = self._directory.parent / f'unreadable_checkpoint_{step}'
       shutil.rmtree(target, ignore_errors=True)  # of an earlier damage
       os.replace(self._directory / str(step), target)
-    self._manager.reload()
+
+  def _remove(self, steps: list[int]) -> None:
+    """Removes checkpoints; one that is half removed has no number."""
+    for step in steps:
+      doomed = self._directory / f'{step}.removed'
+      os.replace(self._directory / str(step), doomed)
+      shutil.rmtree(doomed, ignore_errors=True)
+
+  def _clear_away(self) -> None:
+    """Removes what a kill in the middle of saving left."""
+    for path in self._directory.iterdir():
+      if _LEFTOVER.fullmatch(path.name):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _to_disk(file) -> None:
+  """Has all of an open file reach the disk before anything is renamed."""
+  file.flush()
+  os.fsync(file.fileno())
+
+
+def _by_path(state: Any) -> dict[str, Any]:
+  """The leaves of a tree, by their paths as jax writes them."""
+  leaves = jax.tree_util.tree_leaves_with_path(state)
+  return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
+
+
+def _read_metadata(folder: pathlib.Path) -> Mapping[str, Any]:
+  return json.loads((folder / _METADATA).read_text(encoding='utf-8'))
+
+
+def _verify(folder: pathlib.Path, arrays: Mapping, metadata: Mapping) -> None:
+  """Reads a checkpoint back, an array at a time.
+
+  Raises:
+    OSError: it is not what was written.
+  """
+  if _read_metadata(folder) != metadata:
+    raise OSError(f'{folder}/{_METADATA}: not read back as written')
+  with np.load(folder / _STATE, allow_pickle=False) as stored:
+    for name, array in arrays.items():
+      if stored[name].tobytes() != array.tobytes():
+        raise OSError(f'{folder}/{_STATE}: {name} not read back as written')
 
 
 def _structure(state: Any) -> str:
   """A short digest of the paths, shapes and types of all leaves."""
-  leaves = jax.tree_util.tree_leaves_with_path(state)
   lines = [
-    f'{jax.tree_util.keystr(path)} {leaf.shape} {leaf.dtype}'
-    for path, leaf in leaves
+    f'{path} {leaf.shape} {leaf.dtype}'
+    for path, leaf in _by_path(state).items()
   ]
   return hashlib.sha256('\n'.join(lines).encode()).hexdigest()[:16]
 

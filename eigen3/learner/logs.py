@@ -14,6 +14,7 @@ import tensorboardX
 
 from eigen3 import parallel
 from eigen3.data import atomic_path
+from eigen3.data.files import naming
 
 
 class CsvLog:
@@ -44,8 +45,9 @@ class CsvLog:
 
   def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
     """Adds rows; fields that they lack stay empty."""
-    self._csv.writerows(rows)
-    self._file.flush()
+    with naming(self._path):
+      self._csv.writerows(rows)
+      self._file.flush()
 
   def close(self) -> None:
     """Flushes and closes the file."""

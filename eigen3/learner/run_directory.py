@@ -17,8 +17,10 @@ from eigen3 import parallel
 from eigen3.data import atomic_path
 
 _PACKAGES = ('jax', 'jaxlib', 'dm-haiku', 'rlax', 'optax', 'numpy', 'pandas')
-# Settings that a resumed run may change: how long it goes on, and on what.
+# Settings that a resumed run may change: how long it goes on, on what, and
+# where the panel is, of which `check_data` compares what is in it.
 _MAY_CHANGE = (
+  'data.panel',
   'evolution.devices_per_agent',
   'learner.generations',
   'learner.iterations',
@@ -71,9 +73,9 @@ def create(
   workdir = pathlib.Path(workdir)
   check_new(workdir, kept)
   parallel.wait_for_all()  # to have looked, before anything is there
+  make_folder(workdir)
   if not parallel.is_first_process():
     return workdir
-  workdir.mkdir(parents=True, exist_ok=True)
   write_json(
     workdir / 'run.json',
     {
@@ -91,6 +93,13 @@ def create(
   # Last: its presence says that the folder holds a run.
   write_json(workdir / 'config.json', json.loads(config.to_json()))
   return workdir
+
+
+def make_folder(workdir: os.PathLike | str) -> None:
+  """Makes the folder of a run, where there is none; the first process does."""
+  if parallel.is_first_process():
+    pathlib.Path(workdir).mkdir(parents=True, exist_ok=True)
+  parallel.wait_for_all()
 
 
 def check_new(workdir: os.PathLike | str, kept: Container[str] = ()) -> None:
@@ -133,6 +142,46 @@ def read_config(workdir: os.PathLike | str) -> Mapping[str, Any]:
   return _read_settings(workdir / 'config.json')
 
 
+def check_resumable(workdir: os.PathLike | str) -> None:
+  """Refuses a folder without a run that could be resumed; a ValueError."""
+  if not holds_run(workdir):
+    raise ValueError(
+      f'--workdir: found no run in {workdir}, expected one to resume'
+    )
+
+
+def read_data(workdir: os.PathLike | str) -> Mapping[str, Any]:
+  """What the folder of a run says of its data; see `create`.
+
+  Raises:
+    ValueError: it cannot be read.
+  """
+  return _read_settings(pathlib.Path(workdir) / 'run.json').get('data', {})
+
+
+def check_data(
+  workdir: os.PathLike | str,
+  data: Mapping[str, Any],
+  field: str = '--config.data.panel',
+) -> None:
+  """Refuses to go on with other data than a run began with.
+
+  Args:
+    workdir: of the run.
+    data: what it would go on with; its `hash` counts.
+    field: that names the data.
+
+  Raises:
+    ValueError: the data are others.
+  """
+  began = read_data(workdir).get('hash')
+  if began != data['hash']:
+    raise ValueError(
+      f'{field}: found data of hash {data["hash"]}, expected {began}, with '
+      f'which the run in {workdir} began'
+    )
+
+
 def check_same(
   workdir: os.PathLike | str,
   config: ml_collections.ConfigDict,
@@ -151,10 +200,7 @@ def check_same(
       naming the first.
   """
   workdir = pathlib.Path(workdir)
-  if not holds_run(workdir):
-    raise ValueError(
-      f'--workdir: found no run in {workdir}, expected one to resume'
-    )
+  check_resumable(workdir)
   before = _read_settings(workdir / 'config.json')
   found = differences(before, config, defaults)
   for name, (past, present) in found.items():

@@ -16,7 +16,7 @@ from absl import flags
 from tqdm import tqdm
 
 from eigen3.learner.run_directory import write_json
-from experiments import mains
+from experiments import mains, path_flags
 from experiments.benchmark import cases, picture, record, report, turns
 from experiments.benchmark.cases import Group
 from experiments.benchmark.suites import SUITES
@@ -31,7 +31,7 @@ _SIZE = flags.DEFINE_enum(
 _ONLY = flags.DEFINE_string(
   'only', '', "Regular expression that a case's 'group: name' must have."
 )
-_OUT = flags.DEFINE_string('out', None, 'Folder for JSON and pictures.')
+_OUT = path_flags.DEFINE_path('out', None, 'Folder for JSON and pictures.')
 _REPEATS = flags.DEFINE_integer(
   'repeats', 5, 'Measured runs of each case, at most.', lower_bound=1
 )

@@ -17,7 +17,7 @@ from ml_collections import config_flags
 
 from eigen3.evaluation.report import write_table
 from eigen3.learner import run_directory
-from experiments import mains
+from experiments import mains, path_flags
 from experiments.benchmark import record
 from experiments.control import learning, report
 
@@ -26,7 +26,7 @@ _CONFIG = config_flags.DEFINE_config_file(
 )
 _ENV = flags.DEFINE_string('env', 'Pendulum-v1', 'Name of a task of Gymnasium.')
 _SEED = flags.DEFINE_list('seed', ['0'], 'Seeds, each at least 0.')
-_WORKDIR = flags.DEFINE_string(
+_WORKDIR = path_flags.DEFINE_path(
   'workdir', None, 'Folder of the result; must not hold one yet.', required=True
 )
 _DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent.parent}/configs/control.py'

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import tqdm
 
 from eigen3.learner import guards
+from eigen3.runs.lock import Lock
 from experiments.jobs import process
-from experiments.jobs.lock import Lock
 
 _POLL = 0.2  # seconds between two looks at the runs
 

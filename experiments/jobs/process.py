@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from eigen3.evaluation import ledger
 from eigen3.learner import run_directory
-from experiments.jobs.lock import Lock
+from eigen3.runs.lock import Lock
 
 # Exit statuses of a run that somebody stopped and that can go on.
 INTERRUPTED = (130, -signal.SIGINT, -signal.SIGTERM)

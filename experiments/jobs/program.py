@@ -14,18 +14,18 @@ from ml_collections import config_flags
 from eigen3.data import atomic_path
 from eigen3.evaluation import report
 from eigen3.evaluation.pooled import Outcome
+from eigen3.runs.lock import Lock
 from eigen3.settings import AT_LEAST_ONE, NOT_NEGATIVE, Expected, check
-from experiments import mains
+from experiments import mains, path_flags
 from experiments.jobs import pool, process, record
 from experiments.jobs.cells import Cell
-from experiments.jobs.lock import Lock
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config',
   None,
   'Settings, and after a colon their preset; by default the preset small.',
 )
-_WORKDIR = flags.DEFINE_string(
+_WORKDIR = path_flags.DEFINE_path(
   'workdir', None, 'Folder of all runs; the same one goes on.', required=True
 )
 _ONLY = flags.DEFINE_string(

@@ -14,8 +14,8 @@ from experiments.jobs.cells import Cell
 RUNS = 'runs'
 RESULTS = 'results.json'
 # Settings that may change where runs are there already: how fast, how many,
-# and what is asked of them and how.
-_MAY_CHANGE = ('jobs', 'seeds', 'goals', 'repeats', 'seed')
+# what is asked of them and how, and where the panel is whose folds were made.
+_MAY_CHANGE = ('jobs', 'seeds', 'goals', 'panel', 'repeats', 'seed')
 
 
 def enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:

@@ -39,10 +39,11 @@ def make(config: ml_collections.ConfigDict, folder: pathlib.Path) -> list[Fold]:
   """
   folds = [Fold(year, folder / f'{year}.parquet') for year in config.years]
   is_whole = all(fold.path.exists() for fold in folds)
-  if is_whole and not pathlib.Path(config.panel).is_file():
+  source = pathlib.Path(config.panel).expanduser()
+  if is_whole and not source.is_file():
     return folds
   require(bool(config.panel), 'panel', config.panel, 'a Parquet file')
-  panel = MarketPanel.load(config.panel)
+  panel = MarketPanel.load(source)
   splits = by_year(panel.dates, config.data)
   folder.mkdir(parents=True, exist_ok=True)
   for fold in folds:

@@ -12,7 +12,7 @@ import os
 import pathlib
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import ml_collections
 import optuna
@@ -21,7 +21,9 @@ from absl import flags, logging
 from ml_collections import config_flags
 from optuna.trial import TrialState
 
+from eigen3.data import MarketPanel
 from eigen3.learner import run_directory
+from eigen3.runs.lock import Lock
 from eigen3.settings import (
   AT_LEAST_ONE,
   NOT_NEGATIVE,
@@ -30,10 +32,9 @@ from eigen3.settings import (
   one_of,
   require,
 )
-from experiments import mains
+from experiments import mains, path_flags, saved_runs, wiring
 from experiments.configs import sweep
 from experiments.jobs import process
-from experiments.jobs.lock import Lock
 from experiments.sweep import luck, picture, runs, space, study, table
 from experiments.sweep.job import STEPS, Plan
 from experiments.sweep.scheduler import Scheduler
@@ -43,7 +44,7 @@ _CONFIG = config_flags.DEFINE_config_file(
   None,
   'Settings, and after a colon their preset; by default td3/small.',
 )
-_WORKDIR = flags.DEFINE_string(
+_WORKDIR = path_flags.DEFINE_path(
   'workdir', None, 'Folder of the sweep; must not hold one yet.', required=True
 )
 _RESUME = flags.DEFINE_bool(
@@ -63,16 +64,23 @@ def main(argv: Sequence[str]) -> int:
   """Runs or resumes a sweep; 1 if a trial failed, 130 if it was stopped."""
   if len(argv) > 1:
     raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
-  config, workdir = _CONFIG.value, pathlib.Path(_WORKDIR.value)
-  tried = _check(config)
-  devices = flags.FLAGS.cpu_devices or max(1, mains.cores() // config.jobs)
-  command = runs.make_command(config, devices)
-  if _RESUME.value:
-    _check_same(workdir, config)
-  else:
-    _check_new(workdir)
-    run_directory.create(workdir, config, {})
-  with contextlib.closing(Lock(workdir)) as lock:
+  workdir = pathlib.Path(_WORKDIR.value)
+  with contextlib.ExitStack() as stack:
+    if _RESUME.value:
+      run_directory.check_resumable(workdir)
+      lock = stack.enter_context(contextlib.closing(Lock(workdir)))
+    config = _settings(workdir)
+    tried = _check(config)
+    devices = flags.FLAGS.cpu_devices or max(1, mains.cores() // config.jobs)
+    command = runs.make_command(config, devices)
+    about = _about_data(config, workdir)
+    if _RESUME.value:
+      _check_same(workdir, config, about)
+    else:
+      _check_new(workdir)
+      run_directory.make_folder(workdir)
+      lock = stack.enter_context(contextlib.closing(Lock(workdir)))
+      run_directory.create(workdir, config, about)
     done, trials = _sweep(config, workdir, tried, command, lock)
   print(table.top(table.make(trials, tried, config.seeds), tried))
   print(_luck(workdir, trials, config))
@@ -81,6 +89,33 @@ def main(argv: Sequence[str]) -> int:
     logging.warning('stopped; add --resume to go on')
     return _STOPPED
   return _conclude(trials, tried, command, config)
+
+
+def _settings(workdir: pathlib.Path) -> ml_collections.ConfigDict:
+  """Those of the flags, or where none are given of the sweep in the folder."""
+  config, flag = _CONFIG.value, flags.FLAGS['config']
+  if _RESUME.value and flag.using_default_value:
+    stored = run_directory.read_config(workdir)
+    preset = f'{stored["program"]}/{stored["settings"]["preset"]}'
+    config = saved_runs.updated(sweep.get_config(preset), stored, workdir)
+    changes = config_flags.get_override_values(flag)
+    config.update_from_flattened_dict(changes)
+  data = config.settings.data
+  wiring.settle_panel(
+    data, workdir if _RESUME.value else None, '--config.settings.data.panel'
+  )
+  return config
+
+
+def _about_data(
+  config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> dict[str, str]:
+  """What the folder says of the panel; nothing of an embedded market."""
+  data = config.settings.data
+  if not data.panel:
+    return {}
+  panel = MarketPanel.load(data.panel)
+  return {'hash': panel.fingerprint} | wiring.way_to_panel(data, workdir)
 
 
 def _sweep(
@@ -227,14 +262,21 @@ def _check_new(workdir: pathlib.Path) -> None:
 
 
 def _check_same(
-  workdir: pathlib.Path, config: ml_collections.ConfigDict
+  workdir: pathlib.Path,
+  config: ml_collections.ConfigDict,
+  about: Mapping[str, str],
 ) -> None:
-  """Refuses to resume a sweep with other settings, but for a few."""
+  """Refuses to resume a sweep with other settings or data, but for a few."""
   config = config.copy_and_resolve_references()
   with contextlib.suppress(OSError, ValueError):  # told of below
     begun = json.loads((workdir / 'config.json').read_text(encoding='utf-8'))
     config.update({name: begun[name] for name in _MAY_CHANGE})
+    if 'hash' in about:
+      config.settings.data.panel = begun['settings']['data']['panel']
   run_directory.check_same(workdir, config)
+  if 'hash' in about:
+    field = '--config.settings.data.panel'
+    run_directory.check_data(workdir, about, field)
 
 
 if __name__ == '__main__':

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import optuna
 from optuna.trial import TrialState
 
+from eigen3.runs.lock import Lock
 from experiments.jobs import process
-from experiments.jobs.lock import Lock
 from experiments.sweep import runs
 
 # Names of what Optuna keeps of a trial beside its values: what its runs came

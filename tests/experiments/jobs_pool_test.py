@@ -11,7 +11,7 @@ import time
 import pytest
 from tiny_tasks import make_task, run_all
 
-from experiments.jobs.lock import Lock
+from eigen3.runs.lock import Lock, holders_of
 
 HERE = pathlib.Path(__file__).parent
 
@@ -131,11 +131,11 @@ def test_what_was_stopped_goes_on(tmp_path, program, number):
     assert not any(task.reason for task in tasks)
   else:
     # Its runs go on, and nobody else may start them meanwhile.
-    with pytest.raises(ValueError, match='found a program or its runs still'):
+    with pytest.raises(ValueError, match='in use by process'):
       run_all(tmp_path, tasks)
-    for process in (tmp_path / 'lock').read_text().split():
+    for holder in holders_of(tmp_path):
       with contextlib.suppress(ProcessLookupError):
-        os.kill(int(process), signal.SIGKILL)
+        os.kill(holder['process'], signal.SIGKILL)
     until(lambda: _is_free(tmp_path))
   assert not tasks[0].is_done
   assert run_all(tmp_path, tasks) == (True, 3)

@@ -7,7 +7,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from experiments.jobs.lock import Lock
+from eigen3.runs.lock import Lock
 from experiments.sweep.job import FAILURE, RUNS, STOPPED, Job, Plan
 
 HEADER = 'iteration,seconds,score\n'

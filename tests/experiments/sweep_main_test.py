@@ -14,6 +14,7 @@ import matplotlib.image
 import pandas as pd
 import pytest
 
+from eigen3.runs.lock import holders_of
 from experiments.configs import sweep
 
 SERVER = pathlib.Path(__file__).with_name('tiny_sweep.py')
@@ -104,10 +105,7 @@ def is_midway(folder):
 
 def holders(folder):
   """Processes of the sweep that are still there."""
-  found = [int(s) for s in (folder / 'lock').read_text().split()]
-  return [
-    process for process in found if pathlib.Path(f'/proc/{process}').exists()
-  ]
+  return [holder['process'] for holder in holders_of(folder)]
 
 
 def send(number, processes):
@@ -154,7 +152,6 @@ def test_a_grid_over_two_seeds(server, tmp_path):
   assert sorted(os.listdir(folder)) == [
     'config.json',
     'journal.log',
-    'lock',
     'overfitting.json',
     'results.csv',
     'results.png',

@@ -7,8 +7,8 @@ import sys
 import pytest
 from optuna.trial import TrialState
 
+from eigen3.runs.lock import Lock
 from experiments.configs import sweep
-from experiments.jobs.lock import Lock
 from experiments.sweep import space, study
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from eigen3.evaluation import trials
 from eigen3.evaluation.sharpe import TrackRecord
+from eigen3.runs.lock import holders_of
 from experiments.configs import sweep
 
 CONFIG = pathlib.Path(sweep.__file__)
@@ -62,9 +63,9 @@ def test_a_killed_sweep_of_td3_resumes(tmp_path):
     time.sleep(0.01)
   process.kill()
   process.communicate()
-  for run in (folder / 'lock').read_text().split():
+  for holder in holders_of(folder):
     with contextlib.suppress(ProcessLookupError):
-      os.kill(int(run), signal.SIGKILL)
+      os.kill(holder['process'], signal.SIGKILL)
   logged = pd.read_csv(folder / 'results.csv')
   status, stdout, stderr = finish(start(*arguments, '--resume'))
   assert status == 0, stderr

@@ -4,8 +4,8 @@ import contextlib
 import pathlib
 import sys
 
+from eigen3.runs.lock import Lock
 from experiments.jobs import pool
-from experiments.jobs.lock import Lock
 
 RUN = pathlib.Path(__file__).with_name('tiny_run.py')
 

@@ -1,0 +1,1 @@
+"""The folder of a run, or of many: who works there."""

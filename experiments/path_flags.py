@@ -1,0 +1,52 @@
+"""Flags that hold paths: ~ is the home folder wherever it stands."""
+
+import os
+from typing import Any
+
+from absl import flags
+
+
+class _Path(flags.ArgumentParser):
+  """One path. A shell expands ~ where a word begins, so not after `--flag=`."""
+
+  syntactic_help = 'a path'
+
+  def parse(self, argument: str) -> str:
+    return os.path.expanduser(argument)
+
+
+class _Paths(flags.ListParser):
+  """Several paths, with commas between them."""
+
+  def parse(self, argument: str | list[str]) -> list[str]:
+    return [os.path.expanduser(path) for path in super().parse(argument)]
+
+
+def DEFINE_path(
+  name: str, default: str | None, help_text: str, **options: Any
+) -> flags.FlagHolder:
+  """Defines a flag of one path; `options` are those of absl's `DEFINE`."""
+  serializer = flags.ArgumentSerializer[str]()
+  return flags.DEFINE(
+    _Path(), name, default, help_text, serializer=serializer, **options
+  )
+
+
+def DEFINE_paths(
+  name: str, default: list[str] | None, help_text: str, **options: Any
+) -> flags.FlagHolder:
+  """Defines a flag of a list of paths, as `DEFINE_path`."""
+  parser, serializer = _Paths(), flags.CsvListSerializer(',')
+  return flags.DEFINE(
+    parser, name, default, help_text, serializer=serializer, **options
+  )
+
+
+def DEFINE_multi_path(
+  name: str, default: list[str], help_text: str, **options: Any
+) -> flags.FlagHolder:
+  """Defines a flag of a path that may be repeated, as `DEFINE_path`."""
+  serializer = flags.ArgumentSerializer[str]()
+  return flags.DEFINE_multi(
+    _Path(), serializer, name, default, help_text, **options
+  )
