@@ -303,7 +303,7 @@ def _block_size(share: int, size: int) -> int:
   """How large the blocks are with which a share takes the least time.
 
   A block costs its size and a constant, and sizes that do not fill vectors
-  cost a third more (README, "What differs").
+  cost a third more (docs/design.md).
   """
   if not size or min(share, size) < _VECTOR:
     return -(-share // -(-share // size)) if size else share
@@ -369,8 +369,8 @@ def padding(size: int, multiple: int) -> int:
 def hoists_products() -> bool:
   """Whether an LSTM's products fare better outside of its loops here.
 
-  On a CPU they do not: inside, they meet what is still in the cache (README,
-  "What differs"). Other backends have the opposite choice, unmeasured.
+  On a CPU they do not: inside, they meet what is still in the cache
+  (docs/design.md). Other backends have the opposite choice, unmeasured.
   """
   return jax.default_backend() != 'cpu'
 
@@ -379,9 +379,9 @@ def compiler_options() -> dict[str, int]:
   """Options of `jax.jit` for long programs of many small loops.
 
   On a CPU, LLVM's second level of optimisation compiles a training iteration
-  sooner than the third, and the result ran faster side by side (README,
-  measured results); forward passes alone did not gain. A level that XLA_FLAGS
-  sets is left alone.
+  sooner than the third, and the result ran faster side by side
+  (docs/performance.md); forward passes alone did not gain. A level that
+  XLA_FLAGS sets is left alone.
   """
   chosen = 'xla_backend_optimization_level' in os.environ.get('XLA_FLAGS', '')
   if jax.default_backend() != 'cpu' or chosen:
