@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import ml_collections
 import pandas as pd
 from absl import flags, logging
-from ml_collections import config_flags
 
 from eigen3 import parallel
 from eigen3.agent import td3
@@ -16,12 +15,10 @@ from eigen3.learner import run_directory
 from eigen3.learner.checkpoint import Checkpointer
 from eigen3.learner.loop import Evaluate
 from eigen3.learner.rollout import Acts
-from experiments import pages, processes, saved_runs
-from experiments.wiring import Experiment, about_data
+from experiments import mains, pages, processes, saved_runs
+from experiments.wiring import Experiment, about_data, check_reward
 
-_CONFIG = config_flags.DEFINE_config_file(
-  'config',
-  None,
+_CONFIG = mains.define_config(
   'Settings, and after a colon their preset; by default the preset small.',
 )
 _WORKDIR = flags.DEFINE_string(
@@ -86,6 +83,7 @@ def main(argv: Sequence[str], program: Program) -> int:
     run_directory.check_same(workdir, config, defaults)
   else:
     run_directory.check_new(workdir)
+    check_reward(config)
   experiment = program.build(config)
   _check_same_run(config, experiment)
   if not _RESUME.value:

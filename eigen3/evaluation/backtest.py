@@ -58,6 +58,7 @@ class Backtester:
     panel: MarketPanel,
     config: Mapping[str, Any],
     days: tuple[int, int],
+    of: str = '',
   ):
     """Builds environments whose one episode is the split.
 
@@ -65,10 +66,12 @@ class Backtester:
       panel: the market.
       config: the `environment` section.
       days: (start, stop) of the split.
+      of: the setting that says how many these are, for the message.
 
     Raises:
       ValueError: the split is too short.
     """
+    Rules.from_config(config)  # refuses what is out of range
     self._panel = panel
     self._initial_cash = float(config['initial_cash'])
     start, stop = days
@@ -78,7 +81,7 @@ class Backtester:
     if trading_days < 1:
       raise ValueError(
         f'panel too short: found {stop - start} days ({start} to {stop - 1}) '
-        f'in a split, expected at least '
+        f'in a split{of and f" ({of})"}, expected at least '
         f'{first - start + config["settlement_days"] + 2} to backtest it'
       )
     settings = {**config, 'trading_days': trading_days}
