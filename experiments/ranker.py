@@ -14,7 +14,6 @@ from collections.abc import Sequence
 
 import pandas as pd
 from absl import flags
-from ml_collections import config_flags
 
 from eigen3.evaluation import Results, ledger, ranking, report
 from eigen3.learner import run_directory
@@ -22,9 +21,7 @@ from eigen3.learner.ranker import agent_windows
 from experiments import mains, wiring
 
 _DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent}/configs/ranker.py:small'
-_CONFIG = config_flags.DEFINE_config_file(
-  'config',
-  None,
+_CONFIG = mains.define_config(
   'Settings, and after a colon their preset; by default the preset small.',
 )
 _WORKDIR = flags.DEFINE_string(

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import ml_collections
 import pandas as pd
 from absl import flags, logging
-from ml_collections import config_flags
 
 from eigen3.data import atomic_path
 from eigen3.evaluation import report
@@ -20,9 +19,7 @@ from experiments.jobs import pool, process, record
 from experiments.jobs.cells import Cell
 from experiments.jobs.lock import Lock
 
-_CONFIG = config_flags.DEFINE_config_file(
-  'config',
-  None,
+_CONFIG = mains.define_config(
   'Settings, and after a colon their preset; by default the preset small.',
 )
 _WORKDIR = flags.DEFINE_string(

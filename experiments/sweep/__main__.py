@@ -18,7 +18,6 @@ import ml_collections
 import optuna
 import pandas as pd
 from absl import flags, logging
-from ml_collections import config_flags
 from optuna.trial import TrialState
 
 from eigen3.learner import run_directory
@@ -38,9 +37,7 @@ from experiments.sweep import luck, picture, runs, space, study, table
 from experiments.sweep.job import STEPS, Plan
 from experiments.sweep.scheduler import Scheduler
 
-_CONFIG = config_flags.DEFINE_config_file(
-  'config',
-  None,
+_CONFIG = mains.define_config(
   'Settings, and after a colon their preset; by default td3/small.',
 )
 _WORKDIR = flags.DEFINE_string(
