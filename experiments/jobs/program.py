@@ -13,7 +13,7 @@ from absl import flags, logging
 from eigen3.data import atomic_path
 from eigen3.evaluation import report
 from eigen3.evaluation.pooled import Outcome
-from eigen3.settings import AT_LEAST_ONE, NOT_NEGATIVE, Expected, check
+from eigen3.settings import AT_LEAST_ONE, SEED, SEEDS, check
 from experiments import mains
 from experiments.jobs import pool, process, record
 from experiments.jobs.cells import Cell
@@ -63,11 +63,8 @@ def main(argv: Sequence[str], program: Program) -> int:
     {
       'jobs': AT_LEAST_ONE,
       'repeats': AT_LEAST_ONE,
-      'seed': NOT_NEGATIVE,
-      'seeds': Expected(
-        lambda x: len(set(x)) == len(x) > 0 and {*map(type, x)} == {int},
-        'one or more whole numbers that differ',
-      ),
+      'seed': SEED,
+      'seeds': SEEDS,
     },
   )
   program.check(config)
