@@ -2,8 +2,8 @@
 #   embedded market. make test: linters, types and tests. Both need only Python.
 PYTHON ?= python3
 VENV ?= .venv
-WORKDIR ?= runs/td3_small_seed$(SEED)
 SEED ?= 0
+WORKDIR ?= runs/td3_small_seed$(SEED)
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 WORKERS ?= 2
@@ -12,10 +12,21 @@ ARGS ?=
 
 .PHONY: train test test-long lint format clean
 
+# A run that is there is no error: what to do next is told.
 train: $(VENV)/.run
-	$(BIN)/python -m experiments.td3 \
-	  --config=experiments/configs/td3.py:small \
-	  --config.seed=$(SEED) --workdir=$(WORKDIR) $(ARGS)
+	@if test -e "$(WORKDIR)/summary.json" && test -z "$(ARGS)"; then \
+	  echo "$(WORKDIR) holds a finished run: see $(WORKDIR)/report.html"; \
+	  echo 'another run:       make train SEED=1'; \
+	  echo 'in another folder: make train WORKDIR=runs/mine'; \
+	elif test -e "$(WORKDIR)/config.json" && test -z "$(ARGS)"; then \
+	  echo "$(WORKDIR) holds a run that was not finished"; \
+	  echo 'go on with it:     make train ARGS=--resume'; \
+	  echo 'another run:       make train SEED=1'; \
+	else \
+	  $(BIN)/python -m experiments.td3 \
+	    --config=experiments/configs/td3.py:small \
+	    --config.seed="$(SEED)" --workdir="$(WORKDIR)" $(ARGS); \
+	fi
 
 test: lint
 	$(BIN)/python -m pytest -n $(WORKERS) -q

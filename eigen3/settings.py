@@ -4,41 +4,125 @@ Every section of a config is checked, by a table of its fields, where it is
 used first, and before anything is computed or written.
 """
 
-import math
+import numbers
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
+
+# What int32 and float32 hold: JAX computes with no more, and larger ones would
+# overflow, or be cut off in silence.
+_MOST_WHOLE = 2**31 - 1
+_LEAST_FLOAT, _MOST_FLOAT = 1.1754944e-38, 3.4028235e38
+_MOST_SEED = 2**32 - 1
 
 
 class Expected(NamedTuple):
   """A condition on a setting.
 
   Attributes:
-    holds: whether a value meets it; NaN meets none.
+    holds: whether a value of that kind meets it; NaN meets none.
     words: what to say after 'expected'.
+    kind: says what a value is not, or '' where it is of the right kind.
   """
 
   holds: Callable[[Any], bool]
   words: str
+  kind: Callable[[Any], str] = lambda unused: ''
+
+  def meets(self, value: Any) -> bool:
+    """Whether a value, of whatever type, meets the condition."""
+    return not self.kind(value) and bool(self.holds(value))
+
+  def wanted(self, value: Any) -> str:
+    """What to say after 'expected' of a value that does not meet it."""
+    kind = self.kind(value)
+    return ', '.join(filter(None, (kind, self.words)))
 
 
-AT_LEAST_ONE = Expected(lambda x: x >= 1, 'at least 1')
-NOT_NEGATIVE = Expected(lambda x: x >= 0, 'at least 0')
-POSITIVE = Expected(lambda x: 0 < x < math.inf, 'a positive number')
-SHARE = Expected(lambda x: 0 <= x <= 1, 'at least 0 and at most 1')
-DROPOUT = Expected(lambda x: 0 <= x < 1, 'at least 0 and below 1')
+def _whole(value: Any) -> str:
+  is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+  return '' if is_whole else 'a whole number'
+
+
+def _int32(value: Any) -> str:
+  if not _whole(value) and value > _MOST_WHOLE:
+    return f'at most {_MOST_WHOLE}'
+  return _whole(value)
+
+
+def _number(value: Any) -> str:
+  if isinstance(value, bool) or not isinstance(value, numbers.Real):
+    return 'a number'
+  # NaN is of the right kind, and in no range.
+  return 'a finite number' if abs(float(value)) > _MOST_FLOAT else ''
+
+
+def _text(value: Any) -> str:
+  return '' if isinstance(value, str) else 'a text'
+
+
+def _tuple(value: Any) -> str:
+  # What was a tuple is a list in JSON.
+  return '' if isinstance(value, tuple | list) else 'a tuple'
+
+
+def whole(least: int, most: int | None = None) -> Expected:
+  """A whole number within bounds, which int32 holds."""
+  words = f'at least {least}' + (f' and at most {most}' if most else '')
+  return Expected(lambda x: least <= x <= (most or x), words, _int32)
+
+
+def number(holds: Callable[[Any], bool], words: str) -> Expected:
+  """A finite number that meets a condition."""
+  return Expected(holds, words, _number)
+
+
+AT_LEAST_ONE = whole(1)
+COUNT = whole(0)
+FACTOR = number(lambda x: x >= 1, 'at least 1')
+NOT_NEGATIVE = number(lambda x: x >= 0, 'at least 0')
+POSITIVE = number(lambda x: x >= _LEAST_FLOAT, 'a positive number')
+SHARE = number(lambda x: 0 <= x <= 1, 'at least 0 and at most 1')
+DROPOUT = number(lambda x: 0 <= x < 1, 'at least 0 and below 1')
+SWITCH = Expected(lambda x: isinstance(x, bool), 'True or False')
+TEXT = Expected(lambda unused: True, '', _text)
+# A PRNG key is made of 32 bits; others would be left out in silence, and two
+# seeds be one run.
+SEED = Expected(
+  lambda x: 0 <= x <= _MOST_SEED, f'at least 0 and at most {_MOST_SEED}', _whole
+)
+SEEDS = Expected(
+  lambda x: all(map(SEED.meets, x)) and len(set(x)) == len(x) > 0,
+  f'one or more whole numbers that differ, each of 0 to {_MOST_SEED}',
+  _tuple,
+)
 
 
 def one_of(*choices: str) -> Expected:
   """One of some words."""
-  return Expected(lambda x: x in choices, f'one of {", ".join(choices)}')
+  return Expected(
+    lambda x: isinstance(x, str) and x in choices,
+    f'one of {", ".join(choices)}',
+  )
+
+
+def several(
+  each: Expected, words: str, count: int | None = None, least: int = 0
+) -> Expected:
+  """So many values, or at least so many, each of which meets a condition."""
+  return Expected(
+    lambda x: (
+      (len(x) >= least if count is None else len(x) == count)
+      and all(map(each.meets, x))
+    ),
+    words,
+    _tuple,
+  )
 
 
 def sizes(count: int | None = None) -> Expected:
   """So many sizes of layers, or any number but none."""
-  return Expected(
-    lambda x: len(x) == (count or max(len(x), 1)) and min(x) >= 1,
-    f'{count or "one or more"} sizes of at least 1',
-  )
+  words = f'{count or "one or more"} sizes of at least 1'
+  return several(AT_LEAST_ONE, words, count, 1)
 
 
 def check(
@@ -47,7 +131,7 @@ def check(
   """Refuses settings that do not meet their conditions.
 
   Args:
-    section: its name, for the message.
+    section: its name, for the message; '' for fields outside sections.
     settings: of the section.
     table: conditions by field; a dot leads into a section within.
 
@@ -59,7 +143,8 @@ def check(
     found: Any = settings
     for name in field.split('.'):
       found = found[name]
-    require(expected.holds(found), f'{section}.{field}', found, expected.words)
+    full = f'{section}.{field}' if section else field
+    require(expected.meets(found), full, found, expected.wanted(found))
 
 
 def require(good: bool, field: str, found: Any, expected: str) -> None:

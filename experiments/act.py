@@ -69,7 +69,8 @@ def main(argv: Sequence[str]) -> None:
     beside = out.with_suffix(f'.attention{out.suffix}')
     report.write_table(out, found.table)
     report.write_table(beside, looked_at)
-    print(f'written: {out}, {beside}')
+    without = ' (no order, see its column no_order)' if found.reason else ''
+    print(f'written: {out}{without}, {beside}')
 
 
 def _run_panel(given: MarketPanel) -> str | None:
@@ -121,12 +122,12 @@ def _tell(
     )
   if found.reason:
     print(
-      f'Nothing to buy: {found.reason} (threshold '
+      f'No order: nothing to buy, {found.reason} (threshold '
       f'{rules.coefficient_threshold:g}, largest coefficient '
       f'{table["coefficient"].iloc[0]:.3f}).'
     )
   print(f'\nThe {min(_TOP.value, len(table))} of {len(table)} stocks:')
-  print(_shown(table.head(_TOP.value)))
+  print(_shown(table.head(_TOP.value).drop(columns='no_order')))
   hidden = table.iloc[_TOP.value :]
   for row in hidden[hidden['note'] != ''].itertuples():
     print(f'{row.ticker}: {row.note}')

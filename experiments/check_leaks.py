@@ -17,7 +17,6 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 from absl import flags
-from ml_collections import config_flags
 
 from eigen3.agent import td3
 from eigen3.data import MarketPanel
@@ -28,9 +27,7 @@ from eigen3.networks import make_networks
 from experiments import mains, wiring
 
 _DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent}/configs/td3.py:small'
-_CONFIG = config_flags.DEFINE_config_file(
-  'config',
-  None,
+_CONFIG = mains.define_config(
   'Settings, and after a colon their preset; by default the preset small.',
 )
 _DAYS = flags.DEFINE_integer(

@@ -51,8 +51,9 @@ _RANK_BY = flags.DEFINE_enum(
 )
 _COMMITTEE = flags.DEFINE_integer(
   'committee',
-  3,
-  'How many of the best make the committee; 0 is none.',
+  None,
+  'How many of the best make the committee; 0 is none. By default three, or '
+  'as many as there are, and none of a single one.',
   lower_bound=0,
 )
 _TRAINING_SLICES = flags.DEFINE_integer(
@@ -86,6 +87,7 @@ _MAY_DIFFER = (
   'scaled_actions',
   'trading_days',
 )
+_SEATS = 3  # of the committee, where so many runs are there
 _FILES = ('evaluation.json', 'evaluation.csv', 'evaluation.png')
 
 
@@ -143,13 +145,9 @@ def _compare(runs: list[SavedRun]) -> tuple[Comparison, list[Policy], int]:
   policies, validation = comparison.ranked(
     [_policy(run) for run in runs], experiment.validation, _RANK_BY.value
   )
-  if _COMMITTEE.value:
-    if _COMMITTEE.value > len(runs):
-      raise ValueError(
-        f'--committee: found {_COMMITTEE.value}, expected at most the '
-        f'{len(runs)} runs'
-      )
-    chosen = comparison.committee(policies[: _COMMITTEE.value])
+  seats = _seats(len(runs))
+  if seats:
+    chosen = comparison.committee(policies[:seats])
     policies = [*policies, chosen]
     validation = {
       **validation,
@@ -176,6 +174,19 @@ def _compare(runs: list[SavedRun]) -> tuple[Comparison, list[Policy], int]:
   held_out = comparison.judged(policies, experiment.holdout)
   holdout = {**held_out, **controls('holdout')}
   return compared._replace(holdout=holdout), policies, opened
+
+
+def _seats(runs: int) -> int:
+  """Of the committee; 0 is none. A committee of one would be its member."""
+  if _COMMITTEE.value is None:
+    return min(_SEATS, runs) if runs > 1 else 0
+  settings.require(
+    _COMMITTEE.value <= runs,
+    '--committee',
+    _COMMITTEE.value,
+    f'at most the {runs} runs',
+  )
+  return _COMMITTEE.value
 
 
 def _controls(run: SavedRun) -> tuple[Callable[[str], Results], list[str]]:
@@ -218,7 +229,7 @@ def _open_holdout(
     others: digests of what else learnt and is played on these days.
   """
   digests = {policy.name: policy.digest for policy in policies}
-  members = [p.name for p in policies[: _COMMITTEE.value]]
+  members = [p.name for p in policies[: _seats(len(runs))]]
   behind: dict[pathlib.Path, set[str]] = {}
   for run in runs:
     behind.setdefault(run.workdir, {*others}).add(digests[run.name])

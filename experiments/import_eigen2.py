@@ -9,7 +9,6 @@ import os
 import pathlib
 
 from absl import flags
-from ml_collections import config_flags
 
 from eigen3.data import read_eigen2
 from eigen3.data.eigen2_files import INVESTABLE
@@ -18,9 +17,7 @@ from experiments import imported_run, mains, path_flags
 
 _DEFAULT_CONFIG = f'{imported_run.CONFIGS}:full+eigen2'
 
-_CONFIG = config_flags.DEFINE_config_file(
-  'config',
-  None,
+_CONFIG = mains.define_config(
   'Settings, and after a colon their preset, one with +eigen2; sizes of '
   'layers are those of the agent. By default the preset full+eigen2.',
 )

@@ -11,6 +11,8 @@ from typing import Any
 
 import jax
 from absl import app, flags, logging
+from ml_collections import config_flags
+from ml_collections.config_flags import config_path
 
 from eigen3 import parallel
 
@@ -23,6 +25,24 @@ _CPU_DEVICES = flags.DEFINE_integer(
   lower_bound=0,
   upper_bound=_MOST_DEVICES,
 )
+
+# Flags that are defined here for a program are that program's.
+flags.disclaim_key_flags()
+
+
+def define_config(words: str) -> flags.FlagHolder:
+  """The flag --config; a --flagfile that cannot be read ends the program.
+
+  Its definition reads the command line already.
+
+  Args:
+    words: of its help.
+  """
+  try:
+    return config_flags.DEFINE_config_file('config', None, words)
+  except flags.Error as error:
+    print(f'error: {_last_line(error)}', file=sys.stderr)
+    sys.exit(1)
 
 
 def run(main: Callable[[Sequence[str]], Any], default_config: str = '') -> None:
@@ -57,11 +77,17 @@ def run(main: Callable[[Sequence[str]], Any], default_config: str = '') -> None:
       return status
 
   def parse(argv: Sequence[str]) -> list[str]:
-    if default_config and not any(_CONFIG.match(s) for s in argv):
-      argv = [argv[0], f'--config={default_config}', *argv[1:]]
     try:
-      return flags.FLAGS(argv)
-    except flags.Error as error:
+      given = _expanded(argv)
+      default = default_config and not any(_CONFIG.match(s) for s in given)
+      if default:
+        given.insert(0, f'--config={default_config}')
+      rest = flags.FLAGS([argv[0], *given])
+      if default:
+        flags.FLAGS['config'].using_default_value = True
+      _check_presets()
+      return rest
+    except (_Refused, flags.Error) as error:
       reason = _last_line(error)
     except (AttributeError, KeyError) as error:
       reason = _unknown_setting(error, argv)
@@ -69,6 +95,56 @@ def run(main: Callable[[Sequence[str]], Any], default_config: str = '') -> None:
     sys.exit(1)
 
   app.run(guarded, flags_parser=parse)
+
+
+class _Refused(ValueError):
+  """Flags that cannot be used together."""
+
+
+def _expanded(argv: Sequence[str]) -> list[str]:
+  """The arguments after the program's, with those of flag files among them.
+
+  Raises:
+    _Refused: there are several configs.
+  """
+  given = flags.FLAGS.read_flags_from_files(argv[1:], force_gnu=False)
+  configs = [s for s in given if _CONFIG.match(s)]
+  if len(configs) > 1:
+    raise _Refused(
+      f'--config: found {" and ".join(configs)}, expected one, also among the '
+      'flags of a --flagfile'
+    )
+  # A shell expands ~ where a word begins, so not after the =.
+  return [
+    _HOME.sub(lambda x: x[1] + os.path.expanduser(x[2]), s) for s in given
+  ]
+
+
+def _check_presets() -> None:
+  """Refuses a flag that only changes the name of the preset.
+
+  Raises:
+    _Refused: such a flag, saying how a preset is chosen.
+  """
+  if 'config' not in flags.FLAGS:
+    return
+  flag = flags.FLAGS['config']
+  changed = config_flags.get_override_values(flag)
+  names = [x for x in changed if x.rpartition('.')[2] == 'preset']
+  if not names:
+    return
+  source = config_flags.get_config_filename(flag)
+  loaded: Any = flag.parser.parse(source)
+  for name in names:
+    expected = config_path.get_value(name, loaded)
+    if changed[name] != expected:
+      program = f'{loaded.program}/' if 'program' in loaded else ''
+      path = source.partition(':')[0]
+      raise _Refused(
+        f"--config.{name}: found '{changed[name]}', expected '{expected}', "
+        'which the settings are of; to choose a preset: '
+        f'--config={path}:{program}{changed[name]}'
+      )
 
 
 def _reason(error: BaseException) -> str:
@@ -147,11 +223,14 @@ def _out_of_memory(error: BaseException) -> str:
 
 
 _CONFIG = re.compile(r'--?config(=|$)')
+_HOME = re.compile(r'^(--?config=)(~.*)$')
 
 
-def _last_line(error: flags.Error) -> str:
+def _last_line(error: Exception) -> str:
   """The reason alone: ml_collections puts a traceback before it."""
-  return re.sub(r'^\w+Error: ', '', str(error).strip().splitlines()[-1])
+  return re.sub(
+    r'^(\w+Error|ERROR:): ', '', str(error).strip().splitlines()[-1]
+  )
 
 
 def _unknown_setting(error: BaseException, argv: Sequence[str]) -> str:

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 import ml_collections
 import pandas as pd
 from absl import flags
-from ml_collections import config_flags
 
 from eigen3.evaluation import Results, ledger, ranking, report
 from eigen3.learner import run_directory
@@ -24,9 +23,7 @@ from eigen3.runs import lock
 from experiments import mains, path_flags, wiring
 
 _DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent}/configs/ranker.py:small'
-_CONFIG = config_flags.DEFINE_config_file(
-  'config',
-  None,
+_CONFIG = mains.define_config(
   'Settings, and after a colon their preset; by default the preset small.',
 )
 _WORKDIR = path_flags.DEFINE_path(

@@ -18,12 +18,17 @@ from eigen3.learner.checkpoint import Checkpointer
 from eigen3.learner.loop import Evaluate
 from eigen3.learner.rollout import Acts
 from eigen3.runs import lock
-from experiments import pages, path_flags, processes, saved_runs, wiring
-from experiments.wiring import Experiment, about_data
+from experiments import (
+  mains,
+  pages,
+  path_flags,
+  processes,
+  saved_runs,
+  wiring,
+)
+from experiments.wiring import Experiment, about_data, check_reward
 
-_CONFIG = config_flags.DEFINE_config_file(
-  'config',
-  None,
+_CONFIG = mains.define_config(
   'Settings, and after a colon their preset; by default the preset small.',
 )
 _WORKDIR = path_flags.DEFINE_path(
@@ -88,6 +93,7 @@ def main(argv: Sequence[str], program: Program) -> int:
     config = _settings(workdir)
     if not _RESUME.value:
       run_directory.check_new(workdir)
+      check_reward(config)
     experiment = program.build(config)
     _check_same_run(config, experiment)
     about = about_data(experiment)

@@ -8,11 +8,12 @@ import jax
 import ml_collections
 import numpy as np
 
-from eigen3 import data, evaluation, parallel
+from eigen3 import data, evaluation, parallel, settings
+from eigen3.agent import td3
 from eigen3.data import MarketPanel
 from eigen3.environment import Market, TradingEnvironment
 from eigen3.evaluation.ranking import Ranking
-from eigen3.learner import checkpoint, run_directory
+from eigen3.learner import checkpoint, run_directory, single_agent
 from eigen3.learner.population import Population
 from eigen3.learner.ranker import Fitted, Ranker
 from eigen3.learner.single_agent import SingleAgent
@@ -20,6 +21,17 @@ from eigen3.networks import Networks, make_networks
 
 # In run.json: from the folder of a run to its panel.
 _WAY_TO_PANEL = 'panel_from_here'
+_DATA = {
+  'panel': settings.TEXT,
+  'validation_days': settings.AT_LEAST_ONE,
+  'holdout_days': settings.AT_LEAST_ONE,
+  'embargo_days': settings.COUNT,
+  'observed_features': settings.several(
+    settings.TEXT, 'the names of one or more features', least=1
+  ),
+}
+# What decides how many days are left for training.
+_BEFORE = 'before data.validation_days and data.holdout_days'
 
 
 class Experiment(NamedTuple):
@@ -91,11 +103,7 @@ def build_population(
   Raises:
     ValueError: a setting, the panel's file or its length does not fit.
   """
-  mesh = (
-    parallel.make_mesh(devices_per_agent=config.evolution.devices_per_agent)
-    if spread
-    else None
-  )
+  mesh = _mesh_of_agents(config.evolution) if spread else None
   stage = _stage(config, mesh)
   learner = Population(
     stage.networks.actor,
@@ -115,6 +123,9 @@ def build_ranker(
   panel: MarketPanel | None = None,
 ) -> Experiment:
   """As `build`, the supervised ranker; `config` also has `ranker`."""
+  td3.check_settings(config.agent)  # which is the measure of its budget
+  if 'evolution' not in config:
+    single_agent.check_settings(config.learner)
   mesh = parallel.make_mesh() if spread else None
   stage = _stage(config, mesh, panel)
   learner = Ranker(
@@ -150,6 +161,56 @@ def ranker_digest(fitted: Fitted, policy: Ranking) -> str:
   )
 
 
+def check_settings(config: ml_collections.ConfigDict) -> None:
+  """Refuses what no part below checks for itself; a ValueError."""
+  settings.check('', config, {'preset': settings.TEXT, 'seed': settings.SEED})
+  settings.check('data', config.data, _DATA)
+
+
+def check_reward(config: ml_collections.ConfigDict) -> None:
+  """Refuses to begin a training whose rewards would not reach their orders.
+
+  Raises:
+    ValueError: a reward is paid after the day of its order, and the discount
+      or what replay keeps leaves that out.
+  """
+  reward = config.environment.reward
+  if reward not in ('eigen2', 'portfolio'):
+    return
+  settings.require(
+    config.agent.gamma > 0,
+    'agent.gamma',
+    config.agent.gamma,
+    f"above 0 with environment.reward='{reward}', which pays after the day of "
+    'the order (0.95 looks 20 days ahead); set learner.store_settlement=True, '
+    'too'
+    + (
+      ', and environment.observe_account=True' if reward == 'portfolio' else ''
+    ),
+  )
+  settings.require(
+    config.learner.store_settlement,
+    'learner.store_settlement',
+    config.learner.store_settlement,
+    f"True with environment.reward='{reward}': positions earn until they are "
+    'left',
+  )
+
+
+def _mesh_of_agents(
+  config: ml_collections.ConfigDict,
+) -> jax.sharding.Mesh | None:
+  """Groups of the devices that an agent's batch is spread over."""
+  each, count = config.devices_per_agent, jax.device_count()
+  settings.require(
+    settings.AT_LEAST_ONE.meets(each) and count % each == 0,
+    'evolution.devices_per_agent',
+    each,
+    f'a divisor of {count}, the number of devices',
+  )
+  return parallel.make_mesh(devices_per_agent=each)
+
+
 class _Stage(NamedTuple):
   """What learners are made of."""
 
@@ -166,11 +227,12 @@ def _stage(
   mesh: jax.sharding.Mesh | None,
   panel: MarketPanel | None = None,
 ) -> _Stage:
+  check_settings(config)
   drift = None
   if panel is None:
     panel, drift = load_panel(config.data)
   splits = data.split_days(panel.num_days, config.data, panel.training_days)
-  environment = _environment(config, panel, splits.train)
+  environment = _environment(config, panel, splits.train, _BEFORE)
   market = Market.fit(
     panel,
     config.data.observed_features,
@@ -185,18 +247,25 @@ def _environment(
   config: ml_collections.ConfigDict,
   panel: MarketPanel,
   days: tuple[int, int],
+  of: str = 'data.validation_days',
 ) -> TradingEnvironment:
   observed = config.data.observed_features
-  return TradingEnvironment(panel, config.environment, days, len(observed))
+  return TradingEnvironment(panel, config.environment, days, len(observed), of)
 
 
 def _experiment(
   stage: _Stage, learner: Any, config: ml_collections.ConfigDict
 ) -> Experiment:
-  settings = config.to_dict()
+  plain = config.to_dict()
   judges = [
-    evaluation.Judge(stage.panel, settings, days, stage.drift)
-    for days in (stage.splits.validation, stage.splits.holdout)
+    evaluation.Judge(
+      stage.panel,
+      plain,
+      getattr(stage.splits, split),
+      stage.drift,
+      of=f'data.{split}_days',
+    )
+    for split in ('validation', 'holdout')
   ]
   return Experiment(stage.panel, stage.splits, learner, *judges)
 
@@ -255,6 +324,9 @@ def load_panel(
 ) -> tuple[MarketPanel, np.ndarray | None]:
   """The panel of a file, or the embedded market and its hidden drift."""
   if config.panel:
-    return MarketPanel.load(os.path.expanduser(config.panel)), None
+    try:
+      return MarketPanel.load(os.path.expanduser(config.panel)), None
+    except data.DataError as error:
+      raise data.DataError(f'data.panel: {error}') from error
   embedded = data.synthetic_market(config.synthetic)
   return embedded.panel, embedded.drift

@@ -115,7 +115,7 @@ def make_td3(
   Raises:
     ValueError: a setting is out of range.
   """
-  _validate(config)
+  check_settings(config)
   if config.invert_gradients and not action_spec.scaled:
     raise ValueError(
       'agent.invert_gradients: found True, expected False with raw actions, '
@@ -431,11 +431,12 @@ def _optimiser(
 
 _EXPECTED = {
   'gamma': settings.SHARE,
-  'tau': settings.Expected(lambda x: 0 < x <= 1, 'above 0 and at most 1'),
+  'tau': settings.number(lambda x: 0 < x <= 1, 'above 0 and at most 1'),
+  'invert_gradients': settings.SWITCH,
   'accumulation_steps': settings.AT_LEAST_ONE,
   'policy_delay': settings.AT_LEAST_ONE,
   'batch_size': settings.AT_LEAST_ONE,
-  'acting_chunk': settings.NOT_NEGATIVE,
+  'acting_chunk': settings.COUNT,
   'actor_learning_rate': settings.NOT_NEGATIVE,
   'critic_learning_rate': settings.NOT_NEGATIVE,
   'exploration_noise': settings.NOT_NEGATIVE,
@@ -448,7 +449,8 @@ _EXPECTED = {
 }
 
 
-def _validate(config: ml_collections.ConfigDict) -> None:
+def check_settings(config: ml_collections.ConfigDict) -> None:
+  """Refuses a section `agent` that nobody can learn by; a ValueError."""
   settings.check('agent', config, _EXPECTED)
   settings.require(
     config.batch_size % config.accumulation_steps == 0,

@@ -105,4 +105,5 @@ def _indices(panel: MarketPanel, name: str) -> tuple[int, ...]:
   try:
     return panel.feature_indices((name,))
   except DataError as error:
-    raise DataError(f'{error}, or of {", ".join(SCALED)}') from error
+    reason = f'{error}, or of {", ".join(SCALED)}'
+    raise DataError(f'data.observed_features: {reason}') from error

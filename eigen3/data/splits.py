@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from eigen3 import settings
 from eigen3.data.errors import DataError
 
 # What is known of a column on fewer days of training than this is too little
@@ -72,9 +73,13 @@ def split_days(num_days: int, config: Any, training_days: int = 0) -> Splits:
   if train < 1:
     raise DataError(
       f'panel: has {num_days} days, expected more than '
-      f'{config.validation_days} for validation '
-      f'and {config.holdout_days} for holdout'
-      + (f', and {embargo} days of embargo before each' if embargo else '')
+      f'{config.validation_days} for validation (data.validation_days) '
+      f'and {config.holdout_days} for holdout (data.holdout_days)'
+      + (
+        f', and {embargo} days of embargo before each (data.embargo_days)'
+        if embargo
+        else ''
+      )
     )
   if train < training_days:
     raise DataError(
@@ -127,8 +132,10 @@ def walk_forward(
 
 def _check(config: Any) -> None:
   for field in ('validation_days', 'holdout_days', 'embargo_days'):
-    if config[field] < 0:
-      raise DataError(f'data.{field}: found {config[field]}, expected >= 0')
+    found = config[field]
+    if not settings.COUNT.meets(found):
+      expected = settings.COUNT.wanted(found)
+      raise DataError(f'data.{field}: found {found!r}, expected {expected}')
 
 
 def fit_normalisation(
@@ -153,7 +160,8 @@ def fit_normalisation(
   if stop - start < MIN_TRAINING_DAYS:
     raise DataError(
       f'training days: found {stop - start}, expected at least '
-      f'{MIN_TRAINING_DAYS} to measure features by'
+      f'{MIN_TRAINING_DAYS} to measure features by, beside '
+      'data.validation_days, data.holdout_days and data.embargo_days'
     )
   # One feature at a time: float64 copies of all would triple the memory.
   fits = [

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from eigen3 import settings
 from eigen3.data.errors import DataError
 from eigen3.data.indicators import WARM_UP_DAYS, eigen2_features
 from eigen3.data.panel import MarketPanel
@@ -23,6 +24,20 @@ FIRST_DAY = np.datetime64('2000-01-03')
 # A stock that comes late or leaves early is there for at least so many days,
 # its warm-up included.
 SHORTEST_LISTING = 2 * WARM_UP_DAYS
+
+_SHARE = settings.number(lambda x: 0 <= x <= 1, 'a share in [0, 1]')
+_MOST_CELLS = 10**8  # days times columns; all are in memory several times
+_EXPECTED = {
+  'market': settings.one_of(*MARKETS),
+  'seed': settings.SEED,
+  'num_days': settings.whole(1, 100_000),
+  'num_context': settings.COUNT,
+  'num_stocks': settings.AT_LEAST_ONE,
+  'num_columns': settings.whole(1, 100_000),
+  'signal': settings.NOT_NEGATIVE,
+  'late_listings': _SHARE,
+  'delistings': _SHARE,
+}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -61,9 +76,14 @@ def synthetic_market(config: Any) -> SyntheticMarket:
   )
   num_days = config.num_days + WARM_UP_DAYS
   first, stop = config.num_context, config.num_context + config.num_stocks
-  hidden = MARKETS[config.market](
-    Streams(drifts, prices, others), num_days, config.num_stocks, config.signal
-  )
+  with np.errstate(over='ignore', invalid='ignore'):
+    hidden = MARKETS[config.market](
+      Streams(drifts, prices, others),
+      num_days,
+      config.num_stocks,
+      config.signal,
+    )
+  _check_prices(hidden.stocks, config)
   before = _context_prices(context, hidden, first)
   after = walks(later, num_days, config.num_columns - stop)
   ohlc = np.concatenate([before, hidden.stocks, after], axis=1)  # [T, C, 4]
@@ -90,33 +110,38 @@ def synthetic_market(config: Any) -> SyntheticMarket:
 def _check(config: Any) -> None:
   def refuse(field: str, expected: str):
     raise DataError(
-      f'data.synthetic.{field}: found {config[field]}, expected {expected}'
+      f'data.synthetic.{field}: found {config[field]!r}, expected {expected}'
     )
 
-  if config.market not in MARKETS:
-    refuse('market', f'one of {", ".join(MARKETS)}')
-  if config.num_days < 1:
-    refuse('num_days', 'at least 1')
-  if config.num_context < 0:
-    refuse('num_context', 'at least 0')
+  for field, expected in _EXPECTED.items():
+    if not expected.meets(config[field]):
+      refuse(field, expected.wanted(config[field]))
   if config.market in TELLERS and config.num_context < 2:
     refuse(
       'num_context',
       f"at least 2 in the market '{config.market}': the second column is "
       f'{TELLERS[config.market]}',
     )
-  if config.num_stocks < 1:
-    refuse('num_stocks', 'at least 1')
   least = config.num_context + config.num_stocks
   if config.num_columns < least:
     refuse('num_columns', f'at least num_context + num_stocks, {least}')
-  if not 0.0 <= config.signal < float('inf'):
-    refuse('signal', 'a finite number of at least 0')
+  if config.num_days * config.num_columns > _MOST_CELLS:
+    most = _MOST_CELLS // config.num_columns
+    refuse('num_days', f'at most {most} of num_columns, {config.num_columns}')
   for field in ('late_listings', 'delistings'):
-    if not 0.0 <= config[field] <= 1.0:
-      refuse(field, 'a share in [0, 1]')
     if config[field] > 0.0 and config.num_days < 4 * SHORTEST_LISTING:
       refuse(field, f'0 with fewer than {4 * SHORTEST_LISTING} days')
+
+
+def _check_prices(ohlc: np.ndarray, config: Any) -> None:
+  """Refuses drifts that carry prices away; a DataError."""
+  least, most = np.finfo(np.float32).tiny, np.finfo(np.float32).max
+  if not ((ohlc >= least) & (ohlc <= most)).all():
+    raise DataError(
+      f'data.synthetic.signal: found {config.signal}, expected less: in '
+      f'{config.num_days} days (data.synthetic.num_days) prices leave what '
+      'float32 holds'
+    )
 
 
 def _context_prices(

@@ -42,7 +42,7 @@ _EXPECTED = {
   'max_holding_days': settings.AT_LEAST_ONE,
   'max_entries_per_day': settings.AT_LEAST_ONE,
   'delisting_days': settings.AT_LEAST_ONE,
-  'settlement_days': settings.NOT_NEGATIVE,
+  'settlement_days': settings.COUNT,
   'min_sale_target': settings.NOT_NEGATIVE,
   'min_position_value': settings.NOT_NEGATIVE,
   'commission_bp': settings.NOT_NEGATIVE,
@@ -55,7 +55,11 @@ _EXPECTED = {
   'initial_cash': settings.POSITIVE,
   'portfolio_scale': settings.POSITIVE,
   'max_position_fraction': settings.POSITIVE,
-  'delisting_return': settings.Expected(lambda x: x >= -1, 'at least -1'),
+  'delisting_return': settings.number(lambda x: x >= -1, 'at least -1'),
+  'max_sale_target': settings.NOT_NEGATIVE,
+  'scaled_actions': settings.SWITCH,
+  'enforce_cash': settings.SWITCH,
+  'observe_account': settings.SWITCH,
 }
 
 
@@ -112,6 +116,13 @@ class Rules:
       'environment.max_sale_target',
       self.max_sale_target,
       f'above min_sale_target, {self.min_sale_target}',
+    )
+    settings.require(
+      self.commission_bp + self.slippage_bp < 1e4,
+      'environment.commission_bp',
+      self.commission_bp,
+      f'with slippage_bp, {self.slippage_bp}, less than 10000: costs would be '
+      'the whole value of a fill',
     )
     # Unscaled coefficients have no upper bound.
     settings.require(

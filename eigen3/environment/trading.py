@@ -82,6 +82,7 @@ class TradingEnvironment:
     config: Mapping[str, Any],
     days: tuple[int, int] | None = None,
     num_features: int | None = None,
+    of: str = '',
   ):
     """Packs the panel's prices.
 
@@ -92,6 +93,7 @@ class TradingEnvironment:
         days. Windows may reach back to days before it.
       num_features: F of the observed windows, for the spec; by default all of
         the panel's.
+      of: the setting that `days` come from, for the message.
 
     Raises:
       ValueError: a setting is out of range, or the days are too few for the
@@ -112,7 +114,7 @@ class TradingEnvironment:
     first = max(start, rules.context_days - 1)
     last = stop - 1 - rules.num_steps
     if last < first:
-      _raise_too_short(rules, start, stop)
+      _raise_too_short(rules, start, stop, of)
     self.prices = jnp.asarray(prices.price_table(panel, rules), float)
     self.first_day = jnp.int32(first)
     self.last_day = jnp.int32(last)
@@ -392,12 +394,13 @@ def _youngest_value(rules: Rules, positions: Positions) -> Array:
   return (positions.shares[:count] * positions.entry_price[:count]).sum()
 
 
-def _raise_too_short(rules: Rules, start: int, stop: int):
+def _raise_too_short(rules: Rules, start: int, stop: int, of: str):
   """Says in one line how many days there are and how many it takes."""
   context = max(rules.context_days - start, 1)
   raise ValueError(
-    f'panel too short: found {stop - start} days ({start} to {stop - 1}), '
-    f'expected at least {context + rules.num_steps}: {context} of context and '
-    f'{rules.num_steps} of an episode ({rules.trading_days} trading, '
-    f'{rules.settlement_days} settlement)'
+    f'panel too short: found {stop - start} days ({start} to {stop - 1}'
+    f'{of and f", {of}"}), expected at least {context + rules.num_steps}: '
+    f'{context} of context (environment.context_days) and {rules.num_steps} of '
+    f'an episode ({rules.trading_days} environment.trading_days, '
+    f'{rules.settlement_days} environment.settlement_days)'
   )

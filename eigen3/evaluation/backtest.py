@@ -45,9 +45,10 @@ class Backtester:
   context, and nothing is bought on the last `settlement_days` days.
 
   The columns of a backtest's trades: ticker, entry_date, exit_date,
-  entry_price, exit_price, shares, coefficient, holding_days (between the
-  fills), return_percent (of the price), net_profit (after the costs of both
-  fills) and reason.
+  entry_price, exit_price, shares, coefficient, holding_days (days after the
+  entry's, as `max_holding_days` counts them: what is sold at an open because
+  of it was held until the day before), return_percent (of the price),
+  net_profit (after the costs of both fills) and reason.
 
   Attributes:
     days: int [S], on which actions are decided.
@@ -58,6 +59,7 @@ class Backtester:
     panel: MarketPanel,
     config: Mapping[str, Any],
     days: tuple[int, int],
+    of: str = '',
   ):
     """Builds environments whose one episode is the split.
 
@@ -65,10 +67,12 @@ class Backtester:
       panel: the market.
       config: the `environment` section.
       days: (start, stop) of the split.
+      of: the setting that says how many these are, for the message.
 
     Raises:
       ValueError: the split is too short.
     """
+    Rules.from_config(config)  # refuses what is out of range
     self._panel = panel
     self._initial_cash = float(config['initial_cash'])
     start, stop = days
@@ -78,7 +82,7 @@ class Backtester:
     if trading_days < 1:
       raise ValueError(
         f'panel too short: found {stop - start} days ({start} to {stop - 1}) '
-        f'in a split, expected at least '
+        f'in a split{of and f" ({of})"}, expected at least '
         f'{first - start + config["settlement_days"] + 2} to backtest it'
       )
     settings = {**config, 'trading_days': trading_days}
@@ -133,6 +137,9 @@ class Backtester:
       return np.asarray(getattr(closed, name))[step, slot]
 
     entry, leave = at('entry_price'), at('exit_price')
+    at_open = self._environment.rules.fills_at_open & (
+      at('reason') == Exit.MAX_HOLDING
+    )
     return pd.DataFrame(
       {
         'ticker': columns[first + at('stock')],
@@ -142,7 +149,7 @@ class Backtester:
         'exit_price': leave,
         'shares': at('shares'),
         'coefficient': at('coefficient'),
-        'holding_days': at('exit_day') - at('entry_day'),
+        'holding_days': at('exit_day') - at('entry_day') - at_open,
         'return_percent': 100.0 * (leave / entry - 1.0),
         'net_profit': at('net_profit'),
         'reason': [Exit(reason).name.lower() for reason in at('reason')],

@@ -34,6 +34,7 @@ class Judge:
     days: tuple[int, int],
     drift: np.ndarray | None = None,
     backtester: Backtester | None = None,
+    of: str = '',
   ):
     """Prepares the split.
 
@@ -43,13 +44,14 @@ class Judge:
       days: (start, stop) of the split.
       drift: what the embedded market hides, float [T, N].
       backtester: of the split, in place of the one that `config` describes.
+      of: the setting that says how many days these are, for the message.
 
     Raises:
       ValueError: the split is too short.
     """
     self._given = panel, config, days, drift
     self._backtester = backtester or Backtester(
-      panel, config['environment'], days
+      panel, config['environment'], days, of
     )
     self.days = self._backtester.days
     self._controls = Controls(

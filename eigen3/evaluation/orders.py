@@ -1,5 +1,6 @@
 """What a policy would buy after the last day of a panel, for its reader."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -71,13 +72,15 @@ def decide(
     reaches_threshold, sale_target_percent, last_close, target_price (the
     target, from the last close), prices_from (the date of the close),
     position_value (what an order would spend; 0 where it is not possible),
-    order (whether it is one of today's), note (what is in the way).
+    order (whether it is one of today's), note (what is in the way), no_order
+    (in every row why there is no order at all, '' where there is one).
 
   Raises:
     ValueError: equity, cash or a held stock is out of range or unknown.
   """
   stocks = panel.columns[slice(*panel.investable)]
-  settings.require(account.equity > 0, '--equity', account.equity, 'above 0')
+  is_money = 0 < account.equity < math.inf
+  settings.require(is_money, '--equity', account.equity, 'above 0')
   settings.require(
     0 <= account.cash <= account.equity,
     '--cash',
@@ -105,6 +108,7 @@ def decide(
   table = _table(panel, rules, np.asarray(actions), last[0], account, chosen)
   accepted = np.asarray(chosen.accepted)
   reason = '' if accepted.any() else _REASONS[Entry(int(chosen.outcome[0]))]
+  table['no_order'] = reason
   return Orders(table, reason)
 
 

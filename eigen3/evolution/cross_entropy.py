@@ -187,7 +187,7 @@ class _CrossEntropy:
     return weights / jnp.where(total > 0, total, 1.0)
 
 
-_EXPECTED = {
+EXPECTED = {
   'elite_share': settings.SHARE,
   'initial_std': settings.NOT_NEGATIVE,
   'final_std': settings.NOT_NEGATIVE,
@@ -196,7 +196,7 @@ _EXPECTED = {
 
 
 def _validate(config: ml_collections.ConfigDict, population_size: int) -> None:
-  settings.check('evolution.cross_entropy', config, _EXPECTED)
+  settings.check('evolution.cross_entropy', config, EXPECTED)
   settings.require(
     round(config.elite_share * population_size) >= 1,
     'evolution.cross_entropy.elite_share',

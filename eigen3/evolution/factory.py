@@ -3,6 +3,7 @@
 import ml_collections
 
 from eigen3 import settings
+from eigen3.evolution import cross_entropy, genetic, population_based
 from eigen3.evolution.cross_entropy import make_cross_entropy
 from eigen3.evolution.genetic import make_genetic
 from eigen3.evolution.population_based import make_population_based
@@ -13,6 +14,11 @@ _MAKERS = {
   'cross_entropy': make_cross_entropy,
   'population_based': make_population_based,
 }
+_EXPECTED = {
+  'genetic': genetic.EXPECTED,
+  'cross_entropy': cross_entropy.EXPECTED,
+  'population_based': population_based.EXPECTED,
+}
 
 
 def make_strategy(
@@ -22,7 +28,8 @@ def make_strategy(
 
   Args:
     config: the `evolution` section: `algorithm`, and a section of each
-      algorithm's name, of which only the chosen one is looked at.
+      algorithm's name, of which only the chosen one is used; no other may
+      hold what it could not use.
     population_size: P, at least 2.
 
   Returns:
@@ -33,4 +40,7 @@ def make_strategy(
   """
   known = {'algorithm': settings.one_of(*_MAKERS)}
   settings.check('evolution', config, known)
+  for name, expected in _EXPECTED.items():
+    if name in config:
+      settings.check(f'evolution.{name}', config[name], expected)
   return _MAKERS[config.algorithm](config[config.algorithm], population_size)

@@ -230,7 +230,7 @@ def _sizes(
   )
 
 
-_EXPECTED = {
+EXPECTED = {
   'elite_share': settings.SHARE,
   'offspring_share': settings.SHARE,
   'tournament_size': settings.AT_LEAST_ONE,
@@ -242,7 +242,7 @@ _EXPECTED = {
   'mutation_std': settings.NOT_NEGATIVE,
   'max_mutation_rate': settings.SHARE,
   'max_mutation_std': settings.NOT_NEGATIVE,
-  'mutation_growth': settings.AT_LEAST_ONE,
+  'mutation_growth': settings.FACTOR,
   'plateau_generations': settings.AT_LEAST_ONE,
   'plateau_change': settings.NOT_NEGATIVE,
 }
@@ -257,7 +257,7 @@ _ORDERED = (
 
 def _validate(config: ml_collections.ConfigDict, population_size: int) -> None:
   section = 'evolution.genetic'
-  settings.check(section, config, _EXPECTED)
+  settings.check(section, config, EXPECTED)
   settings.require(
     config.tournament_size <= population_size,
     f'{section}.tournament_size',

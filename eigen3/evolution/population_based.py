@@ -153,18 +153,18 @@ class _PopulationBased:
     return jax.tree.map(step, values, up, centre)
 
 
-_EXPECTED = {
+EXPECTED = {
   'exploit_share': settings.SHARE,
-  'perturb_factor': settings.AT_LEAST_ONE,
-  'lowest_factor': settings.Expected(
+  'perturb_factor': settings.FACTOR,
+  'lowest_factor': settings.number(
     lambda x: 0 < x <= 1, 'above 0 and at most 1'
   ),
-  'highest_factor': settings.AT_LEAST_ONE,
+  'highest_factor': settings.FACTOR,
 }
 
 
 def _validate(config: ml_collections.ConfigDict, population_size: int) -> None:
-  settings.check('evolution.population_based', config, _EXPECTED)
+  settings.check('evolution.population_based', config, EXPECTED)
   count = round(config.exploit_share * population_size)
   settings.require(
     1 <= count <= population_size // 2,

@@ -122,4 +122,4 @@ def _orders(
   return actions, jnp.where(could, paid, 0)
 
 
-_EXPECTED = {'counterfactuals': settings.NOT_NEGATIVE}
+_EXPECTED = {'counterfactuals': settings.COUNT}

@@ -47,15 +47,22 @@ _LEARNER = {
   'no_trade_penalty': settings.NOT_NEGATIVE,
   'updates_per_generation': settings.AT_LEAST_ONE,
   'replay_capacity': settings.AT_LEAST_ONE,
-  'learning_starts': settings.NOT_NEGATIVE,
+  'learning_starts': settings.COUNT,
+  'counterfactuals': settings.COUNT,
+  'store_settlement': settings.SWITCH,
   'importance_decay': settings.SHARE,
+  'importance_persistent': settings.AT_LEAST_ONE,
   'checkpoint_every': settings.AT_LEAST_ONE,
   'keep_checkpoints': settings.AT_LEAST_ONE,
 }
 _EVOLUTION = {
-  'learners': settings.NOT_NEGATIVE,
+  'population_size': settings.whole(2),
+  'members_learn': settings.SWITCH,
+  'inject_champion': settings.SWITCH,
+  'devices_per_agent': settings.AT_LEAST_ONE,
+  'learners': settings.COUNT,
   'injection_every': settings.AT_LEAST_ONE,
-  'block': settings.NOT_NEGATIVE,
+  'block': settings.COUNT,
 }
 
 
@@ -92,10 +99,10 @@ class Population:
       ValueError: a setting is out of range, or the devices do not divide the
         agents.
     """
+    _check(config, mesh)
     self._config, self._evolution = config.learner, config.evolution
     self._members = config.evolution.population_size
     self._agents = self._members + config.evolution.learners
-    _check(config, self._agents, mesh)
     self._strategy = evolution.make_strategy(config.evolution, self._members)
     self._batch_size = config.agent.batch_size
     self._spec = environment.spec.action
@@ -130,7 +137,9 @@ class Population:
       config.learner.replay_capacity >= self._added,
       'learner.replay_capacity',
       config.learner.replay_capacity,
-      f'at least the {self._added} transitions of a generation',
+      f'at least the {self._added} transitions of a generation: {self._agents} '
+      'agents (evolution.population_size and evolution.learners) x '
+      f'learner.fitness_slices x {self._stored_steps} days',
     )
     self._compile()
 
@@ -462,9 +471,7 @@ def _spread(genomes: Genome) -> Array:
 
 
 def _check(
-  config: ml_collections.ConfigDict,
-  agents: int,
-  mesh: jax.sharding.Mesh | None,
+  config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh | None
 ) -> None:
   settings.check('learner', config.learner, _LEARNER)
   settings.check('evolution', config.evolution, _EVOLUTION)
@@ -483,7 +490,7 @@ def _check(
     'at least 1 where evolution.members_learn is False: nobody would learn',
   )
   parts = parallel.agents_at_once(mesh)
-  groups = [agents]
+  groups = [config.evolution.population_size + config.evolution.learners]
   if not config.evolution.members_learn:
     groups.append(config.evolution.learners)
   settings.require(

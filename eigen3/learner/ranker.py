@@ -98,7 +98,7 @@ _EXPECTED = {
   'batch_size': settings.AT_LEAST_ONE,
   'evaluate_every': settings.AT_LEAST_ONE,
   'patience': settings.AT_LEAST_ONE,
-  'windows': settings.NOT_NEGATIVE,
+  'windows': settings.COUNT,
 }
 
 
@@ -138,7 +138,8 @@ def labels_of(environment: TradingEnvironment) -> Labels:
   if stop <= first:
     raise ValueError(
       f'panel too short: found {int(environment.stop)} days, expected at least '
-      f'{first + rules.oldest_age + 2} for a trade to settle in'
+      f'{first + rules.oldest_age + 2} for a trade to settle in '
+      '(environment.max_holding_days, environment.delisting_days)'
     )
   days = jnp.arange(first, stop, dtype=jnp.int32)
   returns, known = _trade_returns(environment, days)
@@ -184,7 +185,7 @@ class Ranker:
     known = np.asarray(self._training.returns)[np.asarray(self._training.known)]
     settings.require(
       len(known) > 1 and known.std() > 0,
-      'ranker: training days',
+      'training days',
       f'{len(known)} trades',
       'trades with different returns',
     )

@@ -68,11 +68,18 @@ _EXPECTED = {
   'episodes_per_iteration': settings.AT_LEAST_ONE,
   'updates_per_iteration': settings.AT_LEAST_ONE,
   'replay_capacity': settings.AT_LEAST_ONE,
-  'learning_starts': settings.NOT_NEGATIVE,
+  'learning_starts': settings.COUNT,
+  'counterfactuals': settings.COUNT,
+  'store_settlement': settings.SWITCH,
   'evaluate_every': settings.AT_LEAST_ONE,
   'checkpoint_every': settings.AT_LEAST_ONE,
   'keep_checkpoints': settings.AT_LEAST_ONE,
 }
+
+
+def check_settings(config: ml_collections.ConfigDict) -> None:
+  """Refuses a section `learner` that one agent cannot learn by; ValueError."""
+  settings.check('learner', config, _EXPECTED)
 
 
 class SingleAgent:
@@ -106,7 +113,7 @@ class SingleAgent:
     Raises:
       ValueError: a setting is out of range.
     """
-    settings.check('learner', config.learner, _EXPECTED)
+    check_settings(config.learner)
     self._config = config.learner
     self._batch_size = config.agent.batch_size
     self._spec = environment.spec.action

@@ -8,9 +8,17 @@ import jax
 import jax.numpy as jnp
 import jmp
 
+from eigen3 import settings
 from eigen3.types import Array
 
 _LAYER_NORM_EPSILON = 1e-5
+# What parameters and statistics are kept in, by what products are computed in.
+WIDE = {
+  'bfloat16': 'float32',
+  'float16': 'float32',
+  'float32': 'float32',
+  'float64': 'float64',
+}
 
 
 class Affine(NamedTuple):
@@ -28,23 +36,25 @@ def precision_policy(compute_dtype: str) -> jmp.Policy:
   float64 are used for everything.
 
   Raises:
-    ValueError: if the dtype is none of these four.
+    ValueError: if the dtype is none of these four, or is more than JAX is set
+      to compute with.
   """
-  wide = {
-    'bfloat16': 'float32',
-    'float16': 'float32',
-    'float32': 'float32',
-    'float64': 'float64',
-  }
-  if compute_dtype not in wide:
-    raise ValueError(
-      f"networks.compute_dtype: found '{compute_dtype}', expected one of "
-      f'{", ".join(wide)}'
-    )
+  settings.require(
+    compute_dtype in WIDE,
+    'networks.compute_dtype',
+    compute_dtype,
+    f'one of {", ".join(WIDE)}',
+  )
+  settings.require(
+    compute_dtype != 'float64' or jax.config.read('jax_enable_x64'),
+    'networks.compute_dtype',
+    compute_dtype,
+    'float32 where JAX_ENABLE_X64 is not set: JAX would round all to it',
+  )
   return jmp.Policy(
-    param_dtype=jnp.dtype(wide[compute_dtype]),
+    param_dtype=jnp.dtype(WIDE[compute_dtype]),
     compute_dtype=jnp.dtype(compute_dtype),
-    output_dtype=jnp.dtype(wide[compute_dtype]),
+    output_dtype=jnp.dtype(WIDE[compute_dtype]),
   )
 
 

@@ -13,7 +13,6 @@ from importlib.metadata import version
 
 import pandas as pd
 from absl import flags
-from ml_collections import config_flags
 
 from eigen3.evaluation.report import write_table
 from eigen3.learner import run_directory
@@ -21,8 +20,8 @@ from experiments import mains, path_flags
 from experiments.benchmark import record
 from experiments.control import learning, report
 
-_CONFIG = config_flags.DEFINE_config_file(
-  'config', None, 'Settings; by default experiments/configs/control.py.'
+_CONFIG = mains.define_config(
+  'Settings; by default experiments/configs/control.py.'
 )
 _ENV = flags.DEFINE_string('env', 'Pendulum-v1', 'Name of a task of Gymnasium.')
 _SEED = flags.DEFINE_list('seed', ['0'], 'Seeds, each at least 0.')

@@ -169,17 +169,18 @@ def seeds_of(texts: Sequence[str]) -> tuple[int, ...]:
   """The numbers of --seed.
 
   Raises:
-    ValueError: one is none, negative or there twice.
+    ValueError: one is none, out of range or there twice.
   """
   try:
     seeds = tuple(map(int, texts))
   except ValueError:
     seeds = ()
-  if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-    raise ValueError(
-      f"--seed: found '{','.join(texts)}', expected different numbers of "
-      'at least 0'
-    )
+  settings.require(
+    settings.SEEDS.meets(seeds),
+    '--seed',
+    ','.join(texts),
+    settings.SEEDS.words,
+  )
   return seeds
 
 

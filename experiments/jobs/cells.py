@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from eigen3 import settings
 from eigen3.evaluation import ranking
 from eigen3.evaluation.pooled import Outcome
 from experiments.configs import erl, ranker, td3
@@ -16,6 +17,13 @@ from experiments.jobs import process
 from experiments.jobs.pool import Task
 
 PROGRAMS = {'td3': td3, 'erl': erl, 'ranker': ranker}
+# Of a cell; what they are is for its program to say.
+CHANGES = settings.several(
+  settings.Expected(
+    lambda x: isinstance(x, str) and '=' in x.strip('='), 'FIELD=VALUE'
+  ),
+  'texts FIELD=VALUE',
+)
 _CONFIGS = pathlib.Path(td3.__file__).parent
 
 

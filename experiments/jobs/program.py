@@ -9,20 +9,17 @@ from typing import Any, NamedTuple
 import ml_collections
 import pandas as pd
 from absl import flags, logging
-from ml_collections import config_flags
 
 from eigen3.data import atomic_path
 from eigen3.evaluation import report
 from eigen3.evaluation.pooled import Outcome
 from eigen3.runs.lock import Lock
-from eigen3.settings import AT_LEAST_ONE, NOT_NEGATIVE, Expected, check
+from eigen3.settings import AT_LEAST_ONE, SEED, SEEDS, check
 from experiments import mains, path_flags
 from experiments.jobs import pool, process, record
 from experiments.jobs.cells import Cell
 
-_CONFIG = config_flags.DEFINE_config_file(
-  'config',
-  None,
+_CONFIG = mains.define_config(
   'Settings, and after a colon their preset; by default the preset small.',
 )
 _WORKDIR = path_flags.DEFINE_path(
@@ -66,11 +63,8 @@ def main(argv: Sequence[str], program: Program) -> int:
     {
       'jobs': AT_LEAST_ONE,
       'repeats': AT_LEAST_ONE,
-      'seed': NOT_NEGATIVE,
-      'seeds': Expected(
-        lambda x: len(set(x)) == len(x) > 0 and {*map(type, x)} == {int},
-        'one or more whole numbers that differ',
-      ),
+      'seed': SEED,
+      'seeds': SEEDS,
     },
   )
   program.check(config)

@@ -16,10 +16,18 @@ import ml_collections
 
 from eigen3.data.synthetic_signals import MARKETS
 from eigen3.evaluation import ranking
-from eigen3.settings import POSITIVE, SHARE, check, one_of, require
+from eigen3.settings import (
+  POSITIVE,
+  SHARE,
+  TEXT,
+  check,
+  one_of,
+  require,
+  several,
+)
 from experiments import mains
 from experiments.jobs import program, results
-from experiments.jobs.cells import PROGRAMS, Cell
+from experiments.jobs.cells import CHANGES, PROGRAMS, Cell
 from experiments.ladder import goals
 
 _DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent.parent}/configs/ladder.py'
@@ -41,6 +49,8 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
         'program': one_of(*PROGRAMS),
         'market': one_of(*MARKETS),
         'goal': one_of('', *goals.GOALS),
+        'changes': CHANGES,
+        'beside': several(TEXT, 'names of cells'),
       },
     )
     for other in cell.beside:

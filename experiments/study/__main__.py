@@ -19,10 +19,18 @@ from eigen3.data import MarketPanel
 from eigen3.evaluation import report
 from eigen3.evaluation.pooled import Outcome, chained
 from eigen3.learner import run_directory
-from eigen3.settings import AT_LEAST_ONE, Expected, check, require
+from eigen3.settings import (
+  AT_LEAST_ONE,
+  COUNT,
+  TEXT,
+  Expected,
+  check,
+  require,
+  several,
+)
 from experiments import mains
 from experiments.jobs import program, results
-from experiments.jobs.cells import PROGRAMS, Cell
+from experiments.jobs.cells import CHANGES, PROGRAMS, Cell
 from experiments.study import folds, series
 
 _DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent.parent}/configs/study.py'
@@ -31,6 +39,23 @@ _ALL = 'all'  # folds together
 # What a program's runs are compared with beside the controls.
 _BESIDE = {'td3': ('ranker',), 'erl': ('ranker', 'td3')}
 
+_YEAR = AT_LEAST_ONE
+_YEARS = Expected(
+  lambda x: all(map(_YEAR.meets, x)) and len(set(x)) == len(x) > 0,
+  'one or more years that differ',
+  lambda x: '' if isinstance(x, tuple) else 'a tuple',
+)
+_DATA = {
+  'last_day': TEXT,
+  'holdout_days': AT_LEAST_ONE,
+  'validation_days': AT_LEAST_ONE,
+  'embargo_days': COUNT,
+  'min_training_days': COUNT,
+  'num_stocks': AT_LEAST_ONE,
+  'look_back_days': AT_LEAST_ONE,
+  'context': several(TEXT, 'names of columns'),
+}
+
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
   """Refuses what no fold can be made by."""
@@ -38,14 +63,14 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
     'config',
     config,
     {
-      'years': Expected(
-        lambda x: len(set(x)) == len(x) > 0, 'one or more years that differ'
-      ),
+      'panel': TEXT,
+      'years': _YEARS,
     },
   )
-  check('data', config.data, {'num_stocks': AT_LEAST_ONE})
+  check('data', config.data, _DATA)
   for name in config.programs:
     require(name in PROGRAMS, 'programs', name, f'some of {[*PROGRAMS]}')
+    check('programs', config.programs, {name: CHANGES})
 
 
 def cells_of(

@@ -26,11 +26,14 @@ from eigen3.learner import run_directory
 from eigen3.runs.lock import Lock
 from eigen3.settings import (
   AT_LEAST_ONE,
-  NOT_NEGATIVE,
-  Expected,
+  COUNT,
+  SEED,
+  SEEDS,
+  TEXT,
   check,
   one_of,
   require,
+  whole,
 )
 from experiments import mains, path_flags, saved_runs, wiring
 from experiments.configs import sweep
@@ -39,9 +42,7 @@ from experiments.sweep import luck, picture, runs, space, study, table
 from experiments.sweep.job import STEPS, Plan
 from experiments.sweep.scheduler import Scheduler
 
-_CONFIG = config_flags.DEFINE_config_file(
-  'config',
-  None,
+_CONFIG = mains.define_config(
   'Settings, and after a colon their preset; by default td3/small.',
 )
 _WORKDIR = path_flags.DEFINE_path(
@@ -212,26 +213,12 @@ def _check(config: ml_collections.ConfigDict) -> space.Space:
       'method': one_of('grid', 'random', 'tpe'),
       'num_trials': AT_LEAST_ONE,
       'jobs': AT_LEAST_ONE,
-      'seed': NOT_NEGATIVE,
-      'seeds': Expected(
-        lambda x: len(set(x)) == len(x) > 0 and {*map(type, x)} == {int},
-        'one or more whole numbers that differ',
-      ),
+      'seed': SEED,
+      'seeds': SEEDS,
+      'objective': TEXT,
     },
   )
-  steps = _steps(config) * len(config.seeds)
-  check(
-    'pruner',
-    config.pruner,
-    {
-      'name': one_of('hyperband', 'successive_halving', 'median', 'none'),
-      'min_steps': Expected(
-        lambda x: 1 <= x <= steps, f"at least 1 and at most a trial's {steps}"
-      ),
-      'reduction_factor': Expected(lambda x: x >= 2, 'at least 2'),
-      'startup_trials': NOT_NEGATIVE,
-    },
-  )
+  _check_pruner(config)
   tried = space.read(config)
   for field in STEPS:
     if field in tried:
@@ -242,6 +229,30 @@ def _check(config: ml_collections.ConfigDict) -> space.Space:
         f"'none' where {field} is tried: others compare trials of one length",
       )
   return tried
+
+
+def _check_pruner(config: ml_collections.ConfigDict) -> None:
+  """Refuses a pruner that could not be; a default follows short trials."""
+  check(
+    'pruner',
+    config.pruner,
+    {
+      'name': one_of('hyperband', 'successive_halving', 'median', 'none'),
+      'min_steps': AT_LEAST_ONE,
+      'reduction_factor': whole(2),
+      'startup_trials': COUNT,
+    },
+  )
+  steps = _steps(config) * len(config.seeds)
+  asked = config_flags.get_override_values(flags.FLAGS['config'])
+  if 'pruner.min_steps' not in asked:
+    config.pruner.min_steps = min(config.pruner.min_steps, steps)
+  require(
+    config.pruner.name == 'none' or config.pruner.min_steps <= steps,
+    'pruner.min_steps',
+    config.pruner.min_steps,
+    f"at least 1 and at most a trial's {steps}",
+  )
 
 
 def _steps(config: ml_collections.ConfigDict) -> int:

@@ -95,7 +95,7 @@ def test_trades_by_hand(backtest):
       'exit_price': [120.0, 48.0],
       'shares': shares,
       'coefficient': [2.0, 1.0],
-      'holding_days': [1, 3],
+      'holding_days': [1, 2],
       'return_percent': [20.0, -4.0],
       'net_profit': [
         shares[0] * (0.99 * 120 - 1.01 * 100),
@@ -121,7 +121,7 @@ def test_the_summary_by_hand(backtest):
   assert summary['max_drawdown'] == pytest.approx(1 - equity[5] / equity[2])
   assert summary['trades'] == 2
   assert summary['win_rate'] == 0.5
-  assert summary['holding_days'] == 2
+  assert summary['holding_days'] == 1.5
   shares_a, shares_b = backtest.trades['shares']
   fills = shares_a * (100 + 120) + shares_b * (50 + 48)
   assert summary['costs'] == pytest.approx(0.01 * fills / 10_000, rel=1e-5)
@@ -160,6 +160,23 @@ def test_a_split_too_short_is_one_clear_line(market):
     'to backtest it'
   )
   assert len(Backtester(market, tiny_market.config(), (3, 9)).days) == 5
+
+
+@pytest.mark.parametrize('fill', ['next_open', 'close'])
+def test_no_position_that_can_be_sold_is_held_longer_than_allowed(fill):
+  rng = np.random.default_rng(3)
+  close = 20 * np.exp(0.05 * rng.standard_normal((40, 3)).cumsum(0))
+  settings = tiny_market.config(
+    fill=fill, max_holding_days=4, settlement_days=6, max_position_fraction=0.1
+  )
+  tested = Backtester(tiny_market.panel(close), settings, (0, 40))
+  coefficient = rng.uniform(1, 2, (len(tested.days), 3))
+  acts = np.stack([coefficient, np.full_like(coefficient, 12.0)], -1)
+  trades = tested.run(acts.astype(np.float32)).trades
+  assert set(trades['reason']) == {'max_holding', 'target'}
+  longest = trades.loc[trades['reason'] == 'max_holding', 'holding_days']
+  assert set(longest) == {4}
+  assert trades['holding_days'].max() == 4
 
 
 def make_trades(net_profit, holding_days):

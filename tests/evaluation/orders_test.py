@@ -1,6 +1,7 @@
 """Tests of eigen3.evaluation.orders: hand-computed, and as the environment."""
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -56,6 +57,7 @@ def test_orders_by_hand():
   assert row(found, 'C')['sale_target_percent'] == 50  # as far as is allowed
   assert (found.table['prices_from'] == LAST_DAY).all()
   assert (found.table['note'] == '').all()
+  assert (found.table['no_order'] == '').all()
 
 
 def test_two_orders_share_the_cash():
@@ -121,6 +123,7 @@ def test_a_stock_without_a_price_is_told_with_its_last(days, end):
 def test_an_empty_result_says_why(changes, words):
   found = decide(**changes)
   assert found.reason.startswith(words)
+  assert set(found.table['no_order']) == {found.reason}  # the file says it, too
   assert not found.table['order'].any()
 
 
@@ -128,6 +131,9 @@ def test_an_empty_result_says_why(changes, words):
   'account, words',
   [
     (Account(0.0, 0.0), '--equity: found 0.0, expected above 0'),
+    (Account(math.inf, 0.0), '--equity: found inf, expected above 0'),
+    (Account(math.nan, 0.0), '--equity: found nan, expected above 0'),
+    (Account(9.0, math.nan), '--cash: found nan, expected 0 to the equity, 9'),
     (Account(9.0, 10.0), '--cash: found 10.0, expected 0 to the equity, 9'),
     (Account(9.0, 9.0, ('D',)), "--held: found 'D', expected some of the 3"),
   ],
