@@ -16,7 +16,8 @@ from eigen3.evaluation import (
   importance_report,
   population_report,
 )
-from eigen3.learner import generations, run_directory
+from eigen3.files import write_json
+from eigen3.learner import generations
 from eigen3.learner.population_state import PopulationState, memory_of
 from experiments import mains, training, wiring
 
@@ -78,7 +79,7 @@ def conclude(
     columns,
     config.learner.importance_persistent,
   )
-  run_directory.write_json(workdir / 'importance.json', described)
+  write_json(workdir / 'importance.json', described)
   population_report.write_picture(
     workdir / 'population.png',
     members,

@@ -16,18 +16,11 @@ import numpy as np
 from absl import flags
 
 from eigen3 import settings
-from eigen3.evaluation import (
-  Results,
-  comparison,
-  ledger,
-  ranking,
-  report,
-  statistics,
-)
+from eigen3.evaluation import Results, comparison, ranking, report, statistics
 from eigen3.evaluation.comparison import Comparison, Policy
 from eigen3.evaluation.training_slices import TrainingSlices
-from eigen3.learner import run_directory
-from eigen3.runs import lock
+from eigen3.files import write_json
+from eigen3.runs import ledger, lock
 from experiments import mains, path_flags, saved_runs, wiring
 from experiments.configs import ranker as ranker_config
 from experiments.saved_runs import SavedRun
@@ -116,7 +109,7 @@ def main(argv: Sequence[str]) -> None:
     if pairs and (results := getattr(compared, split)) is not None
   }
   out.mkdir(parents=True, exist_ok=True)
-  run_directory.write_json(
+  write_json(
     out / _FILES[0],
     {
       'runs': {r.name: {'step': r.step, 'seed': r.config.seed} for r in runs},

@@ -9,12 +9,13 @@ import jax
 import ml_collections
 
 from eigen3 import settings
-from eigen3.data import MarketPanel, atomic_folder
+from eigen3.data import MarketPanel
+from eigen3.files import atomic_folder
 from eigen3.interop import eigen2_agents
 from eigen3.interop.eigen2 import Eigen2Agent
-from eigen3.learner import run_directory
-from eigen3.learner.checkpoint import Checkpointer
 from eigen3.learner.single_agent import LearnerState, SingleAgent
+from eigen3.runs import run_directory
+from eigen3.runs.checkpoint import Checkpointer
 from experiments import wiring
 from experiments.configs import td3
 

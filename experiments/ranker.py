@@ -16,10 +16,10 @@ import ml_collections
 import pandas as pd
 from absl import flags
 
-from eigen3.evaluation import Results, ledger, ranking, report
-from eigen3.learner import run_directory
+from eigen3.evaluation import Results, ranking, report
+from eigen3.files import write_json
 from eigen3.learner.ranker import agent_windows
-from eigen3.runs import lock
+from eigen3.runs import ledger, lock, run_directory
 from experiments import mains, path_flags, wiring
 
 _DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent}/configs/ranker.py:small'
@@ -83,7 +83,7 @@ def _run(
   report.write_table(workdir / 'daily.csv', report.daily_returns(results))
   report.write_table(workdir / 'trades.csv', last[ranking.NAME][0].trades)
   budget = config.ranker.windows or agent_windows(config)
-  run_directory.write_json(
+  write_json(
     workdir / 'summary.json',
     {
       **{split: report.summary(found) for split, found in results.items()},

@@ -10,8 +10,8 @@ page is about these days, else about the validation days.
 import pathlib
 from collections.abc import Sequence
 
-from eigen3.evaluation import ledger, metrics, page
-from eigen3.learner import run_directory
+from eigen3.evaluation import metrics, page
+from eigen3.runs import ledger, run_directory
 from experiments import mains, path_flags, saved_runs
 from experiments.saved_runs import SavedRun
 

@@ -16,9 +16,9 @@ from eigen3.agent import td3
 from eigen3.data import SCALED, MarketPanel, fit_normalisation, observe
 from eigen3.data.observed import YEAR_DAYS
 from eigen3.environment import Market, TradingEnvironment
-from eigen3.learner import run_directory
-from eigen3.learner.checkpoint import Checkpointer
 from eigen3.networks import make_networks
+from eigen3.runs import run_directory
+from eigen3.runs.checkpoint import Checkpointer
 from eigen3.settings import require
 from experiments import path_flags, wiring
 from experiments.configs import erl

@@ -12,12 +12,12 @@ from ml_collections import config_flags
 
 from eigen3 import parallel
 from eigen3.agent import td3
-from eigen3.evaluation import Results, ledger, report
-from eigen3.learner import run_directory
-from eigen3.learner.checkpoint import Checkpointer
+from eigen3.evaluation import Results, report
+from eigen3.files import write_json
 from eigen3.learner.loop import Evaluate
 from eigen3.learner.rollout import Acts
-from eigen3.runs import lock
+from eigen3.runs import ledger, lock, run_directory
+from eigen3.runs.checkpoint import Checkpointer
 from experiments import (
   mains,
   pages,
@@ -215,7 +215,7 @@ def _conclude(
   report.write_table(workdir / 'trades.csv', agent.trades)
   # Its presence says that the run is done; a picture or a page that fails
   # after it does not take the result away.
-  run_directory.write_json(
+  write_json(
     workdir / 'summary.json',
     {
       **{name: report.summary(found) for name, found in results.items()},

@@ -13,11 +13,12 @@ from eigen3.agent import td3
 from eigen3.data import MarketPanel
 from eigen3.environment import Market, TradingEnvironment
 from eigen3.evaluation.ranking import Ranking
-from eigen3.learner import checkpoint, run_directory, single_agent
+from eigen3.learner import single_agent
 from eigen3.learner.population import Population
 from eigen3.learner.ranker import Fitted, Ranker
 from eigen3.learner.single_agent import SingleAgent
 from eigen3.networks import Networks, make_networks
+from eigen3.runs import checkpoint, run_directory
 
 # In run.json: from the folder of a run to its panel.
 _WAY_TO_PANEL = 'panel_from_here'

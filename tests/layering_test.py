@@ -11,6 +11,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 ORDER = (
   'types',
   'settings',
+  'files',
   'parallel',
   'data',
   'environment',
@@ -26,10 +27,11 @@ ORDER = (
 # Conversions need less than their place at the end would allow.
 INTEROP_MAY_IMPORT = {
   'types',
+  'files',
   'data',
   'networks',
   'agent',
-  'learner.checkpoint',
+  'runs.checkpoint',
 }
 
 # The networks and the agent know nothing of markets.

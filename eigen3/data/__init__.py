@@ -5,7 +5,6 @@ from eigen3.data.csv_files import Ticker
 from eigen3.data.download import download_prices, is_download
 from eigen3.data.eigen2_files import is_eigen2, read_eigen2
 from eigen3.data.errors import DataError, Refused
-from eigen3.data.files import atomic_folder, atomic_path
 from eigen3.data.indicators import FEATURES, eigen2_features
 from eigen3.data.long_tables import read_table
 from eigen3.data.membership import (
@@ -54,8 +53,6 @@ __all__ = (
   'SyntheticMarket',
   'Ticker',
   'Universe',
-  'atomic_folder',
-  'atomic_path',
   'build_panel',
   'download_prices',
   'eigen2_features',

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 
 from eigen3.data.cells import is_symbol
 from eigen3.data.errors import DataError, shown
-from eigen3.data.files import atomic_path
 from eigen3.data.panel_file import parquet_schema
+from eigen3.files import atomic_path
 
 # What is asked for, as yfinance calls it.
 _FIELDS = (

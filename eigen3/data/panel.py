@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from eigen3.data import panel_file
 from eigen3.data.errors import DataError
-from eigen3.data.files import atomic_path
 from eigen3.data.indicators import FEATURES
+from eigen3.files import atomic_path
 
 KINDS = ('stock', 'context')
 _HASHED_DAYS = 64

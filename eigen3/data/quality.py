@@ -16,12 +16,12 @@ import numpy as np
 from eigen3.data import defects, quality_page
 from eigen3.data.csv_files import Ticker
 from eigen3.data.errors import DataError
-from eigen3.data.files import atomic_path
 from eigen3.data.findings import RULES, Finding, find, find_gaps
 from eigen3.data.panel import MarketPanel
 from eigen3.data.quality_page import ABSENT, COMPLETE, INCOMPLETE, PARTIAL
 from eigen3.data.readers import Refusal, Source
 from eigen3.data.repairs import NONE, Repairs
+from eigen3.files import atomic_path
 
 SCHEMA_VERSION = 1
 _COVERAGE_BINS = 360

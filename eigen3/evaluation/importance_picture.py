@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib import colors as mpl_colors
 
-from eigen3.data import atomic_path
 from eigen3.evaluation import drawing, importance_report
 from eigen3.evaluation.drawing import POPULATION, REFERENCE
+from eigen3.files import atomic_path
 from eigen3.settings import require
 
 _NAME_WIDTH = 24  # letters of a column's name beside a bar

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from eigen3.data import atomic_path
+from eigen3.files import atomic_path
 from eigen3.learner.importance import THRESHOLDS
 from eigen3.settings import require
 from eigen3.types import Array

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from eigen3.data import atomic_path
 from eigen3.evaluation import drawing
 from eigen3.evaluation.drawing import POPULATION
+from eigen3.files import atomic_path
 from eigen3.settings import require
 
 MEMBER_COLUMNS = (

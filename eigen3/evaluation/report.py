@@ -6,9 +6,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from eigen3.data import atomic_path
 from eigen3.evaluation import drawing, metrics
 from eigen3.evaluation.judge import Results, mean_summary
+from eigen3.files import atomic_path
 
 _COLUMNS = (
   ('profit', 'profit', '{:+.2%}'),

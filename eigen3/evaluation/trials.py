@@ -21,7 +21,8 @@ import pandas as pd
 
 from eigen3.evaluation import sharpe
 from eigen3.evaluation.backtest import TRADING_DAYS_A_YEAR
-from eigen3.learner import generations, loop, run_directory
+from eigen3.learner import generations, loop
+from eigen3.runs import run_directory
 from eigen3.settings import require
 
 # The settings that, with the data, say which days are the validation days.

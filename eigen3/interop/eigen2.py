@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from eigen3.data import atomic_path
+from eigen3.files import atomic_path
 from eigen3.interop import eigen2_layout as layout
 from eigen3.interop.eigen2_layout import StateDict, Variables
 

@@ -13,11 +13,11 @@ import tqdm
 from eigen3 import parallel
 from eigen3.evolution import Origin
 from eigen3.learner import guards
-from eigen3.learner.checkpoint import Checkpointer
-from eigen3.learner.logs import CsvLog, MetricsLog
 from eigen3.learner.loop import Evaluate
 from eigen3.learner.population import Population
 from eigen3.learner.population_state import Generation, PopulationState
+from eigen3.runs.checkpoint import Checkpointer
+from eigen3.runs.logs import CsvLog, MetricsLog
 
 GENERATION_FIELDS = (
   'generation',

@@ -13,8 +13,8 @@ import tqdm
 from eigen3 import parallel
 from eigen3.agent import td3
 from eigen3.learner import guards, single_agent
-from eigen3.learner.checkpoint import Checkpointer
-from eigen3.learner.logs import MetricsLog
+from eigen3.runs.checkpoint import Checkpointer
+from eigen3.runs.logs import MetricsLog
 
 # Scores of an agent on the validation days, by name.
 Evaluate = Callable[[td3.TrainingState], Mapping[str, float]]

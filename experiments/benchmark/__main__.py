@@ -15,7 +15,7 @@ from typing import Any
 from absl import flags
 from tqdm import tqdm
 
-from eigen3.learner.run_directory import write_json
+from eigen3.files import write_json
 from experiments import mains, path_flags
 from experiments.benchmark import cases, picture, record, report, turns
 from experiments.benchmark.cases import Group

@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib import figure as mpl_figure
 
-from eigen3.data import atomic_path
+from eigen3.files import atomic_path
 from experiments.benchmark import report
 
 _OURS, _OTHERS, _PROPORTIONAL = '#1b4f9c', '#c2570c', '#888888'

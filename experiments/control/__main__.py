@@ -15,7 +15,8 @@ import pandas as pd
 from absl import flags
 
 from eigen3.evaluation.report import write_table
-from eigen3.learner import run_directory
+from eigen3.files import write_json
+from eigen3.runs import run_directory
 from experiments import mains, path_flags
 from experiments.benchmark import record
 from experiments.control import learning, report
@@ -54,7 +55,7 @@ def main(argv: Sequence[str]) -> None:
         flush=True,
       )
   summary = report.summarise(config.env, pd.DataFrame(rows))
-  run_directory.write_json(workdir / 'summary.json', summary | described)
+  write_json(workdir / 'summary.json', summary | described)
   report.write_picture(workdir / 'report.png', summary, f'TD3 on {config.env}')
   print(report.table(summary))
   print(f'written: {workdir}/metrics.csv, summary.json, report.png')

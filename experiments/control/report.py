@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from eigen3.data import atomic_path
 from eigen3.evaluation import drawing, statistics
+from eigen3.files import atomic_path
 
 _DRAWS_SEED = 0  # of the intervals
 

@@ -6,8 +6,9 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from eigen3.data import atomic_path, templates
-from eigen3.learner import run_directory
+from eigen3.data import templates
+from eigen3.files import atomic_path
+from eigen3.runs import run_directory
 from experiments.jobs import record, table
 
 _TEMPLATE = pathlib.Path(__file__).parent / 'page.html'

@@ -4,8 +4,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from eigen3.data import atomic_path
 from eigen3.evaluation import drawing
+from eigen3.files import atomic_path
 
 _ROW = 0.34  # inches
 _AGENT = '#1b4f9c'

@@ -8,8 +8,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 
-from eigen3.evaluation import ledger
-from eigen3.learner import run_directory
+from eigen3.runs import ledger, run_directory
 from eigen3.runs.lock import Lock
 
 # Exit statuses of a run that somebody stopped and that can go on.

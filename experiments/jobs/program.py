@@ -10,9 +10,9 @@ import ml_collections
 import pandas as pd
 from absl import flags, logging
 
-from eigen3.data import atomic_path
 from eigen3.evaluation import report
 from eigen3.evaluation.pooled import Outcome
+from eigen3.files import atomic_path
 from eigen3.runs.lock import Lock
 from eigen3.settings import AT_LEAST_ONE, SEED, SEEDS, check
 from experiments import mains, path_flags

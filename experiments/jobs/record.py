@@ -8,7 +8,8 @@ from typing import Any
 import ml_collections
 
 from eigen3.evaluation.pooled import Outcome
-from eigen3.learner import run_directory
+from eigen3.files import write_json
+from eigen3.runs import run_directory
 from experiments.jobs.cells import Cell
 
 RUNS = 'runs'
@@ -52,9 +53,7 @@ def enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
 def keep(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
   """Has the folder tell of these settings, which `enter` let in."""
   if run_directory.differences(run_directory.read_config(workdir), config):
-    run_directory.write_json(
-      workdir / 'config.json', json.loads(config.to_json())
-    )
+    write_json(workdir / 'config.json', json.loads(config.to_json()))
 
 
 def asked(

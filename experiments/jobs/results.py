@@ -7,7 +7,7 @@ from typing import Any
 import ml_collections
 
 from eigen3.evaluation.pooled import Outcome, pool
-from eigen3.learner import run_directory
+from eigen3.files import write_json
 from experiments.jobs import page, picture, record, table
 from experiments.jobs.cells import Cell
 
@@ -73,7 +73,7 @@ def write(
   said = record.remarks(asked, lacking)
   if not told:
     return '\n'.join(['no run is done yet', *said])
-  run_directory.write_json(
+  write_json(
     workdir / record.RESULTS,
     {'cells': told, 'missing': lacking, 'asked': asked, 'remark': remark},
   )

@@ -18,7 +18,7 @@ import ml_collections
 from eigen3.data import MarketPanel
 from eigen3.evaluation import report
 from eigen3.evaluation.pooled import Outcome, chained
-from eigen3.learner import run_directory
+from eigen3.files import write_json
 from eigen3.settings import (
   AT_LEAST_ONE,
   COUNT,
@@ -129,7 +129,7 @@ def tell(
     # Of others, means of more seeds and of fewer would be compared.
     if all(len(runs) == len(config.seeds) for runs in together.values()):
       contest = series.contest(days, [*together], config.seed, config.repeats)
-      run_directory.write_json(workdir / 'contest.json', contest)
+      write_json(workdir / 'contest.json', contest)
       more = series.contest_lines(contest)
   return results.write(
     config, workdir, cells, outcomes, told, title, remark, more, pictures

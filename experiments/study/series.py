@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from eigen3.data import atomic_path
 from eigen3.evaluation import contenders, drawing
 from eigen3.evaluation.pooled import Outcome
+from eigen3.files import atomic_path
 
 
 def daily(runs: Mapping[str, Sequence[Outcome]]) -> pd.DataFrame:

@@ -22,7 +22,8 @@ from ml_collections import config_flags
 from optuna.trial import TrialState
 
 from eigen3.data import MarketPanel
-from eigen3.learner import run_directory
+from eigen3.files import write_json
+from eigen3.runs import run_directory
 from eigen3.runs.lock import Lock
 from eigen3.settings import (
   AT_LEAST_ONE,
@@ -168,7 +169,7 @@ def _luck(
 ) -> str:
   """Writes how much of the choice was luck, and says it."""
   found = luck.measure(workdir / _RUNS, trials, config.seeds)
-  run_directory.write_json(workdir / _LUCK, found)
+  write_json(workdir / _LUCK, found)
   return luck.told(found)
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib import ticker as mpl_ticker
 
-from eigen3.data import atomic_path
 from eigen3.evaluation import drawing
+from eigen3.files import atomic_path
 from experiments.sweep.space import Choices, Range, Space
 
 _BEST, _FAILED = '#d0021b', '#d0021b'

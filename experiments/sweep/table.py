@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
-from eigen3.data import atomic_path
+from eigen3.files import atomic_path
 from experiments.sweep import job
 from experiments.sweep.space import Space, values_of
 

@@ -13,7 +13,7 @@ import optax
 import pytest
 
 from eigen3 import parallel
-from eigen3.learner.checkpoint import Checkpointer
+from eigen3.runs.checkpoint import Checkpointer
 from experiments import wiring
 from experiments.configs import erl
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from eigen3.evaluation import Backtest, mean_summary, metrics, report
-from eigen3.learner.run_directory import write_json
+from eigen3.files import write_json
 
 DATES = np.datetime64('2024-01-01') + np.arange(30)
 

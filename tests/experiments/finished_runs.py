@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from eigen3.learner.run_directory import write_json
+from eigen3.files import write_json
 
 CONTROLS = ('random_entry', 'buy_and_hold', 'momentum', 'informed')
 

@@ -20,8 +20,8 @@ from eigen3 import data
 from eigen3.data import MarketPanel, read_eigen2
 from eigen3.data.indicators import FEATURES
 from eigen3.interop import eigen2, eigen2_agents
-from eigen3.learner import run_directory
-from eigen3.learner.checkpoint import Checkpointer
+from eigen3.runs import run_directory
+from eigen3.runs.checkpoint import Checkpointer
 from experiments import imported_run, wiring
 from experiments.benchmark import parameters
 from experiments.configs import erl, td3

@@ -5,7 +5,8 @@ import json
 import pytest
 from finished_runs import write_run
 
-from eigen3.learner import run_directory
+from eigen3.files import write_json
+from eigen3.runs import run_directory
 from experiments.configs import ladder
 from experiments.jobs import record
 from experiments.ladder import __main__ as ladder_main
@@ -60,7 +61,7 @@ def test_goals_stay_once_results_were_told(tmp_path):
   start(tmp_path, config)
   config.goals.p = 0.02
   start(tmp_path, config)
-  run_directory.write_json(tmp_path / record.RESULTS, {})
+  write_json(tmp_path / record.RESULTS, {})
   record.enter(tmp_path, config)
   config.goals.p = 0.05
   with pytest.raises(ValueError, match=r'results\.json was judged') as error:

@@ -14,7 +14,8 @@ from ml_collections import config_flags
 
 from eigen3.environment import Rules
 from eigen3.evaluation.pooled import pool
-from eigen3.learner import acting, run_directory
+from eigen3.learner import acting
+from eigen3.runs import run_directory
 from experiments import wiring
 from experiments.configs import ladder, many_runs
 from experiments.jobs import cells, picture, table

@@ -10,7 +10,7 @@ from finished_runs import write_run
 
 from eigen3 import data
 from eigen3.data import MarketPanel
-from eigen3.learner.run_directory import write_json
+from eigen3.files import write_json
 from experiments.configs import many_runs, study
 from experiments.jobs import record
 from experiments.study import __main__ as study_main

@@ -5,7 +5,7 @@ import pytest
 
 from eigen3.evaluation import mean_summary
 from eigen3.learner import loop
-from eigen3.learner.checkpoint import Checkpointer
+from eigen3.runs.checkpoint import Checkpointer
 from experiments import wiring
 from experiments.configs import td3
 

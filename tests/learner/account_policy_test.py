@@ -10,8 +10,8 @@ import small_run
 from eigen3.evaluation import Backtester, Judge
 from eigen3.evaluation.training_slices import TrainingSlices
 from eigen3.learner import acting, rollout
-from eigen3.learner.checkpoint import Checkpointer
 from eigen3.learner.population_state import memory_of
+from eigen3.runs.checkpoint import Checkpointer
 
 KEY = jax.random.PRNGKey(0)
 EPISODES = 3

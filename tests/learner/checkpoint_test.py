@@ -1,4 +1,4 @@
-"""Tests of eigen3.learner.checkpoint."""
+"""Tests of eigen3.runs.checkpoint."""
 
 import os
 import re
@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import small_run
 
-from eigen3.learner import checkpoint
-from eigen3.learner.checkpoint import Checkpointer, CheckpointError
+from eigen3.runs import checkpoint
+from eigen3.runs.checkpoint import Checkpointer, CheckpointError
 
 HASH = 'a1b2'
 

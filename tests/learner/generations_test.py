@@ -11,7 +11,7 @@ import pytest
 import small_run
 
 from eigen3.learner import generations, guards
-from eigen3.learner.checkpoint import Checkpointer
+from eigen3.runs.checkpoint import Checkpointer
 
 COLUMNS = ('an index', 'A, Inc.', 'B', 'C')
 TOTAL = 5

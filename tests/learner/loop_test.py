@@ -12,7 +12,7 @@ import pytest
 import small_run
 
 from eigen3.learner import guards, loop
-from eigen3.learner.checkpoint import Checkpointer, CheckpointError
+from eigen3.runs.checkpoint import Checkpointer, CheckpointError
 
 DAYS = np.arange(20, 60)
 HASH = 'abc'

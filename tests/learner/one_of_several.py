@@ -18,7 +18,7 @@ import small_run
 
 from eigen3 import parallel
 from eigen3.learner import generations
-from eigen3.learner.checkpoint import Checkpointer
+from eigen3.runs.checkpoint import Checkpointer
 
 TOTAL, STOPPED = 4, 2  # generations
 COLUMNS = ('an index', 'A, Inc.', 'B', 'C')

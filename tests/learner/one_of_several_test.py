@@ -17,7 +17,7 @@ import several_processes
 import small_run
 
 from eigen3.learner import generations
-from eigen3.learner.checkpoint import Checkpointer
+from eigen3.runs.checkpoint import Checkpointer
 
 SCRIPT = pathlib.Path(one_of_several.__file__)
 

@@ -9,12 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from eigen3.data import atomic_path, templates
-from eigen3.evaluation import drawing, ledger, sharpe, trials
+from eigen3.data import templates
+from eigen3.evaluation import drawing, sharpe, trials
 from eigen3.evaluation.backtest import TRADING_DAYS_A_YEAR
 from eigen3.evaluation.page import pictures, replays, tables, wording
 from eigen3.evaluation.page.subject import Champion, Occasion
-from eigen3.learner import generations, run_directory
+from eigen3.files import atomic_path
+from eigen3.learner import generations
+from eigen3.runs import ledger, run_directory
 
 _TEMPLATE = pathlib.Path(__file__).parent / 'page.html'
 _MOST_TICKERS = 4  # whose trades are drawn

@@ -15,8 +15,8 @@ import numpy as np
 from eigen3 import data, parallel
 from eigen3.environment import TradingEnvironment
 from eigen3.learner import acting, rollout, slices
-from eigen3.learner.checkpoint import Checkpointer
 from eigen3.learner.population_state import memory_of
+from eigen3.runs.checkpoint import Checkpointer
 from experiments import wiring
 from experiments.benchmark import jax_cases
 from experiments.benchmark.cases import Built, Case, Group

@@ -8,7 +8,8 @@ import re
 import pytest
 import tiny_page
 
-from eigen3.evaluation import ledger, page, sharpe, trials
+from eigen3.evaluation import page, sharpe, trials
+from eigen3.runs import ledger
 
 HOSTILE = '<script>alert(1)</script> $x_1$'
 

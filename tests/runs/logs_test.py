@@ -1,4 +1,4 @@
-"""Tests of eigen3.learner.logs."""
+"""Tests of eigen3.runs.logs."""
 
 import os
 import struct
@@ -6,7 +6,7 @@ import struct
 import pytest
 from tensorboardX.proto import event_pb2
 
-from eigen3.learner.logs import MetricsLog
+from eigen3.runs.logs import MetricsLog
 
 FIELDS = ('iteration', 'loss', 'profit')
 HEADER = 'iteration,loss,profit\n'

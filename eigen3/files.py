@@ -2,10 +2,12 @@
 
 import contextlib
 import errno
+import json
 import os
 import pathlib
 import shutil
 from collections.abc import Iterator
+from typing import Any
 
 
 @contextlib.contextmanager
@@ -79,3 +81,10 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
       temporary.rename(path)
   finally:
     shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_json(path: os.PathLike | str, value: Any) -> None:
+  """Writes JSON so that the file is either the old one or whole."""
+  text = json.dumps(value, indent=2, sort_keys=True)
+  with atomic_path(path) as temporary:
+    temporary.write_text(text + '\n', encoding='utf-8')

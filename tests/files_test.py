@@ -1,10 +1,10 @@
-"""Tests of eigen3.data.files: a file is the old one or the new one, whole."""
+"""Tests of eigen3.files: a file is the old one or the new one, whole."""
 
 import os
 
 import pytest
 
-from eigen3.data import atomic_folder, atomic_path
+from eigen3.files import atomic_folder, atomic_path
 
 
 @pytest.mark.parametrize('as_text', [False, True])

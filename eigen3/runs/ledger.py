@@ -15,7 +15,8 @@ from typing import Any
 
 from eigen3 import parallel
 from eigen3.agent import td3
-from eigen3.learner import checkpoint, run_directory
+from eigen3.files import write_json
+from eigen3.runs import checkpoint
 
 FILE = 'holdout.json'
 
@@ -101,7 +102,7 @@ def open_holdout(
   for workdir, entries in changed.items():
     if not parallel.is_first_process():
       break
-    run_directory.write_json(pathlib.Path(workdir) / FILE, entries)
+    write_json(pathlib.Path(workdir) / FILE, entries)
   return max(len(entries) for entries in (known | changed).values())
 
 

@@ -13,8 +13,7 @@ from typing import Any
 import tensorboardX
 
 from eigen3 import parallel
-from eigen3.data import atomic_path
-from eigen3.data.files import naming
+from eigen3.files import atomic_path, naming
 
 
 class CsvLog:

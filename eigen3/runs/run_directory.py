@@ -14,7 +14,7 @@ from typing import Any
 import ml_collections
 
 from eigen3 import parallel
-from eigen3.data import atomic_path
+from eigen3.files import write_json
 
 _PACKAGES = ('jax', 'jaxlib', 'dm-haiku', 'rlax', 'optax', 'numpy', 'pandas')
 # Settings that a resumed run may change: how long it goes on, on what, and
@@ -44,13 +44,6 @@ _NAMES = (
   'tensorboard',
   'trades.csv',
 )
-
-
-def write_json(path: os.PathLike | str, value: Any) -> None:
-  """Writes JSON so that the file is either the old one or whole."""
-  text = json.dumps(value, indent=2, sort_keys=True)
-  with atomic_path(path) as temporary:
-    temporary.write_text(text + '\n', encoding='utf-8')
 
 
 def create(
@@ -174,11 +167,11 @@ def check_data(
   Raises:
     ValueError: the data are others.
   """
-  began = read_data(workdir).get('hash')
+  began = str(read_data(workdir).get('hash'))
   if began != data['hash']:
     raise ValueError(
-      f'{field}: found data of hash {data["hash"]}, expected {began}, with '
-      f'which the run in {workdir} began'
+      f'{field}: found data of hash {data["hash"][:12]}, expected '
+      f'{began[:12]}, with which the run in {workdir} began'
     )
 
 

@@ -25,7 +25,7 @@ import numpy as np
 from absl import logging
 
 from eigen3 import parallel
-from eigen3.data import atomic_folder
+from eigen3.files import atomic_folder
 
 # Raised when the meaning, or the form, of a stored state changes.
 SCHEMA_VERSION = 2

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from eigen3.evaluation import ledger
+from eigen3.runs import ledger
 
 
 @pytest.fixture

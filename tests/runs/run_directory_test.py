@@ -1,4 +1,4 @@
-"""Tests of eigen3.learner.run_directory."""
+"""Tests of eigen3.runs.run_directory."""
 
 import json
 import os
@@ -7,7 +7,8 @@ import re
 import jax
 import pytest
 
-from eigen3.learner import run_directory
+from eigen3.files import write_json
+from eigen3.runs import run_directory
 from experiments import saved_runs
 from experiments.configs import erl, td3
 
@@ -188,12 +189,12 @@ def test_no_run_to_resume_is_named(tmp_path, config):
 
 def test_json_is_written_whole(tmp_path):
   path = tmp_path / 'a.json'
-  run_directory.write_json(path, {'b': [1, 2.5], 'a': None})
+  write_json(path, {'b': [1, 2.5], 'a': None})
   assert path.read_text() == (
     '{\n  "a": null,\n  "b": [\n    1,\n    2.5\n  ]\n}\n'
   )
   # What can't be written leaves the old file.
   with pytest.raises(TypeError):
-    run_directory.write_json(path, {'a': object()})
+    write_json(path, {'a': object()})
   assert json.loads(path.read_text())['b'] == [1, 2.5]
   assert os.listdir(tmp_path) == ['a.json']
