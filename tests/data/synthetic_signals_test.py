@@ -205,7 +205,8 @@ def test_shuffled_days_tell_nothing():
   [
     (
       {'market': 'drfit'},
-      "market: found 'drfit', expected one of drift, leading, some, regime, none",
+      "market: found 'drfit', expected one of drift, leading, some, "
+      'regime, none',
     ),
     (
       {'market': 'leading', 'num_context': 1},
