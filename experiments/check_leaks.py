@@ -22,7 +22,7 @@ from eigen3.agent import td3
 from eigen3.data import MarketPanel
 from eigen3.environment import Market, TradingEnvironment
 from eigen3.evaluation import lookahead
-from eigen3.learner import acting
+from eigen3.learner import acting, experience
 from eigen3.networks import make_networks
 from experiments import mains, wiring
 
@@ -78,13 +78,13 @@ def _untrained_policy(
   init, select_action, _ = td3.make_td3(
     networks.actor,
     networks.double_critic,
-    acting.observe,
+    experience.observe,
     spec.action,
     config.agent,
   )
   shape = (config.environment.context_days, panel.num_columns, len(observed))
   nothing = Market(jnp.zeros(shape), config.environment.context_days)
-  first, _ = acting.first_observation(environment)
+  first, _ = experience.first_observation(environment)
   agent = jax.jit(init)(jax.random.PRNGKey(config.seed), nothing, first)
   player = acting.Player(
     networks.actor, select_action, spec, config.agent.acting_chunk

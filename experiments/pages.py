@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from eigen3.environment.rollout import Acts
 from eigen3.evaluation import Results, metrics, page, sharpe, trials
-from eigen3.learner.rollout import Acts
 from experiments.wiring import Experiment
 
 

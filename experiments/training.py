@@ -12,10 +12,10 @@ from ml_collections import config_flags
 
 from eigen3 import parallel
 from eigen3.agent import td3
+from eigen3.environment.rollout import Acts
 from eigen3.evaluation import Results, report
 from eigen3.files import write_json
 from eigen3.learner.loop import Evaluate
-from eigen3.learner.rollout import Acts
 from eigen3.runs import ledger, lock, run_directory
 from eigen3.runs.checkpoint import Checkpointer
 from experiments import (

@@ -12,9 +12,8 @@ import pandas as pd
 
 from eigen3 import parallel
 from eigen3.data import MarketPanel
-from eigen3.environment import Exit, Rules, TradingEnvironment
-from eigen3.learner import rollout
-from eigen3.learner.rollout import Acts
+from eigen3.environment import Exit, Rules, TradingEnvironment, rollout
+from eigen3.environment.rollout import Acts
 from eigen3.types import Array
 
 TRADING_DAYS_A_YEAR = 252

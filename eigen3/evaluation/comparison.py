@@ -8,13 +8,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from eigen3.environment import rollout
+from eigen3.environment.rollout import Acts
 from eigen3.evaluation import drawing
 from eigen3.evaluation.backtest import Backtest
 from eigen3.evaluation.judge import Judge, Results, mean_summary
 from eigen3.evaluation.training_slices import TrainingSlices
 from eigen3.files import atomic_path
-from eigen3.learner import rollout
-from eigen3.learner.rollout import Acts
 
 COMMITTEE = 'committee'
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from eigen3.data import MarketPanel
 from eigen3.environment import Rules, prices
+from eigen3.environment.rollout import Acts
 from eigen3.evaluation.backtest import Backtest, Backtester
 from eigen3.evaluation.controls import Controls
-from eigen3.learner.rollout import Acts
 
 Results = Mapping[str, list[Backtest]]
 

@@ -8,9 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from eigen3.data import MarketPanel
-from eigen3.environment import TradingEnvironment
-from eigen3.learner import rollout
-from eigen3.learner.rollout import Acts
+from eigen3.environment import TradingEnvironment, rollout
+from eigen3.environment.rollout import Acts
 from eigen3.types import Array
 
 

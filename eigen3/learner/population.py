@@ -18,15 +18,10 @@ import ml_collections
 
 from eigen3 import evolution, parallel, settings
 from eigen3.agent import replay, td3
-from eigen3.environment import Market, TradingEnvironment
+from eigen3.environment import Market, TradingEnvironment, rollout
 from eigen3.evolution import Genome, Origin, operators
-from eigen3.learner import (
-  acting,
-  counterfactuals,
-  importance,
-  rollout,
-  slices,
-)
+from eigen3.learner import acting, experience, importance, slices
+from eigen3.learner.experience import counterfactuals
 from eigen3.learner.inheritance import born, genome_of
 from eigen3.learner.population_state import (
   Champion,
@@ -115,10 +110,10 @@ class Population:
     self._init_agent, self.select_action, self._update = td3.make_td3(
       actor,
       double_critic,
-      acting.observe,
+      experience.observe,
       self._spec,
       config.agent,
-      functools.partial(acting.constrain, self._spec),
+      functools.partial(experience.constrain, self._spec),
     )
     self._player = acting.Player(
       actor, self.select_action, environment.spec, config.agent.acting_chunk
@@ -128,7 +123,7 @@ class Population:
       by=config.learner.fitness,
       no_trade_penalty=config.learner.no_trade_penalty,
     )
-    self._stored_steps = acting.stored_steps(environment.rules, config)
+    self._stored_steps = experience.stored_steps(environment.rules, config)
     self._counterfactuals = counterfactuals.count_of(environment.rules, config)
     played = self._agents * config.learner.fitness_slices
     self._added = played * self._stored_steps
@@ -208,7 +203,7 @@ class Population:
 
   def _pure_init(self, key, environment, validation, market):
     key, key_agents, key_members = jax.random.split(key, 3)
-    first, account = acting.first_observation(environment)
+    first, account = experience.first_observation(environment)
 
     def init_agent(shared, key):
       return self._init_agent(key, *shared)
@@ -232,7 +227,7 @@ class Population:
       ),
       strategy=strategy,
       replay=replay.init(
-        acting.empty_transition(self._spec, account),
+        experience.empty_transition(self._spec, account),
         self._config.replay_capacity,
       ),
       champion=champion,
@@ -315,7 +310,7 @@ class Population:
         environment, policy, first.observation, self._stored_steps
       )
       return (
-        rollout.transitions_of(episodes, self._stored_steps),
+        experience.transitions_of(episodes, self._stored_steps),
         self._judge(environment, episodes, worst=self._config.fitness_worst),
       )
 

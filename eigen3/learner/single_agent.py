@@ -10,8 +10,9 @@ import ml_collections
 
 from eigen3 import parallel, settings
 from eigen3.agent import replay, td3
-from eigen3.environment import Market, TradingEnvironment
-from eigen3.learner import acting, counterfactuals, rollout
+from eigen3.environment import Market, TradingEnvironment, rollout
+from eigen3.learner import acting, experience
+from eigen3.learner.experience import counterfactuals
 from eigen3.types import Array, PRNGKey
 
 
@@ -123,15 +124,15 @@ class SingleAgent:
     self._init_agent, self.select_action, self._update = td3.make_td3(
       actor,
       double_critic,
-      acting.observe,
+      experience.observe,
       self._spec,
       config.agent,
-      functools.partial(acting.constrain, self._spec),
+      functools.partial(experience.constrain, self._spec),
     )
     self._player = acting.Player(
       actor, self.select_action, environment.spec, config.agent.acting_chunk
     )
-    self._stored_steps = acting.stored_steps(environment.rules, config)
+    self._stored_steps = experience.stored_steps(environment.rules, config)
     self._counterfactuals = counterfactuals.count_of(environment.rules, config)
     added = config.learner.episodes_per_iteration * self._stored_steps
     settings.require(
@@ -202,7 +203,7 @@ class SingleAgent:
 
   def _pure_init(self, key, environment, market) -> LearnerState:
     key, key_agent = jax.random.split(key)
-    first, account = acting.first_observation(environment)
+    first, account = experience.first_observation(environment)
     agent = self._init_agent(key_agent, market, first)
     champion = Champion(
       params=jax.tree.map(jnp.copy, agent.actor.online_params),
@@ -213,7 +214,7 @@ class SingleAgent:
     return LearnerState(
       agent=agent,
       replay=replay.init(
-        acting.empty_transition(self._spec, account),
+        experience.empty_transition(self._spec, account),
         self._config.replay_capacity,
       ),
       champion=champion,
@@ -262,7 +263,7 @@ class SingleAgent:
     episodes = rollout.rollout(
       environment, policy, first.observation, self._stored_steps
     )
-    transitions = rollout.transitions_of(episodes, self._stored_steps)
+    transitions = experience.transitions_of(episodes, self._stored_steps)
     state = state._replace(
       replay=replay.add(state.replay, transitions),
       environment_steps=state.environment_steps + self.steps_per_iteration,

@@ -5,8 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from eigen3.environment import TradingEnvironment
-from eigen3.learner import rollout
+from eigen3.environment import TradingEnvironment, rollout
 from eigen3.types import Array
 
 

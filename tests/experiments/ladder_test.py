@@ -14,7 +14,7 @@ from ml_collections import config_flags
 
 from eigen3.environment import Rules
 from eigen3.evaluation.pooled import pool
-from eigen3.learner import acting
+from eigen3.learner import experience
 from eigen3.runs import run_directory
 from experiments import wiring
 from experiments.configs import ladder, many_runs
@@ -54,7 +54,7 @@ def test_every_cell_s_changes_fit_its_program(preset, tmp_path):
     own = config.cells[cell.name].changes
     assert {x.partition('=')[0] for x in own} <= changed.keys(), cell.name
     rules = Rules.from_config(found.environment)
-    kept = acting.stored_steps(rules, found)
+    kept = experience.stored_steps(rules, found)
     # What an exit pays is learnt from only where replay has the exit.
     if found.agent.gamma and rules.reward != 'entry':
       assert kept == rules.num_steps, cell.name

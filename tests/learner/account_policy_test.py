@@ -7,9 +7,10 @@ import pytest
 import small_account
 import small_run
 
+from eigen3.environment import rollout
 from eigen3.evaluation import Backtester, Judge
 from eigen3.evaluation.training_slices import TrainingSlices
-from eigen3.learner import acting, rollout
+from eigen3.learner import experience
 from eigen3.learner.population_state import memory_of
 from eigen3.runs.checkpoint import Checkpointer
 
@@ -63,7 +64,7 @@ def test_the_scan_decides_as_the_whole_network_day_by_day(
       batch = jax.tree.map(
         lambda x: x[None], (timestep.observation, timestep.account)
       )
-      observation = acting.observations_of(spec, *batch)
+      observation = experience.observations_of(spec, *batch)
       actions = select(begun.agent, observing._market, observation)
       np.testing.assert_allclose(
         played.actions[k, t], actions[0], rtol=1e-4, atol=1e-4
@@ -78,14 +79,14 @@ def test_the_scan_decides_as_the_whole_network_day_by_day(
   other = select(
     begun.agent,
     observing._market,
-    acting.observations_of(spec, batch[0], blind),
+    experience.observations_of(spec, batch[0], blind),
   )
   assert np.abs(other - actions).max() > 1e-3
 
 
 def test_what_is_replayed_is_what_was_acted_on(observing, begun, played):
   count = observing._environment.num_steps
-  found = rollout.transitions_of(played, count)
+  found = experience.transitions_of(played, count)
   select = jax.jit(observing.select_action)
   np.testing.assert_allclose(
     select(begun.agent, observing._market, found.s_tm1),

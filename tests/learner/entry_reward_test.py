@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import pytest
 import small_run
 
-from eigen3.learner import rollout
+from eigen3.environment import rollout
 
 
 @pytest.fixture(scope='module')

@@ -9,8 +9,9 @@ import pytest
 import small_run
 
 from eigen3 import parallel
+from eigen3.environment import rollout
 from eigen3.evolution import Genome, Origin, Proposal
-from eigen3.learner import acting, inheritance, rollout, slices
+from eigen3.learner import experience, inheritance, slices
 
 KEY = jax.random.PRNGKey(0)
 
@@ -338,7 +339,7 @@ def test_devices_must_divide_the_agents():
 def test_warm_up_needs_no_observation_of_the_day():
   """What replay is made of does not depend on the day it is asked for."""
   spec = types.SimpleNamespace(shape=(3, 2))
-  empty = acting.empty_transition(spec)
+  empty = experience.empty_transition(spec)
   assert empty.s_tm1.day.dtype == jnp.int32
   assert empty.s_tm1.available.shape == (1,)
   assert empty.a_tm1.shape == (3, 2)

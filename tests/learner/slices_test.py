@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import small_run
 
-from eigen3.learner import rollout, slices
+from eigen3.environment import rollout
+from eigen3.learner import slices
 
 
 @pytest.fixture(scope='module')

@@ -8,12 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from eigen3.environment import Entry, Rules, TradingEnvironment
+from eigen3.environment import Entry, Rules, TradingEnvironment, rollout
+from eigen3.environment.rollout import Acts, Plans
 from eigen3.evaluation.backtest import Backtest, Backtester
 from eigen3.evaluation.controls import Controls
 from eigen3.evaluation.lookahead.leaks import Comparison, Values
-from eigen3.learner import rollout
-from eigen3.learner.rollout import Acts, Plans
 from eigen3.types import Array
 
 _EPISODES = 8  # in which the account is compared, begun on different days

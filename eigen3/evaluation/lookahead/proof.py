@@ -33,6 +33,7 @@ from eigen3.data import (
   split_days,
 )
 from eigen3.environment import Market, Rules, TradingEnvironment
+from eigen3.environment.rollout import Acts
 from eigen3.evaluation.backtest import Backtester
 from eigen3.evaluation.controls import Controls
 from eigen3.evaluation.lookahead import accounts
@@ -44,7 +45,6 @@ from eigen3.evaluation.lookahead.leaks import (
   named,
   summed,
 )
-from eigen3.learner.rollout import Acts
 from eigen3.types import Array
 
 # What a policy does on days [M] of a market: actions [M, N, 2], or plans.

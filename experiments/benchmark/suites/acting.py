@@ -11,9 +11,9 @@ import numpy as np
 
 from eigen3 import data
 from eigen3.agent import td3
-from eigen3.environment import Market, TradingEnvironment
-from eigen3.learner import acting, rollout
-from eigen3.learner.rollout import Observation
+from eigen3.environment import Market, TradingEnvironment, rollout
+from eigen3.learner import experience
+from eigen3.learner.experience import Observation
 from eigen3.types import Array
 from experiments.benchmark import jax_cases
 from experiments.benchmark.cases import Built, Case, Group
@@ -216,10 +216,10 @@ def _stage(
   init, select, _ = td3.make_td3(
     networks.actor,
     networks.double_critic,
-    acting.observe,
+    experience.observe,
     spec.action,
     config.agent,
-    functools.partial(acting.constrain, spec.action),
+    functools.partial(experience.constrain, spec.action),
   )
   everything = np.packbits(np.ones(spec.num_investable, bool))
 

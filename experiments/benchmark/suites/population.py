@@ -13,8 +13,8 @@ import ml_collections
 import numpy as np
 
 from eigen3 import data, parallel
-from eigen3.environment import TradingEnvironment
-from eigen3.learner import acting, rollout, slices
+from eigen3.environment import TradingEnvironment, rollout
+from eigen3.learner import experience, slices
 from eigen3.learner.population_state import memory_of
 from eigen3.runs.checkpoint import Checkpointer
 from experiments import wiring
@@ -239,7 +239,7 @@ def one_agent_case(**settings: Any) -> Built:
 
   def validate(agent, environment, market, starts):
     def policy(days):
-      observations = acting.observations_of(spec.action, days)
+      observations = experience.observations_of(spec.action, days)
       return learner.select_action(agent, market, observations)
 
     episodes = rollout.rollout(

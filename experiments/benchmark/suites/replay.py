@@ -8,7 +8,7 @@ import ml_collections
 
 from eigen3.agent import replay
 from eigen3.environment import Market
-from eigen3.learner.rollout import Observation
+from eigen3.learner.experience import Observation
 from eigen3.types import Transition
 from experiments.benchmark import jax_cases, parameters
 from experiments.benchmark.cases import Built, Case, Group

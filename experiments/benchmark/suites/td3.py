@@ -9,7 +9,7 @@ import ml_collections
 from eigen3 import parallel
 from eigen3.agent import replay
 from eigen3.agent import td3 as td3_agent
-from eigen3.learner import acting
+from eigen3.learner import experience
 from eigen3.networks.factory import environment_spec
 from experiments.benchmark import jax_cases
 from experiments.benchmark.cases import Built, Case, Group
@@ -125,8 +125,8 @@ def make_agent(config: ml_collections.ConfigDict):
   return td3_agent.make_td3(
     networks.actor,
     networks.double_critic,
-    acting.observe,
+    experience.observe,
     spec,
     config.agent,
-    functools.partial(acting.constrain, spec),
+    functools.partial(experience.constrain, spec),
   )

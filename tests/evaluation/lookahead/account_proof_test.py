@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import pytest
 
 from eigen3.environment import TradingEnvironment, prices
+from eigen3.environment.rollout import Plans
 from eigen3.evaluation import lookahead
 from eigen3.evaluation.lookahead import LookAheadError, Parts
-from eigen3.learner.rollout import Plans
 
 LAST = 90
 

@@ -1,4 +1,4 @@
-"""Tests of eigen3.learner.counterfactuals, against what episodes pay."""
+"""Tests of eigen3.learner.experience.counterfactuals: what episodes pay."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,9 @@ import pytest
 import small_run
 
 from eigen3.agent import replay
-from eigen3.learner import acting, counterfactuals, rollout
+from eigen3.environment import rollout
+from eigen3.learner import acting, experience
+from eigen3.learner.experience import counterfactuals
 
 KEY = jax.random.PRNGKey(3)
 COUNT = 6
@@ -29,7 +31,7 @@ def batch(environment):
     ),
     days,
   )
-  return rollout.transitions_of(episodes, environment.num_steps)
+  return experience.transitions_of(episodes, environment.num_steps)
 
 
 @pytest.fixture(scope='module')

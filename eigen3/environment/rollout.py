@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from eigen3.environment import TradingEnvironment
-from eigen3.types import UNSEEN, Account, Array, TimeStep, Transition
+from eigen3.environment.trading import TradingEnvironment
+from eigen3.types import UNSEEN, Array, TimeStep
 
 # What is left to do when the account is known: `(parameters, encoded [E, ...],
 # account [E, ...]) -> actions [E, N, 2]`.
@@ -49,34 +49,6 @@ Acts: TypeAlias = Array | np.ndarray | Plans
 Policy: TypeAlias = Callable[[Array], Acts]
 # The same, and anything else.
 TellingPolicy: TypeAlias = Callable[[Array], tuple[Acts, Any]]
-
-
-class Observation(NamedTuple):
-  """What decides the worth of an action, and is kept in replay.
-
-  Attributes:
-    day: int32 [...], whose window networks see.
-    available: uint8 [..., ceil(N / 8)], what could be bought, a bit a stock.
-      No network sees it: critics are shown the action as the account
-      understands it, without the coefficients of other stocks.
-  """
-
-  day: Array
-  available: Array
-
-
-class FullObservation(NamedTuple):
-  """An `Observation` where the account is observed.
-
-  Attributes:
-    day: see `Observation`.
-    available: likewise.
-    account: leaves [...], as the policy saw it.
-  """
-
-  day: Array
-  available: Array
-  account: Account
 
 
 class Episodes(NamedTuple):
@@ -263,38 +235,3 @@ def _map(function: Callable[[Any], Any], acts: Acts) -> Acts:
 def _swapped(tree: Any) -> Any:
   """Leaves [S, E, ...] for leaves [E, S, ...], and the reverse."""
   return jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), tree)
-
-
-def observation_of(
-  day: Array, available: Array, account: Any
-) -> Observation | FullObservation:
-  """The observation of a day and, unless it is `UNSEEN`, of the account."""
-  # No empty field: what is saved where no account is seen stays readable.
-  if account:
-    return FullObservation(day, available, account)
-  return Observation(day, available)
-
-
-def transitions_of(episodes: Episodes, num_steps: int) -> Transition:
-  """Experience from the first `num_steps` steps of all episodes.
-
-  What can be bought after the last step of an episode is not known to it, and
-  is taken to be everything.
-
-  Returns:
-    Transitions [E * num_steps, ...] between observations.
-  """
-  timesteps = episodes.timesteps
-  available = jnp.packbits(timesteps.extras.available, axis=-1)
-  everything = jnp.full_like(available[:, :1], 255)
-  after = jnp.concatenate([available[:, 1:], everything], axis=1)
-  transitions = Transition(
-    s_tm1=observation_of(episodes.days, available, episodes.accounts),
-    a_tm1=episodes.actions,
-    r_t=timesteps.reward,
-    discount_t=timesteps.discount,
-    s_t=observation_of(timesteps.observation, after, timesteps.account),
-  )
-  return jax.tree.map(
-    lambda x: x[:, :num_steps].reshape(-1, *x.shape[2:]), transitions
-  )

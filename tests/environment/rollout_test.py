@@ -1,4 +1,4 @@
-"""Tests of eigen3.learner.rollout."""
+"""Tests of eigen3.environment.rollout."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import small_run
 
-from eigen3.learner import rollout
+from eigen3.environment import rollout
+from eigen3.learner import experience
 
 EPISODES = 3
 
@@ -103,7 +104,7 @@ def test_transitions_are_the_first_steps(environment, episodes, settlement):
   count = (
     environment.num_steps if settlement else environment.rules.trading_days
   )
-  found = rollout.transitions_of(episodes, count)
+  found = experience.transitions_of(episodes, count)
   days = small_run.days_of(found.s_tm1)
   assert days.shape == (EPISODES * count,)
   np.testing.assert_array_equal(small_run.days_of(found.s_t), days + 1)
@@ -126,7 +127,7 @@ def test_transitions_are_the_first_steps(environment, episodes, settlement):
 def test_transitions_know_what_could_be_bought(environment, episodes):
   """Before a step, and before the step after it; both ends of a transition."""
   count = environment.num_steps
-  found = rollout.transitions_of(episodes, count)
+  found = experience.transitions_of(episodes, count)
   available = np.asarray(episodes.timesteps.extras.available)
 
   def unpacked(observation):

@@ -15,6 +15,7 @@ import ml_collections
 from eigen3 import settings
 from eigen3.agent import replay
 from eigen3.environment import Rules, TradingEnvironment
+from eigen3.learner.experience import observations
 from eigen3.types import Array, PRNGKey, Transition
 
 
@@ -86,9 +87,8 @@ def add(
   draw = jax.vmap(_orders, in_axes=(None, 0, 0, 0, None))
   keys = jax.random.split(key, len(batch.r_t))
   observed = batch.s_tm1
-  actions, paid = draw(
-    environment, keys, observed.day, observed.available, count
-  )
+  could = observations.unpacked(observed, environment.spec.action.shape[0])
+  actions, paid = draw(environment, keys, observed.day, could, count)
   return batch._replace(
     a_tm1=jnp.concatenate([batch.a_tm1[:, None], actions], 1),
     r_t=jnp.concatenate([batch.r_t[:, None], paid.astype(batch.r_t.dtype)], 1),
@@ -99,7 +99,7 @@ def _orders(
   environment: TradingEnvironment,
   key: PRNGKey,
   day: Array,
-  available: Array,
+  could: Array,
   count: int,
 ) -> tuple[Array, Array]:
   """Actions [count, N, 2] of a day, and what they would have been paid."""
@@ -118,8 +118,7 @@ def _orders(
   actions = jnp.broadcast_to(lowest, (count, *spec.action.shape))
   actions = actions.at[jnp.arange(count), stock].set(order)
   paid = environment.order_reward(day, stock, order[:, 0], order[:, 1])
-  could = jnp.unpackbits(available, count=num_stocks)[stock] > 0
-  return actions, jnp.where(could, paid, 0)
+  return actions, jnp.where(could[stock], paid, 0)
 
 
 _EXPECTED = {'counterfactuals': settings.COUNT}

@@ -1,0 +1,123 @@
+"""What an agent observes of a day, and what networks are shown of it."""
+
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+
+from eigen3.environment import Market, TradingEnvironment
+from eigen3.types import UNSEEN, Account, ActionSpec, Array
+
+
+class Observation(NamedTuple):
+  """What decides the worth of an action, and is kept in replay.
+
+  Attributes:
+    day: int32 [...], whose window networks see.
+    available: uint8 [..., ceil(N / 8)], what could be bought, a bit a stock.
+      No network sees it: critics are shown the action as the account
+      understands it, without the coefficients of other stocks.
+  """
+
+  day: Array
+  available: Array
+
+
+class FullObservation(NamedTuple):
+  """An `Observation` where the account is observed.
+
+  Attributes:
+    day: see `Observation`.
+    available: likewise.
+    account: leaves [...], as the policy saw it.
+  """
+
+  day: Array
+  available: Array
+  account: Account
+
+
+AnyObservation: TypeAlias = Observation | FullObservation
+
+
+def packed(available: Array) -> Array:
+  """Returns stocks that could be bought, bool [..., N], a bit each, uint8."""
+  return jnp.packbits(available, axis=-1)
+
+
+def unpacked(observation: AnyObservation, num_stocks: int) -> Array:
+  """Returns which stocks could be bought, bool [..., N]."""
+  bits = jnp.unpackbits(observation.available, axis=-1, count=num_stocks)
+  return bits > 0
+
+
+def observation_of(
+  day: Array, available: Array, account: Any
+) -> AnyObservation:
+  """The observation of a day and, unless it is `UNSEEN`, of the account."""
+  # No empty field: what is saved where no account is seen stays readable.
+  if account:
+    return FullObservation(day, available, account)
+  return Observation(day, available)
+
+
+def observe(market: Market, observation: AnyObservation) -> Any:
+  """What networks are shown of observations [B].
+
+  Returns:
+    The market windows behind the days, [B, D, C, F]; where the account is
+    observed, the pair of these and the account, leaves [B, ...].
+  """
+  windows = market.windows(observation.day)
+  if isinstance(observation, FullObservation):
+    return windows, observation.account
+  return windows
+
+
+def observations_of(
+  spec: ActionSpec, days: Array, account: Any = UNSEEN
+) -> AnyObservation:
+  """What a policy is asked for on `days` [M], with everything available.
+
+  Args:
+    spec: of the actions.
+    days: [M], or [].
+    account: what is seen of it, leaves [M, ...] or without that axis.
+  """
+  everything = jnp.ones((*days.shape, spec.shape[0]), bool)
+  return observation_of(days.astype(jnp.int32), packed(everything), account)
+
+
+def first_observation(
+  environment: TradingEnvironment,
+) -> tuple[AnyObservation, Any]:
+  """What is seen when the earliest episode begins, to make networks for.
+
+  Returns:
+    A batch [1] of it, and the account alone, leaves [...], or `UNSEEN`.
+  """
+  day = environment.first_day
+  _, first = environment.reset_at(day)
+  batch = jax.tree.map(lambda x: x[None], first.account)
+  spec = environment.spec.action
+  return observations_of(spec, day[None], batch), first.account
+
+
+def constrain(
+  spec: ActionSpec, observation: AnyObservation, unit_actions: Array
+) -> Array:
+  """Coefficients of stocks that can't be bought are as good as the lowest.
+
+  Args:
+    spec: of the actions.
+    observation: [B].
+    unit_actions: [B, N, 2] or [B, M, N, 2].
+
+  Returns:
+    As they were given.
+  """
+  lowest = spec.to_unit(jnp.asarray(spec.minimum))[0]
+  available = unpacked(observation, spec.shape[0])
+  available = jnp.expand_dims(available, tuple(range(1, unit_actions.ndim - 2)))
+  coefficients = jnp.where(available, unit_actions[..., 0], lowest)
+  return unit_actions.at[..., 0].set(coefficients)

@@ -1,0 +1,80 @@
+"""Episodes as transitions, the form in which replay keeps experience."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+
+from eigen3 import settings
+from eigen3.environment import Rules
+from eigen3.environment.rollout import Episodes
+from eigen3.learner.experience.observations import (
+  observation_of,
+  observations_of,
+  packed,
+)
+from eigen3.types import UNSEEN, ActionSpec, Transition
+
+
+def transitions_of(episodes: Episodes, num_steps: int) -> Transition:
+  """Experience from the first `num_steps` steps of all episodes.
+
+  What can be bought after the last step of an episode is not known to it, and
+  is taken to be everything.
+
+  Returns:
+    Transitions [E * num_steps, ...] between observations.
+  """
+  timesteps = episodes.timesteps
+  available = packed(timesteps.extras.available)
+  everything = jnp.full_like(available[:, :1], 255)
+  after = jnp.concatenate([available[:, 1:], everything], axis=1)
+  transitions = Transition(
+    s_tm1=observation_of(episodes.days, available, episodes.accounts),
+    a_tm1=episodes.actions,
+    r_t=timesteps.reward,
+    discount_t=timesteps.discount,
+    s_t=observation_of(timesteps.observation, after, timesteps.account),
+  )
+  return jax.tree.map(
+    lambda x: x[:, :num_steps].reshape(-1, *x.shape[2:]), transitions
+  )
+
+
+def empty_transition(spec: ActionSpec, account: Any = UNSEEN) -> Transition:
+  """A transition as replay stores it, of no particular day.
+
+  Args:
+    spec: of the actions.
+    account: as it is seen, leaves without an axis of a batch.
+  """
+  observation = observations_of(spec, jnp.int32(0), account)
+  return Transition(
+    s_tm1=observation,
+    a_tm1=jnp.zeros(spec.shape, jnp.float32),
+    r_t=jnp.float32(0),
+    discount_t=jnp.float32(0),
+    s_t=observation,
+  )
+
+
+def stored_steps(rules: Rules, config: ml_collections.ConfigDict) -> int:
+  """How many steps of an episode replay keeps.
+
+  Args:
+    rules: of the environment.
+    config: has `agent` and `learner`.
+
+  Raises:
+    ValueError: rewards that are paid in the settlement would be left out.
+  """
+  kept = config.learner.store_settlement
+  settings.require(
+    kept or rules.reward != 'portfolio' or not config.agent.gamma,
+    'learner.store_settlement',
+    kept,
+    'True with the reward portfolio and agent.gamma above 0: positions earn '
+    'until they are left',
+  )
+  return rules.num_steps if kept else rules.trading_days
