@@ -79,8 +79,7 @@ def build(
   mesh = parallel.make_mesh() if spread else None
   stage = _stage(config, mesh, panel)
   learner = SingleAgent(
-    stage.networks.actor,
-    stage.networks.double_critic,
+    stage.networks,
     stage.environment,
     stage.market,
     config,
@@ -107,8 +106,7 @@ def build_population(
   mesh = _mesh_of_agents(config.evolution) if spread else None
   stage = _stage(config, mesh)
   learner = Population(
-    stage.networks.actor,
-    stage.networks.double_critic,
+    stage.networks,
     stage.environment,
     _environment(config, stage.panel, stage.splits.validation),
     stage.market,
