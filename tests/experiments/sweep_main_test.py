@@ -368,6 +368,8 @@ def test_errors_are_one_line_and_leave_nothing(server, tmp_path):
     ([smoke, new, '--config.jobs=0'], 'sweep.jobs: found 0, expected at leas'),
     ([smoke, new, '--config.seeds=(1, 1)'], 'sweep.seeds: found (1, 1), expec'),
     ([smoke, new, '--config.seeds=(0.5,)'], 'sweep.seeds: found (0.5,), expec'),
+    ([smoke, new, f'--config.seeds=({2**32},)'], 'sweep.seeds: found (4294967'),
+    ([smoke, new, f'--config.seed={2**64}'], 'sweep.seed: found 1844674407370'),
     (
       [smoke, new, '--config.pruner.min_steps=5'],
       "pruner.min_steps: found 5, expected at least 1 and at most a trial's 4",
