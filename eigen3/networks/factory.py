@@ -246,9 +246,14 @@ _EXPECTED = {
 }
 
 
+def check_settings(config: ml_collections.ConfigDict) -> None:
+  """Refuses a section `networks` that is none; a ValueError."""
+  settings.check('networks', config, _EXPECTED)
+
+
 def _check(config: ml_collections.ConfigDict, spec: EnvironmentSpec) -> None:
   """Refuses settings that no network can be built with."""
-  settings.check('networks', config, _EXPECTED)
+  check_settings(config)
   settings.require(
     config.pooled_days <= spec.context_days,
     'networks.pooled_days',
