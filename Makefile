@@ -12,18 +12,22 @@ ARGS ?=
 
 .PHONY: train test test-long lint format clean
 
-# A run that is there is no error: what to do next is told.
+# A run that is there is no error: what can be done next is told.
+IS_THERE = $(if $(findstring --resume,$(ARGS)),false,test -e "$(WORKDIR)/$(1)")
+OTHER := $(if $(filter 1,$(SEED)),2,1)
+
 train: $(VENV)/.run
-	@if test -e "$(WORKDIR)/summary.json" && test -z "$(ARGS)"; then \
+	@if $(call IS_THERE,summary.json); then \
 	  echo "$(WORKDIR) holds a finished run: see $(WORKDIR)/report.html"; \
-	  echo 'another run:       make train SEED=1'; \
-	  echo 'in another folder: make train WORKDIR=runs/mine'; \
-	elif test -e "$(WORKDIR)/config.json" && test -z "$(ARGS)"; then \
-	  echo "$(WORKDIR) holds a run that was not finished"; \
+	  echo 'another seed:      make train SEED=$(OTHER)'; \
+	  echo 'in another folder: make train WORKDIR=runs/other'; \
+	elif $(call IS_THERE,config.json); then \
+	  echo "$(WORKDIR) holds a run that has not finished"; \
 	  echo 'go on with it:     make train ARGS=--resume'; \
-	  echo 'another run:       make train SEED=1'; \
+	  echo 'another seed:      make train SEED=$(OTHER)'; \
+	  echo 'in another folder: make train WORKDIR=runs/other'; \
 	else \
-	  $(BIN)/python -m experiments.td3 \
+	  exec $(BIN)/python -m experiments.td3 \
 	    --config=experiments/configs/td3.py:small \
 	    --config.seed="$(SEED)" --workdir="$(WORKDIR)" $(ARGS); \
 	fi
