@@ -1,5 +1,7 @@
 # make train: a virtual environment, the installation, and a training run on the
 #   embedded market. make test: linters, types and tests. Both need only Python.
+# make test-versions: trainings, a page and the fast tests with the newest, with
+#   Colab's and with the oldest versions; ROWS=colab tries one of the three.
 PYTHON ?= python3
 VENV ?= .venv
 WORKDIR ?= runs/td3_small_seed$(SEED)
@@ -7,10 +9,11 @@ SEED ?= 0
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 WORKERS ?= 2
+ROWS ?=
 # More flags for make train, e.g. ARGS=--resume
 ARGS ?=
 
-.PHONY: train test test-long lint format clean
+.PHONY: train test test-long test-versions lint format clean
 
 train: $(VENV)/.run
 	$(BIN)/python -m experiments.td3 \
@@ -23,6 +26,10 @@ test: lint
 # Without the quick compilation of make test: these compute more than compile.
 test-long: $(VENV)/.test
 	XLA_FLAGS= $(BIN)/python -m pytest -n $(WORKERS) -q -m long
+
+# Not part of make test: it installs whatever is newest on that day.
+test-versions:
+	$(PYTHON) tests/run_versions.py --workers=$(WORKERS) $(ROWS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -45,4 +52,4 @@ $(VENV)/.test: $(VENV)/bin/python setup.py constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-versions build *.egg-info .mypy_cache .pytest_cache .ruff_cache
