@@ -159,7 +159,8 @@ def write_picture(
   figure = drawing.new_figure(round(2.4 * len(rows), 1), title)
   axes: dict[str, Any] = {}
   # Each row by itself: the widest label of one need not fit into all others.
-  for part, row in zip(figure.subfigures(len(rows)), rows, strict=True):
+  parts: Any = figure.subfigures(len(rows))
+  for part, row in zip(parts, rows, strict=True):
     axes |= part.subplot_mosaic([row], empty_sentinel='.')
   _scores(axes['fitness'], table, members, 'fitness', unit)
   _champion(axes['fitness'], generations)
