@@ -29,7 +29,7 @@ TEST = [
   'pandas-stubs>=2.2.2.240603',
   'pytest>=8.3',
   'pytest-xdist>=3.6.1',
-  'ruff>=0.12',
+  'ruff>=0.17',
 ]
 
 setuptools.setup(
