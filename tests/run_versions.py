@@ -4,7 +4,7 @@ python tests/run_versions.py [newest] [colab] [oldest]
 
 Each row has a virtual environment of its own, which the next call finds again,
 and runs in it a short training, a population, the page of the training and the
-tests that start no program. Pythons are looked for on PATH and in pyenv; a row
+fast tests (see SLOW_TESTS). Pythons are looked for on PATH and in pyenv; a row
 whose Python is missing is passed over. It exits with 1 if a row failed.
 """
 
@@ -29,8 +29,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 COLAB_PYTHON = (3, 12)
 COLAB = ['jax==0.7.2', 'numpy==2.0.2', 'pandas==2.2.2', 'chex==0.1.90']
 
-# The tests of each row are all but these, which start programs and take most
-# of the time; what programs do is tried by three of them.
+# The tests of each row are all but these. Most start programs, and three
+# programs are tried anyway; the three of networks compile for half as long as
+# all others take, and other tests build these networks, too.
 SLOW_TESTS = [
   'tests/data/hostile_pickles_test.py',
   'tests/devices_test.py',
@@ -38,6 +39,9 @@ SLOW_TESTS = [
   'tests/experiments',
   'tests/interop/eigen2_export_test.py',
   'tests/learner/one_of_several_test.py',
+  'tests/networks/critic_test.py',
+  'tests/networks/feature_extractor_test.py',
+  'tests/networks/recurrent_test.py',
 ]
 
 SHOWN = ['jax', 'numpy', 'pandas', 'chex', 'optax', 'orbax-checkpoint', 'scipy']
