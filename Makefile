@@ -1,5 +1,7 @@
 # make train: a virtual environment, the installation, and a training run on the
 #   embedded market. make test: linters, types and tests. Both need only Python.
+# make test-versions: trainings, a page and the fast tests with the newest, with
+#   Colab's and with the oldest versions; ROWS=colab tries one of the three.
 PYTHON ?= python3
 VENV ?= .venv
 SEED ?= 0
@@ -7,10 +9,11 @@ WORKDIR ?= runs/td3_small_seed$(SEED)
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 WORKERS ?= 2
+ROWS ?=
 # More flags for make train, e.g. ARGS=--resume
 ARGS ?=
 
-.PHONY: train test test-long lint format clean
+.PHONY: train test test-long test-versions lint format clean
 
 # A run that is there is no error: what can be done next is told.
 IS_THERE = $(if $(findstring --resume,$(ARGS)),false,test -e "$(WORKDIR)/$(1)")
@@ -39,6 +42,10 @@ test: lint
 test-long: $(VENV)/.test
 	XLA_FLAGS= $(BIN)/python -m pytest -n $(WORKERS) -q -m long
 
+# Not part of make test: it installs whatever is newest on that day.
+test-versions:
+	$(PYTHON) tests/run_versions.py --workers=$(WORKERS) $(ROWS)
+
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -60,4 +67,4 @@ $(VENV)/.test: $(VENV)/bin/python setup.py constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-versions build *.egg-info .mypy_cache .pytest_cache .ruff_cache
