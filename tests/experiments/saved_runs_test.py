@@ -9,7 +9,7 @@ import pytest
 
 from eigen3.runs import run_directory
 from experiments import saved_runs
-from experiments.configs import erl, td3
+from experiments.configs import erl, sweep, td3
 
 DATA = {'hash': 'abc'}
 
@@ -32,7 +32,6 @@ def test_the_settings_of_a_run_are_those_it_began_with(tmp_path, program):
   found = saved_runs.settings_of(tmp_path)
   assert found.preset == 'smoke'
   assert run_directory.differences(json.loads(config.to_json()), found) == {}
-  # Not a list as in JSON: the type of a setting is checked.
   assert found.data.observed_features == ('close', 'rsi')
   # As flags change them.
   found.update_from_flattened_dict({'learner.keep_checkpoints': 9})
@@ -58,7 +57,18 @@ def test_settings_of_another_version_name_their_file(tmp_path, change, words):
   text = str(error.value)
   assert text.startswith(f'{path}: found settings of another version (')
   assert words in text
-  assert '\n' not in text
+
+
+def test_lists_in_lists_of_json_are_tuples(tmp_path):
+  """Tuples of names, each of which a sweep tries."""
+  tried = {'data': {'observed_features': [['close'], ['close', 'rsi']]}}
+  found = saved_runs.updated(
+    sweep.get_config('td3/smoke'), {'parameters': tried}, tmp_path
+  )
+  assert found.parameters.data.observed_features == (
+    ('close',),
+    ('close', 'rsi'),
+  )
 
 
 def test_a_folder_without_a_run_has_no_settings(tmp_path):
