@@ -17,7 +17,13 @@ from eigen3.learner.loop import Evaluate
 from eigen3.learner.population import Population
 from eigen3.learner.population_state import Generation, PopulationState
 from eigen3.runs.checkpoint import Checkpointer
-from eigen3.runs.logs import CsvLog, MetricsLog
+from eigen3.runs.logs import (
+  DAILY_SHARPE,
+  IMPORTANCE,
+  MEMBERS,
+  CsvLog,
+  MetricsLog,
+)
 
 GENERATION_FIELDS = (
   'generation',
@@ -44,9 +50,6 @@ GENERATION_FIELDS = (
   'spread',
 )
 
-# Of every agent: what was tried, and how far apart (eigen3.evaluation.trials).
-DAILY_SHARPE = 'validation_daily_sharpe'
-
 # What is told of every agent, from the training and the validation slices.
 MEMBER_FIELDS = (
   'generation',
@@ -64,9 +67,6 @@ MEMBER_FIELDS = (
   'validation_win_rate',
   DAILY_SHARPE,
 )
-
-MEMBERS = 'members.csv'
-IMPORTANCE = 'importance.csv'
 
 
 def train(

@@ -14,13 +14,10 @@ from eigen3 import parallel
 from eigen3.agent import td3
 from eigen3.learner import guards, single_agent
 from eigen3.runs.checkpoint import Checkpointer
-from eigen3.runs.logs import MetricsLog
+from eigen3.runs.logs import SCORE, MetricsLog
 
 # Scores of an agent on the validation days, by name.
 Evaluate = Callable[[td3.TrainingState], Mapping[str, float]]
-
-# The evaluation's number that champions are chosen by.
-SCORE = 'validation_profit'
 
 TRAINING_FIELDS = (
   'iteration',
