@@ -13,7 +13,8 @@ import pandas as pd
 
 from eigen3.evaluation import importance
 from eigen3.files import write_json
-from eigen3.learner import generations
+from eigen3.learner.agent_record import Evaluate
+from eigen3.learner.population_record import PopulationRecord
 from eigen3.learner.population_state import PopulationState, memory_of
 from eigen3.reporting import tables
 from eigen3.reporting.importance_picture import draw_importance
@@ -24,33 +25,29 @@ from experiments import mains, training, wiring
 _DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent}/configs/erl.py:small'
 
 
-def train(
-  experiment: wiring.Experiment, evaluate, checkpointer, workdir, config, resume
-) -> tuple[PopulationState, bool]:
-  """Trains the experiment's population; see `generations.train`."""
-  return generations.train(
+def record(
+  experiment: wiring.Experiment, evaluate: Evaluate, workdir, config
+) -> PopulationRecord:
+  """What is written of the experiment's population while it trains."""
+  return PopulationRecord(
     experiment.learner,
     evaluate,
-    checkpointer,
     workdir,
-    config,
+    config.learner,
     experiment.panel.columns,
-    resume,
   )
 
 
-def progress(state: PopulationState, config) -> str:
-  """How far a run is, in words."""
-  return f'generation {int(state.generation)} of {config.learner.generations}'
-
-
-def facts(state: PopulationState) -> dict[str, float]:
+def facts(
+  experiment: wiring.Experiment, state: PopulationState
+) -> dict[str, float]:
   """What summary.json says of the training."""
+  updates = experiment.learner.agent.num_updates(state.agents)
   return {
     'champion_generation': int(state.champion.generation),
     'champion_score': float(state.champion.score),
     'environment_steps': int(state.environment_steps),
-    'updates': int(np.max(state.agents.steps)),
+    'updates': int(np.max(updates)),
     'replay_size': int(state.replay.size),
     **{f'bytes_of_{name}': size for name, size in memory_of(state).items()},
   }
@@ -111,7 +108,7 @@ def conclude(
 
 
 PROGRAM = training.Program(
-  'ERL', wiring.build_population, train, progress, facts, conclude
+  'ERL', wiring.build_population, record, facts, conclude
 )
 
 if __name__ == '__main__':

@@ -66,8 +66,13 @@ def draw_population(
   table = scores(members)
   names = [n for n in members.columns if n.startswith(HYPERPARAMETER)]
   rows: list[Any] = _rows(names)
-  with drawing.picture(path, 2.4 * len(rows), title, remark) as figure:
-    axes = figure.subplot_mosaic(rows, empty_sentinel='.')
+  height = round(2.4 * len(rows), 1)
+  with drawing.picture(path, height, title, remark) as figure:
+    axes: dict[str, Any] = {}
+    # Each row by itself: the widest label of one need not fit into all others.
+    parts: Any = figure.subfigures(len(rows))
+    for part, row in zip(parts, rows, strict=True):
+      axes |= part.subplot_mosaic([row], empty_sentinel='.')
     _draw(axes, table, members, generations, names, unit)
 
 
