@@ -9,6 +9,8 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
+import pandas as pd
+
 
 @contextlib.contextmanager
 def naming(path: str | os.PathLike) -> Iterator[None]:
@@ -88,3 +90,9 @@ def write_json(path: os.PathLike | str, value: Any) -> None:
   text = json.dumps(value, indent=2, sort_keys=True)
   with atomic_path(path) as temporary:
     temporary.write_text(text + '\n', encoding='utf-8')
+
+
+def write_table(path: os.PathLike | str, rows: pd.DataFrame) -> None:
+  """Writes rows, such as trades, as CSV, whole or not at all."""
+  with atomic_path(path) as temporary:
+    rows.to_csv(temporary, index=False, float_format='%.10g')

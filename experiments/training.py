@@ -12,15 +12,16 @@ from ml_collections import config_flags
 
 from eigen3 import parallel
 from eigen3.environment.rollout import Acts
-from eigen3.evaluation import Results, report
-from eigen3.files import write_json
+from eigen3.evaluation import Results, summary
+from eigen3.files import write_json, write_table
 from eigen3.learner import loop
 from eigen3.learner.agent_record import Evaluate
-from eigen3.runs import ledger, lock, run_directory
+from eigen3.reporting import run_page, tables
+from eigen3.reporting.run_picture import draw_run
+from eigen3.runs import ledger, lock, logs, run_directory, trials
 from eigen3.runs.checkpoint import Checkpointer
 from experiments import (
   mains,
-  pages,
   path_flags,
   processes,
   saved_runs,
@@ -135,7 +136,7 @@ def _run(
   """Trains and reports in a folder that is locked; the exit status."""
   if parallel.is_first_process():
     print('Controls on the validation days:')
-    print(report.table(experiment.validation.controls))
+    print(tables.policies(experiment.validation.controls))
   learner = experiment.learner
   record = program.record(experiment, _evaluation(experiment), workdir, config)
   with contextlib.closing(
@@ -200,29 +201,30 @@ def _conclude(
   panel = experiment.panel
   split, last = list(results.items())[-1]
   agent = last['agent'][0]
-  report.write_table(workdir / 'daily.csv', report.daily_returns(results))
-  report.write_table(workdir / 'trades.csv', agent.trades)
+  write_table(workdir / 'daily.csv', summary.daily_returns(results))
+  write_table(workdir / 'trades.csv', agent.trades)
+  deflated = summary.deflated(results, trials.read([workdir]))
   # Its presence says that the run is done; a picture or a page that fails
   # after it does not take the result away.
   write_json(
     workdir / 'summary.json',
     {
-      **{name: report.summary(found) for name, found in results.items()},
+      **{name: summary.means(found) for name, found in results.items()},
       **facts,
       'data': about_data(experiment),
       'holdout_openings': opened,
       'preset': config.preset,
       'seed': config.seed,
-      **pages.numbers(workdir, results),
+      **summary.champion(results, deflated),
     },
   )
   remark = '; '.join(
     filter(None, (panel.notes, panel.survivorship, ledger.remark(opened)))
   )
   title = f'{program.title}, preset {config.preset}, seed {config.seed}'
-  report.write_picture(
+  draw_run(
     workdir / 'report.png',
-    pd.read_csv(workdir / 'metrics.csv'),
+    pd.read_csv(workdir / logs.METRICS),
     experiment.validation.controls,
     last,
     f'{_SPLIT_TITLES[split]}, net of costs',
@@ -232,14 +234,32 @@ def _conclude(
   more = program.conclude(experiment, state, config, workdir, remark)
   days = f'{agent.dates[0]} to {agent.dates[-1]}'
   print(f'{_SPLIT_TITLES[split]} {days}, net of costs:')
-  print(report.table(last))
+  print(tables.policies(last))
   print(remark)
   own = ['summary.json', 'daily.csv', 'trades.csv', 'report.png']
   if _PAGE.value:
-    pages.write(experiment, workdir, title, results, acts, remark)
+    champion = run_page.Champion(
+      workdir, agent, lambda judge: judge.backtest(acts), deflated
+    )
+    occasion = _occasion(experiment, split, remark)
+    run_page.write(workdir / 'report.html', title, [champion], occasion)
     own.append('report.html')
   names = ', '.join([*own, *more])
   print(f'written: {workdir}/{names}')
+
+
+def _occasion(
+  experiment: Experiment, split: str, remark: str
+) -> run_page.Occasion:
+  """The last days that the champion was judged on."""
+  is_held_out = split == 'holdout'
+  return run_page.Occasion(
+    is_held_out=is_held_out,
+    judge=experiment.holdout if is_held_out else experiment.validation,
+    panel=experiment.panel,
+    remark=remark,
+    why_not='' if is_held_out else 'The held-out days stayed closed.',
+  )
 
 
 def _judged(

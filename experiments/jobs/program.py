@@ -10,9 +10,8 @@ import ml_collections
 import pandas as pd
 from absl import flags, logging
 
-from eigen3.evaluation import report
 from eigen3.evaluation.pooled import Outcome
-from eigen3.files import atomic_path
+from eigen3.files import atomic_path, write_table
 from eigen3.runs.lock import Lock
 from eigen3.settings import AT_LEAST_ONE, SEED, SEEDS, check
 from experiments import mains, path_flags
@@ -163,4 +162,4 @@ def _write_rows(
         row['state'] = 'failed' if task.reason else 'open'
         row['reason'] = task.reason
       rows.append(row | {'folder': str(task.run.relative_to(workdir))})
-  report.write_table(workdir / 'results.csv', pd.DataFrame(rows))
+  write_table(workdir / 'results.csv', pd.DataFrame(rows))

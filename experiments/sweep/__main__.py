@@ -22,7 +22,7 @@ from ml_collections import config_flags
 from optuna.trial import TrialState
 
 from eigen3.data import MarketPanel
-from eigen3.files import write_json
+from eigen3.files import write_json, write_table
 from eigen3.runs import run_directory
 from eigen3.runs.lock import Lock
 from eigen3.settings import (
@@ -147,11 +147,11 @@ def _sweep(
 
   def report() -> pd.DataFrame:
     found = table.make(studied.get_trials(), tried, config.seeds)
-    table.write(workdir / _TABLE, found)
+    write_table(workdir / _TABLE, found)
     return found
 
   done = Scheduler(studied, tried, plan, config, total, report).run()
-  picture.write_picture(
+  picture.draw_sweep(
     workdir / _PICTURE,
     report(),
     tried,

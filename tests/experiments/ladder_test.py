@@ -15,10 +15,12 @@ from ml_collections import config_flags
 from eigen3.environment import Rules
 from eigen3.evaluation.pooled import pool
 from eigen3.learner import experience
+from eigen3.reporting import cells_table
+from eigen3.reporting.cells_picture import draw_cells
 from eigen3.runs import run_directory
 from experiments import wiring
 from experiments.configs import ladder, many_runs
-from experiments.jobs import cells, picture, table
+from experiments.jobs import cells
 from experiments.ladder import __main__ as ladder_main
 from experiments.ladder import goals
 
@@ -180,7 +182,7 @@ def told(tmp_path_factory):
 
 
 def test_a_line_a_cell(told):
-  head, good, bad, alone = table.lines(told).splitlines()
+  head, good, bad, alone = cells_table.lines(told).splitlines()
   assert head.split()[:2] == ['seeds', 'profit']
   assert good.startswith('good')
   assert 'above random, p < 0.01 (days: p 0.' in good
@@ -189,14 +191,14 @@ def test_a_line_a_cell(told):
   assert f'{told["bad"]["profit"]["mean"]["mean"]:+.1%}' in bad
   assert f'{told["bad"]["against"]["random_entry"]["mean"]:+.1%} p 0.' in bad
   assert ' 1 of 3 ' in alone
-  compared, is_open = table.comparisons(told).splitlines()
+  compared, is_open = cells_table.comparisons(told).splitlines()
   assert is_open == 'alone over ranker: open, it lacks seeds'
   assert compared.startswith('bad over good: -')
 
 
 def test_the_picture_shows_all_cells(told, tmp_path):
   path = tmp_path / 'results.png'
-  picture.write_picture(path, told, 'Title', 'A remark')
+  draw_cells(path, told, 'Title', 'A remark')
   image = matplotlib.image.imread(path)
   assert image.shape[1] == 1200
   assert image.std() > 0.05

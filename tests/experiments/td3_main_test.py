@@ -30,7 +30,7 @@ CONFIG = pathlib.Path(td3.__file__)
 # takes longer than to find an error.
 FORKS = """
 import json, os, runpy, sys
-import eigen3.evaluation.report, eigen3.learner.loop
+import eigen3.reporting.run_picture, eigen3.learner.loop
 from experiments import mains, wiring
 for number, arguments in enumerate(json.loads(sys.argv[1])):
   pid = os.fork()
