@@ -3,13 +3,13 @@
 import base64
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from eigen3.data import templates
 from eigen3.files import atomic_path
 from eigen3.runs import run_directory
-from experiments.jobs import record, table
+from experiments.jobs import table
 
 _TEMPLATE = pathlib.Path(__file__).parent / 'page.html'
 
@@ -22,6 +22,7 @@ def write(
   said: Sequence[str],
   pictures: Sequence[str],
   remark: str,
+  commits: Collection[str],
 ) -> None:
   """Writes the page of a folder of runs.
 
@@ -29,18 +30,15 @@ def write(
     path: of an HTML file in that folder.
     title: of the page.
     told: of cells, as for `table.lines`.
-    asked: see `record.asked`.
+    asked: what results depend on beside the runs.
     said: lines that stand below the table.
     pictures: PNG files of the folder.
     remark: what every reader must know.
+    commits: of the code that runs were made by.
   """
   workdir = path.parent
   head, *rows = table.rows(told)
   about = json.loads((workdir / 'run.json').read_text(encoding='utf-8'))
-  commits = {
-    json.loads(run.read_text(encoding='utf-8'))['commit']
-    for run in sorted((workdir / record.RUNS).rglob('run.json'))
-  }
   content = {
     'title': title,
     'remark': remark,

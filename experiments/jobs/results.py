@@ -79,9 +79,11 @@ def write(
   )
   picture.write_picture(workdir / _PICTURE, told, title, remark)
   said += more
-  page.write(
-    workdir / _PAGE, title, told, asked, said, [_PICTURE, *pictures], remark
-  )
+  commits = {
+    outcome.commit for runs in outcomes.values() for outcome in runs.values()
+  }
+  shown = [_PICTURE, *pictures]
+  page.write(workdir / _PAGE, title, told, asked, said, shown, remark, commits)
   parts = [table.lines(told), table.comparisons(told), *said, remark]
   parts.append(f'written: {workdir}/{_PAGE}, {_PICTURE}, {record.RESULTS}')
   return '\n'.join(filter(None, parts))
