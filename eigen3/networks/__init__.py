@@ -4,6 +4,7 @@ from eigen3.networks.attention import column_mean
 from eigen3.networks.factory import (
   Divided,
   Networks,
+  check_settings,
   environment_spec,
   make_networks,
 )
@@ -11,6 +12,7 @@ from eigen3.networks.factory import (
 __all__ = [
   'Divided',
   'Networks',
+  'check_settings',
   'column_mean',
   'environment_spec',
   'make_networks',

@@ -17,7 +17,8 @@ import numpy as np
 import small_run
 
 from eigen3 import parallel
-from eigen3.learner import generations
+from eigen3.learner import loop
+from eigen3.learner.population_record import PopulationRecord
 from eigen3.runs.checkpoint import Checkpointer
 
 TOTAL, STOPPED = 4, 2  # generations
@@ -58,9 +59,10 @@ def train(folder, learner, config, resume=False):
   parallel.wait_for_all()
   checkpointer = Checkpointer(folder / 'checkpoints', 3, 'abc')
   try:
-    return generations.train(
-      learner, evaluate, checkpointer, folder, config, COLUMNS, resume
+    record = PopulationRecord(
+      learner, evaluate, folder, config.learner, COLUMNS
     )
+    return loop.train(learner, record, checkpointer, config, resume)
   finally:
     checkpointer.close()
 

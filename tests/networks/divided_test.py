@@ -1,5 +1,6 @@
 """Networks that see the account: their parts, names, gradients and symmetry."""
 
+import double_precision
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -70,7 +71,7 @@ def test_every_parameter_gets_a_gradient_and_the_account_counts(
   observing, make_window, account, kind, silent_gradients
 ):
   """Both parts learn, by an output that the account changes."""
-  with jax.enable_x64(True):
+  with double_precision.enable_x64(True):
     observing.compute_dtype = 'float64'
     network = getattr(networks.make_networks(observing), kind)
     window = make_window().astype(np.float64)
