@@ -28,7 +28,7 @@ from eigen3.data import (
   with_series,
 )
 from eigen3.environment import Market, TradingEnvironment
-from eigen3.evaluation import lookahead
+from eigen3.evaluation import lookahead, report
 from eigen3.learner.acting import Player
 from eigen3.networks import make_networks
 from experiments import mains, path_flags, wiring
@@ -60,8 +60,6 @@ _CONTEXT = path_flags.DEFINE_multi_path(
 
 
 def main(argv: Sequence[str]) -> None:
-  if len(argv) > 1:
-    raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
   config = _CONFIG.value
   seeds = range(_FUTURES.value)
   if _SOURCE.value:
@@ -124,11 +122,7 @@ def _table(compared: dict[str, lookahead.Compared]) -> str:
     (name, f'{count.known:,}', f'{count.changed:,}')
     for name, count in compared.items()
   ]
-  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-  return '\n'.join(
-    f'{name:<{widths[0]}}  {known:>{widths[1]}}  {changed:>{widths[2]}}'
-    for name, known, changed in rows
-  )
+  return report.aligned(rows)
 
 
 if __name__ == '__main__':

@@ -28,8 +28,6 @@ _RUN_PANEL = saved_runs.define_run_panel()
 
 
 def main(argv: Sequence[str]) -> None:
-  if len(argv) > 1:
-    raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
   step = export(_RUN.value, _OUT.value, _AGENT_ID.value, _RUN_PANEL.value)
   print(f'written: {_OUT.value}, the champion of step {step} of {_RUN.value}')
 

@@ -40,8 +40,6 @@ _HOLDOUT = flags.DEFINE_enum(
 
 def main(argv: Sequence[str]) -> None:
   """Trains, chooses the threshold, judges and reports."""
-  if len(argv) > 1:
-    raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
   for seed, workdir in seeds.runs(_WORKDIR.value):
     _begin(workdir, seed)
 

@@ -55,7 +55,6 @@ _SPLIT_TITLES = {
   'validation': 'Validation days',
   'holdout': 'Held-out days',
 }
-_STOPPED = 130  # exit status after an interrupt, as a shell has it
 
 
 class Program(NamedTuple):
@@ -81,8 +80,6 @@ class Program(NamedTuple):
 
 def main(argv: Sequence[str], program: Program) -> int:
   """Trains or resumes, then reports; the exit status says how it ended."""
-  if len(argv) > 1:
-    raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
   processes.join()
   shared = seeds.Shared(program.build)
   for seed, workdir in seeds.runs(_WORKDIR.value):
@@ -180,7 +177,7 @@ def _run(
       learner.count(state),
       total,
     )
-    return _STOPPED
+    return mains.STOPPED
   _conclude(program, experiment, config, workdir, state)
   parallel.wait_for_all()  # for the first process to have reported
   return 0

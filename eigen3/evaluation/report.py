@@ -1,7 +1,7 @@
 """What a run leaves for its reader: a summary, the trades and a picture."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -31,12 +31,22 @@ def table(results: Results) -> str:
     cells = [form.format(numbers[key]) for key, _, form in _COLUMNS]
     many = f' (mean of {len(backtests)})' if len(backtests) > 1 else ''
     rows.append([drawing.shown(name) + many, *cells])
+  return aligned(rows)
+
+
+def aligned(rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> str:
+  """Cells as text, below one another.
+
+  Args:
+    rows: all as long.
+    left: columns that begin below one another; others end there.
+  """
   widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
   return '\n'.join(
     '  '.join(
-      cell.ljust(width) if index == 0 else cell.rjust(width)
+      cell.ljust(width) if index in left else cell.rjust(width)
       for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-    )
+    ).rstrip()
     for row in rows
   )
 

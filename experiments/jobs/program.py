@@ -42,7 +42,6 @@ _COMMIT = flags.DEFINE_bool(
   'commit', False, 'Commits each record as soon as it is there.'
 )
 
-_STOPPED = 130  # exit status after an interrupt, as a shell has it
 # What finished runs came to, by cell and seed.
 Outcomes = Mapping[str, Mapping[int, Outcome]]
 
@@ -64,8 +63,6 @@ class Program(NamedTuple):
 
 def main(argv: Sequence[str], program: Program) -> int:
   """Runs what is not done; 1 if a run failed, 130 if it was stopped."""
-  if len(argv) > 1:
-    raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
   config, workdir = _CONFIG.value, pathlib.Path(_WORKDIR.value)
   check(
     'config',
@@ -104,7 +101,7 @@ def main(argv: Sequence[str], program: Program) -> int:
     print(f'failed: {task.name}: {task.reason}')
   if not done:
     logging.warning('stopped; the same command goes on')
-    return _STOPPED
+    return mains.STOPPED
   return 1 if failed else 0
 
 

@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from eigen3.evaluation import report
+
 _AGAINST = ('random_entry', 'buy_and_hold', 'momentum')
 _EMPTY = '-'
 
@@ -11,14 +13,7 @@ _EMPTY = '-'
 def lines(told: Mapping[str, Mapping[str, Any]]) -> str:
   """A table of cells, by name; see `rows`."""
   found = rows(told)
-  widths = [max(map(len, column)) for column in zip(*found, strict=True)]
-  return '\n'.join(
-    '  '.join(
-      cell.ljust(width) if index in (0, len(widths) - 1) else cell.rjust(width)
-      for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-    ).rstrip()
-    for row in found
-  )
+  return report.aligned(found, (0, len(found[0]) - 1))
 
 
 def rows(told: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:

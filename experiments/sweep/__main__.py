@@ -54,7 +54,6 @@ _RESUME = flags.DEFINE_bool(
 )
 
 _DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent.parent}/configs/sweep.py'
-_STOPPED = 130  # exit status after an interrupt, as a shell has it
 _JOURNAL, _RUNS = 'journal.log', 'runs'
 _TABLE, _PICTURE = 'results.csv', 'results.png'
 _LUCK = 'overfitting.json'
@@ -64,8 +63,6 @@ _MAY_CHANGE = ('jobs', 'num_trials')
 
 def main(argv: Sequence[str]) -> int:
   """Runs or resumes a sweep; 1 if a trial failed, 130 if it was stopped."""
-  if len(argv) > 1:
-    raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
   workdir = pathlib.Path(_WORKDIR.value)
   if _RESUME.value:
     run_directory.check_resumable(workdir)
@@ -85,7 +82,7 @@ def main(argv: Sequence[str]) -> int:
   print(f'written: {workdir}/{_TABLE}, {_PICTURE}, {_LUCK}')
   if not done:
     logging.warning('stopped; add --resume to go on')
-    return _STOPPED
+    return mains.STOPPED
   return _conclude(found, tried, command, config)
 
 
