@@ -26,6 +26,7 @@ from eigen3.runs.lock import is_alive
 
 BEAT = 60.0  # seconds
 STALE = 600.0
+_FIELDS = ('host', 'machine', 'process', 'since')
 _PATIENCE = 0.05  # seconds between two tries
 
 
@@ -141,9 +142,11 @@ def _is_held(path: pathlib.Path) -> bool:
 
 def _read(path: pathlib.Path) -> list[dict[str, Any]]:
   noted = []
-  for line in path.read_text(encoding='utf-8').splitlines():
-    with contextlib.suppress(ValueError):  # of a line that is being written
-      noted.append(json.loads(line))
+  for line in path.read_text(encoding='utf-8', errors='replace').splitlines():
+    # Of a line that is being written, or that a full disk has cut short.
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+      holder = json.loads(line)
+      noted.append({name: holder[name] for name in _FIELDS})
   return noted
 
 

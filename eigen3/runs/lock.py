@@ -1,4 +1,4 @@
-"""One process at a time works in a folder."""
+"""One process at a time works in a folder, with the processes it starts."""
 
 import contextlib
 import datetime
@@ -19,10 +19,11 @@ FILE = 'lock'
 
 
 class Lock:
-  """A file that stays locked until the process that holds it ends.
+  """A file that stays locked until the last process that holds it ends.
 
-  The lock belongs to the open file, so nothing is left locked by a process that
-  is gone.
+  The lock belongs to the open file, which a program's runs inherit. So one
+  that outlives a killed program keeps the next from writing over what it
+  writes, and nothing is left locked by processes that are gone.
   """
 
   def __init__(self, folder: os.PathLike | str):
@@ -35,6 +36,7 @@ class Lock:
       ValueError: another process holds the lock, naming it.
     """
     self._path = pathlib.Path(folder) / FILE
+    self._holders: list[int] = []
     while True:
       self._file = self._path.open('a+', encoding='utf-8')
       self._take(folder)
@@ -42,14 +44,24 @@ class Lock:
         break
       self._file.close()  # of a file that its last holder has removed
     self._file.truncate(0)
+    self.add(os.getpid())
+
+  def fileno(self) -> int:
+    """The descriptor that a run inherits."""
+    return self._file.fileno()
+
+  def add(self, process: int) -> None:
+    """Notes the number of a process of this host that holds the lock."""
+    self._holders.append(process)
     now = datetime.datetime.now().astimezone().isoformat(timespec='seconds')
-    holder = {'host': platform.node(), 'process': os.getpid(), 'since': now}
+    holder = {'host': platform.node(), 'process': process, 'since': now}
     self._file.write(json.dumps(holder) + '\n')
     self._file.flush()
 
   def close(self) -> None:
-    """Lets go."""
-    if self._is_in_place():
+    """Lets go; the file stays while a noted process is still there."""
+    others = [x for x in self._holders if x != os.getpid()]
+    if self._is_in_place() and not any(is_alive(x) for x in others):
       self._path.unlink()
     self._file.close()
 
@@ -77,9 +89,7 @@ class Lock:
   def _is_in_place(self) -> bool:
     """Whether the open file is the one that others would find."""
     try:
-      return os.path.samestat(
-        os.fstat(self._file.fileno()), os.stat(self._path)
-      )
+      return os.path.samestat(os.fstat(self.fileno()), os.stat(self._path))
     except FileNotFoundError:
       return False
 
@@ -109,22 +119,35 @@ def locked(folder: os.PathLike | str) -> Iterator[None]:
 def holders_of(folder: os.PathLike | str) -> list[dict[str, Any]]:
   """The `host`, `process` and `since` of each that may still be at work."""
   try:
-    text = (pathlib.Path(folder) / FILE).read_text(encoding='utf-8')
+    content = (pathlib.Path(folder) / FILE).read_bytes()
   except FileNotFoundError:
     return []
   noted = []
-  for line in text.splitlines():
+  for line in content.splitlines():
     with contextlib.suppress(ValueError):  # of a line that is being written
       noted.append(json.loads(line))
   here = platform.node()
-  return [x for x in noted if x['host'] != here or is_alive(x['process'])]
+  return [
+    x
+    for x in noted
+    if _is_holder(x) and (x['host'] != here or is_alive(x['process']))
+  ]
+
+
+def _is_holder(noted: Any) -> bool:
+  """Whether a line has what `Lock.add` writes."""
+  return (
+    isinstance(noted, dict)
+    and {'host', 'process', 'since'} <= noted.keys()
+    and isinstance(noted['process'], int)
+  )
 
 
 def is_alive(process: int) -> bool:
   """Whether there is a process of this host with a number."""
   try:
     os.kill(process, 0)
-  except ProcessLookupError:
+  except (ProcessLookupError, OverflowError):
     return False
   except PermissionError:  # of another user
     return True
