@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import pathlib
+import secrets
 import shutil
 from collections.abc import Iterator
 from typing import Any
@@ -46,8 +47,9 @@ def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     OSError: the block wrote nothing, or `path` cannot be replaced.
   """
   path = pathlib.Path(path)
-  # Two processes that write the same file must not share its makings.
-  temporary = path.with_name(f'{path.name}.{os.getpid()}.part')
+  # Two processes, also of two machines, that write the same file must not share
+  # its makings.
+  temporary = path.with_name(f'{path.name}.{secrets.token_hex(4)}.part')
   try:
     with naming(path):
       yield temporary

@@ -47,8 +47,6 @@ _RESCALED = 0.05
 
 def main(argv: Sequence[str]) -> None:
   """Loads, acts, tells."""
-  if len(argv) > 1:
-    raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
   given = MarketPanel.load(_PANEL.value)
   (run,) = saved_runs.load([_RUN.value], _run_panel(given))
   trained = run.experiment.panel

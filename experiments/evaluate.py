@@ -94,8 +94,6 @@ _FILES = ('evaluation.json', 'evaluation.csv', 'evaluation.png')
 
 def main(argv: Sequence[str]) -> None:
   """Loads, judges, ranks, reports."""
-  if len(argv) > 1:
-    raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
   out = pathlib.Path(_OUT.value)
   if out.exists() and not out.is_dir():
     raise ValueError(f'--out: found a file, {out}, expected a folder')

@@ -17,6 +17,7 @@ from ml_collections.config_flags import config_path
 from eigen3 import parallel
 from experiments import caches
 
+STOPPED = 130  # exit status after an interrupt, as a shell has it
 _MOST_DEVICES = 64
 _PATIENCE = 5.0  # seconds that a failed first process stays for the others
 _CPU_DEVICES = flags.DEFINE_integer(
@@ -62,7 +63,8 @@ def run(main: Callable[[Sequence[str]], Any], default_config: str = '') -> None:
   not handle is exit status 130.
 
   Args:
-    main: takes the arguments that are not flags.
+    main: takes what absl leaves of the command line: no program has arguments
+      that are not flags.
     default_config: the value of --config where the command line has none. A
       default of the flag itself is read before errors can be caught here.
   """
@@ -74,9 +76,11 @@ def run(main: Callable[[Sequence[str]], Any], default_config: str = '') -> None:
     split_cpu(_CPU_DEVICES.value)
     keep_compiled(_CACHE.value)
     try:
+      if len(argv) > 1:
+        raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
       return main(argv)
     except BaseException as error:
-      status = 130 if isinstance(error, KeyboardInterrupt) else 1
+      status = STOPPED if isinstance(error, KeyboardInterrupt) else 1
       _leave_without_others(status)
       reason = _reason(error)
       if not reason:

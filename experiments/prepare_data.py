@@ -132,8 +132,6 @@ _ORDER = flags.DEFINE_enum(
 
 
 def main(argv) -> None:
-  if len(argv) > 1:
-    raise ValueError(f"arguments: found '{argv[1]}', expected flags only")
   path = _SOURCE.value or ''
   if bool(path) == bool(_DOWNLOAD.value):
     raise DataError('arguments: expected either --source or --download')

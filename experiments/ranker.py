@@ -21,7 +21,7 @@ from eigen3.files import write_json, write_table
 from eigen3.learner.ranker import agent_windows
 from eigen3.reporting import tables
 from eigen3.runs import ledger, lock, run_directory
-from experiments import mains, path_flags, wiring
+from experiments import mains, path_flags, seeds, wiring
 
 _DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent}/configs/ranker.py:small'
 _CONFIG = mains.define_config(
@@ -41,14 +41,19 @@ _HOLDOUT = flags.DEFINE_enum(
 
 def main(argv: Sequence[str]) -> None:
   """Trains, chooses the threshold, judges and reports."""
-  if len(argv) > 1:
-    raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
-  config, workdir = _CONFIG.value, pathlib.Path(_WORKDIR.value)
+  for seed, workdir in seeds.runs(_WORKDIR.value):
+    _begin(workdir, seed)
+
+
+def _begin(workdir: pathlib.Path, seed: int | None) -> None:
+  """Trains with one seed, in a folder of its own."""
+  config = _CONFIG.value.copy_and_resolve_references()
   with config.unlocked():
     del config.networks.spec  # the panel decides; it is for notebooks
   # A run that begins anew opens its held-out days for the same policy only.
   kept = (ledger.FILE,)
   run_directory.check_new(workdir, kept)
+  seeds.settle(config, seed)
   wiring.settle_panel(config.data)
   experiment = wiring.build_ranker(config)
   run_directory.make_folder(workdir)

@@ -38,8 +38,6 @@ _SEARCHED = path_flags.DEFINE_paths(
 
 def main(argv: Sequence[str]) -> None:
   """Loads, judges, writes."""
-  if len(argv) > 1:
-    raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
   paths = saved_runs.find(_RUN.value)
   if _OUT.value is None and len(paths) > 1:
     raise ValueError(

@@ -25,6 +25,7 @@ from experiments import (
   path_flags,
   processes,
   saved_runs,
+  seeds,
   wiring,
 )
 from experiments.wiring import Experiment, about_data, check_reward
@@ -55,7 +56,6 @@ _SPLIT_TITLES = {
   'validation': 'Validation days',
   'holdout': 'Held-out days',
 }
-_STOPPED = 130  # exit status after an interrupt, as a shell has it
 
 
 class Program(NamedTuple):
@@ -81,47 +81,69 @@ class Program(NamedTuple):
 
 def main(argv: Sequence[str], program: Program) -> int:
   """Trains or resumes, then reports; the exit status says how it ended."""
-  if len(argv) > 1:
-    raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
   processes.join()
-  workdir = pathlib.Path(_WORKDIR.value)
+  shared = seeds.Shared(program.build)
+  for seed, workdir in seeds.runs(_WORKDIR.value):
+    status = _begin(program, shared, workdir, seed)
+    if status:
+      return status
+  return 0
+
+
+def _begin(
+  program: Program,
+  shared: seeds.Shared,
+  workdir: pathlib.Path,
+  seed: int | None,
+) -> int:
+  """Trains with one seed, or goes on; the exit status."""
+  resume = _RESUME.value
+  if seed is not None and resume and not run_directory.holds_run(workdir):
+    resume = False  # the seeds before were as far as it came
+  if seed is not None and resume and (workdir / 'summary.json').exists():
+    print(f'{workdir}: done before')
+    return 0
   with contextlib.ExitStack() as stack:
-    if _RESUME.value:
+    if resume:
       run_directory.check_resumable(workdir)
       stack.enter_context(lock.locked(workdir))
-    config = _settings(workdir)
-    if not _RESUME.value:
+    config = _settings(workdir, seed, resume)
+    if not resume:
       run_directory.check_new(workdir)
       check_reward(config)
-    experiment = program.build(config)
+    experiment = shared.build(config)
     _check_same_run(config, experiment)
     about = about_data(experiment)
-    if _RESUME.value:
+    if resume:
       run_directory.check_data(workdir, about)
     else:
       run_directory.make_folder(workdir)
       stack.enter_context(lock.locked(workdir))
       way = wiring.way_to_panel(config.data, workdir)
       run_directory.create(workdir, config, about | way)
-    return _run(program, experiment, config, workdir)
+    return _run(program, experiment, config, workdir, resume)
 
 
-def _settings(workdir: pathlib.Path) -> ml_collections.ConfigDict:
+def _settings(
+  workdir: pathlib.Path, seed: int | None, resume: bool
+) -> ml_collections.ConfigDict:
   """Of this run: those of the flags, or where none are given of the folder.
 
   Raises:
     ValueError: the run in the folder began with others.
   """
-  config, flag = _CONFIG.value, flags.FLAGS['config']
-  if _RESUME.value and flag.using_default_value:
+  flag = flags.FLAGS['config']
+  config = _CONFIG.value.copy_and_resolve_references()
+  if resume and flag.using_default_value:
     config = saved_runs.settings_of(workdir)
     changes = config_flags.get_override_values(flag)
     config.update_from_flattened_dict(changes)
   else:
     with config.unlocked():
       del config.networks.spec  # the panel decides; it is for notebooks
-  wiring.settle_panel(config.data, workdir if _RESUME.value else None)
-  if _RESUME.value:
+  seeds.settle(config, seed)
+  wiring.settle_panel(config.data, workdir if resume else None)
+  if resume:
     defaults = saved_runs.defaults_of(config)
     run_directory.check_same(workdir, config, defaults)
   return config
@@ -132,6 +154,7 @@ def _run(
   experiment: Experiment,
   config: ml_collections.ConfigDict,
   workdir: pathlib.Path,
+  resume: bool,
 ) -> int:
   """Trains and reports in a folder that is locked; the exit status."""
   if parallel.is_first_process():
@@ -146,9 +169,7 @@ def _run(
       experiment.panel.fingerprint,
     )
   ) as checkpointer:
-    state, done = loop.train(
-      learner, record, checkpointer, config, _RESUME.value
-    )
+    state, done = loop.train(learner, record, checkpointer, config, resume)
   if not done:
     total = config.learner[f'{learner.unit}s']
     logging.warning(
@@ -157,7 +178,7 @@ def _run(
       learner.count(state),
       total,
     )
-    return _STOPPED
+    return mains.STOPPED
   _conclude(program, experiment, config, workdir, state)
   parallel.wait_for_all()  # for the first process to have reported
   return 0

@@ -19,12 +19,14 @@ class Outcome(NamedTuple):
     daily: a row a day, `date` and each policy's return.
     profits: over initial cash, of the policy and of the controls.
     facts: of the training.
+    commit: of the code, '' where it is not known.
   """
 
   policy: str
   daily: pd.DataFrame
   profits: Mapping[str, float]
   facts: Mapping[str, Any]
+  commit: str = ''
 
   @property
   def returns(self) -> np.ndarray:

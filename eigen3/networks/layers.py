@@ -46,7 +46,7 @@ def precision_policy(compute_dtype: str) -> jmp.Policy:
     f'one of {", ".join(WIDE)}',
   )
   settings.require(
-    compute_dtype != 'float64' or jax.config.jax_enable_x64,
+    compute_dtype != 'float64' or jax.config.read('jax_enable_x64'),
     'networks.compute_dtype',
     compute_dtype,
     'float32 where JAX_ENABLE_X64 is not set: JAX would round all to it',

@@ -13,8 +13,7 @@ _EMPTY = '-'
 def lines(told: Mapping[str, Mapping[str, Any]]) -> str:
   """A table of cells, by name; see `rows`."""
   found = rows(told)
-  text = tables.aligned(found, to_the_left=(0, len(found[0]) - 1))
-  return '\n'.join(line.rstrip() for line in text.splitlines())
+  return tables.aligned(found, to_the_left=(0, len(found[0]) - 1))
 
 
 def rows(told: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:

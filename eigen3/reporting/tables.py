@@ -43,7 +43,7 @@ def aligned(
     '  '.join(
       cell.ljust(width) if index in to_the_left else cell.rjust(width)
       for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-    )
+    ).rstrip()
     for row in rows
   )
 

@@ -33,8 +33,6 @@ _DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent.parent}/configs/control.py'
 
 def main(argv: Sequence[str]) -> None:
   """Trains with each seed, then reports."""
-  if len(argv) > 1:
-    raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
   config, workdir = _CONFIG.value, pathlib.Path(_WORKDIR.value)
   with config.unlocked():
     config.env, config.seed = _ENV.value, learning.seeds_of(_SEED.value)

@@ -1,6 +1,5 @@
 """What cells came to, side by side: written to files, and as text."""
 
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -83,18 +82,13 @@ def write(
   draw_cells(workdir / _PICTURE, told, title, remark)
   said += more
   commits = {
-    json.loads(run.read_text(encoding='utf-8'))['commit']
-    for run in (workdir / record.RUNS).rglob('run.json')
+    outcome.commit for runs in outcomes.values() for outcome in runs.values()
   }
   shown = [_PICTURE, *pictures]
   cells_page.write(
     workdir / _PAGE, title, told, asked, said, shown, remark, commits
   )
-  parts = [
-    cells_table.lines(told),
-    cells_table.comparisons(told),
-    *said,
-    remark,
-  ]
+  compared = cells_table.comparisons(told)
+  parts = [cells_table.lines(told), compared, *said, remark]
   parts.append(f'written: {workdir}/{_PAGE}, {_PICTURE}, {record.RESULTS}')
   return '\n'.join(filter(None, parts))

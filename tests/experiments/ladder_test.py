@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from absl import flags
-from finished_runs import write_run
+from finished_runs import outcome, write_run
 from ml_collections import config_flags
 
 from eigen3.environment import Rules
@@ -92,16 +92,15 @@ def test_the_command_of_a_run(tmp_path):
 
 def test_a_finished_run_is_read(tmp_path):
   cell = make_cell()
-  assert cell.outcome(tmp_path, 0) is None
   write_run(tmp_path / 'a_cell/seed0')
-  found = cell.outcome(tmp_path, 0)
+  found = outcome(cell, tmp_path, 0)
   assert found.policy == 'agent'
   assert len(found.daily) == 60
   assert found.daily['date'].iloc[0] == pd.Timestamp('2024-02-10')
   assert np.prod(1 + found.returns) - 1 == pytest.approx(found.profit)
   assert found.facts == {'updates': 7, 'seconds': 2.5}
   write_run(tmp_path / 'b/seed0', 'ranker')
-  ranker = cells.Cell('b', 'ranker', 'smoke', ()).outcome(tmp_path, 0)
+  ranker = outcome(cells.Cell('b', 'ranker', 'smoke', ()), tmp_path, 0)
   assert ranker.policy == 'ranker'
 
 
@@ -169,7 +168,7 @@ def told(tmp_path_factory):
     runs = []
     for seed in range(1 if name == 'alone' else 3):
       write_run(cell.run(tmp_path, seed), seed=seed, edge=edge)
-      runs.append(cell.outcome(tmp_path, seed))
+      runs.append(outcome(cell, tmp_path, seed))
     others = {'good': good} if name == 'bad' else {}
     good = good or runs
     found[name] = {
