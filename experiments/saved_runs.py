@@ -173,7 +173,6 @@ def defaults_of(
   program = erl if 'evolution' in settings else td3_config
   config = program.get_config(settings['preset'])
   config = config.copy_and_resolve_references().unlock()
-  del config.networks.spec  # the panel decides
   config.networks.column_gain = 0.0
   config.learner.counterfactuals = 0
   ceiling = settings['environment']['coefficient_ceiling']
@@ -223,7 +222,7 @@ def act(run: SavedRun, market: Market) -> tuple[np.ndarray, np.ndarray]:
   spec = TradingEnvironment(
     run.experiment.panel,
     run.config.environment,
-    num_features=len(run.config.data.observed_features),
+    observed_features=run.config.data.observed_features,
   ).spec
   network = make_networks(run.config.networks, spec).actor
 

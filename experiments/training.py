@@ -118,9 +118,6 @@ def _settings(workdir: pathlib.Path) -> ml_collections.ConfigDict:
     config = saved_runs.settings_of(workdir)
     changes = config_flags.get_override_values(flag)
     config.update_from_flattened_dict(changes)
-  else:
-    with config.unlocked():
-      del config.networks.spec  # the panel decides; it is for notebooks
   wiring.settle_panel(config.data, workdir if _RESUME.value else None)
   if _RESUME.value:
     defaults = saved_runs.defaults_of(config)

@@ -25,7 +25,7 @@ class Player(NamedTuple):
   """Asks an agent for its acts on days, whatever becomes of its account.
 
   Attributes:
-    actor: the policy; `Divided` where the account is observed.
+    actor: the policy; its `apply` is `Divided` where the account is observed.
     select_action: of TD3, for that policy.
     spec: of the environment.
     chunk: days that are acted on at once; 0 is all.
@@ -47,8 +47,7 @@ class Player(NamedTuple):
     if not self.spec.observes_account:
       observations = experience.observations_of(self.spec.action, days)
       return self.select_action(agent, market, observations, key)
-    encoder = cast(Divided, self.actor).encoder
-    encoded = self._apply(encoder, agent, market, days)
+    encoded = self._apply(self._parts.encoder, agent, market, days)
     if key is None:
       return self._plans(agent, encoded)
     shape = (days.shape[0], *self.spec.action.shape)
@@ -63,10 +62,15 @@ class Player(NamedTuple):
       return self._apply(
         self.actor.apply, agent, market, days, return_attention=True
       )
-    encoder = cast(Divided, self.actor).encoder
-    encoded = self._apply(encoder, agent, market, days, return_attention=True)
+    encoded = self._apply(
+      self._parts.encoder, agent, market, days, return_attention=True
+    )
     plans = self._plans(agent, encoded._replace(attention=None))
     return plans, encoded.attention
+
+  @property
+  def _parts(self) -> Divided:
+    return cast(Divided, self.actor.apply)
 
   def _apply(self, function, agent, market, days, **options):
     """What `function` of the actor gives for the windows of days [M]."""
@@ -85,9 +89,9 @@ class Player(NamedTuple):
     return parallel.in_chunks(apply, days, self.chunk)
 
   def _plans(self, agent, encoded, noise=None) -> Plans:
-    head = cast(Divided, self.actor).head
+    decide = _Decide(self._parts.head, self.spec.action)
     parameters = (agent.actor.online_params, agent.actor.online_state)
-    return Plans(_Decide(head, self.spec.action), parameters, (encoded, noise))
+    return Plans(decide, parameters, (encoded, noise))
 
 
 @dataclasses.dataclass(frozen=True)

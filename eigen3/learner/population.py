@@ -82,7 +82,8 @@ class Population:
 
     Args:
       actor: as `td3.make_td3` takes it; also takes `return_attention`. Where
-        the account is observed, `networks.Divided`.
+        the account is observed, its `apply` is
+        `networks.Divided`.
       double_critic: likewise.
       environment: the mechanics of the training days.
       validation: of the validation days.

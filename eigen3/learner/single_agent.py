@@ -103,7 +103,7 @@ class SingleAgent:
 
     Args:
       actor: as `td3.make_td3` takes it; where the account is observed,
-        `networks.Divided`.
+        its `apply` is `networks.Divided`.
       double_critic: likewise.
       environment: the mechanics of the training days.
       market: what agents see.

@@ -1,17 +1,11 @@
 """Neural networks as pure functions; `make_networks` is the way in."""
 
 from eigen3.networks.attention import column_mean
-from eigen3.networks.factory import (
-  Divided,
-  Networks,
-  environment_spec,
-  make_networks,
-)
+from eigen3.networks.factory import Divided, Networks, make_networks
 
 __all__ = [
   'Divided',
   'Networks',
   'column_mean',
-  'environment_spec',
   'make_networks',
 ]

@@ -56,13 +56,7 @@ def _play(environment, start, actions):
 
   def body(state, action):
     after, timestep = environment.step(state, action)
-    other = eigen2_reward(
-      environment.rules,
-      environment.prices,
-      state.day,
-      environment.stop,
-      timestep.extras,
-    )
+    other = eigen2_reward(environment, state, after, timestep.extras)
     return after, (after, timestep, other)
 
   return jax.lax.scan(body, state, actions)[1]
