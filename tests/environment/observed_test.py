@@ -139,7 +139,9 @@ def test_observing_changes_nothing_else():
   )
   first, (timesteps, states) = seen
   blind = timesteps._replace(account=None)
-  np.testing.assert_equal((first._replace(account=None), (blind, states)), unseen)
+  np.testing.assert_equal(
+    (first._replace(account=None), (blind, states)), unseen
+  )
 
 
 @pytest.mark.parametrize('mode', MODES, ids=lambda m: '-'.join(map(str, m)))
