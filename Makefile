@@ -1,5 +1,7 @@
 # make train: a virtual environment, the installation, and a training run on the
 #   embedded market. make test: linters, types and tests. Both need only Python.
+# make test-versions: trainings, a page and the fast tests with the newest, with
+#   Colab's and with the oldest versions; ROWS=colab tries one of the three.
 PYTHON ?= python3
 VENV ?= .venv
 SEED ?= 0
@@ -7,23 +9,28 @@ WORKDIR ?= runs/td3_small_seed$(SEED)
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 WORKERS ?= 2
+ROWS ?=
 # More flags for make train, e.g. ARGS=--resume
 ARGS ?=
 
-.PHONY: train test test-long lint format clean
+.PHONY: train test test-long test-versions lint format clean
 
-# A run that is there is no error: what to do next is told.
+# A run that is there is no error: what can be done next is told.
+IS_THERE = $(if $(findstring --resume,$(ARGS)),false,test -e "$(WORKDIR)/$(1)")
+OTHER := $(if $(filter 1,$(SEED)),2,1)
+
 train: $(VENV)/.run
-	@if test -e "$(WORKDIR)/summary.json" && test -z "$(ARGS)"; then \
+	@if $(call IS_THERE,summary.json); then \
 	  echo "$(WORKDIR) holds a finished run: see $(WORKDIR)/report.html"; \
-	  echo 'another run:       make train SEED=1'; \
-	  echo 'in another folder: make train WORKDIR=runs/mine'; \
-	elif test -e "$(WORKDIR)/config.json" && test -z "$(ARGS)"; then \
-	  echo "$(WORKDIR) holds a run that was not finished"; \
+	  echo 'another seed:      make train SEED=$(OTHER)'; \
+	  echo 'in another folder: make train WORKDIR=runs/other'; \
+	elif $(call IS_THERE,config.json); then \
+	  echo "$(WORKDIR) holds a run that has not finished"; \
 	  echo 'go on with it:     make train ARGS=--resume'; \
-	  echo 'another run:       make train SEED=1'; \
+	  echo 'another seed:      make train SEED=$(OTHER)'; \
+	  echo 'in another folder: make train WORKDIR=runs/other'; \
 	else \
-	  $(BIN)/python -m experiments.td3 \
+	  exec $(BIN)/python -m experiments.td3 \
 	    --config=experiments/configs/td3.py:small \
 	    --config.seed="$(SEED)" --workdir="$(WORKDIR)" $(ARGS); \
 	fi
@@ -34,6 +41,10 @@ test: lint
 # Without the quick compilation of make test: these compute more than compile.
 test-long: $(VENV)/.test
 	XLA_FLAGS= $(BIN)/python -m pytest -n $(WORKERS) -q -m long
+
+# Not part of make test: it installs whatever is newest on that day.
+test-versions:
+	$(PYTHON) tests/run_versions.py --workers=$(WORKERS) $(ROWS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -56,4 +67,4 @@ $(VENV)/.test: $(VENV)/bin/python setup.py constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-versions build *.egg-info .mypy_cache .pytest_cache .ruff_cache

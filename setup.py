@@ -26,10 +26,10 @@ TEST = [
   'mypy>=1.15',
   'nbclient>=0.10',
   'nbformat>=5.10',
-  'pandas-stubs>=2.2',
+  'pandas-stubs>=2.2.2.240603',
   'pytest>=8.3',
-  'pytest-xdist>=3.6',
-  'ruff>=0.12',
+  'pytest-xdist>=3.6.1',
+  'ruff>=0.17',
 ]
 
 setuptools.setup(
@@ -49,7 +49,7 @@ setuptools.setup(
   },
   python_requires='>=3.11',
   install_requires=[
-    'absl-py>=2.1',
+    'absl-py>=2.3.1',
     # Stationary bootstrap, superior predictive ability, model confidence set.
     'arch>=8',
     'chex>=0.1.90',
@@ -61,23 +61,22 @@ setuptools.setup(
     'jmp>=0.0.4',
     'matplotlib>=3.9',
     'ml-collections>=1.0',
-    'numpy>=2.0',
+    'numpy>=2.0.1',
     'optax>=0.2.5',
     'optuna>=5.0',
-    'orbax-checkpoint>=0.11.20',
-    'pandas>=2.2',
-    'pyarrow>=17',
+    'pandas>=2.2.2',
+    'pyarrow>=18',
     'rlax>=0.1.9',
     'scipy>=1.14',
     # Errors of alpha and beta that allow for autocorrelation.
-    'statsmodels>=0.14',
+    'statsmodels>=0.14.2',
     'tensorboardX>=2.6',
     'tqdm>=4.66',
   ],
   extras_require={
     'test': TEST,
     'dev': [*TEST, 'pre-commit>=4'],
-    'cuda': ['jax[cuda13]>=0.7'],
+    'cuda': ['jax[cuda13]>=0.7.2'],
     'torch': ['torch>=2.4'],
     'download': ['yfinance>=1.0'],
     'control': ['gymnasium>=1.0'],

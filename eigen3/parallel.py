@@ -13,7 +13,7 @@ functions that bring processes together say so, and all have to call them.
 import functools
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import jax
@@ -375,7 +375,7 @@ def hoists_products() -> bool:
   return jax.default_backend() != 'cpu'
 
 
-def compiler_options() -> dict[str, int]:
+def compiler_options() -> dict[str, int | bool]:
   """Options of `jax.jit` for long programs of many small loops.
 
   On a CPU, LLVM's second level of optimisation compiles a training iteration
@@ -386,7 +386,7 @@ def compiler_options() -> dict[str, int]:
   chosen = 'xla_backend_optimization_level' in os.environ.get('XLA_FLAGS', '')
   if jax.default_backend() != 'cpu' or chosen:
     return {}
-  return {'xla_backend_optimization_level': 2}
+  return known_options({'xla_backend_optimization_level': 2})
 
 
 def quick_compilation() -> dict[str, int | bool]:
@@ -396,7 +396,36 @@ def quick_compilation() -> dict[str, int | bool]:
   """
   if jax.default_backend() != 'cpu':
     return {}
+  return known_options(
+    {
+      'xla_backend_optimization_level': 0,
+      'xla_cpu_use_fusion_emitters': False,
+    }
+  )
+
+
+def known_options(options: Mapping[str, int | bool]) -> dict[str, int | bool]:
+  """Those of some options of `jax.jit` that the installed compiler has.
+
+  Options come and go with the versions of XLA, and one that it lacks is an
+  error at the first call of the program.
+  """
   return {
-    'xla_backend_optimization_level': 0,
-    'xla_cpu_use_fusion_emitters': False,
+    name: value
+    for name, value in options.items()
+    if _knows_option(jax.default_backend(), name, value)
   }
+
+
+@functools.cache
+def _knows_option(backend: str, name: str, value: int | bool) -> bool:
+  """Whether the compiler has an option; the least program is compiled."""
+  del backend  # it only tells apart what is remembered
+  least = jax.jit(lambda x: x, compiler_options={name: value})
+  try:
+    least.lower(jnp.float32(0)).compile()
+  except jax.errors.JaxRuntimeError as error:
+    if 'No such compile option' not in str(error):
+      raise
+    return False
+  return True

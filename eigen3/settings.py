@@ -43,10 +43,13 @@ def _whole(value: Any) -> str:
   return '' if is_whole else 'a whole number'
 
 
-def _int32(value: Any) -> str:
-  if not _whole(value) and value > _MOST_WHOLE:
-    return f'at most {_MOST_WHOLE}'
-  return _whole(value)
+def _at_most(most: int) -> Callable[[Any], str]:
+  def kind(value: Any) -> str:
+    if not _whole(value) and value > most:
+      return f'at most {most}'
+    return _whole(value)
+
+  return kind
 
 
 def _number(value: Any) -> str:
@@ -66,9 +69,9 @@ def _tuple(value: Any) -> str:
 
 
 def whole(least: int, most: int | None = None) -> Expected:
-  """A whole number within bounds, which int32 holds."""
-  words = f'at least {least}' + (f' and at most {most}' if most else '')
-  return Expected(lambda x: least <= x <= (most or x), words, _int32)
+  """A whole number within bounds, at most what int32 holds."""
+  words = f'at least {least}'
+  return Expected(lambda x: x >= least, words, _at_most(most or _MOST_WHOLE))
 
 
 def number(holds: Callable[[Any], bool], words: str) -> Expected:
@@ -78,6 +81,7 @@ def number(holds: Callable[[Any], bool], words: str) -> Expected:
 
 AT_LEAST_ONE = whole(1)
 COUNT = whole(0)
+SIZE = whole(1, 8192)  # of a layer
 FACTOR = number(lambda x: x >= 1, 'at least 1')
 NOT_NEGATIVE = number(lambda x: x >= 0, 'at least 0')
 POSITIVE = number(lambda x: x >= _LEAST_FLOAT, 'a positive number')
@@ -122,7 +126,7 @@ def several(
 def sizes(count: int | None = None) -> Expected:
   """So many sizes of layers, or any number but none."""
   words = f'{count or "one or more"} sizes of at least 1'
-  return several(AT_LEAST_ONE, words, count, 1)
+  return several(SIZE, words, count, 1)
 
 
 def check(

@@ -18,11 +18,10 @@ import jax.numpy as jnp
 import ml_collections
 from absl import flags
 
-from eigen3.agent import td3
 from eigen3.data import MarketPanel
 from eigen3.environment import Market, TradingEnvironment
 from eigen3.evaluation import lookahead
-from eigen3.learner import acting, experience
+from eigen3.learner.acting import Player
 from eigen3.networks import make_networks
 from experiments import mains, wiring
 
@@ -73,22 +72,12 @@ def _untrained_policy(
   environment = TradingEnvironment(
     panel, config.environment, observed_features=observed
   )
-  spec = environment.spec
-  networks = make_networks(config.networks, spec)
-  init, select_action, _ = td3.make_td3(
-    networks.actor,
-    networks.double_critic,
-    experience.observe,
-    spec.action,
-    config.agent,
-  )
+  networks = make_networks(config.networks, environment.spec)
+  player = Player.make(networks, environment, config)
   shape = (config.environment.context_days, panel.num_columns, len(observed))
   nothing = Market(jnp.zeros(shape), config.environment.context_days)
-  first, _ = experience.first_observation(environment)
-  agent = jax.jit(init)(jax.random.PRNGKey(config.seed), nothing, first)
-  player = acting.Player(
-    networks.actor, select_action, spec, config.agent.acting_chunk
-  )
+  key = jax.random.PRNGKey(config.seed)
+  agent = jax.jit(player.first_state)(key, environment, nothing)
   return functools.partial(jax.jit(player.acts), agent)
 
 

@@ -17,40 +17,41 @@ from eigen3.evaluation import (
   population_report,
 )
 from eigen3.files import write_json
-from eigen3.learner import generations
+from eigen3.learner.agent_record import Evaluate
+from eigen3.learner.population_record import (
+  IMPORTANCE,
+  MEMBERS,
+  PopulationRecord,
+)
 from eigen3.learner.population_state import PopulationState, memory_of
 from experiments import mains, training, wiring
 
 _DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent}/configs/erl.py:small'
 
 
-def train(
-  experiment: wiring.Experiment, evaluate, checkpointer, workdir, config, resume
-) -> tuple[PopulationState, bool]:
-  """Trains the experiment's population; see `generations.train`."""
-  return generations.train(
+def record(
+  experiment: wiring.Experiment, evaluate: Evaluate, workdir, config
+) -> PopulationRecord:
+  """What is written of the experiment's population while it trains."""
+  return PopulationRecord(
     experiment.learner,
     evaluate,
-    checkpointer,
     workdir,
-    config,
+    config.learner,
     experiment.panel.columns,
-    resume,
   )
 
 
-def progress(state: PopulationState, config) -> str:
-  """How far a run is, in words."""
-  return f'generation {int(state.generation)} of {config.learner.generations}'
-
-
-def facts(state: PopulationState) -> dict[str, float]:
+def facts(
+  experiment: wiring.Experiment, state: PopulationState
+) -> dict[str, float]:
   """What summary.json says of the training."""
+  updates = experiment.learner.agent.num_updates(state.agents)
   return {
     'champion_generation': int(state.champion.generation),
     'champion_score': float(state.champion.score),
     'environment_steps': int(state.environment_steps),
-    'updates': int(np.max(state.agents.steps)),
+    'updates': int(np.max(updates)),
     'replay_size': int(state.replay.size),
     **{f'bytes_of_{name}': size for name, size in memory_of(state).items()},
   }
@@ -64,12 +65,12 @@ def conclude(
   remark: str,
 ) -> Sequence[str]:
   """Tells of the population and of what its agents looked at."""
-  members = pd.read_csv(workdir / generations.MEMBERS)
+  members = pd.read_csv(workdir / MEMBERS)
   metrics = pd.read_csv(workdir / 'metrics.csv')
   for name in ('mutation_rate', 'mutation_std'):
     if name not in metrics:  # not every strategy mutates
       metrics[name] = np.nan
-  history = pd.read_csv(workdir / generations.IMPORTANCE)
+  history = pd.read_csv(workdir / IMPORTANCE)
   columns = experiment.panel.columns
   title = f'preset {config.preset}, seed {config.seed}'
   last = int(state.generation)
@@ -109,8 +110,8 @@ def conclude(
     )
   )
   return (
-    generations.MEMBERS,
-    generations.IMPORTANCE,
+    MEMBERS,
+    IMPORTANCE,
     'importance.json',
     'population.png',
     'importance.png',
@@ -118,7 +119,7 @@ def conclude(
 
 
 PROGRAM = training.Program(
-  'ERL', wiring.build_population, train, progress, facts, conclude
+  'ERL', wiring.build_population, record, facts, conclude
 )
 
 if __name__ == '__main__':

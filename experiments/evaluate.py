@@ -208,7 +208,7 @@ def _policy(run: SavedRun) -> Policy:
   def actions(days: np.ndarray):
     return learner.greedy_actions(agent, days)
 
-  return Policy(run.name, actions, ledger.policy_digest(agent))
+  return Policy(run.name, actions, ledger.policy_digest(run.policy))
 
 
 def _open_holdout(

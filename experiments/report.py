@@ -86,7 +86,7 @@ def _occasion(runs: Sequence[SavedRun]) -> page.Occasion:
   closed = [
     run.name
     for run in runs
-    if not ledger.was_judged(run.workdir, ledger.policy_digest(run.agent))
+    if not ledger.was_judged(run.workdir, ledger.policy_digest(run.policy))
   ]
   opened = max(len(ledger.openings(run.workdir)) for run in runs)
   panel = experiment.panel

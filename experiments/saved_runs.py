@@ -12,11 +12,10 @@ import ml_collections
 import numpy as np
 from absl import flags
 
-from eigen3.agent import td3
+from eigen3.agent import Policy
 from eigen3.data import SCALED, MarketPanel, fit_normalisation, observe
 from eigen3.data.observed import YEAR_DAYS
-from eigen3.environment import Market, TradingEnvironment
-from eigen3.networks import make_networks
+from eigen3.environment import Market
 from eigen3.runs import run_directory
 from eigen3.runs.checkpoint import Checkpointer
 from eigen3.settings import require
@@ -43,8 +42,13 @@ class SavedRun(NamedTuple):
   workdir: pathlib.Path
   config: ml_collections.ConfigDict
   experiment: wiring.Experiment
-  agent: td3.TrainingState
+  agent: Any
   step: int
+
+  @property
+  def policy(self) -> Policy:
+    """All that decides what the champion does."""
+    return self.experiment.learner.agent.policy(self.agent)
 
 
 def define_run_panel() -> flags.FlagHolder[str | None]:
@@ -219,26 +223,11 @@ def act(run: SavedRun, market: Market) -> tuple[np.ndarray, np.ndarray]:
     True,
     'False: a market alone does not tell what such a policy would do',
   )
-  spec = TradingEnvironment(
-    run.experiment.panel,
-    run.config.environment,
-    observed_features=run.config.data.observed_features,
-  ).spec
-  network = make_networks(run.config.networks, spec).actor
-
-  @jax.jit
-  def apply(actor, market, day):
-    outputs, _ = network.apply(
-      actor.online_params,
-      actor.online_state,
-      None,
-      market.windows(day[None]),
-      return_attention=True,
-    )
-    return outputs
-
-  day = np.int32(market.num_days - 1)
-  actions, attention = apply(run.agent.actor, market, day)
+  player = run.experiment.learner.player
+  day = np.array([market.num_days - 1], np.int32)
+  actions, attention = jax.jit(player.acts_and_attention)(
+    run.agent, market, day
+  )
   return np.asarray(actions[0]), np.asarray(attention[0])
 
 

@@ -7,38 +7,33 @@ python -m experiments.td3 --config=experiments/configs/td3.py:small \
 import functools
 import pathlib
 
-from eigen3.learner import loop
+from eigen3.learner.agent_record import AgentRecord, Evaluate
 from eigen3.learner.single_agent import LearnerState
 from experiments import mains, training, wiring
 
 _DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent}/configs/td3.py:small'
 
 
-def train(
-  experiment: wiring.Experiment, evaluate, checkpointer, workdir, config, resume
-) -> tuple[LearnerState, bool]:
-  """Trains the experiment's agent; see `loop.train`."""
-  return loop.train(
-    experiment.learner, evaluate, checkpointer, workdir, config, resume
-  )
+def record(
+  experiment: wiring.Experiment, evaluate: Evaluate, workdir, config
+) -> AgentRecord:
+  """What is written of the experiment's agent while it trains."""
+  return AgentRecord(experiment.learner, evaluate, workdir, config.learner)
 
 
-def progress(state: LearnerState, config) -> str:
-  """How far a run is, in words."""
-  return f'iteration {int(state.iteration)} of {config.learner.iterations}'
-
-
-def facts(state: LearnerState) -> dict[str, float]:
+def facts(
+  experiment: wiring.Experiment, state: LearnerState
+) -> dict[str, float]:
   """What summary.json says of the training."""
   return {
     'champion_iteration': int(state.champion.iteration),
     'champion_validation_profit': float(state.champion.score),
     'environment_steps': int(state.environment_steps),
-    'updates': int(state.agent.steps),
+    'updates': int(experiment.learner.agent.num_updates(state.agent)),
   }
 
 
-PROGRAM = training.Program('TD3', wiring.build, train, progress, facts)
+PROGRAM = training.Program('TD3', wiring.build, record, facts)
 
 if __name__ == '__main__':
   mains.run(

@@ -11,11 +11,11 @@ from absl import flags, logging
 from ml_collections import config_flags
 
 from eigen3 import parallel
-from eigen3.agent import td3
 from eigen3.environment.rollout import Acts
 from eigen3.evaluation import Results, report
 from eigen3.files import write_json
-from eigen3.learner.loop import Evaluate
+from eigen3.learner import loop
+from eigen3.learner.agent_record import Evaluate
 from eigen3.runs import ledger, lock, run_directory
 from eigen3.runs.checkpoint import Checkpointer
 from experiments import (
@@ -63,10 +63,9 @@ class Program(NamedTuple):
   Attributes:
     title: of its pictures.
     build: the parts that a config describes.
-    train: `(experiment, evaluate, checkpointer, workdir, config, resume) ->
-      (final state, whether it is done)`.
-    progress: how far a state is, in words.
-    facts: of a final state, for summary.json.
+    record: `(experiment, evaluate, workdir, config) -> loop.Record`, what is
+      written while it trains.
+    facts: `(experiment, final state)`, for summary.json.
     conclude: `(experiment, state, config, workdir, remark)`, writes what only
       this program reports and gives the names of the files; the remark is what
       every reader must know of the data.
@@ -74,9 +73,8 @@ class Program(NamedTuple):
 
   title: str
   build: Callable[[ml_collections.ConfigDict], Experiment]
-  train: Callable[..., tuple[Any, bool]]
-  progress: Callable[[Any, ml_collections.ConfigDict], str]
-  facts: Callable[[Any], Mapping[str, Any]]
+  record: Callable[..., loop.Record]
+  facts: Callable[[Experiment, Any], Mapping[str, Any]]
   conclude: Callable[..., Sequence[str]] = lambda *unused: ()
 
 
@@ -135,10 +133,25 @@ def _run(
   if parallel.is_first_process():
     print('Controls on the validation days:')
     print(report.table(experiment.validation.controls))
-  state, done = _train(program, experiment, config, workdir)
+  learner = experiment.learner
+  record = program.record(experiment, _evaluation(experiment), workdir, config)
+  with contextlib.closing(
+    Checkpointer(
+      workdir / 'checkpoints',
+      config.learner.keep_checkpoints,
+      experiment.panel.fingerprint,
+    )
+  ) as checkpointer:
+    state, done = loop.train(
+      learner, record, checkpointer, config, _RESUME.value
+    )
   if not done:
+    total = config.learner[f'{learner.unit}s']
     logging.warning(
-      'stopped after %s; add --resume to go on', program.progress(state, config)
+      'stopped after %s %d of %d; add --resume to go on',
+      learner.unit,
+      learner.count(state),
+      total,
     )
     return _STOPPED
   _conclude(program, experiment, config, workdir, state)
@@ -159,34 +172,10 @@ def _check_same_run(
     )
 
 
-def _train(
-  program: Program,
-  experiment: Experiment,
-  config: ml_collections.ConfigDict,
-  workdir: pathlib.Path,
-) -> tuple[Any, bool]:
-  checkpointer = Checkpointer(
-    workdir / 'checkpoints',
-    config.learner.keep_checkpoints,
-    experiment.panel.fingerprint,
-  )
-  try:
-    return program.train(
-      experiment,
-      _evaluation(experiment),
-      checkpointer,
-      workdir,
-      config,
-      _RESUME.value,
-    )
-  finally:
-    checkpointer.close()
-
-
 def _evaluation(experiment: Experiment) -> Evaluate:
   judge = experiment.validation
 
-  def evaluate(agent: td3.TrainingState) -> Mapping[str, float]:
+  def evaluate(agent: Any) -> Mapping[str, float]:
     actions = experiment.learner.greedy_actions(agent, judge.days)
     return judge.scores(actions, 'validation')
 
@@ -202,7 +191,7 @@ def _conclude(
 ) -> None:
   """Judges the champion, on held-out days if asked to, and reports."""
   results, opened, acts = _judged(program, experiment, workdir, state)
-  facts = program.facts(state)
+  facts = program.facts(experiment, state)
   if not parallel.is_first_process():
     return
   panel = experiment.panel
@@ -259,7 +248,7 @@ def _judged(
   judges, opened = {'validation': experiment.validation}, 0
   if _HOLDOUT.value != 'no':
     opened = ledger.open_holdout(
-      {workdir: [ledger.policy_digest(champion)]},
+      {workdir: [ledger.policy_digest(learner.agent.policy(champion))]},
       f'experiments.{program.title.lower()}',
       again=_HOLDOUT.value == 'again',
     )

@@ -11,13 +11,14 @@ import numpy as np
 from eigen3 import data, evaluation, parallel, settings
 from eigen3.agent import td3
 from eigen3.data import MarketPanel
-from eigen3.environment import Market, TradingEnvironment, rewards
+from eigen3.environment import Market, Rules, TradingEnvironment, rewards
 from eigen3.evaluation.ranking import Ranking
 from eigen3.learner import single_agent
 from eigen3.learner.population import Population
 from eigen3.learner.ranker import Fitted, Ranker
 from eigen3.learner.single_agent import SingleAgent
 from eigen3.networks import Networks, make_networks
+from eigen3.networks import check_settings as check_networks
 from eigen3.runs import checkpoint, run_directory
 
 # In run.json: from the folder of a run to its panel.
@@ -79,8 +80,7 @@ def build(
   mesh = parallel.make_mesh() if spread else None
   stage = _stage(config, mesh, panel)
   learner = SingleAgent(
-    stage.networks.actor,
-    stage.networks.double_critic,
+    stage.networks,
     stage.environment,
     stage.market,
     config,
@@ -107,8 +107,7 @@ def build_population(
   mesh = _mesh_of_agents(config.evolution) if spread else None
   stage = _stage(config, mesh)
   learner = Population(
-    stage.networks.actor,
-    stage.networks.double_critic,
+    stage.networks,
     stage.environment,
     _environment(config, stage.panel, stage.splits.validation),
     stage.market,
@@ -166,6 +165,23 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
   """Refuses what no part below checks for itself; a ValueError."""
   settings.check('', config, {'preset': settings.TEXT, 'seed': settings.SEED})
   settings.check('data', config.data, _DATA)
+
+
+def check_fields(config: ml_collections.ConfigDict) -> None:
+  """Refuses settings of a training by themselves, before there are data.
+
+  What has to fit the data, or each other, is checked when they are put
+  together.
+
+  Raises:
+    ValueError: naming the field.
+  """
+  check_settings(config)
+  rewards.find(Rules.from_config(config.environment).reward)
+  check_networks(config.networks)
+  td3.check_settings(config.agent)
+  if 'evolution' not in config:
+    single_agent.check_settings(config.learner)
 
 
 def check_reward(config: ml_collections.ConfigDict) -> None:

@@ -4,14 +4,13 @@ import os
 import pathlib
 
 import pytest
+import xla_flags
 
 # Tests compile far more than they compute. With little optimisation they take
 # a third of the time; values agree to rounding. An XLA_FLAGS that is set
 # already, even to nothing, is kept.
-os.environ.setdefault(
-  'XLA_FLAGS',
-  '--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false',
-)
+if 'XLA_FLAGS' not in os.environ:
+  os.environ['XLA_FLAGS'] = xla_flags.quick()
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 

@@ -1,10 +1,11 @@
 """Tests of eigen3.files: a file is the old one or the new one, whole."""
 
+import errno
 import os
 
 import pytest
 
-from eigen3.files import atomic_folder, atomic_path
+from eigen3.files import atomic_folder, atomic_path, naming
 
 
 @pytest.mark.parametrize('as_text', [False, True])
@@ -87,3 +88,49 @@ def test_a_folder_never_takes_the_place_of_another(tmp_path):
     (temporary / 'notes.txt').write_text('new')
   assert os.listdir(tmp_path) == ['run']
   assert os.listdir(tmp_path / 'run') == []
+
+
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize('make', [naming, atomic_path, atomic_folder])
+@pytest.mark.parametrize('as_text', [False, True])
+def test_an_error_without_a_file_name_gets_one(tmp_path, make, as_text):
+  path = tmp_path / 'run'
+  with (
+    pytest.raises(OSError, match='No space') as error,
+    make(str(path) if as_text else path),
+  ):
+    raise FULL
+  found = error.value
+  assert (found.errno, found.strerror) == (FULL.errno, FULL.strerror)
+  assert found.filename == str(path)
+  assert found.__cause__ is FULL
+  assert os.listdir(tmp_path) == []
+
+
+class DiskError(OSError):
+  """A kind of error that Python would not choose by its number."""
+
+
+def test_an_error_keeps_its_kind_when_it_gets_a_name(tmp_path):
+  with pytest.raises(DiskError) as error, naming(tmp_path):
+    raise DiskError(errno.EIO, os.strerror(errno.EIO))
+  assert error.value.filename == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+  'error',
+  [
+    # It names what could not be opened, which says more.
+    OSError(errno.ENOENT, 'No such file or directory', 'prices.csv'),
+    # There is no place for a name.
+    OSError('odd'),
+    ValueError('not of the file system'),
+    KeyboardInterrupt(),
+  ],
+)
+def test_other_errors_stay_as_they_are(tmp_path, error):
+  with pytest.raises(type(error)) as found, naming(tmp_path):
+    raise error
+  assert found.value is error

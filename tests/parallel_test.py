@@ -1,9 +1,11 @@
 """Tests of eigen3.parallel."""
 
+import double_precision
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import xla_flags
 
 from eigen3 import parallel
 
@@ -31,7 +33,7 @@ def test_blocks_change_nothing(total, size, remat):
       scaled_tanh, parameters, inputs, size, remat=remat
     )
 
-  with jax.enable_x64(True):
+  with double_precision.enable_x64(True):
     rng = np.random.default_rng(0)
     arguments = rng.normal(size=(3, 4)), rng.normal(size=(total, 3))
     result, expected = (
@@ -160,6 +162,34 @@ def test_a_level_of_the_user_is_left_alone(monkeypatch, flags, expected):
   assert parallel.compiler_options() == expected
   monkeypatch.setattr(parallel.jax, 'default_backend', lambda: 'gpu')
   assert parallel.compiler_options() == {}
+
+
+def test_options_that_the_compiler_lacks_are_not_asked_for():
+  known = {'xla_backend_optimization_level': 0}
+  assert parallel.known_options({**known, 'xla_no_such_thing': True}) == known
+
+
+def test_a_wrong_value_of_an_option_is_an_error():
+  """Only an option that is missing is passed over."""
+  with pytest.raises(jax.errors.JaxRuntimeError, match='optimization_level'):
+    parallel.known_options({'xla_backend_optimization_level': 'much'})
+
+
+def test_other_backends_take_no_options_for_quick_compilation(monkeypatch):
+  monkeypatch.setattr(parallel.jax, 'default_backend', lambda: 'gpu')
+  assert parallel.quick_compilation() == {}
+
+
+def test_flags_of_tests_are_the_options_of_quick_compilation():
+  options = parallel.quick_compilation()
+  assert xla_flags.quick().split() == [
+    f'--{name}={str(value).lower()}' for name, value in options.items()
+  ]
+  assert options['xla_backend_optimization_level'] == 0
+
+
+def test_a_flag_that_xla_lacks_is_not_set():
+  assert not xla_flags.knows('--xla_no_such_thing=true')
 
 
 def test_refuses_a_block_of_nothing():

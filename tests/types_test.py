@@ -1,7 +1,7 @@
 """Tests of the action and environment specs in eigen3.types."""
 
+import double_precision
 import hypothesis
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_the_two_maps_are_inverse(bounds, seed):
   high = tuple(first + width for first, width in bounds)
   spec = ActionSpec((4, len(bounds)), low, high)
   unit = np.random.default_rng(seed).uniform(-1, 1, (5, 4, len(bounds)))
-  with jax.enable_x64(True):
+  with double_precision.enable_x64(True):
     action = spec.from_unit(jnp.asarray(unit))
     assert np.all(action >= np.array(low) - 1e-9)
     assert np.all(action <= np.array(high) + 1e-9)

@@ -1,6 +1,55 @@
 """Learning from transitions: TD3 (with DDPG as a preset) and its replay."""
 
-from eigen3.agent import replay
-from eigen3.agent.td3 import TrainingState, make_td3
+import haiku as hk
+import ml_collections
 
-__all__ = ['TrainingState', 'make_td3', 'replay']
+from eigen3 import settings
+from eigen3.agent import replay, td3
+from eigen3.agent.protocol import Agent, Constrain, Maker, Observe, Policy
+from eigen3.agent.td3 import TrainingState, make_td3
+from eigen3.types import ActionSpec
+
+__all__ = (
+  'Agent',
+  'Policy',
+  'TrainingState',
+  'make_agent',
+  'make_td3',
+  'register',
+  'replay',
+)
+
+_MAKERS: dict[str, Maker] = {'td3': td3.make_agent}
+
+
+def register(name: str, maker: Maker) -> None:
+  """Adds an algorithm, which `agent.algorithm` then selects by its name."""
+  _MAKERS[name] = maker
+
+
+def make_agent(
+  actor: hk.TransformedWithState,
+  double_critic: hk.TransformedWithState,
+  observe: Observe,
+  action_spec: ActionSpec,
+  config: ml_collections.ConfigDict,
+  constrain: Constrain = lambda observations, unit_actions: unit_actions,
+) -> Agent:
+  """The algorithm that `config.algorithm` names, bound to networks.
+
+  Args:
+    actor: see `make_td3`, as all of these.
+    double_critic: critics.
+    observe: turns context and observations into inputs of networks.
+    action_spec: the box of actions.
+    config: the `agent` section.
+    constrain: what an environment makes of an action.
+
+  Raises:
+    ValueError: a setting is out of range, or no such algorithm.
+  """
+  settings.check(
+    'agent', config, {'algorithm': settings.one_of(*sorted(_MAKERS))}
+  )
+  maker = _MAKERS[config.algorithm]
+  return maker(actor, double_critic, observe, action_spec, config, constrain)

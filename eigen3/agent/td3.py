@@ -8,43 +8,37 @@ With one critic, no policy delay and no target noise this is DDPG (Lillicrap et
 al. 2016, https://arxiv.org/abs/1509.02971).
 """
 
-from collections.abc import Callable
+import functools
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import chex
 import haiku as hk
 import jax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 import optax
 
 from eigen3 import parallel, settings
 from eigen3.agent import losses
+from eigen3.agent.network import (
+  Network,
+  accumulated,
+  choose,
+  followed,
+  fresh,
+  optimiser_of,
+  policy_of,
+)
+from eigen3.agent.protocol import (
+  Agent,
+  Constrain,
+  Genes,
+  Metrics,
+  Observe,
+  Policy,
+)
 from eigen3.types import ActionSpec, Array, PRNGKey, Transition
-
-# Turns an observation into what networks take: (context, s [B]) -> input [B].
-Observe = Callable[[Any, Any], Any]
-# What an environment makes of an action: (s [B], unit actions [B]) -> the same.
-Constrain = Callable[[Any, Array], Array]
-Metrics = dict[str, Array]
-
-
-class Network(NamedTuple):
-  """One network's online and target halves and its optimiser.
-
-  Attributes:
-    online_params: what the loss trains.
-    online_state: batch-norm statistics of the online network.
-    target_params: slow copy that bootstraps.
-    target_state: copy of `online_state`, as of the last soft update.
-    opt_state: of the optimiser.
-  """
-
-  online_params: hk.Params
-  online_state: hk.State
-  target_params: hk.Params
-  target_state: hk.State
-  opt_state: optax.OptState
 
 
 class Hyperparameters(NamedTuple):
@@ -107,27 +101,51 @@ def make_td3(
     select_action: `(state, context, observations, key=None) -> actions
       [B, ...]` in the environment's units; noisy where a key is given.
     update: `(state, batch, context) -> (state, metrics)`, one critic update
-      and, every `policy_delay`, one of the actor and of all targets. A batch
-      may have several actions [B, M, ...] and rewards [B, M] of each state,
-      what was done first: critics are then asked for q [B, M, K]. Who makes it
-      vouches that all of a state's actions have the same future.
+      and, every `policy_delay`, one of the actor and of all targets. Where a
+      batch has several actions of a state, critics are asked for q [B, M, K].
 
   Raises:
     ValueError: a setting is out of range.
   """
+  agent = make_agent(
+    actor, double_critic, observe, action_spec, config, constrain
+  )
+  return agent.init, agent.act, agent.update
+
+
+def make_agent(
+  actor: hk.TransformedWithState,
+  double_critic: hk.TransformedWithState,
+  observe: Observe,
+  action_spec: ActionSpec,
+  config: ml_collections.ConfigDict,
+  constrain: Constrain,
+) -> Agent:
+  """TD3 as learners take it; arguments and errors as of `make_td3`."""
   check_settings(config)
   if config.invert_gradients and not action_spec.scaled:
     raise ValueError(
       'agent.invert_gradients: found True, expected False with raw actions, '
       'which have no bounds to come back from'
     )
-  learner = _Learner(
-    actor, double_critic, observe, action_spec, config, constrain
+  td3 = _TD3(actor, double_critic, observe, action_spec, config, constrain)
+  return Agent(
+    init=td3.init,
+    act=td3.select_action,
+    update=td3.update,
+    policy=lambda state: policy_of(state.actor),
+    with_policy=_with_policy,
+    noise=lambda state: state.noise_scale,
+    num_updates=lambda state: state.steps,
+    trained=_trained,
+    report=_report,
+    reported=_REPORTED,
+    genes=_genes,
+    born=_born,
   )
-  return learner.init, learner.select_action, learner.update
 
 
-class _Learner:
+class _TD3:
   """TD3's pure functions; the fields are read, never set, after creation."""
 
   def __init__(self, actor, critic, observe, action_spec, config, constrain):
@@ -137,14 +155,14 @@ class _Learner:
     self._constrain = constrain
     self._spec = action_spec
     self._config = config
-    self._optimiser = _optimiser(config)
+    self._optimiser = optimiser_of(config)
 
   def init(self, key: PRNGKey, context, observations) -> TrainingState:
     """Fresh networks for inputs like `observe(context, observations)`."""
     key, key_actor, key_critic = jax.random.split(key, 3)
     x = self._observe(context, observations)
     params, state = self._actor.init(key_actor, x, is_training=False)
-    actor = _fresh(params, state, self._optimiser)
+    actor = fresh(params, state, self._optimiser)
     (actions, _), _ = self._actor.apply(
       params, state, None, x, is_training=False
     )
@@ -153,7 +171,7 @@ class _Learner:
     )
     return TrainingState(
       actor=actor,
-      critic=_fresh(params, state, self._optimiser),
+      critic=fresh(params, state, self._optimiser),
       hyperparameters=Hyperparameters(
         jnp.asarray(self._config.actor_learning_rate, float),
         jnp.asarray(self._config.critic_learning_rate, float),
@@ -190,18 +208,39 @@ class _Learner:
   ) -> tuple[TrainingState, Metrics]:
     """One update from a batch [B, ...]; see `make_td3`."""
     key, key_critic, key_actor = jax.random.split(state.key, 3)
-    state, critic_metrics = self._update_critic(
-      state, batch, context, key_critic
+    critic, loss, q, norm = self._descend(
+      state.critic,
+      functools.partial(self._critic_loss, state, context),
+      state.hyperparameters.critic_learning_rate,
+      batch,
+      key_critic,
     )
+    metrics = {'critic_loss': loss, 'critic_gradient_norm': norm, 'q': q}
+    state = state._replace(critic=critic)
     due = (state.steps + 1) % self._config.policy_delay == 0
+
+    def update_actor(state):
+      actor, loss, _, norm = self._descend(
+        state.actor,
+        functools.partial(self._actor_loss, state, context),
+        state.hyperparameters.actor_learning_rate,
+        batch,
+        key_actor,
+      )
+      tau = self._config.tau
+      state = state._replace(
+        actor=followed(actor, tau), critic=followed(state.critic, tau)
+      )
+      # Of the types that an update without the actor gives.
+      of_actor = loss.astype(jnp.float32), norm.astype(jnp.float32)
+      return state, (*of_actor, jnp.float32(1))
+
+    zero = jnp.float32(0)
     # A switch whose first branch passes through: a cond would make XLA copy
     # the whole carry of the surrounding scan (jax issue 38145).
-    state, actor_metrics = jax.lax.switch(
+    state, of_actor = jax.lax.switch(
       due.astype(jnp.int32),
-      [
-        lambda s: (s, _empty_actor_metrics()),
-        lambda s: self._update_actor(s, batch, context, key_actor),
-      ],
+      [lambda state: (state, (zero, zero, zero)), update_actor],
       state,
     )
     noise_scale = jnp.maximum(
@@ -211,37 +250,7 @@ class _Learner:
     state = state._replace(
       noise_scale=noise_scale, steps=state.steps + 1, key=key
     )
-    return state, critic_metrics | actor_metrics
-
-  def _update_critic(self, state, batch, context, key):
-    def loss(params, network_state, micro_batch, key):
-      return self._critic_loss(
-        params, network_state, state, micro_batch, context, key
-      )
-
-    rate = state.hyperparameters.critic_learning_rate
-    critic, value, q, norm = self._descend(state.critic, loss, rate, batch, key)
-    metrics = {'critic_loss': value, 'critic_gradient_norm': norm, 'q': q}
-    return state._replace(critic=critic), metrics
-
-  def _update_actor(self, state, batch, context, key):
-    def loss(params, network_state, micro_batch, key):
-      return self._actor_loss(
-        params, network_state, state, micro_batch, context, key
-      )
-
-    rate = state.hyperparameters.actor_learning_rate
-    actor, value, _, norm = self._descend(state.actor, loss, rate, batch, key)
-    metrics = {
-      # Of the types that an update without the actor gives.
-      'actor_loss': value.astype(jnp.float32),
-      'actor_gradient_norm': norm.astype(jnp.float32),
-      'actor_updates': jnp.float32(1),
-    }
-    state = state._replace(
-      actor=self._soft_update(actor), critic=self._soft_update(state.critic)
-    )
-    return state, metrics
+    return state, metrics | dict(zip(_OF_ACTOR, of_actor, strict=True))
 
   def _descend(self, network: Network, loss, learning_rate, batch, key):
     """One optimiser step of a network's online half.
@@ -249,8 +258,11 @@ class _Learner:
     Returns:
       The network, and of the loss: value, auxiliary and gradient norm, [].
     """
-    gradients, online_state, (value, extra) = self._accumulate(
-      loss, network.online_params, network.online_state, batch, key
+    gradient = accumulated(
+      jax.value_and_grad(loss, has_aux=True), self._config.accumulation_steps
+    )
+    (value, (online_state, extra)), gradients = gradient(
+      network.online_params, network.online_state, batch, key
     )
     updates, opt_state = self._optimiser.update(
       gradients, network.opt_state, network.online_params
@@ -265,7 +277,7 @@ class _Learner:
     )
     return network, value, extra, optax.tree.norm(gradients)
 
-  def _critic_loss(self, params, network_state, state, batch, context, key):
+  def _critic_loss(self, state, context, params, network_state, batch, key):
     """Mean loss of the critics; aux is (network state, mean value)."""
     key_noise, key_dropout = jax.random.split(key)
     q_tm1, network_state = self._critic.apply(
@@ -311,7 +323,7 @@ class _Learner:
     )
     return jax.lax.stop_gradient(q_t)
 
-  def _actor_loss(self, params, network_state, state, batch, context, key):
+  def _actor_loss(self, state, context, params, network_state, batch, key):
     """Mean policy loss; aux is (network state, mean value of critic 0)."""
     x = self._observe(context, batch.s_tm1)
     (actions, _), network_state = self._actor.apply(
@@ -339,94 +351,75 @@ class _Learner:
     loss = jax.vmap(losses.policy_loss)(unit, dqda)
     return jnp.mean(loss), (network_state, value)
 
-  def _accumulate(self, loss, params, network_state, batch, key):
-    """Mean gradient of `loss` over the micro-batches of a batch.
 
-    Args:
-      loss: `(params, network_state, batch, key) -> (value [],
-        (network_state, auxiliary []))`.
-      params: to differentiate.
-      network_state: threaded through the micro-batches.
-      batch: [B, ...].
-      key: consumed.
-
-    Returns:
-      gradients, network state, and the mean (value, auxiliary).
-    """
-    count = self._config.accumulation_steps
-    gradient = jax.value_and_grad(loss, has_aux=True)
-    if count == 1:
-      (value, (network_state, extra)), gradients = gradient(
-        params, network_state, batch, key
-      )
-      return gradients, network_state, (value, extra)
-
-    def step(carry, inputs):
-      total, network_state = carry
-      (value, (network_state, extra)), gradients = gradient(
-        params, network_state, *inputs
-      )
-      total = jax.tree.map(lambda t, g: t + g / count, total, gradients)
-      return (total, network_state), (value, extra)
-
-    size = jax.tree.leaves(batch)[0].shape[0]
-    chex.assert_is_divisible(size, count)
-    micro_batches = jax.tree.map(
-      lambda x: x.reshape(count, size // count, *x.shape[1:]), batch
-    )
-    zeros = jax.tree.map(jnp.zeros_like, params)
-    (gradients, network_state), extras = jax.lax.scan(
-      step,
-      (zeros, network_state),
-      (micro_batches, jax.random.split(key, count)),
-    )
-    value, extra = jax.tree.map(jnp.mean, extras)
-    return gradients, network_state, (value, extra)
-
-  def _soft_update(self, network: Network) -> Network:
-    return network._replace(
-      target_params=optax.incremental_update(
-        network.online_params, network.target_params, self._config.tau
-      ),
-      target_state=network.online_state,
-    )
+_OF_ACTOR = ('actor_loss', 'actor_gradient_norm', 'actor_updates')
+# In the order of a log, cause before effect.
+_REPORTED = (
+  'updates',
+  'critic_loss',
+  'critic_gradient_norm',
+  'q',
+  'actor_loss',
+  'actor_gradient_norm',
+  'noise_scale',
+)
 
 
-def _fresh(params, state, optimiser) -> Network:
-  # Copies: an online leaf and its target must not share a donated buffer.
-  return Network(
-    online_params=params,
-    online_state=state,
-    target_params=jax.tree.map(jnp.copy, params),
-    target_state=jax.tree.map(jnp.copy, state),
-    opt_state=optimiser.init(params),
-  )
-
-
-def _empty_actor_metrics() -> Metrics:
-  zero = jnp.float32(0)
+def _report(
+  state: TrainingState, metrics: Mapping[str, Any]
+) -> dict[str, float]:
+  """Numbers for a log; those of the actor are means over its own updates."""
+  actor_updates = max(float(np.sum(metrics['actor_updates'])), 1.0)
   return {
-    'actor_loss': zero,
-    'actor_gradient_norm': zero,
-    'actor_updates': zero,
+    'updates': int(np.max(state.steps)),
+    **{
+      name: float(np.mean(metrics[name]))
+      for name in ('critic_loss', 'critic_gradient_norm', 'q')
+    },
+    **{
+      name: float(np.sum(metrics[name])) / actor_updates
+      for name in ('actor_loss', 'actor_gradient_norm')
+    },
+    'noise_scale': float(np.mean(state.noise_scale)),
   }
 
 
-def _optimiser(
-  config: ml_collections.ConfigDict,
-) -> optax.GradientTransformation:
-  """Adam as PyTorch's: clipping, then L2 added to the gradient.
+def _with_policy(state: TrainingState, policy: Policy) -> TrainingState:
+  actor = state.actor._replace(
+    online_params=policy.params, online_state=policy.state
+  )
+  return state._replace(actor=actor)
 
-  Its updates are yet to be scaled by the learning rate.
-  """
-  parts = []
-  if config.gradient_clip:
-    parts.append(optax.clip_by_global_norm(config.gradient_clip))
-  if config.weight_decay:
-    parts.append(optax.add_decayed_weights(config.weight_decay))
-  # Flat: one long vector costs far less to compile and to step through than
-  # a hundred small arrays.
-  return optax.flatten(optax.chain(*parts, optax.scale_by_adam()))
+
+def _trained(state: TrainingState) -> dict[str, Any]:
+  return {'actor': policy_of(state.actor), 'critic': policy_of(state.critic)}
+
+
+def _genes(state: TrainingState) -> Genes:
+  return Genes(
+    {'actor': state.actor.online_params, 'critic': state.critic.online_params},
+    state.hyperparameters._asdict(),
+  )
+
+
+def _born(
+  parents: TrainingState, genes: Genes, whole: Array, keys: PRNGKey
+) -> TrainingState:
+  """Agents [P] of new genes; targets are copies unless they are `whole`."""
+
+  def child_of(parent: Network, params: hk.Params) -> Network:
+    return parent._replace(
+      online_params=params,
+      target_params=choose(whole, parent.target_params, params),
+      target_state=choose(whole, parent.target_state, parent.online_state),
+    )
+
+  return parents._replace(
+    actor=child_of(parents.actor, genes.parameters['actor']),
+    critic=child_of(parents.critic, genes.parameters['critic']),
+    hyperparameters=Hyperparameters(**genes.hyperparameters),
+    key=keys,
+  )
 
 
 _EXPECTED = {

@@ -156,8 +156,12 @@ def write_picture(
   table = summarise(members)
   names = [n for n in members.columns if n.startswith(HYPERPARAMETER)]
   rows: list[Any] = _rows(names)
-  figure = drawing.new_figure(2.4 * len(rows), title)
-  axes = figure.subplot_mosaic(rows, empty_sentinel='.')
+  figure = drawing.new_figure(round(2.4 * len(rows), 1), title)
+  axes: dict[str, Any] = {}
+  # Each row by itself: the widest label of one need not fit into all others.
+  parts: Any = figure.subfigures(len(rows))
+  for part, row in zip(parts, rows, strict=True):
+    axes |= part.subplot_mosaic([row], empty_sentinel='.')
   _scores(axes['fitness'], table, members, 'fitness', unit)
   _champion(axes['fitness'], generations)
   _scores(axes['validation'], table, members, 'validation', unit)

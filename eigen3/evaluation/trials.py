@@ -21,7 +21,8 @@ import pandas as pd
 
 from eigen3.evaluation import sharpe
 from eigen3.evaluation.backtest import TRADING_DAYS_A_YEAR
-from eigen3.learner import generations, loop
+from eigen3.learner.agent_record import SCORE
+from eigen3.learner.population_record import DAILY_SHARPE, MEMBERS
 from eigen3.runs import run_directory
 from eigen3.settings import require
 
@@ -75,7 +76,7 @@ def find(paths: Sequence[os.PathLike | str]) -> list[pathlib.Path]:
 
 
 def _has_log(run: pathlib.Path) -> bool:
-  return any((run / name).exists() for name in (_METRICS, generations.MEMBERS))
+  return any((run / name).exists() for name in (_METRICS, MEMBERS))
 
 
 def sharpe_ratios(workdir: os.PathLike | str) -> np.ndarray:
@@ -89,16 +90,19 @@ def sharpe_ratios(workdir: os.PathLike | str) -> np.ndarray:
   """
   workdir = pathlib.Path(workdir)
   path, column, unit = workdir / _METRICS, 'validation_sharpe', 1.0
-  if (workdir / generations.MEMBERS).exists():
-    path, column = workdir / generations.MEMBERS, generations.DAILY_SHARPE
+  if (workdir / MEMBERS).exists():
+    path, column = (
+      workdir / MEMBERS,
+      DAILY_SHARPE,
+    )
   else:
     unit = np.sqrt(TRADING_DAYS_A_YEAR)
   if not path.exists():
     return np.zeros(0)  # it ended before it validated anything
   table = pd.read_csv(path)
-  for name in (column, loop.SCORE):
+  for name in (column, SCORE):
     require(name in table, f'{path}: columns', [*table], f'{name} among them')
-  found = table[column][table[loop.SCORE].notna()].to_numpy(np.float64) / unit
+  found = table[column][table[SCORE].notna()].to_numpy(np.float64) / unit
   return np.where(np.isfinite(found), found, 0.0)
 
 

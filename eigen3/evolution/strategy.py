@@ -104,5 +104,7 @@ def assert_population(genomes: Genome, population_size: int) -> None:
       array, or a hyperparameter is not [P].
   """
   chex.assert_tree_shape_prefix(genomes, (population_size,))
-  chex.assert_tree_shape(genomes.hyperparameters, (population_size,))
+  chex.assert_shape(
+    jax.tree.leaves(genomes.hyperparameters), (population_size,)
+  )
   chex.assert_type(jax.tree.leaves(genomes), float)

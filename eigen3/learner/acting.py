@@ -1,44 +1,128 @@
 """How agents look at the market and act on it, the same in every learner."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import haiku as hk
 import jax
+import ml_collections
 
 from eigen3 import parallel
-from eigen3.agent import td3
-from eigen3.environment import Market
+from eigen3.agent import Agent, make_agent, replay
+from eigen3.environment import Market, TradingEnvironment, rollout
 from eigen3.environment.rollout import Acts, Plans
 from eigen3.learner import experience
-from eigen3.networks import Divided
+from eigen3.learner.experience import counterfactuals
+from eigen3.networks import Divided, Networks
 from eigen3.types import (
   ActionSpec,
   Array,
   EnvironmentSpec,
   PRNGKey,
+  Transition,
 )
 
 
 class Player(NamedTuple):
-  """Asks an agent for its acts on days, whatever becomes of its account.
+  """An agent in its environment: what it does there, and what it remembers.
 
   Attributes:
-    actor: the policy; its `apply` is `Divided` where the account is observed.
-    select_action: of TD3, for that policy.
+    agent: the algorithm, bound to networks.
+    actor: the network that acts; its `apply` is `Divided` where the
+      account is observed.
     spec: of the environment.
     chunk: days that are acted on at once; 0 is all.
+    batch_size: transitions of an update.
+    stored_steps: how many steps of an episode replay keeps.
+    counterfactuals: how many orders of other stocks are learnt from beside
+      each transition.
   """
 
+  agent: Agent
   actor: hk.TransformedWithState
-  select_action: Callable
   spec: EnvironmentSpec
   chunk: int
+  batch_size: int
+  stored_steps: int
+  counterfactuals: int
+
+  @classmethod
+  def make(
+    cls,
+    networks: Networks,
+    environment: TradingEnvironment,
+    config: ml_collections.ConfigDict,
+  ) -> 'Player':
+    """Binds the algorithm of a config to networks and to an environment.
+
+    Args:
+      networks: an actor and critics.
+      environment: whose spec and rules count.
+      config: has `agent` and `learner`.
+
+    Raises:
+      ValueError: a setting is out of range.
+    """
+    spec, rules = environment.spec, environment.rules
+    agent = make_agent(
+      networks.actor,
+      networks.double_critic,
+      experience.observe,
+      spec.action,
+      config.agent,
+      functools.partial(experience.constrain, spec.action),
+    )
+    return cls(
+      agent,
+      networks.actor,
+      spec,
+      config.agent.acting_chunk,
+      config.agent.batch_size,
+      experience.stored_steps(rules, config),
+      counterfactuals.count_of(rules, config),
+    )
+
+  def first_state(
+    self, key: PRNGKey, environment: TradingEnvironment, market: Market
+  ) -> Any:
+    """A fresh agent's state, for what is seen when an episode begins."""
+    first, _ = experience.first_observation(environment)
+    return self.agent.init(key, market, first)
+
+  def empty_replay(
+    self, environment: TradingEnvironment, capacity: int
+  ) -> replay.ReplayState:
+    """Room for so many transitions."""
+    _, account = experience.first_observation(environment)
+    nothing = experience.empty_transition(self.spec.action, account)
+    return replay.init(nothing, capacity)
+
+  def collect(
+    self,
+    environment: TradingEnvironment,
+    policy: rollout.Policy,
+    keys: PRNGKey,
+  ) -> tuple[Transition, rollout.Episodes]:
+    """Plays an episode for each key; also the transitions of all of them."""
+    _, first = jax.vmap(environment.reset)(keys)
+    episodes = rollout.rollout(
+      environment, policy, first.observation, self.stored_steps
+    )
+    return experience.transitions_of(episodes, self.stored_steps), episodes
+
+  def sample(
+    self, environment: TradingEnvironment, ring: replay.ReplayState, key
+  ) -> Transition:
+    """A batch to learn from, with orders of other stocks."""
+    return counterfactuals.sample(
+      environment, ring, key, self.batch_size, self.counterfactuals
+    )
 
   def acts(
     self,
-    agent: td3.TrainingState,
+    state: Any,
     market: Market,
     days: Array,
     key: PRNGKey | None = None,
@@ -46,39 +130,38 @@ class Player(NamedTuple):
     """Acts on days [M], noisy where a key is given."""
     if not self.spec.observes_account:
       observations = experience.observations_of(self.spec.action, days)
-      return self.select_action(agent, market, observations, key)
-    encoded = self._apply(self._parts.encoder, agent, market, days)
+      return self.agent.act(state, market, observations, key)
+    encoded = self._apply(self._parts.encoder, state, market, days)
     if key is None:
-      return self._plans(agent, encoded)
+      return self._plans(state, encoded)
     shape = (days.shape[0], *self.spec.action.shape)
-    noise = agent.noise_scale * jax.random.normal(key, shape, float)
-    return self._plans(agent, encoded, noise)
+    noise = self.agent.noise(state) * jax.random.normal(key, shape, float)
+    return self._plans(state, encoded, noise)
 
   def acts_and_attention(
-    self, agent: td3.TrainingState, market: Market, days: Array
+    self, state: Any, market: Market, days: Array
   ) -> tuple[Acts, Array]:
     """Acts on days [M] without noise, and attention [M, C]."""
     if not self.spec.observes_account:
       return self._apply(
-        self.actor.apply, agent, market, days, return_attention=True
+        self.actor.apply, state, market, days, return_attention=True
       )
     encoded = self._apply(
-      self._parts.encoder, agent, market, days, return_attention=True
+      self._parts.encoder, state, market, days, return_attention=True
     )
-    plans = self._plans(agent, encoded._replace(attention=None))
+    plans = self._plans(state, encoded._replace(attention=None))
     return plans, encoded.attention
 
   @property
   def _parts(self) -> Divided:
     return cast(Divided, self.actor.apply)
 
-  def _apply(self, function, agent, market, days, **options):
+  def _apply(self, function, state, market, days, **options):
     """What `function` of the actor gives for the windows of days [M]."""
 
     def apply(days):
       outputs, _ = function(
-        agent.actor.online_params,
-        agent.actor.online_state,
+        *self.agent.policy(state),
         None,
         market.windows(days),
         is_training=False,
@@ -88,9 +171,9 @@ class Player(NamedTuple):
 
     return parallel.in_chunks(apply, days, self.chunk)
 
-  def _plans(self, agent, encoded, noise=None) -> Plans:
+  def _plans(self, state, encoded, noise=None) -> Plans:
     decide = _Decide(self._parts.head, self.spec.action)
-    parameters = (agent.actor.online_params, agent.actor.online_state)
+    parameters = tuple(self.agent.policy(state))
     return Plans(decide, parameters, (encoded, noise))
 
 

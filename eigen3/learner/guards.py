@@ -10,7 +10,6 @@ import numpy as np
 import tqdm
 
 from eigen3 import parallel
-from eigen3.agent import td3
 
 
 class NonFiniteError(FloatingPointError):
@@ -78,18 +77,19 @@ def check_updates(
     )
 
 
-def check_agent(agent: td3.TrainingState, when: str) -> None:
+def check_agent(trained: Mapping[str, Any], when: str) -> None:
   """Refuses parameters and network state that are not finite.
 
   Args:
-    agent: or agents, leaves of any shape.
+    trained: trees of them by network, of one agent or several; leaves of any
+      shape.
     when: they are of, e.g. 'iteration 5'.
 
   Raises:
     NonFiniteError: naming the first such parameter.
   """
-  for name, network in (('actor', agent.actor), ('critic', agent.critic)):
-    for tree in (network.online_params, network.online_state):
+  for name, trees in trained.items():
+    for tree in trees:
       for module, leaf, value in hk.data_structures.traverse(tree):
         if not np.isfinite(parallel.to_host(value)).all():
           raise NonFiniteError(

@@ -1,28 +1,22 @@
 """What evolution varies of an agent, and what the newborn take over."""
 
-import haiku as hk
+from typing import Any
+
 import jax
-import jax.numpy as jnp
 
-from eigen3.agent import td3
+from eigen3.agent import Agent
+from eigen3.agent.network import choose
+from eigen3.agent.protocol import Genes
 from eigen3.evolution import Genome, Origin, Proposal
-from eigen3.types import Array, PRNGKey
+from eigen3.types import PRNGKey
 
 
-def genome_of(members: td3.TrainingState) -> Genome:
+def genome_of(agent: Agent, members: Any) -> Genome:
   """What evolution varies of members, leaves [P, ...]."""
-  return Genome(
-    parameters={
-      'actor': members.actor.online_params,
-      'critic': members.critic.online_params,
-    },
-    hyperparameters=members.hyperparameters._asdict(),
-  )
+  return Genome(*agent.genes(members))
 
 
-def born(
-  members: td3.TrainingState, proposal: Proposal, key: PRNGKey
-) -> td3.TrainingState:
+def born(agent: Agent, members: Any, proposal: Proposal, key: PRNGKey) -> Any:
   """The agents that a proposal describes.
 
   An elite is its parent, whole. A copy is, too, but for its hyperparameters
@@ -31,6 +25,7 @@ def born(
   exploration noise and the count of updates are its parent's.
 
   Args:
+    agent: the algorithm.
     members: leaves [P, ...].
     proposal: of the strategy.
     key: consumed.
@@ -41,27 +36,5 @@ def born(
   parents = jax.tree.map(lambda x: x[proposal.parent], members)
   elite = proposal.origin == int(Origin.ELITE)
   whole = elite | (proposal.origin == int(Origin.COPY))
-
-  def child_of(parent: td3.Network, params: hk.Params) -> td3.Network:
-    return parent._replace(
-      online_params=params,
-      target_params=_where(whole, parent.target_params, params),
-      target_state=_where(whole, parent.target_state, parent.online_state),
-    )
-
-  parameters = proposal.genomes.parameters
-  return parents._replace(
-    actor=child_of(parents.actor, parameters['actor']),
-    critic=child_of(parents.critic, parameters['critic']),
-    hyperparameters=td3.Hyperparameters(**proposal.genomes.hyperparameters),
-    key=_where(elite, parents.key, jax.random.split(key, len(elite))),
-  )
-
-
-def _where(mask: Array, one, other):
-  """By a mask [P] of trees with leaves [P, ...]."""
-
-  def choose(x, y):
-    return jnp.where(mask.reshape(-1, *[1] * (x.ndim - 1)), x, y)
-
-  return jax.tree.map(choose, one, other)
+  keys = choose(elite, parents.key, jax.random.split(key, len(elite)))
+  return agent.born(parents, Genes(*proposal.genomes), whole, keys)

@@ -1,181 +1,136 @@
-"""The training loop around an iteration: evaluate, log, save, resume, stop."""
+"""The training loop around a learner: iterate, record, save, resume, stop."""
 
-import os
 import time
-from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
 
 import jax
-import jax.numpy as jnp
 import ml_collections
-import numpy as np
 import tqdm
 
 from eigen3 import parallel
-from eigen3.agent import td3
-from eigen3.learner import guards, single_agent
+from eigen3.learner import guards
 from eigen3.runs.checkpoint import Checkpointer
-from eigen3.runs.logs import MetricsLog
 
-# Scores of an agent on the validation days, by name.
-Evaluate = Callable[[td3.TrainingState], Mapping[str, float]]
 
-# The evaluation's number that champions are chosen by.
-SCORE = 'validation_profit'
+class Learner(Protocol):
+  """What is trained: one agent, or a population.
 
-TRAINING_FIELDS = (
-  'iteration',
-  'seconds',
-  'environment_steps',
-  'updates',
-  'critic_loss',
-  'critic_gradient_norm',
-  'q',
-  'actor_loss',
-  'actor_gradient_norm',
-  'noise_scale',
-  'episode_reward',
-  'episode_profit',
-  'episode_trades',
-)
+  Attributes:
+    unit: of its work, as the config counts it: 'iteration' or 'generation'.
+    iterate: `(state) -> (state, told)`, one unit; the buffers of the state are
+      given up.
+  """
+
+  unit: str
+  iterate: Any
+
+  def blank(self, key) -> Any:
+    """A run that has not begun."""
+
+  def begin(self, state) -> Any:
+    """Fills an empty replay; the buffers of `state` are given up."""
+
+  def count(self, state) -> int:
+    """Units done."""
+
+
+class Remark(NamedTuple):
+  """What a record says of a unit.
+
+  Attributes:
+    score: keeps its checkpoint while no later one scores higher, or None.
+    title: what the progress bar says of the run; None leaves it.
+    rates: of the work that was done.
+  """
+
+  score: float | None
+  title: str | None
+  rates: str
+
+
+class Record(Protocol):
+  """What is written of a run while it goes on."""
+
+  def begin(self, state, last: int) -> Any:
+    """Opens the logs, without rows after `last`; the state to go on with."""
+
+  def add(self, number: int, seconds: float, state, told) -> tuple[Any, Remark]:
+    """Checks and writes one unit; the state to go on with.
+
+    Raises:
+      NonFiniteError: a loss, gradient or parameter is not finite.
+    """
+
+  def close(self) -> None:
+    """Closes all files."""
 
 
 def train(
-  learner: single_agent.SingleAgent,
-  evaluate: Evaluate,
+  learner: Learner,
+  record: Record,
   checkpointer: Checkpointer,
-  workdir: os.PathLike | str,
   config: ml_collections.ConfigDict,
   resume: bool = False,
-) -> tuple[single_agent.LearnerState, bool]:
-  """Trains until the iterations are done or an interrupt asks to stop.
+) -> tuple[Any, bool]:
+  """Trains until all units are done or an interrupt asks to stop.
 
   Args:
-    learner: of one agent.
-    evaluate: scores on the validation days; its `validation_profit` chooses
-      the champion.
+    learner: what is trained.
+    record: of this run.
     checkpointer: of this run.
-    workdir: for the metrics.
     config: all settings; `seed` and `learner` are read.
     resume: go on from the latest readable checkpoint.
 
   Returns:
-    The final state, and whether all iterations are done.
+    The final state, and whether all units are done.
 
   Raises:
     NonFiniteError: a loss, gradient or parameter is not finite; the state
       that holds it is not saved.
   """
+  total = config.learner[f'{learner.unit}s']
   state = learner.blank(jax.random.PRNGKey(config.seed))
   restored = checkpointer.restore_latest(state) if resume else None
   if restored is not None:
     state = restored[1]
-  # A fresh agent has taken no step here, nor has one that was imported.
+  # A fresh run has taken no step here, nor has one that was imported.
   begins = not int(state.environment_steps)
-  scores: Mapping[str, float] = {}
   if begins:
-    state, scores = _validate(evaluate, learner.begin(state))
-  first = int(state.iteration)
-  fields = (*TRAINING_FIELDS, *(scores or evaluate(state.agent)))
-  log = MetricsLog(workdir, fields, last=-1 if begins else first)
-  if begins:
-    log.write({'iteration': 0, **scores})
+    state = learner.begin(state)
+  first = learner.count(state)
+  state = record.begin(state, -1 if begins else first)
   if restored is None:
     checkpointer.save(0, state)
-  loop = _Loop(learner, evaluate, checkpointer, log, config.learner)
-  with guards.Stop() as stop:
+  with guards.Stop(learner.unit) as stop, _bar(learner, first, total) as bar:
     try:
-      return loop.run(state, first, stop)
-    finally:
-      checkpointer.wait()
-      log.close()
-
-
-class _Loop:
-  """The iterations from a given state on."""
-
-  def __init__(self, learner, evaluate, checkpointer, log, config):
-    self._learner = learner
-    self._evaluate = evaluate
-    self._checkpointer = checkpointer
-    self._log = log
-    self._config = config
-
-  def run(self, state, first: int, stop: guards.Stop):
-    total = self._config.iterations
-    bar = tqdm.tqdm(
-      total=total, initial=first, unit='iteration', desc='training',
-      dynamic_ncols=True, disable=not parallel.is_first_process(),
-    )  # fmt: skip
-    with bar:
-      for iteration in range(first + 1, total + 1):
+      for number in range(first + 1, total + 1):
         start = time.monotonic()
-        state, told = self._learner.iterate(state)
-        row = self._read(iteration, state, told)
+        state, told = learner.iterate(state)
+        told = jax.device_get(told)
         seconds = time.monotonic() - start
-        if self._due(iteration, self._config.evaluate_every):
-          state, scores = _validate(self._evaluate, state)
-          row.update(scores)
-          bar.set_description(f'validation profit {scores[SCORE]:+.2%}')
-        self._log.write({**row, 'seconds': round(seconds, 3)})
-        last = iteration == total
-        stopping = parallel.agree(stop.requested) and not last
-        if stopping or self._due(iteration, self._config.checkpoint_every):
-          self._checkpointer.save(iteration, state)
-        bar.set_postfix_str(
-          f'{self._learner.steps_per_iteration / seconds:,.0f} steps/s, '
-          f'{self._config.updates_per_iteration / seconds:,.1f} updates/s'
-        )
-        bar.update()
+        state, remark = record.add(number, seconds, state, told)
+        stopping = parallel.agree(stop.requested) and number < total
+        due = number % config.learner.checkpoint_every == 0
+        if stopping or due or number == total:
+          checkpointer.save(number, state, remark.score)
+        _advance(bar, remark)
         if stopping:
           return state, False
-    return state, True
-
-  def _due(self, iteration: int, every: int) -> bool:
-    return iteration % every == 0 or iteration == self._config.iterations
-
-  def _read(self, iteration: int, state, told) -> dict[str, float]:
-    """Metrics of an iteration on the host, checked to be finite."""
-    told = jax.device_get(told)
-    updates, when = told.updates, f'iteration {iteration}'
-    guards.check_updates(updates, TRAINING_FIELDS, when)
-    guards.check_agent(state.agent, when)
-    actor_updates = max(float(np.sum(updates['actor_updates'])), 1.0)
-
-    def mean(name: str) -> float:
-      return float(np.mean(updates[name]))
-
-    def mean_of_actor(name: str) -> float:
-      return float(np.sum(updates[name])) / actor_updates
-
-    return {
-      'iteration': iteration,
-      'environment_steps': int(state.environment_steps),
-      'updates': int(state.agent.steps),
-      'critic_loss': mean('critic_loss'),
-      'critic_gradient_norm': mean('critic_gradient_norm'),
-      'q': mean('q'),
-      'actor_loss': mean_of_actor('actor_loss'),
-      'actor_gradient_norm': mean_of_actor('actor_gradient_norm'),
-      'noise_scale': float(state.agent.noise_scale),
-      'episode_reward': float(told.episodes['reward']),
-      'episode_profit': float(told.episodes['profit']),
-      'episode_trades': float(told.episodes['trades']),
-    }
+      return state, True
+    finally:
+      checkpointer.wait()
+      record.close()
 
 
-def _validate(evaluate: Evaluate, state):
-  """Scores the agent, and crowns it where none validated better."""
-  scores = evaluate(state.agent)
-  score = scores[SCORE]
-  if score > float(state.champion.score):
-    champion = single_agent.Champion(
-      # Copies: the agent's own buffers are given up by the next iteration.
-      params=jax.tree.map(jnp.copy, state.agent.actor.online_params),
-      state=jax.tree.map(jnp.copy, state.agent.actor.online_state),
-      score=parallel.place_like(
-        np.asarray(score, np.float32), state.champion.score
-      ),
-      iteration=jnp.copy(state.iteration),
-    )
-    state = state._replace(champion=champion)
-  return state, scores
+def _bar(learner: Learner, first: int, total: int) -> tqdm.tqdm:
+  return tqdm.tqdm(
+    total=total, initial=first, unit=learner.unit, desc='training',
+    dynamic_ncols=True, disable=not parallel.is_first_process(),
+  )  # fmt: skip
+
+
+def _advance(bar: tqdm.tqdm, remark: Remark) -> None:
+  if remark.title is not None:
+    bar.set_description(remark.title)
+  bar.set_postfix_str(remark.rates)
+  bar.update()

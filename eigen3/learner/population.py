@@ -9,26 +9,26 @@ Eigen2's.
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
-import haiku as hk
 import jax
 import jax.numpy as jnp
 import ml_collections
 
 from eigen3 import evolution, parallel, settings
-from eigen3.agent import replay, td3
+from eigen3.agent import replay
 from eigen3.environment import Market, TradingEnvironment, rollout
 from eigen3.evolution import Genome, Origin, operators
-from eigen3.learner import acting, experience, importance, slices
-from eigen3.learner.experience import counterfactuals
-from eigen3.learner.inheritance import born, genome_of
+from eigen3.learner import importance, inheritance, slices
+from eigen3.learner.acting import Player, random_actions
 from eigen3.learner.population_state import (
   Champion,
   Generation,
   Lineage,
   PopulationState,
 )
+from eigen3.networks import Networks
 from eigen3.types import Array, PRNGKey
 
 _LEARNER = {
@@ -62,16 +62,17 @@ _EVOLUTION = {
 
 
 class Population:
-  """Pure functions that train and breed a population of TD3 agents.
+  """Pure functions that train and breed a population of agents.
 
   The market and the environments are arguments of what is jitted, never closed
   over: as constants they would be compiled into the program.
   """
 
+  unit = 'generation'
+
   def __init__(
     self,
-    actor: hk.TransformedWithState,
-    double_critic: hk.TransformedWithState,
+    networks: Networks,
     environment: TradingEnvironment,
     validation: TradingEnvironment,
     market: Market,
@@ -81,10 +82,7 @@ class Population:
     """Binds networks and evolution to a market.
 
     Args:
-      actor: as `td3.make_td3` takes it; also takes `return_attention`. Where
-        the account is observed, its `apply` is
-        `networks.Divided`.
-      double_critic: likewise.
+      networks: an actor and critics.
       environment: the mechanics of the training days.
       validation: of the validation days.
       market: what agents see.
@@ -100,47 +98,33 @@ class Population:
     self._members = config.evolution.population_size
     self._agents = self._members + config.evolution.learners
     self._strategy = evolution.make_strategy(config.evolution, self._members)
-    self._batch_size = config.agent.batch_size
-    self._spec = environment.spec.action
+    self.player = Player.make(networks, environment, config)
+    self.agent = self.player.agent
     self._mesh = mesh
     self._on_all = functools.partial(
       parallel.map_members, block=config.evolution.block, mesh=mesh
     )
     self._world = parallel.replicate((environment, validation, market), mesh)
-    self._environment = environment
-    self._init_agent, self.select_action, self._update = td3.make_td3(
-      actor,
-      double_critic,
-      experience.observe,
-      self._spec,
-      config.agent,
-      functools.partial(experience.constrain, self._spec),
-    )
-    self._player = acting.Player(
-      actor, self.select_action, environment.spec, config.agent.acting_chunk
-    )
     self._judge = functools.partial(
       slices.judge,
       by=config.learner.fitness,
       no_trade_penalty=config.learner.no_trade_penalty,
     )
-    self._stored_steps = experience.stored_steps(environment.rules, config)
-    self._counterfactuals = counterfactuals.count_of(environment.rules, config)
     played = self._agents * config.learner.fitness_slices
-    self._added = played * self._stored_steps
-    self.steps_per_generation = played * environment.num_steps
+    self._added = played * self.player.stored_steps
+    self.steps_per_iteration = played * environment.num_steps
     settings.require(
       config.learner.replay_capacity >= self._added,
       'learner.replay_capacity',
       config.learner.replay_capacity,
       f'at least the {self._added} transitions of a generation: {self._agents} '
       'agents (evolution.population_size and evolution.learners) x '
-      f'learner.fitness_slices x {self._stored_steps} days',
+      f'learner.fitness_slices x {self.player.stored_steps} days',
     )
     self._compile()
 
   def _compile(self) -> None:
-    self._greedy = jax.jit(self._pure_greedy)
+    self._greedy = jax.jit(self.player.acts)
     whole = parallel.everywhere(self._mesh)
     where: dict[str, Any] = dict.fromkeys(PopulationState._fields, whole)
     where['agents'] = parallel.along_population(self._mesh)
@@ -151,10 +135,14 @@ class Population:
     )
     self._iterate = jax.jit(
       self._pure_iterate,
-      donate_argnums=0,
+      donate_argnums=1,
       out_shardings=(state, whole),
       compiler_options=parallel.compiler_options(),
     )
+    # One generation; the buffers of the state are given up.
+    self.iterate: Callable[
+      [PopulationState], tuple[PopulationState, Generation]
+    ] = functools.partial(self._iterate, self._world)
 
   @property
   def num_members(self) -> int:
@@ -168,23 +156,27 @@ class Population:
 
   def init(self, key: PRNGKey) -> PopulationState:
     """A fresh run whose replay holds `learning_starts` random transitions."""
-    key = parallel.replicate(key, self._mesh)
-    state = self._init(key, *self._world)
+    return self.begin(self.blank(key))
+
+  def blank(self, key: PRNGKey) -> PopulationState:
+    """A run that has not begun: fresh agents and an empty replay."""
+    return self._init(parallel.replicate(key, self._mesh), *self._world)
+
+  def begin(self, state: PopulationState) -> PopulationState:
+    """Fills an empty replay; the buffers of `state` are given up."""
     for _ in range(-(-self._config.learning_starts // self._added)):
       state = self._warm_up(state, *self._world)
     return state
+
+  def count(self, state: PopulationState) -> int:
+    """Generations done."""
+    return int(state.generation)
 
   def abstract_state(self) -> PopulationState:
     """Shapes and types of a run's state, without making one."""
     return jax.eval_shape(self._init, jax.random.PRNGKey(0), *self._world)
 
-  def iterate(
-    self, state: PopulationState
-  ) -> tuple[PopulationState, Generation]:
-    """One generation; the buffers of `state` are given up."""
-    return self._iterate(state, *self._world)
-
-  def champion(self, state: PopulationState) -> td3.TrainingState:
+  def champion(self, state: PopulationState) -> Any:
     """The agent that validated best."""
     return state.champion.agent
 
@@ -192,26 +184,22 @@ class Population:
     """Numbers of evolution, by name, []."""
     return self._strategy.report(state.strategy)
 
-  def greedy_actions(self, agent: td3.TrainingState, days) -> rollout.Acts:
+  def greedy_actions(self, agent: Any, days) -> rollout.Acts:
     """What one agent does on days [M] without noise, on the host.
 
     Actions [M, N, 2], or plans where it sees its account.
     """
     return parallel.to_host(self._greedy(agent, self._world[2], days))
 
-  def _pure_greedy(self, agent, market, days):
-    return self._player.acts(agent, market, days)
-
   def _pure_init(self, key, environment, validation, market):
     key, key_agents, key_members = jax.random.split(key, 3)
-    first, account = experience.first_observation(environment)
 
     def init_agent(shared, key):
-      return self._init_agent(key, *shared)
+      return self.player.first_state(key, *shared)
 
     agents = self._on_all(
       init_agent,
-      (market, first),
+      (environment, market),
       jax.random.split(key_agents, self._agents),
     )
     agents, strategy = self._first_members(agents, key_members)
@@ -227,9 +215,8 @@ class Population:
         origin=jnp.full(self._members, int(Origin.INITIAL), jnp.int32),
       ),
       strategy=strategy,
-      replay=replay.init(
-        experience.empty_transition(self._spec, account),
-        self._config.replay_capacity,
+      replay=self.player.empty_replay(
+        environment, self._config.replay_capacity
       ),
       champion=champion,
       importance=importance.init(environment.spec.num_columns),
@@ -242,13 +229,13 @@ class Population:
     """Agents as evolution has them begin, and its state."""
     key_init, key_ask, key_agents = jax.random.split(key, 3)
     members = self._first(agents)
-    genomes = genome_of(members)
+    genomes = inheritance.genome_of(self.agent, members)
     if not self._strategy.samples:
       return agents, self._strategy.init(key_init, genomes)
     genomes = operators.take(genomes, jnp.zeros(self._members, jnp.int32))
     strategy = self._strategy.init(key_init, genomes)
     proposal = self._strategy.ask(strategy, key_ask, genomes)
-    members = born(members, proposal, key_agents)
+    members = inheritance.born(self.agent, members, proposal, key_agents)
     return self._with_members(agents, members), strategy
 
   def _pure_warm_up(self, state, environment, validation, market):
@@ -256,11 +243,16 @@ class Population:
     del validation
     key, key_collect = jax.random.split(state.key)
     state, _ = self._collect(
-      state, environment, market, key_collect, by_chance=self._spec.scaled
+      state,
+      environment,
+      market,
+      key_collect,
+      by_chance=True,
     )
     return state._replace(key=key)
 
-  def _pure_iterate(self, state, environment, validation, market):
+  def _pure_iterate(self, world, state):
+    environment, validation, market = world
     key, key_collect, key_learn, key_slices, key_evolve = jax.random.split(
       state.key, 5
     )
@@ -278,7 +270,7 @@ class Population:
     )
     lineage, spread = (
       state.lineage,
-      _spread(genome_of(self._first(agents))),
+      _spread(inheritance.genome_of(self.agent, self._first(agents))),
     )
     state = self._evolve(state, training.score, key_evolve)
     told = Generation(
@@ -286,7 +278,7 @@ class Population:
       training,
       validated,
       lineage,
-      agents.hyperparameters._asdict(),
+      self.agent.genes(agents).hyperparameters,
       self._strategy.report(state.strategy),
       spread,
       attention,
@@ -296,24 +288,21 @@ class Population:
   def _collect(self, state, environment, market, key, by_chance=False):
     """Every agent plays its own slices; replay keeps what they lived."""
 
+    action_spec = self.player.spec.action
+
     def play(shared, member):
       (environment, market), (agent, key) = shared, member
       key_reset, key_act = jax.random.split(key)
 
       def policy(days):
-        if by_chance:
-          return acting.random_actions(self._spec, key_act, days.shape[0])
-        return self._player.acts(agent, market, days, key_act)
+        if by_chance and action_spec.scaled:  # else no uniform law
+          return random_actions(action_spec, key_act, days.shape[0])
+        return self.player.acts(agent, market, days, key_act)
 
       keys = jax.random.split(key_reset, self._config.fitness_slices)
-      _, first = jax.vmap(environment.reset)(keys)
-      episodes = rollout.rollout(
-        environment, policy, first.observation, self._stored_steps
-      )
-      return (
-        experience.transitions_of(episodes, self._stored_steps),
-        self._judge(environment, episodes, worst=self._config.fitness_worst),
-      )
+      transitions, episodes = self.player.collect(environment, policy, keys)
+      worst = self._config.fitness_worst
+      return transitions, self._judge(environment, episodes, worst=worst)
 
     transitions, judged = self._on_all(
       play,
@@ -325,7 +314,7 @@ class Population:
     )
     state = state._replace(
       replay=replay.add(state.replay, transitions),
-      environment_steps=state.environment_steps + self.steps_per_generation,
+      environment_steps=state.environment_steps + self.steps_per_iteration,
     )
     return state, judged
 
@@ -336,10 +325,8 @@ class Population:
       environment, market, ring, keys = shared
 
       def update(agent, key):
-        batch = counterfactuals.sample(
-          environment, ring, key, self._batch_size, self._counterfactuals
-        )
-        return self._update(agent, batch, market)
+        batch = self.player.sample(environment, ring, key)
+        return self.agent.update(agent, batch, market)
 
       return jax.lax.scan(update, agent, keys)
 
@@ -370,7 +357,7 @@ class Population:
       environment, market, starts = shared
       episodes, attention = rollout.rollout_and_tell(
         environment,
-        functools.partial(self._player.acts_and_attention, agent, market),
+        functools.partial(self.player.acts_and_attention, agent, market),
         starts,
         environment.rules.trading_days,
       )
@@ -390,7 +377,7 @@ class Population:
     members, fitness = self._inject_learner(state, members, fitness)
     strategy = self._strategy.tell(
       state.strategy,
-      genome_of(members),
+      inheritance.genome_of(self.agent, members),
       fitness,
       state.champion.score,
     )
@@ -398,8 +385,10 @@ class Population:
       members = _put(
         members, self._strategy.replaceable(strategy), state.champion.agent
       )
-    proposal = self._strategy.ask(strategy, key_ask, genome_of(members))
-    members = born(members, proposal, key_agents)
+    proposal = self._strategy.ask(
+      strategy, key_ask, inheritance.genome_of(self.agent, members)
+    )
+    members = inheritance.born(self.agent, members, proposal, key_agents)
     return state._replace(
       agents=self._with_members(state.agents, members),
       strategy=strategy,

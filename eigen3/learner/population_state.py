@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from eigen3.agent import replay, td3
+from eigen3.agent import replay
 from eigen3.learner import importance, slices
 from eigen3.types import Array, PRNGKey
 
@@ -19,7 +19,7 @@ class Champion(NamedTuple):
     generation: int32 [], when it was validated.
   """
 
-  agent: td3.TrainingState
+  agent: Any
   score: Array
   generation: Array
 
@@ -52,7 +52,7 @@ class PopulationState(NamedTuple):
     key: consumed by the next generation.
   """
 
-  agents: td3.TrainingState
+  agents: Any
   lineage: Lineage
   strategy: Any
   replay: replay.ReplayState

@@ -1,7 +1,8 @@
 """One agent's training iteration: act, remember, learn; jitted as one step."""
 
 import functools
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import haiku as hk
 import jax
@@ -9,10 +10,10 @@ import jax.numpy as jnp
 import ml_collections
 
 from eigen3 import parallel, settings
-from eigen3.agent import replay, td3
+from eigen3.agent import Policy, replay
 from eigen3.environment import Market, TradingEnvironment, rollout
-from eigen3.learner import acting, experience
-from eigen3.learner.experience import counterfactuals
+from eigen3.learner.acting import Player, random_actions
+from eigen3.networks import Networks
 from eigen3.types import Array, PRNGKey
 
 
@@ -21,7 +22,7 @@ class Champion(NamedTuple):
 
   Attributes:
     params: the actor's parameters.
-    state: the actor's batch-norm statistics.
+    state: its batch-norm statistics.
     score: float32 [], its validation profit over initial cash.
     iteration: int32 [], when it was validated.
   """
@@ -44,7 +45,7 @@ class LearnerState(NamedTuple):
     key: consumed by the next iteration.
   """
 
-  agent: td3.TrainingState
+  agent: Any
   replay: replay.ReplayState
   champion: Champion
   iteration: Array
@@ -84,16 +85,17 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
 
 
 class SingleAgent:
-  """Pure functions that train one TD3 agent on slices of the training days.
+  """Pure functions that train one agent on slices of the training days.
 
   The market and the environment are arguments of what is jitted, never closed
   over: as constants they would be compiled into the program.
   """
 
+  unit = 'iteration'
+
   def __init__(
     self,
-    actor: hk.TransformedWithState,
-    double_critic: hk.TransformedWithState,
+    networks: Networks,
     environment: TradingEnvironment,
     market: Market,
     config: ml_collections.ConfigDict,
@@ -102,9 +104,7 @@ class SingleAgent:
     """Binds networks to a market.
 
     Args:
-      actor: as `td3.make_td3` takes it; where the account is observed,
-        its `apply` is `networks.Divided`.
-      double_critic: likewise.
+      networks: an actor and critics.
       environment: the mechanics of the training days.
       market: what agents see.
       config: has `agent` and `learner`.
@@ -115,43 +115,34 @@ class SingleAgent:
       ValueError: a setting is out of range.
     """
     check_settings(config.learner)
+    self.player = Player.make(networks, environment, config)
+    self.agent = self.player.agent
     self._config = config.learner
-    self._batch_size = config.agent.batch_size
-    self._spec = environment.spec.action
     self._mesh = mesh
     self._environment = parallel.replicate(environment, mesh)
     self._market = parallel.replicate(market, mesh)
-    self._init_agent, self.select_action, self._update = td3.make_td3(
-      actor,
-      double_critic,
-      experience.observe,
-      self._spec,
-      config.agent,
-      functools.partial(experience.constrain, self._spec),
-    )
-    self._player = acting.Player(
-      actor, self.select_action, environment.spec, config.agent.acting_chunk
-    )
-    self._stored_steps = experience.stored_steps(environment.rules, config)
-    self._counterfactuals = counterfactuals.count_of(environment.rules, config)
-    added = config.learner.episodes_per_iteration * self._stored_steps
+    added = config.learner.episodes_per_iteration * self.player.stored_steps
     settings.require(
       config.learner.replay_capacity >= added,
       'learner.replay_capacity',
       config.learner.replay_capacity,
       f'at least the {added} transitions of an iteration',
     )
-    self._greedy = jax.jit(self._pure_greedy)
+    self._greedy = jax.jit(self.player.acts)
     # Otherwise the compiler may choose where parts of a state lie, and what
     # they are given to next would be compiled for that.
     jit = functools.partial(jax.jit, out_shardings=parallel.everywhere(mesh))
     self._init = jit(self._pure_init)
+    self._warm_up = jit(self._pure_warm_up, donate_argnums=0)
     self._iterate = jit(
       self._pure_iterate,
-      donate_argnums=0,
+      donate_argnums=1,
       compiler_options=parallel.compiler_options(),
     )
-    self._warm_up = jit(self._pure_warm_up, donate_argnums=0)
+    # One iteration; the buffers of the state are given up.
+    self.iterate: Callable[[LearnerState], tuple[LearnerState, Iteration]] = (
+      functools.partial(self._iterate, (self._environment, self._market))
+    )
 
   @property
   def steps_per_iteration(self) -> int:
@@ -169,10 +160,15 @@ class SingleAgent:
 
   def begin(self, state: LearnerState) -> LearnerState:
     """Fills an empty replay; the buffers of `state` are given up."""
-    per_round = self._config.episodes_per_iteration * self._stored_steps
+    count = self._config.episodes_per_iteration
+    per_round = count * self.player.stored_steps
     for _ in range(-(-self._config.learning_starts // per_round)):
       state = self._warm_up(state, self._environment, self._market)
     return state
+
+  def count(self, state: LearnerState) -> int:
+    """Iterations done."""
+    return int(state.iteration)
 
   def abstract_state(self) -> LearnerState:
     """Shapes and types of a run's state, without making one."""
@@ -180,44 +176,30 @@ class SingleAgent:
       self._init, jax.random.PRNGKey(0), self._environment, self._market
     )
 
-  def iterate(self, state: LearnerState) -> tuple[LearnerState, Iteration]:
-    """One iteration; the buffers of `state` are given up."""
-    return self._iterate(state, self._environment, self._market)
-
-  def greedy_actions(self, agent: td3.TrainingState, days) -> rollout.Acts:
+  def greedy_actions(self, agent: Any, days) -> rollout.Acts:
     """What the policy does on days [M] without noise, on the host.
 
     Actions [M, N, 2], or plans where it sees its account.
     """
     return parallel.to_host(self._greedy(agent, self._market, days))
 
-  def champion(self, state: LearnerState) -> td3.TrainingState:
+  def champion(self, state: LearnerState) -> Any:
     """The agent with the champion's policy in place of its own."""
-    actor = state.agent.actor._replace(
-      online_params=state.champion.params, online_state=state.champion.state
-    )
-    return state.agent._replace(actor=actor)
-
-  def _pure_greedy(self, agent, market, days):
-    return self._player.acts(agent, market, days)
+    policy = Policy(state.champion.params, state.champion.state)
+    return self.agent.with_policy(state.agent, policy)
 
   def _pure_init(self, key, environment, market) -> LearnerState:
     key, key_agent = jax.random.split(key)
-    first, account = experience.first_observation(environment)
-    agent = self._init_agent(key_agent, market, first)
-    champion = Champion(
-      params=jax.tree.map(jnp.copy, agent.actor.online_params),
-      state=jax.tree.map(jnp.copy, agent.actor.online_state),
-      score=jnp.float32(-jnp.inf),
-      iteration=jnp.int32(0),
-    )
+    agent = self.player.first_state(key_agent, environment, market)
+    params, network_state = jax.tree.map(jnp.copy, self.agent.policy(agent))
     return LearnerState(
       agent=agent,
-      replay=replay.init(
-        experience.empty_transition(self._spec, account),
-        self._config.replay_capacity,
+      replay=self.player.empty_replay(
+        environment, self._config.replay_capacity
       ),
-      champion=champion,
+      champion=Champion(
+        params, network_state, jnp.float32(-jnp.inf), jnp.int32(0)
+      ),
       iteration=jnp.int32(0),
       environment_steps=jnp.int32(0),
       key=key,
@@ -226,28 +208,28 @@ class SingleAgent:
   def _pure_warm_up(self, state, environment, market) -> LearnerState:
     """Fills replay by actions that do not depend on a trained policy."""
     key, key_reset, key_act = jax.random.split(state.key, 3)
+    action_spec = self.player.spec.action
 
     def policy(days):
-      if not self._spec.scaled:  # An unbounded box has no uniform law.
-        return self._player.acts(state.agent, market, days, key_act)
-      return acting.random_actions(self._spec, key_act, days.shape[0])
+      if not action_spec.scaled:  # An unbounded box has no uniform law.
+        return self.player.acts(state.agent, market, days, key_act)
+      return random_actions(action_spec, key_act, days.shape[0])
 
     state, _ = self._collect(state, environment, policy, key_reset)
     return state._replace(key=key)
 
-  def _pure_iterate(self, state, environment, market):
+  def _pure_iterate(self, world, state):
+    environment, market = world
     key, key_reset, key_act, key_updates = jax.random.split(state.key, 4)
 
     def policy(days):
-      return self._player.acts(state.agent, market, days, key_act)
+      return self.player.acts(state.agent, market, days, key_act)
 
     state, episodes = self._collect(state, environment, policy, key_reset)
 
     def update(agent, key):
-      batch = counterfactuals.sample(
-        environment, state.replay, key, self._batch_size, self._counterfactuals
-      )
-      return self._update(agent, batch, market)
+      batch = self.player.sample(environment, state.replay, key)
+      return self.agent.update(agent, batch, market)
 
     agent, updates = jax.lax.scan(
       update,
@@ -258,12 +240,8 @@ class SingleAgent:
     return state, Iteration(updates, episodes)
 
   def _collect(self, state, environment, policy, key):
-    count = self._config.episodes_per_iteration
-    _, first = jax.vmap(environment.reset)(jax.random.split(key, count))
-    episodes = rollout.rollout(
-      environment, policy, first.observation, self._stored_steps
-    )
-    transitions = experience.transitions_of(episodes, self._stored_steps)
+    keys = jax.random.split(key, self._config.episodes_per_iteration)
+    transitions, episodes = self.player.collect(environment, policy, keys)
     state = state._replace(
       replay=replay.add(state.replay, transitions),
       environment_steps=state.environment_steps + self.steps_per_iteration,

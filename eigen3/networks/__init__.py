@@ -1,11 +1,17 @@
 """Neural networks as pure functions; `make_networks` is the way in."""
 
 from eigen3.networks.attention import column_mean
-from eigen3.networks.factory import Divided, Networks, make_networks
+from eigen3.networks.factory import (
+  Divided,
+  Networks,
+  check_settings,
+  make_networks,
+)
 
 __all__ = [
   'Divided',
   'Networks',
+  'check_settings',
   'column_mean',
   'make_networks',
 ]

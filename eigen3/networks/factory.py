@@ -205,8 +205,8 @@ def _check_window(window: Array, spec: EnvironmentSpec) -> None:
 
 
 _EXPECTED = {
-  'convolution_channels': settings.AT_LEAST_ONE,
-  'hidden': settings.AT_LEAST_ONE,
+  'convolution_channels': settings.SIZE,
+  'hidden': settings.SIZE,
   'lstm_dropout': settings.DROPOUT,
   'pooled_days': settings.AT_LEAST_ONE,
   'sequence_block': settings.COUNT,
@@ -217,12 +217,12 @@ _EXPECTED = {
   ),
   'lstm_hoist': settings.one_of('auto', 'always', 'never'),
   'compute_dtype': settings.one_of(*layers.WIDE),
-  'num_heads': settings.AT_LEAST_ONE,
+  'num_heads': settings.SIZE,
   'attention_dropout': settings.DROPOUT,
   'column_gain': settings.NOT_NEGATIVE,
   'actor.investable_sizes': settings.sizes(2),
-  'actor.context_size': settings.AT_LEAST_ONE,
-  'actor.head_size': settings.AT_LEAST_ONE,
+  'actor.context_size': settings.SIZE,
+  'actor.head_size': settings.SIZE,
   'actor.dropout': settings.DROPOUT,
   'actor.coefficient_head': settings.one_of('sigmoid', 'eigen2'),
   'critic.pooling': settings.one_of('slot', 'mean'),
@@ -231,13 +231,18 @@ _EXPECTED = {
   'critic.dropout': settings.DROPOUT,
   'critic.slot_temperature': settings.POSITIVE,
   'critic.slot_context': settings.one_of('mean', 'attention'),
-  'critic.ensemble': settings.AT_LEAST_ONE,
+  'critic.ensemble': settings.whole(1, 64),
 }
+
+
+def check_settings(config: ml_collections.ConfigDict) -> None:
+  """Refuses a section `networks` that is none; a ValueError."""
+  settings.check('networks', config, _EXPECTED)
 
 
 def _check(config: ml_collections.ConfigDict, spec: EnvironmentSpec) -> None:
   """Refuses settings that no network can be built with."""
-  settings.check('networks', config, _EXPECTED)
+  check_settings(config)
   settings.require(
     config.pooled_days <= spec.context_days,
     'networks.pooled_days',

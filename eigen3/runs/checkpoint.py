@@ -11,6 +11,7 @@ are, and none waits for another while it writes.
 """
 
 import concurrent.futures
+import errno
 import hashlib
 import json
 import os
@@ -213,8 +214,7 @@ class Checkpointer:
       raise
     # Whatever a damaged file makes NumPy raise, the answer is the same.
     except Exception as error:
-      reason = str(error).strip().partition('\n')[0][:120]
-      return None, f'{type(error).__name__}: {reason}'
+      return None, _in_short(error)
 
   def _read(self, step: int, like: Any) -> Any:
     folder = self._directory / str(step)
@@ -295,12 +295,25 @@ def _verify(folder: pathlib.Path, arrays: Mapping, metadata: Mapping) -> None:
   Raises:
     OSError: it is not what was written.
   """
-  if _read_metadata(folder) != metadata:
-    raise OSError(f'{folder}/{_METADATA}: not read back as written')
-  with np.load(folder / _STATE, allow_pickle=False) as stored:
-    for name, array in arrays.items():
-      if stored[name].tobytes() != array.tobytes():
-        raise OSError(f'{folder}/{_STATE}: {name} not read back as written')
+  try:
+    if _read_metadata(folder) != metadata:
+      raise ValueError(f'{_METADATA} is another')
+    with np.load(folder / _STATE, allow_pickle=False) as stored:
+      for name, array in arrays.items():
+        if stored[name].tobytes() != array.tobytes():
+          raise ValueError(f'{name} is another')
+  except OSError:
+    raise
+  # As above, whatever NumPy raises.
+  except Exception as error:
+    reason = f'not read back as written ({_in_short(error)})'
+    raise OSError(errno.EIO, reason) from error
+
+
+def _in_short(error: Exception) -> str:
+  """Its kind, and the first words of what it says."""
+  reason = str(error).strip().partition('\n')[0][:120]
+  return f'{type(error).__name__}: {reason}'
 
 
 def _structure(state: Any) -> str:

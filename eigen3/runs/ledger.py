@@ -14,19 +14,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eigen3 import parallel
-from eigen3.agent import td3
+from eigen3.agent import Policy
 from eigen3.files import write_json
 from eigen3.runs import checkpoint
 
 FILE = 'holdout.json'
 
 
-def policy_digest(agent: td3.TrainingState) -> str:
+def policy_digest(policy: Policy) -> str:
   """Digest of all that decides an agent's actions."""
-  actor = agent.actor
-  return checkpoint.digest(
-    parallel.to_host((actor.online_params, actor.online_state))
-  )
+  return checkpoint.digest(parallel.to_host(policy))
 
 
 def openings(workdir: os.PathLike | str) -> list[dict[str, Any]]:

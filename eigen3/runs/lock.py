@@ -119,21 +119,34 @@ def locked(folder: os.PathLike | str) -> Iterator[None]:
 def holders_of(folder: os.PathLike | str) -> list[dict[str, Any]]:
   """The `host`, `process` and `since` of each that may still be at work."""
   try:
-    text = (pathlib.Path(folder) / FILE).read_text(encoding='utf-8')
+    content = (pathlib.Path(folder) / FILE).read_bytes()
   except FileNotFoundError:
     return []
   noted = []
-  for line in text.splitlines():
+  for line in content.splitlines():
     with contextlib.suppress(ValueError):  # of a line that is being written
       noted.append(json.loads(line))
   here = platform.node()
-  return [x for x in noted if x['host'] != here or _is_alive(x['process'])]
+  return [
+    x
+    for x in noted
+    if _is_holder(x) and (x['host'] != here or _is_alive(x['process']))
+  ]
+
+
+def _is_holder(noted: Any) -> bool:
+  """Whether a line has what `Lock.add` writes."""
+  return (
+    isinstance(noted, dict)
+    and {'host', 'process', 'since'} <= noted.keys()
+    and isinstance(noted['process'], int)
+  )
 
 
 def _is_alive(process: int) -> bool:
   try:
     os.kill(process, 0)
-  except ProcessLookupError:
+  except (ProcessLookupError, OverflowError):
     return False
   except PermissionError:  # of another user
     return True

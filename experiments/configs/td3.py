@@ -155,6 +155,7 @@ def _networks() -> config_dict.ConfigDict:
 
 def _agent() -> config_dict.ConfigDict:
   config = config_dict.ConfigDict()
+  config.algorithm = 'td3'  # or one that was added by eigen3.agent.register
   config.gamma = 0.0
   config.tau = 0.005  # share of the online parameters in a soft update
   config.actor_learning_rate = 1e-4

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ import ml_collections
 import numpy as np
 
 from eigen3 import settings
-from eigen3.agent import TrainingState, make_td3, replay
+from eigen3.agent import make_agent, replay
 from eigen3.learner.guards import NonFiniteError
 from eigen3.types import ActionSpec, Array, PRNGKey, Transition
 from experiments.control import networks
@@ -26,7 +26,7 @@ class LearnerState(NamedTuple):
     key: consumed by the next step.
   """
 
-  agent: TrainingState
+  agent: Any
   replay: replay.ReplayState
   key: PRNGKey
 
@@ -67,7 +67,7 @@ class Learner:
     observation_size: int,
     config: ml_collections.ConfigDict,
   ):
-    """Binds TD3 to perceptrons for actions [A] and observations [O]."""
+    """Binds perceptrons to actions [A] and observations [O]."""
     settings.check('config', config, _EXPECTED)
     self._config = config
     vector = jnp.zeros(observation_size)
@@ -78,7 +78,7 @@ class Learner:
       jnp.float32(0),
       vector,
     )
-    self._init_agent, self._select_action, self._update = make_td3(
+    self._agent = make_agent(
       networks.make_actor(config.hidden, action_spec),
       networks.make_double_critic(config.hidden),
       lambda unused_context, observations: observations,
@@ -89,13 +89,13 @@ class Learner:
     self.remember = jax.jit(self._pure_remember, donate_argnums=0)
     self.advance = jax.jit(self._pure_advance, donate_argnums=0)
     self.greedy_actions = jax.jit(
-      lambda agent, observations: self._select_action(agent, None, observations)
+      lambda agent, observations: self._agent.act(agent, None, observations)
     )
 
   def _pure_init(self, key: PRNGKey) -> LearnerState:
     key, key_agent = jax.random.split(key)
     return LearnerState(
-      self._init_agent(key_agent, None, self._nothing.s_tm1[None]),
+      self._agent.init(key_agent, None, self._nothing.s_tm1[None]),
       replay.init(self._nothing, self._config.replay_capacity),
       key,
     )
@@ -116,8 +116,8 @@ class Learner:
     batch = replay.sample(
       state.replay, key_sample, self._config.agent.batch_size
     )
-    agent, metrics = self._update(state.agent, batch, None)
-    actions = self._select_action(agent, None, observation[None], key_act)
+    agent, metrics = self._agent.update(state.agent, batch, None)
+    actions = self._agent.act(agent, None, observation[None], key_act)
     return state._replace(agent=agent, key=key), actions[0], metrics
 
 
@@ -194,9 +194,7 @@ def _transition(observation, action, step) -> Transition:
   )
 
 
-def _play(
-  learner: Learner, agent: TrainingState, tasks: Sequence[Task]
-) -> np.ndarray:
+def _play(learner: Learner, agent: Any, tasks: Sequence[Task]) -> np.ndarray:
   """Returns of one whole episode of each of the tasks, float64 [E]."""
   observations = np.stack([task.reset() for task in tasks])
   returns = np.zeros(len(tasks))

@@ -219,6 +219,7 @@ def _check(config: ml_collections.ConfigDict) -> space.Space:
       'objective': TEXT,
     },
   )
+  _check_settings(config)
   _check_pruner(config)
   tried = space.read(config)
   for field in STEPS:
@@ -230,6 +231,16 @@ def _check(config: ml_collections.ConfigDict) -> space.Space:
         f"'none' where {field} is tried: others compare trials of one length",
       )
   return tried
+
+
+def _check_settings(config: ml_collections.ConfigDict) -> None:
+  """Refuses settings with which every run would fail."""
+  settings = config.settings.copy_and_resolve_references().unlock()
+  settings.seed = config.seeds[0]
+  try:
+    wiring.check_fields(settings)
+  except ValueError as error:
+    raise ValueError(f'settings.{error}') from error
 
 
 def _check_pruner(config: ml_collections.ConfigDict) -> None:

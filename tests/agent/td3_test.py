@@ -2,6 +2,7 @@
 
 import functools
 
+import double_precision
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,7 +33,7 @@ SETTINGS = {
 
 @pytest.fixture
 def x64():
-  with jax.enable_x64(True):
+  with double_precision.enable_x64(True):
     yield
 
 

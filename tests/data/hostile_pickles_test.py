@@ -10,6 +10,7 @@ import time
 
 import hostile_pickles
 import numpy as np
+import pandas as pd
 import pytest
 
 from eigen3.data import DataError
@@ -79,7 +80,7 @@ def test_nothing_runs(tmp_path, recwarn):
     ('eval_2', '__builtin__.eval'),
     ('exec_4', 'builtins.exec'),
     ('getattr', 'builtins.getattr'),
-    ('read_pickle_5', 'pandas.read_pickle'),
+    ('read_pickle_5', f'{pd.read_pickle.__module__}.read_pickle'),
     ('pandas_handle_3', 'pandas.io.common.get_handle'),
     ('tofile_4', 'operator.methodcaller'),
     ('in_a_list_in_a_cell_5', 'posix.system'),

@@ -4,6 +4,7 @@ import dataclasses
 import decimal
 import hashlib
 
+import mutations
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -133,6 +134,8 @@ TABLES = {
 
 @pytest.mark.parametrize('kind', TABLES)
 def test_ways_to_write_the_same_parquet(tmp_path, kind):
+  if kind == 'string_view' and not mutations.writes_views():
+    pytest.skip('this pyarrow reads views of texts, but writes none')
   path = tmp_path / 'prices'
   pq.write_table(TABLES[kind](), path, row_group_size=2)
   assert_the_two_stocks(read_table(path))

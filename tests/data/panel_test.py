@@ -307,3 +307,18 @@ def test_is_panel(tmp_path):
   assert is_panel(tmp_path / 'panel')
   assert not is_panel(tmp_path / 'text')
   assert not is_panel(tmp_path / 'absent')
+
+
+@pytest.mark.parametrize(
+  'name', ['a:b.parquet', '~', '~/p.parquet', 's3:p', 'a [b] %20#?.parquet']
+)
+def test_a_file_may_have_any_name(tmp_path, monkeypatch, name):
+  """Arrow would take some of these for a URL, or for the home folder."""
+  monkeypatch.setenv('HOME', str(tmp_path / 'home'))
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / name).parent.mkdir(exist_ok=True)
+  panel = make_panel()
+  panel.save(name)
+  assert (tmp_path / name).is_file()
+  assert is_panel(name)
+  assert_equal_bits(MarketPanel.load(name), panel)

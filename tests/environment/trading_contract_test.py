@@ -1,6 +1,7 @@
 """What holds for every market: no look-ahead, one trace, conserved money."""
 
 import chex
+import double_precision
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -58,7 +59,7 @@ def _last_closes(panel):
 def test_money_is_conserved(settings):
   config = random_markets.config(**settings)
   panels = [random_markets.panel(seed) for seed in range(30)]
-  with jax.enable_x64(True):
+  with double_precision.enable_x64(True):
     states, timesteps = _play(panels, config)
   extras = timesteps.extras
   initial = np.full((len(panels), 1), config.initial_cash)

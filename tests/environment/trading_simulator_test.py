@@ -3,6 +3,7 @@
 import functools
 import itertools
 
+import double_precision
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -173,7 +174,7 @@ def test_matches_the_slow_account_exactly(index):
     'max_holding_days': (4, 3, 1)[index % 3],
   }
   seeds = range(1000 * (index + 1), 1000 * (index + 1) + 80)
-  with jax.enable_x64(True):
+  with double_precision.enable_x64(True):
     config = random_markets.config(**settings)
     _assert_all_same(1e-10, config, seeds, quick_compilation.jit)
 

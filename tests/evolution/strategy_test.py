@@ -3,6 +3,7 @@
 import functools
 
 import chex
+import double_precision
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -89,7 +90,7 @@ def test_one_trace_and_the_same_bits_from_the_same_key(algorithm, size):
 @pytest.mark.parametrize('algorithm', ALGORITHMS)
 @pytest.mark.parametrize('wide', [False, True])
 def test_a_state_keeps_its_structure_and_types(algorithm, wide):
-  with jax.enable_x64(wide):
+  with double_precision.enable_x64(wide):
     strategy, genomes = build(algorithm), populations.make_genomes(8)
     state = jax.eval_shape(strategy.init, KEY, genomes)
     assert hasattr(state, '_fields')

@@ -6,6 +6,7 @@ import functools
 import numpy as np
 import pandas as pd
 import pytest
+from training_runs import moved_from_panel
 
 from eigen3.data import DataError
 from eigen3.data.alignment import aligned
@@ -84,7 +85,12 @@ def test_what_does_not_fit_is_refused(run):
 
 
 def test_the_program_tells_the_orders(run, programs, tmp_path):
+  """Of a run whose panel was moved, too."""
   trained = run.experiment.panel
+  moved = moved_from_panel(
+    run.workdir, tmp_path / 'run [1]', tmp_path / 'gone.parquet'
+  )
+  trained.save(tmp_path / 'trained.parquet')
   first = trained.investable[0]
   # The day's first choice has split since, the second has no data today.
   actions, _ = saved_runs.act(run, saved_runs.market_of(run, trained))
@@ -101,11 +107,14 @@ def test_the_program_tells_the_orders(run, programs, tmp_path):
   tell = functools.partial(
     programs.finish,
     'act',
-    f'--run={run.name}',
-    f'--panel={tmp_path}/today.parquet',
+    f'--run={moved}',
     f'--out={tmp_path}/orders.csv',
   )
-  found = tell(f'--held={best}', '--equity=50000', '--cash=20000')
+  today = (
+    f'--panel={tmp_path}/today.parquet',
+    f'--run_panel={tmp_path}/trained.parquet',
+  )
+  found = tell(*today, f'--held={best}', '--equity=50000', '--cash=20000')
   assert found.returncode == 0, found.stderr
   table = pd.read_csv(tmp_path / 'orders.csv', keep_default_na=False)
   assert table['ticker'].tolist() == expected
@@ -124,17 +133,17 @@ def test_the_program_tells_the_orders(run, programs, tmp_path):
   assert attention['share'].sum() == pytest.approx(1)
   assert attention['share'].is_monotonic_decreasing
   # Nothing can be bought: it is said, and written down.
-  found = tell('--equity=50000', '--cash=1')
+  found = tell(*today, '--equity=50000', '--cash=1')
   assert found.returncode == 0, found.stderr
   why = 'a position would be smaller than the account allows'
-  assert f'No order: nothing to buy, {why} (threshold 1, ' in found.stdout
+  assert f'No order: nothing to buy, {why} (threshold 0.5, ' in found.stdout
   assert f'{tmp_path}/orders.csv (no order, see its column' in found.stdout
   assert '\nBuy ' not in found.stdout
   table = pd.read_csv(tmp_path / 'orders.csv')
   assert not table['order'].any()
   assert set(table['no_order']) == {why}
-  # What is wrong is one line.
-  found = tell('--held=NONE')
+  # What is wrong is one line. The run's own panel need not be named twice.
+  found = tell(f'--panel={tmp_path}/trained.parquet', '--held=NONE')
   assert found.returncode == 1
   assert found.stderr.startswith(
     "error: --held: found 'NONE', expected some of"
@@ -151,3 +160,32 @@ def test_a_panel_that_begins_later_needs_the_year_before_its_windows(run):
   np.testing.assert_allclose(found[-8:], whole[-8:], rtol=1e-4, atol=1e-4)
   with pytest.raises(ValueError, match=f'found 259, expected .* {needed} days'):
     saved_runs.market_of(run, of_days(trained, 1 - needed, None))
+
+
+def test_a_panel_that_was_moved_has_to_be_named(run, tmp_path):
+  trained = run.experiment.panel
+  gone = tmp_path / 'gone.parquet'
+  moved = moved_from_panel(run.workdir, tmp_path / 'run', gone)
+  with pytest.raises(ValueError, match='found no file') as error:
+    saved_runs.load([str(moved)])
+  assert str(error.value) == (
+    f'--run_panel: found no file {gone}, expected the panel of the run in '
+    f'{moved}: name where it is now'
+  )
+  others = tmp_path / 'others.parquet'
+  other = of_days(trained, 1, None)
+  other.save(others)
+  with pytest.raises(ValueError, match='found data of') as error:
+    saved_runs.load([str(moved)], str(others))
+  assert str(error.value) == (
+    f'--run_panel: found data of hash {other.fingerprint[:12]}, expected '
+    f'{trained.fingerprint[:12]}, with which the run in {moved} began'
+  )
+  here = tmp_path / 'here.parquet'
+  trained.save(here)
+  (found,) = saved_runs.load([str(moved)], str(here))
+  assert found.config.data.panel == str(here)
+  assert found.experiment.panel.fingerprint == trained.fingerprint
+  assert found.step == run.step
+  assert saved_runs.is_panel_of(str(moved), trained)
+  assert not saved_runs.is_panel_of(str(moved), other)

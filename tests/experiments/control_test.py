@@ -234,7 +234,9 @@ def test_a_run_explains_itself(tmp_path):
   assert 'seed 7: mean return -' in found.stdout
 
 
-@pytest.mark.parametrize('text', ['1,1', '-1', 'one', ''])
+@pytest.mark.parametrize(
+  'text', ['1,1', '-1', 'one', '', '0.5', f'0,{2**32}', f'{2**64}']
+)
 def test_wrong_seeds_are_refused(text):
   with pytest.raises(ValueError, match=f"--seed: found '{text}', expected"):
     learning.seeds_of(text.split(','))

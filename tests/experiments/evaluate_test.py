@@ -122,6 +122,18 @@ def test_held_out_days_are_opened_once(evaluate, runs):
   ]
 
 
+def test_the_committee_is_as_large_as_it_can_be(evaluate, runs):
+  """By default: of one run there is none, of two runs it has two seats."""
+  for names, seats in (('one', 0), ('one,population', 2)):
+    found = [f'{runs}/{name}' for name in names.split(',')]
+    out = runs / 'out' / str(seats)
+    run = evaluate(f'--runs={",".join(found)}', f'--out={out}')
+    assert run.returncode == 0, run.stderr
+    told = json.loads((out / 'evaluation.json').read_text())
+    assert ('committee' in told['validation']) == bool(seats)
+    assert sorted(told['ranking']) == found
+
+
 @pytest.mark.long
 def test_errors_are_one_line(evaluate, runs):
   config = json.loads((runs / 'two' / 'config.json').read_text())

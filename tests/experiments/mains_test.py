@@ -1,7 +1,12 @@
 """Tests of experiments.mains: what a failure looks like to a user."""
 
+import pathlib
 import subprocess
 import sys
+
+import pytest
+
+from experiments.configs import td3
 
 MAIN = """
 import jax
@@ -36,3 +41,83 @@ def test_a_defect_keeps_its_traceback():
   assert run.returncode == 1
   assert 'Traceback' in run.stderr
   assert 'INTERNAL: a defect' in run.stderr
+
+
+CONFIGURED = """
+from experiments import mains
+
+config = mains.define_config('Settings.')
+
+def main(argv):
+  print(config.value.preset, config.value.seed)
+
+mains.run(main, default_config={default!r})
+"""
+CONFIGS = pathlib.Path(td3.__file__).parent
+
+
+def configured(*flags):
+  code = CONFIGURED.format(default=f'{CONFIGS}/td3.py:smoke')
+  return subprocess.run(
+    [sys.executable, '-c', code, *flags],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+
+
+def refusal(run):
+  assert run.returncode == 1, run.stdout
+  assert run.stdout == ''
+  (line,) = run.stderr.splitlines()
+  return line
+
+
+def test_a_config_in_a_flag_file_takes_the_place_of_the_default(tmp_path):
+  inner, outer = tmp_path / 'inner', tmp_path / 'outer'
+  inner.write_text(f'# ours\n--config={CONFIGS}/td3.py:full\n--config.seed=3\n')
+  outer.write_text(f'--flagfile={inner}\n')
+  for flags, said in (
+    ([], 'smoke 0'),
+    (['--config.seed=2'], 'smoke 2'),
+    ([f'--flagfile={inner}'], 'full 3'),
+    (['--flagfile', str(outer)], 'full 3'),
+    ([f'--flagfile={outer}', '--config.seed=4'], 'full 4'),
+  ):
+    run = configured(*flags)
+    assert run.stdout == f'{said}\n', (flags, run.stderr)
+
+
+def test_flag_files_that_do_not_fit_are_one_line(tmp_path):
+  one = tmp_path / 'one'
+  one.write_text(f'--config={CONFIGS}/td3.py:full\n')
+  line = refusal(configured(f'--flagfile={one}', f'--config={CONFIGS}/erl.py'))
+  assert line.startswith('error: --config: found --config=')
+  assert ' and --config=' in line
+  line = refusal(configured(f'--flagfile={tmp_path}/none'))
+  assert line.startswith('error: Unable to open flagfile: ')
+  assert f'{tmp_path}/none' in line
+
+
+@pytest.mark.parametrize(
+  'config, flag, found, suggestion',
+  [
+    ('td3.py:smoke', 'preset', 'full', 'td3.py:full'),
+    ('erl.py:smoke', 'preset', 'small', 'erl.py:small'),
+    ('ranker.py:smoke', 'preset', 'odd', 'ranker.py:odd'),
+    ('ladder.py:smoke', 'preset', 'small', 'ladder.py:small'),
+    ('sweep.py:erl/smoke', 'settings.preset', 'full', 'sweep.py:erl/full'),
+  ],
+)
+def test_a_preset_cannot_be_renamed(config, flag, found, suggestion):
+  given = f'--config={CONFIGS}/{config}'
+  line = refusal(configured(given, f'--config.{flag}={found}'))
+  assert line == (
+    f"error: --config.{flag}: found '{found}', expected 'smoke', which the "
+    f'settings are of; to choose a preset: --config={CONFIGS}/{suggestion}'
+  )
+
+
+def test_the_name_that_a_preset_has_may_be_said():
+  run = configured('--config.preset=smoke')
+  assert run.stdout == 'smoke 0\n', run.stderr

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import resource
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from eigen3.data import MarketPanel
 from experiments import mains
 
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 DAYS = np.busday_offset('2020-01-01', np.arange(120), roll='forward')
 SHORT = ('--validation_days=20', '--holdout_days=20')
 
@@ -25,10 +27,11 @@ def write_ticker(folder, name, days=DAYS, price='50'):
   (folder / f'{name}_data.csv').write_text(text)
 
 
-def prepare(*arguments, **environment):
+def prepare(*arguments, cwd=ROOT, **environment):
   return subprocess.run(
     [sys.executable, '-m', 'experiments.prepare_data', *map(str, arguments)],
-    env=os.environ | environment,
+    env=os.environ | {'PYTHONPATH': str(ROOT)} | environment,
+    cwd=cwd,
     capture_output=True,
     text=True,
     check=False,
@@ -77,16 +80,22 @@ def test_a_panel_and_a_summary(source, tmp_path):
 
 
 def test_repairs_are_made_and_told(source, tmp_path):
-  """AAA closes above its high on every day."""
+  """AAA closes above its high on every day. The panel's name is no URL."""
   write_ticker(source, 'AAA', price='52')
-  out = tmp_path / 'panel.parquet'
-  run = prepare(f'--source={source}', f'--out={out}', *SHORT, '--order=widen')
+  out = tmp_path / 'a:b.parquet'
+  run = prepare(
+    '--source=source',
+    '--out=a:b.parquet',
+    *SHORT,
+    '--order=widen',
+    cwd=tmp_path,
+  )
   assert run.returncode == 0, run.stderr
   assert '  prices out of order: 120 in 1 column, repaired (' in run.stdout
   panel = MarketPanel.load(out)
   assert panel.notes.endswith('; repairs: order=widen')
   assert (panel.ohlc[:, 1] == np.array([50, 52, 49, 52])).all()
-  report = json.loads((tmp_path / 'panel.quality.json').read_text())
+  report = json.loads((tmp_path / 'a:b.quality.json').read_text())
   assert report['panel_hash'] == panel.fingerprint
   assert report['refused'][0]['file'] == 'ZZZ_data.csv'
   assert report['repairs']['order'] == 'widen'
@@ -157,6 +166,7 @@ def test_a_failure_is_one_line_and_leaves_nothing(
 
 
 def test_one_file_and_context(source, tmp_path):
+  """All of them in the home folder."""
   frames = [
     pd.read_csv(source / f'{name}_data.csv').assign(symbol=name)
     for name in ('AAA', 'NEW', 'ZZZ')
@@ -167,8 +177,9 @@ def test_one_file_and_context(source, tmp_path):
   rates.write_text(f'DATE,DGS2\n2019-12-31,1\n{DAYS[3]},-0.5\n')
   out = tmp_path / 'panel.parquet'
   run = prepare(
-    f'--source={long}', f'--context={rates}:lag=1:name=US', f'--out={out}',
-    f'--context={source / "BBB_data.csv"}', *SHORT,
+    '--source=~/long.csv', '--context=~/rates.csv:lag=1:name=US',
+    '--out=~/panel.parquet', f'--context={source / "BBB_data.csv"}', *SHORT,
+    HOME=str(tmp_path),
   )  # fmt: skip
   assert run.returncode == 0, run.stderr
   panel = MarketPanel.load(out)

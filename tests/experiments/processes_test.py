@@ -12,6 +12,7 @@ import time
 import pandas as pd
 import pytest
 import several_processes
+import xla_flags
 
 from experiments.configs import erl, td3
 
@@ -146,8 +147,7 @@ def start(name, count, folder, *arguments):
       *(flags_of(address, this) if count > 1 else ['--cpu_devices=4']),
     ),
     # Long as they are, these compile far more than they compute.
-    XLA_FLAGS='--xla_backend_optimization_level=0 '
-    '--xla_cpu_use_fusion_emitters=false',
+    XLA_FLAGS=xla_flags.quick(),
     JAX_COMPILATION_CACHE_DIR=str(folder.parent / 'compiled'),
     JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS='0.5',
   )

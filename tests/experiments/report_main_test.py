@@ -5,6 +5,9 @@ import re
 import shutil
 
 import pytest
+from training_runs import moved_from_panel
+
+from experiments import saved_runs
 
 
 @pytest.fixture(scope='session')
@@ -60,14 +63,20 @@ def seed_of(folder, other, seed):
 
 
 def test_closed_days_stay_closed(programs, td3_run, tmp_path):
-  other = seed_of(td3_run, tmp_path / 'other', 1)
+  """With the panel of the runs moved."""
+  gone, panel = tmp_path / 'gone.parquet', tmp_path / 'panel.parquet'
+  first = moved_from_panel(td3_run, tmp_path / 'first', gone)
+  other = seed_of(first, tmp_path / 'other', 1)
+  (run,) = saved_runs.load([str(td3_run)])
+  run.experiment.panel.save(panel)
   ledger = json.loads((other / 'holdout.json').read_text())
   ledger[0]['policies'] = ['of an earlier champion']
   (other / 'holdout.json').write_text(json.dumps(ledger))
   before = (other / 'holdout.json').read_bytes()
   run = report(
     programs,
-    f'--run={td3_run},{other}',
+    f'--run={first},{other}',
+    f'--run_panel={panel}',
     f'--out={tmp_path}/page.html',
     f'--searched={td3_run}',
   )

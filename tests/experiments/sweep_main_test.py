@@ -334,6 +334,21 @@ def test_a_sweep_can_be_made_longer(server, tmp_path):
   assert table['agent.actor_learning_rate'].nunique() == 5
 
 
+@pytest.mark.parametrize('pruner', ['none', 'hyperband', 'median'])
+def test_runs_of_one_step_need_no_other_setting(server, tmp_path, pruner):
+  others = ('--config.pruner', '--config.seeds', '--config.settings')
+  arguments = [s for s in GRID if not s.startswith(others)]
+  status, _, stderr = server.run(
+    *arguments,
+    '--config.settings.learner.iterations=1',
+    '--config.seeds=(0,)',
+    f'--config.pruner.name={pruner}',
+    f'--workdir={tmp_path}/short',
+  )
+  assert status == 0, stderr
+  assert set(results(tmp_path / 'short')['state']) == {'complete'}
+
+
 def test_errors_are_one_line_and_leave_nothing(server, tmp_path):
   done = tmp_path / 'done'
   assert server.run(*GRID, f'--workdir={done}')[0] == 0
@@ -365,6 +380,16 @@ def test_errors_are_one_line_and_leave_nothing(server, tmp_path):
     ([smoke, new, '--config.jobs=0'], 'sweep.jobs: found 0, expected at leas'),
     ([smoke, new, '--config.seeds=(1, 1)'], 'sweep.seeds: found (1, 1), expec'),
     ([smoke, new, '--config.seeds=(0.5,)'], 'sweep.seeds: found (0.5,), expec'),
+    ([smoke, new, f'--config.seeds=({2**32},)'], 'sweep.seeds: found (4294967'),
+    (
+      [smoke, new, '--config.settings.networks.critic.sizes=(32.5, 16)'],
+      'settings.networks.critic.sizes: found (32.5, 16), expected',
+    ),
+    (
+      [smoke, new, '--config.settings.agent.gamma=nan'],
+      'settings.agent.gamma: found nan, expected',
+    ),
+    ([smoke, new, f'--config.seed={2**64}'], 'sweep.seed: found 1844674407370'),
     (
       [smoke, new, '--config.pruner.min_steps=5'],
       "pruner.min_steps: found 5, expected at least 1 and at most a trial's 4",

@@ -7,6 +7,7 @@ import os
 import pathlib
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from training_runs import ITERATIONS, num_logged
 
 from eigen3 import data
 from eigen3.data import MarketPanel
+from eigen3.runs.lock import Lock
 from experiments.configs import td3
 
 CONFIG = pathlib.Path(td3.__file__)
@@ -173,15 +175,20 @@ def test_a_run_leaves_its_report(whole, arguments):
 def test_a_killed_run_resumes_bit_for_bit(
   whole, start, train, arguments, programs, tmp_path
 ):
+  """With the settings that its folder holds, but for those that are given."""
   folder = tmp_path / 'run'
+  longer = (*arguments, '--config.learner.iterations=1000')
   logged = random.Random(0).randrange(5, ITERATIONS - 5)
-  with killed(start, arguments, folder, iterations=logged) as process:
+  with killed(start, longer, folder, iterations=logged) as process:
     assert process.returncode == -signal.SIGKILL
   assert logged < num_logged(folder) < ITERATIONS + 2
   assert not (folder / 'summary.json').exists()
-  run = train(*arguments, f'--workdir={folder}', '--resume')
+  assert (folder / 'lock').exists()
+  length = f'--config.learner.iterations={ITERATIONS}'
+  run = train(f'--workdir={folder}', '--resume', length)
   assert run.returncode == 0, run.stderr
   assert_equal_runs(folder, whole.folder)
+  assert sorted(os.listdir(folder)) == sorted(os.listdir(whole.folder))
   assert not list(folder.rglob('*tmp*'))
   # Both ran the very program of the run that nothing interrupted.
   assert (
@@ -244,7 +251,12 @@ def test_a_loss_that_is_not_finite_is_one_line(train, arguments, tmp_path):
     investable=panel.investable,
   ).save(file)
   folder = tmp_path / 'run'
-  run = train(*arguments, f'--workdir={folder}', f'--config.data.panel={file}')
+  run = train(
+    *arguments,
+    '--workdir=run',
+    '--config.data.panel=panel.parquet',
+    cwd=tmp_path,
+  )
   assert run.returncode == 1
   assert 'Traceback' not in run.stderr
   last = run.stderr.strip().splitlines()[-1]
@@ -253,6 +265,11 @@ def test_a_loss_that_is_not_finite_is_one_line(train, arguments, tmp_path):
   # The state before it is still there, and no report of what failed.
   assert os.listdir(folder / 'checkpoints') == ['0']
   assert not (folder / 'summary.json').exists()
+  # From whatever folder it is resumed, it finds its panel.
+  config = json.loads((folder / 'config.json').read_text())
+  assert config['data']['panel'] == str(file)
+  about = json.loads((folder / 'run.json').read_text())['data']
+  assert about['panel_from_here'] == '../panel.parquet'
 
 
 def test_errors_are_one_line_and_leave_nothing(whole, arguments, tmp_path):
@@ -261,6 +278,16 @@ def test_errors_are_one_line_and_leave_nothing(whole, arguments, tmp_path):
   short = tmp_path / 'short.parquet'
   data.synthetic_market(config.data.synthetic).panel.save(short)
   (tmp_path / 'text.parquet').write_text('not a panel')
+  config = td3.get_config('smoke')
+  config.data.synthetic.seed = 1
+  others = tmp_path / 'others.parquet'
+  data.synthetic_market(config.data.synthetic).panel.save(others)
+  (tmp_path / 'empty').mkdir()
+  gone = tmp_path / 'gone.parquet'
+  moved = begun(whole.folder, tmp_path / 'moved', panel=str(gone))
+  held = begun(whole.folder, tmp_path / 'held')
+  (tmp_path / 'held_empty').mkdir()
+  in_use = f'found it in use by process {os.getpid()} on '
   mine = tmp_path / 'mine'
   (mine / 'tensorboard').mkdir(parents=True)
   (mine / 'tensorboard' / 'events').write_text('of another program')
@@ -353,8 +380,31 @@ def test_errors_are_one_line_and_leave_nothing(whole, arguments, tmp_path):
       [*arguments, run, '--resume', '--config.agent.batch_size=4'],
       '--config.agent.batch_size: found 4, expected 8',
     ),
+    # Without --config, the settings are those of the run.
+    ([new, '--resume'], f'--workdir: found no run in {tmp_path}/new'),
+    (
+      [f'--workdir={tmp_path}/empty', '--resume'],
+      f'--workdir: found no run in {tmp_path}/empty',
+    ),
+    (
+      [run, '--resume', '--config.agent.batch_size=4'],
+      '--config.agent.batch_size: found 4, expected 8',
+    ),
+    (
+      [run, '--resume', f'--config.data.panel={others}'],
+      '--config.data.panel: found data of hash ',
+    ),
+    (
+      [f'--workdir={moved}', '--resume'],
+      f'--config.data.panel: found no file {gone}, expected the panel of the '
+      f'run in {moved}: name where it is now',
+    ),
+    ([f'--workdir={held}', '--resume'], f'{held}: {in_use}'),
+    ([*arguments, f'--workdir={held}', '--resume'], f'{held}: {in_use}'),
+    ([smoke, f'--workdir={tmp_path}/held_empty'], f'_empty: {in_use}'),
   ]
-  before = contents(whole.folder)
+  locks = [Lock(held), Lock(tmp_path / 'held_empty')]
+  before, before_held = contents(whole.folder), contents(held)
   (tmp_path / 'said').mkdir()
   forks = subprocess.run(
     [
@@ -381,12 +431,33 @@ def test_errors_are_one_line_and_leave_nothing(whole, arguments, tmp_path):
   assert (mine / 'tensorboard' / 'events').exists()
   assert os.listdir(mine) == ['tensorboard']
   assert sorted(os.listdir(tmp_path)) == [
+    'empty',
+    'held',
+    'held_empty',
     'mine',
+    'moved',
+    'others.parquet',
     'said',
     'short.parquet',
     'text.parquet',
   ]
+  assert os.listdir(tmp_path / 'empty') == []
+  assert os.listdir(tmp_path / 'held_empty') == ['lock']
+  assert sorted(os.listdir(moved)) == ['config.json', 'run.json']
   assert contents(whole.folder) == before
+  assert contents(held) == before_held
+  for lock in locks:
+    lock.close()
+
+
+def begun(run, folder, **settings):
+  """What a run's folder has before it trains, with other settings of data."""
+  folder.mkdir()
+  shutil.copy(run / 'run.json', folder)
+  config = json.loads((run / 'config.json').read_text())
+  config['data'] |= settings
+  (folder / 'config.json').write_text(json.dumps(config))
+  return folder
 
 
 def contents(folder):

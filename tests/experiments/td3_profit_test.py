@@ -5,6 +5,7 @@ import pytest
 
 from eigen3.evaluation import mean_summary
 from eigen3.learner import loop
+from eigen3.learner.agent_record import AgentRecord
 from eigen3.runs.checkpoint import Checkpointer
 from experiments import wiring
 from experiments.configs import td3
@@ -28,7 +29,8 @@ def test_the_preset_small_learns_to_trade(tmp_path):
     tmp_path / 'checkpoints', 1, experiment.panel.fingerprint
   )
   try:
-    state, done = loop.train(learner, evaluate, checkpointer, tmp_path, config)
+    record = AgentRecord(learner, evaluate, tmp_path, config.learner)
+    state, done = loop.train(learner, record, checkpointer, config)
   finally:
     checkpointer.close()
   assert done

@@ -6,14 +6,17 @@ compiles, and a run that nothing interrupts is shared between the workers.
 
 import contextlib
 import fcntl
+import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 from typing import NamedTuple
 
 from experiments.configs import erl, td3
 
+_ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 _CONFIGS = {
   'td3': pathlib.Path(td3.__file__),
   'erl': pathlib.Path(erl.__file__),
@@ -50,21 +53,25 @@ class Programs:
     """Where the program keeps what it compiled."""
     return self.folder / 'compiled' / program
 
-  def start(self, program, *arguments, output=subprocess.PIPE):
+  def start(self, program, *arguments, output=subprocess.PIPE, cwd=_ROOT):
     return subprocess.Popen(
       [sys.executable, '-m', f'experiments.{program}', *map(str, arguments)],
       stdout=output,
       stderr=output,
       text=True,
+      cwd=cwd,
       env={
         **os.environ,
+        'PYTHONPATH': str(_ROOT),
         'JAX_COMPILATION_CACHE_DIR': str(self.compiled(program)),
         'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.5',
       },
     )
 
-  def finish(self, program, *arguments) -> subprocess.CompletedProcess:
-    process = self.start(program, *arguments)
+  def finish(
+    self, program, *arguments, cwd=_ROOT
+  ) -> subprocess.CompletedProcess:
+    process = self.start(program, *arguments, cwd=cwd)
     stdout, stderr = process.communicate(timeout=550)
     return subprocess.CompletedProcess(
       process.args, process.returncode, stdout, stderr
@@ -92,6 +99,18 @@ class Programs:
         said[1].write_text(run.stderr)
         said[0].write_text(run.stdout)
     return Run(folder, said[0].read_text(), said[1].read_text())
+
+
+def moved_from_panel(
+  run: pathlib.Path, copy: pathlib.Path, panel: pathlib.Path
+) -> pathlib.Path:
+  """A copy of a run that says its panel was in a file, which is not there."""
+  assert not panel.exists()
+  shutil.copytree(run, copy)
+  config = json.loads((copy / 'config.json').read_text())
+  config['data']['panel'] = str(panel)
+  (copy / 'config.json').write_text(json.dumps(config))
+  return copy
 
 
 def num_logged(folder: pathlib.Path) -> int:

@@ -4,6 +4,7 @@ import functools
 import sys
 import types
 
+import double_precision
 import jax
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def _exact_actions(golden, tiny, actor, window):
   """The actions in float64."""
   config, spec = config_of(golden, tiny)
   config.compute_dtype = 'float64'
-  with jax.enable_x64(True):
+  with double_precision.enable_x64(True):
     variables, window = jax.tree.map(np.float64, (actor, window))
     built = networks.make_networks(config, spec)
     return np.asarray(_act(built, variables, window)[0])

@@ -44,7 +44,7 @@ def played(observing, begun):
   def play(agent, environment, market):
     return rollout.rollout(
       environment,
-      lambda days: observing._player.acts(agent, market, days),
+      lambda days: observing.player.acts(agent, market, days),
       jnp.array([first, first + 17, last], jnp.int32),
     )
 
@@ -55,8 +55,8 @@ def test_the_scan_decides_as_the_whole_network_day_by_day(
   observing, begun, played
 ):
   """Asked daily, with the account as the environment tells it then."""
-  environment, spec = observing._environment, observing._spec
-  select = jax.jit(observing.select_action)
+  environment, spec = observing._environment, observing.player.spec.action
+  select = jax.jit(observing.agent.act)
   step = jax.jit(lambda environment, *rest: environment.step(*rest))
   for k in range(EPISODES):
     state, timestep = environment.reset_at(int(played.days[k, 0]))
@@ -87,7 +87,7 @@ def test_the_scan_decides_as_the_whole_network_day_by_day(
 def test_what_is_replayed_is_what_was_acted_on(observing, begun, played):
   count = observing._environment.num_steps
   found = experience.transitions_of(played, count)
-  select = jax.jit(observing.select_action)
+  select = jax.jit(observing.agent.act)
   np.testing.assert_allclose(
     select(begun.agent, observing._market, found.s_tm1),
     found.a_tm1,
@@ -119,7 +119,7 @@ def test_the_portfolio_reward_sums_to_the_growth(played, settings):
 def test_exploration_is_the_policy_s_act_and_noise(observing, begun, played):
   """On the first day, when the account is the same."""
   days = jnp.asarray(played.days[0])
-  acts = jax.jit(observing._player.acts)
+  acts = jax.jit(observing.player.acts)
   plans = acts(begun.agent, observing._market, days, KEY)
   noise = np.asarray(plans.encoded[1])
   assert noise.shape == (len(days), 3, 2)
@@ -127,7 +127,7 @@ def test_exploration_is_the_policy_s_act_and_noise(observing, begun, played):
   explored = jax.jit(rollout.play)(
     observing._environment, days[None], rollout.by_step(plans, (1, len(days)))
   )
-  spec = observing._spec
+  spec = observing.player.spec.action
   expected = spec.clip_unit(spec.to_unit(played.actions[0, 0]) + noise[0])
   np.testing.assert_allclose(
     spec.to_unit(explored.actions[0, 0]), expected, atol=1e-5
@@ -182,7 +182,9 @@ def test_other_costs_decide_on_plans(observing, begun, settings, is_seen):
   own = judge.backtest(plans).summary
   assert found.summary['costs'] > 2 * own['costs'] > 0
   # A committee, one of whose members decides on plans.
-  idle = np.zeros((len(judge.days), *observing._spec.shape), np.float32)
+  idle = np.zeros(
+    (len(judge.days), *observing.player.spec.action.shape), np.float32
+  )
   mean = judge.under(**dear).backtest(rollout.mean_of([plans, idle]))
   assert mean.summary['costs'] < found.summary['costs']
 

@@ -1,7 +1,10 @@
 """Tests of eigen3.runs.checkpoint."""
 
+import errno
+import io
 import os
 import re
+import resource
 import shutil
 
 import jax
@@ -12,6 +15,7 @@ import small_run
 
 from eigen3.runs import checkpoint
 from eigen3.runs.checkpoint import Checkpointer, CheckpointError
+from experiments import mains
 
 HASH = 'a1b2'
 
@@ -243,3 +247,191 @@ def test_the_best_is_kept_beside_the_last(tmp_path):
     checkpointer.save(step, make_state(step), score)
   checkpointer.close()
   assert sorted(map(int, os.listdir(tmp_path / 'checkpoints'))) == [2, 5, 6]
+
+
+@pytest.mark.parametrize(
+  'name',
+  [
+    'runs [old]',
+    'a[0-9]*?{b,c}',
+    'back\\slash',
+    '100%d %(x)s',
+    '#1:2&3;4',
+    'it\'s "quoted"',
+    'two\nlines',
+    '~home',
+    '$HOME',
+    'läufe-図-é',
+    ' leading and trailing ',
+    '-dash',
+    '7',
+  ],
+)
+def test_a_folder_may_have_any_name(tmp_path, name):
+  folder = tmp_path / name / 'checkpoints'
+  save(folder, [1, 4, 6], keep=2)
+  assert sorted(os.listdir(folder)) == ['4', '6']
+  step, state = restore(folder)
+  assert step == 6
+  small_run.assert_equal_bits(state, make_state(6))
+  # In the very folder, not in one that the name stands for.
+  assert os.listdir(tmp_path) == [name]
+  assert os.listdir(tmp_path / name) == ['checkpoints']
+
+
+def flip(content):
+  content[len(content) // 2] ^= 1
+
+
+def zero(content):
+  content[:] = bytes(len(content))
+
+
+def halve(content):
+  del content[len(content) // 2 :]
+
+
+SAVEZ = np.savez
+
+
+def write_damaged(damage):
+  """A way to write whose bytes are not those of the arrays."""
+
+  def write(file, **arrays):
+    content = io.BytesIO()
+    SAVEZ(content, **arrays)
+    damaged = bytearray(content.getbuffer())
+    damage(damaged)
+    file.write(damaged)
+
+  return write
+
+
+def write_others(file, **arrays):
+  """A good file of other values, as a write to the wrong place leaves."""
+  SAVEZ(file, **{name: np.zeros_like(x) for name, x in arrays.items()})
+
+
+def write_fewer(file, **arrays):
+  SAVEZ(file, **dict(list(arrays.items())[1:]))
+
+
+@pytest.mark.parametrize(
+  'write',
+  [
+    write_damaged(flip),
+    write_damaged(zero),
+    write_damaged(halve),
+    write_damaged(bytearray.clear),
+    write_others,
+    write_fewer,
+  ],
+  ids=['a bit', 'zeros', 'half', 'nothing', 'other values', 'an array less'],
+)
+def test_what_is_not_read_back_as_written_is_an_error(
+  folder, monkeypatch, write
+):
+  with monkeypatch.context() as patch:
+    patch.setattr(checkpoint.np, 'savez', write)
+    assert_not_saved(folder, 'not read back as written (')
+
+
+def test_settings_that_are_not_read_back_are_an_error(folder, monkeypatch):
+  write = checkpoint.json.dump
+
+  def write_other(value, file):
+    write({**value, 'score': 1.0}, file)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(checkpoint.json, 'dump', write_other)
+    assert_not_saved(folder, 'not read back as written (')
+
+
+def assert_not_saved(folder, words):
+  """One error says where and why; the older checkpoints are as they were."""
+  before = {path: path.read_bytes() for path in files_of(folder)}
+  checkpointer = Checkpointer(folder, 1, HASH)
+  checkpointer.save(8, make_state(8))
+  with pytest.raises(OSError, match=re.escape(words)) as error:
+    checkpointer.save(9, make_state(9))  # which was not begun
+  assert mains.one_line(error.value).startswith(f'{folder}/8: {words}')
+  checkpointer.close()  # it was told once
+  assert {path: path.read_bytes() for path in files_of(folder)} == before
+  assert sorted(os.listdir(folder)) == ['4', '6']
+
+
+def test_older_checkpoints_outlive_one_that_was_not_saved(folder, monkeypatch):
+  with monkeypatch.context() as patch:
+    patch.setattr(checkpoint.np, 'savez', write_others)
+    assert_not_saved(folder, 'not read back')
+  step, state = restore(folder)
+  assert step == 6
+  small_run.assert_equal_bits(state, make_state(6))
+  # And there is a way on.
+  save(folder, [8])
+  assert restore(folder)[0] == 8
+
+
+def test_a_full_disk_is_one_error(folder, monkeypatch):
+  def write(file, **arrays):
+    file.write(b'a part')
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+  with monkeypatch.context() as patch:
+    patch.setattr(checkpoint.np, 'savez', write)
+    assert_not_saved(folder, 'No space left on device')
+
+
+def test_a_disk_that_takes_no_more_is_one_error(folder):
+  """A real one, but for the reason: files may not grow beyond a size."""
+  size = (folder / '6' / 'state.npz').stat().st_size
+  limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, limits[1]))
+  try:
+    assert_not_saved(folder, os.strerror(errno.EFBIG))
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+  assert restore(folder)[0] == 6
+
+
+def test_a_checkpoint_of_the_earlier_format_is_refused(folder):
+  """One of Orbax; the state would have to be read by what wrote it."""
+  old = folder / '8'
+  for name in ('metadata/metadata', 'state/manifest.ocdbt'):
+    (old / name).parent.mkdir(parents=True)
+    (old / name).write_text('{}')
+  for _ in range(2):  # it was left where it is
+    with pytest.raises(CheckpointError) as error:
+      restore(folder)
+    assert str(error.value) == (
+      f'{old}: schema_version: found 1, expected {checkpoint.SCHEMA_VERSION}'
+    )
+  assert sorted(os.listdir(folder)) == ['4', '6', '8']
+  assert os.listdir(folder.parent) == ['checkpoints']
+
+
+def test_what_is_not_a_checkpoint_is_left_alone(folder):
+  files = ('notes.txt', '6.txt', '8.part', 'a.12.part', '7.b.part', '.hidden')
+  for name in files:
+    (folder / name).write_text('mine')
+  (folder / 'best').mkdir()
+  (folder / 'best' / '5.removed').write_text('mine')
+  (folder / '5.removed.old').mkdir()
+  save(folder, [8, 9], keep=1)
+  assert restore(folder)[0] == 9
+  assert sorted(os.listdir(folder)) == sorted(
+    [*files, '9', 'best', '5.removed.old']
+  )
+  assert {(folder / name).read_text() for name in files} == {'mine'}
+  assert (folder / 'best' / '5.removed').read_text() == 'mine'
+
+
+def test_reading_creates_nothing(folder, tmp_path):
+  shutil.copytree(folder / '6', folder / '8.4711.part')
+  for place in (folder, tmp_path / 'absent'):
+    checkpointer = Checkpointer(place, 1, HASH, read_only=True)
+    found = checkpointer.restore_latest(make_state(99))
+    checkpointer.close()
+    assert (found is None) == (place != folder)
+  assert sorted(os.listdir(folder)) == ['4', '6', '8.4711.part']
+  assert os.listdir(tmp_path) == ['checkpoints']

@@ -12,6 +12,7 @@ import pytest
 import small_run
 
 from eigen3.learner import guards, loop
+from eigen3.learner.agent_record import AgentRecord
 from eigen3.runs.checkpoint import Checkpointer, CheckpointError
 
 DAYS = np.arange(20, 60)
@@ -66,9 +67,8 @@ class Altered:
 def train(folder, learner, evaluate, settings, resume=False, data_hash=HASH):
   checkpointer = Checkpointer(folder / 'checkpoints', 3, data_hash)
   try:
-    state, done = loop.train(
-      learner, evaluate, checkpointer, folder, settings, resume
-    )
+    record = AgentRecord(learner, evaluate, folder, settings.learner)
+    state, done = loop.train(learner, record, checkpointer, settings, resume)
   finally:
     checkpointer.close()
   return small_run.on_host(state), done
@@ -221,9 +221,8 @@ def test_a_cut_checkpoint_costs_only_time(tmp_path, learner, settings, whole):
   with pytest.raises(RuntimeError):
     train(tmp_path, learner, Validation(learner, {4: fail}), settings)
   assert saved_in(tmp_path) == [0, 3, 6]
-  for file in (tmp_path / 'checkpoints' / '6' / 'state').rglob('*'):
-    if file.is_file():
-      os.truncate(file, file.stat().st_size // 2)
+  file = tmp_path / 'checkpoints' / '6' / 'state.npz'
+  os.truncate(file, file.stat().st_size // 2)
   state, _ = train(
     tmp_path, learner, Validation(learner), settings, resume=True
   )

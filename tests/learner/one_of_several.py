@@ -4,9 +4,11 @@ python one_of_several.py FOLDER ADDRESS NUM_PROCESSES PROCESS_ID
 
 Alone it trains in FOLDER/one. As one of several it restores that run and saves
 it again in FOLDER/copied; then it trains in FOLDER/several, is stopped by an
-interrupt of the last process, and resumes.
+interrupt of the last process, and resumes. While all train there they hold one
+lock, which is refused to all of them while somebody else has it.
 """
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -17,7 +19,9 @@ import numpy as np
 import small_run
 
 from eigen3 import parallel
-from eigen3.learner import generations
+from eigen3.learner import loop
+from eigen3.learner.population_record import PopulationRecord
+from eigen3.runs import lock
 from eigen3.runs.checkpoint import Checkpointer
 
 TOTAL, STOPPED = 4, 2  # generations
@@ -56,13 +60,31 @@ def train(folder, learner, config, resume=False):
   if parallel.is_first_process():
     folder.mkdir(exist_ok=True)
   parallel.wait_for_all()
-  checkpointer = Checkpointer(folder / 'checkpoints', 3, 'abc')
-  try:
-    return generations.train(
-      learner, evaluate, checkpointer, folder, config, COLUMNS, resume
-    )
-  finally:
-    checkpointer.close()
+  with lock.locked(folder):
+    assert len(lock.holders_of(folder)) == 1
+    checkpointer = Checkpointer(folder / 'checkpoints', 3, 'abc')
+    try:
+      record = PopulationRecord(
+        learner, evaluate, folder, config.learner, COLUMNS
+      )
+      return loop.train(learner, record, checkpointer, config, resume)
+    finally:
+      checkpointer.close()
+
+
+def be_refused(folder):
+  """Asks for a lock that somebody else has; says why it was refused."""
+  with contextlib.ExitStack() as stack:
+    if parallel.is_first_process():
+      folder.mkdir()
+      stack.enter_context(contextlib.closing(lock.Lock(folder)))
+    parallel.wait_for_all()
+    try:
+      with lock.locked(folder):
+        print('locked', flush=True)
+    except ValueError as error:
+      print(f'refused: {error}', flush=True)
+    parallel.wait_for_all()
 
 
 def main(folder, address, count, this):
@@ -94,6 +116,7 @@ def main(folder, address, count, this):
   for checkpointer in (one, copied):
     checkpointer.close()
 
+  be_refused(folder / 'several')
   last = this == count - 1
   state, done = train(
     folder / 'several', Interrupted(learner) if last else learner, config

@@ -16,14 +16,14 @@ import pytest
 import several_processes
 import small_run
 
-from eigen3.learner import generations
+from eigen3.learner import population_record
 from eigen3.runs.checkpoint import Checkpointer
 
 SCRIPT = pathlib.Path(one_of_several.__file__)
 
 
 def run(folder, count):
-  """What the processes of a run wrote to stderr."""
+  """What the processes of a run said, (stdout, stderr) of each."""
   ended = several_processes.finish(
     several_processes.start(
       count,
@@ -34,7 +34,7 @@ def run(folder, count):
   )
   for status, _, stderr in ended:
     assert status == 0, stderr
-  return [stderr for _, _, stderr in ended]
+  return [said for _, *said in ended]
 
 
 @pytest.fixture(scope='module')
@@ -67,7 +67,11 @@ def test_two_processes_train_what_one_does(runs):
   ):
     name = jax.tree_util.keystr(path)
     np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6, err_msg=name)
-  for name in ('metrics.csv', generations.MEMBERS, generations.IMPORTANCE):
+  for name in (
+    'metrics.csv',
+    population_record.MEMBERS,
+    population_record.IMPORTANCE,
+  ):
     a, b = (pd.read_csv(folder / run / name) for run in ('several', 'one'))
     assert len(a) >= one_of_several.TOTAL
     pd.testing.assert_frame_equal(
@@ -83,17 +87,19 @@ def test_what_one_saved_two_restore_and_save_bit_for_bit(runs):
   one, copied = (
     json.loads(
       (
-        folder / f'{name}/checkpoints/{one_of_several.TOTAL}/metadata/metadata'
+        folder / f'{name}/checkpoints/{one_of_several.TOTAL}/metadata.json'
       ).read_text()
     )
     for name in ('one', 'copied')
   )
-  assert one == copied
+  assert one.keys() == copied.keys()
+  for name in one.keys() - {'score'}:  # which the copy was saved without
+    assert one[name] == copied[name], name
   assert len(one['digest']) == 64
 
 
 def test_only_the_first_process_writes_and_talks(runs):
-  folder, (first, last) = runs
+  folder, ((_, first), (_, last)) = runs
   files = sorted(os.listdir(folder / 'several'))
   assert files == sorted(os.listdir(folder / 'one'))
   assert len(os.listdir(folder / 'several/tensorboard')) == 1
@@ -102,3 +108,15 @@ def test_only_the_first_process_writes_and_talks(runs):
   # Both stopped, though only the last was asked to.
   assert 'SIGINT: saving after this generation' in last
   assert 'SIGINT' not in first
+
+
+def test_all_processes_share_a_lock_and_are_refused_together(runs):
+  folder, ((first, _), (last, _)) = runs
+  refused = f'refused: {folder}/several: found it in use'
+  assert f'\n{refused} by process ' in f'\n{first}'
+  assert f'\n{refused}\n' in f'\n{last}'
+  for stdout in (first, last):
+    assert stdout.count('refused: ') == 1
+    assert 'locked' not in stdout
+  for name in ('one', 'several'):
+    assert not (folder / name / 'lock').exists()

@@ -68,7 +68,7 @@ def test_a_generation_counts(first_state, history, learner, config):
     assert int(state.replay.size) == min(
       number * slices * rules.trading_days, section.replay_capacity
     )
-    assert int(state.environment_steps) == number * learner.steps_per_generation
+    assert int(state.environment_steps) == number * learner.steps_per_iteration
     assert not np.array_equal(state.key, first_state.key)
     for name, values in told.updates.items():
       assert values.shape == (
@@ -186,9 +186,9 @@ def test_fitness_is_the_mean_of_the_worst_slices():
   assert found.score == pytest.approx((0 + 0.5 + 3) / 3)
 
 
-def test_what_the_newborn_inherit(history):
+def test_what_the_newborn_inherit(learner, history):
   agents = jax.tree.map(jnp.asarray, history[0][0].agents)
-  genome = inheritance.genome_of(agents)
+  genome = inheritance.genome_of(learner.agent, agents)
   changed = Genome(
     jax.tree.map(lambda x: x + 1, genome.parameters),
     jax.tree.map(lambda x: 2 * x, genome.hyperparameters),
@@ -201,7 +201,9 @@ def test_what_the_newborn_inherit(history):
     changed,
   )
   proposal = Proposal(mixed, parent, jnp.array([int(o) for o in origins]))
-  found = small_run.on_host(inheritance.born(agents, proposal, KEY))
+  found = small_run.on_host(
+    inheritance.born(learner.agent, agents, proposal, KEY)
+  )
   small_run.assert_equal_bits(member(found, 0), member(agents, 2))
 
   copy = member(found, 2)

@@ -38,8 +38,8 @@ def make_learner():
   told = np.broadcast_to(np.sign(DRIFTS)[:, None], (NUM_DAYS, 4, 1))
   market = Market(jnp.asarray(told, jnp.float32), 4)
   environment = TradingEnvironment(panel, config.environment, None, ('drift',))
-  actor, critic = small_account.make_networks(config.networks, environment.spec)
-  return SingleAgent(actor, critic, environment, market, config)
+  networks = small_account.make_networks(config.networks, environment.spec)
+  return SingleAgent(networks, environment, market, config)
 
 
 def test_it_learns_to_buy_what_rises():

@@ -54,14 +54,16 @@ def make_networks(config, spec):
     inputs = small_run.beside_actions(seen, unit_actions)
     return hk.Linear(config.critic.ensemble, name='value')(inputs)
 
-  return Divided.of(actor_parts), hk.transform_with_state(critic)
+  return small_run.Pair(
+    Divided.of(actor_parts), hk.transform_with_state(critic)
+  )
 
 
 def make_learner(config):
   """One agent."""
   _, environment, market = small_run.make_market(config)
-  actor, critic = make_networks(config.networks, environment.spec)
-  return SingleAgent(actor, critic, environment, market, config)
+  networks = make_networks(config.networks, environment.spec)
+  return SingleAgent(networks, environment, market, config)
 
 
 def make_population(config):
@@ -71,5 +73,5 @@ def make_population(config):
   validation = TradingEnvironment(
     panel, config.environment, days, config.data.observed_features
   )
-  actor, critic = make_networks(config.networks, environment.spec)
-  return Population(actor, critic, environment, validation, market, config)
+  networks = make_networks(config.networks, environment.spec)
+  return Population(networks, environment, validation, market, config)

@@ -1,5 +1,7 @@
 """A learner on the embedded market with networks that compile in a second."""
 
+from typing import NamedTuple
+
 import haiku as hk
 import jax
 import jax.numpy as jnp
@@ -33,6 +35,13 @@ def _shrink(config):
   config.environment.max_holding_days = 3
 
 
+class Pair(NamedTuple):
+  """The networks that learners ask for."""
+
+  actor: hk.TransformedWithState
+  double_critic: hk.TransformedWithState
+
+
 def make_market(config):
   """(panel, environment, market), all days being training days."""
   panel = data.synthetic_market(config.data.synthetic).panel
@@ -46,8 +55,8 @@ def make_market(config):
 def make_learner(config):
   """The learner that `config` describes, but for its networks."""
   _, environment, market = make_market(config)
-  actor, critic = make_networks(config.networks, environment.spec)
-  return SingleAgent(actor, critic, environment, market, config)
+  networks = make_networks(config.networks, environment.spec)
+  return SingleAgent(networks, environment, market, config)
 
 
 def make_population_config(**evolution):
@@ -67,10 +76,8 @@ def make_population(config, mesh=None):
   validation = TradingEnvironment(
     panel, config.environment, days, config.data.observed_features
   )
-  actor, critic = make_networks(config.networks, environment.spec)
-  return Population(
-    actor, critic, environment, validation, market, config, mesh
-  )
+  networks = make_networks(config.networks, environment.spec)
+  return Population(networks, environment, validation, market, config, mesh)
 
 
 def make_networks(config, spec):
@@ -89,7 +96,7 @@ def make_networks(config, spec):
       inputs = hk.dropout(hk.next_rng_key(), 0.1, inputs)
     return hk.Linear(config.critic.ensemble, name='value')(inputs)
 
-  return hk.transform_with_state(actor), hk.transform_with_state(critic)
+  return Pair(hk.transform_with_state(actor), hk.transform_with_state(critic))
 
 
 def beside_actions(seen, unit_actions):

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import math
 
+import double_precision
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -109,7 +110,7 @@ def test_every_parameter_receives_a_gradient(
   config.actor.coefficient_head = head
   config.remat, config.sequence_block = True, 5
   config.compute_dtype = 'float64'
-  with jax.enable_x64(True):
+  with double_precision.enable_x64(True):
     window = holes(make_window().astype(np.float64))
     network, params, state = _build(config, window)
 

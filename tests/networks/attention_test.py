@@ -2,6 +2,7 @@
 
 import functools
 
+import double_precision
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -130,7 +131,7 @@ def test_a_split_batch_draws_the_same_masks(config, features, kind):
 def test_gradients_with_and_without_remat(
   config, features, kind, silent_gradients
 ):
-  with jax.enable_x64(True):
+  with double_precision.enable_x64(True):
     found = []
     for remat in (False, True):
       network, params, state = _build(

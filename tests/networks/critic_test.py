@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import math
 
+import double_precision
 import haiku as hk
 import jax
 import jax.numpy as jnp
@@ -83,7 +84,7 @@ def test_gradients_reach_parameters_and_actions(
   _choose(config, variant)
   config.compute_dtype = 'float64'
   config.remat, config.sequence_block = True, 5
-  with jax.enable_x64(True):
+  with double_precision.enable_x64(True):
     window = holes(make_window().astype(np.float64))
     action = action.astype(np.float64)
     network, params, state = _build(config, window, action)

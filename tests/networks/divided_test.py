@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import double_precision
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -73,7 +74,7 @@ def test_every_parameter_gets_a_gradient_and_the_account_counts(
   observing, make_window, account, kind, silent_gradients
 ):
   """Both parts learn, by an output that the account changes."""
-  with jax.enable_x64(True):
+  with double_precision.enable_x64(True):
     observing.compute_dtype = 'float64'
     network = getattr(networks.make_networks(observing, SEEING), kind)
     window = make_window().astype(np.float64)

@@ -2,6 +2,7 @@
 
 import functools
 
+import double_precision
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -51,7 +52,7 @@ def test_shape(config, make_window, batch):
 def test_every_parameter_receives_a_gradient(
   config, make_window, silent_gradients
 ):
-  with jax.enable_x64(True):
+  with double_precision.enable_x64(True):
     window = make_window().astype(np.float64)
     network, variables = _build(config, window, 'float64')
     _, (gradients, _) = _gradients(network, variables, window, KEY)
@@ -90,7 +91,7 @@ def test_training_drops_units_and_records_statistics(config, make_window):
 def test_chunks_and_remat_change_nothing(
   config, make_window, holes, is_training
 ):
-  with jax.enable_x64(True):
+  with double_precision.enable_x64(True):
     window = holes(make_window(2).astype(np.float64))
     results = []
     for chunk, remat in ((0, False), (0, True), (5, is_training)):

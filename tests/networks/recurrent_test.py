@@ -3,6 +3,7 @@
 import functools
 import itertools
 
+import double_precision
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -105,7 +106,7 @@ def _assert_close(found, expected, tolerance):
   'pooled_days,dropped', [(3, True), (D, False), (2, True)]
 )
 def test_as_autodiff_of_all_steps(pooled_days, dropped, save_gates, hoist):
-  with jax.enable_x64(True):
+  with double_precision.enable_x64(True):
     plan = _plan(F64, pooled_days, RATE, save_gates, hoist)
     weights, (x, keys) = _weights(jnp.float64), _inputs(jnp.float64)
     arguments = plan, weights, x, keys if dropped else None
@@ -119,7 +120,7 @@ def test_as_autodiff_of_all_steps(pooled_days, dropped, save_gates, hoist):
 
 @pytest.mark.parametrize('save_gates,hoist', WAYS)
 def test_under_vmap(save_gates, hoist):
-  with jax.enable_x64(True):
+  with double_precision.enable_x64(True):
     plan = _plan(save_gates=save_gates, hoist=hoist)
     agents = [
       (_weights(jnp.float64, s), *_inputs(jnp.float64, s)) for s in (3, 4)
@@ -134,7 +135,7 @@ def test_under_vmap(save_gates, hoist):
 
 @pytest.mark.parametrize('save_gates,hoist', WAYS)
 def test_under_remat_and_in_a_loop(save_gates, hoist):
-  with jax.enable_x64(True):
+  with double_precision.enable_x64(True):
     plan = _plan(save_gates=save_gates, hoist=hoist)
     weights, (x, keys) = _weights(jnp.float64), _inputs(jnp.float64)
 

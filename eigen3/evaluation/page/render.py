@@ -15,7 +15,7 @@ from eigen3.evaluation.backtest import TRADING_DAYS_A_YEAR
 from eigen3.evaluation.page import pictures, replays, tables, wording
 from eigen3.evaluation.page.subject import Champion, Occasion
 from eigen3.files import atomic_path
-from eigen3.learner import generations
+from eigen3.learner import population_record
 from eigen3.runs import ledger, run_directory
 
 _TEMPLATE = pathlib.Path(__file__).parent / 'page.html'
@@ -134,7 +134,7 @@ def _agents(champions, runs) -> dict[str, list]:
 
 def _attention(workdir: pathlib.Path) -> str:
   """The last record of attention as a picture; '' where there is none."""
-  path = workdir / generations.IMPORTANCE
+  path = workdir / population_record.IMPORTANCE
   if not path.exists():
     return ''
   table = pd.read_csv(path)

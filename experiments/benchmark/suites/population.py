@@ -212,7 +212,7 @@ def generation_case(*, runs: bool = True, **settings: Any) -> Built:
   learner = wiring.build_population(_config(settings)).learner
   state = learner.init(jax.random.PRNGKey(0))
   # A learner compiles at its first call; here that is to be by the clock.
-  program = jax_cases.compiled_jit(learner._iterate, (state, *learner._world))
+  program = jax_cases.compiled_jit(learner._iterate, (learner._world, state))
   if not runs:
     return Built(None, program.seconds, program.temp_bytes)
 
@@ -224,7 +224,9 @@ def generation_case(*, runs: bool = True, **settings: Any) -> Built:
   def counts(_) -> np.ndarray:
     agents = learner.num_agents
     steps, kept = state.environment_steps / agents, state.replay.size / agents
-    return np.array([steps, kept, state.agents.steps.max()])
+    return np.array(
+      [steps, kept, learner.agent.num_updates(state.agents).max()]
+    )
 
   return Built(run, program.seconds, program.temp_bytes, output=counts)
 
@@ -240,7 +242,7 @@ def one_agent_case(**settings: Any) -> Built:
   def validate(agent, environment, market, starts):
     def policy(days):
       observations = experience.observations_of(spec.action, days)
-      return learner.select_action(agent, market, observations)
+      return learner.agent.act(agent, market, observations)
 
     episodes = rollout.rollout(
       environment, policy, starts, environment.rules.trading_days
@@ -255,7 +257,7 @@ def one_agent_case(**settings: Any) -> Built:
 
   world = jax_cases.everywhere((environment, learner._market, starts))
   iteration = jax_cases.compiled_jit(
-    learner._iterate, (state, learner._environment, learner._market)
+    learner._iterate, ((learner._environment, learner._market), state)
   )
   validation = jax_cases.compiled(
     validate, (state.agent, *world), parallel.compiler_options()
@@ -268,8 +270,9 @@ def one_agent_case(**settings: Any) -> Built:
     return jax.block_until_ready((state, told, judged))[1:]
 
   def counts(_) -> np.ndarray:
+    updates = learner.agent.num_updates(state.agent)
     kept = state.replay.size
-    return np.array([state.environment_steps, kept, state.agent.steps], float)
+    return np.array([state.environment_steps, kept, updates], float)
 
   return Built(
     run,

@@ -7,8 +7,7 @@ import jax
 import ml_collections
 
 from eigen3 import parallel
-from eigen3.agent import replay
-from eigen3.agent import td3 as td3_agent
+from eigen3.agent import make_td3, replay
 from eigen3.learner import experience
 from experiments.benchmark import jax_cases
 from experiments.benchmark.cases import Built, Case, Group
@@ -121,7 +120,7 @@ def make_agent(config: ml_collections.ConfigDict):
   """TD3's init, select_action and update on networks of `config`."""
   spec = spec_of(config)
   networks = jax_cases.make_networks(config.networks, spec)
-  return td3_agent.make_td3(
+  return make_td3(
     networks.actor,
     networks.double_critic,
     experience.observe,

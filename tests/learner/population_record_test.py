@@ -1,4 +1,4 @@
-"""Tests of eigen3.learner.generations: what is interrupted is resumed."""
+"""Tests of eigen3.learner.population_record: what is interrupted is resumed."""
 
 import os
 import signal
@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 import small_run
 
-from eigen3.learner import generations, guards
+from eigen3.learner import guards, loop, population_record
+from eigen3.learner.population_record import PopulationRecord
 from eigen3.runs.checkpoint import Checkpointer
 
 COLUMNS = ('an index', 'A, Inc.', 'B', 'C')
@@ -54,9 +55,10 @@ def train(folder, learner, settings, resume=False):
 
   checkpointer = Checkpointer(folder / 'checkpoints', 3, 'abc')
   try:
-    state, done = generations.train(
-      learner, evaluate, checkpointer, folder, settings, COLUMNS, resume
+    record = PopulationRecord(
+      learner, evaluate, folder, settings.learner, COLUMNS
     )
+    state, done = loop.train(learner, record, checkpointer, settings, resume)
   finally:
     checkpointer.close()
   return small_run.on_host(state), done
@@ -73,7 +75,11 @@ def whole(learner, settings, tmp_path_factory):
 def assert_equal_runs(folder, state, whole):
   whole_folder, whole_state = whole
   small_run.assert_equal_bits(state, whole_state)
-  for name in ('metrics.csv', generations.MEMBERS, generations.IMPORTANCE):
+  for name in (
+    'metrics.csv',
+    population_record.MEMBERS,
+    population_record.IMPORTANCE,
+  ):
     found, expected = (
       pd.read_csv(path / name, dtype=str) for path in (folder, whole_folder)
     )
@@ -87,8 +93,8 @@ def test_what_a_run_records(whole, settings):
   folder, state = whole
   size = settings.evolution.population_size
   metrics = pd.read_csv(folder / 'metrics.csv')
-  members = pd.read_csv(folder / generations.MEMBERS)
-  importance = pd.read_csv(folder / generations.IMPORTANCE)
+  members = pd.read_csv(folder / population_record.MEMBERS)
+  importance = pd.read_csv(folder / population_record.IMPORTANCE)
   assert metrics['generation'].tolist() == list(range(1, TOTAL + 1))
   assert metrics.notna().all().all()
   assert len(members) == TOTAL * size
@@ -136,7 +142,7 @@ def test_a_loss_of_power_resumes_bit_for_bit(
 
   with pytest.raises(RuntimeError, match='lost power'):
     train(tmp_path, Altered(learner, {3: fail}), settings)
-  rows = pd.read_csv(tmp_path / generations.MEMBERS)
+  rows = pd.read_csv(tmp_path / population_record.MEMBERS)
   assert rows['generation'].max() == 3  # one more than was saved
   state, done = train(tmp_path, learner, settings, resume=True)
   assert done

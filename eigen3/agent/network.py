@@ -1,0 +1,128 @@
+"""A network that learns: online and target halves, and its optimiser."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import chex
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import ml_collections
+import optax
+
+from eigen3.agent.protocol import Policy
+from eigen3.types import Array
+
+
+class Network(NamedTuple):
+  """One network's online and target halves and its optimiser.
+
+  Attributes:
+    online_params: what the loss trains.
+    online_state: batch-norm statistics of the online network.
+    target_params: slow copy that bootstraps.
+    target_state: copy of `online_state`, as of the last soft update.
+    opt_state: of the optimiser.
+  """
+
+  online_params: hk.Params
+  online_state: hk.State
+  target_params: hk.Params
+  target_state: hk.State
+  opt_state: optax.OptState
+
+
+def fresh(
+  params: hk.Params, state: hk.State, optimiser: optax.GradientTransformation
+) -> Network:
+  """A network whose target is a copy of it and which has not learnt."""
+  # Copies: an online leaf and its target must not share a donated buffer.
+  return Network(
+    online_params=params,
+    online_state=state,
+    target_params=jax.tree.map(jnp.copy, params),
+    target_state=jax.tree.map(jnp.copy, state),
+    opt_state=optimiser.init(params),
+  )
+
+
+def followed(network: Network, tau: float) -> Network:
+  """The network with its target moved by the share `tau` towards it."""
+  return network._replace(
+    target_params=optax.incremental_update(
+      network.online_params, network.target_params, tau
+    ),
+    target_state=network.online_state,
+  )
+
+
+def policy_of(actor: Network) -> Policy:
+  """What an actor acts by."""
+  return Policy(actor.online_params, actor.online_state)
+
+
+def optimiser_of(
+  config: ml_collections.ConfigDict,
+) -> optax.GradientTransformation:
+  """Adam as PyTorch's: clipping, then L2 added to the gradient.
+
+  Its updates are yet to be scaled by the learning rate.
+  """
+  parts = []
+  if config.gradient_clip:
+    parts.append(optax.clip_by_global_norm(config.gradient_clip))
+  if config.weight_decay:
+    parts.append(optax.add_decayed_weights(config.weight_decay))
+  # Flat: one long vector costs far less to compile and to step through than
+  # a hundred small arrays.
+  return optax.flatten(optax.chain(*parts, optax.scale_by_adam()))
+
+
+def accumulated(gradient: Callable, count: int) -> Callable:
+  """A gradient as the mean over micro-batches, one after another.
+
+  Args:
+    gradient: `(params, network_state, batch, key) -> ((value [],
+      (network_state, auxiliary [])), gradients)`.
+    count: of micro-batches, which divides the batch; of one, the network state
+      is handed on to the next.
+
+  Returns:
+    A function like `gradient`, which it is where `count` is 1.
+  """
+  if count == 1:
+    return gradient
+
+  def of_batch(params, network_state, batch, key):
+    def step(carry, inputs):
+      total, network_state = carry
+      (value, (network_state, extra)), gradients = gradient(
+        params, network_state, *inputs
+      )
+      total = jax.tree.map(lambda t, g: t + g / count, total, gradients)
+      return (total, network_state), (value, extra)
+
+    size = jax.tree.leaves(batch)[0].shape[0]
+    chex.assert_is_divisible(size, count)
+    micro_batches = jax.tree.map(
+      lambda x: x.reshape(count, size // count, *x.shape[1:]), batch
+    )
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    (gradients, network_state), extras = jax.lax.scan(
+      step,
+      (zeros, network_state),
+      (micro_batches, jax.random.split(key, count)),
+    )
+    value, extra = jax.tree.map(jnp.mean, extras)
+    return (value, (network_state, extra)), gradients
+
+  return of_batch
+
+
+def choose(mask: Array, one: Any, other: Any) -> Any:
+  """By a mask [P], of trees with leaves [P, ...], the one or the other."""
+
+  def of_leaf(x, y):
+    return jnp.where(mask.reshape(-1, *[1] * (x.ndim - 1)), x, y)
+
+  return jax.tree.map(of_leaf, one, other)

@@ -1,0 +1,122 @@
+"""What is written of one agent's run, and its champion."""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from eigen3 import parallel
+from eigen3.learner import guards
+from eigen3.learner.loop import Remark
+from eigen3.learner.single_agent import (
+  Champion,
+  Iteration,
+  LearnerState,
+  SingleAgent,
+)
+from eigen3.runs.logs import MetricsLog
+
+# Scores of an agent's state on the validation days, by name.
+Evaluate: TypeAlias = Callable[[Any], Mapping[str, float]]
+
+# The evaluation's number that champions are chosen by.
+SCORE = 'validation_profit'
+
+
+class AgentRecord:
+  """A row of metrics an iteration; validates now and then."""
+
+  def __init__(
+    self,
+    learner: SingleAgent,
+    evaluate: Evaluate,
+    workdir: os.PathLike | str,
+    config: ml_collections.ConfigDict,
+  ):
+    """Binds the record to a run; nothing is written yet.
+
+    Args:
+      learner: of one agent.
+      evaluate: scores on the validation days; its `validation_profit` chooses
+        the champion.
+      workdir: for the metrics.
+      config: the section `learner`.
+    """
+    self._learner = learner
+    self._evaluate = evaluate
+    self._workdir = workdir
+    self._config = config
+
+  def begin(self, state: LearnerState, last: int) -> LearnerState:
+    """Opens the log, and validates an agent that has learnt nothing yet."""
+    if last >= 0:
+      self._open(last, self._evaluate(state.agent))
+      return state
+    state, scores = self._validate(state)
+    self._open(last, scores)
+    self._log.write({'iteration': 0, **scores})
+    return state
+
+  def add(
+    self, number: int, seconds: float, state: LearnerState, told: Iteration
+  ) -> tuple[LearnerState, Remark]:
+    """Writes an iteration; see `loop.Record`."""
+    when = f'iteration {number}'
+    agent = self._learner.agent
+    guards.check_updates(told.updates, agent.reported, when)
+    guards.check_agent(agent.trained(state.agent), when)
+    row = {
+      'iteration': number,
+      'environment_steps': int(state.environment_steps),
+      **agent.report(state.agent, told.updates),
+      **{f'episode_{name}': float(x) for name, x in told.episodes.items()},
+    }
+    title = None
+    every, last = self._config.evaluate_every, self._config.iterations
+    if number % every == 0 or number == last:
+      state, scores = self._validate(state)
+      row.update(scores)
+      title = f'validation profit {scores[SCORE]:+.2%}'
+    self._log.write({**row, 'seconds': round(seconds, 3)})
+    rates = (
+      f'{self._learner.steps_per_iteration / seconds:,.0f} steps/s, '
+      f'{self._config.updates_per_iteration / seconds:,.1f} updates/s'
+    )
+    return state, Remark(None, title, rates)
+
+  def close(self) -> None:
+    """Closes all files."""
+    self._log.close()
+
+  def _open(self, last: int, scores: Mapping[str, float]) -> None:
+    fields = (
+      *('iteration', 'seconds', 'environment_steps'),
+      *self._learner.agent.reported,
+      *('episode_reward', 'episode_profit', 'episode_trades'),
+      *scores,
+    )
+    self._log = MetricsLog(self._workdir, fields, last)
+
+  def _validate(
+    self, state: LearnerState
+  ) -> tuple[LearnerState, Mapping[str, float]]:
+    """Scores the agent, which is the champion where none validated better."""
+    scores = self._evaluate(state.agent)
+    score = scores[SCORE]
+    if score > float(state.champion.score):
+      # Copies: the agent's own buffers are given up by the next iteration.
+      policy = self._learner.agent.policy(state.agent)
+      champion = Champion(
+        params=jax.tree.map(jnp.copy, policy.params),
+        state=jax.tree.map(jnp.copy, policy.state),
+        score=parallel.place_like(
+          np.asarray(score, np.float32), state.champion.score
+        ),
+        iteration=jnp.copy(state.iteration),
+      )
+      state = state._replace(champion=champion)
+    return state, scores

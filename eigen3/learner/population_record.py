@@ -1,0 +1,206 @@
+"""What is written of a population's run."""
+
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import jax
+import ml_collections
+import numpy as np
+
+from eigen3.agent import replay
+from eigen3.evolution import Origin
+from eigen3.learner import guards
+from eigen3.learner.agent_record import Evaluate
+from eigen3.learner.loop import Remark
+from eigen3.learner.population import Population
+from eigen3.learner.population_state import Generation, PopulationState
+from eigen3.runs.logs import CsvLog, MetricsLog
+
+# Of the population, after what its agents report.
+_OF_ALL = (
+  'replay_size',
+  'replay_capacity',
+  'fitness_best',
+  'fitness_mean',
+  'fitness_median',
+  'fitness_worst',
+  'fitness_deviation',
+  'validation_best',
+  'validation_mean',
+  'champion_score',
+  'champion_generation',
+  'spread',
+)
+
+# Of every agent: what was tried, and how far apart (eigen3.evaluation.trials).
+DAILY_SHARPE = 'validation_daily_sharpe'
+
+# What is told of every agent, from the training and the validation slices.
+MEMBER_FIELDS = (
+  'generation',
+  'member',
+  'origin',
+  'parent',
+  'fitness',
+  'profit',
+  'reward',
+  'trades',
+  'win_rate',
+  'validation',
+  'validation_profit',
+  'validation_trades',
+  'validation_win_rate',
+  DAILY_SHARPE,
+)
+
+MEMBERS = 'members.csv'
+IMPORTANCE = 'importance.csv'
+
+
+class PopulationRecord:
+  """A row of metrics a generation, a row a member, and importances."""
+
+  def __init__(
+    self,
+    learner: Population,
+    evaluate: Evaluate,
+    workdir: os.PathLike | str,
+    config: ml_collections.ConfigDict,
+    columns: Sequence[str],
+  ):
+    """Binds the record to a run; nothing is written yet.
+
+    Args:
+      learner: of a population.
+      evaluate: scores the champion for the log; the champion itself is chosen
+        by the validation slices.
+      workdir: for what is logged.
+      config: the section `learner`.
+      columns: names of the market's C columns.
+    """
+    self._learner = learner
+    self._evaluate = evaluate
+    self._workdir = pathlib.Path(workdir)
+    self._config = config
+    self._columns = tuple(columns)
+
+  def begin(self, state: PopulationState, last: int) -> PopulationState:
+    """Opens the logs, without rows after `last`."""
+    self._scored = (
+      int(state.champion.generation),
+      self._evaluate(self._learner.champion(state)),
+    )
+    agent = self._learner.agent
+    fields = (
+      *('generation', 'seconds', 'environment_steps'),
+      *agent.reported,
+      *_OF_ALL,
+      *self._learner.report(state),
+      *self._scored[1],
+    )
+    hyper = [f'hyper_{x}' for x in agent.genes(state.agents).hyperparameters]
+    self._metrics = MetricsLog(self._workdir, fields, last)
+    self._members = CsvLog(
+      self._workdir / MEMBERS, (*MEMBER_FIELDS, *hyper), last
+    )
+    self._importance = CsvLog(
+      self._workdir / IMPORTANCE, ('generation', *self._columns), last
+    )
+    return state
+
+  def add(
+    self, number: int, seconds: float, state: PopulationState, told: Generation
+  ) -> tuple[PopulationState, Remark]:
+    """Writes a generation; see `loop.Record`."""
+    when = f'generation {number}'
+    agent = self._learner.agent
+    guards.check_updates(told.updates, agent.reported, when)
+    guards.check_agent(agent.trained(state.agents), when)
+    self._metrics.write(
+      {
+        'generation': number,
+        'seconds': round(seconds, 3),
+        'environment_steps': int(state.environment_steps),
+        **agent.report(state.agents, told.updates),
+        **_of_all(state, told),
+        **{name: float(x) for name, x in told.strategy.items()},
+        **self._scores(state),
+      }
+    )
+    self._members.write(self._rows(number, told))
+    shares = np.asarray(state.importance.mean).tolist()
+    named = dict(zip(self._columns, shares, strict=True))
+    self._importance.write([{'generation': number, **named}])
+    # In the unit of what fitness counts.
+    form = '+.2%' if self._config.fitness == 'profit' else '+.4g'
+    return state, Remark(
+      score=float(np.max(told.validation.score)),
+      title=f'champion {float(state.champion.score):{form}}',
+      rates=f'{self._learner.steps_per_iteration / seconds:,.0f} steps/s',
+    )
+
+  def close(self) -> None:
+    """Closes all files."""
+    self._metrics.close()
+    self._members.close()
+    self._importance.close()
+
+  def _scores(self, state: PopulationState) -> Mapping[str, float]:
+    """Of the champion; asked for where it is another than before."""
+    crowned = int(state.champion.generation)
+    if crowned != self._scored[0]:
+      champion = self._learner.champion(state)
+      self._scored = crowned, self._evaluate(champion)
+    return self._scored[1]
+
+  def _rows(self, generation: int, told: Generation) -> list[dict]:
+    """What is told of each agent; learners come after the members."""
+    members = self._learner.num_members
+    rows = []
+    for k in range(self._learner.num_agents):
+      evolves = k < members
+      training = jax.tree.map(lambda x, k=k: float(x[k]), told.training)
+      validation = jax.tree.map(lambda x, k=k: float(x[k]), told.validation)
+      origin = Origin(int(told.lineage.origin[k])) if evolves else None
+      rows.append(
+        {
+          'generation': generation,
+          'member': k,
+          'origin': origin.name.lower() if origin is not None else 'learner',
+          'parent': int(told.lineage.parent[k]) if evolves else -1,
+          'fitness': training.score,
+          'profit': training.profit,
+          'reward': training.reward,
+          'trades': training.trades,
+          'win_rate': training.win_rate,
+          'validation': validation.score,
+          'validation_profit': validation.profit,
+          'validation_trades': validation.trades,
+          'validation_win_rate': validation.win_rate,
+          DAILY_SHARPE: validation.daily_sharpe,
+          **{
+            f'hyper_{name}': float(values[k])
+            for name, values in told.hyperparameters.items()
+          },
+        }
+      )
+    return rows
+
+
+def _of_all(state: PopulationState, told: Generation) -> dict[str, float]:
+  fitness = told.training.score
+  return {
+    'replay_size': int(state.replay.size),
+    'replay_capacity': replay.capacity_of(state.replay),
+    'fitness_best': float(np.max(fitness)),
+    'fitness_mean': float(np.mean(fitness)),
+    'fitness_median': float(np.median(fitness)),
+    'fitness_worst': float(np.min(fitness)),
+    'fitness_deviation': float(np.std(fitness)),
+    'validation_best': float(np.max(told.validation.score)),
+    'validation_mean': float(np.mean(told.validation.score)),
+    'champion_score': float(state.champion.score),
+    'champion_generation': int(state.champion.generation),
+    'spread': float(told.spread),
+  }
