@@ -7,7 +7,7 @@ where it stands in Python: `my_rewards.SHARPE`. Nothing else has to change.
 import dataclasses
 import pkgutil
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,7 +20,7 @@ from eigen3.environment.rules import Entry, Exit, Rules
 from eigen3.types import Array
 
 if TYPE_CHECKING:
-  from eigen3.environment.trading import State, TradingEnvironment
+  from eigen3.environment.trading import TradingEnvironment
 
 # The least equity that has a log, in initial cash: all may be lost.
 _LEAST_EQUITY = 1e-6
@@ -54,67 +54,36 @@ class Extras(NamedTuple):
   closed: Closed
 
 
-# Reward float [] of the step between two states.
-OfStep: TypeAlias = Callable[
-  ['TradingEnvironment', 'State', 'State', Extras], Array
-]
-# Rewards float [M] of accepted orders on a day: environment, day int32 [], and
-# stock int32, coefficient and sale target in % [M].
-OfOrders: TypeAlias = Callable[
-  ['TradingEnvironment', Array, Array, Array, Array], Array
-]
-# The days from which on rewards are known, int [E, S], of steps that were
-# played on days int [E, S].
-KnownOn: TypeAlias = Callable[[Rules, np.ndarray, Extras], np.ndarray]
-
-
-def _on_its_day(rules: Rules, days: np.ndarray, extras: Extras) -> np.ndarray:
-  del rules, extras
-  return days
-
-
 @dataclasses.dataclass(frozen=True)
 class Reward:
   """A reward, and what it asks of those that learn from it.
 
   Attributes:
-    of_step: `(environment, state, next state, extras)` to float [].
+    of_step: `(environment, state, next state, extras)` to float [], what was
+      earned between two states of a `TradingEnvironment`.
     pays_later: whether an order earns after its day, too. Learning from it
       needs a discount above 0, and the days of the settlement.
     needs_account: whether it is a function of what is observed only where the
       account is, since positions earn on every day that they are held.
-    known_on: for the proof of no look-ahead, `(rules, days, extras)` to the
-      days from which on it can be known; by default that of the step.
-    of_orders: `(environment, day, stock, coefficient, sale target)` to what
-      accepted orders earn, where that is all they earn and can be computed
-      without an account; then a learner can be told of many orders a day.
+    known_on: for the proof of no look-ahead, `(rules, days, extras)` of steps
+      that were played, days int [E, S], to the days from which on it can be
+      known; by default those of the steps.
+    of_orders: `(environment, day, stock, coefficient, sale target)` of M
+      orders to what they earn if they are accepted, float [M]. None where that
+      depends on more; else a learner can be told of many orders a day.
   """
 
-  of_step: OfStep
+  of_step: Callable[..., Array]
   pays_later: bool = False
   needs_account: bool = False
-  known_on: KnownOn = _on_its_day
-  of_orders: OfOrders | None = None
+  known_on: Callable[..., np.ndarray] = lambda rules, days, extras: days
+  of_orders: Callable[..., Array] | None = None
 
 
-def eigen2_reward(
-  environment: 'TradingEnvironment',
-  state: 'State',
-  next_state: 'State',
-  extras: Extras,
-) -> Array:
+def _eigen2(environment, state, next_state, extras) -> Array:
   """Coefficient x gain in %, paid at the exit, less the inaction penalty.
 
   The gain is of the price alone: Eigen2 knew no costs. Source: Eigen2.
-
-  Args:
-    environment: `loss_multiplier` and `inaction_penalty` are read.
-    state: not looked at.
-    next_state: not looked at.
-    extras: the positions left today, and whether the day was inactive.
-
-  Returns:
-    float [], in % times coefficients, summed over the day's exits.
   """
   del state, next_state
   rules, closed = environment.rules, extras.closed
@@ -124,49 +93,29 @@ def eigen2_reward(
   return reward - jnp.where(extras.inactive, rules.inaction_penalty, 0)
 
 
-def entry_reward(
-  environment: 'TradingEnvironment',
-  state: 'State',
-  next_state: 'State',
-  extras: Extras,
-) -> Array:
+def _entry(environment, state, next_state, extras) -> Array:
   """The net return in % of today's entries, times their size, paid at once.
 
   Prices do not react to actions, so what a trade will earn can be computed
   when it is decided. A training signal: it looks ahead, up to the
   environment's `stop`, where a trade that is still open is valued at its last
-  close as if it were sold. No observation, action or fill may see it.
-
-  Args:
-    environment: its prices, costs and rules of fills, exits and sizes.
-    state: of the day on whose close the entries were decided.
-    next_state: not looked at.
-    extras: the day's entries.
-
-  Returns:
-    float [], in % of the largest position, summed over the day's entries;
-    0 for an order that was not accepted or that no open filled.
+  close as if it were sold. No observation, action or fill may see it. It is 0
+  for an order that was not accepted or that no open filled.
   """
   del next_state
-  entries = extras.entries
-  paid = order_reward(
+  chosen = extras.entries
+  paid = _of_orders(
     environment,
     state.day,
-    entries.stock,
-    entries.coefficient,
-    entries.sale_target,
+    chosen.stock,
+    chosen.coefficient,
+    chosen.sale_target,
   )
-  return jnp.sum(jnp.where(entries.accepted, paid, 0))
+  return jnp.sum(jnp.where(chosen.accepted, paid, 0))
 
 
-def order_reward(
-  environment: 'TradingEnvironment',
-  day: Array,
-  stock: Array,
-  coefficient: Array,
-  sale_target: Array,
-) -> Array:
-  """As `entry_reward`, of each of M accepted orders: float [M]."""
+def _of_orders(environment, day, stock, coefficient, sale_target) -> Array:
+  """As `_entry`, of each of M accepted orders: float [M]."""
   percent, filled = net_return(environment, day, stock, sale_target)
   size = accounting.size(environment.rules, coefficient)
   return jnp.where(filled, size * percent, 0)
@@ -234,26 +183,12 @@ def _when_closed(rules: Rules, days: np.ndarray, extras: Extras) -> np.ndarray:
   return np.where(closed == accepted, last_exit, days + 1 + rules.oldest_age)
 
 
-def portfolio_reward(
-  environment: 'TradingEnvironment',
-  state: 'State',
-  next_state: 'State',
-  extras: Extras,
-) -> Array:
+def _portfolio(environment, state, next_state, extras) -> Array:
   """The change of the account's log equity from one decision to the next.
 
   Both are of the close of a day, before anything is decided: what the decision
   between them costs and earns by the next close is in the second. Sums over an
-  episode to the log of its growth.
-
-  Args:
-    environment: its rules' `portfolio_scale` is read.
-    state: when the action was decided.
-    next_state: when the next one is.
-    extras: not looked at.
-
-  Returns:
-    float [], in units of log equity times the scale: with 100 in %.
+  episode to the log of its growth, times `portfolio_scale`: with 100 in %.
   """
   del extras
   rules = environment.rules
@@ -264,21 +199,14 @@ def portfolio_reward(
   return rules.portfolio_scale * jnp.log1p((after - before) / before)
 
 
-def _at_the_next_close(
-  rules: Rules, days: np.ndarray, extras: Extras
-) -> np.ndarray:
-  del rules, extras
-  return days + 1
-
-
 NAMED: Mapping[str, Reward] = {
-  'eigen2': Reward(eigen2_reward, pays_later=True),
-  'entry': Reward(entry_reward, known_on=_when_closed, of_orders=order_reward),
+  'eigen2': Reward(_eigen2, pays_later=True),
+  'entry': Reward(_entry, known_on=_when_closed, of_orders=_of_orders),
   'portfolio': Reward(
-    portfolio_reward,
+    _portfolio,
     pays_later=True,
     needs_account=True,
-    known_on=_at_the_next_close,
+    known_on=lambda rules, days, extras: days + 1,
   ),
 }
 

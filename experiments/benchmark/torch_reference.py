@@ -17,7 +17,6 @@ import torch  # type: ignore[import-not-found, unused-ignore]
 import torch.utils.checkpoint  # type: ignore[import-not-found, unused-ignore]
 from torch import nn  # type: ignore[import-not-found, unused-ignore]
 
-from eigen3.types import EnvironmentSpec
 from experiments.benchmark import parameters
 from experiments.benchmark.cases import Built
 from experiments.benchmark.settings import config_of, networks_of, spec_of
@@ -34,13 +33,7 @@ class Extractor(nn.Module):
   the backward pass computes all else again.
   """
 
-  def __init__(
-    self,
-    config: ml_collections.ConfigDict,
-    spec: EnvironmentSpec,
-    chunk: int,
-    checkpointing: bool,
-  ):
+  def __init__(self, config, spec, chunk: int, checkpointing: bool):
     super().__init__()
     channels = config.convolution_channels
     self._pooled_days = config.pooled_days
@@ -108,13 +101,7 @@ class Attention(nn.Module):
 class Critic(nn.Module):
   """The value of an action, from features averaged over columns."""
 
-  def __init__(
-    self,
-    config: ml_collections.ConfigDict,
-    spec: EnvironmentSpec,
-    chunk: int,
-    checkpointing: bool,
-  ):
+  def __init__(self, config, spec, chunk: int, checkpointing: bool):
     super().__init__()
     self.feature_extractor = Extractor(config, spec, chunk, checkpointing)
     self.attention = (
@@ -142,13 +129,7 @@ class Critic(nn.Module):
 class Actor(nn.Module):
   """The policy: a coefficient and a sale target for every stock."""
 
-  def __init__(
-    self,
-    config: ml_collections.ConfigDict,
-    spec: EnvironmentSpec,
-    chunk: int,
-    checkpointing: bool,
-  ):
+  def __init__(self, config, spec, chunk: int, checkpointing: bool):
     super().__init__()
     sizes, width = config.actor, 2 * config.hidden
     self._investable = slice(*spec.investable)
