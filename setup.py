@@ -43,9 +43,8 @@ setuptools.setup(
     include=['eigen3', 'eigen3.*', 'experiments', 'experiments.*']
   ),
   package_data={
-    'eigen3.data': ['base.html', 'quality_page.html'],
-    'eigen3.evaluation.page': ['page.html'],
-    'experiments.jobs': ['page.html'],
+    'eigen3.reporting': ['base.html', 'cells_page.html', 'quality_page.html'],
+    'eigen3.reporting.run_page': ['page.html'],
   },
   python_requires='>=3.11',
   install_requires=[

@@ -5,9 +5,12 @@ import errno
 import json
 import os
 import pathlib
+import secrets
 import shutil
 from collections.abc import Iterator
 from typing import Any
+
+import pandas as pd
 
 
 @contextlib.contextmanager
@@ -44,8 +47,9 @@ def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     OSError: the block wrote nothing, or `path` cannot be replaced.
   """
   path = pathlib.Path(path)
-  # Two processes that write the same file must not share its makings.
-  temporary = path.with_name(f'{path.name}.{os.getpid()}.part')
+  # Two processes, also of two machines, that write the same file must not share
+  # its makings.
+  temporary = path.with_name(f'{path.name}.{secrets.token_hex(4)}.part')
   try:
     with naming(path):
       yield temporary
@@ -88,3 +92,9 @@ def write_json(path: os.PathLike | str, value: Any) -> None:
   text = json.dumps(value, indent=2, sort_keys=True)
   with atomic_path(path) as temporary:
     temporary.write_text(text + '\n', encoding='utf-8')
+
+
+def write_table(path: os.PathLike | str, rows: pd.DataFrame) -> None:
+  """Writes rows, such as trades, as CSV, whole or not at all."""
+  with atomic_path(path) as temporary:
+    rows.to_csv(temporary, index=False, float_format='%.10g')

@@ -15,6 +15,8 @@ import jax.numpy as jnp
 Array: TypeAlias = jax.Array
 PRNGKey: TypeAlias = jax.Array  # a raw uint32 key of jax.random.PRNGKey
 
+TRADING_DAYS_A_YEAR = 252
+
 
 class Account(NamedTuple):
   """What is known of an account when an action is decided.

@@ -18,7 +18,8 @@ from absl import flags
 from eigen3.data import MarketPanel
 from eigen3.data.alignment import aligned, price_ratio
 from eigen3.environment import Market, Rules
-from eigen3.evaluation import importance_report, orders, report
+from eigen3.evaluation import importance, orders
+from eigen3.files import write_table
 from experiments import mains, path_flags, saved_runs
 from experiments.saved_runs import SavedRun
 
@@ -46,8 +47,6 @@ _RESCALED = 0.05
 
 def main(argv: Sequence[str]) -> None:
   """Loads, acts, tells."""
-  if len(argv) > 1:
-    raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
   given = MarketPanel.load(_PANEL.value)
   (run,) = saved_runs.load([_RUN.value], _run_panel(given))
   trained = run.experiment.panel
@@ -67,8 +66,8 @@ def main(argv: Sequence[str]) -> None:
   if _OUT.value:
     out = pathlib.Path(_OUT.value)
     beside = out.with_suffix(f'.attention{out.suffix}')
-    report.write_table(out, found.table)
-    report.write_table(beside, looked_at)
+    write_table(out, found.table)
+    write_table(beside, looked_at)
     without = ' (no order, see its column no_order)' if found.reason else ''
     print(f'written: {out}{without}, {beside}')
 
@@ -93,8 +92,8 @@ def _account(rules: Rules) -> orders.Account:
 
 
 def _by_attention(panel: MarketPanel, attention: np.ndarray) -> pd.DataFrame:
-  shares = importance_report.checked_shares(attention, panel.columns)
-  order = importance_report.ranking(shares)
+  shares = importance.checked_shares(attention, panel.columns)
+  order = importance.ranking(shares)
   return pd.DataFrame(
     {
       'rank': np.arange(1, len(order) + 1),

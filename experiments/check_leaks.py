@@ -1,12 +1,13 @@
 """Proves that nothing looks ahead, on a run's data and by its rules.
 
 python -m experiments.check_leaks --config=experiments/configs/td3.py:small \
-  [--config.data.panel=panel.parquet]
+  [--config.data.panel=panel.parquet | --source=PRICES [--context=vix.csv]]
 
 Values after some days are changed at will; all that was known before must stay
-as it is, bit for bit (see eigen3.evaluation.lookahead). The policy is an
-untrained one: what it decides is of no matter, but what it knows. A leak is an
-error that names the array and the day, and exit status 1.
+as it is, bit for bit (see eigen3.evaluation.lookahead). With --source, what is
+changed first is what was read of the files that a panel is made of. The policy
+is an untrained one: what it decides is of no matter, but what it knows. A leak
+is an error that names the array and the day, and exit status 1.
 """
 
 import functools
@@ -18,12 +19,20 @@ import jax.numpy as jnp
 import ml_collections
 from absl import flags
 
-from eigen3.data import MarketPanel
+from eigen3.data import (
+  MarketPanel,
+  Source,
+  build_panel,
+  open_source,
+  read_context,
+  with_series,
+)
 from eigen3.environment import Market, TradingEnvironment
 from eigen3.evaluation import lookahead
 from eigen3.learner.acting import Player
 from eigen3.networks import make_networks
-from experiments import mains, wiring
+from eigen3.reporting import tables
+from experiments import mains, path_flags, wiring
 
 _DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent}/configs/td3.py:small'
 _CONFIG = mains.define_config(
@@ -41,27 +50,54 @@ _ACTING_DAYS = flags.DEFINE_integer(
   'Days before and after each of them that the policy decides on.',
   lower_bound=2,
 )
+_SOURCE = path_flags.DEFINE_path(
+  'source',
+  None,
+  'Prices that the panel is made of here, as --source of prepare_data.',
+)
+_CONTEXT = path_flags.DEFINE_multi_path(
+  'context', [], 'What is observed beside them, as --context of prepare_data.'
+)
 
 
 def main(argv: Sequence[str]) -> None:
-  if len(argv) > 1:
-    raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
   config = _CONFIG.value
-  panel, _ = wiring.load_panel(config.data)
+  seeds = range(_FUTURES.value)
+  if _SOURCE.value:
+    source = _source()
+    make = functools.partial(
+      build_panel,
+      validation_days=config.data.validation_days,
+      holdout_days=config.data.holdout_days,
+    )
+    panel = make(source)
+  else:
+    panel, _ = wiring.load_panel(config.data)
   lookahead.check_given_features(panel)
   last_days = lookahead.spread_days(panel, config, _DAYS.value)
-  compared = lookahead.prove(
+  compared = {}
+  if _SOURCE.value:
+    compared = lookahead.prove_maker(
+      make, source, lookahead.scramble_source, last_days, seeds
+    )
+  compared |= lookahead.prove(
     panel,
     config,
     _untrained_policy(config, panel),
     last_days,
-    range(_FUTURES.value),
+    seeds,
     _ACTING_DAYS.value,
   )
   dates = ', '.join(str(panel.dates[day]) for day in last_days)
   print(f'other futures after each of the days {dates}: {_FUTURES.value}')
   print(_table(compared))
   print('nothing looks ahead')
+
+
+def _source() -> Source:
+  """What is read of the files."""
+  context = [one for text in _CONTEXT.value for one in read_context(text)]
+  return with_series(open_source(_SOURCE.value), context)
 
 
 def _untrained_policy(
@@ -87,11 +123,7 @@ def _table(compared: dict[str, lookahead.Compared]) -> str:
     (name, f'{count.known:,}', f'{count.changed:,}')
     for name, count in compared.items()
   ]
-  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-  return '\n'.join(
-    f'{name:<{widths[0]}}  {known:>{widths[1]}}  {changed:>{widths[2]}}'
-    for name, known, changed in rows
-  )
+  return tables.aligned(rows)
 
 
 if __name__ == '__main__':

@@ -11,19 +11,15 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from eigen3.evaluation import (
-  importance_picture,
-  importance_report,
-  population_report,
-)
+from eigen3.evaluation import importance
 from eigen3.files import write_json
 from eigen3.learner.agent_record import Evaluate
-from eigen3.learner.population_record import (
-  IMPORTANCE,
-  MEMBERS,
-  PopulationRecord,
-)
+from eigen3.learner.population_record import PopulationRecord
 from eigen3.learner.population_state import PopulationState, memory_of
+from eigen3.reporting import tables
+from eigen3.reporting.importance_picture import draw_importance
+from eigen3.reporting.population_picture import draw_population
+from eigen3.runs import logs
 from experiments import mains, training, wiring
 
 _DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent}/configs/erl.py:small'
@@ -65,23 +61,23 @@ def conclude(
   remark: str,
 ) -> Sequence[str]:
   """Tells of the population and of what its agents looked at."""
-  members = pd.read_csv(workdir / MEMBERS)
-  metrics = pd.read_csv(workdir / 'metrics.csv')
+  members = pd.read_csv(workdir / logs.MEMBERS)
+  metrics = pd.read_csv(workdir / logs.METRICS)
   for name in ('mutation_rate', 'mutation_std'):
     if name not in metrics:  # not every strategy mutates
       metrics[name] = np.nan
-  history = pd.read_csv(workdir / IMPORTANCE)
+  history = pd.read_csv(workdir / logs.IMPORTANCE)
   columns = experiment.panel.columns
   title = f'preset {config.preset}, seed {config.seed}'
   last = int(state.generation)
-  described = importance_report.describe(
+  looked_at = (
     np.asarray(state.importance.mean),
     np.asarray(state.importance.below),
     columns,
     config.learner.importance_persistent,
   )
-  write_json(workdir / 'importance.json', described)
-  population_report.write_picture(
+  write_json(workdir / 'importance.json', importance.describe(*looked_at))
+  draw_population(
     workdir / 'population.png',
     members,
     metrics,
@@ -91,7 +87,7 @@ def conclude(
     if config.learner.fitness == 'profit'
     else 'sum of rewards',
   )
-  importance_picture.write_importance_picture(
+  draw_importance(
     workdir / 'importance.png',
     np.asarray(state.importance.mean),
     history[list(columns)].to_numpy(),
@@ -99,19 +95,12 @@ def conclude(
     f'Importance of columns by attention, {title}',
   )
   print(f'Generation {last}, the five that validated best:')
-  print(population_report.top_table(members, last))
+  print(tables.best_members(members, last))
   print('Importance of columns, by attention:')
-  print(
-    importance_report.importance_table(
-      np.asarray(state.importance.mean),
-      np.asarray(state.importance.below),
-      columns,
-      config.learner.importance_persistent,
-    )
-  )
+  print(tables.columns_by_importance(*looked_at))
   return (
-    MEMBERS,
-    IMPORTANCE,
+    logs.MEMBERS,
+    logs.IMPORTANCE,
     'importance.json',
     'population.png',
     'importance.png',

@@ -16,10 +16,18 @@ import numpy as np
 from absl import flags
 
 from eigen3 import settings
-from eigen3.evaluation import Results, comparison, ranking, report, statistics
+from eigen3.evaluation import (
+  Results,
+  comparison,
+  ranking,
+  statistics,
+  summary,
+)
 from eigen3.evaluation.comparison import Comparison, Policy
 from eigen3.evaluation.training_slices import TrainingSlices
-from eigen3.files import write_json
+from eigen3.files import write_json, write_table
+from eigen3.reporting import tables
+from eigen3.reporting.comparison_picture import draw_comparison
 from eigen3.runs import ledger, lock
 from experiments import mains, path_flags, saved_runs, wiring
 from experiments.configs import ranker as ranker_config
@@ -86,8 +94,6 @@ _FILES = ('evaluation.json', 'evaluation.csv', 'evaluation.png')
 
 def main(argv: Sequence[str]) -> None:
   """Loads, judges, ranks, reports."""
-  if len(argv) > 1:
-    raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
   out = pathlib.Path(_OUT.value)
   if out.exists() and not out.is_dir():
     raise ValueError(f'--out: found a file, {out}, expected a folder')
@@ -115,19 +121,17 @@ def main(argv: Sequence[str]) -> None:
       'runs': {r.name: {'step': r.step, 'seed': r.config.seed} for r in runs},
       'ranking': [p.name for p in policies if p.name != comparison.COMMITTEE],
       'ranked_by': f'{_RANK_BY.value} on the validation days',
-      'validation': report.summary(compared.validation),
+      'validation': summary.means(compared.validation),
       'training': {k: v.tolist() for k, v in compared.training.items()},
-      'holdout': report.summary(compared.holdout or {}),
+      'holdout': summary.means(compared.holdout or {}),
       'holdout_openings': opened,
       'differences': {k: v._asdict() for k, v in differences.items()},
       'data': panel.fingerprint,
       'remark': remark,
     },
   )
-  report.write_table(out / _FILES[1], comparison.rows(compared))
-  comparison.write_picture(
-    out / _FILES[2], compared, 'Champions side by side', remark
-  )
+  write_table(out / _FILES[1], comparison.rows(compared))
+  draw_comparison(out / _FILES[2], compared, 'Champions side by side', remark)
   _tell(compared, differences, remark)
   print(f'written: {out}/{", ".join(_FILES)}')
 
@@ -301,14 +305,14 @@ def _difference(results, pairs: list[tuple[str, str]]) -> statistics.Interval:
 
 def _tell(compared: Comparison, differences, remark: str) -> None:
   print('Slices of the training days, profit:')
-  print(comparison.training_table(compared.training))
+  print(tables.training_slices(compared.training))
   for title, results in (
     ('Validation days, by rank', compared.validation),
     ('Held-out days', compared.holdout),
   ):
     if results is not None:
       print(f'{title}, net of costs:')
-      print(report.table(results))
+      print(tables.policies(results))
   for split, interval in differences.items():
     print(
       f'{split}: --runs less --against {interval.mean:+.2%} of initial cash, '

@@ -49,8 +49,6 @@ _RECOMPUTE = flags.DEFINE_bool(
 
 
 def main(argv) -> None:
-  if len(argv) > 1:
-    raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
   out = pathlib.Path(_OUT.value)
   if os.path.lexists(out):
     raise ValueError(f'--out: {out} exists, expected the name of a new folder')

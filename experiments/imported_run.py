@@ -36,13 +36,23 @@ def check(config: ml_collections.ConfigDict) -> None:
   """Refuses settings with which a run is not one of Eigen2's; a ValueError."""
   if 'iterations' not in config.learner:
     raise ValueError(f'--config: expected settings of {CONFIGS}, of one agent')
+  check_eigen2(config, '--config.')
+
+
+def check_eigen2(config: ml_collections.ConfigDict, where: str) -> None:
+  """Refuses settings that an agent of Eigen2 cannot have; a ValueError.
+
+  Args:
+    config: of a run.
+    where: stands before the name of a field.
+  """
   for field, needed in _NEEDED.items():
     found = config
     for name in field.split('.'):
       found = found[name]
     settings.require(
       found == needed,
-      f'--config.{field}',
+      f'{where}{field}',
       found,
       f'{needed!r} as in Eigen2; take a preset with +eigen2',
     )

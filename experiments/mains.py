@@ -15,7 +15,9 @@ from ml_collections import config_flags
 from ml_collections.config_flags import config_path
 
 from eigen3 import parallel
+from experiments import caches
 
+STOPPED = 130  # exit status after an interrupt, as a shell has it
 _MOST_DEVICES = 64
 _PATIENCE = 5.0  # seconds that a failed first process stays for the others
 _CPU_DEVICES = flags.DEFINE_integer(
@@ -24,6 +26,12 @@ _CPU_DEVICES = flags.DEFINE_integer(
   'Devices that a CPU is split into; 0 is one for each core.',
   lower_bound=0,
   upper_bound=_MOST_DEVICES,
+)
+_CACHE = flags.DEFINE_string(
+  'compilation_cache',
+  None,
+  "Folder that keeps compiled programs for later runs; 'none' keeps none. By "
+  "default eigen3/compiled in the user's cache folder.",
 )
 
 # Flags that are defined here for a program are that program's.
@@ -55,7 +63,8 @@ def run(main: Callable[[Sequence[str]], Any], default_config: str = '') -> None:
   not handle is exit status 130.
 
   Args:
-    main: takes the arguments that are not flags.
+    main: takes what absl leaves of the command line: no program has arguments
+      that are not flags.
     default_config: the value of --config where the command line has none. A
       default of the flag itself is read before errors can be caught here.
   """
@@ -65,10 +74,13 @@ def run(main: Callable[[Sequence[str]], Any], default_config: str = '') -> None:
       # Libraries tell much that only their authors need.
       logging.set_verbosity(logging.WARNING)
     split_cpu(_CPU_DEVICES.value)
+    keep_compiled(_CACHE.value)
     try:
+      if len(argv) > 1:
+        raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
       return main(argv)
     except BaseException as error:
-      status = 130 if isinstance(error, KeyboardInterrupt) else 1
+      status = STOPPED if isinstance(error, KeyboardInterrupt) else 1
       _leave_without_others(status)
       reason = _reason(error)
       if not reason:
@@ -193,6 +205,26 @@ def split_cpu(num_devices: int) -> None:
     return
   devices = num_devices or min(cores(), _MOST_DEVICES)
   jax.config.update('jax_num_cpu_devices', devices)
+
+
+def keep_compiled(folder: str | None) -> None:
+  """Has JAX keep what takes long to compile, and find it again.
+
+  A JAX_COMPILATION_CACHE_DIR in the environment is left alone.
+
+  Args:
+    folder: see the flag.
+  """
+  if folder == 'none' or 'JAX_COMPILATION_CACHE_DIR' in os.environ:
+    return
+  place = caches.folder('compiled', folder)
+  try:
+    os.makedirs(place, exist_ok=True)
+  except OSError as error:
+    logging.warning('--compilation_cache: %s; none is kept', one_line(error))
+    return
+  jax.config.update('jax_compilation_cache_dir', place)
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
 
 
 def cores() -> int:

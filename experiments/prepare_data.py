@@ -32,12 +32,13 @@ from eigen3.data import (
   read_universe,
   repair,
   source_of,
-  summarise,
+  summary_lines,
   with_series,
   with_universe,
 )
 from eigen3.data.eigen2_files import INVESTABLE
 from eigen3.data.repairs import CHOICES
+from eigen3.reporting import quality_page
 from experiments import mains, path_flags
 from experiments.configs import td3
 
@@ -131,8 +132,6 @@ _ORDER = flags.DEFINE_enum(
 
 
 def main(argv) -> None:
-  if len(argv) > 1:
-    raise ValueError(f"arguments: found '{argv[1]}', expected flags only")
   path = _SOURCE.value or ''
   if bool(path) == bool(_DOWNLOAD.value):
     raise DataError('arguments: expected either --source or --download')
@@ -162,8 +161,8 @@ def main(argv) -> None:
     panel = with_universe(panel, universe)
   panel.save(_OUT.value)
   report = quality.check(source, panel, repairs)
-  written = quality.write(report, _OUT.value)
-  print('\n'.join([*summarise(source, panel), *quality.lines(report)]))
+  written = quality_page.write(report, _OUT.value)
+  print('\n'.join([*summary_lines(source, panel), *quality.lines(report)]))
   print(f'written: {" and ".join(map(str, written))}')
   size = os.path.getsize(_OUT.value) / 1e6
   print(f'written: {_OUT.value}, {size:.1f} MB, hash {panel.fingerprint}')

@@ -16,11 +16,12 @@ import ml_collections
 import pandas as pd
 from absl import flags
 
-from eigen3.evaluation import Results, ranking, report
-from eigen3.files import write_json
+from eigen3.evaluation import Results, ranking, summary
+from eigen3.files import write_json, write_table
 from eigen3.learner.ranker import agent_windows
+from eigen3.reporting import tables
 from eigen3.runs import ledger, lock, run_directory
-from experiments import mains, path_flags, wiring
+from experiments import mains, path_flags, seeds, wiring
 
 _DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent}/configs/ranker.py:small'
 _CONFIG = mains.define_config(
@@ -40,12 +41,17 @@ _HOLDOUT = flags.DEFINE_enum(
 
 def main(argv: Sequence[str]) -> None:
   """Trains, chooses the threshold, judges and reports."""
-  if len(argv) > 1:
-    raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
-  config, workdir = _CONFIG.value, pathlib.Path(_WORKDIR.value)
+  for seed, workdir in seeds.runs(_WORKDIR.value):
+    _begin(workdir, seed)
+
+
+def _begin(workdir: pathlib.Path, seed: int | None) -> None:
+  """Trains with one seed, in a folder of its own."""
+  config = _CONFIG.value.copy_and_resolve_references()
   # A run that begins anew opens its held-out days for the same policy only.
   kept = (ledger.FILE,)
   run_directory.check_new(workdir, kept)
+  seeds.settle(config, seed)
   wiring.settle_panel(config.data)
   experiment = wiring.build_ranker(config)
   run_directory.make_folder(workdir)
@@ -63,7 +69,7 @@ def _run(
 ) -> None:
   """Trains, judges and reports, in a folder that is locked."""
   fitted, policy = wiring.fit_ranker(experiment, config)
-  report.write_table(workdir / 'metrics.csv', pd.DataFrame(fitted.rows))
+  write_table(workdir / 'metrics.csv', pd.DataFrame(fitted.rows))
   judges, opened = {'validation': experiment.validation}, 0
   if _HOLDOUT.value != 'no':
     digest = wiring.ranker_digest(fitted, policy)
@@ -78,13 +84,13 @@ def _run(
     for split, judge in judges.items()
   }
   last = results[list(results)[-1]]
-  report.write_table(workdir / 'daily.csv', report.daily_returns(results))
-  report.write_table(workdir / 'trades.csv', last[ranking.NAME][0].trades)
+  write_table(workdir / 'daily.csv', summary.daily_returns(results))
+  write_table(workdir / 'trades.csv', last[ranking.NAME][0].trades)
   budget = config.ranker.windows or agent_windows(config)
   write_json(
     workdir / 'summary.json',
     {
-      **{split: report.summary(found) for split, found in results.items()},
+      **{split: summary.means(found) for split, found in results.items()},
       'updates': fitted.updates,
       'best_update': fitted.best_update,
       'windows_trained': fitted.windows,
@@ -101,7 +107,7 @@ def _run(
     f'after update {fitted.best_update} of {fitted.updates}; buys what is '
     f'predicted to bring more than {policy.threshold:+.2f} % net of costs'
   )
-  print(report.table(last))
+  print(tables.policies(last))
   print(
     '; '.join(
       filter(None, (experiment.panel.survivorship, ledger.remark(opened)))

@@ -10,8 +10,11 @@ page is about these days, else about the validation days.
 import pathlib
 from collections.abc import Sequence
 
-from eigen3.evaluation import metrics, page
-from eigen3.runs import ledger, run_directory
+import numpy as np
+
+from eigen3.evaluation import metrics, sharpe
+from eigen3.reporting import run_page
+from eigen3.runs import ledger, run_directory, trials
 from experiments import mains, path_flags, saved_runs
 from experiments.saved_runs import SavedRun
 
@@ -35,8 +38,6 @@ _SEARCHED = path_flags.DEFINE_paths(
 
 def main(argv: Sequence[str]) -> None:
   """Loads, judges, writes."""
-  if len(argv) > 1:
-    raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
   paths = saved_runs.find(_RUN.value)
   if _OUT.value is None and len(paths) > 1:
     raise ValueError(
@@ -48,8 +49,9 @@ def main(argv: Sequence[str]) -> None:
   out = pathlib.Path(_OUT.value or runs[0].workdir / 'report.html')
   out.parent.mkdir(parents=True, exist_ok=True)
   occasion = _occasion(runs)
-  champions = [_champion(run, occasion.judge) for run in runs]
-  page.write(out, _title(runs), champions, occasion, searched)
+  ratios = trials.read([*(run.workdir for run in runs), *searched])
+  champions = [_champion(run, occasion.judge, ratios) for run in runs]
+  run_page.write(out, _title(runs), champions, occasion)
   days = 'held-out' if occasion.is_held_out else 'validation'
   print(f'written: {out}, about the {days} days')
 
@@ -80,7 +82,7 @@ def _check_alike(runs: Sequence[SavedRun]) -> None:
     raise ValueError(f'--run: found the seeds {seeds}, expected each once')
 
 
-def _occasion(runs: Sequence[SavedRun]) -> page.Occasion:
+def _occasion(runs: Sequence[SavedRun]) -> run_page.Occasion:
   """The held-out days if all champions were judged on them, else validation."""
   experiment = runs[0].experiment
   closed = [
@@ -91,7 +93,7 @@ def _occasion(runs: Sequence[SavedRun]) -> page.Occasion:
   opened = max(len(ledger.openings(run.workdir)) for run in runs)
   panel = experiment.panel
   remarks = panel.notes, panel.survivorship, ledger.remark(opened)
-  return page.Occasion(
+  return run_page.Occasion(
     is_held_out=not closed,
     judge=experiment.validation if closed else experiment.holdout,
     panel=panel,
@@ -101,18 +103,18 @@ def _occasion(runs: Sequence[SavedRun]) -> page.Occasion:
   )  # fmt: skip
 
 
-def _champion(run: SavedRun, judge) -> page.Champion:
+def _champion(run: SavedRun, judge, ratios: np.ndarray) -> run_page.Champion:
   learner = run.experiment.learner
   validation = run.experiment.validation
   actions = learner.greedy_actions(run.agent, validation.days)
-  validated = validation.backtest(actions)
+  validated = metrics.daily_returns(validation.backtest(actions))
   if judge is not validation:
     actions = learner.greedy_actions(run.agent, judge.days)
-  return page.Champion(
+  return run_page.Champion(
     workdir=run.workdir,
     backtest=judge.backtest(actions),
     play=lambda other: other.backtest(actions),
-    validation=metrics.daily_returns(validated),
+    deflated=sharpe.deflate(ratios, sharpe.track_record(validated)),
   )
 
 

@@ -12,18 +12,20 @@ from ml_collections import config_flags
 
 from eigen3 import parallel
 from eigen3.environment.rollout import Acts
-from eigen3.evaluation import Results, report
-from eigen3.files import write_json
+from eigen3.evaluation import Results, summary
+from eigen3.files import write_json, write_table
 from eigen3.learner import loop
 from eigen3.learner.agent_record import Evaluate
-from eigen3.runs import ledger, lock, run_directory
+from eigen3.reporting import run_page, tables
+from eigen3.reporting.run_picture import draw_run
+from eigen3.runs import ledger, lock, logs, run_directory, trials
 from eigen3.runs.checkpoint import Checkpointer
 from experiments import (
   mains,
-  pages,
   path_flags,
   processes,
   saved_runs,
+  seeds,
   wiring,
 )
 from experiments.wiring import Experiment, about_data, check_reward
@@ -54,7 +56,6 @@ _SPLIT_TITLES = {
   'validation': 'Validation days',
   'holdout': 'Held-out days',
 }
-_STOPPED = 130  # exit status after an interrupt, as a shell has it
 
 
 class Program(NamedTuple):
@@ -80,44 +81,66 @@ class Program(NamedTuple):
 
 def main(argv: Sequence[str], program: Program) -> int:
   """Trains or resumes, then reports; the exit status says how it ended."""
-  if len(argv) > 1:
-    raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
   processes.join()
-  workdir = pathlib.Path(_WORKDIR.value)
+  shared = seeds.Shared(program.build)
+  for seed, workdir in seeds.runs(_WORKDIR.value):
+    status = _begin(program, shared, workdir, seed)
+    if status:
+      return status
+  return 0
+
+
+def _begin(
+  program: Program,
+  shared: seeds.Shared,
+  workdir: pathlib.Path,
+  seed: int | None,
+) -> int:
+  """Trains with one seed, or goes on; the exit status."""
+  resume = _RESUME.value
+  if seed is not None and resume and not run_directory.holds_run(workdir):
+    resume = False  # the seeds before were as far as it came
+  if seed is not None and resume and (workdir / 'summary.json').exists():
+    print(f'{workdir}: done before')
+    return 0
   with contextlib.ExitStack() as stack:
-    if _RESUME.value:
+    if resume:
       run_directory.check_resumable(workdir)
       stack.enter_context(lock.locked(workdir))
-    config = _settings(workdir)
-    if not _RESUME.value:
+    config = _settings(workdir, seed, resume)
+    if not resume:
       run_directory.check_new(workdir)
       check_reward(config)
-    experiment = program.build(config)
+    experiment = shared.build(config)
     _check_same_run(config, experiment)
     about = about_data(experiment)
-    if _RESUME.value:
+    if resume:
       run_directory.check_data(workdir, about)
     else:
       run_directory.make_folder(workdir)
       stack.enter_context(lock.locked(workdir))
       way = wiring.way_to_panel(config.data, workdir)
       run_directory.create(workdir, config, about | way)
-    return _run(program, experiment, config, workdir)
+    return _run(program, experiment, config, workdir, resume)
 
 
-def _settings(workdir: pathlib.Path) -> ml_collections.ConfigDict:
+def _settings(
+  workdir: pathlib.Path, seed: int | None, resume: bool
+) -> ml_collections.ConfigDict:
   """Of this run: those of the flags, or where none are given of the folder.
 
   Raises:
     ValueError: the run in the folder began with others.
   """
-  config, flag = _CONFIG.value, flags.FLAGS['config']
-  if _RESUME.value and flag.using_default_value:
+  flag = flags.FLAGS['config']
+  config = _CONFIG.value.copy_and_resolve_references()
+  if resume and flag.using_default_value:
     config = saved_runs.settings_of(workdir)
     changes = config_flags.get_override_values(flag)
     config.update_from_flattened_dict(changes)
-  wiring.settle_panel(config.data, workdir if _RESUME.value else None)
-  if _RESUME.value:
+  seeds.settle(config, seed)
+  wiring.settle_panel(config.data, workdir if resume else None)
+  if resume:
     defaults = saved_runs.defaults_of(config)
     run_directory.check_same(workdir, config, defaults)
   return config
@@ -128,11 +151,12 @@ def _run(
   experiment: Experiment,
   config: ml_collections.ConfigDict,
   workdir: pathlib.Path,
+  resume: bool,
 ) -> int:
   """Trains and reports in a folder that is locked; the exit status."""
   if parallel.is_first_process():
     print('Controls on the validation days:')
-    print(report.table(experiment.validation.controls))
+    print(tables.policies(experiment.validation.controls))
   learner = experiment.learner
   record = program.record(experiment, _evaluation(experiment), workdir, config)
   with contextlib.closing(
@@ -142,9 +166,7 @@ def _run(
       experiment.panel.fingerprint,
     )
   ) as checkpointer:
-    state, done = loop.train(
-      learner, record, checkpointer, config, _RESUME.value
-    )
+    state, done = loop.train(learner, record, checkpointer, config, resume)
   if not done:
     total = config.learner[f'{learner.unit}s']
     logging.warning(
@@ -153,7 +175,7 @@ def _run(
       learner.count(state),
       total,
     )
-    return _STOPPED
+    return mains.STOPPED
   _conclude(program, experiment, config, workdir, state)
   parallel.wait_for_all()  # for the first process to have reported
   return 0
@@ -197,29 +219,30 @@ def _conclude(
   panel = experiment.panel
   split, last = list(results.items())[-1]
   agent = last['agent'][0]
-  report.write_table(workdir / 'daily.csv', report.daily_returns(results))
-  report.write_table(workdir / 'trades.csv', agent.trades)
+  write_table(workdir / 'daily.csv', summary.daily_returns(results))
+  write_table(workdir / 'trades.csv', agent.trades)
+  deflated = summary.deflated(results, trials.read([workdir]))
   # Its presence says that the run is done; a picture or a page that fails
   # after it does not take the result away.
   write_json(
     workdir / 'summary.json',
     {
-      **{name: report.summary(found) for name, found in results.items()},
+      **{name: summary.means(found) for name, found in results.items()},
       **facts,
       'data': about_data(experiment),
       'holdout_openings': opened,
       'preset': config.preset,
       'seed': config.seed,
-      **pages.numbers(workdir, results),
+      **summary.champion(results, deflated),
     },
   )
   remark = '; '.join(
     filter(None, (panel.notes, panel.survivorship, ledger.remark(opened)))
   )
   title = f'{program.title}, preset {config.preset}, seed {config.seed}'
-  report.write_picture(
+  draw_run(
     workdir / 'report.png',
-    pd.read_csv(workdir / 'metrics.csv'),
+    pd.read_csv(workdir / logs.METRICS),
     experiment.validation.controls,
     last,
     f'{_SPLIT_TITLES[split]}, net of costs',
@@ -229,14 +252,32 @@ def _conclude(
   more = program.conclude(experiment, state, config, workdir, remark)
   days = f'{agent.dates[0]} to {agent.dates[-1]}'
   print(f'{_SPLIT_TITLES[split]} {days}, net of costs:')
-  print(report.table(last))
+  print(tables.policies(last))
   print(remark)
   own = ['summary.json', 'daily.csv', 'trades.csv', 'report.png']
   if _PAGE.value:
-    pages.write(experiment, workdir, title, results, acts, remark)
+    champion = run_page.Champion(
+      workdir, agent, lambda judge: judge.backtest(acts), deflated
+    )
+    occasion = _occasion(experiment, split, remark)
+    run_page.write(workdir / 'report.html', title, [champion], occasion)
     own.append('report.html')
   names = ', '.join([*own, *more])
   print(f'written: {workdir}/{names}')
+
+
+def _occasion(
+  experiment: Experiment, split: str, remark: str
+) -> run_page.Occasion:
+  """The last days that the champion was judged on."""
+  is_held_out = split == 'holdout'
+  return run_page.Occasion(
+    is_held_out=is_held_out,
+    judge=experiment.holdout if is_held_out else experiment.validation,
+    panel=experiment.panel,
+    remark=remark,
+    why_not='' if is_held_out else 'The held-out days stayed closed.',
+  )
 
 
 def _judged(

@@ -55,6 +55,20 @@ class Experiment(NamedTuple):
   holdout: evaluation.Judge
 
 
+def reseeded(
+  experiment: Experiment, config: ml_collections.ConfigDict
+) -> Experiment:
+  """An experiment with another seed, by which only the judges are others.
+
+  So nothing that it has compiled is compiled again.
+  """
+  drift = None
+  if not config.data.panel:
+    drift = data.synthetic_market(config.data.synthetic).drift
+  judges = _judges(experiment.panel, experiment.splits, drift, config)
+  return experiment._replace(validation=judges[0], holdout=judges[1])
+
+
 def build_any(
   config: ml_collections.ConfigDict, spread: bool = True
 ) -> Experiment:
@@ -272,18 +286,24 @@ def _environment(
 def _experiment(
   stage: _Stage, learner: Any, config: ml_collections.ConfigDict
 ) -> Experiment:
+  judges = _judges(stage.panel, stage.splits, stage.drift, config)
+  return Experiment(stage.panel, stage.splits, learner, *judges)
+
+
+def _judges(
+  panel: MarketPanel,
+  splits: data.Splits,
+  drift: np.ndarray | None,
+  config: ml_collections.ConfigDict,
+) -> list[evaluation.Judge]:
+  """Of the validation days and of those that are held out."""
   plain = config.to_dict()
-  judges = [
+  return [
     evaluation.Judge(
-      stage.panel,
-      plain,
-      getattr(stage.splits, split),
-      stage.drift,
-      of=f'data.{split}_days',
+      panel, plain, getattr(splits, split), drift, of=f'data.{split}_days'
     )
     for split in ('validation', 'holdout')
   ]
-  return Experiment(stage.panel, stage.splits, learner, *judges)
 
 
 def about_data(experiment: Experiment) -> dict[str, str]:

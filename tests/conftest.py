@@ -6,11 +6,18 @@ import pathlib
 import pytest
 import xla_flags
 
+from experiments import caches
+
 # Tests compile far more than they compute. With little optimisation they take
 # a third of the time; values agree to rounding. An XLA_FLAGS that is set
 # already, even to nothing, is kept.
 if 'XLA_FLAGS' not in os.environ:
   os.environ['XLA_FLAGS'] = xla_flags.quick()
+
+# Workers and runs share what they compile, and so does the next run of tests.
+os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', caches.folder('tests'))
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES', '-1')
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 

@@ -3,9 +3,11 @@
 import errno
 import os
 
+import pandas as pd
 import pytest
+from fake_backtests import make_backtest
 
-from eigen3.files import atomic_folder, atomic_path, naming
+from eigen3.files import atomic_folder, atomic_path, naming, write_table
 
 
 @pytest.mark.parametrize('as_text', [False, True])
@@ -134,3 +136,34 @@ def test_other_errors_stay_as_they_are(tmp_path, error):
   with pytest.raises(type(error)) as found, naming(tmp_path):
     raise error
   assert found.value is error
+
+
+@pytest.mark.parametrize('count', [3, 0])
+def test_trades_come_back_from_their_file(tmp_path, count):
+  trades = make_backtest(0.1, count).trades
+  write_table(tmp_path / 'trades.csv', trades)
+  found = pd.read_csv(
+    tmp_path / 'trades.csv', parse_dates=['entry_date', 'exit_date']
+  )
+  assert found.columns.tolist() == trades.columns.tolist()
+  pd.testing.assert_frame_equal(found, trades, check_dtype=False, rtol=1e-9)
+  assert os.listdir(tmp_path) == ['trades.csv']
+
+
+def test_trades_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
+  path = tmp_path / 'trades.csv'
+  path.write_text('old')
+
+  def fail(*unused, **also_unused):
+    raise OSError('disk full')
+
+  monkeypatch.setattr(pd.DataFrame, 'to_csv', fail)
+  with pytest.raises(OSError, match='disk full'):
+    write_table(path, make_backtest(0.1).trades)
+  assert path.read_text() == 'old'
+
+
+def test_shares_are_exact_to_the_cent(tmp_path):
+  trades = make_backtest(0.1, 1).trades.assign(shares=12_345_678.91)
+  write_table(tmp_path / 'trades.csv', trades)
+  assert pd.read_csv(tmp_path / 'trades.csv')['shares'][0] == 12_345_678.91

@@ -21,6 +21,7 @@ ORDER = (
   'runs',
   'learner',
   'evaluation',
+  'reporting',
   'interop',
 )
 

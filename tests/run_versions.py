@@ -35,7 +35,7 @@ COLAB = ['jax==0.7.2', 'numpy==2.0.2', 'pandas==2.2.2', 'chex==0.1.90']
 SLOW_TESTS = [
   'tests/data/hostile_pickles_test.py',
   'tests/devices_test.py',
-  'tests/evaluation/page/page_browser_test.py',
+  'tests/reporting/run_page/page_browser_test.py',
   'tests/experiments',
   'tests/interop/eigen2_export_test.py',
   'tests/learner/one_of_several_test.py',

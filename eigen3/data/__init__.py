@@ -34,7 +34,7 @@ from eigen3.data.splits import (
   split_days,
   walk_forward,
 )
-from eigen3.data.summary import summarise
+from eigen3.data.summary import summary_lines
 from eigen3.data.synthetic import SyntheticMarket, synthetic_market
 
 __all__ = (
@@ -74,7 +74,7 @@ __all__ = (
   'repair',
   'source_of',
   'split_days',
-  'summarise',
+  'summary_lines',
   'synthetic_market',
   'walk_forward',
   'with_series',

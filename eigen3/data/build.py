@@ -63,11 +63,11 @@ def build_panel(
   num_days = days.stop - days.start
   num_training = num_days - validation_days - holdout_days
   if num_training < MIN_TRAINING_DAYS:
-    raise DataError(
+    raise _too_few(
       f'{source.place}: {num_days} days from {first_day or dates[0]} to '
-      f'{last_day or dates[-1]}, expected at least {MIN_TRAINING_DAYS} for '
-      f'training, {validation_days} for validation and {holdout_days} for '
-      'holdout'
+      f'{last_day or dates[-1]}',
+      validation_days,
+      holdout_days,
     )
   ordered, num_short = _ordered(
     tickers, dates[days][:num_training], source.place
@@ -93,6 +93,13 @@ def build_panel(
       f'investable: at least {MIN_TRAINING_DAYS} closes in the first '
       f'{num_training} days'
     ),
+  )
+
+
+def _too_few(found: str, validation_days: int, holdout_days: int) -> DataError:
+  return DataError(
+    f'{found}, expected at least {MIN_TRAINING_DAYS} for training, '
+    f'{validation_days} for validation and {holdout_days} for holdout'
   )
 
 

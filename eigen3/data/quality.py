@@ -6,24 +6,21 @@ are listed as refused. The check changes nothing.
 """
 
 import dataclasses
-import json
-import os
-import pathlib
 from typing import Any
 
 import numpy as np
 
-from eigen3.data import defects, quality_page
+from eigen3.data import defects
 from eigen3.data.csv_files import Ticker
-from eigen3.data.errors import DataError
 from eigen3.data.findings import RULES, Finding, find, find_gaps
 from eigen3.data.panel import MarketPanel
-from eigen3.data.quality_page import ABSENT, COMPLETE, INCOMPLETE, PARTIAL
 from eigen3.data.readers import Refusal, Source
 from eigen3.data.repairs import NONE, Repairs
-from eigen3.files import atomic_path
 
 SCHEMA_VERSION = 1
+# What the coverage says of a column in a few days: no close, a close on each,
+# listed only on some, or a day between the first close and the last without.
+ABSENT, COMPLETE, PARTIAL, INCOMPLETE = range(4)
 _COVERAGE_BINS = 360
 
 
@@ -174,35 +171,6 @@ def as_dict(report: QualityReport) -> dict[str, Any]:
     'ignored': list(report.ignored),
     'columns': [_column_as_dict(column) for column in report.columns],
   }
-
-
-def write(
-  report: QualityReport, panel_path: str | os.PathLike
-) -> tuple[pathlib.Path, pathlib.Path]:
-  """Writes the report beside a panel, as JSON and as a page.
-
-  Returns:
-    For `panel.parquet`, the paths `panel.quality.json` and
-    `panel.quality.html` in the same folder.
-
-  Raises:
-    DataError: a file cannot be written.
-  """
-  panel_path = pathlib.Path(panel_path)
-  name = panel_path.name.removesuffix('.parquet')
-  json_path = panel_path.with_name(f'{name}.quality.json')
-  page_path = panel_path.with_name(f'{name}.quality.html')
-  for path, text in (
-    (json_path, json.dumps(as_dict(report), indent=1, allow_nan=False)),
-    (page_path, quality_page.render(report, panel_path.name, json_path.name)),
-  ):
-    try:
-      with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding='utf-8')
-    except OSError as error:
-      reason = error.strerror or error
-      raise DataError(f'{path}: cannot be written ({reason})') from error
-  return json_path, page_path
 
 
 def _column(

@@ -14,7 +14,7 @@ from eigen3.data.series import Series
 _SHOWN = 20  # entries of a list before the rest is only counted
 
 
-def summarise(source: Source, panel: MarketPanel) -> list[str]:
+def summary_lines(source: Source, panel: MarketPanel) -> list[str]:
   """The closing summary of a preparation, one fact a line."""
   tickers = source.tickers
   first = min(ticker.dates[0] for ticker in tickers)

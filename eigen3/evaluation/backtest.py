@@ -14,9 +14,7 @@ from eigen3 import parallel
 from eigen3.data import MarketPanel
 from eigen3.environment import Exit, Rules, TradingEnvironment, rollout
 from eigen3.environment.rollout import Acts
-from eigen3.types import Array
-
-TRADING_DAYS_A_YEAR = 252
+from eigen3.types import TRADING_DAYS_A_YEAR, Array
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eigen3.evaluation.backtest import TRADING_DAYS_A_YEAR
 from eigen3.evaluation.sharpe import has_spread
 from eigen3.evaluation.statistics import Estimate
+from eigen3.types import TRADING_DAYS_A_YEAR
 
 # Of fewer days no block length can be estimated, and nothing should be said.
 FEWEST_DAYS = 11

@@ -14,7 +14,8 @@ import pandas as pd
 
 from eigen3.environment import Exit
 from eigen3.evaluation import sharpe
-from eigen3.evaluation.backtest import TRADING_DAYS_A_YEAR, Backtest
+from eigen3.evaluation.backtest import Backtest
+from eigen3.types import TRADING_DAYS_A_YEAR
 
 # The share of the worst days whose mean is the conditional value at risk.
 TAIL = 0.05

@@ -19,12 +19,14 @@ class Outcome(NamedTuple):
     daily: a row a day, `date` and each policy's return.
     profits: over initial cash, of the policy and of the controls.
     facts: of the training.
+    commit: of the code, '' where it is not known.
   """
 
   policy: str
   daily: pd.DataFrame
   profits: Mapping[str, float]
   facts: Mapping[str, Any]
+  commit: str = ''
 
   @property
   def returns(self) -> np.ndarray:
@@ -144,22 +146,7 @@ def pool(
   first = outcomes[0]
   _check_days(outcomes, others)
   values = np.array([outcome.profit for outcome in outcomes])
-  controls = [name for name in first.profits if name != first.policy]
-  profits = {
-    name: np.array([outcome.profits[name] for outcome in outcomes])
-    for name in controls
-  }
-  profits |= {
-    name: np.array([outcome.profit for outcome in runs])
-    for name, runs in others.items()
-  }
-  compared = {
-    name: [outcome.daily[name].to_numpy(float) for outcome in outcomes]
-    for name in controls
-  }
-  compared |= {
-    name: [outcome.returns for outcome in runs] for name, runs in others.items()
-  }
+  profits, compared = _beside(outcomes, others)
   return _plain(
     {
       'seeds': len(outcomes),
@@ -179,6 +166,26 @@ def pool(
       },
     }
   )
+
+
+def _beside(
+  outcomes: Sequence[Outcome], others: Mapping[str, Sequence[Outcome]]
+) -> tuple[dict[str, np.ndarray], dict[str, list[np.ndarray]]]:
+  """Profits [K], and daily returns, of the controls and of other settings."""
+  first = outcomes[0]
+  controls = [name for name in first.profits if name != first.policy]
+  profits = {
+    name: np.array([outcome.profits[name] for outcome in outcomes])
+    for name in controls
+  }
+  returns = {
+    name: [outcome.daily[name].to_numpy(float) for outcome in outcomes]
+    for name in controls
+  }
+  for name, runs in others.items():
+    profits[name] = np.array([outcome.profit for outcome in runs])
+    returns[name] = [outcome.returns for outcome in runs]
+  return profits, returns
 
 
 def _check_days(

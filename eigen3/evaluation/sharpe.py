@@ -30,6 +30,26 @@ class TrackRecord(NamedTuple):
   size: int
 
 
+class Deflated(NamedTuple):
+  """What a champion's Sharpe ratio says after so many trials.
+
+  Sharpe ratios are those of a day.
+
+  Attributes:
+    trials: policies that were validated.
+    deviation: of their Sharpe ratios.
+    expected: the best to be expected of as many without any skill.
+    sharpe: the champion's; NaN where its account never moved.
+    probability: that the champion has any skill, the deflated Sharpe ratio.
+  """
+
+  trials: int
+  deviation: float
+  expected: float
+  sharpe: float
+  probability: float
+
+
 def has_spread(values: np.ndarray) -> bool:
   """Whether there are two values, different beyond rounding."""
   if len(values) < 2:
@@ -69,30 +89,6 @@ def probabilistic_sharpe(record: TrackRecord, benchmark: float = 0.0) -> float:
     return math.nan
   error = math.sqrt(variance / (record.size - 1))
   return float(stats.norm.cdf((record.sharpe - benchmark) / error))
-
-
-def minimum_track_record(
-  record: TrackRecord, benchmark: float = 0.0, confidence: float = 0.95
-) -> float:
-  """Days until such a Sharpe ratio is above a benchmark's with confidence.
-
-  Bailey & Lopez de Prado (2012), as `probabilistic_sharpe`.
-
-  Args:
-    record: what was seen; its size does not matter.
-    benchmark: Sharpe ratio of a day.
-    confidence: the probability to be reached, at least 0.5.
-
-  Returns:
-    Days; infinite where the record is no better than the benchmark, NaN where
-    it has no Sharpe ratio.
-  """
-  if math.isnan(record.sharpe):
-    return math.nan
-  if record.sharpe <= benchmark:
-    return math.inf
-  errors = float(stats.norm.ppf(confidence)) / (record.sharpe - benchmark)
-  return 1.0 + _unit_variance(record) * errors**2
 
 
 def expected_maximum_sharpe(deviation: float, trials: int) -> float:
@@ -140,6 +136,30 @@ def deflated_sharpe(
   """
   expected = expected_maximum_sharpe(deviation, trials)
   return probabilistic_sharpe(record, expected)
+
+
+def deflate(ratios: np.ndarray, champion: TrackRecord) -> Deflated:
+  """The deflated Sharpe ratio of a champion on the validation days.
+
+  Args:
+    ratios: float [n], of all that was tried before the champion was chosen,
+      its own included; see `eigen3.runs.trials`.
+    champion: its record on the validation days.
+
+  Returns:
+    The number of trials and what follows; NaN where there are none.
+  """
+  size = len(ratios)
+  if not size:
+    return Deflated(0, np.nan, np.nan, champion.sharpe, np.nan)
+  deviation = float(ratios.std(ddof=1)) if size > 1 else 0.0
+  return Deflated(
+    trials=size,
+    deviation=deviation,
+    expected=expected_maximum_sharpe(deviation, size),
+    sharpe=champion.sharpe,
+    probability=deflated_sharpe(champion, deviation, size),
+  )
 
 
 def _unit_variance(record: TrackRecord) -> float:

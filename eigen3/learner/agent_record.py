@@ -18,13 +18,10 @@ from eigen3.learner.single_agent import (
   LearnerState,
   SingleAgent,
 )
-from eigen3.runs.logs import MetricsLog
+from eigen3.runs.logs import SCORE, MetricsLog
 
 # Scores of an agent's state on the validation days, by name.
 Evaluate: TypeAlias = Callable[[Any], Mapping[str, float]]
-
-# The evaluation's number that champions are chosen by.
-SCORE = 'validation_profit'
 
 
 class AgentRecord:

@@ -15,7 +15,13 @@ from eigen3.learner.agent_record import Evaluate
 from eigen3.learner.loop import Remark
 from eigen3.learner.population import Population
 from eigen3.learner.population_state import Generation, PopulationState
-from eigen3.runs.logs import CsvLog, MetricsLog
+from eigen3.runs.logs import (
+  DAILY_SHARPE,
+  IMPORTANCE,
+  MEMBERS,
+  CsvLog,
+  MetricsLog,
+)
 
 # Of the population, after what its agents report.
 _OF_ALL = (
@@ -32,9 +38,6 @@ _OF_ALL = (
   'champion_generation',
   'spread',
 )
-
-# Of every agent: what was tried, and how far apart (eigen3.evaluation.trials).
-DAILY_SHARPE = 'validation_daily_sharpe'
 
 # What is told of every agent, from the training and the validation slices.
 MEMBER_FIELDS = (
@@ -53,9 +56,6 @@ MEMBER_FIELDS = (
   'validation_win_rate',
   DAILY_SHARPE,
 )
-
-MEMBERS = 'members.csv'
-IMPORTANCE = 'importance.csv'
 
 
 class PopulationRecord:

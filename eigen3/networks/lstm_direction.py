@@ -288,17 +288,9 @@ def backpropagate(
       emitted = to_joint[:read].astype(narrow)
     return (joint, to_joint, to_cell * f, to_gates, to_matrix), emitted
 
-  rows = direction.rows
-  carry = (
-    direction.buffer(),
-    jnp.zeros((matrix.shape[0], rows), wide),
-    jnp.zeros((width, rows), wide),
-    jnp.zeros((4 * width, rows), narrow),
-    jnp.zeros(() if plan.hoist else matrix.shape, wide),
-  )
   carry, emitted = jax.lax.scan(
     step,
-    carry,
+    _nothing_yet(direction),
     (span.days, trace.cell, trace.gates),
     reverse=not span.reverse,
   )
@@ -306,6 +298,19 @@ def backpropagate(
     return _contract(direction, trace, emitted)
   to_input, to_hidden, to_bias = jnp.split(carry[-1], (read, read + width))
   return DirectionWeights(to_input, to_hidden, to_bias[0]), emitted
+
+
+def _nothing_yet(direction: Direction) -> tuple[Array, ...]:
+  """What backpropagation carries before the last step."""
+  matrix, rows, width = direction.matrix, direction.rows, direction.width
+  wide, hoists = direction.wide, direction.plan.hoist
+  return (
+    direction.buffer(),
+    jnp.zeros((matrix.shape[0], rows), wide),
+    jnp.zeros((width, rows), wide),
+    jnp.zeros((4 * width, rows), direction.narrow),
+    jnp.zeros(() if hoists else matrix.shape, wide),
+  )
 
 
 def _contract(

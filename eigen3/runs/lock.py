@@ -61,7 +61,7 @@ class Lock:
   def close(self) -> None:
     """Lets go; the file stays while a noted process is still there."""
     others = [x for x in self._holders if x != os.getpid()]
-    if self._is_in_place() and not any(_is_alive(x) for x in others):
+    if self._is_in_place() and not any(is_alive(x) for x in others):
       self._path.unlink()
     self._file.close()
 
@@ -130,7 +130,7 @@ def holders_of(folder: os.PathLike | str) -> list[dict[str, Any]]:
   return [
     x
     for x in noted
-    if _is_holder(x) and (x['host'] != here or _is_alive(x['process']))
+    if _is_holder(x) and (x['host'] != here or is_alive(x['process']))
   ]
 
 
@@ -143,7 +143,8 @@ def _is_holder(noted: Any) -> bool:
   )
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+  """Whether there is a process of this host with a number."""
   try:
     os.kill(process, 0)
   except (ProcessLookupError, OverflowError):

@@ -15,6 +15,15 @@ import tensorboardX
 from eigen3 import parallel
 from eigen3.files import atomic_path, naming
 
+# Files of a run: its iterations or generations; of a population every agent of
+# every generation, and what it looked at.
+METRICS, MEMBERS, IMPORTANCE = 'metrics.csv', 'members.csv', 'importance.csv'
+
+# Columns on validations: the score, and the Sharpe ratio of one agent, a year,
+# in METRICS and of every agent, a day, in MEMBERS.
+SCORE = 'validation_profit'
+SHARPE, DAILY_SHARPE = 'validation_sharpe', 'validation_daily_sharpe'
+
 
 class CsvLog:
   """A CSV file of rows whose first field is the iteration they belong to."""
@@ -105,7 +114,7 @@ class MetricsLog:
       ValueError: the CSV there has other columns.
     """
     self._fields = tuple(fields)
-    self._csv = CsvLog(pathlib.Path(workdir) / 'metrics.csv', fields, last)
+    self._csv = CsvLog(pathlib.Path(workdir) / METRICS, fields, last)
     events = pathlib.Path(workdir) / 'tensorboard'
     writes = parallel.is_first_process()
     if writes:

@@ -152,6 +152,19 @@ def read_data(workdir: os.PathLike | str) -> Mapping[str, Any]:
   return _read_settings(pathlib.Path(workdir) / 'run.json').get('data', {})
 
 
+def read_about(workdir: os.PathLike | str) -> Mapping[str, Any]:
+  """All that `run.json` says: command, commit, data, Python and versions.
+
+  Raises:
+    ValueError: it cannot be read, or lacks the data.
+  """
+  path = pathlib.Path(workdir) / 'run.json'
+  about = _read_settings(path)
+  if not isinstance(about.get('data'), dict):
+    raise ValueError(f"{path}: found no 'data', expected what the run is of")
+  return about
+
+
 def check_data(
   workdir: os.PathLike | str,
   data: Mapping[str, Any],

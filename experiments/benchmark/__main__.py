@@ -49,8 +49,6 @@ _MAX_SECONDS = flags.DEFINE_float(
 
 def main(argv: Sequence[str]) -> int:
   """Measures what the flags name; 1 if a case failed, else 0."""
-  if len(argv) > 1:
-    raise ValueError(f'argument: found {argv[1]}, expected none')
   suites = _chosen()
   if _OUT.value:
     pathlib.Path(_OUT.value).mkdir(parents=True, exist_ok=True)
@@ -107,7 +105,7 @@ def _measure(suite: str, groups: Sequence[Group]) -> bool:
     'groups': [],
   }
   for group in groups:
-    summary = report.summarise(group, turns.measure(group, limits))
+    summary = report.compare(group, turns.measure(group, limits))
     results['groups'].append(summary)
     results['load'] = {'start': start, 'end': record.load()}
     tqdm.write(f'\n{report.table(summary)}\n')
@@ -122,7 +120,7 @@ def _write(suite: str, results: dict[str, Any]) -> None:
     return
   stem = pathlib.Path(_OUT.value) / f'{suite}_{_SIZE.value}'
   write_json(stem.with_suffix('.json'), results)
-  picture.write_picture(
+  picture.draw_suite(
     stem.with_suffix('.png'), results, f'Suite {suite}, size {_SIZE.value}'
   )
 

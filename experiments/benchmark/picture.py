@@ -4,12 +4,11 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from matplotlib import figure as mpl_figure
-
-from eigen3.files import atomic_path
+from eigen3.reporting import drawing
 from experiments.benchmark import report
 
-_OURS, _OTHERS, _PROPORTIONAL = '#1b4f9c', '#c2570c', '#888888'
+_OURS, _OTHERS = drawing.POPULATION, drawing.REFERENCE
+_PROPORTIONAL = '#888888'
 _WIDTH = 11.0  # inches
 _BAR_HEIGHT = 0.34
 _ABOVE_BARS = 0.95  # title and axis of a group of bars
@@ -17,7 +16,7 @@ _GROWTH_HEIGHT = 3.4
 _PER_ROW = 4  # panels of growth
 
 
-def write_picture(
+def draw_suite(
   path: os.PathLike | str, results: Mapping[str, Any], title: str
 ) -> None:
   """Draws all groups that were measured.
@@ -32,21 +31,17 @@ def write_picture(
   rows = -(-len(grown) // _PER_ROW)
   heights = [_ABOVE_BARS + _BAR_HEIGHT * len(_timed(g)) for g in bars]
   heights += [_GROWTH_HEIGHT] * rows
-  # A figure of its own, not pyplot's: no global state, no display needed.
-  figure = mpl_figure.Figure(
-    figsize=(_WIDTH, sum(heights) + 0.8), layout='constrained'
-  )
-  figure.suptitle(title, fontsize=12)
-  figure.supxlabel(_remark(results), fontsize=8, color='#555555')
-  if heights:
+  height = sum(heights) + 0.8
+  remark = _remark(results)
+  with drawing.picture(path, height, title, remark, _WIDTH) as figure:
+    if not heights:
+      return
     grid = figure.add_gridspec(len(heights), _PER_ROW, height_ratios=heights)
     for row, group in enumerate(bars):
       _bars(figure.add_subplot(grid[row, :]), group)
     for index, group in enumerate(grown):
       row, column = divmod(index, _PER_ROW)
       _growth(figure.add_subplot(grid[len(bars) + row, column]), group)
-  with atomic_path(path) as temporary:
-    figure.savefig(temporary, format='png', dpi=120)
 
 
 def _timed(group: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -84,7 +79,7 @@ def _bars(axes, group: Mapping[str, Any]) -> None:
     )
   # Room for the words behind the longest bar.
   axes.set_xlim(0, 1.6 * scale * max(c['max_seconds'] for c in cases))
-  axes.set_title(group['name'], loc='left', fontsize=10)
+  drawing.name_axes(axes, group['name'])
   axes.set_xlabel(f'{unit}, less is better', fontsize=8)
   axes.tick_params(labelsize=8)
   axes.spines[['top', 'right']].set_visible(False)
@@ -132,14 +127,11 @@ def _growth(axes, group: Mapping[str, Any]) -> None:
   axes.minorticks_off()
   axes.set_xlabel(group['axis'], fontsize=8)
   axes.set_ylabel(unit, fontsize=8)
-  axes.set_title(
-    f'{group["name"]}\nexponent {group["growth"]["exponent"]:.2f}',
-    loc='left',
-    fontsize=10,
+  drawing.name_axes(
+    axes, f'{group["name"]}\nexponent {group["growth"]["exponent"]:.2f}'
   )
   axes.tick_params(labelsize=8)
-  axes.grid(alpha=0.25)
-  axes.spines[['top', 'right']].set_visible(False)
+  drawing.lighten(axes)
   axes.legend(fontsize=7, frameon=False)
 
 

@@ -16,7 +16,7 @@ _FASTER, _COST = 'times faster', 'times the first'
 Summary = dict[str, Any]
 
 
-def summarise(group: Group, measurements: Sequence[Measurement]) -> Summary:
+def compare(group: Group, measurements: Sequence[Measurement]) -> Summary:
   """The group as JSON.
 
   Args:

@@ -14,8 +14,7 @@ from importlib.metadata import version
 import pandas as pd
 from absl import flags
 
-from eigen3.evaluation.report import write_table
-from eigen3.files import write_json
+from eigen3.files import write_json, write_table
 from eigen3.runs import run_directory
 from experiments import mains, path_flags
 from experiments.benchmark import record
@@ -34,8 +33,6 @@ _DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent.parent}/configs/control.py'
 
 def main(argv: Sequence[str]) -> None:
   """Trains with each seed, then reports."""
-  if len(argv) > 1:
-    raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
   config, workdir = _CONFIG.value, pathlib.Path(_WORKDIR.value)
   with config.unlocked():
     config.env, config.seed = _ENV.value, learning.seeds_of(_SEED.value)
@@ -54,9 +51,9 @@ def main(argv: Sequence[str]) -> None:
         f'{evaluation.returns.mean():.1f}',
         flush=True,
       )
-  summary = report.summarise(config.env, pd.DataFrame(rows))
+  summary = report.measure(config.env, pd.DataFrame(rows))
   write_json(workdir / 'summary.json', summary | described)
-  report.write_picture(workdir / 'report.png', summary, f'TD3 on {config.env}')
+  report.draw_curves(workdir / 'report.png', summary, f'TD3 on {config.env}')
   print(report.table(summary))
   print(f'written: {workdir}/metrics.csv, summary.json, report.png')
 

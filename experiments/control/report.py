@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from eigen3.evaluation import drawing, statistics
-from eigen3.files import atomic_path
+from eigen3.evaluation import statistics
+from eigen3.reporting import drawing
 
 _DRAWS_SEED = 0  # of the intervals
 
@@ -44,7 +44,7 @@ KNOWN = {
 }
 
 
-def summarise(env: str, curves: pd.DataFrame) -> dict[str, Any]:
+def measure(env: str, curves: pd.DataFrame) -> dict[str, Any]:
   """The numbers of all seeds, as JSON.
 
   Args:
@@ -104,22 +104,36 @@ def table(summary: Mapping[str, Any]) -> str:
   return '\n'.join(lines)
 
 
-def write_picture(
+def draw_curves(
   path: os.PathLike | str, summary: Mapping[str, Any], title: str
 ) -> None:
   """Draws the curves of all seeds and their interquartile mean.
 
   Args:
     path: of a PNG file, 1200 pixels wide.
-    summary: see `summarise`.
+    summary: see `measure`.
     title: of the picture.
   """
   curves = pd.DataFrame({s: f['curve'] for s, f in summary['seeds'].items()})
-  figure = drawing.new_figure(5, title)
-  axes = figure.subplots()
-  for seed, colour in drawing.colours([*summary['seeds']]).items():
-    if seed in curves:
-      axes.plot(curves[seed], color=colour, linewidth=0.8, label=f'seed {seed}')
+  known = summary['known']
+  remark = f'known: {known["source"]}' if known else ''
+  with drawing.picture(path, 5, title, remark) as figure:
+    axes = figure.subplots()
+    for seed, colour in drawing.colours([*summary['seeds']]).items():
+      if seed in curves:
+        axes.plot(
+          curves[seed], color=colour, linewidth=0.8, label=f'seed {seed}'
+        )
+    _middle(axes, curves)
+    if known:
+      _known(axes, known)
+    axes.set_xlabel('steps of the task')
+    axes.set_ylabel('mean return, without noise')
+    drawing.finish(axes)
+
+
+def _middle(axes, curves: pd.DataFrame) -> None:
+  """The interquartile mean of the seeds, with its interval."""
   middle = pd.DataFrame(
     [
       statistics.interquartile_mean(row[:, None], _DRAWS_SEED)
@@ -140,13 +154,6 @@ def write_picture(
   axes.plot(
     middle['value'], color=colour, linewidth=2, label='interquartile mean'
   )
-  if summary['known']:
-    _known(axes, summary['known'])
-  axes.set_xlabel('steps of the task')
-  axes.set_ylabel('mean return, without noise')
-  drawing.finish(axes)
-  with atomic_path(path) as temporary:
-    figure.savefig(temporary, format='png', dpi=120)
 
 
 def _known(axes, known: Mapping[str, Any]) -> None:
@@ -165,4 +172,3 @@ def _known(axes, known: Mapping[str, Any]) -> None:
     linewidth=1.2,
     label=f'goal: {known["goal"]:g}',
   )
-  drawing.remark(axes.figure, f'known: {known["source"]}')

@@ -1,19 +1,19 @@
 """A cell of a table: a program with some settings, run with several seeds."""
 
+import ast
 import functools
 import json
+import operator
 import pathlib
 import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import pandas as pd
-
 from eigen3 import settings
+from eigen3.data import MarketPanel
 from eigen3.evaluation import ranking
-from eigen3.evaluation.pooled import Outcome
 from experiments.configs import erl, ranker, td3
-from experiments.jobs import process
+from experiments.jobs import archive
 from experiments.jobs.pool import Task
 
 PROGRAMS = {'td3': td3, 'erl': erl, 'ranker': ranker}
@@ -24,6 +24,8 @@ CHANGES = settings.several(
   ),
   'texts FIELD=VALUE',
 )
+# What a field that is not there, or a value that is none, raises.
+_WRONG = (AttributeError, KeyError, SyntaxError, TypeError, ValueError)
 _CONFIGS = pathlib.Path(td3.__file__).parent
 
 
@@ -49,56 +51,83 @@ class Cell(NamedTuple):
   def task(self, folder: pathlib.Path, seed: int, devices: int) -> Task:
     """The run of a seed, on so many devices of a CPU."""
     run = self.run(folder, seed)
-    command = functools.partial(self._command, run, seed, devices)
-    return Task(f'{self.name}/seed{seed}', run, command, self.can_resume)
-
-  @property
-  def can_resume(self) -> bool:
-    """Whether a run goes on where it was stopped."""
-    return self.program != 'ranker'
-
-  def outcome(self, folder: pathlib.Path, seed: int) -> Outcome | None:
-    """What a finished run came to on its held-out days."""
-    run = self.run(folder, seed)
-    if not (run / process.FINISHED).exists():
-      return None
-    summary = json.loads((run / process.FINISHED).read_text(encoding='utf-8'))
-    daily = pd.read_csv(run / 'daily.csv', parse_dates=['date'])
-    daily = daily[daily['split'] == 'holdout'].drop(columns='split')
-    return Outcome(
-      policy=ranking.NAME if self.program == 'ranker' else 'agent',
-      daily=daily.reset_index(drop=True),
-      profits={
-        name: numbers['profit'] for name, numbers in summary['holdout'].items()
-      },
-      facts=_facts(run, summary),
+    return Task(
+      f'{self.name}/seed{seed}',
+      self.key(seed),
+      run,
+      functools.partial(self._command, run, seed, devices),
+      functools.partial(self.record, folder, seed),
+      self.program != 'ranker',
     )
+
+  def key(self, seed: int) -> str:
+    """The name of the record of a seed; a ValueError if a change is wrong."""
+    return archive.key_of(self.program, *self._asked(seed))
+
+  def record(self, folder: pathlib.Path, seed: int) -> dict[str, Any]:
+    """What is kept of the finished run of a seed."""
+    policy = ranking.NAME if self.program == 'ranker' else 'agent'
+    asked, data = self._asked(seed)
+    return {
+      'program': self.program,
+      'settings': asked,
+      'data': data,
+      'version': archive.VERSION,
+      **archive.describe(self.run(folder, seed), policy),
+    }
+
+  def _asked(self, seed: int) -> tuple[dict[str, Any], str]:
+    changes = tuple(self._changes(seed))
+    try:
+      return _settings(self.program, self.preset, changes)
+    except ValueError as error:
+      raise ValueError(f'{self.name}: {error}') from error
+
+  def _changes(self, seed: int) -> list[str]:
+    return [
+      f'seed={seed}',
+      *(change.replace('{seed}', str(seed)) for change in self.changes),
+    ]
 
   def _command(
     self, run: pathlib.Path, seed: int, devices: int, goes_on: bool
   ) -> list[str]:
-    changes = [change.replace('{seed}', str(seed)) for change in self.changes]
     return [
       sys.executable,
       *('-m', f'experiments.{self.program}'),
       f'--config={_CONFIGS / self.program}.py:{self.preset}',
-      *(f'--config.{change}' for change in [f'seed={seed}', *changes]),
+      *(f'--config.{change}' for change in self._changes(seed)),
       f'--workdir={run}',
       f'--cpu_devices={devices}',
       *(['--resume'] if goes_on else []),
     ]
 
 
-def _facts(run: pathlib.Path, summary: dict[str, Any]) -> dict[str, Any]:
-  """What a table says of a run beside its profits."""
-  metrics = pd.read_csv(run / 'metrics.csv')
-  facts: dict[str, Any] = {
-    name: summary[name]
-    for name in ('updates', 'windows_trained', 'holdout_openings')
-    if name in summary
-  }
-  if 'seconds' in metrics:
-    seconds = metrics['seconds'].dropna()
-    # The first of a process compiles, and is no measure of what is computed.
-    facts['seconds'] = round(float(seconds.median() * len(seconds)), 1)
-  return facts
+@functools.cache
+def _settings(
+  program: str, preset: str, changes: tuple[str, ...]
+) -> tuple[dict[str, Any], str]:
+  """All settings but for the place of the panel, and the panel's hash."""
+  config = PROGRAMS[program].get_config(preset)
+  for change in changes:
+    field, _, text = change.partition('=')
+    try:
+      default = functools.reduce(operator.getitem, field.split('.'), config)
+      config.update_from_flattened_dict({field: _of_type(default, text)})
+    except _WRONG as error:
+      raise ValueError(
+        f"found the change '{change}', expected a field of {program} and a "
+        'value of its type'
+      ) from error
+  found = json.loads(config.to_json())
+  found['networks'].pop('spec', None)  # the panel decides
+  panel = found['data'].pop('panel')
+  return found, MarketPanel.load(panel).fingerprint if panel else ''
+
+
+def _of_type(default: Any, text: str) -> Any:
+  """The value that a text stands for."""
+  if isinstance(default, str):
+    return text
+  value = ast.literal_eval(text)
+  return float(value) if isinstance(default, float) else value

@@ -1,6 +1,5 @@
 """What programs of many runs have in common: from flags to results."""
 
-import contextlib
 import pathlib
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -10,13 +9,14 @@ import ml_collections
 import pandas as pd
 from absl import flags, logging
 
-from eigen3.evaluation import report
+import experiments
 from eigen3.evaluation.pooled import Outcome
-from eigen3.files import atomic_path
-from eigen3.runs.lock import Lock
+from eigen3.files import atomic_path, write_table
+from eigen3.runs import claims
 from eigen3.settings import AT_LEAST_ONE, SEED, SEEDS, check
 from experiments import mains, path_flags
-from experiments.jobs import pool, process, record
+from experiments.jobs import pool, record, scheduler
+from experiments.jobs.archive import Archive, outcome_of
 from experiments.jobs.cells import Cell
 
 _CONFIG = mains.define_config(
@@ -31,8 +31,16 @@ _ONLY = flags.DEFINE_string(
 _JOBS = flags.DEFINE_integer(
   'jobs', 0, 'Runs at once; 0 is what the settings say.', lower_bound=0
 )
+_RECORDS = path_flags.DEFINE_path(
+  'records',
+  str(pathlib.Path(experiments.__file__).parent / 'results' / 'cells'),
+  'Folder of the records of finished runs; what is there is not run again. '
+  'Several machines may share it, and --workdir, and do one table together.',
+)
+_COMMIT = flags.DEFINE_bool(
+  'commit', False, 'Commits each record as soon as it is there.'
+)
 
-_STOPPED = 130  # exit status after an interrupt, as a shell has it
 # What finished runs came to, by cell and seed.
 Outcomes = Mapping[str, Mapping[int, Outcome]]
 
@@ -54,8 +62,6 @@ class Program(NamedTuple):
 
 def main(argv: Sequence[str], program: Program) -> int:
   """Runs what is not done; 1 if a run failed, 130 if it was stopped."""
-  if len(argv) > 1:
-    raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
   config, workdir = _CONFIG.value, pathlib.Path(_WORKDIR.value)
   check(
     'config',
@@ -69,30 +75,32 @@ def main(argv: Sequence[str], program: Program) -> int:
   )
   program.check(config)
   chosen = _pattern(_ONLY.value)
-  record.enter(workdir, config)
-  with contextlib.closing(Lock(workdir)) as lock:
+  archive = Archive(pathlib.Path(_RECORDS.value), _COMMIT.value)
+  with claims.held(workdir / 'entrance'):
+    record.enter(workdir, config)
     record.keep(workdir, config)
     cells = program.cells(config, workdir)
-    tasks = _tasks(config, workdir, [c for c in cells if chosen(c.name)])
-    done = pool.run_all(
-      tasks,
-      _jobs(config),
-      process.environment_of(workdir, _jobs(config)),
-      lock,
-      lambda: _write_rows(config, workdir, cells),
+  tasks = _tasks(config, workdir, [c for c in cells if chosen(c.name)])
+
+  def write_rows() -> Outcomes:
+    outcomes = _outcomes(config, cells, archive)
+    write_table(
+      workdir / 'results.csv', _rows(config, workdir, cells, outcomes)
     )
-    _write_rows(config, workdir, cells)
-    outcomes = _outcomes(config, workdir, cells)
-    text = program.tell(config, workdir, cells, outcomes)
-    with atomic_path(workdir / 'results.txt') as path:
-      path.write_text(text + '\n', encoding='utf-8')
-    print(text)
-  failed = [task for task in tasks if task.reason and not task.is_done]
+    return outcomes
+
+  environment = scheduler.environment_of(workdir, _jobs(config))
+  done = pool.run_all(tasks, _jobs(config), environment, archive, write_rows)
+  text = program.tell(config, workdir, cells, write_rows())
+  with atomic_path(workdir / 'results.txt') as path:
+    path.write_text(text + '\n', encoding='utf-8')
+  print(text)
+  failed = [x for x in tasks if x.reason and not archive.has(x.key)]
   for task in failed:
     print(f'failed: {task.name}: {task.reason}')
   if not done:
     logging.warning('stopped; the same command goes on')
-    return _STOPPED
+    return mains.STOPPED
   return 1 if failed else 0
 
 
@@ -124,33 +132,30 @@ def _tasks(
 
 
 def _outcomes(
-  config: ml_collections.ConfigDict,
-  workdir: pathlib.Path,
-  cells: Sequence[Cell],
+  config: ml_collections.ConfigDict, cells: Sequence[Cell], archive: Archive
 ) -> Outcomes:
   found: dict[str, dict[int, Outcome]] = {}
   for cell in cells:
-    runs = {
-      seed: cell.outcome(workdir / record.RUNS, seed) for seed in config.seeds
-    }
+    records = {seed: archive.read(cell.key(seed)) for seed in config.seeds}
     found[cell.name] = {
-      seed: outcome for seed, outcome in runs.items() if outcome is not None
+      seed: outcome_of(x) for seed, x in records.items() if x is not None
     }
   return found
 
 
-def _write_rows(
+def _rows(
   config: ml_collections.ConfigDict,
   workdir: pathlib.Path,
   cells: Sequence[Cell],
-) -> None:
+  outcomes: Outcomes,
+) -> pd.DataFrame:
   """A row a run, whether it is done or not."""
   rows = []
   for cell in cells:
     for seed in config.seeds:
-      task = cell.task(workdir / record.RUNS, seed, 1)
+      run = cell.run(workdir / record.RUNS, seed)
       row: dict[str, Any] = {'cell': cell.name, 'seed': seed}
-      outcome = cell.outcome(workdir / record.RUNS, seed)
+      outcome = outcomes[cell.name].get(seed)
       if outcome is not None:
         controls = {
           name: profit
@@ -160,7 +165,11 @@ def _write_rows(
         row |= {'state': 'done', 'profit': outcome.profit}
         row |= controls | dict(outcome.facts)
       else:
-        row['state'] = 'failed' if task.reason else 'open'
-        row['reason'] = task.reason
-      rows.append(row | {'folder': str(task.run.relative_to(workdir))})
-  report.write_table(workdir / 'results.csv', pd.DataFrame(rows))
+        row['reason'] = pool.reason_of(run)
+        row['state'] = 'failed' if row['reason'] else 'open'
+      row |= {
+        'folder': str(run.relative_to(workdir)),
+        'record': cell.key(seed),
+      }
+      rows.append(row)
+  return pd.DataFrame(rows)

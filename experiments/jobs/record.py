@@ -10,7 +10,10 @@ import ml_collections
 from eigen3.evaluation.pooled import Outcome
 from eigen3.files import write_json
 from eigen3.runs import run_directory
+from eigen3.settings import require
+from experiments.jobs import archive
 from experiments.jobs.cells import Cell
+from experiments.jobs.pool import reason_of
 
 RUNS = 'runs'
 RESULTS = 'results.json'
@@ -23,12 +26,22 @@ def enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
   """Makes the folder, or sees that its runs are of the same settings.
 
   Raises:
-    ValueError: runs began with other settings, a seed was taken away, or goals
-      are others than results were judged by.
+    ValueError: runs began with other settings or with code that came to other
+      results, a seed was taken away, or goals are others than results were
+      judged by.
   """
   if not run_directory.holds_run(workdir):
-    run_directory.create(workdir, config, {'seeds': [*config.seeds]})
+    about = {'seeds': [*config.seeds], 'version': archive.VERSION}
+    run_directory.create(workdir, config, about)
     return
+  version = run_directory.read_data(workdir).get('version', 1)
+  require(
+    version == archive.VERSION,
+    '--workdir',
+    workdir,
+    f'another: its runs are of version {version} of what runs come to, which '
+    f'now is {archive.VERSION}',
+  )
   before = run_directory.read_config(workdir)
   found = run_directory.differences(before, config)
   for name, (past, present) in found.items():
@@ -66,10 +79,9 @@ def asked(
     `seeds_at_first`, with which the folder began, None where that is not known:
     who adds seeds after a look at the results may stop where he likes them.
   """
-  about = json.loads((workdir / 'run.json').read_text(encoding='utf-8'))
   names = [x for x in ('seeds', 'goals', 'repeats', 'seed') if x in config]
   settings = json.loads(config.to_json())
-  first = about['data'].get('seeds')
+  first = run_directory.read_data(workdir).get('seeds')
   return {name: settings[name] for name in names} | {'seeds_at_first': first}
 
 
@@ -94,7 +106,7 @@ def gaps(
   found = {}
   for cell in cells:
     lacking = {
-      str(seed): cell.task(workdir / RUNS, seed, 1).reason or 'open'
+      str(seed): reason_of(cell.run(workdir / RUNS, seed)) or 'open'
       for seed in missing(config, outcomes[cell.name])
     }
     if lacking:

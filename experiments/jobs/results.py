@@ -8,7 +8,9 @@ import ml_collections
 
 from eigen3.evaluation.pooled import Outcome, pool
 from eigen3.files import write_json
-from experiments.jobs import page, picture, record, table
+from eigen3.reporting import cells_page, cells_table
+from eigen3.reporting.cells_picture import draw_cells
+from experiments.jobs import record
 from experiments.jobs.cells import Cell
 
 _PICTURE, _PAGE = 'results.png', 'results.html'
@@ -77,11 +79,16 @@ def write(
     workdir / record.RESULTS,
     {'cells': told, 'missing': lacking, 'asked': asked, 'remark': remark},
   )
-  picture.write_picture(workdir / _PICTURE, told, title, remark)
+  draw_cells(workdir / _PICTURE, told, title, remark)
   said += more
-  page.write(
-    workdir / _PAGE, title, told, asked, said, [_PICTURE, *pictures], remark
+  commits = {
+    outcome.commit for runs in outcomes.values() for outcome in runs.values()
+  }
+  shown = [_PICTURE, *pictures]
+  cells_page.write(
+    workdir / _PAGE, title, told, asked, said, shown, remark, commits
   )
-  parts = [table.lines(told), table.comparisons(told), *said, remark]
+  compared = cells_table.comparisons(told)
+  parts = [cells_table.lines(told), compared, *said, remark]
   parts.append(f'written: {workdir}/{_PAGE}, {_PICTURE}, {record.RESULTS}')
   return '\n'.join(filter(None, parts))

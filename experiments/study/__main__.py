@@ -16,9 +16,8 @@ from typing import Any
 import ml_collections
 
 from eigen3.data import MarketPanel
-from eigen3.evaluation import report
 from eigen3.evaluation.pooled import Outcome, chained
-from eigen3.files import write_json
+from eigen3.files import write_json, write_table
 from eigen3.settings import (
   AT_LEAST_ONE,
   COUNT,
@@ -123,8 +122,8 @@ def tell(
   more, pictures = [], []
   if together:
     days = series.daily(together)
-    report.write_table(workdir / 'daily.csv', days)
-    series.write_picture(workdir / 'daily.png', days, title, remark)
+    write_table(workdir / 'daily.csv', days)
+    series.draw_series(workdir / 'daily.png', days, title, remark)
     pictures = ['daily.png']
     # Of others, means of more seeds and of fewer would be compared.
     if all(len(runs) == len(config.seeds) for runs in together.values()):

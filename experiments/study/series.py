@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from eigen3.evaluation import contenders, drawing
+from eigen3.evaluation import contenders
 from eigen3.evaluation.pooled import Outcome
-from eigen3.files import atomic_path
+from eigen3.reporting import drawing
 
 
 def daily(runs: Mapping[str, Sequence[Outcome]]) -> pd.DataFrame:
@@ -80,7 +80,7 @@ def contest_lines(told: Mapping[str, Mapping[str, float]]) -> list[str]:
   ]
 
 
-def write_picture(
+def draw_series(
   path: os.PathLike | str, table: pd.DataFrame, title: str, remark: str
 ) -> None:
   """Draws how all grow; a line stands where one fold follows another.
@@ -91,8 +91,11 @@ def write_picture(
     title: of the whole picture.
     remark: stands below it.
   """
-  figure = drawing.new_figure(5, title)
-  axes = figure.subplots()
+  with drawing.picture(path, 5, title, remark) as figure:
+    _draw(figure.subplots(), table)
+
+
+def _draw(axes, table: pd.DataFrame) -> None:
   days = np.arange(len(table))
   policies = table.columns.drop('date')
   colours = drawing.colours([x for x in policies if x not in drawing.CONTROLS])
@@ -111,11 +114,6 @@ def write_picture(
   axes.set_xticks(
     begins, [f'{table["date"][day]:%Y-%m}' for day in begins], fontsize=8
   )
-  axes.set_title(
-    'Held-out days, one after another, mean of seeds', loc='left', fontsize=10
-  )
+  drawing.name_axes(axes, 'Held-out days, one after another, mean of seeds')
   axes.set_ylabel('% of initial cash')
   drawing.finish(axes)
-  drawing.remark(figure, remark)
-  with atomic_path(path) as temporary:
-    figure.savefig(temporary, format='png', dpi=120)

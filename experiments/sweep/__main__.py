@@ -4,6 +4,8 @@ python -m experiments.sweep --config=experiments/configs/sweep.py:td3/small \
   --workdir=sweeps/first [--config.method=grid] [--resume]
 
 Every run is a process of its own, several at once, and opens no held-out day.
+--resume goes on with a sweep, or joins it: the same command, on any machine
+that shares the folder, runs trials that nobody else does.
 """
 
 import contextlib
@@ -22,9 +24,8 @@ from ml_collections import config_flags
 from optuna.trial import TrialState
 
 from eigen3.data import MarketPanel
-from eigen3.files import write_json
+from eigen3.files import write_json, write_table
 from eigen3.runs import run_directory
-from eigen3.runs.lock import Lock
 from eigen3.settings import (
   AT_LEAST_ONE,
   COUNT,
@@ -38,10 +39,9 @@ from eigen3.settings import (
 )
 from experiments import mains, path_flags, saved_runs, wiring
 from experiments.configs import sweep
-from experiments.jobs import process
-from experiments.sweep import luck, picture, runs, space, study, table
+from experiments.jobs import scheduler
+from experiments.sweep import luck, picture, runs, space, study, table, trials
 from experiments.sweep.job import STEPS, Plan
-from experiments.sweep.scheduler import Scheduler
 
 _CONFIG = mains.define_config(
   'Settings, and after a colon their preset; by default td3/small.',
@@ -50,11 +50,10 @@ _WORKDIR = path_flags.DEFINE_path(
   'workdir', None, 'Folder of the sweep; must not hold one yet.', required=True
 )
 _RESUME = flags.DEFINE_bool(
-  'resume', False, 'Go on with the sweep in the folder.'
+  'resume', False, 'Go on with the sweep in the folder, or join it.'
 )
 
 _DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent.parent}/configs/sweep.py'
-_STOPPED = 130  # exit status after an interrupt, as a shell has it
 _JOURNAL, _RUNS = 'journal.log', 'runs'
 _TABLE, _PICTURE = 'results.csv', 'results.png'
 _LUCK = 'overfitting.json'
@@ -64,33 +63,27 @@ _MAY_CHANGE = ('jobs', 'num_trials')
 
 def main(argv: Sequence[str]) -> int:
   """Runs or resumes a sweep; 1 if a trial failed, 130 if it was stopped."""
-  if len(argv) > 1:
-    raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
   workdir = pathlib.Path(_WORKDIR.value)
-  with contextlib.ExitStack() as stack:
-    if _RESUME.value:
-      run_directory.check_resumable(workdir)
-      lock = stack.enter_context(contextlib.closing(Lock(workdir)))
-    config = _settings(workdir)
-    tried = _check(config)
-    devices = flags.FLAGS.cpu_devices or max(1, mains.cores() // config.jobs)
-    command = runs.make_command(config, devices)
-    about = _about_data(config, workdir)
-    if _RESUME.value:
-      _check_same(workdir, config, about)
-    else:
-      _check_new(workdir)
-      run_directory.make_folder(workdir)
-      lock = stack.enter_context(contextlib.closing(Lock(workdir)))
-      run_directory.create(workdir, config, about)
-    done, trials = _sweep(config, workdir, tried, command, lock)
-  print(table.top(table.make(trials, tried, config.seeds), tried))
-  print(_luck(workdir, trials, config))
+  if _RESUME.value:
+    run_directory.check_resumable(workdir)
+  config = _settings(workdir)
+  tried = _check(config)
+  devices = flags.FLAGS.cpu_devices or max(1, mains.cores() // config.jobs)
+  command = runs.make_command(config, devices)
+  about = _about_data(config, workdir)
+  if _RESUME.value:
+    _check_same(workdir, config, about)
+  else:
+    _check_new(workdir)
+    run_directory.create(workdir, config, about)
+  done, found = _sweep(config, workdir, tried, command)
+  print(table.top(table.make(found, tried, config.seeds), tried))
+  print(_luck(workdir, found, config))
   print(f'written: {workdir}/{_TABLE}, {_PICTURE}, {_LUCK}')
   if not done:
     logging.warning('stopped; add --resume to go on')
-    return _STOPPED
-  return _conclude(trials, tried, command, config)
+    return mains.STOPPED
+  return _conclude(found, tried, command, config)
 
 
 def _settings(workdir: pathlib.Path) -> ml_collections.ConfigDict:
@@ -125,33 +118,34 @@ def _sweep(
   workdir: pathlib.Path,
   tried: space.Space,
   command: runs.Command,
-  lock: Lock,
 ) -> tuple[bool, list[optuna.trial.FrozenTrial]]:
   """Whether all trials are done, and all of them."""
   steps = _steps(config)
-  studied = study.open_study(
-    workdir / _JOURNAL, config, steps * len(config.seeds)
-  )
+  with trials.entered(workdir / _RUNS) as is_alone:
+    studied = study.open_study(
+      workdir / _JOURNAL, config, steps * len(config.seeds), is_alone
+    )
+
+  def report() -> pd.DataFrame:
+    found = table.make(studied.get_trials(), tried, config.seeds)
+    write_table(workdir / _TABLE, found)
+    return found
+
   plan = Plan(
     folder=workdir / _RUNS,
     seeds=config.seeds,
     steps=steps,
     objective=config.objective,
     command=command,
-    environment=process.environment_of(workdir, config.jobs),
-    lock=lock,
+    environment=scheduler.environment_of(workdir, config.jobs),
+    report=report,
   )
   total = config.num_trials
   if config.method == 'grid':
     total = len(space.grid(tried))
-
-  def report() -> pd.DataFrame:
-    found = table.make(studied.get_trials(), tried, config.seeds)
-    table.write(workdir / _TABLE, found)
-    return found
-
-  done = Scheduler(studied, tried, plan, config, total, report).run()
-  picture.write_picture(
+  work = trials.Trials(studied, tried, plan, config, total)
+  scheduler.run(work, config.jobs)
+  picture.draw_sweep(
     workdir / _PICTURE,
     report(),
     tried,
@@ -159,28 +153,28 @@ def _sweep(
     f'{config.method}, pruner {config.pruner.name}',
     config.objective,
   )
-  return done, studied.get_trials()
+  return work.is_done, studied.get_trials()
 
 
 def _luck(
   workdir: pathlib.Path,
-  trials: Sequence[optuna.trial.FrozenTrial],
+  found: Sequence[optuna.trial.FrozenTrial],
   config: ml_collections.ConfigDict,
 ) -> str:
   """Writes how much of the choice was luck, and says it."""
-  found = luck.measure(workdir / _RUNS, trials, config.seeds)
-  write_json(workdir / _LUCK, found)
-  return luck.told(found)
+  measured = luck.measure(workdir / _RUNS, found, config.seeds)
+  write_json(workdir / _LUCK, measured)
+  return luck.told(measured)
 
 
 def _conclude(
-  trials: Sequence[optuna.trial.FrozenTrial],
+  found: Sequence[optuna.trial.FrozenTrial],
   tried: space.Space,
   command: runs.Command,
   config: ml_collections.ConfigDict,
 ) -> int:
   """Says how to train the best again, and how many failed."""
-  complete = [t for t in trials if t.state == TrialState.COMPLETE]
+  complete = [t for t in found if t.state == TrialState.COMPLETE]
   if complete:
     best = max(complete, key=lambda trial: trial.values[0])
     values = space.values_of(tried, best.params)
@@ -194,10 +188,10 @@ def _conclude(
       'python -m experiments.report --run=runs/best '
       f'--searched={_WORKDIR.value}'
     )
-  failed = [t for t in trials if t.state == TrialState.FAIL]
+  failed = [t for t in found if t.state == TrialState.FAIL]
   if failed:
     print(
-      f'error: {len(failed)} of {len(trials)} trials failed: see the column '
+      f'error: {len(failed)} of {len(found)} trials failed: see the column '
       f'reason of {_WORKDIR.value}/{_TABLE}',
       file=sys.stderr,
     )

@@ -2,17 +2,15 @@
 
 import functools
 import pathlib
-import signal
 import statistics
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import optuna
 from optuna.trial import TrialState
 
-from eigen3.runs.lock import Lock
-from experiments.jobs import process
+from eigen3.runs.claims import Claim
+from experiments.jobs import scheduler
 from experiments.sweep import runs
 
 # Names of what Optuna keeps of a trial beside its values: what its runs came
@@ -32,7 +30,7 @@ class Plan(NamedTuple):
     objective: the column of metrics.csv that counts.
     command: of a run.
     environment: variables of its process beside this one's.
-    lock: that runs hold.
+    report: called after a trial began or ended.
   """
 
   folder: pathlib.Path
@@ -41,7 +39,7 @@ class Plan(NamedTuple):
   objective: str
   command: runs.Command
   environment: Mapping[str, str]
-  lock: Lock
+  report: Callable[[], Any]
 
 
 class Job:
@@ -54,7 +52,11 @@ class Job:
   """
 
   def __init__(
-    self, trial: optuna.Trial, values: Mapping[str, Any], plan: Plan
+    self,
+    trial: optuna.Trial,
+    values: Mapping[str, Any],
+    plan: Plan,
+    claim: Claim,
   ):
     """Takes up a trial where an earlier process left it.
 
@@ -62,11 +64,14 @@ class Job:
       trial: running, by Optuna.
       values: by field.
       plan: of the sweep.
+      claim: on the trial.
     """
     frozen = trial.study.get_trials(deepcopy=False)[trial.number]
     self.trial = trial
+    self.state = TrialState.RUNNING
     self._values = values
     self._plan = plan
+    self._claim = claim
     self._steps = max(
       (values[f] for f in values if f in STEPS), default=plan.steps
     )
@@ -74,12 +79,20 @@ class Job:
     self._is_stopped = STOPPED in trial.user_attrs
     self._finished: list[dict[str, Any]] = []
     self._is_interrupted = False
-    self._process: subprocess.Popen | None = None
+    self._process: scheduler.Run | None = None
     self._size = 0  # of the metrics that were read last
     self._start()
 
-  def poll(self) -> TrialState:
-    """Goes on; RUNNING, or WAITING after an interrupt, or how it ended."""
+  def poll(self) -> bool:
+    """Goes on; whether it still runs, else lets go of the trial."""
+    self.state = self._poll()
+    if self.state == TrialState.RUNNING:
+      return True
+    self._claim.release()
+    return False
+
+  def _poll(self) -> TrialState:
+    """RUNNING, or WAITING after an interrupt, or how it ended."""
     # In this order, so that nothing is written after what is read last.
     status = 0 if self._process is None else self._process.poll()
     metrics = self._run / 'metrics.csv'
@@ -92,28 +105,25 @@ class Job:
       self._report(progress)
     if status is None:
       return TrialState.RUNNING
-    self._process = None
+    process, self._process = self._process, None
     if self._is_stopped:
       return self._end(TrialState.PRUNED, progress)
     if status == 0:
       return self._next(progress)
-    if status in process.INTERRUPTED:
-      return TrialState.WAITING
-    return self._fail(
-      process.failure(status, process.log_of(self._run)), progress
-    )
+    reason = process.failure() if process is not None else ''
+    return self._fail(reason, progress) if reason else TrialState.WAITING
 
   def interrupt(self) -> None:
     """Asks the run to save and leave; a second time changes nothing."""
-    if not (self._is_interrupted or self._is_stopped):
-      self._signal()
     self._is_interrupted = True
+    if self._process is not None:
+      self._process.interrupt()
 
   def kill(self) -> None:
     """Ends the run at once."""
     if self._process is not None:
       self._process.kill()
-      self._process.wait()
+    self._claim.release()
 
   @property
   def _seed(self) -> int:
@@ -125,15 +135,13 @@ class Job:
 
   def _start(self) -> None:
     """Starts the current seed's run, or goes on with it where it has begun."""
-    if self._is_stopped or (self._run / process.FINISHED).exists():
+    if self._is_stopped or (self._run / scheduler.FINISHED).exists():
       return  # it was stopped, or finished, when nobody was there to see it
-    self._process = process.begin(
-      self._run,
-      functools.partial(
-        self._plan.command, self._values, self._seed, self._run
-      ),
-      self._plan.environment,
-      self._plan.lock,
+    command = functools.partial(
+      self._plan.command, self._values, self._seed, self._run
+    )
+    self._process = scheduler.Run(
+      self._run, command, self._plan.environment, self._claim
     )
 
   def _report(self, progress: runs.Progress) -> None:
@@ -150,15 +158,9 @@ class Job:
       if step < total and self.trial.should_prune():
         self.trial.set_user_attr(STOPPED, step)
         self._is_stopped = True
-        self._signal()
+        if self._process is not None:
+          self._process.interrupt()
         return
-
-  def _signal(self) -> None:
-    """Asks once: for a run a second signal means at once, unsaved."""
-    if self._process is not None:
-      # What a run does on SIGINT, too, but a shell's background jobs inherit
-      # that they ignore SIGINT.
-      self._process.send_signal(signal.SIGTERM)
 
   def _next(self, progress: runs.Progress) -> TrialState:
     """What follows a run that went to its end."""
@@ -184,6 +186,7 @@ class Job:
     if state == TrialState.COMPLETE:
       value = statistics.fmean(run['objective'] for run in told)
     self.trial.study.tell(self.trial, value, state)
+    self._plan.report()
     return state
 
   def _told(self, progress: runs.Progress) -> dict[str, Any]:

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import ticker as mpl_ticker
 
-from eigen3.evaluation import drawing
-from eigen3.files import atomic_path
+from eigen3.reporting import drawing
 from experiments.sweep.space import Choices, Range, Space
 
 _BEST, _FAILED = '#d0021b', '#d0021b'
@@ -34,7 +33,7 @@ _LONGEST = 16  # letters of a value's name
 _IN_LINE = 36  # letters that have room below one panel
 
 
-def write_picture(
+def draw_sweep(
   path: os.PathLike | str,
   table: pd.DataFrame,
   space: Space,
@@ -55,27 +54,25 @@ def write_picture(
   for first in range(0, len(fields), _IN_A_ROW):
     row = fields[first : first + _IN_A_ROW]
     rows.append(row + ['.'] * (_IN_A_ROW - len(row)))
-  figure = drawing.new_figure(3.4 + 2.6 * (len(rows) - 1), title)
-  axes = figure.subplot_mosaic(
-    rows,  # type: ignore[arg-type]
-    empty_sentinel='.',
-    height_ratios=[3.4] + [2.6] * (len(rows) - 1),
-  )
-  valued = table.dropna(subset=['objective'])
-  best = _best(valued)
-  _by_trial(axes['trials'], table, valued, best, objective)
-  for field, tried in space.items():
-    _by_value(axes[field], valued, best, field, tried)
-    axes[field].sharey(axes['trials'])
-  for field in fields[::_IN_A_ROW]:
-    axes[field].set_ylabel(objective, parse_math=False)
+  heights = [3.4] + [2.6] * (len(rows) - 1)
   remark = (
     'a pruned or running trial stands at the value of its last step; each '
     'value is the mean over the seeds that had begun'
   )
-  figure.supxlabel(remark, fontsize=8, color='#555555')
-  with atomic_path(path) as temporary:
-    figure.savefig(temporary, format='png', dpi=120)
+  with drawing.picture(path, sum(heights), title, remark) as figure:
+    axes = figure.subplot_mosaic(
+      rows,  # type: ignore[arg-type]
+      empty_sentinel='.',
+      height_ratios=heights,
+    )
+    valued = table.dropna(subset=['objective'])
+    best = _best(valued)
+    _by_trial(axes['trials'], table, valued, best, objective)
+    for field, tried in space.items():
+      _by_value(axes[field], valued, best, field, tried)
+      axes[field].sharey(axes['trials'])
+    for field in fields[::_IN_A_ROW]:
+      axes[field].set_ylabel(objective, parse_math=False)
 
 
 def _best(valued: pd.DataFrame) -> pd.DataFrame:
@@ -92,7 +89,7 @@ def _by_trial(
   objective: str,
 ) -> None:
   """The objective against the trial's number, with the best so far."""
-  axes.set_title('Trials', loc='left', fontsize=10)
+  drawing.name_axes(axes, 'Trials')
   axes.set_ylabel(objective, parse_math=False)
   axes.set_xlabel('trial')
   axes.set_xlim(-0.5, max(len(table), 1) - 0.5)
@@ -127,9 +124,7 @@ def _by_trial(
     )  # fmt: skip
   _finish(axes)
   if axes.get_legend_handles_labels()[1]:
-    axes.legend(
-      fontsize=8, frameon=False, loc='upper left', bbox_to_anchor=(1.0, 1.0)
-    )
+    drawing.legend_beside(axes)
 
 
 def _by_value(
@@ -140,7 +135,7 @@ def _by_value(
   tried: Choices | Range,
 ) -> None:
   """The objective against one parameter."""
-  axes.set_title(field, loc='left', fontsize=10, parse_math=False)
+  drawing.name_axes(axes, field)
   if isinstance(tried, Range):
     # All of it, to show where nothing was tried.
     if tried.is_log:
@@ -161,7 +156,7 @@ def _by_value(
       return rows[field].map(str).map(place) + aside
 
     _points(axes, valued, positions(valued), best, positions(best))
-    ticks = [_short(name) for name in names]
+    ticks = [drawing.shortened(name, _LONGEST) for name in names]
     is_long = sum(map(len, ticks)) > _IN_LINE
     axes.set_xticks(
       range(len(names)),
@@ -188,15 +183,10 @@ def _points(axes, valued, x, best, x_best) -> None:
   )  # fmt: skip
 
 
-def _short(name: str) -> str:
-  return name if len(name) <= _LONGEST else f'{name[: _LONGEST - 1]}…'
-
-
 def _finish(axes) -> None:
   low, high = axes.get_ylim()
   if low < 0 < high:
     axes.axhline(0, color='black', linewidth=0.6)
-  axes.grid(alpha=0.25)
+  drawing.lighten(axes)
   axes.set_axisbelow(True)
   axes.tick_params(labelsize=8)
-  axes.spines[['top', 'right']].set_visible(False)

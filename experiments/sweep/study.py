@@ -14,21 +14,27 @@ from experiments.sweep.space import Space, grid, suggest
 
 
 def open_study(
-  path: os.PathLike | str, config: ml_collections.ConfigDict, steps: int
+  path: os.PathLike | str,
+  config: ml_collections.ConfigDict,
+  steps: int,
+  is_alone: bool = True,
 ) -> optuna.Study:
-  """The study that a journal tells of; nobody else may have it open.
+  """The study that a journal tells of.
 
   Args:
     path: of the journal; an absent one is begun.
     config: of the sweep; `pruner` is read.
     steps: of a trial that runs to its end.
+    is_alone: whether nobody else writes to it, so that what a process left
+      that was killed while it wrote can be mended.
 
   Raises:
     ValueError: the journal is damaged.
   """
   optuna.logging.set_verbosity(optuna.logging.WARNING)
   path = pathlib.Path(path).absolute()
-  _mend(path)
+  if is_alone:
+    _mend(path)
   pruner = _pruner(config.pruner, steps)
   try:
     return optuna.create_study(

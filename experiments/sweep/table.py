@@ -1,13 +1,11 @@
 """A sweep in one table: a row a trial, and the best of them as text."""
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
-from eigen3.files import atomic_path
 from experiments.sweep import job
 from experiments.sweep.space import Space, values_of
 
@@ -41,12 +39,6 @@ def make(
   rows = [_row(trial, space, seeds) for trial in trials]
   # None where none has a value yet would be an object.
   return pd.DataFrame(rows).astype({'objective': float})
-
-
-def write(path: os.PathLike | str, table: pd.DataFrame) -> None:
-  """Writes the table as CSV, whole or not at all."""
-  with atomic_path(path) as temporary:
-    table.to_csv(temporary, index=False, float_format='%.10g')
 
 
 def top(table: pd.DataFrame, space: Space, count: int = 10) -> str:

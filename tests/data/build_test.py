@@ -15,7 +15,7 @@ from eigen3.data import (
   build_panel,
   eigen2_features,
   parse_day,
-  summarise,
+  summary_lines,
   with_series,
 )
 
@@ -164,7 +164,7 @@ def test_the_summary_counts():
     repeated=('2020-03-01', '2020-03-02'),
   )
   source = make_source(one, make_ticker('TWO', np.arange(100, 190)))
-  lines = summarise(source, build_panel(source, **SPLITS))
+  lines = summary_lines(source, build_panel(source, **SPLITS))
   assert lines[0] == (
     'read: 2 tickers, 290 rows, 2020-01-01 to 2020-07-18; '
     '1 have a row on the last day'
@@ -345,7 +345,7 @@ def test_the_summary_tells_of_series():
   dates = week_days(250)
   series = make_series('RATE', dates[100:], np.ones(150), lag=1)
   source = with_series(make_stocks(), [series])
-  lines = summarise(source, build_panel(source, **SPLITS))
+  lines = summary_lines(source, build_panel(source, **SPLITS))
   assert 'context: 1 series' in lines
   assert (
     '  RATE: 150 values, 2020-05-20 to 2020-12-15, known after 1 days; missing '

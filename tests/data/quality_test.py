@@ -1,70 +1,33 @@
 """Tests of eigen3.data.quality: what a panel's report says, and where."""
 
 import dataclasses
-import html.parser
-import json
-import re
 import tarfile
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from planted_defects import (
+  CLEAN,
+  DAYS,
+  SPLITS,
+  clean_rows,
+  csv_of,
+  make_source,
+  plant,
+  report_on,
+)
 
 from eigen3.data import (
-  DataError,
   MarketPanel,
   Refusal,
   Repairs,
-  Source,
   build_panel,
   quality,
-  quality_page,
   read_folder,
   repair,
 )
-from eigen3.data.csv_files import read_ticker
 from eigen3.data.findings import RULES
-
-DAYS = np.busday_offset('2020-01-01', np.arange(160), roll='forward')
-SPLITS = {'validation_days': 20, 'holdout_days': 20}
-COLUMNS = ('open', 'high', 'low', 'close', 'volume')
-
-
-def clean_rows(seed):
-  """160 rows of COLUMNS, a day's moves about half a percent."""
-  rng = np.random.default_rng(seed)
-  close = 50.0 * np.exp(0.005 * rng.standard_normal(len(DAYS)).cumsum())
-  opening = close * np.exp(0.002 * rng.standard_normal(len(DAYS)))
-  high = 1.003 * np.maximum(opening, close)
-  low = np.minimum(opening, close) / 1.003
-  volume = rng.integers(800, 1200, len(DAYS))
-  return np.stack([opening, high, low, close, volume], axis=-1)
-
-
-def csv_of(rows, days=DAYS):
-  """The text of a file; NaN is an empty cell."""
-  lines = ['date,' + ','.join(COLUMNS)]
-  for day, row in zip(days, rows, strict=True):
-    cells = ['' if np.isnan(cell) else f'{cell:.10g}' for cell in row]
-    lines.append(f'{day},' + ','.join(cells))
-  return '\n'.join(lines)
-
-
-def make_source(*texts, refused=(), ignored=()):
-  tickers = tuple(
-    read_ticker(f'T{i}', text.encode()) for i, text in enumerate(texts)
-  )
-  return Source(tickers, refused, ignored, source_hash='abc')
-
-
-def report_on(*texts, repairs=Repairs(), **described):  # noqa: B008
-  source = make_source(*texts, **described)
-  panel = build_panel(repair(source, repairs), **SPLITS)
-  return quality.check(source, panel, repairs)
-
-
-CLEAN = csv_of(clean_rows(7))
 
 
 def found_in(text, repairs=Repairs()):  # noqa: B008
@@ -74,44 +37,6 @@ def found_in(text, repairs=Repairs()):  # noqa: B008
     (kind, finding.action, finding.occurrences[0].day, finding.count)
     for kind, finding in column.findings.items()
   ]
-
-
-def plant(kind, rows, at, size):
-  """The text of a file with one defect, and (first day, count) of it."""
-  days, count, day = DAYS, size, str(DAYS[at])
-  if kind == 'tick':
-    rows[at : at + size, :4] *= 1.4
-  elif kind == 'spike':
-    rows[at, 1], count = 2.0 * rows[at, 1], 1
-  elif kind == 'split':
-    rows[:at, :4] *= 2.0
-    rows[:at, 4], count = np.rint(rows[:at, 4] / 2.0), 1
-  elif kind == 'unexplained':
-    rows[at:, :4], count = 1.25 * rows[at:, :4], 1
-  elif kind == 'large':
-    rows[at:, :4], count = 0.3 * rows[at:, :4], 1
-    rows[at, 4] *= 30.0
-  elif kind == 'order':
-    rows[at, 1], count = 0.999 * rows[at, :4:3].max(), 1
-  elif kind == 'impossible':
-    rows[at : at + size, 2], day = -rows[at : at + size, 2], ''
-  elif kind == 'empty':
-    rows[at : at + size, 0], day = np.nan, ''
-  elif kind == 'gap':
-    keep = np.delete(np.arange(len(DAYS)), np.arange(at, at + size))
-    rows, days = rows[keep], DAYS[keep]
-  elif kind == 'odd_day':
-    saturday = np.busday_offset(DAYS[at], 0, 'forward', weekmask='Sat')
-    rows, days = np.r_[rows, rows[[at]]], np.r_[DAYS, saturday]
-    day, count = str(saturday), 1
-  elif kind == 'repeated':
-    again = np.r_[np.arange(len(DAYS)), np.arange(at, at + size)]
-    rows, days = rows[again], DAYS[again]
-  elif kind == 'stale':
-    rows[at : at + 4 + size], count = rows[at], 4 + size
-  elif kind == 'untraded':
-    rows[at : at + size, 4] = 0.0
-  return csv_of(rows, days), day, count
 
 
 @given(seed=st.integers(0, 2**32 - 1))
@@ -193,10 +118,10 @@ def test_a_column_in_words():
     '  gaps: 2 in 1 column, kept (stays missing; nothing is filled in)',
   ]
   # Bins are single days here.
-  expected = np.full(160, quality_page.ABSENT)
-  expected[100:158] = quality_page.COMPLETE
-  expected[120:122] = quality_page.INCOMPLETE
-  everywhere = np.full(160, quality_page.COMPLETE)
+  expected = np.full(160, quality.ABSENT)
+  expected[100:158] = quality.COMPLETE
+  expected[120:122] = quality.INCOMPLETE
+  everywhere = np.full(160, quality.COMPLETE)
   np.testing.assert_array_equal(report.coverage, [expected, everywhere])
   assert report.coverage_days == tuple(str(day) for day in DAYS)
 
@@ -211,11 +136,11 @@ def test_the_coverage_of_many_days(monkeypatch):
     csv_of(rows[1:], DAYS[1:]),
     csv_of(rows[hole], DAYS[hole]),
   )
-  there, part = quality_page.COMPLETE, quality_page.PARTIAL
+  there, part = quality.COMPLETE, quality.PARTIAL
   expected = {
-    'T0': [quality_page.ABSENT, there, part, quality_page.ABSENT],
+    'T0': [quality.ABSENT, there, part, quality.ABSENT],
     'T1': [part, there, there, there],
-    'T2': [there, there, there, quality_page.INCOMPLETE],
+    'T2': [there, there, there, quality.INCOMPLETE],
   }
   for column, coverage in zip(report.columns, report.coverage, strict=True):
     assert coverage.tolist() == expected[column.name]
@@ -264,130 +189,6 @@ def test_context_does_not_say_when_the_market_trades():
   stock = quality.check(source, panel).columns
   assert stock[0].delisted
   assert 'stale' in stock[1].findings
-
-
-class Text(html.parser.HTMLParser):
-  """The words of a page, its tags, and every address in it."""
-
-  def __init__(self, page):
-    super().__init__()
-    self.words, self.tags, self.addresses = [], [], []
-    self.feed(page)
-
-  def handle_starttag(self, tag, attrs):
-    self.tags.append(tag)
-    self.addresses += [v for k, v in attrs if k in ('src', 'href', 'action')]
-
-  def handle_data(self, data):
-    self.words.append(' '.join(data.split()))
-
-
-@pytest.fixture
-def report():
-  ticked, _, _ = plant('tick', clean_rows(3), 50, 1)
-  untraded = clean_rows(4)
-  untraded[20::2, 4] = 0.0
-  return report_on(
-    ticked,
-    csv_of(untraded),
-    CLEAN,
-    refused=(Refusal('<img src=x>.csv', "found '<b>', expected", 3, 'open'),),
-    ignored=('notes.txt',),
-  )
-
-
-def test_the_json_says_all(report, tmp_path):
-  json_path, _ = quality.write(report, tmp_path / 'my.panel.parquet')
-  assert json_path == tmp_path / 'my.panel.quality.json'
-  found = json.loads(json_path.read_text())
-  assert found['schema_version'] == 1
-  assert found['source_hash'] == 'abc'
-  assert len(found['panel_hash']) == 64
-  assert (found['num_days'], found['num_columns']) == (160, 3)
-  assert (found['num_rows'], found['num_investable']) == (480, 3)
-  assert (found['first_day'], found['last_day']) == (
-    str(DAYS[0]),
-    str(DAYS[-1]),
-  )
-  assert found['survivorship'].startswith('survivors only')
-  assert found['repairs'] == {
-    'bad_ticks': 'keep',
-    'splits': 'keep',
-    'order': 'keep',
-  }
-  assert found['refused'] == [
-    {
-      'file': '<img src=x>.csv',
-      'reason': "found '<b>', expected",
-      'row': 3,
-      'column': 'open',
-      'symbol': '',
-      'action': 'refused',
-    }
-  ]
-  assert found['ignored'] == ['notes.txt']
-  assert list(found['totals']) == list(found['rules']) == list(RULES)
-  total = found['totals']['untraded']
-  assert (total['columns'], total['occurrences'], total['count']) == (1, 70, 70)
-  first = found['columns'][0]
-  assert list(first['counts']) == list(RULES)
-  assert {kind: n for kind, n in first['counts'].items() if n} == {'tick': 1}
-  assert first['findings']['tick']['places'][0][:2] == [str(DAYS[50]), 1]
-  # All 70 places, where the page shows a few.
-  assert len(found['columns'][1]['findings']['untraded']['places']) == 70
-
-
-def test_the_page_says_what_a_reader_asks(report, tmp_path):
-  _, page_path = quality.write(report, tmp_path / 'panel.parquet')
-  assert page_path == tmp_path / 'panel.quality.html'
-  assert sorted(path.name for path in tmp_path.iterdir()) == [
-    'panel.quality.html',
-    'panel.quality.json',
-  ]
-  page = page_path.read_text()
-  words = Text(page).words
-  assert 'Data quality of panel.parquet' in words
-  assert report.survivorship[1:] in ' '.join(words)
-  assert report.source_hash in words
-  assert report.panel_hash in words
-  assert 'and 60 more in panel.quality.json' in words
-  for rule in RULES.values():
-    assert rule.title in words
-  assert any('notes.txt' in text for text in words)
-  place = report.columns[0].findings['tick'].occurrences[0]
-  assert f'{place.day} {place.found}' in words
-
-
-def test_the_page_needs_nothing_else_and_escapes_what_it_shows(
-  report, tmp_path
-):
-  _, page_path = quality.write(report, tmp_path / 'a<b>&.parquet')
-  page = page_path.read_text()
-  text = Text(page)
-  assert any('<img src=x>.csv' in words for words in text.words)
-  assert 'Data quality of a<b>&.parquet' in text.words
-  assert text.tags.count('img') <= 1  # the picture, if any
-  assert not {'link', 'iframe', 'object'} & set(text.tags)
-  for address in text.addresses:
-    assert address.startswith(('data:', '#', 'a%3Cb%3E%26.quality.json'))
-  assert not re.search(r'https?:|url\(|@import', page)
-
-
-def test_the_picture_leaves_out_what_is_complete(report, tmp_path):
-  _, page_path = quality.write(report, tmp_path / 'p.parquet')
-  assert 'img' not in Text(page_path.read_text()).tags
-  rows = clean_rows(5)
-  holes = report_on(CLEAN, csv_of(rows[80:], DAYS[80:]))
-  _, page_path = quality.write(holes, tmp_path / 'p.parquet')
-  page = page_path.read_text()
-  assert Text(page).tags.count('img') == 1
-  assert 'const names = ["T1"]' in page
-
-
-def test_a_report_that_cannot_be_written_is_one_clear_line(report, tmp_path):
-  (tmp_path / 'p.quality.json').mkdir()
-  with pytest.raises(DataError, match=r'p\.quality\.json: cannot be written'):
-    quality.write(report, tmp_path / 'p.parquet')
 
 
 def real(shared_dir, folder, archive, names):

@@ -35,32 +35,6 @@ def test_two_years_of_a_hedge_fund():
 
 
 @pytest.mark.parametrize(
-  'periods, skew, kurtosis, years',
-  [
-    (250, 0.0, 3.0, 2.73),
-    (52, 0.0, 3.0, 2.83),
-    (12, 0.0, 3.0, 3.24),
-    (12, -0.72, 5.78, 4.99),
-  ],
-)
-def test_years_until_two_is_above_one(periods, skew, kurtosis, years):
-  # Bailey & Lopez de Prado (2012), section on the minimum track record: a
-  # Sharpe ratio of 2 a year against 1, at 95 %.
-  record = TrackRecord(2.0 / math.sqrt(periods), skew, kurtosis, 0)
-  found = sharpe.minimum_track_record(record, 1.0 / math.sqrt(periods))
-  assert found / periods == pytest.approx(years, abs=5e-3)
-
-
-def test_the_minimum_is_where_confidence_is_reached():
-  record = TrackRecord(0.1, -0.5, 6.0, 0)
-  days = sharpe.minimum_track_record(record, 0.02, confidence=0.9)
-  assert days == pytest.approx(300, abs=50)
-  # The probability is a function of days even between whole ones.
-  reached = record._replace(size=days)  # type: ignore[arg-type]
-  assert sharpe.probabilistic_sharpe(reached, 0.02) == pytest.approx(0.9)
-
-
-@pytest.mark.parametrize(
   'trials, skew, kurtosis, probability',
   [(100, -3.0, 10.0, 0.9004), (46, -3.0, 10.0, 0.9505), (88, 0.0, 3.0, 0.9505)],
 )
@@ -131,13 +105,11 @@ def test_where_nothing_moves_nothing_is_known(returns):
   assert math.isnan(record.sharpe)
   assert math.isnan(sharpe.probabilistic_sharpe(record))
   assert math.isnan(sharpe.deflated_sharpe(record, 0.1, 10))
-  assert math.isnan(sharpe.minimum_track_record(record))
 
 
-def test_no_record_is_long_enough_for_what_is_not_better():
-  record = TrackRecord(0.1, 0.0, 3.0, 250)
-  assert sharpe.minimum_track_record(record, 0.1) == math.inf
-  assert math.isnan(sharpe.probabilistic_sharpe(record._replace(size=1)))
+def test_a_single_day_is_no_record():
+  record = TrackRecord(0.1, 0.0, 3.0, 1)
+  assert math.isnan(sharpe.probabilistic_sharpe(record))
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_ratios_shares_and_memory():
   group = Group(
     'group', tuple(m.case for m in found), reference='theirs', unit='steps'
   )
-  summary = report.summarise(group, found)
+  summary = report.compare(group, found)
   ours, theirs, product, counted = summary['cases']
   # Rounds 0 and 2 are common: 3 and 5 times.
   assert ours['speedup'] == 4.0
@@ -98,7 +98,7 @@ def test_ratios_shares_and_memory():
 
 def test_a_failure_stands_in_the_table():
   case = Case('broken', 'module:builder')
-  summary = report.summarise(
+  summary = report.compare(
     Group('group', (case,)), [Measurement(case, {}, None, None, 'no memory')]
   )
   assert summary['cases'][0]['median_seconds'] is None

@@ -6,6 +6,7 @@ import pathlib
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from eigen3 import data
@@ -50,6 +51,23 @@ def test_a_table_of_what_was_compared(check):
   ]
   assert min(map(min, counts.values())) > 50
   assert last == 'nothing looks ahead'
+
+
+@pytest.mark.long
+def test_what_a_panel_is_made_of_is_changed_first(check, panel, tmp_path):
+  fields = ['open', 'high', 'low', 'close']
+  for place in range(*panel.investable):
+    frame = pd.DataFrame(panel.ohlc[:, place], panel.dates, fields)
+    frame['volume'] = 1000.0
+    frame.to_csv(tmp_path / f'{panel.columns[place]}.csv', index_label='date')
+  run = check(
+    f'--source={tmp_path}', '--days=2', '--futures=1', '--acting_days=8',
+    '--config.data.observed_features=("rsi", "close")',
+  )  # fmt: skip
+  assert run.returncode == 0, run.stderr
+  kinds = [row.split('  ')[0] for row in run.stdout.splitlines()[2:-1]]
+  assert kinds[:3] == ['dates', 'prices', 'features']
+  assert kinds[-2:] == ['actions', "policy's account"]
 
 
 def test_a_leak_is_one_line(check, panel, tmp_path):

@@ -252,7 +252,7 @@ def test_a_summary_by_hand():
       for t, r in ((1000, -1200.0), (2000, value - 45.0), (3000, value))
     ]
   )
-  summary = report.summarise(PENDULUM, curves)
+  summary = report.measure(PENDULUM, curves)
   assert summary['interquartile_mean']['value'] == pytest.approx(-160.0)
   reached = [found['reached_goal_at'] for found in summary['seeds'].values()]
   assert reached == [2000, 2000, 3000, 3000, None]
@@ -260,7 +260,7 @@ def test_a_summary_by_hand():
   text = report.table(summary)
   assert 'seed 4: mean return -900.0, deviation 9.0, over 10 episodes' in text
   assert text.splitlines()[4].endswith('; -200 or more never')
-  assert report.summarise('Other-v0', curves)['known'] is None
+  assert report.measure('Other-v0', curves)['known'] is None
 
 
 @pytest.mark.long

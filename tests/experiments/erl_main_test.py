@@ -56,6 +56,19 @@ def state_of(folder):
     return dict(arrays)
 
 
+@pytest.mark.long
+def test_seeds_in_one_process_are_what_they_are_alone(
+  whole, programs, arguments, tmp_path
+):
+  run = programs.finish(
+    'erl', *arguments, '--seeds=1,0', f'--workdir={tmp_path}'
+  )
+  assert run.returncode == 0, run.stderr
+  for name in ('summary.json', 'members.csv', 'importance.csv'):
+    found, expected = tmp_path / 'seed0' / name, whole.folder / name
+    assert found.read_bytes() == expected.read_bytes(), name
+
+
 def test_a_run_leaves_its_reports(whole):
   folder, stdout, stderr = whole
   assert 'Traceback' not in stderr

@@ -1,14 +1,22 @@
 """Folders of runs that have ended, as they are left, without a run."""
 
+import json
+
 import numpy as np
 import pandas as pd
 
-from eigen3.files import write_json
+from eigen3.files import write_json, write_table
+from experiments.jobs import archive
 
 CONTROLS = ('random_entry', 'buy_and_hold', 'momentum', 'informed')
 
 
-def write_run(folder, policy='agent', seed=0, edge=0.002):
+def outcome(cell, folder, seed):
+  """What the finished run of a cell came to, by its record."""
+  return archive.outcome_of(json.loads(json.dumps(cell.record(folder, seed))))
+
+
+def write_run(folder, policy='agent', seed=0, edge=0.002, commit=''):
   """What a finished run leaves, with an edge over random entry a day."""
   rng = np.random.default_rng(seed)
   days = 100
@@ -22,7 +30,7 @@ def write_run(folder, policy='agent', seed=0, edge=0.002):
     }
   )
   folder.mkdir(parents=True)
-  frame.to_csv(folder / 'daily.csv', index=False)
+  write_table(folder / 'daily.csv', frame)
   pd.DataFrame({'iteration': [0, 1], 'seconds': [None, 2.5]}).to_csv(
     folder / 'metrics.csv', index=False
   )
@@ -30,6 +38,7 @@ def write_run(folder, policy='agent', seed=0, edge=0.002):
     name: {'profit': float(np.prod(1 + x[40:]) - 1)}
     for name, x in daily.items()
   }
+  write_json(folder / 'run.json', {'commit': commit})
   write_json(
     folder / 'summary.json',
     {'holdout': profits, 'validation': {}, 'updates': 7},

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +24,7 @@ from eigen3.environment import Rules
 from eigen3.interop import eigen2, eigen2_agents
 from eigen3.runs import run_directory
 from eigen3.runs.checkpoint import Checkpointer
-from experiments import imported_run, wiring
+from experiments import export_eigen2, imported_run, wiring
 from experiments.benchmark import parameters
 from experiments.configs import erl, td3
 
@@ -275,6 +276,21 @@ def test_what_eigen2_cannot_hold_is_named(restored):
   critic = state.critic._replace(online_params=both[0], online_state=both[1])
   message = error_of(eigen2_agents.from_state, state._replace(critic=critic))
   assert message == 'critics: found 2, expected the one of an Eigen2 agent'
+
+
+def test_a_run_is_exported_as_the_agent_that_it_is(made):
+  out, agent, *_ = made
+  with mock.patch.object(eigen2, 'save_agent') as save:
+    assert export_eigen2.export(str(out), 'agent.pth', 5) == 0
+  (path, written, number), _ = save.call_args
+  assert (path, number) == ('agent.pth', 5)
+  assert_same(written, agent)
+
+
+def test_settings_that_eigen2_lacks_are_named():
+  assert error_of(
+    imported_run.check_eigen2, td3.get_config('smoke'), 'runs/a: '
+  ).startswith('runs/a: environment.scaled_actions: found True, expected False')
 
 
 def run(module, *arguments):

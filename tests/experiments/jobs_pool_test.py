@@ -9,9 +9,9 @@ import sys
 import time
 
 import pytest
-from tiny_tasks import make_task, run_all
+from tiny_tasks import archive_of, make_task, run_all
 
-from eigen3.runs.lock import Lock, holders_of
+from eigen3.runs import claims
 
 HERE = pathlib.Path(__file__).parent
 
@@ -131,12 +131,11 @@ def test_what_was_stopped_goes_on(tmp_path, program, number):
     assert not any(task.reason for task in tasks)
   else:
     # Its runs go on, and nobody else may start them meanwhile.
-    with pytest.raises(ValueError, match='in use by process'):
-      run_all(tmp_path, tasks)
-    for holder in holders_of(tmp_path):
-      with contextlib.suppress(ProcessLookupError):
-        os.kill(holder['process'], signal.SIGKILL)
-    until(lambda: _is_free(tmp_path))
+    assert claims.take(tmp_path / 'records/claims/a') is None
+    for name in 'ab':
+      for holder in claims.holders(tmp_path / f'records/claims/{name}'):
+        with contextlib.suppress(ProcessLookupError):
+          os.kill(holder['process'], signal.SIGKILL)
   assert not tasks[0].is_done
   assert run_all(tmp_path, tasks) == (True, 3)
   assert all(task.is_done for task in tasks)
@@ -144,8 +143,26 @@ def test_what_was_stopped_goes_on(tmp_path, program, number):
   assert (tasks[0].run / 'steps').read_text() == '.' * 20
 
 
-def _is_free(folder):
-  with contextlib.suppress(ValueError):
-    Lock(folder).close()
-    return True
-  return False
+def test_what_went_on_alone_is_recorded_and_not_run_again(tmp_path, program):
+  tasks = [make_task(tmp_path, name, steps=20) for name in 'abc']
+  started = program()
+  until(lambda: has_begun(tasks[0]) and has_begun(tasks[1]))
+  started.kill()
+  started.communicate(timeout=60)
+  assert run_all(tmp_path, tasks)[0]  # waits for the two
+  assert [starts(task) for task in tasks] == ['0'] * 3
+  assert all(archive_of(tmp_path).has(name) for name in 'abc')
+
+
+def test_two_processes_share_the_runs(tmp_path, program):
+  """Each is run once, by either, and both end when all is done."""
+  both = [program(), program()]
+  said = [started.communicate(timeout=120)[0] for started in both]
+  counts = [eval(text) for text in said]
+  assert [done for done, _ in counts] == [True, True]
+  assert sum(count for _, count in counts) == 3
+  assert all(count for _, count in counts)
+  for name in 'abc':
+    assert starts(make_task(tmp_path, name)) == '0'
+    assert archive_of(tmp_path).has(name)
+  assert not list((tmp_path / 'records' / 'claims').iterdir())

@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from finished_runs import write_run
+from finished_runs import outcome, write_run
 
 from eigen3.files import write_json
 from eigen3.runs import run_directory
 from experiments.configs import ladder
-from experiments.jobs import record
+from experiments.jobs import archive, record
 from experiments.ladder import __main__ as ladder_main
 
 GAMMA = 'agent.gamma=0.9'
@@ -41,6 +41,15 @@ def test_a_cell_s_changes_are_kept_before_it_runs(tmp_path):
   with pytest.raises(
     ValueError, match=r'--config\.cells\.drift_gamma\.changes'
   ):
+    record.enter(tmp_path, make_config())
+
+
+def test_runs_of_code_that_came_to_other_results_stay_apart(
+  tmp_path, monkeypatch
+):
+  start(tmp_path, make_config())
+  monkeypatch.setattr(archive, 'VERSION', archive.VERSION + 1)
+  with pytest.raises(ValueError, match=r'--workdir: found .* version 1'):
     record.enter(tmp_path, make_config())
 
 
@@ -80,7 +89,7 @@ def test_no_verdict_over_the_seeds_that_survived(tmp_path):
   runs = tmp_path / record.RUNS
   for seed in (0, 1):
     write_run(drift.run(runs, seed), seed=seed)
-    outcomes['drift'][seed] = drift.outcome(runs, seed)
+    outcomes['drift'][seed] = outcome(drift, runs, seed)
   drift.run(runs, 2).with_name('seed2.failed').write_text('no memory')
   text = ladder_main.tell(config, tmp_path, cells, outcomes)
   assert 'open: 2 of 3 seeds' in text

@@ -9,16 +9,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from absl import flags
-from finished_runs import write_run
+from finished_runs import outcome, write_run
 from ml_collections import config_flags
 
 from eigen3.environment import Rules
 from eigen3.evaluation.pooled import pool
 from eigen3.learner import experience
+from eigen3.reporting import cells_table
+from eigen3.reporting.cells_picture import draw_cells
 from eigen3.runs import run_directory
 from experiments import wiring
 from experiments.configs import ladder, many_runs
-from experiments.jobs import cells, picture, table
+from experiments.jobs import cells
 from experiments.ladder import __main__ as ladder_main
 from experiments.ladder import goals
 
@@ -88,16 +90,15 @@ def test_the_command_of_a_run(tmp_path):
 
 def test_a_finished_run_is_read(tmp_path):
   cell = make_cell()
-  assert cell.outcome(tmp_path, 0) is None
   write_run(tmp_path / 'a_cell/seed0')
-  found = cell.outcome(tmp_path, 0)
+  found = outcome(cell, tmp_path, 0)
   assert found.policy == 'agent'
   assert len(found.daily) == 60
   assert found.daily['date'].iloc[0] == pd.Timestamp('2024-02-10')
   assert np.prod(1 + found.returns) - 1 == pytest.approx(found.profit)
   assert found.facts == {'updates': 7, 'seconds': 2.5}
   write_run(tmp_path / 'b/seed0', 'ranker')
-  ranker = cells.Cell('b', 'ranker', 'smoke', ()).outcome(tmp_path, 0)
+  ranker = outcome(cells.Cell('b', 'ranker', 'smoke', ()), tmp_path, 0)
   assert ranker.policy == 'ranker'
 
 
@@ -165,7 +166,7 @@ def told(tmp_path_factory):
     runs = []
     for seed in range(1 if name == 'alone' else 3):
       write_run(cell.run(tmp_path, seed), seed=seed, edge=edge)
-      runs.append(cell.outcome(tmp_path, seed))
+      runs.append(outcome(cell, tmp_path, seed))
     others = {'good': good} if name == 'bad' else {}
     good = good or runs
     found[name] = {
@@ -178,7 +179,7 @@ def told(tmp_path_factory):
 
 
 def test_a_line_a_cell(told):
-  head, good, bad, alone = table.lines(told).splitlines()
+  head, good, bad, alone = cells_table.lines(told).splitlines()
   assert head.split()[:2] == ['seeds', 'profit']
   assert good.startswith('good')
   assert 'above random, p < 0.01 (days: p 0.' in good
@@ -187,14 +188,14 @@ def test_a_line_a_cell(told):
   assert f'{told["bad"]["profit"]["mean"]["mean"]:+.1%}' in bad
   assert f'{told["bad"]["against"]["random_entry"]["mean"]:+.1%} p 0.' in bad
   assert ' 1 of 3 ' in alone
-  compared, is_open = table.comparisons(told).splitlines()
+  compared, is_open = cells_table.comparisons(told).splitlines()
   assert is_open == 'alone over ranker: open, it lacks seeds'
   assert compared.startswith('bad over good: -')
 
 
 def test_the_picture_shows_all_cells(told, tmp_path):
   path = tmp_path / 'results.png'
-  picture.write_picture(path, told, 'Title', 'A remark')
+  draw_cells(path, told, 'Title', 'A remark')
   image = matplotlib.image.imread(path)
   assert image.shape[1] == 1200
   assert image.std() > 0.05

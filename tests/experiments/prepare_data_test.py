@@ -141,7 +141,7 @@ def test_repairs_are_made_and_told(source, tmp_path):
     ),
     (
       ['--source={root}/source', '--out={root}/p', 'stray'],
-      "arguments: found 'stray', expected flags only",
+      "arguments: found 'stray', expected only --flags",
     ),
   ],
 )

@@ -6,11 +6,10 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from finished_runs import write_run
+from finished_runs import outcome, write_run
 
 from eigen3 import data
 from eigen3.data import MarketPanel
-from eigen3.files import write_json
 from experiments.configs import many_runs, study
 from experiments.jobs import record
 from experiments.study import __main__ as study_main
@@ -160,9 +159,9 @@ def test_folds_are_told_of_alone_and_together(panel_file, tmp_path):
     for seed in config.seeds:
       if (cell.name, seed) == ('2008/erl', 1):
         continue  # not run yet
-      write_run(cell.run(runs, seed), policy, 10 * number + seed)
-      write_json(cell.run(runs, seed) / 'run.json', {'commit': f'code{seed}'})
-      outcomes[cell.name][seed] = cell.outcome(runs, seed)
+      run, at = cell.run(runs, seed), 10 * number + seed
+      write_run(run, policy, at, commit=f'code{seed}')
+      outcomes[cell.name][seed] = outcome(cell, runs, seed)
   record.enter(tmp_path, config)
   text = study_main.tell(config, tmp_path, cells, outcomes)
   told = json.loads((tmp_path / 'results.json').read_text())
@@ -209,7 +208,7 @@ def test_folds_are_told_of_alone_and_together(panel_file, tmp_path):
   # With all seeds it is asked who may be the best.
   cell = next(cell for cell in cells if cell.name == '2008/erl')
   write_run(cell.run(tmp_path, 1), 'agent', 7)
-  outcomes['2008/erl'][1] = cell.outcome(tmp_path, 1)
+  outcomes['2008/erl'][1] = outcome(cell, tmp_path, 1)
   text = study_main.tell(config, tmp_path, cells, outcomes)
   contest = json.loads((tmp_path / 'contest.json').read_text())
   assert list(contest) == sorted(daily.columns[1:])

@@ -7,7 +7,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from eigen3.runs.lock import Lock
+from eigen3.runs import claims
 from experiments.sweep.job import FAILURE, RUNS, STOPPED, Job, Plan
 
 HEADER = 'iteration,seconds,score\n'
@@ -32,9 +32,8 @@ def plan(tmp_path):
       str(resume),
     ]
 
-  lock = Lock(tmp_path)
-  yield Plan(tmp_path / 'runs', (4, 6), 1, 'score', command, {}, lock)
-  lock.close()
+  folder = tmp_path / 'runs'
+  return Plan(folder, (4, 6), 1, 'score', command, {}, lambda: None)
 
 
 @pytest.fixture
@@ -42,12 +41,16 @@ def trial():
   return optuna.create_study(direction='maximize').ask()
 
 
+def take_up(trial, plan):
+  return Job(trial, {}, plan, claims.take(plan.folder / 'claims' / '0'))
+
+
 def finish(job):
   begin = time.monotonic()
-  while (state := job.poll()) == TrialState.RUNNING:
+  while job.poll():
     assert time.monotonic() - begin < 60
     time.sleep(0.01)
-  return state
+  return job.state
 
 
 def folder_of(plan, seed):
@@ -66,7 +69,7 @@ def told(trial):
 
 
 def test_seeds_follow_one_another(plan, trial):
-  assert finish(Job(trial, {}, plan)) == TrialState.COMPLETE
+  assert finish(take_up(trial, plan)) == TrialState.COMPLETE
   assert (said(plan, 4), said(plan, 6)) == ('False None\n', 'False None\n')
   assert told(trial).value == 5.0
   assert told(trial).intermediate_values == {1: 4.0, 2: 5.0}
@@ -81,7 +84,7 @@ def test_a_run_that_has_ended_is_not_begun_again(plan, trial):
   (folder / 'metrics.csv').write_text(HEADER + '1,2,10\n')
   (folder / 'summary.json').touch()
   trial.report(10.0, 1)  # as the process said that saw it
-  assert finish(Job(trial, {}, plan)) == TrialState.COMPLETE
+  assert finish(take_up(trial, plan)) == TrialState.COMPLETE
   assert (said(plan, 4), said(plan, 6)) == (None, 'False None\n')
   assert told(trial).value == 8.0
   assert told(trial).intermediate_values == {1: 10.0, 2: 8.0}
@@ -89,13 +92,13 @@ def test_a_run_that_has_ended_is_not_begun_again(plan, trial):
 
 def test_a_run_that_has_begun_goes_on(plan, trial):
   (folder_of(plan, 4) / 'config.json').touch()
-  assert finish(Job(trial, {}, plan)) == TrialState.COMPLETE
+  assert finish(take_up(trial, plan)) == TrialState.COMPLETE
   assert said(plan, 4) == "True ['config.json']\n"
 
 
 def test_what_cannot_go_on_begins_anew(plan, trial):
   (folder_of(plan, 4) / 'run.json').touch()
-  assert finish(Job(trial, {}, plan)) == TrialState.COMPLETE
+  assert finish(take_up(trial, plan)) == TrialState.COMPLETE
   assert said(plan, 4) == 'False []\n'
 
 
@@ -105,7 +108,7 @@ def test_a_trial_that_was_to_stop_stays_stopped(plan, trial):
   (folder / 'metrics.csv').write_text(HEADER + '1,2,10\n')
   trial.report(10.0, 1)
   trial.set_user_attr(STOPPED, 1)
-  assert finish(Job(trial, {}, plan)) == TrialState.PRUNED
+  assert finish(take_up(trial, plan)) == TrialState.PRUNED
   assert said(plan, 4) is None
   assert told(trial).value == 10.0
 
@@ -114,6 +117,6 @@ def test_a_run_without_a_score_has_failed(plan, trial):
   folder = folder_of(plan, 4)
   (folder / 'metrics.csv').write_text(HEADER + '1,2,nan\n')
   (folder / 'summary.json').touch()
-  assert finish(Job(trial, {}, plan)) == TrialState.FAIL
+  assert finish(take_up(trial, plan)) == TrialState.FAIL
   assert told(trial).user_attrs[FAILURE].endswith('has no finite value')
   assert said(plan, 6) is None

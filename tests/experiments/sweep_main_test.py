@@ -14,7 +14,7 @@ import matplotlib.image
 import pandas as pd
 import pytest
 
-from eigen3.runs.lock import holders_of
+from eigen3.runs import claims
 from experiments.configs import sweep
 
 SERVER = pathlib.Path(__file__).with_name('tiny_sweep.py')
@@ -60,11 +60,11 @@ class Server:
   def wait(self):
     """Its (exit status, stdout, stderr)."""
     status = int(self._process.stdout.readline())
-    texts = [
-      pathlib.Path(f'{self._folder}/{self._count}.{name}').read_text()
-      for name in ('out', 'err')
-    ]
-    return status, *texts
+    return status, self.said('out'), self.said('err')
+
+  def said(self, name):
+    path = pathlib.Path(f'{self._folder}/{self._count}.{name}')
+    return path.read_text() if path.exists() else ''
 
   def run(self, *arguments, pause=0.0):
     self.start(*arguments, pause=pause)
@@ -104,8 +104,14 @@ def is_midway(folder):
 
 
 def holders(folder):
-  """Processes of the sweep that are still there."""
-  return [holder['process'] for holder in holders_of(folder)]
+  """Processes of the sweep that are still there, it and then its runs."""
+  names = {path.stem for path in (folder / 'runs' / 'claims').iterdir()}
+  found = [
+    holder['process']
+    for name in sorted(names)
+    for holder in claims.holders(folder / 'runs' / 'claims' / name)
+  ]
+  return list(dict.fromkeys(found))
 
 
 def send(number, processes):
@@ -113,6 +119,10 @@ def send(number, processes):
   for process in processes:
     with contextlib.suppress(ProcessLookupError):
       os.kill(process, number)
+
+
+def num_complete(folder):
+  return results(folder)['state'].tolist().count('complete')
 
 
 def most_at_once(folder):
@@ -196,19 +206,42 @@ def test_a_killed_sweep_goes_on_where_it_was(server, tmp_path):
   left = holders(folder)
   assert left
   send(signal.SIGSTOP, left)
-  status, _, stderr = server.run(*arguments, '--resume')
-  assert status == 1
-  assert stderr.startswith(
-    'error: --workdir: found a program or its runs still'
-  )
+  stopped = {path.stem for path in (folder / 'runs/claims').iterdir()}
+  again = server.start(*arguments, '--resume')
+  until(lambda: '0 running' in server.said('err'))  # and what others have
+  assert num_complete(folder) == 4 - len(stopped)
+  os.kill(again, signal.SIGINT)
+  status, _, stderr = server.wait()
+  assert status == 130
   assert 'Traceback' not in stderr
+  for name in stopped:
+    starts = [f.read_text() for f in (folder / 'runs' / name).glob('starts*')]
+    assert {*starts} == {'0'}
   send(signal.SIGKILL, left)
   until(lambda: not holders(folder))
-  assert results(folder)['state'].tolist().count('complete') < 4
+  assert num_complete(folder) < 4
   status, _, stderr = server.run(*arguments, '--resume')
   assert status == 0, stderr
   assert_whole(folder)
   assert any('1' in f.read_text() for f in folder.rglob('starts*'))
+
+
+def test_another_process_joins(server, tmp_path_factory, tmp_path):
+  """Each trial is run once, by either, and both tell the same."""
+  joining = Server(tmp_path_factory.mktemp('joining'))
+  assert joining.run('stray')[0] == 1  # it is ready
+  folder = tmp_path / 'sweep'
+  arguments = (*GRID, f'--workdir={folder}', '--config.jobs=1')
+  server.start(*arguments, pause=0.15)
+  until(lambda: (folder / 'journal.log').exists())
+  status, stdout, stderr = joining.run(*arguments, '--resume', pause=0.15)
+  joining.close()
+  assert status == 0, stderr
+  assert server.wait()[:2] == (0, stdout)
+  assert_whole(folder)
+  assert {f.read_text() for f in folder.rglob('starts*')} == {'0'}
+  assert most_at_once(folder) == 2
+  assert not holders(folder)
 
 
 def test_runs_that_ended_unseen_are_not_run_again(server, tmp_path):

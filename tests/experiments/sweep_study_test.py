@@ -1,13 +1,10 @@
-"""Tests of experiments.sweep.study and experiments.jobs.lock."""
+"""Tests of experiments.sweep.study."""
 
 import os
-import subprocess
-import sys
 
 import pytest
 from optuna.trial import TrialState
 
-from eigen3.runs.lock import Lock
 from experiments.configs import sweep
 from experiments.sweep import space, study
 
@@ -123,22 +120,3 @@ def test_pruners_stop_the_worse_trial(tmp_path, pruner, first_stopped_at):
     stopped.append(steps)
     opened.tell(trial, value)
   assert stopped == [[], [] if first_stopped_at is None else [first_stopped_at]]
-
-
-def test_a_run_that_outlives_its_sweep_keeps_the_folder(tmp_path):
-  lock = Lock(tmp_path)
-  run = subprocess.Popen(
-    [sys.executable, '-c', 'input()'],
-    stdin=subprocess.PIPE,
-    pass_fds=(lock.fileno(),),
-  )
-  lock.add(run.pid)
-  words = f'processes {os.getpid()}, {run.pid}'
-  with pytest.raises(ValueError, match=words):
-    Lock(tmp_path)
-  lock.close()
-  with pytest.raises(ValueError, match='found a program or its runs still at'):
-    Lock(tmp_path)
-  run.communicate(b'\n')
-  Lock(tmp_path).close()
-  Lock(tmp_path).close()

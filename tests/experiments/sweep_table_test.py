@@ -7,6 +7,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
+from eigen3.files import write_table
 from experiments.sweep import picture, table
 from experiments.sweep.space import Choices, Range
 
@@ -86,7 +87,7 @@ def trials():
 
 def test_the_table_has_all_of_a_trial(trials, tmp_path):
   path = tmp_path / 'results.csv'
-  table.write(path, table.make(trials, SPACE, (0, 4)))
+  write_table(path, table.make(trials, SPACE, (0, 4)))
   assert path.read_text().splitlines() == [
     'number,state,agent.tau,networks.critic.sizes,objective,steps,'
     'objective_seed0,best_step_seed0,objective_seed4,best_step_seed4,'
@@ -129,7 +130,7 @@ def test_titles_are_short_where_they_differ(trials):
 
 def draw(path, trials, space=SPACE, seeds=(0, 4)):
   made = table.make(trials, space, seeds)
-  picture.write_picture(path, made, space, 'A $ title', 'validation_profit')
+  picture.draw_sweep(path, made, space, 'A $ title', 'validation_profit')
   return matplotlib.image.imread(path)[:, :, :3]
 
 
@@ -162,6 +163,6 @@ def test_there_is_a_panel_for_every_parameter(trials, tmp_path, count):
   for field in space:
     made[field] = 0.5
   path = tmp_path / 'results.png'
-  picture.write_picture(path, made, space, 'title', 'profit')
+  picture.draw_sweep(path, made, space, 'title', 'profit')
   height = matplotlib.image.imread(path).shape[0]
   assert height == pytest.approx(120 * (3.4 + 2.6 * -(-count // 3)), abs=2)

@@ -1,6 +1,7 @@
 """Sweeps over the training programs themselves."""
 
 import contextlib
+import itertools
 import json
 import os
 import pathlib
@@ -14,7 +15,7 @@ import pytest
 
 from eigen3.evaluation import trials
 from eigen3.evaluation.sharpe import TrackRecord
-from eigen3.runs.lock import holders_of
+from eigen3.runs import claims
 from experiments.configs import sweep
 
 CONFIG = pathlib.Path(sweep.__file__)
@@ -63,7 +64,9 @@ def test_a_killed_sweep_of_td3_resumes(tmp_path):
     time.sleep(0.01)
   process.kill()
   process.communicate()
-  for holder in holders_of(folder):
+  names = [path.stem for path in (folder / 'runs/claims').iterdir()]
+  held = [claims.holders(folder / 'runs/claims' / name) for name in names]
+  for holder in itertools.chain(*held):
     with contextlib.suppress(ProcessLookupError):
       os.kill(holder['process'], signal.SIGKILL)
   logged = pd.read_csv(folder / 'results.csv')

@@ -30,7 +30,7 @@ CONFIG = pathlib.Path(td3.__file__)
 # takes longer than to find an error.
 FORKS = """
 import json, os, runpy, sys
-import eigen3.evaluation.report, eigen3.learner.loop
+import eigen3.reporting.run_picture, eigen3.learner.loop
 from experiments import mains, wiring
 for number, arguments in enumerate(json.loads(sys.argv[1])):
   pid = os.fork()
@@ -170,6 +170,40 @@ def test_a_run_leaves_its_report(whole, arguments):
   line = next(s for s in stdout.splitlines() if s.startswith('agent '))
   assert f'{profit["agent"]:+.2%}' in line
   assert summary['data']['survivorship'] in stdout
+
+
+@pytest.mark.parametrize(
+  'more', [(), pytest.param(('--vary_market',), marks=pytest.mark.long)]
+)
+def test_seeds_in_one_process_are_what_they_are_alone(
+  whole, train, arguments, tmp_path, more
+):
+  """The second, by what was compiled for the first, and where that stopped."""
+  run = train(*arguments, '--seeds=1,0', f'--workdir={tmp_path}', *more)
+  assert run.returncode == 0, run.stderr
+  assert sorted(os.listdir(tmp_path)) == ['seed0', 'seed1']
+  assert_equal_runs(tmp_path / 'seed0', whole.folder)
+  first = json.loads((tmp_path / 'seed1/summary.json').read_text())
+  assert first['seed'] == 1
+  stored = json.loads((tmp_path / 'seed1/config.json').read_text())
+  assert stored['data']['synthetic']['seed'] == len(more)
+
+
+@pytest.mark.long
+def test_seeds_go_on_where_they_were(whole, train, start, arguments, tmp_path):
+  seeds = (*arguments, '--seeds=1,0', f'--workdir={tmp_path}')
+  process = start(*seeds)
+  while num_logged(tmp_path / 'seed0') < 5:
+    assert process.poll() is None
+    time.sleep(0.002)
+  process.kill()
+  process.communicate()
+  before = contents(tmp_path / 'seed1')
+  run = train(*seeds, '--resume')
+  assert run.returncode == 0, run.stderr
+  assert f'{tmp_path}/seed1: done before' in run.stdout
+  assert contents(tmp_path / 'seed1') == before
+  assert_equal_runs(tmp_path / 'seed0', whole.folder)
 
 
 def test_a_killed_run_resumes_bit_for_bit(
@@ -346,6 +380,9 @@ def test_errors_are_one_line_and_leave_nothing(whole, arguments, tmp_path):
     ([smoke, new, '--config.environment.fill=never'], "fill: found 'never'"),
     ([f'--config={CONFIG}:tiny', new], "preset: found 'tiny', expected one of"),
     ([f'--config={tmp_path}/none.py', new], 'none.py'),
+    ([smoke, new, '--seeds=0,0'], "--seeds: found '0,0', expected whole numb"),
+    ([smoke, new, '--seeds=a'], "--seeds: found 'a', expected whole number"),
+    ([smoke, new, '--vary_market'], '--vary_market: found True, expected wi'),
     ([smoke], 'Flag --workdir must have a value'),
     ([smoke, new, 'stray'], "arguments: found 'stray'"),
     (

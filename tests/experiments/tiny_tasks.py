@@ -1,11 +1,11 @@
 """Tasks whose runs train nothing, and a pool for them."""
 
-import contextlib
+import json
 import pathlib
 import sys
 
-from eigen3.runs.lock import Lock
 from experiments.jobs import pool
+from experiments.jobs.archive import Archive
 
 RUN = pathlib.Path(__file__).with_name('tiny_run.py')
 
@@ -19,11 +19,19 @@ def make_task(folder, name, how='well', pause=0.0, steps=4, can_resume=True):
       *(str(steps), str(pause), how),
     ]
 
-  return pool.Task(name, run, command, can_resume)
+  def describe():
+    return {'ended': json.loads((run / 'summary.json').read_text())}
+
+  return pool.Task(name, name, run, command, describe, can_resume)
+
+
+def archive_of(folder):
+  return Archive(folder / 'records')
 
 
 def run_all(folder, tasks, jobs=2):
   reports = []
-  with contextlib.closing(Lock(folder)) as lock:
-    done = pool.run_all(tasks, jobs, {}, lock, lambda: reports.append(1))
+  done = pool.run_all(
+    tasks, jobs, {}, archive_of(folder), lambda: reports.append(1)
+  )
   return done, len(reports)

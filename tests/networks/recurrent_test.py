@@ -14,7 +14,8 @@ from eigen3.networks import dropout, layers, recurrent
 D, ROWS, INPUTS, H = 6, 5, 3, 4
 RATE = 0.4
 F32 = layers.precision_policy('float32')
-F64 = layers.precision_policy('float64')
+with double_precision.enable_x64(True):
+  F64 = layers.precision_policy('float64')
 # (save_gates, hoist): the ways in which the core can run.
 WAYS = tuple(
   itertools.product(

@@ -1,6 +1,6 @@
 """Proof that nothing looks ahead: another future, and the same past."""
 
-from eigen3.evaluation.lookahead.futures import scramble
+from eigen3.evaluation.lookahead.futures import scramble, scramble_source
 from eigen3.evaluation.lookahead.given import check_given_features
 from eigen3.evaluation.lookahead.leaks import (
   Compared,
@@ -24,5 +24,6 @@ __all__ = (
   'prove',
   'prove_maker',
   'scramble',
+  'scramble_source',
   'spread_days',
 )

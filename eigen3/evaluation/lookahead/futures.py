@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from eigen3.data import MarketPanel
+from eigen3.data import MarketPanel, Source
 
 _PRICE = 50.0  # where a column begins that has had no price yet
 # Shares of prices that are multiplied by something, and by what.
@@ -57,6 +57,52 @@ def scramble(panel: MarketPanel, last_day: int, seed: int) -> MarketPanel:
     changed['members'] = panel.members.copy()
     changed['members'][later] = rng.random(panel.members[later].shape) < 0.5
   return dataclasses.replace(panel, **changed)
+
+
+def scramble_source(
+  source: Source, last_day: np.datetime64, seed: int
+) -> Source:
+  """What was read, with other values of all that is known after `last_day`.
+
+  Tickers lose rows, or all of them; every day keeps one, so that there are as
+  many days.
+
+  Args:
+    source: of a panel.
+    last_day: the last one that stays as it is.
+    seed: of the other future.
+  """
+  rng = np.random.default_rng(
+    (seed, last_day.astype('datetime64[D]').astype(int))
+  )
+
+  def other(one, later, gone):
+    factor = np.exp(rng.normal(0.0, 0.3, len(later)))
+    factor[~later] = 1.0
+    return dataclasses.replace(
+      one,
+      dates=one.dates[~gone],
+      ohlc=(one.ohlc * factor[:, None])[~gone],
+      volume=(one.volume * factor)[~gone],
+    )
+
+  tickers, covered = [], source.tickers[0].dates[:0]
+  for ticker in source.tickers:
+    later = ticker.dates > last_day
+    share = rng.choice([0.1, 1.0], p=[0.7, 0.3])
+    drawn = rng.random(len(later)) < share
+    gone = later & drawn & np.isin(ticker.dates, covered)
+    covered = np.union1d(covered, ticker.dates)
+    if not gone.all():
+      tickers.append(other(ticker, later, gone))
+  series = []
+  for one in source.series:
+    seen = one.dates + np.timedelta64(one.lag, 'D')
+    late = np.asarray(seen > last_day)
+    series.append(other(one, late, late & (rng.random(len(late)) < 0.1)))
+  return dataclasses.replace(
+    source, tickers=tuple(tickers), series=tuple(series)
+  )
 
 
 def _other_prices(

@@ -9,6 +9,7 @@ import pytest
 import raw_market
 from raw_market import DAYS, TRAINING_DAYS
 
+from eigen3 import data
 from eigen3.data import Repairs
 from eigen3.evaluation import lookahead
 from eigen3.evaluation.lookahead import LookAheadError
@@ -82,6 +83,43 @@ def test_files_of_eigen2_do_not_look_ahead(tmp_path, raw, recompute):
 def test_the_repair_of_a_days_own_prices_does_not_look_ahead(make, raw):
   repairing = functools.partial(make, repairs=Repairs(order='widen'))
   assert min(prove(repairing, raw, [70, LAST])['prices']) > 1000
+
+
+@pytest.fixture
+def source(raw, tmp_path):
+  """What is read of the files, before a panel is made of it."""
+  raw.index.to_csv(tmp_path / 'index.csv', index_label='Date')
+  (tmp_path / 'source').mkdir()
+  return data.with_series(
+    data.open_source(raw_market.write_folder(raw.rows, tmp_path / 'source')),
+    data.read_context(f'{tmp_path}/index.csv:lag=1'),
+  )
+
+
+def build(source, **changes):
+  return data.build_panel(
+    dataclasses.replace(source, **changes), validation_days=25, holdout_days=15
+  )
+
+
+def test_what_is_built_of_what_was_read_does_not_look_ahead(source):
+  found = lookahead.prove_maker(
+    build, source, lookahead.scramble_source, SPREAD, range(3)
+  )
+  for kind in ('prices', 'features', 'volume'):
+    assert min(found[kind]) > 1000, kind
+
+
+def test_a_series_without_its_lag_is_found_after_reading(source):
+  def leaking(source):
+    series = [dataclasses.replace(one, lag=0) for one in source.series]
+    return build(source, series=tuple(series))
+
+  with pytest.raises(LookAheadError) as raised:
+    lookahead.prove_maker(
+      leaking, source, lookahead.scramble_source, [LAST], range(5)
+    )
+  assert raised.value.leak.day == LAST
 
 
 # Planted leaks.

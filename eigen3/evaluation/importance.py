@@ -1,0 +1,109 @@
+"""Which columns of the market mattered to a population, in numbers."""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from eigen3.learner.importance import THRESHOLDS
+from eigen3.settings import require
+from eigen3.types import Array
+
+TOP = 20  # columns named first (Eigen2's)
+_ROUNDING = 1e-3  # by which a sum of float32 shares may miss 1
+
+# What a state of the importance holds, on the device or on the host.
+Values: TypeAlias = Array | np.ndarray
+
+
+def describe(
+  mean: Values, below: Values, columns: Sequence[str], persistent: int
+) -> dict[str, Any]:
+  """The importance of columns in numbers, for a JSON file.
+
+  Args:
+    mean: float [C], shares of attention; sums to 1.
+    below: int [3, C], for each threshold how many updates in a row the share
+      was under it.
+    columns: names [C].
+    persistent: how many updates in a row make a column one that is
+      persistently under a threshold.
+
+  Returns:
+    `columns`, how many there are; `entropy` in nats; `entropy_share`, the
+    part of the largest that is possible, log C (1 for a single column);
+    `effective_columns`, how many columns of equal shares have this entropy;
+    `top`, the first 20 (column, share); `persistent_updates`; and `below`, by
+    threshold the `count` and `columns` of those persistently under it.
+
+  Raises:
+    ValueError: `mean` are not shares of attention (they are all 0 before the
+      first update), sizes differ, or `persistent` is under 1.
+  """
+  shares, below = _checked(mean, below, columns)
+  require(persistent >= 1, 'persistent', persistent, 'at least 1')
+  nats = float(entropy(shares))
+  low = {
+    f'{threshold:g}': np.array(columns)[runs >= persistent].tolist()
+    for threshold, runs in zip(THRESHOLDS, below, strict=True)
+  }
+  top = ranking(shares)[:TOP].tolist()
+  return {
+    'columns': len(columns),
+    'entropy': nats,
+    'entropy_share': (
+      float(nats / np.log(len(columns))) if len(columns) > 1 else 1.0
+    ),
+    'effective_columns': float(np.exp(nats)),
+    'top': [(columns[i], float(shares[i])) for i in top],
+    'persistent_updates': persistent,
+    'below': {
+      threshold: {'count': len(names), 'columns': names}
+      for threshold, names in low.items()
+    },
+  }
+
+
+def entropy(shares: np.ndarray) -> np.ndarray:
+  """The entropy of shares [..., C] in nats, [...]."""
+  logarithms = np.log(np.where(shares > 0, shares, 1.0))
+  return 0.0 - np.sum(shares * logarithms, axis=-1)  # 0, never -0
+
+
+def ranking(shares: np.ndarray) -> np.ndarray:
+  """int [C], indices of the largest first, of equals the first one first."""
+  return np.argsort(-shares, kind='stable')
+
+
+def checked_shares(mean: Values, columns: Sequence[str]) -> np.ndarray:
+  """The shares as float64 [C], without the rounding of their sum.
+
+  Raises:
+    ValueError: they are not shares of attention of these columns.
+  """
+  shares = np.asarray(mean, np.float64)
+  require(
+    shares.shape == (len(columns),),
+    'mean',
+    shares.shape,
+    f'a value for each of the {len(columns)} columns',
+  )
+  least, total = float(shares.min()), float(shares.sum())
+  require(least >= 0, 'mean', least, 'shares of at least 0')
+  require(
+    abs(total - 1) < _ROUNDING,
+    'the sum of mean',
+    total,
+    '1, as after the first update',
+  )
+  return shares / total
+
+
+def _checked(
+  mean: Values, below: Values, columns: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+  """Shares [C] and runs [3, C] on the host, or the error of `describe`."""
+  shares, below = checked_shares(mean, columns), np.asarray(below)
+  expected = (len(THRESHOLDS), len(columns))
+  require(below.shape == expected, 'below', below.shape, f'{expected}')
+  return shares, below

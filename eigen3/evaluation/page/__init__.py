@@ -1,6 +1,0 @@
-"""The page of a run, or of several seeds of one setting: one HTML file."""
-
-from eigen3.evaluation.page.render import write
-from eigen3.evaluation.page.subject import Champion, Occasion
-
-__all__ = ['Champion', 'Occasion', 'write']

@@ -1,0 +1,59 @@
+"""What a run's files say of its champion and of the controls, in numbers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from eigen3.evaluation import metrics
+from eigen3.evaluation.judge import Results, mean_summary
+from eigen3.evaluation.sharpe import Deflated, deflate, track_record
+
+
+def means(results: Results) -> dict[str, dict[str, float]]:
+  """The numbers of all policies on the days of `results`, for JSON."""
+  return {name: mean_summary(tests) for name, tests in results.items()}
+
+
+def champion(
+  results: Mapping[str, Results], deflated: Deflated
+) -> dict[str, Any]:
+  """All `metrics` of the champion by split, and its `trials`, for JSON."""
+  found = {}
+  for split, judged in results.items():
+    market = metrics.daily_returns(judged['buy_and_hold'][0])
+    found[split] = metrics.for_json(metrics.measure(judged['agent'][0], market))
+  return {'metrics': found, 'trials': metrics.for_json(deflated._asdict())}
+
+
+def deflated(results: Mapping[str, Results], ratios: np.ndarray) -> Deflated:
+  """What the champion's record on the validation days is worth.
+
+  Args:
+    results: the champion and the controls by split.
+    ratios: float [n], Sharpe ratios of all that was tried; see `deflate`.
+  """
+  returns = metrics.daily_returns(results['validation']['agent'][0])
+  return deflate(ratios, track_record(returns))
+
+
+def daily_returns(results: Mapping[str, Results]) -> pd.DataFrame:
+  """What every day brought every policy.
+
+  Args:
+    results: by split.
+
+  Returns:
+    A row per split and day: `split`, `date` and, for each policy, the return
+    since the day before; of many backtests their mean.
+  """
+  tables = []
+  for split, policies in results.items():
+    dates = next(iter(policies.values()))[0].dates
+    columns = {
+      name: np.mean([metrics.daily_returns(test) for test in tests], axis=0)
+      for name, tests in policies.items()
+    }
+    tables.append(pd.DataFrame({'split': split, 'date': dates, **columns}))
+  return pd.concat(tables, ignore_index=True)

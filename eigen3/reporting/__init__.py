@@ -1,0 +1,1 @@
+"""Every page, picture and table of text, of the numbers of `evaluation`."""

@@ -1,0 +1,82 @@
+"""Cells in one picture: what each seed earned, and what beats random entry."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from eigen3.reporting import drawing
+
+_ROW = 0.34  # inches
+_AGENT = '#1b4f9c'
+_UNSURE = '#9aa7bd'
+_SURE = 0.01  # of p
+
+
+def draw_cells(
+  path: os.PathLike | str,
+  told: Mapping[str, Mapping[str, Any]],
+  title: str,
+  remark: str,
+) -> None:
+  """Draws cells, as `pooled.pool` tells of them, by name; a row each.
+
+  Args:
+    path: of a PNG file.
+    told: at least one.
+    title: of the whole picture.
+    remark: stands below it.
+  """
+  height = 2.2 + _ROW * len(told)
+  with drawing.picture(path, height, title, remark) as figure:
+    profits, differences = figure.subplots(1, 2, sharey=True)
+    for row, cell in enumerate(told.values()):
+      _profits(profits, row, cell)
+      _difference(differences, row, cell['against'].get('random_entry'))
+    profits.set_yticks(range(len(told)), [*told], fontsize=8)
+    profits.set_ylim(len(told) - 0.4, -0.6)
+    drawing.name_axes(profits, 'Profit on held-out days')
+    profits.set_xlabel('% of initial cash')
+    drawing.name_axes(differences, 'A year more than random entry')
+    differences.set_xlabel('%, with 95 % interval; dark where p < 0.01')
+    for axes in (profits, differences):
+      axes.axvline(0, color='black', linewidth=0.6)
+      drawing.lighten(axes, grid='x')
+    # One entry of each kind.
+    labels = dict(
+      zip(*reversed(profits.get_legend_handles_labels()), strict=True)
+    )
+    drawing.legend_beside(differences, [*labels.values()], [*labels])
+
+
+def _profits(axes, row: int, cell: Mapping[str, Any]) -> None:
+  """Seeds, their mean with its interval, and marks of the controls."""
+  profit = cell['profit']
+  for name, mean in cell['profits'].items():
+    if name in drawing.CONTROLS:
+      axes.plot(
+        100 * mean, row, '|', color=drawing.CONTROLS[name], markersize=13,
+        markeredgewidth=2, label=drawing.shown(name),
+      )  # fmt: skip
+  axes.plot(
+    [100 * x for x in profit['values']], [row] * len(profit['values']), 'o',
+    color=_AGENT, markersize=3, alpha=0.4, label='seeds',
+  )  # fmt: skip
+  mean = profit['mean']
+  if 'low' in mean:
+    axes.plot(
+      [100 * mean['low'], 100 * mean['high']], [row, row], color=_AGENT,
+      linewidth=1.5, label='95 % interval',
+    )  # fmt: skip
+  axes.plot(
+    100 * mean['mean'], row, 'D', color=_AGENT, markersize=5, label='mean'
+  )
+
+
+def _difference(axes, row: int, found: Mapping[str, Any] | None) -> None:
+  if found is None:
+    return
+  colour = _AGENT if (found['p'] or 1.0) < _SURE else _UNSURE
+  if found['low'] is not None:
+    ends = [100 * found['low'], 100 * found['high']]
+    axes.plot(ends, [row, row], color=colour, linewidth=1.5)
+  axes.plot(100 * found['mean'], row, 'D', color=colour, markersize=5)

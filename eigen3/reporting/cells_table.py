@@ -1,0 +1,92 @@
+"""Cells and what they came to, a line each."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from eigen3.reporting import tables
+
+_AGAINST = ('random_entry', 'buy_and_hold', 'momentum')
+_EMPTY = '-'
+
+
+def lines(told: Mapping[str, Mapping[str, Any]]) -> str:
+  """A table of cells, by name; see `rows`."""
+  found = rows(told)
+  return tables.aligned(found, to_the_left=(0, len(found[0]) - 1))
+
+
+def rows(told: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+  """What a table of cells shows, by name: a head, and a row each.
+
+  Each is told of as by `pooled.pool`, with the seeds that it lacks as
+  `missing`, others that lack some of its own as `not_compared`, and its `goal`.
+
+  Profits are over initial cash; shares are of the informed policy's and of
+  account-aware momentum's profit; differences are of daily returns, a year,
+  followed by their p-value.
+  """
+  head = [
+    '', 'seeds', 'profit', '95 %', 'IQM', 'of informed', 'of momentum',
+    *(f'over {name.replace("_", " ")}' for name in _AGAINST), 'goal',
+  ]  # fmt: skip
+  return [head, *(_row(name, cell) for name, cell in told.items())]
+
+
+def comparisons(told: Mapping[str, Mapping[str, Any]]) -> str:
+  """A line for each cell and what it is, or should be, compared with."""
+  said = []
+  for name, cell in told.items():
+    said += [
+      f'{name} over {other}: {_difference(found)} a year, 95 % '
+      f'{found["low"]:+.1%} to {found["high"]:+.1%}'
+      for other, found in cell['against'].items()
+      if other not in (*_AGAINST, 'informed')
+    ]
+    said += [
+      f'{name} over {other}: open, it lacks seeds'
+      for other in cell['not_compared']
+    ]
+  return '\n'.join(said)
+
+
+def _row(name: str, cell: Mapping[str, Any]) -> list[str]:
+  profit = cell['profit']
+  mean = profit['mean']
+  interval = _EMPTY
+  if 'low' in mean:
+    interval = f'{mean["low"]:+.1%} to {mean["high"]:+.1%}'
+  return [
+    name,
+    _seeds(cell),
+    f'{mean["mean"]:+.1%}',
+    interval,
+    f'{profit["iqm"]["value"]:+.1%}',
+    *(_share(cell['shares'].get(x)) for x in ('informed', 'momentum')),
+    *(_difference(cell['against'].get(x)) for x in _AGAINST),
+    cell.get('goal', {}).get('words', ''),
+  ]
+
+
+def _seeds(cell: Mapping[str, Any]) -> str:
+  lacking = len(cell['missing'])
+  if not lacking:
+    return str(cell['seeds'])
+  return f'{cell["seeds"]} of {cell["seeds"] + lacking}'
+
+
+def _share(found: Mapping[str, Any] | None) -> str:
+  if found is None or not _is_known(found['value']):
+    return _EMPTY
+  return f'{found["value"]:.0%}'
+
+
+def _difference(found: Mapping[str, Any] | None) -> str:
+  if found is None:
+    return _EMPTY
+  p = f' p {found["p"]:.4f}' if _is_known(found['p']) else ''
+  return f'{found["mean"]:+.1%}{p}'
+
+
+def _is_known(value: float | None) -> bool:
+  return value is not None and math.isfinite(value)

@@ -1,0 +1,39 @@
+"""Pages of HTML: templates that lie beside the code that fills them."""
+
+import os
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jinja2
+
+from eigen3.files import atomic_path
+
+_SHARED = pathlib.Path(__file__).parent  # base.html
+
+
+def write(
+  path: os.PathLike | str,
+  template: pathlib.Path,
+  content: Mapping[str, Any],
+  filters: Mapping[str, Callable[..., Any]] | None = None,
+) -> None:
+  """Fills a template, which may extend base.html; text is escaped.
+
+  Args:
+    path: of an HTML file; written whole or not at all.
+    template: path of the template.
+    content: all that it shows; what is missing is a jinja2.UndefinedError.
+    filters: by the names that it uses.
+  """
+  environment = jinja2.Environment(
+    loader=jinja2.FileSystemLoader([template.parent, _SHARED]),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+  )
+  environment.filters.update(filters or {})
+  text = environment.get_template(template.name).render(content)
+  with atomic_path(path) as temporary:
+    temporary.write_text(text, encoding='utf-8')

@@ -1,0 +1,314 @@
+"""The picture of what the evolution of a population led to."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from eigen3.evaluation.population import best_first, require_columns, scores
+from eigen3.reporting import drawing
+from eigen3.reporting.drawing import POPULATION
+
+GENERATION_COLUMNS = (
+  'generation',
+  'seconds',
+  'replay_size',
+  'replay_capacity',
+  'champion_score',
+  'champion_generation',
+  'mutation_rate',
+  'mutation_std',
+  'spread',
+)
+HYPERPARAMETER = 'hyper_'  # how columns of hyperparameters begin
+
+_CHAMPION = '#d0021b'
+# Markers differ as well, for readers to whom the colours look alike.
+_ORIGINS = {
+  'initial': ('#888888', 'o'),
+  'elite': ('#e0a100', 's'),
+  'offspring': ('#2a7f3f', '^'),
+  'mutant': ('#c2570c', 'D'),
+  'sample': ('#7a5195', 'v'),
+  'copy': ('#17a2b8', 'P'),
+}
+_IN_A_ROW = 3  # hyperparameters
+# How many times the middle half of the curves an axis reaches beyond it: far
+# more than any curve of learning, far less than a penalty of thousands.
+_REACH = 20
+
+
+def draw_population(
+  path: os.PathLike | str,
+  members: pd.DataFrame,
+  generations: pd.DataFrame,
+  title: str,
+  remark: str,
+  unit: str = 'share of initial cash',
+) -> None:
+  """Draws how a population became what it is.
+
+  Args:
+    path: of a PNG file, 1200 pixels wide.
+    members: one row per generation and member; columns that begin with
+      'hyper_' are drawn too.
+    generations: one row per generation.
+    title: of the whole picture.
+    remark: stands below it, for what every reader must know of the data.
+    unit: of fitness and validation.
+
+  Raises:
+    ValueError: a table lacks a column or has no row.
+  """
+  require_columns('generations', generations, GENERATION_COLUMNS)
+  table = scores(members)
+  names = [n for n in members.columns if n.startswith(HYPERPARAMETER)]
+  rows: list[Any] = _rows(names)
+  height = round(2.4 * len(rows), 1)
+  with drawing.picture(path, height, title, remark) as figure:
+    axes: dict[str, Any] = {}
+    # Each row by itself: the widest label of one need not fit into all others.
+    parts: Any = figure.subfigures(len(rows))
+    for part, row in zip(parts, rows, strict=True):
+      axes |= part.subplot_mosaic([row], empty_sentinel='.')
+    _draw(axes, table, members, generations, names, unit)
+
+
+def _draw(
+  axes: Mapping[str, Any],
+  table: pd.DataFrame,
+  members: pd.DataFrame,
+  generations: pd.DataFrame,
+  names: Sequence[str],
+  unit: str,
+) -> None:
+  """All panels, by name; `names` are those of hyperparameters."""
+  _scores(axes['fitness'], table, members, 'fitness', unit)
+  _champion(axes['fitness'], generations)
+  _scores(axes['validation'], table, members, 'validation', unit)
+  _best_so_far(axes['validation'], table)
+  for score in ('fitness', 'validation'):
+    champion = generations['champion_score']
+    _leave_out_the_far(axes[score], table, score, champion)
+  _spread(axes['spread'], generations)
+  for name in ('rate', 'std'):
+    _mutation(axes[name], generations, name)
+  _seconds(axes['seconds'], generations)
+  _replay(axes['replay'], generations)
+  for name in names:
+    _hyperparameter(axes[name], members, name)
+  for one in axes.values():
+    _finish(one, table['generation'])
+
+
+def _rows(names: Sequence[str]) -> list[list[str]]:
+  """The picture's panels, from the top; a name repeats over its width."""
+  rows = [
+    ['fitness'] * 6,
+    ['validation'] * 6,
+    ['spread'] * 2 + ['rate'] * 2 + ['std'] * 2,
+    ['seconds'] * 3 + ['replay'] * 3,
+  ]
+  for first in range(0, len(names), _IN_A_ROW):
+    row = [name for name in names[first : first + _IN_A_ROW] for _ in range(2)]
+    rows.append(row + ['.'] * (6 - len(row)))
+  return rows
+
+
+def _scores(
+  axes, table: pd.DataFrame, members: pd.DataFrame, score: str, unit: str
+) -> None:
+  """The population's scores, and where the best of each came from."""
+  drawing.name_axes(axes, score.capitalize())
+  axes.set_ylabel(f'{score},\n{unit}')
+  table = table.dropna(subset=[f'{score}_best'])
+  if table.empty:
+    _say(axes, f'no {score} was measured')
+    return
+  generation = table['generation']
+  _band(axes, generation, table[f'{score}_worst'], table[f'{score}_best'])
+  for name, style in (('best', '-'), ('median', '--')):
+    axes.plot(
+      generation,
+      table[f'{score}_{name}'],
+      color=POPULATION,
+      linestyle=style,
+      linewidth=1.5,
+      marker='.',
+      label=name,
+    )
+  best = best_first(members.dropna(subset=[score]), score)
+  best = best.drop_duplicates('generation')
+  for origin, rows in best.groupby('origin'):
+    colour, marker = _ORIGINS.get(str(origin), ('black', 'x'))
+    axes.scatter(
+      rows['generation'],
+      rows[score],
+      color=colour,
+      marker=marker,
+      s=28,
+      zorder=3,
+      label=f'best is {origin}',
+    )
+
+
+def _champion(axes, generations: pd.DataFrame) -> None:
+  """The champion's validation score, with a star where it came up."""
+  if generations['champion_score'].isna().all():
+    return
+  axes.plot(
+    generations['generation'],
+    generations['champion_score'],
+    color=_CHAMPION,
+    linewidth=1.5,
+    drawstyle='steps-post',
+    label="champion's validation",
+  )
+  new = generations[
+    generations['champion_generation'] == generations['generation']
+  ]
+  axes.scatter(
+    new['generation'],
+    new['champion_score'],
+    color=_CHAMPION,
+    marker='*',
+    s=80,
+    zorder=4,
+    label='new champion',
+  )
+
+
+def _best_so_far(axes, table: pd.DataFrame) -> None:
+  if table['validation_best_so_far'].isna().all():
+    return
+  axes.plot(
+    table['generation'],
+    table['validation_best_so_far'],
+    color=_CHAMPION,
+    linewidth=1.5,
+    zorder=1.9,  # it runs along the best
+    drawstyle='steps-post',
+    label='best so far',
+  )
+
+
+def _leave_out_the_far(
+  axes, table: pd.DataFrame, score: str, champion: pd.Series
+) -> None:
+  """Ends the axis where one bad member would flatten all the curves."""
+  names = [f'{score}_{name}' for name in ('best', 'median', 'worst')]
+  scores = np.append(table[names].to_numpy(float), champion.to_numpy(float))
+  scores = scores[np.isfinite(scores)]
+  best = table[f'{score}_best'].dropna()
+  if best.empty:
+    return
+  first, third = np.percentile(best, [25, 75])
+  reach = _REACH * ((third - first) or np.ptp(best))
+  is_near = (scores >= first - reach) & (scores <= third + reach)
+  if reach == 0 or is_near.all():
+    return
+  near, far = scores[is_near], scores[~is_near]
+  margin, furthest = 0.05 * np.ptp(near), far[np.abs(far).argmax()]
+  axes.set_ylim(near.min() - margin, near.max() + margin)
+  drawing.name_axes(
+    axes, f'{score.capitalize()} (beyond the axis: as far as {furthest:,.6g})'
+  )
+
+
+def _spread(axes, generations: pd.DataFrame) -> None:
+  drawing.name_axes(axes, 'Spread of the population')
+  axes.set_ylabel('RMS distance to mean,\n% of RMS of the mean')
+  _line(axes, generations, 100 * generations['spread'])
+  axes.set_ylim(bottom=0)
+
+
+def _mutation(axes, generations: pd.DataFrame, name: str) -> None:
+  drawing.name_axes(axes, f'Mutation {name}')
+  axes.set_ylabel({'rate': 'share of parameters', 'std': 'size of noise'}[name])
+  values = generations[f'mutation_{name}']
+  if values.isna().all():
+    _say(axes, 'no mutation')
+    return
+  _line(axes, generations, values)
+  axes.set_ylim(bottom=0)
+
+
+def _seconds(axes, generations: pd.DataFrame) -> None:
+  drawing.name_axes(axes, 'Time of a generation')
+  axes.set_ylabel('wall time, s')
+  axes.bar(generations['generation'], generations['seconds'], color=POPULATION)
+
+
+def _replay(axes, generations: pd.DataFrame) -> None:
+  drawing.name_axes(axes, 'Replay')
+  capacity = generations['replay_capacity']
+  axes.set_ylabel(f'filled, % of {capacity.max():,.0f}\ntransitions')
+  fill = 100 * generations['replay_size'] / capacity
+  axes.bar(generations['generation'], fill, color=POPULATION)
+  axes.set_ylim(0, 105)
+
+
+def _hyperparameter(axes, members: pd.DataFrame, name: str) -> None:
+  title = name.removeprefix(HYPERPARAMETER).replace('_', ' ').capitalize()
+  drawing.name_axes(axes, title)
+  axes.set_ylabel('median, all members')
+  groups = members.groupby('generation')[name]
+  values = groups.agg(['min', 'median', 'max']).dropna()
+  if values.empty:
+    _say(axes, 'no value')
+    return
+  _band(axes, values.index, values['min'], values['max'])
+  _line(axes, values.reset_index(), values['median'])
+
+
+def _line(axes, table: pd.DataFrame, values: pd.Series) -> None:
+  """A curve over generations, with markers that show a single one too."""
+  axes.plot(
+    table['generation'],
+    values,
+    color=POPULATION,
+    marker='o',
+    markersize=3,
+  )
+
+
+def _band(axes, generation, low: pd.Series, high: pd.Series) -> None:
+  """What lies between the worst and the best member."""
+  x, lowest, highest = (np.asarray(v, float) for v in (generation, low, high))
+  if len(x) == 1:  # as wide as can be seen
+    x = np.concatenate([x - 0.2, x + 0.2])
+    lowest, highest = lowest.repeat(2), highest.repeat(2)
+  axes.fill_between(
+    x,
+    lowest,
+    highest,
+    color=POPULATION,
+    alpha=0.15,
+    linewidth=0,
+    label='all members',
+  )
+
+
+def _say(axes, words: str) -> None:
+  axes.text(
+    0.5,
+    0.5,
+    words,
+    transform=axes.transAxes,
+    horizontalalignment='center',
+    color='#555555',
+  )
+
+
+def _finish(axes, generation: pd.Series) -> None:
+  drawing.number_generations(axes)
+  axes.set_xlim(generation.min() - 0.5, generation.max() + 0.5)
+  low, high = axes.get_ylim()
+  if low < 0 < high:
+    axes.axhline(0, color='black', linewidth=0.6)
+  drawing.lighten(axes)
+  axes.set_axisbelow(True)
+  if len(axes.get_legend_handles_labels()[1]) > 1:
+    drawing.legend_beside(axes)

@@ -1,0 +1,6 @@
+"""The page of a run, or of several seeds of one setting: one HTML file."""
+
+from eigen3.reporting.run_page.render import write
+from eigen3.reporting.run_page.subject import Champion, Occasion
+
+__all__ = ['Champion', 'Occasion', 'write']

@@ -1,0 +1,167 @@
+"""The tables of a page, as numbers."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from eigen3.evaluation import bootstrap, metrics, statistics
+from eigen3.evaluation.backtest import Backtest
+from eigen3.evaluation.judge import Results
+from eigen3.evaluation.statistics import Estimate
+from eigen3.types import TRADING_DAYS_A_YEAR
+
+# How often days are drawn; p is told to a thousandth.
+_REPEATS = 2_000
+# The ends of an interval: it holds the true number with 95 %.
+_ENDS = (2.5, 97.5)
+
+
+class Headline(NamedTuple):
+  """A policy's three numbers that count most, with their intervals.
+
+  Attributes:
+    name: of the policy; 'iqm' is the interquartile mean of all agents.
+    size: how many backtests are behind it.
+    profit: over initial cash.
+    sharpe: annualised.
+    max_drawdown: as a share of the peak.
+  """
+
+  name: str
+  size: int
+  profit: Estimate
+  sharpe: Estimate
+  max_drawdown: Estimate
+
+
+class Year(NamedTuple):
+  """A row of the months.
+
+  Attributes:
+    year: of the days.
+    months: return of each of the twelve; None where there was no day.
+    whole: of all of them.
+  """
+
+  year: int
+  months: list[float | None]
+  whole: float
+
+
+def headlines(agents: Results, controls: Results, seed: int) -> list[Headline]:
+  """One for each policy.
+
+  The interval of what was played once is that of other days like these, by the
+  stationary bootstrap; of many backtests, that of one of them; of the
+  interquartile mean, that of other seeds.
+
+  Args:
+    agents: one backtest each.
+    controls: one backtest or many.
+    seed: of the draws.
+  """
+  once = {name: tests for name, tests in controls.items() if len(tests) == 1}
+  once = {**agents, **once}
+  returns = [metrics.daily_returns(tests[0]) for tests in once.values()]
+  drawn = bootstrap.intervals(
+    np.stack(returns, axis=1), _headline, seed, repeats=_REPEATS
+  )
+  found = {
+    name: Headline(name, 1, *drawn[k :: len(once)])
+    for k, name in enumerate(once)
+  }
+  rows = []
+  if len(agents) > 1:
+    values = _headline_of([tests[0] for tests in agents.values()])
+    middle = [statistics.interquartile_mean(v[:, None], seed) for v in values]
+    rows.append(Headline('iqm', len(agents), *middle))
+  for name, tests in {**agents, **controls}.items():
+    rows.append(found[name] if name in found else _of_many(name, tests))
+  return rows
+
+
+def all_numbers(
+  agents: Results, controls: Results
+) -> dict[str, dict[str, float]]:
+  """Every number of every policy; of many backtests their means."""
+  market = metrics.daily_returns(controls['buy_and_hold'][0])
+  found = {}
+  for name, tests in {**agents, **controls}.items():
+    numbers = [metrics.measure(test, market) for test in tests]
+    found[name] = {
+      key: float(np.mean([number[key] for number in numbers]))
+      for key in numbers[0]
+    }
+  return found
+
+
+def differences(
+  agents: Results, controls: Results, seed: int
+) -> dict[str, bootstrap.PairedDifference]:
+  """How much more a year the agents bring than each control.
+
+  A control of many backtests counts by their mean day.
+  """
+  ours = np.stack([metrics.daily_returns(t[0]) for t in agents.values()])
+  return {
+    name: bootstrap.paired_difference(
+      ours,
+      np.mean([metrics.daily_returns(t) for t in tests], axis=0),
+      seed,
+      repeats=_REPEATS,
+    )
+    for name, tests in controls.items()
+  }
+
+
+def months(backtest: Backtest) -> list[Year]:
+  """Returns by calendar month; the last is of the days until the end."""
+  growth = np.log1p(metrics.daily_returns(backtest))
+  month = backtest.dates.astype('datetime64[M]').astype(int)
+  rows = []
+  for year in np.unique(month // 12):
+    inside = [
+      growth[month == 12 * year + k] if (month == 12 * year + k).any() else None
+      for k in range(12)
+    ]
+    rows.append(
+      Year(
+        1970 + int(year),
+        [None if x is None else float(np.expm1(x.sum())) for x in inside],
+        float(np.expm1(growth[month // 12 == year].sum())),
+      )
+    )
+  return rows
+
+
+def _headline(returns: np.ndarray) -> np.ndarray:
+  """Profits, Sharpe ratios and drawdowns of policies, [S, M] to [3 M]."""
+  path = np.cumprod(1.0 + returns, axis=0)
+  peak = np.maximum(np.maximum.accumulate(path, axis=0), 1.0)
+  deviation = returns.std(axis=0, ddof=1)
+  moved = deviation > 0.0
+  sharpe = returns.mean(axis=0) / np.where(moved, deviation, 1.0)
+  return np.concatenate(
+    [
+      path[-1] - 1.0,
+      np.sqrt(TRADING_DAYS_A_YEAR) * np.where(moved, sharpe, 0.0),
+      np.max(1.0 - path / peak, axis=0),
+    ]
+  )
+
+
+def _headline_of(backtests: Sequence[Backtest]) -> np.ndarray:
+  """The same of backtests, [3, M]."""
+  returns = [metrics.daily_returns(backtest) for backtest in backtests]
+  return _headline(np.stack(returns, axis=1)).reshape(3, -1)
+
+
+def _of_many(name: str, backtests: Sequence[Backtest]) -> Headline:
+  values = _headline_of(backtests)
+  ends = np.percentile(values, _ENDS, axis=1)
+  estimates = [
+    Estimate(float(mean), float(low), float(high))
+    for mean, low, high in zip(values.mean(axis=1), *ends, strict=True)
+  ]
+  return Headline(name, len(backtests), *estimates)

@@ -1,0 +1,71 @@
+"""How the numbers of a page are called and written."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from eigen3.evaluation.statistics import Estimate
+from eigen3.reporting.run_page import pictures
+from eigen3.reporting.run_page.tables import Year
+
+# Of a backtest, in this order.
+NUMBERS = {
+  'profit': ('profit', '+.2%'),
+  'cagr': ('growth a year', '+.2%'),
+  'volatility': ('volatility a year', '.2%'),
+  'sharpe': ('Sharpe ratio', '.2f'),
+  'sortino': ('Sortino ratio', '.2f'),
+  'calmar': ('Calmar ratio', '.2f'),
+  'max_drawdown': ('deepest drawdown', '.2%'),
+  'drawdown_days': ('longest drawdown, days', '.0f'),
+  'cvar': ('mean loss of the worst 5 % of days', '.2%'),
+  'skew': ('skew of days', '.2f'),
+  'excess_kurtosis': ('excess kurtosis of days', '.2f'),
+  'beta': ('beta to buy and hold', '.2f'),
+  'beta_error': ('its standard error', '.2f'),
+  'alpha': ('alpha to buy and hold, a year', '+.2%'),
+  'alpha_error': ('its standard error', '.2%'),
+  'exposure': ('invested, mean share', '.0%'),
+  'turnover': ('turnover a year', '.1f'),
+  'costs': ('costs, of the initial cash', '.2%'),
+  'trades': ('trades', '.0f'),
+  'win_rate': ('trades that gained', '.0%'),
+  'payoff': ('mean gain over mean loss', '.2f'),
+  'holding_days': ('days held, mean', '.1f'),
+  'exits_target': ('sold at the target', '.0%'),
+  'exits_max_holding': ('sold after the longest holding', '.0%'),
+  'exits_delisted': ('sold as delisted', '.0%'),
+  'ticker_concentration': ('concentration on tickers', '.2f'),
+  'largest_ticker_gain': ("largest ticker's share of gains", '.0%'),
+}
+# Those that are shown where decisions are played again.
+REPLAYED = ('profit', 'sharpe', 'max_drawdown', 'trades', 'costs')
+
+
+def written(value: float | None, form: str) -> str:
+  """A number as the page has it; a dash where there is none."""
+  if value is None or not math.isfinite(value):
+    return '\N{EN DASH}'
+  return format(value, form).replace('-', '\N{MINUS SIGN}').replace('%', ' %')
+
+
+def interval(estimate: Estimate, form: str) -> str:
+  """The ends of an interval; '' where nothing is said."""
+  if not math.isfinite(estimate.low):
+    return ''
+  low, high = (written(x, form) for x in (estimate.low, estimate.high))
+  return f'{low.removesuffix(" %")} to {high}'
+
+
+def largest(years: Sequence[Year]) -> float:
+  """The largest return of a month, up or down."""
+  found = [abs(x) for year in years for x in year.months if x is not None]
+  return float(np.max(found, initial=0.0))
+
+
+def shade(value: float, most: float) -> str:
+  """The background of a month: the larger, the stronger."""
+  colour = pictures.GAIN if value >= 0 else pictures.LOSS
+  strength = round(8 + 62 * abs(value) / most) if most else 0
+  return f'color-mix(in srgb, {colour} {strength}%, transparent)'

@@ -1,0 +1,60 @@
+"""The picture of a run: how it learnt, and what its champion earned."""
+
+import os
+
+import pandas as pd
+
+from eigen3.evaluation.judge import Results, mean_summary
+from eigen3.reporting import drawing
+
+_COLOURS = drawing.colours(['agent'])
+
+
+def draw_run(
+  path: os.PathLike | str,
+  metrics: pd.DataFrame,
+  validation: Results,
+  judged: Results,
+  equity_title: str,
+  title: str,
+  remark: str,
+) -> None:
+  """Draws the learning curve, and equity against the controls.
+
+  Args:
+    path: of a PNG file.
+    metrics: the run's metrics.csv; its first field counts.
+    validation: controls on the validation days.
+    judged: agent and controls on the days whose equity is drawn.
+    equity_title: says which days.
+    title: of the whole picture.
+    remark: stands below it, for what every reader must know of the data.
+  """
+  with drawing.picture(path, 8, title, remark) as figure:
+    upper, lower = figure.subplots(2, 1)
+    _learning_curve(upper, metrics, validation)
+    drawing.equity(lower, judged, equity_title, _COLOURS)
+
+
+def _learning_curve(axes, metrics: pd.DataFrame, validation: Results) -> None:
+  scored = metrics.dropna(subset=['validation_profit'])
+  axes.plot(
+    scored[metrics.columns[0]],
+    100 * scored['validation_profit'],
+    color=_COLOURS['agent'],
+    marker='o',
+    markersize=3,
+    label='agent',
+  )
+  for name, backtests in validation.items():
+    axes.axhline(
+      100 * mean_summary(backtests)['profit'],
+      color=_COLOURS.get(name),
+      linestyle='--',
+      linewidth=1,
+      label=drawing.shown(name),
+    )
+  drawing.name_axes(axes, 'Validation days while training')
+  axes.set_xlabel(metrics.columns[0])
+  axes.set_ylabel('profit, % of initial cash')
+  drawing.finish(axes)

@@ -1,0 +1,117 @@
+"""How many policies were tried before one was chosen: their Sharpe ratios.
+
+Every policy that a run ever validated is a trial. Its Sharpe ratio is in what
+the run logs anyway: `members.csv` has all members of all generations,
+`metrics.csv` of a run of one agent every validation. Both are cut back to the
+checkpoint that a run resumes from, and what follows is repeated bit for bit, so
+that no trial is lost and none is counted twice.
+
+The supervised ranker's runs are left out where they stand among others: they
+log losses, no Sharpe ratios, and no agent is chosen from them.
+"""
+
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from eigen3.runs import logs, run_directory
+from eigen3.settings import require
+from eigen3.types import TRADING_DAYS_A_YEAR
+
+# The settings that, with the data, say which days are the validation days.
+_SPLIT = ('validation_days', 'holdout_days', 'embargo_days')
+RUNS = 'runs'  # of a folder of many
+
+
+def read(paths: Sequence[os.PathLike | str]) -> np.ndarray:
+  """Sharpe ratios of a day of all trials of a search, float64 [n].
+
+  Args:
+    paths: runs and sweeps, all that was tried before a champion was chosen,
+      its own run included.
+
+  Raises:
+    ValueError: a folder holds no run, or the runs are of other data or have
+      other validation days than the first.
+  """
+  runs = find(paths)
+  _check_alike(runs)
+  return np.concatenate([sharpe_ratios(run) for run in runs])
+
+
+def find(paths: Sequence[os.PathLike | str]) -> list[pathlib.Path]:
+  """The folders of runs, each once.
+
+  A sweep, a ladder or a study stands for all runs in it that logged anything,
+  but for those of the ranker.
+
+  Raises:
+    ValueError: a folder holds neither.
+  """
+  found: dict[pathlib.Path, None] = {}
+  for path in map(pathlib.Path, paths):
+    run_directory.read_config(path)  # or says what is wrong
+    files = sorted((path / RUNS).rglob('config.json'))
+    runs = [
+      file.parent
+      for file in files
+      if _has_log(file.parent)
+      and 'ranker' not in run_directory.read_config(file.parent)
+    ]
+    found.update(dict.fromkeys(run.resolve() for run in runs or [path]))
+  return list(found)
+
+
+def _has_log(run: pathlib.Path) -> bool:
+  return any((run / name).exists() for name in (logs.METRICS, logs.MEMBERS))
+
+
+def sharpe_ratios(workdir: os.PathLike | str) -> np.ndarray:
+  """Sharpe ratios of a day of all policies that a run validated, float64 [n].
+
+  Of a population's members they are those on the validation slices, of one
+  agent those on all validation days. One without a Sharpe ratio counts as 0.
+
+  Raises:
+    ValueError: the log is of another version.
+  """
+  workdir = pathlib.Path(workdir)
+  path, column, unit = workdir / logs.METRICS, logs.SHARPE, 1.0
+  if (workdir / logs.MEMBERS).exists():
+    path, column = workdir / logs.MEMBERS, logs.DAILY_SHARPE
+  else:
+    unit = np.sqrt(TRADING_DAYS_A_YEAR)
+  if not path.exists():
+    return np.zeros(0)  # it ended before it validated anything
+  table = pd.read_csv(path)
+  for name in (column, logs.SCORE):
+    require(name in table, f'{path}: columns', [*table], f'{name} among them')
+  found = table[column][table[logs.SCORE].notna()].to_numpy(np.float64) / unit
+  return np.where(np.isfinite(found), found, 0.0)
+
+
+def _check_alike(runs: Sequence[pathlib.Path]) -> None:
+  """Refuses runs whose validation days are others than those of the first."""
+  first = _days_of(runs[0])
+  for run in runs[1:]:
+    for name, value in _days_of(run).items():
+      require(
+        value == first[name], f'{run}: {name}', value, f'that of {runs[0]}'
+      )
+
+
+def _days_of(workdir: pathlib.Path) -> dict[str, Any]:
+  """What decides a run's validation days: its data and its split."""
+  try:
+    settings = run_directory.read_config(workdir)['data']
+    about = run_directory.read_about(workdir)['data']
+    return {'data': about['hash'], **{name: settings[name] for name in _SPLIT}}
+  except (OSError, ValueError, KeyError, TypeError) as error:
+    raise ValueError(
+      f'{workdir / "run.json"}: found no run that tells of its data '
+      f'({error!r}), expected one'
+    ) from error

@@ -1,0 +1,184 @@
+"""Records of finished runs: a small file each, of which tables are made.
+
+The name of a record is a digest of what decides a run's numbers: the program,
+all its settings with the seed, the data, and `VERSION`. So ladders, studies and
+machines that share a folder of records run nothing twice.
+
+Of the code only `VERSION` counts, which whoever changes what runs come to has
+to raise. A digest of the sources, or the commit, would change with every
+comment that is mended, and days of computing would be thrown away for nothing;
+people would stop to use the records. The commit, followed by + where files were
+changed, is noted inside, and pages tell of all commits, so that what was
+compared is seen, if it was not the same.
+"""
+
+import datetime
+import hashlib
+import json
+import pathlib
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from absl import logging
+
+from eigen3.evaluation.pooled import Outcome
+from eigen3.files import atomic_path
+from eigen3.runs import claims
+from eigen3.runs.claims import Claim
+
+# To be raised when the same settings come to other numbers than before.
+VERSION = 1
+_ABOUT = ('commit', 'platform', 'python', 'versions')  # of run.json
+_LENGTH = 16  # hexadecimal digits of a name
+
+
+def key_of(program: str, settings: Mapping[str, Any], data: str) -> str:
+  """The name of a record.
+
+  Args:
+    program: that trains.
+    settings: all, as JSON has them, but for the place of the data.
+    data: hash of the panel's file; '' for an embedded market, which the
+      settings describe.
+  """
+  asked = [VERSION, program, settings, data]
+  text = json.dumps(asked, sort_keys=True, separators=(',', ':'))
+  return hashlib.sha256(text.encode()).hexdigest()[:_LENGTH]
+
+
+class Archive:
+  """A folder of records, and of claims on those that are being made."""
+
+  def __init__(self, folder: pathlib.Path, commits: bool = False):
+    """Opens a folder, or makes it when there is something to keep.
+
+    Args:
+      folder: several machines may share it.
+      commits: whether each record is committed by git.
+    """
+    self._folder = folder
+    self._commits = commits
+
+  def has(self, key: str) -> bool:
+    """Whether there is a record."""
+    return self._path(key).exists()
+
+  def read(self, key: str) -> dict[str, Any] | None:
+    """A record, if there is one; a ValueError if it is damaged."""
+    path = self._path(key)
+    try:
+      return json.loads(path.read_text(encoding='utf-8'))
+    except FileNotFoundError:
+      return None
+    except ValueError as error:
+      raise ValueError(
+        f'{path}: found a damaged file ({error}), expected a record: remove it'
+      ) from error
+
+  def write(self, key: str, name: str, record: Mapping[str, Any]) -> None:
+    """Keeps a record, and commits it.
+
+    Args:
+      key: see `key_of`.
+      name: for the commit's message.
+      record: as JSON has it.
+    """
+    self._folder.mkdir(parents=True, exist_ok=True)
+    lines = [
+      f'{json.dumps(part)}: {json.dumps(record[part], sort_keys=True)}'
+      for part in sorted(record)
+    ]
+    path = self._path(key)
+    with atomic_path(path) as temporary:
+      text = '{\n' + ',\n'.join(lines) + '\n}\n'
+      temporary.write_text(text, encoding='utf-8')
+    if self._commits:
+      _commit(path, f'Record {name}')
+
+  def claim(self, key: str) -> Claim | None:
+    """Claims what is not recorded; None where it is being made."""
+    return claims.take(self._folder / 'claims' / key)
+
+  def _path(self, key: str) -> pathlib.Path:
+    return self._folder / f'{key}.json'
+
+
+def describe(run: pathlib.Path, policy: str) -> dict[str, Any]:
+  """What is kept of a run that went to its end.
+
+  Args:
+    run: its folder.
+    policy: the name of its policy among the controls.
+
+  Returns:
+    `commit`, `platform`, `python` and `versions` of the code; `policy`;
+    `profits` by policy on the held-out days; `facts` of the training; `daily`
+    returns of these days: the `first` one, each one's `offset` to it, and
+    `returns` by policy; `validation` and `metrics` as in summary.json.
+  """
+  summary = json.loads((run / 'summary.json').read_text(encoding='utf-8'))
+  about = json.loads((run / 'run.json').read_text(encoding='utf-8'))
+  daily = pd.read_csv(run / 'daily.csv', parse_dates=['date'])
+  daily = daily[daily['split'] == 'holdout'].drop(columns='split')
+  dates = daily.pop('date')
+  return {
+    **{name: about.get(name) for name in _ABOUT},
+    'policy': policy,
+    'profits': {
+      name: numbers['profit'] for name, numbers in summary['holdout'].items()
+    },
+    'facts': _facts(run, summary),
+    'daily': {
+      'first': str(dates.iloc[0].date()),
+      'offset': (dates - dates.iloc[0]).dt.days.tolist(),
+      'returns': {name: daily[name].tolist() for name in daily},
+    },
+    'validation': summary['validation'].get(policy),
+    'metrics': summary.get('metrics'),
+  }
+
+
+def outcome_of(record: Mapping[str, Any]) -> Outcome:
+  """What tables are made of."""
+  daily = record['daily']
+  first = datetime.date.fromisoformat(daily['first'])
+  dates = pd.Timestamp(first) + pd.to_timedelta(daily['offset'], unit='D')
+  return Outcome(
+    policy=record['policy'],
+    daily=pd.DataFrame({'date': dates, **daily['returns']}),
+    profits=record['profits'],
+    facts=record['facts'],
+    commit=record['commit'] or '',
+  )
+
+
+def _facts(run: pathlib.Path, summary: Mapping[str, Any]) -> dict[str, Any]:
+  """What a table says of a run beside its profits."""
+  metrics = pd.read_csv(run / 'metrics.csv')
+  facts: dict[str, Any] = {
+    name: summary[name]
+    for name in ('updates', 'windows_trained', 'holdout_openings')
+    if name in summary
+  }
+  if 'seconds' in metrics:
+    seconds = metrics['seconds'].dropna()
+    # The first of a process compiles, and is no measure of what is computed.
+    facts['seconds'] = round(float(seconds.median() * len(seconds)), 1)
+  return facts
+
+
+def _commit(path: pathlib.Path, message: str) -> None:
+  """Commits one file and nothing else; what goes wrong is only told."""
+  for command in (
+    ('add', '--', path.name),
+    ('commit', '--quiet', '-m', message, '--', path.name),
+  ):
+    done = subprocess.run(
+      ['git', *command], cwd=path.parent, capture_output=True, text=True
+    )
+    if done.returncode:
+      reason = ' '.join((done.stderr or done.stdout).split())
+      logging.warning('%s: not committed: %s', path, reason)
+      return

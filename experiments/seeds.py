@@ -1,0 +1,98 @@
+"""Several seeds in one process, which compiles once for all of them."""
+
+import atexit
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+
+import jax
+import ml_collections
+from absl import flags
+
+from eigen3.settings import SEEDS, require
+from experiments import wiring
+
+_SEEDS = flags.DEFINE_list(
+  'seeds',
+  [],
+  'Trains with each of these seeds, one after another, in WORKDIR/seedN: what '
+  'each comes to alone. --resume leaves out those that are done.',
+)
+_VARY_MARKET = flags.DEFINE_bool(
+  'vary_market',
+  False,
+  'Whether each of --seeds has an embedded market of its own, of the same '
+  'seed.',
+)
+
+
+def runs(workdir: str) -> Iterator[tuple[int | None, pathlib.Path]]:
+  """What is to be trained: each seed and its folder.
+
+  Args:
+    workdir: the folder of the run where no seeds are asked for; its seed is
+      that of the settings then, None here.
+
+  Raises:
+    ValueError: seeds are not whole numbers that differ.
+  """
+  if not _SEEDS.value:
+    require(not _VARY_MARKET.value, '--vary_market', True, 'with --seeds alone')
+    yield None, pathlib.Path(workdir)
+    return
+  try:
+    seeds = tuple(map(int, _SEEDS.value))
+  except ValueError:
+    seeds = ()
+  expected = 'whole numbers of at least 0 that differ, such as 0,1,2'
+  require(SEEDS.meets(seeds), '--seeds', ','.join(_SEEDS.value), expected)
+  _compile_once()
+  for seed in seeds:
+    yield seed, pathlib.Path(workdir) / f'seed{seed}'
+
+
+def settle(config: ml_collections.ConfigDict, seed: int | None) -> None:
+  """Sets a seed that `runs` gives; a ValueError if it has no market."""
+  if seed is None:
+    return
+  config.seed = seed
+  if _VARY_MARKET.value:
+    expected = 'the embedded market with --vary_market'
+    require(not config.data.panel, 'data.panel', config.data.panel, expected)
+    config.data.synthetic.seed = seed
+
+
+class Shared:
+  """Builds experiments; those that differ by seed alone share a learner."""
+
+  def __init__(
+    self, build: Callable[[ml_collections.ConfigDict], wiring.Experiment]
+  ):
+    self._build = build
+    self._last: tuple[str, wiring.Experiment] | None = None
+
+  def build(self, config: ml_collections.ConfigDict) -> wiring.Experiment:
+    """The parts that a config describes."""
+    alike = config.copy_and_resolve_references()
+    alike.seed = 0
+    name = alike.to_json()
+    if self._last is not None and self._last[0] == name:
+      return wiring.reseeded(self._last[1], config)
+    self._last = None  # its arrays make room first
+    self._last = (name, self._build(config))
+    return self._last[1]
+
+
+def _compile_once() -> None:
+  """Keeps what is compiled for as long as this process lives.
+
+  Learners of other markets have functions of their own, which are traced
+  again; they are the same programs.
+  """
+  if jax.config.values['jax_compilation_cache_dir'] is None:
+    folder = tempfile.mkdtemp(prefix=f'eigen3_{os.getpid()}_')
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    jax.config.update('jax_compilation_cache_dir', folder)
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)

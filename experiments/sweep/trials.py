@@ -1,0 +1,125 @@
+"""Trials of a sweep, asked of Optuna by one or several processes."""
+
+import contextlib
+import pathlib
+from collections.abc import Iterator
+
+import ml_collections
+import optuna
+from optuna.trial import TrialState
+
+from eigen3.runs import claims
+from experiments.sweep import study as studies
+from experiments.sweep.job import Job, Plan
+from experiments.sweep.space import Space, suggest
+
+_CLAIMS, _ASKING = 'claims', 'asking'
+_ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+class Trials:
+  """What is left of a sweep, for `scheduler.run`.
+
+  Every trial is claimed. Those that Optuna calls running and nobody claims were
+  left by a process that is gone, and are taken up first.
+  """
+
+  unit = 'trial'
+
+  def __init__(
+    self,
+    study: optuna.Study,
+    space: Space,
+    plan: Plan,
+    config: ml_collections.ConfigDict,
+    total: int,
+  ):
+    """Prepares; nothing runs yet.
+
+    Args:
+      study: of the sweep.
+      space: what is tried.
+      plan: of its runs.
+      config: of the sweep; `method` and `seed` are read.
+      total: trials that the study has in the end.
+    """
+    self.total = total
+    self._study = study
+    self._space = space
+    self._plan = plan
+    self._config = config
+    self._claims = plan.folder / _CLAIMS
+    self._ours: set[int] = set()  # numbers
+
+  @property
+  def is_done(self) -> bool:
+    """Whether all trials have ended."""
+    return self._count(*_ENDED) >= self.total
+
+  def take(self) -> Job | None:
+    """Begins the next trial, or goes on with one that was left."""
+    # One process at a time asks, so that none is asked for twice.
+    with claims.held(self._claims / _ASKING):
+      found = self._left() or self._new()
+    if found is None:
+      return None
+    trial, claim = found
+    values = suggest(self._space, trial)
+    self._ours.add(trial.number)
+    job = Job(trial, values, self._plan, claim)
+    self._plan.report()
+    return job
+
+  def waits(self) -> bool:
+    """Whether other processes run trials, which might be left yet."""
+    running = self._study.get_trials(False, (TrialState.RUNNING,))
+    return any(trial.number not in self._ours for trial in running)
+
+  def progress(self, running: int) -> tuple[int, str, str]:
+    """Counts, and the best value of a trial that went to its end."""
+    best = 'sweep'
+    if self._count(TrialState.COMPLETE):
+      best = f'best {self._study.best_value:+.4g}'
+    return (
+      self._count(*_ENDED),
+      best,
+      f'{running} running, {self._count(TrialState.PRUNED)} pruned, '
+      f'{self._count(TrialState.FAIL)} failed',
+    )
+
+  def _left(self) -> tuple[optuna.Trial, claims.Claim] | None:
+    """A trial whose process is gone; not what somebody stopped here."""
+    for trial in studies.unfinished(self._study):
+      if trial.number in self._ours:
+        continue
+      claim = claims.take(self._claims / str(trial.number))
+      if claim is None:
+        continue
+      running = self._study.get_trials(False, (TrialState.RUNNING,))
+      if trial.number in [x.number for x in running]:  # still
+        return trial, claim
+      claim.release()
+    return None
+
+  def _new(self) -> tuple[optuna.Trial, claims.Claim] | None:
+    if self._count(*_ENDED, TrialState.RUNNING) >= self.total:
+      return None
+    trial = studies.next_trial(self._study, self._config, self._space)
+    claim = claims.take(self._claims / str(trial.number))
+    return None if claim is None else (trial, claim)
+
+  def _count(self, *states: TrialState) -> int:
+    """Trials in one of these states."""
+    return len(self._study.get_trials(deepcopy=False, states=states))
+
+
+@contextlib.contextmanager
+def entered(runs: pathlib.Path) -> Iterator[bool]:
+  """While nobody asks for trials; whether nobody runs one, too.
+
+  Args:
+    runs: the folder of all runs.
+  """
+  with claims.held(runs / _CLAIMS / _ASKING):
+    others = {x.stem for x in (runs / _CLAIMS).iterdir()} - {_ASKING}
+    yield not any(claims.holders(runs / _CLAIMS / x) for x in others)

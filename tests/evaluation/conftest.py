@@ -1,1 +1,0 @@
-"""Its place makes the helpers beside it known to the tests of folders below."""

@@ -1,0 +1,42 @@
+"""Tests of eigen3.evaluation.population."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from fake_population import MEMBERS, NAN
+
+from eigen3.evaluation import population
+
+
+def test_the_scores():
+  found = population.scores(MEMBERS).set_index('generation')
+  assert found.index.tolist() == [1, 2, 3, 4]
+  expected = {
+    'fitness_best': [4.0, 7.0, 6.0, 5.0],
+    'fitness_mean': [2.5, 3.0, 6.0, 5.0],
+    'fitness_median': [2.5, 4.0, 6.0, 5.0],
+    'fitness_worst': [1.0, -2.0, 6.0, 5.0],
+    # Deviations of 1.5 twice; of 1, 4 and -5.
+    'fitness_std': [1.5, np.sqrt(14.0), 0.0, 0.0],
+    'validation_best': [NAN, 1.5, 1.0, NAN],
+    'validation_mean': [NAN, 1.0, 1.0, NAN],
+    'validation_median': [NAN, 1.0, 1.0, NAN],
+    'validation_worst': [NAN, 0.5, 1.0, NAN],
+    'validation_std': [NAN, 0.5, 0.0, NAN],
+    'validation_best_so_far': [NAN, 1.5, 1.5, 1.5],
+  }
+  assert found.columns.tolist() == list(expected)
+  for name, values in expected.items():
+    np.testing.assert_allclose(found[name], values, err_msg=name)
+
+
+def test_generations_are_told_in_order():
+  found = population.scores(MEMBERS.iloc[::-1])
+  pd.testing.assert_frame_equal(found, population.scores(MEMBERS))
+
+
+def test_what_a_table_lacks_is_named():
+  with pytest.raises(ValueError, match=r"members: .* a column 'fitness'"):
+    population.scores(MEMBERS.drop(columns='fitness'))
+  with pytest.raises(ValueError, match=r'members: .* at least 1'):
+    population.scores(MEMBERS[:0])

@@ -1,0 +1,64 @@
+"""Tests of experiments.caches and of programs that keep what they compile."""
+
+import pathlib
+
+import jax
+import pytest
+
+from experiments import caches, mains
+
+
+@pytest.fixture
+def directory(monkeypatch):
+  """Reads the folder that JAX was told of; puts the old one back."""
+  monkeypatch.delenv('JAX_COMPILATION_CACHE_DIR', raising=False)
+  before = jax.config.jax_compilation_cache_dir
+  seconds = jax.config.jax_persistent_cache_min_compile_time_secs
+  jax.config.update('jax_compilation_cache_dir', None)
+  yield lambda: jax.config.jax_compilation_cache_dir
+  jax.config.update('jax_compilation_cache_dir', before)
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', seconds)
+
+
+def test_the_folder_is_the_users_and_of_one_processor(monkeypatch, tmp_path):
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+  found = pathlib.Path(caches.folder('compiled'))
+  assert found.parent == tmp_path / 'eigen3' / 'compiled'
+  assert len(found.name) == 8
+  monkeypatch.delenv('XDG_CACHE_HOME')
+  monkeypatch.setenv('HOME', str(tmp_path))
+  expected = tmp_path / '.cache' / 'eigen3' / 'compiled' / found.name
+  assert pathlib.Path(caches.folder('compiled')) == expected
+  assert caches.folder('x', '~/own') == str(tmp_path / 'own' / found.name)
+
+
+def test_another_processor_has_another_folder(monkeypatch):
+  here = caches.folder('compiled')
+  monkeypatch.setattr(caches.platform, 'machine', lambda: 'other')
+  assert caches.folder('compiled') != here
+
+
+def test_a_program_keeps_what_it_compiles(directory, tmp_path):
+  mains.keep_compiled(str(tmp_path / 'kept'))
+  assert directory() == caches.folder('', str(tmp_path / 'kept'))
+  assert pathlib.Path(directory()).is_dir()
+
+
+def test_none_keeps_none(directory):
+  mains.keep_compiled('none')
+  assert directory() is None
+
+
+def test_the_environment_is_left_alone(directory, monkeypatch, tmp_path):
+  monkeypatch.setenv('JAX_COMPILATION_CACHE_DIR', str(tmp_path))
+  mains.keep_compiled(None)
+  assert directory() is None
+
+
+def test_a_folder_that_cannot_be_made_is_no_obstacle(
+  directory, tmp_path, caplog
+):
+  (tmp_path / 'file').write_text('')
+  mains.keep_compiled(str(tmp_path / 'file'))
+  assert directory() is None
+  assert f'--compilation_cache: {tmp_path}/file' in caplog.text
