@@ -44,10 +44,6 @@ class Account(NamedTuple):
   whole: Array
 
 
-# What a policy that does not observe its account sees of it: no array at all.
-UNSEEN: Any = ()
-
-
 class TimeStep(NamedTuple):
   """What the environment says after `reset` or `step`.
 
@@ -60,7 +56,7 @@ class TimeStep(NamedTuple):
     last: bool [], whether the slice ends here.
     extras: what this step did (see the environment that made it).
     account: the rest of the observation, an `Account` known at the close of
-      that day; `UNSEEN` where the account is not observed.
+      that day; None where the account is not observed.
   """
 
   observation: Array
@@ -68,7 +64,7 @@ class TimeStep(NamedTuple):
   discount: Array
   last: Array
   extras: Any = ()
-  account: Any = UNSEEN
+  account: Any = None
 
 
 class Transition(NamedTuple):

@@ -106,7 +106,7 @@ def _untrained_policy(
   """A fresh agent's actions without noise, as a run would have them."""
   observed = config.data.observed_features
   environment = TradingEnvironment(
-    panel, config.environment, num_features=len(observed)
+    panel, config.environment, observed_features=observed
   )
   networks = make_networks(config.networks, environment.spec)
   player = Player.make(networks, environment, config)

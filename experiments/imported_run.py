@@ -89,15 +89,12 @@ def make(
     out: the folder; nothing may be there.
     agent: of Eigen2.
     panel: goes into the folder, which becomes what `config` names.
-    config: all settings, as `settle` leaves them; the section
-      `networks.spec`, for which the panel stands, is taken out.
+    config: all settings, as `settle` leaves them.
     source: what else run.json should say of the origin.
 
   Raises:
     ValueError: agent, panel and settings do not fit together.
   """
-  with config.unlocked():
-    del config.networks.spec
   config.data.panel = os.path.abspath(out / _PANEL)
   experiment = wiring.build(config, panel=panel)
   state = _imported(experiment.learner, agent, config.seed)
@@ -119,7 +116,6 @@ def make(
 def command(out: pathlib.Path, config: ml_collections.ConfigDict) -> str:
   """The command that goes on with a run of these settings."""
   preset = json.loads(td3.get_config(config.preset).to_json())
-  del preset['networks']['spec']
   arguments = [f'--config={CONFIGS}:{config.preset}']
   for name, (_, value) in run_directory.differences(preset, config).items():
     text = str(tuple(value) if isinstance(value, list) else value)

@@ -48,8 +48,6 @@ def main(argv: Sequence[str]) -> None:
 def _begin(workdir: pathlib.Path, seed: int | None) -> None:
   """Trains with one seed, in a folder of its own."""
   config = _CONFIG.value.copy_and_resolve_references()
-  with config.unlocked():
-    del config.networks.spec  # the panel decides; it is for notebooks
   # A run that begins anew opens its held-out days for the same policy only.
   kept = (ledger.FILE,)
   run_directory.check_new(workdir, kept)

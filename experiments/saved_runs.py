@@ -177,7 +177,6 @@ def defaults_of(
   program = erl if 'evolution' in settings else td3_config
   config = program.get_config(settings['preset'])
   config = config.copy_and_resolve_references().unlock()
-  del config.networks.spec  # the panel decides
   config.networks.column_gain = 0.0
   config.learner.counterfactuals = 0
   ceiling = settings['environment']['coefficient_ceiling']

@@ -138,9 +138,6 @@ def _settings(
     config = saved_runs.settings_of(workdir)
     changes = config_flags.get_override_values(flag)
     config.update_from_flattened_dict(changes)
-  else:
-    with config.unlocked():
-      del config.networks.spec  # the panel decides; it is for notebooks
   seeds.settle(config, seed)
   wiring.settle_panel(config.data, workdir if resume else None)
   if resume:

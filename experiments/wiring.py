@@ -11,7 +11,7 @@ import numpy as np
 from eigen3 import data, evaluation, parallel, settings
 from eigen3.agent import td3
 from eigen3.data import MarketPanel
-from eigen3.environment import Market, Rules, TradingEnvironment
+from eigen3.environment import Market, Rules, TradingEnvironment, rewards
 from eigen3.evaluation.ranking import Ranking
 from eigen3.learner import single_agent
 from eigen3.learner.population import Population
@@ -191,7 +191,7 @@ def check_fields(config: ml_collections.ConfigDict) -> None:
     ValueError: naming the field.
   """
   check_settings(config)
-  Rules.from_config(config.environment)
+  rewards.find(Rules.from_config(config.environment).reward)
   check_networks(config.networks)
   td3.check_settings(config.agent)
   if 'evolution' not in config:
@@ -205,25 +205,23 @@ def check_reward(config: ml_collections.ConfigDict) -> None:
     ValueError: a reward is paid after the day of its order, and the discount
       or what replay keeps leaves that out.
   """
-  reward = config.environment.reward
-  if reward not in ('eigen2', 'portfolio'):
+  name = config.environment.reward
+  reward = rewards.find(name)
+  if not reward.pays_later:
     return
   settings.require(
     config.agent.gamma > 0,
     'agent.gamma',
     config.agent.gamma,
-    f"above 0 with environment.reward='{reward}', which pays after the day of "
+    f"above 0 with environment.reward='{name}', which pays after the day of "
     'the order (0.95 looks 20 days ahead); set learner.store_settlement=True, '
-    'too'
-    + (
-      ', and environment.observe_account=True' if reward == 'portfolio' else ''
-    ),
+    'too' + (', and environment.observe_account=True' * reward.needs_account),
   )
   settings.require(
     config.learner.store_settlement,
     'learner.store_settlement',
     config.learner.store_settlement,
-    f"True with environment.reward='{reward}': positions earn until they are "
+    f"True with environment.reward='{name}': positions earn until they are "
     'left',
   )
 
@@ -280,8 +278,9 @@ def _environment(
   days: tuple[int, int],
   of: str = 'data.validation_days',
 ) -> TradingEnvironment:
-  observed = config.data.observed_features
-  return TradingEnvironment(panel, config.environment, days, len(observed), of)
+  return TradingEnvironment(
+    panel, config.environment, days, config.data.observed_features, of
+  )
 
 
 def _experiment(

@@ -26,12 +26,17 @@ def observe(panel: MarketPanel, names: Sequence[str]) -> np.ndarray:
       needs that one.
 
   Returns:
-    float32 [T, C, F'], NaN where missing. What a day holds is known at its
-    close.
+    float32 [T, C, F'], read-only, NaN where missing. What a day holds is known
+    at its close. Made once for each panel and names.
 
   Raises:
     DataError: a name is unknown.
   """
+  return panel.once(_observed, tuple(names))
+
+
+def _observed(panel: MarketPanel, names: tuple[str, ...]) -> np.ndarray:
+  """See `observe`."""
   usual = None
   observed = np.empty((*panel.features.shape[:2], len(names)), np.float32)
   for place, name in enumerate(names):
@@ -44,6 +49,7 @@ def observe(panel: MarketPanel, names: Sequence[str]) -> np.ndarray:
     # Where nothing has moved for a year, nothing is far.
     moves = SCALED[name](panel) / np.where(usual == 0, np.inf, usual)
     observed[..., place] = moves
+  observed.flags.writeable = False
   return observed
 
 

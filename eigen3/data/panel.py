@@ -8,6 +8,8 @@ import functools
 import hashlib
 import json
 import os
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +21,7 @@ from eigen3.files import atomic_path
 
 KINDS = ('stock', 'context')
 _HASHED_DAYS = 64
+Made = TypeVar('Made')
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -124,6 +127,20 @@ class MarketPanel:
     if self.members is not None:
       digest.update(b'members' + np.packbits(self.members).tobytes())
     return digest.hexdigest()
+
+  @functools.cached_property
+  def _made(self) -> dict[Hashable, Any]:
+    return {}
+
+  def once(self, make: Callable[..., Made], *arguments: Hashable) -> Made:
+    """`make(self, *arguments)`, made when it is first asked for.
+
+    It is shared by all who ask: arrays must be made read-only.
+    """
+    key = (make, arguments)
+    if key not in self._made:
+      self._made[key] = make(self, *arguments)
+    return self._made[key]
 
   @property
   def survivorship(self) -> str:

@@ -128,11 +128,11 @@ def no_positions(rules: Rules, dtype: jnp.dtype) -> Positions:
   return Positions(_empty(zeros), zeros, zeros, zeros, zeros)
 
 
-def fill(rules: Rules, orders: Orders, price: Array) -> Positions:
+def fill(cost_rate: Array | float, orders: Orders, price: Array) -> Positions:
   """Turns orders into positions at a price.
 
   Args:
-    rules: of costs.
+    cost_rate: of a fill, as a share of its value.
     orders: [M].
     price: float [M]; 0 cancels the order.
 
@@ -140,7 +140,7 @@ def fill(rules: Rules, orders: Orders, price: Array) -> Positions:
     M positions, empty where there is no order or no price.
   """
   filled = (orders.stock != EMPTY) & (price > 0)
-  paid = price * (1 + rules.cost_rate)
+  paid = price * (1 + cost_rate)
   return Positions(
     stock=jnp.where(filled, orders.stock, EMPTY),
     shares=jnp.where(filled, orders.value / paid, 0),
@@ -244,7 +244,11 @@ def delisting_price(rules: Rules, entry_price, last_close):
 
 
 def close_positions(
-  rules: Rules, day: Array, positions: Positions, today: Quote
+  rules: Rules,
+  cost_rate: Array | float,
+  day: Array,
+  positions: Positions,
+  today: Quote,
 ) -> tuple[Positions, Closed]:
   """Leaves what is to be left today; returns what stays and what left."""
   age = jnp.asarray(ages(rules))
@@ -256,7 +260,6 @@ def close_positions(
     stock=jnp.where(mask, EMPTY, positions.stock),
     shares=jnp.where(mask, 0, positions.shares),
   )
-  rate = rules.cost_rate
   closed = Closed(
     mask=mask,
     stock=positions.stock,
@@ -268,7 +271,7 @@ def close_positions(
     coefficient=positions.coefficient,
     reason=reason,
     net_profit=positions.shares
-    * (price * (1 - rate) - positions.entry_price * (1 + rate)),
+    * (price * (1 - cost_rate) - positions.entry_price * (1 + cost_rate)),
   )
   return kept, closed
 

@@ -70,24 +70,34 @@ def price_table(panel: MarketPanel, rules: Rules) -> np.ndarray:
     rules: of delisting.
 
   Returns:
-    float64 [T, N, 4]: the fields of `Quote`.
+    float64 [T, N, 4], read-only: the fields of `Quote`. Made once for each
+    panel and such rules.
   """
+  return panel.once(_table, rules.delisting_price, rules.delisting_days)
+
+
+def _table(
+  panel: MarketPanel, delisting_price: str, delisting_days: int
+) -> np.ndarray:
+  """See `price_table`."""
   first, stop = panel.investable
   ohlc = panel.ohlc[:, first:stop].astype(np.float64)
   prices = np.where(np.isfinite(ohlc) & (ohlc > 0), ohlc, 0.0)
   close = prices[..., 3]
   unpriced = close == 0
   absent = unpriced
-  if rules.delisting_price == 'entry_price':
+  if delisting_price == 'entry_price':
     features = panel.features[:, first:stop]
     absent = np.isnan(ohlc).all(-1) & np.isnan(features).all(-1)
   status = np.where(unpriced, UNPRICED, PRICED)
   if panel.members is not None:
     status[~unpriced & ~panel.members] = BARRED
-  status[_run_length(absent) >= rules.delisting_days] = GONE
-  return np.stack(
+  status[_run_length(absent) >= delisting_days] = GONE
+  table = np.stack(
     [prices[..., 0], prices[..., 1], _last_positive(close), status], axis=-1
   )
+  table.flags.writeable = False
+  return table
 
 
 def _run_length(flags: np.ndarray) -> np.ndarray:

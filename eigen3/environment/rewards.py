@@ -1,14 +1,26 @@
-"""Rewards: what a step earns, as a function of what happened in it."""
+"""Rewards: what a step earns, and all that the others must know of it.
 
-from typing import NamedTuple, Protocol
+The setting `environment.reward` names one of `NAMED`, or one of your own by
+where it stands in Python: `my_rewards.SHARPE`. Nothing else has to change.
+"""
+
+import dataclasses
+import pkgutil
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 
+from eigen3 import settings
 from eigen3.environment import accounting, prices
 from eigen3.environment.accounting import Closed
 from eigen3.environment.entries import Entries
-from eigen3.environment.rules import Exit, Rules
+from eigen3.environment.rules import Entry, Exit, Rules
 from eigen3.types import Array
+
+if TYPE_CHECKING:
+  from eigen3.environment.trading import TradingEnvironment
 
 # The least equity that has a log, in initial cash: all may be lost.
 _LEAST_EQUITY = 1e-6
@@ -42,111 +54,84 @@ class Extras(NamedTuple):
   closed: Closed
 
 
-class Reward(Protocol):
-  """A reward, float [].
+@dataclasses.dataclass(frozen=True)
+class Reward:
+  """A reward, and what it asks of those that learn from it.
 
-  Args:
-    rules: of the environment.
-    table: float [T, N, 4], see `prices.price_table`.
-    day: int32 [], of the step.
-    stop: int32 [], the first day that may not be looked at.
-    extras: what the step did.
+  Attributes:
+    of_step: `(environment, state, next state, extras)` to float [], what was
+      earned between two states of a `TradingEnvironment`.
+    pays_later: whether an order earns after its day, too. Learning from it
+      needs a discount above 0, and the days of the settlement.
+    needs_account: whether it is a function of what is observed only where the
+      account is, since positions earn on every day that they are held.
+    known_on: for the proof of no look-ahead, `(rules, days, extras)` of steps
+      that were played, days int [E, S], to the days from which on it can be
+      known; by default those of the steps.
+    of_orders: `(environment, day, stock, coefficient, sale target)` of M
+      orders to what they earn if they are accepted, float [M]. None where that
+      depends on more; else a learner can be told of many orders a day.
   """
 
-  def __call__(
-    self, rules: Rules, table: Array, day: Array, stop: Array, extras: Extras
-  ) -> Array: ...
+  of_step: Callable[..., Array]
+  pays_later: bool = False
+  needs_account: bool = False
+  known_on: Callable[..., np.ndarray] = lambda rules, days, extras: days
+  of_orders: Callable[..., Array] | None = None
 
 
-def eigen2_reward(
-  rules: Rules, table: Array, day: Array, stop: Array, extras: Extras
-) -> Array:
+def _eigen2(environment, state, next_state, extras) -> Array:
   """Coefficient x gain in %, paid at the exit, less the inaction penalty.
 
   The gain is of the price alone: Eigen2 knew no costs. Source: Eigen2.
-
-  Args:
-    rules: `loss_multiplier` and `inaction_penalty` are read.
-    table: not looked at.
-    day: not looked at.
-    stop: not looked at.
-    extras: the positions left today, and whether the day was inactive.
-
-  Returns:
-    float [], in % times coefficients, summed over the day's exits.
   """
-  del table, day, stop
-  closed = extras.closed
+  del state, next_state
+  rules, closed = environment.rules, extras.closed
   gain = 100 * (closed.exit_price - closed.entry_price) / closed.entry_price
   gain = jnp.where(gain < 0, rules.loss_multiplier * gain, gain)
   reward = jnp.sum(jnp.where(closed.mask, closed.coefficient * gain, 0))
   return reward - jnp.where(extras.inactive, rules.inaction_penalty, 0)
 
 
-def entry_reward(
-  rules: Rules, table: Array, day: Array, stop: Array, extras: Extras
-) -> Array:
+def _entry(environment, state, next_state, extras) -> Array:
   """The net return in % of today's entries, times their size, paid at once.
 
   Prices do not react to actions, so what a trade will earn can be computed
-  when it is decided. A training signal: it looks ahead, up to `stop`, where a
-  trade that is still open is valued at its last close as if it were sold. No
-  observation, action or fill may see it.
-
-  Args:
-    rules: of fills, exits, costs and sizes.
-    table: float [T, N, 4], see `prices.price_table`.
-    day: int32 [], on whose close the entries were decided.
-    stop: int32 [], the first day that may not be looked at.
-    extras: the day's entries.
-
-  Returns:
-    float [], in % of the largest position, summed over the day's entries;
-    0 for an order that was not accepted or that no open filled.
+  when it is decided. A training signal: it looks ahead, up to the
+  environment's `stop`, where a trade that is still open is valued at its last
+  close as if it were sold. No observation, action or fill may see it. It is 0
+  for an order that was not accepted or that no open filled.
   """
-  entries = extras.entries
-  paid = order_reward(
-    rules,
-    table,
-    day,
-    stop,
-    entries.stock,
-    entries.coefficient,
-    entries.sale_target,
+  del next_state
+  chosen = extras.entries
+  paid = _of_orders(
+    environment,
+    state.day,
+    chosen.stock,
+    chosen.coefficient,
+    chosen.sale_target,
   )
-  return jnp.sum(jnp.where(entries.accepted, paid, 0))
+  return jnp.sum(jnp.where(chosen.accepted, paid, 0))
 
 
-def order_reward(
-  rules: Rules,
-  table: Array,
-  day: Array,
-  stop: Array,
-  stock: Array,
-  coefficient: Array,
-  sale_target: Array,
-) -> Array:
-  """As `entry_reward`, of each of M accepted orders: float [M]."""
-  percent, filled = net_return(rules, table, day, stop, stock, sale_target)
-  size = accounting.size(rules, coefficient)
+def _of_orders(environment, day, stock, coefficient, sale_target) -> Array:
+  """As `_entry`, of each of M accepted orders: float [M]."""
+  percent, filled = net_return(environment, day, stock, sale_target)
+  size = accounting.size(environment.rules, coefficient)
   return jnp.where(filled, size * percent, 0)
 
 
 def net_return(
-  rules: Rules,
-  table: Array,
+  environment: 'TradingEnvironment',
   day: Array,
-  stop: Array,
   stock: Array,
   sale_target: Array,
 ) -> tuple[Array, Array]:
   """What trades decided today will bring; it looks ahead, up to `stop`.
 
   Args:
-    rules: of fills, exits and costs.
-    table: float [T, N, 4], see `prices.price_table`.
+    environment: its prices, costs and rules of fills and exits.
     day: int32 [], on whose close they are decided.
-    stop: int32 [], the first day that may not be looked at.
     stock: int32 [M].
     sale_target: float [M], %.
 
@@ -155,6 +140,8 @@ def net_return(
     at `stop` is valued at its last close. bool [M], whether there is a price
     that fills the order; else ignore the return.
   """
+  rules, table = environment.rules, environment.prices
+  stop, rate = environment.stop, environment.cost_rate
   if rules.fills_at_open:
     paid = prices.quote(table, day + 1, stock).open
     filled = (paid > 0) & (day + 1 < stop)
@@ -177,31 +164,74 @@ def net_return(
     path.last_close[:, -1],
     jnp.sum(jnp.where(age == first[:, None], price, 0), axis=1),
   )
-  rate = rules.cost_rate
   paid = jnp.where(filled, paid * (1 + rate), 1)
   return 100 * (received * (1 - rate) / paid - 1), filled
 
 
-def portfolio_reward(rules: Rules, before: Array, after: Array) -> Array:
+def _when_closed(rules: Rules, days: np.ndarray, extras: Extras) -> np.ndarray:
+  """When the day's entries are closed, or the latest day that they could be."""
+  accepted = (extras.entries.outcome == Entry.ACCEPTED).sum(axis=-1)
+  episode, step, slot = np.nonzero(extras.closed.mask)
+  closed_at = (episode, step, slot)
+  delay = 1 if rules.fills_at_open else 0
+  entry_day = np.asarray(extras.closed.entry_day)[closed_at]
+  decided = (episode, entry_day - delay - days[episode, 0])
+  closed, last_exit = np.zeros_like(accepted), days.copy()
+  np.add.at(closed, decided, 1)
+  exit_day = np.asarray(extras.closed.exit_day)[closed_at]
+  np.maximum.at(last_exit, decided, exit_day)
+  return np.where(closed == accepted, last_exit, days + 1 + rules.oldest_age)
+
+
+def _portfolio(environment, state, next_state, extras) -> Array:
   """The change of the account's log equity from one decision to the next.
 
   Both are of the close of a day, before anything is decided: what the decision
   between them costs and earns by the next close is in the second. Sums over an
-  episode to the log of its growth.
-
-  Args:
-    rules: `portfolio_scale` is read.
-    before: float [], equity when the action was decided.
-    after: float [], equity when the next one is.
-
-  Returns:
-    float [], in units of log equity times the scale: with 100 in %.
+  episode to the log of its growth, times `portfolio_scale`: with 100 in %.
   """
+  del extras
+  rules = environment.rules
+  before, after = environment.equity(state), environment.equity(next_state)
   least = jnp.asarray(_LEAST_EQUITY * rules.initial_cash, before.dtype)
   before, after = jnp.maximum(before, least), jnp.maximum(after, least)
   # The difference of two logs would lose most of its digits.
   return rules.portfolio_scale * jnp.log1p((after - before) / before)
 
 
-# Rewards that can be told of a step alone, by name; see also the portfolio's.
-OF_A_STEP: dict[str, Reward] = {'eigen2': eigen2_reward, 'entry': entry_reward}
+NAMED: Mapping[str, Reward] = {
+  'eigen2': Reward(_eigen2, pays_later=True),
+  'entry': Reward(_entry, known_on=_when_closed, of_orders=_of_orders),
+  'portfolio': Reward(
+    _portfolio,
+    pays_later=True,
+    needs_account=True,
+    known_on=lambda rules, days, extras: days + 1,
+  ),
+}
+
+
+def find(name: str) -> Reward:
+  """The reward that the setting `environment.reward` names.
+
+  Args:
+    name: one of `NAMED`, or the path of a `Reward` that can be imported.
+
+  Raises:
+    ValueError: there is none.
+  """
+  found: Any = NAMED.get(name)
+  reason = ''
+  if '.' in name:
+    try:
+      found = pkgutil.resolve_name(name)
+    except (AttributeError, ImportError, ValueError) as error:
+      reason = f' ({error})'
+  settings.require(
+    isinstance(found, Reward),
+    'environment.reward',
+    name,
+    f'one of {", ".join(NAMED)}, or the path of a Reward in Python, as in '
+    f'my_rewards.MINE{reason}',
+  )
+  return found

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from eigen3.environment.trading import TradingEnvironment
-from eigen3.types import UNSEEN, Array, TimeStep
+from eigen3.types import Array, TimeStep
 
 # What is left to do when the account is known: `(parameters, encoded [E, ...],
 # account [E, ...]) -> actions [E, N, 2]`.
@@ -60,14 +60,14 @@ class Episodes(NamedTuple):
     timesteps: the timestep after each step, leaves [E, S, ...].
     final_state: the environment's state at the end, leaves [E, ...].
     accounts: what was seen of the account when each step's action was decided,
-      leaves [E, S, ...], or `UNSEEN`.
+      leaves [E, S, ...], or None.
   """
 
   days: Array
   actions: Array
   timesteps: TimeStep
   final_state: Any
-  accounts: Any = UNSEEN
+  accounts: Any = None
 
 
 def rollout(

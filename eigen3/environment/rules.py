@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from eigen3 import settings
-from eigen3.types import ActionSpec
+from eigen3.types import ActionSpec, EnvironmentSpec
 
 
 class Entry(enum.IntEnum):
@@ -33,7 +33,7 @@ class Exit(enum.IntEnum):
 
 _EXPECTED = {
   'entry_choice': settings.one_of('best', 'best_available'),
-  'reward': settings.one_of('eigen2', 'entry', 'portfolio'),
+  'reward': settings.TEXT,  # see `rewards.find`
   'fill': settings.one_of('next_open', 'close'),
   'target_fill': settings.one_of('limit_or_open', 'limit'),
   'delisting_price': settings.one_of('last_close', 'entry_price'),
@@ -181,4 +181,24 @@ class Rules:
       minimum=(0.0, float(self.min_sale_target)),
       maximum=(float(ceiling), float(self.max_sale_target)),
       scaled=self.scaled_actions,
+    )
+
+  def spec(
+    self, num_columns: int, num_features: int, investable: tuple[int, int]
+  ) -> EnvironmentSpec:
+    """What is built for these rules and such a market must know.
+
+    Args:
+      num_columns: C.
+      num_features: F, as many as are observed.
+      investable: (first, stop), the columns that can be bought.
+    """
+    return EnvironmentSpec(
+      context_days=self.context_days,
+      num_columns=num_columns,
+      num_features=num_features,
+      investable=investable,
+      action=self.action_spec(investable[1] - investable[0]),
+      coefficient_threshold=float(self.coefficient_threshold),
+      observes_account=self.observe_account,
     )

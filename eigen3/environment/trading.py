@@ -1,7 +1,7 @@
 """The trading environment: pure `reset` and `step` over a market panel."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import chex
@@ -13,16 +13,9 @@ from eigen3.data.panel import MarketPanel
 from eigen3.environment import accounting, entries, observed, prices, rewards
 from eigen3.environment.accounting import EMPTY, Marked, Orders, Positions
 from eigen3.environment.prices import Quote
-from eigen3.environment.rewards import Extras
+from eigen3.environment.rewards import Extras, Reward
 from eigen3.environment.rules import Rules
-from eigen3.types import (
-  UNSEEN,
-  Account,
-  Array,
-  EnvironmentSpec,
-  PRNGKey,
-  TimeStep,
-)
+from eigen3.types import Account, Array, PRNGKey, TimeStep
 
 
 class State(NamedTuple):
@@ -81,7 +74,7 @@ class TradingEnvironment:
     panel: MarketPanel,
     config: Mapping[str, Any],
     days: tuple[int, int] | None = None,
-    num_features: int | None = None,
+    observed_features: Sequence[str] | None = None,
     of: str = '',
   ):
     """Packs the panel's prices.
@@ -91,8 +84,8 @@ class TradingEnvironment:
       config: the `environment` section.
       days: (start, stop) of the split that episodes may touch, by default all
         days. Windows may reach back to days before it.
-      num_features: F of the observed windows, for the spec; by default all of
-        the panel's.
+      observed_features: names of what networks see of a cell, for the spec;
+        by default all features of the panel. Networks refuse other windows.
       of: the setting that `days` come from, for the message.
 
     Raises:
@@ -100,6 +93,7 @@ class TradingEnvironment:
         context and an episode.
     """
     rules = Rules.from_config(config)
+    rewards.find(rules.reward)
     start, stop = days if days is not None else (0, panel.num_days)
     if not 0 <= start <= stop <= panel.num_days:
       raise ValueError(
@@ -120,20 +114,17 @@ class TradingEnvironment:
     self.last_day = jnp.int32(last)
     self.stop = jnp.int32(stop)
     self.rules = rules
-    self.spec = EnvironmentSpec(
-      context_days=rules.context_days,
-      num_columns=panel.num_columns,
-      num_features=num_features or panel.num_features,
-      investable=panel.investable,
-      action=rules.action_spec(panel.num_investable),
-      coefficient_threshold=float(rules.coefficient_threshold),
-      observes_account=rules.observe_account,
+    if observed_features is None:
+      observed_features = panel.feature_names
+    self.spec = rules.spec(
+      panel.num_columns, len(observed_features), panel.investable
     )
+    self._given_rate: Array | None = None
 
   def tree_flatten(self):
     """The arrays, and what is static in compiled programs."""
-    arrays = (self.prices, self.first_day, self.last_day, self.stop)
-    return arrays, (self.rules, self.spec)
+    days = (self.first_day, self.last_day, self.stop)
+    return (self.prices, *days, self._given_rate), (self.rules, self.spec)
 
   @classmethod
   def tree_unflatten(cls, static, arrays) -> 'TradingEnvironment':
@@ -145,6 +136,7 @@ class TradingEnvironment:
       environment.first_day,
       environment.last_day,
       environment.stop,
+      environment._given_rate,
     ) = arrays
     return environment
 
@@ -152,6 +144,23 @@ class TradingEnvironment:
   def num_steps(self) -> int:
     """Steps of an episode: trading and settlement days."""
     return self.rules.num_steps
+
+  @property
+  def reward(self) -> Reward:
+    """By which steps are paid."""
+    return rewards.find(self.rules.reward)
+
+  @property
+  def cost_rate(self) -> Array | float:
+    """Costs of a fill as a share of its value."""
+    given = self._given_rate
+    return self.rules.cost_rate if given is None else given
+
+  def at_cost(self, cost_rate: float) -> 'TradingEnvironment':
+    """The same, with costs that are an argument of compiled programs."""
+    (*arrays, _), static = self.tree_flatten()
+    rate = jnp.asarray(cost_rate, self.prices.dtype)
+    return self.tree_unflatten(static, (*arrays, rate))
 
   def observing_account(self) -> 'TradingEnvironment':
     """The same environment, whose time steps hold the account."""
@@ -218,7 +227,7 @@ class TradingEnvironment:
         day, positions, orders, cash
       )
       # What was bought is worth what was paid for it less the costs.
-      equity = equity - rules.cost_rate * bought
+      equity = equity - self.cost_rate * bought
       orders = state.orders
     is_open = positions.stock != EMPTY
     flat = ~is_open.any() & (orders.stock == EMPTY).all()
@@ -229,30 +238,16 @@ class TradingEnvironment:
       inactive=~marked.was_active & flat,
       bought=bought,
       sold=marked.sold,
-      costs=rules.cost_rate * (bought + marked.sold),
+      costs=self.cost_rate * (bought + marked.sold),
       entries=chosen,
       available=could_buy,
       closed=marked.closed,
     )
-    return self._finish(state, positions, orders, flat, extras, marked.equity)
+    return self._finish(state, positions, orders, flat, extras)
 
-  def order_reward(
-    self, day: Array, stock: Array, coefficient: Array, sale_target: Array
-  ) -> Array:
-    """What the reward 'entry' would pay for accepted orders; it looks ahead.
-
-    Args:
-      day: int32 [], on whose close they are decided.
-      stock: int32 [M].
-      coefficient: float [M], at least the threshold.
-      sale_target: float [M], %.
-
-    Returns:
-      float [M], in % of the largest position; 0 where no open fills the order.
-    """
-    return rewards.order_reward(
-      self.rules, self.prices, day, self.stop, stock, coefficient, sale_target
-    )
+  def equity(self, state: State) -> Array:
+    """At the close of `state.day`, before anything is decided, float []."""
+    return self._mark(state).equity
 
   def _mark(self, state: State) -> Marked:
     """The account at the close of `state.day`, before anything is decided."""
@@ -262,10 +257,10 @@ class TradingEnvironment:
     was_active = (positions.stock != EMPTY).any()
     bought = _youngest_value(rules, positions)
     positions, closed = accounting.close_positions(
-      rules, state.day, positions, today
+      rules, self.cost_rate, state.day, positions, today
     )
     sold = jnp.where(closed.mask, closed.shares * closed.exit_price, 0).sum()
-    cash = cash + (1 - rules.cost_rate) * sold
+    cash = cash + (1 - self.cost_rate) * sold
     equity = cash + (positions.shares * today.last_close).sum()
     return Marked(
       positions, today, closed, cash, equity, bought, sold, was_active
@@ -278,7 +273,7 @@ class TradingEnvironment:
     stock = jnp.concatenate([orders.stock, older])
     today = prices.quote(self.prices, state.day, stock)
     opens = today.open[: rules.max_entries_per_day]
-    youngest = accounting.fill(rules, orders, opens)
+    youngest = accounting.fill(self.cost_rate, orders, opens)
     return accounting.grow_older(state.positions, youngest), today
 
   def _fill_at_close(
@@ -286,7 +281,7 @@ class TradingEnvironment:
   ) -> tuple[Positions, Array, Array]:
     """Fills today's orders in the free youngest slots; also the value []."""
     close = prices.quote(self.prices, day, orders.stock).last_close
-    youngest = accounting.fill(self.rules, orders, close)
+    youngest = accounting.fill(self.cost_rate, orders, close)
     cash = accounting.pay(cash, orders.value, youngest.stock)
     positions = accounting.put_youngest(positions, youngest)
     return positions, cash, _youngest_value(self.rules, positions)
@@ -298,7 +293,6 @@ class TradingEnvironment:
     orders: Orders,
     flat: Array,
     extras: Extras,
-    equity: Array,
   ) -> tuple[State, TimeStep]:
     """Counts, turns to the next day and pays the reward.
 
@@ -308,7 +302,6 @@ class TradingEnvironment:
       orders: that wait for the next open.
       flat: bool [], whether there are none of these two.
       extras: what the step did.
-      equity: float [], when its action was decided.
     """
     closed = extras.closed
     won = closed.mask & (closed.exit_price >= closed.entry_price)
@@ -327,7 +320,7 @@ class TradingEnvironment:
       days_without_positions=state.days_without_positions + extras.inactive,
       cumulative_reward=state.cumulative_reward,
     )
-    reward = self._reward(state, extras, equity, next_state)
+    reward = self.reward.of_step(self, state, next_state, extras)
     next_state = next_state._replace(
       cumulative_reward=state.cumulative_reward + reward
     )
@@ -342,21 +335,10 @@ class TradingEnvironment:
       account=self._account(next_state),
     )
 
-  def _reward(
-    self, state: State, extras: Extras, equity: Array, next_state: State
-  ) -> Array:
-    """The reward of the step between two states, float []."""
-    rules = self.rules
-    if rules.reward == 'portfolio':
-      after = self._mark(next_state).equity
-      return rewards.portfolio_reward(rules, equity, after)
-    of_a_step = rewards.OF_A_STEP[rules.reward]
-    return of_a_step(rules, self.prices, state.day, self.stop, extras)
-
-  def _account(self, state: State) -> Account | tuple[()]:
+  def _account(self, state: State) -> Account | None:
     """What is observed of the account when the state's step is decided."""
     if not self.rules.observe_account:
-      return UNSEEN
+      return None
     num_stocks = self.prices.shape[1]
     return observed.observe(
       self.rules, num_stocks, state.step, self._mark(state)

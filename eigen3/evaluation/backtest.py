@@ -83,22 +83,26 @@ class Backtester:
         f'{first - start + config["settlement_days"] + 2} to backtest it'
       )
     settings = {**config, 'trading_days': trading_days}
-    self._environment = TradingEnvironment(panel, settings, days)
     # Controls know the account: they take the best that can be bought.
-    self._aware_environment = TradingEnvironment(
-      panel, {**settings, 'entry_choice': 'best_available'}, days
-    )
-    self.days = np.arange(first, first + self._environment.num_steps)
-    self._cost_rate: float | None = None
+    aware = {**settings, 'entry_choice': 'best_available'}
+    self._environments = {
+      False: TradingEnvironment(panel, settings, days),
+      True: TradingEnvironment(panel, aware, days),
+    }
+    self.days = np.arange(first, first + self._environments[False].num_steps)
     self._play = jax.jit(_play)
-    self._play_at_cost = jax.jit(
-      _play_at_cost, compiler_options=parallel.quick_compilation()
+    self._play_at_costs = jax.jit(
+      _play, compiler_options=parallel.quick_compilation()
     )
 
   def with_costs(self, basis_points: float) -> 'Backtester':
     """The same, but for what a fill costs: all of these share a program."""
     other = copy.copy(self)
-    other._cost_rate = basis_points / 1e4
+    other._environments = {
+      aware: environment.at_cost(basis_points / 1e4)
+      for aware, environment in self._environments.items()
+    }
+    other._play = self._play_at_costs
     return other
 
   def run(self, acts: Acts, account_aware: bool = False) -> Backtest:
@@ -109,14 +113,9 @@ class Backtester:
       account_aware: let the account skip what can't be bought, whatever the
         setting `entry_choice` says.
     """
-    environment = (
-      self._aware_environment if account_aware else self._environment
-    )
-    played = environment, jnp.asarray(self.days, jnp.int32), acts
-    if self._cost_rate is None:
-      extras = jax.device_get(self._play(*played))
-    else:
-      extras = jax.device_get(self._play_at_cost(self._cost_rate, *played))
+    environment = self._environments[account_aware]
+    days = jnp.asarray(self.days, jnp.int32)
+    extras = jax.device_get(self._play(environment, days, acts))
     trades = self._trades(extras.closed)
     equity = np.asarray(extras.equity, np.float64)
     invested = 1.0 - extras.cash / extras.equity
@@ -134,7 +133,7 @@ class Backtester:
       return np.asarray(getattr(closed, name))[step, slot]
 
     entry, leave = at('entry_price'), at('exit_price')
-    at_open = self._environment.rules.fills_at_open & (
+    at_open = self._environments[False].rules.fills_at_open & (
       at('reason') == Exit.MAX_HOLDING
     )
     return pd.DataFrame(
@@ -194,24 +193,3 @@ def _play(environment: TradingEnvironment, days: Array, acts: Acts):
   acts = rollout.by_step(acts, (1, *days.shape))
   episodes = rollout.play(environment, days[None], acts)
   return jax.tree.map(lambda x: x[0], episodes.timesteps.extras)
-
-
-@dataclasses.dataclass(frozen=True)
-class _RulesAtCost(Rules):
-  """Rules whose costs are an argument of a compiled program."""
-
-  traced_rate: Array
-
-  @property
-  def cost_rate(self) -> Any:
-    """In place of what the rules say."""
-    return self.traced_rate
-
-
-def _play_at_cost(
-  cost_rate: Array, environment: TradingEnvironment, days: Array, acts: Acts
-):
-  """As `_play`, whatever the environment's costs."""
-  arrays, (rules, spec) = environment.tree_flatten()
-  rules = _RulesAtCost(**dataclasses.asdict(rules), traced_rate=cost_rate)
-  return _play(environment.tree_unflatten((rules, spec), arrays), days, acts)

@@ -91,7 +91,7 @@ def decide(
     settings.require(
       name in stocks, '--held', name, f'some of the {len(stocks)} stocks'
     )
-  last = prices.price_table(panel, rules)[-1:]
+  last = prices.price_table(panel, rules)[-1:].copy()
   unknown = ~is_known & (last[0, :, _STATUS] != prices.GONE)
   last[0, unknown, _STATUS] = prices.UNPRICED
   held = [stocks.index(name) for name in account.held]

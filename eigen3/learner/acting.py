@@ -30,7 +30,8 @@ class Player(NamedTuple):
 
   Attributes:
     agent: the algorithm, bound to networks.
-    actor: the network that acts; `Divided` where the account is observed.
+    actor: the network that acts; its `apply` is `Divided` where the
+      account is observed.
     spec: of the environment.
     chunk: days that are acted on at once; 0 is all.
     batch_size: transitions of an update.
@@ -130,8 +131,7 @@ class Player(NamedTuple):
     if not self.spec.observes_account:
       observations = experience.observations_of(self.spec.action, days)
       return self.agent.act(state, market, observations, key)
-    encoder = cast(Divided, self.actor).encoder
-    encoded = self._apply(encoder, state, market, days)
+    encoded = self._apply(self._parts.encoder, state, market, days)
     if key is None:
       return self._plans(state, encoded)
     shape = (days.shape[0], *self.spec.action.shape)
@@ -146,10 +146,15 @@ class Player(NamedTuple):
       return self._apply(
         self.actor.apply, state, market, days, return_attention=True
       )
-    encoder = cast(Divided, self.actor).encoder
-    encoded = self._apply(encoder, state, market, days, return_attention=True)
+    encoded = self._apply(
+      self._parts.encoder, state, market, days, return_attention=True
+    )
     plans = self._plans(state, encoded._replace(attention=None))
     return plans, encoded.attention
+
+  @property
+  def _parts(self) -> Divided:
+    return cast(Divided, self.actor.apply)
 
   def _apply(self, function, state, market, days, **options):
     """What `function` of the actor gives for the windows of days [M]."""
@@ -167,9 +172,9 @@ class Player(NamedTuple):
     return parallel.in_chunks(apply, days, self.chunk)
 
   def _plans(self, state, encoded, noise=None) -> Plans:
-    head = cast(Divided, self.actor).head
+    decide = _Decide(self._parts.head, self.spec.action)
     parameters = tuple(self.agent.policy(state))
-    return Plans(_Decide(head, self.spec.action), parameters, (encoded, noise))
+    return Plans(decide, parameters, (encoded, noise))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -349,9 +349,7 @@ def _trade_returns(
   target = jnp.full(len(stocks), rules.max_sale_target, table.dtype)
 
   def of_day(day):
-    percent, filled = rewards.net_return(
-      rules, table, day, environment.stop, stocks, target
-    )
+    percent, filled = rewards.net_return(environment, day, stocks, target)
     known = prices.quote(table, day, stocks).status == prices.PRICED
     known &= filled
     return jnp.where(known, percent, 0.0).astype(jnp.float32), known

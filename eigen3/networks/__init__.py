@@ -5,7 +5,6 @@ from eigen3.networks.factory import (
   Divided,
   Networks,
   check_settings,
-  environment_spec,
   make_networks,
 )
 
@@ -14,6 +13,5 @@ __all__ = [
   'Networks',
   'check_settings',
   'column_mean',
-  'environment_spec',
   'make_networks',
 ]

@@ -10,7 +10,7 @@ import ml_collections
 
 from eigen3.networks import attention, dropout, layers
 from eigen3.networks.feature_extractor import FeatureExtractor
-from eigen3.types import UNSEEN, Account, ActionSpec, Array, EnvironmentSpec
+from eigen3.types import Account, ActionSpec, Array, EnvironmentSpec
 
 
 class Encoded(NamedTuple):
@@ -57,7 +57,7 @@ class Actor(hk.Module):
     is_training: bool,
     examples: Array,
     return_attention: bool = False,
-    account: Account | tuple[()] = UNSEEN,
+    account: Account | None = None,
   ) -> tuple[Array, Array | None]:
     """Acts on every example.
 
@@ -66,7 +66,7 @@ class Actor(hk.Module):
       is_training: batch statistics and dropout.
       examples: int32 [B], identities that dropout's keys fold in.
       return_attention: also return how much each column is looked at.
-      account: leaves [B, ...], or `UNSEEN`.
+      account: leaves [B, ...], or None.
 
     Returns:
       Actions [B, N, 2] (coefficient, sale target in %), and attention [B, C]
@@ -99,13 +99,13 @@ class Actor(hk.Module):
   def decide(
     self,
     encoded: Encoded,
-    account: Account | tuple[()],
+    account: Account | None,
     is_training: bool,
     examples: Array,
   ) -> Array:
     """The actions [B, N, 2] by the market and the account."""
     stocks, context = encoded.stocks, encoded.context
-    if account:
+    if account is not None:
       stocks = layers.beside(stocks, account.stocks)
       context = layers.beside(context, account.whole[:, None])
     joined = self._join(stocks, context, is_training, examples)

@@ -10,7 +10,7 @@ import ml_collections
 
 from eigen3.networks import attention, dropout, layers
 from eigen3.networks.feature_extractor import FeatureExtractor
-from eigen3.types import UNSEEN, Account, Array, EnvironmentSpec
+from eigen3.types import Account, Array, EnvironmentSpec
 
 
 class Critic(hk.Module):
@@ -43,7 +43,7 @@ class Critic(hk.Module):
     action: Array,
     is_training: bool,
     examples: Array,
-    account: Account | tuple[()] = UNSEEN,
+    account: Account | None = None,
   ) -> Array:
     """Values every example's action.
 
@@ -53,7 +53,7 @@ class Critic(hk.Module):
         several for a window, which is encoded once.
       is_training: batch statistics and dropout.
       examples: int32 [B], identities that dropout's keys fold in.
-      account: leaves [B, ...], or `UNSEEN`.
+      account: leaves [B, ...], or None.
 
     Returns:
       [B, 1], or [B, M, 1].
@@ -92,7 +92,7 @@ class DoubleCritic(hk.Module):
     action: Array,
     is_training: bool,
     examples: Array,
-    account: Account | tuple[()] = UNSEEN,
+    account: Account | None = None,
   ) -> Array:
     """As `Critic`, with a column per critic: [B, K], or [B, M, K]."""
     values = [
@@ -124,7 +124,7 @@ class MeanHead(hk.Module):
     action: Array,
     is_training: bool,
     examples: Array,
-    account: Account | tuple[()] = UNSEEN,
+    account: Account | None = None,
   ) -> Array:
     """Features [B, C, 2H] and action [B, M, N, 2] to values [B, M, 1]."""
     batch, count = action.shape[:2]
@@ -135,7 +135,7 @@ class MeanHead(hk.Module):
 
     x = of_each_action(features.mean(1))
     x = layers.beside(x, action.reshape(batch, count, -1))
-    for seen in account:
+    for seen in account or ():
       x = layers.beside(x, of_each_action(seen))
     for number, size in enumerate(self._config.sizes, 1):
       x = layers.Linear(size, self._policy, f'linear_{number}')(x)
@@ -180,14 +180,14 @@ class SlotHead(hk.Module):
     action: Array,
     is_training: bool,
     examples: Array,
-    account: Account | tuple[()] = UNSEEN,
+    account: Account | None = None,
   ) -> Array:
     """Features [B, C, 2H] and action [B, M, N, 2] to values [B, M, 1]."""
     action = action.astype(features.dtype)
     context = self._context(features, is_training, examples)
     first, stop = self._spec.investable
     stocks = features[:, first:stop]
-    if account:
+    if account is not None:
       context = layers.beside(context, account.whole)
       stocks = layers.beside(stocks, account.stocks)
     coefficient = self._spec.action.from_unit(action)[..., 0]
@@ -205,7 +205,7 @@ class SlotHead(hk.Module):
     idle = jnp.broadcast_to(idle[:, None], (*scores.shape[:2], 1))
     scores = jnp.concatenate([scores, idle], -1)
     value = (weights * scores).sum(-1, keepdims=True)
-    if account:
+    if account is not None:
       held = self._held(features[:, first:stop], context, account)
       value += held[:, None]
     return value

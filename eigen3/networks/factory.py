@@ -1,5 +1,6 @@
 """Pure functions from modules: the one place that transforms Haiku code."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -14,40 +15,42 @@ from eigen3.networks import attention, layers
 from eigen3.networks.actor import Actor
 from eigen3.networks.critic import Critic, DoubleCritic
 from eigen3.networks.feature_extractor import FeatureExtractor
-from eigen3.types import UNSEEN, Account, ActionSpec, Array, EnvironmentSpec
+from eigen3.types import Account, Array, EnvironmentSpec
 
 
-class Divided(hk.TransformedWithState):
-  """A policy that also comes in two parts, on the parameters of the whole.
+@dataclasses.dataclass(frozen=True)
+class Divided:
+  """The `apply` of a policy that comes in two parts, too.
 
   `head(params, state, key, encoded, account, ...)` of
-  `encoder(params, state, key, window, ...)` is what `apply` gives: nearly all
+  `encoder(params, state, key, window, ...)` is what the whole gives: nearly all
   of the work is the encoder's, and the account is the head's alone. Both give
   (output, state), and take `is_training` and `examples`.
 
   Attributes:
+    whole: what it is when called.
     encoder: window to what `head` takes; also takes `return_attention`, and
       tells it as `attention`.
-    head: what `encoder` gave, and an `Account` or `UNSEEN`, to actions.
+    head: what `encoder` gave, and an `Account` or None, to actions.
   """
 
+  whole: Callable[..., Any]
   encoder: Callable[..., Any]
   head: Callable[..., Any]
 
+  def __call__(self, *inputs: Any, **options: Any) -> Any:
+    return self.whole(*inputs, **options)
+
   @classmethod
-  def of(cls, function: Callable) -> 'Divided':
-    """From a function that gives those for whole, encoder and head."""
+  def of(cls, function: Callable) -> hk.TransformedWithState:
+    """A policy, from a function that gives those for whole, encoder, head."""
 
     def template_and_parts():
       parts = function()
       return parts[0], parts
 
-    init, (apply, encoder, head) = hk.multi_transform_with_state(
-      template_and_parts
-    )
-    divided = cls(init, apply)
-    divided.encoder, divided.head = encoder, head
-    return divided
+    init, parts = hk.multi_transform_with_state(template_and_parts)
+    return hk.TransformedWithState(init, cls(*parts))
 
 
 class Networks(NamedTuple):
@@ -65,7 +68,8 @@ class Networks(NamedTuple):
       weights are [B, C] with `return_weights=True`, else None.
     self_attention: features [B, C, E] to (features [B, C, E], weights).
     actor: window to (actions [B, N, 2] in environment units, attention); the
-      attention is [B, C] with `return_attention=True`, else None.
+      attention is [B, C] with `return_attention=True`, else None. Its `apply`
+      is `Divided`.
     critic: window and action [B, N, 2] in unit space to values [B, 1].
     double_critic: window and action to values [B, K], or several actions
       [B, M, N, 2] to [B, M, K].
@@ -77,22 +81,22 @@ class Networks(NamedTuple):
   feature_extractor: hk.TransformedWithState
   cross_attention: hk.TransformedWithState
   self_attention: hk.TransformedWithState
-  actor: Divided
+  actor: hk.TransformedWithState
   critic: hk.TransformedWithState
   double_critic: hk.TransformedWithState
 
 
 def make_networks(
   config: ml_collections.ConfigDict,
-  spec: EnvironmentSpec | None = None,
+  spec: EnvironmentSpec,
   mesh: jax.sharding.Mesh | None = None,
 ) -> Networks:
   """Builds all networks for an environment.
 
   Args:
     config: the `networks` section of an experiment's config.
-    spec: the environment they are for; by default `config.spec`, the
-      environment of the same experiment config.
+    spec: the environment they are for, such as that of a
+      `TradingEnvironment`.
     mesh: devices over which the extractor spreads its sequences (see
       `parallel.make_mesh`); what is passed to `apply` must be on all of them.
 
@@ -103,8 +107,6 @@ def make_networks(
     ValueError: for an unknown or impossible setting, naming the field; at
       `init`, for a window that lacks investable columns or days to pool.
   """
-  if spec is None:
-    spec = environment_spec(config.spec)
   _check(config, spec)
   policy = layers.precision_policy(config.compute_dtype)
 
@@ -166,35 +168,15 @@ def _actor(spec: EnvironmentSpec, module: Actor) -> tuple[Callable, ...]:
   return whole, encoder, head
 
 
-def environment_spec(config: ml_collections.ConfigDict) -> EnvironmentSpec:
-  """The environment that the `networks.spec` section describes."""
-  first, stop = config.investable
-  action = ActionSpec(
-    shape=(stop - first, 2),
-    minimum=(0.0, config.min_sale_target),
-    maximum=(config.coefficient_ceiling, config.max_sale_target),
-    scaled=config.scaled_actions,
-  )
-  return EnvironmentSpec(
-    context_days=config.context_days,
-    num_columns=config.num_columns,
-    num_features=config.num_features,
-    investable=(first, stop),
-    action=action,
-    coefficient_threshold=config.coefficient_threshold,
-    observes_account=config.observe_account,
-  )
-
-
 def _examples(x: Array, examples: Array | None) -> Array:
   return jnp.arange(x.shape[0]) if examples is None else examples
 
 
 def _window_and_account(
   x: Any, spec: EnvironmentSpec
-) -> tuple[Array, Account | tuple[()]]:
+) -> tuple[Array, Account | None]:
   """What a network is shown, checked."""
-  window, account = x, UNSEEN
+  window, account = x, None
   if spec.observes_account:
     settings.require(
       isinstance(x, tuple) and len(x) == 2 and isinstance(x[1], Account),
@@ -213,6 +195,13 @@ def _check_window(window: Array, spec: EnvironmentSpec) -> None:
       f'window: found shape {window.shape}, expected [B, D, C, F] with at '
       f'least the {spec.investable[1]} columns that hold investable stocks'
     )
+  settings.require(
+    window.shape[3] == spec.num_features,
+    'window',
+    window.shape[3],
+    f'{spec.num_features} features, as the spec says: a TradingEnvironment is '
+    'told which are observed',
+  )
 
 
 _EXPECTED = {

@@ -252,6 +252,8 @@ def _read_settings(path: pathlib.Path) -> Mapping[str, Any]:
       f'{path}: found {type(found).__name__}, expected the settings that the '
       'run began with'
     )
+  if isinstance(found.get('networks'), dict):
+    found['networks'].pop('spec', None)  # nothing reads it any more
   return found
 
 

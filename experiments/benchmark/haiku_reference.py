@@ -17,7 +17,7 @@ from eigen3 import parallel
 from eigen3.types import Array
 from experiments.benchmark import jax_cases, parameters
 from experiments.benchmark.cases import Built
-from experiments.benchmark.settings import config_of
+from experiments.benchmark.settings import networks_of
 
 
 def make_extractor(
@@ -98,13 +98,13 @@ def _direction(
 
 def extractor_case(**settings: Any) -> Built:
   """Forward and backward in training mode, as Eigen3's extractor is timed."""
-  config = config_of(settings).networks
+  config, spec = networks_of(settings)
   network = make_extractor(config)
-  window = jnp.asarray(parameters.case_window(config, settings))
+  window = jnp.asarray(parameters.case_window(spec, settings))
   _, state = jax.jit(network.init, static_argnums=2)(
     jax.random.PRNGKey(0), window, True
   )
-  params = from_torch(parameters.extractor(config))
+  params = from_torch(parameters.extractor(config, spec))
 
   def loss(params, state, window):
     features, _ = network.apply(params, state, None, window, True)

@@ -85,14 +85,9 @@ def built(
 
 
 def make_networks(
-  config: ml_collections.ConfigDict, spec: EnvironmentSpec | None = None
+  config: ml_collections.ConfigDict, spec: EnvironmentSpec
 ) -> networks.Networks:
-  """Networks that use all devices of this process.
-
-  Args:
-    config: the `networks` section.
-    spec: by default that of `config`.
-  """
+  """Networks that use all devices of this process."""
   return networks.make_networks(config, spec, mesh=parallel.make_mesh())
 
 

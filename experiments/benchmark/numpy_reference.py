@@ -10,7 +10,7 @@ import ml_collections
 import numpy as np
 
 from experiments.benchmark.cases import Built
-from experiments.benchmark.settings import config_of
+from experiments.benchmark.settings import config_of, spec_of
 
 CALLS = 20  # a run; one alone is too short to time
 ADDED = 128  # transitions at once
@@ -73,12 +73,11 @@ def _rings(
 def _shapes(
   config: ml_collections.ConfigDict,
 ) -> dict[str, tuple[int, ...]]:
-  spec = config.networks.spec
+  spec = spec_of(config)
   window = (config.environment.context_days, spec.num_columns)
-  first, stop = spec.investable
   return {
     's_tm1': (*window, spec.num_features),
-    'a_tm1': (stop - first, 2),
+    'a_tm1': spec.action.shape,
     'r_t': (),
     'discount_t': (),
     's_t': (*window, spec.num_features),

@@ -8,6 +8,8 @@ affair. Elementwise work is left out.
 
 import ml_collections
 
+from eigen3.types import EnvironmentSpec
+
 _KERNEL = 3  # days a convolution sees
 # Forward, the gradient of the input and the gradient of the weights.
 FORWARD_BACKWARD = 3
@@ -40,59 +42,57 @@ def product(rows: int, inner: int, columns: int) -> int:
 
 def extractor(
   config: ml_collections.ConfigDict,
+  spec: EnvironmentSpec,
   batch: int,
-  days: int,
-  columns: int,
   backward: bool,
 ) -> int:
-  """The feature extractor on [batch, days, columns, F].
+  """The feature extractor on [batch, D, C, F].
 
   Args:
-    config: the `networks` section, whose `spec` gives F.
+    config: the `networks` section.
+    spec: gives D, C and F.
     batch: B.
-    days: D.
-    columns: C.
     backward: whether gradients of all parameters are computed, too; the
       window needs none.
   """
-  rows, channels = batch * columns, config.convolution_channels
-  convolution = product(
-    rows * days, _KERNEL * config.spec.num_features, channels
-  )
+  days, channels = spec.context_days, config.convolution_channels
+  rows = batch * spec.num_columns
+  convolution = product(rows * days, _KERNEL * spec.num_features, channels)
   recurrent = lstm(rows, days, channels, config.hidden, config.pooled_days)
   if not backward:
     return convolution + recurrent
   return 2 * convolution + FORWARD_BACKWARD * recurrent
 
 
-def critic(config: ml_collections.ConfigDict, batch: int = 1) -> int:
+def critic(
+  config: ml_collections.ConfigDict, spec: EnvironmentSpec, batch: int = 1
+) -> int:
   """Forward and backward of the critic with mean pooling.
 
   Args:
-    config: the `networks` section; its `spec` gives all other sizes.
+    config: the `networks` section.
+    spec: gives all other sizes.
     batch: B.
   """
-  spec, width = config.spec, 2 * config.hidden
-  columns = spec.num_columns
-  first, stop = spec.investable
+  columns, width = spec.num_columns, 2 * config.hidden
   forward = 0
   if config.critic.self_attention:
     forward += 4 * product(batch * columns, width, width)
     forward += 2 * batch * product(columns, width, columns)
-  inputs = width + 2 * (stop - first)
+  inputs = width + 2 * spec.num_investable
   for size in (*config.critic.sizes, 1):
     forward += product(batch, inputs, size)
     inputs = size
-  features = extractor(config, batch, spec.context_days, columns, True)
+  features = extractor(config, spec, batch, True)
   return features + FORWARD_BACKWARD * forward
 
 
-def actor(config: ml_collections.ConfigDict, batch: int = 1) -> int:
+def actor(
+  config: ml_collections.ConfigDict, spec: EnvironmentSpec, batch: int = 1
+) -> int:
   """Forward of the actor; arguments as for `critic`."""
-  spec, width = config.spec, 2 * config.hidden
-  columns = spec.num_columns
-  first, stop = spec.investable
-  stocks = batch * (stop - first)
+  columns, width = spec.num_columns, 2 * config.hidden
+  stocks = batch * spec.num_investable
   # One query looks at all columns: two of the four projections are large.
   count = 2 * product(batch * columns, width, width)
   count += 2 * product(batch, width, width)
@@ -103,4 +103,4 @@ def actor(config: ml_collections.ConfigDict, batch: int = 1) -> int:
   joined = outer + config.actor.context_size
   head = config.actor.head_size
   count += 2 * (product(stocks, joined, head) + product(stocks, head, 1))
-  return count + extractor(config, batch, spec.context_days, columns, False)
+  return count + extractor(config, spec, batch, False)

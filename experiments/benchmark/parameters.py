@@ -10,15 +10,19 @@ from typing import Any
 import ml_collections
 import numpy as np
 
+from eigen3.types import EnvironmentSpec
+
 _KERNEL = 3  # days a convolution sees
 StateDict = dict[str, np.ndarray]
 
 
-def extractor(config: ml_collections.ConfigDict, seed: int = 0) -> StateDict:
+def extractor(
+  config: ml_collections.ConfigDict, spec: EnvironmentSpec, seed: int = 0
+) -> StateDict:
   """Convolution, batch norm and LSTM of the `networks` section `config`."""
   draw = _Draw(seed)
   channels, hidden = config.convolution_channels, config.hidden
-  features = config.spec.num_features
+  features = spec.num_features
   draw.uniform(
     'conv1.weight', (channels, features, _KERNEL), features * _KERNEL
   )
@@ -37,11 +41,13 @@ def extractor(config: ml_collections.ConfigDict, seed: int = 0) -> StateDict:
   return draw.entries
 
 
-def actor(config: ml_collections.ConfigDict, seed: int = 0) -> StateDict:
+def actor(
+  config: ml_collections.ConfigDict, spec: EnvironmentSpec, seed: int = 0
+) -> StateDict:
   """All of the actor."""
   draw = _Draw(seed + 1)
   width, sizes = 2 * config.hidden, config.actor
-  _features_of(draw, config, seed)
+  _features_of(draw, config, spec, seed)
   draw.put('attention.query', draw.random.normal(size=(1, 1, width)))
   _attention(draw, width)
   inner, outer = sizes.investable_sizes
@@ -59,15 +65,16 @@ def actor(config: ml_collections.ConfigDict, seed: int = 0) -> StateDict:
   return draw.entries
 
 
-def critic(config: ml_collections.ConfigDict, seed: int = 0) -> StateDict:
+def critic(
+  config: ml_collections.ConfigDict, spec: EnvironmentSpec, seed: int = 0
+) -> StateDict:
   """All of a critic with mean pooling and two hidden layers."""
   draw = _Draw(seed + 2)
   width = 2 * config.hidden
-  _features_of(draw, config, seed)
+  _features_of(draw, config, spec, seed)
   if config.critic.self_attention:
     _attention(draw, width)
-  first, stop = config.spec.investable
-  inputs = width + 2 * (stop - first)
+  inputs = width + 2 * spec.num_investable
   for number, outputs in zip((0, 3, 6), (*config.critic.sizes, 1), strict=True):
     draw.linear(f'critic_fc.{number}', inputs, outputs)
     inputs = outputs
@@ -83,15 +90,14 @@ def window(
 
 
 def case_window(
-  config: ml_collections.ConfigDict, settings: Mapping[str, Any]
+  spec: EnvironmentSpec, settings: Mapping[str, Any]
 ) -> np.ndarray:
   """The window of a case, float32 [B, D, C, F].
 
   Args:
-    config: the `networks` section; its `spec` gives D, C and F.
+    spec: gives D, C and F.
     settings: the case's; `batch` is B, by default 1.
   """
-  spec = config.spec
   return window(
     settings.get('batch', 1),
     spec.context_days,
@@ -130,9 +136,12 @@ class _Draw:
 
 
 def _features_of(
-  draw: _Draw, config: ml_collections.ConfigDict, seed: int
+  draw: _Draw,
+  config: ml_collections.ConfigDict,
+  spec: EnvironmentSpec,
+  seed: int,
 ) -> None:
-  for name, values in extractor(config, seed).items():
+  for name, values in extractor(config, spec, seed).items():
     draw.put(f'feature_extractor.{name}', values)
 
 

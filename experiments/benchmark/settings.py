@@ -5,6 +5,8 @@ from typing import Any
 
 import ml_collections
 
+from eigen3.environment import Rules
+from eigen3.types import EnvironmentSpec
 from experiments.configs import td3
 
 
@@ -17,7 +19,7 @@ def config_of(
   Args:
     settings: `preset`; fields by their full name, such as
       'networks.lstm_dropout'; and `days` and `columns` of the window, D and
-      C, which change the networks' spec. Others are the builder's own.
+      C. Others are the builder's own.
     get_config: from the name of a preset to its config.
 
   Returns:
@@ -27,16 +29,31 @@ def config_of(
   if 'days' in settings:
     config.environment.context_days = settings['days']
   if 'columns' in settings:
-    spec = config.networks.spec
-    spec.num_columns = settings['columns']
+    synthetic, columns = config.data.synthetic, settings['columns']
     # Where there are fewer columns than stocks, all are stocks.
-    first, stop = spec.investable
-    if stop > settings['columns']:
-      spec.investable = (
-        min(first, settings['columns'] - 1),
-        settings['columns'],
-      )
+    first = min(synthetic.num_context, columns - 1)
+    synthetic.num_stocks = min(synthetic.num_stocks, columns - first)
+    synthetic.num_context, synthetic.num_columns = first, columns
   for name, value in settings.items():
     if '.' in name:
       config.update_from_flattened_dict({name: value})
   return config
+
+
+def spec_of(config: ml_collections.ConfigDict) -> EnvironmentSpec:
+  """What networks must know of the embedded market of a config."""
+  synthetic = config.data.synthetic
+  first = synthetic.num_context
+  return Rules.from_config(config.environment).spec(
+    synthetic.num_columns,
+    len(config.data.observed_features),
+    (first, first + synthetic.num_stocks),
+  )
+
+
+def networks_of(
+  settings: Mapping[str, Any],
+) -> tuple[ml_collections.ConfigDict, EnvironmentSpec]:
+  """The `networks` section of `config_of`, and what they are built for."""
+  config = config_of(settings)
+  return config.networks, spec_of(config)

@@ -19,7 +19,7 @@ from torch import nn  # type: ignore[import-not-found, unused-ignore]
 
 from experiments.benchmark import parameters
 from experiments.benchmark.cases import Built
-from experiments.benchmark.settings import config_of
+from experiments.benchmark.settings import config_of, networks_of, spec_of
 
 _MOMENTUM = 0.1  # of batch norm: the share of the new batch
 _CHUNK = 64  # columns at a time, as in Eigen2
@@ -33,15 +33,13 @@ class Extractor(nn.Module):
   the backward pass computes all else again.
   """
 
-  def __init__(
-    self, config: ml_collections.ConfigDict, chunk: int, checkpointing: bool
-  ):
+  def __init__(self, config, spec, chunk: int, checkpointing: bool):
     super().__init__()
     channels = config.convolution_channels
     self._pooled_days = config.pooled_days
     self._chunk = chunk
     self._checkpointing = checkpointing
-    self.conv1 = nn.Conv1d(config.spec.num_features, channels, 3, padding=1)
+    self.conv1 = nn.Conv1d(spec.num_features, channels, 3, padding=1)
     self.bn1 = nn.BatchNorm1d(channels, momentum=_MOMENTUM)
     self.lstm = nn.LSTM(
       channels,
@@ -103,18 +101,15 @@ class Attention(nn.Module):
 class Critic(nn.Module):
   """The value of an action, from features averaged over columns."""
 
-  def __init__(
-    self, config: ml_collections.ConfigDict, chunk: int, checkpointing: bool
-  ):
+  def __init__(self, config, spec, chunk: int, checkpointing: bool):
     super().__init__()
-    self.feature_extractor = Extractor(config, chunk, checkpointing)
+    self.feature_extractor = Extractor(config, spec, chunk, checkpointing)
     self.attention = (
       Attention(config, cross=False) if config.critic.self_attention else None
     )
-    first, stop = config.spec.investable
     inner, outer = config.critic.sizes
     self.critic_fc = nn.Sequential(
-      nn.Linear(2 * config.hidden + 2 * (stop - first), inner),
+      nn.Linear(2 * (config.hidden + spec.num_investable), inner),
       nn.ReLU(),
       nn.Dropout(config.critic.dropout),
       nn.Linear(inner, outer),
@@ -134,14 +129,12 @@ class Critic(nn.Module):
 class Actor(nn.Module):
   """The policy: a coefficient and a sale target for every stock."""
 
-  def __init__(
-    self, config: ml_collections.ConfigDict, chunk: int, checkpointing: bool
-  ):
+  def __init__(self, config, spec, chunk: int, checkpointing: bool):
     super().__init__()
     sizes, width = config.actor, 2 * config.hidden
-    self._investable = slice(*config.spec.investable)
-    self._targets = (config.spec.min_sale_target, config.spec.max_sale_target)
-    self.feature_extractor = Extractor(config, chunk, checkpointing)
+    self._investable = slice(*spec.investable)
+    self._targets = (spec.action.minimum[1], spec.action.maximum[1])
+    self.feature_extractor = Extractor(config, spec, chunk, checkpointing)
     self.attention = Attention(config, cross=True)
     inner, outer = sizes.investable_sizes
     self.investable_fc = nn.Sequential(
@@ -191,11 +184,11 @@ class Ddpg:
     self._config = config.agent
     self._days = torch.arange(1 - config.environment.context_days, 1)
     self._market = torch.from_numpy(market)
-    settings = config.networks
-    self._actor = Actor(settings, _CHUNK, checkpointing=False)
-    self._critic = Critic(settings, _CHUNK, checkpointing=False)
-    load(self._actor, parameters.actor(settings))
-    load(self._critic, parameters.critic(settings))
+    sizes = config.networks, spec_of(config)
+    self._actor = Actor(*sizes, _CHUNK, checkpointing=False)
+    self._critic = Critic(*sizes, _CHUNK, checkpointing=False)
+    load(self._actor, parameters.actor(*sizes))
+    load(self._critic, parameters.critic(*sizes))
     self.networks = (self._critic, self._actor)
     self._target_actor = copy.deepcopy(self._actor).eval()
     self._target_critic = copy.deepcopy(self._critic).eval()
@@ -265,10 +258,10 @@ class Ddpg:
 
 def extractor_case(**settings: Any) -> Built:
   """Forward and backward of the extractor, plain and all columns at once."""
-  config = config_of(settings).networks
-  network = Extractor(config, chunk=0, checkpointing=False).train()
-  load(network, parameters.extractor(config))
-  window = torch.from_numpy(parameters.case_window(config, settings))
+  config, spec = networks_of(settings)
+  network = Extractor(config, spec, chunk=0, checkpointing=False).train()
+  load(network, parameters.extractor(config, spec))
+  window = torch.from_numpy(parameters.case_window(spec, settings))
 
   def run():
     features = network(window)
@@ -281,12 +274,12 @@ def extractor_case(**settings: Any) -> Built:
 
 def critic_case(*, checkpointing: bool, **settings: Any) -> Built:
   """Forward and backward of the critic in training mode."""
-  config = config_of(settings).networks
-  network = Critic(config, _CHUNK, checkpointing).train()
-  load(network, parameters.critic(config))
-  window = torch.from_numpy(parameters.case_window(config, settings))
-  first, stop = config.spec.investable
-  action = torch.from_numpy(parameters.action(len(window), stop - first))
+  config, spec = networks_of(settings)
+  network = Critic(config, spec, _CHUNK, checkpointing).train()
+  load(network, parameters.critic(config, spec))
+  window = torch.from_numpy(parameters.case_window(spec, settings))
+  action = parameters.action(len(window), spec.num_investable)
+  action = torch.from_numpy(action)
 
   def run():
     network(window, action).square().sum().backward()
@@ -297,10 +290,10 @@ def critic_case(*, checkpointing: bool, **settings: Any) -> Built:
 
 def actor_case(**settings: Any) -> Built:
   """The actor's forward pass in evaluation mode."""
-  config = config_of(settings).networks
-  network = Actor(config, _CHUNK, checkpointing=False).eval()
-  load(network, parameters.actor(config))
-  window = torch.from_numpy(parameters.case_window(config, settings))
+  config, spec = networks_of(settings)
+  network = Actor(config, spec, _CHUNK, checkpointing=False).eval()
+  load(network, parameters.actor(config, spec))
+  window = torch.from_numpy(parameters.case_window(spec, settings))
 
   @torch.no_grad()
   def run():
@@ -312,7 +305,7 @@ def actor_case(**settings: Any) -> Built:
 def update_case(*, num_days: int, **settings: Any) -> Built:
   """A DDPG update from a batch sampled out of replay."""
   config = config_of(settings)
-  spec = config.networks.spec
+  spec = spec_of(config)
   market = parameters.window(1, num_days, spec.num_columns, spec.num_features)
   learner = Ddpg(config, market[0])
   replay = _replay(config, num_days)
@@ -328,10 +321,9 @@ def update_case(*, num_days: int, **settings: Any) -> Built:
 def _replay(config: ml_collections.ConfigDict, num_days: int) -> dict[str, Any]:
   """A full ring of random transitions between days."""
   capacity = config.learner.replay_capacity
-  first, stop = config.networks.spec.investable
   first_day = config.environment.context_days - 1
   day = torch.randint(first_day, num_days - 1, (capacity,))
-  action = parameters.action(capacity, stop - first)
+  action = parameters.action(capacity, spec_of(config).num_investable)
   return {
     'day_tm1': day,
     'action': torch.from_numpy(action),

@@ -53,7 +53,6 @@ def settings_of(program: str, preset: str) -> ml_collections.ConfigDict:
   config = PROGRAMS[program].get_config(preset)
   with config.unlocked():
     del config.seed  # there are several
-    del config.networks.spec  # the panel decides; it is for notebooks
   return config
 
 

@@ -25,7 +25,6 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   config.data = _data()
   config.environment = _environment()
   config.networks = _networks()
-  config.networks.spec = _networks_spec(config.environment)
   config.agent = _agent()
   config.learner = _learner()
   config.evaluation = _evaluation()
@@ -89,7 +88,8 @@ def _environment() -> config_dict.ConfigDict:
   # the gain at the exit. 'portfolio': the change of the account's log equity
   # to the next day, net of costs; it needs agent.gamma above 0 to see how a
   # trade ends (0.95 looks 20 days ahead), learner.store_settlement, and, to be
-  # a function of what is observed, observe_account.
+  # a function of what is observed, observe_account. Or one of your own, by its
+  # path in Python (see eigen3.environment.rewards).
   config.reward = 'entry'
   config.portfolio_scale = 100.0  # of the reward 'portfolio'; 100 is in %
   # Whether policies and critics see the account beside the market: weight,
@@ -150,27 +150,6 @@ def _networks() -> config_dict.ConfigDict:
   critic.slot_temperature = 0.125  # in units of the coefficient
   critic.slot_context = 'mean'  # over columns, or 'attention'
   critic.ensemble = 2  # K; 1 is DDPG
-  return config
-
-
-def _networks_spec(
-  environment: config_dict.ConfigDict,
-) -> config_dict.ConfigDict:
-  """The environment of networks that are built without one (notebooks)."""
-  config = config_dict.ConfigDict()
-  config.num_columns = 669  # C
-  config.num_features = 5  # F
-  config.investable = (8, 116)  # first and stop column
-  for name in (
-    'context_days',
-    'coefficient_threshold',
-    'coefficient_ceiling',
-    'min_sale_target',
-    'max_sale_target',
-    'scaled_actions',
-    'observe_account',
-  ):
-    config[name] = environment.get_ref(name)
   return config
 
 
@@ -260,8 +239,6 @@ def _reduce(config, context: int, hidden: int, trading: int, holding: int):
   config.environment.context_days = context
   config.environment.trading_days = trading
   config.environment.max_holding_days = holding
-  config.networks.spec.num_columns = 12
-  config.networks.spec.investable = (4, 12)
   config.networks.convolution_channels = 8
   config.networks.hidden = hidden
   config.networks.num_heads = 2

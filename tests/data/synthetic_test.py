@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from eigen3.data import DataError, split_days, synthetic_market
+from experiments.benchmark.settings import spec_of
 from experiments.configs.td3 import SIZES, get_config
 
 HORIZON = 20
@@ -182,8 +183,8 @@ def test_columns_after_the_stocks_change_nothing_else(market):
 def test_a_preset_s_market_is_what_its_networks_are_told(size):
   config = get_config(size)
   panel = synthetic_market(config.data.synthetic).panel
-  spec = config.networks.spec
-  assert panel.investable == tuple(spec.investable)
+  spec = spec_of(config)
+  assert panel.investable == spec.investable
   assert panel.num_columns == spec.num_columns
   assert len(config.data.observed_features) == spec.num_features
   assert panel.num_days == config.data.synthetic.num_days
@@ -193,7 +194,7 @@ def test_a_preset_s_market_is_what_its_networks_are_told(size):
   other = get_config(f'{size}+eigen2')
   assert other.data.synthetic.to_dict() == config.data.synthetic.to_dict()
   for name in ('num_columns', 'num_features', 'investable'):
-    assert other.networks.spec[name] == spec[name]
+    assert getattr(spec_of(other), name) == getattr(spec, name)
   assert len(other.data.observed_features) == spec.num_features
 
 

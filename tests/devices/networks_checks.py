@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from eigen3 import networks, parallel
+from experiments.benchmark.settings import spec_of
 from experiments.configs import td3
 
 KEY = jax.random.PRNGKey(0)
@@ -16,10 +17,11 @@ BLOCKS = {'sequence_block': 4, 'remat': True}
 
 def make_network(name, mesh, changes):
   """A network of the preset smoke in double precision."""
-  config = td3.get_config('smoke').networks
+  whole = td3.get_config('smoke')
+  config, spec = whole.networks, spec_of(whole)
   config.compute_dtype = 'float64'
   config.update(changes)
-  return getattr(networks.make_networks(config, None, mesh), name)
+  return getattr(networks.make_networks(config, spec, mesh), name)
 
 
 def make_window(batch, columns=COLUMNS):

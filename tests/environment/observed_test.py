@@ -10,7 +10,7 @@ import slow_account
 
 from eigen3.data.panel import MarketPanel
 from eigen3.environment import TradingEnvironment
-from eigen3.types import UNSEEN, Account
+from eigen3.types import Account
 from experiments.configs import td3
 
 STOP = random_markets.NUM_DAYS - 4
@@ -129,7 +129,7 @@ def test_an_entry_at_the_close_pays_its_cost_at_once():
 
 def test_an_unseen_account_is_no_array():
   first, (timesteps, _) = _by_hand([], observe_account=False)
-  assert first.account == timesteps.account == UNSEEN
+  assert first.account is timesteps.account is None
 
 
 def test_observing_changes_nothing_else():
@@ -138,8 +138,10 @@ def test_observing_changes_nothing_else():
     for value in (True, False)
   )
   first, (timesteps, states) = seen
-  blind = timesteps._replace(account=())
-  np.testing.assert_equal((first._replace(account=()), (blind, states)), unseen)
+  blind = timesteps._replace(account=None)
+  np.testing.assert_equal(
+    (first._replace(account=None), (blind, states)), unseen
+  )
 
 
 @pytest.mark.parametrize('mode', MODES, ids=lambda m: '-'.join(map(str, m)))

@@ -9,7 +9,8 @@ import pytest
 import quick_compilation
 import random_markets
 
-from eigen3.environment import TradingEnvironment
+from eigen3.data import observe
+from eigen3.environment import Rules, TradingEnvironment, prices
 from eigen3.environment.accounting import EMPTY
 from experiments.configs import td3
 
@@ -284,3 +285,19 @@ def test_presets_make_an_environment(preset):
   )
   environment = TradingEnvironment(panel, section)
   assert environment.first_day == environment.last_day
+
+
+def test_the_prices_and_features_of_a_panel_are_made_once():
+  panel = random_markets.panel(0)
+  rules = [
+    Rules.from_config(random_markets.config(**changes))
+    for changes in ({}, {'trading_days': 9}, {'delisting_days': 2})
+  ]
+  first, same, other = (prices.price_table(panel, each) for each in rules)
+  assert first is same is not other
+  assert prices.price_table(random_markets.panel(1), rules[0]) is not first
+  names = panel.feature_names[:2]
+  assert observe(panel, names) is observe(panel, list(names))
+  for shared in (first, observe(panel, names)):
+    with pytest.raises(ValueError, match='read-only'):
+      shared[0] = 0

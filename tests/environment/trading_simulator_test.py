@@ -13,7 +13,7 @@ import random_markets
 import slow_account
 
 from eigen3.environment import Entry, Exit, TradingEnvironment
-from eigen3.environment.rewards import eigen2_reward
+from eigen3.environment.rewards import NAMED
 
 CHOICES = {
   'fill': ('next_open', 'close'),
@@ -57,13 +57,8 @@ def _play(environment, start, actions):
 
   def body(state, action):
     after, timestep = environment.step(state, action)
-    other = eigen2_reward(
-      environment.rules,
-      environment.prices,
-      state.day,
-      environment.stop,
-      timestep.extras,
-    )
+    of_eigen2 = NAMED['eigen2'].of_step
+    other = of_eigen2(environment, state, after, timestep.extras)
     return after, (after, timestep, other)
 
   return jax.lax.scan(body, state, actions)[1]

@@ -1,5 +1,6 @@
 """The benchmark's sides do the same work."""
 
+import dataclasses
 import importlib
 import math
 import pathlib
@@ -19,7 +20,7 @@ from experiments.benchmark import (
   numpy_reference,
   parameters,
 )
-from experiments.benchmark.settings import config_of
+from experiments.benchmark.settings import config_of, networks_of
 from experiments.benchmark.suites import networks
 from experiments.benchmark.suites import replay as replay_suite
 from experiments.benchmark.suites import td3 as td3_suite
@@ -132,11 +133,11 @@ def test_pytorch_s_block_is_haiku_s(torch_reference, haiku_block):
   features, gradients = haiku_block
   built = torch_reference.extractor_case(**BLOCK)
   np.testing.assert_allclose(built.output(built.run()), features, atol=1e-6)
-  config = config_of(BLOCK).networks
-  window = parameters.window(1, config.spec.context_days, 6, 5)
+  config, spec = networks_of(BLOCK)
+  window = parameters.window(1, spec.context_days, 6, 5)
   for chunk, checkpointing in ((0, False), (64, True)):
-    network = torch_reference.Extractor(config, chunk, checkpointing)
-    torch_reference.load(network, parameters.extractor(config))
+    network = torch_reference.Extractor(config, spec, chunk, checkpointing)
+    torch_reference.load(network, parameters.extractor(config, spec))
     network(torch_reference.torch.from_numpy(window)).square().sum().backward()
     assert_same(lstm_gradients_of_torch(network), gradients)
 
@@ -146,11 +147,11 @@ def test_pytorch_s_networks_are_eigen2_s(torch_reference):
   torch = torch_reference.torch
   folder = pathlib.Path(__file__).parent.parent / 'goldens'
   golden = np.load(folder / 'eigen2_tiny_networks.npz')
-  config = config_of({'preset': 'full+eigen2'}).networks
+  config, spec = networks_of({'preset': 'full+eigen2'})
   config.convolution_channels, config.hidden, config.num_heads = 8, 16, 4
   config.actor.investable_sizes = config.critic.sizes = (32, 16)
   config.actor.context_size, config.actor.head_size = 16, 8
-  config.spec.investable, config.spec.num_columns = (4, 16), 20
+  spec = dataclasses.replace(spec, investable=(4, 16), num_columns=20)
   window = torch.from_numpy(golden['obs'])
   actions = torch.from_numpy(golden['actions'])
 
@@ -167,9 +168,11 @@ def test_pytorch_s_networks_are_eigen2_s(torch_reference):
       found = network.eval()(window, *inputs).numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
 
-  check(torch_reference.Actor(config, 8, False), 'actor/', golden['actions'])
   check(
-    torch_reference.Critic(config, 8, True),
+    torch_reference.Actor(config, spec, 8, False), 'actor/', golden['actions']
+  )
+  check(
+    torch_reference.Critic(config, spec, 8, True),
     'critic_1/',
     golden['q'][:, :1],
     actions,
@@ -198,7 +201,7 @@ def test_pytorch_s_update_descends_eigen3_s_gradients(
     'networks.actor.dropout': 0.0,
     'networks.critic.dropout': 0.0,
   }
-  config = config_of(settings)
+  config, spec = config_of(settings), networks_of(settings)[1]
   market = replay_suite.market(config, num_days=20)
   batch = replay_suite.random_transitions(config, 4, num_days=20)
   learner = torch_reference.Ddpg(config, np.array(market.features))
@@ -206,9 +209,9 @@ def test_pytorch_s_update_descends_eigen3_s_gradients(
   learner.update(torch_batch(torch_reference.torch, batch))
   init, _, update = td3_suite.make_agent(config)
   state = jax.jit(init)(jax.random.PRNGKey(0), market, batch.s_tm1)
-  actor = eigen2.actor_from_torch(parameters.actor(config.networks))
+  actor = eigen2.actor_from_torch(parameters.actor(config.networks, spec))
   critic = eigen2.critic_from_torch(
-    parameters.critic(config.networks), 'double_critic/critic_1'
+    parameters.critic(config.networks, spec), 'double_critic/critic_1'
   )
   state = state._replace(
     actor=with_variables(state.actor, actor),
@@ -262,8 +265,8 @@ def with_variables(network, variables):
 
 def test_haiku_s_gates_are_in_place():
   """A single step of hk.LSTM with converted parameters, by hand."""
-  config = config_of(BLOCK).networks
-  state_dict = parameters.extractor(config)
+  config, spec = networks_of(BLOCK)
+  state_dict = parameters.extractor(config, spec)
   params = haiku_reference.from_torch(state_dict)['layer_1_forward/linear']
   x = np.ones((1, config.convolution_channels), np.float32)
 

@@ -9,7 +9,7 @@ from experiments.benchmark import (
   report,
 )
 from experiments.benchmark.cases import Case, Group
-from experiments.benchmark.settings import config_of
+from experiments.benchmark.settings import networks_of
 from experiments.benchmark.turns import Measurement
 from experiments.benchmark.worker import Prepared
 
@@ -29,18 +29,16 @@ def test_operations_of_the_lstm_by_hand():
 @pytest.mark.parametrize('preset', ['smoke+eigen2', 'full+eigen2'])
 def test_operations_of_the_networks_by_their_parameters(preset):
   """A weight is used once for every row that it meets."""
-  config = config_of({'preset': preset}).networks
+  config, spec = networks_of({'preset': preset})
   config.critic.self_attention = False
-  spec = config.spec
   weights = {
     name: array.size
-    for name, array in parameters.critic(config).items()
+    for name, array in parameters.critic(config, spec).items()
     if name.startswith('critic_fc') and name.endswith('weight')
   }
-  extractor = operations.extractor(
-    config, 1, spec.context_days, spec.num_columns, True
-  )
-  assert operations.critic(config) == extractor + 6 * sum(weights.values())
+  extractor = operations.extractor(config, spec, 1, True)
+  found = operations.critic(config, spec)
+  assert found == extractor + 6 * sum(weights.values())
   first, stop = spec.investable
   rows_of = {
     'investable_fc': stop - first,
@@ -50,13 +48,13 @@ def test_operations_of_the_networks_by_their_parameters(preset):
   }
   heads = sum(
     2 * array.size * rows_of[name.split('.')[0]]
-    for name, array in parameters.actor(config).items()
+    for name, array in parameters.actor(config, spec).items()
     if name.split('.')[0] in rows_of and name.endswith('weight')
   )
   width, columns = 2 * config.hidden, spec.num_columns
   attention = 4 * width * width * (columns + 1) + 4 * columns * width
-  extractor = operations.extractor(config, 1, spec.context_days, columns, False)
-  assert operations.actor(config) == extractor + attention + heads
+  extractor = operations.extractor(config, spec, 1, False)
+  assert operations.actor(config, spec) == extractor + attention + heads
 
 
 def measured(name, seconds, output=None, **fields):

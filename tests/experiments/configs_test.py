@@ -4,6 +4,7 @@ import pytest
 
 from eigen3 import evolution
 from eigen3.environment import Rules
+from experiments.benchmark.settings import spec_of
 from experiments.configs import erl, td3
 
 PRESETS = [f'{size}{end}' for size in td3.SIZES for end in ('', '+eigen2')]
@@ -36,12 +37,12 @@ def test_settlement_lets_every_position_close(preset):
 @pytest.mark.parametrize('preset', PRESETS)
 def test_networks_are_told_of_the_environment(preset):
   config = td3.get_config(preset)
-  for name in ('context_days', 'coefficient_ceiling', 'scaled_actions'):
-    assert config.networks.spec[name] == config.environment[name]
   config.environment.context_days = 77
-  assert config.networks.spec.context_days == 77
-  first, stop = config.networks.spec.investable
-  assert 0 <= first < stop <= config.networks.spec.num_columns
+  spec = spec_of(config)
+  assert spec.context_days == 77
+  assert spec.action.scaled == config.environment.scaled_actions
+  first, stop = spec.investable
+  assert 0 <= first < stop <= spec.num_columns
 
 
 def test_eigen2_s_constants():
@@ -70,8 +71,8 @@ def test_eigen2_s_constants():
   assert (agent.policy_delay, agent.target_noise) == (1, 0)
   assert config.networks.critic.pooling == 'mean'
   assert config.networks.critic.self_attention
-  assert config.networks.spec.num_columns == 669
-  assert config.networks.spec.investable == (8, 116)
+  assert spec_of(config).num_columns == 669
+  assert spec_of(config).investable == (8, 116)
   assert config.networks.hidden == 128
 
 

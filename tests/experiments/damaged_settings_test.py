@@ -41,7 +41,6 @@ def damaged(program, field, value):
   """The settings of a program with any value in place of one."""
   config = PROGRAMS[program][0].get_config('smoke')
   config = config.copy_and_resolve_references().unlock()
-  del config.networks.spec
   *path, name = field.split('.')
   section = config
   for part in path:
@@ -54,7 +53,6 @@ def damaged(program, field, value):
 
 def fields_of(program, sections=''):
   config = PROGRAMS[program][0].get_config('smoke').unlock()
-  del config.networks.spec
   return [
     (program, field) for field in flatten(config) if field.startswith(sections)
   ]

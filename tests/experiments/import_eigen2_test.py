@@ -20,6 +20,7 @@ from ml_collections import config_flags
 from eigen3 import data
 from eigen3.data import MarketPanel, read_eigen2
 from eigen3.data.indicators import FEATURES
+from eigen3.environment import Rules
 from eigen3.interop import eigen2, eigen2_agents
 from eigen3.runs import run_directory
 from eigen3.runs.checkpoint import Checkpointer
@@ -48,16 +49,15 @@ def config_of(preset='smoke+eigen2'):
 
 def agent_of(seed=0, **changes):
   """An agent whose four networks are random and differ."""
-  networks = td3.get_config('smoke+eigen2').networks
-  networks.update_from_flattened_dict(SETTINGS | changes)
-  networks.spec.investable = (FIRST, STOP)
+  config = td3.get_config('smoke+eigen2')
+  config.networks.update_from_flattened_dict(SETTINGS | changes)
+  rules = Rules.from_config(config.environment)
+  sizes = config.networks, rules.spec(12, 5, (FIRST, STOP))
   return eigen2.Eigen2Agent(
-    actor=eigen2.actor_from_torch(parameters.actor(networks, seed)),
-    target_actor=eigen2.actor_from_torch(parameters.actor(networks, seed + 1)),
-    critic=eigen2.critic_from_torch(parameters.critic(networks, seed + 2)),
-    target_critic=eigen2.critic_from_torch(
-      parameters.critic(networks, seed + 3)
-    ),
+    actor=eigen2.actor_from_torch(parameters.actor(*sizes, seed)),
+    target_actor=eigen2.actor_from_torch(parameters.actor(*sizes, seed + 1)),
+    critic=eigen2.critic_from_torch(parameters.critic(*sizes, seed + 2)),
+    target_critic=eigen2.critic_from_torch(parameters.critic(*sizes, seed + 3)),
     noise_scale=0.0625,
     update_count=321,
   )
@@ -167,8 +167,6 @@ def test_the_command_has_the_settings_of_the_run(made, monkeypatch):
   parsed = config_flags.DEFINE_config_file('config', flag_values=values)
   monkeypatch.setattr(sys, 'argv', words[2:-2])  # the flag looks there
   values(sys.argv)
-  with parsed.value.unlocked():
-    del parsed.value.networks.spec
   assert parsed.value.to_json() == config.to_json()
   run_directory.check_same(out, parsed.value)
 

@@ -39,8 +39,6 @@ def settings_of(cell, folder):
   command = [x for x in command if not x.startswith(('--workdir', '--cpu'))]
   with mock.patch.object(sys, 'argv', command):  # where fields are looked for
     values(command)
-  with values.config.unlocked():
-    del values.config.networks.spec
   return values.config
 
 

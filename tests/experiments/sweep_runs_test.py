@@ -92,9 +92,6 @@ def test_the_command_says_all_settings(preset, tmp_path, settings_after):
   expected.update_from_flattened_dict(values)
   found_settings = flatten(found)
   assert found_settings.pop('seed') == 7
-  for name in list(found_settings):
-    if name.startswith('networks.spec.'):
-      del found_settings[name]
   assert found_settings == flatten(expected)
   assert parsed.workdir == f'{tmp_path}/run'
   assert parsed.holdout == 'no'

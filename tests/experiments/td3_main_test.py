@@ -27,7 +27,7 @@ from experiments.configs import td3
 
 CONFIG = pathlib.Path(td3.__file__)
 # Runs the main in forks of a process that has imported what it imports, which
-# takes longer than to find an error.
+# takes longer than to find an error, as does the end of an interpreter.
 FORKS = """
 import json, os, runpy, sys
 import eigen3.reporting.run_picture, eigen3.learner.loop
@@ -39,7 +39,12 @@ for number, arguments in enumerate(json.loads(sys.argv[1])):
       flags = os.O_WRONLY | os.O_CREAT
       os.dup2(os.open(f'{sys.argv[2]}/{number}.{name}', flags), target)
     sys.argv = ['td3', *arguments]
-    runpy.run_module('experiments.td3', run_name='__main__', alter_sys=True)
+    try:
+      runpy.run_module('experiments.td3', run_name='__main__', alter_sys=True)
+    except SystemExit as end:
+      sys.stdout.flush()
+      sys.stderr.flush()
+      os._exit(end.code or 0)
   status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
   print(status, flush=True)
 """

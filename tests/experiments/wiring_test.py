@@ -74,8 +74,6 @@ def begun(tmp_path, monkeypatch):
   home.mkdir(parents=True)
   monkeypatch.chdir(tmp_path / 'first')
   config = td3.get_config('smoke')
-  with config.unlocked():
-    del config.networks.spec  # as the programs do
   panel = data.synthetic_market(config.data.synthetic).panel
   panel.save('p.parquet')
   config.data.panel = 'p.parquet'

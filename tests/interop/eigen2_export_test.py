@@ -133,7 +133,7 @@ def test_networks_that_eigen2_does_not_have_are_named(golden):
     eigen2.actor_to_torch(actor)
 
 
-def in_pytorch(config, actor, critic, window, action):
+def in_pytorch(sizes, actor, critic, window, action):
   """(actions, values) of PyTorch's networks, loaded strictly."""
   torch = pytest.importorskip('torch')
   from experiments.benchmark import torch_reference as reference
@@ -143,7 +143,7 @@ def in_pytorch(config, actor, critic, window, action):
     (reference.Actor, actor),
     (reference.Critic, critic),
   ):
-    module = network(config, 64, False)
+    module = network(*sizes, 64, False)
     tensors = {k: torch.from_numpy(x) for k, x in state_dict.items()}
     module.load_state_dict(tensors, strict=True)
     built.append(module.eval())
@@ -154,16 +154,16 @@ def in_pytorch(config, actor, critic, window, action):
 
 def check_outputs(golden, tiny):
   pytest.importorskip('torch')
-  config = config_of(golden, tiny)
+  sizes = config_of(golden, tiny)
   columns = golden['obs'].shape[2]
   window = parameters.window(2, 12, columns, golden['obs'].shape[3])
   action = golden['actions'][:2]
   agent = agent_of(golden)
-  built = networks.make_networks(config)
+  built = networks.make_networks(*sizes)
   (actions, _), _ = jax.jit(built.actor.apply)(*agent.actor, None, window)
   q, _ = jax.jit(built.critic.apply)(*agent.critic, None, window, action)
   their_actions, their_q = in_pytorch(
-    config,
+    sizes,
     eigen2.actor_to_torch(agent.actor),
     eigen2.critic_to_torch(agent.critic),
     window,
@@ -200,12 +200,12 @@ def test_a_saved_agent_is_read_back(golden, tmp_path):
   # An optimiser of the network takes what is there for it.
   from experiments.benchmark import torch_reference as reference
 
-  config = config_of(golden, tiny=True)
+  sizes = config_of(golden, tiny=True)
   for kind, network, rate in (
     ('actor', reference.Actor, 1e-4),
     ('critic', reference.Critic, 3e-4),
   ):
-    module = network(config, 64, False)
+    module = network(*sizes, 64, False)
     module.load_state_dict(saved[f'{kind}_target_state_dict'], strict=True)
     optimiser = torch.optim.Adam(module.parameters(), lr=0.5)
     optimiser.load_state_dict(saved[f'{kind}_optimizer_state_dict'])

@@ -2,6 +2,7 @@
 
 import pathlib
 
+from eigen3.environment import Rules
 from experiments.configs import td3
 
 GOLDENS = pathlib.Path(__file__).parent.parent / 'goldens'
@@ -17,8 +18,9 @@ def part(golden, prefix):
 
 
 def config_of(golden, tiny):
-  """The section `networks` that a golden's parameters fit."""
+  """The section `networks` that a golden's parameters fit, and its spec."""
   config = td3.get_config('full+eigen2').networks
+  investable = (8, 116)
   config.critic.ensemble = 2
   config.critic.self_attention = any(
     name.startswith('critic_1/attention') for name in golden
@@ -32,5 +34,6 @@ def config_of(golden, tiny):
     config.actor.context_size = 16
     config.actor.head_size = 8
     config.critic.sizes = (32, 16)
-    config.spec.investable = (4, 16)
-  return config
+    investable = (4, 16)
+  rules = Rules.from_config(td3.get_config('full+eigen2').environment)
+  return config, rules.spec(669, 5, investable)

@@ -29,7 +29,7 @@ def _under(variables, path):
 
 
 def _check(golden, tiny):
-  built = networks.make_networks(config_of(golden, tiny))
+  built = networks.make_networks(*config_of(golden, tiny))
   window = golden['obs']
   actor = eigen2.actor_from_torch(part(golden, 'actor/'))
   shapes = jax.eval_shape(built.actor.init, jax.random.PRNGKey(0), window)
@@ -73,11 +73,11 @@ def _act(built, actor, window):
 
 def _exact_actions(golden, tiny, actor, window):
   """The actions in float64."""
-  config = config_of(golden, tiny)
+  config, spec = config_of(golden, tiny)
   config.compute_dtype = 'float64'
   with double_precision.enable_x64(True):
     variables, window = jax.tree.map(np.float64, (actor, window))
-    built = networks.make_networks(config)
+    built = networks.make_networks(config, spec)
     return np.asarray(_act(built, variables, window)[0])
 
 

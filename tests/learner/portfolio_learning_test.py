@@ -37,7 +37,7 @@ def make_learner():
   )
   told = np.broadcast_to(np.sign(DRIFTS)[:, None], (NUM_DAYS, 4, 1))
   market = Market(jnp.asarray(told, jnp.float32), 4)
-  environment = TradingEnvironment(panel, config.environment, None, 1)
+  environment = TradingEnvironment(panel, config.environment, None, ('drift',))
   networks = small_account.make_networks(config.networks, environment.spec)
   return SingleAgent(networks, environment, market, config)
 

@@ -52,7 +52,7 @@ def make_ranker(config, panel=None):
   days = config.environment.context_days
   market = Market.fit(panel, observed, TRAIN, days)
   environments = [
-    TradingEnvironment(panel, config.environment, split, len(observed))
+    TradingEnvironment(panel, config.environment, split, observed)
     for split in (TRAIN, VALIDATION)
   ]
   return ranker.Ranker(extractor(), *environments, market, config)

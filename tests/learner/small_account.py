@@ -71,7 +71,7 @@ def make_population(config):
   panel, environment, market = small_run.make_market(config)
   days = (panel.num_days - config.data.validation_days, panel.num_days)
   validation = TradingEnvironment(
-    panel, config.environment, days, len(config.data.observed_features)
+    panel, config.environment, days, config.data.observed_features
   )
   networks = make_networks(config.networks, environment.spec)
   return Population(networks, environment, validation, market, config)

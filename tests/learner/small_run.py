@@ -47,9 +47,7 @@ def make_market(config):
   panel = data.synthetic_market(config.data.synthetic).panel
   days = (0, panel.num_days)
   observed = config.data.observed_features
-  environment = TradingEnvironment(
-    panel, config.environment, days, len(observed)
-  )
+  environment = TradingEnvironment(panel, config.environment, days, observed)
   market = Market.fit(panel, observed, days, config.environment.context_days)
   return panel, environment, market
 
@@ -76,7 +74,7 @@ def make_population(config, mesh=None):
   panel, environment, market = make_market(config)
   days = (panel.num_days - config.data.validation_days, panel.num_days)
   validation = TradingEnvironment(
-    panel, config.environment, days, len(config.data.observed_features)
+    panel, config.environment, days, config.data.observed_features
   )
   networks = make_networks(config.networks, environment.spec)
   return Population(networks, environment, validation, market, config, mesh)

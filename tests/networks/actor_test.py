@@ -1,5 +1,6 @@
 """Tests of eigen3.networks.actor."""
 
+import dataclasses
 import functools
 import math
 
@@ -8,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiny_networks import SPEC
 
 from eigen3 import networks
 from eigen3.networks import actor as actor_lib
@@ -15,8 +17,8 @@ from eigen3.networks import actor as actor_lib
 KEY = jax.random.PRNGKey(0)
 
 
-def _build(config, window):
-  network = networks.make_networks(config).actor
+def _build(config, window, spec=SPEC):
+  network = networks.make_networks(config, spec).actor
   return network, *jax.jit(network.init)(KEY, window)
 
 
@@ -34,7 +36,7 @@ def _shifted(params, raw):
 
 def test_parameter_paths(config, make_window):
   params, state = jax.eval_shape(
-    networks.make_networks(config).actor.init, KEY, make_window()
+    networks.make_networks(config, SPEC).actor.init, KEY, make_window()
   )
   assert set(params) == {
     'actor/feature_extractor/convolution',
@@ -127,7 +129,7 @@ def test_every_parameter_receives_a_gradient(
 
 def test_population(config, make_window):
   window = make_window(2)
-  network = networks.make_networks(config).actor
+  network = networks.make_networks(config, SPEC).actor
   keys = jax.random.split(KEY, 3)
   params, state = jax.vmap(network.init, (0, None))(keys, window)
   (together, _), _ = jax.jit(jax.vmap(network.apply, (0, 0, None, None)))(
@@ -178,7 +180,8 @@ def test_bad_settings_are_named(config, make_window):
   with pytest.raises(ValueError, match=r"coefficient_head: found 'tanh'"):
     _build(config, make_window())
   config.actor.coefficient_head = 'sigmoid'
-  config.spec.coefficient_ceiling = float('inf')
-  config.spec.scaled_actions = False
+  unbounded = dataclasses.replace(
+    SPEC.action, maximum=(float('inf'), 50.0), scaled=False
+  )
   with pytest.raises(ValueError, match='finite coefficient ceiling'):
-    _build(config, make_window())
+    _build(config, make_window(), dataclasses.replace(SPEC, action=unbounded))

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiny_networks import SPEC
 
 from eigen3 import networks
 
@@ -24,7 +25,7 @@ def features():
 def _build(config, kind, features, **changes):
   for name, value in changes.items():
     config[name] = value
-  network = getattr(networks.make_networks(config), kind)
+  network = getattr(networks.make_networks(config, SPEC), kind)
   return network, *jax.jit(network.init)(KEY, features)
 
 

@@ -1,5 +1,6 @@
 """Tests of eigen3.networks.critic."""
 
+import dataclasses
 import functools
 import math
 
@@ -9,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiny_networks import SPEC
 
 from eigen3 import networks
 from eigen3.networks import critic as critic_lib
@@ -33,8 +35,8 @@ def _choose(config, variant):
   config.critic.slot_context = 'attention' if attention else 'mean'
 
 
-def _build(config, window, action, kind='critic'):
-  network = getattr(networks.make_networks(config), kind)
+def _build(config, window, action, kind='critic', spec=SPEC):
+  network = getattr(networks.make_networks(config, spec), kind)
   return network, *jax.jit(network.init)(KEY, window, action)
 
 
@@ -47,7 +49,7 @@ def _apply(network, **options):
 )
 def test_parameter_paths(config, make_window, action, variant):
   _choose(config, variant)
-  network = networks.make_networks(config).double_critic
+  network = networks.make_networks(config, SPEC).double_critic
   params, state = jax.eval_shape(network.init, KEY, make_window(), action)
   attention = ('', '/attention', '/layer_norm')
   expected = [
@@ -158,7 +160,7 @@ def test_double_critic_is_separate_critics(
   network, params, state = _build(config, window, action, 'double_critic')
   q, _ = _apply(network)(params, state, None, window, action)
   assert q.shape == (3, ensemble)
-  critic = _apply(networks.make_networks(config).critic)
+  critic = _apply(networks.make_networks(config, SPEC).critic)
   for k in range(ensemble):
     prefix = f'double_critic/critic_{k + 1}'
     own = [
@@ -179,14 +181,14 @@ def test_several_actions_beside_an_account(
   config, make_window, action, pooling
 ):
   config.critic.pooling = pooling
-  config.spec.observe_account = True
   rng = np.random.default_rng(1)
   account = Account(
     rng.uniform(size=(3, 8, 5)).astype(np.float32),
     rng.uniform(size=(3, 2)).astype(np.float32),
   )
   seen = (make_window(), account)
-  network, params, state = _build(config, seen, action)
+  spec = dataclasses.replace(SPEC, observes_account=True)
+  network, params, state = _build(config, seen, action, spec=spec)
   several = np.stack([action, -action], axis=1)
   q, _ = _apply(network)(params, state, None, seen, several)
   assert q.shape == (3, 2, 1)
@@ -198,7 +200,7 @@ def test_several_actions_beside_an_account(
 
 def test_population(config, make_window, action):
   window = make_window()
-  network = networks.make_networks(config).critic
+  network = networks.make_networks(config, SPEC).critic
   keys = jax.random.split(KEY, 3)
   params, state = jax.vmap(network.init, (0, None, None))(keys, window, action)
   together, _ = jax.jit(jax.vmap(network.apply, (0, 0, None, None, None)))(

@@ -1,22 +1,25 @@
 """Networks that see the account: their parts, names, gradients and symmetry."""
 
+import dataclasses
+
 import double_precision
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiny_networks import SPEC
 
 from eigen3 import networks
-from eigen3.types import UNSEEN, Account
+from eigen3.types import Account
 
 KEY = jax.random.PRNGKey(0)
+SEEING = dataclasses.replace(SPEC, observes_account=True)
 KINDS = ('actor', 'double_critic')
 
 
 @pytest.fixture
 def observing(config):
   """The tiny networks, for policies that see their account."""
-  config.spec.observe_account = True
   config.critic.self_attention = True
   return config
 
@@ -48,17 +51,17 @@ def _output(kind, result):
 def test_the_head_of_the_encoder_is_the_whole(
   observing, make_window, account, seen
 ):
-  observing.spec.observe_account = seen
-  actor = networks.make_networks(observing).actor
-  window, account = make_window(), account if seen else UNSEEN
+  spec = SEEING if seen else SPEC
+  actor = networks.make_networks(observing, spec).actor
+  window, account = make_window(), account if seen else None
   x = (window, account) if seen else window
 
   @jax.jit
   def both(x):
     variables = actor.init(KEY, x)
     (whole, _), _ = actor.apply(*variables, None, x)
-    encoded, _ = actor.encoder(*variables, None, window)
-    parts, _ = actor.head(*variables, None, encoded, account)
+    encoded, _ = actor.apply.encoder(*variables, None, window)
+    parts, _ = actor.apply.head(*variables, None, encoded, account)
     return whole, parts
 
   whole, parts = both(x)
@@ -73,7 +76,7 @@ def test_every_parameter_gets_a_gradient_and_the_account_counts(
   """Both parts learn, by an output that the account changes."""
   with double_precision.enable_x64(True):
     observing.compute_dtype = 'float64'
-    network = getattr(networks.make_networks(observing), kind)
+    network = getattr(networks.make_networks(observing, SEEING), kind)
     window = make_window().astype(np.float64)
 
     @jax.jit
@@ -99,7 +102,7 @@ def test_every_parameter_gets_a_gradient_and_the_account_counts(
 def test_the_value_does_not_depend_on_the_order_of_stocks(
   observing, make_window, account
 ):
-  critic = networks.make_networks(observing).critic
+  critic = networks.make_networks(observing, SEEING).critic
   window, (action,) = make_window(), _rest('critic')
   order = np.random.default_rng(3).permutation(8)
   shuffled = window.copy()
@@ -117,7 +120,7 @@ def test_the_value_does_not_depend_on_the_order_of_stocks(
 
 
 def test_a_window_alone_is_refused(observing, make_window):
-  actor = networks.make_networks(observing).actor
+  actor = networks.make_networks(observing, SEEING).actor
   with pytest.raises(ValueError, match=r'expected a pair \(window, Account\)'):
     actor.init(KEY, make_window())
 
@@ -129,8 +132,8 @@ def test_parameters_are_those_of_networks_that_do_not_see(
   window = make_window()
 
   def shapes(kind, seen):
-    observing.spec.observe_account = seen
-    network = getattr(networks.make_networks(observing), kind)
+    spec = SEEING if seen else SPEC
+    network = getattr(networks.make_networks(observing, spec), kind)
     x = (window, account) if seen else window
     params, _ = jax.eval_shape(network.init, KEY, x, *_rest(kind))
     return {

@@ -1,20 +1,23 @@
 """Tests of eigen3.networks.factory, up to full dimensions."""
 
+import dataclasses
 import functools
 
 import haiku as hk
 import jax
 import numpy as np
 import pytest
+from tiny_networks import SPEC
 
 from eigen3 import networks
+from eigen3.environment import Rules
 from experiments.configs import td3
 
 KEY = jax.random.PRNGKey(0)
 
 
 def test_all_networks_are_transformed(config):
-  built = networks.make_networks(config)
+  built = networks.make_networks(config, SPEC)
   assert built._fields == (
     'feature_extractor',
     'cross_attention',
@@ -26,10 +29,11 @@ def test_all_networks_are_transformed(config):
   assert all(isinstance(n, hk.TransformedWithState) for n in built)
 
 
-def test_default_spec_follows_the_environment():
+def test_a_spec_follows_the_environment():
   config = td3.get_config('full')
   config.environment.max_sale_target = 40.0
-  spec = networks.environment_spec(config.networks.spec)
+  market = (669, 5, (8, 116))
+  spec = Rules.from_config(config.environment).spec(*market)
   assert (spec.context_days, spec.num_columns, spec.num_features) == (
     504,
     669,
@@ -40,14 +44,13 @@ def test_default_spec_follows_the_environment():
   assert spec.action.minimum == (0.0, 10.0)
   assert spec.action.maximum == (2.0, 40.0)
   assert spec.action.scaled
-  parity = td3.get_config('full+eigen2').networks.spec
-  assert not networks.environment_spec(parity).action.scaled
+  parity = td3.get_config('full+eigen2').environment
+  assert not Rules.from_config(parity).spec(*market).action.scaled
 
 
 def test_the_given_spec_counts(config, make_window):
-  config.spec.investable = (2, 7)
-  spec = networks.environment_spec(config.spec)
-  config.spec.investable = (4, 12)
+  action = dataclasses.replace(SPEC.action, shape=(5, 2))
+  spec = dataclasses.replace(SPEC, investable=(2, 7), action=action)
   actor = networks.make_networks(config, spec).actor
   (actions, _), _ = jax.eval_shape(
     lambda window: actor.apply(*actor.init(KEY, window), None, window),
@@ -59,7 +62,7 @@ def test_the_given_spec_counts(config, make_window):
 def test_windows_without_the_investable_columns_are_refused(
   config, make_window
 ):
-  actor = networks.make_networks(config).actor
+  actor = networks.make_networks(config, SPEC).actor
   for window in (make_window()[:, :, :11], make_window()[0]):
     with pytest.raises(ValueError, match=r'window: found shape .* the 12 col'):
       actor.init(KEY, window)
@@ -68,7 +71,14 @@ def test_windows_without_the_investable_columns_are_refused(
 def test_an_unknown_precision_is_refused(config):
   config.compute_dtype = 'int8'
   with pytest.raises(ValueError, match=r"compute_dtype: found 'int8'"):
-    networks.make_networks(config)
+    networks.make_networks(config, SPEC)
+
+
+def test_windows_of_other_features_are_refused(config, make_window):
+  """The environment was not told which features are observed."""
+  actor = networks.make_networks(config, SPEC).actor
+  with pytest.raises(ValueError, match='window: found 4, expected 5 features'):
+    actor.init(KEY, make_window()[..., :4])
 
 
 @pytest.mark.parametrize(
@@ -101,7 +111,7 @@ def test_an_unknown_precision_is_refused(config):
 def test_a_setting_out_of_range_is_named(config, field, found, expected):
   config.update_from_flattened_dict({field: found})
   with pytest.raises(ValueError, match='networks') as error:
-    networks.make_networks(config)
+    networks.make_networks(config, SPEC)
   assert str(error.value) == (
     f'networks.{field}: found {found!r}, expected {expected}'
   )
@@ -111,8 +121,9 @@ def test_a_setting_out_of_range_is_named(config, field, found, expected):
 @pytest.mark.long
 def test_full_dimensions(kind, finite):
   """D=504, C=669, F=5, N=108, H=128: one example forward."""
-  config = td3.get_config('full').networks
-  network = getattr(networks.make_networks(config), kind)
+  config = td3.get_config('full')
+  spec = Rules.from_config(config.environment).spec(669, 5, (8, 116))
+  network = getattr(networks.make_networks(config.networks, spec), kind)
   rng = np.random.default_rng(0)
   inputs = [rng.normal(size=(1, 504, 669, 5)).astype(np.float32)]
   inputs[0][:, :300, 20] = np.nan

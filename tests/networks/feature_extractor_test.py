@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiny_networks import SPEC
 
 from eigen3 import networks
 
@@ -16,7 +17,7 @@ NORM = 'feature_extractor/convolution/batch_norm'
 
 def _build(config, window, dtype='float32'):
   config.compute_dtype = dtype
-  network = networks.make_networks(config).feature_extractor
+  network = networks.make_networks(config, SPEC).feature_extractor
   variables = jax.jit(network.init)(KEY, window)
   return network, variables
 
@@ -170,7 +171,7 @@ def test_missing_cells_are_never_read(
 def test_population(config, make_window):
   window = make_window(2)
   config.remat, config.sequence_block = True, 5
-  network = networks.make_networks(config).feature_extractor
+  network = networks.make_networks(config, SPEC).feature_extractor
   keys = jax.random.split(KEY, 3)
   params, state = jax.jit(jax.vmap(network.init, (0, None)))(keys, window)
   train = functools.partial(network.apply, is_training=True)

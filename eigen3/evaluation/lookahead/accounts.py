@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from eigen3.environment import Entry, Rules, TradingEnvironment, rollout
+from eigen3.environment import TradingEnvironment, rewards, rollout
 from eigen3.environment.rollout import Acts, Plans
 from eigen3.evaluation.backtest import Backtest, Backtester
 from eigen3.evaluation.controls import Controls
@@ -49,7 +49,7 @@ def accounts(
   )
   yield before, after, days + 1
   timesteps, *_ = played[0]
-  settled = _settled(rules, days, timesteps.extras)
+  settled = rewards.find(rules.reward).known_on(rules, days, timesteps.extras)
   before, after = (
     {f'rewards.{name}': timesteps.reward} for timesteps, *_ in played
   )
@@ -152,29 +152,6 @@ def _by_path(name: str, tree: Any) -> Values:
     f'{name}{jax.tree_util.keystr(path)}': leaf
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
   }
-
-
-def _settled(rules: Rules, days: np.ndarray, extras: Any) -> np.ndarray:
-  """From which day on each step's reward can be known; int [E, S].
-
-  The reward of an entry can be when its trade is closed, or on the latest day
-  on which it could be; the portfolio's at the next close; others on their own
-  day.
-  """
-  if rules.reward == 'portfolio':
-    return days + 1
-  if rules.reward != 'entry':
-    return days
-  accepted = (extras.entries.outcome == Entry.ACCEPTED).sum(axis=-1)
-  episode, step, slot = np.nonzero(extras.closed.mask)
-  closed_at = (episode, step, slot)
-  delay = 1 if rules.fills_at_open else 0
-  entry_day = extras.closed.entry_day[closed_at]
-  decided = (episode, entry_day - delay - days[episode, 0])
-  closed, last_exit = np.zeros_like(accepted), days.copy()
-  np.add.at(closed, decided, 1)
-  np.maximum.at(last_exit, decided, extras.closed.exit_day[closed_at])
-  return np.where(closed == accepted, last_exit, days + 1 + rules.oldest_age)
 
 
 class _Recorder:

@@ -1,11 +1,11 @@
 """What other orders of a day would have earned: more to learn from a window.
 
-Prices do not react to orders, so the reward 'entry' of any order is known once
-the days after it are. An episode tells of the one stock that was bought; to
-encode the window took nearly all of the work of learning from it, and any
-number of orders can be judged by the same features. This is what a supervised
-learner has all along, and how to choose among many stocks is hard to learn
-without it.
+Prices do not react to orders, so under some rewards what any order earns is
+known once the days after it are. An episode tells of the one stock that was
+bought; to encode the window took nearly all of the work of learning from it,
+and any number of orders can be judged by the same features. This is what a
+supervised learner has all along, and how to choose among many stocks is hard to
+learn without it.
 """
 
 import jax
@@ -14,7 +14,7 @@ import ml_collections
 
 from eigen3 import settings
 from eigen3.agent import replay
-from eigen3.environment import Rules, TradingEnvironment
+from eigen3.environment import Rules, TradingEnvironment, rewards
 from eigen3.learner.experience import observations
 from eigen3.types import Array, PRNGKey, Transition
 
@@ -35,7 +35,7 @@ def count_of(rules: Rules, config: ml_collections.ConfigDict) -> int:
   """
   settings.check('learner', config.learner, _EXPECTED)
   known = (
-    rules.reward == 'entry'
+    rewards.find(rules.reward).of_orders is not None
     and rules.entry_choice == 'best_available'
     and rules.scaled_actions
     and not config.agent.gamma
@@ -117,7 +117,9 @@ def _orders(
   order = least + (highest - least) * order
   actions = jnp.broadcast_to(lowest, (count, *spec.action.shape))
   actions = actions.at[jnp.arange(count), stock].set(order)
-  paid = environment.order_reward(day, stock, order[:, 0], order[:, 1])
+  of_orders = environment.reward.of_orders
+  assert of_orders is not None, 'see `count_of`'
+  paid = of_orders(environment, day, stock, order[:, 0], order[:, 1])
   return actions, jnp.where(could[stock], paid, 0)
 
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from eigen3.environment import Market, TradingEnvironment
-from eigen3.types import UNSEEN, Account, ActionSpec, Array
+from eigen3.types import Account, ActionSpec, Array
 
 
 class Observation(NamedTuple):
@@ -52,11 +52,11 @@ def unpacked(observation: AnyObservation, num_stocks: int) -> Array:
 
 
 def observation_of(
-  day: Array, available: Array, account: Any
+  day: Array, available: Array, account: Account | None
 ) -> AnyObservation:
-  """The observation of a day and, unless it is `UNSEEN`, of the account."""
+  """The observation of a day and, unless it is None, of the account."""
   # No empty field: what is saved where no account is seen stays readable.
-  if account:
+  if account is not None:
     return FullObservation(day, available, account)
   return Observation(day, available)
 
@@ -75,7 +75,7 @@ def observe(market: Market, observation: AnyObservation) -> Any:
 
 
 def observations_of(
-  spec: ActionSpec, days: Array, account: Any = UNSEEN
+  spec: ActionSpec, days: Array, account: Account | None = None
 ) -> AnyObservation:
   """What a policy is asked for on `days` [M], with everything available.
 
@@ -90,11 +90,11 @@ def observations_of(
 
 def first_observation(
   environment: TradingEnvironment,
-) -> tuple[AnyObservation, Any]:
+) -> tuple[AnyObservation, Account | None]:
   """What is seen when the earliest episode begins, to make networks for.
 
   Returns:
-    A batch [1] of it, and the account alone, leaves [...], or `UNSEEN`.
+    A batch [1] of it, and the account alone, leaves [...], or None.
   """
   day = environment.first_day
   _, first = environment.reset_at(day)

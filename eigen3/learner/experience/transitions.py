@@ -1,20 +1,18 @@
 """Episodes as transitions, the form in which replay keeps experience."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import ml_collections
 
 from eigen3 import settings
-from eigen3.environment import Rules
+from eigen3.environment import Rules, rewards
 from eigen3.environment.rollout import Episodes
 from eigen3.learner.experience.observations import (
   observation_of,
   observations_of,
   packed,
 )
-from eigen3.types import UNSEEN, ActionSpec, Transition
+from eigen3.types import Account, ActionSpec, Transition
 
 
 def transitions_of(episodes: Episodes, num_steps: int) -> Transition:
@@ -42,7 +40,9 @@ def transitions_of(episodes: Episodes, num_steps: int) -> Transition:
   )
 
 
-def empty_transition(spec: ActionSpec, account: Any = UNSEEN) -> Transition:
+def empty_transition(
+  spec: ActionSpec, account: Account | None = None
+) -> Transition:
   """A transition as replay stores it, of no particular day.
 
   Args:
@@ -70,11 +70,12 @@ def stored_steps(rules: Rules, config: ml_collections.ConfigDict) -> int:
     ValueError: rewards that are paid in the settlement would be left out.
   """
   kept = config.learner.store_settlement
+  every_day = rewards.find(rules.reward).needs_account
   settings.require(
-    kept or rules.reward != 'portfolio' or not config.agent.gamma,
+    kept or not every_day or not config.agent.gamma,
     'learner.store_settlement',
     kept,
-    'True with the reward portfolio and agent.gamma above 0: positions earn '
-    'until they are left',
+    f'True with the reward {rules.reward} and agent.gamma above 0: positions '
+    'earn until they are left',
   )
   return rules.num_steps if kept else rules.trading_days

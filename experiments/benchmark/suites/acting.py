@@ -209,7 +209,7 @@ def _stage(
   synthetic.num_days = rules.context_days + episode + data.MIN_TRAINING_DAYS
   panel = data.synthetic_market(synthetic).panel
   observed = config.data.observed_features
-  environment = TradingEnvironment(panel, rules, None, len(observed))
+  environment = TradingEnvironment(panel, rules, None, observed)
   market = Market.fit(panel, observed, (0, panel.num_days), rules.context_days)
   spec = environment.spec
   networks = jax_cases.make_networks(config.networks, spec)

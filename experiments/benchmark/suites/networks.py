@@ -12,7 +12,7 @@ from eigen3 import parallel
 from eigen3.interop import eigen2
 from experiments.benchmark import jax_cases, operations, parameters
 from experiments.benchmark.cases import Built, Case, Group
-from experiments.benchmark.settings import config_of
+from experiments.benchmark.settings import config_of, networks_of
 
 _HERE = 'experiments.benchmark.suites.networks'
 _TORCH = 'experiments.benchmark.torch_reference'
@@ -55,7 +55,7 @@ def groups(size: str, cores: int) -> list[Group]:
 
 def _critic_group(size: str, cores: int) -> Group:
   settings = {'preset': f'{size}+eigen2'}
-  work = operations.critic(config_of(settings).networks)
+  work = operations.critic(*networks_of(settings))
   make = functools.partial(Case, arguments=settings, operations=work)
   # Fewer steps of larger products, for more memory.
   large = settings | {'networks.sequence_block': 112}
@@ -90,7 +90,7 @@ def _critic_group(size: str, cores: int) -> Group:
 
 def _actor_group(size: str, cores: int) -> Group:
   settings = {'preset': f'{size}+eigen2'}
-  work = operations.actor(config_of(settings).networks)
+  work = operations.actor(*networks_of(settings))
   make = functools.partial(Case, arguments=settings, operations=work)
   return Group(
     name='actor forward',
@@ -110,10 +110,10 @@ def _block_group(size: str, cores: int) -> Group:
     'columns': _BLOCK_ROWS[size],
     'networks.lstm_dropout': 0.0,  # so that all sides can be compared
   }
-  config = config_of(settings).networks
+  config, spec = networks_of(settings)
   work = operations.FORWARD_BACKWARD * operations.lstm(
     _BLOCK_ROWS[size],
-    config.spec.context_days,
+    spec.context_days,
     config.convolution_channels,
     config.hidden,
     config.pooled_days,
@@ -131,7 +131,7 @@ def _block_group(size: str, cores: int) -> Group:
     ),
     reference='Haiku, hk.LSTM and autodiff',
     note=(
-      f'{_BLOCK_ROWS[size]} rows of {config.spec.context_days} days through '
+      f'{_BLOCK_ROWS[size]} rows of {spec.context_days} days through '
       'convolution, batch norm and LSTM without dropout; only useful '
       'operations of the LSTM are counted'
     ),
@@ -227,12 +227,11 @@ def _product() -> Case:
 
 def critic_case(**settings: Any) -> Built:
   """Forward and backward of Eigen3's critic in training mode."""
-  config = config_of(settings).networks
-  critic = jax_cases.make_networks(config).critic
-  params, state = eigen2.critic_from_torch(parameters.critic(config))
-  first, stop = config.spec.investable
-  window = jnp.asarray(parameters.case_window(config, settings))
-  action = jnp.asarray(parameters.action(window.shape[0], stop - first))
+  config, spec = networks_of(settings)
+  critic = jax_cases.make_networks(config, spec).critic
+  params, state = eigen2.critic_from_torch(parameters.critic(config, spec))
+  window = jnp.asarray(parameters.case_window(spec, settings))
+  action = jnp.asarray(parameters.action(len(window), spec.num_investable))
 
   def loss(params, state, key, window, action):
     q, state = critic.apply(
@@ -249,9 +248,9 @@ def critic_case(**settings: Any) -> Built:
 
 def actor_case(**settings: Any) -> Built:
   """The forward pass of Eigen3's actor in evaluation mode."""
-  config = config_of(settings).networks
-  actor = jax_cases.make_networks(config).actor
-  params, state = eigen2.actor_from_torch(parameters.actor(config))
+  config, spec = networks_of(settings)
+  actor = jax_cases.make_networks(config, spec).actor
+  params, state = eigen2.actor_from_torch(parameters.actor(config, spec))
 
   def act(params, state, window):
     (actions, _), _ = actor.apply(params, state, None, window)
@@ -259,21 +258,21 @@ def actor_case(**settings: Any) -> Built:
 
   return jax_cases.built(
     act,
-    (params, state, parameters.case_window(config, settings)),
+    (params, state, parameters.case_window(spec, settings)),
     output=np.asarray,
   )
 
 
 def extractor_case(**settings: Any) -> Built:
   """Forward and backward of Eigen3's extractor in training mode."""
-  config = config_of(settings).networks
+  config, spec = networks_of(settings)
   key = jax.random.PRNGKey(0)
   return jax_cases.built(
-    _extractor_gradient(config),
+    _extractor_gradient(config, spec),
     (
-      *_extractor_variables(config),
+      *_extractor_variables(config, spec),
       key,
-      parameters.case_window(config, settings),
+      parameters.case_window(spec, settings),
     ),
     options=parallel.compiler_options(),
     # With dropout no two sides agree.
@@ -283,21 +282,21 @@ def extractor_case(**settings: Any) -> Built:
 
 def population_case(*, population: int, **settings: Any) -> Built:
   """As `extractor_case`, for many parameters on one window."""
-  config = config_of(settings).networks
+  config, spec = networks_of(settings)
   variables = jax.tree.map(
-    lambda x: jnp.stack([x] * population), _extractor_variables(config)
+    lambda x: jnp.stack([x] * population), _extractor_variables(config, spec)
   )
   keys = jax.random.split(jax.random.PRNGKey(0), population)
   return jax_cases.built(
-    jax.vmap(_extractor_gradient(config), in_axes=(0, 0, 0, None)),
-    (*variables, keys, parameters.case_window(config, settings)),
+    jax.vmap(_extractor_gradient(config, spec), in_axes=(0, 0, 0, None)),
+    (*variables, keys, parameters.case_window(spec, settings)),
     options=parallel.compiler_options(),
   )
 
 
-def _extractor_gradient(config) -> Callable:
+def _extractor_gradient(config, spec) -> Callable:
   """(params, state, key, window) to ((loss, features), gradients)."""
-  extractor = jax_cases.make_networks(config).feature_extractor
+  extractor = jax_cases.make_networks(config, spec).feature_extractor
 
   def loss(params, state, key, window):
     features, _ = extractor.apply(params, state, key, window, is_training=True)
@@ -306,7 +305,7 @@ def _extractor_gradient(config) -> Callable:
   return jax.value_and_grad(loss, has_aux=True)
 
 
-def _extractor_variables(config) -> eigen2.Variables:
+def _extractor_variables(config, spec) -> eigen2.Variables:
   """Of the extractor alone, out of a critic's."""
   prefix = 'critic/'
   trees = (
@@ -315,6 +314,6 @@ def _extractor_variables(config) -> eigen2.Variables:
       for name, module in tree.items()
       if name.startswith(f'{prefix}feature_extractor/')
     }
-    for tree in eigen2.critic_from_torch(parameters.critic(config))
+    for tree in eigen2.critic_from_torch(parameters.critic(config, spec))
   )
   return eigen2.Variables(*trees)

@@ -304,9 +304,7 @@ def _validation(
   panel = experiment.panel
   days = data.split_days(panel.num_days, config.data).validation
   observed = config.data.observed_features
-  environment = TradingEnvironment(
-    panel, config.environment, days, len(observed)
-  )
+  environment = TradingEnvironment(panel, config.environment, days, observed)
   first, last = int(environment.first_day), int(environment.last_day)
   starts = np.linspace(first, last, config.learner.validation_slices)
   return environment, starts.round().astype(np.int32)

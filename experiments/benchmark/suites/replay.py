@@ -13,7 +13,7 @@ from eigen3.types import Transition
 from experiments.benchmark import jax_cases, parameters
 from experiments.benchmark.cases import Built, Case, Group
 from experiments.benchmark.numpy_reference import ADDED, CALLS
-from experiments.benchmark.settings import config_of
+from experiments.benchmark.settings import config_of, spec_of
 
 _HERE = 'experiments.benchmark.suites.replay'
 _NUMPY = 'experiments.benchmark.numpy_reference'
@@ -61,8 +61,7 @@ def random_transitions(
   config: ml_collections.ConfigDict, count: int, num_days: int
 ) -> Transition:
   """Transitions between days, leaves [count, ...]."""
-  first, stop = config.networks.spec.investable
-  num_stocks = stop - first
+  num_stocks = spec_of(config).num_investable
   key_day, key_reward = jax.random.split(jax.random.PRNGKey(5))
   first_day = config.environment.context_days - 1
   day = jax.random.randint(key_day, (count,), first_day, num_days - 1)
@@ -88,7 +87,7 @@ def ring(
 
 def market(config: ml_collections.ConfigDict, num_days: int) -> Market:
   """Random features of `num_days` days."""
-  spec = config.networks.spec
+  spec = spec_of(config)
   features = parameters.window(1, num_days, spec.num_columns, spec.num_features)
   return Market(jnp.asarray(features[0]), config.environment.context_days)
 

@@ -9,10 +9,9 @@ import ml_collections
 from eigen3 import parallel
 from eigen3.agent import make_td3, replay
 from eigen3.learner import experience
-from eigen3.networks.factory import environment_spec
 from experiments.benchmark import jax_cases
 from experiments.benchmark.cases import Built, Case, Group
-from experiments.benchmark.settings import config_of
+from experiments.benchmark.settings import config_of, spec_of
 from experiments.benchmark.suites import replay as replay_suite
 
 _BUILDER = 'experiments.benchmark.suites.td3:update_case'
@@ -40,7 +39,7 @@ def groups(size: str, cores: int) -> list[Group]:
     make('Eigen3, discount 0.99', arguments=bootstrapped, devices=cores)
   )
   if size == 'full':
-    columns = config_of(settings).networks.spec.num_columns // 2
+    columns = config_of(settings).data.synthetic.num_columns // 2
     fewer = settings | {'columns': columns, 'runs': False}
     cases.append(
       make(f'Eigen3, {columns} columns', arguments=fewer, devices=cores)
@@ -119,13 +118,13 @@ def update_case(*, num_days: int, runs: bool = True, **settings: Any) -> Built:
 
 def make_agent(config: ml_collections.ConfigDict):
   """TD3's init, select_action and update on networks of `config`."""
-  networks = jax_cases.make_networks(config.networks)
-  spec = environment_spec(config.networks.spec).action
+  spec = spec_of(config)
+  networks = jax_cases.make_networks(config.networks, spec)
   return make_td3(
     networks.actor,
     networks.double_critic,
     experience.observe,
-    spec,
+    spec.action,
     config.agent,
-    functools.partial(experience.constrain, spec),
+    functools.partial(experience.constrain, spec.action),
   )

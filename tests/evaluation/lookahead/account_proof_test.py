@@ -1,5 +1,6 @@
 """Policies that see their account do not look ahead, and what does is found."""
 
+import dataclasses
 import functools
 
 import gappy_market
@@ -77,9 +78,15 @@ def test_an_account_of_the_next_day_is_found():
 class EarlyReward(TradingEnvironment):
   """Pays the change of the day after the next."""
 
-  def _reward(self, state, extras, equity, next_state):
-    late = next_state._replace(day=next_state.day + 1)
-    return super()._reward(state, extras, equity, late)
+  @property
+  def reward(self):
+    ours = super().reward
+
+    def early(environment, state, next_state, extras):
+      late = next_state._replace(day=next_state.day + 1)
+      return ours.of_step(environment, state, late, extras)
+
+    return dataclasses.replace(ours, of_step=early)
 
 
 def test_a_reward_of_a_later_day_is_found():

@@ -24,12 +24,15 @@ def make_actor(**networks):
     config.networks.num_heads = 2
     config.networks.convolution_channels = 4
     config.networks.update(networks)
-  num_features = len(config.data.observed_features)
   spec = TradingEnvironment(
-    gappy_market.panel(), config.environment, num_features=num_features
+    gappy_market.panel(),
+    config.environment,
+    observed_features=config.data.observed_features,
   ).spec
   actor = make_networks(config.networks, spec).actor
-  window = jnp.zeros((1, spec.context_days, spec.num_columns, num_features))
+  window = jnp.zeros(
+    (1, spec.context_days, spec.num_columns, spec.num_features)
+  )
   return actor, jax.jit(actor.init)(jax.random.PRNGKey(0), window)
 
 
