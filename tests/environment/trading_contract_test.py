@@ -291,7 +291,7 @@ def test_the_prices_and_features_of_a_panel_are_made_once():
   panel = random_markets.panel(0)
   rules = [
     Rules.from_config(random_markets.config(**changes))
-    for changes in ({}, {'trading_days': 9}, {'delisting_days': 2})
+    for changes in ({}, {'trading_days': 9}, {'delisting_days': 3})
   ]
   first, same, other = (prices.price_table(panel, each) for each in rules)
   assert first is same is not other
