@@ -20,7 +20,7 @@ from eigen3.evaluation import Results, ranking, summary
 from eigen3.files import write_json, write_table
 from eigen3.learner.ranker import agent_windows
 from eigen3.reporting import tables
-from eigen3.runs import ledger, lock, run_directory
+from eigen3.runs import ledger, lock, logs, run_directory
 from experiments import mains, path_flags, seeds, wiring
 
 _DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent}/configs/ranker.py:small'
@@ -69,7 +69,7 @@ def _run(
 ) -> None:
   """Trains, judges and reports, in a folder that is locked."""
   fitted, policy = wiring.fit_ranker(experiment, config)
-  write_table(workdir / 'metrics.csv', pd.DataFrame(fitted.rows))
+  write_table(workdir / logs.METRICS, pd.DataFrame(fitted.rows))
   judges, opened = {'validation': experiment.validation}, 0
   if _HOLDOUT.value != 'no':
     digest = wiring.ranker_digest(fitted, policy)

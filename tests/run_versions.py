@@ -44,7 +44,7 @@ SLOW_TESTS = [
   'tests/networks/recurrent_test.py',
 ]
 
-SHOWN = ['jax', 'numpy', 'pandas', 'chex', 'optax', 'orbax-checkpoint', 'scipy']
+SHOWN = ['jax', 'numpy', 'pandas', 'chex', 'optax', 'scipy']
 
 Version = tuple[int, ...]
 

@@ -69,11 +69,28 @@ def build_panel(
       validation_days,
       holdout_days,
     )
+  return _filled(
+    source,
+    dates,
+    days,
+    num_training,
+    survivors_only=not includes_delisted,
+  )
+
+
+def _filled(
+  source: Source,
+  dates: np.ndarray,
+  days: slice,
+  num_training: int,
+  survivors_only: bool,
+) -> MarketPanel:
+  """The panel of some of the `dates`, with all columns in their order."""
   ordered, num_short = _ordered(
-    tickers, dates[days][:num_training], source.place
+    source.tickers, dates[days][:num_training], source.place
   )
   num_series = len(source.series)
-  cells = _Cells.empty(num_days, num_series + len(ordered))
+  cells = _Cells.empty(days.stop - days.start, num_series + len(ordered))
   cells.put_series(source.series, dates, days)
   cells.put_tickers(ordered, num_series, dates, days)
   return MarketPanel(
@@ -87,7 +104,7 @@ def build_panel(
     volume=cells.volume,
     column_kinds=('context',) * num_series + ('stock',) * len(ordered),
     source_hash=source.source_hash,
-    survivors_only=not includes_delisted,
+    survivors_only=survivors_only,
     training_days=num_training,
     notes=(
       f'investable: at least {MIN_TRAINING_DAYS} closes in the first '

@@ -27,6 +27,7 @@ from eigen3.evaluation.pooled import Outcome
 from eigen3.files import atomic_path
 from eigen3.runs import claims
 from eigen3.runs.claims import Claim
+from eigen3.runs.logs import METRICS
 
 # To be raised when the same settings come to other numbers than before.
 VERSION = 1
@@ -156,7 +157,7 @@ def outcome_of(record: Mapping[str, Any]) -> Outcome:
 
 def _facts(run: pathlib.Path, summary: Mapping[str, Any]) -> dict[str, Any]:
   """What a table says of a run beside its profits."""
-  metrics = pd.read_csv(run / 'metrics.csv')
+  metrics = pd.read_csv(run / METRICS)
   facts: dict[str, Any] = {
     name: summary[name]
     for name in ('updates', 'windows_trained', 'holdout_openings')

@@ -13,6 +13,7 @@ import experiments
 from eigen3.evaluation.pooled import Outcome
 from eigen3.files import atomic_path, write_table
 from eigen3.runs import claims
+from eigen3.runs.trials import RUNS
 from eigen3.settings import AT_LEAST_ONE, SEED, SEEDS, check
 from experiments import mains, path_flags
 from experiments.jobs import pool, record, scheduler
@@ -125,7 +126,7 @@ def _tasks(
   """All runs, seed by seed: what is told early is told of all cells."""
   cores = flags.FLAGS.cpu_devices or mains.cores() // _jobs(config)
   return [
-    cell.task(workdir / record.RUNS, seed, max(1, cores))
+    cell.task(workdir / RUNS, seed, max(1, cores))
     for seed in config.seeds
     for cell in cells
   ]
@@ -153,7 +154,7 @@ def _rows(
   rows = []
   for cell in cells:
     for seed in config.seeds:
-      run = cell.run(workdir / record.RUNS, seed)
+      run = cell.run(workdir / RUNS, seed)
       row: dict[str, Any] = {'cell': cell.name, 'seed': seed}
       outcome = outcomes[cell.name].get(seed)
       if outcome is not None:

@@ -10,12 +10,12 @@ import ml_collections
 from eigen3.evaluation.pooled import Outcome
 from eigen3.files import write_json
 from eigen3.runs import run_directory
+from eigen3.runs.trials import RUNS
 from eigen3.settings import require
 from experiments.jobs import archive
 from experiments.jobs.cells import Cell
 from experiments.jobs.pool import reason_of
 
-RUNS = 'runs'
 RESULTS = 'results.json'
 # Settings that may change where runs are there already: how fast, how many,
 # what is asked of them and how, and where the panel is whose folds were made.

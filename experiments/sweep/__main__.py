@@ -26,6 +26,7 @@ from optuna.trial import TrialState
 from eigen3.data import MarketPanel
 from eigen3.files import write_json, write_table
 from eigen3.runs import run_directory
+from eigen3.runs.trials import RUNS
 from eigen3.settings import (
   AT_LEAST_ONE,
   COUNT,
@@ -54,7 +55,7 @@ _RESUME = flags.DEFINE_bool(
 )
 
 _DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent.parent}/configs/sweep.py'
-_JOURNAL, _RUNS = 'journal.log', 'runs'
+_JOURNAL = 'journal.log'
 _TABLE, _PICTURE = 'results.csv', 'results.png'
 _LUCK = 'overfitting.json'
 # Settings that a resumed sweep may change: how far it goes, and how fast.
@@ -121,7 +122,7 @@ def _sweep(
 ) -> tuple[bool, list[optuna.trial.FrozenTrial]]:
   """Whether all trials are done, and all of them."""
   steps = _steps(config)
-  with trials.entered(workdir / _RUNS) as is_alone:
+  with trials.entered(workdir / RUNS) as is_alone:
     studied = study.open_study(
       workdir / _JOURNAL, config, steps * len(config.seeds), is_alone
     )
@@ -132,7 +133,7 @@ def _sweep(
     return found
 
   plan = Plan(
-    folder=workdir / _RUNS,
+    folder=workdir / RUNS,
     seeds=config.seeds,
     steps=steps,
     objective=config.objective,
@@ -162,7 +163,7 @@ def _luck(
   config: ml_collections.ConfigDict,
 ) -> str:
   """Writes how much of the choice was luck, and says it."""
-  measured = luck.measure(workdir / _RUNS, found, config.seeds)
+  measured = luck.measure(workdir / RUNS, found, config.seeds)
   write_json(workdir / _LUCK, measured)
   return luck.told(measured)
 
@@ -270,7 +271,7 @@ def _steps(config: ml_collections.ConfigDict) -> int:
 def _check_new(workdir: pathlib.Path) -> None:
   """Refuses a folder that holds a sweep, or what it would write over."""
   run_directory.check_new(workdir)
-  for name in (_JOURNAL, _RUNS, _TABLE, _PICTURE, _LUCK):
+  for name in (_JOURNAL, RUNS, _TABLE, _PICTURE, _LUCK):
     if os.path.lexists(workdir / name):
       raise ValueError(
         f'--workdir: found {name} in {workdir}, expected a folder without it: '

@@ -10,6 +10,7 @@ import optuna
 from optuna.trial import TrialState
 
 from eigen3.runs.claims import Claim
+from eigen3.runs.logs import METRICS
 from experiments.jobs import scheduler
 from experiments.sweep import runs
 
@@ -95,7 +96,7 @@ class Job:
     """RUNNING, or WAITING after an interrupt, or how it ended."""
     # In this order, so that nothing is written after what is read last.
     status = 0 if self._process is None else self._process.poll()
-    metrics = self._run / 'metrics.csv'
+    metrics = self._run / METRICS
     size = metrics.stat().st_size if metrics.exists() else 0
     if status is None and size == self._size:
       return TrialState.RUNNING

@@ -6,7 +6,7 @@ import pytest
 from finished_runs import outcome, write_run
 
 from eigen3.files import write_json
-from eigen3.runs import run_directory
+from eigen3.runs import run_directory, trials
 from experiments.configs import ladder
 from experiments.jobs import archive, record
 from experiments.ladder import __main__ as ladder_main
@@ -35,7 +35,7 @@ def test_a_cell_s_changes_are_kept_before_it_runs(tmp_path):
   changed.cells.drift_gamma.changes = (GAMMA,)
   start(tmp_path, changed)
   assert stored(tmp_path)['cells']['drift_gamma']['changes'] == [GAMMA]
-  (tmp_path / record.RUNS / 'drift_gamma').mkdir(parents=True)
+  (tmp_path / trials.RUNS / 'drift_gamma').mkdir(parents=True)
   start(tmp_path, changed)  # the next start of what began with the change
   # With the settings of the folder's first day it would be another cell.
   with pytest.raises(
@@ -86,7 +86,7 @@ def test_no_verdict_over_the_seeds_that_survived(tmp_path):
   cells = ladder_main.cells_of(config, tmp_path)
   outcomes = {cell.name: {} for cell in cells}
   (drift,) = [cell for cell in cells if cell.name == 'drift']
-  runs = tmp_path / record.RUNS
+  runs = tmp_path / trials.RUNS
   for seed in (0, 1):
     write_run(drift.run(runs, seed), seed=seed)
     outcomes['drift'][seed] = outcome(drift, runs, seed)

@@ -10,6 +10,7 @@ from finished_runs import outcome, write_run
 
 from eigen3 import data
 from eigen3.data import MarketPanel
+from eigen3.runs import trials
 from experiments.configs import many_runs, study
 from experiments.jobs import record
 from experiments.study import __main__ as study_main
@@ -151,7 +152,7 @@ def test_folds_are_told_of_alone_and_together(panel_file, tmp_path):
   config = make_config()
   config.panel = str(panel_file)
   cells = study_main.cells_of(config, tmp_path)
-  runs = tmp_path / record.RUNS
+  runs = tmp_path / trials.RUNS
   outcomes = {}
   for number, cell in enumerate(cells):
     policy = 'ranker' if cell.program == 'ranker' else 'agent'
