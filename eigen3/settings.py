@@ -5,6 +5,7 @@ used first, and before anything is computed or written.
 """
 
 import numbers
+import pkgutil
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -155,3 +156,39 @@ def require(good: bool, field: str, found: Any, expected: str) -> None:
   """Refuses one setting, by its full name, unless `good`; a ValueError."""
   if not good:
     raise ValueError(f'{field}: found {found!r}, expected {expected}')
+
+
+def named(
+  field: str,
+  name: str,
+  known: Mapping[str, Any],
+  fits: Callable[[Any], bool],
+  words: str,
+) -> Any:
+  """What a setting names: one that is known, or one of your own.
+
+  Args:
+    field: full name of the setting.
+    name: its value, a key of `known` or where an object stands in Python, as
+      in 'my_module.MINE'; the module is imported.
+    known: by name.
+    fits: whether an object is of the right kind.
+    words: what the path leads to and an example, for the message.
+
+  Raises:
+    ValueError: there is none of that name, or it does not fit.
+  """
+  is_text = isinstance(name, str)
+  found, reason = known.get(name) if is_text else None, ''
+  if found is None and is_text and '.' in name:
+    try:
+      found = pkgutil.resolve_name(name)
+    except (AttributeError, ImportError, ValueError) as error:
+      reason = f' ({error})'
+  require(
+    found is not None and fits(found),
+    field,
+    name,
+    f'one of {", ".join(known)}, or the path of {words}{reason}',
+  )
+  return found

@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import importlib
 import os
 import re
 import sys
@@ -32,6 +33,12 @@ _CACHE = flags.DEFINE_string(
   None,
   "Folder that keeps compiled programs for later runs; 'none' keeps none. By "
   "default eigen3/compiled in the user's cache folder.",
+)
+_EXTENSIONS = flags.DEFINE_list(
+  'extensions',
+  [],
+  'Modules of your own that are imported first: those that register formats of '
+  'prices or algorithms.',
 )
 
 # Flags that are defined here for a program are that program's.
@@ -78,6 +85,7 @@ def run(main: Callable[[Sequence[str]], Any], default_config: str = '') -> None:
     try:
       if len(argv) > 1:
         raise ValueError(f"arguments: found '{argv[1]}', expected only --flags")
+      _extend(_EXTENSIONS.value)
       return main(argv)
     except BaseException as error:
       status = STOPPED if isinstance(error, KeyboardInterrupt) else 1
@@ -107,6 +115,17 @@ def run(main: Callable[[Sequence[str]], Any], default_config: str = '') -> None:
     sys.exit(1)
 
   app.run(guarded, flags_parser=parse)
+
+
+def _extend(modules: Sequence[str]) -> None:
+  """Imports modules; a ValueError where one is not there."""
+  for name in modules:
+    try:
+      importlib.import_module(name)
+    except ImportError as error:
+      raise ValueError(
+        f"--extensions: found '{name}', expected a module of Python ({error})"
+      ) from error
 
 
 class _Refused(ValueError):

@@ -37,6 +37,8 @@ def make_agent(
 ) -> Agent:
   """The algorithm that `config.algorithm` names, bound to networks.
 
+  The name is of a registered one, or the path of a `Maker` in Python.
+
   Args:
     actor: see `make_td3`, as all of these.
     double_critic: critics.
@@ -48,8 +50,11 @@ def make_agent(
   Raises:
     ValueError: a setting is out of range, or no such algorithm.
   """
-  settings.check(
-    'agent', config, {'algorithm': settings.one_of(*sorted(_MAKERS))}
+  maker = settings.named(
+    'agent.algorithm',
+    config.algorithm,
+    _MAKERS,
+    callable,
+    'a maker in Python, as in my_agent.make_agent',
   )
-  maker = _MAKERS[config.algorithm]
   return maker(actor, double_critic, observe, action_spec, config, constrain)

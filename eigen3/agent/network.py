@@ -119,6 +119,36 @@ def accumulated(gradient: Callable, count: int) -> Callable:
   return of_batch
 
 
+def stepped(
+  network: Network,
+  gradients: hk.Params,
+  online_state: hk.State,
+  optimiser: optax.GradientTransformation,
+  learning_rate: Array,
+) -> Network:
+  """The network after one step of its optimiser, and with a new state."""
+  updates, opt_state = optimiser.update(
+    gradients, network.opt_state, network.online_params
+  )
+  updates = jax.tree.map(
+    lambda u: (-learning_rate).astype(u.dtype) * u, updates
+  )
+  return network._replace(
+    online_params=optax.apply_updates(network.online_params, updates),
+    online_state=online_state,
+    opt_state=opt_state,
+  )
+
+
+def born_of(parents: Network, params: hk.Params, whole: Array) -> Network:
+  """Networks [P] with new parameters; targets are copies unless `whole`."""
+  return parents._replace(
+    online_params=params,
+    target_params=choose(whole, parents.target_params, params),
+    target_state=choose(whole, parents.target_state, parents.online_state),
+  )
+
+
 def choose(mask: Array, one: Any, other: Any) -> Any:
   """By a mask [P], of trees with leaves [P, ...], the one or the other."""
 

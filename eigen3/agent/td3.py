@@ -24,11 +24,12 @@ from eigen3.agent import losses
 from eigen3.agent.network import (
   Network,
   accumulated,
-  choose,
+  born_of,
   followed,
   fresh,
   optimiser_of,
   policy_of,
+  stepped,
 )
 from eigen3.agent.protocol import (
   Agent,
@@ -264,16 +265,8 @@ class _TD3:
     (value, (online_state, extra)), gradients = gradient(
       network.online_params, network.online_state, batch, key
     )
-    updates, opt_state = self._optimiser.update(
-      gradients, network.opt_state, network.online_params
-    )
-    updates = jax.tree.map(
-      lambda u: (-learning_rate).astype(u.dtype) * u, updates
-    )
-    network = network._replace(
-      online_params=optax.apply_updates(network.online_params, updates),
-      online_state=online_state,
-      opt_state=opt_state,
+    network = stepped(
+      network, gradients, online_state, self._optimiser, learning_rate
     )
     return network, value, extra, optax.tree.norm(gradients)
 
@@ -406,17 +399,9 @@ def _born(
   parents: TrainingState, genes: Genes, whole: Array, keys: PRNGKey
 ) -> TrainingState:
   """Agents [P] of new genes; targets are copies unless they are `whole`."""
-
-  def child_of(parent: Network, params: hk.Params) -> Network:
-    return parent._replace(
-      online_params=params,
-      target_params=choose(whole, parent.target_params, params),
-      target_state=choose(whole, parent.target_state, parent.online_state),
-    )
-
   return parents._replace(
-    actor=child_of(parents.actor, genes.parameters['actor']),
-    critic=child_of(parents.critic, genes.parameters['critic']),
+    actor=born_of(parents.actor, genes.parameters['actor'], whole),
+    critic=born_of(parents.critic, genes.parameters['critic'], whole),
     hyperparameters=Hyperparameters(**genes.hyperparameters),
     key=keys,
   )

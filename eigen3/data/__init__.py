@@ -25,7 +25,7 @@ from eigen3.data.readers import (
 from eigen3.data.repairs import Repairs, repair
 from eigen3.data.selection import most_traded, narrowed
 from eigen3.data.series import Series, read_context, read_series
-from eigen3.data.sources import open_source
+from eigen3.data.sources import Reader, open_source, register_source
 from eigen3.data.splits import (
   MIN_TRAINING_DAYS,
   Normalisation,
@@ -44,6 +44,7 @@ __all__ = (
   'DataError',
   'MarketPanel',
   'Normalisation',
+  'Reader',
   'Refusal',
   'Refused',
   'Repairs',
@@ -71,6 +72,7 @@ __all__ = (
   'read_series',
   'read_table',
   'read_universe',
+  'register_source',
   'repair',
   'source_of',
   'split_days',

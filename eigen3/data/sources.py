@@ -1,14 +1,50 @@
-"""Whatever prices come in, by what it is."""
+"""Whatever prices come in, by what it is.
+
+A format of your own is a `Reader`, added by `register_source`. A reader must
+not run what a file holds: no pickle, no evaluation.
+"""
 
 import os
+import pathlib
+from collections.abc import Callable
+from typing import NamedTuple
 
 from eigen3.data.errors import DataError
 from eigen3.data.long_tables import read_table
 from eigen3.data.readers import Progress, Source, read_folder
 
 
+class Reader(NamedTuple):
+  """A format of prices.
+
+  Attributes:
+    matches: of an existing file or folder, whether it is of this format.
+    read: `(path, progress) -> Source`, where `progress` wraps a list of what
+      is read one after another; a `DataError` where no ticker is left.
+  """
+
+  matches: Callable[[pathlib.Path], bool]
+  read: Callable[[pathlib.Path, Progress], Source]
+
+
+# The first that matches reads; the last matches anything.
+_READERS = [
+  Reader(os.path.isdir, read_folder),
+  Reader(lambda path: True, read_table),
+]
+
+
+def register_source(reader: Reader) -> None:
+  """Adds a format, which is asked before those that are there."""
+  if reader not in _READERS:
+    _READERS.insert(0, reader)
+
+
 def open_source(path: str | os.PathLike, progress: Progress = iter) -> Source:
-  """Reads a folder with a CSV a ticker, or one file with all tickers.
+  """Reads prices of many stocks.
+
+  Of a format that was registered, or a folder with a CSV a ticker, or one file
+  with all tickers.
 
   Args:
     path: what it is, is told from what is there.
@@ -19,6 +55,6 @@ def open_source(path: str | os.PathLike, progress: Progress = iter) -> Source:
   """
   if not os.path.exists(path):
     raise DataError(f'{path}: no such folder or file')
-  if os.path.isdir(path):
-    return read_folder(path, progress)
-  return read_table(path, progress)
+  place = pathlib.Path(path)
+  reader = next(reader for reader in _READERS if reader.matches(place))
+  return reader.read(place, progress)

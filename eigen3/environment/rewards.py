@@ -5,9 +5,8 @@ where it stands in Python: `my_rewards.SHARPE`. Nothing else has to change.
 """
 
 import dataclasses
-import pkgutil
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -220,18 +219,10 @@ def find(name: str) -> Reward:
   Raises:
     ValueError: there is none.
   """
-  found: Any = NAMED.get(name)
-  reason = ''
-  if '.' in name:
-    try:
-      found = pkgutil.resolve_name(name)
-    except (AttributeError, ImportError, ValueError) as error:
-      reason = f' ({error})'
-  settings.require(
-    isinstance(found, Reward),
+  return settings.named(
     'environment.reward',
     name,
-    f'one of {", ".join(NAMED)}, or the path of a Reward in Python, as in '
-    f'my_rewards.MINE{reason}',
+    NAMED,
+    lambda found: isinstance(found, Reward),
+    'a Reward in Python, as in my_rewards.MINE',
   )
-  return found

@@ -1,6 +1,6 @@
 """The value of actions: pooled as in Eigen2, or stock by stock."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
 import haiku as hk
 import jax
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import jmp
 import ml_collections
 
+from eigen3 import settings
 from eigen3.networks import attention, dropout, layers
 from eigen3.networks.feature_extractor import FeatureExtractor
 from eigen3.types import Account, Array, EnvironmentSpec
@@ -16,9 +17,7 @@ from eigen3.types import Account, Array, EnvironmentSpec
 class Critic(hk.Module):
   """Market window and action to one value per example.
 
-  `critic.pooling` decides how features meet the action: 'mean' averages them
-  over columns first, as Eigen2 does; 'slot' lets every stock meet its own
-  action.
+  `critic.pooling` decides how features meet the action, see `POOLINGS`.
   """
 
   def __init__(
@@ -30,8 +29,7 @@ class Critic(hk.Module):
     name: str = 'critic',
   ):
     super().__init__(name=name)
-    poolings: dict[str, Callable] = {'mean': MeanHead, 'slot': SlotHead}
-    self._head = poolings[config.critic.pooling]
+    self._pooling = find_pooling(config.critic.pooling)
     self._config = config
     self._spec = spec
     self._policy = policy
@@ -65,7 +63,7 @@ class Critic(hk.Module):
       features, _ = attention.SelfAttention(self._config, self._policy)(
         features, is_training, examples
       )
-    head = self._head(self._config, self._spec, self._policy)
+    head = self._pooling(self._config, self._spec, self._policy)
     if action.ndim == 4:
       return head(features, action, is_training, examples, account)
     return head(features, action[:, None], is_training, examples, account)[:, 0]
@@ -104,19 +102,57 @@ class DoubleCritic(hk.Module):
     return jnp.concatenate(values, -1)
 
 
-class MeanHead(hk.Module):
-  """Mean over columns beside the flat action. Source: Eigen2's critic."""
+class Pooling(hk.Module):
+  """How features and actions become values; the last part of a critic.
+
+  The setting `networks.critic.pooling` names one of `POOLINGS`, or one of your
+  own by where it stands in Python: `my_poolings.MaxHead`.
+
+  Attributes:
+    networks_config: the section `networks`.
+    config: its section `critic`.
+    spec: of the environment.
+    policy: of precision, for `layers`.
+  """
 
   def __init__(
     self,
     config: ml_collections.ConfigDict,
     spec: EnvironmentSpec,
     policy: jmp.Policy,
-    name: str = 'mean_head',
+    name: str | None = None,
   ):
     super().__init__(name=name)
-    self._config = config.critic
-    self._policy = policy
+    self.networks_config = config
+    self.config = config.critic
+    self.spec = spec
+    self.policy = policy
+
+  def __call__(
+    self,
+    features: Array,
+    action: Array,
+    is_training: bool,
+    examples: Array,
+    account: Account | None = None,
+  ) -> Array:
+    """Values every action of every example.
+
+    Args:
+      features: [B, C, 2H], of each column.
+      action: [B, M, N, 2], M of each example, in unit space.
+      is_training: whether dropout is on.
+      examples: int32 [B], identities that dropout's keys fold in.
+      account: leaves [B, ...], or None where it is not observed.
+
+    Returns:
+      [B, M, 1].
+    """
+    raise NotImplementedError
+
+
+class MeanHead(Pooling):
+  """Mean over columns beside the flat action. Source: Eigen2's critic."""
 
   def __call__(
     self,
@@ -137,14 +173,14 @@ class MeanHead(hk.Module):
     x = layers.beside(x, action.reshape(batch, count, -1))
     for seen in account or ():
       x = layers.beside(x, of_each_action(seen))
-    for number, size in enumerate(self._config.sizes, 1):
-      x = layers.Linear(size, self._policy, f'linear_{number}')(x)
+    for number, size in enumerate(self.config.sizes, 1):
+      x = layers.Linear(size, self.policy, f'linear_{number}')(x)
       x = jax.nn.relu(x)
-      x = dropout.dropout(x, self._config.dropout, is_training, examples)
-    return layers.Linear(1, self._policy, 'value')(x)
+      x = dropout.dropout(x, self.config.dropout, is_training, examples)
+    return layers.Linear(1, self.policy, 'value')(x)
 
 
-class SlotHead(hk.Module):
+class SlotHead(Pooling):
   """A score for every stock, weighted by how the action chooses among them.
 
   Every stock is scored from its own features, a global context and its own
@@ -161,19 +197,6 @@ class SlotHead(hk.Module):
   proportion to its weight: it is there whatever is bought today.
   """
 
-  def __init__(
-    self,
-    config: ml_collections.ConfigDict,
-    spec: EnvironmentSpec,
-    policy: jmp.Policy,
-    name: str = 'slot_head',
-  ):
-    super().__init__(name=name)
-    self._networks_config = config
-    self._config = config.critic
-    self._spec = spec
-    self._policy = policy
-
   def __call__(
     self,
     features: Array,
@@ -185,22 +208,20 @@ class SlotHead(hk.Module):
     """Features [B, C, 2H] and action [B, M, N, 2] to values [B, M, 1]."""
     action = action.astype(features.dtype)
     context = self._context(features, is_training, examples)
-    first, stop = self._spec.investable
+    first, stop = self.spec.investable
     stocks = features[:, first:stop]
     if account is not None:
       context = layers.beside(context, account.whole)
       stocks = layers.beside(stocks, account.stocks)
-    coefficient = self._spec.action.from_unit(action)[..., 0]
+    coefficient = self.spec.action.from_unit(action)[..., 0]
     worth = self._scores(stocks, context, action, is_training, examples)
     scores = worth[..., 0] + coefficient * worth[..., 1]
-    idle = layers.Linear(self._config.sizes[-1], self._policy, 'idle_1')(
-      context
-    )
-    idle = layers.Linear(1, self._policy, 'idle_2')(jax.nn.relu(idle))
+    idle = layers.Linear(self.config.sizes[-1], self.policy, 'idle_1')(context)
+    idle = layers.Linear(1, self.policy, 'idle_2')(jax.nn.relu(idle))
     weights = slot_weights(
       coefficient,
-      self._spec.coefficient_threshold,
-      self._config.slot_temperature,
+      self.spec.coefficient_threshold,
+      self.config.slot_temperature,
     )
     idle = jnp.broadcast_to(idle[:, None], (*scores.shape[:2], 1))
     scores = jnp.concatenate([scores, idle], -1)
@@ -215,18 +236,18 @@ class SlotHead(hk.Module):
     self, features: Array, is_training: bool, examples: Array
   ) -> Array:
     """What every stock is told of the whole market, [B, 2H]."""
-    if self._config.slot_context == 'mean':
-      return attention.ColumnMean(self._networks_config, self._policy)(features)
-    cross = attention.CrossAttention(self._networks_config, self._policy)
+    if self.config.slot_context == 'mean':
+      return attention.ColumnMean(self.networks_config, self.policy)(features)
+    cross = attention.CrossAttention(self.networks_config, self.policy)
     return cross(features, is_training, examples)[0][:, 0]
 
   @hk.transparent
   def _held(self, stocks: Array, context: Array, account: Account) -> Array:
     """What the positions will bring, [B, 1]."""
     seen = account.stocks.astype(stocks.dtype)
-    size = self._config.sizes[-1]
-    x = Joint(size, self._policy, 'held_1')(stocks, context, seen)
-    worth = layers.Linear(1, self._policy, 'held_2')(jax.nn.relu(x))
+    size = self.config.sizes[-1]
+    x = Joint(size, self.policy, 'held_1')(stocks, context, seen)
+    worth = layers.Linear(1, self.policy, 'held_2')(jax.nn.relu(x))
     return (seen[..., :1] * worth).sum(1)
 
   @hk.transparent
@@ -239,13 +260,36 @@ class SlotHead(hk.Module):
     examples: Array,
   ) -> Array:
     """What buying a stock is worth: an offset and a slope, [B, M, N, 2]."""
-    sizes, rate = self._config.sizes, self._config.dropout
-    x = Joint(sizes[0], self._policy, 'stock_1')(stocks, context, action)
+    sizes, rate = self.config.sizes, self.config.dropout
+    x = Joint(sizes[0], self.policy, 'stock_1')(stocks, context, action)
     x = dropout.dropout(jax.nn.relu(x), rate, is_training, examples)
     for number, size in enumerate(sizes[1:], 2):
-      x = layers.Linear(size, self._policy, f'stock_{number}')(x)
+      x = layers.Linear(size, self.policy, f'stock_{number}')(x)
       x = dropout.dropout(jax.nn.relu(x), rate, is_training, examples)
-    return layers.Linear(2, self._policy, 'score')(x)
+    return layers.Linear(2, self.policy, 'score')(x)
+
+
+# How features meet the action: 'slot' lets every stock meet its own; 'mean'
+# averages them over columns first, as Eigen2 does.
+POOLINGS: Mapping[str, type[Pooling]] = {'slot': SlotHead, 'mean': MeanHead}
+
+
+def find_pooling(name: str) -> type[Pooling]:
+  """The pooling that the setting `networks.critic.pooling` names.
+
+  Args:
+    name: one of `POOLINGS`, or the path of a `Pooling` that can be imported.
+
+  Raises:
+    ValueError: there is none.
+  """
+  return settings.named(
+    'networks.critic.pooling',
+    name,
+    POOLINGS,
+    lambda found: isinstance(found, type) and issubclass(found, Pooling),
+    'a Pooling in Python, as in my_poolings.MaxHead',
+  )
 
 
 class Joint(hk.Module):

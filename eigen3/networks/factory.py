@@ -13,7 +13,7 @@ import ml_collections
 from eigen3 import settings
 from eigen3.networks import attention, layers
 from eigen3.networks.actor import Actor
-from eigen3.networks.critic import Critic, DoubleCritic
+from eigen3.networks.critic import Critic, DoubleCritic, find_pooling
 from eigen3.networks.feature_extractor import FeatureExtractor
 from eigen3.types import Account, Array, EnvironmentSpec
 
@@ -225,7 +225,7 @@ _EXPECTED = {
   'actor.head_size': settings.SIZE,
   'actor.dropout': settings.DROPOUT,
   'actor.coefficient_head': settings.one_of('sigmoid', 'eigen2'),
-  'critic.pooling': settings.one_of('slot', 'mean'),
+  'critic.pooling': settings.TEXT,  # see `find_pooling`
   'critic.self_attention': settings.SWITCH,
   'critic.sizes': settings.sizes(),
   'critic.dropout': settings.DROPOUT,
@@ -238,6 +238,7 @@ _EXPECTED = {
 def check_settings(config: ml_collections.ConfigDict) -> None:
   """Refuses a section `networks` that is none; a ValueError."""
   settings.check('networks', config, _EXPECTED)
+  find_pooling(config.critic.pooling)
 
 
 def _check(config: ml_collections.ConfigDict, spec: EnvironmentSpec) -> None:

@@ -143,7 +143,7 @@ def _networks() -> config_dict.ConfigDict:
   actor.dropout = 0.2
   actor.coefficient_head = 'sigmoid'  # or 'eigen2'
   critic = config.critic = config_dict.ConfigDict()
-  critic.pooling = 'slot'  # or 'mean', as in Eigen2
+  critic.pooling = 'slot'  # or 'mean', as in Eigen2; or one of your own
   critic.self_attention = False
   critic.sizes = (256, 128)
   critic.dropout = 0.2
@@ -155,7 +155,7 @@ def _networks() -> config_dict.ConfigDict:
 
 def _agent() -> config_dict.ConfigDict:
   config = config_dict.ConfigDict()
-  config.algorithm = 'td3'  # or one that was added by eigen3.agent.register
+  config.algorithm = 'td3'  # or one of your own
   config.gamma = 0.0
   config.tau = 0.005  # share of the online parameters in a soft update
   config.actor_learning_rate = 1e-4

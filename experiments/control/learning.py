@@ -1,4 +1,4 @@
-"""TD3 on a task that is stepped on the host: a step, an update, an action."""
+"""An agent on a task that is stepped on the host: step, update, action."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -66,8 +66,9 @@ class Learner:
     action_spec: ActionSpec,
     observation_size: int,
     config: ml_collections.ConfigDict,
+    make_networks: networks.Maker = networks.make_networks,
   ):
-    """Binds perceptrons to actions [A] and observations [O]."""
+    """Binds networks to actions [A] and observations [O]."""
     settings.check('config', config, _EXPECTED)
     self._config = config
     vector = jnp.zeros(observation_size)
@@ -79,8 +80,7 @@ class Learner:
       vector,
     )
     self._agent = make_agent(
-      networks.make_actor(config.hidden, action_spec),
-      networks.make_double_critic(config.hidden),
+      *make_networks(config.hidden, action_spec),
       lambda unused_context, observations: observations,
       action_spec,
       config.agent,
@@ -122,7 +122,10 @@ class Learner:
 
 
 def learn(
-  name: str, config: ml_collections.ConfigDict, seed: int
+  name: str,
+  config: ml_collections.ConfigDict,
+  seed: int,
+  make_networks: networks.Maker = networks.make_networks,
 ) -> Iterator[Evaluation]:
   """Trains one agent, and judges it now and then.
 
@@ -130,6 +133,8 @@ def learn(
     name: of the task.
     config: all settings.
     seed: of the task, the networks and the exploration.
+    make_networks: gives the actor and the critics that `agent.algorithm` asks
+      for.
 
   Yields:
     An evaluation of 10 episodes (`evaluation_episodes`) after every
@@ -144,7 +149,7 @@ def learn(
   task = Task(name, int(first))
   judges = [Task(name, int(other)) for other in others]
   spec = task.action_spec
-  learner = Learner(spec, task.observation_size, config)
+  learner = Learner(spec, task.observation_size, config, make_networks)
   state = learner.init(jax.random.PRNGKey(seed))
   observation = task.reset()
   metrics: Mapping[str, Array] = {}

@@ -1,6 +1,7 @@
 """Perceptrons as TD3's paper has them, with the interface of our networks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import haiku as hk
 import jax
@@ -10,7 +11,20 @@ import numpy as np
 from eigen3.networks import layers
 from eigen3.types import ActionSpec, Array
 
+# `(sizes of hidden layers, action spec) -> (actor, double critic)`.
+Maker: TypeAlias = Callable[
+  [Sequence[int], ActionSpec],
+  tuple[hk.TransformedWithState, hk.TransformedWithState],
+]
+
 _POLICY = layers.precision_policy('float32')
+
+
+def make_networks(
+  hidden: Sequence[int], spec: ActionSpec
+) -> tuple[hk.TransformedWithState, hk.TransformedWithState]:
+  """TD3's actor and its two critics."""
+  return make_actor(hidden, spec), make_double_critic(hidden)
 
 
 def make_actor(
@@ -20,7 +34,7 @@ def make_actor(
 
   def actor(observations: Array, is_training: bool):
     del is_training  # no layer asks for it
-    x = _perceptron(observations, hidden, int(np.prod(spec.shape)), 'actor')
+    x = perceptron(observations, hidden, int(np.prod(spec.shape)), 'actor')
     return spec.from_unit(jnp.tanh(x)), None
 
   return hk.transform_with_state(actor)
@@ -34,13 +48,13 @@ def make_double_critic(hidden: Sequence[int]) -> hk.TransformedWithState:
   ) -> Array:
     del is_training
     x = jnp.concatenate([observations, unit_actions], axis=-1)
-    values = [_perceptron(x, hidden, 1, f'critic_{k}') for k in (1, 2)]
+    values = [perceptron(x, hidden, 1, f'critic_{k}') for k in (1, 2)]
     return jnp.concatenate(values, axis=-1)
 
   return hk.transform_with_state(double_critic)
 
 
-def _perceptron(x: Array, hidden: Sequence[int], size: int, name: str) -> Array:
+def perceptron(x: Array, hidden: Sequence[int], size: int, name: str) -> Array:
   """ReLU layers and a linear one, [B, I] to [B, size]."""
   for number, width in enumerate(hidden, start=1):
     x = jax.nn.relu(layers.Linear(width, _POLICY, f'{name}_{number}')(x))

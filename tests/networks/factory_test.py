@@ -100,7 +100,12 @@ def test_windows_of_other_features_are_refused(config, make_window):
     ('actor.head_size', -3, 'at least 1'),
     ('actor.dropout', 1.5, 'at least 0 and below 1'),
     ('actor.coefficient_head', 'tanh', 'one of sigmoid, eigen2'),
-    ('critic.pooling', 'max', 'one of slot, mean'),
+    (
+      'critic.pooling',
+      'max',
+      'one of slot, mean, or the path of a Pooling in Python, as in '
+      'my_poolings.MaxHead',
+    ),
     ('critic.sizes', (), 'one or more sizes of at least 1'),
     ('critic.dropout', 1.0, 'at least 0 and below 1'),
     ('critic.slot_temperature', 0.0, 'a positive number'),
