@@ -159,14 +159,19 @@ class Run:
     status = self._process.returncode
     if self._is_lost or status == 0 or status in INTERRUPTED:
       return ''
-    text = self._log.read_text(encoding='utf-8', errors='replace')
-    # A progress bar ends its lines by going back to their beginning.
-    lines = [s.strip() for s in re.split(r'[\r\n]+', text) if s.strip()]
-    last = lines[-1].removeprefix('error: ') if lines else 'wrote nothing'
-    if status > 0:
-      return last
-    hint = ', mostly a full memory' if status == -signal.SIGKILL else ''
-    return f'ended by {signal.Signals(-status).name}{hint}; {last}'
+    return failure_of(status, self._log)
+
+
+def failure_of(status: int, log: pathlib.Path) -> str:
+  """Why a run with this exit status failed: the last line that it wrote."""
+  text = log.read_text(encoding='utf-8', errors='replace')
+  # A progress bar ends its lines by going back to their beginning.
+  lines = [s.strip() for s in re.split(r'[\r\n]+', text) if s.strip()]
+  last = lines[-1].removeprefix('error: ') if lines else 'wrote nothing'
+  if status > 0:
+    return last
+  hint = ', mostly a full memory' if status == -signal.SIGKILL else ''
+  return f'ended by {signal.Signals(-status).name}{hint}; {last}'
 
 
 def environment_of(workdir: pathlib.Path, at_once: int) -> Mapping[str, str]:

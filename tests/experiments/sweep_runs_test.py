@@ -8,7 +8,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from experiments.configs import sweep
-from experiments.jobs import process
+from experiments.jobs import scheduler
 from experiments.sweep import runs
 from experiments.sweep.space import flatten
 
@@ -140,4 +140,4 @@ def test_settings_of_another_program_are_refused():
 def test_a_failure_is_one_line(tmp_path, status, text, reason):
   log = tmp_path / 'seed0.log'
   log.write_bytes(text.encode() if text else b'')
-  assert process.failure(status, log).startswith(reason)
+  assert scheduler.failure_of(status, log).startswith(reason)

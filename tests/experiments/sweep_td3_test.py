@@ -13,9 +13,8 @@ import time
 import pandas as pd
 import pytest
 
-from eigen3.evaluation import trials
-from eigen3.evaluation.sharpe import TrackRecord
-from eigen3.runs import claims
+from eigen3.evaluation.sharpe import TrackRecord, deflate
+from eigen3.runs import claims, trials
 from experiments.configs import sweep
 
 CONFIG = pathlib.Path(sweep.__file__)
@@ -98,7 +97,7 @@ def test_a_killed_sweep_of_td3_resumes(tmp_path):
   assert len(runs) == 5
   validated = [pd.read_csv(run / 'metrics.csv') for run in runs]
   count = sum(len(t.dropna(subset=['validation_profit'])) for t in validated)
-  found = trials.deflate([folder], TrackRecord(0.1, 0.0, 3.0, 70))
+  found = deflate(trials.read([folder]), TrackRecord(0.1, 0.0, 3.0, 70))
   assert found.trials == count >= 5 * 2
   assert (folder / 'results.png').stat().st_size > 20_000
 
