@@ -113,7 +113,7 @@ def test_programs_parse():
 
 
 def test_an_upward_import_is_found():
-  assert violations('data', {'learner.rollout'}) == ['learner.rollout']
+  assert violations('data', {'learner.loop'}) == ['learner.loop']
   assert violations('networks', {'environment'}) == ['environment']
   assert violations('interop', {'learner.loop'}) == ['learner.loop']
   assert violations('learner', {'agent.td3', 'types'}) == []

@@ -1,7 +1,8 @@
 """Rewards: what a step earns, and all that the others must know of it.
 
 The setting `environment.reward` names one of `NAMED`, or one of your own by
-where it stands in Python: `my_rewards.SHARPE`. Nothing else has to change.
+where it stands in Python: `my_rewards.SHARPE`. Nothing in
+the package has to change.
 """
 
 import dataclasses
@@ -62,8 +63,8 @@ class Reward:
       earned between two states of a `TradingEnvironment`.
     pays_later: whether an order earns after its day, too. Learning from it
       needs a discount above 0, and the days of the settlement.
-    needs_account: whether it is a function of what is observed only where the
-      account is, since positions earn on every day that they are held.
+    needs_account: whether it can be predicted only by an agent that sees its
+      account, because held positions earn on every day.
     known_on: for the proof of no look-ahead, `(rules, days, extras)` of steps
       that were played, days int [E, S], to the days from which on it can be
       known; by default those of the steps.
