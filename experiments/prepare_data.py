@@ -44,7 +44,7 @@ from experiments.configs import td3
 
 _DEFAULTS = td3.get_config().data
 # Downloaded before the first day, so that indicators are known on it.
-_DAYS_BEFORE = 120
+_DAYS_BEFORE = np.timedelta64(120, 'D')
 
 _SOURCE = path_flags.DEFINE_path(
   'source',

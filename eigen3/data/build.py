@@ -201,7 +201,7 @@ class _Cells:
     last stays. Rows known before the first of `dates` are on none.
     """
     for column, one in enumerate(series):
-      known = one.dates + one.lag
+      known = one.dates + np.timedelta64(one.lag, 'D')
       rows = np.searchsorted(dates, known)
       last = np.append(rows[1:] != rows[:-1], True)
       put = last & (known >= dates[0]) & (rows >= days.start)

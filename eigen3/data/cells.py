@@ -130,7 +130,7 @@ def days(column: pa.Array) -> Cells:
   else:
     values = np.full(len(column), 'NaT', 'datetime64[D]')
   fine = (values >= _FIRST_DAY) & (values <= _LAST_DAY)  # False where NaT
-  values[~fine] = np.datetime64('NaT')
+  values[~fine] = np.datetime64('NaT', 'D')
   return _cells(column, values, ~fine)
 
 

@@ -79,7 +79,7 @@ def download_prices(
       raise DataError(f"download: found '{shown(symbol)}', expected a ticker")
   fetch = fetch or _yfinance()
   start = None if first_day is None else str(first_day)
-  end = None if last_day is None else str(last_day + 1)
+  end = None if last_day is None else str(last_day + np.timedelta64(1, 'D'))
   tables: dict[str, pa.Table] = {}
   error = ''
   for wait in (0.0, *_WAITS):

@@ -170,5 +170,5 @@ def _dates_of_closes(panel: MarketPanel) -> np.ndarray:
   known = np.isfinite(close) & (close > 0)
   last = panel.num_days - 1 - known[::-1].argmax(axis=0)
   dates = panel.dates[last]
-  dates[~known.any(axis=0)] = np.datetime64('NaT')
+  dates[~known.any(axis=0)] = np.datetime64('NaT', 'D')
   return dates

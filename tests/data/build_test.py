@@ -297,7 +297,8 @@ def test_no_value_is_seen_before_it_is_known(data):
   close = build_panel(source, **SPLITS).ohlc[:, 0, 3]
   market = week_days(200)
   for day, before in zip(market[1:], market[:-1], strict=True):
-    new = values[(dates + lag > before) & (dates + lag <= day)]
+    seen = dates + np.timedelta64(lag, 'D')
+    new = values[(seen > before) & (seen <= day)]
     expected = new[-1] if len(new) else np.nan
     np.testing.assert_equal(close[np.flatnonzero(market == day)[0]], expected)
 

@@ -213,7 +213,7 @@ def test_fingerprint_follows_the_content():
   for changes in (
     {'ohlc': ohlc},
     {'features': features},
-    {'dates': panel.dates + 1},
+    {'dates': panel.dates + np.timedelta64(1, 'D')},
     {'columns': ('T0', 'T1', 'T9')},
     {'investable': (1, 3)},
     {'volume': np.zeros((DAYS, COLUMNS))},

@@ -175,7 +175,7 @@ def test_columns_that_are_no_tickers_are_in_the_report():
 
 def test_context_does_not_say_when_the_market_trades():
   """Its days are others, and it stands still."""
-  every_day = np.arange(DAYS[0], DAYS[159] + 30)
+  every_day = np.arange(DAYS[0], DAYS[159] + np.timedelta64(30, 'D'))
   still = csv_of(np.ones((len(every_day), 5)), every_day)
   source = make_source(CLEAN, still)
   panel = build_panel(source, **SPLITS)

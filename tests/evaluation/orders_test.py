@@ -97,7 +97,7 @@ def test_a_stock_without_a_price_is_told_with_its_last(days, end):
   missing = row(found, 'B')
   assert missing['note'] == f'no data for 2024-01-04{end}'
   assert missing['last_close'] == CLOSE[-1 - days][1]
-  assert missing['prices_from'] == LAST_DAY - days
+  assert missing['prices_from'] == LAST_DAY - np.timedelta64(days, 'D')
   assert not missing['order']
   assert row(found, 'A')['order']
   close[:, 1] = np.nan

@@ -44,7 +44,7 @@ def longer(panel, days=20):
     name: np.concatenate([getattr(panel, name), 3 * getattr(panel, name)[more]])
     for name in ('ohlc', 'features', 'volume')
   }
-  later = panel.dates[-1] + 1 + np.arange(days)
+  later = panel.dates[-1] + np.arange(1, days + 1)
   return dataclasses.replace(
     panel, dates=np.concatenate([panel.dates, later]), **arrays
   )
