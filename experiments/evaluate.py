@@ -9,6 +9,7 @@ unless --holdout says otherwise, and every opening is recorded in the runs.
 """
 
 import contextlib
+import os
 import pathlib
 from collections.abc import Callable, Sequence
 
@@ -95,8 +96,7 @@ _FILES = ('evaluation.json', 'evaluation.csv', 'evaluation.png')
 def main(argv: Sequence[str]) -> None:
   """Loads, judges, ranks, reports."""
   out = pathlib.Path(_OUT.value)
-  if out.exists() and not out.is_dir():
-    raise ValueError(f'--out: found a file, {out}, expected a folder')
+  _check_out(out)
   named = saved_runs.find(_RUNS.value)
   others = saved_runs.find(_AGAINST.value)
   runs = saved_runs.load(
@@ -136,6 +136,15 @@ def main(argv: Sequence[str]) -> None:
   print(f'written: {out}/{", ".join(_FILES)}')
 
 
+def _check_out(out: pathlib.Path) -> None:
+  """Refuses a folder that can't be made, before held-out days are opened."""
+  there = next(x for x in (out, *out.absolute().parents) if x.exists())
+  if not there.is_dir():
+    raise ValueError(f'--out: found a file, {there}, expected a folder')
+  if not os.access(there, os.W_OK):
+    raise ValueError(f'--out: found no right to write in {there}')
+
+
 def _compare(runs: list[SavedRun]) -> tuple[Comparison, list[Policy], int]:
   """What all policies did, the policies in order, and openings so far."""
   experiment = runs[0].experiment
@@ -165,7 +174,7 @@ def _compare(runs: list[SavedRun]) -> tuple[Comparison, list[Policy], int]:
   if _HOLDOUT.value == 'no':
     return compared, policies, 0
   with contextlib.ExitStack() as stack:
-    for folder in {run.workdir for run in runs}:
+    for folder in {_folder(run) for run in runs}:
       stack.enter_context(lock.locked(folder))  # it writes to their ledgers
     opened = _open_holdout(runs, policies, digests)
   held_out = comparison.judged(policies, experiment.holdout)
@@ -229,14 +238,19 @@ def _open_holdout(
   members = [p.name for p in policies[: _seats(len(runs))]]
   behind: dict[pathlib.Path, set[str]] = {}
   for run in runs:
-    behind.setdefault(run.workdir, {*others}).add(digests[run.name])
+    behind.setdefault(_folder(run), {*others}).add(digests[run.name])
     if run.name in members:
-      behind[run.workdir].add(digests[comparison.COMMITTEE])
+      behind[_folder(run)].add(digests[comparison.COMMITTEE])
   return ledger.open_holdout(
     {workdir: sorted(found) for workdir, found in behind.items()},
     'experiments.evaluate',
     again=_HOLDOUT.value == 'again',
   )
+
+
+def _folder(run: SavedRun) -> pathlib.Path:
+  """One path for a folder, by whatever path it was asked for."""
+  return run.workdir.resolve()
 
 
 def _check_alike(runs: list[SavedRun]) -> None:

@@ -27,9 +27,16 @@ def DEFINE_path(
 ) -> flags.FlagHolder:
   """Defines a flag of one path; `options` are those of absl's `DEFINE`."""
   serializer = flags.ArgumentSerializer[str]()
-  return flags.DEFINE(
+  holder = flags.DEFINE(
     _Path(), name, default, help_text, serializer=serializer, **options
   )
+  if options.get('required'):
+    values = options.get('flag_values', flags.FLAGS)
+    # It would be the folder that the program was started in.
+    flags.register_validator(
+      name, lambda path: path != '', 'found nothing, expected a path', values
+    )
+  return holder
 
 
 def DEFINE_paths(

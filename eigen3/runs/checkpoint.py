@@ -286,7 +286,10 @@ def _by_path(state: Any) -> dict[str, Any]:
 
 
 def _read_metadata(folder: pathlib.Path) -> Mapping[str, Any]:
-  return json.loads((folder / _METADATA).read_text(encoding='utf-8'))
+  found = json.loads((folder / _METADATA).read_text(encoding='utf-8'))
+  if not isinstance(found, dict):
+    raise ValueError(f'{_METADATA} holds no settings of a checkpoint')
+  return found
 
 
 def _verify(folder: pathlib.Path, arrays: Mapping, metadata: Mapping) -> None:

@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from eigen3.files import naming
 from eigen3.runs.lock import is_alive
 
 BEAT = 60.0  # seconds
@@ -48,7 +49,7 @@ class Claim:
       'process': process,
       'since': now,
     }
-    with self._path.open('a', encoding='utf-8') as file:
+    with naming(self._path), self._path.open('a', encoding='utf-8') as file:
       file.write(json.dumps(holder) + '\n')
 
   def keep(self) -> bool:
@@ -90,7 +91,11 @@ def take(name: os.PathLike | str) -> Claim | None:
   if any(_is_held(other) for other in _files(name) if other != path):
     path.unlink(missing_ok=True)
     return None
-  claim = Claim(path)
+  try:
+    claim = Claim(path)
+  except OSError:  # of a full disk; an empty claim would be in force
+    path.unlink(missing_ok=True)
+    raise
   for gone in before:
     gone.unlink(missing_ok=True)
   return claim

@@ -14,6 +14,7 @@ from typing import Any
 from absl import logging
 
 from eigen3 import parallel
+from eigen3.files import naming
 
 FILE = 'lock'
 
@@ -43,8 +44,13 @@ class Lock:
       if self._is_in_place():
         break
       self._file.close()  # of a file that its last holder has removed
-    self._file.truncate(0)
-    self.add(os.getpid())
+    try:
+      with naming(self._path):
+        self._file.truncate(0)
+        self.add(os.getpid())
+    except OSError:
+      self._path.unlink(missing_ok=True)
+      raise
 
   def fileno(self) -> int:
     """The descriptor that a run inherits."""

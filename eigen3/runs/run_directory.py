@@ -25,6 +25,7 @@ _MAY_CHANGE = (
   'learner.generations',
   'learner.iterations',
 )
+_ABOUT = 'run.json'
 # Everything that a run writes.
 _NAMES = (
   'checkpoints',
@@ -39,7 +40,7 @@ _NAMES = (
   'population.png',
   'report.html',
   'report.png',
-  'run.json',
+  _ABOUT,
   'summary.json',
   'tensorboard',
   'trades.csv',
@@ -70,7 +71,7 @@ def create(
   if not parallel.is_first_process():
     return workdir
   write_json(
-    workdir / 'run.json',
+    workdir / _ABOUT,
     {
       'command': sys.argv[1:],
       'commit': commit(),
@@ -110,12 +111,24 @@ def check_new(workdir: os.PathLike | str, kept: Container[str] = ()) -> None:
       f'--workdir: found a run in {workdir}, expected a new folder; '
       'add --resume to go on with that run'
     )
+  kept = {name for name in _NAMES if name in kept}
+  if _was_cut_short(workdir):
+    kept.add(_ABOUT)
   for name in _NAMES:
     if name not in kept and os.path.lexists(pathlib.Path(workdir) / name):
       raise ValueError(
         f'--workdir: found {name} in {workdir}, expected a folder without it: '
         'the run would write over it'
       )
+
+
+def _was_cut_short(workdir: os.PathLike | str) -> bool:
+  """Whether a run was killed while `create` wrote of it."""
+  try:
+    about = read_about(workdir)
+  except (OSError, ValueError):
+    return False
+  return {'command', 'commit', 'seed', 'versions'} <= about.keys()
 
 
 def holds_run(workdir: os.PathLike | str) -> bool:
@@ -149,7 +162,14 @@ def read_data(workdir: os.PathLike | str) -> Mapping[str, Any]:
   Raises:
     ValueError: it cannot be read.
   """
-  return _read_settings(pathlib.Path(workdir) / 'run.json').get('data', {})
+  path = pathlib.Path(workdir) / _ABOUT
+  found = _read_settings(path).get('data', {})
+  if not isinstance(found, dict):
+    raise ValueError(
+      f"{path}: found {type(found).__name__} in 'data', expected what the run "
+      'is of'
+    )
+  return found
 
 
 def read_about(workdir: os.PathLike | str) -> Mapping[str, Any]:
@@ -158,7 +178,7 @@ def read_about(workdir: os.PathLike | str) -> Mapping[str, Any]:
   Raises:
     ValueError: it cannot be read, or lacks the data.
   """
-  path = pathlib.Path(workdir) / 'run.json'
+  path = pathlib.Path(workdir) / _ABOUT
   about = _read_settings(path)
   if not isinstance(about.get('data'), dict):
     raise ValueError(f"{path}: found no 'data', expected what the run is of")

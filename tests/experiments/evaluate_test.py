@@ -145,6 +145,10 @@ def test_errors_are_one_line(evaluate, runs):
     ([f'--runs={runs}/one/checkpoints/7'], 'found no checkpoint 7, expected'),
     ([f'--runs={runs}/one', '--committee=2'], '--committee: found 2'),
     (
+      [f'--runs={runs}/one', '--holdout=again', f'--out={runs}/one/run.json/x'],
+      f'--out: found a file, {runs}/one/run.json, expected a folder',
+    ),
+    (
       [f'--runs={runs}/one,{runs}/two'],
       'environment.commission_bp: found 3.0, expected 1.0, as in',
     ),
@@ -153,7 +157,7 @@ def test_errors_are_one_line(evaluate, runs):
       "--runs: found '1 runs of 1 seeds', expected at least two runs",
     ),
   ):
-    run = evaluate(*arguments, f'--out={runs}/out')
+    run = evaluate(f'--out={runs}/out', *arguments)
     assert run.returncode == 1, arguments
     assert words in only_line(run.stderr)
     assert not (runs / 'out').exists()
@@ -182,3 +186,14 @@ def test_the_ranker_stands_beside_the_controls(evaluate, runs):
   after = json.loads((runs / 'one' / 'holdout.json').read_text())
   assert after[:-1] == before
   assert len(after[-1]['policies']) == 2
+
+
+def test_one_folder_by_two_paths_is_opened_once(evaluate, runs):
+  """The lists of openings are locked, and each is written once."""
+  (runs / 'same').symlink_to(runs / 'one')
+  names = f'--runs={runs}/one,{runs}/same,{runs}/population'
+  run = evaluate(names, '--holdout=again', f'--out={runs}/out')
+  assert run.returncode == 0, run.stderr
+  recorded = json.loads((runs / 'one' / 'holdout.json').read_text())
+  assert len(recorded) == 2
+  assert not (runs / 'one' / 'lock').exists()

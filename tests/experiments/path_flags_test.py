@@ -79,3 +79,10 @@ def test_a_required_path_is_asked_for():
   path_flags.DEFINE_path('out', None, '', required=True, flag_values=values)
   with pytest.raises(flags.IllegalFlagValueError, match='--out must have a'):
     values(['program'])
+
+
+def test_a_required_path_is_not_empty():
+  values = flags.FlagValues()
+  path_flags.DEFINE_path('out', None, '', required=True, flag_values=values)
+  with pytest.raises(flags.IllegalFlagValueError, match='expected a path'):
+    values(['program', '--out='])

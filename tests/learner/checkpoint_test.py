@@ -183,6 +183,12 @@ def test_the_same_step_may_be_damaged_twice(folder):
   assert restore(folder)[0] == 6
 
 
+def test_a_damaged_older_one_stops_no_saving(folder):
+  (folder / '4' / 'metadata.json').write_text('[]')
+  save(folder, [8])
+  assert restore(folder)[0] == 8
+
+
 def test_none_readable_is_an_error_and_loses_nothing(folder):
   for step in (4, 6):
     (folder / str(step) / 'metadata.json').write_text('')

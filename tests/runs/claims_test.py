@@ -1,5 +1,6 @@
 """Tests of eigen3.runs.claims."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -102,3 +103,17 @@ def test_a_short_while_is_waited_for(tmp_path):
   with pytest.raises(ValueError, match='x'), claims.held(tmp_path / 'a'):
     raise ValueError('x')
   assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_leaves_no_claim(tmp_path, monkeypatch):
+  """An empty one would be in force for long."""
+
+  def full(*unused):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+  with monkeypatch.context() as patch:
+    patch.setattr(claims.json, 'dumps', full)
+    with pytest.raises(OSError, match='No space left') as error:
+      claims.take(tmp_path / 'a')
+  assert error.value.filename == str(tmp_path / 'a.0')
+  assert claims.take(tmp_path / 'a') is not None

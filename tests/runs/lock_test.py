@@ -6,6 +6,7 @@ in learner/one_of_several_test.py.
 
 import contextlib
 import datetime
+import errno
 import json
 import os
 import platform
@@ -196,3 +197,16 @@ def test_a_file_system_without_locks_is_told_of(tmp_path, monkeypatch, caplog):
 def test_a_folder_must_be_there(tmp_path):
   with pytest.raises(FileNotFoundError, match='absent'):
     Lock(tmp_path / 'absent')
+
+
+def test_a_full_disk_is_named_and_leaves_no_file(tmp_path, monkeypatch):
+  def full(*unused):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+  with monkeypatch.context() as patch:
+    patch.setattr(lock.json, 'dumps', full)
+    with pytest.raises(OSError, match='No space left') as error:
+      Lock(tmp_path)
+  assert error.value.filename == str(tmp_path / 'lock')
+  assert not list(tmp_path.iterdir())
+  Lock(tmp_path).close()

@@ -198,3 +198,28 @@ def test_json_is_written_whole(tmp_path):
     write_json(path, {'a': object()})
   assert json.loads(path.read_text())['b'] == [1, 2.5]
   assert os.listdir(tmp_path) == ['a.json']
+
+
+def test_a_run_that_was_killed_while_it_was_noted_may_begin(workdir, config):
+  (workdir / 'config.json').unlink()
+  config.seed = 6
+  run_directory.create(workdir, config, DATA)
+  assert json.loads((workdir / 'run.json').read_text())['seed'] == 6
+  assert run_directory.holds_run(workdir)
+
+
+@pytest.mark.parametrize('content', ['{"seed": 5}', '{"data": {}}', '[', '[1]'])
+def test_another_program_s_file_is_not_written_over(tmp_path, config, content):
+  path = tmp_path / 'run.json'
+  path.write_text(content)
+  with pytest.raises(ValueError, match=r'found run\.json in'):
+    run_directory.create(tmp_path, config, DATA)
+  assert path.read_text() == content
+
+
+def test_a_damaged_note_on_data_is_named(workdir):
+  path = workdir / 'run.json'
+  path.write_text('{"data": []}')
+  with pytest.raises(ValueError, match="found list in 'data'") as error:
+    run_directory.check_data(workdir, DATA)
+  assert str(error.value).startswith(f'{path}: found ')
