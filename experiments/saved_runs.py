@@ -157,9 +157,11 @@ def _with_tuples(stored: Any) -> Any:
 
 
 def _other_version(workdir: pathlib.Path, error: Exception) -> ValueError:
+  words = str(error.args[0] if error.args else error)
+  # All fields that there are would follow.
+  reason = ' '.join(words.partition('. Other fields')[0].split())
   return ValueError(
-    f'{workdir}/config.json: found settings of another version '
-    f'({" ".join(str(error).split())})'
+    f'{workdir}/config.json: found settings of another version ({reason})'
   )
 
 

@@ -55,6 +55,7 @@ def test_settings_of_another_version_name_their_file(tmp_path, change, words):
   text = str(error.value)
   assert text.startswith(f'{path}: found settings of another version (')
   assert words in text
+  assert len(text) < len(str(path)) + 200
 
 
 def test_lists_in_lists_of_json_are_tuples(tmp_path):
