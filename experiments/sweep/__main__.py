@@ -92,7 +92,12 @@ def _settings(workdir: pathlib.Path) -> ml_collections.ConfigDict:
   config, flag = _CONFIG.value, flags.FLAGS['config']
   if _RESUME.value and flag.using_default_value:
     stored = run_directory.read_config(workdir)
-    preset = f'{stored["program"]}/{stored["settings"]["preset"]}'
+    try:
+      preset = f'{stored["program"]}/{stored["settings"]["preset"]}'
+    except (KeyError, TypeError) as error:
+      raise ValueError(
+        f'--workdir: found no sweep in {workdir}, expected one to resume'
+      ) from error
     config = saved_runs.updated(sweep.get_config(preset), stored, workdir)
     changes = config_flags.get_override_values(flag)
     config.update_from_flattened_dict(changes)
@@ -187,7 +192,7 @@ def _conclude(
     print('its page, with all that was tried here among the trials:')
     print(
       'python -m experiments.report --run=runs/best '
-      f'--searched={_WORKDIR.value}'
+      f'--searched={shlex.quote(_WORKDIR.value)}'
     )
   failed = [t for t in found if t.state == TrialState.FAIL]
   if failed:

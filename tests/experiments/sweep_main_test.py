@@ -387,6 +387,9 @@ def test_errors_are_one_line_and_leave_nothing(server, tmp_path):
   assert server.run(*GRID, f'--workdir={done}')[0] == 0
   mine = tmp_path / 'mine'
   (mine / 'runs').mkdir(parents=True)
+  run = tmp_path / 'run'
+  run.mkdir()
+  (run / 'config.json').write_text('{"preset": "smoke"}')
   smoke, new = f'--config={CONFIG}:smoke', f'--workdir={tmp_path}/new'
   cases = [
     (
@@ -437,6 +440,7 @@ def test_errors_are_one_line_and_leave_nothing(server, tmp_path):
       [*GRID, f'--workdir={done}', '--resume', '--config.seed=1'],
       '--config.seed: found 1, expected 0, with which the run in',
     ),
+    ([f'--workdir={run}', '--resume'], f'--workdir: found no sweep in {run}'),
   ]  # fmt: skip
   before = contents(done)
   for arguments, expected in cases:
@@ -447,7 +451,7 @@ def test_errors_are_one_line_and_leave_nothing(server, tmp_path):
     assert lines[0].startswith('error: '), arguments
     assert expected in lines[0]
     assert stdout == ''
-  assert sorted(os.listdir(tmp_path)) == ['done', 'mine']
+  assert sorted(os.listdir(tmp_path)) == ['done', 'mine', 'run']
   assert contents(done) == before
 
 
