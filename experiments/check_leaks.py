@@ -127,4 +127,4 @@ def _table(compared: dict[str, lookahead.Compared]) -> str:
 
 
 if __name__ == '__main__':
-  mains.run(main, default_config=_DEFAULT_CONFIG)
+  mains.run(main, default_config=_DEFAULT_CONFIG, of_any_program=True)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import ml_collections
 from absl import app, flags, logging
 from ml_collections import config_flags
 from ml_collections.config_flags import config_path
@@ -60,7 +61,11 @@ def define_config(words: str) -> flags.FlagHolder:
     sys.exit(1)
 
 
-def run(main: Callable[[Sequence[str]], Any], default_config: str = '') -> None:
+def run(
+  main: Callable[[Sequence[str]], Any],
+  default_config: str = '',
+  of_any_program: bool = False,
+) -> None:
   """Runs `main` under absl; what a user can put right is one line.
 
   A ValueError (ours name the file, field or argument), a number that is not
@@ -74,6 +79,8 @@ def run(main: Callable[[Sequence[str]], Any], default_config: str = '') -> None:
       that are not flags.
     default_config: the value of --config where the command line has none. A
       default of the flag itself is read before errors can be caught here.
+    of_any_program: settings of other programs than those of the default will
+      do, too.
   """
 
   def guarded(argv: Sequence[str]) -> int | None:
@@ -106,6 +113,8 @@ def run(main: Callable[[Sequence[str]], Any], default_config: str = '') -> None:
       if default:
         flags.FLAGS['config'].using_default_value = True
       _check_presets()
+      if default_config and not of_any_program:
+        _check_given(default_config)
       return rest
     except (_Refused, flags.Error) as error:
       reason = _last_line(error)
@@ -176,6 +185,54 @@ def _check_presets() -> None:
         'which the settings are of; to choose a preset: '
         f'--config={path}:{program}{changed[name]}'
       )
+
+
+def _check_given(default_config: str) -> None:
+  """Refuses settings of another program.
+
+  Raises:
+    _Refused: naming what they have, or lack.
+  """
+  flag = flags.FLAGS['config']
+  if flag.using_default_value:
+    return
+  source = config_flags.get_config_filename(flag)
+  like = flag.parser.parse(default_config)
+  try:
+    # Of a file that can't be loaded every use is an error: main's, later.
+    with contextlib.suppress(OSError):
+      check_program(flag.value, like, f'--config={source}')
+  except ValueError as error:
+    raise _Refused(str(error)) from error
+
+
+def check_program(
+  config: ml_collections.ConfigDict,
+  like: ml_collections.ConfigDict,
+  where: str,
+) -> None:
+  """Refuses settings of another program than some others are of.
+
+  Args:
+    config: settings.
+    like: settings of this program.
+    where: they are, for the message.
+
+  Raises:
+    ValueError: the sections are others, or what the section learner has.
+  """
+  found, expected = _outline(config), _outline(like)
+  for name in sorted(found ^ expected):
+    has = '' if name in found else 'no '
+    raise ValueError(
+      f'{where}: found {has}{name}, expected settings of this program, which '
+      f'have {"it" if has else "none"}'
+    )
+
+
+def _outline(config: ml_collections.ConfigDict) -> set[str]:
+  """The names by which settings of programs differ."""
+  return {*config, *(f'learner.{x}' for x in config.get('learner', ()))}
 
 
 def _reason(error: BaseException) -> str:

@@ -101,6 +101,7 @@ def _begin(
   if seed is not None and resume and not run_directory.holds_run(workdir):
     resume = False  # the seeds before were as far as it came
   if seed is not None and resume and (workdir / 'summary.json').exists():
+    _settings(workdir, seed, resume)
     print(f'{workdir}: done before')
     return 0
   with contextlib.ExitStack() as stack:
@@ -134,16 +135,30 @@ def _settings(
   """
   flag = flags.FLAGS['config']
   config = _CONFIG.value.copy_and_resolve_references()
-  if resume and flag.using_default_value:
-    config = saved_runs.settings_of(workdir)
+  # A seed that had not begun has the settings of those that had.
+  begun = workdir if resume else _run_beside(workdir, seed)
+  if _RESUME.value and flag.using_default_value:
+    begun = begun or workdir
+    run_directory.check_resumable(begun)
+    stored = saved_runs.settings_of(begun)
+    mains.check_program(stored, config, f'--workdir={begun}')
+    config = stored
     changes = config_flags.get_override_values(flag)
     config.update_from_flattened_dict(changes)
   seeds.settle(config, seed)
-  wiring.settle_panel(config.data, workdir if resume else None)
+  wiring.settle_panel(config.data, begun)
   if resume:
     defaults = saved_runs.defaults_of(config)
     run_directory.check_same(workdir, config, defaults)
   return config
+
+
+def _run_beside(workdir: pathlib.Path, seed: int | None) -> pathlib.Path | None:
+  """The run of another of several seeds that are gone on with, if any."""
+  if seed is None or not _RESUME.value:
+    return None
+  others = (other for _, other in seeds.runs(_WORKDIR.value))
+  return next(filter(run_directory.holds_run, others), None)
 
 
 def _run(

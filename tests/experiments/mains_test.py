@@ -121,3 +121,16 @@ def test_a_preset_cannot_be_renamed(config, flag, found, suggestion):
 def test_the_name_that_a_preset_has_may_be_said():
   run = configured('--config.preset=smoke')
   assert run.stdout == 'smoke 0\n', run.stderr
+
+
+@pytest.mark.parametrize(
+  'config, words',
+  [
+    ('erl.py:smoke', 'found evolution, expected settings of this program'),
+    ('ranker.py:smoke', 'found ranker, expected settings of this program'),
+    ('sweep.py', 'found no agent, expected settings of this program'),
+  ],
+)
+def test_settings_of_another_program_are_refused(config, words):
+  line = refusal(configured(f'--config={CONFIGS}/{config}'))
+  assert line.startswith(f'error: --config={CONFIGS}/{config}: {words}')

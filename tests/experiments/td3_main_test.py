@@ -23,7 +23,7 @@ from training_runs import ITERATIONS, num_logged
 from eigen3 import data
 from eigen3.data import MarketPanel
 from eigen3.runs.lock import Lock
-from experiments.configs import td3
+from experiments.configs import erl, td3
 
 CONFIG = pathlib.Path(td3.__file__)
 # Runs the main in forks of a process that has imported what it imports, which
@@ -330,6 +330,13 @@ def test_errors_are_one_line_and_leave_nothing(whole, arguments, tmp_path):
   mine = tmp_path / 'mine'
   (mine / 'tensorboard').mkdir(parents=True)
   (mine / 'tensorboard' / 'events').write_text('of another program')
+  population = tmp_path / 'population'
+  population.mkdir()
+  (population / 'config.json').write_text(erl.get_config('smoke').to_json())
+  several = tmp_path / 'several'
+  several.mkdir()
+  done = begun(whole.folder, several / 'seed0', validation_days=10_000)
+  (done / 'summary.json').touch()
   new, run = f'--workdir={tmp_path}/new', f'--workdir={whole.folder}'
   smoke = f'--config={CONFIG}:smoke'
   cases = [
@@ -429,6 +436,10 @@ def test_errors_are_one_line_and_leave_nothing(whole, arguments, tmp_path):
       f'--workdir: found no run in {tmp_path}/empty',
     ),
     (
+      [f'--workdir={tmp_path}/empty', '--resume', '--seeds=0'],
+      f'--workdir: found no run in {tmp_path}/empty/seed0',
+    ),
+    (
       [run, '--resume', '--config.agent.batch_size=4'],
       '--config.agent.batch_size: found 4, expected 8',
     ),
@@ -440,6 +451,24 @@ def test_errors_are_one_line_and_leave_nothing(whole, arguments, tmp_path):
       [f'--workdir={moved}', '--resume'],
       f'--config.data.panel: found no file {gone}, expected the panel of the '
       f'run in {moved}: name where it is now',
+    ),
+    (
+      [f'--workdir={population}', '--resume'],
+      f'--workdir={population}: found evolution, expected settings of this',
+    ),
+    (
+      [f'--workdir={population}', '--resume', '--config.learner.iterations=9'],
+      f'--workdir={population}: found evolution, expected settings of this',
+    ),
+    ([smoke, '--workdir='], 'flag --workdir=: found nothing, expected a path'),
+    (
+      [f'--workdir={several}', '--seeds=0', '--resume', '--config.agent.tau=1'],
+      '--config.agent.tau: found 1.0, expected 0.005, with which the run in',
+    ),
+    # A seed that has not begun is one of the same settings.
+    (
+      [f'--workdir={several}', '--seeds=1,0', '--resume'],
+      'panel: has 300 days, expected more than 10000 for validation',
     ),
     ([f'--workdir={held}', '--resume'], f'{held}: {in_use}'),
     ([*arguments, f'--workdir={held}', '--resume'], f'{held}: {in_use}'),
@@ -479,7 +508,9 @@ def test_errors_are_one_line_and_leave_nothing(whole, arguments, tmp_path):
     'mine',
     'moved',
     'others.parquet',
+    'population',
     'said',
+    'several',
     'short.parquet',
     'text.parquet',
   ]
