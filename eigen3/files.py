@@ -5,12 +5,31 @@ import errno
 import json
 import os
 import pathlib
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
+
+_LEFTOVER = re.compile(r'.+\.[0-9a-f]{8}\.part')
+
+
+def _temporary(path: pathlib.Path) -> pathlib.Path:
+  """A name of its own for each writer, also those of other machines."""
+  return path.with_name(f'{path.name}.{secrets.token_hex(4)}.part')
+
+
+def remove_leftovers(folder: pathlib.Path) -> None:
+  """Removes what killed writers left; nobody may be writing in the folder."""
+  for path in folder.iterdir():
+    if not _LEFTOVER.fullmatch(path.name):
+      continue
+    if path.is_dir():
+      shutil.rmtree(path, ignore_errors=True)
+    else:
+      path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -47,9 +66,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     OSError: the block wrote nothing, or `path` cannot be replaced.
   """
   path = pathlib.Path(path)
-  # Two processes, also of two machines, that write the same file must not share
-  # its makings.
-  temporary = path.with_name(f'{path.name}.{secrets.token_hex(4)}.part')
+  temporary = _temporary(path)
   try:
     with naming(path):
       yield temporary
@@ -75,7 +92,7 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     OSError: there is something already, or it cannot be made.
   """
   path = pathlib.Path(path)
-  temporary = path.with_name(f'{path.name}.{os.getpid()}.part')
+  temporary = _temporary(path)
   temporary.mkdir()
   try:
     with naming(path):

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -120,6 +121,8 @@ def run(
       reason = _last_line(error)
     except (AttributeError, KeyError) as error:
       reason = _unknown_setting(error, argv)
+    except Exception as error:  # of the file of settings, which is a program
+      reason = _in_config(error)
     print(f'error: {reason}', file=sys.stderr)
     sys.exit(1)
 
@@ -339,6 +342,17 @@ def _last_line(error: Exception) -> str:
   return re.sub(
     r'^(\w+Error|ERROR:): ', '', str(error).strip().splitlines()[-1]
   )
+
+
+def _in_config(error: Exception) -> str:
+  """Where a file of settings fails, and how."""
+  place = traceback.extract_tb(error.__traceback__)[-1]
+  file, line = place.filename, place.lineno
+  if isinstance(error, SyntaxError):
+    file, line, text = error.filename or file, error.lineno, error.msg
+  else:
+    text = one_line(error)
+  return f'--config: {file}, line {line}: {type(error).__name__}: {text}'
 
 
 def _unknown_setting(error: BaseException, argv: Sequence[str]) -> str:

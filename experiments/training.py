@@ -13,7 +13,7 @@ from ml_collections import config_flags
 from eigen3 import parallel
 from eigen3.environment.rollout import Acts
 from eigen3.evaluation import Results, summary
-from eigen3.files import write_json, write_table
+from eigen3.files import remove_leftovers, write_json, write_table
 from eigen3.learner import loop
 from eigen3.learner.agent_record import Evaluate
 from eigen3.reporting import run_page, tables
@@ -108,10 +108,13 @@ def _begin(
     if resume:
       run_directory.check_resumable(workdir)
       stack.enter_context(lock.locked(workdir))
+      if parallel.is_first_process():
+        remove_leftovers(workdir)
     config = _settings(workdir, seed, resume)
     if not resume:
       run_directory.check_new(workdir)
       check_reward(config)
+    wiring.settle_panel(config.data, _begun(workdir, seed, resume))
     experiment = shared.build(config)
     _check_same_run(config, experiment)
     about = about_data(experiment)
@@ -135,8 +138,7 @@ def _settings(
   """
   flag = flags.FLAGS['config']
   config = _CONFIG.value.copy_and_resolve_references()
-  # A seed that had not begun has the settings of those that had.
-  begun = workdir if resume else _run_beside(workdir, seed)
+  begun = _begun(workdir, seed, resume)
   if _RESUME.value and flag.using_default_value:
     begun = begun or workdir
     run_directory.check_resumable(begun)
@@ -146,17 +148,21 @@ def _settings(
     changes = config_flags.get_override_values(flag)
     config.update_from_flattened_dict(changes)
   seeds.settle(config, seed)
-  wiring.settle_panel(config.data, begun)
   if resume:
     defaults = saved_runs.defaults_of(config)
     run_directory.check_same(workdir, config, defaults)
   return config
 
 
-def _run_beside(workdir: pathlib.Path, seed: int | None) -> pathlib.Path | None:
-  """The run of another of several seeds that are gone on with, if any."""
-  if seed is None or not _RESUME.value:
-    return None
+def _begun(
+  workdir: pathlib.Path, seed: int | None, resume: bool
+) -> pathlib.Path | None:
+  """The folder of the run whose settings count: one that has begun, if any.
+
+  A seed that had not begun when its program ended has those of the others.
+  """
+  if resume or seed is None or not _RESUME.value:
+    return workdir if resume else None
   others = (other for _, other in seeds.runs(_WORKDIR.value))
   return next(filter(run_directory.holds_run, others), None)
 

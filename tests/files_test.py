@@ -7,7 +7,13 @@ import pandas as pd
 import pytest
 from fake_backtests import make_backtest
 
-from eigen3.files import atomic_folder, atomic_path, naming, write_table
+from eigen3.files import (
+  atomic_folder,
+  atomic_path,
+  naming,
+  remove_leftovers,
+  write_table,
+)
 
 
 @pytest.mark.parametrize('as_text', [False, True])
@@ -167,3 +173,28 @@ def test_shares_are_exact_to_the_cent(tmp_path):
   trades = make_backtest(0.1, 1).trades.assign(shares=12_345_678.91)
   write_table(tmp_path / 'trades.csv', trades)
   assert pd.read_csv(tmp_path / 'trades.csv')['shares'][0] == 12_345_678.91
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path):
+  """And nothing else, whatever it is called."""
+  kept = ['summary.json', 'a.part', 'a.12.part', 'b.deadbeef', 'notes']
+  for name in [*kept, 'summary.json.0123abcd.part']:
+    (tmp_path / name).write_text('')
+  (tmp_path / 'page.89abcdef.part').mkdir()
+  (tmp_path / 'page.89abcdef.part' / 'half').write_text('')
+  remove_leftovers(tmp_path)
+  assert sorted(os.listdir(tmp_path)) == sorted(kept)
+
+
+@pytest.mark.parametrize('make', [atomic_path, atomic_folder])
+def test_what_is_being_written_is_known_as_such(tmp_path, make):
+  """So that a kill in the middle leaves nothing that stays."""
+  with make(tmp_path / 'a') as temporary:
+    if not temporary.exists():
+      temporary.write_text('')
+    remove_leftovers(tmp_path)
+    assert os.listdir(tmp_path) == []
+    if make is atomic_path:
+      temporary.write_text('')
+    else:
+      temporary.mkdir()

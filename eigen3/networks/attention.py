@@ -241,13 +241,14 @@ def _attend(
       dropout.keep_scale, rate=rate, shape=weights.shape[1:], dtype=wide
     )
     weights = weights * jax.vmap(draw)(keys)
+  # To 'bqhe' at once, XLA of jax 0.7 has no such product of bfloat16 on a CPU.
   attended = jnp.einsum(
-    'bhqc,bche->bqhe',
+    'bhqc,bche->bhqe',
     policy.cast_to_compute(weights),
     value,
     preferred_element_type=wide,
   )
-  attended = attended.reshape(*queries.shape)
+  attended = attended.swapaxes(1, 2).reshape(*queries.shape)
   attended = layers.affine(attended, parameters['output'], policy)
   if not return_weights:
     return attended, None

@@ -3,7 +3,8 @@
 A checkpoint is a folder of `state.npz`, a state's arrays as NumPy reads them,
 and `metadata.json`. It is written under a temporary name, read back and then
 renamed; only then is an older one removed. A zip file notices a changed byte,
-but not one of its own index, so a digest of all arrays is kept, too.
+but not one of its own index, so a digest of all arrays is kept, too, and one
+of the metadata: one that is damaged is passed over, never taken for another's.
 
 Of several processes the first one writes, all arrays whole, and each reads for
 itself, from a folder that they share. So it does not matter how many there
@@ -16,7 +17,6 @@ import hashlib
 import json
 import os
 import pathlib
-import re
 import shutil
 from collections.abc import Mapping
 from typing import Any
@@ -26,15 +26,14 @@ import numpy as np
 from absl import logging
 
 from eigen3 import parallel
-from eigen3.files import atomic_folder
+from eigen3.files import atomic_folder, remove_leftovers
 
 # Raised when the meaning, or the form, of a stored state changes.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _STATE = 'state.npz'
 _METADATA = 'metadata.json'
-# Names of folders that are still written, or already removed.
-_LEFTOVER = re.compile(r'\d+\.(\d+\.part|removed)')
+_WITHOUT_CHECKSUM = (1, 2)  # earlier versions
 
 
 class CheckpointError(ValueError):
@@ -180,7 +179,7 @@ class Checkpointer:
         np.savez(file, **arrays)
         _to_disk(file)
       with (temporary / _METADATA).open('w', encoding='utf-8') as file:
-        json.dump(metadata, file)
+        json.dump(metadata | {'checksum': _checksum(metadata)}, file)
         _to_disk(file)
       _verify(temporary, arrays, metadata)
       self._remove([step] if folder.exists() else [])
@@ -267,10 +266,10 @@ class Checkpointer:
       shutil.rmtree(doomed, ignore_errors=True)
 
   def _clear_away(self) -> None:
-    """Removes what a kill in the middle of saving left."""
-    for path in self._directory.iterdir():
-      if _LEFTOVER.fullmatch(path.name):
-        shutil.rmtree(path, ignore_errors=True)
+    """Removes what a kill in the middle of saving or of removing left."""
+    remove_leftovers(self._directory)
+    for path in self._directory.glob('*.removed'):
+      shutil.rmtree(path, ignore_errors=True)
 
 
 def _to_disk(file) -> None:
@@ -286,10 +285,20 @@ def _by_path(state: Any) -> dict[str, Any]:
 
 
 def _read_metadata(folder: pathlib.Path) -> Mapping[str, Any]:
+  """What is known of a checkpoint; a ValueError if it is damaged."""
   found = json.loads((folder / _METADATA).read_text(encoding='utf-8'))
   if not isinstance(found, dict):
     raise ValueError(f'{_METADATA} holds no settings of a checkpoint')
+  checksum = found.pop('checksum', None)
+  is_earlier = found.get('schema_version') in _WITHOUT_CHECKSUM
+  if checksum != _checksum(found) and not is_earlier:
+    raise ValueError(f'{_METADATA} is not as it was written')
   return found
+
+
+def _checksum(metadata: Mapping[str, Any]) -> str:
+  text = json.dumps(metadata, sort_keys=True)
+  return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _verify(folder: pathlib.Path, arrays: Mapping, metadata: Mapping) -> None:

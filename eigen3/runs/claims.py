@@ -13,22 +13,21 @@ that nobody writes where it writes is seen to by the lock of its folder.
 """
 
 import contextlib
-import datetime
-import json
 import os
 import pathlib
-import platform
 import time
 from collections.abc import Iterator
 from typing import Any
 
+from absl import logging
+
 from eigen3.files import naming
-from eigen3.runs.lock import is_alive
+from eigen3.runs import holders
 
 BEAT = 60.0  # seconds
 STALE = 600.0
-_FIELDS = ('host', 'machine', 'process', 'since')
 _PATIENCE = 0.05  # seconds between two tries
+_SILENCE = 5.0  # and before it is told who is waited for
 
 
 class Claim:
@@ -42,15 +41,8 @@ class Claim:
 
   def add(self, process: int) -> None:
     """Names a process of this machine that holds the claim, too."""
-    now = datetime.datetime.now().astimezone().isoformat(timespec='seconds')
-    holder = {
-      'host': platform.node(),
-      'machine': _machine(),
-      'process': process,
-      'since': now,
-    }
     with naming(self._path), self._path.open('a', encoding='utf-8') as file:
-      file.write(json.dumps(holder) + '\n')
+      file.write(holders.line_of(process))
 
   def keep(self) -> bool:
     """Shows that the holder is there; False if another has followed him.
@@ -104,7 +96,12 @@ def take(name: os.PathLike | str) -> Claim | None:
 @contextlib.contextmanager
 def held(name: os.PathLike | str) -> Iterator[None]:
   """Holds a name for a short while, after waiting for whoever has it."""
+  told = time.monotonic() + _SILENCE
   while (claim := take(name)) is None:
+    if time.monotonic() > told:
+      told = float('inf')
+      names = holders.names(holders_of(name)) or 'a process'
+      logging.warning('%s: waiting for %s', name, names)
     time.sleep(_PATIENCE)
   try:
     yield
@@ -112,15 +109,11 @@ def held(name: os.PathLike | str) -> Iterator[None]:
     claim.release()
 
 
-def holders(name: os.PathLike | str) -> list[dict[str, Any]]:
-  """The `host`, `process` and `since` of each that may hold a name."""
+def holders_of(name: os.PathLike | str) -> list[dict[str, Any]]:
+  """The notes of all that may hold a name; see `holders`."""
   files = [file for file in _files(pathlib.Path(name)) if _is_held(file)]
-  return [
-    holder
-    for file in files
-    for holder in _read(file)
-    if holder['machine'] != _machine() or is_alive(holder['process'])
-  ]
+  found = [holder for file in files for holder in holders.read(file)]
+  return [x for x in found if not holders.is_gone(x)]
 
 
 def _files(name: pathlib.Path) -> list[pathlib.Path]:
@@ -136,32 +129,10 @@ def _files(name: pathlib.Path) -> list[pathlib.Path]:
 def _is_held(path: pathlib.Path) -> bool:
   try:
     age = time.time() - path.stat().st_mtime
-    found = _read(path)
+    found = holders.read(path)
   except FileNotFoundError:
     return False
-  here = [x['process'] for x in found if x['machine'] == _machine()]
+  here = [x for x in found if holders.is_of_here(x)]
   if here:
-    return any(map(is_alive, here))
+    return not all(map(holders.is_gone, here))
   return age < STALE
-
-
-def _read(path: pathlib.Path) -> list[dict[str, Any]]:
-  noted = []
-  for line in path.read_text(encoding='utf-8', errors='replace').splitlines():
-    # Of a line that is being written, or that a full disk has cut short.
-    with contextlib.suppress(ValueError, KeyError, TypeError):
-      holder = json.loads(line)
-      noted.append({name: holder[name] for name in _FIELDS})
-  return noted
-
-
-def _machine() -> str:
-  """What numbers of processes are of: a machine since its last start.
-
-  Containers have numbers of their own, and may have the name of their host.
-  """
-  parts = [platform.node()]
-  with contextlib.suppress(OSError):  # where there is no /proc
-    boot = pathlib.Path('/proc/sys/kernel/random/boot_id')
-    parts += [boot.read_text().strip(), os.readlink('/proc/self/ns/pid')]
-  return ' '.join(parts)

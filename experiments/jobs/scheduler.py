@@ -3,6 +3,7 @@
 Ladders, studies and sweeps are different `Work` for one `run`.
 """
 
+import contextlib
 import os
 import pathlib
 import re
@@ -16,7 +17,7 @@ from typing import Protocol
 import tqdm
 
 from eigen3.learner import guards
-from eigen3.runs import ledger, run_directory
+from eigen3.runs import ledger, lock, run_directory
 from eigen3.runs.claims import Claim
 
 # Exit statuses of a run that somebody stopped and that can go on.
@@ -199,9 +200,15 @@ def _clear(folder: pathlib.Path) -> None:
 
   All but the list of its openings of the held-out days: were another policy
   judged on them now, that would be a second time.
+
+  Raises:
+    ValueError: a run that outlived its program is still at work there.
   """
-  for path in folder.iterdir() if folder.exists() else ():
-    if path.is_dir():
-      shutil.rmtree(path)
-    elif path.name != ledger.FILE:
-      path.unlink()
+  if not folder.exists():
+    return
+  with contextlib.closing(lock.Lock(folder)):
+    for path in folder.iterdir():
+      if path.is_dir():
+        shutil.rmtree(path)
+      elif path.name not in (ledger.FILE, lock.FILE):
+        path.unlink()

@@ -122,4 +122,4 @@ def entered(runs: pathlib.Path) -> Iterator[bool]:
   """
   with claims.held(runs / _CLAIMS / _ASKING):
     others = {x.stem for x in (runs / _CLAIMS).iterdir()} - {_ASKING}
-    yield not any(claims.holders(runs / _CLAIMS / x) for x in others)
+    yield not any(claims.holders_of(runs / _CLAIMS / x) for x in others)

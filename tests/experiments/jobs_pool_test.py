@@ -133,7 +133,7 @@ def test_what_was_stopped_goes_on(tmp_path, program, number):
     # Its runs go on, and nobody else may start them meanwhile.
     assert claims.take(tmp_path / 'records/claims/a') is None
     for name in 'ab':
-      for holder in claims.holders(tmp_path / f'records/claims/{name}'):
+      for holder in claims.holders_of(tmp_path / f'records/claims/{name}'):
         with contextlib.suppress(ProcessLookupError):
           os.kill(holder['process'], signal.SIGKILL)
   assert not tasks[0].is_done

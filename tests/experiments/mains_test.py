@@ -99,6 +99,19 @@ def test_flag_files_that_do_not_fit_are_one_line(tmp_path):
   assert f'{tmp_path}/none' in line
 
 
+def test_a_file_of_settings_that_fails_is_one_line(tmp_path):
+  """With the place in the file: it is the user's program."""
+  file = tmp_path / 'mine.py'
+  for text, line, words in (
+    ('def get_config(preset:\n', 1, 'SyntaxError: '),
+    ('import nowhere\n', 1, "ModuleNotFoundError: No module named 'nowhere'"),
+    ('\ndef get_config(preset=None):\n  return 1 / 0\n', 3, 'ZeroDivision'),
+  ):
+    file.write_text(text)
+    refused = refusal(configured(f'--config={file}'))
+    assert refused.startswith(f'error: --config: {file}, line {line}: {words}')
+
+
 @pytest.mark.parametrize(
   'config, flag, found, suggestion',
   [

@@ -109,7 +109,7 @@ def holders(folder):
   found = [
     holder['process']
     for name in sorted(names)
-    for holder in claims.holders(folder / 'runs' / 'claims' / name)
+    for holder in claims.holders_of(folder / 'runs' / 'claims' / name)
   ]
   return list(dict.fromkeys(found))
 

@@ -64,7 +64,7 @@ def test_a_killed_sweep_of_td3_resumes(tmp_path):
   process.kill()
   process.communicate()
   names = [path.stem for path in (folder / 'runs/claims').iterdir()]
-  held = [claims.holders(folder / 'runs/claims' / name) for name in names]
+  held = [claims.holders_of(folder / 'runs/claims' / name) for name in names]
   for holder in itertools.chain(*held):
     with contextlib.suppress(ProcessLookupError):
       os.kill(holder['process'], signal.SIGKILL)

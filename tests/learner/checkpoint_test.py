@@ -107,7 +107,7 @@ def test_the_last_few_are_kept_without_litter(tmp_path):
 
 def test_an_unfinished_checkpoint_is_cleared_away(folder):
   """What a kill while saving leaves: a folder with a temporary name."""
-  for litter in ('8.4711.part', '5.removed'):
+  for litter in ('8.12ab34cd.part', '5.removed'):
     shutil.copytree(folder / '6', folder / litter)
   step, state = restore(folder)
   assert step == 6
@@ -165,6 +165,27 @@ def test_a_changed_byte_of_the_arrays_is_noticed(folder):
   step, state = restore(folder)
   assert step == 4
   small_run.assert_equal_bits(state, make_state(4))
+
+
+def test_damaged_metadata_are_never_taken_for_anothers(folder):
+  """A change of any byte: of a name, a hash, a number, or of nothing but form.
+
+  One that makes the schema an earlier one is told as such.
+  """
+  path = folder / '6' / 'metadata.json'
+  content = path.read_bytes()
+  schema = content.index(b'"schema_version": ') + len(b'"schema_version": ')
+  changed = [i for i in range(0, len(content), 7) if i != schema]
+  for place in changed:
+    path.write_bytes(
+      content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+    )
+    found = Checkpointer(folder, 3, HASH, read_only=True)
+    step, _ = found.restore_latest(make_state(99))
+    found.close()
+    assert step == 4, (place, content[place - 9 : place + 9])
+  path.write_text('{}')
+  assert restore(folder)[0] == 4
 
 
 def test_a_missing_file_falls_back(folder, caplog):
@@ -433,11 +454,11 @@ def test_what_is_not_a_checkpoint_is_left_alone(folder):
 
 
 def test_reading_creates_nothing(folder, tmp_path):
-  shutil.copytree(folder / '6', folder / '8.4711.part')
+  shutil.copytree(folder / '6', folder / '8.12ab34cd.part')
   for place in (folder, tmp_path / 'absent'):
     checkpointer = Checkpointer(place, 1, HASH, read_only=True)
     found = checkpointer.restore_latest(make_state(99))
     checkpointer.close()
     assert (found is None) == (place != folder)
-  assert sorted(os.listdir(folder)) == ['4', '6', '8.4711.part']
+  assert sorted(os.listdir(folder)) == ['4', '6', '8.12ab34cd.part']
   assert os.listdir(tmp_path) == ['checkpoints']

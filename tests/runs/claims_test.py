@@ -10,12 +10,19 @@ import time
 
 import pytest
 
-from eigen3.runs import claims
+from eigen3.runs import claims, holders
 
 
 def holder(machine, process=1):
+  """A note that another machine left."""
   return json.dumps(
-    {'host': 'h', 'machine': machine, 'process': process, 'since': 'noon'}
+    {
+      'host': 'h',
+      'machine': machine,
+      'process': process,
+      'began': '',
+      'since': 'noon',
+    }
   )
 
 
@@ -23,10 +30,10 @@ def test_only_one_has_it(tmp_path):
   name = tmp_path / 'claims' / 'a'
   claim = claims.take(name)
   assert claims.take(name) is None
-  assert [x['process'] for x in claims.holders(name)] == [os.getpid()]
+  assert [x['process'] for x in claims.holders_of(name)] == [os.getpid()]
   assert claims.take(tmp_path / 'claims' / 'b') is not None
   claim.release()
-  assert claims.holders(name) == []
+  assert claims.holders_of(name) == []
   assert claims.take(name) is not None
 
 
@@ -36,10 +43,9 @@ def test_a_run_that_outlives_its_program_keeps_the_claim(tmp_path):
     [sys.executable, '-c', 'input()'], stdin=subprocess.PIPE
   )
   gone = subprocess.Popen([sys.executable, '-c', ''])
+  lines = [holders.line_of(process.pid) for process in (gone, run)]
   gone.wait()
-  machine = claims._machine()
-  lines = [holder(machine, gone.pid), holder(machine, run.pid)]
-  (tmp_path / 'a.0').write_text('\n'.join(lines) + '\n')
+  (tmp_path / 'a.0').write_text(''.join(lines))
   assert claims.take(tmp_path / 'a') is None
   run.communicate(b'\n')
   assert claims.take(tmp_path / 'a') is not None
@@ -59,6 +65,32 @@ def test_another_machine_is_gone_when_it_shows_nothing(tmp_path):
 def test_a_claim_without_its_words_is_in_force(tmp_path):
   (tmp_path / 'a.0').touch()  # as it is for a moment
   assert claims.take(tmp_path / 'a') is None
+
+
+@pytest.mark.parametrize(
+  'changed', [{'process': 'x'}, {'began': 3}, {'machine': None}]
+)
+def test_a_damaged_claim_is_waited_for_until_it_is_stale(tmp_path, changed):
+  note = json.loads(holders.line_of(os.getpid())) | changed
+  (tmp_path / 'a.0').write_text(json.dumps(note))
+  assert claims.take(tmp_path / 'a') is None
+  os.utime(tmp_path / 'a.0', (1, 1))
+  assert claims.take(tmp_path / 'a') is not None
+
+
+def test_who_keeps_others_waiting_is_told(tmp_path, monkeypatch, caplog):
+  monkeypatch.setattr(claims, '_SILENCE', 0.0)
+  claim = claims.take(tmp_path / 'a')
+
+  def release_at_last(unused):
+    if caplog.messages:
+      claim.release()
+
+  monkeypatch.setattr(claims.time, 'sleep', release_at_last)
+  with claims.held(tmp_path / 'a'):
+    pass
+  (message,) = caplog.messages
+  assert f'{tmp_path}/a: waiting for process {os.getpid()} on ' in message
 
 
 def test_who_was_followed_is_told(tmp_path, monkeypatch):
@@ -112,7 +144,7 @@ def test_a_full_disk_leaves_no_claim(tmp_path, monkeypatch):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
   with monkeypatch.context() as patch:
-    patch.setattr(claims.json, 'dumps', full)
+    patch.setattr(claims.holders, 'line_of', full)
     with pytest.raises(OSError, match='No space left') as error:
       claims.take(tmp_path / 'a')
   assert error.value.filename == str(tmp_path / 'a.0')

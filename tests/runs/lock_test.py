@@ -12,24 +12,39 @@ import os
 import platform
 import signal
 import subprocess
+import sys
 
 import pytest
 
-from eigen3.runs import lock
+from eigen3.runs import holders, lock
 from eigen3.runs.lock import Lock, holders_of
 
 NOBODY = 2**22 + 1  # above the numbers that Linux gives to processes
+HOLD = """
+import sys
+from eigen3.runs.lock import Lock
+own = Lock(sys.argv[1])
+print('locked', flush=True)
+input()
+"""
 
 
 @pytest.fixture
 def held(tmp_path):
-  """A lock that a program took and a process that it started still holds."""
-  own = Lock(tmp_path)
-  with subprocess.Popen(['sleep', '600'], pass_fds=[own.fileno()]) as process:
-    own.add(process.pid)
-    own.close()
+  """Another process, which holds the lock."""
+  with subprocess.Popen(
+    [sys.executable, '-c', HOLD, tmp_path],
+    stdin=subprocess.PIPE,
+    stdout=subprocess.PIPE,
+  ) as process:
+    process.stdout.readline()
     yield process
     process.kill()
+
+
+def note(process, /, **changed):
+  """A line of the file, with some of its fields changed."""
+  return json.dumps(json.loads(holders.line_of(process)) | changed)
 
 
 def contents(folder):
@@ -42,17 +57,13 @@ def contents(folder):
 def test_a_second_process_is_refused_and_changes_nothing(tmp_path, held):
   (tmp_path / 'metrics.csv').write_text('iteration\n1\n')
   before = contents(tmp_path)
-  holders = holders_of(tmp_path)
-  assert [x['process'] for x in holders] == [os.getpid(), held.pid]
-  for holder in holders:
-    assert holder['host'] == platform.node()
-    since = datetime.datetime.fromisoformat(holder['since'])
-    age = datetime.datetime.now().astimezone() - since
-    assert -1 <= age.total_seconds() < 60
-  named = '; '.join(
-    f'process {x["process"]} on {platform.node()} since {x["since"]}'
-    for x in holders
-  )
+  (holder,) = holders_of(tmp_path)
+  assert holder['process'] == held.pid
+  assert holder['host'] == platform.node()
+  since = datetime.datetime.fromisoformat(holder['since'])
+  age = datetime.datetime.now().astimezone() - since
+  assert -1 <= age.total_seconds() < 60
+  named = f'process {held.pid} on {platform.node()} since {holder["since"]}'
   for take in (Lock, lambda folder: lock.locked(folder).__enter__()):
     with pytest.raises(ValueError, match='found it in use') as error:
       take(tmp_path)
@@ -66,8 +77,8 @@ def test_a_second_process_is_refused_and_changes_nothing(tmp_path, held):
 def test_a_lock_of_a_killed_process_is_no_obstacle(tmp_path, held):
   held.send_signal(signal.SIGKILL)
   held.wait()
-  assert [x['process'] for x in noted(tmp_path)] == [os.getpid(), held.pid]
-  assert [x['process'] for x in holders_of(tmp_path)] == [os.getpid()]
+  assert [x['process'] for x in noted(tmp_path)] == [held.pid]
+  assert holders_of(tmp_path) == []
   with lock.locked(tmp_path):
     # What the killed one noted is gone.
     (holder,) = noted(tmp_path)
@@ -92,18 +103,6 @@ def test_the_file_goes_when_work_ends(tmp_path):
 def test_the_file_goes_when_work_fails(tmp_path, error):
   with pytest.raises(error), lock.locked(tmp_path):
     raise error
-  assert os.listdir(tmp_path) == []
-
-
-def test_the_file_stays_while_a_noted_process_is_at_work(tmp_path):
-  with subprocess.Popen(['sleep', '600']) as process:
-    own = Lock(tmp_path)
-    own.add(process.pid)
-    own.close()
-    process.kill()
-  assert [x['process'] for x in noted(tmp_path)] == [os.getpid(), process.pid]
-  # Nobody holds it, so it is free.
-  Lock(tmp_path).close()
   assert os.listdir(tmp_path) == []
 
 
@@ -146,8 +145,9 @@ DAMAGED = [
   b'[1]\n5\nnull\n',
   b'{"process": 1}\n',
   b'{"host": "here", "process": 12}\n',
-  json.dumps({'host': platform.node(), 'process': '1', 'since': ''}).encode(),
-  json.dumps({'host': platform.node(), 'process': 2**70, 'since': ''}).encode(),
+  note(1, process='1').encode(),
+  note(1, machine=5).encode(),
+  note(1, process=2**70).encode(),
 ]
 
 
@@ -177,11 +177,17 @@ def test_a_damaged_line_hides_no_other(tmp_path):
 
 
 def test_one_of_another_host_may_still_be_at_work(tmp_path):
-  other = {'host': 'elsewhere', 'process': NOBODY, 'since': 'then'}
-  gone = {'host': platform.node(), 'process': NOBODY, 'since': 'then'}
-  lines = [json.dumps(other), json.dumps(gone)]
-  (tmp_path / 'lock').write_text('\n'.join(lines))
-  assert holders_of(tmp_path) == [other]
+  other = note(NOBODY, host='elsewhere', machine='elsewhere')
+  (tmp_path / 'lock').write_text(f'{other}\n{note(NOBODY)}')
+  assert holders_of(tmp_path) == [json.loads(other)]
+
+
+def test_a_number_that_was_given_again_holds_nothing(tmp_path):
+  """As those of a container that was started again."""
+  before = note(os.getpid(), began='12')
+  (tmp_path / 'lock').write_text(f'{before}\n{note(os.getpid())}')
+  assert [x['began'] for x in holders_of(tmp_path)] != ['12']
+  assert len(holders_of(tmp_path)) == 1
 
 
 def test_a_file_system_without_locks_is_told_of(tmp_path, monkeypatch, caplog):
@@ -204,7 +210,7 @@ def test_a_full_disk_is_named_and_leaves_no_file(tmp_path, monkeypatch):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
   with monkeypatch.context() as patch:
-    patch.setattr(lock.json, 'dumps', full)
+    patch.setattr(lock.holders, 'line_of', full)
     with pytest.raises(OSError, match='No space left') as error:
       Lock(tmp_path)
   assert error.value.filename == str(tmp_path / 'lock')
