@@ -127,7 +127,7 @@ def _networks() -> config_dict.ConfigDict:
   config.remat = True  # compute a block again in the backward pass
   # Of which layer the gates are kept for the backward pass; otherwise it
   # computes them again from the states.
-  config.lstm_save_gates = (False, True)
+  config.lstm_save_gates = (True, True)
   # Products outside of the recurrence: 'always', 'never', or by the backend.
   config.lstm_hoist = 'auto'
   config.compute_dtype = 'float32'  # or 'bfloat16'; state stays float32
