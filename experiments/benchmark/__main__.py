@@ -2,12 +2,16 @@
 
 python -m experiments.benchmark --suite=networks --size=small --out=results
 
-Every case runs in a process of its own; cases of a group take turns, and
-groups follow one another. JSON and picture of a suite are named
-<suite>_<size>, and are written again after every group, so that a run that is
-interrupted keeps what it has measured.
+Every case runs in a process of its own; cases of a group take turns, or follow
+one another on an accelerator, as groups do. JSON and picture of a suite are
+named <suite>_<size>, and are written again each time that something was
+measured, so that a run that is interrupted keeps it. The suite accelerator is
+for a GPU, in one command:
+
+python -m experiments.benchmark --suite=accelerator --size=full --out=results
 """
 
+import json
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -22,6 +26,7 @@ from experiments.benchmark.cases import Group
 from experiments.benchmark.suites import SUITES
 
 _ALL = 'all'
+_ON_GPU = 'accelerator'  # asked for by its name alone
 _SUITE = flags.DEFINE_list(
   'suite', [_ALL], f'Some of {", ".join(SUITES)}, or {_ALL}.'
 )
@@ -38,6 +43,9 @@ _REPEATS = flags.DEFINE_integer(
 _MIN_REPEATS = flags.DEFINE_integer(
   'min_repeats', 3, 'Measured runs, however long they take.', lower_bound=1
 )
+_AGAINST = path_flags.DEFINE_path(
+  'against', None, 'JSON of an earlier run; what became slower is told.'
+)
 _MAX_SECONDS = flags.DEFINE_float(
   'max_seconds',
   300.0,
@@ -50,15 +58,18 @@ _MAX_SECONDS = flags.DEFINE_float(
 def main(argv: Sequence[str]) -> int:
   """Measures what the flags name; 1 if a case failed, else 0."""
   suites = _chosen()
+  before = _recorded()
   if _OUT.value:
     pathlib.Path(_OUT.value).mkdir(parents=True, exist_ok=True)
-  good = [_measure(name, groups) for name, groups in suites.items()]
+  good = [_measure(name, groups, before) for name, groups in suites.items()]
   return 0 if all(good) else 1
 
 
 def _chosen() -> dict[str, list[Group]]:
   """The groups of every suite that the flags name."""
-  names = list(SUITES) if _ALL in _SUITE.value else _SUITE.value
+  names = _SUITE.value
+  if _ALL in names:
+    names = [name for name in SUITES if name != _ON_GPU]
   for name in names:
     if name not in SUITES:
       raise ValueError(
@@ -94,7 +105,28 @@ def _left_out(names: Sequence[str]) -> str:
   )
 
 
-def _measure(suite: str, groups: Sequence[Group]) -> bool:
+def _recorded() -> dict[str, Any] | None:
+  """The run to compare with, if one is asked for.
+
+  Raises:
+    ValueError: the file is no record.
+  """
+  if not _AGAINST.value:
+    return None
+  try:
+    found = json.loads(pathlib.Path(_AGAINST.value).read_text(encoding='utf-8'))
+    found['groups'], found['machine']['processor']
+  except (ValueError, KeyError, TypeError) as error:
+    raise ValueError(
+      f'--against: found {_AGAINST.value}, expected a JSON file that a '
+      f'benchmark wrote ({error})'
+    ) from error
+  return found
+
+
+def _measure(
+  suite: str, groups: Sequence[Group], before: dict[str, Any] | None
+) -> bool:
   """Measures and records a suite; whether all of its cases went well."""
   limits = turns.Limits(_REPEATS.value, _MIN_REPEATS.value, _MAX_SECONDS.value)
   start = record.load()
@@ -104,14 +136,19 @@ def _measure(suite: str, groups: Sequence[Group]) -> bool:
     **record.surroundings(limits._asdict() | {'only': _ONLY.value}),
     'groups': [],
   }
+  done: list[Any] = []
   for group in groups:
-    summary = report.compare(group, turns.measure(group, limits))
-    results['groups'].append(summary)
-    results['load'] = {'start': start, 'end': record.load()}
+    for measured in turns.measure(group, limits):
+      summary = report.compare(group, measured)
+      results['groups'] = [*done, summary]
+      results['load'] = {'start': start, 'end': record.load()}
+      _write(suite, results)
+    done.append(summary)
     tqdm.write(f'\n{report.table(summary)}\n')
-    _write(suite, results)
   if _OUT.value:
     print(f'written: {_OUT.value}/{suite}_{_SIZE.value}.json and .png')
+  if before is not None:
+    print(report.against(results, before))
   return not any(c['failure'] for g in results['groups'] for c in g['cases'])
 
 

@@ -79,6 +79,9 @@ class Group:
     unit: of `Case.work`, or ''.
     axis: what grows from case to case, or ''.
     note: what a reader must know of the numbers.
+    alone: whether each case is measured and ended before the next is built,
+      and no longer than `turns.BRIEF` seconds: each has the device's memory
+      for itself, and the device does nothing else.
   """
 
   name: str
@@ -87,6 +90,7 @@ class Group:
   unit: str = ''
   axis: str = ''
   note: str = ''
+  alone: bool = False
 
 
 def matching(groups: Iterable[Group], pattern: str) -> list[Group]:

@@ -17,7 +17,7 @@ from experiments.benchmark.cases import Built
 # The product whose rate others are held against: one step's recurrent product
 # of 8 windows of 669 columns, [5352, H] x [H, 4H] with H = 128.
 PRODUCT_SHAPE = (5352, 128, 512)
-_PRODUCTS = 20  # a run
+PRODUCTS = 20  # a run
 
 
 class Program(NamedTuple):
@@ -96,14 +96,19 @@ def everywhere(tree: Any) -> Any:
   return parallel.replicate(tree, parallel.make_mesh())
 
 
-def product_case(shape: tuple[int, int, int] = PRODUCT_SHAPE) -> Built:
-  """Matrix products of float32 by XLA, on as many threads as it takes."""
+def product_case(
+  shape: tuple[int, int, int] = PRODUCT_SHAPE, dtype: str = 'float32'
+) -> Built:
+  """Matrix products by XLA, on as many threads as it takes."""
   rows, inner, columns = shape
-  left, right = jnp.ones((rows, inner)), jnp.ones((inner, columns))
+  left, right = (
+    jnp.ones((rows, inner), dtype),
+    jnp.ones((inner, columns), dtype),
+  )
   program = compiled(jnp.matmul, (left, right))
 
   def run():
-    for _ in range(_PRODUCTS):
+    for _ in range(PRODUCTS):
       jax.block_until_ready(program.call(left, right))
 
   return Built(run, program.seconds, program.temp_bytes)
@@ -111,4 +116,4 @@ def product_case(shape: tuple[int, int, int] = PRODUCT_SHAPE) -> Built:
 
 def product_operations() -> int:
   """Of one run of a product case."""
-  return _PRODUCTS * operations.product(*PRODUCT_SHAPE)
+  return PRODUCTS * operations.product(*PRODUCT_SHAPE)

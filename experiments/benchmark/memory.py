@@ -1,4 +1,4 @@
-"""Resident memory of this process, in bytes."""
+"""Memory that this process holds, in bytes, and on what device."""
 
 import contextlib
 import ctypes
@@ -22,6 +22,27 @@ def peak_bytes() -> int:
   as this process's own; the kernel's status file does not.
   """
   return _status('VmHWM') or _largest()
+
+
+def device_peak_bytes() -> int | None:
+  """The most that was held of an accelerator, by its own statistics."""
+  if jax := sys.modules.get('jax'):
+    stats = jax.devices()[0].memory_stats() or {}
+    return stats.get('peak_bytes_in_use')
+  torch = sys.modules.get('torch')
+  if torch is not None and torch.cuda.is_available():
+    return torch.cuda.max_memory_allocated()
+  return None
+
+
+def device_kind() -> str:
+  """What JAX, or else PyTorch, computes on; '' if neither does."""
+  if jax := sys.modules.get('jax'):
+    return jax.devices()[0].device_kind
+  torch = sys.modules.get('torch')
+  if torch is not None and torch.cuda.is_available():
+    return torch.cuda.get_device_name()
+  return 'cpu' if torch is not None else ''
 
 
 def release() -> None:

@@ -12,6 +12,7 @@ from experiments.benchmark.turns import Measurement
 
 _GIGA = 1e9
 _MEBI = 2**20
+_SLOWER = 0.05
 _FASTER, _COST = 'times faster', 'times the first'
 Summary = dict[str, Any]
 
@@ -129,6 +130,52 @@ def table(summary: Summary) -> str:
   return '\n'.join([summary['name'], *lines, *grown, *note, *failures])
 
 
+def against(now: Summary, then: Summary) -> str:
+  """What became slower since a record, in lines.
+
+  Args:
+    now: groups as `compare` makes them, and the machine.
+    then: the same of an earlier run. On another machine only the ratios to a
+      group's reference are comparable.
+
+  Returns:
+    A line for each case that takes over 5 % more than it did, and one that
+    counts all that stand in both.
+  """
+  here, there = (_devices(record) for record in (now, then))
+  what = 'median_seconds' if here == there else 'speedup'
+  before = _by_name(then, what)
+  change = {
+    name: (value / before[name] if here == there else before[name] / value) - 1
+    for name, value in _by_name(now, what).items()
+    if name in before
+  }
+  lines = [
+    f'slower by {percent:.0%}: {name}'
+    for name, percent in sorted(change.items(), key=lambda item: -item[1])
+    if percent > _SLOWER
+  ]
+  by = 'seconds' if here == there else f'ratios (it ran on {there})'
+  count = f'{len(change)} cases compared by {by}, {len(lines)} became slower'
+  return '\n'.join([*lines, count])
+
+
+def _devices(results: Summary) -> str:
+  """What a record was measured on."""
+  kinds = {c.get('device', '') for g in results['groups'] for c in g['cases']}
+  kinds = {kind for kind in kinds if kind and kind != 'cpu'}
+  return ', '.join([results['machine']['processor'], *sorted(kinds)])
+
+
+def _by_name(results: Summary, what: str) -> dict[str, float]:
+  return {
+    f'{group["name"]}: {case["name"]}': case[what]
+    for group in results['groups']
+    for case in group['cases']
+    if case[what]
+  }
+
+
 def seconds_text(seconds: float | None) -> str:
   """A time in a unit that suits it, three digits; '' for None."""
   if seconds is None:
@@ -197,7 +244,9 @@ def _case(
     'share_of_product': (
       operations / product if operations and product else None
     ),
+    'device': prepared.device if prepared else '',
     'peak_bytes': peak,
+    'device_bytes': measured.device_bytes,
     'resident_before_bytes': before,
     'increase_bytes': None if peak is None or before is None else peak - before,
     'temp_bytes': prepared.temp_bytes if prepared else None,
@@ -248,6 +297,7 @@ def _cells(case: Summary, summary: Summary) -> dict[str, str]:
     'peak': bytes_text(case['peak_bytes']),
     'increase': bytes_text(case['increase_bytes']),
     'XLA temp': bytes_text(case['temp_bytes']),
+    'of device': bytes_text(case['device_bytes']),
     'compile': seconds_text(case['compile_seconds']),
     'difference': '' if difference is None else f'{difference:.1e}',
   }

@@ -318,6 +318,42 @@ def update_case(*, num_days: int, **settings: Any) -> Built:
   return Built(run)
 
 
+def core_case(
+  *, rows: int, dtype: str, tf32: bool, backward: bool, **settings: Any
+) -> Built:
+  """`nn.LSTM` alone, on CUDA where there is a GPU; by cuDNN there."""
+  config, spec = networks_of(settings)
+  device = 'cuda' if torch.cuda.is_available() else 'cpu'
+  torch.backends.cuda.matmul.allow_tf32 = tf32
+  torch.backends.cudnn.allow_tf32 = tf32
+  lstm = nn.LSTM(
+    config.convolution_channels,
+    config.hidden,
+    num_layers=2,
+    bidirectional=True,
+    device=device,
+    dtype=getattr(torch, dtype),
+  )
+  x = torch.randn(
+    (spec.context_days, rows, config.convolution_channels),
+    device=device,
+    dtype=getattr(torch, dtype),
+    requires_grad=backward,
+  )
+
+  def run():
+    with torch.set_grad_enabled(backward):
+      pooled = lstm(x)[0][-config.pooled_days :].mean(0)
+    if backward:
+      lstm.zero_grad()
+      x.grad = None
+      pooled.float().sum().backward()
+    if device == 'cuda':
+      torch.cuda.synchronize()
+
+  return Built(run)
+
+
 def _replay(config: ml_collections.ConfigDict, num_days: int) -> dict[str, Any]:
   """A full ring of random transitions between days."""
   capacity = config.learner.replay_capacity

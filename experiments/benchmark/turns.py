@@ -5,6 +5,7 @@ ratio of two cases in the same round is fair where their times are not.
 """
 
 import contextlib
+import dataclasses
 import multiprocessing
 import time
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ from experiments.benchmark.worker import Prepared
 # work and would take a core from the next case.
 _PAUSE = 0.1
 _PATIENCE = 2.0  # seconds for a worker to end by itself
+BRIEF = 10.0  # seconds of runs of a case that is alone
 
 
 class Limits(NamedTuple):
@@ -51,6 +53,8 @@ class Measurement(NamedTuple):
     seconds: of its runs by round.
     prepared: what was known before them; None after a failure there.
     peak_bytes: most memory that its process held; None after a failure.
+    device_bytes: most memory of an accelerator, as its runtime counts; None
+      on a CPU.
     failure: one line, or '' if all went well.
   """
 
@@ -58,6 +62,7 @@ class Measurement(NamedTuple):
   seconds: dict[int, float]
   prepared: Prepared | None
   peak_bytes: int | None
+  device_bytes: int | None
   failure: str
 
   @property
@@ -70,19 +75,33 @@ class WorkerError(Exception):
   """A case could not be built, run or ended; says why in one line."""
 
 
-def measure(group: Group, limits: Limits) -> list[Measurement]:
+def measure(group: Group, limits: Limits) -> Iterator[list[Measurement]]:
   """Builds all cases of a group, then runs them in turns.
 
   A case that fails is left out of the rounds that follow, and says so in its
   measurement; the others go on.
 
   Args:
-    group: its workers live at the same time.
+    group: its workers live at the same time, unless they are to be alone.
     limits: how often to repeat.
 
-  Returns:
-    A measurement a case, in the group's order.
+  Yields:
+    A measurement a case, in the group's order: once, or after each case of
+    those that are alone.
   """
+  if not group.alone:
+    yield _measure(group, limits)
+    return
+  limits = limits._replace(
+    min_repeats=1, max_seconds=min(BRIEF, limits.max_seconds)
+  )
+  found: list[Measurement] = []
+  for case in group.cases:
+    found += _measure(dataclasses.replace(group, cases=(case,)), limits)
+    yield found
+
+
+def _measure(group: Group, limits: Limits) -> list[Measurement]:
   with contextlib.ExitStack() as stack:
     turns = [_Turns(stack.enter_context(_worker(c))) for c in group.cases]
     with tqdm(turns, desc=f'{group.name}: prepare', unit='case') as bar:
@@ -206,9 +225,14 @@ class _Turns:
 
   def finish(self) -> Measurement:
     """Ends the worker; what it measured."""
-    peak = self._ask('finish')
+    peak, of_device = self._ask('finish') or (None, None)
     return Measurement(
-      self._worker.case, self._seconds, self._prepared, peak, self._failure
+      self._worker.case,
+      self._seconds,
+      self._prepared,
+      peak,
+      of_device,
+      self._failure,
     )
 
   def _ask(self, request: str) -> Any:

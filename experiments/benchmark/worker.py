@@ -23,6 +23,7 @@ class Prepared(NamedTuple):
     warm_up_seconds: of the first run, after compilation; None without runs.
     resident_before_bytes: held after the imports, before the case was built.
     output: what the first run gave, to be compared; None if it has none.
+    device: kind of the device that JAX or PyTorch computes on.
     facts: see `Built`.
   """
 
@@ -31,6 +32,7 @@ class Prepared(NamedTuple):
   warm_up_seconds: float | None
   resident_before_bytes: int
   output: np.ndarray | None
+  device: str
   facts: dict[str, float]
 
 
@@ -39,7 +41,8 @@ def serve(connection: Connection, case: Case) -> None:
 
   Every answer is a pair: whether it went well, and the value or what went
   wrong. 'prepare' is answered by a `Prepared`, 'run' by the seconds it took,
-  'finish' by the peak of this process's memory in bytes.
+  'finish' by the peaks of this process's memory in bytes: of the host, and of
+  an accelerator or None.
 
   Args:
     connection: to the parent.
@@ -50,7 +53,7 @@ def serve(connection: Connection, case: Case) -> None:
   answers: dict[str, Callable[[], Any]] = {
     'prepare': holder.prepare,
     'run': holder.run,
-    'finish': memory.peak_bytes,
+    'finish': lambda: (memory.peak_bytes(), memory.device_peak_bytes()),
   }
   request = ''
   while request != 'finish':
@@ -91,6 +94,7 @@ class _Holder:
       seconds,
       before,
       output,
+      memory.device_kind(),
       dict(built.facts),
     )
 

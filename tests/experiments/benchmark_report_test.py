@@ -58,10 +58,10 @@ def test_operations_of_the_networks_by_their_parameters(preset):
 
 
 def measured(name, seconds, output=None, **fields):
-  prepared = Prepared(1.5, 2**20, 9.0, 100 * 2**20, output, {})
+  prepared = Prepared(1.5, 2**20, 9.0, 100 * 2**20, output, 'cpu', {})
   case = Case(name, 'module:builder', **fields)
   rounds = dict(enumerate(seconds)) if isinstance(seconds, tuple) else seconds
-  return Measurement(case, rounds, prepared, 300 * 2**20, '')
+  return Measurement(case, rounds, prepared, 300 * 2**20, None, '')
 
 
 def test_ratios_shares_and_memory():
@@ -99,7 +99,8 @@ def test_ratios_shares_and_memory():
 def test_a_failure_stands_in_the_table():
   case = Case('broken', 'module:builder')
   summary = report.compare(
-    Group('group', (case,)), [Measurement(case, {}, None, None, 'no memory')]
+    Group('group', (case,)),
+    [Measurement(case, {}, None, None, None, 'no memory')],
   )
   assert summary['cases'][0]['median_seconds'] is None
   assert 'failed: broken: no memory' in report.table(summary)
@@ -124,3 +125,34 @@ def test_numbers_are_short(number, text):
 def test_seconds_have_a_unit_that_suits():
   texts = [report.seconds_text(s) for s in (81.23, 0.0321, 4.5e-5, None)]
   assert texts == ['81.2 s', '32.1 ms', '45.0 µs', '']
+
+
+def recorded(processor, device='cpu', **seconds):
+  """A run of one group, whose reference is the case theirs."""
+  found = [measured(name, (value,)) for name, value in seconds.items()]
+  group = Group('group', tuple(m.case for m in found), reference='theirs')
+  summary = report.compare(group, found)
+  for case in summary['cases']:
+    case['device'] = device
+  return {'machine': {'processor': processor}, 'groups': [summary]}
+
+
+def test_what_became_slower_is_told():
+  then = recorded('Xeon', theirs=2.0, ours=1.0, other=1.0, gone=1.0)
+  now = recorded('Xeon', theirs=2.2, ours=1.04, other=3.0, new=1.0)
+  assert report.against(now, then).splitlines() == [
+    'slower by 200%: group: other',
+    'slower by 10%: group: theirs',
+    '3 cases compared by seconds, 2 became slower',
+  ]
+
+
+@pytest.mark.parametrize('other', [('EPYC', 'cpu'), ('Xeon', 'NVIDIA L4')])
+def test_another_machine_is_compared_by_ratios(other):
+  """Twice as slow as it was beside the reference, on a faster machine."""
+  then = recorded(*other, theirs=2.0, ours=1.0)
+  now = recorded('Xeon', theirs=1.0, ours=1.0)
+  lines = report.against(now, then).splitlines()
+  assert lines[0] == 'slower by 100%: group: ours'
+  assert lines[1].startswith('2 cases compared by ratios (it ran on ')
+  assert all(word in lines[1] for word in other if word != 'cpu')

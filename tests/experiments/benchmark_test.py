@@ -128,6 +128,7 @@ def test_a_suite_is_measured_and_recorded(tmp_path):
 @pytest.mark.parametrize(
   'arguments, words',
   [
+    (['--against=setup.py'], '--against: found setup.py, expected a JSON file'),
     (['--only=no such case'], "--only: found 'no such case', expected what"),
     (['--only=('], "--only: found '(', expected a regular expression"),
     (['--suite=nothing'], "--suite: found 'nothing', expected some of net"),

@@ -42,8 +42,10 @@ class FakeWorker:
     self.log.append(f'{self.case.name} {request}')
     if self.case.name == 'bad' and request == 'run':
       raise turns.WorkerError('broken')
-    prepared = Prepared(None, None, self.case.work or None, 10, None, {})
-    return {'prepare': prepared, 'run': self.case.work, 'finish': 30}[request]
+    prepared = Prepared(None, None, self.case.work or None, 10, None, '', {})
+    return {'prepare': prepared, 'run': self.case.work, 'finish': (30, 7)}[
+      request
+    ]
 
   def close(self):
     self.log.append(f'{self.case.name} close')
@@ -57,7 +59,7 @@ def test_workers_take_turns_and_a_failure_stops_only_itself(monkeypatch):
   group = Group(
     'group', tuple(Case(n, '', work=s) for n, s in names_and_seconds)
   )
-  fast, slow, bad, idle = turns.measure(group, Limits(3, 1, 100.0))
+  ((fast, slow, bad, idle),) = turns.measure(group, Limits(3, 1, 100.0))
   assert FakeWorker.log == [
     *(f'{name} prepare' for name, _ in names_and_seconds),
     *('fast run', 'bad run'),
@@ -72,6 +74,24 @@ def test_workers_take_turns_and_a_failure_stops_only_itself(monkeypatch):
   assert (idle.failure, idle.seconds, idle.peak_bytes) == ('', {}, 30)
 
 
+def test_cases_that_are_to_be_alone_follow_one_another(monkeypatch):
+  monkeypatch.setattr(turns, '_Worker', FakeWorker)
+  monkeypatch.setattr(turns, '_PAUSE', 0.0)
+  monkeypatch.setattr(FakeWorker, 'log', [])
+  cases = tuple(Case(n, '', work=s) for n, s in (('a', 4.0), ('b', 50.0)))
+  group = Group('group', cases, alone=True)
+  told = [
+    [(x.case.name, x.seconds, x.device_bytes) for x in measured]
+    for measured in turns.measure(group, Limits(5, 3, 100.0))
+  ]
+  a, b = ('a', {0: 4.0, 1: 4.0}, 7), ('b', {0: 50.0}, 7)
+  assert told == [[a], [a, b]]  # something to write after each
+  assert FakeWorker.log == [
+    *('a prepare', 'a run', 'a run', 'a finish', 'a close'),
+    *('b prepare', 'b run', 'b finish', 'b close'),
+  ]
+
+
 def test_a_worker_that_fails_or_dies_says_so():
   group = Group(
     'group',
@@ -80,7 +100,7 @@ def test_a_worker_that_fails_or_dies_says_so():
       Case('dead', 'os:_exit', {'status': 3}),
     ),
   )
-  absent, dead = turns.measure(group, Limits(1, 1, 1.0))
+  ((absent, dead),) = turns.measure(group, Limits(1, 1, 1.0))
   assert absent.failure.startswith('AttributeError: ')
   assert 'exit status 3' in dead.failure
 
@@ -93,7 +113,7 @@ def test_a_case_of_one_run_is_not_repeated(monkeypatch):
     'group',
     (Case('long', '', work=500.0, once=True), Case('fast', '', work=1.0)),
   )
-  long, fast = turns.measure(group, Limits(2, 2, 100.0))
+  ((long, fast),) = turns.measure(group, Limits(2, 2, 100.0))
   assert FakeWorker.log[:4] == [
     *('long prepare', 'fast prepare'),
     *('fast run', 'fast run'),
@@ -118,7 +138,7 @@ def unsettled(path):
 def test_what_a_run_leaves_is_settled_off_the_clock(tmp_path):
   log = tmp_path / 'log'
   case = Case('unsettled', f'{__name__}:unsettled', {'path': str(log)})
-  (measured,) = turns.measure(Group('group', (case,)), Limits(2, 2, 1.0))
+  ((measured,),) = turns.measure(Group('group', (case,)), Limits(2, 2, 1.0))
   assert measured.failure == ''
   assert log.read_text().split() == ['run', 'settle'] * 3
   assert measured.prepared.warm_up_seconds < 0.2

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from experiments.benchmark.cases import Group
 from experiments.benchmark.suites import (
+  accelerator,
   acting,
   environment,
   networks,
@@ -20,4 +21,5 @@ SUITES: dict[str, Callable[[str, int], list[Group]]] = {
   'td3': td3.groups,
   'acting': acting.groups,
   'population': population.groups,
+  'accelerator': accelerator.groups,
 }
