@@ -14,7 +14,7 @@ import functools
 import hashlib
 import os
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -93,6 +93,44 @@ def _connect(mesh: Mesh) -> None:
       check_vma=False,
     )
     jax.block_until_ready(jax.jit(meet)(replicate(np.zeros(1), mesh)))
+
+
+class Device(NamedTuple):
+  """What sizes depend on; equal on all processes of a run.
+
+  Attributes:
+    backend: 'cpu', 'gpu' or 'tpu', as JAX names it.
+    kind: its maker's name, such as 'NVIDIA H200'.
+    memory: bytes that a program may use of it, or None where the runtime does
+      not say; on a CPU it never does.
+    capability: CUDA's compute capability, such as (9, 0), or None.
+  """
+
+  backend: str
+  kind: str
+  memory: int | None = None
+  capability: tuple[int, int] | None = None
+
+
+def describe_device() -> Device:
+  """Describes the devices of all processes by the first, and the least memory.
+
+  Where there are several processes, all have to ask for it.
+  """
+  device = jax.devices()[0]
+  stats = [x.memory_stats() or {} for x in jax.local_devices()]
+  # In MiB, as what processes tell each other has 32 bits.
+  least = np.int32(min(x.get('bytes_limit', 0) for x in stats) >> 20)
+  if jax.process_count() > 1:
+    least = multihost_utils.process_allgather(least).min()
+  number = str(getattr(device, 'compute_capability', '')).split('.')
+  is_cuda = len(number) == 2 and all(x.isdigit() for x in number)
+  return Device(
+    jax.default_backend(),
+    device.device_kind,
+    (int(least) << 20) or None,
+    (int(number[0]), int(number[1])) if is_cuda else None,
+  )
 
 
 def agents_at_once(mesh: Mesh | None) -> int:
@@ -364,15 +402,6 @@ def padding(size: int, multiple: int) -> int:
   if multiple < 1:
     raise ValueError(f'multiple: found {multiple}, expected at least 1')
   return -size % multiple
-
-
-def hoists_products() -> bool:
-  """Whether an LSTM's products fare better outside of its loops here.
-
-  On a CPU they do not: inside, they meet what is still in the cache
-  (docs/design.md). Other backends have the opposite choice, unmeasured.
-  """
-  return jax.default_backend() != 'cpu'
 
 
 def compiler_options() -> dict[str, int | bool]:

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 _MOST_WHOLE = 2**31 - 1
 _LEAST_FLOAT, _MOST_FLOAT = 1.1754944e-38, 3.4028235e38
 _MOST_SEED = 2**32 - 1
+# A value that is left to the machine; see eigen3.sizes.
+AUTO = 'auto'
 
 
 class Expected(NamedTuple):
@@ -107,6 +109,19 @@ def one_of(*choices: str) -> Expected:
   return Expected(
     lambda x: isinstance(x, str) and x in choices,
     f'one of {", ".join(choices)}',
+  )
+
+
+def or_auto(expected: Expected) -> Expected:
+  """What `expected` allows, or the text 'auto'."""
+
+  def is_auto(value: Any) -> bool:
+    return isinstance(value, str) and value == AUTO
+
+  return Expected(
+    lambda x: is_auto(x) or expected.holds(x),
+    f"{expected.words}, or '{AUTO}'",
+    lambda x: '' if is_auto(x) else expected.kind(x),
   )
 
 

@@ -103,7 +103,8 @@ def make(
     panel.save(folder / _PANEL)
     described = wiring.about_data(experiment) | source
     described |= wiring.way_to_panel(config.data, out)
-    run_directory.create(folder, config, described)
+    machine = wiring.about_machine(experiment)
+    run_directory.create(folder, config, described, machine=machine)
     checkpointer = Checkpointer(
       folder / 'checkpoints',
       config.learner.keep_checkpoints,

@@ -8,7 +8,7 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -22,6 +22,14 @@ from experiments import caches
 
 STOPPED = 130  # exit status after an interrupt, as a shell has it
 _MOST_DEVICES = 64
+_ADVICE = 'to need less, lower '
+# Settings by which memory grows, the one that costs the least time first.
+_MEMORY = (
+  'networks.sequence_block',
+  'agent.acting_chunk',
+  'agent.batch_size',
+  'ranker.batch_size',
+)
 _PATIENCE = 5.0  # seconds that a failed first process stays for the others
 _CPU_DEVICES = flags.DEFINE_integer(
   'cpu_devices',
@@ -322,15 +330,35 @@ def one_line(error: BaseException) -> str:
   return text or type(error).__name__
 
 
+@contextlib.contextmanager
+def telling_memory(in_use: Mapping[str, Any]) -> Iterator[None]:
+  """Has an error of a full device say which settings need less, and are what.
+
+  Args:
+    in_use: settings by full name, as they were resolved.
+  """
+  try:
+    yield
+  except jax.errors.JaxRuntimeError as error:
+    first, *others = [
+      f'{name} ({in_use[name] or "0, all at once"} now)'
+      for name in _MEMORY
+      if name in in_use
+    ]
+    keeps = in_use.get('networks.remat') is False
+    more = ' with networks.remat=True' if keeps else ''
+    error.add_note(f'{_ADVICE}{first}{more} first, then {" or ".join(others)}')
+    raise
+
+
 def _out_of_memory(error: BaseException) -> str:
   """The line that says so, of what may be pages about a device's memory."""
   lines = str(error).splitlines()
   line = next(s for s in lines if 'RESOURCE_EXHAUSTED' in s)
   reason = line.partition('RESOURCE_EXHAUSTED')[2].strip(' :.')
-  return (
-    f'the memory of the device is full: {reason}; smaller '
-    'agent.batch_size, agent.acting_chunk or networks.sequence_block need less'
-  )
+  notes = [x for x in getattr(error, '__notes__', ()) if _ADVICE in x]
+  advice = notes[0] if notes else f'{_ADVICE}{" or ".join(_MEMORY)}'
+  return f'the memory of the device is full: {reason}; {advice}'
 
 
 _CONFIG = re.compile(r'--?config(=|$)')

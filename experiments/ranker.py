@@ -58,8 +58,12 @@ def _begin(workdir: pathlib.Path, seed: int | None) -> None:
   with lock.locked(workdir):
     way = wiring.way_to_panel(config.data, workdir)
     about = wiring.about_data(experiment)
-    run_directory.create(workdir, config, about | way, kept)
-    _run(experiment, config, workdir)
+    machine = wiring.about_machine(experiment)
+    run_directory.create(workdir, config, about | way, kept, machine)
+    print(wiring.sizes_line(experiment))
+    in_use = {**experiment.sizes, 'ranker.batch_size': config.ranker.batch_size}
+    with mains.telling_memory(in_use):
+      _run(experiment, config, workdir)
 
 
 def _run(

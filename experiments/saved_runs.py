@@ -12,18 +12,20 @@ import ml_collections
 import numpy as np
 from absl import flags
 
+from eigen3 import sizes
 from eigen3.agent import Policy
 from eigen3.data import SCALED, MarketPanel, fit_normalisation, observe
 from eigen3.data.observed import YEAR_DAYS
 from eigen3.environment import Market
 from eigen3.runs import run_directory
 from eigen3.runs.checkpoint import Checkpointer
-from eigen3.settings import require
+from eigen3.settings import AUTO, require
 from experiments import path_flags, wiring
 from experiments.configs import erl
 from experiments.configs import td3 as td3_config
 
 _RUN_PANEL = 'run_panel'
+_DTYPE = 'networks.compute_dtype'
 
 
 class SavedRun(NamedTuple):
@@ -97,6 +99,10 @@ def load(paths: Sequence[str], panel: str | None = None) -> list[SavedRun]:
     config = settings_of(workdir)
     config.data.panel = panel or config.data.panel
     wiring.settle_panel(config.data, workdir, f'--{_RUN_PANEL}')
+    # Blocks are the present machine's; what is multiplied is the run's own.
+    before = run_directory.read_sizes(workdir)
+    kept = {name: x for name, x in before.items() if name == _DTYPE}
+    config = sizes.filled(config, kept)
     alike = _without_seed(config)
     if alike not in experiments:
       experiments[alike] = wiring.build_any(config, spread=False)
@@ -127,6 +133,22 @@ def settings_of(workdir: pathlib.Path) -> ml_collections.ConfigDict:
   except (KeyError, TypeError, ValueError) as error:
     raise _other_version(workdir, error) from error
   return updated(config, stored, workdir)
+
+
+def sizes_given(workdir: pathlib.Path) -> dict[str, Any]:
+  """Settings that may be 'auto' and are not in a run's settings, by full name.
+
+  Raises:
+    ValueError: no run there, or its settings cannot be read.
+  """
+  stored = run_directory.read_config(workdir)
+  found = {}
+  for name in sizes.FIELDS:
+    section, _, field = name.partition('.')
+    value = stored.get(section, {}).get(field, AUTO)
+    if value != AUTO:
+      found[name] = value
+  return found
 
 
 def updated(

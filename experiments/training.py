@@ -1,6 +1,7 @@
 """What the training programs have in common: from flags to the report."""
 
 import contextlib
+import json
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import pandas as pd
 from absl import flags, logging
 from ml_collections import config_flags
 
-from eigen3 import parallel
+from eigen3 import parallel, sizes
 from eigen3.environment.rollout import Acts
 from eigen3.evaluation import Results, summary
 from eigen3.files import remove_leftovers, write_json, write_table
@@ -114,8 +115,10 @@ def _begin(
     if not resume:
       run_directory.check_new(workdir)
       check_reward(config)
-    wiring.settle_panel(config.data, _begun(workdir, seed, resume))
-    experiment = shared.build(config)
+    begun = _begun(workdir, seed, resume)
+    wiring.settle_panel(config.data, begun)
+    before = {} if begun is None else run_directory.read_sizes(begun)
+    experiment = shared.build(sizes.filled(config, before))
     _check_same_run(config, experiment)
     about = about_data(experiment)
     if resume:
@@ -124,8 +127,11 @@ def _begin(
       run_directory.make_folder(workdir)
       stack.enter_context(lock.locked(workdir))
       way = wiring.way_to_panel(config.data, workdir)
-      run_directory.create(workdir, config, about | way)
-    return _run(program, experiment, config, workdir, resume)
+      machine = wiring.about_machine(experiment)
+      run_directory.create(workdir, config, about | way, machine=machine)
+    in_use = {**experiment.sizes, 'agent.batch_size': config.agent.batch_size}
+    with mains.telling_memory(in_use):
+      return _run(program, experiment, config, workdir, resume)
 
 
 def _settings(
@@ -146,9 +152,12 @@ def _settings(
     mains.check_program(stored, config, f'--workdir={begun}')
     config = stored
     changes = config_flags.get_override_values(flag)
-    config.update_from_flattened_dict(changes)
+    with config.ignore_type():  # what is 'auto' may become a number
+      config.update_from_flattened_dict(changes)
   seeds.settle(config, seed)
   if resume:
+    # A run from before 'auto' goes on with its own values.
+    config = sizes.filled(config, saved_runs.sizes_given(workdir))
     defaults = saved_runs.defaults_of(config)
     run_directory.check_same(workdir, config, defaults)
   return config
@@ -176,6 +185,7 @@ def _run(
 ) -> int:
   """Trains and reports in a folder that is locked; the exit status."""
   if parallel.is_first_process():
+    print(wiring.sizes_line(experiment))
     print('Controls on the validation days:')
     print(tables.policies(experiment.validation.controls))
   learner = experiment.learner
@@ -207,7 +217,9 @@ def _check_same_run(
 ) -> None:
   """Refuses processes that would train something else than the others."""
   if not parallel.is_same_everywhere(
-    config.to_json(sort_keys=True) + experiment.panel.fingerprint
+    config.to_json(sort_keys=True)
+    + experiment.panel.fingerprint
+    + json.dumps(experiment.sizes, sort_keys=True)
   ):
     raise ValueError(
       '--config: found other settings or data in another process, expected the '

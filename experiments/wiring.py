@@ -2,24 +2,26 @@
 
 import os
 import pathlib
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
 import ml_collections
 import numpy as np
 
-from eigen3 import data, evaluation, parallel, settings
+from eigen3 import data, evaluation, parallel, settings, sizes
 from eigen3.agent import td3
 from eigen3.data import MarketPanel
 from eigen3.environment import Market, Rules, TradingEnvironment, rewards
 from eigen3.evaluation.ranking import Ranking
-from eigen3.learner import single_agent
+from eigen3.learner import population, ranker, single_agent
 from eigen3.learner.population import Population
 from eigen3.learner.ranker import Fitted, Ranker
 from eigen3.learner.single_agent import SingleAgent
 from eigen3.networks import Networks, make_networks
 from eigen3.networks import check_settings as check_networks
 from eigen3.runs import checkpoint, run_directory
+from eigen3.types import EnvironmentSpec
 
 # In run.json: from the folder of a run to its panel.
 _WAY_TO_PANEL = 'panel_from_here'
@@ -46,6 +48,8 @@ class Experiment(NamedTuple):
       which have `champion` and `greedy_actions`, or a `Ranker`.
     validation: judges agents while they train.
     holdout: judges the champion at the end.
+    device: that it is built for.
+    sizes: by full name, what settings that were 'auto' came to there.
   """
 
   panel: MarketPanel
@@ -53,6 +57,8 @@ class Experiment(NamedTuple):
   learner: Any
   validation: evaluation.Judge
   holdout: evaluation.Judge
+  device: parallel.Device
+  sizes: Mapping[str, Any]
 
 
 def reseeded(
@@ -97,7 +103,7 @@ def build(
     stage.networks,
     stage.environment,
     stage.market,
-    config,
+    stage.config,
     mesh,
   )
   return _experiment(stage, learner, config)
@@ -125,7 +131,7 @@ def build_population(
     stage.environment,
     _environment(config, stage.panel, stage.splits.validation),
     stage.market,
-    config,
+    stage.config,
     mesh,
   )
   return _experiment(stage, learner, config)
@@ -147,7 +153,7 @@ def build_ranker(
     stage.environment,
     _environment(config, stage.panel, stage.splits.validation),
     stage.market,
-    config,
+    stage.config,
     mesh,
   )
   return _experiment(stage, learner, config)
@@ -249,6 +255,9 @@ class _Stage(NamedTuple):
   environment: TradingEnvironment
   market: Market
   networks: Networks
+  config: ml_collections.ConfigDict  # without 'auto'
+  device: parallel.Device
+  sizes: Mapping[str, Any]
 
 
 def _stage(
@@ -268,8 +277,47 @@ def _stage(
     splits.train,
     config.environment.context_days,
   )
+  device = parallel.describe_device()
+  found = _sizes(config, environment.spec, device, mesh)
+  config = sizes.filled(config, found)
   networks = make_networks(config.networks, environment.spec, mesh)
-  return _Stage(panel, drift, splits, environment, market, networks)
+  return _Stage(
+    panel,
+    drift,
+    splits,
+    environment,
+    market,
+    networks,
+    config,
+    device,
+    found,
+  )
+
+
+def _sizes(
+  config: ml_collections.ConfigDict,
+  spec: EnvironmentSpec,
+  device: parallel.Device,
+  mesh: jax.sharding.Mesh | None,
+) -> dict[str, Any]:
+  """What settings that are 'auto' come to, in all of `sizes.FIELDS`."""
+  check_networks(config.networks)
+  td3.check_settings(config.agent)
+  examples = config.agent.batch_size // config.agent.accumulation_steps
+  if 'ranker' in config:
+    ranker.check_settings(config.ranker)
+    examples = max(examples, config.ranker.batch_size)
+  members = 1
+  if 'evolution' in config:
+    population.check_settings(config)
+    evolution = config.evolution
+    agents = evolution.population_size + evolution.learners
+    share = -(-agents // parallel.agents_at_once(mesh))
+    members = min(evolution.block or share, share)
+  shares = 1 if mesh is None else mesh.shape[parallel.BATCH_AXIS]
+  work = sizes.Work(examples, shares, members)
+  chunk = config.agent.acting_chunk
+  return sizes.resolve(config.networks, chunk, spec, device, work)
 
 
 def _environment(
@@ -286,8 +334,16 @@ def _environment(
 def _experiment(
   stage: _Stage, learner: Any, config: ml_collections.ConfigDict
 ) -> Experiment:
-  judges = _judges(stage.panel, stage.splits, stage.drift, config)
-  return Experiment(stage.panel, stage.splits, learner, *judges)
+  validation, holdout = _judges(stage.panel, stage.splits, stage.drift, config)
+  return Experiment(
+    stage.panel,
+    stage.splits,
+    learner,
+    validation,
+    holdout,
+    stage.device,
+    stage.sizes,
+  )
 
 
 def _judges(
@@ -313,6 +369,22 @@ def about_data(experiment: Experiment) -> dict[str, str]:
     'source_hash': experiment.panel.source_hash,
     'survivorship': experiment.panel.survivorship,
   }
+
+
+def about_machine(experiment: Experiment) -> dict[str, Any]:
+  """What a run's folder says of the devices and of what was sized for them."""
+  return {
+    'device': experiment.device._asdict(),
+    'sizes': dict(experiment.sizes),
+  }
+
+
+def sizes_line(experiment: Experiment) -> str:
+  """The sizes of a run, as one line."""
+  device = experiment.device
+  kind = '' if device.kind == device.backend else f' ({device.kind})'
+  found = [f'{x.rpartition(".")[2]} {y}' for x, y in experiment.sizes.items()]
+  return f'{device.backend}{kind}: {", ".join(found)}'
 
 
 def settle_panel(

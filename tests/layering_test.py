@@ -13,6 +13,7 @@ ORDER = (
   'settings',
   'files',
   'parallel',
+  'sizes',
   'data',
   'environment',
   'networks',

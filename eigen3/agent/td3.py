@@ -19,7 +19,7 @@ import ml_collections
 import numpy as np
 import optax
 
-from eigen3 import parallel, settings
+from eigen3 import parallel, settings, sizes
 from eigen3.agent import losses
 from eigen3.agent.network import (
   Network,
@@ -198,7 +198,8 @@ class _TD3:
       )
       return actions
 
-    actions = parallel.in_chunks(act, observations, self._config.acting_chunk)
+    chunk = sizes.of_acting(self._config.acting_chunk)
+    actions = parallel.in_chunks(act, observations, chunk)
     if key is None:
       return actions
     noise = state.noise_scale * jax.random.normal(key, actions.shape, float)
@@ -414,7 +415,7 @@ _EXPECTED = {
   'accumulation_steps': settings.AT_LEAST_ONE,
   'policy_delay': settings.AT_LEAST_ONE,
   'batch_size': settings.AT_LEAST_ONE,
-  'acting_chunk': settings.COUNT,
+  'acting_chunk': settings.or_auto(settings.COUNT),
   'actor_learning_rate': settings.NOT_NEGATIVE,
   'critic_learning_rate': settings.NOT_NEGATIVE,
   'exploration_noise': settings.NOT_NEGATIVE,

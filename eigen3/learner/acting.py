@@ -9,7 +9,7 @@ import haiku as hk
 import jax
 import ml_collections
 
-from eigen3 import parallel
+from eigen3 import parallel, sizes
 from eigen3.agent import Agent, make_agent, replay
 from eigen3.environment import Market, TradingEnvironment, rollout
 from eigen3.environment.rollout import Acts, Plans
@@ -78,7 +78,7 @@ class Player(NamedTuple):
       agent,
       networks.actor,
       spec,
-      config.agent.acting_chunk,
+      sizes.of_acting(config.agent.acting_chunk),
       config.agent.batch_size,
       experience.stored_steps(rules, config),
       counterfactuals.count_of(rules, config),

@@ -455,11 +455,16 @@ def _spread(genomes: Genome) -> Array:
   return jnp.sqrt(apart / len(leaves[0]) / size)
 
 
+def check_settings(config: ml_collections.ConfigDict) -> None:
+  """Refuses sections that no population can be bred by; a ValueError."""
+  settings.check('learner', config.learner, _LEARNER)
+  settings.check('evolution', config.evolution, _EVOLUTION)
+
+
 def _check(
   config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh | None
 ) -> None:
-  settings.check('learner', config.learner, _LEARNER)
-  settings.check('evolution', config.evolution, _EVOLUTION)
+  check_settings(config)
   for kind in ('fitness', 'validation'):
     played = config.learner[f'{kind}_slices']
     settings.require(

@@ -17,7 +17,7 @@ import ml_collections
 import numpy as np
 import optax
 
-from eigen3 import parallel, settings
+from eigen3 import parallel, settings, sizes
 from eigen3.environment import Market, TradingEnvironment, prices, rewards
 from eigen3.networks import column_mean
 from eigen3.types import Array, PRNGKey
@@ -102,6 +102,11 @@ _EXPECTED = {
 }
 
 
+def check_settings(config: ml_collections.ConfigDict) -> None:
+  """Refuses a section `ranker` that nothing can be fitted by; ValueError."""
+  settings.check('ranker', config, _EXPECTED)
+
+
 def agent_windows(config: ml_collections.ConfigDict) -> int:
   """How many windows the extractors of a run's agents are trained on.
 
@@ -172,7 +177,7 @@ class Ranker:
     Raises:
       ValueError: a setting is out of range, or a split is too short.
     """
-    settings.check('ranker', config.ranker, _EXPECTED)
+    check_settings(config.ranker)
     self._config = config.ranker
     self._extractor = feature_extractor
     self._investable = environment.spec.investable
@@ -180,7 +185,7 @@ class Ranker:
     self._training = parallel.replicate(labels_of(environment), mesh)
     self._validation = parallel.replicate(labels_of(validation), mesh)
     self._mesh = mesh
-    self._chunk = config.agent.acting_chunk
+    self._chunk = sizes.of_acting(config.agent.acting_chunk)
     self._column_gain = config.networks.column_gain
     known = np.asarray(self._training.returns)[np.asarray(self._training.known)]
     settings.require(

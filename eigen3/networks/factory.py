@@ -1,6 +1,7 @@
 """Pure functions from modules: the one place that transforms Haiku code."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from eigen3 import settings
+from eigen3 import settings, sizes
 from eigen3.networks import attention, layers
 from eigen3.networks.actor import Actor
 from eigen3.networks.critic import Critic, DoubleCritic, find_pooling
@@ -46,7 +47,7 @@ class Divided:
     """A policy, from a function that gives those for whole, encoder, head."""
 
     def template_and_parts():
-      parts = function()
+      parts = tuple(function())
       return parts[0], parts
 
     init, parts = hk.multi_transform_with_state(template_and_parts)
@@ -108,13 +109,17 @@ def make_networks(
       `init`, for a window that lacks investable columns or days to pool.
   """
   _check(config, spec)
+  config = sizes.of_networks(config, spec)
   policy = layers.precision_policy(config.compute_dtype)
+  precise = functools.partial(_at_precision, config.precision)
 
+  @precise
   def feature_extractor(window, is_training=False, examples=None):
     examples = _examples(window, examples)
     module = FeatureExtractor(config, policy, mesh)
     return module(window, is_training, examples)
 
+  @precise
   def cross_attention(
     features, is_training=False, return_weights=False, examples=None
   ):
@@ -122,6 +127,7 @@ def make_networks(
     module = attention.CrossAttention(config, policy)
     return module(features, is_training, examples, return_weights)
 
+  @precise
   def self_attention(
     features, is_training=False, return_weights=False, examples=None
   ):
@@ -130,6 +136,7 @@ def make_networks(
     return module(features, is_training, examples, return_weights)
 
   def transformed(kind):
+    @precise
     def critic(x, action, is_training=False, examples=None):
       window, account = _window_and_account(x, spec)
       examples = _examples(window, examples)
@@ -142,10 +149,23 @@ def make_networks(
     feature_extractor=hk.transform_with_state(feature_extractor),
     cross_attention=hk.transform_with_state(cross_attention),
     self_attention=hk.transform_with_state(self_attention),
-    actor=Divided.of(lambda: _actor(spec, Actor(config, spec, policy, mesh))),
+    actor=Divided.of(
+      lambda: map(precise, _actor(spec, Actor(config, spec, policy, mesh)))
+    ),
     critic=transformed(Critic),
     double_critic=transformed(DoubleCritic),
   )
+
+
+def _at_precision(precision: str, function: Callable) -> Callable:
+  """`function`, its products at a precision; see `layers.at_precision`."""
+
+  @functools.wraps(function)
+  def wrapped(*inputs, **options):
+    with layers.at_precision(precision):
+      return function(*inputs, **options)
+
+  return wrapped
 
 
 def _actor(spec: EnvironmentSpec, module: Actor) -> tuple[Callable, ...]:
@@ -209,14 +229,15 @@ _EXPECTED = {
   'hidden': settings.SIZE,
   'lstm_dropout': settings.DROPOUT,
   'pooled_days': settings.AT_LEAST_ONE,
-  'sequence_block': settings.COUNT,
-  'evaluation_block': settings.COUNT,
-  'remat': settings.SWITCH,
+  'sequence_block': settings.or_auto(settings.COUNT),
+  'evaluation_block': settings.or_auto(settings.COUNT),
+  'remat': settings.or_auto(settings.SWITCH),
   'lstm_save_gates': settings.several(
     settings.SWITCH, 'True or False for each of the 2 layers', 2
   ),
   'lstm_hoist': settings.one_of('auto', 'always', 'never'),
-  'compute_dtype': settings.one_of(*layers.WIDE),
+  'compute_dtype': settings.one_of('auto', *layers.WIDE),
+  'precision': settings.one_of('default', 'highest'),
   'num_heads': settings.SIZE,
   'attention_dropout': settings.DROPOUT,
   'column_gain': settings.NOT_NEGATIVE,

@@ -80,9 +80,8 @@ class FeatureExtractor(hk.Module):
       config.pooled_days,
       config.lstm_dropout,
       tuple(config.lstm_save_gates),
-      parallel.hoists_products()
-      if config.lstm_hoist == 'auto'
-      else config.lstm_hoist == 'always',
+      config.lstm_hoist == 'always',
+      config.precision,
     )
     features = blocks(
       functools.partial(_encode, plan),

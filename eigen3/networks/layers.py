@@ -1,5 +1,6 @@
 """The few layers that all networks share, initialised as PyTorch does."""
 
+import contextlib
 import math
 from typing import NamedTuple
 
@@ -26,6 +27,13 @@ class Affine(NamedTuple):
 
   w: Array
   b: Array
+
+
+def at_precision(precision: str) -> contextlib.AbstractContextManager:
+  """Has products traced at a precision of JAX's; 'default' changes nothing."""
+  if precision == 'default':
+    return contextlib.nullcontext()
+  return jax.default_matmul_precision(precision)
 
 
 def precision_policy(compute_dtype: str) -> jmp.Policy:

@@ -48,6 +48,7 @@ class Plan(NamedTuple):
     hoist: take products that do not depend on the recurrence out of the
       loops: inputs times weights go before them, the gradients of weights and
       inputs after them.
+    precision: of products, see `layers.at_precision`.
   """
 
   policy: jmp.Policy
@@ -55,6 +56,7 @@ class Plan(NamedTuple):
   dropout_rate: float = 0.0
   save_gates: tuple[bool, bool] = (False, True)
   hoist: bool = False
+  precision: str = 'default'
 
 
 class Trace(NamedTuple):

@@ -7,12 +7,13 @@ one backward pass, written by hand of those of the four directions.
 """
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from eigen3.networks import lstm_direction
+from eigen3.networks import layers, lstm_direction
 from eigen3.networks.lstm_direction import (
   Direction,
   DirectionWeights,
@@ -62,7 +63,22 @@ def pooled_lstm(
   return _core(plan, weights, plan.policy.cast_to_compute(x), keys).T
 
 
+def _at_precision(function: Callable) -> Callable:
+  """With its products at the plan's precision.
+
+  Passes of a hand-written derivative are traced outside of what called it.
+  """
+
+  @functools.wraps(function)
+  def wrapped(plan: Plan, *arguments):
+    with layers.at_precision(plan.precision):
+      return function(plan, *arguments)
+
+  return wrapped
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+@_at_precision
 def _core(plan: Plan, weights: Weights, x: Array, keys: Array | None) -> Array:
   """As `pooled_lstm`, but [2H, rows], and x is in the compute dtype."""
   first, second = _layers(plan, weights, x)
@@ -75,6 +91,7 @@ def _core(plan: Plan, weights: Weights, x: Array, keys: Array | None) -> Array:
   )
 
 
+@_at_precision
 def _core_forward(plan: Plan, weights: Weights, x: Array, keys: Array | None):
   """As `_core`, with what the backward pass needs."""
   first, second = _layers(plan, weights, x)
@@ -85,6 +102,7 @@ def _core_forward(plan: Plan, weights: Weights, x: Array, keys: Array | None):
   return pooled, (weights, x, keys, traces)
 
 
+@_at_precision
 def _core_backward(plan: Plan, residuals, to_pooled: Array):
   """Backpropagation through time of both layers."""
   weights, x, keys, traces = residuals

@@ -17,13 +17,17 @@ from eigen3 import parallel
 from eigen3.files import write_json
 
 _PACKAGES = ('jax', 'jaxlib', 'dm-haiku', 'rlax', 'optax', 'numpy', 'pandas')
-# Settings that a resumed run may change: how long it goes on, on what, and
-# where the panel is, of which `check_data` compares what is in it.
+# Settings that a resumed run may change: how long it goes on, on what, in how
+# much memory, and where the panel is, whose contents `check_data` compares.
 _MAY_CHANGE = (
+  'agent.acting_chunk',
   'data.panel',
   'evolution.devices_per_agent',
   'learner.generations',
   'learner.iterations',
+  'networks.evaluation_block',
+  'networks.remat',
+  'networks.sequence_block',
 )
 _ABOUT = 'run.json'
 # Everything that a run writes.
@@ -52,6 +56,7 @@ def create(
   config: ml_collections.ConfigDict,
   data: Mapping[str, Any],
   kept: Container[str] = (),
+  machine: Mapping[str, Any] | None = None,
 ) -> pathlib.Path:
   """Makes the folder of a new run; the first process does, for all of them.
 
@@ -60,6 +65,7 @@ def create(
     config: all settings.
     data: what the run was trained on, as JSON.
     kept: names of files that may be there, see `check_new`.
+    machine: 'device' and 'sizes', what the run was sized for and how, as JSON.
 
   Raises:
     ValueError: the folder holds a run already, or files in its way.
@@ -76,6 +82,7 @@ def create(
       'command': sys.argv[1:],
       'commit': commit(),
       'data': dict(data),
+      **(machine or {}),
       'platform': platform.platform(),
       'python': platform.python_version(),
       'seed': config.seed,
@@ -168,6 +175,24 @@ def read_data(workdir: os.PathLike | str) -> Mapping[str, Any]:
     raise ValueError(
       f"{path}: found {type(found).__name__} in 'data', expected what the run "
       'is of'
+    )
+  return found
+
+
+def read_sizes(workdir: os.PathLike | str) -> Mapping[str, Any]:
+  """What settings that are 'auto' came to where the run began, by full name.
+
+  Nothing for a run that is older than 'auto'.
+
+  Raises:
+    ValueError: it cannot be read.
+  """
+  path = pathlib.Path(workdir) / _ABOUT
+  found = _read_settings(path).get('sizes', {})
+  if not isinstance(found, dict):
+    raise ValueError(
+      f"{path}: found {type(found).__name__} in 'sizes', expected values of "
+      'settings'
     )
   return found
 

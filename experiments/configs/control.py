@@ -18,6 +18,8 @@ def get_config() -> ml_collections.ConfigDict:
   # The last policy is judged by so many times more, to be compared with others.
   config.last_rounds = 10
   config.agent = td3.get_config().agent.copy_and_resolve_references()
+  with config.agent.ignore_type():  # of 'auto'
+    config.agent.acting_chunk = 0
   config.agent.update(
     gamma=0.99,
     tau=0.005,
@@ -34,6 +36,5 @@ def get_config() -> ml_collections.ConfigDict:
     exploration_noise=0.1,
     exploration_noise_decay=1.0,
     exploration_noise_min=0.0,
-    acting_chunk=0,
   )
   return config.lock()

@@ -34,6 +34,11 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   return config.lock()
 
 
+def auto() -> config_dict.FieldReference:
+  """A field that is 'auto', or else of its own type."""
+  return config_dict.FieldReference('auto', field_type=object)
+
+
 def _data() -> config_dict.ConfigDict:
   config = config_dict.ConfigDict()
   # A Parquet file made by experiments.prepare_data; '' is the embedded market.
@@ -119,18 +124,24 @@ def _networks() -> config_dict.ConfigDict:
   config.hidden = 128  # H, of one direction of the LSTM
   config.lstm_dropout = 0.1  # between the two layers
   config.pooled_days = 3  # last days whose mean is a column's features
+  # What is 'auto' follows from the kind of device, its memory and the sizes of
+  # the networks (see eigen3.sizes).
   # Sequences (a column of an example) that a device encodes at a time; 0 is
   # all of its share at once. Memory grows with it.
-  config.sequence_block = 64
+  config.sequence_block = auto()
   # The same in evaluation mode, where a sequence needs a sixth of the memory.
-  config.evaluation_block = 384
-  config.remat = True  # compute a block again in the backward pass
+  config.evaluation_block = auto()
+  config.remat = auto()  # True: compute a block again in the backward pass
   # Of which layer the gates are kept for the backward pass; otherwise it
   # computes them again from the states.
   config.lstm_save_gates = (True, True)
-  # Products outside of the recurrence: 'always', 'never', or by the backend.
-  config.lstm_hoist = 'auto'
-  config.compute_dtype = 'float32'  # or 'bfloat16'; state stays float32
+  # Products outside of the recurrence: 'always', 'never' or 'auto'.
+  config.lstm_hoist = auto()
+  # 'float32', 'bfloat16' or 'auto'; state stays float32.
+  config.compute_dtype = auto()
+  # 'highest': float32 is multiplied as such where the hardware would take
+  # fewer digits of it; or 'default', which leaves that to JAX.
+  config.precision = 'default'
   config.num_heads = 8
   config.attention_dropout = 0.1
   # How fast attention, and a critic's mean over columns, learn which of them
@@ -172,7 +183,7 @@ def _agent() -> config_dict.ConfigDict:
   config.exploration_noise = 0.125  # standard deviation, unit space
   config.exploration_noise_decay = 0.99995  # per update
   config.exploration_noise_min = 0.01
-  config.acting_chunk = 64  # days acted on at once; bounds memory
+  config.acting_chunk = auto()  # days acted on at once; bounds memory
   return config
 
 
@@ -242,9 +253,6 @@ def _reduce(config, context: int, hidden: int, trading: int, holding: int):
   config.networks.convolution_channels = 8
   config.networks.hidden = hidden
   config.networks.num_heads = 2
-  config.networks.sequence_block = 0
-  config.networks.evaluation_block = 0
-  config.networks.remat = False
   config.networks.actor.investable_sizes = (32, 16)
   config.networks.actor.context_size = 16
   # Few ReLUs on the way to an output die together, and it is stuck.
@@ -279,6 +287,8 @@ def _eigen2(config: config_dict.ConfigDict) -> None:
   environment.slippage_bp = 0.0
   environment.inaction_penalty = 5.0
   networks = config.networks
+  networks.compute_dtype = 'float32'
+  networks.precision = 'highest'
   networks.column_gain = 0.0
   networks.actor.coefficient_head = 'eigen2'
   networks.critic.pooling = 'mean'

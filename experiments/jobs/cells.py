@@ -1,6 +1,7 @@
 """A cell of a table: a program with some settings, run with several seeds."""
 
 import ast
+import contextlib
 import functools
 import json
 import operator
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 from eigen3 import settings
 from eigen3.data import MarketPanel
 from eigen3.evaluation import ranking
+from eigen3.settings import AUTO
 from experiments.configs import erl, ranker, td3
 from experiments.jobs import archive
 from experiments.jobs.pool import Task
@@ -127,6 +129,9 @@ def _settings(
 
 def _of_type(default: Any, text: str) -> Any:
   """The value that a text stands for."""
+  if default == AUTO:
+    with contextlib.suppress(SyntaxError, ValueError):
+      return ast.literal_eval(text)
   if isinstance(default, str):
     return text
   value = ast.literal_eval(text)

@@ -81,7 +81,8 @@ def _changes(config: ml_collections.ConfigDict) -> dict[str, Any]:
   changes = {}
   for field, value in found.items():
     if flatten(settings)[field] != value:
-      settings.update_from_flattened_dict({field: value})
+      with settings.ignore_type():  # what is 'auto' may become a number
+        settings.update_from_flattened_dict({field: value})
       changes[field] = value
   return changes
 

@@ -9,7 +9,7 @@ import ml_collections
 import numpy as np
 import optuna
 
-from eigen3.settings import require
+from eigen3.settings import AUTO, require
 
 _SCALES = ('linear', 'log')
 _RANGE = (
@@ -113,13 +113,19 @@ def _read(
   name: str, tried: tuple[Any, ...], default: Any, method: str
 ) -> Choices | Range:
   """One field's values or range; a grid's range becomes values."""
+  may_be_auto = default == AUTO
+  if may_be_auto:
+    default = next((x for x in tried if x not in (AUTO, *_SCALES)), AUTO)
   if type(default) in (int, float) and tried[0] in _SCALES:
     found, steps = _range(name, tried, default)
     if method != 'grid':
       return found
     require(steps > 0, name, tried, f'{_RANGE}: a grid needs them')
     tried = _spread(found, steps)
-  values = [_of_type(name, value, default) for value in tried]
+  values = [
+    value if may_be_auto and value == AUTO else _of_type(name, value, default)
+    for value in tried
+  ]
   choices = Choices({repr(value): value for value in values})
   require(len(choices.values) == len(tried), name, tried, 'values that differ')
   return choices

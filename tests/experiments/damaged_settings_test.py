@@ -34,6 +34,7 @@ PROGRAMS = {
 GOOD = {
   'preset': {'text'},
   'environment.delisting_return': {'negative', 'half'},
+  'networks.remat': {'switch'},  # beside 'auto'
 }
 
 

@@ -1,0 +1,239 @@
+"""How much a device computes at once, where settings say 'auto'.
+
+This is the one place that turns 'auto' into a value, from the kind of the
+device, the memory that it may use and the dimensions of the networks: never
+from a timing, nor from what happens to be free. Equal machines so choose
+equal sizes. A training writes them down (`run.json`) and goes on with them.
+
+Memory is counted in D x H, the days of a window times the hidden units of one
+direction of the LSTM. All constants are from one H200 (docs/performance.md):
+a TD3 update of 8 windows of 504 days x 669 columns, H = 128 and two critics,
+needed 1.4 GiB in blocks of 64 sequences, 9.0 GiB in blocks of 1344 and 118.7
+GiB in one block whose results are kept, and in bfloat16 6.3 GiB in blocks of
+1344. The first layer's gates were not kept then; they are 4 numbers for each
+of two directions.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import ml_collections
+
+from eigen3 import parallel
+from eigen3.parallel import Device
+from eigen3.settings import AUTO
+from eigen3.types import EnvironmentSpec
+
+# Fields of the section `networks` that may be 'auto'.
+NETWORKS = (
+  'sequence_block',
+  'evaluation_block',
+  'remat',
+  'lstm_hoist',
+  'compute_dtype',
+)
+# And where an agent's days are split.
+_CHUNK = 'acting_chunk'
+FIELDS = (*(f'networks.{name}' for name in NETWORKS), f'agent.{_CHUNK}')
+
+# Bytes of a sequence of the block in hand, forward and backward, per D x H:
+# (9.0 - 1.4) GiB / (1344 - 64) / (504 x 128) = 100, and in bfloat16 (6.3 -
+# 0.95) GiB / 1344 / (504 x 128) = 67, 0.95 GiB being what does not depend on
+# the block; and 8 gates.
+_OF_BLOCK = {'bfloat16': 83, 'float32': 132, 'float64': 264}
+# The same of a sequence whose results are kept, per critic: 118.7 GiB / 5352
+# sequences / 2 critics / (504 x 128) = 185, and 8 gates, in float32.
+_KEPT = 1.64  # times `_OF_BLOCK`
+# In evaluation mode a sequence needs a sixth of the memory.
+_EVALUATION = 6
+# Bytes of what does not depend on the block, per cell and feature of a batch
+# of windows: 0.95 GiB / (8 x 504 x 669 x 5).
+_OF_WINDOWS = 76
+# Share of the memory that a device may use which blocks and windows may fill.
+# The rest is for parameters, replay, the market, the compiler's trials and
+# what lies between.
+_SHARE = 0.5
+# Share of that for the windows of days that are acted on at once.
+_ACTING_SHARE = 0.25
+_MOST_DAYS = 1024
+# Sequences that need less are too small to be worth a loop, bfloat16, or a
+# second computation: with D = 32 and H = 16 it is 66 KiB.
+_SMALL = 2**18
+_ROWS = 64  # blocks on an accelerator are multiples of it
+
+# Of kinds of devices: GB of memory, and whether they multiply bfloat16. For a
+# runtime that does not say how much it may use; the first that is part of the
+# kind's name counts. JAX takes three quarters of a GPU by default.
+_KINDS = {
+  'H200': (141, True),
+  'H100': (80, True),
+  'A100-SXM4-80GB': (80, True),
+  'A100 80GB': (80, True),
+  'A100': (40, True),
+  'L40': (48, True),
+  'L4': (24, True),
+  'A10': (24, True),
+  'T4': (16, False),
+  'V100': (16, False),
+  'P100': (16, False),
+}
+_SMALLEST = (8, False)
+_TAKEN = 0.75
+_BFLOAT16 = (8, 0)  # the first CUDA compute capability that multiplies it
+
+_DAYS_ON_CPU = 64  # that are acted on at once
+# Rows whose step stays in a second-level cache of 1 or 2 MiB. The fastest of
+# 48 to 128 on an Intel Xeon (2 MiB) and an AMD EPYC (1 MiB), so no table.
+_BLOCK_ON_CPU = 112
+
+
+class Work(NamedTuple):
+  """What a device has to hold at once beside the dimensions of a window.
+
+  Attributes:
+    examples: of a batch that a gradient is computed of; None if not known.
+    shares: devices that a batch is spread over.
+    members: of a population that are computed side by side.
+  """
+
+  examples: int | None = None
+  shares: int = 1
+  members: int = 1
+
+
+def resolve(
+  networks: ml_collections.ConfigDict,
+  chunk: int | str,
+  spec: EnvironmentSpec,
+  device: Device,
+  work: Work | None = None,
+) -> dict[str, Any]:
+  """Returns the value of each of `FIELDS`; what is not 'auto' stays.
+
+  Args:
+    networks: the section of a config, of values that `networks.check_settings`
+      does not refuse.
+    chunk: `agent.acting_chunk`.
+    spec: whose days D, columns C and features F count.
+    device: that all of the run's devices are like.
+    work: what else decides how much fits; None where nothing is known of it.
+  """
+  given = {f'networks.{name}': networks[name] for name in NETWORKS}
+  given[f'agent.{_CHUNK}'] = chunk
+  choose = _of_cpu if device.backend == 'cpu' else _of_accelerator
+  chosen = choose(networks, spec, device, work or Work())
+  return {
+    name: chosen[name.rpartition('.')[2]] if value == AUTO else value
+    for name, value in given.items()
+  }
+
+
+def of_networks(
+  config: ml_collections.ConfigDict, spec: EnvironmentSpec
+) -> ml_collections.ConfigDict:
+  """Returns a section `networks` without 'auto', for this process's devices.
+
+  For networks that are built by hand, of batches that are not known yet;
+  processes of a run all have to ask for it.
+  """
+  if all(config[name] != AUTO for name in NETWORKS):
+    return config
+  found = resolve(config, 0, spec, parallel.describe_device())
+  return filled(ml_collections.ConfigDict({'networks': config}), found).networks
+
+
+def of_acting(chunk: int | str) -> int:
+  """Returns how many days are acted on at once where nobody resolved it."""
+  return _DAYS_ON_CPU if chunk == AUTO else int(chunk)
+
+
+def filled(
+  config: ml_collections.ConfigDict, found: Mapping[str, Any]
+) -> ml_collections.ConfigDict:
+  """Returns a copy of settings whose 'auto' are replaced by the values found.
+
+  Args:
+    config: all settings, or the sections that count.
+    found: by full name; a setting that is not 'auto' stays.
+  """
+  copy = config.copy_and_resolve_references()
+  with copy.unlocked(), copy.ignore_type():
+    for name, value in found.items():
+      section, _, field = name.partition('.')
+      if section in copy and copy[section][field] == AUTO:
+        copy[section][field] = value
+  return copy
+
+
+def _of_cpu(
+  networks: ml_collections.ConfigDict,
+  spec: EnvironmentSpec,
+  device: Device,
+  work: Work,
+) -> dict[str, Any]:
+  """Blocks that stay in the cache, unless all is small (docs/design.md)."""
+  del device, work
+  small = _of_sequence(networks.hidden, spec, 'float32') <= _SMALL
+  return {
+    'sequence_block': 0 if small else _BLOCK_ON_CPU,
+    'evaluation_block': 0 if small else 384,
+    'remat': not small,
+    'lstm_hoist': 'never',
+    'compute_dtype': 'float32',
+    _CHUNK: _DAYS_ON_CPU,
+  }
+
+
+def _of_accelerator(
+  networks: ml_collections.ConfigDict,
+  spec: EnvironmentSpec,
+  device: Device,
+  work: Work,
+) -> dict[str, Any]:
+  """Blocks as large as memory allows: each step of a loop is a launch."""
+  small = _of_sequence(networks.hidden, spec, 'float32') <= _SMALL
+  dtype = networks.compute_dtype
+  if dtype == AUTO:
+    narrow = not small and _multiplies_bfloat16(device)
+    dtype = 'bfloat16' if narrow else 'float32'
+  memory = _SHARE * _memory(device)
+  window = spec.context_days * spec.num_columns * spec.num_features
+  of_day = _OF_WINDOWS * window * work.members
+  examples = work.examples or 0
+  left = max(memory - examples * of_day / work.shares, memory / 4)
+  sequence = _of_sequence(networks.hidden, spec, dtype) * work.members
+  rows = -(-examples * spec.num_columns // work.shares)
+  critics = max(networks.critic.ensemble, 1)
+  keeps = rows * critics * _KEPT * sequence <= left if rows else small
+  block = max(int(left / sequence) // _ROWS, 1) * _ROWS
+  whole = keeps or 0 < rows <= block
+  days = int(_ACTING_SHARE * memory / of_day)
+  return {
+    'sequence_block': 0 if whole else block,
+    'evaluation_block': _EVALUATION * block,
+    'remat': not keeps,
+    # On a GPU it lost by 9 % (docs/performance.md); nobody measured a TPU.
+    'lstm_hoist': 'never' if device.backend == 'gpu' else 'always',
+    'compute_dtype': dtype,
+    _CHUNK: min(max(days // 8 * 8, 8), _MOST_DAYS),
+  }
+
+
+def _of_sequence(hidden: int, spec: EnvironmentSpec, dtype: str) -> int:
+  """Bytes of a sequence of the block in hand."""
+  return _OF_BLOCK[dtype] * spec.context_days * hidden
+
+
+def _memory(device: Device) -> int:
+  """Bytes that a device may use, by the runtime or else by its kind."""
+  return device.memory or int(_TAKEN * _kind(device)[0] * 1e9)
+
+
+def _multiplies_bfloat16(device: Device) -> bool:
+  if device.capability is not None:
+    return device.capability >= _BFLOAT16
+  return device.backend == 'tpu' or _kind(device)[1]
+
+
+def _kind(device: Device) -> tuple[int, bool]:
+  return next((_KINDS[x] for x in _KINDS if x in device.kind), _SMALLEST)
