@@ -19,6 +19,10 @@ os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', caches.folder('tests'))
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES', '-1')
 
+# With Shardy a fifth of the compilation is its passes, though one device has
+# nothing to partition. Tests of several devices keep what users run.
+os.environ.setdefault('JAX_USE_SHARDY_PARTITIONER', '0')
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 
 import pytest
+import several_processes
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # How many devices each is for.
@@ -54,7 +55,7 @@ def run(*arguments, **environment):
   return subprocess.run(
     [sys.executable, *arguments],
     cwd=ROOT,
-    env={**inherited, 'JAX_PLATFORMS': 'cpu', **environment},
+    env=inherited | several_processes.AS_USERS | environment,
     capture_output=True,
     text=True,
     check=False,

@@ -7,6 +7,8 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+# What conftest.py spares tests of one device.
+AS_USERS = {'JAX_PLATFORMS': 'cpu', 'JAX_USE_SHARDY_PARTITIONER': '1'}
 
 
 def start(count, command, **environment):
@@ -19,7 +21,7 @@ def start(count, command, **environment):
       stdout=subprocess.PIPE,
       stderr=subprocess.PIPE,
       text=True,
-      env={**os.environ, 'JAX_PLATFORMS': 'cpu', **environment},
+      env=os.environ | AS_USERS | environment,
     )
     for this in range(count)
   ]
