@@ -314,6 +314,14 @@ def keep_compiled(folder: str | None) -> None:
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
 
 
+def about_compiling() -> str:
+  """What a user has to wait for first."""
+  folder = jax.config.values['jax_compilation_cache_dir']
+  later = f', seconds when {folder} has it' if folder else ''
+  # 10 to 30 s on two cores, 65 s for full on an H200 (docs/performance.md).
+  return f'compiling first: up to a minute{later}'
+
+
 def cores() -> int:
   """Cores that this process may use."""
   if hasattr(os, 'sched_getaffinity'):

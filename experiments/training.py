@@ -188,6 +188,7 @@ def _run(
     print(wiring.sizes_line(experiment))
     print('Controls on the validation days:')
     print(tables.policies(experiment.validation.controls))
+    print(mains.about_compiling())
   learner = experiment.learner
   record = program.record(experiment, _evaluation(experiment), workdir, config)
   with contextlib.closing(

@@ -113,7 +113,7 @@ def train(
         due = number % config.learner.checkpoint_every == 0
         if stopping or due or number == total:
           checkpointer.save(number, state, remark.score)
-        _advance(bar, remark)
+        _advance(bar, remark, compiled=number == first + 1)
         if stopping:
           return state, False
       return state, True
@@ -129,8 +129,15 @@ def _bar(learner: Learner, first: int, total: int) -> tqdm.tqdm:
   )  # fmt: skip
 
 
-def _advance(bar: tqdm.tqdm, remark: Remark) -> None:
+def _advance(bar: tqdm.tqdm, remark: Remark, compiled: bool) -> None:
+  """Counts a unit; one that compiled says nothing of how long others take."""
   if remark.title is not None:
     bar.set_description(remark.title)
   bar.set_postfix_str(remark.rates)
-  bar.update()
+  if compiled:
+    bar.n += 1
+    bar.initial = bar.last_print_n = bar.n
+    bar.unpause()
+    bar.refresh()
+  else:
+    bar.update()

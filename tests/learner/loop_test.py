@@ -1,5 +1,6 @@
 """Tests of eigen3.learner.loop: what an interruption leaves is resumed."""
 
+import io
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import small_run
+import tqdm
 
 from eigen3.learner import guards, loop
 from eigen3.learner.agent_record import AgentRecord
@@ -316,3 +318,18 @@ def test_a_loss_that_is_not_finite_stops(tmp_path, learner, settings, whole):
     tmp_path, learner, Validation(learner), settings, resume=True
   )
   assert_equal_runs(tmp_path, state, whole)
+
+
+def test_the_estimate_leaves_out_what_compiles():
+  """A first iteration of 100 s among 10 of which others take 2 s."""
+  clock = 0.0
+  bar = tqdm.tqdm(total=10, file=io.StringIO(), mininterval=0.0)
+  bar._time = lambda: clock
+  bar.start_t = bar.last_print_t = clock
+  remark = loop.Remark(None, None, '')
+  for number in range(4):
+    clock += 2.0 if number else 100.0
+    loop._advance(bar, remark, compiled=number == 0)
+  assert bar.n == 4
+  assert bar.format_dict['elapsed'] == 6.0
+  assert '4/10 [00:06<00:12' in str(bar)
