@@ -3,7 +3,12 @@
 import contextlib
 import hashlib
 import os
+import pathlib
 import platform
+import zlib
+
+_CHECKED = 'checked'  # younger than all entries that were looked at
+_ZLIB = b'\x78'  # how what zlib wrote begins
 
 
 def folder(name: str, parent: str | None = None) -> str:
@@ -20,6 +25,34 @@ def folder(name: str, parent: str | None = None) -> str:
     home = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
     parent = os.path.join(home, 'eigen3', name)
   return os.path.join(os.path.expanduser(parent), _processor())
+
+
+def remove_damaged(folder: str) -> None:
+  """Removes entries that a kill or a full disk cut short.
+
+  JAX warns of one at every start, compiles again and never replaces it. Only
+  entries that are younger than the last look are read. What zlib did not write
+  (JAX prefers zstandard where that is installed) is left alone.
+  """
+  place = pathlib.Path(folder)
+  with contextlib.suppress(OSError):  # another process may be cleaning, too
+    mark = place / _CHECKED
+    seen = mark.stat().st_mtime if mark.exists() else 0.0
+    mark.touch()
+    for entry in place.glob('*-cache'):
+      if entry.stat().st_mtime >= seen and not _is_whole(entry):
+        entry.unlink(missing_ok=True)
+
+
+def _is_whole(entry: pathlib.Path) -> bool:
+  content = entry.read_bytes()
+  if content and not content.startswith(_ZLIB):
+    return True
+  try:
+    zlib.decompress(content)
+  except zlib.error:
+    return False
+  return True
 
 
 def _processor() -> str:

@@ -310,6 +310,7 @@ def keep_compiled(folder: str | None) -> None:
   except OSError as error:
     logging.warning('--compilation_cache: %s; none is kept', one_line(error))
     return
+  caches.remove_damaged(place)
   jax.config.update('jax_compilation_cache_dir', place)
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
 

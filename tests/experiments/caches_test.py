@@ -1,6 +1,9 @@
 """Tests of experiments.caches and of programs that keep what they compile."""
 
+import os
 import pathlib
+import subprocess
+import sys
 
 import jax
 import pytest
@@ -62,3 +65,43 @@ def test_a_folder_that_cannot_be_made_is_no_obstacle(
   mains.keep_compiled(str(tmp_path / 'file'))
   assert directory() is None
   assert f'--compilation_cache: {tmp_path}/file' in caplog.text
+
+
+COMPILE = """
+import sys, jax
+from experiments import mains
+mains.keep_compiled(sys.argv[1])
+jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
+print(jax.jit(lambda x: x * 2 + 1)(3.0))
+"""
+
+
+def test_an_entry_that_was_cut_short_is_made_again(tmp_path):
+  environment = {
+    name: value
+    for name, value in os.environ.items()
+    if name != 'JAX_COMPILATION_CACHE_DIR'
+  }
+
+  def compile_once():
+    done = subprocess.run(
+      [sys.executable, '-c', COMPILE, tmp_path],
+      env=environment,
+      capture_output=True,
+      text=True,
+      check=True,
+    )
+    assert done.stdout == '7.0\n'
+    assert 'rror' not in done.stderr
+    return {
+      path: path.read_bytes() for path in tmp_path.glob('*/jit__lambda*-cache')
+    }
+
+  ((entry, content),) = compile_once().items()
+  entry.write_bytes(content[: len(content) // 2])
+  whole = compile_once()
+  assert list(whole) == [entry]
+  assert len(whole[entry]) == len(content)
+  kept = entry.stat().st_mtime_ns
+  compile_once()
+  assert entry.stat().st_mtime_ns == kept
