@@ -18,7 +18,8 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   config.learner = _learner()
   config.evolution = _evolution()
   size, _, variant = preset.partition('+')
-  {'smoke': _smoke, 'small': _small, 'full': _full}[size](config)
+  sizes = {'smoke': _smoke, 'small': _small, 'medium': _small, 'full': _full}
+  sizes[size](config)
   if variant == 'eigen2':
     _eigen2(config)
   return config.lock()

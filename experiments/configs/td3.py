@@ -1,14 +1,15 @@
 """Settings of single-agent training, the only home of their defaults.
 
 A preset is SIZE or SIZE+eigen2: `smoke` (seconds, for tests), `small` (minutes
-on two cores) or `full` (Eigen2's dimensions, for an accelerator); `+eigen2`
-replaces our choices by the original system's.
+on two cores), `medium` (one small GPU, or eight cores) or `full` (Eigen2's
+dimensions, for an accelerator); `+eigen2` replaces our choices by the original
+system's.
 """
 
 import ml_collections
 from ml_collections import config_dict
 
-SIZES = ('smoke', 'small', 'full')
+SIZES = ('smoke', 'small', 'medium', 'full')
 
 
 def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
@@ -28,7 +29,8 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   config.agent = _agent()
   config.learner = _learner()
   config.evaluation = _evaluation()
-  {'smoke': _smoke, 'small': _small, 'full': _full}[size](config)
+  sizes = {'smoke': _smoke, 'small': _small, 'medium': _medium, 'full': _full}
+  sizes[size](config)
   if variant == 'eigen2':
     _eigen2(config)
   return config.lock()
@@ -237,6 +239,18 @@ def _small(config: config_dict.ConfigDict) -> None:
   config.learner.iterations = 60
   config.learner.learning_starts = 500
   config.learner.evaluate_every = 5
+
+
+def _medium(config: config_dict.ConfigDict) -> None:
+  """A seventieth of the arithmetic of `full` an example; it was not tuned."""
+  config.data.synthetic.num_columns = 128
+  config.data.synthetic.num_context = 8
+  config.data.synthetic.num_stocks = 64
+  config.data.synthetic.num_days = 5400
+  config.environment.context_days = 128
+  config.networks.hidden = 64
+  config.learner.iterations = 200
+  config.learner.learning_starts = 1_000
 
 
 def _full(config: config_dict.ConfigDict) -> None:

@@ -86,7 +86,7 @@ def test_configs_are_independent():
   'preset', ['', 'large', 'small+eigen3', 'smoke+eigen2+eigen2', 'eigen2']
 )
 def test_an_unknown_preset_is_refused(preset):
-  with pytest.raises(ValueError, match='expected one of smoke, small, full'):
+  with pytest.raises(ValueError, match='expected one of smoke, small, medium,'):
     td3.get_config(preset)
 
 
