@@ -45,6 +45,43 @@ mains.run(lambda argv: print(jax.device_count()))
 """
 
 
+# Compiled steps of all learners, for four devices of what is not at hand.
+LOWER = """
+import jax
+import jax.numpy as jnp
+from experiments import wiring
+from experiments.configs import erl, ranker, td3
+
+
+def config_of(module):
+  config = module.get_config('smoke')
+  synthetic = config.data.synthetic
+  synthetic.num_columns, synthetic.num_context, synthetic.num_stocks = 8, 1, 6
+  config.networks.compute_dtype = 'bfloat16'
+  if 'evolution' in config:
+    config.evolution.population_size = 8
+  return config
+
+
+def lower(function, *arguments):
+  traced = function.trace(*arguments)
+  for platform in ('cuda', 'tpu'):
+    text = traced.lower(lowering_platforms=(platform,)).as_text()
+    assert 'num_partitions = 4' in text and 'bf16' in text, platform
+
+
+one = wiring.build(config_of(td3)).learner
+state, world = one.abstract_state(), (one._environment, one._market)
+lower(one._iterate, world, state)
+lower(one._greedy, state.agent, one._market, jnp.arange(4))
+several = wiring.build_population(config_of(erl)).learner
+lower(several._iterate, several._world, several.abstract_state())
+fitted = wiring.build_ranker(config_of(ranker)).learner
+state = jax.eval_shape(fitted._init, jax.random.PRNGKey(0), fitted._market)
+lower(fitted._update, state, fitted._market, fitted._training, jnp.zeros(1))
+"""
+
+
 def run(*arguments, **environment):
   """Runs Python on this checkout, on a CPU that nothing else has split."""
   inherited = {
@@ -121,3 +158,9 @@ def test_a_main_refuses_less_than_no_device():
   assert done.stdout == ''
   assert done.stderr.startswith('error: flag --cpu_devices=-1: -1 is not ')
   assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def test_all_steps_lower_for_gpus_and_tpus():
+  """Which is all that can be seen without them."""
+  done = run('-c', LOWER, JAX_NUM_CPU_DEVICES='4')
+  assert done.returncode == 0, done.stderr
