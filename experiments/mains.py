@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import functools
 import importlib
 import os
 import re
@@ -112,29 +113,36 @@ def run(
       print(f'error: {reason}', file=sys.stderr)
       return status
 
-  def parse(argv: Sequence[str]) -> list[str]:
-    try:
-      given = _expanded(argv)
-      default = default_config and not any(_CONFIG.match(s) for s in given)
-      if default:
-        given.insert(0, f'--config={default_config}')
-      rest = flags.FLAGS([argv[0], *given])
-      if default:
-        flags.FLAGS['config'].using_default_value = True
-      _check_presets()
-      if default_config and not of_any_program:
-        _check_given(default_config)
-      return rest
-    except (_Refused, flags.Error) as error:
-      reason = _last_line(error)
-    except (AttributeError, KeyError) as error:
-      reason = _unknown_setting(error, argv)
-    except Exception as error:  # of the file of settings, which is a program
-      reason = _in_config(error)
-    print(f'error: {reason}', file=sys.stderr)
-    sys.exit(1)
-
+  parse = functools.partial(
+    _parse, default_config=default_config, of_any_program=of_any_program
+  )
   app.run(guarded, flags_parser=parse)
+
+
+def _parse(
+  argv: Sequence[str], default_config: str, of_any_program: bool
+) -> list[str]:
+  """Reads all flags; what a user can put right ends the program in a line."""
+  try:
+    given = _expanded(argv)
+    default = default_config and not any(_CONFIG.match(s) for s in given)
+    if default:
+      given.insert(0, f'--config={default_config}')
+    rest = flags.FLAGS([argv[0], *given])
+    if default:
+      flags.FLAGS['config'].using_default_value = True
+    _check_presets()
+    if default_config and not of_any_program:
+      _check_given(default_config)
+    return rest
+  except (_Refused, flags.Error) as error:
+    reason = _last_line(error)
+  except (AttributeError, KeyError) as error:
+    reason = _unknown_setting(error, argv)
+  except Exception as error:  # of the file of settings, which is a program
+    reason = _in_config(error)
+  print(f'error: {reason}', file=sys.stderr)
+  sys.exit(1)
 
 
 def _extend(modules: Sequence[str]) -> None:

@@ -113,54 +113,45 @@ def make_networks(
   policy = layers.precision_policy(config.compute_dtype)
   precise = functools.partial(_at_precision, config.precision)
 
-  @precise
+  def transformed(function):
+    return hk.transform_with_state(precise(function))
+
   def feature_extractor(window, is_training=False, examples=None):
-    examples = _examples(window, examples)
     module = FeatureExtractor(config, policy, mesh)
-    return module(window, is_training, examples)
+    return module(window, is_training, _examples(window, examples))
 
-  @precise
-  def cross_attention(
-    features, is_training=False, return_weights=False, examples=None
+  def attend(
+    kind, features, is_training=False, return_weights=False, examples=None
   ):
     examples = _examples(features, examples)
-    module = attention.CrossAttention(config, policy)
+    module = kind(config, policy)
     return module(features, is_training, examples, return_weights)
 
-  @precise
-  def self_attention(
-    features, is_training=False, return_weights=False, examples=None
-  ):
-    examples = _examples(features, examples)
-    module = attention.SelfAttention(config, policy)
-    return module(features, is_training, examples, return_weights)
-
-  def transformed(kind):
-    @precise
-    def critic(x, action, is_training=False, examples=None):
-      window, account = _window_and_account(x, spec)
-      examples = _examples(window, examples)
-      module = kind(config, spec, policy, mesh)
-      return module(window, action, is_training, examples, account)
-
-    return hk.transform_with_state(critic)
+  def critic(kind, x, action, is_training=False, examples=None):
+    window, account = _window_and_account(x, spec)
+    examples = _examples(window, examples)
+    module = kind(config, spec, policy, mesh)
+    return module(window, action, is_training, examples, account)
 
   return Networks(
-    feature_extractor=hk.transform_with_state(feature_extractor),
-    cross_attention=hk.transform_with_state(cross_attention),
-    self_attention=hk.transform_with_state(self_attention),
+    feature_extractor=transformed(feature_extractor),
+    cross_attention=transformed(
+      functools.partial(attend, attention.CrossAttention)
+    ),
+    self_attention=transformed(
+      functools.partial(attend, attention.SelfAttention)
+    ),
     actor=Divided.of(
       lambda: map(precise, _actor(spec, Actor(config, spec, policy, mesh)))
     ),
-    critic=transformed(Critic),
-    double_critic=transformed(DoubleCritic),
+    critic=transformed(functools.partial(critic, Critic)),
+    double_critic=transformed(functools.partial(critic, DoubleCritic)),
   )
 
 
 def _at_precision(precision: str, function: Callable) -> Callable:
   """`function`, its products at a precision; see `layers.at_precision`."""
 
-  @functools.wraps(function)
   def wrapped(*inputs, **options):
     with layers.at_precision(precision):
       return function(*inputs, **options)
