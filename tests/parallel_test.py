@@ -152,7 +152,13 @@ def test_padding(size, multiple, expected):
 @pytest.mark.parametrize(
   'flags,expected',
   [
-    ('', {'xla_backend_optimization_level': 2}),
+    (
+      '',
+      {
+        'xla_backend_optimization_level': 2,
+        'xla_cpu_prefer_vector_width': 512,
+      },
+    ),
     ('--xla_backend_optimization_level=0', {}),
   ],
 )
