@@ -96,7 +96,7 @@ def _connect(mesh: Mesh) -> None:
 
 
 class Device(NamedTuple):
-  """What sizes depend on; equal on all processes of a run.
+  """Describes the devices of a run, equally on all of its processes.
 
   Attributes:
     backend: 'cpu', 'gpu' or 'tpu', as JAX names it.
@@ -119,7 +119,7 @@ def describe_device() -> Device:
   """
   device = jax.devices()[0]
   stats = [x.memory_stats() or {} for x in jax.local_devices()]
-  # In MiB, as what processes tell each other has 32 bits.
+  # In MiB: processes exchange numbers of 32 bits.
   least = np.int32(min(x.get('bytes_limit', 0) for x in stats) >> 20)
   if jax.process_count() > 1:
     least = multihost_utils.process_allgather(least).min()

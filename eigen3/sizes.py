@@ -82,8 +82,9 @@ _TAKEN = 0.75
 _BFLOAT16 = (8, 0)  # the first CUDA compute capability that multiplies it
 
 _DAYS_ON_CPU = 64  # that are acted on at once
-# Rows whose step stays in a second-level cache of 1 or 2 MiB. The fastest of
-# 48 to 128 on an Intel Xeon (2 MiB) and an AMD EPYC (1 MiB), so no table.
+# Rows whose step stays in a second-level cache of 1 or 2 MiB. On an Intel Xeon
+# (2 MiB) 96 and 112 were equal and faster than 64; on an AMD EPYC (1 MiB) 112
+# was faster than the 48 of then, and nothing else was tried. So no table.
 _BLOCK_ON_CPU = 112
 
 

@@ -327,7 +327,8 @@ def about_compiling() -> str:
   """What a user has to wait for first."""
   folder = jax.config.values['jax_compilation_cache_dir']
   later = f', seconds when {folder} has it' if folder else ''
-  # 10 to 30 s on two cores, 65 s for full on an H200 (docs/performance.md).
+  # On two cores 15 s for small and about 50 s for a population of smoke; 65 s
+  # for full on an H200 (docs/performance.md).
   return f'compiling first: up to a minute{later}'
 
 

@@ -285,7 +285,7 @@ def _by_path(state: Any) -> dict[str, Any]:
 
 
 def _read_metadata(folder: pathlib.Path) -> Mapping[str, Any]:
-  """What is known of a checkpoint; a ValueError if it is damaged."""
+  """Returns a checkpoint's metadata; raises a ValueError if it is damaged."""
   found = json.loads((folder / _METADATA).read_text(encoding='utf-8'))
   if not isinstance(found, dict):
     raise ValueError(f'{_METADATA} holds no settings of a checkpoint')

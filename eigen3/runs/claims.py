@@ -27,7 +27,7 @@ from eigen3.runs import holders
 BEAT = 60.0  # seconds
 STALE = 600.0
 _PATIENCE = 0.05  # seconds between two tries
-_SILENCE = 5.0  # and before it is told who is waited for
+_WARN_AFTER = 5.0  # of waiting, for whom
 
 
 class Claim:
@@ -96,10 +96,10 @@ def take(name: os.PathLike | str) -> Claim | None:
 @contextlib.contextmanager
 def held(name: os.PathLike | str) -> Iterator[None]:
   """Holds a name for a short while, after waiting for whoever has it."""
-  told = time.monotonic() + _SILENCE
+  warn_at = time.monotonic() + _WARN_AFTER
   while (claim := take(name)) is None:
-    if time.monotonic() > told:
-      told = float('inf')
+    if time.monotonic() > warn_at:
+      warn_at = float('inf')
       names = holders.names(holders_of(name)) or 'a process'
       logging.warning('%s: waiting for %s', name, names)
     time.sleep(_PATIENCE)

@@ -30,7 +30,10 @@ def line_of(process: int) -> str:
 
 
 def read(path: pathlib.Path) -> list[dict[str, Any]]:
-  """The notes in a file, without lines that are damaged or half written.
+  """Returns the notes in a file; lines that are no note are left out.
+
+  Each has the host's name, `machine` (see `_machine`), the process's number,
+  `began` (its start, as /proc counts) and `since`, when it wrote the note.
 
   Raises:
     FileNotFoundError: there is no file.

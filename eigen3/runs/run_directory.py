@@ -164,37 +164,23 @@ def check_resumable(workdir: os.PathLike | str) -> None:
 
 
 def read_data(workdir: os.PathLike | str) -> Mapping[str, Any]:
-  """What the folder of a run says of its data; see `create`.
+  """Returns what `run.json` says of the run's data; see `create`.
 
   Raises:
     ValueError: it cannot be read.
   """
-  path = pathlib.Path(workdir) / _ABOUT
-  found = _read_settings(path).get('data', {})
-  if not isinstance(found, dict):
-    raise ValueError(
-      f"{path}: found {type(found).__name__} in 'data', expected what the run "
-      'is of'
-    )
-  return found
+  return _read_part(workdir, 'data')
 
 
 def read_sizes(workdir: os.PathLike | str) -> Mapping[str, Any]:
-  """What settings that are 'auto' came to where the run began, by full name.
+  """Returns what 'auto' came to where the run began, by a setting's full name.
 
   Nothing for a run that is older than 'auto'.
 
   Raises:
     ValueError: it cannot be read.
   """
-  path = pathlib.Path(workdir) / _ABOUT
-  found = _read_settings(path).get('sizes', {})
-  if not isinstance(found, dict):
-    raise ValueError(
-      f"{path}: found {type(found).__name__} in 'sizes', expected values of "
-      'settings'
-    )
-  return found
+  return _read_part(workdir, 'sizes')
 
 
 def read_about(workdir: os.PathLike | str) -> Mapping[str, Any]:
@@ -299,6 +285,17 @@ def _read_settings(path: pathlib.Path) -> Mapping[str, Any]:
     )
   if isinstance(found.get('networks'), dict):
     found['networks'].pop('spec', None)  # nothing reads it any more
+  return found
+
+
+def _read_part(workdir: os.PathLike | str, name: str) -> Mapping[str, Any]:
+  """Returns an object of `run.json`, empty where it has none of that name."""
+  path = pathlib.Path(workdir) / _ABOUT
+  found = _read_settings(path).get(name, {})
+  if not isinstance(found, dict):
+    raise ValueError(
+      f'{path}: found {type(found).__name__} in {name!r}, expected an object'
+    )
   return found
 
 

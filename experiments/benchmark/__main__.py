@@ -44,7 +44,11 @@ _MIN_REPEATS = flags.DEFINE_integer(
   'min_repeats', 3, 'Measured runs, however long they take.', lower_bound=1
 )
 _AGAINST = path_flags.DEFINE_path(
-  'against', None, 'JSON of an earlier run; what became slower is told.'
+  'against',
+  None,
+  'JSON of an earlier run, to list the cases that became slower.',
+  None,
+  'JSON of an earlier run, to list the cases that became slower.',
 )
 _MAX_SECONDS = flags.DEFINE_float(
   'max_seconds',

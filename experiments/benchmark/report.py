@@ -143,11 +143,10 @@ def against(now: Summary, then: Summary) -> str:
     counts all that stand in both.
   """
   here, there = (_devices(record) for record in (now, then))
-  what = 'median_seconds' if here == there else 'speedup'
-  before = _by_name(then, what)
+  costs, before = (_costs(record, here == there) for record in (now, then))
   change = {
-    name: (value / before[name] if here == there else before[name] / value) - 1
-    for name, value in _by_name(now, what).items()
+    name: cost / before[name] - 1
+    for name, cost in costs.items()
     if name in before
   }
   lines = [
@@ -167,12 +166,18 @@ def _devices(results: Summary) -> str:
   return ', '.join([results['machine']['processor'], *sorted(kinds)])
 
 
-def _by_name(results: Summary, what: str) -> dict[str, float]:
-  return {
-    f'{group["name"]}: {case["name"]}': case[what]
+def _costs(results: Summary, in_seconds: bool) -> dict[str, float]:
+  """Returns each case's median seconds, or multiple of the reference's."""
+  cases = {
+    f'{group["name"]}: {case["name"]}': case
     for group in results['groups']
     for case in group['cases']
-    if case[what]
+  }
+  if in_seconds:
+    costs = {name: case['median_seconds'] for name, case in cases.items()}
+    return {name: cost for name, cost in costs.items() if cost}
+  return {
+    name: 1 / case['speedup'] for name, case in cases.items() if case['speedup']
   }
 
 

@@ -30,7 +30,7 @@ from eigen3.runs.claims import Claim
 from eigen3.runs.logs import METRICS
 
 # To be raised when the same settings come to other numbers than before.
-VERSION = 1
+VERSION = 2
 _ABOUT = ('commit', 'platform', 'python', 'versions')  # of run.json
 _LENGTH = 16  # hexadecimal digits of a name
 

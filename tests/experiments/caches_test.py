@@ -98,6 +98,8 @@ def test_an_entry_that_was_cut_short_is_made_again(tmp_path):
     }
 
   ((entry, content),) = compile_once().items()
+  if not content.startswith(b'\x78'):
+    pytest.skip('jax wrote it by another library than zlib')
   entry.write_bytes(content[: len(content) // 2])
   whole = compile_once()
   assert list(whole) == [entry]

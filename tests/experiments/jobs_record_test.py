@@ -48,8 +48,9 @@ def test_runs_of_code_that_came_to_other_results_stay_apart(
   tmp_path, monkeypatch
 ):
   start(tmp_path, make_config())
-  monkeypatch.setattr(archive, 'VERSION', archive.VERSION + 1)
-  with pytest.raises(ValueError, match=r'--workdir: found .* version 1'):
+  before = archive.VERSION
+  monkeypatch.setattr(archive, 'VERSION', before + 1)
+  with pytest.raises(ValueError, match=f'--workdir: found .* version {before}'):
     record.enter(tmp_path, make_config())
 
 

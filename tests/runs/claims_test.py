@@ -79,7 +79,7 @@ def test_a_damaged_claim_is_waited_for_until_it_is_stale(tmp_path, changed):
 
 
 def test_who_keeps_others_waiting_is_told(tmp_path, monkeypatch, caplog):
-  monkeypatch.setattr(claims, '_SILENCE', 0.0)
+  monkeypatch.setattr(claims, '_WARN_AFTER', 0.0)
   claim = claims.take(tmp_path / 'a')
 
   def release_at_last(unused):
