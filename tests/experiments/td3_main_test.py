@@ -9,8 +9,6 @@ import random
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import jax
@@ -26,28 +24,6 @@ from eigen3.runs.lock import Lock
 from experiments.configs import erl, td3
 
 CONFIG = pathlib.Path(td3.__file__)
-# Runs the main in forks of a process that has imported what it imports, which
-# takes longer than to find an error, as does the end of an interpreter.
-FORKS = """
-import json, os, runpy, sys
-import eigen3.reporting.run_picture, eigen3.learner.loop
-from experiments import mains, wiring
-for number, arguments in enumerate(json.loads(sys.argv[1])):
-  pid = os.fork()
-  if not pid:
-    for target, name in ((1, 'out'), (2, 'err')):
-      flags = os.O_WRONLY | os.O_CREAT
-      os.dup2(os.open(f'{sys.argv[2]}/{number}.{name}', flags), target)
-    sys.argv = ['td3', *arguments]
-    try:
-      runpy.run_module('experiments.td3', run_name='__main__', alter_sys=True)
-    except SystemExit as end:
-      sys.stdout.flush()
-      sys.stderr.flush()
-      os._exit(end.code or 0)
-  status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-  print(status, flush=True)
-"""
 
 
 @pytest.fixture(scope='session')
@@ -74,21 +50,18 @@ def whole(programs):
 @contextlib.contextmanager
 def killed(start, arguments, folder, seconds=None, iterations=None, *more):
   """Starts a run and kills it after seconds, or so many logged iterations."""
-  with open(os.devnull, 'w') as nowhere:
-    process = start(
-      *arguments, f'--workdir={folder}', *more, output=nowhere.fileno()
-    )
-    begin = time.monotonic()
-    while process.poll() is None and time.monotonic() - begin < 550:
-      if iterations is None:
-        due = time.monotonic() - begin >= seconds
-      else:
-        due = num_logged(folder) > iterations
-      if due:
-        process.kill()
-        break
-      time.sleep(0.002)
-    process.wait()
+  process = start(*arguments, f'--workdir={folder}', *more)
+  begin = time.monotonic()
+  while process.poll() is None and time.monotonic() - begin < 550:
+    if iterations is None:
+      due = time.monotonic() - begin >= seconds
+    else:
+      due = num_logged(folder) > iterations
+    if due:
+      process.kill()
+      break
+    time.sleep(0.002)
+  process.wait()
   yield process
 
 
@@ -311,7 +284,9 @@ def test_a_loss_that_is_not_finite_is_one_line(train, arguments, tmp_path):
   assert about['panel_from_here'] == '../panel.parquet'
 
 
-def test_errors_are_one_line_and_leave_nothing(whole, arguments, tmp_path):
+def test_errors_are_one_line_and_leave_nothing(
+  whole, train, arguments, tmp_path
+):
   config = td3.get_config('smoke')
   config.data.synthetic.num_days = 40
   short = tmp_path / 'short.parquet'
@@ -476,29 +451,14 @@ def test_errors_are_one_line_and_leave_nothing(whole, arguments, tmp_path):
   ]
   locks = [Lock(held), Lock(tmp_path / 'held_empty')]
   before, before_held = contents(whole.folder), contents(held)
-  (tmp_path / 'said').mkdir()
-  forks = subprocess.run(
-    [
-      sys.executable,
-      '-c',
-      FORKS,
-      json.dumps([given for given, _ in cases]),
-      tmp_path / 'said',
-    ],
-    capture_output=True,
-    text=True,
-    check=True,
-  )
-  statuses = forks.stdout.split()
-  assert len(statuses) == len(cases)
-  for number, (given, expected) in enumerate(cases):
-    stderr = (tmp_path / 'said' / f'{number}.err').read_text()
-    assert statuses[number] == '1', (given, stderr)
-    lines = [s for s in stderr.splitlines() if s.strip()]
-    assert len(lines) == 1, (given, stderr)
+  for given, expected in cases:
+    run = train(*given)
+    assert run.returncode == 1, (given, run.stderr)
+    lines = [s for s in run.stderr.splitlines() if s.strip()]
+    assert len(lines) == 1, (given, run.stderr)
     assert lines[0].startswith('error: '), given
     assert expected in lines[0]
-    assert (tmp_path / 'said' / f'{number}.out').read_text() == '', given
+    assert run.stdout == '', given
   assert (mine / 'tensorboard' / 'events').exists()
   assert os.listdir(mine) == ['tensorboard']
   assert sorted(os.listdir(tmp_path)) == [
@@ -509,7 +469,6 @@ def test_errors_are_one_line_and_leave_nothing(whole, arguments, tmp_path):
     'moved',
     'others.parquet',
     'population',
-    'said',
     'several',
     'short.parquet',
     'text.parquet',
