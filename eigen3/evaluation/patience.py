@@ -2,7 +2,8 @@
 
 All know how the market is drawn (`eigen3.data.synthetic_patience`). Those that
 end in 'informed' also know the size of each day's dip and the phase; the others
-infer both from the prices up to the day.
+infer both from the closes up to the day, which is what networks see of a day's
+prices.
 
   greedy   buys whatever pays its costs. Informed, it is the control 'informed'.
   hurdle   buys what brings at least so much; the constant is that of 21 which
@@ -103,7 +104,8 @@ class Yardsticks:
 
   def _observed(self) -> _Known:
     scale = self._dips.scale
-    falls = np.log(self._ohlc[..., 0] / self._ohlc[..., 3])
+    close = np.log(self._ohlc[..., 3])
+    falls = -np.diff(close, axis=0, prepend=close[:1])
     falls -= np.nanmedian(falls, axis=1, keepdims=True)
     falls = np.nan_to_num(falls, nan=0.0)
     net = net_of(self._rules, expected_sizes(falls, scale))
@@ -261,18 +263,17 @@ def expected_sizes(falls: np.ndarray, scale: float) -> np.ndarray:
   """What each stock is expected to give back, by Bayes' rule.
 
   Args:
-    falls: float [T, N], logarithm of the open over the close, less the median
-      stock's.
+    falls: float [T, N], logarithm of the close before over the close, less the
+      median stock's.
     scale: of all dips.
 
   Returns:
     float [T, N], the mean of the size, which is 0 without a dip. A fall between
     the two ranges and beyond is taken as it is.
   """
-  deviation = process.STOCK_NOISE * np.sqrt(0.75)  # between open and close
 
   def likely(size):
-    return np.exp(-0.5 * ((falls - size) / deviation) ** 2)
+    return np.exp(-0.5 * ((falls - size) / process.STOCK_NOISE) ** 2)
 
   before = process.DIP_CHANCE / falls.shape[1]
   low, high = scale * np.array(process.SHALLOW)

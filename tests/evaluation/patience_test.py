@@ -166,10 +166,11 @@ def test_sizes_by_bayes_rule():
   falls = np.zeros((1, 16))
   falls[0, :3] = 0.01, 0.05, -0.01
   found = patience.expected_sizes(falls, 1.0)[0]
-  assert found[0] == pytest.approx(0.01, abs=3e-4)
+  # By hand: a fall of 1 % has the likelihood 0.77 if there is a dip, else
+  # 0.0039; 0.9 of 16 stocks dip, so it is one with 92 %, and of 1 % on average.
+  assert found[0] == pytest.approx(0.00922, abs=2e-5)
   assert found[1] == 0.05
   assert found[2] < 1e-6
-  # Half of what no dip explains well: by hand, the prior chance is 0.9 / 16.
   assert 0.0 < found[3] < 1e-3
   half = patience.expected_sizes(falls / 2, 0.5)[0]
   assert half[1] == 0.025

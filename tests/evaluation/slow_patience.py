@@ -43,7 +43,9 @@ class SlowMarket:
     if informed:
       beliefs = [[float(k == phase) for k in PHASES] for phase in self.phases]
       return self.sizes, beliefs
-    falls = [_falls(day) for day in self.prices]
+    # Nothing is known to have fallen on the first day.
+    days_before = [self.prices[0], *self.prices[:-1]]
+    falls = [*map(_falls, days_before, self.prices)]
     sizes = [[_expected_size(x, len(day)) for x in day] for day in falls]
     return sizes, _beliefs(self.herald, falls)
 
@@ -215,16 +217,19 @@ def _rate(config):
   return (config.commission_bp + config.slippage_bp) / 10_000
 
 
-def _falls(day):
+def _falls(day_before, day):
   """By how much each stock fell more than the median one."""
-  falls = [math.log(price[OPEN] / price[CLOSE]) for price in day]
+  falls = [
+    math.log(before[CLOSE] / price[CLOSE])
+    for before, price in zip(day_before, day, strict=True)
+  ]
   return [fall - _quantile(sorted(falls), 0.5) for fall in falls]
 
 
 def _expected_size(fall, num_stocks):
   if fall > (process.SHALLOW[1] + process.DEEP[0]) / 2:
     return fall
-  deviation = process.STOCK_NOISE * math.sqrt(0.75)
+  deviation = process.STOCK_NOISE
   chance = process.DIP_CHANCE / num_stocks
   total = (1 - chance) * math.exp(-0.5 * (fall / deviation) ** 2)
   mean = 0.0
