@@ -18,6 +18,8 @@ if 'XLA_FLAGS' not in os.environ:
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', caches.folder('tests'))
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES', '-1')
+# So that an entry's name does not depend on the folder.
+os.environ.setdefault('JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES', 'none')
 
 # With Shardy a fifth of the compilation is its passes, though one device has
 # nothing to partition. Tests of several devices keep what users run.

@@ -48,21 +48,22 @@ class Programs:
   def __init__(self, folder: pathlib.Path):
     self.folder = folder
 
-  def compiled(self, program) -> pathlib.Path:
-    """Where the program keeps what it compiled."""
-    return self.folder / 'compiled' / program
+  @property
+  def compiled(self) -> pathlib.Path:
+    """Where programs keep what they compiled."""
+    return self.folder / 'compiled'
 
-  def start(self, program, *arguments, cwd=forks.ROOT) -> forks.Fork:
+  def start(
+    self, program, *arguments, cwd=forks.ROOT, compiled=None
+  ) -> forks.Fork:
     return forks.start(
       *('-m', f'experiments.{program}', *arguments),
       cwd=cwd,
-      JAX_COMPILATION_CACHE_DIR=str(self.compiled(program)),
+      JAX_COMPILATION_CACHE_DIR=str(compiled or self.compiled),
     )
 
-  def finish(
-    self, program, *arguments, cwd=forks.ROOT
-  ) -> subprocess.CompletedProcess:
-    return self.start(program, *arguments, cwd=cwd).completed()
+  def finish(self, program, *arguments, **how) -> subprocess.CompletedProcess:
+    return self.start(program, *arguments, **how).completed()
 
   def arguments(self, program) -> tuple[str, ...]:
     """Of the run that nothing interrupts, but for its folder."""
