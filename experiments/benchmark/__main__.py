@@ -47,8 +47,6 @@ _AGAINST = path_flags.DEFINE_path(
   'against',
   None,
   'JSON of an earlier run, to list the cases that became slower.',
-  None,
-  'JSON of an earlier run, to list the cases that became slower.',
 )
 _MAX_SECONDS = flags.DEFINE_float(
   'max_seconds',
