@@ -78,15 +78,19 @@ def _own(gate: int, warpgroup: Array):
   return pl.ds(gate * UNITS + warpgroup * _HALF, _HALF)
 
 
+def _sums():
+  """Of a product of a warpgroup, in its registers."""
+  return plgpu.ACC((ROWS, _HALF), jnp.float32)
+
+
 def _zeros() -> Array:
-  zeros = jnp.zeros((ROWS, _HALF), jnp.float32)
-  return plgpu.layout_cast(zeros, plgpu.Layout.WGMMA)
+  """Laid out as sums are, which begin with them."""
+  return pl.run_scoped(lambda sums: sums[...], _sums())
 
 
 def _load(ref, *index) -> Array:
   """A tile of shared memory in float32, laid out as products are."""
-  tile = plgpu.load(ref, index, layout=plgpu.Layout.WGMMA)
-  return tile.astype(jnp.float32)
+  return ref[index].astype(jnp.float32)
 
 
 def _meet(barrier) -> None:
@@ -182,7 +186,7 @@ def _forward_body(
     return tuple(accumulator[...] for accumulator in accumulators)
 
   def walk(step, cell):
-    sums = pl.run_scoped(product, *[plgpu.ACC((ROWS, _HALF), jnp.float32)] * 4)
+    sums = pl.run_scoped(product, *[_sums()] * 4)
     plgpu.barrier_arrive(multiplied)
     plgpu.barrier_wait(projected_here)
 
@@ -303,7 +307,7 @@ def _backward_body(
 
   plgpu.barrier_wait(weights_here)
   plgpu.barrier_wait(states_here.at[own])
-  last = plgpu.load(cells_smem, (own,), layout=plgpu.Layout.WGMMA)
+  last = cells_smem[own]
   plgpu.commit_smem()
   fetch_states(0)
 
@@ -321,7 +325,7 @@ def _backward_body(
     to_state, to_cell, after = carry
     plgpu.barrier_wait(states_here.at[own])
     plgpu.barrier_wait(gates_here.at[own])
-    before = plgpu.load(cells_smem, (own,), layout=plgpu.Layout.WGMMA)
+    before = cells_smem[own]
     # Before the first day there is none; a cell is finite.
     is_there = jnp.where(step + 1 < days, 1.0, 0.0)
 
@@ -344,8 +348,7 @@ def _backward_body(
     def _():
       fetch_states(step + 1)
 
-    accumulator = plgpu.ACC((ROWS, _HALF), jnp.float32)
-    to_state = pl.run_scoped(product, accumulator)
+    to_state = pl.run_scoped(product, _sums())
     # What is overwritten now: this warpgroup's copies have left, and both have
     # multiplied it.
     plgpu.barrier_arrive(multiplied)

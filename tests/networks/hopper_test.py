@@ -1,16 +1,19 @@
-"""Tests that the kernels of eigen3.networks.hopper lower for CUDA.
+"""Tests of the kernels of eigen3.networks.hopper without a GPU.
 
-That needs no GPU, and refuses too much shared memory, layouts that do not
-match and copies that are not contiguous. What they compute is tested on a GPU
-by `python -m experiments.lstm_kernel`, and on any machine with scans in their
-place in recurrent_test.py.
+To lower them for CUDA at full size refuses too much shared memory, layouts that
+do not match and copies that are not contiguous. What they compute is tested on
+an interpreter, with a few days, and on a GPU by `tests/gpu`. What lies around
+them is tested in recurrent_test.py, with scans in their place.
 """
 
 import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
+import scanned_loops
+from interpreted import interpreted
 
 from eigen3.networks import layers, recurrent
 
@@ -41,10 +44,9 @@ def _arguments(rows, *lead):
   return recurrent.Weights(*weights), _floats(*lead, D, INPUTS, rows), keys
 
 
-def _core(weights, x, keys):
-  plan = recurrent.Plan(
-    layers.precision_policy('bfloat16'), 3, 0.1, loops=hopper.LOOPS
-  )
+def _core(weights, x, keys, loops=hopper.LOOPS):
+  policy = layers.precision_policy('bfloat16')
+  plan = recurrent.Plan(policy, 3, 0.1, loops=loops)
   return recurrent.pooled_lstm(plan, weights, x, keys)
 
 
@@ -120,3 +122,87 @@ def test_weights_may_be_given_away():
 def _descend(weights, x, keys):
   gradients = jax.grad(_loss)(weights, x, keys)
   return jax.tree.map(lambda w, g: w - g, weights, gradients)
+
+
+def _drawn(*shape, scale=1.0):
+  rng = np.random.default_rng(sum(shape))
+  return jnp.asarray(scale * rng.normal(size=shape), jnp.bfloat16)
+
+
+def _assert_near(found, expected):
+  """Equal but where a sum in another order rounded to the next bfloat16."""
+  assert jax.tree.structure(found) == jax.tree.structure(expected)
+  for a, b in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
+    a, b = (np.asarray(x, np.float32) for x in (a, b))
+    assert np.linalg.norm(b) > 1
+    error = np.linalg.norm(a - b) / np.linalg.norm(b)
+    assert error < 1e-3, error
+
+
+@pytest.mark.parametrize(
+  'reverse, emitted, keeps_cells',
+  [((False, True), 3, True), ((True,), 2, False)],
+)
+def test_forward(reverse, emitted, keeps_cells):
+  directions = len(reverse)
+  arguments = (
+    _drawn(directions, 3, 64, 4 * H),
+    _drawn(directions, H, 4 * H, scale=0.1),
+    reverse,
+    emitted,
+    keeps_cells,
+  )
+  with interpreted():
+    found = hopper.forward(*arguments)
+  _assert_near(found, scanned_loops.forward(*arguments))
+
+
+def test_backward():
+  states = _drawn(2, 2, 3, 64, H)
+  arguments = (
+    _drawn(2, 3, 64, 4 * H),
+    *states,
+    _drawn(2, 4 * H, H, scale=0.1),
+    (False, True),
+  )
+  with interpreted():
+    found = hopper.backward(*arguments)
+  _assert_near(found, scanned_loops.backward(*arguments))
+
+
+def test_a_population_in_one_kernel():
+  weights = _drawn(H, 4 * H, scale=0.1)[None]
+
+  def walk(loops):
+    def of_one(x):
+      return loops.forward(x, weights, (False,), 2, False)[0]
+
+    return jax.vmap(of_one)(_drawn(2, 1, 2, 128, 4 * H))
+
+  with interpreted():
+    found = walk(hopper.LOOPS)
+  _assert_near(found, walk(scanned_loops.LOOPS))
+
+
+@pytest.mark.long
+def test_the_whole_core_and_its_gradients():
+  rng = np.random.default_rng(0)
+  weights, x, keys = jax.tree.map(
+    lambda leaf: jnp.asarray(rng.uniform(-0.1, 0.1, leaf.shape), leaf.dtype),
+    _arguments(65),
+  )
+  x, keys = (
+    10 * x[:4],
+    jnp.asarray(rng.integers(0, 2**32, keys.shape), keys.dtype),
+  )
+
+  def results(loops):
+    def loss(weights, x):
+      y = _core(weights, x, keys, loops)
+      return jnp.sin(30 * y).sum(), y
+
+    return jax.grad(loss, (0, 1), has_aux=True)(weights, x)
+
+  with interpreted():
+    found = results(hopper.LOOPS)
+  _assert_near(found, results(scanned_loops.LOOPS))
