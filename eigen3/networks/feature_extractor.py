@@ -11,6 +11,7 @@ import ml_collections
 
 from eigen3 import parallel
 from eigen3.networks import dropout, layers, recurrent
+from eigen3.networks.lstm_cell import Loops
 from eigen3.types import Array, PRNGKey
 
 _KERNEL = 3  # days a convolution sees: yesterday, today, tomorrow
@@ -82,6 +83,7 @@ class FeatureExtractor(hk.Module):
       tuple(config.lstm_save_gates),
       config.lstm_hoist == 'always',
       config.precision,
+      _loops(config.lstm_kernel),
     )
     features = blocks(
       functools.partial(_encode, plan),
@@ -190,6 +192,15 @@ class LSTMWeights(hk.Module):
       hidden=get(f'{name}_hidden', (self._hidden, gates)),
       bias=get(f'{name}_bias', (gates,)),
     )
+
+
+def _loops(kernel: str) -> Loops | None:
+  if kernel == 'scan':
+    return None
+  # Here: not every version of JAX has what it is written in.
+  from eigen3.networks import hopper
+
+  return hopper.LOOPS
 
 
 def _encode(
