@@ -83,7 +83,7 @@ class FeatureExtractor(hk.Module):
       tuple(config.lstm_save_gates),
       config.lstm_hoist == 'always',
       config.precision,
-      _loops(config.lstm_kernel),
+      find_loops(config.lstm_kernel),
     )
     features = blocks(
       functools.partial(_encode, plan),
@@ -91,6 +91,16 @@ class FeatureExtractor(hk.Module):
       (window, audible, keys),
     )
     return features.reshape(batch, columns, -1)
+
+
+def find_loops(kernel: str) -> Loops | None:
+  """Returns what `networks.lstm_kernel` names, but 'auto'; None for scans."""
+  if kernel == 'scan':
+    return None
+  # Here: not every version of JAX has what it is written in.
+  from eigen3.networks import hopper
+
+  return hopper.LOOPS
 
 
 class Convolution(hk.Module):
@@ -192,15 +202,6 @@ class LSTMWeights(hk.Module):
       hidden=get(f'{name}_hidden', (self._hidden, gates)),
       bias=get(f'{name}_bias', (gates,)),
     )
-
-
-def _loops(kernel: str) -> Loops | None:
-  if kernel == 'scan':
-    return None
-  # Here: not every version of JAX has what it is written in.
-  from eigen3.networks import hopper
-
-  return hopper.LOOPS
 
 
 def _encode(

@@ -7,6 +7,7 @@ backward pass is hidden states and cells. Rows come before units, as kernels
 read them, and are padded by zeros, whose gradients are zeros.
 """
 
+import math
 from collections.abc import Sequence
 
 import jax.numpy as jnp
@@ -17,6 +18,7 @@ from eigen3.networks.lstm_cell import Loops
 from eigen3.networks.lstm_direction import DirectionWeights, Plan
 from eigen3.types import Array
 
+_DAYS_OF_PART = 8  # that a sum over all days is split into
 _ALIGNED = 8  # inner sizes of products are multiples of it
 _BOTH = (False, True)  # directions, by whether they are reverse
 
@@ -184,18 +186,16 @@ def _walk_back(
   Returns:
     Gradients of the weights, and of the inputs [T, rows, I].
   """
-  narrow, wide = plan.policy.compute_dtype, plan.policy.output_dtype
+  narrow = plan.policy.compute_dtype
   hidden, cells = trace
   joint = _joint(x, _before(hidden, reverse), len(weights))
   gates = _product(joint, _matrix(plan, weights, True), narrow)
   transposed = jnp.stack([w.hidden.T for w in weights]).astype(narrow)
   to_gates = _loops(plan).backward(gates, cells, to_hidden, transposed, reverse)
-  to_matrix = jnp.einsum(
-    'gtrk,gtrz->gkz', joint, to_gates, preferred_element_type=wide
-  )
+  to_matrix = _sum_of_products(joint, to_gates, plan.policy.output_dtype)
   projection = jnp.stack([w.input for w in weights]).astype(narrow)
   to_x = jnp.einsum(
-    'gtrz,giz->gtri', to_gates, projection, preferred_element_type=wide
+    'gtrz,giz->gtri', to_gates, projection, preferred_element_type=narrow
   )
   inputs, units = x.shape[-1], hidden.shape[-1]
   to_weights = [
@@ -206,7 +206,7 @@ def _walk_back(
     )
     for of_one in to_matrix
   ]
-  return to_weights, to_x.sum(0).astype(narrow)
+  return to_weights, to_x.sum(0)
 
 
 def _before(hidden: Array, reverse: tuple[bool, ...]) -> Array:
@@ -260,3 +260,15 @@ def _product(joint: Array, matrix: Array, dtype) -> Array:
   return jnp.einsum(
     'gtrk,gkz->gtrz', joint, matrix, preferred_element_type=dtype
   )
+
+
+def _sum_of_products(x: Array, y: Array, dtype) -> Array:
+  """[G, T, rows, K] and [G, T, rows, Z] to [G, K, Z], over days and rows.
+
+  In parts: the result is small, and as one product it would keep few of a GPU's
+  multiprocessors busy.
+  """
+  days = math.gcd(x.shape[1], _DAYS_OF_PART)
+  x, y = (z.reshape(len(z), -1, days, *z.shape[2:]) for z in (x, y))
+  parts = jnp.einsum('gptrk,gptrz->gpkz', x, y, preferred_element_type=dtype)
+  return parts.sum(1)

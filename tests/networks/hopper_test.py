@@ -2,7 +2,8 @@
 
 To lower them for CUDA at full size refuses too much shared memory, layouts that
 do not match and copies that are not contiguous. What they compute is tested on
-an interpreter, with a few days, and on a GPU by `tests/gpu`. What lies around
+an interpreter, with a few days, and on a GPU by what benchmark_kernels_test.py
+calls. What lies around
 them is tested in recurrent_test.py, with scans in their place.
 """
 
@@ -95,7 +96,8 @@ def test_computed_again_in_a_loop_over_blocks():
 
 
 def test_over_the_devices_of_a_mesh():
-  mesh = jax.sharding.AbstractMesh((4,), ('batch',))
+  kinds = (jax.sharding.AxisType.Auto,)
+  mesh = jax.sharding.AbstractMesh((4,), ('batch',), axis_types=kinds)
   whole, shares = jax.P(), jax.P(None, None, 'batch')
   spread = jax.shard_map(
     _loss_of_share,

@@ -6,13 +6,14 @@ With `full` most of the time is compilation.
 
 import functools
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import ml_collections
 
-from eigen3 import parallel
-from eigen3.networks import layers, recurrent
+from eigen3 import parallel, sizes
+from eigen3.networks import feature_extractor, layers, recurrent
 from experiments.benchmark import jax_cases, operations
 from experiments.benchmark.cases import Built, Case, Group
 from experiments.benchmark.settings import networks_of
@@ -49,15 +50,16 @@ def groups(size: str, cores: int) -> list[Group]:
   """The suite's groups for `size`; on a CPU each case has one device."""
   del cores
   return [
-    _core_group(size, backward=False),
-    _core_group(size, backward=True),
-    _update_group(size),
+    core_group(size, backward=False),
+    core_group(size, backward=True),
+    update_group(size, _BATCHES[size]),
     _acting_group(size),
-    _population_group(size),
+    population_group(size, _UPDATES[size]),
   ]
 
 
-def _core_group(size: str, backward: bool) -> Group:
+def core_group(size: str, backward: bool, kernel: str = '') -> Group:
+  """The core beside PyTorch's, with a kernel's own case where one is named."""
   rows = _ROWS[size]
   settings = {'preset': size, 'rows': rows, 'backward': backward}
   config, spec = networks_of(settings)
@@ -68,15 +70,18 @@ def _core_group(size: str, backward: bool) -> Group:
     config.hidden,
     config.pooled_days,
   ) * (operations.FORWARD_BACKWARD if backward else 1)
+  ours = {f'Eigen3, {dtype}': (dtype, 'scan') for dtype in (_NARROW, 'float32')}
+  if kernel:
+    ours = {f'Eigen3, {kernel}': (_NARROW, kernel)} | ours
   cases = [
     Case(
-      f'Eigen3, {dtype}',
+      name,
       f'{_HERE}:core_case',
-      settings | {'dtype': dtype},
+      settings | {'dtype': dtype, 'kernel': kernel},
       devices=1,
       operations=work,
     )
-    for dtype in (_NARROW, 'float32')
+    for name, (dtype, kernel) in ours.items()
   ]
   cases += [
     Case(
@@ -109,17 +114,20 @@ def _product(size: str) -> Case:
   )
 
 
-def _update_group(size: str) -> Group:
+def update_group(
+  size: str, batches: Sequence[int], given: Mapping[str, Any] | None = None
+) -> Group:
+  """Updates of some batch sizes, with settings by their full name."""
   cases = tuple(
     Case(
       f'batch {batch}',
       f'{_SUITES}.td3:update_case',
-      {'preset': size, 'agent.batch_size': batch} | _UPDATE,
+      {'preset': size, 'agent.batch_size': batch} | _UPDATE | dict(given or {}),
       devices=1,
       work=batch,
       position=batch,
     )
-    for batch in _BATCHES[size]
+    for batch in batches
   )
   return Group(
     'TD3 update',
@@ -145,12 +153,15 @@ def _acting_group(size: str) -> Group:
   return Group('acting', (case,), unit='days', note=note, alone=True)
 
 
-def _population_group(size: str) -> Group:
-  updates = _UPDATES[size]
+def population_group(
+  size: str, updates: int, given: Mapping[str, Any] | None = None
+) -> Group:
+  """Generations of so many updates, with settings by their full name."""
   settings = _GENERATION | {
     'preset': size,
     'learner.updates_per_generation': updates,
   }
+  settings |= given or {}
   one = 'one agent, no evolution'
   make = functools.partial(Case, devices=1)
   cases = [
@@ -184,14 +195,21 @@ def _population_group(size: str) -> Group:
 
 
 def core_case(
-  *, rows: int, dtype: str, backward: bool, **settings: Any
+  *,
+  rows: int,
+  dtype: str,
+  backward: bool,
+  kernel: str = 'scan',
+  **settings: Any,
 ) -> Built:
   """The recurrent core alone, in one block, without dropout."""
-  config, spec = networks_of(settings)
+  config, spec = networks_of(settings | {'networks.lstm_kernel': kernel})
+  sizes.choose_kernel(config, dtype, parallel.describe_device())
   plan = recurrent.Plan(
     layers.precision_policy(dtype),
     config.pooled_days,
     save_gates=tuple(config.lstm_save_gates),
+    loops=feature_extractor.find_loops(kernel),
   )
   shape = (spec.context_days, config.convolution_channels, rows)
 
