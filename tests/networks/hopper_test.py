@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 import scanned_loops
 from interpreted import interpreted
+from tiny_networks import SPEC
 
-from eigen3.networks import hopper, layers, recurrent
+from eigen3.networks import hopper, layers, make_networks, recurrent
+from experiments.configs import td3
 
 D, INPUTS, H, ROWS = 504, 32, 128, 5352
 FORWARD = 3  # kernels: both directions of layer 1, and each of layer 2
@@ -112,6 +114,29 @@ def test_over_the_devices_of_a_mesh():
 
 def _loss_of_share(*arguments):
   return jax.lax.psum(_loss(*arguments), 'batch')
+
+
+def test_an_ensemble_of_critics():
+  config = td3.get_config('smoke').networks
+  config.hidden, config.critic.ensemble = H, 2
+  config.compute_dtype, config.lstm_kernel = 'bfloat16', 'hopper'
+  config.remat, config.lstm_hoist = True, 'never'
+  config.sequence_block = config.evaluation_block = 64
+  critic = make_networks(config, SPEC).double_critic
+  days, columns = SPEC.context_days, SPEC.num_columns
+  window = _floats(8, days, columns, SPEC.num_features)
+  action = _floats(8, SPEC.num_investable, 2)
+  key = jax.random.PRNGKey(0)
+  params, state = jax.eval_shape(critic.init, key, window, action)
+
+  def loss(params, state, window, action):
+    values, _ = critic.apply(
+      params, state, key, window, action, is_training=True
+    )
+    return jnp.square(values).sum()
+
+  found = _kernels(jax.grad(loss), params, state, window, action)
+  assert found == 2 * (2 * FORWARD + BACKWARD)
 
 
 def test_weights_may_be_given_away():

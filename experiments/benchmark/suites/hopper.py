@@ -5,6 +5,7 @@ jax version and device: see `eigen3.sizes.PASSED`.
 """
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 from eigen3 import parallel, sizes
@@ -32,6 +33,23 @@ def groups(size: str, cores: int) -> list[Group]:
       size, _UPDATES[size], _KERNEL | {'agent.batch_size': 8}
     ),
   ]
+
+
+def proven(record: Mapping[str, Any]) -> set[tuple[str, str]]:
+  """The jax version and the device that a whole record speaks for, if it does.
+
+  Args:
+    record: what the command wrote of this suite.
+
+  Returns:
+    One pair; none where a case failed, or only some were run.
+  """
+  cases = [case for group in record['groups'] for case in group['cases']]
+  chosen = record['flags']['only'] or record['size'] != 'full'
+  if chosen or any(case['failure'] for case in cases):
+    return set()
+  devices = {case['device'] for case in cases if case['devices']}
+  return {(record['versions']['jax'], device) for device in devices}
 
 
 def _checks_group(size: str) -> Group:
