@@ -8,6 +8,7 @@ do not meet, so one scan over the most of them is the reference for fewer, too.
 import functools
 import math
 from collections.abc import Callable, Iterator
+from concurrent import futures
 from typing import Any, NamedTuple
 
 import jax
@@ -64,16 +65,21 @@ def check_rows(loops: Loops, sizes: Sizes, dropped: bool) -> dict[str, float]:
   """
   rate = _RATE if dropped else 0.0
   whole = _problem(sizes, sizes.rows[-1])
+  parts = [whole.first(rows) for rows in sizes.rows]
   reference = jax.jit(_results(_scan(rate)))
   ours = jax.jit(_results(_core(loops, rate)))
+  # All at once: nearly all of the time is compilation.
+  with futures.ThreadPoolExecutor() as pool:
+    scan = pool.submit(_compiled, reference, whole)
+    programs = list(pool.map(functools.partial(_compiled, ours), parts))
   found: dict[str, float] = {}
-  for rows in sizes.rows:
+  for rows, part, program in zip(sizes.rows, parts, programs, strict=True):
     counts = (jnp.arange(sizes.rows[-1]) < rows)[:, None]
     masked = whole._replace(to_output=whole.to_output * counts)
     found |= _compare(
       f'{rows} rows',
-      functools.partial(ours, whole.first(rows)),
-      _cut(reference(masked), rows),
+      functools.partial(program, part),
+      _cut(scan.result()(masked), rows),
     )
   return found
 
@@ -101,6 +107,10 @@ def check_ways(loops: Loops, sizes: Sizes) -> dict[str, float]:
   both = _problem(sizes, 2 * rows)
   blocks = jax.jit(_results(_in_blocks(core)))
   return found | _compare('remat', lambda: blocks(both), reference(both))
+
+
+def _compiled(jitted: Any, problem: _Problem) -> Callable[..., Any]:
+  return jitted.lower(problem).compile()
 
 
 def _core(loops: Loops | None, rate: float, dtype='bfloat16', **options):

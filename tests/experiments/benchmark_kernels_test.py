@@ -76,20 +76,33 @@ def test_what_is_the_default_has_a_record():
   assert set().union(*map(hopper.proven, records)) >= sizes.PASSED
 
 
-def test_a_record_proves_what_went_well():
-  ours = {'device': 'NVIDIA H200', 'devices': 1, 'failure': ''}
-  torch = ours | {'device': 'another name of it', 'devices': 0}
-  record = {
-    'size': 'full',
-    'flags': {'only': ''},
+def _record(size='full'):
+  """A record in which all went well."""
+  checks = [
+    {
+      'name': case.name,
+      'builder': case.builder,
+      'device': 'NVIDIA H200',
+      'failure': '',
+    }
+    for case in hopper.groups('full', 1)[0].cases
+  ]
+  update = {'name': 'batch 8', 'builder': '', 'device': '', 'failure': ''}
+  return {
+    'size': size,
     'versions': {'jax': '0.10.2'},
-    'groups': [{'cases': [ours]}, {'cases': [ours, torch]}],
+    'groups': [{'cases': checks}, {'cases': [update]}],
   }
-  assert hopper.proven(record) == {('0.10.2', 'NVIDIA H200')}
-  assert not hopper.proven(record | {'size': 'small'})
-  assert not hopper.proven(record | {'flags': {'only': 'TD3'}})
-  ours['failure'] = 'ValueError: 1 rows'
-  assert not hopper.proven(record)
+
+
+def test_a_record_proves_what_went_well():
+  assert hopper.proven(_record()) == {('0.10.2', 'NVIDIA H200')}
+  assert not hopper.proven(_record('small'))
+  failed, missing = _record(), _record()
+  failed['groups'][1]['cases'][0]['failure'] = 'out of memory'
+  assert not hopper.proven(failed)
+  del missing['groups'][0]['cases'][0]
+  assert not hopper.proven(missing)
 
 
 @pytest.mark.gpu

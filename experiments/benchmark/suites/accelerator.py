@@ -6,7 +6,6 @@ With `full` most of the time is compilation.
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -50,16 +49,15 @@ def groups(size: str, cores: int) -> list[Group]:
   """The suite's groups for `size`; on a CPU each case has one device."""
   del cores
   return [
-    core_group(size, backward=False),
-    core_group(size, backward=True),
-    update_group(size, _BATCHES[size]),
+    _core_group(size, backward=False),
+    _core_group(size, backward=True),
+    _update_group(size),
     _acting_group(size),
-    population_group(size, _UPDATES[size]),
+    _population_group(size),
   ]
 
 
-def core_group(size: str, backward: bool, kernel: str = '') -> Group:
-  """The core beside PyTorch's, with a kernel's own case where one is named."""
+def _core_group(size: str, backward: bool) -> Group:
   rows = _ROWS[size]
   settings = {'preset': size, 'rows': rows, 'backward': backward}
   config, spec = networks_of(settings)
@@ -70,18 +68,15 @@ def core_group(size: str, backward: bool, kernel: str = '') -> Group:
     config.hidden,
     config.pooled_days,
   ) * (operations.FORWARD_BACKWARD if backward else 1)
-  ours = {f'Eigen3, {dtype}': (dtype, 'scan') for dtype in (_NARROW, 'float32')}
-  if kernel:
-    ours = {f'Eigen3, {kernel}': (_NARROW, kernel)} | ours
   cases = [
     Case(
-      name,
+      f'Eigen3, {dtype}',
       f'{_HERE}:core_case',
-      settings | {'dtype': dtype, 'kernel': kernel},
+      settings | {'dtype': dtype},
       devices=1,
       operations=work,
     )
-    for name, (dtype, kernel) in ours.items()
+    for dtype in (_NARROW, 'float32')
   ]
   cases += [
     Case(
@@ -114,20 +109,17 @@ def _product(size: str) -> Case:
   )
 
 
-def update_group(
-  size: str, batches: Sequence[int], given: Mapping[str, Any] | None = None
-) -> Group:
-  """Updates of some batch sizes, with settings by their full name."""
+def _update_group(size: str) -> Group:
   cases = tuple(
     Case(
       f'batch {batch}',
       f'{_SUITES}.td3:update_case',
-      {'preset': size, 'agent.batch_size': batch} | _UPDATE | dict(given or {}),
+      {'preset': size, 'agent.batch_size': batch} | _UPDATE,
       devices=1,
       work=batch,
       position=batch,
     )
-    for batch in batches
+    for batch in _BATCHES[size]
   )
   return Group(
     'TD3 update',
@@ -153,15 +145,12 @@ def _acting_group(size: str) -> Group:
   return Group('acting', (case,), unit='days', note=note, alone=True)
 
 
-def population_group(
-  size: str, updates: int, given: Mapping[str, Any] | None = None
-) -> Group:
-  """Generations of so many updates, with settings by their full name."""
+def _population_group(size: str) -> Group:
+  updates = _UPDATES[size]
   settings = _GENERATION | {
     'preset': size,
     'learner.updates_per_generation': updates,
   }
-  settings |= given or {}
   one = 'one agent, no evolution'
   make = functools.partial(Case, devices=1)
   cases = [

@@ -1,9 +1,10 @@
 """Whether the kernels for Hopper are right on this GPU, and how fast.
 
-A record in which every case went well makes them the default of this pair of
-jax version and device: see `eigen3.sizes.PASSED`.
+A record of right ones makes them the default of its pair of jax version and
+device: see `eigen3.sizes.PASSED`.
 """
 
+import dataclasses
 import functools
 from collections.abc import Mapping
 from typing import Any
@@ -16,40 +17,72 @@ from experiments.benchmark.settings import networks_of
 from experiments.benchmark.suites import accelerator
 
 _HERE = 'experiments.benchmark.suites.hopper'
+_CHECKS = 'the kernels against the scan'
 _KERNEL = {'networks.lstm_kernel': 'hopper'}
-_BATCHES = {'smoke': (1,), 'small': (8,), 'full': (8, 32)}
-_UPDATES = {'smoke': 1, 'small': 10, 'full': 10}
+_UPDATES = {
+  'learner.updates_per_generation': 10,
+  'agent.batch_size': 8,
+}
 
 
 def groups(size: str, cores: int) -> list[Group]:
-  """The suite's groups for `size`; sizes that have no kernel all fail."""
-  del cores
+  """The suite's groups for `size`; those without such a kernel all fail."""
+  ahead, both, updates, _, generations = accelerator.groups(size, cores)
   return [
     _checks_group(size),
-    accelerator.core_group(size, backward=False, kernel='hopper'),
-    accelerator.core_group(size, backward=True, kernel='hopper'),
-    accelerator.update_group(size, _BATCHES[size], _KERNEL),
-    accelerator.population_group(
-      size, _UPDATES[size], _KERNEL | {'agent.batch_size': 8}
+    _core_group(ahead),
+    _core_group(both),
+    dataclasses.replace(
+      updates, cases=tuple(_given(case, _KERNEL) for case in updates.cases)
     ),
+    _generation_group(generations),
   ]
 
 
 def proven(record: Mapping[str, Any]) -> set[tuple[str, str]]:
-  """The jax version and the device that a whole record speaks for, if it does.
+  """The jax version and the device whose kernels a record says are right.
 
   Args:
     record: what the command wrote of this suite.
 
   Returns:
-    One pair; none where a case failed, or only some were run.
+    One pair; none where a check is missing or any case failed.
   """
   cases = [case for group in record['groups'] for case in group['cases']]
-  chosen = record['flags']['only'] or record['size'] != 'full'
-  if chosen or any(case['failure'] for case in cases):
+  checks = [case for case in cases if case['builder'] == f'{_HERE}:check_case']
+  whole = _checks_group('full').cases
+  names = {case.name for case in whole}
+  if record['size'] != 'full' or {case['name'] for case in checks} != names:
     return set()
-  devices = {case['device'] for case in cases if case['devices']}
-  return {(record['versions']['jax'], device) for device in devices}
+  if any(case['failure'] for case in cases):
+    return set()
+  return {(record['versions']['jax'], case['device']) for case in checks}
+
+
+def _given(case: Case, settings: Mapping[str, Any], **changes: Any) -> Case:
+  """A case with further arguments."""
+  arguments = {**case.arguments, **settings}
+  return dataclasses.replace(case, arguments=arguments, **changes)
+
+
+def _core_group(group: Group) -> Group:
+  """The accelerator's, in bfloat16 alone, with a case for the kernels."""
+  ours, *others = (
+    case
+    for case in group.cases
+    if case.is_product or case.arguments['dtype'] == 'bfloat16'
+  )
+  kernel = _given(ours, {'kernel': 'hopper'}, name='Eigen3, hopper')
+  return dataclasses.replace(group, cases=(kernel, ours, *others))
+
+
+def _generation_group(group: Group) -> Group:
+  """The accelerator's largest, with more updates; its first run counts."""
+  case = _given(group.cases[-1], _KERNEL | _UPDATES, once=True)
+  note = f'{_UPDATES["learner.updates_per_generation"]} updates an agent'
+  return dataclasses.replace(
+    group, cases=(case,), reference='', axis='', note=note
+  )
 
 
 def _checks_group(size: str) -> Group:
@@ -67,7 +100,7 @@ def _checks_group(size: str) -> Group:
     f'where values differ by over {kernel_checks.VALUES:g}, gradients by over '
     f'{kernel_checks.GRADIENTS:g}, or two equal calls at all'
   )
-  return Group('the kernels against the scan', cases, note=note, alone=True)
+  return Group(_CHECKS, cases, note=note, alone=True)
 
 
 def check_case(*, what: str, **settings: Any) -> Built:
