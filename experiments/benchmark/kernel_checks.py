@@ -23,7 +23,7 @@ _RATE = 0.1
 _POOLED_DAYS = 3
 # Largest difference of values, and of each gradient, over the norm of what the
 # scan gave.
-VALUES, GRADIENTS = 5e-3, 3e-2
+VALUES, GRADIENTS = 5e-3, 1.5e-2
 
 
 class Sizes(NamedTuple):
