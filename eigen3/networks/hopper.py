@@ -110,7 +110,7 @@ def backward(
     'cells': _smem(2, ROWS, _HALF),
     'to_hidden': _smem(2, ROWS, _HALF),
     'weights_here': plgpu.Barrier(),
-    'gates_here': plgpu.Barrier(num_arrivals=4, num_barriers=2),
+    'gates_here': plgpu.Barrier(num_barriers=8),
     'states_here': plgpu.Barrier(num_arrivals=2, num_barriers=2),
     'multiplied': plgpu.Barrier(num_arrivals=2),
     'written': plgpu.Barrier(num_arrivals=2),
@@ -296,15 +296,17 @@ class _Backward(_Program):
     return self.direction, self.day(self._days - 1 - step), self.rows, columns
 
   def _fetch_gates(self, step) -> None:
-    """Of the units that this warpgroup owns."""
-    memory, own = self.memory, self.own
-    here = memory.gates_here.at[own]
+    """Of the units that this warpgroup owns, in the order of their use."""
 
     @pl.when(step < self._days)
     def _():
-      for k in range(4):
+      for k in lstm_cell.BACKWARD_ORDER:
         source = self._states[0].at[self._place(step, self.columns(k))]
-        plgpu.copy_gmem_to_smem(source, memory.gates.at[own, k], here)
+        place = self.memory.gates.at[self.own, k]
+        plgpu.copy_gmem_to_smem(source, place, self._gate_here(k))
+
+  def _gate_here(self, k: int):
+    return self.memory.gates_here.at[4 * self.own + k]
 
   def _fetch_states(self, step, of_cell) -> None:
     """The gradient of a step's output, and the cell after step `of_cell`."""
@@ -324,15 +326,18 @@ class _Backward(_Program):
     memory, own = self.memory, self.own
     to_state, to_cell, after = carry
     plgpu.barrier_wait(memory.states_here.at[own])
-    plgpu.barrier_wait(memory.gates_here.at[own])
     before = memory.cells[own]
     is_there = jnp.where(step + 1 < self._days, 1.0, 0.0)
+
+    def gate(k):
+      plgpu.barrier_wait(self._gate_here(k))
+      return _wide(memory.gates[own, k])
 
     def emit(k, gradient):
       memory.gates[own, k] = gradient.astype(DTYPE)
 
     to_cell = lstm_cell.step_back(
-      lambda k: _wide(memory.gates[own, k]),
+      gate,
       emit,
       (_wide(before) * is_there, _wide(after)),
       to_state + _wide(memory.to_hidden[own]),

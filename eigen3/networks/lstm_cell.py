@@ -11,6 +11,8 @@ import jax.numpy as jnp
 
 from eigen3.types import Array
 
+BACKWARD_ORDER = (3, 1, 0, 2)  # in which `step_back` asks for gates
+
 
 class Loops(NamedTuple):
   """Both passes over the days of G directions of a layer, by one kernel each.
@@ -57,8 +59,8 @@ def step_back(
 ) -> Array:
   """One step of backpropagation.
 
-  A gate is asked for once and emitted after that, in an order that keeps few
-  values alive: where a gate lay, its gradient may be written.
+  A gate is asked for once and emitted after that, in `BACKWARD_ORDER`, which
+  keeps few values alive: where a gate lay, its gradient may be written.
 
   Args:
     gate: returns i, f, g or o (0 to 3) before it is squashed.

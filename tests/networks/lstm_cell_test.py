@@ -29,11 +29,17 @@ def test_a_step_and_its_gradient():
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-14)
 
     # Gradients are written where the gates were.
-    written = list(gates)
+    written, asked = list(gates), []
+
+    def gate(k):
+      asked.append(k)
+      return written[k]
+
     cells, to_hidden, to_cell = (cell, found[1]), *to_states
     to_before = lstm_cell.step_back(
-      written.__getitem__, written.__setitem__, cells, to_hidden, to_cell
+      gate, written.__setitem__, cells, to_hidden, to_cell
     )
+    assert tuple(asked) == lstm_cell.BACKWARD_ORDER
     to_gates, to_cell = back(tuple(to_states))
     np.testing.assert_allclose(written, to_gates, rtol=0, atol=1e-14)
     np.testing.assert_allclose(to_before, to_cell, rtol=0, atol=1e-14)
