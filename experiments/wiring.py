@@ -68,10 +68,10 @@ def reseeded(
 
   So nothing that it has compiled is compiled again.
   """
-  drift = None
+  hidden = None
   if not config.data.panel:
-    drift = data.synthetic_market(config.data.synthetic).drift
-  judges = _judges(experiment.panel, experiment.splits, drift, config)
+    hidden = data.synthetic_market(config.data.synthetic)
+  judges = _judges(experiment.panel, experiment.splits, hidden, config)
   return experiment._replace(validation=judges[0], holdout=judges[1])
 
 
@@ -250,7 +250,7 @@ class _Stage(NamedTuple):
   """What learners are made of."""
 
   panel: MarketPanel
-  drift: np.ndarray | None
+  hidden: data.SyntheticMarket | None
   splits: data.Splits
   environment: TradingEnvironment
   market: Market
@@ -266,9 +266,9 @@ def _stage(
   panel: MarketPanel | None = None,
 ) -> _Stage:
   check_settings(config)
-  drift = None
+  hidden = None
   if panel is None:
-    panel, drift = load_panel(config.data)
+    panel, hidden = load_panel(config.data)
   splits = data.split_days(panel.num_days, config.data, panel.training_days)
   environment = _environment(config, panel, splits.train, _BEFORE)
   market = Market.fit(
@@ -283,7 +283,7 @@ def _stage(
   networks = make_networks(config.networks, environment.spec, mesh)
   return _Stage(
     panel,
-    drift,
+    hidden,
     splits,
     environment,
     market,
@@ -334,7 +334,7 @@ def _environment(
 def _experiment(
   stage: _Stage, learner: Any, config: ml_collections.ConfigDict
 ) -> Experiment:
-  validation, holdout = _judges(stage.panel, stage.splits, stage.drift, config)
+  validation, holdout = _judges(stage.panel, stage.splits, stage.hidden, config)
   return Experiment(
     stage.panel,
     stage.splits,
@@ -349,14 +349,20 @@ def _experiment(
 def _judges(
   panel: MarketPanel,
   splits: data.Splits,
-  drift: np.ndarray | None,
+  hidden: data.SyntheticMarket | None,
   config: ml_collections.ConfigDict,
 ) -> list[evaluation.Judge]:
   """Of the validation days and of those that are held out."""
   plain = config.to_dict()
+  drift, dips = (hidden.drift, hidden.dips) if hidden else (None, None)
   return [
     evaluation.Judge(
-      panel, plain, getattr(splits, split), drift, of=f'data.{split}_days'
+      panel,
+      plain,
+      getattr(splits, split),
+      drift,
+      of=f'data.{split}_days',
+      dips=dips,
     )
     for split in ('validation', 'holdout')
   ]
@@ -429,12 +435,12 @@ def way_to_panel(
 
 def load_panel(
   config: ml_collections.ConfigDict,
-) -> tuple[MarketPanel, np.ndarray | None]:
-  """The panel of a file, or the embedded market and its hidden drift."""
+) -> tuple[MarketPanel, data.SyntheticMarket | None]:
+  """The panel of a file, or that of the embedded market, and the market."""
   if config.panel:
     try:
       return MarketPanel.load(os.path.expanduser(config.panel)), None
     except data.DataError as error:
       raise data.DataError(f'data.panel: {error}') from error
   embedded = data.synthetic_market(config.synthetic)
-  return embedded.panel, embedded.drift
+  return embedded.panel, embedded

@@ -17,6 +17,7 @@ from eigen3 import settings
 from eigen3.data.errors import DataError
 from eigen3.data.indicators import WARM_UP_DAYS, eigen2_features
 from eigen3.data.panel import MarketPanel
+from eigen3.data.synthetic_patience import Dips
 from eigen3.data.synthetic_prices import walks
 from eigen3.data.synthetic_signals import MARKETS, TELLERS, Hidden, Streams
 
@@ -52,11 +53,14 @@ class SyntheticMarket:
     drift: float32 [T, N], the expected return from the close of each day to
       that of the next, known to nobody but the informed policy. Drifts go on
       where a stock is not listed. In the market 'none' it is what was, before
-      the days were shuffled, and tells nothing.
+      the days were shuffled, and tells nothing; in 'patience' it is what a dip
+      gives back, and leaves out that a stock may dip.
+    dips: the process of the market 'patience', else None.
   """
 
   panel: MarketPanel
   drift: np.ndarray
+  dips: Dips | None = None
 
 
 def synthetic_market(config: Any) -> SyntheticMarket:
@@ -104,7 +108,12 @@ def synthetic_market(config: Any) -> SyntheticMarket:
     notes=f"embedded market '{config.market}', seed {config.seed}, "
     f'signal {config.signal}',
   )
-  return SyntheticMarket(panel, hidden.drift[WARM_UP_DAYS:].astype(np.float32))
+  dips = hidden.dips and hidden.dips._replace(
+    sizes=hidden.dips.sizes[WARM_UP_DAYS:],
+    phases=hidden.dips.phases[WARM_UP_DAYS:],
+  )
+  drift = hidden.drift[WARM_UP_DAYS:].astype(np.float32)
+  return SyntheticMarket(panel, drift, dips)
 
 
 def _check(config: Any) -> None:

@@ -15,6 +15,9 @@ day covers it. The markets differ in what reveals it:
   regime    own past moves, which go on in calm times and are taken back in
             others; the level of another column tells which times these are.
   none      nothing: the days of a `drift` market in another order.
+  patience  falls that are taken back on the next day, most of them small; large
+            ones are announced by another column. No noise covers these, but a
+            position binds cash (see `synthetic_patience`).
 """
 
 from collections.abc import Callable, Mapping
@@ -22,6 +25,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from eigen3.data import synthetic_patience
+from eigen3.data.synthetic_patience import Dips
 from eigen3.data.synthetic_prices import (
   MARKET_NOISE,
   STOCK_NOISE,
@@ -64,14 +69,17 @@ class Hidden(NamedTuple):
 
   Attributes:
     drift: [T, N], the expected return from each close to the next; of `none`,
-      what it was before the days were shuffled.
+      what it was before the days were shuffled; of `patience`, what a dip
+      gives back.
     stocks: prices [T, N, 4].
     teller: prices [T, 1, 4] of the column that has to be read, too, or None.
+    dips: of `patience`, else None.
   """
 
   drift: np.ndarray
   stocks: np.ndarray
   teller: np.ndarray | None = None
+  dips: Dips | None = None
 
 
 def _drift(
@@ -143,15 +151,38 @@ def _none(
   return Hidden(hidden, bars(streams.prices, moves))
 
 
+def _patience(
+  streams: Streams, num_days: int, num_stocks: int, scale: float
+) -> Hidden:
+  """Dips that are taken back, and a herald of deep ones."""
+  dips = synthetic_patience.draw(
+    streams.drifts, streams.others, num_days, num_stocks, scale
+  )
+  market = streams.prices.standard_normal((num_days, 2, 1))
+  own = streams.prices.standard_normal((num_days, 2, num_stocks))
+  deviations = (
+    synthetic_patience.MARKET_NOISE,
+    synthetic_patience.STOCK_NOISE,
+  )
+  noise = deviations[0] * market + deviations[1] * own
+  fair = moves_of(np.zeros_like(dips.sizes), noise, np.hypot(*deviations))
+  stocks = bars(streams.prices, fair + synthetic_patience.moves(dips))
+  level = synthetic_patience.herald(streams.others, dips.phases)
+  changes = np.diff(level, prepend=level[0])
+  teller = _by_day(streams.others, level[0], changes)
+  return Hidden(dips.sizes, stocks, teller, dips)
+
+
 MARKETS: Mapping[str, Callable[[Streams, int, int, float], Hidden]] = {
   'drift': _drift,
   'leading': _leading,
   'some': _some,
   'regime': _regime,
   'none': _none,
+  'patience': _patience,
 }
 # Names of the columns that have to be read, too.
-TELLERS = {'leading': 'LEADER', 'regime': 'GAUGE'}
+TELLERS = {'leading': 'LEADER', 'regime': 'GAUGE', 'patience': 'HERALD'}
 
 
 def _cycles(rng: np.random.Generator, num_days: int, num: int) -> np.ndarray:
@@ -207,5 +238,12 @@ def _gauge(rng: np.random.Generator, calm: np.ndarray) -> np.ndarray:
   for goal, shock in zip(goals, noise, strict=True):
     moves.append((goal - level) / GAUGE_DAYS + shock)
     level += moves[-1]
-  halves = np.stack([np.zeros(len(moves)), moves], axis=1)[..., None]
-  return bars_from(rng, goals[0], halves)
+  return _by_day(rng, goals[0], np.array(moves))
+
+
+def _by_day(
+  rng: np.random.Generator, start: float, moves: np.ndarray
+) -> np.ndarray:
+  """Prices [T, 1, 4] that move [T] after the open and rest overnight."""
+  halves = np.stack([np.zeros_like(moves), moves], axis=1)[..., None]
+  return bars_from(rng, start, halves)

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from eigen3.data import MarketPanel
+from eigen3.data.synthetic_patience import Dips
 from eigen3.environment import Rules, prices
 from eigen3.environment.rollout import Acts
 from eigen3.evaluation.backtest import Backtest, Backtester
 from eigen3.evaluation.controls import Controls
+from eigen3.evaluation.patience import Yardsticks
 
 Results = Mapping[str, list[Backtest]]
 
@@ -35,6 +37,7 @@ class Judge:
     drift: np.ndarray | None = None,
     backtester: Backtester | None = None,
     of: str = '',
+    dips: Dips | None = None,
   ):
     """Prepares the split.
 
@@ -45,11 +48,13 @@ class Judge:
       drift: what the embedded market hides, float [T, N].
       backtester: of the split, in place of the one that `config` describes.
       of: the setting that says how many days these are, for the message.
+      dips: what the embedded market `patience` hides beside that.
 
     Raises:
       ValueError: the split is too short.
     """
     self._given = panel, config, days, drift
+    self._dips = dips
     self._backtester = backtester or Backtester(
       panel, config['environment'], days, of
     )
@@ -66,7 +71,13 @@ class Judge:
   @functools.cached_property
   def controls(self) -> Results:
     """The controls' backtests by name, played once."""
-    return self._controls.run()
+    controls = self._controls.run()
+    if self._dips is not None:
+      panel, config, *_ = self._given
+      rules = Rules.from_config(config['environment'])
+      yardsticks = Yardsticks(panel, self._backtester, rules, self._dips)
+      controls |= {name: [one] for name, one in yardsticks.run().items()}
+    return controls
 
   @functools.cached_property
   def buyable(self) -> np.ndarray:
@@ -93,7 +104,8 @@ class Judge:
       backtester = Backtester(panel, environment, days)
     costs = sum(environment[name] for name in _COSTS)
     config = {**config, 'environment': environment}
-    return Judge(panel, config, days, drift, backtester.with_costs(costs))
+    backtester = backtester.with_costs(costs)
+    return Judge(panel, config, days, drift, backtester, dips=self._dips)
 
   def backtest(self, acts: Acts, account_aware: bool = False) -> Backtest:
     """Plays what a policy does on `days`; see `Backtester.run`."""

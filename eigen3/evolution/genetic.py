@@ -136,7 +136,7 @@ class _Genetic:
     """The next population: elites, offspring, mutants."""
     assert_population(genomes, self._population_size)
     key_offspring, key_mutants = jax.random.split(key)
-    old = genomes.parameters
+    old, unpack = operators.pack(genomes.parameters)
     elites = operators.ranking(state.fitness)[: self._num_elites]
     offspring, closest = self._offspring(key_offspring, state.fitness, old)
     models = elites[jnp.arange(self._num_mutants) % self._num_elites]
@@ -154,7 +154,9 @@ class _Genetic:
     )
     parent = jnp.concatenate([elites, closest, models])
     return Proposal(
-      Genome(parameters, operators.take(genomes.hyperparameters, parent)),
+      Genome(
+        unpack(parameters), operators.take(genomes.hyperparameters, parent)
+      ),
       parent,
       self._origins(),
     )

@@ -7,7 +7,7 @@ import jax
 from eigen3.agent import Agent
 from eigen3.agent.network import choose
 from eigen3.agent.protocol import Genes
-from eigen3.evolution import Genome, Origin, Proposal
+from eigen3.evolution import Genome, Origin, Proposal, operators
 from eigen3.types import PRNGKey
 
 
@@ -33,7 +33,7 @@ def born(agent: Agent, members: Any, proposal: Proposal, key: PRNGKey) -> Any:
   Returns:
     Leaves [P, ...].
   """
-  parents = jax.tree.map(lambda x: x[proposal.parent], members)
+  parents = operators.take(members, proposal.parent)
   elite = proposal.origin == int(Origin.ELITE)
   whole = elite | (proposal.origin == int(Origin.COPY))
   keys = choose(elite, parents.key, jax.random.split(key, len(elite)))

@@ -373,8 +373,9 @@ class Population:
   def _evolve(self, state, fitness, key) -> PopulationState:
     """The next generation's members, in place of these."""
     key_ask, key_agents = jax.random.split(key)
-    members = self._first(state.agents)
-    members, fitness = self._inject_learner(state, members, fitness)
+    packed, unpack = operators.pack(state.agents)
+    packed, fitness = self._inject_learner(state.generation, packed, fitness)
+    members = unpack(packed)
     strategy = self._strategy.tell(
       state.strategy,
       inheritance.genome_of(self.agent, members),
@@ -382,8 +383,13 @@ class Population:
       state.champion.score,
     )
     if self._evolution.inject_champion:
-      members = _put(
-        members, self._strategy.replaceable(strategy), state.champion.agent
+      champion = jax.tree.map(lambda x: x[None], state.champion.agent)
+      index = self._strategy.replaceable(strategy)
+      members = unpack(
+        [
+          x.at[index].set(y[0])
+          for x, y in zip(packed, operators.pack(champion)[0], strict=True)
+        ]
       )
     proposal = self._strategy.ask(
       strategy, key_ask, inheritance.genome_of(self.agent, members)
@@ -395,20 +401,29 @@ class Population:
       lineage=Lineage(proposal.parent, proposal.origin),
     )
 
-  def _inject_learner(self, state, members, fitness):
-    """The fittest learner in place of the weakest member, when it is due."""
+  def _inject_learner(self, generation, agents, fitness):
+    """The fittest learner in place of the weakest member, when it is due.
+
+    Args:
+      generation: int32 [].
+      agents: all of them, packed.
+      fitness: of all, [P + R].
+
+    Returns:
+      Members, packed, and their fitness [P].
+    """
+    members = [x[: self._members] for x in agents]
     if not self._evolution.learners:
-      return members, fitness[: self._members]
-    due = state.generation % self._evolution.injection_every == 0
+      return members, fitness
+    due = generation % self._evolution.injection_every == 0
     of_learners = fitness[self._members :]
     fitness = fitness[: self._members]
     fittest = self._members + operators.ranking(of_learners)[0]
-    learner = jax.tree.map(lambda x: x[fittest], state.agents)
     weakest = operators.ranking(fitness)[-1]
-    changed = _put(members, weakest, learner)
-    members = jax.tree.map(
-      lambda new, old: jnp.where(due, new, old), changed, members
-    )
+    members = [
+      x.at[weakest].set(jnp.where(due, y[fittest], x[weakest]))
+      for x, y in zip(members, agents, strict=True)
+    ]
     weakest_fitness = jnp.where(due, of_learners.max(), fitness[weakest])
     return members, fitness.at[weakest].set(weakest_fitness)
 
@@ -418,16 +433,13 @@ class Population:
 
   def _with_members(self, agents, members):
     """All agents, these members in place of theirs."""
+    if not self._evolution.learners:
+      return members
     return jax.tree.map(
       lambda new, old: jnp.concatenate([new, old[self._members :]]),
       members,
       agents,
     )
-
-
-def _put(members, index: Array, member):
-  """`member` in the place `index` of `members`, leaves [P, ...]."""
-  return jax.tree.map(lambda x, y: x.at[index].set(y), members, member)
 
 
 def _crown(state: PopulationState, scores: Array) -> Champion:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from eigen3.evaluation import patience
 from eigen3.reporting import tables
 
 _AGAINST = ('random_entry', 'buy_and_hold', 'momentum')
@@ -39,7 +40,7 @@ def comparisons(told: Mapping[str, Mapping[str, Any]]) -> str:
   for name, cell in told.items():
     said += [
       f'{name} over {other}: {_difference(found)} a year, 95 % '
-      f'{found["low"]:+.1%} to {found["high"]:+.1%}'
+      f'{found["low"]:+.1%} to {found["high"]:+.1%}{_of_yardstick(cell, other)}'
       for other, found in cell['against'].items()
       if other not in (*_AGAINST, 'informed')
     ]
@@ -48,6 +49,13 @@ def comparisons(told: Mapping[str, Mapping[str, Any]]) -> str:
       for other in cell['not_compared']
     ]
   return '\n'.join(said)
+
+
+def _of_yardstick(cell: Mapping[str, Any], name: str) -> str:
+  """What a yardstick of the market `patience` earns, and the share of it."""
+  if name not in patience.NAMES:
+    return ''
+  return f'; {_share(cell["shares"][name])} of its {cell["profits"][name]:+.1%}'
 
 
 def _row(name: str, cell: Mapping[str, Any]) -> list[str]:

@@ -22,6 +22,12 @@ CONTROLS = {
   'momentum': '#c2570c',
   'buy_and_hold': '#7a5195',
   'random_entry': '#888888',
+  # Of the market `patience`.
+  'greedy': '#d98c8c',
+  'hurdle': '#b03a3a',
+  'hurdle_informed': '#6e1f1f',
+  'patient': '#56a36c',
+  'patient_informed': '#1d5c33',
 }
 _AGENTS = (
   '#1b4f9c',

@@ -16,8 +16,10 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   config = many_runs.get_config(preset)
   goals = config.goals = config_dict.ConfigDict()
   goals.share_of_momentum = 0.85  # of account-aware momentum's profit
+  goals.share_of_patient = 0.8  # of the patient yardstick that sees the prices
   goals.p = 0.01  # of random entry with the same exits being as good
   config.cells = _rungs()
+  config.cells.update(_patience())
   config.cells.update(_ablations(preset))
   return config.lock()
 
@@ -37,6 +39,36 @@ def _rungs() -> config_dict.ConfigDict:
       'td3', market, goal=goal, beside=(f'{market}_ranker',)
     )
     cells[f'{market}_ranker'] = _cell('ranker', market)
+  return cells
+
+
+def _patience() -> config_dict.ConfigDict:
+  """The rung that needs foresight, and what learns there without any.
+
+  Two positions take all cash for eight days each, and are left by their age:
+  no target is in reach. What is left of the cash buys nothing.
+  """
+  market = (
+    'data.synthetic.num_stocks=16',
+    'data.synthetic.num_columns=20',
+    'environment.max_holding_days=6',
+    'environment.max_position_fraction=0.5',
+    'environment.min_sale_target=30.0',
+    'environment.min_position_value=100000.0',
+  )
+  foresight = (
+    'environment.reward=portfolio',
+    'environment.observe_account=True',
+    'learner.store_settlement=True',
+    'agent.gamma=0.95',
+  )
+  beside = ('patience_bandit', 'patience_ranker')
+  cells = config_dict.ConfigDict()
+  cells.patience = _cell(
+    'td3', 'patience', market + foresight, 'share_of_patient', beside
+  )
+  cells.patience_bandit = _cell('td3', 'patience', market)
+  cells.patience_ranker = _cell('ranker', 'patience', market)
   return cells
 
 
@@ -106,7 +138,8 @@ def _cell(
     program: 'td3', 'erl' or 'ranker'.
     market: `data.synthetic.market`.
     changes: of the preset beside that.
-    goal: 'share_of_momentum', 'above_random', 'no_edge' or '' for none.
+    goal: 'share_of_momentum', 'share_of_patient', 'above_random', 'no_edge' or
+      '' for none.
     beside: cells on the same markets that it is compared with.
   """
   cell = config_dict.ConfigDict()

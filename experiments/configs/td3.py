@@ -58,7 +58,8 @@ def _data() -> config_dict.ConfigDict:
   )
   synthetic = config.synthetic = config_dict.ConfigDict()
   # What the hidden drift can be read from: 'drift', 'leading', 'some',
-  # 'regime' or 'none' (see eigen3.data.synthetic_signals).
+  # 'regime' or 'none'; or 'patience', where cash has to be kept for what comes
+  # (see eigen3.data.synthetic_signals).
   synthetic.market = 'drift'
   synthetic.seed = 0
   synthetic.num_days = 1500

@@ -55,7 +55,8 @@ def enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
         continue
       wanted += '; seeds may only be added'
     elif section == 'goals':
-      if not (workdir / RESULTS).exists():
+      # By a goal that was not there yet nothing was judged.
+      if past is None or not (workdir / RESULTS).exists():
         continue
       wanted = f'{past}, by which {workdir / RESULTS} was judged'
     elif section in _MAY_CHANGE:

@@ -40,7 +40,11 @@ _REMARK = (
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
   """Refuses cells that name what there is not."""
-  check('goals', config.goals, {'share_of_momentum': POSITIVE, 'p': SHARE})
+  check(
+    'goals',
+    config.goals,
+    {'share_of_momentum': POSITIVE, 'share_of_patient': POSITIVE, 'p': SHARE},
+  )
   for name, cell in config.cells.items():
     check(
       f'cells.{name}',

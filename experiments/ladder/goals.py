@@ -1,5 +1,6 @@
 """What is asked of a cell, and whether it is met."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,11 +10,13 @@ Told = Mapping[str, Any]
 _WORDS = {True: 'met', False: 'not met', None: 'not known'}
 
 
-def _share_of_momentum(told: Told, goals: ml_collections.ConfigDict):
-  """Enough of what account-aware momentum earns."""
-  share, least = told['shares']['momentum']['value'], goals.share_of_momentum
+def _share_of(
+  control: str, told: Told, goals: ml_collections.ConfigDict
+) -> tuple[bool | None, str]:
+  """Enough of what a control earns."""
+  share, least = told['shares'][control]['value'], goals[f'share_of_{control}']
   is_met = None if share is None else share >= least
-  return is_met, f'{least:.0%} of momentum'
+  return is_met, f'{least:.0%} of {control}'
 
 
 def _above_random(told: Told, goals: ml_collections.ConfigDict):
@@ -51,7 +54,8 @@ def _no_edge(told: Told, goals: ml_collections.ConfigDict):
 
 
 GOALS: Mapping[str, Callable] = {
-  'share_of_momentum': _share_of_momentum,
+  'share_of_momentum': functools.partial(_share_of, 'momentum'),
+  'share_of_patient': functools.partial(_share_of, 'patient'),
   'above_random': _above_random,
   'no_edge': _no_edge,
 }

@@ -12,7 +12,7 @@ HORIZON = 20
 # Of 1,500 days of the market as it was when there was no other.
 FINGERPRINT = '8bd3288f30567d2504bbc33e4123a8e95b825a22a215e2fe1be193db764d4425'
 REVEALED = ('drift', 'leading', 'some', 'regime')
-MARKETS = (*REVEALED, 'none')
+MARKETS = (*REVEALED, 'none', 'patience')
 
 
 @functools.cache
@@ -86,7 +86,9 @@ def test_markets_are_another_s_neighbours():
   assert len({panel.fingerprint for panel in panels}) == len(MARKETS)
   assert len({panel.source_hash for panel in panels}) == len(MARKETS)
   second = [panel.columns[1] for panel in panels]
-  assert second == ['NOISE001', 'LEADER', 'NOISE001', 'GAUGE', 'NOISE001']
+  assert second == [
+    'NOISE001', 'LEADER', 'NOISE001', 'GAUGE', 'NOISE001', 'HERALD',
+  ]  # fmt: skip
   assert {panel.columns[2] for panel in panels} == {'NOISE002'}
   assert {panel.columns[3] for panel in panels} == {'STOCK000'}
 
@@ -114,7 +116,8 @@ def test_without_signal_nothing_drifts(name):
   assert not market.drift.any()
   returns = stock_returns(market)
   assert returns.mean() == pytest.approx(0.0, abs=4e-4)
-  assert returns.std() == pytest.approx(0.015, rel=0.05)
+  deviation = 0.0036 if name == 'patience' else 0.015
+  assert returns.std() == pytest.approx(deviation, rel=0.05)
   assert abs(own_predicts(market)) < 0.05
 
 
@@ -200,13 +203,75 @@ def test_shuffled_days_tell_nothing():
   )
 
 
+def test_dips_are_taken_back_after_the_next_open():
+  market = make_market('patience')
+  sizes, first = market.drift, market.panel.investable[0]
+  ohlc = market.panel.ohlc[:, first:].astype(np.float64)
+  rises = np.log(ohlc[..., 3] / ohlc[..., 0])
+  nights = np.log(ohlc[1:, :, 0] / ohlc[:-1, :, 3])
+  dips, day_after = sizes > 0, np.roll(sizes > 0, 1, axis=0)
+  assert (dips.sum(axis=1) <= 1).all()
+  # By hand: between open and close are three quarters of a day's variance.
+  deviation = np.sqrt(0.75 * (0.002**2 + 0.003**2))
+  for moved in ((rises + sizes)[dips], (rises[1:] - sizes[:-1])[dips[:-1]]):
+    assert moved.mean() == pytest.approx(0.0, abs=2e-4)
+    assert moved.std() == pytest.approx(deviation, rel=0.05)
+  assert nights[dips[:-1]].std() < 0.0025
+  assert rises[~dips & ~day_after].std() == pytest.approx(deviation, rel=0.05)
+
+
+def test_deep_dips_come_after_the_herald_has_risen():
+  market = make_market('patience')
+  size, phases = market.drift.max(axis=1), market.dips.phases
+  np.testing.assert_array_equal(market.dips.sizes.astype('f4'), market.drift)
+  deep = size > 0.02
+  assert (deep == (phases > 10)).all()
+  assert size[deep].min() > 0.03
+  assert size[deep].max() < 0.09
+  shallow = size[~deep & (size > 0)]
+  assert 0.006 < shallow.min() < shallow.max() < 0.014
+  assert (size[~deep] > 0).mean() == pytest.approx(0.9, abs=0.02)
+  # Two days in a row; quiet times between them last 25 days on average, and
+  # are as uneven as they can be.
+  starts = np.flatnonzero(np.diff(deep.astype(int)) == 1) + 1
+  assert (deep[starts[:-1] + 1] & ~deep[starts[:-1] + 2]).all()
+  quiet = np.diff(starts) - 12
+  assert quiet.mean() == pytest.approx(25.0, rel=0.25)
+  assert quiet.std() == pytest.approx(25.0, rel=0.4)
+  herald = np.log(market.panel.ohlc[:, 1, 3].astype(np.float64) / 15.0)
+  for phase, level in ((0, 0.0), (1, 0.1), (5, 0.5), (10, 1.0), (12, 1.0)):
+    read = herald[phases == phase]
+    assert read.mean() == pytest.approx(level * np.log(2.0), abs=0.02)
+    assert read.std() == pytest.approx(0.045, rel=0.25)
+
+
+def test_a_stock_that_dipped_rests():
+  _, stocks = np.nonzero(make_market('patience').drift)  # day by day
+  for one in range(50):
+    # The other half of the stocks dip before it does again.
+    assert np.diff(np.flatnonzero(stocks == one)).min() > 25
+  alone = make_market('patience', num_stocks=1, num_columns=4, num_days=300)
+  assert (alone.drift > 0).mean() > 0.8
+
+
+def test_signal_scales_dips_and_nothing_else():
+  one, two = (make_market('patience', signal=x, num_days=300) for x in (1, 2))
+  np.testing.assert_allclose(2.0 * one.drift, two.drift, rtol=1e-6)
+  assert (one.dips.scale, two.dips.scale) == (1, 2)
+  np.testing.assert_array_equal(one.dips.phases, two.dips.phases)
+  closes = [np.log(m.panel.ohlc[:, 3:, 3].astype('f8')) for m in (one, two)]
+  moves = np.diff(closes[1] - closes[0], axis=0)
+  added = np.diff(one.drift, axis=0, prepend=one.drift[:1])[1:]
+  np.testing.assert_allclose(moves, -added, atol=1e-6)
+
+
 @pytest.mark.parametrize(
   'changes, message',
   [
     (
       {'market': 'drfit'},
       "market: found 'drfit', expected one of drift, leading, some, "
-      'regime, none',
+      'regime, none, patience',
     ),
     (
       {'market': 'leading', 'num_context': 1},

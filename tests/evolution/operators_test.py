@@ -275,3 +275,24 @@ def test_nobody_is_a_population_too(operator):
 
 def test_draws_of_no_leaves():
   assert operators.draw_like(jax.random.normal, KEY, {'x': {}}) == {'x': {}}
+
+
+def test_what_is_packed_is_unpacked_as_it_was():
+  trees = {
+    'a': np.arange(3, dtype=np.float32),
+    'b': np.arange(24, dtype=np.int32).reshape(3, 2, 4),
+    'c': {'d': np.arange(6, dtype=np.float32).reshape(3, 2) - 0.5},
+    'e': np.zeros((3, 0), np.float32),
+  }
+  packed, unpack = operators.pack(trees)
+  assert [(x.shape, x.dtype) for x in packed] == [
+    ((3, 3), np.float32),
+    ((3, 8), np.int32),
+  ]
+  jax.tree.map(np.testing.assert_array_equal, unpack(packed), trees)
+  found = jax.tree.map(lambda x: x.dtype, unpack(packed))
+  assert found == jax.tree.map(lambda x: x.dtype, trees)
+  chosen = unpack([x[jnp.array([2, 0])] for x in packed])
+  jax.tree.map(
+    lambda x, y: np.testing.assert_array_equal(x, y[[2, 0]]), chosen, trees
+  )

@@ -1,10 +1,8 @@
 """A format of prices of one's own: quotes.py, nothing in the package."""
 
-import os
 import pathlib
-import subprocess
-import sys
 
+import forks
 import numpy as np
 import pytest
 import quotes
@@ -73,14 +71,7 @@ def test_other_formats_are_read_as_before(tmp_path):
 
 
 def prepare(*arguments):
-  paths = [str(FOLDER), str(FOLDER.parent.parent)]
-  return subprocess.run(
-    [sys.executable, '-m', 'experiments.prepare_data', *arguments],
-    env=os.environ | {'PYTHONPATH': os.pathsep.join(paths)},
-    capture_output=True,
-    text=True,
-    check=False,
-  )
+  return forks.run('-m', 'experiments.prepare_data', *arguments, cwd=FOLDER)
 
 
 def test_the_program_takes_it(tmp_path):

@@ -1,9 +1,9 @@
 """Suites, their cases, and the command."""
 
 import json
-import subprocess
 import sys
 
+import forks
 import matplotlib.image
 import pytest
 
@@ -12,7 +12,7 @@ from experiments.benchmark.cases import Case, Group
 from experiments.benchmark.suites import SUITES, networks, population
 
 _SIZE = 'evolution.population_size'
-MAIN = [sys.executable, '-m', 'experiments.benchmark', '--size=smoke']
+MAIN = ['-m', 'experiments.benchmark', '--size=smoke']
 
 
 def test_only_keeps_the_product_beside_what_it_chose():
@@ -85,13 +85,7 @@ def test_cases_without_their_package_are_left_out(monkeypatch):
 
 
 def run(*arguments, **options):
-  return subprocess.run(
-    [*MAIN, *arguments],
-    capture_output=True,
-    text=True,
-    check=False,
-    **options,
-  )
+  return forks.run(*MAIN, *arguments, **options)
 
 
 def test_a_suite_is_measured_and_recorded(tmp_path):
@@ -148,12 +142,7 @@ def test_without_pytorch_one_line_says_what_is_left_out():
     'alter_sys=True)'
   )
   flags = ['--size=smoke', '--suite=networks', '--only=actor.*PyTorch']
-  done = subprocess.run(
-    [sys.executable, '-c', code, *flags],
-    capture_output=True,
-    text=True,
-    check=False,
-  )
+  done = forks.run('-c', code, *flags)
   assert done.returncode == 0, done.stderr
   assert done.stdout.splitlines() == [
     'PyTorch is not installed, so that 1 cases are left out '

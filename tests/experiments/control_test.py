@@ -2,9 +2,8 @@
 
 import json
 import re
-import subprocess
-import sys
 
+import forks
 import gymnasium
 import jax
 import jax.numpy as jnp
@@ -204,15 +203,12 @@ def test_equal_seeds_are_bit_equal():
 @pytest.mark.long
 def test_a_run_explains_itself(tmp_path):
   def run(*arguments):
-    return subprocess.run(
-      [
-        sys.executable, '-m', 'experiments.control',
-        f'--workdir={tmp_path}/run', '--config.num_steps=120',
-        '--config.random_steps=100', '--config.evaluate_every=60',
-        '--config.evaluation_episodes=2', '--config.hidden=(8,)',
-        '--config.replay_capacity=120', *arguments,
-      ],
-      capture_output=True, text=True, check=False,
+    return forks.run(
+      '-m', 'experiments.control',
+      f'--workdir={tmp_path}/run', '--config.num_steps=120',
+      '--config.random_steps=100', '--config.evaluate_every=60',
+      '--config.evaluation_episodes=2', '--config.hidden=(8,)',
+      '--config.replay_capacity=120', *arguments,
     )  # fmt: skip
 
   found = run('--seed=0,7')

@@ -5,10 +5,10 @@ import os
 import pickle
 import re
 import shlex
-import subprocess
 import sys
 from unittest import mock
 
+import forks
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -294,12 +294,7 @@ def test_settings_that_eigen2_lacks_are_named():
 
 
 def run(module, *arguments):
-  return subprocess.run(
-    [sys.executable, '-m', f'experiments.{module}', *map(str, arguments)],
-    capture_output=True,
-    text=True,
-    check=False,
-  )
+  return forks.run('-m', f'experiments.{module}', *arguments)
 
 
 @pytest.mark.long
@@ -329,9 +324,7 @@ def test_from_a_checkpoint_to_the_end_of_a_run(tmp_path):
   command = imported.stdout.partition('to go on with its training:\n')[2]
   words = shlex.split(command)
   assert words[:2] == ['python', '-m']
-  trained = subprocess.run(
-    [sys.executable, *words[1:]], capture_output=True, text=True, check=False
-  )
+  trained = forks.run(*words[1:])
   assert trained.returncode == 0, trained.stderr
   metrics = pd.read_csv(out / 'metrics.csv')
   assert metrics['iteration'].tolist() == [0, 1]

@@ -62,7 +62,9 @@ def test_seeds_are_only_added_and_that_is_told(tmp_path):
   asked = record.asked(tmp_path, make_config(seeds=(0, 1, 2)))
   assert asked['seeds'] == [0, 1, 2]
   assert asked['seeds_at_first'] == [0, 1]
-  assert asked['goals'] == {'p': 0.01, 'share_of_momentum': 0.85}
+  assert asked['goals'] == {
+    'p': 0.01, 'share_of_momentum': 0.85, 'share_of_patient': 0.8,
+  }  # fmt: skip
   assert 'seeds added to those it began with: 2' in record.remarks(asked, {})
 
 
@@ -79,6 +81,17 @@ def test_goals_stay_once_results_were_told(tmp_path):
   assert str(error.value).startswith(
     '--config.goals.p: found 0.05, expected 0.02, by which'
   )
+
+
+def test_goals_may_be_added_after_results_were_told(tmp_path):
+  config = make_config()
+  start(tmp_path, config)
+  before = stored(tmp_path)
+  del before['goals']['share_of_patient']
+  write_json(tmp_path / 'config.json', before)
+  write_json(tmp_path / record.RESULTS, {})
+  start(tmp_path, config)
+  assert stored(tmp_path)['goals']['share_of_patient'] == 0.8
 
 
 def test_no_verdict_over_the_seeds_that_survived(tmp_path):

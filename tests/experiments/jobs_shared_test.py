@@ -3,8 +3,8 @@
 import json
 import pathlib
 import subprocess
-import sys
 
+import forks
 import pandas as pd
 import pytest
 from finished_runs import write_run
@@ -15,20 +15,16 @@ from experiments.jobs import archive
 from experiments.jobs.archive import Archive
 from experiments.jobs.cells import Cell
 
-LADDER = pathlib.Path(__file__).with_name('tiny_ladder.py')
+HERE = pathlib.Path(__file__).parent
 CELL = Cell('a', 'td3', 'smoke', ('data.synthetic.seed={seed}',))
 
 
 def start(workdir, records):
-  return subprocess.Popen(
-    [
-      *(sys.executable, LADDER, f'--config={ladder.__file__}:smoke'),
-      *(f'--workdir={workdir}', f'--records={records}'),
-      *('--only=^(drift|none)(_ranker)?$', '--jobs=1'),
-    ],
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    text=True,
+  return forks.start(
+    *('-m', 'tiny_ladder', f'--config={ladder.__file__}:smoke'),
+    *(f'--workdir={workdir}', f'--records={records}'),
+    *('--only=^(drift|none)(_ranker)?$', '--jobs=1'),
+    cwd=HERE,
   )
 
 

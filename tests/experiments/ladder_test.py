@@ -12,6 +12,7 @@ from absl import flags
 from finished_runs import outcome, write_run
 from ml_collections import config_flags
 
+from eigen3.data.synthetic_signals import MARKETS
 from eigen3.environment import Rules
 from eigen3.evaluation.pooled import pool
 from eigen3.learner import experience
@@ -59,7 +60,7 @@ def test_every_cell_s_changes_fit_its_program(preset, tmp_path):
     if found.agent.gamma and rules.reward != 'entry':
       assert kept == rules.num_steps, cell.name
   rungs = [cell.market for cell in config.cells.values() if cell.goal]
-  assert set(rungs) == {'drift', 'leading', 'some', 'regime', 'none'}
+  assert set(rungs) == {*MARKETS}
 
 
 @pytest.mark.parametrize('name', ['drift_portfolio', 'drift_portfolio_account'])
@@ -110,7 +111,10 @@ def told_of(share=0.9, mean=0.1, p=0.001, low=0.05, high=0.15, missing=()):
   return {
     'seeds': 4,
     'missing': [*missing],
-    'shares': {'momentum': {'value': share, 'low': None, 'high': None}},
+    'shares': {
+      name: {'value': share, 'low': None, 'high': None}
+      for name in ('momentum', 'patient')
+    },
     'against': {'random_entry': found},
   }
 
@@ -121,6 +125,8 @@ def told_of(share=0.9, mean=0.1, p=0.001, low=0.05, high=0.15, missing=()):
     ('share_of_momentum', told_of(share=0.85), True),
     ('share_of_momentum', told_of(share=0.84), False),
     ('share_of_momentum', told_of(share=None), None),
+    ('share_of_patient', told_of(share=0.8), True),
+    ('share_of_patient', told_of(share=0.79), False),
     ('above_random', told_of(), True),
     ('above_random', told_of(p=0.01), False),
     ('above_random', told_of(low=-0.01), False),
@@ -191,6 +197,20 @@ def test_a_line_a_cell(told):
   compared, is_open = cells_table.comparisons(told).splitlines()
   assert is_open == 'alone over ranker: open, it lacks seeds'
   assert compared.startswith('bad over good: -')
+
+
+def test_yardsticks_are_told_with_what_they_earn(told):
+  good = told['good']
+  beside = {
+    **good,
+    'profits': {'patient': 0.8},
+    'shares': {'patient': {'value': 0.75}},
+    'against': {'patient': good['against']['random_entry']},
+    'not_compared': [],
+  }
+  said = cells_table.comparisons({'patience': beside})
+  assert said.startswith('patience over patient: +')
+  assert said.endswith('; 75% of its +80.0%')
 
 
 def test_the_picture_shows_all_cells(told, tmp_path):

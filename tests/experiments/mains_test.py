@@ -1,9 +1,8 @@
 """Tests of experiments.mains: what a failure looks like to a user."""
 
 import pathlib
-import subprocess
-import sys
 
+import forks
 import pytest
 
 from experiments.configs import td3
@@ -20,12 +19,7 @@ mains.run(main)
 
 
 def fail(body):
-  return subprocess.run(
-    [sys.executable, '-c', MAIN.format(body=body)],
-    capture_output=True,
-    text=True,
-    check=False,
-  )
+  return forks.run('-c', MAIN.format(body=body))
 
 
 def test_a_full_device_is_one_line():
@@ -58,12 +52,7 @@ CONFIGS = pathlib.Path(td3.__file__).parent
 
 def configured(*flags):
   code = CONFIGURED.format(default=f'{CONFIGS}/td3.py:smoke')
-  return subprocess.run(
-    [sys.executable, '-c', code, *flags],
-    capture_output=True,
-    text=True,
-    check=False,
-  )
+  return forks.run('-c', code, *flags)
 
 
 def refusal(run):

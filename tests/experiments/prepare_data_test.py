@@ -2,13 +2,12 @@
 
 import json
 import os
-import pathlib
 import resource
-import subprocess
 import sys
 import tarfile
 import time
 
+import forks
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,7 +15,6 @@ import pytest
 from eigen3.data import MarketPanel
 from experiments import mains
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 DAYS = np.busday_offset('2020-01-01', np.arange(120), roll='forward')
 SHORT = ('--validation_days=20', '--holdout_days=20')
 
@@ -27,14 +25,9 @@ def write_ticker(folder, name, days=DAYS, price='50'):
   (folder / f'{name}_data.csv').write_text(text)
 
 
-def prepare(*arguments, cwd=ROOT, **environment):
-  return subprocess.run(
-    [sys.executable, '-m', 'experiments.prepare_data', *map(str, arguments)],
-    env=os.environ | {'PYTHONPATH': str(ROOT)} | environment,
-    cwd=cwd,
-    capture_output=True,
-    text=True,
-    check=False,
+def prepare(*arguments, cwd=forks.ROOT, **environment):
+  return forks.run(
+    '-m', 'experiments.prepare_data', *arguments, cwd=cwd, **environment
   )
 
 
@@ -330,9 +323,7 @@ def test_exit_status(statement, status, last):
     f'def main(argv):\n  {statement}\n'
     'mains.run(main)'
   )
-  run = subprocess.run(
-    [sys.executable, '-c', code], capture_output=True, text=True, check=False
-  )
+  run = forks.run('-c', code)
   assert run.returncode == status
   assert (run.stderr.strip().splitlines() or [''])[-1] == last
   assert ('Traceback' in run.stderr) == ('TypeError' in statement)

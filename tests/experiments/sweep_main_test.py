@@ -6,10 +6,9 @@ import json
 import os
 import pathlib
 import signal
-import subprocess
-import sys
 import time
 
+import forks
 import matplotlib.image
 import pandas as pd
 import pytest
@@ -17,7 +16,7 @@ import pytest
 from eigen3.runs import claims
 from experiments.configs import sweep
 
-SERVER = pathlib.Path(__file__).with_name('tiny_sweep.py')
+HERE = pathlib.Path(__file__).parent
 CONFIG = pathlib.Path(sweep.__file__)
 # Four values of gamma and two seeds, eight runs of six steps.
 GRID = (
@@ -32,54 +31,18 @@ GRID = (
 )
 
 
-class Server:
-  """Starts sweeps, one at a time."""
-
-  def __init__(self, folder):
-    self._folder = folder
-    self._count = 0
-    self._process = subprocess.Popen(
-      [sys.executable, SERVER],
-      stdin=subprocess.PIPE,
-      stdout=subprocess.PIPE,
-      text=True,
-    )
-
-  def start(self, *arguments, pause=0.0):
-    """Starts a sweep; the number of its process."""
-    self._count += 1
-    request = {
-      'arguments': list(map(str, arguments)),
-      'output': f'{self._folder}/{self._count}',
-      'pause': pause,
-    }
-    self._process.stdin.write(json.dumps(request) + '\n')
-    self._process.stdin.flush()
-    return int(self._process.stdout.readline())
-
-  def wait(self):
-    """Its (exit status, stdout, stderr)."""
-    status = int(self._process.stdout.readline())
-    return status, self.said('out'), self.said('err')
-
-  def said(self, name):
-    path = pathlib.Path(f'{self._folder}/{self._count}.{name}')
-    return path.read_text() if path.exists() else ''
-
-  def run(self, *arguments, pause=0.0):
-    self.start(*arguments, pause=pause)
-    return self.wait()
-
-  def close(self):
-    self._process.stdin.close()
-    self._process.wait(60)
+def start(*arguments, pause=0.0):
+  """Starts a sweep; the tiny program pauses so many seconds a step."""
+  return forks.start('-m', 'tiny_sweep', pause, *arguments, cwd=HERE)
 
 
-@pytest.fixture(scope='module')
-def server(tmp_path_factory):
-  server = Server(tmp_path_factory.mktemp('sweep_main'))
-  yield server
-  server.close()
+def wait(process):
+  """Its (exit status, stdout, stderr)."""
+  return process.wait(), process.said('out'), process.said('err')
+
+
+def run(*arguments, pause=0.0):
+  return wait(start(*arguments, pause=pause))
 
 
 def until(condition, seconds=60):
@@ -153,9 +116,9 @@ def assert_whole(folder):
         assert [row[0] for row in csv.reader(file)][1:] == list('123456')
 
 
-def test_a_grid_over_two_seeds(server, tmp_path):
+def test_a_grid_over_two_seeds(tmp_path):
   folder = tmp_path / 'new' / 'sweep'
-  status, stdout, stderr = server.run(*GRID, f'--workdir={folder}', pause=0.05)
+  status, stdout, stderr = run(*GRID, f'--workdir={folder}', pause=0.05)
   assert status == 0, stderr
   assert_whole(folder)
   assert most_at_once(folder) == 2
@@ -188,30 +151,28 @@ def test_a_grid_over_two_seeds(server, tmp_path):
   assert picture.shape[1] == 1200
   assert picture.std() > 0.05
   # What is done is not run again.
-  status, again, _ = server.run(
-    *GRID, f'--workdir={folder}', '--resume', pause=0.05
-  )
+  status, again, _ = run(*GRID, f'--workdir={folder}', '--resume', pause=0.05)
   assert (status, again) == (0, stdout)
   assert_whole(folder)
 
 
-def test_a_killed_sweep_goes_on_where_it_was(server, tmp_path):
+def test_a_killed_sweep_goes_on_where_it_was(tmp_path):
   folder = tmp_path / 'sweep'
   arguments = (*GRID, f'--workdir={folder}')
-  process = server.start(*arguments, pause=0.1)
+  process = start(*arguments, pause=0.1)
   until(lambda: is_midway(folder))
-  os.kill(process, signal.SIGKILL)
-  assert server.wait()[0] == -signal.SIGKILL
+  process.kill()
+  assert process.wait() == -signal.SIGKILL
   # Its runs are still there, and nobody may write where they write.
   left = holders(folder)
   assert left
   send(signal.SIGSTOP, left)
   stopped = {path.stem for path in (folder / 'runs/claims').iterdir()}
-  again = server.start(*arguments, '--resume')
-  until(lambda: '0 running' in server.said('err'))  # and what others have
+  again = start(*arguments, '--resume')
+  until(lambda: '0 running' in again.said('err'))  # and what others have
   assert num_complete(folder) == 4 - len(stopped)
-  os.kill(again, signal.SIGINT)
-  status, _, stderr = server.wait()
+  again.send_signal(signal.SIGINT)
+  status, _, stderr = wait(again)
   assert status == 130
   assert 'Traceback' not in stderr
   for name in stopped:
@@ -220,53 +181,50 @@ def test_a_killed_sweep_goes_on_where_it_was(server, tmp_path):
   send(signal.SIGKILL, left)
   until(lambda: not holders(folder))
   assert num_complete(folder) < 4
-  status, _, stderr = server.run(*arguments, '--resume')
+  status, _, stderr = run(*arguments, '--resume')
   assert status == 0, stderr
   assert_whole(folder)
   assert any('1' in f.read_text() for f in folder.rglob('starts*'))
 
 
-def test_another_process_joins(server, tmp_path_factory, tmp_path):
+def test_another_process_joins(tmp_path):
   """Each trial is run once, by either, and both tell the same."""
-  joining = Server(tmp_path_factory.mktemp('joining'))
-  assert joining.run('stray')[0] == 1  # it is ready
   folder = tmp_path / 'sweep'
   arguments = (*GRID, f'--workdir={folder}', '--config.jobs=1')
-  server.start(*arguments, pause=0.15)
+  process = start(*arguments, pause=0.15)
   until(lambda: (folder / 'journal.log').exists())
-  status, stdout, stderr = joining.run(*arguments, '--resume', pause=0.15)
-  joining.close()
+  status, stdout, stderr = run(*arguments, '--resume', pause=0.15)
   assert status == 0, stderr
-  assert server.wait()[:2] == (0, stdout)
+  assert wait(process)[:2] == (0, stdout)
   assert_whole(folder)
   assert {f.read_text() for f in folder.rglob('starts*')} == {'0'}
   assert most_at_once(folder) == 2
   assert not holders(folder)
 
 
-def test_runs_that_ended_unseen_are_not_run_again(server, tmp_path):
+def test_runs_that_ended_unseen_are_not_run_again(tmp_path):
   folder = tmp_path / 'sweep'
   arguments = (*GRID, f'--workdir={folder}')
-  process = server.start(*arguments, pause=0.1)
+  process = start(*arguments, pause=0.1)
   until(lambda: is_midway(folder))
-  os.kill(process, signal.SIGKILL)
-  server.wait()
+  process.kill()
+  process.wait()
   until(lambda: not holders(folder))
-  status, _, stderr = server.run(*arguments, '--resume')
+  status, _, stderr = run(*arguments, '--resume')
   assert status == 0, stderr
   assert_whole(folder)
   assert {f.read_text() for f in folder.rglob('starts*')} == {'0'}
 
 
-def test_an_interrupt_lets_runs_save_and_leaves(server, tmp_path):
+def test_an_interrupt_lets_runs_save_and_leaves(tmp_path):
   folder = tmp_path / 'sweep'
   arguments = (*GRID, f'--workdir={folder}')
-  process = server.start(*arguments, pause=0.2)
+  process = start(*arguments, pause=0.2)
   until(lambda: is_midway(folder))
   # Out of reach of Ctrl-C on the sweep's terminal.
   assert all(os.getsid(run) == run for run in holders(folder)[1:])
-  os.kill(process, signal.SIGINT)
-  status, stdout, stderr = server.wait()
+  process.send_signal(signal.SIGINT)
+  status, stdout, stderr = wait(process)
   assert status == 130
   assert 'saving after this iteration of each run' in stderr
   assert 'stopped; add --resume to go on' in stderr
@@ -277,32 +235,32 @@ def test_an_interrupt_lets_runs_save_and_leaves(server, tmp_path):
   last = max(folder.rglob('seed?.log'), key=lambda f: f.stat().st_size)
   assert last.read_text() == 'stopped; add --resume to go on\n'
   # More trials at once change nothing.
-  status, _, stderr = server.run(*arguments, '--resume', '--config.jobs=3')
+  status, _, stderr = run(*arguments, '--resume', '--config.jobs=3')
   assert status == 0, stderr
   assert_whole(folder)
 
 
-def test_a_run_that_somebody_stops_has_not_failed(server, tmp_path):
+def test_a_run_that_somebody_stops_has_not_failed(tmp_path):
   folder = tmp_path / 'sweep'
   arguments = (*GRID, f'--workdir={folder}')
-  server.start(*arguments, pause=0.2)
+  process = start(*arguments, pause=0.2)
   until(lambda: is_midway(folder))
   os.kill(holders(folder)[1], signal.SIGTERM)
-  status, _, stderr = server.wait()
+  status, _, stderr = wait(process)
   assert status == 130
   assert '0 failed' in stderr
   assert sorted(results(folder)['state']) == ['complete'] * 3 + ['running']
-  status, _, stderr = server.run(*arguments, '--resume')
+  status, _, stderr = run(*arguments, '--resume')
   assert status == 0, stderr
   assert_whole(folder)
 
 
-def test_failures_are_told_and_the_others_go_on(server, tmp_path):
+def test_failures_are_told_and_the_others_go_on(tmp_path):
   folder = tmp_path / 'sweep'
   fills = "--config.parameters.environment.fill=('close', 'next_open', 'limit')"
   arguments = (*GRID[:5], *GRID[5:6], GRID[7], fills, '--config.jobs=3')
   arguments = [s.replace('(0.25, 0.5, 1.0, 0.75)', '(0.5,)') for s in arguments]
-  status, stdout, stderr = server.run(*arguments, f'--workdir={folder}')
+  status, stdout, stderr = run(*arguments, f'--workdir={folder}')
   assert status == 1
   assert stderr.splitlines()[-1] == (
     'error: 2 of 3 trials failed: see the column reason of '
@@ -318,12 +276,12 @@ def test_failures_are_told_and_the_others_go_on(server, tmp_path):
   ]
   assert 'trial 1 again' in stdout
   # That it failed is remembered.
-  status, _, stderr = server.run(*arguments, f'--workdir={folder}', '--resume')
+  status, _, stderr = run(*arguments, f'--workdir={folder}', '--resume')
   assert status == 1
   assert 'error: 2 of 3 trials failed' in stderr
 
 
-def test_a_worse_trial_is_stopped_early(server, tmp_path):
+def test_a_worse_trial_is_stopped_early(tmp_path):
   folder = tmp_path / 'sweep'
   arguments = [
     *GRID[:4],
@@ -334,7 +292,7 @@ def test_a_worse_trial_is_stopped_early(server, tmp_path):
     '--config.jobs=1',
     f'--workdir={folder}',
   ]
-  status, stdout, stderr = server.run(*arguments, pause=0.02)
+  status, stdout, stderr = run(*arguments, pause=0.02)
   assert status == 0, stderr
   table = results(folder)
   assert table['state'].tolist() == ['complete', 'pruned', 'complete']
@@ -348,7 +306,7 @@ def test_a_worse_trial_is_stopped_early(server, tmp_path):
   assert stdout.splitlines()[3].split()[:3] == ['1', 'pruned', '+1']
 
 
-def test_a_sweep_can_be_made_longer(server, tmp_path):
+def test_a_sweep_can_be_made_longer(tmp_path):
   folder = tmp_path / 'sweep'
   arguments = [
     *GRID[:1],
@@ -357,10 +315,10 @@ def test_a_sweep_can_be_made_longer(server, tmp_path):
     '--config.pruner.name=none',
     f'--workdir={folder}',
   ]
-  assert server.run(*arguments)[0] == 0
+  assert run(*arguments)[0] == 0
   first = results(folder)
   more = [s.replace('num_trials=2', 'num_trials=5') for s in arguments]
-  status, _, stderr = server.run(*more, '--resume')
+  status, _, stderr = run(*more, '--resume')
   assert status == 0, stderr
   table = results(folder)
   pd.testing.assert_frame_equal(table.head(2), first)
@@ -368,10 +326,10 @@ def test_a_sweep_can_be_made_longer(server, tmp_path):
 
 
 @pytest.mark.parametrize('pruner', ['none', 'hyperband', 'median'])
-def test_runs_of_one_step_need_no_other_setting(server, tmp_path, pruner):
+def test_runs_of_one_step_need_no_other_setting(tmp_path, pruner):
   others = ('--config.pruner', '--config.seeds', '--config.settings')
   arguments = [s for s in GRID if not s.startswith(others)]
-  status, _, stderr = server.run(
+  status, _, stderr = run(
     *arguments,
     '--config.settings.learner.iterations=1',
     '--config.seeds=(0,)',
@@ -382,14 +340,14 @@ def test_runs_of_one_step_need_no_other_setting(server, tmp_path, pruner):
   assert set(results(tmp_path / 'short')['state']) == {'complete'}
 
 
-def test_errors_are_one_line_and_leave_nothing(server, tmp_path):
+def test_errors_are_one_line_and_leave_nothing(tmp_path):
   done = tmp_path / 'done'
-  assert server.run(*GRID, f'--workdir={done}')[0] == 0
+  assert run(*GRID, f'--workdir={done}')[0] == 0
   mine = tmp_path / 'mine'
   (mine / 'runs').mkdir(parents=True)
-  run = tmp_path / 'run'
-  run.mkdir()
-  (run / 'config.json').write_text('{"preset": "smoke"}')
+  other = tmp_path / 'run'
+  other.mkdir()
+  (other / 'config.json').write_text('{"preset": "smoke"}')
   smoke, new = f'--config={CONFIG}:smoke', f'--workdir={tmp_path}/new'
   cases = [
     (
@@ -440,11 +398,11 @@ def test_errors_are_one_line_and_leave_nothing(server, tmp_path):
       [*GRID, f'--workdir={done}', '--resume', '--config.seed=1'],
       '--config.seed: found 1, expected 0, with which the run in',
     ),
-    ([f'--workdir={run}', '--resume'], f'--workdir: found no sweep in {run}'),
+    ([f'--workdir={other}', '--resume'], f': found no sweep in {other}'),
   ]  # fmt: skip
   before = contents(done)
   for arguments, expected in cases:
-    status, stdout, stderr = server.run(*arguments)
+    status, stdout, stderr = run(*arguments)
     assert status == 1, (arguments, stderr)
     lines = [s for s in stderr.splitlines() if s.strip()]
     assert len(lines) == 1, (arguments, stderr)
@@ -459,8 +417,8 @@ def contents(folder):
   return {f: f.read_bytes() for f in folder.rglob('*') if f.is_file()}
 
 
-def test_an_unknown_objective_ends_the_sweep(server, tmp_path):
-  status, _, stderr = server.run(
+def test_an_unknown_objective_ends_the_sweep(tmp_path):
+  status, _, stderr = run(
     *GRID, f'--workdir={tmp_path}/new', '--config.objective=profit', pause=0.5
   )
   assert status == 1

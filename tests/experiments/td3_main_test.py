@@ -9,8 +9,6 @@ import random
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import jax
@@ -26,28 +24,6 @@ from eigen3.runs.lock import Lock
 from experiments.configs import erl, td3
 
 CONFIG = pathlib.Path(td3.__file__)
-# Runs the main in forks of a process that has imported what it imports, which
-# takes longer than to find an error, as does the end of an interpreter.
-FORKS = """
-import json, os, runpy, sys
-import eigen3.reporting.run_picture, eigen3.learner.loop
-from experiments import mains, wiring
-for number, arguments in enumerate(json.loads(sys.argv[1])):
-  pid = os.fork()
-  if not pid:
-    for target, name in ((1, 'out'), (2, 'err')):
-      flags = os.O_WRONLY | os.O_CREAT
-      os.dup2(os.open(f'{sys.argv[2]}/{number}.{name}', flags), target)
-    sys.argv = ['td3', *arguments]
-    try:
-      runpy.run_module('experiments.td3', run_name='__main__', alter_sys=True)
-    except SystemExit as end:
-      sys.stdout.flush()
-      sys.stderr.flush()
-      os._exit(end.code or 0)
-  status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-  print(status, flush=True)
-"""
 
 
 @pytest.fixture(scope='session')
@@ -72,23 +48,22 @@ def whole(programs):
 
 
 @contextlib.contextmanager
-def killed(start, arguments, folder, seconds=None, iterations=None, *more):
+def killed(
+  start, arguments, folder, seconds=None, iterations=None, *more, **how
+):
   """Starts a run and kills it after seconds, or so many logged iterations."""
-  with open(os.devnull, 'w') as nowhere:
-    process = start(
-      *arguments, f'--workdir={folder}', *more, output=nowhere.fileno()
-    )
-    begin = time.monotonic()
-    while process.poll() is None and time.monotonic() - begin < 550:
-      if iterations is None:
-        due = time.monotonic() - begin >= seconds
-      else:
-        due = num_logged(folder) > iterations
-      if due:
-        process.kill()
-        break
-      time.sleep(0.002)
-    process.wait()
+  process = start(*arguments, f'--workdir={folder}', *more, **how)
+  begin = time.monotonic()
+  while process.poll() is None and time.monotonic() - begin < 550:
+    if iterations is None:
+      due = time.monotonic() - begin >= seconds
+    else:
+      due = num_logged(folder) > iterations
+    if due:
+      process.kill()
+      break
+    time.sleep(0.002)
+  process.wait()
   yield process
 
 
@@ -215,24 +190,41 @@ def test_a_killed_run_resumes_bit_for_bit(
   whole, start, train, arguments, programs, tmp_path
 ):
   """With the settings that its folder holds, but for those that are given."""
-  folder = tmp_path / 'run'
+  folder, compiled = tmp_path / 'run', tmp_path / 'compiled'
+  shutil.copytree(programs.compiled, compiled)
+  known = set(compiled.glob('jit__pure_iterate-*'))
   longer = (*arguments, '--config.learner.iterations=1000')
   logged = random.Random(0).randrange(5, ITERATIONS - 5)
-  with killed(start, longer, folder, iterations=logged) as process:
+  with killed(
+    start, longer, folder, iterations=logged, compiled=compiled
+  ) as process:
     assert process.returncode == -signal.SIGKILL
   assert logged < num_logged(folder) < ITERATIONS + 2
   assert not (folder / 'summary.json').exists()
   assert (folder / 'lock').exists()
   length = f'--config.learner.iterations={ITERATIONS}'
-  run = train(f'--workdir={folder}', '--resume', length)
+  run = train(
+    *(f'--workdir={folder}', '--resume', length, '--profile=2'),
+    compiled=compiled,
+  )
   assert run.returncode == 0, run.stderr
+  # A trace changes nothing but what is said.
   assert_equal_runs(folder, whole.folder)
-  assert sorted(os.listdir(folder)) == sorted(os.listdir(whole.folder))
+  assert {*os.listdir(folder)} == {*os.listdir(whole.folder), 'profile'}
+  assert len(list(folder.glob('profile/**/*.trace.json.gz'))) == 1
+  assert f'iterations traced: 2, in {folder}/profile; open' in run.stdout
+  numbers = re.search(
+    r'iterations of (\S+) s .* and (\S+) GFLOP of .*: (\S+) GFLOP/s, '
+    r'(\S+)% of the (\S+) GFLOP/s that',
+    run.stdout,
+  )
+  seconds, work, rate, share, peak = map(float, numbers.groups())
+  assert rate == pytest.approx(work / seconds, rel=0.01)
+  assert share / 100 == pytest.approx(rate / peak, rel=0.05)
   assert not list(folder.rglob('*tmp*'))
   # Both ran the very program of the run that nothing interrupted.
-  assert (
-    len(list(programs.compiled('td3').glob('jit__pure_iterate-*-cache'))) == 1
-  )
+  assert known
+  assert set(compiled.glob('jit__pure_iterate-*-cache')) <= known
 
 
 @pytest.mark.long
@@ -311,7 +303,9 @@ def test_a_loss_that_is_not_finite_is_one_line(train, arguments, tmp_path):
   assert about['panel_from_here'] == '../panel.parquet'
 
 
-def test_errors_are_one_line_and_leave_nothing(whole, arguments, tmp_path):
+def test_errors_are_one_line_and_leave_nothing(
+  whole, train, arguments, tmp_path
+):
   config = td3.get_config('smoke')
   config.data.synthetic.num_days = 40
   short = tmp_path / 'short.parquet'
@@ -395,6 +389,10 @@ def test_errors_are_one_line_and_leave_nothing(whole, arguments, tmp_path):
     ([smoke, new, '--seeds=0,0'], "--seeds: found '0,0', expected whole numb"),
     ([smoke, new, '--seeds=a'], "--seeds: found 'a', expected whole number"),
     ([smoke, new, '--vary_market'], '--vary_market: found True, expected wi'),
+    (
+      [smoke, new, '--profile=4'],
+      '--profile: found 4, expected 1 to 3: learner.iterations, but for the f',
+    ),
     ([smoke], 'Flag --workdir must have a value'),
     ([smoke, new, 'stray'], "arguments: found 'stray'"),
     (
@@ -476,29 +474,14 @@ def test_errors_are_one_line_and_leave_nothing(whole, arguments, tmp_path):
   ]
   locks = [Lock(held), Lock(tmp_path / 'held_empty')]
   before, before_held = contents(whole.folder), contents(held)
-  (tmp_path / 'said').mkdir()
-  forks = subprocess.run(
-    [
-      sys.executable,
-      '-c',
-      FORKS,
-      json.dumps([given for given, _ in cases]),
-      tmp_path / 'said',
-    ],
-    capture_output=True,
-    text=True,
-    check=True,
-  )
-  statuses = forks.stdout.split()
-  assert len(statuses) == len(cases)
-  for number, (given, expected) in enumerate(cases):
-    stderr = (tmp_path / 'said' / f'{number}.err').read_text()
-    assert statuses[number] == '1', (given, stderr)
-    lines = [s for s in stderr.splitlines() if s.strip()]
-    assert len(lines) == 1, (given, stderr)
+  for given, expected in cases:
+    run = train(*given)
+    assert run.returncode == 1, (given, run.stderr)
+    lines = [s for s in run.stderr.splitlines() if s.strip()]
+    assert len(lines) == 1, (given, run.stderr)
     assert lines[0].startswith('error: '), given
     assert expected in lines[0]
-    assert (tmp_path / 'said' / f'{number}.out').read_text() == '', given
+    assert run.stdout == '', given
   assert (mine / 'tensorboard' / 'events').exists()
   assert os.listdir(mine) == ['tensorboard']
   assert sorted(os.listdir(tmp_path)) == [
@@ -509,7 +492,6 @@ def test_errors_are_one_line_and_leave_nothing(whole, arguments, tmp_path):
     'moved',
     'others.parquet',
     'population',
-    'said',
     'several',
     'short.parquet',
     'text.parquet',

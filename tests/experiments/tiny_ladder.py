@@ -1,6 +1,6 @@
 """A ladder whose runs train nothing.
 
-python tiny_ladder.py ARGUMENTS of experiments.ladder
+python -m tiny_ladder ARGUMENTS of experiments.ladder
 """
 
 import functools

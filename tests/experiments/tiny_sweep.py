@@ -1,12 +1,11 @@
-"""Serves sweeps of the tiny program, in forks of a process that is ready.
+"""Sweeps over the tiny program.
 
-For each line of JSON on stdin, {'arguments': of experiments.sweep, 'output': a
-file's beginning, 'pause': of the program's steps}, it forks, prints the number
-of the new process and, after that has ended, its exit status.
+python -m tiny_sweep PAUSE ARGUMENTS of experiments.sweep
+
+PAUSE is what the program waits in each step, in seconds.
 """
 
 import json
-import os
 import pathlib
 import sys
 
@@ -30,33 +29,7 @@ def make_command(config, pause):
   return command
 
 
-def sweep(arguments, output, pause):
-  for target, name in ((1, 'out'), (2, 'err')):
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-    os.dup2(os.open(f'{output}.{name}', flags), target)
-  sys.argv = ['sweep', *arguments]
-  runs.make_command = lambda config, devices: make_command(config, pause)
-  status = 1
-  try:
-    mains.run(sweep_main.main, sweep_main._DEFAULT_CONFIG)
-  except SystemExit as end:
-    status = end.code or 0
-  finally:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Without taking apart what was imported, which takes longer than the rest.
-    os._exit(status)
-
-
-def serve():
-  for line in sys.stdin:
-    process = os.fork()
-    if not process:
-      sweep(**json.loads(line))
-    print(process, flush=True)
-    status = os.waitpid(process, 0)[1]
-    print(os.waitstatus_to_exitcode(status), flush=True)
-
-
 if __name__ == '__main__':
-  serve()
+  pause = float(sys.argv.pop(1))
+  runs.make_command = lambda config, devices: make_command(config, pause)
+  mains.run(sweep_main.main, sweep_main._DEFAULT_CONFIG)

@@ -7,16 +7,15 @@ compiles, and a run that nothing interrupts is shared between the workers.
 import contextlib
 import fcntl
 import json
-import os
 import pathlib
 import shutil
 import subprocess
-import sys
 from typing import NamedTuple
+
+import forks
 
 from experiments.configs import erl, td3
 
-_ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 _CONFIGS = {
   'td3': pathlib.Path(td3.__file__),
   'erl': pathlib.Path(erl.__file__),
@@ -49,33 +48,22 @@ class Programs:
   def __init__(self, folder: pathlib.Path):
     self.folder = folder
 
-  def compiled(self, program) -> pathlib.Path:
-    """Where the program keeps what it compiled."""
-    return self.folder / 'compiled' / program
+  @property
+  def compiled(self) -> pathlib.Path:
+    """Where programs keep what they compiled."""
+    return self.folder / 'compiled'
 
-  def start(self, program, *arguments, output=subprocess.PIPE, cwd=_ROOT):
-    return subprocess.Popen(
-      [sys.executable, '-m', f'experiments.{program}', *map(str, arguments)],
-      stdout=output,
-      stderr=output,
-      text=True,
+  def start(
+    self, program, *arguments, cwd=forks.ROOT, compiled=None
+  ) -> forks.Fork:
+    return forks.start(
+      *('-m', f'experiments.{program}', *arguments),
       cwd=cwd,
-      env={
-        **os.environ,
-        'PYTHONPATH': str(_ROOT),
-        'JAX_COMPILATION_CACHE_DIR': str(self.compiled(program)),
-        'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.5',
-      },
+      JAX_COMPILATION_CACHE_DIR=str(compiled or self.compiled),
     )
 
-  def finish(
-    self, program, *arguments, cwd=_ROOT
-  ) -> subprocess.CompletedProcess:
-    process = self.start(program, *arguments, cwd=cwd)
-    stdout, stderr = process.communicate(timeout=550)
-    return subprocess.CompletedProcess(
-      process.args, process.returncode, stdout, stderr
-    )
+  def finish(self, program, *arguments, **how) -> subprocess.CompletedProcess:
+    return self.start(program, *arguments, **how).completed()
 
   def arguments(self, program) -> tuple[str, ...]:
     """Of the run that nothing interrupts, but for its folder."""

@@ -38,7 +38,7 @@ def train(settings, monkeypatch):
     return small_run.make_networks(config, spec)
 
   monkeypatch.setattr(wiring, 'make_networks', small_networks)
-  monkeypatch.setattr(evaluation, 'Judge', lambda *arguments, of: None)
+  monkeypatch.setattr(evaluation, 'Judge', lambda *unused, **also: None)
 
   def train(panel):
     monkeypatch.setattr(wiring, 'load_panel', lambda config: (panel, None))

@@ -10,7 +10,7 @@ import small_run
 
 from eigen3 import parallel
 from eigen3.environment import rollout
-from eigen3.evolution import Genome, Origin, Proposal
+from eigen3.evolution import Genome, Origin, Proposal, operators
 from eigen3.learner import experience, inheritance, slices
 
 KEY = jax.random.PRNGKey(0)
@@ -253,11 +253,13 @@ def test_the_fittest_learner_moves_in_when_it_is_due():
   config = small_run.make_population_config(learners=2, injection_every=2)
   learner = small_run.make_population(config)
   state = jax.tree.map(jnp.asarray, small_run.on_host(learner.init(KEY)))
-  members = jax.tree.map(lambda x: x[:6], state.agents)
+  packed, unpack = operators.pack(state.agents)
   fitness = jnp.array([5.0, 4, 3, jnp.nan, 1, 0, 7, 9])
   for generation, due in ((1, False), (2, True)):
-    now = state._replace(generation=jnp.int32(generation))
-    found, scores = learner._inject_learner(now, members, fitness)
+    found, scores = learner._inject_learner(
+      jnp.int32(generation), packed, fitness
+    )
+    found = unpack(found)
     expected = [5, 4, 3, 9 if due else np.nan, 1, 0]
     np.testing.assert_array_equal(scores, expected)
     for k in range(6):

@@ -22,6 +22,12 @@ _CONTROLS = {
   'momentum': '#d9731a',
   'buy_and_hold': '#a069c9',
   'random_entry': '#8a8a8a',
+  # Of the market `patience`.
+  'greedy': '#d98c8c',
+  'hurdle': '#c94f4f',
+  'hurdle_informed': '#a33a3a',
+  'patient': '#7bbf8f',
+  'patient_informed': '#3f9160',
 }
 _AGENTS = ('#3b82d6', '#14a3a8', '#c79a00', '#d9534f', '#7a9a01', '#b56576')
 _WIDTH = 5.0  # inches; as narrow as a phone's page it can still be read

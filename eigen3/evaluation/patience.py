@@ -1,0 +1,316 @@
+"""Yardsticks of the market `patience`: what waiting for better dips is worth.
+
+All know how the market is drawn (`eigen3.data.synthetic_patience`). Those that
+end in 'informed' also know the size of each day's dip and the phase; the others
+infer both from the closes up to the day, which is what networks see of a day's
+prices.
+
+  greedy   buys whatever pays its costs. Informed, it is the control 'informed'.
+  hurdle   buys what brings at least so much; the constant is that of 21 which
+           earned the most on the days before the split.
+  patient  buys what brings more than its cash is worth elsewhere, by value
+           iteration over the phase, the days until each position is left and
+           the days of trading that remain.
+
+A cycle is the number of days from an order until its cash can be ordered with
+again; a slot is room for one position of the largest size.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from eigen3.data import MarketPanel
+from eigen3.data import synthetic_patience as process
+from eigen3.data.synthetic_patience import Dips
+from eigen3.environment import Rules
+from eigen3.environment.rollout import Plans
+from eigen3.evaluation.backtest import Backtest, Backtester
+from eigen3.evaluation.controls import by_rank
+
+NAMES = (
+  'greedy',
+  'hurdle',
+  'patient',
+  'hurdle_informed',
+  'patient_informed',
+)
+# Value iteration looks at all combinations of what two slots hold; with smaller
+# positions there is no patient yardstick.
+MOST_SLOTS = 2
+_QUANTILES = np.arange(20) / 20.0  # of a day's best, candidates for the hurdle
+_POINTS = 20  # of a range of sizes, in place of an integral
+_HERALD = 1  # its column
+# A likelihood of what is all but impossible; none must rule out all phases.
+_UNLIKELY = 1e-12
+
+
+class _Known(NamedTuple):
+  """What a yardstick goes by.
+
+  Attributes:
+    net: float [T, N], return net of costs that a trade is expected to bring if
+      it is decided on the day.
+    beliefs: float [T, K], probabilities of the phases.
+  """
+
+  net: np.ndarray
+  beliefs: np.ndarray
+
+
+class Yardsticks:
+  """The yardsticks on one split."""
+
+  def __init__(
+    self, panel: MarketPanel, backtester: Backtester, rules: Rules, dips: Dips
+  ):
+    """Binds them.
+
+    Args:
+      panel: a market `patience`.
+      backtester: of the split.
+      rules: that it trades by.
+      dips: what the market hides.
+    """
+    self._backtester, self._rules, self._dips = backtester, rules, dips
+    first, stop = panel.investable
+    self._ohlc = panel.ohlc[:, first:stop].astype(np.float64)
+    self._herald = panel.ohlc[:, _HERALD, 3].astype(np.float64)
+
+  def run(self) -> dict[str, Backtest]:
+    """Each one's backtest, by name."""
+    informed = _Known(
+      net_of(self._rules, self._dips.sizes), np.eye(process.NUM_PHASES)[
+        self._dips.phases
+      ],
+    )  # fmt: skip
+    observed = self._observed()
+    results = {
+      'greedy': self._above(observed, 0.0),
+      'hurdle': self._above(observed, self._hurdle(observed)),
+      'hurdle_informed': self._above(informed, self._hurdle(informed)),
+    }
+    if num_slots(self._rules) <= MOST_SLOTS:
+      table = hurdles(self._rules, self._dips.scale, self._trading_days)
+      results['patient'] = self._patient(observed, table)
+      results['patient_informed'] = self._patient(informed, table)
+    return results
+
+  @property
+  def _trading_days(self) -> int:
+    return len(self._backtester.days) - self._rules.settlement_days
+
+  def _observed(self) -> _Known:
+    scale = self._dips.scale
+    close = np.log(self._ohlc[..., 3])
+    falls = -np.diff(close, axis=0, prepend=close[:1])
+    falls -= np.nanmedian(falls, axis=1, keepdims=True)
+    falls = np.nan_to_num(falls, nan=0.0)
+    net = net_of(self._rules, expected_sizes(falls, scale))
+    return _Known(net, phase_beliefs(self._herald, falls, scale))
+
+  def _above(self, known: _Known, hurdle: float) -> Backtest:
+    """Buys the best of what brings more than a hurdle."""
+    net = known.net[self._backtester.days]
+    acts = by_rank(self._rules, net, net > hurdle)
+    return self._backtester.run(jnp.asarray(acts), account_aware=True)
+
+  def _hurdle(self, known: _Known) -> float:
+    """The constant that would have earned the most before; 0 without a past."""
+    days = max(self._backtester.days[0] - cycle_days(self._rules), 0)
+    net = known.net[:days]
+    growth = self._grown(days)
+    best = net.max(axis=1)
+    best = best[best > 0.0]
+    found = np.quantile(best, _QUANTILES) if len(best) else []
+    # A little below, so that the best of such a day is bought, too.
+    candidates = [0.0, *(np.asarray(found) * (1.0 - 1e-6))]
+    earned = [self._replayed(net, growth, x) for x in candidates]
+    return float(candidates[np.argmax(earned)])
+
+  def _grown(self, days: int) -> np.ndarray:
+    """What trades decided on the first days did to the account's logarithm.
+
+    Returns:
+      float [days, N], 0 where a price is missing.
+    """
+    rules, cycle = self._rules, cycle_days(self._rules)
+    place, wait = (0, 1) if rules.fills_at_open else (3, 0)
+    paid = self._ohlc[wait : wait + days, :, place]
+    got = self._ohlc[cycle : cycle + days, :, place]
+    growth = growth_of(rules, net_of(rules, np.log(got / paid)))
+    return np.nan_to_num(growth, nan=0.0)
+
+  def _replayed(self, net, growth, hurdle: float) -> float:
+    """The sum of `growth` of what slots have room for above a hurdle."""
+    total = 0.0
+    held: dict[int, int] = {}  # by stock, the day from which its cash is free
+    for day in np.flatnonzero(net.max(axis=1) > hurdle).tolist():
+      held = {stock: free for stock, free in held.items() if free > day}
+      if len(held) == num_slots(self._rules):
+        continue
+      wanted = net[day].copy()
+      wanted[[*held]] = -np.inf
+      stock = int(wanted.argmax())
+      if wanted[stock] > hurdle:
+        held[stock] = day + cycle_days(self._rules)
+        total += growth[day, stock]
+    return total
+
+  def _patient(self, known: _Known, table: np.ndarray) -> Backtest:
+    """Buys what brings more than the mean hurdle of the phases it may be."""
+    days, rules = self._backtester.days, self._rules
+    net = known.net[days]
+    # Nothing is decided in the settlement.
+    beliefs = known.beliefs[days][: self._trading_days]
+    means = np.einsum('tk,tks->ts', beliefs, np.nan_to_num(table, posinf=1e9))
+    rest = np.full((len(days) - len(means), means.shape[1]), 1e9)
+    encoded = (
+      by_rank(rules, net, net > 0.0),
+      growth_of(rules, net).astype(np.float32),
+      np.concatenate([means, rest]).astype(np.float32),
+    )
+    plans = Plans(_Patient(rules), (), tuple(map(jnp.asarray, encoded)))
+    return self._backtester.run(plans, account_aware=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Patient:
+  """Buys what adds more to the account's logarithm than its hurdle."""
+
+  rules: Rules
+
+  def __call__(self, parameters, encoded, account):
+    del parameters
+    actions, growth, of_states = encoded
+    rules, cycle = self.rules, cycle_days(self.rules)
+    weight, age = account.stocks[..., 0], account.stocks[..., 1]
+    since = jnp.round(age * rules.max_holding_days) + rules.fills_at_open
+    left = jnp.where(weight > 0.0, jnp.clip(cycle - since, 0, cycle - 1), 0.0)
+    slots = num_slots(rules)
+    longest = jnp.sort(left, axis=-1)[..., -slots:].astype(jnp.int32)
+    state = (longest * cycle ** np.arange(slots)).sum(axis=-1)
+    hurdle = jnp.take_along_axis(of_states, state[..., None], axis=-1)
+    wanted = (growth > hurdle) & (growth > 0.0)
+    coefficient = jnp.where(wanted, actions[..., 0], 0.0)
+    return jnp.stack([coefficient, actions[..., 1]], axis=-1)
+
+
+def cycle_days(rules: Rules) -> int:
+  """Days from an order until its cash can be ordered with again."""
+  return rules.max_holding_days + 2 * rules.fills_at_open
+
+
+def num_slots(rules: Rules) -> int:
+  """How many positions of the largest size the equity allows."""
+  return max(1, int(1.0 / rules.max_position_fraction + 1e-9))
+
+
+def net_of(rules: Rules, size: np.ndarray) -> np.ndarray:
+  """Returns net of costs of trades whose price rises by exp(size)."""
+  rate = rules.cost_rate
+  return np.exp(size) * (1.0 - rate) / (1.0 + rate) - 1.0
+
+
+def growth_of(rules: Rules, net: np.ndarray) -> np.ndarray:
+  """What the largest position with such a return adds to log equity."""
+  return np.log1p(min(rules.max_position_fraction, 1.0) * net)
+
+
+def hurdles(rules: Rules, scale: float, num_days: int) -> np.ndarray:
+  """What the cash of one slot is worth elsewhere, by value iteration.
+
+  Args:
+    rules: of sizes, holdings and costs.
+    scale: of all dips.
+    num_days: of trading.
+
+  Returns:
+    float [num_days, K, states]: by how much less log equity is expected to grow
+    after a day on which a slot was taken; infinite where none is free. A state
+    is the sum of d_i * cycle**i, where d_i are the days until the slots are
+    free, in rising order; other numbers say the same as those.
+  """
+  slots, cycle = num_slots(rules), cycle_days(rules)
+  places = cycle ** np.arange(slots)
+  states = np.arange(cycle**slots)[:, None]
+  left = np.sort(states // places % cycle, axis=-1)  # [states, slots]
+  waited = np.maximum(left - 1, 0)
+  taken = np.concatenate([waited[:, 1:], np.full_like(states, cycle - 1)], 1)
+  skips, takes = waited @ places, taken @ places
+  is_free = left[:, 0] == 0
+  deep = process.is_deep(np.arange(process.NUM_PHASES))
+  points = (np.arange(_POINTS) + 0.5) / _POINTS
+  ranges = np.where(deep[:, None], process.DEEP, process.SHALLOW)
+  sizes = ranges[:, :1] + points * np.diff(ranges)
+  growth = growth_of(rules, net_of(rules, scale * sizes))[:, None]  # [K, 1, .]
+  chance = np.where(deep, 1.0, process.DIP_CHANCE)[:, None]
+  chances = process.transitions()
+  value = np.zeros((process.NUM_PHASES, len(states)))
+  table = np.zeros((num_days, *value.shape))
+  for day in reversed(range(num_days)):
+    ahead = chances @ value
+    worth = np.where(is_free, ahead[:, skips] - ahead[:, takes], np.inf)
+    gain = np.maximum(growth - worth[..., None], 0.0).mean(axis=-1)
+    table[day] = worth
+    value = ahead[:, skips] + chance * gain
+  return table
+
+
+def expected_sizes(falls: np.ndarray, scale: float) -> np.ndarray:
+  """What each stock is expected to give back, by Bayes' rule.
+
+  Args:
+    falls: float [T, N], logarithm of the close before over the close, less the
+      median stock's.
+    scale: of all dips.
+
+  Returns:
+    float [T, N], the mean of the size, which is 0 without a dip. A fall between
+    the two ranges and beyond is taken as it is.
+  """
+
+  def likely(size):
+    return np.exp(-0.5 * ((falls - size) / process.STOCK_NOISE) ** 2)
+
+  before = process.DIP_CHANCE / falls.shape[1]
+  low, high = scale * np.array(process.SHALLOW)
+  points = low + (high - low) * (np.arange(_POINTS) + 0.5) / _POINTS
+  of_points = [before / _POINTS * likely(size) for size in points]
+  total = (1.0 - before) * likely(0.0) + sum(of_points)
+  weighted = sum(s * x for s, x in zip(points, of_points, strict=True))
+  expected = weighted / np.maximum(total, np.finfo(np.float64).tiny)
+  return np.where(falls > _middle(scale), falls, expected)
+
+
+def phase_beliefs(
+  herald: np.ndarray, falls: np.ndarray, scale: float
+) -> np.ndarray:
+  """Probabilities of the phases given all until the day, [T, K].
+
+  Args:
+    herald: its closes, float [T].
+    falls: see `expected_sizes`; a deep one shows a deep phase, and no other.
+    scale: of all dips.
+  """
+  reading = np.log(herald / process.QUIET)[:, None]
+  far = (reading - process.levels()) / process.HERALD_NOISE
+  likelihood = np.exp(-0.5 * far**2)
+  deep = process.is_deep(np.arange(process.NUM_PHASES))
+  fits = (falls.max(axis=1) > _middle(scale))[:, None] == deep
+  likelihood = np.maximum(likelihood * fits, _UNLIKELY)
+  chances = process.transitions()
+  belief = np.full(process.NUM_PHASES, 1.0 / process.NUM_PHASES)
+  beliefs = []
+  for row in likelihood:
+    belief = (belief @ chances) * row
+    belief = belief / belief.sum()
+    beliefs.append(belief)
+  return np.stack(beliefs)
+
+
+def _middle(scale: float) -> float:
+  """Between the largest shallow dip and the smallest deep one."""
+  return scale * 0.5 * (process.SHALLOW[1] + process.DEEP[0])
