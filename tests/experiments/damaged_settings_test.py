@@ -120,6 +120,7 @@ def test_each_field_is_refused_by_its_name_or_good(program, field):
     ('data.synthetic.signal', 1e9, 'data.synthetic.signal: found 1000000000'),
     ('data.synthetic.num_days', 10**5 + 1, 'data.synthetic.num_days: found 10'),
     ('networks.compute_dtype', 'float64', 'networks.compute_dtype: found '),
+    ('networks.lstm_kernel', 'hopper', "networks.lstm_kernel: found 'hopper'"),
     ('environment.trading_days', 10**6, 'panel too short: found 160 days'),
   ],
 )
