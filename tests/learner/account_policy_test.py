@@ -56,16 +56,21 @@ def test_the_scan_decides_as_the_whole_network_day_by_day(
 ):
   """Asked daily, with the account as the environment tells it then."""
   environment, spec = observing._environment, observing.player.spec.action
-  select = jax.jit(observing.agent.act)
+
+  @jax.jit
+  def select(agent, market, *seen):
+    observation = experience.observations_of(spec, *seen)
+    return observing.agent.act(agent, market, observation)
+
+  reset = jax.jit(lambda environment, day: environment.reset_at(day))
   step = jax.jit(lambda environment, *rest: environment.step(*rest))
   for k in range(EPISODES):
-    state, timestep = environment.reset_at(int(played.days[k, 0]))
+    state, timestep = reset(environment, played.days[k, 0])
     for t in range(environment.num_steps):
       batch = jax.tree.map(
-        lambda x: x[None], (timestep.observation, timestep.account)
+        lambda x: np.asarray(x)[None], (timestep.observation, timestep.account)
       )
-      observation = experience.observations_of(spec, *batch)
-      actions = select(begun.agent, observing._market, observation)
+      actions = np.asarray(select(begun.agent, observing._market, *batch))
       np.testing.assert_allclose(
         played.actions[k, t], actions[0], rtol=1e-4, atol=1e-4
       )
@@ -75,18 +80,14 @@ def test_the_scan_decides_as_the_whole_network_day_by_day(
     )
   # The account was busy, and it made a difference what was seen of it.
   assert (played.final_state.num_trades > 1).all()
-  blind = jax.tree.map(jnp.zeros_like, batch[1])
-  other = select(
-    begun.agent,
-    observing._market,
-    experience.observations_of(spec, batch[0], blind),
-  )
+  blind = jax.tree.map(np.zeros_like, batch[1])
+  other = select(begun.agent, observing._market, batch[0], blind)
   assert np.abs(other - actions).max() > 1e-3
 
 
 def test_what_is_replayed_is_what_was_acted_on(observing, begun, played):
   count = observing._environment.num_steps
-  found = experience.transitions_of(played, count)
+  found = jax.jit(experience.transitions_of, static_argnums=1)(played, count)
   select = jax.jit(observing.agent.act)
   np.testing.assert_allclose(
     select(begun.agent, observing._market, found.s_tm1),
@@ -118,7 +119,7 @@ def test_the_portfolio_reward_sums_to_the_growth(played, settings):
 
 def test_exploration_is_the_policy_s_act_and_noise(observing, begun, played):
   """On the first day, when the account is the same."""
-  days = jnp.asarray(played.days[0])
+  days = played.days[0]
   acts = jax.jit(observing.player.acts)
   plans = acts(begun.agent, observing._market, days, KEY)
   noise = np.asarray(plans.encoded[1])

@@ -11,11 +11,17 @@ from eigen3.learner import importance
 # Shares that are under none, none, one, two and all three of the thresholds.
 SHARES = (0.9, 0.09445, 0.005, 0.0005, 0.00005)
 
+jitted_update = jax.jit(importance.update)
+
+
+def update(state, weights, decay):
+  return jitted_update(state, np.asarray(weights, np.float32), decay)
+
 
 def after(*updates, decay=0.9):
   state = importance.init(len(updates[0]))
   for weights in updates:
-    state = importance.update(state, jnp.array(weights), decay)
+    state = update(state, weights, decay)
   return state
 
 
@@ -53,7 +59,7 @@ def test_updates_in_a_row_under_each_threshold():
     [0, 0, 0, 0, 1],
   ]
   # The last column is attended to again, the first no longer.
-  state = importance.update(state, jnp.array((0.00005, *SHARES[1:4], 0.9)), 0.0)
+  state = update(state, (0.00005, *SHARES[1:4], 0.9), 0.0)
   assert state.below.tolist() == [
     [1, 0, 2, 2, 0],
     [1, 0, 0, 2, 0],
@@ -65,7 +71,7 @@ def test_it_is_the_average_that_is_under_a_threshold():
   state = after([1.0, 1.0], *[[1.0, 0.0]] * 37, decay=0.9)
   # 0.5 x 0.9^37 is 1.01 %: still above, though 37 weights were 0.
   assert state.below.tolist() == [[0, 0], [0, 0], [0, 0]]
-  state = importance.update(state, jnp.array([1.0, 0.0]), 0.9)
+  state = update(state, [1.0, 0.0], 0.9)
   assert state.below.tolist() == [[0, 1], [0, 0], [0, 0]]
 
 
@@ -83,13 +89,13 @@ def test_it_is_the_average_that_is_under_a_threshold():
 def test_weights_that_say_nothing_leave_the_state(weights, updates):
   state = importance.init(3)
   for _ in range(updates):
-    state = importance.update(state, jnp.array([0.999, 0.001, 0.0]), 0.9)
-  found = importance.update(state, jnp.array(weights), 0.9)
+    state = update(state, [0.999, 0.001, 0.0], 0.9)
+  found = update(state, weights, 0.9)
   chex.assert_trees_all_equal(found, state)
   # What follows is as if they had never been.
-  good = jnp.array([0.2, 0.3, 0.5])
+  good = [0.2, 0.3, 0.5]
   chex.assert_trees_all_equal(
-    importance.update(found, good, 0.9), importance.update(state, good, 0.9)
+    update(found, good, 0.9), update(state, good, 0.9)
   )
 
 
@@ -97,7 +103,7 @@ def test_many_updates_against_a_slow_average():
   rng = np.random.default_rng(0)
   history = rng.gamma(0.5, size=(60, 40)) * np.geomspace(1, 1e-5, 40)
   history = history.astype(np.float32)
-  state, update = importance.init(40), jax.jit(importance.update)
+  state = importance.init(40)
   mean, runs = None, np.zeros((3, 40), int)
   for weights in history:
     state = update(state, weights, 0.8)
@@ -123,14 +129,14 @@ def test_one_trace_and_the_same_types():
     ([np.nan, 1.0, 1.0], 0.5),
     ([3.0, 2.0, 1.0], 0.5),
   ):
-    state = update(state, jnp.array(weights), decay)
+    state = update(state, np.float32(weights), decay)
   np.testing.assert_allclose(state.mean, [1 / 3] * 3, rtol=1e-6)
   assert int(state.updates) == 2
 
 
 def test_weights_of_half_precision_make_a_state_of_the_same_types():
   weights = jnp.array([1.0, 2.0, 5.0], jnp.bfloat16)
-  found = importance.update(importance.init(3), weights, 0.9)
+  found = jitted_update(importance.init(3), weights, 0.9)
   chex.assert_trees_all_equal_shapes_and_dtypes(found, importance.init(3))
   np.testing.assert_allclose(found.mean, [0.125, 0.25, 0.625])
 

@@ -26,8 +26,8 @@ def panel(settings):
   return data.synthetic_market(settings.data.synthetic).panel
 
 
-@pytest.fixture
-def train(settings, monkeypatch):
+@pytest.fixture(scope='module')
+def train(settings):
   """A function from a panel to what was learnt from it, on the host.
 
   All parts are put together as in a run, but for small networks and without
@@ -37,12 +37,12 @@ def train(settings, monkeypatch):
   def small_networks(config, spec, mesh):
     return small_run.make_networks(config, spec)
 
-  monkeypatch.setattr(wiring, 'make_networks', small_networks)
-  monkeypatch.setattr(evaluation, 'Judge', lambda *unused, **also: None)
-
   def train(panel):
-    monkeypatch.setattr(wiring, 'load_panel', lambda config: (panel, None))
-    learner = wiring.build(settings).learner
+    with pytest.MonkeyPatch.context() as patch:
+      patch.setattr(wiring, 'make_networks', small_networks)
+      patch.setattr(evaluation, 'Judge', lambda *unused, **also: None)
+      patch.setattr(wiring, 'load_panel', lambda config: (panel, None))
+      learner = wiring.build(settings).learner
     state = learner.init(jax.random.PRNGKey(0))
     for _ in range(ITERATIONS):
       state, _ = learner.iterate(state)
@@ -51,7 +51,7 @@ def train(settings, monkeypatch):
   return train
 
 
-@pytest.fixture
+@pytest.fixture(scope='module')
 def learnt(train, panel):
   return train(panel)
 

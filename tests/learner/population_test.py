@@ -1,5 +1,6 @@
 """Tests of eigen3.learner.population."""
 
+import functools
 import types
 
 import jax
@@ -120,19 +121,21 @@ def test_the_champion_scores_what_it_is_said_to(
   state, told = history[0]
   agents_score = told.validation.score
   assert float(state.champion.score) == agents_score.max()
-  _, environment, market = small_run.make_market(config)
-  panel_days = environment.prices.shape[0]
-  del market
+  panel_days = small_run.make_market(config)[0].num_days
   validation = learner._world[1]
   assert int(validation.stop) == panel_days
-  champion = jax.tree.map(jnp.asarray, state.champion.agent)
-  episodes = rollout.rollout(
-    validation,
-    lambda days: learner.greedy_actions(champion, days),
-    jnp.stack([validation.first_day, validation.last_day]),
-    config.environment.trading_days,
+  steps = config.environment.trading_days
+  first_days = np.stack([validation.first_day, validation.last_day])
+  days = (first_days[:, None] + np.arange(steps)).reshape(-1)
+  actions = learner.greedy_actions(state.champion.agent, days)
+  play = jax.jit(
+    lambda environment, actions, first_days: rollout.rollout(
+      environment, lambda days: actions, first_days, steps
+    )
   )
-  profit = episodes.final_state.equity / config.environment.initial_cash - 1
+  episodes = play(validation, actions, first_days)
+  equity = np.asarray(episodes.final_state.equity)
+  profit = equity / config.environment.initial_cash - 1
   assert float(profit.min()) == pytest.approx(
     float(state.champion.score), abs=1e-6
   )
@@ -159,51 +162,57 @@ def test_the_champion_takes_the_place_of_the_weakest_elite(history, config):
 
 
 def test_fitness_is_the_mean_of_the_worst_slices():
-  episodes = types.SimpleNamespace(
-    final_state=types.SimpleNamespace(
-      equity=jnp.array([90.0, 130.0, 110.0, 100.0]),
-      num_trades=jnp.array([2, 5, 1, 0]),
-      num_wins=jnp.array([1, 4, 1, 0]),
-    ),
-    timesteps=types.SimpleNamespace(
-      reward=jnp.array([[1.0, 2.0], [3.0, 4.0], [0.0, 0.5], [0.0, 0.0]]),
-      extras=types.SimpleNamespace(
-        equity=jnp.array([[95.0, 90], [110, 130], [100, 110], [100, 100]])
+
+  def make_episodes():
+    return types.SimpleNamespace(
+      final_state=types.SimpleNamespace(
+        equity=jnp.array([90.0, 130.0, 110.0, 100.0]),
+        num_trades=jnp.array([2, 5, 1, 0]),
+        num_wins=jnp.array([1, 4, 1, 0]),
       ),
-    ),
-  )
+      timesteps=types.SimpleNamespace(
+        reward=jnp.array([[1.0, 2.0], [3.0, 4.0], [0.0, 0.5], [0.0, 0.0]]),
+        extras=types.SimpleNamespace(
+          equity=jnp.array([[95.0, 90], [110, 130], [100, 110], [100, 100]])
+        ),
+      ),
+    )
+
   environment = types.SimpleNamespace(
     rules=types.SimpleNamespace(initial_cash=100.0)
   )
-  found = slices.judge(environment, episodes, 'profit', 2, 0.5)
+
+  def judge(*rules):
+    return jax.jit(lambda: slices.judge(environment, make_episodes(), *rules))()
+
+  found = judge('profit', 2, 0.5)
   # -0.1, 0.3, 0.1 and 0 - 0.5: the worst two are -0.5 and -0.1.
   assert found.score == pytest.approx(-0.3)
   assert found.profit == pytest.approx(0.075)
   assert found.reward == pytest.approx(10.5 / 4)
   assert found.trades == pytest.approx(2.0)
   assert found.win_rate == pytest.approx(6 / 8)
-  found = slices.judge(environment, episodes, 'reward', 3, 0.0)
+  found = judge('reward', 3, 0.0)
   assert found.score == pytest.approx((0 + 0.5 + 3) / 3)
 
 
 def test_what_the_newborn_inherit(learner, history):
-  agents = jax.tree.map(jnp.asarray, history[0][0].agents)
+  agents = history[0][0].agents
   genome = inheritance.genome_of(learner.agent, agents)
   changed = Genome(
     jax.tree.map(lambda x: x + 1, genome.parameters),
     jax.tree.map(lambda x: 2 * x, genome.hyperparameters),
   )
-  parent = jnp.array([2, 0, 3, 1])
+  parent = np.array([2, 0, 3, 1], np.int32)
   origins = [Origin.ELITE, Origin.OFFSPRING, Origin.COPY, Origin.MUTANT]
   mixed = jax.tree.map(
-    lambda old, new: jnp.stack([old[2], new[1], old[3], new[3]]),
+    lambda old, new: np.stack([old[2], new[1], old[3], new[3]]),
     genome,
     changed,
   )
-  proposal = Proposal(mixed, parent, jnp.array([int(o) for o in origins]))
-  found = small_run.on_host(
-    inheritance.born(learner.agent, agents, proposal, KEY)
-  )
+  proposal = Proposal(mixed, parent, np.array(origins, np.int32))
+  born = jax.jit(functools.partial(inheritance.born, learner.agent))
+  found = small_run.on_host(born(agents, proposal, KEY))
   small_run.assert_equal_bits(member(found, 0), member(agents, 2))
 
   copy = member(found, 2)
@@ -252,14 +261,18 @@ def test_learners_beside_a_population_that_only_evolves():
 def test_the_fittest_learner_moves_in_when_it_is_due():
   config = small_run.make_population_config(learners=2, injection_every=2)
   learner = small_run.make_population(config)
-  state = jax.tree.map(jnp.asarray, small_run.on_host(learner.init(KEY)))
-  packed, unpack = operators.pack(state.agents)
-  fitness = jnp.array([5.0, 4, 3, jnp.nan, 1, 0, 7, 9])
+  state = small_run.on_host(learner.init(KEY))
+  fitness = np.array([5, 4, 3, np.nan, 1, 0, 7, 9], np.float32)
+
+  @jax.jit
+  def inject(generation, agents, fitness):
+    packed, unpack = operators.pack(agents)
+    found, scores = learner._inject_learner(generation, packed, fitness)
+    return unpack(found), scores
+
   for generation, due in ((1, False), (2, True)):
-    found, scores = learner._inject_learner(
-      jnp.int32(generation), packed, fitness
-    )
-    found = unpack(found)
+    found, scores = inject(np.int32(generation), state.agents, fitness)
+    found = small_run.on_host(found)
     expected = [5, 4, 3, 9 if due else np.nan, 1, 0]
     np.testing.assert_array_equal(scores, expected)
     for k in range(6):

@@ -11,6 +11,8 @@ from eigen3.learner import experience
 
 EPISODES = 3
 
+transitions_of = jax.jit(experience.transitions_of, static_argnums=1)
+
 
 @pytest.fixture(scope='module')
 def environment(config):
@@ -24,17 +26,20 @@ def policy(environment):
   num_days = int(environment.stop)
   rng = np.random.default_rng(3)
   shape = (num_days, environment.spec.num_investable)
-  table = jnp.asarray(
-    np.stack([rng.uniform(0, 2, shape), rng.uniform(10, 50, shape)], -1),
-    jnp.float32,
-  )
-  return lambda days: table[days]
+  table = np.stack([rng.uniform(0, 2, shape), rng.uniform(10, 50, shape)], -1)
+  table = table.astype(np.float32)
+
+  def act(days):
+    # In NumPy where the days are known, as a constant where they are traced.
+    return (table if isinstance(days, np.ndarray) else jnp.asarray(table))[days]
+
+  return act
 
 
 @pytest.fixture(scope='module')
 def first_days(environment):
   first, last = int(environment.first_day), int(environment.last_day)
-  return jnp.array([first, first + 17, last], jnp.int32)
+  return np.array([first, first + 17, last], np.int32)
 
 
 @pytest.fixture(scope='module')
@@ -42,25 +47,26 @@ def episodes(environment, policy, first_days):
   run = jax.jit(
     lambda environment, days: rollout.rollout(environment, policy, days)
   )
-  return run(environment, first_days)
+  return jax.device_get(run(environment, first_days))
 
 
 @pytest.fixture(scope='module')
 def day_by_day(environment, policy, first_days):
   """The same episodes, with the policy asked and the account told daily."""
+  reset = jax.jit(lambda environment, day: environment.reset_at(day))
   step = jax.jit(lambda environment, *rest: environment.step(*rest))
+  stack = lambda *x: np.stack(x)  # noqa: E731
   told, finals = [], []
   for first in first_days:
-    state, timestep = environment.reset_at(int(first))
+    state, timestep = reset(environment, first)
     steps = []
     while not bool(timestep.last):
-      day = timestep.observation
+      day = np.asarray(timestep.observation)
       action = policy(day[None])[0]
       state, timestep = step(environment, state, action)
       steps.append((day, action, timestep))
-    told.append(jax.tree.map(lambda *x: jnp.stack(x), *steps))
+    told.append(jax.tree.map(stack, *steps))
     finals.append(state)
-  stack = lambda *x: jnp.stack(x)  # noqa: E731
   return jax.tree.map(stack, *told), jax.tree.map(stack, *finals)
 
 
@@ -92,7 +98,7 @@ def test_play_walks_given_actions(environment, episodes):
     episodes,
   )
   # Without a coefficient nothing is bought and the cash stays.
-  idle = play(environment, episodes.days, episodes.actions.at[..., 0].set(0))
+  idle = play(environment, episodes.days, episodes.actions * np.float32([0, 1]))
   np.testing.assert_array_equal(idle.final_state.num_trades, 0)
   np.testing.assert_array_equal(
     idle.timesteps.extras.equity, environment.rules.initial_cash
@@ -104,7 +110,7 @@ def test_transitions_are_the_first_steps(environment, episodes, settlement):
   count = (
     environment.num_steps if settlement else environment.rules.trading_days
   )
-  found = experience.transitions_of(episodes, count)
+  found = transitions_of(episodes, count)
   days = small_run.days_of(found.s_tm1)
   assert days.shape == (EPISODES * count,)
   np.testing.assert_array_equal(small_run.days_of(found.s_t), days + 1)
@@ -127,7 +133,7 @@ def test_transitions_are_the_first_steps(environment, episodes, settlement):
 def test_transitions_know_what_could_be_bought(environment, episodes):
   """Before a step, and before the step after it; both ends of a transition."""
   count = environment.num_steps
-  found = experience.transitions_of(episodes, count)
+  found = transitions_of(episodes, count)
   available = np.asarray(episodes.timesteps.extras.available)
 
   def unpacked(observation):
@@ -156,7 +162,12 @@ def test_the_policy_is_asked_for_trading_days_only(
     asked.append(days.shape[0])
     return policy(days)
 
-  short = rollout.rollout(environment, counting, first_days, trading)
+  run = jax.jit(
+    lambda environment, days: rollout.rollout(
+      environment, counting, days, trading
+    )
+  )
+  short = jax.device_get(run(environment, first_days))
   assert asked == [EPISODES * trading]
   np.testing.assert_array_equal(
     short.actions[:, :trading], episodes.actions[:, :trading]

@@ -1,5 +1,6 @@
 """Tests of eigen3.learner.slices."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -15,16 +16,22 @@ def environment():
   return environment
 
 
+@jax.jit
+def play_and_judge(environment, days, actions):
+  episodes = rollout.play(environment, days, actions)
+  judged = slices.judge(
+    environment, episodes, by='profit', worst=1, no_trade_penalty=0.0
+  )
+  return judged, episodes
+
+
 def judge(environment, coefficient):
   """Of two episodes in which every stock is wanted as much as the others."""
   first = int(environment.first_day)
   days = first + np.array([[0], [3]]) + np.arange(environment.num_steps)
   shape = (*days.shape, *environment.spec.action.shape)
   actions = np.full(shape, coefficient, np.float32)
-  episodes = rollout.play(environment, jnp.asarray(days), jnp.asarray(actions))
-  judged = slices.judge(
-    environment, episodes, by='profit', worst=1, no_trade_penalty=0.0
-  )
+  judged, episodes = play_and_judge(environment, days, actions)
   return judged, np.asarray(episodes.timesteps.extras.equity, np.float64)
 
 

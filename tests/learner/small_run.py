@@ -115,7 +115,7 @@ def days_of(observations):
 
 def copied(state):
   """`state` in buffers of its own, which an iteration may take."""
-  return jax.tree.map(jnp.copy, state)
+  return jax.tree.map(lambda x: jnp.array(np.asarray(x)), state)
 
 
 def on_host(tree):

@@ -14,6 +14,8 @@ from eigen3.learner.experience import counterfactuals
 KEY = jax.random.PRNGKey(3)
 COUNT = 6
 
+add = jax.jit(counterfactuals.add, static_argnums=3)
+
 
 @pytest.fixture(scope='module')
 def environment():
@@ -23,21 +25,25 @@ def environment():
 @pytest.fixture(scope='module')
 def batch(environment):
   """What an episode of random actions left, settlement too."""
-  days = environment.first_day[None] + 3
-  episodes = rollout.rollout(
-    environment,
-    lambda days: acting.random_actions(
-      environment.spec.action, KEY, days.shape[0]
-    ),
-    days,
-  )
-  return experience.transitions_of(episodes, environment.num_steps)
+
+  @jax.jit
+  def play(environment, days):
+    episodes = rollout.rollout(
+      environment,
+      lambda days: acting.random_actions(
+        environment.spec.action, KEY, days.shape[0]
+      ),
+      days,
+    )
+    return experience.transitions_of(episodes, environment.num_steps)
+
+  days = np.asarray(environment.first_day)[None] + 3
+  return jax.device_get(play(environment, days))
 
 
 @pytest.fixture(scope='module')
 def found(environment, batch):
-  add = jax.jit(counterfactuals.add, static_argnums=3)
-  return add(environment, batch, KEY, COUNT)
+  return jax.device_get(add(environment, batch, KEY, COUNT))
 
 
 def test_what_was_done_stays_and_comes_first(batch, found):
@@ -81,7 +87,7 @@ def test_they_are_paid_what_an_episode_that_makes_them_pays(
   environment, batch, found
 ):
   """An account that holds nothing yet, on each of the days."""
-  step = jax.jit(environment.step)
+  reset, step = jax.jit(environment.reset_at), jax.jit(environment.step)
   paid, unpaid = 0, 0
   for place in range(0, environment.rules.trading_days, 3):
     day = int(batch.s_tm1.day[place])
@@ -90,7 +96,7 @@ def test_they_are_paid_what_an_episode_that_makes_them_pays(
     ).astype(bool)
     for number in range(1, 1 + COUNT):
       action = found.a_tm1[place, number]
-      state, _ = environment.reset_at(day)
+      state, _ = reset(day)
       _, timestep = step(state, action)
       reward = float(found.r_t[place, number])
       if could[np.asarray(action[:, 0]).argmax()]:
@@ -111,7 +117,6 @@ def test_in_the_settlement_no_order_is_paid(environment, batch, found):
 
 
 def test_keys_and_transitions_draw_their_own(environment, batch, found):
-  add = jax.jit(counterfactuals.add, static_argnums=3)
   again = add(environment, batch, KEY, COUNT)
   np.testing.assert_array_equal(again.a_tm1, found.a_tm1)
   other = add(environment, batch, jax.random.PRNGKey(4), COUNT)
@@ -121,9 +126,9 @@ def test_keys_and_transitions_draw_their_own(environment, batch, found):
 
 
 def test_fewer_orders_than_stocks(environment, batch):
-  found = counterfactuals.add(environment, batch, KEY, 1)
-  ordered = (found.a_tm1[:, 1, :, 0] > 0).argmax(-1)
-  assert set(np.asarray(ordered).tolist()) == {0, 1, 2}
+  found = add(environment, batch, KEY, 1)
+  ordered = (np.asarray(found.a_tm1)[:, 1, :, 0] > 0).argmax(-1)
+  assert set(ordered.tolist()) == {0, 1, 2}
 
 
 @pytest.mark.parametrize(
