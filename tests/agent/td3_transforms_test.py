@@ -10,7 +10,7 @@ import pytest
 import tiny_agent
 
 KEY = jax.random.PRNGKey(5)
-DAYS = jnp.arange(4)
+DAYS = np.arange(4)
 SETTINGS = {'gamma': 0.9, 'policy_delay': 2, 'actor_learning_rate': 0.01}
 
 
@@ -55,7 +55,7 @@ def test_a_fresh_state():
 
 
 def test_a_fresh_state_shares_no_buffer():
-  init, _, _ = tiny_agent.make_agent()
+  init, _, _ = tiny_agent.make_agent(drawn=True)
   state = init(KEY, tiny_agent.make_context(), DAYS)  # leaf by leaf, no jit
   pointers = [x.unsafe_buffer_pointer() for x in jax.tree.leaves(state)]
   assert len(set(pointers)) == len(pointers)
@@ -94,7 +94,7 @@ def test_states_can_be_donated():
   state, context = _start()
   update = jax.jit(_build()[1], donate_argnums=0)
   plain, batch = state, tiny_agent.make_batch()
-  state = jax.tree.map(jnp.copy, state)
+  state = jax.jit(lambda state: jax.tree.map(jnp.copy, state))(state)
   for _ in range(5):  # with and without the copy of the network state
     old = state
     state, _ = update(state, batch, context)
@@ -108,11 +108,11 @@ def test_states_can_be_donated():
 def test_a_population_is_its_members():
   init, update = _build()
   context, batch = tiny_agent.make_context(), tiny_agent.make_batch()
-  keys = jax.random.split(KEY, 3)
+  keys = np.asarray(jax.random.split(KEY, 3))
   members = [init(key, context, DAYS) for key in keys]
-  population = jax.tree.map(lambda *x: jnp.stack(x), *members)
+  population = jax.tree.map(lambda *x: np.stack(x), *members)
   # One member is an update ahead, so that not all actors are due at once.
-  population = population._replace(steps=jnp.array([0, 1, 0]))
+  population = population._replace(steps=np.array([0, 1, 0], np.int32))
   members = [jax.tree.map(lambda x, i=i: x[i], population) for i in range(3)]
   together = jax.jit(jax.vmap(update, (0, None, None)))
   for step in range(2):
@@ -122,7 +122,7 @@ def test_a_population_is_its_members():
     for i in range(3):
       members[i], one_metrics = _jitted()(members[i], batch, context)
       chex.assert_trees_all_close(
-        jax.tree.map(lambda x, i=i: x[i], (population, metrics)),
+        jax.tree.map(lambda x, i=i: np.asarray(x)[i], (population, metrics)),
         (members[i], one_metrics),
         rtol=1e-4,
         atol=1e-5,
@@ -136,7 +136,9 @@ def test_a_population_is_its_members():
 def test_a_reward_that_is_not_finite_shows_in_the_metrics(wrong):
   state, context = _start()
   batch = tiny_agent.make_batch()
-  batch = batch._replace(r_t=batch.r_t.at[3].set(wrong))
+  rewards = np.array(batch.r_t)
+  rewards[3] = wrong
+  batch = batch._replace(r_t=rewards)
   state, metrics = _jitted()(state, batch, context)
   assert not np.isfinite(metrics['critic_loss'])
   assert not np.isfinite(metrics['critic_gradient_norm'])
@@ -148,9 +150,10 @@ def test_a_reward_that_is_not_finite_shows_in_the_metrics(wrong):
 @pytest.mark.parametrize('part', ['online_params', 'target_params'])
 def test_an_actor_that_is_not_finite_shows_in_the_metrics(part):
   state, context = _start()
-  broken = jax.tree.map(lambda x: x * np.nan, getattr(state.actor, part))
+  broken = getattr(state.actor, part)
+  broken = jax.tree.map(lambda x: np.full_like(x, np.nan), broken)
   state = state._replace(
-    actor=state.actor._replace(**{part: broken}), steps=jnp.int32(1)
+    actor=state.actor._replace(**{part: broken}), steps=np.int32(1)
   )
   _, metrics = _jitted()(state, tiny_agent.make_batch(), context)
   name = {'online_params': 'actor_loss', 'target_params': 'critic_loss'}

@@ -1,5 +1,7 @@
 """TD3 on networks of a few weights, in whatever precision the context has."""
 
+import functools
+
 import haiku as hk
 import jax
 import jax.numpy as jnp
@@ -83,11 +85,15 @@ def make_config(**changes):
   return config
 
 
-def make_agent(spec=SPEC, count=2, centred=True, constrain=None, **changes):
+def make_agent(
+  spec=SPEC, count=2, centred=True, constrain=None, drawn=False, **changes
+):
   """(init, select_action, update) on the networks of this file."""
+  networks = make_actor(spec, centred), make_critic(count, centred)
+  if drawn:
+    networks = map(_drawn, networks)
   return make_td3(
-    make_actor(spec, centred),
-    make_critic(count, centred),
+    *networks,
     observe,
     spec,
     make_config(**changes),
@@ -95,10 +101,29 @@ def make_agent(spec=SPEC, count=2, centred=True, constrain=None, **changes):
   )
 
 
+def _drawn(network):
+  """As `network`, but for an `init` that takes no time to compile.
+
+  It is the same for all keys.
+  """
+
+  def init(key, *inputs, **options):
+    init = functools.partial(network.init, **options)
+    params, state = jax.eval_shape(init, key, *inputs)
+    rng = np.random.default_rng(10)
+    params = jax.tree.map(
+      lambda x: jnp.asarray(0.6 * rng.normal(size=x.shape), x.dtype), params
+    )
+    return params, jax.tree.map(jnp.zeros_like, state)
+
+  return hk.TransformedWithState(init, network.apply)
+
+
 def make_context(seed=0):
   """Features of every day, [T, F]."""
   rng = np.random.default_rng(seed)
-  return jnp.asarray(rng.normal(size=(NUM_DAYS, NUM_FEATURES)), _dtype())
+  features = rng.normal(size=(NUM_DAYS, NUM_FEATURES))
+  return jnp.asarray(features.astype(_dtype()))
 
 
 def make_batch(size=8, seed=0, **changes):
@@ -106,11 +131,11 @@ def make_batch(size=8, seed=0, **changes):
   rng = np.random.default_rng(seed)
   actions = rng.uniform(SPEC.minimum, SPEC.maximum, (size, *SPEC.shape))
   batch = Transition(
-    s_tm1=jnp.asarray(rng.integers(NUM_DAYS, size=size), jnp.int32),
-    a_tm1=jnp.asarray(actions, _dtype()),
-    r_t=jnp.asarray(2.0 * rng.normal(size=size), _dtype()),
-    discount_t=jnp.asarray(np.arange(size) % 4 != 0, _dtype()),
-    s_t=jnp.asarray(rng.integers(NUM_DAYS, size=size), jnp.int32),
+    s_tm1=np.asarray(rng.integers(NUM_DAYS, size=size), jnp.int32),
+    a_tm1=np.asarray(actions, _dtype()),
+    r_t=np.asarray(2.0 * rng.normal(size=size), _dtype()),
+    discount_t=np.asarray(np.arange(size) % 4 != 0, _dtype()),
+    s_t=np.asarray(rng.integers(NUM_DAYS, size=size), jnp.int32),
   )
   return batch._replace(**changes)
 
@@ -137,6 +162,7 @@ def scramble_targets(state, seed=0):
   )
 
 
+@functools.partial(jax.jit, static_argnums=1)
 def target_noise_draws(key, shape):
   """The standard normal draws that an update with `state.key` makes."""
   _, key_critic, _ = jax.random.split(key, 3)

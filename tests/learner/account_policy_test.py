@@ -82,7 +82,7 @@ def test_the_scan_decides_as_the_whole_network_day_by_day(
   assert (played.final_state.num_trades > 1).all()
   blind = jax.tree.map(np.zeros_like, batch[1])
   other = select(begun.agent, observing._market, batch[0], blind)
-  assert np.abs(other - actions).max() > 1e-3
+  assert np.abs(np.asarray(other) - actions).max() > 1e-3
 
 
 def test_what_is_replayed_is_what_was_acted_on(observing, begun, played):
@@ -99,7 +99,7 @@ def test_what_is_replayed_is_what_was_acted_on(observing, begun, played):
     jax.tree.map(
       lambda x: np.reshape(x, (EPISODES, count, *x.shape[1:])), s.account
     )
-    for s in (found.s_tm1, found.s_t)
+    for s in jax.device_get((found.s_tm1, found.s_t))
   )
   for one, other in zip(before, after, strict=True):
     np.testing.assert_array_equal(one[:, 1:], other[:, :-1])
@@ -125,13 +125,19 @@ def test_exploration_is_the_policy_s_act_and_noise(observing, begun, played):
   noise = np.asarray(plans.encoded[1])
   assert noise.shape == (len(days), 3, 2)
   assert noise.std() == pytest.approx(float(begun.agent.noise_scale), rel=0.3)
-  explored = jax.jit(rollout.play)(
-    observing._environment, days[None], rollout.by_step(plans, (1, len(days)))
-  )
+
+  @jax.jit
+  def play(environment, days, plans):
+    by_step = rollout.by_step(plans, (1, len(days)))
+    return rollout.play(environment, days[None], by_step)
+
+  explored = play(observing._environment, days, plans)
   spec = observing.player.spec.action
-  expected = spec.clip_unit(spec.to_unit(played.actions[0, 0]) + noise[0])
+  to_unit = jax.jit(spec.to_unit)
+  expected = np.asarray(to_unit(played.actions[0, 0])) + noise[0]
+  expected = jax.jit(spec.clip_unit)(expected)
   np.testing.assert_allclose(
-    spec.to_unit(explored.actions[0, 0]), expected, atol=1e-5
+    to_unit(np.asarray(explored.actions)[0, 0]), expected, atol=1e-5
   )
   # Equal calls are one program: what is static in plans compares as equal.
   assert plans.decide == acts(begun.agent, observing._market, days, KEY).decide
@@ -206,11 +212,13 @@ def test_an_iteration_trains_encoder_and_head(observing, begun, settings):
     before, after = (
       getattr(s.agent, network).online_params for s in (begun, state)
     )
-    changed = jax.tree.map(lambda x, y: np.abs(x - y).max(), before, after)
+    changed = jax.tree.map(
+      lambda x, y: np.abs(x - np.asarray(y)).max(), before, after
+    )
     assert min(jax.tree.leaves(changed)) > 0
   account = state.replay.storage.s_tm1.account
   assert account.stocks.shape == (70, 3, 5)
-  assert account.stocks.any()
+  assert np.asarray(account.stocks).any()
   # Day, bits, 3 x 5 and 2 numbers twice; 3 x 2 of an action, and two more.
   size = 2 * (4 + 1 + 4 * 15 + 4 * 2) + 4 * 6 + 4 * 2
   leaves = jax.tree.leaves(state.replay.storage)

@@ -57,6 +57,7 @@ def test_it_learns_to_buy_what_rises():
     lambda x: np.zeros((4, *x.shape[1:]), np.float32),
     state.replay.storage.s_tm1.account,
   )
-  actions = plans.decide(plans.parameters, plans.encoded, account)
+  decide = jax.jit(plans.decide)
+  actions = decide(plans.parameters, plans.encoded, account)
   rising, _, falling = np.asarray(actions)[..., 0].mean(0)
   assert rising > 1.0 > falling

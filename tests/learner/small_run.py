@@ -113,9 +113,10 @@ def days_of(observations):
   return getattr(observations, 'day', observations)
 
 
+@jax.jit
 def copied(state):
   """`state` in buffers of its own, which an iteration may take."""
-  return jax.tree.map(lambda x: jnp.array(np.asarray(x)), state)
+  return jax.tree.map(jnp.copy, state)
 
 
 def on_host(tree):
