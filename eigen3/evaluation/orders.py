@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ from eigen3 import settings
 from eigen3.data import MarketPanel
 from eigen3.environment import Entry, Rules, accounting, entries, prices
 
+# Rules are static.
+_choose = jax.jit(entries.choose, static_argnums=0)
 _STATUS = 3  # of a price table's fields
 # Why nothing is bought, by what became of the chance.
 _REASONS = {
@@ -94,14 +97,16 @@ def decide(
   last = prices.price_table(panel, rules)[-1:].copy()
   unknown = ~is_known & (last[0, :, _STATUS] != prices.GONE)
   last[0, unknown, _STATUS] = prices.UNPRICED
-  held = [stocks.index(name) for name in account.held]
-  chosen = entries.choose(
+  held = np.full(len(stocks), accounting.EMPTY, np.int32)
+  for slot, name in enumerate(set(account.held)):
+    held[slot] = stocks.index(name)
+  chosen = _choose(
     rules,
-    jnp.asarray(last),
-    jnp.int32(0),
-    jnp.bool_(True),
-    jnp.asarray(actions),
-    jnp.array(held or [accounting.EMPTY], jnp.int32),
+    last,
+    np.int32(0),
+    np.bool_(True),
+    np.asarray(actions),
+    held,
     jnp.asarray(account.cash, float),
     jnp.asarray(account.equity, float),
   )

@@ -1,7 +1,6 @@
 """What is seen of the account, by hand and as the slow account has it."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import quick_compilation
@@ -68,7 +67,7 @@ def _by_hand(rows, target=20.0, **settings):
   actions[..., 1] = target
   actions[0, 1, 0] = 2.0
   environment = TradingEnvironment(panel, section)
-  played = quick_compilation.jit(_play)(environment, jnp.int32(0), actions)
+  played = quick_compilation.jit(_play)(environment, np.int32(0), actions)
   return jax.device_get(played)
 
 
@@ -157,10 +156,10 @@ def test_the_slow_account_sees_the_same(mode):
   actions = [random_markets.actions(seed, num_steps) for seed in seeds]
   panels = [random_markets.panel(seed) for seed in seeds]
   environments = [TradingEnvironment(p, config, (1, STOP)) for p in panels]
-  batch = jax.tree.map(lambda *x: jnp.stack(x), *environments)
+  batch = jax.tree.map(lambda *x: np.stack(x), *environments)
   begun, (timesteps, _) = jax.device_get(
     quick_compilation.jit(jax.vmap(_play))(
-      batch, jnp.array(starts), jnp.stack(actions)
+      batch, np.array(starts, np.int32), np.stack(actions)
     )
   )
   found = jax.tree.map(

@@ -37,12 +37,12 @@ _rollouts = quick_compilation.jit(jax.vmap(_rollout, (0, None, 0)))
 def _play(panels, config, start=2):
   """Plays one episode in each panel, [B, S, ...]; actions differ."""
   environments = [TradingEnvironment(panel, config) for panel in panels]
-  batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *environments)
+  batch = jax.tree.map(lambda *leaves: np.stack(leaves), *environments)
   num_steps = environments[0].num_steps
-  actions = jnp.stack(
+  actions = np.stack(
     [random_markets.actions(seed, num_steps) for seed in range(len(panels))]
   )
-  return jax.device_get(_rollouts(batch, jnp.int32(start), actions))
+  return jax.device_get(_rollouts(batch, np.int32(start), actions))
 
 
 def _last_closes(panel):
@@ -158,11 +158,12 @@ def test_one_trace_serves_all_splits_episodes_and_days():
   step = quick_compilation.jit(
     jax.vmap(chex.assert_max_traces(TradingEnvironment.step, n=1), (None, 0, 0))
   )
-  actions = jnp.ones((4, 5, 2))
+  reset = quick_compilation.jit(jax.vmap(TradingEnvironment.reset, (None, 0)))
+  actions = np.ones((4, 5, 2), np.float32)
   for days in (None, (0, 40), (10, 48)):
     environment = TradingEnvironment(random_markets.panel(0), config, days)
     keys = jax.random.split(jax.random.PRNGKey(0), 4)
-    state, _ = jax.vmap(environment.reset)(keys)
+    state, _ = reset(environment, keys)
     for _ in range(3):
       state, _ = step(environment, state, actions)
 
@@ -170,12 +171,12 @@ def test_one_trace_serves_all_splits_episodes_and_days():
 def test_a_vmapped_step_is_the_step():
   config = random_markets.config(max_entries_per_day=2)
   environment = TradingEnvironment(random_markets.panel(3), config)
-  starts = jnp.arange(2, 8)
-  actions = jnp.stack(
+  starts = np.arange(2, 8, dtype=np.int32)
+  actions = np.stack(
     [random_markets.actions(i, environment.num_steps) for i in range(6)]
   )
   batched = quick_compilation.jit(jax.vmap(_rollout, (None, 0, 0)))
-  together = batched(environment, starts, actions)
+  together = jax.device_get(batched(environment, starts, actions))
   one = quick_compilation.jit(_rollout)
   for i in range(3):
     alone = one(environment, starts[i], actions[i])
@@ -208,12 +209,13 @@ def test_time_steps_have_the_documented_types():
   environment = TradingEnvironment(
     random_markets.panel(0), random_markets.config()
   )
-  state, timestep = environment.reset(jax.random.PRNGKey(0))
+  reset = quick_compilation.jit(TradingEnvironment.reset)
+  state, timestep = reset(environment, jax.random.PRNGKey(0))
   chex.assert_shape(timestep[:4], ())
   assert timestep.observation.dtype == jnp.int32
   assert timestep.reward.dtype == timestep.discount.dtype == jnp.float32
   step = quick_compilation.jit(TradingEnvironment.step)
-  next_state, timestep = step(environment, state, jnp.ones((5, 2)))
+  next_state, timestep = step(environment, state, np.ones((5, 2), np.float32))
   chex.assert_trees_all_equal_shapes_and_dtypes(state, next_state)
   chex.assert_shape(timestep[:4], ())
   chex.assert_type(timestep[:4], [jnp.int32, float, float, bool])
@@ -225,7 +227,8 @@ def test_reset_draws_every_possible_day():
   config = random_markets.config(context_days=6)
   environment = TradingEnvironment(random_markets.panel(0), config, (5, 40))
   keys = jax.random.split(jax.random.PRNGKey(1), 500)
-  days = jax.vmap(environment.reset)(keys)[0].day
+  reset = quick_compilation.jit(jax.vmap(TradingEnvironment.reset, (None, 0)))
+  days = reset(environment, keys)[0].day
   # The observation after 24 steps is day 39 at the latest.
   assert sorted(set(days.tolist())) == list(range(5, 16))
   with pytest.raises(ValueError, match='day: found 16, expected 5 to 15'):

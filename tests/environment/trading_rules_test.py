@@ -78,7 +78,7 @@ def _play(stocks, buy=(0, 0), targets=10.0, coefficient=2.0, **settings):
 
 
 def _episode(environment, actions):
-  return jax.device_get(_rollout(environment, jnp.asarray(actions)))
+  return jax.device_get(_rollout(environment, actions))
 
 
 @quick_compilation.jit

@@ -5,7 +5,6 @@ import itertools
 
 import double_precision
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import quick_compilation
@@ -84,9 +83,9 @@ def _assert_all_same(tolerance, config, seeds, jit=jax.jit):
   environments = [
     TradingEnvironment(panel, config, (1, STOP)) for panel in panels
   ]
-  batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *environments)
+  batch = jax.tree.map(lambda *leaves: np.stack(leaves), *environments)
   played = jax.device_get(
-    jit(jax.vmap(_play))(batch, jnp.array(starts), jnp.stack(actions))
+    jit(jax.vmap(_play))(batch, np.array(starts, np.int32), np.stack(actions))
   )
   for i, days in enumerate(all_days):
     _assert_same(tolerance, days, jax.tree.map(lambda x, i=i: x[i], played))

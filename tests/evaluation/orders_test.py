@@ -4,7 +4,6 @@ import dataclasses
 import math
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_market
@@ -160,11 +159,11 @@ def test_orders_are_the_environment_s(choice):
   environment = TradingEnvironment(panel, settings)
   stocks = np.array(panel.columns[1:])
   step = jax.jit(TradingEnvironment.step)
-  state, _ = environment.reset_at(3)
+  state, _ = jax.jit(TradingEnvironment.reset_at)(environment, 3)
   bought = 0
   for day in range(3, 23):
     actions = rng.uniform((0, 10), (2, 50), (6, 2)).astype(np.float32)
-    state, timestep = step(environment, state, jnp.asarray(actions))
+    state, timestep = step(environment, state, actions)
     extras, held = timestep.extras, np.asarray(state.positions.stock)
     until = slice(0, day + 1)
     past = dataclasses.replace(

@@ -16,6 +16,13 @@ PHASES = range(process.NUM_PHASES)
 POINTS = 20
 
 
+def _points(low, high):
+  return [low + (high - low) * (k + 0.5) / POINTS for k in range(POINTS)]
+
+
+SHALLOW_SIZES, DEEP_SIZES = _points(*process.SHALLOW), _points(*process.DEEP)
+
+
 class SlowMarket:
   """One market, whose days up to `start` are the past.
 
@@ -35,6 +42,7 @@ class SlowMarket:
     self.start, self.stop = start, stop
     self.last_entry = stop - config.settlement_days
 
+  @functools.cache  # noqa: B019, markets are few
   def known(self, informed):
     """Per day the size that each stock is expected to give back, and beliefs.
 
@@ -198,9 +206,7 @@ def worth_of_a_slot(max_holding_days, rate, num_days):
 
 
 def _growths(phase, rate):
-  deep = phase > process.WARNING_DAYS
-  low, high = process.DEEP if deep else process.SHALLOW
-  sizes = [low + (high - low) * (k + 0.5) / POINTS for k in range(POINTS)]
+  sizes = DEEP_SIZES if phase > process.WARNING_DAYS else SHALLOW_SIZES
   nets = [math.exp(size) * (1 - rate) / (1 + rate) - 1 for size in sizes]
   return [math.log(1 + 0.5 * net) for net in nets]
 
@@ -233,9 +239,7 @@ def _expected_size(fall, num_stocks):
   chance = process.DIP_CHANCE / num_stocks
   total = (1 - chance) * math.exp(-0.5 * (fall / deviation) ** 2)
   mean = 0.0
-  low, high = process.SHALLOW
-  for point in range(POINTS):
-    size = low + (high - low) * (point + 0.5) / POINTS
+  for size in SHALLOW_SIZES:
     likely = math.exp(-0.5 * ((fall - size) / deviation) ** 2)
     total += chance / POINTS * likely
     mean += chance / POINTS * likely * size

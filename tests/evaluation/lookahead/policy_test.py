@@ -5,6 +5,7 @@ import functools
 import gappy_market
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from eigen3.environment import TradingEnvironment
@@ -17,7 +18,7 @@ ACTING_DAYS = 24
 
 
 def make_actor(**networks):
-  """A small actor and its fresh parameters and state."""
+  """A small actor, and parameters and state that were not learnt."""
   config = gappy_market.config()
   with config.unlocked():
     config.networks.hidden = 3
@@ -30,10 +31,19 @@ def make_actor(**networks):
     observed_features=config.data.observed_features,
   ).spec
   actor = make_networks(config.networks, spec).actor
-  window = jnp.zeros(
-    (1, spec.context_days, spec.num_columns, spec.num_features)
+  window = np.zeros(
+    (1, spec.context_days, spec.num_columns, spec.num_features), np.float32
   )
-  return actor, jax.jit(actor.init)(jax.random.PRNGKey(0), window)
+  # Drawn, and not by `init`: to compile it takes longer than a proof.
+  rng = np.random.default_rng(0)
+
+  def draw(low, high, shapes):
+    return jax.tree.map(
+      lambda x: rng.uniform(low, high, x.shape).astype(x.dtype), shapes
+    )
+
+  params, state = jax.eval_shape(actor.init, jax.random.PRNGKey(0), window)
+  return actor, (draw(-0.5, 0.5, params), draw(0.5, 1.5, state))
 
 
 @pytest.fixture(scope='module')
