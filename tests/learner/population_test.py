@@ -243,6 +243,7 @@ def test_learners_beside_a_population_that_only_evolves():
   config = small_run.make_population_config(
     members_learn=False, learners=2, injection_every=2
   )
+  config.learner.counterfactuals = 0
   learner = small_run.make_population(config)
   size = config.evolution.population_size
   updates = config.learner.updates_per_generation
@@ -260,6 +261,7 @@ def test_learners_beside_a_population_that_only_evolves():
 
 def test_the_fittest_learner_moves_in_when_it_is_due():
   config = small_run.make_population_config(learners=2, injection_every=2)
+  config.learner.counterfactuals = 0
   learner = small_run.make_population(config)
   state = small_run.on_host(learner.init(KEY))
   fitness = np.array([5, 4, 3, np.nan, 1, 0, 7, 9], np.float32)
@@ -281,26 +283,31 @@ def test_the_fittest_learner_moves_in_when_it_is_due():
       )
 
 
-def test_cross_entropy_begins_around_one_network():
-  config = small_run.make_population_config(algorithm='cross_entropy')
+@functools.cache
+def of_algorithm(algorithm):
+  """A population under another strategy, and its first state."""
+  config = small_run.make_population_config(algorithm=algorithm)
+  config.learner.counterfactuals = 0
   config.evolution.cross_entropy.initial_std = 0.01
-  state = small_run.make_population(config).init(KEY)
+  learner = small_run.make_population(config)
+  return learner, small_run.on_host(learner.init(KEY))
+
+
+def test_cross_entropy_begins_around_one_network():
+  _, state = of_algorithm('cross_entropy')
   for name in ('actor', 'critic'):
     online = getattr(state.agents, name).online_params
     for x in map(np.asarray, jax.tree.leaves(online)):
       assert x.std(0).max() < 0.03  # independent networks are 0.5 apart
       assert len(np.unique(x.reshape(len(x), -1), axis=0)) == len(x)
     small_run.assert_equal_bits(
-      small_run.on_host(getattr(state.agents, name).target_params),
-      small_run.on_host(online),
+      getattr(state.agents, name).target_params, online
     )
 
 
 @pytest.mark.parametrize('algorithm', ['cross_entropy', 'population_based'])
 def test_other_strategies(algorithm):
-  config = small_run.make_population_config(algorithm=algorithm)
-  learner = small_run.make_population(config)
-  history = generations(learner, small_run.on_host(learner.init(KEY)), 2)
+  history = generations(*of_algorithm(algorithm), 2)
   state, told = history[-1]
   assert np.isfinite(told.training.score).all()
   expected = {
