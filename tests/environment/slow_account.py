@@ -5,6 +5,7 @@ with the environment and looks at prices only up to the day it plays.
 """
 
 import dataclasses
+import types
 
 import numpy as np
 
@@ -59,9 +60,11 @@ class SlowAccount:
   def __init__(self, panel, config, stop):
     first, last = panel.investable
     self.ohlc = panel.ohlc[:, first:last].astype(np.float64)
+    is_price = np.isfinite(self.ohlc) & (self.ohlc > 0)
+    self.prices = np.where(is_price, self.ohlc, None).tolist()
     self.features = panel.features[:, first:last]
     self.members = panel.members
-    self.config = config
+    self.config = types.SimpleNamespace(**config)  # quicker to read
     self.stop = stop
     self.rate = (config.commission_bp + config.slippage_bp) / 10_000
     self.cash = config.initial_cash
@@ -85,8 +88,7 @@ class SlowAccount:
 
   def price(self, day, stock, kind):
     """The price, or None where there is none."""
-    price = self.ohlc[day, stock, kind]
-    return price if np.isfinite(price) and price > 0 else None
+    return self.prices[day][stock][kind]
 
   def last_close(self, day, stock):
     while self.price(day, stock, CLOSE) is None:

@@ -101,14 +101,14 @@ def _assert_same_closed(tolerance, closed, k, day):
     assert Exit(fields['reason']).name == trade.reason
     for name in ('stock', 'entry_day', 'exit_day'):
       assert fields[name] == getattr(trade, name), name
-    for name in ('entry_price', 'exit_price', 'shares', 'coefficient'):
-      np.testing.assert_allclose(
-        fields[name],
-        getattr(trade, name),
-        rtol=tolerance,
-        atol=tolerance,
-        err_msg=name,
-      )
+    names = ('entry_price', 'exit_price', 'shares', 'coefficient')
+    np.testing.assert_allclose(
+      [fields[name] for name in names],
+      [getattr(trade, name) for name in names],
+      rtol=tolerance,
+      atol=tolerance,
+      err_msg=str(names),
+    )
     np.testing.assert_allclose(
       fields['net_profit'], trade.net_profit, atol=1e4 * tolerance
     )
@@ -128,14 +128,15 @@ def _assert_same(tolerance, days, played):
       assert Entry(extras.entries.outcome[k, j]).name == outcome
       looked_at = Entry[outcome] > Entry.BELOW_THRESHOLD
       assert extras.entries.stock[k, j] == (stock if looked_at else -1)
-    accepted = extras.entries.outcome[k] == Entry.ACCEPTED
-    close(
-      extras.entries.value[k][accepted], [trade.value for trade in day.accepted]
-    )
     _assert_same_closed(tolerance, extras.closed, k, day)
     last = k == len(days) - 1
     assert timesteps.last[k] == last
     assert timesteps.discount[k] == (0 if last and day.flat else 1)
+  # Of each day as many: the outcomes are the same.
+  close(
+    extras.entries.value[extras.entries.outcome == Entry.ACCEPTED],
+    [trade.value for day in days for trade in day.accepted],
+  )
   for name in ('cash', 'equity', 'bought', 'sold'):
     close(getattr(extras, name), [getattr(day, name) for day in days])
   percent = 1e2 * tolerance
