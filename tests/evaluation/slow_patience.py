@@ -8,6 +8,7 @@ market, and no code with the environment or with `eigen3.evaluation`.
 import functools
 import itertools
 import math
+import types
 
 from eigen3.data import synthetic_patience as process
 
@@ -38,7 +39,7 @@ class SlowMarket:
     self.herald = market.panel.ohlc[:stop, 1, CLOSE].astype(float).tolist()
     self.sizes = market.dips.sizes[:stop].tolist()
     self.phases = market.dips.phases[:stop].tolist()
-    self.config = config
+    self.config = types.SimpleNamespace(**config)  # quicker to read
     self.start, self.stop = start, stop
     self.last_entry = stop - config.settlement_days
 
@@ -149,7 +150,7 @@ class SlowMarket:
   def _best(self, sizes, held, hurdle):
     """The stock of the largest size that is not held, if above the hurdle."""
     free = [stock for stock in range(len(sizes)) if stock not in held]
-    stock = max(free, key=lambda stock: sizes[stock])
+    stock = max(free, key=sizes.__getitem__)
     return stock if self.net(sizes[stock]) > hurdle else None
 
   def _earned_before(self, nets, hurdle):
@@ -157,9 +158,11 @@ class SlowMarket:
     held, total = {}, 0.0
     for day, net in enumerate(nets):
       held = {stock: left - 1 for stock, left in held.items() if left > 1}
+      if len(held) == 2:
+        continue
       free = [stock for stock in range(len(net)) if stock not in held]
-      stock = max(free, key=lambda stock: net[stock])
-      if len(held) < 2 and net[stock] > hurdle:
+      stock = max(free, key=net.__getitem__)
+      if net[stock] > hurdle:
         held[stock] = cycle
         paid = self.prices[day + 1][stock][OPEN]
         got = self.prices[day + cycle][stock][OPEN]
