@@ -154,7 +154,7 @@ def test_a_backtest_decides_on_plans(observing, begun, settings):
   plans = observing.greedy_actions(begun.agent, days)
   decided = backtester.run(plans)
   episode = jax.jit(rollout.play)(
-    backtester._environment,
+    backtester._environments[False],
     jnp.asarray(days)[None],
     rollout.by_step(plans, (1, len(days))),
   )
