@@ -25,6 +25,7 @@ from experiments import (
   mains,
   path_flags,
   processes,
+  profiling,
   saved_runs,
   seeds,
   wiring,
@@ -64,7 +65,8 @@ class Program(NamedTuple):
 
   Attributes:
     title: of its pictures.
-    build: the parts that a config describes.
+    build: `(config, spread=True) -> Experiment`, the parts that a config
+      describes, spread over all devices or not.
     record: `(experiment, evaluate, workdir, config) -> loop.Record`, what is
       written while it trains.
     facts: `(experiment, final state)`, for summary.json.
@@ -74,7 +76,7 @@ class Program(NamedTuple):
   """
 
   title: str
-  build: Callable[[ml_collections.ConfigDict], Experiment]
+  build: Callable[..., Experiment]
   record: Callable[..., loop.Record]
   facts: Callable[[Experiment, Any], Mapping[str, Any]]
   conclude: Callable[..., Sequence[str]] = lambda *unused: ()
@@ -112,6 +114,7 @@ def _begin(
       if parallel.is_first_process():
         remove_leftovers(workdir)
     config = _settings(workdir, seed, resume)
+    profiling.check(config)
     if not resume:
       run_directory.check_new(workdir)
       check_reward(config)
@@ -191,14 +194,18 @@ def _run(
     print(mains.about_compiling())
   learner = experiment.learner
   record = program.record(experiment, _evaluation(experiment), workdir, config)
-  with contextlib.closing(
-    Checkpointer(
-      workdir / 'checkpoints',
-      config.learner.keep_checkpoints,
-      experiment.panel.fingerprint,
-    )
-  ) as checkpointer:
-    state, done = loop.train(learner, record, checkpointer, config, resume)
+  profile = profiling.of_flag(learner, workdir)
+  with (
+    contextlib.closing(
+      Checkpointer(
+        workdir / 'checkpoints',
+        config.learner.keep_checkpoints,
+        experiment.panel.fingerprint,
+      )
+    ) as checkpointer,
+    contextlib.closing(profile),
+  ):
+    state, done = loop.train(profile, record, checkpointer, config, resume)
   if not done:
     total = config.learner[f'{learner.unit}s']
     logging.warning(
@@ -209,6 +216,7 @@ def _run(
     )
     return mains.STOPPED
   _conclude(program, experiment, config, workdir, state)
+  profiling.print_report(profile, program.build, config, experiment.sizes)
   parallel.wait_for_all()  # for the first process to have reported
   return 0
 

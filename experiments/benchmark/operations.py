@@ -1,4 +1,4 @@
-"""Useful floating point operations of the networks, counted by hand.
+"""Useful floating point operations: of the networks by hand, of any program.
 
 A multiplication and the addition of its result are two. Only what the result
 depends on counts: the second layer's reverse direction runs `pooled_days`
@@ -6,7 +6,12 @@ steps, and what an implementation computes again, or in vain, is its own
 affair. Elementwise work is left out.
 """
 
+import math
+from collections.abc import Iterator
+from typing import Any
+
 import ml_collections
+from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from eigen3.types import EnvironmentSpec
 
@@ -104,3 +109,44 @@ def actor(
   head = config.actor.head_size
   count += 2 * (product(stocks, joined, head) + product(stocks, head, 1))
   return count + extractor(config, spec, batch, False)
+
+
+def of_program(jaxpr: Jaxpr, taken: float = 1.0) -> float:
+  """Operations of all matrix products of a traced program.
+
+  XLA's own count takes the body of a loop once. Here a loop of known length
+  counts as often as it runs; one of unknown length, of which the programs
+  have none with products, counts once. What a program computes again counts
+  again.
+
+  Args:
+    jaxpr: of a program that is not spread over devices.
+    taken: how often another branch than the first of a switch is, as a share;
+      of several the dearest counts.
+  """
+  total = 0.0
+  equation: Any  # JAX does not say what has a shape
+  for equation in jaxpr.eqns:
+    name, parameters = equation.primitive.name, equation.params
+    if name == 'dot_general':
+      (contracted, _), _ = parameters['dimension_numbers']
+      left, result = equation.invars[0].aval, equation.outvars[0].aval
+      inner = math.prod(left.shape[axis] for axis in contracted)
+      total += product(math.prod(result.shape), inner, 1)
+      continue
+    parts = [of_program(each, taken) for each in _inside(parameters)]
+    if name == 'cond':
+      total += (1 - taken) * parts[0] + taken * max(parts[1:])
+    else:
+      total += parameters.get('length', 1) * sum(parts)
+  return total
+
+
+def _inside(parameters: dict[str, Any]) -> Iterator[Jaxpr]:
+  """The programs within an operation, such as the body of a loop."""
+  for value in parameters.values():
+    for each in value if isinstance(value, (tuple, list)) else (value,):
+      if isinstance(each, ClosedJaxpr):
+        yield each.jaxpr
+      elif isinstance(each, Jaxpr):
+        yield each

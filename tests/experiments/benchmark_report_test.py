@@ -1,8 +1,11 @@
 """What is counted and what is told of the measurements."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from eigen3.networks import make_networks
 from experiments.benchmark import (
   operations,
   parameters,
@@ -55,6 +58,38 @@ def test_operations_of_the_networks_by_their_parameters(preset):
   attention = 4 * width * width * (columns + 1) + 4 * columns * width
   extractor = operations.extractor(config, spec, 1, False)
   assert operations.actor(config, spec) == extractor + attention + heads
+
+
+def test_operations_of_a_program():
+  """A loop as often as it runs, a switch by how often it is taken."""
+
+  def program(x, w):
+    x, _ = jax.lax.scan(lambda x, _: (jnp.tanh(x @ w), None), x, length=5)
+    passing = (lambda x: x), jax.checkpoint(lambda x: (w @ w.T)[:2] + x)
+    return jax.lax.switch(x[0, 0].astype(int), passing, x)
+
+  shapes = (jnp.ones((2, 3)), jnp.ones((3, 3)))
+  jaxpr = jax.make_jaxpr(jax.jit(program))(*shapes).jaxpr
+  assert operations.of_program(jaxpr) == 5 * 36 + 54
+  assert operations.of_program(jaxpr, 0.5) == 5 * 36 + 27
+
+
+def test_operations_of_the_extractor_are_those_by_hand():
+  """But for the row of ones of each product that brings the bias."""
+  config, spec = networks_of({'preset': 'smoke'})
+  network = make_networks(config, spec).feature_extractor
+  window = jnp.zeros((2, spec.context_days, spec.num_columns, 5))
+  variables = jax.eval_shape(network.init, jax.random.PRNGKey(0), window)
+
+  def encode(variables, window):
+    return network.apply(*variables, None, window)
+
+  jaxpr = jax.make_jaxpr(encode)(variables, window).jaxpr
+  rows, days = 2 * spec.num_columns, spec.context_days
+  steps = 3 * days + config.pooled_days
+  biases = 2 * rows * 4 * config.hidden * steps
+  by_hand = operations.extractor(config, spec, 2, False)
+  assert operations.of_program(jaxpr) == by_hand + biases
 
 
 def measured(name, seconds, output=None, **fields):

@@ -61,9 +61,12 @@ def test_seeds_in_one_process_are_what_they_are_alone(
   whole, programs, arguments, tmp_path
 ):
   run = programs.finish(
-    'erl', *arguments, '--seeds=1,0', f'--workdir={tmp_path}'
+    'erl', *arguments, '--seeds=1,0', '--profile=1', f'--workdir={tmp_path}'
   )
   assert run.returncode == 0, run.stderr
+  for seed in (0, 1):
+    line = f'generations traced: 1, in {tmp_path}/seed{seed}/profile; open'
+    assert line in run.stdout
   for name in ('summary.json', 'members.csv', 'importance.csv'):
     found, expected = tmp_path / 'seed0' / name, whole.folder / name
     assert found.read_bytes() == expected.read_bytes(), name

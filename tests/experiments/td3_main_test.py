@@ -203,10 +203,24 @@ def test_a_killed_run_resumes_bit_for_bit(
   assert not (folder / 'summary.json').exists()
   assert (folder / 'lock').exists()
   length = f'--config.learner.iterations={ITERATIONS}'
-  run = train(f'--workdir={folder}', '--resume', length, compiled=compiled)
+  run = train(
+    *(f'--workdir={folder}', '--resume', length, '--profile=2'),
+    compiled=compiled,
+  )
   assert run.returncode == 0, run.stderr
+  # A trace changes nothing but what is said.
   assert_equal_runs(folder, whole.folder)
-  assert sorted(os.listdir(folder)) == sorted(os.listdir(whole.folder))
+  assert {*os.listdir(folder)} == {*os.listdir(whole.folder), 'profile'}
+  assert len(list(folder.glob('profile/**/*.trace.json.gz'))) == 1
+  assert f'iterations traced: 2, in {folder}/profile; open' in run.stdout
+  numbers = re.search(
+    r'iterations of (\S+) s .* and (\S+) GFLOP of .*: (\S+) GFLOP/s, '
+    r'(\S+)% of the (\S+) GFLOP/s that',
+    run.stdout,
+  )
+  seconds, work, rate, share, peak = map(float, numbers.groups())
+  assert rate == pytest.approx(work / seconds, rel=0.01)
+  assert share / 100 == pytest.approx(rate / peak, rel=0.05)
   assert not list(folder.rglob('*tmp*'))
   # Both ran the very program of the run that nothing interrupted.
   assert known
@@ -375,6 +389,10 @@ def test_errors_are_one_line_and_leave_nothing(
     ([smoke, new, '--seeds=0,0'], "--seeds: found '0,0', expected whole numb"),
     ([smoke, new, '--seeds=a'], "--seeds: found 'a', expected whole number"),
     ([smoke, new, '--vary_market'], '--vary_market: found True, expected wi'),
+    (
+      [smoke, new, '--profile=4'],
+      '--profile: found 4, expected 1 to 3: learner.iterations, but for the f',
+    ),
     ([smoke], 'Flag --workdir must have a value'),
     ([smoke, new, 'stray'], "arguments: found 'stray'"),
     (

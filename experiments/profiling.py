@@ -1,0 +1,184 @@
+"""Traces iterations of a training by JAX's profiler, and rates them.
+
+What is traced is compiled and called as without a trace, so learning is the
+same bit for bit.
+"""
+
+import pathlib
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import ml_collections
+from absl import flags
+
+from eigen3 import parallel, sizes
+from eigen3.learner.loop import Learner
+from eigen3.networks import layers
+from eigen3.settings import require
+from experiments.benchmark import jax_cases, operations
+from experiments.wiring import Experiment
+
+_PROFILE = flags.DEFINE_integer(
+  'profile',
+  None,
+  "Traces so many iterations (or generations) by JAX's profiler into "
+  'WORKDIR/profile, from the second on, as the first compiles, and says which '
+  'share of the rate of a large product they reached.',
+)
+# The width of the square product whose rate is the peak: on an accelerator a
+# smaller one leaves part of it idle, on a CPU a larger one takes seconds.
+_WIDTH, _WIDTH_ON_CPU = 8192, 1024
+# With these a program computes nothing twice, and all of it is in its trace.
+_PLAIN = {
+  'networks.sequence_block': 0,
+  'networks.evaluation_block': 0,
+  'networks.remat': False,
+  'networks.lstm_hoist': 'never',
+  'networks.lstm_save_gates': (True, True),
+  'evolution.block': 1,
+}
+
+
+def check(config: ml_collections.ConfigDict) -> None:
+  """Refuses a --profile of more iterations than a run of these settings has.
+
+  Raises:
+    ValueError: it is not 1 to all but the first.
+  """
+  units = 'generations' if 'evolution' in config else 'iterations'
+  wanted, most = _PROFILE.value, config.learner[units] - 1
+  require(
+    wanted is None or 1 <= wanted <= most,
+    '--profile',
+    wanted,
+    f'1 to {most}: learner.{units}, but for the first, which compiles',
+  )
+
+
+def of_flag(learner: Learner, workdir: pathlib.Path) -> 'Profile':
+  """The learner of a run, traced where --profile says so."""
+  return Profile(learner, workdir / 'profile', _PROFILE.value or 0)
+
+
+class Profile:
+  """A learner whose iterations after the first are traced, as many as asked.
+
+  Attributes:
+    unit: as the learner's; so are all functions but `close`.
+    folder: of the trace.
+    traced: seconds of each traced iteration.
+    others: seconds of those after the first that were not traced.
+  """
+
+  def __init__(self, learner: Learner, folder: pathlib.Path, wanted: int):
+    """Traces `wanted` iterations; 0 is none."""
+    self.unit, self.count = learner.unit, learner.count
+    self.blank, self.begin = learner.blank, learner.begin
+    self.folder = folder
+    self.traced: list[float] = []
+    self.others: list[float] = []
+    self.iterate = self._timed if wanted else learner.iterate
+    self._iterate = learner.iterate
+    self._wanted = wanted
+    self._is_compiled = self._is_tracing = False
+
+  def _timed(self, state: Any) -> tuple[Any, Any]:
+    """An iteration by the clock, traced if more of them are to be."""
+    if not self._is_compiled:
+      self._is_compiled = True
+      return self._iterate(state)
+    wants = len(self.traced) < self._wanted
+    if wants and not self._is_tracing:
+      self._start()
+    start = time.perf_counter()
+    with jax.profiler.StepTraceAnnotation(self.unit, step_num=len(self.traced)):
+      result = jax.block_until_ready(self._iterate(state))
+    seconds = time.perf_counter() - start
+    (self.traced if wants else self.others).append(seconds)
+    if len(self.traced) == self._wanted:
+      self.close()
+    return result
+
+  def _start(self) -> None:
+    options = jax.profiler.ProfileOptions()
+    options.python_tracer_level = 0  # it would slow down what is traced
+    jax.profiler.start_trace(str(self.folder), profiler_options=options)
+    self._is_tracing = True
+
+  def close(self) -> None:
+    """Writes the trace, also of fewer iterations than were asked for."""
+    if self._is_tracing:
+      self._is_tracing = False
+      jax.profiler.stop_trace()
+
+
+def print_report(
+  profile: Profile,
+  build: Callable[..., Experiment],
+  config: ml_collections.ConfigDict,
+  resolved: Mapping[str, Any],
+) -> None:
+  """Prints what the traced iterations reached, and where their trace lies.
+
+  Where there are several processes, all have to call it.
+
+  Args:
+    profile: of a training that ended; says nothing where nothing was traced.
+    build: `(config, spread) -> Experiment`, of its program.
+    config: all its settings.
+    resolved: what those that were 'auto' came to.
+  """
+  if not profile.traced:
+    return
+  dtype = resolved['networks.compute_dtype']
+  width = _WIDTH_ON_CPU if jax.default_backend() == 'cpu' else _WIDTH
+  with layers.at_precision(config.networks.precision):
+    peak = jax_cases.product_rate(width, dtype)
+  work = count(build, sizes.filled(config, resolved))
+  if not parallel.is_first_process():
+    return
+  # A trace slows a CPU down.
+  timed = profile.others or profile.traced
+  rate = work / statistics.median(timed)
+  print(
+    f'profile: {profile.unit}s of {statistics.median(timed):.3g} s (median of '
+    f'{len(timed)} {"without" if profile.others else "with"} a trace) and '
+    f'{work / 1e9:,.4g} GFLOP of matrix products: {rate / 1e9:,.4g} GFLOP/s, '
+    f'{rate / peak:.1%} of the {peak / 1e9:,.4g} GFLOP/s that a product of '
+    f'{width} x {width} in {dtype} reaches on {jax.device_count()} x '
+    f'{jax.devices()[0].device_kind}'
+  )
+  print(
+    f'{profile.unit}s traced: {len(profile.traced)}, in {profile.folder}; open '
+    'the *.trace.json.gz in there at https://ui.perfetto.dev, or the folder by '
+    f'xprof {profile.folder}'
+  )
+
+
+def count(
+  build: Callable[..., Experiment], config: ml_collections.ConfigDict
+) -> float:
+  """Operations of the matrix products of an iteration, of all devices.
+
+  They are counted of the program that computes nothing twice, which is only
+  traced. In the policy's loss all critics count, of which XLA keeps one.
+
+  Args:
+    build: as for `print_report`.
+    config: all settings, without 'auto'.
+  """
+  config = config.copy_and_resolve_references()
+  known = config.keys()
+  plain = {x: y for x, y in _PLAIN.items() if x.partition('.')[0] in known}
+  with config.ignore_type():  # what is 'auto' by default is a number
+    config.update_from_flattened_dict(plain)
+  learner = build(config, spread=False).learner
+  jitted, world = learner.iterate.func, learner.iterate.args
+  traced = jitted.trace(*world, learner.abstract_state())
+  # The policy is updated by a switch.
+  return operations.of_program(
+    traced.jaxpr.jaxpr, 1 / config.agent.policy_delay
+  )
