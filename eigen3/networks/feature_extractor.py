@@ -82,6 +82,7 @@ class FeatureExtractor(hk.Module):
       tuple(config.lstm_save_gates),
       config.lstm_hoist == 'always',
       config.precision,
+      config.lstm_directions == 'together',
     )
     features = blocks(
       functools.partial(_encode, plan),

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from eigen3.networks import layers, lstm_direction
+from eigen3.networks import layers, lstm_direction, lstm_together
 from eigen3.networks.lstm_direction import (
   Direction,
   DirectionWeights,
@@ -81,6 +81,8 @@ def _at_precision(function: Callable) -> Callable:
 @_at_precision
 def _core(plan: Plan, weights: Weights, x: Array, keys: Array | None) -> Array:
   """As `pooled_lstm`, but [2H, rows], and x is in the compute dtype."""
+  if plan.together:
+    return _pool(plan, lstm_together.outputs(plan, weights, x, keys))
   first, second = _layers(plan, weights, x)
   outputs = tuple(
     lstm_direction.outputs(d, x.shape[0]) for d in first(Input((x,)))
@@ -94,6 +96,9 @@ def _core(plan: Plan, weights: Weights, x: Array, keys: Array | None) -> Array:
 @_at_precision
 def _core_forward(plan: Plan, weights: Weights, x: Array, keys: Array | None):
   """As `_core`, with what the backward pass needs."""
+  if plan.together:
+    last, kept = lstm_together.forward(plan, weights, x, keys)
+    return _pool(plan, last), (weights, x, keys, kept)
   first, second = _layers(plan, weights, x)
   traces = tuple(map(lstm_direction.trace, first(Input((x,)))))
   inputs = Input(tuple(t.hidden for t in traces), keys, plan.dropout_rate)
@@ -106,10 +111,15 @@ def _core_forward(plan: Plan, weights: Weights, x: Array, keys: Array | None):
 def _core_backward(plan: Plan, residuals, to_pooled: Array):
   """Backpropagation through time of both layers."""
   weights, x, keys, traces = residuals
+  to_halves = jnp.split(to_pooled / plan.pooled_days, 2)
+  if plan.together:
+    to_all, to_input = lstm_together.backward(
+      plan, weights, x, keys, traces, to_halves
+    )
+    return Weights(*to_all), to_input, None
   first, second = _layers(plan, weights, x)
   inputs = Input(tuple(t.hidden for t in traces[:2]), keys, plan.dropout_rate)
   pooled_from = x.shape[0] - plan.pooled_days
-  to_halves = jnp.split(to_pooled / plan.pooled_days, 2)
 
   def pooled(half: int, day: Array) -> Array:
     return jnp.where(day >= pooled_from, to_halves[half], 0)

@@ -140,6 +140,9 @@ def _networks() -> config_dict.ConfigDict:
   config.lstm_save_gates = (True, True)
   # Products outside of the recurrence: 'always', 'never' or 'auto'.
   config.lstm_hoist = auto()
+  # Of the first layer: 'together' in one loop, in a form for GPUs, 'apart', or
+  # 'auto'.
+  config.lstm_directions = auto()
   # 'float32', 'bfloat16' or 'auto'; state stays float32.
   config.compute_dtype = auto()
   # 'highest': float32 is multiplied as such where the hardware would take

@@ -16,11 +16,13 @@ RATE = 0.4
 F32 = layers.precision_policy('float32')
 with double_precision.enable_x64(True):
   F64 = layers.precision_policy('float64')
-# (save_gates, hoist): the ways in which the core can run.
-WAYS = tuple(
-  itertools.product(
-    ((True, True), (False, True), (False, False)), (True, False)
-  )
+# (save_gates, hoist, together): the ways in which the core can run.
+WAYS = (
+  *itertools.product(
+    ((True, True), (False, True), (False, False)), (True, False), (False,)
+  ),
+  ((True, True), True, True),
+  ((False, True), False, True),
 )
 
 
@@ -45,9 +47,16 @@ def _inputs(dtype, seed=1):
 
 
 def _plan(
-  policy=F64, pooled_days=3, rate=RATE, save_gates=(True, True), hoist=False
+  policy=F64,
+  pooled_days=3,
+  rate=RATE,
+  save_gates=(True, True),
+  hoist=False,
+  together=False,
 ):
-  return recurrent.Plan(policy, pooled_days, rate, save_gates, hoist)
+  return recurrent.Plan(
+    policy, pooled_days, rate, save_gates, hoist, together=together
+  )
 
 
 def _direction(weights, x):
@@ -102,13 +111,15 @@ def _assert_close(found, expected, tolerance):
     np.testing.assert_allclose(a, b, rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize('save_gates,hoist', WAYS)
+@pytest.mark.parametrize('save_gates,hoist,together', WAYS)
 @pytest.mark.parametrize(
   'pooled_days,dropped', [(3, True), (D, False), (2, True)]
 )
-def test_as_autodiff_of_all_steps(pooled_days, dropped, save_gates, hoist):
+def test_as_autodiff_of_all_steps(
+  pooled_days, dropped, save_gates, hoist, together
+):
   with double_precision.enable_x64(True):
-    plan = _plan(F64, pooled_days, RATE, save_gates, hoist)
+    plan = _plan(F64, pooled_days, RATE, save_gates, hoist, together)
     weights, (x, keys) = _weights(jnp.float64), _inputs(jnp.float64)
     arguments = plan, weights, x, keys if dropped else None
     found = jax.jit(lambda: _results(recurrent.pooled_lstm, *arguments))()
@@ -119,10 +130,10 @@ def test_as_autodiff_of_all_steps(pooled_days, dropped, save_gates, hoist):
     np.testing.assert_allclose(y, expected[1], rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize('save_gates,hoist', WAYS)
-def test_under_vmap(save_gates, hoist):
+@pytest.mark.parametrize('save_gates,hoist,together', WAYS)
+def test_under_vmap(save_gates, hoist, together):
   with double_precision.enable_x64(True):
-    plan = _plan(save_gates=save_gates, hoist=hoist)
+    plan = _plan(save_gates=save_gates, hoist=hoist, together=together)
     agents = [
       (_weights(jnp.float64, s), *_inputs(jnp.float64, s)) for s in (3, 4)
     ]
@@ -134,10 +145,10 @@ def test_under_vmap(save_gates, hoist):
       _assert_close(own, _results(_whole, plan, *agent), 1e-13)
 
 
-@pytest.mark.parametrize('save_gates,hoist', WAYS)
-def test_under_remat_and_in_a_loop(save_gates, hoist):
+@pytest.mark.parametrize('save_gates,hoist,together', WAYS)
+def test_under_remat_and_in_a_loop(save_gates, hoist, together):
   with double_precision.enable_x64(True):
-    plan = _plan(save_gates=save_gates, hoist=hoist)
+    plan = _plan(save_gates=save_gates, hoist=hoist, together=together)
     weights, (x, keys) = _weights(jnp.float64), _inputs(jnp.float64)
 
     @functools.partial(jax.checkpoint, prevent_cse=False)
@@ -174,15 +185,17 @@ def test_too_few_days_are_refused():
     recurrent.pooled_lstm(plan, _weights(jnp.float32), x, None)
 
 
-@pytest.mark.parametrize('save_gates,hoist', WAYS)
-def test_bfloat16_is_close_and_wide_outside(save_gates, hoist):
+@pytest.mark.parametrize('save_gates,hoist,together', WAYS)
+def test_bfloat16_is_close_and_wide_outside(save_gates, hoist, together):
   weights, (x, keys) = _weights(jnp.float32), _inputs(jnp.float32)
   wide, narrow = (
     jax.jit(
       functools.partial(
         _results,
         recurrent.pooled_lstm,
-        _plan(layers.precision_policy(dtype), 3, RATE, save_gates, hoist),
+        _plan(
+          layers.precision_policy(dtype), 3, RATE, save_gates, hoist, together
+        ),
       )
     )(weights, x, keys)
     for dtype in ('float32', 'bfloat16')
@@ -190,3 +203,29 @@ def test_bfloat16_is_close_and_wide_outside(save_gates, hoist):
   for a, b in zip(jax.tree.leaves(wide), jax.tree.leaves(narrow), strict=True):
     assert b.dtype == jnp.float32
     assert 0 < np.abs(a - b).max() < 0.05 * np.abs(a).max()
+
+
+def test_one_loop_of_the_first_layer_on_a_gpu():
+  """What is lowered for one: loops, and what they carry."""
+  weights, (x, keys) = _weights(jnp.float32), _inputs(jnp.float32)
+
+  def lowered(together, backward):
+    plan = _plan(layers.precision_policy('bfloat16'), together=together)
+    core = functools.partial(recurrent.pooled_lstm, plan)
+    run = functools.partial(_results, recurrent.pooled_lstm, plan)
+    traced = jax.jit(run if backward else core).trace(weights, x, keys)
+    return traced.lower(lowering_platforms=('cuda',)).as_text()
+
+  def loops(*how):
+    return lowered(*how).count('stablehlo.while')
+
+  # Layer 1, layer 2 forward and the last days of its reverse direction; apart,
+  # the forward one is two loops where only the last days of it are wanted.
+  assert (loops(False, False), loops(True, False)) == (2 + 2 + 1, 1 + 1 + 1)
+  # And back, where blocks of steps are a loop around each of two.
+  assert (loops(False, True), loops(True, True)) == (4 + 4, 3 + 3 + 2)
+  text = lowered(True, True)
+  all_steps, step = f'{D}x2x{H}x{ROWS}', f'2x{H}x{ROWS}'
+  assert f'tensor<{all_steps}xbf16>' in text
+  assert f'tensor<{all_steps}xf32>' not in text
+  assert f'tensor<{step}xf32>' in text  # the cell state

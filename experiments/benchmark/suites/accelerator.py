@@ -70,13 +70,14 @@ def _core_group(size: str, backward: bool) -> Group:
   ) * (operations.FORWARD_BACKWARD if backward else 1)
   cases = [
     Case(
-      f'Eigen3, {dtype}',
+      f'Eigen3, {dtype}, directions {"together" if together else "apart"}',
       f'{_HERE}:core_case',
-      settings | {'dtype': dtype},
+      settings | {'dtype': dtype, 'together': together},
       devices=1,
       operations=work,
     )
     for dtype in (_NARROW, 'float32')
+    for together in (False, True)
   ]
   cases += [
     Case(
@@ -184,7 +185,7 @@ def _population_group(size: str) -> Group:
 
 
 def core_case(
-  *, rows: int, dtype: str, backward: bool, **settings: Any
+  *, rows: int, dtype: str, backward: bool, together: bool, **settings: Any
 ) -> Built:
   """The recurrent core alone, in one block, without dropout."""
   config, spec = networks_of(settings)
@@ -192,6 +193,7 @@ def core_case(
     layers.precision_policy(dtype),
     config.pooled_days,
     save_gates=tuple(config.lstm_save_gates),
+    together=together,
   )
   shape = (spec.context_days, config.convolution_channels, rows)
 
