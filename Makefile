@@ -12,6 +12,9 @@ WORKERS ?= 2
 ROWS ?=
 # More flags for make train, e.g. ARGS=--resume
 ARGS ?=
+# A file's tests share what is slow to make, so one process runs them all.
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile \
+  --no-loadscope-reorder
 
 .PHONY: train test test-long test-versions lint format clean
 
@@ -36,11 +39,11 @@ train: $(VENV)/.run
 	fi
 
 test: lint
-	$(BIN)/python -m pytest -n $(WORKERS) -q
+	$(PYTEST) -q
 
 # Without the quick compilation of make test: these compute more than compile.
 test-long: $(VENV)/.test
-	XLA_FLAGS= $(BIN)/python -m pytest -n $(WORKERS) -q -m long
+	XLA_FLAGS= $(PYTEST) -q -m long
 
 # Not part of make test: it installs whatever is newest on that day.
 test-versions:

@@ -12,14 +12,17 @@ needed 1.4 GiB in blocks of 64 sequences, 9.0 GiB in blocks of 1344 and 118.7
 GiB in one block whose results are kept, and in bfloat16 6.3 GiB in blocks of
 1344. The first layer's gates were not kept then; they are 4 numbers for each
 of two directions. Its directions were walked apart.
+
+What walks over the days of the LSTM is chosen here, too, from a static table.
 """
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import jax
 import ml_collections
 
-from eigen3 import parallel
+from eigen3 import parallel, settings
 from eigen3.parallel import Device
 from eigen3.settings import AUTO
 from eigen3.types import EnvironmentSpec
@@ -32,6 +35,7 @@ NETWORKS = (
   'lstm_hoist',
   'lstm_directions',
   'compute_dtype',
+  'lstm_kernel',
 )
 # And where an agent's days are split.
 _CHUNK = 'acting_chunk'
@@ -48,6 +52,9 @@ _TOGETHER = 1.3
 # The same of a sequence whose results are kept, per critic: 118.7 GiB / 5352
 # sequences / 2 critics / (504 x 128) = 185, and 8 gates, in float32.
 _KEPT = 1.64  # times `_OF_BLOCK`
+# By kernels less is kept: hidden states and cells of 3 directions in bfloat16,
+# inputs and little else, by count; the block in hand comes on top.
+_KEPT_BY_KERNEL = 16
 # In evaluation mode a sequence needs a sixth of the memory.
 _EVALUATION = 6
 # Bytes of what does not depend on the block, per cell and feature of a batch
@@ -84,6 +91,34 @@ _KINDS = {
 _SMALLEST = (8, False)
 _TAKEN = 0.75
 _BFLOAT16 = (8, 0)  # the first CUDA compute capability that multiplies it
+
+# What `networks.lstm_kernel` may be, in words for who asks in vain.
+KERNELS = {
+  'scan': 'everything',
+  'hopper': (
+    'GPUs of compute capability 9.0, in bfloat16, with 128 hidden units '
+    'and jax 0.10 or later'
+  ),
+}
+
+
+class _Fit(NamedTuple):
+  """What a kernel is written for."""
+
+  kernel: str
+  backend: str
+  capability: tuple[int, int]
+  dtype: str
+  hidden: int
+  oldest_jax: tuple[int, int]
+
+
+# The table of kernels, and the pairs of jax version and kind of device that
+# they are the default of. Each pair has a record in experiments/results, named
+# hopper_full_<version>_<kind>.json, of a run of the suite `hopper` in which
+# every case went well.
+_FITS = (_Fit('hopper', 'gpu', (9, 0), 'bfloat16', 128, (0, 10)),)
+PASSED: frozenset[tuple[str, str]] = frozenset()
 
 _DAYS_ON_CPU = 64  # that are acted on at once
 # Rows whose step stays in a second-level cache of 1 or 2 MiB. On an Intel Xeon
@@ -122,6 +157,9 @@ def resolve(
     spec: whose days D, columns C and features F count.
     device: that all of the run's devices are like.
     work: what else decides how much fits; None where nothing is known of it.
+
+  Raises:
+    ValueError: a kernel is asked for that this device cannot run.
   """
   given = {f'networks.{name}': networks[name] for name in NETWORKS}
   given[f'agent.{_CHUNK}'] = chunk
@@ -131,6 +169,43 @@ def resolve(
     name: chosen[name.rpartition('.')[2]] if value == AUTO else value
     for name, value in given.items()
   }
+
+
+def choose_kernel(
+  networks: ml_collections.ConfigDict,
+  dtype: str,
+  device: Device,
+  version: str = jax.__version__,
+) -> str:
+  """Returns what walks over the days: the one reader of the table.
+
+  Args:
+    networks: the section of a config.
+    dtype: what `networks.compute_dtype` comes to.
+    device: that all of the run's devices are like.
+    version: of JAX.
+
+  Raises:
+    ValueError: a kernel is asked for that is not written for this.
+  """
+  asked, release = networks.lstm_kernel, tuple(map(int, version.split('.')[:2]))
+  found = (device.backend, device.capability, dtype, networks.hidden)
+  fits = [
+    row.kernel
+    for row in _FITS
+    if row[1:-1] == found and release >= row.oldest_jax
+  ]
+  if asked == AUTO:
+    is_proven = (version, device.kind) in PASSED
+    return fits[0] if fits and is_proven else 'scan'
+  settings.require(
+    asked == 'scan' or asked in fits,
+    'networks.lstm_kernel',
+    asked,
+    f"'auto' or 'scan': it is for {KERNELS[asked]}; this is {device.kind}, "
+    f'{dtype}, {networks.hidden} hidden units and jax {version}',
+  )
+  return asked
 
 
 def of_networks(
@@ -177,7 +252,9 @@ def _of_cpu(
   work: Work,
 ) -> dict[str, Any]:
   """Blocks that stay in the cache, unless all is small (docs/design.md)."""
-  del device, work
+  del work
+  dtype = networks.compute_dtype
+  dtype = 'float32' if dtype == AUTO else dtype
   small = _of_sequence(networks.hidden, spec, 'float32') <= _SMALL
   return {
     'sequence_block': 0 if small else _BLOCK_ON_CPU,
@@ -185,7 +262,8 @@ def _of_cpu(
     'remat': not small,
     'lstm_hoist': 'never',
     'lstm_directions': 'apart',
-    'compute_dtype': 'float32',
+    'compute_dtype': dtype,
+    'lstm_kernel': choose_kernel(networks, dtype, device),
     _CHUNK: _DAYS_ON_CPU,
   }
 
@@ -205,16 +283,22 @@ def _of_accelerator(
   directions = networks.lstm_directions
   if directions == AUTO:
     directions = 'together' if device.backend == 'gpu' else 'apart'
+  kernel = choose_kernel(networks, dtype, device)
   memory = _SHARE * _memory(device)
   window = spec.context_days * spec.num_columns * spec.num_features
   of_day = _OF_WINDOWS * window * work.members
   examples = work.examples or 0
   left = max(memory - examples * of_day / work.shares, memory / 4)
-  more = _TOGETHER if directions == 'together' else 1
+  is_joint = directions == 'together' and kernel == 'scan'
+  more = _TOGETHER if is_joint else 1
   sequence = more * _of_sequence(networks.hidden, spec, dtype) * work.members
   rows = -(-examples * spec.num_columns // work.shares)
   critics = max(networks.critic.ensemble, 1)
-  keeps = rows * critics * _KEPT * sequence <= left if rows else small
+  kept = critics * _KEPT * sequence
+  if kernel != 'scan':
+    of_units = spec.context_days * networks.hidden * work.members
+    kept = sequence + critics * _KEPT_BY_KERNEL * of_units
+  keeps = rows * kept <= left if rows else small
   block = max(int(left / sequence) // _ROWS, 1) * _ROWS
   whole = keeps or 0 < rows <= block
   days = int(_ACTING_SHARE * memory / of_day)
@@ -226,6 +310,7 @@ def _of_accelerator(
     'lstm_hoist': 'never' if device.backend == 'gpu' else 'always',
     'lstm_directions': directions,
     'compute_dtype': dtype,
+    'lstm_kernel': kernel,
     _CHUNK: min(max(days // 8 * 8, 8), _MOST_DAYS),
   }
 

@@ -38,6 +38,7 @@ _PLAIN = {
   'networks.remat': False,
   'networks.lstm_hoist': 'never',
   'networks.lstm_directions': 'apart',
+  'networks.lstm_kernel': 'scan',
   'networks.lstm_save_gates': (True, True),
   'evolution.block': 1,
 }

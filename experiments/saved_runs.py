@@ -99,7 +99,9 @@ def load(paths: Sequence[str], panel: str | None = None) -> list[SavedRun]:
     config = settings_of(workdir)
     config.data.panel = panel or config.data.panel
     wiring.settle_panel(config.data, workdir, f'--{_RUN_PANEL}')
-    # Blocks are the present machine's; what is multiplied is the run's own.
+    # Blocks and kernels are the present machine's; what is multiplied is the
+    # run's own.
+    config.networks.lstm_kernel = AUTO
     before = run_directory.read_sizes(workdir)
     kept = {name: x for name, x in before.items() if name == _DTYPE}
     config = sizes.filled(config, kept)

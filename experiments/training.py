@@ -120,7 +120,14 @@ def _begin(
       check_reward(config)
     begun = _begun(workdir, seed, resume)
     wiring.settle_panel(config.data, begun)
-    before = {} if begun is None else run_directory.read_sizes(begun)
+    before = {}
+    if begun is not None:
+      # A run that is older than other forms of the LSTM goes on without.
+      before = {
+        'networks.lstm_kernel': 'scan',
+        'networks.lstm_directions': 'apart',
+      }
+      before |= run_directory.read_sizes(begun)
     experiment = shared.build(sizes.filled(config, before))
     _check_same_run(config, experiment)
     about = about_data(experiment)

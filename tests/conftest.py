@@ -25,7 +25,29 @@ os.environ.setdefault('JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES', 'none')
 # nothing to partition. Tests of several devices keep what users run.
 os.environ.setdefault('JAX_USE_SHARDY_PARTITIONER', '0')
 
+# The files that take longest: none of them may be left to the end.
+SLOWEST = (
+  'td3_main_test.py',
+  'erl_main_test.py',
+  'devices_test.py',
+  'sweep_main_test.py',
+  'quickstart_test.py',
+  'one_of_several_test.py',
+  'population_test.py',
+  'evaluate_test.py',
+  'act_test.py',
+  'jobs_pool_test.py',
+  'jobs_shared_test.py',
+  'benchmark_test.py',
+  'report_main_test.py',
+)
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_modifyitems(items):
+  ranks = {name: rank for rank, name in enumerate(SLOWEST)}
+  items.sort(key=lambda item: ranks.get(item.path.name, len(ranks)))
 
 
 @pytest.fixture(scope='session')

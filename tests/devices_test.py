@@ -9,14 +9,13 @@ holds is a pytest file each, for a CPU of a few devices in double precision:
 """
 
 import os
-import pathlib
 import subprocess
 import sys
 
+import forks
 import pytest
 import several_processes
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 # How many devices each is for.
 CHECKS = {'blocks': 3, 'learner': 3, 'networks': 3, 'population': 8}
 
@@ -86,19 +85,7 @@ lower(fitted._update, state, fitted._market, fitted._training, jnp.zeros(1))
 
 def run(*arguments, **environment):
   """Runs Python on this checkout, on a CPU that nothing else has split."""
-  inherited = {
-    name: value
-    for name, value in os.environ.items()
-    if name not in ('JAX_NUM_CPU_DEVICES', 'PYTEST_ADDOPTS')
-  }
-  return subprocess.run(
-    [sys.executable, *arguments],
-    cwd=ROOT,
-    env=inherited | several_processes.AS_USERS | environment,
-    capture_output=True,
-    text=True,
-    check=False,
-  )
+  return forks.run(*arguments, **several_processes.AS_USERS | environment)
 
 
 @pytest.mark.parametrize(
@@ -130,12 +117,19 @@ def test_on_several_devices(name, devices, marked):
 
 
 def test_no_checks_are_forgotten():
-  files = (ROOT / 'tests/devices').glob('*.py')
+  files = (forks.ROOT / 'tests/devices').glob('*.py')
   assert sorted(f.name for f in files) == [f'{c}_checks.py' for c in CHECKS]
 
 
 def test_imports_leave_the_devices_alone():
-  done = run('-c', IMPORTS)
+  done = subprocess.run(
+    [sys.executable, '-c', IMPORTS],
+    env=os.environ | several_processes.AS_USERS,
+    cwd=forks.ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
   assert done.returncode == 0, done.stderr
 
 

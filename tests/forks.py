@@ -3,8 +3,7 @@
 To import what a program imports takes a core three seconds, which is most of
 what many tests run. A server imports it once; each fork of it is a process
 with a number, directory, environment and output of its own, ends as Python
-does, and can be killed. JAX reads its settings (JAX_...) when it is imported:
-of these a fork has the server's, but for the folder of compiled programs.
+does, and can be killed.
 
   python forks.py
 
@@ -28,7 +27,7 @@ def run(*arguments, cwd=ROOT, **environment):
   """Runs `python ARGUMENTS` to its end.
 
   Args:
-    *arguments: -m MODULE or -c CODE, and the program's own.
+    *arguments: FILE, -m MODULE or -c CODE, and the program's own.
     cwd: the directory that it is started in.
     **environment: beside what is set.
 
@@ -149,19 +148,36 @@ def _enter(output, cwd, environment):
     os.dup2(file, target)
   os.chdir(cwd)
   sys.path[1:1] = environment.get('PYTHONPATH', '').split(os.pathsep)
+  for name, value in environment.items() - os.environ.items():
+    if name.lower() in jax.config.values:  # which were read at the import
+      _set(name.lower(), value)
   os.environ.clear()
   os.environ.update(environment)
-  folder = environment.get('JAX_COMPILATION_CACHE_DIR')
-  jax.config.update('jax_compilation_cache_dir', folder)
 
 
-def _run(kind, program, *arguments):
-  sys.path[0] = ''
-  sys.argv = [kind, *arguments]
-  if kind == '-m':
-    runpy.run_module(program, run_name='__main__', alter_sys=True)
+def _set(name, value):
+  """Sets what JAX takes from its environment."""
+  kind = type(jax.config.values[name])
+  if kind is bool:
+    value = value.lower() in ('1', 'true')
+  elif kind in (int, float):
+    value = kind(value)
+  jax.config.update(name, value)
+
+
+def _run(first, *others):
+  if first == '-m':
+    sys.path[0] = ''
+    sys.argv = list(others)
+    runpy.run_module(others[0], run_name='__main__', alter_sys=True)
+  elif first == '-c':
+    sys.path[0] = ''
+    sys.argv = ['-c', *others[1:]]
+    exec(others[0], {'__name__': '__main__'})
   else:
-    exec(program, {'__name__': '__main__'})
+    sys.path[0] = str(pathlib.Path(first).parent)
+    sys.argv = [first, *others]
+    runpy.run_path(first, run_name='__main__')
 
 
 if __name__ == '__main__':

@@ -156,7 +156,8 @@ def steps(python: str, runs: pathlib.Path, workers: int) -> dict[str, list]:
       f'--out={runs / "page.html"}',
     ],
     'tests': [
-      python, '-m', 'pytest', '-q', '-n', str(workers), 'tests',
+      python, '-m', 'pytest', '-q', '-n', str(workers), '--dist=loadfile',
+      '--no-loadscope-reorder', 'tests',
       *(f'--ignore={path}' for path in SLOW_TESTS),
     ],
   }  # fmt: skip

@@ -1,12 +1,9 @@
 """Starts the processes of one run on this machine."""
 
-import os
-import pathlib
 import socket
-import subprocess
-import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+import forks
+
 # What conftest.py spares tests of one device.
 AS_USERS = {'JAX_PLATFORMS': 'cpu', 'JAX_USE_SHARDY_PARTITIONER': '1'}
 
@@ -15,14 +12,7 @@ def start(count, command, **environment):
   """Processes of Python on `command(address, this)`, on CPUs."""
   address = f'127.0.0.1:{_free_port()}'
   return [
-    subprocess.Popen(
-      [sys.executable, *map(str, command(address, this))],
-      cwd=ROOT,
-      stdout=subprocess.PIPE,
-      stderr=subprocess.PIPE,
-      text=True,
-      env=os.environ | AS_USERS | environment,
-    )
+    forks.start(*command(address, this), **AS_USERS | environment)
     for this in range(count)
   ]
 

@@ -1,5 +1,7 @@
 """Tests of eigen3.sizes, on descriptions of devices."""
 
+import functools
+
 import jax
 import pytest
 
@@ -38,6 +40,7 @@ def test_small_networks_are_computed_whole(preset):
     'lstm_hoist': 'never',
     'lstm_directions': 'apart',
     'compute_dtype': 'float32',
+    'lstm_kernel': 'scan',
     'acting_chunk': 64,
   }
   for device in GPUS:
@@ -54,6 +57,7 @@ def test_a_cpu_computes_blocks_that_its_cache_holds():
     'lstm_hoist': 'never',
     'lstm_directions': 'apart',
     'compute_dtype': 'float32',
+    'lstm_kernel': 'scan',
     'acting_chunk': 64,
   }
 
@@ -119,6 +123,54 @@ def test_an_unknown_device_gets_the_smallest():
   found = resolved('full', unknown, Work(32))
   assert found['compute_dtype'] == 'float32'
   assert 0 < found['sequence_block'] <= resolved('full', T4)['sequence_block']
+
+
+@pytest.mark.parametrize('device', [CPU, *GPUS], ids=lambda x: x.kind)
+def test_a_kernel_runs_where_it_was_written_for(device):
+  config = td3.get_config('full').networks
+  is_hopper = device in (H200, H100)
+  config.lstm_kernel = 'hopper'
+  if is_hopper:
+    found = sizes.choose_kernel(config, 'bfloat16', device, '0.10.2')
+    assert found == 'hopper'
+  else:
+    with pytest.raises(ValueError, match="lstm_kernel: found 'hopper'"):
+      sizes.choose_kernel(config, 'bfloat16', device, '0.10.2')
+  config.lstm_kernel = 'scan'
+  assert sizes.choose_kernel(config, 'bfloat16', device, '0.10.2') == 'scan'
+
+
+@pytest.mark.parametrize(
+  'dtype, hidden, version, named',
+  [
+    ('float32', 128, '0.10.2', 'float32'),
+    ('bfloat16', 64, '0.10.2', '64 hidden units'),
+    ('bfloat16', 128, '0.7.2', 'jax 0.7.2'),
+  ],
+)
+def test_a_kernel_that_does_not_fit_is_refused(dtype, hidden, version, named):
+  config = td3.get_config('full').networks
+  config.lstm_kernel, config.hidden = 'hopper', hidden
+  with pytest.raises(ValueError, match=named):
+    sizes.choose_kernel(config, dtype, H200, version)
+
+
+def test_a_kernel_is_the_default_where_its_record_passed(monkeypatch):
+  config = td3.get_config('full').networks
+  choose = functools.partial(sizes.choose_kernel, config)
+  proven = ('0.10.2', H200.kind)
+  monkeypatch.setattr(sizes, 'PASSED', frozenset({proven}))
+  assert choose('bfloat16', H200, '0.10.2') == 'hopper'
+  assert choose('bfloat16', H200, '0.11.2') == 'scan'
+  assert choose('bfloat16', H100, '0.10.2') == 'scan'
+  assert choose('float32', H200, '0.10.2') == 'scan'
+
+
+@pytest.mark.skipif(jax.__version_info__ < (0, 10), reason='needs jax 0.10')
+def test_by_kernels_less_is_kept_for_the_backward_pass():
+  work = Work(8)
+  assert resolved('full', H200, work)['remat']
+  assert not resolved('full', H200, work, lstm_kernel='hopper')['remat']
 
 
 def test_this_machine_is_described():

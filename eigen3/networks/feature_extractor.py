@@ -11,6 +11,7 @@ import ml_collections
 
 from eigen3 import parallel
 from eigen3.networks import dropout, layers, recurrent
+from eigen3.networks.lstm_cell import Loops
 from eigen3.types import Array, PRNGKey
 
 _KERNEL = 3  # days a convolution sees: yesterday, today, tomorrow
@@ -82,6 +83,7 @@ class FeatureExtractor(hk.Module):
       tuple(config.lstm_save_gates),
       config.lstm_hoist == 'always',
       config.precision,
+      find_loops(config.lstm_kernel),
       config.lstm_directions == 'together',
     )
     features = blocks(
@@ -90,6 +92,16 @@ class FeatureExtractor(hk.Module):
       (window, audible, keys),
     )
     return features.reshape(batch, columns, -1)
+
+
+def find_loops(kernel: str) -> Loops | None:
+  """Returns what `networks.lstm_kernel` names, but 'auto'; None for scans."""
+  if kernel == 'scan':
+    return None
+  # Here: not every version of JAX has what it is written in.
+  from eigen3.networks import hopper
+
+  return hopper.LOOPS
 
 
 class Convolution(hk.Module):

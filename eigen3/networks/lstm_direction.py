@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import jmp
 
 from eigen3.networks import dropout
+from eigen3.networks.lstm_cell import Loops
 from eigen3.types import Array
 
 
@@ -49,6 +50,8 @@ class Plan(NamedTuple):
       loops: inputs times weights go before them, the gradients of weights and
       inputs after them.
     precision: of products, see `layers.at_precision`.
+    loops: what walks over the days instead of scans, see `persistent`;
+      then gates are not kept and all products are hoisted.
     together: in the form for a GPU, see `lstm_together`, which `hoist` does
       not change.
   """
@@ -59,6 +62,7 @@ class Plan(NamedTuple):
   save_gates: tuple[bool, bool] = (False, True)
   hoist: bool = False
   precision: str = 'default'
+  loops: Loops | None = None
   together: bool = False
 
 

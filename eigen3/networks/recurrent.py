@@ -13,7 +13,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from eigen3.networks import layers, lstm_direction, lstm_together
+from eigen3.networks import (
+  layers,
+  lstm_direction,
+  lstm_together,
+  persistent,
+)
 from eigen3.networks.lstm_direction import (
   Direction,
   DirectionWeights,
@@ -81,6 +86,8 @@ def _at_precision(function: Callable) -> Callable:
 @_at_precision
 def _core(plan: Plan, weights: Weights, x: Array, keys: Array | None) -> Array:
   """As `pooled_lstm`, but [2H, rows], and x is in the compute dtype."""
+  if plan.loops:
+    return persistent.pooled(plan, weights, x, keys)
   if plan.together:
     return _pool(plan, lstm_together.outputs(plan, weights, x, keys))
   first, second = _layers(plan, weights, x)
@@ -96,6 +103,9 @@ def _core(plan: Plan, weights: Weights, x: Array, keys: Array | None) -> Array:
 @_at_precision
 def _core_forward(plan: Plan, weights: Weights, x: Array, keys: Array | None):
   """As `_core`, with what the backward pass needs."""
+  if plan.loops:
+    pooled, kept = persistent.forward(plan, weights, x, keys)
+    return pooled, (weights, x, keys, kept)
   if plan.together:
     last, kept = lstm_together.forward(plan, weights, x, keys)
     return _pool(plan, last), (weights, x, keys, kept)
@@ -111,6 +121,11 @@ def _core_forward(plan: Plan, weights: Weights, x: Array, keys: Array | None):
 def _core_backward(plan: Plan, residuals, to_pooled: Array):
   """Backpropagation through time of both layers."""
   weights, x, keys, traces = residuals
+  if plan.loops:
+    found, whole = persistent.backward(
+      plan, weights, x, keys, traces, to_pooled
+    )
+    return Weights(*found), whole, None
   to_halves = jnp.split(to_pooled / plan.pooled_days, 2)
   if plan.together:
     to_all, to_input = lstm_together.backward(

@@ -6,7 +6,8 @@ Every case runs in a process of its own; cases of a group take turns, or follow
 one another on an accelerator, as groups do. JSON and picture of a suite are
 named <suite>_<size>, and are written again each time that something was
 measured, so that a run that is interrupted keeps it. The suite accelerator is
-for a GPU, in one command:
+for a GPU, and hopper checks and times the kernels of one kind; each in one
+command:
 
 python -m experiments.benchmark --suite=accelerator --size=full --out=results
 """
@@ -26,7 +27,7 @@ from experiments.benchmark.cases import Group
 from experiments.benchmark.suites import SUITES
 
 _ALL = 'all'
-_ON_GPU = 'accelerator'  # asked for by its name alone
+_ON_GPU = ('accelerator', 'hopper')  # asked for by their names alone
 _SUITE = flags.DEFINE_list(
   'suite', [_ALL], f'Some of {", ".join(SUITES)}, or {_ALL}.'
 )
@@ -71,7 +72,7 @@ def _chosen() -> dict[str, list[Group]]:
   """The groups of every suite that the flags name."""
   names = _SUITE.value
   if _ALL in names:
-    names = [name for name in SUITES if name != _ON_GPU]
+    names = [name for name in SUITES if name not in _ON_GPU]
   for name in names:
     if name not in SUITES:
       raise ValueError(

@@ -143,6 +143,9 @@ def _networks() -> config_dict.ConfigDict:
   # Of the first layer: 'together' in one loop, in a form for GPUs, 'apart', or
   # 'auto'.
   config.lstm_directions = auto()
+  # What walks over the days: 'scan', 'hopper' (persistent kernels; H = 128,
+  # bfloat16, and the GPUs that they are for) or 'auto'.
+  config.lstm_kernel = auto()
   # 'float32', 'bfloat16' or 'auto'; state stays float32.
   config.compute_dtype = auto()
   # 'highest': float32 is multiplied as such where the hardware would take

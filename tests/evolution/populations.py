@@ -55,8 +55,12 @@ def section(defaults, **changes):
 
 
 def compiled(strategy):
-  """The same strategy; `ask`, the long function, compiled as a whole."""
-  return strategy._replace(ask=jax.jit(strategy.ask))
+  """The same strategy, each of its long functions compiled as a whole."""
+  return strategy._replace(
+    init=jax.jit(strategy.init),
+    tell=jax.jit(strategy.tell),
+    ask=jax.jit(strategy.ask),
+  )
 
 
 def make_config(algorithm):

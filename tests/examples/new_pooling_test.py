@@ -84,22 +84,23 @@ def test_an_update_by_hand():
     spec.action,
     config.agent,
   )
-  windows = jax.random.normal(KEY, (NUM_DAYS, 8, 4, 5))
-  days = jnp.arange(NUM_DAYS)
-  state = learner.init(KEY, windows, days)
+  rng = np.random.default_rng(0)
+  windows = rng.normal(size=(NUM_DAYS, 8, 4, 5)).astype(np.float32)
+  days = np.arange(NUM_DAYS)
+  state = jax.jit(learner.init)(KEY, windows, days)
   names = [f'double_critic/critic_{k}/best_stock/score' for k in (1, 2)]
   params = dict(state.critic.online_params)
   for name, value in zip(names, (1.0, -3.0), strict=True):
     params[name] = {
-      'w': jnp.zeros_like(params[name]['w']),
-      'b': jnp.array([value]),
+      'w': np.zeros_like(params[name]['w']),
+      'b': np.array([value], np.float32),
     }
   state = state._replace(critic=state.critic._replace(online_params=params))
   batch = Transition(
     s_tm1=days,
-    a_tm1=learner.act(state, windows, days),
-    r_t=jnp.full(NUM_DAYS, 0.5),
-    discount_t=jnp.ones(NUM_DAYS),
+    a_tm1=jax.jit(learner.act)(state, windows, days),
+    r_t=np.full(NUM_DAYS, 0.5, np.float32),
+    discount_t=np.ones(NUM_DAYS, np.float32),
     s_t=days,
   )
   state, metrics = jax.jit(learner.update)(state, batch, windows)

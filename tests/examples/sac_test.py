@@ -249,9 +249,9 @@ def test_several_actions_of_a_state():
     discount_t=jnp.ones(1),
     s_t=jnp.arange(1),
   )
-  observations = jnp.ones((1, 3))
-  state = learner.init(KEY, observations, jnp.arange(1))
-  _, metrics = learner.update(state, batch, observations)
+  observations = np.ones((1, 3), np.float32)
+  state = jax.jit(learner.init)(KEY, observations, np.arange(1))
+  _, metrics = jax.jit(learner.update)(state, batch, observations)
   # Errors 2 and 1 of the first action, twice 1 of the other.
   assert metrics['critic_loss'] == pytest.approx((2.5 + 1.0) / 2, rel=1e-5)
   assert metrics['q'] == pytest.approx(1.5)  # of what was done first
@@ -260,15 +260,15 @@ def test_several_actions_of_a_state():
 def test_a_population_of_it_is_born():
   """Children have their genes, and new targets where nothing is kept."""
   learner = make_agent()
-  observations = jnp.ones((1, 3))
-  parents = jax.vmap(lambda k: learner.init(k, observations, jnp.arange(1)))(
-    jax.random.split(KEY, 2)
-  )
+  observations = np.ones((1, 3), np.float32)
+  parents = jax.jit(
+    jax.vmap(lambda k: learner.init(k, observations, np.arange(1)))
+  )(jax.random.split(KEY, 2))
   genes = learner.genes(parents)
   assert genes.hyperparameters == {}
   genes = jax.tree.map(lambda x: x + 1, genes)
   keys = jax.random.split(jax.random.PRNGKey(1), 2)
-  born = learner.born(parents, genes, jnp.array([True, False]), keys)
+  born = jax.jit(learner.born)(parents, genes, np.array([True, False]), keys)
   jax.tree.map(
     np.testing.assert_array_equal,
     born.actor.online_params,

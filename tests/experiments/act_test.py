@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -189,3 +191,13 @@ def test_a_panel_that_was_moved_has_to_be_named(run, tmp_path):
   assert found.step == run.step
   assert saved_runs.is_panel_of(str(moved), trained)
   assert not saved_runs.is_panel_of(str(moved), other)
+
+
+def test_a_run_by_kernels_opens_where_there_are_none(run, tmp_path):
+  there = tmp_path / 'run'
+  shutil.copytree(run.workdir, there)
+  stored = json.loads((there / 'config.json').read_text())
+  stored['networks']['lstm_kernel'] = 'hopper'
+  (there / 'config.json').write_text(json.dumps(stored))
+  (found,) = saved_runs.load([str(there)])
+  assert found.experiment.sizes['networks.lstm_kernel'] == 'scan'

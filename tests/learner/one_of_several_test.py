@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 
+import forks
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -29,7 +30,7 @@ def run(folder, count):
       count,
       lambda address, this: (SCRIPT, folder, address, count, this),
       JAX_NUM_CPU_DEVICES=str(4 // count),
-      PYTHONPATH=str(several_processes.ROOT),
+      PYTHONPATH=str(forks.ROOT),
     )
   )
   for status, _, stderr in ended:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_networks import SPEC
+from tiny_networks import SPEC, draw_variables
 
 from eigen3 import networks
 from eigen3.networks import actor as actor_lib
@@ -19,7 +19,7 @@ KEY = jax.random.PRNGKey(0)
 
 def _build(config, window, spec=SPEC):
   network = networks.make_networks(config, spec).actor
-  return network, *jax.jit(network.init)(KEY, window)
+  return network, *draw_variables(network, window)
 
 
 def _apply(network, **options):
@@ -130,8 +130,7 @@ def test_every_parameter_receives_a_gradient(
 def test_population(config, make_window):
   window = make_window(2)
   network = networks.make_networks(config, SPEC).actor
-  keys = jax.random.split(KEY, 3)
-  params, state = jax.vmap(network.init, (0, None))(keys, window)
+  params, state = draw_variables(network, window, lead=(3,))
   (together, _), _ = jax.jit(jax.vmap(network.apply, (0, 0, None, None)))(
     params, state, None, window
   )

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_networks import SPEC
+from tiny_networks import SPEC, draw_variables
 
 from eigen3 import networks
 
@@ -26,7 +26,7 @@ def _build(config, kind, features, **changes):
   for name, value in changes.items():
     config[name] = value
   network = getattr(networks.make_networks(config, SPEC), kind)
-  return network, *jax.jit(network.init)(KEY, features)
+  return network, *draw_variables(network, features)
 
 
 def _apply(network, **options):
@@ -153,8 +153,7 @@ def test_gradients_with_and_without_remat(
 @pytest.mark.parametrize('kind', KINDS)
 def test_population(config, features, kind):
   network, _, _ = _build(config, kind, features)
-  keys = jax.random.split(KEY, 3)
-  params, state = jax.vmap(network.init, (0, None))(keys, features)
+  params, state = draw_variables(network, features, lead=(3,))
   (together, _), _ = jax.jit(jax.vmap(network.apply, (0, 0, None, None)))(
     params, state, None, features
   )

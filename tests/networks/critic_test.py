@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_networks import SPEC
+from tiny_networks import SPEC, draw_variables
 
 from eigen3 import networks
 from eigen3.networks import critic as critic_lib
@@ -37,7 +37,14 @@ def _choose(config, variant):
 
 def _build(config, window, action, kind='critic', spec=SPEC):
   network = getattr(networks.make_networks(config, spec), kind)
-  return network, *jax.jit(network.init)(KEY, window, action)
+  return network, *draw_variables(network, window, action)
+
+
+def _without_action(linear):
+  """A layer that does not see its last two inputs."""
+  weights = linear['w'].copy()
+  weights[-2:] = 0
+  return {'w': weights, 'b': linear['b']}
 
 
 def _apply(network, **options):
@@ -143,9 +150,10 @@ def test_several_actions_of_a_window(config, make_window, action, pooling):
   )
   for a, b in zip(*map(jax.tree.leaves, (after, alone)), strict=True):
     np.testing.assert_array_equal(a, b)  # the same batch statistics
-  q, _ = _apply(network)(params, state, None, window, several)
+  apply = _apply(network)
+  q, _ = apply(params, state, None, window, several)
   for number in range(4):
-    one, _ = _apply(network)(params, state, None, window, several[:, number])
+    one, _ = apply(params, state, None, window, several[:, number])
     np.testing.assert_allclose(q[:, number], one, rtol=1e-5, atol=1e-6)
   np.testing.assert_array_equal(q[:, 0], q[:, 3])
   assert np.abs(q[:, 0] - q[:, 1]).min() > 1e-4
@@ -190,10 +198,11 @@ def test_several_actions_beside_an_account(
   spec = dataclasses.replace(SPEC, observes_account=True)
   network, params, state = _build(config, seen, action, spec=spec)
   several = np.stack([action, -action], axis=1)
-  q, _ = _apply(network)(params, state, None, seen, several)
+  apply = _apply(network)
+  q, _ = apply(params, state, None, seen, several)
   assert q.shape == (3, 2, 1)
   for number in range(2):
-    one, _ = _apply(network)(params, state, None, seen, several[:, number])
+    one, _ = apply(params, state, None, seen, several[:, number])
     np.testing.assert_allclose(q[:, number], one, rtol=1e-5, atol=1e-6)
   assert np.abs(q[:, 0] - q[:, 1]).min() > 1e-4
 
@@ -201,8 +210,7 @@ def test_several_actions_beside_an_account(
 def test_population(config, make_window, action):
   window = make_window()
   network = networks.make_networks(config, SPEC).critic
-  keys = jax.random.split(KEY, 3)
-  params, state = jax.vmap(network.init, (0, None, None))(keys, window, action)
+  params, state = draw_variables(network, window, action, lead=(3,))
   together, _ = jax.jit(jax.vmap(network.apply, (0, 0, None, None, None)))(
     params, state, None, window, action
   )
@@ -250,9 +258,10 @@ def test_slot_gradient_prefers_stocks_that_beat_the_value(
   # The score must not depend on the action, so that only the choice does.
   first = params[f'{HEAD}/stock_1']
   params = dict(params)
-  params[f'{HEAD}/stock_1'] = {'w': first['w'].at[-2:].set(0), 'b': first['b']}
+  params[f'{HEAD}/stock_1'] = _without_action(first)
   params[f'{HEAD}/score'] = jax.tree.map(
-    lambda leaf: leaf.at[..., 1].set(0), params[f'{HEAD}/score']
+    lambda leaf: np.multiply(leaf, [1, 0], dtype=leaf.dtype),
+    params[f'{HEAD}/score'],
   )
 
   @jax.jit
@@ -280,13 +289,13 @@ def test_slot_score_grows_in_proportion_to_the_coefficient(
   network, params, state = _build(config, window, action)
   params = dict(params)
   first = params[f'{HEAD}/stock_1']
-  params[f'{HEAD}/stock_1'] = {'w': first['w'].at[-2:].set(0), 'b': first['b']}
+  params[f'{HEAD}/stock_1'] = _without_action(first)
   # One stock far above the threshold has all the weight.
-  values = []
+  values, apply = [], _apply(network)
   for coefficient in (18.0, 19.0, 20.0):  # unit space: one less than ours
     only = np.full_like(action, -1.0)
     only[:, 3, 0] = coefficient
-    values.append(network.apply(params, state, None, window, only)[0][:, 0])
+    values.append(apply(params, state, None, window, only)[0][:, 0])
   steps = np.diff(np.stack(values), axis=0)
   assert np.abs(steps).min() > 1e-4
   np.testing.assert_allclose(steps[0], steps[1], rtol=1e-3)

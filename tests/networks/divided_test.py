@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_networks import SPEC
+from tiny_networks import SPEC, draw_variables
 
 from eigen3 import networks
 from eigen3.types import Account
@@ -56,9 +56,10 @@ def test_the_head_of_the_encoder_is_the_whole(
   window, account = make_window(), account if seen else None
   x = (window, account) if seen else window
 
+  variables = draw_variables(actor, x)
+
   @jax.jit
   def both(x):
-    variables = actor.init(KEY, x)
     (whole, _), _ = actor.apply(*variables, None, x)
     encoded, _ = actor.apply.encoder(*variables, None, window)
     parts, _ = actor.apply.head(*variables, None, encoded, account)
@@ -79,10 +80,10 @@ def test_every_parameter_gets_a_gradient_and_the_account_counts(
     network = getattr(networks.make_networks(observing, SEEING), kind)
     window = make_window().astype(np.float64)
 
+    params, state = draw_variables(network, (window, account), *_rest(kind))
+
     @jax.jit
     def gradients(account):
-      params, state = network.init(KEY, (window, account), *_rest(kind))
-
       def loss(params, account):
         result = network.apply(
           params, state, KEY, (window, account), *_rest(kind), True
@@ -108,7 +109,7 @@ def test_the_value_does_not_depend_on_the_order_of_stocks(
   shuffled = window.copy()
   shuffled[:, :, 4:] = window[:, :, 4:][:, :, order]
   others = account._replace(stocks=account.stocks[:, order])
-  variables = jax.jit(critic.init)(KEY, (window, account), action)
+  variables = draw_variables(critic, (window, account), action)
   value = jax.jit(lambda *x: critic.apply(*variables, None, *x)[0])
   expected = value((window, account), action)
   np.testing.assert_allclose(

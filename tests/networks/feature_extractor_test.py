@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_networks import SPEC
+from tiny_networks import SPEC, draw_variables
 
 from eigen3 import networks
 
@@ -18,7 +18,7 @@ NORM = 'feature_extractor/convolution/batch_norm'
 def _build(config, window, dtype='float32'):
   config.compute_dtype = dtype
   network = networks.make_networks(config, SPEC).feature_extractor
-  variables = jax.jit(network.init)(KEY, window)
+  variables = draw_variables(network, window)
   return network, variables
 
 
@@ -173,14 +173,15 @@ def test_population(config, make_window):
   config.remat, config.sequence_block = True, 5
   network = networks.make_networks(config, SPEC).feature_extractor
   keys = jax.random.split(KEY, 3)
-  params, state = jax.jit(jax.vmap(network.init, (0, None)))(keys, window)
+  params, state = draw_variables(network, window, lead=(3,))
   train = functools.partial(network.apply, is_training=True)
+  one = jax.jit(train)
   together, states = jax.jit(jax.vmap(train, (0, 0, 0, None)))(
     params, state, keys, window
   )
   for agent in range(3):
     own = jax.tree.map(lambda x, agent=agent: x[agent], (params, state))
-    alone, state_alone = jax.jit(train)(*own, keys[agent], window)
+    alone, state_alone = one(*own, keys[agent], window)
     np.testing.assert_allclose(together[agent], alone, atol=2e-6)
     np.testing.assert_allclose(
       states[NORM]['variance'][agent],

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scanned_loops
 
 from eigen3.networks import dropout, layers, recurrent
 
@@ -16,13 +17,22 @@ RATE = 0.4
 F32 = layers.precision_policy('float32')
 with double_precision.enable_x64(True):
   F64 = layers.precision_policy('float64')
-# (save_gates, hoist, together): the ways in which the core can run.
-WAYS = (
-  *itertools.product(
-    ((True, True), (False, True), (False, False)), (True, False), (False,)
+# The ways in which the core can run, by fields of its plan.
+WAYS = [
+  *(
+    {'save_gates': save_gates, 'hoist': hoist}
+    for save_gates, hoist in itertools.product(
+      ((True, True), (False, True), (False, False)), (True, False)
+    )
   ),
-  ((True, True), True, True),
-  ((False, True), False, True),
+  {'loops': scanned_loops.LOOPS},
+  {'save_gates': (True, True), 'together': True},
+  {'save_gates': (False, True), 'together': True},
+]
+in_each_way = pytest.mark.parametrize(
+  'way',
+  WAYS,
+  ids=lambda way: next((x for x in ('loops', 'together') if x in way), None),
 )
 
 
@@ -46,17 +56,8 @@ def _inputs(dtype, seed=1):
   return jnp.asarray(x, dtype), keys
 
 
-def _plan(
-  policy=F64,
-  pooled_days=3,
-  rate=RATE,
-  save_gates=(True, True),
-  hoist=False,
-  together=False,
-):
-  return recurrent.Plan(
-    policy, pooled_days, rate, save_gates, hoist, together=together
-  )
+def _plan(policy=F64, pooled_days=3, rate=RATE, **way):
+  return recurrent.Plan(policy, pooled_days, rate, **way)
 
 
 def _direction(weights, x):
@@ -111,15 +112,13 @@ def _assert_close(found, expected, tolerance):
     np.testing.assert_allclose(a, b, rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize('save_gates,hoist,together', WAYS)
+@in_each_way
 @pytest.mark.parametrize(
   'pooled_days,dropped', [(3, True), (D, False), (2, True)]
 )
-def test_as_autodiff_of_all_steps(
-  pooled_days, dropped, save_gates, hoist, together
-):
+def test_as_autodiff_of_all_steps(pooled_days, dropped, way):
   with double_precision.enable_x64(True):
-    plan = _plan(F64, pooled_days, RATE, save_gates, hoist, together)
+    plan = _plan(F64, pooled_days, RATE, **way)
     weights, (x, keys) = _weights(jnp.float64), _inputs(jnp.float64)
     arguments = plan, weights, x, keys if dropped else None
     found = jax.jit(lambda: _results(recurrent.pooled_lstm, *arguments))()
@@ -130,10 +129,10 @@ def test_as_autodiff_of_all_steps(
     np.testing.assert_allclose(y, expected[1], rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize('save_gates,hoist,together', WAYS)
-def test_under_vmap(save_gates, hoist, together):
+@in_each_way
+def test_under_vmap(way):
   with double_precision.enable_x64(True):
-    plan = _plan(save_gates=save_gates, hoist=hoist, together=together)
+    plan = _plan(**way)
     agents = [
       (_weights(jnp.float64, s), *_inputs(jnp.float64, s)) for s in (3, 4)
     ]
@@ -145,10 +144,10 @@ def test_under_vmap(save_gates, hoist, together):
       _assert_close(own, _results(_whole, plan, *agent), 1e-13)
 
 
-@pytest.mark.parametrize('save_gates,hoist,together', WAYS)
-def test_under_remat_and_in_a_loop(save_gates, hoist, together):
+@in_each_way
+def test_under_remat_and_in_a_loop(way):
   with double_precision.enable_x64(True):
-    plan = _plan(save_gates=save_gates, hoist=hoist, together=together)
+    plan = _plan(**way)
     weights, (x, keys) = _weights(jnp.float64), _inputs(jnp.float64)
 
     @functools.partial(jax.checkpoint, prevent_cse=False)
@@ -185,17 +184,15 @@ def test_too_few_days_are_refused():
     recurrent.pooled_lstm(plan, _weights(jnp.float32), x, None)
 
 
-@pytest.mark.parametrize('save_gates,hoist,together', WAYS)
-def test_bfloat16_is_close_and_wide_outside(save_gates, hoist, together):
+@in_each_way
+def test_bfloat16_is_close_and_wide_outside(way):
   weights, (x, keys) = _weights(jnp.float32), _inputs(jnp.float32)
   wide, narrow = (
     jax.jit(
       functools.partial(
         _results,
         recurrent.pooled_lstm,
-        _plan(
-          layers.precision_policy(dtype), 3, RATE, save_gates, hoist, together
-        ),
+        _plan(layers.precision_policy(dtype), 3, RATE, **way),
       )
     )(weights, x, keys)
     for dtype in ('float32', 'bfloat16')

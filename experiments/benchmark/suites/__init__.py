@@ -7,6 +7,7 @@ from experiments.benchmark.suites import (
   accelerator,
   acting,
   environment,
+  hopper,
   networks,
   population,
   replay,
@@ -22,4 +23,5 @@ SUITES: dict[str, Callable[[str, int], list[Group]]] = {
   'acting': acting.groups,
   'population': population.groups,
   'accelerator': accelerator.groups,
+  'hopper': hopper.groups,
 }

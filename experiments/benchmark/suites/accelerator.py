@@ -11,8 +11,8 @@ from typing import Any
 import jax
 import ml_collections
 
-from eigen3 import parallel
-from eigen3.networks import layers, recurrent
+from eigen3 import parallel, sizes
+from eigen3.networks import feature_extractor, layers, recurrent
 from experiments.benchmark import jax_cases, operations
 from experiments.benchmark.cases import Built, Case, Group
 from experiments.benchmark.settings import networks_of
@@ -185,14 +185,22 @@ def _population_group(size: str) -> Group:
 
 
 def core_case(
-  *, rows: int, dtype: str, backward: bool, together: bool, **settings: Any
+  *,
+  rows: int,
+  dtype: str,
+  backward: bool,
+  kernel: str = 'scan',
+  together: bool = False,
+  **settings: Any,
 ) -> Built:
   """The recurrent core alone, in one block, without dropout."""
-  config, spec = networks_of(settings)
+  config, spec = networks_of(settings | {'networks.lstm_kernel': kernel})
+  sizes.choose_kernel(config, dtype, parallel.describe_device())
   plan = recurrent.Plan(
     layers.precision_policy(dtype),
     config.pooled_days,
     save_gates=tuple(config.lstm_save_gates),
+    loops=feature_extractor.find_loops(kernel),
     together=together,
   )
   shape = (spec.context_days, config.convolution_channels, rows)

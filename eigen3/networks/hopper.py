@@ -1,0 +1,384 @@
+"""Persistent kernels for the passes of an LSTM over its days, for Hopper.
+
+A scan launches several programs a step and reads the recurrent weights each
+time. Here a program keeps them in the shared memory of its multiprocessor and
+walks over all days with 64 rows of one direction. All else, products of whole
+windows, is left to XLA (`persistent`).
+
+A program is two warpgroups. Each owns 64 of the 128 units, all four gates of
+them, so that the cell needs no exchange; hidden states (forward) and the
+gates' gradients (backward) are written by one and multiplied by both. Shared
+memory, 224 of the 227 KiB that there are:
+
+  forward   weights 128, a day's projected inputs 64, hidden states 16, cells
+            on their way out 16
+  backward  weights transposed 128, a day's gates, which their gradients
+            overwrite, 64, cells 16, gradients of the outputs 16
+
+A copy out of shared memory must be contiguous there, so what leaves lies in
+tiles of [64, 64], each of one warpgroup. Products are of bfloat16 and
+accumulated in float32; cells and their gradients stay float32 in registers.
+
+Why nothing is overwritten too early, nor read:
+
+- A barrier has phases, and a warpgroup that waits knows only whether it has
+  passed an odd or an even one: none may be two ahead. `written` and
+  `multiplied` need both warpgroups and are passed in turn, each once a step, so
+  to arrive at one again a warpgroup needs the other to have passed it.
+- A barrier of copies gets its next ones after all who read the last have
+  passed it: that of projected inputs after `written`, the others are a
+  warpgroup's own.
+- What both multiply (hidden states; gates' gradients) is written between
+  `multiplied` of the products before and `written` before those after.
+- What a copy writes has been read: projected inputs by both before `written`;
+  a warpgroup's own cells and gradients of outputs before its `_meet`; gates'
+  gradients by both products before `multiplied`, by the copy out of them before
+  the wait for it.
+- What a copy reads is not written before the wait for the copy: hidden states
+  and cells of the forward pass, gates in the backward pass.
+- The copy engine and products see memory by another way than loads and stores:
+  `_meet` begins with a fence, and comes between a warpgroup's loads and stores
+  and any copy or product that follows.
+"""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.experimental import pallas as pl
+from jax.experimental.pallas import mosaic_gpu as plgpu
+
+from eigen3.networks import lstm_cell
+from eigen3.types import Array
+
+ROWS = 64  # of a program: those of a product of a warpgroup
+UNITS = 128  # H, all of whose weights fit in shared memory
+DTYPE = jnp.bfloat16
+_HALF = UNITS // 2  # units of a warpgroup
+_GATES = 4 * UNITS
+_TILED = (plgpu.TilingTransform((8, 64)), plgpu.SwizzleTransform(128))
+
+
+def forward(
+  projected: Array,
+  weights: Array,
+  reverse: tuple[bool, ...],
+  emitted: int,
+  keeps_cells: bool,
+) -> tuple[Array, Array | None]:
+  """See `lstm_cell.Loops`."""
+  directions, days, rows, _ = projected.shape
+  assert not keeps_cells or emitted == days
+  hidden = jax.ShapeDtypeStruct((directions, emitted, rows, UNITS), DTYPE)
+  memory: dict[str, Any] = {
+    'weights': _smem(UNITS, _GATES),
+    'projected': _smem(ROWS, _GATES),
+    'hidden': _smem(2, ROWS, _HALF),
+    'weights_here': plgpu.Barrier(),
+    'projected_here': plgpu.Barrier(),
+    'multiplied': plgpu.Barrier(num_arrivals=2),
+    'written': plgpu.Barrier(num_arrivals=2),
+  }
+  outputs = [hidden]
+  if keeps_cells:
+    outputs.append(hidden)
+    memory['cells'] = _smem(2, ROWS, _HALF)
+
+  def lstm_forward(*refs, **memory):
+    _Forward(SimpleNamespace(**memory), refs, days, reverse, emitted).run()
+
+  kernel = _launch(lstm_forward, outputs, directions, rows, memory)
+  found = kernel(projected, weights)
+  return found[0], found[1] if keeps_cells else None
+
+
+def backward(
+  gates: Array,
+  cells: Array,
+  to_hidden: Array,
+  transposed: Array,
+  reverse: tuple[bool, ...],
+) -> Array:
+  """See `lstm_cell.Loops`."""
+  directions, days, rows, _ = gates.shape
+  memory = {
+    'weights': _smem(_GATES, UNITS),
+    'gates': _smem(2, 4, ROWS, _HALF),
+    'cells': _smem(2, ROWS, _HALF),
+    'to_hidden': _smem(2, ROWS, _HALF),
+    'weights_here': plgpu.Barrier(),
+    'gates_here': plgpu.Barrier(num_barriers=8),
+    'states_here': plgpu.Barrier(num_arrivals=2, num_barriers=2),
+    'multiplied': plgpu.Barrier(num_arrivals=2),
+    'written': plgpu.Barrier(num_arrivals=2),
+  }
+
+  def lstm_backward(*refs, **memory):
+    _Backward(SimpleNamespace(**memory), refs, days, reverse).run()
+
+  output = jax.ShapeDtypeStruct(gates.shape, DTYPE)
+  kernel = _launch(lstm_backward, [output], directions, rows, memory)
+  return kernel(gates, cells, to_hidden, transposed)[0]
+
+
+LOOPS = lstm_cell.Loops(forward, backward, ROWS)
+
+
+def _launch(body: Callable, outputs, directions: int, rows: int, memory: dict):
+  """The kernel of `body`, a program for each direction and 64 rows."""
+  return plgpu.kernel(
+    body,
+    out_type=outputs,
+    scratch_types=memory,
+    grid=(directions, rows // ROWS),
+    grid_names=('direction', 'tile'),
+    num_threads=2,
+    thread_name='warpgroup',
+    compiler_params=plgpu.CompilerParams(approx_math=True),
+  )
+
+
+def _smem(*shape: int):
+  return plgpu.SMEM(shape, DTYPE, transforms=_TILED)
+
+
+class _Program:
+  """What is done for 64 rows of one direction, by each of two warpgroups.
+
+  Attributes:
+    memory: what the program's `kernel` allots, by name: shared memory, and
+      barriers, those of copies ending in `_here`.
+    own: which warpgroup this is.
+    units: those that it owns.
+    rows: of the program.
+    direction: of the program.
+  """
+
+  def __init__(self, memory, days: int, reverse: tuple[bool, ...]):
+    self.memory = memory
+    self.own = lax.axis_index('warpgroup')
+    self.units = pl.ds(self.own * _HALF, _HALF)
+    self.rows = pl.ds(lax.axis_index('tile') * ROWS, ROWS)
+    self.direction = lax.axis_index('direction')
+    self._days = days
+    self._reverse = reverse
+
+  def day(self, step: Array) -> Array:
+    """The day of a step of the forward pass."""
+    last, reverse = self._days - 1, self._reverse
+    if len(set(reverse)) == 1:
+      return last - step if reverse[0] else step
+    assert reverse == (False, True)
+    return jnp.where(self.direction == 1, last - step, step)
+
+  def columns(self, gate: int):
+    """Of a gate, those of the units that this warpgroup owns."""
+    return pl.ds(gate * UNITS + self.own * _HALF, _HALF)
+
+  def fetch_weights(self, weights) -> None:
+    """By one warpgroup, for both."""
+    memory = self.memory
+
+    @pl.when(self.own == 0)
+    def _():
+      source = weights.at[self.direction]
+      plgpu.copy_gmem_to_smem(source, memory.weights, memory.weights_here)
+
+  def meet(self) -> None:
+    """Waits until both warpgroups are here, and see what they have written."""
+    plgpu.commit_smem()
+    plgpu.barrier_arrive(self.memory.written)
+    plgpu.barrier_wait(self.memory.written)
+
+
+class _Forward(_Program):
+  """A program of the forward pass."""
+
+  def __init__(self, memory, refs, days, reverse, emitted: int):
+    super().__init__(memory, days, reverse)
+    self._projected, self._weights, *self._outputs = refs
+    self._sources = [memory.hidden, getattr(memory, 'cells', None)]
+    self._before = days - emitted  # days that are not emitted
+
+  def run(self) -> None:
+    """Walks over all days."""
+    memory = self.memory
+    self.fetch_weights(self._weights)
+    self._fetch(0)
+    memory.hidden[self.own] = _zeros().astype(DTYPE)
+    plgpu.barrier_wait(memory.weights_here)
+    self.meet()
+    lax.fori_loop(0, self._days, self._walk, _zeros())
+    plgpu.wait_smem_to_gmem(0)
+
+  def _fetch(self, step) -> None:
+    """A day's projected inputs, by one warpgroup, for both."""
+    memory = self.memory
+
+    @pl.when((self.own == 0) & (step < self._days))
+    def _():
+      place = self.direction, self.day(step), self.rows
+      source = self._projected.at[place]
+      plgpu.copy_gmem_to_smem(source, memory.projected, memory.projected_here)
+
+  def _walk(self, step: Array, cell: Array) -> Array:
+    memory = self.memory
+    sums = pl.run_scoped(self._multiply, *[_sums()] * 4)
+    plgpu.barrier_arrive(memory.multiplied)
+    plgpu.barrier_wait(memory.projected_here)
+
+    def gate(k):
+      return sums[k] + _wide(memory.projected[:, self.columns(k)])
+
+    states = lstm_cell.step(gate, cell)
+    # What is overwritten now: this warpgroup's copies have left, and both have
+    # multiplied it.
+    plgpu.wait_smem_to_gmem(0, wait_read_only=True)
+    plgpu.barrier_wait(memory.multiplied)
+    for place, state in zip(self._sources, states, strict=True):
+      if place is not None:
+        place[self.own] = state.astype(DTYPE)
+    # Both have read the projected inputs, too, when they have met.
+    self.meet()
+    self._emit(self.day(step))
+    self._fetch(step + 1)
+    return states[1]
+
+  def _multiply(self, *sums):
+    memory = self.memory
+    for k, gate in enumerate(sums):
+      for half in range(2):
+        inner = pl.ds(half * _HALF, _HALF)
+        weights = memory.weights.at[inner, self.columns(k)]
+        plgpu.wgmma(gate, memory.hidden.at[half], weights)
+    return tuple(gate[...] for gate in sums)
+
+  def _emit(self, day: Array) -> None:
+    @pl.when(day >= self._before)
+    def _():
+      place = self.direction, day - self._before, self.rows, self.units
+      for source, target in zip(self._sources, self._outputs, strict=False):
+        plgpu.copy_smem_to_gmem(source.at[self.own], target.at[place])
+
+
+class _Backward(_Program):
+  """A program of the backward pass.
+
+  Steps count from the last of the forward pass. All copies are a warpgroup's
+  own: what it fetches it alone reads, but for the gates' gradients that it
+  writes where the gates were.
+  """
+
+  def __init__(self, memory, refs, days, reverse):
+    super().__init__(memory, days, reverse)
+    *self._states, self._weights, self._to_gates = refs
+
+  def run(self) -> None:
+    """Walks over all days."""
+    memory, own = self.memory, self.own
+    self.fetch_weights(self._weights)
+    # The cell after the first step; what else comes with it will come again.
+    self._fetch_states(0, 0)
+    self._fetch_gates(0)
+    plgpu.barrier_wait(memory.weights_here)
+    plgpu.barrier_wait(memory.states_here.at[own])
+    last = memory.cells[own]
+    plgpu.commit_smem()
+    self._fetch_states(0, 1)
+    carry = _zeros(), _zeros(), last
+    lax.fori_loop(0, self._days, self._walk, carry)
+    plgpu.wait_smem_to_gmem(0)
+
+  def _place(self, step, columns):
+    return self.direction, self.day(self._days - 1 - step), self.rows, columns
+
+  def _fetch_gates(self, step) -> None:
+    """Of the units that this warpgroup owns, in the order of their use."""
+
+    @pl.when(step < self._days)
+    def _():
+      for k in lstm_cell.BACKWARD_ORDER:
+        source = self._states[0].at[self._place(step, self.columns(k))]
+        place = self.memory.gates.at[self.own, k]
+        plgpu.copy_gmem_to_smem(source, place, self._gate_here(k))
+
+  def _gate_here(self, k: int):
+    return self.memory.gates_here.at[4 * self.own + k]
+
+  def _fetch_states(self, step, of_cell) -> None:
+    """The gradient of a step's output, and the cell after step `of_cell`."""
+    memory, own = self.memory, self.own
+    here = memory.states_here.at[own]
+    cells, to_hidden = self._states[1:]
+
+    @pl.when(step < self._days)
+    def _():
+      # Before the last step there is no cell: `_walk` does without.
+      place = self._place(jnp.minimum(of_cell, self._days - 1), self.units)
+      plgpu.copy_gmem_to_smem(cells.at[place], memory.cells.at[own], here)
+      source = to_hidden.at[self._place(step, self.units)]
+      plgpu.copy_gmem_to_smem(source, memory.to_hidden.at[own], here)
+
+  def _walk(self, step: Array, carry):
+    memory, own = self.memory, self.own
+    to_state, to_cell, after = carry
+    plgpu.barrier_wait(memory.states_here.at[own])
+    before = memory.cells[own]
+    is_there = jnp.where(step + 1 < self._days, 1.0, 0.0)
+
+    def gate(k):
+      plgpu.barrier_wait(self._gate_here(k))
+      return _wide(memory.gates[own, k])
+
+    def emit(k, gradient):
+      memory.gates[own, k] = gradient.astype(DTYPE)
+
+    to_cell = lstm_cell.step_back(
+      gate,
+      emit,
+      (_wide(before) * is_there, _wide(after)),
+      to_state + _wide(memory.to_hidden[own]),
+      to_cell,
+    )
+    self.meet()
+    self._emit(step)
+    self._fetch_states(step + 1, step + 2)
+    to_state = pl.run_scoped(self._multiply, _sums())
+    # What is overwritten now: this warpgroup's copies have left, and both have
+    # multiplied it.
+    plgpu.barrier_arrive(memory.multiplied)
+    plgpu.wait_smem_to_gmem(0, wait_read_only=True)
+    plgpu.barrier_wait(memory.multiplied)
+    self._fetch_gates(step + 1)
+    return to_state, to_cell, before
+
+  def _multiply(self, sums):
+    memory = self.memory
+    for half in range(2):
+      for k in range(4):
+        inner = pl.ds(k * UNITS + half * _HALF, _HALF)
+        weights = memory.weights.at[inner, self.units]
+        plgpu.wgmma(sums, memory.gates.at[half, k], weights)
+    return sums[...]
+
+  def _emit(self, step: Array) -> None:
+    for k in range(4):
+      target = self._to_gates.at[self._place(step, self.columns(k))]
+      plgpu.copy_smem_to_gmem(self.memory.gates.at[self.own, k], target)
+
+
+def _sums():
+  """Of a product of a warpgroup, in its registers."""
+  return plgpu.ACC((ROWS, _HALF), jnp.float32)
+
+
+def _zeros() -> Array:
+  """Laid out as sums are, which begin with them."""
+  return pl.run_scoped(lambda sums: sums[...], _sums())
+
+
+def _wide(tile: Array) -> Array:
+  return tile.astype(jnp.float32)

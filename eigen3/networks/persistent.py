@@ -1,0 +1,274 @@
+"""The recurrent core around loops that multiply nothing but hidden states.
+
+All products that need no loop are of whole windows here: inputs times weights
+before a loop, gates of the backward pass from inputs and the hidden states
+that are kept, gradients of weights and inputs after it. What is kept for the
+backward pass is hidden states and cells. Rows come before units, as kernels
+read them, and are padded by zeros, whose gradients are zeros.
+"""
+
+import math
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+
+from eigen3 import parallel
+from eigen3.networks import dropout
+from eigen3.networks.lstm_cell import Loops
+from eigen3.networks.lstm_direction import DirectionWeights, Plan
+from eigen3.types import Array
+
+_DAYS_OF_PART = 8  # that a sum over all days is split into
+_ALIGNED = 8  # inner sizes of products are multiples of it
+_BOTH = (False, True)  # directions, by whether they are reverse
+
+# Hidden states and cells of some directions, [G, T, rows, H] each.
+Trace = tuple[Array, Array]
+
+
+def pooled(plan: Plan, weights, x: Array, keys: Array | None) -> Array:
+  """As `recurrent.pooled_lstm`, but [2H, rows]; x is in the compute dtype."""
+  rows = x.shape[-1]
+  x, keys = _prepare(plan, x, keys)
+  first, last = weights[:2], plan.pooled_days
+  hidden, _ = _walk(plan, first, x, _BOTH, x.shape[0], False)
+  x = _inner_inputs(plan, hidden, keys)
+  ahead, _ = _walk(plan, weights[2:3], x, _BOTH[:1], last, False)
+  back, _ = _walk(plan, weights[3:], x[-last:], _BOTH[1:], last, False)
+  return _pool(plan, ahead, back, rows)
+
+
+def forward(plan: Plan, weights, x: Array, keys: Array | None):
+  """As `pooled`, and what `backward` needs beside these arguments."""
+  rows, last = x.shape[-1], plan.pooled_days
+  x, keys = _prepare(plan, x, keys)
+  traces = [_trace(plan, weights[:2], x, _BOTH)]
+  x = _inner_inputs(plan, traces[0][0], keys)
+  traces.append(_trace(plan, weights[2:3], x, _BOTH[:1]))
+  traces.append(_trace(plan, weights[3:], x[-last:], _BOTH[1:]))
+  ahead, back = traces[1][0][:, -last:], traces[2][0]
+  return _pool(plan, ahead, back, rows), tuple(traces)
+
+
+def backward(
+  plan: Plan,
+  weights,
+  x: Array,
+  keys: Array | None,
+  traces: tuple[Trace, ...],
+  to_pooled: Array,
+) -> tuple[list[DirectionWeights], Array]:
+  """Backpropagation through both layers.
+
+  Args:
+    plan: static, as the others but the last two are those of `forward`.
+    weights: of the four directions.
+    x: [D, I, rows].
+    keys: [rows, 2] or None.
+    traces: that `forward` returned.
+    to_pooled: gradient of its output, [2H, rows].
+
+  Returns:
+    The gradients of the weights, in their order, and of x.
+  """
+  rows, last = x.shape[-1], plan.pooled_days
+  x, keys = _prepare(plan, x, keys)
+  days = x.shape[0]
+  to_halves = _to_halves(plan, to_pooled)
+  inputs = _inner_inputs(plan, traces[0][0], keys)
+  # Only the last days' outputs were read.
+  to_last = jnp.broadcast_to(to_halves, (last, *to_halves.shape))
+  to_last = jnp.moveaxis(to_last, 1, 0)
+  to_ahead = jnp.pad(to_last[:1], ((0, 0), (days - last, 0), (0, 0), (0, 0)))
+  to_third, to_inputs = _walk_back(
+    plan, weights[2:3], inputs, traces[1], to_ahead, _BOTH[:1]
+  )
+  to_fourth, to_end = _walk_back(
+    plan, weights[3:], inputs[-last:], traces[2], to_last[1:], _BOTH[1:]
+  )
+  to_inputs = to_inputs.at[-last:].add(to_end)
+  if keys is not None:
+    to_inputs *= _keep(plan, keys, to_inputs)
+  to_hidden = jnp.stack(jnp.split(to_inputs, 2, -1))
+  to_first, to_x = _walk_back(plan, weights[:2], x, traces[0], to_hidden, _BOTH)
+  to_x = jnp.swapaxes(to_x[:, :rows], 1, 2)
+  return [*to_first, *to_third, *to_fourth], to_x
+
+
+def _prepare(
+  plan: Plan, x: Array, keys: Array | None
+) -> tuple[Array, Array | None]:
+  """x as [D, rows, I], and keys, both with rows padded."""
+  multiple = _loops(plan).rows
+  x = parallel.pad_to_multiple(jnp.swapaxes(x, 1, 2), multiple, 1)
+  if keys is not None:
+    keys = parallel.pad_to_multiple(keys, multiple, 0)
+  return x, keys
+
+
+def _loops(plan: Plan) -> Loops:
+  assert plan.loops is not None
+  return plan.loops
+
+
+def _inner_inputs(plan: Plan, hidden: Array, keys: Array | None) -> Array:
+  """The second layer's inputs [D, rows, 2H], some of them dropped."""
+  both = jnp.concatenate(list(hidden), -1)
+  return both if keys is None else both * _keep(plan, keys, both)
+
+
+def _keep(plan: Plan, keys: Array, x: Array) -> Array:
+  """What dropout multiplies x [D, rows, 2H] with."""
+  days, _, size = x.shape
+  keep = dropout.keep_scale(keys, plan.dropout_rate, (days, size), x.dtype)
+  return jnp.swapaxes(keep, 1, 2)
+
+
+def _pool(plan: Plan, ahead: Array, back: Array, rows: int) -> Array:
+  """Mean over days of hidden states [1, days, rows, H] of two directions."""
+  both = jnp.concatenate([ahead[0], back[0]], -1)
+  return both.mean(0, dtype=plan.policy.output_dtype)[:rows].T
+
+
+def _to_halves(plan: Plan, to_pooled: Array) -> Array:
+  """What a day's output of each direction gets, [2, rows, H]."""
+  to_rows = (to_pooled / plan.pooled_days).T.astype(plan.policy.compute_dtype)
+  to_rows = parallel.pad_to_multiple(to_rows, _loops(plan).rows, 0)
+  return jnp.stack(jnp.split(to_rows, 2, -1))
+
+
+def _walk(
+  plan: Plan,
+  weights: Sequence[DirectionWeights],
+  x: Array,
+  reverse: tuple[bool, ...],
+  emitted: int,
+  keeps_cells: bool,
+) -> tuple[Array, Array | None]:
+  """Runs G directions on inputs [T, rows, I]; see `Loops.forward`."""
+  narrow = plan.policy.compute_dtype
+  joint = _joint(x, None, len(weights))
+  projected = _product(joint, _matrix(plan, weights, False), narrow)
+  hidden = jnp.stack([w.hidden for w in weights]).astype(narrow)
+  return _loops(plan).forward(projected, hidden, reverse, emitted, keeps_cells)
+
+
+def _trace(
+  plan: Plan,
+  weights: Sequence[DirectionWeights],
+  x: Array,
+  reverse: tuple[bool, ...],
+) -> Trace:
+  """Hidden states and cells of all days."""
+  hidden, cells = _walk(plan, weights, x, reverse, x.shape[0], True)
+  assert cells is not None
+  return hidden, cells
+
+
+def _walk_back(
+  plan: Plan,
+  weights: Sequence[DirectionWeights],
+  x: Array,
+  trace: Trace,
+  to_hidden: Array,
+  reverse: tuple[bool, ...],
+) -> tuple[list[DirectionWeights], Array]:
+  """Backpropagation through G directions.
+
+  Args:
+    plan: static.
+    weights: of G directions.
+    x: their inputs, [T, rows, I].
+    trace: of them.
+    to_hidden: gradient of their outputs, [G, T, rows, H].
+    reverse: which of them walk back.
+
+  Returns:
+    Gradients of the weights, and of the inputs [T, rows, I].
+  """
+  narrow = plan.policy.compute_dtype
+  hidden, cells = trace
+  joint = _joint(x, _before(hidden, reverse), len(weights))
+  gates = _product(joint, _matrix(plan, weights, True), narrow)
+  transposed = jnp.stack([w.hidden.T for w in weights]).astype(narrow)
+  to_gates = _loops(plan).backward(gates, cells, to_hidden, transposed, reverse)
+  to_matrix = _sum_of_products(joint, to_gates, plan.policy.output_dtype)
+  projection = jnp.stack([w.input for w in weights]).astype(narrow)
+  to_x = jnp.einsum(
+    'gtrz,giz->gtri', to_gates, projection, preferred_element_type=narrow
+  )
+  inputs, units = x.shape[-1], hidden.shape[-1]
+  to_weights = [
+    DirectionWeights(
+      of_one[:inputs],
+      of_one[inputs : inputs + units],
+      of_one[inputs + units],
+    )
+    for of_one in to_matrix
+  ]
+  return to_weights, to_x.sum(0)
+
+
+def _before(hidden: Array, reverse: tuple[bool, ...]) -> Array:
+  """Hidden states before each step, of those after it."""
+  edge = jnp.zeros_like(hidden[0, :1])
+  return jnp.stack(
+    [
+      jnp.concatenate([states[1:], edge] if back else [edge, states[:-1]])
+      for states, back in zip(hidden, reverse, strict=True)
+    ]
+  )
+
+
+def _joint(x: Array, before: Array | None, directions: int) -> Array:
+  """What `_matrix` is multiplied with, [G, T, rows, K].
+
+  Args:
+    x: inputs, [T, rows, I].
+    before: hidden states before each step, [G, T, rows, H], or None.
+    directions: G.
+  """
+  parts = [jnp.broadcast_to(x, (directions, *x.shape))]
+  if before is not None:
+    parts.append(before)
+  width = sum(part.shape[-1] for part in parts)
+  # A one for the bias, then zeros.
+  rest = jnp.zeros(1 + parallel.padding(width + 1, _ALIGNED), x.dtype)
+  rest = rest.at[0].set(1)
+  parts.append(jnp.broadcast_to(rest, (*parts[0].shape[:-1], len(rest))))
+  return jnp.concatenate(parts, -1)
+
+
+def _matrix(
+  plan: Plan, weights: Sequence[DirectionWeights], with_hidden: bool
+) -> Array:
+  """Weights and bias of G directions below one another, [G, K, 4H]."""
+  of_each = [
+    jnp.concatenate(
+      [w.input, w.hidden, w.bias[None]]
+      if with_hidden
+      else [w.input, w.bias[None]]
+    )
+    for w in weights
+  ]
+  matrix = jnp.stack(of_each).astype(plan.policy.compute_dtype)
+  return parallel.pad_to_multiple(matrix, _ALIGNED, 1)
+
+
+def _product(joint: Array, matrix: Array, dtype) -> Array:
+  """[G, T, rows, K] times [G, K, 4H]; sums are of more digits than `dtype`."""
+  return jnp.einsum(
+    'gtrk,gkz->gtrz', joint, matrix, preferred_element_type=dtype
+  )
+
+
+def _sum_of_products(x: Array, y: Array, dtype) -> Array:
+  """[G, T, rows, K] and [G, T, rows, Z] to [G, K, Z], over days and rows.
+
+  In parts: the result is small, and as one product it would keep few of a GPU's
+  multiprocessors busy.
+  """
+  days = math.gcd(x.shape[1], _DAYS_OF_PART)
+  x, y = (z.reshape(len(z), -1, days, *z.shape[2:]) for z in (x, y))
+  parts = jnp.einsum('gptrk,gptrz->gpkz', x, y, preferred_element_type=dtype)
+  return parts.sum(1)

@@ -1,0 +1,216 @@
+"""Compares the recurrent core by kernels with the one by scans, on the device.
+
+The scan's products are at the highest precision, in float32 or what is wider
+on this machine's settings; what differs is what the kernels round. Sequences
+do not meet, so one scan over the most of them is the reference for fewer, too.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Iterator
+from concurrent import futures
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from eigen3.networks import layers, recurrent
+from eigen3.networks.lstm_cell import Loops
+from eigen3.types import Array
+
+_RATE = 0.1
+_POOLED_DAYS = 3
+# Largest difference of values, and of each gradient, over the norm of what the
+# scan gave.
+VALUES, GRADIENTS = 5e-3, 1.5e-2
+
+
+class Sizes(NamedTuple):
+  """What the core is compared at; the last number of rows is the largest."""
+
+  days: int = 504
+  inputs: int = 32
+  hidden: int = 128
+  rows: tuple[int, ...] = (1, 63, 65, 669, 8 * 669)
+
+
+class _Problem(NamedTuple):
+  """Arguments of the core, and the gradient of its output [rows, 2H]."""
+
+  weights: recurrent.Weights
+  x: Array
+  keys: Array
+  to_output: Array
+
+  def first(self, rows: int) -> '_Problem':
+    return _Problem(
+      self.weights, self.x[..., :rows], self.keys[:rows], self.to_output[:rows]
+    )
+
+
+def check_rows(loops: Loops, sizes: Sizes, dropped: bool) -> dict[str, float]:
+  """Values and all gradients, at each number of rows, and each twice.
+
+  Args:
+    loops: what is checked.
+    sizes: at which.
+    dropped: whether there is dropout between the layers.
+
+  Returns:
+    The differences, by what they are of.
+
+  Raises:
+    ValueError: one is too large, not finite, or two equal calls differ.
+  """
+  rate = _RATE if dropped else 0.0
+  whole = _problem(sizes, sizes.rows[-1])
+  parts = [whole.first(rows) for rows in sizes.rows]
+  reference = jax.jit(_results(_scan(rate)))
+  ours = jax.jit(_results(_core(loops, rate)))
+  # All at once: nearly all of the time is compilation.
+  with futures.ThreadPoolExecutor() as pool:
+    scan = pool.submit(_compiled, reference, whole)
+    programs = list(pool.map(functools.partial(_compiled, ours), parts))
+  found: dict[str, float] = {}
+  for rows, part, program in zip(sizes.rows, parts, programs, strict=True):
+    counts = (jnp.arange(sizes.rows[-1]) < rows)[:, None]
+    masked = whole._replace(to_output=whole.to_output * counts)
+    found |= _compare(
+      f'{rows} rows',
+      functools.partial(program, part),
+      _cut(scan.result()(masked), rows),
+    )
+  return found
+
+
+def check_ways(loops: Loops, sizes: Sizes) -> dict[str, float]:
+  """A population in one call, and blocks that are computed again.
+
+  Args:
+    loops: what is checked.
+    sizes: at which; the second number of rows is that of a member or block.
+
+  Returns:
+    As `check_rows`, which says what is raised, too.
+  """
+  rows = sizes.rows[1]
+  core = _core(loops, _RATE)
+  members = [_problem(sizes, rows, seed) for seed in (1, 2)]
+  stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
+  population = jax.jit(jax.vmap(_results(core)))
+  reference = jax.jit(_results(_scan(_RATE)))
+  each = [reference(member) for member in members]
+  expected = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+  found = _compare('vmap', lambda: population(stacked), expected)
+
+  both = _problem(sizes, 2 * rows)
+  blocks = jax.jit(_results(_in_blocks(core)))
+  return found | _compare('remat', lambda: blocks(both), reference(both))
+
+
+def _compiled(jitted: Any, problem: _Problem) -> Callable[..., Any]:
+  return jitted.lower(problem).compile()
+
+
+def _core(loops: Loops | None, rate: float, dtype='bfloat16', **options):
+  plan = recurrent.Plan(
+    layers.precision_policy(dtype), _POOLED_DAYS, rate, loops=loops, **options
+  )
+  return functools.partial(recurrent.pooled_lstm, plan)
+
+
+def _scan(rate: float) -> Callable[..., Array]:
+  return _core(None, rate, 'float32', precision='highest')
+
+
+def _in_blocks(core: Callable[..., Array]) -> Callable[..., Array]:
+  """The core on two halves of the rows, one after the other."""
+
+  def looped(weights, x, keys):
+    block = jax.checkpoint(core, prevent_cse=False)
+    x, keys = jnp.stack(jnp.split(x, 2, -1)), jnp.stack(jnp.split(keys, 2))
+    halves = jax.lax.map(lambda half: block(weights, *half), (x, keys))
+    return halves.reshape(-1, halves.shape[-1])
+
+  return looped
+
+
+def _results(core: Callable[..., Array]) -> Callable[[_Problem], Any]:
+  """Makes of a core what gives its values, and gradients by name."""
+
+  def results(problem: _Problem):
+    def of(weights, x):
+      return core(weights, x, problem.keys)
+
+    values, back = jax.vjp(of, problem.weights, problem.x)
+    to_weights, to_x = back(problem.to_output)
+    return {'values': values, 'weights': to_weights, 'x': to_x}
+
+  return results
+
+
+def _cut(results: dict[str, Any], rows: int) -> dict[str, Any]:
+  """Those of the first rows; others had no share in the weights' gradients."""
+  return results | {
+    'values': results['values'][:rows],
+    'x': results['x'][..., :rows],
+  }
+
+
+def _problem(sizes: Sizes, rows: int, seed: int = 0) -> _Problem:
+  """Weights as PyTorch draws them, inputs as after a ReLU."""
+  rng, hidden = np.random.default_rng(seed), sizes.hidden
+  bound = 1 / math.sqrt(hidden)
+
+  def direction(inputs):
+    shapes = (inputs, 4 * hidden), (hidden, 4 * hidden), (4 * hidden,)
+    return recurrent.DirectionWeights(
+      *(
+        jnp.asarray(rng.uniform(-bound, bound, shape), jnp.float32)
+        for shape in shapes
+      )
+    )
+
+  inner = (sizes.inputs,) * 2 + (2 * hidden,) * 2
+  weights = recurrent.Weights(*map(direction, inner))
+  x = np.maximum(rng.normal(size=(sizes.days, sizes.inputs, rows)), 0)
+  keys = rng.integers(0, 2**32, (rows, 2), dtype=np.uint32)
+  to_output = rng.normal(size=(rows, 2 * hidden))
+  return _Problem(
+    weights,
+    jnp.asarray(x, jnp.float32),
+    jnp.asarray(keys),
+    jnp.asarray(to_output, jnp.float32),
+  )
+
+
+def _compare(
+  what: str, call: Callable[[], Any], expected: dict[str, Any]
+) -> dict[str, float]:
+  """The largest differences of two equal calls; raises as `check_rows`."""
+  found, again = jax.device_get((call(), call()))
+  for a, b in zip(*map(jax.tree.leaves, (found, again)), strict=True):
+    if a.tobytes() != b.tobytes():
+      raise ValueError(f'{what}: two equal calls differ, expected equal bits')
+  differences = {'values': 0.0, 'gradients': 0.0}
+  for name, difference in _differences(found, jax.device_get(expected)):
+    is_value = name == "['values']"
+    # Not a number is not within, either.
+    if not difference <= (VALUES if is_value else GRADIENTS):
+      raise ValueError(
+        f'{what}: {name} differs by {difference:.2g} from the scan, expected '
+        f'at most {VALUES if is_value else GRADIENTS}'
+      )
+    kind = 'values' if is_value else 'gradients'
+    differences[kind] = max(differences[kind], difference)
+  return {f'{kind}, {what}': x for kind, x in differences.items()}
+
+
+def _differences(found: Any, expected: Any) -> Iterator[tuple[str, float]]:
+  """Norms of differences over norms, by name."""
+  pairs = jax.tree_util.tree_leaves_with_path(expected)
+  for (path, b), a in zip(pairs, jax.tree.leaves(found), strict=True):
+    norm = np.linalg.norm(b.astype(np.float64))
+    difference = np.linalg.norm(a.astype(np.float64) - b)
+    yield jax.tree_util.keystr(path), float(difference / norm)

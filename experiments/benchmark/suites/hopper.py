@@ -1,0 +1,119 @@
+"""Whether the kernels for Hopper are right on this GPU, and how fast.
+
+A record of right ones makes them the default of its pair of jax version and
+device: see `eigen3.sizes.PASSED`.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from eigen3 import parallel, sizes
+from eigen3.networks import feature_extractor
+from experiments.benchmark import kernel_checks
+from experiments.benchmark.cases import Built, Case, Group
+from experiments.benchmark.settings import networks_of
+from experiments.benchmark.suites import accelerator
+
+_HERE = 'experiments.benchmark.suites.hopper'
+_CHECKS = 'the kernels against the scan'
+_KERNEL = {'networks.lstm_kernel': 'hopper'}
+_UPDATES = {
+  'learner.updates_per_generation': 10,
+  'agent.batch_size': 8,
+}
+
+
+def groups(size: str, cores: int) -> list[Group]:
+  """The suite's groups for `size`; those without such a kernel all fail."""
+  ahead, both, updates, _, generations = accelerator.groups(size, cores)
+  return [
+    _checks_group(size),
+    _core_group(ahead),
+    _core_group(both),
+    dataclasses.replace(
+      updates, cases=tuple(_given(case, _KERNEL) for case in updates.cases)
+    ),
+    _generation_group(generations),
+  ]
+
+
+def proven(record: Mapping[str, Any]) -> set[tuple[str, str]]:
+  """The jax version and the device whose kernels a record says are right.
+
+  Args:
+    record: what the command wrote of this suite.
+
+  Returns:
+    One pair; none where a check is missing or any case failed.
+  """
+  cases = [case for group in record['groups'] for case in group['cases']]
+  checks = [case for case in cases if case['builder'] == f'{_HERE}:check_case']
+  whole = _checks_group('full').cases
+  names = {case.name for case in whole}
+  if record['size'] != 'full' or {case['name'] for case in checks} != names:
+    return set()
+  if any(case['failure'] for case in cases):
+    return set()
+  return {(record['versions']['jax'], case['device']) for case in checks}
+
+
+def _given(case: Case, settings: Mapping[str, Any], **changes: Any) -> Case:
+  """A case with further arguments."""
+  arguments = {**case.arguments, **settings}
+  return dataclasses.replace(case, arguments=arguments, **changes)
+
+
+def _core_group(group: Group) -> Group:
+  """The accelerator's, in bfloat16 alone, with a case for the kernels."""
+  ours, *others = (
+    case
+    for case in group.cases
+    if case.is_product or case.arguments['dtype'] == 'bfloat16'
+  )
+  kernel = _given(ours, {'kernel': 'hopper'}, name='Eigen3, hopper')
+  return dataclasses.replace(group, cases=(kernel, ours, *others))
+
+
+def _generation_group(group: Group) -> Group:
+  """The accelerator's largest, with more updates; its first run counts."""
+  case = _given(group.cases[-1], _KERNEL | _UPDATES, once=True)
+  note = f'{_UPDATES["learner.updates_per_generation"]} updates an agent'
+  return dataclasses.replace(
+    group, cases=(case,), reference='', axis='', note=note
+  )
+
+
+def _checks_group(size: str) -> Group:
+  make = functools.partial(Case, devices=1)
+  cases = tuple(
+    make(name, f'{_HERE}:check_case', {'preset': size, 'what': what})
+    for name, what in (
+      ('rows, without dropout', 'rows'),
+      ('rows, with dropout', 'dropped'),
+      ('vmap and remat', 'ways'),
+    )
+  )
+  note = (
+    'facts are relative differences from the scan in float32; a case fails '
+    f'where values differ by over {kernel_checks.VALUES:g}, gradients by over '
+    f'{kernel_checks.GRADIENTS:g}, or two equal calls at all'
+  )
+  return Group(_CHECKS, cases, note=note, alone=True)
+
+
+def check_case(*, what: str, **settings: Any) -> Built:
+  """Fails where the kernels are wrong; their differences are its facts."""
+  config, spec = networks_of(settings | _KERNEL)
+  sizes.choose_kernel(config, 'bfloat16', parallel.describe_device())
+  loops = feature_extractor.find_loops('hopper')
+  assert loops is not None
+  dimensions = kernel_checks.Sizes(
+    spec.context_days, config.convolution_channels, config.hidden
+  )
+  if what == 'ways':
+    facts = kernel_checks.check_ways(loops, dimensions)
+  else:
+    facts = kernel_checks.check_rows(loops, dimensions, what == 'dropped')
+  return Built(None, facts=facts)
