@@ -11,7 +11,7 @@ a TD3 update of 8 windows of 504 days x 669 columns, H = 128 and two critics,
 needed 1.4 GiB in blocks of 64 sequences, 9.0 GiB in blocks of 1344 and 118.7
 GiB in one block whose results are kept, and in bfloat16 6.3 GiB in blocks of
 1344. The first layer's gates were not kept then; they are 4 numbers for each
-of two directions.
+of two directions. Its directions were walked apart.
 
 What walks over the days of the LSTM is chosen here, too, from a static table.
 """
@@ -33,6 +33,7 @@ NETWORKS = (
   'evaluation_block',
   'remat',
   'lstm_hoist',
+  'lstm_directions',
   'compute_dtype',
   'lstm_kernel',
 )
@@ -45,6 +46,9 @@ FIELDS = (*(f'networks.{name}' for name in NETWORKS), f'agent.{_CHUNK}')
 # 0.95) GiB / 1344 / (504 x 128) = 67, 0.95 GiB being what does not depend on
 # the block; and 8 gates.
 _OF_BLOCK = {'bfloat16': 83, 'float32': 132, 'float64': 264}
+# The same where both directions walk together, times `_OF_BLOCK`: by what XLA
+# states on a CPU, for the core forward and backward and forward alone.
+_TOGETHER = 1.3
 # The same of a sequence whose results are kept, per critic: 118.7 GiB / 5352
 # sequences / 2 critics / (504 x 128) = 185, and 8 gates, in float32.
 _KEPT = 1.64  # times `_OF_BLOCK`
@@ -257,6 +261,7 @@ def _of_cpu(
     'evaluation_block': 0 if small else 384,
     'remat': not small,
     'lstm_hoist': 'never',
+    'lstm_directions': 'apart',
     'compute_dtype': dtype,
     'lstm_kernel': choose_kernel(networks, dtype, device),
     _CHUNK: _DAYS_ON_CPU,
@@ -275,13 +280,18 @@ def _of_accelerator(
   if dtype == AUTO:
     narrow = not small and _multiplies_bfloat16(device)
     dtype = 'bfloat16' if narrow else 'float32'
+  directions = networks.lstm_directions
+  if directions == AUTO:
+    directions = 'together' if device.backend == 'gpu' else 'apart'
   kernel = choose_kernel(networks, dtype, device)
   memory = _SHARE * _memory(device)
   window = spec.context_days * spec.num_columns * spec.num_features
   of_day = _OF_WINDOWS * window * work.members
   examples = work.examples or 0
   left = max(memory - examples * of_day / work.shares, memory / 4)
-  sequence = _of_sequence(networks.hidden, spec, dtype) * work.members
+  is_joint = directions == 'together' and kernel == 'scan'
+  more = _TOGETHER if is_joint else 1
+  sequence = more * _of_sequence(networks.hidden, spec, dtype) * work.members
   rows = -(-examples * spec.num_columns // work.shares)
   critics = max(networks.critic.ensemble, 1)
   kept = critics * _KEPT * sequence
@@ -298,6 +308,7 @@ def _of_accelerator(
     'remat': not keeps,
     # On a GPU it lost by 9 % (docs/performance.md); nobody measured a TPU.
     'lstm_hoist': 'never' if device.backend == 'gpu' else 'always',
+    'lstm_directions': directions,
     'compute_dtype': dtype,
     'lstm_kernel': kernel,
     _CHUNK: min(max(days // 8 * 8, 8), _MOST_DAYS),

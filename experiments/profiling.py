@@ -37,6 +37,8 @@ _PLAIN = {
   'networks.evaluation_block': 0,
   'networks.remat': False,
   'networks.lstm_hoist': 'never',
+  'networks.lstm_directions': 'apart',
+  'networks.lstm_kernel': 'scan',
   'networks.lstm_save_gates': (True, True),
   'evolution.block': 1,
 }

@@ -122,8 +122,11 @@ def _begin(
     wiring.settle_panel(config.data, begun)
     before = {}
     if begun is not None:
-      # A run that is older than kernels goes on without.
-      before = {'networks.lstm_kernel': 'scan'}
+      # A run that is older than other forms of the LSTM goes on without.
+      before = {
+        'networks.lstm_kernel': 'scan',
+        'networks.lstm_directions': 'apart',
+      }
       before |= run_directory.read_sizes(begun)
     experiment = shared.build(sizes.filled(config, before))
     _check_same_run(config, experiment)

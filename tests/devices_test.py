@@ -57,6 +57,8 @@ def config_of(module):
   synthetic = config.data.synthetic
   synthetic.num_columns, synthetic.num_context, synthetic.num_stocks = 8, 1, 6
   config.networks.compute_dtype = 'bfloat16'
+  together = 'evolution' not in config
+  config.networks.lstm_directions = 'together' if together else 'apart'
   if 'evolution' in config:
     config.evolution.population_size = 8
   return config

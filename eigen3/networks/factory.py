@@ -227,6 +227,7 @@ _EXPECTED = {
     settings.SWITCH, 'True or False for each of the 2 layers', 2
   ),
   'lstm_hoist': settings.one_of('auto', 'always', 'never'),
+  'lstm_directions': settings.one_of('auto', 'apart', 'together'),
   'lstm_kernel': settings.one_of('auto', *sizes.KERNELS),
   'compute_dtype': settings.one_of('auto', *layers.WIDE),
   'precision': settings.one_of('default', 'highest'),

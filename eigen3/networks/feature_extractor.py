@@ -84,6 +84,7 @@ class FeatureExtractor(hk.Module):
       config.lstm_hoist == 'always',
       config.precision,
       find_loops(config.lstm_kernel),
+      config.lstm_directions == 'together',
     )
     features = blocks(
       functools.partial(_encode, plan),

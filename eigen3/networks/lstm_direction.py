@@ -52,6 +52,8 @@ class Plan(NamedTuple):
     precision: of products, see `layers.at_precision`.
     loops: what walks over the days instead of scans, see `persistent`;
       then gates are not kept and all products are hoisted.
+    together: in the form for a GPU, see `lstm_together`, which `hoist` does
+      not change.
   """
 
   policy: jmp.Policy
@@ -61,6 +63,7 @@ class Plan(NamedTuple):
   hoist: bool = False
   precision: str = 'default'
   loops: Loops | None = None
+  together: bool = False
 
 
 class Trace(NamedTuple):
@@ -193,9 +196,44 @@ class Direction:
     gates = self.product('gk,kr->gr', self.transposed, joint)
     if projected is not None:
       gates += projected[day - self.span.first]
-    i, f, g, o = jnp.split(gates, 4)
-    squashed = (*map(jax.nn.sigmoid, (i, f)), jnp.tanh(g), jax.nn.sigmoid(o))
-    return tuple(gate.astype(self.narrow) for gate in squashed)
+    return squash(gates, self.narrow)
+
+
+def squash(gates: Array, dtype: jnp.dtype) -> tuple[Array, ...]:
+  """[..., 4H, rows] before to i, f, g and o after squashing functions."""
+  i, f, g, o = jnp.split(gates, 4, -2)
+  squashed = (*map(jax.nn.sigmoid, (i, f)), jnp.tanh(g), jax.nn.sigmoid(o))
+  return tuple(gate.astype(dtype) for gate in squashed)
+
+
+def through_cell(
+  gates: tuple[Array, ...],
+  cell: Array,
+  before: Array,
+  to_hidden: Array,
+  to_cell: Array,
+) -> tuple[Array, tuple[Array, ...]]:
+  """The elementwise part of a step back.
+
+  Args:
+    gates: i, f, g and o.
+    cell: after the step.
+    before: cell before the step.
+    to_hidden: gradient of the hidden state after the step.
+    to_cell: gradient of `cell`, by the steps that follow.
+
+  Returns:
+    The gradients of `before` and of the gates before squashing functions.
+  """
+  i, f, g, o = gates
+  squashed = jnp.tanh(cell)
+  to_cell += to_hidden * o * (1 - squashed * squashed)
+  return to_cell * f, (
+    to_cell * g * i * (1 - i),
+    to_cell * before * f * (1 - f),
+    to_cell * i * (1 - g * g),
+    to_hidden * squashed * o * (1 - o),
+  )
 
 
 def _stepper(direction: Direction):
@@ -275,24 +313,21 @@ def backpropagate(
     joint = direction.load(joint, day)
     joint = direction.remember(joint, before(trace.hidden, day))
     gates = gates or direction.gates(joint, projected, day)
-    i, f, g, o = (gate.astype(wide) for gate in gates)
-    to_hidden = to_joint[read : read + width] + to_output(day).astype(wide)
-    squashed = jnp.tanh(cell)
-    to_cell += to_hidden * o * (1 - squashed * squashed)
-    to_gates = _fill(
-      to_gates,
-      to_cell * g * i * (1 - i),
-      to_cell * before(trace.cell, day) * f * (1 - f),
-      to_cell * i * (1 - g * g),
-      to_hidden * squashed * o * (1 - o),
+    to_cell, parts = through_cell(
+      tuple(gate.astype(wide) for gate in gates),
+      cell,
+      before(trace.cell, day),
+      to_joint[read : read + width] + to_output(day).astype(wide),
+      to_cell,
     )
+    to_gates = _fill(to_gates, *parts)
     to_joint = product('kg,gr->kr', matrix, to_gates)
     if plan.hoist:
       emitted = to_gates
     else:
       to_matrix += product('kr,gr->kg', joint, to_gates)
       emitted = to_joint[:read].astype(narrow)
-    return (joint, to_joint, to_cell * f, to_gates, to_matrix), emitted
+    return (joint, to_joint, to_cell, to_gates, to_matrix), emitted
 
   carry, emitted = jax.lax.scan(
     step,

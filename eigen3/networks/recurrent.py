@@ -13,7 +13,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from eigen3.networks import layers, lstm_direction, persistent
+from eigen3.networks import (
+  layers,
+  lstm_direction,
+  lstm_together,
+  persistent,
+)
 from eigen3.networks.lstm_direction import (
   Direction,
   DirectionWeights,
@@ -83,6 +88,8 @@ def _core(plan: Plan, weights: Weights, x: Array, keys: Array | None) -> Array:
   """As `pooled_lstm`, but [2H, rows], and x is in the compute dtype."""
   if plan.loops:
     return persistent.pooled(plan, weights, x, keys)
+  if plan.together:
+    return _pool(plan, lstm_together.outputs(plan, weights, x, keys))
   first, second = _layers(plan, weights, x)
   outputs = tuple(
     lstm_direction.outputs(d, x.shape[0]) for d in first(Input((x,)))
@@ -99,6 +106,9 @@ def _core_forward(plan: Plan, weights: Weights, x: Array, keys: Array | None):
   if plan.loops:
     pooled, kept = persistent.forward(plan, weights, x, keys)
     return pooled, (weights, x, keys, kept)
+  if plan.together:
+    last, kept = lstm_together.forward(plan, weights, x, keys)
+    return _pool(plan, last), (weights, x, keys, kept)
   first, second = _layers(plan, weights, x)
   traces = tuple(map(lstm_direction.trace, first(Input((x,)))))
   inputs = Input(tuple(t.hidden for t in traces), keys, plan.dropout_rate)
@@ -116,10 +126,15 @@ def _core_backward(plan: Plan, residuals, to_pooled: Array):
       plan, weights, x, keys, traces, to_pooled
     )
     return Weights(*found), whole, None
+  to_halves = jnp.split(to_pooled / plan.pooled_days, 2)
+  if plan.together:
+    to_all, to_input = lstm_together.backward(
+      plan, weights, x, keys, traces, to_halves
+    )
+    return Weights(*to_all), to_input, None
   first, second = _layers(plan, weights, x)
   inputs = Input(tuple(t.hidden for t in traces[:2]), keys, plan.dropout_rate)
   pooled_from = x.shape[0] - plan.pooled_days
-  to_halves = jnp.split(to_pooled / plan.pooled_days, 2)
 
   def pooled(half: int, day: Array) -> Array:
     return jnp.where(day >= pooled_from, to_halves[half], 0)

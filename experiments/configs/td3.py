@@ -140,6 +140,9 @@ def _networks() -> config_dict.ConfigDict:
   config.lstm_save_gates = (True, True)
   # Products outside of the recurrence: 'always', 'never' or 'auto'.
   config.lstm_hoist = auto()
+  # Of the first layer: 'together' in one loop, in a form for GPUs, 'apart', or
+  # 'auto'.
+  config.lstm_directions = auto()
   # What walks over the days: 'scan', 'hopper' (persistent kernels; H = 128,
   # bfloat16, and the GPUs that they are for) or 'auto'.
   config.lstm_kernel = auto()

@@ -26,9 +26,13 @@ WAYS = [
     )
   ),
   {'loops': scanned_loops.LOOPS},
+  {'save_gates': (True, True), 'together': True},
+  {'save_gates': (False, True), 'together': True},
 ]
 in_each_way = pytest.mark.parametrize(
-  'way', WAYS, ids=lambda way: 'loops' if 'loops' in way else None
+  'way',
+  WAYS,
+  ids=lambda way: next((x for x in ('loops', 'together') if x in way), None),
 )
 
 
@@ -196,3 +200,29 @@ def test_bfloat16_is_close_and_wide_outside(way):
   for a, b in zip(jax.tree.leaves(wide), jax.tree.leaves(narrow), strict=True):
     assert b.dtype == jnp.float32
     assert 0 < np.abs(a - b).max() < 0.05 * np.abs(a).max()
+
+
+def test_one_loop_of_the_first_layer_on_a_gpu():
+  """What is lowered for one: loops, and what they carry."""
+  weights, (x, keys) = _weights(jnp.float32), _inputs(jnp.float32)
+
+  def lowered(together, backward):
+    plan = _plan(layers.precision_policy('bfloat16'), together=together)
+    core = functools.partial(recurrent.pooled_lstm, plan)
+    run = functools.partial(_results, recurrent.pooled_lstm, plan)
+    traced = jax.jit(run if backward else core).trace(weights, x, keys)
+    return traced.lower(lowering_platforms=('cuda',)).as_text()
+
+  def loops(*how):
+    return lowered(*how).count('stablehlo.while')
+
+  # Layer 1, layer 2 forward and the last days of its reverse direction; apart,
+  # the forward one is two loops where only the last days of it are wanted.
+  assert (loops(False, False), loops(True, False)) == (2 + 2 + 1, 1 + 1 + 1)
+  # And back, where blocks of steps are a loop around each of two.
+  assert (loops(False, True), loops(True, True)) == (4 + 4, 3 + 3 + 2)
+  text = lowered(True, True)
+  all_steps, step = f'{D}x2x{H}x{ROWS}', f'2x{H}x{ROWS}'
+  assert f'tensor<{all_steps}xbf16>' in text
+  assert f'tensor<{all_steps}xf32>' not in text
+  assert f'tensor<{step}xf32>' in text  # the cell state

@@ -70,13 +70,14 @@ def _core_group(size: str, backward: bool) -> Group:
   ) * (operations.FORWARD_BACKWARD if backward else 1)
   cases = [
     Case(
-      f'Eigen3, {dtype}',
+      f'Eigen3, {dtype}, directions {"together" if together else "apart"}',
       f'{_HERE}:core_case',
-      settings | {'dtype': dtype},
+      settings | {'dtype': dtype, 'together': together},
       devices=1,
       operations=work,
     )
     for dtype in (_NARROW, 'float32')
+    for together in (False, True)
   ]
   cases += [
     Case(
@@ -189,6 +190,7 @@ def core_case(
   dtype: str,
   backward: bool,
   kernel: str = 'scan',
+  together: bool = False,
   **settings: Any,
 ) -> Built:
   """The recurrent core alone, in one block, without dropout."""
@@ -199,6 +201,7 @@ def core_case(
     config.pooled_days,
     save_gates=tuple(config.lstm_save_gates),
     loops=feature_extractor.find_loops(kernel),
+    together=together,
   )
   shape = (spec.context_days, config.convolution_channels, rows)
 

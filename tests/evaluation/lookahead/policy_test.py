@@ -96,6 +96,7 @@ def test_actions_do_not_look_ahead(small_actor):
     {'evaluation_block': 5},
     {'lstm_hoist': 'always'},
     {'lstm_hoist': 'never'},
+    {'lstm_directions': 'together'},
     {'pooled_days': 1},
     {'pooled_days': 4},
     {'remat': True},

@@ -1,0 +1,343 @@
+"""The core for devices that pay for steps: layer 1's directions in one loop.
+
+On a GPU a step of a loop, and each operation in it, costs more than what small
+operations compute. So both directions of the first layer walk together, the
+reverse one over the days in reverse: a step is one batched product and what is
+elementwise. Unlike in `lstm_direction`, input and hidden state are joined anew,
+the bias is added, so that sizes of products are those of tensor cores, and
+gradients of weights and inputs are products over many steps. What is kept of
+the steps is in the compute dtype, also of the cell state, which the loop
+carries in the output dtype.
+
+What belongs to n directions is [D, n, ..., rows], in the order in which each
+walks. The second layer's forward direction is such a loop with n = 1; its
+reverse direction has a few steps only.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from eigen3.networks import lstm_direction
+from eigen3.networks.lstm_direction import (
+  Direction,
+  DirectionWeights,
+  Input,
+  Plan,
+  Span,
+  Trace,
+)
+from eigen3.types import Array
+
+_MOST_STEPS = 64  # whose gates' gradients are kept at once
+
+
+class Kept(NamedTuple):
+  """What the backward pass needs of every step, and the outputs.
+
+  Attributes:
+    hidden_tm1: [D, n, H, rows], before the step.
+    cell_tm1: [D, n, H, rows], before the step.
+    gates: i, f, g, o [D, n, H, rows] each, or none.
+    last: [n, H, rows], the hidden state after the last step.
+  """
+
+  hidden_tm1: Array
+  cell_tm1: Array
+  gates: tuple[Array, ...]
+  last: Array
+
+  @property
+  def hidden(self) -> Array:
+    """The hidden states after the steps, [D, n, H, rows]."""
+    return jnp.concatenate([self.hidden_tm1[1:], self.last[None]])
+
+
+class Walk:
+  """The products of n directions that walk together."""
+
+  def __init__(
+    self,
+    plan: Plan,
+    weights: Sequence[DirectionWeights],
+    x: Array,
+    saves_gates: bool,
+  ):
+    """Joins the weights of n directions, whose inputs are x [D, n, I, rows]."""
+    self.narrow = plan.policy.compute_dtype
+    self.wide = plan.policy.output_dtype
+    self.saves_gates = saves_gates
+    self.x = x
+    self.inputs = x.shape[2]
+    matrices = [jnp.concatenate([w.input, w.hidden]) for w in weights]
+    self.matrix = jnp.stack(matrices).astype(self.narrow)  # [n, I + H, 4H]
+    self.bias = jnp.stack([w.bias for w in weights])[..., None]
+    self.product = functools.partial(
+      jnp.einsum, preferred_element_type=self.wide
+    )
+
+  def zeros(self, dtype: jnp.dtype) -> Array:
+    """The hidden or cell states before the first step, [n, H, rows]."""
+    count, size, _ = self.matrix.shape
+    return jnp.zeros((count, size - self.inputs, self.x.shape[-1]), dtype)
+
+  def gates(self, x: Array, hidden: Array) -> tuple[Array, ...]:
+    """i, f, g and o of a step, [n, H, rows] each in the compute dtype."""
+    joint = jnp.concatenate([x, hidden], 1)
+    gates = self.product('nkg,nkr->ngr', self.matrix, joint) + self.bias
+    return lstm_direction.squash(gates, self.narrow)
+
+  def take(self, emit: Callable) -> tuple[Array, Any]:
+    """Takes all steps.
+
+    Args:
+      emit: `(carry, gates, hidden)` to what is kept of a step; the carry is
+        the hidden and the cell state before it.
+
+    Returns:
+      The hidden state after the last step, and what was emitted, [D, ...].
+    """
+
+    def step(carry, x):
+      hidden, cell = carry
+      gates = self.gates(x, hidden)
+      i, f, g, o = (gate.astype(self.wide) for gate in gates)
+      cell = f * cell + i * g
+      hidden = (o * jnp.tanh(cell)).astype(self.narrow)
+      return (hidden, cell), emit(carry, gates, hidden)
+
+    carry = self.zeros(self.narrow), self.zeros(self.wide)
+    (last, _), emitted = jax.lax.scan(step, carry, self.x)
+    return last, emitted
+
+  def hidden(self) -> Array:
+    """The hidden states after all steps, [D, n, H, rows]."""
+    return self.take(lambda carry, gates, hidden: hidden)[1]
+
+  def keep(self) -> Kept:
+    """All steps, with what the backward pass needs."""
+
+    def emit(carry, gates, hidden):
+      del hidden
+      gates = gates if self.saves_gates else ()
+      return carry[0], carry[1].astype(self.narrow), gates
+
+    last, (hidden_tm1, cell_tm1, gates) = self.take(emit)
+    return Kept(hidden_tm1, cell_tm1, gates, last)
+
+
+def backpropagate(
+  walk: Walk, kept: Kept, to_output: Callable[[Array], Array]
+) -> tuple[list[DirectionWeights], Array]:
+  """Backpropagation through time of n directions.
+
+  Products over all steps are computed after every few of them: one over all
+  would need the gradients of all gates at once, as much memory as all else.
+
+  Args:
+    walk: their products.
+    kept: of their steps.
+    to_output: the gradient of a step's output, [n, H, rows].
+
+  Returns:
+    The gradients of the weights of each, and of the inputs [D, n, I, rows].
+  """
+  steps, count, size, rows = kept.hidden_tm1.shape
+  block, wide = _block_of(steps), walk.wide
+  back = _step_back(walk, to_output, block)
+  # Steps beside rows, so that products over both need no other order.
+  empty = jnp.zeros((count, 4 * size, block, rows), walk.narrow)
+
+  def of_block(carry, given):
+    to_weights, to_hidden, to_cell = carry
+    (to_hidden, to_cell, to_gates), _ = jax.lax.scan(
+      back, (to_hidden, to_cell, empty), given, reverse=True
+    )
+    _, x, hidden_tm1, *_ = given
+    added, to_x = _contract(walk, x, hidden_tm1, to_gates)
+    to_weights = jax.tree.map(jnp.add, to_weights, added)
+    return (to_weights, to_hidden, to_cell), to_x
+
+  shapes = (walk.inputs, 4 * size), (size, 4 * size), (4 * size,)
+  to_weights = DirectionWeights(
+    *(jnp.zeros((count, *shape), wide) for shape in shapes)
+  )
+  given = (jnp.arange(steps), walk.x, *kept[:3])
+  (to_weights, _, _), to_x = jax.lax.scan(
+    of_block,
+    (to_weights, walk.zeros(wide), walk.zeros(wide)),
+    jax.tree.map(lambda x: x.reshape(-1, block, *x.shape[1:]), given),
+    reverse=True,
+  )
+  of_each = [DirectionWeights(*x) for x in zip(*to_weights, strict=True)]
+  return of_each, to_x.reshape(walk.x.shape)
+
+
+def _step_back(
+  walk: Walk, to_output: Callable[[Array], Array], block: int
+) -> Callable:
+  """The function of a step back, which fills in the gradients of the gates."""
+  wide = walk.wide
+
+  def back(carry, given):
+    to_hidden, to_cell, to_gates = carry
+    step, x, hidden_tm1, cell_tm1, gates = given
+    gates = gates or walk.gates(x, hidden_tm1)
+    i, f, g, o = (gate.astype(wide) for gate in gates)
+    cell_tm1 = cell_tm1.astype(wide)
+    to_cell, parts = lstm_direction.through_cell(
+      (i, f, g, o),
+      f * cell_tm1 + i * g,
+      cell_tm1,
+      to_hidden + to_output(step).astype(wide),
+      to_cell,
+    )
+    of_step = jnp.concatenate(parts, 1).astype(walk.narrow)
+    to_gates = jax.lax.dynamic_update_slice_in_dim(
+      to_gates, of_step[:, :, None], step % block, 2
+    )
+    to_hidden = walk.product(
+      'nkg,ngr->nkr', walk.matrix[:, walk.inputs :], of_step
+    )
+    return (to_hidden, to_cell, to_gates), None
+
+  return back
+
+
+def _contract(
+  walk: Walk, x: Array, hidden_tm1: Array, to_gates: Array
+) -> tuple[DirectionWeights, Array]:
+  """The gradients of weights, and of inputs, by some steps' of gates."""
+  to_weights = DirectionWeights(
+    input=walk.product('snir,ngsr->nig', x, to_gates),
+    hidden=walk.product('snhr,ngsr->nhg', hidden_tm1, to_gates),
+    bias=to_gates.sum((2, 3), dtype=walk.wide),
+  )
+  matrix = walk.matrix[:, : walk.inputs]
+  return to_weights, jnp.einsum('nig,ngsr->snir', matrix, to_gates)
+
+
+def _block_of(steps: int) -> int:
+  """The largest divisor that is at most `_MOST_STEPS`, and half of them."""
+  most = max(min(_MOST_STEPS, steps // 2), 1)
+  return next(x for x in range(most, 0, -1) if steps % x == 0)
+
+
+def _together(forward: Array, reverse: Array) -> Array:
+  """[D, ...] each in the order of days to [D, 2, ...] in that of steps."""
+  return jnp.stack([forward, reverse[::-1]], 1)
+
+
+def _apart(steps: Array) -> tuple[Array, Array]:
+  """[D, 2, ...] in the order of steps to [D, ...] each in that of days."""
+  return steps[:, 0], steps[::-1, 1]
+
+
+def _first(plan: Plan, weights: Sequence[DirectionWeights], x: Array) -> Walk:
+  """The first layer on x [D, I, rows]."""
+  return Walk(plan, weights[:2], _together(x, x), plan.save_gates[0])
+
+
+def _dropped(plan: Plan, both: tuple[Array, ...], keys: Array | None) -> Array:
+  """What lies between the layers, [D, 2H, rows], after dropout."""
+  span = Span(0, both[0].shape[0], False)
+  return Input(both, keys, plan.dropout_rate).whole(span)
+
+
+def _second(
+  plan: Plan, weights: Sequence[DirectionWeights], x: Array
+) -> tuple[Walk, Direction]:
+  """Both directions of the second layer on x [D, 2H, rows]."""
+  saves, days = plan.save_gates[1], plan.pooled_days
+  return (
+    Walk(plan, weights[2:3], x[:, None], saves),
+    Direction(
+      plan, weights[3], Input((x[-days:],)), Span(0, days, True), saves
+    ),
+  )
+
+
+def outputs(
+  plan: Plan,
+  weights: Sequence[DirectionWeights],
+  x: Array,
+  keys: Array | None,
+) -> list[Array]:
+  """The last days' outputs of both directions.
+
+  Args:
+    plan: static.
+    weights: of the four directions, as in `recurrent.Weights`.
+    x: [D, I, rows] in the compute dtype.
+    keys: of the dropout between the layers, or None.
+
+  Returns:
+    [pooled days, H, rows] of each direction of the second layer.
+  """
+  both = _apart(_first(plan, weights, x).hidden())
+  second, last = _second(plan, weights, _dropped(plan, both, keys))
+  days = plan.pooled_days
+  return [second.hidden()[-days:, 0], lstm_direction.outputs(last, days)]
+
+
+def forward(
+  plan: Plan,
+  weights: Sequence[DirectionWeights],
+  x: Array,
+  keys: Array | None,
+) -> tuple[list[Array], tuple[Kept, Kept, Trace]]:
+  """As `outputs`, with what the backward pass needs."""
+  first = _first(plan, weights, x).keep()
+  dropped = _dropped(plan, _apart(first.hidden), keys)
+  second, last = _second(plan, weights, dropped)
+  kept = first, second.keep(), lstm_direction.trace(last)
+  return [kept[1].hidden[-plan.pooled_days :, 0], kept[2].hidden], kept
+
+
+def backward(
+  plan: Plan,
+  weights: Sequence[DirectionWeights],
+  x: Array,
+  keys: Array | None,
+  kept: tuple[Kept, Kept, Trace],
+  to_halves: Sequence[Array],
+) -> tuple[list[DirectionWeights], Array]:
+  """Backpropagation through time of both layers.
+
+  Args:
+    plan: as of `outputs`; so are weights, x and keys.
+    weights: see there.
+    x: see there.
+    keys: see there.
+    kept: by `forward`.
+    to_halves: the gradient of an output of each direction, [H, rows], the same
+      on all pooled days.
+
+  Returns:
+    The gradients of the weights of the four directions, and of x.
+  """
+  dropped = _dropped(plan, _apart(kept[0].hidden), keys)
+  second, last = _second(plan, weights, dropped)
+  pooled_from = x.shape[0] - plan.pooled_days
+  (to_forward,), to_dropped = backpropagate(
+    second,
+    kept[1],
+    lambda day: jnp.where(day >= pooled_from, to_halves[0][None], 0),
+  )
+  to_reverse, to_last = lstm_direction.backpropagate(
+    last, kept[2], lambda day: to_halves[1]
+  )
+  to_dropped = to_dropped[:, 0].at[pooled_from:].add(to_last)
+  to_outputs = _together(
+    *jnp.split(_dropped(plan, (to_dropped,), keys), 2, axis=1)
+  )
+  to_first, to_x = backpropagate(
+    _first(plan, weights, x),
+    kept[0],
+    lambda step: jax.lax.dynamic_index_in_dim(to_outputs, step, 0, False),
+  )
+  of_forward, of_reverse = _apart(to_x)
+  return [*to_first, to_forward, to_reverse], of_forward + of_reverse
