@@ -135,7 +135,8 @@ _SPLITS = flags.DEFINE_enum(
   'splits',
   'keep',
   CHOICES['splits'],
-  'adjust multiplies the prices before a likely split by its ratio.',
+  'adjust multiplies the prices before a split by its ratio: a likely one, or '
+  'one that a column states and the prices move by.',
 )
 _ORDER = flags.DEFINE_enum(
   'order',

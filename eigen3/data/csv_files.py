@@ -61,6 +61,8 @@ class Ticker:
       was kept.
     unpriced: days with a row that holds no price, which is none.
     ignored: names of columns of its file that were not read.
+    unadjusted: (row, new shares for an old one) of splits that the file states
+      and that the prices, left as they are, still move by.
   """
 
   name: str
@@ -77,6 +79,7 @@ class Ticker:
   revised: tuple[str, ...] = ()
   unpriced: tuple[str, ...] = ()
   ignored: tuple[str, ...] = ()
+  unadjusted: tuple[tuple[int, float], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -313,7 +316,23 @@ def _adjusted(name: str, history: History, ignored: tuple[str, ...]) -> Ticker:
     revised=history.revised,
     unpriced=history.unpriced,
     ignored=ignored,
+    unadjusted=_unadjusted(values.get('split', nothing), ohlc[:, 3]),
   )
+
+
+def _unadjusted(
+  splits: np.ndarray, close: np.ndarray
+) -> tuple[tuple[int, float], ...]:
+  """Stated splits [R] by which the close moves, rather than not at all."""
+  known = np.flatnonzero(~np.isnan(close))
+  found = []
+  for row in np.flatnonzero((splits > 0.0) & (splits != 1.0)).tolist():
+    place = int(np.searchsorted(known, row))
+    if 0 < place < len(known):
+      move = np.log(close[known[place]] / close[known[place - 1]])
+      if abs(move + np.log(splits[row])) < abs(move):
+        found.append((row, float(splits[row])))
+  return tuple(found)
 
 
 def _count(values: np.ndarray, neutral: tuple[float, ...]) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from eigen3.data import panel_file
+from eigen3.data.calendars import periods_a_year
 from eigen3.data.errors import DataError
 from eigen3.data.indicators import FEATURES
 from eigen3.files import atomic_path
@@ -105,6 +106,11 @@ class MarketPanel:
   def num_investable(self) -> int:
     """N."""
     return self.investable[1] - self.investable[0]
+
+  @functools.cached_property
+  def periods_a_year(self) -> int:
+    """How many of its days are a year."""
+    return periods_a_year(self.dates)
 
   @functools.cached_property
   def fingerprint(self) -> str:
