@@ -1,5 +1,7 @@
 """What days tell of the market they are of."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from eigen3.types import TRADING_DAYS_A_YEAR
@@ -9,6 +11,11 @@ _OTHERS = (1, 4, 12, 26, 52, 104, 156)
 _NEAR = 0.05
 _FEWEST = 20
 _EVERY_DAY = 365
+# Columns of one market differ on at most this share of days; a market's members
+# are at least so many; one closed for more days in a row has ended.
+_ALIKE = 0.03
+_FEWEST_MEMBERS = 2
+LONGEST_CLOSED = 30
 
 
 def periods_a_year(dates: np.ndarray) -> int:
@@ -32,3 +39,86 @@ def periods_a_year(dates: np.ndarray) -> int:
   nearest = min(_OTHERS, key=lambda periods: abs(np.log(found / periods)))
   is_near = abs(np.log(found / nearest)) <= _NEAR
   return nearest if is_near else max(1, round(found))
+
+
+def find_markets(
+  histories: Sequence[np.ndarray], days: np.ndarray
+) -> tuple[int, ...]:
+  """The market of each history, by the days on which it has rows.
+
+  A history that is like no other belongs to the market that it is most like.
+
+  Args:
+    histories: C increasing days each, datetime64[D].
+    days: datetime64[D] [T], by which it is decided.
+
+  Returns:
+    C numbers from 0, or nothing where all are of one market.
+  """
+  has_row = np.stack([np.isin(days, own) for own in histories], axis=1)
+  rows = has_row.sum(axis=0)
+  leaders: list[int] = []
+  market = np.zeros(len(histories), int)
+  for column in np.argsort(-rows, kind='stable').tolist():
+    apart = [_unlike(has_row[:, column], has_row[:, one]) for one in leaders]
+    if apart and min(apart) <= _ALIKE:
+      market[column] = int(np.argmin(apart))
+    else:
+      market[column] = len(leaders)
+      leaders.append(column)
+  sizes = np.bincount(market)
+  large = np.flatnonzero(sizes >= _FEWEST_MEMBERS).tolist()
+  if len(large) < 2:
+    return ()
+  for column in np.flatnonzero(sizes[market] < _FEWEST_MEMBERS).tolist():
+    apart = [_unlike(has_row[:, column], has_row[:, leaders[i]]) for i in large]
+    market[column] = large[int(np.argmin(apart))]
+  return tuple(np.searchsorted(large, market).tolist())
+
+
+def open_days(has_price: np.ndarray, markets: Sequence[int]) -> np.ndarray:
+  """On which days the market of each column is open, bool [T, C].
+
+  It is where any of its columns has a price, and where none has had one for
+  over 30 days: it has ended, and days count again.
+
+  Args:
+    has_price: bool [T, C].
+    markets: C numbers, or nothing where all are of one market, whose days are
+      all that there are.
+  """
+  is_open = np.ones(has_price.shape, bool)
+  for market in set(markets):
+    members = np.asarray(markets) == market
+    closed = np.all(~has_price[:, members], axis=1, keepdims=True)
+    closed &= run_length(closed) <= LONGEST_CLOSED
+    is_open[:, members] = ~closed
+  return is_open
+
+
+def run_length(
+  flags: np.ndarray, counted: np.ndarray | None = None
+) -> np.ndarray:
+  """How many days in a row, up to and with each, are flagged; [T, N].
+
+  Args:
+    flags: bool [T, N].
+    counted: bool [T, N], the days that count, by default all.
+  """
+  total = np.cumsum(flags if counted is None else flags & counted, axis=0)
+  before = np.maximum.accumulate(np.where(flags, 0, total), axis=0)
+  return total - before
+
+
+def _unlike(one: np.ndarray, other: np.ndarray) -> float:
+  """The share of days on which one of two [T] has a row and not the other.
+
+  Of the days on which both are listed; 1 where there is none.
+  """
+  ends = [np.flatnonzero(has_row)[[0, -1]] for has_row in (one, other)
+          if has_row.any()]  # fmt: skip
+  if len(ends) < 2:
+    return 1.0
+  days = slice(max(e[0] for e in ends), min(e[1] for e in ends) + 1)
+  either = (one[days] | other[days]).sum()
+  return float((one[days] ^ other[days]).sum() / either) if either else 1.0

@@ -119,6 +119,17 @@ def _panel_lines(panel: MarketPanel) -> list[str]:
     f'{missing:.1%} of the closes are missing',
     f'investable: {panel.num_investable} columns ({panel.notes})',
   ]
+  if panel.markets:
+    names: dict[int, list[str]] = {}
+    for name, market, kind in zip(
+      panel.columns, panel.markets, panel.column_kinds, strict=True
+    ):
+      if kind == 'stock':
+        names.setdefault(market, []).append(name)
+    entries = [
+      ', '.join([*own[:5], '...'][: len(own)]) for own in names.values()
+    ]
+    lines += _listed('markets', 'with days of their own', entries)
   if short:
     lines += _listed('context', 'stocks with too few days', short)
   return [*lines, panel.survivorship]
