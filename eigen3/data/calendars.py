@@ -46,7 +46,8 @@ def find_markets(
 ) -> tuple[int, ...]:
   """The market of each history, by the days on which it has rows.
 
-  A history that is like no other belongs to the market that it is most like.
+  A history that is like no other belongs to the market that it is most like, if
+  it has no days that this has not, else to one of its own.
 
   Args:
     histories: C increasing days each, datetime64[D].
@@ -66,21 +67,25 @@ def find_markets(
     else:
       market[column] = len(leaders)
       leaders.append(column)
-  sizes = np.bincount(market)
-  large = np.flatnonzero(sizes >= _FEWEST_MEMBERS).tolist()
-  if len(large) < 2:
-    return ()
-  for column in np.flatnonzero(sizes[market] < _FEWEST_MEMBERS).tolist():
-    apart = [_unlike(has_row[:, column], has_row[:, leaders[i]]) for i in large]
-    market[column] = large[int(np.argmin(apart))]
-  return tuple(np.searchsorted(large, market).tolist())
+  is_alone = np.bincount(market)[market] < _FEWEST_MEMBERS
+  large = sorted(set(market[~is_alone].tolist()))
+  for column in np.flatnonzero(is_alone).tolist() if large else []:
+    own = has_row[:, column]
+    apart = [_unlike(own, has_row[:, leaders[one]]) for one in large]
+    nearest = large[int(np.argmin(apart))]
+    # Gaps make a history unlike its market's, days of its own do not.
+    if (own & ~has_row[:, leaders[nearest]]).sum() <= _ALIKE * own.sum():
+      market[column] = nearest
+  found = np.unique(market, return_inverse=True)[1]
+  return tuple(found.tolist()) if large and found.any() else ()
 
 
 def open_days(has_price: np.ndarray, markets: Sequence[int]) -> np.ndarray:
   """On which days the market of each column is open, bool [T, C].
 
   It is where any of its columns has a price, and where none has had one for
-  over 30 days: it has ended, and days count again.
+  over 30 days: it has ended, and days count again. A column that is a market
+  alone could not tell a holiday from its end: all days are its market's.
 
   Args:
     has_price: bool [T, C].
@@ -90,6 +95,8 @@ def open_days(has_price: np.ndarray, markets: Sequence[int]) -> np.ndarray:
   is_open = np.ones(has_price.shape, bool)
   for market in set(markets):
     members = np.asarray(markets) == market
+    if members.sum() < _FEWEST_MEMBERS:
+      continue
     closed = np.all(~has_price[:, members], axis=1, keepdims=True)
     closed &= run_length(closed) <= LONGEST_CLOSED
     is_open[:, members] = ~closed

@@ -69,6 +69,10 @@ def test_one_market_is_no_market():
   assert find_markets([SHARES, EVERY], CALENDAR) == ()
 
 
+def test_one_pair_beside_stocks():
+  assert find_markets([EVERY, SHARES, SHARES], CALENDAR) == (0, 1, 1)
+
+
 def test_what_is_like_no_other_belongs_to_what_is_nearest():
   rng = np.random.default_rng(0)
   gaps = SHARES[rng.random(len(SHARES)) < 0.8]
@@ -95,6 +99,8 @@ def test_a_market_is_open_where_any_of_it_has_a_price():
   np.testing.assert_array_equal(found[:, 0], expected)
   np.testing.assert_array_equal(found[:, 1], expected)
   assert found[:, 2].all()
+  has_price[40, 2] = False  # alone, it cannot tell a holiday from its end
+  assert open_days(has_price, (1, 1, 0))[:, 2].all()
   assert open_days(has_price, ()).all()
 
 

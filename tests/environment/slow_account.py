@@ -116,6 +116,8 @@ class SlowAccount:
       return True
     own = self.markets[self.first + stock]
     members = [c for c, market in enumerate(self.markets) if market == own]
+    if len(members) == 1:
+      return True
     for back in range(LONGEST_CLOSED + 1):
       if day - back < 0:
         return False

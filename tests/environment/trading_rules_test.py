@@ -175,10 +175,10 @@ def test_days_on_which_a_market_is_closed_do_not_count(markets, reason, day):
 def test_a_market_that_has_ended_has_no_holiday():
   rows = [QUIET, QUIET, *[NO_ROW] * 44]
   environment = TradingEnvironment(
-    _panel([QUIET] * len(rows), rows, markets=(0, 1)),
+    _panel([QUIET] * len(rows), rows, rows, markets=(0, 1, 1)),
     _config(settlement_days=40, max_holding_days=2),
   )
-  actions = np.full((environment.num_steps, 2, 2), 10.0, np.float32)
+  actions = np.full((environment.num_steps, 3, 2), 10.0, np.float32)
   actions[..., 0] = 0.0
   actions[0, 1, 0] = 2.0
   trade = _only_trade(_episode(environment, actions))
