@@ -280,8 +280,8 @@ def _one_a_day(
     row = order[np.argmax(differs & again)]
     raise Refused(
       f'found {rows.dates[row]} a second time, with other numbers, as are '
-      f'{len(revised)} of {num_days} days: rows of several tickers need a '
-      'column that names them, and hours are no days',
+      f'{len(revised)} of {num_days} days: one file with several tickers '
+      'and their symbols is itself a source, and hours are no days',
       int(rows.lines[row]),
       name,
     )

@@ -88,6 +88,11 @@ def is_unnamed(name: str) -> bool:
   return _UNNAMED.fullmatch(name) is not None
 
 
+def says_nothing_new(name: str) -> bool:
+  """Whether a column that is not read is no loss: an index, or a symbol."""
+  return is_unnamed(name) or letters(name) in _SYMBOLS
+
+
 def known_columns(header: Header) -> dict[str, int]:
   """Places of the columns we know, by our names for them.
 

@@ -204,7 +204,7 @@ def _columns(
   return Warned(
     'columns',
     len(names),
-    'columns of files that were not read: none of their names is that of a '
+    'columns of files that were not read, as none of their names is that of a '
     'price, a volume, a split or a dividend',
     _some([name for name, _ in names.most_common()], _SHOWN_NAMES),
   )

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from eigen3.data import cells
 from eigen3.data.cells import AS_WRITTEN, Cells, Days
 from eigen3.data.errors import Refused, shown
-from eigen3.data.headers import Choice, Choose, Header, is_unnamed
+from eigen3.data.headers import Choice, Choose, Header, says_nothing_new
 from eigen3.data.indicators import PRICES
 from eigen3.data.text_files import Layout, layout_of, plain
 
@@ -236,7 +236,7 @@ def _gathered(
     ignored=tuple(
       shown(name)
       for place, name in enumerate(header)
-      if place not in places and not is_unnamed(name)
+      if place not in places and not says_nothing_new(name)
     ),
   )
 
