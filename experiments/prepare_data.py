@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from eigen3.data import (
   DataError,
+  Days,
   MarketPanel,
   Refusal,
   Repairs,
@@ -49,7 +50,8 @@ _DAYS_BEFORE = np.timedelta64(120, 'D')
 _SOURCE = path_flags.DEFINE_path(
   'source',
   None,
-  'Folder with one CSV a ticker, or a CSV or Parquet file with all of them: '
+  'Folder with one CSV (or .csv.gz, .txt) a ticker, or a CSV or Parquet file '
+  'with all of them: '
   'either a row for each day and symbol, or as yfinance gives it; or a file '
   "of Eigen2's, pickled or a CSV, whose features are kept.",
 )
@@ -84,6 +86,18 @@ _OUT = path_flags.DEFINE_path(
   None,
   'Parquet file to write; an older panel is replaced.',
   required=True,
+)
+_DATE_FORMAT = flags.DEFINE_string(
+  'date_format',
+  '',
+  'How days are written that do not begin with the year: dd/mm/yyyy, '
+  'mm/dd/yyyy, or in the signs of strftime, as %d %b %Y.',
+)
+_TIME_ZONE = flags.DEFINE_string(
+  'time_zone',
+  '',
+  'Zone of the exchange, e.g. Asia/Tokyo, whose clocks say the day of a time '
+  'that is given in UTC or another zone. By default days are as written.',
 )
 _FIRST_DAY = flags.DEFINE_string(
   'first_day', None, 'First day of the panel, YYYY-MM-DD.'
@@ -121,7 +135,8 @@ _SPLITS = flags.DEFINE_enum(
   'splits',
   'keep',
   CHOICES['splits'],
-  'adjust multiplies the prices before a likely split by its ratio.',
+  'adjust multiplies the prices before a split by its ratio: a likely one, or '
+  'one that a column states and the prices move by.',
 )
 _ORDER = flags.DEFINE_enum(
   'order',
@@ -139,13 +154,16 @@ def main(argv) -> None:
   first_day = parse_day(_FIRST_DAY.value, 'first_day')
   last_day = parse_day(_LAST_DAY.value, 'last_day')
   universe = read_universe(_UNIVERSE.value) if _UNIVERSE.value else None
+  days = Days(_DATE_FORMAT.value, _TIME_ZONE.value)
   repairs = Repairs(_BAD_TICKS.value, _SPLITS.value, _ORDER.value)
   if path and is_eigen2(path):
     panel = _eigen2(path, repairs)
     source = source_of(panel)
   else:
-    context = [one for text in _CONTEXT.value for one in read_context(text)]
-    source = _opened(path) if path else _downloaded(first_day, last_day)
+    context = [
+      one for text in _CONTEXT.value for one in read_context(text, days)
+    ]
+    source = _opened(path, days) if path else _downloaded(first_day, last_day)
     source = with_series(source, context)
     panel = build_panel(
       repair(source, repairs),
@@ -191,10 +209,10 @@ def _eigen2(path: str, repairs: Repairs) -> MarketPanel:
   return read_eigen2(path, (first, stop))
 
 
-def _opened(path: str) -> Source:
+def _opened(path: str, written: Days) -> Source:
   unit = ' files' if os.path.isdir(path) else ' symbols'
   return open_source(
-    path, progress=lambda items: tqdm(items, 'reading', unit=unit)
+    path, lambda items: tqdm(items, 'reading', unit=unit), written
   )
 
 
@@ -211,7 +229,7 @@ def _downloaded(
     missing = download_prices(
       _DOWNLOAD.value, raw, first_day, last_day, advance=bar.update
     )
-  source = _opened(raw)
+  source = _opened(raw, Days())
   refused = [
     Refusal(os.path.basename(raw), 'no price came', symbol=symbol)
     for symbol in missing

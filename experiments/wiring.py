@@ -21,7 +21,7 @@ from eigen3.learner.single_agent import SingleAgent
 from eigen3.networks import Networks, make_networks
 from eigen3.networks import check_settings as check_networks
 from eigen3.runs import checkpoint, run_directory
-from eigen3.types import EnvironmentSpec
+from eigen3.types import TRADING_DAYS_A_YEAR, EnvironmentSpec
 
 # In run.json: from the folder of a run to its panel.
 _WAY_TO_PANEL = 'panel_from_here'
@@ -368,13 +368,16 @@ def _judges(
   ]
 
 
-def about_data(experiment: Experiment) -> dict[str, str]:
+def about_data(experiment: Experiment) -> dict[str, Any]:
   """What a run's folder says of the data that it was made with."""
-  return {
+  about: dict[str, Any] = {
     'hash': experiment.panel.fingerprint,
     'source_hash': experiment.panel.source_hash,
     'survivorship': experiment.panel.survivorship,
   }
+  if experiment.panel.periods_a_year != TRADING_DAYS_A_YEAR:
+    about['days_a_year'] = experiment.panel.periods_a_year
+  return about
 
 
 def about_machine(experiment: Experiment) -> dict[str, Any]:

@@ -77,6 +77,14 @@ def plant(kind, rows, at, size):
   elif kind == 'repeated':
     again = np.r_[np.arange(len(DAYS)), np.arange(at, at + size)]
     rows, days = rows[again], DAYS[again]
+  elif kind == 'revised':
+    rows = np.r_[rows, rows[at : at + size]]
+    rows[-size:, 4] += 1.0
+    days = np.r_[DAYS, DAYS[at : at + size]]
+  elif kind == 'unpriced':
+    saturday = np.busday_offset(DAYS[at], 0, 'forward', weekmask='Sat')
+    rows = np.r_[rows, np.full((1, 5), np.nan)]
+    days, day, count = np.r_[DAYS, saturday], str(saturday), 1
   elif kind == 'stale':
     rows[at : at + 4 + size], count = rows[at], 4 + size
   elif kind == 'untraded':

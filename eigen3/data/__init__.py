@@ -1,6 +1,7 @@
 """Market data: readers, indicators, panels, splits, synthetic markets."""
 
 from eigen3.data.build import build_panel, parse_day
+from eigen3.data.cells import Days
 from eigen3.data.csv_files import Ticker
 from eigen3.data.download import download_prices, is_download
 from eigen3.data.eigen2_files import is_eigen2, read_eigen2
@@ -42,6 +43,7 @@ __all__ = (
   'MIN_TRAINING_DAYS',
   'SCALED',
   'DataError',
+  'Days',
   'MarketPanel',
   'Normalisation',
   'Reader',

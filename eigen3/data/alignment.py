@@ -44,6 +44,7 @@ def aligned(panel: MarketPanel, like: MarketPanel) -> MarketPanel:
     features=panel.features[:, places],
     volume=None if panel.volume is None else panel.volume[:, places],
     members=_members(panel, like),
+    markets=like.markets,
   )
 
 

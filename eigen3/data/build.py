@@ -5,6 +5,7 @@ import datetime
 
 import numpy as np
 
+from eigen3.data.calendars import find_markets
 from eigen3.data.csv_files import Ticker
 from eigen3.data.errors import DataError
 from eigen3.data.indicators import FEATURES, eigen2_features
@@ -106,11 +107,22 @@ def _filled(
     source_hash=source.source_hash,
     survivors_only=survivors_only,
     training_days=num_training,
+    markets=_markets(source, ordered, dates[days][:num_training]),
     notes=(
       f'investable: at least {MIN_TRAINING_DAYS} closes in the first '
       f'{num_training} days'
     ),
   )
+
+
+def _markets(
+  source: Source, ordered: list[Ticker], training: np.ndarray
+) -> tuple[int, ...]:
+  """The market of every column; series, which come first, have one alone."""
+  markets = find_markets([ticker.dates for ticker in ordered], training)
+  if not markets:
+    return ()
+  return (max(markets) + 1,) * len(source.series) + markets
 
 
 def _too_few(found: str, validation_days: int, holdout_days: int) -> DataError:

@@ -5,15 +5,19 @@ converted are set aside with their text, so that an error can name them and so
 that a wrong cell does not cost the rest of a file.
 """
 
+import contextlib
 import dataclasses
+import datetime
 import functools
 import re
+import zoneinfo
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from eigen3.data.errors import shown
+from eigen3.data.errors import DataError, shown
 
 # What stands in a cell without a number, as programs and archives write it.
 _MISSING = (
@@ -21,10 +25,17 @@ _MISSING = (
   '-', '.', 'ND',
 )  # fmt: skip
 _NUMBER = r'^[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|(?i:inf|infinity|nan))$'
-_DAY = r'^\d{4}-\d\d-\d\d([ T]\d\d:\d\d[0-9:.+\-Z ]*)?$'
+_TIME = r'[ T]\d\d?:\d\d[0-9:.+\-Z ]*'
+_DAY = rf'^\d{{4}}-\d\d-\d\d({_TIME})?$'
+# The same in other signs, also in none: 20190102.
+_OTHER_DAY = re.compile(
+  rf'(\d{{4}})([-/.]?)(\d\d?)\2(\d\d?)({_TIME})?', re.ASCII
+)
+_LIKE_A_DAY = re.compile(r'\d{1,4}([-/.])\d\d?\1\d{1,4}(\D.*)?', re.ASCII)
 # A day outside is a slip: two digits of a year, or seconds read as days.
 _FIRST_DAY = np.datetime64('1700-01-01')
 _LAST_DAY = np.datetime64('2199-12-31')
+_SIGNS = {'d': '%d', 'dd': '%d', 'm': '%m', 'mm': '%m', 'yy': '%y'}
 _LONGEST_SYMBOL = 64
 
 
@@ -57,6 +68,67 @@ class Cells:
     return shown(text.decode(errors='replace'))
 
 
+@dataclasses.dataclass(frozen=True)
+class Days:
+  """How days are written.
+
+  Attributes:
+    format: of days that do not begin with the year: as 'dd/mm/yyyy' or, in
+      the signs of `strftime`, as '%d %b %Y'; '' for none.
+    zone: times of day are instants, in UTC where they name no other zone, on
+      the day that clocks of this zone show; '' for days as they are written.
+
+  Raises:
+    DataError: there is no such format or zone.
+  """
+
+  format: str = ''
+  zone: str = ''
+
+  def __post_init__(self):
+    some = datetime.date(2019, 12, 31)
+    try:
+      if self.format:
+        text = some.strftime(self.pattern)
+        if datetime.datetime.strptime(text, self.pattern).date() != some:
+          raise ValueError
+    except (ValueError, re.error) as error:
+      raise DataError(
+        f"date_format: found '{shown(self.format)}', expected day, month and "
+        'year, as dd/mm/yyyy or %d/%m/%Y'
+      ) from error
+    try:
+      if self.zone:
+        zoneinfo.ZoneInfo(self.zone)
+    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError) as error:
+      raise DataError(
+        f"time_zone: found '{shown(self.zone)}', expected a zone, as Asia/Tokyo"
+      ) from error
+
+  @property
+  def pattern(self) -> str:
+    """`format` in the signs of `strftime`."""
+    if '%' in self.format:
+      return self.format
+    pattern = self.format.lower()
+    if 'y' not in pattern:  # 'dd/mm'
+      pattern += re.sub('[dm]', '', pattern)[:1] + 'yyyy'
+    return re.sub('d+|m+|y+', lambda found: _SIGNS.get(found[0], '%Y'), pattern)
+
+  @property
+  def expected(self) -> str:
+    """What errors say."""
+    if self.format:
+      return f'a date as {self.format} or YYYY-MM-DD'
+    return (
+      'a date as YYYY-MM-DD (--date_format=dd/mm/yyyy, mm/dd/yyyy or another '
+      'reads others)'
+    )
+
+
+AS_WRITTEN = Days()
+
+
 class Filling:
   """A column of R cells that comes in parts.
 
@@ -87,19 +159,23 @@ class Filling:
     )
 
 
-def numbers(column: pa.Array) -> Cells:
-  """A column of any numbers, or of their texts, as float64."""
+def numbers(column: pa.Array, decimal: str = '.') -> Cells:
+  """A column of any numbers, or of their texts, as float64.
+
+  Where the decimal mark is a comma, points mark thousands.
+  """
   column = _plain(column)
   if _is_number(column.type):
     column = column.cast(pa.float64(), safe=False)
     return _cells(column, column.to_numpy(zero_copy_only=False))
   if not _is_text(column.type):
     return _cells(column, np.full(len(column), np.nan), pc.is_valid(column))
+  text = column if decimal == '.' else _with_points(column)
   try:
-    values = column.cast(pa.float64())
+    values = text.cast(pa.float64())
     return _cells(column, values.to_numpy(zero_copy_only=False))
   except pa.ArrowInvalid:
-    text = pc.ascii_trim_whitespace(column)
+    text = pc.ascii_trim_whitespace(text)
   missing = pc.is_in(text, value_set=pa.array(_MISSING, text.type))
   text = pc.if_else(missing, None, text)
   matches = pc.fill_null(pc.match_substring_regex(text, _NUMBER), False)
@@ -111,7 +187,7 @@ def numbers(column: pa.Array) -> Cells:
   )
 
 
-def days(column: pa.Array) -> Cells:
+def days(column: pa.Array, written: Days = AS_WRITTEN) -> Cells:
   """A column of dates, of times, or of their texts, as datetime64[D].
 
   A time is on the day that its clock shows, whatever the day elsewhere. A
@@ -120,13 +196,19 @@ def days(column: pa.Array) -> Cells:
   column = _plain(column)
   kind = column.type
   if pa.types.is_timestamp(kind):
-    local = column if kind.tz is None else pc.local_timestamp(column)
+    if written.zone:
+      zoned = pa.timestamp(kind.unit, written.zone)
+      local = pc.local_timestamp(column.cast(zoned))
+    else:
+      local = column if kind.tz is None else pc.local_timestamp(column)
     values = local.to_numpy(zero_copy_only=False).astype('datetime64[D]')
   elif pa.types.is_date(kind):
     values = column.cast(pa.date32(), safe=False)
     values = values.to_numpy(zero_copy_only=False).copy()
   elif _is_text(kind):
-    values = _days_of_texts(column)
+    values = _days_of_texts(column, written)
+  elif pa.types.is_integer(kind):  # 20190102
+    values = _days_of_texts(column.cast(pa.large_string()), written)
   else:
     values = np.full(len(column), 'NaT', 'datetime64[D]')
   fine = (values >= _FIRST_DAY) & (values <= _LAST_DAY)  # False where NaT
@@ -164,6 +246,13 @@ def is_number(text: str) -> bool:
   return re.match(_NUMBER, text, re.ASCII) is not None
 
 
+def is_day(text: str) -> bool:
+  """Whether `text` looks like a day, in whatever format."""
+  return _LIKE_A_DAY.fullmatch(text) is not None or bool(
+    re.fullmatch(r'(17|18|19|20|21)\d{6}', text, re.ASCII)
+  )
+
+
 def _cells(column: pa.Array, values: np.ndarray, wrong=None) -> Cells:
   """`values` of `column`, and which of its cells, if any, are wrong."""
   if wrong is None:
@@ -179,25 +268,57 @@ def _cells(column: pa.Array, values: np.ndarray, wrong=None) -> Cells:
   return Cells(values, indices, texts)
 
 
-def _days_of_texts(column: pa.Array) -> np.ndarray:
+def _with_points(column: pa.Array) -> pa.Array:
+  """Numbers with a decimal comma, as with a point; no others become numbers."""
+  text = pc.ascii_trim_whitespace(column)
+  grouped = pc.match_substring_regex(text, r'^[+-]?\d{1,3}(\.\d{3})+(,\d*)?$')
+  # A point elsewhere is no number here, whatever it is with a comma.
+  marked = pc.replace_substring(text, '.', '_')
+  marked = pc.if_else(pc.equal(text, '.'), text, marked)
+  text = pc.if_else(grouped, pc.replace_substring(text, '.', ''), marked)
+  return pc.replace_substring(text, ',', '.')
+
+
+def _days_of_texts(column: pa.Array, written: Days) -> np.ndarray:
   text = pc.ascii_trim_whitespace(column)
   matches = pc.fill_null(pc.match_substring_regex(text, _DAY), False)
-  text = pc.utf8_slice_codeunits(pc.if_else(matches, text, None), 0, 10)
-  try:
-    days = text.cast(pa.date32())
-    return days.to_numpy(zero_copy_only=False).astype('datetime64[D]')
-  except pa.ArrowInvalid:  # such as the 30th of February
-    encoded = text.dictionary_encode()
-  values = [_day(text) for text in _texts(encoded.dictionary)]
+  if pc.all(matches).as_py() and not written.zone:
+    try:
+      days = pc.utf8_slice_codeunits(text, 0, 10).cast(pa.date32())
+      return days.to_numpy(zero_copy_only=False).astype('datetime64[D]')
+    except pa.ArrowInvalid:  # such as the 30th of February
+      pass
+  # One odd cell among days as they should be is damage, and no other format.
+  alike = pc.match_substring_regex(text, r'^\d{4}[-/.]?\d')
+  is_odd = 2 * (pc.sum(matches).as_py() or 0) >= (pc.sum(alike).as_py() or 0)
+  if is_odd and written == AS_WRITTEN:
+    text = pc.if_else(matches, text, None)
+  encoded = text.dictionary_encode()
+  values = [_day(text, written) for text in _texts(encoded.dictionary)]
   indices = pc.fill_null(encoded.indices, len(values)).to_numpy()
   return np.array([*values, 'NaT'], 'datetime64[D]')[indices]
 
 
-def _day(text: str) -> np.datetime64:
-  try:
-    return np.datetime64(text, 'D')
-  except ValueError:
+def _day(text: str, written: Days) -> np.datetime64:
+  """The day that a text says, or NaT."""
+  if written.format and not re.match(_DAY, text, re.ASCII):
+    for part in (text, re.split('[ T]', text)[0]):
+      with contextlib.suppress(ValueError):
+        day = datetime.datetime.strptime(part, written.pattern)
+        return np.datetime64(day.date(), 'D')
+  found = _OTHER_DAY.fullmatch(text)
+  if found is None or not (found[2] or len(found[3] + found[4]) == 4):
     return np.datetime64('NaT', 'D')
+  year, _, month, date, time = found.groups()
+  with contextlib.suppress(ValueError):
+    if not (time and written.zone):
+      return np.datetime64(datetime.date(int(year), int(month), int(date)), 'D')
+    instant = pd.Timestamp(f'{year}-{month:0>2}-{date:0>2} {time[1:]}')
+    if instant.tzinfo is None:
+      instant = instant.tz_localize('UTC')
+    local = instant.tz_convert(written.zone)
+    return np.datetime64(local.date(), 'D')
+  return np.datetime64('NaT', 'D')
 
 
 def _texts(column: pa.Array) -> list[str]:

@@ -3,13 +3,15 @@
 import dataclasses
 import io
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
+from eigen3.data.cells import AS_WRITTEN, Days
 from eigen3.data.errors import Refused
-from eigen3.data.headers import known_columns, require_prices
+from eigen3.data.headers import single_choice
 from eigen3.data.indicators import PRICES
-from eigen3.data.tables import Choice, Column, Header, Table, read_csv
+from eigen3.data.tables import Column, Table, read_file
 
 # A day's move of the adjusted close beyond these ratios is more often a missed
 # split or a bad tick than a fact; it is reported and left as it is.
@@ -18,6 +20,8 @@ SUSPICIOUS = (0.5, 1.9)
 # float32, in which a panel keeps prices and their ratios, could not hold it.
 _PRICE_BOUNDS = (1e-9, 1e12)
 VOLUME_BOUNDS = (0.0, 1e15)
+# More days than these and a tenth are not revisions of odd rows.
+_FEW_REVISED = 3
 _BOUNDS = {
   **dict.fromkeys((*PRICES, 'adjusted_close'), _PRICE_BOUNDS),
   'volume': VOLUME_BOUNDS,
@@ -53,6 +57,12 @@ class Ticker:
     masked: cells taken as missing.
     repeated: days that the file held again with equal numbers; one row of
       each was kept.
+    revised: days that it held again with other numbers; the row further down
+      was kept.
+    unpriced: days with a row that holds no price, which is none.
+    ignored: names of columns of its file that were not read.
+    unadjusted: (row, new shares for an old one) of splits that the file states
+      and that the prices, left as they are, still move by.
   """
 
   name: str
@@ -66,6 +76,10 @@ class Ticker:
   suspicious: tuple[tuple[str, float], ...]
   masked: tuple[Masked, ...]
   repeated: tuple[str, ...] = ()
+  revised: tuple[str, ...] = ()
+  unpriced: tuple[str, ...] = ()
+  ignored: tuple[str, ...] = ()
+  unadjusted: tuple[tuple[int, float], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -77,27 +91,29 @@ class History:
     values: float64 [R] by column; NaN is missing.
     masked: cells taken as missing.
     repeated: as in `Ticker`.
+    revised: as in `Ticker`.
+    unpriced: as in `Ticker`.
   """
 
   dates: np.ndarray
   values: dict[str, np.ndarray]
   masked: tuple[Masked, ...]
   repeated: tuple[str, ...]
+  revised: tuple[str, ...]
+  unpriced: tuple[str, ...]
 
 
-def read_ticker(name: str, content: bytes) -> Ticker:
-  """Reads the bytes of one CSV.
+def read_ticker(
+  name: str, content: bytes, written: Days = AS_WRITTEN
+) -> Ticker:
+  """Reads the bytes of a file with the prices of one stock.
 
   Raises:
-    Refused: `content` is not a CSV of daily prices.
+    Refused: `content` is no table of daily prices of one stock.
   """
-
-  def choose(header: Header) -> Choice:
-    columns = known_columns(header)
-    require_prices(columns, header)
-    return Choice(columns.pop('date'), columns)
-
-  return make_ticker(name, read_csv(io.BytesIO(content), choose))
+  return make_ticker(
+    name, read_file(io.BytesIO(content), single_choice, written)
+  )
 
 
 def make_ticker(
@@ -110,8 +126,9 @@ def make_ticker(
 
   Open, high, low and close are multiplied by adjusted_close / close where
   there is an adjusted close. A price that is not positive, or out of all
-  proportion, is missing, as is such a volume. Of rows of a day that are equal
-  in every known column the first is kept; other rows of one day are refused.
+  proportion, is missing, as is such a volume. A row without any price is none.
+  Of rows of a day that are equal in every known column the first is kept, of
+  others the last with a price.
 
   Args:
     name: the ticker.
@@ -120,15 +137,16 @@ def make_ticker(
     index: which of the rows, in their order; by default all.
 
   Raises:
-    Refused: a cell of these rows is not what it should be.
+    Refused: a cell of these rows is not what it should be, or too many days
+      have several rows.
   """
   if numbers is None:
     numbers = table.numbers
-  history = read_history(table, numbers, index, _BOUNDS)
+  history = read_history(table, numbers, index, _BOUNDS, rows_need=PRICES)
   for key in ('close', 'adjusted_close'):
     if key in numbers and np.isnan(history.values[key]).all():
       raise Refused('no row holds a price', column=numbers[key].name)
-  return _adjusted(name, history)
+  return _adjusted(name, history, table.ignored)
 
 
 def read_history(
@@ -136,6 +154,7 @@ def read_history(
   numbers: Mapping[str, Column],
   index: np.ndarray | None,
   bounds: Mapping[str, tuple[float, float]],
+  rows_need: tuple[str, ...] = (),
 ) -> History:
   """Rows of a table in the order of their days, one for each.
 
@@ -144,22 +163,32 @@ def read_history(
     numbers: columns, by our names.
     index: which of the rows, in their order; None for all.
     bounds: by column, the least and the most that is no slip.
+    rows_need: columns in one of which a row has to hold something, else it is
+      none.
 
   Raises:
-    Refused: a cell of these rows is not what it should be.
+    Refused: a cell of these rows is not what it should be, or too many days
+      have several rows.
   """
   if index is None:
     index = np.arange(len(table.rows))
   lines = table.rows[index]
   values = {
-    key: _usable(column, index, lines, 'a number')
-    for key, column in numbers.items()
+    key: _usable(column, index, lines) for key, column in numbers.items()
   }
-  dates = _usable(table.day, index, lines, 'a date as YYYY-MM-DD')
-  again = _repeated(dates, values, lines, table.day.name)
-  repeated = tuple(str(day) for day in np.sort(dates[again]))
-  dates, lines = dates[~again], lines[~again]
-  values = {key: value[~again] for key, value in values.items()}
+  dates = _usable(table.day, index, lines)
+  needed = [~np.isnan(values[key]) for key in rows_need]
+  unpriced = ~np.any(needed, axis=0) if needed else np.zeros(len(dates), bool)
+  if unpriced.all():  # the caller says which column is empty
+    unpriced[:] = False
+  days = [str(day) for day in np.sort(dates[unpriced])]
+  rows = _Rows(dates[~unpriced], lines[~unpriced], {
+    key: value[~unpriced] for key, value in values.items()
+  })  # fmt: skip
+  kept, repeated, revised = _one_a_day(rows, bounds, table.day.name)
+  lines = rows.lines[kept]
+  dates = rows.dates[kept]
+  values = {key: value[kept] for key, value in rows.values.items()}
   masked = [
     cells
     for key in bounds
@@ -172,19 +201,20 @@ def read_history(
     {key: value[order] for key, value in values.items()},
     tuple(masked),
     repeated,
+    revised,
+    tuple(days),
   )
 
 
-def _usable(
-  column: Column, index: np.ndarray, lines: np.ndarray, expected: str
-) -> np.ndarray:
+def _usable(column: Column, index: np.ndarray, lines: np.ndarray) -> np.ndarray:
   """The values of some rows; a wrong cell among them is refused."""
   if column.cells.wrong.size:
     wrong = column.cells.is_wrong[index]
     if wrong.any():
       first = int(np.argmax(wrong))
       raise Refused(
-        f"found '{column.cells.found(index[first])}', expected {expected}",
+        f"found '{column.cells.found(index[first])}', expected "
+        f'{column.expected}',
         int(lines[first]),
         column.name,
       )
@@ -207,33 +237,59 @@ def _mask(
   return masked
 
 
-def _repeated(
-  dates: np.ndarray,
-  values: dict[str, np.ndarray],
-  lines: np.ndarray,
-  name: str,
-) -> np.ndarray:
-  """Which rows [R] repeat an earlier one; a day's rows must be equal."""
-  order = np.argsort(dates, kind='stable')
-  first, second = order[:-1], order[1:]
-  same_day = dates[first] == dates[second]
-  first, second = first[same_day], second[same_day]
-  for value in values.values():
-    differ = value[first] != value[second]
-    differ &= ~(np.isnan(value[first]) & np.isnan(value[second]))
-    if differ.any():
-      row = second[np.argmax(differ)]
-      raise Refused(
-        f'found {dates[row]} a second time, with other numbers',
-        int(lines[row]),
-        name,
-      )
-  again = np.zeros(len(dates), bool)
-  again[second] = True
-  return again
+class _Rows(NamedTuple):
+  """R rows: days, lines of the file, and values by column."""
+
+  dates: np.ndarray
+  lines: np.ndarray
+  values: dict[str, np.ndarray]
 
 
-def _adjusted(name: str, history: History) -> Ticker:
+def _one_a_day(
+  rows: _Rows, bounds: Mapping[str, tuple[float, float]], name: str
+) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...]]:
+  """Which rows [R] are kept; days again with equal numbers; with others.
+
+  Of equal rows of a day the first is kept, of others the last that holds a
+  price within bounds, or the last.
+  """
+  kept = np.ones(len(rows.dates), bool)
+  order = np.argsort(rows.dates, kind='stable')
+  dates = rows.dates[order]
+  again = np.append(False, dates[1:] == dates[:-1])
+  if not again.any():
+    return kept, (), ()
+  day = np.cumsum(~again) - 1
+  differs = np.zeros(len(order), bool)
+  priced = np.zeros(len(order), bool)
+  for key, unsorted in rows.values.items():
+    value = unsorted[order]
+    empty = np.isnan(value)
+    differs[1:] |= (value[1:] != value[:-1]) & ~(empty[1:] & empty[:-1])
+    if key in bounds and key != 'volume':
+      priced |= (value >= bounds[key][0]) & (value <= bounds[key][1])
+  is_revised = np.bincount(day, differs & again) > 0
+  places = np.arange(len(order))
+  rank = np.where(is_revised[day], places + priced * len(order), -places)
+  last = np.lexsort((rank, day))[np.append(day[1:] != day[:-1], True)]
+  kept[:] = False
+  kept[order[last]] = True
+  revised = np.unique(dates[is_revised[day]])
+  num_days = day[-1] + 1
+  if len(revised) > max(_FEW_REVISED, num_days // 10):
+    row = order[np.argmax(differs & again)]
+    raise Refused(
+      f'found {rows.dates[row]} a second time, with other numbers, as are '
+      f'{len(revised)} of {num_days} days: one file with several tickers '
+      'and their symbols is itself a source, and hours are no days',
+      int(rows.lines[row]),
+      name,
+    )
+  equal = dates[again & ~is_revised[day]]
+  return kept, tuple(map(str, equal)), tuple(map(str, revised))
+
+
+def _adjusted(name: str, history: History, ignored: tuple[str, ...]) -> Ticker:
   dates, values = history.dates, history.values
   raw = np.stack([values[price] for price in PRICES], axis=-1)
   nothing = np.full(len(dates), np.nan)
@@ -257,7 +313,26 @@ def _adjusted(name: str, history: History) -> Ticker:
     suspicious=_suspicious(dates, ohlc[:, 3]),
     masked=history.masked,
     repeated=history.repeated,
+    revised=history.revised,
+    unpriced=history.unpriced,
+    ignored=ignored,
+    unadjusted=_unadjusted(values.get('split', nothing), ohlc[:, 3]),
   )
+
+
+def _unadjusted(
+  splits: np.ndarray, close: np.ndarray
+) -> tuple[tuple[int, float], ...]:
+  """Stated splits [R] by which the close moves, rather than not at all."""
+  known = np.flatnonzero(~np.isnan(close))
+  found = []
+  for row in np.flatnonzero((splits > 0.0) & (splits != 1.0)).tolist():
+    place = int(np.searchsorted(known, row))
+    if 0 < place < len(known):
+      move = np.log(close[known[place]] / close[known[place - 1]])
+      if abs(move + np.log(splits[row])) < abs(move):
+        found.append((row, float(splits[row])))
+  return tuple(found)
 
 
 def _count(values: np.ndarray, neutral: tuple[float, ...]) -> int:

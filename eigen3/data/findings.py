@@ -115,9 +115,21 @@ RULES = {
   ),
   'repeated': Rule(
     'repeated days',
-    'a row equal to another of its day (rows that differ refuse the file)',
+    'a row equal to another of its day',
     'repaired',
     'one of them is kept',
+  ),
+  'revised': Rule(
+    'revised days',
+    'a day again with other numbers (many of them refuse the file)',
+    'repaired',
+    'the last row in the file that holds a price is kept',
+  ),
+  'unpriced': Rule(
+    'rows without prices',
+    'a row in which no price stands',
+    'masked',
+    'taken as no row',
   ),
   'stale': Rule(
     'stale prices',
@@ -223,6 +235,8 @@ def _cells(ticker: Ticker) -> dict[str, list[Occurrence]]:
       found += f' ({cells.found})'
       places['impossible'].append(Occurrence('', cells.count, found))
   places['repeated'] = _days(ticker.repeated, 'the same row again')
+  places['revised'] = _days(ticker.revised, 'again with other numbers')
+  places['unpriced'] = _days(ticker.unpriced, 'no price')
   return places
 
 

@@ -1,11 +1,12 @@
 """Which column of a table is which: the spellings that programs use."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
+from eigen3.data import cells
 from eigen3.data.errors import Refused, shown
 from eigen3.data.indicators import PRICES
-from eigen3.data.tables import Choice, Header
 
 # Names as letters only, so that 'Adj Close', 'adj_close' and '5. adj close'
 # are one name.
@@ -29,13 +30,52 @@ _ALIASES = {
   'stocksplits': 'split',
   'splitcoefficient': 'split',
 }
+# Names that say the same where none of those above does.
+_WEAK_ALIASES = {
+  'tradedate': 'date',
+  'tradingdate': 'date',
+  'tradingday': 'date',
+  'datadate': 'date',
+  'pricedate': 'date',
+  'dtyyyymmdd': 'date',
+  'time': 'date',
+  'vol': 'volume',
+}
 # What pandas calls an index without a name.
 _UNNAMED = re.compile(r'|Unnamed: \d+|__index_level_\d+__')
 # Of whom a row tells, the surest first: beside a symbol, a name is that of the
 # company; 'level_1' is what pandas calls a stacked header without names.
-_SYMBOLS = ('symbol', 'ticker', 'tic', 'seriesid', 'series', 'name', 'level')
+_SYMBOLS = (
+  'symbol', 'ticker', 'tic', 'seriesid', 'series', 'instrument', 'tscode',
+  'stockcode', 'name', 'level', 'code',
+)  # fmt: skip
+# What pandas and yfinance write left of the rows of a header of two levels.
+_CORNERS = (
+  '', 'price', 'prices', 'attribute', 'attributes', 'field', 'fields',
+  'ticker', 'tickers', 'symbol', 'symbols',
+)  # fmt: skip
 # "('Close', 'AAPL')", as pandas writes a header of two levels.
-_PAIR = re.compile(r"\('([^']*)', '([^']*)'\)")
+_PAIR = re.compile(r"""\((['"])(?P<a>.*)\1, (['"])(?P<b>.*)\3\)""")
+_DATE = 'Date'  # of the days beside pairs
+_SHOWN_SYMBOLS = 3
+
+
+class Choice(NamedTuple):
+  """Places in a header: of the day, of numbers by a key, of the symbol."""
+
+  day: int
+  numbers: Mapping[Any, int]
+  symbol: int | None = None
+
+  @property
+  def places(self) -> list[int]:
+    """All places, the day's first and the symbol's last."""
+    symbol = [] if self.symbol is None else [self.symbol]
+    return [self.day, *self.numbers.values(), *symbol]
+
+
+Header = tuple[str, ...]
+Choose = Callable[[Header], Choice]
 
 
 def letters(name: str) -> str:
@@ -48,6 +88,11 @@ def is_unnamed(name: str) -> bool:
   return _UNNAMED.fullmatch(name) is not None
 
 
+def says_nothing_new(name: str) -> bool:
+  """Whether a column that is not read is no loss: an index, or a symbol."""
+  return is_unnamed(name) or letters(name) in _SYMBOLS
+
+
 def known_columns(header: Header) -> dict[str, int]:
   """Places of the columns we know, by our names for them.
 
@@ -55,11 +100,14 @@ def known_columns(header: Header) -> dict[str, int]:
     Refused: one is there twice.
   """
   columns: dict[str, int] = {}
-  for place, name in enumerate(header):
-    column = _ALIASES.get(letters(name))
-    if column in columns:
-      raise Refused(f'two {column} columns, expected one', column=shown(name))
-    if column is not None:
+  for aliases in (_ALIASES, _WEAK_ALIASES):
+    stronger = set(columns)
+    for place, name in enumerate(header):
+      column = aliases.get(letters(name))
+      if column is None or column in stronger:
+        continue
+      if column in columns:
+        raise Refused(f'two {column} columns, expected one', column=shown(name))
       columns[column] = place
   if 'date' not in columns:
     for place, name in enumerate(header):
@@ -102,6 +150,29 @@ def symbol_column(header: Header) -> int | None:
   return next((places[name] for name in _SYMBOLS if name in places), None)
 
 
+def single_choice(header: Header) -> Choice:
+  """What to read of a file with the prices of one stock.
+
+  Raises:
+    Refused: a column is missing, or there are several stocks.
+  """
+  pairs = pair_choice(header)
+  if pairs is None:
+    columns = known_columns(header)
+    require_prices(columns, header)
+    return Choice(columns.pop('date'), columns)
+  names = list(dict.fromkeys(symbol for symbol, _ in pairs.numbers))
+  if len(names) > 1:
+    some = ', '.join([*names[:_SHOWN_SYMBOLS], '...'][: len(names)])
+    raise Refused(
+      f'found {len(names)} tickers ({shown(some, 120)}), expected one; give '
+      'the file itself as the source'
+    )
+  columns = {column: place for (_, column), place in pairs.numbers.items()}
+  require_prices([*columns, 'date'], header)
+  return Choice(pairs.day, columns)
+
+
 def pair_choice(header: Header) -> Choice | None:
   """What to read where names are pairs, by (symbol, our name); None elsewhere.
 
@@ -110,19 +181,105 @@ def pair_choice(header: Header) -> Choice | None:
   """
   pairs = [_PAIR.fullmatch(name) for name in header]
   matches = {place: pair for place, pair in enumerate(pairs) if pair}
-  # yfinance can put either first.
-  known = [
-    sum(letters(pair[level]) in _ALIASES for pair in matches.values())
-    for level in (1, 2)
-  ]
-  field, symbol = (1, 2) if known[0] >= known[1] else (2, 1)
+  if not matches:
+    return None
+  # Either can come first.
+  fields, names = _fields_and_symbols(
+    [pair['a'] for pair in matches.values()],
+    [pair['b'] for pair in matches.values()],
+  )
+  field = dict(zip(matches, fields, strict=True))
   places: dict[str, list[int]] = {}
-  for place, pair in matches.items():
-    places.setdefault(pair[symbol], []).append(place)
+  for place, name in zip(matches, names, strict=True):
+    places.setdefault(name, []).append(place)
   numbers: dict[tuple[str, str], int] = {}
   for name, own in places.items():
-    columns = known_columns(tuple(matches[place][field] for place in own))
+    columns = known_columns(tuple(field[place] for place in own))
     if name:
       columns.pop('date', None)
       numbers |= {(name, column): own[i] for column, i in columns.items()}
   return Choice(date_column(header), numbers) if numbers else None
+
+
+def read_levels(rows: list[list[str]]) -> tuple[Header, int]:
+  """The header that the first rows of a CSV are, and how many of them.
+
+  It is one row; or two levels, prices and tickers in either order, as pandas
+  writes them, with or without a row that names the days only. Of these, names
+  are pairs as pandas spells them in Parquet, "('Close', 'AAPL')".
+
+  Args:
+    rows: the first, at most three, that are not blank.
+  """
+  width = len(rows[0])
+  names = [i for i, row in enumerate(rows) if _names_days(row, width)]
+  levels = [i for i in range(len(rows)) if i not in names[:1]][:2]
+  if len(levels) < 2 or not _are_levels(rows[levels[0]], rows[levels[1]]):
+    return tuple(rows[0]), 1
+  used = max(levels)
+  if names and names[0] <= used + 1:
+    used = max(used, names[0])
+  first, second = (rows[i] for i in levels)
+  header = [_pair(a, b) for a, b in zip(first, second, strict=True)]
+  if _DATE not in header:  # pandas puts the days first
+    header[0] = _DATE
+  return tuple(header), used + 1
+
+
+def _names_days(row: list[str], width: int) -> bool:
+  """Whether a row of a header of levels holds the name of the days only."""
+  return (
+    len(row) == width
+    and width > 1
+    and not any(row[1:])
+    and not cells.is_day(row[0])
+    and not cells.is_number(row[0])
+  )
+
+
+def _are_levels(first: list[str], second: list[str]) -> bool:
+  """Whether two rows are the levels of one header, and not a row of data."""
+  if len(first) != len(second) or any(cells.is_day(cell) for cell in second):
+    return False
+  corners = [row[0].lower() for row in (first, second)]
+  if all(corner in _CORNERS for corner in corners) and (
+    corners[1] or not any(cells.is_number(cell) for cell in second)
+  ):
+    return True
+  # Tickers may look like numbers; each has all prices.
+  fields, symbols = _fields_and_symbols(first, second)
+  found: dict[str, set[str | None]] = {}
+  for field, symbol in zip(fields, symbols, strict=True):
+    if letters(field) in _ALIASES and _ALIASES[letters(field)] != 'date':
+      found.setdefault(symbol, set()).add(_ALIASES[letters(field)])
+  return bool(found) and all(
+    symbol and set(PRICES) <= own for symbol, own in found.items()
+  )
+
+
+def _fields_and_symbols(
+  first: list[str], second: list[str]
+) -> tuple[list[str], list[str]]:
+  """Two levels, that with the names of prices before that with the symbols.
+
+  A ticker may be called LOW or OPEN: what counts is how many names of prices
+  a level holds, above all a close, and then how often.
+  """
+
+  def score(level: list[str]) -> tuple[bool, int, int]:
+    known = [_ALIASES.get(letters(name)) for name in level]
+    known = [name for name in known if name is not None]
+    return 'close' in known, len(set(known) & set(PRICES)), len(known)
+
+  return (first, second) if score(first) >= score(second) else (second, first)
+
+
+def _pair(first: str, second: str) -> str:
+  """The name of a column with two names, or that of the days."""
+  kinds = [
+    _ALIASES.get(letters(name), letters(name)) for name in (first, second)
+  ]
+  if 'date' in kinds and all(kind in ('date', *_CORNERS) for kind in kinds):
+    return _DATE
+  quote = '"' if "'" in first + second else "'"
+  return f'({quote}{first}{quote}, {quote}{second}{quote})'

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from eigen3.data.cells import is_symbol
+from eigen3.data.cells import AS_WRITTEN, Days, is_symbol
 from eigen3.data.csv_files import Ticker, make_ticker
 from eigen3.data.errors import DataError, Refused, shown
 from eigen3.data.headers import (
+  Choice,
+  Header,
   known_columns,
   pair_choice,
   require_prices,
@@ -18,10 +20,14 @@ from eigen3.data.headers import (
 )
 from eigen3.data.panel_file import is_panel
 from eigen3.data.readers import Progress, Refusal, Source
-from eigen3.data.tables import Choice, Column, Header, Table, read_file
+from eigen3.data.tables import Column, Table, read_file
 
 
-def read_table(path: str | os.PathLike, progress: Progress = iter) -> Source:
+def read_table(
+  path: str | os.PathLike,
+  progress: Progress = iter,
+  written: Days = AS_WRITTEN,
+) -> Source:
   """Reads a CSV or a Parquet file of daily prices of many stocks.
 
   A long table has a row for each day and symbol, in any order, and the columns
@@ -35,6 +41,7 @@ def read_table(path: str | os.PathLike, progress: Progress = iter) -> Source:
   Args:
     path: the first bytes say whether it is Parquet.
     progress: wraps the list of symbols, e.g. `tqdm`.
+    written: how days are.
 
   Raises:
     DataError: there is no such file, or no ticker in it.
@@ -44,7 +51,7 @@ def read_table(path: str | os.PathLike, progress: Progress = iter) -> Source:
     with path.open('rb') as file:
       digest = hashlib.file_digest(file, 'sha256')
       file.seek(0)
-      table = read_file(file, _choose)
+      table = read_file(file, _choose, written)
   except Refused as error:
     if is_panel(path):
       raise DataError(f'{path}: a panel, expected prices') from error
@@ -83,7 +90,10 @@ def _choose(header: Header) -> Choice:
   require_prices(columns, header)
   symbol = symbol_column(header)
   if symbol is None:
-    raise Refused(f'no symbol column, found {shown(", ".join(header), 120)}')
+    raise Refused(
+      f'no symbol column, found {shown(", ".join(header), 120)}; a file of one '
+      'ticker is read with its folder'
+    )
   return Choice(columns.pop('date'), columns, symbol)
 
 

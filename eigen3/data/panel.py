@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from eigen3.data import panel_file
+from eigen3.data.calendars import periods_a_year
 from eigen3.data.errors import DataError
 from eigen3.data.indicators import FEATURES
 from eigen3.files import atomic_path
@@ -49,6 +50,8 @@ class MarketPanel:
     training_days: the first days of the panel, by whose data it was decided
       which columns may be bought; training on fewer would know of later
       days. 0 where no data decided.
+    markets: C numbers, the market whose days are those of a column, by the days
+      of training; none where all columns are of one.
 
   Raises:
     DataError: shapes, names, dates, the range or the training days do not
@@ -68,6 +71,7 @@ class MarketPanel:
   survivors_only: bool = True
   notes: str = ''
   training_days: int = 0
+  markets: tuple[int, ...] = ()
 
   def __post_init__(self):
     put = functools.partial(object.__setattr__, self)
@@ -79,6 +83,7 @@ class MarketPanel:
     if self.members is not None:
       put('members', np.ascontiguousarray(self.members, bool))
     put('columns', tuple(self.columns))
+    put('markets', tuple(int(market) for market in self.markets))
     put('investable', tuple(int(bound) for bound in self.investable))
     self._check_shapes()
     put('feature_names', tuple(self.feature_names) or self._feature_names())
@@ -107,6 +112,11 @@ class MarketPanel:
     return self.investable[1] - self.investable[0]
 
   @functools.cached_property
+  def periods_a_year(self) -> int:
+    """How many of its days are a year."""
+    return periods_a_year(self.dates)
+
+  @functools.cached_property
   def fingerprint(self) -> str:
     """sha256 of the content: arrays, names and range.
 
@@ -124,6 +134,8 @@ class MarketPanel:
         for day in range(0, len(array), _HASHED_DAYS):
           part = _with_one_nan(array[day : day + _HASHED_DAYS])
           digest.update(part.reshape(-1).view(np.uint8).data)
+    if self.markets:
+      digest.update(f'markets{self.markets}'.encode())
     if self.members is not None:
       digest.update(b'members' + np.packbits(self.members).tobytes())
     return digest.hexdigest()
@@ -250,6 +262,10 @@ class MarketPanel:
       raise DataError(
         f'panel: members has shape {self.members.shape}, '
         f'expected ({days}, {stop - first})'
+      )
+    if self.markets and len(self.markets) != columns:
+      raise DataError(
+        f'panel: markets has {len(self.markets)} entries, expected {columns}'
       )
     if not 0 <= self.training_days <= days:
       raise DataError(

@@ -80,6 +80,7 @@ def write(panel: Any, path: str) -> None:
     'num_days': panel.num_days,
     'has_volume': has_volume,
     **{name: getattr(panel, name) for name in _DESCRIBED},
+    **({'markets': panel.markets} if panel.markets else {}),
   }
   described = json.dumps(metadata).encode()
   text = pa.dictionary(pa.int32(), pa.string())

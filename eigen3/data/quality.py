@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from eigen3.data import defects
+from eigen3.data import defects, surprises
 from eigen3.data.csv_files import Ticker
 from eigen3.data.findings import RULES, Finding, find, find_gaps
 from eigen3.data.panel import MarketPanel
 from eigen3.data.readers import Refusal, Source
 from eigen3.data.repairs import NONE, Repairs
+from eigen3.data.surprises import Warned
 
 SCHEMA_VERSION = 1
 # What the coverage says of a column in a few days: no close, a close on each,
@@ -67,6 +68,7 @@ class QualityReport:
     coverage: int8 [C, bins], `ABSENT`, `COMPLETE`, `PARTIAL` or `INCOMPLETE`
       for about equal ranges of the panel's days.
     coverage_days: the first day of each bin.
+    warnings: what is seldom meant.
   """
 
   columns: tuple[ColumnQuality, ...]
@@ -79,6 +81,7 @@ class QualityReport:
   panel_hash: str
   coverage: np.ndarray
   coverage_days: tuple[str, ...]
+  warnings: tuple[Warned, ...]
 
   def totals(self) -> dict[str, dict[str, Any]]:
     """Of every kind: columns it was found in, occurrences, count and action."""
@@ -125,13 +128,15 @@ def check(
     panel_hash=panel.fingerprint,
     coverage=coverage,
     coverage_days=coverage_days,
+    warnings=surprises.find(source, panel, repairs),
   )
 
 
 def lines(report: QualityReport) -> list[str]:
   """The report in a few lines, for a terminal."""
   clean = sum(not column.findings for column in report.columns)
-  result = [
+  result = [f'warning: {warned}' for warned in report.warnings]
+  result += [
     f'quality: nothing found in {clean} of {len(report.columns)} columns'
   ]
   for kind, total in report.totals().items():
@@ -169,6 +174,7 @@ def as_dict(report: QualityReport) -> dict[str, Any]:
       for refusal in report.refused
     ],
     'ignored': list(report.ignored),
+    'warnings': [dataclasses.asdict(warned) for warned in report.warnings],
     'columns': [_column_as_dict(column) for column in report.columns],
   }
 

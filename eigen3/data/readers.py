@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from eigen3.data.cells import is_symbol
+from eigen3.data.cells import AS_WRITTEN, Days, is_symbol
 from eigen3.data.csv_files import Ticker, read_ticker
 from eigen3.data.errors import DataError, Refused, shown
 from eigen3.data.panel import MarketPanel
@@ -18,6 +18,9 @@ from eigen3.data.series import Series
 
 # File names (without .csv) around a ticker, as the known sets have them.
 _NAMES = (r'DA-(.+)-T-\d{4}-\d\d-\d\d', r'(.+)_data')
+
+# Suffixes of files that are read; the second where there is none of the first.
+_KINDS = (('.csv', '.tsv'), ('.txt',))
 
 Progress = Callable[[list[Any]], Iterable[Any]]
 
@@ -117,8 +120,15 @@ def source_of(panel: MarketPanel, refused: tuple[Refusal, ...] = ()) -> Source:
   return Source(tuple(tickers), refused, (), panel.source_hash)
 
 
-def read_folder(folder: str | os.PathLike, progress: Progress = iter) -> Source:
+def read_folder(
+  folder: str | os.PathLike,
+  progress: Progress = iter,
+  written: Days = AS_WRITTEN,
+) -> Source:
   """Reads every CSV of `folder`; a file that cannot be used is reported.
+
+  Files are CSVs by the name of .csv or .tsv; where there is none, .txt; any may
+  be packed by gzip, with .gz after it.
 
   Column names are compared as letters without case; `date` (or timestamp),
   open, high, low and close are needed; adjusted close, volume, dividends and
@@ -128,6 +138,7 @@ def read_folder(folder: str | os.PathLike, progress: Progress = iter) -> Source:
   Args:
     folder: the files are read in the order of their names.
     progress: wraps the list of files, e.g. `tqdm`.
+    written: how days are.
 
   Raises:
     DataError: there is no such folder, or no ticker in it.
@@ -136,11 +147,7 @@ def read_folder(folder: str | os.PathLike, progress: Progress = iter) -> Source:
   if not path.is_dir():
     found = 'not a folder' if path.exists() else 'no such folder'
     raise DataError(f'{path}: {found}, expected a folder of CSV files')
-  entries = sorted(path.iterdir())
-  files = [e for e in entries if e.suffix.lower() == '.csv' and e.is_file()]
-  others = sorted(set(entries) - set(files))
-  if not files:
-    raise DataError(f'{path}: no CSV file in this folder')
+  files, others = _files(path)
   tickers: dict[str, Ticker] = {}
   refused: list[Refusal] = []
   digest = hashlib.sha256()
@@ -152,7 +159,7 @@ def read_folder(folder: str | os.PathLike, progress: Progress = iter) -> Source:
       name = _ticker_name(file)
       if not is_symbol(name):
         raise Refused('its name is not that of a ticker')
-      ticker = read_ticker(name, content)
+      ticker = read_ticker(name, content, written)
       if ticker.name in tickers:
         raise Refused(f'a second file of ticker {ticker.name}')
       tickers[ticker.name] = ticker
@@ -178,9 +185,39 @@ def read_folder(folder: str | os.PathLike, progress: Progress = iter) -> Source:
   )
 
 
+def _files(
+  folder: pathlib.Path,
+) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
+  """The files of a folder that are read, and its other entries."""
+  entries = sorted(folder.iterdir())
+  for kinds in _KINDS:
+    files = [e for e in entries if _kind(e) in kinds and e.is_file()]
+    if files:
+      return files, sorted(set(entries) - set(files))
+  folders = [e.name for e in entries if e.is_dir()]
+  found = ''
+  if folders:
+    found = f', but folders ({shown(", ".join(folders), 60)}); give one of them'
+  elif entries:
+    found = (
+      f', but {shown(entries[0].name, 60)}'
+      '; a file with all tickers is itself a source'
+    )
+  raise DataError(f'{folder}: no CSV file in this folder{found}')
+
+
+def _kind(file: pathlib.Path) -> str:
+  """The suffix of what is in a file."""
+  packed = file.suffix.lower() == '.gz'
+  return pathlib.Path(file.stem if packed else file.name).suffix.lower()
+
+
 def _ticker_name(file: pathlib.Path) -> str:
+  stem = file.stem
+  if file.suffix.lower() == '.gz':
+    stem = pathlib.Path(stem).stem
   for pattern in _NAMES:
-    match = re.fullmatch(pattern, file.stem)
+    match = re.fullmatch(pattern, stem)
     if match:
       return match[1]
-  return file.stem
+  return stem

@@ -31,7 +31,8 @@ class Repairs:
       tick that are nearer to it than to the close before, and highs and lows
       far beyond open and close.
     splits: 'keep', or 'adjust', which multiplies the prices before a likely
-      split by its ratio and divides the volume by it.
+      split, or one that the file states and prices move by, by its ratio and
+      divides the volume by it.
     order: 'keep', or 'widen', which moves high and low so that open and close
       are between them.
 
@@ -90,9 +91,11 @@ def _repaired(ticker: Ticker, repairs: Repairs) -> Ticker:
   if repairs.bad_ticks == 'mask':
     ohlc = mask_bad_ticks(ticker, moves)
   if repairs.splits == 'adjust':
-    for move in moves:  # the ratio is 1 where there is no split
-      ohlc[: move.row] *= move.split
-      volume[: move.row] /= move.split
+    ratios = {move.row: move.split for move in moves if move.kind == 'split'}
+    ratios |= {row: 1.0 / shares for row, shares in ticker.unadjusted}
+    for row, ratio in sorted(ratios.items()):
+      ohlc[:row] *= ratio
+      volume[:row] /= ratio
   if repairs.order == 'widen':
     wrong = defects.outside(ohlc)
     ohlc[wrong] = _widened(ohlc[wrong])

@@ -95,5 +95,6 @@ def narrowed(
     volume=None if panel.volume is None else panel.volume[:stop, kept],
     members=members,
     investable=(len(context), len(kept)),
+    markets=tuple(panel.markets[i] for i in kept) if panel.markets else (),
     training_days=training_days,
   )

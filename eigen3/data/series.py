@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from eigen3.data.cells import is_symbol
+from eigen3.data.cells import AS_WRITTEN, Days, is_symbol
 from eigen3.data.csv_files import (
   VOLUME_BOUNDS,
   Masked,
@@ -18,6 +18,8 @@ from eigen3.data.csv_files import (
 )
 from eigen3.data.errors import DataError, Refused, shown
 from eigen3.data.headers import (
+  Choice,
+  Header,
   date_column,
   is_unnamed,
   known_columns,
@@ -26,7 +28,7 @@ from eigen3.data.headers import (
   symbol_column,
 )
 from eigen3.data.indicators import PRICES
-from eigen3.data.tables import Choice, Column, Header, Table, read_file
+from eigen3.data.tables import Column, Table, read_file
 
 # Beyond them a value is a slip, and float32 could not hold its indicators.
 _BOUNDS = {**dict.fromkeys(PRICES, (-1e15, 1e15)), 'volume': VOLUME_BOUNDS}
@@ -50,6 +52,8 @@ class Series:
       the first day of the market from then on, and only on that one.
     masked: cells that are empty or cannot be meant.
     source_hash: sha256 of the file.
+    revised: days that the file held again with other values; the row further
+      down was kept.
   """
 
   name: str
@@ -59,9 +63,10 @@ class Series:
   lag: int
   masked: tuple[Masked, ...]
   source_hash: str
+  revised: tuple[str, ...] = ()
 
 
-def read_context(text: str) -> tuple[Series, ...]:
+def read_context(text: str, written: Days = AS_WRITTEN) -> tuple[Series, ...]:
   """What 'PATH', 'PATH:lag=1' or 'PATH:lag=1:name=VIX' asks for.
 
   Raises:
@@ -75,11 +80,14 @@ def read_context(text: str) -> tuple[Series, ...]:
       f"context {shown(text, 120)}: found lag '{shown(lag)}', expected 0 to "
       f'{_LONGEST_LAG} days'
     )
-  return read_series(path, int(lag), given.get('name', ''))
+  return read_series(path, int(lag), given.get('name', ''), written)
 
 
 def read_series(
-  path: str | os.PathLike, lag: int = 0, name: str = ''
+  path: str | os.PathLike,
+  lag: int = 0,
+  name: str = '',
+  written: Days = AS_WRITTEN,
 ) -> tuple[Series, ...]:
   """Reads the series of a CSV or a Parquet file, or of all in a folder.
 
@@ -99,6 +107,7 @@ def read_series(
     path: a file or a folder.
     lag: calendar days from the date of a value until it is known.
     name: see above.
+    written: how days are.
 
   Raises:
     DataError: there is no series in it, or a cell is not what it should be.
@@ -114,7 +123,7 @@ def read_series(
   found = []
   for file in files:
     try:
-      found += _read_file(file, lag)
+      found += _read_file(file, lag, written)
     except Refused as error:
       raise DataError(f'{file}: {error}') from error
     except OSError as error:
@@ -125,11 +134,11 @@ def read_series(
   return tuple(dataclasses.replace(s, name=prefix + s.name) for s in found)
 
 
-def _read_file(path: pathlib.Path, lag: int) -> list[Series]:
+def _read_file(path: pathlib.Path, lag: int, written: Days) -> list[Series]:
   with path.open('rb') as file:
     digest = hashlib.file_digest(file, 'sha256').hexdigest()
     file.seek(0)
-    table = read_file(file, _choose)
+    table = read_file(file, _choose, written)
   every = np.arange(len(table.rows))
   parts: list[tuple[str, dict[str, Column], np.ndarray]]
   if table.has_symbols:
@@ -191,10 +200,11 @@ def _series(
   if {'adjusted_close', *PRICES} <= numbers.keys():
     ticker = make_ticker(name, table, numbers, index)
     dates, ohlc, volume = ticker.dates, ticker.ohlc, ticker.volume
-    masked = ticker.masked
+    masked, revised = ticker.masked, ticker.revised
   else:
     history = read_history(table, numbers, index, _BOUNDS)
-    dates, values, masked = history.dates, history.values, history.masked
+    dates, values = history.dates, history.values
+    masked, revised = history.masked, history.revised
     close = values['close']
     ohlc = np.stack([values.get(key, close) for key in PRICES], axis=-1)
     volume = values.get('volume', np.full(len(dates), np.nan))
@@ -202,5 +212,5 @@ def _series(
   if not known.any():
     raise Refused('no row holds a value', column=numbers['close'].name)
   return Series(
-    name, dates[known], ohlc[known], volume[known], lag, masked, digest
+    name, dates[known], ohlc[known], volume[known], lag, masked, digest, revised
   )

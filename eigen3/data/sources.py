@@ -9,6 +9,7 @@ import pathlib
 from collections.abc import Callable
 from typing import NamedTuple
 
+from eigen3.data.cells import AS_WRITTEN, Days
 from eigen3.data.errors import DataError
 from eigen3.data.long_tables import read_table
 from eigen3.data.readers import Progress, Source, read_folder
@@ -27,11 +28,8 @@ class Reader(NamedTuple):
   read: Callable[[pathlib.Path, Progress], Source]
 
 
-# The first that matches reads; the last matches anything.
-_READERS = [
-  Reader(os.path.isdir, read_folder),
-  Reader(lambda path: True, read_table),
-]
+# Formats that were added; the first that matches reads.
+_READERS: list[Reader] = []
 
 
 def register_source(reader: Reader) -> None:
@@ -40,15 +38,20 @@ def register_source(reader: Reader) -> None:
     _READERS.insert(0, reader)
 
 
-def open_source(path: str | os.PathLike, progress: Progress = iter) -> Source:
+def open_source(
+  path: str | os.PathLike,
+  progress: Progress = iter,
+  written: Days = AS_WRITTEN,
+) -> Source:
   """Reads prices of many stocks.
 
-  Of a format that was registered, or a folder with a CSV a ticker, or one file
+  Of a format that was registered, or a folder with a file a ticker, or one file
   with all tickers.
 
   Args:
     path: what it is, is told from what is there.
     progress: wraps the list of files, or of symbols, e.g. `tqdm`.
+    written: how days are; a format that was registered knows that itself.
 
   Raises:
     DataError: there is no such place, or no ticker in it.
@@ -56,5 +59,8 @@ def open_source(path: str | os.PathLike, progress: Progress = iter) -> Source:
   if not os.path.exists(path):
     raise DataError(f'{path}: no such folder or file')
   place = pathlib.Path(path)
-  reader = next(reader for reader in _READERS if reader.matches(place))
-  return reader.read(place, progress)
+  for reader in _READERS:
+    if reader.matches(place):
+      return reader.read(place, progress)
+  read = read_folder if place.is_dir() else read_table
+  return read(place, progress, written)

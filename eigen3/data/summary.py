@@ -27,7 +27,7 @@ def summary_lines(source: Source, panel: MarketPanel) -> list[str]:
     f'{sum(t.splits for t in tickers):,} splits and '
     f'{sum(t.dividends for t in tickers):,} dividends',
   ]
-  lines += _repeated_lines(tickers)
+  lines += _dropped_lines([*tickers, *source.series])
   lines += _masked_lines([*tickers, *source.series])
   lines += _suspicious_lines(tickers)
   refused = [str(refusal) for refusal in source.refused]
@@ -50,17 +50,25 @@ def _series_lines(source: Source, panel: MarketPanel) -> list[str]:
   return _listed('context', 'series', entries)
 
 
-def _repeated_lines(tickers: tuple[Ticker, ...]) -> list[str]:
-  repeated = [ticker for ticker in tickers if ticker.repeated]
-  if not repeated:
-    return []
-  total = sum(len(ticker.repeated) for ticker in repeated)
-  what = f'tickers, {total:,} rows equal to another of their day; one is kept'
-  entries = [
-    f'{ticker.name}: {len(ticker.repeated)}, the first on {ticker.repeated[0]}'
-    for ticker in repeated
-  ]
-  return _listed('repeated', what, entries)
+def _dropped_lines(columns: list[Ticker | Series]) -> list[str]:
+  """Rows that were read and are none of the panel."""
+  kinds = {
+    'repeated': 'rows equal to another of their day; one is kept',
+    'revised': 'days again with other numbers; the last row is kept',
+    'unpriced': 'rows without a price, which are none',
+  }
+  lines = []
+  for kind, what in kinds.items():
+    found = {one.name: getattr(one, kind, ()) for one in columns}
+    days = {name: own for name, own in found.items() if own}
+    if days:
+      total = sum(map(len, days.values()))
+      entries = [
+        f'{name}: {len(own)}, the first on {own[0]}'
+        for name, own in days.items()
+      ]
+      lines += _listed(kind, f'columns, {total:,} {what}', entries)
+  return lines
 
 
 def _masked_lines(columns: list[Ticker | Series]) -> list[str]:
@@ -111,6 +119,17 @@ def _panel_lines(panel: MarketPanel) -> list[str]:
     f'{missing:.1%} of the closes are missing',
     f'investable: {panel.num_investable} columns ({panel.notes})',
   ]
+  if panel.markets:
+    names: dict[int, list[str]] = {}
+    for name, market, kind in zip(
+      panel.columns, panel.markets, panel.column_kinds, strict=True
+    ):
+      if kind == 'stock':
+        names.setdefault(market, []).append(name)
+    entries = [
+      ', '.join([*own[:5], '...'][: len(own)]) for own in names.values()
+    ]
+    lines += _listed('markets', 'with days of their own', entries)
   if short:
     lines += _listed('context', 'stocks with too few days', short)
   return [*lines, panel.survivorship]

@@ -5,14 +5,12 @@ the header: what is held in memory is the table, not the file.
 """
 
 import contextlib
-import csv
 import dataclasses
 import functools
 import io
-import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, BinaryIO, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -20,43 +18,27 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from eigen3.data import cells
-from eigen3.data.cells import Cells
+from eigen3.data.cells import AS_WRITTEN, Cells, Days
 from eigen3.data.errors import Refused, shown
+from eigen3.data.headers import Choice, Choose, Header, says_nothing_new
 from eigen3.data.indicators import PRICES
+from eigen3.data.text_files import Layout, layout_of, plain
 
 _PARQUET_MAGIC = b'PAR1'
-_BLOCK_BYTES = 1 << 24  # also the longest header
+_BLOCK_BYTES = 1 << 24
 _BATCH_ROWS = 1 << 17
-# The first cells of the two rows in which pandas writes yfinance's header.
-_CORNERS = ('', 'price', 'ticker')
-_QUOTED = re.compile(r'(^|,)"(?:[^"]|"")*"[^,]*')
-_OPEN_QUOTE = re.compile('(^|,)"')
-
-
-class Choice(NamedTuple):
-  """Places in a header: of the day, of numbers by a key, of the symbol."""
-
-  day: int
-  numbers: Mapping[Any, int]
-  symbol: int | None = None
-
-  @property
-  def places(self) -> list[int]:
-    """All places, the day's first and the symbol's last."""
-    symbol = [] if self.symbol is None else [self.symbol]
-    return [self.day, *self.numbers.values(), *symbol]
-
-
-Header = tuple[str, ...]
-Choose = Callable[[Header], Choice]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Column:
-  """A column's name in the file, fit to be printed, and its R cells."""
+  """A column's name in the file, fit to be printed, and its R cells.
+
+  What errors expect in a cell is a number, or a day as they are written.
+  """
 
   name: str
   cells: Cells
+  expected: str = 'a number'
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -69,6 +51,7 @@ class Table:
     codes: int32 [R], places in `symbols`; None where no symbol was chosen.
     symbols: distinct names, in the order of their first rows.
     rows: int32 [R], where in the file a row stands, as errors say it.
+    ignored: names of columns that were not chosen, fit to be printed.
   """
 
   day: Column
@@ -76,6 +59,7 @@ class Table:
   codes: np.ndarray | None
   symbols: tuple[str, ...]
   rows: np.ndarray
+  ignored: tuple[str, ...] = ()
 
   @property
   def has_symbols(self) -> bool:
@@ -107,33 +91,42 @@ class Table:
     ]
 
 
-def read_file(file: BinaryIO, choose: Choose) -> Table:
+def read_file(
+  file: BinaryIO, choose: Choose, written: Days = AS_WRITTEN
+) -> Table:
   """Reads a Parquet file or a CSV, as its first bytes say.
 
   Args:
-    file: is read from its beginning; must be seekable.
+    file: is read from its beginning; must be seekable. It may be packed by
+      gzip.
     choose: gets the header; raises `Refused` where it lacks a column.
+    written: how days are.
 
   Raises:
     Refused: it is neither, or `choose` refuses its header.
   """
-  is_parquet = file.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
-  file.seek(0)
-  return (read_parquet if is_parquet else read_csv)(file, choose)
+  with plain(file) as content:
+    is_parquet = content.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
+    content.seek(0)
+    read = read_parquet if is_parquet else read_csv
+    return read(content, choose, written)
 
 
-def read_csv(file: BinaryIO, choose: Choose) -> Table:
+def read_csv(
+  file: BinaryIO, choose: Choose, written: Days = AS_WRITTEN
+) -> Table:
   """Reads a CSV in UTF-8.
 
-  The header is one row, or the two that pandas writes of yfinance's columns:
+  The header is one row, or the levels that pandas writes of yfinance's columns:
   these get the names that pandas gives them in Parquet, "('Close', 'AAPL')".
 
   Raises:
     Refused: it is no such file, or `choose` refuses its header.
   """
-  header, start, above = _csv_header(file)
+  layout = layout_of(file)
+  header, start = layout.header, layout.start
   choice = choose(header)
-  rows = _line_numbers(file, start, above)
+  rows = _line_numbers(file, layout)
   if not len(rows):
     raise Refused('no rows below the header')
   file.seek(start)
@@ -147,18 +140,23 @@ def read_csv(file: BinaryIO, choose: Choose) -> Table:
           block_size=_BLOCK_BYTES,
           column_names=[str(place) for place in range(len(header))],
         ),
+        parse_options=pa_csv.ParseOptions(delimiter=layout.separator),
         convert_options=pa_csv.ConvertOptions(
           include_columns=list(places.values()),
           column_types=dict.fromkeys(places.values(), pa.string()),
           check_utf8=False,
         ),
       )
-      return _gathered(reader, places, choice, header, rows)
+      return _gathered(
+        reader, places, choice, header, rows, written, layout.decimal
+      )
   except Refused as error:
     raise _located(error, rows) from error
 
 
-def read_parquet(file: BinaryIO, choose: Choose) -> Table:
+def read_parquet(
+  file: BinaryIO, choose: Choose, written: Days = AS_WRITTEN
+) -> Table:
   """Reads a Parquet file.
 
   Raises:
@@ -175,7 +173,7 @@ def read_parquet(file: BinaryIO, choose: Choose) -> Table:
       raise Refused('no rows')
     batches = data.iter_batches(_BATCH_ROWS, columns=list(places.values()))
     rows = np.arange(1, data.metadata.num_rows + 1, dtype=np.int32)
-    return _gathered(batches, places, choice, tuple(names), rows)
+    return _gathered(batches, places, choice, tuple(names), rows, written)
 
 
 def _has_price(columns: dict[str, Column]) -> np.ndarray:
@@ -190,12 +188,15 @@ def _gathered(
   choice: Choice,
   header: Header,
   rows: np.ndarray,
+  written: Days,
+  decimal: str = '.',
 ) -> Table:
   """The table of batches whose fields are named by `places`."""
   known: dict[str, int] = {}
   read: dict[int, Callable[[pa.Array], Cells]]
-  read = dict.fromkeys(choice.numbers.values(), cells.numbers)
-  read[choice.day] = cells.days
+  number = functools.partial(cells.numbers, decimal=decimal)
+  read = dict.fromkeys(choice.numbers.values(), number)
+  read[choice.day] = functools.partial(cells.days, written=written)
   kinds = dict.fromkeys(choice.numbers.values(), 'float64')
   kinds[choice.day] = 'datetime64[D]'
   if choice.symbol is not None:
@@ -211,8 +212,10 @@ def _gathered(
       filling[place].put(read[place](batch.column(name)))
   if count != len(rows):
     raise Refused('not a CSV (rows that go over several lines)')
+  expected = dict.fromkeys(places, 'a number')
+  expected[choice.day] = written.expected
   columns = {
-    place: Column(shown(header[place]), filling[place].cells())
+    place: Column(shown(header[place]), filling[place].cells(), expected[place])
     for place in places
   }
   codes = None
@@ -230,6 +233,11 @@ def _gathered(
     codes=codes,
     symbols=tuple(known),
     rows=rows,
+    ignored=tuple(
+      shown(name)
+      for place, name in enumerate(header)
+      if place not in places and not says_nothing_new(name)
+    ),
   )
 
 
@@ -245,61 +253,26 @@ def _refusing(what: str) -> Iterator[None]:
     raise Refused(f'{what} ({shown(reason, 120)})') from error
 
 
-def _csv_header(file: BinaryIO) -> tuple[Header, int, int]:
-  """The header, the byte at which it ends, and how many lines that is."""
-  head = file.read(_BLOCK_BYTES)
-  lines = re.finditer(rb'[^\r\n]+(\r\n|\r|\n|$)', head)
-  filled = list(itertools.islice((s for s in lines if s[0].strip()), 3))
-  if not filled:
-    raise Refused('empty file')
-  if b'\0' in filled[0][0]:
-    raise Refused('binary, not a CSV')
-  try:
-    first = _split(filled[0][0].decode('utf-8-sig'))
-    others = [_split(s[0].decode(errors='replace')) for s in filled[1:]]
-  except (UnicodeDecodeError, csv.Error) as error:
-    raise Refused('binary, not a CSV') from error
-  used = 1
-  if others and _is_second_header(first, others[0]):
-    first = [f"('{a}', '{b}')" for a, b in zip(first, others[0], strict=True)]
-    first[0] = 'Date'
-    # Below them pandas names the days, if they have a name.
-    used = 3 if len(others) > 1 and not any(others[1][1:]) else 2
-  end = filled[used - 1].end()
-  return tuple(first), end, len(head[:end].splitlines())
-
-
-def _split(line: str) -> list[str]:
-  row = next(csv.reader([line.rstrip('\r\n')]))
-  return [cell.strip().strip('"') for cell in row]
-
-
-def _is_second_header(first: list[str], second: list[str]) -> bool:
-  return (
-    first[0].lower() in _CORNERS
-    and second[0].lower() in _CORNERS
-    and len(first) == len(second)
-    and not any(cells.is_number(cell) for cell in second)
-  )
-
-
-def _line_numbers(file: BinaryIO, start: int, above: int) -> np.ndarray:
+def _line_numbers(file: BinaryIO, layout: Layout) -> np.ndarray:
   """The line of the file, from 1, on which each of R rows stands."""
-  file.seek(start)
+  file.seek(layout.start)
   # A letter for each byte, and any line ends as '\n'.
   text = io.TextIOWrapper(file, 'latin-1')
   try:
-    return np.fromiter(_filled_lines(text, above), np.int32)
+    return np.fromiter(_filled_lines(text, layout), np.int32)
   finally:
     text.detach()  # it would close the file
 
 
-def _filled_lines(text: Iterable[str], above: int) -> Iterator[int]:
-  for number, line in enumerate(text, above + 1):
+def _filled_lines(text: Iterable[str], layout: Layout) -> Iterator[int]:
+  mark = re.escape(layout.separator)
+  quoted = re.compile(rf'(^|{mark})"(?:[^"]|"")*"[^{mark}]*')
+  open_quote = re.compile(f'(^|{mark})"')
+  for number, line in enumerate(text, layout.lines + 1):
     if '\0' in line:
       raise Refused('binary, not a CSV', number)
     # Arrow would go on into the next lines, which would be lost silently.
-    if line.count('"') % 2 and _OPEN_QUOTE.search(_QUOTED.sub(r'\1', line)):
+    if line.count('"') % 2 and open_quote.search(quoted.sub(r'\1', line)):
       raise Refused('a quote that is not closed on its line', number)
     if line != '\n':  # Arrow leaves out empty lines, and no others
       yield number

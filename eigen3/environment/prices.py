@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from eigen3.data import calendars
 from eigen3.data.panel import MarketPanel
 from eigen3.environment.rules import Rules
 from eigen3.types import Array
@@ -12,7 +13,7 @@ from eigen3.types import Array
 # Status of a stock on a day.
 PRICED = 0  # it has a positive close, and may be bought
 UNPRICED = 1  # it has none
-GONE = 2  # it has had none for `delisting_days`
+GONE = 2  # it has had none for `delisting_days` of its market
 BARRED = 3  # it has a positive close, but is not in the universe
 
 
@@ -60,10 +61,10 @@ def price_table(panel: MarketPanel, rules: Rules) -> np.ndarray:
   """Packs a panel's investable prices so that a quote is one short gather.
 
   Every value is known at the close of its day. A price that is not a positive
-  number is missing. A stock is gone after `delisting_days` days without a
-  close; where the delisting price is the entry price, as in Eigen2, only days
-  without any data at all count. Where the panel knows the members of the
-  universe, others are barred: what is held of them can be sold.
+  number is missing. A stock is gone after `delisting_days` days of its market
+  without a close; where the delisting price is the entry price, as in Eigen2,
+  only days without any data at all count. Where the panel knows the members of
+  the universe, others are barred: what is held of them can be sold.
 
   Args:
     panel: T days, C columns, N of them investable.
@@ -92,19 +93,17 @@ def _table(
   status = np.where(unpriced, UNPRICED, PRICED)
   if panel.members is not None:
     status[~unpriced & ~panel.members] = BARRED
-  status[_run_length(absent) >= delisting_days] = GONE
+  every_close = panel.ohlc[..., 3]
+  is_open = calendars.open_days(
+    np.isfinite(every_close) & (every_close > 0), panel.markets
+  )
+  missed = calendars.run_length(absent, is_open[:, first:stop])
+  status[missed >= delisting_days] = GONE
   table = np.stack(
     [prices[..., 0], prices[..., 1], _last_positive(close), status], axis=-1
   )
   table.flags.writeable = False
   return table
-
-
-def _run_length(flags: np.ndarray) -> np.ndarray:
-  """How many days in a row, up to and with each, are flagged; [T, N]."""
-  days = np.arange(1, len(flags) + 1)[:, None]
-  latest_unflagged = np.maximum.accumulate(np.where(flags, 0, days), axis=0)
-  return days - latest_unflagged
 
 
 def _last_positive(close: np.ndarray) -> np.ndarray:

@@ -42,6 +42,7 @@ _EXPECTED = {
   'max_holding_days': settings.AT_LEAST_ONE,
   'max_entries_per_day': settings.AT_LEAST_ONE,
   'delisting_days': settings.AT_LEAST_ONE,
+  'closed_days': settings.COUNT,
   'settlement_days': settings.COUNT,
   'min_sale_target': settings.NOT_NEGATIVE,
   'min_position_value': settings.NOT_NEGATIVE,
@@ -66,6 +67,9 @@ _EXPECTED = {
 @dataclasses.dataclass(frozen=True)
 class Rules:
   """The `environment` section of a config; its fields are explained there.
+
+  All but `closed_days`, which the environment sets where a panel has several
+  markets: for how many days one may be closed while others trade.
 
   Raises:
     ValueError: a value out of range, naming the field.
@@ -99,11 +103,13 @@ class Rules:
   inaction_penalty: float
   portfolio_scale: float
   observe_account: bool
+  closed_days: int = 0
 
   @classmethod
   def from_config(cls, config: Mapping[str, Any]) -> 'Rules':
     """The rules in a config section that holds at least their fields."""
     names = [field.name for field in dataclasses.fields(cls)]
+    names.remove('closed_days')
     missing = [name for name in names if name not in config]
     if missing:
       raise ValueError(f'environment: missing settings {", ".join(missing)}')
@@ -158,7 +164,7 @@ class Rules:
 
     It has then missed `delisting_days` chances to leave.
     """
-    return self.max_holding_days + self.delisting_days
+    return self.max_holding_days + self.delisting_days + self.closed_days
 
   @property
   def closing_days(self) -> int:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from eigen3.data.calendars import LONGEST_CLOSED
 from eigen3.data.panel import MarketPanel
 from eigen3.environment import accounting, entries, observed, prices, rewards
 from eigen3.environment.accounting import EMPTY, Marked, Orders, Positions
@@ -93,6 +94,8 @@ class TradingEnvironment:
         context and an episode.
     """
     rules = Rules.from_config(config)
+    if panel.markets:
+      rules = dataclasses.replace(rules, closed_days=LONGEST_CLOSED)
     rewards.find(rules.reward)
     start, stop = days if days is not None else (0, panel.num_days)
     if not 0 <= start <= stop <= panel.num_days:

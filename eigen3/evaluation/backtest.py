@@ -26,12 +26,14 @@ class Backtest:
     equity: float64 [S], cash and positions at each day's close.
     trades: a row per closed trade; see `Backtester`.
     summary: the numbers of `summarise`.
+    year: how many of the panel's days are a year.
   """
 
   dates: np.ndarray
   equity: np.ndarray
   trades: pd.DataFrame
   summary: dict[str, float]
+  year: int = TRADING_DAYS_A_YEAR
 
 
 class Backtester:
@@ -119,10 +121,11 @@ class Backtester:
     trades = self._trades(extras.closed)
     equity = np.asarray(extras.equity, np.float64)
     invested = 1.0 - extras.cash / extras.equity
-    summary = summarise(equity, self._initial_cash, trades)
+    year = self._panel.periods_a_year
+    summary = summarise(equity, self._initial_cash, trades, year)
     summary['exposure'] = float(np.mean(invested))
     summary['costs'] = float(np.sum(extras.costs)) / self._initial_cash
-    return Backtest(self._panel.dates[self.days], equity, trades, summary)
+    return Backtest(self._panel.dates[self.days], equity, trades, summary, year)
 
   def _trades(self, closed) -> pd.DataFrame:
     step, slot = np.nonzero(closed.mask)
@@ -154,7 +157,10 @@ class Backtester:
 
 
 def summarise(
-  equity: np.ndarray, initial_cash: float, trades: pd.DataFrame
+  equity: np.ndarray,
+  initial_cash: float,
+  trades: pd.DataFrame,
+  year: int = TRADING_DAYS_A_YEAR,
 ) -> dict[str, float]:
   """Numbers of an equity curve and its trades.
 
@@ -162,6 +168,7 @@ def summarise(
     equity: [S], at daily closes.
     initial_cash: what it began with.
     trades: with the columns net_profit and holding_days.
+    year: how many days are a year.
 
   Returns:
     profit: over initial cash. max_drawdown: deepest fall from a peak, as a
@@ -174,13 +181,13 @@ def summarise(
   returns = path[1:] / path[:-1] - 1.0
   peak = np.maximum.accumulate(path)
   deviation = float(np.std(returns, ddof=1)) if len(returns) > 1 else 0.0
-  year = np.sqrt(TRADING_DAYS_A_YEAR)
-  sharpe = float(np.mean(returns)) / deviation * year if deviation else 0.0
+  root = np.sqrt(year)
+  sharpe = float(np.mean(returns)) / deviation * root if deviation else 0.0
   some = len(trades) > 0
   return {
     'profit': float(path[-1] / initial_cash - 1.0),
     'max_drawdown': float(np.max(1.0 - path / peak)),
-    'volatility': deviation * float(year),
+    'volatility': deviation * float(root),
     'sharpe': float(sharpe),
     'trades': float(len(trades)),
     'win_rate': float((trades['net_profit'] > 0).mean()) if some else 0.0,

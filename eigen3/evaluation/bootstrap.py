@@ -126,6 +126,7 @@ def paired_difference(
   confidence: float = 0.95,
   repeats: int = 10_000,
   block: int | None = None,
+  year: int = TRADING_DAYS_A_YEAR,
 ) -> PairedDifference:
   """Whether one brings more a day than the other, on days like these.
 
@@ -153,6 +154,7 @@ def paired_difference(
     confidence: the share of such intervals that hold the true mean.
     repeats: how often days are drawn; p is at least 1 / (repeats + 1).
     block: mean length of a block, days; by default `block_length`.
+    year: how many days are a year.
 
   Returns:
     The difference; interval and p are NaN for fewer than `FEWEST_DAYS` days.
@@ -166,7 +168,6 @@ def paired_difference(
       f'found returns of shapes {ours.shape} and {theirs.shape}, expected '
       f'seeds x days for both, or days alone for the second'
     )
-  year = TRADING_DAYS_A_YEAR
   by_seed = year * (ours - theirs).mean(axis=1)
   pooled = (ours - theirs).mean(axis=0)
   mean = float(year * pooled.mean())

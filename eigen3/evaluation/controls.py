@@ -134,10 +134,11 @@ class Controls:
     trades = _as_trades(
       self._panel, days, bought_at, sold_at, shares, paid, received, rate
     )
-    summary = summarise(equity, cash, trades)
+    year = self._panel.periods_a_year
+    summary = summarise(equity, cash, trades, year)
     summary['exposure'] = float(np.mean(invested))
     summary['costs'] = float(rate * ((paid + received) @ shares) / cash)
-    return Backtest(self._panel.dates[days], equity, trades, summary)
+    return Backtest(self._panel.dates[days], equity, trades, summary, year)
 
 
 def by_rank(rules: Rules, scores: np.ndarray, wanted: np.ndarray) -> np.ndarray:

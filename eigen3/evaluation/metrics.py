@@ -2,8 +2,8 @@
 
 Conventions: the account is marked at each day's close, net of all costs; daily
 returns are simple, and the first is from the initial cash to the first close;
-252 days are a year; cash earns nothing. A number that these days leave
-undefined is NaN.
+252 days are a year, or as many as the panel's calendar has; cash earns nothing.
+A number that these days leave undefined is NaN.
 """
 
 import math
@@ -15,7 +15,6 @@ import pandas as pd
 from eigen3.environment import Exit
 from eigen3.evaluation import sharpe
 from eigen3.evaluation.backtest import Backtest
-from eigen3.types import TRADING_DAYS_A_YEAR
 
 # The share of the worst days whose mean is the conditional value at risk.
 TAIL = 0.05
@@ -59,9 +58,15 @@ def measure(
     ValueError: the benchmark has other days.
   """
   returns = daily_returns(backtest)
-  numbers = {**backtest.summary, **_risk(returns), **_trading(backtest)}
+  numbers = {
+    **backtest.summary,
+    **_risk(returns, backtest.year),
+    **_trading(backtest),
+  }
   if benchmark is not None:
-    numbers |= _market(returns, np.asarray(benchmark, np.float64))
+    numbers |= _market(
+      returns, np.asarray(benchmark, np.float64), backtest.year
+    )
   return {
     name: float(value) if np.isfinite(value) else math.nan
     for name, value in numbers.items()
@@ -92,19 +97,18 @@ def for_json(numbers: Mapping[str, float]) -> dict[str, float | None]:
   }
 
 
-def _risk(returns: np.ndarray) -> dict[str, float]:
+def _risk(returns: np.ndarray, year: int) -> dict[str, float]:
   path = np.cumprod(np.concatenate([[1.0], 1.0 + returns]))
   peak = np.maximum.accumulate(path)
   under = path < peak * (1.0 - _ROUNDING)
-  cagr = path[-1] ** (TRADING_DAYS_A_YEAR / len(returns)) - 1.0
+  cagr = path[-1] ** (year / len(returns)) - 1.0
   downside = np.sqrt(np.mean(np.minimum(returns, 0.0) ** 2))
   tail = np.sort(returns)[: int(TAIL * (len(returns) - 1)) + 1]
   record = sharpe.track_record(returns)
   return {
     'days': len(returns),
     'cagr': cagr,
-    'sortino': math.sqrt(TRADING_DAYS_A_YEAR)
-    * _ratio(returns.mean(), downside),
+    'sortino': math.sqrt(year) * _ratio(returns.mean(), downside),
     'calmar': _ratio(cagr, float(np.max(1.0 - path / peak))),
     # Between two closes at a peak lie those below it.
     'drawdown_days': np.diff(np.flatnonzero(~np.pad(under, 1))).max() - 1,
@@ -119,7 +123,7 @@ def _trading(backtest: Backtest) -> dict[str, float]:
   profit = trades['net_profit'].to_numpy()
   bought = trades['shares'] * trades['entry_price']
   sold = trades['shares'] * trades['exit_price']
-  years = len(backtest.equity) / TRADING_DAYS_A_YEAR
+  years = len(backtest.equity) / backtest.year
   held = 2.0 * years * backtest.equity.mean()
   by_ticker = trades['net_profit'].groupby(trades['ticker']).sum()
   gains = by_ticker[by_ticker > 0].to_numpy()
@@ -143,7 +147,9 @@ def _exits(trades: pd.DataFrame) -> dict[str, float]:
   }
 
 
-def _market(returns: np.ndarray, benchmark: np.ndarray) -> dict[str, float]:
+def _market(
+  returns: np.ndarray, benchmark: np.ndarray, year: int
+) -> dict[str, float]:
   """Alpha and beta, NaN where the benchmark or time stands still."""
   if benchmark.shape != returns.shape:
     raise ValueError(
@@ -164,8 +170,8 @@ def _market(returns: np.ndarray, benchmark: np.ndarray) -> dict[str, float]:
       'use_correction': True,
     },
   )
-  year = np.array([TRADING_DAYS_A_YEAR, 1.0])
-  return dict(zip(names, [*year * fit.params, *year * fit.bse], strict=True))
+  unit = np.array([year, 1.0])
+  return dict(zip(names, [*unit * fit.params, *unit * fit.bse], strict=True))
 
 
 def _mean(values) -> float:

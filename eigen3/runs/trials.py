@@ -84,7 +84,7 @@ def sharpe_ratios(workdir: os.PathLike | str) -> np.ndarray:
   if (workdir / logs.MEMBERS).exists():
     path, column = workdir / logs.MEMBERS, logs.DAILY_SHARPE
   else:
-    unit = np.sqrt(TRADING_DAYS_A_YEAR)
+    unit = np.sqrt(_days_a_year(workdir))
   if not path.exists():
     return np.zeros(0)  # it ended before it validated anything
   table = pd.read_csv(path)
@@ -92,6 +92,15 @@ def sharpe_ratios(workdir: os.PathLike | str) -> np.ndarray:
     require(name in table, f'{path}: columns', [*table], f'{name} among them')
   found = table[column][table[logs.SCORE].notna()].to_numpy(np.float64) / unit
   return np.where(np.isfinite(found), found, 0.0)
+
+
+def _days_a_year(workdir: pathlib.Path) -> int:
+  """By how many days a run's Sharpe ratios are a year's."""
+  try:
+    data = run_directory.read_about(workdir)['data']
+    return int(data.get('days_a_year', TRADING_DAYS_A_YEAR))
+  except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    return TRADING_DAYS_A_YEAR
 
 
 def _check_alike(runs: Sequence[pathlib.Path]) -> None:

@@ -109,7 +109,7 @@ def _environment() -> config_dict.ConfigDict:
   config.target_fill = 'limit_or_open'
   config.delisting_price = 'last_close'  # or 'entry_price', as in Eigen2
   config.delisting_return = 0.0  # added to the last close, e.g. -0.3
-  config.delisting_days = 5  # days without a price before a stock is gone
+  config.delisting_days = 5  # days of its market without a price: it is gone
   config.initial_cash = 1_000_000.0
   config.max_position_fraction = 0.1  # of equity
   config.min_position_value = 1_000.0  # smaller orders are not accepted

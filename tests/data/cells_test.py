@@ -120,8 +120,8 @@ def test_wrong_days_are_told_and_the_others_kept():
 
 
 def test_numbers_are_no_days():
-  found = cells.days(pa.array([20200103, None]))
-  assert wrong_of(found) == {0: '20200103', 1: ''}
+  found = cells.days(pa.array([1577836800, None, 20200230, 2020]))
+  assert wrong_of(found) == {0: '1577836800', 1: '', 2: '20200230', 3: '2020'}
 
 
 def test_symbols_grow_over_parts():

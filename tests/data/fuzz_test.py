@@ -5,6 +5,8 @@ line that names the file, and where a single cell is wrong, its row and column.
 """
 
 import collections
+import dataclasses
+import gzip
 import io
 import os
 import shutil
@@ -79,6 +81,25 @@ CSVS = {
   'wide': WIDE.set_index(('Date', '')).rename_axis('Date').to_csv().encode(),
   'series': csv_of(VALUES),
 }
+ALONE = ONE.drop(columns='symbol').set_index('date').rename_axis('Date')
+ALONE.columns = pd.MultiIndex.from_product(
+  [[n.replace('_', ' ').title() for n in NUMBERS], ['LOW']],
+  names=['Price', 'Ticker'],
+)
+LAST = csv_of(ONE.tail(1).drop(columns='symbol')).splitlines()[1]
+# Other ways to write the file of a folder.
+WRITTEN = {
+  'gzip': gzip.compress(CSVS['folder'], mtime=0),
+  'utf16': CSVS['folder'].decode().encode('utf-16'),
+  'decimal_commas': CSVS['folder'].replace(b',', b';').replace(b'.', b','),
+  'tabs': CSVS['folder'].replace(b',', b'\t'),
+  'compact_days': CSVS['folder'].replace(b'-', b''),
+  'slashes': CSVS['folder'].replace(b'-', b'/'),
+  'levels': ALONE.to_csv().encode(),
+  'levels_tickers_first': ALONE.swaplevel(axis=1).to_csv().encode(),
+  'last_day_twice': CSVS['folder'] + LAST[:10] + b',,,,,,\n' + LAST,
+  'last_day_again': CSVS['folder'] + LAST[:-4] + b'1\n',
+}
 TABLES = {'long': table_of(BOTH), 'series': table_of(VALUES)}
 PARQUETS = {kind: parquet_of(table) for kind, table in TABLES.items()}
 
@@ -86,6 +107,14 @@ PARQUETS = {kind: parquet_of(table) for kind, table in TABLES.items()}
 def damaged(number, trap):
   """The file of this number: where it goes, and what it holds."""
   rng = np.random.default_rng([7, number])
+  if number % 4 == 3:
+    written = str(rng.choice(list(WRITTEN)))
+    if rng.random() < 0.5 or written in ('gzip', 'utf16'):
+      made = mutations.damage_bytes(WRITTEN[written], rng, trap)
+    else:
+      made = mutations.damage_text(WRITTEN[written], rng)
+    kind = f'{written}, {made.kind}'
+    return 'folder', dataclasses.replace(made, kind=kind)
   if rng.random() < 0.3:
     kind = str(rng.choice(list(TABLES)))
     if rng.random() < 0.5:
@@ -190,8 +219,20 @@ def check_all(numbers, folder):
 
 
 @pytest.mark.filterwarnings('error')
+@pytest.mark.parametrize('written', WRITTEN)
+def test_other_ways_to_write_a_file(tmp_path, written):
+  """What is damaged below is read where it is not."""
+  (ticker,) = read('folder', WRITTEN[written], tmp_path, alone=True).tickers
+  assert (ticker.name, len(ticker.dates)) == ('AAA', len(DAYS))
+  close = 0.9 * ONE.close.iloc[-1]
+  np.testing.assert_allclose(ticker.ohlc[-1, 3], close, atol=0.01)
+
+
+@pytest.mark.filterwarnings('error')
 def test_damaged_files(tmp_path):
-  outcomes = check_all(range(300), tmp_path)
+  outcomes = check_all(range(400), tmp_path)
+  made = {kind.partition(',')[0] for _, kind, _ in outcomes}
+  assert made >= WRITTEN.keys()
   # Neither everything is accepted nor everything refused.
   for kind in ('folder', 'long', 'wide', 'series'):
     assert {end for of, _, end in outcomes if of == kind} == {'panel', 'error'}
@@ -201,4 +242,4 @@ def test_damaged_files(tmp_path):
 @pytest.mark.filterwarnings('error')
 @pytest.mark.parametrize('thousand', range(10))
 def test_many_damaged_files(tmp_path, thousand):
-  check_all(range(300 + 1000 * thousand, 1300 + 1000 * thousand), tmp_path)
+  check_all(range(400 + 1000 * thousand, 1400 + 1000 * thousand), tmp_path)

@@ -99,6 +99,7 @@ def test_feature_indices():
     ({'training_days': 8}, 'training_days is 8, expected 0 to 7'),
     ({'training_days': -1}, 'training_days is -1, expected 0 to 7'),
     ({'feature_names': ('a',)}, 'feature_names has 1 entries, expected 2'),
+    ({'markets': (0, 1)}, 'markets has 2 entries, expected 3'),
     ({'column_kinds': ('stock',)}, 'column_kinds has 1 entries, expected 3'),
     ({'column_kinds': ('stock', 'bond', 'stock')}, "'T1' is of kind 'bond'"),
     (
@@ -140,6 +141,14 @@ def test_file_round_trip_is_bit_equal(tmp_path, with_volume):
   assert_equal_bits(panel, loaded)
   assert loaded.fingerprint == panel.fingerprint
   assert os.listdir(tmp_path) == ['panel.parquet']
+
+
+def test_markets_travel_with_the_panel(tmp_path):
+  panel = make_panel(markets=(1, 0, 1))
+  panel.save(tmp_path / 'panel.parquet')
+  loaded = MarketPanel.load(tmp_path / 'panel.parquet')
+  assert loaded.markets == (1, 0, 1)
+  assert loaded.fingerprint == panel.fingerprint
 
 
 def test_members_travel_with_the_panel(tmp_path):
@@ -218,6 +227,7 @@ def test_fingerprint_follows_the_content():
     {'investable': (1, 3)},
     {'volume': np.zeros((DAYS, COLUMNS))},
     {'feature_names': ('feature_0', 'feature_9')},
+    {'markets': (0, 1, 1)},
   ):
     assert make_panel(**changes).fingerprint != original, changes
 

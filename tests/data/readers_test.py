@@ -1,5 +1,6 @@
 """Tests of eigen3.data.readers and csv_files: what comes in, what does not."""
 
+import gzip
 import hashlib
 import re
 import tarfile
@@ -7,7 +8,7 @@ import tarfile
 import numpy as np
 import pytest
 
-from eigen3.data import DataError, Refused, read_folder
+from eigen3.data import DataError, Days, Refused, read_folder
 from eigen3.data.csv_files import read_ticker
 
 HEADER = 'date,open,high,low,close,volume,Name\n'
@@ -17,6 +18,7 @@ ROWS = (
   '2020-01-06,12,14,11,13,3000,A\n',
 )
 GOOD = HEADER + ''.join(ROWS)
+PACKED = gzip.compress(GOOD.encode())
 
 
 def timed(time):
@@ -55,6 +57,27 @@ def test_a_plain_file():
     GOOD.rstrip('\n'),
     GOOD.replace(',10,', ', 10 ,'),
     GOOD.replace('2020-01-03', '2020-01-03 00:00:00'),
+    GOOD.replace('2020-01-0', '2020010'),
+    re.sub(r'(....)-(..)-0(.)', r'\1/\2/\3', GOOD),
+    GOOD.replace('-', '.').replace('date', 'trade_date'),
+    GOOD.replace('volume', 'Vol'),
+    '<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>,<OPENINT>\n'
+    + re.sub(r'(....)-(..)-(..)', r'\1\2\3,000000', ''.join(ROWS)),
+    GOOD.replace(',', '\t'),
+    GOOD.replace(',', ';'),
+    GOOD.replace(',', ';').replace(';10;', ';10,00;'),
+    GOOD.replace(',', '|'),
+    GOOD.replace(',', ';').replace('1000', '1.000').replace(';9;', ';9,0;'),
+    PACKED,
+    gzip.compress(GOOD.replace(',', '\t').encode('utf-16')),
+    GOOD.encode('utf-16'),
+    b'\xfe\xff' + GOOD.encode('utf-16-be'),
+    GOOD.encode('utf-32'),
+    GOOD + '2020-01-07,,,,,5,A\n',
+    GOOD.replace(ROWS[2], '2020-01-06,,,,,,A\n' + ROWS[2]),
+    GOOD + '2020-01-06,,,,,,A\n',
+    GOOD + '2020-01-06,0,0,0,0,0,A\n',
+    GOOD.replace(ROWS[2], ROWS[2].replace('3000', '1') + ROWS[2]),
     # Dates as written, whatever they are in UTC.
     timed('00:00:00+09:00'),
     timed('23:30:00-05:00'),
@@ -74,6 +97,48 @@ def test_ways_to_write_the_same_file(text):
   np.testing.assert_array_equal(expected.dates, found.dates)
   np.testing.assert_array_equal(expected.ohlc, found.ohlc)
   np.testing.assert_array_equal(expected.volume, found.volume)
+
+
+DAY_FORMATS = {
+  'dd/mm/yyyy': r'\3/\2/\1',
+  'mm/dd/yyyy': r'\2/\3/\1',
+  'dd/mm': r'\3/\2/\1 00:00:00',
+  'D.M.YY': r'\3.01.20',
+  '%d %b %Y': r'\3 Jan \1',
+}
+
+
+@pytest.mark.parametrize('written', DAY_FORMATS)
+def test_days_that_end_with_the_year(written):
+  text = re.sub(r'(....)-(..)-(..)', DAY_FORMATS[written], GOOD)
+  for days in (text, GOOD):  # a day that begins with the year is clear
+    found = read_ticker('A', days.encode(), Days(written))
+    np.testing.assert_array_equal(found.dates, read(GOOD).dates)
+
+
+def test_midnights_of_an_exchange_in_utc():
+  """Days of Tokyo begin at 15:00 of the day before."""
+  days = np.array(['2020-01-03', '2020-01-04', '2020-01-07'], 'datetime64[D]')
+  for text in (timed('15:00:00+00:00'), timed('15:00:00Z'), timed('15:00:00')):
+    found = read_ticker('A', text.encode(), Days(zone='Asia/Tokyo'))
+    np.testing.assert_array_equal(found.dates, days)
+    np.testing.assert_array_equal(read(text).dates, read(GOOD).dates)
+  found = read_ticker('A', GOOD.encode(), Days(zone='Asia/Tokyo'))
+  np.testing.assert_array_equal(found.dates, read(GOOD).dates)
+
+
+@pytest.mark.parametrize(
+  ('settings', 'message'),
+  [
+    ({'format': 'dd/mm/dd'}, "date_format: found 'dd/mm/dd', expected day,"),
+    ({'format': '%H'}, "date_format: found '%H', expected day, month and year"),
+    ({'zone': 'Tokyo'}, "time_zone: found 'Tokyo', expected a zone, as Asia"),
+    ({'zone': '../x'}, "time_zone: found '../x', expected a zone"),
+  ],
+)
+def test_formats_of_days_are_checked(settings, message):
+  with pytest.raises(DataError, match=re.escape(message)):
+    Days(**settings)
 
 
 @pytest.mark.parametrize(
@@ -160,6 +225,17 @@ def test_equal_rows_of_a_day_are_one_row_and_reported():
   ]
 
 
+def test_odd_rows_of_a_day_are_reported():
+  empty, other = '2020-01-06,,,,,3,A\n', ROWS[1].replace('2000', '7')
+  found = read(GOOD + other + ROWS[0] + empty + '2020-01-08,,,,,,\n')
+  np.testing.assert_array_equal(found.volume, [1000, 7, 3000])
+  assert found.revised == ('2020-01-03',)
+  assert found.repeated == ('2020-01-02',)
+  assert found.unpriced == ('2020-01-06', '2020-01-08')
+  assert found.masked == ()
+
+
+MANY = ''.join([*ROWS, '2020-01-07,12,14,11,13,3000,A\n'])
 REFUSED = {
   'empty': ('', None, '', 'empty file'),
   'blank': ('\n \n', None, '', 'empty file'),
@@ -198,24 +274,45 @@ REFUSED = {
   'date_as_price': (
     HEADER + '2020-01-02,2020-01-02,1,1,1,1,A\n', 2, 'open', "'2020-01-02'"
   ),
-  'other_numbers': (
-    HEADER + ROWS[0] + ROWS[1] + ROWS[0].replace('1000', '1001'), 4, 'date',
-    'found 2020-01-02 a second time, with other numbers',
+  'several_tickers': (
+    HEADER + MANY + MANY.replace(',A', ',B').replace(',12,', ',13,'), 6, 'date',
+    'found 2020-01-02 a second time, with other numbers, as are 4 of 4 days',
   ),
-  'other_numbers_the_third_time': (
-    HEADER + ROWS[0] + ROWS[0] + ROWS[0].replace(',9,', ',,'), 4, 'date',
-    'found 2020-01-02 a second time',
+  'several_tickers_beside_each_other': (
+    ",A,B\n,Close,Close\n2020-01-02,1,2\n", None, '',
+    'found 2 tickers (A, B), expected one; give the file itself',
   ),
   'bad_date': (
     GOOD.replace('2020-01-03', '03/01/2020'), 3, 'date',
-    "found '03/01/2020', expected a date as YYYY-MM-DD",
+    "found '03/01/2020', expected a date as YYYY-MM-DD (--date_format=",
   ),
   'no_such_day': (
     GOOD.replace('2020-01-03', '2020-02-30'), 3, 'date', "'2020-02-30'"
   ),
   'no_day': (GOOD.replace('2020-01-03', ''), 3, 'date', "found ''"),
-  'number_as_date': (
-    GOOD.replace('2020-01-0', '2020010'), 2, 'date', "found '20200102'"
+  'number_among_days': (
+    GOOD.replace('2020-01-02', '20200102'), 2, 'date', "found '20200102'"
+  ),
+  'decimal_comma': (
+    GOOD.replace(',10,12,', ',"10,5",12,'), 2, 'open', "found '10,5'"
+  ),
+  'point_beside_decimal_commas': (
+    GOOD.replace(',', ';').replace(';10;12;', ';10,5;12,5;').replace(
+      ';11;13;', ';11.5;13;'
+    ),
+    2, 'open', "found '10,5'",
+  ),
+  'thousands_of_a_tab': (
+    GOOD.replace(',', '\t').replace('\t1000\t', '\t1,000\t'), 2, 'volume',
+    "found '1,000'",
+  ),
+  'archive': (b'PK\x03\x04' + bytes(50), None, '', 'unpack it or save it as'),
+  'cut_gzip': (PACKED[:-20], None, '', 'damaged, not a whole gzip file'),
+  'bomb': (
+    gzip.compress(bytes(1 << 27)), None, '', 'unpacks to more than 67,108,'
+  ),
+  'half_a_letter': (
+    GOOD.encode('utf-16')[:-1], None, '', 'binary, not a CSV in UTF-16'
   ),
   'cut': (GOOD[:-8], 4, '', 'found 5 cells, expected 7'),
   'cut_after_blank_lines': (
@@ -268,6 +365,20 @@ def test_a_folder_reads_what_it_can_and_reports_the_rest(tmp_path):
   assert source.ignored == ('folder.csv', 'notes.txt')
 
 
+@pytest.mark.parametrize(
+  ('kind', 'name'),
+  [('.csv.gz', 'A'), ('.tsv', 'A'), ('.us.txt', 'A.us'), ('.TXT.GZ', 'A')],
+)
+def test_other_kinds_of_files(tmp_path, kind, name):
+  content = (
+    gzip.compress(GOOD.encode()) if kind.lower().endswith('gz') else GOOD
+  )
+  write(tmp_path, **{f'A{kind}': content, 'b.json': ''})
+  source = read_folder(tmp_path)
+  assert [ticker.name for ticker in source.tickers] == [name]
+  assert source.ignored == ('b.json',)
+
+
 def test_source_hash_follows_names_and_bytes(tmp_path):
   write(tmp_path, **{'A.csv': GOOD, 'B.csv': GOOD})
   original = read_folder(tmp_path).source_hash
@@ -307,6 +418,13 @@ def test_folders_without_a_ticker_are_one_clear_line(tmp_path):
   (tmp_path / 'none').mkdir()
   with pytest.raises(DataError, match='no CSV file in this folder'):
     read_folder(tmp_path / 'none')
+  (tmp_path / 'none' / 'Stocks').mkdir()
+  with pytest.raises(DataError, match=r'but folders \(Stocks\); give one of'):
+    read_folder(tmp_path / 'none')
+  (tmp_path / 'one').mkdir()
+  write(tmp_path / 'one', **{'all.parquet': ''})
+  with pytest.raises(DataError, match='all tickers is itself a source'):
+    read_folder(tmp_path / 'one')
   (tmp_path / 'bad').mkdir()
   write(tmp_path / 'bad', **{'A.csv': '', 'B.csv': 'x'})
   with pytest.raises(DataError) as caught:

@@ -147,8 +147,8 @@ REFUSED = {
     "row 3, column 'a': found 'x', expected a number",
   ),
   'again': (
-    'date,a\n2020-01-02,1\n2020-01-02,2\n',
-    "row 3, column 'date': found 2020-01-02 a second time, with other numbers",
+    'date,a\n' + ''.join(f'2020-01-0{i % 4 + 1},{i}\n' for i in range(8)),
+    "row 6, column 'date': found 2020-01-01 a second time, with other numbers",
   ),
   'twice': ('date,a,a\n2020-01-02,1,2\n', "column 'a': two columns of this"),
   'name': ('date,a\x7f,b\n2020-01-02,1,2\n', "'a\ufffd' cannot name a column"),

@@ -44,8 +44,8 @@ def config(**settings):
   return section
 
 
-def panel(seed: int) -> MarketPanel:
-  """A volatile market with missing prices, rows and stretches of days."""
+def panel(seed: int, num_markets: int = 1) -> MarketPanel:
+  """Volatile prices with missing prices, rows and stretches of days."""
   rng = np.random.default_rng(seed)
   shape = (NUM_DAYS, NUM_COLUMNS)
   close = 50 * np.exp(np.cumsum(rng.normal(0, 0.04, shape), axis=0))
@@ -69,6 +69,7 @@ def panel(seed: int) -> MarketPanel:
       rows[rng.integers(NUM_DAYS // 2, NUM_DAYS) :, column] = True
     if rng.random() < 0.15:  # opens are no longer reported
       ohlc[rng.integers(5, NUM_DAYS) :, column, 0] = np.nan
+  markets = _close_markets(rows, seed) if num_markets == 2 else ()
   ohlc[rows] = np.nan
   # A row without prices may still have features: it is not absent then.
   features[rows & (rng.random(shape) < 0.8)] = np.nan
@@ -83,7 +84,20 @@ def panel(seed: int) -> MarketPanel:
     features=features,
     investable=INVESTABLE,
     members=members if seed % 2 else None,
+    markets=markets,
   )
+
+
+def _close_markets(rows: np.ndarray, seed: int) -> tuple[int, ...]:
+  """Holidays of two markets, in rows [T, C], and the market of each column."""
+  markets = np.array([0, 1, 1, 0, 1, 0])
+  for market in (0, 1):
+    first = (7 * seed) % 11 + 9 * market
+    for start in (first, first + 22):
+      rows[start : start + 4, markets == market] = True
+  if seed % 4 == 3:  # one of them ends
+    rows[9:, markets == 1] = True
+  return tuple(markets)
 
 
 def actions(seed: int, num_steps: int) -> np.ndarray:

@@ -10,6 +10,7 @@ import types
 import numpy as np
 
 OPEN, HIGH, CLOSE = 0, 1, 3
+LONGEST_CLOSED = 30  # days, after which a market has ended
 
 
 @dataclasses.dataclass
@@ -64,7 +65,13 @@ class SlowAccount:
     self.prices = np.where(is_price, self.ohlc, None).tolist()
     self.features = panel.features[:, first:last]
     self.members = panel.members
+    self.closes = panel.ohlc[..., 3]
+    self.markets = panel.markets
+    self.first = first
     self.config = types.SimpleNamespace(**config)  # quicker to read
+    self.oldest_age = config.max_holding_days + config.delisting_days
+    if self.markets:
+      self.oldest_age += LONGEST_CLOSED
     self.stop = stop
     self.rate = (config.commission_bp + config.slippage_bp) / 10_000
     self.cash = config.initial_cash
@@ -98,9 +105,27 @@ class SlowAccount:
     return self.price(day, stock, CLOSE)
 
   def is_gone(self, day, stock):
-    """Whether all of the last `delisting_days` days lack the stock."""
-    days = range(day - self.config.delisting_days + 1, day + 1)
-    return all(d >= 0 and self._is_absent(d, stock) for d in days)
+    """Whether it has lacked on `delisting_days` days of its market in a row."""
+    missed = 0
+    while day >= 0 and self._is_absent(day, stock):
+      missed += self.is_open(day, stock)
+      day -= 1
+    return missed >= self.config.delisting_days
+
+  def is_open(self, day, stock):
+    """Whether anything of the stock's market trades, or it has ended."""
+    if not self.markets:
+      return True
+    own = self.markets[self.first + stock]
+    members = [c for c, market in enumerate(self.markets) if market == own]
+    if len(members) == 1:
+      return True
+    for back in range(LONGEST_CLOSED + 1):
+      if day - back < 0:
+        return False
+      if any(self.closes[day - back, c] > 0 for c in members):
+        return back == 0
+    return True
 
   def _is_absent(self, day, stock):
     if self.config.delisting_price == 'entry_price':
@@ -163,7 +188,7 @@ class SlowAccount:
     for trade in list(self.positions):
       held = day - trade.entry_day
       close = self.price(day, trade.stock, CLOSE)
-      unsold = held >= config.max_holding_days + config.delisting_days
+      unsold = held >= self.oldest_age
       if self.is_gone(day, trade.stock) or unsold:
         price = trade.entry_price
         if not flatters:

@@ -15,7 +15,7 @@ NO_ROW = (NAN, NAN, NAN, NAN)
 QUIET = (100, 101, 99, 100)  # open, high, low, close
 
 
-def _panel(*stocks, members=None):
+def _panel(*stocks, members=None, markets=()):
   """A panel whose investable columns are `stocks`, lists of (o, h, l, c)."""
   ohlc = np.array(stocks, np.float32).swapaxes(0, 1)
   return MarketPanel(
@@ -25,6 +25,7 @@ def _panel(*stocks, members=None):
     features=np.where(np.isnan(ohlc).all(-1, keepdims=True), NAN, ohlc),
     investable=(0, len(stocks)),
     members=members,
+    markets=markets,
   )
 
 
@@ -148,6 +149,41 @@ def test_a_position_that_cannot_be_sold_is_given_up():
   assert trade['reason'] == Exit.DELISTED
   assert trade['exit_day'] == 5
   assert trade['exit_price'] == 49
+
+
+@pytest.mark.parametrize(
+  ('markets', 'reason', 'day'),
+  [
+    ((), Exit.DELISTED, 3),
+    ((0, 1, 1), Exit.MAX_HOLDING, 7),  # a holiday of both of its market
+    ((1, 1, 0), Exit.DELISTED, 3),  # the other traded on
+  ],
+)
+def test_days_on_which_a_market_is_closed_do_not_count(markets, reason, day):
+  rows = [QUIET, QUIET, *[NO_ROW] * 5, *[QUIET] * 4]
+  stocks = [[QUIET] * len(rows), rows, rows]
+  environment = TradingEnvironment(
+    _panel(*stocks, markets=markets), _config(settlement_days=8)
+  )
+  actions = np.full((environment.num_steps, 3, 2), 10.0, np.float32)
+  actions[..., 0] = 0.0
+  actions[0, 1, 0] = 2.0
+  trade = _only_trade(_episode(environment, actions))
+  assert (trade['reason'], trade['exit_day']) == (reason, day)
+
+
+def test_a_market_that_has_ended_has_no_holiday():
+  rows = [QUIET, QUIET, *[NO_ROW] * 44]
+  environment = TradingEnvironment(
+    _panel([QUIET] * len(rows), rows, rows, markets=(0, 1, 1)),
+    _config(settlement_days=40, max_holding_days=2),
+  )
+  actions = np.full((environment.num_steps, 3, 2), 10.0, np.float32)
+  actions[..., 0] = 0.0
+  actions[0, 1, 0] = 2.0
+  trade = _only_trade(_episode(environment, actions))
+  # Closed from day 2 to 31; the next two days count.
+  assert (trade['reason'], trade['exit_day']) == (Exit.DELISTED, 33)
 
 
 def test_a_target_is_filled_on_the_entry_day():

@@ -63,9 +63,9 @@ def _play(environment, start, actions):
   return jax.lax.scan(body, state, actions)[1]
 
 
-def _episode(config, seed):
+def _episode(config, seed, num_markets=1):
   """A panel, an episode's first day, its actions and its slow account."""
-  panel = random_markets.panel(seed)
+  panel = random_markets.panel(seed, num_markets)
   num_steps = config.trading_days + config.settlement_days
   first, last = config.context_days - 1, STOP - 1 - num_steps
   start = first + seed % (last - first + 1)
@@ -75,10 +75,10 @@ def _episode(config, seed):
   return panel, start, actions, days
 
 
-def _assert_all_same(tolerance, config, seeds, jit=jax.jit):
+def _assert_all_same(tolerance, config, seeds, jit=jax.jit, num_markets=1):
   """Plays one episode of each seed both ways."""
   panels, starts, actions, all_days = zip(
-    *(_episode(config, seed) for seed in seeds), strict=True
+    *(_episode(config, seed, num_markets) for seed in seeds), strict=True
   )
   environments = [
     TradingEnvironment(panel, config, (1, STOP)) for panel in panels
@@ -163,6 +163,14 @@ def test_matches_the_slow_account(settings):
   default = settings['entry_choice'] == 'best' and settings['enforce_cash']
   jit = jax.jit if default else quick_compilation.jit
   _assert_all_same(2e-5, config, range(60), jit)
+
+
+@pytest.mark.parametrize('settings', [SOME[0], SOME[4], SOME[7]], ids=_name)
+def test_matches_the_slow_account_in_two_markets(settings):
+  """With holidays of their own that are longer than a delisting takes."""
+  config = random_markets.config(**settings)
+  jit = quick_compilation.jit
+  _assert_all_same(2e-5, config, range(40), jit, num_markets=2)
 
 
 @pytest.mark.long

@@ -258,6 +258,18 @@ def test_buy_and_hold_is_paid_the_delisting_price(price, worth):
   assert hold.trades['exit_price'].tolist() == [100, worth]
 
 
+def test_a_holiday_sells_nothing():
+  """Three days without a price are a delisting, unless its market rests."""
+  close = np.full((NUM_DAYS, 3), 100.0)
+  close[8:20, 1:] = np.nan
+  panel = tiny_market.panel(close)
+  sold = run(panel)['buy_and_hold'][0].trades
+  assert sold['exit_date'].dt.day.tolist() == [25, 11, 11]
+  panel = dataclasses.replace(panel, markets=(2, 0, 1, 1))
+  kept = run(panel)['buy_and_hold'][0].trades
+  assert kept['exit_date'].dt.day.tolist() == [25, 25, 25]
+
+
 def test_a_stock_that_comes_back_was_sold():
   close = np.full((NUM_DAYS, 2), 100.0)
   close[12:15, 1] = np.nan

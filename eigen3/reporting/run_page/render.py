@@ -13,7 +13,6 @@ from eigen3.reporting import drawing, pages
 from eigen3.reporting.run_page import pictures, replays, tables, wording
 from eigen3.reporting.run_page.subject import Champion, Occasion
 from eigen3.runs import ledger, logs, run_directory
-from eigen3.types import TRADING_DAYS_A_YEAR
 
 _TEMPLATE = pathlib.Path(__file__).parent / 'page.html'
 _MOST_TICKERS = 4  # whose trades are drawn
@@ -89,7 +88,7 @@ def _content(
     # Runs that are older than the setting saw nothing.
     'sees_account': rules.get('observe_account', False),
     'replayed': {name: wording.NUMBERS[name] for name in wording.REPLAYED},
-    'year': math.sqrt(TRADING_DAYS_A_YEAR),
+    'year': math.sqrt(occasion.panel.periods_a_year),
   }
 
 

@@ -1,5 +1,6 @@
 """The tables of a page, as numbers."""
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -9,7 +10,6 @@ from eigen3.evaluation import bootstrap, metrics, statistics
 from eigen3.evaluation.backtest import Backtest
 from eigen3.evaluation.judge import Results
 from eigen3.evaluation.statistics import Estimate
-from eigen3.types import TRADING_DAYS_A_YEAR
 
 # How often days are drawn; p is told to a thousandth.
 _REPEATS = 2_000
@@ -65,7 +65,10 @@ def headlines(agents: Results, controls: Results, seed: int) -> list[Headline]:
   once = {**agents, **once}
   returns = [metrics.daily_returns(tests[0]) for tests in once.values()]
   drawn = bootstrap.intervals(
-    np.stack(returns, axis=1), _headline, seed, repeats=_REPEATS
+    np.stack(returns, axis=1),
+    functools.partial(_headline, year=_year(once)),
+    seed,
+    repeats=_REPEATS,
   )
   found = {
     name: Headline(name, 1, *drawn[k :: len(once)])
@@ -110,6 +113,7 @@ def differences(
       np.mean([metrics.daily_returns(t) for t in tests], axis=0),
       seed,
       repeats=_REPEATS,
+      year=_year(agents),
     )
     for name, tests in controls.items()
   }
@@ -135,7 +139,12 @@ def months(backtest: Backtest) -> list[Year]:
   return rows
 
 
-def _headline(returns: np.ndarray) -> np.ndarray:
+def _year(results: Results) -> int:
+  """How many days are a year, of results on the same panel."""
+  return next(iter(results.values()))[0].year
+
+
+def _headline(returns: np.ndarray, year: int) -> np.ndarray:
   """Profits, Sharpe ratios and drawdowns of policies, [S, M] to [3 M]."""
   path = np.cumprod(1.0 + returns, axis=0)
   peak = np.maximum(np.maximum.accumulate(path, axis=0), 1.0)
@@ -145,7 +154,7 @@ def _headline(returns: np.ndarray) -> np.ndarray:
   return np.concatenate(
     [
       path[-1] - 1.0,
-      np.sqrt(TRADING_DAYS_A_YEAR) * np.where(moved, sharpe, 0.0),
+      np.sqrt(year) * np.where(moved, sharpe, 0.0),
       np.max(1.0 - path / peak, axis=0),
     ]
   )
@@ -154,7 +163,8 @@ def _headline(returns: np.ndarray) -> np.ndarray:
 def _headline_of(backtests: Sequence[Backtest]) -> np.ndarray:
   """The same of backtests, [3, M]."""
   returns = [metrics.daily_returns(backtest) for backtest in backtests]
-  return _headline(np.stack(returns, axis=1)).reshape(3, -1)
+  found = _headline(np.stack(returns, axis=1), backtests[0].year)
+  return found.reshape(3, -1)
 
 
 def _of_many(name: str, backtests: Sequence[Backtest]) -> Headline:

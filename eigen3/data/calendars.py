@@ -1,0 +1,131 @@
+"""What days tell of the market they are of."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from eigen3.types import TRADING_DAYS_A_YEAR
+
+# Of weeks and months, and how far days may be from them.
+_OTHERS = (1, 4, 12, 26, 52, 104, 156)
+_NEAR = 0.05
+_FEWEST = 20
+_EVERY_DAY = 365
+# Columns of one market differ on at most this share of days; a market's members
+# are at least so many; one closed for more days in a row has ended.
+_ALIKE = 0.03
+_FEWEST_MEMBERS = 2
+LONGEST_CLOSED = 30
+
+
+def periods_a_year(dates: np.ndarray) -> int:
+  """How many of such days are a year, at least 1.
+
+  252 for a market that closes on weekends, whatever its holidays, and for fewer
+  than 20 days, which do not say; 365 for one that never closes.
+
+  Args:
+    dates: datetime64[D] [T], increasing.
+  """
+  if len(dates) < _FEWEST:
+    return TRADING_DAYS_A_YEAR
+  apart = np.diff(dates).astype(int)
+  if np.median(apart) == 1:
+    # As many different days of the week as have a tenth of all.
+    share = np.bincount(dates.astype(int) % 7, minlength=7) / len(dates)
+    return _EVERY_DAY if (share >= 0.1).all() else TRADING_DAYS_A_YEAR
+  # A gap or a slip is no period.
+  found = 365.25 / apart[apart <= 4 * np.median(apart)].mean()
+  nearest = min(_OTHERS, key=lambda periods: abs(np.log(found / periods)))
+  is_near = abs(np.log(found / nearest)) <= _NEAR
+  return nearest if is_near else max(1, round(found))
+
+
+def find_markets(
+  histories: Sequence[np.ndarray], days: np.ndarray
+) -> tuple[int, ...]:
+  """The market of each history, by the days on which it has rows.
+
+  A history that is like no other belongs to the market that it is most like, if
+  it has no days that this has not, else to one of its own.
+
+  Args:
+    histories: C increasing days each, datetime64[D].
+    days: datetime64[D] [T], by which it is decided.
+
+  Returns:
+    C numbers from 0, or nothing where all are of one market.
+  """
+  has_row = np.stack([np.isin(days, own) for own in histories], axis=1)
+  rows = has_row.sum(axis=0)
+  leaders: list[int] = []
+  market = np.zeros(len(histories), int)
+  for column in np.argsort(-rows, kind='stable').tolist():
+    apart = [_unlike(has_row[:, column], has_row[:, one]) for one in leaders]
+    if apart and min(apart) <= _ALIKE:
+      market[column] = int(np.argmin(apart))
+    else:
+      market[column] = len(leaders)
+      leaders.append(column)
+  is_alone = np.bincount(market)[market] < _FEWEST_MEMBERS
+  large = sorted(set(market[~is_alone].tolist()))
+  for column in np.flatnonzero(is_alone).tolist() if large else []:
+    own = has_row[:, column]
+    apart = [_unlike(own, has_row[:, leaders[one]]) for one in large]
+    nearest = large[int(np.argmin(apart))]
+    # Gaps make a history unlike its market's, days of its own do not.
+    if (own & ~has_row[:, leaders[nearest]]).sum() <= _ALIKE * own.sum():
+      market[column] = nearest
+  found = np.unique(market, return_inverse=True)[1]
+  return tuple(found.tolist()) if large and found.any() else ()
+
+
+def open_days(has_price: np.ndarray, markets: Sequence[int]) -> np.ndarray:
+  """On which days the market of each column is open, bool [T, C].
+
+  It is where any of its columns has a price, and where none has had one for
+  over 30 days: it has ended, and days count again. A column that is a market
+  alone could not tell a holiday from its end: all days are its market's.
+
+  Args:
+    has_price: bool [T, C].
+    markets: C numbers, or nothing where all are of one market, whose days are
+      all that there are.
+  """
+  is_open = np.ones(has_price.shape, bool)
+  for market in set(markets):
+    members = np.asarray(markets) == market
+    if members.sum() < _FEWEST_MEMBERS:
+      continue
+    closed = np.all(~has_price[:, members], axis=1, keepdims=True)
+    closed &= run_length(closed) <= LONGEST_CLOSED
+    is_open[:, members] = ~closed
+  return is_open
+
+
+def run_length(
+  flags: np.ndarray, counted: np.ndarray | None = None
+) -> np.ndarray:
+  """How many days in a row, up to and with each, are flagged; [T, N].
+
+  Args:
+    flags: bool [T, N].
+    counted: bool [T, N], the days that count, by default all.
+  """
+  total = np.cumsum(flags if counted is None else flags & counted, axis=0)
+  before = np.maximum.accumulate(np.where(flags, 0, total), axis=0)
+  return total - before
+
+
+def _unlike(one: np.ndarray, other: np.ndarray) -> float:
+  """The share of days on which one of two [T] has a row and not the other.
+
+  Of the days on which both are listed; 1 where there is none.
+  """
+  ends = [np.flatnonzero(has_row)[[0, -1]] for has_row in (one, other)
+          if has_row.any()]  # fmt: skip
+  if len(ends) < 2:
+    return 1.0
+  days = slice(max(e[0] for e in ends), min(e[1] for e in ends) + 1)
+  either = (one[days] | other[days]).sum()
+  return float((one[days] ^ other[days]).sum() / either) if either else 1.0

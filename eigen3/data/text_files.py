@@ -1,0 +1,182 @@
+"""Text files as programs write them: packed, encodings, separators."""
+
+import codecs
+import contextlib
+import csv
+import gzip
+import itertools
+import re
+import tempfile
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple, cast
+
+from eigen3.data.errors import Refused
+from eigen3.data.headers import Header, read_levels
+
+_HEAD_BYTES = 1 << 24  # the longest header
+_PART_BYTES = 1 << 20
+_GZIP_MAGIC = b'\x1f\x8b'
+# A larger file that unpacks to more than so many times itself is no data.
+_MOST_GROWTH = 200
+_ALWAYS_UNPACKED = 1 << 26  # bytes, also the most that is kept in memory
+# UTF-32 first: its mark begins with that of UTF-16.
+_ENCODINGS = {
+  codecs.BOM_UTF32_LE: 'utf-32',
+  codecs.BOM_UTF32_BE: 'utf-32',
+  codecs.BOM_UTF16_LE: 'utf-16',
+  codecs.BOM_UTF16_BE: 'utf-16',
+}
+# What else is taken for a CSV, by its first bytes, and what helps.
+_OTHERS = {
+  b'PK\x03\x04': 'a zip archive or a workbook: unpack it or save it as CSV',
+  b'\xd0\xcf\x11\xe0': 'a workbook: save it as CSV',
+  b'BZh': 'packed by bzip2: unpack it',
+  b'\xfd7zXZ\x00': 'packed by xz: unpack it',
+  b'(\xb5/\xfd': 'packed by zstd: unpack it',
+}
+_SEPARATORS = (',', ';', '\t', '|')
+_SAMPLE_LINES = 1000  # in which a decimal comma is looked for
+_DECIMAL_COMMA = re.compile(r'[+-]?\d*,\d+', re.ASCII)
+_THOUSANDS = re.compile(r'[+-]?[1-9]\d{0,2}\.\d{3}', re.ASCII)
+_DECIMAL_POINT = re.compile(r'[+-]?\d*\.\d+', re.ASCII)
+
+
+class Layout(NamedTuple):
+  """How a CSV is written.
+
+  Attributes:
+    header: names of the columns; pairs in the spelling of pandas where the
+      header has two levels.
+    start: the byte at which the rows begin.
+    lines: how many lines are above them.
+    separator: between cells.
+    decimal: the decimal mark, '.' or ','.
+  """
+
+  header: Header
+  start: int
+  lines: int
+  separator: str
+  decimal: str
+
+
+@contextlib.contextmanager
+def plain(file: BinaryIO) -> Iterator[BinaryIO]:
+  """`file` unpacked, where gzip packed it, and text of it in UTF-8.
+
+  Raises:
+    Refused: it is damaged, or unpacks to more than any data would.
+  """
+  with contextlib.ExitStack() as stack:
+
+    def kept(parts: Iterator[bytes]) -> BinaryIO:
+      # On disk where it is large.
+      out = stack.enter_context(tempfile.SpooledTemporaryFile(_ALWAYS_UNPACKED))
+      out.writelines(parts)
+      return cast(BinaryIO, out)
+
+    if _starts(file, len(_GZIP_MAGIC)) == _GZIP_MAGIC:
+      file = kept(_unpacked(file))
+    first = _starts(file, 6)
+    for mark, what in _OTHERS.items():
+      if first.startswith(mark):
+        raise Refused(f'binary, not a CSV ({what})')
+    for mark, encoding in _ENCODINGS.items():
+      if first.startswith(mark):
+        file = kept(_recoded(file, encoding))
+        break
+    file.seek(0)
+    yield file
+
+
+def layout_of(file: BinaryIO) -> Layout:
+  """How a CSV in UTF-8 is written, from its first lines.
+
+  Raises:
+    Refused: it is empty, or no text.
+  """
+  head = file.read(_HEAD_BYTES)
+  lines = re.finditer(rb'[^\r\n]+(\r\n|\r|\n|$)', head)
+  filled = list(
+    itertools.islice((s for s in lines if s[0].strip()), _SAMPLE_LINES)
+  )
+  if not filled:
+    raise Refused('empty file')
+  if b'\0' in filled[0][0]:
+    raise Refused('binary, not a CSV; text is read in UTF-8')
+  try:
+    text = filled[0][0].decode('utf-8-sig')
+    # The one that makes most cells of it; of equals, the first.
+    separator = max(_SEPARATORS, key=lambda mark: len(_split(text, mark)))
+    others = [_split(s[0].decode(errors='replace'), separator)
+              for s in filled[1:]]  # fmt: skip
+  except (UnicodeDecodeError, csv.Error) as error:
+    raise Refused('binary, not a CSV; text is read in UTF-8') from error
+  header, used = read_levels([_split(text, separator), *others[:2]])
+  end = filled[used - 1].end()
+  return Layout(
+    header,
+    end,
+    len(head[:end].splitlines()),
+    separator,
+    _decimal(others, separator),
+  )
+
+
+def _starts(file: BinaryIO, count: int) -> bytes:
+  file.seek(0)
+  return file.read(count)
+
+
+def _unpacked(file: BinaryIO) -> Iterator[bytes]:
+  most = max(_ALWAYS_UNPACKED, _MOST_GROWTH * file.seek(0, 2))
+  file.seek(0)
+  size = 0
+  try:
+    with gzip.open(file) as packed:
+      while part := packed.read(_PART_BYTES):
+        size += len(part)
+        if size > most:
+          raise Refused(f'unpacks to more than {most:,} bytes')
+        yield part
+  except (OSError, EOFError, zlib.error) as error:
+    raise Refused('damaged, not a whole gzip file') from error
+
+
+def _recoded(file: BinaryIO, encoding: str) -> Iterator[bytes]:
+  decoder = codecs.getincrementaldecoder(encoding)()
+  file.seek(0)
+  try:
+    while part := file.read(_PART_BYTES):
+      yield decoder.decode(part).encode()
+    decoder.decode(b'', final=True)
+  except UnicodeError as error:
+    raise Refused(f'binary, not a CSV in {encoding.upper()}') from error
+
+
+def _split(line: str, separator: str) -> list[str]:
+  row = next(csv.reader([line.rstrip('\r\n')], delimiter=separator))
+  return [cell.strip().strip('"') for cell in row]
+
+
+def _decimal(rows: list[list[str]], separator: str) -> str:
+  """The decimal mark of a file: '.', or a comma where that is certain.
+
+  A mark before three digits may be of thousands. A comma there is decimal only
+  without any point, beside semicolons, which programs write where it is.
+  """
+  cells = [cell for row in rows for cell in row]
+  if separator == ',' or any(map(_is_point, cells)):
+    return '.'
+  commas = [c for c in cells if _DECIMAL_COMMA.fullmatch(c)]
+  if any(len(cell.partition(',')[2]) != 3 for cell in commas):
+    return ','
+  has_points = any(_THOUSANDS.fullmatch(cell) for cell in cells)
+  return ',' if commas and separator == ';' and not has_points else '.'
+
+
+def _is_point(cell: str) -> bool:
+  """Whether a cell is a number with a point that can be no thousands mark."""
+  is_number = _DECIMAL_POINT.fullmatch(cell) is not None
+  return is_number and _THOUSANDS.fullmatch(cell) is None
