@@ -149,8 +149,8 @@ def print_report(
     f'profile: {profile.unit}s of {statistics.median(timed):.3g} s (median of '
     f'{len(timed)} {"without" if profile.others else "with"} a trace) and '
     f'{work / 1e9:,.4g} GFLOP of matrix products: {rate / 1e9:,.4g} GFLOP/s, '
-    f'{rate / peak:.1%} of the {peak / 1e9:,.4g} GFLOP/s that a product of '
-    f'{width} x {width} in {dtype} reaches on {jax.device_count()} x '
+    f'{100 * rate / peak:.3g}% of the {peak / 1e9:,.4g} GFLOP/s that a product '
+    f'of {width} x {width} in {dtype} reaches on {jax.device_count()} x '
     f'{jax.devices()[0].device_kind}'
   )
   print(
