@@ -156,10 +156,7 @@ def read_folder(
       content = file.read_bytes()
       digest.update(os.fsencode(file.name) + b'\0%d\0' % len(content))
       digest.update(content)
-      name = _ticker_name(file)
-      if not is_symbol(name):
-        raise Refused('its name is not that of a ticker')
-      ticker = read_ticker(name, content, written)
+      ticker = _read_named(file, content, written)
       if ticker.name in tickers:
         raise Refused(f'a second file of ticker {ticker.name}')
       tickers[ticker.name] = ticker
@@ -183,6 +180,14 @@ def read_folder(
     source_hash=digest.hexdigest(),
     place=str(path),
   )
+
+
+def _read_named(file: pathlib.Path, content: bytes, written: Days) -> Ticker:
+  """Reads the ticker of a file's name."""
+  name = _ticker_name(file)
+  if not is_symbol(name):
+    raise Refused('its name is not that of a ticker')
+  return read_ticker(name, content, written)
 
 
 def _files(

@@ -82,18 +82,7 @@ def decide(
     ValueError: equity, cash or a held stock is out of range or unknown.
   """
   stocks = panel.columns[slice(*panel.investable)]
-  is_money = 0 < account.equity < math.inf
-  settings.require(is_money, '--equity', account.equity, 'above 0')
-  settings.require(
-    0 <= account.cash <= account.equity,
-    '--cash',
-    account.cash,
-    f'0 to the equity, {account.equity:g}',
-  )
-  for name in account.held:
-    settings.require(
-      name in stocks, '--held', name, f'some of the {len(stocks)} stocks'
-    )
+  _check(account, stocks)
   last = prices.price_table(panel, rules)[-1:].copy()
   unknown = ~is_known & (last[0, :, _STATUS] != prices.GONE)
   last[0, unknown, _STATUS] = prices.UNPRICED
@@ -115,6 +104,22 @@ def decide(
   reason = '' if accepted.any() else _REASONS[Entry(int(chosen.outcome[0]))]
   table['no_order'] = reason
   return Orders(table, reason)
+
+
+def _check(account: Account, stocks: tuple[str, ...]) -> None:
+  """Refuses an account that cannot be; see `decide`."""
+  is_money = 0 < account.equity < math.inf
+  settings.require(is_money, '--equity', account.equity, 'above 0')
+  settings.require(
+    0 <= account.cash <= account.equity,
+    '--cash',
+    account.cash,
+    f'0 to the equity, {account.equity:g}',
+  )
+  for name in account.held:
+    settings.require(
+      name in stocks, '--held', name, f'some of the {len(stocks)} stocks'
+    )
 
 
 def _table(panel, rules, actions, quotes, account, chosen) -> pd.DataFrame:
