@@ -122,6 +122,7 @@ def test_an_ensemble_of_critics():
   config.compute_dtype, config.lstm_kernel = 'bfloat16', 'hopper'
   config.remat, config.lstm_hoist = True, 'never'
   config.sequence_block = config.evaluation_block = 64
+  config.lstm_directions = 'apart'
   critic = make_networks(config, SPEC).double_critic
   days, columns = SPEC.context_days, SPEC.num_columns
   window = _floats(8, days, columns, SPEC.num_features)
