@@ -87,6 +87,7 @@ _MAY_DIFFER = (
   'portfolio_scale',
   'reward',
   'scaled_actions',
+  'shaping_discount',
   'trading_days',
 )
 _SEATS = 3  # of the committee, where so many runs are there

@@ -230,6 +230,14 @@ def check_reward(config: ml_collections.ConfigDict) -> None:
     f"True with environment.reward='{name}': positions earn until they are "
     'left',
   )
+  settings.require(
+    not reward.is_shaped
+    or config.environment.shaping_discount == config.agent.gamma,
+    'environment.shaping_discount',
+    config.environment.shaping_discount,
+    f"agent.gamma, {config.agent.gamma}, with environment.reward='{name}': "
+    'another one changes which policy is best',
+  )
 
 
 def _mesh_of_agents(

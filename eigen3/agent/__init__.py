@@ -7,6 +7,7 @@ from eigen3 import settings
 from eigen3.agent import replay, td3
 from eigen3.agent.protocol import Agent, Constrain, Maker, Observe, Policy
 from eigen3.agent.td3 import TrainingState, make_td3
+from eigen3.networks import Shared
 from eigen3.types import ActionSpec
 
 __all__ = (
@@ -34,6 +35,7 @@ def make_agent(
   action_spec: ActionSpec,
   config: ml_collections.ConfigDict,
   constrain: Constrain = lambda observations, unit_actions: unit_actions,
+  shared: Shared | None = None,
 ) -> Agent:
   """The algorithm that `config.algorithm` names, bound to networks.
 
@@ -46,6 +48,8 @@ def make_agent(
     action_spec: the box of actions.
     config: the `agent` section.
     constrain: what an environment makes of an action.
+    shared: parts of networks with one extractor; handed on only where there
+      are any, as not every algorithm knows what to do with them.
 
   Raises:
     ValueError: a setting is out of range, or no such algorithm.
@@ -57,4 +61,7 @@ def make_agent(
     callable,
     'a maker in Python, as in my_agent.make_agent',
   )
-  return maker(actor, double_critic, observe, action_spec, config, constrain)
+  parts = {} if shared is None else {'shared': shared}
+  return maker(
+    actor, double_critic, observe, action_spec, config, constrain, **parts
+  )

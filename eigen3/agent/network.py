@@ -83,7 +83,8 @@ def accumulated(gradient: Callable, count: int) -> Callable:
 
   Args:
     gradient: `(params, network_state, batch, key) -> ((value [],
-      (network_state, auxiliary [])), gradients)`.
+      (network_state, auxiliary)), gradients)`. Of auxiliary leaves [] the mean
+      is taken; others, [b, ...] of a micro-batch, come together.
     count: of micro-batches, which divides the batch; of one, the network state
       is handed on to the next.
 
@@ -113,7 +114,11 @@ def accumulated(gradient: Callable, count: int) -> Callable:
       (zeros, network_state),
       (micro_batches, jax.random.split(key, count)),
     )
-    value, extra = jax.tree.map(jnp.mean, extras)
+
+    def together(x):
+      return jnp.mean(x) if x.ndim == 1 else x.reshape(size, *x.shape[2:])
+
+    value, extra = jax.tree.map(together, extras)
     return (value, (network_state, extra)), gradients
 
   return of_batch

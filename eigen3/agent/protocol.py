@@ -78,7 +78,8 @@ class Agent(NamedTuple):
   born: Callable[[State, Genes, Array, PRNGKey], State]
 
 
-# `(actor, critic, observe, action_spec, config, constrain) -> Agent`.
+# `(actor, critic, observe, action_spec, config, constrain) -> Agent`; one that
+# can share an extractor also takes `shared`, a `networks.Shared`.
 Maker: TypeAlias = Callable[
   [
     hk.TransformedWithState,

@@ -39,6 +39,7 @@ from eigen3.agent.protocol import (
   Observe,
   Policy,
 )
+from eigen3.networks import Shared
 from eigen3.types import ActionSpec, Array, PRNGKey, Transition
 
 
@@ -121,21 +122,28 @@ def make_agent(
   action_spec: ActionSpec,
   config: ml_collections.ConfigDict,
   constrain: Constrain,
+  shared: Shared | None = None,
 ) -> Agent:
-  """TD3 as learners take it; arguments and errors as of `make_td3`."""
+  """TD3 as learners take it; arguments and errors as of `make_td3`.
+
+  Where the extractor is shared, the critics' loss alone trains it, and the
+  policy reads the features that the critics' last update computed (as in DrQ,
+  Kostrikov et al. 2020, https://arxiv.org/abs/2004.13649).
+  """
   check_settings(config)
   if config.invert_gradients and not action_spec.scaled:
     raise ValueError(
       'agent.invert_gradients: found True, expected False with raw actions, '
       'which have no bounds to come back from'
     )
-  td3 = _TD3(actor, double_critic, observe, action_spec, config, constrain)
+  networks = _Networks(actor, double_critic, shared)
+  td3 = _TD3(networks, observe, action_spec, config, constrain)
   return Agent(
     init=td3.init,
     act=td3.select_action,
     update=td3.update,
-    policy=lambda state: policy_of(state.actor),
-    with_policy=_with_policy,
+    policy=networks.policy,
+    with_policy=networks.with_policy,
     noise=lambda state: state.noise_scale,
     num_updates=lambda state: state.steps,
     trained=_trained,
@@ -146,12 +154,88 @@ def make_agent(
   )
 
 
+class _Networks:
+  """Actor and critics, of one kind of input: windows or shared features.
+
+  Attributes:
+    whole_actor: `apply` takes x.
+    actor: `apply` takes what `encode` gives.
+    critic: likewise.
+  """
+
+  def __init__(self, actor, critic, shared: Shared | None):
+    self.whole_actor = actor
+    self._shared = shared
+    self.are_shared = shared is not None
+    self.actor = shared.actor if shared else actor
+    self.critic = shared.double_critic if shared else critic
+
+  def encode(self, params, state, key, x, is_training):
+    """What actor and critics read of x by the critics' parameters; state."""
+    if self._shared is None:
+      return x, state
+    return self._shared.extractor.apply(
+      params, state, key, x, is_training=is_training
+    )
+
+  def encode_for_loss(self, params, state, key, x):
+    """As `encode`, in training mode; also a key for what follows."""
+    if self._shared is None:
+      return x, state, key
+    key, key_extractor = jax.random.split(key)
+    encoded, state = self.encode(params, state, key_extractor, x, True)
+    return encoded, state, key
+
+  def init(self, key_actor, key_critic, x, spec: ActionSpec):
+    """Parameters and state of the actor, and of the critics."""
+    of_extractor: tuple[dict, dict] = {}, {}
+    if self._shared is not None:
+      key_critic, key = jax.random.split(key_critic)
+      of_extractor = self._shared.extractor.init(key, x)
+    encoded, _ = self.encode(*of_extractor, None, x, False)
+    actor = self.actor.init(key_actor, encoded, is_training=False)
+    (actions, _), _ = self.actor.apply(*actor, None, encoded, is_training=False)
+    of_heads = self.critic.init(
+      key_critic, encoded, spec.to_unit(actions), is_training=False
+    )
+    params, state = (
+      {**x, **y} for x, y in zip(of_extractor, of_heads, strict=True)
+    )
+    return actor, (params, state)
+
+  def policy(self, state: TrainingState) -> Policy:
+    """What the whole actor acts by."""
+    actor, critic = state.actor, state.critic
+    if self._shared is None:
+      return policy_of(actor)
+    return Policy(
+      self._shared.join(actor.online_params, critic.online_params),
+      self._shared.join(actor.online_state, critic.online_state),
+    )
+
+  def with_policy(self, state: TrainingState, policy: Policy) -> TrainingState:
+    """A state that acts by a policy; a shared extractor is the policy's."""
+    actor, critic = state.actor, state.critic
+    params, network_state = policy
+    if self._shared is not None:
+      params, of_critic = self._shared.split(params, critic.online_params)
+      network_state, state_of_critic = self._shared.split(
+        network_state, critic.online_state
+      )
+      critic = critic._replace(
+        online_params=of_critic, online_state=state_of_critic
+      )
+    actor = actor._replace(online_params=params, online_state=network_state)
+    return state._replace(actor=actor, critic=critic)
+
+
 class _TD3:
   """TD3's pure functions; the fields are read, never set, after creation."""
 
-  def __init__(self, actor, critic, observe, action_spec, config, constrain):
-    self._actor = actor
-    self._critic = critic
+  def __init__(self, networks, observe, action_spec, config, constrain):
+    self._networks = networks
+    self._actor = networks.actor
+    self._critic = networks.critic
     self._observe = observe
     self._constrain = constrain
     self._spec = action_spec
@@ -162,17 +246,10 @@ class _TD3:
     """Fresh networks for inputs like `observe(context, observations)`."""
     key, key_actor, key_critic = jax.random.split(key, 3)
     x = self._observe(context, observations)
-    params, state = self._actor.init(key_actor, x, is_training=False)
-    actor = fresh(params, state, self._optimiser)
-    (actions, _), _ = self._actor.apply(
-      params, state, None, x, is_training=False
-    )
-    params, state = self._critic.init(
-      key_critic, x, self._spec.to_unit(actions), is_training=False
-    )
+    actor, critic = self._networks.init(key_actor, key_critic, x, self._spec)
     return TrainingState(
-      actor=actor,
-      critic=fresh(params, state, self._optimiser),
+      actor=fresh(*actor, self._optimiser),
+      critic=fresh(*critic, self._optimiser),
       hyperparameters=Hyperparameters(
         jnp.asarray(self._config.actor_learning_rate, float),
         jnp.asarray(self._config.critic_learning_rate, float),
@@ -186,12 +263,11 @@ class _TD3:
     self, state: TrainingState, context, observations, key=None
   ) -> Array:
     """The online policy in evaluation mode, noisy where a key is given."""
-    actor = state.actor
+    policy = self._networks.policy(state)
 
     def act(observations):
-      (actions, _), _ = self._actor.apply(
-        actor.online_params,
-        actor.online_state,
+      (actions, _), _ = self._networks.whole_actor.apply(
+        *policy,
         None,
         self._observe(context, observations),
         is_training=False,
@@ -210,7 +286,7 @@ class _TD3:
   ) -> tuple[TrainingState, Metrics]:
     """One update from a batch [B, ...]; see `make_td3`."""
     key, key_critic, key_actor = jax.random.split(state.key, 3)
-    critic, loss, q, norm = self._descend(
+    critic, loss, (q, encoded), norm = self._descend(
       state.critic,
       functools.partial(self._critic_loss, state, context),
       state.hyperparameters.critic_learning_rate,
@@ -226,7 +302,7 @@ class _TD3:
         state.actor,
         functools.partial(self._actor_loss, state, context),
         state.hyperparameters.actor_learning_rate,
-        batch,
+        (batch, encoded),
         key_actor,
       )
       tau = self._config.tau
@@ -272,13 +348,21 @@ class _TD3:
     return network, value, extra, optax.tree.norm(gradients)
 
   def _critic_loss(self, state, context, params, network_state, batch, key):
-    """Mean loss of the critics; aux is (network state, mean value)."""
+    """Mean loss of the critics.
+
+    Auxiliary are the network state, the mean value, and features for the actor
+    where they are shared.
+    """
     key_noise, key_dropout = jax.random.split(key)
+    x = self._observe(context, batch.s_tm1)
+    encoded, network_state, key_dropout = self._networks.encode_for_loss(
+      params, network_state, key_dropout, x
+    )
     q_tm1, network_state = self._critic.apply(
       params,
       network_state,
       key_dropout,
-      self._observe(context, batch.s_tm1),
+      encoded,
       self._constrain(batch.s_tm1, self._spec.to_unit(batch.a_tm1)),
       is_training=True,
     )
@@ -288,18 +372,30 @@ class _TD3:
       q_t = jnp.zeros_like(q_tm1, shape=(len(q_tm1), q_tm1.shape[-1]))
     discount_t = self._config.gamma * batch.discount_t
     of_state = losses.twin_critic_loss
-    if batch.r_t.ndim == 2:  # Several actions of a state, and one future.
-      of_state = jax.vmap(of_state, in_axes=(0, 0, None, None))
+    if batch.r_t.ndim == 2:  # Several actions of a state; one future, or many.
+      future = 0 if q_t.ndim == 3 else None
+      of_state = jax.vmap(of_state, in_axes=(0, 0, future, future))
     loss = jax.vmap(of_state)(q_tm1, batch.r_t, discount_t, q_t)
     taken = q_tm1 if q_tm1.ndim == 2 else q_tm1[:, 0]
-    return jnp.mean(loss), (network_state, jnp.mean(taken))
+    kept = jax.lax.stop_gradient(encoded) if self._networks.are_shared else None
+    return jnp.mean(loss), (network_state, (jnp.mean(taken), kept))
 
   def _bootstrap(self, state, batch, context, key) -> Array:
-    """Target critics' values of the smoothed target action, [B, K]."""
-    x = self._observe(context, batch.s_t)
+    """Target critics' values of the smoothed target action.
+
+    Returns:
+      [B, K], or [B, M, K] where each of M actions has a next account.
+    """
     actor, critic = state.actor, state.critic
+    encoded, _ = self._networks.encode(
+      critic.target_params,
+      critic.target_state,
+      None,
+      self._observe(context, batch.s_t),
+      False,
+    )
     (actions, _), _ = self._actor.apply(
-      actor.target_params, actor.target_state, None, x, is_training=False
+      actor.target_params, actor.target_state, None, encoded, is_training=False
     )
     unit = self._spec.to_unit(actions)
     noise = self._config.target_noise * jax.random.normal(
@@ -311,22 +407,24 @@ class _TD3:
       critic.target_params,
       critic.target_state,
       None,
-      x,
+      encoded,
       self._constrain(batch.s_t, unit),
       is_training=False,
     )
     return jax.lax.stop_gradient(q_t)
 
-  def _actor_loss(self, state, context, params, network_state, batch, key):
-    """Mean policy loss; aux is (network state, mean value of critic 0)."""
-    x = self._observe(context, batch.s_tm1)
+  def _actor_loss(self, state, context, params, network_state, inputs, key):
+    """Mean policy loss; aux is (network state, mean of what it climbs)."""
+    batch, x = inputs
+    if x is None:
+      x = self._observe(context, batch.s_tm1)
     (actions, _), network_state = self._actor.apply(
       params, network_state, key, x, is_training=True
     )
     unit = self._spec.to_unit(actions)
     critic = state.critic
 
-    def first_value(unit):
+    def value_of(unit):
       q, _ = self._critic.apply(
         critic.online_params,
         critic.online_state,
@@ -335,11 +433,11 @@ class _TD3:
         self._constrain(batch.s_tm1, unit),
         is_training=False,
       )
-      return jnp.sum(q[:, 0]), jnp.mean(q[:, 0])
+      is_mean = self._config.policy_value == 'mean'
+      climbed = q.mean(-1) if is_mean else q[:, 0]
+      return jnp.sum(climbed), jnp.mean(climbed)
 
-    dqda, value = jax.grad(first_value, has_aux=True)(
-      jax.lax.stop_gradient(unit)
-    )
+    dqda, value = jax.grad(value_of, has_aux=True)(jax.lax.stop_gradient(unit))
     if self._config.invert_gradients:
       dqda *= losses.room_along(jax.lax.stop_gradient(unit), dqda)
     loss = jax.vmap(losses.policy_loss)(unit, dqda)
@@ -378,13 +476,6 @@ def _report(
   }
 
 
-def _with_policy(state: TrainingState, policy: Policy) -> TrainingState:
-  actor = state.actor._replace(
-    online_params=policy.params, online_state=policy.state
-  )
-  return state._replace(actor=actor)
-
-
 def _trained(state: TrainingState) -> dict[str, Any]:
   return {'actor': policy_of(state.actor), 'critic': policy_of(state.critic)}
 
@@ -414,6 +505,7 @@ _EXPECTED = {
   'invert_gradients': settings.SWITCH,
   'accumulation_steps': settings.AT_LEAST_ONE,
   'policy_delay': settings.AT_LEAST_ONE,
+  'policy_value': settings.one_of('first', 'mean'),
   'batch_size': settings.AT_LEAST_ONE,
   'acting_chunk': settings.or_auto(settings.COUNT),
   'actor_learning_rate': settings.NOT_NEGATIVE,

@@ -68,6 +68,8 @@ class Reward:
     known_on: for the proof of no look-ahead, `(rules, days, extras)` of steps
       that were played, days int [E, S], to the days from which on it can be
       known; by default those of the steps.
+    is_shaped: whether it depends on `environment.shaping_discount`, which has
+      to be that of the agent.
     of_orders: `(environment, day, stock, coefficient, sale target)` of M
       orders to what they earn if they are accepted, float [M]. None where that
       depends on more; else a learner can be told of many orders a day.
@@ -77,6 +79,7 @@ class Reward:
   pays_later: bool = False
   needs_account: bool = False
   known_on: Callable[..., np.ndarray] = lambda rules, days, extras: days
+  is_shaped: bool = False
   of_orders: Callable[..., Array] | None = None
 
 
@@ -199,6 +202,123 @@ def _portfolio(environment, state, next_state, extras) -> Array:
   return rules.portfolio_scale * jnp.log1p((after - before) / before)
 
 
+def _shaped_portfolio(environment, state, next_state, extras) -> Array:
+  """The reward `portfolio`, shaped by what the account will do by itself.
+
+  Prices do not react to orders, so the potential of a state can be computed:
+  the discounted changes of log equity that follow if nothing more is ordered,
+  until all is sold. Adding the discounted potential of the next state, less
+  that of this one, changes no optimal policy (Ng, Harada and Russell 1999).
+  What remains is what the orders of the day add to all later changes, and 0 on
+  days without an order: the movement of positions that were opened before
+  cancels. A training signal: it looks ahead, as `entry` does.
+  """
+  del next_state
+  rules = environment.rules
+  marked = environment.mark(state)
+  positions, chosen = marked.positions, extras.entries
+  held = marked.cash + jnp.sum(
+    _values_ahead(
+      environment,
+      state.day,
+      jnp.asarray(accounting.ages(rules)),
+      positions.stock,
+      positions.shares,
+      positions.entry_price,
+      positions.target_price,
+    ),
+    axis=0,
+  )
+  gained = _gains_ahead(environment, state.day, chosen)
+  least = jnp.asarray(_LEAST_EQUITY * rules.initial_cash, held.dtype)
+  held = jnp.maximum(held, least)
+  grown = jnp.maximum(held + gained, least)
+  # Sum of discount^(k-1) (d_k - d_(k-1)), by parts: d is the log of the ratio.
+  discounts = rules.shaping_discount ** np.arange(len(gained))
+  weights = discounts * (1.0 - rules.shaping_discount)
+  weights[-1] = discounts[-1]
+  added = jnp.log1p((grown - held) / held)
+  return rules.portfolio_scale * (jnp.asarray(weights, added.dtype) @ added)
+
+
+def _gains_ahead(
+  environment: 'TradingEnvironment', day: Array, chosen: Entries
+) -> Array:
+  """What the orders of a day will have added to equity, float [H].
+
+  Of the closes of the H days after it; see `_values_ahead`.
+  """
+  rules, rate = environment.rules, environment.cost_rate
+  if rules.fills_at_open:
+    price = prices.quote(environment.prices, day + 1, chosen.stock).open
+    filled = chosen.accepted & (price > 0) & (day + 1 < environment.stop)
+    age = -1
+  else:
+    price = prices.quote(environment.prices, day, chosen.stock).last_close
+    filled = chosen.accepted & (price > 0)
+    age = 0
+  price = jnp.where(filled, price, 1)
+  shares = jnp.where(filled, chosen.value / (price * (1 + rate)), 0)
+  values = _values_ahead(
+    environment,
+    day,
+    jnp.full(price.shape, age),
+    chosen.stock,
+    shares,
+    price,
+    price * (1 + chosen.sale_target / 100),
+  )
+  paid = jnp.where(filled, chosen.value, 0)
+  return jnp.sum(values - paid[:, None], axis=0)
+
+
+def _values_ahead(
+  environment: 'TradingEnvironment',
+  day: Array,
+  age: Array,
+  stock: Array,
+  shares: Array,
+  entry_price: Array,
+  target_price: Array,
+) -> Array:
+  """What positions will be worth, or will have brought, after a day.
+
+  It looks ahead, up to the environment's `stop`, after which prices stand.
+
+  Args:
+    environment: its prices, costs and rules of exits.
+    day: int32 [].
+    age: int32 [S], days since the entry; -1 for an entry of the next day.
+    stock: int32 [S].
+    shares: float [S], 0 where there is no position.
+    entry_price: float [S].
+    target_price: float [S].
+
+  Returns:
+    float [S, H], at the closes of the H days after `day`, by when all
+    positions are left.
+  """
+  rules, stop = environment.rules, environment.stop
+  ahead = 1 + jnp.arange(rules.oldest_age + 1, dtype=jnp.int32)
+  days = day + ahead
+  path = prices.quote(
+    environment.prices, jnp.minimum(days, stop - 1), stock[:, None]
+  )
+  reason, price = accounting.leave(
+    rules,
+    age[:, None] + ahead,
+    path,
+    entry_price[:, None],
+    target_price[:, None],
+  )
+  leaves = (reason != Exit.NONE) & (days < stop)
+  left = jnp.cumsum(leaves, axis=1)
+  first = leaves & (left == 1)
+  brought = jnp.sum(jnp.where(first, price, 0), axis=1, keepdims=True)
+  after_costs = (1 - environment.cost_rate) * brought
+  return shares[:, None] * jnp.where(left > 0, after_costs, path.last_close)
+
+
 NAMED: Mapping[str, Reward] = {
   'eigen2': Reward(_eigen2, pays_later=True),
   'entry': Reward(_entry, known_on=_when_closed, of_orders=_of_orders),
@@ -207,6 +327,13 @@ NAMED: Mapping[str, Reward] = {
     pays_later=True,
     needs_account=True,
     known_on=lambda rules, days, extras: days + 1,
+  ),
+  'shaped_portfolio': Reward(
+    _shaped_portfolio,
+    pays_later=True,
+    needs_account=True,
+    known_on=lambda rules, days, extras: days + 1 + rules.oldest_age,
+    is_shaped=True,
   ),
 }
 

@@ -61,6 +61,8 @@ class Episodes(NamedTuple):
     final_state: the environment's state at the end, leaves [E, ...].
     accounts: what was seen of the account when each step's action was decided,
       leaves [E, S, ...], or None.
+    states: the environment's state before each step, leaves [E, S, ...], where
+      it was asked for.
   """
 
   days: Array
@@ -68,6 +70,7 @@ class Episodes(NamedTuple):
   timesteps: TimeStep
   final_state: Any
   accounts: Any = None
+  states: Any = ()
 
 
 def rollout(
@@ -75,6 +78,7 @@ def rollout(
   policy: Policy,
   first_days: Array,
   acting_steps: int | None = None,
+  keep_states: bool = False,
 ) -> Episodes:
   """Runs one episode from each of the days `first_days`.
 
@@ -85,9 +89,14 @@ def rollout(
     acting_steps: how many steps of each episode the policy is asked for, by
       default all; on the others, which must be of the settlement, when nothing
       can be bought, it gets the lowest action, or decides by its last plans.
+    keep_states: return the states before all steps, too.
   """
   episodes, _ = rollout_and_tell(
-    environment, lambda days: (policy(days), None), first_days, acting_steps
+    environment,
+    lambda days: (policy(days), None),
+    first_days,
+    acting_steps,
+    keep_states,
   )
   return episodes
 
@@ -97,6 +106,7 @@ def rollout_and_tell(
   policy: TellingPolicy,
   first_days: Array,
   acting_steps: int | None = None,
+  keep_states: bool = False,
 ) -> tuple[Episodes, Any]:
   """As `rollout`, of a policy that also tells.
 
@@ -118,30 +128,37 @@ def rollout_and_tell(
     lowest = jnp.asarray(environment.spec.action.minimum, acts.dtype)
     lowest = jnp.broadcast_to(lowest, (num_episodes, rest, *acts.shape[2:]))
     acts = jnp.concatenate([acts, lowest], axis=1)
-  return play(environment, days, acts), told
+  return play(environment, days, acts, keep_states), told
 
 
-def play(environment: TradingEnvironment, days: Array, acts: Acts) -> Episodes:
+def play(
+  environment: TradingEnvironment,
+  days: Array,
+  acts: Acts,
+  keep_states: bool = False,
+) -> Episodes:
   """Walks the account through given actions, or decides on plans on the way.
 
   Args:
     environment: the market's mechanics.
     days: int32 [E, S], consecutive within an episode.
     acts: of these days; actions float32 [E, S, N, 2], or plans of such leaves.
+    keep_states: return the states before all steps, too.
 
   Returns:
     The episodes.
   """
 
-  def tell(state, timestep, account, actions):
-    del state
+  def tell(before, after, timestep, account, actions):
+    del after
     # Given actions need not be copied.
-    return timestep, account, actions if isinstance(acts, Plans) else ()
+    decided = actions if isinstance(acts, Plans) else ()
+    return timestep, account, before if keep_states else (), decided
 
   final_state, told = walk(environment, days, acts, tell)
-  timesteps, accounts, decided = told
+  timesteps, accounts, states, decided = told
   actions = decided if isinstance(acts, Plans) else jnp.asarray(acts)
-  return Episodes(days, actions, timesteps, final_state, accounts)
+  return Episodes(days, actions, timesteps, final_state, accounts, states)
 
 
 def walk(
@@ -153,8 +170,8 @@ def walk(
     environment: see `play`.
     days: likewise.
     acts: likewise.
-    tell: `(state after the step, its time step, account before it, actions)`,
-      leaves [E, ...], to what is kept.
+    tell: `(state before the step, state after it, time step, account before
+      it, actions)`, leaves [E, ...], to what is kept.
 
   Returns:
     The final state, leaves [E, ...], and what was kept, leaves [E, S, ...].
@@ -165,10 +182,11 @@ def walk(
   state, first = jax.vmap(environment.reset_at)(days[:, 0])
 
   def step(carry, encoded):
-    state, account = carry
+    before, account = carry
     actions = plans.decide(plans.parameters, encoded, account)
-    state, timestep = jax.vmap(environment.step)(state, actions)
-    return (state, timestep.account), tell(state, timestep, account, actions)
+    after, timestep = jax.vmap(environment.step)(before, actions)
+    kept = tell(before, after, timestep, account, actions)
+    return (after, timestep.account), kept
 
   (final_state, _), told = jax.lax.scan(
     step, (state, first.account), _swapped(plans.encoded)

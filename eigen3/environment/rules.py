@@ -55,6 +55,7 @@ _EXPECTED = {
   'full_size_coefficient': settings.POSITIVE,
   'initial_cash': settings.POSITIVE,
   'portfolio_scale': settings.POSITIVE,
+  'shaping_discount': settings.SHARE,
   'max_position_fraction': settings.POSITIVE,
   'delisting_return': settings.number(lambda x: x >= -1, 'at least -1'),
   'max_sale_target': settings.NOT_NEGATIVE,
@@ -102,6 +103,7 @@ class Rules:
   loss_multiplier: float
   inaction_penalty: float
   portfolio_scale: float
+  shaping_discount: float
   observe_account: bool
   closed_days: int = 0
 

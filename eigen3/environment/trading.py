@@ -207,13 +207,11 @@ class TradingEnvironment:
     chex.assert_shape(action, self.spec.action.shape)
     action = action.astype(self.prices.dtype)
     rules, day = self.rules, state.day
-    marked = self._mark(state)
+    marked = self.mark(state)
     positions, cash, equity = marked.positions, marked.cash, marked.equity
     bought = marked.bought
     trading = state.step < rules.trading_days
-    could_buy = entries.available(
-      rules, self.prices, day, trading, positions.stock, cash
-    )
+    could_buy = self._available(state, marked)
     chosen = entries.choose(
       rules,
       self.prices,
@@ -250,9 +248,23 @@ class TradingEnvironment:
 
   def equity(self, state: State) -> Array:
     """At the close of `state.day`, before anything is decided, float []."""
-    return self._mark(state).equity
+    return self.mark(state).equity
 
-  def _mark(self, state: State) -> Marked:
+  def available(self, state: State) -> Array:
+    """Which stocks an action can buy at the close of `state.day`, bool [N]."""
+    return self._available(state, self.mark(state))
+
+  def _available(self, state: State, marked: Marked) -> Array:
+    return entries.available(
+      self.rules,
+      self.prices,
+      state.day,
+      state.step < self.rules.trading_days,
+      marked.positions.stock,
+      marked.cash,
+    )
+
+  def mark(self, state: State) -> Marked:
     """The account at the close of `state.day`, before anything is decided."""
     rules = self.rules
     positions, today = self._open(state)
@@ -344,7 +356,7 @@ class TradingEnvironment:
       return None
     num_stocks = self.prices.shape[1]
     return observed.observe(
-      self.rules, num_stocks, state.step, self._mark(state)
+      self.rules, num_stocks, state.step, self.mark(state)
     )
 
   def _start(self, day: Array) -> tuple[State, TimeStep]:

@@ -38,6 +38,7 @@ class Player(NamedTuple):
     stored_steps: how many steps of an episode replay keeps.
     counterfactuals: how many orders of other stocks are learnt from beside
       each transition.
+    keeps_states: whether replay stores states, from which these are played.
   """
 
   agent: Agent
@@ -47,6 +48,7 @@ class Player(NamedTuple):
   batch_size: int
   stored_steps: int
   counterfactuals: int
+  keeps_states: bool
 
   @classmethod
   def make(
@@ -73,7 +75,10 @@ class Player(NamedTuple):
       spec.action,
       config.agent,
       functools.partial(experience.constrain, spec.action),
+      networks.shared,
     )
+    count = counterfactuals.count_of(rules, config)
+    at_once = counterfactuals.are_paid_at_once(rules, config)
     return cls(
       agent,
       networks.actor,
@@ -81,7 +86,8 @@ class Player(NamedTuple):
       sizes.of_acting(config.agent.acting_chunk),
       config.agent.batch_size,
       experience.stored_steps(rules, config),
-      counterfactuals.count_of(rules, config),
+      count,
+      count > 0 and not at_once,
     )
 
   def first_state(
@@ -96,7 +102,10 @@ class Player(NamedTuple):
   ) -> replay.ReplayState:
     """Room for so many transitions."""
     _, account = experience.first_observation(environment)
-    nothing = experience.empty_transition(self.spec.action, account)
+    state = ()
+    if self.keeps_states:
+      state, _ = environment.reset_at(environment.first_day)
+    nothing = experience.empty_transition(self.spec.action, account, state)
     return replay.init(nothing, capacity)
 
   def collect(
@@ -108,7 +117,11 @@ class Player(NamedTuple):
     """Plays an episode for each key; also the transitions of all of them."""
     _, first = jax.vmap(environment.reset)(keys)
     episodes = rollout.rollout(
-      environment, policy, first.observation, self.stored_steps
+      environment,
+      policy,
+      first.observation,
+      self.stored_steps,
+      self.keeps_states,
     )
     return experience.transitions_of(episodes, self.stored_steps), episodes
 

@@ -4,6 +4,7 @@ from eigen3.networks.attention import column_mean
 from eigen3.networks.factory import (
   Divided,
   Networks,
+  Shared,
   check_settings,
   make_networks,
 )
@@ -11,6 +12,7 @@ from eigen3.networks.factory import (
 __all__ = [
   'Divided',
   'Networks',
+  'Shared',
   'check_settings',
   'column_mean',
   'make_networks',

@@ -66,7 +66,8 @@ class Actor(hk.Module):
       is_training: batch statistics and dropout.
       examples: int32 [B], identities that dropout's keys fold in.
       return_attention: also return how much each column is looked at.
-      account: leaves [B, ...], or None.
+      account: leaves [B, ...], or None; or leaves [B, M, ...], M for each
+        window.
 
     Returns:
       Actions [B, N, 2] (coefficient, sale target in %), and attention [B, C]
@@ -76,6 +77,18 @@ class Actor(hk.Module):
     encoded = self.encode(window, is_training, examples, return_attention)
     actions = self.decide(encoded, account, is_training, examples)
     return actions, encoded.attention
+
+  @hk.name_like('__call__')
+  def of_features(
+    self,
+    features: Array,
+    is_training: bool,
+    examples: Array,
+    account: Account | None = None,
+  ) -> Array:
+    """The actions of `__call__`, from the features [B, C, 2H] of a window."""
+    encoded = self._summarise(features, is_training, examples, False)
+    return self.decide(encoded, account, is_training, examples)
 
   @hk.name_like('__call__')
   def encode(
@@ -89,6 +102,16 @@ class Actor(hk.Module):
     features = FeatureExtractor(self._config, self._policy, self._mesh)(
       window, is_training, examples
     )
+    return self._summarise(features, is_training, examples, return_attention)
+
+  @hk.transparent
+  def _summarise(
+    self,
+    features: Array,
+    is_training: bool,
+    examples: Array,
+    return_attention: bool,
+  ) -> Encoded:
     context, weights = attention.CrossAttention(self._config, self._policy)(
       features, is_training, examples, return_attention
     )
@@ -103,11 +126,18 @@ class Actor(hk.Module):
     is_training: bool,
     examples: Array,
   ) -> Array:
-    """The actions [B, N, 2] by the market and the account."""
+    """The actions [B, N, 2] by the market and the account.
+
+    Of accounts with leaves [B, M, ...], M for each window, [B, M, N, 2].
+    """
     stocks, context = encoded.stocks, encoded.context
     if account is not None:
+      if account.whole.ndim == 3:
+        count = account.whole.shape[1]
+        stocks = jnp.repeat(stocks[:, None], count, 1)
+        context = jnp.repeat(context[:, None], count, 1)
       stocks = layers.beside(stocks, account.stocks)
-      context = layers.beside(context, account.whole[:, None])
+      context = layers.beside(context, account.whole[..., None, :])
     joined = self._join(stocks, context, is_training, examples)
     coefficient = self._head(joined, 'coefficient', is_training, examples)
     target = self._head(joined, 'sale_target', is_training, examples)

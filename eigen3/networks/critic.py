@@ -15,7 +15,7 @@ from eigen3.types import Account, Array, EnvironmentSpec
 
 
 class Critic(hk.Module):
-  """Market window and action to one value per example.
+  """Market window, or its features, and action to one value per example.
 
   `critic.pooling` decides how features meet the action, see `POOLINGS`.
   """
@@ -51,7 +51,8 @@ class Critic(hk.Module):
         several for a window, which is encoded once.
       is_training: batch statistics and dropout.
       examples: int32 [B], identities that dropout's keys fold in.
-      account: leaves [B, ...], or None.
+      account: leaves [B, ...], or None; leaves [B, M, ...], one for each
+        action.
 
     Returns:
       [B, 1], or [B, M, 1].
@@ -59,18 +60,49 @@ class Critic(hk.Module):
     features = FeatureExtractor(self._config, self._policy, self._mesh)(
       window, is_training, examples
     )
+    return self.of_features(features, action, is_training, examples, account)
+
+  @hk.name_like('__call__')
+  def of_features(
+    self,
+    features: Array,
+    action: Array,
+    is_training: bool,
+    examples: Array,
+    account: Account | None = None,
+  ) -> Array:
+    """As `__call__`, from the features [B, C, 2H] of a window."""
     if self._config.critic.self_attention:
       features, _ = attention.SelfAttention(self._config, self._policy)(
         features, is_training, examples
       )
     head = self._pooling(self._config, self._spec, self._policy)
-    if action.ndim == 4:
+    if action.ndim == 3:
+      return head(features, action[:, None], is_training, examples, account)[
+        :, 0
+      ]
+    if account is None or account.whole.ndim == 2:
       return head(features, action, is_training, examples, account)
-    return head(features, action[:, None], is_training, examples, account)[:, 0]
+    # An account for each action: all become examples of their own.
+    batch, count = action.shape[:2]
+    account, action = jax.tree.map(
+      lambda x: x.reshape(batch * count, *x.shape[2:]), (account, action)
+    )
+    values = head(
+      jnp.repeat(features, count, 0),
+      action[:, None],
+      is_training,
+      jnp.repeat(examples, count),
+      account,
+    )
+    return values.reshape(batch, count, 1)
 
 
 class DoubleCritic(hk.Module):
-  """`critic.ensemble` independent critics that share nothing, [B, K]."""
+  """`critic.ensemble` critics, [B, K].
+
+  They share nothing, unless `shared_extractor` gives them one extractor.
+  """
 
   def __init__(
     self,
@@ -83,6 +115,7 @@ class DoubleCritic(hk.Module):
     super().__init__(name=name)
     self._arguments = (config, spec, policy, mesh)
     self._size = config.critic.ensemble
+    self._is_shared = config.shared_extractor != 'none'
 
   def __call__(
     self,
@@ -93,13 +126,39 @@ class DoubleCritic(hk.Module):
     account: Account | None = None,
   ) -> Array:
     """As `Critic`, with a column per critic: [B, K], or [B, M, K]."""
+    if self._is_shared:
+      config, _, policy, mesh = self._arguments
+      extractor = FeatureExtractor(config, policy, mesh)
+      features = extractor(window, is_training, examples)
+      return self.of_features(features, action, is_training, examples, account)
     values = [
-      Critic(*self._arguments, name=f'critic_{k}')(
-        window, action, is_training, examples, account
-      )
-      for k in range(1, self._size + 1)
+      critic(window, action, is_training, examples, account)
+      for critic in self._critics()
     ]
     return jnp.concatenate(values, -1)
+
+  @hk.name_like('__call__')
+  def of_features(
+    self,
+    features: Array,
+    action: Array,
+    is_training: bool,
+    examples: Array,
+    account: Account | None = None,
+  ) -> Array:
+    """As `__call__`, from the features [B, C, 2H] of a window."""
+    values = [
+      critic.of_features(features, action, is_training, examples, account)
+      for critic in self._critics()
+    ]
+    return jnp.concatenate(values, -1)
+
+  @hk.transparent
+  def _critics(self) -> list[Critic]:
+    return [
+      Critic(*self._arguments, name=f'critic_{k}')
+      for k in range(1, self._size + 1)
+    ]
 
 
 class Pooling(hk.Module):
@@ -262,11 +321,14 @@ class SlotHead(Pooling):
     """What buying a stock is worth: an offset and a slope, [B, M, N, 2]."""
     sizes, rate = self.config.sizes, self.config.dropout
     x = Joint(sizes[0], self.policy, 'stock_1')(stocks, context, action)
+    straight: Array | float = 0.0
+    if self.config.linear_path:
+      straight = Joint(2, self.policy, 'linear')(stocks, context, action)
     x = dropout.dropout(jax.nn.relu(x), rate, is_training, examples)
     for number, size in enumerate(sizes[1:], 2):
       x = layers.Linear(size, self.policy, f'stock_{number}')(x)
       x = dropout.dropout(jax.nn.relu(x), rate, is_training, examples)
-    return layers.Linear(2, self.policy, 'score')(x)
+    return layers.Linear(2, self.policy, 'score')(x) + straight
 
 
 # How features meet the action: 'slot' lets every stock meet its own; 'mean'

@@ -3,12 +3,13 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
+import jmp
 import ml_collections
 
 from eigen3 import settings, sizes
@@ -17,6 +18,9 @@ from eigen3.networks.actor import Actor
 from eigen3.networks.critic import Critic, DoubleCritic, find_pooling
 from eigen3.networks.feature_extractor import FeatureExtractor
 from eigen3.types import Account, Array, EnvironmentSpec
+
+# Names of modules in trees of parameters.
+_ACTOR, _EXTRACTOR = 'actor', 'feature_extractor'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +58,48 @@ class Divided:
     return hk.TransformedWithState(init, cls(*parts))
 
 
+class Shared(NamedTuple):
+  """Networks of which one extractor serves the critics and the actor.
+
+  Attributes:
+    extractor: window [B, D, C, F], or the pair of it and an account, to
+      features [B, C, 2H], or the pair of these and the account.
+    actor: as `Networks.actor` without attention, of what `extractor` gave.
+    double_critic: as `Networks.double_critic`, of what `extractor` gave.
+  """
+
+  extractor: hk.TransformedWithState
+  actor: hk.TransformedWithState
+  double_critic: hk.TransformedWithState
+
+  @staticmethod
+  def join(actor: Mapping, critic: Mapping) -> dict:
+    """Parameters, or state, of `Networks.actor` from those of the parts.
+
+    Args:
+      actor: of the actor.
+      critic: of extractor and critics.
+    """
+    own = {
+      f'{_ACTOR}/{name}': leaves
+      for name, leaves in critic.items()
+      if name.startswith(_EXTRACTOR)
+    }
+    return {**actor, **own}
+
+  @staticmethod
+  def split(joined: Mapping, critic: Mapping) -> tuple[dict, dict]:
+    """The inverse of `join`: of the actor, and of extractor and critics."""
+    prefix = f'{_ACTOR}/{_EXTRACTOR}'
+    actor = {k: v for k, v in joined.items() if not k.startswith(prefix)}
+    own = {
+      k.removeprefix(f'{_ACTOR}/'): v
+      for k, v in joined.items()
+      if k.startswith(prefix)
+    }
+    return actor, {**critic, **own}
+
+
 class Networks(NamedTuple):
   """Everything a learner needs, as pairs of `init` and `apply`.
 
@@ -75,8 +121,13 @@ class Networks(NamedTuple):
     double_critic: window and action to values [B, K], or several actions
       [B, M, N, 2] to [B, M, K].
 
+    shared: the parts of actor and critics where `shared_extractor` is 'all',
+      else None.
+
   Where the spec says that policies observe the account, actor and critics take
-  the pair (window, `Account`) for the window.
+  the pair (window, `Account`) for the window. Its leaves may be [B, M, ...],
+  M accounts for each window: then actions are [B, M, N, 2] and values
+  [B, M, ...].
   """
 
   feature_extractor: hk.TransformedWithState
@@ -85,6 +136,7 @@ class Networks(NamedTuple):
   actor: hk.TransformedWithState
   critic: hk.TransformedWithState
   double_critic: hk.TransformedWithState
+  shared: Shared | None
 
 
 def make_networks(
@@ -133,6 +185,9 @@ def make_networks(
     module = kind(config, spec, policy, mesh)
     return module(window, action, is_training, examples, account)
 
+  shared = None
+  if config.shared_extractor == 'all':
+    shared = _shared(config, spec, policy, mesh, precise)
   return Networks(
     feature_extractor=transformed(feature_extractor),
     cross_attention=transformed(
@@ -146,6 +201,40 @@ def make_networks(
     ),
     critic=transformed(functools.partial(critic, Critic)),
     double_critic=transformed(functools.partial(critic, DoubleCritic)),
+    shared=shared,
+  )
+
+
+def _shared(
+  config: ml_collections.ConfigDict,
+  spec: EnvironmentSpec,
+  policy: jmp.Policy,
+  mesh: jax.sharding.Mesh | None,
+  precise: Callable,
+) -> Shared:
+  def extractor(x, is_training=False, examples=None):
+    window, account = _window_and_account(x, spec)
+    module = FeatureExtractor(config, policy, mesh)
+    features = module(window, is_training, _examples(window, examples))
+    return features if account is None else (features, account)
+
+  def actor(x, is_training=False, examples=None):
+    features, account = x if spec.observes_account else (x, None)
+    examples = _examples(features, examples)
+    module = Actor(config, spec, policy, mesh)
+    return module.of_features(features, is_training, examples, account), None
+
+  def critics(x, action, is_training=False, examples=None):
+    features, account = x if spec.observes_account else (x, None)
+    examples = _examples(features, examples)
+    module = DoubleCritic(config, spec, policy, mesh)
+    return module.of_features(features, action, is_training, examples, account)
+
+  return Shared(
+    *(
+      hk.transform_with_state(precise(function))
+      for function in (extractor, actor, critics)
+    )
   )
 
 
@@ -239,9 +328,11 @@ _EXPECTED = {
   'actor.head_size': settings.SIZE,
   'actor.dropout': settings.DROPOUT,
   'actor.coefficient_head': settings.one_of('sigmoid', 'eigen2'),
+  'shared_extractor': settings.one_of('none', 'critics', 'all'),
   'critic.pooling': settings.TEXT,  # see `find_pooling`
   'critic.self_attention': settings.SWITCH,
   'critic.sizes': settings.sizes(),
+  'critic.linear_path': settings.SWITCH,
   'critic.dropout': settings.DROPOUT,
   'critic.slot_temperature': settings.POSITIVE,
   'critic.slot_context': settings.one_of('mean', 'attention'),

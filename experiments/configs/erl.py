@@ -2,7 +2,7 @@
 
 Data, environment, networks, agent and evaluation are those of the preset of
 the same name in td3.py; this is the only home of the other defaults. A preset
-is SIZE or SIZE+eigen2.
+is SIZE or SIZE+VARIANT.
 """
 
 import ml_collections
@@ -20,8 +20,8 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   size, _, variant = preset.partition('+')
   sizes = {'smoke': _smoke, 'small': _small, 'medium': _small, 'full': _full}
   sizes[size](config)
-  if variant == 'eigen2':
-    _eigen2(config)
+  if variant:
+    {'rl': _rl, 'eigen2': _eigen2}[variant](config)
   return config.lock()
 
 
@@ -112,6 +112,10 @@ def _small(config: config_dict.ConfigDict) -> None:
 
 def _full(config: config_dict.ConfigDict) -> None:
   del config  # Eigen2's dimensions are the defaults.
+
+
+def _rl(config: config_dict.ConfigDict) -> None:
+  config.learner.store_settlement = True
 
 
 def _eigen2(config: config_dict.ConfigDict) -> None:

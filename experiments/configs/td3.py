@@ -1,9 +1,11 @@
 """Settings of single-agent training, the only home of their defaults.
 
-A preset is SIZE or SIZE+eigen2: `smoke` (seconds, for tests), `small` (minutes
-on two cores), `medium` (one small GPU, or eight cores) or `full` (Eigen2's
-dimensions, for an accelerator); `+eigen2` replaces our choices by the original
-system's.
+A preset is SIZE or SIZE+VARIANT. Sizes are `smoke` (seconds, for tests),
+`small` (minutes on two cores), `medium` (one small GPU, or eight cores) and
+`full` (Eigen2's dimensions, for an accelerator). Alone, the agent is a
+contextual bandit: its discount is 0. `+rl` is reinforcement learning with a
+discount, whose agent sees its account; `+eigen2` replaces our choices by the
+original system's.
 """
 
 import ml_collections
@@ -15,24 +17,25 @@ SIZES = ('smoke', 'small', 'medium', 'full')
 def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   """The locked settings of `preset`; an unknown preset is a ValueError."""
   size, plus, variant = preset.partition('+')
-  if size not in SIZES or (plus and variant != 'eigen2'):
+  if size not in SIZES or (plus and variant not in _VARIANTS):
     raise ValueError(
       f"preset: found '{preset}', expected one of {', '.join(SIZES)}, "
-      "each alone or followed by '+eigen2'"
+      f'each alone or followed by +{" or +".join(_VARIANTS)}'
     )
   config = config_dict.ConfigDict()
   config.preset = preset
   config.seed = 0
   config.data = _data()
-  config.environment = _environment()
+  agent = _agent()
+  config.environment = _environment(agent)
   config.networks = _networks()
-  config.agent = _agent()
+  config.agent = agent
   config.learner = _learner()
   config.evaluation = _evaluation()
   sizes = {'smoke': _smoke, 'small': _small, 'medium': _medium, 'full': _full}
   sizes[size](config)
-  if variant == 'eigen2':
-    _eigen2(config)
+  if plus:
+    _VARIANTS[variant](config)
   return config.lock()
 
 
@@ -72,7 +75,7 @@ def _data() -> config_dict.ConfigDict:
   return config
 
 
-def _environment() -> config_dict.ConfigDict:
+def _environment(agent: config_dict.ConfigDict) -> config_dict.ConfigDict:
   config = config_dict.ConfigDict()
   config.context_days = 504  # D
   config.trading_days = 125  # days of an episode on which one may buy
@@ -96,10 +99,13 @@ def _environment() -> config_dict.ConfigDict:
   # the gain at the exit. 'portfolio': the change of the account's log equity
   # to the next day, net of costs; it needs agent.gamma above 0 to see how a
   # trade ends (0.95 looks 20 days ahead), learner.store_settlement, and, to be
-  # a function of what is observed, observe_account. Or one of your own, by its
-  # path in Python (see eigen3.environment.rewards).
+  # a function of what is observed, observe_account. 'shaped_portfolio' needs
+  # the same, and pays at once what an order adds to these changes. Or one of
+  # your own, by its path in Python (see eigen3.environment.rewards).
   config.reward = 'entry'
-  config.portfolio_scale = 100.0  # of the reward 'portfolio'; 100 is in %
+  config.portfolio_scale = 100.0  # of these two; 100 is in %
+  # Of the reward 'shaped_portfolio': that of the agent.
+  config.shaping_discount = agent.get_ref('gamma') + 0.0
   # Whether policies and critics see the account beside the market: weight,
   # age, gain, target and pending sale of each position, cash, days left.
   config.observe_account = False
@@ -156,6 +162,9 @@ def _networks() -> config_dict.ConfigDict:
   # How fast attention, and a critic's mean over columns, learn which of them
   # count by their place; 0: only what is in a column counts, as in Eigen2.
   config.column_gain = 10.0
+  # 'critics': one extractor serves all critics; 'all': the actor reads its
+  # features, too, and does not train it. Or 'none'.
+  config.shared_extractor = 'none'
   actor = config.actor = config_dict.ConfigDict()
   actor.investable_sizes = (256, 128)
   actor.context_size = 128
@@ -167,6 +176,8 @@ def _networks() -> config_dict.ConfigDict:
   critic.self_attention = False
   critic.sizes = (256, 128)
   critic.dropout = 0.2
+  # Of the pooling 'slot': adds a linear map past the layers to each score.
+  critic.linear_path = False
   critic.slot_temperature = 0.125  # in units of the coefficient
   critic.slot_context = 'mean'  # over columns, or 'attention'
   critic.ensemble = 2  # K; 1 is DDPG
@@ -187,6 +198,8 @@ def _agent() -> config_dict.ConfigDict:
   config.policy_delay = 2  # critic updates per actor update
   # Scale the policy's gradient by the room that a squashed action has left.
   config.invert_gradients = True
+  # Whose value the policy climbs: that of the 'first' critic, or their 'mean'.
+  config.policy_value = 'first'
   config.target_noise = 0.2  # of the smoothed target action, unit space
   config.target_noise_clip = 0.5
   config.exploration_noise = 0.125  # standard deviation, unit space
@@ -281,6 +294,15 @@ def _reduce(config, context: int, hidden: int, trading: int, holding: int):
   config.networks.critic.sizes = (32, 16)
 
 
+def _rl(config: config_dict.ConfigDict) -> None:
+  """An order is worth what it adds to the account from now on."""
+  config.environment.reward = 'shaped_portfolio'
+  config.environment.observe_account = True
+  config.learner.store_settlement = True
+  config.agent.gamma = 0.95
+  config.agent.tau = 0.02
+
+
 def _eigen2(config: config_dict.ConfigDict) -> None:
   """The original system's choices."""
   config.data.observed_features = (
@@ -324,3 +346,6 @@ def _eigen2(config: config_dict.ConfigDict) -> None:
   agent.target_noise = 0.0
   agent.invert_gradients = False
   config.learner.store_settlement = True
+
+
+_VARIANTS = {'rl': _rl, 'eigen2': _eigen2}

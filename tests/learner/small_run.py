@@ -40,6 +40,7 @@ class Pair(NamedTuple):
 
   actor: hk.TransformedWithState
   double_critic: hk.TransformedWithState
+  shared: None = None
 
 
 def make_market(config):

@@ -127,9 +127,9 @@ def backtests(
 def _play(environment: TradingEnvironment, days: Array, acts: Acts):
   """Time steps, states after them and what was decided, [E, S, ...]."""
 
-  def tell(state, timestep, account, actions):
-    del account  # that of the time step before
-    return timestep, state, actions if isinstance(acts, Plans) else ()
+  def tell(before, after, timestep, account, actions):
+    del before, account  # those of the time step before
+    return timestep, after, actions if isinstance(acts, Plans) else ()
 
   of_steps = rollout.on_days(acts, days)
   _, told = rollout.walk(environment, days, of_steps, tell)

@@ -22,9 +22,10 @@ from eigen3.types import Array, PRNGKey, Transition
 def count_of(rules: Rules, config: ml_collections.ConfigDict) -> int:
   """How many to learn from beside each transition.
 
-  None where it is not known what they would have brought: under a reward that
-  is paid later, where a coefficient stands in the way of others or has no
-  bounds, or where what they leave of the account counts.
+  None where it is not known what they would have brought: where a coefficient
+  stands in the way of others or has no bounds; under a reward that is paid
+  later or with a discount, unless the account is observed, so that what an
+  order leaves of it can be told, too.
 
   Args:
     rules: of the environment.
@@ -34,13 +35,15 @@ def count_of(rules: Rules, config: ml_collections.ConfigDict) -> int:
     ValueError: the setting is out of range.
   """
   settings.check('learner', config.learner, _EXPECTED)
-  known = (
-    rewards.find(rules.reward).of_orders is not None
-    and rules.entry_choice == 'best_available'
-    and rules.scaled_actions
-    and not config.agent.gamma
-  )
+  known = rules.entry_choice == 'best_available' and rules.scaled_actions
+  known &= rules.observe_account or are_paid_at_once(rules, config)
   return config.learner.counterfactuals if known else 0
+
+
+def are_paid_at_once(rules: Rules, config: ml_collections.ConfigDict) -> bool:
+  """Whether all that counts of an order is what it is paid on its day."""
+  is_known = rewards.find(rules.reward).of_orders is not None
+  return is_known and not config.agent.gamma
 
 
 def sample(
@@ -70,7 +73,8 @@ def add(
 
   Each is an action that gives one stock a coefficient of at least the
   threshold, and all others the lowest. Stocks are drawn evenly: with as many
-  orders as stocks, each has one.
+  orders as stocks, each has one. Where the batch has the environment's states,
+  the first of them orders nothing, and each is played for its day.
 
   Args:
     environment: of the days that the batch is of.
@@ -80,10 +84,13 @@ def add(
 
   Returns:
     The batch with actions [B, 1 + count, N, 2] and rewards [B, 1 + count],
-    what was done first.
+    what was done first; with states also discounts [B, 1 + count] and next
+    observations of as many accounts.
   """
   if not count:
     return batch
+  if getattr(batch.s_tm1, 'state', ()):
+    return _played(environment, batch, key, count)
   draw = jax.vmap(_orders, in_axes=(None, 0, 0, 0, None))
   keys = jax.random.split(key, len(batch.r_t))
   observed = batch.s_tm1
@@ -95,6 +102,39 @@ def add(
   )
 
 
+def _played(
+  environment: TradingEnvironment, batch: Transition, key: PRNGKey, count: int
+) -> Transition:
+  """As `add`, by steps of the environment from the states of the batch."""
+  spec = environment.spec.action
+  keys = jax.random.split(key, len(batch.r_t))
+  draw = jax.vmap(_drawn, in_axes=(None, 0, None))
+  orders, _, _ = draw(environment, keys, count - 1)
+  idle = jnp.asarray(spec.minimum, orders.dtype)
+  idle = jnp.broadcast_to(idle, (len(keys), 1, *spec.shape))
+  actions = jnp.concatenate([idle, orders], 1)
+
+  def play(state, actions):
+    after, timesteps = jax.vmap(environment.step, (None, 0))(state, actions)
+    available = jax.vmap(environment.available)(after)
+    return timesteps, observations.packed(available)
+
+  timesteps, available = jax.vmap(play)(batch.s_tm1.state, actions)
+
+  def beside(done, others):
+    return jnp.concatenate([done[:, None], others.astype(done.dtype)], 1)
+
+  return batch._replace(
+    a_tm1=beside(batch.a_tm1, actions),
+    r_t=beside(batch.r_t, timesteps.reward),
+    discount_t=beside(batch.discount_t, timesteps.discount),
+    s_t=batch.s_t._replace(
+      available=beside(batch.s_t.available, available),
+      account=jax.tree.map(beside, batch.s_t.account, timesteps.account),
+    ),
+  )
+
+
 def _orders(
   environment: TradingEnvironment,
   key: PRNGKey,
@@ -103,6 +143,17 @@ def _orders(
   count: int,
 ) -> tuple[Array, Array]:
   """Actions [count, N, 2] of a day, and what they would have been paid."""
+  actions, stock, order = _drawn(environment, key, count)
+  of_orders = environment.reward.of_orders
+  assert of_orders is not None, 'see `count_of`'
+  paid = of_orders(environment, day, stock, order[:, 0], order[:, 1])
+  return actions, jnp.where(could[stock], paid, 0)
+
+
+def _drawn(
+  environment: TradingEnvironment, key: PRNGKey, count: int
+) -> tuple[Array, Array, Array]:
+  """Actions [count, N, 2], each an order [count, 2] of one stock [count]."""
   spec = environment.spec
   num_stocks = spec.action.shape[0]
   key_stock, key_order = jax.random.split(key)
@@ -116,11 +167,7 @@ def _orders(
   order = jax.random.uniform(key_order, (count, 2))
   order = least + (highest - least) * order
   actions = jnp.broadcast_to(lowest, (count, *spec.action.shape))
-  actions = actions.at[jnp.arange(count), stock].set(order)
-  of_orders = environment.reward.of_orders
-  assert of_orders is not None, 'see `count_of`'
-  paid = of_orders(environment, day, stock, order[:, 0], order[:, 1])
-  return actions, jnp.where(could[stock], paid, 0)
+  return actions.at[jnp.arange(count), stock].set(order), stock, order
 
 
 _EXPECTED = {'counterfactuals': settings.COUNT}

@@ -29,12 +29,16 @@ class FullObservation(NamedTuple):
   Attributes:
     day: see `Observation`.
     available: likewise.
-    account: leaves [...], as the policy saw it.
+    account: leaves [...], as the policy saw it. After several orders of one
+      day, leaves [..., M, ...], and `available` is [..., M, ceil(N / 8)].
+    state: the environment's state behind it, leaves [...], where replay is to
+      find out what other orders lead to; else ().
   """
 
   day: Array
   available: Array
   account: Account
+  state: Any = ()
 
 
 AnyObservation: TypeAlias = Observation | FullObservation
@@ -52,12 +56,12 @@ def unpacked(observation: AnyObservation, num_stocks: int) -> Array:
 
 
 def observation_of(
-  day: Array, available: Array, account: Account | None
+  day: Array, available: Array, account: Account | None, state: Any = ()
 ) -> AnyObservation:
   """The observation of a day and, unless it is None, of the account."""
   # No empty field: what is saved where no account is seen stays readable.
   if account is not None:
-    return FullObservation(day, available, account)
+    return FullObservation(day, available, account, state)
   return Observation(day, available)
 
 
@@ -118,6 +122,7 @@ def constrain(
   """
   lowest = spec.to_unit(jnp.asarray(spec.minimum))[0]
   available = unpacked(observation, spec.shape[0])
-  available = jnp.expand_dims(available, tuple(range(1, unit_actions.ndim - 2)))
+  if available.ndim < unit_actions.ndim - 1:  # One account, several actions.
+    available = available[:, None]
   coefficients = jnp.where(available, unit_actions[..., 0], lowest)
   return unit_actions.at[..., 0].set(coefficients)

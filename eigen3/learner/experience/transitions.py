@@ -1,5 +1,7 @@
 """Episodes as transitions, the form in which replay keeps experience."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import ml_collections
@@ -8,6 +10,7 @@ from eigen3 import settings
 from eigen3.environment import Rules, rewards
 from eigen3.environment.rollout import Episodes
 from eigen3.learner.experience.observations import (
+  FullObservation,
   observation_of,
   observations_of,
   packed,
@@ -29,7 +32,9 @@ def transitions_of(episodes: Episodes, num_steps: int) -> Transition:
   everything = jnp.full_like(available[:, :1], 255)
   after = jnp.concatenate([available[:, 1:], everything], axis=1)
   transitions = Transition(
-    s_tm1=observation_of(episodes.days, available, episodes.accounts),
+    s_tm1=observation_of(
+      episodes.days, available, episodes.accounts, episodes.states
+    ),
     a_tm1=episodes.actions,
     r_t=timesteps.reward,
     discount_t=timesteps.discount,
@@ -41,17 +46,21 @@ def transitions_of(episodes: Episodes, num_steps: int) -> Transition:
 
 
 def empty_transition(
-  spec: ActionSpec, account: Account | None = None
+  spec: ActionSpec, account: Account | None = None, state: Any = ()
 ) -> Transition:
   """A transition as replay stores it, of no particular day.
 
   Args:
     spec: of the actions.
     account: as it is seen, leaves without an axis of a batch.
+    state: of the environment where it is stored, likewise.
   """
   observation = observations_of(spec, jnp.int32(0), account)
+  before = observation
+  if isinstance(observation, FullObservation):
+    before = observation._replace(state=state)
   return Transition(
-    s_tm1=observation,
+    s_tm1=before,
     a_tm1=jnp.zeros(spec.shape, jnp.float32),
     r_t=jnp.float32(0),
     discount_t=jnp.float32(0),
