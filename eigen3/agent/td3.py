@@ -21,6 +21,7 @@ import optax
 
 from eigen3 import parallel, settings, sizes
 from eigen3.agent import losses
+from eigen3.agent.actor_critic import ActorCritic
 from eigen3.agent.network import (
   Network,
   accumulated,
@@ -136,14 +137,14 @@ def make_agent(
       'agent.invert_gradients: found True, expected False with raw actions, '
       'which have no bounds to come back from'
     )
-  networks = _Networks(actor, double_critic, shared)
+  networks = ActorCritic(actor, double_critic, shared)
   td3 = _TD3(networks, observe, action_spec, config, constrain)
   return Agent(
     init=td3.init,
     act=td3.select_action,
     update=td3.update,
-    policy=networks.policy,
-    with_policy=networks.with_policy,
+    policy=lambda state: networks.policy(state.actor, state.critic),
+    with_policy=functools.partial(_with_policy, networks),
     noise=lambda state: state.noise_scale,
     num_updates=lambda state: state.steps,
     trained=_trained,
@@ -152,81 +153,6 @@ def make_agent(
     genes=_genes,
     born=_born,
   )
-
-
-class _Networks:
-  """Actor and critics, of one kind of input: windows or shared features.
-
-  Attributes:
-    whole_actor: `apply` takes x.
-    actor: `apply` takes what `encode` gives.
-    critic: likewise.
-  """
-
-  def __init__(self, actor, critic, shared: Shared | None):
-    self.whole_actor = actor
-    self._shared = shared
-    self.are_shared = shared is not None
-    self.actor = shared.actor if shared else actor
-    self.critic = shared.double_critic if shared else critic
-
-  def encode(self, params, state, key, x, is_training):
-    """What actor and critics read of x by the critics' parameters; state."""
-    if self._shared is None:
-      return x, state
-    return self._shared.extractor.apply(
-      params, state, key, x, is_training=is_training
-    )
-
-  def encode_for_loss(self, params, state, key, x):
-    """As `encode`, in training mode; also a key for what follows."""
-    if self._shared is None:
-      return x, state, key
-    key, key_extractor = jax.random.split(key)
-    encoded, state = self.encode(params, state, key_extractor, x, True)
-    return encoded, state, key
-
-  def init(self, key_actor, key_critic, x, spec: ActionSpec):
-    """Parameters and state of the actor, and of the critics."""
-    of_extractor: tuple[dict, dict] = {}, {}
-    if self._shared is not None:
-      key_critic, key = jax.random.split(key_critic)
-      of_extractor = self._shared.extractor.init(key, x)
-    encoded, _ = self.encode(*of_extractor, None, x, False)
-    actor = self.actor.init(key_actor, encoded, is_training=False)
-    (actions, _), _ = self.actor.apply(*actor, None, encoded, is_training=False)
-    of_heads = self.critic.init(
-      key_critic, encoded, spec.to_unit(actions), is_training=False
-    )
-    params, state = (
-      {**x, **y} for x, y in zip(of_extractor, of_heads, strict=True)
-    )
-    return actor, (params, state)
-
-  def policy(self, state: TrainingState) -> Policy:
-    """What the whole actor acts by."""
-    actor, critic = state.actor, state.critic
-    if self._shared is None:
-      return policy_of(actor)
-    return Policy(
-      self._shared.join(actor.online_params, critic.online_params),
-      self._shared.join(actor.online_state, critic.online_state),
-    )
-
-  def with_policy(self, state: TrainingState, policy: Policy) -> TrainingState:
-    """A state that acts by a policy; a shared extractor is the policy's."""
-    actor, critic = state.actor, state.critic
-    params, network_state = policy
-    if self._shared is not None:
-      params, of_critic = self._shared.split(params, critic.online_params)
-      network_state, state_of_critic = self._shared.split(
-        network_state, critic.online_state
-      )
-      critic = critic._replace(
-        online_params=of_critic, online_state=state_of_critic
-      )
-    actor = actor._replace(online_params=params, online_state=network_state)
-    return state._replace(actor=actor, critic=critic)
 
 
 class _TD3:
@@ -263,7 +189,7 @@ class _TD3:
     self, state: TrainingState, context, observations, key=None
   ) -> Array:
     """The online policy in evaluation mode, noisy where a key is given."""
-    policy = self._networks.policy(state)
+    policy = self._networks.policy(state.actor, state.critic)
 
     def act(observations):
       (actions, _), _ = self._networks.whole_actor.apply(
@@ -474,6 +400,13 @@ def _report(
     },
     'noise_scale': float(np.mean(state.noise_scale)),
   }
+
+
+def _with_policy(
+  networks: ActorCritic, state: TrainingState, policy: Policy
+) -> TrainingState:
+  actor, critic = networks.with_policy(state.actor, state.critic, policy)
+  return state._replace(actor=actor, critic=critic)
 
 
 def _trained(state: TrainingState) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""By the portfolio's growth an agent learns which of three stocks to buy."""
+"""By the account's growth an agent learns which of three stocks to buy."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import small_account
 import small_run
 
@@ -15,9 +16,10 @@ NUM_DAYS = 100
 ITERATIONS = 6
 
 
-def make_learner():
+def make_learner(reward):
   """On stocks that rise, stand still and fall, and say so by a feature."""
   config = small_account.observed(small_run.make_config())
+  config.environment.reward = reward
   config.learner.update(
     learning_starts=400, replay_capacity=2_000, updates_per_iteration=50
   )
@@ -42,16 +44,24 @@ def make_learner():
   return SingleAgent(networks, environment, market, config)
 
 
-def test_it_learns_to_buy_what_rises():
-  learner = make_learner()
+def train(learner, change=lambda state, key: state):
+  """The last state, and the profit of each iteration's episodes."""
   state = learner.init(jax.random.PRNGKey(0))
   profits = []
-  for _ in range(ITERATIONS):
+  for number in range(ITERATIONS):
+    state = change(state, jax.random.PRNGKey(number))
     state, told = learner.iterate(state)
     profits.append(float(told.episodes['profit']))
+  return state, profits
+
+
+@pytest.mark.parametrize('reward', ['portfolio', 'shaped_portfolio'])
+def test_it_learns_to_buy_what_rises(reward):
+  learner = make_learner(reward)
+  state, profits = train(learner)
   # Two days a trade, a tenth of the equity: some 0.6 % each, thrice at most.
   assert profits[-1] > profits[0] + 0.005
-  assert profits[-1] > 0.005
+  assert profits[-1] > 0.015
   plans = learner.greedy_actions(state.agent, np.arange(10, 14))
   account = jax.tree.map(
     lambda x: np.zeros((4, *x.shape[1:]), np.float32),
@@ -61,3 +71,30 @@ def test_it_learns_to_buy_what_rises():
   actions = decide(plans.parameters, plans.encoded, account)
   rising, _, falling = np.asarray(actions)[..., 0].mean(0)
   assert rising > 1.0 > falling
+
+
+@pytest.mark.parametrize(
+  'reward,most', [('portfolio', 0.002), ('shaped_portfolio', 0.012)]
+)
+def test_with_noise_for_targets_learning_breaks(reward, most):
+  """Where an order is paid at once, choices are those of chance at times."""
+
+  def as_noise(state, key):
+    agent = state.agent
+    leaves, structure = jax.tree.flatten(
+      (agent.actor.target_params, agent.critic.target_params)
+    )
+    keys = jax.random.split(key, len(leaves))
+    drawn = [
+      jax.random.normal(k, x.shape) for k, x in zip(keys, leaves, strict=True)
+    ]
+    actor, critic = jax.tree.unflatten(structure, drawn)
+    return state._replace(
+      agent=agent._replace(
+        actor=agent.actor._replace(target_params=actor),
+        critic=agent.critic._replace(target_params=critic),
+      )
+    )
+
+  _, profits = train(make_learner(reward), as_noise)
+  assert np.mean(profits[1:]) < most

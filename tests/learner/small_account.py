@@ -35,9 +35,13 @@ def make_networks(config, spec):
       return Encoded(features, None, attention if return_attention else None)
 
     def head(encoded, account):
-      shape = (*account.stocks.shape[:2], 2)
-      whole = jnp.broadcast_to(account.whole[:, None], shape)
-      inputs = jnp.concatenate([encoded.stocks, account.stocks, whole], -1)
+      lead = account.stocks.shape[:-1]  # B, N, or of M accounts B, M, N
+      whole = jnp.broadcast_to(account.whole[..., None, :], (*lead, 2))
+      stocks = encoded.stocks
+      if len(lead) == 3:
+        stocks = stocks[:, None]
+      stocks = jnp.broadcast_to(stocks, (*lead, stocks.shape[-1]))
+      inputs = jnp.concatenate([stocks, account.stocks, whole], -1)
       return spec.action.from_unit(jnp.tanh(0.5 + layer(inputs)))
 
     def whole(x, is_training=False, return_attention=False):
@@ -50,8 +54,16 @@ def make_networks(config, spec):
   def critic(x, unit_actions, is_training):
     window, account = x
     features = small_run._centred(window[:, -1], is_training)
+    if account.whole.ndim == 3:  # An account for each action.
+      count = unit_actions.shape[1]
+      features = jnp.repeat(features, count, 0)
+      account, unit_actions = jax.tree.map(
+        lambda x: x.reshape(-1, *x.shape[2:]), (account, unit_actions)
+      )
     seen = [features, account.stocks, account.whole]
     inputs = small_run.beside_actions(seen, unit_actions)
+    if len(window) != len(inputs):
+      inputs = inputs.reshape(len(window), -1, inputs.shape[-1])
     return hk.Linear(config.critic.ensemble, name='value')(inputs)
 
   return small_run.Pair(

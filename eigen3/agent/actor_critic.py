@@ -1,0 +1,96 @@
+"""An actor and its critics, each with an extractor of its own or with one."""
+
+import jax
+
+from eigen3.agent.network import Network, policy_of
+from eigen3.agent.protocol import Policy
+from eigen3.networks import Shared
+from eigen3.types import ActionSpec
+
+
+class ActorCritic:
+  """Actor and critics that read the same: inputs, or shared features of them.
+
+  Attributes:
+    whole_actor: acts on inputs.
+    actor: acts on what `encode` returns.
+    critic: values actions by what `encode` returns.
+    are_shared: whether there is one extractor.
+  """
+
+  def __init__(self, actor, critic, shared: Shared | None):
+    self.whole_actor = actor
+    self._shared = shared
+    self.are_shared = shared is not None
+    self.actor = shared.actor if shared else actor
+    self.critic = shared.double_critic if shared else critic
+
+  def encode(self, params, state, key, x, is_training):
+    """Encodes x, if an extractor is shared.
+
+    Args:
+      params: of the critics, among them the extractor's.
+      state: likewise.
+      key: for dropout, or None.
+      x: input of the whole networks.
+      is_training: see `networks.Networks`.
+
+    Returns:
+      What actor and critics read, and the critics' state.
+    """
+    if self._shared is None:
+      return x, state
+    return self._shared.extractor.apply(
+      params, state, key, x, is_training=is_training
+    )
+
+  def encode_for_loss(self, params, state, key, x):
+    """As `encode` in training mode; returns a fresh key for the heads, too."""
+    if self._shared is None:
+      return x, state, key
+    key, key_extractor = jax.random.split(key)
+    encoded, state = self.encode(params, state, key_extractor, x, True)
+    return encoded, state, key
+
+  def init(self, key_actor, key_critic, x, spec: ActionSpec):
+    """Initialises both networks for inputs x.
+
+    Returns:
+      (params, state) of the actor, and of the critics.
+    """
+    of_extractor: tuple[dict, dict] = {}, {}
+    if self._shared is not None:
+      key_critic, key = jax.random.split(key_critic)
+      of_extractor = self._shared.extractor.init(key, x)
+    encoded, _ = self.encode(*of_extractor, None, x, False)
+    actor = self.actor.init(key_actor, encoded, is_training=False)
+    (actions, _), _ = self.actor.apply(*actor, None, encoded, is_training=False)
+    of_heads = self.critic.init(
+      key_critic, encoded, spec.to_unit(actions), is_training=False
+    )
+    params, state = (
+      {**x, **y} for x, y in zip(of_extractor, of_heads, strict=True)
+    )
+    return actor, (params, state)
+
+  def policy(self, actor: Network, critic: Network) -> Policy:
+    """Returns what `whole_actor` acts by."""
+    if self._shared is None:
+      return policy_of(actor)
+    return Policy(
+      self._shared.join(actor.online_params, critic.online_params),
+      self._shared.join(actor.online_state, critic.online_state),
+    )
+
+  def with_policy(
+    self, actor: Network, critic: Network, policy: Policy
+  ) -> tuple[Network, Network]:
+    """Returns actor and critic that act by a policy, its extractor included."""
+    params, state = policy
+    if self._shared is not None:
+      params, critic_params = self._shared.split(params, critic.online_params)
+      state, critic_state = self._shared.split(state, critic.online_state)
+      critic = critic._replace(
+        online_params=critic_params, online_state=critic_state
+      )
+    return actor._replace(online_params=params, online_state=state), critic
