@@ -283,6 +283,8 @@ class SlotHead(Pooling):
       self.config.slot_temperature,
     )
     idle = jnp.broadcast_to(idle[:, None], (*scores.shape[:2], 1))
+    if self.config.dueling:
+      scores += idle
     scores = jnp.concatenate([scores, idle], -1)
     value = (weights * scores).sum(-1, keepdims=True)
     if account is not None:

@@ -332,6 +332,7 @@ _EXPECTED = {
   'critic.pooling': settings.TEXT,  # see `find_pooling`
   'critic.self_attention': settings.SWITCH,
   'critic.sizes': settings.sizes(),
+  'critic.dueling': settings.SWITCH,
   'critic.linear_path': settings.SWITCH,
   'critic.dropout': settings.DROPOUT,
   'critic.slot_temperature': settings.POSITIVE,

@@ -176,6 +176,9 @@ def _networks() -> config_dict.ConfigDict:
   critic.self_attention = False
   critic.sizes = (256, 128)
   critic.dropout = 0.2
+  # Of the pooling 'slot': scores are advantages over buying nothing (Wang et
+  # al. 2016), so that what all orders have in common is learnt once.
+  critic.dueling = False
   # Of the pooling 'slot': adds a linear map past the layers to each score.
   critic.linear_path = False
   critic.slot_temperature = 0.125  # in units of the coefficient
