@@ -261,7 +261,7 @@ def _conclude(
   state: Any,
 ) -> None:
   """Judges the champion, on held-out days if asked to, and reports."""
-  results, opened, acts = _judged(program, experiment, workdir, state)
+  results, opened, acts = _judged(program, experiment, config, workdir, state)
   facts = program.facts(experiment, state)
   if not parallel.is_first_process():
     return
@@ -330,11 +330,18 @@ def _occasion(
 
 
 def _judged(
-  program: Program, experiment: Experiment, workdir: pathlib.Path, state: Any
+  program: Program,
+  experiment: Experiment,
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
+  state: Any,
 ) -> tuple[dict[str, Results], int, Acts]:
   """By split the champion and the controls; openings; what it did last."""
   learner = experiment.learner
   champion = learner.champion(state)
+  beside = {}
+  if config.evaluation.critic_hurdle:
+    beside['critic_hurdle'] = wiring.critic_hurdle(experiment, config, state)
   judges, opened = {'validation': experiment.validation}, 0
   if _HOLDOUT.value != 'no':
     opened = ledger.open_holdout(
@@ -347,5 +354,6 @@ def _judged(
   for split, judge in judges.items():
     acts = learner.greedy_actions(champion, judge.days)
     agent = judge.backtest(acts)
-    results[split] = {'agent': [agent], **judge.controls}
+    others = {name: [x.backtest(judge)] for name, x in beside.items()}
+    results[split] = {'agent': [agent], **others, **judge.controls}
   return results, opened, acts

@@ -34,6 +34,7 @@ _DATA = {
     settings.TEXT, 'the names of one or more features', least=1
   ),
 }
+_EVALUATION = {'critic_hurdle': settings.SWITCH}
 # What decides how many days are left for training.
 _BEFORE = 'before data.validation_days and data.holdout_days'
 
@@ -174,6 +175,33 @@ def fit_ranker(
   )
 
 
+def critic_hurdle(
+  experiment: Experiment, config: ml_collections.ConfigDict, state: Any
+) -> Ranking:
+  """The policy that buys by the critics of a run's last agent.
+
+  Args:
+    experiment: of a single agent.
+    config: all settings.
+    state: of the run.
+
+  Raises:
+    ValueError: what the critics expect of an order is more than what it earns.
+  """
+  settings.require(
+    rewards.find(config.environment.reward).of_orders is not None
+    and not config.agent.gamma,
+    'evaluation.critic_hurdle',
+    True,
+    'False unless an order is paid at once and agent.gamma is 0',
+  )
+
+  def predict(days: np.ndarray) -> np.ndarray:
+    return experiment.learner.order_values(state.agent, days)
+
+  return Ranking(config.environment.to_dict(), experiment.validation, predict)
+
+
 def ranker_digest(fitted: Fitted, policy: Ranking) -> str:
   """Digest of all that decides what the ranker does."""
   return checkpoint.digest(
@@ -185,6 +213,7 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
   """Refuses what no part below checks for itself; a ValueError."""
   settings.check('', config, {'preset': settings.TEXT, 'seed': settings.SEED})
   settings.check('data', config.data, _DATA)
+  settings.check('evaluation', config.evaluation, _EVALUATION)
 
 
 def check_fields(config: ml_collections.ConfigDict) -> None:

@@ -51,6 +51,8 @@ class Agent(NamedTuple):
     update: `(state, batch, context) -> (state, metrics)`; a batch may have
       several actions [B, M, ...] and rewards [B, M] of each state, what was
       done first: all of a state's actions must have the same future.
+    value: `(state, context, observations, actions [B, M, ...]) -> [B, M]`, what
+      the critics think of actions, their mean; None where there are none.
     policy: of a state.
     with_policy: `(state, policy) -> state`, which acts by that policy.
     noise: of a state, the deviation of exploration in unit space, [].
@@ -76,6 +78,7 @@ class Agent(NamedTuple):
   reported: tuple[str, ...]
   genes: Callable[[State], Genes]
   born: Callable[[State, Genes, Array, PRNGKey], State]
+  value: Callable[[State, Any, Any, Array], Array] | None = None
 
 
 # `(actor, critic, observe, action_spec, config, constrain) -> Agent`; one that

@@ -152,6 +152,7 @@ def make_agent(
     reported=_REPORTED,
     genes=_genes,
     born=_born,
+    value=td3.value,
   )
 
 
@@ -206,6 +207,20 @@ class _TD3:
       return actions
     noise = state.noise_scale * jax.random.normal(key, actions.shape, float)
     return self._spec.perturbed(actions, noise)
+
+  def value(
+    self, state: TrainingState, context, observations, actions
+  ) -> Array:
+    """Mean of the online critics of several actions of each observation."""
+    critic = state.critic
+    params, network_state = critic.online_params, critic.online_state
+    x = self._observe(context, observations)
+    encoded, _ = self._networks.encode(params, network_state, None, x, False)
+    unit = self._constrain(observations, self._spec.to_unit(actions))
+    q, _ = self._critic.apply(
+      params, network_state, None, encoded, unit, is_training=False
+    )
+    return q.mean(-1)
 
   def update(
     self, state: TrainingState, batch: Transition, context

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, cast
 
 import haiku as hk
 import jax
+import jax.numpy as jnp
 import ml_collections
 
 from eigen3 import parallel, sizes
@@ -150,6 +151,50 @@ class Player(NamedTuple):
     shape = (days.shape[0], *self.spec.action.shape)
     noise = self.agent.noise(state) * jax.random.normal(key, shape, float)
     return self._plans(state, encoded, noise)
+
+  def order_values(
+    self,
+    state: Any,
+    environment: TradingEnvironment,
+    market: Market,
+    days: Array,
+  ) -> Array:
+    """What the critics expect of buying each stock alone, and no other.
+
+    Of the largest order with the widest target, less what they expect of
+    buying nothing; where the account is seen, it holds nothing yet.
+
+    Args:
+      state: of the agent.
+      environment: that the agent is for.
+      market: what it sees.
+      days: int32 [S].
+
+    Returns:
+      float32 [S, N], in units of the reward.
+    """
+    spec = self.spec.action
+    lowest, highest = jnp.asarray(spec.minimum), jnp.asarray(spec.maximum)
+    stocks = jnp.arange(spec.shape[0])
+    idle = jnp.broadcast_to(lowest, (1 + len(stocks), *spec.shape))
+    actions = idle.at[1 + stocks, stocks].set(highest)
+    _, account = experience.first_observation(environment)
+    value = self.agent.value
+    assert value is not None, 'an algorithm with critics'
+
+    def of_days(days):
+      seen = jax.tree.map(
+        lambda x: jnp.broadcast_to(x, (len(days), *x.shape)), account
+      )
+      values = value(
+        state,
+        market,
+        experience.observations_of(spec, days, seen),
+        jnp.broadcast_to(actions, (len(days), *actions.shape)),
+      )
+      return values[:, 1:] - values[:, :1]
+
+    return parallel.in_chunks(of_days, days, self.chunk)
 
   def acts_and_attention(
     self, state: Any, market: Market, days: Array

@@ -8,6 +8,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 
 from eigen3 import parallel, settings
 from eigen3.agent import Policy, replay
@@ -129,6 +130,7 @@ class SingleAgent:
       f'at least the {added} transitions of an iteration',
     )
     self._greedy = jax.jit(self.player.acts)
+    self._order_values = jax.jit(self.player.order_values)
     # Otherwise the compiler may choose where parts of a state lie, and what
     # they are given to next would be compiled for that.
     jit = functools.partial(jax.jit, out_shardings=parallel.everywhere(mesh))
@@ -182,6 +184,11 @@ class SingleAgent:
     Actions [M, N, 2], or plans where it sees its account.
     """
     return parallel.to_host(self._greedy(agent, self._market, days))
+
+  def order_values(self, agent: Any, days) -> np.ndarray:
+    """What the critics expect of each order, [S, N]; see `Player`."""
+    values = self._order_values(agent, self._environment, self._market, days)
+    return parallel.to_host(values)
 
   def champion(self, state: LearnerState) -> Any:
     """The agent with the champion's policy in place of its own."""
