@@ -190,10 +190,12 @@ def critic_hurdle(
   """
   settings.require(
     rewards.find(config.environment.reward).of_orders is not None
-    and not config.agent.gamma,
+    and not config.agent.gamma
+    and 'evolution' not in config,
     'evaluation.critic_hurdle',
     True,
-    'False unless an order is paid at once and agent.gamma is 0',
+    'False unless of one agent, paid at once for its orders, whose agent.gamma '
+    'is 0',
   )
 
   def predict(days: np.ndarray) -> np.ndarray:
