@@ -276,7 +276,8 @@ class SlotHead(Pooling):
     worth = self._scores(stocks, context, action, is_training, examples)
     scores = worth[..., 0] + coefficient * worth[..., 1]
     idle = layers.Linear(self.config.sizes[-1], self.policy, 'idle_1')(context)
-    idle = layers.Linear(1, self.policy, 'idle_2')(jax.nn.relu(idle))
+    idle = jax.nn.relu(self._normal(idle, 'idle_norm'))
+    idle = layers.Linear(1, self.policy, 'idle_2')(idle)
     weights = slot_weights(
       coefficient,
       self.spec.coefficient_threshold,
@@ -303,12 +304,20 @@ class SlotHead(Pooling):
     return cross(features, is_training, examples)[0][:, 0]
 
   @hk.transparent
+  def _normal(self, x: Array, name: str) -> Array:
+    """x as hidden units take it."""
+    if not self.config.layer_norm:
+      return x
+    return layers.LayerNorm(self.policy, name)(x)
+
+  @hk.transparent
   def _held(self, stocks: Array, context: Array, account: Account) -> Array:
     """What the positions will bring, [B, 1]."""
     seen = account.stocks.astype(stocks.dtype)
     size = self.config.sizes[-1]
     x = Joint(size, self.policy, 'held_1')(stocks, context, seen)
-    worth = layers.Linear(1, self.policy, 'held_2')(jax.nn.relu(x))
+    x = jax.nn.relu(self._normal(x, 'held_norm'))
+    worth = layers.Linear(1, self.policy, 'held_2')(x)
     return (seen[..., :1] * worth).sum(1)
 
   @hk.transparent
@@ -326,9 +335,11 @@ class SlotHead(Pooling):
     straight: Array | float = 0.0
     if self.config.linear_path:
       straight = Joint(2, self.policy, 'linear')(stocks, context, action)
-    x = dropout.dropout(jax.nn.relu(x), rate, is_training, examples)
+    x = jax.nn.relu(self._normal(x, 'stock_norm_1'))
+    x = dropout.dropout(x, rate, is_training, examples)
     for number, size in enumerate(sizes[1:], 2):
       x = layers.Linear(size, self.policy, f'stock_{number}')(x)
+      x = self._normal(x, f'stock_norm_{number}')
       x = dropout.dropout(jax.nn.relu(x), rate, is_training, examples)
     return layers.Linear(2, self.policy, 'score')(x) + straight
 

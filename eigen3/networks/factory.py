@@ -334,6 +334,7 @@ _EXPECTED = {
   'critic.sizes': settings.sizes(),
   'critic.dueling': settings.SWITCH,
   'critic.linear_path': settings.SWITCH,
+  'critic.layer_norm': settings.SWITCH,
   'critic.dropout': settings.DROPOUT,
   'critic.slot_temperature': settings.POSITIVE,
   'critic.slot_context': settings.one_of('mean', 'attention'),

@@ -181,6 +181,9 @@ def _networks() -> config_dict.ConfigDict:
   critic.dueling = False
   # Of the pooling 'slot': adds a linear map past the layers to each score.
   critic.linear_path = False
+  # Of the pooling 'slot': normalises hidden layers, which keeps values that are
+  # learnt from each other from growing without bound (Ball et al. 2023).
+  critic.layer_norm = False
   critic.slot_temperature = 0.125  # in units of the coefficient
   critic.slot_context = 'mean'  # over columns, or 'attention'
   critic.ensemble = 2  # K; 1 is DDPG
