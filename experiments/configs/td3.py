@@ -310,7 +310,14 @@ def _rl(config: config_dict.ConfigDict) -> None:
   config.environment.observe_account = True
   config.learner.store_settlement = True
   config.agent.gamma = 0.95
-  config.agent.tau = 0.02
+  # A few thousand updates have to carry values over tens of days.
+  config.agent.tau = 0.1
+  # Less than the slot temperature, or the choice among stocks is by chance.
+  config.agent.target_noise = 0.02
+  config.agent.target_noise_clip = 0.05
+  config.networks.shared_extractor = 'all'
+  config.networks.critic.dueling = True
+  config.networks.critic.layer_norm = True
 
 
 def _eigen2(config: config_dict.ConfigDict) -> None:

@@ -7,7 +7,8 @@ from eigen3.environment import Rules
 from experiments.benchmark.settings import spec_of
 from experiments.configs import erl, td3
 
-PRESETS = [f'{size}{end}' for size in td3.SIZES for end in ('', '+eigen2')]
+ENDS = ('', '+rl', '+eigen2')
+PRESETS = [f'{size}{end}' for size in td3.SIZES for end in ENDS]
 
 
 @pytest.mark.parametrize('preset', PRESETS)
@@ -74,6 +75,17 @@ def test_eigen2_s_constants():
   assert spec_of(config).num_columns == 669
   assert spec_of(config).investable == (8, 116)
   assert config.networks.hidden == 128
+
+
+def test_what_sets_reinforcement_learning_apart():
+  config = td3.get_config('small+rl')
+  assert config.agent.gamma == config.environment.shaping_discount > 0
+  config.agent.gamma = 0.5
+  assert config.environment.shaping_discount == 0.5
+  assert config.environment.observe_account
+  assert erl.get_config('small+rl').learner.store_settlement
+  # Alone, the default is a contextual bandit.
+  assert td3.get_config('small').agent.gamma == 0
 
 
 def test_configs_are_independent():
