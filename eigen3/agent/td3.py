@@ -83,6 +83,7 @@ def make_td3(
   action_spec: ActionSpec,
   config: ml_collections.ConfigDict,
   constrain: Constrain = lambda observations, unit_actions: unit_actions,
+  shared: Shared | None = None,
 ):
   """Binds TD3 to networks, without looking into them.
 
@@ -98,6 +99,7 @@ def make_td3(
     constrain: an environment that ignores parts of an action, known from the
       observation, has them set to what it treats them as; critics see actions
       after it. The policy's gradient leaves out what is ignored.
+    shared: parts of the networks where these have one extractor.
 
   Returns:
     init: `(key, context, observations) -> TrainingState`.
@@ -111,7 +113,7 @@ def make_td3(
     ValueError: a setting is out of range.
   """
   agent = make_agent(
-    actor, double_critic, observe, action_spec, config, constrain
+    actor, double_critic, observe, action_spec, config, constrain, shared
   )
   return agent.init, agent.act, agent.update
 

@@ -41,6 +41,29 @@ class ColumnMean(hk.Module):
     return column_mean(features, self._gain * logits)
 
 
+class ColumnNumbers(hk.Module):
+  """A few numbers of every column, by a map that all columns share.
+
+  A mean over columns has to find one that matters to all among many, while it
+  is drowned by the others. Here each has inputs of its own to what comes next.
+  """
+
+  def __init__(
+    self,
+    config: ml_collections.ConfigDict,
+    policy: jmp.Policy,
+    name: str = 'column_numbers',
+  ):
+    super().__init__(name=name)
+    self._count = config.column_numbers
+    self._policy = policy
+
+  def __call__(self, features: Array) -> Array:
+    """[B, C, E] to [B, C * column_numbers]."""
+    numbers = layers.Linear(self._count, self._policy, 'linear')(features)
+    return numbers.reshape(len(features), -1)
+
+
 def column_mean(features: Array, logits: Array) -> Array:
   """Mean of [B, C, E] over columns by the softmax of logits [C]: [B, E]."""
   weights = jax.nn.softmax(logits).astype(features.dtype)

@@ -162,6 +162,9 @@ def _networks() -> config_dict.ConfigDict:
   # How fast attention, and a critic's mean over columns, learn which of them
   # count by their place; 0: only what is in a column counts, as in Eigen2.
   config.column_gain = 10.0
+  # Numbers of every column that actor and critics read beside these means, so
+  # that a column that matters to all can be found.
+  config.column_numbers = 0
   # 'critics': one extractor serves all critics; 'all': the actor reads its
   # features, too, and does not train it. Or 'none'.
   config.shared_extractor = 'none'

@@ -38,6 +38,8 @@ def groups(size: str, cores: int) -> list[Group]:
   cases.append(
     make('Eigen3, discount 0.99', arguments=bootstrapped, devices=cores)
   )
+  shared = settings | {'networks.shared_extractor': 'all'}
+  cases.append(make('Eigen3, one extractor', arguments=shared, devices=cores))
   if size == 'full':
     columns = config_of(settings).data.synthetic.num_columns // 2
     fewer = settings | {'columns': columns, 'runs': False}
@@ -127,4 +129,5 @@ def make_agent(config: ml_collections.ConfigDict):
     spec.action,
     config.agent,
     functools.partial(experience.constrain, spec.action),
+    networks.shared,
   )
