@@ -79,6 +79,8 @@ setuptools.setup(
     'torch': ['torch>=2.4'],
     'download': ['yfinance>=1.0'],
     'control': ['gymnasium>=1.0'],
+    # The environment for agents of other libraries.
+    'gymnasium': ['gymnasium>=1.0'],
     'mujoco': ['gymnasium[mujoco]>=1.0'],
   },
 )
