@@ -30,6 +30,7 @@ TEST = [
   'pytest>=8.3',
   'pytest-xdist>=3.6.1',
   'ruff>=0.17',
+  'wandb>=0.21',
 ]
 
 setuptools.setup(
@@ -81,6 +82,8 @@ setuptools.setup(
     'control': ['gymnasium>=1.0'],
     # The environment for agents of other libraries.
     'gymnasium': ['gymnasium>=1.0'],
+    # Metrics on a dashboard beside TensorBoard.
+    'wandb': ['wandb>=0.21'],
     'mujoco': ['gymnasium[mujoco]>=1.0'],
   },
 )
