@@ -18,6 +18,7 @@ def version() -> str:
 
 
 TEST = [
+  'flatbuffers>=24.3.25',
   # Control tasks on which the agent is shown to be right.
   'gymnasium>=1.0',
   'hypothesis>=6.100',
@@ -84,6 +85,8 @@ setuptools.setup(
     'gymnasium': ['gymnasium>=1.0'],
     # Metrics on a dashboard beside TensorBoard.
     'wandb': ['wandb>=0.21'],
+    # JAX writes and reads exported programs with it.
+    'export': ['flatbuffers>=24.3.25'],
     'mujoco': ['gymnasium[mujoco]>=1.0'],
   },
 )
