@@ -18,6 +18,7 @@ def version() -> str:
 
 
 TEST = [
+  'flatbuffers>=24.3.25',
   # Control tasks on which the agent is shown to be right.
   'gymnasium>=1.0',
   'hypothesis>=6.100',
@@ -30,6 +31,7 @@ TEST = [
   'pytest>=8.3',
   'pytest-xdist>=3.6.1',
   'ruff>=0.17',
+  'wandb>=0.21',
 ]
 
 setuptools.setup(
@@ -79,6 +81,12 @@ setuptools.setup(
     'torch': ['torch>=2.4'],
     'download': ['yfinance>=1.0'],
     'control': ['gymnasium>=1.0'],
+    # The environment for agents of other libraries.
+    'gymnasium': ['gymnasium>=1.0'],
+    # Metrics on a dashboard beside TensorBoard.
+    'wandb': ['wandb>=0.21'],
+    # JAX writes and reads exported programs with it.
+    'export': ['flatbuffers>=24.3.25'],
     'mujoco': ['gymnasium[mujoco]>=1.0'],
   },
 )

@@ -26,7 +26,7 @@ _DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent}/configs/erl.py:small'
 
 
 def record(
-  experiment: wiring.Experiment, evaluate: Evaluate, workdir, config
+  experiment: wiring.Experiment, evaluate: Evaluate, workdir, config, sinks
 ) -> PopulationRecord:
   """What is written of the experiment's population while it trains."""
   return PopulationRecord(
@@ -35,6 +35,7 @@ def record(
     workdir,
     config.learner,
     experiment.panel.columns,
+    sinks,
   )
 
 

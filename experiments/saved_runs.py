@@ -14,7 +14,13 @@ from absl import flags
 
 from eigen3 import sizes
 from eigen3.agent import Policy
-from eigen3.data import SCALED, MarketPanel, fit_normalisation, observe
+from eigen3.data import (
+  SCALED,
+  MarketPanel,
+  Normalisation,
+  fit_normalisation,
+  observe,
+)
 from eigen3.data.observed import YEAR_DAYS
 from eigen3.environment import Market
 from eigen3.runs import run_directory
@@ -231,10 +237,14 @@ def market_of(run: SavedRun, panel: MarketPanel) -> Market:
     panel.num_days,
     f'at least the {needed} days that networks see and features are made of',
   )
-  normalisation = fit_normalisation(
-    observe(trained, names), run.experiment.splits.train
-  )
-  return Market.from_panel(panel, names, normalisation, days)
+  return Market.from_panel(panel, names, normalisation_of(run), days)
+
+
+def normalisation_of(run: SavedRun) -> Normalisation:
+  """By the training days of the run's own panel."""
+  names = tuple(run.config.data.observed_features)
+  observed = observe(run.experiment.panel, names)
+  return fit_normalisation(observed, run.experiment.splits.train)
 
 
 def act(run: SavedRun, market: Market) -> tuple[np.ndarray, np.ndarray]:

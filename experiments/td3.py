@@ -15,10 +15,12 @@ _DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent}/configs/td3.py:small'
 
 
 def record(
-  experiment: wiring.Experiment, evaluate: Evaluate, workdir, config
+  experiment: wiring.Experiment, evaluate: Evaluate, workdir, config, sinks
 ) -> AgentRecord:
   """What is written of the experiment's agent while it trains."""
-  return AgentRecord(experiment.learner, evaluate, workdir, config.learner)
+  return AgentRecord(
+    experiment.learner, evaluate, workdir, config.learner, sinks
+  )
 
 
 def facts(

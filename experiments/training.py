@@ -19,7 +19,14 @@ from eigen3.learner import loop
 from eigen3.learner.agent_record import Evaluate
 from eigen3.reporting import run_page, tables
 from eigen3.reporting.run_picture import draw_run
-from eigen3.runs import ledger, lock, logs, run_directory, trials
+from eigen3.runs import (
+  ledger,
+  lock,
+  logs,
+  run_directory,
+  trials,
+  weights_and_biases,
+)
 from eigen3.runs.checkpoint import Checkpointer
 from experiments import (
   mains,
@@ -54,6 +61,12 @@ _PAGE = flags.DEFINE_bool(
   'page', True, 'Whether the page of the run is made at the end.'
 )
 
+_WANDB = flags.DEFINE_string(
+  'wandb',
+  None,
+  'Project of Weights & Biases that metrics go to, too (docs/interop.md).',
+)
+
 _SPLIT_TITLES = {
   'validation': 'Validation days',
   'holdout': 'Held-out days',
@@ -67,8 +80,8 @@ class Program(NamedTuple):
     title: of its pictures.
     build: `(config, spread=True) -> Experiment`, the parts that a config
       describes, spread over all devices or not.
-    record: `(experiment, evaluate, workdir, config) -> loop.Record`, what is
-      written while it trains.
+    record: `(experiment, evaluate, workdir, config, sinks) -> loop.Record`,
+      what is written while it trains.
     facts: `(experiment, final state)`, for summary.json.
     conclude: `(experiment, state, config, workdir, remark)`, writes what only
       this program reports and gives the names of the files; the remark is what
@@ -85,6 +98,8 @@ class Program(NamedTuple):
 def main(argv: Sequence[str], program: Program) -> int:
   """Trains or resumes, then reports; the exit status says how it ended."""
   processes.join()
+  if _WANDB.value is not None:
+    weights_and_biases.package()  # or else before anything is made
   shared = seeds.Shared(program.build)
   for seed, workdir in seeds.runs(_WORKDIR.value):
     status = _begin(program, shared, workdir, seed)
@@ -200,7 +215,13 @@ def _run(
     print(tables.policies(experiment.validation.controls))
     print(mains.about_compiling())
   learner = experiment.learner
-  record = program.record(experiment, _evaluation(experiment), workdir, config)
+  record = program.record(
+    experiment,
+    _evaluation(experiment),
+    workdir,
+    config,
+    _sinks(workdir, config),
+  )
   profile = profiling.of_flag(learner, workdir)
   with (
     contextlib.closing(
@@ -251,6 +272,15 @@ def _evaluation(experiment: Experiment) -> Evaluate:
     return judge.scores(actions, 'validation')
 
   return evaluate
+
+
+def _sinks(
+  workdir: pathlib.Path, config: ml_collections.ConfigDict
+) -> Sequence[logs.Sink]:
+  """Where metrics go by the flags, beside the run's folder."""
+  if _WANDB.value is None or not parallel.is_first_process():
+    return ()
+  return (weights_and_biases.Run(workdir, _WANDB.value, config.to_dict()),)
 
 
 def _conclude(

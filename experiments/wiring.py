@@ -138,6 +138,28 @@ def build_population(
   return _experiment(stage, learner, config)
 
 
+def build_environment(
+  config: ml_collections.ConfigDict, split: str
+) -> tuple[MarketPanel, TradingEnvironment, Market]:
+  """What agents of other libraries act in: no network, no learner.
+
+  Args:
+    config: all settings.
+    split: 'train' or 'validation', the days that episodes may touch; in both
+      features are normalised by the training days.
+
+  Raises:
+    ValueError: a setting, the panel's file or its length does not fit.
+  """
+  check_settings(config)
+  panel, _ = load_panel(config.data)
+  splits = data.split_days(panel.num_days, config.data, panel.training_days)
+  days = getattr(splits, split)
+  of = _BEFORE if split == 'train' else f'data.{split}_days'
+  environment = _environment(config, panel, days, of)
+  return panel, environment, _market(config, panel, splits)
+
+
 def build_ranker(
   config: ml_collections.ConfigDict,
   spread: bool = True,
@@ -310,12 +332,7 @@ def _stage(
     panel, hidden = load_panel(config.data)
   splits = data.split_days(panel.num_days, config.data, panel.training_days)
   environment = _environment(config, panel, splits.train, _BEFORE)
-  market = Market.fit(
-    panel,
-    config.data.observed_features,
-    splits.train,
-    config.environment.context_days,
-  )
+  market = _market(config, panel, splits)
   device = parallel.describe_device()
   found = _sizes(config, environment.spec, device, mesh)
   config = sizes.filled(config, found)
@@ -357,6 +374,17 @@ def _sizes(
   work = sizes.Work(examples, shares, members)
   chunk = config.agent.acting_chunk
   return sizes.resolve(config.networks, chunk, spec, device, work)
+
+
+def _market(
+  config: ml_collections.ConfigDict, panel: MarketPanel, splits: data.Splits
+) -> Market:
+  return Market.fit(
+    panel,
+    config.data.observed_features,
+    splits.train,
+    config.environment.context_days,
+  )
 
 
 def _environment(

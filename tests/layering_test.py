@@ -29,8 +29,10 @@ ORDER = (
 # Conversions need less than their place at the end would allow.
 INTEROP_MAY_IMPORT = {
   'types',
+  'settings',
   'files',
   'data',
+  'environment',
   'networks',
   'agent',
   'runs.checkpoint',

@@ -1,7 +1,7 @@
 """What is written of one agent's run, and its champion."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import jax
@@ -18,7 +18,7 @@ from eigen3.learner.single_agent import (
   LearnerState,
   SingleAgent,
 )
-from eigen3.runs.logs import SCORE, MetricsLog
+from eigen3.runs.logs import SCORE, MetricsLog, Sink
 
 # Scores of an agent's state on the validation days, by name.
 Evaluate: TypeAlias = Callable[[Any], Mapping[str, float]]
@@ -33,6 +33,7 @@ class AgentRecord:
     evaluate: Evaluate,
     workdir: os.PathLike | str,
     config: ml_collections.ConfigDict,
+    sinks: Sequence[Sink] = (),
   ):
     """Binds the record to a run; nothing is written yet.
 
@@ -42,11 +43,13 @@ class AgentRecord:
         the champion.
       workdir: for the metrics.
       config: the section `learner`.
+      sinks: of the metrics, see `MetricsLog`.
     """
     self._learner = learner
     self._evaluate = evaluate
     self._workdir = workdir
     self._config = config
+    self._sinks = sinks
 
   def begin(self, state: LearnerState, last: int) -> LearnerState:
     """Opens the log, and validates an agent that has learnt nothing yet."""
@@ -96,7 +99,7 @@ class AgentRecord:
       *('episode_reward', 'episode_profit', 'episode_trades'),
       *scores,
     )
-    self._log = MetricsLog(self._workdir, fields, last)
+    self._log = MetricsLog(self._workdir, fields, last, self._sinks)
 
   def _validate(
     self, state: LearnerState

@@ -21,6 +21,7 @@ from eigen3.runs.logs import (
   MEMBERS,
   CsvLog,
   MetricsLog,
+  Sink,
 )
 
 # Of the population, after what its agents report.
@@ -68,6 +69,7 @@ class PopulationRecord:
     workdir: os.PathLike | str,
     config: ml_collections.ConfigDict,
     columns: Sequence[str],
+    sinks: Sequence[Sink] = (),
   ):
     """Binds the record to a run; nothing is written yet.
 
@@ -78,12 +80,14 @@ class PopulationRecord:
       workdir: for what is logged.
       config: the section `learner`.
       columns: names of the market's C columns.
+      sinks: of the metrics, see `MetricsLog`.
     """
     self._learner = learner
     self._evaluate = evaluate
     self._workdir = pathlib.Path(workdir)
     self._config = config
     self._columns = tuple(columns)
+    self._sinks = sinks
 
   def begin(self, state: PopulationState, last: int) -> PopulationState:
     """Opens the logs, without rows after `last`."""
@@ -100,7 +104,7 @@ class PopulationRecord:
       *self._scored[1],
     )
     hyper = [f'hyper_{x}' for x in agent.genes(state.agents).hyperparameters]
-    self._metrics = MetricsLog(self._workdir, fields, last)
+    self._metrics = MetricsLog(self._workdir, fields, last, self._sinks)
     self._members = CsvLog(
       self._workdir / MEMBERS, (*MEMBER_FIELDS, *hyper), last
     )

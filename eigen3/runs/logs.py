@@ -1,4 +1,4 @@
-"""What a run records: CSV rows by iteration, mirrored to TensorBoard.
+"""What a run records: CSV rows by iteration, and what mirrors them.
 
 Of several processes the first one writes; the others' logs lead nowhere.
 """
@@ -8,7 +8,7 @@ import os
 import pathlib
 import shutil
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import tensorboardX
 
@@ -92,15 +92,49 @@ class CsvLog:
       writer.writerows(rows)
 
 
+class Sink(Protocol):
+  """Where metrics go beside the CSV, which stays the record."""
+
+  def write(self, step: int, values: Mapping[str, float]) -> None:
+    """Adds what is known of an iteration."""
+
+  def close(self) -> None:
+    """Flushes and closes it."""
+
+
+class TensorBoard:
+  """Events for TensorBoard; a `Sink` that begins anew."""
+
+  def __init__(self, folder: pathlib.Path):
+    """Opens the events; older ones in the folder are removed."""
+    writes = parallel.is_first_process()
+    if writes:
+      shutil.rmtree(folder, ignore_errors=True)
+    self._events = tensorboardX.SummaryWriter(str(folder), write_to_disk=writes)
+
+  def write(self, step: int, values: Mapping[str, float]) -> None:
+    """Adds what is known of an iteration."""
+    for name, value in values.items():
+      self._events.add_scalar(name, value, step)
+
+  def close(self) -> None:
+    """Flushes and closes the events."""
+    self._events.close()
+
+
 class MetricsLog:
-  """`metrics.csv` and TensorBoard events of one run.
+  """`metrics.csv` of one run, TensorBoard events, and other sinks.
 
   The CSV is the record; the events are made from it, so that both are
   truncated together when a run resumes from an earlier checkpoint.
   """
 
   def __init__(
-    self, workdir: os.PathLike | str, fields: Sequence[str], last: int
+    self,
+    workdir: os.PathLike | str,
+    fields: Sequence[str],
+    last: int,
+    sinks: Sequence[Sink] = (),
   ):
     """Opens the logs.
 
@@ -109,33 +143,39 @@ class MetricsLog:
       fields: columns of the CSV; the first is the iteration.
       last: rows of later iterations, left by a run that went on after its
         last checkpoint, are dropped.
+      sinks: get the rows that are written from now on, and are closed with
+        the logs.
 
     Raises:
       ValueError: the CSV there has other columns.
     """
     self._fields = tuple(fields)
     self._csv = CsvLog(pathlib.Path(workdir) / METRICS, fields, last)
-    events = pathlib.Path(workdir) / 'tensorboard'
-    writes = parallel.is_first_process()
-    if writes:
-      shutil.rmtree(events, ignore_errors=True)
-    self._events = tensorboardX.SummaryWriter(str(events), write_to_disk=writes)
+    events = TensorBoard(pathlib.Path(workdir) / 'tensorboard')
     for row in self._csv.rows:
-      self._write_events(row)
+      events.write(*self._numbers(row))
+    self._sinks = (events, *sinks)
 
   def write(self, row: Mapping[str, float]) -> None:
     """Adds one iteration; fields that it lacks stay empty."""
     self._csv.write([row])
-    self._write_events(row)
+    step, values = self._numbers(row)
+    for sink in self._sinks:
+      sink.write(step, values)
 
   def close(self) -> None:
-    """Flushes and closes both logs."""
+    """Flushes and closes all logs."""
     self._csv.close()
-    self._events.close()
+    for sink in self._sinks:
+      sink.close()
 
-  def _write_events(self, row: Mapping[str, float | str]) -> None:
-    step = int(row[self._fields[0]])
-    for name in self._fields[1:]:
-      value = row.get(name, '')
-      if value != '':
-        self._events.add_scalar(name, float(value), step)
+  def _numbers(
+    self, row: Mapping[str, float | str]
+  ) -> tuple[int, dict[str, float]]:
+    """The iteration of a row, and the fields that it has."""
+    values = {
+      name: float(row[name])
+      for name in self._fields[1:]
+      if row.get(name, '') != ''
+    }
+    return int(row[self._fields[0]]), values

@@ -48,6 +48,7 @@ _NAMES = (
   'summary.json',
   'tensorboard',
   'trades.csv',
+  'wandb',
 )
 
 

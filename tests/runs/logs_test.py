@@ -112,3 +112,24 @@ def test_other_columns_are_refused(four_rows):
     'expected iteration, loss, profit, more'
   )
   assert (four_rows / 'metrics.csv').read_text() == before
+
+
+class Kept:
+  """A sink that keeps what it gets."""
+
+  def __init__(self):
+    self.rows = []
+
+  def write(self, step, values):
+    self.rows.append((step, values))
+
+  def close(self):
+    self.rows.append('closed')
+
+
+def test_other_sinks_get_what_is_new(four_rows):
+  kept = Kept()
+  log = MetricsLog(four_rows, FIELDS, 2, [kept])
+  log.write({'iteration': 3, 'loss': 9.0, 'profit': ''})
+  log.close()
+  assert kept.rows == [(3, {'loss': 9.0}), 'closed']

@@ -1,0 +1,173 @@
+"""A policy in a file that acts with JAX alone, without this package.
+
+The file is a ZIP archive without any pickle:
+
+  - policy.jax, a program of `jax.export` with the parameters and the
+    normalisation in it, for several platforms and any number of windows;
+  - about.json, the format's version, inputs, outputs, and where it comes from;
+  - example.npz, inputs and what the policy makes of them, to compare with.
+
+docs/interop.md shows how it is read.
+"""
+
+import functools
+import io
+import json
+import os
+import zipfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import haiku as hk
+import jax
+import numpy as np
+from jax import experimental, export
+
+from eigen3.data import Normalisation
+from eigen3.files import atomic_path
+from eigen3.types import Account, EnvironmentSpec
+
+FORMAT, VERSION = 'eigen3 policy', 1
+PLATFORMS = ('cpu', 'cuda', 'rocm', 'tpu')
+# A context; jax 0.7 has it among what is experimental.
+_enable_x64 = next(
+  module.enable_x64
+  for module in (jax, experimental)
+  if hasattr(module, 'enable_x64')
+)
+
+
+def export_policy(
+  actor: hk.TransformedWithState,
+  variables: tuple[Any, Any],
+  normalisation: Normalisation,
+  spec: EnvironmentSpec,
+  platforms: Sequence[str] = PLATFORMS,
+) -> export.Exported:
+  """The program of a policy.
+
+  It takes what `inputs_of` describes, in that order, and gives a dictionary of
+  what `outputs_of` describes. The parameters are constants of it.
+
+  Args:
+    actor: of `make_networks`, with `lstm_kernel` 'scan': other kernels are of
+      one platform.
+    variables: (params, state) of the actor.
+    normalisation: of the observed features, [C, F].
+    spec: of the environment that the actor is for.
+    platforms: some of `PLATFORMS`.
+
+  Raises:
+    ValueError: an unknown platform.
+  """
+  unknown = [name for name in platforms if name not in PLATFORMS]
+  if unknown or not platforms:
+    raise ValueError(
+      f'platforms: found {", ".join(unknown) or "none"}, expected some of '
+      f'{", ".join(PLATFORMS)}'
+    )
+  normalise = _normaliser(normalisation, spec, platforms)
+
+  def act(variables, inputs):
+    window, *seen = (x[None] for x in inputs)
+    x = normalise(window)
+    if spec.observes_account:
+      x = (x, Account(*seen))
+    outputs, _ = actor.apply(
+      *variables, None, x, is_training=False, return_attention=True
+    )
+    return dict(zip(outputs_of(spec), (x[0] for x in outputs), strict=True))
+
+  @jax.jit
+  def policy(*inputs):
+    # What is known when the program is compiled would be rounded otherwise.
+    hidden = jax.lax.optimization_barrier(variables)
+    # One window at a time: what is made of it depends on no other.
+    return jax.lax.map(functools.partial(act, hidden), inputs)
+
+  (batch,) = export.symbolic_shape('batch')
+  shapes = [
+    jax.ShapeDtypeStruct((batch, *shape), np.float32)
+    for shape in inputs_of(spec).values()
+  ]
+  return export.export(policy, platforms=platforms)(*shapes)
+
+
+def inputs_of(spec: EnvironmentSpec) -> dict[str, tuple[int, ...]]:
+  """Shapes of the inputs without their leading batch, by name, in order."""
+  cells = (spec.context_days, spec.num_columns, spec.num_features)
+  if not spec.observes_account:
+    return {'windows': cells}
+  return {'windows': cells, 'stocks': (spec.num_investable, 5), 'whole': (2,)}
+
+
+def outputs_of(spec: EnvironmentSpec) -> dict[str, tuple[int, ...]]:
+  """Shapes of the outputs, as `inputs_of`."""
+  return {'actions': spec.action.shape, 'attention': (spec.num_columns,)}
+
+
+def save(
+  path: os.PathLike | str,
+  program: export.Exported,
+  about: Mapping[str, Any],
+  example: Mapping[str, np.ndarray],
+) -> None:
+  """Writes the file, whole or not at all.
+
+  Args:
+    path: to make, or to replace.
+    program: of `export_policy`.
+    about: for about.json, as JSON; what the program knows is added.
+    example: arrays by the names of inputs and outputs.
+
+  Raises:
+    ValueError: the package flatbuffers is missing, which JAX writes with.
+  """
+  try:
+    code = program.serialize()
+  except ImportError as error:
+    raise ValueError(
+      'export: found no package flatbuffers, which JAX needs to write programs '
+      "(pip install 'eigen3[export]')"
+    ) from error
+  arrays = io.BytesIO()
+  np.savez_compressed(arrays, allow_pickle=False, **example)
+  described = {
+    'format': FORMAT,
+    'version': VERSION,
+    'jax_export_version': program.calling_convention_version,
+    'platforms': list(program.platforms),
+    **about,
+  }
+  parts = {
+    'about.json': json.dumps(described, indent=2).encode(),
+    'policy.jax': bytes(code),
+    'example.npz': arrays.getvalue(),
+  }
+  with (
+    atomic_path(path) as temporary,
+    zipfile.ZipFile(temporary, 'w', zipfile.ZIP_DEFLATED) as file,
+  ):
+    for name, content in parts.items():
+      file.writestr(name, content)
+
+
+def _normaliser(
+  normalisation: Normalisation,
+  spec: EnvironmentSpec,
+  platforms: Sequence[str],
+):
+  """Normalises windows [1, D, C, F] to the bits that `Market` has.
+
+  That is in float64, which the rest of the program, and of the process that it
+  runs in, does not need: so it is a program of its own.
+  """
+  mean, std = np.float64(normalisation.mean), np.float64(normalisation.std)
+
+  @jax.jit
+  def normalise(windows):
+    return ((windows.astype(np.float64) - mean) / std).astype(np.float32)
+
+  shape = jax.ShapeDtypeStruct((1, *inputs_of(spec)['windows']), np.float32)
+  with _enable_x64(True):
+    return export.export(normalise, platforms=platforms)(shape).call

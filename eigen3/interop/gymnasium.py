@@ -1,0 +1,232 @@
+"""The trading environment as one of Gymnasium's, for agents of other libraries.
+
+    import gymnasium
+    import eigen3.interop.gymnasium  # registers the ids
+
+    env = gymnasium.make('eigen3/TradingSmall-v0', split='train')
+
+Ids are `eigen3/TradingSmoke-v0`, `TradingSmall`, `TradingMedium` and
+`TradingFull`, one for each preset; `experiments.trading_env.make` says what
+else can be passed.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium
+import jax
+import numpy as np
+from gymnasium import spaces
+from gymnasium.error import ResetNeeded
+
+from eigen3 import settings
+from eigen3.environment import Market, Rules, State, TradingEnvironment
+from eigen3.types import ActionSpec, TimeStep
+
+OBSERVATIONS = ('flat', 'dict')
+PRESETS = ('smoke', 'small', 'medium', 'full')
+# As CartPole-v1 has it: no bound, for checks that want a finite one.
+_LIMIT = np.finfo(np.float32).max
+
+
+class TradingEnv(gymnasium.Env[Any, np.ndarray]):
+  """Episodes of a `TradingEnvironment`, on the host.
+
+  An action is float32 [2N] in [-1, 1]: coefficient and sale target of the
+  first stock, of the second, and so on. The lowest and the highest stand for
+  the bounds of `Rules.coefficient_ceiling` and of the sale targets.
+
+  The observation holds
+
+    - window, float32 [D, C, F + 1], the oldest day first: features in
+      deviations from the means of the training days, and a last one that is 1
+      where the cell is missing (its features are 0), else 0;
+    - where the account is observed, stocks [N, 5] and whole [2], see `Account`.
+
+  It is a dictionary of these, or all of them in this order in one vector.
+
+  At the end of an episode it terminates where the account is flat; with an open
+  position it is truncated, since what follows is worth something.
+
+  Attributes:
+    observation_space: of `observation`.
+    action_space: a box of vectors [2N].
+    stocks: names of the N stocks, in the order of actions.
+  """
+
+  def __init__(
+    self,
+    environment: TradingEnvironment,
+    market: Market,
+    dates: np.ndarray,
+    stocks: tuple[str, ...],
+    observation: str = 'flat',
+  ):
+    """Copies the market to the host.
+
+    Args:
+      environment: of the days that episodes may touch.
+      market: of all days of the panel.
+      dates: datetime64 [T].
+      stocks: N names.
+      observation: 'flat' or 'dict'.
+
+    Raises:
+      ValueError: another `observation`.
+    """
+    settings.require(
+      observation in OBSERVATIONS,
+      'observation',
+      observation,
+      ' or '.join(map(repr, OBSERVATIONS)),
+    )
+    self._environment = environment
+    self._dates = np.datetime_as_string(dates, unit='D')
+    self._is_flat = observation == 'flat'
+    self._cells = _known_cells(np.asarray(market.features))
+    self._state: State | None = None
+    self.stocks = stocks
+    self.action_space = spaces.Box(
+      -1.0, 1.0, (2 * len(stocks),), dtype=np.float32
+    )
+    first, _ = self._observe(*_reset(environment, environment.first_day))
+    self.observation_space = (
+      _unbounded(first)
+      if self._is_flat
+      else spaces.Dict({name: _unbounded(x) for name, x in first.items()})
+    )
+
+  def reset(
+    self,
+    *,
+    seed: int | None = None,
+    options: Mapping[str, Any] | None = None,
+  ) -> tuple[Any, dict[str, Any]]:
+    """Starts an episode, on a day drawn uniformly from those possible.
+
+    Args:
+      seed: of this and of later draws.
+      options: {'day': int} starts at the close of that day of the panel.
+
+    Raises:
+      ValueError: an option is unknown, or no episode can start then.
+    """
+    super().reset(seed=seed)
+    given = dict(options or {})
+    first, last = self.first_days
+    day = given.pop('day', None)
+    settings.require(not given, 'options', list(given), "only 'day'")
+    if day is None:
+      day = self.np_random.integers(first, last + 1)
+    settings.require(first <= day <= last, 'day', day, f'{first} to {last}')
+    self._state, timestep = _reset(self._environment, np.int32(day))
+    return self._observe(self._state, timestep)
+
+  def step(
+    self, action: np.ndarray
+  ) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+    """Plays a day; what is out of the box counts as its nearest point.
+
+    Raises:
+      ResetNeeded: no episode has begun, or the last one has ended.
+      ValueError: the action has another shape.
+    """
+    if self._state is None:
+      raise ResetNeeded('step: found no episode, expected a reset before it')
+    found, expected = np.shape(action), self.action_space.shape
+    settings.require(found == expected, 'action: shape', found, f'{expected}')
+    self._state, timestep = _step(
+      self._environment, self._state, np.asarray(action, np.float32)
+    )
+    observation, info = self._observe(self._state, timestep)
+    is_last = bool(timestep.last)
+    terminated = is_last and not timestep.discount
+    if is_last:
+      self._state = None
+    truncated = is_last and not terminated
+    return observation, float(timestep.reward), terminated, truncated, info
+
+  @property
+  def first_days(self) -> tuple[int, int]:
+    """The earliest and the latest day that an episode may start on."""
+    environment = self._environment
+    return int(environment.first_day), int(environment.last_day)
+
+  def _observe(
+    self, state: State, timestep: TimeStep
+  ) -> tuple[Any, dict[str, Any]]:
+    """What is known at the close of the state's day, and the info beside."""
+    day = int(timestep.observation)
+    rules = self._environment.rules
+    first = day + 1 - rules.context_days
+    parts = {'window': self._cells[first : day + 1]}
+    if timestep.account is not None:
+      parts |= {k: np.asarray(x) for k, x in timestep.account._asdict().items()}
+    equity = float(state.equity)
+    info = {
+      'day': day,
+      'date': str(self._dates[day]),
+      'equity': equity,
+      'cash': float(state.cash),
+      'profit': equity / rules.initial_cash - 1,
+      'trades': int(state.num_trades),
+    }
+    if self._is_flat:
+      return np.concatenate([x.ravel() for x in parts.values()]), info
+    return {name: x.copy() for name, x in parts.items()}, info
+
+
+def _known_cells(features: np.ndarray) -> np.ndarray:
+  """Features [T, C, F] with 0 where a cell is missing; which, beside them.
+
+  Returns:
+    float32 [T, C, F + 1].
+  """
+  missing = np.isnan(features).any(axis=-1, keepdims=True)
+  known = np.where(missing, np.float32(0), features)
+  return np.concatenate([known, missing.astype(np.float32)], axis=-1)
+
+
+def _unbounded(like: np.ndarray) -> spaces.Box:
+  return spaces.Box(-_LIMIT, _LIMIT, like.shape, dtype=np.float32)
+
+
+def _box(rules: Rules, shape: tuple[int, ...]) -> ActionSpec:
+  """The box that [-1, 1] stands for, also where agents act in raw units."""
+  return ActionSpec(
+    shape,
+    minimum=(0.0, float(rules.min_sale_target)),
+    maximum=(float(rules.coefficient_ceiling), float(rules.max_sale_target)),
+  )
+
+
+@jax.jit
+def _reset(
+  environment: TradingEnvironment, day: jax.Array
+) -> tuple[State, TimeStep]:
+  return environment.reset_at(day)
+
+
+@jax.jit
+def _step(
+  environment: TradingEnvironment, state: State, unit: jax.Array
+) -> tuple[State, TimeStep]:
+  shape = environment.spec.action.shape
+  box = _box(environment.rules, shape)
+  action = box.from_unit(box.clip_unit(unit.reshape(shape)))
+  state, timestep = environment.step(state, action)
+  return state, timestep._replace(extras=())
+
+
+def _register() -> None:
+  """Adds the ids to Gymnasium's registry."""
+  for preset in PRESETS:
+    gymnasium.register(
+      f'eigen3/Trading{preset.capitalize()}-v0',
+      # By its name: presets belong to the programs, which import the library.
+      'experiments.trading_env:make',
+      kwargs={'preset': preset},
+    )
+
+
+_register()

@@ -1,0 +1,161 @@
+"""Writes the champion of a run as a file that acts with JAX alone.
+
+python -m experiments.export --run=runs/first --out=policy.zip
+
+docs/interop.md tells what the file holds and how it is used. Needs the package
+flatbuffers (pip install 'eigen3[export]').
+"""
+
+import importlib.metadata
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+
+import eigen3
+from eigen3 import sizes
+from eigen3.data import observe
+from eigen3.environment.rollout import Plans
+from eigen3.interop import exported
+from eigen3.networks import make_networks
+from eigen3.types import Account
+from experiments import mains, path_flags, saved_runs, wiring
+from experiments.saved_runs import SavedRun
+
+_RUN = path_flags.DEFINE_path(
+  'run', None, 'Folder of a run, or RUN/checkpoints/STEP.', required=True
+)
+_OUT = path_flags.DEFINE_path(
+  'out', None, 'File to write, a .zip; an older one is replaced.', required=True
+)
+_PLATFORMS = flags.DEFINE_list(
+  'platforms', list(exported.PLATFORMS), 'Where the policy will act.'
+)
+_RUN_PANEL = saved_runs.define_run_panel()
+
+
+def main(argv: Sequence[str]) -> None:
+  """Loads, exports, tells."""
+  (run,) = saved_runs.load([_RUN.value], _RUN_PANEL.value)
+  about = export(run, _OUT.value, _PLATFORMS.value)
+  shapes = ', '.join(
+    f'{name} [{", ".join(map(str, x["shape"]))}]'
+    for name, x in about['inputs'].items()
+  )
+  print(
+    f'written: {_OUT.value} ({os.path.getsize(_OUT.value) / 1e6:.1f} MB), the '
+    f'champion of step {run.step} of {_RUN.value}, for '
+    f'{", ".join(_PLATFORMS.value)}; takes {shapes}'
+  )
+
+
+def export(
+  run: SavedRun, out: str, platforms: Sequence[str] = exported.PLATFORMS
+) -> Mapping[str, Any]:
+  """Writes a run's champion; what the file says of it.
+
+  Args:
+    run: of one agent or of a population.
+    out: the file.
+    platforms: where it will act.
+
+  Raises:
+    ValueError: an unknown platform, or there is no flatbuffers.
+  """
+  config = sizes.filled(run.config, run.experiment.sizes)
+  networks = config.networks.copy_and_resolve_references()
+  networks.lstm_kernel = 'scan'  # others are of one platform
+  spec = run.experiment.learner.player.spec
+  program = exported.export_policy(
+    make_networks(networks, spec).actor,
+    jax.device_get(tuple(run.policy)),
+    saved_runs.normalisation_of(run),
+    spec,
+    platforms,
+  )
+  about = _about(run)
+  exported.save(out, program, about, _example(run))
+  return about
+
+
+def _example(run: SavedRun) -> dict[str, np.ndarray]:
+  """What the champion sees on the panel's last day, and what it does."""
+  panel = run.experiment.panel
+  player = run.experiment.learner.player
+  market = saved_runs.market_of(run, panel)
+  seen = observe(panel, tuple(run.config.data.observed_features))
+  inputs = {'windows': seen[None, -market.context_days :]}
+  account = None
+  if player.spec.observes_account:
+    # As an episode begins: all is cash, all days are left.
+    shapes = exported.inputs_of(player.spec)
+    account = Account(
+      jnp.zeros((1, *shapes['stocks'])), jnp.ones((1, *shapes['whole']))
+    )
+    inputs |= {name: np.asarray(x) for name, x in account._asdict().items()}
+
+  def act(agent, market, days, account):
+    acts, attention = player.acts_and_attention(agent, market, days)
+    if isinstance(acts, Plans):
+      acts = acts.decide(acts.parameters, acts.encoded, account)
+    return acts, attention
+
+  day = np.array([market.num_days - 1], np.int32)
+  actions, attention = jax.jit(act)(run.agent, market, day, account)
+  return inputs | {
+    'actions': np.asarray(actions),
+    'attention': np.asarray(attention),
+  }
+
+
+def _about(run: SavedRun) -> dict[str, Any]:
+  """What a user of the file has to know."""
+  panel, spec = run.experiment.panel, run.experiment.learner.player.spec
+  start, stop = run.experiment.splits.train
+
+  def described(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    return {
+      name: {'shape': ['batch', *shape], 'dtype': 'float32'}
+      for name, shape in shapes.items()
+    }
+
+  return {
+    'inputs': described(exported.inputs_of(spec)),
+    'outputs': described(exported.outputs_of(spec)),
+    'windows': {
+      'days': 'the oldest first; the last one is known at its close',
+      'columns': list(panel.columns),
+      'features': list(run.config.data.observed_features),
+      'missing': 'NaN',
+      'normalised': False,  # the program does it
+    },
+    'actions': {
+      'stocks': list(panel.columns[slice(*panel.investable)]),
+      'numbers': ['coefficient', 'sale_target_percent'],
+      'minimum': list(spec.action.minimum),
+      'maximum': [x if np.isfinite(x) else None for x in spec.action.maximum],
+    },
+    'rules': run.config.environment.to_dict(),
+    'run': {
+      'name': run.workdir.name,
+      'step': run.step,
+      'preset': run.config.preset,
+      'seed': run.config.seed,
+      'trained_on': [str(panel.dates[day]) for day in (start, stop - 1)],
+      'data': wiring.about_data(run.experiment),
+    },
+    'example': {'day': str(panel.dates[-1])},
+    'versions': {
+      'eigen3': eigen3.__version__,
+      'jax': jax.__version__,
+      'jaxlib': importlib.metadata.version('jaxlib'),
+    },
+  }
+
+
+if __name__ == '__main__':
+  mains.run(main)

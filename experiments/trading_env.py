@@ -1,0 +1,48 @@
+"""What the ids of `eigen3.interop.gymnasium` make."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from eigen3.interop.gymnasium import TradingEnv
+from experiments import wiring
+from experiments.configs import td3
+
+# Held-out days are opened by `experiments.evaluate`, which keeps count.
+_SPLITS = ('train', 'validation')
+
+
+def make(
+  preset: str = 'small',
+  panel: str = '',
+  split: str = 'train',
+  observation: str = 'flat',
+  settings: Mapping[str, Any] | None = None,
+) -> TradingEnv:
+  """An environment of Gymnasium, by the settings of a preset.
+
+  Args:
+    preset: of `experiments/configs/td3.py`.
+    panel: a file made by `experiments.prepare_data`; '' is the embedded market.
+    split: whose days episodes touch, 'train' or 'validation'. Features are
+      normalised by the training days in both.
+    observation: 'flat' or 'dict'.
+    settings: others than the preset's, by full name, such as
+      {'environment.reward': 'portfolio'}.
+
+  Raises:
+    ValueError: naming the argument or the setting.
+  """
+  if split not in _SPLITS:
+    raise ValueError(
+      f"split: found '{split}', expected {' or '.join(map(repr, _SPLITS))}"
+    )
+  config = td3.get_config(preset)
+  config.data.panel = panel
+  try:
+    config.update_from_flattened_dict(dict(settings or {}))
+  except (AttributeError, KeyError, TypeError) as error:
+    words = str(error.args[0]).partition('. Other fields')[0]
+    raise ValueError(f'settings: {" ".join(words.split())}') from error
+  prices, environment, market = wiring.build_environment(config, split)
+  names = prices.columns[slice(*prices.investable)]
+  return TradingEnv(environment, market, prices.dates, names, observation)
