@@ -177,8 +177,8 @@ class _TD3:
     x = self._observe(context, observations)
     actor, critic = self._networks.init(key_actor, key_critic, x, self._spec)
     return TrainingState(
-      actor=fresh(*actor, self._optimiser),
-      critic=fresh(*critic, self._optimiser),
+      actor=fresh(actor[0], actor[1], self._optimiser),
+      critic=fresh(critic[0], critic[1], self._optimiser),
       hyperparameters=Hyperparameters(
         jnp.asarray(self._config.actor_learning_rate, float),
         jnp.asarray(self._config.critic_learning_rate, float),

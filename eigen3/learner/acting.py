@@ -103,7 +103,7 @@ class Player(NamedTuple):
   ) -> replay.ReplayState:
     """Room for so many transitions."""
     _, account = experience.first_observation(environment)
-    state = ()
+    state: Any = ()
     if self.keeps_states:
       state, _ = environment.reset_at(environment.first_day)
     nothing = experience.empty_transition(self.spec.action, account, state)
