@@ -18,8 +18,8 @@ def rows(comparisons: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
     comparisons: see `judge` of `experiments/ladder/primary.py`.
   """
   head = [
-    '', 'markets', 'difference', '95 %', 'IQM', '95 % of IQM', 'better on',
-    '95 % of better', 'solved', 'could have seen', 'p', 'corrected p',
+    '', 'markets', 'difference', '95 %', 'p', 'corrected p', 'could have seen',
+    'IQM', '95 % of IQM', 'better on', '95 % of it', 'solved',
   ]  # fmt: skip
   return [head, *(_row(name, found) for name, found in comparisons.items())]
 
@@ -73,24 +73,29 @@ def _row(name: str, found: Mapping[str, Any]) -> list[str]:
     str(count),
     f'{found["mean"]["mean"]:+.1%}',
     f'{found["mean"]["low"]:+.1%} to {found["mean"]["high"]:+.1%}',
+    f'{found["p"]:.4f}',
+    f'{found["corrected"]:.4f}',
+    f'{found["detectable"]:.1%}',
     f'{found["iqm"]["value"]:+.1%}',
     f'{found["iqm"]["low"]:+.1%} to {found["iqm"]["high"]:+.1%}',
     f'{found["improvement"]["value"]:.0%}',
     f'{found["improvement"]["low"]:.0%} to {found["improvement"]["high"]:.0%}',
-    f'{_solved(found, "ours")}, {_solved(found, "theirs")}',
-    f'{found["detectable"]:.1%}',
-    f'{found["p"]:.4f}',
-    f'{found["corrected"]:.4f}',
+    _solved(found['solved']),
   ]
 
 
-def _solved(found: Mapping[str, Any], side: str) -> str:
-  """Markets solved on one side, of all its cells."""
-  known = [solved for solved in found['solved'][side].values() if solved]
-  if not known:
-    return _EMPTY
-  count, size = (sum(x[field] for x in known) for field in ('count', 'size'))
-  return f'{count} of {size}'
+def _solved(found: Mapping[str, Mapping[str, Any]]) -> str:
+  """Markets solved by ours and by theirs, in all their cells."""
+  known = {
+    side: [solved for solved in cells.values() if solved]
+    for side, cells in found.items()
+  }
+  ours, theirs = (
+    sum(solved['count'] for solved in known[side]) for side in known
+  )
+  # The same markets, so as many have a solution.
+  size = sum(solved['size'] for solved in known['ours'])
+  return f'{ours}, {theirs} of {size}' if size else _EMPTY
 
 
 def _asked(found: Mapping[str, Any]) -> str:

@@ -153,8 +153,7 @@ def _told(
     beside[ranking.NAME if is_ranker else other] = outcomes[other]
   told = results.told_of(config, cell.seeds, outcomes[cell.name], beside)
   goal = goals.judge(settings.goal, told, config.goals)
-  seeds = ', '.join(map(str, cell.seeds))
-  group = f'{_KINDS[settings.seeds]} (seeds {seeds})'
+  group = f'{_KINDS[settings.seeds]} ({len(cell.seeds)} seeds)'
   return {**told, 'goal': goal, 'group': group}
 
 
