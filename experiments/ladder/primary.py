@@ -81,7 +81,7 @@ def judge(
 
   Returns:
     By name the settings of a comparison; `missing`, by cell the seeds without a
-    finished run; `met`, None unless all are finished. If they are, also
+    finished run; `met`, None where that is open. If all are finished, also
     `differences` [R, K] of R seeds and K pairs of cells; their `mean` with
     Student's interval, of the means over pairs; their `iqm` and `improvement`
     with stratified bootstrap intervals; the `detectable` difference to the
@@ -105,7 +105,10 @@ def judge(
   for found, corrected in zip(told.values(), p_values, strict=True):
     if corrected is not None:
       found['corrected'] = corrected
-      found['met'] = _is_met(found, section.level)
+      # Until all p-values are known, the corrected ones may become smaller.
+      found['met'] = _is_met(found, section.level) or (
+        None if None in p_values else False
+      )
   return told
 
 

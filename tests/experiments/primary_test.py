@@ -1,5 +1,6 @@
 """Tests of the ladder's primary comparisons, without runs."""
 
+import base64
 import json
 import shutil
 import subprocess
@@ -15,6 +16,8 @@ from eigen3.evaluation.pooled import Outcome
 from eigen3.reporting import primary_table
 from eigen3.reporting.primary_picture import draw_comparison
 from experiments.configs import ladder
+from experiments.jobs import record
+from experiments.ladder import __main__ as ladder_main
 from experiments.ladder import primary
 
 SEEDS = (*range(100, 110),)
@@ -28,7 +31,7 @@ def make_outcome(seed, year, informed=0.2, commit='abc'):
   returns = np.random.default_rng(seed).normal(0.0, 0.01, DAYS)
   returns += year / 252 - returns.mean()
   dates = np.datetime64('2024-01-01') + np.arange(DAYS)
-  daily = pd.DataFrame({'date': dates, 'agent': returns})
+  daily = pd.DataFrame({'date': dates, 'agent': returns, 'informed': 0.001})
   profits = {'agent': year, 'informed': informed}
   return Outcome('agent', daily, profits, {}, commit)
 
@@ -144,6 +147,9 @@ def test_nothing_is_told_before_all_runs_are_there(config, tmp_path):
   assert not {'differences', 'mean', 'p'} & found.keys()
   # It counts among those that p-values are corrected for.
   assert told['ranker']['corrected'] == 4 / 1024
+  assert told['ranker']['met'] is True
+  outcomes['leading'] = make_outcomes(config, leading=LUCK - 0.04)['leading']
+  assert primary.judge(config, outcomes)['ranker']['met'] is None
   first = {
     'comparisons': told,
     'named': {'file': 'a.py', 'commit': '', 'before': None},
@@ -173,6 +179,34 @@ def test_the_table_and_the_picture(config, tmp_path):
   image = matplotlib.image.imread(tmp_path / 'ranker.png')
   assert image.shape[1] == 552
   assert image.std() > 0.05
+
+
+def test_the_page_shows_primary_comparisons_first(tmp_path):
+  config = ladder.get_config('smoke')
+  record.enter(tmp_path, config)
+  cells = ladder_main.cells_of(config, tmp_path)
+  whole = make_outcomes(config, leading=0.1)
+  outcomes = {
+    cell.name: {seed: whole[cell.name][seed] for seed in cell.seeds}
+    if cell.name.startswith('leading')
+    else {}
+    for cell in cells
+  }
+  text = ladder_main.tell(config, tmp_path, cells, outcomes)
+  told = json.loads((tmp_path / record.RESULTS).read_text())['primary']
+  assert text.startswith(primary_table.lines(told))
+  assert 'Cells with the primary seeds, exploratory on their own (2 seeds)' in (
+    text
+  )
+  assert told['named']['file'] == 'experiments/configs/primary.py'
+  page = (tmp_path / 'results.html').read_text()
+  assert page.index('Primary comparisons</h2>') < page.index('exploratory on')
+  picture = base64.b64encode((tmp_path / 'primary_ranker.png').read_bytes())
+  assert picture.decode() in page
+  assert not (tmp_path / 'primary_foresight.png').exists()
+  assert 'seeds 0, 1; primary: 100, 101' in page.replace(
+    '<dt>seeds</dt><dd>', 'seeds '
+  )
 
 
 @pytest.mark.parametrize(
