@@ -87,9 +87,9 @@ def write(
     workdir / record.RESULTS, found | ({'primary': first} if first else {})
   )
   draw_cells(workdir / _PICTURE, told, title, remark)
-  for name, comparison in (first or {'comparisons': {}})['comparisons'].items():
-    if 'differences' in comparison:
-      draw_comparison(workdir / file_of(name), name, comparison)
+  for name, compared in first['comparisons'].items() if first else ():
+    if 'differences' in compared:
+      draw_comparison(workdir / file_of(name), name, compared)
   said += more
   commits = {
     outcome.commit for runs in outcomes.values() for outcome in runs.values()
@@ -98,8 +98,8 @@ def write(
   cells_page.write(
     workdir / _PAGE, title, told, asked, said, shown, remark, commits, first
   )
-  compared = cells_table.comparisons(told)
   parts = [primary_table.lines(first)] if first else []
-  parts += [cells_table.lines(told), compared, *said, remark]
+  parts += [cells_table.lines(told), cells_table.comparisons(told)]
+  parts += [*said, remark]
   parts.append(f'written: {workdir}/{_PAGE}, {_PICTURE}, {record.RESULTS}')
   return '\n'.join(filter(None, parts))

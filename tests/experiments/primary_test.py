@@ -31,8 +31,9 @@ def make_outcome(seed, year, informed=0.2, commit='abc'):
   returns = np.random.default_rng(seed).normal(0.0, 0.01, DAYS)
   returns += year / 252 - returns.mean()
   dates = np.datetime64('2024-01-01') + np.arange(DAYS)
-  daily = pd.DataFrame({'date': dates, 'agent': returns, 'informed': 0.001})
-  profits = {'agent': year, 'informed': informed}
+  daily = {'date': dates, 'agent': returns, 'informed': 0.001}
+  daily = pd.DataFrame({**daily, 'random_entry': 0.0})
+  profits = {'agent': year, 'informed': informed, 'random_entry': 0.0}
   return Outcome('agent', daily, profits, {}, commit)
 
 
