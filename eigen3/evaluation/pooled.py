@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from eigen3.evaluation import bootstrap, statistics
-from eigen3.evaluation.statistics import Estimate
+from eigen3.evaluation import bootstrap, paired, profiles, statistics
+from eigen3.evaluation.statistics import DRAWS, Estimate
 
 
 class Outcome(NamedTuple):
@@ -61,7 +61,7 @@ def chained(outcomes: Sequence[Outcome]) -> Outcome:
 
 
 def share(
-  ours: np.ndarray, theirs: np.ndarray, seed: int, repeats: int = 10_000
+  ours: np.ndarray, theirs: np.ndarray, seed: int, repeats: int = DRAWS
 ) -> Estimate:
   """How much of another's profit is earned: of all seeds taken together.
 
@@ -94,6 +94,7 @@ def against(
   theirs: Sequence[np.ndarray],
   seed: int,
   repeats: int = 10_000,
+  draws: int = DRAWS,
 ) -> dict[str, Any]:
   """What a day brings more than to others, pooled over seeds.
 
@@ -102,11 +103,13 @@ def against(
     theirs: daily returns with the same seeds on the same days, K of [S].
     seed: of the draws.
     repeats: how often days are drawn.
+    draws: how often seeds are.
 
   Returns:
-    The fields of `bootstrap.PairedDifference`, and `seeds`, Student's interval
-    of the mean over seeds where there are two or more. Its p is of this one
-    comparison, not corrected for how many are made.
+    The fields of `bootstrap.PairedDifference`, and where there are two seeds or
+    more: `seeds`, Student's interval of the mean over seeds; `improvement` and
+    `detectable`, see `paired`. Its p is of this one comparison, not corrected
+    for how many are made.
   """
   found = bootstrap.paired_difference(
     np.stack([outcome.returns for outcome in ours]),
@@ -117,6 +120,9 @@ def against(
   told = {**found._asdict(), 'by_seed': found.by_seed.tolist()}
   if len(ours) > 1:
     told['seeds'] = statistics.mean_interval(found.by_seed)._asdict()
+    better = paired.improvement(found.by_seed[:, None], seed, draws)
+    told['improvement'] = better._asdict()
+    told['detectable'] = paired.detectable(found.by_seed)
   return told
 
 
@@ -125,6 +131,7 @@ def pool(
   others: Mapping[str, Sequence[Outcome]],
   seed: int,
   repeats: int = 10_000,
+  draws: int = DRAWS,
 ) -> dict[str, Any]:
   """All that is told of a setting, ready for JSON.
 
@@ -132,13 +139,14 @@ def pool(
     outcomes: K runs, one a seed.
     others: runs of other settings with the same seeds on the same days.
     seed: of the draws.
-    repeats: how often seeds and days are drawn.
+    repeats: how often days are drawn.
+    draws: how often seeds are.
 
   Returns:
     `profit` of the policy (`values`, `mean` and `iqm` with their intervals);
-    `profits` of the controls, means; `shares` of theirs; `against` each of the
-    controls and others, see `against`; `facts`, means. What
-    is not known is None.
+    `solved` markets, see `solved`; `profits` of the controls, means; `shares`
+    of theirs; `against` each of the controls and others, see `against`;
+    `facts`, means. What is not known is None.
 
   Raises:
     ValueError: runs are of other days than the first.
@@ -150,14 +158,15 @@ def pool(
   return _plain(
     {
       'seeds': len(outcomes),
-      'profit': _profit(values, seed),
+      'profit': _profit(values, seed, draws),
+      'solved': solved(outcomes),
       'profits': {name: float(x.mean()) for name, x in profits.items()},
       'shares': {
-        name: share(values, x, seed, repeats)._asdict()
+        name: share(values, x, seed, draws)._asdict()
         for name, x in profits.items()
       },
       'against': {
-        name: against(outcomes, theirs, seed, repeats)
+        name: against(outcomes, theirs, seed, repeats, draws)
         for name, theirs in compared.items()
       },
       'facts': {
@@ -166,6 +175,33 @@ def pool(
       },
     }
   )
+
+
+def solved(outcomes: Sequence[Outcome]) -> dict[str, Any] | None:
+  """Markets on which half of a yardstick's profit is earned.
+
+  Returns:
+    None where there is no yardstick, see `profiles.scores`; else its name
+    `of`, the `count` of markets solved, how many have a solution as `size`, the
+    `share` with its interval, and the `scores`.
+  """
+  profits = np.array([outcome.profit for outcome in outcomes])
+  controls = {
+    name: np.array([outcome.profits[name] for outcome in outcomes])
+    for name in profiles.YARDSTICKS
+    if name in outcomes[0].profits
+  }
+  found = profiles.scores(profits, controls)
+  if found is None:
+    return None
+  count, size = found.solved, len(found.values)
+  return {
+    'of': found.yardstick,
+    'count': count,
+    'size': size,
+    'share': profiles.share_above(count, size)._asdict(),
+    'scores': found.values.tolist(),
+  }
 
 
 def _beside(
@@ -219,11 +255,9 @@ def _plain(tree: Any) -> Any:
   return tree
 
 
-def _profit(values: np.ndarray, seed: int) -> dict[str, Any]:
-  told: dict[str, Any] = {
-    'values': values.tolist(),
-    'iqm': statistics.interquartile_mean(values[:, None], seed)._asdict(),
-  }
+def _profit(values: np.ndarray, seed: int, draws: int) -> dict[str, Any]:
+  middle = statistics.interquartile_mean(values[:, None], seed, repeats=draws)
+  told: dict[str, Any] = {'values': values.tolist(), 'iqm': middle._asdict()}
   if len(values) > 1:
     told['mean'] = statistics.mean_interval(values)._asdict()
   else:

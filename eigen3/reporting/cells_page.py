@@ -6,7 +6,8 @@ import pathlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from eigen3.reporting import cells_table, pages
+from eigen3.reporting import cells_table, pages, primary_table
+from eigen3.reporting.primary_picture import file_of
 from eigen3.runs import run_directory
 
 _TEMPLATE = pathlib.Path(__file__).with_suffix('.html')
@@ -21,6 +22,7 @@ def write(
   pictures: Sequence[str],
   remark: str,
   commits: Collection[str],
+  first: Mapping[str, Any] | None = None,
 ) -> None:
   """Writes the page of a folder of runs.
 
@@ -33,25 +35,20 @@ def write(
     pictures: PNG files of the folder.
     remark: what every reader must know.
     commits: of the code that runs were made by; '' where it is not known.
+    first: primary comparisons, as for `primary_table.lines`.
   """
   workdir = path.parent
-  head, *rows = cells_table.rows(told)
   content = {
     'title': title,
     'remark': remark,
-    'head': head,
-    'rows': [
-      {'cells': row, 'met': cell.get('goal', {}).get('met')}
-      for row, cell in zip(rows, told.values(), strict=True)
+    'first': first and _primary(first, workdir),
+    'tables': [
+      _table(name, cells) for name, cells in cells_table.groups(told).items()
     ],
     'said': said,
     'comparisons': cells_table.comparisons(told).splitlines(),
     'pictures': [
-      {
-        'name': name,
-        'data': base64.b64encode((workdir / name).read_bytes()).decode(),
-      }
-      for name in pictures
+      {'name': name, 'data': _base64(workdir / name)} for name in pictures
     ],
     'asked': asked,
     'about': run_directory.read_about(workdir),
@@ -59,3 +56,43 @@ def write(
     'settings': json.dumps(run_directory.read_config(workdir), indent=2),
   }
   pages.write(path, _TEMPLATE, content)
+
+
+def _table(
+  title: str, cells: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+  head, *rows = cells_table.rows(cells)
+  return {
+    'title': title or 'Results',
+    'head': head[:-1],
+    'rows': [row[:-1] for row in rows],
+    'goals': [
+      {'name': row[0], 'words': row[-1], 'met': cell['goal']['met']}
+      for row, cell in zip(rows, cells.values(), strict=True)
+      if row[-1]
+    ],
+  }
+
+
+def _primary(first: Mapping[str, Any], workdir: pathlib.Path) -> dict[str, Any]:
+  """Primary comparisons as the page shows them."""
+  comparisons = first['comparisons']
+  head, *rows = primary_table.rows(comparisons)
+  return {
+    'head': head,
+    'rows': rows,
+    'asked': [
+      {'name': name, 'words': words, 'met': comparisons[name]['met']}
+      for name, words in primary_table.questions(comparisons).items()
+    ],
+    'naming': primary_table.naming(first['named']),
+    'pictures': [
+      {'name': name, 'data': _base64(workdir / file_of(name))}
+      for name, found in comparisons.items()
+      if 'differences' in found
+    ],
+  }
+
+
+def _base64(picture: pathlib.Path) -> str:
+  return base64.b64encode(picture.read_bytes()).decode()

@@ -12,9 +12,23 @@ _EMPTY = '-'
 
 
 def lines(told: Mapping[str, Mapping[str, Any]]) -> str:
-  """A table of cells, by name; see `rows`."""
-  found = rows(told)
-  return tables.aligned(found, to_the_left=(0, len(found[0]) - 1))
+  """Tables of cells, by name; see `groups` and `rows`."""
+  parts = []
+  for title, cells in groups(told).items():
+    found = rows(cells)
+    parts += [title] if title else []
+    parts.append(tables.aligned(found, to_the_left=(0, len(found[0]) - 1)))
+  return '\n'.join(parts)
+
+
+def groups(
+  told: Mapping[str, Mapping[str, Any]],
+) -> dict[str, dict[str, Mapping[str, Any]]]:
+  """Cells by the title of the table they stand in, '' where they have none."""
+  found: dict[str, dict[str, Mapping[str, Any]]] = {}
+  for name, cell in told.items():
+    found.setdefault(cell.get('group', ''), {})[name] = cell
+  return found
 
 
 def rows(told: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
@@ -23,12 +37,15 @@ def rows(told: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
   Each is told of as by `pooled.pool`, with the seeds that it lacks as
   `missing`, others that lack some of its own as `not_compared`, and its `goal`.
 
-  Profits are over initial cash; shares are of the informed policy's and of
-  account-aware momentum's profit; differences are of daily returns, a year,
+  Profits are over initial cash, their mean with Student's interval and their
+  interquartile mean with that of a bootstrap. Markets are solved where half of
+  a yardstick's profit is earned. Shares are of the informed policy's and of
+  account-aware momentum's profit. Differences are of daily returns, a year,
   followed by their p-value.
   """
   head = [
-    '', 'seeds', 'profit', '95 %', 'IQM', 'of informed', 'of momentum',
+    '', 'seeds', 'profit', '95 %', 'IQM', '95 % of IQM', 'solved',
+    'of informed', 'of momentum',
     *(f'over {name.replace("_", " ")}' for name in _AGAINST), 'goal',
   ]  # fmt: skip
   return [head, *(_row(name, cell) for name, cell in told.items())]
@@ -40,7 +57,8 @@ def comparisons(told: Mapping[str, Mapping[str, Any]]) -> str:
   for name, cell in told.items():
     said += [
       f'{name} over {other}: {_difference(found)} a year, 95 % '
-      f'{found["low"]:+.1%} to {found["high"]:+.1%}{_of_yardstick(cell, other)}'
+      f'{found["low"]:+.1%} to {found["high"]:+.1%}{_over_seeds(found)}'
+      f'{_of_yardstick(cell, other)}'
       for other, found in cell['against'].items()
       if other not in (*_AGAINST, 'informed')
     ]
@@ -70,10 +88,26 @@ def _row(name: str, cell: Mapping[str, Any]) -> list[str]:
     f'{mean["mean"]:+.1%}',
     interval,
     f'{profit["iqm"]["value"]:+.1%}',
+    f'{profit["iqm"]["low"]:+.1%} to {profit["iqm"]["high"]:+.1%}',
+    _solved(cell['solved']),
     *(_share(cell['shares'].get(x)) for x in ('informed', 'momentum')),
     *(_difference(cell['against'].get(x)) for x in _AGAINST),
     cell.get('goal', {}).get('words', ''),
   ]
+
+
+def _over_seeds(found: Mapping[str, Any]) -> str:
+  """What a comparison says of other markets than those seen."""
+  if 'detectable' not in found:
+    return ''
+  return (
+    f'; better on {found["improvement"]["value"]:.0%} of markets; could have '
+    f'seen {found["detectable"]:.1%}'
+  )
+
+
+def _solved(found: Mapping[str, Any] | None) -> str:
+  return _EMPTY if found is None else f'{found["count"]} of {found["size"]}'
 
 
 def _seeds(cell: Mapping[str, Any]) -> str:

@@ -1,14 +1,26 @@
 """Settings of the ladder: what is trained on which embedded market, and goals.
 
 A cell is a program with changes of its preset, each FIELD=VALUE. It is run with
-every seed, and each seed is a market of its own, so that what is told of a cell
-holds for markets of its kind and not for one of them.
+several seeds, and each seed is a market of its own, so that what is told of a
+cell holds for markets of its kind and not for one of them. Rungs have the
+primary seeds of `configs/primary.py`, ablations have `seeds`, on which settings
+may be chosen.
 """
 
 import ml_collections
 from ml_collections import config_dict
 
-from experiments.configs import many_runs
+from experiments.configs import many_runs, primary
+
+# Paid by the account's equity, seen by the actor. What is paid later needs a
+# discount that reaches the exit, and exits may come after the last day of
+# entries, so replay has to keep the days until the last of them.
+_FORESIGHT = (
+  'environment.reward=portfolio',
+  'environment.observe_account=True',
+  'learner.store_settlement=True',
+  'agent.gamma=0.95',
+)
 
 
 def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
@@ -16,8 +28,11 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   config = many_runs.get_config(preset)
   goals = config.goals = config_dict.ConfigDict()
   goals.share_of_momentum = 0.85  # of account-aware momentum's profit
+  goals.share_of_momentum_by_account = 0.9  # with the reward `portfolio`
   goals.share_of_patient = 0.8  # of the patient yardstick that sees the prices
   goals.p = 0.01  # of random entry with the same exits being as good
+  goals.half_width = 0.04  # of the interval where there is nothing to find
+  config.primary = primary.get_section(preset)
   config.cells = _rungs()
   config.cells.update(_patience())
   config.cells.update(_ablations(preset))
@@ -39,6 +54,9 @@ def _rungs() -> config_dict.ConfigDict:
       'td3', market, goal=goal, beside=(f'{market}_ranker',)
     )
     cells[f'{market}_ranker'] = _cell('ranker', market)
+  cells.drift_foresight = _cell(
+    'td3', 'drift', _FORESIGHT, 'share_of_momentum_by_account', ('drift',)
+  )
   return cells
 
 
@@ -56,16 +74,10 @@ def _patience() -> config_dict.ConfigDict:
     'environment.min_sale_target=30.0',
     'environment.min_position_value=100000.0',
   )
-  foresight = (
-    'environment.reward=portfolio',
-    'environment.observe_account=True',
-    'learner.store_settlement=True',
-    'agent.gamma=0.95',
-  )
   beside = ('patience_bandit', 'patience_ranker')
   cells = config_dict.ConfigDict()
   cells.patience = _cell(
-    'td3', 'patience', market + foresight, 'share_of_patient', beside
+    'td3', 'patience', market + _FORESIGHT, 'share_of_patient', beside
   )
   cells.patience_bandit = _cell('td3', 'patience', market)
   cells.patience_ranker = _cell('ranker', 'patience', market)
@@ -73,17 +85,18 @@ def _patience() -> config_dict.ConfigDict:
 
 
 def _ablations(preset: str) -> config_dict.ConfigDict:
-  """One factor changed at a time, on the first rung.
+  """One factor changed at a time, on the first rung; exploratory.
 
   Of other orders it is known what they would have earned only at once: what is
   paid later, or discounted, is compared with what is learnt without them.
   """
   cells = config_dict.ConfigDict()
   wide = ('data.synthetic.num_stocks=108', 'data.synthetic.num_columns=112')
-  cells.drift_108 = _cell(
-    'td3', 'drift', wide, 'share_of_momentum', ('drift_108_ranker',)
+  cells.drift_default = _ablation(beside=())  # as `drift`, with these seeds
+  cells.drift_108 = _ablation(
+    *wide, goal='share_of_momentum', beside=('drift_108_ranker',)
   )
-  cells.drift_108_ranker = _cell('ranker', 'drift', wide)
+  cells.drift_108_ranker = _ablation(*wide, program='ranker', beside=())
   cells.drift_mean_critic = _ablation('networks.critic.pooling=mean')
   cells.drift_factual = _ablation('learner.counterfactuals=0')
   features = ('close', 'rsi', 'macd_signal', 'trix', 'close_minus_mean')
@@ -93,36 +106,32 @@ def _ablations(preset: str) -> config_dict.ConfigDict:
     'agent.policy_delay=1',
     'agent.target_noise=0.0',
   )
-  # What is paid after the day of the decision needs a discount that reaches
-  # the exit; the first tells what that alone does. Exits may come after the
-  # last day of entries, so replay has to keep the days until the last of them.
-  discount = 'agent.gamma=0.95'
-  later = (discount, 'learner.store_settlement=True')
-  sees = 'environment.observe_account=True'
-  factual = ('drift_factual',)
+  # The first tells what a discount alone does.
+  _, sees, settled, discount = _FORESIGHT
+  factual = ('drift_default', 'drift_factual')
   cells.drift_gamma = _ablation(discount, beside=factual)
   cells.drift_entry_account = _ablation(sees)
   for name, reward in (('exit', 'eigen2'), ('portfolio', 'portfolio')):
-    paid = (f'environment.reward={reward}', *later)
+    paid = (f'environment.reward={reward}', discount, settled)
     cells[f'drift_{name}'] = _ablation(*paid, beside=factual)
     cells[f'drift_{name}_account'] = _ablation(*paid, sees, beside=factual)
   # At equal compute: a generation of 16 agents takes as long as about twelve
   # iterations of one (measured: 29 and 2.4 s of a core).
   generations, ratio = (20, 12) if preset == 'small' else (2, 3)
   cells.drift_long = _ablation(f'learner.iterations={generations * ratio}')
-  cells.drift_erl = _cell(
-    'erl',
-    'drift',
-    (f'learner.generations={generations}',),
-    beside=('drift_long',),
+  cells.drift_erl = _ablation(
+    f'learner.generations={generations}', program='erl', beside=('drift_long',)
   )
   return cells
 
 
 def _ablation(
-  *changes: str, beside: tuple[str, ...] = ()
+  *changes: str,
+  program: str = 'td3',
+  goal: str = '',
+  beside: tuple[str, ...] = ('drift_default',),
 ) -> config_dict.ConfigDict:
-  return _cell('td3', 'drift', changes, beside=('drift', *beside))
+  return _cell(program, 'drift', changes, goal, beside, 'exploratory')
 
 
 def _cell(
@@ -131,6 +140,7 @@ def _cell(
   changes: tuple[str, ...] = (),
   goal: str = '',
   beside: tuple[str, ...] = (),
+  seeds: str = 'primary',
 ) -> config_dict.ConfigDict:
   """A cell.
 
@@ -138,9 +148,10 @@ def _cell(
     program: 'td3', 'erl' or 'ranker'.
     market: `data.synthetic.market`.
     changes: of the preset beside that.
-    goal: 'share_of_momentum', 'share_of_patient', 'above_random', 'no_edge' or
-      '' for none.
+    goal: 'share_of_momentum', 'share_of_momentum_by_account',
+      'share_of_patient', 'above_random', 'no_edge' or '' for none.
     beside: cells on the same markets that it is compared with.
+    seeds: 'primary' or 'exploratory', see above.
   """
   cell = config_dict.ConfigDict()
   cell.program = program
@@ -148,4 +159,5 @@ def _cell(
   cell.changes = changes
   cell.goal = goal
   cell.beside = beside
+  cell.seeds = seeds
   return cell

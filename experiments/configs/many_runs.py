@@ -16,6 +16,7 @@ def get_config(preset: str) -> ml_collections.ConfigDict:
   config.preset = preset  # of the programs
   config.seeds = (0, 1, 2, 3, 4) if preset == 'small' else (0, 1)
   config.jobs = 2  # runs at once; they share the machine's cores
-  config.seed = 0  # of the draws behind intervals and p-values,
-  config.repeats = 2000 if preset == 'small' else 200  # and how many
+  config.seed = 0  # of the draws behind intervals and p-values:
+  config.repeats = 2000 if preset == 'small' else 200  # so often of days,
+  config.draws = 100_000 if preset == 'small' else 1000  # and so of seeds
   return config

@@ -39,12 +39,14 @@ class Cell(NamedTuple):
     program: 'td3', 'erl' or 'ranker'.
     preset: of the program.
     changes: of the preset, each FIELD=VALUE; {seed} stands for the seed.
+    seeds: that it is run with.
   """
 
   name: str
   program: str
   preset: str
   changes: Sequence[str]
+  seeds: Sequence[int] = ()
 
   def run(self, folder: pathlib.Path, seed: int) -> pathlib.Path:
     """Where the run of a seed is kept."""

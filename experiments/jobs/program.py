@@ -69,6 +69,7 @@ def main(argv: Sequence[str], program: Program) -> int:
     config,
     {
       'jobs': AT_LEAST_ONE,
+      'draws': AT_LEAST_ONE,
       'repeats': AT_LEAST_ONE,
       'seed': SEED,
       'seeds': SEEDS,
@@ -84,10 +85,8 @@ def main(argv: Sequence[str], program: Program) -> int:
   tasks = _tasks(config, workdir, [c for c in cells if chosen(c.name)])
 
   def write_rows() -> Outcomes:
-    outcomes = _outcomes(config, cells, archive)
-    write_table(
-      workdir / 'results.csv', _rows(config, workdir, cells, outcomes)
-    )
+    outcomes = _outcomes(cells, archive)
+    write_table(workdir / 'results.csv', _rows(workdir, cells, outcomes))
     return outcomes
 
   environment = scheduler.environment_of(workdir, _jobs(config))
@@ -125,19 +124,19 @@ def _tasks(
 ) -> list[pool.Task]:
   """All runs, seed by seed: what is told early is told of all cells."""
   cores = flags.FLAGS.cpu_devices or mains.cores() // _jobs(config)
+  most = max((len(cell.seeds) for cell in cells), default=0)
   return [
-    cell.task(workdir / RUNS, seed, max(1, cores))
-    for seed in config.seeds
+    cell.task(workdir / RUNS, cell.seeds[index], max(1, cores))
+    for index in range(most)
     for cell in cells
+    if index < len(cell.seeds)
   ]
 
 
-def _outcomes(
-  config: ml_collections.ConfigDict, cells: Sequence[Cell], archive: Archive
-) -> Outcomes:
+def _outcomes(cells: Sequence[Cell], archive: Archive) -> Outcomes:
   found: dict[str, dict[int, Outcome]] = {}
   for cell in cells:
-    records = {seed: archive.read(cell.key(seed)) for seed in config.seeds}
+    records = {seed: archive.read(cell.key(seed)) for seed in cell.seeds}
     found[cell.name] = {
       seed: outcome_of(x) for seed, x in records.items() if x is not None
     }
@@ -145,15 +144,12 @@ def _outcomes(
 
 
 def _rows(
-  config: ml_collections.ConfigDict,
-  workdir: pathlib.Path,
-  cells: Sequence[Cell],
-  outcomes: Outcomes,
+  workdir: pathlib.Path, cells: Sequence[Cell], outcomes: Outcomes
 ) -> pd.DataFrame:
   """A row a run, whether it is done or not."""
   rows = []
   for cell in cells:
-    for seed in config.seeds:
+    for seed in cell.seeds:
       run = cell.run(workdir / RUNS, seed)
       row: dict[str, Any] = {'cell': cell.name, 'seed': seed}
       outcome = outcomes[cell.name].get(seed)

@@ -17,9 +17,11 @@ from experiments.jobs.cells import Cell
 from experiments.jobs.pool import reason_of
 
 RESULTS = 'results.json'
-# Settings that may change where runs are there already: how fast, how many,
-# what is asked of them and how, and where the panel is whose folds were made.
-_MAY_CHANGE = ('jobs', 'seeds', 'goals', 'panel', 'repeats', 'seed')
+# Settings that may change where runs are there already: how fast, how they are
+# compared, and where the panel is whose folds were made.
+_MAY_CHANGE = ('jobs', 'panel', 'repeats', 'draws', 'seed')
+# What results are judged by: it stays once there are any.
+_JUDGES = ('goals', 'primary')
 
 
 def enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
@@ -27,8 +29,8 @@ def enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
 
   Raises:
     ValueError: runs began with other settings or with code that came to other
-      results, a seed was taken away, or goals are others than results were
-      judged by.
+      results, a seed was taken away, or goals or primary comparisons are others
+      than results were judged by.
   """
   if not run_directory.holds_run(workdir):
     about = {'seeds': [*config.seeds], 'version': archive.VERSION}
@@ -54,9 +56,11 @@ def enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
       if {*past} <= {*present}:
         continue
       wanted += '; seeds may only be added'
-    elif section == 'goals':
-      # By a goal that was not there yet nothing was judged.
-      if past is None or not (workdir / RESULTS).exists():
+    elif section in _JUDGES:
+      # By what was not there yet nothing was judged. But all primary
+      # comparisons are corrected together: one more changes the others.
+      is_new = past is None and (section == 'goals' or section not in before)
+      if is_new or not (workdir / RESULTS).exists():
         continue
       wanted = f'{past}, by which {workdir / RESULTS} was judged'
     elif section in _MAY_CHANGE:
@@ -76,25 +80,24 @@ def asked(
   """What results depend on beside the runs, ready for JSON.
 
   Returns:
-    `seeds`, `goals` (where there are any), `repeats` and `seed`;
-    `seeds_at_first`, with which the folder began, None where that is not known:
-    who adds seeds after a look at the results may stop where he likes them.
+    `seeds`, `goals` and `primary` (where there are any), `repeats`, `draws` and
+    `seed`; `seeds_at_first`, with which the folder began, None where that is
+    not known: who adds seeds after a look at the results may stop where he
+    likes them.
   """
-  names = [x for x in ('seeds', 'goals', 'repeats', 'seed') if x in config]
+  asked = ('seeds', *_JUDGES, 'repeats', 'draws', 'seed')
+  names = [name for name in asked if name in config]
   settings = json.loads(config.to_json())
   first = run_directory.read_data(workdir).get('seeds')
   return {name: settings[name] for name in names} | {'seeds_at_first': first}
 
 
-def missing(
-  config: ml_collections.ConfigDict, runs: Mapping[int, Outcome]
-) -> list[int]:
+def missing(seeds: Sequence[int], runs: Mapping[int, Outcome]) -> list[int]:
   """Seeds of which there is no finished run."""
-  return [seed for seed in config.seeds if seed not in runs]
+  return [seed for seed in seeds if seed not in runs]
 
 
 def gaps(
-  config: ml_collections.ConfigDict,
   workdir: pathlib.Path,
   cells: Sequence[Cell],
   outcomes: Mapping[str, Mapping[int, Outcome]],
@@ -108,7 +111,7 @@ def gaps(
   for cell in cells:
     lacking = {
       str(seed): reason_of(cell.run(workdir / RUNS, seed)) or 'open'
-      for seed in missing(config, outcomes[cell.name])
+      for seed in missing(cell.seeds, outcomes[cell.name])
     }
     if lacking:
       found[cell.name] = lacking
@@ -116,22 +119,25 @@ def gaps(
 
 
 def remarks(
-  what: Mapping[str, Any], lacking: Mapping[str, Mapping[str, str]]
+  what: Mapping[str, Any],
+  cells: Sequence[Cell],
+  lacking: Mapping[str, Mapping[str, str]],
 ) -> list[str]:
   """Lines that say what is missing, and which seeds were added.
 
   Args:
     what: see `asked`.
+    cells: all there are.
     lacking: see `gaps`.
   """
   said = []
   added = {*what['seeds']} - {*(what['seeds_at_first'] or what['seeds'])}
   if added:
     said.append(f'seeds added to those it began with: {_listed(added)}')
-  untouched = []
+  untouched, many = [], {cell.name: len(cell.seeds) for cell in cells}
   for name, seeds in lacking.items():
     is_open = [seed for seed, reason in seeds.items() if reason == 'open']
-    if len(is_open) == len(what['seeds']):
+    if len(is_open) == many[name]:
       untouched.append(name)
     elif is_open:
       said.append(f'{name}: open seeds: {_listed(is_open)}')

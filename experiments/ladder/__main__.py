@@ -28,14 +28,19 @@ from eigen3.settings import (
 from experiments import mains
 from experiments.jobs import program, results
 from experiments.jobs.cells import CHANGES, PROGRAMS, Cell
-from experiments.ladder import goals
+from experiments.ladder import goals, primary
 
 _DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent.parent}/configs/ladder.py'
 _REMARK = (
-  'each seed is a market of its own; controls trade under the same rules; '
-  'intervals and p-values of differences are of days drawn in blocks, seeds '
-  'pooled; p-values are not corrected for the number of comparisons'
+  'each seed is a market of its own; controls trade under the same rules; only '
+  'primary comparisons were named before the runs and are corrected for their '
+  'number, all else is exploratory; there intervals and p-values of '
+  'differences are of days drawn in blocks, seeds pooled'
 )
+_KINDS = {
+  'primary': 'Cells with the primary seeds, exploratory on their own',
+  'exploratory': 'Exploratory cells',
+}
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
@@ -43,7 +48,13 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
   check(
     'goals',
     config.goals,
-    {'share_of_momentum': POSITIVE, 'share_of_patient': POSITIVE, 'p': SHARE},
+    {
+      'share_of_momentum': POSITIVE,
+      'share_of_momentum_by_account': POSITIVE,
+      'share_of_patient': POSITIVE,
+      'p': SHARE,
+      'half_width': POSITIVE,
+    },
   )
   for name, cell in config.cells.items():
     check(
@@ -55,28 +66,33 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
         'goal': one_of('', *goals.GOALS),
         'changes': CHANGES,
         'beside': several(TEXT, 'names of cells'),
+        'seeds': one_of(*_KINDS),
       },
     )
     for other in cell.beside:
       require(
-        other in config.cells and config.cells[other].market == cell.market,
+        other in config.cells
+        and config.cells[other].market == cell.market
+        and config.cells[other].seeds == cell.seeds,
         f'cells.{name}.beside',
         other,
-        'cells on the same market',
+        'cells on the same markets, with the same seeds',
       )
+  primary.check_settings(config)
 
 
 def cells_of(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> list[Cell]:
-  """What is run, what has a goal first; nothing has to be made for it."""
+  """What is run: first what has the primary seeds, then what has a goal."""
   del workdir
   asked = {name for name, cell in config.cells.items() if cell.goal}
   asked |= {other for name in asked for other in config.cells[name].beside}
 
   def rank(item: tuple[str, Any]) -> tuple:
     name, cell = item
-    return name not in asked, [*MARKETS].index(cell.market), name
+    is_late = cell.seeds != 'primary', name not in asked
+    return *is_late, [*MARKETS].index(cell.market), name
 
   return [
     Cell(
@@ -88,6 +104,7 @@ def cells_of(
         'data.synthetic.seed={seed}',
         *cell.changes,
       ),
+      config.primary.seeds if cell.seeds == 'primary' else config.seeds,
     )
     for name, cell in sorted(config.cells.items(), key=rank)
   ]
@@ -101,24 +118,43 @@ def tell(
 ) -> str:
   """Writes the results; the table as text."""
   told = {
-    cell.name: _told(config, cell.name, outcomes)
+    cell.name: _told(config, cell, outcomes)
     for cell in cells
     if outcomes[cell.name]
   }
-  title = f'Ladder, preset {config.preset}, seeds {[*config.seeds]}'
-  return results.write(config, workdir, cells, outcomes, told, title, _REMARK)
+  title = f'Ladder, preset {config.preset}'
+  return results.write(
+    config, workdir, cells, outcomes, told, title, _REMARK,
+    first=_primary(config, outcomes),
+  )  # fmt: skip
+
+
+def _primary(
+  config: ml_collections.ConfigDict, outcomes: program.Outcomes
+) -> dict[str, Any]:
+  """The primary comparisons, and the commit that named them."""
+  found = primary.judge(config, outcomes)
+  commits = {
+    run.commit
+    for comparison in config.primary.comparisons.values()
+    for cell in (*comparison.ours, *comparison.theirs)
+    for run in outcomes[cell].values()
+  }
+  return {'comparisons': found, 'named': primary.named(config, commits)}
 
 
 def _told(
-  config: ml_collections.ConfigDict, name: str, outcomes: program.Outcomes
+  config: ml_collections.ConfigDict, cell: Cell, outcomes: program.Outcomes
 ) -> dict[str, Any]:
   """All of one cell, beside others where they have the same seeds."""
-  cell, beside = config.cells[name], {}
-  for other in cell.beside:
+  settings, beside = config.cells[cell.name], {}
+  for other in settings.beside:
     is_ranker = config.cells[other].program == ranking.NAME
     beside[ranking.NAME if is_ranker else other] = outcomes[other]
-  told = results.told_of(config, outcomes[name], beside)
-  return {**told, 'goal': goals.judge(cell.goal, told, config.goals)}
+  told = results.told_of(config, cell.seeds, outcomes[cell.name], beside)
+  goal = goals.judge(settings.goal, told, config.goals)
+  group = f'{_KINDS[settings.seeds]} ({len(cell.seeds)} seeds)'
+  return {**told, 'goal': goal, 'group': group}
 
 
 if __name__ == '__main__':

@@ -7,16 +7,24 @@ from typing import Any
 import ml_collections
 
 Told = Mapping[str, Any]
+_SHARES = {
+  'share_of_momentum': 'momentum',
+  'share_of_momentum_by_account': 'momentum',
+  'share_of_patient': 'patient',
+}
 _WORDS = {True: 'met', False: 'not met', None: 'not known'}
 
 
 def _share_of(
-  control: str, told: Told, goals: ml_collections.ConfigDict
+  control: str, field: str, told: Told, goals: ml_collections.ConfigDict
 ) -> tuple[bool | None, str]:
-  """Enough of what a control earns."""
-  share, least = told['shares'][control]['value'], goals[f'share_of_{control}']
-  is_met = None if share is None else share >= least
-  return is_met, f'{least:.0%} of {control}'
+  """Enough of what a control earns; the interval over seeds is only stated."""
+  share, words = told['shares'][control], f'{goals[field]:.0%} of {control}'
+  if share['value'] is None:
+    return None, words
+  ends = f'{share["low"]:.0%} to {share["high"]:.0%}'
+  found = f'{words} ({share["value"]:.0%}; seeds: {ends})'
+  return share['value'] >= goals[field], found
 
 
 def _above_random(told: Told, goals: ml_collections.ConfigDict):
@@ -37,25 +45,27 @@ def _above_random(told: Told, goals: ml_collections.ConfigDict):
 def _no_edge(told: Told, goals: ml_collections.ConfigDict):
   """The interval over seeds of the difference to random entry contains 0.
 
-  That is what is asked for, and little: the wider the interval, the easier it
-  holds, so its half-width is stated. It shows that no edge larger than about
+  The wider the interval, the easier it does, so it also has to be narrow. It
+  shows that no edge larger than about
   that was seen. It does not show that there is none, and not that the policy
   trades as random entry does: random entry pays costs on every trade, and a
   policy that rests pays none and lies above it without any skill.
   """
-  del goals
   seeds = told['against']['random_entry'].get('seeds')
+  words = f'as random, half-width at most {goals.half_width:.0%}'
   if not _is_known(seeds):
-    return None, 'as random'
+    return None, words
   half = (seeds['high'] - seeds['low']) / 2
-  return seeds['low'] <= 0.0 <= seeds['high'], (
-    f'as random (seeds: {_interval(seeds)} a year, half-width {half:.1%})'
+  is_met = seeds['low'] <= 0.0 <= seeds['high'] and half <= goals.half_width
+  return is_met, (
+    f'{words} (seeds: {_interval(seeds)} a year, half-width {half:.1%})'
   )
 
 
 GOALS: Mapping[str, Callable] = {
-  'share_of_momentum': functools.partial(_share_of, 'momentum'),
-  'share_of_patient': functools.partial(_share_of, 'patient'),
+  name: functools.partial(_share_of, control, name)
+  for name, control in _SHARES.items()
+} | {
   'above_random': _above_random,
   'no_edge': _no_edge,
 }

@@ -89,6 +89,7 @@ def cells_of(
         ),
         *changes,
       ),
+      config.seeds,
     )
     for fold in folds.make(config, workdir / _PANELS)
     for name, changes in config.programs.items()
@@ -162,7 +163,7 @@ def _told(
     for other in _BESIDE.get(name, ())
     if other in config.programs
   }
-  return results.told_of(config, runs[f'{part}/{name}'], beside)
+  return results.told_of(config, config.seeds, runs[f'{part}/{name}'], beside)
 
 
 def _remark(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> str:

@@ -62,10 +62,10 @@ def test_seeds_are_only_added_and_that_is_told(tmp_path):
   asked = record.asked(tmp_path, make_config(seeds=(0, 1, 2)))
   assert asked['seeds'] == [0, 1, 2]
   assert asked['seeds_at_first'] == [0, 1]
-  assert asked['goals'] == {
-    'p': 0.01, 'share_of_momentum': 0.85, 'share_of_patient': 0.8,
-  }  # fmt: skip
-  assert 'seeds added to those it began with: 2' in record.remarks(asked, {})
+  assert asked['goals']['share_of_momentum'] == 0.85
+  assert asked['primary']['seeds'] == [100, 101]
+  said = record.remarks(asked, [], {})
+  assert said == ['seeds added to those it began with: 2']
 
 
 def test_goals_stay_once_results_were_told(tmp_path):
@@ -94,24 +94,43 @@ def test_goals_may_be_added_after_results_were_told(tmp_path):
   assert stored(tmp_path)['goals']['share_of_patient'] == 0.8
 
 
+def test_primary_comparisons_stay_once_results_were_told(tmp_path):
+  config = make_config()
+  start(tmp_path, config)
+  config.primary.comparisons.ranker.margin = -0.05
+  start(tmp_path, config)
+  write_json(tmp_path / record.RESULTS, {})
+  with config.unlocked():
+    config.primary.comparisons.more = config.primary.comparisons.ranker
+  with pytest.raises(ValueError, match=r'primary\.comparisons\.more.*judged'):
+    record.enter(tmp_path, config)
+  # A folder from before there were any may name them.
+  before = stored(tmp_path)
+  del before['primary']
+  write_json(tmp_path / 'config.json', before)
+  record.enter(tmp_path, config)
+
+
 def test_no_verdict_over_the_seeds_that_survived(tmp_path):
-  config = make_config(seeds=(0, 1, 2))
+  config = make_config()
+  config.primary.seeds = (100, 101, 102)
   start(tmp_path, config)
   cells = ladder_main.cells_of(config, tmp_path)
   outcomes = {cell.name: {} for cell in cells}
   (drift,) = [cell for cell in cells if cell.name == 'drift']
   runs = tmp_path / trials.RUNS
-  for seed in (0, 1):
+  for seed in (100, 101):
     write_run(drift.run(runs, seed), seed=seed)
     outcomes['drift'][seed] = outcome(drift, runs, seed)
-  drift.run(runs, 2).with_name('seed2.failed').write_text('no memory')
+  drift.run(runs, 102).with_name('seed102.failed').write_text('no memory')
   text = ladder_main.tell(config, tmp_path, cells, outcomes)
   assert 'open: 2 of 3 seeds' in text
-  assert '\ndrift: seed 2 failed: no memory\n' in text
+  assert '\ndrift: seed 102 failed: no memory\n' in text
   assert '\ndrift over ranker: open, it lacks seeds\n' in text
   assert 'no run is done of: drift_108, ' in text
   told = json.loads((tmp_path / record.RESULTS).read_text())
-  assert told['missing']['drift'] == {'2': 'no memory'}
-  assert told['missing']['none'] == dict.fromkeys('012', 'open')
+  assert told['missing']['drift'] == {'102': 'no memory'}
+  assert told['missing']['drift_108'] == dict.fromkeys('01', 'open')
   assert told['cells']['drift']['goal']['met'] is None
-  assert told['asked']['seeds'] == [0, 1, 2]
+  assert told['primary']['comparisons']['ranker']['met'] is None
+  assert 'ranker: leading over leading_ranker, above -4% a year' in text

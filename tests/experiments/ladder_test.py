@@ -103,7 +103,7 @@ def test_a_finished_run_is_read(tmp_path):
   assert ranker.policy == 'ranker'
 
 
-def told_of(share=0.9, mean=0.1, p=0.001, low=0.05, high=0.15, missing=()):
+def told_of(share=0.92, mean=0.1, p=0.001, low=0.05, high=0.15, missing=()):
   """A cell of which all that goals ask for is known; low None: no interval."""
   found = {'mean': mean, 'p': p, 'low': 0.09, 'high': 0.11}
   if low is not None:
@@ -112,7 +112,7 @@ def told_of(share=0.9, mean=0.1, p=0.001, low=0.05, high=0.15, missing=()):
     'seeds': 4,
     'missing': [*missing],
     'shares': {
-      name: {'value': share, 'low': None, 'high': None}
+      name: {'value': share, 'low': share, 'high': share}
       for name in ('momentum', 'patient')
     },
     'against': {'random_entry': found},
@@ -125,6 +125,8 @@ def told_of(share=0.9, mean=0.1, p=0.001, low=0.05, high=0.15, missing=()):
     ('share_of_momentum', told_of(share=0.85), True),
     ('share_of_momentum', told_of(share=0.84), False),
     ('share_of_momentum', told_of(share=None), None),
+    ('share_of_momentum_by_account', told_of(share=0.9), True),
+    ('share_of_momentum_by_account', told_of(share=0.89), False),
     ('share_of_patient', told_of(share=0.8), True),
     ('share_of_patient', told_of(share=0.79), False),
     ('above_random', told_of(), True),
@@ -133,8 +135,9 @@ def told_of(share=0.9, mean=0.1, p=0.001, low=0.05, high=0.15, missing=()):
     ('above_random', told_of(mean=-0.1), False),
     ('above_random', told_of(p=None), None),
     ('above_random', told_of(low=None), None),
-    ('no_edge', told_of(low=-0.01), True),
-    ('no_edge', told_of(), False),
+    ('no_edge', told_of(low=-0.02, high=0.06), True),
+    ('no_edge', told_of(low=-0.02, high=0.07), False),
+    ('no_edge', told_of(low=0.01, high=0.02), False),
     ('no_edge', told_of(low=-0.2, high=-0.1), False),
     ('no_edge', told_of(low=None), None),
   ],
@@ -176,7 +179,7 @@ def told(tmp_path_factory):
     others = {'good': good} if name == 'bad' else {}
     good = good or runs
     found[name] = {
-      **pool(runs, others, 0, 200), 'goal': {}, 'missing': [],
+      **pool(runs, others, 0, 200, 200), 'goal': {}, 'missing': [],
       'not_compared': [],
     }  # fmt: skip
   found['alone'] |= {'missing': [1, 2], 'not_compared': ['ranker']}
@@ -228,6 +231,11 @@ def test_the_picture_shows_all_cells(told, tmp_path):
     ({'market': 'bull'}, "cells.drift.market: found 'bull', expected one of"),
     ({'goal': 'win'}, "cells.drift.goal: found 'win', expected one of"),
     ({'beside': ('none',)}, "cells.drift.beside: found 'none', expected cells"),
+    (
+      {'beside': ('drift_factual',)},
+      "cells.drift.beside: found 'drift_factual', expected cells on the same",
+    ),
+    ({'seeds': 'all'}, "cells.drift.seeds: found 'all', expected one of prim"),
   ],
 )
 def test_a_wrong_cell_is_one_clear_line(change, message):

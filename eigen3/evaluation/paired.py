@@ -1,0 +1,113 @@
+"""Two settings on the same markets: what their differences show.
+
+Each seed is a market of its own, on which both settings are trained. Markets of
+a kind differ more than settings do, so nothing is said of either setting alone:
+all functions take the differences, one a market, which stay together in every
+draw. They speak of other markets of these kinds.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import special, stats
+
+from eigen3.evaluation import statistics
+from eigen3.evaluation.statistics import Estimate
+
+ALTERNATIVES = ('greater', 'two-sided')
+POWER = 0.8
+
+
+def sign_flip_p(
+  differences: np.ndarray, margin: float = 0.0, alternative: str = 'two-sided'
+) -> float:
+  """The p-value of a mean difference equal to `margin`, by sign flips.
+
+  Were it so, and were differences as likely above the margin as below by the
+  same amount, the signs of all would be arbitrary. p is the share of the 2 ** R
+  patterns of signs whose mean is as far away as the one seen; all are
+  enumerated (Fisher, 1935). Of ten differences the smallest p is 2 / 1,024
+  two-sided, and half of that one-sided.
+
+  Args:
+    differences: float [R], independent.
+    margin: of the null hypothesis; a negative one asks whether the first
+      setting is worse by no more than that.
+    alternative: 'greater', or 'two-sided', which rejects where the margin is
+      outside of an interval of twice that tail.
+  """
+  result = stats.permutation_test(
+    (np.asarray(differences, np.float64) - margin,),
+    np.mean,
+    permutation_type='samples',
+    n_resamples=np.inf,
+    alternative=alternative,
+  )
+  return float(result.pvalue)
+
+
+def corrected(p: Sequence[float | None]) -> list[float | None]:
+  """Holm's corrected p-values (1979) of all comparisons of a family.
+
+  The chance that any true null hypothesis of the family is rejected at a level
+  is at most that level, however they depend on each other.
+
+  Args:
+    p: of each comparison; None where it is not known yet. It counts as 1, so
+      that the corrected values of the others can only become smaller.
+  """
+  from statsmodels.stats import multitest  # takes a second to import
+
+  known = [1.0 if value is None else value for value in p]
+  found = multitest.multipletests(known, method='holm')[1]
+  return [
+    None if value is None else float(holm)
+    for value, holm in zip(p, found, strict=True)
+  ]
+
+
+def improvement(
+  differences: np.ndarray, seed: int, repeats: int = statistics.DRAWS
+) -> Estimate:
+  """The probability that the first setting is better on a market.
+
+  Agarwal et al. (2021): the mean over markets of P(X > Y), where a tie counts
+  one half. With one run of either setting a market it is the share of markets.
+
+  Args:
+    differences: float [R, K], of R markets of each of K kinds.
+    seed: of the draws.
+    repeats: how often markets are drawn, see `statistics.stratified`.
+  """
+  wins = 0.5 * (1.0 + np.sign(differences))
+  return statistics.stratified(
+    wins, lambda x: x.mean(axis=-1), seed, repeats=repeats
+  )
+
+
+def detectable(
+  differences: np.ndarray,
+  level: float = 0.05,
+  power: float = POWER,
+  alternative: str = 'two-sided',
+) -> float:
+  """The smallest true difference that the comparison would have seen.
+
+  A t-test at `level`, of as many differences of the spread seen, rejects with
+  probability `power` if the true mean is so far from the null hypothesis. (In a
+  two-sided test the other tail, of at most `level` / 2, is left out.)
+
+  Args:
+    differences: float [R], independent, R at least 2.
+    level: of the test.
+    power: the probability of seeing it.
+    alternative: see `sign_flip_p`.
+
+  Returns:
+    The difference to the margin, not negative, in the units of `differences`.
+  """
+  size = len(differences)
+  error = float(np.std(differences, ddof=1)) / np.sqrt(size)
+  tail = level / 2 if alternative == 'two-sided' else level
+  critical = stats.t.isf(tail, size - 1)
+  return error * float(special.nctdtrinc(size - 1, 1.0 - power, critical))

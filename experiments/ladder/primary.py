@@ -1,0 +1,221 @@
+"""Primary comparisons: named in a committed file, judged when all runs are."""
+
+import json
+import pathlib
+import subprocess
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import ml_collections
+import numpy as np
+
+from eigen3.evaluation import paired, pooled, statistics
+from eigen3.evaluation.pooled import Outcome
+from eigen3.settings import (
+  SEEDS,
+  SHARE,
+  SWITCH,
+  TEXT,
+  Expected,
+  check,
+  number,
+  one_of,
+  require,
+  several,
+)
+from eigen3.types import TRADING_DAYS_A_YEAR
+from experiments.configs import primary
+from experiments.jobs import record
+from experiments.jobs.program import Outcomes
+
+FILE = pathlib.Path(primary.__file__)
+_MEASURES = {
+  'year': lambda outcome: TRADING_DAYS_A_YEAR * outcome.returns.mean(),
+  'profit': lambda outcome: outcome.profit,
+}
+_MOST_SEEDS = 16  # all patterns of signs are enumerated
+_COMPARISON = {
+  'ours': several(TEXT, 'one or more names of cells', least=1),
+  'theirs': several(TEXT, 'one or more names of cells', least=1),
+  'measure': one_of(*_MEASURES),
+  'alternative': one_of(*paired.ALTERNATIVES),
+  'margin': number(lambda x: -1 < x < 1, 'above -1 and below 1'),
+  'as_many_solved': SWITCH,
+}
+
+
+def check_settings(config: ml_collections.ConfigDict) -> None:
+  """Refuses comparisons of cells that are not there or do not fit."""
+  section = config.primary
+  check('primary', section, {'level': SHARE, 'seeds': _seeds(config)})
+  for name, comparison in section.comparisons.items():
+    field = f'primary.comparisons.{name}'
+    check(field, comparison, _COMPARISON)
+    for cell in (*comparison.ours, *comparison.theirs):
+      require(
+        cell in config.cells and config.cells[cell].seeds == 'primary',
+        field,
+        cell,
+        'a cell with the primary seeds',
+      )
+    markets = [
+      [config.cells[cell].market for cell in comparison[side]]
+      for side in ('ours', 'theirs')
+    ]
+    require(
+      markets[0] == markets[1],
+      f'{field}.theirs',
+      markets[1],
+      f'cells on the same markets as ours, {markets[0]}',
+    )
+
+
+def judge(
+  config: ml_collections.ConfigDict, outcomes: Outcomes
+) -> dict[str, dict[str, Any]]:
+  """All comparisons, ready for JSON, with their p-values corrected together.
+
+  Args:
+    config: of the ladder.
+    outcomes: of finished runs, by cell and seed.
+
+  Returns:
+    By name the settings of a comparison; `missing`, by cell the seeds without a
+    finished run; `met`, None where that is open. If all are finished, also
+    `differences` [R, K] of R seeds and K pairs of cells; their `mean` with
+    Student's interval, of the means over pairs; their `iqm` and `improvement`
+    with stratified bootstrap intervals; the `detectable` difference to the
+    margin, at the level of Holm's first step; `p` and its `corrected` value;
+    `solved`, of each side as `pooled.solved`, by cell.
+  """
+  section = config.primary
+  told: dict[str, dict[str, Any]] = {}
+  for name, comparison in section.comparisons.items():
+    cells = (*comparison.ours, *comparison.theirs)
+    lacking = {x: record.missing(section.seeds, outcomes[x]) for x in cells}
+    lacking = {cell: seeds for cell, seeds in lacking.items() if seeds}
+    told[name] = {
+      **json.loads(comparison.to_json()),
+      'missing': lacking,
+      'met': None,
+    }
+    if not lacking:
+      told[name] |= _compared(config, comparison, outcomes)
+  p_values = paired.corrected([found.get('p') for found in told.values()])
+  for found, corrected in zip(told.values(), p_values, strict=True):
+    if corrected is not None:
+      found['corrected'] = corrected
+      # Until all p-values are known, the corrected ones may become smaller.
+      found['met'] = _is_met(found, section.level) or (
+        None if None in p_values else False
+      )
+  return told
+
+
+def named(
+  config: ml_collections.ConfigDict, commits: Collection[str]
+) -> dict[str, Any]:
+  """Which commit named the comparisons, and whether runs came after it.
+
+  Args:
+    config: of the ladder.
+    commits: of the code of all runs that are compared, as records have them.
+
+  Returns:
+    `file`; its last `commit`, '' where it is not committed as it is, or where
+    the comparisons are others than in the file; `before`, whether all `commits`
+    are that one or later ones, None where that is not known.
+  """
+  commit = ''
+  expected = primary.get_section(config.preset).to_json(sort_keys=True)
+  is_clean = _git('status', '--porcelain', '--', FILE.name) == ''
+  if is_clean and config.primary.to_json(sort_keys=True) == expected:
+    commit = _git('log', '-1', '--format=%H', '--', FILE.name) or ''
+  orders = [_is_before(commit, later.rstrip('+')) for later in commits]
+  before = None if not commit or None in orders or not orders else all(orders)
+  return {
+    'file': f'experiments/configs/{FILE.name}',
+    'commit': commit,
+    'before': before,
+  }
+
+
+def _seeds(config: ml_collections.ConfigDict) -> Expected:
+  """Enough to compare, and none that settings were chosen on."""
+  return Expected(
+    lambda x: (
+      SEEDS.meets(x)
+      and 2 <= len(x) <= _MOST_SEEDS
+      and not {*x} & {*config.seeds}
+    ),
+    f'2 to {_MOST_SEEDS} seeds that differ, none of {config.seeds}',
+  )
+
+
+def _compared(
+  config: ml_collections.ConfigDict,
+  comparison: ml_collections.ConfigDict,
+  outcomes: Outcomes,
+) -> dict[str, Any]:
+  """What the differences between two sides show."""
+  section = config.primary
+
+  def runs(cell: str) -> list[Outcome]:
+    return [outcomes[cell][seed] for seed in section.seeds]
+
+  def measured(cells: Sequence[str]) -> np.ndarray:
+    measure = _MEASURES[comparison.measure]
+    return np.array([[measure(x) for x in runs(cell)] for cell in cells]).T
+
+  differences = measured(comparison.ours) - measured(comparison.theirs)
+  means = differences.mean(axis=1)
+  asks = {'alternative': comparison.alternative}
+  level = section.level / len(section.comparisons)
+  draws = {'seed': config.seed, 'repeats': config.draws}
+  return {
+    'differences': differences.tolist(),
+    'mean': statistics.mean_interval(means)._asdict(),
+    'iqm': statistics.interquartile_mean(differences, **draws)._asdict(),
+    'improvement': paired.improvement(differences, **draws)._asdict(),
+    'detectable': paired.detectable(means, level, **asks),
+    'p': paired.sign_flip_p(means, comparison.margin, **asks),
+    'solved': {
+      side: {cell: pooled.solved(runs(cell)) for cell in comparison[side]}
+      for side in ('ours', 'theirs')
+    },
+  }
+
+
+def _is_met(found: Mapping[str, Any], level: float) -> bool:
+  """Whether ours is better than theirs plus the margin, as was asked."""
+  if found['corrected'] >= level or found['mean']['low'] <= found['margin']:
+    return False
+  return not found['as_many_solved'] or (
+    _count(found['solved']['ours']) >= _count(found['solved']['theirs'])
+  )
+
+
+def _count(solved: Mapping[str, Any]) -> int:
+  return sum(found['count'] for found in solved.values() if found)
+
+
+def _is_before(commit: str, later: str) -> bool | None:
+  """Whether a commit is an ancestor of another; None if one is not known."""
+  status = _run('merge-base', '--is-ancestor', commit, later).returncode
+  return {0: True, 1: False}.get(status)
+
+
+def _git(*arguments: str) -> str | None:
+  """What git writes; None if it fails."""
+  done = _run(*arguments)
+  return None if done.returncode else done.stdout.strip()
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess:
+  command = ['git', *arguments]
+  try:
+    return subprocess.run(
+      command, cwd=FILE.parent, capture_output=True, text=True
+    )
+  except OSError:  # no git here
+    return subprocess.CompletedProcess(command, 127)
