@@ -15,7 +15,7 @@ from experiments.configs import many_runs, primary
 # Paid by the account's equity, seen by the actor. What is paid later needs a
 # discount that reaches the exit, and exits may come after the last day of
 # entries, so replay has to keep the days until the last of them.
-_FORESIGHT = (
+_PAID_LATER = (
   'environment.reward=portfolio',
   'environment.observe_account=True',
   'learner.store_settlement=True',
@@ -54,8 +54,8 @@ def _rungs() -> config_dict.ConfigDict:
       'td3', market, goal=goal, beside=(f'{market}_ranker',)
     )
     cells[f'{market}_ranker'] = _cell('ranker', market)
-  cells.drift_foresight = _cell(
-    'td3', 'drift', _FORESIGHT, 'share_of_momentum_by_account', ('drift',)
+  cells.drift_rl = _cell(
+    'td3', 'drift', (), 'share_of_momentum_by_account', ('drift',), variant='rl'
   )
   return cells
 
@@ -77,9 +77,10 @@ def _patience() -> config_dict.ConfigDict:
   beside = ('patience_bandit', 'patience_ranker')
   cells = config_dict.ConfigDict()
   cells.patience = _cell(
-    'td3', 'patience', market + _FORESIGHT, 'share_of_patient', beside
+    'td3', 'patience', market, 'share_of_patient', beside, variant='rl'
   )
-  cells.patience_bandit = _cell('td3', 'patience', market)
+  hurdle = 'evaluation.critic_hurdle=True'
+  cells.patience_bandit = _cell('td3', 'patience', (*market, hurdle))
   cells.patience_ranker = _cell('ranker', 'patience', market)
   return cells
 
@@ -107,7 +108,7 @@ def _ablations(preset: str) -> config_dict.ConfigDict:
     'agent.target_noise=0.0',
   )
   # The first tells what a discount alone does.
-  _, sees, settled, discount = _FORESIGHT
+  _, sees, settled, discount = _PAID_LATER
   factual = ('drift_default', 'drift_factual')
   cells.drift_gamma = _ablation(discount, beside=factual)
   cells.drift_entry_account = _ablation(sees)
@@ -141,6 +142,7 @@ def _cell(
   goal: str = '',
   beside: tuple[str, ...] = (),
   seeds: str = 'primary',
+  variant: str = '',
 ) -> config_dict.ConfigDict:
   """A cell.
 
@@ -152,9 +154,11 @@ def _cell(
       'share_of_patient', 'above_random', 'no_edge' or '' for none.
     beside: cells on the same markets that it is compared with.
     seeds: 'primary' or 'exploratory', see above.
+    variant: of the preset, 'rl' or '' for none.
   """
   cell = config_dict.ConfigDict()
   cell.program = program
+  cell.variant = variant
   cell.market = market
   cell.changes = changes
   cell.goal = goal

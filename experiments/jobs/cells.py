@@ -70,8 +70,12 @@ class Cell(NamedTuple):
 
   def record(self, folder: pathlib.Path, seed: int) -> dict[str, Any]:
     """What is kept of the finished run of a seed."""
-    policy = ranking.NAME if self.program == 'ranker' else 'agent'
     asked, data = self._asked(seed)
+    policy = 'agent'
+    if self.program == 'ranker':
+      policy = ranking.NAME
+    elif asked['evaluation']['critic_hurdle']:
+      policy = 'critic_hurdle'
     return {
       'program': self.program,
       'settings': asked,

@@ -62,6 +62,7 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
       cell,
       {
         'program': one_of(*PROGRAMS),
+        'variant': one_of('', 'rl', 'eigen2'),
         'market': one_of(*MARKETS),
         'goal': one_of('', *goals.GOALS),
         'changes': CHANGES,
@@ -98,7 +99,7 @@ def cells_of(
     Cell(
       name,
       cell.program,
-      config.preset,
+      '+'.join(filter(None, (config.preset, cell.variant))),
       (
         f'data.synthetic.market={cell.market}',
         'data.synthetic.seed={seed}',
