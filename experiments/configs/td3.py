@@ -318,7 +318,10 @@ def _rl(config: config_dict.ConfigDict) -> None:
   # Less than the slot temperature, or the choice among stocks is by chance.
   config.agent.target_noise = 0.02
   config.agent.target_noise_clip = 0.05
+  # With layer norm, values are learnt slowly otherwise.
+  config.agent.critic_learning_rate *= 3.0
   config.networks.shared_extractor = 'all'
+  config.networks.column_numbers = 4
   config.networks.critic.dueling = True
   config.networks.critic.layer_norm = True
 
