@@ -4,7 +4,6 @@ eigen3 PROGRAM [--flags]
 """
 
 import difflib
-import os
 import sys
 
 from experiments.commands import COMMANDS
@@ -34,7 +33,7 @@ def main() -> int:
   sys.argv = [f'{sys.argv[0]} {program}', *arguments]
   # Modules of one's own are found where `python -m` finds them, but none takes
   # the place of what is installed.
-  sys.path.append(os.getcwd())
+  sys.path.append('')
   mains.start(program)
   return 0
 

@@ -1,11 +1,12 @@
-r"""Tells what a run's champion would buy on the day after a panel's last day.
+r"""Tells what a run's champion would buy on the next day.
 
 eigen3 act --run=runs/first --panel=today.parquet [--held=AAPL,MSFT] \
   [--equity=250000] [--cash=40000] [--out=orders.csv]
 
-The panel is made as the run's was, with newer days; the run's own panel must
-still be where it was, because its training days say how features are
-normalised. What is held, and when it is sold, is the user's business.
+The next day is the one after the panel's last. The panel is made as the run's
+was, with newer days; the run's own must still be where it was, because its
+training days say how features are normalised. What is held, and when it is
+sold, is the user's business.
 """
 
 from experiments import mains

@@ -1,4 +1,4 @@
-r"""Proves that nothing looks ahead, on a run's data and by its rules.
+r"""Proves that nothing looks ahead in a run's data and rules.
 
 eigen3 check_leaks --config=small \
   [--config.data.panel=panel.parquet | --source=PRICES [--context=vix.csv]]

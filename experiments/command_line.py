@@ -53,23 +53,28 @@ _PRINT_CONFIG = re.compile(r'--?print_config$')
 
 
 def define_config(words: str) -> flags.FlagHolder:
-  """The flag --config; a --flagfile that cannot be read ends the program.
+  """Defines --config and --print_config.
 
-  Its definition reads the command line already.
+  The definition reads the command line already; a --flagfile that cannot be
+  read ends the program.
 
   Args:
     words: of its help.
+
+  Returns:
+    The flag --config.
   """
+  try:
+    holder = config_flags.DEFINE_config_file('config', None, words)
+  except flags.Error as error:
+    print(f'error: {_last_line(error)}', file=sys.stderr)
+    sys.exit(1)
   flags.DEFINE_bool(
     'print_config',
     False,
     'Prints which settings differ from those of the preset, and ends.',
   )
-  try:
-    return config_flags.DEFINE_config_file('config', None, words)
-  except flags.Error as error:
-    print(f'error: {_last_line(error)}', file=sys.stderr)
-    sys.exit(1)
+  return holder
 
 
 def parse(
@@ -101,8 +106,12 @@ def parse(
     if any(map(_PRINT_CONFIG.match, given)):
       _print_config(default_config)
     return rest
-  except (_Refused, flags.Error) as error:
-    reason = _last_line(error)
+  except _Refused as error:
+    reason = str(error)
+  except flags.Error as error:
+    reason = re.sub('^flag --\\w+=None: ', '', _last_line(error))
+    reason = reason.rstrip('.').replace(' ?', '?')
+    reason += f'; see eigen3 {name} --help' if name else ''
   except (AttributeError, KeyError) as error:
     reason = _unknown_setting(error, argv)
   except Exception as error:  # of the file of settings, which is a program
@@ -151,7 +160,7 @@ def _expanded(argv: Sequence[str], default_config: str) -> list[str]:
   A --config that is the name of a preset becomes the path of its file.
 
   Raises:
-    _Refused: there are several configs.
+    _Refused: there are several configs, or there is no such file.
   """
   given = flags.FLAGS.read_flags_from_files(argv[1:], force_gnu=False)
   configs = [i for i, s in enumerate(given) if _CONFIG.match(s)]
@@ -175,12 +184,23 @@ def _path_of(config: str, default_config: str) -> str:
   Args:
     config: that, or the name of a preset alone.
     default_config: of the program; '' has no presets.
+
+  Raises:
+    _Refused: there is no such file.
   """
   # A shell expands ~ where a word begins, so not after the =.
   config = os.path.expanduser(config)
-  path, _, preset = default_config.partition(':')
-  is_path = '.py' in config or os.path.exists(config.partition(':')[0])
-  return config if is_path or not preset else f'{path}:{config}'
+  own, _, preset = default_config.partition(':')
+  path = config.partition(':')[0]
+  if os.path.isfile(path):
+    return config
+  if preset and config and not path.endswith('.py'):
+    return f'{own}:{config}'
+  expected = f'a preset, such as {preset}, or FILE.py:PRESET'
+  raise _Refused(
+    f"--config: found no file '{path}', expected "
+    f'{expected if preset else "FILE.py"}'
+  )
 
 
 def _check_presets() -> None:

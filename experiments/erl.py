@@ -1,4 +1,4 @@
-r"""Trains and breeds a population and reports what its champion earned.
+r"""Trains and breeds a population and reports what it earned.
 
 eigen3 erl --config=small --workdir=runs/first_erl [--config.seed=1] \
   [--resume]"""

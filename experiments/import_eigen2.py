@@ -1,4 +1,4 @@
-r"""Makes a run of an agent of Eigen2, which experiments.td3 goes on with.
+r"""Makes a run of an agent of Eigen2, which td3 goes on with.
 
 eigen3 import_eigen2 --agent=agent.pth --data=data.pkl --out=runs/imported \
   [--config=full+eigen2]"""

@@ -1,4 +1,4 @@
-"""Trains the supervised ranker and reports what it earned on held-out days.
+"""Trains the supervised ranker and reports what it earned.
 
 eigen3 ranker --config=small --workdir=runs/ranker [--config.seed=1]
 

@@ -1,4 +1,4 @@
-"""Trains one agent by TD3 and reports what it earned on held-out days.
+"""Trains one agent by TD3 and reports what it earned.
 
 eigen3 td3 --config=small --workdir=runs/first [--config.seed=1] [--resume]"""
 

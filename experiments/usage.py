@@ -17,7 +17,7 @@ from experiments.commands import COMMANDS, module_of
 from experiments.configs import flatten
 
 _WIDTH = 80
-_COLUMN = 36  # where descriptions begin
+_COLUMN = 38  # where descriptions begin
 _OPTIONS = 'experiments.options.'
 _SHARED = 'experiments.command_line'
 # What stands for a flag's value, by absl's word for its type.
@@ -134,8 +134,7 @@ def _settings(default_config: str, preset: str) -> list[str]:
     parts.append(
       '\n'.join(
         [
-          f'Presets, --config=PRESET; {default} if none is given; '
-          'FILE.py:PRESET of a file of your own:',
+          f'Presets, --config=PRESET; {default} if none is given:',
           *lines,
         ]
       )
@@ -158,13 +157,15 @@ def _settings(default_config: str, preset: str) -> list[str]:
 
 def _flag(flag: flags.Flag) -> str:
   """A flag, and below it what it does."""
+  words = flag.help or ''
   if flag.boolean:
     text = f'--[no]{flag.name}'
   elif isinstance(flag.parser, flags.EnumParser):
-    text = f'--{flag.name}={"|".join(flag.parser.enum_values)}'
+    choices = '|'.join(flag.parser.enum_values)
+    text = f'--{flag.name}={choices}'
+    words = words.removeprefix(f'<{choices}>: ')  # absl's
   else:
     text = f'--{flag.name}={_VALUES.get(flag.flag_type(), "TEXT")}'
-  words = flag.help
   if flag.default not in (None, '', [], False):
     words += f' Default: {flag.default_as_str.strip(chr(39))}.'
   return _wrapped(text, words)

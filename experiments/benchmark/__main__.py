@@ -1,4 +1,4 @@
-"""Measures suites and records them as a table, JSON and a picture.
+"""Measures time and memory, as a table, JSON and a picture.
 
 eigen3 benchmark --suite=networks --size=small --out=results
 

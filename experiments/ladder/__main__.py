@@ -1,4 +1,4 @@
-r"""Climbs the ladder: what is learnt on markets whose answers are known.
+r"""Trains on markets with known answers and tells what was learnt.
 
 eigen3 ladder --config=small --workdir=ladders/first [--only='^drift$|none'] \
   [--jobs=2]

@@ -1,4 +1,4 @@
-r"""A walk-forward study: what is learnt from the past of a real market.
+r"""Trains on real prices year by year, a walk-forward study.
 
 eigen3 study --config=small --config.panel=panel.parquet \
   --workdir=studies/first [--only=2008] [--jobs=2]

@@ -1,4 +1,4 @@
-r"""Tries settings of a training program and tells which reach the most.
+r"""Tries settings of td3 or erl and tells which reach the most.
 
 eigen3 sweep --config=td3/small --workdir=sweeps/first \
   [--config.method=grid] [--resume]
