@@ -2,6 +2,7 @@
 #   embedded market. make test: linters, types and tests. Both need only Python.
 # make test-versions: trainings, a page and the fast tests with the newest, with
 #   Colab's and with the oldest versions; ROWS=colab tries one of the three.
+# make release: wheel and sdist in dist/, checked, installed elsewhere, and tried.
 PYTHON ?= python3
 VENV ?= .venv
 SEED ?= 0
@@ -16,7 +17,7 @@ ARGS ?=
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile \
   --no-loadscope-reorder
 
-.PHONY: train test test-long test-versions lint format clean
+.PHONY: train test test-long test-versions lint format release clean
 
 # A run that is there is no error: what can be done next is told.
 IS_THERE = $(if $(findstring --resume,$(ARGS)),false,test -e "$(WORKDIR)/$(1)")
@@ -58,6 +59,10 @@ format: $(VENV)/.test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Not part of make test: it installs everything once more.
+release:
+	$(PYTHON) tests/run_release.py
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -70,4 +75,4 @@ $(VENV)/.test: $(VENV)/bin/python setup.py constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-versions build *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-versions build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

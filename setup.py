@@ -41,10 +41,26 @@ setuptools.setup(
   long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
   long_description_content_type='text/markdown',
   license='Apache-2.0',
+  keywords=['reinforcement learning', 'evolution', 'trading', 'jax'],
+  classifiers=[
+    'Development Status :: 4 - Beta',
+    'Intended Audience :: Science/Research',
+    'Operating System :: MacOS',
+    'Operating System :: POSIX :: Linux',
+    'Programming Language :: Python :: 3',
+    'Programming Language :: Python :: 3.11',
+    'Programming Language :: Python :: 3.12',
+    'Programming Language :: Python :: 3.13',
+    'Topic :: Office/Business :: Financial :: Investment',
+    'Topic :: Scientific/Engineering :: Artificial Intelligence',
+    'Typing :: Typed',
+  ],
+  entry_points={'console_scripts': ['eigen3 = experiments.__main__:main']},
   packages=setuptools.find_packages(
     include=['eigen3', 'eigen3.*', 'experiments', 'experiments.*']
   ),
   package_data={
+    'eigen3': ['py.typed'],
     'eigen3.reporting': ['base.html', 'cells_page.html', 'quality_page.html'],
     'eigen3.reporting.run_page': ['page.html'],
   },

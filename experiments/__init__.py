@@ -1,1 +1,1 @@
-"""Command line programs: python -m experiments.NAME --config=..."""
+"""Command line programs: eigen3 NAME, or python -m experiments.NAME."""

@@ -1,54 +1,43 @@
-r"""Tells what a run's champion would buy on the day after a panel's last day.
+r"""Tells what a run's champion would buy on the next day.
 
-python -m experiments.act --run=runs/first --panel=today.parquet \
-  [--held=AAPL,MSFT] [--equity=250000] [--cash=40000] [--out=orders.csv]
+eigen3 act --run=runs/first --panel=today.parquet [--held=AAPL,MSFT] \
+  [--equity=250000] [--cash=40000] [--out=orders.csv]
 
-The panel is made as the run's was, with newer days; the run's own panel must
-still be where it was, because its training days say how features are
-normalised. What is held, and when it is sold, is the user's business.
+The next day is the one after the panel's last. The panel is made as the run's
+was, with newer days; the run's own must still be where it was, because its
+training days say how features are normalised. What is held, and when it is
+sold, is the user's business.
 """
+
+from experiments import mains
+
+if __name__ == '__main__':
+  mains.start('act')  # reads flags before what is slow is imported
 
 import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from absl import flags
 
 from eigen3.data import MarketPanel
 from eigen3.data.alignment import aligned, price_ratio
 from eigen3.environment import Market, Rules
 from eigen3.evaluation import importance, orders
 from eigen3.files import write_table
-from experiments import mains, path_flags, saved_runs
+from experiments import saved_runs
+from experiments.options import act as options
+from experiments.options import run_panel
 from experiments.saved_runs import SavedRun
 
-_RUN = path_flags.DEFINE_path(
-  'run', None, 'Folder of a run, or RUN/checkpoints/STEP.', required=True
-)
-_PANEL = path_flags.DEFINE_path(
-  'panel', None, 'File made by experiments.prepare_data.', required=True
-)
-_RUN_PANEL = saved_runs.define_run_panel()
-_OUT = path_flags.DEFINE_path(
-  'out', None, 'CSV of all stocks; attention goes beside it.'
-)
-_HELD = flags.DEFINE_list('held', [], 'Stocks that are held: passed over.')
-_EQUITY = flags.DEFINE_float(
-  'equity', None, "Money in cash and positions; by default the run's at first."
-)
-_CASH = flags.DEFINE_float('cash', None, 'Of it, what is free; by default all.')
-_TOP = flags.DEFINE_integer(
-  'top', 10, 'Stocks and columns that are shown.', lower_bound=1
-)
 # Prices that moved backwards by more were split, or paid out much.
 _RESCALED = 0.05
 
 
 def main(argv: Sequence[str]) -> None:
   """Loads, acts, tells."""
-  given = MarketPanel.load(_PANEL.value)
-  (run,) = saved_runs.load([_RUN.value], _run_panel(given))
+  given = MarketPanel.load(options.PANEL.value)
+  (run,) = saved_runs.load([options.RUN.value], _run_panel(given))
   trained = run.experiment.panel
   panel = aligned(given, trained)
   market = saved_runs.market_of(run, panel)
@@ -59,12 +48,12 @@ def main(argv: Sequence[str]) -> None:
   )
   _tell(run, panel, found, rules)
   looked_at = _by_attention(panel, attention)
-  print(f'\nThe {_TOP.value} columns with the most attention:')
-  print(_shown(looked_at.head(_TOP.value)))
+  print(f'\nThe {options.TOP.value} columns with the most attention:')
+  print(_shown(looked_at.head(options.TOP.value)))
   for line in _remarks(panel, trained):
     print(line)
-  if _OUT.value:
-    out = pathlib.Path(_OUT.value)
+  if options.OUT.value:
+    out = pathlib.Path(options.OUT.value)
     beside = out.with_suffix(f'.attention{out.suffix}')
     write_table(out, found.table)
     write_table(beside, looked_at)
@@ -74,9 +63,11 @@ def main(argv: Sequence[str]) -> None:
 
 def _run_panel(given: MarketPanel) -> str | None:
   """Where the run's own panel is, if that is known better than by the run."""
-  if _RUN_PANEL.value is None and saved_runs.is_panel_of(_RUN.value, given):
-    return _PANEL.value
-  return _RUN_PANEL.value
+  if run_panel.RUN_PANEL.value is None and saved_runs.is_panel_of(
+    options.RUN.value, given
+  ):
+    return options.PANEL.value
+  return run_panel.RUN_PANEL.value
 
 
 def _is_known(market: Market, panel: MarketPanel) -> np.ndarray:
@@ -86,9 +77,11 @@ def _is_known(market: Market, panel: MarketPanel) -> np.ndarray:
 
 
 def _account(rules: Rules) -> orders.Account:
-  equity = rules.initial_cash if _EQUITY.value is None else _EQUITY.value
-  cash = equity if _CASH.value is None else _CASH.value
-  return orders.Account(equity, cash, tuple(_HELD.value))
+  equity = (
+    rules.initial_cash if options.EQUITY.value is None else options.EQUITY.value
+  )
+  cash = equity if options.CASH.value is None else options.CASH.value
+  return orders.Account(equity, cash, tuple(options.HELD.value))
 
 
 def _by_attention(panel: MarketPanel, attention: np.ndarray) -> pd.DataFrame:
@@ -125,9 +118,9 @@ def _tell(
       f'{rules.coefficient_threshold:g}, largest coefficient '
       f'{table["coefficient"].iloc[0]:.3f}).'
     )
-  print(f'\nThe {min(_TOP.value, len(table))} of {len(table)} stocks:')
-  print(_shown(table.head(_TOP.value).drop(columns='no_order')))
-  hidden = table.iloc[_TOP.value :]
+  print(f'\nThe {min(options.TOP.value, len(table))} of {len(table)} stocks:')
+  print(_shown(table.head(options.TOP.value).drop(columns='no_order')))
+  hidden = table.iloc[options.TOP.value :]
   for row in hidden[hidden['note'] != ''].itertuples():
     print(f'{row.ticker}: {row.note}')
 
@@ -160,7 +153,3 @@ def _remarks(panel: MarketPanel, trained: MarketPanel) -> list[str]:
       'does not know'
     )
   return lines
-
-
-if __name__ == '__main__':
-  mains.run(main)

@@ -1,6 +1,6 @@
-"""Proves that nothing looks ahead, on a run's data and by its rules.
+r"""Proves that nothing looks ahead in a run's data and rules.
 
-python -m experiments.check_leaks --config=experiments/configs/td3.py:small \
+eigen3 check_leaks --config=small \
   [--config.data.panel=panel.parquet | --source=PRICES [--context=vix.csv]]
 
 Values after some days are changed at will; all that was known before must stay
@@ -10,14 +10,17 @@ is an untrained one: what it decides is of no matter, but what it knows. A leak
 is an error that names the array and the day, and exit status 1.
 """
 
+from experiments import mains
+
+if __name__ == '__main__':
+  mains.start('check_leaks')  # reads flags before what is slow is imported
+
 import functools
-import pathlib
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import ml_collections
-from absl import flags
 
 from eigen3.data import (
   MarketPanel,
@@ -32,38 +35,14 @@ from eigen3.evaluation import lookahead
 from eigen3.learner.acting import Player
 from eigen3.networks import make_networks
 from eigen3.reporting import tables
-from experiments import mains, path_flags, wiring
-
-_DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent}/configs/td3.py:small'
-_CONFIG = mains.define_config(
-  'Settings, and after a colon their preset; by default the preset small.',
-)
-_DAYS = flags.DEFINE_integer(
-  'days', 4, 'Days after which the future is changed.', lower_bound=1
-)
-_FUTURES = flags.DEFINE_integer(
-  'futures', 2, 'Other futures after each of the days.', lower_bound=1
-)
-_ACTING_DAYS = flags.DEFINE_integer(
-  'acting_days',
-  64,
-  'Days before and after each of them that the policy decides on.',
-  lower_bound=2,
-)
-_SOURCE = path_flags.DEFINE_path(
-  'source',
-  None,
-  'Prices that the panel is made of here, as --source of prepare_data.',
-)
-_CONTEXT = path_flags.DEFINE_multi_path(
-  'context', [], 'What is observed beside them, as --context of prepare_data.'
-)
+from experiments import wiring
+from experiments.options import check_leaks as options
 
 
 def main(argv: Sequence[str]) -> None:
-  config = _CONFIG.value
-  seeds = range(_FUTURES.value)
-  if _SOURCE.value:
+  config = options.CONFIG.value
+  seeds = range(options.FUTURES.value)
+  if options.SOURCE.value:
     source = _source()
     make = functools.partial(
       build_panel,
@@ -74,9 +53,9 @@ def main(argv: Sequence[str]) -> None:
   else:
     panel, _ = wiring.load_panel(config.data)
   lookahead.check_given_features(panel)
-  last_days = lookahead.spread_days(panel, config, _DAYS.value)
+  last_days = lookahead.spread_days(panel, config, options.DAYS.value)
   compared = {}
-  if _SOURCE.value:
+  if options.SOURCE.value:
     compared = lookahead.prove_maker(
       make, source, lookahead.scramble_source, last_days, seeds
     )
@@ -86,18 +65,22 @@ def main(argv: Sequence[str]) -> None:
     _untrained_policy(config, panel),
     last_days,
     seeds,
-    _ACTING_DAYS.value,
+    options.ACTING_DAYS.value,
   )
   dates = ', '.join(str(panel.dates[day]) for day in last_days)
-  print(f'other futures after each of the days {dates}: {_FUTURES.value}')
+  print(
+    f'other futures after each of the days {dates}: {options.FUTURES.value}'
+  )
   print(_table(compared))
   print('nothing looks ahead')
 
 
 def _source() -> Source:
   """What is read of the files."""
-  context = [one for text in _CONTEXT.value for one in read_context(text)]
-  return with_series(open_source(_SOURCE.value), context)
+  context = [
+    one for text in options.CONTEXT.value for one in read_context(text)
+  ]
+  return with_series(open_source(options.SOURCE.value), context)
 
 
 def _untrained_policy(
@@ -124,7 +107,3 @@ def _table(compared: dict[str, lookahead.Compared]) -> str:
     for name, count in compared.items()
   ]
   return tables.aligned(rows)
-
-
-if __name__ == '__main__':
-  mains.run(main, default_config=_DEFAULT_CONFIG, of_any_program=True)

@@ -1,10 +1,13 @@
-"""Trains and breeds a population and reports what its champion earned.
+r"""Trains and breeds a population and reports what it earned.
 
-python -m experiments.erl --config=experiments/configs/erl.py:small \
-  --workdir=runs/first_erl [--config.seed=1] [--resume]
-"""
+eigen3 erl --config=small --workdir=runs/first_erl [--config.seed=1] \
+  [--resume]"""
 
-import functools
+from experiments import mains
+
+if __name__ == '__main__':
+  mains.start('erl')  # reads flags before what is slow is imported
+
 import pathlib
 from collections.abc import Sequence
 
@@ -20,9 +23,7 @@ from eigen3.reporting import tables
 from eigen3.reporting.importance_picture import draw_importance
 from eigen3.reporting.population_picture import draw_population
 from eigen3.runs import logs
-from experiments import mains, training, wiring
-
-_DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent}/configs/erl.py:small'
+from experiments import training, wiring
 
 
 def record(
@@ -112,8 +113,7 @@ PROGRAM = training.Program(
   'ERL', wiring.build_population, record, facts, conclude
 )
 
-if __name__ == '__main__':
-  mains.run(
-    functools.partial(training.main, program=PROGRAM),
-    default_config=_DEFAULT_CONFIG,
-  )
+
+def main(argv: Sequence[str]) -> int:
+  """Trains or resumes, then reports; the exit status says how it ended."""
+  return training.main(argv, PROGRAM)

@@ -1,12 +1,16 @@
-r"""Judges the champions of runs side by side, and a committee of the best.
+"""Judges the champions of runs side by side, and a committee of the best.
 
-python -m experiments.evaluate --runs='runs/td3_*,runs/erl_*' \
-  --out=evaluations/first
+eigen3 evaluate --runs='runs/td3_*,runs/erl_*' --out=evaluations/first
 
 A run's folder stands for its latest checkpoint, RUN/checkpoints/STEP for that
 one. Champions are ranked on the validation days. The held-out days stay closed
 unless --holdout says otherwise, and every opening is recorded in the runs.
 """
+
+from experiments import mains
+
+if __name__ == '__main__':
+  mains.start('evaluate')  # reads flags before what is slow is imported
 
 import contextlib
 import os
@@ -14,7 +18,6 @@ import pathlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from absl import flags
 
 from eigen3 import settings
 from eigen3.evaluation import (
@@ -30,53 +33,12 @@ from eigen3.files import write_json, write_table
 from eigen3.reporting import tables
 from eigen3.reporting.comparison_picture import draw_comparison
 from eigen3.runs import ledger, lock
-from experiments import mains, path_flags, saved_runs, wiring
+from experiments import saved_runs, wiring
 from experiments.configs import ranker as ranker_config
+from experiments.options import evaluate as options
+from experiments.options import run_panel
 from experiments.saved_runs import SavedRun
 
-_RUNS = path_flags.DEFINE_paths(
-  'runs', None, 'Folders of runs or checkpoints; * stands for any name.',
-  required=True,
-)  # fmt: skip
-_AGAINST = path_flags.DEFINE_paths(
-  'against',
-  [],
-  'Other runs, each with a seed of --runs: the difference of profit, --runs '
-  'less these, is told with its interval over the seeds.',
-)
-_RUN_PANEL = saved_runs.define_run_panel()
-_OUT = path_flags.DEFINE_path(
-  'out', None, 'Folder of the result; made where absent.', required=True
-)
-_RANK_BY = flags.DEFINE_enum(
-  'rank_by', 'profit', ['profit', 'sharpe'], 'On the validation days.'
-)
-_COMMITTEE = flags.DEFINE_integer(
-  'committee',
-  None,
-  'How many of the best make the committee; 0 is none. By default three, or '
-  'as many as there are, and none of a single one.',
-  lower_bound=0,
-)
-_TRAINING_SLICES = flags.DEFINE_integer(
-  'training_slices',
-  10,
-  'Slices of the training days that are played.',
-  lower_bound=1,
-)
-_RANKER = flags.DEFINE_bool(
-  'ranker',
-  False,
-  'Trains the supervised ranker, too, with the seed of the first run and on as '
-  'many windows as its agents at most, and puts it beside the controls.',
-)
-_HOLDOUT = flags.DEFINE_enum(
-  'holdout',
-  'no',
-  ['no', 'once', 'again'],
-  'Whether held-out days are played: not, unless another policy of a run was '
-  'judged on them before, or even then.',
-)
 # What runs that are compared may have of their own: how they learn, not what
 # an account pays.
 _MAY_DIFFER = (
@@ -96,12 +58,12 @@ _FILES = ('evaluation.json', 'evaluation.csv', 'evaluation.png')
 
 def main(argv: Sequence[str]) -> None:
   """Loads, judges, ranks, reports."""
-  out = pathlib.Path(_OUT.value)
+  out = pathlib.Path(options.OUT.value)
   _check_out(out)
-  named = saved_runs.find(_RUNS.value)
-  others = saved_runs.find(_AGAINST.value)
+  named = saved_runs.find(options.RUNS.value)
+  others = saved_runs.find(options.AGAINST.value)
   runs = saved_runs.load(
-    list(dict.fromkeys([*named, *others])), _RUN_PANEL.value
+    list(dict.fromkeys([*named, *others])), run_panel.RUN_PANEL.value
   )
   _check_alike(runs)
   pairs = _pairs(runs, named, others)
@@ -121,7 +83,7 @@ def main(argv: Sequence[str]) -> None:
     {
       'runs': {r.name: {'step': r.step, 'seed': r.config.seed} for r in runs},
       'ranking': [p.name for p in policies if p.name != comparison.COMMITTEE],
-      'ranked_by': f'{_RANK_BY.value} on the validation days',
+      'ranked_by': f'{options.RANK_BY.value} on the validation days',
       'validation': summary.means(compared.validation),
       'training': {k: v.tolist() for k, v in compared.training.items()},
       'holdout': summary.means(compared.holdout or {}),
@@ -150,7 +112,7 @@ def _compare(runs: list[SavedRun]) -> tuple[Comparison, list[Policy], int]:
   """What all policies did, the policies in order, and openings so far."""
   experiment = runs[0].experiment
   policies, validation = comparison.ranked(
-    [_policy(run) for run in runs], experiment.validation, _RANK_BY.value
+    [_policy(run) for run in runs], experiment.validation, options.RANK_BY.value
   )
   seats = _seats(len(runs))
   if seats:
@@ -166,13 +128,13 @@ def _compare(runs: list[SavedRun]) -> tuple[Comparison, list[Policy], int]:
     experiment.panel,
     config.environment,
     experiment.splits.train,
-    _TRAINING_SLICES.value,
+    options.TRAINING_SLICES.value,
   )
   compared = Comparison(
     {**validation, **controls('validation')},
     comparison.training_profits(policies, slices),
   )
-  if _HOLDOUT.value == 'no':
+  if options.HOLDOUT.value == 'no':
     return compared, policies, 0
   with contextlib.ExitStack() as stack:
     for folder in {_folder(run) for run in runs}:
@@ -185,15 +147,15 @@ def _compare(runs: list[SavedRun]) -> tuple[Comparison, list[Policy], int]:
 
 def _seats(runs: int) -> int:
   """Of the committee; 0 is none. A committee of one would be its member."""
-  if _COMMITTEE.value is None:
+  if options.COMMITTEE.value is None:
     return min(_SEATS, runs) if runs > 1 else 0
   settings.require(
-    _COMMITTEE.value <= runs,
+    options.COMMITTEE.value <= runs,
     '--committee',
-    _COMMITTEE.value,
+    options.COMMITTEE.value,
     f'at most the {runs} runs',
   )
-  return _COMMITTEE.value
+  return options.COMMITTEE.value
 
 
 def _controls(run: SavedRun) -> tuple[Callable[[str], Results], list[str]]:
@@ -206,7 +168,7 @@ def _controls(run: SavedRun) -> tuple[Callable[[str], Results], list[str]]:
     return {ranking.NAME: [ranker.backtest(judge)], **judge.controls}
 
   ranker, digests = None, []
-  if _RANKER.value:
+  if options.RANKER.value:
     config = run.config.copy_and_resolve_references()
     with config.unlocked():
       config.ranker = ranker_config.settings()
@@ -245,7 +207,7 @@ def _open_holdout(
   return ledger.open_holdout(
     {workdir: sorted(found) for workdir, found in behind.items()},
     'experiments.evaluate',
-    again=_HOLDOUT.value == 'again',
+    again=options.HOLDOUT.value == 'again',
   )
 
 
@@ -335,7 +297,3 @@ def _tell(compared: Comparison, differences, remark: str) -> None:
       f'({interval.size} pairs of seeds)'
     )
   print(remark)
-
-
-if __name__ == '__main__':
-  mains.run(main)

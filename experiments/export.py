@@ -1,10 +1,15 @@
 """Writes the champion of a run as a file that acts with JAX alone.
 
-python -m experiments.export --run=runs/first --out=policy.zip
+eigen3 export --run=runs/first --out=policy.zip
 
 docs/interop.md tells what the file holds and how it is used. Needs the package
 flatbuffers (pip install 'eigen3[export]').
 """
+
+from experiments import mains
+
+if __name__ == '__main__':
+  mains.start('export')  # reads flags before what is slow is imported
 
 import importlib.metadata
 import os
@@ -14,7 +19,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import flags
 
 import eigen3
 from eigen3 import sizes
@@ -23,33 +27,25 @@ from eigen3.environment.rollout import Plans
 from eigen3.interop import exported
 from eigen3.networks import make_networks
 from eigen3.types import Account
-from experiments import mains, path_flags, saved_runs, wiring
+from experiments import saved_runs, wiring
+from experiments.options import export as options
+from experiments.options import run_panel
 from experiments.saved_runs import SavedRun
-
-_RUN = path_flags.DEFINE_path(
-  'run', None, 'Folder of a run, or RUN/checkpoints/STEP.', required=True
-)
-_OUT = path_flags.DEFINE_path(
-  'out', None, 'File to write, a .zip; an older one is replaced.', required=True
-)
-_PLATFORMS = flags.DEFINE_list(
-  'platforms', list(exported.PLATFORMS), 'Where the policy will act.'
-)
-_RUN_PANEL = saved_runs.define_run_panel()
 
 
 def main(argv: Sequence[str]) -> None:
   """Loads, exports, tells."""
-  (run,) = saved_runs.load([_RUN.value], _RUN_PANEL.value)
-  about = export(run, _OUT.value, _PLATFORMS.value)
+  (run,) = saved_runs.load([options.RUN.value], run_panel.RUN_PANEL.value)
+  about = export(run, options.OUT.value, options.PLATFORMS.value)
   shapes = ', '.join(
     f'{name} [{", ".join(map(str, x["shape"]))}]'
     for name, x in about['inputs'].items()
   )
+  size = os.path.getsize(options.OUT.value) / 1e6
   print(
-    f'written: {_OUT.value} ({os.path.getsize(_OUT.value) / 1e6:.1f} MB), the '
-    f'champion of step {run.step} of {_RUN.value}, for '
-    f'{", ".join(_PLATFORMS.value)}; takes {shapes}'
+    f'written: {options.OUT.value} ({size:.1f} MB), the '
+    f'champion of step {run.step} of {options.RUN.value}, for '
+    f'{", ".join(options.PLATFORMS.value)}; takes {shapes}'
   )
 
 
@@ -155,7 +151,3 @@ def _about(run: SavedRun) -> dict[str, Any]:
       'jaxlib': importlib.metadata.version('jaxlib'),
     },
   }
-
-
-if __name__ == '__main__':
-  mains.run(main)

@@ -1,35 +1,27 @@
 """Writes the champion of a run as a checkpoint of Eigen2.
 
-python -m experiments.export_eigen2 --run=runs/first --out=agent.pth
+eigen3 export_eigen2 --run=runs/first --out=agent.pth
 
 The run has the settings of a preset with +eigen2; needs PyTorch.
 """
 
+from experiments import mains
+
+if __name__ == '__main__':
+  mains.start('export_eigen2')  # reads flags before what is slow is imported
+
 from collections.abc import Sequence
 
-from absl import flags
-
 from eigen3.interop import eigen2, eigen2_agents
-from experiments import imported_run, mains, path_flags, saved_runs
-
-_RUN = path_flags.DEFINE_path(
-  'run',
-  None,
-  'Folder of the run, or RUN/checkpoints/STEP for the champion of then.',
-  required=True,
-)
-_OUT = path_flags.DEFINE_path(
-  'out', None, 'File to write, a .pth; an older one is replaced.', required=True
-)
-_AGENT_ID = flags.DEFINE_integer(
-  'agent_id', 0, "Eigen2's number of it in a population.", lower_bound=0
-)
-_RUN_PANEL = saved_runs.define_run_panel()
+from experiments import imported_run, saved_runs
+from experiments.options import export_eigen2 as options
+from experiments.options import run_panel
 
 
 def main(argv: Sequence[str]) -> None:
-  step = export(_RUN.value, _OUT.value, _AGENT_ID.value, _RUN_PANEL.value)
-  print(f'written: {_OUT.value}, the champion of step {step} of {_RUN.value}')
+  run, out = options.RUN.value, options.OUT.value
+  step = export(run, out, options.AGENT_ID.value, run_panel.RUN_PANEL.value)
+  print(f'written: {out}, the champion of step {step} of {run}')
 
 
 def export(
@@ -51,7 +43,3 @@ def export(
   imported_run.check_eigen2(run.config, f'{run.name}: ')
   eigen2.save_agent(out, eigen2_agents.from_state(run.agent), agent_id)
   return run.step
-
-
-if __name__ == '__main__':
-  mains.run(main)

@@ -1,67 +1,42 @@
-"""Makes a run of an agent of Eigen2, which experiments.td3 goes on with.
+r"""Makes a run of an agent of Eigen2, which td3 goes on with.
 
-python -m experiments.import_eigen2 --agent=agent.pth --data=data.pkl \
-  --out=runs/imported [--config=experiments/configs/td3.py:full+eigen2]
-"""
+eigen3 import_eigen2 --agent=agent.pth --data=data.pkl --out=runs/imported \
+  [--config=full+eigen2]"""
+
+from experiments import mains
+
+if __name__ == '__main__':
+  mains.start('import_eigen2')  # reads flags before what is slow is imported
 
 import hashlib
 import os
 import pathlib
 
-from absl import flags
-
 from eigen3.data import read_eigen2
-from eigen3.data.eigen2_files import INVESTABLE
 from eigen3.interop import eigen2
-from experiments import imported_run, mains, path_flags
-
-_DEFAULT_CONFIG = f'{imported_run.CONFIGS}:full+eigen2'
-
-_CONFIG = mains.define_config(
-  'Settings, and after a colon their preset, one with +eigen2; sizes of '
-  'layers are those of the agent. By default the preset full+eigen2.',
-)
-_AGENT = path_flags.DEFINE_path(
-  'agent', None, 'Checkpoint of Eigen2, a .pth file.', required=True
-)
-_DATA = path_flags.DEFINE_path(
-  'data',
-  None,
-  "Eigen2's prices and features: a pickled DataFrame, or a CSV.",
-  required=True,
-)
-_OUT = path_flags.DEFINE_path(
-  'out', None, 'Folder of the run to make.', required=True
-)
-_FIRST_INVESTABLE = flags.DEFINE_integer(
-  'first_investable',
-  INVESTABLE[0],
-  'The first column that may be bought, counted from 0; how many may be is '
-  "in the agent's networks.",
-  lower_bound=0,
-)
-_RECOMPUTE = flags.DEFINE_bool(
-  'recompute_features',
-  False,
-  'Compute features from the prices; by default those of the file are kept, '
-  'by which the agent was trained.',
-)
+from experiments import imported_run
+from experiments.options import import_eigen2 as options
 
 
 def main(argv) -> None:
-  out = pathlib.Path(_OUT.value)
+  out = pathlib.Path(options.OUT.value)
   if os.path.lexists(out):
     raise ValueError(f'--out: {out} exists, expected the name of a new folder')
-  config = _CONFIG.value
+  config = options.CONFIG.value
   imported_run.check(config)
-  agent = eigen2.load_agent(_AGENT.value)
+  agent = eigen2.load_agent(options.AGENT.value)
   try:
     num_stocks = imported_run.settle(config, agent)
   except ValueError as error:
-    raise ValueError(f'{_AGENT.value}: {error}') from error
-  first, stop = _FIRST_INVESTABLE.value, _FIRST_INVESTABLE.value + num_stocks
-  panel = read_eigen2(_DATA.value, (first, stop), _RECOMPUTE.value)
-  source = {'agent_hash': _hash(_AGENT.value)}
+    raise ValueError(f'{options.AGENT.value}: {error}') from error
+  first, stop = (
+    options.FIRST_INVESTABLE.value,
+    options.FIRST_INVESTABLE.value + num_stocks,
+  )
+  panel = read_eigen2(
+    options.DATA.value, (first, stop), options.RECOMPUTE.value
+  )
+  source = {'agent_hash': _hash(options.AGENT.value)}
   imported_run.make(out, agent, panel, config, source)
   print(
     f'agent: {agent.update_count:,} updates, exploration noise '
@@ -79,7 +54,3 @@ def main(argv) -> None:
 
 def _hash(path: str) -> str:
   return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
-
-
-if __name__ == '__main__':
-  mains.run(main, default_config=_DEFAULT_CONFIG)

@@ -1,9 +1,13 @@
 """Flags that hold paths: ~ is the home folder wherever it stands."""
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from absl import flags
+
+# Flags that are defined here for a program are that program's.
+flags.disclaim_key_flags()
 
 
 class _Path(flags.ArgumentParser):
@@ -14,6 +18,9 @@ class _Path(flags.ArgumentParser):
   def parse(self, argument: str) -> str:
     return os.path.expanduser(argument)
 
+  def flag_type(self) -> str:
+    return 'path'
+
 
 class _Paths(flags.ListParser):
   """Several paths, with commas between them."""
@@ -21,14 +28,18 @@ class _Paths(flags.ListParser):
   def parse(self, argument: str | list[str]) -> list[str]:
     return [os.path.expanduser(path) for path in super().parse(argument)]
 
+  def flag_type(self) -> str:
+    return 'paths'
+
 
 def DEFINE_path(
   name: str, default: str | None, help_text: str, **options: Any
 ) -> flags.FlagHolder:
   """Defines a flag of one path; `options` are those of absl's `DEFINE`."""
   serializer = flags.ArgumentSerializer[str]()
+  words = _said(help_text, options)
   holder = flags.DEFINE(
-    _Path(), name, default, help_text, serializer=serializer, **options
+    _Path(), name, default, words, serializer=serializer, **options
   )
   if options.get('required'):
     values = options.get('flag_values', flags.FLAGS)
@@ -44,8 +55,9 @@ def DEFINE_paths(
 ) -> flags.FlagHolder:
   """Defines a flag of a list of paths, as `DEFINE_path`."""
   parser, serializer = _Paths(), flags.CsvListSerializer(',')
+  words = _said(help_text, options)
   return flags.DEFINE(
-    parser, name, default, help_text, serializer=serializer, **options
+    parser, name, default, words, serializer=serializer, **options
   )
 
 
@@ -57,3 +69,8 @@ def DEFINE_multi_path(
   return flags.DEFINE_multi(
     _Path(), serializer, name, default, help_text, **options
   )
+
+
+def _said(help_text: str, options: Mapping[str, Any]) -> str:
+  """The help of a flag, which absl does not let say that it is required."""
+  return f'{help_text} Required.' if options.get('required') else help_text

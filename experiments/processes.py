@@ -3,26 +3,9 @@
 import sys
 
 import jax
-from absl import flags
 
 from eigen3 import parallel
-
-_COORDINATOR = flags.DEFINE_string(
-  'coordinator',
-  None,
-  'Where the first process of a run of several listens, HOST:PORT, with '
-  '--num_processes and --process_id; or auto, where JAX finds out by itself '
-  '(Slurm, Open MPI, Cloud TPUs).',
-)
-_NUM_PROCESSES = flags.DEFINE_integer(
-  'num_processes', None, 'Processes that make this run.', lower_bound=1
-)
-_PROCESS_ID = flags.DEFINE_integer(
-  'process_id',
-  None,
-  'Which of them this one is; 0 writes and talks.',
-  lower_bound=0,
-)
+from experiments.options import processes as options
 
 
 def join() -> None:
@@ -34,8 +17,8 @@ def join() -> None:
     ValueError: flags do not fit together, this machine is part of no cluster
       that JAX knows, the address is taken, or processes differ in devices.
   """
-  address = _COORDINATOR.value
-  given = (_NUM_PROCESSES.value, _PROCESS_ID.value)
+  address = options.COORDINATOR.value
+  given = (options.NUM_PROCESSES.value, options.PROCESS_ID.value)
   if address is None and given == (None, None):
     return
   # SIGTERM is ours: it ends a run after the iteration in hand.

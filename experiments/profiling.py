@@ -12,22 +12,15 @@ from typing import Any
 
 import jax
 import ml_collections
-from absl import flags
 
 from eigen3 import parallel, sizes
 from eigen3.learner.loop import Learner
 from eigen3.networks import layers
 from eigen3.settings import require
 from experiments.benchmark import jax_cases, operations
+from experiments.options import training as options
 from experiments.wiring import Experiment
 
-_PROFILE = flags.DEFINE_integer(
-  'profile',
-  None,
-  "Traces so many iterations (or generations) by JAX's profiler into "
-  'WORKDIR/profile, from the second on, as the first compiles, and says which '
-  'share of the rate of a large product they reached.',
-)
 # The width of the square product whose rate is the peak: on an accelerator a
 # smaller one leaves part of it idle, on a CPU a larger one takes seconds.
 _WIDTH, _WIDTH_ON_CPU = 8192, 1024
@@ -51,7 +44,7 @@ def check(config: ml_collections.ConfigDict) -> None:
     ValueError: it is not 1 to all but the first.
   """
   units = 'generations' if 'evolution' in config else 'iterations'
-  wanted, most = _PROFILE.value, config.learner[units] - 1
+  wanted, most = options.PROFILE.value, config.learner[units] - 1
   require(
     wanted is None or 1 <= wanted <= most,
     '--profile',
@@ -62,7 +55,7 @@ def check(config: ml_collections.ConfigDict) -> None:
 
 def of_flag(learner: Learner, workdir: pathlib.Path) -> 'Profile':
   """The learner of a run, traced where --profile says so."""
-  return Profile(learner, workdir / 'profile', _PROFILE.value or 0)
+  return Profile(learner, workdir / 'profile', options.PROFILE.value or 0)
 
 
 class Profile:

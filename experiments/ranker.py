@@ -1,7 +1,6 @@
-"""Trains the supervised ranker and reports what it earned on held-out days.
+"""Trains the supervised ranker and reports what it earned.
 
-python -m experiments.ranker --config=experiments/configs/ranker.py:small \
-  --workdir=runs/ranker [--config.seed=1]
+eigen3 ranker --config=small --workdir=runs/ranker [--config.seed=1]
 
 The control that reinforcement learning has to beat: the agent's extractor with
 a linear head, taught what a trade would bring, with no more extractor passes
@@ -9,45 +8,35 @@ than the agent's; each of its windows carries the labels of all stocks. It takes
 a minute or two, so a run that was stopped begins anew.
 """
 
+from experiments import mains
+
+if __name__ == '__main__':
+  mains.start('ranker')  # reads flags before what is slow is imported
+
 import pathlib
 from collections.abc import Sequence
 
 import ml_collections
 import pandas as pd
-from absl import flags
 
 from eigen3.evaluation import Results, ranking, summary
 from eigen3.files import write_json, write_table
 from eigen3.learner.ranker import agent_windows
 from eigen3.reporting import tables
 from eigen3.runs import ledger, lock, logs, run_directory
-from experiments import mains, path_flags, seeds, wiring
-
-_DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent}/configs/ranker.py:small'
-_CONFIG = mains.define_config(
-  'Settings, and after a colon their preset; by default the preset small.',
-)
-_WORKDIR = path_flags.DEFINE_path(
-  'workdir', None, 'Folder of the run; must not hold one yet.', required=True
-)
-_HOLDOUT = flags.DEFINE_enum(
-  'holdout',
-  'once',
-  ['once', 'no', 'again'],
-  'Whether the ranker is judged on the held-out days at the end: not where '
-  'another policy of the run was before, never, or even then.',
-)
+from experiments import backend, seeds, wiring
+from experiments.options import ranker as options
 
 
 def main(argv: Sequence[str]) -> None:
   """Trains, chooses the threshold, judges and reports."""
-  for seed, workdir in seeds.runs(_WORKDIR.value):
+  for seed, workdir in seeds.runs(options.WORKDIR.value):
     _begin(workdir, seed)
 
 
 def _begin(workdir: pathlib.Path, seed: int | None) -> None:
   """Trains with one seed, in a folder of its own."""
-  config = _CONFIG.value.copy_and_resolve_references()
+  config = options.CONFIG.value.copy_and_resolve_references()
   # A run that begins anew opens its held-out days for the same policy only.
   kept = (ledger.FILE,)
   run_directory.check_new(workdir, kept)
@@ -62,7 +51,7 @@ def _begin(workdir: pathlib.Path, seed: int | None) -> None:
     run_directory.create(workdir, config, about | way, kept, machine)
     print(wiring.sizes_line(experiment))
     in_use = {**experiment.sizes, 'ranker.batch_size': config.ranker.batch_size}
-    with mains.telling_memory(in_use):
+    with backend.telling_memory(in_use):
       _run(experiment, config, workdir)
 
 
@@ -75,12 +64,12 @@ def _run(
   fitted, policy = wiring.fit_ranker(experiment, config)
   write_table(workdir / logs.METRICS, pd.DataFrame(fitted.rows))
   judges, opened = {'validation': experiment.validation}, 0
-  if _HOLDOUT.value != 'no':
+  if options.HOLDOUT.value != 'no':
     digest = wiring.ranker_digest(fitted, policy)
     opened = ledger.open_holdout(
       {workdir: [digest]},
       'experiments.ranker',
-      again=_HOLDOUT.value == 'again',
+      again=options.HOLDOUT.value == 'again',
     )
     judges['holdout'] = experiment.holdout
   results: dict[str, Results] = {
@@ -118,7 +107,3 @@ def _run(
     )
   )
   print(f'written: {workdir}/summary.json, metrics.csv, daily.csv, trades.csv')
-
-
-if __name__ == '__main__':
-  mains.run(main, default_config=_DEFAULT_CONFIG)

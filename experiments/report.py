@@ -1,11 +1,16 @@
-r"""Makes the page of a run, or of several seeds of one setting.
+"""Makes the page of a run, or of several seeds of one setting.
 
-python -m experiments.report --run=runs/td3_small_seed0
-python -m experiments.report --run='runs/td3_small_seed*' --out=seeds.html
+eigen3 report --run=runs/td3_small_seed0
+eigen3 report --run='runs/td3_small_seed*' --out=seeds.html
 
 It opens no held-out days: where the champions were judged on them before, the
 page is about these days, else about the validation days.
 """
+
+from experiments import mains
+
+if __name__ == '__main__':
+  mains.start('report')  # reads flags before what is slow is imported
 
 import pathlib
 from collections.abc import Sequence
@@ -15,38 +20,23 @@ import numpy as np
 from eigen3.evaluation import metrics, sharpe
 from eigen3.reporting import run_page
 from eigen3.runs import ledger, run_directory, trials
-from experiments import mains, path_flags, saved_runs
+from experiments import saved_runs
+from experiments.options import report as options
+from experiments.options import run_panel
 from experiments.saved_runs import SavedRun
-
-_RUN = path_flags.DEFINE_paths(
-  'run', None, 'Folders of runs that differ by their seed alone; * stands for '
-  'any name.', required=True,
-)  # fmt: skip
-_OUT = path_flags.DEFINE_path(
-  'out',
-  None,
-  'The HTML file; of a single run its report.html if this is not given.',
-)
-_RUN_PANEL = saved_runs.define_run_panel()
-_SEARCHED = path_flags.DEFINE_paths(
-  'searched',
-  [],
-  'Other runs and sweeps of the search that led to these: what they validated '
-  'counts among the trials of the deflated Sharpe ratio.',
-)
 
 
 def main(argv: Sequence[str]) -> None:
   """Loads, judges, writes."""
-  paths = saved_runs.find(_RUN.value)
-  if _OUT.value is None and len(paths) > 1:
+  paths = saved_runs.find(options.RUN.value)
+  if options.OUT.value is None and len(paths) > 1:
     raise ValueError(
       f'--out: found none for {len(paths)} runs, expected an HTML file'
     )
-  searched = saved_runs.find(_SEARCHED.value)
-  runs = saved_runs.load(paths, _RUN_PANEL.value)
+  searched = saved_runs.find(options.SEARCHED.value)
+  runs = saved_runs.load(paths, run_panel.RUN_PANEL.value)
   _check_alike(runs)
-  out = pathlib.Path(_OUT.value or runs[0].workdir / 'report.html')
+  out = pathlib.Path(options.OUT.value or runs[0].workdir / 'report.html')
   out.parent.mkdir(parents=True, exist_ok=True)
   occasion = _occasion(runs)
   ratios = trials.read([*(run.workdir for run in runs), *searched])
@@ -116,7 +106,3 @@ def _champion(run: SavedRun, judge, ratios: np.ndarray) -> run_page.Champion:
     play=lambda other: other.backtest(actions),
     deflated=sharpe.deflate(ratios, sharpe.track_record(validated)),
   )
-
-
-if __name__ == '__main__':
-  mains.run(main)

@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
-from absl import flags
 
 from eigen3 import sizes
 from eigen3.agent import Policy
@@ -26,7 +25,7 @@ from eigen3.environment import Market
 from eigen3.runs import run_directory
 from eigen3.runs.checkpoint import Checkpointer
 from eigen3.settings import AUTO, require
-from experiments import path_flags, wiring
+from experiments import wiring
 from experiments.configs import erl
 from experiments.configs import td3 as td3_config
 
@@ -57,15 +56,6 @@ class SavedRun(NamedTuple):
   def policy(self) -> Policy:
     """All that decides what the champion does."""
     return self.experiment.learner.agent.policy(self.agent)
-
-
-def define_run_panel() -> flags.FlagHolder[str | None]:
-  """The flag of programs that read runs."""
-  return path_flags.DEFINE_path(
-    _RUN_PANEL,
-    None,
-    'Where the panel is now that the runs were trained on, if it was moved.',
-  )
 
 
 def find(patterns: Sequence[str]) -> list[str]:

@@ -9,23 +9,10 @@ from collections.abc import Callable, Iterator
 
 import jax
 import ml_collections
-from absl import flags
 
 from eigen3.settings import SEEDS, require
 from experiments import wiring
-
-_SEEDS = flags.DEFINE_list(
-  'seeds',
-  [],
-  'Trains with each of these seeds, one after another, in WORKDIR/seedN: what '
-  'each comes to alone. --resume leaves out those that are done.',
-)
-_VARY_MARKET = flags.DEFINE_bool(
-  'vary_market',
-  False,
-  'Whether each of --seeds has an embedded market of its own, of the same '
-  'seed.',
-)
+from experiments.options import seeds as options
 
 
 def runs(workdir: str) -> Iterator[tuple[int | None, pathlib.Path]]:
@@ -38,16 +25,20 @@ def runs(workdir: str) -> Iterator[tuple[int | None, pathlib.Path]]:
   Raises:
     ValueError: seeds are not whole numbers that differ.
   """
-  if not _SEEDS.value:
-    require(not _VARY_MARKET.value, '--vary_market', True, 'with --seeds alone')
+  if not options.SEEDS.value:
+    require(
+      not options.VARY_MARKET.value, '--vary_market', True, 'with --seeds alone'
+    )
     yield None, pathlib.Path(workdir)
     return
   try:
-    seeds = tuple(map(int, _SEEDS.value))
+    seeds = tuple(map(int, options.SEEDS.value))
   except ValueError:
     seeds = ()
   expected = 'whole numbers of at least 0 that differ, such as 0,1,2'
-  require(SEEDS.meets(seeds), '--seeds', ','.join(_SEEDS.value), expected)
+  require(
+    SEEDS.meets(seeds), '--seeds', ','.join(options.SEEDS.value), expected
+  )
   _compile_once()
   for seed in seeds:
     yield seed, pathlib.Path(workdir) / f'seed{seed}'
@@ -58,7 +49,7 @@ def settle(config: ml_collections.ConfigDict, seed: int | None) -> None:
   if seed is None:
     return
   config.seed = seed
-  if _VARY_MARKET.value:
+  if options.VARY_MARKET.value:
     expected = 'the embedded market with --vary_market'
     require(not config.data.panel, 'data.panel', config.data.panel, expected)
     config.data.synthetic.seed = seed

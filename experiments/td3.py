@@ -1,17 +1,17 @@
-"""Trains one agent by TD3 and reports what it earned on held-out days.
+"""Trains one agent by TD3 and reports what it earned.
 
-python -m experiments.td3 --config=experiments/configs/td3.py:small \
-  --workdir=runs/first [--config.seed=1] [--resume]
-"""
+eigen3 td3 --config=small --workdir=runs/first [--config.seed=1] [--resume]"""
 
-import functools
-import pathlib
+from experiments import mains
+
+if __name__ == '__main__':
+  mains.start('td3')  # reads flags before what is slow is imported
+
+from collections.abc import Sequence
 
 from eigen3.learner.agent_record import AgentRecord, Evaluate
 from eigen3.learner.single_agent import LearnerState
-from experiments import mains, training, wiring
-
-_DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent}/configs/td3.py:small'
+from experiments import training, wiring
 
 
 def record(
@@ -37,8 +37,7 @@ def facts(
 
 PROGRAM = training.Program('TD3', wiring.build, record, facts)
 
-if __name__ == '__main__':
-  mains.run(
-    functools.partial(training.main, program=PROGRAM),
-    default_config=_DEFAULT_CONFIG,
-  )
+
+def main(argv: Sequence[str]) -> int:
+  """Trains or resumes, then reports; the exit status says how it ended."""
+  return training.main(argv, PROGRAM)

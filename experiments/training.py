@@ -29,43 +29,17 @@ from eigen3.runs import (
 )
 from eigen3.runs.checkpoint import Checkpointer
 from experiments import (
+  backend,
+  command_line,
   mains,
-  path_flags,
   processes,
   profiling,
   saved_runs,
   seeds,
   wiring,
 )
+from experiments.options import training as options
 from experiments.wiring import Experiment, about_data, check_reward
-
-_CONFIG = mains.define_config(
-  'Settings, and after a colon their preset; by default the preset small.',
-)
-_WORKDIR = path_flags.DEFINE_path(
-  'workdir', None, 'Folder of the run; must not hold one yet.', required=True
-)
-_RESUME = flags.DEFINE_bool(
-  'resume', False, 'Go on with the run in the folder.'
-)
-
-_HOLDOUT = flags.DEFINE_enum(
-  'holdout',
-  'once',
-  ['once', 'no', 'again'],
-  'Whether the champion is judged on the held-out days at the end: not where '
-  'another policy of the run was before, never, or even then.',
-)
-
-_PAGE = flags.DEFINE_bool(
-  'page', True, 'Whether the page of the run is made at the end.'
-)
-
-_WANDB = flags.DEFINE_string(
-  'wandb',
-  None,
-  'Project of Weights & Biases that metrics go to, too (docs/interop.md).',
-)
 
 _SPLIT_TITLES = {
   'validation': 'Validation days',
@@ -98,10 +72,10 @@ class Program(NamedTuple):
 def main(argv: Sequence[str], program: Program) -> int:
   """Trains or resumes, then reports; the exit status says how it ended."""
   processes.join()
-  if _WANDB.value is not None:
+  if options.WANDB.value is not None:
     weights_and_biases.package()  # or else before anything is made
   shared = seeds.Shared(program.build)
-  for seed, workdir in seeds.runs(_WORKDIR.value):
+  for seed, workdir in seeds.runs(options.WORKDIR.value):
     status = _begin(program, shared, workdir, seed)
     if status:
       return status
@@ -115,7 +89,7 @@ def _begin(
   seed: int | None,
 ) -> int:
   """Trains with one seed, or goes on; the exit status."""
-  resume = _RESUME.value
+  resume = options.RESUME.value
   if seed is not None and resume and not run_directory.holds_run(workdir):
     resume = False  # the seeds before were as far as it came
   if seed is not None and resume and (workdir / 'summary.json').exists():
@@ -155,7 +129,7 @@ def _begin(
       machine = wiring.about_machine(experiment)
       run_directory.create(workdir, config, about | way, machine=machine)
     in_use = {**experiment.sizes, 'agent.batch_size': config.agent.batch_size}
-    with mains.telling_memory(in_use):
+    with backend.telling_memory(in_use):
       return _run(program, experiment, config, workdir, resume)
 
 
@@ -168,13 +142,13 @@ def _settings(
     ValueError: the run in the folder began with others.
   """
   flag = flags.FLAGS['config']
-  config = _CONFIG.value.copy_and_resolve_references()
+  config = options.CONFIG.value.copy_and_resolve_references()
   begun = _begun(workdir, seed, resume)
-  if _RESUME.value and flag.using_default_value:
+  if options.RESUME.value and flag.using_default_value:
     begun = begun or workdir
     run_directory.check_resumable(begun)
     stored = saved_runs.settings_of(begun)
-    mains.check_program(stored, config, f'--workdir={begun}')
+    command_line.check_program(stored, config, f'--workdir={begun}')
     config = stored
     changes = config_flags.get_override_values(flag)
     with config.ignore_type():  # what is 'auto' may become a number
@@ -195,9 +169,9 @@ def _begun(
 
   A seed that had not begun when its program ended has those of the others.
   """
-  if resume or seed is None or not _RESUME.value:
+  if resume or seed is None or not options.RESUME.value:
     return workdir if resume else None
-  others = (other for _, other in seeds.runs(_WORKDIR.value))
+  others = (other for _, other in seeds.runs(options.WORKDIR.value))
   return next(filter(run_directory.holds_run, others), None)
 
 
@@ -213,7 +187,7 @@ def _run(
     print(wiring.sizes_line(experiment))
     print('Controls on the validation days:')
     print(tables.policies(experiment.validation.controls))
-    print(mains.about_compiling())
+    print(backend.about_compiling())
   learner = experiment.learner
   record = program.record(
     experiment,
@@ -278,9 +252,10 @@ def _sinks(
   workdir: pathlib.Path, config: ml_collections.ConfigDict
 ) -> Sequence[logs.Sink]:
   """Where metrics go by the flags, beside the run's folder."""
-  if _WANDB.value is None or not parallel.is_first_process():
+  project = options.WANDB.value
+  if project is None or not parallel.is_first_process():
     return ()
-  return (weights_and_biases.Run(workdir, _WANDB.value, config.to_dict()),)
+  return (weights_and_biases.Run(workdir, project, config.to_dict()),)
 
 
 def _conclude(
@@ -334,7 +309,7 @@ def _conclude(
   print(tables.policies(last))
   print(remark)
   own = ['summary.json', 'daily.csv', 'trades.csv', 'report.png']
-  if _PAGE.value:
+  if options.PAGE.value:
     champion = run_page.Champion(
       workdir, agent, lambda judge: judge.backtest(acts), deflated
     )
@@ -373,11 +348,11 @@ def _judged(
   if config.evaluation.critic_hurdle:
     beside['critic_hurdle'] = wiring.critic_hurdle(experiment, config, state)
   judges, opened = {'validation': experiment.validation}, 0
-  if _HOLDOUT.value != 'no':
+  if options.HOLDOUT.value != 'no':
     opened = ledger.open_holdout(
       {workdir: [ledger.policy_digest(learner.agent.policy(champion))]},
       f'experiments.{program.title.lower()}',
-      again=_HOLDOUT.value == 'again',
+      again=options.HOLDOUT.value == 'again',
     )
     judges['holdout'] = experiment.holdout
   results: dict[str, Results] = {}

@@ -320,6 +320,8 @@ def commit() -> str:
     ).stdout.strip()
 
   with contextlib.suppress(OSError, subprocess.CalledProcessError):
+    # An installed package may lie in a checkout of something else.
+    git('ls-files', '--error-unmatch', pathlib.Path(__file__).name)
     changed = git('status', '--porcelain', '--untracked-files=no')
     return git('rev-parse', 'HEAD') + ('+' if changed else '')
   return ''

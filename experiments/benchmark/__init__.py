@@ -1,1 +1,1 @@
-"""Measures the project beside references: python -m experiments.benchmark."""
+"""Measures the project beside references: eigen3 benchmark."""

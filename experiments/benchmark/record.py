@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from eigen3.runs import run_directory
-from experiments import mains
+from experiments import backend
 
 _PACKAGES = ('jax', 'jaxlib', 'dm-haiku', 'optax', 'numpy', 'torch')
 # Variables that change how fast the cases run, or what they hold.
@@ -28,7 +28,7 @@ def surroundings(flags: Mapping[str, Any]) -> dict[str, Any]:
     'commit': run_directory.commit(),
     'machine': {
       'processor': _processor(),
-      'cores': mains.cores(),
+      'cores': backend.cores(),
       'memory_bytes': _memory_bytes(),
       'platform': platform.platform(),
       'variables': {

@@ -1,0 +1,18 @@
+"""Settings of all programs, the only home of their defaults."""
+
+from typing import Any
+
+import ml_collections
+
+
+def flatten(
+  config: ml_collections.ConfigDict, prefix: str = ''
+) -> dict[str, Any]:
+  """The values of a config by their dotted names."""
+  flat: dict[str, Any] = {}
+  for name, value in config.items():
+    if isinstance(value, ml_collections.ConfigDict):
+      flat.update(flatten(value, f'{prefix}{name}.'))
+    else:
+      flat[prefix + name] = value
+  return flat

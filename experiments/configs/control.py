@@ -5,6 +5,19 @@ from ml_collections import config_dict
 
 from experiments.configs import td3
 
+# What --help shows.
+OFTEN_CHANGED = {
+  'num_steps': 'of the task',
+  'random_steps': 'before learning',
+  'hidden': 'units of the layers',
+  'evaluate_every': 'steps',
+  'agent.gamma': 'discount',
+  'agent.actor_learning_rate': 'of Adam',
+  'agent.critic_learning_rate': 'of Adam',
+  'agent.batch_size': 'transitions of an update',
+  'agent.exploration_noise': 'standard deviation, unit space',
+}
+
 
 def get_config() -> ml_collections.ConfigDict:
   """The locked settings."""

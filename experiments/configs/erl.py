@@ -10,6 +10,22 @@ from ml_collections import config_dict
 
 from experiments.configs import td3
 
+PRESETS = td3.PRESETS
+# What --help shows.
+OFTEN_CHANGED = {
+  name: words
+  for name, words in td3.OFTEN_CHANGED.items()
+  if not name.startswith('learner.')
+} | {
+  'evolution.population_size': 'members that evolve',
+  'evolution.algorithm': 'genetic, cross_entropy or population_based',
+  'evolution.members_learn': 'whether by gradient, too',
+  'evolution.learners': 'agents beside them that learn and do not evolve',
+  'learner.generations': 'each plays, learns, validates and breeds',
+  'learner.updates_per_generation': 'of every agent that learns',
+  'learner.fitness': 'profit over initial cash, or reward',
+}
+
 
 def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   """The locked settings of `preset`; an unknown preset is a ValueError."""

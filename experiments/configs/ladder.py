@@ -22,6 +22,13 @@ _PAID_LATER = (
   'agent.gamma=0.95',
 )
 
+PRESETS = many_runs.PRESETS
+# What --help shows.
+OFTEN_CHANGED = many_runs.OFTEN_CHANGED | {
+  'cells.drift.changes': 'of the settings of a cell, texts FIELD=VALUE',
+  'goals.p': 'that random entry is as good',
+}
+
 
 def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   """The locked settings of `preset`; an unknown preset is a ValueError."""

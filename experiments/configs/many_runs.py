@@ -3,7 +3,16 @@
 import ml_collections
 from ml_collections import config_dict
 
-PRESETS = ('smoke', 'small')
+PRESETS = {
+  'smoke': 'two seeds; for tests',
+  'small': 'five seeds',
+}
+# What --help shows.
+OFTEN_CHANGED = {
+  'seeds': 'that each cell is run with',
+  'jobs': 'runs at once; they share the cores',
+  'repeats': 'draws behind intervals and p-values',
+}
 
 
 def get_config(preset: str) -> ml_collections.ConfigDict:

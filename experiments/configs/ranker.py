@@ -9,6 +9,20 @@ from ml_collections import config_dict
 
 from experiments.configs import td3
 
+PRESETS = td3.PRESETS
+# What --help shows.
+OFTEN_CHANGED = {
+  name: words
+  for name, words in td3.OFTEN_CHANGED.items()
+  if not name.startswith(('agent.', 'learner.', 'environment.reward'))
+} | {
+  'ranker.learning_rate': 'of AdamW',
+  'ranker.weight_decay': 'times the learning rate',
+  'ranker.batch_size': 'days, with all their stocks',
+  'ranker.patience': 'looks without a lower loss before it stops',
+  'ranker.windows': "to be trained on at most; 0 is the agent's number",
+}
+
 
 def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   """The locked settings of `preset`; an unknown preset is a ValueError."""

@@ -10,6 +10,17 @@ from ml_collections import config_dict
 
 from experiments.configs import many_runs
 
+PRESETS = many_runs.PRESETS
+# What --help shows.
+OFTEN_CHANGED = many_runs.OFTEN_CHANGED | {
+  'panel': 'file made by prepare_data, with volumes; has to be given',
+  'years': 'a fold each: its held-out days lie in that year',
+  'data.last_day': 'later days are left out',
+  'data.num_stocks': 'of a fold, the most traded',
+  'data.context': 'columns that are observed and not bought',
+  'programs.td3': 'changes of the settings of a program, texts FIELD=VALUE',
+}
+
 
 def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   """The locked settings of `preset`; an unknown preset is a ValueError."""

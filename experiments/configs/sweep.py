@@ -12,6 +12,28 @@ from experiments.configs import erl, td3
 PROGRAMS = {'td3': td3, 'erl': erl}
 
 
+PRESETS = {
+  f'{program}/{size}': f'{program}: {words}'
+  for program in PROGRAMS
+  for size, words in td3.SIZES.items()
+} | {'PROGRAM/SIZE+eigen2': "Eigen2's choices"}
+# What --help shows.
+OFTEN_CHANGED = {
+  'parameters.agent.gamma': 'what is tried: values such as (0.0, 0.9), or a '
+  "range ('linear', 0.0, 1.0); any setting can be",
+  'parameters.agent.actor_learning_rate': 'tried by default; () is not',
+  'parameters.agent.critic_learning_rate': 'the same',
+  'settings.data.panel': 'what is not tried is set like this',
+  'method': 'tpe, random or grid',
+  'num_trials': 'settings that are tried',
+  'seeds': 'runs of each, whose mean counts',
+  'objective': 'a column of metrics.csv; its best value counts',
+  'jobs': 'trials at once; they share the cores',
+  'seed': 'of the choice of settings',
+  'pruner.name': 'hyperband, successive_halving, median or none',
+}
+
+
 def get_config(preset: str = 'td3/small') -> ml_collections.ConfigDict:
   """The locked settings of `preset`; an unknown preset is a ValueError."""
   program, _, inner = preset.rpartition('/')

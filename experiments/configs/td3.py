@@ -11,7 +11,39 @@ original system's.
 import ml_collections
 from ml_collections import config_dict
 
-SIZES = ('smoke', 'small', 'medium', 'full')
+SIZES = {
+  'smoke': 'seconds; for tests',
+  'small': 'minutes on two cores',
+  'medium': 'one small GPU, or eight cores; not tuned',
+  'full': "Eigen2's dimensions, for an accelerator",
+}
+PRESETS = SIZES | {
+  'SIZE+rl': 'a discount, and an agent that sees its account',
+  'SIZE+eigen2': "Eigen2's choices, such as small+eigen2",
+}
+# What --help shows: of data, rules and agents,
+OFTEN_CHANGED = {
+  'seed': 'a whole number from 0 to 4294967295',
+  'data.panel': "file made by prepare_data; '' is the embedded market",
+  'data.synthetic.market': 'drift, leading, some, regime, none or patience',
+  'data.synthetic.seed': 'of the embedded market',
+  'data.validation_days': 'before the held-out days',
+  'data.holdout_days': 'the last of the panel',
+  'environment.reward': 'entry, portfolio, shaped_portfolio, eigen2, or yours',
+  'environment.context_days': 'days that the networks see',
+  'environment.max_holding_days': 'after which a position is sold',
+  'environment.commission_bp': 'basis points of the value of each fill',
+  'environment.slippage_bp': 'the same, of the price',
+  'networks.hidden': 'units of one direction of the LSTM',
+  'agent.gamma': 'discount; above 0 for rewards that are paid later',
+  'agent.actor_learning_rate': 'of Adam',
+  'agent.critic_learning_rate': 'of Adam',
+  'agent.batch_size': 'transitions of an update',
+  # and of a training of one agent.
+  'learner.iterations': 'each plays episodes, then learns',
+  'learner.updates_per_iteration': 'of the networks',
+  'learner.evaluate_every': 'iterations, on the validation days',
+}
 
 
 def get_config(preset: str = 'small') -> ml_collections.ConfigDict:

@@ -1,41 +1,38 @@
-"""Trains TD3 on a public control task and tells how far it came.
+r"""Trains TD3 on a public control task and tells how far it came.
 
-python -m experiments.control --env=Pendulum-v1 --seed=0,1,2,3,4 \
-  --workdir=runs/pendulum [--config.num_steps=10000]
+eigen3 control --env=Pendulum-v1 --seed=0,1,2,3,4 --workdir=runs/pendulum \
+  [--config.num_steps=10000]
 
 The agent and its replay are those that trade; networks, observations and the
 task are others. Every seed is a run of its own, one after another.
 """
+
+from experiments import mains
+
+if __name__ == '__main__':
+  mains.start('control')  # reads flags before what is slow is imported
 
 import pathlib
 from collections.abc import Sequence
 from importlib.metadata import version
 
 import pandas as pd
-from absl import flags
 
 from eigen3.files import write_json, write_table
 from eigen3.runs import run_directory
-from experiments import mains, path_flags
 from experiments.benchmark import record
 from experiments.control import learning, report
-
-_CONFIG = mains.define_config(
-  'Settings; by default experiments/configs/control.py.'
-)
-_ENV = flags.DEFINE_string('env', 'Pendulum-v1', 'Name of a task of Gymnasium.')
-_SEED = flags.DEFINE_list('seed', ['0'], 'Seeds, each at least 0.')
-_WORKDIR = path_flags.DEFINE_path(
-  'workdir', None, 'Folder of the result; must not hold one yet.', required=True
-)
-_DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent.parent}/configs/control.py'
+from experiments.options import control as options
 
 
 def main(argv: Sequence[str]) -> None:
   """Trains with each seed, then reports."""
-  config, workdir = _CONFIG.value, pathlib.Path(_WORKDIR.value)
+  config, workdir = options.CONFIG.value, pathlib.Path(options.WORKDIR.value)
   with config.unlocked():
-    config.env, config.seed = _ENV.value, learning.seeds_of(_SEED.value)
+    config.env, config.seed = (
+      options.ENV.value,
+      learning.seeds_of(options.SEED.value),
+    )
   run_directory.check_new(workdir)
   described = record.surroundings({'config': config.to_dict()})
   rows: list[dict[str, float]] = []
@@ -70,7 +67,3 @@ def _row(seed: int, evaluation: learning.Evaluation) -> dict[str, float]:
     'highest': returns.max(),
     **evaluation.metrics,
   }
-
-
-if __name__ == '__main__':
-  mains.run(main, default_config=_DEFAULT_CONFIG)

@@ -9,38 +9,16 @@ import ml_collections
 import pandas as pd
 from absl import flags, logging
 
-import experiments
 from eigen3.evaluation.pooled import Outcome
 from eigen3.files import atomic_path, write_table
 from eigen3.runs import claims
 from eigen3.runs.trials import RUNS
 from eigen3.settings import AT_LEAST_ONE, SEED, SEEDS, check
-from experiments import mains, path_flags
+from experiments import backend, mains
 from experiments.jobs import pool, record, scheduler
 from experiments.jobs.archive import Archive, outcome_of
 from experiments.jobs.cells import Cell
-
-_CONFIG = mains.define_config(
-  'Settings, and after a colon their preset; by default the preset small.',
-)
-_WORKDIR = path_flags.DEFINE_path(
-  'workdir', None, 'Folder of all runs; the same one goes on.', required=True
-)
-_ONLY = flags.DEFINE_string(
-  'only', '', 'Does only the cells whose name this pattern is found in.'
-)
-_JOBS = flags.DEFINE_integer(
-  'jobs', 0, 'Runs at once; 0 is what the settings say.', lower_bound=0
-)
-_RECORDS = path_flags.DEFINE_path(
-  'records',
-  str(pathlib.Path(experiments.__file__).parent / 'results' / 'cells'),
-  'Folder of the records of finished runs; what is there is not run again. '
-  'Several machines may share it, and --workdir, and do one table together.',
-)
-_COMMIT = flags.DEFINE_bool(
-  'commit', False, 'Commits each record as soon as it is there.'
-)
+from experiments.options import many_runs as options
 
 # What finished runs came to, by cell and seed.
 Outcomes = Mapping[str, Mapping[int, Outcome]]
@@ -63,7 +41,7 @@ class Program(NamedTuple):
 
 def main(argv: Sequence[str], program: Program) -> int:
   """Runs what is not done; 1 if a run failed, 130 if it was stopped."""
-  config, workdir = _CONFIG.value, pathlib.Path(_WORKDIR.value)
+  config, workdir = options.CONFIG.value, pathlib.Path(options.WORKDIR.value)
   check(
     'config',
     config,
@@ -76,8 +54,9 @@ def main(argv: Sequence[str], program: Program) -> int:
     },
   )
   program.check(config)
-  chosen = _pattern(_ONLY.value)
-  archive = Archive(pathlib.Path(_RECORDS.value), _COMMIT.value)
+  chosen = _pattern(options.ONLY.value)
+  records = pathlib.Path(options.RECORDS.value or workdir / 'records')
+  archive = Archive(records, options.COMMIT.value)
   with claims.held(workdir / 'entrance'):
     record.enter(workdir, config)
     record.keep(workdir, config)
@@ -105,7 +84,7 @@ def main(argv: Sequence[str], program: Program) -> int:
 
 
 def _jobs(config: ml_collections.ConfigDict) -> int:
-  return _JOBS.value or config.jobs
+  return options.JOBS.value or config.jobs
 
 
 def _pattern(only: str) -> Callable[[str], Any]:
@@ -123,7 +102,7 @@ def _tasks(
   cells: Sequence[Cell],
 ) -> list[pool.Task]:
   """All runs, seed by seed: what is told early is told of all cells."""
-  cores = flags.FLAGS.cpu_devices or mains.cores() // _jobs(config)
+  cores = flags.FLAGS.cpu_devices or backend.cores() // _jobs(config)
   most = max((len(cell.seeds) for cell in cells), default=0)
   return [
     cell.task(workdir / RUNS, cell.seeds[index], max(1, cores))

@@ -1,13 +1,17 @@
-r"""Climbs the ladder: what is learnt on markets whose answers are known.
+r"""Trains on markets with known answers and tells what was learnt.
 
-python -m experiments.ladder --config=experiments/configs/ladder.py:small \
-  --workdir=ladders/first [--only='^drift$|none'] [--jobs=2]
+eigen3 ladder --config=small --workdir=ladders/first [--only='^drift$|none'] \
+  [--jobs=2]
 
 Every run is a process of its own. Killed or stopped, the same command goes on;
 --only does a part of it, and what is told is of all that is there.
 """
 
-import functools
+from experiments import mains
+
+if __name__ == '__main__':
+  mains.start('ladder')  # reads flags before what is slow is imported
+
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -25,12 +29,10 @@ from eigen3.settings import (
   require,
   several,
 )
-from experiments import mains
 from experiments.jobs import program, results
 from experiments.jobs.cells import CHANGES, PROGRAMS, Cell
 from experiments.ladder import goals, primary
 
-_DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent.parent}/configs/ladder.py'
 _REMARK = (
   'each seed is a market of its own; controls trade under the same rules; only '
   'primary comparisons were named before the runs and are corrected for their '
@@ -158,10 +160,6 @@ def _told(
   return {**told, 'goal': goal, 'group': group}
 
 
-if __name__ == '__main__':
-  mains.run(
-    functools.partial(
-      program.main, program=program.Program(check_settings, cells_of, tell)
-    ),
-    default_config=_DEFAULT_CONFIG,
-  )
+def main(argv: Sequence[str]) -> int:
+  """Runs what is not done; 1 if a run failed, 130 if it was stopped."""
+  return program.main(argv, program.Program(check_settings, cells_of, tell))

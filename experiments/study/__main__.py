@@ -1,14 +1,18 @@
-r"""A walk-forward study: what is learnt from the past of a real market.
+r"""Trains on real prices year by year, a walk-forward study.
 
-python -m experiments.study --config=experiments/configs/study.py:small \
-  --config.panel=panel.parquet --workdir=studies/first [--only=2008] [--jobs=2]
+eigen3 study --config=small --config.panel=panel.parquet \
+  --workdir=studies/first [--only=2008] [--jobs=2]
 
 For each year one agent, a population and the supervised ranker are trained on
 the days before it, with several seeds; their held-out days are opened once and
 told of together. Killed or stopped, the same command goes on.
 """
 
-import functools
+from experiments import mains
+
+if __name__ == '__main__':
+  mains.start('study')  # reads flags before what is slow is imported
+
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,12 +31,10 @@ from eigen3.settings import (
   require,
   several,
 )
-from experiments import mains
 from experiments.jobs import program, results
 from experiments.jobs.cells import CHANGES, PROGRAMS, Cell
 from experiments.study import folds, series
 
-_DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent.parent}/configs/study.py'
 _PANELS = 'panels'
 _ALL = 'all'  # folds together
 # What a program's runs are compared with beside the controls.
@@ -185,10 +187,6 @@ def _remark(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> str:
   )
 
 
-if __name__ == '__main__':
-  mains.run(
-    functools.partial(
-      program.main, program=program.Program(check_settings, cells_of, tell)
-    ),
-    default_config=_DEFAULT_CONFIG,
-  )
+def main(argv: Sequence[str]) -> int:
+  """Runs what is not done; 1 if a run failed, 130 if it was stopped."""
+  return program.main(argv, program.Program(check_settings, cells_of, tell))

@@ -1,12 +1,17 @@
-"""Tries settings of a training program and tells which reach the most.
+r"""Tries settings of td3 or erl and tells which reach the most.
 
-python -m experiments.sweep --config=experiments/configs/sweep.py:td3/small \
-  --workdir=sweeps/first [--config.method=grid] [--resume]
+eigen3 sweep --config=td3/small --workdir=sweeps/first \
+  [--config.method=grid] [--resume]
 
 Every run is a process of its own, several at once, and opens no held-out day.
 --resume goes on with a sweep, or joins it: the same command, on any machine
 that shares the folder, runs trials that nobody else does.
 """
+
+from experiments import mains
+
+if __name__ == '__main__':
+  mains.start('sweep')  # reads flags before what is slow is imported
 
 import contextlib
 import json
@@ -38,23 +43,13 @@ from eigen3.settings import (
   require,
   whole,
 )
-from experiments import mains, path_flags, saved_runs, wiring
+from experiments import backend, saved_runs, wiring
 from experiments.configs import sweep
 from experiments.jobs import scheduler
+from experiments.options import sweep as options
 from experiments.sweep import luck, picture, runs, space, study, table, trials
 from experiments.sweep.job import STEPS, Plan
 
-_CONFIG = mains.define_config(
-  'Settings, and after a colon their preset; by default td3/small.',
-)
-_WORKDIR = path_flags.DEFINE_path(
-  'workdir', None, 'Folder of the sweep; must not hold one yet.', required=True
-)
-_RESUME = flags.DEFINE_bool(
-  'resume', False, 'Go on with the sweep in the folder, or join it.'
-)
-
-_DEFAULT_CONFIG = f'{pathlib.Path(__file__).parent.parent}/configs/sweep.py'
 _JOURNAL = 'journal.log'
 _TABLE, _PICTURE = 'results.csv', 'results.png'
 _LUCK = 'overfitting.json'
@@ -64,15 +59,15 @@ _MAY_CHANGE = ('jobs', 'num_trials')
 
 def main(argv: Sequence[str]) -> int:
   """Runs or resumes a sweep; 1 if a trial failed, 130 if it was stopped."""
-  workdir = pathlib.Path(_WORKDIR.value)
-  if _RESUME.value:
+  workdir = pathlib.Path(options.WORKDIR.value)
+  if options.RESUME.value:
     run_directory.check_resumable(workdir)
   config = _settings(workdir)
   tried = _check(config)
-  devices = flags.FLAGS.cpu_devices or max(1, mains.cores() // config.jobs)
+  devices = flags.FLAGS.cpu_devices or max(1, backend.cores() // config.jobs)
   command = runs.make_command(config, devices)
   about = _about_data(config, workdir)
-  if _RESUME.value:
+  if options.RESUME.value:
     _check_same(workdir, config, about)
   else:
     _check_new(workdir)
@@ -89,8 +84,8 @@ def main(argv: Sequence[str]) -> int:
 
 def _settings(workdir: pathlib.Path) -> ml_collections.ConfigDict:
   """Those of the flags, or where none are given of the sweep in the folder."""
-  config, flag = _CONFIG.value, flags.FLAGS['config']
-  if _RESUME.value and flag.using_default_value:
+  config, flag = options.CONFIG.value, flags.FLAGS['config']
+  if options.RESUME.value and flag.using_default_value:
     stored = run_directory.read_config(workdir)
     try:
       preset = f'{stored["program"]}/{stored["settings"]["preset"]}'
@@ -103,7 +98,9 @@ def _settings(workdir: pathlib.Path) -> ml_collections.ConfigDict:
     config.update_from_flattened_dict(changes)
   data = config.settings.data
   wiring.settle_panel(
-    data, workdir if _RESUME.value else None, '--config.settings.data.panel'
+    data,
+    workdir if options.RESUME.value else None,
+    '--config.settings.data.panel',
   )
   return config
 
@@ -192,13 +189,13 @@ def _conclude(
     print('its page, with all that was tried here among the trials:')
     print(
       'python -m experiments.report --run=runs/best '
-      f'--searched={shlex.quote(_WORKDIR.value)}'
+      f'--searched={shlex.quote(options.WORKDIR.value)}'
     )
   failed = [t for t in found if t.state == TrialState.FAIL]
   if failed:
     print(
       f'error: {len(failed)} of {len(found)} trials failed: see the column '
-      f'reason of {_WORKDIR.value}/{_TABLE}',
+      f'reason of {options.WORKDIR.value}/{_TABLE}',
       file=sys.stderr,
     )
   return 1 if failed else 0
@@ -300,7 +297,3 @@ def _check_same(
   if 'hash' in about:
     field = '--config.settings.data.panel'
     run_directory.check_data(workdir, about, field)
-
-
-if __name__ == '__main__':
-  mains.run(main, default_config=_DEFAULT_CONFIG)

@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 import ml_collections
 
 from eigen3.settings import require
-from experiments.configs import sweep
-from experiments.sweep.space import flatten
+from experiments.configs import flatten, sweep
 
 # (values by field, seed, the run's folder, whether to resume) -> command line.
 Command = Callable[[Mapping[str, Any], int, pathlib.Path, bool], list[str]]

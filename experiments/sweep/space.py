@@ -10,6 +10,7 @@ import numpy as np
 import optuna
 
 from eigen3.settings import AUTO, require
+from experiments.configs import flatten
 
 _SCALES = ('linear', 'log')
 _RANGE = (
@@ -63,19 +64,6 @@ def read(config: ml_collections.ConfigDict) -> Space:
   }
   require(bool(space), 'parameters', {}, 'a field or more to try')
   return space
-
-
-def flatten(
-  config: ml_collections.ConfigDict, prefix: str = ''
-) -> dict[str, Any]:
-  """The values of a config by their dotted names."""
-  flat: dict[str, Any] = {}
-  for name, value in config.items():
-    if isinstance(value, ml_collections.ConfigDict):
-      flat.update(flatten(value, f'{prefix}{name}.'))
-    else:
-      flat[prefix + name] = value
-  return flat
 
 
 def suggest(space: Space, trial: optuna.Trial) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import sys
 import jax
 import pytest
 
-from experiments import caches, mains
+from experiments import backend, caches
 
 
 @pytest.fixture
@@ -42,19 +42,19 @@ def test_another_processor_has_another_folder(monkeypatch):
 
 
 def test_a_program_keeps_what_it_compiles(directory, tmp_path):
-  mains.keep_compiled(str(tmp_path / 'kept'))
+  backend.keep_compiled(str(tmp_path / 'kept'))
   assert directory() == caches.folder('', str(tmp_path / 'kept'))
   assert pathlib.Path(directory()).is_dir()
 
 
 def test_none_keeps_none(directory):
-  mains.keep_compiled('none')
+  backend.keep_compiled('none')
   assert directory() is None
 
 
 def test_the_environment_is_left_alone(directory, monkeypatch, tmp_path):
   monkeypatch.setenv('JAX_COMPILATION_CACHE_DIR', str(tmp_path))
-  mains.keep_compiled(None)
+  backend.keep_compiled(None)
   assert directory() is None
 
 
@@ -62,15 +62,15 @@ def test_a_folder_that_cannot_be_made_is_no_obstacle(
   directory, tmp_path, caplog
 ):
   (tmp_path / 'file').write_text('')
-  mains.keep_compiled(str(tmp_path / 'file'))
+  backend.keep_compiled(str(tmp_path / 'file'))
   assert directory() is None
   assert f'--compilation_cache: {tmp_path}/file' in caplog.text
 
 
 COMPILE = """
 import sys, jax
-from experiments import mains
-mains.keep_compiled(sys.argv[1])
+from experiments import backend
+backend.keep_compiled(sys.argv[1])
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
 print(jax.jit(lambda x: x * 2 + 1)(3.0))
 """

@@ -10,8 +10,7 @@ import pytest
 
 from eigen3 import data
 from experiments import wiring
-from experiments.configs import erl, ranker, td3
-from experiments.sweep.space import flatten
+from experiments.configs import erl, flatten, ranker, td3
 
 DAMAGED = {
   'nan': math.nan,

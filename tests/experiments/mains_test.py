@@ -38,9 +38,9 @@ def test_a_defect_keeps_its_traceback():
 
 
 CONFIGURED = """
-from experiments import mains
+from experiments import command_line, mains
 
-config = mains.define_config('Settings.')
+config = command_line.define_config('Settings.')
 
 def main(argv):
   print(config.value.preset, config.value.seed)

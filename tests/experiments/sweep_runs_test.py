@@ -7,10 +7,9 @@ import pytest
 from absl import flags
 from ml_collections import config_flags
 
-from experiments.configs import sweep
+from experiments.configs import flatten, sweep
 from experiments.jobs import scheduler
 from experiments.sweep import runs
-from experiments.sweep.space import flatten
 
 # Of ml_collections, where it loads a config's file.
 pytestmark = pytest.mark.filterwarnings('ignore:the load_module')

@@ -9,6 +9,7 @@ import sys
 from unittest import mock
 
 from experiments import mains
+from experiments.commands import COMMANDS
 from experiments.jobs import cells, program
 from experiments.ladder import __main__ as ladder
 
@@ -35,5 +36,6 @@ if __name__ == '__main__':
   work = program.Program(ladder.check_settings, ladder.cells_of, ladder.tell)
   with mock.patch.object(cells.Cell, '_command', command):
     mains.run(
-      functools.partial(program.main, program=work), ladder._DEFAULT_CONFIG
+      functools.partial(program.main, program=work),
+      COMMANDS['ladder'].default_config,
     )

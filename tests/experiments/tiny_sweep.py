@@ -10,6 +10,7 @@ import pathlib
 import sys
 
 from experiments import mains
+from experiments.commands import COMMANDS
 from experiments.sweep import __main__ as sweep_main
 from experiments.sweep import runs
 
@@ -32,4 +33,4 @@ def make_command(config, pause):
 if __name__ == '__main__':
   pause = float(sys.argv.pop(1))
   runs.make_command = lambda config, devices: make_command(config, pause)
-  mains.run(sweep_main.main, sweep_main._DEFAULT_CONFIG)
+  mains.run(sweep_main.main, COMMANDS['sweep'].default_config)

@@ -1,0 +1,154 @@
+"""What programs ask of JAX: devices, kept compilations, words on its errors."""
+
+import atexit
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+from absl import logging
+
+from eigen3 import parallel
+from experiments import caches
+from experiments.command_line import MOST_DEVICES, STOPPED, one_line
+
+_ADVICE = 'to need less, lower '
+# Settings by which memory grows, the one that costs the least time first.
+_MEMORY = (
+  'networks.sequence_block',
+  'agent.acting_chunk',
+  'agent.batch_size',
+  'ranker.batch_size',
+)
+_PATIENCE = 5.0  # seconds that a failed first process stays for the others
+
+
+def split_cpu(num_devices: int) -> None:
+  """Makes the CPU that many devices; must precede JAX's first computation.
+
+  The small products of a recurrent loop keep one core busy; sequences spread
+  over a device for each core keep all. A JAX_NUM_CPU_DEVICES in the
+  environment is left alone where 0 devices, one for each core, are asked for.
+  """
+  if not num_devices and 'JAX_NUM_CPU_DEVICES' in os.environ:
+    return
+  devices = num_devices or min(cores(), MOST_DEVICES)
+  jax.config.update('jax_num_cpu_devices', devices)
+
+
+def keep_compiled(folder: str | None) -> None:
+  """Has JAX keep what takes long to compile, and find it again.
+
+  A JAX_COMPILATION_CACHE_DIR in the environment is left alone.
+
+  Args:
+    folder: see the flag.
+  """
+  if folder == 'none' or 'JAX_COMPILATION_CACHE_DIR' in os.environ:
+    return
+  place = caches.folder('compiled', folder)
+  try:
+    os.makedirs(place, exist_ok=True)
+  except OSError as error:
+    logging.warning('--compilation_cache: %s; none is kept', one_line(error))
+    return
+  caches.remove_damaged(place)
+  jax.config.update('jax_compilation_cache_dir', place)
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
+
+
+def about_compiling() -> str:
+  """What a user has to wait for first."""
+  folder = jax.config.values['jax_compilation_cache_dir']
+  later = f', seconds when {folder} has it' if folder else ''
+  # On two cores 15 s for small and about 50 s for a population of smoke; 65 s
+  # for full on an H200 (docs/performance.md).
+  return f'compiling first: up to a minute{later}'
+
+
+def cores() -> int:
+  """Cores that this process may use."""
+  if hasattr(os, 'sched_getaffinity'):
+    return len(os.sched_getaffinity(0))
+  return os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def telling_memory(in_use: Mapping[str, Any]) -> Iterator[None]:
+  """Has an error of a full device say which settings need less, and are what.
+
+  Args:
+    in_use: settings by full name, as they were resolved.
+  """
+  try:
+    yield
+  except jax.errors.JaxRuntimeError as error:
+    first, *others = [
+      f'{name} ({in_use[name] or "0, all at once"} now)'
+      for name in _MEMORY
+      if name in in_use
+    ]
+    keeps = in_use.get('networks.remat') is False
+    more = ' with networks.remat=True' if keeps else ''
+    error.add_note(f'{_ADVICE}{first}{more} first, then {" or ".join(others)}')
+    raise
+
+
+@contextlib.contextmanager
+def telling_errors() -> Iterator[None]:
+  """Turns errors of JAX that a user can put right into a ValueError of a line.
+
+  Of several processes, one that fails does not wait for the others.
+  """
+  try:
+    yield
+  except BaseException as error:
+    is_interrupt = isinstance(error, KeyboardInterrupt)
+    _leave_without_others(STOPPED if is_interrupt else 1)
+    reason = _reason(error)
+    if reason:
+      raise ValueError(reason) from error
+    raise
+
+
+def _reason(error: BaseException) -> str:
+  """What a user is told of an error of JAX, or '' if it is none or a defect."""
+  if isinstance(error, jax.errors.JaxRuntimeError):
+    if 'RESOURCE_EXHAUSTED' in str(error):
+      return _out_of_memory(error)
+    if 'Gloo' in str(error):
+      return f'another process of this run is gone: {one_line(error)}'
+  return ''
+
+
+def _leave_without_others(status: int) -> None:
+  """Has one process of several end at once when Python has said all it says.
+
+  JAX would wait for the others, and they wait for this one; once it is gone
+  they fail, too. As all end as soon as they miss the first, that one leaves
+  last, so that they can still say what they found.
+  """
+  if not jax.distributed.is_initialized():
+    return
+
+  def leave():
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with contextlib.suppress(KeyboardInterrupt):
+      time.sleep(_PATIENCE if parallel.is_first_process() else 0)
+    os._exit(status)
+
+  atexit.register(leave)
+
+
+def _out_of_memory(error: BaseException) -> str:
+  """The line that says so, of what may be pages about a device's memory."""
+  lines = str(error).splitlines()
+  line = next(s for s in lines if 'RESOURCE_EXHAUSTED' in s)
+  reason = line.partition('RESOURCE_EXHAUSTED')[2].strip(' :.')
+  notes = [x for x in getattr(error, '__notes__', ()) if _ADVICE in x]
+  advice = notes[0] if notes else f'{_ADVICE}{" or ".join(_MEMORY)}'
+  return f'the memory of the device is full: {reason}; {advice}'

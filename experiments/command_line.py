@@ -1,0 +1,345 @@
+"""Reads the command line of every program, and answers --help and the like.
+
+Imports nothing that is slow, so that answers and errors come at once.
+"""
+
+import contextlib
+import os
+import re
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+import ml_collections
+from absl import flags
+from ml_collections import config_flags
+from ml_collections.config_flags import config_path
+
+from experiments import usage
+
+STOPPED = 130  # exit status after an interrupt, as a shell has it
+MOST_DEVICES = 64
+flags.DEFINE_integer(
+  'cpu_devices',
+  0,
+  'Devices that a CPU is split into; 0 is one for each core.',
+  lower_bound=0,
+  upper_bound=MOST_DEVICES,
+)
+flags.DEFINE_string(
+  'compilation_cache',
+  None,
+  "Folder that keeps compiled programs for later runs; 'none' keeps none. By "
+  "default eigen3/compiled in the user's cache folder.",
+)
+flags.DEFINE_list(
+  'extensions',
+  [],
+  'Modules of your own that are imported first: those that register formats of '
+  'prices or algorithms.',
+)
+
+# Flags that are defined here for a program are that program's.
+flags.disclaim_key_flags()
+
+_CONFIG = re.compile(r'--?config(=|$)')
+_HOME = re.compile(r'^(--?config=)(~.*)$')
+# What is answered instead of running the program.
+_HELP = re.compile(r'--?(help|helpshort|h|\?)$')
+_HELPFULL = re.compile(r'--?helpfull$')
+_VERSION = re.compile(r'--?version$')
+_PRINT_CONFIG = re.compile(r'--?print_config$')
+
+
+def define_config(words: str) -> flags.FlagHolder:
+  """Defines --config and --print_config.
+
+  The definition reads the command line already; a --flagfile that cannot be
+  read ends the program.
+
+  Args:
+    words: of its help.
+
+  Returns:
+    The flag --config.
+  """
+  try:
+    holder = config_flags.DEFINE_config_file('config', None, words)
+  except flags.Error as error:
+    print(f'error: {_last_line(error)}', file=sys.stderr)
+    sys.exit(1)
+  flags.DEFINE_bool(
+    'print_config',
+    False,
+    'Prints which settings differ from those of the preset, and ends.',
+  )
+  return holder
+
+
+def parse(
+  argv: Sequence[str],
+  default_config: str = '',
+  of_any_program: bool = False,
+  name: str = '',
+) -> list[str]:
+  """Reads all flags; what a user can put right ends the program in a line.
+
+  So do, without an error, --help, --version and --print_config.
+
+  Args:
+    argv: as sys.argv.
+    default_config: see `mains.run`; so `of_any_program` and `name`.
+
+  Returns:
+    The name of the program alone.
+  """
+  try:
+    given = _expanded(argv, default_config)
+    _answer(given, name)
+    rest = _read([argv[0], *given], default_config)
+    if len(rest) > 1:
+      raise _Refused(f"arguments: found '{rest[1]}', expected only --flags")
+    _check_presets()
+    if default_config and not of_any_program:
+      _check_given(default_config)
+    if any(map(_PRINT_CONFIG.match, given)):
+      _print_config(default_config)
+    return rest
+  except _Refused as error:
+    reason = str(error)
+  except flags.Error as error:
+    reason = re.sub('^flag --\\w+=None: ', '', _last_line(error))
+    reason = reason.rstrip('.').replace(' ?', '?')
+    reason += f'; see eigen3 {name} --help' if name else ''
+  except (AttributeError, KeyError) as error:
+    reason = _unknown_setting(error, argv)
+  except Exception as error:  # of the file of settings, which is a program
+    reason = _in_config(error)
+  print(f'error: {reason}', file=sys.stderr)
+  sys.exit(1)
+
+
+def _answer(given: Sequence[str], name: str) -> None:
+  """Prints help or version and ends the program, if they are asked for."""
+  if any(map(_VERSION.match, given)):
+    print(usage.version())
+    sys.exit()
+  is_full = any(map(_HELPFULL.match, given))
+  if is_full or any(map(_HELP.match, given)):
+    preset = next((s for s in given if _CONFIG.match(s)), '').partition(':')[2]
+    print(usage.of_program(name, preset))
+    if is_full:
+      print(f'\n{flags.FLAGS.get_help()}')
+    sys.exit()
+
+
+def _read(argv: list[str], default_config: str) -> list[str]:
+  """What absl leaves of the arguments; --config is the default if not given."""
+  name, *given = argv
+  is_default = default_config and not any(map(_CONFIG.match, given))
+  if is_default:
+    given.insert(0, f'--config={default_config}')
+  if any(map(_PRINT_CONFIG.match, given)):
+    # No folder has to be named where none is written.
+    for flag in flags.FLAGS:
+      flags.FLAGS[flag].validators.clear()
+  rest = flags.FLAGS([name, *given])
+  if is_default:
+    flags.FLAGS['config'].using_default_value = True
+  return rest
+
+
+class _Refused(ValueError):
+  """Flags that cannot be used together."""
+
+
+def _expanded(argv: Sequence[str], default_config: str) -> list[str]:
+  """The arguments after the program's, with those of flag files among them.
+
+  A --config that is the name of a preset becomes the path of its file.
+
+  Raises:
+    _Refused: there are several configs, or there is no such file.
+  """
+  given = flags.FLAGS.read_flags_from_files(argv[1:], force_gnu=False)
+  configs = [i for i, s in enumerate(given) if _CONFIG.match(s)]
+  if len(configs) > 1:
+    found = ' and '.join(given[i] for i in configs)
+    raise _Refused(
+      f'--config: found {found}, expected one, also among the flags of a '
+      '--flagfile'
+    )
+  for i in configs:
+    value = given[i].partition('=')[2]
+    if '=' not in given[i] and i + 1 < len(given):
+      value = given.pop(i + 1)
+    given[i] = f'--config={_path_of(value, default_config)}'
+  return given
+
+
+def _path_of(config: str, default_config: str) -> str:
+  """Of settings, with the preset after a colon.
+
+  Args:
+    config: that, or the name of a preset alone.
+    default_config: of the program; '' has no presets.
+
+  Raises:
+    _Refused: there is no such file.
+  """
+  # A shell expands ~ where a word begins, so not after the =.
+  config = os.path.expanduser(config)
+  own, _, preset = default_config.partition(':')
+  path = config.partition(':')[0]
+  if os.path.isfile(path):
+    return config
+  if preset and config and not path.endswith('.py'):
+    return f'{own}:{config}'
+  expected = f'a preset, such as {preset}, or FILE.py:PRESET'
+  raise _Refused(
+    f"--config: found no file '{path}', expected "
+    f'{expected if preset else "FILE.py"}'
+  )
+
+
+def _check_presets() -> None:
+  """Refuses a flag that only changes the name of the preset.
+
+  Raises:
+    _Refused: such a flag, saying how a preset is chosen.
+  """
+  if 'config' not in flags.FLAGS:
+    return
+  flag = flags.FLAGS['config']
+  changed = config_flags.get_override_values(flag)
+  names = [x for x in changed if x.rpartition('.')[2] == 'preset']
+  if not names:
+    return
+  source = config_flags.get_config_filename(flag)
+  loaded: Any = flag.parser.parse(source)
+  for name in names:
+    expected = config_path.get_value(name, loaded)
+    if changed[name] != expected:
+      program = f'{loaded.program}/' if 'program' in loaded else ''
+      path = source.partition(':')[0]
+      raise _Refused(
+        f"--config.{name}: found '{changed[name]}', expected '{expected}', "
+        'which the settings are of; to choose a preset: '
+        f'--config={path}:{program}{changed[name]}'
+      )
+
+
+def _check_given(default_config: str) -> None:
+  """Refuses settings of another program.
+
+  Raises:
+    _Refused: naming what they have, or lack.
+  """
+  flag = flags.FLAGS['config']
+  if flag.using_default_value:
+    return
+  source = config_flags.get_config_filename(flag)
+  like = flag.parser.parse(default_config)
+  try:
+    # Of a file that can't be loaded every use is an error: main's, later.
+    with contextlib.suppress(OSError):
+      check_program(flag.value, like, f'--config={source}')
+  except ValueError as error:
+    raise _Refused(str(error)) from error
+
+
+def check_program(
+  config: ml_collections.ConfigDict,
+  like: ml_collections.ConfigDict,
+  where: str,
+) -> None:
+  """Refuses settings of another program than some others are of.
+
+  Args:
+    config: settings.
+    like: settings of this program.
+    where: they are, for the message.
+
+  Raises:
+    ValueError: the sections are others, or what the section learner has.
+  """
+  found, expected = _outline(config), _outline(like)
+  for name in sorted(found ^ expected):
+    has = '' if name in found else 'no '
+    raise ValueError(
+      f'{where}: found {has}{name}, expected settings of this program, which '
+      f'have {"it" if has else "none"}'
+    )
+
+
+def _outline(config: ml_collections.ConfigDict) -> set[str]:
+  """The names by which settings of programs differ."""
+  return {*config, *(f'learner.{x}' for x in config.get('learner', ()))}
+
+
+def _print_config(default_config: str) -> None:
+  """Prints what differs from the preset, and ends the program.
+
+  Raises:
+    _Refused: a run goes on, so that its settings are in its folder.
+  """
+  flag = flags.FLAGS['config']
+  resumes = 'resume' in flags.FLAGS and flags.FLAGS.resume
+  if flag.using_default_value and resumes:
+    raise _Refused(
+      '--print_config: found --resume without --config, expected settings; '
+      'those of the run are in config.json in its folder'
+    )
+  source = config_flags.get_config_filename(flag)
+  config: Any = flag.value
+  before = flag.parser.parse(source)
+  file, _, preset = default_config.partition(':')
+  if preset and source.partition(':')[0] != file and 'preset' in config:
+    # A file of one's own changes a preset, too.
+    with contextlib.suppress(TypeError, ValueError):
+      source = f'{file}:{config.preset}'
+      before = flag.parser.parse(source)
+  print(usage.differences(before, config, source))
+  sys.exit()
+
+
+def one_line(error: BaseException) -> str:
+  """What `error` says, as one line, with its kind where it says nothing."""
+  if isinstance(error, OSError) and error.strerror:
+    where = f'{error.filename}: ' if error.filename else ''
+    return f'{where}{error.strerror}'
+  text = ' '.join(str(error).split())
+  return text or type(error).__name__
+
+
+def _last_line(error: Exception) -> str:
+  """The reason alone: ml_collections puts a traceback before it."""
+  return re.sub(
+    r'^(\w+Error|ERROR:): ', '', str(error).strip().splitlines()[-1]
+  )
+
+
+def _in_config(error: Exception) -> str:
+  """Where a file of settings fails, and how."""
+  place = traceback.extract_tb(error.__traceback__)[-1]
+  file, line = place.filename, place.lineno
+  if isinstance(error, SyntaxError):
+    file, line, text = error.filename or file, error.lineno, error.msg
+  else:
+    text = one_line(error)
+  return f'--config: {file}, line {line}: {type(error).__name__}: {text}'
+
+
+def _unknown_setting(error: BaseException, argv: Sequence[str]) -> str:
+  """ml_collections' words on a field, after the flag that holds it.
+
+  They name the field alone, in quotes, and the nearest one if any is near.
+  """
+  while error.args and isinstance(error.args[0], BaseException):
+    error = error.args[0]
+  words = ' '.join(str(error.args[0] if error.args else '').split())
+  field = words.split("'")[1] if "'" in words else ''
+  names = [arg.split('=')[0] for arg in argv if arg.startswith('--config.')]
+  flag = next((s for s in names if field in s.split('.')), '--config')
+  return f'{flag}: unknown setting {words}'

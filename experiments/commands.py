@@ -1,0 +1,55 @@
+"""All programs: the modules of their flags, and their settings."""
+
+import pathlib
+from typing import NamedTuple
+
+_CONFIGS = pathlib.Path(__file__).parent / 'configs'
+
+
+class Command(NamedTuple):
+  """What the command line needs of a program before it is imported.
+
+  Attributes:
+    options: modules of `experiments.options` that define its flags, its own
+      first.
+    config: the file of its settings in `experiments/configs`, and after a
+      colon their preset by default; '' if it has none.
+    of_any_program: whether settings of other programs will do, too.
+  """
+
+  options: tuple[str, ...]
+  config: str = ''
+  of_any_program: bool = False
+
+  @property
+  def default_config(self) -> str:
+    """What --config is by default; '' if there is no such flag."""
+    return f'{_CONFIGS}/{self.config}' if self.config else ''
+
+
+# By the name of the module in experiments, in the order in which they are
+# listed.
+COMMANDS = {
+  'td3': Command(('training', 'seeds', 'processes'), 'td3.py:small'),
+  'erl': Command(('training', 'seeds', 'processes'), 'erl.py:small'),
+  'ranker': Command(('ranker', 'seeds'), 'ranker.py:small'),
+  'evaluate': Command(('evaluate', 'run_panel')),
+  'report': Command(('report', 'run_panel')),
+  'sweep': Command(('sweep',), 'sweep.py:td3/small'),
+  'ladder': Command(('many_runs',), 'ladder.py:small'),
+  'study': Command(('many_runs',), 'study.py:small'),
+  'control': Command(('control',), 'control.py'),
+  'prepare_data': Command(('prepare_data',)),
+  'check_leaks': Command(('check_leaks',), 'td3.py:small', of_any_program=True),
+  'act': Command(('act', 'run_panel')),
+  'export': Command(('export', 'run_panel')),
+  'import_eigen2': Command(('import_eigen2',), 'td3.py:full+eigen2'),
+  'export_eigen2': Command(('export_eigen2', 'run_panel')),
+  'benchmark': Command(('benchmark',)),
+}
+
+
+def module_of(name: str) -> str:
+  """The module that has the `main` of a program."""
+  folder = pathlib.Path(__file__).parent / name
+  return f'experiments.{name}{".__main__" if folder.is_dir() else ""}'

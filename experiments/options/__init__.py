@@ -1,0 +1,1 @@
+"""Flags of programs; imports nothing that is slow."""

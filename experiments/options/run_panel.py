@@ -1,0 +1,9 @@
+"""The flag of programs that read runs."""
+
+from experiments import path_flags
+
+RUN_PANEL = path_flags.DEFINE_path(
+  'run_panel',
+  None,
+  'Where the panel is now that the runs were trained on, if it was moved.',
+)
