@@ -16,6 +16,10 @@ import numpy as np
 
 from eigen3.types import Array, PRNGKey
 
+# Of a network's root mean square sensitivity; entries that matter less are
+# mutated as if they mattered as much.
+_LEAST_SENSITIVITY = 0.1
+
 
 def ranking(fitness: Array) -> Array:
   """The members from best to worst.
@@ -156,6 +160,68 @@ def mutate(
     return jnp.where(noise != 0, x + noise.astype(x.dtype), x)
 
   return jax.tree.map(of_leaf, trees, draw_like(sparse, key, trees))
+
+
+def mutate_proximally(
+  key: PRNGKey,
+  trees: Any,
+  sensitivity: Any,
+  rate: float | Array,
+  distance: float | Array,
+) -> Any:
+  """Adds noise that moves what a network does by a given distance.
+
+  Proximal mutation (Bodnar et al. 2020, https://arxiv.org/abs/1906.09807; after
+  Lehman et al. 2018, https://arxiv.org/abs/1712.06563): the noise of an entry
+  is divided by how much the outputs depend on it. There the outcome grows with
+  the number of entries; here all noise is scaled so that to first order the
+  root mean square change of the outputs is expected to be `distance`.
+
+  Args:
+    key: consumed.
+    trees: leaves [M, ...].
+    sensitivity: likewise, root mean squares of the outputs' derivatives.
+    rate: [], the probability of noise, for each entry on its own.
+    distance: [], in units of the outputs.
+
+  Returns:
+    Leaves [M, ...].
+  """
+  leaves = jax.tree.leaves(sensitivity)
+  count = sum(math.prod(x.shape[1:]) for x in leaves)
+
+  def total(of_entry):
+    return sum(
+      jnp.sum(of_entry(x), axis=tuple(range(1, x.ndim))) for x in leaves
+    )
+
+  typical = jnp.sqrt(total(jnp.square) / count)  # [M]
+  # Entries on which little depends would get noise without bounds; of a network
+  # that does the same whatever they are, all get equal noise.
+  moves = typical > 0.0
+
+  def share(x):
+    least = along_members(_LEAST_SENSITIVITY * typical, x)
+    some = along_members(moves, x)
+    return jnp.where(some, x, 1.0) / jnp.where(some, x + least, 1.0)
+
+  change = jnp.sqrt(rate * total(lambda x: jnp.square(share(x))))
+  scale = distance / jnp.where(change > 0.0, change, 1.0)
+
+  def sparse(key, shape):
+    key_chosen, key_noise = jax.random.split(key)
+    chosen = jax.random.bernoulli(key_chosen, rate, shape)
+    return jnp.where(chosen, jax.random.normal(key_noise, shape), 0.0)
+
+  def of_leaf(x, noise, sensitive):
+    least = along_members(_LEAST_SENSITIVITY * typical, x)
+    divisor = jnp.where(along_members(moves, x), sensitive + least, 1.0)
+    step = along_members(scale, x) * noise / divisor
+    # Adding 0 would turn -0 into 0.
+    return jnp.where(noise != 0, x + step.astype(x.dtype), x)
+
+  noise = draw_like(sparse, key, trees)
+  return jax.tree.map(of_leaf, trees, noise, sensitivity)
 
 
 def take(trees: Any, indices: Array) -> Any:
