@@ -16,9 +16,9 @@ import numpy as np
 
 from eigen3.types import Array, PRNGKey
 
-# Of a network's root mean square sensitivity; entries that matter less are
-# mutated as if they mattered as much.
-_LEAST_SENSITIVITY = 0.1
+# Proximal noise is at most this share of the entries' root mean square.
+_MOST_CHANGE = 0.3
+_TINY = 1e-20  # against divisions by 0
 
 
 def ranking(fitness: Array) -> Array:
@@ -169,13 +169,15 @@ def mutate_proximally(
   rate: float | Array,
   distance: float | Array,
 ) -> Any:
-  """Adds noise that moves what a network does by a given distance.
+  """Adds noise that moves what a network does by about a given distance.
 
   Proximal mutation (Bodnar et al. 2020, https://arxiv.org/abs/1906.09807; after
   Lehman et al. 2018, https://arxiv.org/abs/1712.06563): the noise of an entry
   is divided by how much the outputs depend on it. There the outcome grows with
-  the number of entries; here all noise is scaled so that to first order the
-  root mean square change of the outputs is expected to be `distance`.
+  the number of entries; here, to first order, the root mean square change of
+  the outputs is expected to be at most `distance`. Nor is the noise of an entry
+  more than a share of what entries are like: what does not matter to first
+  order does once others have moved, and of a fresh network little matters.
 
   Args:
     key: consumed.
@@ -187,36 +189,35 @@ def mutate_proximally(
   Returns:
     Leaves [M, ...].
   """
-  leaves = jax.tree.leaves(sensitivity)
-  count = sum(math.prod(x.shape[1:]) for x in leaves)
+  slopes = jax.tree.leaves(sensitivity)
 
-  def total(of_entry):
+  def total(function, *leaves):
     return sum(
-      jnp.sum(of_entry(x), axis=tuple(range(1, x.ndim))) for x in leaves
+      jnp.sum(function(*x), axis=tuple(range(1, x[0].ndim)))
+      for x in zip(*leaves, strict=True)
     )
 
-  typical = jnp.sqrt(total(jnp.square) / count)  # [M]
-  # Entries on which little depends would get noise without bounds; of a network
-  # that does the same whatever they are, all get equal noise.
-  moves = typical > 0.0
+  values = jax.tree.leaves(trees)
+  count = sum(math.prod(x.shape[1:]) for x in values)
+  most = _MOST_CHANGE * jnp.sqrt(total(jnp.square, values) / count)  # [M]
+  # Of so many entries that all matter equally, the share of each.
+  matter = total(jnp.abs, slopes) ** 2 / total(lambda x: x**2 + _TINY, slopes)
+  share = distance / jnp.sqrt(jnp.maximum(rate * matter, 1.0))
 
-  def share(x):
-    least = along_members(_LEAST_SENSITIVITY * typical, x)
-    some = along_members(moves, x)
-    return jnp.where(some, x, 1.0) / jnp.where(some, x + least, 1.0)
+  def deviation(slope):
+    own, limit = (along_members(x, slope) for x in (share, most))
+    return own * limit / (slope * limit + own + _TINY)
 
-  change = jnp.sqrt(rate * total(lambda x: jnp.square(share(x))))
-  scale = distance / jnp.where(change > 0.0, change, 1.0)
+  change = jnp.sqrt(rate * total(lambda x: (x * deviation(x)) ** 2, slopes))
+  scale = jnp.minimum(1.0, distance / jnp.maximum(change, _TINY))
 
   def sparse(key, shape):
     key_chosen, key_noise = jax.random.split(key)
     chosen = jax.random.bernoulli(key_chosen, rate, shape)
     return jnp.where(chosen, jax.random.normal(key_noise, shape), 0.0)
 
-  def of_leaf(x, noise, sensitive):
-    least = along_members(_LEAST_SENSITIVITY * typical, x)
-    divisor = jnp.where(along_members(moves, x), sensitive + least, 1.0)
-    step = along_members(scale, x) * noise / divisor
+  def of_leaf(x, noise, slope):
+    step = along_members(scale, x) * deviation(slope) * noise
     # Adding 0 would turn -0 into 0.
     return jnp.where(noise != 0, x + step.astype(x.dtype), x)
 

@@ -252,7 +252,7 @@ class Player(NamedTuple):
     if isinstance(acts, Plans):
       encoded, _ = acts.encoded
       return dataclasses.replace(acts, encoded=(encoded, noise))
-    return self.spec.action.perturbed(acts, noise)
+    return self.spec.action.perturbed(jnp.asarray(acts), noise)
 
   @property
   def _parts(self) -> Divided:

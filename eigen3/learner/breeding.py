@@ -84,6 +84,7 @@ class Breeding:
       'much actions depend on what is mutated',
     )
     self._is_common = config.learner.fitness_play == 'common'
+    self._sensed = max(1, player.batch_size // _SENSED_PART)
     self._player = player
     self._agent = player.agent
     self._mesh = mesh
@@ -163,19 +164,15 @@ class Breeding:
       not judged on common slices.
     """
     key_ask, key_born = jax.random.split(key)
+    key_seen, key_sense = jax.random.split(jax.random.fold_in(key, 2))
     source = self._sources(state.generation, value)
     members, value = state.agents, value[source]
     if self._config.learners:
       members = operators.take(members, source)
-    present, found, sensitivity = None, None, None
+    present, found, sensitivity = jnp.zeros(self._members, bool), None, None
+    seen = replay.sample(state.replay, key_seen, self._player.batch_size).s_tm1
     if self._is_common:
-      key_seen, key_sense = jax.random.split(jax.random.fold_in(key, 2))
-      seen = replay.sample(
-        state.replay, key_seen, self._player.batch_size
-      ).s_tm1
       value, present, found = self._compare(state, source, market, seen, value)
-      few = max(1, self._player.batch_size // _SENSED_PART)
-      seen = jax.tree.map(lambda x: x[:few], seen)
     strategy = self._strategy.tell(
       state.strategy, self.genome_of(members), value, state.champion.score
     )
@@ -186,9 +183,10 @@ class Breeding:
       if self._is_common:
         absent = ~jnp.any(present & ~_is_after(value, index))
       members = _with_champion(members, state.champion.agent, index, absent)
-      standing = _with_champion_s(standing, index, absent)
+      standing = _crowned(standing, index, absent)
     if self._strategy.needs_sensitivity:
-      sensitivity = self._sensitivity(members, market, seen, key_sense)
+      few = jax.tree.map(lambda x: x[: self._sensed], seen)
+      sensitivity = self._sensitivity(members, market, few, key_sense)
     proposal = self._strategy.ask(
       strategy, key_ask, self.genome_of(members), sensitivity
     )
@@ -214,7 +212,7 @@ class Breeding:
 
   def _first_observations(self, environment, key):
     """Of days drawn evenly, with the account that an episode begins with."""
-    count = max(1, self._player.batch_size // _SENSED_PART)
+    count = self._sensed
     _, account = experience.first_observation(environment)
     days = jax.random.randint(
       key, (count,), environment.first_day, environment.last_day + 1
@@ -340,12 +338,12 @@ def _of_members(standing: Standing | None, source: Array) -> Standing | None:
   )
 
 
-def _with_champion_s(
+def _crowned(
   standing: Standing | None, index: Array, enters: Array | None
 ) -> Standing | None:
-  """That of members, where the champion has taken one's place."""
-  if standing is None:
-    return None
+  """That of members, the champion in one's place where it enters."""
+  if standing is None or enters is None:
+    return standing
 
   def put(x, new):
     return x.at[index].set(jnp.where(enters, new, x[index]))

@@ -142,7 +142,7 @@ class Reliability(NamedTuple):
       that the slice has for all.
     retest_correlation: expected, of fitness with a repeat of it on as many
       fresh slices (Hoyt's reliability, https://doi.org/10.1007/BF02289270);
-      below 0 by chance where agents are alike. NaN for one slice.
+      below 0 by chance where agents are alike, at least -1. NaN for one slice.
   """
 
   between: Array
@@ -163,14 +163,14 @@ def reliability(scores: Array, common: bool) -> Reliability:
   if common:
     within = error_variance(scores)
   else:
-    within = jnp.sum((scores - means[:, None]) ** 2)
-    within /= max(agents * (slices - 1), 1)
+    within = jnp.sum((scores - means[:, None]) ** 2) / max(
+      agents * (slices - 1), 1
+    )
   moved = between > 0.0
   correlation = jnp.where(moved, 1 - within / jnp.where(moved, between, 1), 0)
-  if slices == 1:
-    correlation = jnp.nan
+  known = jnp.nan if slices == 1 else jnp.maximum(correlation, -1.0)
   return Reliability(
     jnp.sqrt(jnp.maximum(between - within, 0.0) / slices),
     jnp.sqrt(within),
-    jnp.asarray(correlation, jnp.float32),
+    jnp.asarray(known, jnp.float32),
   )

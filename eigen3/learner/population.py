@@ -115,12 +115,11 @@ class Population:
       parallel.map_members, block=config.evolution.block, mesh=mesh
     )
     self._world = parallel.replicate((environment, validation, market), mesh)
-    counts = {
-      'by': config.learner.fitness,
-      'no_trade_penalty': config.learner.no_trade_penalty,
-    }
-    self._judge = functools.partial(slices.judge, **counts)
-    self._scores = functools.partial(slices.scores, **counts)
+    self._judge = functools.partial(
+      slices.judge,
+      by=config.learner.fitness,
+      no_trade_penalty=config.learner.no_trade_penalty,
+    )
     played = self._agents * config.learner.fitness_slices
     self._added = played * self.player.stored_steps
     self.steps_per_iteration = played * environment.num_steps
@@ -319,7 +318,12 @@ class Population:
   def _played(self, environment, episodes) -> _Played:
     return _Played(
       self._judge(environment, episodes, worst=self._config.fitness_worst),
-      self._scores(environment, episodes),
+      slices.scores(
+        environment,
+        episodes,
+        self._config.fitness,
+        self._config.no_trade_penalty,
+      ),
     )
 
   def _remembering(self, state, transitions) -> PopulationState:

@@ -124,12 +124,10 @@ def _draw(
 
 def _knows_selection(members: pd.DataFrame, generations: pd.DataFrame) -> bool:
   """Whether there is something to tell of what selection did."""
-  return (
-    'founder' in members
-    and 'fitness_error' in members
-    and all(name in generations for name in SELECTION_COLUMNS)
-    and members['founder'].notna().all()
+  known = {'founder', 'fitness_error'}.issubset(members) and all(
+    name in generations for name in SELECTION_COLUMNS
   )
+  return known and bool(members['founder'].notna().all())
 
 
 def _rows(names: Sequence[str], selection: bool) -> list[list[str]]:
