@@ -145,14 +145,10 @@ class _CrossEntropy:
     )
 
   def begin(
-    self,
-    state: CrossEntropyState,
-    key: PRNGKey,
-    genomes: Genome,
-    sensitivity: Sensitivity | None = None,
+    self, state: CrossEntropyState, key: PRNGKey, genomes: Genome
   ) -> Genome:
     """Samples around the one that all are copies of."""
-    return self.ask(state, key, genomes, sensitivity).genomes
+    return self.ask(state, key, genomes).genomes
 
   def ask(
     self,

@@ -139,18 +139,15 @@ class _Genetic:
       ),
     )
 
-  def begin(
-    self,
-    state: GeneticState,
-    key: PRNGKey,
-    genomes: Genome,
-    sensitivity: Sensitivity | None = None,
-  ) -> Genome:
-    """The first member, and mutants of it."""
+  def begin(self, state: GeneticState, key: PRNGKey, genomes: Genome) -> Genome:
+    """The first member, and the others with Gaussian noise.
+
+    Of a fresh network actions hardly depend on most entries.
+    """
     assert_population(genomes, self._population_size)
     old, unpack = operators.pack(genomes.parameters)
-    models = jnp.arange(1, self._population_size, dtype=jnp.int32)
-    mutants = self._mutants(key, state, old, models, sensitivity)
+    how = state.mutation_rate, state.mutation_std
+    mutants = operators.mutate(key, [x[1:] for x in old], *how)
     return genomes._replace(
       parameters=unpack(
         [jnp.concatenate([x[:1], y]) for x, y in zip(old, mutants, strict=True)]

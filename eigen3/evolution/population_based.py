@@ -106,18 +106,14 @@ class _PopulationBased:
     return state._replace(fitness=jnp.asarray(fitness, jnp.float32))
 
   def begin(
-    self,
-    state: PopulationBasedState,
-    key: PRNGKey,
-    genomes: Genome,
-    sensitivity: Sensitivity | None = None,
+    self, state: PopulationBasedState, key: PRNGKey, genomes: Genome
   ) -> Genome:
     """The same parameters, with hyperparameters apart.
 
     Each is multiplied by a factor, whose logarithm is drawn evenly, from
     1 / `initial_factor` to `initial_factor`; the first member's stay.
     """
-    del state, sensitivity
+    del state  # nothing is known
     assert_population(genomes, self._population_size)
     most = jnp.log(jnp.float32(self._config.initial_factor))
     powers = operators.draw_like(

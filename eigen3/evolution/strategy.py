@@ -74,8 +74,8 @@ class Strategy(NamedTuple):
       those told of last, but for a member that was replaced since. Consumes
       the key. Those that `needs_sensitivity` have to be given a `Sensitivity`
       of these genomes.
-    begin: `(state, key, genomes, sensitivity=None) -> genomes`, a first
-      population, of copies of one member; see `ask`.
+    begin: `(state, key, genomes) -> genomes`, a first population, of copies of
+      one member. Consumes the key.
     replaceable: `(state) -> int32 []`, the member that a champion may replace
       between `tell` and `ask`: the weakest elite, so that the champion stays.
       Where all are samples nobody stays; it is the weakest, and a champion
@@ -89,7 +89,7 @@ class Strategy(NamedTuple):
   init: Callable[[PRNGKey, Genome], Any]
   tell: Callable[[Any, Genome, Array, Array], Any]
   ask: Callable[..., Proposal]
-  begin: Callable[..., Genome]
+  begin: Callable[[Any, PRNGKey, Genome], Genome]
   replaceable: Callable[[Any], Array]
   report: Callable[[Any], dict[str, Array]]
   samples: bool = False

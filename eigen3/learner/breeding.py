@@ -16,7 +16,7 @@ from eigen3 import evolution, parallel, settings
 from eigen3.agent import replay
 from eigen3.agent.protocol import ACTING
 from eigen3.evolution import Genome, Origin, Proposal, operators
-from eigen3.learner import diversity, experience, fitness, inheritance
+from eigen3.learner import diversity, fitness, inheritance
 from eigen3.learner.acting import Player
 from eigen3.learner.diversity import Diversity
 from eigen3.learner.population_state import (
@@ -113,13 +113,11 @@ class Breeding:
       jnp.full(self._members, -1, jnp.int32),
     )
 
-  def begin(self, agents, environment, market, key) -> tuple[Any, Any]:
+  def begin(self, agents: Any, key: PRNGKey) -> tuple[Any, Any]:
     """Agents as evolution has them begin, and its state.
 
     Args:
       agents: fresh ones, leaves [P + R, ...].
-      environment: of the training days.
-      market: what agents see.
       key: consumed.
     """
     key_init, key_begin, key_born = jax.random.split(key, 3)
@@ -134,13 +132,8 @@ class Breeding:
     copies = jnp.zeros(self._members, jnp.int32)
     genomes = operators.take(genomes, copies)
     strategy = self._strategy.init(key_init, genomes)
-    sensitivity = None
-    if self._strategy.needs_sensitivity:
-      key_days, key_sense = jax.random.split(jax.random.fold_in(key, 3))
-      seen = self._first_observations(environment, key_days)
-      sensitivity = self._sensitivity(agents, market, seen, key_sense)
     proposal = Proposal(
-      self._strategy.begin(strategy, key_begin, genomes, sensitivity),
+      self._strategy.begin(strategy, key_begin, genomes),
       copies,
       jnp.full(self._members, int(Origin.INITIAL), jnp.int32),
       jnp.full(self._members, -1, jnp.int32),
@@ -210,19 +203,6 @@ class Breeding:
     whole = dict.fromkeys(genes.parameters, jnp.ones(self._agents, bool))
     return self._agent.born(agents, genes, whole, agents.key)
 
-  def _first_observations(self, environment, key):
-    """Of days drawn evenly, with the account that an episode begins with."""
-    count = self._sensed
-    _, account = experience.first_observation(environment)
-    days = jax.random.randint(
-      key, (count,), environment.first_day, environment.last_day + 1
-    )
-    accounts = jax.tree.map(
-      lambda x: jnp.broadcast_to(x, (count, *x.shape)), account
-    )
-    spec = self._player.spec.action
-    return experience.observations_of(spec, days, accounts)
-
   def _sensitivity(self, members, market, observations, key):
     """How much the actions of members depend on what evolution varies."""
 
@@ -265,12 +245,18 @@ class Breeding:
       who does what the champion does; and how far members are from each other.
     """
 
-    def look(shared, agent):
-      market, seen = shared
-      policy = self._agent.policy(agent)
-      return self._player.unit_actions(policy, market, seen)
+    def look(shared, policy):
+      return self._player.unit_actions(policy, *shared)
 
-    actions = self._on_all(look, (market, seen), state.agents)[source]
+    # The champion comes last, as often as there are devices to share evenly.
+    copies = parallel.agents_at_once(self._mesh)
+    policies = jax.tree.map(
+      lambda x, y: jnp.concatenate([x, jnp.stack([y] * copies)]),
+      self._agent.policy(state.agents),
+      self._agent.policy(state.champion.agent),
+    )
+    looks = self._on_all(look, (market, seen), policies)
+    actions = looks[source]
     apart = diversity.distances(actions, actions)
     pairs = diversity.between_pairs(apart)
     median = jnp.median(pairs)
@@ -279,8 +265,7 @@ class Breeding:
     present = jnp.zeros(self._members, bool)
     if self._config.least_distance:
       is_redundant = diversity.redundant(apart, value, least)
-      champion = look((market, seen), state.champion.agent)
-      present = diversity.distances(actions, champion[None])[0] <= least
+      present = diversity.distances(actions, looks[-1:])[0] <= least
     found = Diversity(median, pairs.min(), is_redundant.sum().astype(jnp.int32))
     return jnp.where(is_redundant, -jnp.inf, value), present, found
 

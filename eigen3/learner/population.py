@@ -214,9 +214,7 @@ class Population:
       (environment, market),
       jax.random.split(key_agents, self._agents),
     )
-    agents, strategy = self._breeding.begin(
-      agents, environment, market, key_members
-    )
+    agents, strategy = self._breeding.begin(agents, key_members)
     champion = Champion(
       agent=jax.tree.map(lambda x: x[0], agents),
       score=jnp.float32(-jnp.inf),

@@ -97,7 +97,8 @@ def _evolution() -> config_dict.ConfigDict:
   genetic.blend_high = 0.8
   genetic.uniform_probability = 0.5  # of an entry of the one parent
   # 'proximal': noise that is smaller where actions depend more on an entry, and
-  # moves them by `mutation_std` in unit space; 'gaussian': noise of that size.
+  # moves them by at most `mutation_std` in unit space; 'gaussian': noise of
+  # that size.
   genetic.mutation = 'proximal'
   genetic.mutation_rate = 1.0  # share of the entries
   genetic.mutation_std = 0.05

@@ -213,8 +213,7 @@ def test_proximal_mutants_are_of_the_sensitivity_of_their_models():
     )
     assert np.sqrt(moved) == pytest.approx(0.025, rel=0.1)
     assert np.std(found['y']) > 5 * np.std(found['x'])
-  begun = strategy.begin(state, KEY, genomes, sensitivity)
-  assert asked[1] == [1, 2, 3, 4, 5]
+  begun = strategy.begin(state, KEY, genomes)
   assert (begun.parameters['x'][0] == 1).all()
   assert np.all(np.any(np.asarray(begun.parameters['x'][1:]) != 1, axis=1))
 
