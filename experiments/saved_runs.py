@@ -203,7 +203,23 @@ def defaults_of(
   config.learner.counterfactuals = 0
   ceiling = settings['environment']['coefficient_ceiling']
   config.environment.full_size_coefficient = ceiling
+  if program is erl:
+    _without_common_fitness(config)
   return config
+
+
+def _without_common_fitness(config: ml_collections.ConfigDict) -> None:
+  """Populations as they were when fitness was of each one's own slices."""
+  before = erl.get_config('smoke+eigen2')
+  for section, names in (
+    ('learner', ('fitness_play', 'fitness_memory')),
+    ('evolution', ('common_start', 'bred', 'least_distance')),
+    ('evolution', ('hyperparameters',)),
+  ):
+    for name in names:
+      config[section][name] = before[section][name]
+  config.evolution.genetic.mutation = 'gaussian'
+  config.evolution.population_based.initial_factor = 1.0
 
 
 def market_of(run: SavedRun, panel: MarketPanel) -> Market:

@@ -24,6 +24,29 @@ MEMBERS = pd.DataFrame(
 )
 
 
+def with_selection(members, generations, seed=0):
+  """The same, of agents that were judged on common slices."""
+  rng = np.random.default_rng(seed)
+  count = len(generations)
+  founder = rng.integers(0, 4, len(members))
+  # From the middle on all are of one.
+  founder = np.where(members['generation'] > count / 2, 2, founder)
+  members = members.assign(founder=founder, fitness_error=0.004)
+  numbers = generations['generation'].to_numpy()
+  return members, generations.assign(
+    retest_correlation=rng.uniform(0.2, 0.7, count),
+    fitness_between=0.01,
+    fitness_error=0.004,
+    distance_median=0.3 / numbers,
+    distance_nearest=0.01 / numbers,
+    redundant=0,
+    founders=members.groupby('generation')['founder'].nunique().to_numpy(),
+    champion_founder=2,
+    offspring_gain=rng.normal(-0.3, 0.5, count),
+    mutant_gain=np.where(numbers % 2 == 0, NAN, -0.2),
+  )
+
+
 def fake_run(num_generations=6, size=4, hyperparameters=(), seed=0):
   """A plausible history: (members, generations)."""
   rng = np.random.default_rng(seed)

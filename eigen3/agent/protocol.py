@@ -13,6 +13,8 @@ Observe: TypeAlias = Callable[[Any, Any], Any]
 # What an environment makes of an action: (s [B], unit actions [B]) -> the same.
 Constrain: TypeAlias = Callable[[Any, Array], Array]
 Metrics: TypeAlias = dict[str, Array]
+# In an agent's genes, the network that acts.
+ACTING = 'actor'
 # All that an agent carries from one update to the next, a pytree of arrays.
 State: TypeAlias = Any
 
@@ -33,7 +35,7 @@ class Genes(NamedTuple):
   """What evolution varies of an agent.
 
   Attributes:
-    parameters: trees of parameters, by network.
+    parameters: trees of parameters, by network; `ACTING` is the policy's.
     hyperparameters: positive float32 leaves, by name; may be empty.
   """
 
@@ -63,7 +65,10 @@ class Agent(NamedTuple):
     reported: the names of these, cause before effect.
     genes: of a state.
     born: `(parents, genes, whole, keys) -> states`, all with a leading axis P;
-      where `whole` [P], a child keeps what its parent's genes had led to.
+      where `whole`, by network [P], a child keeps what its parent's parameters
+      had led to. Hyperparameters may be `more` than those of the parents.
+    more: hyperparameters that an agent may have its own of, and what they are
+      where it has not, by name.
   """
 
   init: Callable[[PRNGKey, Any, Any], State]
@@ -77,7 +82,8 @@ class Agent(NamedTuple):
   report: Callable[[State, Mapping[str, Any]], dict[str, float]]
   reported: tuple[str, ...]
   genes: Callable[[State], Genes]
-  born: Callable[[State, Genes, Array, PRNGKey], State]
+  born: Callable[[State, Genes, Mapping[str, Array], PRNGKey], State]
+  more: Mapping[str, float] = {}
   value: Callable[[State, Any, Any, Array], Array] | None = None
 
 

@@ -33,6 +33,7 @@ from eigen3.agent.network import (
   stepped,
 )
 from eigen3.agent.protocol import (
+  ACTING,
   Agent,
   Constrain,
   Genes,
@@ -50,10 +51,18 @@ class Hyperparameters(NamedTuple):
   Attributes:
     actor_learning_rate: float [].
     critic_learning_rate: float [].
+    exploration: float32 [], times the noise of exploration; None is 1.
+    discount_rate: float32 [], 1 less the discount; None leaves it to the
+      config, as the next.
+    smoothing: float32 [], deviation of noise on the target action.
   """
 
   actor_learning_rate: Array
   critic_learning_rate: Array
+  # None are no leaves: what is saved without them stays readable.
+  exploration: Array | None = None
+  discount_rate: Array | None = None
+  smoothing: Array | None = None
 
 
 class TrainingState(NamedTuple):
@@ -147,7 +156,7 @@ def make_agent(
     update=td3.update,
     policy=lambda state: networks.policy(state.actor, state.critic),
     with_policy=functools.partial(_with_policy, networks),
-    noise=lambda state: state.noise_scale,
+    noise=_noise,
     num_updates=lambda state: state.steps,
     trained=_trained,
     report=_report,
@@ -155,6 +164,7 @@ def make_agent(
     genes=_genes,
     born=_born,
     value=td3.value,
+    more=_more(config),
   )
 
 
@@ -207,7 +217,7 @@ class _TD3:
     actions = parallel.in_chunks(act, observations, chunk)
     if key is None:
       return actions
-    noise = state.noise_scale * jax.random.normal(key, actions.shape, float)
+    noise = _noise(state) * jax.random.normal(key, actions.shape, float)
     return self._spec.perturbed(actions, noise)
 
   def value(
@@ -313,7 +323,7 @@ class _TD3:
       q_t = self._bootstrap(state, batch, context, key_noise)
     else:  # Nothing of the future counts: save the target networks' work.
       q_t = jnp.zeros_like(q_tm1, shape=(len(q_tm1), q_tm1.shape[-1]))
-    discount_t = self._config.gamma * batch.discount_t
+    discount_t = self._discount(state) * batch.discount_t
     of_state = losses.twin_critic_loss
     if batch.r_t.ndim == 2:  # Several actions of a state; one future, or many.
       future = 0 if q_t.ndim == 3 else None
@@ -322,6 +332,11 @@ class _TD3:
     taken = q_tm1 if q_tm1.ndim == 2 else q_tm1[:, 0]
     kept = jax.lax.stop_gradient(encoded) if self._networks.are_shared else None
     return jnp.mean(loss), (network_state, (jnp.mean(taken), kept))
+
+  def _discount(self, state: TrainingState) -> Array | float:
+    rate = state.hyperparameters.discount_rate
+    # Perturbed by factors, it may come out above 1.
+    return self._config.gamma if rate is None else jnp.maximum(1 - rate, 0)
 
   def _bootstrap(self, state, batch, context, key) -> Array:
     """Target critics' values of the smoothed target action.
@@ -341,9 +356,9 @@ class _TD3:
       actor.target_params, actor.target_state, None, encoded, is_training=False
     )
     unit = self._spec.to_unit(actions)
-    noise = self._config.target_noise * jax.random.normal(
-      key, unit.shape, unit.dtype
-    )
+    own = state.hyperparameters.smoothing
+    deviation = self._config.target_noise if own is None else own
+    noise = deviation * jax.random.normal(key, unit.shape, unit.dtype)
     clip = self._config.target_noise_clip
     unit = self._spec.clip_unit(unit + jnp.clip(noise, -clip, clip))
     q_t, _ = self._critic.apply(
@@ -430,20 +445,39 @@ def _trained(state: TrainingState) -> dict[str, Any]:
   return {'actor': policy_of(state.actor), 'critic': policy_of(state.critic)}
 
 
+def _noise(state: TrainingState) -> Array:
+  own = state.hyperparameters.exploration
+  return state.noise_scale if own is None else own * state.noise_scale
+
+
+def _more(config: ml_collections.ConfigDict) -> dict[str, float]:
+  """Hyperparameters that matter under these settings."""
+  found = {'exploration': 1.0}
+  if config.gamma:  # else nothing of the future is looked at
+    found['discount_rate'] = 1.0 - config.gamma
+    found['smoothing'] = config.target_noise
+  return {name: value for name, value in found.items() if value > 0.0}
+
+
 def _genes(state: TrainingState) -> Genes:
+  own = state.hyperparameters._asdict()
   return Genes(
-    {'actor': state.actor.online_params, 'critic': state.critic.online_params},
-    state.hyperparameters._asdict(),
+    {ACTING: state.actor.online_params, 'critic': state.critic.online_params},
+    {name: value for name, value in own.items() if value is not None},
   )
 
 
 def _born(
-  parents: TrainingState, genes: Genes, whole: Array, keys: PRNGKey
+  parents: TrainingState,
+  genes: Genes,
+  whole: Mapping[str, Array],
+  keys: PRNGKey,
 ) -> TrainingState:
   """Agents [P] of new genes; targets are copies unless they are `whole`."""
+  params = genes.parameters
   return parents._replace(
-    actor=born_of(parents.actor, genes.parameters['actor'], whole),
-    critic=born_of(parents.critic, genes.parameters['critic'], whole),
+    actor=born_of(parents.actor, params[ACTING], whole[ACTING]),
+    critic=born_of(parents.critic, params['critic'], whole['critic']),
     hyperparameters=Hyperparameters(**genes.hyperparameters),
     key=keys,
   )

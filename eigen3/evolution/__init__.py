@@ -12,7 +12,13 @@ from eigen3.evolution.population_based import (
   PopulationBasedState,
   make_population_based,
 )
-from eigen3.evolution.strategy import Genome, Origin, Proposal, Strategy
+from eigen3.evolution.strategy import (
+  Genome,
+  Origin,
+  Proposal,
+  Sensitivity,
+  Strategy,
+)
 
 __all__ = [
   'CrossEntropyState',
@@ -21,6 +27,7 @@ __all__ = [
   'Origin',
   'PopulationBasedState',
   'Proposal',
+  'Sensitivity',
   'Strategy',
   'make_cross_entropy',
   'make_genetic',

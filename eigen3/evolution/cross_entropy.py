@@ -22,6 +22,7 @@ from eigen3.evolution.strategy import (
   Genome,
   Origin,
   Proposal,
+  Sensitivity,
   Strategy,
   assert_population,
   require_population,
@@ -75,6 +76,7 @@ def make_cross_entropy(
     method.init,
     method.tell,
     method.ask,
+    method.begin,
     method.replaceable,
     method.report,
     samples=True,
@@ -142,10 +144,21 @@ class _CrossEntropy:
       noise=noise,
     )
 
-  def ask(
+  def begin(
     self, state: CrossEntropyState, key: PRNGKey, genomes: Genome
+  ) -> Genome:
+    """Samples around the one that all are copies of."""
+    return self.ask(state, key, genomes).genomes
+
+  def ask(
+    self,
+    state: CrossEntropyState,
+    key: PRNGKey,
+    genomes: Genome,
+    sensitivity: Sensitivity | None = None,
   ) -> Proposal:
     """Mirrored samples around the mean, [P, ...]."""
+    del sensitivity  # the distribution says how much
     size = self._population_size
     assert_population(genomes, size)
     half = -(-size // 2)
@@ -166,6 +179,7 @@ class _CrossEntropy:
       Genome(parameters, operators.take(genomes.hyperparameters, parent)),
       parent,
       jnp.full(size, Origin.SAMPLE, jnp.int32),
+      jnp.full(size, -1, jnp.int32),
     )
 
   def replaceable(self, state: CrossEntropyState) -> Array:

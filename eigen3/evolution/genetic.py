@@ -17,6 +17,7 @@ from eigen3.evolution.strategy import (
   Genome,
   Origin,
   Proposal,
+  Sensitivity,
   Strategy,
   assert_population,
   require_population,
@@ -35,7 +36,8 @@ class GeneticState(NamedTuple):
     progress: float32 [plateau_generations + 1], the last scores, newest at
       the end; NaN where there were fewer.
     mutation_rate: float32 [], the share of a mutant's entries that change.
-    mutation_std: float32 [], the deviation of their noise.
+    mutation_std: float32 [], the deviation of their noise, or what it moves
+      actions by.
   """
 
   fitness: Array
@@ -52,7 +54,10 @@ def make_genetic(
   A new population holds the elites, best first, then offspring, then mutants.
   Their numbers are the rounded shares of P, at least one elite, mutants being
   the rest. Offspring are not mutated. Mutants come of the elites in turn, so
-  the best are tried first and none twice before all were tried once.
+  the best are tried first and none twice before all were tried once. Mutation
+  is 'gaussian' noise, or 'proximal' (Bodnar et al. 2020,
+  https://arxiv.org/abs/1906.09807): noise that is smaller where actions depend
+  more on a parameter, and as large as to move actions by `mutation_std`.
 
   While no score of the last `plateau_generations` differs from the one before
   them by the share `plateau_change` of its magnitude, mutation grows by a
@@ -76,8 +81,10 @@ def make_genetic(
     genetic.init,
     genetic.tell,
     genetic.ask,
+    genetic.begin,
     genetic.replaceable,
     genetic.report,
+    needs_sensitivity=config.mutation == 'proximal',
   )
 
 
@@ -132,20 +139,38 @@ class _Genetic:
       ),
     )
 
-  def ask(self, state: GeneticState, key: PRNGKey, genomes: Genome) -> Proposal:
+  def begin(self, state: GeneticState, key: PRNGKey, genomes: Genome) -> Genome:
+    """The first member, and the others with Gaussian noise.
+
+    Of a fresh network actions hardly depend on most entries.
+    """
+    assert_population(genomes, self._population_size)
+    old, unpack = operators.pack(genomes.parameters)
+    how = state.mutation_rate, state.mutation_std
+    mutants = operators.mutate(key, [x[1:] for x in old], *how)
+    return genomes._replace(
+      parameters=unpack(
+        [jnp.concatenate([x[:1], y]) for x, y in zip(old, mutants, strict=True)]
+      )
+    )
+
+  def ask(
+    self,
+    state: GeneticState,
+    key: PRNGKey,
+    genomes: Genome,
+    sensitivity: Sensitivity | None = None,
+  ) -> Proposal:
     """The next population: elites, offspring, mutants."""
     assert_population(genomes, self._population_size)
     key_offspring, key_mutants = jax.random.split(key)
     old, unpack = operators.pack(genomes.parameters)
     elites = operators.ranking(state.fitness)[: self._num_elites]
-    offspring, closest = self._offspring(key_offspring, state.fitness, old)
-    models = elites[jnp.arange(self._num_mutants) % self._num_elites]
-    mutants = operators.mutate(
-      key_mutants,
-      operators.take(old, models),
-      state.mutation_rate,
-      state.mutation_std,
+    offspring, closest, mates = self._offspring(
+      key_offspring, state.fitness, old
     )
+    models = elites[jnp.arange(self._num_mutants) % self._num_elites]
+    mutants = self._mutants(key_mutants, state, old, models, sensitivity)
     parameters = jax.tree.map(
       lambda *parts: jnp.concatenate(parts),
       operators.take(old, elites),
@@ -153,12 +178,15 @@ class _Genetic:
       mutants,
     )
     parent = jnp.concatenate([elites, closest, models])
+    nobody = jnp.full_like(parent, -1)
+    start = self._num_elites
     return Proposal(
       Genome(
         unpack(parameters), operators.take(genomes.hyperparameters, parent)
       ),
       parent,
       self._origins(),
+      nobody.at[start : start + self._num_offspring].set(mates),
     )
 
   def replaceable(self, state: GeneticState) -> Array:
@@ -172,10 +200,29 @@ class _Genetic:
       'mutation_std': state.mutation_std,
     }
 
+  def _mutants(
+    self,
+    key: PRNGKey,
+    state: GeneticState,
+    parameters: Any,
+    models: Array,
+    sensitivity: Sensitivity | None,
+  ) -> Any:
+    """Of the members `models` [M], leaves [M, ...]; parameters are packed."""
+    how = state.mutation_rate, state.mutation_std
+    chosen = operators.take(parameters, models)
+    if self._config.mutation == 'gaussian':
+      return operators.mutate(key, chosen, *how)
+    assert sensitivity is not None, 'see Strategy.needs_sensitivity'
+    if not len(models):
+      return chosen
+    packed, _ = operators.pack(sensitivity(models))
+    return operators.mutate_proximally(key, chosen, packed, *how)
+
   def _offspring(
     self, key: PRNGKey, fitness: Array, parameters: Any
-  ) -> tuple[Any, Array]:
-    """Children, leaves [M, ...], and the parents that they resemble, [M]."""
+  ) -> tuple[Any, Array, Array]:
+    """Children, leaves [M, ...], the parents that they resemble, the others."""
     key_parents, key_crossover = jax.random.split(key)
     first, second = operators.two_parents(
       key_parents, fitness, self._num_offspring, self._config.tournament_size
@@ -195,7 +242,12 @@ class _Genetic:
     else:
       share = self._config.uniform_probability
       children = operators.uniform_crossover(key_crossover, *pair, share)
-    return children, jnp.where(share >= 0.5, first, second)
+    like_first = share >= 0.5
+    return (
+      children,
+      jnp.where(like_first, first, second),
+      jnp.where(like_first, second, first),
+    )
 
   def _origins(self) -> Array:
     """An `Origin` for each place in a new population, int32 [P]."""
@@ -240,6 +292,7 @@ EXPECTED = {
   'blend_low': settings.SHARE,
   'blend_high': settings.SHARE,
   'uniform_probability': settings.SHARE,
+  'mutation': settings.one_of('gaussian', 'proximal'),
   'mutation_rate': settings.SHARE,
   'mutation_std': settings.NOT_NEGATIVE,
   'max_mutation_rate': settings.SHARE,

@@ -16,6 +16,10 @@ import numpy as np
 
 from eigen3.types import Array, PRNGKey
 
+# Proximal noise is at most this share of the entries' root mean square.
+_MOST_CHANGE = 0.3
+_TINY = 1e-20  # against divisions by 0
+
 
 def ranking(fitness: Array) -> Array:
   """The members from best to worst.
@@ -156,6 +160,69 @@ def mutate(
     return jnp.where(noise != 0, x + noise.astype(x.dtype), x)
 
   return jax.tree.map(of_leaf, trees, draw_like(sparse, key, trees))
+
+
+def mutate_proximally(
+  key: PRNGKey,
+  trees: Any,
+  sensitivity: Any,
+  rate: float | Array,
+  distance: float | Array,
+) -> Any:
+  """Adds noise that moves what a network does by about a given distance.
+
+  Proximal mutation (Bodnar et al. 2020, https://arxiv.org/abs/1906.09807; after
+  Lehman et al. 2018, https://arxiv.org/abs/1712.06563): the noise of an entry
+  is divided by how much the outputs depend on it. There the outcome grows with
+  the number of entries; here, to first order, the root mean square change of
+  the outputs is expected to be at most `distance`. Nor is the noise of an entry
+  more than a share of what entries are like: what does not matter to first
+  order does once others have moved, and of a fresh network little matters.
+
+  Args:
+    key: consumed.
+    trees: leaves [M, ...].
+    sensitivity: likewise, root mean squares of the outputs' derivatives.
+    rate: [], the probability of noise, for each entry on its own.
+    distance: [], in units of the outputs.
+
+  Returns:
+    Leaves [M, ...].
+  """
+  slopes = jax.tree.leaves(sensitivity)
+
+  def total(function, *leaves):
+    return sum(
+      jnp.sum(function(*x), axis=tuple(range(1, x[0].ndim)))
+      for x in zip(*leaves, strict=True)
+    )
+
+  values = jax.tree.leaves(trees)
+  count = sum(math.prod(x.shape[1:]) for x in values)
+  most = _MOST_CHANGE * jnp.sqrt(total(jnp.square, values) / count)  # [M]
+  # Of so many entries that all matter equally, the share of each.
+  matter = total(jnp.abs, slopes) ** 2 / total(lambda x: x**2 + _TINY, slopes)
+  share = distance / jnp.sqrt(jnp.maximum(rate * matter, 1.0))
+
+  def deviation(slope):
+    own, limit = (along_members(x, slope) for x in (share, most))
+    return own * limit / (slope * limit + own + _TINY)
+
+  change = jnp.sqrt(rate * total(lambda x: (x * deviation(x)) ** 2, slopes))
+  scale = jnp.minimum(1.0, distance / jnp.maximum(change, _TINY))
+
+  def sparse(key, shape):
+    key_chosen, key_noise = jax.random.split(key)
+    chosen = jax.random.bernoulli(key_chosen, rate, shape)
+    return jnp.where(chosen, jax.random.normal(key_noise, shape), 0.0)
+
+  def of_leaf(x, noise, slope):
+    step = along_members(scale, x) * deviation(slope) * noise
+    # Adding 0 would turn -0 into 0.
+    return jnp.where(noise != 0, x + step.astype(x.dtype), x)
+
+  noise = draw_like(sparse, key, trees)
+  return jax.tree.map(of_leaf, trees, noise, sensitivity)
 
 
 def take(trees: Any, indices: Array) -> Any:

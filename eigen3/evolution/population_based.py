@@ -18,6 +18,7 @@ from eigen3.evolution.strategy import (
   Genome,
   Origin,
   Proposal,
+  Sensitivity,
   Strategy,
   assert_population,
   require_population,
@@ -66,6 +67,7 @@ def make_population_based(
     training.init,
     training.tell,
     training.ask,
+    training.begin,
     training.replaceable,
     training.report,
   )
@@ -103,10 +105,41 @@ class _PopulationBased:
     chex.assert_shape(fitness, (self._population_size,))
     return state._replace(fitness=jnp.asarray(fitness, jnp.float32))
 
-  def ask(
+  def begin(
     self, state: PopulationBasedState, key: PRNGKey, genomes: Genome
+  ) -> Genome:
+    """The same parameters, with hyperparameters apart.
+
+    Each is multiplied by a factor, whose logarithm is drawn evenly, from
+    1 / `initial_factor` to `initial_factor`; the first member's stay.
+    """
+    del state  # nothing is known
+    assert_population(genomes, self._population_size)
+    most = jnp.log(jnp.float32(self._config.initial_factor))
+    powers = operators.draw_like(
+      lambda key, shape: jax.random.uniform(key, shape, minval=-1.0),
+      key,
+      genomes.hyperparameters,
+    )
+    return genomes._replace(
+      hyperparameters=jax.tree.map(
+        lambda x, power: (x * jnp.exp(most * power.at[0].set(0.0))).astype(
+          x.dtype
+        ),
+        genomes.hyperparameters,
+        powers,
+      )
+    )
+
+  def ask(
+    self,
+    state: PopulationBasedState,
+    key: PRNGKey,
+    genomes: Genome,
+    sensitivity: Sensitivity | None = None,
   ) -> Proposal:
     """The same members, but for the weakest."""
+    del sensitivity  # parameters change by training alone
     size, count = self._population_size, self._num_copies
     assert_population(genomes, size)
     key_model, key_factor = jax.random.split(key)
@@ -125,6 +158,7 @@ class _PopulationBased:
       Genome(operators.take(genomes.parameters, parent), hyperparameters),
       parent,
       jnp.where(copied, Origin.COPY, Origin.ELITE).astype(jnp.int32),
+      jnp.full(size, -1, jnp.int32),
     )
 
   def replaceable(self, state: PopulationBasedState) -> Array:
@@ -156,6 +190,7 @@ class _PopulationBased:
 EXPECTED = {
   'exploit_share': settings.SHARE,
   'perturb_factor': settings.FACTOR,
+  'initial_factor': settings.FACTOR,
   'lowest_factor': settings.number(
     lambda x: 0 < x <= 1, 'above 0 and at most 1'
   ),

@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import chex
 import jax
@@ -43,11 +43,19 @@ class Proposal(NamedTuple):
       norm) the new member follows, as do its hyperparameters.
     origin: int32 [P], an `Origin` each. An ELITE equals its parent bit for
       bit.
+    mate: int32 [P], the other parent of an OFFSPRING; of others -1.
   """
 
   genomes: Genome
   parent: Array
   origin: Array
+  mate: Array
+
+
+# How much actions change with each parameter: `(members [M]) -> leaves
+# [M, ...]`, like parameters; the root mean square of the derivatives, in unit
+# space.
+Sensitivity: TypeAlias = Callable[[Array], Any]
 
 
 class Strategy(NamedTuple):
@@ -62,24 +70,30 @@ class Strategy(NamedTuple):
     tell: `(state, genomes, fitness [P], progress []) -> state`, after every
       evaluation. Progress is the score by which a schedule sees whether the
       search is stuck.
-    ask: `(state, key, genomes) -> Proposal`; the genomes are those told of
-      last, but for a member that was replaced since. Consumes the key.
+    ask: `(state, key, genomes, sensitivity=None) -> Proposal`; the genomes are
+      those told of last, but for a member that was replaced since. Consumes
+      the key. Those that `needs_sensitivity` have to be given a `Sensitivity`
+      of these genomes.
+    begin: `(state, key, genomes) -> genomes`, a first population, of copies of
+      one member. Consumes the key.
     replaceable: `(state) -> int32 []`, the member that a champion may replace
       between `tell` and `ask`: the weakest elite, so that the champion stays.
       Where all are samples nobody stays; it is the weakest, and a champion
       counts once it is told of.
     report: `(state) -> numbers []` by name, for a run's records.
     samples: whether all members are drawn around a mean. Such a strategy is to
-      begin with copies of one member, whose mean is a member, and with draws:
-      the mean of independent networks is a poor network.
+      `begin`: the mean of independent networks is a poor network.
+    needs_sensitivity: whether it asks how much actions change.
   """
 
   init: Callable[[PRNGKey, Genome], Any]
   tell: Callable[[Any, Genome, Array, Array], Any]
-  ask: Callable[[Any, PRNGKey, Genome], Proposal]
+  ask: Callable[..., Proposal]
+  begin: Callable[[Any, PRNGKey, Genome], Genome]
   replaceable: Callable[[Any], Array]
   report: Callable[[Any], dict[str, Array]]
   samples: bool = False
+  needs_sensitivity: bool = False
 
 
 def require_population(population_size: int) -> None:

@@ -11,11 +11,11 @@ import jax.numpy as jnp
 import ml_collections
 
 from eigen3 import parallel, sizes
-from eigen3.agent import Agent, make_agent, replay
+from eigen3.agent import Agent, Policy, make_agent, replay
 from eigen3.environment import Market, TradingEnvironment, rollout
 from eigen3.environment.rollout import Acts, Plans
 from eigen3.learner import experience
-from eigen3.learner.experience import counterfactuals
+from eigen3.learner.experience import AnyObservation, counterfactuals
 from eigen3.networks import Divided, Networks
 from eigen3.types import (
   ActionSpec,
@@ -126,6 +126,101 @@ class Player(NamedTuple):
     )
     return experience.transitions_of(episodes, self.stored_steps), episodes
 
+  def audition(
+    self,
+    environment: TradingEnvironment,
+    state: Any,
+    market: Market,
+    first_days: Array,
+    key: PRNGKey,
+  ) -> tuple[rollout.Episodes, Transition]:
+    """Plays from days [E] twice, having looked at the market once.
+
+    Noise is that of `Agent.noise` about the greedy action, whatever the
+    algorithm.
+
+    Args:
+      environment: to play in.
+      state: of the agent.
+      market: what it sees.
+      first_days: int32 [E].
+      key: consumed by exploration.
+
+    Returns:
+      The episodes without noise, and the transitions of those with it.
+    """
+
+    def greedy(days):
+      acts = self.acts(state, market, days)
+      return acts, acts
+
+    episodes, acts = rollout.rollout_and_tell(
+      environment, greedy, first_days, self.stored_steps
+    )
+    explored = rollout.rollout(
+      environment,
+      lambda days: self._explored(state, acts, days, key),
+      first_days,
+      self.stored_steps,
+    )
+    return episodes, experience.transitions_of(explored, self.stored_steps)
+
+  def unit_actions(
+    self, policy: Policy, market: Market, observations: AnyObservation
+  ) -> Array:
+    """What a policy does of observations [B] without noise, in unit space."""
+    (actions, _), _ = self.actor.apply(
+      *policy,
+      None,
+      experience.observe(market, observations),
+      is_training=False,
+    )
+    return self.spec.action.to_unit(actions)
+
+  def sensitivity(
+    self,
+    policy: Policy,
+    market: Market,
+    observations: AnyObservation,
+    key: PRNGKey,
+    projections: int,
+  ) -> hk.Params:
+    """How much a policy's actions depend on each of its parameters.
+
+    An unbiased estimate of the squares from random signs: a pass back for each
+    projection instead of one for each action (Hutchinson 1990,
+    https://doi.org/10.1080/03610919008812866).
+
+    Args:
+      policy: to look at.
+      market: what it sees.
+      observations: [B], of which they are the mean.
+      key: consumed.
+      projections: how many; more are more exact.
+
+    Returns:
+      Like the parameters, root mean squares over observations and actions of
+      the derivatives of actions in unit space.
+    """
+    actions, pull_back = jax.vjp(
+      lambda params: self.unit_actions(
+        policy._replace(params=params), market, observations
+      ),
+      policy.params,
+    )
+
+    def add_projection(total, key):
+      signs = jax.random.rademacher(key, actions.shape, actions.dtype)
+      (derivative,) = pull_back(signs)
+      return jax.tree.map(lambda t, d: t + d**2, total, derivative), None
+
+    zeros = jax.tree.map(jnp.zeros_like, policy.params)
+    total, _ = jax.lax.scan(
+      add_projection, zeros, jax.random.split(key, projections)
+    )
+    count = projections * actions.size
+    return jax.tree.map(lambda t: jnp.sqrt(t / count), total)
+
   def sample(
     self, environment: TradingEnvironment, ring: replay.ReplayState, key
   ) -> Transition:
@@ -146,11 +241,8 @@ class Player(NamedTuple):
       observations = experience.observations_of(self.spec.action, days)
       return self.agent.act(state, market, observations, key)
     encoded = self._apply(self._parts.encoder, state, market, days)
-    if key is None:
-      return self._plans(state, encoded)
-    shape = (days.shape[0], *self.spec.action.shape)
-    noise = self.agent.noise(state) * jax.random.normal(key, shape, float)
-    return self._plans(state, encoded, noise)
+    plans = self._plans(state, encoded)
+    return plans if key is None else self._explored(state, plans, days, key)
 
   def order_values(
     self,
@@ -210,6 +302,15 @@ class Player(NamedTuple):
     plans = self._plans(state, encoded._replace(attention=None))
     return plans, encoded.attention
 
+  def _explored(self, state: Any, acts: Acts, days: Array, key) -> Acts:
+    """What was done on days [M] without noise, with it."""
+    shape = (days.shape[0], *self.spec.action.shape)
+    noise = self.agent.noise(state) * jax.random.normal(key, shape, float)
+    if isinstance(acts, Plans):
+      encoded, _ = acts.encoded
+      return dataclasses.replace(acts, encoded=(encoded, noise))
+    return self.spec.action.perturbed(jnp.asarray(acts), noise)
+
   @property
   def _parts(self) -> Divided:
     return cast(Divided, self.actor.apply)
@@ -229,10 +330,10 @@ class Player(NamedTuple):
 
     return parallel.in_chunks(apply, days, self.chunk)
 
-  def _plans(self, state, encoded, noise=None) -> Plans:
+  def _plans(self, state, encoded) -> Plans:
     decide = _Decide(self._parts.head, self.spec.action)
     parameters = tuple(self.agent.policy(state))
-    return Plans(decide, parameters, (encoded, noise))
+    return Plans(decide, parameters, (encoded, None))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,17 +3,27 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from eigen3.agent import Agent
 from eigen3.agent.network import choose
-from eigen3.agent.protocol import Genes
+from eigen3.agent.protocol import ACTING, Genes
 from eigen3.evolution import Genome, Origin, Proposal, operators
 from eigen3.types import PRNGKey
 
 
-def genome_of(agent: Agent, members: Any) -> Genome:
-  """What evolution varies of members, leaves [P, ...]."""
-  return Genome(*agent.genes(members))
+def genome_of(agent: Agent, members: Any, policies_only: bool) -> Genome:
+  """What evolution varies of members, leaves [P, ...].
+
+  Args:
+    agent: the algorithm.
+    members: leaves [P, ...].
+    policies_only: leave out what does not act, such as critics.
+  """
+  genome = Genome(*agent.genes(members))
+  if not policies_only:
+    return genome
+  return genome._replace(parameters={ACTING: genome.parameters[ACTING]})
 
 
 def born(agent: Agent, members: Any, proposal: Proposal, key: PRNGKey) -> Any:
@@ -22,7 +32,9 @@ def born(agent: Agent, members: Any, proposal: Proposal, key: PRNGKey) -> Any:
   An elite is its parent, whole. A copy is, too, but for its hyperparameters
   and the key of its chance. Any other has parameters of its own, and its
   targets start as copies of these; network state, the optimiser's moments, the
-  exploration noise and the count of updates are its parent's.
+  exploration noise and the count of updates are its parent's. A network that
+  the proposal leaves out, such as a critic where policies alone are bred, is
+  the parent's, with its targets and its optimiser.
 
   Args:
     agent: the algorithm.
@@ -37,4 +49,11 @@ def born(agent: Agent, members: Any, proposal: Proposal, key: PRNGKey) -> Any:
   elite = proposal.origin == int(Origin.ELITE)
   whole = elite | (proposal.origin == int(Origin.COPY))
   keys = choose(elite, parents.key, jax.random.split(key, len(elite)))
-  return agent.born(parents, Genes(*proposal.genomes), whole, keys)
+  bred, hyperparameters = proposal.genomes
+  kept = agent.genes(parents).parameters
+  return agent.born(
+    parents,
+    Genes({**kept, **bred}, hyperparameters),
+    {name: whole if name in bred else jnp.ones_like(whole) for name in kept},
+    keys,
+  )

@@ -1,29 +1,33 @@
 """A generation of evolutionary reinforcement learning, jitted as one step.
 
-Every agent acts on slices of the training days, and how it fares there is its
-fitness; what all of them live through goes to one replay, from which each
-takes its gradient steps; all are validated on the same slices; the best ever
-is crowned; and evolution breeds the next members. Khadka and Tumer 2018,
-https://arxiv.org/abs/1805.07917; that all members learn by gradient, too, is
-Eigen2's.
+Every agent takes its gradient steps from one replay; then all play the same
+slices of the training days, and how an agent fares there without noise is its
+fitness, and what it lives through with noise goes to the replay; all are
+validated on the same slices; the best ever is crowned; and evolution breeds the
+next members. Khadka and Tumer 2018, https://arxiv.org/abs/1805.07917; that all
+members learn by gradient, too, is Eigen2's. There fitness was of noisy play on
+slices of each agent's own, before the gradient steps
+(`learner.fitness_play='exploring'`).
 """
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import ml_collections
 
-from eigen3 import evolution, parallel, settings
+from eigen3 import parallel, settings
 from eigen3.agent import replay
 from eigen3.environment import Market, TradingEnvironment, rollout
 from eigen3.evolution import Genome, Origin, operators
-from eigen3.learner import importance, inheritance, slices
+from eigen3.learner import breeding, fitness, importance, slices
 from eigen3.learner.acting import Player, random_actions
+from eigen3.learner.breeding import Breeding
 from eigen3.learner.population_state import (
   Champion,
+  Fitness,
   Generation,
   Lineage,
   PopulationState,
@@ -39,6 +43,8 @@ _LEARNER = {
   'validation_worst': settings.AT_LEAST_ONE,
   'validation_starts': settings.one_of('even', 'random'),
   'fitness': settings.one_of('profit', 'reward'),
+  'fitness_play': settings.one_of('common', 'exploring'),
+  'fitness_memory': settings.SHARE,
   'no_trade_penalty': settings.NOT_NEGATIVE,
   'updates_per_generation': settings.AT_LEAST_ONE,
   'replay_capacity': settings.AT_LEAST_ONE,
@@ -50,15 +56,18 @@ _LEARNER = {
   'checkpoint_every': settings.AT_LEAST_ONE,
   'keep_checkpoints': settings.AT_LEAST_ONE,
 }
-_EVOLUTION = {
-  'population_size': settings.whole(2),
-  'members_learn': settings.SWITCH,
-  'inject_champion': settings.SWITCH,
-  'devices_per_agent': settings.AT_LEAST_ONE,
-  'learners': settings.COUNT,
-  'injection_every': settings.AT_LEAST_ONE,
-  'block': settings.COUNT,
-}
+
+
+class _Played(NamedTuple):
+  """How agents fared on training slices, leaves [P + R, ...].
+
+  Attributes:
+    judged: what the slices tell.
+    scores: of each slice, [P + R, E].
+  """
+
+  judged: slices.Judged
+  scores: Array
 
 
 class Population:
@@ -97,9 +106,10 @@ class Population:
     self._config, self._evolution = config.learner, config.evolution
     self._members = config.evolution.population_size
     self._agents = self._members + config.evolution.learners
-    self._strategy = evolution.make_strategy(config.evolution, self._members)
+    self._is_common = config.learner.fitness_play == 'common'
     self.player = Player.make(networks, environment, config)
     self.agent = self.player.agent
+    self._breeding = Breeding(self.player, config, mesh)
     self._mesh = mesh
     self._on_all = functools.partial(
       parallel.map_members, block=config.evolution.block, mesh=mesh
@@ -164,7 +174,9 @@ class Population:
 
   def begin(self, state: PopulationState) -> PopulationState:
     """Fills an empty replay; the buffers of `state` are given up."""
-    for _ in range(-(-self._config.learning_starts // self._added)):
+    rounds = -(-self._config.learning_starts // self._added)
+    # Where agents learn before they play, they need something to learn from.
+    for _ in range(max(rounds, int(self._is_common))):
       state = self._warm_up(state, *self._world)
     return state
 
@@ -182,7 +194,7 @@ class Population:
 
   def report(self, state: PopulationState) -> dict[str, Array]:
     """Numbers of evolution, by name, []."""
-    return self._strategy.report(state.strategy)
+    return self._breeding.report(state.strategy)
 
   def greedy_actions(self, agent: Any, days) -> rollout.Acts:
     """What one agent does on days [M] without noise, on the host.
@@ -202,7 +214,7 @@ class Population:
       (environment, market),
       jax.random.split(key_agents, self._agents),
     )
-    agents, strategy = self._first_members(agents, key_members)
+    agents, strategy = self._breeding.begin(agents, key_members)
     champion = Champion(
       agent=jax.tree.map(lambda x: x[0], agents),
       score=jnp.float32(-jnp.inf),
@@ -223,20 +235,8 @@ class Population:
       generation=jnp.int32(0),
       environment_steps=jnp.int32(0),
       key=key,
+      standing=self._breeding.first_standing(),
     )
-
-  def _first_members(self, agents, key):
-    """Agents as evolution has them begin, and its state."""
-    key_init, key_ask, key_agents = jax.random.split(key, 3)
-    members = self._first(agents)
-    genomes = inheritance.genome_of(self.agent, members)
-    if not self._strategy.samples:
-      return agents, self._strategy.init(key_init, genomes)
-    genomes = operators.take(genomes, jnp.zeros(self._members, jnp.int32))
-    strategy = self._strategy.init(key_init, genomes)
-    proposal = self._strategy.ask(strategy, key_ask, genomes)
-    members = inheritance.born(self.agent, members, proposal, key_agents)
-    return self._with_members(agents, members), strategy
 
   def _pure_warm_up(self, state, environment, validation, market):
     """Fills replay by actions that do not depend on a trained policy."""
@@ -253,37 +253,104 @@ class Population:
 
   def _pure_iterate(self, world, state):
     environment, validation, market = world
-    key, key_collect, key_learn, key_slices, key_evolve = jax.random.split(
+    key, key_play, key_learn, key_slices, key_evolve = jax.random.split(
       state.key, 5
     )
-    state, training = self._collect(state, environment, market, key_collect)
-    agents, updates = self._learn(state, environment, market, key_learn)
-    state = state._replace(agents=agents)
+    if self._is_common:
+      state, updates = self._learn(state, environment, market, key_learn)
+      state, played = self._play(state, environment, market, key_play)
+    else:
+      state, played = self._collect(state, environment, market, key_play)
+      state, updates = self._learn(state, environment, market, key_learn)
     validated, attention = self._validate(state, validation, market, key_slices)
-    state = state._replace(
-      champion=_crown(state, validated.score),
+    state = _crown(state, validated.score)._replace(
       importance=importance.update(
         state.importance, attention, self._config.importance_decay
       ),
       generation=state.generation + 1,
       key=key,
     )
-    lineage, spread = (
-      state.lineage,
-      _spread(inheritance.genome_of(self.agent, self._first(agents))),
+    judged, selected = self._select(state, played)
+    state, varied = self._breeding.evolve(
+      judged, market, selected.value, key_evolve
     )
-    state = self._evolve(state, training.score, key_evolve)
     told = Generation(
       updates,
-      training,
+      played.judged,
+      selected,
       validated,
-      lineage,
-      self.agent.genes(agents).hyperparameters,
-      self._strategy.report(state.strategy),
-      spread,
+      judged.lineage,
+      self.agent.genes(judged.agents).hyperparameters,
+      self._breeding.report(state.strategy),
+      _spread(self._breeding.genome_of(judged.agents)),
       attention,
+      judged.standing,
+      varied,
     )
     return state, told
+
+  def _play(self, state, environment, market, key):
+    """All agents play the same slices; replay keeps what noise led to."""
+    key_starts, key_act = jax.random.split(key)
+    starts = fitness.common_starts(
+      key_starts,
+      self._config.fitness_slices,
+      environment.first_day,
+      environment.last_day,
+    )
+
+    def play(shared, member):
+      (environment, market, starts), (agent, key) = shared, member
+      episodes, transitions = self.player.audition(
+        environment, agent, market, starts, key
+      )
+      return transitions, self._played(environment, episodes)
+
+    transitions, played = self._on_all(
+      play,
+      (environment, market, starts),
+      (state.agents, jax.random.split(key_act, self._agents)),
+    )
+    return self._remembering(state, transitions), played
+
+  def _played(self, environment, episodes) -> _Played:
+    return _Played(
+      self._judge(environment, episodes, worst=self._config.fitness_worst),
+      slices.scores(
+        environment,
+        episodes,
+        self._config.fitness,
+        self._config.no_trade_penalty,
+      ),
+    )
+
+  def _remembering(self, state, transitions) -> PopulationState:
+    """The state with the transitions of all agents in replay."""
+    transitions = jax.tree.map(
+      lambda x: x.reshape(-1, *x.shape[2:]), transitions
+    )
+    return state._replace(
+      replay=replay.add(state.replay, transitions),
+      environment_steps=state.environment_steps + self.steps_per_iteration,
+    )
+
+  def _select(self, state, played) -> tuple[PopulationState, Fitness]:
+    """By what agents are selected; the state, with what is known of them."""
+    score = played.judged.score
+    found = fitness.reliability(played.scores, self._is_common)
+    if not self._is_common:
+      return state, Fitness(score, jnp.full_like(score, jnp.nan), found)
+    estimate = fitness.estimated(
+      played.scores,
+      state.standing.estimate,
+      self._config.fitness_worst,
+      self._config.fitness_memory,
+    )
+    selected = Fitness(
+      score.mean() + estimate.deviation, jnp.sqrt(estimate.variance), found
+    )
+    standing = state.standing._replace(estimate=estimate)
+    return state._replace(standing=standing), selected
 
   def _collect(self, state, environment, market, key, by_chance=False):
     """Every agent plays its own slices; replay keeps what they lived."""
@@ -301,22 +368,14 @@ class Population:
 
       keys = jax.random.split(key_reset, self._config.fitness_slices)
       transitions, episodes = self.player.collect(environment, policy, keys)
-      worst = self._config.fitness_worst
-      return transitions, self._judge(environment, episodes, worst=worst)
+      return transitions, self._played(environment, episodes)
 
-    transitions, judged = self._on_all(
+    transitions, played = self._on_all(
       play,
       (environment, market),
       (state.agents, jax.random.split(key, self._agents)),
     )
-    transitions = jax.tree.map(
-      lambda x: x.reshape(-1, *x.shape[2:]), transitions
-    )
-    state = state._replace(
-      replay=replay.add(state.replay, transitions),
-      environment_steps=state.environment_steps + self.steps_per_iteration,
-    )
-    return state, judged
+    return self._remembering(state, transitions), played
 
   def _learn(self, state, environment, market, key):
     """The gradient steps of all that learn, on the same batches."""
@@ -333,7 +392,8 @@ class Population:
     keys = jax.random.split(key, self._config.updates_per_generation)
     shared = (environment, market, state.replay, keys)
     if self._evolution.members_learn:
-      return self._on_all(learn, shared, state.agents)
+      agents, updates = self._on_all(learn, shared, state.agents)
+      return state._replace(agents=agents), updates
     learners = jax.tree.map(lambda x: x[self._members :], state.agents)
     learners, updates = self._on_all(learn, shared, learners)
     agents = jax.tree.map(
@@ -341,7 +401,7 @@ class Population:
       state.agents,
       learners,
     )
-    return agents, updates
+    return state._replace(agents=agents), updates
 
   def _validate(self, state, environment, market, key):
     """Every agent plays the same slices; also the mean attention [C]."""
@@ -370,80 +430,9 @@ class Population:
     )
     return judged, attention.mean(0)
 
-  def _evolve(self, state, fitness, key) -> PopulationState:
-    """The next generation's members, in place of these."""
-    key_ask, key_agents = jax.random.split(key)
-    packed, unpack = operators.pack(state.agents)
-    packed, fitness = self._inject_learner(state.generation, packed, fitness)
-    members = unpack(packed)
-    strategy = self._strategy.tell(
-      state.strategy,
-      inheritance.genome_of(self.agent, members),
-      fitness,
-      state.champion.score,
-    )
-    if self._evolution.inject_champion:
-      champion = jax.tree.map(lambda x: x[None], state.champion.agent)
-      index = self._strategy.replaceable(strategy)
-      members = unpack(
-        [
-          x.at[index].set(y[0])
-          for x, y in zip(packed, operators.pack(champion)[0], strict=True)
-        ]
-      )
-    proposal = self._strategy.ask(
-      strategy, key_ask, inheritance.genome_of(self.agent, members)
-    )
-    members = inheritance.born(self.agent, members, proposal, key_agents)
-    return state._replace(
-      agents=self._with_members(state.agents, members),
-      strategy=strategy,
-      lineage=Lineage(proposal.parent, proposal.origin),
-    )
 
-  def _inject_learner(self, generation, agents, fitness):
-    """The fittest learner in place of the weakest member, when it is due.
-
-    Args:
-      generation: int32 [].
-      agents: all of them, packed.
-      fitness: of all, [P + R].
-
-    Returns:
-      Members, packed, and their fitness [P].
-    """
-    members = [x[: self._members] for x in agents]
-    if not self._evolution.learners:
-      return members, fitness
-    due = generation % self._evolution.injection_every == 0
-    of_learners = fitness[self._members :]
-    fitness = fitness[: self._members]
-    fittest = self._members + operators.ranking(of_learners)[0]
-    weakest = operators.ranking(fitness)[-1]
-    members = [
-      x.at[weakest].set(jnp.where(due, y[fittest], x[weakest]))
-      for x, y in zip(members, agents, strict=True)
-    ]
-    weakest_fitness = jnp.where(due, of_learners.max(), fitness[weakest])
-    return members, fitness.at[weakest].set(weakest_fitness)
-
-  def _first(self, agents):
-    """The members of all agents."""
-    return jax.tree.map(lambda x: x[: self._members], agents)
-
-  def _with_members(self, agents, members):
-    """All agents, these members in place of theirs."""
-    if not self._evolution.learners:
-      return members
-    return jax.tree.map(
-      lambda new, old: jnp.concatenate([new, old[self._members :]]),
-      members,
-      agents,
-    )
-
-
-def _crown(state: PopulationState, scores: Array) -> Champion:
-  """The best of this generation where it beats the best so far."""
+def _crown(state: PopulationState, scores: Array) -> PopulationState:
+  """The state with the best of this generation where it beats the champion."""
   best = operators.ranking(scores)[0]
   better = scores[best] > state.champion.score
   found = Champion(
@@ -451,9 +440,17 @@ def _crown(state: PopulationState, scores: Array) -> Champion:
     scores[best],
     state.generation + 1,
   )
-  return jax.tree.map(
+  champion = jax.tree.map(
     lambda new, old: jnp.where(better, new, old), found, state.champion
   )
+  state = state._replace(champion=champion)
+  if state.standing is None:
+    return state
+  founder, before = state.standing.founder, state.standing.champion_founder
+  standing = state.standing._replace(
+    champion_founder=jnp.where(better, founder[best], before)
+  )
+  return state._replace(standing=standing)
 
 
 def _spread(genomes: Genome) -> Array:
@@ -470,7 +467,7 @@ def _spread(genomes: Genome) -> Array:
 def check_settings(config: ml_collections.ConfigDict) -> None:
   """Refuses sections that no population can be bred by; a ValueError."""
   settings.check('learner', config.learner, _LEARNER)
-  settings.check('evolution', config.evolution, _EVOLUTION)
+  breeding.check_settings(config.evolution)
 
 
 def _check(

@@ -3,6 +3,7 @@
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import ml_collections
@@ -38,6 +39,18 @@ _OF_ALL = (
   'champion_score',
   'champion_generation',
   'spread',
+  # How well slices tell agents apart, and what evolution did.
+  'retest_correlation',
+  'fitness_between',
+  'fitness_within',
+  'fitness_error',
+  'distance_median',
+  'distance_nearest',
+  'redundant',
+  'founders',
+  'champion_founder',
+  'offspring_gain',
+  'mutant_gain',
 )
 
 # What is told of every agent, from the training and the validation slices.
@@ -46,7 +59,11 @@ MEMBER_FIELDS = (
   'member',
   'origin',
   'parent',
+  'mate',
+  'founder',
   'fitness',
+  'fitness_error',
+  'score',
   'profit',
   'reward',
   'trades',
@@ -173,7 +190,10 @@ class PopulationRecord:
           'member': k,
           'origin': origin.name.lower() if origin is not None else 'learner',
           'parent': int(told.lineage.parent[k]) if evolves else -1,
-          'fitness': training.score,
+          **_ancestry(told, k, evolves),
+          'fitness': float(told.fitness.value[k]),
+          **_known({'fitness_error': told.fitness.error[k]}),
+          'score': training.score,
           'profit': training.profit,
           'reward': training.reward,
           'trades': training.trades,
@@ -192,8 +212,79 @@ class PopulationRecord:
     return rows
 
 
+def _ancestry(told: Generation, k: int, evolves: bool) -> dict[str, int]:
+  """Of an agent, where it is known."""
+  if told.standing is None:
+    return {}
+  mate = int(told.standing.mate[k]) if evolves else -1
+  return {'mate': mate, 'founder': int(told.standing.founder[k])}
+
+
+def _known(numbers: Mapping[str, Any]) -> dict[str, float]:
+  """Those that are numbers; the others stay empty."""
+  found = {name: float(x) for name, x in numbers.items()}
+  return {name: x for name, x in found.items() if np.isfinite(x)}
+
+
+def _of_evolution(told: Generation) -> dict[str, float]:
+  """What evolution did, where it is known."""
+  reliability = told.fitness.reliability
+  found = _known(
+    {
+      'retest_correlation': reliability.retest_correlation,
+      'fitness_between': reliability.between,
+      'fitness_within': reliability.within,
+      'fitness_error': np.mean(told.fitness.error),
+    }
+  )
+  if told.diversity is not None:
+    found['distance_median'] = float(told.diversity.median)
+    found['distance_nearest'] = float(told.diversity.nearest)
+    found['redundant'] = int(told.diversity.replaced)
+  if told.standing is not None:
+    members = len(told.lineage.parent)
+    founders = told.standing.founder[:members]
+    found['founders'] = len(np.unique(founders))
+    found['champion_founder'] = int(told.standing.champion_founder)
+    gains = {
+      'offspring_gain': gain_over_parents(told, Origin.OFFSPRING),
+      'mutant_gain': gain_over_parents(told, Origin.MUTANT),
+    }
+    found |= _known(gains)
+  return found
+
+
+def gain_over_parents(told: Generation, origin: Origin) -> float:
+  """How much fitter the newborn are than their better parent, by the same play.
+
+  The better parent is the one that was before, so that its luck on these slices
+  has no part in the choice. Newborn of whom no parent stayed do not count.
+
+  Args:
+    told: of a generation that was judged on common slices.
+    origin: of the newborn.
+
+  Returns:
+    The mean difference of their scores, in standard deviations of the members';
+    NaN where there are none.
+  """
+  assert told.standing is not None
+  origins, parents = told.lineage.origin, told.lineage.parent
+  scores = told.training.score[: len(parents)]
+  # Elites are in the order of what was known of them before, best first.
+  place = {int(parents[k]): k for k in np.flatnonzero(origins == Origin.ELITE)}
+  gains = []
+  for k in np.flatnonzero(origins == origin):
+    both = int(parents[k]), int(told.standing.mate[k])
+    known = [place[one] for one in both if one in place]
+    if known:
+      gains.append(float(scores[k] - scores[min(known)]))
+  deviation = float(np.std(scores))
+  return float(np.mean(gains)) / deviation if gains and deviation else np.nan
+
+
 def _of_all(state: PopulationState, told: Generation) -> dict[str, float]:
-  fitness = told.training.score
+  fitness = told.fitness.value
   return {
     'replay_size': int(state.replay.size),
     'replay_capacity': replay.capacity_of(state.replay),
@@ -207,4 +298,5 @@ def _of_all(state: PopulationState, told: Generation) -> dict[str, float]:
     'champion_score': float(state.champion.score),
     'champion_generation': int(state.champion.generation),
     'spread': float(told.spread),
+    **_of_evolution(told),
   }

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from eigen3.agent import replay
-from eigen3.learner import importance, slices
+from eigen3.learner import diversity, fitness, importance, slices
 from eigen3.types import Array, PRNGKey
 
 
@@ -37,6 +37,24 @@ class Lineage(NamedTuple):
   origin: Array
 
 
+class Standing(NamedTuple):
+  """What is known of agents that are judged on common slices.
+
+  Attributes:
+    estimate: of the fitness of all agents, [P + R].
+    founder: int32 [P + R], the agent of the first generation that each descends
+      from.
+    champion_founder: int32 [], that the champion descends from.
+    mate: int32 [P], the other parent of a member, in the generation before;
+      -1 where there was none.
+  """
+
+  estimate: fitness.Estimate
+  founder: Array
+  champion_founder: Array
+  mate: Array
+
+
 class PopulationState(NamedTuple):
   """All of a run that goes on: saved and restored whole.
 
@@ -50,6 +68,7 @@ class PopulationState(NamedTuple):
     generation: int32 [], generations done.
     environment_steps: int32 [], steps taken in training.
     key: consumed by the next generation.
+    standing: of agents that are judged on common slices, else None.
   """
 
   agents: Any
@@ -61,6 +80,22 @@ class PopulationState(NamedTuple):
   generation: Array
   environment_steps: Array
   key: PRNGKey
+  standing: Standing | None = None
+
+
+class Fitness(NamedTuple):
+  """By what agents are selected.
+
+  Attributes:
+    value: float32 [P + R].
+    error: float32 [P + R], its standard error, for comparisons between agents;
+      NaN where each played slices of its own.
+    reliability: of the slices.
+  """
+
+  value: Array
+  error: Array
+  reliability: fitness.Reliability
 
 
 class Generation(NamedTuple):
@@ -68,23 +103,29 @@ class Generation(NamedTuple):
 
   Attributes:
     updates: metrics of every update of every agent that learns, [A, U].
-    training: fitness and what else the training slices tell.
-    validation: the same of the validation slices.
+    training: what the training slices tell.
+    fitness: by what agents are selected.
+    validation: as `training`, of the validation slices.
     lineage: of the members that were judged.
     hyperparameters: of all agents, by name, float32 [P + R].
     strategy: numbers of evolution, by name, [].
     spread: float32 [], how far members are from their mean, over its size.
     attention: float32 [C], mean over agents and validation days.
+    standing: of the agents that were judged, on common slices, else None.
+    diversity: of these, on common observations, else None.
   """
 
   updates: dict[str, Array]
   training: slices.Judged
+  fitness: Fitness
   validation: slices.Judged
   lineage: Lineage
   hyperparameters: dict[str, Array]
   strategy: dict[str, Array]
   spread: Array
   attention: Array
+  standing: Standing | None
+  diversity: diversity.Diversity | None
 
 
 def memory_of(state: PopulationState) -> dict[str, int]:

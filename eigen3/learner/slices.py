@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from eigen3.environment import TradingEnvironment, rollout
+from eigen3.learner import fitness
 from eigen3.types import Array
 
 
@@ -13,7 +14,7 @@ class Judged(NamedTuple):
   """How agents fared on some slices, leaves float32 [P + R].
 
   Attributes:
-    score: the mean of the worst few slices.
+    score: the mean of the worst few slices, or of all.
     profit: over initial cash, mean.
     reward: sum over a slice, mean.
     trades: closed ones of a slice, mean.
@@ -50,12 +51,10 @@ def judge(
     Leaves [].
   """
   final = episodes.final_state
-  profit = final.equity / environment.rules.initial_cash - 1.0
-  reward = jnp.sum(episodes.timesteps.reward, axis=1)
-  score = profit if by == 'profit' else reward
-  score -= no_trade_penalty * (final.num_trades == 0)
+  profit, reward = _profit_and_reward(environment, episodes)
+  score = scores(environment, episodes, by, no_trade_penalty)
   numbers = Judged(
-    score=jnp.sort(score)[:worst].mean(),
+    score=fitness.mean_of_worst(score, worst),
     profit=profit.mean(),
     reward=reward.mean(),
     trades=final.num_trades.astype(profit.dtype).mean(),
@@ -65,6 +64,27 @@ def judge(
     ),
   )
   return jax.tree.map(lambda x: x.astype(jnp.float32), numbers)
+
+
+def scores(
+  environment: TradingEnvironment,
+  episodes: rollout.Episodes,
+  by: str,
+  no_trade_penalty: float,
+) -> Array:
+  """What each of E episodes is worth, [E]; arguments as of `judge`."""
+  profit, reward = _profit_and_reward(environment, episodes)
+  score = profit if by == 'profit' else reward
+  return score - no_trade_penalty * (episodes.final_state.num_trades == 0)
+
+
+def _profit_and_reward(
+  environment: TradingEnvironment, episodes: rollout.Episodes
+) -> tuple[Array, Array]:
+  """Of each episode, [E]."""
+  equity = episodes.final_state.equity
+  profit = equity / environment.rules.initial_cash - 1.0
+  return profit, jnp.sum(episodes.timesteps.reward, axis=1)
 
 
 def _daily_sharpe(initial_cash: float, equity: Array) -> Array:

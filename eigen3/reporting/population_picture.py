@@ -22,6 +22,19 @@ GENERATION_COLUMNS = (
   'mutation_std',
   'spread',
 )
+# Of runs whose agents are judged on common slices; drawn where they are known.
+SELECTION_COLUMNS = (
+  'retest_correlation',
+  'fitness_between',
+  'fitness_error',
+  'distance_median',
+  'distance_nearest',
+  'redundant',
+  'founders',
+  'champion_founder',
+  'offspring_gain',
+  'mutant_gain',
+)
 HYPERPARAMETER = 'hyper_'  # how columns of hyperparameters begin
 
 _CHAMPION = '#d0021b'
@@ -65,7 +78,7 @@ def draw_population(
   require_columns('generations', generations, GENERATION_COLUMNS)
   table = scores(members)
   names = [n for n in members.columns if n.startswith(HYPERPARAMETER)]
-  rows: list[Any] = _rows(names)
+  rows: list[Any] = _rows(names, _knows_selection(members, generations))
   height = round(2.4 * len(rows), 1)
   with drawing.picture(path, height, title, remark) as figure:
     axes: dict[str, Any] = {}
@@ -92,6 +105,12 @@ def _draw(
   for score in ('fitness', 'validation'):
     champion = generations['champion_score']
     _leave_out_the_far(axes[score], table, score, champion)
+  if 'retest' in axes:
+    _errors(axes['fitness'], members)
+    _founders(axes['founders'], members, generations)
+    _retest(axes['retest'], generations)
+    _gains(axes['gains'], generations)
+    _distances(axes['distances'], generations)
   _spread(axes['spread'], generations)
   for name in ('rate', 'std'):
     _mutation(axes[name], generations, name)
@@ -103,11 +122,24 @@ def _draw(
     _finish(one, table['generation'])
 
 
-def _rows(names: Sequence[str]) -> list[list[str]]:
+def _knows_selection(members: pd.DataFrame, generations: pd.DataFrame) -> bool:
+  """Whether there is something to tell of what selection did."""
+  known = {'founder', 'fitness_error'}.issubset(members) and all(
+    name in generations for name in SELECTION_COLUMNS
+  )
+  return known and bool(members['founder'].notna().all())
+
+
+def _rows(names: Sequence[str], selection: bool) -> list[list[str]]:
   """The picture's panels, from the top; a name repeats over its width."""
+  of_selection = [
+    ['founders'] * 6,
+    ['retest'] * 2 + ['gains'] * 2 + ['distances'] * 2,
+  ]
   rows = [
     ['fitness'] * 6,
     ['validation'] * 6,
+    *(of_selection if selection else ()),
     ['spread'] * 2 + ['rate'] * 2 + ['std'] * 2,
     ['seconds'] * 3 + ['replay'] * 3,
   ]
@@ -215,6 +247,118 @@ def _leave_out_the_far(
   drawing.name_axes(
     axes, f'{score.capitalize()} (beyond the axis: as far as {furthest:,.6g})'
   )
+
+
+def _errors(axes, members: pd.DataFrame) -> None:
+  """A standard error to both sides of the fittest of each generation."""
+  best = best_first(members.dropna(subset=['fitness']), 'fitness')
+  best = best.drop_duplicates('generation').dropna(subset=['fitness_error'])
+  axes.errorbar(
+    best['generation'],
+    best['fitness'],
+    yerr=best['fitness_error'],
+    color=POPULATION,
+    linestyle='none',
+    linewidth=1,
+    capsize=2,
+    label='standard error',
+  )
+
+
+def _founders(axes, members: pd.DataFrame, generations: pd.DataFrame) -> None:
+  """From which first agents the members descend, and the champion."""
+  counts = members.groupby(['generation', 'founder']).size().unstack()
+  shares = 100 * counts.fillna(0).div(counts.sum(axis=1), axis=0)
+  # The most successful at the bottom; neighbours differ in shade.
+  order = shares.iloc[::-1].sum().sort_values(ascending=False, kind='stable')
+  champion = generations['champion_founder'].iloc[-1]
+  bottom = np.zeros(len(shares))
+  for place, founder in enumerate(order.index):
+    is_champion_s = founder == champion
+    axes.bar(
+      shares.index,
+      shares[founder],
+      bottom=bottom,
+      width=0.9,
+      color=_CHAMPION if is_champion_s else POPULATION,
+      alpha=0.9 if is_champion_s else (0.65, 0.35)[place % 2],
+      label='of the champion' if is_champion_s else None,
+    )
+    bottom += shares[founder].to_numpy()
+  alone = counts.index[counts.notna().sum(axis=1) == 1]
+  words = f'all of one since generation {alone[0]}' if len(alone) else ''
+  last = int(counts.iloc[-1].notna().sum())
+  words = words or f'{last} of {counts.shape[1]} are left'
+  drawing.name_axes(
+    axes, f'Members by the first agent that they descend from ({words})'
+  )
+  axes.set_ylabel('share of members, %')
+  axes.set_ylim(0, 100)
+
+
+def _retest(axes, generations: pd.DataFrame) -> None:
+  values = generations['retest_correlation']
+  mean = f' (mean {values.mean():.2f})' if values.notna().any() else ''
+  drawing.name_axes(axes, f'Is fitness luck?{mean}')
+  axes.set_ylabel('expected correlation\nwith a repeat')
+  if values.isna().all():
+    _say(axes, 'one slice does not tell')
+    return
+  _line(axes, generations, values)
+  axes.axhline(1.0, color='black', linewidth=0.6)
+  axes.set_ylim(min(-0.2, values.min()), 1.05)
+
+
+def _gains(axes, generations: pd.DataFrame) -> None:
+  drawing.name_axes(axes, 'Newborn against better parent')
+  axes.set_ylabel('score, in deviations\nof the population')
+  found = False
+  for name, origin in (
+    ('offspring_gain', 'offspring'),
+    ('mutant_gain', 'mutant'),
+  ):
+    rows = generations.dropna(subset=[name])
+    if rows.empty:
+      continue
+    found = True
+    colour, marker = _ORIGINS[origin]
+    axes.plot(
+      rows['generation'],
+      rows[name],
+      color=colour,
+      marker=marker,
+      markersize=3,
+      linewidth=1,
+    )
+    axes.text(
+      0.02,
+      {'offspring': 0.92, 'mutant': 0.82}[origin],
+      f'{origin}: mean {rows[name].mean():+.2f}',
+      color=colour,
+      fontsize=8,
+      transform=axes.transAxes,
+    )
+  if not found:
+    _say(axes, 'no parent played beside its newborn')
+  else:
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, -1), max(high + 0.4 * (high - low), 1))
+
+
+def _distances(axes, generations: pd.DataFrame) -> None:
+  left_out = int(generations['redundant'].sum())
+  drawing.name_axes(axes, f'Distance of policies ({left_out} left out)')
+  axes.set_ylabel('RMS of actions,\nunit space')
+  for name, style in (('median', '-'), ('nearest', ':')):
+    axes.plot(
+      generations['generation'],
+      generations[f'distance_{name}'].clip(lower=1e-6),
+      color=POPULATION,
+      linestyle=style,
+      marker='o',
+      markersize=3,
+    )
+  axes.set_yscale('log')
 
 
 def _spread(axes, generations: pd.DataFrame) -> None:

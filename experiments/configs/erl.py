@@ -44,10 +44,18 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
 def _learner() -> config_dict.ConfigDict:
   config = config_dict.ConfigDict()
   config.generations = 20
-  # Slices of the training days that each agent plays in a generation, and how
-  # many of the worst make its fitness.
+  # Slices of the training days that each agent plays in a generation.
   config.fitness_slices = 5
-  config.fitness_worst = 2
+  # How many of its worst make its fitness: all are the mean, and fewer are for
+  # who is averse to risk, but tell less surely who is better.
+  config.fitness_worst = config.get_ref('fitness_slices') + 0
+  # 'common': after the gradient steps, without noise, on slices that are the
+  # same for all and drawn anew. 'exploring', as in Eigen2: before the gradient
+  # steps, with noise, on slices of an agent's own.
+  config.fitness_play = 'common'
+  # What the estimate of an agent's fitness keeps of its precision from one
+  # generation to the next, while it stays; 0: it is that of these slices alone.
+  config.fitness_memory = 0.5
   # The same of the validation days; all agents play the same ones.
   config.validation_slices = 3
   config.validation_worst = 2
@@ -77,6 +85,19 @@ def _evolution() -> config_dict.ConfigDict:
   config.learners = 0  # R, agents beside them that learn and do not evolve
   config.injection_every = 1  # generations until the fittest learner moves in
   config.inject_champion = True  # in place of the weakest elite
+  # All agents begin from one initialisation: parents that never had a common
+  # ancestor have poor offspring. Only then are first members mutants of one, or
+  # have hyperparameters that are apart.
+  config.common_start = True
+  # 'policies': a newborn's critic is its parent's, with all that it learnt;
+  # 'networks': critics are crossed and mutated, too, as in Eigen2.
+  config.bred = 'policies'
+  # Members are left out, and the champion does not come back, where the actions
+  # of a fitter member are nearer than this share of the median distance.
+  config.least_distance = 1e-3
+  config.projections = 8  # for the sensitivity that proximal mutation asks for
+  # What agents have of their own: 'all' (see Agent.more), or 'learning_rates'.
+  config.hyperparameters = 'all'
   # Devices over which an agent's batch is spread; they share the agents among
   # as many groups as there are. All processes' devices count.
   config.devices_per_agent = 1
@@ -91,10 +112,14 @@ def _evolution() -> config_dict.ConfigDict:
   genetic.blend_low = 0.2  # share of the one parent
   genetic.blend_high = 0.8
   genetic.uniform_probability = 0.5  # of an entry of the one parent
-  genetic.mutation_rate = 0.2  # share of the entries
-  genetic.mutation_std = 0.025
-  genetic.max_mutation_rate = 0.4
-  genetic.max_mutation_std = 0.05
+  # 'proximal': noise that is smaller where actions depend more on an entry, and
+  # moves them by at most `mutation_std` in unit space; 'gaussian': noise of
+  # that size.
+  genetic.mutation = 'proximal'
+  genetic.mutation_rate = 1.0  # share of the entries
+  genetic.mutation_std = 0.05
+  genetic.max_mutation_rate = 1.0
+  genetic.max_mutation_std = 0.2
   genetic.mutation_growth = 1.5  # while the champion's score stands still:
   genetic.plateau_generations = 3
   genetic.plateau_change = 0.02  # relative
@@ -106,6 +131,8 @@ def _evolution() -> config_dict.ConfigDict:
   based = config.population_based = config_dict.ConfigDict()
   based.exploit_share = 0.25  # the worst, replaced by copies of the best
   based.perturb_factor = 1.25  # of a copy's hyperparameters, or its inverse
+  # The first ones are those of the agent times this to a power of -1 to 1.
+  based.initial_factor = 2.0
   based.lowest_factor = 0.1  # of the hyperparameters at the start
   based.highest_factor = 10.0
   return config
@@ -114,7 +141,6 @@ def _evolution() -> config_dict.ConfigDict:
 def _smoke(config: config_dict.ConfigDict) -> None:
   config.learner.generations = 3
   config.learner.fitness_slices = 2
-  config.learner.fitness_worst = 1
   config.learner.validation_slices = 2
   config.learner.validation_worst = 1
   config.learner.updates_per_generation = 2
@@ -138,7 +164,21 @@ def _eigen2(config: config_dict.ConfigDict) -> None:
   """The original system's choices."""
   config.learner.validation_starts = 'random'
   config.learner.fitness = 'reward'
+  config.learner.fitness_play = 'exploring'
+  config.learner.fitness_memory = 0.0
+  # A preset may be smaller than Eigen2.
+  config.learner.fitness_worst = min(2, config.learner.fitness_slices - 1)
   config.learner.no_trade_penalty = 10_000.0
   config.learner.replay_capacity = 14_000
   config.learner.learning_starts = 9_000
   config.learner.store_settlement = True
+  evolution = config.evolution
+  evolution.common_start = False
+  evolution.bred = 'networks'
+  evolution.least_distance = 0.0
+  evolution.hyperparameters = 'learning_rates'
+  genetic = evolution.genetic
+  genetic.mutation = 'gaussian'
+  genetic.mutation_rate, genetic.max_mutation_rate = 0.2, 0.4
+  genetic.mutation_std, genetic.max_mutation_std = 0.025, 0.05
+  evolution.population_based.initial_factor = 1.0

@@ -49,6 +49,21 @@ def test_without_a_key_the_actor_decides(spec):
   )
 
 
+def test_exploration_of_an_agent_s_own():
+  state, context, select_action = _agent()
+  days = np.arange(4, dtype=np.int32)
+
+  def noise(state):
+    noisy = select_action(state, context, days, KEY)
+    return to_unit(noisy) - to_unit(select_action(state, context, days))
+
+  own = state.hyperparameters._replace(exploration=np.float32(0.25))
+  small = state._replace(noise_scale=np.float32(0.04), hyperparameters=own)
+  expected = state._replace(noise_scale=np.float32(0.01))
+  np.testing.assert_allclose(noise(small), noise(expected), atol=1e-6)
+  assert np.abs(noise(small)).max() > 0
+
+
 @pytest.mark.parametrize('count', [3, 8, 11])
 def test_chunks_change_nothing(count):
   """Less than a chunk of 4, an even and an uneven number of them."""

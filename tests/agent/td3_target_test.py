@@ -16,7 +16,7 @@ import optax
 import pytest
 import tiny_agent
 
-from eigen3.agent import make_td3
+from eigen3.agent import make_td3, td3
 from eigen3.types import Transition
 
 SIZE = 16
@@ -101,6 +101,7 @@ def _targets(
   gamma=1.0,
   noise=NOISE,
   clip=100.0,
+  **own,
 ):
   """The targets [B] of one update whose target critics have `probe`."""
   count = len(probe)
@@ -109,6 +110,7 @@ def _targets(
   critic = {'~': {'table': table, 'probe': np.float32(probe)}}
   actor = {'~': {'unit': np.full(SHAPE, unit, np.float32)}}
   state = state._replace(
+    hyperparameters=state.hyperparameters._replace(**own),
     critic=state.critic._replace(target_params=critic),
     actor=state.actor._replace(target_params=actor),
   )
@@ -169,6 +171,38 @@ def test_no_smoothing_noise():
   np.testing.assert_allclose(
     _smoothed_actions(noise=0.0, unit=0.25), 0.25, atol=1e-6
   )
+
+
+def test_discount_and_smoothing_of_an_agent_s_own():
+  place = 1, 0
+  expected = 0.75 * _smoothed_actions()[:, 1, 0]
+  half = {'smoothing': np.float32(NOISE), 'discount_rate': np.float32(0.25)}
+  found = _targets(_one_hot(place), noise=0.05, gamma=0.5, **half)
+  np.testing.assert_allclose(found, expected, atol=1e-5)
+  # A factor can take it beyond a discount of 0, where it ends.
+  none = {'discount_rate': np.float32(1.5)}
+  np.testing.assert_array_equal(_targets(_one_hot(place), **none), 0)
+
+
+@pytest.mark.parametrize(
+  'settings, names',
+  [
+    ({'gamma': 0.0}, {'exploration'}),
+    ({'gamma': 0.9}, {'exploration', 'discount_rate', 'smoothing'}),
+    ({'gamma': 1.0, 'target_noise': 0.0}, {'exploration'}),
+  ],
+)
+def test_what_can_be_an_agent_s_own_is_what_matters(settings, names):
+  agent = td3.make_agent(
+    hk.transform_with_state(_actor),
+    _critic(1),
+    _observe,
+    tiny_agent.SPEC,
+    tiny_agent.make_config(**settings),
+    lambda observations, unit_actions: unit_actions,
+  )
+  assert set(agent.more) == names
+  assert all(value > 0 for value in agent.more.values())
 
 
 def test_every_micro_batch_has_its_own_noise():

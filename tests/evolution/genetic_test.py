@@ -179,6 +179,62 @@ def test_mutants_mutate_as_the_state_says():
       np.testing.assert_allclose(noise.std(), std, rtol=0.05)
 
 
+def test_proximal_mutants_are_of_the_sensitivity_of_their_models():
+  size, length = 6, 400
+  strategy = make_genetic(
+    populations.section(populations.GENETIC, mutation='proximal'), size
+  )
+  assert strategy.needs_sensitivity
+  assert not build().needs_sensitivity
+  genomes = populations.zeros(size, x=(length,), y=(2, length))
+  genomes = jax.tree.map(jnp.ones_like, genomes)
+  asked = []
+
+  def sensitivity(members):
+    asked.append(members.tolist())
+    sharp = 1.0 + members[:, None].astype(jnp.float32)
+    return {
+      'x': jnp.broadcast_to(sharp, (len(members), length)),
+      'y': jnp.broadcast_to(0.01 * sharp[..., None], (len(members), 2, length)),
+    }
+
+  state = strategy.init(KEY, genomes)
+  state = strategy.tell(state, genomes, jnp.arange(6.0), jnp.float32(0))
+  state = state._replace(mutation_rate=jnp.float32(1))
+  proposal = strategy.ask(state, KEY, genomes, sensitivity)
+  assert asked == [[5, 4]]  # the elites, of which there are two, in turn
+  assert proposal.parent[4:].tolist() == [5, 4]
+  for k, sharpness in ((4, 6.0), (5, 5.0)):
+    found = {
+      n: np.asarray(v[k]) - 1 for n, v in proposal.genomes.parameters.items()
+    }
+    moved = sharpness**2 * (
+      np.sum(found['x'] ** 2) + 1e-4 * np.sum(found['y'] ** 2)
+    )
+    assert np.sqrt(moved) == pytest.approx(0.025, rel=0.1)
+    assert np.std(found['y']) > 5 * np.std(found['x'])
+  begun = strategy.begin(state, KEY, genomes)
+  assert (begun.parameters['x'][0] == 1).all()
+  assert np.all(np.any(np.asarray(begun.parameters['x'][1:]) != 1, axis=1))
+
+
+def test_offspring_know_both_parents():
+  strategy, genomes = build(), populations.make_genomes(8)
+  proposal = propose(strategy, genomes, jnp.arange(8.0))
+  offspring = np.asarray(proposal.origin) == Origin.OFFSPRING
+  mates = np.asarray(proposal.mate)
+  assert (mates[~offspring] == -1).all()
+  assert (mates[offspring] >= 0).all()
+  assert (mates != np.asarray(proposal.parent))[offspring].all()
+  x, y = (
+    np.asarray(g.parameters['scale']) for g in (genomes, proposal.genomes)
+  )
+  for k in np.flatnonzero(offspring):
+    one, other = x[int(proposal.parent[k])], x[mates[k]]
+    assert min(one, other) < y[k] < max(one, other)
+    assert abs(y[k] - one) <= abs(y[k] - other)
+
+
 def test_a_champion_in_the_weakest_elites_place_survives():
   strategy, genomes = build(), populations.make_genomes(8)
   fitness = jnp.array([0.0, 3.0, 9.0, 7.0, 4.0, 5.0, 1.0, 2.0])
@@ -305,6 +361,12 @@ def test_the_schedule_is_that_of_a_loop(scores):
       {'crossover': 'odd'},
       "evolution.genetic.crossover: found 'odd', expected one of blend, "
       'uniform',
+    ),
+    (
+      8,
+      {'mutation': 'odd'},
+      "evolution.genetic.mutation: found 'odd', expected one of gaussian, "
+      'proximal',
     ),
     (
       8,

@@ -16,6 +16,7 @@ from eigen3.evolution import operators
 KEY = populations.KEY
 NAN, INFINITY = float('nan'), float('inf')
 MUTATE = jax.jit(operators.mutate)
+MUTATE_PROXIMALLY = jax.jit(operators.mutate_proximally)
 BLEND = jax.jit(operators.blend)
 CROSS = jax.jit(operators.uniform_crossover)
 RANK = jax.jit(operators.ranking)
@@ -231,6 +232,70 @@ def test_draws_do_not_depend_on_the_number_of_members():
   )
 
 
+@pytest.mark.parametrize(
+  'rate, distance', [(1.0, 0.1), (1.0, 0.01), (0.3, 0.1)]
+)
+def test_proximal_mutation_moves_outputs_as_far_as_it_is_told(rate, distance):
+  """Of a linear network whose parameters matter to very different degrees."""
+  rng, count = np.random.default_rng(0), 200
+  shapes = {'sharp': (6, 4), 'blunt': (6, 4), 'dead': (5,)}
+  scales = {'sharp': 30.0, 'blunt': 0.03, 'dead': 0.0}
+  inputs = rng.normal(size=(50, 6)).astype(np.float32)
+
+  def outputs(trees):
+    return sum(
+      scales[name] * np.einsum('bi,mio->mbo', inputs, np.asarray(trees[name]))
+      for name in ('sharp', 'blunt')
+    )
+
+  trees = {
+    name: np.broadcast_to(
+      rng.normal(size=shape).astype(np.float32), (count, *shape)
+    )
+    for name, shape in shapes.items()
+  }
+  # Each output of four depends on a column of a matrix alone.
+  of_inputs = np.sqrt(np.mean(inputs**2, axis=0)) / 2
+  sensitivity = {
+    name: np.broadcast_to(
+      scales[name] * (of_inputs[:, None] if len(shape) == 2 else np.float32(1)),
+      (count, *shape),
+    ).astype(np.float32)
+    for name, shape in shapes.items()
+  }
+  mutants = MUTATE_PROXIMALLY(KEY, trees, sensitivity, rate, distance)
+  change = outputs(mutants) - outputs(trees)
+  found = np.sqrt(np.mean(change**2, axis=(1, 2)))
+  assert np.sqrt(np.mean(found**2)) == pytest.approx(distance, rel=0.1)
+  steps = {name: np.asarray(mutants[name]) - trees[name] for name in shapes}
+  for name in shapes:
+    changed = np.mean(steps[name] != 0)
+    assert changed == pytest.approx(rate, abs=0.05), name
+  # The less an entry matters the larger its step, to a limit.
+  sharp, blunt, dead = (
+    np.std(steps[name][steps[name] != 0]) for name in shapes
+  )
+  assert 50 * sharp < blunt < 1.1 * dead
+  size = np.sqrt(
+    np.mean(np.concatenate([trees[n][0].ravel() for n in trees]) ** 2)
+  )
+  assert 0.2 * size < dead < 0.32 * size
+  np.testing.assert_array_equal(
+    MUTATE_PROXIMALLY(KEY, trees, sensitivity, rate, 0.0)['dead'],
+    trees['dead'],
+  )
+
+
+def test_proximal_mutation_of_a_network_that_always_does_the_same():
+  trees = populations.make_trees(3)
+  nothing = jax.tree.map(np.zeros_like, trees)
+  found = MUTATE_PROXIMALLY(KEY, trees, nothing, 1.0, 0.1)
+  pairs = zip(*map(jax.tree.leaves, (found, trees)), strict=True)
+  steps = np.concatenate([np.ravel(x - y) for x, y in pairs])
+  entries = np.concatenate([np.ravel(x) for x in jax.tree.leaves(trees)])
+  assert np.std(steps) == pytest.approx(0.3 * np.std(entries), rel=0.1)
+
+
 def test_mutation_follows_the_key():
   trees = populations.make_trees(3)
   one, again = (MUTATE(KEY, trees, 0.5, 1.0) for _ in range(2))
@@ -246,6 +311,7 @@ def test_types_stay(dtype):
   alpha = np.array([0.25, 0.5], np.float32)
   for new in (
     MUTATE(KEY, trees, 0.5, 0.1),
+    MUTATE_PROXIMALLY(KEY, trees, trees, 0.5, 0.1),
     BLEND(trees, trees, alpha),
     CROSS(KEY, trees, trees, 0.5),
   ):

@@ -114,6 +114,29 @@ def test_bounds_are_around_the_beginning():
   assert copies_of(2.0) == {1.6, 2.5}
 
 
+@pytest.mark.parametrize('factor', [1.0, 2.0, 8.0])
+def test_hyperparameters_begin_apart(factor):
+  size = 400
+  genomes = populations.zeros(size, x=(2,))._replace(
+    hyperparameters={'a': jnp.full(size, 0.5), 'b': jnp.full(size, 3e-4)}
+  )
+  strategy = build(size, initial_factor=factor)
+  state = strategy.init(KEY, genomes)
+  begun = strategy.begin(state, KEY, genomes)
+  chex.assert_trees_all_equal(begun.parameters, genomes.parameters)
+  powers = []
+  for name, x in begun.hyperparameters.items():
+    assert x.dtype == jnp.float32
+    assert x[0] == genomes.hyperparameters[name][0]
+    powers.append(np.log(np.asarray(x[1:]) / genomes.hyperparameters[name][0]))
+  most = np.log(factor)
+  assert np.abs(powers).max() <= most + 1e-5
+  # Evenly over their range, and each hyperparameter on its own.
+  np.testing.assert_allclose(np.std(powers), most / np.sqrt(3), rtol=0.1)
+  if factor > 1:
+    assert abs(np.corrcoef(powers)[0, 1]) < 0.2
+
+
 def test_without_hyperparameters_it_copies():
   genomes = Genome(populations.make_trees(4), {})
   strategy = build(4)

@@ -25,6 +25,7 @@ GENETIC = {
   'blend_low': 0.2,
   'blend_high': 0.8,
   'uniform_probability': 0.5,
+  'mutation': 'gaussian',
   'mutation_rate': 0.2,
   'mutation_std': 0.025,
   'max_mutation_rate': 0.4,
@@ -42,6 +43,7 @@ CROSS_ENTROPY = {
 POPULATION_BASED = {
   'exploit_share': 0.25,
   'perturb_factor': 1.25,
+  'initial_factor': 2.0,
   'lowest_factor': 0.1,
   'highest_factor': 10.0,
 }

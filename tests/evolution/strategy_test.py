@@ -106,7 +106,7 @@ def test_a_state_keeps_its_structure_and_types(algorithm, wide):
       assert told == state  # Shapes and types, weak ones included.
     proposal = jax.eval_shape(strategy.ask, state, KEY, genomes)
     chex.assert_trees_all_equal_shapes_and_dtypes(proposal.genomes, genomes)
-    for leaf in (proposal.parent, proposal.origin):
+    for leaf in (proposal.parent, proposal.origin, proposal.mate):
       assert (leaf.shape, leaf.dtype) == ((8,), jnp.int32)
 
 

@@ -437,10 +437,16 @@ def _genes(state: TrainingState) -> Genes:
 
 
 def _born(
-  parents: TrainingState, genes: Genes, whole: Array, keys: PRNGKey
+  parents: TrainingState,
+  genes: Genes,
+  whole: Mapping[str, Array],
+  keys: PRNGKey,
 ) -> TrainingState:
+  networks = {
+    name: born_of(getattr(parents, name), genes.parameters[name], whole[name])
+    for name in ('actor', 'critic')
+  }
   return parents._replace(
-    actor=born_of(parents.actor, genes.parameters['actor'], whole),
-    critic=born_of(parents.critic, genes.parameters['critic'], whole),
+    **networks,
     key=keys,
   )

@@ -268,7 +268,8 @@ def test_a_population_of_it_is_born():
   assert genes.hyperparameters == {}
   genes = jax.tree.map(lambda x: x + 1, genes)
   keys = jax.random.split(jax.random.PRNGKey(1), 2)
-  born = jax.jit(learner.born)(parents, genes, np.array([True, False]), keys)
+  whole = dict.fromkeys(('actor', 'critic'), np.array([True, False]))
+  born = jax.jit(learner.born)(parents, genes, whole, keys)
   jax.tree.map(
     np.testing.assert_array_equal,
     born.actor.online_params,

@@ -130,8 +130,23 @@ def test_eigen2_s_constants_of_evolution():
   assert (genetic.mutation_growth, genetic.plateau_generations) == (1.5, 3)
   assert genetic.plateau_change == 0.02
   assert (learner.fitness_slices, learner.fitness_worst) == (5, 2)
+  assert learner.fitness_play == 'exploring'
+  assert learner.fitness_memory == 0
+  assert not config.evolution.common_start
+  assert config.evolution.bred == 'networks'
+  assert config.evolution.least_distance == 0
+  assert config.evolution.hyperparameters == 'learning_rates'
+  assert genetic.mutation == 'gaussian'
   assert (learner.validation_slices, learner.validation_worst) == (3, 2)
   assert learner.validation_starts == 'random'
   assert (learner.fitness, learner.no_trade_penalty) == ('reward', 10_000)
   assert (learner.generations, learner.updates_per_generation) == (20, 32)
   assert (learner.replay_capacity, learner.learning_starts) == (14_000, 9_000)
+
+
+def test_fitness_is_the_mean_unless_one_is_averse_to_risk():
+  config = erl.get_config('small')
+  config.learner.fitness_slices = 9
+  assert config.learner.fitness_worst == 9
+  config.learner.fitness_worst = 2
+  assert (config.learner.fitness_slices, config.learner.fitness_worst) == (9, 2)

@@ -70,6 +70,35 @@ def test_lists_in_lists_of_json_are_tuples(tmp_path):
   )
 
 
+def test_a_population_from_before_common_fitness_goes_on_as_it_was(tmp_path):
+  config = settings(erl)
+  run_directory.create(tmp_path, config, DATA)
+  path = tmp_path / 'config.json'
+  stored = json.loads(path.read_text())
+  for name in ('fitness_play', 'fitness_memory'):
+    del stored['learner'][name]
+  for name in (
+    'common_start',
+    'bred',
+    'least_distance',
+    'projections',
+    'hyperparameters',
+  ):
+    del stored['evolution'][name]
+  del stored['evolution']['genetic']['mutation']
+  del stored['evolution']['population_based']['initial_factor']
+  path.write_text(json.dumps(stored))
+  found, before = (
+    saved_runs.settings_of(tmp_path),
+    erl.get_config('smoke+eigen2'),
+  )
+  assert found.learner.fitness_play == 'exploring'
+  for name in ('common_start', 'bred', 'least_distance', 'hyperparameters'):
+    assert found.evolution[name] == before.evolution[name], name
+  assert found.evolution.genetic.mutation == 'gaussian'
+  assert found.evolution.population_based.initial_factor == 1
+
+
 def test_a_folder_without_a_run_has_no_settings(tmp_path):
   with pytest.raises(ValueError, match='found no run in this folder'):
     saved_runs.settings_of(tmp_path)

@@ -1,7 +1,9 @@
 """Tests of eigen3.learner.population_record: what is interrupted is resumed."""
 
+import itertools
 import os
 import signal
+import types
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +12,12 @@ import pandas as pd
 import pytest
 import small_run
 
+from eigen3.evolution import Origin
 from eigen3.learner import guards, loop, population_record
-from eigen3.learner.population_record import PopulationRecord
+from eigen3.learner.population_record import (
+  PopulationRecord,
+  gain_over_parents,
+)
 from eigen3.runs.checkpoint import Checkpointer
 
 COLUMNS = ('an index', 'A, Inc.', 'B', 'C')
@@ -96,7 +102,10 @@ def test_what_a_run_records(whole, settings):
   members = pd.read_csv(folder / population_record.MEMBERS)
   importance = pd.read_csv(folder / population_record.IMPORTANCE)
   assert metrics['generation'].tolist() == list(range(1, TOTAL + 1))
-  assert metrics.notna().all().all()
+  # Parents of newborn need not have stayed.
+  gains = ['offspring_gain', 'mutant_gain']
+  assert metrics.drop(columns=gains).notna().all().all()
+  assert members.notna().all().all()
   assert len(members) == TOTAL * size
   assert set(members['origin'][:size]) == {'initial'}
   assert set(members['origin'][size:]) == {'elite', 'offspring', 'mutant'}
@@ -107,6 +116,20 @@ def test_what_a_run_records(whole, settings):
   np.testing.assert_allclose(
     metrics['champion_score'], by_generation['validation'].max().cummax()
   )
+  np.testing.assert_allclose(
+    metrics['fitness_mean'], by_generation['score'].mean(), atol=1e-6
+  )
+  founders = by_generation['founder'].nunique()
+  assert founders.tolist() == metrics['founders'].tolist()
+  assert founders.iloc[0] == size > founders.iloc[-1]
+  # Genealogy by hand: children are of their parents' founders, but for those of
+  # the place that the champion took.
+  for (_, before), (_, after) in itertools.pairwise(by_generation):
+    place = dict(zip(before['member'], before['founder'], strict=True))
+    expected = after['parent'].map(place)
+    other = after.loc[after['founder'] != expected, 'parent']
+    assert other.nunique() <= 1
+  assert (metrics['distance_nearest'] <= metrics['distance_median']).all()
   assert importance.columns.tolist() == ['generation', *COLUMNS]
   np.testing.assert_allclose(
     importance[list(COLUMNS)].to_numpy()[-1], state.importance.mean, rtol=1e-5
@@ -115,6 +138,25 @@ def test_what_a_run_records(whole, settings):
     importance[list(COLUMNS)].sum(axis=1), 1, rtol=1e-5
   )
   assert sorted(map(int, os.listdir(folder / 'checkpoints'))) == [2, 4, 5]
+
+
+def test_the_gain_over_the_better_parent_by_hand():
+  elite, offspring, mutant = Origin.ELITE, Origin.OFFSPRING, Origin.MUTANT
+  origin = np.array([elite, elite, offspring, offspring, offspring, mutant])
+  parent = np.array([4, 2, 2, 0, 2, 4])
+  mate = np.array([-1, -1, 4, 1, 5, -1])
+  score = np.array([3.0, 5.0, 4.0, 9.0, 5.5, 1.0])
+  told = types.SimpleNamespace(
+    lineage=types.SimpleNamespace(origin=origin, parent=parent),
+    standing=types.SimpleNamespace(mate=mate),
+    training=types.SimpleNamespace(score=np.append(score, 70.0)),  # a learner
+  )
+  # Of the first the better parent was member 4, now the first elite; the second
+  # has no parent that stayed; of the third it is member 2, the second elite.
+  found = gain_over_parents(told, offspring)
+  assert found == pytest.approx((1.0 + 0.5) / 2 / np.std(score))
+  assert gain_over_parents(told, mutant) == pytest.approx(-2 / np.std(score))
+  assert np.isnan(gain_over_parents(told, Origin.COPY))
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])

@@ -11,8 +11,8 @@ import small_run
 
 from eigen3 import parallel
 from eigen3.environment import rollout
-from eigen3.evolution import Genome, Origin, Proposal, operators
-from eigen3.learner import experience, inheritance, slices
+from eigen3.evolution import Genome, Origin, Proposal
+from eigen3.learner import experience, fitness, inheritance, slices
 
 KEY = jax.random.PRNGKey(0)
 
@@ -66,10 +66,12 @@ def test_a_generation_counts(first_state, history, learner, config):
   slices = config.evolution.population_size * section.fitness_slices
   for number, (state, told) in enumerate(history, 1):
     assert int(state.generation) == number
+    # Before the first, replay was filled by chance.
     assert int(state.replay.size) == min(
-      number * slices * rules.trading_days, section.replay_capacity
+      (number + 1) * slices * rules.trading_days, section.replay_capacity
     )
-    assert int(state.environment_steps) == number * learner.steps_per_iteration
+    steps = (number + 1) * learner.steps_per_iteration
+    assert int(state.environment_steps) == steps
     assert not np.array_equal(state.key, first_state.key)
     for name, values in told.updates.items():
       assert values.shape == (
@@ -150,15 +152,162 @@ def test_the_best_ever_is_champion(history):
     assert float(state.champion.score) == best
 
 
-def test_the_champion_takes_the_place_of_the_weakest_elite(history, config):
-  elites = round(
-    config.evolution.genetic.elite_share * config.evolution.population_size
+def breed(learner, state, value):
+  """The next generation after a given fitness, and what was found."""
+  evolve = jax.jit(learner._breeding.evolve)
+  market = learner._world[2]
+  return small_run.on_host(evolve(state, market, np.float32(value), KEY))
+
+
+@pytest.mark.parametrize('place', range(6))
+def test_the_champion_is_among_the_elites_once(first_state, learner, place):
+  """It takes the weakest elite's place, unless it is an elite already."""
+  state = with_champion(first_state, 3)
+  value = np.roll([6.0, 5, 4, 3, 2, 1], 3 - place)  # it ranks in that place
+  after, found = breed(learner, state, value)
+  assert (after.lineage.origin[:2] == Origin.ELITE).all()
+  fittest = np.argsort(-value)[:2].tolist()
+  assert after.lineage.parent[:2].tolist() == fittest
+  champion = state.champion.agent
+  heads = after.agents.actor.online_params['head']['w']
+  same = [
+    np.array_equal(x, champion.actor.online_params['head']['w']) for x in heads
+  ]
+  assert same.index(True) == (place if place < 2 else 1)
+  assert sum(same[:2]) == 1
+  # Of a champion that comes back no more is known than of a newborn.
+  variance = after.standing.estimate.variance
+  assert np.isinf(variance[2:]).all()
+  assert np.isinf(variance[1]) == (place > 1)
+  assert found.replaced == 0
+  assert 0 < found.nearest <= found.median
+
+
+def with_champion(state, k):
+  """A state whose champion is member k, and in which errors are known."""
+  standing = state.standing
+  estimate = standing.estimate._replace(
+    variance=np.ones_like(standing.estimate.variance)
   )
-  for state, _ in history:
-    assert (state.lineage.origin[:elites] == Origin.ELITE).all()
-    small_run.assert_equal_bits(
-      member(state.agents, elites - 1), state.champion.agent
+  return state._replace(
+    champion=state.champion._replace(agent=member(state.agents, k)),
+    standing=standing._replace(estimate=estimate),
+  )
+
+
+def test_of_equal_members_one_is_left(first_state, learner):
+  state = with_champion(first_state, 0)
+  agents = jax.tree.map(np.array, state.agents)
+  for twin in (1, 2, 4):
+    jax.tree.map(lambda x, twin=twin: x.__setitem__(twin, x[0]), agents)
+  after, found = breed(
+    learner, state._replace(agents=agents), [6.0, 5, 4, 3, 2, 1]
+  )
+  assert found.replaced == 3
+  assert found.nearest == 0
+  assert after.lineage.parent[0] == 0
+  # Twins of the fittest are no elites: the next is.
+  assert after.lineage.parent[1] == 3
+
+
+def test_policies_are_bred_and_critics_follow(history, learner):
+  """With what they learnt: targets and optimiser."""
+  state = with_champion(history[0][0], 0)
+  value = np.array([6.0, 5, 4, 3, 2, 1], np.float32)
+  after, _ = breed(learner, state, value)
+  origin, parent = after.lineage.origin, after.lineage.parent
+  assert origin.tolist() == [0, 0, 1, 1, 2, 2]
+  for k in range(6):
+    child, old = member(after.agents, k), member(state.agents, parent[k])
+    small_run.assert_equal_bits(child.critic, old.critic)
+    equal = np.array_equal(
+      child.actor.online_params['head']['w'],
+      old.actor.online_params['head']['w'],
     )
+    assert equal == (origin[k] == Origin.ELITE)
+    mate = after.standing.mate[k]
+    assert (mate >= 0) == (origin[k] == Origin.OFFSPRING)
+    assert mate != parent[k]
+  np.testing.assert_array_equal(
+    after.standing.founder, state.standing.founder[parent]
+  )
+
+
+def test_fitness_is_of_what_is_told_and_without_noise(
+  learner, first_state, history, config
+):
+  """Played again from outside, on the slices that all played."""
+  state, told = history[1]
+  del state
+  # Whoever was judged is not to be had any more; what is known of all is.
+  np.testing.assert_allclose(
+    told.fitness.value.mean(), told.training.score.mean(), atol=1e-6
+  )
+  assert (told.fitness.error > 0).all()
+  stays = told.lineage.origin == Origin.ELITE
+  assert told.fitness.error[stays].max() < told.fitness.error[~stays].min()
+  learn = jax.jit(learner._learn)
+  play = jax.jit(learner._play)
+  environment, _, market = learner._world
+  learnt, _ = learn(first_state, environment, market, KEY)
+  one, played = play(learnt, environment, market, KEY)
+  _, replayed = play(learnt, environment, market, KEY)
+  small_run.assert_equal_bits(
+    small_run.on_host(played), small_run.on_host(replayed)
+  )
+  starts = learner_starts(environment, config)
+  steps = config.environment.trading_days
+  days = (starts[:, None] + np.arange(steps)).reshape(-1)
+  for k in (0, 4):
+    agent = jax.tree.map(lambda x, k=k: x[k], learnt.agents)
+    actions = learner.greedy_actions(agent, days)
+    episodes = jax.jit(
+      lambda environment, actions: rollout.rollout(
+        environment, lambda days: actions, starts, steps
+      )
+    )(environment, actions)
+    equity = np.asarray(episodes.final_state.equity)
+    profit = equity / config.environment.initial_cash - 1
+    np.testing.assert_allclose(played.scores[k], profit, atol=1e-6)
+  # Replay holds the same days, with noise.
+  count = config.learner.fitness_slices * steps
+  first = int(learnt.replay.insert_index)
+  places = (first + np.arange(count)) % config.learner.replay_capacity
+  np.testing.assert_array_equal(
+    np.asarray(one.replay.storage.s_tm1.day)[places], days
+  )
+  noisy = np.asarray(one.replay.storage.a_tm1)[places]
+  agent = jax.tree.map(lambda x: x[0], learnt.agents)
+  greedy = np.asarray(learner.greedy_actions(agent, days))
+  assert np.abs(noisy - greedy).max() > 0
+  assert np.abs(noisy - greedy)[..., 0].mean() < 0.2
+
+
+def learner_starts(environment, config):
+  """The days on which the slices of `KEY` start."""
+  key_starts, _ = jax.random.split(KEY)
+  return np.asarray(
+    fitness.common_starts(
+      key_starts,
+      config.learner.fitness_slices,
+      environment.first_day,
+      environment.last_day,
+    )
+  )
+
+
+def test_first_members_are_mutants_of_one(first_state, config):
+  agents = first_state.agents
+  small_run.assert_equal_bits(
+    agents.critic.online_params,
+    jax.tree.map(
+      lambda x: np.broadcast_to(x[:1], x.shape), agents.critic.online_params
+    ),
+  )
+  for x in jax.tree.leaves(agents.actor.online_params):
+    apart = np.abs(x - x[:1])
+    assert (apart[1:].reshape(5, -1).max(1) > 0).all()
+    assert apart.max() < 1.0
 
 
 def test_fitness_is_the_mean_of_the_worst_slices():
@@ -198,7 +347,7 @@ def test_fitness_is_the_mean_of_the_worst_slices():
 
 def test_what_the_newborn_inherit(learner, history):
   agents = history[0][0].agents
-  genome = inheritance.genome_of(learner.agent, agents)
+  genome = inheritance.genome_of(learner.agent, agents, policies_only=False)
   changed = Genome(
     jax.tree.map(lambda x: x + 1, genome.parameters),
     jax.tree.map(lambda x: 2 * x, genome.hyperparameters),
@@ -210,7 +359,8 @@ def test_what_the_newborn_inherit(learner, history):
     genome,
     changed,
   )
-  proposal = Proposal(mixed, parent, np.array(origins, np.int32))
+  nobody = np.full(4, -1, np.int32)
+  proposal = Proposal(mixed, parent, np.array(origins, np.int32), nobody)
   born = jax.jit(functools.partial(inheritance.born, learner.agent))
   found = small_run.on_host(born(agents, proposal, KEY))
   small_run.assert_equal_bits(member(found, 0), member(agents, 2))
@@ -266,21 +416,16 @@ def test_the_fittest_learner_moves_in_when_it_is_due():
   state = small_run.on_host(learner.init(KEY))
   fitness = np.array([5, 4, 3, np.nan, 1, 0, 7, 9], np.float32)
 
-  @jax.jit
-  def inject(generation, agents, fitness):
-    packed, unpack = operators.pack(agents)
-    found, scores = learner._inject_learner(generation, packed, fitness)
-    return unpack(found), scores
-
   for generation, due in ((1, False), (2, True)):
-    found, scores = inject(np.int32(generation), state.agents, fitness)
-    found = small_run.on_host(found)
-    expected = [5, 4, 3, 9 if due else np.nan, 1, 0]
-    np.testing.assert_array_equal(scores, expected)
-    for k in range(6):
-      small_run.assert_equal_bits(
-        member(found, k), member(state.agents, 7 if due and k == 3 else k)
-      )
+    source = learner._breeding._sources(np.int32(generation), fitness)
+    assert source.tolist() == [0, 1, 2, 7 if due else 3, 4, 5]
+  # It breeds, and its descendants are told as such.
+  state = state._replace(generation=np.int32(2))
+  after, _ = breed(learner, state, fitness)
+  # Member 0 still does what learners do, who begin as it does.
+  assert after.standing.founder[:2].tolist() == [7, 1]
+  assert after.standing.founder[6:].tolist() == [6, 7]
+  small_run.assert_equal_bits(member(after.agents, 0), member(state.agents, 7))
 
 
 @functools.cache
@@ -295,11 +440,12 @@ def of_algorithm(algorithm):
 
 def test_cross_entropy_begins_around_one_network():
   _, state = of_algorithm('cross_entropy')
-  for name in ('actor', 'critic'):
+  for name, is_bred in (('actor', True), ('critic', False)):
     online = getattr(state.agents, name).online_params
     for x in map(np.asarray, jax.tree.leaves(online)):
       assert x.std(0).max() < 0.03  # independent networks are 0.5 apart
-      assert len(np.unique(x.reshape(len(x), -1), axis=0)) == len(x)
+      different = len(np.unique(x.reshape(len(x), -1), axis=0))
+      assert different == (len(x) if is_bred else 1)
     small_run.assert_equal_bits(
       getattr(state.agents, name).target_params, online
     )

@@ -5,7 +5,7 @@ import os
 import matplotlib.image
 import numpy as np
 import pytest
-from fake_population import NAN, fake_run
+from fake_population import NAN, fake_run, with_selection
 from matplotlib import figure as mpl_figure
 from png_pixels import pixels
 
@@ -90,6 +90,37 @@ def test_runs_of_any_size(tmp_path, num_generations, size, hyperparameters):
   assert found.shape == (rows * 288, 1200)
   for index in range(rows):
     assert found[index * 288 : (index + 1) * 288].sum() > 25
+
+
+@pytest.mark.filterwarnings('error')
+@pytest.mark.parametrize('num_generations', [1, 12])
+def test_what_selection_did_is_two_rows_more(tmp_path, num_generations):
+  path = tmp_path / 'population.png'
+  members, generations = with_selection(*fake_run(num_generations))
+  draw(path, members, generations)
+  found = pixels(path, POPULATION)
+  assert found.shape == (6 * 288, 1200)
+  # The champion's line of descent is in its colour, and takes over.
+  red = pixels(path, (0xD5, 0x1A, 0x31), slice(2 * 288, 3 * 288))
+  assert red.sum() > 5_000
+  other = generations.assign(
+    retest_correlation=0.9,
+    offspring_gain=1.0,
+    distance_median=generations['distance_median'] * 3,
+  )
+  draw(tmp_path / 'other.png', members, other)
+  differs = np.abs(
+    matplotlib.image.imread(tmp_path / 'other.png')
+    - matplotlib.image.imread(path)
+  ).any(-1)[3 * 288 + 80 : 3 * 288 + 230, 110:1150]
+  for panel in np.array_split(differs, 3, axis=1):
+    assert panel.sum() > 20
+  # Nothing of it is known of a run from before.
+  generations['offspring_gain'] = generations['mutant_gain'] = NAN
+  generations['retest_correlation'] = NAN
+  draw(path, members, generations)
+  draw(path, members.assign(founder=NAN), generations)
+  assert pixels(path, POPULATION).shape == (4 * 288, 1200)
 
 
 @pytest.mark.filterwarnings('error')
