@@ -137,6 +137,7 @@ def test_a_file_that_its_last_holder_removes_is_made_again(
       Lock(tmp_path)
 
 
+# Some tell the time, so that their texts are no names for tests.
 DAMAGED = [
   b'',
   b'\n\n',
@@ -151,7 +152,7 @@ DAMAGED = [
 ]
 
 
-@pytest.mark.parametrize('content', DAMAGED)
+@pytest.mark.parametrize('content', DAMAGED, ids=range(len(DAMAGED)))
 def test_a_damaged_file_is_no_obstacle(tmp_path, content):
   (tmp_path / 'lock').write_bytes(content)
   assert holders_of(tmp_path) == []
@@ -160,7 +161,7 @@ def test_a_damaged_file_is_no_obstacle(tmp_path, content):
   assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize('content', DAMAGED)
+@pytest.mark.parametrize('content', DAMAGED, ids=range(len(DAMAGED)))
 def test_a_held_lock_refuses_though_its_file_is_damaged(tmp_path, content):
   with contextlib.closing(Lock(tmp_path)):
     (tmp_path / 'lock').write_bytes(content)
