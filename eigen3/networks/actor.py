@@ -18,7 +18,7 @@ class Encoded(NamedTuple):
 
   Attributes:
     stocks: [B, N, 2H], features of the investable columns.
-    context: [B, 1, 2H], or more (see `column_numbers`), of all columns.
+    context: [B, 1, 2H], or more (see `ContextNumbers`), of all columns.
     attention: [B, C] or None, how much each column is looked at.
   """
 
@@ -115,10 +115,11 @@ class Actor(hk.Module):
     context, weights = attention.CrossAttention(self._config, self._policy)(
       features, is_training, examples, return_attention
     )
-    if self._config.column_numbers:
-      numbers = attention.ColumnNumbers(self._config, self._policy)
-      context = layers.beside(context, numbers(features)[:, None])
     first, stop = self._spec.investable
+    numbers = attention.ContextNumbers(
+      self._config, self._policy, self._spec.investable
+    )
+    context = layers.beside(context, numbers(features)[:, None])
     return Encoded(features[:, first:stop], context, weights)
 
   @hk.name_like('__call__')

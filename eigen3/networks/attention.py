@@ -41,26 +41,33 @@ class ColumnMean(hk.Module):
     return column_mean(features, self._gain * logits)
 
 
-class ColumnNumbers(hk.Module):
-  """A few numbers of every column, by a map that all columns share.
+class ContextNumbers(hk.Module):
+  """A few numbers of every column that cannot be bought, by one shared map.
 
   A mean over columns has to find one that matters to all among many, while it
   is drowned by the others. Here each has inputs of its own to what comes next.
+  Stocks have none: their order must not matter.
   """
 
   def __init__(
     self,
     config: ml_collections.ConfigDict,
     policy: jmp.Policy,
-    name: str = 'column_numbers',
+    investable: tuple[int, int],
+    name: str = 'context_numbers',
   ):
     super().__init__(name=name)
-    self._count = config.column_numbers
+    self._count = config.context_numbers
     self._policy = policy
+    self._investable = investable
 
   def __call__(self, features: Array) -> Array:
-    """[B, C, E] to [B, C * column_numbers]."""
-    numbers = layers.Linear(self._count, self._policy, 'linear')(features)
+    """[B, C, E] to [B, (C - N) * context_numbers]."""
+    first, stop = self._investable
+    others = jnp.concatenate([features[:, :first], features[:, stop:]], 1)
+    if not self._count or not others.shape[1]:
+      return jnp.zeros((len(features), 0), features.dtype)
+    numbers = layers.Linear(self._count, self._policy, 'linear')(others)
     return numbers.reshape(len(features), -1)
 
 

@@ -267,9 +267,10 @@ class SlotHead(Pooling):
     """Features [B, C, 2H] and action [B, M, N, 2] to values [B, M, 1]."""
     action = action.astype(features.dtype)
     context = self._context(features, is_training, examples)
-    if self.networks_config.column_numbers:
-      numbers = attention.ColumnNumbers(self.networks_config, self.policy)
-      context = layers.beside(context, numbers(features))
+    numbers = attention.ContextNumbers(
+      self.networks_config, self.policy, self.spec.investable
+    )
+    context = layers.beside(context, numbers(features))
     first, stop = self.spec.investable
     stocks = features[:, first:stop]
     if account is not None:

@@ -328,7 +328,7 @@ _EXPECTED = {
   'actor.head_size': settings.SIZE,
   'actor.dropout': settings.DROPOUT,
   'actor.coefficient_head': settings.one_of('sigmoid', 'eigen2'),
-  'column_numbers': settings.COUNT,
+  'context_numbers': settings.COUNT,
   'shared_extractor': settings.one_of('none', 'critics', 'all'),
   'critic.pooling': settings.TEXT,  # see `find_pooling`
   'critic.self_attention': settings.SWITCH,

@@ -41,8 +41,9 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   goals.half_width = 0.04  # of the interval where there is nothing to find
   config.primary = primary.get_section(preset)
   config.cells = _rungs()
-  config.cells.update(_patience())
+  config.cells.update(_patience(preset))
   config.cells.update(_ablations(preset))
+  config.cells.update(_ablations_of_rl())
   return config.lock()
 
 
@@ -61,13 +62,18 @@ def _rungs() -> config_dict.ConfigDict:
       'td3', market, goal=goal, beside=(f'{market}_ranker',)
     )
     cells[f'{market}_ranker'] = _cell('ranker', market)
+  for market in ('drift', 'some', 'regime'):
+    # The default before it read numbers of every other column.
+    cells[f'{market}_old'] = _cell(
+      'td3', market, ('networks.context_numbers=0',)
+    )
   cells.drift_rl = _cell(
     'td3', 'drift', (), 'share_of_momentum_by_account', ('drift',), variant='rl'
   )
   return cells
 
 
-def _patience() -> config_dict.ConfigDict:
+def _patience(preset: str) -> config_dict.ConfigDict:
   """The rung that needs foresight, and what learns there without any.
 
   Two positions take all cash for eight days each, and are left by their age:
@@ -81,6 +87,8 @@ def _patience() -> config_dict.ConfigDict:
     'environment.min_sale_target=30.0',
     'environment.min_position_value=100000.0',
   )
+  if preset == 'small':
+    market = (*market, 'learner.iterations=120')
   beside = ('patience_bandit', 'patience_ranker')
   cells = config_dict.ConfigDict()
   cells.patience = _cell(
@@ -133,13 +141,51 @@ def _ablations(preset: str) -> config_dict.ConfigDict:
   return cells
 
 
+def _ablations_of_rl() -> config_dict.ConfigDict:
+  """What `+rl` owes to each of its parts, and what alone mends the old form."""
+  cells = config_dict.ConfigDict()
+  cells.rl = _ablation(variant='rl', beside=('drift_default',))
+  without = {
+    'shaping': 'environment.reward=portfolio',
+    'other_orders': 'learner.counterfactuals=0',
+    'quick_targets': 'agent.tau=0.005',
+    'little_smoothing': 'agent.target_noise=0.2',
+    'layer_norm': 'networks.critic.layer_norm=False',
+    'dueling': 'networks.critic.dueling=False',
+    'context_numbers': 'networks.context_numbers=0',
+    'sharing': 'networks.shared_extractor=none',
+  }
+  for name, change in without.items():
+    cells[f'rl_without_{name}'] = _ablation(
+      change, variant='rl', beside=('rl',)
+    )
+  old = (
+    *_PAID_LATER,
+    'learner.counterfactuals=0',
+    'networks.context_numbers=0',
+  )
+  cells.old_portfolio = _ablation(*old, beside=('rl',))
+  alone = {
+    'shaping': 'environment.reward=shaped_portfolio',
+    'other_orders': 'learner.counterfactuals=8',
+    'quick_targets': 'agent.tau=0.1',
+    'little_smoothing': 'agent.target_noise=0.02',
+  }
+  for name, change in alone.items():
+    cells[f'old_portfolio_{name}'] = _ablation(
+      *old, change, beside=('old_portfolio',)
+    )
+  return cells
+
+
 def _ablation(
   *changes: str,
   program: str = 'td3',
   goal: str = '',
   beside: tuple[str, ...] = ('drift_default',),
+  variant: str = '',
 ) -> config_dict.ConfigDict:
-  return _cell(program, 'drift', changes, goal, beside, 'exploratory')
+  return _cell(program, 'drift', changes, goal, beside, 'exploratory', variant)
 
 
 def _cell(

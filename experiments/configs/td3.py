@@ -194,9 +194,9 @@ def _networks() -> config_dict.ConfigDict:
   # How fast attention, and a critic's mean over columns, learn which of them
   # count by their place; 0: only what is in a column counts, as in Eigen2.
   config.column_gain = 10.0
-  # Numbers of every column that actor and critics read beside these means, so
-  # that a column that matters to all can be found.
-  config.column_numbers = 0
+  # Numbers of every column that cannot be bought, which actor and critics read
+  # beside these means: one that matters to all is found by them.
+  config.context_numbers = 4
   # 'critics': one extractor serves all critics; 'all': the actor reads its
   # features, too, and does not train it. Or 'none'.
   config.shared_extractor = 'none'
@@ -353,7 +353,6 @@ def _rl(config: config_dict.ConfigDict) -> None:
   # With layer norm, values are learnt slowly otherwise.
   config.agent.critic_learning_rate *= 3.0
   config.networks.shared_extractor = 'all'
-  config.networks.column_numbers = 4
   config.networks.critic.dueling = True
   config.networks.critic.layer_norm = True
 
@@ -388,6 +387,7 @@ def _eigen2(config: config_dict.ConfigDict) -> None:
   networks.compute_dtype = 'float32'
   networks.precision = 'highest'
   networks.column_gain = 0.0
+  networks.context_numbers = 0
   networks.actor.coefficient_head = 'eigen2'
   networks.critic.pooling = 'mean'
   networks.critic.self_attention = True
