@@ -111,7 +111,9 @@ def parse(
   except flags.Error as error:
     reason = re.sub('^flag --\\w+=None: ', '', _last_line(error))
     reason = reason.rstrip('.').replace(' ?', '?')
-    reason += f'; see eigen3 {name} --help' if name else ''
+    if name:
+      joint = '' if reason.endswith('?') else ';'
+      reason += f'{joint} see eigen3 {name} --help'
   except (AttributeError, KeyError) as error:
     reason = _unknown_setting(error, argv)
   except Exception as error:  # of the file of settings, which is a program
@@ -295,7 +297,8 @@ def _print_config(default_config: str) -> None:
   config: Any = flag.value
   before = flag.parser.parse(source)
   file, _, preset = default_config.partition(':')
-  if preset and source.partition(':')[0] != file and 'preset' in config:
+  is_own = os.path.dirname(source) != os.path.dirname(file)
+  if preset and is_own and 'preset' in config:
     # A file of one's own changes a preset, too.
     with contextlib.suppress(TypeError, ValueError):
       source = f'{file}:{config.preset}'

@@ -1,4 +1,4 @@
-"""Judges the champions of runs side by side, and a committee of the best.
+"""Judges the champions of runs side by side, and a committee.
 
 eigen3 evaluate --runs='runs/td3_*,runs/erl_*' --out=evaluations/first
 
@@ -49,7 +49,6 @@ _MAY_DIFFER = (
   'portfolio_scale',
   'reward',
   'scaled_actions',
-  'shaping_discount',
   'trading_days',
 )
 _SEATS = 3  # of the committee, where so many runs are there

@@ -1,4 +1,4 @@
-"""Writes the champion of a run as a file that acts with JAX alone.
+"""Writes a run's champion as a file that acts with JAX alone.
 
 eigen3 export --run=runs/first --out=policy.zip
 

@@ -283,14 +283,6 @@ def check_reward(config: ml_collections.ConfigDict) -> None:
     f"True with environment.reward='{name}': positions earn until they are "
     'left',
   )
-  settings.require(
-    not reward.is_shaped
-    or config.environment.shaping_discount == config.agent.gamma,
-    'environment.shaping_discount',
-    config.environment.shaping_discount,
-    f"agent.gamma, {config.agent.gamma}, with environment.reward='{name}': "
-    'another one changes which policy is best',
-  )
 
 
 def _mesh_of_agents(
@@ -394,7 +386,12 @@ def _environment(
   of: str = 'data.validation_days',
 ) -> TradingEnvironment:
   return TradingEnvironment(
-    panel, config.environment, days, config.data.observed_features, of
+    panel,
+    config.environment,
+    days,
+    config.data.observed_features,
+    of,
+    config.agent.gamma,
   )
 
 

@@ -31,6 +31,7 @@ SLOWEST = (
   'erl_main_test.py',
   'devices_test.py',
   'sweep_main_test.py',
+  'recurrent_test.py',
   'quickstart_test.py',
   'one_of_several_test.py',
   'population_test.py',

@@ -68,8 +68,6 @@ class Reward:
     known_on: for the proof of no look-ahead, `(rules, days, extras)` of steps
       that were played, days int [E, S], to the days from which on it can be
       known; by default those of the steps.
-    is_shaped: whether it depends on `environment.shaping_discount`, which has
-      to be that of the agent.
     of_orders: `(environment, day, stock, coefficient, sale target)` of M
       orders to what they earn if they are accepted, float [M]. None where that
       depends on more; else a learner can be told of many orders a day.
@@ -79,7 +77,6 @@ class Reward:
   pays_later: bool = False
   needs_account: bool = False
   known_on: Callable[..., np.ndarray] = lambda rules, days, extras: days
-  is_shaped: bool = False
   of_orders: Callable[..., Array] | None = None
 
 
@@ -333,7 +330,6 @@ NAMED: Mapping[str, Reward] = {
     pays_later=True,
     needs_account=True,
     known_on=lambda rules, days, extras: days + 1 + rules.oldest_age,
-    is_shaped=True,
   ),
 }
 

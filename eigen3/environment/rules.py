@@ -55,7 +55,6 @@ _EXPECTED = {
   'full_size_coefficient': settings.POSITIVE,
   'initial_cash': settings.POSITIVE,
   'portfolio_scale': settings.POSITIVE,
-  'shaping_discount': settings.SHARE,
   'max_position_fraction': settings.POSITIVE,
   'delisting_return': settings.number(lambda x: x >= -1, 'at least -1'),
   'max_sale_target': settings.NOT_NEGATIVE,
@@ -65,12 +64,16 @@ _EXPECTED = {
 }
 
 
+_SET_BY_THE_ENVIRONMENT = ('closed_days', 'shaping_discount')
+
+
 @dataclasses.dataclass(frozen=True)
 class Rules:
   """The `environment` section of a config; its fields are explained there.
 
-  All but `closed_days`, which the environment sets where a panel has several
-  markets: for how many days one may be closed while others trade.
+  All but two, which the environment sets: `closed_days`, for how many days one
+  market of a panel may be closed while others trade; and `shaping_discount`, by
+  which a shaped reward looks ahead.
 
   Raises:
     ValueError: a value out of range, naming the field.
@@ -103,15 +106,15 @@ class Rules:
   loss_multiplier: float
   inaction_penalty: float
   portfolio_scale: float
-  shaping_discount: float
   observe_account: bool
   closed_days: int = 0
+  shaping_discount: float = 0.0
 
   @classmethod
   def from_config(cls, config: Mapping[str, Any]) -> 'Rules':
     """The rules in a config section that holds at least their fields."""
     names = [field.name for field in dataclasses.fields(cls)]
-    names.remove('closed_days')
+    names = [x for x in names if x not in _SET_BY_THE_ENVIRONMENT]
     missing = [name for name in names if name not in config]
     if missing:
       raise ValueError(f'environment: missing settings {", ".join(missing)}')

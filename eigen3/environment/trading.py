@@ -77,6 +77,7 @@ class TradingEnvironment:
     days: tuple[int, int] | None = None,
     observed_features: Sequence[str] | None = None,
     of: str = '',
+    discount: float = 0.0,
   ):
     """Packs the panel's prices.
 
@@ -88,12 +89,15 @@ class TradingEnvironment:
       observed_features: names of what networks see of a cell, for the spec;
         by default all features of the panel. Networks refuse other windows.
       of: the setting that `days` come from, for the message.
+      discount: of the agent, for rewards that are shaped by it.
 
     Raises:
       ValueError: a setting is out of range, or the days are too few for the
         context and an episode.
     """
-    rules = Rules.from_config(config)
+    rules = dataclasses.replace(
+      Rules.from_config(config), shaping_discount=float(discount)
+    )
     if panel.markets:
       rules = dataclasses.replace(rules, closed_days=LONGEST_CLOSED)
     rewards.find(rules.reward)

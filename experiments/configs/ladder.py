@@ -79,7 +79,7 @@ def _patience(preset: str) -> config_dict.ConfigDict:
   Two positions take all cash for eight days each, and are left by their age:
   no target is in reach. What is left of the cash buys nothing.
   """
-  market = (
+  market: tuple[str, ...] = (
     'data.synthetic.num_stocks=16',
     'data.synthetic.num_columns=20',
     'environment.max_holding_days=6',
@@ -88,7 +88,7 @@ def _patience(preset: str) -> config_dict.ConfigDict:
     'environment.min_position_value=100000.0',
   )
   if preset == 'small':
-    market = (*market, 'learner.iterations=120')
+    market += ('learner.iterations=120',)
   beside = ('patience_bandit', 'patience_ranker')
   cells = config_dict.ConfigDict()
   cells.patience = _cell(
@@ -167,7 +167,7 @@ def _ablations_of_rl() -> config_dict.ConfigDict:
   cells.old_portfolio = _ablation(*old, beside=('rl',))
   alone = {
     'shaping': 'environment.reward=shaped_portfolio',
-    'other_orders': 'learner.counterfactuals=8',
+    'other_orders': 'learner.counterfactuals=9',  # none, and each stock
     'quick_targets': 'agent.tau=0.1',
     'little_smoothing': 'agent.target_noise=0.02',
   }

@@ -58,10 +58,9 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   config.preset = preset
   config.seed = 0
   config.data = _data()
-  agent = _agent()
-  config.environment = _environment(agent)
+  config.environment = _environment()
   config.networks = _networks()
-  config.agent = agent
+  config.agent = _agent()
   config.learner = _learner()
   config.evaluation = _evaluation()
   sizes = {'smoke': _smoke, 'small': _small, 'medium': _medium, 'full': _full}
@@ -107,7 +106,7 @@ def _data() -> config_dict.ConfigDict:
   return config
 
 
-def _environment(agent: config_dict.ConfigDict) -> config_dict.ConfigDict:
+def _environment() -> config_dict.ConfigDict:
   config = config_dict.ConfigDict()
   config.context_days = 504  # D
   config.trading_days = 125  # days of an episode on which one may buy
@@ -136,8 +135,6 @@ def _environment(agent: config_dict.ConfigDict) -> config_dict.ConfigDict:
   # your own, by its path in Python (see eigen3.environment.rewards).
   config.reward = 'entry'
   config.portfolio_scale = 100.0  # of these two; 100 is in %
-  # Of the reward 'shaped_portfolio': that of the agent.
-  config.shaping_discount = agent.get_ref('gamma') + 0.0
   # Whether policies and critics see the account beside the market: weight,
   # age, gain, target and pending sale of each position, cash, days left.
   config.observe_account = False

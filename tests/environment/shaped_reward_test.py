@@ -26,7 +26,6 @@ def _settings(mode):
     **{
       'reward': 'shaped_portfolio',
       'entry_choice': 'best_available',
-      'shaping_discount': DISCOUNT,
       'portfolio_scale': 100.0,
       **mode,
     }
@@ -63,7 +62,8 @@ def test_it_is_the_plain_reward_and_a_difference_of_potentials(mode):
   num_steps = settings.trading_days + settings.settlement_days
   start = settings.context_days - 1
   environments = [
-    TradingEnvironment(random_markets.panel(seed), settings) for seed in SEEDS
+    TradingEnvironment(random_markets.panel(seed), settings, discount=DISCOUNT)
+    for seed in SEEDS
   ]
   batch = jax.tree.map(lambda *leaves: np.stack(leaves), *environments)
   actions = [random_markets.actions(seed, num_steps) for seed in SEEDS]

@@ -105,5 +105,5 @@ def test_what_is_no_reward_is_refused(path):
     wiring.check_reward(config)
   assert str(error.value).startswith(
     f"environment.reward: found '{path}', expected one of eigen2, entry, "
-    'portfolio, or the path of a Reward'
+    'portfolio, shaped_portfolio, or the path of a Reward'
   )

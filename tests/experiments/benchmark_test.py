@@ -67,9 +67,10 @@ def test_memory_of_a_population_by_its_shapes():
   # Two days, what could be bought on them, 8 actions, reward and discount.
   assert few['bytes a transition'] == 2 * (4 + 1) + 8 * 2 * 4 + 2 * 4
   assert few['bytes an agent'] == many['bytes an agent'] > 1e5
-  # Beside the agents: a parent, an origin and a fitness of each.
+  # Beside the agents seven numbers of each: a parent, an origin, fitness and
+  # its estimate among them.
   more = many['bytes of the state'] - few['bytes of the state']
-  assert more == 2 * (few['bytes an agent'] + 3 * 4)
+  assert more == 2 * (few['bytes an agent'] + 7 * 4)
 
 
 def test_cases_without_their_package_are_left_out(monkeypatch):

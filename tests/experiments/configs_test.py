@@ -79,9 +79,7 @@ def test_eigen2_s_constants():
 
 def test_what_sets_reinforcement_learning_apart():
   config = td3.get_config('small+rl')
-  assert config.agent.gamma == config.environment.shaping_discount > 0
-  config.agent.gamma = 0.5
-  assert config.environment.shaping_discount == 0.5
+  assert config.agent.gamma > 0
   assert config.environment.observe_account
   assert erl.get_config('small+rl').learner.store_settlement
   # Alone, the default is a contextual bandit.

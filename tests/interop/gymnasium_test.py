@@ -49,7 +49,7 @@ def test_gymnasium_s_own_check_has_no_remark(options):
 
 
 def test_there_is_an_id_for_each_size():
-  assert PRESETS == td3.SIZES
+  assert tuple(td3.SIZES) == PRESETS
   ids = {f'eigen3/Trading{name.capitalize()}-v0' for name in PRESETS}
   assert ids <= gymnasium.registry.keys()
 

@@ -219,8 +219,10 @@ def test_an_iteration_trains_encoder_and_head(observing, begun, settings):
   account = state.replay.storage.s_tm1.account
   assert account.stocks.shape == (70, 3, 5)
   assert np.asarray(account.stocks).any()
-  # Day, bits, 3 x 5 and 2 numbers twice; 3 x 2 of an action, and two more.
+  # Day, bits, 3 x 5 and 2 numbers twice; 3 x 2 of an action, and two more; of
+  # the state 5 numbers of 9 positions, 4 of an order, and 9 more.
   size = 2 * (4 + 1 + 4 * 15 + 4 * 2) + 4 * 6 + 4 * 2
+  size += 4 * (5 * 9 + 4 + 9)
   leaves = jax.tree.leaves(state.replay.storage)
   assert sum(x.nbytes for x in leaves) == 70 * size
 

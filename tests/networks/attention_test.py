@@ -191,3 +191,23 @@ def test_mean_over_columns_by_hand(features):
   np.testing.assert_allclose(
     networks.column_mean(features, jnp.zeros(6)), features.mean(1), atol=1e-6
   )
+
+
+def test_numbers_of_other_columns_have_places_of_their_own(config, make_window):
+  """A critic's value may depend on which context column is which."""
+  config.context_numbers = 2
+  window = make_window()
+  action = np.random.default_rng(2).uniform(-1, 1, (3, 8, 2)).astype('f4')
+  critic = networks.make_networks(config, SPEC).critic
+  params, state = draw_variables(critic, window, action)
+  (name,) = (x for x in params if 'context_numbers' in x)
+  assert params[name]['w'].shape == (2 * config.hidden, 2)
+  value = jax.jit(lambda *x: critic.apply(params, state, None, *x)[0])
+  expected = value(window, action)
+  stocks = np.random.default_rng(3).permutation(8)
+  shuffled = window.copy()
+  shuffled[:, :, 4:] = window[:, :, 4:][:, :, stocks]
+  found = value(shuffled, action[:, stocks])
+  np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+  swapped = window[:, :, [1, 0, *range(2, 12)]]
+  assert np.abs(value(swapped, action) - expected).max() > 1e-4

@@ -25,8 +25,11 @@ def test_all_networks_are_transformed(config):
     'actor',
     'critic',
     'double_critic',
+    'shared',
   )
-  assert all(isinstance(n, hk.TransformedWithState) for n in built)
+  *networks_of_all, shared = built
+  assert all(isinstance(n, hk.TransformedWithState) for n in networks_of_all)
+  assert shared is None
 
 
 def test_a_spec_follows_the_environment():
