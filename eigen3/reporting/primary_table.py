@@ -111,6 +111,6 @@ def _asked(found: Mapping[str, Any]) -> str:
 def _verdict(found: Mapping[str, Any]) -> str:
   lacking = '; '.join(
     f'{cell} lacks seeds {", ".join(map(str, seeds))}'
-    for cell, seeds in found['missing'].items()
+    for cell, seeds in sorted(found['missing'].items())
   )
   return f'open: {lacking}' if lacking else _WORDS[found['met']]
