@@ -1,5 +1,7 @@
 """Learning from transitions: TD3 (with DDPG as a preset) and its replay."""
 
+import inspect
+
 import haiku as hk
 import ml_collections
 
@@ -62,6 +64,13 @@ def make_agent(
     'a maker in Python, as in my_agent.make_agent',
   )
   parts = {} if shared is None else {'shared': shared}
+  settings.require(
+    parts.keys() <= inspect.signature(maker).parameters.keys(),
+    'networks.shared_extractor',
+    'all',
+    f'none or critics with agent.algorithm={config.algorithm!r}, whose actor '
+    'has an extractor of its own',
+  )
   return maker(
     actor, double_critic, observe, action_spec, config, constrain, **parts
   )

@@ -135,3 +135,16 @@ def test_orders_are_valued_one_by_one(built):
   expected = value(observations, one) - value(observations, idle)
   np.testing.assert_allclose(values[:, 1], expected[:, 0], atol=1e-6)
   assert np.ptp(values, axis=1).min() > 0
+
+
+def test_an_algorithm_that_cannot_share_says_so():
+  config = _config()
+  _, environment, _ = small_run.make_market(config)
+  networks = make_networks(config.networks, environment.spec)
+  config.agent.algorithm = 'shared_extractor_test.without'
+  with pytest.raises(ValueError, match=r'extractor: found .all., expect'):
+    Player.make(networks, environment, config)
+
+
+def without(actor, double_critic, observe, action_spec, config, constrain):
+  """Makes an agent that cannot share, or would."""
