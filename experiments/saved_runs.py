@@ -200,7 +200,6 @@ def defaults_of(
   config = program.get_config(settings['preset'])
   config = config.copy_and_resolve_references().unlock()
   config.networks.column_gain = 0.0
-  config.networks.context_numbers = 0
   config.learner.counterfactuals = 0
   ceiling = settings['environment']['coefficient_ceiling']
   config.environment.full_size_coefficient = ceiling

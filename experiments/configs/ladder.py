@@ -62,11 +62,16 @@ def _rungs() -> config_dict.ConfigDict:
       'td3', market, goal=goal, beside=(f'{market}_ranker',)
     )
     cells[f'{market}_ranker'] = _cell('ranker', market)
-  for market in ('drift', 'some', 'regime'):
-    # The default before it read numbers of every other column.
-    cells[f'{market}_old'] = _cell(
-      'td3', market, ('networks.context_numbers=0',)
-    )
+  for market in ('drift', 'leading', 'some', 'regime'):
+    # Whether the default should read other columns is chosen by these.
+    for count in (0, 4):
+      cells[f'{market}_{count}_numbers'] = _cell(
+        'td3',
+        market,
+        (f'networks.context_numbers={count}',) if count else (),
+        beside=(f'{market}_0_numbers',) if count else (),
+        seeds='exploratory',
+      )
   cells.drift_rl = _cell(
     'td3', 'drift', (), 'share_of_momentum_by_account', ('drift',), variant='rl'
   )
@@ -162,7 +167,6 @@ def _ablations_of_rl() -> config_dict.ConfigDict:
   old = (
     *_PAID_LATER,
     'learner.counterfactuals=0',
-    'networks.context_numbers=0',
   )
   cells.old_portfolio = _ablation(*old, beside=('rl',))
   alone = {

@@ -25,11 +25,6 @@ def get_section(preset: str) -> ml_collections.ConfigDict:
   comparisons.ranker = _comparison(
     ('leading',), ('leading_ranker',), margin=-0.04, as_many_solved=True
   )
-  # The default is no worse than the one without numbers of other columns.
-  kinds = ('drift', 'some', 'regime')
-  comparisons.default = _comparison(
-    kinds, tuple(f'{kind}_old' for kind in kinds), margin=-0.04
-  )
   return section
 
 

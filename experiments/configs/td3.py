@@ -193,7 +193,7 @@ def _networks() -> config_dict.ConfigDict:
   config.column_gain = 10.0
   # Numbers of every column that cannot be bought, which actor and critics read
   # beside these means: one that matters to all is found by them.
-  config.context_numbers = 4
+  config.context_numbers = 0
   # 'critics': one extractor serves all critics; 'all': the actor reads its
   # features, too, and does not train it. Or 'none'.
   config.shared_extractor = 'none'
@@ -350,6 +350,7 @@ def _rl(config: config_dict.ConfigDict) -> None:
   # With layer norm, values are learnt slowly otherwise.
   config.agent.critic_learning_rate *= 3.0
   config.networks.shared_extractor = 'all'
+  config.networks.context_numbers = 4
   config.networks.critic.dueling = True
   config.networks.critic.layer_norm = True
 
@@ -384,7 +385,6 @@ def _eigen2(config: config_dict.ConfigDict) -> None:
   networks.compute_dtype = 'float32'
   networks.precision = 'highest'
   networks.column_gain = 0.0
-  networks.context_numbers = 0
   networks.actor.coefficient_head = 'eigen2'
   networks.critic.pooling = 'mean'
   networks.critic.self_attention = True
