@@ -96,7 +96,7 @@ class TradingEnvironment:
         context and an episode.
     """
     rules = dataclasses.replace(
-      Rules.from_config(config), shaping_discount=float(discount)
+      Rules.from_config(config), shaping_discount=discount
     )
     if panel.markets:
       rules = dataclasses.replace(rules, closed_days=LONGEST_CLOSED)

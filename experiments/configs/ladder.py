@@ -65,11 +65,11 @@ def _rungs() -> config_dict.ConfigDict:
   for market in ('drift', 'leading', 'some', 'regime'):
     # Whether the default should read other columns is chosen by these.
     for count in (0, 4):
-      cells[f'{market}_{count}_numbers'] = _cell(
+      cells[f'numbers_{count}_{market}'] = _cell(
         'td3',
         market,
         (f'networks.context_numbers={count}',) if count else (),
-        beside=(f'{market}_0_numbers',) if count else (),
+        beside=(f'numbers_0_{market}',) if count else (),
         seeds='exploratory',
       )
   cells.drift_rl = _cell(
