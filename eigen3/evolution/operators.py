@@ -189,7 +189,7 @@ def mutate_proximally(
   Returns:
     Leaves [M, ...].
   """
-  slopes = jax.tree.leaves(sensitivity)
+  values, slopes = map(jax.tree.leaves, (trees, sensitivity))
 
   def total(function, *leaves):
     return sum(
@@ -197,7 +197,6 @@ def mutate_proximally(
       for x in zip(*leaves, strict=True)
     )
 
-  values = jax.tree.leaves(trees)
   count = sum(math.prod(x.shape[1:]) for x in values)
   most = _MOST_CHANGE * jnp.sqrt(total(jnp.square, values) / count)  # [M]
   # Of so many entries that all matter equally, the share of each.

@@ -144,7 +144,7 @@ def make_networks(
   spec: EnvironmentSpec,
   mesh: jax.sharding.Mesh | None = None,
 ) -> Networks:
-  """Builds all networks for an environment.
+  """Builds all networks for an environment; nothing is computed yet.
 
   Args:
     config: the `networks` section of an experiment's config.
@@ -152,9 +152,6 @@ def make_networks(
       `TradingEnvironment`.
     mesh: devices over which the extractor spreads its sequences (see
       `parallel.make_mesh`); what is passed to `apply` must be on all of them.
-
-  Returns:
-    The networks; nothing is computed yet.
 
   Raises:
     ValueError: for an unknown or impossible setting, naming the field; at
@@ -185,9 +182,6 @@ def make_networks(
     module = kind(config, spec, policy, mesh)
     return module(window, action, is_training, examples, account)
 
-  shared = None
-  if config.shared_extractor == 'all':
-    shared = _shared(config, spec, policy, mesh, precise)
   return Networks(
     feature_extractor=transformed(feature_extractor),
     cross_attention=transformed(
@@ -201,7 +195,7 @@ def make_networks(
     ),
     critic=transformed(functools.partial(critic, Critic)),
     double_critic=transformed(functools.partial(critic, DoubleCritic)),
-    shared=shared,
+    shared=_shared(config, spec, policy, mesh, precise),
   )
 
 
@@ -211,7 +205,10 @@ def _shared(
   policy: jmp.Policy,
   mesh: jax.sharding.Mesh | None,
   precise: Callable,
-) -> Shared:
+) -> Shared | None:
+  if config.shared_extractor != 'all':
+    return None
+
   def extractor(x, is_training=False, examples=None):
     window, account = _window_and_account(x, spec)
     module = FeatureExtractor(config, policy, mesh)

@@ -203,22 +203,27 @@ def _networks() -> config_dict.ConfigDict:
   actor.head_size = 64
   actor.dropout = 0.2
   actor.coefficient_head = 'sigmoid'  # or 'eigen2'
-  critic = config.critic = config_dict.ConfigDict()
-  critic.pooling = 'slot'  # or 'mean', as in Eigen2; or one of your own
-  critic.self_attention = False
-  critic.sizes = (256, 128)
-  critic.dropout = 0.2
+  config.critic = _critic()
+  return config
+
+
+def _critic() -> config_dict.ConfigDict:
+  config = config_dict.ConfigDict()
+  config.pooling = 'slot'  # or 'mean', as in Eigen2; or one of your own
+  config.self_attention = False
+  config.sizes = (256, 128)
+  config.dropout = 0.2
   # Of the pooling 'slot': scores are advantages over buying nothing (Wang et
   # al. 2016), so that what all orders have in common is learnt once.
-  critic.dueling = False
+  config.dueling = False
   # Of the pooling 'slot': adds a linear map past the layers to each score.
-  critic.linear_path = False
+  config.linear_path = False
   # Of the pooling 'slot': normalises hidden layers, which keeps values that are
   # learnt from each other from growing without bound (Ball et al. 2023).
-  critic.layer_norm = False
-  critic.slot_temperature = 0.125  # in units of the coefficient
-  critic.slot_context = 'mean'  # over columns, or 'attention'
-  critic.ensemble = 2  # K; 1 is DDPG
+  config.layer_norm = False
+  config.slot_temperature = 0.125  # in units of the coefficient
+  config.slot_context = 'mean'  # over columns, or 'attention'
+  config.ensemble = 2  # K; 1 is DDPG
   return config
 
 
