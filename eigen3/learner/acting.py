@@ -162,6 +162,7 @@ class Player(NamedTuple):
       lambda days: self._explored(state, acts, days, key),
       first_days,
       self.stored_steps,
+      self.keeps_states,
     )
     return episodes, experience.transitions_of(explored, self.stored_steps)
 

@@ -474,6 +474,13 @@ def _check(
   config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh | None
 ) -> None:
   check_settings(config)
+  settings.require(
+    config.networks.shared_extractor != 'all',
+    'networks.shared_extractor',
+    'all',
+    'none or critics in a population, which breeds policies with extractors '
+    'of their own',
+  )
   for kind in ('fitness', 'validation'):
     played = config.learner[f'{kind}_slices']
     settings.require(

@@ -157,6 +157,8 @@ def _full(config: config_dict.ConfigDict) -> None:
 
 
 def _rl(config: config_dict.ConfigDict) -> None:
+  # Policies are bred, each with an extractor of its own.
+  config.networks.shared_extractor = 'critics'
   config.learner.store_settlement = True
 
 

@@ -513,3 +513,10 @@ def test_warm_up_needs_no_observation_of_the_day():
   assert empty.s_tm1.day.dtype == jnp.int32
   assert empty.s_tm1.available.shape == (1,)
   assert empty.a_tm1.shape == (3, 2)
+
+
+def test_policies_are_bred_with_extractors_of_their_own():
+  config = small_run.make_population_config()
+  config.networks.shared_extractor = 'all'
+  with pytest.raises(ValueError, match=r'shared_extractor: found .all., expec'):
+    small_run.make_population(config)
