@@ -30,6 +30,18 @@ from eigen3.types import Array
 BATCH_AXIS = 'batch'
 POPULATION_AXIS = 'population'
 
+# By backend; see `compiler_options`.
+_COMPILER_OPTIONS: dict[str, dict[str, int | bool]] = {
+  'cpu': {
+    'xla_backend_optimization_level': 2,
+    'xla_cpu_prefer_vector_width': 512,
+  },
+  'gpu': {
+    'xla_gpu_enable_triton_gemm': False,
+    'xla_gpu_experimental_enable_fusion_autotuner': False,
+  },
+}
+
 _VECTOR = 16  # float32 in the widest register of a CPU
 
 Tree = TypeVar('Tree')
@@ -410,14 +422,16 @@ def compiler_options() -> dict[str, int | bool]:
   On a CPU, LLVM's second level of optimisation compiles a training iteration
   sooner than the third, and the result ran faster side by side; so it did with
   vectors of 512 bits, which XLA does not use by itself (docs/performance.md).
-  Forward passes alone did not gain. A level that XLA_FLAGS sets is left alone.
+  Forward passes alone did not gain.
+
+  On a GPU, trying Triton's kernels for products and fusions took half of the
+  compilation of an update, and nothing ran faster for it.
+
+  Where XLA_FLAGS has one of them, all are left to the user.
   """
-  chosen = 'xla_backend_optimization_level' in os.environ.get('XLA_FLAGS', '')
-  if jax.default_backend() != 'cpu' or chosen:
-    return {}
-  return known_options(
-    {'xla_backend_optimization_level': 2, 'xla_cpu_prefer_vector_width': 512}
-  )
+  wanted = _COMPILER_OPTIONS.get(jax.default_backend(), {})
+  flags = os.environ.get('XLA_FLAGS', '')
+  return {} if any(x in flags for x in wanted) else known_options(wanted)
 
 
 def quick_compilation() -> dict[str, int | bool]:

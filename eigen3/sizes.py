@@ -118,7 +118,7 @@ class _Fit(NamedTuple):
 # hopper_full_<version>_<kind>.json, of a run of the suite `hopper` in which
 # every case went well.
 _FITS = (_Fit('hopper', 'gpu', (9, 0), 'bfloat16', 128, (0, 10)),)
-PASSED: frozenset[tuple[str, str]] = frozenset()
+PASSED = frozenset({('0.11.2', 'NVIDIA H200')})
 
 _DAYS_ON_CPU = 64  # that are acted on at once
 # Rows whose step stays in a second-level cache of 1 or 2 MiB. On an Intel Xeon
@@ -209,16 +209,18 @@ def choose_kernel(
 
 
 def of_networks(
-  config: ml_collections.ConfigDict, spec: EnvironmentSpec
+  config: ml_collections.ConfigDict,
+  spec: EnvironmentSpec,
+  work: Work | None = None,
 ) -> ml_collections.ConfigDict:
   """Returns a section `networks` without 'auto', for this process's devices.
 
-  For networks that are built by hand, of batches that are not known yet;
-  processes of a run all have to ask for it.
+  For networks that are built by hand, mostly of batches that are not known
+  yet (`work`); processes of a run all have to ask for it.
   """
   if all(config[name] != AUTO for name in NETWORKS):
     return config
-  found = resolve(config, 0, spec, parallel.describe_device())
+  found = resolve(config, 0, spec, parallel.describe_device(), work)
   return filled(ml_collections.ConfigDict({'networks': config}), found).networks
 
 

@@ -166,7 +166,14 @@ def test_a_level_of_the_user_is_left_alone(monkeypatch, flags, expected):
   monkeypatch.setattr(parallel.jax, 'default_backend', lambda: 'cpu')
   monkeypatch.setenv('XLA_FLAGS', flags)
   assert parallel.compiler_options() == expected
+
+
+def test_options_are_those_of_the_backend(monkeypatch):
+  monkeypatch.setenv('XLA_FLAGS', '')
+  monkeypatch.setattr(parallel, 'known_options', dict)
   monkeypatch.setattr(parallel.jax, 'default_backend', lambda: 'gpu')
+  assert not parallel.compiler_options()['xla_gpu_enable_triton_gemm']
+  monkeypatch.setattr(parallel.jax, 'default_backend', lambda: 'tpu')
   assert parallel.compiler_options() == {}
 
 

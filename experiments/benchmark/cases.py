@@ -31,6 +31,8 @@ class Case:
       shares are taken of; of several, the fastest counts.
     once: whether its first run is the measured one, because it takes too long
       for a second.
+    untimed: whether there is nothing to run, so that it can share the device.
+    cache: folder of what was compiled ahead; '' compiles by the clock.
   """
 
   name: str
@@ -43,6 +45,8 @@ class Case:
   position: float = 0.0
   is_product: bool = False
   once: bool = False
+  untimed: bool = False
+  cache: str = ''
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,6 +6,7 @@ import gc
 import pathlib
 import resource
 import sys
+from typing import Any
 
 _STATUS = pathlib.Path('/proc/self/status')
 
@@ -26,23 +27,33 @@ def peak_bytes() -> int:
 
 def device_peak_bytes() -> int | None:
   """The most that was held of an accelerator, by its own statistics."""
+  if torch := _torch_on_gpu():
+    return torch.cuda.max_memory_allocated()
   if jax := sys.modules.get('jax'):
     stats = jax.devices()[0].memory_stats() or {}
     return stats.get('peak_bytes_in_use')
-  torch = sys.modules.get('torch')
-  if torch is not None and torch.cuda.is_available():
-    return torch.cuda.max_memory_allocated()
   return None
 
 
 def device_kind() -> str:
   """What JAX, or else PyTorch, computes on; '' if neither does."""
+  if torch := _torch_on_gpu():
+    return torch.cuda.get_device_name()
+  if 'torch' in sys.modules:
+    return 'cpu'
   if jax := sys.modules.get('jax'):
     return jax.devices()[0].device_kind
+  return ''
+
+
+def _torch_on_gpu() -> Any:
+  """PyTorch where it computes on a GPU, else None.
+
+  Asked first: what a case of PyTorch reads of the project imports JAX, too,
+  and to ask JAX for its devices takes most of a GPU's memory.
+  """
   torch = sys.modules.get('torch')
-  if torch is not None and torch.cuda.is_available():
-    return torch.cuda.get_device_name()
-  return 'cpu' if torch is not None else ''
+  return torch if torch is not None and torch.cuda.is_available() else None
 
 
 def release() -> None:

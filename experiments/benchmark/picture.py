@@ -146,7 +146,7 @@ def _remark(results: Mapping[str, Any]) -> str:
     f'{name} {versions[name]}' for name in ('jax', 'torch') if name in versions
   )
   return (
-    f'{machine["processor"]}, {machine["cores"]} cores; {packages}; medians, '
-    'lines from the fastest to the slowest run; memory is the peak of the '
-    "case's process"
+    f'{report.devices_of(results)}, {machine["cores"]} cores; {packages}; '
+    'medians, lines from the fastest to the slowest run; memory is the peak of '
+    "the case's process, without a GPU's"
   )

@@ -142,7 +142,7 @@ def against(now: Summary, then: Summary) -> str:
     A line for each case that takes over 5 % more than it did, and one that
     counts all that stand in both.
   """
-  here, there = (_devices(record) for record in (now, then))
+  here, there = (devices_of(record) for record in (now, then))
   costs, before = (_costs(record, here == there) for record in (now, then))
   change = {
     name: cost / before[name] - 1
@@ -159,7 +159,7 @@ def against(now: Summary, then: Summary) -> str:
   return '\n'.join([*lines, count])
 
 
-def _devices(results: Summary) -> str:
+def devices_of(results: Mapping[str, Any]) -> str:
   """What a record was measured on."""
   kinds = {c.get('device', '') for g in results['groups'] for c in g['cases']}
   kinds = {kind for kind in kinds if kind and kind != 'cpu'}

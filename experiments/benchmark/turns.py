@@ -8,7 +8,8 @@ import contextlib
 import dataclasses
 import multiprocessing
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent import futures
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,11 +72,50 @@ class Measurement(NamedTuple):
     return self.prepared.output if self.prepared else None
 
 
+# What was built ahead, by the names of group and case.
+Ahead = Mapping[tuple[str, str], Measurement]
+
+
 class WorkerError(Exception):
   """A case could not be built, run or ended; says why in one line."""
 
 
-def measure(group: Group, limits: Limits) -> Iterator[list[Measurement]]:
+def build_ahead(groups: Sequence[Group], jobs: int, cache: str) -> Ahead:
+  """Compiles cases of those that are alone side by side, before any is timed.
+
+  They share the device and its memory; `untimed` ones are measured so. What
+  fails is left out, to be tried when its turn comes.
+
+  Args:
+    groups: of a suite.
+    jobs: how many at once.
+    cache: folder for what is compiled.
+
+  Returns:
+    What is known of those that went well.
+  """
+
+  def build(case: Case) -> Measurement:
+    with _worker(dataclasses.replace(case, cache=cache)) as process:
+      turns = _Turns(process)
+      turns.prepare(ahead=True)
+      return turns.finish()
+
+  names = [(g.name, c) for g in groups if g.alone for c in g.cases if c.devices]
+  names.reverse()  # Suites end with their largest programs.
+  with futures.ThreadPoolExecutor(jobs) as pool:
+    found = pool.map(build, [case for _, case in names])
+    bar = tqdm(found, 'compile ahead', len(names), unit='case')
+    return {
+      (group, each.case.name): each
+      for (group, _), each in zip(names, bar, strict=True)
+      if not each.failure
+    }
+
+
+def measure(
+  group: Group, limits: Limits, ahead: Ahead | None = None
+) -> Iterator[list[Measurement]]:
   """Builds all cases of a group, then runs them in turns.
 
   A case that fails is left out of the rounds that follow, and says so in its
@@ -84,6 +124,7 @@ def measure(group: Group, limits: Limits) -> Iterator[list[Measurement]]:
   Args:
     group: its workers live at the same time, unless they are to be alone.
     limits: how often to repeat.
+    ahead: of this group's suite; the seconds of compilation are those of then.
 
   Yields:
     A measurement a case, in the group's order: once, or after each case of
@@ -97,8 +138,27 @@ def measure(group: Group, limits: Limits) -> Iterator[list[Measurement]]:
   )
   found: list[Measurement] = []
   for case in group.cases:
-    found += _measure(dataclasses.replace(group, cases=(case,)), limits)
+    built = (ahead or {}).get((group.name, case.name))
+    found.append(
+      built
+      if built and case.untimed
+      else _measure_alone(group, case, limits, built)
+    )
     yield found
+
+
+def _measure_alone(
+  group: Group, case: Case, limits: Limits, built: Measurement | None
+) -> Measurement:
+  """Measures one case, compiled by what was `built` ahead of it, if any."""
+  if built:
+    case = built.case
+  (found,) = _measure(dataclasses.replace(group, cases=(case,)), limits)
+  if built and built.prepared and found.prepared:
+    seconds = built.prepared.compile_seconds
+    prepared = found.prepared._replace(compile_seconds=seconds)
+    found = found._replace(prepared=prepared)
+  return found
 
 
 def _measure(group: Group, limits: Limits) -> list[Measurement]:
@@ -210,9 +270,12 @@ class _Turns:
       return None
     return self._prepared.warm_up_seconds
 
-  def prepare(self) -> None:
-    """Has the case built and run once."""
-    prepared = self._prepared = self._ask('prepare')
+  def prepare(self, ahead: bool = False) -> None:
+    """Has the case built and, but `ahead`, run once."""
+    prepared = self._ask('build' if ahead else 'prepare')
+    self._prepared = prepared
+    if ahead:
+      return
     if prepared and self._worker.case.once:
       self._seconds[0] = prepared.warm_up_seconds
 

@@ -1,6 +1,7 @@
 """The process that holds one case and runs it when its turn comes."""
 
 import importlib
+import os
 import signal
 import time
 import traceback
@@ -40,7 +41,8 @@ def serve(connection: Connection, case: Case) -> None:
   """Answers the parent's requests until it asks for the end.
 
   Every answer is a pair: whether it went well, and the value or what went
-  wrong. 'prepare' is answered by a `Prepared`, 'run' by the seconds it took,
+  wrong. 'build' and 'prepare' are answered by a `Prepared`, of which 'build'
+  leaves out the first run; 'run' is answered by the seconds it took,
   'finish' by the peaks of this process's memory in bytes: of the host, and of
   an accelerator or None.
 
@@ -51,6 +53,7 @@ def serve(connection: Connection, case: Case) -> None:
   signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent decides.
   holder = _Holder(case)
   answers: dict[str, Callable[[], Any]] = {
+    'build': lambda: holder.prepare(ahead=True),
     'prepare': holder.prepare,
     'run': holder.run,
     'finish': lambda: (memory.peak_bytes(), memory.device_peak_bytes()),
@@ -76,13 +79,19 @@ class _Holder:
     self._case = case
     self._built: Built | None = None
 
-  def prepare(self) -> Prepared:
-    """Builds the case, compiles it and runs it once."""
+  def prepare(self, ahead: bool = False) -> Prepared:
+    """Builds the case, compiles it and runs it once.
+
+    Args:
+      ahead: leave out the run, and share the device's memory with others.
+    """
+    if ahead:
+      os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
     builder = _load(self._case)
     before = memory.resident_bytes()
     built = self._built = builder(**self._case.arguments)
     seconds, output = None, None
-    if built.run is not None:
+    if built.run is not None and not ahead:
       seconds, result = _timed(built.run, built.settle)
       if built.output is not None:
         output = np.asarray(built.output(result))
@@ -117,8 +126,11 @@ def _load(case: Case) -> Callable[..., Built]:
     import jax
 
     jax.config.update('jax_num_cpu_devices', case.devices)
-    # What is measured is compilation, not reading what an earlier one left.
-    jax.config.update('jax_enable_compilation_cache', False)
+    if case.cache:
+      jax.config.update('jax_compilation_cache_dir', case.cache)
+    else:
+      # What is measured is compilation, not reading what an earlier one left.
+      jax.config.update('jax_enable_compilation_cache', False)
     jax.devices()
   return builder
 

@@ -29,6 +29,13 @@ AGAINST = path_flags.DEFINE_path(
   None,
   'JSON of an earlier run, to list the cases that became slower.',
 )
+AHEAD = flags.DEFINE_integer(
+  'ahead',
+  None,
+  "An accelerator's cases that are compiled at once, before any is timed; 1 "
+  'compiles each when its turn comes. By default half of the cores, at most 4.',
+  lower_bound=1,
+)
 MAX_SECONDS = flags.DEFINE_float(
   'max_seconds',
   300.0,

@@ -92,6 +92,34 @@ def test_cases_that_are_to_be_alone_follow_one_another(monkeypatch):
   ]
 
 
+def check(path):
+  """A case with nothing to time; writes down that it was built."""
+  with pathlib.Path(path).open('a') as file:
+    file.write('built ')
+  return Built(None, facts={'difference': 0.5})
+
+
+def test_cases_are_compiled_side_by_side_before_any_is_timed(tmp_path):
+  log, cache = tmp_path / 'log', tmp_path / 'cache'
+  product = 'experiments.benchmark.jax_cases:product_case'
+  cases = (
+    Case('check', f'{__name__}:check', {'path': str(log)}, 1, untimed=True),
+    Case('product', product, {'shape': (8, 8, 8)}, 1),
+    Case('absent', 'experiments.benchmark.memory:no_such_builder', devices=1),
+  )
+  group = Group('group', cases, alone=True)
+  ahead = turns.build_ahead([group], 2, str(cache))
+  assert set(ahead) == {('group', 'check'), ('group', 'product')}
+  assert not ahead['group', 'product'].seconds
+  *_, (checked, timed, failed) = turns.measure(group, Limits(2, 1, 9.0), ahead)
+  assert log.read_text().split() == ['built']
+  assert checked.prepared.facts == {'difference': 0.5}
+  assert len(timed.seconds) == 2
+  by_the_clock = ahead['group', 'product'].prepared.compile_seconds
+  assert timed.prepared.compile_seconds == by_the_clock
+  assert failed.failure.startswith('AttributeError: ')
+
+
 def test_a_worker_that_fails_or_dies_says_so():
   group = Group(
     'group',

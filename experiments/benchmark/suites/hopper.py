@@ -86,7 +86,7 @@ def _generation_group(group: Group) -> Group:
 
 
 def _checks_group(size: str) -> Group:
-  make = functools.partial(Case, devices=1)
+  make = functools.partial(Case, devices=1, untimed=True)
   cases = tuple(
     make(name, f'{_HERE}:check_case', {'preset': size, 'what': what})
     for name, what in (

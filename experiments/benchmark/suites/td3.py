@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import ml_collections
 
-from eigen3 import parallel
+from eigen3 import parallel, sizes
 from eigen3.agent import make_td3, replay
 from eigen3.learner import experience
 from experiments.benchmark import jax_cases
@@ -121,7 +121,10 @@ def update_case(*, num_days: int, runs: bool = True, **settings: Any) -> Built:
 def make_agent(config: ml_collections.ConfigDict):
   """TD3's init, select_action and update on networks of `config`."""
   spec = spec_of(config)
-  networks = jax_cases.make_networks(config.networks, spec)
+  examples = config.agent.batch_size // config.agent.accumulation_steps
+  work = sizes.Work(examples, jax.device_count())
+  section = sizes.of_networks(config.networks, spec, work)
+  networks = jax_cases.make_networks(section, spec)
   return make_td3(
     networks.actor,
     networks.double_critic,
