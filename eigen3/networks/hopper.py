@@ -124,7 +124,12 @@ def backward(
   return kernel(gates, cells, to_hidden, transposed)[0]
 
 
-LOOPS = lstm_cell.Loops(forward, backward, ROWS)
+# Jitted, so that a program that calls one many times lowers it once.
+LOOPS = lstm_cell.Loops(
+  jax.jit(forward, static_argnames=('reverse', 'emitted', 'keeps_cells')),
+  jax.jit(backward, static_argnames='reverse'),
+  ROWS,
+)
 
 
 def _launch(body: Callable, outputs, directions: int, rows: int, memory: dict):

@@ -8,6 +8,7 @@ them is tested in recurrent_test.py, with scans in their place.
 """
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -58,11 +59,17 @@ def _loss(weights, x, keys):
 _gradients = jax.grad(_loss, (0, 1))
 
 
+# The interpreter waits for ever for what it calls from within another program.
+PLAIN = hopper.LOOPS._replace(forward=hopper.forward, backward=hopper.backward)
+
+
 def _kernels(function, *arguments, **options):
   """How many kernels are in what is compiled for CUDA."""
   traced = jax.jit(function, **options).trace(*arguments)
   text = traced.lower(lowering_platforms=('cuda',)).as_text()
-  return text.count('@mosaic_gpu')
+  assert '@mosaic_gpu' in text
+  # Equal kernels are lowered once, and called by these names.
+  return len(re.findall(r'call @(?:forward|backward)(?:_\d+)?\(', text))
 
 
 def test_evaluation():
@@ -206,7 +213,7 @@ def test_a_population_in_one_kernel():
     return jax.vmap(of_one)(_drawn(2, 1, 2, 128, 4 * H))
 
   with interpreted():
-    found = walk(hopper.LOOPS)
+    found = walk(PLAIN)
   _assert_near(found, walk(scanned_loops.LOOPS))
 
 
@@ -230,5 +237,5 @@ def test_the_whole_core_and_its_gradients():
     return jax.grad(loss, (0, 1), has_aux=True)(weights, x)
 
   with interpreted():
-    found = results(hopper.LOOPS)
+    found = results(PLAIN)
   _assert_near(found, results(scanned_loops.LOOPS))

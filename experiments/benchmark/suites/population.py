@@ -285,6 +285,8 @@ def one_agent_case(**settings: Any) -> Built:
 def _alone(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
   """One agent whose iteration is what an agent does before it is validated."""
   alone = config.copy_and_resolve_references()
+  with alone.unlocked():
+    del alone.evolution  # its parts are not those of a population
   alone.learner = td3.get_config(config.preset).learner
   ours = config.learner
   alone.learner.update(
