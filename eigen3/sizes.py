@@ -115,8 +115,8 @@ class _Fit(NamedTuple):
 
 # The table of kernels, and the pairs of jax version and kind of device that
 # they are the default of. Each pair has a record in experiments/results, named
-# hopper_full_<version>_<kind>.json, of a run of the suite `hopper` in which
-# every case went well.
+# hopper_full_<version>_<kind>.json, of a run of the suite `hopper`: all of its
+# checks are in it, and no case that was measured failed.
 _FITS = (_Fit('hopper', 'gpu', (9, 0), 'bfloat16', 128, (0, 10)),)
 PASSED = frozenset({('0.11.2', 'NVIDIA H200')})
 
@@ -215,8 +215,13 @@ def of_networks(
 ) -> ml_collections.ConfigDict:
   """Returns a section `networks` without 'auto', for this process's devices.
 
-  For networks that are built by hand, mostly of batches that are not known
-  yet (`work`); processes of a run all have to ask for it.
+  For networks that are built by hand; processes of a run all have to ask for
+  it.
+
+  Args:
+    config: the section.
+    spec: whose days D, columns C and features F count.
+    work: as in `resolve`.
   """
   if all(config[name] != AUTO for name in NETWORKS):
     return config

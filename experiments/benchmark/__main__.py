@@ -146,7 +146,7 @@ def _measure(
 
 
 def _ahead(groups: Sequence[Group], cache: str) -> turns.Ahead:
-  """What is compiled before anything is timed, on this many cores."""
+  """Compiles cases before any is timed, where there are the cores for it."""
   jobs = options.AHEAD.value
   if jobs is None:
     jobs = min(backend.cores() // 2, _MOST_AT_ONCE)

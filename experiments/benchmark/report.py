@@ -160,7 +160,7 @@ def against(now: Summary, then: Summary) -> str:
 
 
 def devices_of(results: Mapping[str, Any]) -> str:
-  """What a record was measured on."""
+  """Returns a record's processor, and the kinds of its accelerators."""
   kinds = {c.get('device', '') for g in results['groups'] for c in g['cases']}
   kinds = {kind for kind in kinds if kind and kind != 'cpu'}
   return ', '.join([results['machine']['processor'], *sorted(kinds)])

@@ -83,8 +83,8 @@ class WorkerError(Exception):
 def build_ahead(groups: Sequence[Group], jobs: int, cache: str) -> Ahead:
   """Compiles cases of those that are alone side by side, before any is timed.
 
-  They share the device and its memory; `untimed` ones are measured so. What
-  fails is left out, to be tried when its turn comes.
+  They share the device and its memory; those that are `untimed` need no other
+  turn. What fails is left out, to be tried when its turn comes.
 
   Args:
     groups: of a suite.
@@ -92,7 +92,7 @@ def build_ahead(groups: Sequence[Group], jobs: int, cache: str) -> Ahead:
     cache: folder for what is compiled.
 
   Returns:
-    What is known of those that went well.
+    Measurements of those that went well, without seconds of runs.
   """
 
   def build(case: Case) -> Measurement:
@@ -272,11 +272,8 @@ class _Turns:
 
   def prepare(self, ahead: bool = False) -> None:
     """Has the case built and, but `ahead`, run once."""
-    prepared = self._ask('build' if ahead else 'prepare')
-    self._prepared = prepared
-    if ahead:
-      return
-    if prepared and self._worker.case.once:
+    prepared = self._prepared = self._ask('build' if ahead else 'prepare')
+    if prepared and self._worker.case.once and not ahead:
       self._seconds[0] = prepared.warm_up_seconds
 
   def run(self, number: int) -> None:
