@@ -212,7 +212,7 @@ def _without_common_fitness(config: ml_collections.ConfigDict) -> None:
   """Populations as they were when fitness was of each one's own slices."""
   before = erl.get_config('smoke+eigen2')
   for section, names in (
-    ('learner', ('fitness_play', 'fitness_memory')),
+    ('learner', ('fitness_play', 'fitness_memory', 'validation_play')),
     ('evolution', ('common_start', 'bred', 'least_distance')),
     ('evolution', ('hyperparameters',)),
   ):

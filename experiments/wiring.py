@@ -13,6 +13,7 @@ from eigen3 import data, evaluation, parallel, settings, sizes
 from eigen3.agent import td3
 from eigen3.data import MarketPanel
 from eigen3.environment import Market, Rules, TradingEnvironment, rewards
+from eigen3.evaluation.backtest import in_one_episode
 from eigen3.evaluation.ranking import Ranking
 from eigen3.learner import population, ranker, single_agent
 from eigen3.learner.population import Population
@@ -130,12 +131,24 @@ def build_population(
   learner = Population(
     stage.networks,
     stage.environment,
-    _environment(config, stage.panel, stage.splits.validation),
+    validation_environment(config, stage.panel, stage.splits.validation),
     stage.market,
     stage.config,
     mesh,
   )
   return _experiment(stage, learner, config)
+
+
+def validation_environment(
+  config: ml_collections.ConfigDict, panel: MarketPanel, days: tuple[int, int]
+) -> TradingEnvironment:
+  """In which a population is validated on the days (start, stop)."""
+  if config.learner.validation_play == 'continuous':
+    config = config.copy_and_resolve_references()
+    config.environment = ml_collections.ConfigDict(
+      in_one_episode(config.environment, days, 'data.validation_days')
+    )
+  return _environment(config, panel, days)
 
 
 def build_environment(

@@ -74,23 +74,14 @@ class Backtester:
     Rules.from_config(config)  # refuses what is out of range
     self._panel = panel
     self._initial_cash = float(config['initial_cash'])
-    start, stop = days
-    first = max(start, config['context_days'] - 1)
-    # One day is left for the observation after the last step.
-    trading_days = stop - 1 - first - config['settlement_days']
-    if trading_days < 1:
-      raise ValueError(
-        f'panel too short: found {stop - start} days ({start} to {stop - 1}) '
-        f'in a split{of and f" ({of})"}, expected at least '
-        f'{first - start + config["settlement_days"] + 2} to backtest it'
-      )
-    settings = {**config, 'trading_days': trading_days}
+    settings = in_one_episode(config, days, of)
     # Controls know the account: they take the best that can be bought.
     aware = {**settings, 'entry_choice': 'best_available'}
     self._environments = {
       False: TradingEnvironment(panel, settings, days),
       True: TradingEnvironment(panel, aware, days),
     }
+    first = int(self._environments[False].first_day)
     self.days = np.arange(first, first + self._environments[False].num_steps)
     self._play = jax.jit(_play)
     self._play_at_costs = jax.jit(
@@ -154,6 +145,32 @@ class Backtester:
         'reason': [Exit(reason).name.lower() for reason in at('reason')],
       }
     )
+
+
+def in_one_episode(
+  config: Mapping[str, Any], days: tuple[int, int], of: str = ''
+) -> dict[str, Any]:
+  """The section `environment` with which one episode is all days of a split.
+
+  Args:
+    config: the section.
+    days: (start, stop) of the split.
+    of: the setting that says how many these are, for the message.
+
+  Raises:
+    ValueError: the split is too short.
+  """
+  start, stop = days
+  first = max(start, config['context_days'] - 1)
+  # One day is left for the observation after the last step.
+  trading_days = stop - 1 - first - config['settlement_days']
+  if trading_days < 1:
+    raise ValueError(
+      f'panel too short: found {stop - start} days ({start} to {stop - 1}) '
+      f'in a split{of and f" ({of})"}, expected at least '
+      f'{first - start + config["settlement_days"] + 2} to backtest it'
+    )
+  return {**config, 'trading_days': trading_days}
 
 
 def summarise(

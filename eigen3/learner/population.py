@@ -3,10 +3,10 @@
 Every agent takes its gradient steps from one replay; then all play the same
 slices of the training days, and how an agent fares there without noise is its
 fitness, and what it lives through with noise goes to the replay; all are
-validated on the same slices; the best ever is crowned; and evolution breeds the
-next members. Khadka and Tumer 2018, https://arxiv.org/abs/1805.07917; that all
-members learn by gradient, too, is Eigen2's. There fitness was of noisy play on
-slices of each agent's own, before the gradient steps
+validated on the same days; the best so far is the champion; and evolution
+breeds the next members. Khadka and Tumer 2018, https://arxiv.org/abs/1805.07917;
+that all members learn by gradient, too, is Eigen2's. There fitness was of noisy
+play on slices of each agent's own, before the gradient steps
 (`learner.fitness_play='exploring'`).
 """
 
@@ -39,6 +39,7 @@ _LEARNER = {
   'generations': settings.AT_LEAST_ONE,
   'fitness_slices': settings.AT_LEAST_ONE,
   'fitness_worst': settings.AT_LEAST_ONE,
+  'validation_play': settings.one_of('continuous', 'slices'),
   'validation_slices': settings.AT_LEAST_ONE,
   'validation_worst': settings.AT_LEAST_ONE,
   'validation_starts': settings.one_of('even', 'random'),
@@ -93,7 +94,8 @@ class Population:
     Args:
       networks: an actor and critics.
       environment: the mechanics of the training days.
-      validation: of the validation days.
+      validation: of the validation days; its one episode is all of them where
+        `learner.validation_play` is 'continuous'.
       market: what agents see.
       config: has `agent`, `evolution` and `learner`.
       mesh: over which the agents are spread; the networks', too.
@@ -404,10 +406,15 @@ class Population:
     return state._replace(agents=agents), updates
 
   def _validate(self, state, environment, market, key):
-    """Every agent plays the same slices; also the mean attention [C]."""
-    count = self._config.validation_slices
+    """Every agent plays the same days; also the mean attention [C]."""
+    count, worst = self._config.validation_slices, self._config.validation_worst
     first, last = environment.first_day, environment.last_day
-    if self._config.validation_starts == 'even':
+    judge = self._judge
+    if self._config.validation_play == 'continuous':
+      # What a backtest of these days earns, as for a single agent.
+      starts, worst = first[None], 1
+      judge = functools.partial(judge, by='profit', no_trade_penalty=0.0)
+    elif self._config.validation_starts == 'even':
       part = jnp.arange(count) / max(count - 1, 1)
       starts = first + jnp.round(part * (last - first)).astype(jnp.int32)
     else:
@@ -421,9 +428,7 @@ class Population:
         starts,
         environment.rules.trading_days,
       )
-      worst = self._config.validation_worst
-      judged = self._judge(environment, episodes, worst=worst)
-      return judged, attention.mean(0)
+      return judge(environment, episodes, worst=worst), attention.mean(0)
 
     judged, attention = self._on_all(
       play, (environment, market, starts), state.agents

@@ -56,7 +56,11 @@ def _learner() -> config_dict.ConfigDict:
   # What the estimate of an agent's fitness keeps of its precision from one
   # generation to the next, while it stays; 0: it is that of these slices alone.
   config.fitness_memory = 0.5
-  # The same of the validation days; all agents play the same ones.
+  # What an agent's validation score is, by which the champion is chosen:
+  # 'continuous', the profit of a backtest of the validation days, as for a
+  # single agent; or 'slices', as in Eigen2, what fitness counts on the worst
+  # few slices of these days, the same for all agents.
+  config.validation_play = 'continuous'
   config.validation_slices = 3
   config.validation_worst = 2
   # Where these start: 'even', the same in every generation, or 'random'.
@@ -164,6 +168,7 @@ def _rl(config: config_dict.ConfigDict) -> None:
 
 def _eigen2(config: config_dict.ConfigDict) -> None:
   """The original system's choices."""
+  config.learner.validation_play = 'slices'
   config.learner.validation_starts = 'random'
   config.learner.fitness = 'reward'
   config.learner.fitness_play = 'exploring'

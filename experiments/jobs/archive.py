@@ -10,6 +10,9 @@ comment that is mended, and days of computing would be thrown away for nothing;
 people would stop to use the records. The commit, followed by + where files were
 changed, is noted inside, and pages tell of all commits, so that what was
 compared is seen, if it was not the same.
+
+A new setting would change all names, too. So whoever adds one enters it in
+`NEW_SETTINGS`, with the value at which a run comes to what it did without it.
 """
 
 import datetime
@@ -31,6 +34,8 @@ from eigen3.runs.logs import METRICS
 
 # To be raised when the same settings come to other numbers than before.
 VERSION = 2
+# By full name. At this value a setting is no part of a record's name.
+NEW_SETTINGS: Mapping[str, Any] = {'learner.validation_play': 'slices'}
 _ABOUT = ('commit', 'platform', 'python', 'versions')  # of run.json
 _LENGTH = 16  # hexadecimal digits of a name
 
@@ -44,9 +49,22 @@ def key_of(program: str, settings: Mapping[str, Any], data: str) -> str:
     data: hash of the panel's file; '' for an embedded market, which the
       settings describe.
   """
-  asked = [VERSION, program, settings, data]
+  asked = [VERSION, program, _as_of_old(settings), data]
   text = json.dumps(asked, sort_keys=True, separators=(',', ':'))
   return hashlib.sha256(text.encode()).hexdigest()[:_LENGTH]
+
+
+def _as_of_old(settings: Mapping[str, Any]) -> dict[str, Any]:
+  """Settings without new ones that change nothing."""
+  found = {
+    name: dict(value) if isinstance(value, Mapping) else value
+    for name, value in settings.items()
+  }
+  for name, value in NEW_SETTINGS.items():
+    section, _, field = name.partition('.')
+    if found.get(section, {}).get(field, None) == value:
+      del found[section][field]
+  return found
 
 
 class Archive:

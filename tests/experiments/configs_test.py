@@ -138,6 +138,7 @@ def test_eigen2_s_constants_of_evolution():
   assert config.evolution.hyperparameters == 'learning_rates'
   assert genetic.mutation == 'gaussian'
   assert (learner.validation_slices, learner.validation_worst) == (3, 2)
+  assert learner.validation_play == 'slices'
   assert learner.validation_starts == 'random'
   assert (learner.fitness, learner.no_trade_penalty) == ('reward', 10_000)
   assert (learner.generations, learner.updates_per_generation) == (20, 32)

@@ -147,7 +147,7 @@ def test_a_run_killed_twice_resumes_bit_for_bit(
     ('evolution.population_size=1', 'evolution.population_size: found 1'),
     ('evolution.genetic.elite_share=1.5', 'evolution.genetic.elite_share: fou'),
     ('learner.fitness_worst=9', 'learner.fitness_worst: found 9'),
-    ('data.validation_days=20', 'panel too short'),
+    ('data.validation_days=5', 'panel too short'),
     ('evolution.population_size=3', 'a multiple of the 2 groups'),
   ],
 )

@@ -54,6 +54,17 @@ def test_runs_of_code_that_came_to_other_results_stay_apart(
     record.enter(tmp_path, make_config())
 
 
+def test_a_new_setting_leaves_the_names_of_records(monkeypatch):
+  settings = {'preset': 'small', 'agent': {'gamma': 0.0}}
+  name = archive.key_of('td3', settings, '')
+  monkeypatch.setattr(archive, 'NEW_SETTINGS', {'agent.new': 'as it was'})
+  as_it_was = {'preset': 'small', 'agent': {'gamma': 0.0, 'new': 'as it was'}}
+  assert archive.key_of('td3', as_it_was, '') == name
+  assert as_it_was['agent']['new'] == 'as it was'
+  changed = {'preset': 'small', 'agent': {'gamma': 0.0, 'new': 'otherwise'}}
+  assert archive.key_of('td3', changed, '') != name
+
+
 def test_seeds_are_only_added_and_that_is_told(tmp_path):
   start(tmp_path, make_config(seeds=(0, 1)))
   start(tmp_path, make_config(seeds=(0, 1, 2)))

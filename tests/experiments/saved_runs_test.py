@@ -75,7 +75,7 @@ def test_a_population_from_before_common_fitness_goes_on_as_it_was(tmp_path):
   run_directory.create(tmp_path, config, DATA)
   path = tmp_path / 'config.json'
   stored = json.loads(path.read_text())
-  for name in ('fitness_play', 'fitness_memory'):
+  for name in ('fitness_play', 'fitness_memory', 'validation_play'):
     del stored['learner'][name]
   for name in (
     'common_start',
@@ -93,6 +93,7 @@ def test_a_population_from_before_common_fitness_goes_on_as_it_was(tmp_path):
     erl.get_config('smoke+eigen2'),
   )
   assert found.learner.fitness_play == 'exploring'
+  assert found.learner.validation_play == 'slices'
   for name in ('common_start', 'bred', 'least_distance', 'hyperparameters'):
     assert found.evolution[name] == before.evolution[name], name
   assert found.evolution.genetic.mutation == 'gaussian'

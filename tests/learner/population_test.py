@@ -11,6 +11,7 @@ import small_run
 
 from eigen3 import parallel
 from eigen3.environment import rollout
+from eigen3.evaluation.backtest import Backtester
 from eigen3.evolution import Genome, Origin, Proposal
 from eigen3.learner import experience, fitness, inheritance, slices
 
@@ -116,11 +117,26 @@ def test_blocks_change_nothing(first_state, history, block):
   )
 
 
-def test_the_champion_scores_what_it_is_said_to(
-  learner, first_state, history, config
+def test_the_champion_scores_what_it_earns_in_a_backtest(
+  learner, history, config
 ):
-  """Played again from outside: the worst slices of those that all play."""
+  """As a single agent's champion does."""
   state, told = history[0]
+  panel, _, _ = small_run.make_market(config)
+  days = (panel.num_days - config.data.validation_days, panel.num_days)
+  backtester = Backtester(panel, config.environment.to_dict(), days)
+  actions = learner.greedy_actions(state.champion.agent, backtester.days)
+  profit = backtester.run(actions).summary['profit']
+  assert float(state.champion.score) == told.validation.score.max()
+  assert float(state.champion.score) == pytest.approx(profit, abs=1e-6)
+
+
+def test_a_champion_of_slices_scores_their_worst():
+  """Played again from outside: the worst slices of those that all play."""
+  config = small_run.make_population_config()
+  config.learner.validation_play = 'slices'
+  learner = small_run.make_population(config)
+  state, told = generations(learner, learner.init(KEY), 1)[0]
   agents_score = told.validation.score
   assert float(state.champion.score) == agents_score.max()
   panel_days = small_run.make_market(config)[0].num_days

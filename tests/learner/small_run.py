@@ -11,6 +11,7 @@ from eigen3 import data
 from eigen3.environment import Market, TradingEnvironment
 from eigen3.learner.population import Population
 from eigen3.learner.single_agent import SingleAgent
+from experiments import wiring
 from experiments.configs import erl, td3
 
 FIRST, STOP = 1, 4  # investable columns
@@ -74,9 +75,7 @@ def make_population(config, mesh=None):
   """The population that `config` describes, but for its networks."""
   panel, environment, market = make_market(config)
   days = (panel.num_days - config.data.validation_days, panel.num_days)
-  validation = TradingEnvironment(
-    panel, config.environment, days, config.data.observed_features
-  )
+  validation = wiring.validation_environment(config, panel, days)
   networks = make_networks(config.networks, environment.spec)
   return Population(networks, environment, validation, market, config, mesh)
 

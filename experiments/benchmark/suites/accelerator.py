@@ -39,6 +39,7 @@ _GENERATION = {
   'agent.policy_delay': 1,
   'learner.fitness_slices': 1,
   'learner.fitness_worst': 1,
+  'learner.validation_play': 'slices',
   'learner.validation_slices': 1,
   'learner.validation_worst': 1,
 }

@@ -12,7 +12,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from eigen3 import data, parallel
+from eigen3 import parallel
 from eigen3.environment import TradingEnvironment, rollout
 from eigen3.learner import experience, slices
 from eigen3.learner.population_state import memory_of
@@ -40,6 +40,7 @@ _LEAST = {
   'learner.fitness_slices': 1,
   'learner.fitness_worst': 1,
   'learner.updates_per_generation': 1,
+  'learner.validation_play': 'slices',
   'learner.validation_slices': 1,
   'learner.validation_worst': 1,
 }
@@ -194,11 +195,13 @@ def _work(config: ml_collections.ConfigDict) -> str:
   """What an agent does in a generation, in words."""
   learner, rules = config.learner, config.environment
   steps = rules.trading_days + rules.settlement_days
+  validated = f'{learner.validation_slices} validation slices of {steps} steps'
+  if learner.validation_play == 'continuous':
+    validated = f'{config.data.validation_days} validation days in a row'
   return (
     f'{learner.fitness_slices} episodes of {steps} steps, '
     f'{learner.updates_per_generation} updates of batch '
-    f'{config.agent.batch_size}, {learner.validation_slices} validation slices '
-    f'of {steps} steps'
+    f'{config.agent.batch_size}, {validated}'
   )
 
 
@@ -251,7 +254,7 @@ def one_agent_case(**settings: Any) -> Built:
       environment,
       episodes,
       config.learner.fitness,
-      config.learner.validation_worst,
+      min(config.learner.validation_worst, len(starts)),
       config.learner.no_trade_penalty,
     )
 
@@ -292,7 +295,8 @@ def _alone(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
   alone.learner.update(
     episodes_per_iteration=ours.fitness_slices,
     updates_per_iteration=ours.updates_per_generation,
-    learning_starts=ours.learning_starts,
+    # A population has played once before its first generation.
+    learning_starts=max(ours.learning_starts, 1),
     replay_capacity=ours.replay_capacity,
     store_settlement=ours.store_settlement,
   )
@@ -303,12 +307,12 @@ def _validation(
   experiment: wiring.Experiment, config: ml_collections.ConfigDict
 ) -> tuple[TradingEnvironment, np.ndarray]:
   """The validation days, and on which of them slices start, int32 [V]."""
-  panel = experiment.panel
-  days = data.split_days(panel.num_days, config.data).validation
-  observed = config.data.observed_features
-  environment = TradingEnvironment(panel, config.environment, days, observed)
+  environment = wiring.validation_environment(
+    config, experiment.panel, experiment.splits.validation
+  )
   first, last = int(environment.first_day), int(environment.last_day)
-  starts = np.linspace(first, last, config.learner.validation_slices)
+  count = config.learner.validation_slices if first < last else 1
+  starts = np.linspace(first, last, count)
   return environment, starts.round().astype(np.int32)
 
 
