@@ -20,9 +20,9 @@ def forward(projected, weights, reverse, emitted, keeps_cells):
   return hidden[:, hidden.shape[1] - emitted :], cells if keeps_cells else None
 
 
-def backward(gates, cells, to_hidden, transposed, reverse):
+def backward(gates, cells, d_hidden, transposed, reverse):
   """See `lstm_cell.Loops`."""
-  arrays = gates, cells, to_hidden, transposed, reverse
+  arrays = gates, cells, d_hidden, transposed, reverse
   return jnp.stack([_walk_back(*one) for one in zip(*arrays, strict=True)])
 
 
@@ -44,7 +44,7 @@ def _walk(projected, weights, reverse):
   return jax.lax.scan(step, carry, projected, reverse=reverse)[1]
 
 
-def _walk_back(gates, cells, to_hidden, transposed, reverse):
+def _walk_back(gates, cells, d_hidden, transposed, reverse):
   """One direction: the gates' gradients [T, R, 4H]."""
   narrow = gates.dtype
   wide = jnp.promote_types(narrow, jnp.float32)
@@ -52,25 +52,25 @@ def _walk_back(gates, cells, to_hidden, transposed, reverse):
   before = [cells[1:], edge] if reverse else [edge, cells[:-1]]
 
   def step(carry, inputs):
-    to_state, to_cell = carry
-    gates, before, after, to_hidden = (x.astype(wide) for x in inputs)
+    d_state, d_cell = carry
+    gates, before, after, d_hidden = (x.astype(wide) for x in inputs)
     parts, found = jnp.split(gates, 4, -1), {}
-    to_cell = lstm_cell.step_back(
+    d_cell = lstm_cell.step_back(
       parts.__getitem__,
       found.__setitem__,
       (before, after),
-      to_state + to_hidden,
-      to_cell,
+      d_state + d_hidden,
+      d_cell,
     )
-    to_gates = jnp.concatenate([found[k] for k in range(4)], -1).astype(narrow)
-    to_state = jnp.matmul(to_gates, transposed, preferred_element_type=wide)
-    return (to_state, to_cell), to_gates
+    d_gates = jnp.concatenate([found[k] for k in range(4)], -1).astype(narrow)
+    d_state = jnp.matmul(d_gates, transposed, preferred_element_type=wide)
+    return (d_state, d_cell), d_gates
 
   zeros = jnp.zeros(cells.shape[1:], wide)
   return jax.lax.scan(
     step,
     (zeros, zeros),
-    (gates, jnp.concatenate(before), cells, to_hidden),
+    (gates, jnp.concatenate(before), cells, d_hidden),
     reverse=not reverse,
   )[1]
 

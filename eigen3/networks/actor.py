@@ -14,12 +14,12 @@ from eigen3.types import Account, ActionSpec, Array, EnvironmentSpec
 
 
 class Encoded(NamedTuple):
-  """What a policy makes of a market window, whatever its account.
+  """The features that a policy computes from a market window alone.
 
   Attributes:
     stocks: [B, N, 2H], features of the investable columns.
-    context: [B, 1, 2H], or more (see `ContextNumbers`), of all columns.
-    attention: [B, C] or None, how much each column is looked at.
+    context: [B, 1, 2H] or wider (see `ContextNumbers`), from all columns.
+    attention: [B, C] or None, the weight of each column.
   """
 
   stocks: Array
@@ -28,12 +28,12 @@ class Encoded(NamedTuple):
 
 
 class Actor(hk.Module):
-  """Market window to actions in the environment's units.
+  """Maps a market window to actions in the environment's units.
 
   Investable columns and a global context (cross-attention over all columns)
-  are processed apart, joined, and read by two heads. Source: Eigen2's actor;
-  the bounded 'sigmoid' coefficient is ours. It comes apart into `encode`, which
-  does nearly all of the work, and `decide`, to which the account is shown.
+  are processed separately, concatenated and read by two heads. `encode` does
+  nearly all of the work; `decide` adds the account. Source: Eigen2's actor; the
+  bounded 'sigmoid' coefficient is ours.
   """
 
   def __init__(
@@ -59,20 +59,20 @@ class Actor(hk.Module):
     return_attention: bool = False,
     account: Account | None = None,
   ) -> tuple[Array, Array | None]:
-    """Acts on every example.
+    """Computes the actions of every example.
 
     Args:
       window: [B, D, C, F] features; NaN where there is no data.
-      is_training: batch statistics and dropout.
-      examples: int32 [B], identities that dropout's keys fold in.
-      return_attention: also return how much each column is looked at.
-      account: leaves [B, ...], or None; or leaves [B, M, ...], M for each
-        window.
+      is_training: use batch statistics and dropout.
+      examples: int32 [B], identities folded into dropout's keys.
+      return_attention: also return the weight of each column.
+      account: leaves [B, ...], or [B, M, ...] for M accounts a window; None
+        where the policy does not observe the account.
 
     Returns:
       Actions [B, N, 2] (coefficient, sale target in %), and attention [B, C]
-      or None. Stocks without data get finite actions too: what cannot be
-      bought is the environment's knowledge.
+      or None. Stocks without data get finite actions too: the environment
+      decides which of them can be bought.
     """
     encoded = self.encode(window, is_training, examples, return_attention)
     actions = self.decide(encoded, account, is_training, examples)
@@ -86,7 +86,7 @@ class Actor(hk.Module):
     examples: Array,
     account: Account | None = None,
   ) -> Array:
-    """The actions of `__call__`, from the features [B, C, 2H] of a window."""
+    """Returns the actions of `__call__` for features [B, C, 2H] of a window."""
     encoded = self._summarise(features, is_training, examples, False)
     return self.decide(encoded, account, is_training, examples)
 
@@ -98,7 +98,7 @@ class Actor(hk.Module):
     examples: Array,
     return_attention: bool = False,
   ) -> Encoded:
-    """What is made of the market; see `__call__`."""
+    """Computes what does not depend on the account; see `__call__`."""
     features = FeatureExtractor(self._config, self._policy, self._mesh)(
       window, is_training, examples
     )
@@ -130,9 +130,9 @@ class Actor(hk.Module):
     is_training: bool,
     examples: Array,
   ) -> Array:
-    """The actions [B, N, 2] by the market and the account.
+    """Returns actions [B, N, 2] for encoded windows and their accounts.
 
-    Of accounts with leaves [B, M, ...], M for each window, [B, M, N, 2].
+    Accounts with leaves [B, M, ...] (M a window) give [B, M, N, 2].
     """
     stocks, context = encoded.stocks, encoded.context
     if account is not None:
@@ -153,7 +153,7 @@ class Actor(hk.Module):
   def _join(
     self, stocks: Array, context: Array, is_training: bool, examples: Array
   ) -> Array:
-    """What the heads read, [B, N, stock + context sizes]."""
+    """Returns the heads' input, [B, N, stock + context sizes]."""
     sizes, policy = self._config.actor, self._policy
     stock = layers.Linear(sizes.investable_sizes[0], policy, 'investable_1')(
       stocks
@@ -172,7 +172,7 @@ class Actor(hk.Module):
   def _head(
     self, joined: Array, name: str, is_training: bool, examples: Array
   ) -> Array:
-    """The raw output of one head, [B, N, 1]."""
+    """Returns the raw output of one head, [B, N, 1]."""
     config = self._config.actor
     x = layers.Linear(config.head_size, self._policy, f'{name}_1')(joined)
     x = dropout.dropout(jax.nn.relu(x), config.dropout, is_training, examples)
@@ -180,15 +180,15 @@ class Actor(hk.Module):
 
 
 def eigen2_coefficient(raw: Array) -> Array:
-  """Eigen2's coefficient: above 1.5, or nearly 0; it jumps at raw = 0."""
-  # The exponent is cut where it is not used: its overflow would turn the
-  # gradient of the other branch into NaN.
+  """Returns Eigen2's coefficient: above 1.5, or near 0; it jumps at raw = 0."""
+  # The exponent is clipped where it is unused: its overflow would make the
+  # gradient of the other branch NaN.
   bought = jnp.exp(jnp.maximum(raw, 0.0) / 2) + 0.5
   return jnp.where(raw > 0, bought, 0.1 * jax.nn.sigmoid(2 * raw))
 
 
 def _coefficient_activation(config: ml_collections.ConfigDict, box: ActionSpec):
-  """The last function of the coefficient head that the config names."""
+  """Returns the activation of the coefficient head that the config names."""
   low, high = box.minimum[0], box.maximum[0]
   if config.coefficient_head == 'eigen2':
     return eigen2_coefficient

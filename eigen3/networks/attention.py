@@ -1,4 +1,4 @@
-"""Attention over columns: one learned query, or every column asking."""
+"""Attention over columns: cross-attention of one query, and self-attention."""
 
 import functools
 from collections.abc import Callable
@@ -12,14 +12,15 @@ import ml_collections
 from eigen3.networks import dropout, layers
 from eigen3.types import Array
 
-_SMALLEST_SUM = 1e-9  # of weights that are renormalised
+_SMALLEST_SUM = 1e-9  # divisor of weights that dropout left without a sum
 
 
 class ColumnMean(hk.Module):
-  """Mean over columns, in which each counts as much as was learnt of its place.
+  """A softmax-weighted mean over columns, with one learned logit a column.
 
-  All columns are encoded with the same weights, so nothing else tells one that
-  matters to all, such as an index, from any other. It begins as a plain mean.
+  All columns are encoded with the same weights, so only the logits can single
+  out a column that matters to all stocks, such as an index. They start at 0: a
+  plain mean.
   """
 
   def __init__(
@@ -33,7 +34,7 @@ class ColumnMean(hk.Module):
     self._policy = policy
 
   def __call__(self, features: Array) -> Array:
-    """[B, C, E] to [B, E]."""
+    """Maps [B, C, E] to [B, E]."""
     if not self._gain:
       return features.mean(1)
     shape, dtype = features.shape[1:2], self._policy.param_dtype
@@ -42,11 +43,11 @@ class ColumnMean(hk.Module):
 
 
 class ContextNumbers(hk.Module):
-  """A few numbers of every column that cannot be bought, by one shared map.
+  """Maps each column that cannot be bought to a few numbers, by shared weights.
 
-  A mean over columns has to find one that matters to all among many, while it
-  is drowned by the others. Here each has inputs of its own to what comes next.
-  Stocks have none: their order must not matter.
+  In a mean over columns one that matters to all stocks is diluted by the
+  others. Here each has its own inputs to the next layer. Stocks have none,
+  because their order must not matter.
   """
 
   def __init__(
@@ -62,7 +63,7 @@ class ContextNumbers(hk.Module):
     self._investable = investable
 
   def __call__(self, features: Array) -> Array:
-    """[B, C, E] to [B, (C - N) * context_numbers]."""
+    """Maps [B, C, E] to [B, (C - N) * context_numbers]."""
     first, stop = self._investable
     others = jnp.concatenate([features[:, :first], features[:, stop:]], 1)
     if not self._count or not others.shape[1]:
@@ -72,7 +73,7 @@ class ContextNumbers(hk.Module):
 
 
 def column_mean(features: Array, logits: Array) -> Array:
-  """Mean of [B, C, E] over columns by the softmax of logits [C]: [B, E]."""
+  """Averages [B, C, E] over columns by softmax(logits [C]), giving [B, E]."""
   weights = jax.nn.softmax(logits).astype(features.dtype)
   return jnp.einsum('c,bce->be', weights, features)
 
@@ -80,8 +81,8 @@ def column_mean(features: Array, logits: Array) -> Array:
 class CrossAttention(hk.Module):
   """One learned query over all columns, then layer norm; no residual.
 
-  Beside what a column's features say, each head learns how much its place
-  counts, as in `ColumnMean`.
+  With `column_gain` each head also learns a bias for each column, as
+  `ColumnMean` does.
   """
 
   def __init__(
@@ -101,17 +102,17 @@ class CrossAttention(hk.Module):
     examples: Array,
     return_weights: bool = False,
   ) -> tuple[Array, Array | None]:
-    """Summarises the columns.
+    """Summarises all columns.
 
     Args:
       features: [B, C, E].
-      is_training: drop attention weights.
-      examples: int32 [B], identities that dropout's keys fold in.
-      return_weights: also return how much each column is looked at.
+      is_training: apply dropout to the attention weights.
+      examples: int32 [B], identities folded into dropout's keys.
+      return_weights: also return the weight of each column.
 
     Returns:
-      The context [B, 1, E], and the weights [B, C] or None. Weights are the
-      heads' average; after dropout they are scaled to sum to 1 again.
+      The context [B, 1, E], and the weights [B, C] or None, averaged over
+      heads; after dropout they are scaled to sum to 1 again.
     """
     batch, columns, width = features.shape
     init = hk.initializers.RandomNormal()
@@ -130,7 +131,7 @@ class CrossAttention(hk.Module):
 
 
 class SelfAttention(hk.Module):
-  """Every column over all columns, residual, then layer norm."""
+  """Self-attention over columns, residual, then layer norm."""
 
   def __init__(
     self,
@@ -149,13 +150,13 @@ class SelfAttention(hk.Module):
     examples: Array,
     return_weights: bool = False,
   ) -> tuple[Array, Array | None]:
-    """Lets columns see each other.
+    """Mixes the features of all columns.
 
     Args:
       features: [B, C, E].
-      is_training: drop attention weights.
-      examples: int32 [B], identities that dropout's keys fold in.
-      return_weights: also return how much each column is looked at.
+      is_training: apply dropout to the attention weights.
+      examples: int32 [B], identities folded into dropout's keys.
+      return_weights: also return the weight of each column.
 
     Returns:
       [B, C, E], and the weights [B, C] or None: the average over heads and
@@ -195,9 +196,9 @@ class MultiHeadAttention(hk.Module):
     return_weights: bool,
     bias: Array | None = None,
   ) -> tuple[Array, Array | None]:
-    """[B, Q, E] over [B, C, E]: attended [B, Q, E], weights [B, C] or None.
+    """Attends from [B, Q, E] to [B, C, E]; returns [B, Q, E], weights or None.
 
-    `bias` [heads, Q, C] is added to the scores.
+    `bias` [heads, Q, C] is added to the scores. The weights are [B, C].
 
     Raises:
       ValueError: if the heads do not divide the width E.
@@ -228,7 +229,7 @@ class MultiHeadAttention(hk.Module):
 
 
 def _projection(name: str, width: int, policy: jmp.Policy) -> layers.Affine:
-  """The matrix [E, E] and bias [E] of one projection."""
+  """Returns the matrix [E, E] and the bias [E] of one projection."""
   dtype = policy.param_dtype
   init = layers.uniform_initializer(width)
   w = hk.get_parameter(f'{name}_w', (width, width), dtype, init)
@@ -248,7 +249,7 @@ def _attend(
   policy: jmp.Policy,
   return_weights: bool,
 ) -> tuple[Array, Array | None]:
-  """Attention on explicit parameters; see `MultiHeadAttention`."""
+  """Computes attention with explicit parameters; see `MultiHeadAttention`."""
 
   def project(name, x):
     y = layers.affine(x, parameters[name], policy)
@@ -271,7 +272,7 @@ def _attend(
       dropout.keep_scale, rate=rate, shape=weights.shape[1:], dtype=wide
     )
     weights = weights * jax.vmap(draw)(keys)
-  # To 'bqhe' at once, XLA of jax 0.7 has no such product of bfloat16 on a CPU.
+  # Not 'bqhe' directly: XLA of jax 0.7 lacks that bfloat16 product on a CPU.
   attended = jnp.einsum(
     'bhqc,bche->bhqe',
     policy.cast_to_compute(weights),

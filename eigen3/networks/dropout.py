@@ -1,10 +1,10 @@
 """Dropout whose draws belong to an example, not to its place in a batch.
 
-A mask depends only on the key and on the example's identity, so chunking,
-micro-batches and devices change speed and memory but never values. Keys are
-folded with JAX's generator; the many draws under a key come from a short hash
-of a counter, which on a CPU costs a fraction of the generator's rounds and
-fuses into the product that uses it.
+A mask depends only on the key and the example's identity, so chunks,
+micro-batches and devices change speed and memory but never values. JAX's
+generator folds the keys. The many draws under a key come from a short hash of a
+counter, which costs a fraction of the generator's rounds on a CPU and fuses
+into the product that uses it.
 """
 
 import math
@@ -17,7 +17,7 @@ from eigen3.types import Array, PRNGKey
 
 
 def fold_in_each(key: PRNGKey, identities: Array) -> Array:
-  """A key per identity: int [...] to keys [..., 2]."""
+  """Returns a key for each identity: int [...] to keys [..., 2]."""
   fold = jax.random.fold_in
   for _ in range(identities.ndim):
     fold = jax.vmap(fold, in_axes=(None, 0))
@@ -31,18 +31,18 @@ def keep_scale(
   dtype,
   first: int | Array = 0,
 ) -> Array:
-  """Inverted dropout's factors: 0 with probability `rate`, else 1 / (1 - rate).
+  """Draws inverted dropout's factors: 0 at `rate`, else 1 / (1 - rate).
 
   Args:
     keys: uint32 [..., 2]; consumed.
     rate: probability of a zero, in [0, 1).
     shape: of the factors under one key.
     dtype: of the result.
-    first: how many draws under each key come before these: a part of a
-      larger shape is drawn as it is there.
+      first: offset into the draws of each key; a part of a larger shape gets
+        the same draws as within the whole.
 
   Returns:
-    [*shape, ...]: the keys' axes come last.
+    [*shape, ...]; the keys' axes come last.
   """
   counter = jnp.arange(math.prod(shape), dtype=jnp.uint32).reshape(shape)
   counter += jnp.asarray(first, jnp.uint32)
@@ -58,7 +58,7 @@ def dropout(x: Array, rate: float, is_training: bool, examples: Array) -> Array:
   Args:
     x: activations, batch first.
     rate: probability of a zero, in [0, 1).
-    is_training: otherwise `x` is returned as it is and no key is needed.
+    is_training: if False, `x` is returned unchanged and no key is needed.
     examples: int32 [B], identities folded into the key.
 
   Returns:

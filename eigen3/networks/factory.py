@@ -1,4 +1,4 @@
-"""Pure functions from modules: the one place that transforms Haiku code."""
+"""Builds the networks; the only module that transforms Haiku code."""
 
 import dataclasses
 import functools
@@ -19,24 +19,24 @@ from eigen3.networks.critic import Critic, DoubleCritic, find_pooling
 from eigen3.networks.feature_extractor import FeatureExtractor
 from eigen3.types import Account, Array, EnvironmentSpec
 
-# Names of modules in trees of parameters.
+# Module names in parameter trees.
 _ACTOR, _EXTRACTOR = 'actor', 'feature_extractor'
 
 
 @dataclasses.dataclass(frozen=True)
 class Divided:
-  """The `apply` of a policy that comes in two parts, too.
+  """The `apply` of a policy, with its two parts.
 
-  `head(params, state, key, encoded, account, ...)` of
-  `encoder(params, state, key, window, ...)` is what the whole gives: nearly all
-  of the work is the encoder's, and the account is the head's alone. Both give
+  `head(params, state, key, encoded, account, ...)` applied to the output of
+  `encoder(params, state, key, window, ...)` equals the whole. The encoder does
+  nearly all of the work; only the head sees the account. Both return
   (output, state), and take `is_training` and `examples`.
 
   Attributes:
-    whole: what it is when called.
-    encoder: window to what `head` takes; also takes `return_attention`, and
-      tells it as `attention`.
-    head: what `encoder` gave, and an `Account` or None, to actions.
+    whole: called by `__call__`.
+    encoder: maps a window to an encoded policy, such as `actor.Encoded`; also
+      takes `return_attention`, and returns it as the field `attention`.
+    head: maps an encoded policy, and an `Account` or None, to actions.
   """
 
   whole: Callable[..., Any]
@@ -48,7 +48,7 @@ class Divided:
 
   @classmethod
   def of(cls, function: Callable) -> hk.TransformedWithState:
-    """A policy, from a function that gives those for whole, encoder, head."""
+    """Builds a policy; `function` returns its whole, encoder and head."""
 
     def template_and_parts():
       parts = tuple(function())
@@ -59,13 +59,13 @@ class Divided:
 
 
 class Shared(NamedTuple):
-  """Networks of which one extractor serves the critics and the actor.
+  """Actor and critics that read the same extractor's features.
 
   Attributes:
-    extractor: window [B, D, C, F], or the pair of it and an account, to
-      features [B, C, 2H], or the pair of these and the account.
-    actor: as `Networks.actor` without attention, of what `extractor` gave.
-    double_critic: as `Networks.double_critic`, of what `extractor` gave.
+    extractor: maps a window [B, D, C, F] to features [B, C, 2H], or a pair
+      (window, account) to a pair (features, account).
+    actor: as `Networks.actor` without attention, on the extractor's output.
+    double_critic: as `Networks.double_critic`, on the extractor's output.
   """
 
   extractor: hk.TransformedWithState
@@ -74,11 +74,11 @@ class Shared(NamedTuple):
 
   @staticmethod
   def join(actor: Mapping, critic: Mapping) -> dict:
-    """Parameters, or state, of `Networks.actor` from those of the parts.
+    """Merges the parameters, or states, of the parts into `Networks.actor`'s.
 
     Args:
-      actor: of the actor.
-      critic: of extractor and critics.
+      actor: those of the actor.
+      critic: those of extractor and critics.
     """
     own = {
       f'{_ACTOR}/{name}': leaves
@@ -89,7 +89,7 @@ class Shared(NamedTuple):
 
   @staticmethod
   def split(joined: Mapping, critic: Mapping) -> tuple[dict, dict]:
-    """The inverse of `join`: of the actor, and of extractor and critics."""
+    """Inverts `join`: returns the actor's, and the extractor's and critics'."""
     prefix = f'{_ACTOR}/{_EXTRACTOR}'
     actor = {k: v for k, v in joined.items() if not k.startswith(prefix)}
     own = {
@@ -101,13 +101,13 @@ class Shared(NamedTuple):
 
 
 class Networks(NamedTuple):
-  """Everything a learner needs, as pairs of `init` and `apply`.
+  """All networks, as pairs of `init` and `apply`.
 
-  `init(key, *inputs)` gives (params, state), `apply(params, state, key,
-  *inputs, is_training=False, ...)` gives (output, state). The key may be None
-  outside training. All take `examples`, int32 [B], the identities of the
-  examples for dropout's keys (default 0 to B - 1): a batch split in parts
-  draws the same masks when the parts name their examples.
+  `init(key, *inputs)` returns (params, state); `apply(params, state, key,
+  *inputs, is_training=False, ...)` returns (output, state). The key may be None
+  outside training. All take `examples`, int32 [B], the examples' identities for
+  dropout's keys (default 0 to B - 1): the parts of a split batch draw the same
+  masks as the whole if they pass their examples' identities.
 
   Attributes:
     feature_extractor: window [B, D, C, F] to features [B, C, 2H].
@@ -120,13 +120,12 @@ class Networks(NamedTuple):
     critic: window and action [B, N, 2] in unit space to values [B, 1].
     double_critic: window and action to values [B, K], or several actions
       [B, M, N, 2] to [B, M, K].
-
-    shared: the parts of actor and critics where `shared_extractor` is 'all',
+    shared: the parts of actor and critics if `shared_extractor` is 'all',
       else None.
 
-  Where the spec says that policies observe the account, actor and critics take
-  the pair (window, `Account`) for the window. Its leaves may be [B, M, ...],
-  M accounts for each window: then actions are [B, M, N, 2] and values
+  If the spec says that policies observe the account, actor and critics take a
+  pair (window, `Account`) instead of the window. Its leaves may be [B, M, ...],
+  M accounts for each window; then actions are [B, M, N, 2] and values
   [B, M, ...].
   """
 
@@ -144,18 +143,17 @@ def make_networks(
   spec: EnvironmentSpec,
   mesh: jax.sharding.Mesh | None = None,
 ) -> Networks:
-  """Builds all networks for an environment; nothing is computed yet.
+  """Builds all networks for an environment, without computing anything.
 
   Args:
     config: the `networks` section of an experiment's config.
-    spec: the environment they are for, such as that of a
-      `TradingEnvironment`.
-    mesh: devices over which the extractor spreads its sequences (see
-      `parallel.make_mesh`); what is passed to `apply` must be on all of them.
+    spec: of the environment, such as `TradingEnvironment.spec`.
+    mesh: devices among which the extractor splits its sequences (see
+      `parallel.make_mesh`); the inputs of `apply` must be on all of them.
 
   Raises:
     ValueError: for an unknown or impossible setting, naming the field; at
-      `init`, for a window that lacks investable columns or days to pool.
+      `init`, for a window with too few columns or days.
   """
   _check(config, spec)
   config = sizes.of_networks(config, spec)
@@ -236,7 +234,7 @@ def _shared(
 
 
 def _at_precision(precision: str, function: Callable) -> Callable:
-  """`function`, its products at a precision; see `layers.at_precision`."""
+  """Wraps `function` to compute products at a precision of JAX's."""
 
   def wrapped(*inputs, **options):
     with layers.at_precision(precision):
@@ -246,7 +244,7 @@ def _at_precision(precision: str, function: Callable) -> Callable:
 
 
 def _actor(spec: EnvironmentSpec, module: Actor) -> tuple[Callable, ...]:
-  """The whole, encoder and head of a policy."""
+  """Returns the whole, the encoder and the head of a policy."""
 
   def whole(x, is_training=False, return_attention=False, examples=None):
     window, account = _window_and_account(x, spec)
@@ -272,7 +270,7 @@ def _examples(x: Array, examples: Array | None) -> Array:
 def _window_and_account(
   x: Any, spec: EnvironmentSpec
 ) -> tuple[Array, Account | None]:
-  """What a network is shown, checked."""
+  """Splits a network's input into window and account, and checks both."""
   window, account = x, None
   if spec.observes_account:
     settings.require(
@@ -296,8 +294,8 @@ def _check_window(window: Array, spec: EnvironmentSpec) -> None:
     window.shape[3] == spec.num_features,
     'window',
     window.shape[3],
-    f'{spec.num_features} features, as the spec says: a TradingEnvironment is '
-    'told which are observed',
+    f'{spec.num_features} features, as in the spec (the features that the '
+    'TradingEnvironment observes)',
   )
 
 
@@ -341,13 +339,13 @@ _EXPECTED = {
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Refuses a section `networks` that is none; a ValueError."""
+  """Checks a section `networks`; raises a ValueError naming the field."""
   settings.check('networks', config, _EXPECTED)
   find_pooling(config.critic.pooling)
 
 
 def _check(config: ml_collections.ConfigDict, spec: EnvironmentSpec) -> None:
-  """Refuses settings that no network can be built with."""
+  """Checks a section `networks` against the environment's spec."""
   check_settings(config)
   settings.require(
     config.pooled_days <= spec.context_days,

@@ -1,4 +1,4 @@
-"""From a market window to features per column: convolution, then LSTM."""
+"""Encodes each column of a market window: convolution, then LSTM."""
 
 import functools
 from collections.abc import Callable
@@ -14,18 +14,18 @@ from eigen3.networks import dropout, layers, recurrent
 from eigen3.networks.lstm_cell import Loops
 from eigen3.types import Array, PRNGKey
 
-_KERNEL = 3  # days a convolution sees: yesterday, today, tomorrow
-_MOMENTUM = 0.1  # PyTorch's: the share of the new batch
+_KERNEL = 3  # days of a convolution: yesterday, today, tomorrow
+_MOMENTUM = 0.1  # PyTorch's: the weight of the new batch
 _EPSILON = 1e-5
 
 
 class FeatureExtractor(hk.Module):
   """Convolution over days, batch norm, ReLU, LSTM, mean of the last days.
 
-  Each column is encoded alone with shared weights. A cell (day, column) with
-  any NaN feature is missing: it silences the convolution's outputs of that
-  day and its neighbours, and is left out of the batch statistics, so that
-  it can never make them NaN. Source: Eigen2's feature extractor.
+  Each column is encoded alone, with shared weights. A cell (day, column) with
+  any NaN feature is missing: it sets the convolution's outputs of that day and
+  its neighbours to 0, and is left out of the batch statistics, so that these
+  never become NaN. Source: Eigen2's feature extractor.
   """
 
   def __init__(
@@ -47,8 +47,8 @@ class FeatureExtractor(hk.Module):
 
     Args:
       window: [B, D, C, F] features; NaN where there is no data.
-      is_training: use and record batch statistics, and drop units.
-      examples: int32 [B], identities that dropout's keys fold in.
+      is_training: use and record batch statistics, and apply dropout.
+      examples: int32 [B], identities folded into dropout's keys.
 
     Returns:
       [B, C, 2H] in the policy's output dtype.
@@ -65,7 +65,7 @@ class FeatureExtractor(hk.Module):
     )
     missing = jnp.isnan(window).any(-1)
     window = jnp.where(missing[..., None], 0.0, window)
-    audible = _audible(missing)
+    valid = _valid(missing)
     blocks = functools.partial(
       parallel.map_blocks,
       size=config.sequence_block if is_training else config.evaluation_block,
@@ -73,7 +73,7 @@ class FeatureExtractor(hk.Module):
       remat=config.remat,
     )
     convolution = Convolution(config.convolution_channels, policy)(
-      window, audible, blocks if is_training else None
+      window, valid, blocks if is_training else None
     )
     lstm = LSTMWeights(config.hidden, policy)(config.convolution_channels)
     plan = recurrent.Plan(
@@ -89,16 +89,16 @@ class FeatureExtractor(hk.Module):
     features = blocks(
       functools.partial(_encode, plan),
       (convolution, lstm),
-      (window, audible, keys),
+      (window, valid, keys),
     )
     return features.reshape(batch, columns, -1)
 
 
 def find_loops(kernel: str) -> Loops | None:
-  """Returns what `networks.lstm_kernel` names, but 'auto'; None for scans."""
+  """Returns the kernels that `networks.lstm_kernel` names; None for 'scan'."""
   if kernel == 'scan':
     return None
-  # Here: not every version of JAX has what it is written in.
+  # Imported here: not every version of JAX has the modules that it uses.
   from eigen3.networks import hopper
 
   return hopper.LOOPS
@@ -115,15 +115,15 @@ class Convolution(hk.Module):
     self._policy = policy
 
   def __call__(
-    self, window: Array, audible: Array, blocks: Callable | None
+    self, window: Array, valid: Array, blocks: Callable | None
   ) -> layers.Affine:
-    """The map from a day's neighbourhood [kernel * F] to its channels.
+    """Returns the map from a day's neighbourhood [kernel * F] to channels.
 
     Args:
       window: [S, D, F] without NaN.
-      audible: bool [S, D], the outputs that count.
+      valid: bool [S, D], outputs that no missing cell affects.
       blocks: maps over blocks of sequences, to normalise by this batch; None
-        for the running statistics.
+        to use the running statistics.
 
     Returns:
       Weights and bias in the parameters' dtype, batch norm folded in.
@@ -135,13 +135,13 @@ class Convolution(hk.Module):
     b = hk.get_parameter('b', shape[2:], dtype, init)
     batch = None
     if blocks is not None:
-      batch = _merge(*blocks(_moments, (w, b), (window, audible)))
+      batch = _merge(*blocks(_moments, (w, b), (window, valid)))
     mean, scale, offset = BatchNorm(self._policy)(batch, self._channels)
     return layers.Affine(w * scale, (b - mean) * scale + offset)
 
 
 class BatchNorm(hk.Module):
-  """PyTorch's batch norm: biased to normalise, unbiased to remember."""
+  """PyTorch's batch norm: normalises by biased, records unbiased variance."""
 
   def __init__(self, policy: jmp.Policy, name: str = 'batch_norm'):
     super().__init__(name=name)
@@ -150,12 +150,12 @@ class BatchNorm(hk.Module):
   def __call__(
     self, batch: tuple[Array, Array, Array] | None, channels: int
   ) -> tuple[Array, Array, Array]:
-    """What normalises: mean, scale and offset, [channels] each.
+    """Returns the normalisation: mean, scale and offset, [channels] each.
 
     Args:
       batch: mean, biased variance and number of outputs of this batch, or
-        None to use the running statistics. A batch without a single output
-        uses them too, and leaves them as they are.
+        None to use the running statistics. A batch without outputs uses them
+        too, and does not update them.
       channels: size of the convolution.
 
     Returns:
@@ -186,7 +186,7 @@ class LSTMWeights(hk.Module):
     self._policy = policy
 
   def __call__(self, inputs: int) -> recurrent.Weights:
-    """Parameters for `inputs` channels."""
+    """Returns the parameters for `inputs` channels."""
     sizes = (inputs, inputs, 2 * self._hidden, 2 * self._hidden)
     names = recurrent.Weights._fields
     return recurrent.Weights(*map(self._direction, names, sizes))
@@ -210,21 +210,21 @@ def _encode(
   parameters: tuple[layers.Affine, recurrent.Weights],
   sequences: tuple[Array, Array, Array | None],
 ) -> Array:
-  """Some sequences to their features [c, 2H].
+  """Encodes sequences as features [c, 2H].
 
   Args:
     plan: of the recurrent core.
     parameters: of convolution and core.
-    sequences: window [c, D, F], audible [c, D] and keys [c, 2] or None.
+    sequences: window [c, D, F], valid [c, D] and keys [c, 2] or None.
   """
-  (convolution, lstm), (window, audible, keys) = parameters, sequences
+  (convolution, lstm), (window, valid, keys) = parameters, sequences
   y = layers.affine(_neighbours(window), convolution, plan.policy)
-  y = jnp.where(audible[..., None], jax.nn.relu(y), 0.0)
+  y = jnp.where(valid[..., None], jax.nn.relu(y), 0.0)
   return recurrent.pooled_lstm(plan, lstm, y.transpose(1, 2, 0), keys)
 
 
-def _audible(missing: Array) -> Array:
-  """bool [S, D]: no missing cell in the convolution's view of a day."""
+def _valid(missing: Array) -> Array:
+  """Returns bool [S, D]: no missing cell in the convolution's view of a day."""
   edge = jnp.zeros_like(missing[:, :1])
   before = jnp.concatenate([edge, missing[:, :-1]], 1)
   after = jnp.concatenate([missing[:, 1:], edge], 1)
@@ -232,7 +232,7 @@ def _audible(missing: Array) -> Array:
 
 
 def _neighbours(x: Array) -> Array:
-  """[S, D, F] to [S, D, 3F]: the day before, the day, the day after."""
+  """Maps [S, D, F] to [S, D, 3F]: the day before, the day, the day after."""
   edge = jnp.zeros_like(x[:, :1])
   before = jnp.concatenate([edge, x[:, :-1]], 1)
   after = jnp.concatenate([x[:, 1:], edge], 1)
@@ -242,11 +242,11 @@ def _neighbours(x: Array) -> Array:
 def _moments(
   convolution: tuple[Array, Array], sequences: tuple[Array, Array]
 ) -> tuple[Array, Array, Array]:
-  """What `_merge` needs of each sequence, of its outputs that count."""
-  (w, b), (window, audible) = convolution, sequences
+  """Returns number, mean and squared deviations of each sequence's outputs."""
+  (w, b), (window, valid) = convolution, sequences
   y = _neighbours(window) @ w + b
-  number = audible.sum(1, dtype=y.dtype)
-  counted = audible[..., None]
+  number = valid.sum(1, dtype=y.dtype)
+  counted = valid[..., None]
   mean = jnp.where(counted, y, 0.0).sum(1)
   mean /= jnp.maximum(number, 1)[:, None]
   deviation = jnp.where(counted, y - mean[:, None], 0.0)
@@ -256,7 +256,7 @@ def _moments(
 def _merge(
   number: Array, mean: Array, squares: Array
 ) -> tuple[Array, Array, Array]:
-  """Mean, biased variance and number over all sequences.
+  """Combines moments of sequences to mean, biased variance and number.
 
   Source: Chan, Golub and LeVeque (1983).
 
@@ -273,7 +273,7 @@ def _merge(
 
 
 def _sequence_keys(key: PRNGKey, examples: Array, columns: int) -> Array:
-  """A key for every (example, column): [B * C, 2]."""
+  """Returns a key for each (example, column), [B * C, 2]."""
   of_example = dropout.fold_in_each(key, examples)
   fold = jax.vmap(dropout.fold_in_each, in_axes=(0, None))
   return fold(of_example, jnp.arange(columns)).reshape(

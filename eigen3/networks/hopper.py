@@ -1,44 +1,43 @@
 """Persistent kernels for the passes of an LSTM over its days, for Hopper.
 
-A scan launches several programs a step and reads the recurrent weights each
-time. Here a program keeps them in the shared memory of its multiprocessor and
-walks over all days with 64 rows of one direction. All else, products of whole
-windows, is left to XLA (`persistent`).
+A scan launches several kernels a step and reads the recurrent weights each
+time. Here one program keeps them in the shared memory of its multiprocessor and
+loops over all days, for 64 rows of one direction. Products of whole windows are
+left to XLA (`persistent`).
 
-A program is two warpgroups. Each owns 64 of the 128 units, all four gates of
-them, so that the cell needs no exchange; hidden states (forward) and the
-gates' gradients (backward) are written by one and multiplied by both. Shared
-memory, 224 of the 227 KiB that there are:
+A program is two warpgroups. Each owns 64 of the 128 units with all four gates,
+so that the cell needs no exchange. Each writes hidden states (forward) or the
+gates' gradients (backward) that both multiply. Shared memory, 224 of 227 KiB:
 
   forward   weights 128, a day's projected inputs 64, hidden states 16, cells
-            on their way out 16
-  backward  weights transposed 128, a day's gates, which their gradients
-            overwrite, 64, cells 16, gradients of the outputs 16
+            to be copied out 16
+  backward  weights transposed 128, a day's gates, overwritten by their
+            gradients, 64, cells 16, gradients of the outputs 16
 
-A copy out of shared memory must be contiguous there, so what leaves lies in
-tiles of [64, 64], each of one warpgroup. Products are of bfloat16 and
-accumulated in float32; cells and their gradients stay float32 in registers.
+A copy out of shared memory must be contiguous there, so outputs lie in tiles of
+[64, 64], one for each warpgroup. Products are of bfloat16 and accumulated in
+float32; cells and their gradients stay float32 in registers.
 
-Why nothing is overwritten too early, nor read:
+Why nothing is overwritten or read too early:
 
-- A barrier has phases, and a warpgroup that waits knows only whether it has
-  passed an odd or an even one: none may be two ahead. `written` and
-  `multiplied` need both warpgroups and are passed in turn, each once a step, so
-  to arrive at one again a warpgroup needs the other to have passed it.
-- A barrier of copies gets its next ones after all who read the last have
-  passed it: that of projected inputs after `written`, the others are a
-  warpgroup's own.
+- A barrier has phases, and a waiting warpgroup knows only their parity: no
+  barrier may be two phases ahead. `written` and `multiplied` need both
+  warpgroups and are passed in turn, each once a step: a warpgroup reaches one
+  again only after the other has passed it.
+- A barrier of copies gets new copies only after all readers of the last have
+  passed it: that of projected inputs after `written`, the others belong to one
+  warpgroup.
 - What both multiply (hidden states; gates' gradients) is written between
-  `multiplied` of the products before and `written` before those after.
+  `multiplied` of the previous products and `written` of the next.
 - What a copy writes has been read: projected inputs by both before `written`;
-  a warpgroup's own cells and gradients of outputs before its `_meet`; gates'
+  a warpgroup's own cells and gradients of outputs before its `meet`; gates'
   gradients by both products before `multiplied`, by the copy out of them before
   the wait for it.
 - What a copy reads is not written before the wait for the copy: hidden states
   and cells of the forward pass, gates in the backward pass.
-- The copy engine and products see memory by another way than loads and stores:
-  `_meet` begins with a fence, and comes between a warpgroup's loads and stores
-  and any copy or product that follows.
+- The copy engine and products access memory by another path (proxy) than loads
+  and stores: `meet` begins with a fence, and separates a warpgroup's loads and
+  stores from any copy or product that follows.
 """
 
 from collections.abc import Callable
@@ -54,8 +53,8 @@ from jax.experimental.pallas import mosaic_gpu as plgpu
 from eigen3.networks import lstm_cell
 from eigen3.types import Array
 
-ROWS = 64  # of a program: those of a product of a warpgroup
-UNITS = 128  # H, all of whose weights fit in shared memory
+ROWS = 64  # of a program, as many as a warpgroup's product has
+UNITS = 128  # H; all its weights fit in shared memory
 DTYPE = jnp.bfloat16
 _HALF = UNITS // 2  # units of a warpgroup
 _GATES = 4 * UNITS
@@ -98,7 +97,7 @@ def forward(
 def backward(
   gates: Array,
   cells: Array,
-  to_hidden: Array,
+  d_hidden: Array,
   transposed: Array,
   reverse: tuple[bool, ...],
 ) -> Array:
@@ -108,7 +107,7 @@ def backward(
     'weights': _smem(_GATES, UNITS),
     'gates': _smem(2, 4, ROWS, _HALF),
     'cells': _smem(2, ROWS, _HALF),
-    'to_hidden': _smem(2, ROWS, _HALF),
+    'd_hidden': _smem(2, ROWS, _HALF),
     'weights_here': plgpu.Barrier(),
     'gates_here': plgpu.Barrier(num_barriers=8),
     'states_here': plgpu.Barrier(num_arrivals=2, num_barriers=2),
@@ -121,10 +120,10 @@ def backward(
 
   output = jax.ShapeDtypeStruct(gates.shape, DTYPE)
   kernel = _launch(lstm_backward, [output], directions, rows, memory)
-  return kernel(gates, cells, to_hidden, transposed)[0]
+  return kernel(gates, cells, d_hidden, transposed)[0]
 
 
-# Jitted, so that a program that calls one many times lowers it once.
+# Jitted, so that a program with many calls lowers it once.
 LOOPS = lstm_cell.Loops(
   jax.jit(forward, static_argnames=('reverse', 'emitted', 'keeps_cells')),
   jax.jit(backward, static_argnames='reverse'),
@@ -133,7 +132,7 @@ LOOPS = lstm_cell.Loops(
 
 
 def _launch(body: Callable, outputs, directions: int, rows: int, memory: dict):
-  """The kernel of `body`, a program for each direction and 64 rows."""
+  """Returns the kernel of `body`: a program per direction and 64 rows."""
   return plgpu.kernel(
     body,
     out_type=outputs,
@@ -151,12 +150,12 @@ def _smem(*shape: int):
 
 
 class _Program:
-  """What is done for 64 rows of one direction, by each of two warpgroups.
+  """The work on 64 rows of one direction, by each of two warpgroups.
 
   Attributes:
-    memory: what the program's `kernel` allots, by name: shared memory, and
+    memory: what the program's `kernel` allocates, by name: shared memory, and
       barriers, those of copies ending in `_here`.
-    own: which warpgroup this is.
+    own: the index of this warpgroup.
     units: those that it owns.
     rows: of the program.
     direction: of the program.
@@ -172,7 +171,7 @@ class _Program:
     self._reverse = reverse
 
   def day(self, step: Array) -> Array:
-    """The day of a step of the forward pass."""
+    """Returns the day of a step of the forward pass."""
     last, reverse = self._days - 1, self._reverse
     if len(set(reverse)) == 1:
       return last - step if reverse[0] else step
@@ -180,11 +179,11 @@ class _Program:
     return jnp.where(self.direction == 1, last - step, step)
 
   def columns(self, gate: int):
-    """Of a gate, those of the units that this warpgroup owns."""
+    """Returns a gate's columns for the units that this warpgroup owns."""
     return pl.ds(gate * UNITS + self.own * _HALF, _HALF)
 
   def fetch_weights(self, weights) -> None:
-    """By one warpgroup, for both."""
+    """Copies the weights; one warpgroup does it for both."""
     memory = self.memory
 
     @pl.when(self.own == 0)
@@ -193,7 +192,7 @@ class _Program:
       plgpu.copy_gmem_to_smem(source, memory.weights, memory.weights_here)
 
   def meet(self) -> None:
-    """Waits until both warpgroups are here, and see what they have written."""
+    """Waits until both warpgroups arrive and their writes are visible."""
     plgpu.commit_smem()
     plgpu.barrier_arrive(self.memory.written)
     plgpu.barrier_wait(self.memory.written)
@@ -209,7 +208,7 @@ class _Forward(_Program):
     self._before = days - emitted  # days that are not emitted
 
   def run(self) -> None:
-    """Walks over all days."""
+    """Runs all days."""
     memory = self.memory
     self.fetch_weights(self._weights)
     self._fetch(0)
@@ -220,7 +219,7 @@ class _Forward(_Program):
     plgpu.wait_smem_to_gmem(0)
 
   def _fetch(self, step) -> None:
-    """A day's projected inputs, by one warpgroup, for both."""
+    """Copies a day's projected inputs; one warpgroup does it for both."""
     memory = self.memory
 
     @pl.when((self.own == 0) & (step < self._days))
@@ -239,14 +238,14 @@ class _Forward(_Program):
       return sums[k] + _wide(memory.projected[:, self.columns(k)])
 
     states = lstm_cell.step(gate, cell)
-    # What is overwritten now: this warpgroup's copies have left, and both have
-    # multiplied it.
+    # The buffers may be overwritten: this warpgroup's copies have left, and
+    # both have multiplied.
     plgpu.wait_smem_to_gmem(0, wait_read_only=True)
     plgpu.barrier_wait(memory.multiplied)
     for place, state in zip(self._sources, states, strict=True):
       if place is not None:
         place[self.own] = state.astype(DTYPE)
-    # Both have read the projected inputs, too, when they have met.
+    # After it both have read the projected inputs, too.
     self.meet()
     self._emit(self.day(step))
     self._fetch(step + 1)
@@ -272,20 +271,19 @@ class _Forward(_Program):
 class _Backward(_Program):
   """A program of the backward pass.
 
-  Steps count from the last of the forward pass. All copies are a warpgroup's
-  own: what it fetches it alone reads, but for the gates' gradients that it
-  writes where the gates were.
+  Steps count from the last of the forward pass. Each warpgroup copies only what
+  it alone reads, except the gates' gradients, which overwrite its gates.
   """
 
   def __init__(self, memory, refs, days, reverse):
     super().__init__(memory, days, reverse)
-    *self._states, self._weights, self._to_gates = refs
+    *self._states, self._weights, self._d_gates = refs
 
   def run(self) -> None:
-    """Walks over all days."""
+    """Runs all days."""
     memory, own = self.memory, self.own
     self.fetch_weights(self._weights)
-    # The cell after the first step; what else comes with it will come again.
+    # The cell after the first step; the gradient beside it is copied again.
     self._fetch_states(0, 0)
     self._fetch_gates(0)
     plgpu.barrier_wait(memory.weights_here)
@@ -301,7 +299,7 @@ class _Backward(_Program):
     return self.direction, self.day(self._days - 1 - step), self.rows, columns
 
   def _fetch_gates(self, step) -> None:
-    """Of the units that this warpgroup owns, in the order of their use."""
+    """Copies the gates of this warpgroup's units, in the order of use."""
 
     @pl.when(step < self._days)
     def _():
@@ -314,22 +312,22 @@ class _Backward(_Program):
     return self.memory.gates_here.at[4 * self.own + k]
 
   def _fetch_states(self, step, of_cell) -> None:
-    """The gradient of a step's output, and the cell after step `of_cell`."""
+    """Copies the gradient of a step's output, and the cell after `of_cell`."""
     memory, own = self.memory, self.own
     here = memory.states_here.at[own]
-    cells, to_hidden = self._states[1:]
+    cells, d_hidden = self._states[1:]
 
     @pl.when(step < self._days)
     def _():
-      # Before the last step there is no cell: `_walk` does without.
+      # Before the last step there is no cell: `_walk` multiplies it by 0.
       place = self._place(jnp.minimum(of_cell, self._days - 1), self.units)
       plgpu.copy_gmem_to_smem(cells.at[place], memory.cells.at[own], here)
-      source = to_hidden.at[self._place(step, self.units)]
-      plgpu.copy_gmem_to_smem(source, memory.to_hidden.at[own], here)
+      source = d_hidden.at[self._place(step, self.units)]
+      plgpu.copy_gmem_to_smem(source, memory.d_hidden.at[own], here)
 
   def _walk(self, step: Array, carry):
     memory, own = self.memory, self.own
-    to_state, to_cell, after = carry
+    d_state, d_cell, after = carry
     plgpu.barrier_wait(memory.states_here.at[own])
     before = memory.cells[own]
     is_there = jnp.where(step + 1 < self._days, 1.0, 0.0)
@@ -341,24 +339,24 @@ class _Backward(_Program):
     def emit(k, gradient):
       memory.gates[own, k] = gradient.astype(DTYPE)
 
-    to_cell = lstm_cell.step_back(
+    d_cell = lstm_cell.step_back(
       gate,
       emit,
       (_wide(before) * is_there, _wide(after)),
-      to_state + _wide(memory.to_hidden[own]),
-      to_cell,
+      d_state + _wide(memory.d_hidden[own]),
+      d_cell,
     )
     self.meet()
     self._emit(step)
     self._fetch_states(step + 1, step + 2)
-    to_state = pl.run_scoped(self._multiply, _sums())
-    # What is overwritten now: this warpgroup's copies have left, and both have
-    # multiplied it.
+    d_state = pl.run_scoped(self._multiply, _sums())
+    # The buffers may be overwritten: this warpgroup's copies have left, and
+    # both have multiplied.
     plgpu.barrier_arrive(memory.multiplied)
     plgpu.wait_smem_to_gmem(0, wait_read_only=True)
     plgpu.barrier_wait(memory.multiplied)
     self._fetch_gates(step + 1)
-    return to_state, to_cell, before
+    return d_state, d_cell, before
 
   def _multiply(self, sums):
     memory = self.memory
@@ -371,17 +369,17 @@ class _Backward(_Program):
 
   def _emit(self, step: Array) -> None:
     for k in range(4):
-      target = self._to_gates.at[self._place(step, self.columns(k))]
+      target = self._d_gates.at[self._place(step, self.columns(k))]
       plgpu.copy_smem_to_gmem(self.memory.gates.at[self.own, k], target)
 
 
 def _sums():
-  """Of a product of a warpgroup, in its registers."""
+  """Returns the accumulator of a warpgroup's product, in its registers."""
   return plgpu.ACC((ROWS, _HALF), jnp.float32)
 
 
 def _zeros() -> Array:
-  """Laid out as sums are, which begin with them."""
+  """Returns zeros in the register layout of `_sums`."""
   return pl.run_scoped(lambda sums: sums[...], _sums())
 
 

@@ -1,4 +1,4 @@
-"""The few layers that all networks share, initialised as PyTorch does."""
+"""Layers that all networks share, initialised as PyTorch does."""
 
 import contextlib
 import math
@@ -13,7 +13,7 @@ from eigen3 import settings
 from eigen3.types import Array
 
 _LAYER_NORM_EPSILON = 1e-5
-# What parameters and statistics are kept in, by what products are computed in.
+# The dtype of parameters and statistics for each compute dtype.
 WIDE = {
   'bfloat16': 'float32',
   'float16': 'float32',
@@ -30,22 +30,24 @@ class Affine(NamedTuple):
 
 
 def at_precision(precision: str) -> contextlib.AbstractContextManager:
-  """Has products traced at a precision of JAX's; 'default' changes nothing."""
+  """Returns a context that traces products at a precision of JAX's.
+
+  'default' changes nothing.
+  """
   if precision == 'default':
     return contextlib.nullcontext()
   return jax.default_matmul_precision(precision)
 
 
 def precision_policy(compute_dtype: str) -> jmp.Policy:
-  """Where each precision is used, for a compute dtype named in the config.
+  """Returns the dtypes of a policy for a compute dtype named in the config.
 
-  bfloat16 and float16 touch only matrix products and what they store;
+  bfloat16 and float16 apply only to matrix products and their stored inputs;
   parameters, statistics, cell state and outputs stay float32. float32 and
-  float64 are used for everything.
+  float64 apply to everything.
 
   Raises:
-    ValueError: if the dtype is none of these four, or is more than JAX is set
-      to compute with.
+    ValueError: for any other dtype, or for float64 where JAX has it disabled.
   """
   settings.require(
     compute_dtype in WIDE,
@@ -57,7 +59,7 @@ def precision_policy(compute_dtype: str) -> jmp.Policy:
     compute_dtype != 'float64' or jax.config.read('jax_enable_x64'),
     'networks.compute_dtype',
     compute_dtype,
-    'float32 where JAX_ENABLE_X64 is not set: JAX would round all to it',
+    'float32 where JAX_ENABLE_X64 is not set: JAX would round all to float32',
   )
   return jmp.Policy(
     param_dtype=jnp.dtype(WIDE[compute_dtype]),
@@ -67,7 +69,7 @@ def precision_policy(compute_dtype: str) -> jmp.Policy:
 
 
 def uniform_initializer(fan_in: int) -> hk.initializers.Initializer:
-  """Uniform in +-1/sqrt(fan_in), the default of PyTorch's layers."""
+  """Draws uniformly from +-1/sqrt(fan_in), the default of PyTorch's layers."""
   bound = 1.0 / math.sqrt(fan_in)
   return hk.initializers.RandomUniform(-bound, bound)
 
@@ -81,7 +83,7 @@ class Linear(hk.Module):
     self._policy = policy
 
   def __call__(self, x: Array) -> Array:
-    """[..., I] to [..., size]."""
+    """Maps [..., I] to [..., size]."""
     parameters = affine_parameters(x.shape[-1], self._size, self._policy)
     return affine(x, parameters, self._policy)
 
@@ -94,7 +96,7 @@ class LayerNorm(hk.Module):
     self._policy = policy
 
   def __call__(self, x: Array) -> Array:
-    """[..., E] to [..., E], in the policy's output dtype."""
+    """Maps [..., E] to [..., E], in the policy's output dtype."""
     size, dtype = x.shape[-1:], self._policy.param_dtype
     scale = hk.get_parameter('scale', size, dtype, jnp.ones)
     offset = hk.get_parameter('offset', size, dtype, jnp.zeros)
@@ -106,7 +108,7 @@ class LayerNorm(hk.Module):
 
 
 def affine_parameters(inputs: int, outputs: int, policy: jmp.Policy) -> Affine:
-  """The current module's `w` [inputs, outputs] and `b` [outputs]."""
+  """Returns the current module's `w` [inputs, outputs] and `b` [outputs]."""
   init = uniform_initializer(inputs)
   dtype = policy.param_dtype
   w = hk.get_parameter('w', (inputs, outputs), dtype, init)
@@ -115,16 +117,16 @@ def affine_parameters(inputs: int, outputs: int, policy: jmp.Policy) -> Affine:
 
 
 def affine(x: Array, parameters: Affine, policy: jmp.Policy) -> Array:
-  """`x @ w + b`, multiplied in compute and summed in output precision."""
+  """Returns `x @ w + b`, multiplied in compute, summed in output precision."""
   return product(x, parameters.w, policy) + parameters.b
 
 
 def beside(x: Array, y: Array) -> Array:
-  """[..., E] and [..., E'] to [..., E + E'], in the type of the first."""
+  """Concatenates [..., E] and [..., E'] in the type of the first."""
   return jnp.concatenate([x, y.astype(x.dtype)], -1)
 
 
 def product(x: Array, w: Array, policy: jmp.Policy) -> Array:
-  """`x @ w`, multiplied in compute and summed in output precision."""
+  """Returns `x @ w`, multiplied in compute, summed in output precision."""
   x, w = policy.cast_to_compute((x, w))
   return jnp.matmul(x, w, preferred_element_type=policy.output_dtype)

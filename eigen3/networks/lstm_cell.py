@@ -1,7 +1,7 @@
-"""The arithmetic of one step of an LSTM, and what walks over all of them.
+"""The arithmetic of one LSTM step, and the interface of loops over all steps.
 
-A kernel calls these functions on registers, a test on arrays in float64: what
-they compute is the same. Gates are in PyTorch's order i, f, g, o.
+Kernels call these functions on registers, tests on arrays in float64. Gates are
+in PyTorch's order i, f, g, o.
 """
 
 from collections.abc import Callable
@@ -11,24 +11,24 @@ import jax.numpy as jnp
 
 from eigen3.types import Array
 
-BACKWARD_ORDER = (3, 1, 0, 2)  # in which `step_back` asks for gates
+BACKWARD_ORDER = (3, 1, 0, 2)  # in which `step_back` reads gates
 
 
 class Loops(NamedTuple):
-  """Both passes over the days of G directions of a layer, by one kernel each.
+  """Both passes over the days of G directions of a layer, one kernel each.
 
-  T days, R rows, H units; a direction whose entry of `reverse` is True walks
+  T days, R rows, H units. A direction whose entry of `reverse` is True runs
   from the last day to the first.
 
   Attributes:
     forward: `(projected [G, T, R, 4H], weights [G, H, 4H], reverse, emitted,
       keeps_cells)` to hidden states [G, emitted, R, H] of the last `emitted`
-      days and, where it keeps them, cells [G, T, R, H] of all, else None. All
-      are in the type of `projected`.
-    backward: `(gates [G, T, R, 4H] before they are squashed, cells [G, T, R,
-      H], to_hidden [G, T, R, H], transposed [G, 4H, H], reverse)` to the
-      gradients [G, T, R, 4H] of the gates, in their type.
-    rows: R has to be a multiple of it.
+      days and, if `keeps_cells`, the cells [G, T, R, H] of all days, else None.
+      All are in the type of `projected`.
+    backward: `(gates [G, T, R, 4H] before activation, cells [G, T, R, H],
+      d_hidden [G, T, R, H], transposed [G, 4H, H], reverse)` to the gates'
+      gradients [G, T, R, 4H], in their type.
+    rows: R must be a multiple of it.
   """
 
   forward: Callable[..., tuple[Array, Array | None]]
@@ -37,10 +37,10 @@ class Loops(NamedTuple):
 
 
 def step(gate: Callable[[int], Array], cell: Array) -> tuple[Array, Array]:
-  """One step forward.
+  """Computes one step forward.
 
   Args:
-    gate: returns i, f, g or o (0 to 3) before it is squashed.
+    gate: returns i, f, g or o (0 to 3) before activation.
     cell: before the step.
 
   Returns:
@@ -54,36 +54,36 @@ def step_back(
   gate: Callable[[int], Array],
   emit: Callable[[int, Array], None],
   cells: tuple[Array, Array],
-  to_hidden: Array,
-  to_cell: Array,
+  d_hidden: Array,
+  d_cell: Array,
 ) -> Array:
-  """One step of backpropagation.
+  """Computes one step of backpropagation.
 
-  A gate is asked for once and emitted after that, in `BACKWARD_ORDER`, which
-  keeps few values alive: where a gate lay, its gradient may be written.
+  Each gate is read once and its gradient emitted after that, in
+  `BACKWARD_ORDER`: few values stay live, and a gradient may overwrite its gate.
 
   Args:
-    gate: returns i, f, g or o (0 to 3) before it is squashed.
-    emit: takes the gradient of that.
+    gate: returns i, f, g or o (0 to 3) before activation.
+    emit: takes the gradient of that gate.
     cells: before and after the step.
-    to_hidden: gradient of the hidden state after the step.
-    to_cell: gradient of the cell after the step, but by way of that.
+    d_hidden: gradient of the hidden state after the step.
+    d_cell: gradient of the cell after the step through later steps.
 
   Returns:
     The gradient of the cell before the step.
   """
   before, after = cells
   o, squashed = sigmoid(gate(3)), jnp.tanh(after)
-  emit(3, to_hidden * squashed * o * (1.0 - o))
-  to_cell = to_cell + to_hidden * o * (1.0 - squashed * squashed)
+  emit(3, d_hidden * squashed * o * (1.0 - o))
+  d_cell = d_cell + d_hidden * o * (1.0 - squashed * squashed)
   f = sigmoid(gate(1))
-  emit(1, to_cell * before * f * (1.0 - f))
+  emit(1, d_cell * before * f * (1.0 - f))
   i, g = sigmoid(gate(0)), jnp.tanh(gate(2))
-  emit(0, to_cell * g * i * (1.0 - i))
-  emit(2, to_cell * i * (1.0 - g * g))
-  return to_cell * f
+  emit(0, d_cell * g * i * (1.0 - i))
+  emit(2, d_cell * i * (1.0 - g * g))
+  return d_cell * f
 
 
 def sigmoid(x: Array) -> Array:
-  """By the hyperbolic tangent, which a GPU computes in one instruction."""
+  """Computes a sigmoid by tanh, which a GPU has as one instruction."""
   return 0.5 * jnp.tanh(0.5 * x) + 0.5

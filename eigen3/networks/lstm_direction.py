@@ -1,12 +1,11 @@
-"""One direction of an LSTM layer, and its backward pass by hand.
+"""One direction of an LSTM layer, with a hand-written backward pass.
 
-What autodiff makes of such a loop is slow: it keeps more than is needed, and
-copies it about. Time comes first and rows come last, so that gates are
-contiguous slices. What a step multiplies, its input, the hidden state and a
-one for the bias, lies in one buffer that the loop carries and overwrites; so
-do the four gates' gradients. Joining them anew at every step would cost as
-much as the products. Gates are in PyTorch's order i, f, g, o; PyTorch's two
-biases are one here.
+Autodiff of such a loop is slow: it stores more than is needed, and copies it.
+Time comes first and rows last, so that gates are contiguous slices. The
+operands of a step's product (input, hidden state and a one for the bias) lie in
+one buffer that the loop carries and overwrites; so do the gradients of the four
+gates. Concatenating them at every step would cost as much as the products.
+Gates are in PyTorch's order i, f, g, o; PyTorch's two biases are one here.
 """
 
 import functools
@@ -23,7 +22,7 @@ from eigen3.types import Array
 
 
 class DirectionWeights(NamedTuple):
-  """One direction of one layer.
+  """The weights of one direction of one layer.
 
   Attributes:
     input: [I, 4H].
@@ -37,23 +36,22 @@ class DirectionWeights(NamedTuple):
 
 
 class Plan(NamedTuple):
-  """How the core runs; what it computes depends on no field but the rate.
+  """Static settings of the core; only the dropout rate changes its values.
 
   Attributes:
     policy: products in its compute dtype, cell state in its output dtype.
-    pooled_days: how many last steps are averaged.
-    dropout_rate: between the layers, where keys are given.
-    save_gates: for each layer, keep its gates for the backward pass;
-      otherwise they are computed again from hidden and cell states, a third
-      of the memory. The first layer's cost little: its inputs are few.
-    hoist: take products that do not depend on the recurrence out of the
-      loops: inputs times weights go before them, the gradients of weights and
-      inputs after them.
+    pooled_days: number of last steps that are averaged.
+    dropout_rate: between the layers, if keys are given.
+    save_gates: for each layer, store its gates for the backward pass;
+      otherwise they are recomputed from hidden and cell states, which take a
+      third of the memory. The first layer has few inputs: that costs little.
+    hoist: move the products that do not depend on the recurrence out of the
+      loops: those of inputs before them, gradients of weights and inputs after
+      them.
     precision: of products, see `layers.at_precision`.
-    loops: what walks over the days instead of scans, see `persistent`;
-      then gates are not kept and all products are hoisted.
-    together: in the form for a GPU, see `lstm_together`, which `hoist` does
-      not change.
+    loops: kernels that replace the scans, see `persistent`; gates are then
+      never stored, and all products are hoisted.
+    together: use the form for GPUs, see `lstm_together`, which ignores `hoist`.
   """
 
   policy: jmp.Policy
@@ -67,7 +65,7 @@ class Plan(NamedTuple):
 
 
 class Trace(NamedTuple):
-  """What the backward pass needs of every step, in the order of days."""
+  """What the backward pass needs of each step, in the order of days."""
 
   hidden: Array  # [S, H, rows], after the step
   cell: Array  # [S, H, rows], after the step
@@ -75,7 +73,7 @@ class Trace(NamedTuple):
 
 
 class Span(NamedTuple):
-  """The S days that a direction walks over, and which way."""
+  """The S days that a direction covers, and in which order."""
 
   first: int
   stop: int
@@ -91,7 +89,7 @@ class Span(NamedTuple):
 
 
 class Input(NamedTuple):
-  """A layer's input: its parts one above the other, some of it dropped."""
+  """A layer's input: its parts, stacked, with dropout if keys are given."""
 
   parts: tuple[Array, ...]  # [D, I / number of parts, rows] each
   keys: Array | None = None  # of the dropout
@@ -102,14 +100,14 @@ class Input(NamedTuple):
     return sum(part.shape[1] for part in self.parts)
 
   def at(self, day: Array) -> list[Array]:
-    """The parts on one day, [I / number of parts, rows] each."""
+    """Returns the parts on one day, [I / number of parts, rows] each."""
     return [
       jax.lax.dynamic_index_in_dim(part, day, 0, False) * self.keep(day, k)
       for k, part in enumerate(self.parts)
     ]
 
   def keep(self, day: Array, part: int) -> Array | float:
-    """What dropout multiplies a part with, like it or 1."""
+    """Returns dropout's factors for a part on one day, or 1."""
     if self.keys is None:
       return 1.0
     of_part = self.parts[part]
@@ -120,7 +118,7 @@ class Input(NamedTuple):
     )
 
   def whole(self, span: Span) -> Array:
-    """All days of a span, [S, I, rows]."""
+    """Returns all days of a span, [S, I, rows]."""
     days = slice(span.first, span.stop)
     x = jnp.concatenate([part[days] for part in self.parts], 1)
     if self.keys is None:
@@ -152,35 +150,35 @@ class Direction:
     self.product = functools.partial(
       jnp.einsum, preferred_element_type=self.wide
     )
-    # How much of the buffer is input.
+    # Rows of the buffer that hold input.
     self.read = 0 if plan.hoist else inputs.size
     parts = [weights.hidden, weights.bias[None]]
     if not plan.hoist:
       parts = [weights.input, *parts]
     self.matrix = jnp.concatenate(parts).astype(self.narrow)
-    # Here, not in the loops, so that it is laid out once.
+    # Outside the loops, so that it is laid out once.
     self.transposed = self.matrix.T
     self.projection = weights.input.astype(self.narrow)
 
   def projected(self) -> Array | None:
-    """Inputs times weights, [S, 4H, rows], where they leave the loop."""
+    """Returns inputs times weights, [S, 4H, rows], if hoisted."""
     if not self.plan.hoist:
       return None
     inputs = self.inputs.whole(self.span)
     return self.product('ig,dir->dgr', self.projection, inputs)
 
   def buffer(self) -> Array:
-    """What the first step multiplies, without its input."""
+    """Returns the operand of the first step's product, without its input."""
     joint = jnp.ones((self.matrix.shape[0], self.rows), self.narrow)
     return self.remember(joint, jnp.zeros((self.width, self.rows), self.narrow))
 
   def remember(self, joint: Array, hidden: Array) -> Array:
-    """Puts the hidden state into the buffer."""
+    """Writes the hidden state into the buffer."""
     hidden = hidden.astype(self.narrow)
     return jax.lax.dynamic_update_slice(joint, hidden, (self.read, 0))
 
   def load(self, joint: Array, day: Array) -> Array:
-    """Puts a day's input into the buffer."""
+    """Writes a day's input into the buffer."""
     if self.plan.hoist:
       return joint
     first = 0
@@ -192,7 +190,7 @@ class Direction:
   def gates(
     self, joint: Array, projected: Array | None, day: Array
   ) -> tuple[Array, ...]:
-    """i, f, g and o, [H, rows] each in the compute dtype."""
+    """Returns i, f, g and o, [H, rows] each in the compute dtype."""
     gates = self.product('gk,kr->gr', self.transposed, joint)
     if projected is not None:
       gates += projected[day - self.span.first]
@@ -200,7 +198,7 @@ class Direction:
 
 
 def squash(gates: Array, dtype: jnp.dtype) -> tuple[Array, ...]:
-  """[..., 4H, rows] before to i, f, g and o after squashing functions."""
+  """Applies the activations to [..., 4H, rows]; returns i, f, g and o."""
   i, f, g, o = jnp.split(gates, 4, -2)
   squashed = (*map(jax.nn.sigmoid, (i, f)), jnp.tanh(g), jax.nn.sigmoid(o))
   return tuple(gate.astype(dtype) for gate in squashed)
@@ -210,34 +208,34 @@ def through_cell(
   gates: tuple[Array, ...],
   cell: Array,
   before: Array,
-  to_hidden: Array,
-  to_cell: Array,
+  d_hidden: Array,
+  d_cell: Array,
 ) -> tuple[Array, tuple[Array, ...]]:
-  """The elementwise part of a step back.
+  """Computes the elementwise part of a backward step.
 
   Args:
     gates: i, f, g and o.
     cell: after the step.
     before: cell before the step.
-    to_hidden: gradient of the hidden state after the step.
-    to_cell: gradient of `cell`, by the steps that follow.
+    d_hidden: gradient of the hidden state after the step.
+    d_cell: gradient of `cell` from later steps.
 
   Returns:
-    The gradients of `before` and of the gates before squashing functions.
+    The gradients of `before` and of the gates before activation.
   """
   i, f, g, o = gates
   squashed = jnp.tanh(cell)
-  to_cell += to_hidden * o * (1 - squashed * squashed)
-  return to_cell * f, (
-    to_cell * g * i * (1 - i),
-    to_cell * before * f * (1 - f),
-    to_cell * i * (1 - g * g),
-    to_hidden * squashed * o * (1 - o),
+  d_cell += d_hidden * o * (1 - squashed * squashed)
+  return d_cell * f, (
+    d_cell * g * i * (1 - i),
+    d_cell * before * f * (1 - f),
+    d_cell * i * (1 - g * g),
+    d_hidden * squashed * o * (1 - o),
   )
 
 
 def _stepper(direction: Direction):
-  """The function of one step, and the carry of the first."""
+  """Returns the function of one step, and the first step's carry."""
   projected = direction.projected()
 
   def step(carry, day):
@@ -254,7 +252,7 @@ def _stepper(direction: Direction):
 
 
 def outputs(direction: Direction, wanted: int) -> Array:
-  """The hidden states of the last `wanted` steps, [wanted, H, rows]."""
+  """Returns the hidden states of the last `wanted` steps, [wanted, H, rows]."""
   step, carry = _stepper(direction)
   days, reverse = direction.span.days, direction.span.reverse
   before = days.shape[0] - wanted
@@ -272,7 +270,7 @@ def outputs(direction: Direction, wanted: int) -> Array:
 
 
 def trace(direction: Direction) -> Trace:
-  """All steps, with what the backward pass needs."""
+  """Runs all steps, storing what the backward pass needs."""
   step, carry = _stepper(direction)
 
   def emit(carry, day):
@@ -285,14 +283,14 @@ def trace(direction: Direction) -> Trace:
 
 
 def backpropagate(
-  direction: Direction, trace: Trace, to_output: Callable[[Array], Array]
+  direction: Direction, trace: Trace, d_output: Callable[[Array], Array]
 ) -> tuple[DirectionWeights, Array]:
-  """Backpropagation through time of one direction.
+  """Backpropagates through time in one direction.
 
   Args:
     direction: its products.
-    trace: of its steps.
-    to_output: the gradient of a day's output, [H, rows].
+    trace: its steps.
+    d_output: returns the gradient of a day's output, [H, rows].
 
   Returns:
     The gradients of the weights, and of the inputs [S, I, rows].
@@ -308,41 +306,41 @@ def backpropagate(
     return jnp.where(day == span.start, jnp.zeros_like(state), state)
 
   def step(carry, inputs):
-    joint, to_joint, to_cell, to_gates, to_matrix = carry
+    joint, d_joint, d_cell, d_gates, d_matrix = carry
     day, cell, gates = inputs
     joint = direction.load(joint, day)
     joint = direction.remember(joint, before(trace.hidden, day))
     gates = gates or direction.gates(joint, projected, day)
-    to_cell, parts = through_cell(
+    d_cell, parts = through_cell(
       tuple(gate.astype(wide) for gate in gates),
       cell,
       before(trace.cell, day),
-      to_joint[read : read + width] + to_output(day).astype(wide),
-      to_cell,
+      d_joint[read : read + width] + d_output(day).astype(wide),
+      d_cell,
     )
-    to_gates = _fill(to_gates, *parts)
-    to_joint = product('kg,gr->kr', matrix, to_gates)
+    d_gates = _fill(d_gates, *parts)
+    d_joint = product('kg,gr->kr', matrix, d_gates)
     if plan.hoist:
-      emitted = to_gates
+      emitted = d_gates
     else:
-      to_matrix += product('kr,gr->kg', joint, to_gates)
-      emitted = to_joint[:read].astype(narrow)
-    return (joint, to_joint, to_cell, to_gates, to_matrix), emitted
+      d_matrix += product('kr,gr->kg', joint, d_gates)
+      emitted = d_joint[:read].astype(narrow)
+    return (joint, d_joint, d_cell, d_gates, d_matrix), emitted
 
   carry, emitted = jax.lax.scan(
     step,
-    _nothing_yet(direction),
+    _initial_carry(direction),
     (span.days, trace.cell, trace.gates),
     reverse=not span.reverse,
   )
   if plan.hoist:
     return _contract(direction, trace, emitted)
-  to_input, to_hidden, to_bias = jnp.split(carry[-1], (read, read + width))
-  return DirectionWeights(to_input, to_hidden, to_bias[0]), emitted
+  d_input, d_hidden, d_bias = jnp.split(carry[-1], (read, read + width))
+  return DirectionWeights(d_input, d_hidden, d_bias[0]), emitted
 
 
-def _nothing_yet(direction: Direction) -> tuple[Array, ...]:
-  """What backpropagation carries before the last step."""
+def _initial_carry(direction: Direction) -> tuple[Array, ...]:
+  """Returns the initial carry of backpropagation."""
   matrix, rows, width = direction.matrix, direction.rows, direction.width
   wide, hoists = direction.wide, direction.plan.hoist
   return (
@@ -355,9 +353,9 @@ def _nothing_yet(direction: Direction) -> tuple[Array, ...]:
 
 
 def _contract(
-  direction: Direction, trace: Trace, to_gates: Array
+  direction: Direction, trace: Trace, d_gates: Array
 ) -> tuple[DirectionWeights, Array]:
-  """What `backpropagate` returns, of all gates' gradients [S, 4H, rows]."""
+  """Computes `backpropagate`'s result from gates' gradients [S, 4H, rows]."""
   span, product = direction.span, direction.product
   inputs = direction.inputs.whole(span)
   edge = jnp.zeros_like(trace.hidden[:1])
@@ -365,17 +363,17 @@ def _contract(
     before = jnp.concatenate([trace.hidden[1:], edge])
   else:
     before = jnp.concatenate([edge, trace.hidden[:-1]])
-  to_weights = DirectionWeights(
-    input=product('dir,dgr->ig', inputs, to_gates),
-    hidden=product('dhr,dgr->hg', before, to_gates),
-    bias=to_gates.sum((0, 2), dtype=direction.wide),
+  d_weights = DirectionWeights(
+    input=product('dir,dgr->ig', inputs, d_gates),
+    hidden=product('dhr,dgr->hg', before, d_gates),
+    bias=d_gates.sum((0, 2), dtype=direction.wide),
   )
-  to_inputs = product('ig,dgr->dir', direction.projection, to_gates)
-  return to_weights, to_inputs.astype(direction.narrow)
+  d_inputs = product('ig,dgr->dir', direction.projection, d_gates)
+  return d_weights, d_inputs.astype(direction.narrow)
 
 
 def _fill(buffer: Array, *parts: Array) -> Array:
-  """Overwrites a buffer by parts of equal size, one above the other."""
+  """Overwrites a buffer with parts of equal size, one below the other."""
   for k, part in enumerate(parts):
     part = part.astype(buffer.dtype)
     buffer = jax.lax.dynamic_update_slice(buffer, part, (k * len(part), 0))

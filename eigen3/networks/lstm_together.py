@@ -1,17 +1,17 @@
-"""The core for devices that pay for steps: layer 1's directions in one loop.
+"""The core for devices with a high cost a step: both directions in one loop.
 
-On a GPU a step of a loop, and each operation in it, costs more than what small
-operations compute. So both directions of the first layer walk together, the
-reverse one over the days in reverse: a step is one batched product and what is
-elementwise. Unlike in `lstm_direction`, input and hidden state are joined anew,
-the bias is added, so that sizes of products are those of tensor cores, and
-gradients of weights and inputs are products over many steps. What is kept of
-the steps is in the compute dtype, also of the cell state, which the loop
-carries in the output dtype.
+On a GPU a loop's step, and each operation in it, costs more than what small
+operations compute. So both directions of the first layer run in one loop, the
+reverse one over the reversed days: a step is one batched product and some
+elementwise operations. Unlike in `lstm_direction`, each step concatenates input
+and hidden state and adds the bias, so that products have the sizes of tensor
+cores; gradients of weights and inputs are products over many steps. Stored
+steps are in the compute dtype, cell states too, which the loop carries in the
+output dtype.
 
-What belongs to n directions is [D, n, ..., rows], in the order in which each
-walks. The second layer's forward direction is such a loop with n = 1; its
-reverse direction has a few steps only.
+Arrays of n directions are [D, n, ..., rows], in each direction's step order.
+The second layer's forward direction is such a loop with n = 1; its reverse
+direction has only a few steps.
 """
 
 import functools
@@ -32,11 +32,11 @@ from eigen3.networks.lstm_direction import (
 )
 from eigen3.types import Array
 
-_MOST_STEPS = 64  # whose gates' gradients are kept at once
+_MOST_STEPS = 64  # whose gates' gradients are stored at once
 
 
 class Kept(NamedTuple):
-  """What the backward pass needs of every step, and the outputs.
+  """What the backward pass needs of each step, and the outputs.
 
   Attributes:
     hidden_tm1: [D, n, H, rows], before the step.
@@ -57,7 +57,7 @@ class Kept(NamedTuple):
 
 
 class Walk:
-  """The products of n directions that walk together."""
+  """The products of n directions that run together."""
 
   def __init__(
     self,
@@ -66,7 +66,7 @@ class Walk:
     x: Array,
     saves_gates: bool,
   ):
-    """Joins the weights of n directions, whose inputs are x [D, n, I, rows]."""
+    """Stacks the weights of n directions with inputs x [D, n, I, rows]."""
     self.narrow = plan.policy.compute_dtype
     self.wide = plan.policy.output_dtype
     self.saves_gates = saves_gates
@@ -80,21 +80,21 @@ class Walk:
     )
 
   def zeros(self, dtype: jnp.dtype) -> Array:
-    """The hidden or cell states before the first step, [n, H, rows]."""
+    """Returns initial hidden or cell states, [n, H, rows]."""
     count, size, _ = self.matrix.shape
     return jnp.zeros((count, size - self.inputs, self.x.shape[-1]), dtype)
 
   def gates(self, x: Array, hidden: Array) -> tuple[Array, ...]:
-    """i, f, g and o of a step, [n, H, rows] each in the compute dtype."""
+    """Returns i, f, g and o of a step, [n, H, rows] each in compute dtype."""
     joint = jnp.concatenate([x, hidden], 1)
     gates = self.product('nkg,nkr->ngr', self.matrix, joint) + self.bias
     return lstm_direction.squash(gates, self.narrow)
 
   def take(self, emit: Callable) -> tuple[Array, Any]:
-    """Takes all steps.
+    """Runs all steps.
 
     Args:
-      emit: `(carry, gates, hidden)` to what is kept of a step; the carry is
+      emit: `(carry, gates, hidden)` to what is stored of a step; the carry is
         the hidden and the cell state before it.
 
     Returns:
@@ -114,11 +114,11 @@ class Walk:
     return last, emitted
 
   def hidden(self) -> Array:
-    """The hidden states after all steps, [D, n, H, rows]."""
+    """Returns the hidden states after all steps, [D, n, H, rows]."""
     return self.take(lambda carry, gates, hidden: hidden)[1]
 
   def keep(self) -> Kept:
-    """All steps, with what the backward pass needs."""
+    """Runs all steps, storing what the backward pass needs."""
 
     def emit(carry, gates, hidden):
       del hidden
@@ -130,119 +130,119 @@ class Walk:
 
 
 def backpropagate(
-  walk: Walk, kept: Kept, to_output: Callable[[Array], Array]
+  walk: Walk, kept: Kept, d_output: Callable[[Array], Array]
 ) -> tuple[list[DirectionWeights], Array]:
-  """Backpropagation through time of n directions.
+  """Backpropagates through time in n directions.
 
-  Products over all steps are computed after every few of them: one over all
-  would need the gradients of all gates at once, as much memory as all else.
+  Products over steps are computed a block at a time: one product over all steps
+  would need the gradients of all gates at once, doubling the memory.
 
   Args:
-    walk: their products.
-    kept: of their steps.
-    to_output: the gradient of a step's output, [n, H, rows].
+    walk: the directions' products.
+    kept: their steps.
+    d_output: returns the gradient of a step's output, [n, H, rows].
 
   Returns:
     The gradients of the weights of each, and of the inputs [D, n, I, rows].
   """
   steps, count, size, rows = kept.hidden_tm1.shape
   block, wide = _block_of(steps), walk.wide
-  back = _step_back(walk, to_output, block)
-  # Steps beside rows, so that products over both need no other order.
+  back = _step_back(walk, d_output, block)
+  # Steps next to rows, so that products over both need no transposition.
   empty = jnp.zeros((count, 4 * size, block, rows), walk.narrow)
 
   def of_block(carry, given):
-    to_weights, to_hidden, to_cell = carry
-    (to_hidden, to_cell, to_gates), _ = jax.lax.scan(
-      back, (to_hidden, to_cell, empty), given, reverse=True
+    d_weights, d_hidden, d_cell = carry
+    (d_hidden, d_cell, d_gates), _ = jax.lax.scan(
+      back, (d_hidden, d_cell, empty), given, reverse=True
     )
     _, x, hidden_tm1, *_ = given
-    added, to_x = _contract(walk, x, hidden_tm1, to_gates)
-    to_weights = jax.tree.map(jnp.add, to_weights, added)
-    return (to_weights, to_hidden, to_cell), to_x
+    added, d_x = _contract(walk, x, hidden_tm1, d_gates)
+    d_weights = jax.tree.map(jnp.add, d_weights, added)
+    return (d_weights, d_hidden, d_cell), d_x
 
   shapes = (walk.inputs, 4 * size), (size, 4 * size), (4 * size,)
-  to_weights = DirectionWeights(
+  d_weights = DirectionWeights(
     *(jnp.zeros((count, *shape), wide) for shape in shapes)
   )
   given = (jnp.arange(steps), walk.x, *kept[:3])
-  (to_weights, _, _), to_x = jax.lax.scan(
+  (d_weights, _, _), d_x = jax.lax.scan(
     of_block,
-    (to_weights, walk.zeros(wide), walk.zeros(wide)),
+    (d_weights, walk.zeros(wide), walk.zeros(wide)),
     jax.tree.map(lambda x: x.reshape(-1, block, *x.shape[1:]), given),
     reverse=True,
   )
-  of_each = [DirectionWeights(*x) for x in zip(*to_weights, strict=True)]
-  return of_each, to_x.reshape(walk.x.shape)
+  each = [DirectionWeights(*x) for x in zip(*d_weights, strict=True)]
+  return each, d_x.reshape(walk.x.shape)
 
 
 def _step_back(
-  walk: Walk, to_output: Callable[[Array], Array], block: int
+  walk: Walk, d_output: Callable[[Array], Array], block: int
 ) -> Callable:
-  """The function of a step back, which fills in the gradients of the gates."""
+  """Returns the function of a backward step; it stores the gates' gradients."""
   wide = walk.wide
 
   def back(carry, given):
-    to_hidden, to_cell, to_gates = carry
+    d_hidden, d_cell, d_gates = carry
     step, x, hidden_tm1, cell_tm1, gates = given
     gates = gates or walk.gates(x, hidden_tm1)
     i, f, g, o = (gate.astype(wide) for gate in gates)
     cell_tm1 = cell_tm1.astype(wide)
-    to_cell, parts = lstm_direction.through_cell(
+    d_cell, parts = lstm_direction.through_cell(
       (i, f, g, o),
       f * cell_tm1 + i * g,
       cell_tm1,
-      to_hidden + to_output(step).astype(wide),
-      to_cell,
+      d_hidden + d_output(step).astype(wide),
+      d_cell,
     )
     of_step = jnp.concatenate(parts, 1).astype(walk.narrow)
-    to_gates = jax.lax.dynamic_update_slice_in_dim(
-      to_gates, of_step[:, :, None], step % block, 2
+    d_gates = jax.lax.dynamic_update_slice_in_dim(
+      d_gates, of_step[:, :, None], step % block, 2
     )
-    to_hidden = walk.product(
+    d_hidden = walk.product(
       'nkg,ngr->nkr', walk.matrix[:, walk.inputs :], of_step
     )
-    return (to_hidden, to_cell, to_gates), None
+    return (d_hidden, d_cell, d_gates), None
 
   return back
 
 
 def _contract(
-  walk: Walk, x: Array, hidden_tm1: Array, to_gates: Array
+  walk: Walk, x: Array, hidden_tm1: Array, d_gates: Array
 ) -> tuple[DirectionWeights, Array]:
-  """The gradients of weights, and of inputs, by some steps' of gates."""
-  to_weights = DirectionWeights(
-    input=walk.product('snir,ngsr->nig', x, to_gates),
-    hidden=walk.product('snhr,ngsr->nhg', hidden_tm1, to_gates),
-    bias=to_gates.sum((2, 3), dtype=walk.wide),
+  """Returns gradients of weights and inputs from those of some steps' gates."""
+  d_weights = DirectionWeights(
+    input=walk.product('snir,ngsr->nig', x, d_gates),
+    hidden=walk.product('snhr,ngsr->nhg', hidden_tm1, d_gates),
+    bias=d_gates.sum((2, 3), dtype=walk.wide),
   )
   matrix = walk.matrix[:, : walk.inputs]
-  return to_weights, jnp.einsum('nig,ngsr->snir', matrix, to_gates)
+  return d_weights, jnp.einsum('nig,ngsr->snir', matrix, d_gates)
 
 
 def _block_of(steps: int) -> int:
-  """The largest divisor that is at most `_MOST_STEPS`, and half of them."""
+  """Returns the largest divisor up to `_MOST_STEPS` and half of the steps."""
   most = max(min(_MOST_STEPS, steps // 2), 1)
   return next(x for x in range(most, 0, -1) if steps % x == 0)
 
 
 def _together(forward: Array, reverse: Array) -> Array:
-  """[D, ...] each in the order of days to [D, 2, ...] in that of steps."""
+  """Stacks two [D, ...] in the order of days to [D, 2, ...] by step."""
   return jnp.stack([forward, reverse[::-1]], 1)
 
 
 def _apart(steps: Array) -> tuple[Array, Array]:
-  """[D, 2, ...] in the order of steps to [D, ...] each in that of days."""
+  """Splits [D, 2, ...] by step into two [D, ...] in the order of days."""
   return steps[:, 0], steps[::-1, 1]
 
 
 def _first(plan: Plan, weights: Sequence[DirectionWeights], x: Array) -> Walk:
-  """The first layer on x [D, I, rows]."""
+  """Returns the first layer's directions on x [D, I, rows]."""
   return Walk(plan, weights[:2], _together(x, x), plan.save_gates[0])
 
 
 def _dropped(plan: Plan, both: tuple[Array, ...], keys: Array | None) -> Array:
-  """What lies between the layers, [D, 2H, rows], after dropout."""
+  """Returns the second layer's input, [D, 2H, rows], after dropout."""
   span = Span(0, both[0].shape[0], False)
   return Input(both, keys, plan.dropout_rate).whole(span)
 
@@ -250,7 +250,7 @@ def _dropped(plan: Plan, both: tuple[Array, ...], keys: Array | None) -> Array:
 def _second(
   plan: Plan, weights: Sequence[DirectionWeights], x: Array
 ) -> tuple[Walk, Direction]:
-  """Both directions of the second layer on x [D, 2H, rows]."""
+  """Returns both directions of the second layer on x [D, 2H, rows]."""
   saves, days = plan.save_gates[1], plan.pooled_days
   return (
     Walk(plan, weights[2:3], x[:, None], saves),
@@ -266,7 +266,7 @@ def outputs(
   x: Array,
   keys: Array | None,
 ) -> list[Array]:
-  """The last days' outputs of both directions.
+  """Returns the last days' outputs of both directions.
 
   Args:
     plan: static.
@@ -289,7 +289,7 @@ def forward(
   x: Array,
   keys: Array | None,
 ) -> tuple[list[Array], tuple[Kept, Kept, Trace]]:
-  """As `outputs`, with what the backward pass needs."""
+  """As `outputs`, also returning what the backward pass needs."""
   first = _first(plan, weights, x).keep()
   dropped = _dropped(plan, _apart(first.hidden), keys)
   second, last = _second(plan, weights, dropped)
@@ -303,18 +303,18 @@ def backward(
   x: Array,
   keys: Array | None,
   kept: tuple[Kept, Kept, Trace],
-  to_halves: Sequence[Array],
+  d_halves: Sequence[Array],
 ) -> tuple[list[DirectionWeights], Array]:
-  """Backpropagation through time of both layers.
+  """Backpropagates through time in both layers.
 
   Args:
-    plan: as of `outputs`; so are weights, x and keys.
-    weights: see there.
-    x: see there.
-    keys: see there.
-    kept: by `forward`.
-    to_halves: the gradient of an output of each direction, [H, rows], the same
-      on all pooled days.
+    plan: static, as in `outputs`, like weights, x and keys.
+    weights: of the four directions.
+    x: [D, I, rows].
+    keys: of the dropout, or None.
+    kept: returned by `forward`.
+    d_halves: the gradient of an output of each direction, [H, rows], equal on
+      all pooled days.
 
   Returns:
     The gradients of the weights of the four directions, and of x.
@@ -322,22 +322,22 @@ def backward(
   dropped = _dropped(plan, _apart(kept[0].hidden), keys)
   second, last = _second(plan, weights, dropped)
   pooled_from = x.shape[0] - plan.pooled_days
-  (to_forward,), to_dropped = backpropagate(
+  (d_forward,), d_dropped = backpropagate(
     second,
     kept[1],
-    lambda day: jnp.where(day >= pooled_from, to_halves[0][None], 0),
+    lambda day: jnp.where(day >= pooled_from, d_halves[0][None], 0),
   )
-  to_reverse, to_last = lstm_direction.backpropagate(
-    last, kept[2], lambda day: to_halves[1]
+  d_reverse, d_last = lstm_direction.backpropagate(
+    last, kept[2], lambda day: d_halves[1]
   )
-  to_dropped = to_dropped[:, 0].at[pooled_from:].add(to_last)
-  to_outputs = _together(
-    *jnp.split(_dropped(plan, (to_dropped,), keys), 2, axis=1)
+  d_dropped = d_dropped[:, 0].at[pooled_from:].add(d_last)
+  d_outputs = _together(
+    *jnp.split(_dropped(plan, (d_dropped,), keys), 2, axis=1)
   )
-  to_first, to_x = backpropagate(
+  d_first, d_x = backpropagate(
     _first(plan, weights, x),
     kept[0],
-    lambda step: jax.lax.dynamic_index_in_dim(to_outputs, step, 0, False),
+    lambda step: jax.lax.dynamic_index_in_dim(d_outputs, step, 0, False),
   )
-  of_forward, of_reverse = _apart(to_x)
-  return [*to_first, to_forward, to_reverse], of_forward + of_reverse
+  of_forward, of_reverse = _apart(d_x)
+  return [*d_first, d_forward, d_reverse], of_forward + of_reverse

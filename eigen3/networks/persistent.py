@@ -1,10 +1,10 @@
-"""The recurrent core around loops that multiply nothing but hidden states.
+"""The recurrent core around loops that only multiply hidden states.
 
-All products that need no loop are of whole windows here: inputs times weights
-before a loop, gates of the backward pass from inputs and the hidden states
-that are kept, gradients of weights and inputs after it. What is kept for the
-backward pass is hidden states and cells. Rows come before units, as kernels
-read them, and are padded by zeros, whose gradients are zeros.
+All other products are computed for whole windows: inputs times weights before a
+loop, the backward pass's gates from inputs and stored hidden states, gradients
+of weights and inputs after it. Only hidden states and cells are stored for the
+backward pass. Rows come before units, as kernels read them, and are padded with
+zeros, whose gradients are zeros.
 """
 
 import math
@@ -18,11 +18,11 @@ from eigen3.networks.lstm_cell import Loops
 from eigen3.networks.lstm_direction import DirectionWeights, Plan
 from eigen3.types import Array
 
-_DAYS_OF_PART = 8  # that a sum over all days is split into
+_DAYS_OF_PART = 8  # a sum over all days is split into such parts
 _ALIGNED = 8  # inner sizes of products are multiples of it
-_BOTH = (False, True)  # directions, by whether they are reverse
+_BOTH = (False, True)  # `reverse` of a layer's two directions
 
-# Hidden states and cells of some directions, [G, T, rows, H] each.
+# Hidden states and cells of G directions, [G, T, rows, H] each.
 Trace = tuple[Array, Array]
 
 
@@ -39,7 +39,7 @@ def pooled(plan: Plan, weights, x: Array, keys: Array | None) -> Array:
 
 
 def forward(plan: Plan, weights, x: Array, keys: Array | None):
-  """As `pooled`, and what `backward` needs beside these arguments."""
+  """As `pooled`, also returning the traces that `backward` needs."""
   rows, last = x.shape[-1], plan.pooled_days
   x, keys = _prepare(plan, x, keys)
   traces = [_trace(plan, weights[:2], x, _BOTH)]
@@ -56,17 +56,17 @@ def backward(
   x: Array,
   keys: Array | None,
   traces: tuple[Trace, ...],
-  to_pooled: Array,
+  d_pooled: Array,
 ) -> tuple[list[DirectionWeights], Array]:
-  """Backpropagation through both layers.
+  """Backpropagates through both layers.
 
   Args:
-    plan: static, as the others but the last two are those of `forward`.
+    plan: static; as in `forward`, like weights, x and keys.
     weights: of the four directions.
     x: [D, I, rows].
     keys: [rows, 2] or None.
-    traces: that `forward` returned.
-    to_pooled: gradient of its output, [2H, rows].
+    traces: returned by `forward`.
+    d_pooled: gradient of its output, [2H, rows].
 
   Returns:
     The gradients of the weights, in their order, and of x.
@@ -74,31 +74,31 @@ def backward(
   rows, last = x.shape[-1], plan.pooled_days
   x, keys = _prepare(plan, x, keys)
   days = x.shape[0]
-  to_halves = _to_halves(plan, to_pooled)
+  d_halves = _d_halves(plan, d_pooled)
   inputs = _inner_inputs(plan, traces[0][0], keys)
-  # Only the last days' outputs were read.
-  to_last = jnp.broadcast_to(to_halves, (last, *to_halves.shape))
-  to_last = jnp.moveaxis(to_last, 1, 0)
-  to_ahead = jnp.pad(to_last[:1], ((0, 0), (days - last, 0), (0, 0), (0, 0)))
-  to_third, to_inputs = _walk_back(
-    plan, weights[2:3], inputs, traces[1], to_ahead, _BOTH[:1]
+  # Only the last days' outputs are read.
+  d_last = jnp.broadcast_to(d_halves, (last, *d_halves.shape))
+  d_last = jnp.moveaxis(d_last, 1, 0)
+  d_ahead = jnp.pad(d_last[:1], ((0, 0), (days - last, 0), (0, 0), (0, 0)))
+  d_third, d_inputs = _walk_back(
+    plan, weights[2:3], inputs, traces[1], d_ahead, _BOTH[:1]
   )
-  to_fourth, to_end = _walk_back(
-    plan, weights[3:], inputs[-last:], traces[2], to_last[1:], _BOTH[1:]
+  d_fourth, d_end = _walk_back(
+    plan, weights[3:], inputs[-last:], traces[2], d_last[1:], _BOTH[1:]
   )
-  to_inputs = to_inputs.at[-last:].add(to_end)
+  d_inputs = d_inputs.at[-last:].add(d_end)
   if keys is not None:
-    to_inputs *= _keep(plan, keys, to_inputs)
-  to_hidden = jnp.stack(jnp.split(to_inputs, 2, -1))
-  to_first, to_x = _walk_back(plan, weights[:2], x, traces[0], to_hidden, _BOTH)
-  to_x = jnp.swapaxes(to_x[:, :rows], 1, 2)
-  return [*to_first, *to_third, *to_fourth], to_x
+    d_inputs *= _keep(plan, keys, d_inputs)
+  d_hidden = jnp.stack(jnp.split(d_inputs, 2, -1))
+  d_first, d_x = _walk_back(plan, weights[:2], x, traces[0], d_hidden, _BOTH)
+  d_x = jnp.swapaxes(d_x[:, :rows], 1, 2)
+  return [*d_first, *d_third, *d_fourth], d_x
 
 
 def _prepare(
   plan: Plan, x: Array, keys: Array | None
 ) -> tuple[Array, Array | None]:
-  """x as [D, rows, I], and keys, both with rows padded."""
+  """Returns x as [D, rows, I], and keys, both with padded rows."""
   multiple = _loops(plan).rows
   x = parallel.pad_to_multiple(jnp.swapaxes(x, 1, 2), multiple, 1)
   if keys is not None:
@@ -112,29 +112,29 @@ def _loops(plan: Plan) -> Loops:
 
 
 def _inner_inputs(plan: Plan, hidden: Array, keys: Array | None) -> Array:
-  """The second layer's inputs [D, rows, 2H], some of them dropped."""
+  """Returns the second layer's inputs [D, rows, 2H], after dropout."""
   both = jnp.concatenate(list(hidden), -1)
   return both if keys is None else both * _keep(plan, keys, both)
 
 
 def _keep(plan: Plan, keys: Array, x: Array) -> Array:
-  """What dropout multiplies x [D, rows, 2H] with."""
+  """Returns dropout's factors for x [D, rows, 2H]."""
   days, _, size = x.shape
   keep = dropout.keep_scale(keys, plan.dropout_rate, (days, size), x.dtype)
   return jnp.swapaxes(keep, 1, 2)
 
 
 def _pool(plan: Plan, ahead: Array, back: Array, rows: int) -> Array:
-  """Mean over days of hidden states [1, days, rows, H] of two directions."""
+  """Averages hidden states [1, days, rows, H] of two directions over days."""
   both = jnp.concatenate([ahead[0], back[0]], -1)
   return both.mean(0, dtype=plan.policy.output_dtype)[:rows].T
 
 
-def _to_halves(plan: Plan, to_pooled: Array) -> Array:
-  """What a day's output of each direction gets, [2, rows, H]."""
-  to_rows = (to_pooled / plan.pooled_days).T.astype(plan.policy.compute_dtype)
-  to_rows = parallel.pad_to_multiple(to_rows, _loops(plan).rows, 0)
-  return jnp.stack(jnp.split(to_rows, 2, -1))
+def _d_halves(plan: Plan, d_pooled: Array) -> Array:
+  """Returns the gradient of a day's output of each direction, [2, rows, H]."""
+  d_rows = (d_pooled / plan.pooled_days).T.astype(plan.policy.compute_dtype)
+  d_rows = parallel.pad_to_multiple(d_rows, _loops(plan).rows, 0)
+  return jnp.stack(jnp.split(d_rows, 2, -1))
 
 
 def _walk(
@@ -159,7 +159,7 @@ def _trace(
   x: Array,
   reverse: tuple[bool, ...],
 ) -> Trace:
-  """Hidden states and cells of all days."""
+  """Returns hidden states and cells of all days."""
   hidden, cells = _walk(plan, weights, x, reverse, x.shape[0], True)
   assert cells is not None
   return hidden, cells
@@ -170,18 +170,18 @@ def _walk_back(
   weights: Sequence[DirectionWeights],
   x: Array,
   trace: Trace,
-  to_hidden: Array,
+  d_hidden: Array,
   reverse: tuple[bool, ...],
 ) -> tuple[list[DirectionWeights], Array]:
-  """Backpropagation through G directions.
+  """Backpropagates through G directions.
 
   Args:
     plan: static.
     weights: of G directions.
     x: their inputs, [T, rows, I].
-    trace: of them.
-    to_hidden: gradient of their outputs, [G, T, rows, H].
-    reverse: which of them walk back.
+    trace: their hidden states and cells.
+    d_hidden: gradient of their outputs, [G, T, rows, H].
+    reverse: for each, whether it runs from the last day to the first.
 
   Returns:
     Gradients of the weights, and of the inputs [T, rows, I].
@@ -191,26 +191,26 @@ def _walk_back(
   joint = _joint(x, _before(hidden, reverse), len(weights))
   gates = _product(joint, _matrix(plan, weights, True), narrow)
   transposed = jnp.stack([w.hidden.T for w in weights]).astype(narrow)
-  to_gates = _loops(plan).backward(gates, cells, to_hidden, transposed, reverse)
-  to_matrix = _sum_of_products(joint, to_gates, plan.policy.output_dtype)
+  d_gates = _loops(plan).backward(gates, cells, d_hidden, transposed, reverse)
+  d_matrix = _sum_of_products(joint, d_gates, plan.policy.output_dtype)
   projection = jnp.stack([w.input for w in weights]).astype(narrow)
-  to_x = jnp.einsum(
-    'gtrz,giz->gtri', to_gates, projection, preferred_element_type=narrow
+  d_x = jnp.einsum(
+    'gtrz,giz->gtri', d_gates, projection, preferred_element_type=narrow
   )
   inputs, units = x.shape[-1], hidden.shape[-1]
-  to_weights = [
+  d_weights = [
     DirectionWeights(
       of_one[:inputs],
       of_one[inputs : inputs + units],
       of_one[inputs + units],
     )
-    for of_one in to_matrix
+    for of_one in d_matrix
   ]
-  return to_weights, to_x.sum(0)
+  return d_weights, d_x.sum(0)
 
 
 def _before(hidden: Array, reverse: tuple[bool, ...]) -> Array:
-  """Hidden states before each step, of those after it."""
+  """Returns hidden states before each step from those after it."""
   edge = jnp.zeros_like(hidden[0, :1])
   return jnp.stack(
     [
@@ -221,7 +221,7 @@ def _before(hidden: Array, reverse: tuple[bool, ...]) -> Array:
 
 
 def _joint(x: Array, before: Array | None, directions: int) -> Array:
-  """What `_matrix` is multiplied with, [G, T, rows, K].
+  """Returns the operand of `_matrix`, [G, T, rows, K].
 
   Args:
     x: inputs, [T, rows, I].
@@ -242,7 +242,7 @@ def _joint(x: Array, before: Array | None, directions: int) -> Array:
 def _matrix(
   plan: Plan, weights: Sequence[DirectionWeights], with_hidden: bool
 ) -> Array:
-  """Weights and bias of G directions below one another, [G, K, 4H]."""
+  """Stacks weights and bias of G directions, [G, K, 4H]."""
   of_each = [
     jnp.concatenate(
       [w.input, w.hidden, w.bias[None]]
@@ -256,17 +256,17 @@ def _matrix(
 
 
 def _product(joint: Array, matrix: Array, dtype) -> Array:
-  """[G, T, rows, K] times [G, K, 4H]; sums are of more digits than `dtype`."""
+  """Multiplies [G, T, rows, K] by [G, K, 4H]; sums in float32 or wider."""
   return jnp.einsum(
     'gtrk,gkz->gtrz', joint, matrix, preferred_element_type=dtype
   )
 
 
 def _sum_of_products(x: Array, y: Array, dtype) -> Array:
-  """[G, T, rows, K] and [G, T, rows, Z] to [G, K, Z], over days and rows.
+  """Contracts [G, T, rows, K] and [G, T, rows, Z] over T and rows: [G, K, Z].
 
-  In parts: the result is small, and as one product it would keep few of a GPU's
-  multiprocessors busy.
+  In parts: the result is small, so one product would occupy only a few of a
+  GPU's multiprocessors.
   """
   days = math.gcd(x.shape[1], _DAYS_OF_PART)
   x, y = (z.reshape(len(z), -1, days, *z.shape[2:]) for z in (x, y))

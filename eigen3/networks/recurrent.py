@@ -1,9 +1,9 @@
-"""A two-layer bidirectional LSTM that computes only what is used of it.
+"""A two-layer bidirectional LSTM that computes only the days that are used.
 
 Only the mean of the last few steps leaves the core. The second layer's
-reverse direction starts at the last step, so it runs exactly those steps and
-no more: values and gradients are those of the whole pass. Both layers have
-one backward pass, written by hand of those of the four directions.
+reverse direction starts at the last step, so it runs only those steps:
+values and gradients equal those of the full pass. A hand-written backward
+pass combines those of the four directions.
 """
 
 import functools
@@ -30,7 +30,7 @@ from eigen3.types import Array
 
 
 class Weights(NamedTuple):
-  """Both directions of both layers; I is 2H in the second."""
+  """Weights of both directions of both layers; I is 2H in the second."""
 
   layer_1_forward: DirectionWeights
   layer_1_reverse: DirectionWeights
@@ -41,7 +41,7 @@ class Weights(NamedTuple):
 def pooled_lstm(
   plan: Plan, weights: Weights, x: Array, keys: Array | None
 ) -> Array:
-  """The mean of the last days' outputs of a bidirectional LSTM.
+  """Returns the mean of the last days' outputs of a bidirectional LSTM.
 
   Source: Hochreiter and Schmidhuber (1997), as in PyTorch's nn.LSTM with two
   layers; Eigen2 pools 3 days.
@@ -69,9 +69,9 @@ def pooled_lstm(
 
 
 def _at_precision(function: Callable) -> Callable:
-  """With its products at the plan's precision.
+  """Computes products at the plan's precision.
 
-  Passes of a hand-written derivative are traced outside of what called it.
+  JAX traces the passes of a custom derivative outside the caller's context.
   """
 
   @functools.wraps(function)
@@ -102,7 +102,7 @@ def _core(plan: Plan, weights: Weights, x: Array, keys: Array | None) -> Array:
 
 @_at_precision
 def _core_forward(plan: Plan, weights: Weights, x: Array, keys: Array | None):
-  """As `_core`, with what the backward pass needs."""
+  """As `_core`, also returning what the backward pass needs."""
   if plan.loops:
     pooled, kept = persistent.forward(plan, weights, x, keys)
     return pooled, (weights, x, keys, kept)
@@ -118,28 +118,26 @@ def _core_forward(plan: Plan, weights: Weights, x: Array, keys: Array | None):
 
 
 @_at_precision
-def _core_backward(plan: Plan, residuals, to_pooled: Array):
-  """Backpropagation through time of both layers."""
+def _core_backward(plan: Plan, residuals, d_pooled: Array):
+  """Backpropagates through time in both layers."""
   weights, x, keys, traces = residuals
   if plan.loops:
-    found, whole = persistent.backward(
-      plan, weights, x, keys, traces, to_pooled
-    )
+    found, whole = persistent.backward(plan, weights, x, keys, traces, d_pooled)
     return Weights(*found), whole, None
-  to_halves = jnp.split(to_pooled / plan.pooled_days, 2)
+  d_halves = jnp.split(d_pooled / plan.pooled_days, 2)
   if plan.together:
-    to_all, to_input = lstm_together.backward(
-      plan, weights, x, keys, traces, to_halves
+    d_all, d_input = lstm_together.backward(
+      plan, weights, x, keys, traces, d_halves
     )
-    return Weights(*to_all), to_input, None
+    return Weights(*d_all), d_input, None
   first, second = _layers(plan, weights, x)
   inputs = Input(tuple(t.hidden for t in traces[:2]), keys, plan.dropout_rate)
   pooled_from = x.shape[0] - plan.pooled_days
 
   def pooled(half: int, day: Array) -> Array:
-    return jnp.where(day >= pooled_from, to_halves[half], 0)
+    return jnp.where(day >= pooled_from, d_halves[half], 0)
 
-  (to_forward, to_inputs), (to_reverse, to_last) = (
+  (d_forward, d_inputs), (d_reverse, d_last) = (
     lstm_direction.backpropagate(
       direction, trace, functools.partial(pooled, half)
     )
@@ -148,17 +146,17 @@ def _core_backward(plan: Plan, residuals, to_pooled: Array):
     )
   )
   # The last days were read by both directions.
-  to_inputs = jax.lax.dynamic_update_slice(
-    to_inputs, to_inputs[pooled_from:] + to_last, (pooled_from, 0, 0)
+  d_inputs = jax.lax.dynamic_update_slice(
+    d_inputs, d_inputs[pooled_from:] + d_last, (pooled_from, 0, 0)
   )
 
   def hidden(half: int, day: Array) -> Array:
     size = inputs.size // 2
     return inputs.keep(day, half) * jax.lax.dynamic_slice(
-      to_inputs, (day, half * size, 0), (1, size, to_inputs.shape[-1])
+      d_inputs, (day, half * size, 0), (1, size, d_inputs.shape[-1])
     ).squeeze(0)
 
-  to_first, to_x = zip(
+  d_first, d_x = zip(
     *(
       lstm_direction.backpropagate(
         direction, trace, functools.partial(hidden, half)
@@ -169,21 +167,21 @@ def _core_backward(plan: Plan, residuals, to_pooled: Array):
     ),
     strict=True,
   )
-  to_weights = Weights(to_first[0], to_first[1], to_forward, to_reverse)
-  return to_weights, to_x[0] + to_x[1], None
+  d_weights = Weights(d_first[0], d_first[1], d_forward, d_reverse)
+  return d_weights, d_x[0] + d_x[1], None
 
 
 _core.defvjp(_core_forward, _core_backward)
 
 
 def _layers(plan: Plan, weights: Weights, x: Array):
-  """For each layer, what makes its two directions of an input."""
+  """Returns for each layer a function from its input to its two directions."""
   days = x.shape[0]
   whole, back = (
     Span(0, days, False),
     Span(0, days, True),
   )
-  # The other days of the last direction are never read.
+  # The earlier days of the last direction are never read.
   short = Span(days - plan.pooled_days, days, True)
 
   def layer(k, spans):
@@ -201,6 +199,6 @@ def _layers(plan: Plan, weights: Weights, x: Array):
 
 
 def _pool(plan: Plan, outputs: list[Array]) -> Array:
-  """Mean over days of both directions' outputs, [2H, rows]."""
+  """Averages both directions' outputs over days, [2H, rows]."""
   both = jnp.concatenate(outputs, 1)
   return both.mean(0, dtype=plan.policy.output_dtype)

@@ -41,11 +41,11 @@ class _Problem(NamedTuple):
   weights: recurrent.Weights
   x: Array
   keys: Array
-  to_output: Array
+  d_output: Array
 
   def first(self, rows: int) -> '_Problem':
     return _Problem(
-      self.weights, self.x[..., :rows], self.keys[:rows], self.to_output[:rows]
+      self.weights, self.x[..., :rows], self.keys[:rows], self.d_output[:rows]
     )
 
 
@@ -75,7 +75,7 @@ def check_rows(loops: Loops, sizes: Sizes, dropped: bool) -> dict[str, float]:
   found: dict[str, float] = {}
   for rows, part, program in zip(sizes.rows, parts, programs, strict=True):
     counts = (jnp.arange(sizes.rows[-1]) < rows)[:, None]
-    masked = whole._replace(to_output=whole.to_output * counts)
+    masked = whole._replace(d_output=whole.d_output * counts)
     found |= _compare(
       f'{rows} rows',
       functools.partial(program, part),
@@ -144,8 +144,8 @@ def _results(core: Callable[..., Array]) -> Callable[[_Problem], Any]:
       return core(weights, x, problem.keys)
 
     values, back = jax.vjp(of, problem.weights, problem.x)
-    to_weights, to_x = back(problem.to_output)
-    return {'values': values, 'weights': to_weights, 'x': to_x}
+    d_weights, d_x = back(problem.d_output)
+    return {'values': values, 'weights': d_weights, 'x': d_x}
 
   return results
 
@@ -176,12 +176,12 @@ def _problem(sizes: Sizes, rows: int, seed: int = 0) -> _Problem:
   weights = recurrent.Weights(*map(direction, inner))
   x = np.maximum(rng.normal(size=(sizes.days, sizes.inputs, rows)), 0)
   keys = rng.integers(0, 2**32, (rows, 2), dtype=np.uint32)
-  to_output = rng.normal(size=(rows, 2 * hidden))
+  d_output = rng.normal(size=(rows, 2 * hidden))
   return _Problem(
     weights,
     jnp.asarray(x, jnp.float32),
     jnp.asarray(keys),
-    jnp.asarray(to_output, jnp.float32),
+    jnp.asarray(d_output, jnp.float32),
   )
 
 

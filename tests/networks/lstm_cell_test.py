@@ -23,7 +23,7 @@ def test_a_step_and_its_gradient():
   with double_precision.enable_x64(True):
     rng = np.random.default_rng(0)
     gates = jnp.asarray(3 * rng.normal(size=(4, ROWS, H)))
-    cell, *to_states = jnp.asarray(rng.normal(size=(3, ROWS, H)))
+    cell, *d_states = jnp.asarray(rng.normal(size=(3, ROWS, H)))
     expected, back = jax.vjp(_step, gates, cell)
     found = lstm_cell.step(lambda k: gates[k], cell)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-14)
@@ -35,14 +35,14 @@ def test_a_step_and_its_gradient():
       asked.append(k)
       return written[k]
 
-    cells, to_hidden, to_cell = (cell, found[1]), *to_states
-    to_before = lstm_cell.step_back(
-      gate, written.__setitem__, cells, to_hidden, to_cell
+    cells, d_hidden, d_cell = (cell, found[1]), *d_states
+    d_before = lstm_cell.step_back(
+      gate, written.__setitem__, cells, d_hidden, d_cell
     )
     assert tuple(asked) == lstm_cell.BACKWARD_ORDER
-    to_gates, to_cell = back(tuple(to_states))
-    np.testing.assert_allclose(written, to_gates, rtol=0, atol=1e-14)
-    np.testing.assert_allclose(to_before, to_cell, rtol=0, atol=1e-14)
+    d_gates, d_cell = back(tuple(d_states))
+    np.testing.assert_allclose(written, d_gates, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(d_before, d_cell, rtol=0, atol=1e-14)
 
 
 def test_the_sigmoid_saturates():
