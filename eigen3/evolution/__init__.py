@@ -1,7 +1,7 @@
-"""Evolution of populations; `make_strategy` is the way in.
+"""Evolution of populations; start with `make_strategy`.
 
 A strategy is a set of pure functions on pytrees of parameters. It proposes
-the next population from the fitness of this one; the caller owns the
+the next population from the fitness of the current one; the caller owns the
 population, and trains and evaluates it in between.
 """
 

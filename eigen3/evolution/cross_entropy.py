@@ -1,11 +1,10 @@
 """The cross-entropy method with a diagonal Gaussian, as in CEM-RL.
 
-Pourchot and Sigaud 2019, https://arxiv.org/abs/1810.01222. A new population
-is drawn from a distribution that follows the better half of the last one,
-after that was trained by gradients. Differences from the paper: samples come
-in mirrored pairs, and members without a finite fitness carry no weight. The
-authors' programs also divide the variance by the number of elites; as in the
-paper, we do not.
+Pourchot and Sigaud 2019, https://arxiv.org/abs/1810.01222. A new population is
+drawn from a Gaussian that follows the better half of the last one, after that
+was trained by gradients. Differences from the paper: samples come in mirrored
+pairs, and members without a finite fitness have weight 0. The authors' programs
+also divide the variance by the number of elites; as in the paper, we do not.
 """
 
 from typing import Any, NamedTuple
@@ -31,13 +30,13 @@ from eigen3.types import Array, PRNGKey
 
 
 class CrossEntropyState(NamedTuple):
-  """The distribution of parameters, and what is known of the last population.
+  """The distribution of parameters, and the last population's fitness.
 
   Attributes:
-    fitness: float32 [P], as told last; -inf before.
+    fitness: float32 [P], of the last `tell`; -inf before.
     mean: the parameters' structure without the axis P.
-    variance: like `mean`, of each entry on its own.
-    noise: float32 [], the variance that was added last.
+    variance: like `mean`, separate for each entry.
+    noise: float32 [], the variance added by the last `tell`.
   """
 
   fitness: Array
@@ -51,23 +50,23 @@ def make_cross_entropy(
 ) -> Strategy:
   """Binds the cross-entropy method to its settings.
 
-  With K elites of ranks i = 1 to K and weights in proportion to
-  log((1 + K) / i), the mean becomes their weighted mean, and the variance the
-  weighted mean of their squared distances from the old mean, plus noise that
-  falls from `initial_std` squared to `final_std` squared, a share
-  1 - `std_decay` of the way each generation.
+  With K elites of ranks i = 1 to K and weights proportional to
+  log((1 + K) / i), the mean becomes their weighted mean. The variance becomes
+  the weighted mean of their squared distances from the old mean, plus noise.
+  The noise falls from `initial_std` squared to `final_std` squared; each
+  generation removes a share 1 - `std_decay` of the difference.
 
   Args:
     config: the `evolution.cross_entropy` section.
-    population_size: P. Member i mirrors member i + ceil(P / 2) at the mean; of
-      an odd P the last of the first half has no mirror image.
+    population_size: P. Member i mirrors member i + ceil(P / 2) at the mean; if
+      P is odd, the last of the first half has no mirror image.
 
   Returns:
-    The strategy, with a `CrossEntropyState`. All new members are samples, and
-    follow the fittest old one in what is not sampled.
+    The strategy, with a `CrossEntropyState`. All new members are samples. They
+    inherit whatever is not sampled from the fittest member.
 
   Raises:
-    ValueError: a setting is out of range.
+    ValueError: for a setting out of range.
   """
   require_population(population_size)
   _validate(config, population_size)
@@ -84,7 +83,7 @@ def make_cross_entropy(
 
 
 class _CrossEntropy:
-  """The strategy's functions; the fields are read, never set, afterwards."""
+  """The strategy's functions; fields are never set after creation."""
 
   def __init__(self, config, population_size):
     self._config = config
@@ -92,7 +91,7 @@ class _CrossEntropy:
     self._num_elites = round(config.elite_share * population_size)
 
   def init(self, key: PRNGKey, genomes: Genome) -> CrossEntropyState:
-    """The population's mean and, for every entry, the initial deviation."""
+    """Starts at the population's mean, with the initial std everywhere."""
     del key  # nothing is drawn
     assert_population(genomes, self._population_size)
     mean = jax.tree.map(lambda x: jnp.mean(x, axis=0), genomes.parameters)
@@ -111,8 +110,8 @@ class _CrossEntropy:
     fitness: Array,
     progress: Array,
   ) -> CrossEntropyState:
-    """Moves the distribution to the elites; where none is finite it stays."""
-    del progress  # the noise has a schedule of its own
+    """Moves the distribution to the elites; with no finite fitness it stays."""
+    del progress  # the noise has its own schedule
     assert_population(genomes, self._population_size)
     chex.assert_shape(fitness, (self._population_size,))
     fitness = jnp.asarray(fitness, jnp.float32)
@@ -122,7 +121,7 @@ class _CrossEntropy:
     noise = decay * state.noise + (1 - decay) * self._config.final_std**2
 
     def distance(x, mean):
-      # Parameters of a member that does not count may be NaN themselves.
+      # A member of weight 0 may have parameters that are NaN.
       counts = operators.along_members(weights > 0, x)
       return jnp.where(counts, x - mean, 0)
 
@@ -147,7 +146,7 @@ class _CrossEntropy:
   def begin(
     self, state: CrossEntropyState, key: PRNGKey, genomes: Genome
   ) -> Genome:
-    """Samples around the one that all are copies of."""
+    """Samples around a mean that all members are copies of."""
     return self.ask(state, key, genomes).genomes
 
   def ask(
@@ -157,8 +156,8 @@ class _CrossEntropy:
     genomes: Genome,
     sensitivity: Sensitivity | None = None,
   ) -> Proposal:
-    """Mirrored samples around the mean, [P, ...]."""
-    del sensitivity  # the distribution says how much
+    """Draws mirrored samples around the mean, [P, ...]."""
+    del sensitivity  # the distribution sets the step sizes
     size = self._population_size
     assert_population(genomes, size)
     half = -(-size // 2)
@@ -183,17 +182,17 @@ class _CrossEntropy:
     )
 
   def replaceable(self, state: CrossEntropyState) -> Array:
-    """The weakest member, int32 []."""
+    """Returns the weakest member, int32 []."""
     return operators.ranking(state.fitness)[-1]
 
   def report(self, state: CrossEntropyState) -> dict[str, Array]:
-    """The root mean square deviation of all entries."""
+    """Reports the root mean square deviation of all entries."""
     leaves = jax.tree.leaves(state.variance)
     total = sum(jnp.sum(x) for x in leaves)
     return {'sampling_std': jnp.sqrt(total / sum(x.size for x in leaves))}
 
   def _weights(self, fitness: Array) -> Array:
-    """Of elites, best first, [K]; they add up to 1, or to 0 if none counts."""
+    """Returns the elites' weights [K], best first; their sum is 1 or 0."""
     ranks = np.arange(1, self._num_elites + 1)
     by_rank = jnp.array(np.log((1 + self._num_elites) / ranks), jnp.float32)
     weights = jnp.where(fitness > -jnp.inf, by_rank, 0.0)  # none for NaN

@@ -1,4 +1,4 @@
-"""Strategies by name."""
+"""Selects strategies by name."""
 
 import ml_collections
 
@@ -24,19 +24,18 @@ _EXPECTED = {
 def make_strategy(
   config: ml_collections.ConfigDict, population_size: int
 ) -> Strategy:
-  """The strategy that a config names.
+  """Makes the strategy that a config names.
 
   Args:
-    config: the `evolution` section: `algorithm`, and a section of each
-      algorithm's name, of which only the chosen one is used; no other may
-      hold what it could not use.
+    config: the `evolution` section: `algorithm`, and sections named after
+      algorithms. All of them are checked, only the chosen one is used.
     population_size: P, at least 2.
 
   Returns:
     Pure functions on populations of P members.
 
   Raises:
-    ValueError: a setting is out of range.
+    ValueError: for a setting out of range.
   """
   known = {'algorithm': settings.one_of(*_MAKERS)}
   settings.check('evolution', config, known)

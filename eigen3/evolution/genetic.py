@@ -1,7 +1,7 @@
-"""A genetic algorithm: elites stay, pairs have offspring, elites mutate.
+"""A genetic algorithm: elites stay, pairs produce offspring, elites mutate.
 
-The algorithm of Eigen2, which works on whole networks. Where the score moves
-no more, mutation grows until it does.
+The algorithm of Eigen2, which acts on whole networks. While the score is on a
+plateau, mutation grows.
 """
 
 from typing import Any, NamedTuple
@@ -24,20 +24,20 @@ from eigen3.evolution.strategy import (
 )
 from eigen3.types import Array, PRNGKey
 
-# The magnitude of a score below which its changes count as absolute ones.
+# Changes of a score of smaller magnitude are measured relative to this.
 _LEAST_MAGNITUDE = 1e-3
 
 
 class GeneticState(NamedTuple):
-  """What selection knows of the last population, and the schedule.
+  """The last population's fitness, and the mutation schedule.
 
   Attributes:
-    fitness: float32 [P], as told last; -inf before.
+    fitness: float32 [P], of the last `tell`; -inf before.
     progress: float32 [plateau_generations + 1], the last scores, newest at
-      the end; NaN where there were fewer.
+      the end; NaN before the first.
     mutation_rate: float32 [], the share of a mutant's entries that change.
-    mutation_std: float32 [], the deviation of their noise, or what it moves
-      actions by.
+    mutation_std: float32 [], the standard deviation of their noise, or with
+      'proximal' mutation the change of actions.
   """
 
   fitness: Array
@@ -52,27 +52,26 @@ def make_genetic(
   """Binds the genetic algorithm to its settings.
 
   A new population holds the elites, best first, then offspring, then mutants.
-  Their numbers are the rounded shares of P, at least one elite, mutants being
-  the rest. Offspring are not mutated. Mutants come of the elites in turn, so
-  the best are tried first and none twice before all were tried once. Mutation
-  is 'gaussian' noise, or 'proximal' (Bodnar et al. 2020,
+  Their numbers are rounded shares of P, at least one elite; the rest are
+  mutants. Offspring are not mutated. Mutants copy the elites in turn, best
+  first. Mutation is 'gaussian' noise, or 'proximal' (Bodnar et al. 2020,
   https://arxiv.org/abs/1906.09807): noise that is smaller where actions depend
-  more on a parameter, and as large as to move actions by `mutation_std`.
+  more on a parameter, scaled to change actions by `mutation_std`.
 
   While no score of the last `plateau_generations` differs from the one before
-  them by the share `plateau_change` of its magnitude, mutation grows by a
-  factor each generation up to a maximum; otherwise it is as configured.
+  them by more than the share `plateau_change` of its magnitude, mutation grows
+  by a factor each generation up to a maximum; otherwise it is as configured.
 
   Args:
     config: the `evolution.genetic` section.
     population_size: P.
 
   Returns:
-    The strategy, with a `GeneticState`. An offspring's parent is the one of
-    larger weight.
+    The strategy, with a `GeneticState`. An offspring's `parent` is the one with
+    the larger weight.
 
   Raises:
-    ValueError: a setting is out of range.
+    ValueError: for a setting out of range.
   """
   require_population(population_size)
   _validate(config, population_size)
@@ -89,7 +88,7 @@ def make_genetic(
 
 
 class _Genetic:
-  """The strategy's functions; the fields are read, never set, afterwards."""
+  """The strategy's functions; fields are never set after creation."""
 
   def __init__(self, config, population_size):
     self._config = config
@@ -98,7 +97,7 @@ class _Genetic:
     self._num_mutants = population_size - self._num_elites - self._num_offspring
 
   def init(self, key: PRNGKey, genomes: Genome) -> GeneticState:
-    """No fitness, no scores, and mutation as configured."""
+    """Starts without fitness or scores, and with mutation as configured."""
     del key  # nothing is drawn
     assert_population(genomes, self._population_size)
     generations = self._config.plateau_generations
@@ -112,7 +111,7 @@ class _Genetic:
   def tell(
     self, state: GeneticState, genomes: Genome, fitness: Array, progress: Array
   ) -> GeneticState:
-    """Notes fitness [P] and the score [], and moves the schedule on."""
+    """Records fitness [P] and the score [], and advances the schedule."""
     assert_population(genomes, self._population_size)
     chex.assert_shape(fitness, (self._population_size,))
     chex.assert_shape(progress, ())
@@ -140,9 +139,9 @@ class _Genetic:
     )
 
   def begin(self, state: GeneticState, key: PRNGKey, genomes: Genome) -> Genome:
-    """The first member, and the others with Gaussian noise.
+    """Keeps the first member and adds Gaussian noise to the others.
 
-    Of a fresh network actions hardly depend on most entries.
+    Not proximal: the actions of a fresh network hardly depend on most entries.
     """
     assert_population(genomes, self._population_size)
     old, unpack = operators.pack(genomes.parameters)
@@ -161,7 +160,7 @@ class _Genetic:
     genomes: Genome,
     sensitivity: Sensitivity | None = None,
   ) -> Proposal:
-    """The next population: elites, offspring, mutants."""
+    """Proposes the next population: elites, offspring, mutants."""
     assert_population(genomes, self._population_size)
     key_offspring, key_mutants = jax.random.split(key)
     old, unpack = operators.pack(genomes.parameters)
@@ -190,11 +189,11 @@ class _Genetic:
     )
 
   def replaceable(self, state: GeneticState) -> Array:
-    """The weakest elite, int32 []."""
+    """Returns the weakest elite, int32 []."""
     return operators.ranking(state.fitness)[self._num_elites - 1]
 
   def report(self, state: GeneticState) -> dict[str, Array]:
-    """Where the schedule stands."""
+    """Reports the state of the mutation schedule."""
     return {
       'mutation_rate': state.mutation_rate,
       'mutation_std': state.mutation_std,
@@ -208,7 +207,7 @@ class _Genetic:
     models: Array,
     sensitivity: Sensitivity | None,
   ) -> Any:
-    """Of the members `models` [M], leaves [M, ...]; parameters are packed."""
+    """Mutates the members `models` [M] of packed parameters, [M, ...]."""
     how = state.mutation_rate, state.mutation_std
     chosen = operators.take(parameters, models)
     if self._config.mutation == 'gaussian':
@@ -222,7 +221,7 @@ class _Genetic:
   def _offspring(
     self, key: PRNGKey, fitness: Array, parameters: Any
   ) -> tuple[Any, Array, Array]:
-    """Children, leaves [M, ...], the parents that they resemble, the others."""
+    """Returns children [M, ...], their closer parents [M], the others [M]."""
     key_parents, key_crossover = jax.random.split(key)
     first, second = operators.two_parents(
       key_parents, fitness, self._num_offspring, self._config.tournament_size
@@ -250,7 +249,7 @@ class _Genetic:
     )
 
   def _origins(self) -> Array:
-    """An `Origin` for each place in a new population, int32 [P]."""
+    """Returns the `Origin` of each place in a new population, int32 [P]."""
     origins = (
       [Origin.ELITE] * self._num_elites
       + [Origin.OFFSPRING] * self._num_offspring
@@ -260,14 +259,14 @@ class _Genetic:
 
 
 def _is_flat(scores: Array, change: float) -> Array:
-  """Whether no score moved away from the oldest one.
+  """Tests whether all scores are close to the oldest one.
 
   Args:
     scores: [G + 1], oldest first.
-    change: what is a move, as a share of the oldest score's magnitude.
+    change: the least relevant change, as a share of the oldest score.
 
   Returns:
-    bool []; false where a score is infinite or NaN, for then a difference is.
+    bool []; False if any score is infinite or NaN.
   """
   oldest = scores[0]
   magnitude = jnp.maximum(jnp.abs(oldest), _LEAST_MAGNITUDE)
@@ -277,7 +276,7 @@ def _is_flat(scores: Array, change: float) -> Array:
 def _sizes(
   config: ml_collections.ConfigDict, population_size: int
 ) -> tuple[int, int]:
-  """The numbers of elites and of offspring."""
+  """Returns the numbers of elites and of offspring."""
   return (
     max(1, round(config.elite_share * population_size)),
     round(config.offspring_share * population_size),
@@ -302,7 +301,7 @@ EXPECTED = {
   'plateau_change': settings.NOT_NEGATIVE,
 }
 
-# Fields of which the first may not exceed the second.
+# Pairs of fields; the first may not exceed the second.
 _ORDERED = (
   ('blend_low', 'blend_high'),
   ('mutation_rate', 'max_mutation_rate'),

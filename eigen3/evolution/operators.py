@@ -1,8 +1,8 @@
 """Selection and variation of populations, on leaves of any rank.
 
-Populations are pytrees with a leading axis of members. No operator asks for
-the rank of a leaf. Each member has a key of its own, so that what it draws
-does not depend on how many there are.
+Populations are pytrees with a leading axis of members; leaves may have any
+rank. Each member has its own key, so that its draws do not depend on the
+number of members.
 """
 
 import math
@@ -16,19 +16,19 @@ import numpy as np
 
 from eigen3.types import Array, PRNGKey
 
-# Proximal noise is at most this share of the entries' root mean square.
+# Proximal noise is at most this share of a member's root mean square entry.
 _MOST_CHANGE = 0.3
 _TINY = 1e-20  # against divisions by 0
 
 
 def ranking(fitness: Array) -> Array:
-  """The members from best to worst.
+  """Sorts the members from best to worst.
 
   Args:
     fitness: [P], higher is better; NaN and -inf rank last.
 
   Returns:
-    int32 [P], indices of members; of equals the lower index comes first.
+    int32 [P], indices of members; of equal ones the lower index comes first.
   """
   chex.assert_rank(fitness, 1)
   comparable = jnp.where(jnp.isnan(fitness), -jnp.inf, fitness)
@@ -38,11 +38,11 @@ def ranking(fitness: Array) -> Array:
 def tournament(
   key: PRNGKey, fitness: Array, shape: tuple[int, ...], size: int
 ) -> Array:
-  """Winners of tournaments between different members.
+  """Runs tournaments among distinct members.
 
   Tournament selection (Goldberg and Deb 1991,
-  https://doi.org/10.1016/B978-0-08-050684-5.50008-2), entrants drawn without
-  replacement.
+  https://doi.org/10.1016/B978-0-08-050684-5.50008-2); entrants are drawn
+  without replacement.
 
   Args:
     key: consumed.
@@ -52,7 +52,7 @@ def tournament(
       best does).
 
   Returns:
-    int32 [*shape], the fittest entrant of each.
+    int32 [*shape], the fittest entrant of each tournament.
   """
   lots = jax.random.uniform(key, (*shape, fitness.shape[0]))
   return _winners(fitness, lots, size)
@@ -61,11 +61,11 @@ def tournament(
 def two_parents(
   key: PRNGKey, fitness: Array, count: int, size: int
 ) -> tuple[Array, Array]:
-  """Pairs of parents, each the winner of a tournament.
+  """Selects pairs of parents, each the winner of a tournament.
 
-  One parent wins a tournament among all members; the other one among all but
-  the first, of which there are P - 1 whoever won, so shapes are static and
-  the two always differ. Which of them is returned first is a fair draw.
+  The first tournament is among all P members, the second among all but the
+  first winner: P - 1 whoever won, so shapes are static and the two always
+  differ. Which of them is returned first is drawn with equal chances.
 
   Args:
     key: consumed.
@@ -74,7 +74,7 @@ def two_parents(
     size: entrants of each tournament; the second has at most P - 1.
 
   Returns:
-    Two int32 [M] that differ everywhere.
+    Two int32 [M] that differ in every place.
   """
   chex.assert_axis_dimension_gteq(fitness, 0, 2)
   population_size = fitness.shape[0]
@@ -89,7 +89,7 @@ def two_parents(
 
 
 def blend(first: Any, second: Any, alpha: Array) -> Any:
-  """Children between their parents, one weight a child.
+  """Mixes pairs of parents, with one weight for each child.
 
   Whole arithmetical crossover (Michalewicz 1992,
   https://doi.org/10.1007/978-3-662-03315-9).
@@ -114,7 +114,7 @@ def blend(first: Any, second: Any, alpha: Array) -> Any:
 def uniform_crossover(
   key: PRNGKey, first: Any, second: Any, probability: float | Array
 ) -> Any:
-  """Children that take each entry from one parent or the other.
+  """Takes each entry from one parent or the other.
 
   Syswerda 1989, Uniform crossover in genetic algorithms, ICGA 3.
 
@@ -122,7 +122,7 @@ def uniform_crossover(
     key: consumed.
     first: leaves [M, ...].
     second: the same structure, shapes and types.
-    probability: [], that an entry is the first parent's.
+    probability: [], of taking the first parent's entry.
 
   Returns:
     Leaves [M, ...].
@@ -138,13 +138,13 @@ def uniform_crossover(
 def mutate(
   key: PRNGKey, trees: Any, rate: float | Array, std: float | Array
 ) -> Any:
-  """Adds Gaussian noise to some entries and leaves the others as they are.
+  """Adds Gaussian noise to some entries.
 
   Args:
     key: consumed.
     trees: leaves [M, ...].
-    rate: [], the probability of noise, for each entry on its own.
-    std: [], the deviation of the noise.
+    rate: [], the probability of noise, independent for each entry.
+    std: [], the standard deviation of the noise.
 
   Returns:
     Leaves [M, ...].
@@ -169,22 +169,23 @@ def mutate_proximally(
   rate: float | Array,
   distance: float | Array,
 ) -> Any:
-  """Adds noise that moves what a network does by about a given distance.
+  """Adds noise that changes a network's outputs by about a given distance.
 
   Proximal mutation (Bodnar et al. 2020, https://arxiv.org/abs/1906.09807; after
-  Lehman et al. 2018, https://arxiv.org/abs/1712.06563): the noise of an entry
-  is divided by how much the outputs depend on it. There the outcome grows with
-  the number of entries; here, to first order, the root mean square change of
-  the outputs is expected to be at most `distance`. Nor is the noise of an entry
-  more than a share of what entries are like: what does not matter to first
-  order does once others have moved, and of a fresh network little matters.
+  Lehman et al. 2018, https://arxiv.org/abs/1712.06563): an entry's noise is
+  divided by how much the outputs depend on it. In the papers the resulting
+  change grows with the number of entries. Here, to first order, the expected
+  root mean square change of the outputs is at most `distance`. An entry's noise
+  is also limited to a share of the entries' root mean square: an entry without
+  a first-order effect gains one once others have moved, and in a fresh network
+  few entries have one.
 
   Args:
     key: consumed.
     trees: leaves [M, ...].
-    sensitivity: likewise, root mean squares of the outputs' derivatives.
-    rate: [], the probability of noise, for each entry on its own.
-    distance: [], in units of the outputs.
+    sensitivity: like `trees`, root mean squares of the outputs' derivatives.
+    rate: [], the probability of noise, independent for each entry.
+    distance: [], in the outputs' unit.
 
   Returns:
     Leaves [M, ...].
@@ -199,7 +200,7 @@ def mutate_proximally(
 
   count = sum(math.prod(x.shape[1:]) for x in values)
   most = _MOST_CHANGE * jnp.sqrt(total(jnp.square, values) / count)  # [M]
-  # Of so many entries that all matter equally, the share of each.
+  # The effective number of entries; equal slopes give their count.
   matter = total(jnp.abs, slopes) ** 2 / total(lambda x: x**2 + _TINY, slopes)
   share = distance / jnp.sqrt(jnp.maximum(rate * matter, 1.0))
 
@@ -225,11 +226,11 @@ def mutate_proximally(
 
 
 def take(trees: Any, indices: Array) -> Any:
-  """The members [M] of leaves [P, ...], as leaves [M, ...].
+  """Selects members [M] of leaves [P, ...].
 
   Args:
     trees: leaves [P, ...].
-    indices: int32 [M], each in [0, P), which is not checked.
+    indices: int32 [M], each in [0, P); not checked.
 
   Returns:
     Leaves [M, ...].
@@ -239,17 +240,17 @@ def take(trees: Any, indices: Array) -> Any:
 
 
 def pack(trees: Any) -> tuple[list[Array], Callable[[list[Array]], Any]]:
-  """Puts all leaves of a type side by side.
+  """Concatenates all leaves of each dtype.
 
-  Agents have 200 leaves. An operation on each, for members that are spread
-  over devices, takes a compiler longer than all that they learn by.
+  An agent has about 200 leaves. For members that are sharded over devices, one
+  operation on each leaf takes longer to compile than the whole training step.
 
   Args:
     trees: leaves [P, ...].
 
   Returns:
-    An array [P, n] for each type, and what makes leaves [M, ...] of such
-    arrays [M, n].
+    An array [P, n] for each dtype, and a function that splits such arrays
+    [M, n] into leaves [M, ...].
   """
   leaves, structure = jax.tree.flatten(trees)
   types = list(dict.fromkeys(leaf.dtype for leaf in leaves))
@@ -279,17 +280,17 @@ def pack(trees: Any) -> tuple[list[Array], Callable[[list[Array]], Any]]:
 def draw_like(
   sampler: Callable[[PRNGKey, tuple[int]], Array], key: PRNGKey, trees: Any
 ) -> Any:
-  """Random numbers for every entry of every member.
+  """Draws random numbers for every entry of every member.
 
-  A member draws once, for all of its leaves: a generator for each leaf would
-  take a compiler a third of a second each.
+  A member draws once for all of its leaves: each generator adds a third of a
+  second of compilation.
 
   Args:
     sampler: `(key, shape) -> draws`.
     key: consumed.
     trees: leaves [M, ...]; only structure and shapes matter.
 
-  Returns:
+    Draws, leaves [M, ...], in the sampler's dtype.
     Draws, leaves [M, ...], in the sampler's type.
   """
   leaves, structure = jax.tree.flatten(trees)
@@ -298,8 +299,8 @@ def draw_like(
   members = jnp.arange(leaves[0].shape[0])
   sizes = [math.prod(leaf.shape[1:]) for leaf in leaves]
   keys = jax.vmap(jax.random.fold_in, (None, 0))(key, members)
-  # In a loop: fused with what uses them, they would be drawn again, and
-  # compiled, for every leaf.
+  # In a loop: fused with their consumers, the draws would be computed, and
+  # compiled, once for every leaf.
   draws = jax.lax.map(lambda key: sampler(key, (sum(sizes),)), keys)
   parts = jnp.split(draws, np.cumsum(sizes)[:-1], axis=1)
   shaped = [x.reshape(y.shape) for x, y in zip(parts, leaves, strict=True)]
@@ -307,12 +308,12 @@ def draw_like(
 
 
 def along_members(values: Array, leaf: Array) -> Array:
-  """`values` [M] as [M, 1, ...], of the rank of `leaf` [M, ...]."""
+  """Reshapes `values` [M] to [M, 1, ...], of the rank of `leaf` [M, ...]."""
   return jnp.expand_dims(values, tuple(range(1, leaf.ndim)))
 
 
 def _winners(fitness: Array, lots: Array, size: int) -> Array:
-  """The fittest, int32 [...], of the `size` highest lots [..., P]."""
+  """Returns the fittest, int32 [...], of the `size` highest lots [..., P]."""
   order = ranking(fitness)
   places = jnp.argsort(order)
   _, entrants = jax.lax.top_k(lots, size)

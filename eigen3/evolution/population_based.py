@@ -1,8 +1,8 @@
-"""Population-based training: the weakest copy the best, and try new settings.
+"""Population-based training: the weakest copy the best and vary their settings.
 
 Jaderberg et al. 2017, https://arxiv.org/abs/1711.09846, with truncation
-selection. Parameters change by training alone; what evolves is the schedule
-of the hyperparameters.
+selection. Only training changes parameters; what evolves is the schedule of the
+hyperparameters.
 """
 
 from typing import Any, NamedTuple
@@ -27,11 +27,11 @@ from eigen3.types import Array, PRNGKey
 
 
 class PopulationBasedState(NamedTuple):
-  """What selection knows of the last population, and where it began.
+  """The last population's fitness, and the initial hyperparameters.
 
   Attributes:
-    fitness: float32 [P], as told last; -inf before.
-    centre: float32 [] leaves, the geometric means of the first population's
+    fitness: float32 [P], of the last `tell`; -inf before.
+    centre: float32 [] leaves, geometric means of the first population's
       hyperparameters.
   """
 
@@ -44,11 +44,11 @@ def make_population_based(
 ) -> Strategy:
   """Binds population-based training to its settings.
 
-  The share `exploit_share` of members with the lowest fitness become copies
-  of members drawn from the same share with the highest. Each hyperparameter
-  of a copy is then multiplied by `perturb_factor` or divided by it, and held
-  within a range around the mean with which the run began: a geometric mean,
-  because hyperparameters are varied by factors.
+  The share `exploit_share` of members with the lowest fitness become copies of
+  members drawn from the same share with the highest. Each hyperparameter of a
+  copy is then multiplied or divided by `perturb_factor`, and clipped to a range
+  around the initial mean: a geometric mean, because hyperparameters vary by
+  factors.
 
   Args:
     config: the `evolution.population_based` section.
@@ -58,7 +58,7 @@ def make_population_based(
     The strategy, with a `PopulationBasedState`. Members are elites or copies.
 
   Raises:
-    ValueError: a setting is out of range.
+    ValueError: for a setting out of range.
   """
   require_population(population_size)
   _validate(config, population_size)
@@ -74,7 +74,7 @@ def make_population_based(
 
 
 class _PopulationBased:
-  """The strategy's functions; the fields are read, never set, afterwards."""
+  """The strategy's functions; fields are never set after creation."""
 
   def __init__(self, config, population_size):
     self._config = config
@@ -82,7 +82,7 @@ class _PopulationBased:
     self._num_copies = round(config.exploit_share * population_size)
 
   def init(self, key: PRNGKey, genomes: Genome) -> PopulationBasedState:
-    """No fitness, and the means of the hyperparameters."""
+    """Starts without fitness, at the means of the hyperparameters."""
     del key  # nothing is drawn
     assert_population(genomes, self._population_size)
     return PopulationBasedState(
@@ -99,7 +99,7 @@ class _PopulationBased:
     fitness: Array,
     progress: Array,
   ) -> PopulationBasedState:
-    """Notes fitness [P]."""
+    """Records fitness [P]."""
     del progress  # there is no schedule
     assert_population(genomes, self._population_size)
     chex.assert_shape(fitness, (self._population_size,))
@@ -108,12 +108,12 @@ class _PopulationBased:
   def begin(
     self, state: PopulationBasedState, key: PRNGKey, genomes: Genome
   ) -> Genome:
-    """The same parameters, with hyperparameters apart.
+    """Keeps the parameters and spreads the hyperparameters.
 
-    Each is multiplied by a factor, whose logarithm is drawn evenly, from
-    1 / `initial_factor` to `initial_factor`; the first member's stay.
+    Each is multiplied by a factor drawn log-uniformly from 1 / `initial_factor`
+    to `initial_factor`; the first member keeps its own.
     """
-    del state  # nothing is known
+    del state  # not used
     assert_population(genomes, self._population_size)
     most = jnp.log(jnp.float32(self._config.initial_factor))
     powers = operators.draw_like(
@@ -138,8 +138,8 @@ class _PopulationBased:
     genomes: Genome,
     sensitivity: Sensitivity | None = None,
   ) -> Proposal:
-    """The same members, but for the weakest."""
-    del sensitivity  # parameters change by training alone
+    """Proposes the same members, the weakest replaced by copies."""
+    del sensitivity  # only training changes parameters
     size, count = self._population_size, self._num_copies
     assert_population(genomes, size)
     key_model, key_factor = jax.random.split(key)
@@ -162,16 +162,16 @@ class _PopulationBased:
     )
 
   def replaceable(self, state: PopulationBasedState) -> Array:
-    """The weakest of those that are copied, int32 []."""
+    """Returns the weakest of the members that are copied, int32 []."""
     return operators.ranking(state.fitness)[self._num_copies - 1]
 
   def report(self, state: PopulationBasedState) -> dict[str, Array]:
-    """Nothing: hyperparameters are the members' own."""
+    """Reports nothing: hyperparameters belong to the members."""
     del state
     return {}
 
   def _perturbed(self, key: PRNGKey, values: Any, centre: Any) -> Any:
-    """Hyperparameters [P], each up or down by a factor and within bounds."""
+    """Scales hyperparameters [P] up or down by a factor, and clips them."""
     factor = self._config.perturb_factor
     up = operators.draw_like(
       lambda key, shape: jax.random.bernoulli(key, shape=shape), key, values

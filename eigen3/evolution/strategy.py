@@ -1,4 +1,4 @@
-"""What evolution takes and gives: populations, proposals, strategies."""
+"""The interface of evolution: genomes, proposals and strategies."""
 
 import enum
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from eigen3.types import Array, PRNGKey
 
 
 class Genome(NamedTuple):
-  """What evolution may change of the P members of a population.
+  """The evolvable part of the P members of a population.
 
   Attributes:
     parameters: floating-point leaves [P, ...] of any rank.
@@ -24,26 +24,26 @@ class Genome(NamedTuple):
 
 
 class Origin(enum.IntEnum):
-  """How a member of a new population came about."""
+  """How a member of a new population was made."""
 
-  ELITE = 0  # it stayed
+  ELITE = 0  # kept unchanged
   OFFSPRING = 1  # of two parents
-  MUTANT = 2  # an elite and noise
+  MUTANT = 2  # an elite with noise
   SAMPLE = 3  # drawn from a distribution
   COPY = 4  # of a better member, with other hyperparameters
-  INITIAL = 5  # nobody came before it; no strategy proposes it
+  INITIAL = 5  # of the first population; no strategy proposes it
 
 
 class Proposal(NamedTuple):
-  """The next population, and where its members come from.
+  """The next population, and the origin of its members.
 
   Attributes:
     genomes: leaves [P, ...], structured as those of the last population.
-    parent: int32 [P], the old member whose other state (optimiser, batch
-      norm) the new member follows, as do its hyperparameters.
+    parent: int32 [P], the old member whose other state (optimiser, batch norm)
+      and hyperparameters the new member inherits.
     origin: int32 [P], an `Origin` each. An ELITE equals its parent bit for
       bit.
-    mate: int32 [P], the other parent of an OFFSPRING; of others -1.
+    mate: int32 [P], the other parent of an OFFSPRING; -1 for all others.
   """
 
   genomes: Genome
@@ -52,8 +52,8 @@ class Proposal(NamedTuple):
   mate: Array
 
 
-# How much actions change with each parameter: `(members [M]) -> leaves
-# [M, ...]`, like parameters; the root mean square of the derivatives, in unit
+# How much actions depend on each parameter: `(members [M]) -> leaves [M, ...]`
+# like the parameters, root mean squares of the derivatives of actions in unit
 # space.
 Sensitivity: TypeAlias = Callable[[Array], Any]
 
@@ -62,28 +62,27 @@ class Strategy(NamedTuple):
   """An evolutionary algorithm: pure functions on an opaque, light state.
 
   A state is a NamedTuple of arrays whose structure, shapes and types never
-  change. Higher fitness is better; a fitness of NaN or -inf ranks last, and
-  of equals the lower index ranks first.
+  change. Higher fitness is better; NaN and -inf rank last, and of equal members
+  the lower index ranks first.
 
   Attributes:
     init: `(key, genomes) -> state`.
     tell: `(state, genomes, fitness [P], progress []) -> state`, after every
-      evaluation. Progress is the score by which a schedule sees whether the
-      search is stuck.
+      evaluation. Progress is the score by which a schedule detects a plateau.
     ask: `(state, key, genomes, sensitivity=None) -> Proposal`; the genomes are
-      those told of last, but for a member that was replaced since. Consumes
-      the key. Those that `needs_sensitivity` have to be given a `Sensitivity`
-      of these genomes.
-    begin: `(state, key, genomes) -> genomes`, a first population, of copies of
+      those of the last `tell`, except a member that was replaced since.
+      Consumes the key. Strategies with `needs_sensitivity` require a
+      `Sensitivity` of these genomes.
+    begin: `(state, key, genomes) -> genomes`, a first population from copies of
       one member. Consumes the key.
     replaceable: `(state) -> int32 []`, the member that a champion may replace
       between `tell` and `ask`: the weakest elite, so that the champion stays.
-      Where all are samples nobody stays; it is the weakest, and a champion
-      counts once it is told of.
+      Where all members are samples, none stays; then it is the weakest, and the
+      champion has an effect only from the next `tell` that includes it.
     report: `(state) -> numbers []` by name, for a run's records.
-    samples: whether all members are drawn around a mean. Such a strategy is to
+    samples: whether all members are drawn around a mean. Such a strategy needs
       `begin`: the mean of independent networks is a poor network.
-    needs_sensitivity: whether it asks how much actions change.
+    needs_sensitivity: whether `ask` needs a `Sensitivity`.
   """
 
   init: Callable[[PRNGKey, Genome], Any]
@@ -97,7 +96,7 @@ class Strategy(NamedTuple):
 
 
 def require_population(population_size: int) -> None:
-  """Refuses a population that is too small to evolve; a ValueError."""
+  """Raises a ValueError if a population is too small to evolve."""
   settings.require(
     population_size >= 2,
     'evolution.population_size',
@@ -107,10 +106,10 @@ def require_population(population_size: int) -> None:
 
 
 def assert_population(genomes: Genome, population_size: int) -> None:
-  """Asserts that genomes are of so many members, and can evolve.
+  """Asserts that genomes have P members and can evolve.
 
   Args:
-    genomes: to look at; only shapes and types matter.
+    genomes: only shapes and dtypes matter.
     population_size: P.
 
   Raises:

@@ -25,7 +25,7 @@ SHARED = build(3, plateau_generations=2)
 
 
 def tell_all(strategy, size, scores):
-  """Rates and deviations of mutation after each of some scores."""
+  """Returns mutation rates and deviations after each of some scores."""
   genomes = populations.zeros(size, x=(1,))
   state, tell = strategy.init(KEY, genomes), jax.jit(strategy.tell)
   rates, stds = [], []

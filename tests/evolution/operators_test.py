@@ -26,7 +26,7 @@ TWO_PARENTS = jax.jit(operators.two_parents, static_argnums=(2, 3))
 
 
 def winner_probabilities(ranks, size):
-  """Of members, best first in `ranks`, to win a tournament of `size`."""
+  """Probabilities of members, best first in `ranks`, to win a tournament."""
   total = math.comb(len(ranks), size)
   return {
     member: math.comb(len(ranks) - 1 - place, size - 1) / total
@@ -236,7 +236,7 @@ def test_draws_do_not_depend_on_the_number_of_members():
   'rate, distance', [(1.0, 0.1), (1.0, 0.01), (0.3, 0.1)]
 )
 def test_proximal_mutation_moves_outputs_as_far_as_it_is_told(rate, distance):
-  """Of a linear network whose parameters matter to very different degrees."""
+  """Sensitivities of a linear network whose parameters differ in effect."""
   rng, count = np.random.default_rng(0), 200
   shapes = {'sharp': (6, 4), 'blunt': (6, 4), 'dead': (5,)}
   scales = {'sharp': 30.0, 'blunt': 0.03, 'dead': 0.0}

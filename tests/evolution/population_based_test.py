@@ -19,7 +19,7 @@ def build(size=8, **changes):
 
 
 def propose_often(strategy, genomes, fitness, count):
-  """Proposals of as many keys, leaves [count, ...]."""
+  """Returns a proposal for each of `count` keys, leaves [count, ...]."""
   state = strategy.init(KEY, genomes)
   state = strategy.tell(state, genomes, fitness, jnp.float32(0.0))
   ask = jax.jit(jax.vmap(strategy.ask, (None, 0, None)))

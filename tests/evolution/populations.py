@@ -57,7 +57,7 @@ def section(defaults, **changes):
 
 
 def compiled(strategy):
-  """The same strategy, each of its long functions compiled as a whole."""
+  """The same strategy, with each of its long functions compiled."""
   return strategy._replace(
     init=jax.jit(strategy.init),
     tell=jax.jit(strategy.tell),
@@ -97,18 +97,18 @@ def make_genomes(size, seed=0):
 
 
 def zeros(size, **shapes):
-  """Parameters of nothing, without hyperparameters."""
+  """Members without parameters or hyperparameters."""
   return Genome({k: jnp.zeros((size, *v)) for k, v in shapes.items()}, {})
 
 
 def slow_ranking(fitness):
-  """The members from best to worst, by comparing Python numbers."""
+  """Sorts members from best to worst, by comparing Python numbers."""
   known = [-np.inf if np.isnan(x) else float(x) for x in fitness]
   return sorted(range(len(known)), key=lambda member: (-known[member], member))
 
 
 def deviations(counts, probabilities):
-  """How many standard deviations binomial counts are from expectation."""
+  """Returns by how many standard deviations binomial counts are off."""
   counts = np.asarray(counts, float)
   probabilities = np.asarray(probabilities, float)
   total = counts.sum()

@@ -1,4 +1,4 @@
-"""Tests of what all strategies promise, and of eigen3.evolution.factory."""
+"""Tests of the interface of all strategies, and of eigen3.evolution.factory."""
 
 import functools
 
@@ -25,7 +25,7 @@ def build(algorithm, size=8):
 
 
 def make_evolution(strategy, fitness_of, generations, train=None):
-  """Tells and asks in one compiled loop, which traces each function once.
+  """Runs tell and ask in one compiled loop, which traces each function once.
 
   Args:
     strategy: to run.
