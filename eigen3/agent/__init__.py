@@ -26,7 +26,7 @@ _MAKERS: dict[str, Maker] = {'td3': td3.make_agent}
 
 
 def register(name: str, maker: Maker) -> None:
-  """Adds an algorithm, which `agent.algorithm` then selects by its name."""
+  """Registers an algorithm under a name, for `agent.algorithm`."""
   _MAKERS[name] = maker
 
 
@@ -39,22 +39,23 @@ def make_agent(
   constrain: Constrain = lambda observations, unit_actions: unit_actions,
   shared: Shared | None = None,
 ) -> Agent:
-  """The algorithm that `config.algorithm` names, bound to networks.
+  """Binds the algorithm that `config.algorithm` names to networks.
 
-  The name is of a registered one, or the path of a `Maker` in Python.
+  The name is that of a registered algorithm, or the Python path of a `Maker`.
 
   Args:
-    actor: see `make_td3`, as all of these.
+    actor: as in `make_td3`, like all of these.
     double_critic: critics.
-    observe: turns context and observations into inputs of networks.
+    observe: turns context and observations into the networks' inputs.
     action_spec: the box of actions.
     config: the `agent` section.
-    constrain: what an environment makes of an action.
-    shared: parts of networks with one extractor; handed on only where there
+    constrain: how the environment changes actions.
+    shared: parts of networks with one extractor; passed on only if there are
+      any, as not every algorithm supports them.
       are any, as not every algorithm knows what to do with them.
 
   Raises:
-    ValueError: a setting is out of range, or no such algorithm.
+    ValueError: for a setting out of range, or an unknown algorithm.
   """
   maker = settings.named(
     'agent.algorithm',
@@ -69,7 +70,7 @@ def make_agent(
     'networks.shared_extractor',
     'all',
     f'none or critics with agent.algorithm={config.algorithm!r}, whose actor '
-    'has an extractor of its own',
+    'has its own extractor',
   )
   return maker(
     actor, double_critic, observe, action_spec, config, constrain, **parts

@@ -1,4 +1,4 @@
-"""An actor and its critics, each with an extractor of its own or with one."""
+"""An actor and its critics, with separate extractors or a shared one."""
 
 import jax
 
@@ -9,12 +9,12 @@ from eigen3.types import ActionSpec
 
 
 class ActorCritic:
-  """Actor and critics that read the same: inputs, or shared features of them.
+  """Actor and critics that read the same inputs, or shared features of them.
 
   Attributes:
     whole_actor: acts on inputs.
-    actor: acts on what `encode` returns.
-    critic: values actions by what `encode` returns.
+    actor: acts on the output of `encode`.
+    critic: values actions given the output of `encode`.
     are_shared: whether there is one extractor.
   """
 
@@ -26,17 +26,17 @@ class ActorCritic:
     self.critic = shared.double_critic if shared else critic
 
   def encode(self, params, state, key, x, is_training):
-    """Encodes x, if an extractor is shared.
+    """Encodes x if an extractor is shared; otherwise returns it.
 
     Args:
-      params: of the critics, among them the extractor's.
+      params: of the critics, including the extractor's.
       state: likewise.
       key: for dropout, or None.
       x: input of the whole networks.
       is_training: see `networks.Networks`.
 
     Returns:
-      What actor and critics read, and the critics' state.
+      The input of actor and critics, and the critics' state.
     """
     if self._shared is None:
       return x, state
@@ -45,7 +45,7 @@ class ActorCritic:
     )
 
   def encode_for_loss(self, params, state, key, x):
-    """As `encode` in training mode; returns a fresh key for the heads, too."""
+    """As `encode` in training mode; also returns a key for the heads."""
     if self._shared is None:
       return x, state, key
     key, key_extractor = jax.random.split(key)
@@ -74,7 +74,7 @@ class ActorCritic:
     return actor, (params, state)
 
   def policy(self, actor: Network, critic: Network) -> Policy:
-    """Returns what `whole_actor` acts by."""
+    """Returns the policy that `whole_actor` takes."""
     if self._shared is None:
       return policy_of(actor)
     return Policy(
@@ -85,7 +85,7 @@ class ActorCritic:
   def with_policy(
     self, actor: Network, critic: Network, policy: Policy
   ) -> tuple[Network, Network]:
-    """Returns actor and critic that act by a policy, its extractor included."""
+    """Returns actor and critic with a policy's weights, extractor included."""
     params, state = policy
     if self._shared is not None:
       params, critic_params = self._shared.split(params, critic.online_params)

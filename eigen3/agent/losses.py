@@ -1,4 +1,4 @@
-"""TD3's losses on RLax: per-example functions that the caller vmaps."""
+"""TD3's losses on RLax: per-example functions for the caller to vmap."""
 
 import chex
 import jax
@@ -7,18 +7,18 @@ import rlax
 
 from eigen3.types import Array
 
-# Closer to a bound than this, weights stop growing and stay finite.
+# The least distance from a bound, so that weights stay finite.
 _LEAST_ROOM = 1e-3
 
 
 def twin_critic_loss(
   q_tm1: Array, r_t: Array, discount_t: Array, q_t: Array
 ) -> Array:
-  """Squared error of every critic against the most cautious bootstrap.
+  """Squared error of every critic against the lowest bootstrap value.
 
   Clipped double Q-learning (Fujimoto et al. 2018,
-  https://arxiv.org/abs/1802.09477): all critics share the target that the
-  lowest target critic gives.
+  https://arxiv.org/abs/1802.09477): all critics share one target, from the
+  lowest target critic.
 
   Args:
     q_tm1: values of the taken action by the online critics, [K].
@@ -39,32 +39,32 @@ def twin_critic_loss(
 
 
 def room_along(unit_action: Array, dqda: Array) -> Array:
-  """How much a squashed action can still move where its critic wants it.
+  """Returns weights of dQ/da that let a squashed action leave a bound.
 
-  A policy that ends in a sigmoid or a tanh has next to no gradient at a bound,
-  in both directions: driven there early, it stays when its critic has long
-  changed its mind. Scaling the critic's gradient by these weights leaves, past
-  the squashing, one that fades towards a bound and is whole away from it.
-  Signs do not change, nor does the gradient in the middle of the box.
+  A policy that ends in a sigmoid or tanh has almost no gradient at a bound, in
+  both directions: driven there early, it stays even if its critic changes.
+  With these weights the gradient before the squashing vanishes only towards
+  the bound ahead, not away from it. Signs do not change, nor does the gradient
+  in the middle of the box.
 
   Inverting gradients (Hausknecht and Stone 2016,
-  https://arxiv.org/abs/1511.04143), for outputs that are squashed already.
+  https://arxiv.org/abs/1511.04143), for outputs that are already squashed.
 
   Args:
-    unit_action: of the policy, in [-1, 1], any shape.
+    unit_action: the policy's, in [-1, 1], any shape.
     dqda: gradient of the critic's value, same shape.
 
   Returns:
     Positive weights of the same shape.
   """
   chex.assert_equal_shape([unit_action, dqda])
-  # The slope of the squashing, (1 - u)(1 + u), is replaced by the room ahead.
+  # Replaces the squashing's slope (1 - u)(1 + u) by the room ahead.
   behind = jnp.where(dqda > 0, 1.0 + unit_action, 1.0 - unit_action)
   return 1.0 / jnp.maximum(behind, _LEAST_ROOM)
 
 
 def policy_loss(a_t: Array, dqda_t: Array) -> Array:
-  """A loss whose gradient climbs the critic along the action.
+  """A loss whose negative gradient is the critic's gradient by the action.
 
   Deterministic policy gradient (Silver et al. 2014,
   http://proceedings.mlr.press/v32/silver14.pdf).
@@ -77,5 +77,5 @@ def policy_loss(a_t: Array, dqda_t: Array) -> Array:
     The loss, [].
   """
   chex.assert_equal_shape([a_t, dqda_t])
-  # RLax gives one loss an entry; their sum has the critic's own gradient.
+  # RLax returns one loss an entry; their sum has the critic's own gradient.
   return jnp.sum(rlax.dpg_loss(jnp.ravel(a_t), jnp.ravel(dqda_t)))

@@ -1,4 +1,4 @@
-"""A network that learns: online and target halves, and its optimiser."""
+"""A trained network: online and target parameters, and its optimiser."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -15,13 +15,13 @@ from eigen3.types import Array
 
 
 class Network(NamedTuple):
-  """One network's online and target halves and its optimiser.
+  """Online and target parameters of a network, and its optimiser.
 
   Attributes:
-    online_params: what the loss trains.
+    online_params: trained by the loss.
     online_state: batch-norm statistics of the online network.
-    target_params: slow copy that bootstraps.
-    target_state: copy of `online_state`, as of the last soft update.
+    target_params: slow copy for bootstrapping.
+    target_state: copy of `online_state` at the last soft update.
     opt_state: of the optimiser.
   """
 
@@ -35,7 +35,7 @@ class Network(NamedTuple):
 def fresh(
   params: hk.Params, state: hk.State, optimiser: optax.GradientTransformation
 ) -> Network:
-  """A network whose target is a copy of it and which has not learnt."""
+  """Returns an untrained network whose target is a copy of it."""
   # Copies: an online leaf and its target must not share a donated buffer.
   return Network(
     online_params=params,
@@ -47,7 +47,7 @@ def fresh(
 
 
 def followed(network: Network, tau: float) -> Network:
-  """The network with its target moved by the share `tau` towards it."""
+  """Moves the target by the share `tau` towards the online network."""
   return network._replace(
     target_params=optax.incremental_update(
       network.online_params, network.target_params, tau
@@ -57,39 +57,39 @@ def followed(network: Network, tau: float) -> Network:
 
 
 def policy_of(actor: Network) -> Policy:
-  """What an actor acts by."""
+  """Returns an actor's policy."""
   return Policy(actor.online_params, actor.online_state)
 
 
 def optimiser_of(
   config: ml_collections.ConfigDict,
 ) -> optax.GradientTransformation:
-  """Adam as PyTorch's: clipping, then L2 added to the gradient.
+  """Returns PyTorch's Adam: clipping, then L2 added to the gradient.
 
-  Its updates are yet to be scaled by the learning rate.
+  Its updates are not yet scaled by the learning rate.
   """
   parts = []
   if config.gradient_clip:
     parts.append(optax.clip_by_global_norm(config.gradient_clip))
   if config.weight_decay:
     parts.append(optax.add_decayed_weights(config.weight_decay))
-  # Flat: one long vector costs far less to compile and to step through than
-  # a hundred small arrays.
+  # Flat: one long vector compiles and runs far faster than a hundred small
+  # arrays.
   return optax.flatten(optax.chain(*parts, optax.scale_by_adam()))
 
 
 def accumulated(gradient: Callable, count: int) -> Callable:
-  """A gradient as the mean over micro-batches, one after another.
+  """Returns a gradient that averages over sequential micro-batches.
 
   Args:
     gradient: `(params, network_state, batch, key) -> ((value [],
-      (network_state, auxiliary)), gradients)`. Of auxiliary leaves [] the mean
-      is taken; others, [b, ...] of a micro-batch, come together.
-    count: of micro-batches, which divides the batch; of one, the network state
-      is handed on to the next.
+      (network_state, auxiliary)), gradients)`. Auxiliary leaves [] are
+      averaged; others, [b, ...] of a micro-batch, are concatenated.
+    count: of micro-batches; it must divide the batch. Each one passes its
+      network state on to the next.
 
   Returns:
-    A function like `gradient`, which it is where `count` is 1.
+    A function like `gradient`, or `gradient` itself if `count` is 1.
   """
   if count == 1:
     return gradient
@@ -131,7 +131,7 @@ def stepped(
   optimiser: optax.GradientTransformation,
   learning_rate: Array,
 ) -> Network:
-  """The network after one step of its optimiser, and with a new state."""
+  """Takes one step of the optimiser, and replaces the online state."""
   updates, opt_state = optimiser.update(
     gradients, network.opt_state, network.online_params
   )
@@ -146,7 +146,7 @@ def stepped(
 
 
 def born_of(parents: Network, params: hk.Params, whole: Array) -> Network:
-  """Networks [P] with new parameters; targets are copies unless `whole`."""
+  """Sets new parameters of networks [P], and as targets unless `whole`."""
   return parents._replace(
     online_params=params,
     target_params=choose(whole, parents.target_params, params),
@@ -155,7 +155,7 @@ def born_of(parents: Network, params: hk.Params, whole: Array) -> Network:
 
 
 def choose(mask: Array, one: Any, other: Any) -> Any:
-  """By a mask [P], of trees with leaves [P, ...], the one or the other."""
+  """Selects from two trees with leaves [P, ...] by a mask [P]."""
 
   def of_leaf(x, y):
     return jnp.where(mask.reshape(-1, *[1] * (x.ndim - 1)), x, y)

@@ -1,4 +1,4 @@
-"""What a learner asks of an algorithm, whichever it is."""
+"""The interface of an algorithm that learners use."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
@@ -8,22 +8,23 @@ import ml_collections
 
 from eigen3.types import ActionSpec, Array, PRNGKey, Transition
 
-# Turns an observation into what networks take: (context, s [B]) -> input [B].
+# Turns observations into inputs of networks: (context, s [B]) -> input [B].
 Observe: TypeAlias = Callable[[Any, Any], Any]
-# What an environment makes of an action: (s [B], unit actions [B]) -> the same.
+# Sets the parts of an action that the environment ignores to the values that it
+# treats them as: (s [B], unit actions [B]) -> unit actions [B].
 Constrain: TypeAlias = Callable[[Any, Array], Array]
 Metrics: TypeAlias = dict[str, Array]
-# In an agent's genes, the network that acts.
+# The key in an agent's genes of the network that acts.
 ACTING = 'actor'
 # All that an agent carries from one update to the next, a pytree of arrays.
 State: TypeAlias = Any
 
 
 class Policy(NamedTuple):
-  """All that decides an agent's actions without noise.
+  """All that determines an agent's actions without noise.
 
   Attributes:
-    params: of the network that acts.
+    params: of the acting network.
     state: its batch-norm statistics.
   """
 
@@ -32,10 +33,10 @@ class Policy(NamedTuple):
 
 
 class Genes(NamedTuple):
-  """What evolution varies of an agent.
+  """The evolvable part of an agent.
 
   Attributes:
-    parameters: trees of parameters, by network; `ACTING` is the policy's.
+    parameters: trees of parameters by network; `ACTING` is the policy's.
     hyperparameters: positive float32 leaves, by name; may be empty.
   """
 
@@ -44,31 +45,32 @@ class Genes(NamedTuple):
 
 
 class Agent(NamedTuple):
-  """Pure functions of one algorithm; learners look into no state of its.
+  """Pure functions of one algorithm; learners treat its state as opaque.
 
   Attributes:
     init: `(key, context, observations) -> state`, fresh, for inputs like these.
     act: `(state, context, observations, key=None) -> actions [B, ...]` in the
-      environment's units; noisy where a key is given.
+      environment's units; with noise if a key is given.
     update: `(state, batch, context) -> (state, metrics)`; a batch may have
-      several actions [B, M, ...] and rewards [B, M] of each state, what was
-      done first: all of a state's actions must have the same future.
-    value: `(state, context, observations, actions [B, M, ...]) -> [B, M]`, what
-      the critics think of actions, their mean; None where there are none.
-    policy: of a state.
-    with_policy: `(state, policy) -> state`, which acts by that policy.
-    noise: of a state, the deviation of exploration in unit space, [].
-    num_updates: of a state, int32 [].
-    trained: of a state, by network what must stay finite.
-    report: `(state, metrics) -> numbers by name`, of updates [..., U] on the
-      host; state and metrics may be of several agents.
-    reported: the names of these, cause before effect.
-    genes: of a state.
+      several actions [B, M, ...] and rewards [B, M] for each state, the
+      executed one first. Callers must ensure that all actions of a state share
+      the next state and the discount.
+    value: `(state, context, observations, actions [B, M, ...]) -> [B, M]`, the
+      critics' mean value of actions; None for algorithms without critics.
+    policy: `(state) -> Policy`.
+    with_policy: `(state, policy) -> state` that acts by that policy.
+    noise: `(state) -> []`, the standard deviation of exploration in unit space.
+    num_updates: `(state) -> int32 []`.
+    trained: `(state) -> trees` by network that must stay finite.
+    report: `(state, metrics) -> numbers by name`, for metrics of updates
+      [..., U] on the host; both may be of several agents.
+    reported: the names of these numbers, causes before effects.
+    genes: `(state) -> Genes`.
     born: `(parents, genes, whole, keys) -> states`, all with a leading axis P;
-      where `whole`, by network [P], a child keeps what its parent's parameters
-      had led to. Hyperparameters may be `more` than those of the parents.
-    more: hyperparameters that an agent may have its own of, and what they are
-      where it has not, by name.
+      where `whole`, by network [P], a child keeps the parent's target. The
+      genes may have hyperparameters of `more` that the parents lack.
+    more: hyperparameters that agents may have individually, with their values
+      for agents that do not, by name.
   """
 
   init: Callable[[PRNGKey, Any, Any], State]
@@ -87,8 +89,8 @@ class Agent(NamedTuple):
   value: Callable[[State, Any, Any, Array], Array] | None = None
 
 
-# `(actor, critic, observe, action_spec, config, constrain) -> Agent`; one that
-# can share an extractor also takes `shared`, a `networks.Shared`.
+# `(actor, critic, observe, action_spec, config, constrain) -> Agent`. A maker
+# that supports a shared extractor also takes `shared`, a `networks.Shared`.
 Maker: TypeAlias = Callable[
   [
     hk.TransformedWithState,

@@ -1,9 +1,9 @@
-"""A ring of transitions whose observations are indices, not windows.
+"""A ring buffer of transitions whose observations are indices, not windows.
 
-A transition at Eigen2's full size takes 908 bytes: the day and what could be
-bought, twice, the action, the reward and the discount. What the day looked like
-is gathered from the market when a network needs it. What a policy saw of its
-account can't be: where it is observed, a transition takes 5,244 bytes.
+At Eigen2's full size a transition takes 908 bytes: the day and the mask of
+stocks that can be bought, each twice, the action, the reward and the discount.
+A day's window is gathered from the market when a network needs it. An observed
+account cannot be recomputed: with it a transition takes 5,244 bytes.
 """
 
 from typing import NamedTuple
@@ -16,12 +16,12 @@ from eigen3.types import Array, PRNGKey, Transition
 
 
 class ReplayState(NamedTuple):
-  """The ring.
+  """The ring buffer.
 
   Attributes:
     storage: transitions with a leading axis of the capacity.
-    insert_index: int32 [], where the next transition goes.
-    size: int32 [], transitions held.
+    insert_index: int32 [], the place of the next transition.
+    size: int32 [], number of transitions stored.
   """
 
   storage: Transition
@@ -30,7 +30,7 @@ class ReplayState(NamedTuple):
 
 
 def init(transition: Transition, capacity: int) -> ReplayState:
-  """An empty ring for `capacity` transitions shaped like `transition`."""
+  """Makes an empty ring for `capacity` transitions shaped like `transition`."""
   if capacity < 1:
     raise ValueError(f'replay_capacity: found {capacity}, expected at least 1')
 
@@ -43,12 +43,12 @@ def init(transition: Transition, capacity: int) -> ReplayState:
 
 
 def capacity_of(state: ReplayState) -> int:
-  """How many transitions the ring can hold."""
+  """Returns the number of transitions that the ring can hold."""
   return jax.tree.leaves(state.storage)[0].shape[0]
 
 
 def add(state: ReplayState, transitions: Transition) -> ReplayState:
-  """Adds a batch, over the oldest where the ring is full.
+  """Adds a batch, overwriting the oldest transitions in a full ring.
 
   Args:
     state: the ring.
@@ -58,7 +58,7 @@ def add(state: ReplayState, transitions: Transition) -> ReplayState:
     The ring with the batch.
 
   Raises:
-    ValueError: the batch is larger than the ring.
+    ValueError: if the batch is larger than the ring.
   """
   chex.assert_trees_all_equal_structs(state.storage, transitions)
   count = jax.tree.leaves(transitions)[0].shape[0]
@@ -82,9 +82,9 @@ def add(state: ReplayState, transitions: Transition) -> ReplayState:
 
 
 def sample(state: ReplayState, key: PRNGKey, batch_size: int) -> Transition:
-  """Transitions drawn uniformly with replacement, [batch_size, ...].
+  """Draws transitions uniformly with replacement, [batch_size, ...].
 
-  The ring must hold at least one; an empty one gives its zeros.
+  The ring must not be empty: then the result is zeros.
   """
   places = jax.random.randint(key, (batch_size,), 0, state.size)
   return jax.tree.map(lambda ring: ring[places], state.storage)

@@ -118,7 +118,7 @@ def test_room_is_one_in_the_middle_and_follows_the_direction():
 
 
 def test_a_saturated_policy_returns_within_steps():
-  """u = tanh(x) climbs -u from far up; without the weights it never leaves."""
+  """u = tanh(x) reduces u from a high start; without the weights it stays."""
 
   @functools.partial(jax.jit, static_argnums=1)
   def step(x, weighted):

@@ -1,4 +1,4 @@
-"""Micro-batches are one after another, and what they tell comes together."""
+"""Micro-batches run in sequence, and their outputs are combined."""
 
 import jax
 import jax.numpy as jnp

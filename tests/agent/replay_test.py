@@ -1,4 +1,4 @@
-"""Tests of eigen3.agent.replay, against a deque where that says it best."""
+"""Tests of eigen3.agent.replay, some of them against a deque."""
 
 import collections
 import functools
@@ -20,7 +20,7 @@ SAMPLE = jax.jit(replay.sample, static_argnums=2)
 
 
 def _transitions(tags):
-  """A batch in which every field of a transition tells its tag."""
+  """Returns a batch in which every field of a transition encodes its tag."""
   tags = np.asarray(tags)
   return Transition(
     s_tm1=tags.astype(np.int32),
@@ -37,7 +37,7 @@ def _empty(capacity):
 
 
 def _by_age(state):
-  """Tags held, oldest first, having checked that all fields agree."""
+  """Returns the stored tags, oldest first; checks that all fields agree."""
   size, capacity = int(state.size), replay.capacity_of(state)
   places = (int(state.insert_index) - size + np.arange(size)) % capacity
   held = jax.tree.map(lambda ring: np.asarray(ring)[places], state.storage)

@@ -1,4 +1,4 @@
-"""TD3 on networks of a few weights, in whatever precision the context has."""
+"""TD3 on networks of a few weights, in the context's precision."""
 
 import functools
 
@@ -21,12 +21,12 @@ MOMENTUM = 0.9
 
 
 def observe(context, days):
-  """Rows of a table [T, F] are the networks' input."""
+  """Takes rows of a table [T, F] as the networks' input."""
   return context[days]
 
 
 class Layer(hk.Module):
-  """tanh(x w - mean + b), the mean being the batch's or a running one."""
+  """tanh(x w - mean + b), the mean of the batch or a running one."""
 
   def __init__(self, size, centred, name):
     super().__init__(name=name)
@@ -102,7 +102,7 @@ def make_agent(
 
 
 def _drawn(network):
-  """As `network`, but for an `init` that takes no time to compile.
+  """As `network`, but with an `init` that needs no compilation.
 
   It is the same for all keys.
   """
@@ -164,7 +164,7 @@ def scramble_targets(state, seed=0):
 
 @functools.partial(jax.jit, static_argnums=1)
 def target_noise_draws(key, shape):
-  """The standard normal draws that an update with `state.key` makes."""
+  """Returns the standard normal draws of an update with `state.key`."""
   _, key_critic, _ = jax.random.split(key, 3)
   key_noise, _ = jax.random.split(key_critic)
   return jax.random.normal(key_noise, shape, _dtype())
