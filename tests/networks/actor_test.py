@@ -27,7 +27,7 @@ def _apply(network, **options):
 
 
 def _shifted(params, raw):
-  """Parameters whose heads' raw outputs are moved by `raw`."""
+  """Returns parameters that shift the heads' raw outputs by `raw`."""
   params = dict(params)
   for head in ('actor/coefficient_2', 'actor/sale_target_2'):
     params[head] = {'w': params[head]['w'], 'b': params[head]['b'] + raw}

@@ -28,7 +28,7 @@ def action():
 
 
 def _choose(config, variant):
-  """A pooling, alone or with attention everywhere it can stand."""
+  """Pooling settings, alone or with attention wherever it is possible."""
   pooling, _, attention = variant.partition('+')
   config.critic.pooling = pooling
   config.critic.self_attention = bool(attention)
@@ -41,7 +41,7 @@ def _build(config, window, action, kind='critic', spec=SPEC):
 
 
 def _without_action(linear):
-  """A layer that does not see its last two inputs."""
+  """A layer that ignores its last two inputs."""
   weights = linear['w'].copy()
   weights[-2:] = 0
   return {'w': weights, 'b': linear['b']}
@@ -136,7 +136,7 @@ def test_modes_and_batches(config, make_window, action, variant):
 
 @pytest.mark.parametrize('pooling', ['slot', 'mean'])
 def test_several_actions_of_a_window(config, make_window, action, pooling):
-  """Each has the value that it has alone, and the window is encoded once."""
+  """Each action has its value alone, and the window is encoded once."""
   config.critic.pooling = pooling
   window = make_window()
   network, params, state = _build(config, window, action, 'double_critic')

@@ -1,4 +1,4 @@
-"""Networks that see the account: their parts, names, gradients and symmetry."""
+"""Networks that observe the account: parts, names, gradients, symmetry."""
 
 import dataclasses
 
@@ -19,14 +19,14 @@ KINDS = ('actor', 'double_critic')
 
 @pytest.fixture
 def observing(config):
-  """The tiny networks, for policies that see their account."""
+  """The tiny networks, for policies that observe the account."""
   config.critic.self_attention = True
   return config
 
 
 @pytest.fixture
 def account():
-  """Of three examples: some positions, and one account without any."""
+  """Accounts of three examples: some positions, and one without any."""
   rng = np.random.default_rng(1)
   stocks = rng.uniform(0, 1, (3, 8, 5)) * (rng.random((3, 8, 1)) < 0.4)
   stocks[2] = 0
@@ -37,7 +37,7 @@ def account():
 
 
 def _rest(kind):
-  """What a network takes beside the window and the account."""
+  """Returns a network's inputs beside the window and the account."""
   if kind == 'actor':
     return ()
   return (np.random.default_rng(2).uniform(-1, 1, (3, 8, 2)).astype('f4'),)
@@ -74,7 +74,7 @@ def test_the_head_of_the_encoder_is_the_whole(
 def test_every_parameter_gets_a_gradient_and_the_account_counts(
   observing, make_window, account, kind, silent_gradients
 ):
-  """Both parts learn, by an output that the account changes."""
+  """Both parts get gradients of an output that the account changes."""
   with double_precision.enable_x64(True):
     observing.compute_dtype = 'float64'
     network = getattr(networks.make_networks(observing, SEEING), kind)
@@ -129,7 +129,7 @@ def test_a_window_alone_is_refused(observing, make_window):
 def test_parameters_are_those_of_networks_that_do_not_see(
   observing, make_window, account
 ):
-  """Names stay; of shapes only those into which the account goes grow."""
+  """Names stay; only shapes grow that the account is an input of."""
   window = make_window()
 
   def shapes(kind, seen):

@@ -108,7 +108,7 @@ def test_chunks_and_remat_change_nothing(
 
 
 def _convolve(window, w, b):
-  """The obvious convolution over days: [B, D, C, F] to [B, D, C, channels]."""
+  """A plain convolution over days: [B, D, C, F] to [B, D, C, channels]."""
   y = np.zeros((*window.shape[:3], w.shape[2])) + b
   for day in range(window.shape[1]):
     for tap, other in enumerate((day - 1, day, day + 1)):

@@ -64,7 +64,7 @@ PLAIN = hopper.LOOPS._replace(forward=hopper.forward, backward=hopper.backward)
 
 
 def _kernels(function, *arguments, **options):
-  """How many kernels are in what is compiled for CUDA."""
+  """Counts the kernels of a program compiled for CUDA."""
   traced = jax.jit(function, **options).trace(*arguments)
   text = traced.lower(lowering_platforms=('cuda',)).as_text()
   assert '@mosaic_gpu' in text
@@ -163,7 +163,7 @@ def _drawn(*shape, scale=1.0):
 
 
 def _assert_near(found, expected):
-  """Equal but where a sum in another order rounded to the next bfloat16."""
+  """Equal, except where another order of a sum rounds to the next bfloat16."""
   assert jax.tree.structure(found) == jax.tree.structure(expected)
   for a, b in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
     a, b = (np.asarray(x, np.float32) for x in (a, b))

@@ -1,4 +1,4 @@
-"""Kernels for a GPU, run on a CPU by JAX's interpreter of them.
+"""Runs GPU kernels on a CPU by JAX's interpreter.
 
 It runs a program's warpgroups as threads that wait for one another as on the
 device. Its search for races does not see what products read, so threads are
@@ -33,7 +33,7 @@ _SHARE, _SECONDS = 0.25, 0.02  # of calls that are held up, and how long at most
 
 @contextlib.contextmanager
 def interpreted(seed=0):
-  """Runs kernels so; fails where the interpreter saw a race."""
+  """Runs kernels in the interpreter; fails if it detects a race."""
   params, call, callbacks = map(
     _module, ('params', 'interpret_pallas_call', 'gpu_callbacks')
   )

@@ -61,7 +61,7 @@ def _plan(policy=F64, pooled_days=3, rate=RATE, **way):
 
 
 def _direction(weights, x):
-  """One direction as the textbook has it; [D, rows, I] to [D, rows, H]."""
+  """A textbook LSTM direction; [D, rows, I] to [D, rows, H]."""
 
   def step(carry, x_t):
     hidden, cell = carry
@@ -93,7 +93,7 @@ def _whole(plan, weights, x, keys):
 
 
 def _results(core, plan, weights, x, keys):
-  """Values, and the gradients of a mix of them, of weights and x."""
+  """Returns values, and gradients of a mix of them by weights and x."""
   mix = jnp.asarray(np.random.default_rng(2).normal(size=(ROWS, 2 * H)))
 
   def loss(weights, x):
@@ -203,7 +203,7 @@ def test_bfloat16_is_close_and_wide_outside(way):
 
 
 def test_one_loop_of_the_first_layer_on_a_gpu():
-  """What is lowered for one: loops, and what they carry."""
+  """Counts the loops of a lowered program, and what they carry."""
   weights, (x, keys) = _weights(jnp.float32), _inputs(jnp.float32)
 
   def lowered(together, backward):

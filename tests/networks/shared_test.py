@@ -32,7 +32,7 @@ def _accounts(*lead):
 
 
 def test_critics_with_one_extractor_have_one(config, window, action):
-  """Heads are as before, and each critic reads the same features."""
+  """Heads are unchanged, and each critic reads the same features."""
   config.critic.ensemble = 2
   apart = networks.make_networks(config, SPEC).double_critic
   config.shared_extractor = 'critics'

@@ -1,4 +1,4 @@
-"""What the networks of these tests are built for, and their parameters."""
+"""The spec and the parameters of these tests' networks."""
 
 import jax
 import numpy as np
@@ -17,7 +17,7 @@ _CONSTANTS = {'logits': 0, 'column_bias': 0, 'mean': 0, 'variance': 1}
 
 
 def draw_variables(network, *inputs, lead=(), seed=0):
-  """Returns parameters and state as `network.init` might.
+  """Returns parameters and state like those of `network.init`.
 
   They are drawn here: a compiler takes seconds for `init`.
 
