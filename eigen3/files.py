@@ -1,4 +1,4 @@
-"""Writing files so that a reader never meets half of one."""
+"""Atomic writes: a reader never sees a partly written file."""
 
 import contextlib
 import errno
@@ -17,12 +17,12 @@ _LEFTOVER = re.compile(r'.+\.[0-9a-f]{8}\.part')
 
 
 def _temporary(path: pathlib.Path) -> pathlib.Path:
-  """A name of its own for each writer, also those of other machines."""
+  """Returns a name that is unique to this writer, even among machines."""
   return path.with_name(f'{path.name}.{secrets.token_hex(4)}.part')
 
 
 def remove_leftovers(folder: pathlib.Path) -> None:
-  """Removes what killed writers left; nobody may be writing in the folder."""
+  """Removes what killed writers left; no process may be writing there."""
   for path in folder.iterdir():
     if not _LEFTOVER.fullmatch(path.name):
       continue
@@ -34,12 +34,12 @@ def remove_leftovers(folder: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def naming(path: str | os.PathLike) -> Iterator[None]:
-  """Adds the path to an error of the file system that names none.
+  """Adds the path to a file system error that names none.
 
-  One of writing to a file that is open, as to a full disk, does not.
+  An error of writing to an open file, such as on a full disk, names none.
 
   Raises:
-    OSError: the block raised it.
+    OSError: if the block raised it.
   """
   try:
     yield
@@ -51,19 +51,19 @@ def naming(path: str | os.PathLike) -> Iterator[None]:
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
-  """A name to write to that becomes `path` when the block ends.
+  """Yields a name to write to; when the block ends, it is renamed to `path`.
 
-  If the block fails, or is interrupted, `path` stays as it was and what was
-  written is removed.
+  If the block fails or is interrupted, `path` stays unchanged and the new file
+  is removed.
 
   Args:
-    path: the file to make or to replace; its folder must exist.
+    path: the file to create or replace; its folder must exist.
 
   Yields:
-    A name in the same folder, so that the last step is one renaming.
+    A name in the same folder, so that the renaming is atomic.
 
   Raises:
-    OSError: the block wrote nothing, or `path` cannot be replaced.
+    OSError: if the block wrote nothing, or `path` cannot be replaced.
   """
   path = pathlib.Path(path)
   temporary = _temporary(path)
@@ -77,19 +77,18 @@ def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
 @contextlib.contextmanager
 def atomic_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
-  """A new folder to fill that becomes `path` when the block ends.
+  """Yields a new folder to fill; when the block ends, it is renamed to `path`.
 
-  If the block fails, or is interrupted, what was written is removed.
+  If the block fails or is interrupted, the new folder is removed.
 
   Args:
-    path: the folder to make; nothing may be there, and the folder that it
-      goes into must exist.
+    path: the folder to create; it must not exist, its parent must.
 
   Yields:
-    A folder beside it, so that the last step is one renaming.
+    A folder beside it, so that the renaming is atomic.
 
   Raises:
-    OSError: there is something already, or it cannot be made.
+    OSError: if `path` exists already, or cannot be created.
   """
   path = pathlib.Path(path)
   temporary = _temporary(path)
@@ -105,13 +104,13 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
 
 def write_json(path: os.PathLike | str, value: Any) -> None:
-  """Writes JSON so that the file is either the old one or whole."""
+  """Writes JSON atomically."""
   text = json.dumps(value, indent=2, sort_keys=True)
   with atomic_path(path) as temporary:
     temporary.write_text(text + '\n', encoding='utf-8')
 
 
 def write_table(path: os.PathLike | str, rows: pd.DataFrame) -> None:
-  """Writes rows, such as trades, as CSV, whole or not at all."""
+  """Writes rows, such as trades, as CSV, atomically."""
   with atomic_path(path) as temporary:
     rows.to_csv(temporary, index=False, float_format='%.10g')

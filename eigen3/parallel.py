@@ -1,13 +1,12 @@
-"""What depends on blocks, devices and processes: meshes, padding, agreement.
+"""Meshes, sharding, blocks, padding and agreement between processes.
 
-Whatever spreads an axis over blocks or devices needs its size to be a
-multiple. No other module asks what it runs on, and none sets it: how many
-devices a CPU pretends to have, and which processes make a run together, is for
-a main to say.
+Splitting an axis among blocks or devices needs its size to be a multiple of
+their number. Only this module asks what it runs on, and it sets nothing: main
+programs choose the number of CPU devices and start the processes of a run.
 
 Processes of one run execute the same programs in the same order, each on its
-own devices. What a program gives is either whole on each of them or in parts;
-functions that bring processes together say so, and all have to call them.
+own devices. A program's output is either complete on each of them or sharded.
+Functions that communicate say so; all processes must call them.
 """
 
 import functools
@@ -25,12 +24,12 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 from eigen3 import settings
 from eigen3.types import Array
 
-# The mesh axes over which sequences of a batch and members of a population are
-# spread.
+# The mesh axes that the sequences of a batch and the members of a population
+# are sharded along.
 BATCH_AXIS = 'batch'
 POPULATION_AXIS = 'population'
 
-# By backend; see `compiler_options`.
+# See `compiler_options`.
 _COMPILER_OPTIONS: dict[str, dict[str, int | bool]] = {
   'cpu': {
     'xla_backend_optimization_level': 2,
@@ -50,22 +49,21 @@ Tree = TypeVar('Tree')
 def make_mesh(
   num_devices: int | None = None, devices_per_agent: int | None = None
 ) -> Mesh | None:
-  """The devices of all processes, as `POPULATION_AXIS` x `BATCH_AXIS`.
+  """Makes a mesh of all processes' devices, `POPULATION_AXIS` x `BATCH_AXIS`.
 
-  Where there are several processes, all have to ask for it.
+  All processes must call it.
 
   Args:
-    num_devices: how many of them, from the first; by default all.
-    devices_per_agent: over how many of these an agent's batch is spread, the
-      size of `BATCH_AXIS`; by default all. They are neighbours, of one process
-      where its devices are a multiple.
+    num_devices: how many, from the first; by default all.
+    devices_per_agent: how many of these share an agent's batch, the size of
+      `BATCH_AXIS`; by default all. They are neighbours, of one process if the
+      number of its devices is a multiple.
 
   Returns:
-    The mesh, or None where it would be of one device: then nothing needs to
-    be spread.
+    The mesh, or None for a single device, where nothing is sharded.
 
   Raises:
-    ValueError: there are fewer devices, or they can't be shared out so.
+    ValueError: if there are fewer devices, or they cannot be divided so.
   """
   devices = jax.devices()
   count = len(devices) if num_devices is None else num_devices
@@ -89,10 +87,10 @@ def make_mesh(
 
 
 def _connect(mesh: Mesh) -> None:
-  """Has devices of several processes meet while no process is late.
+  """Connects the devices of several processes while no process is late.
 
-  Between CPUs those that a program brings together first connect then, and
-  fail if one comes half a minute after another, which may still be compiling.
+  CPU devices connect at their first communication, which fails if one process
+  comes half a minute after another, for example because it is compiling.
   """
   wait_for_all()
   whole = PartitionSpec()
@@ -108,13 +106,13 @@ def _connect(mesh: Mesh) -> None:
 
 
 class Device(NamedTuple):
-  """Describes the devices of a run, equally on all of its processes.
+  """The devices of a run; equal on all of its processes.
 
   Attributes:
     backend: 'cpu', 'gpu' or 'tpu', as JAX names it.
     kind: its maker's name, such as 'NVIDIA H200'.
-    memory: bytes that a program may use of it, or None where the runtime does
-      not say; on a CPU it never does.
+    memory: bytes that a program may use, or None where the runtime does not
+      report them, as on CPUs.
     capability: CUDA's compute capability, such as (9, 0), or None.
   """
 
@@ -125,9 +123,9 @@ class Device(NamedTuple):
 
 
 def describe_device() -> Device:
-  """Describes the devices of all processes by the first, and the least memory.
+  """Describes all processes' devices by the first, with the least memory.
 
-  Where there are several processes, all have to ask for it.
+  All processes must call it.
   """
   device = jax.devices()[0]
   stats = [x.memory_stats() or {} for x in jax.local_devices()]
@@ -146,7 +144,7 @@ def describe_device() -> Device:
 
 
 def agents_at_once(mesh: Mesh | None) -> int:
-  """Over how many parts of the mesh `map_members` spreads a population."""
+  """Returns over how many parts of a mesh `map_members` shards a population."""
   return 1 if mesh is None else mesh.shape[POPULATION_AXIS]
 
 
@@ -157,15 +155,15 @@ def map_members(
   block: int,
   mesh: Mesh | None = None,
 ):
-  """Maps over the leading axis P of a population, spread over devices.
+  """Maps over the leading axis P of a population, sharded among devices.
 
   Args:
     function: `(shared, member) -> outputs`, of one member.
     shared: the same for all.
     members: leaves [P, ...].
-    block: how many members a device computes at once, vectorised; 0 is all of
-      its share. Blocks follow one another, and memory grows with their size.
-    mesh: spreads over its `POPULATION_AXIS`, whose size must divide P; None is
+    block: how many members a device vectorises at once; 0 is all of its share.
+      Blocks run one after another; memory grows with their size.
+    mesh: shards along its `POPULATION_AXIS`, whose size must divide P; None is
       one device.
 
   Returns:
@@ -185,16 +183,16 @@ def map_members(
 
 
 def along_population(mesh: Mesh | None) -> NamedSharding | None:
-  """The sharding of a population's leading axis; None where mesh is."""
+  """Returns the sharding of a population's axis; None without a mesh."""
   if mesh is None:
     return None
   return NamedSharding(mesh, PartitionSpec(POPULATION_AXIS))
 
 
 def replicate(tree: Tree, mesh: Mesh | None) -> Tree:
-  """`tree` on all devices of the mesh; as it is where that is None.
+  """Copies `tree` to all devices of the mesh; without a mesh returns it.
 
-  All processes have to hold the same.
+  All processes must hold equal values.
   """
   sharding = everywhere(mesh)
   if sharding is None:
@@ -205,16 +203,16 @@ def replicate(tree: Tree, mesh: Mesh | None) -> Tree:
 
 
 def everywhere(mesh: Mesh | None) -> NamedSharding | None:
-  """The sharding of what lies whole on each device; None where mesh is."""
+  """Returns the sharding of replicated arrays; None without a mesh."""
   return None if mesh is None else NamedSharding(mesh, PartitionSpec())
 
 
 def place_like(value: np.ndarray, like: Array) -> Array:
-  """A copy of `value` on the devices of `like`.
+  """Copies `value` to the devices of `like`.
 
-  Committed to them only where `like` is: jax compiles anew for arrays that
-  are committed otherwise, and another program may round otherwise. All
-  processes have to hold the same value.
+  The copy is committed only if `like` is: jax recompiles for arrays that are
+  committed differently, and another program may round differently. All
+  processes must hold equal values.
   """
   if not like.is_fully_addressable:
     return _put(value, like.sharding)
@@ -224,9 +222,10 @@ def place_like(value: np.ndarray, like: Array) -> Array:
 
 
 def _put(value: Array | np.ndarray, sharding: Sharding) -> Array:
-  """A copy of `value` on devices of several processes.
+  """Copies `value` to devices of several processes.
 
-  `jax.device_put` would compare what they hold, and NaN is unlike itself.
+  `jax.device_put` would compare the processes' values, where NaN is unequal to
+  itself.
   """
   on_host = np.asarray(value)
   return jax.make_array_from_callback(
@@ -235,9 +234,9 @@ def _put(value: Array | np.ndarray, sharding: Sharding) -> Array:
 
 
 def to_host(tree: Tree) -> Tree:
-  """`tree` in NumPy arrays, maybe views, whole on every process.
+  """Returns `tree` in NumPy arrays, possibly views, complete on every process.
 
-  Where parts lie with other processes, all have to ask for it.
+  All processes must call it if other processes hold parts.
   """
 
   def whole(x):
@@ -249,24 +248,24 @@ def to_host(tree: Tree) -> Tree:
 
 
 def is_first_process() -> bool:
-  """Whether this is the one of the run's processes that writes and talks."""
+  """Tells whether this is the process of the run that writes and prints."""
   return jax.process_index() == 0
 
 
 def agree(flag: bool) -> bool:
-  """Whether any process says so; waits until all were asked."""
+  """Returns whether any process's flag is set; all processes must call it."""
   if jax.process_count() == 1:
     return flag
   return bool(multihost_utils.process_allgather(np.asarray(flag)).any())
 
 
 def wait_for_all() -> None:
-  """Returns when all processes have come to this point."""
+  """Waits until all processes have called it."""
   agree(False)
 
 
 def is_same_everywhere(text: str) -> bool:
-  """Whether all processes have the same; waits until all were asked."""
+  """Returns whether all processes have the same text; all must call it."""
   if jax.process_count() == 1:
     return True
   digest = np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8)
@@ -281,22 +280,22 @@ def map_blocks(
   mesh: Mesh | None = None,
   remat: bool = False,
 ):
-  """Maps over the leading axis S in blocks, spread over devices.
+  """Maps over the leading axis S in blocks, sharded among devices.
 
-  Each device takes an equal share of the axis and walks over it in blocks of
-  equal size, of whole vectors where they are that long. Neither changes what
-  is computed. Odd sizes are padded by zeros, whose results are cut off. It is
-  one compiled loop, whatever S is.
+  Each device loops over an equal share of the axis, in blocks of equal size
+  that are whole vectors if the share is that long. Neither changes the values.
+  Zeros pad the axis; their results are dropped. The compiled program has one
+  loop for any S.
 
   Args:
-    function: `(parameters, inputs) -> outputs` on leaves [c, ...], each entry
-      of which depends on that entry of the inputs alone. Its derivative must
-      be finite at zeros, which is what is padded.
+    function: `(parameters, inputs) -> outputs` on leaves [c, ...]; each entry
+      must depend on the same entry of the inputs only. Its derivative must be
+      finite at zeros, the padding.
     parameters: the same for all.
     inputs: leaves [S, ...], S at least 1.
     size: the largest c; 0 is a device's whole share.
-    mesh: spreads over its `BATCH_AXIS`; None is one device.
-    remat: compute a block again in the backward pass instead of keeping it.
+    mesh: shards along its `BATCH_AXIS`; None is one device.
+    remat: recompute a block in the backward pass instead of storing it.
 
   Returns:
     Outputs, leaves [S, ...].
@@ -311,7 +310,7 @@ def map_blocks(
     return function(*arguments)
 
   if remat:
-    # Inside a loop nothing can undo it; a loop of one step is unrolled.
+    # In a loop CSE cannot undo it; a loop of one step is unrolled.
     of_block = jax.checkpoint(of_block, prevent_cse=count == 1)
 
   def of_device(parameters, inputs):
@@ -331,10 +330,10 @@ def map_blocks(
 
 
 def _spread(function: Callable, mesh: Mesh | None, axis: str) -> Callable:
-  """`function(shared, shares)`, the second split over an axis of the mesh.
+  """Shards the second argument of `function(shared, shares)` along a mesh axis.
 
-  The other axis is left alone, so that a function spread over the population
-  can have its batches spread in turn; there the mesh is that of the context.
+  The other axis stays automatic, so that a function sharded over the population
+  can shard its batches in turn; there the mesh is that of the context.
   """
   if mesh is None or mesh.shape[axis] == 1:
     return function
@@ -350,10 +349,10 @@ def _spread(function: Callable, mesh: Mesh | None, axis: str) -> Callable:
 
 
 def _block_size(share: int, size: int) -> int:
-  """How large the blocks are with which a share takes the least time.
+  """Returns the block size with the least estimated time for a share.
 
-  A block costs its size and a constant, and sizes that do not fill vectors
-  cost a third more (docs/design.md).
+  A block costs its size and a constant; sizes that do not fill vectors cost a
+  third more (docs/design.md).
   """
   if not size or min(share, size) < _VECTOR:
     return -(-share // -(-share // size)) if size else share
@@ -365,12 +364,12 @@ def _block_size(share: int, size: int) -> int:
 
 
 def in_chunks(function: Callable, inputs: Tree, size: int) -> Tree:
-  """Maps a function over the leading axis, so many at a time to bound memory.
+  """Maps a function over the leading axis in chunks, to bound memory.
 
   Args:
-    function: leaves [size, ...] to leaves [size, ...].
+    function: maps leaves [size, ...] to leaves [size, ...].
     inputs: leaves [B, ...].
-    size: of a chunk; 0, or one that holds all, is all at once.
+    size: of a chunk; 0, or at least B, for a single chunk.
 
   Returns:
     Leaves [B, ...].
@@ -387,13 +386,13 @@ def in_chunks(function: Callable, inputs: Tree, size: int) -> Tree:
 def pad_to_multiple(
   x: Array, multiple: int, axis: int, value: float = 0
 ) -> Array:
-  """`x` with `axis` extended by `value` to a multiple of `multiple`.
+  """Pads `axis` with `value` to a multiple of `multiple`.
 
   Args:
-    x: any array; returned as it is when its size already fits.
+    x: any array; returned unchanged if its size fits.
     multiple: positive block size.
     axis: the axis to extend, at its end.
-    value: what the padding holds.
+    value: of the padding.
 
   Returns:
     The padded array.
@@ -410,7 +409,7 @@ def pad_to_multiple(
 
 
 def padding(size: int, multiple: int) -> int:
-  """How many entries `size` lacks to be a multiple of `multiple`."""
+  """Returns the number of entries that `size` lacks to a multiple."""
   if multiple < 1:
     raise ValueError(f'multiple: found {multiple}, expected at least 1')
   return -size % multiple
@@ -419,15 +418,15 @@ def padding(size: int, multiple: int) -> int:
 def compiler_options() -> dict[str, int | bool]:
   """Options of `jax.jit` for long programs of many small loops.
 
-  On a CPU, LLVM's second level of optimisation compiles a training iteration
-  sooner than the third, and the result ran faster side by side; so it did with
-  vectors of 512 bits, which XLA does not use by itself (docs/performance.md).
-  Forward passes alone did not gain.
+  On a CPU, LLVM's optimisation level 2 compiles a training iteration sooner
+  than level 3, and the result was faster in a paired measurement; so was one
+  with vectors of 512 bits, which XLA does not use by default
+  (docs/performance.md). Forward passes alone did not gain.
 
   On a GPU, trying Triton's kernels for products and fusions took half of the
   compilation of an update, and nothing ran faster for it.
 
-  Where XLA_FLAGS has one of them, all are left to the user.
+  If XLA_FLAGS has one of them, the result is empty.
   """
   wanted = _COMPILER_OPTIONS.get(jax.default_backend(), {})
   flags = os.environ.get('XLA_FLAGS', '')
@@ -437,7 +436,7 @@ def compiler_options() -> dict[str, int | bool]:
 def quick_compilation() -> dict[str, int | bool]:
   """Options of `jax.jit` for small programs that run a few times.
 
-  On a CPU they compile in less than half the time; values agree to rounding.
+  On a CPU this halves compilation time at least; values agree to rounding.
   """
   if jax.default_backend() != 'cpu':
     return {}
@@ -450,10 +449,10 @@ def quick_compilation() -> dict[str, int | bool]:
 
 
 def known_options(options: Mapping[str, int | bool]) -> dict[str, int | bool]:
-  """Those of some options of `jax.jit` that the installed compiler has.
+  """Returns the options of `jax.jit` that the installed compiler has.
 
-  Options come and go with the versions of XLA, and one that it lacks is an
-  error at the first call of the program.
+  Options change with the version of XLA, and an unknown one is an error at the
+  program's first call.
   """
   return {
     name: value
@@ -464,8 +463,8 @@ def known_options(options: Mapping[str, int | bool]) -> dict[str, int | bool]:
 
 @functools.cache
 def _knows_option(backend: str, name: str, value: int | bool) -> bool:
-  """Whether the compiler has an option; the least program is compiled."""
-  del backend  # it only tells apart what is remembered
+  """Tests whether the compiler has an option, by compiling a tiny program."""
+  del backend  # only a key of the cache
   least = jax.jit(lambda x: x, compiler_options={name: value})
   try:
     least.lower(jnp.float32(0)).compile()

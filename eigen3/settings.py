@@ -1,7 +1,7 @@
-"""What settings must be like: the first that is not is named in one line.
+"""Range checks of settings; the error names the first bad field.
 
-Every section of a config is checked, by a table of its fields, where it is
-used first, and before anything is computed or written.
+Every section of a config is checked, against a table of its fields, where it
+is first used, and before anything is computed or written.
 """
 
 import numbers
@@ -9,12 +9,12 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-# What int32 and float32 hold: JAX computes with no more, and larger ones would
-# overflow, or be cut off in silence.
+# The ranges of int32 and float32: JAX would overflow larger numbers, or cut
+# them off without a warning.
 _MOST_WHOLE = 2**31 - 1
 _LEAST_FLOAT, _MOST_FLOAT = 1.1754944e-38, 3.4028235e38
 _MOST_SEED = 2**32 - 1
-# A value that is left to the machine; see eigen3.sizes.
+# Marks a value that the machine decides; see eigen3.sizes.
 AUTO = 'auto'
 
 
@@ -22,9 +22,9 @@ class Expected(NamedTuple):
   """A condition on a setting.
 
   Attributes:
-    holds: whether a value of that kind meets it; NaN meets none.
-    words: what to say after 'expected'.
-    kind: says what a value is not, or '' where it is of the right kind.
+    holds: whether a value of the right kind meets it; never for NaN.
+    words: the text after 'expected'.
+    kind: returns what the value should be, or '' if its kind is right.
   """
 
   holds: Callable[[Any], bool]
@@ -32,11 +32,11 @@ class Expected(NamedTuple):
   kind: Callable[[Any], str] = lambda unused: ''
 
   def meets(self, value: Any) -> bool:
-    """Whether a value, of whatever type, meets the condition."""
+    """Tests whether a value of any type meets the condition."""
     return not self.kind(value) and bool(self.holds(value))
 
   def wanted(self, value: Any) -> str:
-    """What to say after 'expected' of a value that does not meet it."""
+    """Returns the text after 'expected' for a value that does not meet it."""
     kind = self.kind(value)
     return ', '.join(filter(None, (kind, self.words)))
 
@@ -58,7 +58,7 @@ def _at_most(most: int) -> Callable[[Any], str]:
 def _number(value: Any) -> str:
   if isinstance(value, bool) or not isinstance(value, numbers.Real):
     return 'a number'
-  # NaN is of the right kind, and in no range.
+  # NaN has the right kind, but is in no range.
   return 'a finite number' if abs(float(value)) > _MOST_FLOAT else ''
 
 
@@ -67,18 +67,18 @@ def _text(value: Any) -> str:
 
 
 def _tuple(value: Any) -> str:
-  # What was a tuple is a list in JSON.
+  # JSON turns tuples into lists.
   return '' if isinstance(value, tuple | list) else 'a tuple'
 
 
 def whole(least: int, most: int | None = None) -> Expected:
-  """A whole number within bounds, at most what int32 holds."""
+  """Expects a whole number within bounds, at most what int32 holds."""
   words = f'at least {least}'
   return Expected(lambda x: x >= least, words, _at_most(most or _MOST_WHOLE))
 
 
 def number(holds: Callable[[Any], bool], words: str) -> Expected:
-  """A finite number that meets a condition."""
+  """Expects a finite number that meets a condition."""
   return Expected(holds, words, _number)
 
 
@@ -92,8 +92,8 @@ SHARE = number(lambda x: 0 <= x <= 1, 'at least 0 and at most 1')
 DROPOUT = number(lambda x: 0 <= x < 1, 'at least 0 and below 1')
 SWITCH = Expected(lambda x: isinstance(x, bool), 'True or False')
 TEXT = Expected(lambda unused: True, '', _text)
-# A PRNG key is made of 32 bits; others would be left out in silence, and two
-# seeds be one run.
+# A PRNG key has 32 bits. Larger seeds would be cut off without a warning, and
+# two of them could give the same run.
 SEED = Expected(
   lambda x: 0 <= x <= _MOST_SEED, f'at least 0 and at most {_MOST_SEED}', _whole
 )
@@ -105,7 +105,7 @@ SEEDS = Expected(
 
 
 def one_of(*choices: str) -> Expected:
-  """One of some words."""
+  """Expects one of the given words."""
   return Expected(
     lambda x: isinstance(x, str) and x in choices,
     f'one of {", ".join(choices)}',
@@ -113,7 +113,7 @@ def one_of(*choices: str) -> Expected:
 
 
 def or_auto(expected: Expected) -> Expected:
-  """What `expected` allows, or the text 'auto'."""
+  """Expects what `expected` allows, or the text 'auto'."""
 
   def is_auto(value: Any) -> bool:
     return isinstance(value, str) and value == AUTO
@@ -128,7 +128,7 @@ def or_auto(expected: Expected) -> Expected:
 def several(
   each: Expected, words: str, count: int | None = None, least: int = 0
 ) -> Expected:
-  """So many values, or at least so many, each of which meets a condition."""
+  """Expects `count` values, or at least `least`, that all meet `each`."""
   return Expected(
     lambda x: (
       (len(x) >= least if count is None else len(x) == count)
@@ -140,7 +140,7 @@ def several(
 
 
 def sizes(count: int | None = None) -> Expected:
-  """So many sizes of layers, or any number but none."""
+  """Expects `count` sizes of layers, or one or more."""
   words = f'{count or "one or more"} sizes of at least 1'
   return several(SIZE, words, count, 1)
 
@@ -148,16 +148,15 @@ def sizes(count: int | None = None) -> Expected:
 def check(
   section: str, settings: Mapping[str, Any], table: Mapping[str, Expected]
 ) -> None:
-  """Refuses settings that do not meet their conditions.
+  """Checks settings against their conditions.
 
   Args:
     section: its name, for the message; '' for fields outside sections.
     settings: of the section.
-    table: conditions by field; a dot leads into a section within.
+    table: conditions by field; a dot separates a nested section's name.
 
   Raises:
-    ValueError: naming the first such field, what was found and what is
-      expected.
+    ValueError: names the first bad field, what was found and what is expected.
   """
   for field, expected in table.items():
     found: Any = settings
@@ -168,7 +167,7 @@ def check(
 
 
 def require(good: bool, field: str, found: Any, expected: str) -> None:
-  """Refuses one setting, by its full name, unless `good`; a ValueError."""
+  """Raises a ValueError that names the field, unless `good`."""
   if not good:
     raise ValueError(f'{field}: found {found!r}, expected {expected}')
 
@@ -180,18 +179,18 @@ def named(
   fits: Callable[[Any], bool],
   words: str,
 ) -> Any:
-  """What a setting names: one that is known, or one of your own.
+  """Returns the object that a setting names: a known one, or one in Python.
 
   Args:
     field: full name of the setting.
-    name: its value, a key of `known` or where an object stands in Python, as
-      in 'my_module.MINE'; the module is imported.
-    known: by name.
+    name: its value, a key of `known` or a Python path such as
+      'my_module.MINE', whose module is imported.
+    known: objects by name.
     fits: whether an object is of the right kind.
-    words: what the path leads to and an example, for the message.
+    words: what the path should name, with an example, for the message.
 
   Raises:
-    ValueError: there is none of that name, or it does not fit.
+    ValueError: if no such object exists, or it does not fit.
   """
   is_text = isinstance(name, str)
   found, reason = known.get(name) if is_text else None, ''

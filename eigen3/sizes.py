@@ -1,19 +1,19 @@
-"""How much a device computes at once, where settings say 'auto'.
+"""Chooses batch sizes and kernels for a device where settings say 'auto'.
 
-This is the one place that turns 'auto' into a value, from the kind of the
-device, the memory that it may use and the dimensions of the networks: never
-from a timing, nor from what happens to be free. Equal machines so choose
-equal sizes. A training writes them down (`run.json`) and goes on with them.
+Only this module turns 'auto' into a value, from the kind of the device, its
+usable memory and the dimensions of the networks: never from a timing or from
+the memory that is currently free. So equal machines choose equal sizes. A
+training run records them in `run.json` and keeps them when resumed.
 
 Memory is counted in D x H, the days of a window times the hidden units of one
 direction of the LSTM. All constants are from one H200 (docs/performance.md):
 a TD3 update of 8 windows of 504 days x 669 columns, H = 128 and two critics,
 needed 1.4 GiB in blocks of 64 sequences, 9.0 GiB in blocks of 1344 and 118.7
-GiB in one block whose results are kept, and in bfloat16 6.3 GiB in blocks of
-1344. The first layer's gates were not kept then; they are 4 numbers for each
-of two directions. Its directions were walked apart.
+GiB in one block with stored activations; in bfloat16 6.3 GiB in blocks of
+1344. These were measured without storing the first layer's gates, which are 4
+numbers for each of two directions, and with separate loops for the directions.
 
-What walks over the days of the LSTM is chosen here, too, from a static table.
+The implementation of the LSTM is chosen here, too, from a static table.
 """
 
 from collections.abc import Mapping
@@ -37,44 +37,45 @@ NETWORKS = (
   'compute_dtype',
   'lstm_kernel',
 )
-# And where an agent's days are split.
+# The field of the section `agent`: days acted on at once.
 _CHUNK = 'acting_chunk'
 FIELDS = (*(f'networks.{name}' for name in NETWORKS), f'agent.{_CHUNK}')
 
-# Bytes of a sequence of the block in hand, forward and backward, per D x H:
+# Bytes of a sequence of the current block, forward and backward, per D x H:
 # (9.0 - 1.4) GiB / (1344 - 64) / (504 x 128) = 100, and in bfloat16 (6.3 -
 # 0.95) GiB / 1344 / (504 x 128) = 67, 0.95 GiB being what does not depend on
 # the block; and 8 gates.
 _OF_BLOCK = {'bfloat16': 83, 'float32': 132, 'float64': 264}
-# The same where both directions walk together, times `_OF_BLOCK`: by what XLA
-# states on a CPU, for the core forward and backward and forward alone.
+# The factor of `_OF_BLOCK` if both directions share a loop: by XLA's memory
+# analysis on a CPU, for the core forward and backward and forward alone.
 _TOGETHER = 1.3
-# The same of a sequence whose results are kept, per critic: 118.7 GiB / 5352
-# sequences / 2 critics / (504 x 128) = 185, and 8 gates, in float32.
-_KEPT = 1.64  # times `_OF_BLOCK`
-# By kernels less is kept: hidden states and cells of 3 directions in bfloat16,
-# inputs and little else, by count; the block in hand comes on top.
+# The factor of `_OF_BLOCK` for a sequence with stored activations, per critic:
+# 118.7 GiB / 5352 sequences / 2 critics / (504 x 128) = 185, and 8 gates, in
+# float32.
+_KEPT = 1.64
+# Kernels store less: hidden states and cells of 3 directions in bfloat16,
+# inputs and little else, by count; the current block comes on top.
 _KEPT_BY_KERNEL = 16
 # In evaluation mode a sequence needs a sixth of the memory.
 _EVALUATION = 6
-# Bytes of what does not depend on the block, per cell and feature of a batch
-# of windows: 0.95 GiB / (8 x 504 x 669 x 5).
+# Bytes that do not depend on the block, per cell and feature of a batch of
+# windows: 0.95 GiB / (8 x 504 x 669 x 5).
 _OF_WINDOWS = 76
-# Share of the memory that a device may use which blocks and windows may fill.
-# The rest is for parameters, replay, the market, the compiler's trials and
-# what lies between.
+# The share of a device's usable memory that blocks and windows may fill. The
+# rest is for parameters, replay, the market, the compiler's trials and
+# temporary arrays.
 _SHARE = 0.5
-# Share of that for the windows of days that are acted on at once.
+# The share of that for the windows of days that are acted on at once.
 _ACTING_SHARE = 0.25
 _MOST_DAYS = 1024
-# Sequences that need less are too small to be worth a loop, bfloat16, or a
-# second computation: with D = 32 and H = 16 it is 66 KiB.
+# Below so many bytes a sequence is too small for a loop, bfloat16 or
+# rematerialisation; with D = 32 and H = 16 it takes 66 KiB.
 _SMALL = 2**18
 _ROWS = 64  # blocks on an accelerator are multiples of it
 
-# Of kinds of devices: GB of memory, and whether they multiply bfloat16. For a
-# runtime that does not say how much it may use; the first that is part of the
-# kind's name counts. JAX takes three quarters of a GPU by default.
+# Memory in GB, and support of bfloat16 products, by kind of device, for
+# runtimes that do not report usable memory. The first name that the device's
+# kind contains counts. JAX takes three quarters of a GPU by default.
 _KINDS = {
   'H200': (141, True),
   'H100': (80, True),
@@ -90,9 +91,9 @@ _KINDS = {
 }
 _SMALLEST = (8, False)
 _TAKEN = 0.75
-_BFLOAT16 = (8, 0)  # the first CUDA compute capability that multiplies it
+_BFLOAT16 = (8, 0)  # the first CUDA compute capability with bfloat16 products
 
-# What `networks.lstm_kernel` may be, in words for who asks in vain.
+# Values of `networks.lstm_kernel`, and where they run, for the error message.
 KERNELS = {
   'scan': 'everything',
   'hopper': (
@@ -103,7 +104,7 @@ KERNELS = {
 
 
 class _Fit(NamedTuple):
-  """What a kernel is written for."""
+  """The conditions of a kernel."""
 
   kernel: str
   backend: str
@@ -113,27 +114,27 @@ class _Fit(NamedTuple):
   oldest_jax: tuple[int, int]
 
 
-# The table of kernels, and the pairs of jax version and kind of device that
-# they are the default of. Each pair has a record in experiments/results, named
-# hopper_full_<version>_<kind>.json, of a run of the suite `hopper`: all of its
-# checks are in it, and no case that was measured failed.
+# The table of kernels, and the pairs of jax version and kind of device for
+# which they are the default. Each pair has a record in experiments/results,
+# named hopper_full_<version>_<kind>.json, of a run of the suite `hopper` with
+# all checks and without a failed case.
 _FITS = (_Fit('hopper', 'gpu', (9, 0), 'bfloat16', 128, (0, 10)),)
 PASSED = frozenset({('0.11.2', 'NVIDIA H200')})
 
 _DAYS_ON_CPU = 64  # that are acted on at once
 # Rows whose step stays in a second-level cache of 1 or 2 MiB. On an Intel Xeon
 # (2 MiB) 96 and 112 were equal and faster than 64; on an AMD EPYC (1 MiB) 112
-# was faster than the 48 of then, and nothing else was tried. So no table.
+# was faster than 48, the former default. Nothing else was measured.
 _BLOCK_ON_CPU = 112
 
 
 class Work(NamedTuple):
-  """What a device has to hold at once beside the dimensions of a window.
+  """What a device must hold at once, beside the dimensions of a window.
 
   Attributes:
-    examples: of a batch that a gradient is computed of; None if not known.
-    shares: devices that a batch is spread over.
-    members: of a population that are computed side by side.
+    examples: in the batch of a gradient; None if not known.
+    shares: number of devices that split a batch.
+    members: of a population that are vectorised.
   """
 
   examples: int | None = None
@@ -148,18 +149,17 @@ def resolve(
   device: Device,
   work: Work | None = None,
 ) -> dict[str, Any]:
-  """Returns the value of each of `FIELDS`; what is not 'auto' stays.
+  """Returns the value of each of `FIELDS`; values other than 'auto' stay.
 
   Args:
-    networks: the section of a config, of values that `networks.check_settings`
-      does not refuse.
+    networks: a config's section that passes `networks.check_settings`.
     chunk: `agent.acting_chunk`.
-    spec: whose days D, columns C and features F count.
-    device: that all of the run's devices are like.
-    work: what else decides how much fits; None where nothing is known of it.
+    spec: gives the days D, columns C and features F.
+    device: of the run; all its devices must be alike.
+    work: further memory needs; None if they are not known.
 
   Raises:
-    ValueError: a kernel is asked for that this device cannot run.
+    ValueError: if the device cannot run the configured kernel.
   """
   given = {f'networks.{name}': networks[name] for name in NETWORKS}
   given[f'agent.{_CHUNK}'] = chunk
@@ -177,16 +177,16 @@ def choose_kernel(
   device: Device,
   version: str = jax.__version__,
 ) -> str:
-  """Returns what walks over the days: the one reader of the table.
+  """Returns the implementation of the LSTM, from the static table.
 
   Args:
     networks: the section of a config.
-    dtype: what `networks.compute_dtype` comes to.
-    device: that all of the run's devices are like.
+    dtype: the resolved `networks.compute_dtype`.
+    device: of the run; all its devices must be alike.
     version: of JAX.
 
   Raises:
-    ValueError: a kernel is asked for that is not written for this.
+    ValueError: if the configured kernel does not support all of these.
   """
   asked, release = networks.lstm_kernel, tuple(map(int, version.split('.')[:2]))
   found = (device.backend, device.capability, dtype, networks.hidden)
@@ -215,12 +215,11 @@ def of_networks(
 ) -> ml_collections.ConfigDict:
   """Returns a section `networks` without 'auto', for this process's devices.
 
-  For networks that are built by hand; processes of a run all have to ask for
-  it.
+  For networks that are built by hand. All processes of a run must call it.
 
   Args:
     config: the section.
-    spec: whose days D, columns C and features F count.
+    spec: gives the days D, columns C and features F.
     work: as in `resolve`.
   """
   if all(config[name] != AUTO for name in NETWORKS):
@@ -230,18 +229,18 @@ def of_networks(
 
 
 def of_acting(chunk: int | str) -> int:
-  """Returns how many days are acted on at once where nobody resolved it."""
+  """Returns how many days are acted on at once if 'auto' was not resolved."""
   return _DAYS_ON_CPU if chunk == AUTO else int(chunk)
 
 
 def filled(
   config: ml_collections.ConfigDict, found: Mapping[str, Any]
 ) -> ml_collections.ConfigDict:
-  """Returns a copy of settings whose 'auto' are replaced by the values found.
+  """Returns a copy of settings with 'auto' replaced by given values.
 
   Args:
-    config: all settings, or the sections that count.
-    found: by full name; a setting that is not 'auto' stays.
+    config: all settings, or the relevant sections.
+    found: values by full name; a setting other than 'auto' stays.
   """
   copy = config.copy_and_resolve_references()
   with copy.unlocked(), copy.ignore_type():
@@ -258,7 +257,7 @@ def _of_cpu(
   device: Device,
   work: Work,
 ) -> dict[str, Any]:
-  """Blocks that stay in the cache, unless all is small (docs/design.md)."""
+  """Chooses blocks that fit the cache, unless all is small (docs/design.md)."""
   del work
   dtype = networks.compute_dtype
   dtype = 'float32' if dtype == AUTO else dtype
@@ -281,7 +280,7 @@ def _of_accelerator(
   device: Device,
   work: Work,
 ) -> dict[str, Any]:
-  """Blocks as large as memory allows: each step of a loop is a launch."""
+  """Chooses the largest blocks that fit: each step of a loop is a launch."""
   small = _of_sequence(networks.hidden, spec, 'float32') <= _SMALL
   dtype = networks.compute_dtype
   if dtype == AUTO:
@@ -313,7 +312,7 @@ def _of_accelerator(
     'sequence_block': 0 if whole else block,
     'evaluation_block': _EVALUATION * block,
     'remat': not keeps,
-    # On a GPU it lost by 9 % (docs/performance.md); nobody measured a TPU.
+    # On a GPU it was 9 % slower (docs/performance.md); TPUs are not measured.
     'lstm_hoist': 'never' if device.backend == 'gpu' else 'always',
     'lstm_directions': directions,
     'compute_dtype': dtype,
@@ -323,12 +322,12 @@ def _of_accelerator(
 
 
 def _of_sequence(hidden: int, spec: EnvironmentSpec, dtype: str) -> int:
-  """Bytes of a sequence of the block in hand."""
+  """Returns the bytes of a sequence of the current block."""
   return _OF_BLOCK[dtype] * spec.context_days * hidden
 
 
 def _memory(device: Device) -> int:
-  """Bytes that a device may use, by the runtime or else by its kind."""
+  """Returns a device's usable bytes, by the runtime or else by its kind."""
   return device.memory or int(_TAKEN * _kind(device)[0] * 1e9)
 
 

@@ -1,4 +1,4 @@
-"""The data that flows between the parts, and the letters for its shapes.
+"""The data types that all parts share, and the letters for their shapes.
 
 Shape letters, used in every docstring and comment:
 
@@ -19,25 +19,25 @@ TRADING_DAYS_A_YEAR = 252
 
 
 class Account(NamedTuple):
-  """What is known of an account when an action is decided.
+  """What a policy observes of an account when it decides an action.
 
-  That is at the close of a day, after its fills and exits; all in about unit
-  range.
+  That is at the close of a day, after its fills and exits. All values are
+  scaled to roughly unit range.
 
   Attributes:
     stocks: float32 [..., N, 5], zeros where nothing is held, else
 
       - the position's weight: its value over that of the largest position
-        which today's equity allows;
+        allowed by today's equity;
       - its age: days since its entry, over the maximum holding;
       - its unrealised gain in %, over the largest sale target;
       - its sale target in %, over the largest one;
-      - 1 where an order to sell it is pending: it is to leave by its age, at
+      - 1 if an order to sell it is pending: it exits because of its age, at
         the next price that allows it. No other order can be pending then:
         those to buy were filled or cancelled at the open.
     whole: float32 [..., 2], the share of cash in the equity, and the days left
-      of the episode, over those on which its end can matter to a position (a
-      holding and the settlement); 1 before them.
+      in the episode, over the days on which its end can affect a position (a
+      holding and the settlement); 1 before these.
   """
 
   stocks: Array
@@ -45,18 +45,18 @@ class Account(NamedTuple):
 
 
 class TimeStep(NamedTuple):
-  """What the environment says after `reset` or `step`.
+  """The result of the environment's `reset` or `step`.
 
   Attributes:
-    observation: int32 [], the panel day whose close is the last thing known.
-      The market window behind it is gathered where a network needs it.
-    reward: float32 [], of the step that led here; 0 after `reset`.
-    discount: float32 [], 0 where the episode terminated, else 1. The end of
+    observation: int32 [], the panel day whose close is the last known price.
+      Its market window is gathered where a network needs it.
+    reward: float32 [], of the last step; 0 after `reset`.
+    discount: float32 [], 0 if the episode terminated, else 1. The end of
       a slice with an open position is a truncation and keeps 1.
     last: bool [], whether the slice ends here.
-    extras: what this step did (see the environment that made it).
-    account: the rest of the observation, an `Account` known at the close of
-      that day; None where the account is not observed.
+    extras: details of the step (see the environment that made it).
+    account: the other part of the observation, an `Account` at the close of
+      that day; None if the account is not observed.
   """
 
   observation: Array
@@ -72,9 +72,9 @@ class Transition(NamedTuple):
 
   Attributes:
     s_tm1: observation before the action.
-    a_tm1: float32 [N, 2], the action in the environment's units; where several
-      are learnt from, [M, N, 2], what was done first.
-    r_t: float32 [], the reward it earned; of several [M].
+    a_tm1: float32 [N, 2], the action in the environment's units; or several,
+      [M, N, 2], the executed one first.
+    r_t: float32 [], the reward of the action; [M] for several.
     discount_t: float32 [], 0 at a termination, else 1.
     s_t: observation after the action.
   """
@@ -90,8 +90,8 @@ class Transition(NamedTuple):
 class ActionSpec:
   """A box of actions, and the unit space in which agents explore.
 
-  Bounds hold for the last axis and repeat over the others. A scaled spec maps
-  [minimum, maximum] to [-1, 1]; a raw one (Eigen2) leaves actions as they are.
+  Bounds apply to the last axis and repeat over the others. A scaled spec maps
+  [minimum, maximum] to [-1, 1]; a raw one (Eigen2) leaves actions unchanged.
 
   Attributes:
     shape: of one action, e.g. (N, 2) for (coefficient, sale target in %).
@@ -125,33 +125,33 @@ class ActionSpec:
       )
 
   def to_unit(self, action: Array) -> Array:
-    """Environment units to unit space, [..., A] to [..., A]."""
+    """Maps environment units to unit space, [..., A] to [..., A]."""
     if not self.scaled:
       return action
     low, high = jnp.array(self.minimum), jnp.array(self.maximum)
     return 2.0 * (action - low) / (high - low) - 1.0
 
   def from_unit(self, unit: Array) -> Array:
-    """Unit space to environment units, [..., A] to [..., A]."""
+    """Maps unit space to environment units, [..., A] to [..., A]."""
     if not self.scaled:
       return unit
     low, high = jnp.array(self.minimum), jnp.array(self.maximum)
     return low + 0.5 * (unit + 1.0) * (high - low)
 
   def clip_unit(self, unit: Array) -> Array:
-    """The nearest point of the box, in unit space, [..., A] to [..., A]."""
+    """Clips to the box, in unit space, [..., A] to [..., A]."""
     if self.scaled:
       return jnp.clip(unit, -1.0, 1.0)
     return jnp.clip(unit, jnp.array(self.minimum), jnp.array(self.maximum))
 
   def perturbed(self, action: Array, noise: Array) -> Array:
-    """Environment units moved by noise of unit space, all [..., A], clipped."""
+    """Adds unit-space noise to an action in environment units, and clips."""
     return self.from_unit(self.clip_unit(self.to_unit(action) + noise))
 
 
 @dataclasses.dataclass(frozen=True)
 class EnvironmentSpec:
-  """What the other parts must know of an environment to be built for it.
+  """The properties of an environment that other parts are built for.
 
   Attributes:
     context_days: D, days in an observed window.

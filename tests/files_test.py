@@ -1,4 +1,4 @@
-"""Tests of eigen3.files: a file is the old one or the new one, whole."""
+"""Tests of eigen3.files: a file is either the old or the new one, complete."""
 
 import errno
 import os
@@ -118,7 +118,7 @@ def test_an_error_without_a_file_name_gets_one(tmp_path, make, as_text):
 
 
 class DiskError(OSError):
-  """A kind of error that Python would not choose by its number."""
+  """An error of a type that Python would not choose by its number."""
 
 
 def test_an_error_keeps_its_kind_when_it_gets_a_name(tmp_path):
@@ -176,7 +176,7 @@ def test_shares_are_exact_to_the_cent(tmp_path):
 
 
 def test_what_a_killed_writer_left_is_removed(tmp_path):
-  """And nothing else, whatever it is called."""
+  """It removes nothing else, whatever its name is."""
   kept = ['summary.json', 'a.part', 'a.12.part', 'b.deadbeef', 'notes']
   for name in [*kept, 'summary.json.0123abcd.part']:
     (tmp_path / name).write_text('')
@@ -188,7 +188,7 @@ def test_what_a_killed_writer_left_is_removed(tmp_path):
 
 @pytest.mark.parametrize('make', [atomic_path, atomic_folder])
 def test_what_is_being_written_is_known_as_such(tmp_path, make):
-  """So that a kill in the middle leaves nothing that stays."""
+  """So a kill halfway leaves nothing behind."""
   with make(tmp_path / 'a') as temporary:
     if not temporary.exists():
       temporary.write_text('')

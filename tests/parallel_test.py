@@ -11,14 +11,14 @@ from eigen3 import parallel
 
 
 def scaled_tanh(parameters, inputs):
-  """Of every entry alone; `inputs` holds None and a whole number."""
+  """Maps each entry alone; `inputs` holds None and a whole number."""
   x, nothing, number = inputs
   assert nothing is None
   return {'y': number[:, None] * jnp.tanh(x @ parameters)}
 
 
 def weighted_sum(mapped, parameters, x):
-  """A sum [] in which every output counts differently, and the outputs."""
+  """Returns the outputs, and a sum [] with a different weight for each."""
   outputs = mapped(parameters, (x, None, jnp.arange(1, len(x) + 1)))
   y = outputs['y']
   return (y * jnp.cos(jnp.arange(y.size)).reshape(y.shape)).sum(), outputs
@@ -183,7 +183,7 @@ def test_options_that_the_compiler_lacks_are_not_asked_for():
 
 
 def test_a_wrong_value_of_an_option_is_an_error():
-  """Only an option that is missing is passed over."""
+  """Only a missing option is skipped."""
   with pytest.raises(jax.errors.JaxRuntimeError, match='optimization_level'):
     parallel.known_options({'xla_backend_optimization_level': 'much'})
 

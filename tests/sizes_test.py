@@ -65,7 +65,7 @@ def test_a_cpu_computes_blocks_that_its_cache_holds():
 @pytest.mark.parametrize('device', GPUS, ids=lambda device: device.kind)
 @pytest.mark.parametrize('batch', [1, 8, 32])
 def test_blocks_of_a_gpu_fit_in_its_memory(device, batch):
-  """By the bytes that the H200 was seen to take; see eigen3.sizes."""
+  """Checks against bytes measured on an H200; see eigen3.sizes."""
   found = resolved('full', device, Work(batch))
   narrow = device is not T4
   assert found['compute_dtype'] == ('bfloat16' if narrow else 'float32')

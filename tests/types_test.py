@@ -48,7 +48,7 @@ def test_the_two_maps_are_inverse(bounds, seed):
 
 
 def test_the_units_are_those_of_a_default_run():
-  """Float32 in, float32 out, to a part in a million of the range."""
+  """Float32 in and out, to a millionth of the range."""
   actions = SCALED.from_unit(jnp.linspace(-1, 1, 101)[:, None])
   assert actions.dtype == jnp.float32
   np.testing.assert_allclose(
