@@ -211,7 +211,7 @@ def _run(
   if not done:
     total = config.learner[f'{learner.unit}s']
     logging.warning(
-      'stopped after %s %d of %d; add --resume to go on',
+      'stopped after %s %d of %d; add --resume to continue',
       learner.unit,
       learner.count(state),
       total,

@@ -1,1 +1,1 @@
-"""The folder of a run, or of many: who works there."""
+"""Files of a run or of many: settings, checkpoints, logs, locks, ledgers."""

@@ -1,14 +1,15 @@
-"""Whole-state checkpoints: atomic, in the background, the last and the best.
+"""Atomic checkpoints of the whole state, written in the background.
 
-A checkpoint is a folder of `state.npz`, a state's arrays as NumPy reads them,
-and `metadata.json`. It is written under a temporary name, read back and then
-renamed; only then is an older one removed. A zip file notices a changed byte,
-but not one of its own index, so a digest of all arrays is kept, too, and one
-of the metadata: one that is damaged is passed over, never taken for another's.
+The latest ones and the best are kept. A checkpoint is a folder of `state.npz`,
+the state's arrays, and `metadata.json`. It is written under a temporary name,
+read back and then renamed; only then is an older one removed. A zip file
+detects a changed byte, but not one of its own index: so the metadata hold a
+digest of all arrays and a checksum of themselves. A damaged checkpoint is
+skipped.
 
-Of several processes the first one writes, all arrays whole, and each reads for
-itself, from a folder that they share. So it does not matter how many there
-are, and none waits for another while it writes.
+In a run of several processes the first one writes all arrays, and each reads
+them from a shared folder. So the number of processes may change, and none waits
+while another writes.
 """
 
 import concurrent.futures
@@ -28,7 +29,7 @@ from absl import logging
 from eigen3 import parallel
 from eigen3.files import atomic_folder, remove_leftovers
 
-# Raised when the meaning, or the form, of a stored state changes.
+# Increased when the meaning, or the form, of a stored state changes.
 SCHEMA_VERSION = 3
 
 _STATE = 'state.npz'
@@ -37,11 +38,11 @@ _WITHOUT_CHECKSUM = (1, 2)  # earlier versions
 
 
 class CheckpointError(ValueError):
-  """A checkpoint that can't be used, and why."""
+  """A checkpoint cannot be used; the message says why."""
 
 
 class Checkpointer:
-  """Saves and restores states of one run; all processes have to ask for it."""
+  """Saves and restores states of one run; all processes must call it."""
 
   def __init__(
     self,
@@ -53,10 +54,10 @@ class Checkpointer:
     """Opens a run's folder of checkpoints.
 
     Args:
-      directory: created where absent.
+      directory: created if absent.
       keep: how many of the latest to keep, beside the one of the best score.
-      data_hash: of the panel; a state is only restored onto equal data.
-      read_only: create and move nothing; nothing can be saved.
+      data_hash: of the panel; a state is only restored with equal data.
+      read_only: create and move nothing; saving is not possible.
     """
     self._directory = pathlib.Path(directory).absolute()
     self._keep = keep
@@ -70,15 +71,16 @@ class Checkpointer:
         self._clear_away()
 
   def save(self, step: int, state: Any, score: float | None = None) -> None:
-    """Stores `state` as of `step`; returns once it is safe to donate it.
+    """Stores `state`; returns once its buffers may be donated.
 
     Args:
       step: its number.
       state: a tree of arrays.
-      score: keeps the step while no later one scores higher; None does not.
+      score: the step is kept until a later one scores higher; None means no
+        score.
 
     Raises:
-      OSError: what was saved before could not be written.
+      OSError: if the previous checkpoint could not be written.
     """
     self.wait()  # one copy at a time
     # A copy: on CPU a host array may be a view of a buffer that is donated.
@@ -91,19 +93,18 @@ class Checkpointer:
   def restore_latest(
     self, like: Any, at: int | None = None
   ) -> tuple[int, Any] | None:
-    """The newest readable state, or None where none was ever saved.
+    """Returns the newest readable state, or None if none was ever saved.
 
-    One that can't be read is reported by a warning and the one before it is
-    used.
+    An unreadable one is skipped with a warning.
 
     Args:
       like: a state of the same structure, shapes and types.
-      at: only this step will do.
+      at: restore this step only.
 
     Raises:
-      CheckpointError: of another schema, other data or a state of another
-        structure, none is readable, there is none of the step, or processes
-          do not find the same ones.
+      CheckpointError: if the schema, the data or the structure differ, no
+        checkpoint is readable, the step is missing, or processes find
+        different checkpoints.
     """
     self.wait()
     steps = sorted(self._steps(), reverse=True)
@@ -122,7 +123,7 @@ class Checkpointer:
     damaged: list[int] = []
     for step in steps:
       on_host, reason = self._try_to_read(step, like)
-      # All go on from the same one.
+      # All processes must restore the same one.
       if parallel.agree(on_host is None):
         logging.warning(
           'checkpoint %s: found it unreadable (%s); trying the one before it',
@@ -131,7 +132,7 @@ class Checkpointer:
         )
         damaged.append(step)
         continue
-      # Only now: without a good one, all stay where they were found.
+      # Only now: without a readable one, all stay where they are.
       if not self._read_only and parallel.is_first_process():
         self._set_aside(damaged)
       return step, jax.tree.map(parallel.place_like, on_host, like)
@@ -142,17 +143,17 @@ class Checkpointer:
     return None
 
   def wait(self) -> None:
-    """Returns when everything saved is on disk.
+    """Waits until everything saved is on disk.
 
     Raises:
-      OSError: it could not be written; what was there before still is.
+      OSError: if writing failed; older checkpoints are intact.
     """
     writing, self._writing = self._writing, None
     if writing is not None:
       writing.result()
 
   def close(self) -> None:
-    """Waits, then lets go of the folder; raises as `wait` does."""
+    """Waits, then closes the folder; raises as `wait` does."""
     try:
       self.wait()
     finally:
@@ -164,7 +165,7 @@ class Checkpointer:
     return [int(x.name) for x in self._directory.iterdir() if x.name.isdigit()]
 
   def _write(self, step: int, on_host: Any, score: float | None) -> None:
-    """One checkpoint, from temporary name to the removal of older ones."""
+    """Writes one checkpoint and removes superseded ones."""
     folder = self._directory / str(step)
     arrays = _by_path(on_host)
     metadata = {
@@ -186,7 +187,7 @@ class Checkpointer:
     self._remove(self._superseded())
 
   def _superseded(self) -> list[int]:
-    """All steps but the last ones and the one of the best score."""
+    """Returns all steps but the latest ones and the best one."""
     steps = sorted(self._steps())
     scored = [
       (score, -step)
@@ -199,19 +200,19 @@ class Checkpointer:
     return [step for step in steps if step not in kept]
 
   def _score(self, step: int) -> float | None:
-    """None for one without a score, or that can't be read."""
+    """Returns a step's score; None if it has none, or is unreadable."""
     try:
       return _read_metadata(self._directory / str(step)).get('score')
     except (OSError, ValueError):
       return None
 
   def _try_to_read(self, step: int, like: Any) -> tuple[Any, str]:
-    """The state in NumPy arrays, or None and why it can't be read."""
+    """Returns the state in NumPy arrays, or None and the reason."""
     try:
       return self._read(step, like), ''
     except CheckpointError:
       raise
-    # Whatever a damaged file makes NumPy raise, the answer is the same.
+    # A damaged file can make NumPy raise any error.
     except Exception as error:
       return None, _in_short(error)
 
@@ -231,7 +232,7 @@ class Checkpointer:
     )
     with np.load(folder / _STATE, allow_pickle=False) as stored:
       leaves = [
-        # NumPy has no name for types such as bfloat16: it stores their bytes.
+        # NumPy has no name for types such as bfloat16 and stores raw bytes.
         stored[name].view(leaf.dtype)
         for name, leaf in _by_path(like).items()
       ]
@@ -252,34 +253,34 @@ class Checkpointer:
       )
 
   def _set_aside(self, steps: list[int]) -> None:
-    """Moves damaged checkpoints, so that their steps can be saved anew."""
+    """Moves damaged checkpoints away, so that their steps can be reused."""
     for step in steps:
       target = self._directory.parent / f'unreadable_checkpoint_{step}'
-      shutil.rmtree(target, ignore_errors=True)  # of an earlier damage
+      shutil.rmtree(target, ignore_errors=True)  # moved earlier
       os.replace(self._directory / str(step), target)
 
   def _remove(self, steps: list[int]) -> None:
-    """Removes checkpoints; one that is half removed has no number."""
+    """Removes checkpoints; renaming first, so that none is half removed."""
     for step in steps:
       doomed = self._directory / f'{step}.removed'
       os.replace(self._directory / str(step), doomed)
       shutil.rmtree(doomed, ignore_errors=True)
 
   def _clear_away(self) -> None:
-    """Removes what a kill in the middle of saving or of removing left."""
+    """Removes what was left by a kill during saving or removal."""
     remove_leftovers(self._directory)
     for path in self._directory.glob('*.removed'):
       shutil.rmtree(path, ignore_errors=True)
 
 
 def _to_disk(file) -> None:
-  """Has all of an open file reach the disk before anything is renamed."""
+  """Flushes an open file to disk, before anything is renamed."""
   file.flush()
   os.fsync(file.fileno())
 
 
 def _by_path(state: Any) -> dict[str, Any]:
-  """The leaves of a tree, by their paths as jax writes them."""
+  """Returns the leaves of a tree by their paths, as jax writes them."""
   leaves = jax.tree_util.tree_leaves_with_path(state)
   return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
 
@@ -302,10 +303,10 @@ def _checksum(metadata: Mapping[str, Any]) -> str:
 
 
 def _verify(folder: pathlib.Path, arrays: Mapping, metadata: Mapping) -> None:
-  """Reads a checkpoint back, an array at a time.
+  """Reads a checkpoint back, one array at a time.
 
   Raises:
-    OSError: it is not what was written.
+    OSError: if it differs from what was written.
   """
   try:
     if _read_metadata(folder) != metadata:
@@ -316,20 +317,20 @@ def _verify(folder: pathlib.Path, arrays: Mapping, metadata: Mapping) -> None:
           raise ValueError(f'{name} is another')
   except OSError:
     raise
-  # As above, whatever NumPy raises.
+  # NumPy can raise any error, as above.
   except Exception as error:
     reason = f'not read back as written ({_in_short(error)})'
     raise OSError(errno.EIO, reason) from error
 
 
 def _in_short(error: Exception) -> str:
-  """Its kind, and the first words of what it says."""
+  """Returns an error's type and the start of its message."""
   reason = str(error).strip().partition('\n')[0][:120]
   return f'{type(error).__name__}: {reason}'
 
 
 def _structure(state: Any) -> str:
-  """A short digest of the paths, shapes and types of all leaves."""
+  """Returns a short digest of the paths, shapes and types of all leaves."""
   lines = [
     f'{path} {leaf.shape} {leaf.dtype}'
     for path, leaf in _by_path(state).items()
@@ -338,7 +339,7 @@ def _structure(state: Any) -> str:
 
 
 def digest(on_host: Any) -> str:
-  """sha256 of all leaves, which are NumPy arrays."""
+  """Returns the SHA-256 of all leaves, which are NumPy arrays."""
   total = hashlib.sha256()
   for leaf in jax.tree.leaves(on_host):
     total.update(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data)

@@ -1,15 +1,15 @@
-"""Who does what, where several processes or machines share a folder.
+"""Divides work among processes or machines that share a folder.
 
-A claim on NAME is a file NAME.0 that only one can make. Where its holder is
-gone, the next makes NAME.1, and so on: the last number holds. Nobody ever
-removes what is another's and in force, so two that find the same holder gone
-cannot both follow him.
+A claim on NAME is a file NAME.0 that only one process can create. If its holder
+is gone, the next creates NAME.1, and so on: the highest number is valid. Nobody
+ever removes a valid claim of another, so two processes that find the same
+holder gone cannot both succeed it.
 
-Of this machine it is known whether a process is there. Another machine touches
-its claims every `BEAT` seconds, and is taken for gone after `STALE` seconds;
+On the same machine a process can be looked up. Another machine touches its
+claims every `BEAT` seconds, and counts as gone after `STALE` seconds; the
 clocks of machines that share a folder must agree to a few minutes. A run that
 outlives the program that started it keeps its claim on its own machine only;
-that nobody writes where it writes is seen to by the lock of its folder.
+the lock of its folder keeps others from writing there.
 """
 
 import contextlib
@@ -26,26 +26,26 @@ from eigen3.runs import holders
 
 BEAT = 60.0  # seconds
 STALE = 600.0
-_PATIENCE = 0.05  # seconds between two tries
-_WARN_AFTER = 5.0  # of waiting, for whom
+_PATIENCE = 0.05  # seconds between two attempts
+_WARN_AFTER = 5.0  # seconds of waiting
 
 
 class Claim:
-  """Held until it is released, or all processes that it names are gone."""
+  """A claim, valid until its release or until all its processes are gone."""
 
   def __init__(self, path: pathlib.Path):
-    """Of a file that this process has just made, and is empty."""
+    """Makes a claim of an empty file that this process has just created."""
     self._path = path
     self._beat = time.monotonic()
     self.add(os.getpid())
 
   def add(self, process: int) -> None:
-    """Names a process of this machine that holds the claim, too."""
+    """Adds a process of this machine as a holder of the claim."""
     with naming(self._path), self._path.open('a', encoding='utf-8') as file:
       file.write(holders.line_of(process))
 
   def keep(self) -> bool:
-    """Shows that the holder is there; False if another has followed him.
+    """Renews the claim; returns False if another process has taken it over.
 
     To be called often; most calls do nothing.
     """
@@ -58,15 +58,15 @@ class Claim:
     return False
 
   def release(self) -> None:
-    """Lets the next one have it."""
+    """Releases the claim."""
     self._path.unlink(missing_ok=True)
 
 
 def take(name: os.PathLike | str) -> Claim | None:
-  """Claims a name; None where it is held.
+  """Claims a name; returns None if it is held.
 
   Args:
-    name: a path; the folder that it is in is made.
+    name: a path; its folder is created.
   """
   name = pathlib.Path(name)
   name.parent.mkdir(parents=True, exist_ok=True)
@@ -79,13 +79,13 @@ def take(name: os.PathLike | str) -> Claim | None:
     path.touch(exist_ok=False)
   except FileExistsError:
     return None
-  # Whoever was gone may have made way for others since.
+  # Another process may have followed the same lost holder.
   if any(_is_held(other) for other in _files(name) if other != path):
     path.unlink(missing_ok=True)
     return None
   try:
     claim = Claim(path)
-  except OSError:  # of a full disk; an empty claim would be in force
+  except OSError:  # such as of a full disk; an empty claim would be valid
     path.unlink(missing_ok=True)
     raise
   for gone in before:
@@ -95,7 +95,7 @@ def take(name: os.PathLike | str) -> Claim | None:
 
 @contextlib.contextmanager
 def held(name: os.PathLike | str) -> Iterator[None]:
-  """Holds a name for a short while, after waiting for whoever has it."""
+  """Holds a name for a short time, after waiting for its holder."""
   warn_at = time.monotonic() + _WARN_AFTER
   while (claim := take(name)) is None:
     if time.monotonic() > warn_at:
@@ -110,14 +110,14 @@ def held(name: os.PathLike | str) -> Iterator[None]:
 
 
 def holders_of(name: os.PathLike | str) -> list[dict[str, Any]]:
-  """The notes of all that may hold a name; see `holders`."""
+  """Returns the notes of all possible holders of a name; see `holders`."""
   files = [file for file in _files(pathlib.Path(name)) if _is_held(file)]
   found = [holder for file in files for holder in holders.read(file)]
   return [x for x in found if not holders.is_gone(x)]
 
 
 def _files(name: pathlib.Path) -> list[pathlib.Path]:
-  """All claims on a name, the last one last."""
+  """Returns all claims on a name in ascending order."""
   found = [
     path
     for path in name.parent.glob(f'{name.name}.*')

@@ -1,7 +1,7 @@
-"""Notes of who holds something: a line of JSON for each process.
+"""Notes that name the holders of a lock or claim: a line of JSON a process.
 
-A process is named by its number and by when it began, both of a machine since
-its last start, so that a number that was given again names nobody.
+A process is identified by its number and its start time, both relative to the
+machine's last boot, so that a reused number does not match.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ _FIELDS = {'host': str, 'machine': str, 'process': int, 'began': str}
 
 
 def line_of(process: int) -> str:
-  """The note of a process of this machine."""
+  """Returns the note of a process of this machine."""
   now = datetime.datetime.now().astimezone().isoformat(timespec='seconds')
   holder = {
     'host': platform.node(),
@@ -30,13 +30,13 @@ def line_of(process: int) -> str:
 
 
 def read(path: pathlib.Path) -> list[dict[str, Any]]:
-  """Returns the notes in a file; lines that are no note are left out.
+  """Returns the notes in a file; other lines are skipped.
 
   Each has the host's name, `machine` (see `_machine`), the process's number,
-  `began` (its start, as /proc counts) and `since`, when it wrote the note.
+  `began` (its start, as /proc counts) and `since`, the time of the note.
 
   Raises:
-    FileNotFoundError: there is no file.
+    FileNotFoundError: if there is no file.
   """
   found = []
   for line in path.read_bytes().splitlines():
@@ -48,19 +48,19 @@ def read(path: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def is_of_here(holder: dict[str, Any]) -> bool:
-  """Whether a note is of this machine, where its process can be looked up."""
+  """Returns whether a note is of this machine, so that it can be checked."""
   return holder['machine'] == _machine()
 
 
 def is_gone(holder: dict[str, Any]) -> bool:
-  """Whether a process is known to have ended."""
+  """Returns whether a process is known to have ended."""
   return is_of_here(holder) and not _is_alive(
     holder['process'], holder['began']
   )
 
 
 def names(found: list[dict[str, Any]]) -> str:
-  """Who they are, for a message."""
+  """Returns the holders' names for a message."""
   return '; '.join(
     f'process {x["process"]} on {x["host"]} since {x["since"]}' for x in found
   )
@@ -85,7 +85,7 @@ def _is_alive(process: int, began: str) -> bool:
 
 
 def _began(process: int) -> str:
-  """When a process began, '' where there is no /proc to tell."""
+  """Returns a process's start time, '' without /proc."""
   with contextlib.suppress(OSError, IndexError):
     status = pathlib.Path(f'/proc/{process}/stat').read_text()
     # The name before the last parenthesis may hold anything.
@@ -95,9 +95,9 @@ def _began(process: int) -> str:
 
 @functools.cache
 def _machine() -> str:
-  """What numbers of processes are of: a machine since its last start.
+  """Identifies a machine since its last boot, for numbers of processes.
 
-  Containers have numbers of their own, and may have the name of their host.
+  Containers have their own numbers, and may share the name of their host.
   """
   parts = [platform.node()]
   with contextlib.suppress(OSError):  # where there is no /proc

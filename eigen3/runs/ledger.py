@@ -1,9 +1,9 @@
-"""What was looked at that should be looked at once: the held-out days.
+"""Records when held-out days were evaluated, which should happen once.
 
-Each run keeps a list of the times its held-out days were opened, and which
-policies were judged on them then. A policy is known by the digest of its
-arrays, so that a report that was interrupted can be made again: the same
-policy on the same days tells nothing new, and opens nothing.
+Each run keeps a list of these times, with the policies that were evaluated.
+A policy is identified by the digest of its arrays, so that an interrupted
+report can be repeated: the same policy on the same days reveals nothing new,
+and is no new opening.
 """
 
 import datetime
@@ -22,18 +22,18 @@ FILE = 'holdout.json'
 
 
 def policy_digest(policy: Policy) -> str:
-  """Digest of all that decides an agent's actions."""
+  """Returns the digest of all that determines an agent's actions."""
   return checkpoint.digest(parallel.to_host(policy))
 
 
 def openings(workdir: os.PathLike | str) -> list[dict[str, Any]]:
-  """When a run's held-out days were opened, oldest first.
+  """Returns when a run's held-out days were opened, oldest first.
 
   Returns:
     Entries of `time`, `by` (the program) and `policies` (digests).
 
   Raises:
-    ValueError: the list is damaged.
+    ValueError: if the list is damaged.
   """
   path = pathlib.Path(workdir) / FILE
   if not path.exists():
@@ -52,10 +52,10 @@ def openings(workdir: os.PathLike | str) -> list[dict[str, Any]]:
 
 
 def was_judged(workdir: os.PathLike | str, digest: str) -> bool:
-  """Whether a policy was judged on a run's held-out days before.
+  """Returns whether a policy was evaluated on a run's held-out days before.
 
   Raises:
-    ValueError: the list is damaged.
+    ValueError: if the list is damaged.
   """
   return any(digest in entry['policies'] for entry in openings(workdir))
 
@@ -65,20 +65,20 @@ def open_holdout(
   by: str,
   again: bool = False,
 ) -> int:
-  """Records, before it is done, that policies are judged on held-out days.
+  """Records that policies are about to be evaluated on held-out days.
 
   Args:
-    policies: for the folder of each run whose days these are, the digests of
-      what is judged on them.
-    by: the program that looks.
-    again: allow it where other policies were judged on them before.
+    policies: digests of the policies, by the folder of each run whose days
+      they are.
+    by: the program that evaluates them.
+    again: allow it even if other policies were evaluated on these days.
 
   Returns:
-    How often these days were opened, with this time: the most of any run.
+    How often these days were opened, including this time: the most of any run.
 
   Raises:
-    ValueError: they were opened before for other policies, and `again` is not
-      set; nothing is recorded.
+    ValueError: if they were opened before for other policies and `again` is
+      not set; nothing is recorded.
   """
   known = {workdir: openings(workdir) for workdir in policies}
   now = datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')
@@ -91,8 +91,8 @@ def open_holdout(
       raise ValueError(
         f'--holdout: the held-out days of {workdir} were opened before (by '
         f'{entries[-1]["by"]}, {entries[-1]["time"]}), for another policy; '
-        '--holdout=no leaves them closed, --holdout=again opens them again '
-        'and says so in the report'
+        '--holdout=no leaves them closed, --holdout=again opens them again and '
+        'reports it'
       )
     entry = {'time': now, 'by': by, 'policies': sorted(policies[workdir])}
     changed[workdir] = [*entries, entry]
@@ -104,10 +104,10 @@ def open_holdout(
 
 
 def remark(count: int) -> str:
-  """What a report says of days that were opened so often; '' for once."""
+  """Returns a report's remark on days opened `count` times; '' for once."""
   if count < 2:
     return ''
   return (
-    f'held-out days opened {count} times: their last result is no longer of '
+    f'held-out days opened {count} times: their last result is no longer on '
     'unseen days'
   )

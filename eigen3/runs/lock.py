@@ -1,4 +1,4 @@
-"""One process at a time works in a folder, with the processes it starts."""
+"""A lock on a folder for one process and the processes that it starts."""
 
 import contextlib
 import errno
@@ -20,8 +20,8 @@ FILE = 'lock'
 class Lock:
   """A file that stays locked until the process that holds it ends.
 
-  The lock belongs to the open file, so nothing is left locked by a process
-  that was killed. Only who holds it is read from what the file says.
+  The lock belongs to the open file, so a killed process leaves nothing locked.
+  The file's text only names the holder.
   """
 
   def __init__(self, folder: os.PathLike | str):
@@ -31,7 +31,7 @@ class Lock:
       folder: must exist.
 
     Raises:
-      ValueError: another process holds the lock, naming it.
+      ValueError: if another process holds the lock; the message names it.
     """
     self._path = pathlib.Path(folder) / FILE
     while True:
@@ -39,7 +39,7 @@ class Lock:
       self._take(folder)
       if self._is_in_place():
         break
-      self._file.close()  # of a file that its last holder has removed
+      self._file.close()  # of a file that its previous holder has removed
     try:
       with naming(self._path):
         self._file.truncate(0)
@@ -50,7 +50,7 @@ class Lock:
       raise
 
   def close(self) -> None:
-    """Lets go, and removes the file."""
+    """Releases the lock and removes the file."""
     if self._is_in_place():
       self._path.unlink()
     self._file.close()
@@ -63,18 +63,18 @@ class Lock:
       names = holders.names(holders_of(folder)) or 'a process'
       raise ValueError(
         f'{folder}: found it in use by {names}, expected no process at work '
-        'there: let it end, or end it first'
+        'there: wait for it to end, or stop it first'
       ) from error
     except OSError as error:
       if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):
         raise
       logging.warning(
-        '%s: this file system has no locks: a second process in this folder '
-        'would not be noticed', folder
+        '%s: this file system has no locks, so a second process in this folder '
+        'is not detected', folder
       )  # fmt: skip
 
   def _is_in_place(self) -> bool:
-    """Whether the open file is the one that others would find."""
+    """Returns whether the open file is the one that others would open."""
     try:
       return os.path.samestat(
         os.fstat(self._file.fileno()), os.stat(self._path)
@@ -88,7 +88,7 @@ def locked(folder: os.PathLike | str) -> Iterator[None]:
   """Locks a folder for all processes of a distributed run, which share it.
 
   Raises:
-    ValueError: somebody else works there; raised in every process.
+    ValueError: if another process uses it; raised in every process.
   """
   lock, reason = None, ''
   if parallel.is_first_process():
@@ -106,7 +106,7 @@ def locked(folder: os.PathLike | str) -> Iterator[None]:
 
 
 def holders_of(folder: os.PathLike | str) -> list[dict[str, Any]]:
-  """The notes of all that may still be at work; see `holders`."""
+  """Returns the notes of all processes that may be at work; see `holders`."""
   try:
     found = holders.read(pathlib.Path(folder) / FILE)
   except FileNotFoundError:

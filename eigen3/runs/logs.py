@@ -1,6 +1,6 @@
-"""What a run records: CSV rows by iteration, and what mirrors them.
+"""A run's logs: CSV rows by iteration, TensorBoard and other sinks.
 
-Of several processes the first one writes; the others' logs lead nowhere.
+In a run of several processes only the first one writes.
 """
 
 import csv
@@ -15,18 +15,18 @@ import tensorboardX
 from eigen3 import parallel
 from eigen3.files import atomic_path, naming
 
-# Files of a run: its iterations or generations; of a population every agent of
-# every generation, and what it looked at.
+# Files of a run: its iterations or generations; every agent of every generation
+# of a population; and its feature importance.
 METRICS, MEMBERS, IMPORTANCE = 'metrics.csv', 'members.csv', 'importance.csv'
 
-# Columns on validations: the score, and the Sharpe ratio of one agent, a year,
-# in METRICS and of every agent, a day, in MEMBERS.
+# Columns of validations: the score, and the Sharpe ratio: annualised, of one
+# agent, in METRICS; daily, of every agent, in MEMBERS.
 SCORE = 'validation_profit'
 SHARPE, DAILY_SHARPE = 'validation_sharpe', 'validation_daily_sharpe'
 
 
 class CsvLog:
-  """A CSV file of rows whose first field is the iteration they belong to."""
+  """A CSV file of rows whose first field is their iteration."""
 
   def __init__(self, path: os.PathLike | str, fields: Sequence[str], last: int):
     """Opens the file.
@@ -34,11 +34,11 @@ class CsvLog:
     Args:
       path: of the file.
       fields: its columns; the first is the iteration.
-      last: rows of later iterations, left by a run that went on after its
-        last checkpoint, are dropped.
+      last: rows of later iterations, written after the checkpoint that a run
+        resumes from, are dropped.
 
     Raises:
-      ValueError: the CSV there has other columns.
+      ValueError: if the existing CSV has other columns.
     """
     self._path = pathlib.Path(path)
     self._fields = tuple(fields)
@@ -52,7 +52,7 @@ class CsvLog:
     self._csv = csv.DictWriter(self._file, self._fields, restval='')
 
   def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Adds rows; fields that they lack stay empty."""
+    """Adds rows; missing fields stay empty."""
     with naming(self._path):
       self._csv.writerows(rows)
       self._file.flush()
@@ -72,8 +72,8 @@ class CsvLog:
           f'{self._path}: found columns {", ".join(found)}, '
           f'expected {", ".join(self._fields)}'
         )
-      # A row cut short by a kill lies after the last checkpoint, but its
-      # iteration, cut short too, may not say so.
+      # A row truncated by a kill lies after the last checkpoint, but its
+      # truncated iteration may not show it.
       return [
         row
         for row in reader
@@ -93,27 +93,27 @@ class CsvLog:
 
 
 class Sink(Protocol):
-  """Where metrics go beside the CSV, which stays the record."""
+  """A destination of metrics beside the CSV, which is the record."""
 
   def write(self, step: int, values: Mapping[str, float]) -> None:
-    """Adds what is known of an iteration."""
+    """Adds the values of an iteration."""
 
   def close(self) -> None:
-    """Flushes and closes it."""
+    """Flushes and closes the sink."""
 
 
 class TensorBoard:
-  """Events for TensorBoard; a `Sink` that begins anew."""
+  """TensorBoard events; a `Sink` that starts empty."""
 
   def __init__(self, folder: pathlib.Path):
-    """Opens the events; older ones in the folder are removed."""
+    """Opens the events and removes older ones from the folder."""
     writes = parallel.is_first_process()
     if writes:
       shutil.rmtree(folder, ignore_errors=True)
     self._events = tensorboardX.SummaryWriter(str(folder), write_to_disk=writes)
 
   def write(self, step: int, values: Mapping[str, float]) -> None:
-    """Adds what is known of an iteration."""
+    """Adds the values of an iteration."""
     for name, value in values.items():
       self._events.add_scalar(name, value, step)
 
@@ -141,13 +141,13 @@ class MetricsLog:
     Args:
       workdir: the run's folder.
       fields: columns of the CSV; the first is the iteration.
-      last: rows of later iterations, left by a run that went on after its
-        last checkpoint, are dropped.
-      sinks: get the rows that are written from now on, and are closed with
+      last: rows of later iterations, written after the checkpoint that a run
+        resumes from, are dropped.
+      sinks: receive the rows that are written from now on, and are closed with
         the logs.
 
     Raises:
-      ValueError: the CSV there has other columns.
+      ValueError: if the existing CSV has other columns.
     """
     self._fields = tuple(fields)
     self._csv = CsvLog(pathlib.Path(workdir) / METRICS, fields, last)
@@ -157,7 +157,7 @@ class MetricsLog:
     self._sinks = (events, *sinks)
 
   def write(self, row: Mapping[str, float]) -> None:
-    """Adds one iteration; fields that it lacks stay empty."""
+    """Adds one iteration; missing fields stay empty."""
     self._csv.write([row])
     step, values = self._numbers(row)
     for sink in self._sinks:
@@ -172,7 +172,7 @@ class MetricsLog:
   def _numbers(
     self, row: Mapping[str, float | str]
   ) -> tuple[int, dict[str, float]]:
-    """The iteration of a row, and the fields that it has."""
+    """Returns the iteration of a row, and its non-empty fields."""
     values = {
       name: float(row[name])
       for name in self._fields[1:]

@@ -1,4 +1,4 @@
-"""A run's folder explains itself: settings, seed, versions, commit, data."""
+"""A run's folder: settings, seed, versions, commit and data."""
 
 import contextlib
 import importlib.metadata
@@ -17,8 +17,8 @@ from eigen3 import parallel
 from eigen3.files import write_json
 
 _PACKAGES = ('jax', 'jaxlib', 'dm-haiku', 'rlax', 'optax', 'numpy', 'pandas')
-# Settings that a resumed run may change: how long it goes on, on what, in how
-# much memory, and where the panel is, whose contents `check_data` compares.
+# Settings that a resumed run may change: its length, devices and memory, and
+# the path of the panel, whose contents `check_data` compares.
 _MAY_CHANGE = (
   'agent.acting_chunk',
   'data.panel',
@@ -30,7 +30,7 @@ _MAY_CHANGE = (
   'networks.sequence_block',
 )
 _ABOUT = 'run.json'
-# Everything that a run writes.
+# All files that a run writes.
 _NAMES = (
   'checkpoints',
   'config.json',
@@ -59,21 +59,21 @@ def create(
   kept: Container[str] = (),
   machine: Mapping[str, Any] | None = None,
 ) -> pathlib.Path:
-  """Makes the folder of a new run; the first process does, for all of them.
+  """Creates the folder of a new run, on the first process.
 
   Args:
-    workdir: must not hold a run, nor what a run writes.
+    workdir: must not hold a run, nor files that a run writes.
     config: all settings.
-    data: what the run was trained on, as JSON.
-    kept: names of files that may be there, see `check_new`.
-    machine: 'device' and 'sizes', what the run was sized for and how, as JSON.
+    data: description of the training data, as JSON.
+    kept: names of files that may exist, see `check_new`.
+    machine: 'device' and 'sizes' that the run was configured for, as JSON.
 
   Raises:
-    ValueError: the folder holds a run already, or files in its way.
+    ValueError: if the folder holds a run already, or files in its way.
   """
   workdir = pathlib.Path(workdir)
   check_new(workdir, kept)
-  parallel.wait_for_all()  # to have looked, before anything is there
+  parallel.wait_for_all()  # all have checked before anything is created
   make_folder(workdir)
   if not parallel.is_first_process():
     return workdir
@@ -92,24 +92,24 @@ def create(
       },
     },
   )
-  # Last: its presence says that the folder holds a run.
+  # Last: its presence marks the folder as a run's.
   write_json(workdir / 'config.json', json.loads(config.to_json()))
   return workdir
 
 
 def make_folder(workdir: os.PathLike | str) -> None:
-  """Makes the folder of a run, where there is none; the first process does."""
+  """Creates a run's folder, if absent, on the first process."""
   if parallel.is_first_process():
     pathlib.Path(workdir).mkdir(parents=True, exist_ok=True)
   parallel.wait_for_all()
 
 
 def check_new(workdir: os.PathLike | str, kept: Container[str] = ()) -> None:
-  """Refuses a folder that holds a run, or what a run would write over.
+  """Checks that a folder holds no run, nor files that a run would overwrite.
 
   Args:
-    workdir: of a run that is to begin.
-    kept: names of files that the run adds to where they are there.
+    workdir: of a new run.
+    kept: names of files that may exist, because the run appends to them.
 
   Raises:
     ValueError: naming the folder and what was found there.
@@ -117,7 +117,7 @@ def check_new(workdir: os.PathLike | str, kept: Container[str] = ()) -> None:
   if holds_run(workdir):
     raise ValueError(
       f'--workdir: found a run in {workdir}, expected a new folder; '
-      'add --resume to go on with that run'
+      'add --resume to continue that run'
     )
   kept = {name for name in _NAMES if name in kept}
   if _was_cut_short(workdir):
@@ -126,12 +126,12 @@ def check_new(workdir: os.PathLike | str, kept: Container[str] = ()) -> None:
     if name not in kept and os.path.lexists(pathlib.Path(workdir) / name):
       raise ValueError(
         f'--workdir: found {name} in {workdir}, expected a folder without it: '
-        'the run would write over it'
+        'the run would overwrite it'
       )
 
 
 def _was_cut_short(workdir: os.PathLike | str) -> bool:
-  """Whether a run was killed while `create` wrote of it."""
+  """Returns whether a run was killed within `create`."""
   try:
     about = read_about(workdir)
   except (OSError, ValueError):
@@ -140,15 +140,15 @@ def _was_cut_short(workdir: os.PathLike | str) -> bool:
 
 
 def holds_run(workdir: os.PathLike | str) -> bool:
-  """Whether the folder holds a run."""
+  """Returns whether the folder holds a run."""
   return (pathlib.Path(workdir) / 'config.json').exists()
 
 
 def read_config(workdir: os.PathLike | str) -> Mapping[str, Any]:
-  """The settings of the run in a folder.
+  """Returns the settings of the run in a folder.
 
   Raises:
-    ValueError: no run there, or its settings cannot be read.
+    ValueError: if there is no run, or its settings cannot be read.
   """
   workdir = pathlib.Path(workdir)
   if not holds_run(workdir):
@@ -157,7 +157,7 @@ def read_config(workdir: os.PathLike | str) -> Mapping[str, Any]:
 
 
 def check_resumable(workdir: os.PathLike | str) -> None:
-  """Refuses a folder without a run that could be resumed; a ValueError."""
+  """Raises a ValueError if the folder holds no run to resume."""
   if not holds_run(workdir):
     raise ValueError(
       f'--workdir: found no run in {workdir}, expected one to resume'
@@ -165,35 +165,35 @@ def check_resumable(workdir: os.PathLike | str) -> None:
 
 
 def read_data(workdir: os.PathLike | str) -> Mapping[str, Any]:
-  """Returns what `run.json` says of the run's data; see `create`.
+  """Returns the description of the run's data in `run.json`; see `create`.
 
   Raises:
-    ValueError: it cannot be read.
+    ValueError: if it cannot be read.
   """
   return _read_part(workdir, 'data')
 
 
 def read_sizes(workdir: os.PathLike | str) -> Mapping[str, Any]:
-  """Returns what 'auto' came to where the run began, by a setting's full name.
+  """Returns the values that 'auto' resolved to, by a setting's full name.
 
-  Nothing for a run that is older than 'auto'.
+  Empty for a run that is older than 'auto'.
 
   Raises:
-    ValueError: it cannot be read.
+    ValueError: if they cannot be read.
   """
   return _read_part(workdir, 'sizes')
 
 
 def read_about(workdir: os.PathLike | str) -> Mapping[str, Any]:
-  """All that `run.json` says: command, commit, data, Python and versions.
+  """Returns all of `run.json`: command, commit, data, Python and versions.
 
   Raises:
-    ValueError: it cannot be read, or lacks the data.
+    ValueError: if it cannot be read, or lacks the data.
   """
   path = pathlib.Path(workdir) / _ABOUT
   about = _read_settings(path)
   if not isinstance(about.get('data'), dict):
-    raise ValueError(f"{path}: found no 'data', expected what the run is of")
+    raise ValueError(f"{path}: found no 'data', expected the run's data")
   return about
 
 
@@ -202,15 +202,15 @@ def check_data(
   data: Mapping[str, Any],
   field: str = '--config.data.panel',
 ) -> None:
-  """Refuses to go on with other data than a run began with.
+  """Checks that a run continues with the data that it began with.
 
   Args:
     workdir: of the run.
-    data: what it would go on with; its `hash` counts.
-    field: that names the data.
+    data: to continue with; only its `hash` is compared.
+    field: name of the setting or flag, for the message.
 
   Raises:
-    ValueError: the data are others.
+    ValueError: if the hashes differ.
   """
   began = str(read_data(workdir).get('hash'))
   if began != data['hash']:
@@ -225,17 +225,17 @@ def check_same(
   config: ml_collections.ConfigDict,
   defaults: ml_collections.ConfigDict | None = None,
 ) -> None:
-  """Refuses to resume a run with other settings than it began with.
+  """Checks that a run resumes with the settings that it began with.
 
   Args:
     workdir: of the run.
-    config: what it would go on with.
-    defaults: what settings that are younger than the run have to be; without
-      it there may be none.
+    config: settings to continue with.
+    defaults: values of settings that are newer than the run; without them
+      there may be no such settings.
 
   Raises:
-    ValueError: no run there, its settings can't be read, or one differs,
-      naming the first.
+    ValueError: if there is no run or it is unreadable, or naming the first
+      setting that differs.
   """
   workdir = pathlib.Path(workdir)
   check_resumable(workdir)
@@ -254,12 +254,12 @@ def differences(
   now: ml_collections.ConfigDict,
   defaults: ml_collections.ConfigDict | None = None,
 ) -> dict[str, tuple[Any, Any]]:
-  """Settings that differ, by their full names in order: (before, now).
+  """Returns settings that differ, by full names in order: (before, now).
 
   Args:
-    before: settings as `config.json` has them.
+    before: settings as in `config.json`.
     now: settings.
-    defaults: of settings that `before` lacks.
+    defaults: values of settings that `before` lacks.
   """
   past, present = _flatten(before), _flatten(json.loads(now.to_json()))
   if defaults is not None:
@@ -274,7 +274,7 @@ def differences(
 def _read_settings(path: pathlib.Path) -> Mapping[str, Any]:
   try:
     found = json.loads(path.read_text(encoding='utf-8'))
-  except ValueError as error:  # of JSON and of UTF-8
+  except ValueError as error:  # JSON or UTF-8
     raise ValueError(
       f'{path}: found a damaged file ({error}), expected the settings that '
       'the run began with'
@@ -285,12 +285,12 @@ def _read_settings(path: pathlib.Path) -> Mapping[str, Any]:
       'run began with'
     )
   if isinstance(found.get('networks'), dict):
-    found['networks'].pop('spec', None)  # nothing reads it any more
+    found['networks'].pop('spec', None)  # no longer read
   return found
 
 
 def _read_part(workdir: os.PathLike | str, name: str) -> Mapping[str, Any]:
-  """Returns an object of `run.json`, empty where it has none of that name."""
+  """Returns an object of `run.json`, empty if it is missing."""
   path = pathlib.Path(workdir) / _ABOUT
   found = _read_settings(path).get(name, {})
   if not isinstance(found, dict):
@@ -311,7 +311,7 @@ def _flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
 
 
 def commit() -> str:
-  """The checkout's commit, '+' where it has changes, '' outside one."""
+  """Returns the checkout's commit, with '+' if modified; '' outside one."""
   here = pathlib.Path(__file__).parent
 
   def git(*arguments: str) -> str:

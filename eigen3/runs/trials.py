@@ -1,13 +1,13 @@
-"""How many policies were tried before one was chosen: their Sharpe ratios.
+"""Sharpe ratios of all policies that were tried before one was chosen.
 
-Every policy that a run ever validated is a trial. Its Sharpe ratio is in what
-the run logs anyway: `members.csv` has all members of all generations,
-`metrics.csv` of a run of one agent every validation. Both are cut back to the
-checkpoint that a run resumes from, and what follows is repeated bit for bit, so
-that no trial is lost and none is counted twice.
+Every policy that a run ever validated is a trial. The run's logs have its
+Sharpe
+ratio: `members.csv` for all members of all generations, `metrics.csv` for every
+validation of a run of one agent. A resumed run truncates both to its checkpoint
+and repeats the rest bit for bit, so that no trial is lost or counted twice.
 
-The supervised ranker's runs are left out where they stand among others: they
-log losses, no Sharpe ratios, and no agent is chosen from them.
+Runs of the supervised ranker are skipped in folders of many runs: they log
+losses, no Sharpe ratios, and no agent is chosen from them.
 """
 
 import os
@@ -22,21 +22,21 @@ from eigen3.runs import logs, run_directory
 from eigen3.settings import require
 from eigen3.types import TRADING_DAYS_A_YEAR
 
-# The settings that, with the data, say which days are the validation days.
+# The settings that, with the data, determine the validation days.
 _SPLIT = ('validation_days', 'holdout_days', 'embargo_days')
 RUNS = 'runs'  # of a folder of many
 
 
 def read(paths: Sequence[os.PathLike | str]) -> np.ndarray:
-  """Sharpe ratios of a day of all trials of a search, float64 [n].
+  """Returns daily Sharpe ratios of all trials of a search, float64 [n].
 
   Args:
     paths: runs and sweeps, all that was tried before a champion was chosen,
-      its own run included.
+      including its own run.
 
   Raises:
-    ValueError: a folder holds no run, or the runs are of other data or have
-      other validation days than the first.
+    ValueError: if a folder holds no run, or a run's data or validation days
+      differ from those of the first.
   """
   runs = find(paths)
   _check_alike(runs)
@@ -44,17 +44,17 @@ def read(paths: Sequence[os.PathLike | str]) -> np.ndarray:
 
 
 def find(paths: Sequence[os.PathLike | str]) -> list[pathlib.Path]:
-  """The folders of runs, each once.
+  """Returns the folders of runs, each once.
 
-  A sweep, a ladder or a study stands for all runs in it that logged anything,
-  but for those of the ranker.
+  A sweep, a ladder or a study stands for all its runs with a log, except those
+  of the ranker.
 
   Raises:
-    ValueError: a folder holds neither.
+    ValueError: if a folder holds neither a run nor many.
   """
   found: dict[pathlib.Path, None] = {}
   for path in map(pathlib.Path, paths):
-    run_directory.read_config(path)  # or says what is wrong
+    run_directory.read_config(path)  # checks that it holds a run
     files = sorted((path / RUNS).rglob('config.json'))
     runs = [
       file.parent
@@ -71,13 +71,13 @@ def _has_log(run: pathlib.Path) -> bool:
 
 
 def sharpe_ratios(workdir: os.PathLike | str) -> np.ndarray:
-  """Sharpe ratios of a day of all policies that a run validated, float64 [n].
+  """Returns daily Sharpe ratios of all policies that a run validated.
 
-  Of a population's members they are those on the validation slices, of one
-  agent those on all validation days. One without a Sharpe ratio counts as 0.
+  They are float64 [n]: on the validation slices for members of a population, on
+  all validation days for a single agent. A missing Sharpe ratio counts as 0.
 
   Raises:
-    ValueError: the log is of another version.
+    ValueError: if the log is of another version.
   """
   workdir = pathlib.Path(workdir)
   path, column, unit = workdir / logs.METRICS, logs.SHARPE, 1.0
@@ -86,7 +86,7 @@ def sharpe_ratios(workdir: os.PathLike | str) -> np.ndarray:
   else:
     unit = np.sqrt(_days_a_year(workdir))
   if not path.exists():
-    return np.zeros(0)  # it ended before it validated anything
+    return np.zeros(0)  # it ended before its first validation
   table = pd.read_csv(path)
   for name in (column, logs.SCORE):
     require(name in table, f'{path}: columns', [*table], f'{name} among them')
@@ -95,7 +95,7 @@ def sharpe_ratios(workdir: os.PathLike | str) -> np.ndarray:
 
 
 def _days_a_year(workdir: pathlib.Path) -> int:
-  """By how many days a run's Sharpe ratios are a year's."""
+  """Returns the days that a run's Sharpe ratios are annualised by."""
   try:
     data = run_directory.read_about(workdir)['data']
     return int(data.get('days_a_year', TRADING_DAYS_A_YEAR))
@@ -104,7 +104,7 @@ def _days_a_year(workdir: pathlib.Path) -> int:
 
 
 def _check_alike(runs: Sequence[pathlib.Path]) -> None:
-  """Refuses runs whose validation days are others than those of the first."""
+  """Raises a ValueError if validation days differ from the first run's."""
   first = _days_of(runs[0])
   for run in runs[1:]:
     for name, value in _days_of(run).items():
@@ -114,13 +114,13 @@ def _check_alike(runs: Sequence[pathlib.Path]) -> None:
 
 
 def _days_of(workdir: pathlib.Path) -> dict[str, Any]:
-  """What decides a run's validation days: its data and its split."""
+  """Returns what determines a run's validation days: its data and split."""
   try:
     settings = run_directory.read_config(workdir)['data']
     about = run_directory.read_about(workdir)['data']
     return {'data': about['hash'], **{name: settings[name] for name in _SPLIT}}
   except (OSError, ValueError, KeyError, TypeError) as error:
     raise ValueError(
-      f'{workdir / "run.json"}: found no run that tells of its data '
+      f'{workdir / "run.json"}: found no run that describes its data '
       f'({error!r}), expected one'
     ) from error

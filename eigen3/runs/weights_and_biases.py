@@ -1,4 +1,4 @@
-"""Metrics of a run at Weights & Biases, where its package is installed."""
+"""Logs a run's metrics to Weights & Biases, if its package is installed."""
 
 import pathlib
 import sys
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def package() -> Any:
-  """The package of W&B; a ValueError where it is not installed."""
+  """Returns the package wandb; raises a ValueError if it is not installed."""
   try:
     import wandb
   except ImportError as error:
@@ -21,15 +21,15 @@ def package() -> Any:
 class Run:
   """A run of Weights & Biases; a `logs.Sink`.
 
-  Its name is that of the run's folder, which its files go to. Where that holds
-  one already, from before an interrupt, the same run goes on. Everything else
-  is as W&B's own variables of the environment say, such as WANDB_MODE=offline.
+  It is named after the run's folder, where its files go. If the folder holds
+  one from before an interrupt, that run continues. W&B's environment variables,
+  such as WANDB_MODE=offline, set everything else.
   """
 
   def __init__(
     self, workdir: pathlib.Path, project: str, config: Mapping[str, Any]
   ):
-    """Begins the run, or goes on with it.
+    """Starts the run, or resumes it.
 
     Args:
       workdir: the run's folder.
@@ -37,7 +37,7 @@ class Run:
       config: all settings.
 
     Raises:
-      ValueError: the package is missing, or W&B refuses the run.
+      ValueError: if the package is missing, or W&B refuses the run.
     """
     wandb = package()
     try:
@@ -53,18 +53,18 @@ class Run:
       raise ValueError(f'--wandb: {" ".join(str(error).split())}') from error
 
   def write(self, step: int, values: Mapping[str, float]) -> None:
-    """Adds what is known of an iteration."""
-    # After a kill a run repeats what came after its last checkpoint, with the
-    # same numbers; W&B takes no step that is past.
+    """Adds the values of an iteration."""
+    # A resumed run repeats the iterations after its last checkpoint, with the
+    # same numbers; W&B rejects past steps.
     if step >= self._run.step:
       self._run.log(dict(values), step=step)
 
   def close(self) -> None:
-    """Ends the run; while an exception is handled, as one that failed."""
+    """Ends the run; marks it as failed if an exception is being handled."""
     self._run.finish(exit_code=int(sys.exception() is not None))
 
 
 def _id_of(workdir: pathlib.Path) -> str | None:
-  """W&B's id of the run in a folder: its own folders end in it."""
+  """Returns W&B's id of the run in a folder, from the name of its folder."""
   folders = sorted((workdir / 'wandb').glob('*run-*-*'))
   return folders[-1].name.rpartition('-')[2] if folders else None

@@ -77,7 +77,7 @@ def main(argv: Sequence[str]) -> int:
   print(_luck(workdir, found, config))
   print(f'written: {workdir}/{_TABLE}, {_PICTURE}, {_LUCK}')
   if not done:
-    logging.warning('stopped; add --resume to go on')
+    logging.warning('stopped; add --resume to continue')
     return mains.STOPPED
   return _conclude(found, tried, command, config)
 

@@ -192,7 +192,7 @@ def test_erl_in_two_processes(tmp_path):
   for status, _, stderr in several_processes.finish(processes):
     assert status == 130, stderr
     assert 'Traceback' not in stderr
-    assert 'add --resume to go on' in stderr
+    assert 'add --resume to continue' in stderr
   assert not (folder / 'summary.json').exists()
   stdouts = finish(start('erl', 2, folder, *ERL, '--resume'))
   assert 'Held-out days' in stdouts[0]

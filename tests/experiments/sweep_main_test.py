@@ -227,13 +227,13 @@ def test_an_interrupt_lets_runs_save_and_leaves(tmp_path):
   status, stdout, stderr = wait(process)
   assert status == 130
   assert 'saving after this iteration of each run' in stderr
-  assert 'stopped; add --resume to go on' in stderr
+  assert 'stopped; add --resume to continue' in stderr
   assert 'Traceback' not in stderr
   assert not holders(folder)
   assert 'running' in results(folder)['state'].tolist()
   assert ' complete ' in stdout  # what there is, is told
   last = max(folder.rglob('seed?.log'), key=lambda f: f.stat().st_size)
-  assert last.read_text() == 'stopped; add --resume to go on\n'
+  assert last.read_text() == 'stopped; add --resume to continue\n'
   # More trials at once change nothing.
   status, _, stderr = run(*arguments, '--resume', '--config.jobs=3')
   assert status == 0, stderr

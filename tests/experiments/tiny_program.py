@@ -55,7 +55,7 @@ def main(workdir, seed, resume, steps, pause, values):
       file.flush()
       if stop:
         time.sleep(0.4)  # as if it saved
-        print('stopped; add --resume to go on', flush=True)
+        print('stopped; add --resume to continue', flush=True)
         return 130
   (workdir / 'summary.json').write_text(json.dumps([begin, time.time()]))
   return 0

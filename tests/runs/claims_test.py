@@ -14,7 +14,7 @@ from eigen3.runs import claims, holders
 
 
 def holder(machine, process=1):
-  """A note that another machine left."""
+  """Writes a note of another machine."""
   return json.dumps(
     {
       'host': 'h',
@@ -38,7 +38,7 @@ def test_only_one_has_it(tmp_path):
 
 
 def test_a_run_that_outlives_its_program_keeps_the_claim(tmp_path):
-  """By its number, which the program noted; what is gone holds nothing."""
+  """A held process is found by its number; a finished one holds nothing."""
   run = subprocess.Popen(
     [sys.executable, '-c', 'input()'], stdin=subprocess.PIPE
   )
@@ -109,7 +109,7 @@ def test_who_was_followed_is_told(tmp_path, monkeypatch):
 
 
 def _take(folder, number):
-  """Takes what it gets of many names; some were left by another machine."""
+  """Takes as many names as it can; another machine left some."""
   return [
     name
     for name in range(number)
@@ -138,7 +138,7 @@ def test_a_short_while_is_waited_for(tmp_path):
 
 
 def test_a_full_disk_leaves_no_claim(tmp_path, monkeypatch):
-  """An empty one would be in force for long."""
+  """An empty claim would stay valid for long."""
 
   def full(*unused):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

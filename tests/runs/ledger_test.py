@@ -1,4 +1,4 @@
-"""Held-out days are opened once, and what was opened is written down."""
+"""Held-out days are opened once, and every opening is recorded."""
 
 import json
 

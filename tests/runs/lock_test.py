@@ -43,7 +43,7 @@ def held(tmp_path):
 
 
 def note(process, /, **changed):
-  """A line of the file, with some of its fields changed."""
+  """Returns a line of the file, with some fields changed."""
   return json.dumps(json.loads(holders.line_of(process)) | changed)
 
 
@@ -69,7 +69,7 @@ def test_a_second_process_is_refused_and_changes_nothing(tmp_path, held):
       take(tmp_path)
     assert str(error.value) == (
       f'{tmp_path}: found it in use by {named}, expected no process at work '
-      'there: let it end, or end it first'
+      'there: wait for it to end, or stop it first'
     )
   assert contents(tmp_path) == before
 
@@ -121,7 +121,7 @@ def test_a_file_that_is_not_the_own_one_is_left_alone(tmp_path):
 def test_a_file_that_its_last_holder_removes_is_made_again(
   tmp_path, monkeypatch
 ):
-  """Between opening and locking: the lock would be of a file without name."""
+  """Removed between opening and locking: the lock would be on no path."""
   flock, removed = lock.fcntl.flock, []
 
   def remove_once(file, operation):
@@ -184,7 +184,7 @@ def test_one_of_another_host_may_still_be_at_work(tmp_path):
 
 
 def test_a_number_that_was_given_again_holds_nothing(tmp_path):
-  """As those of a container that was started again."""
+  """As in a container that was started again."""
   before = note(os.getpid(), began='12')
   (tmp_path / 'lock').write_text(f'{before}\n{note(os.getpid())}')
   assert [x['began'] for x in holders_of(tmp_path)] != ['12']

@@ -20,7 +20,7 @@ def write(folder, rows, last=-1):
 
 
 def events_of(folder):
-  """{(tag, step): value} of all events, read from the record files."""
+  """Returns {(tag, step): value} of all events, from the record files."""
   found = {}
   files = sorted((folder / 'tensorboard').iterdir())
   assert len(files) == 1
@@ -38,7 +38,7 @@ def events_of(folder):
 
 @pytest.fixture
 def four_rows(tmp_path):
-  """A log of the iterations 0 to 3; odd ones have no profit."""
+  """A log of iterations 0 to 3; odd ones have no profit."""
   write(
     tmp_path,
     [
@@ -89,7 +89,7 @@ def test_resuming_truncates_both_logs(four_rows):
   'cut', ['1', '12', '12,', '12,5', '12,5.0', '12,5.0,0']
 )
 def test_a_half_written_row_is_dropped(four_rows, cut):
-  """Of iteration 12; what is left of its number may be that of another."""
+  """Iteration 12, truncated to a number that could be another's."""
   whole = (four_rows / 'metrics.csv').read_text()
   with (four_rows / 'metrics.csv').open('a') as file:
     file.write(cut)
@@ -115,7 +115,7 @@ def test_other_columns_are_refused(four_rows):
 
 
 class Kept:
-  """A sink that keeps what it gets."""
+  """A sink that records its calls."""
 
   def __init__(self):
     self.rows = []

@@ -54,7 +54,7 @@ def test_a_folder_that_holds_a_run_is_refused(workdir, config):
       refuse()
     assert str(error.value) == (
       f'--workdir: found a run in {workdir}, expected a new folder; '
-      'add --resume to go on with that run'
+      'add --resume to continue that run'
     )
   assert {f: (workdir / f).read_bytes() for f in os.listdir(workdir)} == before
 
@@ -87,7 +87,7 @@ def test_files_in_the_way_are_not_written_over(tmp_path, config, name):
     run_directory.create(tmp_path, config, DATA)
   assert str(error.value) == (
     f'--workdir: found {name} in {tmp_path}, expected a folder without it: '
-    'the run would write over it'
+    'the run would overwrite it'
   )
   assert os.listdir(tmp_path) == [name]
   assert os.listdir(tmp_path / name) == ['mine']

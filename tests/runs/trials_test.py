@@ -1,4 +1,4 @@
-"""The trials of runs and sweeps, by hand and by the published example."""
+"""The trials of runs and sweeps, checked by hand and by a published example."""
 
 import json
 import math
@@ -26,7 +26,7 @@ def deflate(folders, record):
 
 
 def make_run(folder, metrics=None, members=None, digest='abc', **data):
-  """The folder of a run that logged these tables."""
+  """Makes the folder of a run with these logs."""
   folder.mkdir(parents=True)
   settings = {'seed': 0, 'data': {**DATA, **data}}
   (folder / 'config.json').write_text(json.dumps(settings))
@@ -38,7 +38,7 @@ def make_run(folder, metrics=None, members=None, digest='abc', **data):
 
 
 def of_one_agent(*daily):
-  """What is logged of validations; None is an iteration without one."""
+  """Returns validation rows; None is an iteration without one."""
   year = math.sqrt(252)
   return {
     'iteration': range(len(daily)),
@@ -86,7 +86,7 @@ def test_all_members_are_counted_and_not_the_champion_again(tmp_path):
 
 
 def test_the_published_example(tmp_path):
-  """Bailey & Lopez de Prado (2014): 100 trials, spread over runs here."""
+  """Bailey & Lopez de Prado (2014): 100 trials, divided among runs here."""
   daily = np.random.default_rng(0).normal(size=100)
   daily *= math.sqrt(0.5 / 250) / daily.std(ddof=1)
   one = make_run(tmp_path / 'one', of_one_agent(*daily[:30]))

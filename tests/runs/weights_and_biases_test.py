@@ -1,4 +1,4 @@
-"""Tests of eigen3.runs.weights_and_biases, by W&B's package, offline."""
+"""Tests of eigen3.runs.weights_and_biases with the package, offline."""
 
 import json
 import struct
@@ -29,7 +29,7 @@ def log_of(folder, last=-1):
 
 
 def records_of(path):
-  """All records of a run's file, which is a log of LevelDB."""
+  """Returns all records of a run's file, which is a log of LevelDB."""
   from wandb.proto.wandb_internal_pb2 import Record
 
   data, place, parts, records = path.read_bytes(), 7, [], []
@@ -48,7 +48,7 @@ def records_of(path):
 
 
 def rows_of(records):
-  """What was logged, without what W&B adds but for the step."""
+  """Returns what was logged; of W&B's own fields only the step."""
   rows = []
   for record in records:
     if record.HasField('history'):
