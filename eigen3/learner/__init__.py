@@ -1,1 +1,1 @@
-"""Training: rollouts, the single-agent loop, checkpoints and logs."""
+"""Training of single agents and populations, and of the supervised ranker."""

@@ -1,4 +1,4 @@
-"""How agents look at the market and act on it, the same in every learner."""
+"""How agents observe the market and act, shared by all learners."""
 
 import dataclasses
 import functools
@@ -27,19 +27,20 @@ from eigen3.types import (
 
 
 class Player(NamedTuple):
-  """An agent in its environment: what it does there, and what it remembers.
+  """An agent in its environment, and the transitions that it stores.
 
   Attributes:
     agent: the algorithm, bound to networks.
-    actor: the network that acts; its `apply` is `Divided` where the
-      account is observed.
+    actor: the acting network; its `apply` is `Divided` if the account is
+      observed.
     spec: of the environment.
     chunk: days that are acted on at once; 0 is all.
     batch_size: transitions of an update.
-    stored_steps: how many steps of an episode replay keeps.
-    counterfactuals: how many orders of other stocks are learnt from beside
-      each transition.
-    keeps_states: whether replay stores states, from which these are played.
+    stored_steps: how many steps of an episode replay stores.
+    counterfactuals: how many orders of other stocks are added to each
+      transition of a batch.
+    keeps_states: whether replay stores environment states, from which such
+      orders are simulated.
   """
 
   agent: Agent
@@ -62,11 +63,11 @@ class Player(NamedTuple):
 
     Args:
       networks: an actor and critics.
-      environment: whose spec and rules count.
+      environment: gives the spec and the rules.
       config: has `agent` and `learner`.
 
     Raises:
-      ValueError: a setting is out of range.
+      ValueError: for a setting out of range.
     """
     spec, rules = environment.spec, environment.rules
     agent = make_agent(
@@ -94,14 +95,14 @@ class Player(NamedTuple):
   def first_state(
     self, key: PRNGKey, environment: TradingEnvironment, market: Market
   ) -> Any:
-    """A fresh agent's state, for what is seen when an episode begins."""
+    """Initialises an agent for the observations at the start of an episode."""
     first, _ = experience.first_observation(environment)
     return self.agent.init(key, market, first)
 
   def empty_replay(
     self, environment: TradingEnvironment, capacity: int
   ) -> replay.ReplayState:
-    """Room for so many transitions."""
+    """Makes a replay for so many transitions."""
     _, account = experience.first_observation(environment)
     state: Any = ()
     if self.keeps_states:
@@ -115,7 +116,7 @@ class Player(NamedTuple):
     policy: rollout.Policy,
     keys: PRNGKey,
   ) -> tuple[Transition, rollout.Episodes]:
-    """Plays an episode for each key; also the transitions of all of them."""
+    """Plays an episode for each key; also returns their transitions."""
     _, first = jax.vmap(environment.reset)(keys)
     episodes = rollout.rollout(
       environment,
@@ -134,20 +135,19 @@ class Player(NamedTuple):
     first_days: Array,
     key: PRNGKey,
   ) -> tuple[rollout.Episodes, Transition]:
-    """Plays from days [E] twice, having looked at the market once.
+    """Plays from days [E] twice, with one pass over the market.
 
-    Noise is that of `Agent.noise` about the greedy action, whatever the
-    algorithm.
+    The noise is `Agent.noise` times normal draws, for any algorithm.
 
     Args:
       environment: to play in.
       state: of the agent.
-      market: what it sees.
+      market: that it observes.
       first_days: int32 [E].
       key: consumed by exploration.
 
     Returns:
-      The episodes without noise, and the transitions of those with it.
+      The episodes without noise, and the transitions of those with noise.
     """
 
     def greedy(days):
@@ -169,7 +169,7 @@ class Player(NamedTuple):
   def unit_actions(
     self, policy: Policy, market: Market, observations: AnyObservation
   ) -> Array:
-    """What a policy does of observations [B] without noise, in unit space."""
+    """Returns actions on observations [B] without noise, in unit space."""
     (actions, _), _ = self.actor.apply(
       *policy,
       None,
@@ -186,21 +186,21 @@ class Player(NamedTuple):
     key: PRNGKey,
     projections: int,
   ) -> hk.Params:
-    """How much a policy's actions depend on each of its parameters.
+    """Estimates how much a policy's actions depend on each of its parameters.
 
-    An unbiased estimate of the squares from random signs: a pass back for each
-    projection instead of one for each action (Hutchinson 1990,
+    Random signs give an unbiased estimate of the squares: one backward pass for
+    each projection instead of one for each action (Hutchinson 1990,
     https://doi.org/10.1080/03610919008812866).
 
     Args:
-      policy: to look at.
-      market: what it sees.
-      observations: [B], of which they are the mean.
+      policy: to differentiate.
+      market: that it observes.
+      observations: [B], to average over.
       key: consumed.
-      projections: how many; more are more exact.
+      projections: their number; more give a smaller error.
 
     Returns:
-      Like the parameters, root mean squares over observations and actions of
+      Like the parameters: root mean squares, over observations and actions, of
       the derivatives of actions in unit space.
     """
     actions, pull_back = jax.vjp(
@@ -225,7 +225,7 @@ class Player(NamedTuple):
   def sample(
     self, environment: TradingEnvironment, ring: replay.ReplayState, key
   ) -> Transition:
-    """A batch to learn from, with orders of other stocks."""
+    """Draws a batch to learn from, with orders of other stocks."""
     return counterfactuals.sample(
       environment, ring, key, self.batch_size, self.counterfactuals
     )
@@ -237,7 +237,10 @@ class Player(NamedTuple):
     days: Array,
     key: PRNGKey | None = None,
   ) -> Acts:
-    """Acts on days [M], noisy where a key is given."""
+    """Acts on days [M], with noise if a key is given.
+
+    Returns actions, or an encoded policy if the account is observed.
+    """
     if not self.spec.observes_account:
       observations = experience.observations_of(self.spec.action, days)
       return self.agent.act(state, market, observations, key)
@@ -252,18 +255,19 @@ class Player(NamedTuple):
     market: Market,
     days: Array,
   ) -> Array:
-    """What the critics expect of buying each stock alone, and no other.
+    """Returns the critics' value of buying each stock alone.
 
-    Of the largest order with the widest target, less what they expect of
-    buying nothing; where the account is seen, it holds nothing yet.
+    It is the value of the largest order with the highest sale target, less that
+    of buying nothing; an observed account holds nothing.
 
     Args:
       state: of the agent.
-      environment: that the agent is for.
-      market: what it sees.
+      environment: of the agent.
+      market: that it observes.
       days: int32 [S].
 
     Returns:
+      float32 [S, N], in the reward's unit.
       float32 [S, N], in units of the reward.
     """
     spec = self.spec.action
@@ -292,7 +296,7 @@ class Player(NamedTuple):
   def acts_and_attention(
     self, state: Any, market: Market, days: Array
   ) -> tuple[Acts, Array]:
-    """Acts on days [M] without noise, and attention [M, C]."""
+    """Returns what `acts` does without noise, and attention [M, C]."""
     if not self.spec.observes_account:
       return self._apply(
         self.actor.apply, state, market, days, return_attention=True
@@ -304,7 +308,7 @@ class Player(NamedTuple):
     return plans, encoded.attention
 
   def _explored(self, state: Any, acts: Acts, days: Array, key) -> Acts:
-    """What was done on days [M] without noise, with it."""
+    """Adds noise to the actions, or the encoded policy, of days [M]."""
     shape = (days.shape[0], *self.spec.action.shape)
     noise = self.agent.noise(state) * jax.random.normal(key, shape, float)
     if isinstance(acts, Plans):
@@ -317,7 +321,7 @@ class Player(NamedTuple):
     return cast(Divided, self.actor.apply)
 
   def _apply(self, function, state, market, days, **options):
-    """What `function` of the actor gives for the windows of days [M]."""
+    """Applies a function of the actor to the windows of days [M]."""
 
     def apply(days):
       outputs, _ = function(
@@ -339,7 +343,7 @@ class Player(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class _Decide:
-  """Decides by an actor's head."""
+  """Decides actions by an actor's head; see `rollout.Plans`."""
 
   head: Callable
   spec: ActionSpec
@@ -353,6 +357,6 @@ class _Decide:
 
 
 def random_actions(spec: ActionSpec, key: PRNGKey, count: int) -> Array:
-  """Actions [count, N, 2] drawn uniformly from the box of a scaled spec."""
+  """Draws actions [count, N, 2] uniformly from the box of a scaled spec."""
   unit = jax.random.uniform(key, (count, *spec.shape), minval=-1.0)
   return spec.from_unit(unit)

@@ -1,4 +1,4 @@
-"""What is written of one agent's run, and its champion."""
+"""The log of a single agent's run, and the choice of its champion."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -20,12 +20,12 @@ from eigen3.learner.single_agent import (
 )
 from eigen3.runs.logs import SCORE, MetricsLog, Sink
 
-# Scores of an agent's state on the validation days, by name.
+# Returns scores of an agent's state on the validation days, by name.
 Evaluate: TypeAlias = Callable[[Any], Mapping[str, float]]
 
 
 class AgentRecord:
-  """A row of metrics an iteration; validates now and then."""
+  """Logs a row of metrics each iteration, and validates regularly."""
 
   def __init__(
     self,
@@ -35,13 +35,13 @@ class AgentRecord:
     config: ml_collections.ConfigDict,
     sinks: Sequence[Sink] = (),
   ):
-    """Binds the record to a run; nothing is written yet.
+    """Binds the record to a run, without writing anything.
 
     Args:
       learner: of one agent.
       evaluate: scores on the validation days; its `validation_profit` chooses
         the champion.
-      workdir: for the metrics.
+      workdir: the run's folder.
       config: the section `learner`.
       sinks: of the metrics, see `MetricsLog`.
     """
@@ -52,7 +52,7 @@ class AgentRecord:
     self._sinks = sinks
 
   def begin(self, state: LearnerState, last: int) -> LearnerState:
-    """Opens the log, and validates an agent that has learnt nothing yet."""
+    """Opens the log, and validates a new agent before it learns."""
     if last >= 0:
       self._open(last, self._evaluate(state.agent))
       return state
@@ -62,18 +62,18 @@ class AgentRecord:
     return state
 
   def add(
-    self, number: int, seconds: float, state: LearnerState, told: Iteration
+    self, number: int, seconds: float, state: LearnerState, outcome: Iteration
   ) -> tuple[LearnerState, Remark]:
-    """Writes an iteration; see `loop.Record`."""
+    """Logs an iteration; see `loop.Record`."""
     when = f'iteration {number}'
     agent = self._learner.agent
-    guards.check_updates(told.updates, agent.reported, when)
+    guards.check_updates(outcome.updates, agent.reported, when)
     guards.check_agent(agent.trained(state.agent), when)
     row = {
       'iteration': number,
       'environment_steps': int(state.environment_steps),
-      **agent.report(state.agent, told.updates),
-      **{f'episode_{name}': float(x) for name, x in told.episodes.items()},
+      **agent.report(state.agent, outcome.updates),
+      **{f'episode_{name}': float(x) for name, x in outcome.episodes.items()},
     }
     title = None
     every, last = self._config.evaluate_every, self._config.iterations
@@ -104,11 +104,11 @@ class AgentRecord:
   def _validate(
     self, state: LearnerState
   ) -> tuple[LearnerState, Mapping[str, float]]:
-    """Scores the agent, which is the champion where none validated better."""
+    """Scores the agent; if it is the best so far, it becomes the champion."""
     scores = self._evaluate(state.agent)
     score = scores[SCORE]
     if score > float(state.champion.score):
-      # Copies: the agent's own buffers are given up by the next iteration.
+      # Copies: the next iteration donates the agent's own buffers.
       policy = self._learner.agent.policy(state.agent)
       champion = Champion(
         params=jax.tree.map(jnp.copy, policy.params),

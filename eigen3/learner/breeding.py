@@ -1,8 +1,8 @@
-"""How the members of a generation become those of the next.
+"""Makes the next generation's members from those of the current one.
 
-A strategy of `eigen3.evolution` says which are kept and what the others are
-made of. Around it, learners and the champion move in, and of members that do
-the same the fittest counts alone.
+A strategy of `eigen3.evolution` decides which are kept and how the others are
+made. In addition, learners and the champion enter, and of members that act
+alike only the fittest keeps its fitness.
 """
 
 import functools
@@ -26,8 +26,8 @@ from eigen3.learner.population_state import (
 )
 from eigen3.types import Array, PRNGKey
 
-# Of an update's batch, the part on which sensitivity is found: all of it would
-# take as long as an update for each projection.
+# The share of an update's batch for the sensitivity, as 1 / n: the whole batch
+# would cost as much as an update for each projection.
 _SENSED_PART = 8
 
 _EXPECTED = {
@@ -47,12 +47,12 @@ _EXPECTED = {
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Refuses a section `evolution` that nobody can be bred by; a ValueError."""
+  """Checks a section `evolution`; a ValueError names the field."""
   settings.check('evolution', config, _EXPECTED)
 
 
 class Breeding:
-  """Pure functions that begin and breed the members of a population."""
+  """Pure functions that make the first and the next members of a population."""
 
   def __init__(
     self,
@@ -65,11 +65,11 @@ class Breeding:
     Args:
       player: how agents act.
       config: has `evolution` and `learner`.
-      mesh: over which agents are spread.
+      mesh: that agents are sharded along.
 
     Raises:
-      ValueError: a setting is out of range, or the strategy asks how much
-        actions depend on networks that do not act.
+      ValueError: for a setting out of range, or if the strategy needs the
+        sensitivity to networks that do not act.
     """
     self._config = config.evolution
     self._members = config.evolution.population_size
@@ -80,8 +80,8 @@ class Breeding:
       or not self._strategy.needs_sensitivity,
       'evolution.bred',
       config.evolution.bred,
-      "'policies' with evolution.genetic.mutation='proximal', which asks how "
-      'much actions depend on what is mutated',
+      "'policies' with evolution.genetic.mutation='proximal', which needs the "
+      'sensitivity of actions to all that is mutated',
     )
     self._is_common = config.learner.fitness_play == 'common'
     self._sensed = max(1, player.batch_size // _SENSED_PART)
@@ -93,17 +93,17 @@ class Breeding:
     )
 
   def report(self, strategy: Any) -> dict[str, Array]:
-    """Numbers of evolution, by name, []."""
+    """Returns numbers of the strategy, by name, []."""
     return self._strategy.report(strategy)
 
   def genome_of(self, agents: Any) -> Genome:
-    """What evolution varies of the members of all agents, leaves [P, ...]."""
+    """Returns the evolvable part of the members, leaves [P, ...]."""
     members = jax.tree.map(lambda x: x[: self._members], agents)
     policies_only = self._config.bred == 'policies'
     return inheritance.genome_of(self._agent, members, policies_only)
 
   def first_standing(self) -> Standing | None:
-    """What is known of agents that have not played; None where nothing is."""
+    """Returns the standing of agents before their first slices, or None."""
     if not self._is_common:
       return None
     return Standing(
@@ -114,10 +114,10 @@ class Breeding:
     )
 
   def begin(self, agents: Any, key: PRNGKey) -> tuple[Any, Any]:
-    """Agents as evolution has them begin, and its state.
+    """Returns initial agents, and the strategy's state.
 
     Args:
-      agents: fresh ones, leaves [P + R, ...].
+      agents: newly initialised, leaves [P + R, ...].
       key: consumed.
     """
     key_init, key_begin, key_born = jax.random.split(key, 3)
@@ -144,17 +144,17 @@ class Breeding:
   def evolve(
     self, state: PopulationState, market, value: Array, key: PRNGKey
   ) -> tuple[PopulationState, Diversity | None]:
-    """The next generation's members, in place of these.
+    """Replaces the members by those of the next generation.
 
     Args:
-      state: of a generation that was judged.
-      market: what agents see.
+      state: of an evaluated generation.
+      market: that agents observe.
       value: fitness of all agents, [P + R].
       key: consumed.
 
     Returns:
-      The state, and how far members are from each other; None where agents are
-      not judged on common slices.
+      The state, and the distances between members; None if agents are not
+      evaluated on common slices.
     """
     key_ask, key_born = jax.random.split(key)
     key_seen, key_sense = jax.random.split(jax.random.fold_in(key, 2))
@@ -176,7 +176,7 @@ class Breeding:
       if self._is_common:
         absent = ~jnp.any(present & ~_is_after(value, index))
       members = _with_champion(members, state.champion.agent, index, absent)
-      standing = _crowned(standing, index, absent)
+      standing = _with_champion_standing(standing, index, absent)
     if self._strategy.needs_sensitivity:
       few = jax.tree.map(lambda x: x[: self._sensed], seen)
       sensitivity = self._sensitivity(members, market, few, key_sense)
@@ -193,7 +193,7 @@ class Breeding:
     return state, found
 
   def _with_more_hyperparameters(self, agents):
-    """Agents with all hyperparameters that they may have their own of."""
+    """Adds the algorithm's optional hyperparameters to all agents."""
     genes = self._agent.genes(agents)
     more = {
       name: jnp.full(self._agents, value, jnp.float32)
@@ -204,7 +204,7 @@ class Breeding:
     return self._agent.born(agents, genes, whole, agents.key)
 
   def _sensitivity(self, members, market, observations, key):
-    """How much the actions of members depend on what evolution varies."""
+    """Returns a function from members to the sensitivity of their actions."""
 
     def sense(shared, member):
       (market, observations), (agent, key) = shared, member
@@ -217,7 +217,7 @@ class Breeding:
       )
 
     def of(chosen):
-      # Devices share them evenly.
+      # So that devices get equal shares.
       parts = parallel.agents_at_once(self._mesh)
       places = jnp.arange(-(-len(chosen) // parts) * parts)
       keys = jax.vmap(jax.random.fold_in, (None, 0))(key, places)
@@ -231,24 +231,24 @@ class Breeding:
     return of
 
   def _compare(self, state, source, market, seen, value):
-    """Compares what members do of common observations.
+    """Compares the members' actions on common observations.
 
     Args:
       state: of all agents, and the champion.
       source: int32 [P], which of all agents the members are.
-      market: what they see.
+      market: that they observe.
       seen: observations.
       value: fitness, [P].
 
     Returns:
-      Fitness, where none is left to who does what a fitter one does; bool [P],
-      who does what the champion does; and how far members are from each other.
+      Fitness, -inf for members that act like a fitter one; bool [P], which
+      members act like the champion; and the distances between members.
     """
 
     def look(shared, policy):
       return self._player.unit_actions(policy, *shared)
 
-    # The champion comes last, as often as there are devices to share evenly.
+    # The champion is last, repeated so that devices get equal shares.
     copies = parallel.agents_at_once(self._mesh)
     policies = jax.tree.map(
       lambda x, y: jnp.concatenate([x, jnp.stack([y] * copies)]),
@@ -270,10 +270,10 @@ class Breeding:
     return jnp.where(is_redundant, -jnp.inf, value), present, found
 
   def _sources(self, generation: Array, value: Array) -> Array:
-    """Which of all agents the members are before they breed, int32 [P].
+    """Returns which of all agents the members are before breeding, int32 [P].
 
-    Themselves; but when it is due, the fittest learner in place of the weakest
-    member.
+    Each is itself; but when an injection is due, the fittest learner replaces
+    the weakest member.
     """
     places = jnp.arange(self._members, dtype=jnp.int32)
     if not self._config.learners:
@@ -284,7 +284,7 @@ class Breeding:
     return places.at[weakest].set(jnp.where(due, learner, weakest))
 
   def _with_members(self, agents, members):
-    """All agents, these members in place of theirs."""
+    """Returns all agents with new members."""
     if not self._config.learners:
       return members
     return jax.tree.map(
@@ -295,13 +295,13 @@ class Breeding:
 
 
 def _is_after(value: Array, index: Array) -> Array:
-  """Who ranks after the member `index` by fitness [P], bool [P]."""
+  """Returns who ranks after the member `index` by fitness [P], bool [P]."""
   places = jnp.argsort(operators.ranking(value))
   return places > places[index]
 
 
 def _with_champion(members, champion, index: Array, enters: Array | None):
-  """Members, the champion in one's place where it enters; None is always."""
+  """Puts the champion in a member's place if it enters; None means always."""
   packed, unpack = operators.pack(members)
   new, _ = operators.pack(jax.tree.map(lambda x: x[None], champion))
 
@@ -314,7 +314,7 @@ def _with_champion(members, champion, index: Array, enters: Array | None):
 
 
 def _of_members(standing: Standing | None, source: Array) -> Standing | None:
-  """That of the agents `source` [P]."""
+  """Returns the standing of the agents `source` [P]."""
   if standing is None:
     return None
   return standing._replace(
@@ -323,10 +323,10 @@ def _of_members(standing: Standing | None, source: Array) -> Standing | None:
   )
 
 
-def _crowned(
+def _with_champion_standing(
   standing: Standing | None, index: Array, enters: Array | None
 ) -> Standing | None:
-  """That of members, the champion in one's place where it enters."""
+  """Puts the champion's standing in a member's place if it enters."""
   if standing is None or enters is None:
     return standing
 
@@ -343,7 +343,7 @@ def _crowned(
 def _of_children(
   parents: Standing | None, agents: Standing | None, proposal: Proposal
 ) -> Standing | None:
-  """That of the next agents, of members [P] and of all [P + R] before."""
+  """Returns the standing of the next agents, from members and all [P + R]."""
   if parents is None or agents is None:
     return None
   count = len(proposal.parent)

@@ -1,7 +1,7 @@
-"""How far policies are from each other, by what they do.
+"""Distances between policies, by their actions.
 
-Parameters tell little of it: networks with other numbers may act alike, and a
-small step may change all that is done.
+Distances of parameters mean little: different networks may act alike, and a
+small step may change all actions.
 """
 
 from typing import NamedTuple
@@ -15,13 +15,13 @@ from eigen3.types import Array
 
 
 class Diversity(NamedTuple):
-  """Distances within a population, float32 [], and what came of them.
+  """Distances within a population, float32 [], and redundant members.
 
   Attributes:
     median: of the distances between two members.
-    nearest: the least of them.
-    replaced: int32 [], members that were left out because a better one does the
-      same.
+    nearest: the smallest of them.
+    replaced: int32 [], number of members excluded because a fitter one acts
+      the same.
   """
 
   median: Array
@@ -30,7 +30,7 @@ class Diversity(NamedTuple):
 
 
 def distances(actions: Array, others: Array) -> Array:
-  """Root mean square differences of actions in unit space.
+  """Returns root mean square differences of actions in unit space.
 
   Args:
     actions: [P, ...], of members on common observations.
@@ -45,23 +45,23 @@ def distances(actions: Array, others: Array) -> Array:
   def from_all(one):
     return jnp.sqrt(jnp.mean((actions - one) ** 2, axis=axes))
 
-  # One after another: all pairs at once would be large.
+  # One at a time: all pairs at once would need much memory.
   return jax.lax.map(from_all, others).astype(jnp.float32)
 
 
 def between_pairs(apart: Array) -> Array:
-  """The distances of different members, [P (P - 1) / 2], of [P, P]."""
+  """Returns the distances of distinct members, [P (P - 1) / 2], from [P, P]."""
   first, second = jnp.triu_indices(len(apart), k=1)
   return apart[first, second]
 
 
 def redundant(apart: Array, fitness: Array, least: Array) -> Array:
-  """Members that do what a fitter one does.
+  """Finds members that act like a fitter one.
 
   Args:
     apart: distances, [P, P].
-    fitness: [P]; of equals the lower index counts as fitter.
-    least: [], the largest distance of those that do the same.
+    fitness: [P]; of equal members the lower index counts as fitter.
+    least: [], the largest distance of members that count as alike.
 
   Returns:
     bool [P].

@@ -1,9 +1,9 @@
-"""Fitness of agents that play the same slices, and how well it is known.
+"""Fitness of agents that play the same slices, and its precision.
 
-In a generation all agents play the same slices. What is common to all is the
-slices' luck; a two-way layout (agents by slices) takes it out, and what is left
-says how certain the difference between two agents is. An agent that stays is
-measured again, so that luck fades.
+In a generation all agents play the same slices. A two-way layout (agents by
+slices) removes the effect of a slice that all agents share; the residual gives
+the standard error of the difference between two agents. An agent that stays is
+measured again, which reduces the effect of luck.
 """
 
 from typing import NamedTuple
@@ -16,11 +16,11 @@ from eigen3.types import Array, PRNGKey
 
 
 class Estimate(NamedTuple):
-  """What is known of agents, relative to their generation's mean.
+  """Estimated fitness of agents, relative to their generation's mean.
 
   Attributes:
     deviation: float32 [A], fitness less the mean of all agents.
-    variance: float32 [A], of that estimate; infinite where nothing is known.
+    variance: float32 [A], of that estimate; infinite if nothing is known.
   """
 
   deviation: Array
@@ -28,7 +28,7 @@ class Estimate(NamedTuple):
 
 
 def unknown(count: int) -> Estimate:
-  """Nothing of so many agents."""
+  """Returns the estimate of agents without any result."""
   return Estimate(
     jnp.zeros(count, jnp.float32), jnp.full(count, jnp.inf, jnp.float32)
   )
@@ -37,13 +37,13 @@ def unknown(count: int) -> Estimate:
 def common_starts(
   key: PRNGKey, count: int, first_day: Array, last_day: Array
 ) -> Array:
-  """The first days of a generation's slices, one from each part of the days.
+  """Draws the first days of a generation's slices, one from each stratum.
 
-  Stratified sampling: no generation is judged by one season alone.
+  Stratified sampling: no generation is evaluated on one season alone.
 
   Args:
     key: consumed.
-    count: E, of slices.
+    count: E, the number of slices.
     first_day: int32 [], the earliest.
     last_day: int32 [], the latest.
 
@@ -52,24 +52,24 @@ def common_starts(
   """
   places = (jnp.arange(count) + jax.random.uniform(key, (count,))) / count
   days = first_day + jnp.floor(places * (last_day + 1 - first_day))
-  # Where rounding reached the end.
+  # Rounding can reach the end.
   return jnp.minimum(days.astype(jnp.int32), last_day)
 
 
 def mean_of_worst(scores: Array, worst: int) -> Array:
-  """The mean of the lowest `worst` scores of each agent, [..., E] to [...]."""
+  """Averages the lowest `worst` scores of each agent, [..., E] to [...]."""
   return jnp.sort(scores, axis=-1)[..., :worst].mean(axis=-1)
 
 
 def error_variance(scores: Array) -> Array:
-  """The variance of one slice's score, after its luck and the agent's mean.
+  """Estimates the variance of a score around its slice's and agent's effects.
 
   Args:
     scores: [A, E], of all agents on the same slices.
 
   Returns:
-    [], the residual mean square of the two-way layout; 0 for one slice, which
-    tells nothing of it.
+    [], the residual mean square of the two-way layout; 0 for a single slice,
+    which gives no estimate.
   """
   chex.assert_rank(scores, 2)
   agents, slices = scores.shape
@@ -86,25 +86,25 @@ def error_variance(scores: Array) -> Array:
 def estimated(
   scores: Array, carried: Estimate, worst: int, memory: float
 ) -> Estimate:
-  """What a generation's slices and those before say of all agents.
+  """Combines a generation's slices with earlier estimates.
 
-  What an agent has from before says how it compares with others that stayed,
-  whose mean is moved to what these slices say of it: the generation before had
-  another mean, and its best were lucky, too. An agent learns from generation
-  to generation, so that old estimates lose precision: a Kalman filter whose
-  state's variance grows by a factor.
+  An earlier estimate compares an agent with others that stayed. These had
+  another mean, and the best of them were lucky, too: so their mean is shifted
+  to that on the new slices. Agents learn between generations, so old estimates
+  lose
+  precision: a Kalman filter whose state variance grows by a factor.
 
   Args:
     scores: [A, E], of all agents on the same slices.
     carried: from the generation before.
-    worst: of how many of an agent's lowest scores its fitness is the mean.
-    memory: what an old estimate keeps of its precision, from 0 (no more is
-      known than these slices say) to 1 (all slices count the same).
+    worst: number of an agent's lowest scores that its fitness averages.
+    memory: the share of its precision that an old estimate keeps, from 0 (only
+      these slices count) to 1 (all slices count the same).
 
   Returns:
-    Estimates [A]. The variance is that of an agent's mean over as many slices
-    as count, among agents that are known for as long; where `worst` leaves
-    some out, it is an approximation.
+    Estimates [A]. The variance is that of an agent's mean over its effective
+    number of slices, in a comparison of agents with equal numbers; if `worst`
+    excludes some slices, it is an approximation.
   """
   fitness = mean_of_worst(scores, worst)
   deviation = fitness - fitness.mean()
@@ -112,7 +112,7 @@ def estimated(
   stayed = jnp.isfinite(carried.variance)
   shift = jnp.sum(jnp.where(stayed, deviation - carried.deviation, 0.0))
   shift /= jnp.maximum(stayed.sum(), 1)
-  # Precision of what is carried, in units of that of these slices.
+  # Precision of the earlier estimate, relative to that of these slices.
   known = carried.variance > 0.0
   precision = memory * variance / jnp.where(known, carried.variance, 1.0)
   precision = jnp.where(known, precision, 0.0)
@@ -125,7 +125,7 @@ def estimated(
 
 
 def inherited(estimate: Estimate, parent: Array, stays: Array) -> Estimate:
-  """Estimates of the next agents [A], those of who stays, else nothing."""
+  """Returns the next agents' estimates [A], unknown unless they stay."""
   return Estimate(
     jnp.where(stays, estimate.deviation[parent], 0.0),
     jnp.where(stays, estimate.variance[parent], jnp.inf),
@@ -133,16 +133,16 @@ def inherited(estimate: Estimate, parent: Array, stays: Array) -> Estimate:
 
 
 class Reliability(NamedTuple):
-  """How well slices tell agents apart, [].
+  """How well slices distinguish agents, [].
 
   Attributes:
-    between: deviation of the agents' true fitness, estimated; 0 where the
-      slices show no more than luck.
-    within: deviation of one slice's score around its agent's, less the luck
-      that the slice has for all.
-    retest_correlation: expected, of fitness with a repeat of it on as many
-      fresh slices (Hoyt's reliability, https://doi.org/10.1007/BF02289270);
-      below 0 by chance where agents are alike, at least -1. NaN for one slice.
+    between: estimated standard deviation of the agents' true fitness; 0 if the
+      differences can be luck.
+    within: standard deviation of a slice's score around its agent's mean, less
+      the slice's effect on all agents.
+    retest_correlation: expected correlation of fitness with a repeat on as many
+      new slices (Hoyt's reliability, https://doi.org/10.1007/BF02289270);
+      below 0 by chance if agents are alike, at least -1. NaN for one slice.
   """
 
   between: Array
@@ -151,7 +151,7 @@ class Reliability(NamedTuple):
 
 
 def reliability(scores: Array, common: bool) -> Reliability:
-  """From analysis of variance.
+  """Estimates reliability by analysis of variance.
 
   Args:
     scores: [A, E].

@@ -1,4 +1,4 @@
-"""What ends a run early: an interrupt, or a number that is not finite."""
+"""Early ends of a run: an interrupt, or a number that is not finite."""
 
 import signal
 import sys
@@ -13,13 +13,13 @@ from eigen3 import parallel
 
 
 class NonFiniteError(FloatingPointError):
-  """Training met a number that is not finite, and stopped."""
+  """A number of the training is not finite, and the run stopped."""
 
 
 class Stop:
-  """Remembers an interrupt until the iteration in hand is done.
+  """Records an interrupt until the current iteration is done.
 
-  Of several processes any may be interrupted; see `parallel.agree`.
+  In a run of several processes any may be interrupted; see `parallel.agree`.
   """
 
   def __init__(self, unit: str = 'iteration'):
@@ -37,12 +37,12 @@ class Stop:
       signal.signal(number, handler)
 
   def _request(self, number, unused_frame):
-    if self.requested:  # A second one means now.
+    if self.requested:  # the second signal stops at once
       raise KeyboardInterrupt
     self.requested = True
     name = signal.Signals(number).name
     tqdm.tqdm.write(
-      f'{name}: saving after this {self._unit}; again to leave at once',
+      f'{name}: saving after this {self._unit}; repeat it to stop at once',
       file=sys.stderr,
     )
 
@@ -50,16 +50,16 @@ class Stop:
 def check_updates(
   updates: Mapping[str, Any], names: Sequence[str], when: str
 ) -> None:
-  """Refuses metrics of updates that are not finite.
+  """Checks that metrics of updates are finite.
 
   Args:
     updates: by name, [..., U].
-    names: of those in question, cause before effect; the order of a dict does
-      not survive `jax.jit`.
+    names: to check, causes before effects; `jax.jit` does not keep the order of
+      a dict.
     when: of the updates, e.g. 'iteration 5'.
 
   Raises:
-    NonFiniteError: naming the first such update and the first number in it.
+    NonFiniteError: naming the first such update and its first metric.
   """
   offenders = []
   for order, name in enumerate(name for name in names if name in updates):
@@ -78,12 +78,11 @@ def check_updates(
 
 
 def check_agent(trained: Mapping[str, Any], when: str) -> None:
-  """Refuses parameters and network state that are not finite.
+  """Checks that parameters and network state are finite.
 
   Args:
-    trained: trees of them by network, of one agent or several; leaves of any
-      shape.
-    when: they are of, e.g. 'iteration 5'.
+    trained: trees by network, of one agent or several; leaves of any shape.
+    when: of these values, e.g. 'iteration 5'.
 
   Raises:
     NonFiniteError: naming the first such parameter.

@@ -1,7 +1,7 @@
-"""Which columns of the market a population attends to, told over time.
+"""Attention of a population to the market's columns over time.
 
-An exponential moving average of the attention, and for how long each column
-has been all but ignored, as Eigen2 reports them.
+An exponential moving average of the attention, and for how many updates each
+column has been almost ignored, as Eigen2 reports them.
 """
 
 from typing import NamedTuple
@@ -21,10 +21,10 @@ class ImportanceState(NamedTuple):
 
   Attributes:
     mean: float32 [C], exponential moving average of the shares of attention;
-      sums to 1 once updated, and is 0 before.
-    below: int32 [3, C], for each of `THRESHOLDS` how many updates in a row,
-      up to the last, the average was under it.
-    updates: int32 [], how many there were.
+      sums to 1 after the first update, 0 before.
+    below: int32 [3, C], for each of `THRESHOLDS` the number of consecutive
+      updates, up to the last, with the average below it.
+    updates: int32 [], number of updates.
   """
 
   mean: Array
@@ -33,10 +33,10 @@ class ImportanceState(NamedTuple):
 
 
 def init(num_columns: int) -> ImportanceState:
-  """Nothing attended to yet, for a market of C columns.
+  """Returns the state before the first update, for C columns.
 
   Raises:
-    ValueError: there is no column.
+    ValueError: if there is no column.
   """
   if num_columns < 1:
     raise ValueError(f'num_columns: found {num_columns}, expected at least 1')
@@ -50,20 +50,20 @@ def init(num_columns: int) -> ImportanceState:
 def update(
   state: ImportanceState, weights: Array, decay: float
 ) -> ImportanceState:
-  """Counts in one more look at the market.
+  """Adds one observation of the attention.
 
   The first update takes the weights themselves, so that the average needs no
-  correction for having started at zero.
+  correction for a start at zero.
 
   Args:
     state: attention so far.
-    weights: float [C], attention averaged over days and agents, at least 0
-      and of any sum. If all are 0, or one is negative or not finite, they say
-      nothing of the columns, and the state is left as it is.
-    decay: what the average keeps of itself, from 0 to 1.
+    weights: float [C], attention averaged over days and agents, at least 0,
+      with any sum. If all are 0, or one is negative or not finite, the state
+      is returned unchanged.
+    decay: weight of the old average, from 0 to 1.
 
   Returns:
-    The state with these weights.
+    The updated state.
   """
   chex.assert_equal_shape([state.mean, weights])
   weights = jnp.asarray(weights, jnp.float32)

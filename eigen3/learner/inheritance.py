@@ -1,4 +1,4 @@
-"""What evolution varies of an agent, and what the newborn take over."""
+"""Agents' genomes, and what new agents inherit."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ from eigen3.types import PRNGKey
 
 
 def genome_of(agent: Agent, members: Any, policies_only: bool) -> Genome:
-  """What evolution varies of members, leaves [P, ...].
+  """Returns the evolvable part of members, leaves [P, ...].
 
   Args:
     agent: the algorithm.
     members: leaves [P, ...].
-    policies_only: leave out what does not act, such as critics.
+    policies_only: omit networks that do not act, such as critics.
   """
   genome = Genome(*agent.genes(members))
   if not policies_only:
@@ -27,14 +27,14 @@ def genome_of(agent: Agent, members: Any, policies_only: bool) -> Genome:
 
 
 def born(agent: Agent, members: Any, proposal: Proposal, key: PRNGKey) -> Any:
-  """The agents that a proposal describes.
+  """Returns the agents that a proposal describes.
 
-  An elite is its parent, whole. A copy is, too, but for its hyperparameters
-  and the key of its chance. Any other has parameters of its own, and its
-  targets start as copies of these; network state, the optimiser's moments, the
-  exploration noise and the count of updates are its parent's. A network that
-  the proposal leaves out, such as a critic where policies alone are bred, is
-  the parent's, with its targets and its optimiser.
+  An elite equals its parent. So does a copy, except for its hyperparameters
+  and its PRNG key. Any other has new parameters, with targets that start as
+  copies of them; network state, optimiser moments, exploration noise and the
+  number of updates are its parent's. A network that is not in the proposal,
+  such as a critic if only policies are bred, is the parent's, with its target
+  and its optimiser.
 
   Args:
     agent: the algorithm.

@@ -1,4 +1,4 @@
-"""The training loop around a learner: iterate, record, save, resume, stop."""
+"""The training loop of any learner: iterate, log, save, resume, stop."""
 
 import time
 from typing import Any, NamedTuple, Protocol
@@ -13,34 +13,34 @@ from eigen3.runs.checkpoint import Checkpointer
 
 
 class Learner(Protocol):
-  """What is trained: one agent, or a population.
+  """A trainable agent or population.
 
   Attributes:
-    unit: of its work, as the config counts it: 'iteration' or 'generation'.
-    iterate: `(state) -> (state, told)`, one unit; the buffers of the state are
-      given up.
+    unit: of work, as in the config: 'iteration' or 'generation'.
+    iterate: `(state) -> (state, outcome)`, one unit; donates the state's
+      buffers.
   """
 
   unit: str
   iterate: Any
 
   def blank(self, key) -> Any:
-    """A run that has not begun."""
+    """Returns the state before training."""
 
   def begin(self, state) -> Any:
-    """Fills an empty replay; the buffers of `state` are given up."""
+    """Fills an empty replay; donates the buffers of `state`."""
 
   def count(self, state) -> int:
-    """Units done."""
+    """Returns the number of units done."""
 
 
 class Remark(NamedTuple):
-  """What a record says of a unit.
+  """A record's report of one unit.
 
   Attributes:
-    score: keeps its checkpoint while no later one scores higher, or None.
-    title: what the progress bar says of the run; None leaves it.
-    rates: of the work that was done.
+    score: its checkpoint is kept until a later one scores higher; or None.
+    title: new text of the progress bar; None keeps the old one.
+    rates: speed of the work.
   """
 
   score: float | None
@@ -49,16 +49,18 @@ class Remark(NamedTuple):
 
 
 class Record(Protocol):
-  """What is written of a run while it goes on."""
+  """Writes a run's logs."""
 
   def begin(self, state, last: int) -> Any:
-    """Opens the logs, without rows after `last`; the state to go on with."""
+    """Opens the logs, without rows after `last`; returns the state to train."""
 
-  def add(self, number: int, seconds: float, state, told) -> tuple[Any, Remark]:
-    """Checks and writes one unit; the state to go on with.
+  def add(
+    self, number: int, seconds: float, state, outcome
+  ) -> tuple[Any, Remark]:
+    """Checks and logs one unit; returns the state to continue with.
 
     Raises:
-      NonFiniteError: a loss, gradient or parameter is not finite.
+      NonFiniteError: if a loss, gradient or parameter is not finite.
     """
 
   def close(self) -> None:
@@ -72,28 +74,28 @@ def train(
   config: ml_collections.ConfigDict,
   resume: bool = False,
 ) -> tuple[Any, bool]:
-  """Trains until all units are done or an interrupt asks to stop.
+  """Trains until all units are done or an interrupt requests a stop.
 
   Args:
-    learner: what is trained.
+    learner: to train.
     record: of this run.
     checkpointer: of this run.
     config: all settings; `seed` and `learner` are read.
-    resume: go on from the latest readable checkpoint.
+    resume: continue from the latest readable checkpoint.
 
   Returns:
     The final state, and whether all units are done.
 
   Raises:
-    NonFiniteError: a loss, gradient or parameter is not finite; the state
-      that holds it is not saved.
+    NonFiniteError: if a loss, gradient or parameter is not finite; that state
+      is not saved.
   """
   total = config.learner[f'{learner.unit}s']
   state = learner.blank(jax.random.PRNGKey(config.seed))
   restored = checkpointer.restore_latest(state) if resume else None
   if restored is not None:
     state = restored[1]
-  # A fresh run has taken no step here, nor has one that was imported.
+  # Neither a new nor an imported run has taken a step.
   begins = not int(state.environment_steps)
   if begins:
     state = learner.begin(state)
@@ -105,10 +107,10 @@ def train(
     try:
       for number in range(first + 1, total + 1):
         start = time.monotonic()
-        state, told = learner.iterate(state)
-        told = jax.device_get(told)
+        state, outcome = learner.iterate(state)
+        outcome = jax.device_get(outcome)
         seconds = time.monotonic() - start
-        state, remark = record.add(number, seconds, state, told)
+        state, remark = record.add(number, seconds, state, outcome)
         stopping = parallel.agree(stop.requested) and number < total
         due = number % config.learner.checkpoint_every == 0
         if stopping or due or number == total:
@@ -130,7 +132,7 @@ def _bar(learner: Learner, first: int, total: int) -> tqdm.tqdm:
 
 
 def _advance(bar: tqdm.tqdm, remark: Remark, compiled: bool) -> None:
-  """Counts a unit; one that compiled says nothing of how long others take."""
+  """Counts a unit; one with compilation is not used for the estimated time."""
   if remark.title is not None:
     bar.set_description(remark.title)
   bar.set_postfix_str(remark.rates)

@@ -1,4 +1,4 @@
-"""What is written of a population's run."""
+"""The logs of a population's run."""
 
 import os
 import pathlib
@@ -25,7 +25,7 @@ from eigen3.runs.logs import (
   Sink,
 )
 
-# Of the population, after what its agents report.
+# Columns of the whole population, after those that its agents report.
 _OF_ALL = (
   'replay_size',
   'replay_capacity',
@@ -39,7 +39,7 @@ _OF_ALL = (
   'champion_score',
   'champion_generation',
   'spread',
-  # How well slices tell agents apart, and what evolution did.
+  # How well slices distinguish agents, and the effects of evolution.
   'retest_correlation',
   'fitness_between',
   'fitness_within',
@@ -53,7 +53,7 @@ _OF_ALL = (
   'mutant_gain',
 )
 
-# What is told of every agent, from the training and the validation slices.
+# Columns of every agent, from the training and the validation slices.
 MEMBER_FIELDS = (
   'generation',
   'member',
@@ -77,7 +77,7 @@ MEMBER_FIELDS = (
 
 
 class PopulationRecord:
-  """A row of metrics a generation, a row a member, and importances."""
+  """Logs metrics each generation, a row for each member, and importances."""
 
   def __init__(
     self,
@@ -88,13 +88,13 @@ class PopulationRecord:
     columns: Sequence[str],
     sinks: Sequence[Sink] = (),
   ):
-    """Binds the record to a run; nothing is written yet.
+    """Binds the record to a run, without writing anything.
 
     Args:
       learner: of a population.
-      evaluate: scores the champion for the log; the champion itself is chosen
-        by the validation slices.
-      workdir: for what is logged.
+      evaluate: scores the champion for the log; the validation slices choose
+        the champion.
+      workdir: the run's folder.
       config: the section `learner`.
       columns: names of the market's C columns.
       sinks: of the metrics, see `MetricsLog`.
@@ -131,32 +131,36 @@ class PopulationRecord:
     return state
 
   def add(
-    self, number: int, seconds: float, state: PopulationState, told: Generation
+    self,
+    number: int,
+    seconds: float,
+    state: PopulationState,
+    outcome: Generation,
   ) -> tuple[PopulationState, Remark]:
-    """Writes a generation; see `loop.Record`."""
+    """Logs a generation; see `loop.Record`."""
     when = f'generation {number}'
     agent = self._learner.agent
-    guards.check_updates(told.updates, agent.reported, when)
+    guards.check_updates(outcome.updates, agent.reported, when)
     guards.check_agent(agent.trained(state.agents), when)
     self._metrics.write(
       {
         'generation': number,
         'seconds': round(seconds, 3),
         'environment_steps': int(state.environment_steps),
-        **agent.report(state.agents, told.updates),
-        **_of_all(state, told),
-        **{name: float(x) for name, x in told.strategy.items()},
+        **agent.report(state.agents, outcome.updates),
+        **_of_all(state, outcome),
+        **{name: float(x) for name, x in outcome.strategy.items()},
         **self._scores(state),
       }
     )
-    self._members.write(self._rows(number, told))
+    self._members.write(self._rows(number, outcome))
     shares = np.asarray(state.importance.mean).tolist()
     named = dict(zip(self._columns, shares, strict=True))
     self._importance.write([{'generation': number, **named}])
-    # In the unit of what fitness counts.
+    # In the unit of fitness.
     form = '+.2%' if self._config.fitness == 'profit' else '+.4g'
     return state, Remark(
-      score=float(np.max(told.validation.score)),
+      score=float(np.max(outcome.validation.score)),
       title=f'champion {float(state.champion.score):{form}}',
       rates=f'{self._learner.steps_per_iteration / seconds:,.0f} steps/s',
     )
@@ -168,31 +172,31 @@ class PopulationRecord:
     self._importance.close()
 
   def _scores(self, state: PopulationState) -> Mapping[str, float]:
-    """Of the champion; asked for where it is another than before."""
-    crowned = int(state.champion.generation)
-    if crowned != self._scored[0]:
+    """Returns the champion's scores; evaluates it only when it changes."""
+    generation = int(state.champion.generation)
+    if generation != self._scored[0]:
       champion = self._learner.champion(state)
-      self._scored = crowned, self._evaluate(champion)
+      self._scored = generation, self._evaluate(champion)
     return self._scored[1]
 
-  def _rows(self, generation: int, told: Generation) -> list[dict]:
-    """What is told of each agent; learners come after the members."""
+  def _rows(self, generation: int, outcome: Generation) -> list[dict]:
+    """Returns a row for each agent; learners come after the members."""
     members = self._learner.num_members
     rows = []
     for k in range(self._learner.num_agents):
       evolves = k < members
-      training = jax.tree.map(lambda x, k=k: float(x[k]), told.training)
-      validation = jax.tree.map(lambda x, k=k: float(x[k]), told.validation)
-      origin = Origin(int(told.lineage.origin[k])) if evolves else None
+      training = jax.tree.map(lambda x, k=k: float(x[k]), outcome.training)
+      validation = jax.tree.map(lambda x, k=k: float(x[k]), outcome.validation)
+      origin = Origin(int(outcome.lineage.origin[k])) if evolves else None
       rows.append(
         {
           'generation': generation,
           'member': k,
           'origin': origin.name.lower() if origin is not None else 'learner',
-          'parent': int(told.lineage.parent[k]) if evolves else -1,
-          **_ancestry(told, k, evolves),
-          'fitness': float(told.fitness.value[k]),
-          **_known({'fitness_error': told.fitness.error[k]}),
+          'parent': int(outcome.lineage.parent[k]) if evolves else -1,
+          **_ancestry(outcome, k, evolves),
+          'fitness': float(outcome.fitness.value[k]),
+          **_known({'fitness_error': outcome.fitness.error[k]}),
           'score': training.score,
           'profit': training.profit,
           'reward': training.reward,
@@ -205,77 +209,78 @@ class PopulationRecord:
           DAILY_SHARPE: validation.daily_sharpe,
           **{
             f'hyper_{name}': float(values[k])
-            for name, values in told.hyperparameters.items()
+            for name, values in outcome.hyperparameters.items()
           },
         }
       )
     return rows
 
 
-def _ancestry(told: Generation, k: int, evolves: bool) -> dict[str, int]:
-  """Of an agent, where it is known."""
-  if told.standing is None:
+def _ancestry(outcome: Generation, k: int, evolves: bool) -> dict[str, int]:
+  """Returns an agent's ancestry, empty if it is not recorded."""
+  if outcome.standing is None:
     return {}
-  mate = int(told.standing.mate[k]) if evolves else -1
-  return {'mate': mate, 'founder': int(told.standing.founder[k])}
+  mate = int(outcome.standing.mate[k]) if evolves else -1
+  return {'mate': mate, 'founder': int(outcome.standing.founder[k])}
 
 
 def _known(numbers: Mapping[str, Any]) -> dict[str, float]:
-  """Those that are numbers; the others stay empty."""
+  """Returns the finite numbers; the others stay empty."""
   found = {name: float(x) for name, x in numbers.items()}
   return {name: x for name, x in found.items() if np.isfinite(x)}
 
 
-def _of_evolution(told: Generation) -> dict[str, float]:
-  """What evolution did, where it is known."""
-  reliability = told.fitness.reliability
+def _of_evolution(outcome: Generation) -> dict[str, float]:
+  """Returns the effects of evolution, as far as they are known."""
+  reliability = outcome.fitness.reliability
   found = _known(
     {
       'retest_correlation': reliability.retest_correlation,
       'fitness_between': reliability.between,
       'fitness_within': reliability.within,
-      'fitness_error': np.mean(told.fitness.error),
+      'fitness_error': np.mean(outcome.fitness.error),
     }
   )
-  if told.diversity is not None:
-    found['distance_median'] = float(told.diversity.median)
-    found['distance_nearest'] = float(told.diversity.nearest)
-    found['redundant'] = int(told.diversity.replaced)
-  if told.standing is not None:
-    members = len(told.lineage.parent)
-    founders = told.standing.founder[:members]
+  if outcome.diversity is not None:
+    found['distance_median'] = float(outcome.diversity.median)
+    found['distance_nearest'] = float(outcome.diversity.nearest)
+    found['redundant'] = int(outcome.diversity.replaced)
+  if outcome.standing is not None:
+    members = len(outcome.lineage.parent)
+    founders = outcome.standing.founder[:members]
     found['founders'] = len(np.unique(founders))
-    found['champion_founder'] = int(told.standing.champion_founder)
+    found['champion_founder'] = int(outcome.standing.champion_founder)
     gains = {
-      'offspring_gain': gain_over_parents(told, Origin.OFFSPRING),
-      'mutant_gain': gain_over_parents(told, Origin.MUTANT),
+      'offspring_gain': gain_over_parents(outcome, Origin.OFFSPRING),
+      'mutant_gain': gain_over_parents(outcome, Origin.MUTANT),
     }
     found |= _known(gains)
   return found
 
 
-def gain_over_parents(told: Generation, origin: Origin) -> float:
-  """How much fitter the newborn are than their better parent, by the same play.
+def gain_over_parents(outcome: Generation, origin: Origin) -> float:
+  """Compares newborn members with their better parent on the same slices.
 
-  The better parent is the one that was before, so that its luck on these slices
-  has no part in the choice. Newborn of whom no parent stayed do not count.
+  The better parent is the one with the higher earlier estimate, so that its
+  luck on these slices does not affect the choice. Newborn members without a
+  parent that stayed are excluded.
 
   Args:
-    told: of a generation that was judged on common slices.
-    origin: of the newborn.
+    outcome: of a generation on common slices.
+    origin: of the newborn members.
 
   Returns:
     The mean difference of their scores, in standard deviations of the members';
-    NaN where there are none.
+    NaN if there are none.
   """
-  assert told.standing is not None
-  origins, parents = told.lineage.origin, told.lineage.parent
-  scores = told.training.score[: len(parents)]
-  # Elites are in the order of what was known of them before, best first.
+  assert outcome.standing is not None
+  origins, parents = outcome.lineage.origin, outcome.lineage.parent
+  scores = outcome.training.score[: len(parents)]
+  # Elites are in the order of their earlier estimates, best first.
   place = {int(parents[k]): k for k in np.flatnonzero(origins == Origin.ELITE)}
   gains = []
   for k in np.flatnonzero(origins == origin):
-    both = int(parents[k]), int(told.standing.mate[k])
+    both = int(parents[k]), int(outcome.standing.mate[k])
     known = [place[one] for one in both if one in place]
     if known:
       gains.append(float(scores[k] - scores[min(known)]))
@@ -283,8 +288,8 @@ def gain_over_parents(told: Generation, origin: Origin) -> float:
   return float(np.mean(gains)) / deviation if gains and deviation else np.nan
 
 
-def _of_all(state: PopulationState, told: Generation) -> dict[str, float]:
-  fitness = told.fitness.value
+def _of_all(state: PopulationState, outcome: Generation) -> dict[str, float]:
+  fitness = outcome.fitness.value
   return {
     'replay_size': int(state.replay.size),
     'replay_capacity': replay.capacity_of(state.replay),
@@ -293,10 +298,10 @@ def _of_all(state: PopulationState, told: Generation) -> dict[str, float]:
     'fitness_median': float(np.median(fitness)),
     'fitness_worst': float(np.min(fitness)),
     'fitness_deviation': float(np.std(fitness)),
-    'validation_best': float(np.max(told.validation.score)),
-    'validation_mean': float(np.mean(told.validation.score)),
+    'validation_best': float(np.max(outcome.validation.score)),
+    'validation_mean': float(np.mean(outcome.validation.score)),
     'champion_score': float(state.champion.score),
     'champion_generation': int(state.champion.generation),
-    'spread': float(told.spread),
-    **_of_evolution(told),
+    'spread': float(outcome.spread),
+    **_of_evolution(outcome),
   }

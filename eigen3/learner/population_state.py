@@ -1,4 +1,4 @@
-"""What a population carries from one generation to the next, and tells."""
+"""The state of a population between generations, and a generation's outcome."""
 
 from typing import Any, NamedTuple
 
@@ -11,10 +11,10 @@ from eigen3.types import Array, PRNGKey
 
 
 class Champion(NamedTuple):
-  """The agent that validated best so far, whole.
+  """The complete agent with the best validation so far.
 
   Attributes:
-    agent: its networks and all that learning carries.
+    agent: its networks and all its training state.
     score: float32 [], its validation score.
     generation: int32 [], when it was validated.
   """
@@ -25,11 +25,11 @@ class Champion(NamedTuple):
 
 
 class Lineage(NamedTuple):
-  """Where the members of a generation come from.
+  """The origin of a generation's members.
 
   Attributes:
-    parent: int32 [P], the member of the generation before that each follows;
-      -1 where there was none.
+    parent: int32 [P], the member of the previous generation that each
+      inherits from; -1 in the first one.
     origin: int32 [P], an `evolution.Origin`.
   """
 
@@ -38,15 +38,15 @@ class Lineage(NamedTuple):
 
 
 class Standing(NamedTuple):
-  """What is known of agents that are judged on common slices.
+  """Fitness and ancestry of agents that are evaluated on common slices.
 
   Attributes:
     estimate: of the fitness of all agents, [P + R].
     founder: int32 [P + R], the agent of the first generation that each descends
       from.
-    champion_founder: int32 [], that the champion descends from.
-    mate: int32 [P], the other parent of a member, in the generation before;
-      -1 where there was none.
+    champion_founder: int32 [], the founder of the champion.
+    mate: int32 [P], the other parent of a member, in the previous generation;
+      -1 if there is none.
   """
 
   estimate: fitness.Estimate
@@ -56,19 +56,19 @@ class Standing(NamedTuple):
 
 
 class PopulationState(NamedTuple):
-  """All of a run that goes on: saved and restored whole.
+  """The complete state of a run; saved and restored as a whole.
 
   Attributes:
     agents: leaves [P + R, ...]: P members that evolve, then R learners.
     lineage: of the members.
-    strategy: of evolution.
-    replay: experience of all.
-    champion: the best validated agent.
+    strategy: state of the evolution strategy.
+    replay: transitions of all agents.
+    champion: the agent with the best validation.
     importance: of columns, by attention.
     generation: int32 [], generations done.
-    environment_steps: int32 [], steps taken in training.
+    environment_steps: int32 [], steps of training.
     key: consumed by the next generation.
-    standing: of agents that are judged on common slices, else None.
+    standing: of agents that are evaluated on common slices, else None.
   """
 
   agents: Any
@@ -84,12 +84,12 @@ class PopulationState(NamedTuple):
 
 
 class Fitness(NamedTuple):
-  """By what agents are selected.
+  """The basis of selection.
 
   Attributes:
     value: float32 [P + R].
     error: float32 [P + R], its standard error, for comparisons between agents;
-      NaN where each played slices of its own.
+      NaN if each played its own slices.
     reliability: of the slices.
   """
 
@@ -99,19 +99,19 @@ class Fitness(NamedTuple):
 
 
 class Generation(NamedTuple):
-  """What a generation tells, to be read on the host.
+  """The outcome of a generation, to be read on the host.
 
   Attributes:
     updates: metrics of every update of every agent that learns, [A, U].
-    training: what the training slices tell.
-    fitness: by what agents are selected.
-    validation: as `training`, of the validation slices.
-    lineage: of the members that were judged.
+    training: results on the training slices.
+    fitness: the basis of selection.
+    validation: results on the validation slices.
+    lineage: of the members that were evaluated.
     hyperparameters: of all agents, by name, float32 [P + R].
-    strategy: numbers of evolution, by name, [].
-    spread: float32 [], how far members are from their mean, over its size.
+    strategy: numbers of the evolution strategy, by name, [].
+    spread: float32 [], members' distance from their mean, relative to its size.
     attention: float32 [C], mean over agents and validation days.
-    standing: of the agents that were judged, on common slices, else None.
+    standing: of the agents that were evaluated, on common slices, else None.
     diversity: of these, on common observations, else None.
   """
 
@@ -129,7 +129,7 @@ class Generation(NamedTuple):
 
 
 def memory_of(state: PopulationState) -> dict[str, int]:
-  """Bytes that an agent and a transition take."""
+  """Returns the bytes of an agent and of a transition."""
 
   def size(tree) -> int:
     return sum(

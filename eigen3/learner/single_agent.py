@@ -1,4 +1,4 @@
-"""One agent's training iteration: act, remember, learn; jitted as one step."""
+"""One agent's training iteration, jitted as one step: act, store, learn."""
 
 import functools
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from eigen3.types import Array, PRNGKey
 
 
 class Champion(NamedTuple):
-  """The policy that validated best so far.
+  """The policy with the best validation so far.
 
   Attributes:
     params: the actor's parameters.
@@ -35,12 +35,12 @@ class Champion(NamedTuple):
 
 
 class LearnerState(NamedTuple):
-  """All of a run that goes on: saved and restored whole.
+  """The complete state of a run; saved and restored as a whole.
 
   Attributes:
     agent: networks, optimisers and exploration.
-    replay: experience.
-    champion: the best validated policy.
+    replay: transitions.
+    champion: the policy with the best validation.
     iteration: int32 [], iterations done.
     environment_steps: int32 [], steps taken.
     key: consumed by the next iteration.
@@ -55,7 +55,7 @@ class LearnerState(NamedTuple):
 
 
 class Iteration(NamedTuple):
-  """What an iteration tells, to be read on the host.
+  """The outcome of an iteration, to be read on the host.
 
   Attributes:
     updates: metrics of every update, leaves float32 [U].
@@ -81,14 +81,14 @@ _EXPECTED = {
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Refuses a section `learner` that one agent cannot learn by; ValueError."""
+  """Checks a section `learner` for one agent; a ValueError names the field."""
   settings.check('learner', config, _EXPECTED)
 
 
 class SingleAgent:
   """Pure functions that train one agent on slices of the training days.
 
-  The market and the environment are arguments of what is jitted, never closed
+  The market and the environment are arguments of jitted functions, never closed
   over: as constants they would be compiled into the program.
   """
 
@@ -107,13 +107,13 @@ class SingleAgent:
     Args:
       networks: an actor and critics.
       environment: the mechanics of the training days.
-      market: what agents see.
+      market: that agents observe.
       config: has `agent` and `learner`.
-      mesh: of the networks, where they are spread over devices; all state
-        lies on each of these.
+      mesh: of the networks, if they are sharded; all state is replicated on
+        its devices.
 
     Raises:
-      ValueError: a setting is out of range.
+      ValueError: for a setting out of range.
     """
     check_settings(config.learner)
     self.player = Player.make(networks, environment, config)
@@ -131,8 +131,8 @@ class SingleAgent:
     )
     self._greedy = jax.jit(self.player.acts)
     self._order_values = jax.jit(self.player.order_values)
-    # Otherwise the compiler may choose where parts of a state lie, and what
-    # they are given to next would be compiled for that.
+    # Otherwise the compiler may choose the sharding of a state's parts, and the
+    # next function would be recompiled for it.
     jit = functools.partial(jax.jit, out_shardings=parallel.everywhere(mesh))
     self._init = jit(self._pure_init)
     self._warm_up = jit(self._pure_warm_up, donate_argnums=0)
@@ -141,27 +141,27 @@ class SingleAgent:
       donate_argnums=1,
       compiler_options=parallel.compiler_options(),
     )
-    # One iteration; the buffers of the state are given up.
+    # One iteration; donates the buffers of the state.
     self.iterate: Callable[[LearnerState], tuple[LearnerState, Iteration]] = (
       functools.partial(self._iterate, (self._environment, self._market))
     )
 
   @property
   def steps_per_iteration(self) -> int:
-    """Environment steps of one iteration."""
+    """Returns the environment steps of one iteration."""
     return self._config.episodes_per_iteration * self._environment.num_steps
 
   def init(self, key: PRNGKey) -> LearnerState:
-    """A fresh run whose replay holds `learning_starts` random transitions."""
+    """Returns a new run whose replay holds `learning_starts` transitions."""
     return self.begin(self.blank(key))
 
   def blank(self, key: PRNGKey) -> LearnerState:
-    """A run that has not begun: fresh networks and an empty replay."""
+    """Returns a run before training: new networks and an empty replay."""
     key = parallel.replicate(key, self._mesh)
     return self._init(key, self._environment, self._market)
 
   def begin(self, state: LearnerState) -> LearnerState:
-    """Fills an empty replay; the buffers of `state` are given up."""
+    """Fills an empty replay with random steps; donates `state`'s buffers."""
     count = self._config.episodes_per_iteration
     per_round = count * self.player.stored_steps
     for _ in range(-(-self._config.learning_starts // per_round)):
@@ -169,29 +169,29 @@ class SingleAgent:
     return state
 
   def count(self, state: LearnerState) -> int:
-    """Iterations done."""
+    """Returns the number of iterations done."""
     return int(state.iteration)
 
   def abstract_state(self) -> LearnerState:
-    """Shapes and types of a run's state, without making one."""
+    """Returns shapes and dtypes of a run's state, without making one."""
     return jax.eval_shape(
       self._init, jax.random.PRNGKey(0), self._environment, self._market
     )
 
   def greedy_actions(self, agent: Any, days) -> rollout.Acts:
-    """What the policy does on days [M] without noise, on the host.
+    """Acts on days [M] without noise, on the host.
 
-    Actions [M, N, 2], or plans where it sees its account.
+    Returns actions [M, N, 2], or an encoded policy if it observes its account.
     """
     return parallel.to_host(self._greedy(agent, self._market, days))
 
   def order_values(self, agent: Any, days) -> np.ndarray:
-    """What the critics expect of each order, [S, N]; see `Player`."""
+    """Returns the critics' value of each order, [S, N]; see `Player`."""
     values = self._order_values(agent, self._environment, self._market, days)
     return parallel.to_host(values)
 
   def champion(self, state: LearnerState) -> Any:
-    """The agent with the champion's policy in place of its own."""
+    """Returns the agent with the champion's policy in place of its own."""
     policy = Policy(state.champion.params, state.champion.state)
     return self.agent.with_policy(state.agent, policy)
 
@@ -213,12 +213,12 @@ class SingleAgent:
     )
 
   def _pure_warm_up(self, state, environment, market) -> LearnerState:
-    """Fills replay by actions that do not depend on a trained policy."""
+    """Fills replay with actions that do not depend on a trained policy."""
     key, key_reset, key_act = jax.random.split(state.key, 3)
     action_spec = self.player.spec.action
 
     def policy(days):
-      if not action_spec.scaled:  # An unbounded box has no uniform law.
+      if not action_spec.scaled:  # an unbounded box has no uniform distribution
         return self.player.acts(state.agent, market, days, key_act)
       return random_actions(action_spec, key_act, days.shape[0])
 

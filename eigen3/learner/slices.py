@@ -1,4 +1,4 @@
-"""How an agent fared on slices of the market, and what that is worth."""
+"""Results of agents on slices of the market, and their score."""
 
 from typing import NamedTuple
 
@@ -11,16 +11,16 @@ from eigen3.types import Array
 
 
 class Judged(NamedTuple):
-  """How agents fared on some slices, leaves float32 [P + R].
+  """Results of agents on some slices, leaves float32 [P + R].
 
   Attributes:
-    score: the mean of the worst few slices, or of all.
+    score: mean of the worst few slices, or of all.
     profit: over initial cash, mean.
     reward: sum over a slice, mean.
-    trades: closed ones of a slice, mean.
-    win_rate: share of all closed trades that were won.
-    daily_sharpe: mean over deviation of the daily returns of all slices, not
-      annualised; 0 where nothing moved.
+    trades: closed trades of a slice, mean.
+    win_rate: share of winning trades.
+    daily_sharpe: mean over standard deviation of the daily returns of all
+      slices, not annualised; 0 if no return varies.
   """
 
   score: Array
@@ -38,14 +38,14 @@ def judge(
   worst: int,
   no_trade_penalty: float,
 ) -> Judged:
-  """An agent's numbers from its E episodes.
+  """Computes an agent's results from its E episodes.
 
   Args:
-    environment: in which they were played.
+    environment: of the episodes.
     episodes: leaves [E, ...].
-    by: 'profit' or 'reward', what the score counts.
-    worst: how many of the worst episodes make the score.
-    no_trade_penalty: off the score of an episode without a trade.
+    by: 'profit' or 'reward', the basis of the score.
+    worst: how many of the worst episodes the score averages.
+    no_trade_penalty: subtracted from the score of an episode without a trade.
 
   Returns:
     Leaves [].
@@ -72,7 +72,7 @@ def scores(
   by: str,
   no_trade_penalty: float,
 ) -> Array:
-  """What each of E episodes is worth, [E]; arguments as of `judge`."""
+  """Returns the score of each of E episodes, [E]; arguments as in `judge`."""
   profit, reward = _profit_and_reward(environment, episodes)
   score = profit if by == 'profit' else reward
   return score - no_trade_penalty * (episodes.final_state.num_trades == 0)
@@ -81,14 +81,14 @@ def scores(
 def _profit_and_reward(
   environment: TradingEnvironment, episodes: rollout.Episodes
 ) -> tuple[Array, Array]:
-  """Of each episode, [E]."""
+  """Returns profit and reward of each episode, [E]."""
   equity = episodes.final_state.equity
   profit = equity / environment.rules.initial_cash - 1.0
   return profit, jnp.sum(episodes.timesteps.reward, axis=1)
 
 
 def _daily_sharpe(initial_cash: float, equity: Array) -> Array:
-  """Of the days of all episodes, equity [E, S]; each begins with the cash."""
+  """Returns the Sharpe ratio of equity [E, S]; each row starts at the cash."""
   before = jnp.pad(
     equity[:, :-1], ((0, 0), (1, 0)), constant_values=initial_cash
   )

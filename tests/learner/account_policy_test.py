@@ -1,4 +1,4 @@
-"""Policies that see their account: acted in a scan, as if asked day by day."""
+"""Policies that observe their account: scans equal day-by-day decisions."""
 
 import jax
 import jax.numpy as jnp
@@ -36,7 +36,7 @@ def begun(observing):
 
 @pytest.fixture(scope='module')
 def played(observing, begun):
-  """Episodes of the fresh policy, without noise."""
+  """Plays episodes of the initial policy, without noise."""
   environment = observing._environment
   first, last = int(environment.first_day), int(environment.last_day)
 
@@ -54,7 +54,7 @@ def played(observing, begun):
 def test_the_scan_decides_as_the_whole_network_day_by_day(
   observing, begun, played
 ):
-  """Asked daily, with the account as the environment tells it then."""
+  """Decides daily, with the account as the environment then reports it."""
   environment, spec = observing._environment, observing.player.spec.action
 
   @jax.jit
@@ -108,7 +108,7 @@ def test_what_is_replayed_is_what_was_acted_on(observing, begun, played):
 
 
 def test_the_portfolio_reward_sums_to_the_growth(played, settings):
-  """Nothing is held at the end: what is left is all there was to earn."""
+  """Nothing is held at the end, so the cash is all that was earned."""
   assert (played.timesteps.discount[:, -1] == 0).all()
   np.testing.assert_allclose(
     played.timesteps.reward.sum(1),
@@ -118,7 +118,7 @@ def test_the_portfolio_reward_sums_to_the_growth(played, settings):
 
 
 def test_exploration_is_the_policy_s_act_and_noise(observing, begun, played):
-  """On the first day, when the account is the same."""
+  """Compares the first day, when the account is the same."""
   days = played.days[0]
   acts = jax.jit(observing.player.acts)
   plans = acts(begun.agent, observing._market, days, KEY)
@@ -145,7 +145,7 @@ def test_exploration_is_the_policy_s_act_and_noise(observing, begun, played):
 
 @pytest.mark.long
 def test_a_backtest_decides_on_plans(observing, begun, settings):
-  """As if the decided actions had been given; also for an account unseen."""
+  """As if the decided actions had been given; also without the account."""
   panel, _, _ = small_run.make_market(settings)
   rules = settings.environment.copy_and_resolve_references()
   rules.observe_account = False
@@ -175,7 +175,7 @@ def test_a_backtest_decides_on_plans(observing, begun, settings):
 
 @pytest.mark.parametrize('is_seen', [True, False])
 def test_other_costs_decide_on_plans(observing, begun, settings, is_seen):
-  """Costs are an argument there; the account may be one that is not seen."""
+  """Costs are an argument there, also for a policy without the account."""
   panel, _, _ = small_run.make_market(settings)
   config = settings.copy_and_resolve_references()
   config.environment.observe_account = is_seen

@@ -21,7 +21,7 @@ HASH = 'a1b2'
 
 
 def make_state(seed):
-  """A tree with the kinds of leaves that a run has."""
+  """A tree with all kinds of leaves of a run's state."""
   rng = np.random.default_rng(seed)
   return {
     'params': {
@@ -106,7 +106,7 @@ def test_the_last_few_are_kept_without_litter(tmp_path):
 
 
 def test_an_unfinished_checkpoint_is_cleared_away(folder):
-  """What a kill while saving leaves: a folder with a temporary name."""
+  """Makes what a kill during saving leaves: a folder of a temporary name."""
   for litter in ('8.12ab34cd.part', '5.removed'):
     shutil.copytree(folder / '6', folder / litter)
   step, state = restore(folder)
@@ -117,7 +117,7 @@ def test_an_unfinished_checkpoint_is_cleared_away(folder):
 
 
 def cut_every_file(saved, tmp_path, cut):
-  """Restores once for every file of the newest checkpoint, cut short."""
+  """Restores once for every file of the newest checkpoint, truncated."""
   names = [f.relative_to(saved) for f in files_of(saved / '6')]
   assert len(names) == 2
   for name in names:
@@ -168,7 +168,7 @@ def test_a_changed_byte_of_the_arrays_is_noticed(folder):
 
 
 def test_damaged_metadata_are_never_taken_for_anothers(folder):
-  """A change of any byte: of a name, a hash, a number, or of nothing but form.
+  """Changes any byte: of a name, a hash, a number, or of white space only.
 
   One that makes the schema an earlier one is told as such.
   """
@@ -322,7 +322,7 @@ SAVEZ = np.savez
 
 
 def write_damaged(damage):
-  """A way to write whose bytes are not those of the arrays."""
+  """A writer whose bytes are not those of the arrays."""
 
   def write(file, **arrays):
     content = io.BytesIO()
@@ -335,7 +335,7 @@ def write_damaged(damage):
 
 
 def write_others(file, **arrays):
-  """A good file of other values, as a write to the wrong place leaves."""
+  """Writes a valid file of other values, as by a write to the wrong place."""
   SAVEZ(file, **{name: np.zeros_like(x) for name, x in arrays.items()})
 
 
@@ -375,7 +375,7 @@ def test_settings_that_are_not_read_back_are_an_error(folder, monkeypatch):
 
 
 def assert_not_saved(folder, words):
-  """One error says where and why; the older checkpoints are as they were."""
+  """One error says where and why; older checkpoints stay intact."""
   before = {path: path.read_bytes() for path in files_of(folder)}
   checkpointer = Checkpointer(folder, 1, HASH)
   checkpointer.save(8, make_state(8))
@@ -410,7 +410,7 @@ def test_a_full_disk_is_one_error(folder, monkeypatch):
 
 
 def test_a_disk_that_takes_no_more_is_one_error(folder):
-  """A real one, but for the reason: files may not grow beyond a size."""
+  """A real error, from a limit on the size of files."""
   size = (folder / '6' / 'state.npz').stat().st_size
   limits = resource.getrlimit(resource.RLIMIT_FSIZE)
   resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, limits[1]))
@@ -422,7 +422,7 @@ def test_a_disk_that_takes_no_more_is_one_error(folder):
 
 
 def test_a_checkpoint_of_the_earlier_format_is_refused(folder):
-  """One of Orbax; the state would have to be read by what wrote it."""
+  """A checkpoint of Orbax, which only Orbax can read."""
   old = folder / '8'
   for name in ('metadata/metadata', 'state/manifest.ocdbt'):
     (old / name).parent.mkdir(parents=True)

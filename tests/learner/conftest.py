@@ -1,4 +1,4 @@
-"""One small learner for all tests of a worker: it compiles once."""
+"""One small learner for all tests of a worker, compiled once."""
 
 import jax
 import pytest
@@ -17,11 +17,11 @@ def learner(config):
 
 @pytest.fixture(scope='session')
 def first_state(learner):
-  """A fresh run, on the host."""
+  """A new run, on the host."""
   return small_run.on_host(learner.init(jax.random.PRNGKey(0)))
 
 
 @pytest.fixture
 def state(first_state):
-  """A fresh run, whose buffers may be given up."""
+  """A new run, whose buffers may be donated."""
   return small_run.copied(first_state)

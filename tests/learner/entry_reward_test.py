@@ -1,4 +1,4 @@
-"""The entry reward looks ahead by design, and only what is learnt sees it.
+"""The entry reward looks ahead by design, and only learning uses it.
 
 Two runs that differ in nothing but the reward are compared: whatever is the
 same in both does not depend on it.
@@ -14,7 +14,7 @@ from eigen3.environment import rollout
 
 @pytest.fixture(scope='module')
 def other_learner(config):
-  """The learner of the other tests under Eigen2's reward."""
+  """The other tests' learner, under Eigen2's reward."""
   assert config.environment.reward == 'entry'
   other = small_run.make_config(replay_capacity=config.learner.replay_capacity)
   other.environment.reward = 'eigen2'
@@ -43,7 +43,7 @@ def different(one, other):
 def test_of_what_is_remembered_only_the_reward_differs(
   first_state, other_first_state
 ):
-  """Observations and actions of the warm-up, and all else of a run."""
+  """Returns observations and actions of the warm-up, and the rest of a run."""
   assert first_state.replay.size > 30
   assert different(first_state, other_first_state) == ['.replay.storage.r_t']
 
@@ -70,7 +70,7 @@ def test_of_an_episode_only_the_reward_and_its_sum_differ(
 def test_what_is_learnt_from_it_differs(
   learner, first_state, other_first_state
 ):
-  """The same measure sees what does depend on it: one learner, two replays."""
+  """The same measure detects a dependence: one learner, two replays."""
   replays = (first_state.replay, other_first_state.replay)
   states = [
     small_run.on_host(

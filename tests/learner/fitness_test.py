@@ -15,7 +15,7 @@ estimated = jax.jit(fitness.estimated, static_argnums=(2, 3))
 
 
 def make_scores(rng, advantage=0.0, draws=1, noise=1.0):
-  """Scores [draws, A, E], where agent 3 is truly better; slices have luck."""
+  """Draws scores [draws, A, E]; agent 3 is truly better, slices have effects."""
   scores = rng.normal(0, noise, (draws, AGENTS, SLICES))
   scores += rng.normal(0, 7.0, (draws, 1, SLICES))
   scores[:, 3] += advantage
@@ -84,7 +84,7 @@ def test_one_slice_tells_nothing_of_its_own_error():
 
 
 def found_rate(advantage, error, size=AGENTS):
-  """How often the best of `size` is seen as such; the others are equal."""
+  """Returns how often the best of `size` is found; the others are equal."""
   z = np.linspace(-9, 9, 4001)
   density = np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
   below = [0.5 * (1 + math.erf((x + advantage / error) / 2**0.5)) for x in z]
@@ -96,7 +96,7 @@ def found_rate(advantage, error, size=AGENTS):
 def test_a_better_agent_is_found_as_often_as_its_error_says(
   advantage, generations
 ):
-  """After one generation, or when all stayed for some."""
+  """After one generation, or after several in which all stayed."""
   rng, draws = np.random.default_rng(1), 2000
   step = jax.jit(
     jax.vmap(lambda s, c: fitness.estimated(s, c, SLICES, 1.0)),

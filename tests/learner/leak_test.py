@@ -1,4 +1,4 @@
-"""No day after the training days changes anything that is learnt."""
+"""No day after the training days changes anything that is learned."""
 
 import dataclasses
 
@@ -28,7 +28,7 @@ def panel(settings):
 
 @pytest.fixture(scope='module')
 def train(settings):
-  """A function from a panel to what was learnt from it, on the host.
+  """Returns a function from a panel to the trained state, on the host.
 
   All parts are put together as in a run, but for small networks and without
   those who judge.
@@ -57,7 +57,7 @@ def learnt(train, panel):
 
 
 def changed_from(panel, first):
-  """The panel with other prices and features from the day `first` on."""
+  """Returns the panel with other prices and features from `first` on."""
   rng = np.random.default_rng(0)
   ohlc, features = panel.ohlc.copy(), panel.features.copy()
   ohlc[first:] *= rng.uniform(0.1, 10, ohlc[first:].shape)
@@ -76,7 +76,7 @@ def test_later_days_change_nothing(train, learnt, panel, settings):
 
 
 def test_the_last_training_day_does(train, learnt, panel, settings):
-  """The same measure sees a change of a day that may be looked at."""
+  """The same measure detects a change of a training day."""
   stop = data.split_days(panel.num_days, settings.data).train[1]
   with pytest.raises(AssertionError):
     small_run.assert_equal_bits(train(changed_from(panel, stop - 1)), learnt)

@@ -1,4 +1,4 @@
-"""Tests of eigen3.learner.loop: what an interruption leaves is resumed."""
+"""Tests of eigen3.learner.loop: an interrupted run is resumed."""
 
 import io
 import os
@@ -23,7 +23,7 @@ HASH = 'abc'
 
 @pytest.fixture(scope='module')
 def settings(config):
-  """Seven iterations; validated every second, saved every third."""
+  """Seven iterations, with validation every second, a save every third."""
   changed = config.copy_and_resolve_references()
   with changed.unlocked():
     changed.learner.iterations = 7
@@ -33,7 +33,7 @@ def settings(config):
 
 
 class Validation:
-  """Scores an agent; `at` maps the number of a call to what happens then."""
+  """Scores an agent; `at` maps the number of a call to an action."""
 
   def __init__(self, learner, at=None):
     self._learner = learner
@@ -51,7 +51,7 @@ class Validation:
 
 
 class Altered:
-  """A learner whose state is changed around the iterations."""
+  """A learner whose state is changed around iterations."""
 
   def __init__(self, learner, before=lambda s: s, after=lambda s: s):
     self._learner = learner
@@ -77,7 +77,7 @@ def train(folder, learner, evaluate, settings, resume=False, data_hash=HASH):
 
 
 def metrics_of(folder):
-  """The metrics as text, but for the seconds they took."""
+  """Returns the metrics as text, without the seconds."""
   found = pd.read_csv(folder / 'metrics.csv', dtype=str)
   assert found['seconds'].iloc[1:].notna().all()
   return found.drop(columns='seconds')
@@ -103,7 +103,7 @@ def fail():
 
 @pytest.fixture(scope='module')
 def whole(learner, settings, tmp_path_factory):
-  """The folder and the final state of a run that nothing interrupted."""
+  """Returns folder and final state of an uninterrupted run."""
   folder = tmp_path_factory.mktemp('whole')
   state, done = train(folder, learner, Validation(learner), settings)
   assert done
@@ -161,7 +161,7 @@ def test_an_interrupt_saves_and_resumes_bit_for_bit(
 def test_a_run_that_has_not_begun_begins_when_it_is_resumed(
   tmp_path, learner, settings, whole, first_state
 ):
-  """As one is whose agent was imported."""
+  """As for a run whose agent was imported."""
   warm_up = int(first_state.environment_steps)
   assert warm_up > 0
   final = warm_up + 7 * learner.steps_per_iteration
@@ -273,7 +273,7 @@ def test_other_data_is_not_resumed(tmp_path, learner, settings):
 
 
 def with_nan_in(network, iteration):
-  """Puts a NaN in a network once so many iterations are done."""
+  """Puts a NaN in a network after so many iterations."""
 
   def plant(state):
     if int(state.iteration) != iteration:
@@ -321,7 +321,7 @@ def test_a_loss_that_is_not_finite_stops(tmp_path, learner, settings, whole):
 
 
 def test_the_estimate_leaves_out_what_compiles():
-  """A first iteration of 100 s among 10 of which others take 2 s."""
+  """A first iteration of 100 s before nine of 2 s."""
   clock = 0.0
   bar = tqdm.tqdm(total=10, file=io.StringIO(), mininterval=0.0)
   bar._time = lambda: clock

@@ -36,7 +36,7 @@ def make_config():
 
 
 class Interrupted:
-  """A learner that is interrupted in the last generation before a stop."""
+  """A learner that is interrupted in its last generation before a stop."""
 
   def __init__(self, learner):
     self._learner = learner
@@ -73,7 +73,7 @@ def train(folder, learner, config, resume=False):
 
 
 def be_refused(folder):
-  """Asks for a lock that somebody else has; says why it was refused."""
+  """Tries to take a held lock; prints why it was refused."""
   with contextlib.ExitStack() as stack:
     if parallel.is_first_process():
       folder.mkdir()

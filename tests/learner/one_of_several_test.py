@@ -1,4 +1,4 @@
-"""Tests of eigen3.learner in a run of two processes, which are real ones.
+"""Tests of eigen3.learner in a run of two real processes.
 
 Between them they have the four devices that another run has alone.
 """
@@ -24,7 +24,7 @@ SCRIPT = pathlib.Path(one_of_several.__file__)
 
 
 def run(folder, count):
-  """What the processes of a run said, (stdout, stderr) of each."""
+  """Returns the output of a run's processes, (stdout, stderr) of each."""
   ended = several_processes.finish(
     several_processes.start(
       count,
@@ -40,14 +40,14 @@ def run(folder, count):
 
 @pytest.fixture(scope='module')
 def runs(tmp_path_factory):
-  """The folder of all runs, and what was said by the two processes."""
+  """Returns the folder of all runs, and the two processes' output."""
   folder = tmp_path_factory.mktemp('runs')
   run(folder, 1)
   return folder, run(folder, 2)
 
 
 def restore(folder):
-  """The newest state of a run, on this process's only device."""
+  """Returns the newest state of a run, on this process's only device."""
   learner = small_run.make_population(one_of_several.make_config())
   shapes = jax.eval_shape(learner.init, jax.random.PRNGKey(0))
   like = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)

@@ -1,4 +1,4 @@
-"""Tests of eigen3.learner.population_record: what is interrupted is resumed."""
+"""Tests of eigen3.learner.population_record: interrupted runs are resumed."""
 
 import itertools
 import os
@@ -38,7 +38,7 @@ def learner(settings):
 
 
 class Altered:
-  """A learner around whose generations something happens."""
+  """A learner with hooks around its generations."""
 
   def __init__(self, learner, at):
     self._learner = learner

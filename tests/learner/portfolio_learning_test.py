@@ -1,4 +1,4 @@
-"""By the account's growth an agent learns which of three stocks to buy."""
+"""Rewarded by its account's growth, an agent learns which stock to buy."""
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ ITERATIONS = 6
 
 
 def make_learner(reward):
-  """On stocks that rise, stand still and fall, and say so by a feature."""
+  """On stocks that rise, stand still and fall; a feature shows which."""
   config = small_account.observed(small_run.make_config())
   config.environment.reward = reward
   config.learner.update(
@@ -45,7 +45,7 @@ def make_learner(reward):
 
 
 def train(learner, change=lambda state, key: state):
-  """The last state, and the profit of each iteration's episodes."""
+  """Returns the last state, and the profit of each iteration's episodes."""
   state = learner.init(jax.random.PRNGKey(0))
   profits = []
   for number in range(ITERATIONS):
@@ -77,7 +77,7 @@ def test_it_learns_to_buy_what_rises(reward):
   'reward,most', [('portfolio', 0.002), ('shaped_portfolio', 0.012)]
 )
 def test_with_noise_for_targets_learning_breaks(reward, most):
-  """Where an order is paid at once, choices are those of chance at times."""
+  """If an order is paid at once, some choices are random."""
 
   def as_noise(state, key):
     agent = state.agent

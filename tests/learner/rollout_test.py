@@ -52,7 +52,7 @@ def episodes(environment, policy, first_days):
 
 @pytest.fixture(scope='module')
 def day_by_day(environment, policy, first_days):
-  """The same episodes, with the policy asked and the account told daily."""
+  """Plays the same episodes, asking the policy daily with its account."""
   reset = jax.jit(lambda environment, day: environment.reset_at(day))
   step = jax.jit(lambda environment, *rest: environment.step(*rest))
   stack = lambda *x: np.stack(x)  # noqa: E731
@@ -131,7 +131,7 @@ def test_transitions_are_the_first_steps(environment, episodes, settlement):
 
 
 def test_transitions_know_what_could_be_bought(environment, episodes):
-  """Before a step, and before the step after it; both ends of a transition."""
+  """States before a step and before the next: both ends of a transition."""
   count = environment.num_steps
   found = transitions_of(episodes, count)
   available = np.asarray(episodes.timesteps.extras.available)
@@ -154,7 +154,7 @@ def test_transitions_know_what_could_be_bought(environment, episodes):
 def test_the_policy_is_asked_for_trading_days_only(
   environment, policy, first_days, episodes
 ):
-  """What is decided in the settlement changes nothing."""
+  """Actions of the settlement change nothing."""
   trading = environment.rules.trading_days
   asked = []
 

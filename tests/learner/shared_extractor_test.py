@@ -1,4 +1,4 @@
-"""One extractor for all: what trains it, and what acts by it."""
+"""One shared extractor: which loss trains it, and which networks use it."""
 
 import functools
 from typing import Any, NamedTuple
@@ -147,4 +147,4 @@ def test_an_algorithm_that_cannot_share_says_so():
 
 
 def without(actor, double_critic, observe, action_spec, config, constrain):
-  """Makes an agent that cannot share, or would."""
+  """Makes an agent that cannot share, or one that would."""

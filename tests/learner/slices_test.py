@@ -26,7 +26,7 @@ def play_and_judge(environment, days, actions):
 
 
 def judge(environment, coefficient):
-  """Of two episodes in which every stock is wanted as much as the others."""
+  """Plays two episodes in which all stocks have the same coefficient."""
   first = int(environment.first_day)
   days = first + np.array([[0], [3]]) + np.arange(environment.num_steps)
   shape = (*days.shape, *environment.spec.action.shape)

@@ -1,4 +1,4 @@
-"""Learners whose policy sees its account, of networks of a layer each."""
+"""Learners whose policy observes its account, with networks of one layer."""
 
 import haiku as hk
 import jax
@@ -24,7 +24,7 @@ def observed(config):
 
 
 def make_networks(config, spec):
-  """(actor, double critic); `config` has `critic`."""
+  """Returns (actor, double critic); `config` has `critic`."""
 
   def actor_parts():
     layer = hk.Linear(2, name='head')

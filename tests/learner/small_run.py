@@ -19,7 +19,7 @@ traces = 0  # how often a network was traced for training
 
 
 def make_config(**learner):
-  """Everything as in the preset smoke, on three stocks."""
+  """The preset smoke, on three stocks."""
   config = td3.get_config('smoke')
   _shrink(config)
   config.learner.update(learner)
@@ -37,7 +37,7 @@ def _shrink(config):
 
 
 class Pair(NamedTuple):
-  """The networks that learners ask for."""
+  """The networks that learners need."""
 
   actor: hk.TransformedWithState
   double_critic: hk.TransformedWithState
@@ -45,7 +45,7 @@ class Pair(NamedTuple):
 
 
 def make_market(config):
-  """(panel, environment, market), all days being training days."""
+  """Returns (panel, environment, market); all days are training days."""
   panel = data.synthetic_market(config.data.synthetic).panel
   days = (0, panel.num_days)
   observed = config.data.observed_features
@@ -55,7 +55,7 @@ def make_market(config):
 
 
 def make_learner(config):
-  """The learner that `config` describes, but for its networks."""
+  """The learner that `config` describes, with small networks."""
   _, environment, market = make_market(config)
   networks = make_networks(config.networks, environment.spec)
   return SingleAgent(networks, environment, market, config)
@@ -72,7 +72,7 @@ def make_population_config(**evolution):
 
 
 def make_population(config, mesh=None):
-  """The population that `config` describes, but for its networks."""
+  """The population that `config` describes, with small networks."""
   panel, environment, market = make_market(config)
   days = (panel.num_days - config.data.validation_days, panel.num_days)
   validation = wiring.validation_environment(config, panel, days)
@@ -81,7 +81,7 @@ def make_population(config, mesh=None):
 
 
 def make_networks(config, spec):
-  """(actor, double critic) of a layer each; `config` has `critic`."""
+  """Returns (actor, double critic) of one layer; `config` has `critic`."""
 
   def actor(x, is_training, return_attention=False):
     features = _centred(x[:, -1, FIRST:STOP], is_training)  # [B, N, F]
@@ -100,7 +100,7 @@ def make_networks(config, spec):
 
 
 def beside_actions(seen, unit_actions):
-  """What is seen, [B, ...] each, flat beside actions [B, ..., N, 2]."""
+  """Returns observations, [B, ...] each, flat beside actions [B, ..., N, 2]."""
   flat = hk.Flatten(preserve_dims=unit_actions.ndim - 2)(unit_actions)
   seen = jnp.concatenate([hk.Flatten()(x) for x in seen], axis=-1)
   seen = jnp.expand_dims(seen, tuple(range(1, flat.ndim - 1)))
@@ -109,23 +109,23 @@ def beside_actions(seen, unit_actions):
 
 
 def days_of(observations):
-  """The days of observations, which may hold more than them."""
+  """Returns the days of observations, which may hold more."""
   return getattr(observations, 'day', observations)
 
 
 @jax.jit
 def copied(state):
-  """`state` in buffers of its own, which an iteration may take."""
+  """Copies `state` to its own buffers, which an iteration may take."""
   return jax.tree.map(jnp.copy, state)
 
 
 def on_host(tree):
-  """`tree` in arrays that nothing takes."""
+  """Copies `tree` to arrays that are not donated."""
   return jax.tree.map(lambda x: np.array(x, copy=True), tree)
 
 
 def assert_equal_bits(one, other):
-  """Both trees have the same structure, types and bits."""
+  """Checks that both trees have the same structure, types and bits."""
   assert jax.tree.structure(one) == jax.tree.structure(other)
   for (path, a), b in zip(
     jax.tree_util.tree_leaves_with_path(one),
@@ -140,7 +140,7 @@ def assert_equal_bits(one, other):
 
 
 def _centred(x, is_training):
-  """`x` less a running mean, so that networks have state."""
+  """Subtracts a running mean from `x`, so that networks have state."""
   global traces
   traces += is_training
   mean = hk.get_state('mean', x.shape[-1:], x.dtype, init=jnp.zeros)
