@@ -170,7 +170,7 @@ def test_a_changed_byte_of_the_arrays_is_noticed(folder):
 def test_damaged_metadata_are_never_taken_for_anothers(folder):
   """Changes any byte: of a name, a hash, a number, or of white space only.
 
-  One that makes the schema an earlier one is told as such.
+  A change to an earlier schema is reported as such.
   """
   path = folder / '6' / 'metadata.json'
   content = path.read_bytes()

@@ -15,7 +15,7 @@ estimated = jax.jit(fitness.estimated, static_argnums=(2, 3))
 
 
 def make_scores(rng, advantage=0.0, draws=1, noise=1.0):
-  """Draws scores [draws, A, E]; agent 3 is truly better, slices have effects."""
+  """Draws scores [draws, A, E]: agent 3 is better, slices have effects."""
   scores = rng.normal(0, noise, (draws, AGENTS, SLICES))
   scores += rng.normal(0, 7.0, (draws, 1, SLICES))
   scores[:, 3] += advantage
