@@ -1,1 +1,1 @@
-"""Other systems' formats, in and out."""
+"""Import from and export to other systems."""

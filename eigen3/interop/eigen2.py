@@ -1,9 +1,10 @@
-"""Networks of Eigen2, the PyTorch system that Eigen3 replaces, in and out.
+"""Import and export of networks of Eigen2, the PyTorch predecessor of Eigen3.
 
-A state dict here is a mapping of PyTorch's parameter names to NumPy arrays.
-On our side are Haiku's (params, state) for the networks that
+A state dict here maps PyTorch's parameter names to NumPy arrays. Its
+counterpart is Haiku's (params, state) of networks that
 `eigen3.networks.make_networks` builds with `actor.coefficient_head='eigen2'`
-and `critic.pooling='mean'`. There and back gives the same bits.
+and `critic.pooling='mean'`. Conversion to the other side and back keeps all
+bits.
 """
 
 import importlib
@@ -19,14 +20,14 @@ from eigen3.files import atomic_path
 from eigen3.interop import eigen2_layout as layout
 from eigen3.interop.eigen2_layout import StateDict, Variables
 
-# Of its optimisers, which a checkpoint says, too.
+# Settings of Eigen2's optimisers, which checkpoints also store.
 _ACTOR_LEARNING_RATE = 1e-4
 _CRITIC_LEARNING_RATE = 3e-4
 _WEIGHT_DECAY = 5e-4
 
 
 class Eigen2Agent(NamedTuple):
-  """An agent of Eigen2 as its checkpoint holds it.
+  """An agent of Eigen2, as in its checkpoint.
 
   Attributes:
     actor: variables of the online actor.
@@ -34,7 +35,7 @@ class Eigen2Agent(NamedTuple):
     critic: variables of the online critic.
     target_critic: variables of the target critic.
     noise_scale: standard deviation of the exploration noise.
-    update_count: gradient steps behind it.
+    update_count: number of gradient steps so far.
   """
 
   actor: Variables
@@ -46,10 +47,10 @@ class Eigen2Agent(NamedTuple):
 
 
 def actor_from_torch(state_dict: StateDict) -> Variables:
-  """The variables of an actor.
+  """Converts an actor from PyTorch.
 
   Args:
-    state_dict: PyTorch's names to arrays.
+    state_dict: arrays by PyTorch's names.
 
   Returns:
     (params, state) for `Networks.actor`.
@@ -61,14 +62,14 @@ def actor_from_torch(state_dict: StateDict) -> Variables:
 
 
 def actor_to_torch(variables: Variables) -> dict[str, np.ndarray]:
-  """The state dict of an actor, for `load_state_dict` with `strict=True`.
+  """Converts an actor for `load_state_dict` with `strict=True`.
 
   Args:
-    variables: (params, state) of `Networks.actor`. They do not tell of which
-      coefficient head they are; PyTorch's is Eigen2's.
+    variables: (params, state) of `Networks.actor`. They do not show the
+      coefficient head; PyTorch's is Eigen2's.
 
   Returns:
-    PyTorch's names to arrays.
+    Arrays by PyTorch's names.
 
   Raises:
     ValueError: naming the arrays that are missing or unknown.
@@ -77,10 +78,10 @@ def actor_to_torch(variables: Variables) -> dict[str, np.ndarray]:
 
 
 def critic_from_torch(state_dict: StateDict, name: str = 'critic') -> Variables:
-  """The variables of a critic, with or without self-attention.
+  """Converts a critic, with or without self-attention, from PyTorch.
 
   Args:
-    state_dict: PyTorch's names to arrays.
+    state_dict: arrays by PyTorch's names.
     name: Haiku path of the critic.
 
   Returns:
@@ -97,14 +98,14 @@ def critic_from_torch(state_dict: StateDict, name: str = 'critic') -> Variables:
 def critic_to_torch(
   variables: Variables, name: str = 'critic'
 ) -> dict[str, np.ndarray]:
-  """The state dict of a critic with mean pooling.
+  """Converts a critic with mean pooling to a state dict.
 
   Args:
     variables: (params, state) of `Networks.critic`.
     name: Haiku path of the critic.
 
   Returns:
-    PyTorch's names to arrays.
+    Arrays by PyTorch's names.
 
   Raises:
     ValueError: naming the arrays that are missing or unknown.
@@ -116,10 +117,10 @@ def critic_to_torch(
 
 
 def double_critic_from_torch(*state_dicts: StateDict) -> Variables:
-  """The variables of critics side by side.
+  """Converts several critics from PyTorch, one for each column.
 
   Args:
-    *state_dicts: of the critic of each column.
+    *state_dicts: of the critics.
 
   Returns:
     (params, state) for `Networks.double_critic` with as many critics.
@@ -140,13 +141,13 @@ def double_critic_from_torch(*state_dicts: StateDict) -> Variables:
 def double_critic_to_torch(
   variables: Variables,
 ) -> tuple[dict[str, np.ndarray], ...]:
-  """The state dicts of the critics of each column.
+  """Converts the critic of each column to a state dict.
 
   Args:
     variables: (params, state) of `Networks.double_critic`.
 
   Returns:
-    For each critic PyTorch's names to arrays.
+    Arrays by PyTorch's names for each critic.
 
   Raises:
     ValueError: naming the arrays that are missing or unknown.
@@ -166,7 +167,7 @@ def double_critic_to_torch(
 def load_agent(path: str | pathlib.Path) -> Eigen2Agent:
   """Reads an agent that Eigen2 saved.
 
-  Only tensors and plain values are unpickled; the optimisers are left out.
+  Only tensors and plain values are unpickled; optimisers are skipped.
 
   Args:
     path: a `.pth` file.
@@ -175,16 +176,16 @@ def load_agent(path: str | pathlib.Path) -> Eigen2Agent:
     The agent's networks and counters.
 
   Raises:
-    ValueError: if PyTorch is not installed, or the file is no such agent.
+    ValueError: if PyTorch is not installed, or the file holds no such agent.
   """
   path = pathlib.Path(path)
   if not path.is_file():
     raise ValueError(f'{path}: no such file, expected an Eigen2 checkpoint')
   torch = _torch(path, 'reading')
   try:
-    with warnings.catch_warnings(action='ignore'):  # of what then fails
+    with warnings.catch_warnings(action='ignore'):  # the error says enough
       saved = torch.load(path, map_location='cpu', weights_only=True)
-  except Exception as error:  # torch raises whatever its zip and pickle do
+  except Exception as error:  # torch passes on any error of zip and pickle
     raise ValueError(
       f'{path}: not a PyTorch checkpoint: {_reason(error)}'
     ) from error
@@ -200,14 +201,14 @@ def load_agent(path: str | pathlib.Path) -> Eigen2Agent:
 def save_agent(
   path: str | pathlib.Path, agent: Eigen2Agent, agent_id: int = 0
 ) -> None:
-  """Writes a checkpoint that Eigen2, and `load_agent`, read.
+  """Writes a checkpoint that Eigen2 and `load_agent` read.
 
-  Its optimisers begin anew: they have Eigen2's settings and no moments.
+  Its optimisers are new: they have Eigen2's settings and no moments.
 
   Args:
-    path: a `.pth` file to make or to replace.
+    path: a `.pth` file to create or replace.
     agent: networks and counters.
-    agent_id: Eigen2's number of it in a population.
+    agent_id: its number in a population of Eigen2.
 
   Raises:
     ValueError: if PyTorch is not installed, or a network is not Eigen2's.
@@ -241,12 +242,12 @@ def save_agent(
 
 
 def _critic_name(number: int) -> str:
-  """Haiku path of a critic beside others, from 1."""
+  """Returns the Haiku path of a critic, counted from 1."""
   return f'double_critic/critic_{number}'
 
 
 def _torch(path: pathlib.Path, doing: str) -> Any:
-  """PyTorch, which only files of checkpoints need."""
+  """Imports PyTorch, which only checkpoints need."""
   try:
     return importlib.import_module('torch')
   except ImportError as error:
@@ -257,7 +258,7 @@ def _torch(path: pathlib.Path, doing: str) -> Any:
 
 
 def _reason(error: Exception) -> str:
-  """What PyTorch says, in a line, without its advice to trust the file."""
+  """Shortens PyTorch's message to a line, without advice to trust the file."""
   refused = re.search(r'GLOBAL (\S+)', str(error))
   if refused is not None:
     return f'it asks for {refused[1]}, which is neither a tensor nor a number'
@@ -293,7 +294,7 @@ def _numpy(name: str, value: Any) -> np.ndarray:
 def _fresh_optimiser(
   torch: Any, network: Mapping[str, Any], rate: float
 ) -> dict[str, Any]:
-  """The state of the optimiser that Eigen2 would make for a network."""
+  """Returns the state of Eigen2's optimiser for a network."""
   parameters = [
     tensor
     for name, tensor in network.items()

@@ -1,4 +1,4 @@
-"""Eigen2's agents as ours that go on learning, and ours as Eigen2's."""
+"""Converts whole agents of Eigen2 to training states, and back."""
 
 from typing import Any, NamedTuple
 
@@ -10,17 +10,17 @@ from eigen3.agent import td3
 from eigen3.interop import eigen2
 from eigen3.interop.eigen2 import Eigen2Agent, Variables
 
-_KERNEL = 3  # days that a convolution sees
+_KERNEL = 3  # days of a convolution
 
 
 class Dimensions(NamedTuple):
-  """What the arrays of an agent say of its networks.
+  """Dimensions of an agent's networks.
 
   Attributes:
     num_features: F.
     num_stocks: N.
-    settings: fields of the section `networks` by their names; a dot leads
-      into a section within. Heads of attention and dropout leave no trace.
+    settings: fields of the section `networks` by name; a dot separates a nested
+      section's name. Arrays do not show attention heads and dropout.
   """
 
   num_features: int
@@ -29,11 +29,11 @@ class Dimensions(NamedTuple):
 
 
 def dimensions_of(agent: Eigen2Agent) -> Dimensions:
-  """The dimensions of an agent's networks.
+  """Reads the dimensions of an agent's networks from its arrays.
 
   Raises:
-    ValueError: an array has another number of axes than Eigen2's, or they do
-      not fit together.
+    ValueError: if an array has another number of axes than Eigen2's, or arrays
+      do not match.
   """
   actor = _Shapes(agent.actor, 'actor')
   critic = _Shapes(agent.critic, 'critic')
@@ -77,16 +77,16 @@ def dimensions_of(agent: Eigen2Agent) -> Dimensions:
 def into_state(
   agent: Eigen2Agent, like: td3.TrainingState
 ) -> td3.TrainingState:
-  """A training state with an agent's networks, noise and count of updates.
+  """Copies an agent's networks, noise and number of updates into a state.
 
-  Optimisers, key and hyperparameters are those of `like`.
+  Optimisers, key and hyperparameters stay those of `like`.
 
   Args:
     agent: of Eigen2.
-    like: of the same networks, with one critic, which has not learnt.
+    like: an untrained state of the same networks, with one critic.
 
   Raises:
-    ValueError: naming the first array that does not fit, or is not finite.
+    ValueError: naming the first array that does not match, or is not finite.
   """
   critic, target_critic = (
     eigen2.double_critic_from_torch(eigen2.critic_to_torch(critic))
@@ -101,13 +101,13 @@ def into_state(
 
 
 def from_state(state: td3.TrainingState) -> Eigen2Agent:
-  """The agent of Eigen2 that a training state with one critic is.
+  """Converts a training state with one critic to an agent of Eigen2.
 
   Args:
     state: of networks with the settings of a preset `+eigen2`.
 
   Raises:
-    ValueError: naming arrays that Eigen2's networks lack, or it has others.
+    ValueError: naming arrays that are missing or that Eigen2 does not have.
   """
   critics = [
     eigen2.double_critic_to_torch(Variables(params, network_state))
@@ -159,7 +159,7 @@ def _network(
 
 
 def _fitting(name: str, tree: Any, like: Any) -> Any:
-  """`tree`, whose arrays have to be as those of `like`."""
+  """Returns `tree`, after a check that its arrays match those of `like`."""
   expected = dict(jax.tree_util.tree_leaves_with_path(like))
   found = dict(jax.tree_util.tree_leaves_with_path(tree))
   for path in sorted(expected.keys() | found.keys(), key=str):

@@ -1,8 +1,8 @@
-"""Where Eigen2's PyTorch networks and ours keep the same arrays.
+"""Which arrays of Eigen2's PyTorch networks correspond to which of ours.
 
-PyTorch keeps the axes of a weight in the opposite order, attention's three
-projections in one array, and two biases for each direction of an LSTM's layer,
-which are only ever added. All else is a matter of names.
+PyTorch stores the axes of a weight in the opposite order, attention's three
+projections in one array, and two biases for each direction of an LSTM layer,
+which are only ever added. All other differences are names.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,22 +18,22 @@ _Move = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
 
 
 class Variables(NamedTuple):
-  """What a Haiku network's `apply` takes first."""
+  """The first arguments of a Haiku network's `apply`."""
 
   params: Modules
   state: Modules
 
 
 class Entry(NamedTuple):
-  """Arrays that hold the same numbers on both sides.
+  """Arrays with the same numbers on both sides.
 
   Attributes:
-    module: Haiku path of the module that ours belong to.
-    names: of ours.
-    torch_names: of PyTorch's.
-    from_torch: PyTorch's arrays to ours.
-    to_torch: the way back.
-    is_state: ours are network state, not parameters.
+    module: Haiku path of the module of our arrays.
+    names: of our arrays.
+    torch_names: of PyTorch's arrays.
+    from_torch: maps PyTorch's arrays to ours.
+    to_torch: maps ours to PyTorch's.
+    is_state: whether ours are network state, not parameters.
   """
 
   module: str
@@ -45,11 +45,11 @@ class Entry(NamedTuple):
 
 
 def actor() -> Iterator[Entry]:
-  """Everything that an actor keeps."""
+  """Returns all entries of an actor."""
   yield from _feature_extractor('actor')
   attention = 'actor/cross_attention'
   query = ('attention.query',)
-  yield Entry(attention, ('query',), query, _as_it_is, _as_it_is)
+  yield Entry(attention, ('query',), query, _unchanged, _unchanged)
   yield from _attention(attention)
   for module, torch_name in (
     ('investable_1', 'investable_fc.0'),
@@ -64,7 +64,7 @@ def actor() -> Iterator[Entry]:
 
 
 def critic(name: str, self_attention: bool) -> Iterator[Entry]:
-  """Everything that a critic with Haiku path `name` keeps."""
+  """Returns all entries of a critic with Haiku path `name`."""
   yield from _feature_extractor(name)
   if self_attention:
     yield from _attention(f'{name}/self_attention')
@@ -79,11 +79,11 @@ def critic(name: str, self_attention: bool) -> Iterator[Entry]:
 def from_torch(
   entries: Iterable[Entry], state_dict: StateDict, kind: str
 ) -> Variables:
-  """The variables that a state dict holds.
+  """Converts a state dict to variables.
 
   Args:
-    entries: all that the network keeps.
-    state_dict: PyTorch's names to arrays.
+    entries: all of the network.
+    state_dict: arrays by PyTorch's names.
     kind: of network, for messages.
 
   Raises:
@@ -110,10 +110,10 @@ def from_torch(
 def to_torch(
   entries: Iterable[Entry], variables: Variables, kind: str
 ) -> dict[str, np.ndarray]:
-  """The state dict, as PyTorch loads it, of a network's variables.
+  """Converts a network's variables to a state dict.
 
   Args:
-    entries: all that the network keeps.
+    entries: all of the network.
     variables: parameters and state.
     kind: of network, for messages.
 
@@ -136,7 +136,7 @@ def to_torch(
       entry.torch_names, entry.to_torch(arrays), strict=True
     ):
       state_dict[name] = np.array(array, order='C')  # PyTorch's, not a view
-  # Without a use, as the momentum is set; PyTorch asks for it all the same.
+  # Not used, as the momentum is set, but PyTorch requires it.
   state_dict[f'feature_extractor.bn1.{_COUNTER}'] = np.zeros((), np.int64)
   return state_dict
 
@@ -145,80 +145,86 @@ _COUNTER = 'num_batches_tracked'
 
 
 def _feature_extractor(parent: str) -> Iterator[Entry]:
-  """Convolution, batch norm with its statistics, and LSTM."""
+  """Returns entries of convolution, batch norm with statistics, and LSTM."""
   source, target = 'feature_extractor', f'{parent}/feature_extractor'
   convolution = f'{target}/convolution'
   yield from _linear(convolution, f'{source}.conv1')
   norm = f'{convolution}/batch_norm'
   yield from _scale(norm, f'{source}.bn1')
   for name, torch_name in (('mean', 'mean'), ('variance', 'var')):
-    yield _turned(norm, name, f'{source}.bn1.running_{torch_name}', True)
+    yield _transposed(norm, name, f'{source}.bn1.running_{torch_name}', True)
   lstm = f'{target}/lstm'
   for layer in (1, 2):
     for direction, suffix in (('forward', ''), ('reverse', '_reverse')):
       name = f'layer_{layer}_{direction}'
       place = f'l{layer - 1}{suffix}'
-      yield _turned(lstm, f'{name}_input', f'{source}.lstm.weight_ih_{place}')
-      yield _turned(lstm, f'{name}_hidden', f'{source}.lstm.weight_hh_{place}')
+      yield _transposed(
+        lstm, f'{name}_input', f'{source}.lstm.weight_ih_{place}'
+      )
+      yield _transposed(
+        lstm, f'{name}_hidden', f'{source}.lstm.weight_hh_{place}'
+      )
       biases = (
         f'{source}.lstm.bias_ih_{place}',
         f'{source}.lstm.bias_hh_{place}',
       )
-      yield Entry(lstm, (f'{name}_bias',), biases, _added, _beside_nothing)
+      yield Entry(lstm, (f'{name}_bias',), biases, _added, _with_zero)
 
 
 def _attention(module: str) -> Iterator[Entry]:
-  """PyTorch's multi-head attention and the layer norm after it."""
+  """Returns entries of PyTorch's multi-head attention and its layer norm."""
   source, inner = 'attention.attention', f'{module}/attention'
   for ours, theirs in (('w', 'weight'), ('b', 'bias')):
     names = tuple(f'{name}_{ours}' for name in ('query', 'key', 'value'))
-    yield Entry(inner, names, (f'{source}.in_proj_{theirs}',), _apart, _joined)
-  yield _turned(inner, 'output_w', f'{source}.out_proj.weight')
-  yield _turned(inner, 'output_b', f'{source}.out_proj.bias')
+    yield Entry(
+      inner, names, (f'{source}.in_proj_{theirs}',), _split, _concatenated
+    )
+  yield _transposed(inner, 'output_w', f'{source}.out_proj.weight')
+  yield _transposed(inner, 'output_b', f'{source}.out_proj.bias')
   yield from _scale(f'{module}/layer_norm', 'attention.norm')
 
 
 def _linear(module: str, torch_name: str) -> Iterator[Entry]:
-  """A layer of weight and bias."""
-  yield _turned(module, 'w', f'{torch_name}.weight')
-  yield _turned(module, 'b', f'{torch_name}.bias')
+  """Returns the weight and bias of a layer."""
+  yield _transposed(module, 'w', f'{torch_name}.weight')
+  yield _transposed(module, 'b', f'{torch_name}.bias')
 
 
 def _scale(module: str, torch_name: str) -> Iterator[Entry]:
-  """Scale and offset of a norm."""
-  yield _turned(module, 'scale', f'{torch_name}.weight')
-  yield _turned(module, 'offset', f'{torch_name}.bias')
+  """Returns the scale and offset of a norm."""
+  yield _transposed(module, 'scale', f'{torch_name}.weight')
+  yield _transposed(module, 'offset', f'{torch_name}.bias')
 
 
-def _turned(
+def _transposed(
   module: str, name: str, torch_name: str, is_state: bool = False
 ) -> Entry:
-  """One array, whose axes PyTorch has in the opposite order."""
-  return Entry(module, (name,), (torch_name,), _turn, _turn, is_state)
+  """Returns an entry of one array, whose axes PyTorch reverses."""
+  return Entry(module, (name,), (torch_name,), _transpose, _transpose, is_state)
 
 
-def _as_it_is(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+def _unchanged(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
   return arrays
 
 
-def _turn(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+def _transpose(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
   return [array.T for array in arrays]
 
 
-def _apart(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
-  return _turn(np.split(arrays[0], 3))
+def _split(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+  return _transpose(np.split(arrays[0], 3))
 
 
-def _joined(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
-  return [np.concatenate(_turn(arrays))]
+def _concatenated(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+  return [np.concatenate(_transpose(arrays))]
 
 
 def _added(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
   return [arrays[0] + arrays[1]]
 
 
-def _beside_nothing(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
-  """The sum, and what changes no number's bits when it is added: -0, not 0."""
+def _with_zero(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+  """Returns the sum and a zero that changes no bits when added: -0, not 0."""
   return [arrays[0], np.full_like(arrays[0], -0.0)]
 
 

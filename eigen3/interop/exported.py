@@ -1,13 +1,13 @@
-"""A policy in a file that acts with JAX alone, without this package.
+"""Exports a policy to a file that acts with JAX alone, without this package.
 
-The file is a ZIP archive without any pickle:
+The file is a ZIP archive without pickles:
 
   - policy.jax, a program of `jax.export` with the parameters and the
     normalisation in it, for several platforms and any number of windows;
-  - about.json, the format's version, inputs, outputs, and where it comes from;
-  - example.npz, inputs and what the policy makes of them, to compare with.
+  - about.json: the format's version, inputs, outputs, and origin;
+  - example.npz: example inputs and the policy's outputs for a check.
 
-docs/interop.md shows how it is read.
+docs/interop.md shows how to read it.
 """
 
 import functools
@@ -29,7 +29,7 @@ from eigen3.types import Account, EnvironmentSpec
 
 FORMAT, VERSION = 'eigen3 policy', 1
 PLATFORMS = ('cpu', 'cuda', 'rocm', 'tpu')
-# A context; jax 0.7 has it among what is experimental.
+# A context manager; in jax 0.7 it is in `jax.experimental`.
 _enable_x64 = next(
   module.enable_x64
   for module in (jax, experimental)
@@ -44,21 +44,21 @@ def export_policy(
   spec: EnvironmentSpec,
   platforms: Sequence[str] = PLATFORMS,
 ) -> export.Exported:
-  """The program of a policy.
+  """Makes the program of a policy.
 
-  It takes what `inputs_of` describes, in that order, and gives a dictionary of
-  what `outputs_of` describes. The parameters are constants of it.
+  It takes the inputs of `inputs_of` in that order, and returns a dictionary of
+  the outputs of `outputs_of`. The parameters are constants in it.
 
   Args:
-    actor: of `make_networks`, with `lstm_kernel` 'scan': other kernels are of
-      one platform.
+    actor: of `make_networks`, with `lstm_kernel` 'scan': other kernels support
+      one platform only.
     variables: (params, state) of the actor.
     normalisation: of the observed features, [C, F].
-    spec: of the environment that the actor is for.
+    spec: of the actor's environment.
     platforms: some of `PLATFORMS`.
 
   Raises:
-    ValueError: an unknown platform.
+    ValueError: for an unknown platform.
   """
   unknown = [name for name in platforms if name not in PLATFORMS]
   if unknown or not platforms:
@@ -80,9 +80,9 @@ def export_policy(
 
   @jax.jit
   def policy(*inputs):
-    # What is known when the program is compiled would be rounded otherwise.
+    # Otherwise the compiler would fold the constants, and round differently.
     hidden = jax.lax.optimization_barrier(variables)
-    # One window at a time: what is made of it depends on no other.
+    # One window at a time, so that its outputs depend on no other.
     return jax.lax.map(functools.partial(act, hidden), inputs)
 
   (batch,) = export.symbolic_shape('batch')
@@ -94,7 +94,7 @@ def export_policy(
 
 
 def inputs_of(spec: EnvironmentSpec) -> dict[str, tuple[int, ...]]:
-  """Shapes of the inputs without their leading batch, by name, in order."""
+  """Returns shapes of the inputs without their leading batch, by name."""
   cells = (spec.context_days, spec.num_columns, spec.num_features)
   if not spec.observes_account:
     return {'windows': cells}
@@ -102,7 +102,7 @@ def inputs_of(spec: EnvironmentSpec) -> dict[str, tuple[int, ...]]:
 
 
 def outputs_of(spec: EnvironmentSpec) -> dict[str, tuple[int, ...]]:
-  """Shapes of the outputs, as `inputs_of`."""
+  """Returns shapes of the outputs, as `inputs_of`."""
   return {'actions': spec.action.shape, 'attention': (spec.num_columns,)}
 
 
@@ -112,16 +112,16 @@ def save(
   about: Mapping[str, Any],
   example: Mapping[str, np.ndarray],
 ) -> None:
-  """Writes the file, whole or not at all.
+  """Writes the file atomically.
 
   Args:
-    path: to make, or to replace.
-    program: of `export_policy`.
-    about: for about.json, as JSON; what the program knows is added.
+    path: to create or replace.
+    program: returned by `export_policy`.
+    about: for about.json, as JSON; properties of the program are added.
     example: arrays by the names of inputs and outputs.
 
   Raises:
-    ValueError: the package flatbuffers is missing, which JAX writes with.
+    ValueError: if the package flatbuffers is missing, which JAX writes with.
   """
   try:
     code = program.serialize()
@@ -157,10 +157,10 @@ def _normaliser(
   spec: EnvironmentSpec,
   platforms: Sequence[str],
 ):
-  """Normalises windows [1, D, C, F] to the bits that `Market` has.
+  """Normalises windows [1, D, C, F] to the same bits as `Market`.
 
-  That is in float64, which the rest of the program, and of the process that it
-  runs in, does not need: so it is a program of its own.
+  `Market` does it in float64, which neither the rest of the program nor its
+  process needs enabled: so it is a program of its own.
   """
   mean, std = np.float64(normalisation.mean), np.float64(normalisation.std)
 

@@ -1,4 +1,4 @@
-"""The trading environment as one of Gymnasium's, for agents of other libraries.
+"""The trading environment for Gymnasium, for agents of other libraries.
 
     import gymnasium
     import eigen3.interop.gymnasium  # registers the ids
@@ -6,8 +6,8 @@
     env = gymnasium.make('eigen3/TradingSmall-v0', split='train')
 
 Ids are `eigen3/TradingSmoke-v0`, `TradingSmall`, `TradingMedium` and
-`TradingFull`, one for each preset; `experiments.trading_env.make` says what
-else can be passed.
+`TradingFull`, one for each preset; see `experiments.trading_env.make` for other
+arguments.
 """
 
 from collections.abc import Mapping
@@ -25,28 +25,28 @@ from eigen3.types import ActionSpec, TimeStep
 
 OBSERVATIONS = ('flat', 'dict')
 PRESETS = ('smoke', 'small', 'medium', 'full')
-# As CartPole-v1 has it: no bound, for checks that want a finite one.
+# As in CartPole-v1: unbounded in effect, for checks that want a finite bound.
 _LIMIT = np.finfo(np.float32).max
 
 
 class TradingEnv(gymnasium.Env[Any, np.ndarray]):
   """Episodes of a `TradingEnvironment`, on the host.
 
-  An action is float32 [2N] in [-1, 1]: coefficient and sale target of the
-  first stock, of the second, and so on. The lowest and the highest stand for
-  the bounds of `Rules.coefficient_ceiling` and of the sale targets.
+  An action is float32 [2N] in [-1, 1]: coefficient and sale target of the first
+  stock, of the second, and so on. -1 and 1 stand for the bounds of the
+  coefficient, 0 and `Rules.coefficient_ceiling`, and of the sale target.
 
   The observation holds
 
-    - window, float32 [D, C, F + 1], the oldest day first: features in
-      deviations from the means of the training days, and a last one that is 1
-      where the cell is missing (its features are 0), else 0;
-    - where the account is observed, stocks [N, 5] and whole [2], see `Account`.
+    - window, float32 [D, C, F + 1], the oldest day first: features in standard
+      deviations from their means on the training days, and a last one that is
+      1 where the cell is missing (its features are 0), else 0;
+    - if the account is observed, stocks [N, 5] and whole [2], see `Account`.
 
-  It is a dictionary of these, or all of them in this order in one vector.
+  It is a dictionary of these, or one vector of all in this order.
 
-  At the end of an episode it terminates where the account is flat; with an open
-  position it is truncated, since what follows is worth something.
+  An episode's end is a termination if the account is flat, a truncation if a
+  position is open, because that still has a value.
 
   Attributes:
     observation_space: of `observation`.
@@ -65,14 +65,14 @@ class TradingEnv(gymnasium.Env[Any, np.ndarray]):
     """Copies the market to the host.
 
     Args:
-      environment: of the days that episodes may touch.
+      environment: of the days of the episodes.
       market: of all days of the panel.
       dates: datetime64 [T].
       stocks: N names.
       observation: 'flat' or 'dict'.
 
     Raises:
-      ValueError: another `observation`.
+      ValueError: for any other `observation`.
     """
     settings.require(
       observation in OBSERVATIONS,
@@ -102,14 +102,14 @@ class TradingEnv(gymnasium.Env[Any, np.ndarray]):
     seed: int | None = None,
     options: Mapping[str, Any] | None = None,
   ) -> tuple[Any, dict[str, Any]]:
-    """Starts an episode, on a day drawn uniformly from those possible.
+    """Starts an episode, on a day drawn uniformly from the possible ones.
 
     Args:
       seed: of this and of later draws.
       options: {'day': int} starts at the close of that day of the panel.
 
     Raises:
-      ValueError: an option is unknown, or no episode can start then.
+      ValueError: if an option is unknown, or no episode can start on the day.
     """
     super().reset(seed=seed)
     given = dict(options or {})
@@ -125,11 +125,11 @@ class TradingEnv(gymnasium.Env[Any, np.ndarray]):
   def step(
     self, action: np.ndarray
   ) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-    """Plays a day; what is out of the box counts as its nearest point.
+    """Plays a day; an action outside the box is clipped to it.
 
     Raises:
-      ResetNeeded: no episode has begun, or the last one has ended.
-      ValueError: the action has another shape.
+      ResetNeeded: before the first `reset`, or after the end of an episode.
+      ValueError: if the action has another shape.
     """
     if self._state is None:
       raise ResetNeeded('step: found no episode, expected a reset before it')
@@ -148,14 +148,14 @@ class TradingEnv(gymnasium.Env[Any, np.ndarray]):
 
   @property
   def first_days(self) -> tuple[int, int]:
-    """The earliest and the latest day that an episode may start on."""
+    """Returns the first and the last day on which an episode may start."""
     environment = self._environment
     return int(environment.first_day), int(environment.last_day)
 
   def _observe(
     self, state: State, timestep: TimeStep
   ) -> tuple[Any, dict[str, Any]]:
-    """What is known at the close of the state's day, and the info beside."""
+    """Returns the observation at the close of the state's day, and the info."""
     day = int(timestep.observation)
     rules = self._environment.rules
     first = day + 1 - rules.context_days
@@ -177,7 +177,7 @@ class TradingEnv(gymnasium.Env[Any, np.ndarray]):
 
 
 def _known_cells(features: np.ndarray) -> np.ndarray:
-  """Features [T, C, F] with 0 where a cell is missing; which, beside them.
+  """Replaces missing features [T, C, F] by 0 and adds a flag for them.
 
   Returns:
     float32 [T, C, F + 1].
@@ -192,7 +192,7 @@ def _unbounded(like: np.ndarray) -> spaces.Box:
 
 
 def _box(rules: Rules, shape: tuple[int, ...]) -> ActionSpec:
-  """The box that [-1, 1] stands for, also where agents act in raw units."""
+  """Returns the box that [-1, 1] stands for, also for raw actions."""
   return ActionSpec(
     shape,
     minimum=(0.0, float(rules.min_sale_target)),
@@ -219,11 +219,11 @@ def _step(
 
 
 def _register() -> None:
-  """Adds the ids to Gymnasium's registry."""
+  """Registers the ids with Gymnasium."""
   for preset in PRESETS:
     gymnasium.register(
       f'eigen3/Trading{preset.capitalize()}-v0',
-      # By its name: presets belong to the programs, which import the library.
+      # By name: presets belong to the programs, which import the library.
       'experiments.trading_env:make',
       kwargs={'preset': preset},
     )

@@ -1,4 +1,4 @@
-"""From our networks to Eigen2's: the same bits back, the same outputs there."""
+"""Our networks exported to Eigen2: the same bits back, the same outputs."""
 
 import os
 import subprocess
@@ -57,13 +57,13 @@ def assert_same_bits(one, other):
 
 
 def with_odd_numbers(variables):
-  """Biases of both zeros, the smallest numbers and the largest."""
+  """Sets biases to both zeros, the smallest and the largest numbers."""
   odd = np.array([0.0, -0.0, 1e-45, -1e-45, 3e38, -3e38], np.float32)
   return jax.tree.map(lambda x: jnp.asarray(np.resize(odd, x.shape)), variables)
 
 
 def agent_of(golden):
-  """An agent whose four networks differ."""
+  """An agent with four different networks."""
   actor = eigen2.actor_from_torch(part(golden, 'actor/'))
   critic = eigen2.critic_from_torch(part(golden, 'critic_1/'))
   return eigen2.Eigen2Agent(
@@ -134,7 +134,7 @@ def test_networks_that_eigen2_does_not_have_are_named(golden):
 
 
 def in_pytorch(sizes, actor, critic, window, action):
-  """(actions, values) of PyTorch's networks, loaded strictly."""
+  """Returns (actions, values) of PyTorch's networks, loaded strictly."""
   torch = pytest.importorskip('torch')
   from experiments.benchmark import torch_reference as reference
 

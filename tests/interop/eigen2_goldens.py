@@ -1,4 +1,4 @@
-"""Eigen2's own results, and the networks that they are of."""
+"""Eigen2's own results, and the networks that produced them."""
 
 import pathlib
 
@@ -9,7 +9,7 @@ GOLDENS = pathlib.Path(__file__).parent.parent / 'goldens'
 
 
 def part(golden, prefix):
-  """The arrays below `prefix`, without it."""
+  """Returns the arrays below `prefix`, without it."""
   return {
     name.removeprefix(prefix): golden[name]
     for name in golden
@@ -18,7 +18,7 @@ def part(golden, prefix):
 
 
 def config_of(golden, tiny):
-  """The section `networks` that a golden's parameters fit, and its spec."""
+  """Returns the section `networks` and the spec of a golden's parameters."""
   config = td3.get_config('full+eigen2').networks
   investable = (8, 116)
   config.critic.ensemble = 2

@@ -1,4 +1,4 @@
-"""Eigen2's own results on its own parameters, through eigen3.interop."""
+"""Eigen2's own results from its own parameters, through eigen3.interop."""
 
 import functools
 import sys
@@ -17,7 +17,7 @@ NAMES = ('networks', 'networks_missing_data')
 
 
 def _under(variables, path):
-  """The variables of a submodule, as it is called when it stands alone."""
+  """Returns the variables of a submodule, named as if it stood alone."""
   return [
     {
       name.removeprefix(f'{path}/'): module
@@ -65,14 +65,14 @@ def _check(golden, tiny):
 
 
 def _act(built, actor, window):
-  """(actions, attention)"""
+  """Returns (actions, attention)."""
   apply = functools.partial(built.actor.apply, return_attention=True)
   outputs, _ = jax.jit(apply)(*actor, None, window)
   return outputs
 
 
 def _exact_actions(golden, tiny, actor, window):
-  """The actions in float64."""
+  """Returns the actions in float64."""
   config, spec = config_of(golden, tiny)
   config.compute_dtype = 'float64'
   with double_precision.enable_x64(True):
@@ -124,7 +124,7 @@ class _Tensor:
 
 @pytest.fixture
 def fake_torch(golden, monkeypatch):
-  """A module `torch` whose load returns an agent made of the golden's parts."""
+  """A module `torch` whose load returns an agent of the golden's parts."""
 
   def state_dict(prefix):
     return {k: _Tensor(v) for k, v in part(golden, prefix).items()}

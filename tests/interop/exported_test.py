@@ -21,7 +21,7 @@ COLUMNS, FEATURES, STOCKS = 6, 3, (1, 5)
 
 
 class Case:
-  """A network with random parameters, and windows with cells missing."""
+  """A network with random parameters, and windows with missing cells."""
 
   def __init__(self, **settings):
     config = td3.get_config('smoke').copy_and_resolve_references()
@@ -46,7 +46,7 @@ class Case:
     )
 
   def _network_inputs(self):
-    """As `Market` and the environment would give them."""
+    """Returns inputs like those of `Market` and the environment."""
     mean, std = self.normalisation.mean, self.normalisation.std
     mean, std = np.float64(mean), np.float64(std)
     windows = ((self.inputs['windows'] - mean) / std).astype(np.float32)
@@ -55,7 +55,7 @@ class Case:
     return windows, Account(self.inputs['stocks'], self.inputs['whole'])
 
   def expected(self):
-    """Actions and attention of the network itself."""
+    """Returns actions and attention of the network itself."""
     outputs, _ = jax.jit(
       lambda x: self.actor.apply(
         *self.variables, None, x, is_training=False, return_attention=True

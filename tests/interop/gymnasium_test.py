@@ -1,4 +1,4 @@
-"""The trading environment as other libraries meet it."""
+"""The trading environment through Gymnasium's interface."""
 
 import warnings
 
@@ -25,7 +25,7 @@ def make(**options):
 
 
 def tiny(close, **settings):
-  """On closes [T, N]; none of them is normalised."""
+  """An environment on closes [T, N], without normalisation."""
   panel = tiny_market.panel(close)
   config = tiny_market.config(**settings)
   environment = TradingEnvironment(panel, config)
@@ -179,7 +179,7 @@ def test_several_side_by_side():
 
 @pytest.mark.parametrize('observation', ['flat', 'dict'])
 def test_an_agent_of_another_library_learns_in_it(observation):
-  """Without a line of ours between the two."""
+  """Trains without a line of ours in between."""
   library = pytest.importorskip(
     'stable_baselines3', reason='stable-baselines3 is not installed'
   )

@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def example():
-  """The block of the page that reads the file."""
+  """Returns the code block of the page that reads the file."""
   page = (ROOT / 'docs' / 'interop.md').read_text(encoding='utf-8')
   return re.search(r'```python\n(import io\n.*?)```', page, re.DOTALL)[1]
 
