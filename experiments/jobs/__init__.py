@@ -1,1 +1,1 @@
-"""Runs of programs, each a process of its own, as parts of a whole."""
+"""Many runs of programs, each in its own process."""

@@ -1,18 +1,17 @@
-"""Records of finished runs: a small file each, of which tables are made.
+"""Records of finished runs: small files from which tables are made.
 
-The name of a record is a digest of what decides a run's numbers: the program,
-all its settings with the seed, the data, and `VERSION`. So ladders, studies and
-machines that share a folder of records run nothing twice.
+The name of a record is a digest of all that determines a run's numbers: the
+program, all its settings with the seed, the data, and `VERSION`. So ladders,
+studies and machines that share a folder of records run nothing twice.
 
-Of the code only `VERSION` counts, which whoever changes what runs come to has
-to raise. A digest of the sources, or the commit, would change with every
-comment that is mended, and days of computing would be thrown away for nothing;
-people would stop to use the records. The commit, followed by + where files were
-changed, is noted inside, and pages tell of all commits, so that what was
-compared is seen, if it was not the same.
+Of the code only `VERSION` is in the digest; increase it with any change to the
+results of runs. A digest of the sources, or the commit, would change with every
+edited comment and waste days of computing. The commit, with a + if files were
+changed, is in the record, and pages list all commits, so that a comparison of
+different ones is visible.
 
 A new setting would change all names, too. So whoever adds one enters it in
-`NEW_SETTINGS`, with the value at which a run comes to what it did without it.
+`NEW_SETTINGS`, with the value that leaves the results as they were.
 """
 
 import datetime
@@ -32,20 +31,20 @@ from eigen3.runs import claims
 from eigen3.runs.claims import Claim
 from eigen3.runs.logs import METRICS
 
-# To be raised when the same settings come to other numbers than before.
+# To be increased when the same settings give other numbers than before.
 VERSION = 2
-# By full name. At this value a setting is no part of a record's name.
+# By full name. At this value a setting is not part of a record's name.
 NEW_SETTINGS: Mapping[str, Any] = {'learner.validation_play': 'slices'}
 _ABOUT = ('commit', 'platform', 'python', 'versions')  # of run.json
 _LENGTH = 16  # hexadecimal digits of a name
 
 
 def key_of(program: str, settings: Mapping[str, Any], data: str) -> str:
-  """The name of a record.
+  """Returns the name of a record.
 
   Args:
     program: that trains.
-    settings: all, as JSON has them, but for the place of the data.
+    settings: all settings as JSON, without the path of the data.
     data: hash of the panel's file; '' for an embedded market, which the
       settings describe.
   """
@@ -55,7 +54,7 @@ def key_of(program: str, settings: Mapping[str, Any], data: str) -> str:
 
 
 def _as_of_old(settings: Mapping[str, Any]) -> dict[str, Any]:
-  """Settings without new ones that change nothing."""
+  """Returns the settings without new ones that change nothing."""
   found = {
     name: dict(value) if isinstance(value, Mapping) else value
     for name, value in settings.items()
@@ -68,24 +67,24 @@ def _as_of_old(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Archive:
-  """A folder of records, and of claims on those that are being made."""
+  """A folder of records, and of claims on records in progress."""
 
   def __init__(self, folder: pathlib.Path, commits: bool = False):
-    """Opens a folder, or makes it when there is something to keep.
+    """Opens a folder; it is created with the first record.
 
     Args:
       folder: several machines may share it.
-      commits: whether each record is committed by git.
+      commits: whether to commit each record by git.
     """
     self._folder = folder
     self._commits = commits
 
   def has(self, key: str) -> bool:
-    """Whether there is a record."""
+    """Returns whether there is a record."""
     return self._path(key).exists()
 
   def read(self, key: str) -> dict[str, Any] | None:
-    """A record, if there is one; a ValueError if it is damaged."""
+    """Returns a record or None; raises a ValueError if it is damaged."""
     path = self._path(key)
     try:
       return json.loads(path.read_text(encoding='utf-8'))
@@ -97,12 +96,12 @@ class Archive:
       ) from error
 
   def write(self, key: str, name: str, record: Mapping[str, Any]) -> None:
-    """Keeps a record, and commits it.
+    """Writes a record, and commits it if requested.
 
     Args:
       key: see `key_of`.
       name: for the commit's message.
-      record: as JSON has it.
+      record: as JSON.
     """
     self._folder.mkdir(parents=True, exist_ok=True)
     lines = [
@@ -117,7 +116,7 @@ class Archive:
       _commit(path, f'Record {name}')
 
   def claim(self, key: str) -> Claim | None:
-    """Claims what is not recorded; None where it is being made."""
+    """Claims a record; returns None while another process makes it."""
     return claims.take(self._folder / 'claims' / key)
 
   def _path(self, key: str) -> pathlib.Path:
@@ -125,11 +124,11 @@ class Archive:
 
 
 def describe(run: pathlib.Path, policy: str) -> dict[str, Any]:
-  """What is kept of a run that went to its end.
+  """Returns the record of a finished run.
 
   Args:
     run: its folder.
-    policy: the name of its policy among the controls.
+    policy: the name of its policy among the results.
 
   Returns:
     `commit`, `platform`, `python` and `versions` of the code; `policy`;
@@ -160,7 +159,7 @@ def describe(run: pathlib.Path, policy: str) -> dict[str, Any]:
 
 
 def outcome_of(record: Mapping[str, Any]) -> Outcome:
-  """What tables are made of."""
+  """Returns what tables need of a record."""
   daily = record['daily']
   first = datetime.date.fromisoformat(daily['first'])
   dates = pd.Timestamp(first) + pd.to_timedelta(daily['offset'], unit='D')
@@ -174,7 +173,7 @@ def outcome_of(record: Mapping[str, Any]) -> Outcome:
 
 
 def _facts(run: pathlib.Path, summary: Mapping[str, Any]) -> dict[str, Any]:
-  """What a table says of a run beside its profits."""
+  """Returns a run's facts for a table, beside its profits."""
   metrics = pd.read_csv(run / METRICS)
   facts: dict[str, Any] = {
     name: summary[name]
@@ -183,13 +182,13 @@ def _facts(run: pathlib.Path, summary: Mapping[str, Any]) -> dict[str, Any]:
   }
   if 'seconds' in metrics:
     seconds = metrics['seconds'].dropna()
-    # The first of a process compiles, and is no measure of what is computed.
+    # The first iteration compiles, so its time is not representative.
     facts['seconds'] = round(float(seconds.median() * len(seconds)), 1)
   return facts
 
 
 def _commit(path: pathlib.Path, message: str) -> None:
-  """Commits one file and nothing else; what goes wrong is only told."""
+  """Commits one file and nothing else; a failure is only logged."""
   for command in (
     ('add', '--', path.name),
     ('commit', '--quiet', '-m', message, '--', path.name),

@@ -19,27 +19,27 @@ from experiments.jobs import archive
 from experiments.jobs.pool import Task
 
 PROGRAMS = {'td3': td3, 'erl': erl, 'ranker': ranker}
-# Of a cell; what they are is for its program to say.
+# Changes of a cell; its program checks the fields and values.
 CHANGES = settings.several(
   settings.Expected(
     lambda x: isinstance(x, str) and '=' in x.strip('='), 'FIELD=VALUE'
   ),
   'texts FIELD=VALUE',
 )
-# What a field that is not there, or a value that is none, raises.
+# Errors of an unknown field or an invalid value.
 _WRONG = (AttributeError, KeyError, SyntaxError, TypeError, ValueError)
 _CONFIGS = pathlib.Path(td3.__file__).parent
 
 
 class Cell(NamedTuple):
-  """What is run with each seed.
+  """A program and settings to run with each seed.
 
   Attributes:
     name: in tables, and of its folder.
     program: 'td3', 'erl' or 'ranker'.
     preset: of the program.
-    changes: of the preset, each FIELD=VALUE; {seed} stands for the seed.
-    seeds: that it is run with.
+    changes: to the preset, each FIELD=VALUE; {seed} stands for the seed.
+    seeds: to run it with.
   """
 
   name: str
@@ -49,11 +49,11 @@ class Cell(NamedTuple):
   seeds: Sequence[int] = ()
 
   def run(self, folder: pathlib.Path, seed: int) -> pathlib.Path:
-    """Where the run of a seed is kept."""
+    """Returns the folder of a seed's run."""
     return folder / self.name / f'seed{seed}'
 
   def task(self, folder: pathlib.Path, seed: int, devices: int) -> Task:
-    """The run of a seed, on so many devices of a CPU."""
+    """Returns a seed's run as a task, on so many CPU devices."""
     run = self.run(folder, seed)
     return Task(
       f'{self.name}/seed{seed}',
@@ -65,11 +65,11 @@ class Cell(NamedTuple):
     )
 
   def key(self, seed: int) -> str:
-    """The name of the record of a seed; a ValueError if a change is wrong."""
+    """Returns the key of a seed's record; a ValueError for a bad change."""
     return archive.key_of(self.program, *self._asked(seed))
 
   def record(self, folder: pathlib.Path, seed: int) -> dict[str, Any]:
-    """What is kept of the finished run of a seed."""
+    """Returns the record of a seed's finished run."""
     asked, data = self._asked(seed)
     policy = 'agent'
     if self.program == 'ranker':
@@ -115,7 +115,7 @@ class Cell(NamedTuple):
 def _settings(
   program: str, preset: str, changes: tuple[str, ...]
 ) -> tuple[dict[str, Any], str]:
-  """All settings but for the place of the panel, and the panel's hash."""
+  """Returns all settings without the panel's path, and the panel's hash."""
   config = PROGRAMS[program].get_config(preset)
   for change in changes:
     field, _, text = change.partition('=')
@@ -128,13 +128,13 @@ def _settings(
         'value of its type'
       ) from error
   found = json.loads(config.to_json())
-  found['networks'].pop('spec', None)  # the panel decides
+  found['networks'].pop('spec', None)  # determined by the panel
   panel = found['data'].pop('panel')
   return found, MarketPanel.load(panel).fingerprint if panel else ''
 
 
 def _of_type(default: Any, text: str) -> Any:
-  """The value that a text stands for."""
+  """Returns the value that a text stands for."""
   if default == AUTO:
     with contextlib.suppress(SyntaxError, ValueError):
       return ast.literal_eval(text)

@@ -1,4 +1,4 @@
-"""Runs that are each recorded once, by whoever comes to them first."""
+"""Runs that are each recorded once, by the first process that claims them."""
 
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -12,15 +12,15 @@ from experiments.jobs.archive import Archive
 
 
 class Task(NamedTuple):
-  """A run that has to be done.
+  """A run to do.
 
   Attributes:
     name: in messages.
     key: of its record.
     run: its folder.
-    command: of whether it goes on where it has begun.
-    describe: its record, after it went to its end.
-    can_resume: else it begins anew.
+    command: `(resume) -> command line`.
+    describe: returns its record once it is finished.
+    can_resume: whether it can be resumed; otherwise it starts again.
   """
 
   name: str
@@ -32,17 +32,17 @@ class Task(NamedTuple):
 
   @property
   def is_done(self) -> bool:
-    """Whether the run went to its end."""
+    """Returns whether the run is finished."""
     return (self.run / scheduler.FINISHED).exists()
 
   @property
   def reason(self) -> str:
-    """Why it failed the last time, '' if it did not."""
+    """Returns why it failed the last time, '' if it did not."""
     return reason_of(self.run)
 
 
 def reason_of(run: pathlib.Path) -> str:
-  """Why a run failed the last time, '' if it did not."""
+  """Returns why a run failed the last time, '' if it did not."""
   path = _note_of(run)
   return path.read_text(encoding='utf-8') if path.exists() else ''
 
@@ -54,18 +54,18 @@ def run_all(
   archive: Archive,
   report: Callable[[], Any],
 ) -> bool:
-  """Has all runs recorded, in order; whether all are, or have failed.
+  """Runs all tasks in order; returns whether all are recorded or have failed.
 
-  What is recorded, or claimed by another process, is left alone; see
-  `scheduler.run`. A run that fails does not keep others from being run, and is
-  tried again the next time.
+  Tasks that are recorded, or claimed by another process, are skipped; see
+  `scheduler.run`. A failed run does not stop the others, and is tried again the
+  next time.
 
   Args:
     tasks: the runs.
-    at_once: how many run at the same time.
+    at_once: how many run in parallel.
     environment: variables of their processes beside this one's.
     archive: of the records.
-    report: called after one has ended.
+    report: called after each run's end.
   """
   work = _Cells(tasks, environment, archive, report)
   scheduler.run(work, at_once)
@@ -73,7 +73,7 @@ def run_all(
 
 
 class _Cells:
-  """Tasks that are not recorded yet."""
+  """Tasks that are not yet recorded."""
 
   unit = 'run'
 
@@ -83,38 +83,38 @@ class _Cells:
     self._archive = archive
     self._report = report
     self._left = [task for task in tasks if not archive.has(task.key)]
-    # Of earlier times; what fails while this process works is not tried again.
+    # Earlier failures; a run that fails during this process is not retried.
     self._failed = {task: _noted(task.run) for task in self._left}
     self._done = self.total - len(self._left)
 
   def take(self) -> '_Job | None':
-    """Begins the first run that is neither recorded nor claimed."""
+    """Starts the first run that is neither recorded nor claimed."""
     for task in [*self._left]:
       if self._is_settled(task):
         continue
       claim = self._archive.claim(task.key)
       if claim is None:
         continue
-      if self._is_settled(task):  # between the two looks
+      if self._is_settled(task):  # by another process before the claim
         claim.release()
         continue
       self._left.remove(task)
       _note_of(task.run).unlink(missing_ok=True)
       if not task.is_done:
         return _Job(task, claim, self._environment, self._end)
-      self._end(task, claim)  # when nobody was there to see it
+      self._end(task, claim)  # it finished unattended
     return None
 
   def waits(self) -> bool:
-    """Whether others have claimed what is left."""
+    """Returns whether other processes have claimed the remaining tasks."""
     return bool(self._left)
 
   def progress(self, running: int) -> tuple[int, str, str]:
-    """Runs that are recorded."""
+    """Returns the number of recorded runs, and texts for the bar."""
     return self._done, '', f'{running} running'
 
   def _is_settled(self, task: Task) -> bool:
-    """Takes a task out that another process has recorded, or failed at."""
+    """Drops a task that another process has recorded, or that failed there."""
     recorded = self._archive.has(task.key)
     settled = recorded or _noted(task.run) not in (None, self._failed[task])
     if settled:
@@ -123,7 +123,7 @@ class _Cells:
     return settled
 
   def _end(self, task: Task, claim: Claim, reason: str = '') -> None:
-    """Keeps what a run came to, and lets go of it."""
+    """Records a run's result or failure, and releases its claim."""
     if task.is_done:
       self._archive.write(task.key, task.name, task.describe())
       self._done += 1
@@ -135,7 +135,7 @@ class _Cells:
 
 
 class _Job:
-  """A task that is being run."""
+  """A task in progress."""
 
   def __init__(self, task, claim, environment, end):
     self._end = lambda reason: end(task, claim, reason)
@@ -145,18 +145,18 @@ class _Job:
     )
 
   def poll(self) -> bool:
-    """Whether it still runs; else it is recorded, or why not is noted."""
+    """Returns whether it still runs; otherwise records result or failure."""
     if self._run.poll() is None:
       return True
     self._end(self._run.failure())
     return False
 
   def interrupt(self) -> None:
-    """Asks the run to save and leave."""
+    """Asks the run to save and exit."""
     self._run.interrupt()
 
   def kill(self) -> None:
-    """Ends the run at once."""
+    """Kills the run."""
     self._run.kill()
     self._claim.release()
 
@@ -166,7 +166,7 @@ def _note_of(run: pathlib.Path) -> pathlib.Path:
 
 
 def _noted(run: pathlib.Path) -> int | None:
-  """When a run failed the last time."""
+  """Returns when a run failed the last time."""
   try:
     return _note_of(run).stat().st_mtime_ns
   except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What programs of many runs have in common: from flags to results."""
+"""The common part of programs of many runs, from flags to results."""
 
 import pathlib
 import re
@@ -20,18 +20,18 @@ from experiments.jobs.archive import Archive, outcome_of
 from experiments.jobs.cells import Cell
 from experiments.options import many_runs as options
 
-# What finished runs came to, by cell and seed.
+# Results of finished runs, by cell and seed.
 Outcomes = Mapping[str, Mapping[int, Outcome]]
 
 
 class Program(NamedTuple):
-  """What sets one program of many runs apart.
+  """The parts of one program of many runs.
 
   Attributes:
-    check: refuses settings; `(config)`.
-    cells: what is run, after making what it needs; `(config, workdir)`.
-    tell: writes results and gives the text to print; `(config, workdir,
-      cells, outcomes)`.
+    check: `(config)`, raises a ValueError for bad settings.
+    cells: `(config, workdir)`, prepares and returns the cells to run.
+    tell: `(config, workdir, cells, outcomes)`, writes results and returns the
+      text to print.
   """
 
   check: Callable[[ml_collections.ConfigDict], None]
@@ -40,7 +40,7 @@ class Program(NamedTuple):
 
 
 def main(argv: Sequence[str], program: Program) -> int:
-  """Runs what is not done; 1 if a run failed, 130 if it was stopped."""
+  """Runs what is not done; returns 1 if a run failed, 130 if interrupted."""
   config, workdir = options.CONFIG.value, pathlib.Path(options.WORKDIR.value)
   check(
     'config',
@@ -78,7 +78,7 @@ def main(argv: Sequence[str], program: Program) -> int:
   for task in failed:
     print(f'failed: {task.name}: {task.reason}')
   if not done:
-    logging.warning('stopped; the same command goes on')
+    logging.warning('stopped; repeat the command to continue')
     return mains.STOPPED
   return 1 if failed else 0
 
@@ -101,7 +101,7 @@ def _tasks(
   workdir: pathlib.Path,
   cells: Sequence[Cell],
 ) -> list[pool.Task]:
-  """All runs, seed by seed: what is told early is told of all cells."""
+  """Returns all runs, seed by seed, so that early results cover all cells."""
   cores = flags.FLAGS.cpu_devices or backend.cores() // _jobs(config)
   most = max((len(cell.seeds) for cell in cells), default=0)
   return [
@@ -125,7 +125,7 @@ def _outcomes(cells: Sequence[Cell], archive: Archive) -> Outcomes:
 def _rows(
   workdir: pathlib.Path, cells: Sequence[Cell], outcomes: Outcomes
 ) -> pd.DataFrame:
-  """A row a run, whether it is done or not."""
+  """Returns a row for each run, done or not."""
   rows = []
   for cell in cells:
     for seed in cell.seeds:

@@ -1,4 +1,4 @@
-"""What a folder of many runs was asked, and what of it is not there yet."""
+"""The settings of a folder of many runs, and which runs are missing."""
 
 import json
 import pathlib
@@ -17,20 +17,20 @@ from experiments.jobs.cells import Cell
 from experiments.jobs.pool import reason_of
 
 RESULTS = 'results.json'
-# Settings that may change where runs are there already: how fast, how they are
-# compared, and where the panel is whose folds were made.
+# Settings that may change after runs have started: their speed, how they are
+# compared, and the path of the panel that folds were made from.
 _MAY_CHANGE = ('jobs', 'panel', 'repeats', 'draws', 'seed')
-# What results are judged by: it stays once there are any.
+# Criteria of results; they may not change once there are results.
 _JUDGES = ('goals', 'primary')
 
 
 def enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
-  """Makes the folder, or sees that its runs are of the same settings.
+  """Creates the folder, or checks that its runs have the same settings.
 
   Raises:
-    ValueError: runs began with other settings or with code that came to other
-      results, a seed was taken away, or goals or primary comparisons are others
-      than results were judged by.
+    ValueError: if runs began with other settings or with code that gives other
+      results, a seed was removed, or goals or primary comparisons differ from
+      those that results were judged by.
   """
   if not run_directory.holds_run(workdir):
     about = {'seeds': [*config.seeds], 'version': archive.VERSION}
@@ -41,8 +41,8 @@ def enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
     version == archive.VERSION,
     '--workdir',
     workdir,
-    f'another: its runs are of version {version} of what runs come to, which '
-    f'now is {archive.VERSION}',
+    f'another: its runs are of results version {version}, which is now '
+    f'{archive.VERSION}',
   )
   before = run_directory.read_config(workdir)
   found = run_directory.differences(before, config)
@@ -57,8 +57,8 @@ def enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
         continue
       wanted += '; seeds may only be added'
     elif section in _JUDGES:
-      # By what was not there yet nothing was judged. But all primary
-      # comparisons are corrected together: one more changes the others.
+      # Nothing was judged by a new criterion. But all primary comparisons are
+      # corrected together, so one more changes the others.
       is_new = past is None and (section == 'goals' or section not in before)
       if is_new or not (workdir / RESULTS).exists():
         continue
@@ -69,7 +69,7 @@ def enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
 
 
 def keep(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
-  """Has the folder tell of these settings, which `enter` let in."""
+  """Stores new settings, accepted by `enter`, in the folder."""
   if run_directory.differences(run_directory.read_config(workdir), config):
     write_json(workdir / 'config.json', json.loads(config.to_json()))
 
@@ -77,13 +77,13 @@ def keep(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
 def asked(
   workdir: pathlib.Path, config: ml_collections.ConfigDict
 ) -> dict[str, Any]:
-  """What results depend on beside the runs, ready for JSON.
+  """Returns what results depend on beside the runs, as JSON.
 
   Returns:
-    `seeds`, `goals` and `primary` (where there are any), `repeats`, `draws` and
-    `seed`; `seeds_at_first`, with which the folder began, None where that is
-    not known: who adds seeds after a look at the results may stop where he
-    likes them.
+    `seeds`, `goals` and `primary` (if there are any), `repeats`, `draws` and
+    `seed`; `seeds_at_first`, with which the folder began, or None if not known.
+    Adding seeds after a look at the results allows stopping at a favourable
+    one, so reports show it.
   """
   asked = ('seeds', *_JUDGES, 'repeats', 'draws', 'seed')
   names = [name for name in asked if name in config]
@@ -93,7 +93,7 @@ def asked(
 
 
 def missing(seeds: Sequence[int], runs: Mapping[int, Outcome]) -> list[int]:
-  """Seeds of which there is no finished run."""
+  """Returns seeds without a finished run."""
   return [seed for seed in seeds if seed not in runs]
 
 
@@ -102,7 +102,7 @@ def gaps(
   cells: Sequence[Cell],
   outcomes: Mapping[str, Mapping[int, Outcome]],
 ) -> dict[str, dict[str, str]]:
-  """Of each cell that is not whole, what became of the seeds it lacks.
+  """Returns what happened to the missing seeds of each incomplete cell.
 
   Returns:
     By name of the cell and by seed why it failed; 'open' if it did not.
@@ -123,32 +123,32 @@ def remarks(
   cells: Sequence[Cell],
   lacking: Mapping[str, Mapping[str, str]],
 ) -> list[str]:
-  """Lines that say what is missing, and which seeds were added.
+  """Returns lines that name missing runs and added seeds.
 
   Args:
     what: see `asked`.
-    cells: all there are.
+    cells: all cells.
     lacking: see `gaps`.
   """
-  said = []
+  lines = []
   added = {*what['seeds']} - {*(what['seeds_at_first'] or what['seeds'])}
   if added:
-    said.append(f'seeds added to those it began with: {_listed(added)}')
+    lines.append(f'seeds added to those it began with: {_listed(added)}')
   untouched, many = [], {cell.name: len(cell.seeds) for cell in cells}
   for name, seeds in lacking.items():
     is_open = [seed for seed, reason in seeds.items() if reason == 'open']
     if len(is_open) == many[name]:
       untouched.append(name)
     elif is_open:
-      said.append(f'{name}: open seeds: {_listed(is_open)}')
-    said += [
+      lines.append(f'{name}: open seeds: {_listed(is_open)}')
+    lines += [
       f'{name}: seed {seed} failed: {reason}'
       for seed, reason in seeds.items()
       if reason != 'open'
     ]
   if untouched:
-    said.append(f'no run is done of: {_listed(untouched)}')
-  return said
+    lines.append(f'no run is done of: {_listed(untouched)}')
+  return lines
 
 
 def _listed(items) -> str:

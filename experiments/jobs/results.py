@@ -1,4 +1,4 @@
-"""What cells came to, side by side: written to files, and as text."""
+"""Writes the results of cells to files, and as text."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -23,17 +23,17 @@ def told_of(
   runs: Mapping[int, Outcome],
   beside: Mapping[str, Mapping[int, Outcome]],
 ) -> dict[str, Any]:
-  """All of one cell, beside others where they have the same seeds.
+  """Pools one cell's runs, and compares them with others of the same seeds.
 
   Args:
     config: `seed`, `repeats` and `draws` are read.
     seeds: of the cell.
     runs: of the cell, by seed.
-    beside: of the others, by name and seed.
+    beside: runs of the others, by name and seed.
 
   Returns:
-    As `pooled.pool`; `missing`, seeds that the cell lacks; `not_compared`,
-    names of the others that lack some of its seeds.
+    As `pooled.pool`; `missing`, seeds without a run; `not_compared`, names of
+    the others that lack some of the cell's seeds.
   """
   ready = {
     n: other for n, other in beside.items() if other.keys() >= runs.keys()
@@ -51,26 +51,26 @@ def write(
   workdir: pathlib.Path,
   cells: Sequence[Cell],
   outcomes: Mapping[str, Mapping[int, Outcome]],
-  told: Mapping[str, Mapping[str, Any]],
+  reports: Mapping[str, Mapping[str, Any]],
   title: str,
   remark: str,
   more: Sequence[str] = (),
   pictures: Sequence[str] = (),
   first: Mapping[str, Any] | None = None,
 ) -> str:
-  """Writes all that tells of the results, where there is something to tell.
+  """Writes all reports of the results, if there are any results.
 
   Args:
     config: all settings.
     workdir: of all runs.
-    cells: all there are.
+    cells: all cells.
     outcomes: of finished runs, by cell and seed.
-    told: see `told_of`, and the `goal`, by name; with a `group`, the title of
-      the table that a cell stands in.
+    reports: results by cell, see `told_of`, with the `goal`; and with a
+      `group`, the title of the table that the cell is in.
     title: of the picture.
     remark: what every reader must know.
-    more: lines that are told, too.
-    pictures: PNG files of the folder that are shown, too.
+    more: further lines.
+    pictures: further PNG files of the folder to show.
     first: primary comparisons, `comparisons` and `named`; see
       `experiments/ladder/primary.py`.
 
@@ -79,27 +79,32 @@ def write(
   """
   lacking = record.gaps(workdir, cells, outcomes)
   asked = record.asked(workdir, config)
-  said = record.remarks(asked, cells, lacking)
-  if not told:
-    return '\n'.join(['no run is done yet', *said])
-  found = {'cells': told, 'missing': lacking, 'asked': asked, 'remark': remark}
+  lines = record.remarks(asked, cells, lacking)
+  if not reports:
+    return '\n'.join(['no run is done yet', *lines])
+  found = {
+    'cells': reports,
+    'missing': lacking,
+    'asked': asked,
+    'remark': remark,
+  }
   write_json(
     workdir / record.RESULTS, found | ({'primary': first} if first else {})
   )
-  draw_cells(workdir / _PICTURE, told, title, remark)
+  draw_cells(workdir / _PICTURE, reports, title, remark)
   for name, compared in first['comparisons'].items() if first else ():
     if 'differences' in compared:
       draw_comparison(workdir / file_of(name), name, compared)
-  said += more
+  lines += more
   commits = {
     outcome.commit for runs in outcomes.values() for outcome in runs.values()
   }
   shown = [_PICTURE, *pictures]
   cells_page.write(
-    workdir / _PAGE, title, told, asked, said, shown, remark, commits, first
+    workdir / _PAGE, title, reports, asked, lines, shown, remark, commits, first
   )
   parts = [primary_table.lines(first)] if first else []
-  parts += [cells_table.lines(told), cells_table.comparisons(told)]
-  parts += [*said, remark]
+  parts += [cells_table.lines(reports), cells_table.comparisons(reports)]
+  parts += [*lines, remark]
   parts.append(f'written: {workdir}/{_PAGE}, {_PICTURE}, {record.RESULTS}')
   return '\n'.join(filter(None, parts))

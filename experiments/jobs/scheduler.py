@@ -1,6 +1,6 @@
-"""Runs in processes of their own, a few at once, until nothing is left to do.
+"""Runs jobs in their own processes, a few in parallel, until all are done.
 
-Ladders, studies and sweeps are different `Work` for one `run`.
+Ladders, studies and sweeps are different kinds of `Work` for one `run`.
 """
 
 import contextlib
@@ -20,56 +20,56 @@ from eigen3.learner import guards
 from eigen3.runs import ledger, lock, run_directory
 from eigen3.runs.claims import Claim
 
-# Exit statuses of a run that somebody stopped and that can go on.
+# Exit statuses of a run that was stopped and can be resumed.
 INTERRUPTED = (130, -signal.SIGINT, -signal.SIGTERM)
-# What a run that went to its end has left.
+# The file that a finished run has written.
 FINISHED = 'summary.json'
-_POLL = 0.2  # seconds between two looks at the runs
-_LOOK = 1.0  # and between two at what others have left
+_POLL = 0.2  # seconds between polls of the runs
+_LOOK = 1.0  # seconds between checks of what other processes have left
 
 
 class Job(Protocol):
-  """Something that is being done."""
+  """A job in progress."""
 
   def poll(self) -> bool:
-    """Goes on with it; whether it still runs."""
+    """Advances the job; returns whether it still runs."""
 
   def interrupt(self) -> None:
-    """Asks it to save and leave; a second time changes nothing."""
+    """Asks it to save and exit; repeating it has no effect."""
 
   def kill(self) -> None:
-    """Ends it at once."""
+    """Kills it."""
 
 
 class Work(Protocol):
-  """All that has to be done, by this process and maybe by others."""
+  """All jobs to do, by this process and possibly by others."""
 
   unit: str
   total: int
 
   def take(self) -> Job | None:
-    """Begins the next job; None if there is nothing that nobody does."""
+    """Starts the next job; returns None if there is none that is free."""
 
   def waits(self) -> bool:
-    """Whether others do something that might be left to this process yet."""
+    """Returns whether others run jobs that they may leave to this process."""
 
   def progress(self, running: int) -> tuple[int, str, str]:
-    """How many are done, and words before and after the bar."""
+    """Returns the number of finished jobs, and texts for the bar's two ends."""
 
 
 def run(work: Work, at_once: int) -> None:
-  """Does what there is to do, and waits for what others do.
+  """Runs all jobs, and waits for those of other processes.
 
-  Ctrl-C has every run finish its iteration and save; a second one ends all at
-  once. Both, and a kill, leave what can be gone on with.
+  Ctrl-C makes every run finish its iteration and save; a second one kills all.
+  After either, or a kill, the work can be resumed.
 
   Args:
     work: to be done.
-    at_once: how many jobs of it run at the same time.
+    at_once: how many jobs run in parallel.
   """
   running: list[Job] = []
   bar = tqdm.tqdm(total=work.total, unit=work.unit, dynamic_ncols=True)
-  look, said = 0.0, None
+  look, shown = 0.0, None
   try:
     with guards.Stop('iteration of each run') as stop, bar:
       while True:
@@ -80,11 +80,11 @@ def run(work: Work, at_once: int) -> None:
           while len(running) < at_once and (begun := work.take()) is not None:
             running.append(begun)
           look = time.monotonic() + _LOOK
-        if (told := work.progress(len(running))) != said:
-          said = told  # each time is a line where there is no terminal
-          bar.n = told[0]
-          bar.set_description_str(told[1], refresh=False)
-          bar.set_postfix_str(told[2])
+        if (status := work.progress(len(running))) != shown:
+          shown = status  # without a terminal every update is a new line
+          bar.n = status[0]
+          bar.set_description_str(status[1], refresh=False)
+          bar.set_postfix_str(status[2])
         if not running and (stop.requested or not work.waits()):
           return
         time.sleep(_POLL)
@@ -98,7 +98,7 @@ def run(work: Work, at_once: int) -> None:
 
 
 class Run:
-  """A run in a process of its own, under a claim."""
+  """A run in its own process, under a claim."""
 
   def __init__(
     self,
@@ -108,14 +108,14 @@ class Run:
     claim: Claim,
     can_resume: bool = True,
   ):
-    """Starts a run, or goes on with it where it has begun.
+    """Starts a run, or resumes one that has begun.
 
     Args:
       folder: of the run.
-      command: of whether it goes on.
+      command: `(resume) -> command line`.
       environment: variables beside this process's.
-      claim: that it holds, too: it may outlive this process.
-      can_resume: else a run that has begun begins anew.
+      claim: also held by the run, which may outlive this process.
+      can_resume: whether it can be resumed; otherwise it starts again.
     """
     self._claim = claim
     self._log = log_of(folder)
@@ -131,32 +131,32 @@ class Run:
         stdout=output,
         stderr=subprocess.STDOUT,
         env={**environment, **os.environ},
-        start_new_session=True,  # out of reach of Ctrl-C on this terminal
+        start_new_session=True,  # this terminal's Ctrl-C does not reach it
       )
     claim.add(self._process.pid)
 
   def poll(self) -> int | None:
-    """The exit status of a run that has ended."""
+    """Returns the exit status, or None while it runs."""
     if not self._is_lost and not self._claim.keep():
       self._is_lost = True
-      self.kill()  # another does it now
+      self.kill()  # another process has taken over
     return self._process.poll()
 
   def interrupt(self) -> None:
-    """Asks once: for a run a second signal means at once, unsaved."""
+    """Interrupts once: a second signal would stop the run without saving."""
     if not self._is_interrupted:
       self._is_interrupted = True
-      # What a run does on SIGINT, too, but a shell's background jobs inherit
-      # that they ignore SIGINT.
+      # Not SIGINT, which a run treats alike: background jobs of a shell inherit
+      # that it is ignored.
       self._process.send_signal(signal.SIGTERM)
 
   def kill(self) -> None:
-    """Ends the run at once."""
+    """Kills the run."""
     self._process.kill()
     self._process.wait()
 
   def failure(self) -> str:
-    """Why a run that has ended failed, in one line; '' if it did not."""
+    """Returns why a finished run failed, in one line; '' if it did not."""
     status = self._process.returncode
     if self._is_lost or status == 0 or status in INTERRUPTED:
       return ''
@@ -164,9 +164,9 @@ class Run:
 
 
 def failure_of(status: int, log: pathlib.Path) -> str:
-  """Why a run with this exit status failed: the last line that it wrote."""
+  """Returns the reason of an exit status: the last line of the output."""
   text = log.read_text(encoding='utf-8', errors='replace')
-  # A progress bar ends its lines by going back to their beginning.
+  # A progress bar ends its lines with a carriage return.
   lines = [s.strip() for s in re.split(r'[\r\n]+', text) if s.strip()]
   last = lines[-1].removeprefix('error: ') if lines else 'wrote nothing'
   if status > 0:
@@ -176,33 +176,33 @@ def failure_of(status: int, log: pathlib.Path) -> str:
 
 
 def environment_of(workdir: pathlib.Path, at_once: int) -> Mapping[str, str]:
-  """Variables of runs that share a machine and what they compiled.
+  """Returns variables of runs that share a machine and a compilation cache.
 
   Args:
     workdir: of the program that starts them.
-    at_once: how many run at the same time.
+    at_once: how many run in parallel.
   """
   return {
-    # Other seeds of a setting, and what is resumed, need no compilation.
+    # Other seeds of a setting, and resumed runs, need no compilation.
     'JAX_COMPILATION_CACHE_DIR': str(workdir.absolute() / 'compiled'),
-    # Of a GPU's memory, which a program takes all of where it is alone.
+    # Share of a GPU's memory; a single program would take all of it.
     'XLA_PYTHON_CLIENT_MEM_FRACTION': f'{0.75 / at_once:.3f}',
   }
 
 
 def log_of(folder: pathlib.Path) -> pathlib.Path:
-  """Where a run's output goes, beside its folder."""
+  """Returns the file of a run's output, beside its folder."""
   return folder.with_name(f'{folder.name}.log')
 
 
 def _clear(folder: pathlib.Path) -> None:
   """Removes what a run left that cannot be resumed.
 
-  All but the list of its openings of the held-out days: were another policy
-  judged on them now, that would be a second time.
+  It keeps the list of openings of the held-out days: another policy evaluated
+  on them now would be a second opening.
 
   Raises:
-    ValueError: a run that outlived its program is still at work there.
+    ValueError: if a run that outlived its program still works there.
   """
   if not folder.exists():
     return
