@@ -1,1 +1,1 @@
-"""Runs a training program with many settings and compares what they reach."""
+"""Runs a training program with many settings and compares their results."""

@@ -1,17 +1,17 @@
-r"""Tries settings of td3 or erl and tells which reach the most.
+r"""Searches settings of td3 or erl for the best objective.
 
 eigen3 sweep --config=td3/small --workdir=sweeps/first \
   [--config.method=grid] [--resume]
 
-Every run is a process of its own, several at once, and opens no held-out day.
---resume goes on with a sweep, or joins it: the same command, on any machine
-that shares the folder, runs trials that nobody else does.
+Every run is its own process, several in parallel, and opens no held-out day.
+--resume continues a sweep, or joins it: the same command, on any machine that
+shares the folder, runs trials that no other process runs.
 """
 
 from experiments import mains
 
 if __name__ == '__main__':
-  mains.start('sweep')  # reads flags before what is slow is imported
+  mains.start('sweep')  # reads flags before slow imports
 
 import contextlib
 import json
@@ -53,12 +53,12 @@ from experiments.sweep.job import STEPS, Plan
 _JOURNAL = 'journal.log'
 _TABLE, _PICTURE = 'results.csv', 'results.png'
 _LUCK = 'overfitting.json'
-# Settings that a resumed sweep may change: how far it goes, and how fast.
+# Settings that a resumed sweep may change: its length and speed.
 _MAY_CHANGE = ('jobs', 'num_trials')
 
 
 def main(argv: Sequence[str]) -> int:
-  """Runs or resumes a sweep; 1 if a trial failed, 130 if it was stopped."""
+  """Runs or resumes a sweep; returns 1 if a trial failed, 130 if stopped."""
   workdir = pathlib.Path(options.WORKDIR.value)
   if options.RESUME.value:
     run_directory.check_resumable(workdir)
@@ -83,7 +83,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _settings(workdir: pathlib.Path) -> ml_collections.ConfigDict:
-  """Those of the flags, or where none are given of the sweep in the folder."""
+  """Returns the settings of the flags, or without them those of the folder."""
   config, flag = options.CONFIG.value, flags.FLAGS['config']
   if options.RESUME.value and flag.using_default_value:
     stored = run_directory.read_config(workdir)
@@ -108,7 +108,7 @@ def _settings(workdir: pathlib.Path) -> ml_collections.ConfigDict:
 def _about_data(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> dict[str, str]:
-  """What the folder says of the panel; nothing of an embedded market."""
+  """Describes the panel for the folder; empty for an embedded market."""
   data = config.settings.data
   if not data.panel:
     return {}
@@ -122,7 +122,7 @@ def _sweep(
   tried: space.Space,
   command: runs.Command,
 ) -> tuple[bool, list[optuna.trial.FrozenTrial]]:
-  """Whether all trials are done, and all of them."""
+  """Runs the trials; returns whether all are done, and all trials."""
   steps = _steps(config)
   with trials.entered(workdir / RUNS) as is_alone:
     studied = study.open_study(
@@ -164,10 +164,10 @@ def _luck(
   found: Sequence[optuna.trial.FrozenTrial],
   config: ml_collections.ConfigDict,
 ) -> str:
-  """Writes how much of the choice was luck, and says it."""
+  """Writes how much of the choice was luck; returns it as text."""
   measured = luck.measure(workdir / RUNS, found, config.seeds)
   write_json(workdir / _LUCK, measured)
-  return luck.told(measured)
+  return luck.describe(measured)
 
 
 def _conclude(
@@ -176,7 +176,7 @@ def _conclude(
   command: runs.Command,
   config: ml_collections.ConfigDict,
 ) -> int:
-  """Says how to train the best again, and how many failed."""
+  """Prints how to train the best again, and how many trials failed."""
   complete = [t for t in found if t.state == TrialState.COMPLETE]
   if complete:
     best = max(complete, key=lambda trial: trial.values[0])
@@ -184,9 +184,9 @@ def _conclude(
     again = command(values, config.seeds[0], pathlib.Path('runs/best'), False)
     unwanted = ('--holdout', '--nopage', '--cpu_devices')
     kept = [s for s in again[1:] if not s.startswith(unwanted)]
-    print(f'trial {best.number} again, with its held-out days:')
+    print(f'to train trial {best.number} again, with its held-out days:')
     print(shlex.join(['python', *kept]))
-    print('its page, with all that was tried here among the trials:')
+    print('for its page, with all trials of this sweep:')
     print(
       'python -m experiments.report --run=runs/best '
       f'--searched={shlex.quote(options.WORKDIR.value)}'
@@ -202,7 +202,7 @@ def _conclude(
 
 
 def _check(config: ml_collections.ConfigDict) -> space.Space:
-  """What is tried, after everything else in the config was found good."""
+  """Returns what is tried, after all other settings are checked."""
   check(
     'sweep',
     config,
@@ -231,7 +231,7 @@ def _check(config: ml_collections.ConfigDict) -> space.Space:
 
 
 def _check_settings(config: ml_collections.ConfigDict) -> None:
-  """Refuses settings with which every run would fail."""
+  """Checks settings with which every run would fail."""
   settings = config.settings.copy_and_resolve_references().unlock()
   settings.seed = config.seeds[0]
   try:
@@ -241,7 +241,7 @@ def _check_settings(config: ml_collections.ConfigDict) -> None:
 
 
 def _check_pruner(config: ml_collections.ConfigDict) -> None:
-  """Refuses a pruner that could not be; a default follows short trials."""
+  """Checks the pruner; the default of its minimum is cut for short trials."""
   check(
     'pruner',
     config.pruner,
@@ -271,13 +271,13 @@ def _steps(config: ml_collections.ConfigDict) -> int:
 
 
 def _check_new(workdir: pathlib.Path) -> None:
-  """Refuses a folder that holds a sweep, or what it would write over."""
+  """Checks that a folder has no sweep, nor files that one would overwrite."""
   run_directory.check_new(workdir)
   for name in (_JOURNAL, RUNS, _TABLE, _PICTURE, _LUCK):
     if os.path.lexists(workdir / name):
       raise ValueError(
         f'--workdir: found {name} in {workdir}, expected a folder without it: '
-        'the sweep would write over it'
+        'the sweep would overwrite it'
       )
 
 
@@ -286,9 +286,9 @@ def _check_same(
   config: ml_collections.ConfigDict,
   about: Mapping[str, str],
 ) -> None:
-  """Refuses to resume a sweep with other settings or data, but for a few."""
+  """Checks that a sweep resumes with its settings and data, but for a few."""
   config = config.copy_and_resolve_references()
-  with contextlib.suppress(OSError, ValueError):  # told of below
+  with contextlib.suppress(OSError, ValueError):  # `check_same` reports it
     begun = json.loads((workdir / 'config.json').read_text(encoding='utf-8'))
     config.update({name: begun[name] for name in _MAY_CHANGE})
     if 'hash' in about:

@@ -1,4 +1,4 @@
-"""A trial that is being run: its seeds one after another."""
+"""A running trial: its seeds one after another."""
 
 import functools
 import pathlib
@@ -14,24 +14,24 @@ from eigen3.runs.logs import METRICS
 from experiments.jobs import scheduler
 from experiments.sweep import runs
 
-# Names of what Optuna keeps of a trial beside its values: what its runs came
-# to, the step after which it was stopped, and why it failed.
+# Names of a trial's attributes in Optuna: the results of its runs, the step
+# after which it was stopped, and why it failed.
 RUNS, STOPPED, FAILURE = 'runs', 'stopped', 'failure'
-# The fields that say how many steps a run takes.
+# The fields that set the number of a run's steps.
 STEPS = ('learner.iterations', 'learner.generations')
 
 
 class Plan(NamedTuple):
-  """What all trials of a sweep have in common.
+  """Common properties of a sweep's trials.
 
   Attributes:
     folder: of the runs.
-    seeds: that every setting is run with.
+    seeds: of every setting.
     steps: iterations or generations of a run.
-    objective: the column of metrics.csv that counts.
+    objective: the column of metrics.csv to maximise.
     command: of a run.
     environment: variables of its process beside this one's.
-    report: called after a trial began or ended.
+    report: called when a trial begins or ends.
   """
 
   folder: pathlib.Path
@@ -47,8 +47,8 @@ class Job:
   """A trial and the process of its current run.
 
   A trial's steps are those of all its runs: the second begins where the first
-  ends. After any step its value is the mean, over the seeds begun, of the
-  objective's best value so far, so that trials are compared after the same
+  ends. After any step its value is the mean, over the seeds that have begun, of
+  the objective's best value so far, so that trials are compared after the same
   part of the same seeds.
   """
 
@@ -59,10 +59,10 @@ class Job:
     plan: Plan,
     claim: Claim,
   ):
-    """Takes up a trial where an earlier process left it.
+    """Continues a trial where an earlier process left it.
 
     Args:
-      trial: running, by Optuna.
+      trial: running, from Optuna.
       values: by field.
       plan: of the sweep.
       claim: on the trial.
@@ -81,11 +81,11 @@ class Job:
     self._finished: list[dict[str, Any]] = []
     self._is_interrupted = False
     self._process: scheduler.Run | None = None
-    self._size = 0  # of the metrics that were read last
+    self._size = 0  # of the last metrics that were read
     self._start()
 
   def poll(self) -> bool:
-    """Goes on; whether it still runs, else lets go of the trial."""
+    """Advances the trial; returns whether it runs, else releases its claim."""
     self.state = self._poll()
     if self.state == TrialState.RUNNING:
       return True
@@ -93,8 +93,8 @@ class Job:
     return False
 
   def _poll(self) -> TrialState:
-    """RUNNING, or WAITING after an interrupt, or how it ended."""
-    # In this order, so that nothing is written after what is read last.
+    """Returns RUNNING, WAITING after an interrupt, or the final state."""
+    # In this order, so that the final metrics are read after the process ended.
     status = 0 if self._process is None else self._process.poll()
     metrics = self._run / METRICS
     size = metrics.stat().st_size if metrics.exists() else 0
@@ -115,13 +115,13 @@ class Job:
     return self._fail(reason, progress) if reason else TrialState.WAITING
 
   def interrupt(self) -> None:
-    """Asks the run to save and leave; a second time changes nothing."""
+    """Asks the run to save and exit; repeating it has no effect."""
     self._is_interrupted = True
     if self._process is not None:
       self._process.interrupt()
 
   def kill(self) -> None:
-    """Ends the run at once."""
+    """Kills the run."""
     if self._process is not None:
       self._process.kill()
     self._claim.release()
@@ -135,9 +135,9 @@ class Job:
     return self._plan.folder / str(self.trial.number) / f'seed{self._seed}'
 
   def _start(self) -> None:
-    """Starts the current seed's run, or goes on with it where it has begun."""
+    """Starts the current seed's run, or resumes it if it has begun."""
     if self._is_stopped or (self._run / scheduler.FINISHED).exists():
-      return  # it was stopped, or finished, when nobody was there to see it
+      return  # it was stopped, or finished, unattended
     command = functools.partial(
       self._plan.command, self._values, self._seed, self._run
     )
@@ -146,7 +146,7 @@ class Job:
     )
 
   def _report(self, progress: runs.Progress) -> None:
-    """Tells Optuna what is new, and stops the run where that was enough."""
+    """Reports new values to Optuna, and stops the run if that prunes it."""
     before = [run['objective'] for run in self._finished]
     begin = len(before) * self._steps
     total = len(self._plan.seeds) * self._steps
@@ -164,12 +164,12 @@ class Job:
         return
 
   def _next(self, progress: runs.Progress) -> TrialState:
-    """What follows a run that went to its end."""
+    """Handles the end of a finished run."""
     if not progress.best:
       return self._fail('its metrics.csv has no finite value', progress)
     if len(self._finished) + 1 == len(self._plan.seeds):
       return self._end(TrialState.COMPLETE, progress)
-    self._finished.append(self._told(progress))
+    self._finished.append(self._result(progress))
     if self._is_interrupted:
       return TrialState.WAITING
     self._start()
@@ -180,23 +180,23 @@ class Job:
     return self._end(TrialState.FAIL, progress)
 
   def _end(self, state: TrialState, progress: runs.Progress) -> TrialState:
-    """Tells Optuna how the trial ended."""
-    told = [*self._finished, self._told(progress)]
-    self.trial.set_user_attr(RUNS, told)
+    """Reports the trial's end to Optuna."""
+    results = [*self._finished, self._result(progress)]
+    self.trial.set_user_attr(RUNS, results)
     value = None
     if state == TrialState.COMPLETE:
-      value = statistics.fmean(run['objective'] for run in told)
+      value = statistics.fmean(run['objective'] for run in results)
     self.trial.study.tell(self.trial, value, state)
     self._plan.report()
     return state
 
-  def _told(self, progress: runs.Progress) -> dict[str, Any]:
-    """What is kept of the current seed's run."""
+  def _result(self, progress: runs.Progress) -> dict[str, Any]:
+    """Returns the result of the current seed's run."""
     best = progress.best[-1][1] if progress.best else None
     return {
       'seed': self._seed,
       'objective': best,
-      # The first step that reached it.
+      # The first step with that value.
       'step': next((n for n, value in progress.best if value == best), None),
       'seconds': progress.seconds,
     }

@@ -1,4 +1,4 @@
-"""Whether the best of a sweep's trials is better than the others, or lucky."""
+"""Estimates whether a sweep's best trial is better than others, or lucky."""
 
 import pathlib
 from collections.abc import Sequence
@@ -10,25 +10,25 @@ from optuna.trial import FrozenTrial, TrialState
 
 from eigen3.evaluation.overfitting import backtest_overfitting
 
-BLOCKS = 16  # that the validation days are cut into
+BLOCKS = 16  # of the validation days
 
 
 def measure(
   runs: pathlib.Path, trials: Sequence[FrozenTrial], seeds: Sequence[int]
 ) -> dict[str, Any]:
-  """The probability of backtest overfitting of the choice among trials.
+  """Estimates the probability of backtest overfitting among trials.
 
-  A trial's return of a day is the mean over its seeds' champions. These were
-  chosen on the same days, which flatters all trials: what is told is the luck
-  of the choice among them alone.
+  A trial's daily return is the mean over its seeds' champions. These were
+  chosen on the same days, which favours all trials: the estimate is of the luck
+  of the choice among them only.
 
   Args:
     runs: folder of all runs.
-    trials: of the sweep; those that went to their end count.
-    seeds: that every setting is run with.
+    trials: of the sweep; only finished ones are used.
+    seeds: of every setting.
 
   Returns:
-    `trials`, `days` that all of them were judged on and `blocks`; and where
+    `trials`, `days` that all of them were evaluated on and `blocks`; and if
     these are enough, `probability` and `loss`, see `Overfitting`.
   """
   complete = [t.number for t in trials if t.state == TrialState.COMPLETE]
@@ -49,20 +49,20 @@ def measure(
   return found
 
 
-def told(found: dict[str, Any]) -> str:
-  """What `measure` found, as a line to print."""
+def describe(found: dict[str, Any]) -> str:
+  """Returns the findings of `measure` as a line to print."""
   of = f'{found["trials"]} trials on {found["days"]} validation days'
   if 'probability' not in found:
-    return f'probability of backtest overfitting: too little, {of}'
+    return f'probability of backtest overfitting: not enough data, {of}'
   return (
-    f'probability of backtest overfitting: {found["probability"]:.0%}, the '
+    f'probability of backtest overfitting: {found["probability"]:.0%}, of the '
     'best on half of the days being no better than the median on the others; '
-    f'it lost there in {found["loss"]:.0%} ({of})'
+    f'it lost money there in {found["loss"]:.0%} ({of})'
   )
 
 
 def _returns(folder: pathlib.Path, seeds: Sequence[int]) -> pd.Series | None:
-  """Mean daily returns over the seeds by date; None without all of them."""
+  """Averages daily returns over seeds by date; None if a seed is missing."""
   found = []
   for seed in seeds:
     path = folder / f'seed{seed}' / 'daily.csv'

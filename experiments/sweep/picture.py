@@ -1,4 +1,4 @@
-"""A sweep at a glance: the objective by trial, and by each parameter."""
+"""Draws a sweep: the objective by trial, and by each parameter."""
 
 import os
 
@@ -27,10 +27,10 @@ _STYLES = {
   },
 }
 _IN_A_ROW = 3  # parameters
-_SPREAD = 0.12  # of the points over one value of a choice, to either side
+_SPREAD = 0.12  # of the points at one value of a choice, to either side
 _MARGIN = 0.04  # of a range, beyond its ends
 _LONGEST = 16  # letters of a value's name
-_IN_LINE = 36  # letters that have room below one panel
+_IN_LINE = 36  # letters that fit below one panel
 
 
 def draw_sweep(
@@ -76,7 +76,7 @@ def draw_sweep(
 
 
 def _best(valued: pd.DataFrame) -> pd.DataFrame:
-  """The row of the best trial that went to its end; none if none did."""
+  """Returns the row of the best finished trial; empty if there is none."""
   complete = valued[valued['state'] == 'complete']
   return complete.nlargest(1, 'objective')
 
@@ -88,7 +88,7 @@ def _by_trial(
   best: pd.DataFrame,
   objective: str,
 ) -> None:
-  """The objective against the trial's number, with the best so far."""
+  """Draws the objective by the trial's number, with the best so far."""
   drawing.name_axes(axes, 'Trials')
   axes.set_ylabel(objective, parse_math=False)
   axes.set_xlabel('trial')
@@ -134,10 +134,10 @@ def _by_value(
   field: str,
   tried: Choices | Range,
 ) -> None:
-  """The objective against one parameter."""
+  """Draws the objective by one parameter."""
   drawing.name_axes(axes, field)
   if isinstance(tried, Range):
-    # All of it, to show where nothing was tried.
+    # All of the range, to show where nothing was tried.
     if tried.is_log:
       axes.set_xscale('log')
       margin = (tried.high / tried.low) ** _MARGIN
@@ -151,7 +151,7 @@ def _by_value(
     place = {name: index for index, name in enumerate(names)}
 
     def positions(rows: pd.DataFrame) -> pd.Series:
-      # Trials that tried the same lie side by side.
+      # Points of equal values are spread.
       aside = np.linspace(-_SPREAD, _SPREAD, 5)[rows['number'] % 5]
       return rows[field].map(str).map(place) + aside
 
@@ -170,7 +170,7 @@ def _by_value(
 
 
 def _points(axes, valued, x, best, x_best) -> None:
-  """A point for each trial, and a star for the best."""
+  """Draws a point for each trial, and a star for the best."""
   for state, style in _STYLES.items():
     rows = valued['state'] == state
     if rows.any():

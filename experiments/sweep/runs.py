@@ -17,12 +17,12 @@ Command = Callable[[Mapping[str, Any], int, pathlib.Path, bool], list[str]]
 
 
 class Progress(NamedTuple):
-  """What a run has logged so far.
+  """A run's logged progress.
 
   Attributes:
-    best: (step, the objective's best value until then), for each step that
-      has the objective.
-    seconds: that its iterations took, with compilation.
+    best: (step, the objective's best value so far), for each step that has the
+      objective.
+    seconds: of its iterations, with compilation.
   """
 
   best: list[tuple[int, float]]
@@ -30,14 +30,14 @@ class Progress(NamedTuple):
 
 
 def make_command(config: ml_collections.ConfigDict, devices: int) -> Command:
-  """How the sweep's program is called.
+  """Returns the function that makes a run's command line.
 
   Args:
     config: of the sweep; `program` and `settings` are read.
-    devices: that a CPU is split into.
+    devices: number to split a CPU into.
 
   Raises:
-    ValueError: the settings are another program's.
+    ValueError: if the settings are another program's.
   """
   program, preset = config.program, config.settings.preset
   changes = _changes(config)
@@ -63,11 +63,11 @@ def make_command(config: ml_collections.ConfigDict, devices: int) -> Command:
 
 
 def _changes(config: ml_collections.ConfigDict) -> dict[str, Any]:
-  """The fewest fields that make the program's preset the sweep's settings.
+  """Returns the fewest changes from the preset to the sweep's settings.
 
-  A field that follows another is not among them, so that it still follows
-  where that one is tried; fields come in alphabetical order, in which those
-  that follow are later.
+  A field that follows another is not among them, so that it still follows if
+  that one is tried. Fields are in alphabetical order, in which those that
+  follow are later.
   """
   found = flatten(config.settings)
   settings = sweep.settings_of(config.program, config.settings.preset)
@@ -80,21 +80,21 @@ def _changes(config: ml_collections.ConfigDict) -> dict[str, Any]:
   changes = {}
   for field, value in found.items():
     if flatten(settings)[field] != value:
-      with settings.ignore_type():  # what is 'auto' may become a number
+      with settings.ignore_type():  # a setting that was 'auto' may be a number
         settings.update_from_flattened_dict({field: value})
       changes[field] = value
   return changes
 
 
 def read_progress(path: pathlib.Path, objective: str) -> Progress:
-  """What a run's metrics.csv says, which may be growing.
+  """Reads a run's metrics.csv, which may still grow.
 
   Raises:
-    ValueError: it has no such column.
+    ValueError: if it has no column of the objective.
   """
   if not path.exists():
     return Progress([], 0.0)
-  # A last line without its end is still being written.
+  # A last line without a line break is still being written.
   lines = path.read_text(encoding='utf-8').rpartition('\n')[0].splitlines()
   reader = csv.DictReader(lines)
   columns = list(reader.fieldnames or [objective])

@@ -1,4 +1,4 @@
-"""What a sweep tries: some values or a range for each of a few fields."""
+"""The search space of a sweep: values or a range for each field."""
 
 import itertools
 import math
@@ -14,27 +14,27 @@ from experiments.configs import flatten
 
 _SCALES = ('linear', 'log')
 _RANGE = (
-  "('linear' or 'log', low, high), with the number of a grid's steps after it"
+  "('linear' or 'log', low, high), followed by the number of a grid's steps"
 )
 
 
 class Choices(NamedTuple):
-  """Some values.
+  """A choice among values.
 
   Attributes:
-    values: by their text, which is what Optuna keeps of them.
+    values: by their text, which Optuna stores.
   """
 
   values: Mapping[str, Any]
 
 
 class Range(NamedTuple):
-  """All values between two, drawn evenly from it or from its logarithm.
+  """A range, drawn uniformly from it or from its logarithm.
 
   Attributes:
-    low: the smallest; an int where the field is one.
+    low: the smallest value; an int if the field is one.
     high: the largest.
-    is_log: whether draws are even on a logarithmic scale.
+    is_log: whether draws are uniform on a logarithmic scale.
   """
 
   low: float
@@ -47,14 +47,14 @@ Space = Mapping[str, Choices | Range]
 
 
 def read(config: ml_collections.ConfigDict) -> Space:
-  """What the sweep's config says is tried.
+  """Reads the search space of a sweep's config.
 
   Args:
     config: of the sweep; `settings`, `parameters` and `method` are read.
 
   Raises:
-    ValueError: a value is not of the field's type, a range is none, a grid
-      lacks its steps, or nothing is tried.
+    ValueError: if a value has not the field's type, a range is invalid, a grid
+      has no steps, or nothing is tried.
   """
   settings, parameters = flatten(config.settings), flatten(config.parameters)
   space = {
@@ -67,7 +67,7 @@ def read(config: ml_collections.ConfigDict) -> Space:
 
 
 def suggest(space: Space, trial: optuna.Trial) -> dict[str, Any]:
-  """A trial's values by field; those that it has already stay."""
+  """Draws a trial's values by field; existing ones stay."""
   for field, tried in space.items():
     if isinstance(tried, Choices):
       trial.suggest_categorical(field, list(tried.values))
@@ -79,7 +79,7 @@ def suggest(space: Space, trial: optuna.Trial) -> dict[str, Any]:
 
 
 def values_of(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
-  """Values by field from what Optuna keeps; without those not drawn yet."""
+  """Converts Optuna's parameters to values by field, as far as drawn."""
   values = {}
   for field, tried in space.items():
     if field in params:
@@ -89,7 +89,7 @@ def values_of(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def grid(space: Space) -> list[dict[str, str]]:
-  """All combinations of the choices, as Optuna keeps them."""
+  """Returns all combinations of the choices, as Optuna stores them."""
   names = [list(s.values) for s in space.values() if isinstance(s, Choices)]
   return [
     dict(zip(space, combination, strict=True))
@@ -100,7 +100,7 @@ def grid(space: Space) -> list[dict[str, str]]:
 def _read(
   name: str, tried: tuple[Any, ...], default: Any, method: str
 ) -> Choices | Range:
-  """One field's values or range; a grid's range becomes values."""
+  """Reads one field's values or range; a grid's range becomes values."""
   may_be_auto = default == AUTO
   if may_be_auto:
     default = next((x for x in tried if x not in (AUTO, *_SCALES)), AUTO)
@@ -122,7 +122,7 @@ def _read(
 def _range(
   name: str, tried: tuple[Any, ...], default: Any
 ) -> tuple[Range, int]:
-  """The range that a tuple describes, and a grid's steps; 0 if not said."""
+  """Reads a tuple as a range and a grid's steps; 0 without steps."""
   require(len(tried) in (3, 4), name, tried, _RANGE)
   scale, *bounds = tried[:3]
   low, high = (_of_type(name, bound, default) for bound in bounds)
@@ -141,7 +141,7 @@ def _range(
 
 
 def _spread(tried: Range, steps: int) -> tuple[Any, ...]:
-  """So many values over the range, fewer where whole numbers are too near."""
+  """Returns `steps` values of a range, fewer if whole numbers coincide."""
   space = np.geomspace if tried.is_log else np.linspace
   values = space(tried.low, tried.high, steps)
   if isinstance(tried.low, int):
@@ -150,7 +150,7 @@ def _spread(tried: Range, steps: int) -> tuple[Any, ...]:
 
 
 def _of_type(name: str, value: Any, default: Any) -> Any:
-  """The value as the field has it: a whole number may stand for a float."""
+  """Converts a value to the field's type: a whole number may be a float."""
   if isinstance(default, float) and type(value) is int:
     return float(value)
   expected = type(default).__name__

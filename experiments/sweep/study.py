@@ -1,4 +1,4 @@
-"""Which settings are tried next, and which are stopped early: Optuna's part."""
+"""Optuna's part: which settings to try next, and which trials to stop early."""
 
 import os
 import pathlib
@@ -19,17 +19,17 @@ def open_study(
   steps: int,
   is_alone: bool = True,
 ) -> optuna.Study:
-  """The study that a journal tells of.
+  """Opens the study of a journal.
 
   Args:
-    path: of the journal; an absent one is begun.
+    path: of the journal; created if absent.
     config: of the sweep; `pruner` is read.
-    steps: of a trial that runs to its end.
-    is_alone: whether nobody else writes to it, so that what a process left
-      that was killed while it wrote can be mended.
+    steps: of a finished trial.
+    is_alone: whether no other process writes to it, so that what a kill during
+      writing left can be repaired.
 
   Raises:
-    ValueError: the journal is damaged.
+    ValueError: if the journal is damaged.
   """
   optuna.logging.set_verbosity(optuna.logging.WARNING)
   path = pathlib.Path(path).absolute()
@@ -51,7 +51,7 @@ def open_study(
 
 
 def unfinished(study: optuna.Study) -> list[optuna.Trial]:
-  """Trials that an earlier process left running, by number."""
+  """Returns trials that an earlier process left running, by number."""
   left = study.get_trials(states=(TrialState.RUNNING,))
   return [optuna.Trial(study, trial._trial_id) for trial in left]
 
@@ -59,13 +59,13 @@ def unfinished(study: optuna.Study) -> list[optuna.Trial]:
 def next_trial(
   study: optuna.Study, config: ml_collections.ConfigDict, space: Space
 ) -> optuna.Trial:
-  """A new trial with its parameters.
+  """Creates the next trial with its parameters.
 
-  What a random search tries depends on the seed and the trial's number alone,
-  so that it is the same however often the sweep is stopped.
+  Random search depends only on the seed and the trial's number, so that it is
+  the same however often the sweep is stopped.
 
   Args:
-    study: that it is one of.
+    study: of the sweep.
     config: of the sweep; `method` and `seed` are read.
     space: what is tried.
   """
@@ -101,7 +101,7 @@ def _pruner(
 
 
 def _mend(journal: pathlib.Path) -> None:
-  """Removes what a process that was killed while it wrote may have left."""
+  """Removes what a kill during writing may have left."""
   lock = journal.with_name(f'{journal.name}.lock')
   lock.unlink(missing_ok=True)
   if journal.exists():

@@ -1,4 +1,4 @@
-"""A sweep in one table: a row a trial, and the best of them as text."""
+"""A sweep's table, with a row for each trial, and its best as text."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,28 +21,28 @@ STATES = {
 def make(
   trials: Sequence[FrozenTrial], space: Space, seeds: Sequence[int]
 ) -> pd.DataFrame:
-  """All that is known of the trials.
+  """Returns a table of the trials.
 
   Args:
     trials: of the sweep.
     space: what it tries.
-    seeds: that every setting is run with.
+    seeds: of every setting.
 
   Returns:
-    A row a trial: `number`; `state`; its parameters by field; `objective`, the
-    mean over its seeds, for a trial that did not end well of what was run;
-    `steps` of all its runs together; `objective_seed<s>` of each seed and
-    `best_step_seed<s>`, the first step that reached it; `seconds` of training;
-    `folder`; and the `reason` why it did not end well. What is not known is
-    empty.
+    A row for each trial: `number`; `state`; its parameters by field;
+    `objective`, the mean over its seeds, or for an unfinished trial its last
+    value; `steps` of all its runs together; `objective_seed<s>` of each seed
+    and `best_step_seed<s>`, the first step that reached it; `seconds` of
+    training; `folder`; and the `reason` of a stop or failure. Unknown values
+    are empty.
   """
   rows = [_row(trial, space, seeds) for trial in trials]
-  # None where none has a value yet would be an object.
+  # A column of None only would have the dtype object.
   return pd.DataFrame(rows).astype({'objective': float})
 
 
 def top(table: pd.DataFrame, space: Space, count: int = 10) -> str:
-  """The best trials as text, those first that went to their end."""
+  """Returns the best trials as text, finished ones first."""
   best = table.dropna(subset=['objective']).assign(
     is_partial=lambda t: t['state'] != 'complete'
   )
@@ -57,7 +57,7 @@ def top(table: pd.DataFrame, space: Space, count: int = 10) -> str:
     'number': 'trial',
   }
   names = [short.get(field, field) for field in fields]
-  if len(set(names)) < len(names):  # two fields of the same name
+  if len(set(names)) < len(names):  # two fields have the same short name
     names = fields
   shown = best[fields].set_axis(names, axis=1)
   forms = {'objective': '{:+.4g}', 'seconds': '{:.0f}', 'steps': '{:.0f}'}

@@ -1,4 +1,4 @@
-"""Trials of a sweep, asked of Optuna by one or several processes."""
+"""A sweep's trials, run by one or several processes."""
 
 import contextlib
 import pathlib
@@ -18,10 +18,10 @@ _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 class Trials:
-  """What is left of a sweep, for `scheduler.run`.
+  """The remaining trials of a sweep, for `scheduler.run`.
 
-  Every trial is claimed. Those that Optuna calls running and nobody claims were
-  left by a process that is gone, and are taken up first.
+  Every trial is claimed. Trials that are running in Optuna but not claimed were
+  left by a process that is gone, and are continued first.
   """
 
   unit = 'trial'
@@ -34,14 +34,14 @@ class Trials:
     config: ml_collections.ConfigDict,
     total: int,
   ):
-    """Prepares; nothing runs yet.
+    """Prepares, without running anything.
 
     Args:
       study: of the sweep.
       space: what is tried.
       plan: of its runs.
       config: of the sweep; `method` and `seed` are read.
-      total: trials that the study has in the end.
+      total: number of trials at the end.
     """
     self.total = total
     self._study = study
@@ -53,12 +53,12 @@ class Trials:
 
   @property
   def is_done(self) -> bool:
-    """Whether all trials have ended."""
+    """Returns whether all trials have ended."""
     return self._count(*_ENDED) >= self.total
 
   def take(self) -> Job | None:
-    """Begins the next trial, or goes on with one that was left."""
-    # One process at a time asks, so that none is asked for twice.
+    """Starts the next trial, or continues one that was left."""
+    # One process at a time asks Optuna, so that no trial is created twice.
     with claims.held(self._claims / _ASKING):
       found = self._left() or self._new()
     if found is None:
@@ -71,12 +71,12 @@ class Trials:
     return job
 
   def waits(self) -> bool:
-    """Whether other processes run trials, which might be left yet."""
+    """Returns whether other processes run trials that they may leave."""
     running = self._study.get_trials(False, (TrialState.RUNNING,))
     return any(trial.number not in self._ours for trial in running)
 
   def progress(self, running: int) -> tuple[int, str, str]:
-    """Counts, and the best value of a trial that went to its end."""
+    """Returns counts of trials, and the best value of a finished one."""
     best = 'sweep'
     if self._count(TrialState.COMPLETE):
       best = f'best {self._study.best_value:+.4g}'
@@ -88,7 +88,7 @@ class Trials:
     )
 
   def _left(self) -> tuple[optuna.Trial, claims.Claim] | None:
-    """A trial whose process is gone; not what somebody stopped here."""
+    """Claims a trial whose process is gone; not one that was stopped here."""
     for trial in studies.unfinished(self._study):
       if trial.number in self._ours:
         continue
@@ -109,13 +109,13 @@ class Trials:
     return None if claim is None else (trial, claim)
 
   def _count(self, *states: TrialState) -> int:
-    """Trials in one of these states."""
+    """Counts the trials in any of these states."""
     return len(self._study.get_trials(deepcopy=False, states=states))
 
 
 @contextlib.contextmanager
 def entered(runs: pathlib.Path) -> Iterator[bool]:
-  """While nobody asks for trials; whether nobody runs one, too.
+  """Blocks others from asking for trials; yields whether no process runs one.
 
   Args:
     runs: the folder of all runs.

@@ -57,7 +57,7 @@ def test_it_is_that_of_the_seeds_means(tmp_path, returns):
     'loss': pytest.approx(expected.loss),
   }
   json.dumps(found)
-  told = luck.told(found)
+  told = luck.describe(found)
   assert f'{expected.probability:.0%}' in told
   assert '3 trials on 160 validation days' in told
 
@@ -89,4 +89,4 @@ def test_too_little_is_said_so(tmp_path, returns, count, days):
   found = luck.measure(tmp_path, complete, SEEDS)
   assert 'probability' not in found
   assert found['trials'] == count
-  assert 'too little' in luck.told(found)
+  assert 'not enough data' in luck.describe(found)

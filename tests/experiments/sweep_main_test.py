@@ -141,7 +141,7 @@ def test_a_grid_over_two_seeds(tmp_path):
     ['1', 'complete', '+4.5'],
     ['0', 'complete', '+3'],
   ]
-  assert 'overfitting: too little' in lines[5]  # the program tells of no days
+  assert 'overfitting: not enough data' in lines[5]  # no days
   written = 'results.csv, results.png, overfitting.json'
   assert lines[6] == f'written: {folder}/{written}'
   assert 'trial 2 again' in lines[7]
