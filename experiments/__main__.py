@@ -1,4 +1,4 @@
-"""The command eigen3: every program by its name, from any folder.
+"""The command eigen3: runs every program by its name, from any folder.
 
 eigen3 PROGRAM [--flags]
 """
@@ -12,12 +12,12 @@ _HELP = ('--help', '-help', '-h', 'help')
 
 
 def main() -> int:
-  """Runs the program that the command line names; the exit status."""
+  """Runs the program that the command line names; returns the exit status."""
   name, *arguments = sys.argv[1:] or ['help']
   if name == 'help' and arguments:  # of a program
     name, arguments = arguments[0], ['--help']
-  # Not above: workers of a benchmark import this module, too, if they are
-  # started by the command.
+  # Here, because the workers of a benchmark that the command started import
+  # this module, too.
   from experiments import mains, usage
 
   if name in _HELP:
@@ -31,15 +31,14 @@ def main() -> int:
     print(f'error: {_refusal(name)}', file=sys.stderr)
     return 1
   sys.argv = [f'{sys.argv[0]} {program}', *arguments]
-  # Modules of one's own are found where `python -m` finds them, but none takes
-  # the place of what is installed.
+  # As with `python -m`, the user's modules are found, but after installed ones.
   sys.path.append('')
   mains.start(program)
   return 0
 
 
 def _refusal(name: str) -> str:
-  """Why there is no such program, and which is near."""
+  """Returns why there is no such program, and the nearest name."""
   if name.startswith('-'):
     return f"found '{name}', expected the name of a program before its flags"
   near = difflib.get_close_matches(name, COMMANDS, 1)

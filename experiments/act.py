@@ -1,18 +1,18 @@
-r"""Tells what a run's champion would buy on the next day.
+r"""Prints the orders of a run's champion for the next day.
 
 eigen3 act --run=runs/first --panel=today.parquet [--held=AAPL,MSFT] \
   [--equity=250000] [--cash=40000] [--out=orders.csv]
 
-The next day is the one after the panel's last. The panel is made as the run's
-was, with newer days; the run's own must still be where it was, because its
-training days say how features are normalised. What is held, and when it is
-sold, is the user's business.
+The next day is the one after the panel's last. Make the panel as the run's was
+made, with newer days. The run's own panel must still be in its place, because
+its training days determine how features are normalised. The program does not
+track what is held, or when it is sold.
 """
 
 from experiments import mains
 
 if __name__ == '__main__':
-  mains.start('act')  # reads flags before what is slow is imported
+  mains.start('act')  # reads flags before slow imports
 
 import pathlib
 from collections.abc import Sequence
@@ -30,12 +30,12 @@ from experiments.options import act as options
 from experiments.options import run_panel
 from experiments.saved_runs import SavedRun
 
-# Prices that moved backwards by more were split, or paid out much.
+# Larger changes of past prices indicate a split or a large dividend.
 _RESCALED = 0.05
 
 
 def main(argv: Sequence[str]) -> None:
-  """Loads, acts, tells."""
+  """Loads the run, decides on orders and prints them."""
   given = MarketPanel.load(options.PANEL.value)
   (run,) = saved_runs.load([options.RUN.value], _run_panel(given))
   trained = run.experiment.panel
@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> None:
   found = orders.decide(
     panel, rules, actions, _is_known(market, panel), _account(rules)
   )
-  _tell(run, panel, found, rules)
+  _print_orders(run, panel, found, rules)
   looked_at = _by_attention(panel, attention)
   print(f'\nThe {options.TOP.value} columns with the most attention:')
   print(_shown(looked_at.head(options.TOP.value)))
@@ -62,7 +62,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _run_panel(given: MarketPanel) -> str | None:
-  """Where the run's own panel is, if that is known better than by the run."""
+  """Returns the path of the run's own panel, or None for the recorded one."""
   if run_panel.RUN_PANEL.value is None and saved_runs.is_panel_of(
     options.RUN.value, given
   ):
@@ -71,7 +71,7 @@ def _run_panel(given: MarketPanel) -> str | None:
 
 
 def _is_known(market: Market, panel: MarketPanel) -> np.ndarray:
-  """Whether networks see anything of each stock on the last day, bool [N]."""
+  """Returns whether each stock has features on the last day, bool [N]."""
   cells = np.asarray(market.features[-1, slice(*panel.investable)])
   return ~np.isnan(cells).any(axis=-1)
 
@@ -96,10 +96,10 @@ def _by_attention(panel: MarketPanel, attention: np.ndarray) -> pd.DataFrame:
   )
 
 
-def _tell(
+def _print_orders(
   run: SavedRun, panel: MarketPanel, found: orders.Orders, rules: Rules
 ) -> None:
-  """The orders, and the stocks that are first by rank."""
+  """Prints the orders, and the stocks with the highest rank."""
   table = found.table
   when = 'open' if rules.fills_at_open else 'close'
   print(
@@ -135,21 +135,21 @@ def _shown(table: pd.DataFrame) -> str:
 
 
 def _remarks(panel: MarketPanel, trained: MarketPanel) -> list[str]:
-  """What the reader should know of the difference of the two panels."""
+  """Returns remarks on differences between the two panels."""
   lines = []
   ratios = price_ratio(panel, trained)
   for name, ratio in zip(panel.columns, ratios, strict=True):
     if abs(np.log(ratio)) > _RESCALED:
       lines.append(
         f'{name}: past prices are {ratio:.3f} times those of the run, as after '
-        'a split or a large dividend: features in units of prices are on '
-        'another scale'
+        'a split or a large dividend: features in units of prices have another '
+        'scale'
       )
   if np.isnan(ratios).all():
-    lines.append('no day is common to both panels: scales cannot be compared')
+    lines.append('the panels have no common day: scales cannot be compared')
   if trained.members is not None and panel.members is None:
     lines.append(
       "the run's stocks were bought only while in a universe, which this panel "
-      'does not know'
+      'does not have'
     )
   return lines

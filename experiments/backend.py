@@ -1,4 +1,4 @@
-"""What programs ask of JAX: devices, kept compilations, words on its errors."""
+"""JAX in programs: devices, compilation cache, messages of its errors."""
 
 import atexit
 import contextlib
@@ -16,22 +16,22 @@ from experiments import caches
 from experiments.command_line import MOST_DEVICES, STOPPED, one_line
 
 _ADVICE = 'to need less, lower '
-# Settings by which memory grows, the one that costs the least time first.
+# Settings that increase memory, the one with the lowest cost in time first.
 _MEMORY = (
   'networks.sequence_block',
   'agent.acting_chunk',
   'agent.batch_size',
   'ranker.batch_size',
 )
-_PATIENCE = 5.0  # seconds that a failed first process stays for the others
+_PATIENCE = 5.0  # seconds that a failed first process waits for the others
 
 
 def split_cpu(num_devices: int) -> None:
-  """Makes the CPU that many devices; must precede JAX's first computation.
+  """Splits the CPU into devices; must precede JAX's first computation.
 
-  The small products of a recurrent loop keep one core busy; sequences spread
-  over a device for each core keep all. A JAX_NUM_CPU_DEVICES in the
-  environment is left alone where 0 devices, one for each core, are asked for.
+  The small products of a recurrent loop use one core; a device for each core
+  uses all. With `num_devices` 0, a device for each core, JAX_NUM_CPU_DEVICES of
+  the environment takes precedence.
   """
   if not num_devices and 'JAX_NUM_CPU_DEVICES' in os.environ:
     return
@@ -40,9 +40,9 @@ def split_cpu(num_devices: int) -> None:
 
 
 def keep_compiled(folder: str | None) -> None:
-  """Has JAX keep what takes long to compile, and find it again.
+  """Lets JAX cache compiled programs on disk.
 
-  A JAX_COMPILATION_CACHE_DIR in the environment is left alone.
+  A JAX_COMPILATION_CACHE_DIR in the environment takes precedence.
 
   Args:
     folder: see the flag.
@@ -53,7 +53,9 @@ def keep_compiled(folder: str | None) -> None:
   try:
     os.makedirs(place, exist_ok=True)
   except OSError as error:
-    logging.warning('--compilation_cache: %s; none is kept', one_line(error))
+    logging.warning(
+      '--compilation_cache: %s; nothing is cached', one_line(error)
+    )
     return
   caches.remove_damaged(place)
   jax.config.update('jax_compilation_cache_dir', place)
@@ -61,7 +63,7 @@ def keep_compiled(folder: str | None) -> None:
 
 
 def about_compiling() -> str:
-  """What a user has to wait for first."""
+  """Returns a message about the compilation that comes first."""
   folder = jax.config.values['jax_compilation_cache_dir']
   later = f', seconds when {folder} has it' if folder else ''
   # On two cores 15 s for small and about 50 s for a population of smoke; 65 s
@@ -70,18 +72,18 @@ def about_compiling() -> str:
 
 
 def cores() -> int:
-  """Cores that this process may use."""
+  """Returns the number of cores that this process may use."""
   if hasattr(os, 'sched_getaffinity'):
     return len(os.sched_getaffinity(0))
   return os.cpu_count() or 1
 
 
 @contextlib.contextmanager
-def telling_memory(in_use: Mapping[str, Any]) -> Iterator[None]:
-  """Has an error of a full device say which settings need less, and are what.
+def advising_on_memory(in_use: Mapping[str, Any]) -> Iterator[None]:
+  """Adds the settings that would need less memory to a device's memory error.
 
   Args:
-    in_use: settings by full name, as they were resolved.
+    in_use: resolved settings by full name.
   """
   try:
     yield
@@ -98,10 +100,10 @@ def telling_memory(in_use: Mapping[str, Any]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def telling_errors() -> Iterator[None]:
-  """Turns errors of JAX that a user can put right into a ValueError of a line.
+def reporting_errors() -> Iterator[None]:
+  """Turns errors of JAX that a user can fix into a ValueError of one line.
 
-  Of several processes, one that fails does not wait for the others.
+  A process that fails does not wait for the other processes of its run.
   """
   try:
     yield
@@ -115,7 +117,7 @@ def telling_errors() -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-  """What a user is told of an error of JAX, or '' if it is none or a defect."""
+  """Returns the message for an error of JAX; '' for others and defects."""
   if isinstance(error, jax.errors.JaxRuntimeError):
     if 'RESOURCE_EXHAUSTED' in str(error):
       return _out_of_memory(error)
@@ -125,11 +127,11 @@ def _reason(error: BaseException) -> str:
 
 
 def _leave_without_others(status: int) -> None:
-  """Has one process of several end at once when Python has said all it says.
+  """Makes a process of several exit at once after Python's own exit handlers.
 
-  JAX would wait for the others, and they wait for this one; once it is gone
-  they fail, too. As all end as soon as they miss the first, that one leaves
-  last, so that they can still say what they found.
+  JAX would wait for the others, which wait for this one; once it is gone they
+  fail, too. All end as soon as they miss the first process, so that one leaves
+  last and they can still print their errors.
   """
   if not jax.distributed.is_initialized():
     return
@@ -145,7 +147,7 @@ def _leave_without_others(status: int) -> None:
 
 
 def _out_of_memory(error: BaseException) -> str:
-  """The line that says so, of what may be pages about a device's memory."""
+  """Returns one line for an error that may list a device's memory in pages."""
   lines = str(error).splitlines()
   line = next(s for s in lines if 'RESOURCE_EXHAUSTED' in s)
   reason = line.partition('RESOURCE_EXHAUSTED')[2].strip(' :.')

@@ -1,4 +1,4 @@
-"""Where compiled programs are kept; imports nothing that JAX needs."""
+"""Folders of compiled programs; imports nothing that JAX needs."""
 
 import contextlib
 import hashlib
@@ -7,18 +7,18 @@ import pathlib
 import platform
 import zlib
 
-_CHECKED = 'checked'  # younger than all entries that were looked at
-_ZLIB = b'\x78'  # how what zlib wrote begins
+_CHECKED = 'checked'  # its time is that of the last check of the entries
+_ZLIB = b'\x78'  # the first byte of zlib's output
 
 
 def folder(name: str, parent: str | None = None) -> str:
-  """A folder for what was compiled on this kind of processor.
+  """Returns a folder for programs compiled on this kind of processor.
 
-  JAX finds a program by what it is and by its own version, but not by the
-  processor that it was compiled for, so each kind has a folder of its own.
+  JAX's key of a program includes its own version but not the processor, so each
+  kind of processor has its own folder.
 
   Args:
-    name: of the folder, where `parent` is None.
+    name: of the folder if `parent` is None.
     parent: by default eigen3/NAME in the user's cache folder.
   """
   if parent is None:
@@ -28,14 +28,14 @@ def folder(name: str, parent: str | None = None) -> str:
 
 
 def remove_damaged(folder: str) -> None:
-  """Removes entries that a kill or a full disk cut short.
+  """Removes entries that a kill or a full disk truncated.
 
-  JAX warns of one at every start, compiles again and never replaces it. Only
-  entries that are younger than the last look are read. What zlib did not write
-  (JAX prefers zstandard where that is installed) is left alone.
+  JAX would warn of one at every start, compile again and never replace it. Only
+  entries that are newer than the last check are read. Entries not by zlib (JAX
+  prefers zstandard if that is installed) are not checked.
   """
   place = pathlib.Path(folder)
-  with contextlib.suppress(OSError):  # another process may be cleaning, too
+  with contextlib.suppress(OSError):  # another process may be removing them
     mark = place / _CHECKED
     seen = mark.stat().st_mtime if mark.exists() else 0.0
     mark.touch()
@@ -56,7 +56,7 @@ def _is_whole(entry: pathlib.Path) -> bool:
 
 
 def _processor() -> str:
-  """A short name of what the processor can do."""
+  """Returns a short hash of the processor's features."""
   features = platform.machine() + platform.processor()
   with contextlib.suppress(OSError), open('/proc/cpuinfo') as file:
     features += next((s for s in file if s.startswith(('flags', 'Feat'))), '')

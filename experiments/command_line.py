@@ -1,6 +1,6 @@
-"""Reads the command line of every program, and answers --help and the like.
+"""Reads the command line of every program, and answers --help and similar.
 
-Imports nothing that is slow, so that answers and errors come at once.
+Imports nothing slow, so that answers and errors come at once.
 """
 
 import contextlib
@@ -23,29 +23,29 @@ MOST_DEVICES = 64
 flags.DEFINE_integer(
   'cpu_devices',
   0,
-  'Devices that a CPU is split into; 0 is one for each core.',
+  'Number of devices to split a CPU into; 0 is one for each core.',
   lower_bound=0,
   upper_bound=MOST_DEVICES,
 )
 flags.DEFINE_string(
   'compilation_cache',
   None,
-  "Folder that keeps compiled programs for later runs; 'none' keeps none. By "
-  "default eigen3/compiled in the user's cache folder.",
+  "Folder that caches compiled programs for later runs; 'none' for no cache. "
+  "By default eigen3/compiled in the user's cache folder.",
 )
 flags.DEFINE_list(
   'extensions',
   [],
-  'Modules of your own that are imported first: those that register formats of '
-  'prices or algorithms.',
+  'Your own modules to import first: those that register price formats or '
+  'algorithms.',
 )
 
-# Flags that are defined here for a program are that program's.
+# Flags that are defined here on behalf of a program belong to that program.
 flags.disclaim_key_flags()
 
 _CONFIG = re.compile(r'--?config(=|$)')
 _HOME = re.compile(r'^(--?config=)(~.*)$')
-# What is answered instead of running the program.
+# Flags that print an answer instead of running the program.
 _HELP = re.compile(r'--?(help|helpshort|h|\?)$')
 _HELPFULL = re.compile(r'--?helpfull$')
 _VERSION = re.compile(r'--?version$')
@@ -55,10 +55,11 @@ _PRINT_CONFIG = re.compile(r'--?print_config$')
 def define_config(words: str) -> flags.FlagHolder:
   """Defines --config and --print_config.
 
-  The definition reads the command line already; a --flagfile that cannot be
+  The definition already reads the command line; a --flagfile that cannot be
   read ends the program.
 
   Args:
+    words: the help of --config.
     words: of its help.
 
   Returns:
@@ -72,7 +73,7 @@ def define_config(words: str) -> flags.FlagHolder:
   flags.DEFINE_bool(
     'print_config',
     False,
-    'Prints which settings differ from those of the preset, and ends.',
+    'Prints the settings that differ from the preset, and exits.',
   )
   return holder
 
@@ -83,16 +84,16 @@ def parse(
   of_any_program: bool = False,
   name: str = '',
 ) -> list[str]:
-  """Reads all flags; what a user can put right ends the program in a line.
+  """Reads all flags; an error that the user can fix ends the program.
 
-  So do, without an error, --help, --version and --print_config.
+  --help, --version and --print_config also end it, without an error.
 
   Args:
     argv: as sys.argv.
-    default_config: see `mains.run`; so `of_any_program` and `name`.
+    default_config: see `mains.run`, like `of_any_program` and `name`.
 
   Returns:
-    The name of the program alone.
+    The name of the program, without arguments.
   """
   try:
     given = _expanded(argv, default_config)
@@ -116,14 +117,14 @@ def parse(
       reason += f'{joint} see eigen3 {name} --help'
   except (AttributeError, KeyError) as error:
     reason = _unknown_setting(error, argv)
-  except Exception as error:  # of the file of settings, which is a program
+  except Exception as error:  # raised by the file of settings, a program
     reason = _in_config(error)
   print(f'error: {reason}', file=sys.stderr)
   sys.exit(1)
 
 
 def _answer(given: Sequence[str], name: str) -> None:
-  """Prints help or version and ends the program, if they are asked for."""
+  """Prints help or version and ends the program, if requested."""
   if any(map(_VERSION.match, given)):
     print(usage.version())
     sys.exit()
@@ -137,13 +138,13 @@ def _answer(given: Sequence[str], name: str) -> None:
 
 
 def _read(argv: list[str], default_config: str) -> list[str]:
-  """What absl leaves of the arguments; --config is the default if not given."""
+  """Parses flags, with the default --config if needed; returns the rest."""
   name, *given = argv
   is_default = default_config and not any(map(_CONFIG.match, given))
   if is_default:
     given.insert(0, f'--config={default_config}')
   if any(map(_PRINT_CONFIG.match, given)):
-    # No folder has to be named where none is written.
+    # --print_config writes nothing, so required folders may be missing.
     for flag in flags.FLAGS:
       flags.FLAGS[flag].validators.clear()
   rest = flags.FLAGS([name, *given])
@@ -153,16 +154,16 @@ def _read(argv: list[str], default_config: str) -> list[str]:
 
 
 class _Refused(ValueError):
-  """Flags that cannot be used together."""
+  """Flags that are invalid in this combination."""
 
 
 def _expanded(argv: Sequence[str], default_config: str) -> list[str]:
-  """The arguments after the program's, with those of flag files among them.
+  """Returns the arguments with those of flag files, without the program.
 
   A --config that is the name of a preset becomes the path of its file.
 
   Raises:
-    _Refused: there are several configs, or there is no such file.
+    _Refused: if there are several configs, or the file does not exist.
   """
   given = flags.FLAGS.read_flags_from_files(argv[1:], force_gnu=False)
   configs = [i for i, s in enumerate(given) if _CONFIG.match(s)]
@@ -181,16 +182,16 @@ def _expanded(argv: Sequence[str], default_config: str) -> list[str]:
 
 
 def _path_of(config: str, default_config: str) -> str:
-  """Of settings, with the preset after a colon.
+  """Returns the path of settings, with the preset after a colon.
 
   Args:
-    config: that, or the name of a preset alone.
+    config: such a path, or the name of a preset.
     default_config: of the program; '' has no presets.
 
   Raises:
-    _Refused: there is no such file.
+    _Refused: if the file does not exist.
   """
-  # A shell expands ~ where a word begins, so not after the =.
+  # A shell expands ~ only at the start of a word, not after the =.
   config = os.path.expanduser(config)
   own, _, preset = default_config.partition(':')
   path = config.partition(':')[0]
@@ -209,7 +210,7 @@ def _check_presets() -> None:
   """Refuses a flag that only changes the name of the preset.
 
   Raises:
-    _Refused: such a flag, saying how a preset is chosen.
+    _Refused: saying how to choose a preset.
   """
   if 'config' not in flags.FLAGS:
     return
@@ -227,16 +228,16 @@ def _check_presets() -> None:
       path = source.partition(':')[0]
       raise _Refused(
         f"--config.{name}: found '{changed[name]}', expected '{expected}', "
-        'which the settings are of; to choose a preset: '
+        'the preset of these settings; to choose another: '
         f'--config={path}:{program}{changed[name]}'
       )
 
 
 def _check_given(default_config: str) -> None:
-  """Refuses settings of another program.
+  """Checks that settings belong to this program.
 
   Raises:
-    _Refused: naming what they have, or lack.
+    _Refused: naming a section or field that is missing or unknown.
   """
   flag = flags.FLAGS['config']
   if flag.using_default_value:
@@ -244,7 +245,7 @@ def _check_given(default_config: str) -> None:
   source = config_flags.get_config_filename(flag)
   like = flag.parser.parse(default_config)
   try:
-    # Of a file that can't be loaded every use is an error: main's, later.
+    # A file that cannot be loaded fails later, in main.
     with contextlib.suppress(OSError):
       check_program(flag.value, like, f'--config={source}')
   except ValueError as error:
@@ -256,15 +257,15 @@ def check_program(
   like: ml_collections.ConfigDict,
   where: str,
 ) -> None:
-  """Refuses settings of another program than some others are of.
+  """Checks that settings belong to the same program as others.
 
   Args:
-    config: settings.
+    config: settings to check.
     like: settings of this program.
-    where: they are, for the message.
+    where: their origin, for the message.
 
   Raises:
-    ValueError: the sections are others, or what the section learner has.
+    ValueError: if they differ in sections, or in fields of the section learner.
   """
   found, expected = _outline(config), _outline(like)
   for name in sorted(found ^ expected):
@@ -276,15 +277,15 @@ def check_program(
 
 
 def _outline(config: ml_collections.ConfigDict) -> set[str]:
-  """The names by which settings of programs differ."""
+  """Returns the names that differ between programs' settings."""
   return {*config, *(f'learner.{x}' for x in config.get('learner', ()))}
 
 
 def _print_config(default_config: str) -> None:
-  """Prints what differs from the preset, and ends the program.
+  """Prints the differences from the preset, and ends the program.
 
   Raises:
-    _Refused: a run goes on, so that its settings are in its folder.
+    _Refused: for a resumed run, whose settings are in its folder.
   """
   flag = flags.FLAGS['config']
   resumes = 'resume' in flags.FLAGS and flags.FLAGS.resume
@@ -299,7 +300,7 @@ def _print_config(default_config: str) -> None:
   file, _, preset = default_config.partition(':')
   is_own = os.path.dirname(source) != os.path.dirname(file)
   if preset and is_own and 'preset' in config:
-    # A file of one's own changes a preset, too.
+    # The user's own file may change a preset, too.
     with contextlib.suppress(TypeError, ValueError):
       source = f'{file}:{config.preset}'
       before = flag.parser.parse(source)
@@ -308,7 +309,7 @@ def _print_config(default_config: str) -> None:
 
 
 def one_line(error: BaseException) -> str:
-  """What `error` says, as one line, with its kind where it says nothing."""
+  """Returns an error's message as one line, or its type if it is empty."""
   if isinstance(error, OSError) and error.strerror:
     where = f'{error.filename}: ' if error.filename else ''
     return f'{where}{error.strerror}'
@@ -317,14 +318,14 @@ def one_line(error: BaseException) -> str:
 
 
 def _last_line(error: Exception) -> str:
-  """The reason alone: ml_collections puts a traceback before it."""
+  """Returns the reason only: ml_collections puts a traceback before it."""
   return re.sub(
     r'^(\w+Error|ERROR:): ', '', str(error).strip().splitlines()[-1]
   )
 
 
 def _in_config(error: Exception) -> str:
-  """Where a file of settings fails, and how."""
+  """Returns where a file of settings fails, and why."""
   place = traceback.extract_tb(error.__traceback__)[-1]
   file, line = place.filename, place.lineno
   if isinstance(error, SyntaxError):
@@ -335,9 +336,9 @@ def _in_config(error: Exception) -> str:
 
 
 def _unknown_setting(error: BaseException, argv: Sequence[str]) -> str:
-  """ml_collections' words on a field, after the flag that holds it.
+  """Returns ml_collections' message about a field, after the flag that sets it.
 
-  They name the field alone, in quotes, and the nearest one if any is near.
+  The message has the field alone, in quotes, and the nearest known one.
   """
   while error.args and isinstance(error.args[0], BaseException):
     error = error.args[0]

@@ -1,4 +1,4 @@
-"""All programs: the modules of their flags, and their settings."""
+"""All programs, with the modules of their flags and their settings."""
 
 import pathlib
 from typing import NamedTuple
@@ -7,14 +7,14 @@ _CONFIGS = pathlib.Path(__file__).parent / 'configs'
 
 
 class Command(NamedTuple):
-  """What the command line needs of a program before it is imported.
+  """Properties of a program that are needed before it is imported.
 
   Attributes:
     options: modules of `experiments.options` that define its flags, its own
       first.
-    config: the file of its settings in `experiments/configs`, and after a
-      colon their preset by default; '' if it has none.
-    of_any_program: whether settings of other programs will do, too.
+    config: the file of its settings in `experiments/configs`, a colon and the
+      default preset; '' if it has none.
+    of_any_program: whether it accepts settings of other programs.
   """
 
   options: tuple[str, ...]
@@ -23,12 +23,11 @@ class Command(NamedTuple):
 
   @property
   def default_config(self) -> str:
-    """What --config is by default; '' if there is no such flag."""
+    """Returns the default of --config; '' if there is no such flag."""
     return f'{_CONFIGS}/{self.config}' if self.config else ''
 
 
-# By the name of the module in experiments, in the order in which they are
-# listed.
+# By the name of the module in experiments, in the order of the help.
 COMMANDS = {
   'td3': Command(('training', 'seeds', 'processes'), 'td3.py:small'),
   'erl': Command(('training', 'seeds', 'processes'), 'erl.py:small'),
@@ -50,6 +49,6 @@ COMMANDS = {
 
 
 def module_of(name: str) -> str:
-  """The module that has the `main` of a program."""
+  """Returns the name of the module with a program's `main`."""
   folder = pathlib.Path(__file__).parent / name
   return f'experiments.{name}{".__main__" if folder.is_dir() else ""}'

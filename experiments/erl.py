@@ -1,4 +1,4 @@
-r"""Trains and breeds a population and reports what it earned.
+r"""Trains and evolves a population and reports its results.
 
 eigen3 erl --config=small --workdir=runs/first_erl [--config.seed=1] \
   [--resume]"""
@@ -6,7 +6,7 @@ eigen3 erl --config=small --workdir=runs/first_erl [--config.seed=1] \
 from experiments import mains
 
 if __name__ == '__main__':
-  mains.start('erl')  # reads flags before what is slow is imported
+  mains.start('erl')  # reads flags before slow imports
 
 import pathlib
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ from experiments import training, wiring
 def record(
   experiment: wiring.Experiment, evaluate: Evaluate, workdir, config, sinks
 ) -> PopulationRecord:
-  """What is written of the experiment's population while it trains."""
+  """Returns the logs of the experiment's population."""
   return PopulationRecord(
     experiment.learner,
     evaluate,
@@ -43,7 +43,7 @@ def record(
 def facts(
   experiment: wiring.Experiment, state: PopulationState
 ) -> dict[str, float]:
-  """What summary.json says of the training."""
+  """Returns the training's part of summary.json."""
   updates = experiment.learner.agent.num_updates(state.agents)
   return {
     'champion_generation': int(state.champion.generation),
@@ -62,7 +62,7 @@ def conclude(
   workdir: pathlib.Path,
   remark: str,
 ) -> Sequence[str]:
-  """Tells of the population and of what its agents looked at."""
+  """Reports the population and its attention; returns the names of files."""
   members = pd.read_csv(workdir / logs.MEMBERS)
   metrics = pd.read_csv(workdir / logs.METRICS)
   for name in ('mutation_rate', 'mutation_std'):
@@ -96,7 +96,7 @@ def conclude(
     columns,
     f'Importance of columns by attention, {title}',
   )
-  print(f'Generation {last}, the five that validated best:')
+  print(f'Generation {last}, the five best by validation:')
   print(tables.best_members(members, last))
   print('Importance of columns, by attention:')
   print(tables.columns_by_importance(*looked_at))
@@ -115,5 +115,5 @@ PROGRAM = training.Program(
 
 
 def main(argv: Sequence[str]) -> int:
-  """Trains or resumes, then reports; the exit status says how it ended."""
+  """Trains or resumes, then reports; returns the exit status."""
   return training.main(argv, PROGRAM)

@@ -1,16 +1,16 @@
-"""Judges the champions of runs side by side, and a committee.
+"""Compares the champions of runs and their committee.
 
 eigen3 evaluate --runs='runs/td3_*,runs/erl_*' --out=evaluations/first
 
 A run's folder stands for its latest checkpoint, RUN/checkpoints/STEP for that
-one. Champions are ranked on the validation days. The held-out days stay closed
-unless --holdout says otherwise, and every opening is recorded in the runs.
+step. Champions are ranked on the validation days. The held-out days are not
+evaluated unless --holdout allows it, and every opening is recorded in the runs.
 """
 
 from experiments import mains
 
 if __name__ == '__main__':
-  mains.start('evaluate')  # reads flags before what is slow is imported
+  mains.start('evaluate')  # reads flags before slow imports
 
 import contextlib
 import os
@@ -39,8 +39,8 @@ from experiments.options import evaluate as options
 from experiments.options import run_panel
 from experiments.saved_runs import SavedRun
 
-# What runs that are compared may have of their own: how they learn, not what
-# an account pays.
+# Settings in which compared runs may differ: how they learn, not how the
+# account works.
 _MAY_DIFFER = (
   'context_days',
   'inaction_penalty',
@@ -51,12 +51,12 @@ _MAY_DIFFER = (
   'scaled_actions',
   'trading_days',
 )
-_SEATS = 3  # of the committee, where so many runs are there
+_SEATS = 3  # default size of the committee, if there are so many runs
 _FILES = ('evaluation.json', 'evaluation.csv', 'evaluation.png')
 
 
 def main(argv: Sequence[str]) -> None:
-  """Loads, judges, ranks, reports."""
+  """Loads runs, evaluates and ranks their champions, and reports."""
   out = pathlib.Path(options.OUT.value)
   _check_out(out)
   named = saved_runs.find(options.RUNS.value)
@@ -94,21 +94,21 @@ def main(argv: Sequence[str]) -> None:
   )
   write_table(out / _FILES[1], comparison.rows(compared))
   draw_comparison(out / _FILES[2], compared, 'Champions side by side', remark)
-  _tell(compared, differences, remark)
+  _print_report(compared, differences, remark)
   print(f'written: {out}/{", ".join(_FILES)}')
 
 
 def _check_out(out: pathlib.Path) -> None:
-  """Refuses a folder that can't be made, before held-out days are opened."""
+  """Checks that the folder can be made, before held-out days are opened."""
   there = next(x for x in (out, *out.absolute().parents) if x.exists())
   if not there.is_dir():
-    raise ValueError(f'--out: found a file, {there}, expected a folder')
+    raise ValueError(f'--out: found a file {there}, expected a folder')
   if not os.access(there, os.W_OK):
-    raise ValueError(f'--out: found no right to write in {there}')
+    raise ValueError(f'--out: found no permission to write in {there}')
 
 
 def _compare(runs: list[SavedRun]) -> tuple[Comparison, list[Policy], int]:
-  """What all policies did, the policies in order, and openings so far."""
+  """Returns all results, the ranked policies, and the number of openings."""
   experiment = runs[0].experiment
   policies, validation = comparison.ranked(
     [_policy(run) for run in runs], experiment.validation, options.RANK_BY.value
@@ -137,7 +137,7 @@ def _compare(runs: list[SavedRun]) -> tuple[Comparison, list[Policy], int]:
     return compared, policies, 0
   with contextlib.ExitStack() as stack:
     for folder in {_folder(run) for run in runs}:
-      stack.enter_context(lock.locked(folder))  # it writes to their ledgers
+      stack.enter_context(lock.locked(folder))  # their ledgers are written
     opened = _open_holdout(runs, policies, digests)
   held_out = comparison.judged(policies, experiment.holdout)
   holdout = {**held_out, **controls('holdout')}
@@ -145,7 +145,7 @@ def _compare(runs: list[SavedRun]) -> tuple[Comparison, list[Policy], int]:
 
 
 def _seats(runs: int) -> int:
-  """Of the committee; 0 is none. A committee of one would be its member."""
+  """Returns the committee's size; 0 for none, as one member is no committee."""
   if options.COMMITTEE.value is None:
     return min(_SEATS, runs) if runs > 1 else 0
   settings.require(
@@ -158,7 +158,7 @@ def _seats(runs: int) -> int:
 
 
 def _controls(run: SavedRun) -> tuple[Callable[[str], Results], list[str]]:
-  """The controls on a split by its name, and digests of those that learnt."""
+  """Returns a function from split to controls, and digests of trained ones."""
 
   def of_split(split: str) -> Results:
     judge = getattr(run.experiment, split)
@@ -189,12 +189,12 @@ def _policy(run: SavedRun) -> Policy:
 def _open_holdout(
   runs: list[SavedRun], policies: list[Policy], others: list[str]
 ) -> int:
-  """Records it in every run first; the most openings of any.
+  """Records the opening in every run; returns the most openings of any.
 
   Args:
-    runs: whose days these are.
+    runs: whose held-out days are opened.
     policies: champions, and the committee.
-    others: digests of what else learnt and is played on these days.
+    others: digests of other trained policies that are evaluated.
   """
   digests = {policy.name: policy.digest for policy in policies}
   members = [p.name for p in policies[: _seats(len(runs))]]
@@ -211,12 +211,12 @@ def _open_holdout(
 
 
 def _folder(run: SavedRun) -> pathlib.Path:
-  """One path for a folder, by whatever path it was asked for."""
+  """Returns one path for a folder, whatever path was given."""
   return run.workdir.resolve()
 
 
 def _check_alike(runs: list[SavedRun]) -> None:
-  """Refuses runs whose profits say different things."""
+  """Checks that profits of the runs are comparable."""
   first = runs[0]
   for run in runs[1:]:
     for what in ('fingerprint', 'survivorship'):
@@ -246,7 +246,7 @@ def _check_alike(runs: list[SavedRun]) -> None:
 def _pairs(
   runs: list[SavedRun], named: list[str], others: list[str]
 ) -> list[tuple[str, str]]:
-  """Names of --runs and --against with equal seeds."""
+  """Returns pairs of names from --runs and --against with equal seeds."""
   if not others:
     return []
   sides = []
@@ -256,7 +256,7 @@ def _pairs(
       len(seeds) == len(names) and len(seeds) > 1,
       flag,
       f'{len(names)} runs of {len(seeds)} seeds',
-      'at least two runs, each of another seed, to pair them',
+      'at least two runs, each with another seed, to form pairs',
     )
     sides.append(seeds)
   settings.require(
@@ -269,7 +269,7 @@ def _pairs(
 
 
 def _difference(results, pairs: list[tuple[str, str]]) -> statistics.Interval:
-  """Profit of --runs less that of --against, over seeds."""
+  """Returns the profit of --runs less that of --against, over seeds."""
 
   def profit(name: str) -> float:
     return results[name][0].summary['profit']
@@ -279,7 +279,7 @@ def _difference(results, pairs: list[tuple[str, str]]) -> statistics.Interval:
   )
 
 
-def _tell(compared: Comparison, differences, remark: str) -> None:
+def _print_report(compared: Comparison, differences, remark: str) -> None:
   print('Slices of the training days, profit:')
   print(tables.training_slices(compared.training))
   for title, results in (

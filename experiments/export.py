@@ -1,15 +1,15 @@
-"""Writes a run's champion as a file that acts with JAX alone.
+"""Exports a run's champion to a file that acts with JAX alone.
 
 eigen3 export --run=runs/first --out=policy.zip
 
-docs/interop.md tells what the file holds and how it is used. Needs the package
+docs/interop.md describes the file and its use. Needs the package
 flatbuffers (pip install 'eigen3[export]').
 """
 
 from experiments import mains
 
 if __name__ == '__main__':
-  mains.start('export')  # reads flags before what is slow is imported
+  mains.start('export')  # reads flags before slow imports
 
 import importlib.metadata
 import os
@@ -34,7 +34,7 @@ from experiments.saved_runs import SavedRun
 
 
 def main(argv: Sequence[str]) -> None:
-  """Loads, exports, tells."""
+  """Loads the run, exports its champion and prints the result."""
   (run,) = saved_runs.load([options.RUN.value], run_panel.RUN_PANEL.value)
   about = export(run, options.OUT.value, options.PLATFORMS.value)
   shapes = ', '.join(
@@ -52,19 +52,19 @@ def main(argv: Sequence[str]) -> None:
 def export(
   run: SavedRun, out: str, platforms: Sequence[str] = exported.PLATFORMS
 ) -> Mapping[str, Any]:
-  """Writes a run's champion; what the file says of it.
+  """Exports a run's champion; returns the content of about.json.
 
   Args:
     run: of one agent or of a population.
     out: the file.
-    platforms: where it will act.
+    platforms: to export for.
 
   Raises:
-    ValueError: an unknown platform, or there is no flatbuffers.
+    ValueError: for an unknown platform, or without flatbuffers.
   """
   config = sizes.filled(run.config, run.experiment.sizes)
   networks = config.networks.copy_and_resolve_references()
-  networks.lstm_kernel = 'scan'  # others are of one platform
+  networks.lstm_kernel = 'scan'  # other kernels support one platform only
   spec = run.experiment.learner.player.spec
   program = exported.export_policy(
     make_networks(networks, spec).actor,
@@ -79,7 +79,7 @@ def export(
 
 
 def _example(run: SavedRun) -> dict[str, np.ndarray]:
-  """What the champion sees on the panel's last day, and what it does."""
+  """Returns the champion's inputs on the panel's last day, and its outputs."""
   panel = run.experiment.panel
   player = run.experiment.learner.player
   market = saved_runs.market_of(run, panel)
@@ -87,7 +87,7 @@ def _example(run: SavedRun) -> dict[str, np.ndarray]:
   inputs = {'windows': seen[None, -market.context_days :]}
   account = None
   if player.spec.observes_account:
-    # As an episode begins: all is cash, all days are left.
+    # As at the start of an episode: all cash, all days left.
     shapes = exported.inputs_of(player.spec)
     account = Account(
       jnp.zeros((1, *shapes['stocks'])), jnp.ones((1, *shapes['whole']))
@@ -109,7 +109,7 @@ def _example(run: SavedRun) -> dict[str, np.ndarray]:
 
 
 def _about(run: SavedRun) -> dict[str, Any]:
-  """What a user of the file has to know."""
+  """Returns what a user of the file needs to know."""
   panel, spec = run.experiment.panel, run.experiment.learner.player.spec
   start, stop = run.experiment.splits.train
 

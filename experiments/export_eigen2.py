@@ -2,13 +2,13 @@
 
 eigen3 export_eigen2 --run=runs/first --out=agent.pth
 
-The run has the settings of a preset with +eigen2; needs PyTorch.
+The run must have the settings of a preset with +eigen2. Needs PyTorch.
 """
 
 from experiments import mains
 
 if __name__ == '__main__':
-  mains.start('export_eigen2')  # reads flags before what is slow is imported
+  mains.start('export_eigen2')  # reads flags before slow imports
 
 from collections.abc import Sequence
 
@@ -27,17 +27,17 @@ def main(argv: Sequence[str]) -> None:
 def export(
   path: str, out: str, agent_id: int = 0, panel: str | None = None
 ) -> int:
-  """Writes the champion of a run; the step of its checkpoint.
+  """Writes the champion of a run; returns the step of its checkpoint.
 
   Args:
     path: see `saved_runs.load`, as `panel`.
     out: the file.
-    agent_id: Eigen2's number of it.
+    agent_id: its number in a population of Eigen2.
     panel: of the run, if it was moved.
 
   Raises:
-    ValueError: no run there, it is none that Eigen2 could have, or there is no
-      PyTorch.
+    ValueError: if there is no run, it does not have Eigen2's settings, or
+      PyTorch is not installed.
   """
   (run,) = saved_runs.load([path], panel)
   imported_run.check_eigen2(run.config, f'{run.name}: ')

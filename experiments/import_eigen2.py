@@ -1,4 +1,4 @@
-r"""Makes a run of an agent of Eigen2, which td3 goes on with.
+r"""Imports an agent of Eigen2 as a run, which td3 can resume.
 
 eigen3 import_eigen2 --agent=agent.pth --data=data.pkl --out=runs/imported \
   [--config=full+eigen2]"""
@@ -6,7 +6,7 @@ eigen3 import_eigen2 --agent=agent.pth --data=data.pkl --out=runs/imported \
 from experiments import mains
 
 if __name__ == '__main__':
-  mains.start('import_eigen2')  # reads flags before what is slow is imported
+  mains.start('import_eigen2')  # reads flags before slow imports
 
 import hashlib
 import os
@@ -40,7 +40,7 @@ def main(argv) -> None:
   imported_run.make(out, agent, panel, config, source)
   print(
     f'agent: {agent.update_count:,} updates, exploration noise '
-    f'{agent.noise_scale:g}; its optimisers begin anew'
+    f'{agent.noise_scale:g}; its optimisers start anew'
   )
   print(
     f'panel: {panel.num_days:,} days, {panel.dates[0]} to {panel.dates[-1]}, '
@@ -48,7 +48,7 @@ def main(argv) -> None:
     f'{panel.columns[first]} to {panel.columns[stop - 1]}'
   )
   print(panel.survivorship)
-  print(f'written: {out}; to go on with its training:')
+  print(f'written: {out}; to continue its training:')
   print(imported_run.command(out, config))
 
 

@@ -1,4 +1,4 @@
-"""A run that goes on with an agent of Eigen2, made into a folder."""
+"""Makes the folder of a run that continues an agent of Eigen2."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from experiments.configs import td3
 
 CONFIGS = pathlib.Path(td3.__file__)
 _PANEL = 'panel.parquet'
-# What an agent of Eigen2 has, and a run of ours may have.
+# Settings of Eigen2's agents that ours can differ in.
 _NEEDED = {
   'environment.observe_account': False,
   'environment.scaled_actions': False,
@@ -33,18 +33,18 @@ _NEEDED = {
 
 
 def check(config: ml_collections.ConfigDict) -> None:
-  """Refuses settings with which a run is not one of Eigen2's; a ValueError."""
+  """Raises a ValueError if a run with these settings cannot be Eigen2's."""
   if 'iterations' not in config.learner:
     raise ValueError(f'--config: expected settings of {CONFIGS}, of one agent')
   check_eigen2(config, '--config.')
 
 
 def check_eigen2(config: ml_collections.ConfigDict, where: str) -> None:
-  """Refuses settings that an agent of Eigen2 cannot have; a ValueError.
+  """Checks settings that an agent of Eigen2 needs; raises a ValueError.
 
   Args:
     config: of a run.
-    where: stands before the name of a field.
+    where: prefix of a field's name in the message.
   """
   for field, needed in _NEEDED.items():
     found = config
@@ -54,15 +54,15 @@ def check_eigen2(config: ml_collections.ConfigDict, where: str) -> None:
       found == needed,
       f'{where}{field}',
       found,
-      f'{needed!r} as in Eigen2; take a preset with +eigen2',
+      f'{needed!r} as in Eigen2; use a preset with +eigen2',
     )
 
 
 def settle(config: ml_collections.ConfigDict, agent: Eigen2Agent) -> int:
-  """Sets the sizes of networks to an agent's, and gives its number of stocks.
+  """Sets the networks' sizes to an agent's; returns its number of stocks.
 
   Raises:
-    ValueError: its networks do not fit together, or see other features.
+    ValueError: if its networks do not match, or see other features.
   """
   dimensions = eigen2_agents.dimensions_of(agent)
   observed = config.data.observed_features
@@ -83,17 +83,17 @@ def make(
   config: ml_collections.ConfigDict,
   source: dict[str, str],
 ) -> None:
-  """Writes the folder of a run that has not begun, whole or not at all.
+  """Writes the folder of a run before training, atomically.
 
   Args:
-    out: the folder; nothing may be there.
+    out: the folder; it must not exist.
     agent: of Eigen2.
-    panel: goes into the folder, which becomes what `config` names.
+    panel: saved in the folder; `config` is set to its path.
     config: all settings, as `settle` leaves them.
-    source: what else run.json should say of the origin.
+    source: added to run.json as the origin.
 
   Raises:
-    ValueError: agent, panel and settings do not fit together.
+    ValueError: if agent, panel and settings do not match.
   """
   config.data.panel = os.path.abspath(out / _PANEL)
   experiment = wiring.build(config, panel=panel)
@@ -115,7 +115,7 @@ def make(
 
 
 def command(out: pathlib.Path, config: ml_collections.ConfigDict) -> str:
-  """The command that goes on with a run of these settings."""
+  """Returns the command that continues a run with these settings."""
   preset = json.loads(td3.get_config(config.preset).to_json())
   arguments = [f'--config={CONFIGS}:{config.preset}']
   for name, (_, value) in run_directory.differences(preset, config).items():
@@ -128,7 +128,7 @@ def command(out: pathlib.Path, config: ml_collections.ConfigDict) -> str:
 def _imported(
   learner: SingleAgent, agent: Eigen2Agent, seed: int
 ) -> LearnerState:
-  """A run before its beginning, whose agent and champion are the imported."""
+  """Returns a run before training, with the imported agent as champion."""
   blank = learner.blank(jax.random.PRNGKey(seed))
   imported = eigen2_agents.into_state(agent, blank.agent)
   champion = blank.champion._replace(

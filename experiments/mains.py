@@ -1,4 +1,4 @@
-"""How every main starts and how it fails: in one line."""
+"""Starts programs, and reports their errors in one line."""
 
 import functools
 import importlib
@@ -16,7 +16,7 @@ from experiments.commands import COMMANDS, module_of
 def start(name: str) -> None:
   """Runs a program; flags are read before its module is imported.
 
-  That takes seconds, and an answer to --help or a wrong flag should not.
+  The import takes seconds, for which --help or a wrong flag should not wait.
 
   Args:
     name: one of `COMMANDS`.
@@ -37,22 +37,20 @@ def run(
   of_any_program: bool = False,
   name: str = '',
 ) -> None:
-  """Runs `main` under absl; what a user can put right is one line.
+  """Runs `main` under absl; an error that a user can fix is one line.
 
   A ValueError (ours name the file, field or argument), a number that is not
-  finite, a failure of the file system, a full memory (of the host or of a
+  finite, an error of the file system, a full memory (of the host or of a
   device) and a wrong flag become `error: ...` on stderr and exit status 1. Any
-  other exception is a defect and keeps its traceback. Ctrl-C that `main` did
-  not handle is exit status 130.
+  other exception is a defect and keeps its traceback. A Ctrl-C that `main` does
+  not handle gives exit status 130.
 
   Args:
-    main: takes what absl leaves of the command line: no program has arguments
-      that are not flags.
-    default_config: the value of --config where the command line has none. A
-      default of the flag itself is read before errors can be caught here.
-    of_any_program: settings of other programs than those of the default will
-      do, too.
-    name: of the program, which --help describes; '' has no help of its own.
+    main: takes absl's remaining arguments: the program's name only.
+    default_config: the value of --config if the command line has none. The
+      flag's own default would be read before errors can be reported here.
+    of_any_program: accept settings of other programs than that of the default.
+    name: of the program, for --help; '' has no help of its own.
   """
   parse = functools.partial(
     command_line.parse,
@@ -66,17 +64,17 @@ def run(
 def _guarded(
   main: Callable[[Sequence[str]], Any], argv: Sequence[str]
 ) -> int | None:
-  """Runs `main`; the exit status."""
+  """Runs `main`; returns the exit status."""
   if not flags.FLAGS['verbosity'].present:
-    # Libraries tell much that only their authors need.
+    # Libraries log much that only their authors need.
     logging.set_verbosity(logging.WARNING)
   try:
-    # Not before flags were read: it imports JAX.
+    # After flags were read, as it imports JAX.
     from experiments import backend
 
     backend.split_cpu(flags.FLAGS.cpu_devices)
     backend.keep_compiled(flags.FLAGS.compilation_cache)
-    with backend.telling_errors():
+    with backend.reporting_errors():
       _extend(flags.FLAGS.extensions)
       return main(argv)
   except KeyboardInterrupt:
@@ -88,11 +86,11 @@ def _guarded(
 
 
 def _extend(modules: Sequence[str]) -> None:
-  """Imports modules; a ValueError where one is not there."""
+  """Imports modules; raises a ValueError if one does not exist."""
   for name in modules:
     try:
       importlib.import_module(name)
     except ImportError as error:
       raise ValueError(
-        f"--extensions: found '{name}', expected a module of Python ({error})"
+        f"--extensions: found '{name}', expected a Python module ({error})"
       ) from error

@@ -1,4 +1,4 @@
-"""Flags that hold paths: ~ is the home folder wherever it stands."""
+"""Flags that hold paths; ~ is the home folder wherever it stands."""
 
 import os
 from collections.abc import Mapping
@@ -6,12 +6,12 @@ from typing import Any
 
 from absl import flags
 
-# Flags that are defined here for a program are that program's.
+# Flags that are defined here on behalf of a program belong to that program.
 flags.disclaim_key_flags()
 
 
 class _Path(flags.ArgumentParser):
-  """One path. A shell expands ~ where a word begins, so not after `--flag=`."""
+  """One path. A shell expands ~ only at a word's start, not after `--flag=`."""
 
   syntactic_help = 'a path'
 
@@ -23,7 +23,7 @@ class _Path(flags.ArgumentParser):
 
 
 class _Paths(flags.ListParser):
-  """Several paths, with commas between them."""
+  """Several paths, separated by commas."""
 
   def parse(self, argument: str | list[str]) -> list[str]:
     return [os.path.expanduser(path) for path in super().parse(argument)]
@@ -37,13 +37,13 @@ def DEFINE_path(
 ) -> flags.FlagHolder:
   """Defines a flag of one path; `options` are those of absl's `DEFINE`."""
   serializer = flags.ArgumentSerializer[str]()
-  words = _said(help_text, options)
+  words = _help_text(help_text, options)
   holder = flags.DEFINE(
     _Path(), name, default, words, serializer=serializer, **options
   )
   if options.get('required'):
     values = options.get('flag_values', flags.FLAGS)
-    # It would be the folder that the program was started in.
+    # An empty path would be the current folder.
     flags.register_validator(
       name, lambda path: path != '', 'found nothing, expected a path', values
     )
@@ -55,7 +55,7 @@ def DEFINE_paths(
 ) -> flags.FlagHolder:
   """Defines a flag of a list of paths, as `DEFINE_path`."""
   parser, serializer = _Paths(), flags.CsvListSerializer(',')
-  words = _said(help_text, options)
+  words = _help_text(help_text, options)
   return flags.DEFINE(
     parser, name, default, words, serializer=serializer, **options
   )
@@ -71,6 +71,6 @@ def DEFINE_multi_path(
   )
 
 
-def _said(help_text: str, options: Mapping[str, Any]) -> str:
-  """The help of a flag, which absl does not let say that it is required."""
+def _help_text(help_text: str, options: Mapping[str, Any]) -> str:
+  """Returns a flag's help, which says if the flag is required."""
   return f'{help_text} Required.' if options.get('required') else help_text

@@ -1,4 +1,4 @@
-"""How several processes become one run: flags of the training programs."""
+"""Joins several processes into one run, by flags of the training programs."""
 
 import sys
 
@@ -9,19 +9,19 @@ from experiments.options import processes as options
 
 
 def join() -> None:
-  """Joins the processes of a run, as the flags say; must precede JAX's use.
+  """Joins the processes of a run; must precede JAX's first computation.
 
-  What CPUs tell each other then goes over gloo, JAX's default.
+  CPU devices communicate by gloo, JAX's default.
 
   Raises:
-    ValueError: flags do not fit together, this machine is part of no cluster
-      that JAX knows, the address is taken, or processes differ in devices.
+    ValueError: if flags do not match, JAX detects no cluster, the address is in
+      use, or processes have different numbers of devices.
   """
   address = options.COORDINATOR.value
   given = (options.NUM_PROCESSES.value, options.PROCESS_ID.value)
   if address is None and given == (None, None):
     return
-  # SIGTERM is ours: it ends a run after the iteration in hand.
+  # We handle SIGTERM: it ends a run after the current iteration.
   jax.config.update('jax_enable_preemption_service', False)
   if address == 'auto':
     _join_cluster(given)

@@ -1,7 +1,7 @@
-"""Traces iterations of a training by JAX's profiler, and rates them.
+"""Traces training iterations by JAX's profiler, and measures their rate.
 
-What is traced is compiled and called as without a trace, so learning is the
-same bit for bit.
+Traced programs are compiled and called as without a trace, so the results are
+equal bit for bit.
 """
 
 import pathlib
@@ -21,10 +21,11 @@ from experiments.benchmark import jax_cases, operations
 from experiments.options import training as options
 from experiments.wiring import Experiment
 
-# The width of the square product whose rate is the peak: on an accelerator a
-# smaller one leaves part of it idle, on a CPU a larger one takes seconds.
+# The width of the square product that measures the peak rate: on an accelerator
+# a smaller one leaves part of it idle, on a CPU a larger one takes seconds.
 _WIDTH, _WIDTH_ON_CPU = 8192, 1024
-# With these a program computes nothing twice, and all of it is in its trace.
+# With these settings a program computes nothing twice, and its trace has it
+# all.
 _PLAIN = {
   'networks.sequence_block': 0,
   'networks.evaluation_block': 0,
@@ -38,10 +39,10 @@ _PLAIN = {
 
 
 def check(config: ml_collections.ConfigDict) -> None:
-  """Refuses a --profile of more iterations than a run of these settings has.
+  """Checks that a run has enough iterations for --profile.
 
   Raises:
-    ValueError: it is not 1 to all but the first.
+    ValueError: unless it is from 1 to the number of iterations less one.
   """
   units = 'generations' if 'evolution' in config else 'iterations'
   wanted, most = options.PROFILE.value, config.learner[units] - 1
@@ -49,23 +50,23 @@ def check(config: ml_collections.ConfigDict) -> None:
     wanted is None or 1 <= wanted <= most,
     '--profile',
     wanted,
-    f'1 to {most}: learner.{units}, but for the first, which compiles',
+    f'1 to {most}: learner.{units} without the first, which compiles',
   )
 
 
 def of_flag(learner: Learner, workdir: pathlib.Path) -> 'Profile':
-  """The learner of a run, traced where --profile says so."""
+  """Wraps the learner of a run in a `Profile`, as --profile says."""
   return Profile(learner, workdir / 'profile', options.PROFILE.value or 0)
 
 
 class Profile:
-  """A learner whose iterations after the first are traced, as many as asked.
+  """A learner that traces the first iterations after compilation.
 
   Attributes:
-    unit: as the learner's; so are all functions but `close`.
+    unit: the learner's, as all functions but `close`.
     folder: of the trace.
     traced: seconds of each traced iteration.
-    others: seconds of those after the first that were not traced.
+    others: seconds of later iterations.
   """
 
   def __init__(self, learner: Learner, folder: pathlib.Path, wanted: int):
@@ -81,7 +82,7 @@ class Profile:
     self._is_compiled = self._is_tracing = False
 
   def _timed(self, state: Any) -> tuple[Any, Any]:
-    """An iteration by the clock, traced if more of them are to be."""
+    """Times an iteration, and traces it if more are to be traced."""
     if not self._is_compiled:
       self._is_compiled = True
       return self._iterate(state)
@@ -99,12 +100,12 @@ class Profile:
 
   def _start(self) -> None:
     options = jax.profiler.ProfileOptions()
-    options.python_tracer_level = 0  # it would slow down what is traced
+    options.python_tracer_level = 0  # it would slow the program down
     jax.profiler.start_trace(str(self.folder), profiler_options=options)
     self._is_tracing = True
 
   def close(self) -> None:
-    """Writes the trace, also of fewer iterations than were asked for."""
+    """Writes the trace, even of fewer iterations than requested."""
     if self._is_tracing:
       self._is_tracing = False
       jax.profiler.stop_trace()
@@ -116,15 +117,15 @@ def print_report(
   config: ml_collections.ConfigDict,
   resolved: Mapping[str, Any],
 ) -> None:
-  """Prints what the traced iterations reached, and where their trace lies.
+  """Prints the rate of the traced iterations, and the trace's folder.
 
-  Where there are several processes, all have to call it.
+  All processes of a run must call it.
 
   Args:
-    profile: of a training that ended; says nothing where nothing was traced.
+    profile: of a finished training; without traces nothing is printed.
     build: `(config, spread) -> Experiment`, of its program.
     config: all its settings.
-    resolved: what those that were 'auto' came to.
+    resolved: the values of settings that were 'auto'.
   """
   if not profile.traced:
     return
@@ -135,7 +136,7 @@ def print_report(
   work = count(build, sizes.filled(config, resolved))
   if not parallel.is_first_process():
     return
-  # A trace slows a CPU down.
+  # A trace slows down a CPU.
   timed = profile.others or profile.traced
   rate = work / statistics.median(timed)
   print(
@@ -156,10 +157,10 @@ def print_report(
 def count(
   build: Callable[..., Experiment], config: ml_collections.ConfigDict
 ) -> float:
-  """Operations of the matrix products of an iteration, of all devices.
+  """Counts the operations of an iteration's matrix products, on all devices.
 
-  They are counted of the program that computes nothing twice, which is only
-  traced. In the policy's loss all critics count, of which XLA keeps one.
+  The count is of a program that computes nothing twice, which is only traced.
+  In the policy's loss it includes all critics; XLA computes only one.
 
   Args:
     build: as for `print_report`.
@@ -168,12 +169,12 @@ def count(
   config = config.copy_and_resolve_references()
   known = config.keys()
   plain = {x: y for x, y in _PLAIN.items() if x.partition('.')[0] in known}
-  with config.ignore_type():  # what is 'auto' by default is a number
+  with config.ignore_type():  # a setting that was 'auto' becomes a number
     config.update_from_flattened_dict(plain)
   learner = build(config, spread=False).learner
   jitted, world = learner.iterate.func, learner.iterate.args
   traced = jitted.trace(*world, learner.abstract_state())
-  # The policy is updated by a switch.
+  # The policy's update is a branch of a switch.
   return operations.of_program(
     traced.jaxpr.jaxpr, 1 / config.agent.policy_delay
   )

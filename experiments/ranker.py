@@ -1,17 +1,17 @@
-"""Trains the supervised ranker and reports what it earned.
+"""Trains the supervised ranker and reports its results.
 
 eigen3 ranker --config=small --workdir=runs/ranker [--config.seed=1]
 
-The control that reinforcement learning has to beat: the agent's extractor with
-a linear head, taught what a trade would bring, with no more extractor passes
-than the agent's; each of its windows carries the labels of all stocks. It takes
-a minute or two, so a run that was stopped begins anew.
+A control for reinforcement learning: the agent's extractor with a linear head,
+trained to predict the return of a trade, with at most as many extractor passes
+as the agent; each of its windows has labels of all stocks. It takes a minute or
+two, so an interrupted run starts again.
 """
 
 from experiments import mains
 
 if __name__ == '__main__':
-  mains.start('ranker')  # reads flags before what is slow is imported
+  mains.start('ranker')  # reads flags before slow imports
 
 import pathlib
 from collections.abc import Sequence
@@ -29,15 +29,15 @@ from experiments.options import ranker as options
 
 
 def main(argv: Sequence[str]) -> None:
-  """Trains, chooses the threshold, judges and reports."""
+  """Trains, chooses the threshold, evaluates and reports."""
   for seed, workdir in seeds.runs(options.WORKDIR.value):
     _begin(workdir, seed)
 
 
 def _begin(workdir: pathlib.Path, seed: int | None) -> None:
-  """Trains with one seed, in a folder of its own."""
+  """Trains with one seed, in its own folder."""
   config = options.CONFIG.value.copy_and_resolve_references()
-  # A run that begins anew opens its held-out days for the same policy only.
+  # A run that starts again opens its held-out days for the same policy only.
   kept = (ledger.FILE,)
   run_directory.check_new(workdir, kept)
   seeds.settle(config, seed)
@@ -51,7 +51,7 @@ def _begin(workdir: pathlib.Path, seed: int | None) -> None:
     run_directory.create(workdir, config, about | way, kept, machine)
     print(wiring.sizes_line(experiment))
     in_use = {**experiment.sizes, 'ranker.batch_size': config.ranker.batch_size}
-    with backend.telling_memory(in_use):
+    with backend.advising_on_memory(in_use):
       _run(experiment, config, workdir)
 
 
@@ -60,7 +60,7 @@ def _run(
   config: ml_collections.ConfigDict,
   workdir: pathlib.Path,
 ) -> None:
-  """Trains, judges and reports, in a folder that is locked."""
+  """Trains, evaluates and reports, in a locked folder."""
   fitted, policy = wiring.fit_ranker(experiment, config)
   write_table(workdir / logs.METRICS, pd.DataFrame(fitted.rows))
   judges, opened = {'validation': experiment.validation}, 0
@@ -97,8 +97,8 @@ def _run(
   )
   print(
     f'trained on {fitted.windows:,} windows of at most {budget:,}, the best '
-    f'after update {fitted.best_update} of {fitted.updates}; buys what is '
-    f'predicted to bring more than {policy.threshold:+.2f} % net of costs'
+    f'after update {fitted.best_update} of {fitted.updates}; buys if the '
+    f'predicted return is above {policy.threshold:+.2f} % net of costs'
   )
   print(tables.policies(last))
   print(

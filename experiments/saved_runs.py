@@ -1,4 +1,4 @@
-"""Agents from the folders of runs, put on their market again."""
+"""Loads agents from the folders of runs, with their market."""
 
 import glob
 import json
@@ -34,10 +34,10 @@ _DTYPE = 'networks.compute_dtype'
 
 
 class SavedRun(NamedTuple):
-  """A run's champion as of a checkpoint.
+  """A run's champion at a checkpoint.
 
   Attributes:
-    name: the path it was asked for by.
+    name: the path by which it was loaded.
     workdir: the run's folder.
     config: its settings.
     experiment: its market and judges; runs that differ by seed share one.
@@ -54,19 +54,19 @@ class SavedRun(NamedTuple):
 
   @property
   def policy(self) -> Policy:
-    """All that decides what the champion does."""
+    """Returns all that determines the champion's actions."""
     return self.experiment.learner.agent.policy(self.agent)
 
 
 def find(patterns: Sequence[str]) -> list[str]:
-  """The paths that patterns with * stand for, in order, each once.
+  """Expands patterns with * to paths, in order, each once.
 
   Raises:
-    ValueError: nothing is found for one of them.
+    ValueError: if a pattern matches nothing.
   """
   paths: dict[str, None] = {}
   for pattern in patterns:
-    # Only * stands for something: a folder may be called 'runs [old]'.
+    # Only * is special: a folder may be called 'runs [old]'.
     literal = pattern.replace('[', '[[]').replace('?', '[?]')
     found = sorted(glob.glob(literal)) if '*' in pattern else [pattern]
     if not found:
@@ -76,17 +76,17 @@ def find(patterns: Sequence[str]) -> list[str]:
 
 
 def load(paths: Sequence[str], panel: str | None = None) -> list[SavedRun]:
-  """The champions of runs.
+  """Loads the champions of runs.
 
   Args:
     paths: a run's folder stands for its latest readable checkpoint,
-      RUN/checkpoints/STEP for that one.
-    panel: where the panel is now that they were trained on; None is where it
-      was.
+      RUN/checkpoints/STEP for that step.
+    panel: new path of the panel that they were trained on; None is the
+      recorded one.
 
   Raises:
-    ValueError: no run there, no such checkpoint, it cannot be read, or its
-      panel is not there or another.
+    ValueError: if there is no run or checkpoint, it cannot be read, or its
+      panel is missing or different.
   """
   experiments: dict[str, wiring.Experiment] = {}
   runs = []
@@ -95,7 +95,7 @@ def load(paths: Sequence[str], panel: str | None = None) -> list[SavedRun]:
     config = settings_of(workdir)
     config.data.panel = panel or config.data.panel
     wiring.settle_panel(config.data, workdir, f'--{_RUN_PANEL}')
-    # Blocks and kernels are the present machine's; what is multiplied is the
+    # Blocks and kernels suit the present machine; the dtype of products is the
     # run's own.
     config.networks.lstm_kernel = AUTO
     before = run_directory.read_sizes(workdir)
@@ -113,17 +113,21 @@ def load(paths: Sequence[str], panel: str | None = None) -> list[SavedRun]:
 
 
 def is_panel_of(path: str, panel: MarketPanel) -> bool:
-  """Whether a run was trained on a panel; a ValueError without a run."""
+  """Returns whether a run was trained on a panel.
+
+  Raises:
+    ValueError: if there is no run.
+  """
   workdir, _ = _parse(path)
   run_directory.read_config(workdir)
   return run_directory.read_data(workdir).get('hash') == panel.fingerprint
 
 
 def settings_of(workdir: pathlib.Path) -> ml_collections.ConfigDict:
-  """A run's settings; those that are younger than it have their defaults.
+  """Returns a run's settings; those that are newer than it have defaults.
 
   Raises:
-    ValueError: no run there, or its settings are of another version.
+    ValueError: if there is no run, or its settings are of another version.
   """
   stored = run_directory.read_config(workdir)
   try:
@@ -134,10 +138,10 @@ def settings_of(workdir: pathlib.Path) -> ml_collections.ConfigDict:
 
 
 def sizes_given(workdir: pathlib.Path) -> dict[str, Any]:
-  """Settings that may be 'auto' and are not in a run's settings, by full name.
+  """Returns a run's values of settings that may be 'auto', by full name.
 
   Raises:
-    ValueError: no run there, or its settings cannot be read.
+    ValueError: if there is no run, or its settings cannot be read.
   """
   stored = run_directory.read_config(workdir)
   found = {}
@@ -154,13 +158,13 @@ def updated(
   stored: Mapping[str, Any],
   workdir: pathlib.Path,
 ) -> ml_collections.ConfigDict:
-  """`config`, locked, with the settings that a folder has stored.
+  """Returns `config`, locked, updated with the settings stored in a folder.
 
   Raises:
-    ValueError: there are others than `config` has.
+    ValueError: if some of them are not in `config`.
   """
   try:
-    with config.ignore_type():  # as a tuple that was empty
+    with config.ignore_type():  # such as of a tuple that was empty
       config.lock().update(_with_tuples(stored))
   except (AttributeError, KeyError, TypeError, ValueError) as error:
     raise _other_version(workdir, error) from error
@@ -168,7 +172,7 @@ def updated(
 
 
 def _with_tuples(stored: Any) -> Any:
-  """Settings as configs have them: JSON has lists for tuples."""
+  """Converts the lists of JSON to tuples, as in configs."""
   if isinstance(stored, Mapping):
     return {name: _with_tuples(value) for name, value in stored.items()}
   if isinstance(stored, list):
@@ -178,7 +182,7 @@ def _with_tuples(stored: Any) -> Any:
 
 def _other_version(workdir: pathlib.Path, error: Exception) -> ValueError:
   words = str(error.args[0] if error.args else error)
-  # All fields that there are would follow.
+  # The list of all fields would follow.
   reason = ' '.join(words.partition('. Other fields')[0].split())
   return ValueError(
     f'{workdir}/config.json: found settings of another version ({reason})'
@@ -188,13 +192,13 @@ def _other_version(workdir: pathlib.Path, error: Exception) -> ValueError:
 def defaults_of(
   settings: Mapping[str, Any] | ml_collections.ConfigDict,
 ) -> ml_collections.ConfigDict:
-  """What is not in a run's settings, unlocked: of its program and its preset.
+  """Returns defaults, unlocked, for settings that a run's own lack.
 
-  A setting that is younger than the run is as if there were none, which its
-  default need not be.
+  They are those of its program and preset. Where a newer setting changes the
+  behaviour by default, the value is the one that keeps the old behaviour.
 
   Raises:
-    ValueError: no such preset.
+    ValueError: for an unknown preset.
   """
   program = erl if 'evolution' in settings else td3_config
   config = program.get_config(settings['preset'])
@@ -209,7 +213,7 @@ def defaults_of(
 
 
 def _without_common_fitness(config: ml_collections.ConfigDict) -> None:
-  """Populations as they were when fitness was of each one's own slices."""
+  """Restores defaults from before populations played common slices."""
   before = erl.get_config('smoke+eigen2')
   for section, names in (
     ('learner', ('fitness_play', 'fitness_memory', 'validation_play')),
@@ -223,47 +227,47 @@ def _without_common_fitness(config: ml_collections.ConfigDict) -> None:
 
 
 def market_of(run: SavedRun, panel: MarketPanel) -> Market:
-  """What the run's networks see of a panel with the run's columns.
+  """Returns the market of a panel with the run's columns.
 
-  Features are normalised by the training days of the run's own panel, never
-  by those of the new one.
+  Features are normalised by the training days of the run's own panel, never by
+  those of the new one.
 
   Raises:
-    ValueError: the panel lacks a feature, or is shorter than the context.
+    ValueError: if the panel lacks a feature, or is shorter than the context.
   """
   days = run.config.environment.context_days
   trained = run.experiment.panel
   names = tuple(run.config.data.observed_features)
   needed = days
   if panel.dates[0] > trained.dates[0] and any(x in SCALED for x in names):
-    needed += YEAR_DAYS  # A usual move would be that of fewer days.
+    needed += YEAR_DAYS  # else the usual move would be that of fewer days
   require(
     panel.num_days >= needed,
     '--panel',
     panel.num_days,
-    f'at least the {needed} days that networks see and features are made of',
+    f'at least the {needed} days that networks see and features need',
   )
   return Market.from_panel(panel, names, normalisation_of(run), days)
 
 
 def normalisation_of(run: SavedRun) -> Normalisation:
-  """By the training days of the run's own panel."""
+  """Returns the normalisation by the training days of the run's own panel."""
   names = tuple(run.config.data.observed_features)
   observed = observe(run.experiment.panel, names)
   return fit_normalisation(observed, run.experiment.splits.train)
 
 
 def act(run: SavedRun, market: Market) -> tuple[np.ndarray, np.ndarray]:
-  """The champion's actions [N, 2] on the last day, and its attention [C].
+  """Returns the champion's actions [N, 2] on the last day, and attention [C].
 
   Raises:
-    ValueError: the champion asks for its account, too.
+    ValueError: if the champion observes its account, too.
   """
   require(
     not run.config.environment.get('observe_account', False),
     f'{run.name}: environment.observe_account',
     True,
-    'False: a market alone does not tell what such a policy would do',
+    'False: such a policy also depends on its account',
   )
   player = run.experiment.learner.player
   day = np.array([market.num_days - 1], np.int32)
@@ -274,7 +278,7 @@ def act(run: SavedRun, market: Market) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _parse(path: str) -> tuple[pathlib.Path, int | None]:
-  """The run's folder, and the checkpoint if one is named."""
+  """Returns the run's folder, and the checkpoint if one is named."""
   given = pathlib.Path(path)
   if given.parent.name == 'checkpoints' and given.name.isdigit():
     return given.parent.parent, int(given.name)
@@ -299,7 +303,7 @@ def _champion(
     finally:
       checkpointer.close()
   if restored is None:
-    raise ValueError(f'{workdir}: found no checkpoint, expected one to judge')
+    raise ValueError(f'{workdir}: found no checkpoint, expected one')
   found, state = restored
   return found, learner.champion(state)
 

@@ -1,4 +1,4 @@
-"""Several seeds in one process, which compiles once for all of them."""
+"""Several seeds in one process, which compiles once for all."""
 
 import atexit
 import os
@@ -16,14 +16,14 @@ from experiments.options import seeds as options
 
 
 def runs(workdir: str) -> Iterator[tuple[int | None, pathlib.Path]]:
-  """What is to be trained: each seed and its folder.
+  """Yields each seed to train and its folder.
 
   Args:
-    workdir: the folder of the run where no seeds are asked for; its seed is
-      that of the settings then, None here.
+    workdir: the folder of the run if there are no --seeds; its seed, None here,
+      is then that of the settings.
 
   Raises:
-    ValueError: seeds are not whole numbers that differ.
+    ValueError: if seeds are not distinct whole numbers.
   """
   if not options.SEEDS.value:
     require(
@@ -35,7 +35,7 @@ def runs(workdir: str) -> Iterator[tuple[int | None, pathlib.Path]]:
     seeds = tuple(map(int, options.SEEDS.value))
   except ValueError:
     seeds = ()
-  expected = 'whole numbers of at least 0 that differ, such as 0,1,2'
+  expected = 'distinct whole numbers of at least 0, such as 0,1,2'
   require(
     SEEDS.meets(seeds), '--seeds', ','.join(options.SEEDS.value), expected
   )
@@ -45,7 +45,7 @@ def runs(workdir: str) -> Iterator[tuple[int | None, pathlib.Path]]:
 
 
 def settle(config: ml_collections.ConfigDict, seed: int | None) -> None:
-  """Sets a seed that `runs` gives; a ValueError if it has no market."""
+  """Sets a seed from `runs`; raises a ValueError if it has no market."""
   if seed is None:
     return
   config.seed = seed
@@ -56,7 +56,7 @@ def settle(config: ml_collections.ConfigDict, seed: int | None) -> None:
 
 
 class Shared:
-  """Builds experiments; those that differ by seed alone share a learner."""
+  """Builds experiments; those that differ only by seed share a learner."""
 
   def __init__(
     self, build: Callable[[ml_collections.ConfigDict], wiring.Experiment]
@@ -65,22 +65,22 @@ class Shared:
     self._last: tuple[str, wiring.Experiment] | None = None
 
   def build(self, config: ml_collections.ConfigDict) -> wiring.Experiment:
-    """The parts that a config describes."""
+    """Returns the parts that a config describes."""
     alike = config.copy_and_resolve_references()
     alike.seed = 0
     name = alike.to_json()
     if self._last is not None and self._last[0] == name:
       return wiring.reseeded(self._last[1], config)
-    self._last = None  # its arrays make room first
+    self._last = None  # frees its arrays first
     self._last = (name, self._build(config))
     return self._last[1]
 
 
 def _compile_once() -> None:
-  """Keeps what is compiled for as long as this process lives.
+  """Caches compiled programs while this process lives.
 
-  Learners of other markets have functions of their own, which are traced
-  again; they are the same programs.
+  Learners of other markets have their own functions, which are traced again;
+  their programs are equal.
   """
   if jax.config.values['jax_compilation_cache_dir'] is None:
     folder = tempfile.mkdtemp(prefix=f'eigen3_{os.getpid()}_')

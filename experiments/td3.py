@@ -1,11 +1,11 @@
-"""Trains one agent by TD3 and reports what it earned.
+"""Trains one agent by TD3 and reports its results.
 
 eigen3 td3 --config=small --workdir=runs/first [--config.seed=1] [--resume]"""
 
 from experiments import mains
 
 if __name__ == '__main__':
-  mains.start('td3')  # reads flags before what is slow is imported
+  mains.start('td3')  # reads flags before slow imports
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ from experiments import training, wiring
 def record(
   experiment: wiring.Experiment, evaluate: Evaluate, workdir, config, sinks
 ) -> AgentRecord:
-  """What is written of the experiment's agent while it trains."""
+  """Returns the log of the experiment's agent."""
   return AgentRecord(
     experiment.learner, evaluate, workdir, config.learner, sinks
   )
@@ -26,7 +26,7 @@ def record(
 def facts(
   experiment: wiring.Experiment, state: LearnerState
 ) -> dict[str, float]:
-  """What summary.json says of the training."""
+  """Returns the training's part of summary.json."""
   return {
     'champion_iteration': int(state.champion.iteration),
     'champion_validation_profit': float(state.champion.score),
@@ -39,5 +39,5 @@ PROGRAM = training.Program('TD3', wiring.build, record, facts)
 
 
 def main(argv: Sequence[str]) -> int:
-  """Trains or resumes, then reports; the exit status says how it ended."""
+  """Trains or resumes, then reports; returns the exit status."""
   return training.main(argv, PROGRAM)

@@ -1,4 +1,4 @@
-"""What the ids of `eigen3.interop.gymnasium` make."""
+"""Makes the environments behind the ids of `eigen3.interop.gymnasium`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from eigen3.interop.gymnasium import TradingEnv
 from experiments import wiring
 from experiments.configs import td3
 
-# Held-out days are opened by `experiments.evaluate`, which keeps count.
+# Only `experiments.evaluate` opens held-out days, and counts the openings.
 _SPLITS = ('train', 'validation')
 
 
@@ -18,15 +18,15 @@ def make(
   observation: str = 'flat',
   settings: Mapping[str, Any] | None = None,
 ) -> TradingEnv:
-  """An environment of Gymnasium, by the settings of a preset.
+  """Makes an environment for Gymnasium from a preset's settings.
 
   Args:
     preset: of `experiments/configs/td3.py`.
     panel: a file made by `experiments.prepare_data`; '' is the embedded market.
-    split: whose days episodes touch, 'train' or 'validation'. Features are
+    split: the days of the episodes, 'train' or 'validation'. Features are
       normalised by the training days in both.
     observation: 'flat' or 'dict'.
-    settings: others than the preset's, by full name, such as
+    settings: changes to the preset, by full name, such as
       {'environment.reward': 'portfolio'}.
 
   Raises:

@@ -1,4 +1,4 @@
-"""What the training programs have in common: from flags to the report."""
+"""The training programs' common part, from flags to the report."""
 
 import contextlib
 import json
@@ -48,18 +48,18 @@ _SPLIT_TITLES = {
 
 
 class Program(NamedTuple):
-  """What sets one training program apart.
+  """The parts of one training program.
 
   Attributes:
     title: of its pictures.
     build: `(config, spread=True) -> Experiment`, the parts that a config
-      describes, spread over all devices or not.
-    record: `(experiment, evaluate, workdir, config, sinks) -> loop.Record`,
-      what is written while it trains.
+      describes, sharded over all devices or not.
+    record: `(experiment, evaluate, workdir, config, sinks) -> loop.Record`, its
+      logs.
     facts: `(experiment, final state)`, for summary.json.
-    conclude: `(experiment, state, config, workdir, remark)`, writes what only
-      this program reports and gives the names of the files; the remark is what
-      every reader must know of the data.
+    conclude: `(experiment, state, config, workdir, remark)`, writes reports of
+      this program only and returns the names of their files; the remark is
+      what every reader must know of the data.
   """
 
   title: str
@@ -70,10 +70,10 @@ class Program(NamedTuple):
 
 
 def main(argv: Sequence[str], program: Program) -> int:
-  """Trains or resumes, then reports; the exit status says how it ended."""
+  """Trains or resumes, then reports; returns the exit status."""
   processes.join()
   if options.WANDB.value is not None:
-    weights_and_biases.package()  # or else before anything is made
+    weights_and_biases.package()  # fails before anything is made
   shared = seeds.Shared(program.build)
   for seed, workdir in seeds.runs(options.WORKDIR.value):
     status = _begin(program, shared, workdir, seed)
@@ -88,13 +88,13 @@ def _begin(
   workdir: pathlib.Path,
   seed: int | None,
 ) -> int:
-  """Trains with one seed, or goes on; the exit status."""
+  """Trains with one seed, or resumes; returns the exit status."""
   resume = options.RESUME.value
   if seed is not None and resume and not run_directory.holds_run(workdir):
-    resume = False  # the seeds before were as far as it came
+    resume = False  # the program ended within an earlier seed
   if seed is not None and resume and (workdir / 'summary.json').exists():
     _settings(workdir, seed, resume)
-    print(f'{workdir}: done before')
+    print(f'{workdir}: already done')
     return 0
   with contextlib.ExitStack() as stack:
     if resume:
@@ -111,7 +111,7 @@ def _begin(
     wiring.settle_panel(config.data, begun)
     before = {}
     if begun is not None:
-      # A run that is older than other forms of the LSTM goes on without.
+      # A run older than other forms of the LSTM continues without them.
       before = {
         'networks.lstm_kernel': 'scan',
         'networks.lstm_directions': 'apart',
@@ -129,17 +129,17 @@ def _begin(
       machine = wiring.about_machine(experiment)
       run_directory.create(workdir, config, about | way, machine=machine)
     in_use = {**experiment.sizes, 'agent.batch_size': config.agent.batch_size}
-    with backend.telling_memory(in_use):
+    with backend.advising_on_memory(in_use):
       return _run(program, experiment, config, workdir, resume)
 
 
 def _settings(
   workdir: pathlib.Path, seed: int | None, resume: bool
 ) -> ml_collections.ConfigDict:
-  """Of this run: those of the flags, or where none are given of the folder.
+  """Returns the settings of the flags, or of the folder if it is resumed.
 
   Raises:
-    ValueError: the run in the folder began with others.
+    ValueError: if the run in the folder began with other settings.
   """
   flag = flags.FLAGS['config']
   config = options.CONFIG.value.copy_and_resolve_references()
@@ -151,11 +151,11 @@ def _settings(
     command_line.check_program(stored, config, f'--workdir={begun}')
     config = stored
     changes = config_flags.get_override_values(flag)
-    with config.ignore_type():  # what is 'auto' may become a number
+    with config.ignore_type():  # a setting that was 'auto' may be a number
       config.update_from_flattened_dict(changes)
   seeds.settle(config, seed)
   if resume:
-    # A run from before 'auto' goes on with its own values.
+    # A run from before 'auto' continues with its own values.
     config = sizes.filled(config, saved_runs.sizes_given(workdir))
     defaults = saved_runs.defaults_of(config)
     run_directory.check_same(workdir, config, defaults)
@@ -165,7 +165,7 @@ def _settings(
 def _begun(
   workdir: pathlib.Path, seed: int | None, resume: bool
 ) -> pathlib.Path | None:
-  """The folder of the run whose settings count: one that has begun, if any.
+  """Returns the folder of a run to take settings from, if one has begun.
 
   A seed that had not begun when its program ended has those of the others.
   """
@@ -182,7 +182,7 @@ def _run(
   workdir: pathlib.Path,
   resume: bool,
 ) -> int:
-  """Trains and reports in a folder that is locked; the exit status."""
+  """Trains and reports in a locked folder; returns the exit status."""
   if parallel.is_first_process():
     print(wiring.sizes_line(experiment))
     print('Controls on the validation days:')
@@ -226,7 +226,7 @@ def _run(
 def _check_same_run(
   config: ml_collections.ConfigDict, experiment: Experiment
 ) -> None:
-  """Refuses processes that would train something else than the others."""
+  """Checks that all processes train with the same settings and data."""
   if not parallel.is_same_everywhere(
     config.to_json(sort_keys=True)
     + experiment.panel.fingerprint
@@ -251,7 +251,7 @@ def _evaluation(experiment: Experiment) -> Evaluate:
 def _sinks(
   workdir: pathlib.Path, config: ml_collections.ConfigDict
 ) -> Sequence[logs.Sink]:
-  """Where metrics go by the flags, beside the run's folder."""
+  """Returns destinations of metrics from flags, beside the run's folder."""
   project = options.WANDB.value
   if project is None or not parallel.is_first_process():
     return ()
@@ -265,7 +265,7 @@ def _conclude(
   workdir: pathlib.Path,
   state: Any,
 ) -> None:
-  """Judges the champion, on held-out days if asked to, and reports."""
+  """Evaluates the champion, on held-out days if allowed, and reports."""
   results, opened, acts = _judged(program, experiment, config, workdir, state)
   facts = program.facts(experiment, state)
   if not parallel.is_first_process():
@@ -276,8 +276,8 @@ def _conclude(
   write_table(workdir / 'daily.csv', summary.daily_returns(results))
   write_table(workdir / 'trades.csv', agent.trades)
   deflated = summary.deflated(results, trials.read([workdir]))
-  # Its presence says that the run is done; a picture or a page that fails
-  # after it does not take the result away.
+  # Its presence marks the run as done; a picture or a page that fails later
+  # does not lose the result.
   write_json(
     workdir / 'summary.json',
     {
@@ -323,14 +323,14 @@ def _conclude(
 def _occasion(
   experiment: Experiment, split: str, remark: str
 ) -> run_page.Occasion:
-  """The last days that the champion was judged on."""
+  """Describes the last days that the champion was evaluated on."""
   is_held_out = split == 'holdout'
   return run_page.Occasion(
     is_held_out=is_held_out,
     judge=experiment.holdout if is_held_out else experiment.validation,
     panel=experiment.panel,
     remark=remark,
-    why_not='' if is_held_out else 'The held-out days stayed closed.',
+    why_not='' if is_held_out else 'The held-out days were not opened.',
   )
 
 
@@ -341,7 +341,7 @@ def _judged(
   workdir: pathlib.Path,
   state: Any,
 ) -> tuple[dict[str, Results], int, Acts]:
-  """By split the champion and the controls; openings; what it did last."""
+  """Returns champion and controls by split, openings, and the last actions."""
   learner = experiment.learner
   champion = learner.champion(state)
   beside = {}

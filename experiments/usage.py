@@ -1,4 +1,4 @@
-"""What --help, --version and --print_config say."""
+"""The output of --help, --version and --print_config."""
 
 import ast
 import importlib
@@ -17,10 +17,10 @@ from experiments.commands import COMMANDS, module_of
 from experiments.configs import flatten
 
 _WIDTH = 80
-_COLUMN = 38  # where descriptions begin
+_COLUMN = 38  # where descriptions start
 _OPTIONS = 'experiments.options.'
 _SHARED = 'experiments.command_line'
-# What stands for a flag's value, by absl's word for its type.
+# Placeholders of a flag's value, by absl's name of its type.
 _VALUES = {
   'comma separated list of strings': 'A,B',
   'config object': 'PRESET',
@@ -33,14 +33,14 @@ _VALUES = {
 
 
 def version() -> str:
-  """The versions of what decides what a run comes to."""
+  """Returns the versions that determine a run's results."""
   jax = importlib.metadata.version('jax')
   python = platform.python_version()
   return f'eigen3 {eigen3.__version__} (jax {jax}, Python {python})'
 
 
 def of_all() -> str:
-  """The programs, with a line of each."""
+  """Returns the list of programs, with a line for each."""
   width = max(map(len, COMMANDS))
   lines = [f'  {x:{width}}  {_described(x).splitlines()[0]}' for x in COMMANDS]
   return '\n'.join(
@@ -51,18 +51,17 @@ def of_all() -> str:
       '',
       *lines,
       '',
-      'eigen3 PROGRAM --help tells its flags, presets and settings.',
+      'eigen3 PROGRAM --help shows its flags, presets and settings.',
     ]
   )
 
 
 def of_program(name: str, preset: str = '') -> str:
-  """What a program does, and what it can be told.
+  """Describes a program, its flags and settings.
 
   Args:
-    name: one of `COMMANDS`; of another program its flags alone are told.
-    preset: whose settings are shown; the default where there is none of that
-      name.
+    name: one of `COMMANDS`; for other programs only flags are shown.
+    preset: whose settings are shown; if unknown, those of the default.
   """
   parts, by_module = [], flags.FLAGS.flags_by_module_dict()
   own, shared = [], by_module.get(_SHARED, [])
@@ -81,8 +80,8 @@ def of_program(name: str, preset: str = '') -> str:
     if found:
       parts.append('\n'.join([f'{title}:', *map(_flag, found)]))
   parts.append(
-    '--flagfile=PATH reads flags from a file; --helpfull tells of those of '
-    'the\nlibraries, too; --version.'
+    '--flagfile=PATH reads flags from a file; --helpfull also shows those of '
+    'the\nlibraries; --version.'
   )
   return '\n\n'.join(parts)
 
@@ -92,7 +91,7 @@ def differences(
   config: ml_collections.ConfigDict,
   source: str,
 ) -> str:
-  """Which settings are others.
+  """Lists the settings that differ from a preset.
 
   Args:
     before: settings of a preset.
@@ -111,7 +110,7 @@ def differences(
 
 
 def _described(name: str) -> str:
-  """The docstring of a program's module, which is not imported: it is slow."""
+  """Returns a program's module docstring without the slow import."""
   spec = importlib.util.find_spec(module_of(name))
   assert spec is not None
   assert spec.origin is not None
@@ -120,7 +119,7 @@ def _described(name: str) -> str:
 
 
 def _settings(default_config: str, preset: str) -> list[str]:
-  """The presets, and what the settings that are often changed are in one."""
+  """Lists the presets, and one preset's values of frequent settings."""
   if not default_config:
     return []
   path, _, default = default_config.partition(':')
@@ -156,7 +155,7 @@ def _settings(default_config: str, preset: str) -> list[str]:
 
 
 def _flag(flag: flags.Flag) -> str:
-  """A flag, and below it what it does."""
+  """Returns a flag and its description."""
   words = flag.help or ''
   if flag.boolean:
     text = f'--[no]{flag.name}'
@@ -173,7 +172,7 @@ def _flag(flag: flags.Flag) -> str:
 
 
 def _wrapped(first: str, words: str) -> str:
-  """What is described, and its description beside it or below."""
+  """Returns a name with its description beside or below it."""
   begin = f'  {first:{_COLUMN - 4}}  '
   if len(begin) > _COLUMN:
     begin = f'  {first}\n{" " * _COLUMN}'

@@ -11,13 +11,13 @@ PANEL = path_flags.DEFINE_path(
   'panel', None, 'File made by experiments.prepare_data.', required=True
 )
 OUT = path_flags.DEFINE_path(
-  'out', None, 'CSV of all stocks; attention goes beside it.'
+  'out', None, 'CSV of all stocks; attention is written beside it.'
 )
-HELD = flags.DEFINE_list('held', [], 'Stocks that are held: passed over.')
+HELD = flags.DEFINE_list('held', [], 'Stocks that are held: not bought again.')
 EQUITY = flags.DEFINE_float(
-  'equity', None, "Money in cash and positions; by default the run's at first."
+  'equity', None, "Cash and positions; by default the run's initial cash."
 )
-CASH = flags.DEFINE_float('cash', None, 'Of it, what is free; by default all.')
+CASH = flags.DEFINE_float('cash', None, 'Free part of it; by default all.')
 TOP = flags.DEFINE_integer(
-  'top', 10, 'Stocks and columns that are shown.', lower_bound=1
+  'top', 10, 'Number of stocks and columns to show.', lower_bound=1
 )

@@ -9,20 +9,20 @@ SUITE = flags.DEFINE_list(
   'suite',
   [ALL],
   'Some of networks, environment, replay, td3, acting, population, accelerator '
-  'and hopper; all are those that need no GPU, all but the last two.',
+  'and hopper; all stands for those without a GPU: all but the last two.',
 )
 SIZE = flags.DEFINE_enum(
-  'size', 'small', ['smoke', 'small', 'full'], 'Smoke is for tests alone.'
+  'size', 'small', ['smoke', 'small', 'full'], 'Smoke is for tests only.'
 )
 ONLY = flags.DEFINE_string(
-  'only', '', "Regular expression that a case's 'group: name' must have."
+  'only', '', "Regular expression to find in a case's 'group: name'."
 )
 OUT = path_flags.DEFINE_path('out', None, 'Folder for JSON and pictures.')
 REPEATS = flags.DEFINE_integer(
-  'repeats', 5, 'Measured runs of each case, at most.', lower_bound=1
+  'repeats', 5, 'Maximum of measured runs of each case.', lower_bound=1
 )
 MIN_REPEATS = flags.DEFINE_integer(
-  'min_repeats', 3, 'Measured runs, however long they take.', lower_bound=1
+  'min_repeats', 3, 'Minimum of them, however long they take.', lower_bound=1
 )
 AGAINST = path_flags.DEFINE_path(
   'against',
@@ -32,14 +32,13 @@ AGAINST = path_flags.DEFINE_path(
 AHEAD = flags.DEFINE_integer(
   'ahead',
   None,
-  "An accelerator's cases that are compiled at once, before any is timed; 1 "
-  'compiles each when its turn comes. By default half of the cores, at most 4.',
+  "Number of an accelerator's cases to compile before any is timed; 1 compiles "
+  'each just before it is timed. By default half of the cores, at most 4.',
   lower_bound=1,
 )
 MAX_SECONDS = flags.DEFINE_float(
   'max_seconds',
   300.0,
-  'Seconds that the runs of a case may take together, if that is enough for '
-  '--min_repeats.',
+  'Limit of the seconds of all runs of a case, if that allows --min_repeats.',
   lower_bound=0.0,
 )

@@ -11,38 +11,38 @@ RUNS = path_flags.DEFINE_paths(
 AGAINST = path_flags.DEFINE_paths(
   'against',
   [],
-  'Other runs, each with a seed of --runs: the difference of profit, --runs '
-  'less these, is told with its interval over the seeds.',
+  'Other runs, with the same seeds as --runs; reports the difference of '
+  'profit, --runs less these, with its interval over the seeds.',
 )
 OUT = path_flags.DEFINE_path(
-  'out', None, 'Folder of the result; made where absent.', required=True
+  'out', None, 'Folder of the result; created if absent.', required=True
 )
 RANK_BY = flags.DEFINE_enum(
-  'rank_by', 'profit', ['profit', 'sharpe'], 'On the validation days.'
+  'rank_by', 'profit', ['profit', 'sharpe'], 'Measure on the validation days.'
 )
 COMMITTEE = flags.DEFINE_integer(
   'committee',
   None,
-  'How many of the best make the committee; 0 is none. By default three, or '
-  'as many as there are, and none of a single one.',
+  'Number of the best that form the committee; 0 for none. By default three, '
+  'or all if there are fewer, and none for a single run.',
   lower_bound=0,
 )
 TRAINING_SLICES = flags.DEFINE_integer(
   'training_slices',
   10,
-  'Slices of the training days that are played.',
+  'Number of slices of the training days to play.',
   lower_bound=1,
 )
 RANKER = flags.DEFINE_bool(
   'ranker',
   False,
-  'Trains the supervised ranker, too, with the seed of the first run and on as '
-  'many windows as its agents at most, and puts it beside the controls.',
+  'Also trains the supervised ranker, with the seed of the first run and on at '
+  'most as many windows as its agents, as another control.',
 )
 HOLDOUT = flags.DEFINE_enum(
   'holdout',
   'no',
   ['no', 'once', 'again'],
-  'Whether held-out days are played: not, unless another policy of a run was '
-  'judged on them before, or even then.',
+  'Whether to evaluate held-out days: no; once, unless another policy of a run '
+  'was evaluated on them before; again, even then.',
 )

@@ -8,8 +8,11 @@ RUN = path_flags.DEFINE_path(
   'run', None, 'Folder of a run, or RUN/checkpoints/STEP.', required=True
 )
 OUT = path_flags.DEFINE_path(
-  'out', None, 'File to write, a .zip; an older one is replaced.', required=True
+  'out',
+  None,
+  'File to write, a .zip; an existing one is replaced.',
+  required=True,
 )
 PLATFORMS = flags.DEFINE_list(
-  'platforms', ['cpu', 'cuda', 'rocm', 'tpu'], 'Where the policy will act.'
+  'platforms', ['cpu', 'cuda', 'rocm', 'tpu'], 'Platforms to export for.'
 )

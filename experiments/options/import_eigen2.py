@@ -5,8 +5,8 @@ from absl import flags
 from experiments import command_line, path_flags
 
 CONFIG = command_line.define_config(
-  'A preset with +eigen2, or a file of settings and after a colon its preset; '
-  'sizes of layers are those of the agent. By default full+eigen2.',
+  'A preset with +eigen2, or a file of settings, a colon and its preset; sizes '
+  'of layers are those of the agent. By default full+eigen2.',
 )
 AGENT = path_flags.DEFINE_path(
   'agent', None, 'Checkpoint of Eigen2, a .pth file.', required=True
@@ -18,18 +18,18 @@ DATA = path_flags.DEFINE_path(
   required=True,
 )
 OUT = path_flags.DEFINE_path(
-  'out', None, 'Folder of the run to make.', required=True
+  'out', None, 'Folder of the run to create.', required=True
 )
 FIRST_INVESTABLE = flags.DEFINE_integer(
   'first_investable',
   8,
-  'The first column that may be bought, counted from 0; how many may be is '
-  "in the agent's networks.",
+  'First column of the stocks to buy, counted from 0; their number is that of '
+  "the agent's networks.",
   lower_bound=0,
 )
 RECOMPUTE = flags.DEFINE_bool(
   'recompute_features',
   False,
-  'Compute features from the prices; by default those of the file are kept, '
-  'by which the agent was trained.',
+  "Compute features from the prices; by default keep the file's, which the "
+  'agent was trained with.',
 )

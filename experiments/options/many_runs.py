@@ -11,25 +11,30 @@ _PACKAGE = pathlib.Path(__file__).parent.parent
 _IS_CHECKOUT = (_PACKAGE.parent / 'setup.py').exists()
 
 CONFIG = command_line.define_config(
-  'A preset, or a file of settings and after a colon its preset; by default '
-  'small.',
+  'A preset, or a file of settings, a colon and its preset; by default small.',
 )
 WORKDIR = path_flags.DEFINE_path(
-  'workdir', None, 'Folder of all runs; the same one goes on.', required=True
+  'workdir',
+  None,
+  'Folder of all runs; an existing one continues.',
+  required=True,
 )
 ONLY = flags.DEFINE_string(
-  'only', '', 'Does only the cells whose name this pattern is found in.'
+  'only', '', 'Regular expression to find in the names of cells to run.'
 )
 JOBS = flags.DEFINE_integer(
-  'jobs', 0, 'Runs at once; 0 is what the settings say.', lower_bound=0
+  'jobs',
+  0,
+  'Number of parallel runs; 0 is that of the settings.',
+  lower_bound=0,
 )
 RECORDS = path_flags.DEFINE_path(
   'records',
   str(_PACKAGE / 'results' / 'cells') if _IS_CHECKOUT else None,
-  'Folder of the records of finished runs; what is there is not run again. By '
-  'default experiments/results/cells of a checkout, or else WORKDIR/records. '
-  'Several machines may share it, and --workdir, and do one table together.',
+  'Folder of the records of finished runs, which are not run again. By default '
+  'experiments/results/cells in a checkout, else WORKDIR/records. Several '
+  'machines may share it, and --workdir, and work on one table together.',
 )
 COMMIT = flags.DEFINE_bool(
-  'commit', False, 'Commits each record as soon as it is there.'
+  'commit', False, 'Commits each record when it is written.'
 )

@@ -5,5 +5,5 @@ from experiments import path_flags
 RUN_PANEL = path_flags.DEFINE_path(
   'run_panel',
   None,
-  'Where the panel is now that the runs were trained on, if it was moved.',
+  'New path of the panel that the runs were trained on, if it was moved.',
 )

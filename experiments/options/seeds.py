@@ -5,12 +5,12 @@ from absl import flags
 SEEDS = flags.DEFINE_list(
   'seeds',
   [],
-  'Trains with each of these seeds, one after another, in WORKDIR/seedN: what '
-  'each comes to alone. --resume leaves out those that are done.',
+  'Trains with each of these seeds, one after another, in WORKDIR/seedN, with '
+  'the same results as alone. --resume skips finished ones.',
 )
 VARY_MARKET = flags.DEFINE_bool(
   'vary_market',
   False,
-  'Whether each of --seeds has an embedded market of its own, of the same '
+  'Whether each of --seeds has its own embedded market, generated with that '
   'seed.',
 )

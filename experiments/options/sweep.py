@@ -5,11 +5,11 @@ from absl import flags
 from experiments import command_line, path_flags
 
 CONFIG = command_line.define_config(
-  'Settings, and after a colon their preset; by default td3/small.',
+  'Settings, with a colon and their preset; by default td3/small.',
 )
 WORKDIR = path_flags.DEFINE_path(
   'workdir', None, 'Folder of the sweep; must not hold one yet.', required=True
 )
 RESUME = flags.DEFINE_bool(
-  'resume', False, 'Go on with the sweep in the folder, or join it.'
+  'resume', False, 'Resumes the sweep in the folder, or joins it.'
 )

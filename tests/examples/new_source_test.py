@@ -89,5 +89,5 @@ def test_the_program_takes_it(tmp_path):
   run = prepare(*arguments, '--extensions=no_quotes')
   assert run.returncode == 1
   assert run.stderr.splitlines()[-1].startswith(
-    "error: --extensions: found 'no_quotes', expected a module of Python"
+    "error: --extensions: found 'no_quotes', expected a Python module"
   )

@@ -115,7 +115,7 @@ def test_a_run_leaves_its_reports(whole):
     picture = folder / f'{name}.png'
     assert picture.stat().st_size > 20_000
     assert matplotlib.image.imread(picture).std() > 0.05
-  assert f'Generation {GENERATIONS}, the five that validated best' in stdout
+  assert f'Generation {GENERATIONS}, the five best by validation' in stdout
   assert 'Held-out days' in stdout
 
 

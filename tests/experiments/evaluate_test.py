@@ -146,7 +146,7 @@ def test_errors_are_one_line(evaluate, runs):
     ([f'--runs={runs}/one', '--committee=2'], '--committee: found 2'),
     (
       [f'--runs={runs}/one', '--holdout=again', f'--out={runs}/one/run.json/x'],
-      f'--out: found a file, {runs}/one/run.json, expected a folder',
+      f'--out: found a file {runs}/one/run.json, expected a folder',
     ),
     (
       [f'--runs={runs}/one,{runs}/two'],

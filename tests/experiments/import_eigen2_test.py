@@ -204,7 +204,7 @@ def test_settings_that_do_not_fit_are_named(made, tmp_path):
   config = td3.get_config('smoke+eigen2')
   config.networks.critic.ensemble = 2
   assert error_of(imported_run.check, config).startswith(
-    '--config.networks.critic.ensemble: found 2, expected 1 as in Eigen2; take'
+    '--config.networks.critic.ensemble: found 2, expected 1 as in Eigen2; use'
   )
   assert error_of(
     imported_run.check, erl.get_config('smoke+eigen2')
@@ -321,7 +321,7 @@ def test_from_a_checkpoint_to_the_end_of_a_run(tmp_path):
   )
   assert judged.returncode == 0, judged.stderr
   found = json.loads((tmp_path / 'judged' / 'evaluation.json').read_text())
-  command = imported.stdout.partition('to go on with its training:\n')[2]
+  command = imported.stdout.partition('to continue its training:\n')[2]
   words = shlex.split(command)
   assert words[:2] == ['python', '-m']
   trained = forks.run(*words[1:])

@@ -115,8 +115,9 @@ def test_a_preset_cannot_be_renamed(config, flag, found, suggestion):
   given = f'--config={CONFIGS}/{config}'
   line = refusal(configured(given, f'--config.{flag}={found}'))
   assert line == (
-    f"error: --config.{flag}: found '{found}', expected 'smoke', which the "
-    f'settings are of; to choose a preset: --config={CONFIGS}/{suggestion}'
+    f"error: --config.{flag}: found '{found}', expected 'smoke', the "
+    'preset of these settings; to choose another: '
+    f'--config={CONFIGS}/{suggestion}'
   )
 
 

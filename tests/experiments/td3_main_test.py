@@ -181,7 +181,7 @@ def test_seeds_go_on_where_they_were(whole, train, start, arguments, tmp_path):
   before = contents(tmp_path / 'seed1')
   run = train(*seeds, '--resume')
   assert run.returncode == 0, run.stderr
-  assert f'{tmp_path}/seed1: done before' in run.stdout
+  assert f'{tmp_path}/seed1: already done' in run.stdout
   assert contents(tmp_path / 'seed1') == before
   assert_equal_runs(tmp_path / 'seed0', whole.folder)
 
@@ -391,7 +391,7 @@ def test_errors_are_one_line_and_leave_nothing(
     ([smoke, new, '--vary_market'], '--vary_market: found True, expected wi'),
     (
       [smoke, new, '--profile=4'],
-      '--profile: found 4, expected 1 to 3: learner.iterations, but for the f',
+      '--profile: found 4, expected 1 to 3: learner.iterations without the f',
     ),
     ([smoke], 'Flag --workdir must have a value'),
     ([smoke, new, 'stray'], "arguments: found 'stray'"),
