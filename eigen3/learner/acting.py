@@ -268,7 +268,6 @@ class Player(NamedTuple):
 
     Returns:
       float32 [S, N], in the reward's unit.
-      float32 [S, N], in units of the reward.
     """
     spec = self.spec.action
     lowest, highest = jnp.asarray(spec.minimum), jnp.asarray(spec.maximum)

@@ -1,1 +1,1 @@
-"""Measures the project beside references: eigen3 benchmark."""
+"""Measures the project against references: eigen3 benchmark."""

@@ -1,21 +1,19 @@
-"""Measures time and memory, as a table, JSON and a picture.
+"""Measures time and memory; writes a table, JSON and a picture.
 
 eigen3 benchmark --suite=networks --size=small --out=results
 
-Every case runs in a process of its own; cases of a group take turns, or follow
-one another on an accelerator, as groups do. There they are compiled before any
-is timed, as many at once as half of the cores: --ahead. JSON and picture of a
-suite are named <suite>_<size>, and are written again each time that something
-was measured, so that a run that is interrupted keeps it. The suite accelerator
-is for a GPU, and hopper checks and times the kernels of one kind; each in one
-command:
-
+Every case runs in its own process. Cases of a group take turns; on an
+accelerator they run one after another, as groups do. There they are compiled
+before any is timed, in parallel on half of the cores: --ahead. JSON and picture
+of a suite are named <suite>_<size>, and are updated after each measurement, so
+that an interrupted run keeps its results. The suite accelerator is for a GPU;
+hopper checks and times the kernels of one kind; each in one command:
 eigen3 benchmark --suite=accelerator --size=full --out=results"""
 
 from experiments import mains
 
 if __name__ == '__main__':
-  mains.start('benchmark')  # reads flags before what is slow is imported
+  mains.start('benchmark')  # reads flags before slow imports
 
 import json
 import pathlib
@@ -32,13 +30,14 @@ from experiments.benchmark.cases import Group
 from experiments.benchmark.suites import SUITES
 from experiments.options import benchmark as options
 
-_ON_GPU = ('accelerator', 'hopper')  # asked for by their names alone
-# Cases that compile: they share the memory of one device, and eight filled it.
+_ON_GPU = ('accelerator', 'hopper')  # run only if named
+# Limit of cases that compile in parallel: eight filled the shared device
+# memory.
 _MOST_AT_ONCE = 4
 
 
 def main(argv: Sequence[str]) -> int:
-  """Measures what the flags name; 1 if a case failed, else 0."""
+  """Measures what the flags name; returns 1 if a case failed, else 0."""
   suites = _chosen()
   before = _recorded()
   if options.OUT.value:
@@ -48,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _chosen() -> dict[str, list[Group]]:
-  """The groups of every suite that the flags name."""
+  """Returns the groups of every suite that the flags name."""
   names = options.SUITE.value
   if options.ALL in names:
     names = [name for name in SUITES if name not in _ON_GPU]
@@ -70,7 +69,7 @@ def _chosen() -> dict[str, list[Group]]:
       f'{g.name}: {c.name}' for s in suites.values() for g in s for c in g.cases
     ]
     raise ValueError(
-      f"--only: found '{options.ONLY.value}', expected what one of these has: "
+      f"--only: found '{options.ONLY.value}', expected a match with one of: "
       f'{"; ".join(found)}'
     )
   left_out = []
@@ -83,18 +82,18 @@ def _chosen() -> dict[str, list[Group]]:
 
 
 def _left_out(names: Sequence[str]) -> str:
-  """The line that says what is not measured for want of PyTorch."""
+  """Returns the line that lists cases without PyTorch."""
   return (
-    f'PyTorch is not installed, so that {len(names)} cases are left out '
+    f'PyTorch is not installed, so {len(names)} cases are left out '
     f"(pip install -e '.[torch]'): {'; '.join(names)}"
   )
 
 
 def _recorded() -> dict[str, Any] | None:
-  """The run to compare with, if one is asked for.
+  """Reads the record to compare with, if one is named.
 
   Raises:
-    ValueError: the file is no record.
+    ValueError: if the file is not a record.
   """
   if not options.AGAINST.value:
     return None
@@ -114,7 +113,7 @@ def _recorded() -> dict[str, Any] | None:
 def _measure(
   suite: str, groups: Sequence[Group], before: dict[str, Any] | None
 ) -> bool:
-  """Measures and records a suite; whether all of its cases went well."""
+  """Measures and records a suite; returns whether all cases succeeded."""
   limits = turns.Limits(
     options.REPEATS.value, options.MIN_REPEATS.value, options.MAX_SECONDS.value
   )
@@ -146,7 +145,7 @@ def _measure(
 
 
 def _ahead(groups: Sequence[Group], cache: str) -> turns.Ahead:
-  """Compiles cases before any is timed, where there are the cores for it."""
+  """Compiles cases before any is timed, if there are enough cores."""
   jobs = options.AHEAD.value
   if jobs is None:
     jobs = min(backend.cores() // 2, _MOST_AT_ONCE)

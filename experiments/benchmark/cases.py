@@ -1,7 +1,7 @@
-"""What is measured: cases, side by side in groups.
+"""Benchmark cases, in groups to compare.
 
-This module imports neither JAX nor PyTorch: a worker must hold only what its
-own case needs, or its memory could not be compared with another's.
+This module imports neither JAX nor PyTorch: a worker must load only what its
+case needs, or its memory could not be compared with another's.
 """
 
 import dataclasses
@@ -15,24 +15,24 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-  """One thing that is timed, in a process of its own.
+  """A program to time, in its own process.
 
   Attributes:
     name: unique in its group.
     builder: 'module:function', imported and called in the worker; the
       function returns a `Built`.
     arguments: of the function, by name; plain values.
-    devices: CPU devices of the worker's JAX; 0 where it uses no JAX.
+    devices: CPU devices of the worker's JAX; 0 without JAX.
     needs: a package that may be absent, or ''.
-    work: what one run does, in the group's unit; 0 if nothing is counted.
+    work: of one run, in the group's unit; 0 if nothing is counted.
     operations: useful floating point operations of one run; 0 if not counted.
-    position: where the case stands on the group's axis.
-    is_product: whether this is the matrix product whose rate the others'
-      shares are taken of; of several, the fastest counts.
-    once: whether its first run is the measured one, because it takes too long
-      for a second.
+    position: on the group's axis.
+    is_product: whether this is a matrix product, the reference of the others'
+      shares; of several, the fastest counts.
+    once: whether to measure only the first run, because a second would take too
+      long.
     untimed: whether there is nothing to run, so that it can share the device.
-    cache: folder of what was compiled ahead; '' compiles by the clock.
+    cache: folder of programs compiled ahead; '' to time compilation.
   """
 
   name: str
@@ -54,13 +54,14 @@ class Built:
   """A case that is ready to run.
 
   Attributes:
-    run: does the work once; what it returns is ready. None where there is
-      nothing to run, only to compile or to count.
+    run: does the work once; its result is ready. None if there is nothing to
+      run, only to compile or to count.
     compile_seconds: tracing, lowering and compilation; None without JAX.
     temp_bytes: temporary memory of the program as XLA states it.
-    output: from a result of `run` to what the group's cases must agree on.
-    settle: waits for what a run leaves behind; called after each, and not
-      timed. None where runs leave nothing.
+    output: maps a result of `run` to the array on which a group's cases must
+      agree.
+    settle: waits for what a run leaves behind; called after each, untimed.
+      None if runs leave nothing.
     facts: further numbers, by name.
   """
 
@@ -74,7 +75,7 @@ class Built:
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-  """Cases that take turns.
+  """Cases to compare.
 
   Attributes:
     name: unique in its suite.
@@ -84,8 +85,8 @@ class Group:
     axis: what grows from case to case, or ''.
     note: what a reader must know of the numbers.
     alone: whether each case is measured and ended before the next is built,
-      and no longer than `turns.BRIEF` seconds: each has the device's memory
-      for itself, and the device does nothing else.
+      within `turns.BRIEF` seconds, so that it has the device and its memory to
+      itself.
   """
 
   name: str
@@ -98,12 +99,12 @@ class Group:
 
 
 def matching(groups: Iterable[Group], pattern: str) -> list[Group]:
-  """The groups with only those cases whose 'group: case' has `pattern`.
+  """Returns the groups with only those cases whose 'group: case' matches.
 
-  Matrix products stay wherever another case of their group does.
+  Matrix products stay with any other case of their group.
 
   Raises:
-    ValueError: `pattern` is not a regular expression.
+    ValueError: if `pattern` is not a regular expression.
   """
   try:
     expression = re.compile(pattern)
@@ -124,7 +125,7 @@ def matching(groups: Iterable[Group], pattern: str) -> list[Group]:
 
 
 def available(groups: Iterable[Group]) -> tuple[list[Group], list[str]]:
-  """The groups without cases whose package is absent, and their full names."""
+  """Splits off cases whose package is absent; returns groups and full names."""
   kept, left_out = [], []
   for group in groups:
     present = []
@@ -139,5 +140,5 @@ def available(groups: Iterable[Group]) -> tuple[list[Group], list[str]]:
 
 
 def is_installed(package: str) -> bool:
-  """Whether `package` can be imported."""
+  """Returns whether `package` can be imported."""
   return importlib.util.find_spec(package) is not None

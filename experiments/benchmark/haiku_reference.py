@@ -1,8 +1,8 @@
-"""The feature extractor as one would first write it in Haiku.
+"""The feature extractor as a first implementation in Haiku would be.
 
-Whole `hk.LSTM` cores under `hk.dynamic_unroll`, both directions of both layers
-over all days, plain automatic differentiation, nothing computed again: what
-Eigen3's own core is timed against.
+`hk.LSTM` cores under `hk.dynamic_unroll`, both directions of both layers over
+all days, automatic differentiation, no rematerialisation: the reference for
+Eigen3's own core.
 """
 
 from typing import Any
@@ -23,14 +23,14 @@ from experiments.benchmark.settings import networks_of
 def make_extractor(
   config: ml_collections.ConfigDict,
 ) -> hk.TransformedWithState:
-  """The extractor as functions.
+  """Makes the extractor.
 
   Args:
     config: the `networks` section; without dropout.
 
   Returns:
-    `apply(params, state, key, window, is_training)` gives features
-    [B, C, 2H] of a window [B, D, C, F].
+    `apply(params, state, key, window, is_training)` maps a window [B, D, C, F]
+    to features [B, C, 2H].
   """
 
   def extractor(window: Array, is_training: bool) -> Array:
@@ -53,14 +53,14 @@ def make_extractor(
 
 
 def _unroll(x: Array, hidden: int, name: str, reverse: bool) -> Array:
-  """One direction of one layer: [D, rows, I] to [D, rows, H]."""
+  """Runs one direction of one layer: [D, rows, I] to [D, rows, H]."""
   core = hk.LSTM(hidden, name=name)
   state = core.initial_state(x.shape[1])
   return hk.dynamic_unroll(core, x, state, reverse=reverse)[0]
 
 
 def from_torch(state_dict: parameters.StateDict) -> dict[str, dict[str, Array]]:
-  """Parameters of `make_extractor` from those of PyTorch's extractor."""
+  """Converts PyTorch's extractor to parameters of `make_extractor`."""
   kernel = state_dict['conv1.weight'].transpose(2, 1, 0)
   params = {
     'convolution': {'w': kernel, 'b': state_dict['conv1.bias']},
@@ -79,7 +79,7 @@ def from_torch(state_dict: parameters.StateDict) -> dict[str, dict[str, Array]]:
 def _direction(
   state_dict: parameters.StateDict, suffix: str
 ) -> dict[str, np.ndarray]:
-  """Haiku has one matrix, the gates i, g, f, o, and adds 1 to f's bias."""
+  """Converts a direction; Haiku orders gates i, g, f, o, and adds 1 to f."""
   both = (
     state_dict[f'lstm.weight_ih_{suffix}'],
     state_dict[f'lstm.weight_hh_{suffix}'],
@@ -97,7 +97,7 @@ def _direction(
 
 
 def extractor_case(**settings: Any) -> Built:
-  """Forward and backward in training mode, as Eigen3's extractor is timed."""
+  """Times forward and backward in training mode, as for Eigen3's extractor."""
   config, spec = networks_of(settings)
   network = make_extractor(config)
   window = jnp.asarray(parameters.case_window(spec, settings))

@@ -1,4 +1,4 @@
-"""What cases of JAX share: compilation by the clock, networks, a mesh."""
+"""The common part of JAX's cases: timed compilation, networks, a mesh."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -16,19 +16,19 @@ from eigen3.types import EnvironmentSpec
 from experiments.benchmark import operations
 from experiments.benchmark.cases import Built
 
-# The product whose rate others are held against: one step's recurrent product
+# The product that measures the reference rate: one step's recurrent product
 # of 8 windows of 669 columns, [5352, H] x [H, 4H] with H = 128.
 PRODUCT_SHAPE = (5352, 128, 512)
-PRODUCTS = 20  # a run
+PRODUCTS = 20  # in a run
 
 
 class Program(NamedTuple):
   """A compiled function.
 
   Attributes:
-    call: takes arguments like those it was compiled for.
+    call: takes arguments like those of its compilation.
     seconds: tracing, lowering and compilation.
-    temp_bytes: temporary memory as XLA states it; None where it does not.
+    temp_bytes: temporary memory as XLA states it, or None.
   """
 
   call: Callable[..., Any]
@@ -42,7 +42,7 @@ def compiled(
   options: Mapping[str, Any] | None = None,
   **jit_options: Any,
 ) -> Program:
-  """`function` compiled for `arguments`, by the clock.
+  """Compiles `function` for `arguments`, and times it.
 
   Args:
     function: pure.
@@ -52,7 +52,7 @@ def compiled(
   """
   mesh = parallel.make_mesh()
   if mesh is not None:
-    # What a program gives must be what it, or the next one, takes.
+    # A program's output must have the sharding of the next one's input.
     jit_options['out_shardings'] = parallel.everywhere(mesh)
   jitted = jax.jit(
     function, compiler_options=dict(options or {}), **jit_options
@@ -61,7 +61,7 @@ def compiled(
 
 
 def compiled_jit(jitted: Any, arguments: tuple[Any, ...]) -> Program:
-  """As `compiled`, of what `jax.jit` gave; it does not compile again."""
+  """As `compiled`, for a jitted function; it does not compile again."""
   start = time.perf_counter()
   program = jitted.lower(*arguments).compile()
   seconds = time.perf_counter() - start
@@ -76,7 +76,7 @@ def built(
   options: Mapping[str, Any] | None = None,
   output: Callable[[Any], np.ndarray] | None = None,
 ) -> Built:
-  """The case that calls `function` on `arguments`; see `compiled`, `Built`."""
+  """Builds a case that calls `function`; see `compiled`, `Built`."""
   arguments = everywhere(arguments)
   program = compiled(function, arguments, options)
 
@@ -89,21 +89,21 @@ def built(
 def make_networks(
   config: ml_collections.ConfigDict, spec: EnvironmentSpec
 ) -> networks.Networks:
-  """Networks that use all devices of this process."""
+  """Makes networks that use all devices of this process."""
   return networks.make_networks(config, spec, mesh=parallel.make_mesh())
 
 
 def everywhere(tree: Any) -> Any:
-  """`tree` with a copy on every device of this process."""
+  """Copies `tree` to every device of this process."""
   return parallel.replicate(tree, parallel.make_mesh())
 
 
 def product_case(
   shape: tuple[int, int, int] = PRODUCT_SHAPE, dtype: str = 'float32'
 ) -> Built:
-  """Matrix products by XLA, one on each device, on as many threads as it takes.
+  """Multiplies matrices by XLA, on each device, with its own threads.
 
-  Where there are several processes, all have to build and run it.
+  All processes must build and run it.
   """
   rows, inner, columns = shape
   mesh = parallel.make_mesh()
@@ -127,10 +127,9 @@ def product_case(
 
 
 def product_rate(width: int, dtype: str) -> float:
-  """Operations a second of a square product, on all devices at once.
+  """Returns the operations a second of a square product on all devices.
 
-  The fastest of three runs. Where there are several processes, all have to
-  ask for it.
+  It is the fastest of three runs. All processes must call it.
   """
   run = product_case((width,) * 3, dtype).run
   assert run is not None
@@ -144,5 +143,5 @@ def product_rate(width: int, dtype: str) -> float:
 
 
 def product_operations() -> int:
-  """Of one run of a product case."""
+  """Returns the operations of one run of a product case."""
   return PRODUCTS * operations.product(*PRODUCT_SHAPE)

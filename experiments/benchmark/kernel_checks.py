@@ -1,8 +1,8 @@
-"""Compares the recurrent core by kernels with the one by scans, on the device.
+"""Compares the recurrent core by kernels with that by scans, on the device.
 
-The scan's products are at the highest precision, in float32 or what is wider
-on this machine's settings; what differs is what the kernels round. Sequences
-do not meet, so one scan over the most of them is the reference for fewer, too.
+The scan's products have the highest precision, float32 or wider by this
+machine's settings, so differences are rounding of the kernels. Sequences are
+independent, so one scan over the most of them is the reference for fewer, too.
 """
 
 import functools
@@ -21,13 +21,13 @@ from eigen3.types import Array
 
 _RATE = 0.1
 _POOLED_DAYS = 3
-# Largest difference of values, and of each gradient, over the norm of what the
-# scan gave.
+# Limits of the norm of differences of values, and of each gradient, relative to
+# the norm of the scan's.
 VALUES, GRADIENTS = 5e-3, 1.5e-2
 
 
 class Sizes(NamedTuple):
-  """What the core is compared at; the last number of rows is the largest."""
+  """Sizes of the comparison; the last number of rows is the largest."""
 
   days: int = 504
   inputs: int = 32
@@ -36,7 +36,7 @@ class Sizes(NamedTuple):
 
 
 class _Problem(NamedTuple):
-  """Arguments of the core, and the gradient of its output [rows, 2H]."""
+  """Inputs of the core, and the gradient of its output [rows, 2H]."""
 
   weights: recurrent.Weights
   x: Array
@@ -50,25 +50,25 @@ class _Problem(NamedTuple):
 
 
 def check_rows(loops: Loops, sizes: Sizes, dropped: bool) -> dict[str, float]:
-  """Values and all gradients, at each number of rows, and each twice.
+  """Compares values and all gradients for each number of rows, twice each.
 
   Args:
-    loops: what is checked.
-    sizes: at which.
+    loops: to check.
+    sizes: of the comparison.
     dropped: whether there is dropout between the layers.
 
   Returns:
     The differences, by what they are of.
 
   Raises:
-    ValueError: one is too large, not finite, or two equal calls differ.
+    ValueError: if one is too large or not finite, or two equal calls differ.
   """
   rate = _RATE if dropped else 0.0
   whole = _problem(sizes, sizes.rows[-1])
   parts = [whole.first(rows) for rows in sizes.rows]
   reference = jax.jit(_results(_scan(rate)))
   ours = jax.jit(_results(_core(loops, rate)))
-  # All at once: nearly all of the time is compilation.
+  # In parallel: nearly all of the time is compilation.
   with futures.ThreadPoolExecutor() as pool:
     scan = pool.submit(_compiled, reference, whole)
     programs = list(pool.map(functools.partial(_compiled, ours), parts))
@@ -85,14 +85,15 @@ def check_rows(loops: Loops, sizes: Sizes, dropped: bool) -> dict[str, float]:
 
 
 def check_ways(loops: Loops, sizes: Sizes) -> dict[str, float]:
-  """A population in one call, and blocks that are computed again.
+  """Compares a vmapped population, and rematerialised blocks.
 
   Args:
-    loops: what is checked.
-    sizes: at which; the second number of rows is that of a member or block.
+    loops: to check.
+    sizes: of the comparison; the second number of rows is that of a member or
+      block.
 
   Returns:
-    As `check_rows`, which says what is raised, too.
+    As `check_rows`, with the same errors.
   """
   rows = sizes.rows[1]
   core = _core(loops, _RATE)
@@ -125,7 +126,7 @@ def _scan(rate: float) -> Callable[..., Array]:
 
 
 def _in_blocks(core: Callable[..., Array]) -> Callable[..., Array]:
-  """The core on two halves of the rows, one after the other."""
+  """Runs the core on two halves of the rows, one after the other."""
 
   def looped(weights, x, keys):
     block = jax.checkpoint(core, prevent_cse=False)
@@ -137,7 +138,7 @@ def _in_blocks(core: Callable[..., Array]) -> Callable[..., Array]:
 
 
 def _results(core: Callable[..., Array]) -> Callable[[_Problem], Any]:
-  """Makes of a core what gives its values, and gradients by name."""
+  """Returns a function of the core's values, and its gradients by name."""
 
   def results(problem: _Problem):
     def of(weights, x):
@@ -151,7 +152,7 @@ def _results(core: Callable[..., Array]) -> Callable[[_Problem], Any]:
 
 
 def _cut(results: dict[str, Any], rows: int) -> dict[str, Any]:
-  """Those of the first rows; others had no share in the weights' gradients."""
+  """Keeps the first rows; the others do not affect the weights' gradients."""
   return results | {
     'values': results['values'][:rows],
     'x': results['x'][..., :rows],
@@ -159,7 +160,7 @@ def _cut(results: dict[str, Any], rows: int) -> dict[str, Any]:
 
 
 def _problem(sizes: Sizes, rows: int, seed: int = 0) -> _Problem:
-  """Weights as PyTorch draws them, inputs as after a ReLU."""
+  """Draws weights as PyTorch does, and inputs as after a ReLU."""
   rng, hidden = np.random.default_rng(seed), sizes.hidden
   bound = 1 / math.sqrt(hidden)
 
@@ -188,7 +189,7 @@ def _problem(sizes: Sizes, rows: int, seed: int = 0) -> _Problem:
 def _compare(
   what: str, call: Callable[[], Any], expected: dict[str, Any]
 ) -> dict[str, float]:
-  """The largest differences of two equal calls; raises as `check_rows`."""
+  """Compares two equal calls with the scan's; raises as `check_rows`."""
   found, again = jax.device_get((call(), call()))
   for a, b in zip(*map(jax.tree.leaves, (found, again)), strict=True):
     if a.tobytes() != b.tobytes():
@@ -196,7 +197,7 @@ def _compare(
   differences = {'values': 0.0, 'gradients': 0.0}
   for name, difference in _differences(found, jax.device_get(expected)):
     is_value = name == "['values']"
-    # Not a number is not within, either.
+    # Written so that NaN fails, too.
     if not difference <= (VALUES if is_value else GRADIENTS):
       raise ValueError(
         f'{what}: {name} differs by {difference:.2g} from the scan, expected '
@@ -208,7 +209,7 @@ def _compare(
 
 
 def _differences(found: Any, expected: Any) -> Iterator[tuple[str, float]]:
-  """Norms of differences over norms, by name."""
+  """Yields norms of differences, relative to the expected norms, by name."""
   pairs = jax.tree_util.tree_leaves_with_path(expected)
   for (path, b), a in zip(pairs, jax.tree.leaves(found), strict=True):
     norm = np.linalg.norm(b.astype(np.float64))

@@ -1,4 +1,4 @@
-"""Memory that this process holds, in bytes, and on what device."""
+"""Memory of this process in bytes, and the kind of its device."""
 
 import contextlib
 import ctypes
@@ -12,21 +12,21 @@ _STATUS = pathlib.Path('/proc/self/status')
 
 
 def resident_bytes() -> int:
-  """What is held now; the peak so far where the system does not tell."""
+  """Returns the memory held now; the peak where it is not reported."""
   return _status('VmRSS') or _largest()
 
 
 def peak_bytes() -> int:
-  """The most that was held at any time.
+  """Returns the peak of the memory held.
 
-  Linux's getrusage counts what the parent held when it started this process
-  as this process's own; the kernel's status file does not.
+  Linux's getrusage includes the parent's memory at the start of this process;
+  the kernel's status file does not.
   """
   return _status('VmHWM') or _largest()
 
 
 def device_peak_bytes() -> int | None:
-  """The most that was held of an accelerator, by its own statistics."""
+  """Returns the peak of an accelerator's memory, by its own statistics."""
   if torch := _torch_on_gpu():
     return torch.cuda.max_memory_allocated()
   if jax := sys.modules.get('jax'):
@@ -36,7 +36,7 @@ def device_peak_bytes() -> int | None:
 
 
 def device_kind() -> str:
-  """What JAX, or else PyTorch, computes on; '' if neither does."""
+  """Returns the device kind of JAX, or else PyTorch; '' without either."""
   if torch := _torch_on_gpu():
     return torch.cuda.get_device_name()
   if 'torch' in sys.modules:
@@ -47,10 +47,10 @@ def device_kind() -> str:
 
 
 def _torch_on_gpu() -> Any:
-  """PyTorch where it computes on a GPU, else None.
+  """Returns PyTorch if it computes on a GPU, else None.
 
-  Asked first: what a case of PyTorch reads of the project imports JAX, too,
-  and to ask JAX for its devices takes most of a GPU's memory.
+  Checked first, because cases of PyTorch import JAX with parts of the project,
+  and a call for JAX's devices takes most of a GPU's memory.
   """
   torch = sys.modules.get('torch')
   return torch if torch is not None and torch.cuda.is_available() else None
@@ -64,7 +64,7 @@ def release() -> None:
 
 
 def _status(field: str) -> int:
-  """A field of the status file in bytes, or 0."""
+  """Returns a field of the status file in bytes, or 0."""
   with contextlib.suppress(OSError):
     for line in _STATUS.read_text(encoding='utf-8').splitlines():
       if line.startswith(f'{field}:'):

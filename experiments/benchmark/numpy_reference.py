@@ -1,6 +1,6 @@
-"""A replay as one would first write it: both windows of every transition.
+"""A simple replay, which stores both windows of every transition.
 
-Eigen2's, without PyTorch. Its workers must not hold JAX in their memory.
+Like Eigen2's, without PyTorch. Its workers must not load JAX.
 """
 
 import math
@@ -12,8 +12,8 @@ import numpy as np
 from experiments.benchmark.cases import Built
 from experiments.benchmark.settings import config_of, spec_of
 
-CALLS = 20  # a run; one alone is too short to time
-ADDED = 128  # transitions at once
+CALLS = 20  # in a run; a single one is too short to time
+ADDED = 128  # transitions of a call
 _AFFORDABLE = 2**28  # bytes of the rings
 
 
@@ -60,11 +60,11 @@ def sample_case(*, runs: bool, **settings: Any) -> Built:
 def _rings(
   config: ml_collections.ConfigDict, at_least: int
 ) -> dict[str, np.ndarray]:
-  """Rings of the learner's capacity, or of what is affordable."""
+  """Makes rings of the learner's capacity, or of what fits in memory."""
   affordable = _AFFORDABLE // _bytes(config)
   capacity = min(config.learner.replay_capacity, affordable)
   return {
-    # Written once: untouched pages would be mapped while it is timed.
+    # Written, so that pages are not first mapped while it is timed.
     name: np.full((max(capacity, at_least), *shape), 0.5, np.float32)
     for name, shape in _shapes(config).items()
   }

@@ -1,9 +1,9 @@
-"""Useful floating point operations: of the networks by hand, of any program.
+"""Counts useful floating point operations of networks and of programs.
 
-A multiplication and the addition of its result are two. Only what the result
-depends on counts: the second layer's reverse direction runs `pooled_days`
-steps, and what an implementation computes again, or in vain, is its own
-affair. Elementwise work is left out.
+A multiplication and the addition of its result are two. For networks, only
+operations that the result depends on count: the second layer's reverse
+direction runs `pooled_days` steps, and rematerialisation does not count.
+Elementwise operations are omitted.
 """
 
 import math
@@ -15,7 +15,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from eigen3.types import EnvironmentSpec
 
-_KERNEL = 3  # days a convolution sees
+_KERNEL = 3  # days of a convolution
 # Forward, the gradient of the input and the gradient of the weights.
 FORWARD_BACKWARD = 3
 
@@ -23,14 +23,14 @@ FORWARD_BACKWARD = 3
 def lstm(
   rows: int, days: int, inputs: int, hidden: int, pooled_days: int = 3
 ) -> int:
-  """A forward pass of the two-layer bidirectional LSTM.
+  """Counts a forward pass of the two-layer bidirectional LSTM.
 
   Args:
     rows: sequences.
     days: steps, D.
     inputs: channels of a step.
     hidden: H, of one direction.
-    pooled_days: last steps whose mean is used.
+    pooled_days: number of last steps that are averaged.
   """
   gates = 4 * hidden
   layer_1 = 2 * (inputs + hidden)
@@ -41,7 +41,7 @@ def lstm(
 
 
 def product(rows: int, inner: int, columns: int) -> int:
-  """A matrix product [rows, inner] x [inner, columns]."""
+  """Counts a matrix product [rows, inner] x [inner, columns]."""
   return 2 * rows * inner * columns
 
 
@@ -51,14 +51,14 @@ def extractor(
   batch: int,
   backward: bool,
 ) -> int:
-  """The feature extractor on [batch, D, C, F].
+  """Counts the feature extractor on [batch, D, C, F].
 
   Args:
     config: the `networks` section.
     spec: gives D, C and F.
     batch: B.
-    backward: whether gradients of all parameters are computed, too; the
-      window needs none.
+    backward: whether to include gradients of all parameters; the window needs
+      none.
   """
   days, channels = spec.context_days, config.convolution_channels
   rows = batch * spec.num_columns
@@ -72,7 +72,7 @@ def extractor(
 def critic(
   config: ml_collections.ConfigDict, spec: EnvironmentSpec, batch: int = 1
 ) -> int:
-  """Forward and backward of the critic with mean pooling.
+  """Counts forward and backward of the critic with mean pooling.
 
   Args:
     config: the `networks` section.
@@ -95,10 +95,10 @@ def critic(
 def actor(
   config: ml_collections.ConfigDict, spec: EnvironmentSpec, batch: int = 1
 ) -> int:
-  """Forward of the actor; arguments as for `critic`."""
+  """Counts the actor's forward pass; arguments as for `critic`."""
   columns, width = spec.num_columns, 2 * config.hidden
   stocks = batch * spec.num_investable
-  # One query looks at all columns: two of the four projections are large.
+  # One query attends to all columns: two of the four projections are large.
   count = 2 * product(batch * columns, width, width)
   count += 2 * product(batch, width, width)
   count += 2 * batch * product(1, width, columns)
@@ -112,20 +112,19 @@ def actor(
 
 
 def of_program(jaxpr: Jaxpr, taken: float = 1.0) -> float:
-  """Operations of all matrix products of a traced program.
+  """Counts the matrix products of a traced program.
 
-  XLA's own count takes the body of a loop once. Here a loop of known length
-  counts as often as it runs; one of unknown length, of which the programs
-  have none with products, counts once. What a program computes again counts
-  again.
+  XLA's own count includes the body of a loop once. Here a loop of known length
+  counts as often as it runs; one of unknown length counts once, but the
+  programs have none with products. Rematerialised products count again.
 
   Args:
-    jaxpr: of a program that is not spread over devices.
-    taken: how often another branch than the first of a switch is, as a share;
-      of several the dearest counts.
+    jaxpr: of a program that is not sharded.
+    taken: share of calls in which a switch takes another branch than the first;
+      of several the most expensive counts.
   """
   total = 0.0
-  equation: Any  # JAX does not say what has a shape
+  equation: Any  # JAX does not type which variables have a shape
   for equation in jaxpr.eqns:
     name, parameters = equation.primitive.name, equation.params
     if name == 'dot_general':
@@ -143,7 +142,7 @@ def of_program(jaxpr: Jaxpr, taken: float = 1.0) -> float:
 
 
 def _inside(parameters: dict[str, Any]) -> Iterator[Jaxpr]:
-  """The programs within an operation, such as the body of a loop."""
+  """Yields the programs within an operation, such as the body of a loop."""
   for value in parameters.values():
     for each in value if isinstance(value, (tuple, list)) else (value,):
       if isinstance(each, ClosedJaxpr):

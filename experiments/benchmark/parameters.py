@@ -1,7 +1,7 @@
-"""The same random networks and inputs for all sides of a comparison.
+"""Random networks and inputs, equal for all sides of a comparison.
 
-Parameters carry the names of Eigen2's PyTorch state dicts, which
-`eigen3.interop.eigen2` reads and PyTorch's modules load.
+Parameters have the names of Eigen2's PyTorch state dicts, which
+`eigen3.interop.eigen2` and PyTorch's modules load.
 """
 
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ import numpy as np
 
 from eigen3.types import EnvironmentSpec
 
-_KERNEL = 3  # days a convolution sees
+_KERNEL = 3  # days of a convolution
 StateDict = dict[str, np.ndarray]
 
 
 def extractor(
   config: ml_collections.ConfigDict, spec: EnvironmentSpec, seed: int = 0
 ) -> StateDict:
-  """Convolution, batch norm and LSTM of the `networks` section `config`."""
+  """Draws convolution, batch norm and LSTM of a `networks` section."""
   draw = _Draw(seed)
   channels, hidden = config.convolution_channels, config.hidden
   features = spec.num_features
@@ -44,7 +44,7 @@ def extractor(
 def actor(
   config: ml_collections.ConfigDict, spec: EnvironmentSpec, seed: int = 0
 ) -> StateDict:
-  """All of the actor."""
+  """Draws all parameters of the actor."""
   draw = _Draw(seed + 1)
   width, sizes = 2 * config.hidden, config.actor
   _features_of(draw, config, spec, seed)
@@ -68,7 +68,7 @@ def actor(
 def critic(
   config: ml_collections.ConfigDict, spec: EnvironmentSpec, seed: int = 0
 ) -> StateDict:
-  """All of a critic with mean pooling and two hidden layers."""
+  """Draws those of a critic with mean pooling and two hidden layers."""
   draw = _Draw(seed + 2)
   width = 2 * config.hidden
   _features_of(draw, config, spec, seed)
@@ -84,7 +84,7 @@ def critic(
 def window(
   batch: int, days: int, columns: int, features: int, seed: int = 3
 ) -> np.ndarray:
-  """Normalised features without gaps, float32 [B, D, C, F]."""
+  """Draws normalised features without gaps, float32 [B, D, C, F]."""
   random = np.random.default_rng(seed)
   return random.normal(size=(batch, days, columns, features)).astype(np.float32)
 
@@ -92,7 +92,7 @@ def window(
 def case_window(
   spec: EnvironmentSpec, settings: Mapping[str, Any]
 ) -> np.ndarray:
-  """The window of a case, float32 [B, D, C, F].
+  """Draws the window of a case, float32 [B, D, C, F].
 
   Args:
     spec: gives D, C and F.
@@ -107,7 +107,7 @@ def case_window(
 
 
 def action(batch: int, num_stocks: int, seed: int = 4) -> np.ndarray:
-  """Raw actions, float32 [B, N, 2]: coefficients and sale targets in %."""
+  """Draws raw actions, float32 [B, N, 2]: coefficients, sale targets in %."""
   random = np.random.default_rng(seed)
   uniform = random.uniform((0.0, 10.0), (2.0, 50.0), (batch, num_stocks, 2))
   return uniform.astype(np.float32)
@@ -121,7 +121,7 @@ class _Draw:
     self.entries: StateDict = {}
 
   def put(self, name: str, values: np.ndarray) -> None:
-    """Takes values as they are."""
+    """Stores given values."""
     self.entries[name] = np.asarray(values, np.float32)
 
   def uniform(self, name: str, shape: tuple[int, ...], fan_in: int) -> None:
@@ -146,7 +146,7 @@ def _features_of(
 
 
 def _attention(draw: _Draw, width: int) -> None:
-  """PyTorch's multi-head attention and the layer norm after it."""
+  """Draws PyTorch's multi-head attention and its layer norm."""
   inner = 'attention.attention'
   draw.uniform(f'{inner}.in_proj_weight', (3 * width, width), width)
   draw.uniform(f'{inner}.in_proj_bias', (3 * width,), width)

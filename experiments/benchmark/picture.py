@@ -1,4 +1,4 @@
-"""A suite at a glance: bars of its cases, and lines of how cost grows."""
+"""Draws a suite: bars of its cases, and lines of how cost grows."""
 
 import os
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _PER_ROW = 4  # panels of growth
 def draw_suite(
   path: os.PathLike | str, results: Mapping[str, Any], title: str
 ) -> None:
-  """Draws all groups that were measured.
+  """Draws all measured groups.
 
   Args:
     path: of a PNG file.
@@ -45,7 +45,7 @@ def draw_suite(
 
 
 def _timed(group: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-  """Cases with a time; a matrix product is a yardstick, not a competitor."""
+  """Returns timed cases; a matrix product is a reference, not a competitor."""
   return [
     case
     for case in group['cases']
@@ -54,7 +54,7 @@ def _timed(group: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _bars(axes, group: Mapping[str, Any]) -> None:
-  """A bar a case: its median, and its fastest and slowest run."""
+  """Draws a bar for each case: its median, with fastest and slowest run."""
   cases = _timed(group)[::-1]
   medians = [case['median_seconds'] for case in cases]
   scale, unit = _unit(max(medians))
@@ -77,7 +77,7 @@ def _bars(axes, group: Mapping[str, Any]) -> None:
       va='center',
       fontsize=8,
     )
-  # Room for the words behind the longest bar.
+  # Room for the text behind the longest bar.
   axes.set_xlim(0, 1.6 * scale * max(c['max_seconds'] for c in cases))
   drawing.name_axes(axes, group['name'])
   axes.set_xlabel(f'{unit}, less is better', fontsize=8)
@@ -86,7 +86,7 @@ def _bars(axes, group: Mapping[str, Any]) -> None:
 
 
 def _is_yardstick(case: Mapping[str, Any], group: Mapping[str, Any]) -> bool:
-  """What the group is compared with, or code written to be compared with."""
+  """Returns whether a case is a reference, or an implementation of others."""
   foreign = '_reference:' in case['builder']
   return foreign or case['name'] == group['reference']
 
@@ -107,7 +107,7 @@ def _label(case: Mapping[str, Any], group: Mapping[str, Any]) -> str:
 
 
 def _growth(axes, group: Mapping[str, Any]) -> None:
-  """Time against size on logarithmic axes, and what is proportional."""
+  """Draws time by size on logarithmic axes, with the proportional line."""
   cases = _timed(group)
   sizes = [case['position'] for case in cases]
   medians = [case['median_seconds'] for case in cases]
@@ -136,7 +136,7 @@ def _growth(axes, group: Mapping[str, Any]) -> None:
 
 
 def _unit(seconds: float) -> tuple[float, str]:
-  """A factor that makes seconds easy to read, and the unit that it gives."""
+  """Returns a readable unit of time, and its factor for seconds."""
   return (1.0, 'seconds') if seconds >= 1 else (1e3, 'milliseconds')
 
 

@@ -1,4 +1,4 @@
-"""What a recorded run says of itself: machine, versions, commit, flags."""
+"""A record's environment: machine, versions, commit, flags."""
 
 import contextlib
 import importlib.metadata
@@ -12,7 +12,7 @@ from eigen3.runs import run_directory
 from experiments import backend
 
 _PACKAGES = ('jax', 'jaxlib', 'dm-haiku', 'optax', 'numpy', 'torch')
-# Variables that change how fast the cases run, or what they hold.
+# Variables that affect the speed or memory of cases.
 _VARIABLES = (
   'XLA_FLAGS',
   'OMP_NUM_THREADS',
@@ -22,7 +22,7 @@ _VARIABLES = (
 
 
 def surroundings(flags: Mapping[str, Any]) -> dict[str, Any]:
-  """All of a run that does not change while it lasts, as JSON."""
+  """Returns a run's constant properties, as JSON."""
   return {
     'flags': dict(flags),
     'commit': run_directory.commit(),
@@ -40,7 +40,7 @@ def surroundings(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load() -> list[float] | None:
-  """Load averages of the last 1, 5 and 15 minutes, where there are any."""
+  """Returns load averages of the last 1, 5 and 15 minutes, or None."""
   with contextlib.suppress(OSError, AttributeError):
     return list(os.getloadavg())
   return None
@@ -55,7 +55,7 @@ def _versions() -> dict[str, str]:
 
 
 def _processor() -> str:
-  """The model's name; '' where the system does not tell."""
+  """Returns the processor's model name; '' if it is not reported."""
   with contextlib.suppress(OSError):
     text = pathlib.Path('/proc/cpuinfo').read_text(encoding='utf-8')
     for line in text.splitlines():

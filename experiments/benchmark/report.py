@@ -1,4 +1,4 @@
-"""From measurements to numbers that can be read: medians, ratios, shares."""
+"""Turns measurements into medians, ratios, shares and tables."""
 
 import math
 import statistics
@@ -18,16 +18,16 @@ Summary = dict[str, Any]
 
 
 def compare(group: Group, measurements: Sequence[Measurement]) -> Summary:
-  """The group as JSON.
+  """Summarises a group as JSON.
 
   Args:
-    group: what was measured.
+    group: to summarise.
     measurements: of its cases.
 
   Returns:
-    `name`, `note`, `reference`, `unit`, `axis`, `cases` and, where something
-    grows, `growth`. A case's numbers are in seconds and bytes; those that
-    could not be had are None.
+    `name`, `note`, `reference`, `unit`, `axis`, `cases` and, if something
+    grows, `growth`. A case's numbers are in seconds and bytes; unavailable ones
+    are None.
   """
   by_name = {each.case.name: each for each in measurements}
   reference = by_name.get(group.reference)
@@ -54,7 +54,7 @@ def compare(group: Group, measurements: Sequence[Measurement]) -> Summary:
 def speedup(
   reference: Mapping[int, float], seconds: Mapping[int, float]
 ) -> float | None:
-  """How many times faster than the reference; above 1 is faster.
+  """Returns how many times faster a case is than the reference.
 
   Args:
     reference: seconds of its runs by round.
@@ -62,17 +62,17 @@ def speedup(
 
   Returns:
     The median of the ratios within a round, over the rounds of both; None if
-    there is none.
+    there are none. Above 1 is faster.
   """
   ratios = [reference[r] / seconds[r] for r in seconds if r in reference]
   return statistics.median(ratios) if ratios else None
 
 
 def growth(points: Sequence[tuple[float, float]]) -> Summary | None:
-  """How a cost grows along an axis.
+  """Measures how a cost grows along an axis.
 
   Args:
-    points: (size, cost), the first of which is what others are held against.
+    points: (size, cost); the first is the reference.
 
   Returns:
     `exponent`, the slope of a line through the points on logarithmic axes;
@@ -96,9 +96,9 @@ def growth(points: Sequence[tuple[float, float]]) -> Summary | None:
 
 
 def table(summary: Summary) -> str:
-  """The group as text: a title, a line for each case, and a note.
+  """Returns the group as text: a title, a line for each case, and a note.
 
-  Columns that are empty for all cases are left out.
+  Columns that are empty for all cases are omitted.
   """
   rows = [_cells(case, summary) for case in summary['cases']]
   titles = [
@@ -131,16 +131,16 @@ def table(summary: Summary) -> str:
 
 
 def against(now: Summary, then: Summary) -> str:
-  """What became slower since a record, in lines.
+  """Lists cases that became slower since a record.
 
   Args:
-    now: groups as `compare` makes them, and the machine.
-    then: the same of an earlier run. On another machine only the ratios to a
-      group's reference are comparable.
+    now: groups from `compare`, and the machine.
+    then: those of an earlier run. On another machine only ratios to a group's
+      reference are comparable.
 
   Returns:
-    A line for each case that takes over 5 % more than it did, and one that
-    counts all that stand in both.
+    A line for each case that takes over 5 % longer, and one that counts all
+    cases in both.
   """
   here, there = (devices_of(record) for record in (now, then))
   costs, before = (_costs(record, here == there) for record in (now, then))
@@ -182,7 +182,7 @@ def _costs(results: Summary, in_seconds: bool) -> dict[str, float]:
 
 
 def seconds_text(seconds: float | None) -> str:
-  """A time in a unit that suits it, three digits; '' for None."""
+  """Returns a time in a suitable unit, with three digits; '' for None."""
   if seconds is None:
     return ''
   if seconds >= 1:
@@ -193,7 +193,7 @@ def seconds_text(seconds: float | None) -> str:
 
 
 def bytes_text(count: float | None) -> str:
-  """Bytes in MiB; '' for None."""
+  """Returns bytes in MiB; '' for None."""
   if count is None:
     return ''
   mebi = count / _MEBI
@@ -201,7 +201,7 @@ def bytes_text(count: float | None) -> str:
 
 
 def number_text(number: float | None) -> str:
-  """Three digits, thousands apart, no exponent; '' for None."""
+  """Returns three digits, with thousands separated; '' for None."""
   if number is None:
     return ''
   if number == 0:
@@ -261,7 +261,7 @@ def _case(
 
 
 def _product_rate(measurements: Sequence[Measurement]) -> float | None:
-  """Operations a second of the group's matrix product."""
+  """Returns the operations a second of the group's matrix product."""
   rates = [
     each.case.operations / statistics.median(each.seconds.values())
     for each in measurements
@@ -273,7 +273,7 @@ def _product_rate(measurements: Sequence[Measurement]) -> float | None:
 def _difference(
   reference: Measurement | None, measured: Measurement
 ) -> float | None:
-  """The largest difference of a case's output from the reference's."""
+  """Returns the largest difference of a case's output from the reference's."""
   if reference is None or reference.case == measured.case:
     return None
   expected, found = reference.output, measured.output

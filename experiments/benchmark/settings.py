@@ -1,4 +1,4 @@
-"""The config of a case, from the plain values that a case carries."""
+"""Makes the config of a case from its plain values."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,13 +14,13 @@ def config_of(
   settings: Mapping[str, Any],
   get_config: Callable[[str], ml_collections.ConfigDict] = td3.get_config,
 ) -> ml_collections.ConfigDict:
-  """A preset with overrides.
+  """Returns a preset with overrides.
 
   Args:
-    settings: `preset`; fields by their full name, such as
-      'networks.lstm_dropout'; and `days` and `columns` of the window, D and
-      C. Others are the builder's own.
-    get_config: from the name of a preset to its config.
+    settings: `preset`; fields by full name, such as 'networks.lstm_dropout';
+      and `days` and `columns` of the window, D and C. Others are read by the
+      builder only.
+    get_config: maps the name of a preset to its config.
 
   Returns:
     The config, locked.
@@ -30,7 +30,7 @@ def config_of(
     config.environment.context_days = settings['days']
   if 'columns' in settings:
     synthetic, columns = config.data.synthetic, settings['columns']
-    # Where there are fewer columns than stocks, all are stocks.
+    # With fewer columns than stocks, all columns are stocks.
     first = min(synthetic.num_context, columns - 1)
     synthetic.num_stocks = min(synthetic.num_stocks, columns - first)
     synthetic.num_context, synthetic.num_columns = first, columns
@@ -41,7 +41,7 @@ def config_of(
 
 
 def spec_of(config: ml_collections.ConfigDict) -> EnvironmentSpec:
-  """What networks must know of the embedded market of a config."""
+  """Returns the spec of a config's embedded market, for networks."""
   synthetic = config.data.synthetic
   first = synthetic.num_context
   return Rules.from_config(config.environment).spec(
@@ -54,6 +54,6 @@ def spec_of(config: ml_collections.ConfigDict) -> EnvironmentSpec:
 def networks_of(
   settings: Mapping[str, Any],
 ) -> tuple[ml_collections.ConfigDict, EnvironmentSpec]:
-  """The `networks` section of `config_of`, and what they are built for."""
+  """Returns the `networks` section of `config_of`, and the spec."""
   config = config_of(settings)
   return config.networks, spec_of(config)

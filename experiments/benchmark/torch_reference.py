@@ -1,8 +1,8 @@
-"""Eigen2's networks and DDPG update in PyTorch: what Eigen3 is timed against.
+"""Eigen2's networks and DDPG update in PyTorch, the reference of timings.
 
 Written for the benchmark, with the names of Eigen2's state dicts. Only workers
-of PyTorch's cases import this module: PyTorch is an optional extra, and JAX
-must not be in their memory.
+of PyTorch's cases import this module: PyTorch is optional, and JAX must not be
+in their memory.
 """
 
 import copy
@@ -21,16 +21,16 @@ from experiments.benchmark import parameters
 from experiments.benchmark.cases import Built
 from experiments.benchmark.settings import config_of, networks_of, spec_of
 
-_MOMENTUM = 0.1  # of batch norm: the share of the new batch
+_MOMENTUM = 0.1  # of batch norm: the weight of the new batch
 _CHUNK = 64  # columns at a time, as in Eigen2
 
 
 class Extractor(nn.Module):
   """Convolution, batch norm, ReLU, `nn.LSTM`, mean of the last days.
 
-  Blocks of `chunk` columns go through one after another, each with batch
-  statistics of its own. With `checkpointing` only their windows are kept, and
-  the backward pass computes all else again.
+  Blocks of `chunk` columns run one after another, each with its own batch
+  statistics. With `checkpointing` only their windows are stored, and the
+  backward pass recomputes the rest.
   """
 
   def __init__(self, config, spec, chunk: int, checkpointing: bool):
@@ -51,7 +51,7 @@ class Extractor(nn.Module):
     )
 
   def forward(self, window):
-    """[B, D, C, F] to [B, C, 2H]."""
+    """Maps [B, D, C, F] to [B, C, 2H]."""
     blocks = window.split(self._chunk or window.shape[2], dim=2)
     return torch.cat([self._block(block) for block in blocks], dim=1)
 
@@ -71,7 +71,7 @@ class Extractor(nn.Module):
 
 
 class Attention(nn.Module):
-  """Attention over columns: a learned query, or every column asking."""
+  """Cross-attention with a learned query, or self-attention, over columns."""
 
   def __init__(self, config: ml_collections.ConfigDict, cross: bool):
     super().__init__()
@@ -86,7 +86,7 @@ class Attention(nn.Module):
     self.query = nn.Parameter(torch.zeros(1, 1, width)) if cross else None
 
   def forward(self, features):
-    """[B, C, 2H] to [B, 1, 2H], or to [B, C, 2H] with a residual."""
+    """Maps [B, C, 2H] to [B, 1, 2H], or to [B, C, 2H] with a residual."""
     queries = features
     if self.query is not None:
       queries = self.query.expand(features.shape[0], -1, -1)
@@ -119,7 +119,7 @@ class Critic(nn.Module):
     )
 
   def forward(self, window, action):
-    """[B, D, C, F] and [B, N, 2] to [B, 1]."""
+    """Maps [B, D, C, F] and [B, N, 2] to [B, 1]."""
     features = self.feature_extractor(window)
     if self.attention is not None:
       features = self.attention(features)
@@ -152,7 +152,7 @@ class Actor(nn.Module):
     self.sale_target_head = _head(joined, sizes)
 
   def forward(self, window):
-    """[B, D, C, F] to [B, N, 2] in the environment's units."""
+    """Maps [B, D, C, F] to [B, N, 2] in the environment's units."""
     features = self.feature_extractor(window)
     context = self.context_fc(self.attention(features))
     stocks = self.investable_fc(features[:, self._investable])
@@ -170,17 +170,17 @@ class Actor(nn.Module):
 
 
 class Ddpg:
-  """DDPG as Eigen2 trains it, on a market that windows are gathered from.
+  """DDPG as in Eigen2, with windows gathered from a market.
 
-  One critic, raw actions, L2 in the gradient, micro-batches, and target
-  networks that follow after every update.
+  One critic, raw actions, L2 in the gradient, micro-batches, and soft updates
+  of the target networks after every update.
 
   Attributes:
     networks: the online critic and actor, in the order of their steps.
   """
 
   def __init__(self, config: ml_collections.ConfigDict, market: np.ndarray):
-    """Fresh networks; `market` is float32 [T, C, F]."""
+    """Makes new networks; `market` is float32 [T, C, F]."""
     self._config = config.agent
     self._days = torch.arange(1 - config.environment.context_days, 1)
     self._market = torch.from_numpy(market)
@@ -203,7 +203,7 @@ class Ddpg:
     ]
 
   def update(self, batch: Mapping[str, Any]) -> None:
-    """One update of critic, actor and targets from transitions [B, ...]."""
+    """Updates critic, actor and targets with transitions [B, ...]."""
     count = self._config.accumulation_steps
     parts = [
       dict(zip(batch, tensors, strict=True))
@@ -257,7 +257,7 @@ class Ddpg:
 
 
 def extractor_case(**settings: Any) -> Built:
-  """Forward and backward of the extractor, plain and all columns at once."""
+  """Times the extractor forward and backward, with all columns at once."""
   config, spec = networks_of(settings)
   network = Extractor(config, spec, chunk=0, checkpointing=False).train()
   load(network, parameters.extractor(config, spec))
@@ -273,7 +273,7 @@ def extractor_case(**settings: Any) -> Built:
 
 
 def critic_case(*, checkpointing: bool, **settings: Any) -> Built:
-  """Forward and backward of the critic in training mode."""
+  """Times the critic forward and backward in training mode."""
   config, spec = networks_of(settings)
   network = Critic(config, spec, _CHUNK, checkpointing).train()
   load(network, parameters.critic(config, spec))
@@ -289,7 +289,7 @@ def critic_case(*, checkpointing: bool, **settings: Any) -> Built:
 
 
 def actor_case(**settings: Any) -> Built:
-  """The actor's forward pass in evaluation mode."""
+  """Times the actor's forward pass in evaluation mode."""
   config, spec = networks_of(settings)
   network = Actor(config, spec, _CHUNK, checkpointing=False).eval()
   load(network, parameters.actor(config, spec))
@@ -303,7 +303,7 @@ def actor_case(**settings: Any) -> Built:
 
 
 def update_case(*, num_days: int, **settings: Any) -> Built:
-  """A DDPG update from a batch sampled out of replay."""
+  """Times a DDPG update on a batch sampled from replay."""
   config = config_of(settings)
   spec = spec_of(config)
   market = parameters.window(1, num_days, spec.num_columns, spec.num_features)
@@ -321,7 +321,7 @@ def update_case(*, num_days: int, **settings: Any) -> Built:
 def core_case(
   *, rows: int, dtype: str, tf32: bool, backward: bool, **settings: Any
 ) -> Built:
-  """`nn.LSTM` alone, on CUDA where there is a GPU; by cuDNN there."""
+  """Times `nn.LSTM` alone, by cuDNN if there is a GPU."""
   config, spec = networks_of(settings)
   device = 'cuda' if torch.cuda.is_available() else 'cpu'
   torch.backends.cuda.matmul.allow_tf32 = tf32
@@ -355,7 +355,7 @@ def core_case(
 
 
 def _replay(config: ml_collections.ConfigDict, num_days: int) -> dict[str, Any]:
-  """A full ring of random transitions between days."""
+  """Makes a full ring of random transitions."""
   capacity = config.learner.replay_capacity
   first_day = config.environment.context_days - 1
   day = torch.randint(first_day, num_days - 1, (capacity,))

@@ -1,7 +1,7 @@
-"""Cases of a group take turns, each in its own process.
+"""Runs the cases of a group in turns, each in its own process.
 
-What else the machine does in the meantime then falls on all of them, and a
-ratio of two cases in the same round is fair where their times are not.
+Other load on the machine then affects all of them, and the ratio of two cases
+in the same round is fair where their times are not.
 """
 
 import contextlib
@@ -19,21 +19,20 @@ from experiments.benchmark import worker
 from experiments.benchmark.cases import Case, Group
 from experiments.benchmark.worker import Prepared
 
-# Seconds between two turns: threads of OpenMP spin for a while after their
-# work and would take a core from the next case.
+# Seconds between two turns: OpenMP threads spin for a while after their work
+# and would take a core from the next case.
 _PAUSE = 0.1
-_PATIENCE = 2.0  # seconds for a worker to end by itself
-BRIEF = 10.0  # seconds of runs of a case that is alone
+_PATIENCE = 2.0  # seconds for a worker to exit
+BRIEF = 10.0  # limit in seconds for the runs of a case that is alone
 
 
 class Limits(NamedTuple):
-  """How often cases are repeated.
+  """Limits of repeats.
 
   Attributes:
-    repeats: at most.
-    min_repeats: at least, however long they take.
-    max_seconds: of all repeats of a case together, where that leaves at least
-      `min_repeats`.
+    repeats: maximum.
+    min_repeats: minimum, however long they take.
+    max_seconds: of all repeats of a case, if that allows `min_repeats`.
   """
 
   repeats: int
@@ -41,22 +40,21 @@ class Limits(NamedTuple):
   max_seconds: float
 
   def of(self, seconds: float) -> int:
-    """How often a case is repeated that takes `seconds` a run."""
+    """Returns the repeats of a case that takes `seconds` a run."""
     affordable = int(self.max_seconds / max(seconds, 1e-9))
     return min(self.repeats, max(self.min_repeats, affordable))
 
 
 class Measurement(NamedTuple):
-  """All that was measured of a case.
+  """All measurements of a case.
 
   Attributes:
     case: the case.
     seconds: of its runs by round.
-    prepared: what was known before them; None after a failure there.
-    peak_bytes: most memory that its process held; None after a failure.
-    device_bytes: most memory of an accelerator, as its runtime counts; None
-      on a CPU.
-    failure: one line, or '' if all went well.
+    prepared: the result of its preparation; None if that failed.
+    peak_bytes: peak memory of its process; None after a failure.
+    device_bytes: peak memory of an accelerator, by its runtime; None on a CPU.
+    failure: one line, or '' on success.
   """
 
   case: Case
@@ -68,31 +66,31 @@ class Measurement(NamedTuple):
 
   @property
   def output(self) -> np.ndarray | None:
-    """What the case's first run gave, to be compared with others'."""
+    """Returns the output of the case's first run, for comparison."""
     return self.prepared.output if self.prepared else None
 
 
-# What was built ahead, by the names of group and case.
+# Measurements of cases built ahead, by the names of group and case.
 Ahead = Mapping[tuple[str, str], Measurement]
 
 
 class WorkerError(Exception):
-  """A case could not be built, run or ended; says why in one line."""
+  """A case could not be built, run or ended; the message is one line."""
 
 
 def build_ahead(groups: Sequence[Group], jobs: int, cache: str) -> Ahead:
-  """Compiles cases of those that are alone side by side, before any is timed.
+  """Compiles cases of groups with `alone` in parallel, before any is timed.
 
-  They share the device and its memory; those that are `untimed` need no other
-  turn. What fails is left out, to be tried when its turn comes.
+  They share the device and its memory; `untimed` ones need no further turn.
+  Failures are omitted, and the case is tried again in its turn.
 
   Args:
     groups: of a suite.
-    jobs: how many at once.
-    cache: folder for what is compiled.
+    jobs: number of parallel compilations.
+    cache: folder for compiled programs.
 
   Returns:
-    Measurements of those that went well, without seconds of runs.
+    Measurements of the successful ones, without seconds of runs.
   """
 
   def build(case: Case) -> Measurement:
@@ -102,7 +100,7 @@ def build_ahead(groups: Sequence[Group], jobs: int, cache: str) -> Ahead:
       return turns.finish()
 
   names = [(g.name, c) for g in groups if g.alone for c in g.cases if c.devices]
-  names.reverse()  # Suites end with their largest programs.
+  names.reverse()  # suites end with their largest programs
   with futures.ThreadPoolExecutor(jobs) as pool:
     found = pool.map(build, [case for _, case in names])
     bar = tqdm(found, 'compile ahead', len(names), unit='case')
@@ -118,17 +116,17 @@ def measure(
 ) -> Iterator[list[Measurement]]:
   """Builds all cases of a group, then runs them in turns.
 
-  A case that fails is left out of the rounds that follow, and says so in its
-  measurement; the others go on.
+  A case that fails is left out of later rounds, with its failure in its
+  measurement; the others continue.
 
   Args:
-    group: its workers live at the same time, unless they are to be alone.
-    limits: how often to repeat.
-    ahead: of this group's suite; the seconds of compilation are those of then.
+    group: its workers live at the same time, unless it is `alone`.
+    limits: of repeats.
+    ahead: measurements of `build_ahead`, whose compilation times are used.
 
   Yields:
-    A measurement a case, in the group's order: once, or after each case of
-    those that are alone.
+    A measurement for each case, in the group's order: once, or after each case
+    of a group that is `alone`.
   """
   if not group.alone:
     yield _measure(group, limits)
@@ -150,7 +148,7 @@ def measure(
 def _measure_alone(
   group: Group, case: Case, limits: Limits, built: Measurement | None
 ) -> Measurement:
-  """Measures one case, compiled by what was `built` ahead of it, if any."""
+  """Measures one case, with the program that was `built` ahead, if any."""
   if built:
     case = built.case
   (found,) = _measure(dataclasses.replace(group, cases=(case,)), limits)
@@ -183,14 +181,14 @@ def _measure(group: Group, limits: Limits) -> list[Measurement]:
 
 
 def schedule(repeats: Mapping[int, int]) -> list[list[int]]:
-  """Who runs in which round.
+  """Returns which cases run in which round.
 
   Args:
     repeats: of each case by its index.
 
   Returns:
-    The indices of every round, in order. Cases with fewer repeats than others
-    take part in rounds that are spread evenly.
+    The indices of every round, in order. Cases with fewer repeats take part in
+    evenly spread rounds.
   """
   count = max(repeats.values(), default=0)
 
@@ -207,7 +205,7 @@ class _Worker:
   """The parent's end of a worker process."""
 
   def __init__(self, case: Case):
-    # Spawned: a fork would share the parent's memory and its threads' locks.
+    # Spawned: a fork would inherit the parent's memory and its threads' locks.
     context = multiprocessing.get_context('spawn')
     self.case = case
     self._connection, theirs = context.Pipe()
@@ -218,10 +216,10 @@ class _Worker:
     theirs.close()
 
   def ask(self, request: str) -> Any:
-    """The worker's answer.
+    """Returns the worker's answer.
 
     Raises:
-      WorkerError: it failed, or the process is gone.
+      WorkerError: if it failed, or the process is gone.
     """
     try:
       self._connection.send(request)
@@ -237,7 +235,7 @@ class _Worker:
     return value
 
   def close(self) -> None:
-    """Ends the process, by force where it does not end by itself."""
+    """Ends the process, by force if it does not exit."""
     self._connection.close()
     self._process.join(_PATIENCE)
     if self._process.is_alive():
@@ -255,7 +253,7 @@ def _worker(case: Case) -> Iterator[_Worker]:
 
 
 class _Turns:
-  """What a worker has said so far."""
+  """A worker's results so far."""
 
   def __init__(self, process: _Worker):
     self._worker = process
@@ -265,26 +263,26 @@ class _Turns:
 
   @property
   def warm_up_seconds(self) -> float | None:
-    """Of the first run; None where there is nothing to repeat."""
+    """Returns the seconds of the first run; None without repeats."""
     if self._prepared is None or self._worker.case.once:
       return None
     return self._prepared.warm_up_seconds
 
   def prepare(self, ahead: bool = False) -> None:
-    """Has the case built and, but `ahead`, run once."""
+    """Builds the case and, unless `ahead`, runs it once."""
     prepared = self._prepared = self._ask('build' if ahead else 'prepare')
     if prepared and self._worker.case.once and not ahead:
       self._seconds[0] = prepared.warm_up_seconds
 
   def run(self, number: int) -> None:
-    """Takes part in round `number`."""
+    """Runs the case in round `number`."""
     time.sleep(_PAUSE)
     seconds = self._ask('run')
     if seconds is not None:
       self._seconds[number] = seconds
 
   def finish(self) -> Measurement:
-    """Ends the worker; what it measured."""
+    """Ends the worker; returns what it measured."""
     peak, of_device = self._ask('finish') or (None, None)
     return Measurement(
       self._worker.case,

@@ -1,4 +1,4 @@
-"""The process that holds one case and runs it when its turn comes."""
+"""The process that builds one case and runs it in its turns."""
 
 import importlib
 import os
@@ -16,14 +16,14 @@ from experiments.benchmark.cases import Built, Case
 
 
 class Prepared(NamedTuple):
-  """What is known of a case before its measured runs.
+  """The result of a case's preparation, before its measured runs.
 
   Attributes:
     compile_seconds: see `Built`.
     temp_bytes: see `Built`.
     warm_up_seconds: of the first run, after compilation; None without runs.
-    resident_before_bytes: held after the imports, before the case was built.
-    output: what the first run gave, to be compared; None if it has none.
+    resident_before_bytes: memory after the imports, before the case is built.
+    output: of the first run, for comparison; None without output.
     device: kind of the device that JAX or PyTorch computes on.
     facts: see `Built`.
   """
@@ -38,19 +38,18 @@ class Prepared(NamedTuple):
 
 
 def serve(connection: Connection, case: Case) -> None:
-  """Answers the parent's requests until it asks for the end.
+  """Answers the parent's requests until 'finish'.
 
-  Every answer is a pair: whether it went well, and the value or what went
-  wrong. 'build' and 'prepare' are answered by a `Prepared`, of which 'build'
-  leaves out the first run; 'run' is answered by the seconds it took,
-  'finish' by the peaks of this process's memory in bytes: of the host, and of
-  an accelerator or None.
+  Every answer is a pair: whether it succeeded, and the value or the error.
+  'build' and 'prepare' return a `Prepared`; 'build' omits the first run. 'run'
+  returns its seconds, 'finish' the peaks of this process's memory in bytes: of
+  the host, and of an accelerator or None.
 
   Args:
     connection: to the parent.
-    case: to be built here.
+    case: to build here.
   """
-  signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent decides.
+  signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles it
   holder = _Holder(case)
   answers: dict[str, Callable[[], Any]] = {
     'build': lambda: holder.prepare(ahead=True),
@@ -62,18 +61,18 @@ def serve(connection: Connection, case: Case) -> None:
   while request != 'finish':
     try:
       request = connection.recv()
-    except EOFError:  # The parent is gone.
+    except EOFError:  # the parent is gone
       return
     try:
       answer = (True, answers[request]())
-    except Exception as error:  # Told to the parent, which goes on.
+    except Exception as error:  # reported to the parent, which continues
       traceback.print_exc()
       answer = (False, f'{type(error).__name__}: {error}'.splitlines()[0])
     connection.send(answer)
 
 
 class _Holder:
-  """A case between its runs."""
+  """A case and its built program."""
 
   def __init__(self, case: Case):
     self._case = case
@@ -83,7 +82,7 @@ class _Holder:
     """Builds the case, compiles it and runs it once.
 
     Args:
-      ahead: leave out the run, and share the device's memory with others.
+      ahead: omit the run, and share the device's memory with others.
     """
     if ahead:
       os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
@@ -108,7 +107,7 @@ class _Holder:
     )
 
   def run(self) -> float:
-    """Seconds of one run; what it made is given back."""
+    """Returns the seconds of one run; its result is freed."""
     built = self._built
     if built is None or built.run is None:
       raise ValueError(f'{self._case.name}: has nothing to run')
@@ -119,7 +118,7 @@ class _Holder:
 
 
 def _load(case: Case) -> Callable[..., Built]:
-  """The case's builder, with everything that it needs imported."""
+  """Returns the case's builder, after all imports that it needs."""
   module, _, function = case.builder.partition(':')
   builder = getattr(importlib.import_module(module), function)
   if case.devices:
@@ -129,7 +128,7 @@ def _load(case: Case) -> Callable[..., Built]:
     if case.cache:
       jax.config.update('jax_compilation_cache_dir', case.cache)
     else:
-      # What is measured is compilation, not reading what an earlier one left.
+      # To measure compilation, not reading of a cached program.
       jax.config.update('jax_enable_compilation_cache', False)
     jax.devices()
   return builder
@@ -138,7 +137,7 @@ def _load(case: Case) -> Callable[..., Built]:
 def _timed(
   run: Callable[[], Any], settle: Callable[[], None] | None
 ) -> tuple[float, Any]:
-  """Seconds of `run` alone, and its result; settled when this returns."""
+  """Returns the seconds of `run`, without `settle`, and its result."""
   start = time.perf_counter()
   result = run()
   seconds = time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""What says whether kernels are right, and what is recorded of it.
+"""Tests of the checks of kernels, and of their record.
 
 Tests marked `gpu` compare the kernels themselves, at full size; they need a GPU
 of compute capability 9.0: python -m pytest -m gpu tests/experiments
@@ -77,7 +77,7 @@ def test_what_is_the_default_has_a_record():
 
 
 def _record(size='full'):
-  """A record in which all went well."""
+  """A record without failures."""
   checks = [
     {
       'name': case.name,

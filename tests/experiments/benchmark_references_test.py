@@ -115,7 +115,7 @@ def torch_reference():
 
 @pytest.fixture(scope='module')
 def haiku_block():
-  """Features and gradients of the naive Haiku path."""
+  """Returns features and gradients of the plain Haiku extractor."""
   built = haiku_reference.extractor_case(**BLOCK)
   result = built.run()
   return built.output(result), lstm_gradients_of_haiku(result[1])
@@ -143,7 +143,7 @@ def test_pytorch_s_block_is_haiku_s(torch_reference, haiku_block):
 
 
 def test_pytorch_s_networks_are_eigen2_s(torch_reference):
-  """On what Eigen2 itself computed, and so on what Eigen3 is tested by."""
+  """On Eigen2's own results, which also test Eigen3."""
   torch = torch_reference.torch
   folder = pathlib.Path(__file__).parent.parent / 'goldens'
   golden = np.load(folder / 'eigen2_tiny_networks.npz')
@@ -191,7 +191,7 @@ def test_pytorch_s_actor_case_is_eigen3_s(torch_reference):
 def test_pytorch_s_update_descends_eigen3_s_gradients(
   torch_reference, monkeypatch
 ):
-  """Norms of the gradients of critic and actor on the same transitions."""
+  """Returns gradient norms of critic and actor on the same transitions."""
   settings = {
     'preset': 'smoke+eigen2',
     'agent.batch_size': 4,
@@ -227,7 +227,7 @@ def test_pytorch_s_update_descends_eigen3_s_gradients(
 
 
 def record_gradient_norms(torch_reference, learner, monkeypatch):
-  """The list that gets a norm whenever `learner` is about to clip."""
+  """Returns a list that gets a norm whenever `learner` clips."""
   norms: list[float] = []
 
   def record(tensors, clip):
@@ -264,7 +264,7 @@ def with_variables(network, variables):
 
 
 def test_haiku_s_gates_are_in_place():
-  """A single step of hk.LSTM with converted parameters, by hand."""
+  """Computes a step of hk.LSTM with converted parameters, by hand."""
   config, spec = networks_of(BLOCK)
   state_dict = parameters.extractor(config, spec)
   params = haiku_reference.from_torch(state_dict)['layer_1_forward/linear']
@@ -294,7 +294,7 @@ def test_compilation_is_timed_and_its_memory_stated():
 
 
 def test_bytes_of_a_transition_at_full_size():
-  """Under a kilobyte where two windows take 13.5 megabytes."""
+  """Under a kilobyte, where two windows take 13.5 megabytes."""
   settings = {'preset': 'full', 'learner.replay_capacity': 2}
   facts = numpy_reference.add_case(runs=False, num_days=1, **settings).facts
   window = 504 * 669 * 5

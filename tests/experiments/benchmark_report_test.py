@@ -1,4 +1,4 @@
-"""What is counted and what is told of the measurements."""
+"""Tests of counts of operations and of reports of measurements."""
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +31,7 @@ def test_operations_of_the_lstm_by_hand():
 
 @pytest.mark.parametrize('preset', ['smoke+eigen2', 'full+eigen2'])
 def test_operations_of_the_networks_by_their_parameters(preset):
-  """A weight is used once for every row that it meets."""
+  """A weight is used once for every row."""
   config, spec = networks_of({'preset': preset})
   config.critic.self_attention = False
   weights = {
@@ -61,7 +61,7 @@ def test_operations_of_the_networks_by_their_parameters(preset):
 
 
 def test_operations_of_a_program():
-  """A loop as often as it runs, a switch by how often it is taken."""
+  """A loop counts as often as it runs, a switch as often as it is taken."""
 
   def program(x, w):
     x, _ = jax.lax.scan(lambda x, _: (jnp.tanh(x @ w), None), x, length=5)
@@ -75,7 +75,7 @@ def test_operations_of_a_program():
 
 
 def test_operations_of_the_extractor_are_those_by_hand():
-  """But for the row of ones of each product that brings the bias."""
+  """Without the row of ones in each product, which adds the bias."""
   config, spec = networks_of({'preset': 'smoke'})
   network = make_networks(config, spec).feature_extractor
   window = jnp.zeros((2, spec.context_days, spec.num_columns, 5))
@@ -163,7 +163,7 @@ def test_seconds_have_a_unit_that_suits():
 
 
 def recorded(processor, device='cpu', **seconds):
-  """A run of one group, whose reference is the case theirs."""
+  """A run of one group with the reference 'theirs'."""
   found = [measured(name, (value,)) for name, value in seconds.items()]
   group = Group('group', tuple(m.case for m in found), reference='theirs')
   summary = report.compare(group, found)
@@ -184,7 +184,7 @@ def test_what_became_slower_is_told():
 
 @pytest.mark.parametrize('other', [('EPYC', 'cpu'), ('Xeon', 'NVIDIA L4')])
 def test_another_machine_is_compared_by_ratios(other):
-  """Twice as slow as it was beside the reference, on a faster machine."""
+  """Twice as slow relative to the reference, on a faster machine."""
   then = recorded(*other, theirs=2.0, ours=1.0)
   now = recorded('Xeon', theirs=1.0, ours=1.0)
   lines = report.against(now, then).splitlines()

@@ -124,7 +124,7 @@ def test_a_suite_is_measured_and_recorded(tmp_path):
   'arguments, words',
   [
     (['--against=setup.py'], '--against: found setup.py, expected a JSON file'),
-    (['--only=no such case'], "--only: found 'no such case', expected what"),
+    (['--only=no such case'], "--only: found 'no such case', expected a ma"),
     (['--only=('], "--only: found '(', expected a regular expression"),
     (['--suite=nothing'], "--suite: found 'nothing', expected some of net"),
   ],
@@ -146,7 +146,7 @@ def test_without_pytorch_one_line_says_what_is_left_out():
   done = forks.run('-c', code, *flags)
   assert done.returncode == 0, done.stderr
   assert done.stdout.splitlines() == [
-    'PyTorch is not installed, so that 1 cases are left out '
+    'PyTorch is not installed, so 1 cases are left out '
     "(pip install -e '.[torch]'): actor forward: PyTorch"
   ]
 

@@ -31,7 +31,7 @@ def test_slow_cases_are_repeated_less(seconds, repeats):
 
 
 class FakeWorker:
-  """Stands in for a process; remembers who was asked what."""
+  """Stands in for a process; records all requests."""
 
   log: ClassVar[list[str]] = []
 
@@ -93,7 +93,7 @@ def test_cases_that_are_to_be_alone_follow_one_another(monkeypatch):
 
 
 def check(path):
-  """A case with nothing to time; writes down that it was built."""
+  """A case without runs, which records that it was built."""
   with pathlib.Path(path).open('a') as file:
     file.write('built ')
   return Built(None, facts={'difference': 0.5})
@@ -152,7 +152,7 @@ def test_a_case_of_one_run_is_not_repeated(monkeypatch):
 
 
 def unsettled(path):
-  """A case that writes down, in a file, what is done with it."""
+  """A case that records in a file what is done with it."""
   log = pathlib.Path(path)
 
   def note(word, seconds):

@@ -1,4 +1,4 @@
-"""The suites by name; each makes its groups for a size."""
+"""The suites by name; each returns its groups for a size."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ from experiments.benchmark.suites import (
   td3,
 )
 
-# From a size and the number of this machine's cores to groups.
+# Maps a size and the number of this machine's cores to groups.
 SUITES: dict[str, Callable[[str, int], list[Group]]] = {
   'networks': networks.groups,
   'environment': environment.groups,

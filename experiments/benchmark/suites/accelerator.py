@@ -1,6 +1,6 @@
-"""What matters on a GPU: the core beside cuDNN, updates, acting, generations.
+"""Measures a GPU: the core against cuDNN, updates, acting, generations.
 
-Cases run one after another, so that each has the device's memory for itself.
+Cases run one after another, so that each has the device's memory to itself.
 With `full` most of the time is compilation.
 """
 
@@ -25,16 +25,16 @@ _ROWS = {'smoke': 6, 'small': 1024, 'full': 8 * 669}
 _BATCHES = {'smoke': (1, 2), 'small': (1, 8, 32), 'full': (1, 8, 32)}
 _DAYS = {'smoke': 4, 'small': 145, 'full': 64}
 _MEMBERS = {'smoke': (4,), 'small': (4, 16), 'full': (16,)}
-# Of a square product, large enough to keep a whole GPU busy.
+# The width of a square product, large enough to occupy a whole GPU.
 _PRODUCT = {'smoke': 64, 'small': 2048, 'full': 8192}
-# Beside PyTorch's float32 as such, and as JAX multiplies it by default.
+# PyTorch's float32 is also measured with TF32, as JAX multiplies by default.
 _TORCH_TYPES = {
   'PyTorch, bfloat16': (_NARROW, True),
   'PyTorch, float32 by TF32': ('float32', True),
   'PyTorch, float32': ('float32', False),
 }
 _UPDATE = {'agent.policy_delay': 1, 'num_days': 1500}
-# As little of all else in a generation as the settings allow.
+# The least of all other work in a generation that the settings allow.
 _GENERATION = {
   'agent.policy_delay': 1,
   'learner.fitness_slices': 1,
@@ -43,11 +43,11 @@ _GENERATION = {
   'learner.validation_slices': 1,
   'learner.validation_worst': 1,
 }
-_UPDATES = {'smoke': 1, 'small': 10, 'full': 1}  # a member and generation
+_UPDATES = {'smoke': 1, 'small': 10, 'full': 1}  # of a member in a generation
 
 
 def groups(size: str, cores: int) -> list[Group]:
-  """The suite's groups for `size`; on a CPU each case has one device."""
+  """Returns the suite's groups for `size`; on a CPU a case has one device."""
   del cores
   return [
     _core_group(size, backward=False),
@@ -194,7 +194,7 @@ def core_case(
   together: bool = False,
   **settings: Any,
 ) -> Built:
-  """The recurrent core alone, in one block, without dropout."""
+  """Times the recurrent core alone, in one block, without dropout."""
   config, spec = networks_of(settings | {'networks.lstm_kernel': kernel})
   sizes.choose_kernel(config, dtype, parallel.describe_device())
   plan = recurrent.Plan(
@@ -220,7 +220,7 @@ def core_case(
 
 
 def _weights(config: ml_collections.ConfigDict) -> recurrent.Weights:
-  """Weights of the size that PyTorch draws."""
+  """Draws weights with the distribution of PyTorch's."""
   hidden = config.hidden
   keys = iter(jax.random.split(jax.random.PRNGKey(1), 12))
 

@@ -1,4 +1,4 @@
-"""An episode's actions in one batch, or day by day as the account walks."""
+"""An episode's actions in one batch, or day by day with the account."""
 
 import functools
 from collections.abc import Callable
@@ -20,14 +20,14 @@ from experiments.benchmark.cases import Built, Case, Group
 from experiments.benchmark.settings import config_of
 
 _HERE = 'experiments.benchmark.suites.acting'
-# Days of an episode, and of each where several agents act.
+# Days of an episode for one agent, and for each of several.
 _DAYS = {'smoke': 6, 'small': 145, 'full': 8}
 _DAYS_OF_MANY = {'smoke': 6, 'small': 145, 'full': 4}
 _AGENTS = 4
 
 
 def groups(size: str, cores: int) -> list[Group]:
-  """The suite's groups for `size`, on `cores` cores."""
+  """Returns the suite's groups for `size`, on `cores` cores."""
   return [_one_agent(size, cores), _many_agents(size, cores)]
 
 
@@ -75,11 +75,11 @@ def _many_agents(size: str, cores: int) -> Group:
 
 
 class _Stage(NamedTuple):
-  """What acts, and where.
+  """Agents and the environment in which they act.
 
   Attributes:
-    environment: whose episodes start on its first day.
-    market: what the policy sees.
+    environment: its episodes start on its first day.
+    market: that the policy observes.
     select_action: the learner's, greedy: `(agent, market, days [M])`.
     agents: training states.
     first_day: int32 [].
@@ -93,14 +93,14 @@ class _Stage(NamedTuple):
 
 
 def batched_case(*, num_steps: int, **settings: Any) -> Built:
-  """All actions from one batch, then the account."""
+  """Computes all actions in one batch, then the account."""
   stage = _stage(config_of(settings), num_steps)
   play = functools.partial(_batched, stage.select_action, num_steps)
   return jax_cases.built(play, _arguments(stage, 0), output=_actions)
 
 
 def scanned_case(*, num_steps: int, **settings: Any) -> Built:
-  """The policy asked for a day inside the account's scan."""
+  """Calls the policy for each day inside the account's scan."""
   stage = _stage(config_of(settings), num_steps)
 
   def play(agent, environment, market, first_day):
@@ -116,7 +116,7 @@ def scanned_case(*, num_steps: int, **settings: Any) -> Built:
 
 
 def looped_case(*, num_steps: int, **settings: Any) -> Built:
-  """A call for the policy and one for the account, every day."""
+  """Calls the policy and the account once a day."""
   stage = _stage(config_of(settings), num_steps)
   arguments = jax_cases.everywhere(_arguments(stage, 0))
   agent, environment, market, first_day = arguments
@@ -163,7 +163,7 @@ def vmapped_case(*, num_steps: int, agents: int, **settings: Any) -> Built:
 
 
 def sequential_case(*, num_steps: int, agents: int, **settings: Any) -> Built:
-  """As `batched_case`, once for every agent."""
+  """As `batched_case`, once for each agent."""
   stage = _stage(config_of(settings), num_steps, agents)
   play = functools.partial(_batched, stage.select_action, num_steps)
   arguments = [
@@ -181,7 +181,7 @@ def sequential_case(*, num_steps: int, agents: int, **settings: Any) -> Built:
 def _batched(
   select_action, num_steps: int, agent, environment, market, first_day
 ) -> tuple[Array, Array]:
-  """Actions [S, N, 2] and rewards [S] of one episode."""
+  """Returns actions [S, N, 2] and rewards [S] of one episode."""
   days = first_day + jnp.arange(num_steps)
   actions = select_action(agent, market, days)
   episodes = rollout.play(environment, days[None], actions[None])
@@ -200,9 +200,9 @@ def _actions(result: tuple[Any, Any]) -> np.ndarray:
 def _stage(
   config: ml_collections.ConfigDict, num_steps: int, agents: int = 1
 ) -> _Stage:
-  """An embedded market just long enough, and fresh agents."""
+  """Makes an embedded market of the least length, and new agents."""
   rules = config.environment
-  # At least so many days that an episode of the benchmark is within one.
+  # At least so many days that the benchmark's episode fits into one.
   rules.trading_days = max(num_steps, rules.trading_days)
   synthetic = config.data.synthetic
   episode = rules.trading_days + rules.settlement_days

@@ -1,4 +1,4 @@
-"""The mechanics of trading alone, in steps a second."""
+"""The environment alone, in steps a second."""
 
 import jax
 import jax.numpy as jnp
@@ -10,15 +10,15 @@ from experiments.benchmark import jax_cases
 from experiments.benchmark.cases import Built, Case, Group
 from experiments.configs import td3
 
-# Steps' worth of random actions that are used in turn, so that the memory
-# they are read from is not what is measured.
+# Random actions for so many steps are used in turn, so that reading them from
+# memory is not what is measured.
 _DISTINCT_ACTIONS = 16
 _EPISODES = {'smoke': 4, 'small': 256, 'full': 1024}
 _STOCKS = {'smoke': 3, 'small': 8, 'full': 108}
 
 
 def groups(size: str, cores: int) -> list[Group]:
-  """The suite's groups for `size`; one device whatever `cores` is."""
+  """Returns the suite's groups for `size`; one device for any `cores`."""
   del cores
   episodes, stocks = _EPISODES[size], _STOCKS[size]
   steps = td3.get_config('full').environment
@@ -46,15 +46,15 @@ def groups(size: str, cores: int) -> list[Group]:
 def episodes_case(
   *, episodes: int, stocks: int, reward: str, parity: bool
 ) -> Built:
-  """Episodes of full length under random actions.
+  """Plays episodes of full length with random actions.
 
   Entries, exits, account and reward, no networks. Half of the coefficients
-  reach the threshold: the busiest that a policy can be.
+  reach the threshold: no policy causes more work.
   """
   config = td3.get_config('full')
   synthetic = config.data.synthetic
   synthetic.num_stocks = stocks
-  # Nothing is traded in the columns after the stocks.
+  # There are no columns after the stocks.
   synthetic.num_columns = synthetic.num_context + stocks
   environment = TradingEnvironment(
     data.synthetic_market(synthetic).panel,
@@ -75,7 +75,7 @@ def episodes_case(
 def _section(
   ours: ml_collections.ConfigDict, reward: str, parity: bool
 ) -> ml_collections.ConfigDict:
-  """The rules, ours or Eigen2's, with as many steps."""
+  """Returns our rules or Eigen2's, with the same number of steps."""
   section = ours
   if parity:
     section = td3.get_config('full+eigen2').environment

@@ -1,6 +1,6 @@
-"""Whether the kernels for Hopper are right on this GPU, and how fast.
+"""Checks the kernels for Hopper on this GPU, and times them.
 
-A record of right ones makes them the default of its pair of jax version and
+A successful record makes them the default for its pair of jax version and
 device: see `eigen3.sizes.PASSED`.
 """
 
@@ -26,7 +26,7 @@ _UPDATES = {
 
 
 def groups(size: str, cores: int) -> list[Group]:
-  """The suite's groups for `size`; those without such a kernel all fail."""
+  """Returns the suite's groups for `size`; without the kernels all fail."""
   ahead, both, updates, _, generations = accelerator.groups(size, cores)
   return [
     _checks_group(size),
@@ -40,13 +40,13 @@ def groups(size: str, cores: int) -> list[Group]:
 
 
 def proven(record: Mapping[str, Any]) -> set[tuple[str, str]]:
-  """The jax version and the device whose kernels a record says are right.
+  """Returns the jax version and device for which a record proves the kernels.
 
   Args:
-    record: what the command wrote of this suite.
+    record: that the command wrote of this suite.
 
   Returns:
-    One pair; none where a check is missing or any case failed.
+    One pair; none if a check is missing or any case failed.
   """
   cases = [case for group in record['groups'] for case in group['cases']]
   checks = [case for case in cases if case['builder'] == f'{_HERE}:check_case']
@@ -60,13 +60,13 @@ def proven(record: Mapping[str, Any]) -> set[tuple[str, str]]:
 
 
 def _given(case: Case, settings: Mapping[str, Any], **changes: Any) -> Case:
-  """A case with further arguments."""
+  """Returns a case with further arguments."""
   arguments = {**case.arguments, **settings}
   return dataclasses.replace(case, arguments=arguments, **changes)
 
 
 def _core_group(group: Group) -> Group:
-  """The accelerator's, in bfloat16 alone, with a case for the kernels."""
+  """Returns the accelerator's group in bfloat16, with one for the kernels."""
   ours, *others = (
     case
     for case in group.cases
@@ -77,7 +77,7 @@ def _core_group(group: Group) -> Group:
 
 
 def _generation_group(group: Group) -> Group:
-  """The accelerator's largest, with more updates; its first run counts."""
+  """Returns the accelerator's largest case with more updates, run once."""
   case = _given(group.cases[-1], _KERNEL | _UPDATES, once=True)
   note = f'{_UPDATES["learner.updates_per_generation"]} updates an agent'
   return dataclasses.replace(
@@ -104,7 +104,7 @@ def _checks_group(size: str) -> Group:
 
 
 def check_case(*, what: str, **settings: Any) -> Built:
-  """Fails where the kernels are wrong; their differences are its facts."""
+  """Fails if the kernels are wrong; returns their differences as facts."""
   config, spec = networks_of(settings | _KERNEL)
   sizes.choose_kernel(config, 'bfloat16', parallel.describe_device())
   loops = feature_extractor.find_loops('hopper')

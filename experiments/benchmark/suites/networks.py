@@ -1,4 +1,4 @@
-"""Networks beside PyTorch and plain Haiku, and how their cost grows."""
+"""Networks against PyTorch and plain Haiku, and how their cost grows."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ _HAIKU = 'experiments.benchmark.haiku_reference'
 
 
 class _Growth(NamedTuple):
-  """Sizes along the axes of growth; what does not grow stays at a base."""
+  """Sizes along the axes of growth; other sizes stay at a base."""
 
   days: tuple[int, ...]
   columns: tuple[int, ...]
@@ -44,7 +44,7 @@ _POPULATION = {'smoke': (1, 2), 'small': (1, 2, 4, 8), 'full': (1, 2, 4, 8)}
 
 
 def groups(size: str, cores: int) -> list[Group]:
-  """The suite's groups for `size`, on `cores` cores."""
+  """Returns the suite's groups for `size`, on `cores` cores."""
   return [
     _critic_group(size, cores),
     _actor_group(size, cores),
@@ -57,7 +57,7 @@ def _critic_group(size: str, cores: int) -> Group:
   settings = {'preset': f'{size}+eigen2'}
   work = operations.critic(*networks_of(settings))
   make = functools.partial(Case, arguments=settings, operations=work)
-  # Fewer steps of larger products, for more memory.
+  # Fewer steps with larger products, at the cost of memory.
   large = settings | {'networks.sequence_block': 112}
   torch = functools.partial(
     Case, builder=f'{_TORCH}:critic_case', needs='torch', operations=work
@@ -108,7 +108,7 @@ def _block_group(size: str, cores: int) -> Group:
   settings = {
     'preset': f'{size}+eigen2',
     'columns': _BLOCK_ROWS[size],
-    'networks.lstm_dropout': 0.0,  # so that all sides can be compared
+    'networks.lstm_dropout': 0.0,  # so that outputs can be compared
   }
   config, spec = networks_of(settings)
   work = operations.FORWARD_BACKWARD * operations.lstm(
@@ -207,7 +207,7 @@ def _population_group(size: str, cores: int) -> Group:
 def _eigen3(
   make: Callable[..., Case], builder: str, cores: int
 ) -> tuple[Case, ...]:
-  """Eigen3 on all cores, and on one device where that is another thing."""
+  """Returns Eigen3 on all cores, and on one device if that differs."""
   builder = f'{_HERE}:{builder}'
   one = make('Eigen3, one device', builder, devices=1)
   if cores == 1:
@@ -226,7 +226,7 @@ def _product() -> Case:
 
 
 def critic_case(**settings: Any) -> Built:
-  """Forward and backward of Eigen3's critic in training mode."""
+  """Times Eigen3's critic forward and backward in training mode."""
   config, spec = networks_of(settings)
   critic = jax_cases.make_networks(config, spec).critic
   params, state = eigen2.critic_from_torch(parameters.critic(config, spec))
@@ -247,7 +247,7 @@ def critic_case(**settings: Any) -> Built:
 
 
 def actor_case(**settings: Any) -> Built:
-  """The forward pass of Eigen3's actor in evaluation mode."""
+  """Times the forward pass of Eigen3's actor in evaluation mode."""
   config, spec = networks_of(settings)
   actor = jax_cases.make_networks(config, spec).actor
   params, state = eigen2.actor_from_torch(parameters.actor(config, spec))
@@ -264,7 +264,7 @@ def actor_case(**settings: Any) -> Built:
 
 
 def extractor_case(**settings: Any) -> Built:
-  """Forward and backward of Eigen3's extractor in training mode."""
+  """Times Eigen3's extractor forward and backward in training mode."""
   config, spec = networks_of(settings)
   key = jax.random.PRNGKey(0)
   return jax_cases.built(
@@ -275,7 +275,7 @@ def extractor_case(**settings: Any) -> Built:
       parameters.case_window(spec, settings),
     ),
     options=parallel.compiler_options(),
-    # With dropout no two sides agree.
+    # With dropout the outputs differ between implementations.
     output=None if config.lstm_dropout else lambda r: np.asarray(r[0][1]),
   )
 
@@ -295,7 +295,7 @@ def population_case(*, population: int, **settings: Any) -> Built:
 
 
 def _extractor_gradient(config, spec) -> Callable:
-  """(params, state, key, window) to ((loss, features), gradients)."""
+  """Maps (params, state, key, window) to ((loss, features), gradients)."""
   extractor = jax_cases.make_networks(config, spec).feature_extractor
 
   def loss(params, state, key, window):
@@ -306,7 +306,7 @@ def _extractor_gradient(config, spec) -> Callable:
 
 
 def _extractor_variables(config, spec) -> eigen2.Variables:
-  """Of the extractor alone, out of a critic's."""
+  """Returns the extractor's variables, from a critic's."""
   prefix = 'critic/'
   trees = (
     {

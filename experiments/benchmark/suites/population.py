@@ -27,10 +27,10 @@ _HERE = 'experiments.benchmark.suites.population'
 _GENERATION = f'{_HERE}:generation_case'
 _GROWN = {'smoke': (4,), 'small': (4, 16, 64)}
 _MEMBERS = {'smoke': 8, 'small': 16, 'full': 16}
-# Of the members that a device computes at once; 0 is all of its share.
+# Members that a device vectorises at once; 0 is all of its share.
 _BLOCKS = {'smoke': (2, 0), 'small': (1, 4, 0)}
 _KEPT = {'smoke': ('smoke',), 'small': ('small', 'full'), 'full': ('full',)}
-# A generation with all its parts and as little of each as the settings allow:
+# A generation with all its parts and the least of each that the settings allow:
 # at full size the default takes hours on two cores.
 _LEAST = {
   'agent.batch_size': 1,
@@ -47,7 +47,7 @@ _LEAST = {
 
 
 def groups(size: str, cores: int) -> list[Group]:
-  """The suite's groups for `size`, on `cores` cores."""
+  """Returns the suite's groups for `size`, on `cores` cores."""
   found = [_memory_group(size)]
   if size != 'full':
     found += [
@@ -187,12 +187,12 @@ def _least_group(size: str, cores: int) -> Group:
 
 
 def _devices(members: int, cores: int) -> int:
-  """As many as there are cores, but so that all have equally many members."""
+  """Returns the most devices up to `cores` that divide the members evenly."""
   return max(n for n in range(1, cores + 1) if members % n == 0)
 
 
 def _work(config: ml_collections.ConfigDict) -> str:
-  """What an agent does in a generation, in words."""
+  """Describes an agent's work in a generation."""
   learner, rules = config.learner, config.environment
   steps = rules.trading_days + rules.settlement_days
   validated = f'{learner.validation_slices} validation slices of {steps} steps'
@@ -206,15 +206,15 @@ def _work(config: ml_collections.ConfigDict) -> str:
 
 
 def _config(settings: Mapping[str, Any]) -> ml_collections.ConfigDict:
-  """The config of a population; see `config_of`."""
+  """Returns the config of a population; see `config_of`."""
   return config_of(settings, erl.get_config)
 
 
 def generation_case(*, runs: bool = True, **settings: Any) -> Built:
-  """A generation of a population."""
+  """Times a generation of a population."""
   learner = wiring.build_population(_config(settings)).learner
   state = learner.init(jax.random.PRNGKey(0))
-  # A learner compiles at its first call; here that is to be by the clock.
+  # A learner compiles at its first call; here that is timed.
   program = jax_cases.compiled_jit(learner._iterate, (learner._world, state))
   if not runs:
     return Built(None, program.seconds, program.temp_bytes)
@@ -235,7 +235,7 @@ def generation_case(*, runs: bool = True, **settings: Any) -> Built:
 
 
 def one_agent_case(**settings: Any) -> Built:
-  """The part of an agent in a generation, by an agent that is alone."""
+  """Times an agent's part in a generation, by a single agent."""
   config = _config(settings)
   experiment = wiring.build(_alone(config))
   learner, spec = experiment.learner, experiment.learner._environment.spec
@@ -286,10 +286,10 @@ def one_agent_case(**settings: Any) -> Built:
 
 
 def _alone(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
-  """One agent whose iteration is what an agent does before it is validated."""
+  """Returns settings of one agent with the same work before validation."""
   alone = config.copy_and_resolve_references()
   with alone.unlocked():
-    del alone.evolution  # its parts are not those of a population
+    del alone.evolution  # else it would be a population
   alone.learner = td3.get_config(config.preset).learner
   ours = config.learner
   alone.learner.update(
@@ -306,7 +306,7 @@ def _alone(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
 def _validation(
   experiment: wiring.Experiment, config: ml_collections.ConfigDict
 ) -> tuple[TradingEnvironment, np.ndarray]:
-  """The validation days, and on which of them slices start, int32 [V]."""
+  """Returns the validation environment, and first days of slices, int32 [V]."""
   environment = wiring.validation_environment(
     config, experiment.panel, experiment.splits.validation
   )
@@ -320,8 +320,8 @@ def saving_case(*, on_disk: bool, **settings: Any) -> Built:
   """Saves the whole state of a population.
 
   Args:
-    on_disk: whether a run lasts until everything is there, or until the
-      population may go on.
+    on_disk: whether a run ends when everything is on disk, or when training
+      could continue.
     **settings: see `config_of`.
   """
   config = _config(settings)
@@ -353,10 +353,10 @@ def saving_case(*, on_disk: bool, **settings: Any) -> Built:
 
 
 def _filled(state):
-  """`state` in numbers that take as much room on disk as trained ones.
+  """Returns `state` with numbers that take as much disk space as trained ones.
 
-  The zeros of a fresh optimiser and of an empty replay would take next to
-  none.
+  A compressing file system stores the zeros of a new optimiser and of an empty
+  replay in almost no space.
   """
   random = np.random.default_rng(0)
 
@@ -368,7 +368,7 @@ def _filled(state):
 
 
 def memory_case(**settings: Any) -> Built:
-  """What a population's state takes, by its shapes."""
+  """Counts the memory of a population's state by its shapes."""
   learner = wiring.build_population(_config(settings)).learner
   state = jax.eval_shape(learner.init, jax.random.PRNGKey(0))
   each = memory_of(state)
@@ -385,5 +385,5 @@ def memory_case(**settings: Any) -> Built:
 
 
 def _bytes(tree) -> int:
-  """Of all leaves, arrays or only their shapes."""
+  """Returns the bytes of all leaves, which are arrays or shapes."""
   return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree))

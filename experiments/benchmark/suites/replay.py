@@ -1,4 +1,4 @@
-"""Replay of day indices beside one that stores windows, as Eigen2's does."""
+"""Replay of day indices against one that stores windows, as Eigen2's does."""
 
 from typing import Any
 
@@ -18,12 +18,12 @@ from experiments.benchmark.settings import config_of, spec_of
 _HERE = 'experiments.benchmark.suites.replay'
 _NUMPY = 'experiments.benchmark.numpy_reference'
 _NUM_DAYS = {'smoke': 40, 'small': 1500, 'full': 1500}
-# Windows of the full size fill gigabytes: their bytes are counted, not filled.
+# At full size windows take gigabytes: they are only counted.
 _NAIVE_RUNS = {'smoke': True, 'small': True, 'full': False}
 
 
 def groups(size: str, cores: int) -> list[Group]:
-  """The suite's groups for `size`; one device whatever `cores` is."""
+  """Returns the suite's groups for `size`; one device for any `cores`."""
   del cores
   settings = {'preset': size, 'num_days': _NUM_DAYS[size]}
   naive = settings | {'runs': _NAIVE_RUNS[size]}
@@ -60,7 +60,7 @@ def groups(size: str, cores: int) -> list[Group]:
 def random_transitions(
   config: ml_collections.ConfigDict, count: int, num_days: int
 ) -> Transition:
-  """Transitions between days, leaves [count, ...]."""
+  """Draws transitions between days, leaves [count, ...]."""
   num_stocks = spec_of(config).num_investable
   key_day, key_reward = jax.random.split(jax.random.PRNGKey(5))
   first_day = config.environment.context_days - 1
@@ -78,7 +78,7 @@ def random_transitions(
 def ring(
   config: ml_collections.ConfigDict, num_days: int
 ) -> replay.ReplayState:
-  """A full replay of random transitions."""
+  """Makes a full replay of random transitions."""
   capacity = config.learner.replay_capacity
   transitions = random_transitions(config, capacity, num_days)
   empty = replay.init(jax.tree.map(lambda x: x[0], transitions), capacity)
@@ -86,14 +86,14 @@ def ring(
 
 
 def market(config: ml_collections.ConfigDict, num_days: int) -> Market:
-  """Random features of `num_days` days."""
+  """Draws random features of `num_days` days."""
   spec = spec_of(config)
   features = parameters.window(1, num_days, spec.num_columns, spec.num_features)
   return Market(jnp.asarray(features[0]), config.environment.context_days)
 
 
 def add_case(*, num_days: int, **settings: Any) -> Built:
-  """Adds batches to Eigen3's replay, in place."""
+  """Times adding batches to Eigen3's replay, in place."""
   config = config_of(settings)
   state = ring(config, num_days)
   batch = random_transitions(config, ADDED, num_days)
@@ -114,7 +114,7 @@ def add_case(*, num_days: int, **settings: Any) -> Built:
 
 
 def sample_case(*, num_days: int, **settings: Any) -> Built:
-  """Samples from Eigen3's replay and gathers the windows."""
+  """Times sampling from Eigen3's replay and gathering the windows."""
   config = config_of(settings)
   state, days = ring(config, num_days), market(config, num_days)
   size = config.agent.batch_size
@@ -143,6 +143,6 @@ def sample_case(*, num_days: int, **settings: Any) -> Built:
 
 
 def bytes_each(state: replay.ReplayState) -> int:
-  """Of one transition in the ring."""
+  """Returns the bytes of one transition in the ring."""
   leaves = jax.tree.leaves(state.storage)
   return sum(x.nbytes for x in leaves) // replay.capacity_of(state)

@@ -17,12 +17,12 @@ from experiments.benchmark.suites import replay as replay_suite
 _BUILDER = 'experiments.benchmark.suites.td3:update_case'
 _BATCH_SIZE = {'smoke': 4, 'small': 32, 'full': 8}
 _NUM_DAYS = 1500
-# An update with all its parts, whatever step it is.
+# An update with all its parts, at any step.
 _WHOLE = {'agent.policy_delay': 1, 'num_days': _NUM_DAYS}
 
 
 def groups(size: str, cores: int) -> list[Group]:
-  """The suite's groups for `size`, on `cores` cores."""
+  """Returns the suite's groups for `size`, on `cores` cores."""
   batch = _BATCH_SIZE[size]
   settings = {'preset': size, 'agent.batch_size': batch} | _WHOLE
   several = f'Eigen3, {cores} devices'
@@ -32,7 +32,7 @@ def groups(size: str, cores: int) -> list[Group]:
     cases.insert(0, make(several, devices=cores))
   bootstrapped = settings | {
     'agent.gamma': 0.99,
-    # Its program's memory and compile time say enough at this size.
+    # At this size only the memory and compilation time are measured.
     'runs': size != 'full',
   }
   cases.append(
@@ -56,7 +56,7 @@ def groups(size: str, cores: int) -> list[Group]:
     ),
   )
   if size == 'full':
-    return [updates]  # The reference would take an hour.
+    return [updates]  # the reference would take an hour
   return [updates, _ddpg_group(size, cores)]
 
 
@@ -86,7 +86,7 @@ def _ddpg_group(size: str, cores: int) -> Group:
 
 
 def update_case(*, num_days: int, runs: bool = True, **settings: Any) -> Built:
-  """An update of Eigen3's agent; its state's buffers are given up."""
+  """Times an update of Eigen3's agent, which donates its state."""
   config = config_of(settings)
   market = replay_suite.market(config, num_days)
   ring = replay_suite.ring(config, num_days)
@@ -119,7 +119,7 @@ def update_case(*, num_days: int, runs: bool = True, **settings: Any) -> Built:
 
 
 def make_agent(config: ml_collections.ConfigDict):
-  """TD3's init, select_action and update on networks of `config`."""
+  """Returns TD3's init, select_action and update on networks of `config`."""
   spec = spec_of(config)
   examples = config.agent.batch_size // config.agent.accumulation_steps
   work = sizes.Work(examples, jax.device_count())
