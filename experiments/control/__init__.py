@@ -1,1 +1,1 @@
-"""Runs the agent on public control tasks, to show that it is right."""
+"""Trains the agent on public control tasks, to validate the algorithm."""

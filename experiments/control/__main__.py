@@ -1,16 +1,16 @@
-r"""Trains TD3 on a public control task and tells how far it came.
+r"""Trains TD3 on a public control task and reports its returns.
 
 eigen3 control --env=Pendulum-v1 --seed=0,1,2,3,4 --workdir=runs/pendulum \
   [--config.num_steps=10000]
 
-The agent and its replay are those that trade; networks, observations and the
-task are others. Every seed is a run of its own, one after another.
+The agent and its replay are those for trading; networks, observations and task
+differ. Every seed is its own run, one after another.
 """
 
 from experiments import mains
 
 if __name__ == '__main__':
-  mains.start('control')  # reads flags before what is slow is imported
+  mains.start('control')  # reads flags before slow imports
 
 import pathlib
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> None:
   rows: list[dict[str, float]] = []
   for seed in config.seed:
     for evaluation in learning.learn(config.env, config, seed):
-      if not rows:  # task and settings were found good
+      if not rows:  # task and settings are valid
         run_directory.create(workdir, config, {})
         described['versions']['gymnasium'] = version('gymnasium')
       rows.append(_row(seed, evaluation))

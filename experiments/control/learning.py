@@ -1,4 +1,4 @@
-"""An agent on a task that is stepped on the host: step, update, action."""
+"""Trains an agent on a task that runs on the host: step, update, action."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,11 +18,11 @@ from experiments.control.task import Task
 
 
 class LearnerState(NamedTuple):
-  """All that learning carries from one step to the next.
+  """All that is carried from one step to the next.
 
   Attributes:
     agent: networks and optimisers.
-    replay: experience.
+    replay: transitions.
     key: consumed by the next step.
   """
 
@@ -32,13 +32,13 @@ class LearnerState(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-  """How the policy did without noise.
+  """Returns of the policy without noise.
 
   Attributes:
-    step: of the task, after which it was judged.
+    step: of the task, after which it was evaluated.
     returns: float64 [E], undiscounted sums of rewards of whole episodes.
     metrics: of the last update; empty before the first.
-    state: as it was then; its buffers are given up when learning goes on.
+    state: at that time; the next step donates its buffers.
   """
 
   step: int
@@ -59,7 +59,7 @@ _EXPECTED = {
 
 
 class Learner:
-  """Pure functions of one agent: remember, update, act; each jitted."""
+  """Pure functions of one agent: store, update, act; each jitted."""
 
   def __init__(
     self,
@@ -103,14 +103,14 @@ class Learner:
   def _pure_remember(
     self, state: LearnerState, transition: Transition
   ) -> LearnerState:
-    """Adds a transition to replay; the buffers of `state` are given up."""
+    """Adds a transition to replay; donates the buffers of `state`."""
     batch = jax.tree.map(lambda x: jnp.asarray(x)[None], transition)
     return state._replace(replay=replay.add(state.replay, batch))
 
   def _pure_advance(
     self, state: LearnerState, transition: Transition, observation: Array
   ) -> tuple[LearnerState, Array, dict[str, Array]]:
-    """Remembers, updates, and acts on `observation` [O] with noise."""
+    """Stores, updates, and acts on `observation` [O] with noise."""
     key, key_sample, key_act = jax.random.split(state.key, 3)
     state = self._pure_remember(state, transition)
     batch = replay.sample(
@@ -127,22 +127,22 @@ def learn(
   seed: int,
   make_networks: networks.Maker = networks.make_networks,
 ) -> Iterator[Evaluation]:
-  """Trains one agent, and judges it now and then.
+  """Trains one agent, and evaluates it regularly.
 
   Args:
     name: of the task.
     config: all settings.
     seed: of the task, the networks and the exploration.
-    make_networks: gives the actor and the critics that `agent.algorithm` asks
-      for.
+    make_networks: makes the actor and the critics that `agent.algorithm`
+      needs.
 
   Yields:
     An evaluation of 10 episodes (`evaluation_episodes`) after every
     `evaluate_every` steps, and of more after the last one.
 
   Raises:
-    ValueError: the task or a setting is unknown or out of range.
-    NonFiniteError: what was learnt or reached is not finite.
+    ValueError: if the task or a setting is unknown or out of range.
+    NonFiniteError: if a metric or return is not finite.
   """
   rng = np.random.default_rng(seed)
   first, *others = rng.integers(2**31, size=1 + config.evaluation_episodes)
@@ -171,10 +171,10 @@ def learn(
 
 
 def seeds_of(texts: Sequence[str]) -> tuple[int, ...]:
-  """The numbers of --seed.
+  """Parses --seed.
 
   Raises:
-    ValueError: one is none, out of range or there twice.
+    ValueError: if one is not a number, out of range or repeated.
   """
   try:
     seeds = tuple(map(int, texts))
@@ -200,7 +200,7 @@ def _transition(observation, action, step) -> Transition:
 
 
 def _play(learner: Learner, agent: Any, tasks: Sequence[Task]) -> np.ndarray:
-  """Returns of one whole episode of each of the tasks, float64 [E]."""
+  """Plays an episode of each task; returns sums of rewards, float64 [E]."""
   observations = np.stack([task.reset() for task in tasks])
   returns = np.zeros(len(tasks))
   playing = np.ones(len(tasks), bool)

@@ -1,4 +1,4 @@
-"""Perceptrons as TD3's paper has them, with the interface of our networks."""
+"""Perceptrons as in TD3's paper, with the interface of our networks."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
@@ -23,17 +23,17 @@ _POLICY = layers.precision_policy('float32')
 def make_networks(
   hidden: Sequence[int], spec: ActionSpec
 ) -> tuple[hk.TransformedWithState, hk.TransformedWithState]:
-  """TD3's actor and its two critics."""
+  """Makes TD3's actor and its two critics."""
   return make_actor(hidden, spec), make_double_critic(hidden)
 
 
 def make_actor(
   hidden: Sequence[int], spec: ActionSpec
 ) -> hk.TransformedWithState:
-  """Observations [B, O] to `(actions [B, A], None)`, in the task's units."""
+  """Maps observations [B, O] to `(actions [B, A], None)` in task units."""
 
   def actor(observations: Array, is_training: bool):
-    del is_training  # no layer asks for it
+    del is_training  # no layer needs it
     x = perceptron(observations, hidden, int(np.prod(spec.shape)), 'actor')
     return spec.from_unit(jnp.tanh(x)), None
 
@@ -41,7 +41,7 @@ def make_actor(
 
 
 def make_double_critic(hidden: Sequence[int]) -> hk.TransformedWithState:
-  """Observations [B, O] and unit actions [B, A] to values [B, 2]."""
+  """Maps observations [B, O] and unit actions [B, A] to values [B, 2]."""
 
   def double_critic(
     observations: Array, unit_actions: Array, is_training: bool
@@ -55,7 +55,7 @@ def make_double_critic(hidden: Sequence[int]) -> hk.TransformedWithState:
 
 
 def perceptron(x: Array, hidden: Sequence[int], size: int, name: str) -> Array:
-  """ReLU layers and a linear one, [B, I] to [B, size]."""
+  """Applies ReLU layers and a linear one, [B, I] to [B, size]."""
   for number, width in enumerate(hidden, start=1):
     x = jax.nn.relu(layers.Linear(width, _POLICY, f'{name}_{number}')(x))
   return layers.Linear(size, _POLICY, f'{name}_out')(x)

@@ -1,4 +1,4 @@
-"""What runs on a control task reached, beside what is known of others."""
+"""Results on a control task, compared with published ones."""
 
 import os
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ _DRAWS_SEED = 0  # of the intervals
 
 
 class Known(NamedTuple):
-  """What others reached on a task.
+  """A published result on a task.
 
   Attributes:
-    goal: a mean return from which the task counts as solved here.
+    goal: the mean return from which the task counts as solved here.
     mean: return of another implementation of TD3, over many episodes.
-    deviation: of these episodes' returns.
-    steps: it was trained for.
-    source: where this is told.
+    deviation: standard deviation of these episodes' returns.
+    steps: of its training.
+    source: of the result.
   """
 
   goal: float
@@ -45,7 +45,7 @@ KNOWN = {
 
 
 def measure(env: str, curves: pd.DataFrame) -> dict[str, Any]:
-  """The numbers of all seeds, as JSON.
+  """Summarises all seeds, as JSON.
 
   Args:
     env: name of the task.
@@ -54,8 +54,8 @@ def measure(env: str, curves: pd.DataFrame) -> dict[str, Any]:
 
   Returns:
     By seed the last `mean_return`, its `deviation` and `episodes`, the curve
-    and, where the task is known, the first step that reached the goal (None
-    where none did); and the interquartile mean of the seeds' last returns.
+    and, if the task is known, the first step that reached the goal (None if
+    none did); and the interquartile mean of the seeds' last returns.
   """
   known = KNOWN.get(env)
   seeds = {}
@@ -83,7 +83,7 @@ def measure(env: str, curves: pd.DataFrame) -> dict[str, Any]:
 
 
 def table(summary: Mapping[str, Any]) -> str:
-  """The last evaluations as text, a line a seed."""
+  """Returns the last evaluations as text, with a line for each seed."""
   lines = []
   for seed, found in summary['seeds'].items():
     line = (
@@ -133,7 +133,7 @@ def draw_curves(
 
 
 def _middle(axes, curves: pd.DataFrame) -> None:
-  """The interquartile mean of the seeds, with its interval."""
+  """Draws the interquartile mean of the seeds, with its interval."""
   middle = pd.DataFrame(
     [
       statistics.interquartile_mean(row[:, None], _DRAWS_SEED)
@@ -157,7 +157,7 @@ def _middle(axes, curves: pd.DataFrame) -> None:
 
 
 def _known(axes, known: Mapping[str, Any]) -> None:
-  """What others reached, and the goal."""
+  """Draws the published result, and the goal."""
   axes.axhline(
     known['mean'],
     color=drawing.REFERENCE,

@@ -1,4 +1,4 @@
-"""A task of Gymnasium as the agent needs it."""
+"""A Gymnasium task with the interface that the agent needs."""
 
 from typing import Any, NamedTuple
 
@@ -8,13 +8,13 @@ from eigen3.types import ActionSpec
 
 
 class Step(NamedTuple):
-  """What a task says after an action, on the host.
+  """The result of an action, on the host.
 
   Attributes:
-    observation: float32 [O], the true last one where the episode ends.
+    observation: float32 [O], the true last one if the episode ends.
     reward: of the action.
-    discount: 0 where the episode terminated, else 1; the limit on its time
-      is a truncation and keeps 1.
+    discount: 0 if the episode terminated, else 1; its time limit is a
+      truncation and keeps 1.
     last: whether the episode ends here.
   """
 
@@ -36,12 +36,12 @@ class Task:
     """Makes the task.
 
     Args:
-      name: as Gymnasium knows it, e.g. 'Pendulum-v1'.
-      seed: of all that is random in it; at least 0.
+      name: of Gymnasium, e.g. 'Pendulum-v1'.
+      seed: of all randomness in it; at least 0.
 
     Raises:
-      ValueError: there is no such task here, or its observations or actions
-        are not vectors.
+      ValueError: if there is no such task, or its observations or actions are
+        not vectors.
     """
     self._environment = _make(name)
     observations = self._environment.observation_space
@@ -60,9 +60,9 @@ class Task:
     self._seed: int | None = seed
 
   def reset(self) -> np.ndarray:
-    """Begins an episode; its first observation, float32 [O]."""
+    """Starts an episode; returns its first observation, float32 [O]."""
     observation, _ = self._environment.reset(seed=self._seed)
-    self._seed = None  # later episodes go on with the same generator
+    self._seed = None  # later episodes continue with the same generator
     return np.asarray(observation, np.float32)
 
   def step(self, action: np.ndarray) -> Step:
@@ -79,7 +79,7 @@ class Task:
 
 
 def _make(name: str) -> Any:
-  """The environment; what is wrong is a ValueError of one line."""
+  """Makes the environment; raises a ValueError of one line."""
   try:
     import gymnasium
   except ImportError as error:
@@ -90,5 +90,5 @@ def _make(name: str) -> Any:
     return gymnasium.make(name)
   except (gymnasium.error.Error, ImportError) as error:
     raise ValueError(
-      f"--env: found '{name}', expected a task of Gymnasium ({error})"
+      f"--env: found '{name}', expected a Gymnasium task ({error})"
     ) from error

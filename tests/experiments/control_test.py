@@ -1,4 +1,4 @@
-"""Tests of experiments.control: the agent on tasks that others made."""
+"""Tests of experiments.control: the agent on public tasks."""
 
 import json
 import re
@@ -20,7 +20,7 @@ PENDULUM = 'Pendulum-v1'  # 200 steps an episode, torque from -2 to 2
 
 
 class Steady(gymnasium.Env):
-  """Pays 1 a step, whatever is done; observes the steps of the episode."""
+  """Rewards each step with 1; observes the number of the step."""
 
   observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,))
   action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,))
@@ -48,7 +48,7 @@ gymnasium.register('Terminated-v0', Steady, kwargs={'ends': True})
 
 
 def make_config(**changes):
-  """Of 200 steps, which take a second."""
+  """Settings of 200 steps, which take a second."""
   config = control.get_config()
   config.update(
     num_steps=200,
@@ -92,7 +92,7 @@ def test_a_task_is_gymnasium_s():
 
 
 def test_a_termination_has_no_discount():
-  """A car that pushes the way it goes gets up the mountain."""
+  """A car that pushes in its direction of motion climbs the mountain."""
   task = Task('MountainCarContinuous-v0', 0)
   observation, steps = task.reset(), 0
   last = False
@@ -107,7 +107,7 @@ def test_a_termination_has_no_discount():
 @pytest.mark.parametrize(
   'name, words',
   [
-    ('NoSuchTask-v0', "found 'NoSuchTask-v0', expected a task of Gymnasium"),
+    ('NoSuchTask-v0', "found 'NoSuchTask-v0', expected a Gymnasium task"),
     ('CartPole-v1', "'CartPole-v1' with actions in Discrete"),
     ('FrozenLake-v1', "'FrozenLake-v1' with observations in Discrete"),
   ],
@@ -153,7 +153,7 @@ def test_critics_share_nothing():
 
 
 def test_replay_holds_what_happened():
-  """Episodes of 5 steps: the last observation is 5, never the next one's 0."""
+  """In episodes of 5 steps the last observation is 5, not the next 0."""
   config = make_config(num_steps=60, evaluate_every=60)
   (evaluation,) = learning.learn('Truncated-v0', config, seed=0)
   ring = evaluation.state.replay
@@ -239,7 +239,7 @@ def test_wrong_seeds_are_refused(text):
 
 
 def test_a_summary_by_hand():
-  """Of five seeds the middle three count."""
+  """Of five seeds only the middle three count."""
   last = [-100.0, -150.0, -160.0, -170.0, -900.0]
   curves = pd.DataFrame(
     [
