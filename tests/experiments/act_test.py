@@ -23,7 +23,7 @@ def run(programs):
 
 
 def until(panel, day):
-  """What was known at the close of `day`."""
+  """Returns the panel up to the close of `day`."""
   return of_days(panel, 0, day + 1)
 
 
@@ -40,7 +40,7 @@ def of_days(panel, first, stop):
 
 
 def longer(panel, days=20):
-  """The panel with some days more, on which everything is three times more."""
+  """Adds some days to the panel, on which all prices are tripled."""
   more = slice(-days, None)
   arrays = {
     name: np.concatenate([getattr(panel, name), 3 * getattr(panel, name)[more]])
@@ -54,7 +54,7 @@ def longer(panel, days=20):
 
 @pytest.mark.parametrize('back', [1, 30])
 def test_actions_are_those_of_the_backtest(run, back):
-  """On a panel that ends on a day, as the judge had them for that day."""
+  """A panel that ends on a day gives the judge's orders for that day."""
   days = run.experiment.validation.days
   expected = run.experiment.learner.greedy_actions(run.agent, days)
   panel = until(run.experiment.panel, days[-back])
@@ -68,7 +68,7 @@ def test_actions_are_those_of_the_backtest(run, back):
 
 
 def test_newer_days_do_not_change_the_normalisation(run):
-  """Not even by moving the training days, which are counted from the end."""
+  """Not even if the training days move, which are counted from the end."""
   trained = run.experiment.panel
   expected = saved_runs.market_of(run, trained).features
   found = saved_runs.market_of(run, longer(trained)).features
@@ -87,7 +87,7 @@ def test_what_does_not_fit_is_refused(run):
 
 
 def test_the_program_tells_the_orders(run, programs, tmp_path):
-  """Of a run whose panel was moved, too."""
+  """For a run whose panel was moved, too."""
   trained = run.experiment.panel
   moved = moved_from_panel(
     run.workdir, tmp_path / 'run [1]', tmp_path / 'gone.parquet'
@@ -154,7 +154,7 @@ def test_the_program_tells_the_orders(run, programs, tmp_path):
 
 
 def test_a_panel_that_begins_later_needs_the_year_before_its_windows(run):
-  """Features in usual moves would be others than the run's, unsaid."""
+  """Features in usual moves would differ from the run's without notice."""
   trained = run.experiment.panel
   whole = saved_runs.market_of(run, trained).features
   needed = 8 + YEAR_DAYS

@@ -1,4 +1,4 @@
-"""Tests of experiments.caches and of programs that keep what they compile."""
+"""Tests of experiments.caches and of programs with a compilation cache."""
 
 import os
 import pathlib
@@ -13,7 +13,7 @@ from experiments import backend, caches
 
 @pytest.fixture
 def directory(monkeypatch):
-  """Reads the folder that JAX was told of; puts the old one back."""
+  """Reads JAX's setting of the folder; restores the old one."""
   monkeypatch.delenv('JAX_COMPILATION_CACHE_DIR', raising=False)
   before = jax.config.jax_compilation_cache_dir
   seconds = jax.config.jax_persistent_cache_min_compile_time_secs

@@ -1,4 +1,4 @@
-"""Tests of the command eigen3, and of what programs answer at once."""
+"""Tests of the command eigen3, and of answers that come at once."""
 
 import importlib.metadata
 import pathlib
@@ -51,7 +51,7 @@ def refusal(*arguments, **options):
 
 @pytest.fixture(scope='module')
 def helps(tmp_path_factory):
-  """What every program says of itself, from a process of its own."""
+  """Returns the help of every program, from a process of its own."""
   folder = tmp_path_factory.mktemp('elsewhere')
   code = ASKED.format(slow=SLOW)
   found = {}
@@ -234,7 +234,7 @@ def test_settings_of_a_run_that_goes_on_are_in_its_folder():
 
 
 def test_modules_of_the_folder_are_found_by_the_command(tmp_path):
-  """As they are by python -m, whose path begins with the folder."""
+  """As with python -m, whose path begins with the current folder."""
   script = tmp_path / 'bin' / 'eigen3'
   script.parent.mkdir()
   script.write_text(

@@ -69,7 +69,7 @@ CASES = [
 
 @pytest.fixture(scope='module', autouse=True)
 def _one_market():
-  """Makes a market of equal settings once, which takes half of the time."""
+  """Caches markets of equal settings, which take half of the time."""
   make, made = data.synthetic_market, {}
 
   def synthetic_market(config):

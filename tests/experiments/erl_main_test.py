@@ -31,7 +31,7 @@ def arguments(programs):
 
 @pytest.fixture(scope='session')
 def whole(programs):
-  """The run that nothing interrupted."""
+  """The uninterrupted run."""
   return programs.whole('erl')
 
 
@@ -50,7 +50,7 @@ def kill_after(process, folder, logged):
 
 
 def state_of(folder):
-  """The newest checkpoint's arrays."""
+  """Returns the newest checkpoint's arrays."""
   path = folder / 'checkpoints' / str(GENERATIONS) / 'state.npz'
   with np.load(path) as arrays:
     return dict(arrays)

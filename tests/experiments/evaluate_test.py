@@ -18,7 +18,7 @@ def evaluate(programs):
 
 @pytest.fixture
 def runs(programs, tmp_path):
-  """Folders of two runs of one agent, which are equal, and a population's."""
+  """Folders of two equal runs of one agent, and of a population."""
   for name, program in zip(NAMES, ('td3', 'td3', 'erl'), strict=True):
     shutil.copytree(programs.whole(program).folder, tmp_path / name)
   config = json.loads((tmp_path / 'two' / 'config.json').read_text())
@@ -123,7 +123,7 @@ def test_held_out_days_are_opened_once(evaluate, runs):
 
 
 def test_the_committee_is_as_large_as_it_can_be(evaluate, runs):
-  """By default: of one run there is none, of two runs it has two seats."""
+  """By default a single run has none, and two runs have one of two members."""
   for names, seats in (('one', 0), ('one,population', 2)):
     found = [f'{runs}/{name}' for name in names.split(',')]
     out = runs / 'out' / str(seats)

@@ -14,7 +14,7 @@ LONELY = forks.ROOT / 'tests' / 'interop' / 'lonely.py'
 
 
 def read(path):
-  """(about, example) of an exported policy."""
+  """Returns (about, example) of an exported policy."""
   with zipfile.ZipFile(path) as file:
     example = np.load(io.BytesIO(file.read('example.npz')))
     return json.loads(file.read('about.json')), dict(example)

@@ -1,4 +1,4 @@
-"""Agents of Eigen2 become runs, which experiments.td3 goes on with."""
+"""Agents of Eigen2 become runs that experiments.td3 resumes."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def config_of(preset='smoke+eigen2'):
 
 
 def agent_of(seed=0, **changes):
-  """An agent whose four networks are random and differ."""
+  """An agent with four different random networks."""
   config = td3.get_config('smoke+eigen2')
   config.networks.update_from_flattened_dict(SETTINGS | changes)
   rules = Rules.from_config(config.environment)
@@ -64,7 +64,7 @@ def agent_of(seed=0, **changes):
 
 
 def write_data(path):
-  """The embedded market as Eigen2 would have kept it."""
+  """The embedded market in Eigen2's format."""
   panel = data.synthetic_market(td3.get_config('smoke').data.synthetic).panel
   assert panel.feature_names == FEATURES
   cells = {
@@ -81,7 +81,7 @@ def write_data(path):
 
 @pytest.fixture(scope='module')
 def made(tmp_path_factory):
-  """(folder of a run, agent, panel, config)"""
+  """Returns (folder of a run, agent, panel, config)."""
   folder = tmp_path_factory.mktemp('imported')
   panel = read_eigen2(write_data(folder / 'data.pkl'), (FIRST, STOP))
   config, agent = config_of(), agent_of()
@@ -99,7 +99,7 @@ def assert_same(one, other):
 
 @pytest.fixture(scope='module')
 def restored(made):
-  """(state, the state that it took the place of), when the run is resumed."""
+  """Returns (state, the state that it replaced), when the run is resumed."""
   out, _, panel, config = made
   learner = wiring.build(config).learner
   blank = learner.blank(jax.random.PRNGKey(config.seed))

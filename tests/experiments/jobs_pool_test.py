@@ -155,7 +155,7 @@ def test_what_went_on_alone_is_recorded_and_not_run_again(tmp_path, program):
 
 
 def test_two_processes_share_the_runs(tmp_path, program):
-  """Each is run once, by either, and both end when all is done."""
+  """Either process runs each, and both end when all is done."""
   both = [program(), program()]
   said = [started.communicate(timeout=120)[0] for started in both]
   counts = [eval(text) for text in said]

@@ -35,7 +35,7 @@ def finish(process):
 
 
 def test_two_processes_climb_one_ladder(tmp_path):
-  """Every run is done once, by either; results need no folder of a run."""
+  """Either process runs each run once; results need no run's folder."""
   folder, records = tmp_path / 'ladder', tmp_path / 'records'
   first, second = [
     finish(process) for process in [start(folder, records) for _ in range(2)]

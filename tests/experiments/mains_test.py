@@ -1,4 +1,4 @@
-"""Tests of experiments.mains: what a failure looks like to a user."""
+"""Tests of experiments.mains: how errors are reported to a user."""
 
 import pathlib
 
@@ -89,7 +89,7 @@ def test_flag_files_that_do_not_fit_are_one_line(tmp_path):
 
 
 def test_a_file_of_settings_that_fails_is_one_line(tmp_path):
-  """With the place in the file: it is the user's program."""
+  """With the place in the file, which is the user's program."""
   file = tmp_path / 'mine.py'
   for text, line, words in (
     ('def get_config(preset:\n', 1, 'SyntaxError: '),

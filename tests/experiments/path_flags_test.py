@@ -8,7 +8,7 @@ from experiments import path_flags
 
 @pytest.fixture
 def values(monkeypatch):
-  """Flags of one path, of a list and of one that may be repeated."""
+  """Flags of one path, of a list and of a repeatable one."""
   monkeypatch.setenv('HOME', '/home/me')
   found = flags.FlagValues()
   path_flags.DEFINE_path('out', None, 'A file.', flag_values=found)

@@ -180,7 +180,7 @@ def champion_of(folder):
 
 @pytest.mark.long
 def test_erl_in_two_processes(tmp_path):
-  """An interrupt of the last stops both; resumed, they do what one does."""
+  """An interrupt of the last stops both; resumed, they equal a single one."""
   folder = tmp_path / 'several'
   processes = start('erl', 2, folder, *ERL)
   while not (folder / 'metrics.csv').exists() or (

@@ -1,4 +1,4 @@
-"""Tests of experiments.saved_runs, on folders of runs that have not begun.
+"""Tests of experiments.saved_runs, on folders of runs before training.
 
 Champions are restored in act_test.py and evaluate_test.py.
 """
@@ -15,7 +15,7 @@ DATA = {'hash': 'abc'}
 
 
 def settings(program):
-  """Those of the preset smoke, as programs store them."""
+  """The settings of the preset smoke, as programs store them."""
   config = program.get_config('smoke')
   return config
 

@@ -1,4 +1,4 @@
-"""Tests of experiments.sweep.job: how a trial is taken up again."""
+"""Tests of experiments.sweep.job: how a trial is continued."""
 
 import sys
 import time

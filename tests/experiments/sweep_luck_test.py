@@ -16,7 +16,7 @@ SEEDS = (0, 3)
 
 
 def write(runs, number, returns, days=DAYS):
-  """A trial's runs: the first gets half of the returns, the second 3/2."""
+  """Writes a trial's runs: one has half of the returns, the other 3/2."""
   for seed, share in zip(SEEDS, (0.5, 1.5), strict=True):
     folder = runs / str(number) / f'seed{seed}'
     folder.mkdir(parents=True)

@@ -37,7 +37,7 @@ def start(*arguments, pause=0.0):
 
 
 def wait(process):
-  """Its (exit status, stdout, stderr)."""
+  """Returns its (exit status, stdout, stderr)."""
   return process.wait(), process.said('out'), process.said('err')
 
 
@@ -59,7 +59,7 @@ def results(folder):
 
 
 def is_midway(folder):
-  """Whether the third trial's first run has logged a step; it has six."""
+  """Whether the third trial's first run, of six steps, has logged one."""
   with contextlib.suppress(FileNotFoundError):
     metrics = folder / 'runs/2/seed0/metrics.csv'
     return metrics.read_text().count('\n') >= 2
@@ -67,7 +67,7 @@ def is_midway(folder):
 
 
 def holders(folder):
-  """Processes of the sweep that are still there, it and then its runs."""
+  """Returns the sweep's running processes, itself first."""
   names = {path.stem for path in (folder / 'runs' / 'claims').iterdir()}
   found = [
     holder['process']
@@ -78,7 +78,7 @@ def holders(folder):
 
 
 def send(number, processes):
-  """Signals those that have not ended by now."""
+  """Signals the processes that have not ended."""
   for process in processes:
     with contextlib.suppress(ProcessLookupError):
       os.kill(process, number)
@@ -89,13 +89,13 @@ def num_complete(folder):
 
 
 def most_at_once(folder):
-  """Runs that were there at the same time, of those that were not stopped."""
+  """Returns runs that overlapped in time, of those that were not stopped."""
   times = [json.loads(f.read_text()) for f in folder.rglob('summary.json')]
   return max(sum(b <= t <= e for b, e in times) for t, _ in times)
 
 
 def assert_whole(folder):
-  """The results of GRID; each run was begun once."""
+  """Checks the results of GRID; each run was begun once."""
   table = results(folder)
   assert table['number'].tolist() == [0, 1, 2, 3]
   assert table['state'].tolist() == ['complete'] * 4
@@ -188,7 +188,7 @@ def test_a_killed_sweep_goes_on_where_it_was(tmp_path):
 
 
 def test_another_process_joins(tmp_path):
-  """Each trial is run once, by either, and both tell the same."""
+  """Either process runs each trial once, and both print the same."""
   folder = tmp_path / 'sweep'
   arguments = (*GRID, f'--workdir={folder}', '--config.jobs=1')
   process = start(*arguments, pause=0.15)

@@ -47,7 +47,7 @@ def test_an_unknown_objective_is_named(tmp_path):
 
 @pytest.fixture
 def settings_after(monkeypatch):
-  """The settings and flags that a program makes of its command line."""
+  """Returns the settings and flags that a program reads from its command."""
 
   def settings_after(command):
     # Where flags of a config's fields are looked for.

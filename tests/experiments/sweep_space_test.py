@@ -9,7 +9,7 @@ from experiments.sweep.space import Choices, Range
 
 
 def make(method='random', preset='td3/smoke', **tried):
-  """A config that tries these fields alone; __ stands for a dot."""
+  """A config that tries only these fields; __ stands for a dot."""
   config = sweep.get_config(preset)
   config.method = method
   for field, values in space.flatten(config.parameters).items():

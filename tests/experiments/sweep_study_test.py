@@ -20,7 +20,7 @@ def make(method, **pruner):
 
 
 def draw(path, config, number, tell=True):
-  """Opens the study, and the parameters of so many new trials."""
+  """Opens the study; returns the parameters of so many new trials."""
   tried = space.read(config)
   opened = study.open_study(path, config, 8)
   found = []

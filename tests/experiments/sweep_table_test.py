@@ -43,7 +43,7 @@ def run(seed, objective, step, seconds):
 
 @pytest.fixture
 def trials():
-  """One in each state; the second has the largest value but is not whole."""
+  """A trial in each state; the second, unfinished one has the largest value."""
   study = optuna.create_study(direction='maximize')
   study.add_trials(
     [
@@ -135,7 +135,7 @@ def draw(path, trials, space=SPACE, seeds=(0, 4)):
 
 
 def has_colour(image, colour):
-  """Whether some pixels have just that colour, of '#rrggbb'."""
+  """Returns whether some pixels have the exact colour '#rrggbb'."""
   expected = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
   return (np.abs(image - expected).max(axis=2) < 0.02).sum() > 10
 

@@ -43,7 +43,7 @@ def arguments(programs):
 
 @pytest.fixture(scope='session')
 def whole(programs):
-  """The run that nothing interrupted."""
+  """The uninterrupted run."""
   return programs.whole('td3')
 
 
@@ -51,7 +51,7 @@ def whole(programs):
 def killed(
   start, arguments, folder, seconds=None, iterations=None, *more, **how
 ):
-  """Starts a run and kills it after seconds, or so many logged iterations."""
+  """Starts a run; kills it after seconds or so many logged iterations."""
   process = start(*arguments, f'--workdir={folder}', *more, **how)
   begin = time.monotonic()
   while process.poll() is None and time.monotonic() - begin < 550:
@@ -68,7 +68,7 @@ def killed(
 
 
 def state_of(folder):
-  """The newest checkpoint's arrays."""
+  """Returns the newest checkpoint's arrays."""
   path = folder / 'checkpoints' / str(ITERATIONS) / 'state.npz'
   with np.load(path) as arrays:
     return dict(arrays)
@@ -158,7 +158,7 @@ def test_a_run_leaves_its_report(whole, arguments):
 def test_seeds_in_one_process_are_what_they_are_alone(
   whole, train, arguments, tmp_path, more
 ):
-  """The second, by what was compiled for the first, and where that stopped."""
+  """Stopped in the second seed, it resumes there with the cached programs."""
   run = train(*arguments, '--seeds=1,0', f'--workdir={tmp_path}', *more)
   assert run.returncode == 0, run.stderr
   assert sorted(os.listdir(tmp_path)) == ['seed0', 'seed1']
@@ -189,7 +189,7 @@ def test_seeds_go_on_where_they_were(whole, train, start, arguments, tmp_path):
 def test_a_killed_run_resumes_bit_for_bit(
   whole, start, train, arguments, programs, tmp_path
 ):
-  """With the settings that its folder holds, but for those that are given."""
+  """With the settings of its folder, except those that are given."""
   folder, compiled = tmp_path / 'run', tmp_path / 'compiled'
   shutil.copytree(programs.compiled, compiled)
   known = set(compiled.glob('jit__pure_iterate-*'))
@@ -231,7 +231,7 @@ def test_a_killed_run_resumes_bit_for_bit(
 def test_a_run_killed_many_times_resumes_bit_for_bit(
   whole, start, train, arguments, tmp_path
 ):
-  """At any moment: while it starts, trains, saves, and reports."""
+  """At any moment: while it starts, trains, saves, or reports."""
   rng = random.Random(1)
   folder = tmp_path / 'run'
   begin = time.monotonic()
@@ -267,7 +267,7 @@ def test_ctrl_c_saves_and_leaves(whole, start, train, arguments, tmp_path):
 
 
 def test_a_loss_that_is_not_finite_is_one_line(train, arguments, tmp_path):
-  """Prices so far apart that no return fits into a float."""
+  """Prices so different that no return fits into a float."""
   config = td3.get_config('smoke')
   panel = data.synthetic_market(config.data.synthetic).panel
   ohlc = panel.ohlc.copy()
@@ -386,8 +386,8 @@ def test_errors_are_one_line_and_leave_nothing(
     ([smoke, new, '--config.environment.fill=never'], "fill: found 'never'"),
     ([f'--config={CONFIG}:tiny', new], "preset: found 'tiny', expected one of"),
     ([f'--config={tmp_path}/none.py', new], 'none.py'),
-    ([smoke, new, '--seeds=0,0'], "--seeds: found '0,0', expected whole numb"),
-    ([smoke, new, '--seeds=a'], "--seeds: found 'a', expected whole number"),
+    ([smoke, new, '--seeds=0,0'], "--seeds: found '0,0', expected distinct w"),
+    ([smoke, new, '--seeds=a'], "--seeds: found 'a', expected distinct wh"),
     ([smoke, new, '--vary_market'], '--vary_market: found True, expected wi'),
     (
       [smoke, new, '--profile=4'],
@@ -506,7 +506,7 @@ def test_errors_are_one_line_and_leave_nothing(
 
 
 def begun(run, folder, **settings):
-  """What a run's folder has before it trains, with other settings of data."""
+  """Makes a run's folder before training, with other settings of data."""
   folder.mkdir()
   shutil.copy(run / 'run.json', folder)
   config = json.loads((run / 'config.json').read_text())

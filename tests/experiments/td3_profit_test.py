@@ -1,4 +1,4 @@
-"""What the default settings learn on the embedded market, in minutes."""
+"""The default settings' profit on the embedded market, in minutes."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ ITERATIONS = 60
 
 @pytest.mark.long
 def test_the_preset_small_learns_to_trade(tmp_path):
-  """On days that nothing was fitted to or chosen by."""
+  """On days that were used neither for training nor for selection."""
   config = td3.get_config('small')
   config.learner.iterations = ITERATIONS
   experiment = wiring.build(config)

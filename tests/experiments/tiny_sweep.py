@@ -18,7 +18,7 @@ PROGRAM = pathlib.Path(__file__).with_name('tiny_program.py')
 
 
 def make_command(config, pause):
-  """How the tiny program is called, in place of `runs.make_command`."""
+  """Makes the tiny program's command, in place of `runs.make_command`."""
 
   def command(values, seed, workdir, resume):
     steps = config.settings.learner.iterations

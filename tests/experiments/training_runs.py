@@ -29,7 +29,7 @@ _LENGTHS = {
 
 
 class Run(NamedTuple):
-  """A run that ended.
+  """A finished run.
 
   Attributes:
     folder: of the run.
@@ -50,7 +50,7 @@ class Programs:
 
   @property
   def compiled(self) -> pathlib.Path:
-    """Where programs keep what they compiled."""
+    """Returns the programs' compilation cache."""
     return self.folder / 'compiled'
 
   def start(
@@ -66,7 +66,7 @@ class Programs:
     return self.start(program, *arguments, **how).completed()
 
   def arguments(self, program) -> tuple[str, ...]:
-    """Of the run that nothing interrupts, but for its folder."""
+    """Returns the flags of the uninterrupted run, without its folder."""
     return (
       f'--config={_CONFIGS[program]}:smoke',
       # Networks begin at the middle of the range: this one trades at once.
@@ -75,7 +75,7 @@ class Programs:
     )
 
   def whole(self, program) -> Run:
-    """The run that nothing interrupts; the first who asks makes it."""
+    """Returns the uninterrupted run; the first caller makes it."""
     folder = self.folder / program
     said = [self.folder / f'{program}.{name}' for name in ('out', 'err')]
     with (self.folder / f'{program}.lock').open('w') as lock:
@@ -92,7 +92,7 @@ class Programs:
 def moved_from_panel(
   run: pathlib.Path, copy: pathlib.Path, panel: pathlib.Path
 ) -> pathlib.Path:
-  """A copy of a run that says its panel was in a file, which is not there."""
+  """Copies a run and sets its panel to a missing file."""
   assert not panel.exists()
   shutil.copytree(run, copy)
   config = json.loads((copy / 'config.json').read_text())
@@ -102,7 +102,7 @@ def moved_from_panel(
 
 
 def num_logged(folder: pathlib.Path) -> int:
-  """Lines of a run's metrics so far."""
+  """Returns the lines of a run's metrics so far."""
   with contextlib.suppress(FileNotFoundError):
     return (folder / 'metrics.csv').read_bytes().count(b'\n')
   return 0
