@@ -1,8 +1,8 @@
 # make train: a virtual environment, the installation, and a training run on the
 #   embedded market. make test: linters, types and tests. Both need only Python.
 # make test-versions: trainings, a page and the fast tests with the newest, with
-#   Colab's and with the oldest versions; ROWS=colab tries one of the three.
-# make release: wheel and sdist in dist/, checked, installed elsewhere, and tried.
+#   Colab's and with the oldest versions; ROWS=colab runs one of the three.
+# make release: wheel and sdist in dist/, checked, installed and tested elsewhere.
 PYTHON ?= python3
 VENV ?= .venv
 SEED ?= 0
@@ -11,15 +11,15 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 WORKERS ?= 2
 ROWS ?=
-# More flags for make train, e.g. ARGS=--resume
+# Further flags for make train, e.g. ARGS=--resume
 ARGS ?=
-# A file's tests share what is slow to make, so one process runs them all.
+# A file's tests share slow fixtures, so one process runs them all.
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile \
   --no-loadscope-reorder
 
 .PHONY: train test test-long test-versions lint format release clean
 
-# A run that is there is no error: what can be done next is told.
+# An existing run is no error; the message says how to continue.
 IS_THERE = $(if $(findstring --resume,$(ARGS)),false,test -e "$(WORKDIR)/$(1)")
 OTHER := $(if $(filter 1,$(SEED)),2,1)
 
@@ -30,7 +30,7 @@ train: $(VENV)/.run
 	  echo 'in another folder: make train WORKDIR=runs/other'; \
 	elif $(call IS_THERE,config.json); then \
 	  echo "$(WORKDIR) holds a run that has not finished"; \
-	  echo 'go on with it:     make train ARGS=--resume'; \
+	  echo 'resume it:         make train ARGS=--resume'; \
 	  echo 'another seed:      make train SEED=$(OTHER)'; \
 	  echo 'in another folder: make train WORKDIR=runs/other'; \
 	else \
@@ -42,11 +42,11 @@ train: $(VENV)/.run
 test: lint
 	$(PYTEST) -q
 
-# Without the quick compilation of make test: these compute more than compile.
+# Without the quick compilation of make test: these tests compute for longer.
 test-long: $(VENV)/.test
 	XLA_FLAGS= $(PYTEST) -q -m long
 
-# Not part of make test: it installs whatever is newest on that day.
+# Not part of make test: it installs the newest versions of that day.
 test-versions:
 	$(PYTHON) tests/run_versions.py --workers=$(WORKERS) $(ROWS)
 
@@ -59,7 +59,7 @@ format: $(VENV)/.test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Not part of make test: it installs everything once more.
+# Not part of make test: it installs everything again.
 release:
 	$(PYTHON) tests/run_release.py
 

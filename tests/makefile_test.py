@@ -49,7 +49,7 @@ def test_it_trains_with_a_seed_and_its_folder(train, tmp_path):
 @pytest.mark.parametrize(
   'names, words',
   [
-    (['config.json'], 'go on with it:     make train ARGS=--resume'),
+    (['config.json'], 'resume it:         make train ARGS=--resume'),
     (['config.json', 'summary.json'], 'holds a finished run: see '),
   ],
 )
