@@ -104,7 +104,7 @@ KERNELS = {
 
 
 class _Fit(NamedTuple):
-  """The conditions of a kernel."""
+  """The backend, device, dtype, size and jax version that a kernel requires."""
 
   kernel: str
   backend: str

@@ -154,7 +154,7 @@ def _read(argv: list[str], default_config: str) -> list[str]:
 
 
 class _Refused(ValueError):
-  """Flags that are invalid in this combination."""
+  """Raised for flags that are invalid in this combination."""
 
 
 def _expanded(argv: Sequence[str], default_config: str) -> list[str]:

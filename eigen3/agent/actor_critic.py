@@ -30,7 +30,7 @@ class ActorCritic:
 
     Args:
       params: of the critics, including the extractor's.
-      state: likewise.
+      state: of the critics, including the extractor's.
       key: for dropout, or None.
       x: input of the whole networks.
       is_training: see `networks.Networks`.

@@ -313,7 +313,16 @@ def along_members(values: Array, leaf: Array) -> Array:
 
 
 def _winners(fitness: Array, lots: Array, size: int) -> Array:
-  """Returns the fittest, int32 [...], of the `size` highest lots [..., P]."""
+  """Returns the fittest of the `size` members with the highest lots.
+
+  Args:
+    fitness: [P].
+    lots: [..., P], a random number for each member of each tournament.
+    size: of the tournaments.
+
+  Returns:
+    int32 [...], indices of members.
+  """
   order = ranking(fitness)
   places = jnp.argsort(order)
   _, entrants = jax.lax.top_k(lots, size)

@@ -185,13 +185,13 @@ def _attention(module: str) -> Iterator[Entry]:
 
 
 def _linear(module: str, torch_name: str) -> Iterator[Entry]:
-  """Returns the weight and bias of a layer."""
+  """Returns the entries of a layer's weight and bias."""
   yield _transposed(module, 'w', f'{torch_name}.weight')
   yield _transposed(module, 'b', f'{torch_name}.bias')
 
 
 def _scale(module: str, torch_name: str) -> Iterator[Entry]:
-  """Returns the scale and offset of a norm."""
+  """Returns the entries of a norm's scale and offset."""
   yield _transposed(module, 'scale', f'{torch_name}.weight')
   yield _transposed(module, 'offset', f'{torch_name}.bias')
 

@@ -284,7 +284,7 @@ class Breeding:
     return places.at[weakest].set(jnp.where(due, learner, weakest))
 
   def _with_members(self, agents, members):
-    """Returns all agents with new members."""
+    """Replaces the members among all agents; learners stay."""
     if not self._config.learners:
       return members
     return jax.tree.map(
@@ -343,7 +343,13 @@ def _with_champion_standing(
 def _of_children(
   parents: Standing | None, agents: Standing | None, proposal: Proposal
 ) -> Standing | None:
-  """Returns the standing of the next agents, from members and all [P + R]."""
+  """Returns the next agents' standing: children inherit, learners keep theirs.
+
+  Args:
+    parents: standing of the members that were bred, [P].
+    agents: standing of all agents before, [P + R].
+    proposal: of the strategy.
+  """
   if parents is None or agents is None:
     return None
   count = len(proposal.parent)

@@ -256,7 +256,7 @@ def _moments(
 def _merge(
   number: Array, mean: Array, squares: Array
 ) -> tuple[Array, Array, Array]:
-  """Combines moments of sequences to mean, biased variance and number.
+  """Combines the moments of all sequences.
 
   Source: Chan, Golub and LeVeque (1983).
 
@@ -264,6 +264,9 @@ def _merge(
     number: [S], of outputs.
     mean: [S, channels], over each sequence.
     squares: [S, channels], sums of squared deviations from it.
+
+  Returns:
+    Mean and biased variance [channels] of all outputs, and their number [].
   """
   total = number.sum()
   share = number / jnp.maximum(total, 1)

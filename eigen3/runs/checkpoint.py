@@ -38,7 +38,7 @@ _WITHOUT_CHECKSUM = (1, 2)  # earlier versions
 
 
 class CheckpointError(ValueError):
-  """A checkpoint cannot be used; the message says why."""
+  """Raised when a checkpoint cannot be used; the message says why."""
 
 
 class Checkpointer:

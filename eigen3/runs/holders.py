@@ -17,7 +17,7 @@ _FIELDS = {'host': str, 'machine': str, 'process': int, 'began': str}
 
 
 def line_of(process: int) -> str:
-  """Returns the note of a process of this machine."""
+  """Returns the note that names a process of this machine, a line of JSON."""
   now = datetime.datetime.now().astimezone().isoformat(timespec='seconds')
   holder = {
     'host': platform.node(),

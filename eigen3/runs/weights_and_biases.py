@@ -65,6 +65,6 @@ class Run:
 
 
 def _id_of(workdir: pathlib.Path) -> str | None:
-  """Returns W&B's id of the run in a folder, from the name of its folder."""
+  """Reads W&B's run id from the name of W&B's own folder; None without one."""
   folders = sorted((workdir / 'wandb').glob('*run-*-*'))
   return folders[-1].name.rpartition('-')[2] if folders else None

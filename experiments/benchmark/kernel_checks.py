@@ -2,7 +2,7 @@
 
 The scan's products have the highest precision, float32 or wider by this
 machine's settings, so differences are rounding of the kernels. Sequences are
-independent, so one scan over the most of them is the reference for fewer, too.
+independent, so one scan with the most rows is the reference for fewer, too.
 """
 
 import functools

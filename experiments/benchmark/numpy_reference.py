@@ -60,7 +60,7 @@ def sample_case(*, runs: bool, **settings: Any) -> Built:
 def _rings(
   config: ml_collections.ConfigDict, at_least: int
 ) -> dict[str, np.ndarray]:
-  """Makes rings of the learner's capacity, or of what fits in memory."""
+  """Makes ring buffers with the learner's capacity, or less if memory lacks."""
   affordable = _AFFORDABLE // _bytes(config)
   capacity = min(config.learner.replay_capacity, affordable)
   return {

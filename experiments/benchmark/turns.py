@@ -75,7 +75,7 @@ Ahead = Mapping[tuple[str, str], Measurement]
 
 
 class WorkerError(Exception):
-  """A case could not be built, run or ended; the message is one line."""
+  """Raised when a case cannot be built, run or ended, with one line."""
 
 
 def build_ahead(groups: Sequence[Group], jobs: int, cache: str) -> Ahead:

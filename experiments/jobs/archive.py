@@ -173,7 +173,7 @@ def outcome_of(record: Mapping[str, Any]) -> Outcome:
 
 
 def _facts(run: pathlib.Path, summary: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns a run's facts for a table, beside its profits."""
+  """Returns a run's updates, trained windows, openings and seconds."""
   metrics = pd.read_csv(run / METRICS)
   facts: dict[str, Any] = {
     name: summary[name]

@@ -77,13 +77,13 @@ def keep(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
 def asked(
   workdir: pathlib.Path, config: ml_collections.ConfigDict
 ) -> dict[str, Any]:
-  """Returns what results depend on beside the runs, as JSON.
+  """Returns the settings that results depend on, as JSON.
 
   Returns:
     `seeds`, `goals` and `primary` (if there are any), `repeats`, `draws` and
-    `seed`; `seeds_at_first`, with which the folder began, or None if not known.
-    Adding seeds after a look at the results allows stopping at a favourable
-    one, so reports show it.
+    `seed`; `seeds_at_first`, the seeds with which the folder began, or None if
+    not known. Whoever adds seeds after seeing results can stop when they look
+    good, so reports show which were added.
   """
   asked = ('seeds', *_JUDGES, 'repeats', 'draws', 'seed')
   names = [name for name in asked if name in config]

@@ -146,7 +146,7 @@ class Job:
     )
 
   def _report(self, progress: runs.Progress) -> None:
-    """Reports new values to Optuna, and stops the run if that prunes it."""
+    """Reports new values to Optuna; stops the run if it prunes the trial."""
     before = [run['objective'] for run in self._finished]
     begin = len(before) * self._steps
     total = len(self._plan.seeds) * self._steps
