@@ -213,7 +213,7 @@ def of_networks(
   spec: EnvironmentSpec,
   work: Work | None = None,
 ) -> ml_collections.ConfigDict:
-  """Returns a section `networks` without 'auto', for this process's devices.
+  """Returns the `networks` section without 'auto', for this process's devices.
 
   For networks that are built by hand. All processes of a run must call it.
 

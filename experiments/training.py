@@ -167,7 +167,7 @@ def _begun(
 ) -> pathlib.Path | None:
   """Returns the folder of a run to take settings from, if one has begun.
 
-  A seed that had not begun when its program ended has those of the others.
+  A seed that had not started when its program ended takes another seed's.
   """
   if resume or seed is None or not options.RESUME.value:
     return workdir if resume else None

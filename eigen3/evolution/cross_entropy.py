@@ -146,7 +146,7 @@ class _CrossEntropy:
   def begin(
     self, state: CrossEntropyState, key: PRNGKey, genomes: Genome
   ) -> Genome:
-    """Samples around a mean that all members are copies of."""
+    """Draws a first population around the member that all are copies of."""
     return self.ask(state, key, genomes).genomes
 
   def ask(

@@ -47,7 +47,7 @@ _EXPECTED = {
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Checks a section `evolution`; a ValueError names the field."""
+  """Checks the `evolution` section; a ValueError names the field."""
   settings.check('evolution', config, _EXPECTED)
 
 

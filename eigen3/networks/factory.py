@@ -339,13 +339,13 @@ _EXPECTED = {
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Checks a section `networks`; raises a ValueError naming the field."""
+  """Checks the `networks` section; raises a ValueError naming the field."""
   settings.check('networks', config, _EXPECTED)
   find_pooling(config.critic.pooling)
 
 
 def _check(config: ml_collections.ConfigDict, spec: EnvironmentSpec) -> None:
-  """Checks a section `networks` against the environment's spec."""
+  """Checks the `networks` section against the environment's spec."""
   check_settings(config)
   settings.require(
     config.pooled_days <= spec.context_days,

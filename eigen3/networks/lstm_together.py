@@ -227,7 +227,7 @@ def _block_of(steps: int) -> int:
 
 
 def _together(forward: Array, reverse: Array) -> Array:
-  """Stacks two [D, ...] in the order of days to [D, 2, ...] by step."""
+  """Stacks two [D, ...] in the order of days into [D, 2, ...] by step."""
   return jnp.stack([forward, reverse[::-1]], 1)
 
 
