@@ -81,7 +81,7 @@ _EXPECTED = {
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Checks the `learner` section for one agent; a ValueError names the field."""
+  """Checks the `learner` section of one agent; a ValueError names the field."""
   settings.check('learner', config, _EXPECTED)
 
 
