@@ -9,6 +9,7 @@ import pandas as pd
 
 from eigen3.evaluation import bootstrap, paired, profiles, statistics
 from eigen3.evaluation.statistics import DRAWS, Estimate
+from eigen3.types import TRADING_DAYS_A_YEAR
 
 
 class Outcome(NamedTuple):
@@ -20,6 +21,7 @@ class Outcome(NamedTuple):
     profits: over initial cash, of the policy and of the controls.
     facts: of the training.
     commit: of the code, '' where it is not known.
+    year: how many of the panel's days are a year.
   """
 
   policy: str
@@ -27,6 +29,7 @@ class Outcome(NamedTuple):
   profits: Mapping[str, float]
   facts: Mapping[str, Any]
   commit: str = ''
+  year: int = TRADING_DAYS_A_YEAR
 
   @property
   def returns(self) -> np.ndarray:
@@ -57,6 +60,7 @@ def chained(outcomes: Sequence[Outcome]) -> Outcome:
     pd.concat([outcome.daily for outcome in outcomes], ignore_index=True),
     mean('profits'),
     mean('facts'),
+    year=first.year,
   )
 
 
@@ -116,6 +120,7 @@ def against(
     np.stack(theirs),
     seed,
     repeats=repeats,
+    year=ours[0].year,
   )
   told = {**found._asdict(), 'by_seed': found.by_seed.tolist()}
   if len(ours) > 1:

@@ -30,6 +30,7 @@ from eigen3.files import atomic_path
 from eigen3.runs import claims
 from eigen3.runs.claims import Claim
 from eigen3.runs.logs import METRICS
+from eigen3.types import TRADING_DAYS_A_YEAR
 
 # To be increased when the same settings give other numbers than before.
 VERSION = 2
@@ -134,7 +135,8 @@ def describe(run: pathlib.Path, policy: str) -> dict[str, Any]:
     `commit`, `platform`, `python` and `versions` of the code; `policy`;
     `profits` by policy on the held-out days; `facts` of the training; `daily`
     returns of these days: the `first` one, each one's `offset` to it, and
-    `returns` by policy; `validation` and `metrics` as in summary.json.
+    `returns` by policy; `days_a_year`, how many of such days are one;
+    `validation` and `metrics` as in summary.json.
   """
   summary = json.loads((run / 'summary.json').read_text(encoding='utf-8'))
   about = json.loads((run / 'run.json').read_text(encoding='utf-8'))
@@ -153,6 +155,7 @@ def describe(run: pathlib.Path, policy: str) -> dict[str, Any]:
       'offset': (dates - dates.iloc[0]).dt.days.tolist(),
       'returns': {name: daily[name].tolist() for name in daily},
     },
+    'days_a_year': about['data'].get('days_a_year', TRADING_DAYS_A_YEAR),
     'validation': summary['validation'].get(policy),
     'metrics': summary.get('metrics'),
   }
@@ -169,6 +172,7 @@ def outcome_of(record: Mapping[str, Any]) -> Outcome:
     profits=record['profits'],
     facts=record['facts'],
     commit=record['commit'] or '',
+    year=record.get('days_a_year', TRADING_DAYS_A_YEAR),
   )
 
 

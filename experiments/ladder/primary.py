@@ -23,14 +23,13 @@ from eigen3.settings import (
   require,
   several,
 )
-from eigen3.types import TRADING_DAYS_A_YEAR
 from experiments.configs import primary
 from experiments.jobs import record
 from experiments.jobs.program import Outcomes
 
 FILE = pathlib.Path(primary.__file__)
 _MEASURES = {
-  'year': lambda outcome: TRADING_DAYS_A_YEAR * outcome.returns.mean(),
+  'year': lambda outcome: outcome.year * outcome.returns.mean(),
   'profit': lambda outcome: outcome.profit,
 }
 _MOST_SEEDS = 16  # all patterns of signs are enumerated

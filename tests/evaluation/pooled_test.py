@@ -11,7 +11,9 @@ from eigen3.evaluation import bootstrap, pooled
 DAYS = 120
 
 
-def make_outcome(seed, edge=0.0, policy='agent', days=DAYS, first='2024-01-01'):
+def make_outcome(
+  seed, edge=0.0, policy='agent', days=DAYS, first='2024-01-01', year=252
+):
   """A run that earns `edge` a day more than momentum, and random returns."""
   rng = np.random.default_rng(seed)
   momentum = rng.normal(0.0, 0.01, days)
@@ -26,7 +28,8 @@ def make_outcome(seed, edge=0.0, policy='agent', days=DAYS, first='2024-01-01'):
     name: float(np.prod(1.0 + daily[name]) - 1.0)
     for name in (policy, 'momentum')
   }
-  return pooled.Outcome(policy, daily, profits, {'updates': 10 * seed})
+  facts = {'updates': 10 * seed}
+  return pooled.Outcome(policy, daily, profits, facts, year=year)
 
 
 def test_the_share_is_of_all_seeds_together():
@@ -74,6 +77,19 @@ def test_a_setting_is_told_of_by_all_its_runs():
   assert ranker['mean'] == pytest.approx(-0.25, abs=0.05)
   assert ranker['high'] < 0.0
   assert json.loads(json.dumps(told, allow_nan=False)) == told
+
+
+def test_a_year_has_as_many_days_as_the_panel_says():
+  daily, weekly = (
+    pooled.pool([make_outcome(s, 0.002, year=year) for s in (0, 1)], {}, 0, 200)
+    for year in (252, 52)
+  )
+  for name in ('mean', 'low', 'high', 'detectable'):
+    assert weekly['against']['momentum'][name] == pytest.approx(
+      daily['against']['momentum'][name] * 52 / 252
+    )
+  one, other = make_outcome(0, year=52), make_outcome(1, year=52)
+  assert pooled.chained([one, other]).year == 52
 
 
 @pytest.mark.parametrize('other', [{'first': '2024-01-02'}, {'days': DAYS - 1}])

@@ -16,7 +16,7 @@ def outcome(cell, folder, seed):
   return archive.outcome_of(json.loads(json.dumps(cell.record(folder, seed))))
 
 
-def write_run(folder, policy='agent', seed=0, edge=0.002, commit=''):
+def write_run(folder, policy='agent', seed=0, edge=0.002, commit='', year=None):
   """What a finished run leaves, with an edge over random entry a day."""
   rng = np.random.default_rng(seed)
   days = 100
@@ -38,7 +38,11 @@ def write_run(folder, policy='agent', seed=0, edge=0.002, commit=''):
     name: {'profit': float(np.prod(1 + x[40:]) - 1)}
     for name, x in daily.items()
   }
-  write_json(folder / 'run.json', {'commit': commit})
+  about = {
+    'commit': commit,
+    'data': {} if year is None else {'days_a_year': year},
+  }
+  write_json(folder / 'run.json', about)
   write_json(
     folder / 'summary.json',
     {'holdout': profits, 'validation': {}, 'updates': 7},

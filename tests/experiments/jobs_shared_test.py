@@ -108,6 +108,16 @@ def test_a_record_is_small_and_says_all(tmp_path):
     kept.read(CELL.key(3))
 
 
+def test_a_record_knows_how_many_days_are_a_year(tmp_path):
+  write_run(CELL.run(tmp_path, 0))
+  write_run(CELL.run(tmp_path, 1), year=52)
+  daily, weekly = (CELL.record(tmp_path, seed) for seed in (0, 1))
+  assert archive.outcome_of(daily).year == 252
+  assert archive.outcome_of(weekly).year == 52
+  del daily['days_a_year']  # as records were before
+  assert archive.outcome_of(daily).year == 252
+
+
 def test_a_record_is_committed_alone(tmp_path):
   def git(*arguments):
     return subprocess.run(
