@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from eigen3.evaluation.sharpe import has_spread
-from eigen3.evaluation.statistics import Estimate
+from eigen3.evaluation.statistics import POWER, Estimate
 from eigen3.types import TRADING_DAYS_A_YEAR
 
 # Of fewer days no block length can be estimated, and nothing should be said.
@@ -178,6 +179,25 @@ def paired_difference(
   beyond = int(np.sum(np.abs(draws - mean) >= abs(mean)))
   p = (1 + beyond) / (1 + repeats)
   return PairedDifference(mean, *_ends(draws, confidence), p, by_seed, block)
+
+
+def detectable(found: PairedDifference, confidence: float = 0.95) -> float:
+  """Computes the smallest true mean that would have been detected.
+
+  With an interval as wide as the observed one, a two-sided test at level 1 -
+  `confidence` detects it with a probability of 80 %. The means of the draws
+  are taken as normal.
+
+  Args:
+    found: with an interval.
+    confidence: of the interval.
+
+  Returns:
+    In the units of the mean; NaN where there is no interval.
+  """
+  reach = stats.norm.isf((1.0 - confidence) / 2.0)
+  error = (found.high - found.low) / (2.0 * reach)
+  return float(error * (reach + stats.norm.ppf(POWER)))
 
 
 def _checked(values: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from eigen3.environment import Exit
-from eigen3.evaluation import sharpe
+from eigen3.evaluation import regression, sharpe
 from eigen3.evaluation.backtest import Backtest
 
 # The share of the worst days whose mean is the conditional value at risk.
@@ -159,19 +159,10 @@ def _market(
   names = ('alpha', 'beta', 'alpha_error', 'beta_error')
   if len(returns) < 3 or not sharpe.has_spread(benchmark):
     return dict.fromkeys(names, math.nan)
-  # Takes half a second to import.
-  from statsmodels.regression.linear_model import OLS
-
-  size = len(returns)
-  fit = OLS(returns, np.stack([np.ones(size), benchmark], axis=1)).fit(
-    cov_type='HAC',
-    cov_kwds={
-      'maxlags': int(4 * (size / 100) ** (2 / 9)),
-      'use_correction': True,
-    },
-  )
+  fit = regression.least_squares(returns, benchmark[:, None])
   unit = np.array([year, 1.0])
-  return dict(zip(names, [*unit * fit.params, *unit * fit.bse], strict=True))
+  numbers = [*unit * fit.coefficients, *unit * fit.errors]
+  return dict(zip(names, numbers, strict=True))
 
 
 def _mean(values) -> float:

@@ -9,13 +9,12 @@ draw. They speak of other markets of these kinds.
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import special, stats
+from scipy import stats
 
 from eigen3.evaluation import statistics
 from eigen3.evaluation.statistics import Estimate
 
 ALTERNATIVES = ('greater', 'two-sided')
-POWER = 0.8
 
 
 def sign_flip_p(
@@ -88,7 +87,7 @@ def improvement(
 def detectable(
   differences: np.ndarray,
   level: float = 0.05,
-  power: float = POWER,
+  power: float = statistics.POWER,
   alternative: str = 'two-sided',
 ) -> float:
   """The smallest true difference that the comparison would have seen.
@@ -109,5 +108,4 @@ def detectable(
   size = len(differences)
   error = float(np.std(differences, ddof=1)) / np.sqrt(size)
   tail = level / 2 if alternative == 'two-sided' else level
-  critical = stats.t.isf(tail, size - 1)
-  return error * float(special.nctdtrinc(size - 1, 1.0 - power, critical))
+  return statistics.detectable(error, size - 1, tail, power)

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 DRAWS = 100_000  # of a bootstrap over runs
+POWER = 0.8
 
 
 class Interval(NamedTuple):
@@ -61,6 +62,25 @@ def mean_interval(values: np.ndarray, confidence: float = 0.95) -> Interval:
   error = float(values.std(ddof=1)) / np.sqrt(size)
   reach = float(stats.t.ppf(0.5 + confidence / 2.0, size - 1)) * error
   return Interval(mean, mean - reach, mean + reach, size)
+
+
+def detectable(
+  error: float, freedom: float, tail: float = 0.025, power: float = POWER
+) -> float:
+  """Computes the smallest true mean that a t-test would have detected.
+
+  Args:
+    error: standard error of the mean.
+    freedom: degrees of freedom of the error; of independent values one less
+      than there are.
+    tail: probability of each rejected tail, half the level if there are two.
+    power: the probability of detecting it.
+
+  Returns:
+    The distance to the null hypothesis, in the units of `error`.
+  """
+  critical = stats.t.isf(tail, freedom)
+  return error * float(special.nctdtrinc(freedom, 1.0 - power, critical))
 
 
 def interquartile_mean(

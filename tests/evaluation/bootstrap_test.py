@@ -267,3 +267,20 @@ def test_several_statistics_share_their_draws():
   few = bootstrap.intervals(values[:5], lambda x: np.array([x.max()]), seed=3)
   assert few[0].value == values[:5].max()
   assert np.isnan(few[0].low)
+
+
+def test_what_is_detectable_is_detected():
+  """Of days without autocorrelation, a year of them each."""
+  rng = np.random.default_rng(5)
+  nothing = np.zeros(252)
+
+  def pair(shift):
+    returns = rng.normal(shift, 0.01, (1, 252))
+    return bootstrap.paired_difference(returns, nothing, 0, 0.95, 300, 1)
+
+  effect = np.mean([bootstrap.detectable(pair(0.0)) for _ in range(30)])
+  assert effect == pytest.approx(2.8 * 252 * 0.01 / np.sqrt(252), rel=0.05)
+  seen = [pair(effect / 252).low > 0.0 for _ in range(150)]
+  assert np.mean(seen) == pytest.approx(0.8, abs=0.1)
+  few = bootstrap.paired_difference(np.zeros((1, 5)), np.zeros(5), 0)
+  assert np.isnan(bootstrap.detectable(few))

@@ -1,0 +1,117 @@
+"""Least squares over days, with errors that allow for autocorrelation.
+
+Errors are those of Newey & West (1987), "A simple, positive semi-definite,
+heteroskedasticity and autocorrelation consistent covariance matrix",
+Econometrica 55(3), corrected for the number of parameters.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from eigen3.evaluation import sharpe, statistics
+
+
+class Fit(NamedTuple):
+  """A regression on K regressors.
+
+  Attributes:
+    coefficients: float [1 + K], that of the constant first.
+    errors: float [1 + K], standard errors of the coefficients.
+    r_squared: share of the variance that is explained.
+  """
+
+  coefficients: np.ndarray
+  errors: np.ndarray
+  r_squared: float
+
+
+class DailyMean(NamedTuple):
+  """A mean over days.
+
+  Attributes:
+    mean: of the days that have a value; NaN where there is none.
+    error: its standard error; NaN where there are too few days to say.
+    t: the mean over its error; NaN where the error is 0 or unknown.
+    p: how often a mean at least as far from 0 would be seen if the true one
+      were 0 (two-sided).
+    detectable: the smallest true mean that a two-sided test at 5 % would have
+      seen with a probability of 80 %.
+    days: that have a value.
+  """
+
+  mean: float
+  error: float
+  t: float
+  p: float
+  detectable: float
+  days: int
+
+
+def default_lags(size: int) -> int:
+  """Returns Newey & West's number of lags, 4 (size / 100)^(2/9)."""
+  return int(4 * (size / 100) ** (2 / 9))
+
+
+def least_squares(
+  values: np.ndarray, regressors: np.ndarray, lags: int | None = None
+) -> Fit:
+  """Regresses daily values on a constant and daily regressors.
+
+  Args:
+    values: float [S].
+    regressors: float [S, K].
+    lags: of the autocorrelation that errors allow for, by default
+      `default_lags`.
+  """
+  # Takes half a second to import.
+  from statsmodels.regression.linear_model import OLS
+
+  size = len(values)
+  design = np.concatenate([np.ones((size, 1)), regressors], axis=1)
+  fit = OLS(values, design).fit(
+    cov_type='HAC',
+    cov_kwds={
+      'maxlags': default_lags(size) if lags is None else lags,
+      'use_correction': True,
+    },
+  )
+  return Fit(fit.params, fit.bse, float(fit.rsquared))
+
+
+def daily_mean(values: np.ndarray, horizon: int = 1) -> DailyMean:
+  """Estimates the mean of daily values, and tests whether it is 0.
+
+  Where each value is of the next `horizon` days, successive ones share all but
+  one day. Newey & West's weights fall with the lag, so lags up to the horizon
+  alone would leave out a third of the variance; with twice the horizon it is a
+  sixth, and t is too large by a tenth. An error of so many lags is itself
+  uncertain: p is of Student's t with 1.5 days / lags degrees of freedom
+  (Lazarus, Lewis, Stock & Watson, 2018, "HAR inference: recommendations for
+  practice", Journal of Business & Economic Statistics 36(4)). In simulations
+  without an effect and with a horizon of 20 days, p was below 0.05 in 9 % of
+  cases of 500 and 1,000 days, in 8 % of 2,000 and in 7 % of 4,000.
+
+  Args:
+    values: float [S], NaN on days without one.
+    horizon: days that a value is made of.
+
+  Returns:
+    The mean; of fewer than twice as many days as lags, without an error.
+  """
+  known = np.asarray(values, np.float64)
+  known = known[np.isfinite(known)]
+  size = len(known)
+  mean = float(known.mean()) if size else np.nan
+  lags = max(default_lags(size), 2 * horizon if horizon > 1 else 0)
+  if size < max(3, 2 * lags):
+    return DailyMean(mean, np.nan, np.nan, np.nan, np.nan, size)
+  if not sharpe.has_spread(known):
+    return DailyMean(mean, 0.0, np.nan, np.nan, 0.0, size)
+  error = float(least_squares(known, np.zeros((size, 0)), lags).errors[0])
+  t = mean / error if error > 0.0 else np.nan
+  freedom = min(1.5 * size / max(lags, 1), size - 1.0)
+  p = float(2.0 * stats.t.sf(abs(t), freedom))
+  detectable = statistics.detectable(error, freedom)
+  return DailyMean(mean, error, t, p, detectable, size)
