@@ -1,0 +1,146 @@
+"""Characteristics of stocks, known at the close of a day, from the panel alone.
+
+Known risks explain part of why one stock earns more than another; measures and
+controls separate them from a policy's skill. A daily return needs a close on
+two successive days of the panel.
+"""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from eigen3.data import MarketPanel
+
+VOLATILITY_DAYS = 120
+BETA_DAYS = 252
+VOLUME_DAYS = 60
+REVERSAL_DAYS = 20
+# Momentum is of a year, of which the last month is left out.
+MOMENTUM_DAYS, SKIPPED_DAYS = 252, 21
+
+
+class Characteristics(NamedTuple):
+  """Characteristics of N stocks; float64 [T, N], NaN where not known.
+
+  Attributes:
+    volatility: standard deviation of daily returns over `VOLATILITY_DAYS`.
+    beta: to the market's daily returns over `BETA_DAYS`.
+    size: logarithm of the median dollar volume over `VOLUME_DAYS`; without
+      volumes, or where nothing was traded, NaN.
+    reversal: the return of `REVERSAL_DAYS`, with its sign changed.
+    momentum: the return of the days from `MOMENTUM_DAYS` to `SKIPPED_DAYS`
+      before.
+  """
+
+  volatility: np.ndarray
+  beta: np.ndarray
+  size: np.ndarray
+  reversal: np.ndarray
+  momentum: np.ndarray
+
+  def stacked(self, *names: str) -> np.ndarray:
+    """Stacks those named, [T, N, K]."""
+    return np.stack([getattr(self, name) for name in names], axis=2)
+
+
+def characteristics(panel: MarketPanel) -> Characteristics:
+  """Computes the characteristics of a panel's investable stocks.
+
+  At least half of a window's days must be known. Made once for a panel.
+  """
+  return panel.once(_characteristics)
+
+
+def risks(panel: MarketPanel) -> np.ndarray:
+  """Returns the factors that measures are adjusted for, float64 [T, N, K].
+
+  They are volatility, beta and size; without volumes only the first two.
+  """
+  names = (
+    'volatility',
+    'beta',
+    *(('size',) if panel.volume is not None else ()),
+  )
+  return characteristics(panel).stacked(*names)
+
+
+def buyable(panel: MarketPanel) -> np.ndarray:
+  """Returns which stocks have a close and are members, bool [T, N]."""
+  has_close = np.isfinite(closes(panel))
+  return has_close if panel.members is None else has_close & panel.members
+
+
+def closes(panel: MarketPanel) -> np.ndarray:
+  """Returns positive closes of investable stocks, float64 [T, N], else NaN."""
+  close = panel.ohlc[:, slice(*panel.investable), 3].astype(np.float64)
+  return np.where(np.isfinite(close) & (close > 0.0), close, np.nan)
+
+
+def daily_returns(panel: MarketPanel) -> np.ndarray:
+  """Computes simple returns from the previous day's close, float64 [T, N]."""
+  close = closes(panel)
+  returns = np.full_like(close, np.nan)
+  returns[1:] = close[1:] / close[:-1] - 1.0
+  return returns
+
+
+def market_returns(panel: MarketPanel) -> np.ndarray:
+  """Computes the mean return of the stocks that could be bought the day before.
+
+  Returns:
+    float64 [T]; 0 on the first day, and where there was none.
+  """
+  returns = daily_returns(panel)
+  known = np.isfinite(returns)
+  known[1:] &= buyable(panel)[:-1]
+  count = np.maximum(known.sum(axis=1), 1)
+  return np.where(known, returns, 0.0).sum(axis=1) / count
+
+
+def _characteristics(panel: MarketPanel) -> Characteristics:
+  """See `characteristics`."""
+  close, returns = closes(panel), daily_returns(panel)
+  market = np.where(
+    np.isfinite(returns), market_returns(panel)[:, None], np.nan
+  )
+  mean = functools.partial(_rolling, days=BETA_DAYS, statistic='mean')
+  covariance = mean(returns * market) - mean(returns) * mean(market)
+  variance = mean(market**2) - mean(market) ** 2
+  with np.errstate(divide='ignore', invalid='ignore'):
+    found = Characteristics(
+      volatility=_rolling(returns, VOLATILITY_DAYS, 'std'),
+      beta=np.where(variance > 0.0, covariance / variance, np.nan),
+      size=np.log(dollar_volume(panel)),
+      reversal=-_change(close, REVERSAL_DAYS, 0),
+      momentum=_change(close, MOMENTUM_DAYS, SKIPPED_DAYS),
+    )
+  found = Characteristics(
+    *(np.where(np.isfinite(values), values, np.nan) for values in found)
+  )
+  for values in found:
+    values.flags.writeable = False
+  return found
+
+
+def dollar_volume(panel: MarketPanel) -> np.ndarray:
+  """Computes the median dollar volume of `VOLUME_DAYS`, float64 [T, N]."""
+  if panel.volume is None:
+    return np.full((panel.num_days, panel.num_investable), np.nan)
+  traded = closes(panel) * panel.volume[:, slice(*panel.investable)]
+  return _rolling(traded, VOLUME_DAYS, 'median')
+
+
+def _rolling(values: np.ndarray, days: int, statistic: str) -> np.ndarray:
+  """Computes a rolling statistic [T, N]; half of the days must be known."""
+  rolling = pd.DataFrame(values).rolling(days, min_periods=days // 2)
+  return getattr(rolling, statistic)().to_numpy()
+
+
+def _change(close: np.ndarray, first: int, last: int) -> np.ndarray:
+  """Computes the return from `first` to `last` days before each day, [T, N]."""
+  change = np.full_like(close, np.nan)
+  until = len(close) - last
+  change[first:] = close[first - last : until] / close[: len(close) - first]
+  return change - 1.0
