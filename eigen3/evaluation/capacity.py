@@ -1,0 +1,84 @@
+"""Compares the fills of an account with the dollar volume of the stocks."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from eigen3.data import MarketPanel
+from eigen3.evaluation import characteristics
+from eigen3.evaluation.backtest import Backtest
+
+PARTICIPATION = 0.01  # of the dollar volume of a day
+QUANTILE = 0.95
+
+
+class Capacity(NamedTuple):
+  """Sizes of a backtest's fills, as fractions of the stocks' dollar volumes.
+
+  The dollar volume is the usual one of a day, see `fill_shares`.
+
+  Attributes:
+    median: of the fills' shares; NaN without a fill of known volume.
+    high: the share that 95 % of the fills do not exceed.
+    largest: of all fills.
+    account: the initial cash with which 95 % of the fills would have been at
+      most 1 % of the dollar volume of a day.
+    fills: how many have a known volume.
+  """
+
+  median: float
+  high: float
+  largest: float
+  account: float
+  fills: int
+
+
+def fill_shares(backtest: Backtest, panel: MarketPanel) -> np.ndarray:
+  """Divides each fill's value by the stock's usual dollar volume of a day.
+
+  The usual dollar volume is the median over `characteristics.VOLUME_DAYS` up to
+  the close before the fill.
+
+  Returns:
+    float64 [2 M] of M closed trades, entries first; NaN where the volume is
+    not known.
+  """
+  trades = backtest.trades
+  first, _ = panel.investable
+  place = {name: column for column, name in enumerate(panel.columns)}
+  stock = np.array([place[x] for x in trades['ticker']], int) - first
+  usual = characteristics.dollar_volume(panel)
+  shares = trades['shares'].to_numpy(float)
+  found = []
+  for when in ('entry', 'exit'):
+    dates = trades[f'{when}_date'].to_numpy().astype('datetime64[D]')
+    day = np.searchsorted(panel.dates, dates)
+    value = shares * trades[f'{when}_price'].to_numpy(float)
+    traded = usual[np.maximum(day - 1, 0), stock]
+    known = (traded > 0.0) & (day > 0)
+    found.append(np.where(known, value / np.where(known, traded, 1.0), np.nan))
+  return np.concatenate(found)
+
+
+def capacity(
+  backtest: Backtest, panel: MarketPanel, initial_cash: float
+) -> Capacity:
+  """Summarises `fill_shares`.
+
+  Args:
+    backtest: what was traded.
+    panel: with volumes; without, nothing is known.
+    initial_cash: of the backtest's account, to which fills are in proportion.
+  """
+  shares = fill_shares(backtest, panel)
+  shares = shares[np.isfinite(shares)]
+  if not shares.size:
+    return Capacity(np.nan, np.nan, np.nan, np.nan, 0)
+  high = float(np.quantile(shares, QUANTILE))
+  return Capacity(
+    float(np.median(shares)),
+    high,
+    float(shares.max()),
+    initial_cash * PARTICIPATION / high if high > 0.0 else np.inf,
+    len(shares),
+  )
