@@ -15,6 +15,7 @@ import pandas as pd
 from eigen3 import settings
 from eigen3.data import MarketPanel
 from eigen3.environment import Rules, accounting, prices
+from eigen3.evaluation import matched
 from eigen3.evaluation.backtest import Backtest, Backtester, summarise
 
 # Coefficients of successive ranks fall by this share of the ceiling in all:
@@ -82,6 +83,35 @@ class Controls:
       results['informed'] = [self._ranked(drift, drift > 0)]
     return results
 
+  def matched_entry(
+    self, backtest: Backtest, seed: int, nearest: int = matched.NEAREST
+  ) -> list[Backtest]:
+    """Plays random entry on a policy's days and with similar risk.
+
+    For each stock that the policy bought, it buys one of those nearest by
+    volatility and beta on the same day, see `matched.draw`. So neither these
+    risks nor the choice of days explain what the policy earns beyond it.
+
+    Args:
+      backtest: of the policy, on these days and by these rules.
+      seed: of the draws.
+      nearest: how many stocks each is drawn from.
+
+    Returns:
+      As many backtests as `random_entries`.
+    """
+    days, rules = self._backtester.days, self._rules
+    bought = matched.ordered(backtest, self._panel, days, rules.fills_at_open)
+    available = np.asarray(self._quotes.status == prices.PRICED)
+    factors = matched.risk(self._panel, days)
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(self._config['random_entries']):
+      rest = rules.max_holding_days + 1
+      drawn = matched.draw(bought, available, factors, rng, rest, nearest)
+      found.append(self._ranked(drawn, drawn))
+    return found
+
   def _random_entry(self, rng: np.random.Generator) -> Backtest:
     """Any listed stock, every day."""
     close = self._close[self._backtester.days]
@@ -139,6 +169,18 @@ class Controls:
     summary['exposure'] = float(np.mean(invested))
     summary['costs'] = float(rate * ((paid + received) @ shares) / cash)
     return Backtest(self._panel.dates[days], equity, trades, summary, year)
+
+
+def at_exposure(returns: np.ndarray, exposure: float) -> np.ndarray:
+  """Computes daily returns of an account that keeps a share invested.
+
+  The rest is cash.
+
+  Args:
+    returns: float [S], of the whole account invested.
+    exposure: the share, such as the mean `exposure` of a policy's summary.
+  """
+  return exposure * returns
 
 
 def by_rank(rules: Rules, scores: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from eigen3.data import MarketPanel
 from eigen3.data.synthetic_patience import Dips
 from eigen3.environment import Rules, prices
 from eigen3.environment.rollout import Acts
+from eigen3.evaluation import matched
 from eigen3.evaluation.backtest import Backtest, Backtester
 from eigen3.evaluation.controls import Controls
 from eigen3.evaluation.patience import Yardsticks
@@ -110,6 +111,12 @@ class Judge:
   def backtest(self, acts: Acts, account_aware: bool = False) -> Backtest:
     """Plays what a policy does on `days`; see `Backtester.run`."""
     return self._backtester.run(acts, account_aware)
+
+  def matched_entry(
+    self, backtest: Backtest, seed: int, nearest: int = matched.NEAREST
+  ) -> list[Backtest]:
+    """Plays random entry matched to a policy; see `Controls.matched_entry`."""
+    return self._controls.matched_entry(backtest, seed, nearest)
 
   def scores(self, acts: Acts, prefix: str) -> dict[str, float]:
     """The numbers of a policy and the controls' profits, prefixed.

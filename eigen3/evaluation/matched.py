@@ -1,0 +1,90 @@
+"""Random choices that are as risky as those of a policy."""
+
+import numpy as np
+
+from eigen3.data import MarketPanel
+from eigen3.evaluation import cross_section
+from eigen3.evaluation.backtest import Backtest
+from eigen3.evaluation.characteristics import characteristics
+
+MATCHED_BY = ('volatility', 'beta')
+NEAREST = 20  # stocks among which one is drawn
+
+
+def ordered(
+  backtest: Backtest, panel: MarketPanel, days: np.ndarray, delay: int
+) -> np.ndarray:
+  """Returns the orders of a backtest that were filled.
+
+  Args:
+    backtest: of a policy.
+    panel: T days, N stocks.
+    days: int [S], on which the policy decided.
+    delay: days from a decision to its fill.
+
+  Returns:
+    bool [S, N].
+  """
+  trades = backtest.trades
+  first, stop = panel.investable
+  place = {name: n for n, name in enumerate(panel.columns[first:stop])}
+  dates = trades['entry_date'].to_numpy().astype('datetime64[D]')
+  bought = np.zeros((len(days), stop - first), bool)
+  day = np.searchsorted(panel.dates, dates) - delay - days[0]
+  bought[day, [place[name] for name in trades['ticker']]] = True
+  return bought
+
+
+def risk(panel: MarketPanel, days: np.ndarray) -> np.ndarray:
+  """Returns the factors that entries are matched by, float64 [S, N, 2].
+
+  They are ranks among the stocks that have them, NaN for the others.
+  """
+  found = characteristics(panel).stacked(*MATCHED_BY)[days]
+  known = np.isfinite(found)
+  return np.stack(
+    [
+      cross_section.ranks(found[..., k], known[..., k])
+      for k in range(len(MATCHED_BY))
+    ],
+    axis=2,
+  )
+
+
+def draw(
+  bought: np.ndarray,
+  available: np.ndarray,
+  factors: np.ndarray,
+  rng: np.random.Generator,
+  rest: int,
+  nearest: int,
+) -> np.ndarray:
+  """Replaces each entry by one of a random stock among the nearest.
+
+  A stock that was drawn is not drawn again while it may still be held, because
+  it could not be bought then. An entry without known factors is replaced by one
+  of any stock.
+
+  Args:
+    bought: bool [S, N], the policy's entries.
+    available: bool [S, N], what could be bought.
+    factors: float [S, N, K], by whose distance the nearest are found, each on
+      the same scale; known on the day of the decision.
+    rng: of the draws.
+    rest: days after a draw on which the stock is not drawn again.
+    nearest: how many stocks are drawn from.
+
+  Returns:
+    bool [S, N], as many entries a day as `bought` has, or as can be had.
+  """
+  drawn = np.zeros_like(bought)
+  for day, stock in np.argwhere(bought):
+    held = drawn[max(day - rest, 0) : day + 1].any(axis=0)
+    can = np.flatnonzero(available[day] & ~held)
+    if not can.size:
+      continue
+    apart = ((factors[day, can] - factors[day, stock]) ** 2).sum(axis=1)
+    if np.isfinite(apart).any():
+      can = can[np.argsort(apart, kind='stable')[:nearest]]
+    drawn[day, rng.choice(can)] = True
+  return drawn
