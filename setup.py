@@ -31,6 +31,7 @@ TEST = [
   'pytest>=8.3',
   'pytest-xdist>=3.6.1',
   'ruff>=0.17',
+  'scikit-learn>=1.6',
   'wandb>=0.21',
 ]
 
@@ -101,6 +102,8 @@ setuptools.setup(
     'gymnasium': ['gymnasium>=1.0'],
     # Metrics on a dashboard beside TensorBoard.
     'wandb': ['wandb>=0.21'],
+    # Ridge and gradient boosting, beside which a study judges the agent.
+    'study': ['scikit-learn>=1.6'],
     # JAX writes and reads exported programs with it.
     'export': ['flatbuffers>=24.3.25'],
     'mujoco': ['gymnasium[mujoco]>=1.0'],

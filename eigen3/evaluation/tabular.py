@@ -1,0 +1,150 @@
+"""Ridge and gradient boosting on the agent's features, as controls.
+
+A row is a stock on a day: the agent's features of that day and of some days
+before. The label is the outcome of a trade less the mean of its day, so that
+no model learns the market's return. Models are those of scikit-learn, an
+optional package: `pip install 'eigen3[study]'`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from eigen3.data import MarketPanel, observe
+
+LAGS = (0, 1, 2, 3, 5, 10, 20)  # days before the decision
+
+
+def lagged_features(
+  panel: MarketPanel, names: Sequence[str], lags: Sequence[int] = LAGS
+) -> np.ndarray:
+  """Returns the features of each stock on a day and on days before it.
+
+  Args:
+    panel: T days, N stocks.
+    names: F features, see `data.observe`.
+    lags: L numbers of days.
+
+  Returns:
+    float32 [T, N, L * F], NaN where missing; known at the close of the day.
+  """
+  observed = observe(panel, names)[:, slice(*panel.investable)]
+  lagged = np.full((*observed.shape[:2], len(lags), len(names)), np.nan, 'f4')
+  for place, lag in enumerate(lags):
+    lagged[lag:, :, place] = observed[: len(observed) - lag]
+  return lagged.reshape(*observed.shape[:2], -1)
+
+
+def excess(outcomes: np.ndarray, known: np.ndarray) -> np.ndarray:
+  """Subtracts from outcomes the mean of the known ones of their day, [S, N].
+
+  NaN where not known.
+  """
+  count = np.maximum(known.sum(axis=1, keepdims=True), 1)
+  mean = np.where(known, outcomes, 0.0).sum(axis=1, keepdims=True) / count
+  return np.where(known, outcomes - mean, np.nan)
+
+
+def ridge(seed: int = 0) -> Any:
+  """Makes a ridge regression; a missing feature takes its training mean.
+
+  Args:
+    seed: not used, nothing is random.
+  """
+  del seed
+  _require()
+  from sklearn import impute, linear_model, pipeline, preprocessing
+
+  return pipeline.make_pipeline(
+    preprocessing.StandardScaler(),
+    impute.SimpleImputer(strategy='constant', fill_value=0.0),
+    # Strong penalties: features of daily prices explain next to nothing.
+    linear_model.RidgeCV(alphas=(1e2, 1e3, 1e4, 1e5, 1e6)),
+  )
+
+
+def boosting(seed: int = 0) -> Any:
+  """Makes gradient boosting by histograms, which takes missing features.
+
+  Args:
+    seed: of the bins, which are made of a part of the rows.
+  """
+  _require()
+  from sklearn import ensemble
+
+  return ensemble.HistGradientBoostingRegressor(
+    learning_rate=0.05,
+    max_iter=100,
+    max_leaf_nodes=15,
+    # Small leaves would learn single days: all stocks of one move together.
+    min_samples_leaf=2000,
+    l2_regularization=1.0,
+    early_stopping=False,  # it would validate on days between those learnt
+    random_state=seed,
+  )
+
+
+MODELS = {'ridge': ridge, 'boosting': boosting}
+
+
+def predict_forward(
+  make: Callable[[int], Any],
+  features: np.ndarray,
+  labels: np.ndarray,
+  refits: Sequence[int],
+  purge: int,
+  seed: int = 0,
+  stride: int = 1,
+) -> np.ndarray:
+  """Predicts each day by a model that was fitted on days before it.
+
+  Args:
+    make: one of `MODELS`: seed to a model with `fit` and `predict`.
+    features: float [T, N, K]; a row without any is neither learnt nor
+      predicted.
+    labels: float [T, N], NaN where not known; see `excess`.
+    refits: increasing days, at each of which a model is fitted anew; it
+      predicts that day and those until the next.
+    purge: days before a refit whose labels are not known by then: as many as a
+      trade may take to settle. They are not learnt.
+    seed: of the models.
+    stride: only every so many days are learnt; labels of successive days have
+      most of their days in common.
+
+  Returns:
+    float64 [T, N], NaN before the first refit.
+
+  Raises:
+    ValueError: nothing is known before a refit, or days do not increase.
+  """
+  if not len(refits) or (np.diff(refits) <= 0).any():
+    raise ValueError(f'refits: found {[*refits]}, expected increasing days')
+  is_row = np.isfinite(features).any(axis=2)
+  can_learn = is_row & np.isfinite(labels)
+  can_learn[np.arange(len(labels)) % stride != 0] = False
+  predictions = np.full(labels.shape, np.nan)
+  for start, stop in zip(refits, [*refits[1:], len(labels)], strict=True):
+    learnt = max(start - purge, 0)
+    rows = can_learn[:learnt]
+    if not rows.any():
+      raise ValueError(
+        f'refits: found day {start}, expected labels on days before it, less '
+        f'the {purge} that are purged'
+      )
+    model = make(seed)
+    model.fit(features[:learnt][rows], labels[:learnt][rows])
+    asked = is_row[start:stop]
+    predictions[start:stop][asked] = model.predict(features[start:stop][asked])
+  return predictions
+
+
+def _require() -> None:
+  """Refuses to go on without scikit-learn."""
+  try:
+    import sklearn  # noqa: F401
+  except ImportError as error:
+    raise ValueError(
+      'study: found no package scikit-learn, expected it for ridge and '
+      "gradient boosting (pip install 'eigen3[study]')"
+    ) from error
