@@ -1,0 +1,249 @@
+"""Plants a signal of known strength in a panel, to test what a study can see.
+
+Days are shuffled: prices keep heavy tails, volatilities and a common market,
+but the past predicts nothing. Then a signal is added: stocks below their mean
+of 20 days rise more than others. The default observed features show it.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from scipy import special
+
+from eigen3 import settings
+from eigen3.data import FEATURES, MarketPanel, eigen2_features
+from eigen3.evaluation import cross_section
+from eigen3.evaluation.characteristics import buyable
+
+MEAN_DAYS = 20  # the signal is how far a close is below its mean of these
+# Of the search for the strength: its start and the most, in deviations of a
+# day's move, the most steps, and how near the IC has to be, as a share of it.
+_START, _MOST, _STEPS, _NEAR = 0.02, 2.0, 20, 0.005
+
+
+class Planted(NamedTuple):
+  """A panel and the signal that was planted in it.
+
+  Attributes:
+    panel: the copy.
+    signal: float64 [T, N], of each stock at the close of a day, the higher the
+      better; NaN where it has none.
+  """
+
+  panel: MarketPanel
+  signal: np.ndarray
+
+
+class _Moves(NamedTuple):
+  """Daily moves of the stocks.
+
+  Attributes:
+    bars: float64 [T, N, 4], logarithms of open, high, low and close over the
+      close before.
+    listed: bool [T, N], days on which a stock has prices.
+    start: float64 [N], logarithm of the price before the first of them.
+    deviation: float64 [N], of a day's move.
+  """
+
+  bars: np.ndarray
+  listed: np.ndarray
+  start: np.ndarray
+  deviation: np.ndarray
+
+
+def plant(
+  panel: MarketPanel, ic: float, seed: int, horizon: int = 20
+) -> Planted:
+  """Copies a panel with shuffled days and a signal of a given rank IC.
+
+  Each day has the moves of a day that is drawn at random, the same for all
+  stocks; a stock that was not listed then has those of any of its own days. A
+  day may be drawn again: were each drawn once, what rose before would have to
+  fall later. All stocks get the same mean logarithmic return; else the past
+  would show which stocks rise more. Volatile stocks therefore have larger mean
+  returns, but do not rank higher. A stock that never moves is left out.
+
+  The IC is the expected one, of the signal with the return from the next open
+  to the close `horizon` days after today's, over the stocks that can be bought.
+  The realised IC differs by chance, by as much as that of the copy without a
+  signal (`ic` 0, same seed) differs from 0.
+
+  Columns that cannot be bought stay as they are. Dollar volumes are shuffled
+  with the moves.
+
+  Args:
+    panel: with Eigen2's features, which are computed anew.
+    ic: mean daily rank IC, at least 0; 0 plants nothing.
+    seed: of the draws.
+    horizon: days until that close.
+
+  Raises:
+    ValueError: the panel has other features, or no such signal can have so
+      large an IC on it.
+  """
+  settings.require(0.0 <= ic < 1.0, 'ic', ic, 'at least 0 and below 1')
+  settings.require(
+    panel.feature_names == FEATURES,
+    'panel.feature_names',
+    ', '.join(panel.feature_names),
+    f'those that can be computed anew: {", ".join(FEATURES)}',
+  )
+  ohlc = panel.ohlc[:, slice(*panel.investable)].astype(np.float64)
+  moves, source = _shuffled(ohlc, np.random.default_rng(seed))
+  can_buy = buyable(panel)
+
+  def mean_ic(strength: float) -> float:
+    prices, signal = _walk(moves, strength)
+    outcomes = forward_returns(prices, horizon)
+    daily = cross_section.rank_ic(signal, outcomes, can_buy)
+    if not np.isfinite(daily).any():
+      raise ValueError(
+        'panel: found no day on which the outcomes of '
+        f'{cross_section.FEWEST_STOCKS} stocks are known, expected some'
+      )
+    return float(np.nanmean(daily))
+
+  strength = _strength(mean_ic, ic) if ic else 0.0
+  prices, signal = _walk(moves, strength)
+  return Planted(_replaced(panel, prices, source, (ic, seed, horizon)), signal)
+
+
+def forward_returns(ohlc: np.ndarray, horizon: int) -> np.ndarray:
+  """Computes returns from the next open to the close `horizon` days ahead.
+
+  Args:
+    ohlc: float [T, N, 4], NaN is missing.
+    horizon: at least 1.
+
+  Returns:
+    float64 [T, N], NaN on the last days and where a price is missing.
+  """
+  found = np.full(ohlc.shape[:2], np.nan)
+  stop = max(len(ohlc) - horizon, 0)
+  found[:stop] = ohlc[horizon:, :, 3] / ohlc[1 : stop + 1, :, 0] - 1.0
+  return found
+
+
+def _shuffled(
+  ohlc: np.ndarray, rng: np.random.Generator
+) -> tuple[_Moves, np.ndarray]:
+  """Shuffles moves; also returns the day that each is taken from, [T, N]."""
+  listed = (np.isfinite(ohlc) & (ohlc > 0.0)).all(axis=2)
+  path = np.log(np.where(listed[..., None], ohlc, 1.0))
+  days = np.arange(len(ohlc))[:, None]
+  latest = np.maximum.accumulate(np.where(listed, days, -1), axis=0)
+  has_move = listed.copy()
+  has_move[0] = False
+  has_move[1:] &= latest[:-1] >= 0
+  before = np.take_along_axis(path[..., 3], np.maximum(latest, 0), axis=0)
+  bars = path.copy()
+  bars[1:] -= before[:-1, :, None]
+  bars[~has_move] = np.nan
+  listed &= has_move.any(axis=0)
+  source = np.repeat(
+    rng.choice(np.flatnonzero(has_move.any(axis=1)), (len(ohlc), 1)),
+    ohlc.shape[1],
+    axis=1,
+  )
+  for stock in np.flatnonzero(listed.any(axis=0)):
+    own = np.flatnonzero(has_move[:, stock])
+    absent = ~has_move[source[:, stock], stock]
+    source[absent, stock] = rng.choice(own, absent.sum())
+  mean, deviation = _mean_and_deviation(bars[..., 3], has_move)
+  listed &= deviation > 0.0
+  bars += (mean[deviation > 0.0].mean() - mean)[:, None]
+  start = np.take_along_axis(path[..., 0], listed.argmax(axis=0)[None], axis=0)
+  bars = np.take_along_axis(bars, source[..., None], axis=0)
+  return _Moves(bars, listed, start[0], deviation), source
+
+
+def _mean_and_deviation(
+  moves: np.ndarray, known: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns both for each stock [N] over known moves [T, N], 0 without any."""
+  count = np.maximum(known.sum(axis=0), 1)
+  mean = np.where(known, moves, 0.0).sum(axis=0) / count
+  apart = np.where(known, moves - mean, 0.0)
+  return mean, np.sqrt((apart**2).sum(axis=0) / count)
+
+
+def _walk(moves: _Moves, strength: float) -> tuple[np.ndarray, np.ndarray]:
+  """Builds prices [T, N, 4] and the signal [T, N] that drives them.
+
+  A day's whole bar moves by the signal of the day before, times `strength`
+  deviations.
+  """
+  path, drift = moves.start.copy(), np.zeros_like(moves.start)
+  recent = np.full((MEAN_DAYS, len(path)), np.nan)
+  prices = np.full(moves.bars.shape, np.nan)
+  signals = np.full(moves.listed.shape, np.nan)
+  started = np.zeros(len(path), bool)
+  for day, listed in enumerate(moves.listed):
+    started |= listed
+    bar = path[:, None] + moves.bars[day] + drift[:, None]
+    path = np.where(listed, bar[:, 3], path)
+    prices[day, listed] = np.exp(bar[listed])
+    recent[day % MEAN_DAYS, started] = path[started]
+    below = np.full(len(path), np.nan)
+    below[listed] = (recent.mean(axis=0) - path)[listed]
+    below[listed] /= moves.deviation[listed]
+    signals[day] = _normal_scores(below)
+    drift = strength * moves.deviation * np.nan_to_num(signals[day])
+  return prices, signals
+
+
+def _normal_scores(values: np.ndarray) -> np.ndarray:
+  """Maps values [N] to quantiles of the normal distribution by their ranks."""
+  known = np.flatnonzero(np.isfinite(values))
+  order = known[np.argsort(values[known], kind='stable')]
+  scores = np.full(len(values), np.nan)
+  scores[order] = special.ndtri((np.arange(len(order)) + 0.5) / len(order))
+  return scores
+
+
+def _strength(mean_ic: Callable[[float], float], ic: float) -> float:
+  """Finds the strength that raises the IC by `ic` over no signal."""
+  without, strength = mean_ic(0.0), _START
+  for _ in range(_STEPS):
+    added = mean_ic(strength) - without
+    if abs(added - ic) <= _NEAR * ic:
+      return strength
+    strength *= ic / max(added, ic / 4.0)
+    if strength > _MOST:
+      break
+  raise ValueError(
+    f'ic: found {ic}, expected less: a signal of this kind came to {added:.3f} '
+    'on this panel'
+  )
+
+
+def _replaced(
+  panel: MarketPanel, prices: np.ndarray, source: np.ndarray, how: tuple
+) -> MarketPanel:
+  """Replaces the prices, features and volumes of a panel's stocks."""
+  stocks = slice(*panel.investable)
+  ohlc, features = panel.ohlc.copy(), panel.features.copy()
+  ohlc[:, stocks] = prices
+  features[:, stocks] = eigen2_features(ohlc[:, stocks])
+  volume = panel.volume
+  if volume is not None:
+    volume = volume.copy()
+    traded = panel.ohlc[:, stocks, 3].astype(np.float64) * volume[:, stocks]
+    traded = np.take_along_axis(traded, source, axis=0)
+    volume[:, stocks] = traded / prices[..., 3]
+  digest = hashlib.sha256(f'{panel.source_hash} planted 1 {how}'.encode())
+  ic, seed, horizon = how
+  return dataclasses.replace(
+    panel,
+    ohlc=ohlc,
+    features=features,
+    volume=volume,
+    source_hash=digest.hexdigest(),
+    notes=(
+      f'{panel.notes}; days shuffled with seed {seed}, a signal of rank IC '
+      f'{ic} to {horizon} days planted'
+    ),
+  )
