@@ -49,12 +49,12 @@ def key_of(program: str, settings: Mapping[str, Any], data: str) -> str:
     data: hash of the panel's file; '' for an embedded market, which the
       settings describe.
   """
-  asked = [VERSION, program, _as_of_old(settings), data]
+  asked = [VERSION, program, _without_new(settings), data]
   text = json.dumps(asked, sort_keys=True, separators=(',', ':'))
   return hashlib.sha256(text.encode()).hexdigest()[:_LENGTH]
 
 
-def _as_of_old(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _without_new(settings: Mapping[str, Any]) -> dict[str, Any]:
   """Returns the settings without new ones that change nothing."""
   found = {
     name: dict(value) if isinstance(value, Mapping) else value
