@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import ml_collections
 
 from eigen3.data import (
+  Days,
   MarketPanel,
   Source,
   build_panel,
@@ -37,6 +38,7 @@ from eigen3.networks import make_networks
 from eigen3.reporting import tables
 from experiments import wiring
 from experiments.options import check_leaks as options
+from experiments.options import days
 
 
 def main(argv: Sequence[str]) -> None:
@@ -77,10 +79,12 @@ def main(argv: Sequence[str]) -> None:
 
 def _source() -> Source:
   """What is read of the files."""
+  written = Days(days.DATE_FORMAT.value, days.TIME_ZONE.value)
   context = [
-    one for text in options.CONTEXT.value for one in read_context(text)
+    one for text in options.CONTEXT.value for one in read_context(text, written)
   ]
-  return with_series(open_source(options.SOURCE.value), context)
+  source = open_source(options.SOURCE.value, written=written)
+  return with_series(source, context)
 
 
 def _untrained_policy(

@@ -38,8 +38,10 @@ COMMANDS = {
   'ladder': Command(('many_runs',), 'ladder.py:small'),
   'study': Command(('many_runs',), 'study.py:small'),
   'control': Command(('control',), 'control.py'),
-  'prepare_data': Command(('prepare_data',)),
-  'check_leaks': Command(('check_leaks',), 'td3.py:small', of_any_program=True),
+  'prepare_data': Command(('prepare_data', 'days')),
+  'check_leaks': Command(
+    ('check_leaks', 'days'), 'td3.py:small', of_any_program=True
+  ),
   'act': Command(('act', 'run_panel')),
   'export': Command(('export', 'run_panel')),
   'import_eigen2': Command(('import_eigen2',), 'td3.py:full+eigen2'),

@@ -42,6 +42,7 @@ from eigen3.data import (
 )
 from eigen3.data.eigen2_files import INVESTABLE
 from eigen3.reporting import quality_page
+from experiments.options import days
 from experiments.options import prepare_data as options
 
 # Downloaded before the first day, so that indicators are known on it.
@@ -58,7 +59,7 @@ def main(argv) -> None:
   universe = (
     read_universe(options.UNIVERSE.value) if options.UNIVERSE.value else None
   )
-  days = Days(options.DATE_FORMAT.value, options.TIME_ZONE.value)
+  written = Days(days.DATE_FORMAT.value, days.TIME_ZONE.value)
   repairs = Repairs(
     options.BAD_TICKS.value, options.SPLITS.value, options.ORDER.value
   )
@@ -67,9 +68,13 @@ def main(argv) -> None:
     source = source_of(panel)
   else:
     context = [
-      one for text in options.CONTEXT.value for one in read_context(text, days)
+      one
+      for text in options.CONTEXT.value
+      for one in read_context(text, written)
     ]
-    source = _opened(path, days) if path else _downloaded(first_day, last_day)
+    source = (
+      _opened(path, written) if path else _downloaded(first_day, last_day)
+    )
     source = with_series(source, context)
     panel = build_panel(
       repair(source, repairs),

@@ -59,9 +59,13 @@ def test_what_a_panel_is_made_of_is_changed_first(check, panel, tmp_path):
   for place in range(*panel.investable):
     frame = pd.DataFrame(panel.ohlc[:, place], panel.dates, fields)
     frame['volume'] = 1000.0
-    frame.to_csv(tmp_path / f'{panel.columns[place]}.csv', index_label='date')
+    frame.to_csv(
+      tmp_path / f'{panel.columns[place]}.csv',
+      index_label='date',
+      date_format='%d/%m/%Y',
+    )
   run = check(
-    f'--source={tmp_path}', '--days=2', '--futures=1', '--acting_days=8',
+    f'--source={tmp_path}', '--date_format=dd/mm/yyyy', '--days=2', '--futures=1', '--acting_days=8',
     '--config.data.observed_features=("rsi", "close")',
   )  # fmt: skip
   assert run.returncode == 0, run.stderr
@@ -81,3 +85,16 @@ def test_a_leak_is_one_line(check, panel, tmp_path):
     'error: look-ahead: feature open of INDEX is on most days what its prices '
     'give 2 days later\n'
   )
+
+
+def test_days_are_read_as_they_are_written(check, tmp_path):
+  """The format is asked for, and its error is a line."""
+  (tmp_path / 'A.csv').write_text('date,open,high,low,close\n1/2/19,1,1,1,1\n')
+  run = check(f'--source={tmp_path}')
+  assert run.returncode == 1
+  assert '--date_format=dd/mm/yyyy' in run.stderr
+  run = check(f'--source={tmp_path}', '--date_format=mm/dd/yy')
+  assert run.returncode == 1
+  assert '1 days from 2019-01-02' in run.stderr
+  run = check(f'--source={tmp_path}', '--time_zone=Tokyo')
+  assert "time_zone: found 'Tokyo'" in run.stderr
