@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from eigen3.environment.prices import GONE, Quote, has_price
+from eigen3.environment.prices import CLOSED, GONE, Quote, has_price
 from eigen3.environment.rules import Exit, Rules
 from eigen3.types import Array
 
@@ -19,7 +19,7 @@ EMPTY = -1  # the stock of an empty slot
 
 
 class Orders(NamedTuple):
-  """Accepted entries of a day that wait for the next open.
+  """Accepted entries that wait for the next open of the stock's market.
 
   Attributes:
     stock: int32 [M], EMPTY where there is none.
@@ -93,6 +93,8 @@ class Marked(NamedTuple):
     bought: float [], value of the fills at the open, before costs.
     sold: float [], value of the exits, before costs.
     was_active: bool [], whether there was a position at any time of the day.
+    waiting: M orders of earlier days whose market has not opened yet; None
+      where markets have the same days (`Rules.orders_wait`).
   """
 
   positions: Positions
@@ -103,6 +105,27 @@ class Marked(NamedTuple):
   bought: Array
   sold: Array
   was_active: Array
+  waiting: Orders | None = None
+
+  @property
+  def taken(self) -> Array:
+    """Stocks that are held or ordered, EMPTY for none; int32 [S or more]."""
+    if self.waiting is None:
+      return self.positions.stock
+    return jnp.concatenate([self.positions.stock, self.waiting.stock])
+
+  @property
+  def free_cash(self) -> Array:
+    """Cash that no order has claimed; float []."""
+    claimed = 0 if self.waiting is None else self.waiting.value.sum()
+    return self.cash - claimed
+
+  @property
+  def num_waiting(self) -> Array | int:
+    """Orders that wait; int32 []."""
+    if self.waiting is None:
+      return 0
+    return (self.waiting.stock != EMPTY).sum(dtype=jnp.int32)
 
 
 def num_slots(rules: Rules) -> int:
@@ -150,6 +173,27 @@ def fill(cost_rate: Array | float, orders: Orders, price: Array) -> Positions:
   )
 
 
+def still_waiting(orders: Orders, status: Array) -> Orders:
+  """Of M orders those whose market is closed, by the status [M] of the day."""
+  waits = (orders.stock != EMPTY) & (status == CLOSED)
+  return orders._replace(
+    stock=jnp.where(waits, orders.stock, EMPTY),
+    value=jnp.where(waits, orders.value, 0),
+  )
+
+
+def queue(orders: Orders, waiting: Orders | None) -> Orders:
+  """M orders of a day, of which the last places are free, and those waiting."""
+  if waiting is None:
+    return orders
+  order = jnp.argsort(waiting.stock != EMPTY)
+  waiting = jax.tree.map(lambda x: x[order], waiting)
+  waits = waiting.stock != EMPTY
+  return jax.tree.map(
+    lambda old, new: jnp.where(waits, old, new), waiting, orders
+  )
+
+
 def pay(cash: Array, value: Array, stock: Array) -> Array:
   """Pays the filled orders, in their order.
 
@@ -160,7 +204,8 @@ def pay(cash: Array, value: Array, stock: Array) -> Array:
 
   Returns:
     float [], never negative when every value was bounded by the cash that the
-    orders before it left: the same differences round in the same way.
+    orders before it left: the same differences round in the same way. Orders
+    that others overtook may lack the last digits.
   """
   for order in range(value.shape[0]):
     cash = cash - jnp.where(stock[order] == EMPTY, 0, value[order])

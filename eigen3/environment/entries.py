@@ -43,6 +43,7 @@ def choose(
   held: Array,
   cash: Array,
   equity: Array,
+  num_waiting: Array | int = 0,
 ) -> Entries:
   """Decides the day's entries at its close, after its exits.
 
@@ -52,12 +53,14 @@ def choose(
     day: int32 [].
     trading: bool [], whether one may still buy.
     action: float [N, 2], coefficient and sale target in %.
-    held: int32 [S], stocks of the open positions, EMPTY where none.
-    cash: float [].
+    held: int32 [S], stocks that are held or ordered, EMPTY where none.
+    cash: float [], without what waiting orders may spend.
     equity: float [], marked to market.
+    num_waiting: int32 [], orders that wait; each takes the place of one of M.
 
   Returns:
-    M decisions. Orders are paid from the cash that is left by those before.
+    M decisions. Orders are paid from the cash that is left by those before. The
+    last places are of those that wait.
   """
   coefficients = action[:, 0]
   if rules.entry_choice == 'best_available':
@@ -66,14 +69,15 @@ def choose(
   limit = equity * rules.max_position_fraction
   index = jnp.arange(coefficients.shape[0], dtype=jnp.int32)
   decisions = []
-  for _ in range(rules.max_entries_per_day):
+  for place in range(rules.max_entries_per_day):
     best = coefficients.max()
     # The first of equals. A NaN equals nothing and buys nothing.
     stock = jnp.where(coefficients == best, index, index[-1]).min()
     value = jnp.minimum(cash, limit * accounting.size(rules, best))
     is_held = (held == stock).any()
     status = prices.quote(table, day, stock).status
-    outcome = _outcome(rules, trading, best, status, is_held, value)
+    is_free = place < rules.max_entries_per_day - num_waiting
+    outcome = _outcome(rules, trading, is_free, best, status, is_held, value)
     accepted = outcome == Entry.ACCEPTED
     value = jnp.where(accepted, value, 0)
     cash = cash - value
@@ -107,8 +111,8 @@ def available(
     table: float [T, N, 4], see `prices.price_table`.
     day: int32 [].
     trading: bool [], whether one may still buy.
-    held: int32 [S], stocks of the open positions, EMPTY where none.
-    cash: float [].
+    held: int32 [S], stocks that are held or ordered, EMPTY where none.
+    cash: float [], without what waiting orders may spend.
 
   Returns:
     bool [N].
@@ -143,6 +147,7 @@ def _buyable(table: Array, day: Array, held: Array) -> Array:
 def _outcome(
   rules: Rules,
   trading: Array,
+  is_free: Array | bool,
   coefficient: Array,
   status: Array,
   is_held: Array,
@@ -154,9 +159,11 @@ def _outcome(
     enough = (value >= rules.min_position_value) & (value > 0)
     outcome = jnp.where(enough, outcome, Entry.TOO_SMALL)
   outcome = jnp.where(status == prices.BARRED, Entry.NOT_MEMBER, outcome)
-  outcome = jnp.where(status == prices.UNPRICED, Entry.NO_PRICE, outcome)
+  unpriced = (status == prices.UNPRICED) | (status == prices.CLOSED)
+  outcome = jnp.where(unpriced, Entry.NO_PRICE, outcome)
   outcome = jnp.where(is_held, Entry.HELD, outcome)
   outcome = jnp.where(status == prices.GONE, Entry.NO_DATA, outcome)
+  outcome = jnp.where(is_free, outcome, Entry.WAITING)
   good = coefficient >= rules.coefficient_threshold
   outcome = jnp.where(good, outcome, Entry.BELOW_THRESHOLD)
   return jnp.where(trading, outcome, Entry.SETTLEMENT).astype(jnp.int32)

@@ -46,8 +46,21 @@ def observe(
     ],
     axis=-1,
   )
-  # A stock is held once at most; what is out of range is dropped.
-  place = jnp.where(held, positions.stock, num_stocks)
+  if marked.waiting is not None:
+    waiting, nothing = marked.waiting, jnp.zeros_like(marked.waiting.value)
+    of_orders = jnp.stack(
+      [
+        waiting.value / largest,
+        nothing,
+        nothing,
+        waiting.sale_target / rules.max_sale_target,
+        nothing,
+      ],
+      axis=-1,
+    )
+    of_slots = jnp.concatenate([of_slots, of_orders])
+  # A stock is held or ordered once; what is out of range is dropped.
+  place = jnp.where(marked.taken == EMPTY, num_stocks, marked.taken)
   stocks = jnp.zeros((num_stocks, of_slots.shape[-1]), of_slots.dtype)
   days_left = rules.num_steps - step
   whole = jnp.stack(

@@ -15,6 +15,7 @@ PRICED = 0  # it has a positive close, and may be bought
 UNPRICED = 1  # it has none
 GONE = 2  # it has had none for `delisting_days` of its market
 BARRED = 3  # it has a positive close, but is not in the universe
+CLOSED = 4  # it has none, nor has any other of its market, which will go on
 
 
 class Quote(NamedTuple):
@@ -24,7 +25,7 @@ class Quote(NamedTuple):
     open: float [...].
     high: float [...].
     last_close: float [...], of this day or the latest before it.
-    status: float [...], PRICED, UNPRICED, GONE or BARRED.
+    status: float [...], one of those above.
   """
 
   open: Array
@@ -52,6 +53,20 @@ def quote(table: Array, day: Array, stock: Array) -> Quote:
   return Quote(*jnp.moveaxis(rows, -1, 0))
 
 
+def days_closed(table: Array, day: Array, stock: Array, most: int) -> Array:
+  """For how many days after a day a stock's market stays closed, int32 [M].
+
+  Args:
+    table: float [T, N, 4], see `price_table`.
+    day: int32 [].
+    stock: int32 [M].
+    most: days that are looked at.
+  """
+  days = day + 1 + jnp.arange(most, dtype=jnp.int32)
+  is_closed = quote(table, days, stock[:, None]).status == CLOSED
+  return jnp.cumprod(is_closed, axis=1, dtype=jnp.int32).sum(axis=1)
+
+
 def has_price(status: Array) -> Array:
   """Whether a stock can be valued and sold at its close; bool [...]."""
   return (status == PRICED) | (status == BARRED)
@@ -61,10 +76,11 @@ def price_table(panel: MarketPanel, rules: Rules) -> np.ndarray:
   """Packs a panel's investable prices so that a quote is one short gather.
 
   Every value is known at the close of its day. A price that is not a positive
-  number is missing. A stock is gone after `delisting_days` days of its market
-  without a close; where the delisting price is the entry price, as in Eigen2,
-  only days without any data at all count. Where the panel knows the members of
-  the universe, others are barred: what is held of them can be sold.
+  number is missing. A stock is gone after `delisting_days` days of its market,
+  on which that is open, without a close; where the delisting price is the entry
+  price, as in Eigen2, only days without any data at all count. Where the panel
+  knows the members of the universe, others are barred: what is held of them can
+  be sold.
 
   Args:
     panel: T days, C columns, N of them investable.
@@ -97,7 +113,9 @@ def _table(
   is_open = calendars.open_days(
     np.isfinite(every_close) & (every_close > 0), panel.markets
   )
-  missed = calendars.run_length(absent, is_open[:, first:stop])
+  is_open = is_open[:, first:stop]
+  status[unpriced & ~is_open] = CLOSED
+  missed = calendars.run_length(absent, is_open)
   status[missed >= delisting_days] = GONE
   table = np.stack(
     [prices[..., 0], prices[..., 1], _last_positive(close), status], axis=-1

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from eigen3 import settings
-from eigen3.environment import accounting, prices
-from eigen3.environment.accounting import Closed
+from eigen3.environment import accounting, entries, prices
+from eigen3.environment.accounting import Closed, Orders
 from eigen3.environment.entries import Entries
 from eigen3.environment.rules import Entry, Exit, Rules
 from eigen3.types import Array
@@ -143,15 +143,15 @@ def net_return(
   rules, table = environment.rules, environment.prices
   stop, rate = environment.stop, environment.cost_rate
   if rules.fills_at_open:
-    paid = prices.quote(table, day + 1, stock).open
-    filled = (paid > 0) & (day + 1 < stop)
-    first_age = 0
+    first_age, entry_day = 0, _day_of_fill(environment, day, stock)
+    paid = prices.quote(table, entry_day, stock).open
+    filled = (paid > 0) & (entry_day < stop)
   else:
+    first_age, entry_day = 1, day
     paid = prices.quote(table, day, stock).last_close
     filled = paid > 0
-    first_age = 1
   age = jnp.arange(first_age, rules.oldest_age + 1, dtype=jnp.int32)
-  days = day + 1 + age - first_age
+  days = entry_day[..., None] + age
   path = prices.quote(table, jnp.minimum(days, stop - 1), stock[:, None])
   target = paid * (1 + sale_target / 100)
   reason, price = accounting.leave(
@@ -168,19 +168,48 @@ def net_return(
   return 100 * (received * (1 - rate) / paid - 1), filled
 
 
+def _day_of_fill(
+  environment: 'TradingEnvironment', day: Array, stock: Array
+) -> Array:
+  """The next day on which a stock's market is open, int32 [M]; [] in one."""
+  rules = environment.rules
+  if not rules.orders_wait:
+    return day + 1
+  most = rules.closed_days
+  return day + 1 + prices.days_closed(environment.prices, day, stock, most)
+
+
 def _when_closed(rules: Rules, days: np.ndarray, extras: Extras) -> np.ndarray:
   """When the day's entries are closed, or the latest day that they could be."""
   accepted = (extras.entries.outcome == Entry.ACCEPTED).sum(axis=-1)
   episode, step, slot = np.nonzero(extras.closed.mask)
   closed_at = (episode, step, slot)
-  delay = 1 if rules.fills_at_open else 0
-  entry_day = np.asarray(extras.closed.entry_day)[closed_at]
-  decided = (episode, entry_day - delay - days[episode, 0])
+  decided = (episode, _when_decided(rules, days, extras, closed_at))
   closed, last_exit = np.zeros_like(accepted), days.copy()
   np.add.at(closed, decided, 1)
   exit_day = np.asarray(extras.closed.exit_day)[closed_at]
   np.maximum.at(last_exit, decided, exit_day)
-  return np.where(closed == accepted, last_exit, days + 1 + rules.oldest_age)
+  return np.where(closed == accepted, last_exit, days + _longest(rules))
+
+
+def _when_decided(rules: Rules, days: np.ndarray, extras: Extras, closed_at):
+  """The steps on which positions that were closed had been ordered, int [n]."""
+  entry_day = np.asarray(extras.closed.entry_day)[closed_at]
+  stock = np.asarray(extras.closed.stock)[closed_at]
+  episode = closed_at[0]
+  chosen = extras.entries
+  ordered = (chosen.outcome == Entry.ACCEPTED)[episode] & (
+    np.asarray(chosen.stock)[episode] == stock[:, None, None]
+  )
+  latest = entry_day - (1 if rules.fills_at_open else 0)
+  before = ordered.any(axis=-1) & (days[episode] <= latest[:, None])
+  return before.shape[1] - 1 - np.argmax(before[:, ::-1], axis=1)
+
+
+def _longest(rules: Rules) -> int:
+  """Days from an order to the last on which its position can be held."""
+  waits = rules.closed_days if rules.orders_wait else 0
+  return 1 + waits + rules.oldest_age
 
 
 def _portfolio(environment, state, next_state, extras) -> Array:
@@ -226,7 +255,9 @@ def _shaped_portfolio(environment, state, next_state, extras) -> Array:
     ),
     axis=0,
   )
-  gained = _gains_ahead(environment, state.day, chosen)
+  if marked.waiting is not None:
+    held += _gains_ahead(environment, state.day, marked.waiting)
+  gained = _gains_ahead(environment, state.day, entries.as_orders(chosen))
   least = jnp.asarray(_LEAST_EQUITY * rules.initial_cash, held.dtype)
   held = jnp.maximum(held, least)
   grown = jnp.maximum(held + gained, least)
@@ -239,34 +270,37 @@ def _shaped_portfolio(environment, state, next_state, extras) -> Array:
 
 
 def _gains_ahead(
-  environment: 'TradingEnvironment', day: Array, chosen: Entries
+  environment: 'TradingEnvironment', day: Array, orders: Orders
 ) -> Array:
-  """What the orders of a day will have added to equity, float [H].
+  """What M orders that are there on a day will have added to equity, float [H].
 
   Of the closes of the H days after it; see `_values_ahead`.
   """
   rules, rate = environment.rules, environment.cost_rate
+  ordered = orders.stock != accounting.EMPTY
   if rules.fills_at_open:
-    price = prices.quote(environment.prices, day + 1, chosen.stock).open
-    filled = chosen.accepted & (price > 0) & (day + 1 < environment.stop)
-    age = -1
+    entry_day = _day_of_fill(environment, day, orders.stock)
+    price = prices.quote(environment.prices, entry_day, orders.stock).open
+    filled = ordered & (price > 0) & (entry_day < environment.stop)
   else:
-    price = prices.quote(environment.prices, day, chosen.stock).last_close
-    filled = chosen.accepted & (price > 0)
-    age = 0
+    entry_day = day
+    price = prices.quote(environment.prices, day, orders.stock).last_close
+    filled = ordered & (price > 0)
   price = jnp.where(filled, price, 1)
-  shares = jnp.where(filled, chosen.value / (price * (1 + rate)), 0)
+  shares = jnp.where(filled, orders.value / (price * (1 + rate)), 0)
   values = _values_ahead(
     environment,
     day,
-    jnp.full(price.shape, age),
-    chosen.stock,
+    jnp.broadcast_to(day - entry_day, price.shape),
+    orders.stock,
     shares,
     price,
-    price * (1 + chosen.sale_target / 100),
+    price * (1 + orders.sale_target / 100),
   )
-  paid = jnp.where(filled, chosen.value, 0)
-  return jnp.sum(values - paid[:, None], axis=0)
+  paid = jnp.where(filled, orders.value, 0)
+  ahead = day + 1 + jnp.arange(values.shape[1], dtype=jnp.int32)
+  is_paid = ahead >= entry_day[..., None]
+  return jnp.sum(jnp.where(is_paid, values - paid[:, None], 0), axis=0)
 
 
 def _values_ahead(
@@ -285,7 +319,8 @@ def _values_ahead(
   Args:
     environment: its prices, costs and rules of exits.
     day: int32 [].
-    age: int32 [S], days since the entry; -1 for an entry of the next day.
+    age: int32 [S], days since the entry; -1 for an entry of the next day, and
+      so on: what is worth nothing before it.
     stock: int32 [S].
     shares: float [S], 0 where there is no position.
     entry_price: float [S].
@@ -296,7 +331,7 @@ def _values_ahead(
     positions are left.
   """
   rules, stop = environment.rules, environment.stop
-  ahead = 1 + jnp.arange(rules.oldest_age + 1, dtype=jnp.int32)
+  ahead = 1 + jnp.arange(_longest(rules), dtype=jnp.int32)
   days = day + ahead
   path = prices.quote(
     environment.prices, jnp.minimum(days, stop - 1), stock[:, None]
@@ -329,7 +364,7 @@ NAMED: Mapping[str, Reward] = {
     _shaped_portfolio,
     pays_later=True,
     needs_account=True,
-    known_on=lambda rules, days, extras: days + 1 + rules.oldest_age,
+    known_on=lambda rules, days, extras: days + _longest(rules),
   ),
 }
 

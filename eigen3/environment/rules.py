@@ -20,6 +20,7 @@ class Entry(enum.IntEnum):
   TOO_SMALL = 5  # too little cash for a position of the minimum value
   ACCEPTED = 6
   NOT_MEMBER = 7  # the chosen stock is not in the universe today
+  WAITING = 8  # orders of earlier days wait until their market opens
 
 
 class Exit(enum.IntEnum):
@@ -162,6 +163,11 @@ class Rules:
   def fills_at_open(self) -> bool:
     """Whether orders wait for the next open, else they fill at the close."""
     return self.fill == 'next_open'
+
+  @property
+  def orders_wait(self) -> bool:
+    """Whether the next open of a stock's market may be days away."""
+    return self.fills_at_open and self.closed_days > 0
 
   @property
   def oldest_age(self) -> int:

@@ -27,7 +27,8 @@ class State(NamedTuple):
     step: int32 [], steps taken.
     cash: float [].
     equity: float [], at the last step's close.
-    orders: M, waiting for the open of `day`.
+    orders: M, waiting for the open of `day`, or of a later one where the market
+      is closed.
     positions: S slots.
     num_trades: int32 [], trades that were closed.
     num_wins: int32 [], of them, those that left at the entry price or above.
@@ -222,11 +223,12 @@ class TradingEnvironment:
       day,
       trading,
       action,
-      positions.stock,
-      cash,
+      marked.taken,
+      marked.free_cash,
       equity,
+      marked.num_waiting,
     )
-    orders = entries.as_orders(chosen)
+    orders = accounting.queue(entries.as_orders(chosen), marked.waiting)
     if not rules.fills_at_open:
       positions, cash, bought = self._fill_at_close(
         day, positions, orders, cash
@@ -263,9 +265,10 @@ class TradingEnvironment:
       self.rules,
       self.prices,
       state.day,
-      state.step < self.rules.trading_days,
-      marked.positions.stock,
-      marked.cash,
+      (state.step < self.rules.trading_days)
+      & (marked.num_waiting < self.rules.max_entries_per_day),
+      marked.taken,
+      marked.free_cash,
     )
 
   def mark(self, state: State) -> Marked:
@@ -273,6 +276,11 @@ class TradingEnvironment:
     rules = self.rules
     positions, today = self._open(state)
     cash = accounting.pay(state.cash, state.orders.value, positions.stock)
+    waiting = None
+    if rules.orders_wait:
+      status = today.status[: rules.max_entries_per_day]
+      waiting = accounting.still_waiting(state.orders, status)
+      cash = jnp.maximum(cash, 0) if rules.enforce_cash else cash
     was_active = (positions.stock != EMPTY).any()
     bought = _youngest_value(rules, positions)
     positions, closed = accounting.close_positions(
@@ -282,7 +290,7 @@ class TradingEnvironment:
     cash = cash + (1 - self.cost_rate) * sold
     equity = cash + (positions.shares * today.last_close).sum()
     return Marked(
-      positions, today, closed, cash, equity, bought, sold, was_active
+      positions, today, closed, cash, equity, bought, sold, was_active, waiting
     )
 
   def _open(self, state: State) -> tuple[Positions, Quote]:

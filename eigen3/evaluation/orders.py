@@ -84,7 +84,7 @@ def decide(
   stocks = panel.columns[slice(*panel.investable)]
   _check(account, stocks)
   last = prices.price_table(panel, rules)[-1:].copy()
-  unknown = ~is_known & (last[0, :, _STATUS] != prices.GONE)
+  unknown = ~is_known & prices.has_price(last[0, :, _STATUS])
   last[0, unknown, _STATUS] = prices.UNPRICED
   held = np.full(len(stocks), accounting.EMPTY, np.int32)
   for slot, name in enumerate(set(account.held)):
@@ -169,6 +169,7 @@ def _notes(panel, status: np.ndarray, held: Sequence[str]) -> np.ndarray:
   notes = np.full(len(stocks), '', object)
   notes[status == prices.BARRED] = 'not in the universe'
   notes[status == prices.UNPRICED] = f'no data for {day}'
+  notes[status == prices.CLOSED] = f'its market is closed on {day}'
   notes[status == prices.GONE] = f'no data for {day}, has left the market'
   notes[np.isin(stocks, list(held))] = 'held'
   return notes

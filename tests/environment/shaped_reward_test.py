@@ -17,6 +17,8 @@ MODES = [
   {'fill': 'close', 'target_fill': 'limit', 'delisting_price': 'entry_price'},
   {'fill': 'close', 'max_entries_per_day': 2},
 ]
+# With two markets, in which orders wait.
+CASES = [*((mode, 1) for mode in MODES), (MODES[0], 2), (MODES[1], 2)]
 SEEDS = range(6)
 portfolio = NAMED['portfolio'].of_step
 
@@ -42,7 +44,7 @@ def _play(environment, start, actions):
     return after, (timestep, plain)
 
   def potential(state):
-    count = environment.rules.oldest_age + 1
+    count = environment.rules.oldest_age + environment.rules.closed_days + 1
     alone = jnp.broadcast_to(idle, (count, *idle.shape))
     _, (_, plain) = jax.lax.scan(step, state, alone)
     return DISCOUNT ** np.arange(count) @ plain
@@ -56,13 +58,17 @@ def _play(environment, start, actions):
   return jax.lax.scan(both, state, actions)[1]
 
 
-@pytest.mark.parametrize('mode', MODES)
-def test_it_is_the_plain_reward_and_a_difference_of_potentials(mode):
+@pytest.mark.parametrize(('mode', 'num_markets'), CASES)
+def test_it_is_the_plain_reward_and_a_difference_of_potentials(
+  mode, num_markets
+):
   settings = _settings(mode)
   num_steps = settings.trading_days + settings.settlement_days
   start = settings.context_days - 1
   environments = [
-    TradingEnvironment(random_markets.panel(seed), settings, discount=DISCOUNT)
+    TradingEnvironment(
+      random_markets.panel(seed, num_markets), settings, discount=DISCOUNT
+    )
     for seed in SEEDS
   ]
   batch = jax.tree.map(lambda *leaves: np.stack(leaves), *environments)

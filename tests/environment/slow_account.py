@@ -163,13 +163,16 @@ class SlowAccount:
         self._leave(trade, day, price, 'MAX_HOLDING', today)
 
   def _fill_orders(self, day, today):
+    waiting = []
     for trade in self.orders:
       price = self.price(day, trade.stock, OPEN)
-      if price is None:
+      if not self.is_open(day, trade.stock):
+        waiting.append(trade)
+      elif price is None:
         trade.cancelled = True
       else:
         self._buy(trade, day, price, today)
-    self.orders = []
+    self.orders = waiting
 
   def _leave_at_target(self, day, today):
     for trade in list(self.positions):
@@ -240,6 +243,14 @@ class SlowAccount:
         trade.sale_target / config.max_sale_target,
         float(held >= config.max_holding_days),
       ]
+    for trade in self.orders:
+      today.seen[trade.stock] = [
+        trade.value / today.marked / config.max_position_fraction,
+        0.0,
+        0.0,
+        trade.sale_target / config.max_sale_target,
+        0.0,
+      ]
     left = config.trading_days + config.settlement_days - (day - self.start)
     matters = config.max_holding_days + config.settlement_days
     today.seen_whole = (self.cash / today.marked, min(left / matters, 1))
@@ -248,7 +259,9 @@ class SlowAccount:
 
   def _enter(self, day, action, today):
     config = self.config
-    equity, uncommitted = self._equity(day), self.cash
+    equity = self._equity(day)
+    uncommitted = self.cash - sum(trade.value for trade in self.orders)
+    num_free = config.max_entries_per_day - len(self.orders)
     today.available = self._available(day, len(action))
     ranking = sorted(
       range(len(action)), key=lambda stock: (-action[stock, 0], stock)
@@ -263,7 +276,9 @@ class SlowAccount:
       ]
     for rank in range(config.max_entries_per_day):
       stock = ranking[rank] if rank < len(ranking) else None
-      outcome, trade = self._decide(day, stock, action, equity, uncommitted)
+      outcome, trade = self._decide(
+        day, stock, action, equity, uncommitted, rank < num_free
+      )
       today.outcomes.append((outcome, stock))
       if trade is None:
         continue
@@ -279,10 +294,12 @@ class SlowAccount:
     config = self.config
     if config.entry_choice == 'best':
       return [True] * num_stocks
+    cash = self.cash - sum(trade.value for trade in self.orders)
     rich = not config.enforce_cash or (
-      self.cash > 0 and self.cash >= config.min_position_value
+      cash > 0 and cash >= config.min_position_value
     )
-    may_buy = rich and day - self.start < config.trading_days
+    is_free = len(self.orders) < config.max_entries_per_day
+    may_buy = rich and is_free and day - self.start < config.trading_days
     return [
       may_buy
       and not self._is_held(stock)
@@ -291,12 +308,14 @@ class SlowAccount:
       for stock in range(num_stocks)
     ]
 
-  def _decide(self, day, stock, action, equity, cash):
+  def _decide(self, day, stock, action, equity, cash, is_free):
     config = self.config
     if day - self.start >= config.trading_days:
       return 'SETTLEMENT', None
     if stock is None or action[stock, 0] < config.coefficient_threshold:
       return 'BELOW_THRESHOLD', None
+    if not is_free:
+      return 'WAITING', None
     if self.is_gone(day, stock):
       return 'NO_DATA', None
     if self._is_held(stock):
@@ -319,7 +338,8 @@ class SlowAccount:
     return 'ACCEPTED', trade
 
   def _is_held(self, stock):
-    return any(trade.stock == stock for trade in self.positions)
+    taken = [*self.positions, *self.orders]
+    return any(trade.stock == stock for trade in taken)
 
   def _is_member(self, day, stock):
     return self.members is None or bool(self.members[day, stock])

@@ -172,6 +172,46 @@ def test_days_on_which_a_market_is_closed_do_not_count(markets, reason, day):
   assert (trade['reason'], trade['exit_day']) == (reason, day)
 
 
+@pytest.mark.parametrize('most', [1, 2])
+def test_an_order_waits_until_its_market_opens(most):
+  """As that of a Friday beside pairs that trade on weekends."""
+  rows = [QUIET, NO_ROW, NO_ROW, (104, 105, 99, 100), *[QUIET] * 6]
+  environment = TradingEnvironment(
+    _panel([QUIET] * len(rows), rows, rows, markets=(0, 1, 1)),
+    _config(trading_days=5, max_entries_per_day=most),
+  )
+  actions = np.full((environment.num_steps, 3, 2), 10.0, np.float32)
+  actions[..., 0] = 0.0
+  actions[0, 1, 0] = actions[1, 0, 0] = actions[3, 0, 0] = 2.0
+  timesteps = _episode(environment, actions)
+  extras = timesteps.extras
+  one = Entry.WAITING if most == 1 else Entry.ACCEPTED
+  assert extras.entries.outcome[[0, 1], 0].tolist() == [Entry.ACCEPTED, one]
+  assert extras.num_positions[:4].tolist() == [0, 0, most - 1, most]
+  assert not timesteps.extras.inactive[0]
+  closed = extras.closed
+  at = closed.mask & (closed.stock == 1)
+  assert (closed.entry_day[at], closed.entry_price[at]) == (3, 104)
+  assert closed.exit_day[at] == 6  # held for two days, sold at the open
+  percent = 100 * (100 * 0.99 / (104 * 1.01) - 1)
+  assert timesteps.reward[0] == _approx(percent)
+
+
+def test_an_order_is_cancelled_where_the_stock_does_not_open_with_its_market():
+  rows = [QUIET, NO_ROW, NO_ROW, *[QUIET] * 5]
+  late = [*rows[:3], NO_ROW, *rows[4:]]
+  environment = TradingEnvironment(
+    _panel([QUIET] * len(rows), late, rows, markets=(0, 1, 1)), _config()
+  )
+  actions = np.full((environment.num_steps, 3, 2), 10.0, np.float32)
+  actions[..., 0] = 0.0
+  actions[0, 1, 0] = 2.0
+  timesteps = _episode(environment, actions)
+  assert not timesteps.extras.closed.mask.any()
+  assert timesteps.extras.cash.tolist() == [10_000] * environment.num_steps
+  assert timesteps.reward[0] == 0
+
+
 def test_a_market_that_has_ended_has_no_holiday():
   rows = [QUIET, QUIET, *[NO_ROW] * 44]
   environment = TradingEnvironment(
