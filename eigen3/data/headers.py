@@ -1,7 +1,7 @@
 """Which column of a table is which: the spellings that programs use."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from eigen3.data import cells
@@ -19,6 +19,7 @@ _ALIASES = {
   'high': 'high',
   'low': 'low',
   'close': 'close',
+  'closelast': 'close',
   'adjclose': 'adjusted_close',
   'adjustedclose': 'adjusted_close',
   'volume': 'volume',
@@ -47,7 +48,8 @@ _UNNAMED = re.compile(r'|Unnamed: \d+|__index_level_\d+__')
 # company; 'level_1' is what pandas calls a stacked header without names.
 _SYMBOLS = (
   'symbol', 'ticker', 'tic', 'seriesid', 'series', 'instrument', 'tscode',
-  'stockcode', 'name', 'level', 'code',
+  'stockcode', 'name', 'level', 'code', 'stock', 'security', 'asset', 'pair',
+  'secid', 'permno', 'isin', 'windcode', 'orderbookid',
 )  # fmt: skip
 # What pandas and yfinance write left of the rows of a header of two levels.
 _CORNERS = (
@@ -117,16 +119,18 @@ def known_columns(header: Header) -> dict[str, int]:
   return columns
 
 
-def date_column(header: Header) -> int:
-  """The place of the date.
+def date_column(header: Header, places: Sequence[int] | None = None) -> int:
+  """The place of the date, among `places` if they are given.
 
   Raises:
     Refused: there is none.
   """
-  columns = known_columns(header)
+  if places is None:
+    places = range(len(header))
+  columns = known_columns(tuple(header[place] for place in places))
   if 'date' not in columns:
-    raise Refused(f'no date column, found {shown(", ".join(header), 120)}')
-  return columns['date']
+    raise Refused(_missing('date', header))
+  return places[columns['date']]
 
 
 def require_prices(columns: Iterable[str], found: Iterable[str]) -> None:
@@ -138,10 +142,20 @@ def require_prices(columns: Iterable[str], found: Iterable[str]) -> None:
   """
   told = shown(', '.join(found), 120)
   if not set(columns) - {'date'}:
-    raise Refused(f"not a table of prices (first line: '{told}')")
+    raise Refused(
+      f"not a table of prices (first line: '{told}'); expected names there, "
+      'as date, open, high, low and close'
+    )
   for column in ('close', 'date', *PRICES):
     if column not in columns:
-      raise Refused(f'no {column} column, found {told}')
+      raise Refused(_missing(column, found))
+
+
+def _missing(column: str, found: Iterable[str]) -> str:
+  return (
+    f'no {column} column, found {shown(", ".join(found), 120)}; '
+    f"call it '{column}' if it is there"
+  )
 
 
 def symbol_column(header: Header) -> int | None:
@@ -198,7 +212,10 @@ def pair_choice(header: Header) -> Choice | None:
     if name:
       columns.pop('date', None)
       numbers |= {(name, column): own[i] for column, i in columns.items()}
-  return Choice(date_column(header), numbers) if numbers else None
+  if not numbers:
+    return None
+  others = [place for place in range(len(header)) if place not in matches]
+  return Choice(date_column(header, others), numbers)
 
 
 def read_levels(rows: list[list[str]]) -> tuple[Header, int]:
@@ -263,13 +280,14 @@ def _fields_and_symbols(
   """Two levels, that with the names of prices before that with the symbols.
 
   A ticker may be called LOW or OPEN: what counts is how many names of prices
-  a level holds, above all a close, and then how often.
+  a level holds, above all a close, then how many other names, and how often.
   """
 
-  def score(level: list[str]) -> tuple[bool, int, int]:
+  def score(level: list[str]) -> tuple[bool, int, int, int]:
     known = [_ALIASES.get(letters(name)) for name in level]
     known = [name for name in known if name is not None]
-    return 'close' in known, len(set(known) & set(PRICES)), len(known)
+    names = set(known)
+    return 'close' in names, len(names & set(PRICES)), len(names), len(known)
 
   return (first, second) if score(first) >= score(second) else (second, first)
 

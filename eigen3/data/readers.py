@@ -15,12 +15,13 @@ from eigen3.data.csv_files import Ticker, read_ticker
 from eigen3.data.errors import DataError, Refused, shown
 from eigen3.data.panel import MarketPanel
 from eigen3.data.series import Series
+from eigen3.data.text_files import name_of
 
 # File names (without .csv) around a ticker, as the known sets have them.
 _NAMES = (r'DA-(.+)-T-\d{4}-\d\d-\d\d', r'(.+)_data')
 
-# Suffixes of files that are read; the second where there is none of the first.
-_KINDS = (('.csv', '.tsv'), ('.txt',))
+# Suffixes of files that are read, of the first kind that is there.
+_KINDS = (('.csv', '.tsv'), ('.txt',), ('.parquet',))
 
 Progress = Callable[[list[Any]], Iterable[Any]]
 
@@ -127,8 +128,8 @@ def read_folder(
 ) -> Source:
   """Reads every CSV of `folder`; a file that cannot be used is reported.
 
-  Files are CSVs by the name of .csv or .tsv; where there is none, .txt; any may
-  be packed by gzip, with .gz after it.
+  Files are CSVs by the name of .csv or .tsv; where there is none, .txt; where
+  there is neither, Parquet files. Any may be packed by gzip, with .gz after it.
 
   Column names are compared as letters without case; `date` (or timestamp),
   open, high, low and close are needed; adjusted close, volume, dividends and
@@ -196,7 +197,7 @@ def _files(
   """The files of a folder that are read, and its other entries."""
   entries = sorted(folder.iterdir())
   for kinds in _KINDS:
-    files = [e for e in entries if _kind(e) in kinds and e.is_file()]
+    files = [e for e in entries if name_of(e)[1] in kinds and e.is_file()]
     if files:
       return files, sorted(set(entries) - set(files))
   folders = [e.name for e in entries if e.is_dir()]
@@ -206,21 +207,14 @@ def _files(
   elif entries:
     found = (
       f', but {shown(entries[0].name, 60)}'
-      '; a file with all tickers is itself a source'
+      '; unpack files, and save others as CSV; a file with all tickers is '
+      'itself a source'
     )
   raise DataError(f'{folder}: no CSV file in this folder{found}')
 
 
-def _kind(file: pathlib.Path) -> str:
-  """The suffix of what is in a file."""
-  packed = file.suffix.lower() == '.gz'
-  return pathlib.Path(file.stem if packed else file.name).suffix.lower()
-
-
 def _ticker_name(file: pathlib.Path) -> str:
-  stem = file.stem
-  if file.suffix.lower() == '.gz':
-    stem = pathlib.Path(stem).stem
+  stem, _ = name_of(file)
   for pattern in _NAMES:
     match = re.fullmatch(pattern, stem)
     if match:

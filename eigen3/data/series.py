@@ -29,10 +29,11 @@ from eigen3.data.headers import (
 )
 from eigen3.data.indicators import PRICES
 from eigen3.data.tables import Column, Table, read_file
+from eigen3.data.text_files import name_of
 
 # Beyond them a value is a slip, and float32 could not hold its indicators.
 _BOUNDS = {**dict.fromkeys(PRICES, (-1e15, 1e15)), 'volume': VOLUME_BOUNDS}
-_SUFFIXES = ('.csv', '.parquet')
+_SUFFIXES = ('.csv', '.tsv', '.parquet')
 _LONGEST_LAG = 3650
 
 
@@ -117,7 +118,7 @@ def read_series(
   path = pathlib.Path(path)
   files = [path]
   if path.is_dir():
-    files = sorted(p for p in path.iterdir() if p.suffix.lower() in _SUFFIXES)
+    files = sorted(p for p in path.iterdir() if name_of(p)[1] in _SUFFIXES)
     if not files:
       raise DataError(f'{path}: no CSV or Parquet file in this folder')
   found = []
@@ -156,7 +157,7 @@ def _read_file(path: pathlib.Path, lag: int, written: Days) -> list[Series]:
     if len(parts) == 1:
       parts = [('', *parts[0][1:])]
   return [
-    _series(name or path.stem, table, numbers, index, lag, digest)
+    _series(name or name_of(path)[0], table, numbers, index, lag, digest)
     for name, numbers, index in parts
   ]
 

@@ -5,6 +5,7 @@ import contextlib
 import csv
 import gzip
 import itertools
+import pathlib
 import re
 import tempfile
 import zlib
@@ -35,9 +36,11 @@ _OTHERS = {
   b'\xfd7zXZ\x00': 'packed by xz: unpack it',
   b'(\xb5/\xfd': 'packed by zstd: unpack it',
 }
+_NO_TEXT = 'binary, not a CSV; text is read in UTF-8: save it so'
 _SEPARATORS = (',', ';', '\t', '|')
 _SAMPLE_LINES = 1000  # in which a decimal comma is looked for
 _DECIMAL_COMMA = re.compile(r'[+-]?\d*,\d+', re.ASCII)
+_BOTH_MARKS = re.compile(r'[+-]?[1-9]\d{0,2}(\.\d{3})+,\d+', re.ASCII)
 _THOUSANDS = re.compile(r'[+-]?[1-9]\d{0,2}\.\d{3}', re.ASCII)
 _DECIMAL_POINT = re.compile(r'[+-]?\d*\.\d+', re.ASCII)
 
@@ -59,6 +62,13 @@ class Layout(NamedTuple):
   lines: int
   separator: str
   decimal: str
+
+
+def name_of(file: pathlib.Path) -> tuple[str, str]:
+  """The stem and the suffix, in small letters, of what is in a file."""
+  if file.suffix.lower() == '.gz':
+    file = file.with_suffix('')
+  return file.stem, file.suffix.lower()
 
 
 @contextlib.contextmanager
@@ -104,7 +114,7 @@ def layout_of(file: BinaryIO) -> Layout:
   if not filled:
     raise Refused('empty file')
   if b'\0' in filled[0][0]:
-    raise Refused('binary, not a CSV; text is read in UTF-8')
+    raise Refused(_NO_TEXT)
   try:
     text = filled[0][0].decode('utf-8-sig')
     # The one that makes most cells of it; of equals, the first.
@@ -112,7 +122,7 @@ def layout_of(file: BinaryIO) -> Layout:
     others = [_split(s[0].decode(errors='replace'), separator)
               for s in filled[1:]]  # fmt: skip
   except (UnicodeDecodeError, csv.Error) as error:
-    raise Refused('binary, not a CSV; text is read in UTF-8') from error
+    raise Refused(_NO_TEXT) from error
   header, used = read_levels([_split(text, separator), *others[:2]])
   end = filled[used - 1].end()
   return Layout(
@@ -171,6 +181,8 @@ def _decimal(rows: list[list[str]], separator: str) -> str:
     return '.'
   commas = [c for c in cells if _DECIMAL_COMMA.fullmatch(c)]
   if any(len(cell.partition(',')[2]) != 3 for cell in commas):
+    return ','
+  if any(map(_BOTH_MARKS.fullmatch, cells)):
     return ','
   has_points = any(_THOUSANDS.fullmatch(cell) for cell in cells)
   return ',' if commas and separator == ';' and not has_points else '.'

@@ -68,11 +68,16 @@ def test_header_of_levels(tmp_path, way, ticker):
     np.testing.assert_array_equal(history.volume, [1000, 2000])
 
 
+@pytest.mark.parametrize(
+  'names',
+  [('LOW', 'OPEN', 'VOL'), ('CLOSE', 'HIGH', 'LOW', 'OPEN'), ('6758', '7203')],
+)
 @pytest.mark.parametrize('way', WAYS)
-def test_tickers_called_like_prices(tmp_path, way):
-  (tmp_path / 'all').write_text(WAYS[way](frame_of('OPEN', 'LOW', 'VOL')))
+def test_several_tickers(tmp_path, way, names):
+  """Also such as are called like prices, or without a letter."""
+  (tmp_path / 'all').write_text(WAYS[way](frame_of(*reversed(names))))
   found = read_table(tmp_path / 'all').tickers
-  assert [ticker.name for ticker in found] == ['LOW', 'OPEN', 'VOL']
+  assert tuple(ticker.name for ticker in found) == names
   for ticker in found:
     np.testing.assert_array_equal(ticker.ohlc, OHLC)
 

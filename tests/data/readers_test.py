@@ -2,10 +2,12 @@
 
 import gzip
 import hashlib
+import io
 import re
 import tarfile
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from eigen3.data import DataError, Days, Refused, read_folder
@@ -68,6 +70,7 @@ def test_a_plain_file():
     GOOD.replace(',', ';').replace(';10;', ';10,00;'),
     GOOD.replace(',', '|'),
     GOOD.replace(',', ';').replace('1000', '1.000').replace(';9;', ';9,0;'),
+    re.sub(r'(\d)000;', r'\1.000,00;', GOOD.replace(',', ';')),
     PACKED,
     gzip.compress(GOOD.replace(',', '\t').encode('utf-16')),
     GOOD.encode('utf-16'),
@@ -245,7 +248,7 @@ REFUSED = {
   'html': ('<html>' * 20, None, '', 'not a table of prices'),
   'no_close': (
     GOOD.replace('close', 'last'), None, '',
-    'no close column, found date, open, high, low, last, volume, Name',
+    "no close column, found date, open, high, low, last, volume, Name; call it",
   ),
   'no_date': (GOOD.replace('date', 'when'), None, '', 'no date column'),
   'no_low': (GOOD.replace('low', 'bottom'), None, '', 'no low column'),
@@ -306,6 +309,10 @@ REFUSED = {
     GOOD.replace(',', '\t').replace('\t1000\t', '\t1,000\t'), 2, 'volume',
     "found '1,000'",
   ),
+  'title': (
+    f'A, daily\n{GOOD}', None, '', 'expected names there, as date, open,'
+  ),
+  'no_mark': (GOOD.encode('utf-16-le'), None, '', 'in UTF-8: save it so'),
   'archive': (b'PK\x03\x04' + bytes(50), None, '', 'unpack it or save it as'),
   'cut_gzip': (PACKED[:-20], None, '', 'damaged, not a whole gzip file'),
   'bomb': (
@@ -379,6 +386,16 @@ def test_other_kinds_of_files(tmp_path, kind, name):
   assert source.ignored == ('b.json',)
 
 
+def test_a_folder_of_parquet_files(tmp_path):
+  frame = pd.read_csv(io.StringIO(GOOD), parse_dates=['date'])
+  frame.set_index('date').to_parquet(tmp_path / 'A.parquet')
+  (ticker,) = read_folder(tmp_path).tickers
+  assert ticker.name == 'A'
+  np.testing.assert_array_equal(ticker.volume, read(GOOD).volume)
+  write(tmp_path, **{'B.csv': GOOD})  # counts first
+  assert read_folder(tmp_path).ignored == ('A.parquet',)
+
+
 def test_source_hash_follows_names_and_bytes(tmp_path):
   write(tmp_path, **{'A.csv': GOOD, 'B.csv': GOOD})
   original = read_folder(tmp_path).source_hash
@@ -422,8 +439,8 @@ def test_folders_without_a_ticker_are_one_clear_line(tmp_path):
   with pytest.raises(DataError, match=r'but folders \(Stocks\); give one of'):
     read_folder(tmp_path / 'none')
   (tmp_path / 'one').mkdir()
-  write(tmp_path / 'one', **{'all.parquet': ''})
-  with pytest.raises(DataError, match='all tickers is itself a source'):
+  write(tmp_path / 'one', **{'A.csv.bz2': ''})
+  with pytest.raises(DataError, match='unpack files, and save others'):
     read_folder(tmp_path / 'one')
   (tmp_path / 'bad').mkdir()
   write(tmp_path / 'bad', **{'A.csv': '', 'B.csv': 'x'})

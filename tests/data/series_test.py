@@ -1,5 +1,6 @@
 """Tests of eigen3.data.series: what is known beside the stocks."""
 
+import gzip
 import hashlib
 
 import numpy as np
@@ -111,9 +112,12 @@ def test_a_folder_of_series(tmp_path):
   pd.read_csv(write(tmp_path / 'notes.txt', WIDE), index_col=0).to_parquet(
     tmp_path / 'a.parquet'
   )
-  assert [s.name for s in read_series(tmp_path)] == ['two', 'ten', 'DGS2']
+  packed = gzip.compress(b'date,value\n2020-01-02,1\n')
+  (tmp_path / 'oil.csv.gz').write_bytes(packed)
+  expected = ['two', 'ten', 'DGS2', 'oil']
+  assert [s.name for s in read_series(tmp_path)] == expected
   names = [s.name for s in read_series(tmp_path, name='us')]
-  assert names == ['us_two', 'us_ten', 'us_DGS2']
+  assert names == [f'us_{name}' for name in expected]
 
 
 def test_options_of_a_context(tmp_path):
