@@ -9,6 +9,7 @@ import dataclasses
 import gzip
 import io
 import os
+import re
 import shutil
 
 import mutations
@@ -20,6 +21,7 @@ import pytest
 
 from eigen3.data import (
   DataError,
+  Days,
   MarketPanel,
   build_panel,
   open_source,
@@ -87,18 +89,32 @@ ALONE.columns = pd.MultiIndex.from_product(
   names=['Price', 'Ticker'],
 )
 LAST = csv_of(ONE.tail(1).drop(columns='symbol')).splitlines()[1]
+BINARY = ('gzip', 'parquet', 'utf16', 'utf16_gzip')  # of these
 # Other ways to write the file of a folder.
 WRITTEN = {
   'gzip': gzip.compress(CSVS['folder'], mtime=0),
   'utf16': CSVS['folder'].decode().encode('utf-16'),
   'decimal_commas': CSVS['folder'].replace(b',', b';').replace(b'.', b','),
+  'both_marks': ONE.drop(columns='symbol')
+  .assign(volume=[f'{v:,.1f}' for v in ONE.volume])
+  .to_csv(index=False, sep=';')
+  .translate(str.maketrans(',.', '.,'))
+  .encode(),
   'tabs': CSVS['folder'].replace(b',', b'\t'),
+  'angles': re.sub(rb'(\w+)(?=[,\n])', rb'<\1>', CSVS['folder'], count=7),
+  'european_days': re.sub(
+    rb'(\d{4})-(\d\d)-(\d\d)', rb'\3/\2/\1', CSVS['folder']
+  ),
   'compact_days': CSVS['folder'].replace(b'-', b''),
   'slashes': CSVS['folder'].replace(b'-', b'/'),
   'levels': ALONE.to_csv().encode(),
   'levels_tickers_first': ALONE.swaplevel(axis=1).to_csv().encode(),
   'last_day_twice': CSVS['folder'] + LAST[:10] + b',,,,,,\n' + LAST,
   'last_day_again': CSVS['folder'] + LAST[:-4] + b'1\n',
+  'parquet': parquet_of(table_of(ONE.drop(columns='symbol'))),
+  'utf16_gzip': gzip.compress(
+    CSVS['folder'].decode().encode('utf-16'), mtime=0
+  ),
 }
 TABLES = {'long': table_of(BOTH), 'series': table_of(VALUES)}
 PARQUETS = {kind: parquet_of(table) for kind, table in TABLES.items()}
@@ -109,7 +125,7 @@ def damaged(number, trap):
   rng = np.random.default_rng([7, number])
   if number % 4 == 3:
     written = str(rng.choice(list(WRITTEN)))
-    if rng.random() < 0.5 or written in ('gzip', 'utf16'):
+    if rng.random() < 0.5 or written in BINARY:
       made = mutations.damage_bytes(WRITTEN[written], rng, trap)
     else:
       made = mutations.damage_text(WRITTEN[written], rng)
@@ -138,8 +154,9 @@ def damaged(number, trap):
   return kind, mutations.damage_cell(CSVS[kind], rng, columns)
 
 
-def read(kind, content, folder, alone):
+def read(kind, content, folder, alone, way=''):
   """The source with the damaged file in it, beside a sound one or alone."""
+  written = Days('dd/mm/yyyy') if 'european' in way else Days()
   prices, file = folder / 'prices', folder / 'file'
   if kind == 'folder':
     file = prices / 'AAA.csv'
@@ -150,7 +167,8 @@ def read(kind, content, folder, alone):
   file.write_bytes(content)
   if kind == 'series':
     return with_series(open_source(prices), read_series(file))
-  return open_source(prices if kind == 'folder' else file)
+  place = prices if kind == 'folder' else file
+  return open_source(place, written=written)
 
 
 def is_told(cell, text):
@@ -178,7 +196,7 @@ def check(number, folder):
   kind, mutation = damaged(number, str(trap))
   try:
     alone = kind == 'folder' and number % 2
-    source = read(kind, mutation.content, folder, alone)
+    source = read(kind, mutation.content, folder, alone, mutation.kind)
     if mutation.cell:
       check_told(mutation, source)
     panel = build_panel(source, 20, 20)
@@ -222,7 +240,7 @@ def check_all(numbers, folder):
 @pytest.mark.parametrize('written', WRITTEN)
 def test_other_ways_to_write_a_file(tmp_path, written):
   """What is damaged below is read where it is not."""
-  (ticker,) = read('folder', WRITTEN[written], tmp_path, alone=True).tickers
+  (ticker,) = read('folder', WRITTEN[written], tmp_path, True, written).tickers
   assert (ticker.name, len(ticker.dates)) == ('AAA', len(DAYS))
   close = 0.9 * ONE.close.iloc[-1]
   np.testing.assert_allclose(ticker.ohlc[-1, 3], close, atol=0.01)
