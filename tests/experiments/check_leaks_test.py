@@ -65,7 +65,8 @@ def test_what_a_panel_is_made_of_is_changed_first(check, panel, tmp_path):
       date_format='%d/%m/%Y',
     )
   run = check(
-    f'--source={tmp_path}', '--date_format=dd/mm/yyyy', '--days=2', '--futures=1', '--acting_days=8',
+    f'--source={tmp_path}', '--date_format=dd/mm/yyyy', '--days=2',
+    '--futures=1', '--acting_days=8',
     '--config.data.observed_features=("rsi", "close")',
   )  # fmt: skip
   assert run.returncode == 0, run.stderr
