@@ -110,13 +110,11 @@ def check(
     repairs: the repairs.
   """
   tickers = {ticker.name: ticker for ticker in source.tickers}
-  kinds = dict(zip(panel.columns, panel.column_kinds, strict=True))
-  stocks = [t for t in source.tickers if kinds.get(t.name) == 'stock']
-  trading, odd = defects.trading_days(stocks or source.tickers)
+  days = _days_by_column(source, panel)
   coverage, coverage_days = _coverage(panel)
   return QualityReport(
     columns=tuple(
-      _column(panel, index, tickers.get(name), trading, odd, repairs)
+      _column(panel, index, tickers.get(name), *days[index], repairs)
       for index, name in enumerate(panel.columns)
     ),
     refused=source.refused,
@@ -130,6 +128,25 @@ def check(
     coverage_days=coverage_days,
     warnings=surprises.find(source, panel, repairs),
   )
+
+
+def _days_by_column(
+  source: Source, panel: MarketPanel
+) -> list[tuple[np.ndarray, np.ndarray]]:
+  """Trading days and odd days of each column, by the stocks of its market."""
+  kinds = dict(zip(panel.columns, panel.column_kinds, strict=True))
+  stocks = [t for t in source.tickers if kinds.get(t.name) == 'stock']
+  every = defects.trading_days(stocks or source.tickers)
+  market = dict(zip(panel.columns, panel.markets, strict=False))
+  members: dict[int, list[Ticker]] = {}
+  for ticker in stocks if market else []:
+    members.setdefault(market[ticker.name], []).append(ticker)
+  found = {
+    number: defects.trading_days(own)
+    for number, own in members.items()
+    if len(own) > 1  # one alone would have neither gaps nor odd days
+  }
+  return [found.get(market.get(name, -1), every) for name in panel.columns]
 
 
 def lines(report: QualityReport) -> list[str]:

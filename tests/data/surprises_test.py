@@ -74,6 +74,18 @@ def test_a_surprise_is_said_with_count_and_example(kind):
   assert quality.as_dict(report)['warnings'] == [dataclasses.asdict(found)]
 
 
+def test_weekends_of_pairs_beside_stocks_are_no_odd_days():
+  """Nor gaps of the stocks: each has the days of its own market."""
+  every = DAYS[0] + np.arange(len(DAYS))
+  pair = csv_of(clean_rows(4), every)
+  gap = np.delete(np.arange(len(DAYS)), [30, 31])
+  stock = csv_of(clean_rows(5)[gap], DAYS[gap])
+  report = report_on(pair, pair, CLEAN, CLEAN, stock)
+  assert not report.totals()['odd_day']['columns']
+  assert report.totals()['gap']['columns'] == 1
+  assert report.totals()['gap']['count'] == 2
+
+
 def test_names_that_differ_in_capital_letters(tmp_path):
   for name in ('AAPL', 'aapl', 'MSFT'):
     (tmp_path / f'{name}.csv').write_text(CLEAN)
