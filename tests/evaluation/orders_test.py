@@ -23,7 +23,9 @@ def decide(
 ):
   held = settings.pop('held', ())
   cash = settings.pop('cash', 9_000.0)
+  markets = settings.pop('markets', ())
   panel = tiny_market.panel(close)
+  panel = dataclasses.replace(panel, markets=markets)
   if members is not None:
     panel = dataclasses.replace(panel, members=members)
   return orders.decide(
@@ -85,6 +87,20 @@ def test_what_is_in_the_way_is_said_and_not_bought(changes, note):
   assert row(found, 'B')['note'] == note
   assert row(found, 'B')['rank'] == 1
   assert row(found, 'B')['position_value'] == 0
+  assert found.table.loc[found.table['order'], 'ticker'].tolist() == ['A']
+
+
+def test_a_closed_market_is_said():
+  """As on the Sunday of a pair that is traded beside stocks."""
+  close = np.array(CLOSE)
+  close[-1, 1:] = np.nan
+  found = decide(
+    close=close,
+    known=(True, False, False),
+    markets=(2, 0, 1, 1),
+    entry_choice='best_available',
+  )
+  assert row(found, 'B')['note'] == 'its market is closed on 2024-01-04'
   assert found.table.loc[found.table['order'], 'ticker'].tolist() == ['A']
 
 
