@@ -68,6 +68,26 @@ def prove_mode(row, market_seed, seeds):
     assert min(compared) > 50, name
 
 
+def test_nothing_looks_ahead_where_orders_wait():
+  """Of a market with weekends beside one without."""
+  panel = gappy_market.panel()
+  markets = np.array([0, 1, 1, 1, 0, 0, 0])
+  closed = np.isin(np.arange(panel.num_days) % 7, [5, 6])
+  cells = closed[:, None] & (markets == 1)
+  panel = dataclasses.replace(
+    panel,
+    ohlc=np.where(cells[..., None], np.nan, panel.ohlc),
+    features=np.where(cells[..., None], np.nan, panel.features),
+    markets=tuple(markets.tolist()),
+  )
+  config = gappy_market.config(
+    max_entries_per_day=2, entry_choice='best_available'
+  )
+  found = lookahead.prove(panel, config)
+  for name, compared in found.items():
+    assert min(compared) > 50, name
+
+
 @pytest.mark.parametrize('index', range(len(SOME)))
 def test_nothing_looks_ahead(index):
   prove_mode(SOME[index], index, seeds=[index])
