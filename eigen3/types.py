@@ -25,7 +25,7 @@ class Account(NamedTuple):
   scaled to roughly unit range.
 
   Attributes:
-    stocks: float32 [..., N, 5], zeros where nothing is held, else
+    stocks: float32 [..., N, 5], zeros where nothing is held or ordered, else
 
       - the position's weight: its value over that of the largest position
         allowed by today's equity;
@@ -33,8 +33,9 @@ class Account(NamedTuple):
       - its unrealised gain in %, over the largest sale target;
       - its sale target in %, over the largest one;
       - 1 if an order to sell it is pending: it exits because of its age, at
-        the next price that allows it. No other order can be pending then:
-        those to buy were filled or cancelled at the open.
+        the next price that allows it. Orders to buy were filled or cancelled
+        at the open, unless they wait for their market to open: then the weight
+        is that of what they may spend, and age and gain are 0.
     whole: float32 [..., 2], the share of cash in the equity, and the days left
       in the episode, over the days on which its end can affect a position (a
       holding and the settlement); 1 before these.

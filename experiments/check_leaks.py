@@ -79,11 +79,11 @@ def main(argv: Sequence[str]) -> None:
 
 def _source() -> Source:
   """What is read of the files."""
-  written = Days(days.DATE_FORMAT.value, days.TIME_ZONE.value)
+  dates = Days(days.DATE_FORMAT.value, days.TIME_ZONE.value)
   context = [
-    one for text in options.CONTEXT.value for one in read_context(text, written)
+    one for text in options.CONTEXT.value for one in read_context(text, dates)
   ]
-  source = open_source(options.SOURCE.value, written=written)
+  source = open_source(options.SOURCE.value, written=dates)
   return with_series(source, context)
 
 

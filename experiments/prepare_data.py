@@ -59,7 +59,7 @@ def main(argv) -> None:
   universe = (
     read_universe(options.UNIVERSE.value) if options.UNIVERSE.value else None
   )
-  written = Days(days.DATE_FORMAT.value, days.TIME_ZONE.value)
+  dates = Days(days.DATE_FORMAT.value, days.TIME_ZONE.value)
   repairs = Repairs(
     options.BAD_TICKS.value, options.SPLITS.value, options.ORDER.value
   )
@@ -68,13 +68,9 @@ def main(argv) -> None:
     source = source_of(panel)
   else:
     context = [
-      one
-      for text in options.CONTEXT.value
-      for one in read_context(text, written)
+      one for text in options.CONTEXT.value for one in read_context(text, dates)
     ]
-    source = (
-      _opened(path, written) if path else _downloaded(first_day, last_day)
-    )
+    source = _opened(path, dates) if path else _downloaded(first_day, last_day)
     source = with_series(source, context)
     panel = build_panel(
       repair(source, repairs),

@@ -189,7 +189,7 @@ def _when_closed(rules: Rules, days: np.ndarray, extras: Extras) -> np.ndarray:
   np.add.at(closed, decided, 1)
   exit_day = np.asarray(extras.closed.exit_day)[closed_at]
   np.maximum.at(last_exit, decided, exit_day)
-  return np.where(closed == accepted, last_exit, days + _longest(rules))
+  return np.where(closed == accepted, last_exit, days + rules.longest_trade)
 
 
 def _when_decided(rules: Rules, days: np.ndarray, extras: Extras, closed_at):
@@ -204,12 +204,6 @@ def _when_decided(rules: Rules, days: np.ndarray, extras: Extras, closed_at):
   latest = entry_day - (1 if rules.fills_at_open else 0)
   before = ordered.any(axis=-1) & (days[episode] <= latest[:, None])
   return before.shape[1] - 1 - np.argmax(before[:, ::-1], axis=1)
-
-
-def _longest(rules: Rules) -> int:
-  """Days from an order to the last on which its position can be held."""
-  waits = rules.closed_days if rules.orders_wait else 0
-  return 1 + waits + rules.oldest_age
 
 
 def _portfolio(environment, state, next_state, extras) -> Array:
@@ -331,7 +325,7 @@ def _values_ahead(
     positions are left.
   """
   rules, stop = environment.rules, environment.stop
-  ahead = 1 + jnp.arange(_longest(rules), dtype=jnp.int32)
+  ahead = 1 + jnp.arange(rules.longest_trade, dtype=jnp.int32)
   days = day + ahead
   path = prices.quote(
     environment.prices, jnp.minimum(days, stop - 1), stock[:, None]
@@ -364,7 +358,7 @@ NAMED: Mapping[str, Reward] = {
     _shaped_portfolio,
     pays_later=True,
     needs_account=True,
-    known_on=lambda rules, days, extras: days + _longest(rules),
+    known_on=lambda rules, days, extras: days + rules.longest_trade,
   ),
 }
 

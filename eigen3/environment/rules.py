@@ -178,6 +178,12 @@ class Rules:
     return self.max_holding_days + self.delisting_days + self.closed_days
 
   @property
+  def longest_trade(self) -> int:
+    """Days from an order to the last day on which its position is held."""
+    waits = self.closed_days if self.orders_wait else 0
+    return 1 + waits + self.oldest_age
+
+  @property
   def closing_days(self) -> int:
     """Last days of an episode on which a position's fate depends on its end."""
     return self.max_holding_days + self.settlement_days

@@ -84,7 +84,8 @@ def decide(
   stocks = panel.columns[slice(*panel.investable)]
   _check(account, stocks)
   last = prices.price_table(panel, rules)[-1:].copy()
-  unknown = ~is_known & prices.has_price(last[0, :, _STATUS])
+  priced = np.isin(last[0, :, _STATUS], [prices.PRICED, prices.BARRED])
+  unknown = ~is_known & priced
   last[0, unknown, _STATUS] = prices.UNPRICED
   held = np.full(len(stocks), accounting.EMPTY, np.int32)
   for slot, name in enumerate(set(account.held)):

@@ -138,12 +138,12 @@ def labels_of(environment: TradingEnvironment) -> Labels:
   """
   rules = environment.rules
   first = int(environment.first_day)
-  # Decided on a day, filled on the next, and left `oldest_age` days later.
-  stop = int(environment.stop) - 1 - rules.oldest_age
+  # Decided on a day, filled on the next open, and left in the end.
+  stop = int(environment.stop) - rules.longest_trade
   if stop <= first:
     raise ValueError(
       f'panel too short: found {int(environment.stop)} days, expected at least '
-      f'{first + rules.oldest_age + 2} for a trade to settle in '
+      f'{first + rules.longest_trade + 1} for a trade to settle in '
       '(environment.max_holding_days, environment.delisting_days)'
     )
   days = jnp.arange(first, stop, dtype=jnp.int32)
