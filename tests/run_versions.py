@@ -4,8 +4,9 @@ python tests/run_versions.py [newest] [colab] [oldest]
 
 Each row has a virtual environment of its own, which the next call finds again,
 and runs in it a short training, a population, the page of the training and the
-fast tests (see SLOW_TESTS). Pythons are looked for on PATH and in pyenv; a row
-whose Python is missing is passed over. It exits with 1 if a row failed.
+fast tests (see SLOW_TESTS); Colab's also runs the notebook, alone. Pythons are
+looked for on PATH and in pyenv; a row whose Python is missing is passed over.
+It exits with 1 if a row failed.
 """
 
 import argparse
@@ -207,7 +208,11 @@ def try_row(row: Row, python: str, cache: pathlib.Path, workers: int) -> Result:
     if install(row, python, folder, log):
       inside = str(folder / 'bin' / 'python')
       versions = installed(inside)
-      for name, command in steps(inside, pathlib.Path(runs), workers).items():
+      commands = steps(inside, pathlib.Path(runs), workers)
+      if row.name == 'colab':  # the notebook installs by itself
+        script = str(ROOT / 'tests' / 'run_notebook.py')
+        commands['notebook'] = [python, script, python, *row.constraints]
+      for name, command in commands.items():
         passed = _run(command, log)
         print(f'{row.name}: {name} {_word(passed)}', flush=True)
         failed += [] if passed else [name]

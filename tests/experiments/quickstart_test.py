@@ -2,6 +2,7 @@
 
 import ast
 import pathlib
+import re
 
 import nbclient
 import nbformat
@@ -60,13 +61,28 @@ def test_what_is_kept_is_of_one_run(notebook):
   assert 'error' not in kinds
 
 
+def test_the_badge_opens_this_notebook(notebook):
+  """In the repository that the first cell installs."""
+  badge = re.search(
+    r'colab\.research\.google\.com/github/(.+?)/blob/main/(.+?)\)',
+    notebook.cells[0].source,
+  )
+  assert (NOTEBOOK.parents[1] / badge[2]).samefile(NOTEBOOK)
+  assert f"SOURCE = 'https://github.com/{badge[1]}'" in notebook.cells[1].source
+
+
+def test_each_picture_is_explained(notebook):
+  """By a sentence below it."""
+  for cell, below in zip(notebook.cells, notebook.cells[1:], strict=False):
+    if outputs(nbformat.from_dict({'cells': [cell]}), 'image/png'):
+      assert below.cell_type == 'markdown'
+      assert not below.source.startswith('#')
+
+
 def test_the_notebook_defines_nothing(notebook):
   """What others may need is in the package."""
   for cell in notebook.cells:
     if cell.cell_type == 'code':
-      lines = [s for s in cell.source.splitlines() if '%pip' not in s]
-      source = '\n'.join(lines)
-      if '%pip' in cell.source:
-        source += '\n  pass'
+      source = re.sub('%pip.*', 'pass', cell.source)
       kinds = {type(node) for node in ast.walk(ast.parse(source))}
       assert not kinds & {ast.FunctionDef, ast.ClassDef}, source
