@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 
 from eigen3.environment import accounting
-from eigen3.environment.accounting import EMPTY, Marked
+from eigen3.environment.accounting import EMPTY, Marked, Orders
 from eigen3.environment.rules import Rules
 from eigen3.types import Account, Array
 
@@ -47,17 +47,7 @@ def observe(
     axis=-1,
   )
   if marked.waiting is not None:
-    waiting, nothing = marked.waiting, jnp.zeros_like(marked.waiting.value)
-    of_orders = jnp.stack(
-      [
-        waiting.value / largest,
-        nothing,
-        nothing,
-        waiting.sale_target / rules.max_sale_target,
-        nothing,
-      ],
-      axis=-1,
-    )
+    of_orders = _of_orders(rules, marked.waiting, largest)
     of_slots = jnp.concatenate([of_slots, of_orders])
   # A stock is held or ordered once; what is out of range is dropped.
   place = jnp.where(marked.taken == EMPTY, num_stocks, marked.taken)
@@ -73,3 +63,11 @@ def observe(
     stocks.at[place].set(of_slots, mode='drop').astype(jnp.float32),
     whole.astype(jnp.float32),
   )
+
+
+def _of_orders(rules: Rules, waiting: Orders, largest: Array) -> Array:
+  """What is seen of M orders that wait, [M, 5], as of positions."""
+  weight = waiting.value / largest
+  target = waiting.sale_target / rules.max_sale_target
+  nothing = jnp.zeros_like(weight)
+  return jnp.stack([weight, nothing, nothing, target, nothing], axis=-1)
