@@ -2,6 +2,7 @@
 #   embedded market. make test: linters, types and tests. Both need only Python.
 # make test-versions: trainings, a page and the fast tests with the newest, with
 #   Colab's and with the oldest versions; ROWS=colab runs one of the three.
+# make docs: the pages of docs/ and the reference as a site, in build/docs.
 # make release: wheel and sdist in dist/, checked, installed and tested elsewhere.
 PYTHON ?= python3
 VENV ?= .venv
@@ -17,7 +18,7 @@ ARGS ?=
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile \
   --no-loadscope-reorder
 
-.PHONY: train test test-long test-versions lint format release clean
+.PHONY: train test test-long test-versions lint format docs release clean
 
 # An existing run is no error; the message says how to continue.
 IS_THERE = $(if $(findstring --resume,$(ARGS)),false,test -e "$(WORKDIR)/$(1)")
@@ -43,7 +44,7 @@ test: lint
 	$(PYTEST) -q
 
 # Without the quick compilation of make test: these tests compute for longer.
-test-long: $(VENV)/.test
+test-long: $(VENV)/.test $(VENV)/.docs
 	XLA_FLAGS= $(PYTEST) -q -m long
 
 # Not part of make test: it installs the newest versions of that day.
@@ -59,6 +60,11 @@ format: $(VENV)/.test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# A warning is an error: links that lead nowhere, docstrings that are not read.
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -W --keep-going -q -E docs build/docs
+	@echo 'see build/docs/index.html'
+
 # Not part of make test: it installs everything again.
 release:
 	$(PYTHON) tests/run_release.py
@@ -72,6 +78,10 @@ $(VENV)/.run: $(VENV)/bin/python setup.py constraints.txt
 
 $(VENV)/.test: $(VENV)/bin/python setup.py constraints.txt
 	$(PIP) install --quiet -c constraints.txt -e .[test]
+	touch $@
+
+$(VENV)/.docs: $(VENV)/bin/python setup.py constraints.txt
+	$(PIP) install --quiet -c constraints.txt -e .[docs]
 	touch $@
 
 clean:

@@ -35,6 +35,14 @@ TEST = [
   'wandb>=0.21',
 ]
 
+DOCS = [
+  'furo>=2024.8.6',
+  # The reference imports eigen3.interop.gymnasium.
+  'gymnasium>=1.0',
+  'myst-parser>=4',
+  'sphinx>=8.1',
+]
+
 setuptools.setup(
   name='eigen3',
   version=version(),
@@ -93,7 +101,8 @@ setuptools.setup(
   ],
   extras_require={
     'test': TEST,
-    'dev': [*TEST, 'pre-commit>=4'],
+    'docs': DOCS,
+    'dev': [*TEST, *DOCS, 'pre-commit>=4'],
     'cuda': ['jax[cuda13]>=0.7.2'],
     'torch': ['torch>=2.4'],
     'download': ['yfinance>=1.0'],
