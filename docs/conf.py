@@ -4,7 +4,11 @@ Pages are Markdown (MyST), so that they can be read on a code host as well. The
 reference comes from the docstrings. Nothing is loaded from elsewhere.
 """
 
+import enum
+import functools
+import inspect
 import pathlib
+import re
 import subprocess
 import sys
 from typing import Any
@@ -18,6 +22,13 @@ sys.path.insert(0, str(ROOT))
 
 import eigen3  # noqa: E402
 
+# Of a docstring: what means something to reStructuredText alone,
+_MARKUP = re.compile(r'([*|]|_(?=\W|$))')
+# the section Returns, its results, and its name where there are several.
+_RETURNS = re.compile(r'(?m)^Returns:\n((?:  .*\n|\n)*)')
+_RESULT = re.compile(r'(?m)^  \w[\w, ]*: ')
+_SEVERAL = 'Returns each'
+
 project = 'Eigen3'
 author = 'the authors of Eigen3'
 version = release = eigen3.__version__
@@ -27,23 +38,26 @@ extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon']
 exclude_patterns = ['README.md']
 html_theme = 'furo'
 html_title = f'Eigen3 {version}'
+html_static_path = ['_static']
+html_css_files = ['site.css']
 html_show_sourcelink = False
 html_copy_source = False
+
+# Quotes and commands stay as they are written.
+smartquotes = False
+highlight_language = 'none'
 
 # As a code host names the headings, so that links work in both places.
 myst_heading_anchors = 3
 
 autodoc_member_order = 'bysource'
 autodoc_typehints = 'none'
-autodoc_default_options = {
-  'members': True,
-  'undoc-members': True,
-  'show-inheritance': False,
-}
+autodoc_default_options = {'members': True, 'undoc-members': True}
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
-# Single backticks are code in the docstrings.
-default_role = 'code'
+napoleon_use_ivar = True
+napoleon_attr_annotations = False
+napoleon_custom_sections = [(_SEVERAL, 'params_style')]
 maximum_signature_line_length = 72
 
 
@@ -65,16 +79,42 @@ def link_within(app: Sphinx, name: str, source: list[str]) -> None:
   source[0] = source[0].replace('](../CHANGELOG.md)', '](changelog.rst)')
 
 
-def leave_out_field_numbers(
+def as_rst(
   app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]
 ) -> None:
-  """Removes the docstrings that Python gives to fields of a NamedTuple."""
-  if lines and lines[0].startswith('Alias for field number'):
-    lines.clear()
+  """Makes reStructuredText of a docstring, which is text with code in it."""
+  parts = '\n'.join(lines).split('`')
+  parts[::2] = [_MARKUP.sub(r'\\\1', part) for part in parts[::2]]
+  parts[1::2] = [_code(part) for part in parts[1::2]]
+  lines[:] = _RETURNS.sub(_of_each, ''.join(parts)).split('\n')
+
+
+def _code(text: str) -> str:
+  """Code in a sentence; a name is a link where the reference has it."""
+  is_name = text.replace('.', '').isidentifier()
+  return f':py:obj:`{text}`' if is_name else f'``{text}``'
+
+
+def _of_each(returns: re.Match) -> str:
+  """Names a section of Returns with several results as napoleon wants it."""
+  several = len(_RESULT.findall(returns[1])) > 1
+  return f'{_SEVERAL}:\n{returns[1]}' if several else returns[0]
+
+
+def without_fields(
+  app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Any
+) -> bool | None:
+  """Leaves out fields, which the docstring of their class explains."""
+  kinds = (property, functools.cached_property, type, enum.Enum)
+  if what == 'class' and not (inspect.isroutine(obj) or isinstance(obj, kinds)):
+    return True
+  return None
 
 
 def setup(app: Sphinx) -> None:
   """Adds what is made here."""
   app.add_directive('program-help', ProgramHelp)
   app.connect('source-read', link_within)
-  app.connect('autodoc-process-docstring', leave_out_field_numbers)
+  # Before napoleon.
+  app.connect('autodoc-process-docstring', as_rst, priority=400)
+  app.connect('autodoc-skip-member', without_fields)
