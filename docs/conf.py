@@ -24,6 +24,7 @@ import eigen3  # noqa: E402
 
 # Of a docstring: what means something to reStructuredText alone,
 _MARKUP = re.compile(r'([*|]|_(?=\W|$))')
+_FLAG = re.compile(r'(?<!\S)(--\w[\w=.]*)')
 # the section Returns, its results, and its name where there are several.
 _RETURNS = re.compile(r'(?m)^Returns:\n((?:  .*\n|\n)*)')
 _RESULT = re.compile(r'(?m)^  \w[\w, ]*: ')
@@ -40,11 +41,12 @@ html_theme = 'furo'
 html_title = f'Eigen3 {version}'
 html_static_path = ['_static']
 html_css_files = ['site.css']
+html_show_copyright = False
 html_show_sourcelink = False
 html_copy_source = False
 
-# Quotes and commands stay as they are written.
-smartquotes = False
+# Quotes and commands stay as they are written, but for dashes.
+smartquotes_action = 'D'
 highlight_language = 'none'
 
 # As a code host names the headings, so that links work in both places.
@@ -84,7 +86,8 @@ def as_rst(
 ) -> None:
   """Makes reStructuredText of a docstring, which is text with code in it."""
   parts = '\n'.join(lines).split('`')
-  parts[::2] = [_MARKUP.sub(r'\\\1', part) for part in parts[::2]]
+  for i in range(0, len(parts), 2):
+    parts[i] = _FLAG.sub(r'``\1``', _MARKUP.sub(r'\\\1', parts[i]))
   parts[1::2] = [_code(part) for part in parts[1::2]]
   lines[:] = _RETURNS.sub(_of_each, ''.join(parts)).split('\n')
 
