@@ -1,6 +1,7 @@
 """What a page says can be run is run, page by page, with the preset smoke."""
 
 import pathlib
+import re
 import shutil
 
 import forks
@@ -12,6 +13,7 @@ import pytest
 BLOCKS = [
   block for page in pages.PAGES for block in pages.blocks(page) if block.mark
 ]
+_WORKDIR = re.compile(r'--workdir=(\S+)')
 TICKERS = ('AAPL', 'MSFT', 'IBM', 'GE')
 
 
@@ -98,6 +100,8 @@ def test_a_page_does_what_it_says(blocks, tmp_path):
 def test_a_page_does_what_it_says_in_minutes(blocks, worked, tmp_path):
   folder = tmp_path / 'reader'
   shutil.copytree(worked, folder, symlinks=True)
+  for name in _WORKDIR.findall(''.join(block.text for block in blocks)):
+    shutil.rmtree(folder / name, ignore_errors=True)  # the page makes it
   for block in blocks:
     run(block.text, folder, block.language)
 
