@@ -1,14 +1,11 @@
 """Every public name, program and setting has its place in the reference."""
 
-import importlib
-import pkgutil
 import re
-import types
 
 import pages
 import pytest
+from public_names import interfaces
 
-import eigen3
 from experiments.commands import COMMANDS
 
 API = pages.ROOT / 'docs' / 'api'
@@ -24,30 +21,6 @@ def documented() -> dict[str, str]:
       page.read_text(encoding='utf-8') + '\n'
     )
   }
-
-
-def interfaces() -> list[str]:
-  """Returns the modules whose names others may rely on.
-
-  A package that lists its names in `__all__` is an interface, with the modules
-  that it lists. Of a package that lists none, each module is one.
-  """
-  found = []
-
-  def look(package: types.ModuleType) -> None:
-    names = getattr(package, '__all__', None)
-    if names is not None:
-      listed = (getattr(package, name) for name in names)
-      modules = [x for x in listed if isinstance(x, types.ModuleType)]
-      found.extend(x.__name__ for x in (package, *modules))
-    for info in pkgutil.iter_modules(package.__path__, f'{package.__name__}.'):
-      if info.ispkg:
-        look(importlib.import_module(info.name))
-      elif names is None:
-        found.append(info.name)
-
-  look(eigen3)
-  return found
 
 
 def test_interfaces_are_found():
