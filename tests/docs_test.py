@@ -58,7 +58,9 @@ def test_the_readme_is_short():
   assert len(lines) <= LONGEST_README
 
 
-@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+  'page', [*PAGES, ROOT / 'CHANGELOG.md'], ids=lambda page: page.name
+)
 def test_what_a_page_points_at_exists(page):
   assert broken_links(page) == []
   assert unknown_files(page) == []
