@@ -48,7 +48,8 @@ def _slices(axes, training: Mapping[str, np.ndarray], colours) -> None:
       alpha=0.5,
     )
     axes.plot(100 * profits.mean(), row, '|', color=colours[name], ms=16, mew=2)
-  axes.set_yticks(range(len(training)), list(training), parse_math=False)
+  names = [drawing.shortened(name) for name in training]
+  axes.set_yticks(range(len(training)), names, parse_math=False)
   axes.invert_yaxis()
   axes.axvline(0, color='black', linewidth=0.6)
   drawing.name_axes(axes, 'Slices of the training days, and their mean')

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from matplotlib import dates as mpl_dates
 from matplotlib import figure as mpl_figure
 from matplotlib import layout_engine as mpl_layout_engine
 from matplotlib import ticker as mpl_ticker
@@ -40,6 +41,8 @@ _AGENTS = (
   '#3d405b',
 )
 _REMARK_WIDTH = 140  # letters of a line below the picture
+_NAME_WIDTH = 28  # letters of a policy's name
+_LEAST_STEP = 0.08  # of an axis, between two numbers beside it
 
 
 @contextlib.contextmanager
@@ -87,6 +90,14 @@ def shown(name: str) -> str:
   return name.replace('_', ' ') if name in CONTROLS else name
 
 
+def shortened(name: str, width: int = _NAME_WIDTH) -> str:
+  """A name of at most so many letters; both ends of a long one are kept."""
+  if len(name) <= width:
+    return name
+  half = (width - 1) // 2
+  return f'{name[:half]}…{name[-half:]}'
+
+
 def equity(
   axes, results: Results, title: str, colours: Mapping[str, str]
 ) -> None:
@@ -94,7 +105,7 @@ def equity(
   for name, backtests in results.items():
     colour = colours.get(name)
     curves = np.stack([_relative(b) for b in backtests])
-    label = shown(name)
+    label = shortened(shown(name))
     if len(backtests) > 1:
       low, high = np.percentile(curves, [5, 95], axis=0)
       axes.fill_between(
@@ -111,6 +122,7 @@ def equity(
     )
   name_axes(axes, title)
   axes.set_ylabel('profit, % of initial cash')
+  number_dates(axes)
   finish(axes)
 
 
@@ -145,17 +157,42 @@ def legend_beside(axes, *entries) -> None:
     text.set_parse_math(False)  # names of folders may hold dollars
 
 
-def shortened(name: str, width: int) -> str:
-  """A name of at most so many letters, its end left out where it is longer."""
-  return name if len(name) <= width else f'{name[: width - 1]}…'
+def number_dates(axes, most: int = 8, offset: bool = True) -> None:
+  """Dates that have room beside each other on the axis of days.
+
+  Args:
+    axes: with dates along x.
+    most: of the dates.
+    offset: whether what all have in common stands at the right end.
+  """
+  locator = mpl_dates.AutoDateLocator(minticks=2, maxticks=most)
+  axes.xaxis.set_major_locator(locator)
+  axes.xaxis.set_major_formatter(
+    mpl_dates.ConciseDateFormatter(locator, show_offset=offset)
+  )
 
 
-def number_generations(axes) -> None:
-  """Whole numbers, few enough to read, on the axis of generations."""
-  axes.set_xlabel('generation')
+def number_wholly(axes, unit: str) -> None:
+  """Whole numbers, few enough to read, on the axis of what is counted."""
+  axes.set_xlabel(unit)
   axes.xaxis.set_major_locator(
     mpl_ticker.MaxNLocator(7, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
   )
+
+
+def apart(values: Sequence[float], drawn: Sequence[float]) -> list[float]:
+  """Those of some values that have room beside each other on a log axis.
+
+  Args:
+    values: to be written beside the axis, above 0.
+    drawn: all that the axis shows.
+  """
+  least = (max(drawn) / min(drawn)) ** _LEAST_STEP
+  kept: list[float] = []
+  for value in sorted(values):
+    if not kept or value >= least * kept[-1]:
+      kept.append(value)
+  return kept
 
 
 def _relative(backtest: Backtest) -> np.ndarray:

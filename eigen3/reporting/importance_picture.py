@@ -7,11 +7,12 @@ import numpy as np
 from matplotlib import colors as mpl_colors
 
 from eigen3.evaluation import importance
-from eigen3.reporting import drawing
+from eigen3.reporting import drawing, svg
 from eigen3.reporting.drawing import POPULATION, REFERENCE
 from eigen3.settings import require
 
-_NAME_WIDTH = 24  # letters of a column's name beside a bar
+# Letters of a column's name, in the picture and on a page.
+_NAME_WIDTH, _PAGE_NAME_WIDTH = 24, 16
 
 
 def draw_importance(
@@ -56,6 +57,31 @@ def draw_importance(
     _entropy(axes['entropy'], history)
 
 
+def elements(
+  history: importance.Values, columns: Sequence[str]
+) -> dict[str, str]:
+  """What was attended to in each generation, for a page: SVG, by its name.
+
+  Args and errors are those of `draw_importance`.
+  """
+  history = _shares_of(np.asarray(history, np.float64))
+  mean = np.nan_to_num(history[-1])
+  top = importance.ranking(mean)[: importance.TOP]
+  names = [drawing.shortened(columns[i], _PAGE_NAME_WIDTH) for i in top]
+
+  def moves(axes) -> None:
+    _moves(axes, history[:, top], names)
+    drawing.name_axes(axes, 'Attention in each generation')
+
+  height = 1.2 + 0.18 * len(top)
+  return {
+    'attention': svg.of_axes('attention moves', height, moves),
+    'entropy': svg.of_axes(
+      'attention entropy', 2.6, lambda axes: _entropy(axes, history)
+    ),
+  }
+
+
 def _shares_of(history: np.ndarray) -> np.ndarray:
   """Rows [G, C] that sum to 1, or are NaN where nothing was attended to."""
   total = history.sum(axis=1, keepdims=True)
@@ -79,7 +105,7 @@ def _bars(
   # As one writes them: a name may have what would be taken for a formula.
   axes.set_yticks(
     np.arange(len(names)),
-    [_shortened(name) for name in names],
+    [drawing.shortened(name, _NAME_WIDTH) for name in names],
     fontsize=8,
     parse_math=False,
   )
@@ -88,52 +114,51 @@ def _bars(
   axes.spines[['top', 'right']].set_visible(False)
 
 
-def _shortened(name: str) -> str:
-  """A name with its middle left out where it is long: both ends tell."""
-  if len(name) <= _NAME_WIDTH:
-    return name
-  half = (_NAME_WIDTH - 1) // 2
-  return f'{name[:half]}…{name[-half:]}'
-
-
-def _moves(axes, history: np.ndarray) -> None:
-  """Shares [G, n] of the columns beside the bars, in the bars' order."""
+def _moves(axes, history: np.ndarray, names: Sequence[str] = ()) -> None:
+  """Shares [G, n] of columns, and their names unless bars beside have them."""
   drawing.name_axes(axes, 'Their share in each generation')
   num_generations, count = history.shape
-  largest = 100 * max(np.nan_to_num(history).max(), 1e-6)
+  known = history[np.isfinite(history)]
+  least, largest = np.percentile(known, [0, 100]) if known.size else (0, 1)
   image = axes.imshow(
     100 * history.T,
     aspect='auto',
     interpolation='nearest',
     cmap='viridis',
     extent=(0.5, num_generations + 0.5, count - 0.5, -0.5),
-    # By the root: columns of a tenth of the largest share stay apart.
-    norm=mpl_colors.PowerNorm(0.5, 0, largest),
+    # From the least share on, for shares are often all near to each other; by
+    # the root, so that those of a tenth of the largest stay apart.
+    norm=mpl_colors.PowerNorm(0.5, 100 * least, 100 * max(largest, 1e-8)),
   )
-  axes.set_yticks([])
-  drawing.number_generations(axes)
+  axes.set_yticks(range(len(names)), names, parse_math=False)
+  drawing.number_wholly(axes, 'generation')
   axes.figure.colorbar(image, ax=axes, label='share of attention, %')
 
 
 def _entropy(axes, history: np.ndarray) -> None:
-  drawing.name_axes(axes, 'Entropy of the attention')
   num_generations, num_columns = history.shape
+  nats, most = importance.entropy(history), float(np.log(num_columns))
+  last = ''
+  if np.isfinite(nats[-1]):
+    last = f', at last that of {np.exp(nats[-1]):.1f} equal columns'
+  drawing.name_axes(axes, f'Entropy of the attention{last}')
   axes.plot(
     np.arange(1, num_generations + 1),
-    importance.entropy(history),
+    nats,
     color=POPULATION,
     marker='o',
     markersize=3,
   )
   axes.axhline(
-    np.log(num_columns),
+    most,
     color=REFERENCE,
     linestyle='--',
     linewidth=1.5,
     zorder=1.9,  # below the curve
   )
   axes.set_ylabel(f'nats (dashed: all\n{num_columns} columns alike)')
-  drawing.number_generations(axes)
+  drawing.number_wholly(axes, 'generation')
   axes.set_xlim(0.5, num_generations + 0.5)
-  axes.set_ylim(bottom=-0.1)  # not a hair's breadth at full height
+  # The whole height, not a hair's breadth of it, and room above the largest.
+  axes.set_ylim(-0.1, 1.2 * most + 0.1)
   drawing.lighten(axes)

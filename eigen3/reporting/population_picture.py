@@ -1,14 +1,15 @@
 """The picture of what the evolution of a population led to."""
 
+import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from eigen3.evaluation.population import best_first, require_columns, scores
-from eigen3.reporting import drawing
+from eigen3.reporting import drawing, svg
 from eigen3.reporting.drawing import POPULATION
 
 GENERATION_COLUMNS = (
@@ -48,8 +49,11 @@ _ORIGINS = {
   'copy': ('#17a2b8', 'P'),
 }
 _IN_A_ROW = 3  # hyperparameters
-# How many times the middle half of the curves an axis reaches beyond it: far
-# more than any curve of learning, far less than a penalty of thousands.
+_PAGE_HEIGHT = 2.9  # of a panel on a page, inches
+_OF_THE_MACHINE = ('seconds', 'replay')  # which a page leaves out
+# How many times the middle half of the best, or their usual size, an axis
+# reaches beyond them: far more than any curve of learning, far less than a
+# penalty of thousands.
 _REACH = 20
 
 
@@ -75,10 +79,8 @@ def draw_population(
   Raises:
     ValueError: a table lacks a column or has no row.
   """
-  require_columns('generations', generations, GENERATION_COLUMNS)
-  table = scores(members)
-  names = [n for n in members.columns if n.startswith(HYPERPARAMETER)]
-  rows: list[Any] = _rows(names, _knows_selection(members, generations))
+  panels = _panels(members, generations, unit)
+  rows: list[Any] = _rows(panels)
   height = round(2.4 * len(rows), 1)
   with drawing.picture(path, height, title, remark) as figure:
     axes: dict[str, Any] = {}
@@ -86,40 +88,75 @@ def draw_population(
     parts: Any = figure.subfigures(len(rows))
     for part, row in zip(parts, rows, strict=True):
       axes |= part.subplot_mosaic([row], empty_sentinel='.')
-    _draw(axes, table, members, generations, names, unit)
+    for name, draw in panels.items():
+      draw(axes[name])
 
 
-def _draw(
-  axes: Mapping[str, Any],
-  table: pd.DataFrame,
-  members: pd.DataFrame,
-  generations: pd.DataFrame,
-  names: Sequence[str],
-  unit: str,
-) -> None:
-  """All panels, by name; `names` are those of hyperparameters."""
-  _scores(axes['fitness'], table, members, 'fitness', unit)
-  _champion(axes['fitness'], generations)
-  _scores(axes['validation'], table, members, 'validation', unit)
-  _best_so_far(axes['validation'], table)
-  for score in ('fitness', 'validation'):
-    champion = generations['champion_score']
-    _leave_out_the_far(axes[score], table, score, champion)
-  if 'retest' in axes:
-    _errors(axes['fitness'], members)
-    _founders(axes['founders'], members, generations)
-    _retest(axes['retest'], generations)
-    _gains(axes['gains'], generations)
-    _distances(axes['distances'], generations)
-  _spread(axes['spread'], generations)
+def elements(
+  members: pd.DataFrame, generations: pd.DataFrame, unit: str
+) -> dict[str, str]:
+  """The same for a page: a picture of each panel as SVG, by its name.
+
+  Args and errors are those of `draw_population`.
+  """
+  generations = generations.reindex(
+    columns=[*dict.fromkeys([*generations.columns, *GENERATION_COLUMNS])]
+  )  # not every strategy mutates
+  return {
+    name: svg.of_axes(f'population {name}', _PAGE_HEIGHT, draw)
+    for name, draw in _panels(members, generations, unit).items()
+    if name not in _OF_THE_MACHINE
+  }
+
+
+def _panels(
+  members: pd.DataFrame, generations: pd.DataFrame, unit: str
+) -> dict[str, Callable[[Any], None]]:
+  """What draws each panel on axes, by its name, in order."""
+  require_columns('generations', generations, GENERATION_COLUMNS)
+  table = scores(members)
+  found: dict[str, Callable[[Any], None]] = {
+    score: functools.partial(_score, table, members, generations, score, unit)
+    for score in ('fitness', 'validation')
+  }
+  if _knows_selection(members, generations):
+    found['founders'] = lambda axes: _founders(axes, members, generations)
+    found['retest'] = lambda axes: _retest(axes, generations)
+    found['gains'] = lambda axes: _gains(axes, generations)
+    found['distances'] = lambda axes: _distances(axes, generations)
+  found['spread'] = lambda axes: _spread(axes, generations)
   for name in ('rate', 'std'):
-    _mutation(axes[name], generations, name)
-  _seconds(axes['seconds'], generations)
-  _replay(axes['replay'], generations)
-  for name in names:
-    _hyperparameter(axes[name], members, name)
-  for one in axes.values():
-    _finish(one, table['generation'])
+    found[name] = functools.partial(
+      _mutation, generations=generations, name=name
+    )
+  found['seconds'] = lambda axes: _seconds(axes, generations)
+  found['replay'] = lambda axes: _replay(axes, generations)
+  for name in members.columns:
+    if name.startswith(HYPERPARAMETER):
+      found[name] = functools.partial(
+        _hyperparameter, members=members, name=name
+      )
+  return {
+    name: functools.partial(_finished, draw, table['generation'])
+    for name, draw in found.items()
+  }
+
+
+def _score(table, members, generations, score: str, unit: str, axes) -> None:
+  """Fitness or validation, and the champion's."""
+  _scores(axes, table, members, score, unit)
+  if score == 'fitness':
+    _champion(axes, generations)
+  else:
+    _best_so_far(axes, table)
+  _leave_out_the_far(axes, table, score, generations['champion_score'])
+  if score == 'fitness' and _knows_selection(members, generations):
+    _errors(axes, members)
+
+
+def _finished(draw: Callable[[Any], None], generation: pd.Series, axes) -> None:
+  draw(axes)
+  _finish(axes, generation)
 
 
 def _knows_selection(members: pd.DataFrame, generations: pd.DataFrame) -> bool:
@@ -130,7 +167,7 @@ def _knows_selection(members: pd.DataFrame, generations: pd.DataFrame) -> bool:
   return known and bool(members['founder'].notna().all())
 
 
-def _rows(names: Sequence[str], selection: bool) -> list[list[str]]:
+def _rows(panels: Mapping[str, Any]) -> list[list[str]]:
   """The picture's panels, from the top; a name repeats over its width."""
   of_selection = [
     ['founders'] * 6,
@@ -139,10 +176,11 @@ def _rows(names: Sequence[str], selection: bool) -> list[list[str]]:
   rows = [
     ['fitness'] * 6,
     ['validation'] * 6,
-    *(of_selection if selection else ()),
+    *(of_selection if 'retest' in panels else ()),
     ['spread'] * 2 + ['rate'] * 2 + ['std'] * 2,
     ['seconds'] * 3 + ['replay'] * 3,
   ]
+  names = [name for name in panels if name.startswith(HYPERPARAMETER)]
   for first in range(0, len(names), _IN_A_ROW):
     row = [name for name in names[first : first + _IN_A_ROW] for _ in range(2)]
     rows.append(row + ['.'] * (6 - len(row)))
@@ -237,15 +275,17 @@ def _leave_out_the_far(
   if best.empty:
     return
   first, third = np.percentile(best, [25, 75])
-  reach = _REACH * ((third - first) or np.ptp(best))
+  size = float(np.median(np.abs(best)))
+  reach = _REACH * (max(third - first, size) or np.ptp(best))
   is_near = (scores >= first - reach) & (scores <= third + reach)
   if reach == 0 or is_near.all():
     return
   near, far = scores[is_near], scores[~is_near]
   margin, furthest = 0.05 * np.ptp(near), far[np.abs(far).argmax()]
   axes.set_ylim(near.min() - margin, near.max() + margin)
+  rounded = f'{float(f"{furthest:.2g}"):,g}'
   drawing.name_axes(
-    axes, f'{score.capitalize()} (beyond the axis: as far as {furthest:,.6g})'
+    axes, f'{score.capitalize()} (beyond the axis: as far as {rounded})'
   )
 
 
@@ -447,7 +487,7 @@ def _say(axes, words: str) -> None:
 
 
 def _finish(axes, generation: pd.Series) -> None:
-  drawing.number_generations(axes)
+  drawing.number_wholly(axes, 'generation')
   axes.set_xlim(generation.min() - 0.5, generation.max() + 0.5)
   low, high = axes.get_ylim()
   if low < 0 < high:

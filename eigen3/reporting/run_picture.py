@@ -55,6 +55,6 @@ def _learning_curve(axes, metrics: pd.DataFrame, validation: Results) -> None:
       label=drawing.shown(name),
     )
   drawing.name_axes(axes, 'Validation days while training')
-  axes.set_xlabel(metrics.columns[0])
+  drawing.number_wholly(axes, metrics.columns[0])
   axes.set_ylabel('profit, % of initial cash')
   drawing.finish(axes)

@@ -112,18 +112,15 @@ def _growth(axes, group: Mapping[str, Any]) -> None:
   sizes = [case['position'] for case in cases]
   medians = [case['median_seconds'] for case in cases]
   scale, unit = _unit(max(medians))
-  axes.loglog(
-    sizes, [scale * x for x in medians], 'o-', color=_OURS, label='measured'
-  )
+  measured = [scale * x for x in medians]
+  axes.loglog(sizes, measured, 'o-', color=_OURS, label='measured')
   proportional = [scale * medians[0] * size / sizes[0] for size in sizes]
   axes.loglog(
     sizes, proportional, '--', color=_PROPORTIONAL, label='proportional'
   )
   axes.set_xticks(sizes, [f'{size:g}' for size in sizes])
-  axes.set_yticks(
-    [scale * x for x in medians],
-    [report.number_text(scale * x) for x in medians],
-  )
+  ticks = drawing.apart(measured, [*measured, *proportional])
+  axes.set_yticks(ticks, [report.number_text(x) for x in ticks])
   axes.minorticks_off()
   axes.set_xlabel(group['axis'], fontsize=8)
   axes.set_ylabel(unit, fontsize=8)

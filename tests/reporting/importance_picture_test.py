@@ -63,6 +63,21 @@ def test_the_importance_follows_its_numbers(tmp_path):
 
 
 @pytest.mark.filterwarnings('error')
+def test_shares_that_are_near_to_each_other_are_told_apart(tmp_path):
+  path = tmp_path / 'importance.png'
+  history = np.linspace(0.07, 0.1, 12)[None] * np.ones((3, 1))
+  draw(path, history[0] / history[0].sum(), history)
+  # The ends of the colours, each as large as a cell.
+  for colour in ((68, 1, 84), (253, 231, 37)):
+    upper = pixels(path, colour)[:, 520:1090]
+    assert upper.sum() > 10_000
+  # The entropy is below the largest, which does not lie on the frame.
+  found = pixels(path, EQUAL_SHARES)[-330:]
+  first = np.flatnonzero(found[:, 200:900].any(axis=1))[0]
+  assert 80 < first < 200
+
+
+@pytest.mark.filterwarnings('error')
 def test_generations_without_attention_are_left_blank(tmp_path):
   path = tmp_path / 'importance.png'
   mean, history = fake_importance(4, 25)

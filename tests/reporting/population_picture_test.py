@@ -9,6 +9,7 @@ from fake_population import NAN, fake_run, with_selection
 from matplotlib import figure as mpl_figure
 from png_pixels import pixels
 
+from eigen3.reporting import population_picture
 from eigen3.reporting.population_picture import draw_population
 
 POPULATION, CHAMPION = (0x1B, 0x4F, 0x9C), (0xD0, 0x02, 0x1B)
@@ -147,6 +148,33 @@ def test_one_bad_member_does_not_flatten_the_curves(tmp_path, constant):
   found = pixels(path, POPULATION, slice(40, 240))[:, 150:900]
   rows = np.flatnonzero(found.any(axis=1))
   assert rows[-1] - rows[0] > 80
+
+
+def test_ordinary_members_are_not_left_out():
+  """Though the best of all generations are nearly equal."""
+  members, generations = fake_run(6)
+  members['validation'] = np.where(members['member'] == 0, 0.0167, -0.0213098)
+  members.loc[0, 'validation'] = 0.0168
+  found = population_picture.elements(members, generations, 'share')
+  assert 'beyond the axis' not in found['validation']
+  members.loc[5, 'validation'] = -10_000.0
+  found = population_picture.elements(members, generations, 'share')
+  assert '(beyond the axis: as far as -10,000)' in found['validation']
+
+
+def test_elements_of_a_page_are_svg():
+  members, generations = with_selection(*fake_run(8, 4, ['hyper_rate']))
+  generations = generations.drop(columns=['mutation_rate', 'mutation_std'])
+  found = population_picture.elements(members, generations, 'share')
+  assert [*found] == [
+    'fitness', 'validation', 'founders', 'retest', 'gains', 'distances',
+    'spread', 'rate', 'std', 'hyper_rate',
+  ]  # fmt: skip
+  for picture in found.values():
+    assert picture.startswith('<svg')
+    assert '#000000' not in picture
+    assert '#1b4f9c' not in picture
+  assert 'no mutation' in found['rate']
 
 
 @pytest.mark.filterwarnings('error')

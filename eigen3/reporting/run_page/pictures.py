@@ -1,19 +1,15 @@
-"""The pictures of a page: SVG that takes the colours of the page around it."""
+"""The pictures of what a policy did, as SVG."""
 
-import io
 from collections.abc import Mapping, Sequence
 
-import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib import dates as mpl_dates
-from matplotlib import figure as mpl_figure
 
 from eigen3.data import MarketPanel
 from eigen3.evaluation import metrics
 from eigen3.evaluation.backtest import Backtest
 from eigen3.evaluation.judge import Results
-from eigen3.reporting import drawing
+from eigen3.reporting import drawing, svg
 
 # Each stands out of black and of white.
 GAIN, LOSS = '#2f9e57', '#d9534f'
@@ -30,10 +26,10 @@ _CONTROLS = {
   'patient_informed': '#3f9160',
 }
 _AGENTS = ('#3b82d6', '#14a3a8', '#c79a00', '#d9534f', '#7a9a01', '#b56576')
-_WIDTH = 5.0  # inches; as narrow as a phone's page it can still be read
 _MOST_COLUMNS = 15  # bars of attention
 _NAME_WIDTH = 16  # letters of a column's name
-_TITLE = {'loc': 'left', 'fontsize': 9, 'parse_math': False}
+_BARS = 24  # of the distribution of returns
+_SHOWN_RETURNS = (0.5, 99.5)  # percentiles: the others are in its last bars
 
 
 def colours(agents: Sequence[str]) -> dict[str, str]:
@@ -45,18 +41,18 @@ def colours(agents: Sequence[str]) -> dict[str, str]:
 
 def equity(agents: Results, controls: Results) -> str:
   """Profit over time of everybody."""
-  figure, axes = _new(3.5)
+  figure, axes = svg.new(3.5)
   results = {**agents, **controls}
   title = 'Profit, net of costs'
   drawing.equity(axes, results, title, colours([*agents]))
-  axes.set_title(title, **_TITLE)
-  _legend_below(axes)
-  return _svg(figure, 'equity')
+  svg.name_axes(axes, title)
+  svg.legend_below(axes)
+  return svg.element(figure, 'equity')
 
 
 def drawdown(agents: Results, controls: Results) -> str:
   """How far each is below its highest equity so far."""
-  figure, axes = _new(3.5)
+  figure, axes = svg.new(3.5)
   chosen = colours([*agents])
   for name, backtests in {**agents, **controls}.items():
     below = np.mean([_below_peak(test) for test in backtests], axis=0)
@@ -69,16 +65,16 @@ def drawdown(agents: Results, controls: Results) -> str:
       linestyle='-' if is_agent else '--',
       label=drawing.shown(name),
     )
-  axes.set_title('Below the highest equity so far', **_TITLE)
+  svg.name_axes(axes, 'Below the highest equity so far')
   axes.set_ylabel('%')
   drawing.finish(axes)
-  _legend_below(axes)
-  return _svg(figure, 'drawdown')
+  svg.legend_below(axes)
+  return svg.element(figure, 'drawdown')
 
 
 def trades(panel: MarketPanel, backtest: Backtest, ticker: str) -> str:
   """What was bought and sold of one stock, on its closes."""
-  figure, axes = _new(2.2)
+  figure, axes = svg.new(2.2)
   days = np.searchsorted(panel.dates, backtest.dates)
   close = panel.ohlc[days, panel.columns.index(ticker), 3]
   axes.plot(backtest.dates, close, color='#8a8a8a', linewidth=1.0)
@@ -92,28 +88,65 @@ def trades(panel: MarketPanel, backtest: Backtest, ticker: str) -> str:
       axes.plot(day, price, marker, color=colour, markersize=4)
   gained = rows['net_profit'].sum()
   many = f'{len(rows)} trade' + ('s' if len(rows) != 1 else '')
-  axes.set_title(f'{ticker}: {many}, {gained:+,.0f}', **_TITLE)
+  svg.name_axes(axes, f'{ticker}: {many}, {gained:+,.0f}')
   drawing.lighten(axes)
-  return _svg(figure, f'trades {ticker}')
+  return svg.element(figure, f'trades {ticker}')
+
+
+def trade_returns(
+  trades: pd.DataFrame, beside: Sequence[Backtest], colour: str
+) -> str:
+  """How many trades returned how much, beside those of random entry.
+
+  Args:
+    trades: of the agent; at least one.
+    beside: backtests of random entry.
+    colour: of the agent.
+  """
+  figure, axes = svg.new(2.6)
+  ours = trades['return_percent'].to_numpy(float)
+  theirs = np.concatenate(
+    [backtest.trades['return_percent'].to_numpy(float) for backtest in beside]
+  )
+  least, most = np.percentile(np.append(ours, theirs), _SHOWN_RETURNS)
+  edges = np.linspace(least, max(most, least + 1e-3), _BARS + 1)
+
+  def shares(returns: np.ndarray) -> np.ndarray:
+    inside = np.histogram(np.clip(returns, edges[0], edges[-1]), edges)[0]
+    return 100.0 * inside / max(len(returns), 1)
+
+  axes.stairs(shares(ours), edges, fill=True, color=colour, label='agent')
+  axes.stairs(
+    shares(theirs),
+    edges,
+    color=_CONTROLS['random_entry'],
+    linewidth=1.4,
+    label='random entry',
+  )
+  axes.axvline(0, color='black', linewidth=0.6)
+  svg.name_axes(axes, '% of trades, by their return before costs')
+  axes.set_xlabel('% (the first and last bar hold all beyond)')
+  drawing.lighten(axes)
+  svg.legend_below(axes)
+  return svg.element(figure, 'returns of trades')
 
 
 def attention(shares: Mapping[str, float]) -> str:
   """The columns that are looked at most, by their share of attention."""
   ordered = sorted(shares.items(), key=lambda item: -item[1])[:_MOST_COLUMNS]
-  figure, axes = _new(0.8 + 0.22 * len(ordered))
+  figure, axes = svg.new(0.8 + 0.22 * len(ordered))
   place = np.arange(len(ordered))
   axes.barh(place, [100.0 * x for _, x in ordered], color=_AGENTS[0])
   axes.set_yticks(
     place,
     [drawing.shortened(name, _NAME_WIDTH) for name, _ in ordered],
-    fontsize=8,
     parse_math=False,
   )
   axes.set_ylim(len(ordered) - 0.4, -0.6)
   axes.axvline(100.0 / len(shares), color=_CONTROLS['momentum'], ls='--', lw=1)
-  axes.set_title(f'% of attention (dashed: 1 of {len(shares)})', **_TITLE)
+  svg.name_axes(axes, f'% of attention (dashed: 1 of {len(shares)})')
   drawing.lighten(axes)
-  return _svg(figure, 'attention')
+  return svg.element(figure, 'attention')
 
 
 def most_traded(trades: pd.DataFrame, count: int) -> list[str]:
@@ -125,54 +158,6 @@ def most_traded(trades: pd.DataFrame, count: int) -> list[str]:
   )
 
 
-def _new(height: float):
-  figure = mpl_figure.Figure(figsize=(_WIDTH, height), layout='constrained')
-  return figure, figure.add_subplot()
-
-
-def _legend_below(axes) -> None:
-  """The legend where the picture is as wide on a phone as elsewhere."""
-  legend = axes.legend(
-    fontsize=8,
-    frameon=False,
-    ncols=2,
-    loc='upper center',
-    bbox_to_anchor=(0.5, -0.1),
-  )
-  for text in legend.get_texts():
-    text.set_parse_math(False)
-
-
 def _below_peak(backtest: Backtest) -> np.ndarray:
   path = np.cumprod(1.0 + metrics.daily_returns(backtest))
   return 1.0 - path / np.maximum(np.maximum.accumulate(path), 1.0)
-
-
-def _svg(figure: mpl_figure.Figure, name: str) -> str:
-  """The picture as an element of a page, black in the page's colour.
-
-  Args:
-    figure: to be drawn.
-    name: of its own on the page: elements of one picture refer to each other.
-  """
-  for axes in figure.axes:
-    axes.tick_params(labelsize=8)
-    axes.yaxis.label.set_fontsize(8)
-    axes.patch.set_visible(False)
-    if isinstance(axes.xaxis.get_major_locator(), mpl_dates.AutoDateLocator):
-      locator = mpl_dates.AutoDateLocator(maxticks=6)
-      axes.xaxis.set_major_locator(locator)
-      axes.xaxis.set_major_formatter(
-        mpl_dates.ConciseDateFormatter(locator, show_offset=False)
-      )
-  figure.patch.set_visible(False)
-  buffer = io.StringIO()
-  # Words stay words: they take the page's font, can be searched and are short.
-  with matplotlib.rc_context({'svg.fonttype': 'none', 'svg.hashsalt': name}):
-    figure.savefig(
-      buffer,
-      format='svg',
-      metadata=dict.fromkeys(('Creator', 'Date', 'Format', 'Type')),
-    )
-  drawn = buffer.getvalue()
-  return drawn[drawn.index('<svg') :].replace('#000000', 'currentColor')

@@ -1,0 +1,104 @@
+"""Pictures of a page: SVG that takes the colours of the page around it."""
+
+import io
+import textwrap
+from collections.abc import Callable
+
+import matplotlib
+from matplotlib import axes as mpl_axes
+from matplotlib import dates as mpl_dates
+from matplotlib import figure as mpl_figure
+from matplotlib import layout_engine as mpl_layout_engine
+
+from eigen3.reporting import drawing
+
+_WIDTH = 4.2  # inches; as narrow as a phone's page it can still be read
+_LETTERS = 8.5  # points
+_TITLE_WIDTH = 50  # letters
+# Colours of pictures on white, and those that stand out of black, too.
+_OF_PAGES = {
+  '#000000': 'currentColor',
+  '#555555': 'currentColor',
+  '#1b4f9c': '#3b82d6',
+  '#c2570c': '#d9731a',
+  '#2a7f3f': '#2f9e57',
+  '#7a5195': '#a069c9',
+  '#888888': '#8a8a8a',
+  '#d0021b': '#e0483e',
+}
+
+
+def new(height: float) -> tuple[mpl_figure.Figure, mpl_axes.Axes]:
+  """A figure of so many inches, and the axes that fill it."""
+  figure = mpl_figure.Figure(
+    figsize=(_WIDTH, height),
+    layout=mpl_layout_engine.ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03),
+  )
+  return figure, figure.add_subplot()
+
+
+def name_axes(axes, title: str) -> None:
+  """The title, as it is written, in as many lines as it needs."""
+  wrapped = '\n'.join(textwrap.wrap(title, _TITLE_WIDTH))
+  axes.set_title(wrapped, loc='left', fontsize=9.5, parse_math=False)
+
+
+def of_axes(
+  name: str, height: float, draw: Callable[[mpl_axes.Axes], None]
+) -> str:
+  """The picture that `draw` makes on axes, its title and legend as of pages."""
+  figure, axes = new(height)
+  draw(axes)
+  name_axes(axes, axes.get_title(loc='left'))
+  if axes.get_legend() is not None:
+    legend_below(axes)
+  return element(figure, name)
+
+
+def legend_below(axes, columns: int = 2) -> None:
+  """The legend, an entry of each kind, below what it is of."""
+  if axes.get_legend() is not None:
+    axes.get_legend().remove()
+  handles, labels = axes.get_legend_handles_labels()
+  first = dict(zip(labels[::-1], handles[::-1], strict=True))
+  names = [*dict.fromkeys(labels)]
+  legend = axes.figure.legend(
+    [first[name] for name in names],
+    names,
+    fontsize=_LETTERS,
+    frameon=False,
+    ncols=columns,
+    loc='outside lower center',
+  )
+  for text in legend.get_texts():
+    text.set_parse_math(False)
+
+
+def element(figure: mpl_figure.Figure, name: str) -> str:
+  """The picture as an element of a page, black in the page's colour.
+
+  Args:
+    figure: to be drawn.
+    name: of its own on the page: elements of one picture refer to each other.
+  """
+  for axes in figure.axes:
+    axes.tick_params(labelsize=_LETTERS)
+    for axis in (axes.xaxis, axes.yaxis):
+      axis.label.set_fontsize(_LETTERS)
+    axes.patch.set_visible(False)
+    if isinstance(axes.xaxis.get_major_locator(), mpl_dates.AutoDateLocator):
+      drawing.number_dates(axes, most=5, offset=False)
+  figure.patch.set_visible(False)
+  buffer = io.StringIO()
+  # Words stay words: they take the page's font, can be searched and are short.
+  with matplotlib.rc_context({'svg.fonttype': 'none', 'svg.hashsalt': name}):
+    figure.savefig(
+      buffer,
+      format='svg',
+      metadata=dict.fromkeys(('Creator', 'Date', 'Format', 'Type')),
+    )
+  drawn = buffer.getvalue()
+  drawn = drawn[drawn.index('<svg') :]
+  for colour, other in _OF_PAGES.items():
+    drawn = drawn.replace(colour, other)
+  return drawn
