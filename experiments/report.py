@@ -20,7 +20,7 @@ import numpy as np
 from eigen3.evaluation import metrics, sharpe
 from eigen3.reporting import run_page
 from eigen3.runs import ledger, run_directory, trials
-from experiments import saved_runs
+from experiments import run_titles, saved_runs
 from experiments.options import report as options
 from experiments.options import run_panel
 from experiments.saved_runs import SavedRun
@@ -41,17 +41,16 @@ def main(argv: Sequence[str]) -> None:
   occasion = _occasion(runs)
   ratios = trials.read([*(run.workdir for run in runs), *searched])
   champions = [_champion(run, occasion.judge, ratios) for run in runs]
-  run_page.write(out, _title(runs), champions, occasion)
+  workdirs = [run.workdir for run in runs]
+  run_page.write(
+    out,
+    run_titles.title(workdirs),
+    champions,
+    occasion,
+    run_titles.changes(workdirs[0]),
+  )
   days = 'held-out' if occasion.is_held_out else 'validation'
   print(f'written: {out}, about the {days} days')
-
-
-def _title(runs: Sequence[SavedRun]) -> str:
-  config = runs[0].config
-  program = 'ERL' if 'evolution' in config else 'TD3'
-  seeds = ', '.join(str(run.config.seed) for run in runs)
-  word = 'seeds' if len(runs) > 1 else 'seed'
-  return f'{program}, preset {config.preset}, {word} {seeds}'
 
 
 def _check_alike(runs: Sequence[SavedRun]) -> None:
@@ -105,4 +104,5 @@ def _champion(run: SavedRun, judge, ratios: np.ndarray) -> run_page.Champion:
     backtest=judge.backtest(actions),
     play=lambda other: other.backtest(actions),
     deflated=sharpe.deflate(ratios, sharpe.track_record(validated)),
+    attention=learner.attention(run.agent, judge.days),
   )

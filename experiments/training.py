@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import ml_collections
+import numpy as np
 import pandas as pd
 from absl import flags, logging
 from ml_collections import config_flags
@@ -34,6 +35,7 @@ from experiments import (
   mains,
   processes,
   profiling,
+  run_titles,
   saved_runs,
   seeds,
   wiring,
@@ -267,6 +269,7 @@ def _conclude(
 ) -> None:
   """Evaluates the champion, on held-out days if allowed, and reports."""
   results, opened, acts = _judged(program, experiment, config, workdir, state)
+  looks_at = _attention(experiment, state) if options.PAGE.value else None
   facts = program.facts(experiment, state)
   if not parallel.is_first_process():
     return
@@ -311,13 +314,33 @@ def _conclude(
   own = ['summary.json', 'daily.csv', 'trades.csv', 'report.png']
   if options.PAGE.value:
     champion = run_page.Champion(
-      workdir, agent, lambda judge: judge.backtest(acts), deflated
+      workdir, agent, lambda judge: judge.backtest(acts), deflated, looks_at
     )
-    occasion = _occasion(experiment, split, remark)
-    run_page.write(workdir / 'report.html', title, [champion], occasion)
+    _write_page(champion, _occasion(experiment, split, remark))
     own.append('report.html')
   names = ', '.join([*own, *more])
   print(f'written: {workdir}/{names}')
+
+
+def _attention(experiment: Experiment, state: Any) -> np.ndarray:
+  """What the champion looks at on the last days that it is judged on."""
+  is_opened = options.HOLDOUT.value != 'no'
+  judge = experiment.holdout if is_opened else experiment.validation
+  learner = experiment.learner
+  return learner.attention(learner.champion(state), judge.days)
+
+
+def _write_page(
+  champion: run_page.Champion, occasion: run_page.Occasion
+) -> None:
+  workdir = champion.workdir
+  run_page.write(
+    workdir / 'report.html',
+    run_titles.title([workdir]),
+    [champion],
+    occasion,
+    run_titles.changes(workdir),
+  )
 
 
 def _occasion(

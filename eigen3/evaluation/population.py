@@ -1,8 +1,9 @@
 """How the scores of a population moved, from its `members.csv`."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from eigen3.settings import require
@@ -18,6 +19,53 @@ MEMBER_COLUMNS = (
   'trades',
   'win_rate',
 )
+
+
+class Gain(NamedTuple):
+  """How much fitter newborn are than their better parent.
+
+  Attributes:
+    mean: over generations, in deviations of the population.
+    error: its standard error; NaN of a single generation.
+  """
+
+  mean: float
+  error: float
+
+
+class Development(NamedTuple):
+  """What a population came to, and what selection and breeding did.
+
+  Attributes:
+    generations: how many there were.
+    first: mean validation of the members in the first third of them.
+    last: the same in the last third.
+    error: standard error of the difference, by how these generations vary;
+      NaN where a third has fewer than two.
+    retest: mean of the expected correlation of fitness with a repeat; NaN
+      where it is unknown.
+    between: mean deviation of agents' fitness.
+    within: mean standard error of an agent's fitness.
+    distance: median distance of policies at first and at last; NaN where it is
+      unknown.
+    founders: how many first agents members descend from, at first and at last;
+      None where it is unknown.
+    alone_since: generation since which it is one alone, if it is.
+    gains: of 'offspring' and of 'mutant', where there were any.
+  """
+
+  generations: int
+  first: float
+  last: float
+  error: float
+  retest: float
+  between: float
+  within: float
+  distance: tuple[float, float]
+  founders: tuple[int, int] | None
+  alone_since: int | None
+  gains: dict[str, Gain]
+
 
 _STATISTICS: dict[str, Any] = {
   'best': 'max',
@@ -54,6 +102,70 @@ def scores(members: pd.DataFrame) -> pd.DataFrame:
   )
   table['validation_best_so_far'] = table['validation_best'].cummax().ffill()
   return table.reset_index()
+
+
+def development(generations: pd.DataFrame) -> Development:
+  """How a population developed.
+
+  Args:
+    generations: one row per generation, as in `metrics.csv`.
+
+  Raises:
+    ValueError: there is no row, or no mean validation.
+  """
+  require_columns('generations', generations, ('generation', 'validation_mean'))
+  validation = generations['validation_mean'].dropna().to_numpy(float)
+  third = max(1, len(validation) // 3)
+  first, last = validation[:third], validation[-third:]
+  error = np.nan
+  if third > 1:
+    error = np.sqrt((first.var(ddof=1) + last.var(ddof=1)) / third)
+  founders = _column(generations, 'founders')
+  alone = generations['generation'].iloc[
+    len(generations) - _run_of_ones(founders) :
+  ]
+  return Development(
+    generations=len(generations),
+    first=float(np.mean(first)) if len(first) else np.nan,
+    last=float(np.mean(last)) if len(last) else np.nan,
+    error=float(error),
+    retest=_mean(_column(generations, 'retest_correlation')),
+    between=_mean(_column(generations, 'fitness_between')),
+    within=_mean(_column(generations, 'fitness_error')),
+    distance=_ends(_column(generations, 'distance_median')) or (np.nan,) * 2,
+    founders=_ends(founders.astype(int)) if len(founders) else None,
+    alone_since=int(alone.iloc[0]) if len(alone) else None,
+    gains={
+      name: Gain(_mean(gains), _error(gains))
+      for name in ('offspring', 'mutant')
+      if len(gains := _column(generations, f'{name}_gain'))
+    },
+  )
+
+
+def _column(table: pd.DataFrame, name: str) -> np.ndarray:
+  """The numbers that are known, in order."""
+  return table[name].dropna().to_numpy(float) if name in table else np.zeros(0)
+
+
+def _run_of_ones(values: np.ndarray) -> int:
+  """How many at the end are 1."""
+  others = np.flatnonzero(values != 1)
+  return len(values) - (others[-1] + 1 if len(others) else 0)
+
+
+def _ends(values: np.ndarray) -> tuple[Any, Any] | None:
+  return (values[0].item(), values[-1].item()) if len(values) else None
+
+
+def _mean(values: np.ndarray) -> float:
+  return float(values.mean()) if len(values) else np.nan
+
+
+def _error(values: np.ndarray) -> float:
+  if len(values) < 2:
+    return np.nan
+  return float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def best_first(members: pd.DataFrame, *scores: str) -> pd.DataFrame:

@@ -306,6 +306,10 @@ class Player(NamedTuple):
     plans = self._plans(state, encoded._replace(attention=None))
     return plans, encoded.attention
 
+  def attention(self, state: Any, market: Market, days: Array) -> Array:
+    """How much each column is looked at on days [M], mean shares [C]."""
+    return self.acts_and_attention(state, market, days)[1].mean(0)
+
   def _explored(self, state: Any, acts: Acts, days: Array, key) -> Acts:
     """Adds noise to the actions, or the encoded policy, of days [M]."""
     shape = (days.shape[0], *self.spec.action.shape)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 
 from eigen3 import parallel, settings
 from eigen3.agent import replay
@@ -137,6 +138,9 @@ class Population:
 
   def _compile(self) -> None:
     self._greedy = jax.jit(self.player.acts)
+    self._attention = jax.jit(
+      self.player.attention, compiler_options=parallel.quick_compilation()
+    )
     whole = parallel.everywhere(self._mesh)
     where: dict[str, Any] = dict.fromkeys(PopulationState._fields, whole)
     where['agents'] = parallel.along_population(self._mesh)
@@ -204,6 +208,10 @@ class Population:
     Actions [M, N, 2], or plans where it sees its account.
     """
     return parallel.to_host(self._greedy(agent, self._world[2], days))
+
+  def attention(self, agent: Any, days) -> np.ndarray:
+    """How much one agent looks at each column on days [M], shares [C]."""
+    return parallel.to_host(self._attention(agent, self._world[2], days))
 
   def _pure_init(self, key, environment, validation, market):
     key, key_agents, key_members = jax.random.split(key, 3)

@@ -130,6 +130,9 @@ class SingleAgent:
       f'at least the {added} transitions of an iteration',
     )
     self._greedy = jax.jit(self.player.acts)
+    self._attention = jax.jit(
+      self.player.attention, compiler_options=parallel.quick_compilation()
+    )
     self._order_values = jax.jit(self.player.order_values)
     # Otherwise the compiler may choose the sharding of a state's parts, and the
     # next function would be recompiled for it.
@@ -184,6 +187,10 @@ class SingleAgent:
     Returns actions [M, N, 2], or an encoded policy if it observes its account.
     """
     return parallel.to_host(self._greedy(agent, self._market, days))
+
+  def attention(self, agent: Any, days) -> np.ndarray:
+    """How much the policy looks at each column on days [M], shares [C]."""
+    return parallel.to_host(self._attention(agent, self._market, days))
 
   def order_values(self, agent: Any, days) -> np.ndarray:
     """Returns the critics' value of each order, [S, N]; see `Player`."""

@@ -40,3 +40,41 @@ def test_what_a_table_lacks_is_named():
     population.scores(MEMBERS.drop(columns='fitness'))
   with pytest.raises(ValueError, match=r'members: .* at least 1'):
     population.scores(MEMBERS[:0])
+
+
+def test_the_development_of_a_population():
+  generations = pd.DataFrame(
+    {
+      'generation': [1, 2, 3, 4, 5, 6],
+      'validation_mean': [0.0, 0.02, 0.03, 0.03, 0.06, 0.1],
+      'retest_correlation': [NAN, 0.5, 0.25, 0.5, 0.5, 0.25],
+      'fitness_between': 0.02,
+      'fitness_error': 0.01,
+      'distance_median': [0.5, 0.4, 0.3, 0.2, 0.1, 0.125],
+      'founders': [4, 1, 2, 1, 1, 1],
+      'offspring_gain': [NAN, 1.0, 3.0, NAN, NAN, NAN],
+      'mutant_gain': NAN,
+    }
+  )
+  found = population.development(generations)
+  assert found.generations == 6
+  assert found.first == pytest.approx(0.01)
+  assert found.last == pytest.approx(0.08)
+  # Variances of 0.0002 and 0.0008, two generations each.
+  assert found.error == pytest.approx(np.sqrt(0.0005))
+  assert found.retest == pytest.approx(0.4)
+  assert (found.between, found.within) == pytest.approx((0.02, 0.01))
+  assert found.distance == (0.5, 0.125)
+  assert found.founders == (4, 1)
+  assert found.alone_since == 4
+  assert found.gains == {'offspring': population.Gain(2.0, 1.0)}
+
+
+def test_what_is_unknown_of_a_development():
+  generations = pd.DataFrame({'generation': [1, 2], 'validation_mean': 0.5})
+  found = population.development(generations)
+  assert np.isnan([found.error, found.retest, *found.distance]).all()
+  assert found.founders is found.alone_since is None
+  assert found.gains == {}
+  with pytest.raises(ValueError, match="a column 'validation_mean'"):
+    population.development(generations.drop(columns='validation_mean'))

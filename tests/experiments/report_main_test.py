@@ -35,7 +35,8 @@ def test_the_page_of_a_run_can_be_made_again(programs, td3_run, tmp_path):
 def test_the_page_says_what_the_summary_says(programs, td3_run):
   text = (td3_run / 'report.html').read_text()
   summary = json.loads((td3_run / 'summary.json').read_text())
-  assert '<h1>TD3, preset smoke, seed 0</h1>' in text
+  assert '<h1>TD3, preset smoke' in text
+  assert '>On the held-out days the agent earned ' in text
   assert '<b>Held-out days</b>' in text
   profit = f'{summary["holdout"]["agent"]["profit"]:+.1%}'
   profit = profit.replace('-', '\N{MINUS SIGN}').replace('%', ' %')
@@ -46,10 +47,11 @@ def test_the_page_says_what_the_summary_says(programs, td3_run):
   assert 'informed' in text
 
 
-def test_the_page_of_a_population_shows_its_attention(programs):
+def test_the_page_of_a_population_tells_of_it(programs):
   folder = programs.whole('erl').folder
   text = (folder / 'report.html').read_text()
-  assert 'What the policies look at' in text
+  assert 'What the policy looks at' in text
+  assert 'Whether it improved cannot be told after' in text
   summary = json.loads((folder / 'summary.json').read_text())
   assert f'<dd>{summary["trials"]["trials"]}</dd>' in text
 
@@ -86,7 +88,7 @@ def test_closed_days_stay_closed(programs, td3_run, tmp_path):
   assert '<b>Validation days</b>' in text
   assert f'The champion of {other} was never judged on the held-out' in text
   assert 'seed 1' in text
-  assert re.search(r'<h1>TD3, preset smoke, seeds 0, 1</h1>', text)
+  assert re.search(r'<h1>TD3, preset smoke.*, seeds 0, 1</h1>', text)
   assert (other / 'holdout.json').read_bytes() == before
 
 

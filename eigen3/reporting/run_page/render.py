@@ -4,18 +4,31 @@ import json
 import math
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+import eigen3
+from eigen3.evaluation.backtest import Backtest
+from eigen3.evaluation.judge import Results
 from eigen3.reporting import drawing, pages
-from eigen3.reporting.run_page import pictures, replays, tables, wording
+from eigen3.reporting.run_page import (
+  learning,
+  pictures,
+  population,
+  replays,
+  sentences,
+  tables,
+  wording,
+)
 from eigen3.reporting.run_page.subject import Champion, Occasion
 from eigen3.runs import ledger, logs, run_directory
 
 _TEMPLATE = pathlib.Path(__file__).parent / 'page.html'
-_MOST_TICKERS = 4  # whose trades are drawn
+_MOST_TICKERS = 5  # whose trades are drawn
 
 
 def write(
@@ -23,6 +36,7 @@ def write(
   title: str,
   champions: Sequence[Champion],
   occasion: Occasion,
+  changes: Mapping[str, tuple[Any, Any]] | None = None,
 ) -> None:
   """Writes the page of one run, or of runs that differ by their seed alone.
 
@@ -32,15 +46,17 @@ def write(
     champions: of the runs. What is shown of a single one is shown of the one
       whose profit is in the middle.
     occasion: the days that they were judged on.
+    changes: settings that are not those of the preset, by their full name:
+      (the preset's, the run's).
 
   Raises:
     ValueError: a file of a run is damaged.
   """
-  content = {'title': title} | _content(champions, occasion)
+  content = {'title': title, 'changes': changes or {}}
+  content |= _content(champions, occasion)
   filters: dict[str, Callable[..., Any]] = {
     'written': wording.written,
     'interval': wording.interval,
-    'largest': wording.largest,
     'shade': wording.shade,
     'shown': drawing.shown,
   }
@@ -60,27 +76,36 @@ def _content(
     range(len(runs)), key=lambda k: champions[k].backtest.summary['profit']
   )
   middle = by_profit[(len(runs) - 1) // 2]
-  one = champions[middle].backtest
-  rules = runs[middle]['config']['environment']
+  champion, run = champions[middle], runs[middle]
+  rules = run['config']['environment']
   played = champions, occasion.judge, rules
+  headlines = tables.headlines(agents, controls, seed)
+  differences = tables.differences(agents, controls, seed)
+  colours = pictures.colours([*agents])
   return {
     'occasion': occasion,
-    'dates': [str(day) for day in one.dates[[0, -1]]],
+    'dates': [str(day) for day in champion.backtest.dates[[0, -1]]],
     'runs': runs,
-    'middle': runs[middle],
-    'headlines': tables.headlines(agents, controls, seed),
-    'differences': tables.differences(agents, controls, seed),
+    'middle': run,
+    'verdict': _verdict(champions, headlines[0], differences, occasion),
+    'headlines': headlines,
+    'differences': differences,
     'numbers': tables.all_numbers(agents, controls),
     'rows': wording.NUMBERS,
-    'colours': pictures.colours([*agents]),
+    'colours': colours,
     'equity': pictures.equity(agents, controls),
     'drawdown': pictures.drawdown(agents, controls),
-    'months': tables.months(one),
-    'trades': [
-      pictures.trades(occasion.panel, one, ticker)
-      for ticker in pictures.most_traded(one.trades, _MOST_TICKERS)
-    ],
-    'attention': _attention(champions[middle].workdir),
+    **_months(champion.backtest, controls),
+    'trades': _trades(champion.backtest, occasion, rules),
+    'learning': learning.pictures(
+      {name: one['metrics'] for name, one in zip(agents, runs, strict=True)},
+      colours,
+      population.is_shown if run['is_population'] else lambda column: False,
+    ),
+    'population': population.section(
+      champion.workdir, run['metrics'], run['config']
+    ),
+    'attention': _attention(champion, occasion),
     'replays': {
       'What a fill costs': replays.cost_ladder(*played),
       'When orders fill': replays.fill_timings(*played),
@@ -89,19 +114,83 @@ def _content(
     'sees_account': rules.get('observe_account', False),
     'replayed': {name: wording.NUMBERS[name] for name in wording.REPLAYED},
     'year': math.sqrt(occasion.panel.periods_a_year),
+    'data': _data(occasion, run['config']['data']),
+    'version': eigen3.__version__,
+  }
+
+
+def _verdict(champions, headline, differences, occasion: Occasion) -> str:
+  """The page in a sentence or two."""
+  has_traded = any(len(champion.backtest.trades) for champion in champions)
+  parts = [
+    sentences.verdict(headline, differences, has_traded, occasion.is_held_out)
+  ]
+  if len(champions) == 1 and has_traded:
+    parts.append(sentences.skill(champions[0].deflated))
+  return ' '.join(filter(None, parts))
+
+
+def _months(backtest: Backtest, controls: Results) -> dict[str, Any]:
+  """Returns by month of every policy, and the largest of them."""
+  found = {
+    'agent': tables.months(backtest),
+    **{name: tables.months(*tests) for name, tests in controls.items()},
+  }
+  largest = wording.largest(year for years in found.values() for year in years)
+  return {'months': found, 'largest': largest}
+
+
+def _trades(
+  backtest: Backtest, occasion: Occasion, rules: Mapping[str, Any]
+) -> dict[str, Any] | None:
+  """What a policy bought and sold; None where it was nothing."""
+  trades = backtest.trades
+  if trades.empty:
+    return None
+  random = occasion.judge.controls['random_entry']
+  colour = pictures.colours(['agent'])['agent']
+  tickers = pictures.most_traded(trades, _MOST_TICKERS)
+  return {
+    'exits': sentences.exits(trades, rules),
+    'returns': sentences.trade_returns(trades),
+    'distribution': pictures.trade_returns(trades, random, colour),
+    'on_prices': [
+      pictures.trades(occasion.panel, backtest, ticker) for ticker in tickers
+    ],
+  }
+
+
+def _data(occasion: Occasion, config: Mapping[str, Any]) -> dict[str, Any]:
+  """What the run was trained on, for readers."""
+  panel = occasion.panel
+  first, stop = panel.investable
+  market = config.get('synthetic', {})
+  source = config.get('panel') or (
+    f"embedded market '{market.get('market')}', seed {market.get('seed')}"
+  )
+  return {
+    'source': source,
+    'days': f'{panel.dates[0]} to {panel.dates[-1]}, {panel.num_days:,} days',
+    'tickers': [*panel.columns[first:stop]],
+    'context': [*panel.columns[:first], *panel.columns[stop:]],
   }
 
 
 def _run(champion: Champion) -> dict[str, Any]:
   """What a run's folder says of it, and what its champion's record is worth."""
   config = dict(run_directory.read_config(champion.workdir))
+  about = run_directory.read_about(champion.workdir)
+  program = 'erl' if 'evolution' in config else 'td3'
   return {
     'name': champion.workdir.name,
     'config': config,
     'settings': json.dumps(config, indent=2),
     'deflated': champion.deflated,
-    'about': run_directory.read_about(champion.workdir),
+    'about': about,
+    'command': shlex.join(['eigen3', program, *about['command']]),
     'openings': ledger.openings(champion.workdir),
+    'metrics': _metrics(champion.workdir),
+    'is_population': 'evolution' in config,
   }
 
 
@@ -115,13 +204,28 @@ def _agents(champions, runs) -> dict[str, list]:
   }
 
 
-def _attention(workdir: pathlib.Path) -> str:
-  """The last record of attention as a picture; '' where there is none."""
-  path = workdir / logs.IMPORTANCE
-  if not path.exists():
+def _attention(champion: Champion, occasion: Occasion) -> str:
+  """What the champion looks at as a picture; '' where it does not say."""
+  if champion.attention is None:
     return ''
-  table = pd.read_csv(path)
-  if table.empty:
-    return ''
-  shares = table.drop(columns='generation').to_numpy(float)[-1]
-  return pictures.attention(dict(zip(table.columns[1:], shares, strict=True)))
+  # Not to the last digit, which another machine may compute otherwise.
+  shares = np.round(champion.attention, 5).tolist()
+  columns = occasion.panel.columns
+  return pictures.attention(dict(zip(columns, shares, strict=True)))
+
+
+def _metrics(workdir: pathlib.Path) -> pd.DataFrame:
+  """What is recorded of the run's learning; no row where nothing is.
+
+  Raises:
+    ValueError: it cannot be read.
+  """
+  path = workdir / logs.METRICS
+  if not path.exists():  # as of an imported run
+    return pd.DataFrame({'iteration': []})
+  try:
+    return pd.read_csv(path)
+  except ValueError as error:
+    raise ValueError(
+      f'{path}: found a damaged file ({error}), expected metrics of the run'
+    ) from error

@@ -4,6 +4,8 @@ import pathlib
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
+
 from eigen3.data import MarketPanel
 from eigen3.evaluation.backtest import Backtest
 from eigen3.evaluation.judge import Judge
@@ -38,9 +40,12 @@ class Champion(NamedTuple):
     play: how it fares under a judge of the same days, whose rules may be
       others.
     deflated: what its record on the validation days is worth.
+    attention: how much it looks at each column of the panel on these days,
+      shares float [C]; None where its networks do not say.
   """
 
   workdir: pathlib.Path
   backtest: Backtest
   play: Callable[[Judge], Backtest]
   deflated: Deflated
+  attention: np.ndarray | None = None

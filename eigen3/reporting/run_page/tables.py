@@ -119,10 +119,14 @@ def differences(
   }
 
 
-def months(backtest: Backtest) -> list[Year]:
-  """Returns by calendar month; the last is of the days until the end."""
-  growth = np.log1p(metrics.daily_returns(backtest))
-  month = backtest.dates.astype('datetime64[M]').astype(int)
+def months(*backtests: Backtest) -> list[Year]:
+  """Returns by calendar month; the last is of the days until the end.
+
+  Of many backtests of the same days it is their mean day that counts.
+  """
+  days = np.mean([metrics.daily_returns(x) for x in backtests], axis=0)
+  growth = np.log1p(days)
+  month = backtests[0].dates.astype('datetime64[M]').astype(int)
   rows = []
   for year in np.unique(month // 12):
     inside = [

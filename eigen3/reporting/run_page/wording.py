@@ -1,7 +1,7 @@
 """How the numbers of a page are called and written."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -12,31 +12,31 @@ from eigen3.reporting.run_page.tables import Year
 # Of a backtest, in this order.
 NUMBERS = {
   'profit': ('profit', '+.2%'),
-  'cagr': ('growth a year', '+.2%'),
+  'cagr': ('CAGR', '+.2%'),
   'volatility': ('volatility a year', '.2%'),
   'sharpe': ('Sharpe ratio', '.2f'),
   'sortino': ('Sortino ratio', '.2f'),
   'calmar': ('Calmar ratio', '.2f'),
-  'max_drawdown': ('deepest drawdown', '.2%'),
+  'max_drawdown': ('maximum drawdown', '.2%'),
   'drawdown_days': ('longest drawdown, days', '.0f'),
-  'cvar': ('mean loss of the worst 5 % of days', '.2%'),
-  'skew': ('skew of days', '.2f'),
+  'cvar': ('CVaR 95 %, of a day', '.2%'),
+  'skew': ('skewness of days', '.2f'),
   'excess_kurtosis': ('excess kurtosis of days', '.2f'),
   'beta': ('beta to buy and hold', '.2f'),
-  'beta_error': ('its standard error', '.2f'),
+  'beta_error': ('standard error of beta', '.2f'),
   'alpha': ('alpha to buy and hold, a year', '+.2%'),
-  'alpha_error': ('its standard error', '.2%'),
-  'exposure': ('invested, mean share', '.0%'),
+  'alpha_error': ('standard error of alpha', '.2%'),
+  'exposure': ('exposure, mean', '.0%'),
   'turnover': ('turnover a year', '.1f'),
   'costs': ('costs, of the initial cash', '.2%'),
   'trades': ('trades', '.0f'),
-  'win_rate': ('trades that gained', '.0%'),
-  'payoff': ('mean gain over mean loss', '.2f'),
-  'holding_days': ('days held, mean', '.1f'),
-  'exits_target': ('sold at the target', '.0%'),
-  'exits_max_holding': ('sold after the longest holding', '.0%'),
-  'exits_delisted': ('sold as delisted', '.0%'),
-  'ticker_concentration': ('concentration on tickers', '.2f'),
+  'win_rate': ('win rate', '.0%'),
+  'payoff': ('payoff ratio', '.2f'),
+  'holding_days': ('holding period, days, mean', '.1f'),
+  'exits_target': ('exits at the target', '.0%'),
+  'exits_max_holding': ('exits after the maximum holding', '.0%'),
+  'exits_delisted': ('exits by delisting', '.0%'),
+  'ticker_concentration': ('concentration on tickers (Herfindahl)', '.2f'),
   'largest_ticker_gain': ("largest ticker's share of gains", '.0%'),
 }
 # Those that are shown where decisions are played again.
@@ -58,7 +58,7 @@ def interval(estimate: Estimate, form: str) -> str:
   return f'{low.removesuffix(" %")} to {high}'
 
 
-def largest(years: Sequence[Year]) -> float:
+def largest(years: Iterable[Year]) -> float:
   """The largest return of a month, up or down."""
   found = [abs(x) for year in years for x in year.months if x is not None]
   return float(np.max(found, initial=0.0))

@@ -38,9 +38,7 @@ def folder(tmp_path_factory):
   panel = tiny_page.make_panel(('INDEX', 'A' * 40, 'B'))
   occasion = tiny_page.make_occasion(panel)
   champion = tiny_page.make_champion(folder / ('run' * 20), occasion.judge)
-  (champion.workdir / 'importance.csv').write_text(
-    f'generation,INDEX,{"A" * 40},B\n1,0.25,0.5,0.25\n'
-  )
+  tiny_page.make_population(champion.workdir)
   run_page.write(folder / 'page.html', 'TD3', [champion], occasion)
   return folder
 

@@ -8,6 +8,7 @@ import re
 import pytest
 import tiny_page
 
+import eigen3
 from eigen3.reporting import run_page
 from eigen3.runs import ledger
 
@@ -89,7 +90,7 @@ def test_the_headline_is_the_champions(written):
 def test_all_parts_are_there(written):
   text, champion, _ = written
   found = Tags(text)
-  assert text.count('<svg') == sum(tag == 'svg' for tag, _ in found.tags) == 4
+  assert text.count('<svg') == sum(tag == 'svg' for tag, _ in found.tags) == 7
   assert 'Held-out days' in text
   assert 'Survivors only: returns are too high.' in text
   days = champion.backtest.dates
@@ -97,8 +98,14 @@ def test_all_parts_are_there(written):
   # Fills are next_open here, and cost 100 basis points.
   for words in ('0 bp', '5 bp', '10 bp', '25 bp', '200 bp, doubled', 'close'):
     assert f'<th>{words}</th>' in text
-  assert [row[0] for row in found.tables['months']] == ['', '2024']
-  assert text.count('color-mix') >= 2  # January and February
+  months = found.tables['months']
+  assert [row[:2] for row in months[1:]] == [
+    ['agent', '2024'],
+    ['random entry', '2024'],
+    ['buy and hold', '2024'],
+    ['momentum', '2024'],
+  ]
+  assert text.count('color-mix') >= 8  # January and February of each
   for ticker in 'AB':
     many = (champion.backtest.trades['ticker'] == ticker).sum()
     assert re.search(rf'>{ticker}: {many} trades?, [+-]', text)
@@ -106,7 +113,57 @@ def test_all_parts_are_there(written):
   assert 'c0ffee' in text
   assert '"validation_days": 60' in text.replace('&#34;', '"')
   assert 'by experiments.td3, for 1 policy' in text
-  assert 'What the policies look at' not in text  # nothing was recorded
+  assert re.search(r'Of \d+ trades \w+ were sold at the target', text)
+  for words in (
+    'maximum drawdown',
+    'CAGR',
+    'CVaR 95 %',
+    'excess return a year',
+  ):
+    assert words in text
+  assert 'prices/tiny.parquet; 2024-01-01' in text
+  assert '<dd>2: A, B</dd>' in text
+  assert f'Eigen3 {eigen3.__version__}' in text
+  assert 'eigen3 td3 --config=a.py --config.seed=0' in text
+  assert 'What the policy looks at' in text
+  assert 'The population' not in text
+
+
+def test_the_verdict_comes_first(written):
+  text, champion, _ = written
+  profit = f'{champion.backtest.summary["profit"]:+.1%}'
+  profit = profit.replace('-', '\N{MINUS SIGN}').replace('%', ' %')
+  verdict = f'On the held-out days the agent earned {profit} after costs'
+  assert text.index('<h1>') < text.index(verdict) < text.index('<b>Held-out')
+  assert 'the deflated Sharpe ratio is' in text
+
+
+def test_what_differs_from_the_preset(written, tmp_path):
+  text, champion, occasion = written
+  assert 'smoke, unchanged but for seed and data' in text
+  changes = {'agent.gamma': (0.0, 0.9)}
+  path = tmp_path / 'page.html'
+  run_page.write(path, 'TD3', [champion], occasion, changes)
+  text = path.read_text()
+  assert '<dt>agent.gamma</dt><dd>0.9 <span' in text
+  assert '(preset: 0.0)' in text
+
+
+def test_a_population_has_its_part(written, tmp_path):
+  occasion = written[2]
+  champion = tiny_page.make_champion(tmp_path / 'run', occasion.judge)
+  tiny_page.make_population(champion.workdir)
+  run_page.write(tmp_path / 'page.html', 'ERL', [champion], occasion)
+  text = (tmp_path / 'page.html').read_text()
+  assert 'The population improved: the mean validation of its members' in text
+  for words in ('retest correlation', 'standard error of a fitness'):
+    assert f'<dt>{words}' in text
+  for what in ('fitness', 'founders', 'gains', 'distances', 'entropy'):
+    assert f'aria-label="Population: {what}"' in text
+  # It is shown once.
+  assert 'aria-label="Loss of the critics"' in text
+  assert 'aria-label="Fitness between"' not in text
+  assert 'eigen3 erl ' in text
 
 
 def test_the_ledger_is_that_of_the_run(written):
@@ -144,9 +201,6 @@ def test_names_are_words_and_nothing_more(tmp_path):
   )
   folder = tmp_path / '<i>run'
   champion = tiny_page.make_champion(folder, occasion.judge)
-  (folder / 'importance.csv').write_text(
-    f'generation,INDEX,{HOSTILE},&amp;\n1,0.25,0.5,0.25\n2,0.125,0.5,0.375\n'
-  )
   run_page.write(tmp_path / 'page.html', HOSTILE, [champion], occasion)
   text = (tmp_path / 'page.html').read_text()
   assert '<script' not in text
@@ -154,7 +208,7 @@ def test_names_are_words_and_nothing_more(tmp_path):
   assert text.count('&lt;script&gt;alert(1)&lt;/script&gt; $x_1$') >= 4
   assert 'Validation days' in text
   assert 'Held-out days' not in text
-  assert 'What the policies look at' in text
+  assert 'What the policy looks at' in text
 
 
 def test_several_seeds_are_told_together(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 
+import fake_population
 import numpy as np
 import tiny_market
 
@@ -13,10 +14,16 @@ from eigen3.runs import trials
 DAYS = 60
 RULES = tiny_market.config()
 CONFIG = {
+  'preset': 'smoke',
   'environment': RULES.to_dict(),
   'evaluation': {'momentum_days': 2, 'random_entries': 3},
   'seed': 0,
-  'data': {'validation_days': DAYS, 'holdout_days': 9, 'embargo_days': 0},
+  'data': {
+    'panel': 'prices/tiny.parquet',
+    'validation_days': DAYS,
+    'holdout_days': 9,
+    'embargo_days': 0,
+  },
 }
 
 
@@ -70,6 +77,30 @@ def make_champion(folder, judge, seed=0):
     backtest=backtest,
     play=lambda other: other.backtest(actions),
     deflated=deflated_of(backtest, [folder]),
+    attention=np.array([0.25, 0.5, 0.25]),
+  )
+
+
+def make_population(folder):
+  """Turns the run in a folder into that of a population."""
+  members, generations = fake_population.with_selection(
+    *fake_population.fake_run(8)
+  )
+  generations = generations.assign(
+    critic_loss=1.0,
+    validation_mean=0.01 * generations['generation'],
+    validation_profit=0.02,
+    validation_sharpe=0.5,
+  )
+  members['validation_daily_sharpe'] = 0.01
+  members.to_csv(folder / 'members.csv', index=False)
+  generations.to_csv(folder / 'metrics.csv', index=False)
+  path = folder / 'config.json'
+  config = json.loads(path.read_text())
+  config |= {'evolution': {}, 'learner': {'fitness': 'profit'}}
+  path.write_text(json.dumps(config))
+  (folder / 'importance.csv').write_text(
+    'generation,INDEX,A,B\n1,0.25,0.5,0.25\n2,0.125,0.5,0.375\n'
   )
 
 

@@ -1,0 +1,173 @@
+"""How a run learnt: its metrics as pictures of the page."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from eigen3.reporting import drawing, svg
+from eigen3.runs.logs import SCORE
+
+_OF_VALIDATION = 'validation_'
+
+
+class _Panel(NamedTuple):
+  """A picture of one or two columns.
+
+  Attributes:
+    title: of the picture, with the unit.
+    columns: what is drawn, by what it is called beside others.
+    scale: that values are multiplied by.
+    logarithmic: whether the axis of values is.
+  """
+
+  title: str
+  columns: Mapping[str, str]
+  scale: float = 1.0
+  logarithmic: bool = False
+
+
+_PANELS = (
+  _Panel('Validation profit, % of initial cash', {SCORE: 'agent'}, scale=100.0),
+  _Panel('Loss of the critics', {'critic_loss': ''}),
+  _Panel('Loss of the actor', {'actor_loss': ''}),
+  _Panel('Q, mean of a batch', {'q': ''}),
+  _Panel(
+    'Norms of gradients, before clipping',
+    {'critic_gradient_norm': 'critics', 'actor_gradient_norm': 'actor'},
+    logarithmic=True,
+  ),
+  _Panel('Exploration, deviation of the noise', {'noise_scale': ''}),
+  _Panel(
+    'Profit while exploring, % of initial cash',
+    {'episode_profit': ''},
+    scale=100.0,
+  ),
+  _Panel('Reward of an episode', {'episode_reward': ''}),
+  _Panel(
+    'Exposure on validation days, %', {f'{_OF_VALIDATION}exposure': ''}, 100.0
+  ),
+  _Panel(
+    'Trades',
+    {
+      f'{_OF_VALIDATION}trades': 'validation days',
+      'episode_trades': 'an episode',
+    },
+  ),
+)
+# Neither of learning nor of the champion: how far it is, and how fast.
+_COUNTS = ('seconds', 'environment_steps', 'updates')
+
+
+def pictures(
+  runs: Mapping[str, pd.DataFrame],
+  colours: Mapping[str, str],
+  is_told: Callable[[str], bool],
+) -> dict[str, str]:
+  """A picture of everything that some run has numbers of, by its title.
+
+  Columns that are not known here, such as those of another algorithm, come
+  last, under their own names.
+
+  Args:
+    runs: what `metrics.csv` holds, by name on the page; the first column
+      counts.
+    colours: of the runs, and of controls.
+    is_told: whether another part of the page shows a column.
+  """
+  known = {column for panel in _PANELS for column in panel.columns}
+  others = {
+    column: None
+    for table in runs.values()
+    for column in table.columns[1:]
+    if not column.startswith(_OF_VALIDATION)
+    and column not in {*known, *_COUNTS}
+    and not is_told(column)
+  }
+  added = [
+    _Panel(column.replace('_', ' ').capitalize(), {column: ''})
+    for column in others
+  ]
+  found = {}
+  for panel in (*_PANELS, *added):
+    if any(_known(t, c).any() for t in runs.values() for c in panel.columns):
+      found[panel.title] = _picture(panel, runs, colours)
+  return found
+
+
+def _known(table: pd.DataFrame, column: str) -> np.ndarray:
+  """Rows with a finite number, bool [R]."""
+  if column not in table:
+    return np.zeros(len(table), bool)
+  values = pd.to_numeric(table[column], errors='coerce').to_numpy(float)
+  return np.isfinite(values)
+
+
+def _picture(
+  panel: _Panel,
+  runs: Mapping[str, pd.DataFrame],
+  colours: Mapping[str, str],
+) -> str:
+  figure, axes = svg.new(2.6)
+  lines, least = 0, np.inf
+  for name, table in runs.items():
+    for style, (column, called) in zip(
+      ('-', ':'), panel.columns.items(), strict=False
+    ):
+      rows = _known(table, column)
+      if not rows.any():
+        continue
+      values = panel.scale * table.loc[rows, column].to_numpy(float)
+      least = min(least, values.min())
+      axes.plot(
+        table.loc[rows, table.columns[0]],
+        values,
+        color=colours.get(name),
+        linestyle=style,
+        linewidth=1.4,
+        marker='o' if rows.sum() < 40 else None,
+        markersize=2.5,
+        label=_label(name, called, len(runs), len(panel.columns)),
+      )
+      lines += 1
+  if SCORE in panel.columns:
+    lines += _controls(axes, runs, colours)
+  svg.name_axes(axes, panel.title)
+  drawing.number_wholly(axes, next(iter(runs.values())).columns[0])
+  if panel.logarithmic and least > 0:
+    axes.set_yscale('log')
+  else:
+    axes.margins(y=0.08)
+  drawing.lighten(axes)
+  if lines > 1:
+    svg.legend_below(axes)
+  return svg.element(figure, panel.title)
+
+
+def _label(name: str, called: str, runs: int, columns: int) -> str | None:
+  """What a line is called, where there are several of them."""
+  if runs == 1:
+    return called or None
+  return name if columns == 1 else f'{name}, {called}'
+
+
+def _controls(
+  axes, runs: Mapping[str, pd.DataFrame], colours: Mapping[str, str]
+) -> int:
+  """Lines of what controls earn on the same days; how many."""
+  table = next(iter(runs.values()))
+  count = 0
+  for name in drawing.CONTROLS:
+    column = f'{_OF_VALIDATION}{name}'
+    rows = _known(table, column)
+    if rows.any():
+      axes.axhline(
+        100.0 * float(table.loc[rows, column].iloc[-1]),
+        color=colours.get(name),
+        linestyle='--',
+        linewidth=1.0,
+        label=drawing.shown(name),
+      )
+      count += 1
+  return count

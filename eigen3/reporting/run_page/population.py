@@ -1,0 +1,98 @@
+"""The part of a page about the population that the champion came from."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from eigen3.evaluation import population
+from eigen3.evaluation.population import Development
+from eigen3.reporting import importance_picture, population_picture
+from eigen3.reporting.run_page import sentences, wording
+from eigen3.runs import logs
+
+# Columns of the metrics that this part shows, by how they begin.
+_SHOWN = (
+  *('fitness_', 'champion_', 'distance_', 'replay_', 'mutation_'),
+  *('spread', 'redundant', 'founders', 'retest_', 'offspring_', 'mutant_'),
+)
+
+
+def section(
+  workdir: pathlib.Path, metrics: pd.DataFrame, config: Mapping[str, Any]
+) -> dict[str, Any] | None:
+  """What the page shows of a population; None where a run has none.
+
+  Args:
+    workdir: of the run.
+    metrics: of its generations.
+    config: all settings of the run.
+  """
+  path = workdir / logs.MEMBERS
+  if not path.exists():
+    return None
+  members = pd.read_csv(path)
+  if members.empty:
+    return None
+  is_profit = config['learner']['fitness'] == 'profit'
+  form = '+.1%' if is_profit else '+.3g'
+  found = population.development(metrics)
+  unit = 'share of initial cash' if is_profit else 'sum of rewards'
+  return {
+    'words': sentences.population(found, form),
+    'numbers': _numbers(found, metrics, '.2%' if is_profit else '.3g'),
+    'pictures': population_picture.elements(members, metrics, unit)
+    | _attention(workdir),
+  }
+
+
+def is_shown(column: str) -> bool:
+  """Whether this part shows a column of the metrics."""
+  return column.startswith(_SHOWN)
+
+
+def _numbers(
+  found: Development, metrics: pd.DataFrame, form: str
+) -> dict[str, str]:
+  """What selection and breeding did, in numbers by what they are called."""
+  last = metrics.iloc[-1]
+  score = last['champion_score']
+  since = f'{last["champion_generation"]:.0f}'
+  numbers = {
+    "champion's validation": f'{wording.written(score, form)}, of generation '
+    f'{since}',
+    'retest correlation of fitness, mean': wording.written(found.retest, '.2f'),
+    "deviation of agents' fitness, mean": wording.written(found.between, form),
+    'standard error of a fitness, mean': wording.written(found.within, form),
+    'median distance of policies': ' at first, '.join(
+      wording.written(x, '.3g') for x in found.distance
+    )
+    + ' at last',
+  }
+  if found.founders is not None:
+    first, now = found.founders
+    numbers['first agents that members descend from'] = (
+      f'{first} at first, {now} at last'
+    )
+  for name, gain in found.gains.items():
+    numbers[f'{name} less better parent, deviations'] = (
+      wording.written(gain.mean, '+.2f')
+      + ' \N{PLUS-MINUS SIGN} '
+      + wording.written(gain.error, '.2f')
+    )
+  unknown = wording.written(None, '')
+  return {k: v for k, v in numbers.items() if not v.startswith(unknown)}
+
+
+def _attention(workdir: pathlib.Path) -> dict[str, str]:
+  """What its members looked at in each generation; nothing if unknown."""
+  path = workdir / logs.IMPORTANCE
+  if not path.exists():
+    return {}
+  table = pd.read_csv(path).drop(columns='generation')
+  history = table.to_numpy(float)
+  if not len(history) or not np.nan_to_num(history).any():
+    return {}
+  return importance_picture.elements(history, [*table.columns])

@@ -1,0 +1,55 @@
+"""What sets runs apart, in the title of their page."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from eigen3.runs import run_directory
+from experiments.configs import erl, td3
+
+_NAMED = 3  # changes in a title; the page has all
+# Told otherwise: by the title itself, or with the data.
+_TOLD = ('data.panel', 'data.synthetic.market', 'preset', 'seed')
+
+
+def changes(workdir: pathlib.Path) -> dict[str, tuple[Any, Any]]:
+  """Settings of a run that are not those of its preset: (preset's, run's).
+
+  Raises:
+    ValueError: no run there, or its preset is none of this version.
+  """
+  config = run_directory.read_config(workdir)
+  program = erl if 'evolution' in config else td3
+  preset = program.get_config(config['preset'])
+  found = run_directory.differences(config, preset)
+  return {
+    name: (now, before)
+    for name, (before, now) in found.items()
+    if name not in _TOLD
+  }
+
+
+def title(workdirs: Sequence[pathlib.Path]) -> str:
+  """The title of runs that differ by their seed alone."""
+  config = run_directory.read_config(workdirs[0])
+  program = 'ERL' if 'evolution' in config else 'TD3'
+  seeds = [run_directory.read_config(x)['seed'] for x in workdirs]
+  word = 'seeds' if len(seeds) > 1 else 'seed'
+  named = ', '.join(map(str, seeds))
+  return (
+    f'{program}, preset {config["preset"]}{_changed(changes(workdirs[0]))}, '
+    f'{_data(config["data"])}, {word} {named}'
+  )
+
+
+def _changed(found: Mapping[str, tuple[Any, Any]]) -> str:
+  parts = [f'{name} {now}' for name, (_, now) in found.items()]
+  if len(parts) > _NAMED:
+    parts[_NAMED:] = [f'{len(parts) - _NAMED} more']
+  return f' with {", ".join(parts)}' if parts else ''
+
+
+def _data(config: Mapping[str, Any]) -> str:
+  if config['panel']:
+    return pathlib.Path(config['panel']).name
+  return f"market '{config['synthetic']['market']}'"
