@@ -1,13 +1,17 @@
 """Results of many runs as a page: one file that needs no network."""
 
-import base64
 import json
 import pathlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from eigen3.reporting import cells_table, pages, primary_table
-from eigen3.reporting.primary_picture import file_of
+from eigen3.reporting import (
+  cells_picture,
+  cells_table,
+  pages,
+  primary_picture,
+  primary_table,
+)
 from eigen3.runs import run_directory
 
 _TEMPLATE = pathlib.Path(__file__).with_suffix('.html')
@@ -19,7 +23,7 @@ def write(
   told: Mapping[str, Mapping[str, Any]],
   asked: Mapping[str, Any],
   said: Sequence[str],
-  pictures: Sequence[str],
+  pictures: Mapping[str, str],
   remark: str,
   commits: Collection[str],
   first: Mapping[str, Any] | None = None,
@@ -32,7 +36,7 @@ def write(
     told: of cells, as for `cells_table.lines`.
     asked: what results depend on beside the runs.
     said: lines that stand below the table.
-    pictures: PNG files of the folder.
+    pictures: SVG elements beside those of the cells, by what they show.
     remark: what every reader must know.
     commits: of the code that runs were made by; '' where it is not known.
     first: primary comparisons, as for `primary_table.lines`.
@@ -41,15 +45,14 @@ def write(
   content = {
     'title': title,
     'remark': remark,
-    'first': first and _primary(first, workdir),
+    'first': first and _primary(first),
+    'verdict': _verdict(told, first),
     'tables': [
       _table(name, cells) for name, cells in cells_table.groups(told).items()
     ],
     'said': said,
     'comparisons': cells_table.comparisons(told).splitlines(),
-    'pictures': [
-      {'name': name, 'data': _base64(workdir / name)} for name in pictures
-    ],
+    'pictures': {**cells_picture.elements(told), **pictures},
     'asked': asked,
     'about': run_directory.read_about(workdir),
     'commits': sorted(commit or 'unknown' for commit in commits),
@@ -74,7 +77,7 @@ def _table(
   }
 
 
-def _primary(first: Mapping[str, Any], workdir: pathlib.Path) -> dict[str, Any]:
+def _primary(first: Mapping[str, Any]) -> dict[str, Any]:
   """Primary comparisons as the page shows them."""
   comparisons = first['comparisons']
   head, *rows = primary_table.rows(comparisons)
@@ -86,13 +89,37 @@ def _primary(first: Mapping[str, Any], workdir: pathlib.Path) -> dict[str, Any]:
       for name, words in primary_table.questions(comparisons).items()
     ],
     'naming': primary_table.naming(first['named']),
-    'pictures': [
-      {'name': name, 'data': _base64(workdir / file_of(name))}
+    'pictures': {
+      what: picture
       for name, found in comparisons.items()
       if 'differences' in found
-    ],
+      for what, picture in primary_picture.elements(name, found).items()
+    },
   }
 
 
-def _base64(picture: pathlib.Path) -> str:
-  return base64.b64encode(picture.read_bytes()).decode()
+def _verdict(
+  told: Mapping[str, Mapping[str, Any]], first: Mapping[str, Any] | None
+) -> str:
+  """How many goals are met, in a sentence; '' where none was set."""
+  parts = []
+  asked = {
+    'primary comparisons': [
+      found['met'] for found in (first or {}).get('comparisons', {}).values()
+    ],
+    'goals': [cell['goal']['met'] for cell in told.values() if _has_goal(cell)],
+  }
+  for what, met in asked.items():
+    if met:
+      counts = {
+        'met': met.count(True),
+        'not met': met.count(False),
+        'open': met.count(None),
+      }
+      words = ', '.join(f'{n} {word}' for word, n in counts.items() if n)
+      parts.append(f'{len(met)} {what}: {words}')
+  return f'{"; ".join(parts)}.' if parts else ''
+
+
+def _has_goal(cell: Mapping[str, Any]) -> bool:
+  return bool(cell.get('goal', {}).get('words'))

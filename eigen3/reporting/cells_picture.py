@@ -4,9 +4,10 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from eigen3.reporting import drawing
+from eigen3.reporting import drawing, svg
 
-_ROW = 0.34  # inches
+_ROW, _PAGE_ROW = 0.34, 0.26  # inches, in the picture and on a page
+_NAME_WIDTH = 24  # letters
 _AGENT = '#1b4f9c'
 _UNSURE = '#9aa7bd'
 _SURE = 0.01  # of p
@@ -29,23 +30,62 @@ def draw_cells(
   height = 2.2 + _ROW * len(told)
   with drawing.picture(path, height, title, remark) as figure:
     profits, differences = figure.subplots(1, 2, sharey=True)
-    for row, cell in enumerate(told.values()):
-      _profits(profits, row, cell)
-      _difference(differences, row, cell['against'].get('random_entry'))
-    profits.set_yticks(range(len(told)), [*told], fontsize=8)
-    profits.set_ylim(len(told) - 0.4, -0.6)
-    drawing.name_axes(profits, 'Profit on held-out days')
-    profits.set_xlabel('% of initial cash')
-    drawing.name_axes(differences, 'A year more than random entry')
-    differences.set_xlabel('%, with 95 % interval; dark where p < 0.01')
-    for axes in (profits, differences):
-      axes.axvline(0, color='black', linewidth=0.6)
-      drawing.lighten(axes, grid='x')
+    _draw_profits(profits, told)
+    _draw_differences(differences, told)
+    _name_rows(profits, told)
     # One entry of each kind.
     labels = dict(
       zip(*reversed(profits.get_legend_handles_labels()), strict=True)
     )
     drawing.legend_beside(differences, [*labels.values()], [*labels])
+
+
+def elements(told: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+  """The same for a page: SVG, by what it shows.
+
+  Args:
+    told: as of `draw_cells`.
+  """
+  found = {}
+  for what, draw in (
+    ('Profit on held-out days', _draw_profits),
+    ('Excess return over random entry', _draw_differences),
+  ):
+    figure, axes = svg.new(1.6 + _PAGE_ROW * len(told))
+    draw(axes, told)
+    _name_rows(axes, told)
+    svg.name_axes(axes, axes.get_title(loc='left'))
+    if axes.get_legend_handles_labels()[1]:
+      svg.legend_below(axes, columns=3)
+    found[what] = svg.element(figure, what)
+  return found
+
+
+def _draw_profits(axes, told: Mapping[str, Mapping[str, Any]]) -> None:
+  for row, cell in enumerate(told.values()):
+    _profits(axes, row, cell)
+  drawing.name_axes(axes, 'Profit on held-out days')
+  axes.set_xlabel('% of initial cash')
+  _finish(axes)
+
+
+def _draw_differences(axes, told: Mapping[str, Mapping[str, Any]]) -> None:
+  for row, cell in enumerate(told.values()):
+    _difference(axes, row, cell['against'].get('random_entry'))
+  drawing.name_axes(axes, 'Excess return over random entry, a year')
+  axes.set_xlabel('%, with 95 % interval; dark where p < 0.01')
+  _finish(axes)
+
+
+def _finish(axes) -> None:
+  axes.axvline(0, color='black', linewidth=0.6)
+  drawing.lighten(axes, grid='x')
+
+
+def _name_rows(axes, told: Mapping[str, Mapping[str, Any]]) -> None:
+  names = [drawing.shortened(name, _NAME_WIDTH) for name in told]
+  axes.set_yticks(range(len(told)), names, fontsize=8, parse_math=False)
+  axes.set_ylim(len(told) - 0.4, -0.6)
 
 
 def _profits(axes, row: int, cell: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from eigen3.evaluation import profiles
-from eigen3.reporting import drawing
+from eigen3.reporting import drawing, svg
 
 _OURS, _THEIRS = '#1b4f9c', '#c2570c'
 _THRESHOLDS = np.linspace(-0.5, 1.5, 201)
@@ -34,19 +34,46 @@ def draw_comparison(
     name: of the comparison.
     found: see `judge` of `experiments/ladder/primary.py`.
   """
-  solved = found['solved']
-  pairs = [
-    {ours: solved['ours'][ours], theirs: solved['theirs'][theirs]}
-    for ours, theirs in zip(found['ours'], found['theirs'], strict=True)
-  ]
-  pairs = [pair for pair in pairs if all(pair.values())]
-  rows = len(found['ours'])
-  heights = [1.0 + 0.25 * rows, *[2.6] * len(pairs)]
+  pairs = _pairs(found)
+  heights = [_height(found), *[2.6] * len(pairs)]
   with drawing.picture(path, 1 + sum(heights), name, width=_WIDTH) as figure:
     axes = figure.subplots(len(heights), height_ratios=heights, squeeze=False)
     _differences(axes[0, 0], found)
     for panel, pair in zip(axes[1:, 0], pairs, strict=True):
       _profiles(panel, pair)
+
+
+def elements(name: str, found: Mapping[str, Any]) -> dict[str, str]:
+  """The same for a page: SVG, by what it shows."""
+  figure, axes = svg.new(0.3 + _height(found))
+  _differences(axes, found)
+  svg.name_axes(axes, f'{name}: differences, a dot a market')
+  shown = {
+    f'{name}: differences': svg.element(figure, f'differences of {name}')
+  }
+  for pair in _pairs(found):
+    figure, axes = svg.new(2.8)
+    _profiles(axes, pair)
+    svg.name_axes(axes, f'{name}: performance profiles')
+    svg.legend_below(axes)
+    what = f'{name}: profiles of {", ".join(pair)}'
+    shown[what] = svg.element(figure, what)
+  return shown
+
+
+def _pairs(found: Mapping[str, Any]) -> list[dict[str, Mapping[str, Any]]]:
+  """Markets that ours and theirs solve, of pairs that have a yardstick."""
+  solved = found['solved']
+  pairs = [
+    {ours: solved['ours'][ours], theirs: solved['theirs'][theirs]}
+    for ours, theirs in zip(found['ours'], found['theirs'], strict=True)
+  ]
+  return [pair for pair in pairs if all(pair.values())]
+
+
+def _height(found: Mapping[str, Any]) -> float:
+  """Of the differences, inches."""
+  return 1.0 + 0.25 * len(found['ours'])
 
 
 def _differences(axes, found: Mapping[str, Any]) -> None:

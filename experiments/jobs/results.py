@@ -55,7 +55,7 @@ def write(
   title: str,
   remark: str,
   more: Sequence[str] = (),
-  pictures: Sequence[str] = (),
+  pictures: Mapping[str, str] | None = None,
   first: Mapping[str, Any] | None = None,
 ) -> str:
   """Writes all reports of the results, if there are any results.
@@ -70,7 +70,7 @@ def write(
     title: of the picture.
     remark: what every reader must know.
     more: further lines.
-    pictures: further PNG files of the folder to show.
+    pictures: further SVG elements of the page, by what they show.
     first: primary comparisons, `comparisons` and `named`; see
       `experiments/ladder/primary.py`.
 
@@ -99,9 +99,16 @@ def write(
   commits = {
     outcome.commit for runs in outcomes.values() for outcome in runs.values()
   }
-  shown = [_PICTURE, *pictures]
   cells_page.write(
-    workdir / _PAGE, title, reports, asked, lines, shown, remark, commits, first
+    workdir / _PAGE,
+    title,
+    reports,
+    asked,
+    lines,
+    pictures or {},
+    remark,
+    commits,
+    first,
   )
   parts = [primary_table.lines(first)] if first else []
   parts += [cells_table.lines(reports), cells_table.comparisons(reports)]

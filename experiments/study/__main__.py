@@ -122,12 +122,13 @@ def tell(
     for name in config.programs
     if runs[f'{_ALL}/{name}']
   }
-  more, pictures = [], []
+  more: list[str] = []
+  pictures: dict[str, str] = {}
   if together:
     days = series.daily(together)
     write_table(workdir / 'daily.csv', days)
     series.draw_series(workdir / 'daily.png', days, title, remark)
-    pictures = ['daily.png']
+    pictures = {'Held-out days, one after another': series.element(days)}
     # Of others, means of more seeds and of fewer would be compared.
     if all(len(runs) == len(config.seeds) for runs in together.values()):
       contest = series.contest(days, [*together], config.seed, config.repeats)

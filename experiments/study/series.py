@@ -8,7 +8,9 @@ import pandas as pd
 
 from eigen3.evaluation import contenders
 from eigen3.evaluation.pooled import Outcome
-from eigen3.reporting import drawing
+from eigen3.reporting import drawing, svg
+
+_MOST_DATES = 6  # that have room beside each other
 
 
 def daily(runs: Mapping[str, Sequence[Outcome]]) -> pd.DataFrame:
@@ -95,6 +97,11 @@ def draw_series(
     _draw(figure.subplots(), table)
 
 
+def element(table: pd.DataFrame) -> str:
+  """The same as SVG for a page; see `draw_series`."""
+  return svg.of_axes('daily', 3.6, lambda axes: _draw(axes, table))
+
+
 def _draw(axes, table: pd.DataFrame) -> None:
   days = np.arange(len(table))
   policies = table.columns.drop('date')
@@ -111,8 +118,9 @@ def _draw(axes, table: pd.DataFrame) -> None:
   begins = [0, *np.flatnonzero(apart)]
   for day in begins[1:]:
     axes.axvline(day, color='black', linewidth=0.6, linestyle=':')
+  named = begins[:: -(-len(begins) // _MOST_DATES)]
   axes.set_xticks(
-    begins, [f'{table["date"][day]:%Y-%m}' for day in begins], fontsize=8
+    named, [f'{table["date"][day]:%Y-%m}' for day in named], fontsize=8
   )
   drawing.name_axes(axes, 'Held-out days, one after another, mean of seeds')
   axes.set_ylabel('% of initial cash')
