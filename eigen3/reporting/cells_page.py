@@ -104,10 +104,10 @@ def _verdict(
   """How many goals are met, in a sentence; '' where none was set."""
   parts = []
   asked = {
-    'primary comparisons': [
+    'primary comparison': [
       found['met'] for found in (first or {}).get('comparisons', {}).values()
     ],
-    'goals': [cell['goal']['met'] for cell in told.values() if _has_goal(cell)],
+    'goal': [cell['goal']['met'] for cell in told.values() if _has_goal(cell)],
   }
   for what, met in asked.items():
     if met:
@@ -117,7 +117,8 @@ def _verdict(
         'open': met.count(None),
       }
       words = ', '.join(f'{n} {word}' for word, n in counts.items() if n)
-      parts.append(f'{len(met)} {what}: {words}')
+      plural = 's' if len(met) > 1 else ''
+      parts.append(f'{len(met)} {what}{plural}: {words}')
   return f'{"; ".join(parts)}.' if parts else ''
 
 

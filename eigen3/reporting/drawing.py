@@ -141,6 +141,7 @@ def finish(axes) -> None:
 def lighten(axes, grid: str = 'both') -> None:
   """A light grid, of 'both' directions, 'x' or 'y', and no box around it."""
   axes.grid(alpha=0.25, axis=grid)
+  axes.set_axisbelow(True)
   axes.spines[['top', 'right']].set_visible(False)
 
 

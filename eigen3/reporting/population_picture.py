@@ -97,7 +97,8 @@ def elements(
 ) -> dict[str, str]:
   """The same for a page: a picture of each panel as SVG, by its name.
 
-  Args and errors are those of `draw_population`.
+  Hyperparameters that never change are left out. Args and errors are those of
+  `draw_population`.
   """
   generations = generations.reindex(
     columns=[*dict.fromkeys([*generations.columns, *GENERATION_COLUMNS])]
@@ -106,6 +107,7 @@ def elements(
     name: svg.of_axes(f'population {name}', _PAGE_HEIGHT, draw)
     for name, draw in _panels(members, generations, unit).items()
     if name not in _OF_THE_MACHINE
+    and (not name.startswith(HYPERPARAMETER) or members[name].nunique() > 1)
   }
 
 
@@ -493,6 +495,5 @@ def _finish(axes, generation: pd.Series) -> None:
   if low < 0 < high:
     axes.axhline(0, color='black', linewidth=0.6)
   drawing.lighten(axes)
-  axes.set_axisbelow(True)
   if len(axes.get_legend_handles_labels()[1]) > 1:
     drawing.legend_beside(axes)

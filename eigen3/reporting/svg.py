@@ -82,7 +82,7 @@ def element(figure: mpl_figure.Figure, name: str) -> str:
     name: of its own on the page: elements of one picture refer to each other.
   """
   for axes in figure.axes:
-    axes.tick_params(labelsize=_LETTERS)
+    axes.tick_params(which='both', labelsize=_LETTERS)
     for axis in (axes.xaxis, axes.yaxis):
       axis.label.set_fontsize(_LETTERS)
     axes.patch.set_visible(False)

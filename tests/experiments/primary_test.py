@@ -205,7 +205,7 @@ def test_the_page_shows_primary_comparisons_first(tmp_path):
   assert page.index('Primary comparisons</h2>') < page.index('exploratory on')
   assert (tmp_path / 'primary_ranker.png').exists()
   assert 'aria-label="ranker: differences"' in page
-  assert '2 primary comparisons: 1 not met, 1 open; ' in page
+  assert '2 primary comparisons: 2 open; 1 goal: 1 not met.' in page
   assert not (tmp_path / 'primary_foresight.png').exists()
   assert 'seeds 0, 1; primary: 100, 101' in page.replace(
     '<dt>seeds</dt><dd>', 'seeds '

@@ -109,7 +109,7 @@ def _picture(
   runs: Mapping[str, pd.DataFrame],
   colours: Mapping[str, str],
 ) -> str:
-  figure, axes = svg.new(2.6)
+  figure, axes = svg.new(3.2 if SCORE in panel.columns else 2.6)
   lines, least = 0, np.inf
   for name, table in runs.items():
     for style, (column, called) in zip(
@@ -139,6 +139,7 @@ def _picture(
     axes.set_yscale('log')
   else:
     axes.margins(y=0.08)
+    axes.ticklabel_format(axis='y', useOffset=False)
   drawing.lighten(axes)
   if lines > 1:
     svg.legend_below(axes)

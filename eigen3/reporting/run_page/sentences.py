@@ -62,7 +62,8 @@ def skill(deflated: Deflated) -> str:
   if not math.isfinite(deflated.probability):
     return ''
   return (
-    f'After {deflated.trials:,} trials the deflated Sharpe ratio is '
+    f'After {deflated.trials:,} trials on the validation days the deflated '
+    'Sharpe ratio is '
     f'{wording.written(deflated.probability, ".0%")}: the probability of any '
     'skill.'
   )
@@ -88,13 +89,13 @@ def exits(trades: pd.DataFrame, rules: Mapping[str, Any]) -> str:
     f'of {lowest:g} to {highest:g} %), {_count(held)} sold after the maximum '
     f'holding of {days} days, and {_count(delisted)} sold as delisted.'
   )
-  best = float(trades['return_percent'].max())
-  if not target and best < lowest:
-    text += (
-      f' No trade ended more than {wording.written(best, ".1f")} % above its '
-      'purchase, so no target was ever reached.'
-    )
-  return text
+  if target:
+    return text
+  best = wording.written(float(trades['return_percent'].max()) / 100.0, '+.1%')
+  return (
+    f'{text} The best trade ended {best} from its purchase: targets were too '
+    'far to matter.'
+  )
 
 
 def trade_returns(trades: pd.DataFrame) -> str:

@@ -56,8 +56,8 @@ def test_the_verdict_of_few_days_is_none():
 def test_skill_after_trials():
   found = Deflated(1234, 0.1, 0.2, 0.1, 0.614)
   assert sentences.skill(found) == (
-    'After 1,234 trials the deflated Sharpe ratio is 61 %: the probability of '
-    'any skill.'
+    'After 1,234 trials on the validation days the deflated Sharpe ratio is '
+    '61 %: the probability of any skill.'
   )
   assert sentences.skill(found._replace(probability=np.nan)) == ''
 
@@ -86,8 +86,8 @@ def test_targets_that_never_bind_are_named():
   words = sentences.exits(held, RULES)
   assert 'none were sold at the target' in words
   assert words.endswith(
-    'No trade ended more than 8.2 % above its purchase, so no target was ever '
-    'reached.'
+    'The best trade ended +8.2 % from its purchase: targets were too far to '
+    'matter.'
   )
 
 
