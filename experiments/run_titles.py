@@ -15,6 +15,8 @@ _TOLD = ('data.panel', 'data.synthetic.market', 'preset', 'seed')
 def changes(workdir: pathlib.Path) -> dict[str, tuple[Any, Any]]:
   """Settings of a run that are not those of its preset: (preset's, run's).
 
+  Settings that are younger than the run, which it lacks, are left out.
+
   Raises:
     ValueError: no run there, or its preset is none of this version.
   """
@@ -25,7 +27,7 @@ def changes(workdir: pathlib.Path) -> dict[str, tuple[Any, Any]]:
   return {
     name: (now, before)
     for name, (before, now) in found.items()
-    if name not in _TOLD
+    if name not in _TOLD and before is not None
   }
 
 
