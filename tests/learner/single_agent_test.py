@@ -119,6 +119,14 @@ def test_a_seed_is_a_run(learner):
       small_run.assert_equal_bits(getattr(one, part), getattr(other, part))
 
 
+def test_attention_is_shares_of_the_columns(learner, state):
+  shares = learner.attention(state.agent, np.arange(40, 60))
+  assert shares.ndim == 1
+  assert len(shares) > 1
+  assert (shares > 0).all()
+  np.testing.assert_allclose(shares.sum(), 1.0, rtol=1e-5)
+
+
 def test_greedy_actions_have_no_noise(learner, state):
   days = np.arange(20, 60)
   actions = learner.greedy_actions(state.agent, days)
