@@ -45,6 +45,7 @@ _MAY_DIFFER = (
   'context_days',
   'inaction_penalty',
   'loss_multiplier',
+  'market_timing',
   'observe_account',
   'portfolio_scale',
   'reward',

@@ -7,8 +7,9 @@ the package has to change.
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 # The least equity that has a log, in initial cash: all may be lost.
 _LEAST_EQUITY = 1e-6
+_NO_TRADE = -1.0  # less than anything can be turned into
 
 
 class Extras(NamedTuple):
@@ -71,6 +73,11 @@ class Reward:
     of_orders: `(environment, day, stock, coefficient, sale target)` of M
       orders to what they earn if they are accepted, float [M]. None where that
       depends on more; else a learner can be told of many orders a day.
+    of_nothing: `(environment, day)` to what an unused chance to buy earns,
+      float []. A day has `max_entries_per_day` chances. None means 0.
+    prepare: returns what the reward must know of all days of an environment.
+      It is called once; `environment.prepared` keeps the result. None where
+      there is nothing to know.
   """
 
   of_step: Callable[..., Array]
@@ -78,6 +85,8 @@ class Reward:
   needs_account: bool = False
   known_on: Callable[..., np.ndarray] = lambda rules, days, extras: days
   of_orders: Callable[..., Array] | None = None
+  of_nothing: Callable[..., Array] | None = None
+  prepare: Callable[['TradingEnvironment'], Any] | None = None
 
 
 def _eigen2(environment, state, next_state, extras) -> Array:
@@ -121,6 +130,144 @@ def _of_orders(environment, day, stock, coefficient, sale_target) -> Array:
   return jnp.where(filled, size * percent, 0)
 
 
+def _entry_excess(environment, state, next_state, extras) -> Array:
+  """Returns the reward `entry` less the day's mean trade.
+
+  A trade of full size pays its net return less the mean net return of all
+  trades with the same sale target that could be made that day. This removes
+  what all stocks have in common, and much of the noise with it.
+
+  If an unused chance to buy paid 0, costs would cancel, and there would be a
+  stock to buy on every day: some trades beat the mean even when all of them
+  lose. So an unused chance pays minus a mean trade, too, with the widest
+  target. With `market_timing` it is that of the same day, and actions differ by
+  as much as under `entry`. Without, it is the mean over all days: no day is
+  better for buying than another, but over all days buying still pays as much
+  more than not buying as it does under `entry`.
+
+  A sale target is judged by what it does for a stock more than for the others.
+  The reward looks ahead, as `entry` does; without `market_timing`, up to the
+  environment's `stop`.
+  """
+  del next_state
+  chosen = extras.entries
+  paid = _excess_of_orders(
+    environment,
+    state.day,
+    chosen.stock,
+    chosen.coefficient,
+    chosen.sale_target,
+  )
+  nothing = _excess_of_nothing(environment, state.day)
+  return jnp.sum(jnp.where(chosen.accepted, paid, nothing))
+
+
+def _excess_of_orders(
+  environment, day, stock, coefficient, sale_target
+) -> Array:
+  """Returns what each of M accepted orders pays, float [M]."""
+  percent, filled = net_return(environment, day, stock, sale_target)
+  excess = percent - mean_trade(environment, day, sale_target)
+  nothing = _excess_of_nothing(environment, day)
+  size = accounting.size(environment.rules, coefficient)
+  # A smaller position leaves part of a chance unused.
+  paid = size * excess + (1 - size) * nothing
+  return jnp.where(filled, paid, nothing)
+
+
+def _excess_of_nothing(environment: 'TradingEnvironment', day: Array) -> Array:
+  """Returns what an unused chance to buy pays, float []."""
+  rate, growth = environment.cost_rate, environment.prepared[day]
+  percent = 100 * ((1 - rate) / (1 + rate) * growth - 1)
+  return jnp.where(growth == _NO_TRADE, 0, -percent)
+
+
+@jax.jit
+def _mean_trades(environment: 'TradingEnvironment') -> Array:
+  """Returns the growth of each day's mean trade before costs, float [T].
+
+  The trades have the widest target. Without `market_timing` every day has the
+  mean over all days on which an episode can act. `_NO_TRADE` stands for days on
+  which nothing could be bought.
+  """
+  rules, table = environment.rules, environment.prices
+  widest = jnp.asarray(rules.max_sale_target, table.dtype)
+  days = jnp.arange(len(table), dtype=jnp.int32)
+  free = environment.at_cost(0.0)
+  means, counts = jax.lax.map(lambda day: _mean(free, day, widest), days)
+  growth = 1 + means / 100
+  if not rules.market_timing:
+    counted = (days >= environment.first_day) & (days < environment.stop - 1)
+    counted &= counts > 0
+    total, counts = jnp.sum(jnp.where(counted, growth, 0)), counted.sum()
+    growth = jnp.full_like(growth, total / jnp.maximum(counts, 1))
+  return jnp.where(counts > 0, growth, _NO_TRADE)
+
+
+def mean_trade(
+  environment: 'TradingEnvironment', day: Array, sale_target: Array
+) -> Array:
+  """Returns the mean net return of all trades that could be decided today.
+
+  A stock can be bought if it is in the universe, has a close today and a price
+  that fills the order. Whether an account holds it does not matter. It looks
+  ahead; see `net_return`.
+
+  Args:
+    environment: its prices, costs and rules of fills and exits.
+    day: int32 [], on whose close they are decided.
+    sale_target: float [M], %; all trades of a mean have the same one.
+
+  Returns:
+    float [M], a mean for each target, in % of what is paid, net of both costs;
+    0 where nothing could be bought.
+  """
+  return jax.vmap(lambda target: _mean(environment, day, target)[0])(
+    sale_target
+  )
+
+
+def _mean(environment, day, sale_target) -> tuple[Array, Array]:
+  """Returns the mean for one target, float [], and its trades, int32 []."""
+  table = environment.prices
+  stock = jnp.arange(table.shape[1], dtype=jnp.int32)
+  percent, filled = net_return(environment, day, stock, sale_target)
+  filled &= prices.quote(table, day, stock).status == prices.PRICED
+  count = filled.sum(dtype=jnp.int32)
+  total = jnp.sum(jnp.where(filled, percent, 0))
+  return total / jnp.maximum(count, 1), count
+
+
+def worth(
+  environment: 'TradingEnvironment',
+  day: Array,
+  stock: Array,
+  sale_target: Array,
+) -> tuple[Array, Array]:
+  """Returns how much more the reward pays for full orders than for none.
+
+  These are their net returns under `entry`, and under rewards that cannot tell
+  what single orders pay.
+
+  Args:
+    environment: see `net_return`.
+    day: likewise.
+    stock: likewise.
+    sale_target: float [1], %, of all orders.
+
+  Returns:
+    float [M], and bool [M], whether there is a price that fills the order.
+  """
+  percent, filled = net_return(environment, day, stock, sale_target)
+  reward = environment.reward
+  if reward.of_orders is not None:
+    full = jnp.full(1, environment.rules.full_size_coefficient, percent.dtype)
+    percent = reward.of_orders(environment, day, stock, full, sale_target)
+    if reward.of_nothing is not None:
+      percent -= reward.of_nothing(environment, day)
+  return percent, filled
+
+
 def net_return(
   environment: 'TradingEnvironment',
   day: Array,
@@ -133,7 +280,7 @@ def net_return(
     environment: its prices, costs and rules of fills and exits.
     day: int32 [], on whose close they are decided.
     stock: int32 [M].
-    sale_target: float [M], %.
+    sale_target: float [M], %, or one for all trades.
 
   Returns:
     float [M], in % of what is paid, net of both costs; a trade that is open
@@ -204,6 +351,19 @@ def _when_decided(rules: Rules, days: np.ndarray, extras: Extras, closed_at):
   latest = entry_day - (1 if rules.fills_at_open else 0)
   before = ordered.any(axis=-1) & (days[episode] <= latest[:, None])
   return before.shape[1] - 1 - np.argmax(before[:, ::-1], axis=1)
+
+
+def _when_excess_is_known(
+  rules: Rules, days: np.ndarray, extras: Extras
+) -> np.ndarray:
+  """Returns when all trades of a day are over.
+
+  The mean over all days, which counts without `market_timing`, is never known.
+  """
+  del extras
+  if rules.market_timing:
+    return days + 1 + rules.oldest_age
+  return np.full_like(days, np.iinfo(days.dtype).max)
 
 
 def _portfolio(environment, state, next_state, extras) -> Array:
@@ -348,6 +508,13 @@ def _values_ahead(
 NAMED: Mapping[str, Reward] = {
   'eigen2': Reward(_eigen2, pays_later=True),
   'entry': Reward(_entry, known_on=_when_closed, of_orders=_of_orders),
+  'entry_excess': Reward(
+    _entry_excess,
+    known_on=_when_excess_is_known,
+    of_orders=_excess_of_orders,
+    of_nothing=_excess_of_nothing,
+    prepare=_mean_trades,
+  ),
   'portfolio': Reward(
     _portfolio,
     pays_later=True,

@@ -62,6 +62,7 @@ _EXPECTED = {
   'scaled_actions': settings.SWITCH,
   'enforce_cash': settings.SWITCH,
   'observe_account': settings.SWITCH,
+  'market_timing': settings.SWITCH,
 }
 
 
@@ -93,6 +94,7 @@ class Rules:
   max_sale_target: float
   scaled_actions: bool
   reward: str
+  market_timing: bool
   fill: str
   target_fill: str
   delisting_price: str

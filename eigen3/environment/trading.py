@@ -67,6 +67,7 @@ class TradingEnvironment:
     first_day: int32 [], the earliest day an episode may start on.
     last_day: int32 [], the latest.
     stop: int32 [], the first day after those the environment may touch.
+    prepared: what the reward must know of all days, or None.
     rules: static.
     spec: what networks and agents must know; static.
   """
@@ -128,11 +129,15 @@ class TradingEnvironment:
       panel.num_columns, len(observed_features), panel.investable
     )
     self._given_rate: Array | None = None
+    self.prepared: Any = None
+    if self.reward.prepare is not None:
+      self.prepared = self.reward.prepare(self)
 
   def tree_flatten(self):
     """The arrays, and what is static in compiled programs."""
     days = (self.first_day, self.last_day, self.stop)
-    return (self.prices, *days, self._given_rate), (self.rules, self.spec)
+    arrays = (self.prices, *days, self.prepared, self._given_rate)
+    return arrays, (self.rules, self.spec)
 
   @classmethod
   def tree_unflatten(cls, static, arrays) -> 'TradingEnvironment':
@@ -144,6 +149,7 @@ class TradingEnvironment:
       environment.first_day,
       environment.last_day,
       environment.stop,
+      environment.prepared,
       environment._given_rate,
     ) = arrays
     return environment

@@ -2,8 +2,10 @@
 
 A linear head reads each stock's features, beside a mean over all columns, and
 predicts what a trade of it decided today would bring net of costs, with the
-widest target: the days until the maximum holding. Reinforcement learning has to
-do better than this to be worth its trouble.
+widest target: the days until the maximum holding. Under the reward
+`entry_excess`, or one of your own that tells what orders earn, it predicts how
+much more the reward pays for the trade than for none. Reinforcement learning
+has to do better than this to be worth its trouble.
 """
 
 import functools
@@ -351,10 +353,10 @@ def _trade_returns(
   """Returns and whether they are known, [S, N], of trades on `days` [S]."""
   rules, table = environment.rules, environment.prices
   stocks = jnp.arange(table.shape[1], dtype=jnp.int32)
-  target = jnp.full(len(stocks), rules.max_sale_target, table.dtype)
+  target = jnp.full(1, rules.max_sale_target, table.dtype)
 
   def of_day(day):
-    percent, filled = rewards.net_return(environment, day, stocks, target)
+    percent, filled = rewards.worth(environment, day, stocks, target)
     known = prices.quote(table, day, stocks).status == prices.PRICED
     known &= filled
     return jnp.where(known, percent, 0.0).astype(jnp.float32), known

@@ -41,6 +41,7 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   goals.half_width = 0.04  # of the interval where there is nothing to find
   config.primary = primary.get_section(preset)
   config.cells = _rungs()
+  config.cells.update(_excess())
   config.cells.update(_patience(preset))
   config.cells.update(_ablations(preset))
   config.cells.update(_ablations_of_rl())
@@ -75,6 +76,26 @@ def _rungs() -> config_dict.ConfigDict:
   cells.drift_rl = _cell(
     'td3', 'drift', (), 'share_of_momentum_by_account', ('drift',), variant='rl'
   )
+  return cells
+
+
+def _excess() -> config_dict.ConfigDict:
+  """Paid in excess of the day's mean, where only the day can be foretold.
+
+  Without market timing there is nothing to be found, with it what the default
+  finds.
+  """
+  cells = config_dict.ConfigDict()
+  changes: tuple[str, ...] = ('environment.reward=entry_excess',)
+  for name in ('leading_excess', 'leading_excess_timing'):
+    cells[name] = _cell(
+      'td3',
+      'leading',
+      changes,
+      beside=('numbers_0_leading',),  # the default
+      seeds='exploratory',
+    )
+    changes += ('environment.market_timing=True',)
   return cells
 
 

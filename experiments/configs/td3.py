@@ -29,7 +29,7 @@ OFTEN_CHANGED = {
   'data.synthetic.seed': 'of the embedded market',
   'data.validation_days': 'before the held-out days',
   'data.holdout_days': 'the last of the panel',
-  'environment.reward': 'entry, portfolio, shaped_portfolio, eigen2, or yours',
+  'environment.reward': 'entry, entry_excess, portfolio, ... or yours',
   'environment.context_days': 'days that the networks see',
   'environment.max_holding_days': 'after which a position is sold',
   'environment.commission_bp': 'basis points of the value of each fill',
@@ -131,10 +131,15 @@ def _environment() -> config_dict.ConfigDict:
   # to the next day, net of costs; it needs agent.gamma above 0 to see how a
   # trade ends (0.95 looks 20 days ahead), learner.store_settlement, and, to be
   # a function of what is observed, observe_account. 'shaped_portfolio' needs
-  # the same, and pays at once what an order adds to these changes. Or one of
-  # your own, by its path in Python (see eigen3.environment.rewards).
+  # the same, and pays at once what an order adds to these changes.
+  # 'entry_excess': 'entry' less what the mean trade of the day will earn, which
+  # buying nothing is charged for, too. Or one of your own, by its path in
+  # Python (see eigen3.environment.rewards).
   config.reward = 'entry'
-  config.portfolio_scale = 100.0  # of these two; 100 is in %
+  config.portfolio_scale = 100.0  # of both portfolio rewards; 100 is in %
+  # Reward 'entry_excess': buying nothing is charged for the mean trade of the
+  # day, so a policy learns when to buy; False: for that of all days.
+  config.market_timing = False
   # Whether policies and critics see the account beside the market: weight,
   # age, gain, target and pending sale of each position, cash, days left.
   config.observe_account = False

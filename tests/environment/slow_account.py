@@ -91,6 +91,18 @@ class SlowAccount:
       today.entry_reward = sum(map(self._entry_reward, today.accepted))
     return days[: len(actions)]
 
+  def alone(self, day, stock, sale_target):
+    """The % that a full trade decided on a day brings a rich, empty account.
+
+    None where it cannot be bought.
+    """
+    self.cash, self.orders, self.positions = 1e9, [], []
+    action = np.zeros((self.ohlc.shape[1], 2))
+    action[stock] = self.config.full_size_coefficient, sale_target
+    (today,) = self.play(day, [action])
+    bought = [trade for trade in today.accepted if trade.entry_day >= 0]
+    return today.entry_reward if bought else None
+
   # Prices.
 
   def price(self, day, stock, kind):

@@ -249,7 +249,7 @@ def test_a_panel_too_short_is_refused(context, days, found, needed):
 @pytest.mark.parametrize(
   'field, value, message',
   [
-    ('reward', 'sharpe', 'expected one of eigen2, entry, portfolio'),
+    ('reward', 'sharpe', 'expected one of eigen2, entry, entry_excess'),
     ('fill', 'tomorrow', "found 'tomorrow', expected one of next_open, close"),
     ('max_holding_days', 0, 'found 0, expected at least 1'),
     ('initial_cash', float('nan'), 'found nan, expected a positive number'),

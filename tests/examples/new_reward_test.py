@@ -105,5 +105,5 @@ def test_what_is_no_reward_is_refused(path):
     wiring.check_reward(config)
   assert str(error.value).startswith(
     f"environment.reward: found '{path}', expected one of eigen2, entry, "
-    'portfolio, shaped_portfolio, or the path of a Reward'
+    'entry_excess, portfolio, shaped_portfolio, or the path of a Reward'
   )

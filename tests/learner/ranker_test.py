@@ -94,6 +94,36 @@ def test_a_label_is_what_the_environment_pays_for_the_trade(market):
     )
 
 
+@pytest.mark.parametrize('timing', [True, False])
+def test_a_label_is_what_the_reward_pays_more_than_for_none(market, timing):
+  config = make_config()
+  with config.environment.unlocked():
+    config.environment.update(
+      {'reward': 'entry_excess', 'market_timing': timing}
+    )
+  environment = TradingEnvironment(market.panel, config.environment, TRAIN)
+  labels = jax.device_get(ranker.labels_of(environment))
+  rules = environment.rules
+  reset, step = jax.jit(environment.reset_at), jax.jit(environment.step)
+  for day, stock in ((3, 0), (60, 1), (200, 2)):
+    state, _ = reset(day)
+    _, idle = step(state, np.zeros((3, 2), np.float32))
+    # Another array: the step before may still read its own.
+    action = np.zeros((3, 2), np.float32)
+    action[stock] = rules.coefficient_ceiling, rules.max_sale_target
+    _, bought = step(state, action)
+    np.testing.assert_allclose(
+      labels.returns[day - 3, stock],
+      bought.reward - idle.reward,
+      rtol=1e-4,
+      atol=1e-4,
+    )
+  # Only with timing does it tell which days are good.
+  of_days = labels.returns.mean(1)
+  assert of_days.std() > 2 if timing else of_days.std() < 1e-3
+  assert abs(of_days.mean()) > 0.01
+
+
 def test_no_label_knows_of_later_splits(market):
   panel, config = market.panel, make_config()
   ohlc = panel.ohlc.copy()

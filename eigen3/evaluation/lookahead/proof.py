@@ -9,7 +9,10 @@ By design, three things know of later days:
 - The normalisation, and the choice of what may be bought, are measured on all
   of the training days. For earlier days they are frozen first.
 - The `entry` reward pays at once what a trade will earn. It is compared when
-  the trade is closed, and nothing else may depend on it. The `portfolio` reward
+  the trade is closed, and nothing else may depend on it. `entry_excess` takes
+  off what other trades of the day earn, and is compared when they are all over;
+  without `market_timing`, it takes off what those of all days earn, and is not
+  compared. The `portfolio` reward
   is the change to the next close, and is compared then, as is what is observed
   of the account there.
 - The control that is told what the embedded market hides. It is left out.

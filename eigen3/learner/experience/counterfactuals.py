@@ -74,7 +74,8 @@ def add(
   Each is an action that gives one stock a coefficient of at least the
   threshold, and all others the lowest. Stocks are drawn evenly: with as many
   orders as stocks, each has one. Where the batch has the environment's states,
-  the first of them orders nothing, and each is played for its day.
+  the first of them orders nothing, and each is played for its day. The first
+  orders nothing, too, under a reward that pays for that.
 
   Args:
     environment: of the days that the batch is of.
@@ -106,12 +107,11 @@ def _played(
   environment: TradingEnvironment, batch: Transition, key: PRNGKey, count: int
 ) -> Transition:
   """As `add`, by steps of the environment from the states of the batch."""
-  spec = environment.spec.action
   keys = jax.random.split(key, len(batch.r_t))
   draw = jax.vmap(_drawn, in_axes=(None, 0, None))
   orders, _, _ = draw(environment, keys, count - 1)
-  idle = jnp.asarray(spec.minimum, orders.dtype)
-  idle = jnp.broadcast_to(idle, (len(keys), 1, *spec.shape))
+  idle = _idle(environment, orders.dtype)
+  idle = jnp.broadcast_to(idle, (len(keys), 1, *idle.shape))
   actions = jnp.concatenate([idle, orders], 1)
 
   def play(state, actions):
@@ -143,11 +143,27 @@ def _orders(
   count: int,
 ) -> tuple[Array, Array]:
   """Actions [count, N, 2] of a day, and what they would have been paid."""
-  actions, stock, order = _drawn(environment, key, count)
-  of_orders = environment.reward.of_orders
-  assert of_orders is not None, 'see `count_of`'
-  paid = of_orders(environment, day, stock, order[:, 0], order[:, 1])
-  return actions, jnp.where(could[stock], paid, 0)
+  reward = environment.reward
+  assert reward.of_orders is not None, 'see `count_of`'
+  of_nothing = reward.of_nothing
+  actions, stock, order = _drawn(environment, key, count - bool(of_nothing))
+  paid = reward.of_orders(environment, day, stock, order[:, 0], order[:, 1])
+  if of_nothing is None:
+    return actions, jnp.where(could[stock], paid, 0)
+  nothing = of_nothing(environment, day)
+  others = environment.rules.max_entries_per_day - 1
+  paid = jnp.where(could[stock], paid, nothing) + others * nothing
+  idle = _idle(environment, actions.dtype)[None]
+  return (
+    jnp.concatenate([idle, actions]),
+    jnp.concatenate([(others + 1) * nothing[None], paid]),
+  )
+
+
+def _idle(environment: TradingEnvironment, dtype: jnp.dtype) -> Array:
+  """The action [N, 2] that buys nothing."""
+  spec = environment.spec.action
+  return jnp.broadcast_to(jnp.asarray(spec.minimum, dtype), spec.shape)
 
 
 def _drawn(

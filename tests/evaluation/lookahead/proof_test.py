@@ -93,6 +93,16 @@ def test_nothing_looks_ahead(index):
   prove_mode(SOME[index], index, seeds=[index])
 
 
+def test_the_mean_trade_of_a_day_looks_no_further_than_its_trades():
+  """Without `market_timing`, that of all days is known at their end."""
+  panel = gappy_market.panel(1)
+  for timing in (True, False):
+    config = gappy_market.config(reward='entry_excess', market_timing=timing)
+    compared = lookahead.prove(panel, config)
+    assert (compared['rewards'].known > 50) is timing
+    assert compared['rewards'].changed > 50
+
+
 @pytest.mark.long
 @pytest.mark.parametrize('row', ALL, ids=str)
 def test_nothing_looks_ahead_in_any_mode(row):

@@ -7,7 +7,7 @@ import pytest
 import small_run
 
 from eigen3.agent import replay
-from eigen3.environment import rollout
+from eigen3.environment import TradingEnvironment, rollout
 from eigen3.learner import acting, experience
 from eigen3.learner.experience import counterfactuals
 
@@ -109,6 +109,46 @@ def test_they_are_paid_what_an_episode_that_makes_them_pays(
   assert unpaid > 0
 
 
+@pytest.mark.parametrize('entries', [1, 2])
+def test_under_a_reward_that_pays_for_none_the_first_orders_none(
+  batch, entries
+):
+  config = small_run.make_config().environment
+  config.update(
+    {'reward': 'entry_excess', 'market_timing': True},
+    max_entries_per_day=entries,
+  )
+  panel = small_run.make_market(small_run.make_config())[0]
+  environment = TradingEnvironment(panel, config)
+  found = jax.device_get(add(environment, batch, KEY, COUNT))
+  lowest = np.asarray(environment.spec.action.minimum, np.float32)
+  assert (found.a_tm1[:, 1] == lowest).all()
+  assert found.r_t.shape == (len(batch.r_t), 1 + COUNT)
+  reset, step = jax.jit(environment.reset_at), jax.jit(environment.step)
+  compared = 0
+  for place in range(0, environment.rules.trading_days, 3):
+    could = np.unpackbits(
+      np.asarray(batch.s_tm1.available[place]), count=3
+    ).astype(bool)
+    state, _ = reset(int(batch.s_tm1.day[place]))
+    for number in range(1, 1 + COUNT):
+      action = np.where(could[:, None], found.a_tm1[place, number], lowest)
+      _, timestep = step(state, action)
+      np.testing.assert_allclose(
+        found.r_t[place, number], timestep.reward, rtol=1e-4, atol=1e-4
+      )
+      compared += number > 1 and could[action[:, 0].argmax()]
+  assert compared > 5
+  # What cannot be bought pays as if nothing was ordered.
+  after = environment.rules.trading_days
+  np.testing.assert_allclose(
+    found.r_t[after:, 2:],
+    np.repeat(found.r_t[after:, 1:2], COUNT - 1, 1),
+    atol=1e-4,
+  )
+  assert (found.r_t[after:, 1] != 0).all()
+
+
 def test_in_the_settlement_no_order_is_paid(environment, batch, found):
   after = environment.rules.trading_days
   assert (np.asarray(batch.s_tm1.available[after:]) == 0).all()
@@ -135,6 +175,7 @@ def test_fewer_orders_than_stocks(environment, batch):
   'name,value',
   [
     ('environment.reward', 'entry'),
+    ('environment.reward', 'entry_excess'),
     ('environment.reward', 'eigen2'),
     ('environment.reward', 'portfolio'),
     ('environment.entry_choice', 'best'),
@@ -147,7 +188,7 @@ def test_none_where_it_is_not_known_what_they_bring(name, value):
   config.update_from_flattened_dict({name: value})
   rules = small_run.make_market(config)[1].rules
   count = counterfactuals.count_of(rules, config)
-  assert count == (5 if value == 'entry' else 0)
+  assert count == (5 if value in ('entry', 'entry_excess') else 0)
 
 
 def test_a_negative_number_is_refused():
