@@ -162,6 +162,8 @@ class EnvironmentSpec:
     action: the box of actions, shape (N, 2).
     coefficient_threshold: the smallest coefficient that opens a position.
     observes_account: whether policies see an `Account` beside the window.
+    max_entries_per_day: of how many stocks, those with the largest
+      coefficients, an action can buy.
   """
 
   context_days: int
@@ -171,6 +173,7 @@ class EnvironmentSpec:
   action: ActionSpec
   coefficient_threshold: float
   observes_account: bool = False
+  max_entries_per_day: int = 1
 
   @property
   def num_investable(self) -> int:

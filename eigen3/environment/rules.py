@@ -226,4 +226,5 @@ class Rules:
       action=self.action_spec(investable[1] - investable[0]),
       coefficient_threshold=float(self.coefficient_threshold),
       observes_account=self.observe_account,
+      max_entries_per_day=self.max_entries_per_day,
     )

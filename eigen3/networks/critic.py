@@ -13,6 +13,8 @@ from eigen3.networks import attention, dropout, layers
 from eigen3.networks.feature_extractor import FeatureExtractor
 from eigen3.types import Account, Array, EnvironmentSpec
 
+_NEVER = -1e9  # a logit of probability 0; finite, as derivatives have to be
+
 
 class Critic(hk.Module):
   """Market window, or its features, and action to one value per example.
@@ -248,9 +250,11 @@ class SlotHead(Pooling):
   plus a slope times the coefficient, both from the same layers, so that how it
   grows need not be learnt from noisy returns. The weights are a softmax
   over (coefficient - threshold) / temperature with a logit of 0 for no
-  trade, so a policy gradient flows through the choice itself. But for how much
-  a column's place counts in the context, the value does not depend on the
-  order of the stocks.
+  trade, so a policy gradient flows through the choice itself. Where several
+  stocks can be bought a day, it is a softmax over sets of stocks (see
+  `slot_weights`), and the value is the sum over all that are bought. But for
+  how much a column's place counts in the context, the value does not depend on
+  the order of the stocks.
 
   Where the account is seen, what each position will bring is added, in
   proportion to its weight: it is there whatever is bought today.
@@ -286,6 +290,7 @@ class SlotHead(Pooling):
       coefficient,
       self.spec.coefficient_threshold,
       self.config.slot_temperature,
+      self.spec.max_entries_per_day,
     )
     idle = jnp.broadcast_to(idle[:, None], (*scores.shape[:2], 1))
     if self.config.dueling:
@@ -398,18 +403,62 @@ class Joint(hk.Module):
 
 
 def slot_weights(
-  coefficient: Array, threshold: float, temperature: float
+  coefficient: Array, threshold: float, temperature: float, count: int = 1
 ) -> Array:
   """How much of the decision each stock is: [..., N] to [..., N + 1].
+
+  With several chances to buy, this is a softmax over all sets of at most
+  `count` stocks. The logit of a set is the sum of its stocks' logits, and a
+  stock's weight is the probability that it is in the set. Near an argmax, the
+  set is that of the best stocks that reach the threshold.
 
   Args:
     coefficient: in the environment's units.
     threshold: the coefficient at which a stock is as likely as no trade.
     temperature: in units of the coefficient; small is close to an argmax.
+    count: chances to buy, each for a different stock; at most N.
 
   Returns:
-    Weights that sum to 1; the last one is that of no trade.
+    Weights that sum to `count`. The last one is that of no trade: the mean
+    number of chances that are not used.
   """
   logits = (coefficient - threshold) / temperature
+  if count > 1:
+    exact = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    # The derivative of a log-sum-exp by a logit is a probability.
+    bought = jax.grad(lambda x: _log_sum_over_sets(x, count).sum())(exact)
+    unused = count - bought.sum(-1, keepdims=True)
+    return jnp.concatenate([bought, unused], -1).astype(logits.dtype)
   nothing = jnp.zeros_like(logits[..., :1])
   return jax.nn.softmax(jnp.concatenate([logits, nothing], -1), -1)
+
+
+def _log_sum_over_sets(logits: Array, count: int) -> Array:
+  """Returns the log of the sum of exp(sum of logits) over sets of stocks.
+
+  The sums over all sets of one size are elementary symmetric polynomials. Those
+  of a group of stocks follow from those of its two halves.
+
+  Args:
+    logits: [..., N].
+    count: the largest size of a set, at least 1.
+
+  Returns:
+    [...].
+  """
+  # Log sums by size of set, [..., groups, sizes]; first of single stocks.
+  groups = jnp.stack([jnp.zeros_like(logits), logits], -1)
+  while groups.shape[-2] > 1:
+    if groups.shape[-2] % 2:
+      no_stock = jnp.full_like(groups[..., :1, :], _NEVER).at[..., 0].set(0.0)
+      groups = jnp.concatenate([groups, no_stock], -2)
+    one, other = groups[..., ::2, :], groups[..., 1::2, :]
+    largest = groups.shape[-1] - 1
+    sums = []
+    for size in range(min(2 * largest, count) + 1):
+      least, most = max(size - largest, 0), min(size, largest)
+      of_one = one[..., least : most + 1]
+      of_other = other[..., size - most : size - least + 1]
+      sums.append(jax.nn.logsumexp(of_one + of_other[..., ::-1], axis=-1))
+    groups = jnp.stack(sums, -1)
+  return jax.nn.logsumexp(groups[..., 0, :], axis=-1)

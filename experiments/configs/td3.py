@@ -113,7 +113,7 @@ def _environment() -> config_dict.ConfigDict:
   config.max_holding_days = 20
   # Days after the last entry, so that every position can close.
   config.settlement_days = config.get_ref('max_holding_days') + 2
-  config.max_entries_per_day = 1
+  config.max_entries_per_day = 1  # the stocks of the largest coefficients
   # 'best_available': the largest coefficient of those that can be bought;
   # 'best': only the largest of all may buy, as in Eigen2.
   config.entry_choice = 'best_available'

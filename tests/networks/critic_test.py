@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import math
 
 import double_precision
@@ -229,6 +230,92 @@ def test_slot_weights_by_hand():
 def test_no_coefficient_over_the_threshold_is_no_trade():
   weights = critic_lib.slot_weights(jnp.zeros((1, 108)), 1.0, 0.125)
   assert weights[0, -1] > 0.96
+
+
+def _by_all_sets(logits, count):
+  """Weights [N + 1] by the softmax over all sets of at most `count` stocks."""
+  numbers = range(len(logits))
+  sets = [
+    chosen
+    for size in range(count + 1)
+    for chosen in itertools.combinations(numbers, size)
+  ]
+  member = np.array([[n in chosen for n in numbers] for chosen in sets])
+  likely = np.exp(member @ logits)
+  likely /= likely.sum()
+  return np.append(likely @ member, likely @ (count - member.sum(1)))
+
+
+@pytest.mark.parametrize('count', [2, 3, 7])
+def test_slot_weights_of_several_entries_are_a_softmax_over_sets(count):
+  rng = np.random.default_rng(count)
+  coefficients = rng.uniform(0.5, 1.5, (4, 7)).astype(np.float32)
+  weigh = jax.jit(lambda x: critic_lib.slot_weights(x, 1.0, 0.25, count))
+  found = weigh(coefficients)
+  logits = (coefficients.astype(np.float64) - 1.0) / 0.25
+  expected = np.stack([_by_all_sets(row, count) for row in logits])
+  np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+  np.testing.assert_allclose(found.sum(-1), count, rtol=1e-6)
+  # So are their derivatives.
+  slope = rng.normal(size=8)
+  step = 1e-5
+  ours = jax.grad(lambda x: (weigh(x) * slope).sum())(coefficients)
+  for stock in range(7):
+    moved = step * (np.arange(7) == stock)
+    ends = [slope @ _by_all_sets(logits[0] + x, count) for x in (moved, -moved)]
+    np.testing.assert_allclose(
+      ours[0, stock],
+      (ends[0] - ends[1]) / (2 * step) / 0.25,
+      rtol=1e-3,
+      atol=1e-4,
+    )
+
+
+def test_slot_weights_of_one_entry_are_the_softmax():
+  """The sums over sets, asked for one, agree with what one entry has."""
+  logits = np.random.default_rng(1).normal(0, 4, (3, 9)).astype(np.float32)
+  bought = jax.grad(lambda x: critic_lib._log_sum_over_sets(x, 1).sum())(logits)
+  expected = critic_lib.slot_weights(logits, 0.0, 1.0)
+  np.testing.assert_allclose(bought, expected[:, :-1], rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize('size', [6.0, 60.0, 6000.0])
+def test_slot_weights_stand_far_logits(size):
+  """A stock far over the threshold takes one chance, and no more."""
+  coefficients = size * np.array([[1.0, -1.0, 0.5, 0.4, -0.2]], np.float32)
+
+  def weigh(x):
+    return critic_lib.slot_weights(x, 0.0, 1.0, 2)
+
+  weights = jax.jit(weigh)(coefficients)
+  tolerance = 2 * np.exp(-0.1 * size)
+  np.testing.assert_allclose(weights, [[1, 0, 1, 0, 0, 0]], atol=tolerance)
+  assert np.isfinite(jax.jit(jax.jacobian(weigh))(coefficients)).all()
+
+
+def test_each_stock_adds_what_it_is_worth(config, make_window, action):
+  """Of two entries: together they are worth what they are alone."""
+  config.critic.slot_temperature = 0.02
+  window = make_window()
+  spec = dataclasses.replace(SPEC, max_entries_per_day=2)
+  network, params, state = _build(config, window, action, spec=spec)
+  apply = _apply(network)
+
+  def value(*stocks):
+    only = np.full_like(action, -1.0)
+    only[:, stocks] = 3.0
+    return apply(params, state, None, window, only)[0][:, 0]
+
+  both, neither = value(1, 6), value()
+  np.testing.assert_allclose(
+    both + neither, value(1) + value(6), rtol=1e-4, atol=1e-5
+  )
+  assert np.abs(both - value(1)).max() > 1e-3
+  # A third is passed over.
+  third = np.full_like(action, -1.0)
+  third[:, [1, 6]], third[:, 4] = 3.0, 2.0
+  found = apply(params, state, None, window, third)[0][:, 0]
+  np.testing.assert_allclose(found, both, rtol=1e-3, atol=1e-3)
 
 
 def test_slot_value_does_not_depend_on_the_order(

@@ -72,10 +72,11 @@ def add(
   """Puts orders of other stocks beside what was done.
 
   Each is an action that gives one stock a coefficient of at least the
-  threshold, and all others the lowest. Stocks are drawn evenly: with as many
-  orders as stocks, each has one. Where the batch has the environment's states,
-  the first of them orders nothing, and each is played for its day. The first
-  orders nothing, too, under a reward that pays for that.
+  threshold, and all others the lowest; or as many stocks as can be bought a
+  day. Stocks are drawn evenly: with as many orders as stocks, each has one.
+  Where the batch has the environment's states, the first action orders nothing,
+  and each is played for its day. The first action also orders nothing under a
+  reward that pays for that.
 
   Args:
     environment: of the days that the batch is of.
@@ -148,20 +149,20 @@ def _orders(
   of_nothing = reward.of_nothing
   actions, stock, order = _drawn(environment, key, count - bool(of_nothing))
   paid = reward.of_orders(environment, day, stock, order[:, 0], order[:, 1])
+  nothing = 0 if of_nothing is None else of_nothing(environment, day)
+  paid = jnp.where(could[stock], paid, nothing)
+  entries = environment.rules.max_entries_per_day
+  if entries > 1:
+    paid = jnp.sum(paid.reshape(-1, entries), axis=1)
   if of_nothing is None:
-    return actions, jnp.where(could[stock], paid, 0)
-  nothing = of_nothing(environment, day)
-  others = environment.rules.max_entries_per_day - 1
-  paid = jnp.where(could[stock], paid, nothing) + others * nothing
+    return actions, paid
   idle = _idle(environment, actions.dtype)[None]
-  return (
-    jnp.concatenate([idle, actions]),
-    jnp.concatenate([(others + 1) * nothing[None], paid]),
-  )
+  of_idle = jnp.reshape(entries * nothing, 1)
+  return jnp.concatenate([idle, actions]), jnp.concatenate([of_idle, paid])
 
 
 def _idle(environment: TradingEnvironment, dtype: jnp.dtype) -> Array:
-  """The action [N, 2] that buys nothing."""
+  """Returns the action [N, 2] that buys nothing."""
   spec = environment.spec.action
   return jnp.broadcast_to(jnp.asarray(spec.minimum, dtype), spec.shape)
 
@@ -169,21 +170,31 @@ def _idle(environment: TradingEnvironment, dtype: jnp.dtype) -> Array:
 def _drawn(
   environment: TradingEnvironment, key: PRNGKey, count: int
 ) -> tuple[Array, Array, Array]:
-  """Actions [count, N, 2], each an order [count, 2] of one stock [count]."""
+  """Returns actions, and the stocks and orders in them.
+
+  Returns:
+    Actions [count, N, 2], and for each of their M entries, which are of
+    different stocks, the stock [count * M] and the order [count * M, 2].
+  """
   spec = environment.spec
-  num_stocks = spec.action.shape[0]
+  num_stocks, entries = spec.action.shape[0], spec.max_entries_per_day
   key_stock, key_order = jax.random.split(key)
   # One from each of `count` strata of the stocks.
   place = jnp.arange(count) + jax.random.uniform(key_stock, (count,))
   stock = jnp.floor(place * num_stocks / count).astype(jnp.int32)
   stock = jnp.minimum(stock, num_stocks - 1)  # where rounding reached the end
+  rows = jnp.arange(count)
+  if entries > 1:
+    apart = num_stocks // entries * jnp.arange(entries)
+    stock = ((stock[:, None] + apart) % num_stocks).ravel()
+    rows = jnp.repeat(rows, entries)
   lowest = jnp.asarray(spec.action.minimum)
   highest = jnp.asarray(spec.action.maximum)
   least = lowest.at[0].set(spec.coefficient_threshold)
-  order = jax.random.uniform(key_order, (count, 2))
+  order = jax.random.uniform(key_order, (count * entries, 2))
   order = least + (highest - least) * order
   actions = jnp.broadcast_to(lowest, (count, *spec.action.shape))
-  return actions.at[jnp.arange(count), stock].set(order), stock, order
+  return actions.at[rows, stock].set(order), stock, order
 
 
 _EXPECTED = {'counterfactuals': settings.COUNT}

@@ -165,6 +165,32 @@ def test_keys_and_transitions_draw_their_own(environment, batch, found):
   assert len(np.unique(orders[..., 0])) == orders[..., 0].size
 
 
+def test_with_several_entries_a_day_each_orders_as_many(batch):
+  config = small_run.make_config()
+  config.environment.max_entries_per_day = 2
+  environment = small_run.make_market(config)[1]
+  found = jax.device_get(add(environment, batch, KEY, COUNT))
+  lowest = np.asarray(environment.spec.action.minimum, np.float32)
+  ordered = (found.a_tm1[:, 1:] != lowest).any(-1)
+  np.testing.assert_array_equal(ordered.sum(-1), 2)
+  np.testing.assert_array_equal(ordered.sum(1), 2 * COUNT // 3)
+  reset, step = jax.jit(environment.reset_at), jax.jit(environment.step)
+  bought = 0
+  for place in range(0, environment.rules.trading_days, 3):
+    could = np.unpackbits(
+      np.asarray(batch.s_tm1.available[place]), count=3
+    ).astype(bool)
+    state, _ = reset(int(batch.s_tm1.day[place]))
+    for number in range(1, 1 + COUNT):
+      action = np.where(could[:, None], found.a_tm1[place, number], lowest)
+      _, timestep = step(state, action)
+      np.testing.assert_allclose(
+        found.r_t[place, number], timestep.reward, rtol=1e-5, atol=1e-5
+      )
+      bought += timestep.extras.entries.accepted.sum() == 2
+  assert bought > 5
+
+
 def test_fewer_orders_than_stocks(environment, batch):
   found = add(environment, batch, KEY, 1)
   ordered = (np.asarray(found.a_tm1)[:, 1, :, 0] > 0).argmax(-1)
