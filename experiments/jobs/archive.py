@@ -35,7 +35,10 @@ from eigen3.types import TRADING_DAYS_A_YEAR
 # To be increased when the same settings give other numbers than before.
 VERSION = 2
 # By full name. At this value a setting is not part of a record's name.
-NEW_SETTINGS: Mapping[str, Any] = {'learner.validation_play': 'slices'}
+NEW_SETTINGS: Mapping[str, Any] = {
+  'environment.market_timing': False,
+  'learner.validation_play': 'slices',
+}
 _ABOUT = ('commit', 'platform', 'python', 'versions')  # of run.json
 _LENGTH = 16  # hexadecimal digits of a name
 
