@@ -1,12 +1,16 @@
 """Tests of experiments.report, run as its users run it."""
 
+import html
 import json
 import re
 import shutil
 
+import pandas as pd
 import pytest
 from training_runs import moved_from_panel
 
+from eigen3.evaluation import population
+from eigen3.reporting.run_page import sentences
 from experiments import saved_runs
 
 
@@ -51,7 +55,9 @@ def test_the_page_of_a_population_tells_of_it(programs):
   folder = programs.whole('erl').folder
   text = (folder / 'report.html').read_text()
   assert 'What the policy looks at' in text
-  assert 'Whether it improved cannot be told after' in text
+  metrics = pd.read_csv(folder / 'metrics.csv')
+  words = sentences.population(population.development(metrics), '+.1%')
+  assert html.escape(words) in text
   summary = json.loads((folder / 'summary.json').read_text())
   assert f'<dd>{summary["trials"]["trials"]}</dd>' in text
 
