@@ -1,4 +1,4 @@
-"""A panel of other days, made to look like the one that was trained on."""
+"""Aligns a panel of other days with the panel used in training."""
 
 import dataclasses
 
@@ -11,15 +11,15 @@ _NAMED = 5  # of the missing columns, how many an error names
 
 
 def aligned(panel: MarketPanel, like: MarketPanel) -> MarketPanel:
-  """`panel` with the columns of `like`, in its order.
+  """Returns `panel` with the columns of `like`, in its order.
 
-  Columns are known by their names. What is left out are those that `like`
-  does not have. A stock that is outside the investable range of `panel`, where
-  this knows a universe, was never a member of it.
+  Columns are matched by name. Columns that are not in `like` are left out. If
+  `panel` has a universe, a stock outside its investable range was never a
+  member.
 
   Args:
-    panel: T days; its columns may be more, and in another order.
-    like: whose columns and investable range the result has.
+    panel: T days; it may have more columns, in another order.
+    like: gives the columns and the investable range of the result.
 
   Raises:
     DataError: a column is missing.
@@ -49,14 +49,14 @@ def aligned(panel: MarketPanel, like: MarketPanel) -> MarketPanel:
 
 
 def price_ratio(panel: MarketPanel, like: MarketPanel) -> np.ndarray:
-  """Closes of `panel` over those of `like`, on the last day that both know.
+  """Divides closes of `panel` by those of `like`, on their last common day.
 
-  Adjusted prices change backwards with every split and dividend; a ratio far
-  from 1 says that a column is on another scale than it was.
+  Every split and dividend changes earlier adjusted prices. A ratio far from 1
+  means that the scale of a column has changed.
 
   Args:
     panel: with the columns of `like`.
-    like: the other.
+    like: the other panel.
 
   Returns:
     float64 [C], NaN for columns without a common day.
@@ -66,7 +66,7 @@ def price_ratio(panel: MarketPanel, like: MarketPanel) -> np.ndarray:
   )
   close = panel.ohlc[days, :, 3].astype(np.float64)
   before = like.ohlc[days_like, :, 3].astype(np.float64)
-  known = (close > 0) & (before > 0)  # not where one is missing
+  known = (close > 0) & (before > 0)  # False if one is missing
   ratios = np.full(like.num_columns, np.nan)
   for column in np.flatnonzero(known.any(axis=0)):
     day = np.flatnonzero(known[:, column])[-1]
@@ -75,7 +75,7 @@ def price_ratio(panel: MarketPanel, like: MarketPanel) -> np.ndarray:
 
 
 def _members(panel: MarketPanel, like: MarketPanel) -> np.ndarray | None:
-  """bool [T, N] of the stocks of `like`."""
+  """Returns the membership of the stocks of `like`, bool [T, N]."""
   if panel.members is None:
     return None
   stocks = panel.columns[slice(*panel.investable)]

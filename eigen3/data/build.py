@@ -1,4 +1,4 @@
-"""From tickers to a panel: alignment, indicators, what may be bought."""
+"""Builds a panel from tickers: alignment, indicators, investable range."""
 
 import dataclasses
 import datetime
@@ -14,7 +14,7 @@ from eigen3.data.readers import Source
 from eigen3.data.series import Series
 from eigen3.data.splits import MIN_TRAINING_DAYS
 
-_BLOCK = 64  # tickers at a time: float64 of all would be most of the memory
+_BLOCK = 64  # tickers at a time: float64 of all would take most memory
 
 
 def build_panel(
@@ -25,33 +25,33 @@ def build_panel(
   last_day: np.datetime64 | None = None,
   includes_delisted: bool = False,
 ) -> MarketPanel:
-  """The panel of all tickers on the union of their days.
+  """Builds the panel of all tickers on the union of their days.
 
-  Series come first, in their order: they are context. Then, as context, too,
-  columns with fewer than `MIN_TRAINING_DAYS` closes before the last
-  validation_days + holdout_days days; then those that may be bought; both in
-  alphabetical order. Indicators know days before `first_day`.
+  Series come first, in their order, as context. Then come, also as context,
+  tickers with fewer than `MIN_TRAINING_DAYS` closes before the last
+  validation_days + holdout_days days, and then those that may be bought, both
+  in alphabetical order. Indicators use days before `first_day`.
 
-  The days of the panel are those of the tickers. The value of a series is
-  seen on the first of them that is `lag` calendar days after its date, or
-  later, and on no other: none is carried on to days without one. Where two
-  come to be seen on one day, it is the later. What was known before the
-  tickers' first day is known to indicators only.
+  The days of the panel are those of the tickers. A value of a series is
+  observed on the first of these days that is at least `lag` calendar days after
+  its date, and on no other: values are not carried forward. If two values fall
+  on one day, the later is used. Values known before the tickers' first day are
+  used by indicators only.
 
-  A source is taken to hold survivors only unless `includes_delisted` says
-  otherwise, which tickers that are all priced to the last day contradict.
+  A source is assumed to hold survivors only unless `includes_delisted` is set.
+  It must not be set if all tickers have prices up to the last day.
 
   Args:
-    source: what `read_folder` found.
+    source: as returned by `read_folder`.
     validation_days: days of the validation split.
     holdout_days: days of the holdout split.
-    first_day: the first day of the panel, None for the first there is.
-    last_day: the last day of the panel, None for the last there is.
-    includes_delisted: whether stocks that left the market are among them.
+    first_day: the first day of the panel, None for the first of all.
+    last_day: the last day of the panel, None for the last of all.
+    includes_delisted: whether the source includes delisted stocks.
 
   Raises:
-    DataError: no day or no investable column is left, or nothing was ever
-      delisted though `includes_delisted` says so.
+    DataError: no day or no investable column is left, or `includes_delisted` is
+      set but no ticker was ever delisted.
   """
   tickers = source.tickers
   dates = _union([ticker.dates for ticker in tickers])
@@ -86,7 +86,7 @@ def _filled(
   num_training: int,
   survivors_only: bool,
 ) -> MarketPanel:
-  """The panel of some of the `dates`, with all columns in their order."""
+  """Builds the panel of some of the `dates`, with all columns in order."""
   ordered, num_short = _ordered(
     source.tickers, dates[days][:num_training], source.place
   )
@@ -118,7 +118,7 @@ def _filled(
 def _markets(
   source: Source, ordered: list[Ticker], training: np.ndarray
 ) -> tuple[int, ...]:
-  """The market of every column; series, which come first, have one alone."""
+  """Returns the market of every column; each series has its own market."""
   markets = find_markets([ticker.dates for ticker in ordered], training)
   if not markets:
     return ()
@@ -133,7 +133,7 @@ def _too_few(found: str, validation_days: int, holdout_days: int) -> DataError:
 
 
 def parse_day(text: str | None, name: str) -> np.datetime64 | None:
-  """The day `text` says; None stays None, anything else is a DataError."""
+  """Parses a day; None stays None, other text raises DataError."""
   if text is None:
     return None
   try:
@@ -147,7 +147,7 @@ def parse_day(text: str | None, name: str) -> np.datetime64 | None:
 def _ordered(
   tickers: tuple[Ticker, ...], training: np.ndarray, place: str
 ) -> tuple[list[Ticker], int]:
-  """Context first, then investable, and how many are context."""
+  """Returns context first, then investable tickers; and the context's size."""
 
   def is_investable(ticker: Ticker) -> bool:
     closes = ticker.dates[~np.isnan(ticker.ohlc[:, 3])]
@@ -167,7 +167,7 @@ def _ordered(
 def _between(
   dates: np.ndarray, first: np.datetime64 | None, last: np.datetime64 | None
 ) -> slice:
-  """The days from `first` to `last`, both included; None is no bound."""
+  """Returns the days from `first` to `last`, inclusive; None is no bound."""
   start = 0 if first is None else int(np.searchsorted(dates, first))
   stop = len(dates)
   if last is not None:
@@ -176,7 +176,7 @@ def _between(
 
 
 def _union(parts: list[np.ndarray]) -> np.ndarray:
-  """All days of `parts` [T], in order, in one pass over them."""
+  """Returns all days of `parts` [T], in order, in one pass over them."""
   first = min(days[0] for days in parts)
   last = max(days[-1] for days in parts)
   is_there = np.zeros((last - first).astype(int) + 1, bool)
@@ -195,7 +195,7 @@ class _Cells:
 
   @classmethod
   def empty(cls, num_days: int, num_columns: int) -> '_Cells':
-    """All missing."""
+    """Returns cells that are all missing."""
     shape = (num_days, num_columns)
     return cls(
       np.full((*shape, 4), np.nan, np.float32),
@@ -209,8 +209,8 @@ class _Cells:
     """Puts series into the first columns.
 
     Indicators run over a series' own rows. A row is then put on the first of
-    `dates` on which it is known, and nowhere else; of several on one day the
-    last stays. Rows known before the first of `dates` are on none.
+    `dates` on which it is known; of several on one day, the last is kept. Rows
+    known before the first of `dates` are left out.
     """
     for column, one in enumerate(series):
       known = one.dates + np.timedelta64(one.lag, 'D')
@@ -243,8 +243,8 @@ class _Cells:
 
 
 def _float32(values: np.ndarray) -> np.ndarray:
-  """`values`, with those missing that float32 would take for infinite.
+  """Returns `values` as float32; those too large for it become missing.
 
-  A change in % has no bound where it begins at almost nothing.
+  A change in % is unbounded if it begins near 0.
   """
   return np.where(np.abs(values) < np.finfo(np.float32).max, values, np.nan)

@@ -1,4 +1,4 @@
-"""What days tell of the market they are of."""
+"""Infers markets and their calendars from days."""
 
 from collections.abc import Sequence
 
@@ -6,23 +6,23 @@ import numpy as np
 
 from eigen3.types import TRADING_DAYS_A_YEAR
 
-# Of weeks and months, and how far days may be from them.
+# Other numbers of periods a year, and their relative tolerance.
 _OTHERS = (1, 4, 12, 26, 52, 104, 156)
 _NEAR = 0.05
 _FEWEST = 20
 _EVERY_DAY = 365
-# Columns of one market differ on at most this share of days; a market's members
-# are at least so many; one closed for more days in a row has ended.
+# Columns of one market differ on at most this share of days. A market has at
+# least so many members, and has ended if it is closed for more days in a row.
 _ALIKE = 0.03
 _FEWEST_MEMBERS = 2
 LONGEST_CLOSED = 30
 
 
 def periods_a_year(dates: np.ndarray) -> int:
-  """How many of such days are a year, at least 1.
+  """Returns the number of such days per year, at least 1.
 
-  252 for a market that closes on weekends, whatever its holidays, and for fewer
-  than 20 days, which do not say; 365 for one that never closes.
+  It is 252 for a market that closes on weekends, whatever its holidays, and for
+  fewer than 20 days; 365 for one that never closes.
 
   Args:
     dates: datetime64[D] [T], increasing.
@@ -31,10 +31,10 @@ def periods_a_year(dates: np.ndarray) -> int:
     return TRADING_DAYS_A_YEAR
   apart = np.diff(dates).astype(int)
   if np.median(apart) == 1:
-    # As many different days of the week as have a tenth of all.
+    # Whether every day of the week has at least a tenth of all days.
     share = np.bincount(dates.astype(int) % 7, minlength=7) / len(dates)
     return _EVERY_DAY if (share >= 0.1).all() else TRADING_DAYS_A_YEAR
-  # A gap or a slip is no period.
+  # Gaps are not periods.
   found = 365.25 / apart[apart <= 4 * np.median(apart)].mean()
   nearest = min(_OTHERS, key=lambda periods: abs(np.log(found / periods)))
   is_near = abs(np.log(found / nearest)) <= _NEAR
@@ -44,17 +44,17 @@ def periods_a_year(dates: np.ndarray) -> int:
 def find_markets(
   histories: Sequence[np.ndarray], days: np.ndarray
 ) -> tuple[int, ...]:
-  """The market of each history, by the days on which it has rows.
+  """Assigns each history to a market, by the days on which it has rows.
 
-  A history that is like no other belongs to the market that it is most like, if
-  it has no days that this has not, else to one of its own.
+  A history that is like no other belongs to the most similar market if its days
+  are all days of that market, else to a market of its own.
 
   Args:
     histories: C increasing days each, datetime64[D].
-    days: datetime64[D] [T], by which it is decided.
+    days: datetime64[D] [T], the days that are compared.
 
   Returns:
-    C numbers from 0, or nothing where all are of one market.
+    C numbers from 0, or an empty tuple if there is only one market.
   """
   has_row = np.stack([np.isin(days, own) for own in histories], axis=1)
   rows = has_row.sum(axis=0)
@@ -73,7 +73,7 @@ def find_markets(
     own = has_row[:, column]
     apart = [_unlike(own, has_row[:, leaders[one]]) for one in large]
     nearest = large[int(np.argmin(apart))]
-    # Gaps make a history unlike its market's, days of its own do not.
+    # Gaps make a history less similar to its market; days of its own do not.
     if (own & ~has_row[:, leaders[nearest]]).sum() <= _ALIKE * own.sum():
       market[column] = nearest
   found = np.unique(market, return_inverse=True)[1]
@@ -81,16 +81,15 @@ def find_markets(
 
 
 def open_days(has_price: np.ndarray, markets: Sequence[int]) -> np.ndarray:
-  """On which days the market of each column is open, bool [T, C].
+  """Returns the days on which each column's market is open, bool [T, C].
 
-  It is where any of its columns has a price, and where none has had one for
-  over 30 days: it has ended, and days count again. A column that is a market
-  alone could not tell a holiday from its end: all days are its market's.
+  A market is open on days on which any of its columns has a price. After over
+  30 days without a price it has ended, and all days count as open. A market of
+  one column is always open, because a holiday looks the same as its end.
 
   Args:
     has_price: bool [T, C].
-    markets: C numbers, or nothing where all are of one market, whose days are
-      all that there are.
+    markets: C numbers, or empty for a single market, which is open on all days.
   """
   is_open = np.ones(has_price.shape, bool)
   for market in set(markets):
@@ -106,7 +105,7 @@ def open_days(has_price: np.ndarray, markets: Sequence[int]) -> np.ndarray:
 def run_length(
   flags: np.ndarray, counted: np.ndarray | None = None
 ) -> np.ndarray:
-  """How many days in a row, up to and with each, are flagged; [T, N].
+  """Counts the successive flagged days up to each day; [T, N].
 
   Args:
     flags: bool [T, N].
@@ -118,9 +117,9 @@ def run_length(
 
 
 def _unlike(one: np.ndarray, other: np.ndarray) -> float:
-  """The share of days on which one of two [T] has a row and not the other.
+  """Returns the share of days on which only one of two [T] has a row.
 
-  Of the days on which both are listed; 1 where there is none.
+  Only days on which both are listed count; 1 if there are none.
   """
   ends = [np.flatnonzero(has_row)[[0, -1]] for has_row in (one, other)
           if has_row.any()]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The cells of a column: numbers, days or symbols, and what is none of them.
+"""Converts the cells of a column to numbers, days or symbols.
 
 Arrow converts a column whole or not at all. Here the cells that cannot be
 converted are set aside with their text, so that an error can name them and so
@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from eigen3.data.errors import DataError, shown
 
-# What stands in a cell without a number, as programs and archives write it.
+# Marks of missing numbers, as programs and archives write them.
 _MISSING = (
   '', 'NaN', 'nan', 'NA', 'N/A', '#N/A', '<NA>', 'null', 'NULL', 'None',
   '-', '.', 'ND',
@@ -27,12 +27,12 @@ _MISSING = (
 _NUMBER = r'^[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|(?i:inf|infinity|nan))$'
 _TIME = r'[ T]\d\d?:\d\d[0-9:.+\-Z ]*'
 _DAY = rf'^\d{{4}}-\d\d-\d\d({_TIME})?$'
-# The same in other signs, also in none: 20190102.
+# Dates with other separators or none: 20190102.
 _OTHER_DAY = re.compile(
   rf'(\d{{4}})([-/.]?)(\d\d?)\2(\d\d?)({_TIME})?', re.ASCII
 )
 _LIKE_A_DAY = re.compile(r'\d{1,4}([-/.])\d\d?\1\d{1,4}(\D.*)?', re.ASCII)
-# A day outside is a slip: two digits of a year, or seconds read as days.
+# A day outside is an error: a two-digit year, or seconds read as days.
 _FIRST_DAY = np.datetime64('1700-01-01')
 _LAST_DAY = np.datetime64('2199-12-31')
 _SIGNS = {'d': '%d', 'dd': '%d', 'm': '%m', 'mm': '%m', 'yy': '%y'}
@@ -44,11 +44,10 @@ class Cells:
   """The R cells of a column.
 
   Attributes:
-    values: [R], float64, datetime64[D] or int32; NaN, NaT or -1 where a cell
-      holds none.
-    wrong: int64 [W], increasing: the cells that hold neither a value nor a
-      mark that there is none.
-    texts: large_binary [W], what they hold.
+    values: [R], float64, datetime64[D] or int32; NaN, NaT or -1 if missing.
+    wrong: int64 [W], increasing: cells with neither a value nor a mark of a
+      missing one.
+    texts: large_binary [W], their text.
   """
 
   values: np.ndarray
@@ -57,26 +56,26 @@ class Cells:
 
   @functools.cached_property
   def is_wrong(self) -> np.ndarray:
-    """bool [R]."""
+    """Returns which cells are wrong, bool [R]."""
     is_wrong = np.zeros(len(self.values), bool)
     is_wrong[self.wrong] = True
     return is_wrong
 
   def found(self, index: int) -> str:
-    """What stands in the wrong cell `index`, fit to be printed."""
+    """Returns the printable text of the wrong cell `index`."""
     text = self.texts[int(np.searchsorted(self.wrong, index))].as_py() or b''
     return shown(text.decode(errors='replace'))
 
 
 @dataclasses.dataclass(frozen=True)
 class Days:
-  """How days are written.
+  """The format of days.
 
   Attributes:
-    format: of days that do not begin with the year: as 'dd/mm/yyyy' or, in
-      the signs of `strftime`, as '%d %b %Y'; '' for none.
-    zone: times of day are instants, in UTC where they name no other zone, on
-      the day that clocks of this zone show; '' for days as they are written.
+    format: format of days that do not begin with the year, as 'dd/mm/yyyy' or
+      in `strftime` notation, as '%d %b %Y'; '' for none.
+    zone: time zone whose date a time of day is converted to; a time without a
+      zone is in UTC. '' keeps days as they are written.
 
   Raises:
     DataError: there is no such format or zone.
@@ -107,7 +106,7 @@ class Days:
 
   @property
   def pattern(self) -> str:
-    """`format` in the signs of `strftime`."""
+    """Returns `format` in `strftime` notation."""
     if '%' in self.format:
       return self.format
     pattern = self.format.lower()
@@ -117,7 +116,7 @@ class Days:
 
   @property
   def expected(self) -> str:
-    """What errors say."""
+    """Returns the expected format, for error messages."""
     if self.format:
       return f'a date as {self.format} or YYYY-MM-DD'
     return (
@@ -130,9 +129,9 @@ AS_WRITTEN = Days()
 
 
 class Filling:
-  """A column of R cells that comes in parts.
+  """A column of R cells that is filled part by part.
 
-  They are copied at once: what Arrow holds of a part can be used for the next.
+  Parts are copied at once, so Arrow can reuse their memory.
   """
 
   def __init__(self, num_rows: int, kind: str):
@@ -142,7 +141,7 @@ class Filling:
     self._texts = [pa.array([], pa.large_binary())]
 
   def put(self, part: Cells) -> None:
-    """Puts cells below those that are there."""
+    """Appends cells."""
     stop = self._filled + len(part.values)
     self._values[self._filled : stop] = part.values
     if part.wrong.size:
@@ -151,7 +150,7 @@ class Filling:
     self._filled = stop
 
   def cells(self) -> Cells:
-    """The column."""
+    """Returns the column."""
     return Cells(
       self._values,
       np.concatenate(self._wrong),
@@ -160,9 +159,9 @@ class Filling:
 
 
 def numbers(column: pa.Array, decimal: str = '.') -> Cells:
-  """A column of any numbers, or of their texts, as float64.
+  """Converts a column of any numbers, or of their texts, to float64.
 
-  Where the decimal mark is a comma, points mark thousands.
+  If the decimal mark is a comma, points mark thousands.
   """
   column = _plain(column)
   if _is_number(column.type):
@@ -188,10 +187,10 @@ def numbers(column: pa.Array, decimal: str = '.') -> Cells:
 
 
 def days(column: pa.Array, written: Days = AS_WRITTEN) -> Cells:
-  """A column of dates, of times, or of their texts, as datetime64[D].
+  """Converts a column of dates, times, or their texts to datetime64[D].
 
-  A time is on the day that its clock shows, whatever the day elsewhere. A
-  cell without a day is wrong, even an empty one.
+  A time belongs to the date as written, unless a zone is given. A cell without
+  a day is wrong, even an empty one.
   """
   column = _plain(column)
   kind = column.type
@@ -211,13 +210,13 @@ def days(column: pa.Array, written: Days = AS_WRITTEN) -> Cells:
     values = _days_of_texts(column.cast(pa.large_string()), written)
   else:
     values = np.full(len(column), 'NaT', 'datetime64[D]')
-  fine = (values >= _FIRST_DAY) & (values <= _LAST_DAY)  # False where NaT
+  fine = (values >= _FIRST_DAY) & (values <= _LAST_DAY)  # False for NaT
   values[~fine] = np.datetime64('NaT', 'D')
   return _cells(column, values, ~fine)
 
 
 def symbols(column: pa.Array, known: dict[str, int]) -> Cells:
-  """A column of names as int32, their places in `known`, which grows."""
+  """Converts names to their indices in `known`, int32; adds new names."""
   column = _plain(column)
   if _is_number(column.type):
     column = column.cast(pa.large_string())
@@ -229,32 +228,32 @@ def symbols(column: pa.Array, known: dict[str, int]) -> Cells:
     known.setdefault(name, len(known)) if is_symbol(name) else -1
     for name in _texts(encoded.dictionary)
   ]
-  places.append(-1)  # of a cell without a text
+  places.append(-1)  # of a cell without text
   indices = pc.fill_null(encoded.indices, len(places) - 1)
   codes = np.array(places, np.int32)[indices.to_numpy()]
   return _cells(column, codes, codes < 0)
 
 
 def is_symbol(name: str) -> bool:
-  """Whether a column of a panel may bear this name."""
+  """Returns whether a column of a panel may have this name."""
   fits = 0 < len(name) <= _LONGEST_SYMBOL
   return fits and name.isprintable() and '\ufffd' not in name
 
 
 def is_number(text: str) -> bool:
-  """Whether `text` is what `numbers` reads as one."""
+  """Returns whether `numbers` reads `text` as a number."""
   return re.match(_NUMBER, text, re.ASCII) is not None
 
 
 def is_day(text: str) -> bool:
-  """Whether `text` looks like a day, in whatever format."""
+  """Returns whether `text` looks like a day, in any format."""
   return _LIKE_A_DAY.fullmatch(text) is not None or bool(
     re.fullmatch(r'(17|18|19|20|21)\d{6}', text, re.ASCII)
   )
 
 
 def _cells(column: pa.Array, values: np.ndarray, wrong=None) -> Cells:
-  """`values` of `column`, and which of its cells, if any, are wrong."""
+  """Returns `values` of `column`, and its wrong cells."""
   if wrong is None:
     return Cells(values, np.empty(0, np.int64), pa.array([], pa.large_binary()))
   indices = np.flatnonzero(np.asarray(wrong))
@@ -263,16 +262,16 @@ def _cells(column: pa.Array, values: np.ndarray, wrong=None) -> Cells:
     if not _is_text(texts.type):
       texts = texts.cast(pa.large_string())
     texts = texts.cast(pa.large_binary())
-  except pa.ArrowException:  # of what has no text
+  except pa.ArrowException:  # of a type without text
     texts = pa.array([str(column.type)] * len(indices), pa.large_binary())
   return Cells(values, indices, texts)
 
 
 def _with_points(column: pa.Array) -> pa.Array:
-  """Numbers with a decimal comma, as with a point; no others become numbers."""
+  """Rewrites numbers with a decimal comma; other text stays no number."""
   text = pc.ascii_trim_whitespace(column)
   grouped = pc.match_substring_regex(text, r'^[+-]?\d{1,3}(\.\d{3})+(,\d*)?$')
-  # A point elsewhere is no number here, whatever it is with a comma.
+  # A point elsewhere is no valid number here.
   marked = pc.replace_substring(text, '.', '_')
   marked = pc.if_else(pc.equal(text, '.'), text, marked)
   text = pc.if_else(grouped, pc.replace_substring(text, '.', ''), marked)
@@ -288,7 +287,7 @@ def _days_of_texts(column: pa.Array, written: Days) -> np.ndarray:
       return days.to_numpy(zero_copy_only=False).astype('datetime64[D]')
     except pa.ArrowInvalid:  # such as the 30th of February
       pass
-  # One odd cell among days as they should be is damage, and no other format.
+  # One odd cell among valid days is damage, not another format.
   alike = pc.match_substring_regex(text, r'^\d{4}[-/.]?\d')
   is_odd = 2 * (pc.sum(matches).as_py() or 0) >= (pc.sum(alike).as_py() or 0)
   if is_odd and written == AS_WRITTEN:
@@ -300,7 +299,7 @@ def _days_of_texts(column: pa.Array, written: Days) -> np.ndarray:
 
 
 def _day(text: str, written: Days) -> np.datetime64:
-  """The day that a text says, or NaT."""
+  """Parses a day, or returns NaT."""
   if written.format and not re.match(_DAY, text, re.ASCII):
     for part in (text, re.split('[ T]', text)[0]):
       with contextlib.suppress(ValueError):
@@ -322,13 +321,13 @@ def _day(text: str, written: Days) -> np.datetime64:
 
 
 def _texts(column: pa.Array) -> list[str]:
-  """Texts of large_string [R]; bytes that are no text become unprintable."""
+  """Returns texts of large_string [R]; invalid bytes become unprintable."""
   raw = column.cast(pa.large_binary()).to_pylist()
   return [value.decode(errors='surrogateescape') for value in raw]
 
 
 def _plain(column: pa.Array) -> pa.Array:
-  """The same cells in one of fewer kinds: all texts as large_string."""
+  """Casts cells to fewer types: all texts to large_string."""
   if pa.types.is_dictionary(column.type):
     column = column.dictionary_decode()
   if pa.types.is_string(column.type) or column.type == pa.string_view():

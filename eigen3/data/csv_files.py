@@ -1,4 +1,4 @@
-"""Histories of single stocks: what is accepted, adjusted, masked, refused."""
+"""Reads histories of single stocks: validates, adjusts, masks, refuses."""
 
 import dataclasses
 import io
@@ -13,14 +13,14 @@ from eigen3.data.headers import single_choice
 from eigen3.data.indicators import PRICES
 from eigen3.data.tables import Column, Table, read_file
 
-# A day's move of the adjusted close beyond these ratios is more often a missed
-# split or a bad tick than a fact; it is reported and left as it is.
+# A daily move of the adjusted close beyond these ratios is more often a missed
+# split or a bad tick than real; it is reported and kept.
 SUSPICIOUS = (0.5, 1.9)
-# The least and the most that can be meant. What lies outside is a slip, and
-# float32, in which a panel keeps prices and their ratios, could not hold it.
+# Valid ranges. A value outside is an error, and float32, in which a panel keeps
+# prices and their ratios, could not hold it.
 _PRICE_BOUNDS = (1e-9, 1e12)
 VOLUME_BOUNDS = (0.0, 1e15)
-# More days than these and a tenth are not revisions of odd rows.
+# Beyond this number and a tenth of all days, a file is not merely revised.
 _FEW_REVISED = 3
 _BOUNDS = {
   **dict.fromkeys((*PRICES, 'adjusted_close'), _PRICE_BOUNDS),
@@ -30,12 +30,12 @@ _BOUNDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Masked:
-  """Cells of a column that are empty, or impossible and taken as missing."""
+  """Cells of a column that are empty or invalid, and taken as missing."""
 
   column: str
   count: int
   row: int  # line of the first
-  found: str  # in the first; 'nothing' in all where they are empty
+  found: str  # in the first; 'nothing' if all are empty
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,23 +46,21 @@ class Ticker:
     name: the ticker.
     dates: datetime64[D] [R], strictly increasing.
     ohlc: float64 [R, 4], open, high, low, close, adjusted for splits and
-      dividends where the file says how; NaN is missing.
+      dividends if the file has an adjusted close; NaN is missing.
     volume: float64 [R], divided by the factor that adjusts the prices, so
       that price times volume stays the money traded; NaN is missing.
     splits: rows with a split.
     dividends: rows with a dividend.
     adjusted: rows whose prices the adjustment changed.
-    outside: rows whose open or close is not within low to high; left as is.
-    suspicious: (day, ratio) of moves that are likely errors; left as is.
+    outside: rows whose open or close is not between low and high; kept.
+    suspicious: (day, ratio) of moves that are likely errors; kept.
     masked: cells taken as missing.
-    repeated: days that the file held again with equal numbers; one row of
-      each was kept.
-    revised: days that it held again with other numbers; the row further down
-      was kept.
-    unpriced: days with a row that holds no price, which is none.
+    repeated: days with several equal rows; one row of each was kept.
+    revised: days with several different rows; the last row was kept.
+    unpriced: days of rows without any price, which are dropped.
     ignored: names of columns of its file that were not read.
-    unadjusted: (row, new shares for an old one) of splits that the file states
-      and that the prices, left as they are, still move by.
+    unadjusted: (row, new shares for an old one) of stated splits for which the
+      prices are not adjusted; they are kept.
   """
 
   name: str
@@ -109,7 +107,7 @@ def read_ticker(
   """Reads the bytes of a file with the prices of one stock.
 
   Raises:
-    Refused: `content` is no table of daily prices of one stock.
+    Refused: `content` is not a table of daily prices of one stock.
   """
   return make_ticker(
     name, read_file(io.BytesIO(content), single_choice, written)
@@ -122,23 +120,22 @@ def make_ticker(
   numbers: Mapping[str, Column] | None = None,
   index: np.ndarray | None = None,
 ) -> Ticker:
-  """One stock's history from rows of a table.
+  """Makes one stock's history from rows of a table.
 
-  Open, high, low and close are multiplied by adjusted_close / close where
-  there is an adjusted close. A price that is not positive, or out of all
-  proportion, is missing, as is such a volume. A row without any price is none.
-  Of rows of a day that are equal in every known column the first is kept, of
-  others the last with a price.
+  Open, high, low and close are multiplied by adjusted_close / close if there is
+  an adjusted close. Prices that are not positive or out of range, and such
+  volumes, become missing. Rows without any price are dropped. Of several rows
+  of a day, the first is kept if all are equal in every known column, else the
+  last with a price.
 
   Args:
     name: the ticker.
     table: R rows.
-    numbers: columns by our names, by default all of the table.
-    index: which of the rows, in their order; by default all.
+    numbers: columns by canonical name, by default all of the table.
+    index: indices of the rows to use; by default all.
 
   Raises:
-    Refused: a cell of these rows is not what it should be, or too many days
-      have several rows.
+    Refused: a cell of these rows is wrong, or too many days have several rows.
   """
   if numbers is None:
     numbers = table.numbers
@@ -156,19 +153,17 @@ def read_history(
   bounds: Mapping[str, tuple[float, float]],
   rows_need: tuple[str, ...] = (),
 ) -> History:
-  """Rows of a table in the order of their days, one for each.
+  """Returns the rows of a table in order of their days, one a day.
 
   Args:
     table: R rows.
-    numbers: columns, by our names.
-    index: which of the rows, in their order; None for all.
-    bounds: by column, the least and the most that is no slip.
-    rows_need: columns in one of which a row has to hold something, else it is
-      none.
+    numbers: columns by canonical name.
+    index: indices of the rows to use; None for all.
+    bounds: the valid range (least, most) of each column.
+    rows_need: a row that is empty in all of these columns is dropped.
 
   Raises:
-    Refused: a cell of these rows is not what it should be, or too many days
-      have several rows.
+    Refused: a cell of these rows is wrong, or too many days have several rows.
   """
   if index is None:
     index = np.arange(len(table.rows))
@@ -179,7 +174,7 @@ def read_history(
   dates = _usable(table.day, index, lines)
   needed = [~np.isnan(values[key]) for key in rows_need]
   unpriced = ~np.any(needed, axis=0) if needed else np.zeros(len(dates), bool)
-  if unpriced.all():  # the caller says which column is empty
+  if unpriced.all():  # the caller names the empty column
     unpriced[:] = False
   days = [str(day) for day in np.sort(dates[unpriced])]
   rows = _Rows(dates[~unpriced], lines[~unpriced], {
@@ -207,7 +202,7 @@ def read_history(
 
 
 def _usable(column: Column, index: np.ndarray, lines: np.ndarray) -> np.ndarray:
-  """The values of some rows; a wrong cell among them is refused."""
+  """Returns the values of some rows; raises Refused for a wrong cell."""
   if column.cells.wrong.size:
     wrong = column.cells.is_wrong[index]
     if wrong.any():
@@ -224,7 +219,7 @@ def _usable(column: Column, index: np.ndarray, lines: np.ndarray) -> np.ndarray:
 def _mask(
   name: str, values: np.ndarray, lines: np.ndarray, least: float, most: float
 ) -> list[Masked]:
-  """Turns what is not within `least` to `most` into NaN, in place."""
+  """Sets values outside `least` to `most` to NaN, in place."""
   empty = np.isnan(values)
   impossible = ~empty & ~((values >= least) & (values <= most))
   masked = []
@@ -248,9 +243,9 @@ class _Rows(NamedTuple):
 def _one_a_day(
   rows: _Rows, bounds: Mapping[str, tuple[float, float]], name: str
 ) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...]]:
-  """Which rows [R] are kept; days again with equal numbers; with others.
+  """Returns the rows [R] to keep, the repeated and the revised days.
 
-  Of equal rows of a day the first is kept, of others the last that holds a
+  Of equal rows of a day the first is kept; of different ones, the last with a
   price within bounds, or the last.
   """
   kept = np.ones(len(rows.dates), bool)
@@ -307,7 +302,7 @@ def _adjusted(name: str, history: History, ignored: tuple[str, ...]) -> Ticker:
     volume=values.get('volume', nothing) / factor,
     splits=_count(values.get('split', nothing), neutral=(0.0, 1.0)),
     dividends=_count(values.get('dividend', nothing), neutral=(0.0,)),
-    # Ten digits: a factor of one that division rounded is no adjustment.
+    # Ten digits: a factor of 1 with rounding error is no adjustment.
     adjusted=int((np.abs(factor - 1.0) > 1e-10).sum()),
     outside=int(outside.any(axis=1).sum()),
     suspicious=_suspicious(dates, ohlc[:, 3]),
@@ -323,7 +318,7 @@ def _adjusted(name: str, history: History, ignored: tuple[str, ...]) -> Ticker:
 def _unadjusted(
   splits: np.ndarray, close: np.ndarray
 ) -> tuple[tuple[int, float], ...]:
-  """Stated splits [R] by which the close moves, rather than not at all."""
+  """Returns the stated splits [R] for which the close is not adjusted."""
   known = np.flatnonzero(~np.isnan(close))
   found = []
   for row in np.flatnonzero((splits > 0.0) & (splits != 1.0)).tolist():

@@ -1,8 +1,8 @@
-"""What can be wrong with the rows of one ticker, found by stated rules.
+"""Finds defects in the rows of one ticker by fixed rules.
 
 The thresholds were set by hand on two public sets of S&P 500 stocks, 2.4 and
-0.6 million rows. The 16 bad ticks and 7 splits found there look like errors of
-the data, as far as prices alone can tell; of the 48 unexplained moves many are
+0.6 million rows. The 16 bad ticks and 7 splits found there look like data
+errors, as far as prices alone show. Of the 48 unexplained moves many are
 spin-offs that were not adjusted for, and some are the oil crash of March 2020.
 """
 
@@ -13,25 +13,26 @@ import numpy as np
 
 from eigen3.data.csv_files import SUSPICIOUS, Ticker
 
-# A close this far from the one before is looked at.
+# A close this far from the previous one is examined.
 _SMALLEST = 1.15
-# Its move is out of scale at so many times the median move of the days around
-# it. In the larger set 6,240 moves are beyond 15 %, and 589 out of scale.
+# Its move is out of scale beyond so many times the median move of the days
+# around it. In the larger set 6,240 moves exceed 15 %, and 589 are out of
+# scale.
 OUT_OF_SCALE = 15.0
 _AROUND = 30  # rows on either side
-_LEAST_AROUND = 20  # fewer moves say too little of what is usual
-# News is traded: on up to so many times the median money of the days before,
-# nothing happened that the market took note of. That leaves 48 of the 589.
+_LEAST_AROUND = 20  # fewer moves do not show the usual size
+# News is traded: below so many times the median dollar volume of the days
+# before, there was none. That leaves 48 of the 589.
 USUAL_MONEY = 3.0
 _MONEY_ROWS = 20
-# A bad tick is back within so many rows, in one move, and at most so much of
-# its own move away from where it left.
+# A bad tick reverts within so many rows, in one move, to within this share of
+# its own move from the previous level.
 TICK_ROWS = 3
 _TICK_REST = 0.25
-# New price over old; 4:3 and 5:4 are too near to what a day can bring.
+# New price over old; 4:3 and 5:4 are too close to ordinary moves.
 _WHOLE = np.array([2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 50, 100.0, 1.5])
 SPLIT_RATIOS = np.concatenate([1.0 / _WHOLE, _WHOLE])
-SPLIT_TOLERANCE = 0.05  # of close and open, both over the close before
+SPLIT_TOLERANCE = 0.05  # of close and open, both over the previous close
 SPIKE = 1.5
 STALE_ROWS = 5
 
@@ -41,16 +42,16 @@ class Move:
   """A close far from the one before it.
 
   Attributes:
-    kind: 'tick', a level that is left again at once; 'split', by a ratio of
-      splits; 'unexplained', out of scale on usual money, such as a spin-off
-      that was not adjusted for; or 'large', which much money was traded on.
+    kind: 'tick', a level that reverts at once; 'split', a usual split ratio;
+      'unexplained', out of scale at a usual dollar volume, such as a spin-off
+      that was not adjusted for; or 'large', at a high dollar volume.
     row: the row of the ticker with the new close.
-    stop: the first row that is back, for a tick; else the row after `row`.
-    before: the close before.
-    ratio: the new close over it.
+    stop: for a tick, the first row after it; else the row after `row`.
+    before: the previous close.
+    ratio: the new close over the previous one.
     split: the nearest of `SPLIT_RATIOS`, for a split; else 1.
-    scale: size over that of a usual move around it, NaN where unknown.
-    money: traded, over what is usual, NaN where unknown.
+    scale: size over that of a usual move around it, NaN if unknown.
+    money: dollar volume over the usual one, NaN if unknown.
   """
 
   kind: str
@@ -64,9 +65,9 @@ class Move:
 
 
 def find_moves(ticker: Ticker) -> tuple[Move, ...]:
-  """The moves of the close that are likely errors, or large.
+  """Returns the moves of the close that are likely errors, or large.
 
-  The way back from a bad tick is part of it and no move of its own.
+  The move back from a bad tick is part of the tick.
   """
   rows = np.flatnonzero(~np.isnan(ticker.ohlc[:, 3]))
   close = ticker.ohlc[rows, 3]
@@ -97,14 +98,14 @@ def find_moves(ticker: Ticker) -> tuple[Move, ...]:
 
 
 def outside(ohlc: np.ndarray) -> np.ndarray:
-  """Rows [R] with open or close outside low to high; NaN is never outside."""
+  """Returns rows [R] with open or close outside low to high, except NaN."""
   opening, high, low, close = ohlc.T
   least, most = np.fmin(opening, close), np.fmax(opening, close)
   return (most > high) | (least < low) | (low > high)
 
 
 def spikes(ohlc: np.ndarray) -> np.ndarray:
-  """Cells [R, 4] of highs and lows far beyond open and close."""
+  """Returns cells [R, 4] of highs and lows far beyond open and close."""
   opening, high, low, close = ohlc.T
   cells = np.zeros(ohlc.shape, bool)
   cells[:, 1] = high > SPIKE * np.fmax(opening, close)
@@ -113,7 +114,7 @@ def spikes(ohlc: np.ndarray) -> np.ndarray:
 
 
 def stale_runs(ticker: Ticker) -> list[tuple[int, int]]:
-  """(first row, rows) of runs with one close, on one volume or none."""
+  """Returns (first row, length) of runs of one close, on one volume or none."""
   close, volume = ticker.ohlc[:, 3], ticker.volume
   unknown = np.isnan(volume)
   same = np.isclose(close[1:], close[:-1], rtol=1e-9, atol=0.0)
@@ -130,11 +131,11 @@ def stale_runs(ticker: Ticker) -> list[tuple[int, int]]:
 
 
 def trading_days(tickers: Sequence[Ticker]) -> tuple[np.ndarray, np.ndarray]:
-  """The days on which the market traded, and the odd days, on which few did.
+  """Returns the market's trading days, and odd days with few tickers.
 
-  Odd are days on which fewer than half of the tickers that are listed then
-  have a row: one file with a wrong date must not open a gap in all others.
-  Before the first and after the last row of all others there is no telling.
+  A day is odd if fewer than half of the tickers listed then have a row: one
+  file with a wrong date must not cause a gap in all others. Days before the
+  first or after the last row of all others cannot be classified.
   """
   dates = np.unique(np.concatenate([ticker.dates for ticker in tickers]))
   rows = np.zeros(len(dates), int)
@@ -149,7 +150,7 @@ def trading_days(tickers: Sequence[Ticker]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def gaps(dates: np.ndarray, trading: np.ndarray) -> list[tuple[str, int]]:
-  """(first day, days) of runs of trading days within `dates` but not in it."""
+  """Returns (first day, days) of runs of trading days missing in `dates`."""
   if not len(dates):
     return []
   listed = trading[(trading >= dates[0]) & (trading <= dates[-1])]
@@ -158,13 +159,13 @@ def gaps(dates: np.ndarray, trading: np.ndarray) -> list[tuple[str, int]]:
 
 
 def among(days: np.ndarray, dates: np.ndarray) -> np.ndarray:
-  """Which of `days` are in `dates`, which increase and are not empty."""
+  """Returns which of `days` are in `dates` (increasing, not empty)."""
   places = np.searchsorted(dates, days)
   return dates[np.minimum(places, len(dates) - 1)] == days
 
 
 def runs(mask: np.ndarray) -> list[tuple[int, int]]:
-  """(start, length) of every run of True in [R]."""
+  """Returns (start, length) of every run of True in [R]."""
   edges = np.flatnonzero(np.diff(mask, prepend=False, append=False))
   starts, stops = edges[::2].tolist(), edges[1::2].tolist()
   return [(a, b - a) for a, b in zip(starts, stops, strict=True)]
@@ -179,7 +180,7 @@ def _scale(logs: np.ndarray, i: int) -> float:
 
 
 def _money(ticker: Ticker, rows: np.ndarray, place: int) -> float:
-  """Price times volume of a row over the median of the rows before it."""
+  """Returns a row's dollar volume over the median of the rows before it."""
   chosen = rows[max(0, place - _MONEY_ROWS) : place + 1]
   money = ticker.ohlc[chosen, 3] * ticker.volume[chosen]
   known = money[:-1][~np.isnan(money[:-1])]
@@ -188,7 +189,7 @@ def _money(ticker: Ticker, rows: np.ndarray, place: int) -> float:
 
 
 def _rows_away(logs: np.ndarray, i: int) -> int:
-  """For how many rows move i left where it came from; 0 if it stayed away."""
+  """Returns the number of rows until move i reverts; 0 if it does not."""
   for away in range(1, min(TICK_ROWS, len(logs) - 1 - i) + 1):
     rest = logs[i : i + away + 1].sum() / logs[i]
     way_back = -logs[i + away] / logs[i]
@@ -198,7 +199,7 @@ def _rows_away(logs: np.ndarray, i: int) -> int:
 
 
 def _split_ratio(close: float, opening: float) -> float:
-  """The ratio of splits that both are near to, or 1."""
+  """Returns the split ratio that both are close to, or 1."""
   off = np.abs(np.log(close / SPLIT_RATIOS))
   nearest = SPLIT_RATIOS[np.argmin(off)]
   off_open = abs(np.log(opening / nearest))

@@ -1,7 +1,7 @@
-"""Daily prices from Yahoo through yfinance, kept as they came.
+"""Downloads daily prices from Yahoo through yfinance, unchanged.
 
-They are saved raw, so that a panel can be made again without a network and
-is made from files like any other.
+They are saved raw, so that a panel can be built again offline, from files like
+any other.
 """
 
 import logging
@@ -20,7 +20,7 @@ from eigen3.data.errors import DataError, shown
 from eigen3.data.panel_file import parquet_schema
 from eigen3.files import atomic_path
 
-# What is asked for, as yfinance calls it.
+# The requested columns, as yfinance names them.
 _FIELDS = (
   'Open', 'High', 'Low', 'Close', 'Adj Close', 'Volume', 'Dividends',
   'Stock Splits',
@@ -33,9 +33,8 @@ _SCHEMA = pa.schema(
   ],
   metadata={b'eigen3.download': b'yfinance'},
 )
-_BATCH = 20  # symbols asked for at once
-# Seconds before the second and later attempts: what fails is most often that
-# too much was asked for in too little time.
+_BATCH = 20  # symbols per request
+# Seconds before the second and later attempts; most failures are rate limits.
 _WAITS = (2.0, 8.0, 32.0)
 
 # Symbols, first day, the day after the last; a frame as yfinance.download
@@ -54,23 +53,23 @@ def download_prices(
 ) -> tuple[str, ...]:
   """Saves the prices of `symbols` as a Parquet file for `read_table`.
 
-  They are not adjusted, beside an adjusted close, dividends and splits. What
-  does not come is asked for again, up to three times.
+  They are not adjusted, but include an adjusted close, dividends and splits.
+  Missing symbols are requested again, up to three times.
 
   Args:
     symbols: as Yahoo spells them, in any case.
-    path: the file to write; an older one is replaced.
-    first_day: None for all there is.
-    last_day: None for the last there is.
-    fetch: gets the prices; by default yfinance does.
-    sleep: waits for so many seconds.
-    advance: is told of how many symbols more the prices came, or will not.
+    path: the file to write; an existing one is replaced.
+    first_day: None for the first available day.
+    last_day: None for the last available day.
+    fetch: gets the prices; by default yfinance.
+    sleep: waits for a number of seconds.
+    advance: called with the number of symbols that are newly finished.
 
   Returns:
-    The symbols of which no price came.
+    The symbols without any price.
 
   Raises:
-    DataError: no price came at all, yfinance is not installed, or the file
+    DataError: there was no price at all, yfinance is not installed, or the file
       cannot be written.
   """
   wanted = list(dict.fromkeys(symbol.strip().upper() for symbol in symbols))
@@ -89,7 +88,7 @@ def download_prices(
     for batch in _batches(missing):
       try:
         found = _tables(fetch(batch, start, end), batch)
-      except Exception as failure:  # of any kind: each library has its own
+      except Exception as failure:  # of any type: each library has its own
         error = f'; the last error: {shown(failure, 120)}'
         continue
       tables |= found
@@ -105,7 +104,7 @@ def download_prices(
 
 
 def is_download(path: str | os.PathLike) -> bool:
-  """Whether `path` is a file that `download_prices` wrote."""
+  """Returns whether `path` is a file that `download_prices` wrote."""
   try:
     schema = parquet_schema(path)
   except (pa.ArrowException, OSError):
@@ -121,13 +120,13 @@ def _yfinance() -> Fetch:
       'download: needs yfinance, which is not installed; '
       "pip install 'eigen3[download]'"
     ) from error
-  # What fails is reported by us, in a line.
+  # We report failures ourselves, in one line.
   logging.getLogger('yfinance').setLevel(logging.CRITICAL)
 
   def fetch(symbols: list[str], start: str | None, end: str | None) -> Any:
     span = {'start': start, 'end': end} if start or end else {'period': 'max'}
     with warnings.catch_warnings():
-      warnings.simplefilter('ignore')  # of what it uses of other libraries
+      warnings.simplefilter('ignore')  # from the libraries that it uses
       return yfinance.download(
         symbols, **span, auto_adjust=False, actions=True, progress=False
       )
@@ -141,7 +140,7 @@ def _batches(symbols: list[str]) -> Iterator[list[str]]:
 
 
 def _tables(frame: Any, symbols: list[str]) -> dict[str, pa.Table]:
-  """The rows of each symbol that has any."""
+  """Returns the rows of each symbol that has any."""
   tables: dict[str, pa.Table] = {}
   if frame is None or frame.empty:
     return tables

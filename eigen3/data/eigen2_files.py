@@ -1,4 +1,4 @@
-"""Eigen2's files of prices and features: a pickled DataFrame, or a CSV.
+"""Reads Eigen2's files of prices and features: pickled DataFrames or CSVs.
 
 A row is a day and a column a ticker; a cell holds the nine numbers of
 `indicators.FEATURES`, as a list or an array, or in a CSV as text in brackets.
@@ -25,7 +25,7 @@ from eigen3.data.indicators import FEATURES, PRICES, eigen2_features
 from eigen3.data.inert_pickle import what
 from eigen3.data.panel import MarketPanel
 
-# The columns that Eigen2 bought.
+# The columns that Eigen2 could buy.
 INVESTABLE = (8, 116)
 
 _PICKLES = ('.pkl', '.pickle')
@@ -34,7 +34,7 @@ _COMPRESSED: dict[str, Callable[..., Any]] = {
   '.bz2': bz2.open,
   '.xz': lzma.open,
 }
-# A larger file that unpacks to more than so many times itself is no data.
+# A larger file that unpacks to more than so many times its size is refused.
 _MOST_GROWTH = 200
 _ALWAYS_UNPACKED = 1 << 26  # bytes
 _MISSING = ('', 'NaN', 'nan', 'NA', 'None')
@@ -43,9 +43,9 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 def is_eigen2(path: str | os.PathLike) -> bool:
-  """Whether `path` is a file that `read_eigen2` is for.
+  """Returns whether `read_eigen2` reads this kind of file.
 
-  A pickle by its name, or a CSV whose second line holds a bracket.
+  It is a pickle by its name, or a CSV with a bracket in its second line.
   """
   path = pathlib.Path(path)
   kind = _kind(path)
@@ -64,27 +64,26 @@ def read_eigen2(
   investable: tuple[int, int] = INVESTABLE,
   recompute: bool = False,
 ) -> MarketPanel:
-  """The panel in a file of Eigen2's.
+  """Reads a panel from a file of Eigen2.
 
-  Nothing in a pickle is run (see `inert_pickle`), and no cell of a CSV is
-  evaluated. A cell without anything in it is missing, as are single numbers
-  that are NaN or None; all that has neither nine numbers nor none is refused.
-  Rows are sorted by their dates.
+  No code in a pickle is run (see `inert_pickle`), and no cell of a CSV is
+  evaluated. Empty cells are missing, and so are single numbers that are NaN or
+  None. Any other cell must have nine numbers. Rows are sorted by date.
 
   Args:
-    path: `.pkl` or `.pickle`, dates as the index, or `.csv`, dates in the
-      first column; after it `.gz`, `.bz2` or `.xz` where it is compressed.
+    path: `.pkl` or `.pickle`, dates as the index, or `.csv`, dates in the first
+      column; followed by `.gz`, `.bz2` or `.xz` if it is compressed.
     investable: (first, stop), the range of columns that may be bought.
-    recompute: make the features anew from the prices, as `build_panel` does,
+    recompute: compute the features from the prices, as `build_panel` does,
       which leaves a column's first 34 rows missing. By default they are those
-      of the file, by which Eigen2's agents were trained.
+      of the file, which Eigen2's agents were trained on.
 
   Returns:
-    The panel. Its columns are taken to be survivors only.
+    The panel. Its columns are assumed to be survivors only.
 
   Raises:
-    DataError: one line that names the file, and where it is of a cell, the
-      date and the column.
+    DataError: the file cannot be read; the error names the file and, for a
+      cell, its date and column.
   """
   path = pathlib.Path(path)
   try:
@@ -118,7 +117,7 @@ def read_eigen2(
 
 
 def _kind(path: pathlib.Path) -> str:
-  """The suffix of what is in the file."""
+  """Returns the suffix without that of the compression."""
   suffixes = [suffix.lower() for suffix in path.suffixes]
   if suffixes and suffixes[-1] in _COMPRESSED:
     suffixes.pop()
@@ -155,7 +154,7 @@ def _unpacked(path: pathlib.Path, packed: bytes) -> bytes:
 
 
 def _read_csv(content: bytes) -> Frame:
-  """The frame in a CSV; blank rows are left out."""
+  """Returns the frame in a CSV, without blank rows."""
   try:
     text = content.decode('utf-8-sig')
   except UnicodeDecodeError as error:
@@ -183,7 +182,7 @@ def _read_csv(content: bytes) -> Frame:
 
 
 def _dates(labels: list[Any]) -> np.ndarray:
-  """datetime64[D] [T]."""
+  """Returns the dates, datetime64[D] [T]."""
   dates = np.empty(len(labels), 'datetime64[D]')
   for index, label in enumerate(labels):
     try:
@@ -212,7 +211,7 @@ def _order(dates: np.ndarray) -> np.ndarray:
 
 
 def _values(frame: Frame, dates: np.ndarray) -> np.ndarray:
-  """All numbers, float64 [T, C, 9]."""
+  """Returns all numbers, float64 [T, C, 9]."""
   values = np.full((*frame.cells.shape, len(FEATURES)), np.nan)
 
   def where(row: int, column: int) -> str:
@@ -239,7 +238,7 @@ def _values(frame: Frame, dates: np.ndarray) -> np.ndarray:
 
 
 def _numbers(cell: Any) -> Any:
-  """The nine numbers of a cell, or none of them."""
+  """Returns the nine numbers of a cell, or none if it is missing."""
   if cell is None or (isinstance(cell, float) and np.isnan(cell)):
     return ()
   if isinstance(cell, str):
@@ -264,7 +263,7 @@ def _number(number: Any) -> float:
 
 
 def _split(text: str) -> list[float]:
-  """What stands in brackets, with commas or, as NumPy prints it, without."""
+  """Parses numbers in brackets, with commas or, as NumPy prints, without."""
   text = text.strip()
   if text in _MISSING:
     return []

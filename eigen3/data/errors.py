@@ -1,12 +1,12 @@
-"""The errors of everything that can be wrong with data given to us."""
+"""Errors of invalid data."""
 
 
 class DataError(ValueError):
-  """A file or an array that cannot be used; one line says which and why."""
+  """A file or an array cannot be used; one line says which and why."""
 
 
 class Refused(DataError):
-  """What cannot be used of a file, and where in it the reason is.
+  """A file, or a part of it, cannot be used.
 
   Attributes:
     reason: what was found and what was expected.
@@ -25,9 +25,9 @@ class Refused(DataError):
 
 
 def shown(text: object, length: int = 40) -> str:
-  """`text` as it may stand in a line that is printed: visible and short.
+  """Returns `text` as printable and short, for use in messages.
 
-  Files may hold line breaks, terminal codes, or bytes that are no text.
+  Files may contain line breaks, terminal codes, or bytes that are no text.
   """
   visible = ''.join(
     letter if letter.isprintable() else '\ufffd' for letter in str(text)

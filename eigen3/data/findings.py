@@ -1,4 +1,4 @@
-"""Findings in one ticker: by which rule, and what is done about each."""
+"""Finds defects in one ticker by rules, with the action for each."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -13,15 +13,15 @@ from eigen3.data.repairs import Repairs, mask_bad_ticks
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-  """How a kind of finding is recognised, and what is done about it.
+  """A kind of finding, and the action taken.
 
   Attributes:
     title: the kind in a few words.
     what: what is counted.
     action: 'kept', 'masked' or 'repaired'.
     done: the action in words.
-    repair: the field of `Repairs` that decides, '' where none does.
-    otherwise: (action, words) unless that field says 'keep'.
+    repair: the field of `Repairs` that selects the action, '' for none.
+    otherwise: (action, words) unless that field is 'keep'.
   """
 
   title: str
@@ -32,7 +32,7 @@ class Rule:
   otherwise: tuple[str, str] = ('', '')
 
   def answer(self, repairs: Repairs) -> tuple[str, str]:
-    """The action and its words under `repairs`."""
+    """Returns the action and its words under `repairs`."""
     if self.repair and getattr(repairs, self.repair) != 'keep':
       return self.otherwise
     return self.action, self.done
@@ -144,12 +144,12 @@ RULES = {
 
 @dataclasses.dataclass(frozen=True)
 class Occurrence:
-  """One place where a finding was made.
+  """One occurrence of a finding.
 
   Attributes:
-    day: the first day, YYYY-MM-DD; '' where only a line of the file is known.
-    count: of the days, rows or cells that the rule counts.
-    found: what is there.
+    day: the first day, YYYY-MM-DD; '' if only a line of the file is known.
+    count: number of days, rows or cells, as the rule counts.
+    found: the values found.
   """
 
   day: str
@@ -166,29 +166,29 @@ class Finding:
 
   @property
   def count(self) -> int:
-    """Days, rows or cells in total."""
+    """Returns the days, rows or cells in total."""
     return sum(occurrence.count for occurrence in self.occurrences)
 
   @property
   def longest(self) -> int:
-    """Days, rows or cells of the longest occurrence."""
+    """Returns the days, rows or cells of the longest occurrence."""
     return max(occurrence.count for occurrence in self.occurrences)
 
 
 def find(
   ticker: Ticker, trading: np.ndarray, odd: np.ndarray, repairs: Repairs
 ) -> dict[str, Finding]:
-  """All findings in a stock, by kind, in the order of `RULES`.
+  """Returns all findings in a stock, by kind, in the order of `RULES`.
 
   Args:
     ticker: as it was read.
     trading: the days on which the market traded.
     odd: the other days on which some ticker has a row.
-    repairs: what is done about findings.
+    repairs: the actions to take.
   """
   moves = defects.find_moves(ticker)
   ohlc = ticker.ohlc
-  if repairs.bad_ticks == 'mask':  # as prices are when they are put in order
+  if repairs.bad_ticks == 'mask':  # because masking precedes widening
     ohlc = mask_bad_ticks(ticker, moves)
   spikes = np.any(defects.spikes(ticker.ohlc), axis=1)
   odd_days = odd[defects.among(odd, ticker.dates)]
@@ -209,10 +209,10 @@ def find(
 
 
 def find_gaps(dates: np.ndarray, trading: np.ndarray) -> dict[str, Finding]:
-  """The finding of gaps between the rows on `dates`, if there is one.
+  """Returns the gaps between the rows on `dates`, if there are any.
 
-  Of columns that are no stocks nothing else is asked: their values may be
-  negative, stand still or double.
+  Columns that are not stocks have no other checks: their values may be
+  negative, stay constant or suddenly double.
   """
   gaps = tuple(
     Occurrence(day, days, f'{days} trading days without a row')
@@ -222,7 +222,7 @@ def find_gaps(dates: np.ndarray, trading: np.ndarray) -> dict[str, Finding]:
 
 
 def _cells(ticker: Ticker) -> dict[str, list[Occurrence]]:
-  """What reading has masked or dropped."""
+  """Returns the cells and rows that reading has masked or dropped."""
   places: dict[str, list[Occurrence]] = {'empty': [], 'impossible': []}
   for cells in ticker.masked:
     found = (
@@ -276,7 +276,7 @@ def _volume(ticker: Ticker) -> dict[str, list[Occurrence]]:
 
 
 def _prices(ticker: Ticker, rows: np.ndarray) -> list[Occurrence]:
-  """The rows [R] of a mask, with their prices."""
+  """Returns the rows [R] of a mask, with their prices."""
   return [
     Occurrence(
       str(ticker.dates[row]),

@@ -1,4 +1,4 @@
-"""The DataFrame in a pickle of pandas 1, 2 or 3, whichever is installed."""
+"""Reads DataFrames pickled by pandas 1, 2 or 3, without running their code."""
 
 import datetime
 import itertools
@@ -15,8 +15,8 @@ from eigen3.data.inert_pickle import Note, what
 _STRINGS = ('pandas.arrays', 'pandas.core.arrays.string_')
 _MULTIARRAY = ('numpy.core.multiarray', 'numpy._core.multiarray')
 _BUILTINS = ('builtins', '__builtin__')
-# All that a frame of numbers, its names and its dates are pickled with, and
-# where pandas, NumPy and PyArrow have kept it.
+# Everything that a pickled frame of numbers, names and dates refers to, and the
+# modules of pandas, NumPy and PyArrow that have contained it.
 _ADMITTED = {
   'ArrowStringArray': (*_STRINGS, 'pandas.core.arrays.string_arrow'),
   'BlockManager': ('pandas.core.internals.managers',),
@@ -55,19 +55,19 @@ _ADMITTED = {
   'timedelta': ('datetime',),
   'type_for_alias': ('pyarrow.lib',),
 }
-# pandas' numbers of the units of a timestamp.
+# Units of a timestamp by pandas' codes.
 _UNITS = {7: 's', 8: 'ms', 9: 'us', 10: 'ns'}
-# A longer array in a cell is left a note.
+# A longer array in a cell is not read.
 _MOST_IN_CELL = 64
 
 
 class Frame(NamedTuple):
-  """A table as it stands in a file.
+  """A table as read from a file.
 
   Attributes:
-    labels: T, of the rows: datetime64[D], text, or whatever else was found.
+    labels: T row labels: datetime64[D], text, or any other values found.
     columns: C names.
-    cells: object [T, C], whatever was found.
+    cells: object [T, C], the values found.
   """
 
   labels: list[Any]
@@ -76,14 +76,14 @@ class Frame(NamedTuple):
 
 
 def read_frame(content: bytes) -> Frame:
-  """The frame in a pickle; none of its code runs, see `inert_pickle`.
+  """Reads the frame in a pickle; none of its code runs, see `inert_pickle`.
 
   Args:
     content: the bytes of the pickle.
 
   Raises:
-    DataError: it asks for what no frame of numbers needs, is damaged, or
-      holds something else.
+    DataError: it refers to a name that a frame of numbers does not need, is
+      damaged, or holds something else.
   """
   try:
     return _frame(inert_pickle.read(content, _ADMITTED, _MADE), len(content))
@@ -120,7 +120,7 @@ def _frame(found: Any, most_cells: int) -> Frame:
 
 
 def _axis(note: Any) -> list[Any]:
-  """The values of an index, dates as datetime64[D]."""
+  """Returns the values of an index, dates as datetime64[D]."""
   match note:
     case Note('_new_Index' | '_new_DatetimeIndex', (_, {'data': data})):
       pass
@@ -144,7 +144,7 @@ def _axis(note: Any) -> list[Any]:
 
 
 def _text(note: Any) -> list[str]:
-  """The strings that PyArrow keeps end to end in one buffer."""
+  """Returns strings that PyArrow stores contiguously in one buffer."""
   match note:
     case Note(
       '_restore_array',
@@ -183,7 +183,7 @@ def _name(name: Any) -> str:
 
 
 def _label(label: Any) -> Any:
-  """Dates as datetime64[D], all else as it is."""
+  """Converts dates to datetime64[D] and returns other labels unchanged."""
   match label:
     case Note('date' | 'datetime', (bytes(packed), *_)) if len(packed) >= 4:
       # The highest bit of a month is a flag of Python's.
@@ -199,7 +199,7 @@ def _label(label: Any) -> Any:
 def _cells(
   blocks: list[Any], num_rows: int, names: tuple[str, ...]
 ) -> np.ndarray:
-  """The cells [T, C], from blocks of columns of a kind."""
+  """Returns the cells [T, C] of blocks of columns with one type."""
   cells = np.empty((num_rows, len(names)), object)
   missing = np.ones(len(names), bool)
   for block in blocks:
@@ -239,7 +239,7 @@ def _cell(note: Note) -> Any:
 
 
 def _places(note: Any, num_columns: int) -> list[int]:
-  """Which columns a block is of, one at least."""
+  """Returns the columns of a block, at least one."""
   everything = np.arange(num_columns)
   match note:
     case Note('slice', (int() | None, int() | None, int() | None) as bounds):
@@ -257,7 +257,7 @@ def _places(note: Any, num_columns: int) -> list[int]:
 
 
 def _array(note: Any, most: float = math.inf) -> np.ndarray | None:
-  """The array that a note tells of, None where it is none or too large."""
+  """Returns the array that a note describes; None if none or too large."""
   match note:
     case np.ndarray():
       return note
@@ -283,9 +283,9 @@ def _shaped(
     if type(data) is not list or len(data) != count:
       raise ValueError(f'{what(data)} for an array of shape {shape}')
     array = np.empty(count, object)
-    for place, value in enumerate(data):  # NumPy would look into lists
+    for place, value in enumerate(data):  # NumPy would convert lists to arrays
       array[place] = value
-    return array.reshape(shape)  # such lists are in C's order always
+    return array.reshape(shape)  # such lists are always in C order
   if not isinstance(data, bytes | bytearray) or (
     len(data) != count * kind.itemsize
   ):
@@ -316,7 +316,7 @@ _DATE_UNITS = ('D', 's', 'ms', 'us', 'ns')
 
 
 def _bytes(*args: Any) -> bytes:
-  """Bytes as old protocols have them: as text of as many letters."""
+  """Returns the bytes that old protocols store as text of equal length."""
   match args:
     case (str(text), 'latin1' | 'latin-1'):
       return text.encode('latin-1')
@@ -328,7 +328,7 @@ def _bytes(*args: Any) -> bytes:
 
 
 def _scalar(*args: Any) -> Any:
-  """A number of NumPy's as one of Python's."""
+  """Converts a NumPy scalar to a Python number."""
   match args:
     case (dtype, bytes(data)):
       array = _shaped(data, dtype, (), 'C', 1)
@@ -338,7 +338,7 @@ def _scalar(*args: Any) -> Any:
 
 
 def _plain_object(*args: Any) -> Note:
-  """An instance without arguments, as old protocols have it."""
+  """Returns an instance without arguments, as in old protocols."""
   match args:
     case (Note(name, None), Note('object'), None):
       return Note(name, ())
@@ -346,7 +346,7 @@ def _plain_object(*args: Any) -> Note:
 
 
 def _nothing(*args: Any) -> None:
-  """A date that is missing."""
+  """Returns a missing date."""
 
 
 _MADE = {

@@ -1,4 +1,4 @@
-"""Which column of a table is which: the spellings that programs use."""
+"""Recognises the columns of a table by the names that programs use."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ _ALIASES = {
   'stocksplits': 'split',
   'splitcoefficient': 'split',
 }
-# Names that say the same where none of those above does.
+# Alternative names, used if none of those above is found.
 _WEAK_ALIASES = {
   'tradedate': 'date',
   'tradingdate': 'date',
@@ -42,28 +42,28 @@ _WEAK_ALIASES = {
   'time': 'date',
   'vol': 'volume',
 }
-# What pandas calls an index without a name.
+# pandas' names of an index without a name.
 _UNNAMED = re.compile(r'|Unnamed: \d+|__index_level_\d+__')
-# Of whom a row tells, the surest first: beside a symbol, a name is that of the
-# company; 'level_1' is what pandas calls a stacked header without names.
+# Names of the symbol's column, the most certain first: beside a symbol, a name
+# is that of the company; 'level_1' is pandas' name of a stacked header level.
 _SYMBOLS = (
   'symbol', 'ticker', 'tic', 'seriesid', 'series', 'instrument', 'tscode',
   'stockcode', 'name', 'level', 'code', 'stock', 'security', 'asset', 'pair',
   'secid', 'permno', 'isin', 'windcode', 'orderbookid',
 )  # fmt: skip
-# What pandas and yfinance write left of the rows of a header of two levels.
+# Labels that pandas and yfinance write left of a header of two levels.
 _CORNERS = (
   '', 'price', 'prices', 'attribute', 'attributes', 'field', 'fields',
   'ticker', 'tickers', 'symbol', 'symbols',
 )  # fmt: skip
 # "('Close', 'AAPL')", as pandas writes a header of two levels.
 _PAIR = re.compile(r"""\((['"])(?P<a>.*)\1, (['"])(?P<b>.*)\3\)""")
-_DATE = 'Date'  # of the days beside pairs
+_DATE = 'Date'  # name of the days' column if others are pairs
 _SHOWN_SYMBOLS = 3
 
 
 class Choice(NamedTuple):
-  """Places in a header: of the day, of numbers by a key, of the symbol."""
+  """Indices of columns: of the day, of numbers by key, of the symbol."""
 
   day: int
   numbers: Mapping[Any, int]
@@ -71,7 +71,7 @@ class Choice(NamedTuple):
 
   @property
   def places(self) -> list[int]:
-    """All places, the day's first and the symbol's last."""
+    """Returns all indices, the day's first and the symbol's last."""
     symbol = [] if self.symbol is None else [self.symbol]
     return [self.day, *self.numbers.values(), *symbol]
 
@@ -81,25 +81,25 @@ Choose = Callable[[Header], Choice]
 
 
 def letters(name: str) -> str:
-  """What of a column's name is compared."""
+  """Returns the part of a column's name that is compared."""
   return re.sub('[^a-z]', '', name.lower())
 
 
 def is_unnamed(name: str) -> bool:
-  """Whether a column is an index: dates, or mere numbers of rows."""
+  """Returns whether a column is an index: dates, or row numbers."""
   return _UNNAMED.fullmatch(name) is not None
 
 
 def says_nothing_new(name: str) -> bool:
-  """Whether a column that is not read is no loss: an index, or a symbol."""
+  """Returns whether a column can be left out: an index, or a symbol."""
   return is_unnamed(name) or letters(name) in _SYMBOLS
 
 
 def known_columns(header: Header) -> dict[str, int]:
-  """Places of the columns we know, by our names for them.
+  """Returns the indices of known columns, by canonical name.
 
   Raises:
-    Refused: one is there twice.
+    Refused: a column occurs twice.
   """
   columns: dict[str, int] = {}
   for aliases in (_ALIASES, _WEAK_ALIASES):
@@ -120,10 +120,10 @@ def known_columns(header: Header) -> dict[str, int]:
 
 
 def date_column(header: Header, places: Sequence[int] | None = None) -> int:
-  """The place of the date, among `places` if they are given.
+  """Returns the index of the date, among `places` if they are given.
 
   Raises:
-    Refused: there is none.
+    Refused: there is no date.
   """
   if places is None:
     places = range(len(header))
@@ -134,10 +134,10 @@ def date_column(header: Header, places: Sequence[int] | None = None) -> int:
 
 
 def require_prices(columns: Iterable[str], found: Iterable[str]) -> None:
-  """Refuses what lacks a close, a date, an open, a high or a low.
+  """Raises Refused if the close, date, open, high or low is missing.
 
   Args:
-    columns: our names of the columns that are there.
+    columns: canonical names of the columns found.
     found: their names in the file.
   """
   told = shown(', '.join(found), 120)
@@ -159,13 +159,13 @@ def _missing(column: str, found: Iterable[str]) -> str:
 
 
 def symbol_column(header: Header) -> int | None:
-  """The place of the column that says of whom a row tells, if there is one."""
+  """Returns the index of the symbol's column, or None."""
   places = {letters(name): place for place, name in enumerate(header)}
   return next((places[name] for name in _SYMBOLS if name in places), None)
 
 
 def single_choice(header: Header) -> Choice:
-  """What to read of a file with the prices of one stock.
+  """Chooses the columns to read from a file of one stock.
 
   Raises:
     Refused: a column is missing, or there are several stocks.
@@ -188,7 +188,7 @@ def single_choice(header: Header) -> Choice:
 
 
 def pair_choice(header: Header) -> Choice | None:
-  """What to read where names are pairs, by (symbol, our name); None elsewhere.
+  """Chooses columns by (symbol, canonical name) if names are pairs.
 
   Raises:
     Refused: there is no date, or a symbol has a column twice.
@@ -219,14 +219,14 @@ def pair_choice(header: Header) -> Choice | None:
 
 
 def read_levels(rows: list[list[str]]) -> tuple[Header, int]:
-  """The header that the first rows of a CSV are, and how many of them.
+  """Returns the header in the first rows of a CSV, and its number of rows.
 
-  It is one row; or two levels, prices and tickers in either order, as pandas
-  writes them, with or without a row that names the days only. Of these, names
-  are pairs as pandas spells them in Parquet, "('Close', 'AAPL')".
+  It is one row, or two levels, prices and tickers in either order, as pandas
+  writes them, with or without a row that only names the days. Two levels become
+  pairs as pandas spells them in Parquet, "('Close', 'AAPL')".
 
   Args:
-    rows: the first, at most three, that are not blank.
+    rows: the first rows that are not blank, at most three.
   """
   width = len(rows[0])
   names = [i for i, row in enumerate(rows) if _names_days(row, width)]
@@ -244,7 +244,7 @@ def read_levels(rows: list[list[str]]) -> tuple[Header, int]:
 
 
 def _names_days(row: list[str], width: int) -> bool:
-  """Whether a row of a header of levels holds the name of the days only."""
+  """Returns whether a row of a header only holds the name of the days."""
   return (
     len(row) == width
     and width > 1
@@ -255,7 +255,7 @@ def _names_days(row: list[str], width: int) -> bool:
 
 
 def _are_levels(first: list[str], second: list[str]) -> bool:
-  """Whether two rows are the levels of one header, and not a row of data."""
+  """Returns whether two rows are header levels, not a header and data."""
   if len(first) != len(second) or any(cells.is_day(cell) for cell in second):
     return False
   corners = [row[0].lower() for row in (first, second)]
@@ -277,10 +277,11 @@ def _are_levels(first: list[str], second: list[str]) -> bool:
 def _fields_and_symbols(
   first: list[str], second: list[str]
 ) -> tuple[list[str], list[str]]:
-  """Two levels, that with the names of prices before that with the symbols.
+  """Returns the level with the names of prices, then that with the symbols.
 
-  A ticker may be called LOW or OPEN: what counts is how many names of prices
-  a level holds, above all a close, then how many other names, and how often.
+  A ticker may be called LOW or OPEN: so levels are compared by the number of
+  price names, above all a close, then by the number of other names and how
+  often they occur.
   """
 
   def score(level: list[str]) -> tuple[bool, int, int, int]:
@@ -293,7 +294,7 @@ def _fields_and_symbols(
 
 
 def _pair(first: str, second: str) -> str:
-  """The name of a column with two names, or that of the days."""
+  """Returns the name of a column with two names, or that of the days."""
   kinds = [
     _ALIASES.get(letters(name), letters(name)) for name in (first, second)
   ]

@@ -23,7 +23,7 @@ FEATURES = (
   'close_minus_mean',
 )
 
-# TRIX is the last to know its first value, on the 35th of a ticker's rows.
+# TRIX has the latest first value, on the 35th of a ticker's rows.
 WARM_UP_DAYS = 34
 
 RSI_SPAN = 7
@@ -34,20 +34,20 @@ MEAN_DAYS = 20
 
 
 def eigen2_features(ohlc: np.ndarray) -> np.ndarray:
-  """Eigen2's nine features of every column.
+  """Computes Eigen2's nine features of every column.
 
-  Indicators run over a column's own rows, those with a close, as if the others
-  did not exist; afterwards they are put back on their days.
+  Indicators run over a column's own rows only, those with a close; afterwards
+  they are put back on their days.
 
   Args:
     ohlc: [T, C, 4], open, high, low, close; NaN is missing.
 
   Returns:
-    float64 [T, C, 9], see `FEATURES`: prices in the units of `ohlc`, RSI in
-    0 to 100 (50 where the price has not moved), MACD and its signal and the
-    distance to the mean in the units of `ohlc`, TRIX in % a day (NaN from a
-    mean of zero on, and of little meaning where values change sign). NaN on
-    rows without a close and on a column's first `WARM_UP_DAYS` rows.
+    float64 [T, C, 9], see `FEATURES`: prices in the units of `ohlc`, RSI in 0
+    to 100 (50 if the price has not moved), MACD and its signal and the distance
+    to the mean in the units of `ohlc`, TRIX in % a day (NaN from a mean of zero
+    on, and not meaningful if values change sign). NaN on rows without a close
+    and on a column's first `WARM_UP_DAYS` rows.
 
   Raises:
     ValueError: `ohlc` does not have the shape [T, C, 4].
@@ -76,7 +76,7 @@ def eigen2_features(ohlc: np.ndarray) -> np.ndarray:
 
 
 def _average(values: np.ndarray, span: int) -> np.ndarray:
-  """Exponential mean of [T, C]; leading NaN rows, if any, are all-NaN rows."""
+  """Computes the exponential mean of [T, C]; rows of NaN may only lead."""
   result = np.full_like(values, np.nan)
   known = np.flatnonzero(~np.isnan(values).all(axis=1))
   if not known.size or len(values) < known[0] + span:
@@ -106,8 +106,8 @@ def _trix(close: np.ndarray) -> np.ndarray:
   for _ in range(3):
     smooth = _average(smooth, TRIX_SPAN)
   before, after = smooth[:-1], smooth[1:]
-  # A rate can be zero for months: that is no change, and from there no change
-  # has a size in %.
+  # A rate can be zero for months: that is no change, and a change from zero has
+  # no size in %.
   base = np.where(before == 0.0, np.nan, before)
   result = np.full_like(close, np.nan)
   result[1:] = np.where(after == before, 0.0, 100.0 * (after / base - 1.0))

@@ -1,8 +1,8 @@
-"""Follows the instructions of a pickle without doing what they ask for.
+"""Reads a pickle without running any of its code.
 
-A pickle is a program, and may call whatever there is. Here it can only make
-lists, tuples, dictionaries, plain values and notes of what was to be called
-with what: nothing that it names is imported or called.
+A pickle is a program that may call any function. Here it can only make lists,
+tuples, dictionaries, plain values and notes of calls: nothing that it names is
+imported or called.
 """
 
 import dataclasses
@@ -17,12 +17,12 @@ from eigen3.data.errors import DataError
 
 @dataclasses.dataclass(eq=False, slots=True)
 class Note:
-  """What a pickle names.
+  """A name that a pickle refers to, or a call of it.
 
   Attributes:
     name: without its module.
-    args: what it was to be called with, None where it was only named.
-    state: what was to be put into the result.
+    args: arguments of the call, None if it was only named.
+    state: the state to be set on the result.
   """
 
   name: str
@@ -35,16 +35,16 @@ def read(
   admitted: Mapping[str, Collection[str]],
   made: Mapping[str, Callable[..., Any]],
 ) -> Any:
-  """What a pickle holds, in plain values and notes.
+  """Reads the content of a pickle as plain values and notes.
 
   Args:
     content: the bytes of the pickle.
-    admitted: the names that it may ask for, and the modules of each.
-    made: functions of ours for some of them. Their results stand in place of
-      notes; they take any arguments, and raise ValueError for wrong ones.
+    admitted: the allowed names, and the modules of each.
+    made: our functions for some of these names, whose results replace notes.
+      They accept any arguments, and raise ValueError for wrong ones.
 
   Raises:
-    DataError: another name, an instruction that is not known, or damage.
+    DataError: another name, an unknown instruction, or damage.
   """
   try:
     return _Machine(admitted, made).run(content)
@@ -56,7 +56,7 @@ def read(
 
 
 def what(value: Any) -> str:
-  """What was found, in a few words, whatever it is."""
+  """Describes any value in a few words, for error messages."""
   if isinstance(value, str):
     return repr(value if len(value) <= 60 else f'{value[:57]}...')
   if isinstance(value, Note):
@@ -77,7 +77,7 @@ class _Machine:
     self._memo: dict[int, Any] = {}
 
   def run(self, content: bytes) -> Any:
-    """What is left at the end; damage is a ValueError, IndexError, KeyError."""
+    """Returns the result; damage raises ValueError, IndexError or KeyError."""
     for opcode, argument, _ in pickletools.genops(content):
       if opcode.name in _PUSHED:
         self._stack.append(argument)
@@ -116,7 +116,7 @@ class _Machine:
   def set_items(self, items: list[Any]) -> None:
     target = self._stack[-1]
     for key, value in zip(items[::2], items[1::2], strict=True):
-      # The hash of a key of another type may take for ever.
+      # Hashing a key of another type may never end.
       if type(target) is not dict or type(key) is not str:
         raise ValueError(f'the key {what(key)} for {what(target)}')
       target[key] = value
@@ -160,7 +160,7 @@ def _push_dict(machine: _Machine) -> None:
   machine.set_items(items)
 
 
-# Instructions that push what stands in the pickle.
+# Instructions that push a value of the pickle.
 _PUSHED = frozenset((
   'INT', 'BININT', 'BININT1', 'BININT2', 'LONG', 'LONG1', 'LONG4',
   'FLOAT', 'BINFLOAT',

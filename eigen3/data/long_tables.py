@@ -1,4 +1,4 @@
-"""One file with the prices of many stocks."""
+"""Reads files with the prices of many stocks."""
 
 import hashlib
 import os
@@ -31,17 +31,18 @@ def read_table(
   """Reads a CSV or a Parquet file of daily prices of many stocks.
 
   A long table has a row for each day and symbol, in any order, and the columns
-  of `read_folder` beside a symbol (or ticker, name). A wide one is as yfinance
-  gives it: a row for each day and, in a header of two levels, a symbol's
-  prices beside another's; a day without any of them is none of its days.
+  of `read_folder` beside a symbol (or ticker, name). A wide table, as yfinance
+  returns it, has a row for each day and a header of two levels, prices and
+  symbols. Days without any price of a symbol are left out for it.
 
-  A symbol that cannot be used is reported and the others are read. What cannot
-  be told from one symbol, such as a row that lacks cells, refuses the file.
+  A symbol that cannot be used is reported and the others are read. A defect
+  that does not belong to one symbol, such as a row that lacks cells, refuses
+  the file.
 
   Args:
-    path: the first bytes say whether it is Parquet.
+    path: a CSV or a Parquet file, by its first bytes.
     progress: wraps the list of symbols, e.g. `tqdm`.
-    written: how days are.
+    written: format of days.
 
   Raises:
     DataError: there is no such file, or no ticker in it.

@@ -1,8 +1,7 @@
-"""Who belonged to the universe on which day.
+"""Membership of stocks in the universe by day.
 
-A list of today's members, used for the past, knows who would succeed. A file
-of intervals says who could have been bought on a day by somebody who holds to
-the members of that day.
+A list of today's members, used for the past, has survivorship bias. A file of
+intervals gives the members of each day.
 """
 
 import csv
@@ -26,9 +25,9 @@ class Universe:
   """Intervals of membership.
 
   Attributes:
-    intervals: by ticker, (first day, first day after) of each; the second is
-      NaT while it lasts.
-    content: of the file.
+    intervals: by ticker, (first day, first day after) of each interval; the
+      second is NaT if it has not ended.
+    content: content of the file.
   """
 
   intervals: dict[str, tuple[tuple[np.datetime64, np.datetime64], ...]]
@@ -37,10 +36,11 @@ class Universe:
   def members(
     self, dates: np.ndarray, tickers: tuple[str, ...] | list[str]
   ) -> np.ndarray:
-    """Whether each ticker is a member on each day.
+    """Returns whether each ticker is a member on each day.
 
-    A ticker that has no interval never is. Case and the sign between a share
-    and its class do not matter: 'BRK.B', 'brk-b' and 'BRK/B' are one.
+    A ticker without an interval never is. Case and the separator between a
+    share and its class do not matter: 'BRK.B', 'brk-b' and 'BRK/B' are the
+    same.
 
     Args:
       dates: datetime64[D] [T].
@@ -59,15 +59,15 @@ class Universe:
     return members
 
   def size(self, dates: np.ndarray) -> np.ndarray:
-    """How many members there were on each day, priced or not; int [T]."""
+    """Returns the number of members on each day, priced or not; int [T]."""
     names = list(self.intervals)
     return self.members(dates, names).sum(axis=1)
 
 
 def with_universe(panel: MarketPanel, universe: Universe) -> MarketPanel:
-  """`panel`, its stocks to be bought only while they are members.
+  """Returns `panel` with stocks that can be bought only while members.
 
-  Its notes tell which share of the members has prices.
+  Its notes give the share of members that have prices.
 
   Raises:
     DataError: none of the stocks ever was a member.
@@ -95,12 +95,12 @@ def with_universe(panel: MarketPanel, universe: Universe) -> MarketPanel:
 
 
 def read_universe(path: str | os.PathLike) -> Universe:
-  """Reads a CSV of ticker, start_date, end_date; no end is still a member.
+  """Reads a CSV of ticker, start_date, end_date (empty for current members).
 
-  The end is the day on which a stock left: it is no member any more.
+  The end is the first day on which a stock is no longer a member.
 
   Raises:
-    DataError: naming file, row and column.
+    DataError: the file is invalid; the error names file, row and column.
   """
   path = pathlib.Path(path)
   try:

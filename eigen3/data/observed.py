@@ -1,8 +1,8 @@
-"""What networks can be shown of a panel: its features, and some without units.
+"""Observed features of a panel: its own, and some without units.
 
-Prices wander off from where training saw them, and with them what is in their
-units. In usual daily moves of its own column, a day's change or the distance to
-a mean is what it was twenty years ago, be it of a share, of an index or of a
+Prices drift away from their range in training, and so do features in their
+units. Divided by the column's mean daily move, a day's change or the distance
+to a moving average keeps its range over decades, for a share, an index or a
 rate that may be negative.
 """
 
@@ -18,16 +18,16 @@ YEAR_DAYS = 252
 
 
 def observe(panel: MarketPanel, names: Sequence[str]) -> np.ndarray:
-  """Features by name: those of the panel, and those of `SCALED`.
+  """Returns features by name: those of the panel, and those of `SCALED`.
 
   Args:
     panel: T days, C columns.
-    names: F' of them. One of `SCALED` that begins with the name of a feature
-      needs that one.
+    names: F' names. A name of `SCALED` that begins with the name of a feature
+      needs that feature.
 
   Returns:
-    float32 [T, C, F'], read-only, NaN where missing. What a day holds is known
-    at its close. Made once for each panel and names.
+    float32 [T, C, F'], read-only, NaN if missing. The values of a day are known
+    at its close. Cached for each panel and names.
 
   Raises:
     DataError: a name is unknown.
@@ -46,7 +46,7 @@ def _observed(panel: MarketPanel, names: tuple[str, ...]) -> np.ndarray:
       continue
     if usual is None:
       usual = _by_own_rows(panel.ohlc[..., 3], _usual_move)
-    # Where nothing has moved for a year, nothing is far.
+    # If nothing has moved for a year, the distance is 0.
     moves = SCALED[name](panel) / np.where(usual == 0, np.inf, usual)
     observed[..., place] = moves
   observed.flags.writeable = False
@@ -69,8 +69,8 @@ def _close_minus_year(panel: MarketPanel) -> np.ndarray:
   return _by_own_rows(panel.ohlc[..., 3], lambda close: close - _year(close))
 
 
-# In usual daily moves: the close's change since the row before, distances to
-# its means of 20 days and of a year, and MACD and its signal.
+# In mean daily moves: the close's change since the previous row, its distances
+# to the means of 20 days and of a year, and MACD and its signal.
 SCALED: Mapping[str, Callable[[MarketPanel], np.ndarray]] = {
   'scaled_change': _change,
   'scaled_macd': _of('macd'),
@@ -81,24 +81,23 @@ SCALED: Mapping[str, Callable[[MarketPanel], np.ndarray]] = {
 
 
 def _usual_move(close: pd.DataFrame) -> pd.DataFrame:
-  """The mean size of a day's change.
+  """Computes the mean absolute daily change over a year.
 
-  Of a year, which is as long as the longest memory of what it divides: after a
-  shorter one of still days, all that a price still is away from its means would
-  be divided by next to nothing.
+  A year is the longest window of the features it divides. With a shorter one,
+  still days would divide a remaining distance to a mean by almost 0.
   """
   return _year(close.diff().abs())
 
 
 def _year(values: pd.DataFrame) -> pd.DataFrame:
-  """Means over a year, or over as much of it as there is."""
+  """Computes means over a year, or over the days available."""
   return values.rolling(YEAR_DAYS, min_periods=1).mean()
 
 
 def _by_own_rows(
   close: np.ndarray, function: Callable[[pd.DataFrame], pd.DataFrame]
 ) -> np.ndarray:
-  """`function` of the rows [T, C] with a close, as if others did not exist."""
+  """Applies `function` to the rows [T, C] with a close only."""
   missing = np.isnan(close)
   order = np.argsort(missing, axis=0, kind='stable')  # own rows first
   own = np.take_along_axis(close.astype(np.float64), order, axis=0)

@@ -1,4 +1,4 @@
-"""The market panel: all that is known of a market, day by day.
+"""The market panel: all data of a market, day by day.
 
 Shape letters as in `eigen3.types`: T days, C columns, F features.
 """
@@ -37,21 +37,20 @@ class MarketPanel:
     ohlc: float32 [T, C, 4], open, high, low, close in the market's currency.
     features: float32 [T, C, F], see `feature_names`.
     investable: (first, stop), the range of columns that may be bought.
-    volume: float32 [T, C], shares, or None where unknown.
+    volume: float32 [T, C], shares, or None if unknown.
     members: bool [T, N], which investable columns belonged to the universe on
-      each day and may be bought then; None is all of them, always.
+      each day and may be bought then; None means all on every day.
     feature_names: F names; by default Eigen2's nine, else feature_0 and so on.
-    column_kinds: C of 'stock' or 'context'; by default 'stock' exactly in
-      the investable range. A stock outside it is too short to be traded.
-    source_hash: sha256 of what the panel was made from, '' where unknown.
+    column_kinds: C of 'stock' or 'context'; by default 'stock' exactly in the
+      investable range. A stock outside it has too short a history to be traded.
+    source_hash: sha256 of the panel's source, '' if unknown.
     survivors_only: whether the columns are known, or must be assumed, to be
-      only those that lived to the last day; every report has to say so.
+      only those listed to the last day; every report states it.
     notes: free text for readers.
-    training_days: the first days of the panel, by whose data it was decided
-      which columns may be bought; training on fewer would know of later
-      days. 0 where no data decided.
-    markets: C numbers, the market whose days are those of a column, by the days
-      of training; none where all columns are of one.
+    training_days: number of first days whose data decided which columns may be
+      bought; training on fewer would look ahead. 0 if no data decided.
+    markets: C numbers, the market of each column, inferred from the training
+      days; empty if all columns are of one market.
 
   Raises:
     DataError: shapes, names, dates, the range or the training days do not
@@ -93,35 +92,34 @@ class MarketPanel:
 
   @property
   def num_days(self) -> int:
-    """T."""
+    """Returns T, the number of days."""
     return self.ohlc.shape[0]
 
   @property
   def num_columns(self) -> int:
-    """C."""
+    """Returns C, the number of columns."""
     return self.ohlc.shape[1]
 
   @property
   def num_features(self) -> int:
-    """F."""
+    """Returns F, the number of features."""
     return self.features.shape[2]
 
   @property
   def num_investable(self) -> int:
-    """N."""
+    """Returns N, the number of investable columns."""
     return self.investable[1] - self.investable[0]
 
   @functools.cached_property
   def periods_a_year(self) -> int:
-    """How many of its days are a year."""
+    """Returns the number of its days per year."""
     return periods_a_year(self.dates)
 
   @functools.cached_property
   def fingerprint(self) -> str:
-    """sha256 of the content: arrays, names and range.
+    """Returns the sha256 of the content: arrays, names and range.
 
-    Not of what only tells of it: source, survivorship, notes and by which
-    days the range was decided.
+    It leaves out metadata: source, survivorship, notes and training days.
     """
     digest = hashlib.sha256()
     names = [self.columns, self.column_kinds, self.feature_names]
@@ -130,7 +128,8 @@ class MarketPanel:
     for array in (self.dates, self.ohlc, self.features, self.volume):
       if array is not None:
         digest.update(f'{array.dtype.str}{array.shape}'.encode())
-        # Some days at a time: a copy of all would be half as much again.
+        # Some days at a time: a copy of all would take half as much memory
+        # again.
         for day in range(0, len(array), _HASHED_DAYS):
           part = _with_one_nan(array[day : day + _HASHED_DAYS])
           digest.update(part.reshape(-1).view(np.uint8).data)
@@ -145,9 +144,9 @@ class MarketPanel:
     return {}
 
   def once(self, make: Callable[..., Made], *arguments: Hashable) -> Made:
-    """`make(self, *arguments)`, made when it is first asked for.
+    """Returns `make(self, *arguments)`, cached after the first call.
 
-    It is shared by all who ask: arrays must be made read-only.
+    All callers share the result, so its arrays must be read-only.
     """
     key = (make, arguments)
     if key not in self._made:
@@ -156,7 +155,7 @@ class MarketPanel:
 
   @property
   def survivorship(self) -> str:
-    """The line every report prints about who is missing from the panel."""
+    """Returns the line on survivorship that every report prints."""
     if self.survivors_only:
       return (
         'survivors only: companies that failed or were bought are missing, so '
@@ -165,12 +164,12 @@ class MarketPanel:
     first, stop = self.investable
     close = self.ohlc[:, first:stop, 3]
     gone = close[:, np.isnan(close[-1])]
-    if np.isnan(gone).all():  # those absent on the last day never were there
+    if np.isnan(gone).all():  # columns absent on the last day never had data
       return 'no company is missing: none left the market before the last day'
     return 'includes companies that left the market before the last day'
 
   def feature_indices(self, names: tuple[str, ...]) -> tuple[int, ...]:
-    """Where `names` stand in F; an unknown name is a DataError."""
+    """Returns the indices of `names` in F; an unknown name is a DataError."""
     for name in names:
       if name not in self.feature_names:
         raise DataError(
@@ -180,10 +179,10 @@ class MarketPanel:
     return tuple(self.feature_names.index(name) for name in names)
 
   def save(self, path: str | os.PathLike) -> None:
-    """Writes one Parquet file, whole or not at all.
+    """Writes one Parquet file atomically.
 
-    Its rows are the cells (day, column) in that order, so that other tools
-    can read it; what the arrays do not say is JSON in the schema's metadata.
+    Its rows are the cells (day, column) in that order, so that other tools can
+    read it. All else is JSON in the schema's metadata.
 
     Raises:
       DataError: the file cannot be written.
@@ -305,7 +304,7 @@ class MarketPanel:
 
 
 def _with_one_nan(array: np.ndarray) -> np.ndarray:
-  """NaN has many bit patterns; all of them are the same missing cell."""
+  """Replaces all bit patterns of NaN by one."""
   if array.dtype.kind == 'M':  # dates have no buffer interface
     return array.view(np.int64)
   if array.dtype.kind != 'f' or not np.isnan(array).any():

@@ -1,8 +1,7 @@
-"""The file of a panel: one Parquet table that other tools can read, too.
+"""Reads and writes panels as Parquet files that other tools can read.
 
 Its rows are the cells (day, column) in that order: a date, a column's name and
-the cell's numbers. What the cells do not say is JSON in the metadata of the
-schema.
+the cell's numbers. All else is JSON in the metadata of the schema.
 """
 
 import hashlib
@@ -20,14 +19,14 @@ from eigen3.data.indicators import PRICES
 _METADATA_KEY = b'eigen3.panel'
 # Pages carry checksums of their own; the metadata needs one from us.
 _CHECKSUM_KEY = b'eigen3.panel.sha256'
-# 2 has a universe; without one, what is written is version 1 still.
+# Version 2 has a universe; a panel without one is still written as version 1.
 _FORMAT_VERSIONS = (1, 2)
 _MEMBER = 'member'
 # Cells of a row group: large enough to read at full speed, small enough that
 # the copy into place stays in the cache and adds little memory.
 _GROUP_CELLS = 1 << 15
 _MEMBER_FIELD = pa.field(_MEMBER, pa.bool_(), nullable=False)
-# Fields of a panel that travel as JSON.
+# Fields of a panel that are stored as JSON.
 _DESCRIBED = (
   'columns',
   'investable',
@@ -41,14 +40,13 @@ _DESCRIBED = (
 
 
 def parquet_schema(path: str | os.PathLike) -> pa.Schema:
-  """The schema of a Parquet file.
+  """Returns the schema of a Parquet file.
 
-  Arrow would take a name such as 'a:b.parquet' for a URL and look for '~' in
-  the home folder; a file that is open already is only read. So it is wherever
-  Arrow reads or writes.
+  Arrow would take a name such as 'a:b.parquet' for a URL and expand '~'. An
+  open file avoids this, here and wherever Arrow reads or writes.
 
   Raises:
-    ArrowException: it is no Parquet file.
+    ArrowException: it is not a Parquet file.
     OSError: it cannot be read.
   """
   with pa.OSFile(os.fspath(path)) as file:
@@ -56,7 +54,7 @@ def parquet_schema(path: str | os.PathLike) -> pa.Schema:
 
 
 def is_panel(path: str | os.PathLike) -> bool:
-  """Whether `path` is a file that says of itself that it is a panel."""
+  """Returns whether `path` is a file with the metadata of a panel."""
   try:
     schema = parquet_schema(path)
   except (pa.ArrowException, OSError):
@@ -65,14 +63,14 @@ def is_panel(path: str | os.PathLike) -> bool:
 
 
 def _field_names(num_features: int, has_volume: bool) -> list[str]:
-  """Names of the float columns of the file, in the order of the arrays."""
+  """Returns the file's float columns, in the order of the arrays."""
   volume = ['volume'] if has_volume else []
   features = [f'features.{i}' for i in range(num_features)]
   return [*PRICES, *volume, *features]
 
 
 def write(panel: Any, path: str) -> None:
-  """Writes a `MarketPanel`; the file is whole only once this returns."""
+  """Writes a `MarketPanel`; the file is complete when this returns."""
   has_volume = panel.volume is not None
   names = _field_names(panel.num_features, has_volume)
   metadata = {
@@ -130,7 +128,7 @@ def _block_table(panel: Any, days: slice, schema: pa.Schema):
 
 
 def _members_of(panel: Any, days: slice) -> list[pa.Array]:
-  """Whether the stocks of each cell were members; of others it says no."""
+  """Returns whether each cell's stock was a member; False for context."""
   if panel.members is None:
     return []
   members = np.zeros((len(panel.dates[days]), panel.num_columns), bool)
@@ -139,9 +137,9 @@ def _members_of(panel: Any, days: slice) -> list[pa.Array]:
 
 
 def read(path: str) -> dict[str, Any]:
-  """The arguments of `MarketPanel` from the file `path`."""
-  # Checksums cost a third of the reading time and find what decompression
-  # would not: a changed price.
+  """Reads the arguments of `MarketPanel` from the file `path`."""
+  # Checksums take a third of the reading time, and detect changed prices, which
+  # decompression does not.
   with (
     pa.OSFile(path) as source,
     pq.ParquetFile(source, page_checksum_verification=True) as file,
@@ -213,7 +211,7 @@ def _checksum(content: bytes) -> bytes:
 
 
 def _values(table: pa.Table, name: str, dtype: type) -> np.ndarray:
-  """A column's numbers. Arrow's own conversion would import pandas first."""
+  """Returns a column's numbers. Arrow's conversion would import pandas."""
   column = table.column(name)
   width = np.dtype(dtype).itemsize * 8
   if column.null_count or column.type.bit_width != width:

@@ -1,8 +1,8 @@
-"""The report on a panel's data: what was found, and what was done about it.
+"""The report on a panel's data: findings and the actions taken.
 
-Every column of the panel has a record, every finding an action: kept, masked
-or repaired by a rule that is written beside it; files that could not be used
-are listed as refused. The check changes nothing.
+Every column of the panel has a record, and every finding an action: kept,
+masked or repaired by the stated rule. Files that could not be used are listed
+as refused. The check changes nothing.
 """
 
 import dataclasses
@@ -19,26 +19,26 @@ from eigen3.data.repairs import NONE, Repairs
 from eigen3.data.surprises import Warned
 
 SCHEMA_VERSION = 1
-# What the coverage says of a column in a few days: no close, a close on each,
-# listed only on some, or a day between the first close and the last without.
+# States of a column in a bin of days: no close, a close on each day, listed on
+# some only, or a missing close between the first and the last.
 ABSENT, COMPLETE, PARTIAL, INCOMPLETE = range(4)
 _COVERAGE_BINS = 360
 
 
 @dataclasses.dataclass(frozen=True)
 class ColumnQuality:
-  """What was found in one column.
+  """The findings in one column.
 
   Attributes:
     name: the column's name in the panel.
     kind: 'stock' or 'context'; of context only rows and gaps are checked.
     investable: whether it may be bought.
-    rows: of its file, whether or not the panel's days include them.
+    rows: number of rows of its file, inside or outside the panel's days.
     first: day of the first row.
     last: day of the last row.
     listed_late: whether it begins after the first trading day of all.
     delisted: whether it ends before the last trading day of all.
-    findings: by kind, see `RULES`; kinds that were not found are not there.
+    findings: by kind, see `RULES`; without kinds that were not found.
   """
 
   name: str
@@ -54,21 +54,21 @@ class ColumnQuality:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class QualityReport:
-  """What was found in a source and its panel.
+  """The findings in a source and its panel.
 
   Attributes:
     columns: C, in the panel's order.
     refused: files that could not be used.
-    ignored: names of entries of the folder that are no CSV files.
-    repairs: what was repaired on the way to the panel.
-    days: the panel's first and last day, YYYY-MM-DD, and how many it has.
-    survivorship: the panel's line on who is missing from it.
+    ignored: names of entries of the folder that are not CSV files.
+    repairs: the repairs made for the panel.
+    days: the panel's first and last day, YYYY-MM-DD, and number of days.
+    survivorship: the panel's line on survivorship.
     source_hash: sha256 of the files.
     panel_hash: fingerprint of the panel.
     coverage: int8 [C, bins], `ABSENT`, `COMPLETE`, `PARTIAL` or `INCOMPLETE`
       for about equal ranges of the panel's days.
     coverage_days: the first day of each bin.
-    warnings: what is seldom meant.
+    warnings: likely mistakes.
   """
 
   columns: tuple[ColumnQuality, ...]
@@ -84,7 +84,7 @@ class QualityReport:
   warnings: tuple[Warned, ...]
 
   def totals(self) -> dict[str, dict[str, Any]]:
-    """Of every kind: columns it was found in, occurrences, count and action."""
+    """Returns each kind's columns, occurrences, count and action."""
     result: dict[str, dict[str, Any]] = {}
     for kind, rule in RULES.items():
       found = [c.findings[kind] for c in self.columns if kind in c.findings]
@@ -102,10 +102,10 @@ class QualityReport:
 def check(
   source: Source, panel: MarketPanel, repairs: Repairs = NONE
 ) -> QualityReport:
-  """Looks at every column of `panel`, and says what was done.
+  """Checks every column of `panel`.
 
   Args:
-    source: what was read, before any repair.
+    source: the source before any repair.
     panel: made of `repair(source, repairs)`.
     repairs: the repairs.
   """
@@ -133,7 +133,7 @@ def check(
 def _days_by_column(
   source: Source, panel: MarketPanel
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-  """Trading days and odd days of each column, by the stocks of its market."""
+  """Returns trading and odd days of each column, by its market's stocks."""
   kinds = dict(zip(panel.columns, panel.column_kinds, strict=True))
   stocks = [t for t in source.tickers if kinds.get(t.name) == 'stock']
   every = defects.trading_days(stocks or source.tickers)
@@ -144,13 +144,13 @@ def _days_by_column(
   found = {
     number: defects.trading_days(own)
     for number, own in members.items()
-    if len(own) > 1  # one alone would have neither gaps nor odd days
+    if len(own) > 1  # a single stock would have neither gaps nor odd days
   }
   return [found.get(market.get(name, -1), every) for name in panel.columns]
 
 
 def lines(report: QualityReport) -> list[str]:
-  """The report in a few lines, for a terminal."""
+  """Returns the report in a few lines, for a terminal."""
   clean = sum(not column.findings for column in report.columns)
   result = [f'warning: {warned}' for warned in report.warnings]
   result += [
@@ -167,10 +167,10 @@ def lines(report: QualityReport) -> list[str]:
 
 
 def as_dict(report: QualityReport) -> dict[str, Any]:
-  """The report as JSON can hold it, all but the coverage.
+  """Returns the report for JSON, without the coverage.
 
-  Every column counts every kind, whether or not it was found; places are in
-  `findings`, as lists of day, count and what was found.
+  Every column has a count for every kind, including 0. Occurrences are in
+  `findings`, as lists of day, count and values found.
   """
   return {
     'schema_version': SCHEMA_VERSION,
@@ -204,7 +204,7 @@ def _column(
   odd: np.ndarray,
   repairs: Repairs,
 ) -> ColumnQuality:
-  """The record of a column; one that is no ticker has its rows in `panel`."""
+  """Returns the record of a column; without a ticker, rows are the panel's."""
   kind = panel.column_kinds[index]
   if ticker is None:
     dates = panel.dates[~np.isnan(panel.ohlc[:, index]).all(axis=1)]
@@ -245,7 +245,7 @@ def _column_as_dict(column: ColumnQuality) -> dict[str, Any]:
 
 
 def _coverage(panel: MarketPanel) -> tuple[np.ndarray, tuple[str, ...]]:
-  """State [C, bins] of each column, and the first day of each bin."""
+  """Returns the state [C, bins] of each column, and each bin's first day."""
   has_close = ~np.isnan(panel.ohlc[..., 3])
   before = np.logical_or.accumulate(has_close, axis=0)
   after = np.logical_or.accumulate(has_close[::-1], axis=0)[::-1]

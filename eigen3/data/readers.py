@@ -1,4 +1,4 @@
-"""What was read, and the reader of folders of per-ticker CSVs."""
+"""Sources of prices, and the reader of folders with one CSV per ticker."""
 
 import dataclasses
 import hashlib
@@ -17,10 +17,10 @@ from eigen3.data.panel import MarketPanel
 from eigen3.data.series import Series
 from eigen3.data.text_files import name_of
 
-# File names (without .csv) around a ticker, as the known sets have them.
+# Patterns of file names (without .csv) in known data sets.
 _NAMES = (r'DA-(.+)-T-\d{4}-\d\d-\d\d', r'(.+)_data')
 
-# Suffixes of files that are read, of the first kind that is there.
+# Suffixes of files to read; the first kind found is used.
 _KINDS = (('.csv', '.tsv'), ('.txt',), ('.parquet',))
 
 Progress = Callable[[list[Any]], Iterable[Any]]
@@ -30,7 +30,7 @@ Progress = Callable[[list[Any]], Iterable[Any]]
 class Refusal:
   """A file, or a symbol in one, that was not used, and why.
 
-  Row and column are there where they are known.
+  Row and column are given if they are known.
   """
 
   file: str
@@ -46,15 +46,15 @@ class Refusal:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Source:
-  """What was read.
+  """Data read from files.
 
   Attributes:
     tickers: at least one, in alphabetical order.
     refused: files, or symbols in a file, that could not be used.
-    ignored: names of whatever in a folder is not a CSV file by name.
+    ignored: names of entries of a folder that are not CSV files by name.
     source_hash: sha256 of a file's bytes, or over the names and bytes of all
       CSV files of a folder; with series, over all of these.
-    series: what is known beside the stocks, by distinct names.
+    series: series beside the stocks, with distinct names.
     place: the file or folder, for errors to name.
   """
 
@@ -67,10 +67,10 @@ class Source:
 
 
 def with_series(source: Source, series: Sequence[Series]) -> Source:
-  """`source` and series that were read beside it.
+  """Returns `source` with additional series.
 
   Raises:
-    DataError: two columns would have one name.
+    DataError: two columns would have the same name.
   """
   names = {ticker.name for ticker in source.tickers}
   digest = hashlib.sha256(source.source_hash.encode())
@@ -89,11 +89,11 @@ def with_series(source: Source, series: Sequence[Series]) -> Source:
 
 
 def source_of(panel: MarketPanel, refused: tuple[Refusal, ...] = ()) -> Source:
-  """A panel that was read as one, as what its quality is looked for in.
+  """Converts a panel to a source, to check its quality.
 
   Args:
-    panel: its columns become tickers, of the days on which they have a price.
-    refused: what else there was.
+    panel: its columns become tickers with the days on which they have a price.
+    refused: files or symbols that were refused.
   """
   tickers = []
   for column, name in enumerate(panel.columns):
@@ -128,18 +128,19 @@ def read_folder(
 ) -> Source:
   """Reads every CSV of `folder`; a file that cannot be used is reported.
 
-  Files are CSVs by the name of .csv or .tsv; where there is none, .txt; where
-  there is neither, Parquet files. Any may be packed by gzip, with .gz after it.
+  CSVs have the suffix .csv or .tsv; if there are none, .txt; if there are none
+  either, Parquet files are read. Any may be compressed by gzip, with .gz after
+  it.
 
   Column names are compared as letters without case; `date` (or timestamp),
   open, high, low and close are needed; adjusted close, volume, dividends and
-  splits are used where present. The ticker is the file's name, without what
-  the known sets put around it.
+  splits are used if present. The ticker is the file's name, without the affixes
+  of known data sets.
 
   Args:
     folder: the files are read in the order of their names.
     progress: wraps the list of files, e.g. `tqdm`.
-    written: how days are.
+    written: format of days.
 
   Raises:
     DataError: there is no such folder, or no ticker in it.
@@ -184,7 +185,7 @@ def read_folder(
 
 
 def _read_named(file: pathlib.Path, content: bytes, written: Days) -> Ticker:
-  """Reads the ticker of a file's name."""
+  """Reads the ticker that a file is named after."""
   name = _ticker_name(file)
   if not is_symbol(name):
     raise Refused('its name is not that of a ticker')
@@ -194,7 +195,7 @@ def _read_named(file: pathlib.Path, content: bytes, written: Days) -> Ticker:
 def _files(
   folder: pathlib.Path,
 ) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
-  """The files of a folder that are read, and its other entries."""
+  """Returns the files of a folder to read, and its other entries."""
   entries = sorted(folder.iterdir())
   for kinds in _KINDS:
     files = [e for e in entries if name_of(e)[1] in kinds and e.is_file()]

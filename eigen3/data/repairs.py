@@ -1,4 +1,4 @@
-"""Repairs by stated rules; by default nothing is repaired."""
+"""Repairs of defects by fixed rules; by default nothing is repaired."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from eigen3.data.csv_files import Ticker
 from eigen3.data.errors import DataError
 from eigen3.data.readers import Source
 
-# What can be chosen; the first is the default.
+# The choices of each repair; the first is the default.
 CHOICES = {
   'bad_ticks': ('keep', 'mask'),
   'splits': ('keep', 'adjust'),
@@ -19,25 +19,25 @@ CHOICES = {
 
 @dataclasses.dataclass(frozen=True)
 class Repairs:
-  """What is done about defects that reading leaves as they are.
+  """The repairs of defects that reading keeps.
 
-  A bad tick is known only once it is back, and a split is told from a crash
-  by the moves of the days after it, too. A panel so repaired looks cleaner
-  than prices were on the day: who trained on it has not met what a live feed
-  would show. That is why nothing is repaired unless asked for.
+  A bad tick is known only once it has reverted, and a split is distinguished
+  from a crash also by later moves. So a repaired panel looks cleaner than
+  prices were on the day, and an agent trained on it has not seen the defects of
+  a live feed. That is why the default is no repair.
 
   Attributes:
-    bad_ticks: 'keep', or 'mask', which takes as missing the prices of a bad
-      tick that are nearer to it than to the close before, and highs and lows
-      far beyond open and close.
-    splits: 'keep', or 'adjust', which multiplies the prices before a likely
-      split, or one that the file states and prices move by, by its ratio and
-      divides the volume by it.
+    bad_ticks: 'keep', or 'mask', which makes missing the prices of a bad tick
+      that are nearer to it than to the previous close, and highs and lows far
+      beyond open and close.
+    splits: 'keep', or 'adjust', which multiplies the prices before a split by
+      its ratio and divides the volume by it. This covers likely splits, and
+      stated splits for which prices are not adjusted.
     order: 'keep', or 'widen', which moves high and low so that open and close
       are between them.
 
   Raises:
-    DataError: a choice that is not one of `CHOICES`.
+    DataError: a value is not one of `CHOICES`.
   """
 
   bad_ticks: str = 'keep'
@@ -61,10 +61,10 @@ NONE = Repairs()
 
 
 def repair(source: Source, repairs: Repairs) -> Source:
-  """`source` with repaired prices and volumes.
+  """Returns `source` with repaired prices and volumes.
 
-  What a ticker tells of its file (`outside`, `suspicious`, `masked`) stays as
-  it was read; `check` says what was repaired.
+  A ticker's records of its file (`outside`, `suspicious`, `masked`) do not
+  change; `check` reports the repairs.
   """
   if repairs == NONE:
     return source
@@ -75,7 +75,7 @@ def repair(source: Source, repairs: Repairs) -> Source:
 def mask_bad_ticks(
   ticker: Ticker, moves: tuple[defects.Move, ...]
 ) -> np.ndarray:
-  """Prices [R, 4] without ticks and spikes; `moves` are the ticker's own."""
+  """Returns prices [R, 4] without ticks and spikes; `moves` of the ticker."""
   ohlc = np.where(defects.spikes(ticker.ohlc), np.nan, ticker.ohlc)
   for move in moves:
     if move.kind == 'tick':
@@ -103,7 +103,7 @@ def _repaired(ticker: Ticker, repairs: Repairs) -> Ticker:
 
 
 def _widened(ohlc: np.ndarray) -> np.ndarray:
-  """Rows [R, 4] with high and low at the ends; a missing one stays missing."""
+  """Returns rows [R, 4] with widened highs and lows, except missing ones."""
   missing = np.isnan(ohlc)
   most, least = np.nanmax(ohlc, axis=1), np.nanmin(ohlc, axis=1)
   widened = np.stack([ohlc[:, 0], most, least, ohlc[:, 3]], axis=1)

@@ -1,4 +1,4 @@
-"""Fewer stocks and fewer days of a panel, chosen by what was known by then."""
+"""Selects stocks and days of a panel, without look-ahead."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -12,22 +12,22 @@ from eigen3.data.panel import MarketPanel
 def most_traded(
   panel: MarketPanel, day: int, count: int, look_back: int = 252
 ) -> list[int]:
-  """The stocks with the largest median dollar volume before a day.
+  """Returns the stocks with the largest median dollar volume before a day.
 
-  Only those that had a close and a volume on all of these days and, where the
-  panel knows the universe, belonged to it on the last of them.
+  Only stocks with a close and a volume on all of these days count. If the panel
+  has a universe, they must be members on the last of these days.
 
   Args:
     panel: with volumes.
-    day: the first that is not looked at.
-    count: how many.
-    look_back: days before it that are looked at.
+    day: the first day that is not used.
+    count: number of stocks.
+    look_back: number of days before it that are used.
 
   Returns:
-    Columns of the panel, in their order.
+    Indices of columns of the panel, increasing.
 
   Raises:
-    DataError: the panel has no volumes, or too few days or stocks for that.
+    DataError: the panel has no volumes, or too few days or stocks.
   """
   first, stop = panel.investable
   if panel.volume is None:
@@ -61,17 +61,17 @@ def narrowed(
   stop: int,
   training_days: int,
 ) -> MarketPanel:
-  """The panel of some of its columns, up to a day.
+  """Returns a panel of some columns, up to a day.
 
   Args:
     panel: to be narrowed.
     stocks: investable columns that stay so, in the panel's order.
     context: names of other columns that stay; they come first.
     stop: the first day that is left out.
-    training_days: by whose data the stocks were chosen.
+    training_days: number of days whose data chose the stocks.
 
   Raises:
-    DataError: a name is unknown or that of a stock that may be bought.
+    DataError: a name is unknown, or that of an investable stock.
   """
   first, last = panel.investable
   others = [*range(first), *range(last, panel.num_columns)]

@@ -1,4 +1,4 @@
-"""Indices, rates and commodities: what is known beside the stocks."""
+"""Series that are observed with the stocks: indices, rates, commodities."""
 
 import dataclasses
 import hashlib
@@ -31,7 +31,7 @@ from eigen3.data.indicators import PRICES
 from eigen3.data.tables import Column, Table, read_file
 from eigen3.data.text_files import name_of
 
-# Beyond them a value is a slip, and float32 could not hold its indicators.
+# A value beyond them is an error, and float32 could not hold its indicators.
 _BOUNDS = {**dict.fromkeys(PRICES, (-1e15, 1e15)), 'volume': VOLUME_BOUNDS}
 _SUFFIXES = ('.csv', '.tsv', '.parquet')
 _LONGEST_LAG = 3650
@@ -39,22 +39,21 @@ _LONGEST_LAG = 3650
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Series:
-  """Values that are observed and cannot be bought, R of them.
+  """R values that are observed and cannot be bought.
 
-  A value is no price: it may be zero or negative, and that is not masked.
+  A value is not a price: zero and negative values are valid.
 
   Attributes:
     name: of the column in a panel.
     dates: datetime64[D] [R], strictly increasing: the days the values are of.
-    ohlc: float64 [R, 4], open, high, low, close; all the value where there is
-      one a day. No close is missing: a row without is none.
+    ohlc: float64 [R, 4], open, high, low, close; all equal if there is one
+      value a day. Rows without a close are dropped.
     volume: float64 [R]; NaN is missing.
-    lag: calendar days after which a value is known, at least 0. It is seen on
-      the first day of the market from then on, and only on that one.
-    masked: cells that are empty or cannot be meant.
+    lag: calendar days after which a value is known, at least 0. It is observed
+      only on the first market day from then on.
+    masked: cells that are empty or invalid.
     source_hash: sha256 of the file.
-    revised: days that the file held again with other values; the row further
-      down was kept.
+    revised: days with several different rows; the last row was kept.
   """
 
   name: str
@@ -68,10 +67,10 @@ class Series:
 
 
 def read_context(text: str, written: Days = AS_WRITTEN) -> tuple[Series, ...]:
-  """What 'PATH', 'PATH:lag=1' or 'PATH:lag=1:name=VIX' asks for.
+  """Reads series given as 'PATH', 'PATH:lag=1' or 'PATH:lag=1:name=VIX'.
 
   Raises:
-    DataError: as `read_series`, or an option that is no such.
+    DataError: as `read_series`, or an option is unknown.
   """
   path, *options = re.split(':(?=(?:lag|name)=)', text)
   given = dict(option.split('=', 1) for option in options)
@@ -94,24 +93,24 @@ def read_series(
 
   A file has a date and
 
-  - open, high, low and close, or a close alone: one series. Where there is an
-    adjusted close these are prices, and are read as those of a stock.
+  - open, high, low and close, or a close alone: one series. If there is an
+    adjusted close, these are prices, and are read as those of a stock.
   - a column `value`: one series.
-  - either of them beside a series_id (or symbol, name): one for each.
+  - either of them and a series_id (or symbol, name): one series for each.
   - else any other columns with numbers: each is a series.
 
-  Empty cells are days without a value. Of a file with one series the name is
-  `name`, its series_id, or that of the file; of several, their own, after
-  `name` and an underscore where one is given.
+  Empty cells are days without a value. A single series is called `name`, else
+  its series_id, else after the file. Several series have their own names, after
+  `name` and an underscore if it is given.
 
   Args:
     path: a file or a folder.
     lag: calendar days from the date of a value until it is known.
     name: see above.
-    written: how days are.
+    written: format of days.
 
   Raises:
-    DataError: there is no series in it, or a cell is not what it should be.
+    DataError: there is no series in it, or a cell is wrong.
   """
   if name and not is_symbol(name):
     raise DataError(f"context: '{shown(name)}' cannot name a column")
@@ -193,7 +192,7 @@ def _series(
   lag: int,
   digest: str,
 ) -> Series:
-  """One series from rows of a table."""
+  """Makes a series from rows of a table."""
   if not is_symbol(name):
     raise Refused(f"'{shown(name)}' cannot name a column; give a name")
   if 'close' not in numbers:

@@ -1,7 +1,7 @@
-"""Whatever prices come in, by what it is.
+"""Opens files and folders of prices in any known format.
 
-A format of your own is a `Reader`, added by `register_source`. A reader must
-not run what a file holds: no pickle, no evaluation.
+Add a format of your own as a `Reader` by `register_source`. A reader must not
+run code from a file: no pickle, no evaluation.
 """
 
 import os
@@ -19,21 +19,21 @@ class Reader(NamedTuple):
   """A format of prices.
 
   Attributes:
-    matches: of an existing file or folder, whether it is of this format.
-    read: `(path, progress) -> Source`, where `progress` wraps a list of what
-      is read one after another; a `DataError` where no ticker is left.
+    matches: returns whether an existing file or folder has this format.
+    read: `(path, progress) -> Source`, where `progress` wraps the list of items
+      to read; raises a `DataError` if no ticker is left.
   """
 
   matches: Callable[[pathlib.Path], bool]
   read: Callable[[pathlib.Path, Progress], Source]
 
 
-# Formats that were added; the first that matches reads.
+# Added formats; the first that matches is used.
 _READERS: list[Reader] = []
 
 
 def register_source(reader: Reader) -> None:
-  """Adds a format, which is asked before those that are there."""
+  """Adds a format, which takes precedence over existing ones."""
   if reader not in _READERS:
     _READERS.insert(0, reader)
 
@@ -45,16 +45,16 @@ def open_source(
 ) -> Source:
   """Reads prices of many stocks.
 
-  Of a format that was registered, or a folder with a file a ticker, or one file
+  It reads a registered format, a folder with one file per ticker, or one file
   with all tickers.
 
   Args:
-    path: what it is, is told from what is there.
+    path: a file or a folder; the format is detected.
     progress: wraps the list of files, or of symbols, e.g. `tqdm`.
-    written: how days are; a format that was registered knows that itself.
+    written: format of days; not used by registered formats.
 
   Raises:
-    DataError: there is no such place, or no ticker in it.
+    DataError: there is no such file or folder, or no ticker in it.
   """
   if not os.path.exists(path):
     raise DataError(f'{path}: no such folder or file')

@@ -1,9 +1,9 @@
-"""Splits by days, and normalisation that knows the training days only.
+"""Splits by days, and normalisation by the training days only.
 
-Purging is built in: an episode, with the days on which its positions close and
-its rewards settle, lies within one split, so no reward of training is made of
-a later split's prices. An embargo leaves days between splits unused, for what
-is left of memory in prices themselves.
+Purging is built in: an episode, including the days on which its positions close
+and its rewards settle, lies within one split, so no training reward depends on
+a later split's prices. An embargo leaves days between splits unused, against
+the remaining autocorrelation of prices.
 """
 
 import dataclasses
@@ -15,8 +15,8 @@ import numpy as np
 from eigen3 import settings
 from eigen3.data.errors import DataError
 
-# What is known of a column on fewer days of training than this is too little
-# to learn from: it is not bought, and a feature of it is not measured.
+# A column with data on fewer training days than this is not bought, and its
+# features are not normalised.
 MIN_TRAINING_DAYS = 60
 
 
@@ -24,7 +24,7 @@ MIN_TRAINING_DAYS = 60
 class Splits:
   """Ranges (start, stop) of days: training, then validation, then holdout.
 
-  Days between two of them belong to none.
+  Days between two splits belong to none.
   """
 
   train: tuple[int, int]
@@ -34,17 +34,17 @@ class Splits:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Normalisation:
-  """What is subtracted from a feature, and what it is then divided by.
+  """Statistics that normalise features: (feature - mean) / std.
 
-  A feature that is constant in training keeps its unit (std 1). A feature of
-  a column that training knows on fewer than `MIN_TRAINING_DAYS` days cannot
-  be measured: both numbers are NaN, which makes it missing on every day. Raw
-  values, or values divided by the spread of a few days, would be far from
-  all that networks were trained on; days after training must not measure it.
+  A feature that is constant in training keeps its unit (std 1). A feature with
+  values on fewer than `MIN_TRAINING_DAYS` training days has a mean and std of
+  NaN, which makes it missing on every day. Raw values, or values divided by the
+  deviation of a few days, would be far from the networks' training data, and
+  days after training must not be used.
 
   Attributes:
-    mean: float32 [C, F], NaN where not measured.
-    std: float32 [C, F], positive, NaN where not measured.
+    mean: float32 [C, F], NaN if not measured.
+    std: float32 [C, F], positive, NaN if not measured.
   """
 
   mean: np.ndarray
@@ -52,15 +52,15 @@ class Normalisation:
 
 
 def split_days(num_days: int, config: Any, training_days: int = 0) -> Splits:
-  """The last days are held out, those before them validate, the rest train.
+  """Splits days into training, validation and, last, held-out days.
 
-  Of each split but the first, `embargo_days` days before it are left out.
+  The `embargo_days` days before validation and before the holdout are left out.
 
   Args:
     num_days: T, days of the panel.
     config: the section `data` of experiments/configs/td3.py.
-    training_days: least days of training, as the panel says: by that many it
-      was decided what may be bought, so fewer would not be all that knows.
+    training_days: least training days, as in the panel: the data of so many
+      days decided which columns may be bought.
 
   Raises:
     DataError: a length is negative, or too few days are left for training.
@@ -99,16 +99,16 @@ def split_days(num_days: int, config: Any, training_days: int = 0) -> Splits:
 def walk_forward(
   num_days: int, config: Any, min_training_days: int
 ) -> Iterator[Splits]:
-  """Anchored folds: training grows from the first day, holdouts follow.
+  """Yields anchored folds: training grows from day 0, holdouts follow.
 
-  Each fold is a panel of its own that ends with its holdout. The holdouts do
-  not overlap; the last ends with the last day, the first is the earliest that
-  leaves enough training.
+  Each fold is a panel that ends with its holdout. The holdouts do not overlap.
+  The last one ends with the last day; the first is the earliest with enough
+  training days.
 
   Args:
     num_days: T, days of the panel.
     config: the section `data` of experiments/configs/td3.py.
-    min_training_days: of the first fold.
+    min_training_days: least training days of the first fold.
 
   Yields:
     The splits of each fold, the earliest first.
@@ -141,7 +141,7 @@ def _check(config: Any) -> None:
 def fit_normalisation(
   features: np.ndarray, train: tuple[int, int]
 ) -> Normalisation:
-  """Mean and standard deviation of every column's features in training.
+  """Computes means and standard deviations of features on training days.
 
   Args:
     features: [T, C, F], NaN is missing and not counted.
@@ -149,7 +149,7 @@ def fit_normalisation(
 
   Raises:
     DataError: the range is not inside the panel, or is shorter than
-      `MIN_TRAINING_DAYS`, so that nothing could be measured.
+      `MIN_TRAINING_DAYS`.
   """
   start, stop = train
   if not 0 <= start < stop <= len(features):
@@ -173,9 +173,9 @@ def fit_normalisation(
 
 
 def _mean_and_std(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Population mean and deviation [C] of [T, C], skipping NaN.
+  """Returns population mean and deviation [C] of [T, C], skipping NaN.
 
-  Both are NaN where fewer than `MIN_TRAINING_DAYS` values are known.
+  Both are NaN if fewer than `MIN_TRAINING_DAYS` values are known.
   """
   known = ~np.isnan(values)
   count = known.sum(axis=0).astype(np.float64)
@@ -183,7 +183,7 @@ def _mean_and_std(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   mean = np.where(known, values, 0.0).sum(axis=0) / count
   off = np.where(known, values - mean, 0.0)
   std = np.sqrt((off**2).sum(axis=0) / count)
-  # What summing rounds off is not spread: a constant has none.
+  # Rounding errors are no deviation: that of a constant is 0.
   std[std <= 1e-9 * np.abs(mean)] = 0.0
   std[std == 0.0] = 1.0
   return mean, std

@@ -1,7 +1,6 @@
-"""What was read, adjusted, masked and refused, in words.
+"""Summarises what was read, adjusted, masked and refused.
 
-What else is wrong with the data, and what was done about it, is said by
-`eigen3.data.quality`.
+See `eigen3.data.quality` for other defects and their repairs.
 """
 
 import numpy as np
@@ -15,7 +14,7 @@ _SHOWN = 20  # entries of a list before the rest is only counted
 
 
 def summary_lines(source: Source, panel: MarketPanel) -> list[str]:
-  """The closing summary of a preparation, one fact a line."""
+  """Returns the final summary of a preparation, one fact per line."""
   tickers = source.tickers
   first = min(ticker.dates[0] for ticker in tickers)
   last = max(ticker.dates[-1] for ticker in tickers)
@@ -51,7 +50,7 @@ def _series_lines(source: Source, panel: MarketPanel) -> list[str]:
 
 
 def _dropped_lines(columns: list[Ticker | Series]) -> list[str]:
-  """Rows that were read and are none of the panel."""
+  """Returns lines on the rows that were read but are not in the panel."""
   kinds = {
     'repeated': 'rows equal to another of their day; one is kept',
     'revised': 'days again with other numbers; the last row is kept',

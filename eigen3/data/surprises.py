@@ -1,6 +1,6 @@
-"""What is read without an error and is seldom meant: warnings.
+"""Warnings about data that is valid but probably a mistake.
 
-Nothing is changed. Each is found by days, names and what the files state.
+Nothing is changed. Warnings depend on days, names and statements of files.
 """
 
 import collections
@@ -15,7 +15,7 @@ from eigen3.data.readers import Source
 from eigen3.data.repairs import Repairs
 from eigen3.types import TRADING_DAYS_A_YEAR
 
-_FEW_ROWS = 5  # at an end of a history, so far from the others, are a slip
+_FEW_ROWS = 5  # at an end of a history, beyond a gap: suspect
 _FAR_DAYS = 92
 _STILL_ROWS = 20
 _SHOWN_NAMES = 8
@@ -25,13 +25,13 @@ _WEEKDAYS = ('Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday',
 
 @dataclasses.dataclass(frozen=True)
 class Warned:
-  """A surprise.
+  """A warning.
 
   Attributes:
     kind: one of `KINDS`.
-    count: of what `what` counts.
-    what: in words, with what helps.
-    example: the first, or the first few.
+    count: the number that `what` describes.
+    what: description in words, with a remedy.
+    example: the first case, or the first few.
   """
 
   kind: str
@@ -46,11 +46,11 @@ class Warned:
 def find(
   source: Source, panel: MarketPanel, repairs: Repairs
 ) -> tuple[Warned, ...]:
-  """All surprises of a source and the panel that was made of it.
+  """Returns all warnings about a source and the panel made from it.
 
   Args:
-    source: what was read, before any repair.
-    panel: made of it.
+    source: the source before any repair.
+    panel: the panel made from it.
     repairs: the repairs.
   """
   found = (kind(source, panel, repairs) for kind in KINDS.values())
@@ -96,7 +96,7 @@ def _far(source: Source, panel: MarketPanel, repairs: Repairs) -> Warned | None:
 def _moved(
   source: Source, panel: MarketPanel, repairs: Repairs
 ) -> Warned | None:
-  """Five days of the week, but not Monday to Friday."""
+  """Warns of five days of the week that are not Monday to Friday."""
   rows, examples = 0, []
   for ticker in source.tickers:
     # The first day of all, 1970-01-01, was a Thursday.

@@ -1,9 +1,9 @@
 """The embedded markets: seeded, with a signal whose strength is a setting.
 
-Every stock has a hidden daily drift, and what reveals it depends on the market
-(see `synthetic_signals`). A policy that learns to read it earns money, and one
-that is given the drift itself is the yardstick. Without signal, no price can
-be predicted and the expected return of every trade before costs is zero.
+Every stock has a hidden daily drift; the market determines what reveals it (see
+`synthetic_signals`). A policy that learns to infer it earns money, and one that
+is given the drift is the yardstick. Without signal, no price can be predicted
+and the expected return of every trade before costs is zero.
 """
 
 import dataclasses
@@ -22,12 +22,12 @@ from eigen3.data.synthetic_prices import walks
 from eigen3.data.synthetic_signals import MARKETS, TELLERS, Hidden, Streams
 
 FIRST_DAY = np.datetime64('2000-01-03')
-# A stock that comes late or leaves early is there for at least so many days,
-# its warm-up included.
+# A stock that is listed late or delisted early is listed for at least so many
+# days, including its warm-up.
 SHORTEST_LISTING = 2 * WARM_UP_DAYS
 
 _SHARE = settings.number(lambda x: 0 <= x <= 1, 'a share in [0, 1]')
-_MOST_CELLS = 10**8  # days times columns; all are in memory several times
+_MOST_CELLS = 10**8  # days x columns; they are in memory several times
 _EXPECTED = {
   'market': settings.one_of(*MARKETS),
   'seed': settings.SEED,
@@ -43,18 +43,17 @@ _EXPECTED = {
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SyntheticMarket:
-  """A panel and what it hides.
+  """A panel and its hidden signal.
 
   Attributes:
-    panel: T days of C columns: an index, in some markets a column that tells
-      of the stocks, and random walks; the N stocks; more random walks.
-      Features are all known from the first day except in the first days of
-      late listings.
+    panel: T days of C columns: an index, in some markets a column that predicts
+      the stocks, and random walks; the N stocks; more random walks. Features
+      are known from the first day, except in the first days of late listings.
     drift: float32 [T, N], the expected return from the close of each day to
-      that of the next, known to nobody but the informed policy. Drifts go on
-      where a stock is not listed. In the market 'none' it is what was, before
-      the days were shuffled, and tells nothing; in 'patience' it is what a dip
-      gives back, and leaves out that a stock may dip.
+      that of the next, known to the informed policy only. It also has values
+      when a stock is not listed. In the market 'none' it is the drift before
+      the days were shuffled, and predicts nothing. In 'patience' it is the
+      rebound from a dip, without the expectation of future dips.
     dips: the process of the market 'patience', else None.
   """
 
@@ -64,7 +63,7 @@ class SyntheticMarket:
 
 
 def synthetic_market(config: Any) -> SyntheticMarket:
-  """The market that `config` describes; equal settings give equal bits.
+  """Makes the market that `config` describes; equal settings, equal bits.
 
   Args:
     config: the section `data.synthetic` of experiments/configs/td3.py.
@@ -73,7 +72,7 @@ def synthetic_market(config: Any) -> SyntheticMarket:
     DataError: a setting is out of its range.
   """
   _check(config)
-  # One stream per cause: a setting of one leaves the draws of the others.
+  # One stream per cause: settings of one do not change the draws of others.
   drifts, prices, context, volumes, listings, later, others = (
     np.random.default_rng(seed)
     for seed in np.random.SeedSequence(config.seed).spawn(7)
@@ -143,7 +142,7 @@ def _check(config: Any) -> None:
 
 
 def _check_prices(ohlc: np.ndarray, config: Any) -> None:
-  """Refuses drifts that carry prices away; a DataError."""
+  """Raises DataError if drifts move prices out of range."""
   least, most = np.finfo(np.float32).tiny, np.finfo(np.float32).max
   if not ((ohlc >= least) & (ohlc <= most)).all():
     raise DataError(
@@ -156,7 +155,7 @@ def _check_prices(ohlc: np.ndarray, config: Any) -> None:
 def _context_prices(
   rng: np.random.Generator, hidden: Hidden, num: int
 ) -> np.ndarray:
-  """Prices [T, num, 4]: an equal-weighted index, what tells, then walks."""
+  """Returns prices [T, num, 4]: an equal-weighted index, signal, walks."""
   stocks = hidden.stocks
   before = np.concatenate([stocks[:1, :, 3], stocks[:-1, :, 3]])
   change = (stocks / before[..., None]).mean(axis=1)  # [T, 4]
@@ -171,7 +170,7 @@ def _context_prices(
 def _unlisted(
   rng: np.random.Generator, config: Any, num_days: int
 ) -> np.ndarray:
-  """Cells [T, C] in which a stock is not yet or no longer listed."""
+  """Draws the cells [T, C] in which a stock is not yet or no longer listed."""
   num = config.num_stocks
   unlisted = np.zeros((num_days, config.num_columns), bool)
   if not (config.late_listings or config.delistings):
@@ -183,7 +182,7 @@ def _unlisted(
   )
   chosen = rng.permutation(num)
   is_late = chosen < round(config.late_listings * num)
-  # From the other end: no stock does both while there is a choice.
+  # From the other end, so that no stock is both if that can be avoided.
   is_gone = num - 1 - chosen < round(config.delistings * num)
   day = np.arange(num_days)[:, None]
   first = config.num_context

@@ -1,43 +1,43 @@
-"""The hidden process of the embedded market `patience`, and what tells of it.
+"""The hidden process of the embedded market `patience`, and its signal.
 
 On most days one stock dips: it falls between its open and its close, and rises
-by as much between open and close of the next day. Who buys it at the open
-between the two earns the size of the dip, and has his cash bound for as long as
-the rules of trading hold a position. Most dips are shallow. Deep ones come in
-pairs, on days in a row, at irregular times, and a column, the herald, rises for
-some days before them. So a shallow dip is worth its size less what the cash
-would bring elsewhere: little in quiet times, and more than its size shortly
-before deep ones.
+by as much between open and close of the next day. Buying at the open between
+the two earns the size of the dip, and binds the cash for as long as the trading
+rules hold a position. Most dips are shallow. Deep ones come in pairs, on days
+in a row, at irregular times, and a column, the herald, rises for some days
+before them. So a shallow dip is worth its size less the opportunity cost of the
+cash, which is small in quiet times, and larger than the dip shortly before deep
+ones.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-# Of a day with an ordinary dip, and of a quiet day on which a warning begins.
+# Probabilities of an ordinary dip on a day, and of a warning after a quiet day.
 DIP_CHANCE, WARNING_CHANCE = 0.9, 1.0 / 25.0
 WARNING_DAYS, DEEP_DAYS = 10, 2
-# The phases of the process in their order: 0 is quiet, then so many days of
-# warning, then the days of deep dips; after the last it is quiet again.
+# The phases of the process in order: 0 is quiet, then come the days of warning,
+# then the days of deep dips, after which it is quiet again.
 NUM_PHASES = 1 + WARNING_DAYS + DEEP_DAYS
 # Ranges of sizes, in the logarithm of the price; they are uniform.
 SHALLOW, DEEP = (0.006, 0.014), (0.03, 0.09)
-# Standard deviations of a day's return that nothing explains, of all stocks
-# together and of each. They are small, so that sizes can be seen on the day.
+# Standard deviations of the unexplained daily return, of all stocks together
+# and of each. They are small, so that sizes are visible on the day.
 MARKET_NOISE, STOCK_NOISE = 0.002, 0.003
-# The herald: its quiet price, the logarithm of how far it rises until the first
-# deep dip, and the deviation of its price on a day, two thirds of a day's rise.
+# The herald: its quiet price, the log of its rise until the first deep dip, and
+# the daily deviation of its price, two thirds of a day's rise.
 QUIET, RISE, HERALD_NOISE = 15.0, np.log(2.0), 0.045
 
 
 class Dips(NamedTuple):
-  """What the market hides.
+  """The hidden process of the market.
 
   Attributes:
     sizes: float [T, N], logarithm of the fall of the stock that dips, and of
       its rise on the next day; 0 for the others.
     phases: int [T], the phase of each day, in 0 to `NUM_PHASES` - 1.
-    scale: of all sizes.
+    scale: scale of all sizes.
   """
 
   sizes: np.ndarray
@@ -46,7 +46,7 @@ class Dips(NamedTuple):
 
 
 def is_deep(phases: np.ndarray) -> np.ndarray:
-  """Whether the dips of such phases are deep, bool [...]."""
+  """Returns whether the dips of phases are deep, bool [...]."""
   return phases > WARNING_DAYS
 
 
@@ -57,11 +57,10 @@ def draw(
   num_stocks: int,
   scale: float,
 ) -> Dips:
-  """Draws the process; the scale changes no other number.
+  """Draws the process; the scale changes sizes only.
 
-  A stock that has dipped rests: the next one is drawn from those half of the
-  stocks, rounded up, whose last dip is longest ago. So stocks that are held
-  because of a dip hardly ever dip themselves.
+  The next stock to dip is drawn from the half of the stocks, rounded up, whose
+  last dip is longest ago. So stocks that are held because of a dip rarely dip.
   """
   phases = _phases(times.random(num_days))
   deep = is_deep(phases)
@@ -69,7 +68,7 @@ def draw(
   chance, share, place = dips.random((3, num_days))
   size = np.where(deep | (chance < DIP_CHANCE), low + share * (high - low), 0.0)
   sizes = np.zeros((num_days, num_stocks))
-  order = [*dips.permutation(num_stocks)]  # the longest rested first
+  order = [*dips.permutation(num_stocks)]  # the longest since a dip first
   rested = num_stocks - num_stocks // 2
   for day in np.flatnonzero(size):
     stock = order.pop(int(place[day] * rested))
@@ -79,32 +78,32 @@ def draw(
 
 
 def moves(dips: Dips) -> np.ndarray:
-  """What dips add to the moves of a day's two parts, [T, 2, N]."""
+  """Returns what dips add to the moves of a day's two parts, [T, 2, N]."""
   back = np.concatenate([np.zeros((1, dips.sizes.shape[1])), dips.sizes[:-1]])
   return np.stack([np.zeros_like(back), back - dips.sizes], axis=1)
 
 
 def transitions() -> np.ndarray:
-  """Chances [K, K] of each phase (column) on the day after one (row)."""
+  """Returns transition probabilities [K, K] from phase (row) to phase."""
   chances = np.roll(np.eye(NUM_PHASES), 1, axis=1)
   chances[0, :2] = 1.0 - WARNING_CHANCE, WARNING_CHANCE
   return chances
 
 
 def levels() -> np.ndarray:
-  """Logarithm of the herald's price, over its quiet one, by phase [K]."""
+  """Returns the log of the herald's price over its quiet one, by phase [K]."""
   phases = np.arange(NUM_PHASES)
   return RISE * np.minimum(phases / WARNING_DAYS, 1.0)
 
 
 def herald(rng: np.random.Generator, phases: np.ndarray) -> np.ndarray:
-  """Logarithm of the herald's price at each close, [T]."""
+  """Draws the log of the herald's price at each close, [T]."""
   noise = HERALD_NOISE * rng.standard_normal(len(phases))
   return np.log(QUIET) + levels()[phases] + noise
 
 
 def _phases(drawn: np.ndarray) -> np.ndarray:
-  """The phases [T] that uniform numbers [T] lead to, quiet before the first."""
+  """Maps uniform numbers [T] to phases [T], starting from quiet."""
   phase, phases = 0, []
   for number in drawn:
     begins = phase > 0 or number < WARNING_CHANCE

@@ -1,4 +1,4 @@
-"""Prices of the embedded markets, from what moves them.
+"""Makes prices of the embedded markets from drifts and noise.
 
 Each day has two parts, before and after its open. Deviations and moves are of
 the logarithm of a price.
@@ -15,10 +15,10 @@ _SHARE = np.array([OVERNIGHT, 1.0 - OVERNIGHT])[:, None]
 
 
 def moves_of(expected, noise: np.ndarray, deviation: float) -> np.ndarray:
-  """The moves of a day's two parts, [T, 2, N].
+  """Returns the moves of a day's two parts, [T, 2, N].
 
-  Each is a fair game around its share of the expected return: the mean of
-  exp(x) is taken out.
+  The noise leaves the expected return unchanged, because the mean of exp(noise)
+  is divided out.
 
   Args:
     expected: [T, N], a day's expected return.
@@ -30,18 +30,18 @@ def moves_of(expected, noise: np.ndarray, deviation: float) -> np.ndarray:
 
 
 def of_a_day(noise: np.ndarray) -> np.ndarray:
-  """What the noise of a day's parts adds up to, [T, 2, N] to [T, N]."""
+  """Sums the noise of a day's parts, [T, 2, N] to [T, N]."""
   return (np.sqrt(_SHARE) * noise).sum(axis=1)
 
 
 def bars(rng: np.random.Generator, moves: np.ndarray) -> np.ndarray:
-  """Open, high, low and close [T, N, 4] of prices that begin anywhere."""
+  """Returns open, high, low, close [T, N, 4] from random first prices."""
   start = np.log(rng.uniform(20.0, 200.0, moves.shape[2]))
   return bars_from(rng, start, moves)
 
 
 def bars_from(rng: np.random.Generator, start, moves: np.ndarray) -> np.ndarray:
-  """The same from the logarithm of the price before the first day."""
+  """Like `bars`, from the log of the price before the first day."""
   halves = moves.reshape(2 * len(moves), moves.shape[2])
   path = start + np.cumsum(halves, axis=0)
   path = path.reshape(moves.shape)
@@ -53,7 +53,7 @@ def bars_from(rng: np.random.Generator, start, moves: np.ndarray) -> np.ndarray:
 
 
 def walks(rng: np.random.Generator, num_days: int, num: int) -> np.ndarray:
-  """Prices [T, num, 4] that nothing predicts and that predict nothing."""
+  """Draws random walks [T, num, 4], independent of everything else."""
   noise = STOCK_NOISE * rng.standard_normal((num_days, 2, num))
   expected = np.zeros((num_days, num))
   return bars(rng, moves_of(expected, noise, STOCK_NOISE))

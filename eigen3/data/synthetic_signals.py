@@ -1,23 +1,22 @@
-"""What the embedded markets hide, and the prices of the stocks that obey it.
+"""Hidden signals of the embedded markets, and the stock prices they drive.
 
-The hidden drift is an expected return of the next day; noise of about 1.5 % a
-day covers it. The markets differ in what reveals it:
+The hidden drift is the expected return of the next day, under noise of about
+1.5 % a day. The markets differ in what reveals it:
 
-  drift     each stock's own prices: its drift comes and goes in slow,
-            irregular cycles.
-  leading   another column, whose past moves drive all stocks alike. Whatever
-            raises their drift lowers them at once, by so much that their own
-            returns are uncorrelated: they tell nothing. Who knows the column
-            by its place can explain half of what the mean stock does in 20
-            days; the mean of all columns' features, next to nothing.
+  drift     each stock's own prices: its drift follows slow, irregular cycles.
+  leading   another column, whose past moves drive all stocks alike. A shock
+            that raises their drift also lowers them at once, by so much that
+            their own returns are uncorrelated and predict nothing. The past of
+            this column explains half of the mean stock's return over 20 days;
+            the mean of all columns' features, almost nothing.
   some      own prices as in `drift`, but only of half the stocks; the others
             are noise.
-  regime    own past moves, which go on in calm times and are taken back in
-            others; the level of another column tells which times these are.
+  regime    own past moves, which continue in calm times and revert in others;
+            the level of another column shows which times these are.
   none      nothing: the days of a `drift` market in another order.
-  patience  falls that are taken back on the next day, most of them small; large
-            ones are announced by another column. No noise covers these, but a
-            position binds cash (see `synthetic_patience`).
+  patience  falls that revert on the next day, most of them small; another
+            column announces large ones. No noise covers these, but a position
+            binds cash (see `synthetic_patience`).
 """
 
 from collections.abc import Callable, Mapping
@@ -39,24 +38,24 @@ from eigen3.data.synthetic_prices import (
 # Standard deviation of the drift, a fraction of the price. 0.35 % a day is 7 %
 # in 20 days, in which the noise of 1.5 % a day adds up to 6.7 %.
 DRIFT = 0.0035
-# A damped cycle: what it adds to a price is mostly given back, which keeps
-# prices of later years in the range that training has seen.
+# A damped cycle: its effect on a price mostly reverts, which keeps prices of
+# later years in the range of the training days.
 CYCLE_DAYS = 250.0
 DAMPING_DAYS = 120.0
-MEMORY_DAYS = 20.0  # of past moves, where these drive the drift
+MEMORY_DAYS = 20.0  # of past moves, if these drive the drift
 REGIME_DAYS = 120.0  # mean length
-# The column that tells the regime: its calm level, by how much it is higher in
-# others, how fast it gets there and how much of its move a day is noise.
+# The column that shows the regime: its level in calm times, its ratio in
+# others, its speed of adjustment and its daily noise.
 GAUGE, GAUGE_RATIO, GAUGE_DAYS, GAUGE_NOISE = 15.0, 2.0, 5.0, 0.05
 
 
 class Streams(NamedTuple):
-  """A random stream per cause: a setting of one leaves the draws of others.
+  """A random stream per cause; settings of one do not change other draws.
 
   Attributes:
-    drifts: of hidden cycles.
-    prices: of noise.
-    others: of what only some markets have.
+    drifts: stream of hidden cycles.
+    prices: stream of noise.
+    others: stream of the parts that only some markets have.
   """
 
   drifts: np.random.Generator
@@ -65,15 +64,14 @@ class Streams(NamedTuple):
 
 
 class Hidden(NamedTuple):
-  """A market's stocks and what drives them.
+  """A market's stocks and their hidden drift.
 
   Attributes:
-    drift: [T, N], the expected return from each close to the next; of `none`,
-      what it was before the days were shuffled; of `patience`, what a dip
-      gives back.
+    drift: [T, N], the expected return from each close to the next; for `none`,
+      before the days were shuffled; for `patience`, the rebound from a dip.
     stocks: prices [T, N, 4].
-    teller: prices [T, 1, 4] of the column that has to be read, too, or None.
-    dips: of `patience`, else None.
+    teller: prices [T, 1, 4] of the column that shows the signal, or None.
+    dips: process of `patience`, else None.
   """
 
   drift: np.ndarray
@@ -85,7 +83,7 @@ class Hidden(NamedTuple):
 def _drift(
   streams: Streams, num_days: int, num_stocks: int, scale: float
 ) -> Hidden:
-  """Cycles that each stock's own prices reveal."""
+  """Makes cycles that each stock's own prices reveal."""
   hidden = scale * DRIFT * _cycles(streams.drifts, num_days, num_stocks)
   noise = np.add(*_noise(streams.prices, num_days, num_stocks))
   moves = _stock_moves(hidden, noise)
@@ -95,7 +93,7 @@ def _drift(
 def _leading(
   streams: Streams, num_days: int, num_stocks: int, scale: float
 ) -> Hidden:
-  """A column whose past moves drive all stocks.
+  """Makes a column whose past moves drive all stocks.
 
   With drift m_t = k m_(t-1) + w_t, a stock's returns m_t + u_(t+1) are
   uncorrelated if cov(u, w) = -k var(m).
@@ -116,7 +114,7 @@ def _leading(
 def _some(
   streams: Streams, num_days: int, num_stocks: int, scale: float
 ) -> Hidden:
-  """Cycles as in `drift`, of half the stocks, rounded up."""
+  """Makes cycles as in `drift`, of half the stocks, rounded up."""
   follows = streams.others.permutation(num_stocks) < (num_stocks + 1) // 2
   hidden = scale * DRIFT * _cycles(streams.drifts, num_days, num_stocks)
   hidden = np.where(follows, hidden, 0.0)
@@ -128,7 +126,7 @@ def _some(
 def _regime(
   streams: Streams, num_days: int, num_stocks: int, scale: float
 ) -> Hidden:
-  """Own past moves that go on or turn, as a gauge tells."""
+  """Makes own past moves that continue or revert, as a gauge shows."""
   market, own = _noise(streams.prices, num_days, num_stocks)
   turns = streams.others.random(num_days) < 1.0 / REGIME_DAYS
   calm = (streams.others.integers(2) + np.cumsum(turns)) % 2 == 0  # [T]
@@ -143,7 +141,7 @@ def _regime(
 def _none(
   streams: Streams, num_days: int, num_stocks: int, scale: float
 ) -> Hidden:
-  """The days of `drift` in another order, the same for all stocks."""
+  """Shuffles the days of `drift`, in the same order for all stocks."""
   hidden = scale * DRIFT * _cycles(streams.drifts, num_days, num_stocks)
   noise = np.add(*_noise(streams.prices, num_days, num_stocks))
   moves = _stock_moves(hidden, noise)
@@ -154,7 +152,7 @@ def _none(
 def _patience(
   streams: Streams, num_days: int, num_stocks: int, scale: float
 ) -> Hidden:
-  """Dips that are taken back, and a herald of deep ones."""
+  """Makes dips that revert, and a herald of deep ones."""
   dips = synthetic_patience.draw(
     streams.drifts, streams.others, num_days, num_stocks, scale
   )
@@ -181,24 +179,24 @@ MARKETS: Mapping[str, Callable[[Streams, int, int, float], Hidden]] = {
   'none': _none,
   'patience': _patience,
 }
-# Names of the columns that have to be read, too.
+# Names of the columns that show the signal.
 TELLERS = {'leading': 'LEADER', 'regime': 'GAUGE', 'patience': 'HERALD'}
 
 
 def _cycles(rng: np.random.Generator, num_days: int, num: int) -> np.ndarray:
-  """Damped cycles [T, num] with variance 1: the real part of an AR(1)."""
+  """Draws damped cycles [T, num], variance 1: the real part of an AR(1)."""
   turn = np.exp(-1.0 / DAMPING_DAYS + 2j * np.pi / CYCLE_DAYS)
   shocks = rng.standard_normal((num_days, num, 2)) @ np.array([1.0, 1j])
   return _autoregression(shocks, turn).real
 
 
 def _remembered(shocks: np.ndarray) -> np.ndarray:
-  """Shocks [T, num] of variance 1, fading: of variance 1 again."""
+  """Averages shocks [T, num] with fading weights, keeping variance 1."""
   return _autoregression(shocks, np.exp(-1.0 / MEMORY_DAYS))
 
 
 def _autoregression(shocks: np.ndarray, turn) -> np.ndarray:
-  """An AR(1) [T, num] with the variance of its shocks."""
+  """Returns an AR(1) [T, num] with the variance of its shocks."""
   state, rows = shocks[0], [shocks[0]]
   for shock in shocks[1:]:
     state = turn * state + np.sqrt(1.0 - np.abs(turn) ** 2) * shock
@@ -209,7 +207,7 @@ def _autoregression(shocks: np.ndarray, turn) -> np.ndarray:
 def _noise(
   rng: np.random.Generator, num_days: int, num: int
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Noise that all stocks share [T, 2, 1], and each one's own [T, 2, num]."""
+  """Draws common noise [T, 2, 1] and each stock's own [T, 2, num]."""
   market = rng.standard_normal((num_days, 2, 1))
   own = rng.standard_normal((num_days, 2, num))
   return MARKET_NOISE * market, STOCK_NOISE * own
@@ -218,12 +216,12 @@ def _noise(
 def _stock_moves(
   hidden: np.ndarray, noise: np.ndarray, more: float = 0.0
 ) -> np.ndarray:
-  """Moves [T, 2, N]; a day's return has the drift of the day before.
+  """Returns moves [T, 2, N]; a day's return has the previous day's drift.
 
   Args:
     hidden: the drift, [T, N].
     noise: [T, 2, N].
-    more: deviation of what the noise has beside that of market and stock.
+    more: standard deviation of noise beside that of market and stock.
   """
   expected = np.concatenate([np.zeros((1, hidden.shape[1])), hidden[:-1]])
   deviation = np.hypot(MARKET_NOISE, STOCK_NOISE)
@@ -231,7 +229,7 @@ def _stock_moves(
 
 
 def _gauge(rng: np.random.Generator, calm: np.ndarray) -> np.ndarray:
-  """Prices [T, 1, 4] near one level in calm days and another in others."""
+  """Draws prices [T, 1, 4] near one level in calm times, else another."""
   goals = np.log(GAUGE * np.where(calm, 1.0, GAUGE_RATIO))
   noise = GAUGE_NOISE * rng.standard_normal(len(calm))
   level, moves = goals[0], []
@@ -244,6 +242,6 @@ def _gauge(rng: np.random.Generator, calm: np.ndarray) -> np.ndarray:
 def _by_day(
   rng: np.random.Generator, start: float, moves: np.ndarray
 ) -> np.ndarray:
-  """Prices [T, 1, 4] that move [T] after the open and rest overnight."""
+  """Returns prices [T, 1, 4] that move [T] after the open, not overnight."""
   halves = np.stack([np.zeros_like(moves), moves], axis=1)[..., None]
   return bars_from(rng, start, halves)

@@ -1,7 +1,7 @@
-"""CSV and Parquet files as tables of days, numbers and symbols.
+"""Reads CSV and Parquet files as tables of days, numbers and symbols.
 
-Both are read in batches and only in the columns that the caller chooses from
-the header: what is held in memory is the table, not the file.
+Both are read in batches, and only the columns that the caller chooses from the
+header, so that the table is kept in memory, not the file.
 """
 
 import contextlib
@@ -31,9 +31,9 @@ _BATCH_ROWS = 1 << 17
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Column:
-  """A column's name in the file, fit to be printed, and its R cells.
+  """A column's printable name in the file, and its R cells.
 
-  What errors expect in a cell is a number, or a day as they are written.
+  `expected` is a number, or a day in its format, for error messages.
   """
 
   name: str
@@ -48,10 +48,10 @@ class Table:
   Attributes:
     day: datetime64[D] [R].
     numbers: float64 [R] by the keys of the choice.
-    codes: int32 [R], places in `symbols`; None where no symbol was chosen.
+    codes: int32 [R], indices in `symbols`; None if no symbol was chosen.
     symbols: distinct names, in the order of their first rows.
-    rows: int32 [R], where in the file a row stands, as errors say it.
-    ignored: names of columns that were not chosen, fit to be printed.
+    rows: int32 [R], row numbers in the file, for error messages.
+    ignored: printable names of columns that were not chosen.
   """
 
   day: Column
@@ -63,16 +63,16 @@ class Table:
 
   @property
   def has_symbols(self) -> bool:
-    """Whether `by_symbol` can tell whose the rows or the columns are."""
+    """Returns whether the rows or the columns have symbols."""
     return self.codes is not None or any(
       isinstance(key, tuple) for key in self.numbers
     )
 
   def by_symbol(self) -> list[tuple[str, dict[str, Column], np.ndarray]]:
-    """Every symbol, its columns by our names, and its rows as indices.
+    """Returns each symbol, its columns by canonical name, and its row indices.
 
-    Where columns have keys (symbol, name), a row without any price of a symbol
-    is none of its rows.
+    If columns have keys (symbol, name), rows without any price of a symbol are
+    left out.
     """
     if self.codes is not None:
       order = np.argsort(self.codes, kind='stable')
@@ -94,13 +94,13 @@ class Table:
 def read_file(
   file: BinaryIO, choose: Choose, written: Days = AS_WRITTEN
 ) -> Table:
-  """Reads a Parquet file or a CSV, as its first bytes say.
+  """Reads a Parquet file or a CSV, detected by its first bytes.
 
   Args:
-    file: is read from its beginning; must be seekable. It may be packed by
+    file: a seekable file, read from its beginning. It may be compressed by
       gzip.
-    choose: gets the header; raises `Refused` where it lacks a column.
-    written: how days are.
+    choose: receives the header; raises `Refused` if it lacks a column.
+    written: format of days.
 
   Raises:
     Refused: it is neither, or `choose` refuses its header.
@@ -117,11 +117,11 @@ def read_csv(
 ) -> Table:
   """Reads a CSV in UTF-8.
 
-  The header is one row, or the levels that pandas writes of yfinance's columns:
-  these get the names that pandas gives them in Parquet, "('Close', 'AAPL')".
+  The header is one row, or the levels that pandas writes for yfinance's
+  columns. These get the names that pandas uses in Parquet, "('Close', 'AAPL')".
 
   Raises:
-    Refused: it is no such file, or `choose` refuses its header.
+    Refused: it is not a CSV, or `choose` refuses its header.
   """
   layout = layout_of(file)
   header, start = layout.header, layout.start
@@ -136,7 +136,7 @@ def read_csv(
       reader = pa_csv.open_csv(
         file,
         read_options=pa_csv.ReadOptions(
-          use_threads=False,  # with them, errors do not say the row
+          use_threads=False,  # with threads, errors do not name the row
           block_size=_BLOCK_BYTES,
           column_names=[str(place) for place in range(len(header))],
         ),
@@ -160,7 +160,7 @@ def read_parquet(
   """Reads a Parquet file.
 
   Raises:
-    Refused: it is no such file, or `choose` refuses its columns.
+    Refused: it is not a Parquet file, or `choose` refuses its columns.
   """
   with _refusing('damaged or not a Parquet file'), pq.ParquetFile(file) as data:
     names = data.schema_arrow.names
@@ -177,7 +177,7 @@ def read_parquet(
 
 
 def _has_price(columns: dict[str, Column]) -> np.ndarray:
-  """Rows [R] in which a price is there, or something in its place."""
+  """Returns the rows [R] that have a price, valid or not."""
   prices = [columns[name].cells for name in PRICES if name in columns]
   return np.any([~np.isnan(p.values) | p.is_wrong for p in prices], axis=0)
 
@@ -191,7 +191,7 @@ def _gathered(
   written: Days,
   decimal: str = '.',
 ) -> Table:
-  """The table of batches whose fields are named by `places`."""
+  """Returns the table of batches whose fields are named by `places`."""
   known: dict[str, int] = {}
   read: dict[int, Callable[[pa.Array], Cells]]
   number = functools.partial(cells.numbers, decimal=decimal)
@@ -243,7 +243,7 @@ def _gathered(
 
 @contextlib.contextmanager
 def _refusing(what: str) -> Iterator[None]:
-  """Turns what Arrow says of a file into the one kind of refusal."""
+  """Converts Arrow's errors about a file to Refused."""
   try:
     yield
   except Refused:
@@ -254,9 +254,9 @@ def _refusing(what: str) -> Iterator[None]:
 
 
 def _line_numbers(file: BinaryIO, layout: Layout) -> np.ndarray:
-  """The line of the file, from 1, on which each of R rows stands."""
+  """Returns the line number, from 1, of each of R rows."""
   file.seek(layout.start)
-  # A letter for each byte, and any line ends as '\n'.
+  # One character per byte, and '\n' for any line end.
   text = io.TextIOWrapper(file, 'latin-1')
   try:
     return np.fromiter(_filled_lines(text, layout), np.int32)
@@ -271,15 +271,15 @@ def _filled_lines(text: Iterable[str], layout: Layout) -> Iterator[int]:
   for number, line in enumerate(text, layout.lines + 1):
     if '\0' in line:
       raise Refused('binary, not a CSV', number)
-    # Arrow would go on into the next lines, which would be lost silently.
+    # Arrow would continue into the next lines, which would be lost silently.
     if line.count('"') % 2 and open_quote.search(quoted.sub(r'\1', line)):
       raise Refused('a quote that is not closed on its line', number)
-    if line != '\n':  # Arrow leaves out empty lines, and no others
+    if line != '\n':  # Arrow leaves out empty lines only
       yield number
 
 
 def _located(error: Refused, rows: np.ndarray) -> Refused:
-  """What Arrow says of a row, with the line on which it stands."""
+  """Returns Arrow's error about a row, with its line number."""
   found = re.search(r'Row #(\d+): Expected (\d+) col.*got (\d+)', error.reason)
   if found is None:
     return error

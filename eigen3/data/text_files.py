@@ -1,4 +1,4 @@
-"""Text files as programs write them: packed, encodings, separators."""
+"""Opens text files: compression, encodings, separators, decimal marks."""
 
 import codecs
 import contextlib
@@ -18,17 +18,17 @@ from eigen3.data.headers import Header, read_levels
 _HEAD_BYTES = 1 << 24  # the longest header
 _PART_BYTES = 1 << 20
 _GZIP_MAGIC = b'\x1f\x8b'
-# A larger file that unpacks to more than so many times itself is no data.
+# A larger file that unpacks to more than so many times its size is refused.
 _MOST_GROWTH = 200
 _ALWAYS_UNPACKED = 1 << 26  # bytes, also the most that is kept in memory
-# UTF-32 first: its mark begins with that of UTF-16.
+# UTF-32 first: its byte order mark begins with that of UTF-16.
 _ENCODINGS = {
   codecs.BOM_UTF32_LE: 'utf-32',
   codecs.BOM_UTF32_BE: 'utf-32',
   codecs.BOM_UTF16_LE: 'utf-16',
   codecs.BOM_UTF16_BE: 'utf-16',
 }
-# What else is taken for a CSV, by its first bytes, and what helps.
+# Other formats, by their first bytes, and the remedy for each.
 _OTHERS = {
   b'PK\x03\x04': 'a zip archive or a workbook: unpack it or save it as CSV',
   b'\xd0\xcf\x11\xe0': 'a workbook: save it as CSV',
@@ -38,7 +38,7 @@ _OTHERS = {
 }
 _NO_TEXT = 'binary, not a CSV; text is read in UTF-8: save it so'
 _SEPARATORS = (',', ';', '\t', '|')
-_SAMPLE_LINES = 1000  # in which a decimal comma is looked for
+_SAMPLE_LINES = 1000  # that are searched for a decimal comma
 _DECIMAL_COMMA = re.compile(r'[+-]?\d*,\d+', re.ASCII)
 _BOTH_MARKS = re.compile(r'[+-]?[1-9]\d{0,2}(\.\d{3})+,\d+', re.ASCII)
 _THOUSANDS = re.compile(r'[+-]?[1-9]\d{0,2}\.\d{3}', re.ASCII)
@@ -46,14 +46,14 @@ _DECIMAL_POINT = re.compile(r'[+-]?\d*\.\d+', re.ASCII)
 
 
 class Layout(NamedTuple):
-  """How a CSV is written.
+  """The layout of a CSV.
 
   Attributes:
-    header: names of the columns; pairs in the spelling of pandas where the
-      header has two levels.
+    header: names of the columns; pairs in pandas' spelling if the header has
+      two levels.
     start: the byte at which the rows begin.
-    lines: how many lines are above them.
-    separator: between cells.
+    lines: number of lines above them.
+    separator: separator of cells.
     decimal: the decimal mark, '.' or ','.
   """
 
@@ -65,7 +65,7 @@ class Layout(NamedTuple):
 
 
 def name_of(file: pathlib.Path) -> tuple[str, str]:
-  """The stem and the suffix, in small letters, of what is in a file."""
+  """Returns the stem and the lower-case suffix, without '.gz'."""
   if file.suffix.lower() == '.gz':
     file = file.with_suffix('')
   return file.stem, file.suffix.lower()
@@ -73,15 +73,15 @@ def name_of(file: pathlib.Path) -> tuple[str, str]:
 
 @contextlib.contextmanager
 def plain(file: BinaryIO) -> Iterator[BinaryIO]:
-  """`file` unpacked, where gzip packed it, and text of it in UTF-8.
+  """Yields `file` decompressed, if by gzip, and its text in UTF-8.
 
   Raises:
-    Refused: it is damaged, or unpacks to more than any data would.
+    Refused: it is damaged, or decompresses to an implausible size.
   """
   with contextlib.ExitStack() as stack:
 
     def kept(parts: Iterator[bytes]) -> BinaryIO:
-      # On disk where it is large.
+      # On disk if it is large.
       out = stack.enter_context(tempfile.SpooledTemporaryFile(_ALWAYS_UNPACKED))
       out.writelines(parts)
       return cast(BinaryIO, out)
@@ -101,10 +101,10 @@ def plain(file: BinaryIO) -> Iterator[BinaryIO]:
 
 
 def layout_of(file: BinaryIO) -> Layout:
-  """How a CSV in UTF-8 is written, from its first lines.
+  """Detects the layout of a CSV in UTF-8 from its first lines.
 
   Raises:
-    Refused: it is empty, or no text.
+    Refused: it is empty, or not text.
   """
   head = file.read(_HEAD_BYTES)
   lines = re.finditer(rb'[^\r\n]+(\r\n|\r|\n|$)', head)
@@ -117,7 +117,7 @@ def layout_of(file: BinaryIO) -> Layout:
     raise Refused(_NO_TEXT)
   try:
     text = filled[0][0].decode('utf-8-sig')
-    # The one that makes most cells of it; of equals, the first.
+    # The separator that gives most cells; ties go to the first.
     separator = max(_SEPARATORS, key=lambda mark: len(_split(text, mark)))
     others = [_split(s[0].decode(errors='replace'), separator)
               for s in filled[1:]]  # fmt: skip
@@ -171,10 +171,11 @@ def _split(line: str, separator: str) -> list[str]:
 
 
 def _decimal(rows: list[list[str]], separator: str) -> str:
-  """The decimal mark of a file: '.', or a comma where that is certain.
+  """Returns the decimal mark of a file: '.', or a comma if that is certain.
 
-  A mark before three digits may be of thousands. A comma there is decimal only
-  without any point, beside semicolons, which programs write where it is.
+  A mark before three digits may mark thousands. A comma there is decimal only
+  if there is no point and cells are separated by semicolons, as programs that
+  use decimal commas write them.
   """
   cells = [cell for row in rows for cell in row]
   if separator == ',' or any(map(_is_point, cells)):
@@ -189,6 +190,6 @@ def _decimal(rows: list[list[str]], separator: str) -> str:
 
 
 def _is_point(cell: str) -> bool:
-  """Whether a cell is a number with a point that can be no thousands mark."""
+  """Returns whether a cell has a point that cannot mark thousands."""
   is_number = _DECIMAL_POINT.fullmatch(cell) is not None
   return is_number and _THOUSANDS.fullmatch(cell) is None
