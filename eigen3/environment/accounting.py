@@ -1,8 +1,8 @@
-"""Positions, orders and what filling and leaving them does to the cash.
+"""Positions, orders and fills, and their effect on cash.
 
-S slots hold the open positions, M a day of age: slot j holds what was bought
-j // M days ago, so that an age is never stored, a new position never searches
-for a place, and the maximum holding and delisting periods bound S.
+S slots hold the open positions, M slots for each day of age: slot j holds a
+position bought j // M days ago. So no age is stored and a new position needs no
+search for a free slot. The maximum holding and delisting periods bound S.
 """
 
 from typing import NamedTuple
@@ -22,7 +22,7 @@ class Orders(NamedTuple):
   """Accepted entries that wait for the next open of the stock's market.
 
   Attributes:
-    stock: int32 [M], EMPTY where there is none.
+    stock: int32 [M], EMPTY if there is no order.
     value: float [M], cash to spend, costs included.
     coefficient: float [M].
     sale_target: float [M], % above the entry price.
@@ -38,8 +38,8 @@ class Positions(NamedTuple):
   """Open positions, youngest first.
 
   Attributes:
-    stock: int32 [S], EMPTY where the slot is free.
-    shares: float [S], 0 where the slot is free.
+    stock: int32 [S], EMPTY if the slot is free.
+    shares: float [S], 0 if the slot is free.
     entry_price: float [S].
     target_price: float [S].
     coefficient: float [S].
@@ -53,10 +53,11 @@ class Positions(NamedTuple):
 
 
 class Closed(NamedTuple):
-  """Positions that were left today, slot by slot.
+  """Positions closed today, slot by slot.
 
   Attributes:
-    mask: bool [S], whether the slot's position was left; else ignore the rest.
+    mask: bool [S], whether the slot's position was closed; else ignore the
+      rest.
     stock: int32 [S].
     entry_day: int32 [S].
     exit_day: int32 [S].
@@ -82,19 +83,19 @@ class Closed(NamedTuple):
 
 
 class Marked(NamedTuple):
-  """An account at the close of a day, before anything is decided then.
+  """An account at the close of a day, before the day's decisions.
 
   Attributes:
-    positions: that are still held, S slots.
-    quotes: of the day, of the stocks that were held in the slots [S].
-    closed: the positions left today, S slots.
+    positions: those still held, S slots.
+    quotes: the day's quotes of the stocks that were held in the slots, [S].
+    closed: the positions closed today, S slots.
     cash: float [].
     equity: float [], cash and positions at their last closes.
     bought: float [], value of the fills at the open, before costs.
     sold: float [], value of the exits, before costs.
-    was_active: bool [], whether there was a position at any time of the day.
-    waiting: M orders of earlier days whose market has not opened yet; None
-      where markets have the same days (`Rules.orders_wait`).
+    was_active: bool [], whether any position was open during the day.
+    waiting: M orders of earlier days whose market has not opened yet; None if
+      all markets trade on the same days (`Rules.orders_wait`).
   """
 
   positions: Positions
@@ -109,58 +110,58 @@ class Marked(NamedTuple):
 
   @property
   def taken(self) -> Array:
-    """Stocks that are held or ordered, EMPTY for none; int32 [S or more]."""
+    """Returns the stocks that are held or ordered, else EMPTY; int32 [>= S]."""
     if self.waiting is None:
       return self.positions.stock
     return jnp.concatenate([self.positions.stock, self.waiting.stock])
 
   @property
   def free_cash(self) -> Array:
-    """Cash that no order has claimed; float []."""
+    """Returns the cash that waiting orders have not reserved; float []."""
     claimed = 0 if self.waiting is None else self.waiting.value.sum()
     return self.cash - claimed
 
   @property
   def num_waiting(self) -> Array | int:
-    """Orders that wait; int32 []."""
+    """Returns the number of waiting orders; int32 []."""
     if self.waiting is None:
       return 0
     return (self.waiting.stock != EMPTY).sum(dtype=jnp.int32)
 
 
 def num_slots(rules: Rules) -> int:
-  """S; a position is left at the latest on the last day its slot exists."""
+  """Returns S; every position is closed by the last day its slot exists."""
   return (rules.oldest_age + 1) * rules.max_entries_per_day
 
 
 def ages(rules: Rules) -> np.ndarray:
-  """int32 [S], days since the entry of the position in each slot."""
+  """Returns the days since entry of the position in each slot, int32 [S]."""
   slots = np.arange(num_slots(rules), dtype=np.int32)
   return slots // rules.max_entries_per_day
 
 
 def no_orders(rules: Rules, dtype: jnp.dtype) -> Orders:
-  """M empty orders."""
+  """Returns M empty orders."""
   zeros = jnp.zeros(rules.max_entries_per_day, dtype)
   return Orders(_empty(zeros), zeros, zeros, zeros)
 
 
 def no_positions(rules: Rules, dtype: jnp.dtype) -> Positions:
-  """S free slots."""
+  """Returns S free slots."""
   zeros = jnp.zeros(num_slots(rules), dtype)
   return Positions(_empty(zeros), zeros, zeros, zeros, zeros)
 
 
 def fill(cost_rate: Array | float, orders: Orders, price: Array) -> Positions:
-  """Turns orders into positions at a price.
+  """Fills orders at a price.
 
   Args:
-    cost_rate: of a fill, as a share of its value.
+    cost_rate: costs of a fill as a share of its value.
     orders: [M].
     price: float [M]; 0 cancels the order.
 
   Returns:
-    M positions, empty where there is no order or no price.
+    M positions, empty without an order or a price.
   """
   filled = (orders.stock != EMPTY) & (price > 0)
   paid = price * (1 + cost_rate)
@@ -174,7 +175,7 @@ def fill(cost_rate: Array | float, orders: Orders, price: Array) -> Positions:
 
 
 def still_waiting(orders: Orders, status: Array) -> Orders:
-  """Of M orders those whose market is closed, by the status [M] of the day."""
+  """Keeps those of M orders whose market is closed today (status [M])."""
   waits = (orders.stock != EMPTY) & (status == CLOSED)
   return orders._replace(
     stock=jnp.where(waits, orders.stock, EMPTY),
@@ -183,7 +184,7 @@ def still_waiting(orders: Orders, status: Array) -> Orders:
 
 
 def queue(orders: Orders, waiting: Orders | None) -> Orders:
-  """M orders of a day, of which the last places are free, and those waiting."""
+  """Puts waiting orders in the free last places of a day's M orders."""
   if waiting is None:
     return orders
   order = jnp.argsort(waiting.stock != EMPTY)
@@ -195,17 +196,17 @@ def queue(orders: Orders, waiting: Orders | None) -> Orders:
 
 
 def pay(cash: Array, value: Array, stock: Array) -> Array:
-  """Pays the filled orders, in their order.
+  """Subtracts the cost of filled orders from the cash, order by order.
 
   Args:
     cash: float [].
-    value: float [M], of the orders.
+    value: float [M], values of the orders.
     stock: int32 [M or more], EMPTY where an order was not filled.
 
   Returns:
-    float [], never negative when every value was bounded by the cash that the
-    orders before it left: the same differences round in the same way. Orders
-    that others overtook may lack the last digits.
+    float []. It is never negative if every value was bounded by the cash left
+    by the orders before it, because the same differences round in the same way.
+    For orders that were filled out of turn it may be off by rounding.
   """
   for order in range(value.shape[0]):
     cash = cash - jnp.where(stock[order] == EMPTY, 0, value[order])
@@ -213,7 +214,7 @@ def pay(cash: Array, value: Array, stock: Array) -> Array:
 
 
 def put_youngest(positions: Positions, youngest: Positions) -> Positions:
-  """Puts M positions in the slots of age 0."""
+  """Puts M new positions in the slots of age 0."""
   return jax.tree.map(
     lambda new, old: jnp.concatenate([new, old[new.shape[0] :]]),
     youngest,
@@ -222,7 +223,7 @@ def put_youngest(positions: Positions, youngest: Positions) -> Positions:
 
 
 def grow_older(positions: Positions, youngest: Positions) -> Positions:
-  """A day passes: M positions enter, the last M slots (always free) leave."""
+  """Ages positions by a day: M enter, the last M slots (always free) go."""
   return jax.tree.map(
     lambda new, old: jnp.concatenate([new, old[: -new.shape[0]]]),
     youngest,
@@ -237,22 +238,22 @@ def leave(
   entry_price: Array,
   target_price: Array,
 ) -> tuple[Array, Array]:
-  """Whether a position is left on a day, and at what price.
+  """Returns whether a position is closed on a day, and at what price.
 
-  In this order: at the open, when the maximum holding was reached at the
-  close before (fills at the open only); at the target; by delisting; at the
-  close of the day on which the maximum holding is reached (fills at the close
-  only). The arguments broadcast.
+  The first rule that applies decides: at the open, if the maximum holding
+  period was reached at the previous close (fills at the open only); at the
+  target price; by delisting; at the close of the day on which the maximum
+  holding period is reached (fills at the close only). The arguments broadcast.
 
   Args:
-    rules: of fills and delisting.
+    rules: rules of fills and delisting.
     age: int32, days since the entry, which may be today.
     today: the stock's quote.
     entry_price: float.
     target_price: float.
 
   Returns:
-    int32 reasons, `Exit.NONE` where the position is kept, and float prices.
+    int32 reasons (`Exit.NONE` if the position is kept) and float prices.
   """
   target_fill = target_price
   if rules.target_fill == 'limit_or_open':
@@ -265,7 +266,7 @@ def leave(
     at_close = jnp.zeros_like(gone)
   else:
     at_open = jnp.zeros_like(gone)
-    # Without a close, Eigen2 leaves at the entry price; we wait for one.
+    # Without a close, Eigen2 exits at the entry price; we wait for a close.
     flatters = rules.delisting_price == 'entry_price'
     at_close = (age >= rules.max_holding_days) & (priced | flatters)
   close_fill = jnp.where(priced, today.last_close, entry_price)
@@ -282,7 +283,7 @@ def leave(
 
 
 def delisting_price(rules: Rules, entry_price, last_close):
-  """What a share that is gone brings, before costs; arrays of any kind."""
+  """Returns the price paid for a delisted share, before costs; any arrays."""
   if rules.delisting_price == 'entry_price':
     return entry_price
   return last_close * (1 + rules.delisting_return)
@@ -295,7 +296,7 @@ def close_positions(
   positions: Positions,
   today: Quote,
 ) -> tuple[Positions, Closed]:
-  """Leaves what is to be left today; returns what stays and what left."""
+  """Closes positions that are due today; returns those kept and closed."""
   age = jnp.asarray(ages(rules))
   reason, price = leave(
     rules, age, today, positions.entry_price, positions.target_price
@@ -322,7 +323,7 @@ def close_positions(
 
 
 def size(rules: Rules, coefficient: Array) -> Array:
-  """The share of the largest position that a coefficient asks for."""
+  """Returns position size as a share of the largest, for a coefficient."""
   return jnp.clip(coefficient / rules.full_size_coefficient, 0, 1)
 
 

@@ -1,4 +1,4 @@
-"""Which stocks are bought today, and for how much."""
+"""Chooses the stocks to buy today and the size of each order."""
 
 from typing import NamedTuple
 
@@ -15,11 +15,11 @@ class Entries(NamedTuple):
 
   Attributes:
     outcome: int32 [M], an `Entry`.
-    stock: int32 [M], the stock that was looked at, or EMPTY where no
-      coefficient reached the threshold or trading is over.
+    stock: int32 [M], the stock considered, or EMPTY if no coefficient reached
+      the threshold or trading is over.
     coefficient: float [M].
     sale_target: float [M], %, within the allowed range.
-    value: float [M], what the order may spend, 0 where it was not accepted.
+    value: float [M], cash the order may spend, 0 if it was not accepted.
   """
 
   outcome: Array
@@ -30,7 +30,7 @@ class Entries(NamedTuple):
 
   @property
   def accepted(self) -> Array:
-    """bool [M]."""
+    """Returns which orders were accepted, bool [M]."""
     return self.outcome == Entry.ACCEPTED
 
 
@@ -48,19 +48,19 @@ def choose(
   """Decides the day's entries at its close, after its exits.
 
   Args:
-    rules: of entries.
+    rules: rules of entries.
     table: float [T, N, 4], see `prices.price_table`.
     day: int32 [].
-    trading: bool [], whether one may still buy.
+    trading: bool [], whether buying is still allowed.
     action: float [N, 2], coefficient and sale target in %.
-    held: int32 [S], stocks that are held or ordered, EMPTY where none.
-    cash: float [], without what waiting orders may spend.
+    held: int32 [S], stocks that are held or ordered, EMPTY if none.
+    cash: float [], less the cash reserved by waiting orders.
     equity: float [], marked to market.
-    num_waiting: int32 [], orders that wait; each takes the place of one of M.
+    num_waiting: int32 [], waiting orders; each takes one of the M places.
 
   Returns:
-    M decisions. Orders are paid from the cash that is left by those before. The
-    last places are of those that wait.
+    M decisions. Each order is paid from the cash left by those before it. The
+    last places belong to waiting orders.
   """
   coefficients = action[:, 0]
   if rules.entry_choice == 'best_available':
@@ -71,7 +71,7 @@ def choose(
   decisions = []
   for place in range(rules.max_entries_per_day):
     best = coefficients.max()
-    # The first of equals. A NaN equals nothing and buys nothing.
+    # Ties go to the first. A NaN equals nothing and buys nothing.
     stock = jnp.where(coefficients == best, index, index[-1]).min()
     value = jnp.minimum(cash, limit * accounting.size(rules, best))
     is_held = (held == stock).any()
@@ -101,18 +101,19 @@ def available(
   held: Array,
   cash: Array,
 ) -> Array:
-  """Which stocks an action can buy today; the others' coefficients are moot.
+  """Returns the stocks that can be bought today.
 
-  With `entry_choice` 'best' every coefficient counts, on every day, as in
-  Eigen2: a stock that can't be bought stands in the way of those that can.
+  Coefficients of other stocks are ignored. With `entry_choice` 'best' none is
+  ignored, as in Eigen2: a stock that cannot be bought can still take the place
+  of one that can.
 
   Args:
-    rules: of entries.
+    rules: rules of entries.
     table: float [T, N, 4], see `prices.price_table`.
     day: int32 [].
-    trading: bool [], whether one may still buy.
-    held: int32 [S], stocks that are held or ordered, EMPTY where none.
-    cash: float [], without what waiting orders may spend.
+    trading: bool [], whether buying is still allowed.
+    held: int32 [S], stocks that are held or ordered, EMPTY if none.
+    cash: float [], less the cash reserved by waiting orders.
 
   Returns:
     bool [N].
@@ -126,7 +127,7 @@ def available(
 
 
 def as_orders(entries: Entries) -> Orders:
-  """The orders that accepted entries are."""
+  """Converts accepted entries to orders."""
   return Orders(
     stock=jnp.where(entries.accepted, entries.stock, EMPTY),
     value=entries.value,
@@ -136,7 +137,7 @@ def as_orders(entries: Entries) -> Orders:
 
 
 def _buyable(table: Array, day: Array, held: Array) -> Array:
-  """bool [N], members of the universe with a close today that are not held."""
+  """Returns universe members with a close today that are not held, [N]."""
   num_stocks = table.shape[1]
   stocks = jnp.arange(num_stocks, dtype=jnp.int32)
   priced = prices.quote(table, day, stocks).status == prices.PRICED
@@ -153,7 +154,7 @@ def _outcome(
   is_held: Array,
   value: Array,
 ) -> Array:
-  """int32 [], the first obstacle in Eigen2's order, or ACCEPTED."""
+  """Returns the first obstacle in Eigen2's order, or ACCEPTED; int32 []."""
   outcome = jnp.full((), Entry.ACCEPTED, jnp.int32)
   if rules.enforce_cash:
     enough = (value >= rules.min_position_value) & (value > 0)

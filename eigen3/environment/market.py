@@ -1,4 +1,4 @@
-"""The market on the device: what agents see of it, a window of days."""
+"""The market on the device, observed as windows of days."""
 
 import dataclasses
 import functools
@@ -27,8 +27,8 @@ class Market:
   constant of the compiled program.
 
   Attributes:
-    features: float32 [T, C, F], NaN where missing, and for all days of
-      what the normalisation could not measure.
+    features: float32 [T, C, F], NaN if missing. A feature without normalisation
+      statistics is NaN on all days.
     context_days: D, the days of a window; static.
   """
 
@@ -43,7 +43,7 @@ class Market:
     days: tuple[int, int],
     context_days: int,
   ) -> 'Market':
-    """As `from_panel`, normalised by days of the panel itself.
+    """Like `from_panel`, normalised by statistics of the panel itself.
 
     Args:
       panel: T days, C columns.
@@ -52,7 +52,7 @@ class Market:
       context_days: D.
 
     Raises:
-      ValueError: a name is unknown, or the days are too few to measure by.
+      ValueError: a name is unknown, or there are too few training days.
     """
     observed = observe(panel, observed_features)
     normalisation = fit_normalisation(observed, days)
@@ -66,13 +66,13 @@ class Market:
     normalisation: Normalisation,
     context_days: int,
   ) -> 'Market':
-    """The market that networks see of `panel`.
+    """Builds the market that networks observe from `panel`.
 
     Args:
       panel: T days, C columns.
       observed_features: names, in the order in which they are observed; see
         `data.observe`.
-      normalisation: of these, measured on training days only, [C, F].
+      normalisation: their statistics on training days only, [C, F].
       context_days: D.
 
     Raises:
@@ -93,11 +93,11 @@ class Market:
 
   @property
   def num_days(self) -> int:
-    """T."""
+    """Returns T, the number of days."""
     return self.features.shape[0]
 
   def window(self, day: Array) -> Array:
-    """What is known at the close of `day`.
+    """Returns the observation at the close of `day`.
 
     Args:
       day: int32 [], at least D - 1.
@@ -109,6 +109,6 @@ class Market:
     return jax.lax.dynamic_slice_in_dim(self.features, first, self.context_days)
 
   def windows(self, days: Array) -> Array:
-    """The windows of many days, int32 [B] to [B, D, C, F]."""
+    """Returns the windows of many days, int32 [B] to [B, D, C, F]."""
     chex.assert_rank(days, 1)
     return jax.vmap(self.window)(days)

@@ -1,4 +1,4 @@
-"""What an agent is told of its account, see `eigen3.types.Account`."""
+"""Observations of the account, see `eigen3.types.Account`."""
 
 import jax.numpy as jnp
 
@@ -7,24 +7,24 @@ from eigen3.environment.accounting import EMPTY, Marked, Orders
 from eigen3.environment.rules import Rules
 from eigen3.types import Account, Array
 
-# The least equity that shares are of, in initial cash: all may be lost.
+# Smallest equity to divide by, in units of initial cash, in case all is lost.
 _LEAST_EQUITY = 1e-6
 
 
 def observe(
   rules: Rules, num_stocks: int, step: Array, marked: Marked
 ) -> Account:
-  """The account as a policy sees it when it decides.
+  """Returns the account as the policy observes it at a decision.
 
   Args:
-    rules: of sizes, holdings and targets.
+    rules: rules of sizes, holding periods and targets.
     num_stocks: N.
-    step: int32 [], steps of the episode taken before.
+    step: int32 [], earlier steps of the episode.
     marked: the account at the close of the day.
 
   Returns:
-    Leaves float32, whatever precision the account has: replay keeps them so,
-    and a policy is to learn from what it acted on.
+    Leaves float32, whatever precision the account has. Replay stores float32,
+    so the policy learns from exactly what it acted on.
   """
   positions, quotes = marked.positions, marked.quotes
   held = positions.stock != EMPTY
@@ -49,7 +49,7 @@ def observe(
   if marked.waiting is not None:
     of_orders = _of_orders(rules, marked.waiting, largest)
     of_slots = jnp.concatenate([of_slots, of_orders])
-  # A stock is held or ordered once; what is out of range is dropped.
+  # A stock is held or ordered at most once; indices out of range are dropped.
   place = jnp.where(marked.taken == EMPTY, num_stocks, marked.taken)
   stocks = jnp.zeros((num_stocks, of_slots.shape[-1]), of_slots.dtype)
   days_left = rules.num_steps - step
@@ -66,7 +66,7 @@ def observe(
 
 
 def _of_orders(rules: Rules, waiting: Orders, largest: Array) -> Array:
-  """What is seen of M orders that wait, [M, 5], as of positions."""
+  """Returns the features of M waiting orders, [M, 5], as for positions."""
   weight = waiting.value / largest
   target = waiting.sale_target / rules.max_sale_target
   nothing = jnp.zeros_like(weight)

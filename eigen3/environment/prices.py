@@ -1,4 +1,4 @@
-"""Prices as the rules need them, one row per stock and day."""
+"""Prices in the form that the trading rules need, a row per stock and day."""
 
 from typing import NamedTuple
 
@@ -13,19 +13,19 @@ from eigen3.types import Array
 # Status of a stock on a day.
 PRICED = 0  # it has a positive close, and may be bought
 UNPRICED = 1  # it has none
-GONE = 2  # it has had none for `delisting_days` of its market
+GONE = 2  # it has had none for `delisting_days` days of its market
 BARRED = 3  # it has a positive close, but is not in the universe
-CLOSED = 4  # it has none, nor has any other of its market, which will go on
+CLOSED = 4  # it has none because its market is closed, and will open again
 
 
 class Quote(NamedTuple):
-  """What a stock did on a day; 0 stands for a missing price.
+  """Prices and status of a stock on a day; 0 is a missing price.
 
   Attributes:
     open: float [...].
     high: float [...].
     last_close: float [...], of this day or the latest before it.
-    status: float [...], one of those above.
+    status: float [...], one of the constants above.
   """
 
   open: Array
@@ -54,13 +54,16 @@ def quote(table: Array, day: Array, stock: Array) -> Quote:
 
 
 def days_closed(table: Array, day: Array, stock: Array, most: int) -> Array:
-  """For how many days after a day a stock's market stays closed, int32 [M].
+  """Counts the days after `day` on which a stock's market stays closed.
 
   Args:
     table: float [T, N, 4], see `price_table`.
     day: int32 [].
     stock: int32 [M].
-    most: days that are looked at.
+    most: days to look ahead.
+
+  Returns:
+    int32 [M].
   """
   days = day + 1 + jnp.arange(most, dtype=jnp.int32)
   is_closed = quote(table, days, stock[:, None]).status == CLOSED
@@ -68,7 +71,7 @@ def days_closed(table: Array, day: Array, stock: Array, most: int) -> Array:
 
 
 def has_price(status: Array) -> Array:
-  """Whether a stock can be valued and sold at its close; bool [...]."""
+  """Returns whether a stock can be valued and sold at its close; bool [...]."""
   return (status == PRICED) | (status == BARRED)
 
 
@@ -76,19 +79,18 @@ def price_table(panel: MarketPanel, rules: Rules) -> np.ndarray:
   """Packs a panel's investable prices so that a quote is one short gather.
 
   Every value is known at the close of its day. A price that is not a positive
-  number is missing. A stock is gone after `delisting_days` days of its market,
-  on which that is open, without a close; where the delisting price is the entry
-  price, as in Eigen2, only days without any data at all count. Where the panel
-  knows the members of the universe, others are barred: what is held of them can
-  be sold.
+  number is missing. A stock is gone after `delisting_days` open days of its
+  market without a close. If the delisting price is the entry price, as in
+  Eigen2, only days without any data count. If the panel knows the members of
+  the universe, other stocks are barred: they can be sold but not bought.
 
   Args:
     panel: T days, C columns, N of them investable.
-    rules: of delisting.
+    rules: rules of delisting.
 
   Returns:
-    float64 [T, N, 4], read-only: the fields of `Quote`. Made once for each
-    panel and such rules.
+    float64 [T, N, 4], read-only: the fields of `Quote`. Cached for each panel
+    and delisting rule.
   """
   return panel.once(_table, rules.delisting_price, rules.delisting_days)
 
@@ -125,7 +127,7 @@ def _table(
 
 
 def _last_positive(close: np.ndarray) -> np.ndarray:
-  """Each day's latest positive close, 0 before the first; [T, N]."""
+  """Returns each day's latest positive close, 0 before the first; [T, N]."""
   days = np.arange(len(close))[:, None]
   latest = np.maximum.accumulate(np.where(close > 0, days, 0), axis=0)
   return np.take_along_axis(close, latest, axis=0)

@@ -1,8 +1,8 @@
-"""Rewards: what a step earns, and all that the others must know of it.
+"""Rewards of a step, and the properties that other modules need to know.
 
-The setting `environment.reward` names one of `NAMED`, or one of your own by
-where it stands in Python: `my_rewards.SHARPE`. Nothing in
-the package has to change.
+The setting `environment.reward` is a name in `NAMED`, or the import path of a
+reward of your own, such as `my_rewards.SHARPE`. The package itself need not
+change.
 """
 
 import dataclasses
@@ -23,25 +23,26 @@ from eigen3.types import Array
 if TYPE_CHECKING:
   from eigen3.environment.trading import TradingEnvironment
 
-# The least equity that has a log, in initial cash: all may be lost.
+# Smallest equity to take the log of, in units of initial cash, in case all is
+# lost.
 _LEAST_EQUITY = 1e-6
-_NO_TRADE = -1.0  # less than anything can be turned into
+_NO_TRADE = -1.0  # below the growth of any possible trade
 
 
 class Extras(NamedTuple):
-  """What happened in a step, and the account at the close of its day.
+  """The events of a step, and the account at the close of its day.
 
   Attributes:
     equity: float [], cash and positions at their last closes.
     cash: float [].
     num_positions: int32 [], open ones.
-    inactive: bool [], no position at the start nor at the end of the day.
+    inactive: bool [], no position at the start or at the end of the day.
     bought: float [], value of the day's entry fills, before costs.
     sold: float [], value of the day's exit fills, before costs.
     costs: float [], of the day's fills.
     entries: the day's M decisions.
-    available: bool [N], what could be bought, see `entries.available`.
-    closed: the positions left today, in S slots.
+    available: bool [N], stocks that could be bought, see `entries.available`.
+    closed: the positions closed today, in S slots.
   """
 
   equity: Array
@@ -58,26 +59,26 @@ class Extras(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Reward:
-  """A reward, and what it asks of those that learn from it.
+  """A reward, and what it requires of learners.
 
   Attributes:
-    of_step: `(environment, state, next state, extras)` to float [], what was
-      earned between two states of a `TradingEnvironment`.
-    pays_later: whether an order earns after its day, too. Learning from it
-      needs a discount above 0, and the days of the settlement.
-    needs_account: whether it can be predicted only by an agent that sees its
-      account, because held positions earn on every day.
-    known_on: for the proof of no look-ahead, `(rules, days, extras)` of steps
-      that were played, days int [E, S], to the days from which on it can be
-      known; by default those of the steps.
-    of_orders: `(environment, day, stock, coefficient, sale target)` of M
-      orders to what they earn if they are accepted, float [M]. None where that
-      depends on more; else a learner can be told of many orders a day.
-    of_nothing: `(environment, day)` to what an unused chance to buy earns,
-      float []. A day has `max_entries_per_day` chances. None means 0.
-    prepare: returns what the reward must know of all days of an environment.
-      It is called once; `environment.prepared` keeps the result. None where
-      there is nothing to know.
+    of_step: `(environment, state, next state, extras)` to float [], the reward
+      of the step between two states of a `TradingEnvironment`.
+    pays_later: whether an order also earns after its day. Learning from it
+      needs a discount above 0 and the settlement days.
+    needs_account: whether only an agent that observes its account can predict
+      it, because held positions earn on every day.
+    known_on: for the no-look-ahead proof, `(rules, days, extras)` of played
+      steps, days int [E, S], to the first days on which the rewards are known;
+      by default the days of the steps.
+    of_orders: `(environment, day, stock, coefficient, sale target)` of M orders
+      to their rewards if they are accepted, float [M]. A learner can then learn
+      from many orders a day. None if the reward depends on more.
+    of_nothing: `(environment, day)` to the reward of an unused entry, float [].
+      A day has `max_entries_per_day` entries. None means 0.
+    prepare: returns what the reward needs from all days of an environment. It
+      is called once; `environment.prepared` keeps the result. None if it needs
+      nothing.
   """
 
   of_step: Callable[..., Array]
@@ -90,9 +91,9 @@ class Reward:
 
 
 def _eigen2(environment, state, next_state, extras) -> Array:
-  """Coefficient x gain in %, paid at the exit, less the inaction penalty.
+  """Returns coefficient x gain in % at the exit, less the inaction penalty.
 
-  The gain is of the price alone: Eigen2 knew no costs. Source: Eigen2.
+  The gain is that of the price: Eigen2 had no costs. Source: Eigen2.
   """
   del state, next_state
   rules, closed = environment.rules, extras.closed
@@ -103,13 +104,13 @@ def _eigen2(environment, state, next_state, extras) -> Array:
 
 
 def _entry(environment, state, next_state, extras) -> Array:
-  """The net return in % of today's entries, times their size, paid at once.
+  """Returns today's entries' net return in % times size, paid at once.
 
-  Prices do not react to actions, so what a trade will earn can be computed
-  when it is decided. A training signal: it looks ahead, up to the
-  environment's `stop`, where a trade that is still open is valued at its last
-  close as if it were sold. No observation, action or fill may see it. It is 0
-  for an order that was not accepted or that no open filled.
+  Prices do not react to actions, so the return of a trade can be computed when
+  it is decided. This is a training signal that looks ahead, up to the
+  environment's `stop`. A trade still open there is valued as if sold at its
+  last close. No observation, action or fill may depend on it. It is 0 for an
+  order that was not accepted or not filled.
   """
   del next_state
   chosen = extras.entries
@@ -124,7 +125,7 @@ def _entry(environment, state, next_state, extras) -> Array:
 
 
 def _of_orders(environment, day, stock, coefficient, sale_target) -> Array:
-  """As `_entry`, of each of M accepted orders: float [M]."""
+  """Returns the reward `entry` of each of M accepted orders, float [M]."""
   percent, filled = net_return(environment, day, stock, sale_target)
   size = accounting.size(environment.rules, coefficient)
   return jnp.where(filled, size * percent, 0)
@@ -137,17 +138,17 @@ def _entry_excess(environment, state, next_state, extras) -> Array:
   trades with the same sale target that could be made that day. This removes
   what all stocks have in common, and much of the noise with it.
 
-  If an unused chance to buy paid 0, costs would cancel, and there would be a
-  stock to buy on every day: some trades beat the mean even when all of them
-  lose. So an unused chance pays minus a mean trade, too, with the widest
-  target. With `market_timing` it is that of the same day, and actions differ by
-  as much as under `entry`. Without, it is the mean over all days: no day is
-  better for buying than another, but over all days buying still pays as much
-  more than not buying as it does under `entry`.
+  If an unused entry paid 0, costs would cancel and some stock would be worth
+  buying every day: some trades beat the mean even when all of them lose. So an
+  unused entry also pays minus a mean trade, with the widest target. With
+  `market_timing` it is that of the same day, and actions differ by as much as
+  under `entry`. Without, it is the mean over all days: no day is better for
+  buying than another, but over all days buying still pays as much more than not
+  buying as it does under `entry`.
 
-  A sale target is judged by what it does for a stock more than for the others.
-  The reward looks ahead, as `entry` does; without `market_timing`, up to the
-  environment's `stop`.
+  A sale target is judged by its effect on the stock relative to its effect on
+  the others. The reward looks ahead, as `entry` does; without `market_timing`,
+  up to the environment's `stop`.
   """
   del next_state
   chosen = extras.entries
@@ -165,18 +166,18 @@ def _entry_excess(environment, state, next_state, extras) -> Array:
 def _excess_of_orders(
   environment, day, stock, coefficient, sale_target
 ) -> Array:
-  """Returns what each of M accepted orders pays, float [M]."""
+  """Returns the reward of each of M accepted orders, float [M]."""
   percent, filled = net_return(environment, day, stock, sale_target)
   excess = percent - mean_trade(environment, day, sale_target)
   nothing = _excess_of_nothing(environment, day)
   size = accounting.size(environment.rules, coefficient)
-  # A smaller position leaves part of a chance unused.
+  # A smaller position leaves part of an entry unused.
   paid = size * excess + (1 - size) * nothing
   return jnp.where(filled, paid, nothing)
 
 
 def _excess_of_nothing(environment: 'TradingEnvironment', day: Array) -> Array:
-  """Returns what an unused chance to buy pays, float []."""
+  """Returns the reward of an unused entry, float []."""
   rate, growth = environment.cost_rate, environment.prepared[day]
   percent = 100 * ((1 - rate) / (1 + rate) * growth - 1)
   return jnp.where(growth == _NO_TRADE, 0, -percent)
@@ -209,13 +210,13 @@ def mean_trade(
 ) -> Array:
   """Returns the mean net return of all trades that could be decided today.
 
-  A stock can be bought if it is in the universe, has a close today and a price
-  that fills the order. Whether an account holds it does not matter. It looks
-  ahead; see `net_return`.
+  A stock can be bought if it is in the universe, has a close today and has a
+  price at which the order is filled. Whether an account holds it does not
+  matter. The mean looks ahead; see `net_return`.
 
   Args:
     environment: its prices, costs and rules of fills and exits.
-    day: int32 [], on whose close they are decided.
+    day: int32 [], the day at whose close they are decided.
     sale_target: float [M], %; all trades of a mean have the same one.
 
   Returns:
@@ -246,17 +247,18 @@ def worth(
 ) -> tuple[Array, Array]:
   """Returns how much more the reward pays for full orders than for none.
 
-  These are their net returns under `entry`, and under rewards that cannot tell
-  what single orders pay.
+  These are their net returns under `entry`, and under rewards without
+  `of_orders`.
 
   Args:
     environment: see `net_return`.
-    day: likewise.
-    stock: likewise.
+    day: see `net_return`.
+    stock: see `net_return`.
     sale_target: float [1], %, of all orders.
 
   Returns:
-    float [M], and bool [M], whether there is a price that fills the order.
+    float [M], the differences, and bool [M], whether there is a price that
+    fills the order.
   """
   percent, filled = net_return(environment, day, stock, sale_target)
   reward = environment.reward
@@ -274,11 +276,11 @@ def net_return(
   stock: Array,
   sale_target: Array,
 ) -> tuple[Array, Array]:
-  """What trades decided today will bring; it looks ahead, up to `stop`.
+  """Returns the net returns of trades decided today; looks ahead to `stop`.
 
   Args:
     environment: its prices, costs and rules of fills and exits.
-    day: int32 [], on whose close they are decided.
+    day: int32 [], the day at whose close they are decided.
     stock: int32 [M].
     sale_target: float [M], %, or one for all trades.
 
@@ -318,7 +320,7 @@ def net_return(
 def _day_of_fill(
   environment: 'TradingEnvironment', day: Array, stock: Array
 ) -> Array:
-  """The next day on which a stock's market is open, int32 [M]; [] in one."""
+  """Returns the next open day of each stock's market, int32 [M] or []."""
   rules = environment.rules
   if not rules.orders_wait:
     return day + 1
@@ -327,7 +329,7 @@ def _day_of_fill(
 
 
 def _when_closed(rules: Rules, days: np.ndarray, extras: Extras) -> np.ndarray:
-  """When the day's entries are closed, or the latest day that they could be."""
+  """Returns when the day's entries are closed, or the latest possible day."""
   accepted = (extras.entries.outcome == Entry.ACCEPTED).sum(axis=-1)
   episode, step, slot = np.nonzero(extras.closed.mask)
   closed_at = (episode, step, slot)
@@ -340,7 +342,7 @@ def _when_closed(rules: Rules, days: np.ndarray, extras: Extras) -> np.ndarray:
 
 
 def _when_decided(rules: Rules, days: np.ndarray, extras: Extras, closed_at):
-  """The steps on which positions that were closed had been ordered, int [n]."""
+  """Returns the steps on which closed positions were ordered, int [n]."""
   entry_day = np.asarray(extras.closed.entry_day)[closed_at]
   stock = np.asarray(extras.closed.stock)[closed_at]
   episode = closed_at[0]
@@ -356,9 +358,9 @@ def _when_decided(rules: Rules, days: np.ndarray, extras: Extras, closed_at):
 def _when_excess_is_known(
   rules: Rules, days: np.ndarray, extras: Extras
 ) -> np.ndarray:
-  """Returns when all trades of a day are over.
+  """Returns the day on which all trades of a day are closed.
 
-  The mean over all days, which counts without `market_timing`, is never known.
+  Without `market_timing` the mean is over all days, and is never known.
   """
   del extras
   if rules.market_timing:
@@ -367,11 +369,11 @@ def _when_excess_is_known(
 
 
 def _portfolio(environment, state, next_state, extras) -> Array:
-  """The change of the account's log equity from one decision to the next.
+  """Returns the change of log equity from one decision to the next.
 
-  Both are of the close of a day, before anything is decided: what the decision
-  between them costs and earns by the next close is in the second. Sums over an
-  episode to the log of its growth, times `portfolio_scale`: with 100 in %.
+  Both equities are at a close, before that day's decision, so the second one
+  includes the decision's costs and its gain by the next close. The sum over an
+  episode is the log of its growth times `portfolio_scale` (100 gives %).
   """
   del extras
   rules = environment.rules
@@ -383,15 +385,15 @@ def _portfolio(environment, state, next_state, extras) -> Array:
 
 
 def _shaped_portfolio(environment, state, next_state, extras) -> Array:
-  """The reward `portfolio`, shaped by what the account will do by itself.
+  """Returns the reward `portfolio`, shaped by the existing positions' future.
 
   Prices do not react to orders, so the potential of a state can be computed:
-  the discounted changes of log equity that follow if nothing more is ordered,
-  until all is sold. Adding the discounted potential of the next state, less
-  that of this one, changes no optimal policy (Ng, Harada and Russell 1999).
-  What remains is what the orders of the day add to all later changes, and 0 on
-  days without an order: the movement of positions that were opened before
-  cancels. A training signal: it looks ahead, as `entry` does.
+  the discounted changes of log equity until all is sold, if nothing more is
+  ordered. Adding the discounted potential of the next state, less that of this
+  one, changes no optimal policy (Ng, Harada and Russell 1999). The shaped
+  reward is what the day's orders add to all later changes, because the changes
+  of earlier positions cancel. It is 0 on days without an order. This is a
+  training signal that looks ahead, like `entry`.
   """
   del next_state
   rules = environment.rules
@@ -426,9 +428,9 @@ def _shaped_portfolio(environment, state, next_state, extras) -> Array:
 def _gains_ahead(
   environment: 'TradingEnvironment', day: Array, orders: Orders
 ) -> Array:
-  """What M orders that are there on a day will have added to equity, float [H].
+  """Returns what M orders of a day will have added to equity, float [H].
 
-  Of the closes of the H days after it; see `_values_ahead`.
+  At the closes of the H days after it; see `_values_ahead`.
   """
   rules, rate = environment.rules, environment.cost_rate
   ordered = orders.stock != accounting.EMPTY
@@ -466,23 +468,24 @@ def _values_ahead(
   entry_price: Array,
   target_price: Array,
 ) -> Array:
-  """What positions will be worth, or will have brought, after a day.
+  """Returns the future value of positions, or their proceeds once sold.
 
-  It looks ahead, up to the environment's `stop`, after which prices stand.
+  It looks ahead, up to the environment's `stop`, after which prices are
+  constant.
 
   Args:
     environment: its prices, costs and rules of exits.
     day: int32 [].
-    age: int32 [S], days since the entry; -1 for an entry of the next day, and
-      so on: what is worth nothing before it.
+    age: int32 [S], days since the entry; -1 for an entry on the next day, and
+      so on. A position is worth nothing before its entry.
     stock: int32 [S].
-    shares: float [S], 0 where there is no position.
+    shares: float [S], 0 without a position.
     entry_price: float [S].
     target_price: float [S].
 
   Returns:
-    float [S, H], at the closes of the H days after `day`, by when all
-    positions are left.
+    float [S, H], at the closes of the H days after `day`, within which all
+    positions are closed.
   """
   rules, stop = environment.rules, environment.stop
   ahead = 1 + jnp.arange(rules.longest_trade, dtype=jnp.int32)
@@ -531,13 +534,13 @@ NAMED: Mapping[str, Reward] = {
 
 
 def find(name: str) -> Reward:
-  """The reward that the setting `environment.reward` names.
+  """Returns the reward that the setting `environment.reward` names.
 
   Args:
     name: one of `NAMED`, or the path of a `Reward` that can be imported.
 
   Raises:
-    ValueError: there is none.
+    ValueError: there is no such reward.
   """
   return settings.named(
     'environment.reward',

@@ -1,9 +1,9 @@
-"""Episodes in two passes: first the market of all days, then the account.
+"""Plays episodes in two passes: the market of all days, then the account.
 
-What a policy makes of the market does not depend on the account, so that of all
-days of all episodes comes from one batch; a cheap scan then walks the account
-through them. Where the policy does not see its account, the batch gives the
-actions themselves; where it does, plans, which are decided on in the scan.
+A policy encodes the market without its account, so all days of all episodes are
+encoded in one batch. A cheap scan then plays the account through them. If the
+policy does not observe its account, the batch gives the actions themselves. If
+it does, the batch gives encoded policies, and the scan decides the actions.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ import numpy as np
 from eigen3.environment.trading import TradingEnvironment
 from eigen3.types import Array, TimeStep
 
-# What is left to do when the account is known: `(parameters, encoded [E, ...],
+# Decides once the account is known: `(parameters, encoded [E, ...],
 # account [E, ...]) -> actions [E, N, 2]`.
 Decide: TypeAlias = Callable[[Any, Any, Any], Array]
 
@@ -30,12 +30,12 @@ Decide: TypeAlias = Callable[[Any, Any, Any], Array]
 )
 @dataclasses.dataclass(frozen=True)
 class Plans:
-  """What a policy that sees its account makes of some days; a pytree.
+  """A policy's encoding of some days, before it sees the account; a pytree.
 
   Attributes:
-    decide: gives the actions; static, so equal ones must compare as equal.
-    parameters: what it needs beside.
-    encoded: what was made of the market of each day, leaves [M, ...].
+    decide: returns the actions; static, so equal functions must compare equal.
+    parameters: its parameters.
+    encoded: the encoded market of each day, leaves [M, ...].
   """
 
   decide: Decide
@@ -43,11 +43,11 @@ class Plans:
   encoded: Any
 
 
-# Of M days: actions [M, N, 2], or what becomes of them with an account.
+# For M days: actions [M, N, 2], or an encoded policy.
 Acts: TypeAlias = Array | np.ndarray | Plans
-# What a policy does on days [M].
+# Maps days [M] to actions or an encoded policy.
 Policy: TypeAlias = Callable[[Array], Acts]
-# The same, and anything else.
+# The same, and auxiliary outputs.
 TellingPolicy: TypeAlias = Callable[[Array], tuple[Acts, Any]]
 
 
@@ -59,10 +59,10 @@ class Episodes(NamedTuple):
     actions: float32 [E, S, N, 2], in the environment's units.
     timesteps: the timestep after each step, leaves [E, S, ...].
     final_state: the environment's state at the end, leaves [E, ...].
-    accounts: what was seen of the account when each step's action was decided,
-      leaves [E, S, ...], or None.
-    states: the environment's state before each step, leaves [E, S, ...], where
-      it was asked for.
+    accounts: the observed account when each step's action was decided, leaves
+      [E, S, ...], or None.
+    states: the environment's state before each step, leaves [E, S, ...], or
+      None unless requested.
   """
 
   days: Array
@@ -83,13 +83,13 @@ def rollout(
   """Runs one episode from each of the days `first_days`.
 
   Args:
-    environment: the market's mechanics.
-    policy: asked once, for the days of all episodes.
+    environment: the trading environment.
+    policy: called once, with the days of all episodes.
     first_days: int32 [E].
-    acting_steps: how many steps of each episode the policy is asked for, by
-      default all; on the others, which must be of the settlement, when nothing
-      can be bought, it gets the lowest action, or decides by its last plans.
-    keep_states: return the states before all steps, too.
+    acting_steps: for how many steps of each episode the policy is evaluated, by
+      default all. The others must be settlement steps, on which nothing can be
+      bought. They use the lowest action, or the last encoded policy.
+    keep_states: also return the states before all steps.
   """
   episodes, _ = rollout_and_tell(
     environment,
@@ -108,11 +108,11 @@ def rollout_and_tell(
   acting_steps: int | None = None,
   keep_states: bool = False,
 ) -> tuple[Episodes, Any]:
-  """As `rollout`, of a policy that also tells.
+  """Like `rollout`, for a policy with auxiliary outputs.
 
   Returns:
-    The episodes, and what the policy gave beside its acts, leaves
-    [E * acting_steps, ...].
+    The episodes, and the policy's auxiliary outputs, leaves [E * acting_steps,
+    ...].
   """
   num_episodes, num_steps = first_days.shape[0], environment.num_steps
   asked = num_steps if acting_steps is None else acting_steps
@@ -137,13 +137,14 @@ def play(
   acts: Acts,
   keep_states: bool = False,
 ) -> Episodes:
-  """Walks the account through given actions, or decides on plans on the way.
+  """Plays episodes with given actions or an encoded policy.
 
   Args:
-    environment: the market's mechanics.
+    environment: the trading environment.
     days: int32 [E, S], consecutive within an episode.
-    acts: of these days; actions float32 [E, S, N, 2], or plans of such leaves.
-    keep_states: return the states before all steps, too.
+    acts: of these days; actions float32 [E, S, N, 2], or an encoded policy with
+      leaves [E, S, ...].
+    keep_states: also return the states before all steps.
 
   Returns:
     The episodes.
@@ -164,17 +165,17 @@ def play(
 def walk(
   environment: TradingEnvironment, days: Array, acts: Acts, tell: Callable
 ) -> tuple[Any, Any]:
-  """As `play`, but one says what to keep of a step.
+  """Like `play`, but `tell` chooses what to keep of a step.
 
   Args:
     environment: see `play`.
-    days: likewise.
-    acts: likewise.
-    tell: `(state before the step, state after it, time step, account before
-      it, actions)`, leaves [E, ...], to what is kept.
+    days: see `play`.
+    acts: see `play`.
+    tell: `(state before the step, state after it, time step, account before it,
+      actions)`, leaves [E, ...], to the values to keep.
 
   Returns:
-    The final state, leaves [E, ...], and what was kept, leaves [E, S, ...].
+    The final state, leaves [E, ...], and the kept values, leaves [E, S, ...].
   """
   plans = _as_plans(acts)
   if plans is acts:
@@ -195,17 +196,17 @@ def walk(
 
 
 def by_step(acts: Acts, shape: tuple[int, ...]) -> Acts:
-  """The acts of M days as those of steps, leaves [*shape, ...]."""
+  """Reshapes the actions of M days to those of steps, [*shape, ...]."""
   return _map(lambda x: x.reshape(*shape, *x.shape[1:]), acts)
 
 
 def on_days(acts: Acts, days: Array) -> Acts:
-  """Of acts of all days, leaves [T, ...], those of some, [*days.shape, ...]."""
+  """Selects days from actions, leaves [T, ...] to [*days.shape, ...]."""
   return _map(lambda x: jnp.asarray(x)[days], acts)
 
 
 def mean_of(acts: Sequence[Acts]) -> Acts:
-  """The acts of a committee, whose actions are the mean of its members'."""
+  """Returns a committee's actions, the mean of its members' actions."""
   if not any(isinstance(one, Plans) for one in acts):
     return np.mean([np.asarray(one) for one in acts], axis=0)
   plans = [_as_plans(one) for one in acts]
@@ -218,7 +219,7 @@ def mean_of(acts: Sequence[Acts]) -> Acts:
 
 @dataclasses.dataclass(frozen=True)
 class _Mean:
-  """Decides by the mean of what several do."""
+  """Returns the mean of several policies' actions."""
 
   members: tuple[Decide, ...]
 
@@ -233,7 +234,7 @@ class _Mean:
 
 
 def _as_given(parameters, actions, account) -> Array:
-  """Decides what is decided already."""
+  """Returns the given actions."""
   del parameters, account
   return actions
 
@@ -243,7 +244,7 @@ def _as_plans(acts: Acts) -> Plans:
 
 
 def _map(function: Callable[[Any], Any], acts: Acts) -> Acts:
-  """`function` over all that acts hold by day."""
+  """Maps `function` over the leaves of `acts` that have an axis of days."""
   if isinstance(acts, Plans):
     encoded = jax.tree.map(function, acts.encoded)
     return dataclasses.replace(acts, encoded=encoded)
@@ -251,5 +252,5 @@ def _map(function: Callable[[Any], Any], acts: Acts) -> Acts:
 
 
 def _swapped(tree: Any) -> Any:
-  """Leaves [S, E, ...] for leaves [E, S, ...], and the reverse."""
+  """Swaps the first two axes of all leaves."""
   return jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), tree)

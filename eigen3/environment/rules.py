@@ -1,4 +1,4 @@
-"""The rules of trading, checked once and static in compiled programs."""
+"""Trading rules, validated once and static in compiled programs."""
 
 import dataclasses
 import enum
@@ -10,11 +10,11 @@ from eigen3.types import ActionSpec, EnvironmentSpec
 
 
 class Entry(enum.IntEnum):
-  """What became of the chance to buy."""
+  """Outcome of an entry decision."""
 
   SETTLEMENT = 0  # the trading days are over
   BELOW_THRESHOLD = 1  # no coefficient was large enough
-  NO_DATA = 2  # the chosen stock has had no price for `delisting_days`
+  NO_DATA = 2  # the chosen stock counts as delisted
   HELD = 3  # the chosen stock is held already
   NO_PRICE = 4  # the chosen stock has no positive close today
   TOO_SMALL = 5  # too little cash for a position of the minimum value
@@ -24,7 +24,7 @@ class Entry(enum.IntEnum):
 
 
 class Exit(enum.IntEnum):
-  """Why a position was left."""
+  """Why a position was closed."""
 
   NONE = 0
   TARGET = 1
@@ -73,9 +73,9 @@ _SET_BY_THE_ENVIRONMENT = ('closed_days', 'shaping_discount')
 class Rules:
   """The `environment` section of a config; its fields are explained there.
 
-  All but two, which the environment sets: `closed_days`, for how many days one
-  market of a panel may be closed while others trade; and `shaping_discount`, by
-  which a shaped reward looks ahead.
+  The environment itself sets two of them: `closed_days`, the most days on which
+  one market may be closed while others trade, and `shaping_discount`, the
+  discount of a shaped reward.
 
   Raises:
     ValueError: a value out of range, naming the field.
@@ -115,7 +115,7 @@ class Rules:
 
   @classmethod
   def from_config(cls, config: Mapping[str, Any]) -> 'Rules':
-    """The rules in a config section that holds at least their fields."""
+    """Builds rules from a config section that has at least their fields."""
     names = [field.name for field in dataclasses.fields(cls)]
     names = [x for x in names if x not in _SET_BY_THE_ENVIRONMENT]
     missing = [name for name in names if name not in config]
@@ -158,47 +158,47 @@ class Rules:
 
   @property
   def num_steps(self) -> int:
-    """Steps of an episode."""
+    """Returns the number of steps of an episode."""
     return self.trading_days + self.settlement_days
 
   @property
   def fills_at_open(self) -> bool:
-    """Whether orders wait for the next open, else they fill at the close."""
+    """Returns whether orders fill at the next open, else at the close."""
     return self.fill == 'next_open'
 
   @property
   def orders_wait(self) -> bool:
-    """Whether the next open of a stock's market may be days away."""
+    """Returns whether the next open of a market may be days away."""
     return self.fills_at_open and self.closed_days > 0
 
   @property
   def oldest_age(self) -> int:
-    """Days after its entry when a position is left whatever happens.
+    """Returns the days after entry by which a position is closed in any case.
 
-    It has then missed `delisting_days` chances to leave.
+    By then `delisting_days` exits have failed for lack of a price.
     """
     return self.max_holding_days + self.delisting_days + self.closed_days
 
   @property
   def longest_trade(self) -> int:
-    """Days from an order to the last day on which its position is held."""
+    """Returns the most days from an order to its position's last day."""
     waits = self.closed_days if self.orders_wait else 0
     return 1 + waits + self.oldest_age
 
   @property
   def closing_days(self) -> int:
-    """Last days of an episode on which a position's fate depends on its end."""
+    """Returns the last days on which the episode's end can force exits."""
     return self.max_holding_days + self.settlement_days
 
   @property
   def cost_rate(self) -> float:
-    """Costs of a fill as a share of its value."""
+    """Returns the costs of a fill as a share of its value."""
     return (self.commission_bp + self.slippage_bp) / 1e4
 
   def action_spec(self, num_investable: int) -> ActionSpec:
-    """The box of actions [N, 2]: coefficient and sale target in %.
+    """Returns the bounds of actions [N, 2]: coefficient, sale target in %.
 
-    A raw spec bounds no coefficient, as in Eigen2.
+    Raw coefficients are unbounded, as in Eigen2.
     """
     ceiling = self.coefficient_ceiling if self.scaled_actions else float('inf')
     return ActionSpec(
@@ -211,11 +211,11 @@ class Rules:
   def spec(
     self, num_columns: int, num_features: int, investable: tuple[int, int]
   ) -> EnvironmentSpec:
-    """What is built for these rules and such a market must know.
+    """Returns the sizes and bounds that networks and agents are built for.
 
     Args:
       num_columns: C.
-      num_features: F, as many as are observed.
+      num_features: F, the number of observed features.
       investable: (first, stop), the columns that can be bought.
     """
     return EnvironmentSpec(

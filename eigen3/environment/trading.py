@@ -23,16 +23,16 @@ class State(NamedTuple):
   """An episode between two steps.
 
   Attributes:
-    day: int32 [], the day on whose close the next action is decided.
+    day: int32 [], the day at whose close the next action is decided.
     step: int32 [], steps taken.
     cash: float [].
     equity: float [], at the last step's close.
-    orders: M, waiting for the open of `day`, or of a later one where the market
-      is closed.
+    orders: M, waiting for the open of `day`, or of a later day if the market is
+      closed.
     positions: S slots.
-    num_trades: int32 [], trades that were closed.
-    num_wins: int32 [], of them, those that left at the entry price or above.
-    num_losses: int32 [], the others.
+    num_trades: int32 [], closed trades.
+    num_wins: int32 [], closed trades that exited at the entry price or above.
+    num_losses: int32 [], the other closed trades.
     days_without_positions: int32 [].
     cumulative_reward: float [].
   """
@@ -58,18 +58,18 @@ class TradingEnvironment:
   would become a constant of the compiled program. All methods work under
   `jax.jit` and `jax.vmap`; nothing resets itself.
 
-  A step on day t fills yesterday's orders and what leaves during t, then acts
-  at the close of t; the observation that follows is day t + 1, an int32, and
-  where it is observed the account at the close of t + 1.
+  A step on day t fills yesterday's orders and the exits of t, then takes the
+  action at the close of t. The next observation is the day t + 1, an int32,
+  and, if observed, the account at the close of t + 1.
 
   Attributes:
     prices: float [T, N, 4], see `prices.price_table`.
     first_day: int32 [], the earliest day an episode may start on.
-    last_day: int32 [], the latest.
+    last_day: int32 [], the latest such day.
     stop: int32 [], the first day after those the environment may touch.
-    prepared: what the reward must know of all days, or None.
+    prepared: what the reward precomputed over all days, or None.
     rules: static.
-    spec: what networks and agents must know; static.
+    spec: the sizes and bounds that networks and agents need; static.
   """
 
   def __init__(
@@ -88,10 +88,11 @@ class TradingEnvironment:
       config: the `environment` section.
       days: (start, stop) of the split that episodes may touch, by default all
         days. Windows may reach back to days before it.
-      observed_features: names of what networks see of a cell, for the spec;
-        by default all features of the panel. Networks refuse other windows.
-      of: the setting that `days` come from, for the message.
-      discount: of the agent, for rewards that are shaped by it.
+      observed_features: names of the features that networks observe, for the
+        spec; by default all features of the panel. Networks refuse other
+        windows.
+      of: the setting that `days` come from, for error messages.
+      discount: the agent's discount, for shaped rewards.
 
     Raises:
       ValueError: a setting is out of range, or the days are too few for the
@@ -134,14 +135,14 @@ class TradingEnvironment:
       self.prepared = self.reward.prepare(self)
 
   def tree_flatten(self):
-    """The arrays, and what is static in compiled programs."""
+    """Returns the arrays, and the parts static in compiled programs."""
     days = (self.first_day, self.last_day, self.stop)
     arrays = (self.prices, *days, self.prepared, self._given_rate)
     return arrays, (self.rules, self.spec)
 
   @classmethod
   def tree_unflatten(cls, static, arrays) -> 'TradingEnvironment':
-    """The inverse of `tree_flatten`."""
+    """Inverts `tree_flatten`."""
     environment = object.__new__(cls)
     environment.rules, environment.spec = static
     (
@@ -156,35 +157,35 @@ class TradingEnvironment:
 
   @property
   def num_steps(self) -> int:
-    """Steps of an episode: trading and settlement days."""
+    """Returns the steps of an episode: trading and settlement days."""
     return self.rules.num_steps
 
   @property
   def reward(self) -> Reward:
-    """By which steps are paid."""
+    """Returns the reward function of steps."""
     return rewards.find(self.rules.reward)
 
   @property
   def cost_rate(self) -> Array | float:
-    """Costs of a fill as a share of its value."""
+    """Returns the costs of a fill as a share of its value."""
     given = self._given_rate
     return self.rules.cost_rate if given is None else given
 
   def at_cost(self, cost_rate: float) -> 'TradingEnvironment':
-    """The same, with costs that are an argument of compiled programs."""
+    """Returns a copy whose costs are an argument of compiled programs."""
     (*arrays, _), static = self.tree_flatten()
     rate = jnp.asarray(cost_rate, self.prices.dtype)
     return self.tree_unflatten(static, (*arrays, rate))
 
   def observing_account(self) -> 'TradingEnvironment':
-    """The same environment, whose time steps hold the account."""
+    """Returns a copy whose time steps include the account."""
     arrays, (rules, spec) = self.tree_flatten()
     rules = dataclasses.replace(rules, observe_account=True)
     spec = dataclasses.replace(spec, observes_account=True)
     return self.tree_unflatten((rules, spec), arrays)
 
   def reset(self, key: PRNGKey) -> tuple[State, TimeStep]:
-    """Starts an episode on a day drawn uniformly from those possible.
+    """Starts an episode on a day drawn uniformly from the possible ones.
 
     The key is consumed.
     """
@@ -209,8 +210,8 @@ class TradingEnvironment:
 
     Args:
       state: with `state.step` below `num_steps`.
-      action: float [N, 2], coefficient and sale target in %, decided on what
-        is known at the close of the day.
+      action: float [N, 2], coefficient and sale target in %, decided at the
+        close of the day.
 
     Returns:
       The next state, and a time step with `Extras`.
@@ -239,7 +240,7 @@ class TradingEnvironment:
       positions, cash, bought = self._fill_at_close(
         day, positions, orders, cash
       )
-      # What was bought is worth what was paid for it less the costs.
+      # A purchase is worth its price less the costs.
       equity = equity - self.cost_rate * bought
       orders = state.orders
     is_open = positions.stock != EMPTY
@@ -259,11 +260,11 @@ class TradingEnvironment:
     return self._finish(state, positions, orders, flat, extras)
 
   def equity(self, state: State) -> Array:
-    """At the close of `state.day`, before anything is decided, float []."""
+    """Returns the equity at the close of `state.day`, before the decision."""
     return self.mark(state).equity
 
   def available(self, state: State) -> Array:
-    """Which stocks an action can buy at the close of `state.day`, bool [N]."""
+    """Returns which stocks can be bought at the day's close, bool [N]."""
     return self._available(state, self.mark(state))
 
   def _available(self, state: State, marked: Marked) -> Array:
@@ -278,7 +279,7 @@ class TradingEnvironment:
     )
 
   def mark(self, state: State) -> Marked:
-    """The account at the close of `state.day`, before anything is decided."""
+    """Returns the account at the close of `state.day`, before the decision."""
     rules = self.rules
     positions, today = self._open(state)
     cash = accounting.pay(state.cash, state.orders.value, positions.stock)
@@ -300,7 +301,7 @@ class TradingEnvironment:
     )
 
   def _open(self, state: State) -> tuple[Positions, Quote]:
-    """A day passes and yesterday's orders meet the open; quotes [S]."""
+    """Ages positions and fills yesterday's orders at the open; quotes [S]."""
     rules, orders = self.rules, state.orders
     older = state.positions.stock[: -rules.max_entries_per_day]
     stock = jnp.concatenate([orders.stock, older])
@@ -312,7 +313,7 @@ class TradingEnvironment:
   def _fill_at_close(
     self, day: Array, positions: Positions, orders: Orders, cash: Array
   ) -> tuple[Positions, Array, Array]:
-    """Fills today's orders in the free youngest slots; also the value []."""
+    """Fills today's orders in the youngest slots; also returns their value."""
     close = prices.quote(self.prices, day, orders.stock).last_close
     youngest = accounting.fill(self.cost_rate, orders, close)
     cash = accounting.pay(cash, orders.value, youngest.stock)
@@ -327,14 +328,14 @@ class TradingEnvironment:
     flat: Array,
     extras: Extras,
   ) -> tuple[State, TimeStep]:
-    """Counts, turns to the next day and pays the reward.
+    """Updates the counters, advances the day and computes the reward.
 
     Args:
       state: before the step.
-      positions: at its end.
-      orders: that wait for the next open.
-      flat: bool [], whether there are none of these two.
-      extras: what the step did.
+      positions: those at its end.
+      orders: those that wait for the next open.
+      flat: bool [], whether there are no positions and no orders.
+      extras: the events of the step.
     """
     closed = extras.closed
     won = closed.mask & (closed.exit_price >= closed.entry_price)
@@ -369,7 +370,7 @@ class TradingEnvironment:
     )
 
   def _account(self, state: State) -> Account | None:
-    """What is observed of the account when the state's step is decided."""
+    """Returns the observed account at the state's decision, if any."""
     if not self.rules.observe_account:
       return None
     num_stocks = self.prices.shape[1]
@@ -404,13 +405,13 @@ class TradingEnvironment:
 
 
 def _youngest_value(rules: Rules, positions: Positions) -> Array:
-  """The value at the entry price of the positions of age 0, []."""
+  """Returns the value at the entry price of the positions of age 0, []."""
   count = rules.max_entries_per_day
   return (positions.shares[:count] * positions.entry_price[:count]).sum()
 
 
 def _raise_too_short(rules: Rules, start: int, stop: int, of: str):
-  """Says in one line how many days there are and how many it takes."""
+  """Raises an error with the number of days found and required."""
   context = max(rules.context_days - start, 1)
   raise ValueError(
     f'panel too short: found {stop - start} days ({start} to {stop - 1}'
