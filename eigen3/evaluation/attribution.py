@@ -14,7 +14,7 @@ from eigen3.evaluation.characteristics import (
   market_returns,
 )
 
-# Of the stocks that can be bought, at either end of an order.
+# Share of buyable stocks at each end of the ranking.
 SHARE = 0.2
 PORTFOLIOS = ('volatility', 'reversal', 'momentum')
 
@@ -23,11 +23,10 @@ class Attribution(NamedTuple):
   """An account's daily returns as a sum of portfolios and a rest.
 
   Attributes:
-    alpha: mean return that the portfolios do not explain, times the days of a
-      year.
+    alpha: mean return a year that the portfolios do not explain.
     error: its standard error.
     t: alpha over its error.
-    detectable: the smallest true alpha that would have been seen.
+    detectable: the smallest true alpha that would have been detected.
     betas: exposure to each portfolio, by name.
     contributions: exposure times the portfolio's mean return, a year; with
       alpha they sum to the account's mean return.

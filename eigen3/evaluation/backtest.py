@@ -1,4 +1,4 @@
-"""One continuous episode over a whole split, as money would have seen it."""
+"""Backtests: one continuous episode over a whole split."""
 
 import copy
 import dataclasses
@@ -19,13 +19,13 @@ from eigen3.types import TRADING_DAYS_A_YEAR, Array
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Backtest:
-  """What a policy did with the initial cash.
+  """The result of a backtest: equity curve, trades and summary.
 
   Attributes:
     dates: datetime64[D] [S], the days of the equity.
     equity: float64 [S], cash and positions at each day's close.
     trades: a row per closed trade; see `Backtester`.
-    summary: the numbers of `summarise`.
+    summary: the metrics of `summarise`.
     year: how many of the panel's days are a year.
   """
 
@@ -37,17 +37,17 @@ class Backtest:
 
 
 class Backtester:
-  """Plays what policies do over the days of one split.
+  """Backtests policies over the days of one split.
 
-  The last day of the split is not played: it is only what would be observed
-  after the last step. The account begins on the first day that has a whole
-  context, and nothing is bought on the last `settlement_days` days.
+  The last day of the split is not played, only observed after the last step.
+  The account begins on the first day with a full context window, and nothing is
+  bought on the last `settlement_days` days.
 
   The columns of a backtest's trades: ticker, entry_date, exit_date,
   entry_price, exit_price, shares, coefficient, holding_days (days after the
-  entry's, as `max_holding_days` counts them: what is sold at an open because
-  of it was held until the day before), return_percent (of the price),
-  net_profit (after the costs of both fills) and reason.
+  entry, as `max_holding_days` counts them: a position that reaches the maximum
+  and is sold at an open was held until the day before), return_percent (of the
+  price), net_profit (after the costs of both fills) and reason.
 
   Attributes:
     days: int [S], on which actions are decided.
@@ -66,16 +66,16 @@ class Backtester:
       panel: the market.
       config: the `environment` section.
       days: (start, stop) of the split.
-      of: the setting that says how many these are, for the message.
+      of: the setting that determines their number, for error messages.
 
     Raises:
       ValueError: the split is too short.
     """
-    Rules.from_config(config)  # refuses what is out of range
+    Rules.from_config(config)  # raises if a setting is out of range
     self._panel = panel
     self._initial_cash = float(config['initial_cash'])
     settings = in_one_episode(config, days, of)
-    # Controls know the account: they take the best that can be bought.
+    # Controls know the account: they buy the best available stock.
     aware = {**settings, 'entry_choice': 'best_available'}
     self._environments = {
       False: TradingEnvironment(panel, settings, days),
@@ -89,7 +89,7 @@ class Backtester:
     )
 
   def with_costs(self, basis_points: float) -> 'Backtester':
-    """The same, but for what a fill costs: all of these share a program."""
+    """Returns a copy with other costs; all copies share a compiled program."""
     other = copy.copy(self)
     other._environments = {
       aware: environment.at_cost(basis_points / 1e4)
@@ -99,12 +99,13 @@ class Backtester:
     return other
 
   def run(self, acts: Acts, account_aware: bool = False) -> Backtest:
-    """Plays what a policy does on the days `self.days`.
+    """Backtests a policy's actions on the days `self.days`.
 
     Args:
-      acts: actions float32 [S, N, 2] in the environment's units, or plans.
-      account_aware: let the account skip what can't be bought, whatever the
-        setting `entry_choice` says.
+      acts: actions float32 [S, N, 2] in the environment's units, or an encoded
+        policy.
+      account_aware: let the account skip stocks that cannot be bought, whatever
+        the setting `entry_choice`.
     """
     environment = self._environments[account_aware]
     days = jnp.asarray(self.days, jnp.int32)
@@ -150,12 +151,12 @@ class Backtester:
 def in_one_episode(
   config: Mapping[str, Any], days: tuple[int, int], of: str = ''
 ) -> dict[str, Any]:
-  """The section `environment` with which one episode is all days of a split.
+  """Returns `environment` settings for one episode over all days of a split.
 
   Args:
     config: the section.
     days: (start, stop) of the split.
-    of: the setting that says how many these are, for the message.
+    of: the setting that determines their number, for error messages.
 
   Raises:
     ValueError: the split is too short.
@@ -179,20 +180,20 @@ def summarise(
   trades: pd.DataFrame,
   year: int = TRADING_DAYS_A_YEAR,
 ) -> dict[str, float]:
-  """Numbers of an equity curve and its trades.
+  """Computes summary metrics of an equity curve and its trades.
 
   Args:
     equity: [S], at daily closes.
-    initial_cash: what it began with.
-    trades: with the columns net_profit and holding_days.
+    initial_cash: equity before the first day.
+    trades: table with the columns net_profit and holding_days.
     year: how many days are a year.
 
   Returns:
-    profit: over initial cash. max_drawdown: deepest fall from a peak, as a
-    share of it. volatility: of daily returns, annualised. sharpe: mean over
-    deviation of daily returns, annualised, cash earning nothing; 0 where
-    nothing moved. trades: closed ones. win_rate: share with a net profit above
-    0. holding_days: mean.
+    profit: over initial cash. max_drawdown: maximum drawdown, as a share of the
+    peak. volatility: of daily returns, annualised. sharpe: Sharpe ratio,
+    annualised, with a risk-free rate of 0; 0 if the equity is constant. trades:
+    number of closed trades. win_rate: share with a net profit above 0.
+    holding_days: mean.
   """
   path = np.concatenate([[initial_cash], equity])
   returns = path[1:] / path[:-1] - 1.0
@@ -213,7 +214,7 @@ def summarise(
 
 
 def _play(environment: TradingEnvironment, days: Array, acts: Acts):
-  """What every step did, leaves [S, ...]."""
+  """Returns the extras of every step, leaves [S, ...]."""
   acts = rollout.by_step(acts, (1, *days.shape))
   episodes = rollout.play(environment, days[None], acts)
   return jax.tree.map(lambda x: x[0], episodes.timesteps.extras)

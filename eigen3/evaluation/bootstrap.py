@@ -1,8 +1,8 @@
-"""The stationary bootstrap: what other days like these might have brought.
+"""The stationary bootstrap: confidence intervals and tests for daily values.
 
-Days are drawn anew in blocks of random length, so that what hangs together
-from one day to the next stays together (Politis & Romano, 1994). The draws and
-the mean length of a block (Politis & White, 2004) are arch's.
+Days are resampled in blocks of random length, which keeps the dependence
+between successive days (Politis & Romano, 1994). The draws and the mean block
+length (Politis & White, 2004) are those of the package arch.
 """
 
 import math
@@ -16,19 +16,18 @@ from eigen3.evaluation.sharpe import has_spread
 from eigen3.evaluation.statistics import POWER, Estimate
 from eigen3.types import TRADING_DAYS_A_YEAR
 
-# Of fewer days no block length can be estimated, and nothing should be said.
+# With fewer days no block length can be estimated, so there is no interval.
 FEWEST_DAYS = 11
 
 
 class PairedDifference(NamedTuple):
-  """How much more a day brings to one than to the other.
+  """The mean difference between two series of daily returns.
 
   Attributes:
     mean: of the daily differences, times the days of a year.
     low: lower end of the interval of the mean.
     high: upper end.
-    p: how often a mean at least as far from 0 would be seen if the true one
-      were 0 (two-sided).
+    p: two-sided p-value of the hypothesis that the true mean is 0.
     by_seed: float [K], each seed's mean, times the days of a year.
     block: mean length of the drawn blocks, days.
   """
@@ -42,14 +41,14 @@ class PairedDifference(NamedTuple):
 
 
 def block_length(values: np.ndarray) -> int:
-  """The mean length of a block that suits daily values, in days.
+  """Estimates the mean block length for daily values, in days.
 
   Args:
-    values: float [S] or [S, M]; of several columns the longest counts, and one
-      that never varies does not.
+    values: float [S] or [S, M]; the longest length of all columns is taken,
+      without columns that never vary.
 
   Returns:
-    Whole days, rounded up; 1 for too few days.
+    Whole days, rounded up; 1 if there are too few days.
   """
   from arch import bootstrap  # takes a second to import
 
@@ -57,7 +56,7 @@ def block_length(values: np.ndarray) -> int:
   varied = [column for column in values.T if has_spread(column)]
   if len(values) < FEWEST_DAYS or not varied:
     return 1
-  # A column that rests for long has no correlations there: 0 / 0.
+  # Correlations of a column that is constant for long are 0 / 0.
   with np.errstate(divide='ignore', invalid='ignore'):
     lengths = bootstrap.optimal_block_length(np.stack(varied, axis=1))
   return math.ceil(np.nanmax([1.0, *lengths['stationary']]))
@@ -71,19 +70,19 @@ def interval(
   repeats: int = 10_000,
   block: int | None = None,
 ) -> Estimate:
-  """The interval of any statistic of daily values, by percentiles.
+  """Estimates a statistic of daily values, with its percentile interval.
 
   Args:
-    values: float [S] or [S, ...]; the days of all columns are drawn together.
-    statistic: of an array like `values`.
+    values: float [S] or [S, ...]; all columns use the same draws of days.
+    statistic: function of an array like `values`.
     seed: of the draws.
-    confidence: the share of such intervals that hold the true number.
-    repeats: how often days are drawn.
-    block: mean length of a block, days; by default `block_length`.
+    confidence: probability that such an interval covers the true value.
+    repeats: number of draws.
+    block: mean block length in days; by default `block_length`.
 
   Returns:
-    The statistic of `values` and its interval; the ends are NaN for fewer than
-    `FEWEST_DAYS` days and where the statistic of a draw is NaN.
+    The statistic of `values` and its interval; its ends are NaN for fewer than
+    `FEWEST_DAYS` days or if the statistic of any draw is NaN.
 
   Raises:
     ValueError: there are no values, or one is not finite.
@@ -107,7 +106,7 @@ def intervals(
   repeats: int = 10_000,
   block: int | None = None,
 ) -> list[Estimate]:
-  """As `interval`, of several statistics, [N], of the same draws."""
+  """Like `interval`, for several statistics, [N], on the same draws."""
   values = _checked(values)
   found = statistics(values)
   if len(values) < FEWEST_DAYS:
@@ -129,33 +128,33 @@ def paired_difference(
   block: int | None = None,
   year: int = TRADING_DAYS_A_YEAR,
 ) -> PairedDifference:
-  """Whether one brings more a day than the other, on days like these.
+  """Tests whether one series of daily returns is larger than another.
 
-  Seeds are pooled by the mean: of each day the mean difference over all seeds
-  is taken, and these S numbers are drawn in blocks. Seeds trade the same days
-  and much of the same market, so a seed and a day is not an observation of its
-  own; the mean over seeds keeps what they share and averages out what they do
-  not. The p-value is the share of draws whose mean is as far from the mean that
-  was seen as that is from 0.
+  Seeds are pooled: the daily differences are averaged over seeds, and these S
+  means are drawn in blocks. Seeds trade the same days and much of the same
+  market, so pairs of seed and day are not independent observations. The mean
+  over seeds keeps what they share and averages out the rest. The p-value is the
+  share of draws whose mean is at least as far from the observed mean as that is
+  from 0.
 
-  So p and the interval speak of other days for these very seeds. Whether other
-  seeds would do as well is another question, which `by_seed` answers, by
-  `statistics.mean_interval`; a claim about an algorithm needs both.
+  So p and the interval generalise to other days, for these seeds only. For
+  other seeds, use `statistics.mean_interval` of `by_seed`. A claim about an
+  algorithm needs both.
 
-  In simulations of 250 days without a true difference p was below 0.01 in 1.1 %
-  of 2,000 cases, in 1.8 % and 2.4 % where neighbouring days' differences were
-  correlated by 0.1 and 0.3, and there in 1.7 % of 1,000 days: short and
-  autocorrelated records look a little more certain than they are.
+  In simulations without a true difference, p was below 0.01 in 1.1 % of 2,000
+  cases of 250 days. If neighbouring days were correlated by 0.1 and 0.3, it was
+  so in 1.8 % and 2.4 % of cases, and with 0.3 and 1,000 days in 1.7 %. So p is
+  a little too small for short and autocorrelated records.
 
   Args:
     ours: daily returns, float [K, S], a row per seed.
-    theirs: the same for what is compared, row by row of the same seed, or [S]
+    theirs: daily returns to compare with, [K, S] with the same seeds, or [S]
       for all seeds.
     seed: of the draws.
-    confidence: the share of such intervals that hold the true mean.
-    repeats: how often days are drawn; p is at least 1 / (repeats + 1).
-    block: mean length of a block, days; by default `block_length`.
-    year: how many days are a year.
+    confidence: probability that such an interval covers the true mean.
+    repeats: number of draws; p is at least 1 / (repeats + 1).
+    block: mean block length in days; by default `block_length`.
+    year: number of days in a year.
 
   Returns:
     The difference; interval and p are NaN for fewer than `FEWEST_DAYS` days.
@@ -193,7 +192,7 @@ def detectable(found: PairedDifference, confidence: float = 0.95) -> float:
     confidence: of the interval.
 
   Returns:
-    In the units of the mean; NaN where there is no interval.
+    In the units of the mean; NaN if there is no interval.
   """
   reach = stats.norm.isf((1.0 - confidence) / 2.0)
   error = (found.high - found.low) / (2.0 * reach)
@@ -218,7 +217,7 @@ def _draws(
   repeats: int,
   block: int,
 ) -> np.ndarray:
-  """The statistic of days that are drawn anew, [repeats, ...]."""
+  """Returns the statistic of resampled days, [repeats, ...]."""
   from arch import bootstrap
 
   sampler = bootstrap.StationaryBootstrap(block, values, seed=seed)

@@ -23,7 +23,7 @@ class Capacity(NamedTuple):
     largest: of all fills.
     account: the initial cash with which 95 % of the fills would have been at
       most 1 % of the dollar volume of a day.
-    fills: how many have a known volume.
+    fills: number of fills with a known volume.
   """
 
   median: float
@@ -40,8 +40,8 @@ def fill_shares(backtest: Backtest, panel: MarketPanel) -> np.ndarray:
   the close before the fill.
 
   Returns:
-    float64 [2 M] of M closed trades, entries first; NaN where the volume is
-    not known.
+    float64 [2 M] of M closed trades, entries first; NaN if the volume is
+    unknown.
   """
   trades = backtest.trades
   first, _ = panel.investable
@@ -67,8 +67,8 @@ def capacity(
 
   Args:
     backtest: what was traded.
-    panel: with volumes; without, nothing is known.
-    initial_cash: of the backtest's account, to which fills are in proportion.
+    panel: with volumes; without them, all results are NaN.
+    initial_cash: of the backtest's account; fills are proportional to it.
   """
   shares = fill_shares(backtest, panel)
   shares = shares[np.isfinite(shares)]

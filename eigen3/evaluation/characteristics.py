@@ -1,8 +1,8 @@
 """Characteristics of stocks, known at the close of a day, from the panel alone.
 
-Known risks explain part of why one stock earns more than another; measures and
-controls separate them from a policy's skill. A daily return needs a close on
-two successive days of the panel.
+Known risks explain part of the differences between stocks' returns; measures
+and controls separate them from a policy's skill. A daily return needs a close
+on two successive days of the panel.
 """
 
 import functools
@@ -27,8 +27,8 @@ class Characteristics(NamedTuple):
   Attributes:
     volatility: standard deviation of daily returns over `VOLATILITY_DAYS`.
     beta: to the market's daily returns over `BETA_DAYS`.
-    size: logarithm of the median dollar volume over `VOLUME_DAYS`; without
-      volumes, or where nothing was traded, NaN.
+    size: logarithm of the median dollar volume over `VOLUME_DAYS`; NaN without
+      volumes or if nothing was traded.
     reversal: the return of `REVERSAL_DAYS`, with its sign changed.
     momentum: the return of the days from `MOMENTUM_DAYS` to `SKIPPED_DAYS`
       before.
@@ -48,7 +48,7 @@ class Characteristics(NamedTuple):
 def characteristics(panel: MarketPanel) -> Characteristics:
   """Computes the characteristics of a panel's investable stocks.
 
-  At least half of a window's days must be known. Made once for a panel.
+  At least half of a window's days must be known. Cached for each panel.
   """
   return panel.once(_characteristics)
 
@@ -90,7 +90,7 @@ def market_returns(panel: MarketPanel) -> np.ndarray:
   """Computes the mean return of the stocks that could be bought the day before.
 
   Returns:
-    float64 [T]; 0 on the first day, and where there was none.
+    float64 [T]; 0 on the first day, and if there was no such stock.
   """
   returns = daily_returns(panel)
   known = np.isfinite(returns)

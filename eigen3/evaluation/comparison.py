@@ -1,4 +1,4 @@
-"""Policies side by side on the same days: ranked and averaged."""
+"""Compares policies on the same days, and averages them in a committee."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -17,12 +17,12 @@ COMMITTEE = 'committee'
 
 
 class Policy(NamedTuple):
-  """What decides.
+  """A policy to be compared.
 
   Attributes:
     name: in tables.
-    actions: days int [S] to what it does on them.
-    digest: of all that decides.
+    actions: maps days int [S] to its actions on them.
+    digest: hash of everything that determines its actions.
   """
 
   name: str
@@ -31,13 +31,13 @@ class Policy(NamedTuple):
 
 
 class Comparison(NamedTuple):
-  """How policies fared.
+  """The results of compared policies.
 
   Attributes:
-    validation: their backtests and the controls', the best policy first.
-    training: profits of each one's training slices, float [K].
-    holdout: as `validation`, in the same order, or None while these days are
-      closed.
+    validation: backtests of the policies and controls, the best policy first.
+    training: each policy's profits on the training slices, float [K].
+    holdout: like `validation`, in the same order, or None if the held-out days
+      may not be used yet.
   """
 
   validation: Results
@@ -46,7 +46,7 @@ class Comparison(NamedTuple):
 
 
 def committee(policies: Sequence[Policy]) -> Policy:
-  """The policy whose actions are the mean of the members'."""
+  """Returns the policy whose actions are the mean of its members' actions."""
 
   def actions(days: np.ndarray) -> Acts:
     return rollout.mean_of([p.actions(days) for p in policies])
@@ -58,12 +58,12 @@ def committee(policies: Sequence[Policy]) -> Policy:
 def ranked(
   policies: Sequence[Policy], judge: Judge, by: str
 ) -> tuple[list[Policy], Results]:
-  """Policies and their backtests, the best first; equals keep their order.
+  """Returns policies and their backtests, the best first; ties keep order.
 
   Args:
     policies: to be judged.
-    judge: of the days that rank, which must not be held-out ones.
-    by: a number of a backtest's summary.
+    judge: of the days to rank by, which must not be held-out days.
+    by: a metric of a backtest's summary.
   """
   results = judged(policies, judge)
   order = sorted(policies, key=lambda p: -results[p.name][0].summary[by])
@@ -73,19 +73,19 @@ def ranked(
 def judged(
   policies: Sequence[Policy], judge: Judge
 ) -> dict[str, list[Backtest]]:
-  """Each policy's backtest."""
+  """Returns each policy's backtest."""
   return {p.name: [judge.backtest(p.actions(judge.days))] for p in policies}
 
 
 def training_profits(
   policies: Sequence[Policy], slices: TrainingSlices
 ) -> dict[str, np.ndarray]:
-  """Each policy's profits on the training slices, float [K]."""
+  """Returns each policy's profits on the training slices, float [K]."""
   return {p.name: slices.profits(p.actions(slices.days)) for p in policies}
 
 
 def rows(comparison: Comparison) -> pd.DataFrame:
-  """All numbers, a row per policy or control and split."""
+  """Returns all metrics, a row per policy or control and split."""
   found = []
   for split in ('validation', 'holdout'):
     results = getattr(comparison, split) or {}

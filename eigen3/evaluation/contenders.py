@@ -1,8 +1,8 @@
-"""Many policies at once: does one beat the benchmark, and which may be best?
+"""Tests of many policies: against a benchmark, and for the best.
 
-Who compares many and tells of the best has to pay for the search. Both tests
-are arch's, on days drawn by the stationary bootstrap; a policy's loss is the
-negative of its return.
+The best of many policies looks good by chance; both tests correct for this
+selection. They are those of the package arch, on days drawn by the stationary
+bootstrap. A policy's loss is its negative return.
 """
 
 import numpy as np
@@ -18,25 +18,25 @@ def superior_ability(
   repeats: int = 10_000,
   block: int | None = None,
 ) -> float:
-  """The probability of so good a best policy if none beats the benchmark.
+  """Computes the p-value of the best policy if none beats the benchmark.
 
   Hansen (2005), "A test for superior predictive ability", Journal of Business &
   Economic Statistics 23(4), with the consistent p-value. Differences are
-  divided by their deviation, so that a policy that hardly moves counts as much
-  as one that moves a lot. (arch's own `studentize` only decides which poor
+  divided by their standard deviation, so policies of low and high volatility
+  have the same weight. (arch's own `studentize` only decides which poor
   policies still count.)
 
   Args:
     returns: daily returns of M policies, float [S, M].
     benchmark: daily returns, float [S].
     seed: of the draws.
-    repeats: how often days are drawn.
-    block: mean length of a block, days; by default the longest that suits a
+    repeats: number of draws.
+    block: mean block length in days; by default the longest `block_length` of a
       difference.
 
   Returns:
-    The p-value: 1 if nobody brought more than the benchmark, NaN for fewer
-    than `FEWEST_DAYS` days.
+    The p-value: 1 if no policy has a higher return than the benchmark, NaN for
+    fewer than `FEWEST_DAYS` days.
 
   Raises:
     ValueError: shapes do not fit, or a number is not finite.
@@ -73,22 +73,22 @@ def confidence_set(
   repeats: int = 2_000,
   block: int | None = None,
 ) -> np.ndarray:
-  """For every policy the level at which it may still be the best.
+  """Computes each policy's p-value of being the best.
 
   Hansen, Lunde & Nason (2011), "The model confidence set", Econometrica 79(2),
-  by the range statistic: the policies with a p-value above 0.05 hold the best
-  one with a confidence of 95 %.
+  by the range statistic: the policies with a p-value above 0.05 include the
+  best with a confidence of 95 %.
 
   Args:
     returns: daily returns of M policies, float [S, M].
     seed: of the draws.
-    repeats: how often days are drawn; repeats x M x M numbers are held.
-    block: mean length of a block, days; by default the longest that suits a
+    repeats: number of draws; repeats x M x M numbers are kept in memory.
+    block: mean block length in days; by default the longest `block_length` of a
       policy.
 
   Returns:
-    p-values, float [M], 1 for the best; policies whose returns are all equal
-    have the same. NaN for fewer than `FEWEST_DAYS` days.
+    p-values, float [M], 1 for the best; equal for policies with identical
+    returns. NaN for fewer than `FEWEST_DAYS` days.
 
   Raises:
     ValueError: the shape does not fit, or a number is not finite.
@@ -103,7 +103,7 @@ def confidence_set(
 
   test = bootstrap.MCS(
     -distinct,
-    size=0.05,  # what the test calls included; p-values do not depend on it
+    size=0.05,  # level of the test; p-values do not depend on it
     reps=repeats,
     block_size=block_length(distinct) if block is None else block,
     seed=seed,

@@ -1,8 +1,8 @@
-"""Controls: policies that an agent has to beat, or is measured against.
+"""Controls: reference policies that agents are compared with.
 
-All but buy and hold trade under the agent's own rules: the same exits, costs,
-sizes and one entry a day. They always take the largest position, the widest
-target and, knowing the account, the best stock that can be bought.
+All but buy and hold trade under the agent's rules: the same exits, costs, sizes
+and one entry a day. They always use the largest position and the widest target,
+and buy the best stock that their account allows.
 """
 
 from collections.abc import Mapping
@@ -18,12 +18,12 @@ from eigen3.environment import Rules, accounting, prices
 from eigen3.evaluation import matched
 from eigen3.evaluation.backtest import Backtest, Backtester, summarise
 
-# Coefficients of successive ranks fall by this share of the ceiling in all:
-# enough to order them, too little to matter for a position's size.
+# Coefficients fall with the rank by this share of the ceiling in all: enough to
+# order them, too little to affect position sizes.
 _RANKING = 0.01
 
 _EXPECTED = {
-  # Less would look at today's close or a later one.
+  # Less would use today's close or a later one.
   'momentum_days': settings.AT_LEAST_ONE,
   'random_entries': settings.AT_LEAST_ONE,
 }
@@ -41,7 +41,7 @@ class Controls:
     seed: int,
     drift: np.ndarray | None = None,
   ):
-    """Binds the controls.
+    """Prepares the controls.
 
     Args:
       panel: the market.
@@ -49,7 +49,7 @@ class Controls:
       environment: the `environment` section.
       evaluation: the `evaluation` section.
       seed: of random entry.
-      drift: float [T, N], what the embedded market hides, or None.
+      drift: float [T, N], the embedded market's hidden drift, or None.
 
     Raises:
       ValueError: a setting is out of range.
@@ -69,7 +69,7 @@ class Controls:
     self._quotes = prices.Quote(*(x[backtester.days] for x in quotes))
 
   def run(self) -> dict[str, list[Backtest]]:
-    """All controls by name; random entry many times, the others once."""
+    """Plays all controls, by name; random entry many times, the others once."""
     rng = np.random.default_rng(self._seed)
     results = {
       'random_entry': [
@@ -113,12 +113,12 @@ class Controls:
     return found
 
   def _random_entry(self, rng: np.random.Generator) -> Backtest:
-    """Any listed stock, every day."""
+    """Buys a random listed stock every day."""
     close = self._close[self._backtester.days]
     return self._ranked(rng.random(close.shape), np.isfinite(close))
 
   def _momentum(self) -> Backtest:
-    """The stock that rose most over the look-back, if any rose."""
+    """Buys the stock that rose most over the look-back, if any rose."""
     days, look_back = self._backtester.days, self._config['momentum_days']
     past = self._close[np.maximum(days - look_back, 0)]
     rise = self._close[days] / past - 1.0
@@ -131,11 +131,11 @@ class Controls:
     )
 
   def _buy_and_hold(self) -> Backtest:
-    """Equal amounts of every stock with a price, once, to the end.
+    """Buys equal amounts of every stock with a price and holds to the end.
 
-    Bought at the first day's close, or at the next open where orders fill
-    there. A stock that vanishes is sold as everybody's: after
-    `delisting_days` days, at the delisting price, and its cash rests.
+    It buys at the first day's close, or at the next open if orders fill there.
+    A stock that disappears is sold as in every account: after `delisting_days`
+    days, at the delisting price. The cash is not reinvested.
     """
     rules, quotes = self._rules, self._quotes
     days = self._backtester.days
@@ -160,7 +160,7 @@ class Controls:
     equity = value + rest
     equity[:bought_at] = cash
     invested = value[bought_at:] / equity[bought_at:]
-    equity[-1] -= rate * value[-1]  # the others end in cash, too
+    equity[-1] -= rate * value[-1]  # the other controls also end in cash
     trades = _as_trades(
       self._panel, days, bought_at, sold_at, shares, paid, received, rate
     )
@@ -172,7 +172,7 @@ class Controls:
 
 
 def at_exposure(returns: np.ndarray, exposure: float) -> np.ndarray:
-  """Computes daily returns of an account that keeps a share invested.
+  """Computes daily returns of an account with a constant invested share.
 
   The rest is cash.
 
@@ -184,12 +184,12 @@ def at_exposure(returns: np.ndarray, exposure: float) -> np.ndarray:
 
 
 def by_rank(rules: Rules, scores: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-  """Actions that buy the largest position of the best stock.
+  """Returns actions that buy the largest position of the best stock.
 
-  The next best follow closely, for an account that passes over what it holds.
+  The next best follow closely, for an account that skips held stocks.
 
   Args:
-    rules: of the largest position and the widest target.
+    rules: determine the largest position and the widest target.
     scores: [S, N].
     wanted: bool [S, N], stocks that may be bought.
 
@@ -207,7 +207,7 @@ def by_rank(rules: Rules, scores: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 def _as_trades(
   panel: MarketPanel, days, bought_at, sold_at, shares, paid, received, rate
 ):
-  """A row per stock that was bought."""
+  """Returns a row per stock that was bought."""
   held = np.flatnonzero(shares > 0)
   first, _ = panel.investable
   shares, paid, received = shares[held], paid[held], received[held]

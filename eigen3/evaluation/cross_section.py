@@ -1,7 +1,7 @@
 """Measures how well scores order the stocks of each day by their outcomes.
 
-All functions take arrays days x stocks, NaN or `known` False where there is
-nothing, and treat each day by itself, so that none can look ahead.
+All functions take arrays days x stocks, with NaN or `known` False for missing
+values. They treat each day separately, so that none can look ahead.
 """
 
 from typing import NamedTuple
@@ -12,14 +12,14 @@ import pandas as pd
 from eigen3.evaluation import regression
 from eigen3.evaluation.regression import DailyMean
 
-# Of fewer stocks a day says nothing.
+# With fewer stocks a day is left out.
 FEWEST_STOCKS = 10
 TOP = 0.1  # the share of stocks that is bought
 _ROUNDING = 1e-12
 
 
 class Quality(NamedTuple):
-  """How well scores order stocks, before and after known factors.
+  """Quality of scores that order stocks, before and after known factors.
 
   Attributes:
     ic: mean daily rank IC.
@@ -54,7 +54,7 @@ def quality(
     known: bool [S, N], stocks that could be bought and whose outcome is known.
     factors: float [S, N, K], known when scores are; a stock without one of
       them is left out of the adjusted measures.
-    horizon: days that an outcome is made of, for the errors.
+    horizon: days that an outcome covers, for the standard errors.
   """
   ranked = np.stack(
     [ranks(factors[..., k], known) for k in range(factors.shape[2])], axis=2
@@ -174,7 +174,7 @@ def residuals(
   gram = np.linalg.pinv(transposed @ design, hermitian=True)
   coefficients = gram @ (transposed @ target[..., None])
   left = target - (design @ coefficients)[..., 0]
-  # What rounding leaves of values that the factors explain has no order.
+  # Rounding errors of values that the factors explain have no meaningful order.
   left[np.abs(left) <= _ROUNDING * np.abs(target).max(initial=0.0)] = 0.0
   return np.where(known, left, np.nan)
 

@@ -1,4 +1,4 @@
-"""Which columns of the market mattered to a population, in numbers."""
+"""Statistics of a population's attention to the market's columns."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -9,32 +9,32 @@ from eigen3.learner.importance import THRESHOLDS
 from eigen3.settings import require
 from eigen3.types import Array
 
-TOP = 20  # columns named first (Eigen2's)
-_ROUNDING = 1e-3  # by which a sum of float32 shares may miss 1
+TOP = 20  # number of columns in `top` (from Eigen2)
+_ROUNDING = 1e-3  # by which a sum of float32 shares may differ from 1
 
-# What a state of the importance holds, on the device or on the host.
+# Arrays of the importance, on the device or on the host.
 Values: TypeAlias = Array | np.ndarray
 
 
 def describe(
   mean: Values, below: Values, columns: Sequence[str], persistent: int
 ) -> dict[str, Any]:
-  """The importance of columns in numbers, for a JSON file.
+  """Summarises the importance of columns, for a JSON file.
 
   Args:
     mean: float [C], shares of attention; sums to 1.
-    below: int [3, C], for each threshold how many updates in a row the share
-      was under it.
+    below: int [3, C], for each threshold the number of successive updates with
+      a share below it.
     columns: names [C].
-    persistent: how many updates in a row make a column one that is
-      persistently under a threshold.
+    persistent: successive updates after which a column is persistently below a
+      threshold.
 
   Returns:
-    `columns`, how many there are; `entropy` in nats; `entropy_share`, the
-    part of the largest that is possible, log C (1 for a single column);
-    `effective_columns`, how many columns of equal shares have this entropy;
-    `top`, the first 20 (column, share); `persistent_updates`; and `below`, by
-    threshold the `count` and `columns` of those persistently under it.
+    `columns`, their number; `entropy` in nats; `entropy_share`, its ratio to
+    the maximum, log C (1 for a single column); `effective_columns`, the number
+    of equal shares with this entropy; `top`, the largest 20 (column, share);
+    `persistent_updates`; and `below`, by threshold the `count` and `columns` of
+    those persistently under it.
 
   Raises:
     ValueError: `mean` are not shares of attention (they are all 0 before the
@@ -65,18 +65,18 @@ def describe(
 
 
 def entropy(shares: np.ndarray) -> np.ndarray:
-  """The entropy of shares [..., C] in nats, [...]."""
+  """Computes the entropy of shares [..., C] in nats, [...]."""
   logarithms = np.log(np.where(shares > 0, shares, 1.0))
   return 0.0 - np.sum(shares * logarithms, axis=-1)  # 0, never -0
 
 
 def ranking(shares: np.ndarray) -> np.ndarray:
-  """int [C], indices of the largest first, of equals the first one first."""
+  """Returns indices by descending share, ties in order; int [C]."""
   return np.argsort(-shares, kind='stable')
 
 
 def checked_shares(mean: Values, columns: Sequence[str]) -> np.ndarray:
-  """The shares as float64 [C], without the rounding of their sum.
+  """Returns the shares as float64 [C], rescaled to sum to 1.
 
   Raises:
     ValueError: they are not shares of attention of these columns.
@@ -102,7 +102,7 @@ def checked_shares(mean: Values, columns: Sequence[str]) -> np.ndarray:
 def _checked(
   mean: Values, below: Values, columns: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Shares [C] and runs [3, C] on the host, or the error of `describe`."""
+  """Returns shares [C] and runs [3, C] on the host, or raises an error."""
   shares, below = checked_shares(mean, columns), np.asarray(below)
   expected = (len(THRESHOLDS), len(columns))
   require(below.shape == expected, 'below', below.shape, f'{expected}')

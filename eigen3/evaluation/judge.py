@@ -1,4 +1,4 @@
-"""How policies are judged on one split: by backtest, beside the controls."""
+"""Evaluates policies and the controls on one split by backtests."""
 
 import functools
 from collections.abc import Mapping
@@ -21,13 +21,13 @@ _COSTS = frozenset(('commission_bp', 'slippage_bp'))
 
 
 class Judge:
-  """One split's backtester and the controls on its days.
+  """Evaluates policies and controls on the days of one split.
 
-  Nothing is played before it is asked for, so that a judge of held-out days
-  can be made, and their number checked, before training.
+  Nothing is played before it is requested. So a judge of the held-out days can
+  be made before training, to check that there are enough.
 
   Attributes:
-    days: int [S], on which a policy has to decide.
+    days: int [S], on which a policy decides.
   """
 
   def __init__(
@@ -46,10 +46,10 @@ class Judge:
       panel: the market.
       config: all settings; `environment`, `evaluation` and `seed` are read.
       days: (start, stop) of the split.
-      drift: what the embedded market hides, float [T, N].
-      backtester: of the split, in place of the one that `config` describes.
-      of: the setting that says how many days these are, for the message.
-      dips: what the embedded market `patience` hides beside that.
+      drift: the embedded market's hidden drift, float [T, N].
+      backtester: of the split, instead of the one that `config` describes.
+      of: the setting that determines the number of days, for error messages.
+      dips: the hidden dips of the embedded market `patience`.
 
     Raises:
       ValueError: the split is too short.
@@ -71,7 +71,7 @@ class Judge:
 
   @functools.cached_property
   def controls(self) -> Results:
-    """The controls' backtests by name, played once."""
+    """Returns the controls' backtests by name, played once."""
     controls = self._controls.run()
     if self._dips is not None:
       panel, config, *_ = self._given
@@ -82,7 +82,7 @@ class Judge:
 
   @functools.cached_property
   def buyable(self) -> np.ndarray:
-    """Stocks that may be bought on `days`, whatever is held, bool [S, N]."""
+    """Returns which stocks may be bought on `days` if none is held, [S, N]."""
     panel, config, *_ = self._given
     rules = Rules.from_config(config['environment'])
     quotes = prices.price_table(panel, rules)[self.days]
@@ -90,10 +90,10 @@ class Judge:
     return np.asarray(status == prices.PRICED)
 
   def under(self, **rules: Any) -> 'Judge':
-    """A judge of the same days whose accounts follow other rules.
+    """Returns a judge of the same days with other trading rules.
 
     Args:
-      rules: settings of the `environment` section, in place of its own.
+      rules: settings of the `environment` section that replace its own.
 
     Raises:
       ValueError: a setting is out of range.
@@ -101,7 +101,7 @@ class Judge:
     panel, config, days, drift = self._given
     environment = {**config['environment'], **rules}
     backtester = self._backtester
-    if not _COSTS.issuperset(rules):  # needs another program
+    if not _COSTS.issuperset(rules):  # needs another compilation
       backtester = Backtester(panel, environment, days)
     costs = sum(environment[name] for name in _COSTS)
     config = {**config, 'environment': environment}
@@ -109,7 +109,7 @@ class Judge:
     return Judge(panel, config, days, drift, backtester, dips=self._dips)
 
   def backtest(self, acts: Acts, account_aware: bool = False) -> Backtest:
-    """Plays what a policy does on `days`; see `Backtester.run`."""
+    """Backtests a policy's actions on `days`; see `Backtester.run`."""
     return self._backtester.run(acts, account_aware)
 
   def matched_entry(
@@ -119,11 +119,11 @@ class Judge:
     return self._controls.matched_entry(backtest, seed, nearest)
 
   def scores(self, acts: Acts, prefix: str) -> dict[str, float]:
-    """The numbers of a policy and the controls' profits, prefixed.
+    """Returns a policy's metrics and the controls' profits, prefixed.
 
     Args:
-      acts: what it does on `days`.
-      prefix: of the names, e.g. 'validation'.
+      acts: its actions on `days`.
+      prefix: of the metrics' names, e.g. 'validation'.
     """
     summary = self.backtest(acts).summary
     controls = {
@@ -136,7 +136,7 @@ class Judge:
 
 
 def mean_summary(backtests: list[Backtest]) -> dict[str, float]:
-  """The mean of every number over the backtests of one policy."""
+  """Averages every metric over the backtests of one policy."""
   return {
     name: float(np.mean([b.summary[name] for b in backtests]))
     for name in backtests[0].summary

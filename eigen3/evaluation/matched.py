@@ -1,4 +1,4 @@
-"""Random choices that are as risky as those of a policy."""
+"""Random entries with the same risk as those of a policy."""
 
 import numpy as np
 
@@ -67,15 +67,15 @@ def draw(
 
   Args:
     bought: bool [S, N], the policy's entries.
-    available: bool [S, N], what could be bought.
-    factors: float [S, N, K], by whose distance the nearest are found, each on
-      the same scale; known on the day of the decision.
+    available: bool [S, N], stocks that could be bought.
+    factors: float [S, N, K], on one scale, known on the day of the decision;
+      the nearest stocks have the smallest distance in them.
     rng: of the draws.
     rest: days after a draw on which the stock is not drawn again.
     nearest: how many stocks are drawn from.
 
   Returns:
-    bool [S, N], as many entries a day as `bought` has, or as can be had.
+    bool [S, N], with as many entries per day as `bought`, or as are possible.
   """
   drawn = np.zeros_like(bought)
   for day, stock in np.argwhere(bought):

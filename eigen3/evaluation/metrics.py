@@ -1,9 +1,9 @@
-"""All numbers of a backtest, for reports.
+"""All metrics of a backtest, for reports.
 
 Conventions: the account is marked at each day's close, net of all costs; daily
-returns are simple, and the first is from the initial cash to the first close;
-252 days are a year, or as many as the panel's calendar has; cash earns nothing.
-A number that these days leave undefined is NaN.
+returns are simple, and the first is from the initial cash to the first close; a
+year has 252 days, or as many as the panel's calendar has; cash earns nothing.
+Undefined metrics are NaN.
 """
 
 import math
@@ -16,38 +16,37 @@ from eigen3.environment import Exit
 from eigen3.evaluation import regression, sharpe
 from eigen3.evaluation.backtest import Backtest
 
-# The share of the worst days whose mean is the conditional value at risk.
+# The share of worst days that CVaR averages: CVaR 95 %.
 TAIL = 0.05
-# Equity moves in steps of float32: a smaller share of it is rounding here.
+# Equity is float32: smaller relative changes are rounding.
 _ROUNDING = 1e-10
 
 
 def measure(
   backtest: Backtest, benchmark: np.ndarray | None = None
 ) -> dict[str, float]:
-  """Everything there is to say of one backtest in numbers.
+  """Computes all metrics of one backtest.
 
   Args:
-    backtest: what was done.
+    backtest: of the policy.
     benchmark: daily returns on the same days, float [S], or None.
 
   Returns:
-    The backtest's summary, as it is, and, in this order:
+    The backtest's summary, followed by:
 
-    days: S. cagr: growth a year, compounded; from a few days it says little.
+    days: S. cagr: compound annual growth rate; unreliable for few days.
     sortino: mean over downside deviation (from 0, over all days), annualised.
     calmar: cagr over max_drawdown. drawdown_days: longest run of closes below
-    an earlier peak. cvar: mean loss of the worst 5 % of days, a share, positive
-    for a loss. skew, excess_kurtosis: of daily returns; 0 for a normal
-    distribution.
+    an earlier peak. cvar: CVaR 95 %, the mean loss of the worst 5 % of days, as
+    a share, positive for a loss. skew, excess_kurtosis: of daily returns; 0 for
+    a normal distribution.
 
     turnover: value of all fills of closed trades over twice the mean equity, a
-    year: how often all was exchanged. payoff: mean gain of trades that gained
-    over mean loss of trades that lost. exits_target, exits_max_holding,
-    exits_delisted: shares of trades, by why they ended. ticker_concentration:
-    Herfindahl index of the value bought by ticker, 1 if all was one.
-    largest_ticker_gain: the largest ticker's share of the profits of all
-    tickers that gained.
+    year. payoff: mean gain of winning trades over mean loss of losing trades.
+    exits_target, exits_max_holding, exits_delisted: shares of trades by exit
+    reason. ticker_concentration: Herfindahl index of the value bought by
+    ticker, 1 for a single ticker. largest_ticker_gain: the most profitable
+    ticker's share of the profits of all profitable tickers.
 
     With a benchmark beta, alpha (a year, not compounded) and their standard
     errors beta_error and alpha_error: least squares of daily returns, errors
@@ -74,9 +73,9 @@ def measure(
 
 
 def daily_returns(backtest: Backtest) -> np.ndarray:
-  """Simple returns, float64 [S], the first from the initial cash.
+  """Returns simple returns, float64 [S], the first from the initial cash.
 
-  An account that falls to nothing stays there: -1 on that day, 0 after it.
+  For an account that falls to 0 they are -1 on that day and 0 after it.
   """
   equity, growth = backtest.equity, 1.0 + backtest.summary['profit']
   initial = equity[-1] / growth if growth else equity[0]
@@ -90,7 +89,7 @@ def daily_returns(backtest: Backtest) -> np.ndarray:
 
 
 def for_json(numbers: Mapping[str, float]) -> dict[str, float | None]:
-  """The same with None for what is not finite, which JSON cannot tell."""
+  """Replaces values that are not finite by None, as JSON requires."""
   return {
     name: value if np.isfinite(value) else None
     for name, value in numbers.items()
@@ -138,7 +137,7 @@ def _trading(backtest: Backtest) -> dict[str, float]:
 
 
 def _exits(trades: pd.DataFrame) -> dict[str, float]:
-  """Shares by reason; NaN without trades, or where no reason is told."""
+  """Returns shares by exit reason; NaN without trades or reasons."""
   reasons = trades.get('reason', pd.Series(dtype=str))
   return {
     f'exits_{reason.name.lower()}': _mean(reasons == reason.name.lower())
@@ -150,7 +149,7 @@ def _exits(trades: pd.DataFrame) -> dict[str, float]:
 def _market(
   returns: np.ndarray, benchmark: np.ndarray, year: int
 ) -> dict[str, float]:
-  """Alpha and beta, NaN where the benchmark or time stands still."""
+  """Returns alpha and beta, NaN for too few days or a constant benchmark."""
   if benchmark.shape != returns.shape:
     raise ValueError(
       f'benchmark: found returns of shape {benchmark.shape}, expected one for '

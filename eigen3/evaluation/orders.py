@@ -1,4 +1,4 @@
-"""What a policy would buy after the last day of a panel, for its reader."""
+"""Orders of a policy after the last day of a panel."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from eigen3.environment import Entry, Rules, accounting, entries, prices
 # Rules are static.
 _choose = jax.jit(entries.choose, static_argnums=0)
 _STATUS = 3  # of a price table's fields
-# Why nothing is bought, by what became of the chance.
+# Why nothing is bought, by the outcome of the entry.
 _REASONS = {
   Entry.BELOW_THRESHOLD: 'no stock that can be bought reaches the threshold',
   Entry.NO_DATA: 'the first by rank has left the market',
@@ -28,12 +28,12 @@ _REASONS = {
 
 
 class Account(NamedTuple):
-  """What orders are paid from.
+  """The account that orders are paid from.
 
   Attributes:
-    equity: cash and the worth of all positions.
-    cash: of it, what is free.
-    held: names of the stocks that are held, and passed over.
+    equity: cash and the value of all positions.
+    cash: the free cash.
+    held: names of the held stocks, which are skipped.
   """
 
   equity: float
@@ -46,7 +46,7 @@ class Orders(NamedTuple):
 
   Attributes:
     table: a row per stock, the largest coefficient first; see `decide`.
-    reason: why nothing is ordered, '' where something is.
+    reason: why nothing is ordered, '' if something is.
   """
 
   table: pd.DataFrame
@@ -66,17 +66,18 @@ def decide(
     panel: T days, N stocks.
     rules: of entries and sizes.
     actions: float [N, 2], coefficient and sale target in %.
-    is_known: bool [N], whether a stock's features of the last day are there;
-      without them nothing is bought, whatever its price.
+    is_known: bool [N], whether a stock's features of the last day are known; a
+      stock without them is not bought.
     account: orders are sized by its equity and paid from its cash.
 
   Returns:
     The orders. The table's columns: rank, ticker, coefficient,
     reaches_threshold, sale_target_percent, last_close, target_price (the
     target, from the last close), prices_from (the date of the close),
-    position_value (what an order would spend; 0 where it is not possible),
-    order (whether it is one of today's), note (what is in the way), no_order
-    (in every row why there is no order at all, '' where there is one).
+    position_value (cash an order would spend; 0 if it is not possible), order
+    (whether it is one of today's orders), note (why the stock cannot be
+    bought), no_order (in every row, why there is no order at all, '' if there
+    is one).
 
   Raises:
     ValueError: equity, cash or a held stock is out of range or unknown.
@@ -108,7 +109,7 @@ def decide(
 
 
 def _check(account: Account, stocks: tuple[str, ...]) -> None:
-  """Refuses an account that cannot be; see `decide`."""
+  """Raises an error for an invalid account; see `decide`."""
   is_money = 0 < account.equity < math.inf
   settings.require(is_money, '--equity', account.equity, 'above 0')
   settings.require(
@@ -124,7 +125,7 @@ def _check(account: Account, stocks: tuple[str, ...]) -> None:
 
 
 def _table(panel, rules, actions, quotes, account, chosen) -> pd.DataFrame:
-  """A row per stock; see `decide`."""
+  """Returns a row per stock; see `decide`."""
   stocks = np.array(panel.columns[slice(*panel.investable)])
   coefficient = actions[:, 0].astype(np.float64)
   target = np.clip(
@@ -164,7 +165,7 @@ def _table(panel, rules, actions, quotes, account, chosen) -> pd.DataFrame:
 
 
 def _notes(panel, status: np.ndarray, held: Sequence[str]) -> np.ndarray:
-  """What is in the way of buying each stock, str [N]; '' is nothing."""
+  """Returns why each stock cannot be bought, str [N]; '' if it can."""
   stocks = np.array(panel.columns[slice(*panel.investable)])
   day = panel.dates[-1]
   notes = np.full(len(stocks), '', object)
@@ -177,7 +178,7 @@ def _notes(panel, status: np.ndarray, held: Sequence[str]) -> np.ndarray:
 
 
 def _dates_of_closes(panel: MarketPanel) -> np.ndarray:
-  """The date of each stock's last close, datetime64[D] [N], NaT if none."""
+  """Returns the dates of last closes, datetime64[D] [N], NaT if none."""
   close = panel.ohlc[:, slice(*panel.investable), 3]
   known = np.isfinite(close) & (close > 0)
   last = panel.num_days - 1 - known[::-1].argmax(axis=0)

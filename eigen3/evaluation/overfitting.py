@@ -1,17 +1,16 @@
-"""Whether choosing the best of many policies chose anything at all."""
+"""The probability of backtest overfitting when choosing among policies."""
 
 import itertools
 from typing import NamedTuple
 
 import numpy as np
 
-# A deviation that is less, as a share of the largest return, is rounding: sums
-# of squares do not tell smaller ones.
+# A standard deviation below this share of the largest return is rounding.
 _ROUNDING = 1e-7
 
 
 class Overfitting(NamedTuple):
-  """How the best of one half of the days fared on the other.
+  """Results of policies chosen on one half of the days on the other half.
 
   Attributes:
     probability: of overfitting, PBO: the share of splits whose best policy was
@@ -31,33 +30,35 @@ class Overfitting(NamedTuple):
 
 
 def backtest_overfitting(returns: np.ndarray, blocks: int = 16) -> Overfitting:
-  """Combinatorially symmetric cross-validation.
+  """Estimates overfitting by combinatorially symmetric cross-validation.
 
   Bailey, Borwein, Lopez de Prado & Zhu (2015), "The probability of backtest
   overfitting", Journal of Computational Finance. The days are cut into blocks
-  of equal length, after as many of the first as are left over; every choice of
-  half of the blocks picks a policy, and the other half judges it. Where a
-  policy does not move its Sharpe ratio is 0; equals share their mean rank.
+  of equal length; the first days that do not fill a block are left out. Every
+  choice of half of the blocks selects a policy, which is evaluated on the other
+  half. A policy with constant returns has a Sharpe ratio of 0. Ties share their
+  mean rank.
 
-  Policies without skill give about a half, as mean over markets: of one
-  market the number scatters widely, as its splits share their days.
+  Policies without skill give about a half, as a mean over markets. On one
+  market the probability varies widely, because its splits share their days.
 
   Args:
     returns: float [S, M], of M policies on the same days.
     blocks: an even number; K is the number of ways to choose half of them,
-      12,870 of 16. K x M numbers are held several times.
+      12,870 for 16. K x M numbers are held in memory several times.
 
   Returns:
-    The shares, and what they rest on.
+    The shares, and the values that they are computed from.
 
   Raises:
-    ValueError: too few days, policies or blocks, or not finite.
+    ValueError: too few days, policies or blocks, or a return is not finite.
   """
   returns = np.asarray(returns, np.float64)
   _check(returns, blocks)
   days = len(returns) // blocks
   sharpe = _of_halves(returns[len(returns) - days * blocks :], blocks)
-  # In the order of combinations the n-th from the end is the n-th's rest.
+  # In the order of combinations, the n-th from the end is the n-th's
+  # complement.
   other = sharpe[::-1]
   split = np.arange(len(sharpe))
   best = sharpe.argmax(axis=1)
@@ -88,7 +89,7 @@ def _check(returns: np.ndarray, blocks: int) -> None:
 
 
 def _of_halves(returns: np.ndarray, blocks: int) -> np.ndarray:
-  """Sharpe ratios [K, M] on every half of the blocks."""
+  """Returns Sharpe ratios [K, M] on every half of the blocks."""
   size = len(returns) // 2
   centre = returns.mean(axis=0)
   parts = (returns - centre).reshape(blocks, -1, returns.shape[1])

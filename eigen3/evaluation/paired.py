@@ -1,9 +1,8 @@
-"""Two settings on the same markets: what their differences show.
+"""Statistical comparison of two settings on the same markets.
 
 Each seed is a market of its own, on which both settings are trained. Markets of
-a kind differ more than settings do, so nothing is said of either setting alone:
-all functions take the differences, one a market, which stay together in every
-draw. They speak of other markets of these kinds.
+a kind differ more than settings do, so all functions take the differences, one
+a market. Results generalise to other markets of these kinds.
 """
 
 from collections.abc import Sequence
@@ -20,20 +19,19 @@ ALTERNATIVES = ('greater', 'two-sided')
 def sign_flip_p(
   differences: np.ndarray, margin: float = 0.0, alternative: str = 'two-sided'
 ) -> float:
-  """The p-value of a mean difference equal to `margin`, by sign flips.
+  """Tests whether the mean difference is `margin`, by sign flips.
 
-  Were it so, and were differences as likely above the margin as below by the
-  same amount, the signs of all would be arbitrary. p is the share of the 2 ** R
-  patterns of signs whose mean is as far away as the one seen; all are
-  enumerated (Fisher, 1935). Of ten differences the smallest p is 2 / 1,024
-  two-sided, and half of that one-sided.
+  Under the null hypothesis differences are symmetric around the margin, so
+  their signs are arbitrary. p is the share of the 2 ** R patterns of signs
+  whose mean is at least as extreme as the observed one; all are enumerated
+  (Fisher, 1935). With ten differences the smallest p is 2 / 1,024 two-sided,
+  and half of that one-sided.
 
   Args:
     differences: float [R], independent.
     margin: of the null hypothesis; a negative one asks whether the first
       setting is worse by no more than that.
-    alternative: 'greater', or 'two-sided', which rejects where the margin is
-      outside of an interval of twice that tail.
+    alternative: 'greater', or 'two-sided', twice the smaller tail.
   """
   result = stats.permutation_test(
     (np.asarray(differences, np.float64) - margin,),
@@ -46,14 +44,14 @@ def sign_flip_p(
 
 
 def corrected(p: Sequence[float | None]) -> list[float | None]:
-  """Holm's corrected p-values (1979) of all comparisons of a family.
+  """Returns Holm's corrected p-values (1979) of a family of comparisons.
 
-  The chance that any true null hypothesis of the family is rejected at a level
-  is at most that level, however they depend on each other.
+  The probability of rejecting any true null hypothesis of the family at a level
+  is at most that level, whatever the dependence between them.
 
   Args:
-    p: of each comparison; None where it is not known yet. It counts as 1, so
-      that the corrected values of the others can only become smaller.
+    p: of each comparison; None if it is not known yet. It counts as 1, so that
+      the corrected values of the others can only become smaller.
   """
   from statsmodels.stats import multitest  # takes a second to import
 
@@ -68,15 +66,16 @@ def corrected(p: Sequence[float | None]) -> list[float | None]:
 def improvement(
   differences: np.ndarray, seed: int, repeats: int = statistics.DRAWS
 ) -> Estimate:
-  """The probability that the first setting is better on a market.
+  """Estimates the probability that the first setting is better on a market.
 
-  Agarwal et al. (2021): the mean over markets of P(X > Y), where a tie counts
-  one half. With one run of either setting a market it is the share of markets.
+  Agarwal et al. (2021): the mean over markets of P(X > Y), in which a tie
+  counts one half. With one run of each setting a market, it is the share of
+  markets.
 
   Args:
     differences: float [R, K], of R markets of each of K kinds.
     seed: of the draws.
-    repeats: how often markets are drawn, see `statistics.stratified`.
+    repeats: number of draws of markets, see `statistics.stratified`.
   """
   wins = 0.5 * (1.0 + np.sign(differences))
   return statistics.stratified(
@@ -90,16 +89,17 @@ def detectable(
   power: float = statistics.POWER,
   alternative: str = 'two-sided',
 ) -> float:
-  """The smallest true difference that the comparison would have seen.
+  """Computes the smallest true difference that would have been detected.
 
-  A t-test at `level`, of as many differences of the spread seen, rejects with
-  probability `power` if the true mean is so far from the null hypothesis. (In a
-  two-sided test the other tail, of at most `level` / 2, is left out.)
+  A t-test at `level`, of as many differences with the observed spread, rejects
+  with probability `power` if the true mean is this far from the null
+  hypothesis. (In a two-sided test the other tail, of at most `level` / 2, is
+  left out.)
 
   Args:
     differences: float [R], independent, R at least 2.
     level: of the test.
-    power: the probability of seeing it.
+    power: the probability of detecting it.
     alternative: see `sign_flip_p`.
 
   Returns:

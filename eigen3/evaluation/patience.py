@@ -1,19 +1,19 @@
-"""Yardsticks of the market `patience`: what waiting for better dips is worth.
+"""Yardsticks of the market `patience`: the value of waiting for better dips.
 
 All know how the market is drawn (`eigen3.data.synthetic_patience`). Those that
 end in 'informed' also know the size of each day's dip and the phase; the others
-infer both from the closes up to the day, which is what networks see of a day's
-prices.
+infer both from the closes up to the day, which is all that networks observe of
+a day's prices.
 
   greedy   buys whatever pays its costs. Informed, it is the control 'informed'.
-  hurdle   buys what brings at least so much; the constant is that of 21 which
+  hurdle   buys if the net return exceeds a constant, which is that of 21 that
            earned the most on the days before the split.
-  patient  buys what brings more than its cash is worth elsewhere, by value
-           iteration over the phase, the days until each position is left and
-           the days of trading that remain.
+  patient  buys if the net return exceeds the opportunity cost of its cash, by
+           value iteration over the phase, the days until each position is
+           closed and the days of trading that remain.
 
-A cycle is the number of days from an order until its cash can be ordered with
-again; a slot is room for one position of the largest size.
+A cycle is the number of days from an order until its cash can be used again; a
+slot is room for one position of the largest size.
 """
 
 import dataclasses
@@ -37,22 +37,22 @@ NAMES = (
   'hurdle_informed',
   'patient_informed',
 )
-# Value iteration looks at all combinations of what two slots hold; with smaller
+# Value iteration covers all combinations of two slots' positions; with smaller
 # positions there is no patient yardstick.
 MOST_SLOTS = 2
-_QUANTILES = np.arange(20) / 20.0  # of a day's best, candidates for the hurdle
+_QUANTILES = np.arange(20) / 20.0  # of the day's best: candidate hurdles
 _POINTS = 20  # of a range of sizes, in place of an integral
 _HERALD = 1  # its column
-# A likelihood of what is all but impossible; none must rule out all phases.
+# The smallest likelihood, so that no observation rules out all phases.
 _UNLIKELY = 1e-12
 
 
 class _Known(NamedTuple):
-  """What a yardstick goes by.
+  """The knowledge of a yardstick.
 
   Attributes:
-    net: float [T, N], return net of costs that a trade is expected to bring if
-      it is decided on the day.
+    net: float [T, N], expected return net of costs of a trade that is decided
+      on the day.
     beliefs: float [T, K], probabilities of the phases.
   """
 
@@ -66,13 +66,13 @@ class Yardsticks:
   def __init__(
     self, panel: MarketPanel, backtester: Backtester, rules: Rules, dips: Dips
   ):
-    """Binds them.
+    """Prepares the yardsticks.
 
     Args:
       panel: a market `patience`.
       backtester: of the split.
-      rules: that it trades by.
-      dips: what the market hides.
+      rules: its trading rules.
+      dips: the market's hidden dips.
     """
     self._backtester, self._rules, self._dips = backtester, rules, dips
     first, stop = panel.investable
@@ -80,7 +80,7 @@ class Yardsticks:
     self._herald = panel.ohlc[:, _HERALD, 3].astype(np.float64)
 
   def run(self) -> dict[str, Backtest]:
-    """Each one's backtest, by name."""
+    """Returns each yardstick's backtest, by name."""
     informed = _Known(
       net_of(self._rules, self._dips.sizes), np.eye(process.NUM_PHASES)[
         self._dips.phases
@@ -112,29 +112,29 @@ class Yardsticks:
     return _Known(net, phase_beliefs(self._herald, falls, scale))
 
   def _above(self, known: _Known, hurdle: float) -> Backtest:
-    """Buys the best of what brings more than a hurdle."""
+    """Buys the best stocks whose expected net return exceeds a hurdle."""
     net = known.net[self._backtester.days]
     acts = by_rank(self._rules, net, net > hurdle)
     return self._backtester.run(jnp.asarray(acts), account_aware=True)
 
   def _hurdle(self, known: _Known) -> float:
-    """The constant that would have earned the most before; 0 without a past."""
+    """Returns the constant that earned the most before; 0 without a past."""
     days = max(self._backtester.days[0] - cycle_days(self._rules), 0)
     net = known.net[:days]
     growth = self._grown(days)
     best = net.max(axis=1)
     best = best[best > 0.0]
     found = np.quantile(best, _QUANTILES) if len(best) else []
-    # A little below, so that the best of such a day is bought, too.
+    # A little below, so that the best stock of such a day is also bought.
     candidates = [0.0, *(np.asarray(found) * (1.0 - 1e-6))]
     earned = [self._replayed(net, growth, x) for x in candidates]
     return float(candidates[np.argmax(earned)])
 
   def _grown(self, days: int) -> np.ndarray:
-    """What trades decided on the first days did to the account's logarithm.
+    """Returns what trades of the first days added to log equity.
 
     Returns:
-      float [days, N], 0 where a price is missing.
+      float [days, N], 0 if a price is missing.
     """
     rules, cycle = self._rules, cycle_days(self._rules)
     place, wait = (0, 1) if rules.fills_at_open else (3, 0)
@@ -144,9 +144,9 @@ class Yardsticks:
     return np.nan_to_num(growth, nan=0.0)
 
   def _replayed(self, net, growth, hurdle: float) -> float:
-    """The sum of `growth` of what slots have room for above a hurdle."""
+    """Sums the `growth` of trades above a hurdle that slots have room for."""
     total = 0.0
-    held: dict[int, int] = {}  # by stock, the day from which its cash is free
+    held: dict[int, int] = {}  # by stock, the day when its cash is free
     for day in np.flatnonzero(net.max(axis=1) > hurdle).tolist():
       held = {stock: free for stock, free in held.items() if free > day}
       if len(held) == num_slots(self._rules):
@@ -160,10 +160,10 @@ class Yardsticks:
     return total
 
   def _patient(self, known: _Known, table: np.ndarray) -> Backtest:
-    """Buys what brings more than the mean hurdle of the phases it may be."""
+    """Buys stocks whose net return exceeds the expected hurdle."""
     days, rules = self._backtester.days, self._rules
     net = known.net[days]
-    # Nothing is decided in the settlement.
+    # There are no decisions in the settlement.
     beliefs = known.beliefs[days][: self._trading_days]
     means = np.einsum('tk,tks->ts', beliefs, np.nan_to_num(table, posinf=1e9))
     rest = np.full((len(days) - len(means), means.shape[1]), 1e9)
@@ -178,7 +178,7 @@ class Yardsticks:
 
 @dataclasses.dataclass(frozen=True)
 class _Patient:
-  """Buys what adds more to the account's logarithm than its hurdle."""
+  """Buys stocks that add more to log equity than the hurdle."""
 
   rules: Rules
 
@@ -199,28 +199,28 @@ class _Patient:
 
 
 def cycle_days(rules: Rules) -> int:
-  """Days from an order until its cash can be ordered with again."""
+  """Returns the days from an order until its cash can be used again."""
   return rules.max_holding_days + 2 * rules.fills_at_open
 
 
 def num_slots(rules: Rules) -> int:
-  """How many positions of the largest size the equity allows."""
+  """Returns the number of largest positions that the equity allows."""
   return max(1, int(1.0 / rules.max_position_fraction + 1e-9))
 
 
 def net_of(rules: Rules, size: np.ndarray) -> np.ndarray:
-  """Returns net of costs of trades whose price rises by exp(size)."""
+  """Computes net returns of trades whose price rises by a factor exp(size)."""
   rate = rules.cost_rate
   return np.exp(size) * (1.0 - rate) / (1.0 + rate) - 1.0
 
 
 def growth_of(rules: Rules, net: np.ndarray) -> np.ndarray:
-  """What the largest position with such a return adds to log equity."""
+  """Returns what the largest position with a net return adds to log equity."""
   return np.log1p(min(rules.max_position_fraction, 1.0) * net)
 
 
 def hurdles(rules: Rules, scale: float, num_days: int) -> np.ndarray:
-  """What the cash of one slot is worth elsewhere, by value iteration.
+  """Computes the opportunity cost of one slot's cash, by value iteration.
 
   Args:
     rules: of sizes, holdings and costs.
@@ -228,10 +228,10 @@ def hurdles(rules: Rules, scale: float, num_days: int) -> np.ndarray:
     num_days: of trading.
 
   Returns:
-    float [num_days, K, states]: by how much less log equity is expected to grow
-    after a day on which a slot was taken; infinite where none is free. A state
-    is the sum of d_i * cycle**i, where d_i are the days until the slots are
-    free, in rising order; other numbers say the same as those.
+    float [num_days, K, states]: the loss of expected growth of log equity after
+    a day on which a slot was taken; infinite if none is free. A state is the
+    sum of d_i * cycle**i, where d_i are the days until the slots are free, in
+    rising order. States in another order have the same values.
   """
   slots, cycle = num_slots(rules), cycle_days(rules)
   places = cycle ** np.arange(slots)
@@ -260,16 +260,16 @@ def hurdles(rules: Rules, scale: float, num_days: int) -> np.ndarray:
 
 
 def expected_sizes(falls: np.ndarray, scale: float) -> np.ndarray:
-  """What each stock is expected to give back, by Bayes' rule.
+  """Returns each stock's expected rebound, by Bayes' rule.
 
   Args:
-    falls: float [T, N], logarithm of the close before over the close, less the
-      median stock's.
+    falls: float [T, N], logarithm of the previous close over the close, less
+      that of the median stock.
     scale: of all dips.
 
   Returns:
-    float [T, N], the mean of the size, which is 0 without a dip. A fall between
-    the two ranges and beyond is taken as it is.
+    float [T, N], the expected size, which is 0 without a dip. A fall between
+    the two ranges or beyond them is returned as it is.
   """
 
   def likely(size):
@@ -288,11 +288,11 @@ def expected_sizes(falls: np.ndarray, scale: float) -> np.ndarray:
 def phase_beliefs(
   herald: np.ndarray, falls: np.ndarray, scale: float
 ) -> np.ndarray:
-  """Probabilities of the phases given all until the day, [T, K].
+  """Returns probabilities of the phases given all data up to the day, [T, K].
 
   Args:
-    herald: its closes, float [T].
-    falls: see `expected_sizes`; a deep one shows a deep phase, and no other.
+    herald: closes of the herald, float [T].
+    falls: see `expected_sizes`; a deep fall implies a deep phase.
     scale: of all dips.
   """
   reading = np.log(herald / process.QUIET)[:, None]
@@ -312,5 +312,5 @@ def phase_beliefs(
 
 
 def _middle(scale: float) -> float:
-  """Between the largest shallow dip and the smallest deep one."""
+  """Returns the midpoint of the largest shallow and the smallest deep dip."""
   return scale * 0.5 * (process.SHALLOW[1] + process.DEEP[0])

@@ -1,4 +1,4 @@
-"""Plants a signal of known strength in a panel, to test what a study can see.
+"""Plants a signal of known strength in a panel, to test a study's power.
 
 Days are shuffled: prices keep heavy tails, volatilities and a common market,
 but the past predicts nothing. Then a signal is added: stocks below their mean
@@ -19,8 +19,8 @@ from eigen3.evaluation import cross_section
 from eigen3.evaluation.characteristics import buyable
 
 MEAN_DAYS = 20  # the signal is how far a close is below its mean of these
-# Of the search for the strength: its start and the most, in deviations of a
-# day's move, the most steps, and how near the IC has to be, as a share of it.
+# Search for the strength: first and largest value, in deviations of a day's
+# move, most steps, and tolerance of the IC as a share of it.
 _START, _MOST, _STEPS, _NEAR = 0.02, 2.0, 20, 0.005
 
 
@@ -30,7 +30,7 @@ class Planted(NamedTuple):
   Attributes:
     panel: the copy.
     signal: float64 [T, N], of each stock at the close of a day, the higher the
-      better; NaN where it has none.
+      better; NaN if it has none.
   """
 
   panel: MarketPanel
@@ -60,9 +60,9 @@ def plant(
   """Copies a panel with shuffled days and a signal of a given rank IC.
 
   Each day has the moves of a day that is drawn at random, the same for all
-  stocks; a stock that was not listed then has those of any of its own days. A
-  day may be drawn again: were each drawn once, what rose before would have to
-  fall later. All stocks get the same mean logarithmic return; else the past
+  stocks; a stock that was not listed then has those of any of its own days.
+  Days are drawn with replacement: without, a stock that rose before would have
+  to fall later. All stocks get the same mean logarithmic return; else the past
   would show which stocks rise more. Volatile stocks therefore have larger mean
   returns, but do not rank higher. A stock that never moves is left out.
 
@@ -75,7 +75,7 @@ def plant(
   with the moves.
 
   Args:
-    panel: with Eigen2's features, which are computed anew.
+    panel: with Eigen2's features, which are recomputed.
     ic: mean daily rank IC, at least 0; 0 plants nothing.
     seed: of the draws.
     horizon: days until that close.
@@ -119,7 +119,7 @@ def forward_returns(ohlc: np.ndarray, horizon: int) -> np.ndarray:
     horizon: at least 1.
 
   Returns:
-    float64 [T, N], NaN on the last days and where a price is missing.
+    float64 [T, N], NaN on the last days and if a price is missing.
   """
   found = np.full(ohlc.shape[:2], np.nan)
   stop = max(len(ohlc) - horizon, 0)

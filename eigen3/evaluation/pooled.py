@@ -1,4 +1,4 @@
-"""One setting's runs with several seeds, judged together."""
+"""Pools the results of one setting's runs with several seeds."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,14 @@ from eigen3.types import TRADING_DAYS_A_YEAR
 
 
 class Outcome(NamedTuple):
-  """What one run came to on its held-out days.
+  """The results of one run on its held-out days.
 
   Attributes:
-    policy: its name among the others.
-    daily: a row a day, `date` and each policy's return.
+    policy: name of the policy.
+    daily: one row per day, `date` and each policy's return.
     profits: over initial cash, of the policy and of the controls.
-    facts: of the training.
-    commit: of the code, '' where it is not known.
+    facts: facts of the training.
+    commit: commit of the code, '' if unknown.
     year: how many of the panel's days are a year.
   """
 
@@ -33,21 +33,21 @@ class Outcome(NamedTuple):
 
   @property
   def returns(self) -> np.ndarray:
-    """The policy's daily returns, float [S]."""
+    """Returns the policy's daily returns, float [S]."""
     return self.daily[self.policy].to_numpy(float)
 
   @property
   def profit(self) -> float:
-    """The policy's profit over initial cash."""
+    """Returns the policy's profit over initial cash."""
     return self.profits[self.policy]
 
 
 def chained(outcomes: Sequence[Outcome]) -> Outcome:
-  """Runs on successive days as one; profits and facts are their means.
+  """Chains runs on successive days to one; averages profits and facts.
 
-  Blocks of days that are drawn of it go on from one run's last day to the
-  next's first, even where these are years apart: of a few seams among hundreds
-  of days, none of which hangs together with the day before.
+  Bootstrap blocks may run over the seam from one run's last day to the next
+  one's first, even if these are years apart. There are only a few such seams
+  among hundreds of days.
   """
   first = outcomes[0]
 
@@ -67,20 +67,21 @@ def chained(outcomes: Sequence[Outcome]) -> Outcome:
 def share(
   ours: np.ndarray, theirs: np.ndarray, seed: int, repeats: int = DRAWS
 ) -> Estimate:
-  """How much of another's profit is earned: of all seeds taken together.
+  """Estimates profit as a share of another's, over all seeds together.
 
-  The ratio of the sums, not the mean of ratios: one seed in which the other
-  earned next to nothing says nothing. Its interval is that of a bootstrap that
-  draws seeds anew.
+  This is the ratio of the sums, not the mean of ratios, which one seed with
+  almost no profit of the other would dominate. The interval is a bootstrap over
+  seeds.
 
   Args:
     ours: profits, float [K].
     theirs: profits with the same seeds, float [K].
     seed: of the draws.
-    repeats: how often seeds are drawn.
+    repeats: number of draws of seeds.
 
   Returns:
-    The share; NaN where the other earned nothing, or in one of 40 draws.
+    The share; NaN if the other earned nothing, in the data or in more than one
+    of 40 draws.
   """
   rng = np.random.default_rng(seed)
   drawn = rng.integers(len(ours), size=(repeats, len(ours)))
@@ -100,20 +101,20 @@ def against(
   repeats: int = 10_000,
   draws: int = DRAWS,
 ) -> dict[str, Any]:
-  """What a day brings more than to others, pooled over seeds.
+  """Compares daily returns with those of others, pooled over seeds.
 
   Args:
     ours: K runs, one a seed.
     theirs: daily returns with the same seeds on the same days, K of [S].
     seed: of the draws.
-    repeats: how often days are drawn.
-    draws: how often seeds are.
+    repeats: number of draws of days.
+    draws: number of draws of seeds.
 
   Returns:
-    The fields of `bootstrap.PairedDifference`, and where there are two seeds or
-    more: `seeds`, Student's interval of the mean over seeds; `improvement` and
-    `detectable`, see `paired`. Its p is of this one comparison, not corrected
-    for how many are made.
+    The fields of `bootstrap.PairedDifference` and, with at least two seeds:
+    `seeds`, Student's interval of the mean over seeds; `improvement` and
+    `detectable`, see `paired`. Its p is not corrected for the number of
+    comparisons.
   """
   found = bootstrap.paired_difference(
     np.stack([outcome.returns for outcome in ours]),
@@ -138,23 +139,23 @@ def pool(
   repeats: int = 10_000,
   draws: int = DRAWS,
 ) -> dict[str, Any]:
-  """All that is told of a setting, ready for JSON.
+  """Returns the report of a setting, ready for JSON.
 
   Args:
     outcomes: K runs, one a seed.
     others: runs of other settings with the same seeds on the same days.
     seed: of the draws.
-    repeats: how often days are drawn.
-    draws: how often seeds are.
+    repeats: number of draws of days.
+    draws: number of draws of seeds.
 
   Returns:
     `profit` of the policy (`values`, `mean` and `iqm` with their intervals);
     `solved` markets, see `solved`; `profits` of the controls, means; `shares`
     of theirs; `against` each of the controls and others, see `against`;
-    `facts`, means. What is not known is None.
+    `facts`, means. Unknown values are None.
 
   Raises:
-    ValueError: runs are of other days than the first.
+    ValueError: a run has other days than the first.
   """
   first = outcomes[0]
   _check_days(outcomes, others)
@@ -183,11 +184,11 @@ def pool(
 
 
 def solved(outcomes: Sequence[Outcome]) -> dict[str, Any] | None:
-  """Markets on which half of a yardstick's profit is earned.
+  """Counts the markets on which half of a yardstick's profit is earned.
 
   Returns:
-    None where there is no yardstick, see `profiles.scores`; else its name
-    `of`, the `count` of markets solved, how many have a solution as `size`, the
+    None without a yardstick, see `profiles.scores`; else its name `of`, the
+    `count` of markets solved, the number that can be solved as `size`, the
     `share` with its interval, and the `scores`.
   """
   profits = np.array([outcome.profit for outcome in outcomes])
@@ -212,7 +213,7 @@ def solved(outcomes: Sequence[Outcome]) -> dict[str, Any] | None:
 def _beside(
   outcomes: Sequence[Outcome], others: Mapping[str, Sequence[Outcome]]
 ) -> tuple[dict[str, np.ndarray], dict[str, list[np.ndarray]]]:
-  """Profits [K], and daily returns, of the controls and of other settings."""
+  """Returns profits [K] and daily returns of controls and other settings."""
   first = outcomes[0]
   controls = [name for name in first.profits if name != first.policy]
   profits = {
@@ -232,7 +233,7 @@ def _beside(
 def _check_days(
   outcomes: Sequence[Outcome], others: Mapping[str, Sequence[Outcome]]
 ) -> None:
-  """Days are paired by their position, so they have to be the same."""
+  """Raises an error unless all days agree, as they are paired by position."""
   expected = outcomes[0].daily['date'].to_numpy()
   for name, runs in {outcomes[0].policy: outcomes, **others}.items():
     for outcome in runs:
@@ -250,7 +251,7 @@ def _span(dates: np.ndarray) -> str:
 
 
 def _plain(tree: Any) -> Any:
-  """JSON has no word for what is not known but null."""
+  """Replaces unknown values by None, for JSON."""
   if isinstance(tree, dict):
     return {name: _plain(value) for name, value in tree.items()}
   if isinstance(tree, list):

@@ -1,4 +1,4 @@
-"""How the scores of a population moved, from its `members.csv`."""
+"""The development of a population's scores, from its `members.csv`."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -22,11 +22,11 @@ MEMBER_COLUMNS = (
 
 
 class Gain(NamedTuple):
-  """How much fitter newborn are than their better parent.
+  """The gain in fitness of new members over their better parent.
 
   Attributes:
-    mean: over generations, in deviations of the population.
-    error: its standard error; NaN of a single generation.
+    mean: over generations, in standard deviations of the population.
+    error: its standard error; NaN for a single generation.
   """
 
   mean: float
@@ -34,24 +34,23 @@ class Gain(NamedTuple):
 
 
 class Development(NamedTuple):
-  """What a population came to, and what selection and breeding did.
+  """The development of a population, and the effects of selection and breeding.
 
   Attributes:
-    generations: how many there were.
-    first: mean validation of the members in the first third of them.
+    generations: their number.
+    first: mean validation score of the members in the first third of them.
     last: the same in the last third.
-    error: standard error of the difference, by how these generations vary;
-      NaN where a third has fewer than two.
-    retest: mean of the expected correlation of fitness with a repeat; NaN
-      where it is unknown.
-    between: mean deviation of agents' fitness.
-    within: mean standard error of an agent's fitness.
-    distance: median distance of policies at first and at last; NaN where it is
+    error: standard error of the difference, from the variation between
+      generations; NaN if a third has fewer than two.
+    retest: mean of the expected test-retest correlation of fitness; NaN if
       unknown.
-    founders: how many first agents members descend from, at first and at last;
-      None where it is unknown.
-    alone_since: generation since which it is one alone, if it is.
-    gains: of 'offspring' and of 'mutant', where there were any.
+    between: mean standard deviation of fitness between agents.
+    within: mean standard error of an agent's fitness.
+    distance: median distance of policies at first and at last; NaN if unknown.
+    founders: number of initial agents that members descend from, at first and
+      at last; None if unknown.
+    alone_since: generation since which there is only one founder, if any.
+    gains: of 'offspring' and of 'mutant', if there were any.
   """
 
   generations: int
@@ -72,21 +71,22 @@ _STATISTICS: dict[str, Any] = {
   'mean': 'mean',
   'median': 'median',
   'worst': 'min',
-  # Of this population, not an estimate for a larger one: 0 for one member.
+  # The deviation of this population, not an estimate for a larger one: 0 for
+  # one member.
   'std': lambda scores: scores.std(ddof=0),
 }
 
 
 def scores(members: pd.DataFrame) -> pd.DataFrame:
-  """The scores of each generation.
+  """Summarises the scores of each generation.
 
   Args:
     members: one row per generation and member.
 
   Returns:
     One row per generation: `generation`; for `fitness` and for `validation`
-    their `_best`, `_mean`, `_median`, `_worst` and `_std`, NaN where no
-    member has a score; and `validation_best_so_far`, NaN before the first.
+    their `_best`, `_mean`, `_median`, `_worst` and `_std`, NaN if no member has
+    a score; and `validation_best_so_far`, NaN before the first.
 
   Raises:
     ValueError: `members` lacks a column or has no row.
@@ -105,13 +105,13 @@ def scores(members: pd.DataFrame) -> pd.DataFrame:
 
 
 def development(generations: pd.DataFrame) -> Development:
-  """How a population developed.
+  """Summarises how a population developed.
 
   Args:
     generations: one row per generation, as in `metrics.csv`.
 
   Raises:
-    ValueError: there is no row, or no mean validation.
+    ValueError: there is no row, or no mean validation score.
   """
   require_columns('generations', generations, ('generation', 'validation_mean'))
   validation = generations['validation_mean'].dropna().to_numpy(float)
@@ -144,12 +144,12 @@ def development(generations: pd.DataFrame) -> Development:
 
 
 def _column(table: pd.DataFrame, name: str) -> np.ndarray:
-  """The numbers that are known, in order."""
+  """Returns the known numbers of a column, in order."""
   return table[name].dropna().to_numpy(float) if name in table else np.zeros(0)
 
 
 def _run_of_ones(values: np.ndarray) -> int:
-  """How many at the end are 1."""
+  """Counts the ones at the end."""
   others = np.flatnonzero(values != 1)
   return len(values) - (others[-1] + 1 if len(others) else 0)
 
@@ -169,7 +169,7 @@ def _error(values: np.ndarray) -> float:
 
 
 def best_first(members: pd.DataFrame, *scores: str) -> pd.DataFrame:
-  """Sorted by the first score, then by the others, then by number."""
+  """Sorts members by the first score, then the others, then their number."""
   return members.sort_values(
     [*scores, 'member'], ascending=[*(False for _ in scores), True]
   )
@@ -178,7 +178,7 @@ def best_first(members: pd.DataFrame, *scores: str) -> pd.DataFrame:
 def require_columns(
   name: str, table: pd.DataFrame, expected: Iterable[str]
 ) -> None:
-  """Refuses a table that lacks a column or has no row."""
+  """Raises an error for a table that lacks a column or has no row."""
   found = list(table.columns)
   for column in expected:
     require(column in found, name, found, f'a column {column!r}')

@@ -1,4 +1,4 @@
-"""What share of markets reaches what part of a yardstick's profit."""
+"""Performance profiles: profits on markets as shares of a yardstick's."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -8,17 +8,17 @@ from scipy import stats
 
 from eigen3.evaluation.statistics import Estimate
 
-# The first of these that a market has: what the best policy of its kind earns.
+# Yardsticks, the best first; the first that a market has is used.
 YARDSTICKS = ('patient', 'informed')
 SOLVED = 0.5  # of the yardstick's profit
 
 
 class Scores(NamedTuple):
-  """Profits in parts of what the yardstick earns on the same market.
+  """Profits as shares of the yardstick's on the same market.
 
   Attributes:
     yardstick: its name.
-    values: float [R]; of markets on which it earned something.
+    values: float [R], of markets on which the yardstick earned something.
   """
 
   yardstick: str
@@ -26,23 +26,22 @@ class Scores(NamedTuple):
 
   @property
   def solved(self) -> int:
-    """Markets on which half of the yardstick's profit is reached."""
+    """Returns the number of markets with half of the yardstick's profit."""
     return int(np.sum(self.values >= SOLVED))
 
 
 def scores(
   profits: np.ndarray, controls: Mapping[str, np.ndarray]
 ) -> Scores | None:
-  """Profits in parts of the yardstick's.
+  """Divides profits by the yardstick's.
 
   Args:
     profits: over initial cash, float [R], one a market.
     controls: of the same markets, by name.
 
   Returns:
-    None without a yardstick, and where it earned nothing on all markets taken
-    together: there is nothing to be found. Single markets on which it earned
-    nothing are left out.
+    None without a yardstick, or if it earned nothing on all markets together.
+    Single markets on which it earned nothing are left out.
   """
   for name in YARDSTICKS:
     if name in controls:
@@ -55,10 +54,10 @@ def scores(
 
 
 def share_above(count: int, size: int, confidence: float = 0.95) -> Estimate:
-  """A share of markets, and its interval by the bootstrap over markets.
+  """Estimates a share of markets, with a bootstrap interval over markets.
 
-  The number of markets among `size` drawn ones is binomial, so its quantiles
-  are known without a draw.
+  The number of such markets among `size` drawn ones is binomial, so its
+  quantiles need no draws.
   """
   share = count / size
   tail = (1.0 - confidence) / 2
@@ -67,10 +66,10 @@ def share_above(count: int, size: int, confidence: float = 0.95) -> Estimate:
 
 
 def profile(values: np.ndarray, thresholds: np.ndarray) -> list[Estimate]:
-  """The performance profile: the share of markets at or above each threshold.
+  """Returns the performance profile: shares of markets above thresholds.
 
-  Agarwal et al. (2021), and Dolan & Moré (2002). At `SOLVED` it is the share of
-  markets solved.
+  It counts markets at or above each threshold. At `SOLVED` it is the share of
+  markets solved. Sources: Agarwal et al. (2021), Dolan & Moré (2002).
 
   Args:
     values: of `Scores`, float [R].

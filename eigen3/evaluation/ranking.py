@@ -1,10 +1,9 @@
-"""A policy of predicted returns: it buys the best, if that is worth it.
+"""A policy that buys the stock with the best predicted return.
 
-As momentum, it knows the account: what is held is passed over for the next
-best. By how much a prediction has to exceed the costs is decided on validation
-days: any positive net return, or more than the best prediction of a quarter, a
-half, three quarters or nine tenths of these days, whichever earned the most.
-The best of a day is that of the stocks that may be bought on it.
+Like momentum, it knows the account: held stocks are skipped. A prediction has
+to exceed a threshold, chosen on validation days: a net return of 0, or the
+daily best prediction's quantile 25, 50, 75 or 90 %, whichever earned the most.
+The best of a day is among the stocks that may be bought on it.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +22,7 @@ _QUANTILES = (0.25, 0.5, 0.75, 0.9)
 
 
 class Ranking:
-  """Predictions turned into actions.
+  """Turns predicted returns into actions.
 
   Attributes:
     threshold: % net of costs that a prediction has to exceed.
@@ -35,13 +34,13 @@ class Ranking:
     validation: Judge,
     predict: Callable[[np.ndarray], np.ndarray],
   ):
-    """Chooses the threshold; of equals the lowest.
+    """Chooses the threshold; ties go to the lowest.
 
     Args:
       environment: the `environment` section.
       validation: of the validation days.
-      predict: days int [S] to what a trade of each stock decided on them would
-        bring net of costs, %, float [S, N].
+      predict: maps days int [S] to the predicted return of each stock's trade
+        decided on them, % net of costs, float [S, N].
     """
     self._rules = Rules.from_config(environment)
     self._predict = predict
@@ -57,11 +56,11 @@ class Ranking:
     self.threshold = float(candidates[np.argmax(profits)])
 
   def actions(self, days: np.ndarray) -> np.ndarray:
-    """What to do on `days` int [S], float32 [S, N, 2]."""
+    """Returns the actions on `days` int [S], float32 [S, N, 2]."""
     return self._actions(self._predict(days), self.threshold)
 
   def backtest(self, judge: Judge) -> Backtest:
-    """Plays the days of `judge`."""
+    """Backtests the policy on the days of `judge`."""
     return _play(judge, self.actions(judge.days))
 
   def _actions(self, predictions: np.ndarray, threshold: float) -> np.ndarray:

@@ -31,14 +31,13 @@ class DailyMean(NamedTuple):
   """A mean over days.
 
   Attributes:
-    mean: of the days that have a value; NaN where there is none.
-    error: its standard error; NaN where there are too few days to say.
-    t: the mean over its error; NaN where the error is 0 or unknown.
-    p: how often a mean at least as far from 0 would be seen if the true one
-      were 0 (two-sided).
-    detectable: the smallest true mean that a two-sided test at 5 % would have
-      seen with a probability of 80 %.
-    days: that have a value.
+    mean: of the days that have a value; NaN without any.
+    error: its standard error; NaN if there are too few days.
+    t: the mean over its error; NaN if the error is 0 or unknown.
+    p: two-sided p-value of the hypothesis that the true mean is 0.
+    detectable: the smallest true mean that a two-sided test at 5 % detects with
+      a probability of 80 %.
+    days: number of days that have a value.
   """
 
   mean: float
@@ -83,11 +82,11 @@ def least_squares(
 def daily_mean(values: np.ndarray, horizon: int = 1) -> DailyMean:
   """Estimates the mean of daily values, and tests whether it is 0.
 
-  Where each value is of the next `horizon` days, successive ones share all but
+  If each value covers the next `horizon` days, successive ones share all but
   one day. Newey & West's weights fall with the lag, so lags up to the horizon
-  alone would leave out a third of the variance; with twice the horizon it is a
-  sixth, and t is too large by a tenth. An error of so many lags is itself
-  uncertain: p is of Student's t with 1.5 days / lags degrees of freedom
+  would leave out a third of the variance. With twice the horizon it is a sixth,
+  and t is too large by a tenth. An error of so many lags is itself uncertain,
+  so p is from Student's t distribution with 1.5 days / lags degrees of freedom
   (Lazarus, Lewis, Stock & Watson, 2018, "HAR inference: recommendations for
   practice", Journal of Business & Economic Statistics 36(4)). In simulations
   without an effect and with a horizon of 20 days, p was below 0.05 in 9 % of
@@ -95,10 +94,10 @@ def daily_mean(values: np.ndarray, horizon: int = 1) -> DailyMean:
 
   Args:
     values: float [S], NaN on days without one.
-    horizon: days that a value is made of.
+    horizon: days that a value covers.
 
   Returns:
-    The mean; of fewer than twice as many days as lags, without an error.
+    The mean; its error is NaN with fewer days than twice the lags.
   """
   known = np.asarray(values, np.float64)
   known = known[np.isfinite(known)]

@@ -1,4 +1,4 @@
-"""How much a Sharpe ratio says, given its record and the trials before it.
+"""Significance of a Sharpe ratio, given its record and the number of trials.
 
 All Sharpe ratios here are those of a day, not annualised: the mean of daily
 returns over their deviation, cash earning nothing.
@@ -10,15 +10,15 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-# Returns that differ by less, as a share of the largest, are all the same.
+# Returns that differ by a smaller share of the largest count as equal.
 _ROUNDING = 1e-12
 
 
 class TrackRecord(NamedTuple):
-  """What the probability of a Sharpe ratio rests on.
+  """The moments of daily returns that a Sharpe ratio's significance needs.
 
   Attributes:
-    sharpe: of a day; NaN, like the moments, where nothing moved.
+    sharpe: daily Sharpe ratio; NaN, like the moments, if returns are constant.
     skew: of daily returns.
     kurtosis: of daily returns, 3 for a normal distribution.
     size: number of daily returns.
@@ -31,16 +31,16 @@ class TrackRecord(NamedTuple):
 
 
 class Deflated(NamedTuple):
-  """What a champion's Sharpe ratio says after so many trials.
+  """The deflated Sharpe ratio of a champion, and its inputs.
 
   Sharpe ratios are those of a day.
 
   Attributes:
-    trials: policies that were validated.
-    deviation: of their Sharpe ratios.
-    expected: the best to be expected of as many without any skill.
-    sharpe: the champion's; NaN where its account never moved.
-    probability: that the champion has any skill, the deflated Sharpe ratio.
+    trials: number of validated policies.
+    deviation: standard deviation of their Sharpe ratios.
+    expected: expected maximum of as many trials without skill.
+    sharpe: the champion's; NaN if its equity is constant.
+    probability: that the champion has skill, the deflated Sharpe ratio.
   """
 
   trials: int
@@ -51,14 +51,14 @@ class Deflated(NamedTuple):
 
 
 def has_spread(values: np.ndarray) -> bool:
-  """Whether there are two values, different beyond rounding."""
+  """Returns whether two values differ by more than rounding."""
   if len(values) < 2:
     return False
   return bool(np.ptp(values) > _ROUNDING * np.abs(values).max())
 
 
 def track_record(returns: np.ndarray) -> TrackRecord:
-  """The record of daily returns, float [S]."""
+  """Computes the record of daily returns, float [S]."""
   returns = np.asarray(returns, np.float64)
   if not has_spread(returns):
     return TrackRecord(math.nan, math.nan, math.nan, len(returns))
@@ -71,18 +71,18 @@ def track_record(returns: np.ndarray) -> TrackRecord:
 
 
 def probabilistic_sharpe(record: TrackRecord, benchmark: float = 0.0) -> float:
-  """Probability that the true Sharpe ratio is above a benchmark's.
+  """Returns the probability that the true Sharpe ratio exceeds a benchmark.
 
   Bailey & Lopez de Prado (2012), "The Sharpe ratio efficient frontier",
   Journal of Risk 15(2). It allows for skew and fat tails, not for
   autocorrelation.
 
   Args:
-    record: what was seen.
+    record: of the observed returns.
     benchmark: Sharpe ratio of a day.
 
   Returns:
-    The probability; NaN where the record has no Sharpe ratio or a single day.
+    The probability; NaN if the record has no Sharpe ratio or a single day.
   """
   variance = _unit_variance(record)
   if not (variance > 0.0 and record.size > 1):
@@ -92,15 +92,15 @@ def probabilistic_sharpe(record: TrackRecord, benchmark: float = 0.0) -> float:
 
 
 def expected_maximum_sharpe(deviation: float, trials: int) -> float:
-  """The best Sharpe ratio to be expected of trials without any skill.
+  """Returns the expected maximum Sharpe ratio of trials without skill.
 
   Bailey & Lopez de Prado (2014), "The deflated Sharpe ratio", Journal of
   Portfolio Management 40(5): the mean of a Gumbel distribution. The trials are
-  taken as independent, so correlated ones are judged too severely.
+  assumed to be independent; for correlated ones it is too high.
 
   Args:
-    deviation: of the Sharpe ratios among the trials, of a day.
-    trials: how many were made, at least 1; 0 is expected of a single one.
+    deviation: standard deviation of the trials' daily Sharpe ratios.
+    trials: their number, at least 1; a single one gives 0.
 
   Raises:
     ValueError: an argument is out of range.
@@ -121,15 +121,15 @@ def expected_maximum_sharpe(deviation: float, trials: int) -> float:
 def deflated_sharpe(
   record: TrackRecord, deviation: float, trials: int
 ) -> float:
-  """Probability that the best of many trials has any skill.
+  """Returns the probability that the best of many trials has skill.
 
-  `probabilistic_sharpe` against `expected_maximum_sharpe`, Bailey & Lopez de
-  Prado (2014).
+  This is `probabilistic_sharpe` with the benchmark `expected_maximum_sharpe`.
+  Source: Bailey & Lopez de Prado (2014).
 
   Args:
     record: of the trial that was chosen for its Sharpe ratio.
-    deviation: of the Sharpe ratios among all trials, of a day.
-    trials: how many were made, the chosen one included.
+    deviation: standard deviation of all trials' daily Sharpe ratios.
+    trials: their number, including the chosen one.
 
   Raises:
     ValueError: an argument is out of range.
@@ -139,15 +139,15 @@ def deflated_sharpe(
 
 
 def deflate(ratios: np.ndarray, champion: TrackRecord) -> Deflated:
-  """The deflated Sharpe ratio of a champion on the validation days.
+  """Computes a champion's deflated Sharpe ratio on the validation days.
 
   Args:
-    ratios: float [n], of all that was tried before the champion was chosen,
-      its own included; see `eigen3.runs.trials`.
+    ratios: float [n], Sharpe ratios of all trials before the champion was
+      chosen, including its own; see `eigen3.runs.trials`.
     champion: its record on the validation days.
 
   Returns:
-    The number of trials and what follows; NaN where there are none.
+    The deflated Sharpe ratio and its inputs; NaN without trials.
   """
   size = len(ratios)
   if not size:
@@ -163,7 +163,7 @@ def deflate(ratios: np.ndarray, champion: TrackRecord) -> Deflated:
 
 
 def _unit_variance(record: TrackRecord) -> float:
-  """The variance of the estimated Sharpe ratio, times days less one."""
+  """Returns the variance of the estimated Sharpe ratio x (days - 1)."""
   sharpe = record.sharpe
   fourth = (record.kurtosis - 1.0) / 4.0
   return 1.0 - record.skew * sharpe + fourth * sharpe**2

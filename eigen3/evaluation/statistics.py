@@ -1,4 +1,4 @@
-"""What a handful of seeds can and cannot say."""
+"""Confidence intervals and tests for small numbers of seeds."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,13 +11,13 @@ POWER = 0.8
 
 
 class Interval(NamedTuple):
-  """A mean and the interval that holds the true one.
+  """A mean and its confidence interval.
 
   Attributes:
-    mean: of what was seen.
+    mean: of the values.
     low: lower end.
     high: upper end.
-    size: how many numbers there were.
+    size: number of values.
   """
 
   mean: float
@@ -27,10 +27,10 @@ class Interval(NamedTuple):
 
 
 class Estimate(NamedTuple):
-  """A number and the interval that holds the true one.
+  """An estimate and its confidence interval.
 
   Attributes:
-    value: of what was seen.
+    value: the estimate.
     low: lower end.
     high: upper end.
   """
@@ -41,11 +41,11 @@ class Estimate(NamedTuple):
 
 
 def mean_interval(values: np.ndarray, confidence: float = 0.95) -> Interval:
-  """Student's interval of a mean; for pairs, of their differences.
+  """Returns Student's interval of a mean; for pairs, of their differences.
 
   Args:
     values: float [n], independent, n at least 2.
-    confidence: the share of such intervals that hold the true mean.
+    confidence: probability that such an interval covers the true mean.
 
   Returns:
     The interval.
@@ -71,8 +71,7 @@ def detectable(
 
   Args:
     error: standard error of the mean.
-    freedom: degrees of freedom of the error; of independent values one less
-      than there are.
+    freedom: degrees of freedom of the error; for n independent values, n - 1.
     tail: probability of each rejected tail, half the level if there are two.
     power: the probability of detecting it.
 
@@ -89,12 +88,12 @@ def interquartile_mean(
   confidence: float = 0.95,
   repeats: int = DRAWS,
 ) -> Estimate:
-  """The mean of the middle half of all runs' scores, with its interval.
+  """Estimates the mean of the middle half of all runs' scores.
 
   Agarwal et al. (2021), "Deep reinforcement learning at the edge of the
   statistical precipice", NeurIPS: more robust than the mean, and it needs fewer
-  runs than the median. As there, a quarter of the runs, rounded down, is left
-  out at either end of all tasks taken together. See `stratified`.
+  runs than the median. As there, a quarter of the runs of all tasks together,
+  rounded down, is left out at each end. See `stratified` for the interval.
   """
 
   def middle(drawn: np.ndarray) -> np.ndarray:
@@ -110,26 +109,25 @@ def stratified(
   confidence: float = 0.95,
   repeats: int = DRAWS,
 ) -> Estimate:
-  """A statistic of all scores, and its interval by a stratified bootstrap.
+  """Estimates a statistic of all scores, with a stratified bootstrap.
 
-  Runs are drawn anew within each task, as Agarwal et al. do. Where each seed is
-  a market of its own, a run is a market and a task is a kind of market: what is
-  drawn anew are the markets of each kind.
+  Runs are resampled within each task, as by Agarwal et al. If each seed is a
+  market of its own, a run is a market and a task is a kind of market.
 
-  Of few runs such intervals are too narrow. In simulations of 10 runs of one
-  task they held the interquartile mean in 93 % of cases of normal scores and in
-  90 % of scores in two clusters; an interval of the mean, in 88 %.
+  With few runs such intervals are too narrow. In simulations of 10 runs of one
+  task, they covered the interquartile mean in 93 % of cases with normal scores
+  and in 90 % with scores in two clusters; an interval of the mean, in 88 %.
 
   Args:
     scores: float [R, K], of R runs (seeds) on K tasks (splits, kinds of
       markets), on one scale.
     statistic: of scores float [..., R * K], over the last axis.
     seed: of the draws.
-    confidence: the share of such intervals meant to hold the true number.
-    repeats: how often runs are drawn.
+    confidence: nominal probability that such an interval covers the true value.
+    repeats: number of draws.
 
   Returns:
-    The statistic; of one run a task the interval is its value.
+    The estimate; with one run a task, both ends of the interval equal it.
 
   Raises:
     ValueError: there is no score, or one is not finite.

@@ -1,4 +1,4 @@
-"""What a run's files say of its champion and of the controls, in numbers."""
+"""Metrics of a run's champion and controls, for its files."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,14 +12,14 @@ from eigen3.evaluation.sharpe import Deflated, deflate, track_record
 
 
 def means(results: Results) -> dict[str, dict[str, float]]:
-  """The numbers of all policies on the days of `results`, for JSON."""
+  """Returns the metrics of all policies on the days of `results`, for JSON."""
   return {name: mean_summary(tests) for name, tests in results.items()}
 
 
 def champion(
   results: Mapping[str, Results], deflated: Deflated
 ) -> dict[str, Any]:
-  """All `metrics` of the champion by split, and its `trials`, for JSON."""
+  """Returns the champion's `metrics` by split and its `trials`, for JSON."""
   found = {}
   for split, judged in results.items():
     market = metrics.daily_returns(judged['buy_and_hold'][0])
@@ -28,25 +28,25 @@ def champion(
 
 
 def deflated(results: Mapping[str, Results], ratios: np.ndarray) -> Deflated:
-  """What the champion's record on the validation days is worth.
+  """Deflates the champion's Sharpe ratio on the validation days.
 
   Args:
     results: the champion and the controls by split.
-    ratios: float [n], Sharpe ratios of all that was tried; see `deflate`.
+    ratios: float [n], Sharpe ratios of all trials; see `deflate`.
   """
   returns = metrics.daily_returns(results['validation']['agent'][0])
   return deflate(ratios, track_record(returns))
 
 
 def daily_returns(results: Mapping[str, Results]) -> pd.DataFrame:
-  """What every day brought every policy.
+  """Returns the daily returns of every policy.
 
   Args:
     results: by split.
 
   Returns:
     A row per split and day: `split`, `date` and, for each policy, the return
-    since the day before; of many backtests their mean.
+      since the day before; the mean if it has several backtests.
   """
   tables = []
   for split, policies in results.items():

@@ -1,9 +1,9 @@
 """Ridge and gradient boosting on the agent's features, as controls.
 
-A row is a stock on a day: the agent's features of that day and of some days
-before. The label is the outcome of a trade less the mean of its day, so that
-no model learns the market's return. Models are those of scikit-learn, an
-optional package: `pip install 'eigen3[study]'`.
+A row is a stock on a day: the agent's features of that day and of some earlier
+days. The label is the outcome of a trade less the mean of its day, so that no
+model learns the market's return. Models are those of scikit-learn, an optional
+package: `pip install 'eigen3[study]'`.
 """
 
 from collections.abc import Callable, Sequence
@@ -77,10 +77,11 @@ def boosting(seed: int = 0) -> Any:
     learning_rate=0.05,
     max_iter=100,
     max_leaf_nodes=15,
-    # Small leaves would learn single days: all stocks of one move together.
+    # Small leaves would overfit single days, as all stocks of a day move
+    # together.
     min_samples_leaf=2000,
     l2_regularization=1.0,
-    early_stopping=False,  # it would validate on days between those learnt
+    early_stopping=False,  # it would validate on days between fitted ones
     random_state=seed,
   )
 
@@ -100,17 +101,17 @@ def predict_forward(
   """Predicts each day by a model that was fitted on days before it.
 
   Args:
-    make: one of `MODELS`: seed to a model with `fit` and `predict`.
-    features: float [T, N, K]; a row without any is neither learnt nor
-      predicted.
-    labels: float [T, N], NaN where not known; see `excess`.
-    refits: increasing days, at each of which a model is fitted anew; it
-      predicts that day and those until the next.
+    make: one of `MODELS`: maps a seed to a model with `fit` and `predict`.
+    features: float [T, N, K]; a row without any is not used, neither for
+      fitting nor for prediction.
+    labels: float [T, N], NaN if unknown; see `excess`.
+    refits: increasing days, on each of which a model is fitted; it predicts
+      that day and those until the next refit.
     purge: days before a refit whose labels are not known by then: as many as a
-      trade may take to settle. They are not learnt.
+      trade may take to settle. Models are not fitted on them.
     seed: of the models.
-    stride: only every so many days are learnt; labels of successive days have
-      most of their days in common.
+    stride: models are fitted on one of `stride` days, because labels of
+      successive days overlap.
 
   Returns:
     float64 [T, N], NaN before the first refit.
@@ -140,7 +141,7 @@ def predict_forward(
 
 
 def _require() -> None:
-  """Refuses to go on without scikit-learn."""
+  """Raises an error without scikit-learn."""
   try:
     import sklearn  # noqa: F401
   except ImportError as error:

@@ -1,4 +1,4 @@
-"""How a policy fares on slices of the training days, spread evenly."""
+"""Evaluates policies on evenly spread slices of the training days."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +17,7 @@ class TrainingSlices:
   """Episodes of the training environment, the same for every policy.
 
   Attributes:
-    days: int [K * S], on which a policy has to decide.
+    days: int [K * S], on which a policy decides.
   """
 
   def __init__(
@@ -27,7 +27,7 @@ class TrainingSlices:
     days: tuple[int, int],
     count: int,
   ):
-    """Lays out the slices.
+    """Prepares the slices.
 
     Args:
       panel: the market.
@@ -48,10 +48,10 @@ class TrainingSlices:
     self._play = jax.jit(_profits)
 
   def profits(self, acts: Acts) -> np.ndarray:
-    """Profit over initial cash of each slice, float [K].
+    """Returns the profit over initial cash of each slice, float [K].
 
     Args:
-      acts: what a policy does on the K * S `days`.
+      acts: a policy's actions on the K * S `days`.
     """
     acts = rollout.by_step(acts, self._days.shape)
     profits = self._play(self._environment, jnp.asarray(self._days), acts)

@@ -1,4 +1,4 @@
-"""Proof that nothing looks ahead: another future, and the same past."""
+"""Proof of no look-ahead: a different future must not change the past."""
 
 from eigen3.evaluation.lookahead.futures import scramble, scramble_source
 from eigen3.evaluation.lookahead.given import check_given_features

@@ -1,4 +1,4 @@
-"""The account, its rewards, controls and backtests in two futures."""
+"""Compares accounts, rewards, controls and backtests in two futures."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +15,7 @@ from eigen3.evaluation.controls import Controls
 from eigen3.evaluation.lookahead.leaks import Comparison, Values
 from eigen3.types import Array
 
-_EPISODES = 8  # in which the account is compared, begun on different days
+_EPISODES = 8  # episodes that are compared, with different first days
 
 
 def accounts(
@@ -24,13 +24,13 @@ def accounts(
   acts: Sequence[Acts],
   last_day: int,
 ) -> Iterator[Comparison]:
-  """Episodes around a day: all that happens in them, then their rewards.
+  """Yields the events and then the rewards of episodes around a day.
 
   Args:
     name: of the arrays, followed by their path.
     environments: of both futures.
-    acts: of all days [T], for each.
-    last_day: the last one that is the same in both futures.
+    acts: actions of all days [T], for each future.
+    last_day: the last day that is the same in both futures.
   """
   environment = environments[0]
   rules = environment.rules
@@ -43,7 +43,7 @@ def accounts(
   ]
   before, after = (_named(name, *steps) for steps in played)
   yield before, after, days
-  # What the next action is decided by is known when it is.
+  # The inputs of the next action are known when it is decided.
   before, after = (
     _by_path(f'{name}.observed', (t.observation, t.account)) for t, *_ in played
   )
@@ -57,19 +57,19 @@ def accounts(
 
 
 def named_acts(name: str, acts: Acts) -> Values:
-  """Actions, or all that plans hold by day."""
+  """Returns actions, or the arrays by day of an encoded policy."""
   if isinstance(acts, Plans):
     return _by_path(f'{name}.plans', jax.device_get(acts.encoded))
   return {name: np.asarray(acts)}
 
 
 def with_policy(actions: np.ndarray, days: np.ndarray, acts: Acts) -> Acts:
-  """Given actions, but for some days what a policy does on them.
+  """Replaces given actions on some days by those of a policy.
 
   Args:
     actions: float32 [T, N, 2].
     days: int [M].
-    acts: of these days.
+    acts: the policy's, on these days.
   """
   if not isinstance(acts, Plans):
     actions = actions.copy()
@@ -91,7 +91,7 @@ def with_policy(actions: np.ndarray, days: np.ndarray, acts: Acts) -> Acts:
 
 @dataclasses.dataclass(frozen=True)
 class _WhereAsked:
-  """Decides as a policy where it was asked, else what is given."""
+  """Uses a policy on the days it was evaluated on, else given actions."""
 
   decide: Callable
 
@@ -106,18 +106,18 @@ def backtests(
   make_controls: Sequence[Callable[[Any], Controls]],
   actions: Sequence[np.ndarray],
 ) -> Iterator[Comparison]:
-  """What the controls decided and got, and a backtest of given actions.
+  """Yields the controls' actions and results, and a backtest of given actions.
 
   Args:
     backtesters: of both futures.
-    make_controls: for each, from the backtester that they are to use.
-    actions: float32 [T, N, 2] of all days, for each.
+    make_controls: makes each future's controls from their backtester.
+    actions: float32 [T, N, 2] of all days, for each future.
   """
   futures = []
   for backtester, make, of_days in zip(
     backtesters, make_controls, actions, strict=True
   ):
-    # A wild future can make an account infinitely rich.
+    # An extreme future can make an account's equity infinite.
     with np.errstate(over='ignore', invalid='ignore'):
       futures.append(_backtested(backtester, make, of_days))
   yield futures[0], futures[1], backtesters[0].days
@@ -125,10 +125,10 @@ def backtests(
 
 @jax.jit
 def _play(environment: TradingEnvironment, days: Array, acts: Acts):
-  """Time steps, states after them and what was decided, [E, S, ...]."""
+  """Returns time steps, the states after them and actions, [E, S, ...]."""
 
   def tell(before, after, timestep, account, actions):
-    del before, account  # those of the time step before
+    del before, account  # both belong to the previous time step
     return timestep, after, actions if isinstance(acts, Plans) else ()
 
   of_steps = rollout.on_days(acts, days)
@@ -137,7 +137,7 @@ def _play(environment: TradingEnvironment, days: Array, acts: Acts):
 
 
 def _named(name: str, timesteps: Any, states: Any, actions: Any) -> Values:
-  """Every array by its path, but for those that are known later."""
+  """Returns every array by its path, except those that are known later."""
   timesteps = timesteps._replace(reward=(), observation=(), account=())
   states = states._replace(cumulative_reward=())
   return {
@@ -155,7 +155,7 @@ def _by_path(name: str, tree: Any) -> Values:
 
 
 class _Recorder:
-  """A backtester that remembers by which actions it got its results."""
+  """A backtester that records the actions of its results."""
 
   def __init__(self, backtester: Backtester):
     self.days = backtester.days
@@ -174,7 +174,7 @@ def _backtested(
   make_controls: Callable[[Any], Controls],
   actions: np.ndarray,
 ) -> Values:
-  """One future's arrays, by the backtester's days."""
+  """Returns one future's arrays, by the backtester's days."""
   recorder = _Recorder(backtester)
   values: dict[str, np.ndarray] = {}
   for name, (first, *_) in make_controls(recorder).run().items():
@@ -186,7 +186,7 @@ def _backtested(
 
 
 def _by_day(name: str, backtest: Backtest) -> dict[str, np.ndarray]:
-  """Equity, and the profit of trades that were closed, on each day."""
+  """Returns the equity and the profit of closed trades, by day."""
   profit = np.zeros(len(backtest.dates))
   dates = backtest.trades['exit_date'].to_numpy('datetime64[D]')
   closed_on = np.searchsorted(backtest.dates, dates)

@@ -1,4 +1,4 @@
-"""Other futures of a panel, as unlike its own as can be."""
+"""Other futures of a panel, as different from its own as possible."""
 
 import dataclasses
 from typing import Any
@@ -7,8 +7,8 @@ import numpy as np
 
 from eigen3.data import MarketPanel, Source
 
-_PRICE = 50.0  # where a column begins that has had no price yet
-# Shares of prices that are multiplied by something, and by what.
+_PRICE = 50.0  # first price of a column without an earlier one
+# Shares of prices that are multiplied, and their factors.
 _ODD = (
   (0.02, 1000.0),
   (0.02, 0.001),
@@ -19,17 +19,16 @@ _ODD = (
 
 
 def scramble(panel: MarketPanel, last_day: int, seed: int) -> MarketPanel:
-  """The panel with other values on all days after `last_day`.
+  """Returns the panel with other values on all days after `last_day`.
 
-  Prices go on from their last close by large moves, with gaps, jumps, zeros
-  and negative numbers; columns list, leave for good, or are missing for a
-  while, from the first changed day on at the earliest. Features and volumes
-  are drawn anew, whatever the prices; so is, where the panel has one, the
-  universe.
+  Prices continue from their last close by large moves, with gaps, jumps, zeros
+  and negative numbers. Columns are listed, delisted or missing for a while,
+  from the first changed day on at the earliest. Features, volumes and, if the
+  panel has one, the universe are drawn independently of the prices.
 
   Args:
     panel: T days.
-    last_day: the last one that stays as it is.
+    last_day: the last unchanged day.
     seed: of the other future.
 
   Raises:
@@ -62,14 +61,14 @@ def scramble(panel: MarketPanel, last_day: int, seed: int) -> MarketPanel:
 def scramble_source(
   source: Source, last_day: np.datetime64, seed: int
 ) -> Source:
-  """What was read, with other values of all that is known after `last_day`.
+  """Returns the source with other values of all data after `last_day`.
 
-  Tickers lose rows, or all of them; every day keeps one, so that there are as
-  many days.
+  Tickers lose some or all rows. Every day keeps one, so that the number of days
+  stays the same.
 
   Args:
     source: of a panel.
-    last_day: the last one that stays as it is.
+    last_day: the last unchanged day.
     seed: of the other future.
   """
   rng = np.random.default_rng(
@@ -108,7 +107,7 @@ def scramble_source(
 def _other_prices(
   rng: np.random.Generator, known: np.ndarray, num_days: int
 ) -> np.ndarray:
-  """Prices [num_days, C, 4] that go on from the `known` [day + 1, C, 4]."""
+  """Draws prices [num_days, C, 4] that follow the `known` [day + 1, C, 4]."""
   close = np.where(np.isfinite(known[..., 3]), known[..., 3], 0.0)
   latest = np.where(close > 0, np.arange(len(close))[:, None], 0).max(axis=0)
   start = close[latest, np.arange(close.shape[1])]
@@ -124,10 +123,10 @@ def _other_prices(
 def _absences(
   rng: np.random.Generator, num_days: int, num_columns: int
 ) -> np.ndarray:
-  """Cells [num_days, C] without a row: half of the columns have some."""
+  """Draws cells [num_days, C] without a row, in half of the columns."""
   day = np.arange(num_days)[:, None]
   first = rng.integers(0, num_days, num_columns)
-  # Many begin at once, when it would pay to know of them ahead.
+  # Many begin at once, so that knowing them ahead would pay.
   first[rng.random(num_columns) < 0.5] = 0
   length = rng.integers(1, 10, num_columns)
   kind = rng.integers(0, 6, num_columns)

@@ -1,28 +1,28 @@
-"""Whether the features that a panel came with are those of later days."""
+"""Checks whether a panel's given features are those of later days."""
 
 import numpy as np
 
 from eigen3.data import FEATURES, MarketPanel, eigen2_features
 
 _FURTHEST = 5  # days
-_LEAST = 20  # cells by which a column is judged
+_LEAST = 20  # the fewest cells to judge a column by
 _TOLERANCE = 1e-3  # of the value; prices of a panel are rounded to float32
 
 
 def check_given_features(panel: MarketPanel) -> None:
   """Refuses a panel whose features are indicators of later days.
 
-  Nothing that begins with a panel can tell how its features were made. But
-  those of Eigen2's names are compared with what the panel's own prices give: a
-  column that agrees with itself a few days later, and not on its own days,
-  was shifted. Other features, and other ways of looking ahead, pass.
+  A panel alone does not show how its features were made. But features with
+  Eigen2's names can be compared with indicators of the panel's own prices: a
+  column that agrees with those of a few days later, and not with those of its
+  own days, was shifted. Other features, and other kinds of look-ahead, pass.
 
   Args:
-    panel: only the later half of its days is looked at, where indicators have
-      forgotten where they began.
+    panel: only the later half of its days is checked, when indicators no longer
+      depend on their first values.
 
   Raises:
-    ValueError: naming the feature, the column and the days.
+    ValueError: a feature was shifted; names it, the column and the days.
   """
   half = panel.num_days // 2
   indicators = eigen2_features(panel.ohlc)[half:]
@@ -43,7 +43,7 @@ def check_given_features(panel: MarketPanel) -> None:
 
 
 def _agreement(given: np.ndarray, made: np.ndarray) -> np.ndarray:
-  """The share of known cells [T, C] that are the same; [C]."""
+  """Returns the share of known cells [T, C] that are equal; [C]."""
   known = np.isfinite(given) & np.isfinite(made)
   count = known.sum(axis=0)
   close = known & np.isclose(given, made, rtol=_TOLERANCE, atol=0.0)

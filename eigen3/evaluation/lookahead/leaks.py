@@ -1,7 +1,7 @@
-"""Two futures of one past, and whether anything in the past knew which.
+"""Compares the past of two futures to find look-ahead.
 
-What is known at the close of a day must not depend on any later day: whatever
-happens after it, not one bit may change.
+Values known at the close of a day must not depend on any later day: not one bit
+may change, whatever happens later.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,14 +16,14 @@ Comparison: TypeAlias = tuple[Values, Values, np.ndarray | None]
 
 
 class Leak(NamedTuple):
-  """A value that knew of later days.
+  """A value that depends on later days.
 
   Attributes:
     name: of its array.
-    day: the earliest on which a value of the array changed.
+    day: the earliest day on which a value of the array changed.
     cell: the index of that value in the array.
     before: the value.
-    after: what it is in another future.
+    after: its value in another future.
   """
 
   name: str
@@ -34,10 +34,10 @@ class Leak(NamedTuple):
 
 
 class LookAheadError(ValueError):
-  """What was known at the close of a day depends on later days.
+  """Raised if values known at the close of a day depend on later days.
 
   Attributes:
-    leak: the earliest value that does.
+    leak: the earliest such value.
     last_day: the last day that was the same in both futures.
   """
 
@@ -51,12 +51,12 @@ class LookAheadError(ValueError):
 
 
 class Compared(NamedTuple):
-  """How much was compared.
+  """The numbers of compared values.
 
   Attributes:
     known: values up to the last common day; all are the same.
-    changed: values of later days that differ. Where there are none, the other
-      future did not reach them, and nothing is proven.
+    changed: values of later days that differ. If there are none, the other
+      future does not affect the array, and nothing is proven.
   """
 
   known: int
@@ -69,16 +69,16 @@ def first_leak(
   last_day: int,
   days: np.ndarray | None = None,
 ) -> Leak | None:
-  """The earliest difference up to and with a day; of equals the first array.
+  """Returns the earliest difference up to `last_day`; ties go to the first.
 
-  NaN equals NaN. All else is compared by its bits.
+  NaN equals NaN. All other values are compared bit by bit.
 
   Args:
     before: arrays by name, any types.
-    after: the same of another future; the same shapes.
+    after: the same arrays of another future; the same shapes.
     last_day: the last day that is the same in both futures.
-    days: int, on which day each entry was known. Its axes are the first of
-      every array. By default row i is of day i.
+    days: int, the day on which each entry was known. Its axes are the first
+      axes of every array. By default row i is of day i.
 
   Raises:
     ValueError: names, types or shapes of the two differ.
@@ -88,7 +88,7 @@ def first_leak(
     early = _differs(one, other)
     early &= _along(its_days <= last_day, early)
     if early.any():
-      # Days beyond any panel keep what is the same from being the earliest.
+      # A day beyond any panel, so that equal values are never the earliest.
       when = np.where(early, _along(its_days, early), np.iinfo(np.int64).max)
       index = np.unravel_index(when.argmin(), when.shape)
       leaks.append(
@@ -109,16 +109,16 @@ def compare_pasts(
   last_day: int,
   days: np.ndarray | None = None,
 ) -> dict[str, Compared]:
-  """How much of each array was compared, if none of it looks ahead.
+  """Returns how much of each array was compared, if none looks ahead.
 
   Args:
     before: see `first_leak`.
-    after: likewise.
-    last_day: likewise.
-    days: likewise.
+    after: see `first_leak`.
+    last_day: see `first_leak`.
+    days: see `first_leak`.
 
   Raises:
-    LookAheadError: something does.
+    LookAheadError: a value looks ahead.
     ValueError: names, types or shapes of the two differ.
   """
   leak = first_leak(before, after, last_day, days)
@@ -134,7 +134,7 @@ def compare_pasts(
 
 
 def summed(results: Iterable[Mapping[str, Compared]]) -> dict[str, Compared]:
-  """All results of a kind as one, the kind being a name up to its first dot."""
+  """Sums the results of each kind, the part of a name before its first dot."""
   total: dict[str, Compared] = {}
   for result in results:
     for name, compared in result.items():
@@ -145,7 +145,7 @@ def summed(results: Iterable[Mapping[str, Compared]]) -> dict[str, Compared]:
 
 
 def named(kind: str, names: Sequence[str], values: np.ndarray) -> Values:
-  """Values [T, C, F] as F arrays [T, C]."""
+  """Splits values [T, C, F] into F arrays [T, C]."""
   return {f'{kind}.{name}': values[..., i] for i, name in enumerate(names)}
 
 
@@ -173,7 +173,7 @@ def _paired(
 
 
 def _differs(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-  """Where the bits differ, one NaN being like another."""
+  """Returns where the bits differ; all NaN are equal."""
   bits = f'u{one.itemsize}'
   one_bits, other_bits = (
     np.ascontiguousarray(values).view(bits) for values in (one, other)
@@ -182,5 +182,5 @@ def _differs(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def _along(of_days: np.ndarray, values: np.ndarray) -> np.ndarray:
-  """`of_days` with as many axes as `values`, to be broadcast to it."""
+  """Adds axes to `of_days` so that it broadcasts to `values`."""
   return of_days.reshape(of_days.shape + (1,) * (values.ndim - of_days.ndim))

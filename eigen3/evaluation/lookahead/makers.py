@@ -1,4 +1,4 @@
-"""The proof of no look-ahead for what makes panels of raw data."""
+"""The proof of no look-ahead for code that makes panels from raw data."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -25,26 +25,27 @@ def prove_maker(
   last_days: Sequence[int],
   seeds: Sequence[int] = (0,),
 ) -> dict[str, Compared]:
-  """Compares the pasts of panels that are made of raw data and changed ones.
+  """Compares the pasts of panels made from raw data and from changed data.
 
-  Columns are compared by name: one that is in a single panel has to be missing
-  there up to the last day. Which of them may be bought is compared from the day
-  on by which it is decided; whether they are members of the universe, always.
+  Columns are compared by name. A column of only one panel must be missing there
+  up to the last day. Which columns may be bought is compared from the day on by
+  which it is decided. Membership in the universe is compared always.
 
   Args:
-    make: a panel of raw data, whatever these are.
-    raw: what it is given.
-    change: `(raw, last_day, seed)` to raw data that differ in what becomes
-      known after the day `last_day`, and in nothing else. The number of days
-      must stay, because splits are counted from the end.
-    last_days: of the panel, by number.
+    make: makes a panel from raw data of any type.
+    raw: its argument.
+    change: maps `(raw, last_day, seed)` to raw data that differ only in what
+      becomes known after `last_day`. The number of days must stay, because
+      splits are counted from the end.
+    last_days: indices of days of the panel.
     seeds: of the changes.
 
   Returns:
     How much was compared, by kind.
 
   Raises:
-    LookAheadError: something looks ahead; it names the array and the day.
+    LookAheadError: something looks ahead; the error names the array and the
+      day.
     ValueError: the panels do not have the same number of days or features.
   """
   before = make(raw)
@@ -68,12 +69,12 @@ def prove_maker(
 def _by_column(
   panel: MarketPanel, columns: Sequence[str], tradable: set[str]
 ) -> Values:
-  """A panel's arrays [T, len(columns), ...], missing where it has no column.
+  """Returns a panel's arrays [T, len(columns), ...], NaN for other columns.
 
   Args:
     panel: T days.
-    columns: its names and others.
-    tradable: of them, those of which to tell whether they may be bought.
+    columns: names of its columns and of others.
+    tradable: those of them for which to compare whether they may be bought.
   """
   places = [columns.index(name) for name in panel.columns]
   investable = places[slice(*panel.investable)]
@@ -99,5 +100,5 @@ def _by_column(
 
 
 def _tradable(panel: MarketPanel) -> set[str]:
-  """The columns that may be bought."""
+  """Returns the names of columns that may be bought."""
   return set(panel.columns[slice(*panel.investable)])

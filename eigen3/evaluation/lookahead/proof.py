@@ -1,21 +1,20 @@
 """The proof of no look-ahead, for a panel and a configuration.
 
-Values of all days after a day are changed at will. Up to and with that day,
+All values after a day are changed at random. Up to and including that day,
 indicators, normalised observations, a policy's actions, fills, the account,
-settled rewards, controls and backtests must stay as they are, to the last bit.
+settled rewards, controls and backtests must not change by a bit.
 
-By design, three things know of later days:
+By design, three things depend on later days:
 
 - The normalisation, and the choice of what may be bought, are measured on all
   of the training days. For earlier days they are frozen first.
-- The `entry` reward pays at once what a trade will earn. It is compared when
-  the trade is closed, and nothing else may depend on it. `entry_excess` takes
-  off what other trades of the day earn, and is compared when they are all over;
-  without `market_timing`, it takes off what those of all days earn, and is not
-  compared. The `portfolio` reward
-  is the change to the next close, and is compared then, as is what is observed
-  of the account there.
-- The control that is told what the embedded market hides. It is left out.
+- The `entry` reward pays the future return of a trade at once. It is compared
+  when the trade is closed, and nothing else may depend on it. `entry_excess`
+  subtracts the mean return of other trades of the day, and is compared when all
+  of them are closed; without `market_timing` it subtracts that of all days, and
+  is not compared. The `portfolio` reward is the change to the next close, and
+  is compared then, as are the observations of the account there.
+- The control that is given the embedded market's hidden drift is left out.
 """
 
 import functools
@@ -50,14 +49,14 @@ from eigen3.evaluation.lookahead.leaks import (
 )
 from eigen3.types import Array
 
-# What a policy does on days [M] of a market: actions [M, N, 2], or plans.
+# Maps days [M] of a market to actions [M, N, 2] or an encoded policy.
 Policy = Callable[[Market, Array], Acts]
 
-_CHUNK_CELLS = 1 << 24  # of windows that are compared at a time
+_CHUNK_CELLS = 1 << 24  # of windows that are compared at once
 
 
 class Parts(NamedTuple):
-  """What is proven; by default what the project uses.
+  """The functions and classes to check; by default those of the project.
 
   Attributes:
     indicators: prices [T, C, 4] to features [T, C, F].
@@ -91,24 +90,25 @@ def prove(
   """Compares the past of `panel` in many futures.
 
   Args:
-    panel: T days. Its features are taken as given: how they are made of files
-      is for `prove_maker`.
+    panel: T days. Its features are taken as given; see `prove_maker` for how
+      they are made.
     config: all settings; `data`, `environment`, `evaluation` and `seed` are
-      read, and the account is played by these rules.
-    policy: asked for days before and after each last day in one batch. None
-      leaves it out. Plans are compared, and what is decided on them where the
-      account is played.
-    last_days: after which the future is changed, each at least D - 1 and at
-      most T - 2. By default those of `spread_days`.
+      read, and these rules govern the account.
+    policy: evaluated on days before and after each last day in one batch. None
+      skips it. Encoded policies are compared, and so are the actions that
+      follow from them when the account is played.
+    last_days: days after which the future is changed, each at least D - 1 and
+      at most T - 2. By default those of `spread_days`.
     seeds: of the futures of each last day.
-    acting_days: how many days the policy is asked for at most.
+    acting_days: the most days on which the policy is evaluated.
     parts: what is proven.
 
   Returns:
-    How much was compared, by kind, in the order in which it is made.
+    How much was compared, by kind, in order of computation.
 
   Raises:
-    LookAheadError: something looks ahead; it names the array and the day.
+    LookAheadError: something looks ahead; the error names the array and the
+      day.
     ValueError: a last day is out of range, or the panel is too short.
   """
   if last_days is None:
@@ -131,10 +131,10 @@ def prove(
 def spread_days(
   panel: MarketPanel, config: Mapping[str, Any], count: int = 4
 ) -> list[int]:
-  """Days after which to change the future, from the first window on.
+  """Returns days after which to change the future, from the first window on.
 
-  The last training day is among them: from it on, what is known decides the
-  normalisation.
+  The last training day is among them: from it on, the normalisation depends on
+  known days only.
   """
   first, last = _bounds(panel, config)
   spread = np.linspace(first, last, count).round().astype(int)
@@ -143,7 +143,7 @@ def spread_days(
 
 
 def _bounds(panel: MarketPanel, config: Mapping[str, Any]) -> tuple[int, int]:
-  """The first day with a window and the last with a day after it."""
+  """Returns the first day with a window and the last but one day."""
   return config['environment']['context_days'] - 1, panel.num_days - 2
 
 
@@ -169,7 +169,7 @@ class _Futures(NamedTuple):
 
   Attributes:
     panels: the two.
-    last_day: the last one on which they are the same.
+    last_day: the last day on which they are equal.
     config: all settings.
     parts: what is proven.
   """
@@ -186,7 +186,7 @@ def _comparisons(
   acting_days: int,
   rng: np.random.Generator,
 ) -> Iterator[Comparison]:
-  """All there is to compare, in the order in which it is made."""
+  """Yields all comparisons, in order of computation."""
   panels, last_day, config, parts = futures
   yield _indicators(futures)
   markets = _markets(futures)
@@ -212,7 +212,7 @@ def _comparisons(
 
 
 def _indicators(futures: _Futures) -> Comparison:
-  """Indicators of both futures' prices."""
+  """Returns the indicators of both futures' prices."""
   before, after = (
     np.asarray(futures.parts.indicators(p.ohlc)) for p in futures.panels
   )
@@ -226,7 +226,7 @@ def _indicators(futures: _Futures) -> Comparison:
 
 
 def _markets(futures: _Futures) -> list[Market]:
-  """What agents see; normalised alike while the training days go on."""
+  """Returns both markets, normalised alike up to the end of training."""
   panels, last_day, config, parts = futures
   train = _training_days(panels[0], config)
   names = tuple(config['data']['observed_features'])
@@ -248,7 +248,7 @@ def _markets(futures: _Futures) -> list[Market]:
 def _observations(
   markets: Sequence[Market], config: Mapping[str, Any]
 ) -> Comparison:
-  """Normalised features of all days."""
+  """Returns the normalised features of all days."""
   names = config['data']['observed_features']
   before, after = (
     named('observations', names, np.asarray(m.features)) for m in markets
@@ -257,7 +257,7 @@ def _observations(
 
 
 def _windows(markets: Sequence[Market], last_day: int) -> Iterator[Comparison]:
-  """The windows of all days up to the last common one, and of some later."""
+  """Yields the windows up to the last common day, and some later ones."""
   market = markets[0]
   cells = market.context_days * int(np.prod(market.features.shape[1:]))
   size = max(1, _CHUNK_CELLS // cells)
@@ -278,11 +278,11 @@ def _gather(market: Market, days: Array) -> Array:
 def _random_actions(
   rng: np.random.Generator, rules: Rules, shape: tuple[int, int], last_day: int
 ) -> list[np.ndarray]:
-  """Actions float32 [T, N, 2]; each future has its own after the last day.
+  """Draws actions float32 [T, N, 2], different after the last day.
 
   Args:
-    rng: is consumed.
-    rules: of the box, which some of them leave.
+    rng: the random generator.
+    rules: define the bounds, which some actions exceed.
     shape: (T, N).
     last_day: the last one that is the same in both futures.
   """
@@ -300,7 +300,7 @@ def _random_actions(
 def _backtests(
   futures: _Futures, actions: Sequence[np.ndarray]
 ) -> Iterator[Comparison]:
-  """Controls, and a backtest by `actions`, over the whole panel."""
+  """Compares controls and a backtest of `actions` over the whole panel."""
   settings = futures.config['environment']
   evaluation = {**futures.config['evaluation'], 'random_entries': 1}
   backtesters = [
@@ -321,7 +321,7 @@ def _backtests(
 
 
 def _days_around(futures: _Futures, count: int) -> np.ndarray:
-  """At most `count` days, three quarters of them not after the last day."""
+  """Returns at most `count` days, three quarters up to the last day."""
   panel = futures.panels[0]
   first, _ = _bounds(panel, futures.config)
   count = min(count, panel.num_days - first)
