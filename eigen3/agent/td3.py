@@ -46,33 +46,34 @@ from eigen3.types import ActionSpec, Array, PRNGKey, Transition
 
 
 class Hyperparameters(NamedTuple):
-  """Settings that each agent of a population may have its own of.
+  """Settings that may differ between the agents of a population.
 
   Attributes:
     actor_learning_rate: float [].
     critic_learning_rate: float [].
-    exploration: float32 [], times the noise of exploration; None is 1.
-    discount_rate: float32 [], 1 less the discount; None leaves it to the
-      config, as the next.
-    smoothing: float32 [], deviation of noise on the target action.
+    exploration: float32 [], factor of the exploration noise; None is 1.
+    discount_rate: float32 [], 1 less the discount; None: the config's value.
+    smoothing: float32 [], standard deviation of noise on the target action;
+      None: the config's value.
   """
 
   actor_learning_rate: Array
   critic_learning_rate: Array
-  # None are no leaves: what is saved without them stays readable.
+  # None is not a leaf, so older checkpoints without these fields stay readable.
   exploration: Array | None = None
   discount_rate: Array | None = None
   smoothing: Array | None = None
 
 
 class TrainingState(NamedTuple):
-  """All that learning carries from one update to the next.
+  """State carried from one update to the next.
 
   Attributes:
     actor: the policy.
     critic: the K critics, one tree of parameters.
-    hyperparameters: as the config has them, where nothing changed them.
-    noise_scale: float32 [], deviation of exploration noise in unit space.
+    hyperparameters: those of the config unless evolution changed them.
+    noise_scale: float32 [], standard deviation of exploration noise in unit
+      space.
     steps: int32 [], updates done.
     key: consumed by the next update.
   """
@@ -94,29 +95,29 @@ def make_td3(
   constrain: Constrain = lambda observations, unit_actions: unit_actions,
   shared: Shared | None = None,
 ):
-  """Binds TD3 to networks, without looking into them.
+  """Binds TD3 to networks, whose structure it does not depend on.
 
   Args:
-    actor: `apply(params, state, key, x, is_training=...)` gives
+    actor: `apply(params, state, key, x, is_training=...)` returns
       `((actions [B, ...], anything), state)`, actions in the environment's
       units.
     double_critic: `apply(params, state, key, x, unit_actions,
-      is_training=...)` gives `(q [B, K], state)`.
-    observe: turns `(context, observations)` into the networks' input x.
+      is_training=...)` returns `(q [B, K], state)`.
+    observe: maps `(context, observations)` to the networks' input x.
     action_spec: the box of actions and its unit space.
     config: the `agent` section.
-    constrain: an environment that ignores parts of an action, known from the
-      observation, has them set to what it treats them as; critics see actions
-      after it. The policy's gradient leaves out what is ignored.
-    shared: parts of the networks where these have one extractor.
+    constrain: replaces those parts of an action that the environment ignores,
+      given the observation, by an equivalent constant. Critics see constrained
+      actions, and the policy gets no gradient through ignored parts.
+    shared: parts of networks with one common extractor, else None.
 
   Returns:
     init: `(key, context, observations) -> TrainingState`.
     select_action: `(state, context, observations, key=None) -> actions
-      [B, ...]` in the environment's units; noisy where a key is given.
+      [B, ...]` in the environment's units; with noise if a key is given.
     update: `(state, batch, context) -> (state, metrics)`, one critic update
-      and, every `policy_delay`, one of the actor and of all targets. Where a
-      batch has several actions of a state, critics are asked for q [B, M, K].
+      and, every `policy_delay` updates, one of the actor and of all targets. If
+      a batch has M actions of each state, critics must return q [B, M, K].
 
   Raises:
     ValueError: a setting is out of range.
@@ -136,10 +137,10 @@ def make_agent(
   constrain: Constrain,
   shared: Shared | None = None,
 ) -> Agent:
-  """TD3 as learners take it; arguments and errors as of `make_td3`.
+  """Returns TD3 as an `Agent`; arguments and errors as in `make_td3`.
 
-  Where the extractor is shared, the critics' loss alone trains it, and the
-  policy reads the features that the critics' last update computed (as in DrQ,
+  If the extractor is shared, only the critics' loss trains it, and the policy
+  reads the features that the critics' last update computed (as in DrQ,
   Kostrikov et al. 2020, https://arxiv.org/abs/2004.13649).
   """
   check_settings(config)
@@ -169,7 +170,7 @@ def make_agent(
 
 
 class _TD3:
-  """TD3's pure functions; the fields are read, never set, after creation."""
+  """Pure functions of TD3; fields do not change after creation."""
 
   def __init__(self, networks, observe, action_spec, config, constrain):
     self._networks = networks
@@ -182,7 +183,7 @@ class _TD3:
     self._optimiser = optimiser_of(config)
 
   def init(self, key: PRNGKey, context, observations) -> TrainingState:
-    """Fresh networks for inputs like `observe(context, observations)`."""
+    """Initialises networks for inputs like `observe(context, observations)`."""
     key, key_actor, key_critic = jax.random.split(key, 3)
     x = self._observe(context, observations)
     actor, critic = self._networks.init(key_actor, key_critic, x, self._spec)
@@ -201,7 +202,7 @@ class _TD3:
   def select_action(
     self, state: TrainingState, context, observations, key=None
   ) -> Array:
-    """The online policy in evaluation mode, noisy where a key is given."""
+    """Returns actions in evaluation mode, with noise if a key is given."""
     policy = self._networks.policy(state.actor, state.critic)
 
     def act(observations):
@@ -223,7 +224,7 @@ class _TD3:
   def value(
     self, state: TrainingState, context, observations, actions
   ) -> Array:
-    """Mean of the online critics of several actions of each observation."""
+    """Returns the online critics' mean for several actions an observation."""
     critic = state.critic
     params, network_state = critic.online_params, critic.online_state
     x = self._observe(context, observations)
@@ -237,7 +238,7 @@ class _TD3:
   def update(
     self, state: TrainingState, batch: Transition, context
   ) -> tuple[TrainingState, Metrics]:
-    """One update from a batch [B, ...]; see `make_td3`."""
+    """Performs one update from a batch [B, ...]; see `make_td3`."""
     key, key_critic, key_actor = jax.random.split(state.key, 3)
     critic, loss, (q, encoded), norm = self._descend(
       state.critic,
@@ -262,12 +263,12 @@ class _TD3:
       state = state._replace(
         actor=followed(actor, tau), critic=followed(state.critic, tau)
       )
-      # Of the types that an update without the actor gives.
+      # The types must be those of an update without the actor.
       of_actor = loss.astype(jnp.float32), norm.astype(jnp.float32)
       return state, (*of_actor, jnp.float32(1))
 
     zero = jnp.float32(0)
-    # A switch whose first branch passes through: a cond would make XLA copy
+    # A switch whose first branch is the identity: a cond would make XLA copy
     # the whole carry of the surrounding scan (jax issue 38145).
     state, of_actor = jax.lax.switch(
       due.astype(jnp.int32),
@@ -284,10 +285,11 @@ class _TD3:
     return state, metrics | dict(zip(_OF_ACTOR, of_actor, strict=True))
 
   def _descend(self, network: Network, loss, learning_rate, batch, key):
-    """One optimiser step of a network's online half.
+    """Performs one optimiser step on a network's online parameters.
 
     Returns:
-      The network, and of the loss: value, auxiliary and gradient norm, [].
+      The network, and the loss's value [], auxiliary output and gradient norm
+      [].
     """
     gradient = accumulated(
       jax.value_and_grad(loss, has_aux=True), self._config.accumulation_steps
@@ -301,10 +303,10 @@ class _TD3:
     return network, value, extra, optax.tree.norm(gradients)
 
   def _critic_loss(self, state, context, params, network_state, batch, key):
-    """Mean loss of the critics.
+    """Returns the mean loss of the critics.
 
-    Auxiliary are the network state, the mean value, and features for the actor
-    where they are shared.
+    The auxiliary output is the network state, the mean value and, if the
+    extractor is shared, features for the actor.
     """
     key_noise, key_dropout = jax.random.split(key)
     x = self._observe(context, batch.s_tm1)
@@ -321,11 +323,11 @@ class _TD3:
     )
     if self._config.gamma:
       q_t = self._bootstrap(state, batch, context, key_noise)
-    else:  # Nothing of the future counts: save the target networks' work.
+    else:  # The discount is 0: target networks are not needed.
       q_t = jnp.zeros_like(q_tm1, shape=(len(q_tm1), q_tm1.shape[-1]))
     discount_t = self._discount(state) * batch.discount_t
     of_state = losses.twin_critic_loss
-    if batch.r_t.ndim == 2:  # Several actions of a state; one future, or many.
+    if batch.r_t.ndim == 2:  # M actions of a state; one next state, or M.
       future = 0 if q_t.ndim == 3 else None
       of_state = jax.vmap(of_state, in_axes=(0, 0, future, future))
     loss = jax.vmap(of_state)(q_tm1, batch.r_t, discount_t, q_t)
@@ -335,14 +337,14 @@ class _TD3:
 
   def _discount(self, state: TrainingState) -> Array | float:
     rate = state.hyperparameters.discount_rate
-    # Perturbed by factors, it may come out above 1.
+    # Perturbation by factors can raise it above 1.
     return self._config.gamma if rate is None else jnp.maximum(1 - rate, 0)
 
   def _bootstrap(self, state, batch, context, key) -> Array:
-    """Target critics' values of the smoothed target action.
+    """Returns the target critics' values of the smoothed target action.
 
     Returns:
-      [B, K], or [B, M, K] where each of M actions has a next account.
+      [B, K], or [B, M, K] if each of M actions has a next account.
     """
     actor, critic = state.actor, state.critic
     encoded, _ = self._networks.encode(
@@ -372,7 +374,7 @@ class _TD3:
     return jax.lax.stop_gradient(q_t)
 
   def _actor_loss(self, state, context, params, network_state, inputs, key):
-    """Mean policy loss; aux is (network state, mean of what it climbs)."""
+    """Returns the mean policy loss and (network state, mean value of it)."""
     batch, x = inputs
     if x is None:
       x = self._observe(context, batch.s_tm1)
@@ -418,7 +420,7 @@ _REPORTED = (
 def _report(
   state: TrainingState, metrics: Mapping[str, Any]
 ) -> dict[str, float]:
-  """Numbers for a log; those of the actor are means over its own updates."""
+  """Returns metrics; the actor's are means over its own updates."""
   actor_updates = max(float(np.sum(metrics['actor_updates'])), 1.0)
   return {
     'updates': int(np.max(state.steps)),
@@ -451,9 +453,9 @@ def _noise(state: TrainingState) -> Array:
 
 
 def _more(config: ml_collections.ConfigDict) -> dict[str, float]:
-  """Hyperparameters that matter under these settings."""
+  """Returns the hyperparameters that have an effect under these settings."""
   found = {'exploration': 1.0}
-  if config.gamma:  # else nothing of the future is looked at
+  if config.gamma:  # else there is no target action
     found['discount_rate'] = 1.0 - config.gamma
     found['smoothing'] = config.target_noise
   return {name: value for name, value in found.items() if value > 0.0}
@@ -473,7 +475,7 @@ def _born(
   whole: Mapping[str, Array],
   keys: PRNGKey,
 ) -> TrainingState:
-  """Agents [P] of new genes; targets are copies unless they are `whole`."""
+  """Returns agents [P] with new genes; targets are copies unless `whole`."""
   params = genes.parameters
   return parents._replace(
     actor=born_of(parents.actor, params[ACTING], whole[ACTING]),
@@ -505,7 +507,7 @@ _EXPECTED = {
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Refuses a section `agent` that nobody can learn by; a ValueError."""
+  """Checks the `agent` section; a ValueError names the field."""
   settings.check('agent', config, _EXPECTED)
   settings.require(
     config.batch_size % config.accumulation_steps == 0,

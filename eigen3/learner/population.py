@@ -1,12 +1,13 @@
 """A generation of evolutionary reinforcement learning, jitted as one step.
 
-Every agent takes its gradient steps from one replay; then all play the same
-slices of the training days, and how an agent fares there without noise is its
-fitness, and what it lives through with noise goes to the replay; all are
-validated on the same days; the best so far is the champion; and evolution
-breeds the next members. Khadka and Tumer 2018, https://arxiv.org/abs/1805.07917;
-that all members learn by gradient, too, is Eigen2's. There fitness was of noisy
-play on slices of each agent's own, before the gradient steps
+First every agent takes gradient steps on batches of one replay. Then all play
+the same slices of the training days: without noise for their fitness, and with
+noise to fill the replay. All are validated on the same days, and the best so
+far is the champion. Finally evolution breeds the next members.
+
+Source: Khadka and Tumer 2018, https://arxiv.org/abs/1805.07917. Gradient steps
+of all members are from Eigen2. There, fitness was measured before the gradient
+steps, with noise, on separate slices for each agent
 (`learner.fitness_play='exploring'`).
 """
 
@@ -61,10 +62,10 @@ _LEARNER = {
 
 
 class _Played(NamedTuple):
-  """How agents fared on training slices, leaves [P + R, ...].
+  """Results of agents on training slices, leaves [P + R, ...].
 
   Attributes:
-    judged: what the slices tell.
+    judged: results over all slices.
     scores: of each slice, [P + R, E].
   """
 
@@ -75,8 +76,8 @@ class _Played(NamedTuple):
 class Population:
   """Pure functions that train and breed a population of agents.
 
-  The market and the environments are arguments of what is jitted, never closed
-  over: as constants they would be compiled into the program.
+  The market and the environments are arguments of the jitted functions. If they
+  were closed over, they would be compiled into the program as constants.
   """
 
   unit = 'generation'
@@ -94,16 +95,16 @@ class Population:
 
     Args:
       networks: an actor and critics.
-      environment: the mechanics of the training days.
-      validation: of the validation days; its one episode is all of them where
-        `learner.validation_play` is 'continuous'.
-      market: what agents see.
+      environment: of the training days.
+      validation: of the validation days; if `learner.validation_play` is
+        'continuous', one episode spans all of them.
+      market: that agents observe.
       config: has `agent`, `evolution` and `learner`.
-      mesh: over which the agents are spread; the networks', too.
+      mesh: that agents are sharded along; the same as the networks'.
 
     Raises:
-      ValueError: a setting is out of range, or the devices do not divide the
-        agents.
+      ValueError: if a setting is out of range, or the number of agents is not a
+        multiple of the devices.
     """
     _check(config, mesh)
     self._config, self._evolution = config.learner, config.evolution
@@ -155,62 +156,63 @@ class Population:
       out_shardings=(state, whole),
       compiler_options=parallel.compiler_options(),
     )
-    # One generation; the buffers of the state are given up.
+    # One generation; the state's buffers are donated.
     self.iterate: Callable[
       [PopulationState], tuple[PopulationState, Generation]
     ] = functools.partial(self._iterate, self._world)
 
   @property
   def num_members(self) -> int:
-    """P, agents that evolve."""
+    """Returns P, the number of agents that evolve."""
     return self._members
 
   @property
   def num_agents(self) -> int:
-    """P + R, agents that act."""
+    """Returns P + R, the number of agents that act."""
     return self._agents
 
   def init(self, key: PRNGKey) -> PopulationState:
-    """A fresh run whose replay holds `learning_starts` random transitions."""
+    """Returns a new run with `learning_starts` random transitions in replay."""
     return self.begin(self.blank(key))
 
   def blank(self, key: PRNGKey) -> PopulationState:
-    """A run that has not begun: fresh agents and an empty replay."""
+    """Returns a new run with an empty replay."""
     return self._init(parallel.replicate(key, self._mesh), *self._world)
 
   def begin(self, state: PopulationState) -> PopulationState:
-    """Fills an empty replay; the buffers of `state` are given up."""
+    """Fills an empty replay; the buffers of `state` are donated."""
     rounds = -(-self._config.learning_starts // self._added)
-    # Where agents learn before they play, they need something to learn from.
+    # Agents that learn before they play need transitions to learn from.
     for _ in range(max(rounds, int(self._is_common))):
       state = self._warm_up(state, *self._world)
     return state
 
   def count(self, state: PopulationState) -> int:
-    """Generations done."""
+    """Returns the number of finished generations."""
     return int(state.generation)
 
   def abstract_state(self) -> PopulationState:
-    """Shapes and types of a run's state, without making one."""
+    """Returns shapes and types of a run's state without computing one."""
     return jax.eval_shape(self._init, jax.random.PRNGKey(0), *self._world)
 
   def champion(self, state: PopulationState) -> Any:
-    """The agent that validated best."""
+    """Returns the agent with the best validation score so far."""
     return state.champion.agent
 
   def report(self, state: PopulationState) -> dict[str, Array]:
-    """Numbers of evolution, by name, []."""
+    """Returns numbers of evolution, by name, []."""
     return self._breeding.report(state.strategy)
 
   def greedy_actions(self, agent: Any, days) -> rollout.Acts:
-    """What one agent does on days [M] without noise, on the host.
+    """Returns one agent's actions without noise on days [M], on the host.
 
-    Actions [M, N, 2], or plans where it sees its account.
+    Actions are [M, N, 2]; if the agent observes its account, they are encoded
+    policies.
     """
     return parallel.to_host(self._greedy(agent, self._world[2], days))
 
   def attention(self, agent: Any, days) -> np.ndarray:
-    """How much one agent looks at each column on days [M], shares [C]."""
+    """Returns one agent's mean attention to each column on days [M], [C]."""
     return parallel.to_host(self._attention(agent, self._world[2], days))
 
   def _pure_init(self, key, environment, validation, market):
@@ -249,7 +251,7 @@ class Population:
     )
 
   def _pure_warm_up(self, state, environment, validation, market):
-    """Fills replay by actions that do not depend on a trained policy."""
+    """Fills replay with random actions, or those of untrained agents."""
     del validation
     key, key_collect = jax.random.split(state.key)
     state, _ = self._collect(
@@ -300,7 +302,7 @@ class Population:
     return state, told
 
   def _play(self, state, environment, market, key):
-    """All agents play the same slices; replay keeps what noise led to."""
+    """Plays the same slices with all agents; replay keeps the noisy play."""
     key_starts, key_act = jax.random.split(key)
     starts = fitness.common_starts(
       key_starts,
@@ -335,7 +337,7 @@ class Population:
     )
 
   def _remembering(self, state, transitions) -> PopulationState:
-    """The state with the transitions of all agents in replay."""
+    """Adds the transitions of all agents to replay."""
     transitions = jax.tree.map(
       lambda x: x.reshape(-1, *x.shape[2:]), transitions
     )
@@ -345,7 +347,7 @@ class Population:
     )
 
   def _select(self, state, played) -> tuple[PopulationState, Fitness]:
-    """By what agents are selected; the state, with what is known of them."""
+    """Returns the fitness for selection, and the state with its estimate."""
     score = played.judged.score
     found = fitness.reliability(played.scores, self._is_common)
     if not self._is_common:
@@ -363,7 +365,7 @@ class Population:
     return state._replace(standing=standing), selected
 
   def _collect(self, state, environment, market, key, by_chance=False):
-    """Every agent plays its own slices; replay keeps what they lived."""
+    """Plays separate slices with each agent; replay keeps the transitions."""
 
     action_spec = self.player.spec.action
 
@@ -388,7 +390,7 @@ class Population:
     return self._remembering(state, transitions), played
 
   def _learn(self, state, environment, market, key):
-    """The gradient steps of all that learn, on the same batches."""
+    """Performs the gradient steps of all learning agents, on equal batches."""
 
     def learn(shared, agent):
       environment, market, ring, keys = shared
@@ -414,12 +416,12 @@ class Population:
     return state._replace(agents=agents), updates
 
   def _validate(self, state, environment, market, key):
-    """Every agent plays the same days; also the mean attention [C]."""
+    """Validates all agents on the same days; also the mean attention [C]."""
     count, worst = self._config.validation_slices, self._config.validation_worst
     first, last = environment.first_day, environment.last_day
     judge = self._judge
     if self._config.validation_play == 'continuous':
-      # What a backtest of these days earns, as for a single agent.
+      # The profit of a backtest of these days, as for a single agent.
       starts, worst = first[None], 1
       judge = functools.partial(judge, by='profit', no_trade_penalty=0.0)
     elif self._config.validation_starts == 'even':
@@ -445,7 +447,7 @@ class Population:
 
 
 def _crown(state: PopulationState, scores: Array) -> PopulationState:
-  """The state with the best of this generation where it beats the champion."""
+  """Replaces the champion if the best of this generation has a higher score."""
   best = operators.ranking(scores)[0]
   better = scores[best] > state.champion.score
   found = Champion(
@@ -467,7 +469,7 @@ def _crown(state: PopulationState, scores: Array) -> PopulationState:
 
 
 def _spread(genomes: Genome) -> Array:
-  """Root mean square distance from the mean, over the mean's size."""
+  """Returns the RMS distance from the mean, divided by the mean's RMS."""
   leaves = jax.tree.leaves(genomes.parameters)
   means = [x.mean(0) for x in leaves]
   apart = sum(
@@ -478,7 +480,7 @@ def _spread(genomes: Genome) -> Array:
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Refuses sections that no population can be bred by; a ValueError."""
+  """Checks the settings of a population; a ValueError names the field."""
   settings.check('learner', config.learner, _LEARNER)
   breeding.check_settings(config.evolution)
 

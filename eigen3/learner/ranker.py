@@ -1,11 +1,11 @@
-"""The supervised control: the agent's extractor, taught what trades bring.
+"""The supervised control: the agent's extractor, trained to predict returns.
 
-A linear head reads each stock's features, beside a mean over all columns, and
-predicts what a trade of it decided today would bring net of costs, with the
-widest target: the days until the maximum holding. Under the reward
-`entry_excess`, or one of your own that tells what orders earn, it predicts how
+A linear head reads each stock's features and a mean over all columns. It
+predicts the return, net of costs, of a trade decided today that is held until
+the widest target or the maximum holding period. Under the reward
+`entry_excess`, or your own reward that knows what orders earn, it predicts how
 much more the reward pays for the trade than for none. Reinforcement learning
-has to do better than this to be worth its trouble.
+is only worth its cost if it does better.
 """
 
 import functools
@@ -26,14 +26,14 @@ from eigen3.types import Array, PRNGKey
 
 
 class Weights(NamedTuple):
-  """What is learnt.
+  """Learned parameters.
 
   Attributes:
     extractor: parameters of the feature extractor.
-    w: float32 [4H], of the head.
-    b: float32 [], of the head.
-    logits: float32 [C], how much each column counts in the mean that stocks
-      are read beside; see `networks.ColumnMean`.
+    w: float32 [4H], weights of the head.
+    b: float32 [], bias of the head.
+    logits: float32 [C], of the columns' weights in the mean; see
+      `networks.ColumnMean`.
   """
 
   extractor: hk.Params
@@ -43,12 +43,12 @@ class Weights(NamedTuple):
 
 
 class RankerState(NamedTuple):
-  """All of a training.
+  """State of a training.
 
   Attributes:
-    weights: online.
+    weights: current parameters.
     state: batch-norm statistics of the extractor.
-    opt_state: of Adam.
+    opt_state: of AdamW.
     key: consumed by the next updates.
   """
 
@@ -59,12 +59,13 @@ class RankerState(NamedTuple):
 
 
 class Labels(NamedTuple):
-  """What trades decided on some days bring.
+  """Returns of trades decided on some days.
 
   Attributes:
     days: int32 [S].
     returns: float32 [S, N], %, net of costs.
-    known: bool [S, N], whether the stock could be bought; else ignore it.
+    known: bool [S, N], whether the stock could be bought; the loss ignores the
+      others.
   """
 
   days: Array
@@ -76,14 +77,14 @@ class Fitted(NamedTuple):
   """A trained ranker.
 
   Attributes:
-    weights: of the lowest validation loss.
+    weights: those with the lowest validation loss.
     state: their batch-norm statistics.
-    rows: of metrics: update, training_loss, validation_loss, in variances of
-      the training days' returns.
-    updates: that were made in all.
-    best_update: after which the validation loss was lowest.
-    windows: how many the extractor was trained on; each is a pass forward and
-      one back.
+    rows: metrics: update, training_loss, validation_loss; losses in units of
+      the variance of the training days' returns.
+    updates: number of updates in all.
+    best_update: the update after which the validation loss was lowest.
+    windows: number of windows the extractor was trained on, each a forward and
+      a backward pass.
   """
 
   weights: Weights
@@ -105,16 +106,16 @@ _EXPECTED = {
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Refuses a section `ranker` that nothing can be fitted by; ValueError."""
+  """Checks the `ranker` section; a ValueError names the field."""
   settings.check('ranker', config, _EXPECTED)
 
 
 def agent_windows(config: ml_collections.ConfigDict) -> int:
-  """How many windows the extractors of a run's agents are trained on.
+  """Returns the number of windows that train the extractors of a run's agents.
 
-  Counts those that a gradient goes through: K critics' in every update and the
-  actor's in every `policy_delay`-th. What targets and actors encode without
-  learning comes on top.
+  It counts windows that a gradient is computed for: K critics' in every update
+  and the actor's in every `policy_delay`-th. It does not count windows that
+  target networks and actors encode without a gradient.
 
   Args:
     config: all settings of experiments.td3 or experiments.erl.
@@ -133,14 +134,14 @@ def agent_windows(config: ml_collections.ConfigDict) -> int:
 
 
 def labels_of(environment: TradingEnvironment) -> Labels:
-  """Labels of all days whose trades settle within an environment's days.
+  """Returns labels of all days whose trades settle within the environment.
 
   Raises:
-    ValueError: there is no such day.
+    ValueError: if there is no such day.
   """
   rules = environment.rules
   first = int(environment.first_day)
-  # Decided on a day, filled on the next open, and left in the end.
+  # Trades are decided on a day and filled at the next open.
   stop = int(environment.stop) - rules.longest_trade
   if stop <= first:
     raise ValueError(
@@ -154,7 +155,7 @@ def labels_of(environment: TradingEnvironment) -> Labels:
 
 
 class Ranker:
-  """Trains on the training days, and stops by the validation days."""
+  """Trains on the training days, with early stopping on the validation days."""
 
   def __init__(
     self,
@@ -171,13 +172,13 @@ class Ranker:
       feature_extractor: as `Networks` has it.
       environment: of the training days.
       validation: of the validation days.
-      market: what is observed.
-      config: all settings; `ranker` says how it learns, the others how many
-        windows the agent sees that it is compared with.
-      mesh: over which the extractor spreads its sequences.
+      market: that is observed.
+      config: all settings; `ranker` has those of training, the others decide
+        the number of windows of the agent that it is compared with.
+      mesh: devices that the extractor spreads its sequences over.
 
     Raises:
-      ValueError: a setting is out of range, or a split is too short.
+      ValueError: if a setting is out of range, or a split is too short.
     """
     check_settings(config.ranker)
     self._config = config.ranker
@@ -215,14 +216,14 @@ class Ranker:
   def train(
     self, key: PRNGKey, tell: Callable[[dict[str, float]], Any] = dict
   ) -> Fitted:
-    """Learns until the validation loss falls no more or the budget is spent.
+    """Trains until the validation loss stops falling or the budget is spent.
 
     Args:
-      key: decides all that is random.
+      key: of all randomness.
       tell: is called with each row of metrics.
 
     Raises:
-      FloatingPointError: a loss is not finite.
+      FloatingPointError: if a loss is not finite.
     """
     config = self._config
     state = self._init(parallel.replicate(key, self._mesh), self._market)
@@ -261,11 +262,11 @@ class Ranker:
     )
 
   def predictions(self, fitted: Fitted, days) -> np.ndarray:
-    """What a trade of each stock would bring, %, net of costs, [M, N].
+    """Predicts the return of a trade of each stock, %, net of costs, [M, N].
 
     Args:
-      fitted: trained.
-      days: int [M], on whose closes trades are decided.
+      fitted: a trained ranker.
+      days: int [M]; trades are decided at their closes.
     """
     days = jnp.asarray(days, jnp.int32)
     return parallel.to_host(
@@ -286,7 +287,7 @@ class Ranker:
     return RankerState(weights, state, self._optimiser.init(weights), key)
 
   def _apply(self, weights, state, key, windows, is_training):
-    """Predictions [B, N] in deviations of the training returns, and state."""
+    """Returns predictions [B, N], scaled by the returns' std, and state."""
     features, state = self._extractor.apply(
       weights.extractor, state, key, windows, is_training=is_training
     )
@@ -298,7 +299,7 @@ class Ranker:
     return joined @ weights.w + weights.b, state
 
   def _pure_update(self, state, market, labels, counted):
-    """As many updates as `counted` is long; their mean loss."""
+    """Performs `len(counted)` updates; also returns their mean loss."""
 
     def loss(weights, network_state, batch, key):
       predicted, network_state = self._apply(
@@ -339,7 +340,7 @@ class Ranker:
     return parallel.in_chunks(predict, days, self._chunk)
 
   def _mean_square(self, predicted: Array, labels: Labels) -> Array:
-    """Over the trades that could be made, in variances of the returns."""
+    """Returns the mean square error over known trades, scaled by variance."""
     error = jnp.where(
       labels.known, predicted - labels.returns / self._scale, 0.0
     )
@@ -350,7 +351,7 @@ class Ranker:
 def _trade_returns(
   environment: TradingEnvironment, days: Array
 ) -> tuple[Array, Array]:
-  """Returns and whether they are known, [S, N], of trades on `days` [S]."""
+  """Computes returns of trades on `days` [S] and if they are known, [S, N]."""
   rules, table = environment.rules, environment.prices
   stocks = jnp.arange(table.shape[1], dtype=jnp.int32)
   target = jnp.full(1, rules.max_sale_target, table.dtype)

@@ -1,4 +1,4 @@
-"""The value of actions: pooled as in Eigen2, or stock by stock."""
+"""Critics: action values from pooled features, or from a score a stock."""
 
 from collections.abc import Mapping
 
@@ -13,13 +13,13 @@ from eigen3.networks import attention, dropout, layers
 from eigen3.networks.feature_extractor import FeatureExtractor
 from eigen3.types import Account, Array, EnvironmentSpec
 
-_NEVER = -1e9  # a logit of probability 0; finite, as derivatives have to be
+_NEVER = -1e9  # a logit of probability 0; finite, so that derivatives are
 
 
 class Critic(hk.Module):
-  """Market window, or its features, and action to one value per example.
+  """Maps a market window, or its features, and an action to a value.
 
-  `critic.pooling` decides how features meet the action, see `POOLINGS`.
+  `critic.pooling` selects how features and action are combined; see `POOLINGS`.
   """
 
   def __init__(
@@ -45,16 +45,16 @@ class Critic(hk.Module):
     examples: Array,
     account: Account | None = None,
   ) -> Array:
-    """Values every example's action.
+    """Returns the value of each action.
 
     Args:
-      window: [B, D, C, F] features; NaN where there is no data.
+      window: [B, D, C, F] features; NaN if there is no data.
       action: [B, N, 2] in the action spec's unit space, or [B, M, N, 2]:
-        several for a window, which is encoded once.
-      is_training: batch statistics and dropout.
-      examples: int32 [B], identities that dropout's keys fold in.
-      account: leaves [B, ...], or None; leaves [B, M, ...], one for each
-        action.
+        M actions for each window, which is encoded once.
+      is_training: whether batch statistics and dropout are used.
+      examples: int32 [B], identities folded into dropout's keys.
+      account: leaves [B, ...], or None; leaves [B, M, ...] if each action has
+        its own.
 
     Returns:
       [B, 1], or [B, M, 1].
@@ -73,7 +73,7 @@ class Critic(hk.Module):
     examples: Array,
     account: Account | None = None,
   ) -> Array:
-    """As `__call__`, from the features [B, C, 2H] of a window."""
+    """Does the same as `__call__`, given features [B, C, 2H] of a window."""
     if self._config.critic.self_attention:
       features, _ = attention.SelfAttention(self._config, self._policy)(
         features, is_training, examples
@@ -85,7 +85,7 @@ class Critic(hk.Module):
       ]
     if account is None or account.whole.ndim == 2:
       return head(features, action, is_training, examples, account)
-    # An account for each action: all become examples of their own.
+    # One account for each action: each pair becomes an example.
     batch, count = action.shape[:2]
     account, action = jax.tree.map(
       lambda x: x.reshape(batch * count, *x.shape[2:]), (account, action)
@@ -101,9 +101,9 @@ class Critic(hk.Module):
 
 
 class DoubleCritic(hk.Module):
-  """`critic.ensemble` critics, [B, K].
+  """An ensemble of K = `critic.ensemble` critics, [B, K].
 
-  They share nothing, unless `shared_extractor` gives them one extractor.
+  They share no parameters, except an extractor if `shared_extractor` is set.
   """
 
   def __init__(
@@ -127,7 +127,7 @@ class DoubleCritic(hk.Module):
     examples: Array,
     account: Account | None = None,
   ) -> Array:
-    """As `Critic`, with a column per critic: [B, K], or [B, M, K]."""
+    """Returns values as `Critic` does, one column a critic: [B, (M,) K]."""
     if self._is_shared:
       config, _, policy, mesh = self._arguments
       extractor = FeatureExtractor(config, policy, mesh)
@@ -148,7 +148,7 @@ class DoubleCritic(hk.Module):
     examples: Array,
     account: Account | None = None,
   ) -> Array:
-    """As `__call__`, from the features [B, C, 2H] of a window."""
+    """Does the same as `__call__`, given features [B, C, 2H] of a window."""
     values = [
       critic.of_features(features, action, is_training, examples, account)
       for critic in self._critics()
@@ -164,16 +164,16 @@ class DoubleCritic(hk.Module):
 
 
 class Pooling(hk.Module):
-  """How features and actions become values; the last part of a critic.
+  """Maps features and actions to values: the last part of a critic.
 
-  The setting `networks.critic.pooling` names one of `POOLINGS`, or one of your
-  own by where it stands in Python: `my_poolings.MaxHead`.
+  The setting `networks.critic.pooling` names one of `POOLINGS`, or the import
+  path of your own: `my_poolings.MaxHead`.
 
   Attributes:
     networks_config: the section `networks`.
     config: its section `critic`.
     spec: of the environment.
-    policy: of precision, for `layers`.
+    policy: precision of `layers`.
   """
 
   def __init__(
@@ -197,14 +197,14 @@ class Pooling(hk.Module):
     examples: Array,
     account: Account | None = None,
   ) -> Array:
-    """Values every action of every example.
+    """Returns the value of every action of every example.
 
     Args:
       features: [B, C, 2H], of each column.
-      action: [B, M, N, 2], M of each example, in unit space.
+      action: [B, M, N, 2], M actions an example, in unit space.
       is_training: whether dropout is on.
-      examples: int32 [B], identities that dropout's keys fold in.
-      account: leaves [B, ...], or None where it is not observed.
+      examples: int32 [B], identities folded into dropout's keys.
+      account: leaves [B, ...], or None if it is not observed.
 
     Returns:
       [B, M, 1].
@@ -213,7 +213,7 @@ class Pooling(hk.Module):
 
 
 class MeanHead(Pooling):
-  """Mean over columns beside the flat action. Source: Eigen2's critic."""
+  """An MLP of mean features and the flat action. Source: Eigen2's critic."""
 
   def __call__(
     self,
@@ -223,7 +223,7 @@ class MeanHead(Pooling):
     examples: Array,
     account: Account | None = None,
   ) -> Array:
-    """Features [B, C, 2H] and action [B, M, N, 2] to values [B, M, 1]."""
+    """Maps features [B, C, 2H], action [B, M, N, 2] to values [B, M, 1]."""
     batch, count = action.shape[:2]
 
     def of_each_action(x):
@@ -242,22 +242,21 @@ class MeanHead(Pooling):
 
 
 class SlotHead(Pooling):
-  """A score for every stock, weighted by how the action chooses among them.
+  """A sum of scores of stocks, weighted by the action's choice among them.
 
-  Every stock is scored from its own features, a global context and its own
-  action; one more score stands for buying nothing. Where the size of a position
-  is proportional to its coefficient, so is what it earns: a score is an offset
-  plus a slope times the coefficient, both from the same layers, so that how it
-  grows need not be learnt from noisy returns. The weights are a softmax
-  over (coefficient - threshold) / temperature with a logit of 0 for no
-  trade, so a policy gradient flows through the choice itself. Where several
+  Each stock is scored from its own features, a global context and its own
+  action; one more score stands for buying nothing. The profit of a position
+  grows in proportion to its size, and so to its coefficient. So a score is an
+  offset plus a slope times the coefficient, both from the same layers, and this
+  growth need not be learnt from noisy returns. The weights are a softmax over
+  (coefficient - threshold) / temperature with a logit of 0 for no trade, so
+  that the policy gradient flows through the choice of the stock. If several
   stocks can be bought a day, it is a softmax over sets of stocks (see
-  `slot_weights`), and the value is the sum over all that are bought. But for
-  how much a column's place counts in the context, the value does not depend on
-  the order of the stocks.
+  `slot_weights`), and the value is the sum over all that are bought. Only the
+  context's logits, one a column, depend on the order of the stocks.
 
-  Where the account is seen, what each position will bring is added, in
-  proportion to its weight: it is there whatever is bought today.
+  If the account is observed, the future profit of each open position is added,
+  in proportion to its weight. It does not depend on the action.
   """
 
   def __call__(
@@ -268,7 +267,7 @@ class SlotHead(Pooling):
     examples: Array,
     account: Account | None = None,
   ) -> Array:
-    """Features [B, C, 2H] and action [B, M, N, 2] to values [B, M, 1]."""
+    """Maps features [B, C, 2H], action [B, M, N, 2] to values [B, M, 1]."""
     action = action.astype(features.dtype)
     context = self._context(features, is_training, examples)
     numbers = attention.ContextNumbers(
@@ -306,7 +305,7 @@ class SlotHead(Pooling):
   def _context(
     self, features: Array, is_training: bool, examples: Array
   ) -> Array:
-    """What every stock is told of the whole market, [B, 2H]."""
+    """Returns the global context that every stock's score uses, [B, 2H]."""
     if self.config.slot_context == 'mean':
       return attention.ColumnMean(self.networks_config, self.policy)(features)
     cross = attention.CrossAttention(self.networks_config, self.policy)
@@ -314,14 +313,14 @@ class SlotHead(Pooling):
 
   @hk.transparent
   def _normal(self, x: Array, name: str) -> Array:
-    """x as hidden units take it."""
+    """Normalises x if `critic.layer_norm` is set."""
     if not self.config.layer_norm:
       return x
     return layers.LayerNorm(self.policy, name)(x)
 
   @hk.transparent
   def _held(self, stocks: Array, context: Array, account: Account) -> Array:
-    """What the positions will bring, [B, 1]."""
+    """Returns the expected future profit of open positions, [B, 1]."""
     seen = account.stocks.astype(stocks.dtype)
     size = self.config.sizes[-1]
     x = Joint(size, self.policy, 'held_1')(stocks, context, seen)
@@ -338,7 +337,7 @@ class SlotHead(Pooling):
     is_training: bool,
     examples: Array,
   ) -> Array:
-    """What buying a stock is worth: an offset and a slope, [B, M, N, 2]."""
+    """Returns each stock's score as offset and slope, [B, M, N, 2]."""
     sizes, rate = self.config.sizes, self.config.dropout
     x = Joint(sizes[0], self.policy, 'stock_1')(stocks, context, action)
     straight: Array | float = 0.0
@@ -353,19 +352,19 @@ class SlotHead(Pooling):
     return layers.Linear(2, self.policy, 'score')(x) + straight
 
 
-# How features meet the action: 'slot' lets every stock meet its own; 'mean'
-# averages them over columns first, as Eigen2 does.
+# 'slot' combines each stock's features with its own action; 'mean' averages
+# features over columns first, as Eigen2 does.
 POOLINGS: Mapping[str, type[Pooling]] = {'slot': SlotHead, 'mean': MeanHead}
 
 
 def find_pooling(name: str) -> type[Pooling]:
-  """The pooling that the setting `networks.critic.pooling` names.
+  """Returns the class that the setting `networks.critic.pooling` names.
 
   Args:
-    name: one of `POOLINGS`, or the path of a `Pooling` that can be imported.
+    name: one of `POOLINGS`, or the import path of a `Pooling`.
 
   Raises:
-    ValueError: there is none.
+    ValueError: if there is no such class.
   """
   return settings.named(
     'networks.critic.pooling',
@@ -377,10 +376,10 @@ def find_pooling(name: str) -> type[Pooling]:
 
 
 class Joint(hk.Module):
-  """One affine map of (stock, context, action), its context part done once.
+  """An affine map of (stock, context, action).
 
-  Equal to a linear layer on their concatenation, without multiplying the
-  context's part of the matrix anew for every stock.
+  It equals a linear layer on their concatenation, but multiplies the context
+  only once instead of once for every stock.
   """
 
   def __init__(self, size: int, policy: jmp.Policy, name: str):
@@ -389,7 +388,7 @@ class Joint(hk.Module):
     self._policy = policy
 
   def __call__(self, stocks: Array, context: Array, action: Array) -> Array:
-    """[B, N, E], [B, E'] and [B, ..., N, A] to [B, ..., N, size]."""
+    """Maps [B, N, E], [B, E'] and [B, ..., N, A] to [B, ..., N, size]."""
     ends = (stocks.shape[-1], stocks.shape[-1] + context.shape[-1])
     inputs = ends[1] + action.shape[-1]
     w, b = layers.affine_parameters(inputs, self._size, self._policy)
@@ -405,22 +404,22 @@ class Joint(hk.Module):
 def slot_weights(
   coefficient: Array, threshold: float, temperature: float, count: int = 1
 ) -> Array:
-  """How much of the decision each stock is: [..., N] to [..., N + 1].
+  """Returns the weight of each stock in the decision: [..., N] to [..., N + 1].
 
-  With several chances to buy, this is a softmax over all sets of at most
+  If several stocks can be bought, this is a softmax over all sets of at most
   `count` stocks. The logit of a set is the sum of its stocks' logits, and a
-  stock's weight is the probability that it is in the set. Near an argmax, the
-  set is that of the best stocks that reach the threshold.
+  stock's weight is the probability that it is in the set. At low temperatures
+  the most likely set holds the best stocks that reach the threshold.
 
   Args:
     coefficient: in the environment's units.
     threshold: the coefficient at which a stock is as likely as no trade.
     temperature: in units of the coefficient; small is close to an argmax.
-    count: chances to buy, each for a different stock; at most N.
+    count: the most stocks that can be bought, at most N.
 
   Returns:
     Weights that sum to `count`. The last one is that of no trade: the mean
-    number of chances that are not used.
+    number of entries that are not used.
   """
   logits = (coefficient - threshold) / temperature
   if count > 1:
