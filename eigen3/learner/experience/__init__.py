@@ -1,4 +1,4 @@
-"""What an agent experiences: observations, transitions, other orders."""
+"""Observations, transitions and counterfactual orders."""
 
 from eigen3.learner.experience.observations import (
   AnyObservation,

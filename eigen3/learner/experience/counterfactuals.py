@@ -1,11 +1,11 @@
-"""What other orders of a day would have earned: more to learn from a window.
+"""Counterfactual orders: the rewards of orders that were not placed.
 
-Prices do not react to orders, so under some rewards what any order earns is
-known once the days after it are. An episode tells of the one stock that was
-bought; to encode the window took nearly all of the work of learning from it,
-and any number of orders can be judged by the same features. This is what a
-supervised learner has all along, and how to choose among many stocks is hard to
-learn without it.
+Prices do not react to orders, so under some rewards the reward of any order is
+known once the prices of the days after it are. An episode contains the reward
+of the one stock that was bought. Most of the cost of learning from it is to
+encode the window, and the same features serve any number of orders. A
+supervised learner always has the returns of all stocks; without them it is hard
+to learn how to choose among many.
 """
 
 import jax
@@ -20,19 +20,18 @@ from eigen3.types import Array, PRNGKey, Transition
 
 
 def count_of(rules: Rules, config: ml_collections.ConfigDict) -> int:
-  """How many to learn from beside each transition.
+  """Returns the number of counterfactual orders for each transition.
 
-  None where it is not known what they would have brought: where a coefficient
-  stands in the way of others or has no bounds; under a reward that is paid
-  later or with a discount, unless the account is observed, so that what an
-  order leaves of it can be told, too.
+  It is 0 if their rewards are unknown: if a coefficient blocks others or has no
+  bounds, or if the reward is paid later or there is a discount, unless the
+  account is observed, because then the next account is known, too.
 
   Args:
     rules: of the environment.
     config: has `agent` and `learner`.
 
   Raises:
-    ValueError: the setting is out of range.
+    ValueError: if the setting is out of range.
   """
   settings.check('learner', config.learner, _EXPECTED)
   known = rules.entry_choice == 'best_available' and rules.scaled_actions
@@ -41,7 +40,7 @@ def count_of(rules: Rules, config: ml_collections.ConfigDict) -> int:
 
 
 def are_paid_at_once(rules: Rules, config: ml_collections.ConfigDict) -> bool:
-  """Whether all that counts of an order is what it is paid on its day."""
+  """Returns whether an order's value is its reward on the same day."""
   is_known = rewards.find(rules.reward).of_orders is not None
   return is_known and not config.agent.gamma
 
@@ -53,13 +52,13 @@ def sample(
   batch_size: int,
   count: int,
 ) -> Transition:
-  """Replayed transitions [batch_size], with orders of other stocks: see `add`.
+  """Samples transitions from replay and adds counterfactual orders; see `add`.
 
   Args:
-    environment: of the days that were lived through.
-    ring: of experience; holds at least one transition.
+    environment: of the transitions.
+    ring: the replay; holds at least one transition.
     key: consumed.
-    batch_size: of transitions.
+    batch_size: number of transitions.
     count: orders for each.
   """
   key, key_more = jax.random.split(key)
@@ -69,25 +68,25 @@ def sample(
 def add(
   environment: TradingEnvironment, batch: Transition, key: PRNGKey, count: int
 ) -> Transition:
-  """Puts orders of other stocks beside what was done.
+  """Adds counterfactual orders to the actions of a batch.
 
-  Each is an action that gives one stock a coefficient of at least the
-  threshold, and all others the lowest; or as many stocks as can be bought a
-  day. Stocks are drawn evenly: with as many orders as stocks, each has one.
-  Where the batch has the environment's states, the first action orders nothing,
-  and each is played for its day. The first action also orders nothing under a
-  reward that pays for that.
+  Each is an action that gives one stock, or as many stocks as can be bought a
+  day, a coefficient of at least the threshold, and all others the lowest.
+  Stocks are drawn by stratified sampling: with as many orders as stocks, each
+  stock has one. The first counterfactual action orders nothing if the batch has
+  the environment's states, or if the reward has `of_nothing`. If the batch has
+  states, each action is played for one step.
 
   Args:
-    environment: of the days that the batch is of.
+    environment: of the transitions.
     batch: transitions [B], actions [B, N, 2] and rewards [B].
     key: consumed.
     count: orders for each transition; 0 leaves the batch as it is.
 
   Returns:
-    The batch with actions [B, 1 + count, N, 2] and rewards [B, 1 + count],
-    what was done first; with states also discounts [B, 1 + count] and next
-    observations of as many accounts.
+    The batch with actions [B, 1 + count, N, 2] and rewards [B, 1 + count]; the
+    first are the original ones. With states, discounts are [B, 1 + count] and
+    next observations have as many accounts.
   """
   if not count:
     return batch
@@ -107,7 +106,7 @@ def add(
 def _played(
   environment: TradingEnvironment, batch: Transition, key: PRNGKey, count: int
 ) -> Transition:
-  """As `add`, by steps of the environment from the states of the batch."""
+  """Implements `add` by environment steps from the states of the batch."""
   keys = jax.random.split(key, len(batch.r_t))
   draw = jax.vmap(_drawn, in_axes=(None, 0, None))
   orders, _, _ = draw(environment, keys, count - 1)
@@ -143,7 +142,7 @@ def _orders(
   could: Array,
   count: int,
 ) -> tuple[Array, Array]:
-  """Actions [count, N, 2] of a day, and what they would have been paid."""
+  """Returns actions [count, N, 2] of a day, and their rewards [count]."""
   reward = environment.reward
   assert reward.of_orders is not None, 'see `count_of`'
   of_nothing = reward.of_nothing
@@ -170,11 +169,11 @@ def _idle(environment: TradingEnvironment, dtype: jnp.dtype) -> Array:
 def _drawn(
   environment: TradingEnvironment, key: PRNGKey, count: int
 ) -> tuple[Array, Array, Array]:
-  """Returns actions, and the stocks and orders in them.
+  """Draws actions, and the stocks and orders in them.
 
   Returns:
-    Actions [count, N, 2], and for each of their M entries, which are of
-    different stocks, the stock [count * M] and the order [count * M, 2].
+    Actions [count, N, 2], and for each of their M entries, all of different
+    stocks, the stock [count * M] and the order [count * M, 2].
   """
   spec = environment.spec
   num_stocks, entries = spec.action.shape[0], spec.max_entries_per_day
@@ -182,7 +181,7 @@ def _drawn(
   # One from each of `count` strata of the stocks.
   place = jnp.arange(count) + jax.random.uniform(key_stock, (count,))
   stock = jnp.floor(place * num_stocks / count).astype(jnp.int32)
-  stock = jnp.minimum(stock, num_stocks - 1)  # where rounding reached the end
+  stock = jnp.minimum(stock, num_stocks - 1)  # rounding may reach N
   rows = jnp.arange(count)
   if entries > 1:
     apart = num_stocks // entries * jnp.arange(entries)

@@ -1,4 +1,4 @@
-"""What an agent observes of a day, and what networks are shown of it."""
+"""Observations of a day, and the networks' inputs made of them."""
 
 from typing import Any, NamedTuple, TypeAlias
 
@@ -10,13 +10,13 @@ from eigen3.types import Account, ActionSpec, Array
 
 
 class Observation(NamedTuple):
-  """What decides the worth of an action, and is kept in replay.
+  """An observation as it is stored in replay.
 
   Attributes:
-    day: int32 [...], whose window networks see.
-    available: uint8 [..., ceil(N / 8)], what could be bought, a bit a stock.
-      No network sees it: critics are shown the action as the account
-      understands it, without the coefficients of other stocks.
+    day: int32 [...], the last day of the networks' window.
+    available: uint8 [..., ceil(N / 8)], which stocks could be bought, a bit
+      each. It is no input of the networks: `constrain` applies it to the action
+      that critics see.
   """
 
   day: Array
@@ -24,15 +24,15 @@ class Observation(NamedTuple):
 
 
 class FullObservation(NamedTuple):
-  """An `Observation` where the account is observed.
+  """An `Observation` that includes the account.
 
   Attributes:
     day: see `Observation`.
     available: likewise.
     account: leaves [...], as the policy saw it. After several orders of one
       day, leaves [..., M, ...], and `available` is [..., M, ceil(N / 8)].
-    state: the environment's state behind it, leaves [...], where replay is to
-      find out what other orders lead to; else ().
+    state: the environment's state, leaves [...], if counterfactual orders are
+      played from it; else ().
   """
 
   day: Array
@@ -58,18 +58,18 @@ def unpacked(observation: AnyObservation, num_stocks: int) -> Array:
 def observation_of(
   day: Array, available: Array, account: Account | None, state: Any = ()
 ) -> AnyObservation:
-  """The observation of a day and, unless it is None, of the account."""
-  # No empty field: what is saved where no account is seen stays readable.
+  """Returns the observation of a day and, unless it is None, the account."""
+  # No empty field, so that older checkpoints without an account stay readable.
   if account is not None:
     return FullObservation(day, available, account, state)
   return Observation(day, available)
 
 
 def observe(market: Market, observation: AnyObservation) -> Any:
-  """What networks are shown of observations [B].
+  """Returns the networks' inputs for observations [B].
 
   Returns:
-    The market windows behind the days, [B, D, C, F]; where the account is
+    The market windows that end on the days, [B, D, C, F]; if the account is
     observed, the pair of these and the account, leaves [B, ...].
   """
   windows = market.windows(observation.day)
@@ -81,12 +81,12 @@ def observe(market: Market, observation: AnyObservation) -> Any:
 def observations_of(
   spec: ActionSpec, days: Array, account: Account | None = None
 ) -> AnyObservation:
-  """What a policy is asked for on `days` [M], with everything available.
+  """Returns observations of `days` with all stocks available.
 
   Args:
     spec: of the actions.
     days: [M], or [].
-    account: what is seen of it, leaves [M, ...] or without that axis.
+    account: as observed, leaves [M, ...] or without that axis; or None.
   """
   everything = jnp.ones((*days.shape, spec.shape[0]), bool)
   return observation_of(days.astype(jnp.int32), packed(everything), account)
@@ -95,7 +95,7 @@ def observations_of(
 def first_observation(
   environment: TradingEnvironment,
 ) -> tuple[AnyObservation, Account | None]:
-  """What is seen when the earliest episode begins, to make networks for.
+  """Returns the observation of the first day, to initialise networks with.
 
   Returns:
     A batch [1] of it, and the account alone, leaves [...], or None.
@@ -110,7 +110,7 @@ def first_observation(
 def constrain(
   spec: ActionSpec, observation: AnyObservation, unit_actions: Array
 ) -> Array:
-  """Coefficients of stocks that can't be bought are as good as the lowest.
+  """Sets the coefficients of stocks that cannot be bought to the lowest.
 
   Args:
     spec: of the actions.
@@ -118,7 +118,7 @@ def constrain(
     unit_actions: [B, N, 2] or [B, M, N, 2].
 
   Returns:
-    As they were given.
+    Actions of the same shape.
   """
   lowest = spec.to_unit(jnp.asarray(spec.minimum))[0]
   available = unpacked(observation, spec.shape[0])

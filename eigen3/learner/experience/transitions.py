@@ -1,4 +1,4 @@
-"""Episodes as transitions, the form in which replay keeps experience."""
+"""Transitions, the form in which replay stores episodes."""
 
 from typing import Any
 
@@ -19,10 +19,10 @@ from eigen3.types import Account, ActionSpec, Transition
 
 
 def transitions_of(episodes: Episodes, num_steps: int) -> Transition:
-  """Experience from the first `num_steps` steps of all episodes.
+  """Returns transitions of the first `num_steps` steps of all episodes.
 
-  What can be bought after the last step of an episode is not known to it, and
-  is taken to be everything.
+  An episode does not know which stocks can be bought after its last step; all
+  count as available.
 
   Returns:
     Transitions [E * num_steps, ...] between observations.
@@ -48,12 +48,12 @@ def transitions_of(episodes: Episodes, num_steps: int) -> Transition:
 def empty_transition(
   spec: ActionSpec, account: Account | None = None, state: Any = ()
 ) -> Transition:
-  """A transition as replay stores it, of no particular day.
+  """Returns a placeholder transition with the shapes and types of replay.
 
   Args:
     spec: of the actions.
-    account: as it is seen, leaves without an axis of a batch.
-    state: of the environment where it is stored, likewise.
+    account: as it is observed, leaves without a batch axis.
+    state: of the environment if it is stored, leaves without a batch axis.
   """
   observation = observations_of(spec, jnp.int32(0), account)
   before = observation
@@ -69,14 +69,14 @@ def empty_transition(
 
 
 def stored_steps(rules: Rules, config: ml_collections.ConfigDict) -> int:
-  """How many steps of an episode replay keeps.
+  """Returns the number of an episode's steps that replay stores.
 
   Args:
     rules: of the environment.
     config: has `agent` and `learner`.
 
   Raises:
-    ValueError: rewards that are paid in the settlement would be left out.
+    ValueError: if rewards paid in the settlement days would be left out.
   """
   kept = config.learner.store_settlement
   every_day = rewards.find(rules.reward).needs_account
