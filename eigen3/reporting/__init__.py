@@ -1,1 +1,1 @@
-"""Every page, picture and table of text, of the numbers of `evaluation`."""
+"""Pages, pictures and text tables of the results of `evaluation`."""

@@ -33,12 +33,12 @@ def write(
   Args:
     path: of an HTML file in that folder.
     title: of the page.
-    told: of cells, as for `cells_table.lines`.
-    asked: what results depend on beside the runs.
-    said: lines that stand below the table.
-    pictures: SVG elements beside those of the cells, by what they show.
-    remark: what every reader must know.
-    commits: of the code that runs were made by; '' where it is not known.
+    told: results of cells, as for `cells_table.lines`.
+    asked: settings that results depend on, besides those of the runs.
+    said: lines below the table.
+    pictures: further SVG elements, by title.
+    remark: caveats for every reader.
+    commits: of the code of the runs; '' if unknown.
     first: primary comparisons, as for `primary_table.lines`.
   """
   workdir = path.parent
@@ -78,7 +78,7 @@ def _table(
 
 
 def _primary(first: Mapping[str, Any]) -> dict[str, Any]:
-  """Primary comparisons as the page shows them."""
+  """Returns the template's values for primary comparisons."""
   comparisons = first['comparisons']
   head, *rows = primary_table.rows(comparisons)
   return {
@@ -101,7 +101,7 @@ def _primary(first: Mapping[str, Any]) -> dict[str, Any]:
 def _verdict(
   told: Mapping[str, Mapping[str, Any]], first: Mapping[str, Any] | None
 ) -> str:
-  """How many goals are met, in a sentence; '' where none was set."""
+  """Returns how many goals are met, as a sentence; '' if none was set."""
   parts = []
   asked = {
     'primary comparison': [

@@ -1,4 +1,4 @@
-"""Cells in one picture: what each seed earned, and what beats random entry."""
+"""The picture of cells: profits of seeds, and excess over random entry."""
 
 import os
 from collections.abc import Mapping
@@ -19,13 +19,13 @@ def draw_cells(
   title: str,
   remark: str,
 ) -> None:
-  """Draws cells, as `pooled.pool` tells of them, by name; a row each.
+  """Draws a row for each cell.
 
   Args:
     path: of a PNG file.
-    told: at least one.
+    told: results of `pooled.pool` by name of the cell; at least one.
     title: of the whole picture.
-    remark: stands below it.
+    remark: text below it.
   """
   height = 2.2 + _ROW * len(told)
   with drawing.picture(path, height, title, remark) as figure:
@@ -33,7 +33,7 @@ def draw_cells(
     _draw_profits(profits, told)
     _draw_differences(differences, told)
     _name_rows(profits, told)
-    # One entry of each kind.
+    # One legend entry for each kind.
     labels = dict(
       zip(*reversed(profits.get_legend_handles_labels()), strict=True)
     )
@@ -41,10 +41,10 @@ def draw_cells(
 
 
 def elements(told: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-  """The same for a page: SVG, by what it shows.
+  """Returns the same for a page, as SVG by title.
 
   Args:
-    told: as of `draw_cells`.
+    told: as in `draw_cells`.
   """
   found = {}
   for what, draw in (
@@ -89,7 +89,7 @@ def _name_rows(axes, told: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def _profits(axes, row: int, cell: Mapping[str, Any]) -> None:
-  """Seeds, their mean with its interval, and marks of the controls."""
+  """Draws seeds, their mean with its interval, and the controls."""
   profit = cell['profit']
   for name, mean in cell['profits'].items():
     if name in drawing.CONTROLS:

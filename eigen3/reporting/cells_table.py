@@ -1,4 +1,4 @@
-"""Cells and what they came to, a line each."""
+"""Tables of the results of cells, a line each."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ _EMPTY = '-'
 
 
 def lines(told: Mapping[str, Mapping[str, Any]]) -> str:
-  """Tables of cells, by name; see `groups` and `rows`."""
+  """Returns the tables of cells as text; see `groups` and `rows`."""
   parts = []
   for title, cells in groups(told).items():
     found = rows(cells)
@@ -24,7 +24,7 @@ def lines(told: Mapping[str, Mapping[str, Any]]) -> str:
 def groups(
   told: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, dict[str, Mapping[str, Any]]]:
-  """Cells by the title of the table they stand in, '' where they have none."""
+  """Groups cells by the title of their table, '' if they have none."""
   found: dict[str, dict[str, Mapping[str, Any]]] = {}
   for name, cell in told.items():
     found.setdefault(cell.get('group', ''), {})[name] = cell
@@ -32,16 +32,18 @@ def groups(
 
 
 def rows(told: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
-  """What a table of cells shows, by name: a head, and a row each.
+  """Returns the head of a table of cells and a row for each.
 
-  Each is told of as by `pooled.pool`, with the seeds that it lacks as
-  `missing`, others that lack some of its own as `not_compared`, and its `goal`.
-
-  Profits are over initial cash, their mean with Student's interval and their
-  interquartile mean with that of a bootstrap. Markets are solved where half of
-  a yardstick's profit is earned. Shares are of the informed policy's and of
+  Profits are over initial cash: their mean with Student's interval, and their
+  interquartile mean with a bootstrap interval. A market is solved if half of a
+  yardstick's profit is earned. Shares are of the informed policy's and of
   account-aware momentum's profit. Differences are of daily returns, a year,
   followed by their p-value.
+
+  Args:
+    told: results by name, those of `pooled.pool` and: `missing`, the seeds
+      without a result; `not_compared`, cells that lack some of these seeds; and
+      `goal`.
   """
   head = [
     '', 'seeds', 'profit', '95 %', 'IQM', '95 % of IQM', 'solved',
@@ -52,7 +54,7 @@ def rows(told: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
 
 
 def comparisons(told: Mapping[str, Mapping[str, Any]]) -> str:
-  """A line for each cell and what it is, or should be, compared with."""
+  """Returns a line for each comparison of a cell with another."""
   said = []
   for name, cell in told.items():
     said += [
@@ -70,7 +72,7 @@ def comparisons(told: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _of_yardstick(cell: Mapping[str, Any], name: str) -> str:
-  """What a yardstick of the market `patience` earns, and the share of it."""
+  """Describes the share of the profit of a yardstick of `patience`."""
   if name not in patience.NAMES:
     return ''
   return f'; {_share(cell["shares"][name])} of its {cell["profits"][name]:+.1%}'
@@ -97,7 +99,7 @@ def _row(name: str, cell: Mapping[str, Any]) -> list[str]:
 
 
 def _over_seeds(found: Mapping[str, Any]) -> str:
-  """What a comparison says of other markets than those seen."""
+  """Describes what a comparison implies for unseen markets."""
   if 'detectable' not in found:
     return ''
   return (

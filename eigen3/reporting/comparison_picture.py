@@ -1,4 +1,4 @@
-"""The picture of policies side by side on the same days."""
+"""The picture that compares policies on the same days."""
 
 import os
 from collections.abc import Mapping
@@ -19,9 +19,9 @@ def draw_comparison(
 
   Args:
     path: of a PNG file.
-    comparison: what to draw.
+    comparison: results to draw.
     title: of the whole picture.
-    remark: stands below it.
+    remark: text below it.
   """
   splits = [('Validation days', comparison.validation)]
   if comparison.holdout is not None:

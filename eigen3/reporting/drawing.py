@@ -1,4 +1,4 @@
-"""What all pictures have in common: a figure and its file, colours, axes."""
+"""Elements common to all pictures: a figure and its file, colours, axes."""
 
 import contextlib
 import os
@@ -23,7 +23,7 @@ CONTROLS = {
   'momentum': '#c2570c',
   'buy_and_hold': '#7a5195',
   'random_entry': '#888888',
-  # Of the market `patience`.
+  # Yardsticks of the market `patience`.
   'greedy': '#d98c8c',
   'hurdle': '#b03a3a',
   'hurdle_informed': '#6e1f1f',
@@ -53,19 +53,19 @@ def picture(
   remark: str = '',
   width: float = 10.0,
 ) -> Iterator[mpl_figure.Figure]:
-  """A figure to draw on, written to a file when the block ends.
+  """Yields a figure to draw on, and writes it when the block ends.
 
   Args:
-    path: of a PNG file; written whole or not at all.
+    path: of a PNG file; written atomically.
     height: of the figure, inches of 120 pixels.
     title: of the whole picture.
-    remark: stands below it, for what every reader must know of the data.
+    remark: text below it, for caveats about the data.
     width: of the figure, inches.
 
   Yields:
     The figure, without axes.
   """
-  # A figure of its own, not pyplot's: no global state, no display needed.
+  # Without pyplot there is no global state, and no display is needed.
   figure = mpl_figure.Figure(
     figsize=(width, height),
     layout=mpl_layout_engine.ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06),
@@ -80,18 +80,18 @@ def picture(
 
 
 def colours(agents: Sequence[str]) -> dict[str, str]:
-  """A colour for each agent, in turn, and those of the controls."""
+  """Returns the colour of each agent and control."""
   chosen = {name: _AGENTS[i % len(_AGENTS)] for i, name in enumerate(agents)}
   return CONTROLS | chosen
 
 
 def shown(name: str) -> str:
-  """A policy's name for readers; names of runs stay as they are."""
+  """Returns a control's name for readers; other names do not change."""
   return name.replace('_', ' ') if name in CONTROLS else name
 
 
 def shortened(name: str, width: int = _NAME_WIDTH) -> str:
-  """A name of at most so many letters; both ends of a long one are kept."""
+  """Shortens a name to `width` letters; both of its ends are kept."""
   if len(name) <= width:
     return name
   half = (width - 1) // 2
@@ -101,7 +101,7 @@ def shortened(name: str, width: int = _NAME_WIDTH) -> str:
 def equity(
   axes, results: Results, title: str, colours: Mapping[str, str]
 ) -> None:
-  """Profit over time; of many backtests their mean and the middle 90 %."""
+  """Draws profit over time; for many backtests the mean and middle 90 %."""
   for name, backtests in results.items():
     colour = colours.get(name)
     curves = np.stack([_relative(b) for b in backtests])
@@ -127,26 +127,26 @@ def equity(
 
 
 def name_axes(axes, title: str) -> None:
-  """The title of one of several axes, as it is written."""
+  """Sets the title of axes, without parsing it as a formula."""
   axes.set_title(title, loc='left', fontsize=10, parse_math=False)
 
 
 def finish(axes) -> None:
-  """A line at nothing, a light grid and the legend beside the axes."""
+  """Adds a line at 0, a light grid and a legend beside the axes."""
   axes.axhline(0, color='black', linewidth=0.6)
   lighten(axes)
   legend_beside(axes)
 
 
 def lighten(axes, grid: str = 'both') -> None:
-  """A light grid, of 'both' directions, 'x' or 'y', and no box around it."""
+  """Adds a light grid along 'both' axes, 'x' or 'y', and removes the box."""
   axes.grid(alpha=0.25, axis=grid)
   axes.set_axisbelow(True)
   axes.spines[['top', 'right']].set_visible(False)
 
 
 def legend_beside(axes, *entries) -> None:
-  """The legend at the right of the axes, of what is in them or of `entries`."""
+  """Adds a legend at the right, of the artists in the axes or of `entries`."""
   legend = axes.legend(
     *entries,
     fontsize=8,
@@ -159,12 +159,12 @@ def legend_beside(axes, *entries) -> None:
 
 
 def number_dates(axes, most: int = 8, offset: bool = True) -> None:
-  """Dates that have room beside each other on the axis of days.
+  """Labels the x axis with dates that do not overlap.
 
   Args:
     axes: with dates along x.
-    most: of the dates.
-    offset: whether what all have in common stands at the right end.
+    most: the largest number of dates.
+    offset: whether the common part of dates is shown at the right end.
   """
   locator = mpl_dates.AutoDateLocator(minticks=2, maxticks=most)
   axes.xaxis.set_major_locator(locator)
@@ -174,7 +174,7 @@ def number_dates(axes, most: int = 8, offset: bool = True) -> None:
 
 
 def number_wholly(axes, unit: str) -> None:
-  """Whole numbers, few enough to read, on the axis of what is counted."""
+  """Labels the x axis with a few whole numbers, and with their unit."""
   axes.set_xlabel(unit)
   axes.xaxis.set_major_locator(
     mpl_ticker.MaxNLocator(7, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
@@ -182,11 +182,11 @@ def number_wholly(axes, unit: str) -> None:
 
 
 def apart(values: Sequence[float], drawn: Sequence[float]) -> list[float]:
-  """Those of some values that have room beside each other on a log axis.
+  """Returns the values whose labels do not overlap on a log axis.
 
   Args:
-    values: to be written beside the axis, above 0.
-    drawn: all that the axis shows.
+    values: to be labelled, above 0.
+    drawn: all values that the axis shows.
   """
   least = (max(drawn) / min(drawn)) ** _LEAST_STEP
   kept: list[float] = []

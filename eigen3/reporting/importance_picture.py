@@ -1,4 +1,4 @@
-"""The picture of what agents look at: columns by attention."""
+"""The picture of agents' attention to columns."""
 
 import os
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from eigen3.reporting import drawing, svg
 from eigen3.reporting.drawing import POPULATION, REFERENCE
 from eigen3.settings import require
 
-# Letters of a column's name, in the picture and on a page.
+# The longest name of a column, in letters, in the picture and on a page.
 _NAME_WIDTH, _PAGE_NAME_WIDTH = 24, 16
 
 
@@ -22,7 +22,7 @@ def draw_importance(
   columns: Sequence[str],
   title: str,
 ) -> None:
-  """Draws which columns were attended to, and since when.
+  """Draws the attention to columns, and its history.
 
   Args:
     path: of a PNG file, 1200 pixels wide.
@@ -33,7 +33,8 @@ def draw_importance(
     title: of the picture.
 
   Raises:
-    ValueError: `mean` are not shares, sizes differ or there is no generation.
+    ValueError: if `mean` does not sum to 1, sizes differ or there is no
+      generation.
   """
   shares = importance.checked_shares(mean, columns)
   history = np.asarray(history, np.float64)
@@ -60,7 +61,7 @@ def draw_importance(
 def elements(
   history: importance.Values, columns: Sequence[str]
 ) -> dict[str, str]:
-  """What was attended to in each generation, for a page: SVG, by its name.
+  """Returns the attention in each generation for a page, as SVG by name.
 
   Args and errors are those of `draw_importance`.
   """
@@ -83,7 +84,7 @@ def elements(
 
 
 def _shares_of(history: np.ndarray) -> np.ndarray:
-  """Rows [G, C] that sum to 1, or are NaN where nothing was attended to."""
+  """Normalises rows [G, C] to sum to 1; rows without attention are NaN."""
   total = history.sum(axis=1, keepdims=True)
   usable = np.isfinite(total) & (total > 0)
   return np.where(usable, history, np.nan) / np.where(usable, total, 1.0)
@@ -92,7 +93,7 @@ def _shares_of(history: np.ndarray) -> np.ndarray:
 def _bars(
   axes, shares: np.ndarray, names: Sequence[str], num_columns: int
 ) -> None:
-  """The most important columns, from the top."""
+  """Draws the most important columns as bars, from the top."""
   drawing.name_axes(axes, 'Most important columns')
   bars = axes.barh(np.arange(len(shares)), 100 * shares, color=POPULATION)
   paper = {'facecolor': 'white', 'edgecolor': 'none', 'pad': 0.5}
@@ -102,7 +103,7 @@ def _bars(
   )
   axes.set_xlabel(f'share of attention, %\n(dashed: 1 of {num_columns})')
   axes.set_xlim(0, 115 * max(shares[0], 1 / num_columns))
-  # As one writes them: a name may have what would be taken for a formula.
+  # A name may contain a dollar sign, which would begin a formula.
   axes.set_yticks(
     np.arange(len(names)),
     [drawing.shortened(name, _NAME_WIDTH) for name in names],
@@ -115,7 +116,7 @@ def _bars(
 
 
 def _moves(axes, history: np.ndarray, names: Sequence[str] = ()) -> None:
-  """Shares [G, n] of columns, and their names unless bars beside have them."""
+  """Draws shares [G, n] of columns, with their names if there are any."""
   drawing.name_axes(axes, 'Their share in each generation')
   num_generations, count = history.shape
   known = history[np.isfinite(history)]
@@ -126,8 +127,8 @@ def _moves(axes, history: np.ndarray, names: Sequence[str] = ()) -> None:
     interpolation='nearest',
     cmap='viridis',
     extent=(0.5, num_generations + 0.5, count - 0.5, -0.5),
-    # From the least share on, for shares are often all near to each other; by
-    # the root, so that those of a tenth of the largest stay apart.
+    # The scale starts at the smallest share because shares are often close. It
+    # is a square root, so that shares of a tenth of the largest stay distinct.
     norm=mpl_colors.PowerNorm(0.5, 100 * least, 100 * max(largest, 1e-8)),
   )
   axes.set_yticks(range(len(names)), names, parse_math=False)
@@ -159,6 +160,6 @@ def _entropy(axes, history: np.ndarray) -> None:
   axes.set_ylabel(f'nats (dashed: all\n{num_columns} columns alike)')
   drawing.number_wholly(axes, 'generation')
   axes.set_xlim(0.5, num_generations + 0.5)
-  # The whole height, not a hair's breadth of it, and room above the largest.
+  # Starts at 0, so that small changes do not look large.
   axes.set_ylim(-0.1, 1.2 * most + 0.1)
   drawing.lighten(axes)

@@ -1,4 +1,4 @@
-"""Pages of HTML: templates that lie beside the code that fills them."""
+"""HTML pages, from templates that lie beside the code that fills them."""
 
 import os
 import pathlib
@@ -21,10 +21,10 @@ def write(
   """Fills a template, which may extend base.html; text is escaped.
 
   Args:
-    path: of an HTML file; written whole or not at all.
+    path: of an HTML file; written atomically.
     template: path of the template.
-    content: all that it shows; what is missing is a jinja2.UndefinedError.
-    filters: by the names that it uses.
+    content: its variables; a missing one raises jinja2.UndefinedError.
+    filters: its filters, by name.
   """
   environment = jinja2.Environment(
     loader=jinja2.FileSystemLoader([template.parent, _SHARED]),

@@ -1,4 +1,4 @@
-"""The picture of what the evolution of a population led to."""
+"""The picture of the evolution of a population."""
 
 import functools
 import os
@@ -23,7 +23,7 @@ GENERATION_COLUMNS = (
   'mutation_std',
   'spread',
 )
-# Of runs whose agents are judged on common slices; drawn where they are known.
+# Recorded if all agents play the same slices; only drawn if present.
 SELECTION_COLUMNS = (
   'retest_correlation',
   'fitness_between',
@@ -36,10 +36,10 @@ SELECTION_COLUMNS = (
   'offspring_gain',
   'mutant_gain',
 )
-HYPERPARAMETER = 'hyper_'  # how columns of hyperparameters begin
+HYPERPARAMETER = 'hyper_'  # prefix of the columns of hyperparameters
 
 _CHAMPION = '#d0021b'
-# Markers differ as well, for readers to whom the colours look alike.
+# Markers differ as well, for readers who cannot distinguish the colours.
 _ORIGINS = {
   'initial': ('#888888', 'o'),
   'elite': ('#e0a100', 's'),
@@ -51,9 +51,9 @@ _ORIGINS = {
 _IN_A_ROW = 3  # hyperparameters
 _PAGE_HEIGHT = 2.9  # of a panel on a page, inches
 _OF_THE_MACHINE = ('seconds', 'replay')  # which a page leaves out
-# How many times the middle half of the best, or their usual size, an axis
-# reaches beyond them: far more than any curve of learning, far less than a
-# penalty of thousands.
+# An axis extends beyond the best scores by at most this many times their
+# interquartile range or median size. Learning curves stay within that; a
+# penalty of thousands does not.
 _REACH = 20
 
 
@@ -65,7 +65,7 @@ def draw_population(
   remark: str,
   unit: str = 'share of initial cash',
 ) -> None:
-  """Draws how a population became what it is.
+  """Draws the development of a population over its generations.
 
   Args:
     path: of a PNG file, 1200 pixels wide.
@@ -73,18 +73,18 @@ def draw_population(
       'hyper_' are drawn too.
     generations: one row per generation.
     title: of the whole picture.
-    remark: stands below it, for what every reader must know of the data.
+    remark: text below it, for caveats about the data.
     unit: of fitness and validation.
 
   Raises:
-    ValueError: a table lacks a column or has no row.
+    ValueError: if a table lacks a column or has no row.
   """
   panels = _panels(members, generations, unit)
   rows: list[Any] = _rows(panels)
   height = round(2.4 * len(rows), 1)
   with drawing.picture(path, height, title, remark) as figure:
     axes: dict[str, Any] = {}
-    # Each row by itself: the widest label of one need not fit into all others.
+    # Each row has its own layout, so that a wide label narrows only its row.
     parts: Any = figure.subfigures(len(rows))
     for part, row in zip(parts, rows, strict=True):
       axes |= part.subplot_mosaic([row], empty_sentinel='.')
@@ -95,7 +95,7 @@ def draw_population(
 def elements(
   members: pd.DataFrame, generations: pd.DataFrame, unit: str
 ) -> dict[str, str]:
-  """The same for a page: a picture of each panel as SVG, by its name.
+  """Returns each panel for a page, as SVG by name.
 
   Hyperparameters that never change are left out. Args and errors are those of
   `draw_population`.
@@ -114,7 +114,7 @@ def elements(
 def _panels(
   members: pd.DataFrame, generations: pd.DataFrame, unit: str
 ) -> dict[str, Callable[[Any], None]]:
-  """What draws each panel on axes, by its name, in order."""
+  """Returns functions that draw the panels on axes, by name, in order."""
   require_columns('generations', generations, GENERATION_COLUMNS)
   table = scores(members)
   found: dict[str, Callable[[Any], None]] = {
@@ -145,7 +145,7 @@ def _panels(
 
 
 def _score(table, members, generations, score: str, unit: str, axes) -> None:
-  """Fitness or validation, and the champion's."""
+  """Draws fitness or validation scores, and the champion's."""
   _scores(axes, table, members, score, unit)
   if score == 'fitness':
     _champion(axes, generations)
@@ -162,7 +162,7 @@ def _finished(draw: Callable[[Any], None], generation: pd.Series, axes) -> None:
 
 
 def _knows_selection(members: pd.DataFrame, generations: pd.DataFrame) -> bool:
-  """Whether there is something to tell of what selection did."""
+  """Returns whether the effects of selection were recorded."""
   known = {'founder', 'fitness_error'}.issubset(members) and all(
     name in generations for name in SELECTION_COLUMNS
   )
@@ -170,7 +170,7 @@ def _knows_selection(members: pd.DataFrame, generations: pd.DataFrame) -> bool:
 
 
 def _rows(panels: Mapping[str, Any]) -> list[list[str]]:
-  """The picture's panels, from the top; a name repeats over its width."""
+  """Returns rows of panels' names; a name repeats over its width."""
   of_selection = [
     ['founders'] * 6,
     ['retest'] * 2 + ['gains'] * 2 + ['distances'] * 2,
@@ -192,7 +192,7 @@ def _rows(panels: Mapping[str, Any]) -> list[list[str]]:
 def _scores(
   axes, table: pd.DataFrame, members: pd.DataFrame, score: str, unit: str
 ) -> None:
-  """The population's scores, and where the best of each came from."""
+  """Draws the population's scores, and the origin of each generation's best."""
   drawing.name_axes(axes, score.capitalize())
   axes.set_ylabel(f'{score},\n{unit}')
   table = table.dropna(subset=[f'{score}_best'])
@@ -227,7 +227,7 @@ def _scores(
 
 
 def _champion(axes, generations: pd.DataFrame) -> None:
-  """The champion's validation score, with a star where it came up."""
+  """Draws the champion's validation score, with a star at each new champion."""
   if generations['champion_score'].isna().all():
     return
   axes.plot(
@@ -269,7 +269,7 @@ def _best_so_far(axes, table: pd.DataFrame) -> None:
 def _leave_out_the_far(
   axes, table: pd.DataFrame, score: str, champion: pd.Series
 ) -> None:
-  """Ends the axis where one bad member would flatten all the curves."""
+  """Limits the axis if an outlier would flatten all the curves."""
   names = [f'{score}_{name}' for name in ('best', 'median', 'worst')]
   scores = np.append(table[names].to_numpy(float), champion.to_numpy(float))
   scores = scores[np.isfinite(scores)]
@@ -292,7 +292,7 @@ def _leave_out_the_far(
 
 
 def _errors(axes, members: pd.DataFrame) -> None:
-  """A standard error to both sides of the fittest of each generation."""
+  """Draws one standard error around the best fitness of each generation."""
   best = best_first(members.dropna(subset=['fitness']), 'fitness')
   best = best.drop_duplicates('generation').dropna(subset=['fitness_error'])
   axes.errorbar(
@@ -308,7 +308,7 @@ def _errors(axes, members: pd.DataFrame) -> None:
 
 
 def _founders(axes, members: pd.DataFrame, generations: pd.DataFrame) -> None:
-  """From which first agents the members descend, and the champion."""
+  """Draws which first agents the members and the champion descend from."""
   counts = members.groupby(['generation', 'founder']).size().unstack()
   shares = 100 * counts.fillna(0).div(counts.sum(axis=1), axis=0)
   # The most successful at the bottom; neighbours differ in shade.
@@ -450,7 +450,7 @@ def _hyperparameter(axes, members: pd.DataFrame, name: str) -> None:
 
 
 def _line(axes, table: pd.DataFrame, values: pd.Series) -> None:
-  """A curve over generations, with markers that show a single one too."""
+  """Draws a curve over generations, with markers that show a single one too."""
   axes.plot(
     table['generation'],
     values,
@@ -461,7 +461,7 @@ def _line(axes, table: pd.DataFrame, values: pd.Series) -> None:
 
 
 def _band(axes, generation, low: pd.Series, high: pd.Series) -> None:
-  """What lies between the worst and the best member."""
+  """Fills the area between the worst and the best member."""
   x, lowest, highest = (np.asarray(v, float) for v in (generation, low, high))
   if len(x) == 1:  # as wide as can be seen
     x = np.concatenate([x - 0.2, x + 0.2])

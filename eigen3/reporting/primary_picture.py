@@ -1,4 +1,4 @@
-"""A primary comparison in one picture: differences, performance profiles."""
+"""The picture of a primary comparison: differences, performance profiles."""
 
 import os
 from collections.abc import Mapping
@@ -15,19 +15,19 @@ _WIDTH = 4.6  # inches, so that a phone shows letters that can be read
 
 
 def file_of(name: str) -> str:
-  """The file of a comparison's picture, in the folder of all results."""
+  """Returns the name of the file of a comparison's picture."""
   return f'primary_{name}.png'
 
 
 def draw_comparison(
   path: os.PathLike | str, name: str, found: Mapping[str, Any]
 ) -> None:
-  """Draws a comparison all of whose runs are finished.
+  """Draws a comparison whose runs are all finished.
 
-  Above, the difference of each pair of cells on each market, the mean with its
-  95 % interval and the margin; below, for each pair with a yardstick, the share
-  of markets that reach a part of the yardstick's profit, with pointwise 95 %
-  intervals.
+  The upper panel shows the difference of each pair of cells on each market, the
+  mean with its 95 % interval, and the margin. The lower panels show, for each
+  pair with a yardstick, the share of markets that reach a part of its profit,
+  with pointwise 95 % intervals.
 
   Args:
     path: of a PNG file.
@@ -44,7 +44,7 @@ def draw_comparison(
 
 
 def elements(name: str, found: Mapping[str, Any]) -> dict[str, str]:
-  """The same for a page: SVG, by what it shows."""
+  """Returns the same for a page, as SVG by title."""
   figure, axes = svg.new(0.3 + _height(found))
   _differences(axes, found)
   svg.name_axes(axes, f'{name}: differences, a dot a market')
@@ -62,7 +62,7 @@ def elements(name: str, found: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _pairs(found: Mapping[str, Any]) -> list[dict[str, Mapping[str, Any]]]:
-  """Markets that ours and theirs solve, of pairs that have a yardstick."""
+  """Returns what `solved` has on each pair of cells with a yardstick."""
   solved = found['solved']
   pairs = [
     {ours: solved['ours'][ours], theirs: solved['theirs'][theirs]}
@@ -72,7 +72,7 @@ def _pairs(found: Mapping[str, Any]) -> list[dict[str, Mapping[str, Any]]]:
 
 
 def _height(found: Mapping[str, Any]) -> float:
-  """Of the differences, inches."""
+  """Returns the height of the panel of differences, inches."""
   return 1.0 + 0.25 * len(found['ours'])
 
 

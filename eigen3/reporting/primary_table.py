@@ -1,4 +1,4 @@
-"""Primary comparisons, a line each, and what was asked of them."""
+"""The table of primary comparisons, and their hypotheses."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,9 +10,9 @@ _WORDS = {True: 'met', False: 'not met', None: 'open'}
 
 
 def rows(comparisons: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
-  """What a table of primary comparisons shows, by name: a head, and a row each.
+  """Returns the head of a table of primary comparisons and a row for each.
 
-  Numbers are shown only of comparisons all of whose runs are finished.
+  Numbers are shown only for comparisons whose runs are all finished.
 
   Args:
     comparisons: see `judge` of `experiments/ladder/primary.py`.
@@ -25,7 +25,7 @@ def rows(comparisons: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
 
 
 def questions(comparisons: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-  """What was asked of each comparison, and whether it is met, by name."""
+  """Returns the hypothesis of each comparison and its verdict, by name."""
   return {
     name: f'{_asked(found)}: {_verdict(found)}'
     for name, found in comparisons.items()
@@ -33,7 +33,7 @@ def questions(comparisons: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 
 def naming(named: Mapping[str, Any]) -> str:
-  """Which file and commit named the comparisons, and whether that was before.
+  """States the commit that names the comparisons, and if runs came later.
 
   Args:
     named: see `named` of `experiments/ladder/primary.py`.
@@ -53,7 +53,7 @@ def naming(named: Mapping[str, Any]) -> str:
 
 
 def lines(first: Mapping[str, Any]) -> str:
-  """All of it as text.
+  """Returns table, hypotheses and commit as text.
 
   Args:
     first: `comparisons` and `named`.
@@ -85,7 +85,7 @@ def _row(name: str, found: Mapping[str, Any]) -> list[str]:
 
 
 def _solved(found: Mapping[str, Mapping[str, Any]]) -> str:
-  """Markets solved by ours and by theirs, in all their cells."""
+  """Returns the number of markets that each side solves, in all its cells."""
   known = {
     side: [solved for solved in cells.values() if solved]
     for side, cells in found.items()
@@ -93,7 +93,7 @@ def _solved(found: Mapping[str, Mapping[str, Any]]) -> str:
   ours, theirs = (
     sum(solved['count'] for solved in known[side]) for side in known
   )
-  # The same markets, so as many have a solution.
+  # Both sides have the same markets, so equally many count.
   size = sum(solved['size'] for solved in known['ours'])
   return f'{ours}, {theirs} of {size}' if size else _EMPTY
 

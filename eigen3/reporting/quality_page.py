@@ -1,4 +1,4 @@
-"""The page of a quality report: one file that needs nothing else."""
+"""The page of a quality report, a self-contained file."""
 
 import base64
 import io
@@ -18,11 +18,11 @@ from eigen3.reporting import pages
 
 _TEMPLATE = pathlib.Path(__file__).with_suffix('.html')
 
-# Red, green, blue, alpha: both colours stand out on black and on white.
+# RGBA; both colours are visible on black and on white.
 _BLUE, _ORANGE = (74, 134, 197, 255), (240, 110, 30, 255)
 _COLOURS = np.array([(0, 0, 0, 0), _BLUE, _BLUE, _ORANGE], np.uint8)
 _MOST_YEARS = 12  # labels below the picture
-_SHOWN = 10  # places of a finding; the JSON has all
+_SHOWN = 10  # places of a finding; the JSON file has all
 
 
 def write(
@@ -35,7 +35,7 @@ def write(
     `panel.quality.html` in the same folder.
 
   Raises:
-    DataError: a file cannot be written.
+    DataError: if a file cannot be written.
   """
   panel_path = pathlib.Path(panel_path)
   name = panel_path.name.removesuffix('.parquet')
@@ -58,7 +58,7 @@ def write(
 def _content(
   report: QualityReport, panel_name: str, json_name: str
 ) -> dict[str, Any]:
-  """What the template shows."""
+  """Returns the template's variables."""
   drawn = _staircase(report.coverage)
   found = [c for c in report.columns if c.findings]
   found.sort(key=lambda column: -len(column.findings))
@@ -79,7 +79,7 @@ def _content(
 
 
 def _staircase(coverage: np.ndarray) -> np.ndarray:
-  """Columns that are not complete, by where they begin, then by their end."""
+  """Returns incomplete columns, ordered by their begin, then by their end."""
   drawn = np.flatnonzero((coverage != COMPLETE).any(axis=1))
   is_there = coverage[drawn] != ABSENT
   begin = np.where(is_there.any(1), is_there.argmax(1), is_there.shape[1])
@@ -88,14 +88,14 @@ def _staircase(coverage: np.ndarray) -> np.ndarray:
 
 
 def _picture(coverage: np.ndarray) -> str:
-  """The coverage [C, bins] as a PNG, a pixel a cell, in base64."""
+  """Returns the coverage [C, bins] as a PNG in base64, a pixel a cell."""
   buffer = io.BytesIO()
   mpl_image.imsave(buffer, _COLOURS[coverage], format='png')
   return base64.b64encode(buffer.getvalue()).decode()
 
 
 def _years(days: tuple[str, ...]) -> list[tuple[str, float]]:
-  """(year, where it begins in % of the width) of some years."""
+  """Returns labels (year, its begin in % of the width) of some years."""
   years = [day[:4] for day in days]
   firsts = [
     i

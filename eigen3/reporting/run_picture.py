@@ -1,4 +1,4 @@
-"""The picture of a run: how it learnt, and what its champion earned."""
+"""The picture of a run: its learning curve, and its champion's equity."""
 
 import os
 
@@ -23,12 +23,12 @@ def draw_run(
 
   Args:
     path: of a PNG file.
-    metrics: the run's metrics.csv; its first field counts.
+    metrics: the run's metrics.csv; its first column is the x axis.
     validation: controls on the validation days.
     judged: agent and controls on the days whose equity is drawn.
-    equity_title: says which days.
+    equity_title: title of the panel, with the days.
     title: of the whole picture.
-    remark: stands below it, for what every reader must know of the data.
+    remark: text below it, for caveats about the data.
   """
   with drawing.picture(path, 8, title, remark) as figure:
     upper, lower = figure.subplots(2, 1)

@@ -1,4 +1,4 @@
-"""Pictures of a page: SVG that takes the colours of the page around it."""
+"""Pictures of a page, as SVG that adapts to the page's colours."""
 
 import io
 import textwrap
@@ -12,10 +12,10 @@ from matplotlib import layout_engine as mpl_layout_engine
 
 from eigen3.reporting import drawing
 
-_WIDTH = 4.2  # inches; as narrow as a phone's page it can still be read
+_WIDTH = 4.2  # inches; letters stay readable on a phone
 _LETTERS = 8.5  # points
 _TITLE_WIDTH = 50  # letters
-# Colours of pictures on white, and those that stand out of black, too.
+# From colours of pictures on white to colours also visible on black.
 _OF_PAGES = {
   '#000000': 'currentColor',
   '#555555': 'currentColor',
@@ -29,7 +29,7 @@ _OF_PAGES = {
 
 
 def new(height: float) -> tuple[mpl_figure.Figure, mpl_axes.Axes]:
-  """A figure of so many inches, and the axes that fill it."""
+  """Returns a figure of `height` inches, and the axes that fill it."""
   figure = mpl_figure.Figure(
     figsize=(_WIDTH, height),
     layout=mpl_layout_engine.ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03),
@@ -38,7 +38,7 @@ def new(height: float) -> tuple[mpl_figure.Figure, mpl_axes.Axes]:
 
 
 def name_axes(axes, title: str) -> None:
-  """The title, as it is written, in as many lines as it needs."""
+  """Sets the title, wrapped, without parsing it as a formula."""
   wrapped = '\n'.join(textwrap.wrap(title, _TITLE_WIDTH))
   axes.set_title(wrapped, loc='left', fontsize=9.5, parse_math=False)
 
@@ -46,7 +46,7 @@ def name_axes(axes, title: str) -> None:
 def of_axes(
   name: str, height: float, draw: Callable[[mpl_axes.Axes], None]
 ) -> str:
-  """The picture that `draw` makes on axes, its title and legend as of pages."""
+  """Returns the picture that `draw` makes, in the style of a page."""
   figure, axes = new(height)
   draw(axes)
   name_axes(axes, axes.get_title(loc='left'))
@@ -56,7 +56,7 @@ def of_axes(
 
 
 def legend_below(axes, columns: int = 2) -> None:
-  """The legend, an entry of each kind, below what it is of."""
+  """Moves the legend below the axes, with one entry for each label."""
   if axes.get_legend() is not None:
     axes.get_legend().remove()
   handles, labels = axes.get_legend_handles_labels()
@@ -75,11 +75,11 @@ def legend_below(axes, columns: int = 2) -> None:
 
 
 def element(figure: mpl_figure.Figure, name: str) -> str:
-  """The picture as an element of a page, black in the page's colour.
+  """Returns the picture as SVG; black becomes the page's text colour.
 
   Args:
     figure: to be drawn.
-    name: of its own on the page: elements of one picture refer to each other.
+    name: unique on the page, because references inside an SVG are global.
   """
   for axes in figure.axes:
     axes.tick_params(which='both', labelsize=_LETTERS)
@@ -90,7 +90,7 @@ def element(figure: mpl_figure.Figure, name: str) -> str:
       drawing.number_dates(axes, most=5, offset=False)
   figure.patch.set_visible(False)
   buffer = io.StringIO()
-  # Words stay words: they take the page's font, can be searched and are short.
+  # Text stays text: it uses the page's font, can be searched and is short.
   with matplotlib.rc_context({'svg.fonttype': 'none', 'svg.hashsalt': name}):
     figure.savefig(
       buffer,

@@ -1,4 +1,4 @@
-"""Text: what policies, members of a population and columns came to."""
+"""Results of policies, members of a population and columns, as text tables."""
 
 import math
 from collections.abc import Container, Mapping, Sequence
@@ -31,13 +31,13 @@ _MEMBERS = (
   ('origin', 'origin', '{}'),
   ('parent', 'parent', '{:.0f}'),
 )
-_NAMED = 5  # of the ignored columns, how many the text names
+_NAMED = 5  # the most ignored columns that the text names
 
 
 def aligned(
   rows: Sequence[Sequence[str]], to_the_left: Container[int] = (0,)
 ) -> str:
-  """Cells as text, a line each row; all columns but some end together."""
+  """Returns rows as lines; columns are right-aligned except `to_the_left`."""
   widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
   return '\n'.join(
     '  '.join(
@@ -49,7 +49,7 @@ def aligned(
 
 
 def policies(results: Results) -> str:
-  """The numbers of all policies as text, one line each."""
+  """Returns the numbers of all policies as text, one line each."""
   rows = [['', *(title for _, title, _ in _NUMBERS)]]
   for name, backtests in results.items():
     numbers = mean_summary(backtests)
@@ -60,7 +60,7 @@ def policies(results: Results) -> str:
 
 
 def training_slices(training: Mapping[str, np.ndarray]) -> str:
-  """Mean and range of the slices' profits, a line each."""
+  """Returns the mean and range of profits on slices, a line for each policy."""
   width = max(map(len, training))
   lines = [f'{"":{width}}     mean    worst     best   slices']
   lines += [
@@ -73,21 +73,21 @@ def training_slices(training: Mapping[str, np.ndarray]) -> str:
 
 
 def best_members(members: pd.DataFrame, generation: int, count: int = 5) -> str:
-  """The members of a generation that validate best, as aligned text.
+  """Returns a generation's members with the best validation, as aligned text.
 
-  Equals are ordered by fitness, then by number; those without a validation
-  come last. A parent under 0 is none.
+  Ties are ordered by fitness, then by number; members without a validation
+  come last. A parent below 0 means none.
 
   Args:
     members: one row per generation and member.
-    generation: which.
-    count: how many to tell of.
+    generation: to describe.
+    count: the most members.
 
   Returns:
-    A line of titles and one for each member; '-' stands for what is unknown.
+    A line of titles and one for each member; '-' if a value is unknown.
 
   Raises:
-    ValueError: `members` lacks a column, or the generation.
+    ValueError: if `members` lacks a column, or the generation.
   """
   population.require_columns('members', members, population.MEMBER_COLUMNS)
   chosen = members[members['generation'] == generation]
@@ -110,7 +110,7 @@ def columns_by_importance(
   columns: Sequence[str],
   persistent: int,
 ) -> str:
-  """The most important columns and how many are ignored, as text.
+  """Returns the most important columns and the number of ignored ones, as text.
 
   Args and errors are those of `importance.describe`.
   """
@@ -141,7 +141,7 @@ def columns_by_importance(
 
 
 def _cell(form: str, value) -> str:
-  """A value as text; '-' where there is none."""
+  """Returns a value as text; '-' if there is none."""
   if not isinstance(value, str) and (math.isnan(value) or form == '{}'):
     return '-'
   return form.format(value)

@@ -1,4 +1,4 @@
-"""How a run learnt: its metrics as pictures of the page."""
+"""Learning curves of a run: its metrics as pictures of the page."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -17,9 +17,9 @@ class _Panel(NamedTuple):
 
   Attributes:
     title: of the picture, with the unit.
-    columns: what is drawn, by what it is called beside others.
-    scale: that values are multiplied by.
-    logarithmic: whether the axis of values is.
+    columns: labels of the columns that are drawn.
+    scale: factor of the values.
+    logarithmic: whether the y axis is logarithmic.
   """
 
   title: str
@@ -56,7 +56,7 @@ _PANELS = (
     },
   ),
 )
-# Neither of learning nor of the champion: how far it is, and how fast.
+# Progress and speed, which are no learning curves.
 _COUNTS = ('seconds', 'environment_steps', 'updates')
 
 
@@ -65,16 +65,16 @@ def pictures(
   colours: Mapping[str, str],
   is_told: Callable[[str], bool],
 ) -> dict[str, str]:
-  """A picture of everything that some run has numbers of, by its title.
+  """Returns a picture of each metric that some run has, by title.
 
   Columns that are not known here, such as those of another algorithm, come
   last, under their own names.
 
   Args:
-    runs: what `metrics.csv` holds, by name on the page; the first column
-      counts.
-    colours: of the runs, and of controls.
-    is_told: whether another part of the page shows a column.
+    runs: contents of `metrics.csv`, by name on the page; the first column is
+      the x axis.
+    colours: of the runs and of controls.
+    is_told: returns whether another part of the page shows a column.
   """
   known = {column for panel in _PANELS for column in panel.columns}
   others = {
@@ -97,7 +97,7 @@ def pictures(
 
 
 def _known(table: pd.DataFrame, column: str) -> np.ndarray:
-  """Rows with a finite number, bool [R]."""
+  """Returns which rows have a finite number, bool [R]."""
   if column not in table:
     return np.zeros(len(table), bool)
   values = pd.to_numeric(table[column], errors='coerce').to_numpy(float)
@@ -147,7 +147,7 @@ def _picture(
 
 
 def _label(name: str, called: str, runs: int, columns: int) -> str | None:
-  """What a line is called, where there are several of them."""
+  """Returns the label of a line if there are several."""
   if runs == 1:
     return called or None
   return name if columns == 1 else f'{name}, {called}'
@@ -156,7 +156,7 @@ def _label(name: str, called: str, runs: int, columns: int) -> str | None:
 def _controls(
   axes, runs: Mapping[str, pd.DataFrame], colours: Mapping[str, str]
 ) -> int:
-  """Lines of what controls earn on the same days; how many."""
+  """Draws the profits of controls as lines; returns their number."""
   table = next(iter(runs.values()))
   count = 0
   for name in drawing.CONTROLS:

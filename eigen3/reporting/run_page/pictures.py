@@ -1,4 +1,4 @@
-"""The pictures of what a policy did, as SVG."""
+"""Pictures of a policy's backtest, as SVG."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,14 +11,14 @@ from eigen3.evaluation.backtest import Backtest
 from eigen3.evaluation.judge import Results
 from eigen3.reporting import drawing, svg
 
-# Each stands out of black and of white.
+# All are visible on black and on white.
 GAIN, LOSS = '#2f9e57', '#d9534f'
 _CONTROLS = {
   'informed': '#2f9e57',
   'momentum': '#d9731a',
   'buy_and_hold': '#a069c9',
   'random_entry': '#8a8a8a',
-  # Of the market `patience`.
+  # Yardsticks of the market `patience`.
   'greedy': '#d98c8c',
   'hurdle': '#c94f4f',
   'hurdle_informed': '#a33a3a',
@@ -29,18 +29,18 @@ _AGENTS = ('#3b82d6', '#14a3a8', '#c79a00', '#d9534f', '#7a9a01', '#b56576')
 _MOST_COLUMNS = 15  # bars of attention
 _NAME_WIDTH = 16  # letters of a column's name
 _BARS = 24  # of the distribution of returns
-_SHOWN_RETURNS = (0.5, 99.5)  # percentiles: the others are in its last bars
+_SHOWN_RETURNS = (0.5, 99.5)  # percentiles; the outer bars hold the rest
 
 
 def colours(agents: Sequence[str]) -> dict[str, str]:
-  """A colour for each policy."""
+  """Returns the colour of each policy."""
   return _CONTROLS | {
     name: _AGENTS[k % len(_AGENTS)] for k, name in enumerate(agents)
   }
 
 
 def equity(agents: Results, controls: Results) -> str:
-  """Profit over time of everybody."""
+  """Returns the profit of all policies over time."""
   figure, axes = svg.new(3.5)
   results = {**agents, **controls}
   title = 'Profit, net of costs'
@@ -51,7 +51,7 @@ def equity(agents: Results, controls: Results) -> str:
 
 
 def drawdown(agents: Results, controls: Results) -> str:
-  """How far each is below its highest equity so far."""
+  """Returns the drawdown of all policies over time."""
   figure, axes = svg.new(3.5)
   chosen = colours([*agents])
   for name, backtests in {**agents, **controls}.items():
@@ -73,7 +73,7 @@ def drawdown(agents: Results, controls: Results) -> str:
 
 
 def trades(panel: MarketPanel, backtest: Backtest, ticker: str) -> str:
-  """What was bought and sold of one stock, on its closes."""
+  """Returns the trades of one stock, drawn on its closes."""
   figure, axes = svg.new(2.2)
   days = np.searchsorted(panel.dates, backtest.dates)
   close = panel.ohlc[days, panel.columns.index(ticker), 3]
@@ -96,7 +96,7 @@ def trades(panel: MarketPanel, backtest: Backtest, ticker: str) -> str:
 def trade_returns(
   trades: pd.DataFrame, beside: Sequence[Backtest], colour: str
 ) -> str:
-  """How many trades returned how much, beside those of random entry.
+  """Returns the distribution of trades' returns, and that of random entry.
 
   Args:
     trades: of the agent; at least one.
@@ -132,7 +132,7 @@ def trade_returns(
 
 
 def attention(shares: Mapping[str, float]) -> str:
-  """The columns that are looked at most, by their share of attention."""
+  """Returns bars of the columns with the largest shares of attention."""
   ordered = sorted(shares.items(), key=lambda item: -item[1])[:_MOST_COLUMNS]
   figure, axes = svg.new(0.8 + 0.22 * len(ordered))
   place = np.arange(len(ordered))
@@ -150,7 +150,7 @@ def attention(shares: Mapping[str, float]) -> str:
 
 
 def most_traded(trades: pd.DataFrame, count: int) -> list[str]:
-  """The tickers with most trades; of equals those that moved most money."""
+  """Returns the tickers with most trades; ties by absolute net profit."""
   moved = trades.assign(moved=trades['net_profit'].abs()).groupby('ticker')
   table = moved['moved'].agg(['size', 'sum'])
   return (

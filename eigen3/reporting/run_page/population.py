@@ -1,4 +1,4 @@
-"""The part of a page about the population that the champion came from."""
+"""The section of a page about the champion's population."""
 
 import pathlib
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from eigen3.reporting import importance_picture, population_picture
 from eigen3.reporting.run_page import sentences, wording
 from eigen3.runs import logs
 
-# Columns of the metrics that this part shows, by how they begin.
+# Prefixes of the columns of the metrics that this section shows.
 _SHOWN = (
   *('fitness_', 'champion_', 'distance_', 'replay_', 'mutation_'),
   *('spread', 'redundant', 'founders', 'retest_', 'offspring_', 'mutant_'),
@@ -23,7 +23,7 @@ _SHOWN = (
 def section(
   workdir: pathlib.Path, metrics: pd.DataFrame, config: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-  """What the page shows of a population; None where a run has none.
+  """Returns the template's values for a population; None if a run has none.
 
   Args:
     workdir: of the run.
@@ -49,14 +49,14 @@ def section(
 
 
 def is_shown(column: str) -> bool:
-  """Whether this part shows a column of the metrics."""
+  """Returns whether this section shows a column of the metrics."""
   return column.startswith(_SHOWN)
 
 
 def _numbers(
   found: Development, metrics: pd.DataFrame, form: str
 ) -> dict[str, str]:
-  """What selection and breeding did, in numbers by what they are called."""
+  """Returns numbers of selection and breeding, as text by label."""
   last = metrics.iloc[-1]
   score = last['champion_score']
   since = f'{last["champion_generation"]:.0f}'
@@ -87,7 +87,7 @@ def _numbers(
 
 
 def _attention(workdir: pathlib.Path) -> dict[str, str]:
-  """What its members looked at in each generation; nothing if unknown."""
+  """Returns pictures of the members' attention; none if it is unknown."""
   path = workdir / logs.IMPORTANCE
   if not path.exists():
     return {}

@@ -1,4 +1,4 @@
-"""Puts a page together: one file that asks the network for nothing."""
+"""Renders the page of runs as one file that loads nothing from the network."""
 
 import json
 import math
@@ -38,19 +38,19 @@ def write(
   occasion: Occasion,
   changes: Mapping[str, tuple[Any, Any]] | None = None,
 ) -> None:
-  """Writes the page of one run, or of runs that differ by their seed alone.
+  """Writes the page of one run, or of runs that differ only in their seed.
 
   Args:
     path: of an HTML file.
     title: of the page.
-    champions: of the runs. What is shown of a single one is shown of the one
-      whose profit is in the middle.
-    occasion: the days that they were judged on.
-    changes: settings that are not those of the preset, by their full name:
+    champions: of the runs. Parts about a single champion show the one of the
+      lower median profit.
+    occasion: the days that they were evaluated on.
+    changes: settings that differ from the preset, by their full name:
       (the preset's, the run's).
 
   Raises:
-    ValueError: a file of a run is damaged.
+    ValueError: if a file of a run is damaged.
   """
   content = {'title': title, 'changes': changes or {}}
   content |= _content(champions, occasion)
@@ -66,12 +66,12 @@ def write(
 def _content(
   champions: Sequence[Champion], occasion: Occasion
 ) -> dict[str, Any]:
-  """What the template shows."""
+  """Returns the template's variables."""
   runs = [_run(champion) for champion in champions]
   agents = _agents(champions, runs)
   controls = dict(occasion.judge.controls)
   seed = min(run['config']['seed'] for run in runs)
-  # Of what is shown once: the lower median.
+  # Parts about a single champion show the lower median.
   by_profit = sorted(
     range(len(runs)), key=lambda k: champions[k].backtest.summary['profit']
   )
@@ -110,7 +110,7 @@ def _content(
       'What a fill costs': replays.cost_ladder(*played),
       'When orders fill': replays.fill_timings(*played),
     },
-    # Runs that are older than the setting saw nothing.
+    # Runs older than the setting did not observe the account.
     'sees_account': rules.get('observe_account', False),
     'replayed': {name: wording.NUMBERS[name] for name in wording.REPLAYED},
     'year': math.sqrt(occasion.panel.periods_a_year),
@@ -120,7 +120,7 @@ def _content(
 
 
 def _verdict(champions, headline, differences, occasion: Occasion) -> str:
-  """The page in a sentence or two."""
+  """Returns the summary of the page in one or two sentences."""
   has_traded = any(len(champion.backtest.trades) for champion in champions)
   parts = [
     sentences.verdict(headline, differences, has_traded, occasion.is_held_out)
@@ -131,7 +131,7 @@ def _verdict(champions, headline, differences, occasion: Occasion) -> str:
 
 
 def _months(backtest: Backtest, controls: Results) -> dict[str, Any]:
-  """Returns by month of every policy, and the largest of them."""
+  """Computes monthly returns of every policy, and the largest of them."""
   found = {
     'agent': tables.months(backtest),
     **{name: tables.months(*tests) for name, tests in controls.items()},
@@ -143,7 +143,7 @@ def _months(backtest: Backtest, controls: Results) -> dict[str, Any]:
 def _trades(
   backtest: Backtest, occasion: Occasion, rules: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-  """What a policy bought and sold; None where it was nothing."""
+  """Returns text and pictures of a policy's trades; None if it has none."""
   trades = backtest.trades
   if trades.empty:
     return None
@@ -161,7 +161,7 @@ def _trades(
 
 
 def _data(occasion: Occasion, config: Mapping[str, Any]) -> dict[str, Any]:
-  """What the run was trained on, for readers."""
+  """Describes the data that the run was trained on."""
   panel = occasion.panel
   first, stop = panel.investable
   market = config.get('synthetic', {})
@@ -177,7 +177,7 @@ def _data(occasion: Occasion, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _run(champion: Champion) -> dict[str, Any]:
-  """What a run's folder says of it, and what its champion's record is worth."""
+  """Returns a run's records, and its champion's deflated Sharpe ratio."""
   config = dict(run_directory.read_config(champion.workdir))
   about = run_directory.read_about(champion.workdir)
   program = 'erl' if 'evolution' in config else 'td3'
@@ -195,7 +195,7 @@ def _run(champion: Champion) -> dict[str, Any]:
 
 
 def _agents(champions, runs) -> dict[str, list]:
-  """Backtests by what the run is called on the page."""
+  """Returns backtests by the run's name on the page."""
   if len(champions) == 1:
     return {'agent': [champions[0].backtest]}
   return {
@@ -205,20 +205,20 @@ def _agents(champions, runs) -> dict[str, list]:
 
 
 def _attention(champion: Champion, occasion: Occasion) -> str:
-  """What the champion looks at as a picture; '' where it does not say."""
+  """Returns a picture of the champion's attention; '' if it is unknown."""
   if champion.attention is None:
     return ''
-  # Not to the last digit, which another machine may compute otherwise.
+  # Rounded, because the last digits may differ between machines.
   shares = np.round(champion.attention, 5).tolist()
   columns = occasion.panel.columns
   return pictures.attention(dict(zip(columns, shares, strict=True)))
 
 
 def _metrics(workdir: pathlib.Path) -> pd.DataFrame:
-  """What is recorded of the run's learning; no row where nothing is.
+  """Returns the run's metrics; no row if nothing was recorded.
 
   Raises:
-    ValueError: it cannot be read.
+    ValueError: if the file cannot be read.
   """
   path = workdir / logs.METRICS
   if not path.exists():  # as of an imported run

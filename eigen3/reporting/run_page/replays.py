@@ -1,8 +1,8 @@
-"""The same policies under other rules: what they cost, and when they fill.
+"""Replays of the same policies under other costs and fill times.
 
-Given actions stay what they were; the account follows them as far as it can
-pay. Plans, of policies that see their account, stay what they were as to the
-market, and are decided on anew with the account that the rules leave.
+Plain actions stay the same, and are filled as far as the cash suffices. Encoded
+policies, of agents that observe their account, keep their inputs from the
+market, but decide anew with the account that results from the other rules.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,20 +12,20 @@ from typing import Any, NamedTuple
 from eigen3.evaluation.judge import Judge, mean_summary
 from eigen3.reporting.run_page.subject import Champion
 
-# Costs of each fill in all, basis points.
+# Total costs of each fill, basis points.
 COSTS = (0.0, 5.0, 10.0, 25.0)
-# An order that waits for the open needs two more days until it is sold.
+# An order filled at the next open needs two more days until it is sold.
 _MORE_DAYS = 2
 
 
 class Replay(NamedTuple):
-  """How everybody fares under some rules.
+  """Results of all policies under some rules.
 
   Attributes:
     rules: in words.
     is_own: whether they are those of the run.
-    numbers: a backtest's summary by policy, of many backtests their mean; the
-      champions together are 'agent'.
+    numbers: summary of each policy's backtest, the mean if there are several;
+      'agent' is the mean of all champions.
   """
 
   rules: str
@@ -36,12 +36,12 @@ class Replay(NamedTuple):
 def cost_ladder(
   champions: Sequence[Champion], judge: Judge, rules: Mapping[str, Any]
 ) -> list[Replay]:
-  """Everybody's numbers by what a fill costs, and with the run's costs doubled.
+  """Returns results by the cost of a fill, also at double the run's costs.
 
   Args:
-    champions: who are played.
+    champions: to replay.
     judge: of the days, under the run's own rules.
-    rules: these, the `environment` section.
+    rules: of the run, the `environment` section.
   """
   own = rules['commission_bp'] + rules['slippage_bp']
   rungs = {cost: f'{cost:g} bp' for cost in COSTS}
@@ -57,7 +57,7 @@ def cost_ladder(
 def fill_timings(
   champions: Sequence[Champion], judge: Judge, rules: Mapping[str, Any]
 ) -> list[Replay]:
-  """Everybody's numbers where orders fill at the close or the next open."""
+  """Returns results with orders filled at the close or at the next open."""
   changes: dict[str, dict[str, Any]] = {}
   for fill in ('close', 'next_open'):
     changes[fill.replace('_', ' ')] = {}
@@ -86,6 +86,6 @@ def _replays(
     numbers = {name: mean_summary(tests) for name, tests in results.items()}
     return Replay(words, not changed, numbers)
 
-  # Most of the time is compilation, one program for each set of rules.
+  # Threads help because each set of rules compiles its own program.
   with futures.ThreadPoolExecutor() as pool:
     return list(pool.map(replay, changes.items()))

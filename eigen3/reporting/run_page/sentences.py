@@ -1,4 +1,4 @@
-"""What a page says of its numbers in sentences."""
+"""Sentences of a page about its numbers."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,10 +15,10 @@ from eigen3.reporting.run_page.tables import Headline
 
 _SURE = 0.05  # of p
 _NAMES = {'informed': 'the informed policy', 'ranker': 'the ranker'}
-# Of the retest correlation: less is mostly luck.
+# The lowest retest correlation at which fitness is not mostly luck.
 _TELLS_APART = 0.3
 _FEWEST_GENERATIONS = 6
-# Shares of the first distance that are left where policies are alike.
+# Policies are alike if less than this share of their first distance is left.
 _ALIKE = 0.1
 _ORIGINS = {'offspring': 'offspring', 'mutant': 'mutants'}
 
@@ -29,13 +29,13 @@ def verdict(
   has_traded: bool,
   is_held_out: bool,
 ) -> str:
-  """What the agent earned, and whether that is more than the controls'.
+  """States the agent's profit, and whether it exceeds the controls'.
 
   Args:
     headline: of the agent, or of all seeds.
     differences: to each control.
     has_traded: whether anything was bought.
-    is_held_out: whether the days are the held-out ones, else validation days.
+    is_held_out: whether the days are held-out days, else validation days.
   """
   days = 'held-out' if is_held_out else 'validation'
   many = headline.size > 1
@@ -58,7 +58,7 @@ def verdict(
 
 
 def skill(deflated: Deflated) -> str:
-  """What is left of the record after all that was tried; '' if unknown."""
+  """States the deflated Sharpe ratio; '' if it is unknown."""
   if not math.isfinite(deflated.probability):
     return ''
   return (
@@ -70,7 +70,7 @@ def skill(deflated: Deflated) -> str:
 
 
 def exits(trades: pd.DataFrame, rules: Mapping[str, Any]) -> str:
-  """Why positions were sold; '' where nothing was.
+  """States the reasons of exits; '' if there is no trade.
 
   Args:
     trades: of a backtest.
@@ -99,7 +99,7 @@ def exits(trades: pd.DataFrame, rules: Mapping[str, Any]) -> str:
 
 
 def trade_returns(trades: pd.DataFrame) -> str:
-  """The distribution of what trades returned, in numbers."""
+  """States the distribution of trades' returns."""
   returns = trades['return_percent'] / 100.0
   mean, median, worst, best = (
     wording.written(float(x), '+.1%')
@@ -112,11 +112,11 @@ def trade_returns(trades: pd.DataFrame) -> str:
 
 
 def population(found: Development, form: str) -> str:
-  """Whether a population improved, and why or why not.
+  """States whether a population improved, and why or why not.
 
   Args:
-    found: how it developed.
-    form: of scores.
+    found: its development.
+    form: format of scores.
   """
   first, last = (wording.written(x, form) for x in (found.first, found.last))
   scores = (
@@ -161,7 +161,7 @@ def _compared(differences: Mapping[str, PairedDifference]) -> str:
 
 
 def listed(words: Sequence[str], comma: str = ', ') -> str:
-  """Words one after another, with "and" before the last."""
+  """Joins words, with "and" before the last."""
   if comma != ', ' or len(words) < 2:
     return comma.join(words)
   return f'{", ".join(words[:-1])} and {words[-1]}'
@@ -234,7 +234,7 @@ def _facts(found: Development) -> str:
 
 
 def _sign(gain: Gain) -> int:
-  """Which way newborn differ from their parents by more than chance."""
+  """Returns the sign of a significant difference to the parents, else 0."""
   if not abs(gain.mean) > 2.0 * gain.error:
     return 0
   return 1 if gain.mean > 0 else -1

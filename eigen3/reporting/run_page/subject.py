@@ -1,4 +1,4 @@
-"""What a page is about: champions, and the days that they are judged on."""
+"""The subject of a page: champions, and the days they are evaluated on."""
 
 import pathlib
 from collections.abc import Callable
@@ -13,14 +13,13 @@ from eigen3.evaluation.sharpe import Deflated
 
 
 class Occasion(NamedTuple):
-  """The days, and what is known of them.
+  """The days of an evaluation.
 
   Attributes:
-    is_held_out: whether they are the held-out days, else the validation days.
+    is_held_out: whether they are held-out days, else validation days.
     judge: of these days.
     panel: the market.
-    remark: what every reader must know of the data and of how often these days
-      were looked at.
+    remark: caveats about the data and how often these days were opened.
     why_not: why the page is not about the held-out days; '' if it is.
   """
 
@@ -37,11 +36,11 @@ class Champion(NamedTuple):
   Attributes:
     workdir: of its run.
     backtest: on the days of the occasion.
-    play: how it fares under a judge of the same days, whose rules may be
-      others.
-    deflated: what its record on the validation days is worth.
-    attention: how much it looks at each column of the panel on these days,
-      shares float [C]; None where its networks do not say.
+    play: returns its backtest by a judge of the same days, possibly with other
+      rules.
+    deflated: deflated Sharpe ratio on the validation days.
+    attention: shares of attention to the panel's columns on these days, float
+      [C]; None if its networks have no attention.
   """
 
   workdir: pathlib.Path

@@ -11,21 +11,21 @@ from eigen3.evaluation.backtest import Backtest
 from eigen3.evaluation.judge import Results
 from eigen3.evaluation.statistics import Estimate
 
-# How often days are drawn; p is told to a thousandth.
+# Bootstrap resamples; enough for p-values to a thousandth.
 _REPEATS = 2_000
-# The ends of an interval: it holds the true number with 95 %.
+# Percentiles of a 95 % interval.
 _ENDS = (2.5, 97.5)
 
 
 class Headline(NamedTuple):
-  """A policy's three numbers that count most, with their intervals.
+  """A policy's three most important numbers, with their intervals.
 
   Attributes:
     name: of the policy; 'iqm' is the interquartile mean of all agents.
-    size: how many backtests are behind it.
+    size: number of backtests.
     profit: over initial cash.
-    sharpe: annualised.
-    max_drawdown: as a share of the peak.
+    sharpe: annualised Sharpe ratio.
+    max_drawdown: maximum drawdown, a share of the peak.
   """
 
   name: str
@@ -36,12 +36,12 @@ class Headline(NamedTuple):
 
 
 class Year(NamedTuple):
-  """A row of the months.
+  """Monthly returns of a year.
 
   Attributes:
     year: of the days.
-    months: return of each of the twelve; None where there was no day.
-    whole: of all of them.
+    months: return of each of the twelve; None if a month has no day.
+    whole: return of the year.
   """
 
   year: int
@@ -50,16 +50,16 @@ class Year(NamedTuple):
 
 
 def headlines(agents: Results, controls: Results, seed: int) -> list[Headline]:
-  """One for each policy.
+  """Returns the headline of each policy.
 
-  The interval of what was played once is that of other days like these, by the
-  stationary bootstrap; of many backtests, that of one of them; of the
-  interquartile mean, that of other seeds.
+  If a policy has one backtest, its interval is over days, by the stationary
+  bootstrap. If it has many, the interval holds 95 % of them. The interval of
+  the interquartile mean is over seeds.
 
   Args:
     agents: one backtest each.
     controls: one backtest or many.
-    seed: of the draws.
+    seed: of the resamples.
   """
   once = {name: tests for name, tests in controls.items() if len(tests) == 1}
   once = {**agents, **once}
@@ -87,7 +87,7 @@ def headlines(agents: Results, controls: Results, seed: int) -> list[Headline]:
 def all_numbers(
   agents: Results, controls: Results
 ) -> dict[str, dict[str, float]]:
-  """Every number of every policy; of many backtests their means."""
+  """Returns every number of every policy; the mean of many backtests."""
   market = metrics.daily_returns(controls['buy_and_hold'][0])
   found = {}
   for name, tests in {**agents, **controls}.items():
@@ -102,9 +102,9 @@ def all_numbers(
 def differences(
   agents: Results, controls: Results, seed: int
 ) -> dict[str, bootstrap.PairedDifference]:
-  """How much more a year the agents bring than each control.
+  """Returns the agents' excess return a year over each control.
 
-  A control of many backtests counts by their mean day.
+  A control with many backtests is represented by their mean daily return.
   """
   ours = np.stack([metrics.daily_returns(t[0]) for t in agents.values()])
   return {
@@ -120,9 +120,9 @@ def differences(
 
 
 def months(*backtests: Backtest) -> list[Year]:
-  """Returns by calendar month; the last is of the days until the end.
+  """Computes returns by calendar month; the last one may be incomplete.
 
-  Of many backtests of the same days it is their mean day that counts.
+  Many backtests of the same days are represented by their mean daily return.
   """
   days = np.mean([metrics.daily_returns(x) for x in backtests], axis=0)
   growth = np.log1p(days)
@@ -144,12 +144,12 @@ def months(*backtests: Backtest) -> list[Year]:
 
 
 def _year(results: Results) -> int:
-  """How many days are a year, of results on the same panel."""
+  """Returns the number of days a year, of results on the same panel."""
   return next(iter(results.values()))[0].year
 
 
 def _headline(returns: np.ndarray, year: int) -> np.ndarray:
-  """Profits, Sharpe ratios and drawdowns of policies, [S, M] to [3 M]."""
+  """Maps returns [S, M] to profits, Sharpe ratios and max. drawdowns, [3 M]."""
   path = np.cumprod(1.0 + returns, axis=0)
   peak = np.maximum(np.maximum.accumulate(path, axis=0), 1.0)
   deviation = returns.std(axis=0, ddof=1)
@@ -165,7 +165,7 @@ def _headline(returns: np.ndarray, year: int) -> np.ndarray:
 
 
 def _headline_of(backtests: Sequence[Backtest]) -> np.ndarray:
-  """The same of backtests, [3, M]."""
+  """Returns the same for backtests, [3, M]."""
   returns = [metrics.daily_returns(backtest) for backtest in backtests]
   found = _headline(np.stack(returns, axis=1), backtests[0].year)
   return found.reshape(3, -1)

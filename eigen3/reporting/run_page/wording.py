@@ -1,4 +1,4 @@
-"""How the numbers of a page are called and written."""
+"""Labels and formats of the numbers of a page."""
 
 import math
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from eigen3.evaluation.statistics import Estimate
 from eigen3.reporting.run_page import pictures
 from eigen3.reporting.run_page.tables import Year
 
-# Of a backtest, in this order.
+# Of a backtest: label and format, in this order.
 NUMBERS = {
   'profit': ('profit', '+.2%'),
   'cagr': ('CAGR', '+.2%'),
@@ -39,19 +39,19 @@ NUMBERS = {
   'ticker_concentration': ('concentration on tickers (Herfindahl)', '.2f'),
   'largest_ticker_gain': ("largest ticker's share of gains", '.0%'),
 }
-# Those that are shown where decisions are played again.
+# Numbers shown for replays.
 REPLAYED = ('profit', 'sharpe', 'max_drawdown', 'trades', 'costs')
 
 
 def written(value: float | None, form: str) -> str:
-  """A number as the page has it; a dash where there is none."""
+  """Formats a number for the page; a dash if there is none."""
   if value is None or not math.isfinite(value):
     return '\N{EN DASH}'
   return format(value, form).replace('-', '\N{MINUS SIGN}').replace('%', ' %')
 
 
 def interval(estimate: Estimate, form: str) -> str:
-  """The ends of an interval; '' where nothing is said."""
+  """Formats the ends of an interval; '' if they are unknown."""
   if not math.isfinite(estimate.low):
     return ''
   low, high = (written(x, form) for x in (estimate.low, estimate.high))
@@ -59,13 +59,13 @@ def interval(estimate: Estimate, form: str) -> str:
 
 
 def largest(years: Iterable[Year]) -> float:
-  """The largest return of a month, up or down."""
+  """Returns the largest absolute return of a month."""
   found = [abs(x) for year in years for x in year.months if x is not None]
   return float(np.max(found, initial=0.0))
 
 
 def shade(value: float, most: float) -> str:
-  """The background of a month: the larger, the stronger."""
+  """Returns the background of a month, stronger for a larger return."""
   colour = pictures.GAIN if value >= 0 else pictures.LOSS
   strength = round(8 + 62 * abs(value) / most) if most else 0
   return f'color-mix(in srgb, {colour} {strength}%, transparent)'
