@@ -1,11 +1,11 @@
-"""Settings of TD3 on public control tasks, as they are usual there."""
+"""Settings of TD3 on public control tasks, with the usual values."""
 
 import ml_collections
 from ml_collections import config_dict
 
 from experiments.configs import td3
 
-# What --help shows.
+# Settings that --help shows.
 OFTEN_CHANGED = {
   'num_steps': 'of the task',
   'random_steps': 'before learning',
@@ -20,15 +20,16 @@ OFTEN_CHANGED = {
 
 
 def get_config() -> ml_collections.ConfigDict:
-  """The locked settings."""
+  """Returns the locked settings."""
   config = config_dict.ConfigDict()
-  config.num_steps = 20_000  # of the task, random ones included
-  config.random_steps = 1_000  # before learning; then an update a step
+  config.num_steps = 20_000  # of the task, including random ones
+  config.random_steps = 1_000  # before learning; then one update a step
   config.replay_capacity = 1_000_000  # transitions
   config.hidden = (256, 256)  # of the actor and of each critic
   config.evaluate_every = 1_000  # steps
   config.evaluation_episodes = 10  # without noise
-  # The last policy is judged by so many times more, to be compared with others.
+  # The last policy is evaluated in this many times more episodes, for
+  # comparisons.
   config.last_rounds = 10
   config.agent = td3.get_config().agent.copy_and_resolve_references()
   with config.agent.ignore_type():  # of 'auto'

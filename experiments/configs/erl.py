@@ -1,8 +1,8 @@
 """Settings of evolutionary reinforcement learning.
 
 Data, environment, networks, agent and evaluation are those of the preset of
-the same name in td3.py; this is the only home of the other defaults. A preset
-is SIZE or SIZE+VARIANT.
+the same name in td3.py. The other defaults are defined only here. A preset is
+SIZE or SIZE+VARIANT.
 """
 
 import ml_collections
@@ -11,7 +11,7 @@ from ml_collections import config_dict
 from experiments.configs import td3
 
 PRESETS = td3.PRESETS
-# What --help shows.
+# Settings that --help shows.
 OFTEN_CHANGED = {
   name: words
   for name, words in td3.OFTEN_CHANGED.items()
@@ -28,7 +28,7 @@ OFTEN_CHANGED = {
 
 
 def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
-  """The locked settings of `preset`; an unknown preset is a ValueError."""
+  """Returns the locked settings; an unknown preset is a ValueError."""
   config = td3.get_config(preset).unlock()
   del config.learner
   config.learner = _learner()
@@ -46,35 +46,36 @@ def _learner() -> config_dict.ConfigDict:
   config.generations = 20
   # Slices of the training days that each agent plays in a generation.
   config.fitness_slices = 5
-  # How many of its worst make its fitness: all are the mean, and fewer are for
-  # who is averse to risk, but tell less surely who is better.
+  # Number of an agent's worst slices that fitness averages. All of them give
+  # the mean; fewer are risk-averse, but the estimate has more noise.
   config.fitness_worst = config.get_ref('fitness_slices') + 0
   # 'common': after the gradient steps, without noise, on slices that are the
-  # same for all and drawn anew. 'exploring', as in Eigen2: before the gradient
-  # steps, with noise, on slices of an agent's own.
+  # same for all agents and new in each generation. 'exploring', as in Eigen2:
+  # before the gradient steps, with noise, on separate slices for each agent.
   config.fitness_play = 'common'
-  # What the estimate of an agent's fitness keeps of its precision from one
-  # generation to the next, while it stays; 0: it is that of these slices alone.
+  # Share of the fitness estimate's precision that a surviving agent keeps from
+  # one generation to the next; 0: only the current slices count.
   config.fitness_memory = 0.5
-  # What an agent's validation score is, by which the champion is chosen:
-  # 'continuous', the profit of a backtest of the validation days, as for a
-  # single agent; or 'slices', as in Eigen2, what fitness counts on the worst
-  # few slices of these days, the same for all agents.
+  # The validation score, which selects the champion: 'continuous', the profit
+  # of a backtest of the validation days, as for a single agent; or 'slices', as
+  # in Eigen2, the fitness on the worst few slices of these days, which are the
+  # same for all agents.
   config.validation_play = 'continuous'
   config.validation_slices = 3
   config.validation_worst = 2
-  # Where these start: 'even', the same in every generation, or 'random'.
+  # Starts of these slices: 'even', the same in every generation, or 'random'.
   config.validation_starts = 'even'
   config.fitness = 'profit'  # over initial cash, or 'reward', as in Eigen2
-  config.no_trade_penalty = 0.0  # off the score of a slice without a trade
+  config.no_trade_penalty = 0.0  # penalty of a slice without a trade
   config.updates_per_generation = 32  # of every agent that learns
   config.replay_capacity = 50_000  # transitions, of all agents together
-  config.learning_starts = 0  # random transitions in replay before the first
+  config.learning_starts = 0  # random transitions before the first generation
   config.counterfactuals = 8  # see td3.py
-  # Whether replay keeps the days after the last entry, when no action acts.
+  # Whether replay stores the days after the last entry, when actions have no
+  # effect.
   config.store_settlement = False
   config.importance_decay = 0.9  # of the average attention, per generation
-  # Generations in a row under a threshold that make a column useless.
+  # A column counts as ignored after this many generations under a threshold.
   config.importance_persistent = 5
   config.checkpoint_every = 1  # generations
   config.keep_checkpoints = 3
@@ -86,39 +87,39 @@ def _evolution() -> config_dict.ConfigDict:
   config.population_size = 16  # P, members that evolve
   config.algorithm = 'genetic'  # 'cross_entropy' or 'population_based'
   config.members_learn = True  # by gradient, as in Eigen2
-  config.learners = 0  # R, agents beside them that learn and do not evolve
-  config.injection_every = 1  # generations until the fittest learner moves in
+  config.learners = 0  # R, agents that learn but do not evolve
+  config.injection_every = 1  # generations, of the fittest learner
   config.inject_champion = True  # in place of the weakest elite
-  # All agents begin from one initialisation: parents that never had a common
-  # ancestor have poor offspring. Only then are first members mutants of one, or
-  # have hyperparameters that are apart.
+  # All agents start from one initialisation, because crossover of unrelated
+  # networks gives poor offspring. Only if True, the first members are mutants
+  # of one agent or differ in hyperparameters.
   config.common_start = True
-  # 'policies': a newborn's critic is its parent's, with all that it learnt;
-  # 'networks': critics are crossed and mutated, too, as in Eigen2.
+  # 'policies': a newborn inherits its parent's critic unchanged; 'networks':
+  # critics are crossed and mutated, too, as in Eigen2.
   config.bred = 'policies'
-  # Members are left out, and the champion does not come back, where the actions
+  # A member is not selected, and the champion is not injected, if the actions
   # of a fitter member are nearer than this share of the median distance.
   config.least_distance = 1e-3
-  config.projections = 8  # for the sensitivity that proximal mutation asks for
-  # What agents have of their own: 'all' (see Agent.more), or 'learning_rates'.
+  config.projections = 8  # for the sensitivity that proximal mutation needs
+  # Hyperparameters of each agent: 'all' (see Agent.more) or 'learning_rates'.
   config.hyperparameters = 'all'
-  # Devices over which an agent's batch is spread; they share the agents among
-  # as many groups as there are. All processes' devices count.
+  # Devices that share an agent's batch. The agents are divided among groups of
+  # this many devices of all processes.
   config.devices_per_agent = 1
-  # Members that a device computes at once; 0 is all of its share. Memory grows
-  # with it, and on a CPU time does, too.
+  # Members that a device computes at once; 0 means all of its share. A larger
+  # number needs more memory, and on a CPU more time.
   config.block = 1
   genetic = config.genetic = config_dict.ConfigDict()
   genetic.elite_share = 0.375
   genetic.offspring_share = 0.375  # the rest are mutants of elites
   genetic.tournament_size = 3
   genetic.crossover = 'blend'  # or 'uniform'
-  genetic.blend_low = 0.2  # share of the one parent
+  genetic.blend_low = 0.2  # share of the first parent
   genetic.blend_high = 0.8
-  genetic.uniform_probability = 0.5  # of an entry of the one parent
-  # 'proximal': noise that is smaller where actions depend more on an entry, and
-  # moves them by at most `mutation_std` in unit space; 'gaussian': noise of
-  # that size.
+  genetic.uniform_probability = 0.5  # of taking an entry from the first parent
+  # 'proximal': noise is smaller in parameters that actions are more sensitive
+  # to, and moves actions by at most `mutation_std` in unit space; 'gaussian':
+  # noise with that standard deviation.
   genetic.mutation = 'proximal'
   genetic.mutation_rate = 1.0  # share of the entries
   genetic.mutation_std = 0.05
@@ -135,7 +136,7 @@ def _evolution() -> config_dict.ConfigDict:
   based = config.population_based = config_dict.ConfigDict()
   based.exploit_share = 0.25  # the worst, replaced by copies of the best
   based.perturb_factor = 1.25  # of a copy's hyperparameters, or its inverse
-  # The first ones are those of the agent times this to a power of -1 to 1.
+  # Initial hyperparameters are the agent's times this to a power of -1 to 1.
   based.initial_factor = 2.0
   based.lowest_factor = 0.1  # of the hyperparameters at the start
   based.highest_factor = 10.0
@@ -161,13 +162,13 @@ def _full(config: config_dict.ConfigDict) -> None:
 
 
 def _rl(config: config_dict.ConfigDict) -> None:
-  # Policies are bred, each with an extractor of its own.
+  # Breeding needs a policy with its own extractor.
   config.networks.shared_extractor = 'critics'
   config.learner.store_settlement = True
 
 
 def _eigen2(config: config_dict.ConfigDict) -> None:
-  """The original system's choices."""
+  """Applies the choices of Eigen2."""
   config.learner.validation_play = 'slices'
   config.learner.validation_starts = 'random'
   config.learner.fitness = 'reward'

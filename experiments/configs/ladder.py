@@ -1,10 +1,9 @@
-"""Settings of the ladder: what is trained on which embedded market, and goals.
+"""Settings of the ladder: programs, their embedded markets, and goals.
 
 A cell is a program with changes of its preset, each FIELD=VALUE. It is run with
-several seeds, and each seed is a market of its own, so that what is told of a
-cell holds for markets of its kind and not for one of them. Rungs have the
-primary seeds of `configs/primary.py`, ablations have `seeds`, on which settings
-may be chosen.
+several seeds. Each seed has its own market, so results of a cell are valid for
+all markets of its kind. Rungs use the primary seeds of `configs/primary.py`.
+Ablations use `seeds`, on which settings may be chosen.
 """
 
 import ml_collections
@@ -12,9 +11,9 @@ from ml_collections import config_dict
 
 from experiments.configs import many_runs, primary
 
-# Paid by the account's equity, seen by the actor. What is paid later needs a
-# discount that reaches the exit, and exits may come after the last day of
-# entries, so replay has to keep the days until the last of them.
+# The reward is the change of the account's equity, and the actor observes the
+# account. Delayed rewards need a discount whose horizon reaches the exit. Exits
+# may follow the last day of entries, so replay stores the days after it, too.
 _PAID_LATER = (
   'environment.reward=portfolio',
   'environment.observe_account=True',
@@ -23,7 +22,7 @@ _PAID_LATER = (
 )
 
 PRESETS = many_runs.PRESETS
-# What --help shows.
+# Settings that --help shows.
 OFTEN_CHANGED = many_runs.OFTEN_CHANGED | {
   'cells.drift.changes': 'of the settings of a cell, texts FIELD=VALUE',
   'goals.p': 'that random entry is as good',
@@ -31,14 +30,14 @@ OFTEN_CHANGED = many_runs.OFTEN_CHANGED | {
 
 
 def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
-  """The locked settings of `preset`; an unknown preset is a ValueError."""
+  """Returns the locked settings; an unknown preset is a ValueError."""
   config = many_runs.get_config(preset)
   goals = config.goals = config_dict.ConfigDict()
   goals.share_of_momentum = 0.85  # of account-aware momentum's profit
   goals.share_of_momentum_by_account = 0.9  # with the reward `portfolio`
   goals.share_of_patient = 0.8  # of the patient yardstick that sees the prices
-  goals.p = 0.01  # of random entry with the same exits being as good
-  goals.half_width = 0.04  # of the interval where there is nothing to find
+  goals.p = 0.01  # of the hypothesis of no excess over random entry
+  goals.half_width = 0.04  # of the interval if there is no signal
   config.primary = primary.get_section(preset)
   config.cells = _rungs()
   config.cells.update(_excess())
@@ -49,7 +48,7 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
 
 
 def _rungs() -> config_dict.ConfigDict:
-  """The default on all markets, and the supervised ranker beside it."""
+  """Returns cells of the default and of the ranker on all markets."""
   cells = config_dict.ConfigDict()
   goals = {
     'drift': 'share_of_momentum',
@@ -64,7 +63,7 @@ def _rungs() -> config_dict.ConfigDict:
     )
     cells[f'{market}_ranker'] = _cell('ranker', market)
   for market in ('drift', 'leading', 'some', 'regime'):
-    # Whether the default should read other columns is chosen by these.
+    # These decide whether the default should read other columns.
     for count in (0, 4):
       cells[f'numbers_{count}_{market}'] = _cell(
         'td3',
@@ -80,10 +79,9 @@ def _rungs() -> config_dict.ConfigDict:
 
 
 def _excess() -> config_dict.ConfigDict:
-  """Paid in excess of the day's mean, where only the day can be foretold.
+  """Returns cells with excess rewards on a market where only days differ.
 
-  Without market timing there is nothing to be found, with it what the default
-  finds.
+  Without market timing there is no signal; with it the signal is the default's.
   """
   cells = config_dict.ConfigDict()
   changes: tuple[str, ...] = ('environment.reward=entry_excess',)
@@ -100,10 +98,10 @@ def _excess() -> config_dict.ConfigDict:
 
 
 def _patience(preset: str) -> config_dict.ConfigDict:
-  """The rung that needs foresight, and what learns there without any.
+  """Returns the rung that needs planning, and agents there that cannot plan.
 
-  Two positions take all cash for eight days each, and are left by their age:
-  no target is in reach. What is left of the cash buys nothing.
+  Two positions take all cash for eight days each, and are sold at the maximum
+  holding: no target is in reach. The rest of the cash buys nothing.
   """
   market: tuple[str, ...] = (
     'data.synthetic.num_stocks=16',
@@ -127,10 +125,10 @@ def _patience(preset: str) -> config_dict.ConfigDict:
 
 
 def _ablations(preset: str) -> config_dict.ConfigDict:
-  """One factor changed at a time, on the first rung; exploratory.
+  """Returns cells that change one factor at a time on the first rung.
 
-  Of other orders it is known what they would have earned only at once: what is
-  paid later, or discounted, is compared with what is learnt without them.
+  They are exploratory. Counterfactual orders need rewards that are paid at
+  once, so delayed or discounted rewards are compared with cells without them.
   """
   cells = config_dict.ConfigDict()
   wide = ('data.synthetic.num_stocks=108', 'data.synthetic.num_columns=112')
@@ -148,7 +146,7 @@ def _ablations(preset: str) -> config_dict.ConfigDict:
     'agent.policy_delay=1',
     'agent.target_noise=0.0',
   )
-  # The first tells what a discount alone does.
+  # The first shows the effect of a discount alone.
   _, sees, settled, discount = _PAID_LATER
   factual = ('drift_default', 'drift_factual')
   cells.drift_gamma = _ablation(discount, beside=factual)
@@ -168,7 +166,7 @@ def _ablations(preset: str) -> config_dict.ConfigDict:
 
 
 def _ablations_of_rl() -> config_dict.ConfigDict:
-  """What `+rl` owes to each of its parts, and what alone mends the old form."""
+  """Returns cells without one part of `+rl`, and of the old form with one."""
   cells = config_dict.ConfigDict()
   cells.rl = _ablation(variant='rl', beside=('drift_default',))
   without = {
@@ -222,12 +220,12 @@ def _cell(
   seeds: str = 'primary',
   variant: str = '',
 ) -> config_dict.ConfigDict:
-  """A cell.
+  """Returns the settings of a cell.
 
   Args:
     program: 'td3', 'erl' or 'ranker'.
     market: `data.synthetic.market`.
-    changes: of the preset beside that.
+    changes: other changes of the preset.
     goal: 'share_of_momentum', 'share_of_momentum_by_account',
       'share_of_patient', 'above_random', 'no_edge' or '' for none.
     beside: cells on the same markets that it is compared with.

@@ -7,7 +7,7 @@ PRESETS = {
   'smoke': 'two seeds; for tests',
   'small': 'five seeds',
 }
-# What --help shows.
+# Settings that --help shows.
 OFTEN_CHANGED = {
   'seeds': 'that each cell is run with',
   'jobs': 'runs at once; they share the cores',
@@ -16,7 +16,7 @@ OFTEN_CHANGED = {
 
 
 def get_config(preset: str) -> ml_collections.ConfigDict:
-  """Unlocked settings of `preset`; an unknown preset is a ValueError."""
+  """Returns unlocked settings; an unknown preset is a ValueError."""
   if preset not in PRESETS:
     raise ValueError(
       f"preset: found '{preset}', expected one of {', '.join(PRESETS)}"

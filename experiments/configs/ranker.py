@@ -1,7 +1,7 @@
-"""Settings of the supervised ranker: those of the agent beside it, and its own.
+"""Settings of the supervised ranker: those of the agent, and its own.
 
 Data, environment, networks and evaluation are those of the preset of the same
-name in td3.py; `learner` and `agent` only say what the agent's budget is.
+name in td3.py; `learner` and `agent` only determine the budget.
 """
 
 import ml_collections
@@ -10,7 +10,7 @@ from ml_collections import config_dict
 from experiments.configs import td3
 
 PRESETS = td3.PRESETS
-# What --help shows.
+# Settings that --help shows.
 OFTEN_CHANGED = {
   name: words
   for name, words in td3.OFTEN_CHANGED.items()
@@ -25,21 +25,21 @@ OFTEN_CHANGED = {
 
 
 def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
-  """The locked settings of `preset`; an unknown preset is a ValueError."""
+  """Returns the locked settings; an unknown preset is a ValueError."""
   config = td3.get_config(preset).unlock()
   config.ranker = settings()
   return config.lock()
 
 
 def settings() -> config_dict.ConfigDict:
-  """How the ranker learns, the same in all presets."""
+  """Returns the ranker's own settings, the same in all presets."""
   config = config_dict.ConfigDict()
   config.learning_rate = 1e-3
   config.weight_decay = 1e-2  # of AdamW, times the learning rate
   config.batch_size = 32  # days, with all their stocks
-  config.evaluate_every = 50  # updates until the next look at validation days
-  config.patience = 12  # looks without a lower loss before it stops
-  # Most windows that it is trained on, a pass of the extractor each; 0 is as
-  # many as the agent's extractors. Each carries labels of all stocks.
+  config.evaluate_every = 50  # updates between validations
+  config.patience = 12  # validations without a lower loss before it stops
+  # The most windows that it is trained on, each a pass of the extractor; 0: as
+  # many as the agent's extractors. Each has labels of all stocks.
   config.windows = 0
   return config

@@ -1,7 +1,7 @@
-"""Settings of sweeps: what is tried, around which settings, and how judged.
+"""Settings of sweeps: the base settings, the search space and the objective.
 
 A preset is a program and its preset, such as td3/small or erl/smoke+eigen2;
-without a program it is one of td3's.
+without a program it is a preset of td3.
 """
 
 import ml_collections
@@ -17,7 +17,7 @@ PRESETS = {
   for program in PROGRAMS
   for size, words in td3.SIZES.items()
 } | {'PROGRAM/SIZE+eigen2': "Eigen2's choices"}
-# What --help shows.
+# Settings that --help shows.
 OFTEN_CHANGED = {
   'parameters.agent.gamma': 'what is tried: values such as (0.0, 0.9), or a '
   "range ('linear', 0.0, 1.0); any setting can be",
@@ -35,7 +35,7 @@ OFTEN_CHANGED = {
 
 
 def get_config(preset: str = 'td3/small') -> ml_collections.ConfigDict:
-  """The locked settings of `preset`; an unknown preset is a ValueError."""
+  """Returns the locked settings; an unknown preset is a ValueError."""
   program, _, inner = preset.rpartition('/')
   program = program or 'td3'
   if program not in PROGRAMS:
@@ -46,19 +46,19 @@ def get_config(preset: str = 'td3/small') -> ml_collections.ConfigDict:
   config = config_dict.ConfigDict()
   config.program = program
   config.settings = settings_of(program, inner)
-  # The same tree; () is a field that stays as it is in the settings. What is
-  # tried instead are some values, such as (0.0, 0.5, 0.9), or a range:
-  # ('linear' or 'log', low, high), where a grid needs a number of steps, too.
+  # The same tree; () leaves a field as it is in the settings. The search space
+  # of a field is a tuple of values, such as (0.0, 0.5, 0.9), or a range:
+  # ('linear' or 'log', low, high), for a grid followed by a number of steps.
   config.parameters = _nothing(config.settings)
   del config.parameters.preset  # a label
-  # Days that one trial kept closed would be another's validation.
+  # Otherwise held-out days of one trial could be validation days of another.
   del config.parameters.data.holdout_days
   for name in ('actor_learning_rate', 'critic_learning_rate'):
     config.parameters.agent[name] = ('log', 1e-4, 1e-2, 3)
   config.method = 'tpe'  # or 'grid', 'random'
-  config.num_trials = 20  # settings that are tried; a grid tries all it has
-  # What a setting is judged by is the mean over runs with these seeds, which
-  # follow one another.
+  config.num_trials = 20  # settings to try; a grid tries all
+  # The objective of a setting is the mean over runs with these seeds, which run
+  # one after another.
   config.seeds = (0,)
   config.objective = 'validation_profit'  # its best value; of metrics.csv
   config.jobs = 2  # trials at once; they share the machine's cores
@@ -71,7 +71,7 @@ def get_config(preset: str = 'td3/small') -> ml_collections.ConfigDict:
 
 
 def settings_of(program: str, preset: str) -> ml_collections.ConfigDict:
-  """A program's settings, without those that a sweep has no use for."""
+  """Returns a program's settings without those that a sweep does not use."""
   config = PROGRAMS[program].get_config(preset)
   with config.unlocked():
     del config.seed  # there are several
@@ -84,13 +84,13 @@ def _pruner() -> config_dict.ConfigDict:
   # end. A trial's steps are the iterations or generations of all its seeds.
   config.name = 'hyperband'
   config.min_steps = 10  # before a trial can be stopped
-  config.reduction_factor = 3  # of so many, one goes on; not of 'median'
-  config.startup_trials = 5  # of 'median': that many are never stopped
+  config.reduction_factor = 3  # one of so many continues; not of 'median'
+  config.startup_trials = 5  # of 'median': the first trials, never stopped
   return config
 
 
 def _nothing(settings: config_dict.ConfigDict) -> config_dict.ConfigDict:
-  """A field that may be tried for each setting."""
+  """Returns a tree with an empty search space for each setting."""
   config = config_dict.ConfigDict()
   for name, value in settings.items():
     is_section = isinstance(value, config_dict.ConfigDict)

@@ -1,11 +1,10 @@
-"""Settings of single-agent training, the only home of their defaults.
+"""Settings of single-agent training; their defaults are defined only here.
 
 A preset is SIZE or SIZE+VARIANT. Sizes are `smoke` (seconds, for tests),
 `small` (minutes on two cores), `medium` (one small GPU, or eight cores) and
 `full` (Eigen2's dimensions, for an accelerator). Alone, the agent is a
-contextual bandit: its discount is 0. `+rl` is reinforcement learning with a
-discount, whose agent sees its account; `+eigen2` replaces our choices by the
-original system's.
+contextual bandit: its discount is 0. `+rl` has a discount and an agent that
+observes its account; `+eigen2` applies the choices of Eigen2.
 """
 
 import ml_collections
@@ -21,7 +20,7 @@ PRESETS = SIZES | {
   'SIZE+rl': 'a discount, and an agent that sees its account',
   'SIZE+eigen2': "Eigen2's choices, such as small+eigen2",
 }
-# What --help shows: of data, rules and agents,
+# Settings that --help shows: of data, rules and agents,
 OFTEN_CHANGED = {
   'seed': 'a whole number from 0 to 4294967295',
   'data.panel': "file made by prepare_data; '' is the embedded market",
@@ -47,7 +46,7 @@ OFTEN_CHANGED = {
 
 
 def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
-  """The locked settings of `preset`; an unknown preset is a ValueError."""
+  """Returns the locked settings; an unknown preset is a ValueError."""
   size, plus, variant = preset.partition('+')
   if size not in SIZES or (plus and variant not in _VARIANTS):
     raise ValueError(
@@ -71,7 +70,7 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
 
 
 def auto() -> config_dict.FieldReference:
-  """A field that is 'auto', or else of its own type."""
+  """Returns a field that is 'auto' or a value of its own type."""
   return config_dict.FieldReference('auto', field_type=object)
 
 
@@ -81,8 +80,8 @@ def _data() -> config_dict.ConfigDict:
   config.panel = ''
   config.validation_days = 252
   config.holdout_days = 251
-  config.embargo_days = 0  # left out before the validation and the holdout
-  # Features a network sees, by name (see eigen3.data.observe).
+  config.embargo_days = 0  # left out before validation and before holdout days
+  # Features that networks observe (see eigen3.data.observe).
   config.observed_features = (
     'scaled_change',
     'rsi',
@@ -91,13 +90,13 @@ def _data() -> config_dict.ConfigDict:
     'scaled_close_minus_year',
   )
   synthetic = config.synthetic = config_dict.ConfigDict()
-  # What the hidden drift can be read from: 'drift', 'leading', 'some',
-  # 'regime' or 'none'; or 'patience', where cash has to be kept for what comes
-  # (see eigen3.data.synthetic_signals).
+  # The signal of the hidden drift: 'drift', 'leading', 'some', 'regime' or
+  # 'none'; or 'patience', where cash must be saved for later opportunities (see
+  # eigen3.data.synthetic_signals).
   synthetic.market = 'drift'
   synthetic.seed = 0
   synthetic.num_days = 1500
-  synthetic.num_columns = 12  # C; those after the stocks are context, too
+  synthetic.num_columns = 12  # C; columns after the stocks are context, too
   synthetic.num_context = 4  # columns before the investable ones
   synthetic.num_stocks = 8  # N, investable columns
   synthetic.signal = 1.0  # scale of the hidden drift; 0 is a fair game
@@ -109,47 +108,47 @@ def _data() -> config_dict.ConfigDict:
 def _environment() -> config_dict.ConfigDict:
   config = config_dict.ConfigDict()
   config.context_days = 504  # D
-  config.trading_days = 125  # days of an episode on which one may buy
+  config.trading_days = 125  # days of an episode on which stocks can be bought
   config.max_holding_days = 20
-  # Days after the last entry, so that every position can close.
+  # Days after the last entry, enough for every position to close.
   config.settlement_days = config.get_ref('max_holding_days') + 2
   config.max_entries_per_day = 1  # the stocks of the largest coefficients
-  # 'best_available': the largest coefficient of those that can be bought;
-  # 'best': only the largest of all may buy, as in Eigen2.
+  # 'best_available': buys the stock with the largest coefficient among those
+  # that can be bought; 'best': only the largest of all, as in Eigen2.
   config.entry_choice = 'best_available'
   config.coefficient_threshold = 1.0
   config.coefficient_ceiling = 2.0
-  # From which on a position is as large as it may be; smaller ones are in
-  # proportion. At the threshold, a coefficient only says which stock comes
-  # first: to order stocks keeps most of them away from the ceiling.
+  # The coefficient from which on a position has its full size; below it the
+  # size is proportional. If it equals the threshold, coefficients only rank
+  # stocks, and ranking keeps most coefficients away from the ceiling.
   config.full_size_coefficient = config.get_ref('coefficient_threshold') + 0.0
   config.min_sale_target = 10.0  # % above the entry price
   config.max_sale_target = 50.0
   config.scaled_actions = True  # agents explore in [-1, 1]
-  # 'entry': what the trade that is opened today will earn, at once. 'eigen2':
-  # the gain at the exit. 'portfolio': the change of the account's log equity
-  # to the next day, net of costs; it needs agent.gamma above 0 to see how a
-  # trade ends (0.95 looks 20 days ahead), learner.store_settlement, and, to be
-  # a function of what is observed, observe_account. 'shaped_portfolio' needs
-  # the same, and pays at once what an order adds to these changes.
-  # 'entry_excess': 'entry' less what the mean trade of the day will earn, which
-  # buying nothing is charged for, too. Or one of your own, by its path in
-  # Python (see eigen3.environment.rewards).
+  # 'entry': the future profit of the trade that is opened today, paid at once.
+  # 'eigen2': the gain at the exit. 'portfolio': the change of the account's log
+  # equity to the next day, net of costs. It needs agent.gamma above 0 so that
+  # values include a trade's end (0.95 has a horizon of 20 days),
+  # learner.store_settlement, and observe_account, to be a function of the
+  # observation. 'shaped_portfolio' needs the same, and pays an order's
+  # contribution to these changes at once. 'entry_excess': 'entry' less the
+  # profit of the day's mean trade, also subtracted if nothing is bought. Or the
+  # import path of your own (see eigen3.environment.rewards).
   config.reward = 'entry'
-  config.portfolio_scale = 100.0  # of both portfolio rewards; 100 is in %
-  # Reward 'entry_excess': buying nothing is charged for the mean trade of the
-  # day, so a policy learns when to buy; False: for that of all days.
+  config.portfolio_scale = 100.0  # of both portfolio rewards; 100: in %
+  # Reward 'entry_excess': True subtracts the mean trade of the day if nothing
+  # is bought, so that a policy learns when to buy; False: the mean of all days.
   config.market_timing = False
-  # Whether policies and critics see the account beside the market: weight,
+  # Whether policies and critics observe the account besides the market: weight,
   # age, gain, target and pending sale of each position, cash, days left.
   config.observe_account = False
   config.fill = 'next_open'  # or 'close', as in Eigen2
-  # 'limit': a target is filled at its price, as in Eigen2;
-  # 'limit_or_open': at the open where that is higher.
+  # 'limit': a target is filled at its price, as in Eigen2; 'limit_or_open': at
+  # the open if that is higher.
   config.target_fill = 'limit_or_open'
   config.delisting_price = 'last_close'  # or 'entry_price', as in Eigen2
   config.delisting_return = 0.0  # added to the last close, e.g. -0.3
-  config.delisting_days = 5  # days of its market without a price: it is gone
+  config.delisting_days = 5  # trading days without a price
   config.initial_cash = 1_000_000.0
   config.max_position_fraction = 0.1  # of equity
   config.min_position_value = 1_000.0  # smaller orders are not accepted
@@ -167,40 +166,40 @@ def _networks() -> config_dict.ConfigDict:
   config.hidden = 128  # H, of one direction of the LSTM
   config.lstm_dropout = 0.1  # between the two layers
   config.pooled_days = 3  # last days whose mean is a column's features
-  # What is 'auto' follows from the kind of device, its memory and the sizes of
-  # the networks (see eigen3.sizes).
-  # Sequences (a column of an example) that a device encodes at a time; 0 is
-  # all of its share at once. Memory grows with it.
+  # 'auto' chooses by the kind of device, its memory and the sizes of the
+  # networks (see eigen3.sizes).
+  # Sequences (a column of an example) that a device encodes at a time; 0 means
+  # all of its share. A larger number needs more memory.
   config.sequence_block = auto()
-  # The same in evaluation mode, where a sequence needs a sixth of the memory.
+  # The same in evaluation mode; there a sequence needs a sixth of the memory.
   config.evaluation_block = auto()
-  config.remat = auto()  # True: compute a block again in the backward pass
-  # Of which layer the gates are kept for the backward pass; otherwise it
-  # computes them again from the states.
+  config.remat = auto()  # True: recompute a block in the backward pass
+  # Layers whose gates are stored for the backward pass; otherwise it recomputes
+  # them from the states.
   config.lstm_save_gates = (True, True)
-  # Products outside of the recurrence: 'always', 'never' or 'auto'.
+  # Input products computed outside the recurrence: 'always', 'never' or 'auto'.
   config.lstm_hoist = auto()
-  # Of the first layer: 'together' in one loop, in a form for GPUs, 'apart', or
+  # Directions of the first layer: 'together' in one loop, for GPUs, 'apart' or
   # 'auto'.
   config.lstm_directions = auto()
-  # What walks over the days: 'scan', 'hopper' (persistent kernels; H = 128,
-  # bfloat16, and the GPUs that they are for) or 'auto'.
+  # Implementation of the recurrence: 'scan', 'hopper' (persistent kernels; only
+  # for H = 128, bfloat16 and Hopper GPUs) or 'auto'.
   config.lstm_kernel = auto()
   # 'float32', 'bfloat16' or 'auto'; state stays float32.
   config.compute_dtype = auto()
-  # 'highest': float32 is multiplied as such where the hardware would take
-  # fewer digits of it; or 'default', which leaves that to JAX.
+  # 'highest': float32 products have full precision even if the hardware would
+  # use less; 'default' leaves that to JAX.
   config.precision = 'default'
   config.num_heads = 8
   config.attention_dropout = 0.1
-  # How fast attention, and a critic's mean over columns, learn which of them
-  # count by their place; 0: only what is in a column counts, as in Eigen2.
+  # Factor of the learned logits, one a column, of attention and of a critic's
+  # mean over columns; 0: weights depend on the content only, as in Eigen2.
   config.column_gain = 10.0
-  # Numbers of every column that cannot be bought, which actor and critics read
-  # beside these means: one that matters to all is found by them.
+  # Numbers computed from each column that cannot be bought, further inputs of
+  # actor and critics. They help if one column matters to all stocks.
   config.context_numbers = 0
-  # 'critics': one extractor serves all critics; 'all': the actor reads its
-  # features, too, and does not train it. Or 'none'.
+  # 'critics': all critics share one extractor; 'all': the actor reads its
+  # features, too, but does not train it. Or 'none'.
   config.shared_extractor = 'none'
   actor = config.actor = config_dict.ConfigDict()
   actor.investable_sizes = (256, 128)
@@ -218,13 +217,13 @@ def _critic() -> config_dict.ConfigDict:
   config.self_attention = False
   config.sizes = (256, 128)
   config.dropout = 0.2
-  # Of the pooling 'slot': scores are advantages over buying nothing (Wang et
-  # al. 2016), so that what all orders have in common is learnt once.
+  # Pooling 'slot': scores are advantages over buying nothing (Wang et al.
+  # 2016), so that the value common to all orders is learnt once.
   config.dueling = False
-  # Of the pooling 'slot': adds a linear map past the layers to each score.
+  # Pooling 'slot': adds a linear map of the inputs to each score.
   config.linear_path = False
-  # Of the pooling 'slot': normalises hidden layers, which keeps values that are
-  # learnt from each other from growing without bound (Ball et al. 2023).
+  # Pooling 'slot': layer normalisation, which keeps bootstrapped values from
+  # diverging (Ball et al. 2023).
   config.layer_norm = False
   config.slot_temperature = 0.125  # in units of the coefficient
   config.slot_context = 'mean'  # over columns, or 'attention'
@@ -239,14 +238,14 @@ def _agent() -> config_dict.ConfigDict:
   config.tau = 0.005  # share of the online parameters in a soft update
   config.actor_learning_rate = 1e-4
   config.critic_learning_rate = 3e-4
-  config.weight_decay = 0.0  # L2 added to the gradient, as PyTorch's Adam
+  config.weight_decay = 0.0  # L2 added to the gradient, as in PyTorch's Adam
   config.gradient_clip = 1.0  # global norm; 0 is off
   config.accumulation_steps = 1  # micro-batches a batch is split into
   config.batch_size = 32
   config.policy_delay = 2  # critic updates per actor update
-  # Scale the policy's gradient by the room that a squashed action has left.
+  # Scales the policy's gradient by the distance of an action to its bound.
   config.invert_gradients = True
-  # Whose value the policy climbs: that of the 'first' critic, or their 'mean'.
+  # The value that the policy maximises: the 'first' critic's, or the 'mean'.
   config.policy_value = 'first'
   config.target_noise = 0.2  # of the smoothed target action, unit space
   config.target_noise_clip = 0.5
@@ -264,11 +263,12 @@ def _learner() -> config_dict.ConfigDict:
   config.updates_per_iteration = 50
   config.replay_capacity = 14_000  # transitions
   config.learning_starts = 9_000  # transitions in replay before learning
-  # Orders of other stocks that each replayed day is learnt from, too; only
-  # where it is known what they would have brought: with the reward 'entry', no
-  # discount, the choice 'best_available' and scaled actions.
+  # Counterfactual orders of other stocks for each replayed day, 0 if their
+  # rewards are unknown. They need the choice 'best_available', scaled actions,
+  # and a reward that is paid at once without a discount, or observe_account.
   config.counterfactuals = 8
-  # Whether replay keeps the days after the last entry, when no action acts.
+  # Whether replay stores the days after the last entry, when actions have no
+  # effect.
   config.store_settlement = False
   config.evaluate_every = 10  # iterations
   config.checkpoint_every = 10  # iterations
@@ -279,10 +279,10 @@ def _learner() -> config_dict.ConfigDict:
 def _evaluation() -> config_dict.ConfigDict:
   config = config_dict.ConfigDict()
   config.momentum_days = 20  # look-back of the momentum control
-  config.random_entries = 32  # episodes the random control is averaged over
+  config.random_entries = 32  # backtests that random entry averages over
   # Also reports the last critics as a policy, 'critic_hurdle': it buys the
-  # stock that they value most, if that is over the constant that earned most
-  # on the validation days. Only where an order is paid at once.
+  # stock of the highest value if that exceeds the constant that earned most on
+  # the validation days. Needs rewards that are paid at once.
   config.critic_hurdle = False
   return config
 
@@ -304,7 +304,7 @@ def _smoke(config: config_dict.ConfigDict) -> None:
 def _small(config: config_dict.ConfigDict) -> None:
   _reduce(config, context=32, hidden=16, trading=60, holding=20)
   config.data.synthetic.num_days = 5400  # as many as 21 years of real data
-  # A few thousand updates have to do, with networks too small to overfit.
+  # Only a few thousand updates, and networks too small to overfit.
   config.agent.actor_learning_rate = 1e-3
   config.agent.critic_learning_rate = 1e-3
   config.networks.actor.dropout = 0.0
@@ -314,7 +314,7 @@ def _small(config: config_dict.ConfigDict) -> None:
 
 
 def _medium(config: config_dict.ConfigDict) -> None:
-  """A seventieth of the arithmetic of `full` an example; it was not tuned."""
+  """Applies a size with 1/70 of the operations of `full`; it was not tuned."""
   config.data.synthetic.num_columns = 128
   config.data.synthetic.num_context = 8
   config.data.synthetic.num_stocks = 64
@@ -341,23 +341,23 @@ def _reduce(config, context: int, hidden: int, trading: int, holding: int):
   config.networks.num_heads = 2
   config.networks.actor.investable_sizes = (32, 16)
   config.networks.actor.context_size = 16
-  # Few ReLUs on the way to an output die together, and it is stuck.
+  # With few ReLUs before an output, all may die, and learning stops.
   config.networks.actor.head_size = 32
   config.networks.critic.sizes = (32, 16)
 
 
 def _rl(config: config_dict.ConfigDict) -> None:
-  """An order is worth what it adds to the account from now on."""
+  """Applies a discount, and rewards that include later effects of an order."""
   config.environment.reward = 'shaped_portfolio'
   config.environment.observe_account = True
   config.learner.store_settlement = True
   config.agent.gamma = 0.95
-  # A few thousand updates have to carry values over tens of days.
+  # A few thousand updates must propagate values over tens of days.
   config.agent.tau = 0.1
-  # Less than the slot temperature, or the choice among stocks is by chance.
+  # Must be below the slot temperature, or noise decides the choice of stocks.
   config.agent.target_noise = 0.02
   config.agent.target_noise_clip = 0.05
-  # With layer norm, values are learnt slowly otherwise.
+  # Layer normalisation slows the learning of values.
   config.agent.critic_learning_rate *= 3.0
   config.networks.shared_extractor = 'all'
   config.networks.context_numbers = 4
@@ -366,7 +366,7 @@ def _rl(config: config_dict.ConfigDict) -> None:
 
 
 def _eigen2(config: config_dict.ConfigDict) -> None:
-  """The original system's choices."""
+  """Applies the choices of Eigen2."""
   config.data.observed_features = (
     'close',
     'rsi',
@@ -375,7 +375,7 @@ def _eigen2(config: config_dict.ConfigDict) -> None:
     'close_minus_mean',
   )
   environment = config.environment
-  # No two days more: fills at the close leave on the last holding day.
+  # No further days: fills at the close exit on the last holding day.
   environment.settlement_days = environment.get_ref('max_holding_days') + 0
   environment.entry_choice = 'best'
   environment.scaled_actions = False
