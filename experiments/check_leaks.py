@@ -13,7 +13,7 @@ is an error that names the array and the day, and exit status 1.
 from experiments import mains
 
 if __name__ == '__main__':
-  mains.start('check_leaks')  # reads flags before what is slow is imported
+  mains.start('check_leaks')  # parses flags before slow imports
 
 import functools
 from collections.abc import Sequence
@@ -78,7 +78,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _source() -> Source:
-  """What is read of the files."""
+  """Returns the contents of the source files."""
   dates = Days(days.DATE_FORMAT.value, days.TIME_ZONE.value)
   context = [
     one for text in options.CONTEXT.value for one in read_context(text, dates)
@@ -90,7 +90,7 @@ def _source() -> Source:
 def _untrained_policy(
   config: ml_collections.ConfigDict, panel: MarketPanel
 ) -> lookahead.Policy:
-  """A fresh agent's actions without noise, as a run would have them."""
+  """Returns the policy without noise of a new agent."""
   observed = config.data.observed_features
   environment = TradingEnvironment(
     panel, config.environment, observed_features=observed

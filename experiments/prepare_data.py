@@ -7,7 +7,7 @@ eigen3 prepare_data --download=AAPL,MSFT --out=panel.parquet"""
 from experiments import mains
 
 if __name__ == '__main__':
-  mains.start('prepare_data')  # reads flags before what is slow is imported
+  mains.start('prepare_data')  # parses flags before slow imports
 
 import dataclasses
 import os
@@ -45,7 +45,7 @@ from eigen3.reporting import quality_page
 from experiments.options import days
 from experiments.options import prepare_data as options
 
-# Downloaded before the first day, so that indicators are known on it.
+# Days downloaded before the first day, so that its indicators are known.
 _DAYS_BEFORE = np.timedelta64(120, 'D')
 
 
@@ -96,7 +96,7 @@ def main(argv) -> None:
 
 
 def _eigen2(path: str, repairs: Repairs) -> MarketPanel:
-  """A file of Eigen2's, which is a panel already: nothing is made of it."""
+  """Reads a file of Eigen2, which is a panel already."""
   changes = {
     '--context': bool(options.CONTEXT.value),
     '--first_day': options.FIRST_DAY.value is not None,
@@ -128,7 +128,7 @@ def _opened(path: str, written: Days) -> Source:
 def _downloaded(
   first_day: np.datetime64 | None, last_day: np.datetime64 | None
 ) -> Source:
-  """What --download asks for, through a file beside the panel."""
+  """Downloads prices to a file beside the panel, and returns its contents."""
   raw = f'{os.path.splitext(options.OUT.value)[0]}.raw.parquet'
   _check_out(raw, is_download, 'a download')
   if first_day is not None:
@@ -149,7 +149,7 @@ def _downloaded(
 def _check_out(
   path: str, may_replace: Callable[[str], bool], what: str
 ) -> None:
-  """Refuses, before any work, a place that cannot or must not be written."""
+  """Raises a DataError, before any work, if `path` must not be written."""
   folder = os.path.dirname(os.path.abspath(path))
   if not os.path.isdir(folder):
     raise DataError(f'--out: no such folder, {folder}')

@@ -10,7 +10,7 @@ page is about these days, else about the validation days.
 from experiments import mains
 
 if __name__ == '__main__':
-  mains.start('report')  # reads flags before what is slow is imported
+  mains.start('report')  # parses flags before slow imports
 
 import pathlib
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from experiments.saved_runs import SavedRun
 
 
 def main(argv: Sequence[str]) -> None:
-  """Loads, judges, writes."""
+  """Loads runs, evaluates their champions and writes the page."""
   paths = saved_runs.find(options.RUN.value)
   if options.OUT.value is None and len(paths) > 1:
     raise ValueError(
@@ -54,10 +54,10 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _check_alike(runs: Sequence[SavedRun]) -> None:
-  """Refuses runs of different settings, or twice of one seed."""
+  """Raises a ValueError if settings differ, or seeds are equal."""
   first, seeds = runs[0], [run.config.seed for run in runs]
   for run in runs[1:]:
-    # Settings that are alike but for the seed have their experiment in common.
+    # Runs that differ only in the seed share their experiment.
     if run.experiment is not first.experiment:
       before = run_directory.read_config(first.workdir)
       found = run_directory.differences(before, run.config)
@@ -72,7 +72,7 @@ def _check_alike(runs: Sequence[SavedRun]) -> None:
 
 
 def _occasion(runs: Sequence[SavedRun]) -> run_page.Occasion:
-  """The held-out days if all champions were judged on them, else validation."""
+  """Returns the held-out days if opened by all champions, else validation."""
   experiment = runs[0].experiment
   closed = [
     run.name

@@ -1,4 +1,4 @@
-"""What sets runs apart, in the title of their page."""
+"""Titles of pages, with the settings that distinguish a run."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -8,17 +8,17 @@ from eigen3.runs import run_directory
 from experiments.configs import erl, td3
 
 _NAMED = 3  # changes in a title; the page has all
-# Told otherwise: by the title itself, or with the data.
+# Shown elsewhere: by the title itself, or with the data.
 _TOLD = ('data.panel', 'data.synthetic.market', 'preset', 'seed')
 
 
 def changes(workdir: pathlib.Path) -> dict[str, tuple[Any, Any]]:
-  """Settings of a run that are not those of its preset: (preset's, run's).
+  """Returns settings that differ from the run's preset: (preset's, run's).
 
-  Settings that are younger than the run, which it lacks, are left out.
+  Settings newer than the run, which it lacks, are left out.
 
   Raises:
-    ValueError: no run there, or its preset is none of this version.
+    ValueError: if there is no run, or this version lacks its preset.
   """
   config = run_directory.read_config(workdir)
   program = erl if 'evolution' in config else td3
@@ -32,7 +32,7 @@ def changes(workdir: pathlib.Path) -> dict[str, tuple[Any, Any]]:
 
 
 def title(workdirs: Sequence[pathlib.Path]) -> str:
-  """The title of runs that differ by their seed alone."""
+  """Returns the title of runs that differ only in their seed."""
   config = run_directory.read_config(workdirs[0])
   program = 'ERL' if 'evolution' in config else 'TD3'
   seeds = [run_directory.read_config(x)['seed'] for x in workdirs]

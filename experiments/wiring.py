@@ -1,4 +1,4 @@
-"""The parts of an experiment, made from its config and put together."""
+"""Builds an experiment from its config."""
 
 import os
 import pathlib
@@ -24,7 +24,7 @@ from eigen3.networks import check_settings as check_networks
 from eigen3.runs import checkpoint, run_directory
 from eigen3.types import TRADING_DAYS_A_YEAR, EnvironmentSpec
 
-# In run.json: from the folder of a run to its panel.
+# Field of run.json: the path from the run's folder to its panel.
 _WAY_TO_PANEL = 'panel_from_here'
 _DATA = {
   'panel': settings.TEXT,
@@ -36,7 +36,7 @@ _DATA = {
   ),
 }
 _EVALUATION = {'critic_hurdle': settings.SWITCH}
-# What decides how many days are left for training.
+# Settings that decide how many days are left for training.
 _BEFORE = 'before data.validation_days and data.holdout_days'
 
 
@@ -45,13 +45,13 @@ class Experiment(NamedTuple):
 
   Attributes:
     panel: all days.
-    splits: of them.
+    splits: of the days.
     learner: bound to the training days; a `SingleAgent` or a `Population`,
       which have `champion` and `greedy_actions`, or a `Ranker`.
-    validation: judges agents while they train.
-    holdout: judges the champion at the end.
+    validation: judge of agents during training.
+    holdout: judge of the champion at the end.
     device: that it is built for.
-    sizes: by full name, what settings that were 'auto' came to there.
+    sizes: by full name, values of settings that were 'auto'.
   """
 
   panel: MarketPanel
@@ -66,9 +66,9 @@ class Experiment(NamedTuple):
 def reseeded(
   experiment: Experiment, config: ml_collections.ConfigDict
 ) -> Experiment:
-  """An experiment with another seed, by which only the judges are others.
+  """Returns an experiment with another seed; only the judges change.
 
-  So nothing that it has compiled is compiled again.
+  So compiled functions are reused.
   """
   hidden = None
   if not config.data.panel:
@@ -80,7 +80,7 @@ def reseeded(
 def build_any(
   config: ml_collections.ConfigDict, spread: bool = True
 ) -> Experiment:
-  """A population where `config` describes evolution, else one agent."""
+  """Builds a population if `config` has `evolution`, else one agent."""
   return (build_population if 'evolution' in config else build)(config, spread)
 
 
@@ -89,15 +89,15 @@ def build(
   spread: bool = True,
   panel: MarketPanel | None = None,
 ) -> Experiment:
-  """One agent and its market, as `config` describes them.
+  """Builds one agent and its market.
 
   Args:
     config: all settings.
-    spread: over all devices.
-    panel: in place of the one that `config.data` describes.
+    spread: whether to use all devices.
+    panel: replaces the one that `config.data` describes.
 
   Raises:
-    ValueError: a setting, the panel's file or its length does not fit.
+    ValueError: if a setting, the panel's file or its length does not fit.
   """
   mesh = parallel.make_mesh() if spread else None
   stage = _stage(config, mesh, panel)
@@ -114,17 +114,17 @@ def build(
 def build_population(
   config: ml_collections.ConfigDict, spread: bool = True
 ) -> Experiment:
-  """A population and its market, as `config` describes them.
+  """Builds a population and its market.
 
-  Devices share the agents, and only where there are several to an agent the
-  columns of a batch: agents need nothing of each other until they are bred.
+  Agents are divided among devices, because they communicate only in breeding.
+  Columns of a batch are divided only if each agent has several devices.
 
   Args:
     config: all settings.
-    spread: over all devices.
+    spread: whether to use all devices.
 
   Raises:
-    ValueError: a setting, the panel's file or its length does not fit.
+    ValueError: if a setting, the panel's file or its length does not fit.
   """
   mesh = _mesh_of_agents(config.evolution) if spread else None
   stage = _stage(config, mesh)
@@ -142,7 +142,7 @@ def build_population(
 def validation_environment(
   config: ml_collections.ConfigDict, panel: MarketPanel, days: tuple[int, int]
 ) -> TradingEnvironment:
-  """In which a population is validated on the days (start, stop)."""
+  """Returns the environment that validates a population on (start, stop)."""
   if config.learner.validation_play == 'continuous':
     config = config.copy_and_resolve_references()
     config.environment = ml_collections.ConfigDict(
@@ -154,15 +154,15 @@ def validation_environment(
 def build_environment(
   config: ml_collections.ConfigDict, split: str
 ) -> tuple[MarketPanel, TradingEnvironment, Market]:
-  """What agents of other libraries act in: no network, no learner.
+  """Builds the environment and market alone, for agents of other libraries.
 
   Args:
     config: all settings.
-    split: 'train' or 'validation', the days that episodes may touch; in both
-      features are normalised by the training days.
+    split: 'train' or 'validation', the days of episodes; for both, features are
+      normalised by the training days.
 
   Raises:
-    ValueError: a setting, the panel's file or its length does not fit.
+    ValueError: if a setting, the panel's file or its length does not fit.
   """
   check_settings(config)
   panel, _ = load_panel(config.data)
@@ -178,8 +178,8 @@ def build_ranker(
   spread: bool = True,
   panel: MarketPanel | None = None,
 ) -> Experiment:
-  """As `build`, the supervised ranker; `config` also has `ranker`."""
-  td3.check_settings(config.agent)  # which is the measure of its budget
+  """Builds the supervised ranker like `build`; `config` also has `ranker`."""
+  td3.check_settings(config.agent)  # which determines its budget
   if 'evolution' not in config:
     single_agent.check_settings(config.learner)
   mesh = parallel.make_mesh() if spread else None
@@ -198,7 +198,7 @@ def build_ranker(
 def fit_ranker(
   experiment: Experiment, config: ml_collections.ConfigDict
 ) -> tuple[Fitted, Ranking]:
-  """Trains the ranker of `build_ranker`, and makes a policy of it."""
+  """Trains the ranker of `build_ranker`; returns it and its policy."""
   learner = experiment.learner
   fitted = learner.train(jax.random.PRNGKey(config.seed))
 
@@ -213,7 +213,7 @@ def fit_ranker(
 def critic_hurdle(
   experiment: Experiment, config: ml_collections.ConfigDict, state: Any
 ) -> Ranking:
-  """The policy that buys by the critics of a run's last agent.
+  """Returns the policy that buys by the critics of a run's last agent.
 
   Args:
     experiment: of a single agent.
@@ -221,7 +221,7 @@ def critic_hurdle(
     state: of the run.
 
   Raises:
-    ValueError: what the critics expect of an order is more than what it earns.
+    ValueError: if an order's value includes more than its own reward.
   """
   settings.require(
     rewards.find(config.environment.reward).of_orders is not None
@@ -240,27 +240,27 @@ def critic_hurdle(
 
 
 def ranker_digest(fitted: Fitted, policy: Ranking) -> str:
-  """Digest of all that decides what the ranker does."""
+  """Returns the digest of all that determines the ranker's actions."""
   return checkpoint.digest(
     parallel.to_host((fitted.weights, fitted.state, policy.threshold))
   )
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Refuses what no part below checks for itself; a ValueError."""
+  """Checks settings that no part checks; a ValueError names the field."""
   settings.check('', config, {'preset': settings.TEXT, 'seed': settings.SEED})
   settings.check('data', config.data, _DATA)
   settings.check('evaluation', config.evaluation, _EVALUATION)
 
 
 def check_fields(config: ml_collections.ConfigDict) -> None:
-  """Refuses settings of a training by themselves, before there are data.
+  """Checks each setting of a training, without data.
 
-  What has to fit the data, or each other, is checked when they are put
-  together.
+  Whether settings fit the data, or each other, is checked when an experiment is
+  built.
 
   Raises:
-    ValueError: naming the field.
+    ValueError: if a setting is out of range; names the field.
   """
   check_settings(config)
   rewards.find(Rules.from_config(config.environment).reward)
@@ -271,11 +271,11 @@ def check_fields(config: ml_collections.ConfigDict) -> None:
 
 
 def check_reward(config: ml_collections.ConfigDict) -> None:
-  """Refuses to begin a training whose rewards would not reach their orders.
+  """Checks that rewards can be credited to their orders.
 
   Raises:
-    ValueError: a reward is paid after the day of its order, and the discount
-      or what replay keeps leaves that out.
+    ValueError: if a reward is paid after the day of its order, and the discount
+      or the stored steps leave it out.
   """
   name = config.environment.reward
   reward = rewards.find(name)
@@ -301,7 +301,7 @@ def check_reward(config: ml_collections.ConfigDict) -> None:
 def _mesh_of_agents(
   config: ml_collections.ConfigDict,
 ) -> jax.sharding.Mesh | None:
-  """Groups of the devices that an agent's batch is spread over."""
+  """Returns the mesh: groups of devices, each sharing an agent's batch."""
   each, count = config.devices_per_agent, jax.device_count()
   settings.require(
     settings.AT_LEAST_ONE.meets(each) and count % each == 0,
@@ -313,7 +313,7 @@ def _mesh_of_agents(
 
 
 class _Stage(NamedTuple):
-  """What learners are made of."""
+  """Parts that learners are built from."""
 
   panel: MarketPanel
   hidden: data.SyntheticMarket | None
@@ -361,7 +361,7 @@ def _sizes(
   device: parallel.Device,
   mesh: jax.sharding.Mesh | None,
 ) -> dict[str, Any]:
-  """What settings that are 'auto' come to, in all of `sizes.FIELDS`."""
+  """Returns the values of all `sizes.FIELDS`, with 'auto' resolved."""
   check_networks(config.networks)
   td3.check_settings(config.agent)
   examples = config.agent.batch_size // config.agent.accumulation_steps
@@ -429,7 +429,7 @@ def _judges(
   hidden: data.SyntheticMarket | None,
   config: ml_collections.ConfigDict,
 ) -> list[evaluation.Judge]:
-  """Of the validation days and of those that are held out."""
+  """Returns the judges of the validation days and of the held-out days."""
   plain = config.to_dict()
   drift, dips = (hidden.drift, hidden.dips) if hidden else (None, None)
   return [
@@ -446,7 +446,7 @@ def _judges(
 
 
 def about_data(experiment: Experiment) -> dict[str, Any]:
-  """What a run's folder says of the data that it was made with."""
+  """Returns what run.json records about the data."""
   about: dict[str, Any] = {
     'hash': experiment.panel.fingerprint,
     'source_hash': experiment.panel.source_hash,
@@ -458,7 +458,7 @@ def about_data(experiment: Experiment) -> dict[str, Any]:
 
 
 def about_machine(experiment: Experiment) -> dict[str, Any]:
-  """What a run's folder says of the devices and of what was sized for them."""
+  """Returns what run.json records about devices and sizes."""
   return {
     'device': experiment.device._asdict(),
     'sizes': dict(experiment.sizes),
@@ -466,7 +466,7 @@ def about_machine(experiment: Experiment) -> dict[str, Any]:
 
 
 def sizes_line(experiment: Experiment) -> str:
-  """The sizes of a run, as one line."""
+  """Returns the sizes of a run as one line."""
   device = experiment.device
   kind = '' if device.kind == device.backend else f' ({device.kind})'
   found = [f'{x.rpartition(".")[2]} {y}' for x, y in experiment.sizes.items()]
@@ -478,16 +478,16 @@ def settle_panel(
   workdir: pathlib.Path | None = None,
   flag: str = '--config.data.panel',
 ) -> None:
-  """Makes the path of the panel absolute, or finds it again.
+  """Makes the path of the panel absolute, or finds a panel that was moved.
 
   Args:
     config: the section `data`; its `panel` is changed.
-    workdir: of a run that began before; a panel that was moved together with
-      it is found by the way from one to the other.
-    flag: that says where it is.
+    workdir: of an existing run; a panel that was moved together with it is
+      found by the recorded relative path.
+    flag: that sets the path; for the message.
 
   Raises:
-    ValueError: the panel of that run is not to be found.
+    ValueError: if the panel of that run is not found.
   """
   if not config.panel:
     return
@@ -507,7 +507,7 @@ def settle_panel(
 def way_to_panel(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> dict[str, str]:
-  """For a run's folder, from where the panel is found; see `settle_panel`."""
+  """Returns the panel's path relative to the run; see `settle_panel`."""
   if not config.panel:
     return {}
   return {_WAY_TO_PANEL: os.path.relpath(config.panel, workdir)}
@@ -516,7 +516,7 @@ def way_to_panel(
 def load_panel(
   config: ml_collections.ConfigDict,
 ) -> tuple[MarketPanel, data.SyntheticMarket | None]:
-  """The panel of a file, or that of the embedded market, and the market."""
+  """Returns the panel of a file or of the embedded market, and that market."""
   if config.panel:
     try:
       return MarketPanel.load(os.path.expanduser(config.panel)), None

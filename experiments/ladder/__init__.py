@@ -1,1 +1,1 @@
-"""Trains on markets of known answers and tells which goals are met."""
+"""Trains on markets with known answers and reports which goals are met."""

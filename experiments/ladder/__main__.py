@@ -10,7 +10,7 @@ Every run is a process of its own. Killed or stopped, the same command goes on;
 from experiments import mains
 
 if __name__ == '__main__':
-  mains.start('ladder')  # reads flags before what is slow is imported
+  mains.start('ladder')  # parses flags before slow imports
 
 import pathlib
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ _KINDS = {
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Refuses cells that name what there is not."""
+  """Checks the cells of a ladder; a ValueError names the field."""
   check(
     'goals',
     config.goals,
@@ -87,7 +87,7 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
 def cells_of(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> list[Cell]:
-  """What is run: first what has the primary seeds, then what has a goal."""
+  """Returns cells to run: first those with primary seeds, then with a goal."""
   del workdir
   asked = {name for name, cell in config.cells.items() if cell.goal}
   asked |= {other for name in asked for other in config.cells[name].beside}
@@ -119,7 +119,7 @@ def tell(
   cells: Sequence[Cell],
   outcomes: program.Outcomes,
 ) -> str:
-  """Writes the results; the table as text."""
+  """Writes the results; returns the table as text."""
   told = {
     cell.name: _told(config, cell, outcomes)
     for cell in cells
@@ -135,7 +135,7 @@ def tell(
 def _primary(
   config: ml_collections.ConfigDict, outcomes: program.Outcomes
 ) -> dict[str, Any]:
-  """The primary comparisons, and the commit that named them."""
+  """Returns the primary comparisons, and the commit that named them."""
   found = primary.judge(config, outcomes)
   commits = {
     run.commit
@@ -149,7 +149,7 @@ def _primary(
 def _told(
   config: ml_collections.ConfigDict, cell: Cell, outcomes: program.Outcomes
 ) -> dict[str, Any]:
-  """All of one cell, beside others where they have the same seeds."""
+  """Returns the results of a cell, and its comparisons on common seeds."""
   settings, beside = config.cells[cell.name], {}
   for other in settings.beside:
     is_ranker = config.cells[other].program == ranking.NAME
@@ -161,5 +161,5 @@ def _told(
 
 
 def main(argv: Sequence[str]) -> int:
-  """Runs what is not done; 1 if a run failed, 130 if it was stopped."""
+  """Runs unfinished runs; returns 1 if one failed, 130 if stopped, else 0."""
   return program.main(argv, program.Program(check_settings, cells_of, tell))

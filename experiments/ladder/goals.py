@@ -1,4 +1,4 @@
-"""What is asked of a cell, and whether it is met."""
+"""Goals of cells, and whether they are met."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ _WORDS = {True: 'met', False: 'not met', None: 'not known'}
 def _share_of(
   control: str, field: str, told: Told, goals: ml_collections.ConfigDict
 ) -> tuple[bool | None, str]:
-  """Enough of what a control earns; the interval over seeds is only stated."""
+  """Requires a share of a control's profit; the interval is only reported."""
   share, words = told['shares'][control], f'{goals[field]:.0%} of {control}'
   if share['value'] is None:
     return None, words
@@ -28,10 +28,10 @@ def _share_of(
 
 
 def _above_random(told: Told, goals: ml_collections.ConfigDict):
-  """More than random entry with the same exits, and not by chance.
+  """Requires a significant excess over random entry with the same exits.
 
-  The p-value is of other days for these very seeds, the interval over seeds of
-  other markets of the kind: both have to agree.
+  Both tests must agree: the p-value is over days for the same seeds, and the
+  interval over seeds is over other markets of the kind.
   """
   found = told['against']['random_entry']
   p, seeds = found['p'], found.get('seeds')
@@ -43,13 +43,12 @@ def _above_random(told: Told, goals: ml_collections.ConfigDict):
 
 
 def _no_edge(told: Told, goals: ml_collections.ConfigDict):
-  """The interval over seeds of the difference to random entry contains 0.
+  """Requires 0 in the interval over seeds of the excess over random entry.
 
-  The wider the interval, the easier it does, so it also has to be narrow. It
-  shows that no edge larger than about
-  that was seen. It does not show that there is none, and not that the policy
-  trades as random entry does: random entry pays costs on every trade, and a
-  policy that rests pays none and lies above it without any skill.
+  A wide interval contains 0 easily, so it must also be narrow. Then no edge
+  larger than about its width was seen. A smaller edge may exist. Nor does it
+  show that the policy trades like random entry, which pays costs on every
+  trade: a policy that does not trade pays none and exceeds it without skill.
   """
   seeds = told['against']['random_entry'].get('seeds')
   words = f'as random, half-width at most {goals.half_width:.0%}'
@@ -74,17 +73,17 @@ GOALS: Mapping[str, Callable] = {
 def judge(
   name: str, told: Told, goals: ml_collections.ConfigDict
 ) -> dict[str, Any]:
-  """Whether a cell meets its goal.
+  """Returns whether a cell meets its goal.
 
   Args:
-    name: of the goal; '' is none.
-    told: see `pooled.pool`, and `missing`, the seeds without a finished run.
+    name: of the goal; '' means none.
+    told: results of `pooled.pool`, and `missing`, the seeds without a finished
+      run.
     goals: the section of the ladder's config.
 
   Returns:
-    Nothing, or `met` and `words` for a table. `met` is None where it cannot be
-    told: the numbers do not say, or a seed is missing, for what the surviving
-    seeds say depends on which did not survive.
+    An empty dict, or `met` and `words` for a table. `met` is None if numbers
+    are unknown or a seed is missing: the seeds that finish may be biased.
   """
   if not name:
     return {}

@@ -1,4 +1,4 @@
-"""Primary comparisons: named in a committed file, judged when all runs are."""
+"""Primary comparisons: named in a committed file, tested after all runs."""
 
 import json
 import pathlib
@@ -44,7 +44,7 @@ _COMPARISON = {
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Refuses comparisons of cells that are not there or do not fit."""
+  """Checks the section `primary`; a ValueError names the field."""
   section = config.primary
   check('primary', section, {'level': SHARE, 'seeds': _seeds(config)})
   for name, comparison in section.comparisons.items():
@@ -72,20 +72,20 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
 def judge(
   config: ml_collections.ConfigDict, outcomes: Outcomes
 ) -> dict[str, dict[str, Any]]:
-  """All comparisons, ready for JSON, with their p-values corrected together.
+  """Tests all comparisons, with their p-values corrected together.
 
   Args:
     config: of the ladder.
     outcomes: of finished runs, by cell and seed.
 
   Returns:
-    By name the settings of a comparison; `missing`, by cell the seeds without a
-    finished run; `met`, None where that is open. If all are finished, also
-    `differences` [R, K] of R seeds and K pairs of cells; their `mean` with
-    Student's interval, of the means over pairs; their `iqm` and `improvement`
-    with stratified bootstrap intervals; the `detectable` difference to the
-    margin, at the level of Holm's first step; `p` and its `corrected` value;
-    `solved`, of each side as `pooled.solved`, by cell.
+    By name, ready for JSON, the settings of a comparison; `missing`, by cell
+    the seeds without a finished run; `met`, None if open. If all are finished,
+    also `differences` [R, K] of R seeds and K pairs of cells; the `mean` of
+    their means over pairs, with Student's interval; their `iqm` and
+    `improvement` with stratified bootstrap intervals; the `detectable`
+    difference to the margin, at the level of Holm's first step; `p` and its
+    `corrected` value; `solved`, for each side `pooled.solved` by cell.
   """
   section = config.primary
   told: dict[str, dict[str, Any]] = {}
@@ -114,16 +114,16 @@ def judge(
 def named(
   config: ml_collections.ConfigDict, commits: Collection[str]
 ) -> dict[str, Any]:
-  """Which commit named the comparisons, and whether runs came after it.
+  """Returns the commit that named the comparisons, and if runs came after it.
 
   Args:
     config: of the ladder.
-    commits: of the code of all runs that are compared, as records have them.
+    commits: of the code of all compared runs, as in their records.
 
   Returns:
-    `file`; its last `commit`, '' where it is not committed as it is, or where
-    the comparisons are others than in the file; `before`, whether all `commits`
-    are that one or later ones, None where that is not known.
+    `file`; its last `commit`, '' if it has uncommitted changes or the
+    comparisons differ from the file; `before`, whether all `commits` are that
+    one or later ones, None if unknown.
   """
   commit = ''
   expected = primary.get_section(config.preset).to_json(sort_keys=True)
@@ -140,7 +140,7 @@ def named(
 
 
 def _seeds(config: ml_collections.ConfigDict) -> Expected:
-  """Enough to compare, and none that settings were chosen on."""
+  """Expects enough seeds, and none that settings were chosen on."""
   return Expected(
     lambda x: (
       SEEDS.meets(x)
@@ -156,7 +156,7 @@ def _compared(
   comparison: ml_collections.ConfigDict,
   outcomes: Outcomes,
 ) -> dict[str, Any]:
-  """What the differences between two sides show."""
+  """Returns statistics of the differences between two sides; see `judge`."""
   section = config.primary
 
   def runs(cell: str) -> list[Outcome]:
@@ -186,7 +186,7 @@ def _compared(
 
 
 def _is_met(found: Mapping[str, Any], level: float) -> bool:
-  """Whether ours is better than theirs plus the margin, as was asked."""
+  """Returns whether ours is better than theirs by the margin."""
   if found['corrected'] >= level or found['mean']['low'] <= found['margin']:
     return False
   return not found['as_many_solved'] or (
@@ -199,13 +199,13 @@ def _count(solved: Mapping[str, Any]) -> int:
 
 
 def _is_before(commit: str, later: str) -> bool | None:
-  """Whether a commit is an ancestor of another; None if one is not known."""
+  """Returns whether a commit is an ancestor of another; None if unknown."""
   status = _run('merge-base', '--is-ancestor', commit, later).returncode
   return {0: True, 1: False}.get(status)
 
 
 def _git(*arguments: str) -> str | None:
-  """What git writes; None if it fails."""
+  """Returns the output of git; None if it fails."""
   done = _run(*arguments)
   return None if done.returncode else done.stdout.strip()
 

@@ -1,4 +1,4 @@
-"""Flags of programs that read files of prices: how days are written there."""
+"""Flags of programs that read files of prices: the format of days."""
 
 from absl import flags
 

@@ -11,7 +11,7 @@ told of together. Killed or stopped, the same command goes on.
 from experiments import mains
 
 if __name__ == '__main__':
-  mains.start('study')  # reads flags before what is slow is imported
+  mains.start('study')  # parses flags before slow imports
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ from experiments.study import folds, series
 
 _PANELS = 'panels'
 _ALL = 'all'  # folds together
-# What a program's runs are compared with beside the controls.
+# Programs that a program's runs are compared with, besides the controls.
 _BESIDE = {'td3': ('ranker',), 'erl': ('ranker', 'td3')}
 
 _YEAR = AT_LEAST_ONE
@@ -59,7 +59,7 @@ _DATA = {
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Refuses what no fold can be made by."""
+  """Checks the settings of a study; a ValueError names the field."""
   check(
     'config',
     config,
@@ -77,7 +77,7 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
 def cells_of(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> list[Cell]:
-  """Every program on every fold, whose panels are made here."""
+  """Makes the panels of all folds; returns a cell a fold and program."""
   return [
     Cell(
       f'{fold.year}/{name}',
@@ -104,7 +104,7 @@ def tell(
   cells: Sequence[Cell],
   outcomes: program.Outcomes,
 ) -> str:
-  """Writes the results; the table as text."""
+  """Writes the results; returns the table as text."""
   runs = dict(outcomes) | {
     f'{_ALL}/{name}': _chained(config, name, outcomes)
     for name in config.programs
@@ -129,7 +129,7 @@ def tell(
     write_table(workdir / 'daily.csv', days)
     series.draw_series(workdir / 'daily.png', days, title, remark)
     pictures = {'Held-out days, one after another': series.element(days)}
-    # Of others, means of more seeds and of fewer would be compared.
+    # Otherwise means over different numbers of seeds would be compared.
     if all(len(runs) == len(config.seeds) for runs in together.values()):
       contest = series.contest(days, [*together], config.seed, config.repeats)
       write_json(workdir / 'contest.json', contest)
@@ -142,9 +142,9 @@ def tell(
 def _chained(
   config: ml_collections.ConfigDict, name: str, outcomes: program.Outcomes
 ) -> Mapping[int, Outcome]:
-  """One seed's folds as one run, of seeds that have been run on all of them.
+  """Joins the folds of each seed that has run on all of them.
 
-  Which seeds were not is told with the cell, as `missing`.
+  The results of the cell list the other seeds as `missing`.
   """
   by_fold = [outcomes[f'{year}/{name}'] for year in config.years]
   return {
@@ -160,7 +160,7 @@ def _told(
   name: str,
   runs: program.Outcomes,
 ) -> dict[str, Any]:
-  """A program on a fold or on all, beside others with the same seeds."""
+  """Returns results of a program on a fold or all, and its comparisons."""
   beside = {
     other: runs[f'{part}/{other}']
     for other in _BESIDE.get(name, ())
@@ -170,7 +170,7 @@ def _told(
 
 
 def _remark(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> str:
-  """What every reader must know of the data."""
+  """Returns caveats about the data."""
   panel = MarketPanel.load(workdir / _PANELS / f'{config.years[-1]}.parquet')
   settings, budget = config.data, ''
   if {'erl', 'ranker'} <= {*config.programs}:
@@ -189,5 +189,5 @@ def _remark(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-  """Runs what is not done; 1 if a run failed, 130 if it was stopped."""
+  """Runs unfinished runs; returns 1 if one failed, 130 if stopped, else 0."""
   return program.main(argv, program.Program(check_settings, cells_of, tell))

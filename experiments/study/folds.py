@@ -1,4 +1,4 @@
-"""Folds of a real panel: which days, and which stocks were known by then."""
+"""Folds of a real panel: their days, and stocks chosen by earlier data."""
 
 import pathlib
 from typing import NamedTuple
@@ -12,11 +12,11 @@ from eigen3.settings import require
 
 
 class Fold(NamedTuple):
-  """A fold's own panel.
+  """The panel of a fold.
 
   Attributes:
-    year: in which most of its held-out days lie.
-    path: of the panel, which ends with them.
+    year: of most of its held-out days.
+    path: of the panel, which ends with the held-out days.
   """
 
   year: int
@@ -24,18 +24,18 @@ class Fold(NamedTuple):
 
 
 def make(config: ml_collections.ConfigDict, folder: pathlib.Path) -> list[Fold]:
-  """The panels of all folds; those that are there stay as they are.
+  """Makes the panels of all folds that do not exist yet.
 
-  They need the panel that they were made from no more; where it is there, they
-  have to be what is made from it.
+  If all exist, the source panel is no longer needed. If it exists, the folds
+  must equal those made from it.
 
   Args:
     config: of the study.
     folder: of the panels.
 
   Raises:
-    ValueError: the panel does not fit, has no fold for a year, or is another
-      than a fold was made from.
+    ValueError: if the source panel does not fit, has no fold for a year, or
+      differs from the one that a fold was made from.
   """
   folds = [Fold(year, folder / f'{year}.parquet') for year in config.years]
   is_whole = all(fold.path.exists() for fold in folds)
@@ -67,7 +67,7 @@ def make(config: ml_collections.ConfigDict, folder: pathlib.Path) -> list[Fold]:
 def by_year(
   dates: np.ndarray, config: ml_collections.ConfigDict
 ) -> dict[int, Splits]:
-  """Each year's fold: that with the most held-out days in it, the later of two.
+  """Returns the fold with most held-out days in each year; ties: the later.
 
   Args:
     dates: datetime64[D] [T].
@@ -88,7 +88,7 @@ def by_year(
 def _narrowed(
   panel: MarketPanel, splits: Splits, config: ml_collections.ConfigDict
 ) -> MarketPanel:
-  """The fold's own panel: its stocks and days alone."""
+  """Returns the panel of a fold, with only its stocks and days."""
   known = splits.train[1]
   stocks = data.most_traded(
     panel, known, config.num_stocks, config.look_back_days

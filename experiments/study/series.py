@@ -1,4 +1,4 @@
-"""What the held-out days of all folds brought, day after day."""
+"""Daily returns on the held-out days of all folds."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -10,18 +10,18 @@ from eigen3.evaluation import contenders
 from eigen3.evaluation.pooled import Outcome
 from eigen3.reporting import drawing, svg
 
-_MOST_DATES = 6  # that have room beside each other
+_MOST_DATES = 6  # that do not overlap
 
 
 def daily(runs: Mapping[str, Sequence[Outcome]]) -> pd.DataFrame:
-  """The mean over seeds of every day's returns.
+  """Returns daily returns, averaged over seeds.
 
   Args:
     runs: of each program, on the same days.
 
   Returns:
-    A row a day: `date`, each program's return and, from the first program's
-    runs, each control's.
+    A row a day: `date`, the return of each program, and that of each control,
+    from the first program's runs.
   """
   first = next(iter(runs.values()))
   table = {'date': first[0].daily['date']}
@@ -37,19 +37,18 @@ def daily(runs: Mapping[str, Sequence[Outcome]]) -> pd.DataFrame:
 def contest(
   table: pd.DataFrame, programs: Sequence[str], seed: int, repeats: int
 ) -> dict[str, dict[str, float]]:
-  """Which may be the best, and whether the programs beat a control at all.
+  """Tests which policy may be the best, and which controls are beaten.
 
   Args:
     table: see `daily`.
     programs: those that were trained; other columns are controls.
-    seed: of the draws.
-    repeats: how often days are drawn.
+    seed: of the resamples.
+    repeats: number of resamples.
 
   Returns:
-    By policy `best`, the level at which it may be the best of all (see
-    `contenders.confidence_set`), and of controls `beaten`, the probability of
-    so good a best program if none is better than the control (see
-    `contenders.superior_ability`).
+    By policy `best`, its p-value in the model confidence set (see
+    `contenders.confidence_set`), and for controls `beaten`, the p-value of no
+    program being better than the control (see `contenders.superior_ability`).
   """
   returns = table.drop(columns='date')
   best = contenders.confidence_set(returns.to_numpy(), seed, repeats)
@@ -66,7 +65,7 @@ def contest(
 
 
 def contest_lines(told: Mapping[str, Mapping[str, float]]) -> list[str]:
-  """What `contest` tells, as text."""
+  """Returns the results of `contest` as text."""
   order = sorted(told, key=lambda name: -told[name]['best'])
   best = ', '.join(
     f'{drawing.shown(name)} {told[name]["best"]:.3f}' for name in order
@@ -85,20 +84,20 @@ def contest_lines(told: Mapping[str, Mapping[str, float]]) -> list[str]:
 def draw_series(
   path: os.PathLike | str, table: pd.DataFrame, title: str, remark: str
 ) -> None:
-  """Draws how all grow; a line stands where one fold follows another.
+  """Draws cumulative returns, with a line between folds that are apart.
 
   Args:
     path: of a PNG file.
     table: see `daily`.
     title: of the whole picture.
-    remark: stands below it.
+    remark: text below it.
   """
   with drawing.picture(path, 5, title, remark) as figure:
     _draw(figure.subplots(), table)
 
 
 def element(table: pd.DataFrame) -> str:
-  """The same as SVG for a page; see `draw_series`."""
+  """Returns the same as SVG for a page; see `draw_series`."""
   return svg.of_axes('daily', 3.6, lambda axes: _draw(axes, table))
 
 
@@ -113,7 +112,7 @@ def _draw(axes, table: pd.DataFrame) -> None:
       color=colours[name], linewidth=1.2 if is_control else 2,
       linestyle='--' if is_control else '-', label=drawing.shown(name),
     )  # fmt: skip
-  # Held-out days of folds that are years apart do not adjoin.
+  # Folds may be years apart.
   apart = table['date'].diff() > pd.Timedelta(days=30)
   begins = [0, *np.flatnonzero(apart)]
   for day in begins[1:]:
