@@ -13,7 +13,7 @@ is an error that names the array and the day, and exit status 1.
 from experiments import mains
 
 if __name__ == '__main__':
-  mains.start('check_leaks')  # parses flags before slow imports
+  mains.start('check_leaks')  # reads flags before slow imports
 
 import functools
 from collections.abc import Sequence

@@ -7,7 +7,7 @@ eigen3 prepare_data --download=AAPL,MSFT --out=panel.parquet"""
 from experiments import mains
 
 if __name__ == '__main__':
-  mains.start('prepare_data')  # parses flags before slow imports
+  mains.start('prepare_data')  # reads flags before slow imports
 
 import dataclasses
 import os

@@ -10,7 +10,7 @@ page is about these days, else about the validation days.
 from experiments import mains
 
 if __name__ == '__main__':
-  mains.start('report')  # parses flags before slow imports
+  mains.start('report')  # reads flags before slow imports
 
 import pathlib
 from collections.abc import Sequence

@@ -10,7 +10,7 @@ Every run is a process of its own. Killed or stopped, the same command goes on;
 from experiments import mains
 
 if __name__ == '__main__':
-  mains.start('ladder')  # parses flags before slow imports
+  mains.start('ladder')  # reads flags before slow imports
 
 import pathlib
 from collections.abc import Sequence

@@ -11,7 +11,7 @@ told of together. Killed or stopped, the same command goes on.
 from experiments import mains
 
 if __name__ == '__main__':
-  mains.start('study')  # parses flags before slow imports
+  mains.start('study')  # reads flags before slow imports
 
 import pathlib
 from collections.abc import Mapping, Sequence
