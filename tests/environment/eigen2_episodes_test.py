@@ -65,7 +65,7 @@ def _config(meta):
 
 @pytest.fixture(scope='module', params=FILES)
 def replay(request, shared_dir):
-  """One golden file and the four episodes that the environment plays."""
+  """Returns a golden file and the environment's replay of its four episodes."""
   folder = shared_dir / 'reference'
   with np.load(folder / f'{request.param}.npz') as archive:
     golden = dict(archive)
@@ -153,7 +153,7 @@ def _entry_event(extras, i, k):
 
 
 def _close_events(extras, i, k):
-  """The day's closing fills, the oldest position first, as Eigen2 logs."""
+  """Returns the day's closing fills, oldest first, as in Eigen2's log."""
   closed = jax.tree.map(lambda x: x[i, k], extras.closed)
   events = []
   for slot in np.flatnonzero(closed.mask)[::-1]:
@@ -200,7 +200,7 @@ def test_events(replay):
 def test_account_never_lacks_cash(replay):
   _, _, _, (_, timesteps) = replay
   assert timesteps.extras.cash.min() >= 0
-  # Every golden episode that trades leaves its mark on the account.
+  # Every golden episode that trades changes the account.
   assert np.ptp(timesteps.extras.equity[0]) > 0
 
 

@@ -1,7 +1,7 @@
-"""The reward `entry_excess` against trades that the slow account makes alone.
+"""Tests of the reward `entry_excess` against single trades of the slow account.
 
-What the mean trade of a day brings is reckoned by an account that buys each
-stock of the market alone, on that day, and waits until it has left it.
+The mean trade of a day is computed by an account that buys each stock of the
+market alone on that day, and holds it until its exit.
 """
 
 import double_precision
@@ -29,7 +29,7 @@ MODES = [
     'delisting_price': 'entry_price',
   },
 ]
-SEEDS = (1, 2)  # the first has a universe that stocks join and leave
+SEEDS = (1, 2)  # the first has a universe whose members change
 
 
 def _config(**settings):
@@ -44,7 +44,7 @@ def _config(**settings):
 
 
 class SlowExcess:
-  """The mean trade of every day, by playing each of its trades."""
+  """Computes the mean trade of every day by playing each trade."""
 
   def __init__(self, panel, config):
     self.account = slow_account.SlowAccount(panel, config, STOP)
@@ -63,14 +63,14 @@ class SlowExcess:
     return np.mean(found) if found else None
 
   def nothing(self, day):
-    """What a chance that is not used pays."""
+    """Returns the reward of an unused entry."""
     if not self.config.market_timing:
       return -self.of_all_days
     mean = self.mean(day, self.config.max_sale_target)
     return 0.0 if mean is None else -mean
 
   def reward(self, day, trades):
-    """What a day pays on which these trades were decided."""
+    """Returns the reward of a day on which these trades were decided."""
     paid = 0.0
     for trade in trades:
       percent = self.account.alone(day, trade.stock, trade.sale_target)
@@ -111,7 +111,7 @@ def test_it_is_the_entry_reward_less_the_mean_of_all_trades(mode):
     play = quick_compilation.jit(jax.vmap(_rewards, in_axes=(0, None, 0)))
     found = play(batch, np.int32(start), np.stack(actions))
   np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
-  # There was something to compare: days with trades and days without.
+  # Both kinds of days occurred: with trades and without.
   some = np.array(some)
   assert 8 < some.sum() < some.size - 8
   assert np.std(np.array(expected)[some]) > 1.0
@@ -129,7 +129,7 @@ def _rewards(environment, start, actions):
 
 @jax.jit
 def _paid(environment, day, sale_target):
-  """Of a full order of each stock [N], of none [], and by `entry` [N]."""
+  """Returns rewards of full orders [N], of no order [], and `entry` [N]."""
   rules, reward = environment.rules, environment.reward
   stock = jnp.arange(environment.prices.shape[1])
   orders = (
@@ -144,7 +144,7 @@ def _paid(environment, day, sale_target):
 
 
 def _market(growth, num_days=30, cost=50.0, **settings):
-  """Stocks [N] that move by so much a day, [num_days, N] or [N]."""
+  """Returns a market of stocks that grow by [num_days, N] or [N] a day."""
   growth = np.broadcast_to(growth, (num_days, np.shape(growth)[-1]))
   close = 100.0 * np.cumprod(1.0 + growth, axis=0)
   ohlc = np.repeat(close[..., None], 4, -1)
@@ -166,14 +166,14 @@ def _market(growth, num_days=30, cost=50.0, **settings):
 
 
 def _noisy(seed=0, common=0.03):
-  """Three stocks that share most of their moves."""
+  """Returns three stocks that share most of their moves."""
   rng = np.random.default_rng(seed)
   return rng.normal(0, common, (30, 1)) + rng.normal(0.001, 0.01, (30, 3))
 
 
 @pytest.mark.parametrize('timing', [True, False])
 def test_where_every_trade_loses_its_costs_none_is_best(timing):
-  """Costs are in all trades alike, and must not vanish with what is common."""
+  """Costs are common to all trades, but must not cancel with the mean."""
   environment = _market(np.array([0.0, 0.001, -0.001]), market_timing=timing)
   paid, nothing, entry = _paid(environment, 10, 50.0)
   assert (np.asarray(entry) < 0).all()
@@ -211,13 +211,13 @@ def test_without_timing_no_day_is_better_for_buying_than_another():
   worth = paid - nothing[:, None]
   assert np.std(entry.mean(1)) > 2.0
   assert np.std(worth.mean(1)) < 1e-3
-  # Over all days buying is worth what it brings, and so is every stock.
+  # On average over days, buying and each stock keep their profit.
   np.testing.assert_allclose(worth.mean(0), entry.mean(0), atol=1e-3)
 
 
 @pytest.mark.parametrize('timing', [True, False])
 def test_what_is_common_to_all_stocks_is_gone(timing):
-  """A day's trades pay the same, whatever the market does afterwards."""
+  """Rewards of a day's trades do not depend on later moves of the market."""
   own = _noisy(common=0.0)
   paid = []
   for shock in (0.0, 0.05, -0.05):
@@ -231,7 +231,7 @@ def test_what_is_common_to_all_stocks_is_gone(timing):
 
 
 def test_targets_are_compared_with_trades_of_the_same_target():
-  """All stocks reach the low one: it is neither better nor worse."""
+  """All stocks reach the low target, so it is neither better nor worse."""
   environment = _market(np.full(3, 0.02), market_timing=True)
   for target in (2.0, 50.0):
     paid, _, entry = _paid(environment, 10, target)
@@ -240,7 +240,7 @@ def test_targets_are_compared_with_trades_of_the_same_target():
 
 
 def test_costs_may_be_an_argument():
-  """What none is paid is that of trades at these costs."""
+  """The reward of no order is that of trades at these costs."""
   environment = _market(_noisy(), market_timing=True, cost=100.0)
   found = _paid(_market(_noisy(), market_timing=True).at_cost(0.01), 9, 50.0)
   for one, other in zip(found, _paid(environment, 9, 50.0), strict=True):
@@ -263,7 +263,7 @@ def test_it_looks_no_further_than_the_split(timing):
 
 
 def test_other_rewards_prepare_nothing():
-  """Environments of older runs keep their structure."""
+  """Environments with other rewards keep their tree structure."""
   environment = TradingEnvironment(
     random_markets.panel(0), random_markets.config()
   )

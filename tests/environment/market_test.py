@@ -1,4 +1,4 @@
-"""The market that networks see."""
+"""Tests of the market that networks observe."""
 
 import dataclasses
 
@@ -54,7 +54,7 @@ def test_a_market_is_an_argument_not_a_constant():
 
 
 def test_a_market_is_normalised_by_the_days_it_is_fitted_to():
-  """Later days have no part in it."""
+  """Later days have no influence."""
   config = td3.get_config('smoke').data
   panel = data.synthetic_market(config.synthetic).panel
   start, stop = days = (5, 90)

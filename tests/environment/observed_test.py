@@ -1,4 +1,4 @@
-"""What is seen of the account, by hand and as the slow account has it."""
+"""Tests of the observed account, by hand and against the slow account."""
 
 import jax
 import numpy as np
@@ -28,7 +28,7 @@ SHARES = 5000 / 1.01 / 100  # of an order of 5,000 that pays 1 %
 
 
 def _play(environment, start, actions):
-  """The first time step, and those of an episode with the states after."""
+  """Returns the first time step, and those of an episode with later states."""
   state, first = environment.reset_at(start)
 
   def step(state, action):
@@ -92,7 +92,7 @@ def test_an_account_by_hand():
   # A day later, and another: then it is old, and a sale is pending.
   assert seen.stocks[1, 1, 1:].tolist() == _approx([0.5, 0.0, 0.4, 0.0])
   assert seen.stocks[2, 1, 1:].tolist() == _approx([1.0, 0.0, 0.4, 1.0])
-  # Sold at the open of day 4; nothing is seen of it.
+  # Sold at the open of day 4; no longer observed.
   assert seen.stocks[3:, 1].tolist() == [[0.0] * 5] * 3
   assert seen.whole[3:] == _approx(np.array([[1, 2 / 6], [1, 1 / 6], [1, 0]]))
   assert states.equity[-1] < 10_000
@@ -101,7 +101,7 @@ def test_an_account_by_hand():
 def test_the_portfolio_reward_by_hand():
   rows = [QUIET, (100, 104, 98, 102), (102, 103, 98, 99)]
   _, (timesteps, states) = _by_hand(rows, portfolio_scale=10.0)
-  # Each is of the day to the next decision; the first holds the entry's cost.
+  # Each is until the next decision; the first includes the entry's cost.
   equity = [10_000, *(5000 + SHARES * price for price in (102, 99, 100))]
   equity += [5000 + SHARES * 99] * 3  # sold for 100, less 1 %
   assert timesteps.reward == _approx(10 * np.diff(np.log(equity)))
@@ -112,7 +112,7 @@ def test_the_portfolio_reward_by_hand():
 
 
 def test_an_open_position_goes_on_into_the_reward():
-  """At a slice's end that is none: the change to the next close is paid."""
+  """At the end of a slice that is not terminal, the next change is paid."""
   rows = [QUIET, QUIET, QUIET, (100, 103, 99, 102)]
   _, (timesteps, _) = _by_hand(rows, settlement_days=1, portfolio_scale=1.0)
   assert timesteps.discount[2] == 1
@@ -148,7 +148,7 @@ def test_observing_changes_nothing_else():
   [(MODES[0], 1), (MODES[1], 2), (MODES[2], 1)],
 )
 def test_the_slow_account_sees_the_same(mode, num_markets):
-  """Every number of the view and every reward, on markets with all gaps."""
+  """Compares all observed numbers and rewards on markets with all gaps."""
   config = random_markets.config(
     observe_account=True, reward='portfolio', **mode
   )

@@ -1,4 +1,4 @@
-"""Compilation that takes a quarter of the time, for programs run once."""
+"""Compilation in a quarter of the time, for programs that run once."""
 
 import jax
 
@@ -6,5 +6,5 @@ from eigen3 import parallel
 
 
 def jit(function):
-  """`jax.jit` with little optimisation."""
+  """Applies `jax.jit` with little optimisation."""
   return jax.jit(function, compiler_options=parallel.quick_compilation())

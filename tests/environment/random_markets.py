@@ -1,4 +1,4 @@
-"""Small markets with every kind of gap, and configurations for them."""
+"""Draws small markets with every kind of gap, and settings for them."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ INVESTABLE = (1, 6)
 
 
 def config(**settings):
-  """The environment's settings for short, busy episodes."""
+  """Returns the environment's settings for short episodes with many trades."""
   section = td3.get_config('smoke').environment
   with section.unlocked():
     section.fill = 'next_open'
@@ -45,7 +45,7 @@ def config(**settings):
 
 
 def panel(seed: int, num_markets: int = 1) -> MarketPanel:
-  """Volatile prices with missing prices, rows and stretches of days."""
+  """Draws volatile prices with missing prices, rows and periods."""
   rng = np.random.default_rng(seed)
   shape = (NUM_DAYS, NUM_COLUMNS)
   close = 50 * np.exp(np.cumsum(rng.normal(0, 0.04, shape), axis=0))
@@ -71,9 +71,9 @@ def panel(seed: int, num_markets: int = 1) -> MarketPanel:
       ohlc[rng.integers(5, NUM_DAYS) :, column, 0] = np.nan
   markets = _close_markets(rows, seed) if num_markets == 2 else ()
   ohlc[rows] = np.nan
-  # A row without prices may still have features: it is not absent then.
+  # A row without prices may still have features; then it is not absent.
   features[rows & (rng.random(shape) < 0.8)] = np.nan
-  # Every other market has a universe that stocks join and leave.
+  # Every other market has a universe whose members change.
   num_stocks = INVESTABLE[1] - INVESTABLE[0]
   changes = rng.random((NUM_DAYS, num_stocks)) < 0.1
   members = np.cumsum(changes, axis=0) % 2 == 0
@@ -89,7 +89,7 @@ def panel(seed: int, num_markets: int = 1) -> MarketPanel:
 
 
 def _close_markets(rows: np.ndarray, seed: int) -> tuple[int, ...]:
-  """Holidays of two markets, in rows [T, C], and the market of each column."""
+  """Marks holidays of two markets in rows [T, C]; returns columns' markets."""
   markets = np.array([0, 1, 1, 0, 1, 0])
   for market in (0, 1):
     first = (7 * seed) % 11 + 9 * market
@@ -101,7 +101,7 @@ def _close_markets(rows: np.ndarray, seed: int) -> tuple[int, ...]:
 
 
 def actions(seed: int, num_steps: int) -> np.ndarray:
-  """float32 [S, N, 2]; ties, targets out of range and quiet days included."""
+  """Draws float32 [S, N, 2] with ties, targets out of range and quiet days."""
   rng = np.random.default_rng(1_000_000 + seed)
   num_stocks = INVESTABLE[1] - INVESTABLE[0]
   coefficients = rng.uniform(0, 2.4, (num_steps, num_stocks))

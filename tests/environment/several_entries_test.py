@@ -1,4 +1,4 @@
-"""Several entries a day: what critics weigh is what the slow account buys."""
+"""Several entries a day: critics' weights match the slow account's orders."""
 
 import jax
 import numpy as np
@@ -13,7 +13,7 @@ _weights = jax.jit(slot_weights, static_argnums=(1, 2, 3))
 
 
 def _days(seed, entries):
-  """Coefficients as critics see them, and stocks bought, of days to buy on."""
+  """Returns the critics' coefficients and the stocks bought on entry days."""
   config = random_markets.config(
     entry_choice='best_available',
     max_entries_per_day=entries,
@@ -44,13 +44,13 @@ def test_near_an_argmax_they_are_the_stocks_that_are_bought(entries):
   # Two coefficients may be as close as the temperature, but hardly ever.
   off = np.abs(weights - expected).max(1) > 0.01
   assert off.mean() < 0.02
-  # None was bought, and all that could be, or nearly.
+  # Days with no entry and with (nearly) all entries occur.
   assert {len(stocks) for stocks in bought} >= {*range(min(entries, 3) + 1)}
 
 
 @pytest.mark.parametrize('entries', [2, 3])
 def test_at_the_usual_temperature_they_are_not_those_of_one_entry(entries):
-  """Which, times the entries, would buy the best stock so many times."""
+  """Weights of one entry, times `entries`, would buy one stock repeatedly."""
   seen, bought = zip(
     *(day for seed in SEEDS for day in _days(seed, entries)), strict=True
   )

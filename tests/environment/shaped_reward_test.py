@@ -1,4 +1,4 @@
-"""The shaped reward is the plain one and a difference of potentials."""
+"""The shaped reward is the plain one plus a difference of potentials."""
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +35,7 @@ def _settings(mode):
 
 
 def _play(environment, start, actions):
-  """Shaped and plain rewards of an episode, and potentials before each step."""
+  """Returns shaped and plain rewards, and potentials before each step."""
   idle = jnp.zeros_like(actions[0])
 
   def step(state, action):
@@ -82,6 +82,6 @@ def test_it_is_the_plain_reward_and_a_difference_of_potentials(
     shaped, plain + DISCOUNT * after - before, atol=2e-3
   )
   np.testing.assert_array_equal(shaped[~ordered], 0)
-  # Orders are told apart from what was held before.
+  # Only orders are rewarded, not positions held before.
   assert np.std(plain[~ordered]) > 0.1
   assert np.std(shaped[ordered]) > 0.1

@@ -1,4 +1,4 @@
-"""The rules of trading, slow and obvious: what the environment must match.
+"""The rules of trading, slow and obvious: the reference of the environment.
 
 One market and one episode in float64, with loops and lists. It shares no code
 with the environment and looks at prices only up to the day it plays.
@@ -15,7 +15,7 @@ LONGEST_CLOSED = 30  # days, after which a market has ended
 
 @dataclasses.dataclass
 class Trade:
-  """One order, then one position, then one result."""
+  """An order, then a position, then a result."""
 
   decided: int
   stock: int
@@ -35,7 +35,7 @@ class Trade:
 
 @dataclasses.dataclass
 class Day:
-  """What the account did and held on one day."""
+  """Trades and positions of the account on a day."""
 
   cash: float = 0.0
   equity: float = 0.0
@@ -68,7 +68,7 @@ class SlowAccount:
     self.closes = panel.ohlc[..., 3]
     self.markets = panel.markets
     self.first = first
-    self.config = types.SimpleNamespace(**config)  # quicker to read
+    self.config = types.SimpleNamespace(**config)  # faster access
     self.oldest_age = config.max_holding_days + config.delisting_days
     if self.markets:
       self.oldest_age += LONGEST_CLOSED
@@ -79,7 +79,7 @@ class SlowAccount:
     self.positions = []
 
   def play(self, start, actions):
-    """The days of the episode; goes on without entries to the split's end."""
+    """Returns the episode's days, and those to the split's end, no entries."""
     self.start = start
     days = []
     for day in range(start, self.stop):
@@ -92,9 +92,9 @@ class SlowAccount:
     return days[: len(actions)]
 
   def alone(self, day, stock, sale_target):
-    """The % that a full trade decided on a day brings a rich, empty account.
+    """Returns the return, %, of a full trade by an account with ample cash.
 
-    None where it cannot be bought.
+    None if the stock cannot be bought.
     """
     self.cash, self.orders, self.positions = 1e9, [], []
     action = np.zeros((self.ohlc.shape[1], 2))
@@ -106,7 +106,7 @@ class SlowAccount:
   # Prices.
 
   def price(self, day, stock, kind):
-    """The price, or None where there is none."""
+    """Returns the price, or None if there is none."""
     return self.prices[day][stock][kind]
 
   def last_close(self, day, stock):
@@ -117,7 +117,7 @@ class SlowAccount:
     return self.price(day, stock, CLOSE)
 
   def is_gone(self, day, stock):
-    """Whether it has lacked on `delisting_days` days of its market in a row."""
+    """Returns whether it lacks prices on `delisting_days` market days."""
     missed = 0
     while day >= 0 and self._is_absent(day, stock):
       missed += self.is_open(day, stock)
@@ -125,7 +125,7 @@ class SlowAccount:
     return missed >= self.config.delisting_days
 
   def is_open(self, day, stock):
-    """Whether anything of the stock's market trades, or it has ended."""
+    """Returns whether any stock of its market trades, or the market ended."""
     if not self.markets:
       return True
     own = self.markets[self.first + stock]
@@ -241,7 +241,7 @@ class SlowAccount:
     )
 
   def _look(self, day, today):
-    """What a policy is told of the account before it decides."""
+    """Records what a policy observes of the account before its decision."""
     config = self.config
     today.marked = self._equity(day)
     today.seen = [[0.0] * 5 for _ in range(self.ohlc.shape[1])]
@@ -371,7 +371,7 @@ class SlowAccount:
     return reward - (self.config.inaction_penalty if today.inactive else 0)
 
   def _entry_reward(self, trade):
-    """What the account itself realised, seen from the end of the split."""
+    """Returns the trade's realised return, known at the end of the split."""
     if trade.entry_day < 0:
       return 0.0
     price = trade.exit_price

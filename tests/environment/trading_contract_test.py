@@ -1,4 +1,4 @@
-"""What holds for every market: no look-ahead, one trace, conserved money."""
+"""Invariants of all markets: no look-ahead, one trace, conserved money."""
 
 import chex
 import double_precision
@@ -35,7 +35,7 @@ _rollouts = quick_compilation.jit(jax.vmap(_rollout, (0, None, 0)))
 
 
 def _play(panels, config, start=2):
-  """Plays one episode in each panel, [B, S, ...]; actions differ."""
+  """Plays an episode in each panel, [B, S, ...], with different actions."""
   environments = [TradingEnvironment(panel, config) for panel in panels]
   batch = jax.tree.map(lambda *leaves: np.stack(leaves), *environments)
   num_steps = environments[0].num_steps
@@ -92,8 +92,8 @@ def test_money_is_conserved(settings):
 
 
 def test_a_slot_is_always_free():
-  """Nothing is ever in the slots that the next day pushes out."""
-  # The worst of markets: opens end, so positions wait as long as they may.
+  """Slots that the next day discards are always empty."""
+  # The worst case: opens end, so positions wait as long as possible.
   panels = [random_markets.panel(seed) for seed in range(30)]
   for panel in panels[:15]:
     panel.ohlc[8:, :, 0] = np.nan
@@ -107,7 +107,7 @@ def test_a_slot_is_always_free():
     stocks = states.positions.stock
     assert (stocks[..., -count:] == EMPTY).all()
     if config.fill == 'next_open':
-      # No slot is spare: the ones before them are used.
+      # No slot is superfluous: all others are used.
       assert (stocks[..., -2 * count : -count] != EMPTY).any()
     # Hence no position is lost: all that were opened are closed or open.
     opened = timesteps.extras.bought > 0
@@ -138,7 +138,7 @@ def test_no_look_ahead(settings, reward):
   def after(tree):
     return jax.tree.map(lambda leaf: leaf[:, step + 1 :], tree)
 
-  if reward == 'entry':  # the one thing that may look ahead
+  if reward == 'entry':  # the only one that may look ahead
     assert (timesteps.reward != other_timesteps.reward)[:, : step + 1].any()
     nothing = np.zeros_like(timesteps.reward)
     timesteps = timesteps._replace(reward=nothing)

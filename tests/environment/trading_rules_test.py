@@ -1,4 +1,4 @@
-"""Every rule of trading on markets small enough to reckon by hand."""
+"""Tests of every rule of trading on markets computed by hand."""
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ QUIET = (100, 101, 99, 100)  # open, high, low, close
 
 
 def _panel(*stocks, members=None, markets=()):
-  """A panel whose investable columns are `stocks`, lists of (o, h, l, c)."""
+  """Returns a panel with investable `stocks`, lists of (o, h, l, c)."""
   ohlc = np.array(stocks, np.float32).swapaxes(0, 1)
   return MarketPanel(
     dates=np.datetime64('2001-01-01') + np.arange(len(ohlc)),
@@ -30,7 +30,7 @@ def _panel(*stocks, members=None, markets=()):
 
 
 def _config(**settings):
-  """Two trading days, holding 2 days, delisting after 2, cash 10,000."""
+  """Returns settings: two trading days, holding 2, delisting after 2 days."""
   section = td3.get_config('smoke').environment
   with section.unlocked():
     section.fill = 'next_open'
@@ -55,7 +55,7 @@ def _config(**settings):
     section.delisting_days = 2
     section.initial_cash = 10_000.0
     section.max_position_fraction = 0.5
-    section.commission_bp = 100.0  # 1 %, to be reckoned with
+    section.commission_bp = 100.0  # 1 %, not negligible
     section.slippage_bp = 0.0
     section.update(settings)
   return section
@@ -89,7 +89,7 @@ def _rollout(environment, actions):
 
 
 def _only_trade(timesteps):
-  """The one trade that was closed, as a dictionary."""
+  """Returns the only closed trade as a dictionary."""
   closed = timesteps.extras.closed
   ((step, slot),) = np.argwhere(closed.mask)
   trade = {
@@ -143,7 +143,7 @@ def test_the_holding_waits_for_an_open():
 
 
 def test_a_position_that_cannot_be_sold_is_given_up():
-  # Without opens on days 4 and 5 it has missed `delisting_days` chances.
+  # Without opens on days 4 and 5 it has missed `delisting_days` days.
   rows = [QUIET] * 4 + [(NAN, 101, 99, 100), (NAN, 101, 99, 98)]
   trade = _only_trade(_play([rows], delisting_return=-0.5))
   assert trade['reason'] == Exit.DELISTED
@@ -174,7 +174,7 @@ def test_days_on_which_a_market_is_closed_do_not_count(markets, reason, day):
 
 @pytest.mark.parametrize('most', [1, 2])
 def test_an_order_waits_until_its_market_opens(most):
-  """As that of a Friday beside pairs that trade on weekends."""
+  """Covers a stock's order of Friday beside pairs that trade on weekends."""
   rows = [QUIET, NO_ROW, NO_ROW, (104, 105, 99, 100), *[QUIET] * 6]
   environment = TradingEnvironment(
     _panel([QUIET] * len(rows), rows, rows, markets=(0, 1, 1)),
@@ -399,7 +399,7 @@ def test_only_members_are_bought_and_others_can_be_sold(choice, fill):
   assert extras.closed.stock[step, slot] == 0
   assert extras.closed.reason[step, slot] == Exit.MAX_HOLDING
   assert extras.closed.exit_price[step, slot] == 100
-  # The same market without a universe buys it again.
+  # Without a universe it is bought again.
   free = TradingEnvironment(
     _panel(*[[QUIET] * 7] * 2),
     _config(entry_choice=choice, fill=fill, max_holding_days=1),

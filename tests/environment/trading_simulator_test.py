@@ -26,7 +26,7 @@ ALL = [
   dict(zip(CHOICES, values, strict=True))
   for values in itertools.product(*CHOICES.values())
 ]
-# Of these eight rows any two settings meet in all four ways.
+# Eight rows with all four combinations of any two settings.
 SOME = [
   dict(
     zip(
@@ -46,12 +46,12 @@ SOME = [
     (1, 1, 1, 0, 0, 0),
   )
 ]
-# The end of the split cuts trades short for late starts.
+# Late starts let the end of the split cut trades short.
 STOP = random_markets.NUM_DAYS - 4
 
 
 def _play(environment, start, actions):
-  """States after and time steps of an episode; both rewards."""
+  """Returns later states and time steps of an episode; both rewards."""
   state, _ = environment.reset_at(start)
 
   def body(state, action):
@@ -64,7 +64,7 @@ def _play(environment, start, actions):
 
 
 def _episode(config, seed, num_markets=1):
-  """A panel, an episode's first day, its actions and its slow account."""
+  """Returns a panel, an episode's first day, actions and slow account."""
   panel = random_markets.panel(seed, num_markets)
   num_steps = config.trading_days + config.settlement_days
   first, last = config.context_days - 1, STOP - 1 - num_steps
@@ -76,7 +76,7 @@ def _episode(config, seed, num_markets=1):
 
 
 def _assert_all_same(tolerance, config, seeds, jit=jax.jit, num_markets=1):
-  """Plays one episode of each seed both ways."""
+  """Plays an episode of each seed with both accounts, and compares them."""
   panels, starts, actions, all_days = zip(
     *(_episode(config, seed, num_markets) for seed in seeds), strict=True
   )
@@ -132,7 +132,7 @@ def _assert_same(tolerance, days, played):
     last = k == len(days) - 1
     assert timesteps.last[k] == last
     assert timesteps.discount[k] == (0 if last and day.flat else 1)
-  # Of each day as many: the outcomes are the same.
+  # As many on each day: outcomes are the same.
   close(
     extras.entries.value[extras.entries.outcome == Entry.ACCEPTED],
     [trade.value for day in days for trade in day.accepted],
@@ -159,7 +159,7 @@ def _name(settings):
 @pytest.mark.parametrize('settings', SOME, ids=_name)
 def test_matches_the_slow_account(settings):
   config = random_markets.config(**settings)
-  # Two of them as everyone compiles them.
+  # Two of them with the usual compilation.
   default = settings['entry_choice'] == 'best' and settings['enforce_cash']
   jit = jax.jit if default else quick_compilation.jit
   _assert_all_same(2e-5, config, range(60), jit)
@@ -167,7 +167,7 @@ def test_matches_the_slow_account(settings):
 
 @pytest.mark.parametrize('settings', [SOME[0], SOME[2], SOME[4]], ids=_name)
 def test_matches_the_slow_account_in_two_markets(settings):
-  """With holidays of their own that are longer than a delisting takes."""
+  """Each has its own holidays, longer than the time to a delisting."""
   config = random_markets.config(**settings)
   jit = quick_compilation.jit
   _assert_all_same(2e-5, config, range(40), jit, num_markets=2)
@@ -176,7 +176,7 @@ def test_matches_the_slow_account_in_two_markets(settings):
 @pytest.mark.long
 @pytest.mark.parametrize('index', range(len(ALL)))
 def test_matches_the_slow_account_exactly(index):
-  """In float64 not even the last bits of a comparison are an excuse."""
+  """In float64 comparisons must agree without rounding differences."""
   settings = ALL[index] | {
     'delisting_days': 1 + index % 3,
     'delisting_return': (0.0, -0.3)[index % 2],
@@ -189,7 +189,7 @@ def test_matches_the_slow_account_exactly(index):
 
 
 def test_random_markets_reach_every_rule():
-  """Every outcome and every way out occurs, or the comparison is idle."""
+  """Every outcome and exit occurs; otherwise the comparison proves nothing."""
   outcomes, reasons, others = set(), set(), set()
   for settings in SOME:
     config = random_markets.config(**settings)

@@ -38,7 +38,7 @@ def test_portfolios_are_formed_at_the_close_before(panel):
 
 
 def test_no_portfolio_knows_the_day(panel):
-  """Of the day itself only the returns of what was chosen before count."""
+  """Of the day itself only returns of earlier choices are used."""
   volume = panel.volume.copy()
   volume[200:] = 7.0
   members = panel.members.copy()
@@ -68,7 +68,7 @@ def test_what_was_mixed_is_found():
   assert found.detectable == pytest.approx(2.8 * found.error, rel=0.01)
   total = found.alpha + sum(found.contributions.values())
   assert total == pytest.approx(252 * noisy.mean())
-  # Of weekly days as many less are a year.
+  # The same returns taken as weekly have 52 a year.
   weekly = attribution.attribute(noisy, held, year=52)
   assert weekly.alpha == pytest.approx(found.alpha * 52 / 252)
 

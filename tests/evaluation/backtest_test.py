@@ -14,7 +14,7 @@ A, B = 0, 1
 
 @pytest.fixture(scope='module')
 def market():
-  """A rises into its target; B falls until its time is over."""
+  """Returns a market: A reaches its target, B falls until its exit."""
   close = np.full((NUM_DAYS, 2), [100.0, 50.0])
   close[2:4, A] = [110, 115]
   close[4:, A] = 115
@@ -34,7 +34,7 @@ def backtester(market):
 
 @pytest.fixture(scope='module')
 def actions(backtester):
-  """Buys all it may of A on day 1, half as much of B on day 4."""
+  """Buys a full position of A on day 1, and half a one of B on day 4."""
   actions = np.zeros((len(backtester.days), 2, 2), np.float32)
   actions[..., 1] = 50
   actions[0, A] = 2.0, 20.0
@@ -48,7 +48,7 @@ def backtest(backtester, actions):
 
 
 def test_the_days_are_those_of_the_split(market, backtester):
-  # One day is left for the context, one for the last observation.
+  # One day is context, and one is the last observation.
   assert backtester.days.tolist() == list(range(1, 11))
   later = Backtester(market, tiny_market.config(), (3, 11))
   assert later.days.tolist() == list(range(3, 10))
@@ -63,7 +63,7 @@ def test_equity_by_hand(backtest):
   # A coefficient of half the ceiling buys half as much of B on day 5.
   shares_b = 0.25 * day_3 / (50 * 1.01)
   rest = 0.75 * day_3
-  # After two whole days it has to go at the next open, 48.
+  # After two whole days it is sold at the next open, 48.
   end = rest + 0.99 * 48 * shares_b
   expected = [
     10_000,
@@ -107,7 +107,7 @@ def test_trades_by_hand(backtest):
   pd.testing.assert_frame_equal(
     backtest.trades, expected, check_dtype=False, rtol=1e-5
   )
-  # What the trades earned is what the account has more.
+  # The trades' profits are the change of the account.
   assert backtest.trades['net_profit'].sum() == pytest.approx(
     backtest.equity[-1] - 10_000, rel=1e-5
   )
@@ -132,7 +132,7 @@ def test_the_summary_by_hand(backtest):
 
 def test_only_account_awareness_buys_around_what_is_held(backtester, actions):
   actions = actions.copy()
-  actions[:, A] = 2.0, 50.0  # always rather A
+  actions[:, A] = 2.0, 50.0  # always prefers A
   actions[:, B] = 1.5, 50.0
   plain = backtester.run(actions)
   aware = backtester.run(actions, account_aware=True)

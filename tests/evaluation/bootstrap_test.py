@@ -1,4 +1,4 @@
-"""Days drawn in blocks: intervals and p-values that mean what they say."""
+"""Tests of the bootstrap over blocks of days: coverage and p-values."""
 
 import math
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings('error')
 
 
 def autoregressive(rng, days, correlation, mean=0.0):
-  """Days of a first-order autoregression, of deviation 1."""
+  """Draws days of a first-order autoregression with standard deviation 1."""
   noise = rng.normal(size=days + 100) * math.sqrt(1.0 - correlation**2)
   return mean + signal.lfilter([1.0], [1.0, -correlation], noise)[100:]
 
@@ -48,7 +48,7 @@ def test_blocks_of_what_rests():
 
 
 def drawn_slowly(values, block, repeats, rng):
-  """Politis & Romano's scheme, day by day: means of what is drawn."""
+  """Returns means of resamples by Politis & Romano's scheme, day by day."""
   size = len(values)
   means = np.empty(repeats)
   for repeat in range(repeats):
@@ -69,7 +69,7 @@ def test_the_interval_beside_a_slow_one():
   slow = np.quantile(drawn_slowly(values, 8, 1000, rng), [0.025, 0.975])
   width = slow[1] - slow[0]
   np.testing.assert_allclose(found[1:], slow, atol=0.1 * width)
-  # Single days, which forget their neighbours, would claim to know more.
+  # Resampling single days ignores autocorrelation: the interval is too narrow.
   naive = bootstrap.interval(values, np.mean, 0, block=1, repeats=4000)
   error = values.std() / math.sqrt(80)
   assert naive.high - naive.low == pytest.approx(2 * 1.96 * error, rel=0.06)
@@ -135,7 +135,7 @@ def test_a_statistic_that_a_draw_does_not_have():
 
 @pytest.fixture(scope='module')
 def market():
-  """A year of three seeds and of what they are compared with."""
+  """Returns a year of three seeds and of a control."""
   rng = np.random.default_rng(4)
   common = rng.normal(0.0, 0.01, 252)
   return common + rng.normal(0.0, 0.004, (3, 252)), common
@@ -191,8 +191,8 @@ def test_the_same_seed_again_is_no_more_evidence(market):
 
 def test_days_speak_of_these_seeds_only(market):
   _, theirs = market
-  # Seeds that fare as differently as this prove nothing of others, but these
-  # three were better, on all days alike.
+  # Seeds that differ this much prove nothing about others, but these three were
+  # better on all days alike.
   ours = theirs + np.array([[0.003], [-0.001], [0.0001]])
   found = bootstrap.paired_difference(ours, theirs, 0, repeats=200)
   assert found.p == 1 / 201
@@ -241,7 +241,7 @@ def test_what_does_not_fit_is_refused(ours, theirs, message):
   [(250, 0.0, 0.945, 0.01), (1000, 0.3, 0.94, 0.02)],
 )
 def test_coverage_of_autocorrelated_days(days, correlation, share, false):
-  """The true ratio is held, and no difference found, as often as stated."""
+  """Coverage of the true ratio and false positives are as stated."""
   rng = np.random.default_rng(days)
   held, found = [], []
   for seed in range(600):
@@ -270,7 +270,7 @@ def test_several_statistics_share_their_draws():
 
 
 def test_what_is_detectable_is_detected():
-  """Of days without autocorrelation, a year of them each."""
+  """Checks the power on years of days without autocorrelation."""
   rng = np.random.default_rng(5)
   nothing = np.zeros(252)
 

@@ -16,7 +16,7 @@ def panel():
 
 
 def make_backtest(panel, rows):
-  """Of trades (ticker, entry day, exit day, shares)."""
+  """Returns a backtest of trades (ticker, entry day, exit day, shares)."""
   trades = pd.DataFrame(
     {
       'ticker': [row[0] for row in rows],

@@ -17,12 +17,12 @@ def panel():
 
 
 def prices_of(panel, stock):
-  """Closes [T] of an investable stock."""
+  """Returns the closes [T] of an investable stock."""
   return panel.ohlc[:, panel.investable[0] + stock, 3].astype(float).tolist()
 
 
 def slow_market(panel):
-  """The mean move of the day before's members, day by day."""
+  """Returns the mean return of the previous day's members, day by day."""
   market = [0.0]
   for day in range(1, panel.num_days):
     moves = []
@@ -37,7 +37,7 @@ def slow_market(panel):
 
 @pytest.mark.parametrize('stock', [0, 1, 2, 7])
 def test_beside_a_slow_reference(panel, stock):
-  """Of stocks that come, go, have a gap, and are always there."""
+  """Covers stocks that list late, leave early, have a gap, or are complete."""
   found = characteristics.characteristics(panel)
   close, market = prices_of(panel, stock), slow_market(panel)
   volume = panel.volume[:, 1 + stock].tolist()

@@ -1,4 +1,4 @@
-"""Policies are ranked, averaged and told of as they fared."""
+"""Tests of the ranking, averages and report of policies."""
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ NUM_DAYS = 24
 
 @pytest.fixture(scope='module')
 def panel():
-  """A rises by a half percent a day, B falls by as much."""
+  """Returns a panel: A rises by half a percent a day, B falls by as much."""
   steps = np.arange(NUM_DAYS)[:, None]
   return tiny_market.panel(100.0 * np.array([1.005, 0.995]) ** steps)
 
@@ -34,7 +34,7 @@ def judge(panel, settings):
 
 
 def always(name, wants):
-  """Coefficients `wants` of A and B, every day."""
+  """Returns a policy with the coefficients `wants` of A and B on all days."""
 
   def actions(days):
     action = np.array([[want, 50.0] for want in wants], np.float32)
@@ -64,7 +64,7 @@ def test_a_committee_acts_by_the_mean():
   actions = chosen.actions(np.arange(3))
   assert actions.shape == (3, 2, 2)
   np.testing.assert_array_equal(actions[0], [[1.5, 50.0], [0.5, 50.0]])
-  # Another committee is another policy; so is another order of seats not.
+  # Other members make another policy; another order of them does not.
   other = comparison.committee([RISING, FALLING])
   assert other.digest != chosen.digest
   assert other.name == chosen.name == comparison.COMMITTEE
@@ -77,8 +77,8 @@ def test_slices_of_the_training_days(panel, settings):
   assert (profits['rising'] > 0).all()
   assert (profits['nothing'] == 0).all()
   assert (profits['falling'] < 0).all()
-  # An episode is 3 + 4 days; the first starts when the context is there, the
-  # last ends a day before the last.
+  # An episode has 3 + 4 days. The first starts after the context, and the last
+  # ends a day before the last.
   days = slices.days.reshape(3, 7)
   assert days[0, 0] == 1
   assert days[-1, -1] == NUM_DAYS - 2

@@ -1,4 +1,4 @@
-"""Tests of many policies find who was planted, and nobody else."""
+"""Checks that tests of many policies find planted skill, and nothing else."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.filterwarnings('error')
 
 @pytest.fixture(scope='module')
 def noise():
-  """Two years of twenty policies without skill, around a market."""
+  """Returns two years of twenty policies without skill, around a market."""
   rng = np.random.default_rng(1)
   market = rng.normal(0.0003, 0.01, 500)
   return market[:, None] + rng.normal(0.0, 0.005, (500, 20)), market
@@ -26,7 +26,7 @@ def test_luck_among_many_is_not_superior(noise):
   returns, market = noise
   means = (returns - market[:, None]).mean(axis=0)
   best = returns[:, [means.argmax()]]
-  # Alone, the luckiest would look like a find.
+  # Tested alone, the luckiest would look significant.
   assert superior(best, market) < 0.05 < superior(returns, market)
 
 
@@ -38,11 +38,11 @@ def test_skill_among_many_is_found(noise):
 
 
 def test_the_consistent_p_value_beside_a_slow_one():
-  """Hopeless policies do not count, poor ones do."""
+  """Very poor policies do not affect it, slightly poor ones do."""
   rng = np.random.default_rng(3)
   noise = rng.normal(size=(300, 16))
   noise = (noise - noise.mean(axis=0)) / noise.std(axis=0)
-  # One is good, five are poor, ten hopeless, in standard errors of the mean.
+  # In standard errors of the mean: one good, five slightly and ten very poor.
   score = np.array([2.0] + [-0.5] * 5 + [-8.0] * 10)
   returns = noise + score / np.sqrt(300)
   days = rng.integers(300, size=(4000, 300))
@@ -137,7 +137,7 @@ def test_what_does_not_fit_is_refused(bad):
 
 @pytest.mark.long
 def test_the_error_rates_of_many():
-  """Nobody is superior in one of twenty markets; the best stays in the set."""
+  """Checks false positives at 5 %, and that the best stays in the set."""
   rng = np.random.default_rng(0)
   superior_found, best_kept = [], []
   for seed in range(300):

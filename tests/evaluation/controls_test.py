@@ -21,26 +21,26 @@ def run(panel, drift=None, seed=0, days=None, **settings):
 
 
 def growing(*rates):
-  """Closes from 100 that grow by so much a day."""
+  """Returns closes from 100 that grow by so much a day."""
   day = np.arange(NUM_DAYS)[:, None]
   return 100.0 * (1 + np.array(rates)) ** day
 
 
 @pytest.fixture(scope='module')
 def riser_panel():
-  """A rises, B stays, C falls."""
+  """Returns a panel: A rises, B stays, C falls."""
   return tiny_market.panel(growing(0.01, 0.0, -0.01))
 
 
 @pytest.fixture(scope='module')
 def riser(riser_panel):
   drift = np.zeros((NUM_DAYS, 3))
-  drift[:, 1] = 0.01  # a secret that prices do not tell
+  drift[:, 1] = 0.01  # not visible in prices
   return run(riser_panel, drift)
 
 
 def assert_never_twice(trades):
-  """No stock is held twice at once."""
+  """Checks that no stock is held twice at once."""
   for _, own in trades.groupby('ticker'):
     own = own.sort_values('entry_date')
     entered = own['entry_date'].to_numpy()[1:]
@@ -67,7 +67,7 @@ def test_momentum_buys_nothing_where_nothing_rises():
 
 
 def test_momentum_knows_what_it_holds():
-  """Both rise: while the better is held, the other is bought."""
+  """If both rise, the other is bought while the better is held."""
   panel = tiny_market.panel(growing(0.02, 0.01, -0.01))
   (momentum,) = run(panel, entry_choice='best')['momentum']
   assert set(momentum.trades['ticker']) == {'A', 'B'}
@@ -76,7 +76,7 @@ def test_momentum_knows_what_it_holds():
 
 
 def test_momentum_sees_only_the_past():
-  """What happens from a day on changes nothing that was bought before."""
+  """Later prices do not change earlier purchases."""
   close = growing(0.01, -0.01, -0.01)
   crash = close.copy()
   crash[14:, 0] = 1.0
@@ -132,7 +132,7 @@ def test_random_entry_avoids_stocks_without_a_price():
 
 
 def edge(name, **settings):
-  """Mean return of a control's trades before costs, in its errors."""
+  """Returns the t-statistic of a control's trades before costs."""
   synthetic = td3.get_config('smoke').data.synthetic
   synthetic.update({'num_days': 1200} | settings)
   market = data.synthetic_market(synthetic)
@@ -157,7 +157,7 @@ def edge(name, **settings):
 
 
 def test_random_entry_has_no_edge_without_a_signal():
-  """A fair game; the same measure sees an edge."""
+  """Without a signal there is no edge; with one the same measure sees it."""
   assert abs(edge('random_entry', signal=0.0)) < 3.5
   assert edge('informed') > 5
 
@@ -192,7 +192,7 @@ def test_buy_and_hold_by_hand():
   assert hold.summary['exposure'] == 1
   trades = hold.trades
   assert trades['ticker'].tolist() == ['A', 'B']
-  # Profits are net of the costs of both fills, as the agent's.
+  # Profits are net of the costs of both fills, like the agent's.
   np.testing.assert_allclose(
     trades['net_profit'],
     shares * (0.99 * np.array([130, 30]) - 1.01 * np.array([104, 41])),
@@ -238,7 +238,7 @@ def test_buy_and_hold_of_stocks_that_come_and_go():
   )
   costs = 0.01 * shares * (100 + 100 + 100 + 40) / 10_000
   assert hold.summary['costs'] == pytest.approx(costs)
-  # All is invested for 11 of 23 days, of which no cash earns a thing.
+  # All is invested for 11 of 23 days; cash earns nothing.
   share = 100 / (100 + 0.99 * 40)
   assert hold.summary['exposure'] == pytest.approx((12 + 11 * share) / 23)
 
@@ -252,14 +252,14 @@ def test_buy_and_hold_is_paid_the_delisting_price(price, worth):
   close[12:, 1] = np.nan
   panel = tiny_market.panel(close)
   features = panel.features.copy()
-  features[12:, 2] = np.nan  # nothing at all is known of it
+  features[12:, 2] = np.nan  # no data at all
   panel = dataclasses.replace(panel, features=features)
   (hold,) = run(panel, delisting_price=price)['buy_and_hold']
   assert hold.trades['exit_price'].tolist() == [100, worth]
 
 
 def test_a_holiday_sells_nothing():
-  """Three days without a price are a delisting, unless its market rests."""
+  """Three days without a price are a delisting, unless the market is closed."""
   close = np.full((NUM_DAYS, 3), 100.0)
   close[8:20, 1:] = np.nan
   panel = tiny_market.panel(close)

@@ -11,20 +11,20 @@ DAYS, STOCKS = 30, 25
 
 @pytest.fixture(scope='module')
 def market():
-  """Scores with ties, outcomes, and cells that are not known."""
+  """Returns scores with ties, outcomes, and unknown cells."""
   rng = np.random.default_rng(0)
   scores = rng.integers(0, 12, (DAYS, STOCKS)).astype(float)
   outcomes = scores + rng.normal(0.0, 9.0, (DAYS, STOCKS))
   known = rng.random((DAYS, STOCKS)) < 0.8
   known[3] = np.arange(STOCKS) < 9  # too few
-  scores[5] = 2.0  # which says nothing
+  scores[5] = 2.0  # carries no information
   scores[~known] = 1e9
   scores[7, 3] = outcomes[8, 4] = np.nan
   return scores, outcomes, known
 
 
 def of_day(market, day):
-  """The day's scores and outcomes that are known."""
+  """Returns the known scores and outcomes of a day."""
   scores, outcomes, known = (x[day] for x in market)
   can = known & np.isfinite(scores) & np.isfinite(outcomes)
   return scores[can], outcomes[can]
@@ -75,7 +75,7 @@ def test_residuals_are_those_of_a_regression_on_each_day(market):
 
 
 def made_of(rng, skill, days=400, stocks=40):
-  """Outcomes of volatility and of skill; scores know the first, or both."""
+  """Draws outcomes of volatility and skill; scores know one or both."""
   volatility = rng.lognormal(0.0, 0.5, (days, stocks))
   talent = rng.normal(0.0, 1.0, (days, stocks))
   noise = rng.normal(0.0, 3.0, (days, stocks)) * volatility
@@ -90,7 +90,7 @@ def test_skill_is_what_the_factors_leave():
   rng = np.random.default_rng(2)
   risk, skill = made_of(rng, 0.0), made_of(rng, 1.0)
   assert min(risk.ic.t, risk.top.t, skill.ic.t) > 4
-  # A score that the factors explain whole has no order left on any day.
+  # A score that factors explain completely has no order left on any day.
   assert risk.adjusted_ic.days == 0
   assert risk.adjusted_top.mean == pytest.approx(0.0, abs=1e-12)
   assert skill.adjusted_ic.t > 4
@@ -98,7 +98,7 @@ def test_skill_is_what_the_factors_leave():
 
 
 def test_a_score_that_is_mostly_risk_has_little_left():
-  """Ranks of noise beside risk: nothing of it predicts."""
+  """After removing risk only ranks of noise remain, which predict nothing."""
   rng = np.random.default_rng(3)
   volatility = rng.lognormal(0.0, 0.5, (400, 40))
   outcomes = volatility * (0.8 + rng.normal(0.0, 3.0, (400, 40)))

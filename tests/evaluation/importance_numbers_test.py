@@ -24,7 +24,7 @@ def test_the_description():
   assert found['entropy'] == pytest.approx(1.5 * np.log(2))
   assert found['entropy_share'] == pytest.approx(0.75)
   assert found['effective_columns'] == pytest.approx(2**1.5)
-  # Equals stand in the market's order.
+  # Ties are in the market's order.
   assert found['top'] == [
     ('AAPL', 0.5),
     ('SPX', 0.25),

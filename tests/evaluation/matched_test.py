@@ -17,7 +17,7 @@ def draw(bought, available, factors, seed=0, rest=3, nearest=4):
 
 @pytest.fixture(scope='module')
 def case():
-  """Choices, what can be bought, and the factors of 30 stocks."""
+  """Returns choices, availability and factors of 30 stocks."""
   rng = np.random.default_rng(0)
   bought = rng.random((40, 30)) < 0.05
   available = rng.random((40, 30)) < 0.8
@@ -36,7 +36,7 @@ def test_choices_are_among_the_nearest_that_are_free(case):
     near = set()
     for stock in np.flatnonzero(bought[day]):
       apart = np.linalg.norm(factors[day] - factors[day, stock], axis=1)
-      # What was drawn for another choice of the day makes room for one more.
+      # A stock drawn for another choice of the day frees one more place.
       room = 4 + bought[day].sum() - 1
       near |= {*np.argsort(np.where(free, apart, np.inf))[:room]}
     assert {*np.flatnonzero(found[day])} <= near
@@ -75,7 +75,7 @@ def judged():
     'seed': 0,
   }
   judge = Judge(panel, config, (260, 320))
-  # The most volatile stocks, now and then.
+  # The most volatile stocks, on some days.
   risky = matched.risk(panel, judge.days)[..., 0]
   wanted = (np.nan_to_num(risky, nan=-1.0) > 0.35) & (
     np.arange(len(judge.days))[:, None] % 3 == 0
@@ -112,7 +112,7 @@ def test_matched_entry_buys_as_often_and_as_risky(judged):
 
 
 def test_what_was_ordered_is_read_from_the_trades(judged):
-  """By hand: each trade was decided on the day before its entry."""
+  """Expects each trade to be decided on the day before its entry."""
   panel, judge, backtest = judged
   found = matched.ordered(backtest, panel, judge.days, 1)
   assert found.sum() == len(backtest.trades)

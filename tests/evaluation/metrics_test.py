@@ -1,4 +1,4 @@
-"""The numbers of a backtest, by hand and by slow references."""
+"""Tests of a backtest's numbers, by hand and by slow references."""
 
 import ast
 import json
@@ -40,7 +40,7 @@ def make_backtest(equity, initial=100.0, trades=NO_TRADES):
 
 @pytest.fixture
 def trades():
-  """Four trades: A gains 9 and loses 11, B gains 8 and C 2."""
+  """Returns four trades: A gains 9 and loses 11, B gains 8 and C 2."""
   return pd.DataFrame(
     {
       'ticker': ['A', 'A', 'B', 'C'],
@@ -74,7 +74,7 @@ def test_risk_by_hand():
 
 
 def test_ratios_as_they_were_published():
-  """Of the tests of empyrical, and Rollinger & Hoffman's example (2013)."""
+  """Uses empyrical's tests, and Rollinger & Hoffman's example (2013)."""
   returns = np.array([1.0, 10.0, -4.0, 2.0, 3.0, 2.0, 1.0, -10.0]) / 100
   found = metrics.measure(make_backtest(100 * np.cumprod(1 + returns)))
   assert found['sortino'] == pytest.approx(2.605531251673693)
@@ -141,13 +141,13 @@ def test_the_tail_holds_a_twentieth(days, worst):
 def test_returns_begin_at_the_initial_cash():
   given = make_backtest([99.0, 108.9], initial=100.0)
   np.testing.assert_allclose(metrics.daily_returns(given), [-0.01, 0.1])
-  # Initial cash is known by way of the profit: rounding is not a loss.
+  # Initial cash is computed from the profit; rounding must not be a loss.
   for last in np.random.default_rng(0).uniform(50, 150, 50):
     assert metrics.daily_returns(make_backtest([100.0, last]))[0] == 0.0
 
 
 def newey_west(y, x, lags):
-  """Least squares with Bartlett's weights, sum by sum."""
+  """Computes least squares with Bartlett weights, term by term."""
   design = np.stack([np.ones_like(x), x], axis=1)
   bread = np.linalg.inv(design.T @ design)
   estimate = bread @ design.T @ y
@@ -326,7 +326,7 @@ def test_agents_and_controls_have_the_same_numbers():
   assert len({tuple(numbers) for numbers in found.values()}) == 1
   assert found['buy_and_hold']['beta'] == pytest.approx(1.0)
   assert found['buy_and_hold']['alpha'] == pytest.approx(0.0, abs=1e-9)
-  # Nobody tells why what is held to the end is sold.
+  # Positions that are open at the end have no exit reason.
   assert math.isnan(found['buy_and_hold']['exits_target'])
   agent = found['agent']
   exits = [number for name, number in agent.items() if 'exits' in name]

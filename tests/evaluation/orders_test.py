@@ -42,7 +42,7 @@ def row(found, ticker):
 
 
 def test_orders_by_hand():
-  """Positions are of half the equity at a coefficient of 2."""
+  """At a coefficient of 2 a position is half of the equity."""
   found = decide(entry_choice='best_available')
   assert found.reason == ''
   assert found.table['ticker'].tolist() == ['B', 'A', 'C']
@@ -55,7 +55,7 @@ def test_orders_by_hand():
   np.testing.assert_allclose(
     found.table['target_price'], [50 * 1.3, 20 * 1.2, 8 * 1.5]
   )
-  assert row(found, 'C')['sale_target_percent'] == 50  # as far as is allowed
+  assert row(found, 'C')['sale_target_percent'] == 50  # the allowed maximum
   assert (found.table['prices_from'] == LAST_DAY).all()
   assert (found.table['note'] == '').all()
   assert (found.table['no_order'] == '').all()
@@ -91,7 +91,7 @@ def test_what_is_in_the_way_is_said_and_not_bought(changes, note):
 
 
 def test_a_closed_market_is_said():
-  """As on the Sunday of a pair that is traded beside stocks."""
+  """Covers the Sunday of a currency pair that is traded beside stocks."""
   close = np.array(CLOSE)
   close[-1, 1:] = np.nan
   found = decide(
@@ -138,7 +138,7 @@ def test_a_stock_without_a_price_is_told_with_its_last(days, end):
 def test_an_empty_result_says_why(changes, words):
   found = decide(**changes)
   assert found.reason.startswith(words)
-  assert set(found.table['no_order']) == {found.reason}  # the file says it, too
+  assert set(found.table['no_order']) == {found.reason}  # also in the file
   assert not found.table['order'].any()
 
 
@@ -163,7 +163,7 @@ def test_a_wrong_account_is_refused(account, words):
 
 @pytest.mark.parametrize('choice', ['best', 'best_available'])
 def test_orders_are_the_environment_s(choice):
-  """Every day of an episode, asked for with what is known that day."""
+  """Requests orders on every day of an episode, with the data known then."""
   rng = np.random.default_rng(7)
   close = 20 * np.exp(0.05 * rng.standard_normal((30, 6)).cumsum(0))
   close[rng.random(close.shape) < 0.15] = np.nan

@@ -1,4 +1,4 @@
-"""The probability of overfitting, beside a published run and a slow one."""
+"""Tests the probability of overfitting against a published and a slow one."""
 
 import itertools
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.filterwarnings('error')
 
 
 def normal_as_in_r(seed, count):
-  """What R's set.seed and rnorm give: Mersenne Twister, inverted."""
+  """Draws as R's set.seed and rnorm: Mersenne Twister, inversion."""
   words = np.empty(676, np.uint64)
   word = seed
   for place in range(len(words)):
@@ -87,7 +87,7 @@ def test_two_blocks_by_hand():
 
 
 def slowly(returns, blocks):
-  """Split by split, by the definition."""
+  """Computes it split by split, by the definition."""
   rest = len(returns) % blocks
   parts = np.split(returns[rest:], blocks)
   logits = []
@@ -137,7 +137,7 @@ def test_those_who_rest_share_their_rank():
   np.testing.assert_array_equal(nothing.logits, np.zeros(6))
   assert nothing.probability == 1.0
   np.testing.assert_array_equal(nothing.out_of_sample, np.zeros(6))
-  # Beside two who rest one who gains on all days is always first.
+  # A policy that gains on all days always ranks above two that never trade.
   returns = np.zeros((16, 3))
   returns[:, 1] = np.tile([0.01, 0.02], 8)
   found = overfitting.backtest_overfitting(returns, 4)

@@ -12,7 +12,7 @@ TEN = np.random.default_rng(5).normal(0.3, 1.0, 10)
 
 
 def test_the_p_value_by_hand():
-  # Of 8 patterns of signs one has so large a mean, and one so small a mean.
+  # Of 8 sign patterns one has as large a mean, and one as small a mean.
   assert paired.sign_flip_p([1, 2, 4], alternative='greater') == 1 / 8
   assert paired.sign_flip_p([1, 2, 4]) == 2 / 8
   # Of -1 +- 1 the four with +2 +4 or with +2 -1 +4 are as large or larger.
@@ -35,7 +35,7 @@ def test_holm_by_hand():
     [0.03, 0.06, 0.06]
   )
   assert paired.corrected([0.04]) == pytest.approx([0.04])
-  # One that is not known yet counts, and can only help later.
+  # An unknown p-value counts; corrected ones can only become smaller later.
   assert paired.corrected([0.01, None, 0.02]) == [
     pytest.approx(0.03), None, pytest.approx(0.04),
   ]  # fmt: skip
@@ -69,7 +69,7 @@ def test_the_detectable_difference_is_that_of_statsmodels(
 
 
 def test_what_is_detectable_is_detected():
-  """A planted difference of that size is seen in four of five samples."""
+  """A planted difference of that size is detected in 80 % of samples."""
   spread = paired.detectable(TEN) / TEN.std(ddof=1)
   rng = np.random.default_rng(0)
   samples = rng.normal(spread, 1.0, (200, 10))
@@ -81,7 +81,7 @@ def test_what_is_detectable_is_detected():
 
 
 def test_the_interval_holds_a_planted_difference():
-  """Kinds of markets differ a lot, and seeds are alike over kinds."""
+  """Kinds of markets differ strongly, and seeds are correlated over kinds."""
   rng = np.random.default_rng(1)
   kinds = np.array([0.0, 5.0, -2.0])
   shared = rng.normal(0.0, 0.5, (1000, 10, 1))

@@ -21,7 +21,7 @@ NAMES = ('informed', *patience.NAMES)
 
 @functools.cache
 def market_of(seed, days=DAYS):
-  """Settings of the rung, and its market, which is shorter here."""
+  """Returns the settings of the rung, and its market with fewer days."""
   config = td3.get_config('small')
   for change in ladder.get_config('small').cells.patience_bandit.changes:
     field, _, value = change.partition('=')
@@ -34,13 +34,13 @@ def market_of(seed, days=DAYS):
 
 def slow_market(seed):
   config, market = market_of(seed)
-  # The last day of a split is only what would be seen after it.
+  # The last day of a split is only observed.
   start, stop = DAYS - SPLIT_DAYS, DAYS - 1
   return SlowMarket(market, config.environment, start, stop)
 
 
 def slow_results(slow):
-  """Equity and trades by name."""
+  """Returns equity and trades by name."""
   observed, informed = slow.known(False), slow.known(True)
   return {
     'informed': slow.play_above(informed, 0.0),
@@ -54,7 +54,7 @@ def slow_results(slow):
 
 @functools.cache
 def slow_profits():
-  """Profits [MARKETS] by name, and of constant hurdles for all markets."""
+  """Returns profits [MARKETS] by name, and those of constant hurdles."""
   profits = {name: [] for name in NAMES}
   constants = {x: [] for x in (0.007, 0.01, 0.013, 0.04)}
   for seed in range(MARKETS):
@@ -111,7 +111,7 @@ def test_patience_earns_a_third_more_than_the_best_constant_hurdle():
     patient, hurdle = profits[f'patient{end}'], profits[f'hurdle{end}']
     more = statistics.mean_interval(patient - 4 / 3 * hurdle)
     assert more.low > 0.0, end
-  # Nor does a constant that is chosen by what it earns on these very days.
+  # Nor does a constant chosen by its profit on these days.
   best = max(constants.values(), key=np.mean)
   more = statistics.mean_interval(profits['patient'] - 4 / 3 * best)
   assert more.low > 0.0
@@ -148,14 +148,14 @@ def test_cash_is_worth_what_is_to_come():
   both, other_held = 0, 8 * 7
   shallow = patience.net_of(rules_of(), np.array(process.SHALLOW))
   small = patience.growth_of(rules_of(), shallow)
-  # In quiet times most shallow dips pay, and before a deep one none does.
+  # In quiet times most shallow dips are worth buying; before a deep one none.
   assert small[0] < table[0, quiet, both] < small.mean()
   assert table[0, near, other_held] > 2 * small[1]
   assert table[0, deep, other_held] > small[1]
-  # There is more for one slot to do where the other is bound.
+  # A slot is worth more while the other is in use.
   assert table[0, near, other_held] > 1.1 * table[0, near, both]
   assert table[0, quiet, other_held] > 1.1 * table[0, quiet, both]
-  # Cash is worth less when trading is about to end, and then nothing.
+  # Cash is worth less shortly before the end of trading, and then nothing.
   assert table[-3, near, other_held] > small[1]
   last_dip = 0.9 * small.mean()  # by hand; it comes on nine of ten days
   assert table[-2, quiet, other_held] == pytest.approx(last_dip, rel=0.01)
@@ -177,7 +177,7 @@ def test_sizes_by_bayes_rule():
 
 
 def test_the_observing_see_only_the_past():
-  """What happens from a day on changes nothing that was bought before."""
+  """Later prices do not change earlier purchases."""
   panel, last = market_of(0)[1].panel, DAYS - 100
   rng = np.random.default_rng(0)
   ohlc = panel.ohlc.copy()
@@ -191,7 +191,7 @@ def test_the_observing_see_only_the_past():
       .values.tolist()
       for trades in (before[name][0].trades, after[name][0].trades)
     ]
-    # What is still held at the end of a future has its row in both.
+    # Positions open at the end have rows in both.
     assert early[0] == early[1]
     assert 10 < len(early[0]) < len(before[name][0].trades)
 
@@ -204,7 +204,7 @@ def test_smaller_positions_have_no_patient_yardstick():
 def test_costs_are_theirs_too():
   judge = make_judge(0)
   dear = judge.under(slippage_bp=90.0).controls
-  # Shallow dips do not pay any more.
+  # Shallow dips are no longer worth buying.
   assert dear['greedy'][0].summary['trades'] < 20
   for name in ('patient', 'patient_informed'):
     (found,) = judge.controls[name]

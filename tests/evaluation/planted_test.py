@@ -20,12 +20,12 @@ def panel():
 
 @pytest.fixture(scope='module')
 def copies(panel):
-  """By IC asked for; the same draws."""
+  """Returns panels by requested IC, from the same draws."""
   return {ic: planted.plant(panel, ic, seed=1) for ic in (0.0, 0.05, 0.2)}
 
 
 def slow_ics(found, scores, horizon=20):
-  """Spearman's correlation of each day with what a trade brings."""
+  """Returns each day's Spearman correlation with the returns of trades."""
   panel, ics = found.panel, []
   prices = panel.ohlc[:, 1:].astype(float)
   for day in range(panel.num_days - horizon):
@@ -39,7 +39,7 @@ def slow_ics(found, scores, horizon=20):
 
 @pytest.mark.parametrize('ic', [0.05, 0.2])
 def test_the_planted_ic_is_what_was_asked(copies, ic):
-  """Beside the same draws without a signal, whose luck they share."""
+  """Compares with the same draws without a signal, to cancel their noise."""
   found = slow_ics(copies[ic], copies[ic].signal).mean()
   luck = slow_ics(copies[0.0], copies[0.0].signal).mean()
   assert found - luck == pytest.approx(ic, rel=0.01)
@@ -61,7 +61,7 @@ def test_the_mean_over_draws_is_what_was_asked(panel):
 
 
 def test_the_signal_is_in_the_prices_and_the_features(copies):
-  """How far each close is below its mean of 20 days, in its usual moves."""
+  """Uses each close's distance below its 20-day mean, in typical moves."""
   found = copies[0.2]
   close = np.log(found.panel.ohlc[:, 1:, 3].astype(float))
   below = np.full_like(close, np.nan)
@@ -82,7 +82,7 @@ def test_the_signal_is_in_the_prices_and_the_features(copies):
 
 
 def test_days_are_shuffled_whole(panel, copies):
-  """All stocks' moves are of one day, but for their means."""
+  """Moves of all stocks on a day are from one day, except for their means."""
   moves = np.diff(np.log(panel.ohlc[:, 1:, 3].astype(float)), axis=0)
   copied = np.diff(
     np.log(copies[0.0].panel.ohlc[:, 1:, 3].astype(float)), axis=0
@@ -90,7 +90,7 @@ def test_days_are_shuffled_whole(panel, copies):
   always = np.isfinite(moves).all(axis=0)
   assert always.sum() >= 30
   moves, copied = moves[:, always], copied[:, always]
-  np.testing.assert_allclose(  # the mean of all stays
+  np.testing.assert_allclose(  # the overall mean does not change
     moves.mean(), copied.mean(), atol=4 * moves.std() / np.sqrt(DAYS)
   )
   moves = moves - moves.mean(axis=0)
@@ -121,7 +121,7 @@ def test_bars_and_listings_are_kept(panel, copies):
 
 
 def test_nothing_predicts_without_a_signal(panel):
-  """Past returns and volatility, over many draws."""
+  """Checks past returns and volatility over many draws."""
   scores = {'reversal': [], 'momentum': [], 'volatility': []}
   for seed in range(12):
     copy = planted.plant(panel, 0.0, seed).panel

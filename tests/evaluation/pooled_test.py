@@ -14,7 +14,7 @@ DAYS = 120
 def make_outcome(
   seed, edge=0.0, policy='agent', days=DAYS, first='2024-01-01', year=252
 ):
-  """A run that earns `edge` a day more than momentum, and random returns."""
+  """Returns a run that earns `edge` a day more than momentum, plus noise."""
   rng = np.random.default_rng(seed)
   momentum = rng.normal(0.0, 0.01, days)
   daily = pd.DataFrame(

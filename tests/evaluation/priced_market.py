@@ -8,7 +8,7 @@ from eigen3.data import MarketPanel, eigen2_features
 
 
 def make_panel(num_days=320, num_stocks=12, seed=0, members=True):
-  """INDEX and stocks S00, S01, ... of different volatilities and betas.
+  """Returns INDEX and stocks S00, ... of different volatilities and betas.
 
   The first lists late, the second leaves early, the third has a gap.
   """

@@ -15,7 +15,7 @@ def test_scores_by_hand():
   }
   found = profiles.scores(OURS, controls)
   assert found.yardstick == 'informed'
-  # The last market had nothing to earn.
+  # The last market offered no profit.
   assert found.values == pytest.approx([1.0, 0.25, -1.0])
   assert found.solved == 1
   half = profiles.scores(np.array([0.1, 0.2]), {'informed': [0.2, 0.4]})

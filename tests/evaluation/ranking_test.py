@@ -12,7 +12,7 @@ EVALUATION = {'momentum_days': 3, 'random_entries': 1}
 
 
 def make_judge(*rates, **settings):
-  """Three stocks that grow by so much a day."""
+  """Returns a judge of three stocks that grow by so much a day."""
   day = np.arange(NUM_DAYS)[:, None]
   config = {
     'environment': tiny_market.config(**settings),
@@ -24,7 +24,7 @@ def make_judge(*rates, **settings):
 
 
 def always(*predictions):
-  """The same predictions on all days."""
+  """Returns the same predictions on all days."""
   return lambda days: np.tile(np.array(predictions, float), (len(days), 1))
 
 
@@ -45,7 +45,7 @@ def test_the_best_prediction_above_the_costs_is_bought(judge):
 
 
 def test_what_is_held_is_passed_over(judge):
-  """C, the best, is held for days: then A is bought, and B never."""
+  """While C, the best, is held, A is bought, and B never."""
   policy = Ranking(tiny_market.config(), judge, always(3.0, -1.0, 5.0))
   trades = policy.backtest(judge).trades
   assert set(trades['ticker']) == {'A', 'C'}
@@ -60,7 +60,7 @@ def test_nothing_is_bought_where_nothing_covers_the_costs(judge):
 
 
 def test_the_threshold_is_what_earned_most_on_validation_days():
-  """B falls and is predicted to bring 1 %, on other days A rises by 9 %."""
+  """B falls although 1 % is predicted; on other days A rises by 9 %."""
   judge = make_judge(0.02, -0.02, 0.0)
 
   def predict(days):
@@ -71,18 +71,18 @@ def test_the_threshold_is_what_earned_most_on_validation_days():
     return predictions
 
   policy = Ranking(tiny_market.config(), judge, predict)
-  # The quartiles of the days' best predictions are 1, 1 or 9, and 9: only more
-  # than 1 leaves out B.
+  # The quartiles of the days' best predictions are 1, 1 or 9, and 9. Only a
+  # threshold above 1 excludes B.
   assert 1.0 <= policy.threshold < 9.0
   assert set(policy.backtest(judge).trades['ticker']) == {'A'}
-  # Where B rises and A falls, any gain is taken.
+  # If B rises and A falls, any predicted gain is bought.
   other = make_judge(-0.0001, 0.03, 0.0)
   policy = Ranking(tiny_market.config(), other, predict)
   assert policy.threshold == 0.0
 
 
 def test_what_cannot_be_bought_sets_no_threshold():
-  """B has no price, so its 50 % are nothing that A has to be better than."""
+  """B has no price, so its prediction of 50 % must not raise the threshold."""
 
   def predict(days):
     a = np.where(days % 2 == 0, 9.0, 1.0)
@@ -99,8 +99,8 @@ def test_what_cannot_be_bought_sets_no_threshold():
   judge = Judge(tiny_market.panel(close), config, (0, NUM_DAYS))
   assert judge.buyable.shape == (len(judge.days), 3)
   assert (judge.buyable == [True, False, True]).all()
-  # Buying A loses; were B counted, more than 50 would be asked for, and
-  # nothing bought.
+  # Buying A loses. If B counted, the threshold would be 50, and nothing would
+  # be bought.
   policy = Ranking(tiny_market.config(), judge, predict)
   assert policy.threshold == 9.0
 

@@ -8,7 +8,7 @@ from eigen3.evaluation import regression
 
 
 def slow_error(values, lags):
-  """Newey & West's error of a mean, as it is written in the paper."""
+  """Returns Newey & West's error of a mean, as written in the paper."""
   size = len(values)
   apart = [value - sum(values) / size for value in values]
   total = sum(x * x for x in apart)
@@ -50,14 +50,14 @@ def test_little_says_little():
 
 
 def overlapping(rng, mean, horizon=20, days=500):
-  """Daily sums of the next `horizon` days' noise."""
+  """Draws daily sums of noise over the next `horizon` days."""
   noise = rng.normal(mean / horizon, 1.0, days + horizon)
   path = np.concatenate([[0.0], np.cumsum(noise)])
   return path[horizon : horizon + days] - path[:days]
 
 
 def test_nothing_is_seldom_taken_for_something():
-  """Where successive values share 19 of 20 days, as outcomes of trades do."""
+  """Checks false positives if successive values share 19 of 20 days."""
   rng = np.random.default_rng(2)
   wrong = {1: 0, 20: 0}
   for _ in range(300):
@@ -65,7 +65,7 @@ def test_nothing_is_seldom_taken_for_something():
     for horizon in wrong:
       wrong[horizon] += regression.daily_mean(values, horizon).p < 0.05
   assert wrong[20] / 300 == pytest.approx(0.09, abs=0.04)
-  assert wrong[1] / 300 > 0.3  # what the horizon is for
+  assert wrong[1] / 300 > 0.3  # without the horizon
 
 
 def test_what_is_detectable_is_detected():

@@ -1,4 +1,4 @@
-"""Sharpe ratios are worth what their papers say they are worth."""
+"""Tests of the statistics of Sharpe ratios against their papers."""
 
 import math
 
@@ -51,7 +51,7 @@ def test_a_deflated_discovery(trials, skew, kurtosis, probability):
 
 def test_the_best_of_many_without_skill():
   # Bailey et al. (2014), "Pseudo-mathematics and financial charlatanism": 1.57
-  # of ten trials of a year; after 45 trials on five years 1 is expected.
+  # for ten trials of a year; after 45 trials on five years 1 is expected.
   assert sharpe.expected_maximum_sharpe(1.0, 10) == pytest.approx(
     1.57, abs=6e-3
   )

@@ -1,8 +1,8 @@
 """The yardsticks of the market `patience`, slow and obvious.
 
-Plain loops over days and lists, in float64: what is seen, what is decided and
-what becomes of the account. It shares the constants of the process with the
-market, and no code with the environment or with `eigen3.evaluation`.
+Observations, decisions and the account in plain loops over days and lists, in
+float64. It shares the process's constants with the market, but no code with the
+environment or with `eigen3.evaluation`.
 """
 
 import functools
@@ -25,12 +25,12 @@ SHALLOW_SIZES, DEEP_SIZES = _points(*process.SHALLOW), _points(*process.DEEP)
 
 
 class SlowMarket:
-  """One market, whose days up to `start` are the past.
+  """A market whose days before `start` are the past.
 
   Attributes:
     start: the first day that is played.
     stop: the day after the last.
-    last_entry: the day after the last on which one may buy.
+    last_entry: the day after the last day of entries.
   """
 
   def __init__(self, market, config, start, stop):
@@ -39,27 +39,27 @@ class SlowMarket:
     self.herald = market.panel.ohlc[:stop, 1, CLOSE].astype(float).tolist()
     self.sizes = market.dips.sizes[:stop].tolist()
     self.phases = market.dips.phases[:stop].tolist()
-    self.config = types.SimpleNamespace(**config)  # quicker to read
+    self.config = types.SimpleNamespace(**config)  # faster access
     self.start, self.stop = start, stop
     self.last_entry = stop - config.settlement_days
 
   @functools.cache  # noqa: B019, markets are few
   def known(self, informed):
-    """Per day the size that each stock is expected to give back, and beliefs.
+    """Returns per day the expected recovery of each stock, and beliefs.
 
     A belief is a list of the probabilities of the phases.
     """
     if informed:
       beliefs = [[float(k == phase) for k in PHASES] for phase in self.phases]
       return self.sizes, beliefs
-    # Nothing is known to have fallen on the first day.
+    # Falls of the first day are unknown.
     days_before = [self.prices[0], *self.prices[:-1]]
     falls = [*map(_falls, days_before, self.prices)]
     sizes = [[_expected_size(x, len(day)) for x in day] for day in falls]
     return sizes, _beliefs(self.herald, falls)
 
   def play_above(self, known, hurdle):
-    """Buys the best of what brings more than `hurdle`, net; see `play`."""
+    """Buys the best stock with a net return above `hurdle`; see `play`."""
 
     def decide(day, held):
       return self._best(known[0][day], held, hurdle)
@@ -67,7 +67,7 @@ class SlowMarket:
     return self.play(decide)
 
   def chosen_hurdle(self, known):
-    """The constant that earned the most before the first day."""
+    """Returns the constant that earned the most before the first day."""
     cycle = cycle_of(self.config)
     days = range(self.start - cycle)
     nets = [[self.net(x) for x in known[0][day]] for day in days]
@@ -76,7 +76,7 @@ class SlowMarket:
     return max([0.0, *found], key=lambda x: self._earned_before(nets, x))
 
   def play_patiently(self, known):
-    """Buys what brings more than the cash of its slot is worth; see `play`."""
+    """Buys if the net return exceeds the value of the slot; see `play`."""
     sizes, beliefs = known
     worth = worth_of_a_slot(
       self.config.max_holding_days,
@@ -101,10 +101,10 @@ class SlowMarket:
     return self.play(decide)
 
   def play(self, decide):
-    """Equity at each close and trades (stock, entry day, exit day).
+    """Returns equity at each close and trades (stock, entry day, exit day).
 
-    `decide(day, held)` names a stock or None; `held` has the days until the
-    cash of each position can be ordered with.
+    `decide(day, held)` returns a stock or None; `held` has the days until the
+    cash of each position is available for orders.
     """
     config, rate = self.config, _rate(self.config)
     cash, order, positions = config.initial_cash, None, []
@@ -140,7 +140,7 @@ class SlowMarket:
     return equities, sorted(trades, key=lambda trade: trade[1])
 
   def net(self, size):
-    """What a trade brings whose price rises by exp(size)."""
+    """Returns the net return of a trade whose price rises by exp(size)."""
     rate = _rate(self.config)
     return math.exp(size) * (1 - rate) / (1 + rate) - 1
 
@@ -148,7 +148,7 @@ class SlowMarket:
     return math.log(1 + self.config.max_position_fraction * self.net(size))
 
   def _best(self, sizes, held, hurdle):
-    """The stock of the largest size that is not held, if above the hurdle."""
+    """Returns the stock of the largest size not held, if above the hurdle."""
     free = [stock for stock in range(len(sizes)) if stock not in held]
     stock = max(free, key=sizes.__getitem__)
     return stock if self.net(sizes[stock]) > hurdle else None
@@ -171,13 +171,16 @@ class SlowMarket:
 
 
 def cycle_of(config):
-  """Filled at the next open, sold at the open after the last holding day."""
+  """Returns days from an order to its cash: next open to open of the exit."""
   return config.max_holding_days + 2
 
 
 @functools.cache
 def worth_of_a_slot(max_holding_days, rate, num_days):
-  """By day, phase and days until the two slots are free: value iteration."""
+  """Returns values by day, phase and days until both slots are free.
+
+  The method is value iteration.
+  """
   cycle = max_holding_days + 2
   states = [*itertools.combinations_with_replacement(range(cycle), 2)]
   growths = {phase: _growths(phase, rate) for phase in PHASES}
@@ -215,7 +218,7 @@ def _growths(phase, rate):
 
 
 def _following(phase):
-  """Pairs of the next day's phase and its chance."""
+  """Returns pairs of the next day's phase and its probability."""
   if phase == 0:
     chance = process.WARNING_CHANCE
     return [(0, 1 - chance), (1, chance)]
@@ -227,7 +230,7 @@ def _rate(config):
 
 
 def _falls(day_before, day):
-  """By how much each stock fell more than the median one."""
+  """Returns how much further each stock fell than the median."""
   falls = [
     math.log(before[CLOSE] / price[CLOSE])
     for before, price in zip(day_before, day, strict=True)

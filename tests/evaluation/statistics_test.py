@@ -45,8 +45,8 @@ def test_the_interquartile_mean_by_hand():
 
 
 def test_runs_are_drawn_within_their_task():
-  # Tasks far apart, runs of one task alike: nothing is left to chance. Of 12
-  # scores the middle six are 0, four times 10, and 50.
+  # Runs of a task are equal, so there is no variance. Of 12 scores the middle
+  # six are 0, four times 10, and 50.
   assert middle([[0.0, 10.0, 50.0]] * 4) == (15.0, 15.0, 15.0)
   assert middle([[1.0, 4.0]]) == (2.5, 2.5, 2.5)
   # Runs of a task differ by 1, so a mean over tasks cannot leave [0, 11].
@@ -75,7 +75,7 @@ def test_no_scores_are_refused(scores):
 
 @pytest.mark.parametrize('kinds', [[0.0], [0.0, 9.0, -5.0]])
 def test_how_often_the_stratified_interval_holds_what_was_planted(kinds):
-  """Markets of kinds that differ a lot; slightly too seldom, as is stated."""
+  """Kinds of markets differ strongly; coverage is slightly low, as stated."""
   rng = np.random.default_rng(2)
   samples = rng.normal(1.0, 1.0, (400, 10, len(kinds))) + kinds
   intervals = [middle(sample, repeats=500) for sample in samples]

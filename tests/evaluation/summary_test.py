@@ -46,7 +46,7 @@ def test_daily_returns_compound_to_the_profit(results):
   assert np.prod(1 + table['agent'][:30]) == pytest.approx(0.8)
   held_out = table[30:]
   assert np.prod(1 + held_out['agent']) == pytest.approx(1.10)
-  # Of several backtests the mean of their returns.
+  # Several backtests are represented by the mean of their returns.
   equity = [b.equity for b in results['random_entry']]
   assert held_out['random_entry'].iloc[5] == pytest.approx(
     np.mean([e[5] / e[4] - 1 for e in equity])

@@ -42,7 +42,7 @@ def test_excess_is_over_the_mean_of_what_is_known():
 
 
 class Spy:
-  """Predicts the number of the fit, and keeps what it was given."""
+  """Predicts the number of the fit, and stores its arguments."""
 
   fits: ClassVar[list] = []
 
@@ -58,11 +58,11 @@ class Spy:
 
 
 def test_each_day_is_predicted_by_a_model_of_days_before_it():
-  """Features and labels say which day they are of."""
+  """Features and labels encode their day."""
   Spy.fits = []
   day = np.arange(50.0)[:, None]
   features = np.stack([np.tile(day, 4), np.full((50, 4), np.nan)], axis=2)
-  features[:, 3] = np.nan  # nothing is known of the last stock
+  features[:, 3] = np.nan  # the last stock has no data
   labels = np.tile(day, 4) + np.array([0.0, 0.25, 0.5, 0.75])
   labels[5, 1] = np.nan
   found = tabular.predict_forward(
@@ -90,7 +90,7 @@ def test_refits_that_know_nothing_are_refused():
 
 @pytest.mark.parametrize('name', [*tabular.MODELS])
 def test_models_learn_what_is_there(name):
-  """A linear effect of one feature, where a third of them is missing."""
+  """Fits a linear effect of one feature with a third of values missing."""
   rng = np.random.default_rng(0)
   features = rng.normal(0.0, 1.0, (600, 20, 3)).astype(np.float32)
   labels = 0.5 * features[..., 1] + rng.normal(0.0, 1.0, (600, 20))
