@@ -1,4 +1,4 @@
-"""Tests of eigen3.data.alignment, on panels that one can follow by hand."""
+"""Tests of eigen3.data.alignment, on panels computed by hand."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from eigen3.data.alignment import aligned, price_ratio
 
 
 def make_panel(columns, first_day, num_days, investable, **changes):
-  """Every number of a column is its place in the alphabet, plus the day."""
+  """Returns a panel: a column's values are its place in the alphabet + day."""
   codes = np.array([ord(name) - ord('A') for name in columns], float)
   numbers = 100 * codes + np.arange(num_days)[:, None] + 1
   ohlc = np.repeat(numbers[..., None], 4, axis=2)
@@ -45,7 +45,7 @@ def test_a_panel_like_itself_stays_as_it_is():
 
 
 def test_members_go_with_their_stocks():
-  """A stock that cannot be bought in the new panel was never a member."""
+  """A stock that is not investable in the new panel is never a member."""
   members = np.array([[True, False], [False, True]])
   panel = make_panel(
     'AXCB', '2024-01-01', 2, (2, 4), volume=None, members=members

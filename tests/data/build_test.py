@@ -1,4 +1,4 @@
-"""Tests of eigen3.data.build: alignment, indicators, what may be bought."""
+"""Tests of eigen3.data.build: alignment, indicators, investable columns."""
 
 import dataclasses
 
@@ -24,7 +24,7 @@ SPLITS = {'validation_days': 30, 'holdout_days': 20}  # 150 training days
 
 
 def make_ticker(name, days, seed=0):
-  """A ticker with rows on `DAYS[days]`."""
+  """Returns a ticker with rows on `DAYS[days]`."""
   rng = np.random.default_rng(seed)
   dates = DAYS[days]
   close = 50.0 * np.exp(0.02 * rng.standard_normal(len(dates)).cumsum())
@@ -61,7 +61,7 @@ def test_alignment_on_the_union_of_days():
   assert np.isnan(panel.ohlc[::2, 1]).all()
   np.testing.assert_array_equal(panel.volume[::2, 0], even.volume)
   assert np.isnan(panel.volume[1::2, 0]).all()
-  # Indicators run on a ticker's own rows and are then put on their days.
+  # Indicators are computed on a ticker's own rows, and then aligned.
   own = eigen2_features(even.ohlc[:, None])[:, 0].astype(np.float32)
   np.testing.assert_array_equal(panel.features[::2, 0], own)
   assert np.isfinite(own[34:]).all()
@@ -196,7 +196,7 @@ def week_days(num_days):
 
 
 def make_stocks(num_days=200):
-  """A stock with a row on every week day from 2020-01-01 (a Wednesday)."""
+  """Returns a stock with a row on each weekday from Wednesday 2020-01-01."""
   stock = make_ticker('A', np.arange(num_days))
   return make_source(dataclasses.replace(stock, dates=week_days(num_days)))
 
@@ -219,7 +219,7 @@ def test_series_are_context_before_the_stocks():
   np.testing.assert_array_equal(
     panel.features[:, 0], expected.astype(np.float32)
   )
-  # A constant has not moved.
+  # A constant has no change.
   np.testing.assert_array_equal(
     panel.features[40, 1], np.float32([1, 1, 1, 1, 50, 0, 0, 0, 0])
   )
@@ -230,8 +230,8 @@ def test_series_are_context_before_the_stocks():
   [
     ('2020-01-08', 0, '2020-01-08'),
     ('2020-01-08', 1, '2020-01-09'),
-    ('2020-01-10', 1, '2020-01-13'),  # from a Friday on to Monday
-    ('2020-01-11', 0, '2020-01-13'),  # of a Saturday
+    ('2020-01-10', 1, '2020-01-13'),  # from Friday to Monday
+    ('2020-01-11', 0, '2020-01-13'),  # a Saturday
     ('2020-01-08', 8, '2020-01-16'),
     ('2020-01-01', 0, '2020-01-01'),
     ('2019-12-31', 1, '2020-01-01'),
@@ -268,7 +268,7 @@ def test_of_two_values_that_become_known_on_one_day_the_later_is_seen():
 
 
 def test_indicators_of_a_series_know_all_its_earlier_rows():
-  """Rows from before the first day, and rows that share a day, count."""
+  """Uses rows before the first day, and several rows of one day."""
   dates = np.datetime64('2019-06-01') + np.arange(400)  # week-ends, too
   values = 2.0 + np.sin(np.arange(400) / 9.0)
   series = make_series('S', dates, values)
@@ -288,7 +288,7 @@ def test_indicators_of_a_series_know_all_its_earlier_rows():
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_no_value_is_seen_before_it_is_known(data):
-  """Against a day-by-day search; whatever the days and the lag."""
+  """Compares with a day-by-day search, for any days and lag."""
   days = data.draw(st.sets(st.integers(-20, 300), min_size=1, max_size=40))
   lag = data.draw(st.integers(0, 12))
   dates = np.datetime64('2020-01-01') + np.array(sorted(days))
@@ -306,7 +306,7 @@ def test_no_value_is_seen_before_it_is_known(data):
 @pytest.mark.filterwarnings('error')
 @pytest.mark.parametrize('zero', [0.0, 1e-300])
 def test_a_rate_that_is_zero_for_months(zero):
-  """From a mean of zero, no change has a size: one missing day, no infinity."""
+  """A relative change from a mean of 0 is missing, not infinite."""
   values = np.concatenate([np.full(100, zero), np.ones(50), np.zeros(50)])
   series = make_series('S', week_days(200), values)
   panel = build_panel(with_series(make_stocks(), [series]), **SPLITS)

@@ -1,4 +1,4 @@
-"""Tests of eigen3.data.calendars: how many days are a year."""
+"""Tests of eigen3.data.calendars: the number of days a year."""
 
 import numpy as np
 import pandas as pd
@@ -99,7 +99,7 @@ def test_a_market_is_open_where_any_of_it_has_a_price():
   np.testing.assert_array_equal(found[:, 0], expected)
   np.testing.assert_array_equal(found[:, 1], expected)
   assert found[:, 2].all()
-  has_price[40, 2] = False  # alone, it cannot tell a holiday from its end
+  has_price[40, 2] = False  # a single stock: a holiday looks like its end
   assert open_days(has_price, (1, 1, 0))[:, 2].all()
   assert open_days(has_price, ()).all()
 

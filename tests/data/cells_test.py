@@ -1,4 +1,4 @@
-"""Tests of eigen3.data.cells: what is a number, a day, a symbol."""
+"""Tests of eigen3.data.cells: parsing of numbers, days and symbols."""
 
 import datetime
 import decimal

@@ -1,4 +1,4 @@
-"""Tests of eigen3.data.defects: by hand, what each rule finds and what not."""
+"""Tests of eigen3.data.defects: findings of each rule, by hand."""
 
 import dataclasses
 
@@ -16,7 +16,7 @@ def move_of(ticker):
 
 
 def shifted(ratio, first=60, stop=120, volume=1.0):
-  """A zigzag whose rows first to stop are `ratio` times as high."""
+  """Returns a zigzag with rows first to stop multiplied by `ratio`."""
   ticker = make_zigzag()
   ticker.ohlc[first:stop] *= ratio
   ticker.volume[first:stop] *= volume
@@ -50,7 +50,7 @@ def test_a_bad_tick_in_numbers():
 @pytest.mark.parametrize('ratio', [0.8, 1.25])
 def test_a_tick_is_back_within_three_rows(ratio, rows, kind):
   moves = defects.find_moves(shifted(ratio, stop=60 + rows))
-  # The way back is a part of a tick; else it is a move of its own.
+  # The return is part of a bad tick; otherwise it is a separate move.
   assert [move.kind for move in moves] == (
     ['tick'] if kind == 'tick' else [kind, kind]
   )
@@ -73,7 +73,7 @@ def test_a_tick_comes_back_to_where_it_left(rest, is_tick):
 
 
 def test_a_slow_return_is_no_tick():
-  """Half on the way, half a day later: prices that moved."""
+  """A return over two days is a real move."""
   ticker = shifted(1.5, stop=61)
   ticker.ohlc[61] *= 1.5**0.5
   kinds = [move.kind for move in defects.find_moves(ticker)]
@@ -83,7 +83,7 @@ def test_a_slow_return_is_no_tick():
 @pytest.mark.parametrize(
   'ratio, volume, expected',
   [
-    (0.5, 2.0, 0.5),  # twice the shares for half the price: no news
+    (0.5, 2.0, 0.5),  # twice the shares at half the price
     (0.49, 2.0, 0.5),
     (1 / 3, 3.0, 1 / 3),
     (2 / 3, 1.5, 2 / 3),
@@ -91,7 +91,7 @@ def test_a_slow_return_is_no_tick():
     (1.5, 1.0, 1.5),
     (0.05, 20.0, 0.05),
     (0.46, 2.0, None),  # not near enough
-    (0.8, 1.0, None),  # 5 for 4 is too near to what a day can bring
+    (0.8, 1.0, None),  # 5 for 4 is too near to a usual return
     (0.5, 7.0, None),  # 3.5 times the money: a crash
   ],
 )
@@ -104,7 +104,7 @@ def test_splits_are_moves_by_a_ratio_on_usual_money(ratio, volume, expected):
 
 def test_a_split_happens_before_the_open():
   ticker = shifted(0.5, volume=2.0)
-  ticker.ohlc[60, 0] = 90.0  # opens near where it closed, falls in the day
+  ticker.ohlc[60, 0] = 90.0  # opens near the last close, then falls
   assert move_of(ticker).kind == 'unexplained'
   ticker.ohlc[60, 0] = np.nan
   assert move_of(ticker).kind == 'unexplained'
@@ -125,7 +125,7 @@ def test_the_money_is_unknown_without_volume():
 
 
 def test_large_for_a_wild_stock_is_usual():
-  """Every move is by a fifth; so is this one."""
+  """All moves are by a fifth, this one too."""
   wild = np.where(np.arange(120) % 2, 1.2, 1.0)[:, None]
   usual, fallen = make_zigzag(), shifted(0.4)
   usual.ohlc[:] *= wild

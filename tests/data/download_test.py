@@ -16,7 +16,7 @@ FIELDS = (
   'Adj Close', 'Close', 'Dividends', 'High', 'Low', 'Open', 'Stock Splits',
   'Volume',
 )  # fmt: skip
-# A 2-for-1 split is in all prices; the dividend in the adjusted close only.
+# All prices are adjusted for a split; only the adjusted close for a dividend.
 AAA = [
   [55.0, 110.0, 0.0, 120.0, 100.0, 105.0, 0.0, 1000.0],
   [56.0, 112.0, 0.0, 121.0, 101.0, 106.0, 2.0, 2000.0],
@@ -26,7 +26,7 @@ BBB = [[20.0, 20.0, 0.0, 21.0, 19.0, 20.0, 0.0, 10.0], None, None]
 
 
 def response(**rows):
-  """What yfinance.download returns: columns (Price, Ticker), sorted."""
+  """Returns a frame as yfinance.download: columns (Price, Ticker), sorted."""
   nothing = [np.nan] * len(FIELDS)
   frame = pd.concat(
     {
@@ -40,7 +40,7 @@ def response(**rows):
 
 
 class Recorded:
-  """Responses in the order of the calls, and what was asked for."""
+  """Returns recorded responses in order, and stores the requests."""
 
   def __init__(self, *responses):
     self.responses, self.calls, self.waits = list(responses), [], []
@@ -79,7 +79,7 @@ def test_what_is_saved_is_read_like_any_file(tmp_path):
 
 
 def test_the_days_that_are_asked_for(tmp_path):
-  """yfinance leaves out the day that ends its span."""
+  """The last day of yfinance is exclusive."""
   recorded = Recorded(response(AAA=AAA))
   first, last = np.datetime64('2020-01-01'), np.datetime64('2020-02-29')
   run(recorded, tmp_path / 'raw', 'AAA', first_day=first, last_day=last)
@@ -170,7 +170,7 @@ def test_without_yfinance_a_line_says_what_to_install(tmp_path, monkeypatch):
 
 
 def test_what_yfinance_is_asked(monkeypatch):
-  """The call fits yfinance's own signature, where it is installed."""
+  """The call fits yfinance's signature, if it is installed."""
   yfinance = pytest.importorskip('yfinance')
   calls = []
   download_of = yfinance.download

@@ -1,4 +1,4 @@
-"""Tests of eigen3.data.eigen2_files: panels out of Eigen2's files."""
+"""Tests of eigen3.data.eigen2_files: panels from Eigen2's files."""
 
 import bz2
 import gzip
@@ -37,7 +37,7 @@ def written(path, table):
 
 
 def table_of(cells, dates=('2020-01-02', '2020-01-03'), names='AB'):
-  """A frame of cells [T][C]."""
+  """Returns a frame of cells [T][C]."""
   columns = {
     name: pd.Series([row[place] for row in cells], dtype=object)
     for place, name in enumerate(names)
@@ -66,7 +66,7 @@ def error_of(path, investable=(0, 1)):
   'kind', ['lists', 'arrays', 'numpy_numbers', 'text', 'oldest']
 )
 def test_what_versions_of_pandas_wrote(tmp_path, version, kind):
-  """Written by these versions; 'oldest' by protocol 0, the others by 2 to 5."""
+  """Reads files of these versions; 'oldest' is protocol 0, others 2 to 5."""
   goldens = np.load(GOLDENS / 'pandas_frames.npz')
   path = tmp_path / 'data.pkl'
   path.write_bytes(goldens[f'{version}/{kind}'].tobytes())
@@ -90,7 +90,7 @@ def test_what_versions_of_pandas_wrote(tmp_path, version, kind):
 
 
 def test_what_pandas_1_2_wrote(tmp_path):
-  """Its block manager has a state where later ones have arguments."""
+  """Its block manager has a state instead of later versions' arguments."""
   table = table_of([[NINE, NINE[::-1]], [None, NINE]])
   values = table.to_numpy().T
   blocks = [
@@ -105,7 +105,7 @@ def test_what_pandas_1_2_wrote(tmp_path):
 
 
 def test_names_that_begin_within_a_buffer(tmp_path):
-  """As older PyArrows write a slice of an array of text."""
+  """Older PyArrow versions write a slice of a text array so."""
   ends = np.array([0, 3, 4, 6], np.int64).tobytes()
   buffers = [None, pa.py_buffer(ends), pa.py_buffer('outAÅ'.encode())]
   text = hostile_pickles.Calls(
@@ -142,7 +142,7 @@ def test_a_cell_is_nine_features_of_which_four_are_prices(tmp_path):
 
 
 def test_the_order_of_a_block_in_memory_is_heeded(tmp_path):
-  """A frame made of a table keeps it on its side; parts share its memory."""
+  """A frame made from a table is transposed; slices share its memory."""
   values = np.random.default_rng(0).uniform(1, 2, (5, 4, 9))
   cells = np.empty((5, 4), object)
   for day, place in np.ndindex(5, 4):
@@ -245,7 +245,7 @@ def test_a_column_of_something_else_is_named(tmp_path):
     "row 2020-01-02, column 'flag': found int, expected nine numbers"
   )
   table['flag'] = ['up', 'down']
-  # Texts are a type of pandas 3; before they are objects, as lists are.
+  # Strings are a type in pandas 3; before, they are objects, like lists.
   assert re.match(
     r"column 'flag': found \w+, expected cells of nine numbers$|"
     r"row 2020-01-02, column 'flag': found 'up', expected nine numbers in",
@@ -272,7 +272,7 @@ def test_rows_are_sorted_and_days_are_there_once(tmp_path):
     (('2020-01-02', 'May'), "row 2: found 'May' as its date"),
     (
       ('2020-01-02', None),
-      # Of pandas 3, and of pandas 2.
+      # From pandas 3, and from pandas 2.
       ('found a name or a date that is missing', 'row 2: found None as its'),
     ),
     (pd.Index([1, 2]), 'row 1: found int as its date'),
@@ -416,7 +416,7 @@ def test_which_files_are_of_eigen2(tmp_path):
 
 
 def check_mutations(tmp_path, count):
-  """Bytes of a CSV are changed; what comes of it is a panel or an error."""
+  """Changes bytes of a CSV; the result must be a panel or a DataError."""
   rng = np.random.default_rng(0)
   path = tmp_path / 'data.csv'
   letters = np.frombuffer(b'",[]\n\r 019.-enaN\0\xff', np.uint8)

@@ -1,7 +1,7 @@
-"""Tests that no file, however damaged, does more than it should.
+"""Fuzz tests of damaged files.
 
-Each of many damaged files, made from its number, ends in a panel or in one
-line that names the file, and where a single cell is wrong, its row and column.
+Each of many damaged files, made from its number, must give a panel, or an error
+of one line that names the file, and for a single wrong cell its row and column.
 """
 
 import collections
@@ -90,7 +90,7 @@ ALONE.columns = pd.MultiIndex.from_product(
 )
 LAST = csv_of(ONE.tail(1).drop(columns='symbol')).splitlines()[1]
 BINARY = ('gzip', 'parquet', 'utf16', 'utf16_gzip')  # of these
-# Other ways to write the file of a folder.
+# Other formats of a file of a folder.
 WRITTEN = {
   'gzip': gzip.compress(CSVS['folder'], mtime=0),
   'utf16': CSVS['folder'].decode().encode('utf-16'),
@@ -121,7 +121,7 @@ PARQUETS = {kind: parquet_of(table) for kind, table in TABLES.items()}
 
 
 def damaged(number, trap):
-  """The file of this number: where it goes, and what it holds."""
+  """Returns the kind and the content of the damaged file of this number."""
   rng = np.random.default_rng([7, number])
   if number % 4 == 3:
     written = str(rng.choice(list(WRITTEN)))
@@ -155,7 +155,7 @@ def damaged(number, trap):
 
 
 def read(kind, content, folder, alone, way=''):
-  """The source with the damaged file in it, beside a sound one or alone."""
+  """Reads a source with the damaged file, alone or beside a valid one."""
   written = Days('dd/mm/yyyy') if 'european' in way else Days()
   prices, file = folder / 'prices', folder / 'file'
   if kind == 'folder':
@@ -177,7 +177,7 @@ def is_told(cell, text):
 
 
 def check_told(mutation, source):
-  """A wrong cell is refused, an impossible one masked, where it is."""
+  """Checks that a wrong cell is refused or an impossible one masked."""
   row, column, found = mutation.cell
   told = [str(refusal) for refusal in source.refused]
   if found in mutations.NO_PRICES and column != 'date':
@@ -190,7 +190,7 @@ def check_told(mutation, source):
 
 
 def check(number, folder):
-  """Reads, builds, saves and loads; fails at whatever should not happen."""
+  """Reads, builds, saves and loads; fails on any unexpected result."""
   trap, out = folder / 'trap', folder / 'out'
   out.mkdir()
   kind, mutation = damaged(number, str(trap))
@@ -239,7 +239,7 @@ def check_all(numbers, folder):
 @pytest.mark.filterwarnings('error')
 @pytest.mark.parametrize('written', WRITTEN)
 def test_other_ways_to_write_a_file(tmp_path, written):
-  """What is damaged below is read where it is not."""
+  """The undamaged files of the tests below are read."""
   (ticker,) = read('folder', WRITTEN[written], tmp_path, True, written).tickers
   assert (ticker.name, len(ticker.dates)) == ('AAA', len(DAYS))
   close = 0.9 * ONE.close.iloc[-1]
@@ -251,7 +251,7 @@ def test_damaged_files(tmp_path):
   outcomes = check_all(range(400), tmp_path)
   made = {kind.partition(',')[0] for _, kind, _ in outcomes}
   assert made >= WRITTEN.keys()
-  # Neither everything is accepted nor everything refused.
+  # Some files are accepted, and some are refused.
   for kind in ('folder', 'long', 'wide', 'series'):
     assert {end for of, _, end in outcomes if of == kind} == {'panel', 'error'}
 

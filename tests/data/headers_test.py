@@ -1,4 +1,4 @@
-"""Tests of eigen3.data.headers: which column is which, by what they say."""
+"""Tests of eigen3.data.headers: columns recognised by their names."""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ OHLC = [[10, 12, 9, 11], [11, 13, 10, 12]]
 
 
 def frame_of(*tickers):
-  """As yfinance gives it, a day an index and two levels of columns."""
+  """Returns a frame as yfinance: days as index, two levels of columns."""
   parts = [pd.DataFrame(ROWS, index=DAYS, columns=FIELDS) for _ in tickers]
   frame = pd.concat(parts, axis=1, keys=tickers).swaplevel(axis=1)
   frame.index.name = 'Date'
@@ -21,7 +21,7 @@ def frame_of(*tickers):
 
 
 def reordered(text, *order):
-  """The first lines of `text` in another order."""
+  """Returns `text` with its first lines in another order."""
   lines = text.splitlines()
   return '\n'.join([*(lines[i] for i in order), *lines[len(order) :]])
 
@@ -56,7 +56,7 @@ WAYS = {
 )
 @pytest.mark.parametrize('way', WAYS)
 def test_header_of_levels(tmp_path, way, ticker):
-  """In whatever order levels come, and whatever the ticker is called."""
+  """Reads levels in any order, and tickers with any name."""
   (tmp_path / 'one.csv').write_text(WAYS[way](frame_of(ticker)))
   (found,) = read_folder(tmp_path).tickers
   assert found.name == 'one'
@@ -74,7 +74,7 @@ def test_header_of_levels(tmp_path, way, ticker):
 )
 @pytest.mark.parametrize('way', WAYS)
 def test_several_tickers(tmp_path, way, names):
-  """Also such as are called like prices, or without a letter."""
+  """Includes names equal to those of prices, or without a letter."""
   (tmp_path / 'all').write_text(WAYS[way](frame_of(*reversed(names))))
   found = read_table(tmp_path / 'all').tickers
   assert tuple(ticker.name for ticker in found) == names
@@ -99,7 +99,7 @@ def test_a_damaged_first_row_is_no_level_of_a_header(tmp_path):
 
 
 def test_a_weaker_name_counts_where_there_is_no_other(tmp_path):
-  """A file that says more than it must is read as before."""
+  """Additional columns do not change how a file is read."""
   lines = ['Date,Open,High,Low,Close,Volume,Vol,Time,trade_date']
   lines += [f'{day},10,12,9,11,1000,x,y,z' for day in DAYS]
   (tmp_path / 'A.csv').write_text('\n'.join(lines))

@@ -1,4 +1,4 @@
-"""Pickles that run code, or eat the machine, where they are believed."""
+"""Pickles that run code or exhaust the machine if they are loaded."""
 
 import builtins
 import copyreg
@@ -17,7 +17,7 @@ START = b'\x80\x05'
 
 
 class Calls:
-  """Pickled, it is a call of a function with arguments."""
+  """Pickles as a call of a function with arguments."""
 
   def __init__(self, function, *args):
     self.call = (function, args)
@@ -27,7 +27,7 @@ class Calls:
 
 
 class Instance:
-  """Pickled, it is an instance of a class with a state."""
+  """Pickles as an instance of a class with a state."""
 
   def __init__(self, kind, state):
     self.kind, self.state = kind, state
@@ -37,13 +37,13 @@ class Instance:
 
 
 def old_frame(axes, blocks):
-  """A frame as pandas 1.2 had it: its blocks are dictionaries."""
+  """Returns a frame as in pandas 1.2: its blocks are dictionaries."""
   state = (axes, [], [], {'0.14.1': {'axes': axes, 'blocks': blocks}})
   return Instance(pd.DataFrame, {'_data': Instance(BlockManager, state)})
 
 
 def of_one_block():
-  """A small frame that says it has 1000 x 1000 cells, all in one block."""
+  """Returns a small frame that claims 1000 x 1000 cells in one block."""
   table = pd.DataFrame(
     columns=[str(place) for place in range(1000)],
     index=[str(place) for place in range(1000)],
@@ -57,7 +57,7 @@ def of_one_block():
 
 
 def frame(first=None):
-  """Four days of three tickers; the first cell may be anything."""
+  """Returns four days of three tickers; the first cell may be anything."""
   values = np.random.default_rng(0).uniform(1, 2, (4, 3, 9))
   table = pd.DataFrame(
     {name: values[:, place].tolist() for place, name in enumerate('ABC')},
@@ -69,17 +69,17 @@ def frame(first=None):
 
 
 def text(word):
-  """A string, in a pickle."""
+  """Returns the pickle of a string."""
   return b'X' + struct.pack('<I', len(word)) + word.encode()
 
 
 def named(module, name):
-  """What is found by its name, which nobody has to import, in a pickle."""
+  """Returns the pickle of a global found by its name, without an import."""
   return text(module) + text(name) + b'\x93'
 
 
 def running(canary):
-  """Pickles that make the file `canary`, each in another way, by name."""
+  """Returns pickles that create the file `canary`, by name of the way."""
   command = f'touch {canary}'
   statement = f'open({str(canary)!r}, "w").close()'
   system = Calls(os.system, command)
@@ -131,9 +131,9 @@ def running(canary):
 
 
 def harmless():
-  """Pickles that run nothing, and are not the frame that was asked for.
+  """Returns pickles that run no code, but are not a valid frame.
 
-  Among them are small ones that ask for much memory or for much time.
+  Some are small but need much memory or time.
   """
   array = named('numpy.core.multiarray', '_reconstruct') + b')R'
   code = named('numpy', 'dtype') + text('f8') + b'\x89\x88\x87R(K\x03'

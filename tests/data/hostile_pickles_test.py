@@ -1,4 +1,4 @@
-"""No pickle runs code: what is no frame of numbers is one clear error."""
+"""Tests that no pickle runs code; all but frames of numbers are one error."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ from eigen3.data import DataError
 from eigen3.data.eigen2_files import read_eigen2
 
 GOLDENS = pathlib.Path(__file__).parent.parent / 'goldens'
-# Reads all files of a folder with little memory, and tells of each.
+# Reads all files of a folder with little memory, and reports each.
 READER = """
 import pathlib, resource, sys, time
 from eigen3.data import DataError
@@ -38,7 +38,7 @@ REFUSED = 'which the data expected there does not need; refused'
 
 
 def error_of(path, content):
-  """What `read_eigen2` says of a file that it must refuse."""
+  """Returns the error of `read_eigen2` on a file that it must refuse."""
   path.write_bytes(content)
   with pytest.raises(DataError) as caught:
     read_eigen2(path)
@@ -50,7 +50,7 @@ def error_of(path, content):
 
 
 def appears(canary):
-  """Whether a process that was just started makes the file."""
+  """Returns whether a process that was just started creates the file."""
   deadline = time.monotonic() + 5
   while not canary.exists() and time.monotonic() < deadline:
     time.sleep(0.002)
@@ -64,10 +64,10 @@ def test_nothing_runs(tmp_path, recwarn):
   for name, content in pickles.items():
     assert error_of(path, content).endswith('; refused'), name
   assert sorted(os.listdir(tmp_path)) == ['data.pkl', 'second']
-  # The same bytes do run where they are believed.
+  # The same bytes do run code if they are loaded.
   for name, content in pickles.items():
     with contextlib.suppress(TypeError, ValueError, AttributeError):
-      pickle.loads(content)  # may fail when the deed is done
+      pickle.loads(content)  # may fail after the code ran
     assert appears(canary), name
     canary.unlink()
 
@@ -132,7 +132,7 @@ def test_what_is_not_a_frame_takes_little_memory_and_time(tmp_path):
 
 
 def mutated(content, rng, snippets):
-  """`content` with a few bytes that are others, more, fewer or elsewhere."""
+  """Returns `content` with a few bytes changed, added, removed or moved."""
   content = bytearray(content)
   for _ in range(rng.integers(1, 3)):
     start = int(rng.integers(len(content)))
@@ -154,7 +154,7 @@ def mutated(content, rng, snippets):
 
 
 def frames():
-  """Frames as several versions of pandas and several protocols have them."""
+  """Returns frames as written by several versions of pandas and protocols."""
   goldens = np.load(GOLDENS / 'pandas_frames.npz')
   return [goldens[name].tobytes() for name in goldens if name != 'values']
 

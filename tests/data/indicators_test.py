@@ -9,13 +9,13 @@ import pytest
 
 from eigen3.data.indicators import FEATURES, WARM_UP_DAYS, eigen2_features
 
-# Order of prices in the golden file, in places of the panel's order.
+# Order of prices in the golden file, as indices of the panel's order.
 PANEL_ORDER = [0, 2, 3, 1]
 TICKERS = {'AAPL': 1259, 'XOM': 400, 'NFLX': 700, 'KO': 120}
 
 
 class _ArraysOnly(pickle.Unpickler):
-  """Reads pickled object arrays of plain values and refuses all else."""
+  """Loads pickled object arrays of plain values, and refuses all else."""
 
   ALLOWED = frozenset(
     {
@@ -58,7 +58,7 @@ def test_reproduces_eigen2(golden, ticker):
   found = eigen2_features(ohlc)[:, 0]
   assert found.shape == (TICKERS[ticker], len(FEATURES))
   assert np.isnan(found[:WARM_UP_DAYS]).all()
-  # Relative to the value itself: some cross zero, so allow a hair beside it.
+  # Relative tolerance, and a small absolute one as some values cross zero.
   np.testing.assert_allclose(
     found[WARM_UP_DAYS:], expected, rtol=1e-6, atol=1e-12
   )
@@ -113,7 +113,7 @@ def test_by_hand_on_a_straight_line():
 
 
 def features_of(close):
-  """What a single column of closes gives, by name."""
+  """Returns the features of a single column of closes, by name."""
   ohlc = np.repeat(close[:, None, None], 4, axis=2)
   return dict(zip(FEATURES, eigen2_features(ohlc)[:, 0].T, strict=True))
 
@@ -142,7 +142,7 @@ def test_by_hand_on_rises_and_falls_in_turn():
 
 
 def test_by_hand_on_steady_growth():
-  """Every mean of what grows by 1 % a day does so, too."""
+  """Every mean of prices that grow by 1 % a day grows by 1 %, too."""
   trix = features_of(1.01 ** np.arange(400))['trix']
   np.testing.assert_allclose(trix[-20:], 1.0, rtol=1e-9)
 

@@ -25,7 +25,7 @@ FIELDS = ('open', 'high', 'low', 'close', 'adj_close', 'volume')
 
 
 def make_frame():
-  """Two stocks as pandas would hold them: B has no row on the second day."""
+  """Returns two stocks as a long frame: B has no row on the second day."""
   rows = [
     ('2020-01-02', 'A', 10, 12, 9, 11, 5.5, 1000),
     ('2020-01-02', 'B', 20, 22, 19, 21, 21, 100),
@@ -53,7 +53,7 @@ def assert_the_two_stocks(source):
 
 
 def wide_frame():
-  """The two stocks as yfinance gives them."""
+  """Returns the two stocks as yfinance does."""
   frame = make_frame().pivot(index='date', columns='symbol')
   frame.columns = frame.columns.set_names(['Price', 'Ticker'])
   frame.index.name = 'Date'
@@ -109,7 +109,7 @@ def test_ways_to_write_the_same_csv(tmp_path, spelling):
 
 
 def as_table(**kinds):
-  """The two stocks in Arrow, with columns of other kinds."""
+  """Returns the two stocks in Arrow, with columns of other types."""
   table = pa.Table.from_pandas(make_frame(), preserve_index=False)
   for name, kind in kinds.items():
     place = table.schema.get_field_index(name)
@@ -275,7 +275,7 @@ def test_refused_files_say_where_and_what(tmp_path, case):
 
 
 def test_quoted_line_breaks_are_refused_where_they_begin(tmp_path):
-  """Arrow would join the rows, and one would be lost without a word."""
+  """Arrow would join the rows, and silently lose one."""
   lines = GOOD.replace('symbol', 'symbol,"a ""name"""').splitlines()
   lines[1:] = [f'{line[:12]},"c, d"{line[12:]}' for line in lines[1:]]
   lines[2] = lines[2].replace(' d"', ' d')
@@ -286,7 +286,7 @@ def test_quoted_line_breaks_are_refused_where_they_begin(tmp_path):
 
 
 def test_a_quote_that_another_hides(tmp_path):
-  """Two quotes on a line, of which the second opens what the next closes."""
+  """Covers two quotes on a line if the second opens a quoted line break."""
   lines = [f'{line},1' for line in GOOD.replace('volume', 'note').splitlines()]
   lines[2] = lines[2].replace('100.0,1', '5" pipe,"1')
   lines[3] = lines[3] + '"'

@@ -1,4 +1,4 @@
-"""Damaged files: what users, programs and disks do to data, from a seed."""
+"""Damages files as users, programs and disks do, from a seed."""
 
 import dataclasses
 import decimal
@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-# What stands in a cell that should hold a number, and is none.
+# Contents of a cell that are no number.
 NO_NUMBERS = (
   'abc', '1,000', '1_000', '0x10', '1.2.3', '12€', '١٢', '--1', '+', 'e5',
   'True', '2020-01-02', '1 2', '=1+1', '\x1b[2J', 'x' * 5000, '1e', '$5',
 )  # fmt: skip
-# What is a number, or none, but cannot be a price.
+# Numbers and missing values that cannot be a price.
 NO_PRICES = (
   '', 'NaN', 'null', '-', '0', '-1', '-0.0', 'inf', '-Infinity', '1e999',
   '1e308', '1e13', '1e-10', '1e-320', '9' * 400, 'nan',
@@ -32,10 +32,10 @@ class Mutation:
   """A damaged file.
 
   Attributes:
-    kind: what was done to it.
+    kind: of the damage.
     content: its bytes.
-    cell: (line, name of the column, found) of the one cell that was changed,
-      or None where it was more, or less clear, than a cell.
+    cell: (line, name of the column, found) of the only cell that was changed;
+      None if more was changed.
   """
 
   kind: str
@@ -44,7 +44,7 @@ class Mutation:
 
 
 class Trap:
-  """Creates a file when its pickle is loaded: code of the file's, run."""
+  """Creates a file if its pickle is loaded, which proves that code ran."""
 
   def __init__(self, path: str):
     self.path = path
@@ -60,7 +60,7 @@ def damage_bytes(
 
   Args:
     content: of the file.
-    rng: decides what is done.
+    rng: of the kind of damage.
     trap: a file that loading the result as a pickle would create.
   """
   size = len(content)
@@ -90,7 +90,7 @@ def damage_bytes(
 
 
 def damage_text(content: bytes, rng: np.random.Generator) -> Mutation:
-  """Writes a CSV in UTF-8 in another way, or in a wrong one."""
+  """Rewrites a UTF-8 CSV in another valid or in an invalid form."""
   text = content.decode()
   lines = text.splitlines()
   header, rows = lines[0], lines[1:]
@@ -163,12 +163,12 @@ def damage_cell(
   rng: np.random.Generator,
   columns: dict[str, tuple[str, ...]],
 ) -> Mutation:
-  """Puts into one cell of a CSV what cannot be there.
+  """Writes an impossible value into one cell of a CSV.
 
   Args:
     content: of a CSV without quotes or blank lines.
-    rng: decides which cell, and what.
-    columns: by the name of a column, what may be put there.
+    rng: of the cell and its value.
+    columns: possible values, by name of the column.
   """
   rows = [line.split(',') for line in content.decode().splitlines()]
   name = str(rng.choice(list(columns)))
@@ -181,7 +181,7 @@ def damage_cell(
 
 
 def writes_views() -> bool:
-  """Whether this pyarrow (21 does) writes views of texts to Parquet."""
+  """Returns whether this pyarrow (21 does) writes string views to Parquet."""
   table = pa.table({'a': pa.array(['b'], pa.string_view())})
   try:
     pq.write_table(table, pa.BufferOutputStream())
@@ -193,7 +193,7 @@ def writes_views() -> bool:
 def damage_columns(
   table: pa.Table, rng: np.random.Generator
 ) -> tuple[str, pa.Table]:
-  """Makes a column of a table another, or of another kind."""
+  """Changes the values or the type of a column of a table."""
   place = int(rng.integers(table.num_columns))
   name, column = table.schema.names[place], table.column(place)
   rows = len(table)

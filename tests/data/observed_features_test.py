@@ -14,7 +14,7 @@ NAMES = tuple(data.SCALED)
 
 @pytest.fixture(scope='module')
 def panel():
-  """Four columns of 400 days: holes, a late listing, a rate below zero."""
+  """Returns four columns of 400 days: gaps, late listing, a negative rate."""
   config = td3.get_config('smoke').data.synthetic
   config.num_days, config.num_columns = 400, 4
   config.num_context, config.num_stocks = 1, 3
@@ -37,7 +37,7 @@ def _panel_of(ohlc):
 
 
 def _by_hand(panel, name):
-  """One column and one day after another."""
+  """Computes a feature column by column and day by day."""
   result = np.full(panel.ohlc.shape[:2], np.nan)
   for column in range(panel.num_columns):
     rows = np.flatnonzero(~np.isnan(panel.ohlc[:, column, 3]))

@@ -119,7 +119,7 @@ def test_what_does_not_fit_is_refused(changes, message):
 
 @pytest.mark.parametrize('with_volume', [False, True])
 def test_file_round_trip_is_bit_equal(tmp_path, with_volume):
-  # More days than a row group holds, and a NaN with a payload of its own.
+  # More days than a row group holds, and a NaN with a payload.
   panel = make_panel(
     num_days=1500,
     num_columns=40,
@@ -162,7 +162,7 @@ def test_members_travel_with_the_panel(tmp_path):
   assert panel.fingerprint == loaded.fingerprint != without.fingerprint
   other = make_panel(investable=(1, 3), members=~members)
   assert other.fingerprint != panel.fingerprint
-  # Files without one are as they were, for those who read them.
+  # Files without one keep their format for existing readers.
   frame = pq.read_table(tmp_path / 'panel.parquet').to_pandas()
   cells = frame.set_index(['date', 'column'])['member'].unstack()
   np.testing.assert_array_equal(cells[['T1', 'T2']], members)
@@ -241,7 +241,7 @@ def test_fingerprint_takes_all_nan_as_one():
 
 
 def damaged_files(folder):
-  """Files that are no panel, each with what the error has to say of it."""
+  """Writes files that are no panel; returns the expected error of each."""
   panel = make_panel(num_days=200, num_columns=20)
   whole = folder / 'whole.parquet'
   panel.save(whole)

@@ -1,4 +1,4 @@
-"""Tests of eigen3.data.quality: what a panel's report says, and where."""
+"""Tests of eigen3.data.quality: findings of a panel's report."""
 
 import dataclasses
 import tarfile
@@ -31,7 +31,7 @@ from eigen3.data.findings import RULES
 
 
 def found_in(text, repairs=Repairs()):  # noqa: B008
-  """(kind, action, first day, count) of all findings in a column `text`."""
+  """Returns (kind, action, first day, count) of findings in a column `text`."""
   column = report_on(text, CLEAN, CLEAN, repairs=repairs).columns[0]
   return [
     (kind, finding.action, finding.occurrences[0].day, finding.count)
@@ -91,7 +91,7 @@ def test_a_wrong_close_is_a_tick_and_out_of_order_unless_it_is_masked():
 
 
 def test_a_column_in_words():
-  """Listed for 58 of 160 days, with a gap of two and a cell unknown."""
+  """Covers a listing of 58 of 160 days, a gap of two and an unknown cell."""
   rows = clean_rows(1)[100:158]
   rows[5, 1] = np.nan
   keep = np.delete(np.arange(58), [20, 21])
@@ -129,7 +129,7 @@ def test_a_column_in_words():
 
 
 def test_the_coverage_of_many_days(monkeypatch):
-  """In four bins of 40 days: begins with one, within one, has a hole in one."""
+  """Uses four bins of 40 days: begins with one, within one, a gap in one."""
   monkeypatch.setattr(quality, '_COVERAGE_BINS', 4)
   rows = clean_rows(1)
   hole = np.delete(np.arange(160), 130)
@@ -176,7 +176,7 @@ def test_columns_that_are_no_tickers_are_in_the_report():
 
 
 def test_context_does_not_say_when_the_market_trades():
-  """Its days are others, and it stands still."""
+  """Its days differ, and it does not move."""
   every_day = np.arange(DAYS[0], DAYS[159] + np.timedelta64(30, 'D'))
   still = csv_of(np.ones((len(every_day), 5)), every_day)
   source = make_source(CLEAN, still)
@@ -187,14 +187,14 @@ def test_context_does_not_say_when_the_market_trades():
   report = quality.check(source, kinds)
   assert [column.findings for column in report.columns] == [{}, {}]
   assert not report.columns[0].delisted
-  # As a stock, it would be all that these days had.
+  # As a stock, it would be the only one on these days.
   stock = quality.check(source, panel).columns
   assert stock[0].delisted
   assert 'stale' in stock[1].findings
 
 
 def real(shared_dir, folder, archive, names):
-  """The report on some files of a shared set, one by its name."""
+  """Returns the report on files of a shared data set."""
   with tarfile.open(shared_dir / 'data' / archive, 'r|xz') as tar:
     left = set(names)
     for member in tar:
@@ -220,7 +220,7 @@ def kinds_of(column, day):
 
 
 def test_known_defects_of_the_twenty_year_set(shared_dir, tmp_path):
-  """False moves by their kind, and a crash that is none."""
+  """Covers false moves by their kind, and a true crash."""
   report, columns = real(
     shared_dir,
     tmp_path,
@@ -237,7 +237,7 @@ def test_known_defects_of_the_twenty_year_set(shared_dir, tmp_path):
 
 
 def test_known_defects_of_the_five_year_set(shared_dir, tmp_path):
-  """A false close, a stock dividend, a spin-off, and 11 rows with NaN."""
+  """Covers a false close, a stock dividend, a spin-off and 11 NaN rows."""
   nan = {'BHF', 'DHR', 'ES', 'FTV', 'O', 'REGN', 'UA', 'VRTX', 'WRK'}
   _, columns = real(
     shared_dir,

@@ -1,4 +1,4 @@
-"""Tests of eigen3.data.readers and csv_files: what comes in, what does not."""
+"""Tests of eigen3.data.readers and csv_files: accepted and refused files."""
 
 import gzip
 import hashlib
@@ -24,7 +24,7 @@ PACKED = gzip.compress(GOOD.encode())
 
 
 def timed(time):
-  """`GOOD` with a time of day after each date."""
+  """Returns `GOOD` with a time of day after each date."""
   return re.sub(r'(?m)^2020-01-\d\d', rf'\g<0> {time}', GOOD)
 
 
@@ -81,7 +81,7 @@ def test_a_plain_file():
     GOOD + '2020-01-06,,,,,,A\n',
     GOOD + '2020-01-06,0,0,0,0,0,A\n',
     GOOD.replace(ROWS[2], ROWS[2].replace('3000', '1') + ROWS[2]),
-    # Dates as written, whatever they are in UTC.
+    # Dates as written, not converted to UTC.
     timed('00:00:00+09:00'),
     timed('23:30:00-05:00'),
     timed('00:00:00'),
@@ -114,7 +114,7 @@ DAY_FORMATS = {
 @pytest.mark.parametrize('written', DAY_FORMATS)
 def test_days_that_end_with_the_year(written):
   text = re.sub(r'(....)-(..)-(..)', DAY_FORMATS[written], GOOD)
-  for days in (text, GOOD):  # a day that begins with the year is clear
+  for days in (text, GOOD):  # a day that begins with the year is unambiguous
     found = read_ticker('A', days.encode(), Days(written))
     np.testing.assert_array_equal(found.dates, read(GOOD).dates)
 
@@ -158,7 +158,7 @@ def test_adjustment_by_hand(name):
   )
   expected = [[40, 48, 32, 44], [41.6, 48, 40, 44.8], [56, 61, 55, 60]]
   np.testing.assert_allclose(ticker.ohlc, expected, rtol=1e-12)
-  # Money traded is what it was: 1,000 shares of 110.
+  # The traded value does not change: 1,000 shares of 110.
   np.testing.assert_allclose(ticker.volume, [2500, 2500, 3000])
   assert (ticker.splits, ticker.dividends, ticker.adjusted) == (1, 1, 2)
 
@@ -221,7 +221,7 @@ def test_equal_rows_of_a_day_are_one_row_and_reported():
   np.testing.assert_array_equal(expected.volume, found.volume)
   assert expected.repeated == ()
   assert found.repeated == ('2020-01-06', '2020-01-06', '2020-01-07')
-  # An empty cell of a row that is not kept is not counted.
+  # An empty cell of a dropped row is not counted.
   assert [(m.column, m.count, m.row) for m in found.masked] == [
     ('low', 1, 4),
     ('volume', 1, 4),

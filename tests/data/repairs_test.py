@@ -1,4 +1,4 @@
-"""Tests of eigen3.data.repairs: what each changes, and that no more changes."""
+"""Tests of eigen3.data.repairs: each changes what it should, and no more."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ def make_source(*tickers):
 
 
 def repaired(ticker, **choices):
-  """The one ticker, and that `ticker` is as it was."""
+  """Returns the repaired ticker; checks that `ticker` itself is unchanged."""
   before = ticker.ohlc.copy(), ticker.volume.copy()
   source = repair(make_source(ticker), Repairs(**choices))
   np.testing.assert_array_equal(ticker.ohlc, before[0])
@@ -50,7 +50,7 @@ def test_what_is_right_stays_as_it_is(choices):
 
 
 def test_of_a_bad_tick_the_cells_near_it_are_masked():
-  """As in LNT: only the close is wrong; as in TRMB: all of two rows is."""
+  """Masks only a wrong close, as in LNT, or all of two rows, as in TRMB."""
   ticker = make_zigzag()
   ticker.ohlc[60, 3] *= 0.5
   ticker.ohlc[90:92] *= 2.0

@@ -1,4 +1,4 @@
-"""Tests that large panels take the time and memory they may."""
+"""Tests of the time and memory of large panels."""
 
 import os
 import subprocess
@@ -51,7 +51,7 @@ def make_days(num_days):
 
 
 def test_loading_5400_days_of_669_columns(tmp_path):
-  """In under 1 s and 300 MB, of which the arrays are 202."""
+  """Needs under 1 s and 300 MB, of which the arrays are 202 MB."""
   rng = np.random.default_rng(0)
   shape = (5400, 669)
   MarketPanel(
@@ -70,7 +70,7 @@ def test_loading_5400_days_of_669_columns(tmp_path):
 
 
 def write_long(path, num_days, num_columns=10_000):
-  """A long table, day after day, as it would grow."""
+  """Writes a long table, ordered by day."""
   rng = np.random.default_rng(0)
   names = pa.array([f'S{i:05d}' for i in range(num_columns)])
   codes = np.arange(num_columns, dtype=np.int32)
@@ -90,7 +90,7 @@ def write_long(path, num_days, num_columns=10_000):
 
 
 def test_preparing_ten_thousand_columns(tmp_path):
-  """Linear in rows, and such that 21 years of them fit into 8 GB."""
+  """Needs memory linear in rows; 21 years must fit into 8 GB."""
   prepare = (
     'panel = build_panel(open_source(sys.argv[1]), 20, 20)\n'
     'panel.save(sys.argv[1] + ".panel")\n'

@@ -11,7 +11,7 @@ DAYS, LOOK_BACK, DAY = 30, 10, 20
 
 
 def make_panel(**changes):
-  """Context, five stocks whose dollar volumes are 10 to 50, context."""
+  """Returns context, five stocks of dollar volumes 10 to 50, and context."""
   close = np.tile([1.0, 10.0, 1.0, 5.0, 2.0, 50.0, 1.0], (DAYS, 1))
   volume = np.tile([np.nan, 1.0, 20.0, 6.0, 20.0, 1.0, np.nan], (DAYS, 1))
   arrays = {
@@ -103,7 +103,7 @@ def test_a_narrowed_panel_has_its_columns_and_days():
       getattr(found, name), getattr(panel, name)[:25, kept]
     )
   np.testing.assert_array_equal(found.members, members[:25, [1, 4]])
-  # Who is missing from the panel is missing from its part.
+  # Members missing from the panel are missing from its part.
   assert found.survivorship == panel.survivorship
   assert found.notes == panel.notes
   plain = dataclasses.replace(panel, members=None, volume=None)

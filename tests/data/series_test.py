@@ -1,4 +1,4 @@
-"""Tests of eigen3.data.series: what is known beside the stocks."""
+"""Tests of eigen3.data.series: context series besides the stocks."""
 
 import gzip
 import hashlib
@@ -18,7 +18,7 @@ def write(path, text):
 
 
 def test_one_value_a_day(tmp_path):
-  """Oil was below zero once; a value is no price."""
+  """Values need not be positive like prices; oil was negative once."""
   path = write(
     tmp_path / 'oil.csv',
     'Date,Price\n2020-01-03,-36.98\n2020-01-02,0\n2020-01-06,5\n',

@@ -23,7 +23,7 @@ from experiments.configs.td3 import get_config
 def test_splits_by_days():
   data = get_config().data
   assert split_days(5402, data) == Splits((0, 4899), (4899, 5151), (5151, 5402))
-  # One day of training is the least.
+  # Training needs at least one day.
   assert split_days(504, data).train == (0, 1)
 
 
@@ -56,7 +56,7 @@ def test_an_embargo_leaves_days_between_splits():
   data.embargo_days = 5
   splits = split_days(5402, data)
   assert splits == Splits((0, 4889), (4894, 5146), (5151, 5402))
-  # What was decided by days that now lie in the embargo is refused, too.
+  # Decisions based on days that now lie in the embargo are refused, too.
   with pytest.raises(DataError, match='leave 4889 days for training'):
     split_days(5402, data, training_days=4890)
   with pytest.raises(DataError, match='5 days of embargo before each'):
@@ -72,7 +72,7 @@ def test_walk_forward_by_hand():
     Splits((0, 56), (58, 78), (80, 90)),
     Splits((0, 66), (68, 88), (90, 100)),
   ]
-  # 46 days is what a third fold would train on.
+  # A third fold would train on 46 days.
   assert len(list(walk_forward(100, data, 46))) == 3
   assert len(list(walk_forward(100, data, 47))) == 2
 
@@ -102,7 +102,7 @@ def test_folds_of_any_lengths(num_days, lengths, least):
       assert stop - start == lengths[length]
   for one, other in itertools.pairwise(folds):
     assert one.holdout[1] == other.holdout[0]
-  # One more would train on too little.
+  # One more would train on too few days.
   assert folds[0].train[1] - data.holdout_days < max(least, 1)
 
 

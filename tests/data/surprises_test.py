@@ -1,4 +1,4 @@
-"""Tests of eigen3.data.surprises: what is read, and seldom meant."""
+"""Tests of eigen3.data.surprises: valid data that are seldom intended."""
 
 import dataclasses
 
@@ -21,19 +21,19 @@ MONDAYS = DAYS[0] + 7 * np.arange(len(DAYS))
 
 
 def warned(*texts, **settings):
-  """The warnings of a source, by kind."""
+  """Returns the warnings of a source, by kind."""
   return {one.kind: one for one in report_on(*texts, **settings).warnings}
 
 
 def with_column(name, cells, text=CLEAN):
-  """`text` with a column that is empty but for `cells` {row: value}."""
+  """Returns `text` with a column that is empty except `cells` {row: value}."""
   lines = text.splitlines()
   added = [name, *(str(cells.get(i, '')) for i in range(len(lines) - 1))]
   return '\n'.join(f'{a},{b}' for a, b in zip(lines, added, strict=True))
 
 
 def unadjusted(seed=3):
-  """Rows with a split, 4 for 1, on row 50."""
+  """Returns rows with a 4-for-1 split on row 50."""
   rows = clean_rows(seed)
   rows[:50, :4] *= 4.0
   rows[:50, 4] = np.rint(rows[:50, 4] / 4.0)
@@ -45,7 +45,7 @@ def test_a_clean_file_is_no_surprise():
 
 
 def surprising():
-  """By kind: files, how many are counted, and part of what is said."""
+  """Returns by kind: files, the expected count, and part of the message."""
   rows = clean_rows(3)
   still = rows.copy()
   still[20:60, :4] = 10.0
@@ -75,7 +75,7 @@ def test_a_surprise_is_said_with_count_and_example(kind):
 
 
 def test_weekends_of_pairs_beside_stocks_are_no_odd_days():
-  """Nor gaps of the stocks: each has the days of its own market."""
+  """Nor are they gaps of the stocks: each has its own market's days."""
   every = DAYS[0] + np.arange(len(DAYS))
   pair = csv_of(clean_rows(4), every)
   gap = np.delete(np.arange(len(DAYS)), [30, 31])
@@ -99,12 +99,12 @@ def test_a_day_moved_the_other_way():
 
 
 def test_a_split_that_prices_are_adjusted_for_is_no_surprise():
-  """As yfinance states them beside prices that it has adjusted."""
+  """Yfinance states splits beside prices that it has adjusted."""
   assert warned(with_column('Stock Splits', {50: 4.0})) == {}
 
 
 def test_stated_splits_are_used():
-  """Whether or not the move itself looks like a split."""
+  """They are used whether or not the move looks like a split."""
   adjust = Repairs(splits='adjust')
   for shares, row in ((4.0, 50), (1.07, 90)):
     rows = clean_rows(3)

@@ -1,4 +1,4 @@
-"""Tests of what each embedded market hides, and of what reveals it."""
+"""Tests of the hidden signals of embedded markets, and of their features."""
 
 import functools
 
@@ -9,7 +9,7 @@ from eigen3.data import DataError, synthetic_market
 from experiments.configs.td3 import get_config
 
 HORIZON = 20
-# Of 1,500 days of the market as it was when there was no other.
+# Digest of 1,500 days of the only market of earlier versions.
 FINGERPRINT = '8bd3288f30567d2504bbc33e4123a8e95b825a22a215e2fe1be193db764d4425'
 REVEALED = ('drift', 'leading', 'some', 'regime')
 MARKETS = (*REVEALED, 'none', 'patience')
@@ -17,7 +17,7 @@ MARKETS = (*REVEALED, 'none', 'patience')
 
 @functools.cache
 def make_market(market, **changes):
-  """3,000 days of 50 stocks after three context columns, unless changed."""
+  """Returns 3,000 days of three context columns and 50 stocks by default."""
   config = get_config().data.synthetic
   wide = {
     'num_days': 3000, 'num_columns': 53, 'num_context': 3, 'num_stocks': 50,
@@ -27,7 +27,7 @@ def make_market(market, **changes):
 
 
 def stock_returns(market, horizon=1):
-  """Returns [T - horizon, N] from the close of each day."""
+  """Computes returns [T - horizon, N] from the close of each day."""
   first, stop = market.panel.investable
   close = market.panel.ohlc[:, first:stop, 3].astype(np.float64)
   return close[horizon:] / close[:-horizon] - 1.0
@@ -38,19 +38,19 @@ def correlation(one, other):
 
 
 def seen(market, columns, feature='trix'):
-  """A feature [T - HORIZON, columns], which tells of the past moves."""
+  """Returns a feature [T - HORIZON, columns] of past moves."""
   index = market.panel.feature_indices((feature,))[0]
   return market.panel.features[:-HORIZON, columns, index]
 
 
 def predicts(market, column, feature='trix'):
-  """Correlation of a column's past with the mean stock's next 20 days."""
+  """Correlates a column's past with the mean stock's next 20 days."""
   ahead = stock_returns(market, HORIZON).mean(axis=1)
   return correlation(seen(market, column, feature), ahead)
 
 
 def own_predicts(market, stocks=slice(None)):
-  """Correlation of each stock's past with its own next 20 days."""
+  """Correlates each stock's past with its own next 20 days."""
   first, stop = market.panel.investable
   past = seen(market, slice(first, stop))
   return correlation(past[:, stocks], stock_returns(market, HORIZON)[:, stocks])
@@ -129,11 +129,11 @@ def test_only_the_leader_tells_of_stocks_it_leads():
   for column in (0, 2):  # the index and a walk
     assert abs(predicts(market, column)) < 0.2
   assert abs(own_predicts(market)) < 0.05
-  # Not by any single one of their past days, either.
+  # Nor by any single past day.
   returns = stock_returns(market)
   for lag in range(1, HORIZON + 1):
     assert abs(correlation(returns[lag:], returns[:-lag])) < 0.03
-  # What raises the drift lowers the stocks at once.
+  # A rise of the drift lowers the stocks at once.
   leader = np.diff(np.log(market.panel.ohlc[:, 1, 3].astype(np.float64)))
   assert correlation(leader, returns.mean(axis=1)) < -0.7
 
@@ -164,7 +164,7 @@ def test_the_gauge_tells_whether_moves_go_on():
   gauge = market.panel.ohlc[:, 1, 3]
   calm = gauge < 15.0 * np.sqrt(2.0)
   assert 0.2 < calm.mean() < 0.8
-  # 3,000 days are some 25 regimes; what the gauge says lags by a few days.
+  # 3,000 days are about 25 regimes; the gauge lags by a few days.
   switches = (calm[1:] != calm[:-1]).sum()
   assert 8 < switches < 60
   first, stop = market.panel.investable
@@ -172,7 +172,7 @@ def test_the_gauge_tells_whether_moves_go_on():
   calm = calm[:-HORIZON]
   assert correlation(past[calm], ahead[calm]) > 0.2
   assert correlation(past[~calm], ahead[~calm]) < -0.1
-  # Regimes of equal length hide the signal from who does not look at it.
+  # Regimes of equal length hide the signal unless the gauge is observed.
   weights = [past[calm], past[~calm]]
   assert min(map(len, weights)) > 500
   assert abs(predicts(market, 1, 'close')) < 0.2
@@ -183,7 +183,7 @@ def test_shuffled_days_tell_nothing():
   market, before = make_market('none'), make_market('drift')
   np.testing.assert_array_equal(market.drift, before.drift)
   returns = stock_returns(market)
-  # Days as in `drift`, whole, in another order.
+  # Whole days of `drift`, in another order.
   ours, theirs = (
     np.sort(stock_returns(m).astype(np.float32)[:, 0]) for m in (market, before)
   )
@@ -196,7 +196,7 @@ def test_shuffled_days_tell_nothing():
   for column in range(3):
     assert abs(predicts(market, column)) < 0.2
   assert abs(correlation(market.drift[:-1], returns)) < 0.02
-  # The index is the mean of the stocks, still.
+  # The index is still the mean of the stocks.
   closes = market.panel.ohlc[:, 0, 3].astype(np.float64)
   np.testing.assert_allclose(
     closes[1:] / closes[:-1] - 1.0, returns.mean(axis=1), atol=1e-6

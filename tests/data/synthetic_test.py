@@ -25,7 +25,7 @@ def make_market(**changes):
 
 
 def forward_returns(panel, horizon=HORIZON):
-  """Returns [T - horizon, N] from the close of each day."""
+  """Computes returns [T - horizon, N] from the close of each day."""
   first, stop = panel.investable
   close = panel.ohlc[:, first:stop, 3].astype(np.float64)
   return close[horizon:] / close[:-horizon] - 1.0
@@ -171,7 +171,7 @@ def test_columns_after_the_stocks_change_nothing_else(market):
     np.testing.assert_array_equal(ours, getattr(market.panel, name))
   assert np.isnan(panel.volume[:, [*range(4), 12, 13, 14]]).all()
   assert np.isfinite(panel.volume[:, 4:12]).all()
-  # Walks of their own: neither each other's nor a stock's.
+  # Independent walks, of each other and of the stocks.
   closes = np.log(panel.ohlc[..., 3].astype(np.float64))
   correlation = np.corrcoef(np.diff(closes, axis=0).T)
   after = np.abs(correlation[12:] - np.eye(15)[12:])
@@ -209,7 +209,7 @@ def test_late_listings_and_delistings():
   late, gone = ~listed[0], ~listed[-1]
   assert (late.sum(), gone.sum()) == (10, 20)
   assert not (late & gone).any()
-  # One listing, without holes.
+  # One listing, without gaps.
   assert (np.abs(np.diff(listed.astype(int), axis=0)).sum(0) <= 1).all()
   assert listed.sum(axis=0).min() >= 68
   assert np.isnan(panel.ohlc[:, 4:][~listed]).all()
@@ -219,7 +219,7 @@ def test_late_listings_and_delistings():
   known = ~np.isnan(panel.features[:, 4:]).any(axis=2)
   assert (known[:, late].argmax(0) == listed[:, late].argmax(0) + 34).all()
   np.testing.assert_array_equal(known[:, ~late], listed[:, ~late])
-  # Who is listed changes no price.
+  # Listings do not change prices.
   np.testing.assert_array_equal(
     panel.ohlc[:, 4:][listed], whole.ohlc[:, 4:][listed]
   )

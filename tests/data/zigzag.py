@@ -1,4 +1,4 @@
-"""A ticker without defects, whose every move has the same size."""
+"""A ticker without defects, whose moves all have the same size."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ STEP = np.log(101.0 / 100.0)
 
 
 def make_zigzag(name='ZZ', rows=120, first_day='2020-01-01'):
-  """Closes 100, 101, 100, ...; 1,000 and 1,010 shares, nothing stands still."""
+  """Returns closes 100, 101, 100, ... with volumes 1,000, 1,010, 1,000, ..."""
   up = np.arange(rows) % 2
   close = 100.0 + up
   ohlc = np.stack([close + 0.5, close + 1.0, close - 1.0, close], axis=-1)

@@ -11,7 +11,7 @@ from eigen3.reporting import drawing
 
 
 def are_apart(labels, renderer, axis):
-  """Whether no label covers any of its neighbour."""
+  """Returns whether no labels overlap."""
   boxes = [x.get_window_extent(renderer) for x in labels if x.get_text()]
   starts = sorted(getattr(box, f'{axis}0') for box in boxes)
   ends = sorted(getattr(box, f'{axis}1') for box in boxes)

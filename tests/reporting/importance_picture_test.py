@@ -67,7 +67,7 @@ def test_shares_that_are_near_to_each_other_are_told_apart(tmp_path):
   path = tmp_path / 'importance.png'
   history = np.linspace(0.07, 0.1, 12)[None] * np.ones((3, 1))
   draw(path, history[0] / history[0].sum(), history)
-  # The ends of the colours, each as large as a cell.
+  # Both ends of the colour scale, each as large as a cell.
   for colour in ((68, 1, 84), (253, 231, 37)):
     upper = pixels(path, colour)[:, 520:1090]
     assert upper.sum() > 10_000
@@ -100,7 +100,7 @@ def test_names_are_written_as_they_are(tmp_path):
     return draw(tmp_path / 'a.png', mean, history, names)
 
   assert picture(r'$\frac$', '^VIX', 'A_B') != picture('', '^VIX', 'A_B')
-  # Of a long name both ends are shown, and what tells it is at either.
+  # Both ends of a long name are shown, as either may distinguish it.
   long = 'treasury bills of {} years, monthly, {}'
   first = picture(long.format(2, 'a'), 'B', 'C')
   assert picture(long.format(2, 'b'), 'B', 'C') != first

@@ -46,7 +46,7 @@ def test_the_picture_is_a_png_that_shows_the_run(tmp_path):
     assert pixels(path, POPULATION, rows).sum() > 150
     assert (pixels(path, CHAMPION, rows).sum() > 100) == (index < 2)
   assert os.listdir(tmp_path) == ['population.png']
-  # The same is the same, and other numbers change every panel they are in.
+  # Equal numbers give equal pictures, and other numbers change their panels.
   assert draw(tmp_path / 'same.png', members, generations) == picture
   changed = generations.assign(
     champion_score=generations['champion_score'] + 0.1,
@@ -101,7 +101,7 @@ def test_what_selection_did_is_two_rows_more(tmp_path, num_generations):
   draw(path, members, generations)
   found = pixels(path, POPULATION)
   assert found.shape == (6 * 288, 1200)
-  # The champion's line of descent is in its colour, and takes over.
+  # The champion's descent has its colour, and becomes the majority.
   red = pixels(path, (0xD5, 0x1A, 0x31), slice(2 * 288, 3 * 288))
   assert red.sum() > 5_000
   other = generations.assign(
@@ -116,7 +116,7 @@ def test_what_selection_did_is_two_rows_more(tmp_path, num_generations):
   ).any(-1)[3 * 288 + 80 : 3 * 288 + 230, 110:1150]
   for panel in np.array_split(differs, 3, axis=1):
     assert panel.sum() > 20
-  # Nothing of it is known of a run from before.
+  # Older runs have no record of it.
   generations['offspring_gain'] = generations['mutant_gain'] = NAN
   generations['retest_correlation'] = NAN
   draw(path, members, generations)
@@ -151,7 +151,7 @@ def test_one_bad_member_does_not_flatten_the_curves(tmp_path, constant):
 
 
 def test_ordinary_members_are_not_left_out():
-  """Though the best of all generations are nearly equal."""
+  """They are kept even if all generations' best are nearly equal."""
   members, generations = fake_run(6)
   members['validation'] = np.where(members['member'] == 0, 0.0167, -0.0213098)
   members.loc[0, 'validation'] = 0.0168

@@ -1,4 +1,4 @@
-"""What a panel's report says, as JSON and as a page."""
+"""Tests of a panel's quality report, as JSON and as a page."""
 
 import html.parser
 import json
@@ -20,7 +20,7 @@ from eigen3.reporting import quality_page
 
 
 class Text(html.parser.HTMLParser):
-  """The words of a page, its tags, and every address in it."""
+  """Collects the words, tags and addresses of a page."""
 
   def __init__(self, page):
     super().__init__()
@@ -86,7 +86,7 @@ def test_the_json_says_all(report, tmp_path):
   assert list(first['counts']) == list(RULES)
   assert {kind: n for kind, n in first['counts'].items() if n} == {'tick': 1}
   assert first['findings']['tick']['places'][0][:2] == [str(DAYS[50]), 1]
-  # All 70 places, where the page shows a few.
+  # All 70 places; the page shows a few.
   assert len(found['columns'][1]['findings']['untraded']['places']) == 70
 
 

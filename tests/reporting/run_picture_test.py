@@ -39,7 +39,7 @@ def test_the_picture_is_a_png_that_shows_the_results(results, tmp_path):
   blue = np.abs(image[..., :3] - np.array([0x1B, 0x4F, 0x9C]) / 255).sum(-1)
   for half in (blue[:480], blue[480:]):
     assert (half < 0.02).sum() > 200
-  # Another result is another picture; the same is the same.
+  # Another result gives another picture; the same gives the same.
   draw(tmp_path / 'same.png', results)
   assert (tmp_path / 'same.png').read_bytes() == path.read_bytes()
   draw(tmp_path / 'other.png', {**results, 'agent': [make_backtest(-0.3)]})
@@ -48,7 +48,7 @@ def test_the_picture_is_a_png_that_shows_the_results(results, tmp_path):
 
 def test_a_long_remark_is_not_cut_off(results, tmp_path):
   def ink(remark):
-    """bool [width], where the lowest two lines have anything on them."""
+    """Returns where the lowest two lines are not blank, bool [width]."""
     draw(tmp_path / 'report.png', results, remark=remark)
     image = matplotlib.image.imread(tmp_path / 'report.png')[..., :3]
     return (image < 0.9).any(-1)[-30:].any(0)

@@ -29,7 +29,7 @@ def test_training_slices():
 
 
 def lines_of(table):
-  """Cells of a text of aligned lines."""
+  """Returns the cells of aligned lines of text."""
   lines = table.splitlines()
   assert len({len(line) for line in lines}) == 1
   return [' '.join(line.split()) for line in lines]
