@@ -347,7 +347,7 @@ class Population:
     )
 
   def _select(self, state, played) -> tuple[PopulationState, Fitness]:
-    """Returns the fitness for selection, and the state with its estimate."""
+    """Returns the state with its fitness estimate, and the fitness."""
     score = played.judged.score
     found = fitness.reliability(played.scores, self._is_common)
     if not self._is_common:

@@ -193,7 +193,8 @@ def _networks() -> config_dict.ConfigDict:
   config.num_heads = 8
   config.attention_dropout = 0.1
   # Factor of the learned logits, one a column, of attention and of a critic's
-  # mean over columns; 0: weights depend on the content only, as in Eigen2.
+  # mean over columns; a larger one learns faster. 0: weights depend only on the
+  # content, as in Eigen2.
   config.column_gain = 10.0
   # Numbers computed from each column that cannot be bought, further inputs of
   # actor and critics. They help if one column matters to all stocks.
@@ -314,7 +315,7 @@ def _small(config: config_dict.ConfigDict) -> None:
 
 
 def _medium(config: config_dict.ConfigDict) -> None:
-  """Applies a size with 1/70 of the operations of `full`; it was not tuned."""
+  """Applies a size of 1/70 of `full`'s operations an example; not tuned."""
   config.data.synthetic.num_columns = 128
   config.data.synthetic.num_context = 8
   config.data.synthetic.num_stocks = 64

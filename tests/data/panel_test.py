@@ -241,7 +241,7 @@ def test_fingerprint_takes_all_nan_as_one():
 
 
 def damaged_files(folder):
-  """Writes files that are no panel; returns the expected error of each."""
+  """Yields files that are no panel, each with its expected error."""
   panel = make_panel(num_days=200, num_columns=20)
   whole = folder / 'whole.parquet'
   panel.save(whole)
