@@ -216,7 +216,7 @@ def only(ticker, rows):
 
 
 def test_a_day_of_few_is_no_trading_day():
-  """Of 4 listed on day 5, two have a row: a trading day; on day 6 one: odd."""
+  """Of 4 listed stocks two have a row on day 5: a trading day; one on day 6."""
   whole = make_zigzag(rows=10)
   rows = np.arange(10)
   tickers = [

@@ -45,7 +45,7 @@ def test_the_share_is_of_all_seeds_together():
 
 @pytest.mark.parametrize('theirs', [[-0.1, -0.2], [0.3, -0.2]])
 def test_no_share_of_what_may_be_a_loss(theirs):
-  """In one of four draws both are the second."""
+  """In one of four resamples both draws are the second seed."""
   found = pooled.share(np.array([0.1, 0.1]), np.array(theirs), 0)
   assert np.isnan([*found]).all()
 

@@ -1,4 +1,4 @@
-"""Policies that see their account do not look ahead, and what does is found."""
+"""Policies that observe their account do not look ahead; leaks are found."""
 
 import dataclasses
 import functools
@@ -17,7 +17,7 @@ LAST = 90
 
 
 def decide(_, plans, account):
-  """Wants what rose, and less of what it holds, the older the less."""
+  """Prefers stocks that rose, and held ones less, the older the less."""
   weight, age, gain = jnp.moveaxis(account.stocks[..., :3], -1, 0)
   coefficient = 1 + plans[..., 0] - weight - age + gain
   coefficient += account.whole[..., :1] - account.whole[..., 1:]
@@ -25,7 +25,7 @@ def decide(_, plans, account):
 
 
 def policy(market, days, later=0):
-  """Plans by the windows of `later` days later."""
+  """Returns a policy that encodes windows of `later` days later."""
   first, stop = gappy_market.INVESTABLE
   seen = market.windows(days + later)[:, -1, first:stop, :2]
   return Plans(decide, (), jnp.tanh(jnp.nan_to_num(seen)))
@@ -76,7 +76,7 @@ def test_an_account_of_the_next_day_is_found():
 
 @jax.tree_util.register_pytree_node_class
 class EarlyReward(TradingEnvironment):
-  """Pays the change of the day after the next."""
+  """Pays the change of the day after next."""
 
   @property
   def reward(self):

@@ -1,4 +1,4 @@
-"""Other futures of a panel."""
+"""Tests of other futures of a panel."""
 
 import dataclasses
 
@@ -37,7 +37,7 @@ def test_every_later_value_changes(panel, futures):
     for name in ('ohlc', 'features', 'volume'):
       before = getattr(panel, name)[LAST + 1 :]
       after = getattr(future, name)[LAST + 1 :]
-      # But for what was missing and is, or was zero and is.
+      # Except values that are missing in both, or 0 in both.
       both_missing = np.isnan(before) & np.isnan(after)
       assert both_missing.mean() < 0.2
       assert not ((before == after) & (before != 0)).any()

@@ -1,4 +1,4 @@
-"""A market with gaps and a universe, and settings for short, busy episodes."""
+"""A market with gaps and a universe, and settings for short episodes."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ TRAIN_STOP = 80
 
 
 def config(**settings):
-  """All settings; `settings` are of the environment."""
+  """Returns all settings; `settings` are of the environment."""
   config = td3.get_config('smoke')
   config.data.validation_days = 25
   config.data.holdout_days = 15
@@ -36,7 +36,7 @@ def config(**settings):
 
 
 def panel(seed=0):
-  """A volatile market with missing prices, rows and stretches of days."""
+  """Draws a volatile market with missing prices, rows and periods."""
   rng = np.random.default_rng(seed)
   shape = (NUM_DAYS + WARM_UP, INVESTABLE[1] + 1)
   close = 50 * np.exp(np.cumsum(rng.normal(0, 0.03, shape), axis=0))

@@ -1,4 +1,4 @@
-"""Features that a panel came with."""
+"""Tests of the proof on features that a panel came with."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ from experiments.configs import td3
 
 
 def shifted(panel, days, names=data.FEATURES):
-  """The panel with each day's features of `days` later, from column 3 on."""
+  """Returns the panel with features of `days` later, from column 3 on."""
   features = panel.features.copy()
   places = list(panel.feature_indices(names))
   features[:-days, 3:, places] = panel.features[days:, 3:, places]

@@ -1,4 +1,4 @@
-"""Two futures of one past, compared by hand."""
+"""Tests of the comparison of two futures of one past, by hand."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -41,7 +41,7 @@ def test_the_earliest_day_is_named_and_of_equals_the_first_array():
 
 
 def test_steps_are_of_the_days_that_are_given():
-  """Two episodes; a step of day 7 and one of day 5 changed."""
+  """Uses two episodes; a step of day 7 and one of day 5 changed."""
   days = np.array([[6, 7, 8], [4, 5, 6]])
   values = np.zeros((2, 3, 2), np.int32)
   after = changed_at(values, (0, 1, 0), (1, 1, 1), to=9)

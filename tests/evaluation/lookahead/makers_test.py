@@ -1,4 +1,4 @@
-"""What makes panels of raw data does not look ahead, and what does is found."""
+"""Making panels from raw data does not look ahead; leaks are found."""
 
 import dataclasses
 import functools
@@ -60,7 +60,7 @@ def test_the_market_has_something_to_find(make, raw):
   ],
 )
 def test_no_source_looks_ahead(make, raw, write):
-  """Prices beside a series that is published late, and a universe."""
+  """Uses prices, a series that is published late, and a universe."""
   found = prove(functools.partial(make, write=write), raw, SPREAD)
   for kind in ('prices', 'features', 'volume'):
     assert min(found[kind]) > 1000, kind
@@ -87,7 +87,7 @@ def test_the_repair_of_a_days_own_prices_does_not_look_ahead(make, raw):
 
 @pytest.fixture
 def source(raw, tmp_path):
-  """What is read of the files, before a panel is made of it."""
+  """Returns the contents of the files, before a panel is made."""
   raw.index.to_csv(tmp_path / 'index.csv', index_label='Date')
   (tmp_path / 'source').mkdir()
   return data.with_series(
@@ -155,7 +155,7 @@ def test_features_of_the_next_day_are_found(make, raw):
 
 
 def test_prices_in_units_of_the_last_are_found(make, raw):
-  """As those adjusted for splits are, whose factors reach back."""
+  """Prices adjusted for splits are such, as factors apply to earlier days."""
 
   def leaking(raw):
     panel = make(raw)
@@ -167,7 +167,7 @@ def test_prices_in_units_of_the_last_are_found(make, raw):
 
 
 def test_survivors_alone_are_found(make, raw):
-  """Only tickers with a row on one of the last days are kept."""
+  """The leak keeps only tickers with a row on one of the last days."""
 
   def leaking(raw):
     alive = {
@@ -183,7 +183,7 @@ def test_survivors_alone_are_found(make, raw):
 
 @pytest.mark.parametrize('last_day', [70, LAST])
 def test_a_universe_of_the_last_days_members_is_found(make, raw, last_day):
-  """Before the training is over as well as after."""
+  """It is found before the end of the training days as well as after."""
 
   def leaking(raw):
     panel = make(raw)
@@ -195,7 +195,7 @@ def test_a_universe_of_the_last_days_members_is_found(make, raw, last_day):
 
 
 def test_a_choice_of_stocks_by_later_days_is_found(make, raw):
-  """While the training goes on it is frozen; then it has to be known."""
+  """During training days the choice is fixed; later it must be known."""
 
   def leaking(raw):
     panel = make(raw, universe=False)
@@ -212,7 +212,7 @@ def test_a_choice_of_stocks_by_later_days_is_found(make, raw):
 
 
 def with_a_step(raw, factor, level):
-  """AAA stands still, but is at `factor` on a day, and at `level` after it."""
+  """Makes AAA constant, except `factor` on a day, and `level` after it."""
   price = 50.0 + 0.5 * (np.arange(len(DAYS)) % 2)
   price[LAST] *= factor
   price[LAST + 1 :] *= level
@@ -224,14 +224,14 @@ def with_a_step(raw, factor, level):
 @pytest.mark.parametrize(
   'repairs, steps, day',
   [
-    # A bad tick is known as such when the price is back.
+    # A bad tick is only recognised when the price returns.
     (Repairs(bad_ticks='mask'), [(2.0, 1.0), (2.0, 2.0)], LAST),
-    # What comes before a split is adjusted by it.
+    # Prices before a split are adjusted by it.
     (Repairs(splits='adjust'), [(1.0, 1.0), (1.0, 0.5)], 0),
   ],
 )
 def test_repairs_that_look_ahead_are_found(make, raw, repairs, steps, day):
-  """As they say of themselves; none is made unless asked for."""
+  """Repairs are documented to look ahead, and are off by default."""
   before, after = (with_a_step(raw, *step) for step in steps)
   prove = functools.partial(
     lookahead.prove_maker,

@@ -1,4 +1,4 @@
-"""What a policy decides does not look ahead, and what does is found."""
+"""Policies do not look ahead; leaks are found."""
 
 import functools
 
@@ -18,7 +18,7 @@ ACTING_DAYS = 24
 
 
 def make_actor(**networks):
-  """A small actor, and parameters and state that were not learnt."""
+  """Returns a small actor with random parameters and state."""
   config = gappy_market.config()
   with config.unlocked():
     config.networks.hidden = 3
@@ -34,7 +34,7 @@ def make_actor(**networks):
   window = np.zeros(
     (1, spec.context_days, spec.num_columns, spec.num_features), np.float32
   )
-  # Drawn, and not by `init`: to compile it takes longer than a proof.
+  # Not by `init`, because compiling it takes longer than a proof.
   rng = np.random.default_rng(0)
 
   def draw(low, high, shapes):
@@ -52,7 +52,7 @@ def small_actor():
 
 
 def make_policy(actor, parameters, is_training=False, later=0):
-  """The actor, asked for windows of `later` days later."""
+  """Returns the actor's policy, applied to windows of `later` days later."""
 
   @jax.jit
   def policy(market, days):
@@ -113,14 +113,14 @@ def test_a_window_that_ends_a_day_late_is_found(small_actor):
 
 
 def test_a_policy_that_is_normalised_by_its_batch_is_found(small_actor):
-  """Days of one batch share statistics, and so the earliest knows the last."""
+  """Days of a batch share statistics, so the first depends on the last."""
   leak = find_leak(make_policy(*small_actor, is_training=True))
   assert leak.name == 'actions'
   assert leak.day == LAST + 1 - 3 * ACTING_DAYS // 4
 
 
 def test_the_account_is_played_by_the_policy():
-  """One that never buys has less that another future could change."""
+  """With one that never buys, fewer values depend on the future."""
 
   def changed(coefficient):
     def policy(market, days):

@@ -1,7 +1,7 @@
-"""Nothing looks ahead, in any mode; and what does is found.
+"""Nothing looks ahead, in any mode; planted leaks are found.
 
-A proof that finds nothing is worth what it would have found: every leak here
-is planted in one part, and the proof has to name its array and its day.
+Planted leaks show the power of the proof. Each is planted in one part, and the
+proof must name its array and its day.
 """
 
 import dataclasses
@@ -31,9 +31,9 @@ MODES = {
   'max_entries_per_day': (1, 2),
   'reward': ('entry', 'eigen2'),
 }
-# All of them but the reward.
+# All arrays except the reward.
 ALL = list(itertools.product((0, 1), repeat=len(MODES) - 1))
-# Of these eight rows any two settings meet in all four ways.
+# Eight rows with all four combinations of any two settings.
 SOME = [
   (a, b, c, a ^ b, a ^ c, b ^ c, a ^ b ^ c)
   for a, b, c in itertools.product((0, 1), repeat=3)
@@ -57,10 +57,10 @@ def settings_of(row):
 
 
 def prove_mode(row, market_seed, seeds):
-  """The proof in the mode of `row`; it must have had something to find."""
+  """Runs the proof in the mode of `row`; enough values must be compared."""
   config = gappy_market.config(**settings_of(row))
   panel = gappy_market.panel(market_seed)
-  if market_seed % 3 == 0:  # all may be bought on every day
+  if market_seed % 3 == 0:  # all can be bought on every day
     panel = dataclasses.replace(panel, members=None)
   found = lookahead.prove(panel, config, seeds=seeds)
   assert tuple(found) == KINDS
@@ -69,7 +69,7 @@ def prove_mode(row, market_seed, seeds):
 
 
 def test_nothing_looks_ahead_where_orders_wait():
-  """Of a market with weekends beside one without."""
+  """Uses a market with weekends beside one without."""
   panel = gappy_market.panel()
   markets = np.array([0, 1, 1, 1, 0, 0, 0])
   closed = np.isin(np.arange(panel.num_days) % 7, [5, 6])
@@ -94,7 +94,7 @@ def test_nothing_looks_ahead(index):
 
 
 def test_the_mean_trade_of_a_day_looks_no_further_than_its_trades():
-  """Without `market_timing`, that of all days is known at their end."""
+  """Without `market_timing`, the mean of all days is known at their end."""
   panel = gappy_market.panel(1)
   for timing in (True, False):
     config = gappy_market.config(reward='entry_excess', market_timing=timing)
@@ -106,7 +106,7 @@ def test_the_mean_trade_of_a_day_looks_no_further_than_its_trades():
 @pytest.mark.long
 @pytest.mark.parametrize('row', ALL, ids=str)
 def test_nothing_looks_ahead_in_any_mode(row):
-  """Under the reward that knows the rules; Eigen2's is of the exits alone."""
+  """Uses the reward that depends on all rules; Eigen2's only on exits."""
   prove_mode((*row, 0), market_seed=sum(row), seeds=range(2))
 
 
@@ -141,7 +141,7 @@ def test_days_that_cannot_be_proven_are_refused(last_day):
 
 
 def find_leak(parts, last_day=LAST, **settings):
-  """The leak that the proof names, where all may be bought on every day."""
+  """Returns the leak that the proof names if all can always be bought."""
   with pytest.raises(LookAheadError) as raised:
     lookahead.prove(
       dataclasses.replace(gappy_market.panel(), members=None),
@@ -155,7 +155,7 @@ def find_leak(parts, last_day=LAST, **settings):
 
 
 def of_tomorrow(values):
-  """`values` of the day after, on each but the last."""
+  """Returns the next day's `values` on each day except the last."""
   return np.concatenate([values[1:], values[-1:]])
 
 
@@ -200,9 +200,9 @@ def test_a_normalisation_of_all_days_is_found():
     return data.fit_normalisation(features, (0, len(features)))
 
   leak = find_leak(Parts(normalise=leaking))
-  # The first known cell: of a change, the day before has to be known.
+  # The first known cell: a change needs the previous day.
   assert (leak.name, leak.day) == ('observations.rsi', 0)
-  # From the last training day on it is known what it is measured on.
+  # Statistics are known from the last training day on.
   leak = find_leak(Parts(normalise=leaking), last_day=TRAIN_STOP - 1)
   assert (leak.name, leak.day) == ('observations.rsi', 0)
 
@@ -232,7 +232,7 @@ def test_observations_of_the_next_day_are_found():
 
 @jax.tree_util.register_pytree_node_class
 class LateMarket(Market):
-  """Its windows end a day late."""
+  """A market whose windows end a day late."""
 
   def window(self, day):
     return super().window(day + 1)
@@ -255,7 +255,7 @@ def test_windows_that_end_a_day_late_are_found():
 
 
 def with_prices(change):
-  """An environment whose table of prices [T, N, 4] is changed by `change`."""
+  """Returns an environment with prices [T, N, 4] changed by `change`."""
 
   def environment(panel, settings, *arguments):
     environment = TradingEnvironment(panel, settings, *arguments)
@@ -287,7 +287,7 @@ def test_targets_hit_by_the_high_of_the_next_day_are_found():
 
 
 def test_a_status_that_knows_of_delistings_is_found():
-  """Who will be gone tomorrow is sold and not bought today."""
+  """Stocks delisted tomorrow are sold, and not bought, today."""
 
   @with_prices
   def leaking(quotes):
@@ -300,7 +300,7 @@ def test_a_status_that_knows_of_delistings_is_found():
 
 
 def test_a_universe_of_those_that_will_be_priced_is_found():
-  """Only what has a close three days later may be bought."""
+  """Only stocks with a close three days later can be bought."""
 
   def leaking(panel, settings, *arguments):
     first, stop = panel.investable
@@ -326,7 +326,7 @@ class LeakingEnvironment(TradingEnvironment):
 
 @jax.tree_util.register_pytree_node_class
 class RewardedAccount(LeakingEnvironment):
-  """Earns its rewards."""
+  """Adds the reward to the account's equity."""
 
   def leak(self, day, timestep):
     extras = timestep.extras
@@ -344,7 +344,7 @@ def test_an_account_that_sees_the_entry_reward_is_found():
 
 @jax.tree_util.register_pytree_node_class
 class RewardedByTomorrow(LeakingEnvironment):
-  """Rewards what the first stock is worth tomorrow."""
+  """Pays tomorrow's price of the first stock."""
 
   def leak(self, day, timestep):
     tomorrow = prices.quote(self.prices, day + 1, 0).last_close
@@ -376,7 +376,7 @@ def test_a_control_that_ranks_by_tomorrow_is_found():
 
 
 def test_a_backtest_that_peeks_is_found():
-  """Each day's actions are played a day early, and fill at once."""
+  """Actions are played a day early, and fill at once."""
 
   class Peeking(Backtester):
     def run(self, actions, account_aware=False):

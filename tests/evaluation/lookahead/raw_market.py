@@ -1,4 +1,4 @@
-"""Raw data in all the forms that panels are made of, and other futures."""
+"""Raw data in all formats of prepare_data, and other futures of them."""
 
 import shutil
 from typing import NamedTuple
@@ -12,7 +12,7 @@ DAYS = np.busday_offset('2020-01-01', np.arange(130), roll='forward')
 TRAINING_DAYS = 90
 LAG = np.timedelta64(1, 'D')  # until a value of the index is published
 FOR_GOOD = np.datetime64('NaT', 'D')
-# SHORT has 35 days of training; with those after it, enough to be bought.
+# SHORT has 35 training days; with later days, enough to be investable.
 FIRST_ROWS = {
   'AAA': 0,
   'BBB': 0,
@@ -26,13 +26,13 @@ FIELDS = ('Open', 'High', 'Low', 'Close', 'Adj Close', 'Volume')
 
 
 class Raw(NamedTuple):
-  """What is on disk.
+  """Contents of the files.
 
   Attributes:
     rows: by ticker, a row of `FIELDS` a day.
     index: a value a day, each published the day after.
-    universe: by ticker, intervals of the first day and the first day after,
-      which is NaT while it lasts.
+    universe: by ticker, intervals from the first day to the first day after;
+      NaT if an interval has not ended.
   """
 
   rows: dict[str, pd.DataFrame]
@@ -58,7 +58,7 @@ def make_raw():
 
 
 def rows_of(rng, days):
-  """A row for each of `days`, some without a close."""
+  """Draws a row for each of `days`, some without a close."""
   close = 50 * np.exp(np.cumsum(rng.normal(0, 0.03, len(days))))
   cells = close[:, None] * np.exp(rng.normal(0, 0.02, (len(days), 6)))
   cells[:, 4] = cells[:, 3] * np.exp(rng.normal(0, 0.1, len(days)))
@@ -68,9 +68,9 @@ def rows_of(rng, days):
 
 
 def change(raw, last_day, seed):
-  """Changes, removes and adds what is known after a day.
+  """Changes, removes and adds data after a day.
 
-  AAA keeps a row on every day, and so the number of days.
+  AAA keeps a row on every day, so that the number of days is the same.
   """
   rng = np.random.default_rng(seed)
   later = DAYS[last_day < DAYS]
@@ -96,7 +96,7 @@ def change(raw, last_day, seed):
 
 
 def write_folder(rows, folder):
-  """One CSV a ticker."""
+  """Writes one CSV a ticker."""
   for name, own in rows.items():
     if len(own):
       own.to_csv(folder / f'{name}.csv', index_label='Date')
@@ -113,7 +113,7 @@ def _wide(rows):
 
 
 def write_long_csv(rows, folder):
-  """One row a day and ticker."""
+  """Writes one row a day and ticker."""
   _long(rows).to_csv(folder / 'prices.csv', index=False)
   return folder / 'prices.csv'
 
@@ -124,7 +124,7 @@ def write_long_parquet(rows, folder):
 
 
 def write_wide_csv(rows, folder):
-  """As yfinance gives them."""
+  """Writes the format of yfinance."""
   _wide(rows).to_csv(folder / 'prices.csv')
   return folder / 'prices.csv'
 
@@ -132,7 +132,7 @@ def write_wide_csv(rows, folder):
 def make_panel(
   raw, folder, write=write_folder, lag=1, repairs=None, universe=True
 ):
-  """The panel of files in `folder`, which are made first."""
+  """Writes files to `folder`, and makes a panel from them."""
   shutil.rmtree(folder, ignore_errors=True)
   (folder / 'source').mkdir(parents=True)
   raw.index.to_csv(folder / 'index.csv', index_label='Date')
@@ -158,7 +158,7 @@ def make_panel(
 
 
 def make_eigen2_panel(raw, folder, recompute):
-  """The panel of a file of Eigen2's, with or without its own features."""
+  """Makes a panel from a file of Eigen2, with or without its features."""
   folder.mkdir(exist_ok=True)
   prices = np.stack(
     [raw.rows[name].reindex(DAYS).to_numpy()[:, :4] for name in NAMES], axis=1

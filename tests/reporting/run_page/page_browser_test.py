@@ -1,4 +1,4 @@
-"""The page in a browser, as wide as a screen and as narrow as a phone."""
+"""Tests of the page in a browser, at the widths of a screen and a phone."""
 
 import json
 import re
@@ -11,7 +11,7 @@ import tiny_page
 from eigen3.reporting import run_page
 
 CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')
-# Tells of the page within it, which may run no script of its own.
+# Measures the page in a frame, because the page runs no scripts.
 FRAME = """<!doctype html><meta charset="utf-8"><body style="margin: 0">
 <iframe src="page.html" style="border: 0; width: %dpx; height: 900px"></iframe>
 <script>
@@ -76,7 +76,7 @@ def test_it_fits_and_asks_for_nothing(folder, tmp_path, width):
   told = re.search(r'TOLD(\{.*\})END', run.stdout)
   assert told, run.stdout[:500]
   found = json.loads(told[1])
-  assert found['width'] >= width - 20  # but for a bar to scroll by
+  assert found['width'] >= width - 20  # except a scroll bar
   assert found['needed'] <= found['width']
   assert found['asked'] == 0
   assert len(found['sizes']) > 15

@@ -1,4 +1,4 @@
-"""Pictures of how runs learnt."""
+"""Tests of the pictures of learning curves."""
 
 import pandas as pd
 

@@ -1,4 +1,4 @@
-"""The same decisions under other rules, by hand."""
+"""Tests of replays under other rules, by hand."""
 
 import pathlib
 
@@ -27,7 +27,7 @@ def judge():
 
 @pytest.fixture(scope='module')
 def champion(judge):
-  """One that buys A on the first day and nothing more."""
+  """Returns a champion that buys A on the first day and nothing else."""
   actions = np.zeros((len(judge.days), 2, 2), np.float32)
   actions[..., 1] = 10.0
   actions[0, 0, 0] = 2.0
@@ -51,8 +51,8 @@ def test_the_cost_ladder(judge, champion):
   ]
   assert [rung.is_own for rung in rungs].index(True) == 2
   assert rungs[2].numbers['agent'] == champion.backtest.summary
-  # Half of the cash, costs included, buys at the first open and is sold at the
-  # one after the second day's; a cost is paid of either.
+  # Half of the cash, costs included, buys at the first open, and is sold at the
+  # open after the second day; both fills pay costs.
   growth = 1.01**3
   for rung, cost in zip(rungs, (0, 5, 6, 10, 12, 25), strict=True):
     rate = cost / 1e4
@@ -81,7 +81,7 @@ def test_fill_timings(judge, champion):
   found = replays.fill_timings([champion], judge, RULES)
   assert [replay.rules for replay in found] == ['close', 'next open']
   assert [replay.is_own for replay in found] == [False, True]
-  # At the close it is two days' rise, less what is paid.
+  # At the close it is the rise of two days, less costs.
   rate = 6e-4
   profit = 0.5 / (1 + rate) * 1.01**2 * (1 - rate) - 0.5
   agent = found[0].numbers['agent']

@@ -1,4 +1,4 @@
-"""What a page says in sentences, of numbers by hand."""
+"""Tests of a page's sentences, for numbers by hand."""
 
 import numpy as np
 import pandas as pd

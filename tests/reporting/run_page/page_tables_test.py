@@ -1,4 +1,4 @@
-"""The tables of a page, by hand."""
+"""Tests of a page's tables, by hand."""
 
 import numpy as np
 import pandas as pd
@@ -109,7 +109,7 @@ def test_differences_are_of_the_days(controls):
   agents = {'agent': [make_backtest(noise(1) + 0.001)]}
   found = tables.differences(agents, controls, seed=0)
   assert found.keys() == controls.keys()
-  # The same days but for a tenth of a percent each.
+  # The same days, except for a tenth of a percent each.
   assert found['buy_and_hold'].mean == pytest.approx(0.252)
   assert found['buy_and_hold'].p < 0.001
   plays = np.mean([noise(k) for k in range(20, 30)], axis=0)

@@ -1,4 +1,4 @@
-"""What stands on a page, and that it needs nothing else."""
+"""Tests of a page's contents, and that it is self-contained."""
 
 import html.parser
 import json
@@ -17,7 +17,7 @@ HOSTILE = '<script>alert(1)</script> $x_1$'
 
 @pytest.fixture(scope='module')
 def written(tmp_path_factory):
-  """The page of one run, its champion and the days."""
+  """Returns the page of a run, its champion and the days."""
   folder = tmp_path_factory.mktemp('one')
   occasion = tiny_page.make_occasion(tiny_page.make_panel())
   champion = tiny_page.make_champion(folder / 'run', occasion.judge)
@@ -28,7 +28,7 @@ def written(tmp_path_factory):
 
 
 class Tags(html.parser.HTMLParser):
-  """All tags, in order, and the words of every cell by table and row."""
+  """Collects tags in order, and the words of cells by table and row."""
 
   def __init__(self, text):
     super().__init__()

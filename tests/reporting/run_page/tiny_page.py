@@ -1,4 +1,4 @@
-"""Runs of a market of a few weeks, and the page about them."""
+"""Runs on a market of a few weeks, and their page."""
 
 import json
 
@@ -53,7 +53,7 @@ def make_occasion(panel, **changes):
 
 
 def make_champion(folder, judge, seed=0):
-  """A run of one agent, whose champion draws its lots."""
+  """Makes a run of one agent, whose champion acts at random."""
   folder.mkdir()
   (folder / 'config.json').write_text(json.dumps({**CONFIG, 'seed': seed}))
   about = {
@@ -82,7 +82,7 @@ def make_champion(folder, judge, seed=0):
 
 
 def make_population(folder):
-  """Turns the run in a folder into that of a population."""
+  """Turns the run in a folder into a run of a population."""
   members, generations = fake_population.with_selection(
     *fake_population.fake_run(8)
   )
@@ -105,6 +105,6 @@ def make_population(folder):
 
 
 def deflated_of(backtest, folders):
-  """What a champion's record is worth after the trials of these runs."""
+  """Returns a champion's Sharpe ratio deflated by the trials of these runs."""
   record = sharpe.track_record(metrics.daily_returns(backtest))
   return sharpe.deflate(trials.read(folders), record)
