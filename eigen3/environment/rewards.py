@@ -14,10 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from eigen3 import settings
-from eigen3.environment import accounting, entries, prices
-from eigen3.environment.accounting import Closed, Orders
+from eigen3.environment import accounting, entries, outcomes
+from eigen3.environment.accounting import Closed
 from eigen3.environment.entries import Entries
-from eigen3.environment.rules import Entry, Exit, Rules
+from eigen3.environment.rules import Entry, Rules
 from eigen3.types import Array
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _entry(environment, state, next_state, extras) -> Array:
 
 def _of_orders(environment, day, stock, coefficient, sale_target) -> Array:
   """Returns the reward `entry` of each of M accepted orders, float [M]."""
-  percent, filled = net_return(environment, day, stock, sale_target)
+  percent, filled = outcomes.net_return(environment, day, stock, sale_target)
   size = accounting.size(environment.rules, coefficient)
   return jnp.where(filled, size * percent, 0)
 
@@ -167,8 +167,8 @@ def _excess_of_orders(
   environment, day, stock, coefficient, sale_target
 ) -> Array:
   """Returns the reward of each of M accepted orders, float [M]."""
-  percent, filled = net_return(environment, day, stock, sale_target)
-  excess = percent - mean_trade(environment, day, sale_target)
+  percent, filled = outcomes.net_return(environment, day, stock, sale_target)
+  excess = percent - outcomes.mean_trade(environment, day, sale_target)
   nothing = _excess_of_nothing(environment, day)
   size = accounting.size(environment.rules, coefficient)
   # A smaller position leaves part of an entry unused.
@@ -195,7 +195,9 @@ def _mean_trades(environment: 'TradingEnvironment') -> Array:
   widest = jnp.asarray(rules.max_sale_target, table.dtype)
   days = jnp.arange(len(table), dtype=jnp.int32)
   free = environment.at_cost(0.0)
-  means, counts = jax.lax.map(lambda day: _mean(free, day, widest), days)
+  means, counts = jax.lax.map(
+    lambda day: outcomes.mean_of_target(free, day, widest), days
+  )
   growth = 1 + means / 100
   if not rules.market_timing:
     counted = (days >= environment.first_day) & (days < environment.stop - 1)
@@ -203,40 +205,6 @@ def _mean_trades(environment: 'TradingEnvironment') -> Array:
     total, counts = jnp.sum(jnp.where(counted, growth, 0)), counted.sum()
     growth = jnp.full_like(growth, total / jnp.maximum(counts, 1))
   return jnp.where(counts > 0, growth, _NO_TRADE)
-
-
-def mean_trade(
-  environment: 'TradingEnvironment', day: Array, sale_target: Array
-) -> Array:
-  """Returns the mean net return of all trades that could be decided today.
-
-  A stock can be bought if it is in the universe, has a close today and has a
-  price at which the order is filled. Whether an account holds it does not
-  matter. The mean looks ahead; see `net_return`.
-
-  Args:
-    environment: its prices, costs and rules of fills and exits.
-    day: int32 [], the day at whose close they are decided.
-    sale_target: float [M], %; all trades of a mean have the same one.
-
-  Returns:
-    float [M], a mean for each target, in % of what is paid, net of both costs;
-    0 where nothing could be bought.
-  """
-  return jax.vmap(lambda target: _mean(environment, day, target)[0])(
-    sale_target
-  )
-
-
-def _mean(environment, day, sale_target) -> tuple[Array, Array]:
-  """Returns the mean for one target, float [], and its trades, int32 []."""
-  table = environment.prices
-  stock = jnp.arange(table.shape[1], dtype=jnp.int32)
-  percent, filled = net_return(environment, day, stock, sale_target)
-  filled &= prices.quote(table, day, stock).status == prices.PRICED
-  count = filled.sum(dtype=jnp.int32)
-  total = jnp.sum(jnp.where(filled, percent, 0))
-  return total / jnp.maximum(count, 1), count
 
 
 def worth(
@@ -251,16 +219,16 @@ def worth(
   `of_orders`.
 
   Args:
-    environment: see `net_return`.
-    day: see `net_return`.
-    stock: see `net_return`.
+    environment: see `outcomes.net_return`.
+    day: see `outcomes.net_return`.
+    stock: see `outcomes.net_return`.
     sale_target: float [1], %, of all orders.
 
   Returns:
     float [M], the differences, and bool [M], whether there is a price that
     fills the order.
   """
-  percent, filled = net_return(environment, day, stock, sale_target)
+  percent, filled = outcomes.net_return(environment, day, stock, sale_target)
   reward = environment.reward
   if reward.of_orders is not None:
     full = jnp.full(1, environment.rules.full_size_coefficient, percent.dtype)
@@ -268,64 +236,6 @@ def worth(
     if reward.of_nothing is not None:
       percent -= reward.of_nothing(environment, day)
   return percent, filled
-
-
-def net_return(
-  environment: 'TradingEnvironment',
-  day: Array,
-  stock: Array,
-  sale_target: Array,
-) -> tuple[Array, Array]:
-  """Returns the net returns of trades decided today; looks ahead to `stop`.
-
-  Args:
-    environment: its prices, costs and rules of fills and exits.
-    day: int32 [], the day at whose close they are decided.
-    stock: int32 [M].
-    sale_target: float [M], %, or one for all trades.
-
-  Returns:
-    float [M], in % of what is paid, net of both costs; a trade that is open
-    at `stop` is valued at its last close. bool [M], whether there is a price
-    that fills the order; else ignore the return.
-  """
-  rules, table = environment.rules, environment.prices
-  stop, rate = environment.stop, environment.cost_rate
-  if rules.fills_at_open:
-    first_age, entry_day = 0, _day_of_fill(environment, day, stock)
-    paid = prices.quote(table, entry_day, stock).open
-    filled = (paid > 0) & (entry_day < stop)
-  else:
-    first_age, entry_day = 1, day
-    paid = prices.quote(table, day, stock).last_close
-    filled = paid > 0
-  age = jnp.arange(first_age, rules.oldest_age + 1, dtype=jnp.int32)
-  days = entry_day[..., None] + age
-  path = prices.quote(table, jnp.minimum(days, stop - 1), stock[:, None])
-  target = paid * (1 + sale_target / 100)
-  reason, price = accounting.leave(
-    rules, age, path, paid[:, None], target[:, None]
-  )
-  left = (reason != Exit.NONE) & (days < stop)
-  first = jnp.min(jnp.where(left, age, rules.oldest_age + 1), axis=1)
-  received = jnp.where(
-    first > rules.oldest_age,
-    path.last_close[:, -1],
-    jnp.sum(jnp.where(age == first[:, None], price, 0), axis=1),
-  )
-  paid = jnp.where(filled, paid * (1 + rate), 1)
-  return 100 * (received * (1 - rate) / paid - 1), filled
-
-
-def _day_of_fill(
-  environment: 'TradingEnvironment', day: Array, stock: Array
-) -> Array:
-  """Returns the next open day of each stock's market, int32 [M] or []."""
-  rules = environment.rules
-  if not rules.orders_wait:
-    return day + 1
-  most = rules.closed_days
-  return day + 1 + prices.days_closed(environment.prices, day, stock, most)
 
 
 def _when_closed(rules: Rules, days: np.ndarray, extras: Extras) -> np.ndarray:
@@ -400,7 +310,7 @@ def _shaped_portfolio(environment, state, next_state, extras) -> Array:
   marked = environment.mark(state)
   positions, chosen = marked.positions, extras.entries
   held = marked.cash + jnp.sum(
-    _values_ahead(
+    outcomes.values_ahead(
       environment,
       state.day,
       jnp.asarray(accounting.ages(rules)),
@@ -412,8 +322,10 @@ def _shaped_portfolio(environment, state, next_state, extras) -> Array:
     axis=0,
   )
   if marked.waiting is not None:
-    held += _gains_ahead(environment, state.day, marked.waiting)
-  gained = _gains_ahead(environment, state.day, entries.as_orders(chosen))
+    held += outcomes.gains_ahead(environment, state.day, marked.waiting)
+  gained = outcomes.gains_ahead(
+    environment, state.day, entries.as_orders(chosen)
+  )
   least = jnp.asarray(_LEAST_EQUITY * rules.initial_cash, held.dtype)
   held = jnp.maximum(held, least)
   grown = jnp.maximum(held + gained, least)
@@ -423,89 +335,6 @@ def _shaped_portfolio(environment, state, next_state, extras) -> Array:
   weights[-1] = discounts[-1]
   added = jnp.log1p((grown - held) / held)
   return rules.portfolio_scale * (jnp.asarray(weights, added.dtype) @ added)
-
-
-def _gains_ahead(
-  environment: 'TradingEnvironment', day: Array, orders: Orders
-) -> Array:
-  """Returns what M orders of a day will have added to equity, float [H].
-
-  At the closes of the H days after it; see `_values_ahead`.
-  """
-  rules, rate = environment.rules, environment.cost_rate
-  ordered = orders.stock != accounting.EMPTY
-  if rules.fills_at_open:
-    entry_day = _day_of_fill(environment, day, orders.stock)
-    price = prices.quote(environment.prices, entry_day, orders.stock).open
-    filled = ordered & (price > 0) & (entry_day < environment.stop)
-  else:
-    entry_day = day
-    price = prices.quote(environment.prices, day, orders.stock).last_close
-    filled = ordered & (price > 0)
-  price = jnp.where(filled, price, 1)
-  shares = jnp.where(filled, orders.value / (price * (1 + rate)), 0)
-  values = _values_ahead(
-    environment,
-    day,
-    jnp.broadcast_to(day - entry_day, price.shape),
-    orders.stock,
-    shares,
-    price,
-    price * (1 + orders.sale_target / 100),
-  )
-  paid = jnp.where(filled, orders.value, 0)
-  ahead = day + 1 + jnp.arange(values.shape[1], dtype=jnp.int32)
-  is_paid = ahead >= entry_day[..., None]
-  return jnp.sum(jnp.where(is_paid, values - paid[:, None], 0), axis=0)
-
-
-def _values_ahead(
-  environment: 'TradingEnvironment',
-  day: Array,
-  age: Array,
-  stock: Array,
-  shares: Array,
-  entry_price: Array,
-  target_price: Array,
-) -> Array:
-  """Returns the future value of positions, or their proceeds once sold.
-
-  It looks ahead, up to the environment's `stop`, after which prices are
-  constant.
-
-  Args:
-    environment: its prices, costs and rules of exits.
-    day: int32 [].
-    age: int32 [S], days since the entry; -1 for an entry on the next day, and
-      so on. A position is worth nothing before its entry.
-    stock: int32 [S].
-    shares: float [S], 0 without a position.
-    entry_price: float [S].
-    target_price: float [S].
-
-  Returns:
-    float [S, H], at the closes of the H days after `day`, within which all
-    positions are closed.
-  """
-  rules, stop = environment.rules, environment.stop
-  ahead = 1 + jnp.arange(rules.longest_trade, dtype=jnp.int32)
-  days = day + ahead
-  path = prices.quote(
-    environment.prices, jnp.minimum(days, stop - 1), stock[:, None]
-  )
-  reason, price = accounting.leave(
-    rules,
-    age[:, None] + ahead,
-    path,
-    entry_price[:, None],
-    target_price[:, None],
-  )
-  leaves = (reason != Exit.NONE) & (days < stop)
-  left = jnp.cumsum(leaves, axis=1)
-  first = leaves & (left == 1)
-  brought = jnp.sum(jnp.where(first, price, 0), axis=1, keepdims=True)
-  after_costs = (1 - environment.cost_rate) * brought
-  return shares[:, None] * jnp.where(left > 0, after_costs, path.last_close)
 
 
 NAMED: Mapping[str, Reward] = {
