@@ -274,7 +274,7 @@ def _when_excess_is_known(
   """
   del extras
   if rules.market_timing:
-    return days + 1 + rules.oldest_age
+    return days + rules.longest_trade
   return np.full_like(days, np.iinfo(days.dtype).max)
 
 

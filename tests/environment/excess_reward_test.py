@@ -4,6 +4,8 @@ The mean trade of a day is computed by an account that buys each stock of the
 market alone on that day, and holds it until its exit.
 """
 
+import dataclasses
+
 import double_precision
 import jax
 import jax.numpy as jnp
@@ -14,7 +16,7 @@ import random_markets
 import slow_account
 
 from eigen3.data.panel import MarketPanel
-from eigen3.environment import TradingEnvironment
+from eigen3.environment import Rules, TradingEnvironment
 from eigen3.environment.rewards import NAMED
 
 STOP = random_markets.NUM_DAYS - 4
@@ -269,3 +271,13 @@ def test_other_rewards_prepare_nothing():
   )
   assert environment.prepared is None
   assert len(jax.tree.leaves(environment)) == 4
+
+
+def test_orders_that_wait_are_known_when_the_longest_trade_is_over():
+  rules = Rules.from_config(_config(market_timing=True))
+  rules = dataclasses.replace(rules, closed_days=3)
+  days = np.arange(5)
+  known = NAMED['entry_excess'].known_on(rules, days, None)
+  # Closed for three days before the fill, and for three before the exit.
+  held = rules.max_holding_days + rules.delisting_days
+  np.testing.assert_array_equal(known, days + 1 + 3 + held + 3)
