@@ -140,10 +140,10 @@ def require_prices(columns: Iterable[str], found: Iterable[str]) -> None:
     columns: canonical names of the columns found.
     found: their names in the file.
   """
-  told = shown(', '.join(found), 120)
+  names = shown(', '.join(found), 120)
   if not set(columns) - {'date'}:
     raise Refused(
-      f"not a table of prices (first line: '{told}'); expected names there, "
+      f"not a table of prices (first line: '{names}'); expected names there, "
       'as date, open, high, low and close'
     )
   for column in ('close', 'date', *PRICES):

@@ -109,6 +109,24 @@ def test_they_are_paid_what_an_episode_that_makes_them_pays(
   assert unpaid > 0
 
 
+def played(environment, batch, found):
+  """Yields the other orders of every third day, and their steps.
+
+  What cannot be bought is not ordered.
+  """
+  lowest = np.asarray(environment.spec.action.minimum, np.float32)
+  reset, step = jax.jit(environment.reset_at), jax.jit(environment.step)
+  for place in range(0, environment.rules.trading_days, 3):
+    could = np.unpackbits(
+      np.asarray(batch.s_tm1.available[place]), count=3
+    ).astype(bool)
+    state, _ = reset(int(batch.s_tm1.day[place]))
+    for number in range(1, 1 + COUNT):
+      action = np.where(could[:, None], found.a_tm1[place, number], lowest)
+      _, timestep = step(state, action)
+      yield number, action, could, found.r_t[place, number], timestep
+
+
 @pytest.mark.parametrize('entries', [1, 2])
 def test_under_a_reward_that_pays_for_none_the_first_orders_none(
   batch, entries
@@ -124,20 +142,12 @@ def test_under_a_reward_that_pays_for_none_the_first_orders_none(
   lowest = np.asarray(environment.spec.action.minimum, np.float32)
   assert (found.a_tm1[:, 1] == lowest).all()
   assert found.r_t.shape == (len(batch.r_t), 1 + COUNT)
-  reset, step = jax.jit(environment.reset_at), jax.jit(environment.step)
   compared = 0
-  for place in range(0, environment.rules.trading_days, 3):
-    could = np.unpackbits(
-      np.asarray(batch.s_tm1.available[place]), count=3
-    ).astype(bool)
-    state, _ = reset(int(batch.s_tm1.day[place]))
-    for number in range(1, 1 + COUNT):
-      action = np.where(could[:, None], found.a_tm1[place, number], lowest)
-      _, timestep = step(state, action)
-      np.testing.assert_allclose(
-        found.r_t[place, number], timestep.reward, rtol=1e-4, atol=1e-4
-      )
-      compared += number > 1 and could[action[:, 0].argmax()]
+  for number, action, could, reward, timestep in played(
+    environment, batch, found
+  ):
+    np.testing.assert_allclose(reward, timestep.reward, rtol=1e-4, atol=1e-4)
+    compared += number > 1 and could[action[:, 0].argmax()]
   assert compared > 5
   # What cannot be bought pays as if nothing was ordered.
   after = environment.rules.trading_days
@@ -174,20 +184,10 @@ def test_with_several_entries_a_day_each_orders_as_many(batch):
   ordered = (found.a_tm1[:, 1:] != lowest).any(-1)
   np.testing.assert_array_equal(ordered.sum(-1), 2)
   np.testing.assert_array_equal(ordered.sum(1), 2 * COUNT // 3)
-  reset, step = jax.jit(environment.reset_at), jax.jit(environment.step)
   bought = 0
-  for place in range(0, environment.rules.trading_days, 3):
-    could = np.unpackbits(
-      np.asarray(batch.s_tm1.available[place]), count=3
-    ).astype(bool)
-    state, _ = reset(int(batch.s_tm1.day[place]))
-    for number in range(1, 1 + COUNT):
-      action = np.where(could[:, None], found.a_tm1[place, number], lowest)
-      _, timestep = step(state, action)
-      np.testing.assert_allclose(
-        found.r_t[place, number], timestep.reward, rtol=1e-5, atol=1e-5
-      )
-      bought += timestep.extras.entries.accepted.sum() == 2
+  for *_, reward, timestep in played(environment, batch, found):
+    np.testing.assert_allclose(reward, timestep.reward, rtol=1e-5, atol=1e-5)
+    bought += timestep.extras.entries.accepted.sum() == 2
   assert bought > 5
 
 
