@@ -111,8 +111,12 @@ def held(name: os.PathLike | str) -> Iterator[None]:
 
 def holders_of(name: os.PathLike | str) -> list[dict[str, Any]]:
   """Returns the notes of all possible holders of a name; see `holders`."""
-  files = [file for file in _files(pathlib.Path(name)) if _is_held(file)]
-  found = [holder for file in files for holder in holders.read(file)]
+  found = []
+  for file in _files(pathlib.Path(name)):
+    # It may be released between the two.
+    with contextlib.suppress(FileNotFoundError):
+      if _is_held(file):
+        found += holders.read(file)
   return [x for x in found if not holders.is_gone(x)]
 
 

@@ -149,3 +149,18 @@ def test_a_full_disk_leaves_no_claim(tmp_path, monkeypatch):
       claims.take(tmp_path / 'a')
   assert error.value.filename == str(tmp_path / 'a.0')
   assert claims.take(tmp_path / 'a') is not None
+
+
+def test_a_claim_that_is_released_meanwhile_has_no_holder(
+  tmp_path, monkeypatch
+):
+  name = tmp_path / 'one'
+  claim, is_held = claims.take(name), claims._is_held
+
+  def released(path):
+    found = is_held(path)
+    claim.release()
+    return found
+
+  monkeypatch.setattr(claims, '_is_held', released)
+  assert claims.holders_of(name) == []
