@@ -209,6 +209,7 @@ def defaults_of(
   config.environment.full_size_coefficient = ceiling
   if program is erl:
     _without_common_fitness(config)
+    config.learner.exploring_slices = settings['learner']['fitness_slices']
   return config
 
 
@@ -217,6 +218,7 @@ def _without_common_fitness(config: ml_collections.ConfigDict) -> None:
   before = erl.get_config('smoke+eigen2')
   for section, names in (
     ('learner', ('fitness_play', 'fitness_memory', 'validation_play')),
+    ('learner', ('batches',)),
     ('evolution', ('common_start', 'bred', 'least_distance')),
     ('evolution', ('hyperparameters',)),
   ):

@@ -9,6 +9,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 
 from eigen3 import parallel, sizes
 from eigen3.agent import Agent, Policy, make_agent, replay
@@ -133,9 +134,10 @@ class Player(NamedTuple):
     state: Any,
     market: Market,
     first_days: Array,
+    explored: np.ndarray,
     key: PRNGKey,
   ) -> tuple[rollout.Episodes, Transition]:
-    """Plays from days [E] twice, with one pass over the market.
+    """Plays from days [E], some of them twice, with one pass over the market.
 
     The noise is `Agent.noise` times normal draws, for any algorithm.
 
@@ -144,6 +146,7 @@ class Player(NamedTuple):
       state: of the agent.
       market: that it observes.
       first_days: int32 [E].
+      explored: int [K], which of them are played with noise, too.
       key: consumed by exploration.
 
     Returns:
@@ -157,14 +160,17 @@ class Player(NamedTuple):
     episodes, acts = rollout.rollout_and_tell(
       environment, greedy, first_days, self.stored_steps
     )
-    explored = rollout.rollout(
+    steps = np.arange(self.stored_steps)
+    places = explored[:, None] * self.stored_steps + steps
+    chosen = rollout.on_days(acts, places.reshape(-1))
+    noisy = rollout.rollout(
       environment,
-      lambda days: self._explored(state, acts, days, key),
-      first_days,
+      lambda days: self._explored(state, chosen, days, key),
+      first_days[explored],
       self.stored_steps,
       self.keeps_states,
     )
-    return episodes, experience.transitions_of(explored, self.stored_steps)
+    return episodes, experience.transitions_of(noisy, self.stored_steps)
 
   def unit_actions(
     self, policy: Policy, market: Market, observations: AnyObservation

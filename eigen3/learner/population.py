@@ -40,6 +40,7 @@ from eigen3.types import Array, PRNGKey
 _LEARNER = {
   'generations': settings.AT_LEAST_ONE,
   'fitness_slices': settings.AT_LEAST_ONE,
+  'exploring_slices': settings.AT_LEAST_ONE,
   'fitness_worst': settings.AT_LEAST_ONE,
   'validation_play': settings.one_of('continuous', 'slices'),
   'validation_slices': settings.AT_LEAST_ONE,
@@ -50,6 +51,7 @@ _LEARNER = {
   'fitness_memory': settings.SHARE,
   'no_trade_penalty': settings.NOT_NEGATIVE,
   'updates_per_generation': settings.AT_LEAST_ONE,
+  'batches': settings.one_of('common', 'own'),
   'replay_capacity': settings.AT_LEAST_ONE,
   'learning_starts': settings.COUNT,
   'counterfactuals': settings.COUNT,
@@ -124,7 +126,7 @@ class Population:
       by=config.learner.fitness,
       no_trade_penalty=config.learner.no_trade_penalty,
     )
-    played = self._agents * config.learner.fitness_slices
+    played = self._agents * _explored_slices(config.learner)
     self._added = played * self.player.stored_steps
     self.steps_per_iteration = played * environment.num_steps
     settings.require(
@@ -133,7 +135,8 @@ class Population:
       config.learner.replay_capacity,
       f'at least the {self._added} transitions of a generation: {self._agents} '
       'agents (evolution.population_size and evolution.learners) x '
-      f'learner.fitness_slices x {self.player.stored_steps} days',
+      f'{_explored_slices(config.learner)} slices x '
+      f'{self.player.stored_steps} days',
     )
     self._compile()
 
@@ -311,10 +314,18 @@ class Population:
       environment.last_day,
     )
 
+    # Evenly spaced, so that replay has days of all seasons, too.
+    explored = np.linspace(
+      0,
+      self._config.fitness_slices - 1,
+      _explored_slices(self._config),
+      dtype=int,
+    )
+
     def play(shared, member):
       (environment, market, starts), (agent, key) = shared, member
       episodes, transitions = self.player.audition(
-        environment, agent, market, starts, key
+        environment, agent, market, starts, explored, key
       )
       return transitions, self._played(environment, episodes)
 
@@ -390,10 +401,10 @@ class Population:
     return self._remembering(state, transitions), played
 
   def _learn(self, state, environment, market, key):
-    """Performs the gradient steps of all learning agents, on equal batches."""
+    """Performs the gradient steps of all learning agents."""
 
-    def learn(shared, agent):
-      environment, market, ring, keys = shared
+    def learn(shared, member):
+      (environment, market, ring), (agent, keys) = shared, member
 
       def update(agent, key):
         batch = self.player.sample(environment, ring, key)
@@ -401,19 +412,22 @@ class Population:
 
       return jax.lax.scan(update, agent, keys)
 
-    keys = jax.random.split(key, self._config.updates_per_generation)
-    shared = (environment, market, state.replay, keys)
-    if self._evolution.members_learn:
-      agents, updates = self._on_all(learn, shared, state.agents)
-      return state._replace(agents=agents), updates
-    learners = jax.tree.map(lambda x: x[self._members :], state.agents)
-    learners, updates = self._on_all(learn, shared, learners)
-    agents = jax.tree.map(
-      lambda x, y: jnp.concatenate([x[: self._members], y]),
-      state.agents,
-      learners,
+    first = 0 if self._evolution.members_learn else self._members
+    learners = jax.tree.map(lambda x: x[first:], state.agents)
+    count, updates = self._agents - first, self._config.updates_per_generation
+    if self._config.batches == 'own':
+      keys = jax.random.split(key, (count, updates))
+    else:
+      keys = jax.random.split(key, updates)
+      keys = jnp.broadcast_to(keys, (count, *keys.shape))
+    agents, told = self._on_all(
+      learn, (environment, market, state.replay), (learners, keys)
     )
-    return state._replace(agents=agents), updates
+    if first:
+      agents = jax.tree.map(
+        lambda x, y: jnp.concatenate([x[:first], y]), state.agents, agents
+      )
+    return state._replace(agents=agents), told
 
   def _validate(self, state, environment, market, key):
     """Validates all agents on the same days; also the mean attention [C]."""
@@ -483,6 +497,13 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
   """Checks the settings of a population; a ValueError names the field."""
   settings.check('learner', config.learner, _LEARNER)
   breeding.check_settings(config.evolution)
+
+
+def _explored_slices(config: ml_collections.ConfigDict) -> int:
+  """Returns on how many slices an agent plays with noise, for the replay."""
+  if config.fitness_play == 'exploring':
+    return config.fitness_slices
+  return min(config.exploring_slices, config.fitness_slices)
 
 
 def _check(

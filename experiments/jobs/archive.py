@@ -37,6 +37,8 @@ VERSION = 2
 # By full name. At this value a setting is not part of a record's name.
 NEW_SETTINGS: Mapping[str, Any] = {
   'environment.market_timing': False,
+  'learner.batches': 'common',
+  'learner.exploring_slices': 5,
   'learner.validation_play': 'slices',
 }
 _ABOUT = ('commit', 'platform', 'python', 'versions')  # of run.json

@@ -75,7 +75,14 @@ def test_a_population_from_before_common_fitness_goes_on_as_it_was(tmp_path):
   run_directory.create(tmp_path, config, DATA)
   path = tmp_path / 'config.json'
   stored = json.loads(path.read_text())
-  for name in ('fitness_play', 'fitness_memory', 'validation_play'):
+  stored['learner']['fitness_slices'] = 3
+  for name in (
+    'fitness_play',
+    'fitness_memory',
+    'validation_play',
+    'exploring_slices',
+    'batches',
+  ):
     del stored['learner'][name]
   for name in (
     'common_start',
@@ -94,6 +101,8 @@ def test_a_population_from_before_common_fitness_goes_on_as_it_was(tmp_path):
   )
   assert found.learner.fitness_play == 'exploring'
   assert found.learner.validation_play == 'slices'
+  assert found.learner.exploring_slices == 3
+  assert found.learner.batches == 'common'
   for name in ('common_start', 'bred', 'least_distance', 'hyperparameters'):
     assert found.evolution[name] == before.evolution[name], name
   assert found.evolution.genetic.mutation == 'gaussian'

@@ -299,6 +299,43 @@ def test_fitness_is_of_what_is_told_and_without_noise(
   assert np.abs(noisy - greedy)[..., 0].mean() < 0.2
 
 
+def test_replay_gets_the_noisy_play_of_some_slices():
+  config = small_run.make_population_config()
+  config.learner.fitness_slices = 4
+  config.learner.exploring_slices = 2
+  learner = small_run.make_population(config)
+  environment, _, market = learner._world
+  state = learner.blank(KEY)
+  played_by, played = jax.jit(learner._play)(state, environment, market, KEY)
+  assert played.scores.shape == (6, 4)
+  steps = config.environment.trading_days
+  assert int(played_by.replay.size) == 6 * 2 * steps
+  chosen = learner_starts(environment, config)[[0, 3]]
+  days = chosen[:, None] + np.arange(steps)
+  np.testing.assert_array_equal(
+    np.asarray(played_by.replay.storage.s_tm1.day)[: days.size], days.ravel()
+  )
+
+
+@pytest.mark.parametrize('batches', ['common', 'own'])
+def test_equal_agents_learn_the_same_only_from_equal_batches(batches):
+  config = small_run.make_population_config()
+  config.learner.batches = batches
+  learner = small_run.make_population(config)
+  environment, _, market = learner._world
+  state = learner.begin(learner.blank(KEY))
+  clones = jax.tree.map(
+    lambda x: jnp.broadcast_to(x[:1], x.shape), state.agents
+  )
+  learnt, told = jax.jit(learner._learn)(
+    state._replace(agents=clones), environment, market, KEY
+  )
+  losses = np.asarray(told['critic_loss'])
+  assert (len(np.unique(losses[:, 0])) == 1) == (batches == 'common')
+  critic = jax.tree.leaves(learnt.agents.critic.online_params)
+  assert any((x != x[:1]).any() for x in critic) == (batches == 'own')
+
+
 def learner_starts(environment, config):
   """The days on which the slices of `KEY` start."""
   key_starts, _ = jax.random.split(KEY)
