@@ -141,8 +141,9 @@ class Reliability(NamedTuple):
     within: standard deviation of a slice's score around its agent's mean, less
       the slice's effect on all agents.
     retest_correlation: expected correlation of fitness with a repeat on as many
-      new slices (Hoyt's reliability, https://doi.org/10.1007/BF02289270);
-      below 0 by chance if agents are alike, at least -1. NaN for one slice.
+      new slices: Hoyt's reliability (https://doi.org/10.1007/BF02289270) by the
+      unbiased estimator of Kristof (1963, Psychometrika 28, 221), from 4 agents
+      on. Below 0 by chance if agents are alike, at least -1. NaN for one slice.
   """
 
   between: Array
@@ -167,7 +168,10 @@ def reliability(scores: Array, common: bool) -> Reliability:
       agents * (slices - 1), 1
     )
   moved = between > 0.0
-  correlation = jnp.where(moved, 1 - within / jnp.where(moved, between, 1), 0)
+  share = within / jnp.where(moved, between, 1.0)
+  if agents > 3:
+    share *= (agents - 3) / (agents - 1)
+  correlation = jnp.where(moved, 1.0 - share, 0.0)
   known = jnp.nan if slices == 1 else jnp.maximum(correlation, -1.0)
   return Reliability(
     jnp.sqrt(jnp.maximum(between - within, 0.0) / slices),
