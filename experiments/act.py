@@ -103,8 +103,8 @@ def _print_orders(
   table = found.table
   when = 'open' if rules.fills_at_open else 'close'
   print(
-    f'By the champion of {run.name}, checkpoint {run.step}, as of the close of '
-    f'{panel.dates[-1]}.'
+    f'Orders of the champion of {run.name}, checkpoint {run.step}, at the '
+    f'close of {panel.dates[-1]}.'
   )
   for row in table[table['order']].itertuples():
     print(
@@ -118,7 +118,8 @@ def _print_orders(
       f'{rules.coefficient_threshold:g}, largest coefficient '
       f'{table["coefficient"].iloc[0]:.3f}).'
     )
-  print(f'\nThe {min(options.TOP.value, len(table))} of {len(table)} stocks:')
+  shown = min(options.TOP.value, len(table))
+  print(f'\nThe first {shown} of {len(table)} stocks by rank:')
   print(_shown(table.head(options.TOP.value).drop(columns='no_order')))
   hidden = table.iloc[options.TOP.value :]
   for row in hidden[hidden['note'] != ''].itertuples():

@@ -65,7 +65,7 @@ def keep_compiled(folder: str | None) -> None:
 def about_compiling() -> str:
   """Returns a message about the compilation that comes first."""
   folder = jax.config.values['jax_compilation_cache_dir']
-  later = f', seconds when {folder} has it' if folder else ''
+  later = f', or seconds if {folder} holds the programs' if folder else ''
   # On two cores 15 s for small and about 50 s for a population of smoke; 65 s
   # for full on an H200 (docs/performance.md).
   return f'compiling first: up to a minute{later}'
@@ -122,7 +122,7 @@ def _reason(error: BaseException) -> str:
     if 'RESOURCE_EXHAUSTED' in str(error):
       return _out_of_memory(error)
     if 'Gloo' in str(error):
-      return f'another process of this run is gone: {one_line(error)}'
+      return f'another process of this run has ended: {one_line(error)}'
   return ''
 
 

@@ -106,7 +106,8 @@ def _eigen2(path: str, repairs: Repairs) -> MarketPanel:
   for name, asked in changes.items():
     if asked:
       raise DataError(
-        f"{name}: expected none with a file of Eigen2's, which holds features"
+        f"{name}: found with a file of Eigen2's, which holds features; "
+        'expected none'
       )
   try:
     first, stop = map(int, options.INVESTABLE.value or INVESTABLE)
@@ -140,7 +141,7 @@ def _downloaded(
     )
   source = _opened(raw, Days())
   refused = [
-    Refusal(os.path.basename(raw), 'no price came', symbol=symbol)
+    Refusal(os.path.basename(raw), 'no price was downloaded', symbol=symbol)
     for symbol in missing
   ]
   return dataclasses.replace(source, refused=(*source.refused, *refused))

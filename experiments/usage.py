@@ -105,8 +105,8 @@ def differences(
     if past.get(name) != present.get(name)
   ]
   if not lines:
-    return f'{source}: nothing differs from it'
-  return '\n'.join([f'{source}, with other values of:', *lines])
+    return f'no setting differs from {source}'
+  return '\n'.join([f'settings that differ from {source}:', *lines])
 
 
 def _described(name: str) -> str:

@@ -229,8 +229,8 @@ def critic_hurdle(
     and 'evolution' not in config,
     'evaluation.critic_hurdle',
     True,
-    'False unless of one agent, paid at once for its orders, whose agent.gamma '
-    'is 0',
+    'False unless a single agent has agent.gamma=0 and a reward that pays on '
+    'the day of the order',
   )
 
   def predict(days: np.ndarray) -> np.ndarray:
@@ -294,7 +294,7 @@ def check_reward(config: ml_collections.ConfigDict) -> None:
     'learner.store_settlement',
     config.learner.store_settlement,
     f"True with environment.reward='{name}': positions earn until they are "
-    'left',
+    'sold',
   )
 
 

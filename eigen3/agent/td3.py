@@ -147,7 +147,7 @@ def make_agent(
   if config.invert_gradients and not action_spec.scaled:
     raise ValueError(
       'agent.invert_gradients: found True, expected False with raw actions, '
-      'which have no bounds to come back from'
+      'which have no bounds'
     )
   networks = ActorCritic(actor, double_critic, shared)
   td3 = _TD3(networks, observe, action_spec, config, constrain)

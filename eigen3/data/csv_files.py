@@ -275,8 +275,9 @@ def _one_a_day(
     row = order[np.argmax(differs & again)]
     raise Refused(
       f'found {rows.dates[row]} a second time, with other numbers, as are '
-      f'{len(revised)} of {num_days} days: one file with several tickers '
-      'and their symbols is itself a source, and hours are no days',
+      f'{len(revised)} of {num_days} days: a file of several tickers needs a '
+      'column of symbols and is itself a source; prices within a day cannot '
+      'be read',
       int(rows.lines[row]),
       name,
     )

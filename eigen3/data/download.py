@@ -95,8 +95,8 @@ def download_prices(
       advance(len(found))
   if not tables:
     names = shown(', '.join(wanted), 120)
-    reason = error or '; is there a network, and does Yahoo spell them so?'
-    raise DataError(f'download: no price of {names} came{reason}')
+    reason = error or '; check the network, and the spelling at Yahoo'
+    raise DataError(f'download: found no price of {names}{reason}')
   missing = [symbol for symbol in wanted if symbol not in tables]
   advance(len(missing))
   _save(pa.concat_tables([tables[s] for s in wanted if s in tables]), path)

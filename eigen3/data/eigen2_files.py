@@ -93,9 +93,8 @@ def read_eigen2(
     frame = read(content)
     if not 0 <= investable[0] < investable[1] <= len(frame.columns):
       raise DataError(
-        f'found {len(frame.columns)} columns, expected those from '
-        f'{investable[0]} to {investable[1] - 1}, counted from 0, to be the '
-        'ones that may be bought'
+        f'found {len(frame.columns)} columns, expected the investable ones '
+        f'to be {investable[0]} to {investable[1] - 1}, counted from 0'
       )
     dates = _dates(frame.labels)
     order = _order(dates)
@@ -127,8 +126,8 @@ def _kind(path: pathlib.Path) -> str:
 def _bytes_of(path: pathlib.Path) -> bytes:
   if _kind(path) not in (*_PICKLES, '.csv'):
     raise DataError(
-      f'expected a file by the name of .pkl, .pickle or .csv, or one of these '
-      f'with {", ".join(_COMPRESSED)} after it'
+      'expected a file name that ends in .pkl, .pickle or .csv, or in one of '
+      f'these followed by {" or ".join(_COMPRESSED)}'
     )
   try:
     return path.read_bytes()

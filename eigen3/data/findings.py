@@ -42,17 +42,17 @@ _LEFT = 'left as it is'
 _STAYS = 'stays missing; nothing is filled in'
 _ON_USUAL_MONEY = (
   f'at least {defects.OUT_OF_SCALE:g} times the usual move around it, on at '
-  f'most {defects.USUAL_MONEY:g} times the usual money'
+  f'most {defects.USUAL_MONEY:g} times the usual dollar volume'
 )
 RULES = {
   'tick': Rule(
     'bad ticks',
-    f'a close that leaves, {_ON_USUAL_MONEY}, and is back within '
-    f'{defects.TICK_ROWS} rows (rows away from it are counted)',
+    f'a close that jumps away, {_ON_USUAL_MONEY}, and returns within '
+    f'{defects.TICK_ROWS} rows (the rows in between are counted)',
     'kept',
     _LEFT,
     'bad_ticks',
-    ('masked', 'the prices nearer to the tick than to the close before'),
+    ('masked', 'the prices nearer to the tick than to the close before it'),
   ),
   'spike': Rule(
     'spikes',
@@ -82,7 +82,8 @@ RULES = {
   'large': Rule(
     'large moves',
     f'a close under {SUSPICIOUS[0]:g} or over '
-    f'{SUSPICIOUS[1]:g} times the close before, traded like news',
+    f'{SUSPICIOUS[1]:g} times the close before, on a dollar volume as after '
+    'news',
     'kept',
     _LEFT,
   ),
@@ -98,7 +99,7 @@ RULES = {
     'impossible values',
     'a price that is zero, negative or infinite, or a negative volume',
     'masked',
-    'taken as missing',
+    'treated as missing',
   ),
   'empty': Rule('empty cells', 'a cell without a number', 'kept', _STAYS),
   'gap': Rule(
@@ -115,26 +116,26 @@ RULES = {
   ),
   'repeated': Rule(
     'repeated days',
-    'a row equal to another of its day',
+    'a row equal to another of the same day',
     'repaired',
     'one of them is kept',
   ),
   'revised': Rule(
     'revised days',
-    'a day again with other numbers (many of them refuse the file)',
+    'a repeated day with other numbers (many of them refuse the file)',
     'repaired',
     'the last row in the file that holds a price is kept',
   ),
   'unpriced': Rule(
     'rows without prices',
-    'a row in which no price stands',
+    'a row that holds no price',
     'masked',
-    'taken as no row',
+    'left out',
   ),
   'stale': Rule(
     'stale prices',
-    f'a row of at least {defects.STALE_ROWS} in a row with one close, on one '
-    'volume or none',
+    f'a run of at least {defects.STALE_ROWS} rows with the same close, and '
+    'the same volume or none',
     'kept',
     _LEFT,
   ),

@@ -143,8 +143,8 @@ def require_prices(columns: Iterable[str], found: Iterable[str]) -> None:
   names = shown(', '.join(found), 120)
   if not set(columns) - {'date'}:
     raise Refused(
-      f"not a table of prices (first line: '{names}'); expected names there, "
-      'as date, open, high, low and close'
+      f"not a table of prices (first line: '{names}'); expected names of "
+      'columns there, such as date, open, high, low and close'
     )
   for column in ('close', 'date', *PRICES):
     if column not in columns:
@@ -154,7 +154,7 @@ def require_prices(columns: Iterable[str], found: Iterable[str]) -> None:
 def _missing(column: str, found: Iterable[str]) -> str:
   return (
     f'no {column} column, found {shown(", ".join(found), 120)}; '
-    f"call it '{column}' if it is there"
+    f"if one of these is the {column}, call it '{column}'"
   )
 
 

@@ -92,8 +92,9 @@ def _choose(header: Header) -> Choice:
   symbol = symbol_column(header)
   if symbol is None:
     raise Refused(
-      f'no symbol column, found {shown(", ".join(header), 120)}; call it '
-      "'symbol' if it is there; a file of one ticker is read with its folder"
+      f'no symbol column, found {shown(", ".join(header), 120)}; if one of '
+      "these holds the symbols, call it 'symbol'; to read a file of one "
+      'ticker, give its folder'
     )
   return Choice(columns.pop('date'), columns, symbol)
 

@@ -215,7 +215,7 @@ def _values(table: pa.Table, name: str, dtype: type) -> np.ndarray:
   column = table.column(name)
   width = np.dtype(dtype).itemsize * 8
   if column.null_count or column.type.bit_width != width:
-    raise DataError(f"column '{name}' is not as a panel's")
+    raise DataError(f"column '{name}' is not of a panel's type")
   parts: list[np.ndarray] = [
     np.frombuffer(chunk.buffers()[1], dtype)[chunk.offset :][: len(chunk)]
     for chunk in column.chunks

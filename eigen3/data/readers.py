@@ -77,8 +77,8 @@ def with_series(source: Source, series: Sequence[Series]) -> Source:
   for one in series:
     if one.name in names:
       raise DataError(
-        f"context: '{one.name}' is the name of two columns; give one another "
-        'by :name='
+        f"context: '{one.name}' is the name of two columns; rename one by "
+        ':name='
       )
     names.add(one.name)
     digest.update(f'\0{one.name}\0{one.lag}\0{one.source_hash}'.encode())
@@ -188,7 +188,7 @@ def _read_named(file: pathlib.Path, content: bytes, written: Days) -> Ticker:
   """Reads the ticker that a file is named after."""
   name = _ticker_name(file)
   if not is_symbol(name):
-    raise Refused('its name is not that of a ticker')
+    raise Refused('its name is not a ticker')
   return read_ticker(name, content, written)
 
 

@@ -34,8 +34,8 @@ def most_traded(
     raise DataError('panel: has no volumes, expected them to rank stocks by')
   if day < look_back:
     raise DataError(
-      f'panel: has {day} days before the first that is not looked at, '
-      f'expected at least {look_back}'
+      f'panel: has {day} days before the day of selection, expected at least '
+      f'{look_back} to rank stocks by'
     )
   days = slice(day - look_back, day)
   close = panel.ohlc[days, first:stop, 3].astype(np.float64)

@@ -86,8 +86,7 @@ def split_days(num_days: int, config: Any, training_days: int = 0) -> Splits:
       'data.validation_days and data.holdout_days: found '
       f'{config.validation_days} and {config.holdout_days}, which leave '
       f'{train} days for training, expected at least the {training_days} '
-      'by which the panel says what may be bought; prepare the panel with '
-      'these lengths'
+      'that the panel was prepared with; prepare it again with these lengths'
     )
   return Splits(
     (0, train),

@@ -33,7 +33,7 @@ def summary_lines(source: Source, panel: MarketPanel) -> list[str]:
   what = 'symbols' if any(r.symbol for r in source.refused) else 'files'
   lines += _listed('refused', what, refused)
   if source.ignored:
-    lines += _listed('ignored', 'entries that are no CSV', source.ignored)
+    lines += _listed('ignored', 'entries other than CSV files', source.ignored)
   return lines + _series_lines(source, panel) + _panel_lines(panel)
 
 
@@ -52,9 +52,9 @@ def _series_lines(source: Source, panel: MarketPanel) -> list[str]:
 def _dropped_lines(columns: list[Ticker | Series]) -> list[str]:
   """Returns lines on the rows that were read but are not in the panel."""
   kinds = {
-    'repeated': 'rows equal to another of their day; one is kept',
-    'revised': 'days again with other numbers; the last row is kept',
-    'unpriced': 'rows without a price, which are none',
+    'repeated': 'rows equal to another of the same day; one is kept',
+    'revised': 'repeated days with other numbers; the last row is kept',
+    'unpriced': 'rows without a price; left out',
   }
   lines = []
   for kind, what in kinds.items():

@@ -67,9 +67,9 @@ def _calendar(
   return Warned(
     'calendar',
     panel.num_days,
-    f'days of the panel, of which {periods} are a year and not '
-    f'{TRADING_DAYS_A_YEAR}: Sharpe ratios and other numbers a year are by '
-    f'{periods}; settings in days mean these',
+    f'days of the panel, {periods} a year instead of '
+    f'{TRADING_DAYS_A_YEAR}: Sharpe ratios and other annual numbers use '
+    f"{periods}; settings in days count the panel's days",
     first,
   )
 
@@ -87,9 +87,9 @@ def _far(source: Source, panel: MarketPanel, repairs: Repairs) -> Warned | None:
   return _of_list(
     'far',
     examples,
-    f'rows at an end of a history over {_FAR_DAYS} days from the others, '
-    'whose days are in the panel: a slip, or --first_day and --last_day leave '
-    'them out',
+    f'rows at the start or end of a history, over {_FAR_DAYS} days from its '
+    'other rows; the panel has their days: correct these rows, or leave them '
+    'out by --first_day and --last_day',
   )
 
 
@@ -116,9 +116,9 @@ def _moved(
     'moved',
     rows,
     f'rows of {len(examples)} columns on a weekend, and none on '
-    f'{_WEEKDAYS[4 if "Sunday" in examples[0] else 0]}s: midnights in UTC are '
-    "on another day than the exchange's; --time_zone, as Asia/Tokyo, puts "
-    'them right',
+    f'{_WEEKDAYS[4 if "Sunday" in examples[0] else 0]}s: times in UTC fall on '
+    "another day than the exchange's; correct them by --time_zone, such as "
+    'Asia/Tokyo',
     examples[0],
   )
 
@@ -164,8 +164,8 @@ def _dividends(
   return Warned(
     'dividends',
     sum(ticker.dividends for ticker in paid),
-    f'dividends that columns state of {len(paid)} columns without an adjusted '
-    'close: unless prices are adjusted for them, returns leave them out',
+    f'dividends are stated for {len(paid)} columns without an adjusted close: '
+    'unless prices are adjusted for them, returns leave them out',
     f'{paid[0].name}: {paid[0].dividends}',
   )
 
@@ -188,7 +188,7 @@ def _still(
   return Warned(
     'still',
     rows,
-    f'rows in {len(examples)} runs of at least {_STILL_ROWS} with one close',
+    f'rows in {len(examples)} runs of at least {_STILL_ROWS} equal closes',
     _some(examples, 1),
   )
 
@@ -204,7 +204,7 @@ def _columns(
   return Warned(
     'columns',
     len(names),
-    'columns of files that were not read, as none of their names is that of a '
+    'columns of the files were not read: their names are not those of a '
     'price, a volume, a split or a dividend',
     _some([name for name, _ in names.most_common()], _SHOWN_NAMES),
   )

@@ -147,8 +147,8 @@ def _check_prices(ohlc: np.ndarray, config: Any) -> None:
   if not ((ohlc >= least) & (ohlc <= most)).all():
     raise DataError(
       f'data.synthetic.signal: found {config.signal}, expected less: in '
-      f'{config.num_days} days (data.synthetic.num_days) prices leave what '
-      'float32 holds'
+      f'{config.num_days} days (data.synthetic.num_days) prices leave the '
+      'range of float32'
     )
 
 

@@ -65,7 +65,7 @@ def comparisons(told: Mapping[str, Mapping[str, Any]]) -> str:
       if other not in (*_AGAINST, 'informed')
     ]
     said += [
-      f'{name} over {other}: open, it lacks seeds'
+      f'{name} over {other}: open, seeds are missing'
       for other in cell['not_compared']
     ]
   return '\n'.join(said)
@@ -103,8 +103,8 @@ def _over_seeds(found: Mapping[str, Any]) -> str:
   if 'detectable' not in found:
     return ''
   return (
-    f'; better on {found["improvement"]["value"]:.0%} of markets; could have '
-    f'seen {found["detectable"]:.1%}'
+    f'; better on {found["improvement"]["value"]:.0%} of markets; detectable '
+    f'effect {found["detectable"]:.1%}'
   )
 
 

@@ -18,8 +18,9 @@ def rows(comparisons: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
     comparisons: see `judge` of `experiments/ladder/primary.py`.
   """
   head = [
-    '', 'markets', 'difference', '95 %', 'p', 'corrected p', 'could have seen',
-    'IQM', '95 % of IQM', 'better on', '95 % of it', 'solved',
+    '', 'markets', 'difference', '95 %', 'p', 'corrected p',
+    'detectable effect',
+    'IQM', '95 % of IQM', 'better on', 'its 95 %', 'solved',
   ]  # fmt: skip
   return [head, *(_row(name, found) for name, found in comparisons.items())]
 
@@ -42,7 +43,7 @@ def naming(named: Mapping[str, Any]) -> str:
   if not commit:
     return (
       f'These are not the comparisons that {file} names in its last commit, '
-      'so it cannot be told that they were named before the runs.'
+      'so nothing shows that they were named before the runs.'
     )
   order = {
     True: 'all their runs are of this commit or a later one',

@@ -310,11 +310,11 @@ def _verify(folder: pathlib.Path, arrays: Mapping, metadata: Mapping) -> None:
   """
   try:
     if _read_metadata(folder) != metadata:
-      raise ValueError(f'{_METADATA} is another')
+      raise ValueError(f'{_METADATA} differs')
     with np.load(folder / _STATE, allow_pickle=False) as stored:
       for name, array in arrays.items():
         if stored[name].tobytes() != array.tobytes():
-          raise ValueError(f'{name} is another')
+          raise ValueError(f'{name} differs')
   except OSError:
     raise
   # NumPy can raise any error, as above.

@@ -19,10 +19,10 @@ OFTEN_CHANGED = {
 } | {
   'evolution.population_size': 'members that evolve',
   'evolution.algorithm': 'genetic, cross_entropy or population_based',
-  'evolution.members_learn': 'whether by gradient, too',
-  'evolution.learners': 'agents beside them that learn and do not evolve',
-  'learner.generations': 'each plays, learns, validates and breeds',
-  'learner.updates_per_generation': 'of every agent that learns',
+  'evolution.members_learn': 'whether members also learn by gradient',
+  'evolution.learners': 'further agents that learn but do not evolve',
+  'learner.generations': 'number; each plays, learns, validates, breeds',
+  'learner.updates_per_generation': 'gradient updates of each agent',
   'learner.fitness': 'profit over initial cash, or reward',
 }
 

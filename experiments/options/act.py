@@ -13,11 +13,17 @@ PANEL = path_flags.DEFINE_path(
 OUT = path_flags.DEFINE_path(
   'out', None, 'CSV of all stocks; attention is written beside it.'
 )
-HELD = flags.DEFINE_list('held', [], 'Stocks that are held: not bought again.')
-EQUITY = flags.DEFINE_float(
-  'equity', None, "Cash and positions; by default the run's initial cash."
+HELD = flags.DEFINE_list(
+  'held', [], 'Stocks that are held already; they are not bought again.'
 )
-CASH = flags.DEFINE_float('cash', None, 'Free part of it; by default all.')
+EQUITY = flags.DEFINE_float(
+  'equity',
+  None,
+  "Value of cash and positions; by default the run's initial cash.",
+)
+CASH = flags.DEFINE_float(
+  'cash', None, 'Cash that can be spent; by default all of --equity.'
+)
 TOP = flags.DEFINE_integer(
   'top', 10, 'Number of stocks and columns to show.', lower_bound=1
 )

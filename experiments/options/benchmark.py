@@ -12,17 +12,25 @@ SUITE = flags.DEFINE_list(
   'and hopper; all stands for those without a GPU: all but the last two.',
 )
 SIZE = flags.DEFINE_enum(
-  'size', 'small', ['smoke', 'small', 'full'], 'Smoke is for tests only.'
+  'size',
+  'small',
+  ['smoke', 'small', 'full'],
+  'Sizes of the cases; smoke is for tests only.',
 )
 ONLY = flags.DEFINE_string(
-  'only', '', "Regular expression to find in a case's 'group: name'."
+  'only',
+  '',
+  "Regular expression; runs the cases whose 'group: name' has a match.",
 )
 OUT = path_flags.DEFINE_path('out', None, 'Folder for JSON and pictures.')
 REPEATS = flags.DEFINE_integer(
   'repeats', 5, 'Maximum of measured runs of each case.', lower_bound=1
 )
 MIN_REPEATS = flags.DEFINE_integer(
-  'min_repeats', 3, 'Minimum of them, however long they take.', lower_bound=1
+  'min_repeats',
+  3,
+  'Minimum of measured runs, however long they take.',
+  lower_bound=1,
 )
 AGAINST = path_flags.DEFINE_path(
   'against',
@@ -39,6 +47,6 @@ AHEAD = flags.DEFINE_integer(
 MAX_SECONDS = flags.DEFINE_float(
   'max_seconds',
   300.0,
-  'Limit of the seconds of all runs of a case, if that allows --min_repeats.',
+  'Maximum total seconds of the runs of a case; at least --min_repeats run.',
   lower_bound=0.0,
 )

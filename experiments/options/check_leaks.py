@@ -9,22 +9,24 @@ CONFIG = command_line.define_config(
   'small.',
 )
 DAYS = flags.DEFINE_integer(
-  'days', 4, 'Days after which the future is changed.', lower_bound=1
+  'days', 4, 'Number of days after which the future is replaced.', lower_bound=1
 )
 FUTURES = flags.DEFINE_integer(
-  'futures', 2, 'Other futures after each of the days.', lower_bound=1
+  'futures', 2, 'Number of new futures for each of these days.', lower_bound=1
 )
 ACTING_DAYS = flags.DEFINE_integer(
   'acting_days',
   64,
-  'Days before and after each of them that the policy decides on.',
+  'Number of days, before and after each of these, on which the policy acts.',
   lower_bound=2,
 )
 SOURCE = path_flags.DEFINE_path(
   'source',
   None,
-  'Prices that the panel is made of here, as --source of prepare_data.',
+  'Prices to make the panel from, as --source of prepare_data.',
 )
 CONTEXT = path_flags.DEFINE_multi_path(
-  'context', [], 'What is observed beside them, as --context of prepare_data.'
+  'context',
+  [],
+  'Series to observe beside the prices, as --context of prepare_data.',
 )

@@ -6,11 +6,11 @@ DATE_FORMAT = flags.DEFINE_string(
   'date_format',
   '',
   'How days are written that do not begin with the year: dd/mm/yyyy, '
-  'mm/dd/yyyy, or in the signs of strftime, as %d %b %Y.',
+  'mm/dd/yyyy, or a format of strftime, such as %d %b %Y.',
 )
 TIME_ZONE = flags.DEFINE_string(
   'time_zone',
   '',
-  'Zone of the exchange, e.g. Asia/Tokyo, whose clocks say the day of a time '
-  'that is given in UTC or another zone. By default days are as written.',
+  'Time zone of the exchange, e.g. Asia/Tokyo. Times in UTC or another zone '
+  'are converted to it to find their day. By default days are as written.',
 )

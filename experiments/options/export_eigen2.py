@@ -17,5 +17,5 @@ OUT = path_flags.DEFINE_path(
   required=True,
 )
 AGENT_ID = flags.DEFINE_integer(
-  'agent_id', 0, 'Its number in a population of Eigen2.', lower_bound=0
+  'agent_id', 0, "The agent's number in a population of Eigen2.", lower_bound=0
 )

@@ -20,12 +20,12 @@ WORKDIR = path_flags.DEFINE_path(
   required=True,
 )
 ONLY = flags.DEFINE_string(
-  'only', '', 'Regular expression to find in the names of cells to run.'
+  'only', '', 'Regular expression; runs the cells whose names have a match.'
 )
 JOBS = flags.DEFINE_integer(
   'jobs',
   0,
-  'Number of parallel runs; 0 is that of the settings.',
+  'Number of parallel runs; 0 takes it from the settings.',
   lower_bound=0,
 )
 RECORDS = path_flags.DEFINE_path(

@@ -76,15 +76,15 @@ BAD_TICKS = flags.DEFINE_enum(
   'bad_ticks',
   'keep',
   ['keep', 'mask'],
-  'mask takes as missing the prices of bad ticks, known as bad only once they '
-  'are back, and highs and lows far beyond open and close.',
+  'mask treats as missing the prices of bad ticks, which are recognised only '
+  'after the price has returned, and highs and lows far beyond open and close.',
 )
 SPLITS = flags.DEFINE_enum(
   'splits',
   'keep',
   ['keep', 'adjust'],
-  'adjust multiplies the prices before a split by its ratio: a likely one, or '
-  'one that a column states and the prices move by.',
+  'adjust multiplies the prices before a split by its ratio: before a likely '
+  'split, or one that a column states and the prices show.',
 )
 ORDER = flags.DEFINE_enum(
   'order',

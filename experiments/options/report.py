@@ -9,11 +9,11 @@ RUN = path_flags.DEFINE_paths(
 OUT = path_flags.DEFINE_path(
   'out',
   None,
-  'The HTML file; of a single run its report.html if this is not given.',
+  'HTML file to write; by default report.html in the folder of a single run.',
 )
 SEARCHED = path_flags.DEFINE_paths(
   'searched',
   [],
-  'Other runs and sweeps of the search that led to these: what they validated '
-  'counts among the trials of the deflated Sharpe ratio.',
+  'Other runs and sweeps of the search that led to these runs: the policies '
+  'that they validated count as trials of the deflated Sharpe ratio.',
 )

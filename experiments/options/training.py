@@ -30,7 +30,7 @@ WANDB = flags.DEFINE_string(
 PROFILE = flags.DEFINE_integer(
   'profile',
   None,
-  "Traces so many iterations (or generations) by JAX's profiler into "
-  'WORKDIR/profile, from the second on, as the first compiles, and prints '
+  "Number of iterations (or generations) to trace by JAX's profiler into "
+  'WORKDIR/profile, from the second on, because the first compiles; prints '
   'their rate as a share of that of a large matrix product.',
 )

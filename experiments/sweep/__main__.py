@@ -225,7 +225,7 @@ def _check(config: ml_collections.ConfigDict) -> space.Space:
         config.pruner.name == 'none',
         'pruner.name',
         config.pruner.name,
-        f"'none' where {field} is tried: others compare trials of one length",
+        f"'none' where {field} is tried: others need trials of equal length",
       )
   return tried
 

@@ -55,9 +55,10 @@ def describe(found: dict[str, Any]) -> str:
   if 'probability' not in found:
     return f'probability of backtest overfitting: not enough data, {of}'
   return (
-    f'probability of backtest overfitting: {found["probability"]:.0%}, of the '
-    'best on half of the days being no better than the median on the others; '
-    f'it lost money there in {found["loss"]:.0%} ({of})'
+    f'probability of backtest overfitting: {found["probability"]:.0%} (the '
+    'best trial on one half of the days is no better than the median on the '
+    f'other half); it loses money on the other half in {found["loss"]:.0%} of '
+    f'the divisions ({of})'
   )
 
 

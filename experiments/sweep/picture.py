@@ -56,8 +56,8 @@ def draw_sweep(
     rows.append(row + ['.'] * (_IN_A_ROW - len(row)))
   heights = [3.4] + [2.6] * (len(rows) - 1)
   remark = (
-    'a pruned or running trial stands at the value of its last step; each '
-    'value is the mean over the seeds that had begun'
+    'a pruned or running trial is shown with the value of its last step; '
+    'each value is the mean over the seeds that had started'
   )
   with drawing.picture(path, sum(heights), title, remark) as figure:
     axes = figure.subplot_mosaic(

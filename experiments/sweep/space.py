@@ -62,7 +62,7 @@ def read(config: ml_collections.ConfigDict) -> Space:
     for field, tried in parameters.items()
     if tried
   }
-  require(bool(space), 'parameters', {}, 'a field or more to try')
+  require(bool(space), 'parameters', {}, 'one or more fields to try')
   return space
 
 
@@ -108,7 +108,7 @@ def _read(
     found, steps = _range(name, tried, default)
     if method != 'grid':
       return found
-    require(steps > 0, name, tried, f'{_RANGE}: a grid needs them')
+    require(steps > 0, name, tried, f'{_RANGE}, which a grid needs')
     tried = _spread(found, steps)
   values = [
     value if may_be_auto and value == AUTO else _of_type(name, value, default)

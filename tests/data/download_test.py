@@ -126,10 +126,10 @@ def test_many_symbols_are_asked_for_in_parts(tmp_path):
 @pytest.mark.parametrize(
   'answer, message',
   [
-    (None, 'no price of AAA, BBB came; is there a network, and does'),
-    (ValueError('no\nnet'), r'came; the last error: no\ufffdnet$'),
-    (response(AAA=[None] * 3), '^download: no price of AAA, BBB came'),
-    (response(XXX=AAA), '^download: no price of AAA, BBB came'),
+    (None, 'found no price of AAA, BBB; check the network, and the'),
+    (ValueError('no\nnet'), r'BBB; the last error: no\ufffdnet$'),
+    (response(AAA=[None] * 3), '^download: found no price of AAA, BBB'),
+    (response(XXX=AAA), '^download: found no price of AAA, BBB'),
   ],
 )
 def test_nothing_at_all_is_one_line_and_no_file(tmp_path, answer, message):

@@ -346,7 +346,7 @@ def test_ways_to_write_the_same_csv(tmp_path, change):
 @pytest.mark.parametrize(
   'text, found',
   [
-    ('', 'found 0 columns, expected those from 0 to 0'),
+    ('', 'found 0 columns, expected the investable ones'),
     ('Date,A\n', 'no cell holds a number'),
     ('Date,A\n2020-01-02,\n', 'no cell holds a number'),
     (ROWS.replace('2020-01-03,,', '2020-01-03,'), 'line 3: found 2 cells, '),
@@ -392,14 +392,16 @@ def test_other_files(tmp_path):
   (tmp_path / 'b.pkl').mkdir()
   assert error_of(tmp_path / 'b.pkl') == 'cannot be read (Is a directory)'
   for name in ('a.json', 'a', 'a.gz', 'a.pkl.zip'):
-    assert error_of(tmp_path / name).startswith('expected a file by the name')
+    assert error_of(tmp_path / name).startswith(
+      'expected a file name that ends'
+    )
   path = csv_of(tmp_path, '')
   path.write_bytes(b'\xff\xfe')
   assert error_of(path) == 'binary, not a CSV'
   path = written(tmp_path / 'c.pkl', table_of([[NINE, NINE]] * 2))
   for investable in ((0, 3), (1, 1), (-1, 1)):
     assert error_of(path, investable).startswith(
-      f'found 2 columns, expected those from {investable[0]} to '
+      f'found 2 columns, expected the investable ones to be {investable[0]} to '
     )
 
 

@@ -248,7 +248,7 @@ REFUSED = {
   'html': ('<html>' * 20, None, '', 'not a table of prices'),
   'no_close': (
     GOOD.replace('close', 'last'), None, '',
-    "no close column, found date, open, high, low, last, volume, Name; call it",
+    "no close column, found date, open, high, low, last, volume, Name; if one",
   ),
   'no_date': (GOOD.replace('date', 'when'), None, '', 'no date column'),
   'no_low': (GOOD.replace('low', 'bottom'), None, '', 'no low column'),
@@ -310,7 +310,7 @@ REFUSED = {
     "found '1,000'",
   ),
   'title': (
-    f'A, daily\n{GOOD}', None, '', 'expected names there, as date, open,'
+    f'A, daily\n{GOOD}', None, '', 'expected names of columns there, such as'
   ),
   'no_mark': (GOOD.encode('utf-16-le'), None, '', 'in UTF-8: save it so'),
   'archive': (b'PK\x03\x04' + bytes(50), None, '', 'unpack it or save it as'),

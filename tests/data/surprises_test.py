@@ -53,7 +53,7 @@ def surprising():
   early = np.append(np.datetime64('1999-01-04'), DAYS[1:])
   moved = csv_of(rows, DAYS - 1)
   return {
-    'calendar': ([csv_of(rows, MONDAYS)], 160, 'of which 52 are a year'),
+    'calendar': ([csv_of(rows, MONDAYS)], 160, '52 a year instead of 252'),
     'far': ([CLEAN, csv_of(rows, slip), csv_of(rows, early)], 2, 'T1: 2068-02'),
     'moved': ([moved] * 2, 2 * 32, 'none on Fridays'),
     'splits': ([with_column('split', {50: 4.0}, unadjusted())], 1, '4 for 1'),

@@ -351,7 +351,10 @@ def test_from_a_checkpoint_to_the_end_of_a_run(tmp_path):
       'absent.pth: no such file, expected an Eig',
     ),
     (['--agent={root}/data.pkl'], 'data.pkl: not a PyTorch checkpoint: '),
-    (['--data={root}/agent.pth'], 'agent.pth: expected a file by the name of'),
+    (
+      ['--data={root}/agent.pth'],
+      'agent.pth: expected a file name that ends in',
+    ),
     (['--data={root}/absent.pkl'], 'absent.pkl: cannot be read (No such file'),
     (['--data={root}/hostile.pkl'], "hostile.pkl: found 'posix.system' in the"),
     (

@@ -137,7 +137,7 @@ def test_no_verdict_over_the_seeds_that_survived(tmp_path):
   text = ladder_main.tell(config, tmp_path, cells, outcomes)
   assert 'open: 2 of 3 seeds' in text
   assert '\ndrift: seed 102 failed: no memory\n' in text
-  assert '\ndrift over ranker: open, it lacks seeds\n' in text
+  assert '\ndrift over ranker: open, seeds are missing\n' in text
   assert 'no run is done of: drift_108, ' in text
   told = json.loads((tmp_path / record.RESULTS).read_text())
   assert told['missing']['drift'] == {'102': 'no memory'}

@@ -198,7 +198,7 @@ def test_a_line_a_cell(told):
   assert f'{told["bad"]["against"]["random_entry"]["mean"]:+.1%} p 0.' in bad
   assert ' 1 of 3 ' in alone
   compared, is_open = cells_table.comparisons(told).splitlines()
-  assert is_open == 'alone over ranker: open, it lacks seeds'
+  assert is_open == 'alone over ranker: open, seeds are missing'
   assert compared.startswith('bad over good: -')
 
 

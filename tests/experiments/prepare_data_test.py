@@ -232,8 +232,8 @@ def test_a_file_of_eigen2(tmp_path):
   for flags, words in (
     (['--investable=one'], "--investable: found 'one', expected two numbers"),
     (['--investable=1,9'], 'expected those from 1 to 8'),
-    (['--first_day=2020-01-02'], '--first_day: expected none with a file of'),
-    (['--order=widen'], 'repairs: expected none with a file of'),
+    (['--first_day=2020-01-02'], '--first_day: found with a file of'),
+    (['--order=widen'], 'repairs: found with a file of'),
   ):
     run = prepare(*command, *flags)
     assert run.returncode == 1, flags

@@ -157,7 +157,7 @@ def test_nothing_is_told_before_all_runs_are_there(config, tmp_path):
   text = primary_table.lines(first)
   assert 'foresight: patience over patience_bandit, above +0% a year' in text
   assert 'open: patience_bandit lacks seeds 103' in text
-  assert 'cannot be told that they were named before' in text
+  assert 'nothing shows that they were named before' in text
 
 
 def test_the_table_and_the_picture(config, tmp_path):

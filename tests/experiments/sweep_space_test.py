@@ -147,7 +147,7 @@ def test_what_is_drawn_lies_in_the_space():
     ('tpe', 'agent.gamma', ('linear', 0.5), "expected ('linear' or 'log', low"),
     ('tpe', 'agent.gamma', ('log', 1e-3, 1.0, 1), 'expected steps of 2 or mor'),
     ('tpe', 'agent.batch_size', ('linear', 1.5, 4), 'found 1.5, expected valu'),
-    ('grid', 'agent.gamma', ('linear', 0.0, 1.0), 'a grid needs them'),
+    ('grid', 'agent.gamma', ('linear', 0.0, 1.0), 'which a grid needs'),
   ],
 )
 def test_what_does_not_fit_the_field_is_named(method, field, tried, words):

@@ -65,7 +65,7 @@ def drawdown(agents: Results, controls: Results) -> str:
       linestyle='-' if is_agent else '--',
       label=drawing.shown(name),
     )
-  svg.name_axes(axes, 'Below the highest equity so far')
+  svg.name_axes(axes, 'Drawdown: equity below its highest so far')
   axes.set_ylabel('%')
   drawing.finish(axes)
   svg.legend_below(axes)
@@ -125,7 +125,7 @@ def trade_returns(
   )
   axes.axvline(0, color='black', linewidth=0.6)
   svg.name_axes(axes, '% of trades, by their return before costs')
-  axes.set_xlabel('% (the first and last bar hold all beyond)')
+  axes.set_xlabel('% (the outer bars also count all returns beyond)')
   drawing.lighten(axes)
   svg.legend_below(axes)
   return svg.element(figure, 'returns of trades')

@@ -14,6 +14,7 @@ from eigen3.reporting.run_page import wording
 from eigen3.reporting.run_page.tables import Headline
 
 _SURE = 0.05  # of p
+_UNSURE = 'not significantly different from'
 _NAMES = {'informed': 'the informed policy', 'ranker': 'the ranker'}
 # The lowest retest correlation at which fitness is not mostly luck.
 _TELLS_APART = 0.3
@@ -126,7 +127,7 @@ def population(found: Development, form: str) -> str:
   change = found.last - found.first
   if found.generations < _FEWEST_GENERATIONS or not math.isfinite(found.error):
     return (
-      f'Whether it improved cannot be told after {found.generations} '
+      f'Whether it improved cannot be judged after {found.generations} '
       f'generations. {_facts(found)}'
     )
   if abs(change) <= 2.0 * found.error:
@@ -146,7 +147,7 @@ def _compared(differences: Mapping[str, PairedDifference]) -> str:
   for name, found in differences.items():
     if not math.isfinite(found.p):
       continue
-    kind = 'not told apart from'
+    kind = _UNSURE
     if found.p < _SURE:
       kind = 'more than' if found.mean > 0 else 'less than'
     groups.setdefault(kind, []).append(_NAMES.get(name, drawing.shown(name)))
@@ -154,7 +155,7 @@ def _compared(differences: Mapping[str, PairedDifference]) -> str:
     return '; these days are too few to compare it with the controls'
   parts = [
     f'{kind} {listed(groups[kind])}'
-    for kind in ('more than', 'less than', 'not told apart from')
+    for kind in ('more than', 'less than', _UNSURE)
     if kind in groups
   ]
   return f': {listed(parts, "; ")}'
@@ -176,15 +177,15 @@ def _count(number: int) -> str:
 def _why(found: Development) -> str:
   if _is_known(found.retest) and found.retest < _TELLS_APART:
     return (
-      'Fitness is mostly luck, so that comes from the gradient steps of all '
-      'rather than from selection.'
+      'Fitness is mostly luck, so the gain comes from the gradient steps of '
+      'all members rather than from selection.'
     )
   if any(_sign(gain) > 0 for gain in found.gains.values()):
     return 'Newborn surpass their better parent, and selection keeps them.'
   if any(_sign(gain) < 0 for gain in found.gains.values()):
     return (
-      'Newborn fall short of their better parent, so that comes from those '
-      'that stay and go on learning.'
+      'Newborn fall short of their better parent, so the gain comes '
+      'from those that stay and go on learning.'
     )
   return ''
 
@@ -193,7 +194,7 @@ def _why_not(found: Development) -> str:
   if _is_known(found.retest) and found.retest < _TELLS_APART:
     return (
       'Fitness is mostly luck, so selection has little to work with: more '
-      'fitness slices would tell more.'
+      'fitness slices would help.'
     )
   if found.distance[1] < _ALIKE * found.distance[0]:
     return 'The policies have become alike, so there is little to choose from.'
@@ -201,8 +202,8 @@ def _why_not(found: Development) -> str:
     return 'Newborn fall short of their better parent, so nothing better comes.'
   if _is_known(found.retest):
     return (
-      'Selection can tell members apart on the training days; what it chooses '
-      'there is no better on the validation days.'
+      'Selection can distinguish members on the training days, but those it '
+      'chooses are no better on the validation days.'
     )
   return ''
 
@@ -216,7 +217,7 @@ def _facts(found: Development) -> str:
     )
   for name, gain in found.gains.items():
     sign = _sign(gain)
-    words = {1: 'better than', 0: 'not told apart from', -1: 'worse than'}[sign]
+    words = {1: 'better than', 0: _UNSURE, -1: 'worse than'}[sign]
     parts.append(
       f'{_ORIGINS[name]} are {words} their better parent '
       f'({wording.written(gain.mean, "+.2f")} deviations)'

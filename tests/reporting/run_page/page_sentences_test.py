@@ -34,7 +34,7 @@ def test_the_verdict_names_who_is_beaten():
   assert sentences.verdict(headline(), found, True, True) == (
     'On the held-out days the agent earned +4.2 % after costs (95 % interval '
     f'{MINUS}9.5 to +21.6 %): more than random entry and buy and hold; less '
-    'than the informed policy; not told apart from momentum.'
+    'than the informed policy; not significantly different from momentum.'
   )
 
 
@@ -134,5 +134,5 @@ def test_why_a_population_improved_or_not(validation, retest, gain, expected):
 def test_few_generations_tell_nothing():
   found = population.development(generations([0.01, 0.05, 0.09]))
   assert sentences.population(found, '+.1%') == (
-    'Whether it improved cannot be told after 3 generations. '
+    'Whether it improved cannot be judged after 3 generations. '
   )
