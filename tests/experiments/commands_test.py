@@ -191,21 +191,21 @@ def test_what_differs_from_a_preset(tmp_path):
 
 
 @pytest.mark.parametrize(
-  'name, given, change, told',
+  'name, given, change, source',
   [
-    ('erl', 'smoke+eigen2', 'seed=1', 'erl.py:smoke+eigen2, with'),
-    ('sweep', 'erl/smoke', 'num_trials=1', 'sweep.py:erl/smoke, with'),
-    ('study', 'smoke', 'jobs=1', 'study.py:smoke, with'),
-    ('check_leaks', f'{CONFIGS}/erl.py:smoke', 'seed=1', 'erl.py:smoke, with'),
-    ('import_eigen2', None, 'seed=1', 'td3.py:full+eigen2, with'),
-    ('control', None, 'hidden=(8, 8)', 'control.py, with'),
+    ('erl', 'smoke+eigen2', 'seed=1', 'erl.py:smoke+eigen2'),
+    ('sweep', 'erl/smoke', 'num_trials=1', 'sweep.py:erl/smoke'),
+    ('study', 'smoke', 'jobs=1', 'study.py:smoke'),
+    ('check_leaks', f'{CONFIGS}/erl.py:smoke', 'seed=1', 'erl.py:smoke'),
+    ('import_eigen2', None, 'seed=1', 'td3.py:full+eigen2'),
+    ('control', None, 'hidden=(8, 8)', 'control.py'),
   ],
 )
-def test_every_program_takes_bare_presets(name, given, change, told):
+def test_every_program_takes_bare_presets(name, given, change, source):
   config = [] if given is None else ['--config', given]
   text = answer(name, *config, f'--config.{change}', '--print_config')
   first, line = text.splitlines()
-  assert first == f'{CONFIGS}/{told} other values of:'
+  assert first == f'settings that differ from {CONFIGS}/{source}:'
   assert line.startswith(f'  {change.replace("=", " = ")}  (preset: ')
 
 

@@ -231,7 +231,7 @@ def test_a_file_of_eigen2(tmp_path):
   assert (tmp_path / 'panel.quality.html').exists()
   for flags, words in (
     (['--investable=one'], "--investable: found 'one', expected two numbers"),
-    (['--investable=1,9'], 'expected those from 1 to 8'),
+    (['--investable=1,9'], 'expected the investable ones to be 1 to 8'),
     (['--first_day=2020-01-02'], '--first_day: found with a file of'),
     (['--order=widen'], 'repairs: found with a file of'),
   ):

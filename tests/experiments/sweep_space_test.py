@@ -159,5 +159,5 @@ def test_what_does_not_fit_the_field_is_named(method, field, tried, words):
 
 
 def test_nothing_to_try_is_refused():
-  with pytest.raises(ValueError, match=r'parameters: found \{\}, expected a'):
+  with pytest.raises(ValueError, match=r'parameters: found \{\}, expected one'):
     space.read(make())
