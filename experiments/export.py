@@ -23,7 +23,7 @@ import numpy as np
 import eigen3
 from eigen3 import sizes
 from eigen3.data import observe
-from eigen3.environment.rollout import Plans
+from eigen3.environment.rollout import EncodedPolicy
 from eigen3.interop import exported
 from eigen3.networks import make_networks
 from eigen3.types import Account
@@ -95,10 +95,10 @@ def _example(run: SavedRun) -> dict[str, np.ndarray]:
     inputs |= {name: np.asarray(x) for name, x in account._asdict().items()}
 
   def act(agent, market, days, account):
-    acts, attention = player.acts_and_attention(agent, market, days)
-    if isinstance(acts, Plans):
-      acts = acts.decide(acts.parameters, acts.encoded, account)
-    return acts, attention
+    actions, attention = player.acts_and_attention(agent, market, days)
+    if isinstance(actions, EncodedPolicy):
+      actions = actions.decide(actions.parameters, actions.encoded, account)
+    return actions, attention
 
   day = np.array([market.num_days - 1], np.int32)
   actions, attention = jax.jit(act)(run.agent, market, day, account)

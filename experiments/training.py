@@ -13,7 +13,7 @@ from absl import flags, logging
 from ml_collections import config_flags
 
 from eigen3 import parallel, sizes
-from eigen3.environment.rollout import Acts
+from eigen3.environment.rollout import Actions
 from eigen3.evaluation import Results, summary
 from eigen3.files import remove_leftovers, write_json, write_table
 from eigen3.learner import loop
@@ -363,7 +363,7 @@ def _judged(
   config: ml_collections.ConfigDict,
   workdir: pathlib.Path,
   state: Any,
-) -> tuple[dict[str, Results], int, Acts]:
+) -> tuple[dict[str, Results], int, Actions]:
   """Returns champion and controls by split, openings, and the last actions."""
   learner = experiment.learner
   champion = learner.champion(state)

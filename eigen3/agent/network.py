@@ -145,7 +145,7 @@ def stepped(
   )
 
 
-def born_of(parents: Network, params: hk.Params, whole: Array) -> Network:
+def offspring_of(parents: Network, params: hk.Params, whole: Array) -> Network:
   """Sets new parameters of networks [P], and as targets unless `whole`."""
   return parents._replace(
     online_params=params,

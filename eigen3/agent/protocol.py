@@ -66,9 +66,10 @@ class Agent(NamedTuple):
       [..., U] on the host; both may be of several agents.
     reported: the names of these numbers, causes before effects.
     genes: `(state) -> Genes`.
-    born: `(parents, genes, whole, keys) -> states`, all with a leading axis P;
-      where `whole`, by network [P], a child keeps the parent's target. The
-      genes may have hyperparameters of `more` that the parents lack.
+    offspring: `(parents, genes, whole, keys) -> states` of agents with these
+      genes, all with a leading axis P; where `whole`, by network [P], is True,
+      a child keeps the parent's target. The genes may have hyperparameters of
+      `more` that the parents lack.
     more: hyperparameters that agents may have individually, with their values
       for agents that do not, by name.
   """
@@ -84,7 +85,7 @@ class Agent(NamedTuple):
   report: Callable[[State, Mapping[str, Any]], dict[str, float]]
   reported: tuple[str, ...]
   genes: Callable[[State], Genes]
-  born: Callable[[State, Genes, Mapping[str, Array], PRNGKey], State]
+  offspring: Callable[[State, Genes, Mapping[str, Array], PRNGKey], State]
   more: Mapping[str, float] = {}
   value: Callable[[State, Any, Any, Array], Array] | None = None
 

@@ -25,9 +25,9 @@ from eigen3.agent.actor_critic import ActorCritic
 from eigen3.agent.network import (
   Network,
   accumulated,
-  born_of,
   followed,
   fresh,
+  offspring_of,
   optimiser_of,
   policy_of,
   stepped,
@@ -163,7 +163,7 @@ def make_agent(
     report=_report,
     reported=_REPORTED,
     genes=_genes,
-    born=_born,
+    offspring=_offspring,
     value=td3.value,
     more=_more(config),
   )
@@ -469,7 +469,7 @@ def _genes(state: TrainingState) -> Genes:
   )
 
 
-def _born(
+def _offspring(
   parents: TrainingState,
   genes: Genes,
   whole: Mapping[str, Array],
@@ -478,8 +478,8 @@ def _born(
   """Returns agents [P] with new genes; targets are copies unless `whole`."""
   params = genes.parameters
   return parents._replace(
-    actor=born_of(parents.actor, params[ACTING], whole[ACTING]),
-    critic=born_of(parents.critic, params['critic'], whole['critic']),
+    actor=offspring_of(parents.actor, params[ACTING], whole[ACTING]),
+    critic=offspring_of(parents.critic, params['critic'], whole['critic']),
     hyperparameters=Hyperparameters(**genes.hyperparameters),
     key=keys,
   )

@@ -19,7 +19,12 @@ from eigen3.data.indicators import WARM_UP_DAYS, eigen2_features
 from eigen3.data.panel import MarketPanel
 from eigen3.data.synthetic_patience import Dips
 from eigen3.data.synthetic_prices import walks
-from eigen3.data.synthetic_signals import MARKETS, TELLERS, Hidden, Streams
+from eigen3.data.synthetic_signals import (
+  MARKETS,
+  SIGNAL_COLUMNS,
+  Hidden,
+  Streams,
+)
 
 FIRST_DAY = np.datetime64('2000-01-03')
 # A stock that is listed late or delisted early is listed for at least so many
@@ -124,11 +129,11 @@ def _check(config: Any) -> None:
   for field, expected in _EXPECTED.items():
     if not expected.meets(config[field]):
       refuse(field, expected.wanted(config[field]))
-  if config.market in TELLERS and config.num_context < 2:
+  if config.market in SIGNAL_COLUMNS and config.num_context < 2:
     refuse(
       'num_context',
       f"at least 2 in the market '{config.market}': the second column is "
-      f'{TELLERS[config.market]}',
+      f'{SIGNAL_COLUMNS[config.market]}',
     )
   least = config.num_context + config.num_stocks
   if config.num_columns < least:
@@ -162,8 +167,8 @@ def _context_prices(
   close = 100.0 * np.cumprod(change[:, 3])
   index = (close / change[:, 3])[:, None] * change
   others = walks(rng, len(stocks), num)[:, 1:]
-  if hidden.teller is not None:
-    others[:, :1] = hidden.teller
+  if hidden.signal is not None:
+    others[:, :1] = hidden.signal
   return np.concatenate([index[:, None], others], axis=1)[:, :num]
 
 
@@ -199,8 +204,8 @@ def _names(
   walks = [f'NOISE{i:03d}' for i in range(1, num_columns)]
   # The index is the first of the columns before the stocks.
   before = ['INDEX', *walks][:first]
-  if market in TELLERS:
-    before[1] = TELLERS[market]
+  if market in SIGNAL_COLUMNS:
+    before[1] = SIGNAL_COLUMNS[market]
   after = walks[max(first - 1, 0) :][: num_columns - stop]
   return (*before, *stocks, *after)
 

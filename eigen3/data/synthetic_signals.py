@@ -70,13 +70,13 @@ class Hidden(NamedTuple):
     drift: [T, N], the expected return from each close to the next; for `none`,
       before the days were shuffled; for `patience`, the rebound from a dip.
     stocks: prices [T, N, 4].
-    teller: prices [T, 1, 4] of the column that shows the signal, or None.
+    signal: prices [T, 1, 4] of the column that shows the signal, or None.
     dips: process of `patience`, else None.
   """
 
   drift: np.ndarray
   stocks: np.ndarray
-  teller: np.ndarray | None = None
+  signal: np.ndarray | None = None
   dips: Dips | None = None
 
 
@@ -98,14 +98,14 @@ def _leading(
   With drift m_t = k m_(t-1) + w_t, a stock's returns m_t + u_(t+1) are
   uncorrelated if cov(u, w) = -k var(m).
   """
-  told = streams.others.standard_normal((num_days, 2, 1))
-  past = _remembered(of_a_day(told))
+  shocks = streams.others.standard_normal((num_days, 2, 1))
+  past = _remembered(of_a_day(shocks))
   hidden = np.repeat(scale * DRIFT * past, num_stocks, axis=1)
   keep = np.exp(-1.0 / MEMORY_DAYS)
   reaction = scale * DRIFT * keep / np.sqrt(1.0 - keep**2)
   noise = np.add(*_noise(streams.prices, num_days, num_stocks))
-  moves = _stock_moves(hidden, noise - reaction * told, reaction)
-  leader = moves_of(0.0 * past, STOCK_NOISE * told, STOCK_NOISE)
+  moves = _stock_moves(hidden, noise - reaction * shocks, reaction)
+  leader = moves_of(0.0 * past, STOCK_NOISE * shocks, STOCK_NOISE)
   return Hidden(
     hidden, bars(streams.prices, moves), bars(streams.others, leader)
   )
@@ -167,8 +167,8 @@ def _patience(
   stocks = bars(streams.prices, fair + synthetic_patience.moves(dips))
   level = synthetic_patience.herald(streams.others, dips.phases)
   changes = np.diff(level, prepend=level[0])
-  teller = _by_day(streams.others, level[0], changes)
-  return Hidden(dips.sizes, stocks, teller, dips)
+  signal = _by_day(streams.others, level[0], changes)
+  return Hidden(dips.sizes, stocks, signal, dips)
 
 
 MARKETS: Mapping[str, Callable[[Streams, int, int, float], Hidden]] = {
@@ -180,7 +180,7 @@ MARKETS: Mapping[str, Callable[[Streams, int, int, float], Hidden]] = {
   'patience': _patience,
 }
 # Names of the columns that show the signal.
-TELLERS = {'leading': 'LEADER', 'regime': 'GAUGE', 'patience': 'HERALD'}
+SIGNAL_COLUMNS = {'leading': 'LEADER', 'regime': 'GAUGE', 'patience': 'HERALD'}
 
 
 def _cycles(rng: np.random.Generator, num_days: int, num: int) -> np.ndarray:

@@ -29,7 +29,7 @@ Decide: TypeAlias = Callable[[Any, Any, Any], Array]
   meta_fields=('decide',),
 )
 @dataclasses.dataclass(frozen=True)
-class Plans:
+class EncodedPolicy:
   """A policy's encoding of some days, before it sees the account; a pytree.
 
   Attributes:
@@ -44,11 +44,11 @@ class Plans:
 
 
 # For M days: actions [M, N, 2], or an encoded policy.
-Acts: TypeAlias = Array | np.ndarray | Plans
+Actions: TypeAlias = Array | np.ndarray | EncodedPolicy
 # Maps days [M] to actions or an encoded policy.
-Policy: TypeAlias = Callable[[Array], Acts]
+Policy: TypeAlias = Callable[[Array], Actions]
 # The same, and auxiliary outputs.
-TellingPolicy: TypeAlias = Callable[[Array], tuple[Acts, Any]]
+PolicyWithExtras: TypeAlias = Callable[[Array], tuple[Actions, Any]]
 
 
 class Episodes(NamedTuple):
@@ -91,7 +91,7 @@ def rollout(
       bought. They use the lowest action, or the last encoded policy.
     keep_states: also return the states before all steps.
   """
-  episodes, _ = rollout_and_tell(
+  episodes, _ = rollout_with_extras(
     environment,
     lambda days: (policy(days), None),
     first_days,
@@ -101,9 +101,9 @@ def rollout(
   return episodes
 
 
-def rollout_and_tell(
+def rollout_with_extras(
   environment: TradingEnvironment,
-  policy: TellingPolicy,
+  policy: PolicyWithExtras,
   first_days: Array,
   acting_steps: int | None = None,
   keep_states: bool = False,
@@ -117,24 +117,24 @@ def rollout_and_tell(
   num_episodes, num_steps = first_days.shape[0], environment.num_steps
   asked = num_steps if acting_steps is None else acting_steps
   days = first_days[:, None] + jnp.arange(num_steps)
-  acts, told = policy(days[:, :asked].reshape(-1))
-  acts = by_step(acts, (num_episodes, asked))
+  actions, extras = policy(days[:, :asked].reshape(-1))
+  actions = by_step(actions, (num_episodes, asked))
   rest = num_steps - asked
-  if isinstance(acts, Plans):
-    acts = _map(
-      lambda x: jnp.concatenate([x, jnp.repeat(x[:, -1:], rest, 1)], 1), acts
+  if isinstance(actions, EncodedPolicy):
+    actions = _map(
+      lambda x: jnp.concatenate([x, jnp.repeat(x[:, -1:], rest, 1)], 1), actions
     )
   else:
-    lowest = jnp.asarray(environment.spec.action.minimum, acts.dtype)
-    lowest = jnp.broadcast_to(lowest, (num_episodes, rest, *acts.shape[2:]))
-    acts = jnp.concatenate([acts, lowest], axis=1)
-  return play(environment, days, acts, keep_states), told
+    lowest = jnp.asarray(environment.spec.action.minimum, actions.dtype)
+    lowest = jnp.broadcast_to(lowest, (num_episodes, rest, *actions.shape[2:]))
+    actions = jnp.concatenate([actions, lowest], axis=1)
+  return play(environment, days, actions, keep_states), extras
 
 
 def play(
   environment: TradingEnvironment,
   days: Array,
-  acts: Acts,
+  actions: Actions,
   keep_states: bool = False,
 ) -> Episodes:
   """Plays episodes with given actions or an encoded policy.
@@ -142,7 +142,7 @@ def play(
   Args:
     environment: the trading environment.
     days: int32 [E, S], consecutive within an episode.
-    acts: of these days; actions float32 [E, S, N, 2], or an encoded policy with
+    actions: of these days; float32 [E, S, N, 2], or an encoded policy with
       leaves [E, S, ...].
     keep_states: also return the states before all steps.
 
@@ -150,70 +150,72 @@ def play(
     The episodes.
   """
 
-  def tell(before, after, timestep, account, actions):
+  is_encoded = isinstance(actions, EncodedPolicy)
+
+  def keep(before, after, timestep, account, decided):
     del after
     # Given actions need not be copied.
-    decided = actions if isinstance(acts, Plans) else ()
+    decided = decided if is_encoded else ()
     return timestep, account, before if keep_states else (), decided
 
-  final_state, told = walk(environment, days, acts, tell)
-  timesteps, accounts, states, decided = told
-  actions = decided if isinstance(acts, Plans) else jnp.asarray(acts)
-  return Episodes(days, actions, timesteps, final_state, accounts, states)
+  final_state, kept = walk(environment, days, actions, keep)
+  timesteps, accounts, states, decided = kept
+  played = decided if is_encoded else jnp.asarray(actions)
+  return Episodes(days, played, timesteps, final_state, accounts, states)
 
 
 def walk(
-  environment: TradingEnvironment, days: Array, acts: Acts, tell: Callable
+  environment: TradingEnvironment, days: Array, actions: Actions, keep: Callable
 ) -> tuple[Any, Any]:
-  """Like `play`, but `tell` chooses what to keep of a step.
+  """Like `play`, but `keep` chooses what to keep of a step.
 
   Args:
     environment: see `play`.
     days: see `play`.
-    acts: see `play`.
-    tell: `(state before the step, state after it, time step, account before it,
+    actions: see `play`.
+    keep: `(state before the step, state after it, time step, account before it,
       actions)`, leaves [E, ...], to the values to keep.
 
   Returns:
     The final state, leaves [E, ...], and the kept values, leaves [E, S, ...].
   """
-  plans = _as_plans(acts)
-  if plans is acts:
+  policy = _as_encoded(actions)
+  if policy is actions:
     environment = environment.observing_account()
   state, first = jax.vmap(environment.reset_at)(days[:, 0])
 
   def step(carry, encoded):
     before, account = carry
-    actions = plans.decide(plans.parameters, encoded, account)
-    after, timestep = jax.vmap(environment.step)(before, actions)
-    kept = tell(before, after, timestep, account, actions)
+    decided = policy.decide(policy.parameters, encoded, account)
+    after, timestep = jax.vmap(environment.step)(before, decided)
+    kept = keep(before, after, timestep, account, decided)
     return (after, timestep.account), kept
 
-  (final_state, _), told = jax.lax.scan(
-    step, (state, first.account), _swapped(plans.encoded)
+  (final_state, _), kept = jax.lax.scan(
+    step, (state, first.account), _swapped(policy.encoded)
   )
-  return final_state, _swapped(told)
+  return final_state, _swapped(kept)
 
 
-def by_step(acts: Acts, shape: tuple[int, ...]) -> Acts:
+def by_step(actions: Actions, shape: tuple[int, ...]) -> Actions:
   """Reshapes the actions of M days to those of steps, [*shape, ...]."""
-  return _map(lambda x: x.reshape(*shape, *x.shape[1:]), acts)
+  return _map(lambda x: x.reshape(*shape, *x.shape[1:]), actions)
 
 
-def on_days(acts: Acts, days: Array) -> Acts:
+def on_days(actions: Actions, days: Array) -> Actions:
   """Selects days from actions, leaves [T, ...] to [*days.shape, ...]."""
-  return _map(lambda x: jnp.asarray(x)[days], acts)
+  return _map(lambda x: jnp.asarray(x)[days], actions)
 
 
-def mean_of(acts: Sequence[Acts]) -> Acts:
+def mean_of(actions: Sequence[Actions]) -> Actions:
   """Returns a committee's actions, the mean of its members' actions."""
-  if not any(isinstance(one, Plans) for one in acts):
-    return np.mean([np.asarray(one) for one in acts], axis=0)
-  plans = [_as_plans(one) for one in acts]
-  return Plans(
-    _Mean(tuple(plan.decide for plan in plans)),
-    tuple(plan.parameters for plan in plans),
-    tuple(plan.encoded for plan in plans),
+  if not any(isinstance(one, EncodedPolicy) for one in actions):
+    return np.mean([np.asarray(one) for one in actions], axis=0)
+  policies = [_as_encoded(one) for one in actions]
+  return EncodedPolicy(
+    _Mean(tuple(policy.decide for policy in policies)),
+    tuple(policy.parameters for policy in policies),
+    tuple(policy.encoded for policy in policies),
   )
 
 
@@ -225,8 +227,8 @@ class _Mean:
 
   def __call__(self, parameters, encoded, account) -> Array:
     decided = [
-      decide(of_member, plans, account)
-      for decide, of_member, plans in zip(
+      decide(of_member, market, account)
+      for decide, of_member, market in zip(
         self.members, parameters, encoded, strict=True
       )
     ]
@@ -239,16 +241,18 @@ def _as_given(parameters, actions, account) -> Array:
   return actions
 
 
-def _as_plans(acts: Acts) -> Plans:
-  return acts if isinstance(acts, Plans) else Plans(_as_given, (), acts)
+def _as_encoded(actions: Actions) -> EncodedPolicy:
+  if isinstance(actions, EncodedPolicy):
+    return actions
+  return EncodedPolicy(_as_given, (), actions)
 
 
-def _map(function: Callable[[Any], Any], acts: Acts) -> Acts:
-  """Maps `function` over the leaves of `acts` that have an axis of days."""
-  if isinstance(acts, Plans):
-    encoded = jax.tree.map(function, acts.encoded)
-    return dataclasses.replace(acts, encoded=encoded)
-  return function(acts)
+def _map(function: Callable[[Any], Any], actions: Actions) -> Actions:
+  """Maps `function` over the leaves of `actions` that have an axis of days."""
+  if isinstance(actions, EncodedPolicy):
+    encoded = jax.tree.map(function, actions.encoded)
+    return dataclasses.replace(actions, encoded=encoded)
+  return function(actions)
 
 
 def _swapped(tree: Any) -> Any:

@@ -13,7 +13,7 @@ import pandas as pd
 from eigen3 import parallel
 from eigen3.data import MarketPanel
 from eigen3.environment import Exit, Rules, TradingEnvironment, rollout
-from eigen3.environment.rollout import Acts
+from eigen3.environment.rollout import Actions
 from eigen3.types import TRADING_DAYS_A_YEAR, Array
 
 
@@ -98,18 +98,18 @@ class Backtester:
     other._play = self._play_at_costs
     return other
 
-  def run(self, acts: Acts, account_aware: bool = False) -> Backtest:
+  def run(self, actions: Actions, account_aware: bool = False) -> Backtest:
     """Backtests a policy's actions on the days `self.days`.
 
     Args:
-      acts: actions float32 [S, N, 2] in the environment's units, or an encoded
+      actions: float32 [S, N, 2] in the environment's units, or an encoded
         policy.
       account_aware: let the account skip stocks that cannot be bought, whatever
         the setting `entry_choice`.
     """
     environment = self._environments[account_aware]
     days = jnp.asarray(self.days, jnp.int32)
-    extras = jax.device_get(self._play(environment, days, acts))
+    extras = jax.device_get(self._play(environment, days, actions))
     trades = self._trades(extras.closed)
     equity = np.asarray(extras.equity, np.float64)
     invested = 1.0 - extras.cash / extras.equity
@@ -213,8 +213,8 @@ def summarise(
   }
 
 
-def _play(environment: TradingEnvironment, days: Array, acts: Acts):
+def _play(environment: TradingEnvironment, days: Array, actions: Actions):
   """Returns the extras of every step, leaves [S, ...]."""
-  acts = rollout.by_step(acts, (1, *days.shape))
-  episodes = rollout.play(environment, days[None], acts)
+  actions = rollout.by_step(actions, (1, *days.shape))
+  episodes = rollout.play(environment, days[None], actions)
   return jax.tree.map(lambda x: x[0], episodes.timesteps.extras)

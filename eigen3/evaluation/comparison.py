@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from eigen3.environment import rollout
-from eigen3.environment.rollout import Acts
+from eigen3.environment.rollout import Actions
 from eigen3.evaluation.backtest import Backtest
 from eigen3.evaluation.judge import Judge, Results, mean_summary
 from eigen3.evaluation.training_slices import TrainingSlices
@@ -26,7 +26,7 @@ class Policy(NamedTuple):
   """
 
   name: str
-  actions: Callable[[np.ndarray], Acts]
+  actions: Callable[[np.ndarray], Actions]
   digest: str
 
 
@@ -48,7 +48,7 @@ class Comparison(NamedTuple):
 def committee(policies: Sequence[Policy]) -> Policy:
   """Returns the policy whose actions are the mean of its members' actions."""
 
-  def actions(days: np.ndarray) -> Acts:
+  def actions(days: np.ndarray) -> Actions:
     return rollout.mean_of([p.actions(days) for p in policies])
 
   digest = hashlib.sha256('\n'.join(p.digest for p in policies).encode())

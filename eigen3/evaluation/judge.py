@@ -9,7 +9,7 @@ import numpy as np
 from eigen3.data import MarketPanel
 from eigen3.data.synthetic_patience import Dips
 from eigen3.environment import Rules, prices
-from eigen3.environment.rollout import Acts
+from eigen3.environment.rollout import Actions
 from eigen3.evaluation import matched
 from eigen3.evaluation.backtest import Backtest, Backtester
 from eigen3.evaluation.controls import Controls
@@ -108,9 +108,9 @@ class Judge:
     backtester = backtester.with_costs(costs)
     return Judge(panel, config, days, drift, backtester, dips=self._dips)
 
-  def backtest(self, acts: Acts, account_aware: bool = False) -> Backtest:
+  def backtest(self, actions: Actions, account_aware: bool = False) -> Backtest:
     """Backtests a policy's actions on `days`; see `Backtester.run`."""
-    return self._backtester.run(acts, account_aware)
+    return self._backtester.run(actions, account_aware)
 
   def matched_entry(
     self, backtest: Backtest, seed: int, nearest: int = matched.NEAREST
@@ -118,14 +118,14 @@ class Judge:
     """Plays random entry matched to a policy; see `Controls.matched_entry`."""
     return self._controls.matched_entry(backtest, seed, nearest)
 
-  def scores(self, acts: Acts, prefix: str) -> dict[str, float]:
+  def scores(self, actions: Actions, prefix: str) -> dict[str, float]:
     """Returns a policy's metrics and the controls' profits, prefixed.
 
     Args:
-      acts: its actions on `days`.
+      actions: its actions on `days`.
       prefix: of the metrics' names, e.g. 'validation'.
     """
-    summary = self.backtest(acts).summary
+    summary = self.backtest(actions).summary
     controls = {
       name: mean_summary(backtests)['profit']
       for name, backtests in self.controls.items()

@@ -26,7 +26,7 @@ from eigen3.data import MarketPanel
 from eigen3.data import synthetic_patience as process
 from eigen3.data.synthetic_patience import Dips
 from eigen3.environment import Rules
-from eigen3.environment.rollout import Plans
+from eigen3.environment.rollout import EncodedPolicy
 from eigen3.evaluation.backtest import Backtest, Backtester
 from eigen3.evaluation.controls import by_rank
 
@@ -114,8 +114,8 @@ class Yardsticks:
   def _above(self, known: _Known, hurdle: float) -> Backtest:
     """Buys the best stocks whose expected net return exceeds a hurdle."""
     net = known.net[self._backtester.days]
-    acts = by_rank(self._rules, net, net > hurdle)
-    return self._backtester.run(jnp.asarray(acts), account_aware=True)
+    actions = by_rank(self._rules, net, net > hurdle)
+    return self._backtester.run(jnp.asarray(actions), account_aware=True)
 
   def _hurdle(self, known: _Known) -> float:
     """Returns the constant that earned the most before; 0 without a past."""
@@ -172,8 +172,10 @@ class Yardsticks:
       growth_of(rules, net).astype(np.float32),
       np.concatenate([means, rest]).astype(np.float32),
     )
-    plans = Plans(_Patient(rules), (), tuple(map(jnp.asarray, encoded)))
-    return self._backtester.run(plans, account_aware=True)
+    policy = EncodedPolicy(
+      _Patient(rules), (), tuple(map(jnp.asarray, encoded))
+    )
+    return self._backtester.run(policy, account_aware=True)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from eigen3.data import MarketPanel
 from eigen3.environment import TradingEnvironment, rollout
-from eigen3.environment.rollout import Acts
+from eigen3.environment.rollout import Actions
 from eigen3.types import Array
 
 
@@ -47,17 +47,19 @@ class TrainingSlices:
     self.days = self._days.reshape(-1)
     self._play = jax.jit(_profits)
 
-  def profits(self, acts: Acts) -> np.ndarray:
+  def profits(self, actions: Actions) -> np.ndarray:
     """Returns the profit over initial cash of each slice, float [K].
 
     Args:
-      acts: a policy's actions on the K * S `days`.
+      actions: a policy's actions on the K * S `days`.
     """
-    acts = rollout.by_step(acts, self._days.shape)
-    profits = self._play(self._environment, jnp.asarray(self._days), acts)
+    actions = rollout.by_step(actions, self._days.shape)
+    profits = self._play(self._environment, jnp.asarray(self._days), actions)
     return np.asarray(profits, np.float64)
 
 
-def _profits(environment: TradingEnvironment, days: Array, acts: Acts) -> Array:
-  final = rollout.play(environment, days, acts).final_state
+def _profits(
+  environment: TradingEnvironment, days: Array, actions: Actions
+) -> Array:
+  final = rollout.play(environment, days, actions).final_state
   return final.equity / environment.rules.initial_cash - 1.0

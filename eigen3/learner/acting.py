@@ -14,7 +14,7 @@ import numpy as np
 from eigen3 import parallel, sizes
 from eigen3.agent import Agent, Policy, make_agent, replay
 from eigen3.environment import Market, TradingEnvironment, rollout
-from eigen3.environment.rollout import Acts, Plans
+from eigen3.environment.rollout import Actions, EncodedPolicy
 from eigen3.learner import experience
 from eigen3.learner.experience import AnyObservation, counterfactuals
 from eigen3.networks import Divided, Networks
@@ -157,7 +157,7 @@ class Player(NamedTuple):
       acts = self.acts(state, market, days)
       return acts, acts
 
-    episodes, acts = rollout.rollout_and_tell(
+    episodes, acts = rollout.rollout_with_extras(
       environment, greedy, first_days, self.stored_steps
     )
     steps = np.arange(self.stored_steps)
@@ -242,7 +242,7 @@ class Player(NamedTuple):
     market: Market,
     days: Array,
     key: PRNGKey | None = None,
-  ) -> Acts:
+  ) -> Actions:
     """Acts on days [M], with noise if a key is given.
 
     Returns actions, or an encoded policy if the account is observed.
@@ -300,7 +300,7 @@ class Player(NamedTuple):
 
   def acts_and_attention(
     self, state: Any, market: Market, days: Array
-  ) -> tuple[Acts, Array]:
+  ) -> tuple[Actions, Array]:
     """Returns what `acts` does without noise, and attention [M, C]."""
     if not self.spec.observes_account:
       return self._apply(
@@ -316,11 +316,11 @@ class Player(NamedTuple):
     """How much each column is looked at on days [M], mean shares [C]."""
     return self.acts_and_attention(state, market, days)[1].mean(0)
 
-  def _explored(self, state: Any, acts: Acts, days: Array, key) -> Acts:
+  def _explored(self, state: Any, acts: Actions, days: Array, key) -> Actions:
     """Adds noise to the actions, or the encoded policy, of days [M]."""
     shape = (days.shape[0], *self.spec.action.shape)
     noise = self.agent.noise(state) * jax.random.normal(key, shape, float)
-    if isinstance(acts, Plans):
+    if isinstance(acts, EncodedPolicy):
       encoded, _ = acts.encoded
       return dataclasses.replace(acts, encoded=(encoded, noise))
     return self.spec.action.perturbed(jnp.asarray(acts), noise)
@@ -344,15 +344,15 @@ class Player(NamedTuple):
 
     return parallel.in_chunks(apply, days, self.chunk)
 
-  def _plans(self, state, encoded) -> Plans:
+  def _plans(self, state, encoded) -> EncodedPolicy:
     decide = _Decide(self._parts.head, self.spec.action)
     parameters = tuple(self.agent.policy(state))
-    return Plans(decide, parameters, (encoded, None))
+    return EncodedPolicy(decide, parameters, (encoded, None))
 
 
 @dataclasses.dataclass(frozen=True)
 class _Decide:
-  """Decides actions by an actor's head; see `rollout.Plans`."""
+  """Decides actions by an actor's head; see `rollout.EncodedPolicy`."""
 
   head: Callable
   spec: ActionSpec

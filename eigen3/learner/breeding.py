@@ -201,7 +201,7 @@ class Breeding:
     }
     genes = genes._replace(hyperparameters=genes.hyperparameters | more)
     whole = dict.fromkeys(genes.parameters, jnp.ones(self._agents, bool))
-    return self._agent.born(agents, genes, whole, agents.key)
+    return self._agent.offspring(agents, genes, whole, agents.key)
 
   def _sensitivity(self, members, market, observations, key):
     """Returns a function from members to the sensitivity of their actions."""

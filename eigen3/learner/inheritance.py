@@ -51,7 +51,7 @@ def born(agent: Agent, members: Any, proposal: Proposal, key: PRNGKey) -> Any:
   keys = choose(elite, parents.key, jax.random.split(key, len(elite)))
   bred, hyperparameters = proposal.genomes
   kept = agent.genes(parents).parameters
-  return agent.born(
+  return agent.offspring(
     parents,
     Genes({**kept, **bred}, hyperparameters),
     {name: whole if name in bred else jnp.ones_like(whole) for name in kept},

@@ -206,7 +206,7 @@ class Population:
     """Returns numbers of evolution, by name, []."""
     return self._breeding.report(state.strategy)
 
-  def greedy_actions(self, agent: Any, days) -> rollout.Acts:
+  def greedy_actions(self, agent: Any, days) -> rollout.Actions:
     """Returns one agent's actions without noise on days [M], on the host.
 
     Actions are [M, N, 2]; if the agent observes its account, they are encoded
@@ -446,7 +446,7 @@ class Population:
 
     def play(shared, agent):
       environment, market, starts = shared
-      episodes, attention = rollout.rollout_and_tell(
+      episodes, attention = rollout.rollout_with_extras(
         environment,
         functools.partial(self.player.acts_and_attention, agent, market),
         starts,

@@ -181,7 +181,7 @@ class SingleAgent:
       self._init, jax.random.PRNGKey(0), self._environment, self._market
     )
 
-  def greedy_actions(self, agent: Any, days) -> rollout.Acts:
+  def greedy_actions(self, agent: Any, days) -> rollout.Actions:
     """Acts on days [M] without noise, on the host.
 
     Returns actions [M, N, 2], or an encoded policy if it observes its account.

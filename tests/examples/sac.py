@@ -24,9 +24,9 @@ from eigen3.agent import losses, td3
 from eigen3.agent.network import (
   Network,
   accumulated,
-  born_of,
   followed,
   fresh,
+  offspring_of,
   optimiser_of,
   policy_of,
   stepped,
@@ -196,7 +196,7 @@ def make_agent(
     report=_report,
     reported=('updates', *_REPORTED),
     genes=_genes,
-    born=_born,
+    offspring=_offspring,
   )
 
 
@@ -436,14 +436,16 @@ def _genes(state: TrainingState) -> Genes:
   )
 
 
-def _born(
+def _offspring(
   parents: TrainingState,
   genes: Genes,
   whole: Mapping[str, Array],
   keys: PRNGKey,
 ) -> TrainingState:
   networks = {
-    name: born_of(getattr(parents, name), genes.parameters[name], whole[name])
+    name: offspring_of(
+      getattr(parents, name), genes.parameters[name], whole[name]
+    )
     for name in ('actor', 'critic')
   }
   return parents._replace(

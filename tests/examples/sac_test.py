@@ -269,15 +269,15 @@ def test_a_population_of_it_is_born():
   genes = jax.tree.map(lambda x: x + 1, genes)
   keys = jax.random.split(jax.random.PRNGKey(1), 2)
   whole = dict.fromkeys(('actor', 'critic'), np.array([True, False]))
-  born = jax.jit(learner.born)(parents, genes, whole, keys)
+  offspring = jax.jit(learner.offspring)(parents, genes, whole, keys)
   jax.tree.map(
     np.testing.assert_array_equal,
-    born.actor.online_params,
+    offspring.actor.online_params,
     genes.parameters['actor'],
   )
   moved = jax.tree.map(
     lambda x, y: (x - y).reshape(2, -1).mean(1),
-    born.critic.target_params,
+    offspring.critic.target_params,
     parents.critic.target_params,
   )
   for leaf in jax.tree.leaves(moved):

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from eigen3.environment import TradingEnvironment, rewards, rollout
-from eigen3.environment.rollout import Acts, Plans
+from eigen3.environment.rollout import Actions, EncodedPolicy
 from eigen3.evaluation.backtest import Backtest, Backtester
 from eigen3.evaluation.controls import Controls
 from eigen3.evaluation.lookahead.leaks import Comparison, Values
@@ -21,7 +21,7 @@ _EPISODES = 8  # episodes that are compared, with different first days
 def accounts(
   name: str,
   environments: Sequence[TradingEnvironment],
-  acts: Sequence[Acts],
+  actions: Sequence[Actions],
   last_day: int,
 ) -> Iterator[Comparison]:
   """Yields the events and then the rewards of episodes around a day.
@@ -29,7 +29,7 @@ def accounts(
   Args:
     name: of the arrays, followed by their path.
     environments: of both futures.
-    acts: actions of all days [T], for each future.
+    actions: of all days [T], for each future.
     last_day: the last day that is the same in both futures.
   """
   environment = environments[0]
@@ -39,7 +39,7 @@ def accounts(
   days = starts.astype(int)[:, None] + np.arange(rules.num_steps)
   played = [
     jax.device_get(_play(e, jnp.asarray(days), a))
-    for e, a in zip(environments, acts, strict=True)
+    for e, a in zip(environments, actions, strict=True)
   ]
   before, after = (_named(name, *steps) for steps in played)
   yield before, after, days
@@ -56,24 +56,26 @@ def accounts(
   yield before, after, settled
 
 
-def named_acts(name: str, acts: Acts) -> Values:
+def named_actions(name: str, actions: Actions) -> Values:
   """Returns actions, or the arrays by day of an encoded policy."""
-  if isinstance(acts, Plans):
-    return _by_path(f'{name}.plans', jax.device_get(acts.encoded))
-  return {name: np.asarray(acts)}
+  if isinstance(actions, EncodedPolicy):
+    return _by_path(f'{name}.encoded', jax.device_get(actions.encoded))
+  return {name: np.asarray(actions)}
 
 
-def with_policy(actions: np.ndarray, days: np.ndarray, acts: Acts) -> Acts:
+def with_policy(
+  actions: np.ndarray, days: np.ndarray, of_policy: Actions
+) -> Actions:
   """Replaces given actions on some days by those of a policy.
 
   Args:
     actions: float32 [T, N, 2].
     days: int [M].
-    acts: the policy's, on these days.
+    of_policy: the policy's actions on these days.
   """
-  if not isinstance(acts, Plans):
+  if not isinstance(of_policy, EncodedPolicy):
     actions = actions.copy()
-    actions[days] = acts
+    actions[days] = of_policy
     return actions
 
   def spread(x):
@@ -83,9 +85,11 @@ def with_policy(actions: np.ndarray, days: np.ndarray, acts: Acts) -> Acts:
     return everywhere
 
   asked = spread(np.ones(len(days), bool))
-  encoded = jax.tree.map(spread, acts.encoded)
-  return Plans(
-    _WhereAsked(acts.decide), acts.parameters, (asked, encoded, actions)
+  encoded = jax.tree.map(spread, of_policy.encoded)
+  return EncodedPolicy(
+    _WhereAsked(of_policy.decide),
+    of_policy.parameters,
+    (asked, encoded, actions),
   )
 
 
@@ -96,8 +100,8 @@ class _WhereAsked:
   decide: Callable
 
   def __call__(self, parameters, encoded, account) -> Array:
-    asked, plans, given = encoded
-    actions = self.decide(parameters, plans, account)
+    asked, of_policy, given = encoded
+    actions = self.decide(parameters, of_policy, account)
     return jnp.where(asked[:, None, None], actions, given)
 
 
@@ -124,16 +128,18 @@ def backtests(
 
 
 @jax.jit
-def _play(environment: TradingEnvironment, days: Array, acts: Acts):
+def _play(environment: TradingEnvironment, days: Array, actions: Actions):
   """Returns time steps, the states after them and actions, [E, S, ...]."""
 
-  def tell(before, after, timestep, account, actions):
-    del before, account  # both belong to the previous time step
-    return timestep, after, actions if isinstance(acts, Plans) else ()
+  is_encoded = isinstance(actions, EncodedPolicy)
 
-  of_steps = rollout.on_days(acts, days)
-  _, told = rollout.walk(environment, days, of_steps, tell)
-  return told
+  def keep(before, after, timestep, account, decided):
+    del before, account  # both belong to the previous time step
+    return timestep, after, decided if is_encoded else ()
+
+  of_steps = rollout.on_days(actions, days)
+  _, kept = rollout.walk(environment, days, of_steps, keep)
+  return kept
 
 
 def _named(name: str, timesteps: Any, states: Any, actions: Any) -> Values:

@@ -91,11 +91,11 @@ def _by_column(
   values |= named('features', panel.feature_names, features)
   if panel.volume is not None:
     values['volume'] = spread(panel.volume, places, np.nan)
-  told = np.array([name in tradable for name in columns])
+  is_tradable = np.array([name in tradable for name in columns])
   every = np.ones((panel.num_days, len(investable)), bool)
-  values['investable'] = spread(every, investable, False) & told
+  values['investable'] = spread(every, investable, False) & is_tradable
   members = every if panel.members is None else panel.members
-  values['members'] = spread(members, investable, False) & told
+  values['members'] = spread(members, investable, False) & is_tradable
   return values
 
 

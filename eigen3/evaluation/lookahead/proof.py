@@ -35,7 +35,7 @@ from eigen3.data import (
   split_days,
 )
 from eigen3.environment import Market, Rules, TradingEnvironment
-from eigen3.environment.rollout import Acts
+from eigen3.environment.rollout import Actions
 from eigen3.evaluation.backtest import Backtester
 from eigen3.evaluation.controls import Controls
 from eigen3.evaluation.lookahead import accounts
@@ -50,7 +50,7 @@ from eigen3.evaluation.lookahead.leaks import (
 from eigen3.types import Array
 
 # Maps days [M] of a market to actions [M, N, 2] or an encoded policy.
-Policy = Callable[[Market, Array], Acts]
+Policy = Callable[[Market, Array], Actions]
 
 _CHUNK_CELLS = 1 << 24  # of windows that are compared at once
 
@@ -199,12 +199,12 @@ def _comparisons(
   yield from _backtests(futures, actions)
   if policy is not None:
     days = _days_around(futures, acting_days)
-    acts = [policy(m, jnp.asarray(days)) for m in markets]
-    before, after = (accounts.named_acts('actions', each) for each in acts)
+    decided = [policy(m, jnp.asarray(days)) for m in markets]
+    before, after = (accounts.named_actions('actions', x) for x in decided)
     yield before, after, days
     mixed = [
       accounts.with_policy(of_days, days, of_policy)
-      for of_days, of_policy in zip(actions, acts, strict=True)
+      for of_days, of_policy in zip(actions, decided, strict=True)
     ]
     yield from accounts.accounts(
       "policy's account", environments, mixed, last_day

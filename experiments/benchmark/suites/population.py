@@ -221,8 +221,8 @@ def generation_case(*, runs: bool = True, **settings: Any) -> Built:
 
   def run():
     nonlocal state
-    state, told = jax.block_until_ready(learner.iterate(state))
-    return told
+    state, metrics = jax.block_until_ready(learner.iterate(state))
+    return metrics
 
   def counts(_) -> np.ndarray:
     agents = learner.num_agents
@@ -268,9 +268,9 @@ def one_agent_case(**settings: Any) -> Built:
 
   def run():
     nonlocal state
-    state, told = learner.iterate(state)
+    state, metrics = learner.iterate(state)
     judged = validation.call(state.agent, *world)
-    return jax.block_until_ready((state, told, judged))[1:]
+    return jax.block_until_ready((state, metrics, judged))[1:]
 
   def counts(_) -> np.ndarray:
     updates = learner.agent.num_updates(state.agent)

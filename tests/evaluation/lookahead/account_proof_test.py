@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import pytest
 
 from eigen3.environment import TradingEnvironment, prices
-from eigen3.environment.rollout import Plans
+from eigen3.environment.rollout import EncodedPolicy
 from eigen3.evaluation import lookahead
 from eigen3.evaluation.lookahead import LookAheadError, Parts
 
@@ -28,7 +28,7 @@ def policy(market, days, later=0):
   """Returns a policy that encodes windows of `later` days later."""
   first, stop = gappy_market.INVESTABLE
   seen = market.windows(days + later)[:, -1, first:stop, :2]
-  return Plans(decide, (), jnp.tanh(jnp.nan_to_num(seen)))
+  return EncodedPolicy(decide, (), jnp.tanh(jnp.nan_to_num(seen)))
 
 
 def prove(policy, **parts):
