@@ -3,11 +3,11 @@ r"""Proves that nothing looks ahead in a run's data and rules.
 eigen3 check_leaks --config=small \
   [--config.data.panel=panel.parquet | --source=PRICES [--context=vix.csv]]
 
-Values after some days are changed at will; all that was known before must stay
-as it is, bit for bit (see eigen3.evaluation.lookahead). With --source, what is
-changed first is what was read of the files that a panel is made of. The policy
-is an untrained one: what it decides is of no matter, but what it knows. A leak
-is an error that names the array and the day, and exit status 1.
+Replaces all values after some days. Everything that was known up to such a day
+must stay the same, bit for bit (see eigen3.evaluation.lookahead). With --source
+it makes the panel itself, and also replaces values that were read from the
+files. The policy is untrained: the proof concerns only what its actions depend
+on. A leak is an error that names the array and the day, and exit status 1.
 """
 
 from experiments import mains

@@ -60,7 +60,6 @@ def define_config(words: str) -> flags.FlagHolder:
 
   Args:
     words: the help of --config.
-    words: of its help.
 
   Returns:
     The flag --config.

@@ -323,7 +323,7 @@ def _conclude(
 
 
 def _attention(experiment: Experiment, state: Any) -> np.ndarray:
-  """What the champion looks at on the last days that it is judged on."""
+  """Returns the champion's attention on the last days it is judged on."""
   is_opened = options.HOLDOUT.value != 'no'
   judge = experiment.holdout if is_opened else experiment.validation
   learner = experiment.learner

@@ -51,8 +51,7 @@ def make_agent(
     config: the `agent` section.
     constrain: how the environment changes actions.
     shared: parts of networks with one extractor; passed on only if there are
-      any, as not every algorithm supports them.
-      are any, as not every algorithm knows what to do with them.
+      any, because not every algorithm supports them.
 
   Raises:
     ValueError: for a setting out of range, or an unknown algorithm.

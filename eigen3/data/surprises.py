@@ -96,7 +96,7 @@ def _far(source: Source, panel: MarketPanel, repairs: Repairs) -> Warned | None:
 def _moved(
   source: Source, panel: MarketPanel, repairs: Repairs
 ) -> Warned | None:
-  """Warns of five days of the week that are not Monday to Friday."""
+  """Warns of columns whose five weekdays are not Monday to Friday."""
   rows, examples = 0, []
   for ticker in source.tickers:
     # The first day of all, 1970-01-01, was a Thursday.

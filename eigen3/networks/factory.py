@@ -89,7 +89,7 @@ class Shared(NamedTuple):
 
   @staticmethod
   def split(joined: Mapping, critic: Mapping) -> tuple[dict, dict]:
-    """Inverts `join`: returns the actor's, and the extractor's and critics'."""
+    """Inverts `join`: the actor's, then those of extractor and critics."""
     prefix = f'{_ACTOR}/{_EXTRACTOR}'
     actor = {k: v for k, v in joined.items() if not k.startswith(prefix)}
     own = {

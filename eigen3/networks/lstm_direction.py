@@ -89,7 +89,7 @@ class Span(NamedTuple):
 
 
 class Input(NamedTuple):
-  """A layer's input: its parts, stacked, with dropout if keys are given."""
+  """A layer's input, kept as parts, with dropout if keys are given."""
 
   parts: tuple[Array, ...]  # [D, I / number of parts, rows] each
   keys: Array | None = None  # of the dropout

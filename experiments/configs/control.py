@@ -7,15 +7,15 @@ from experiments.configs import td3
 
 # Settings that --help shows.
 OFTEN_CHANGED = {
-  'num_steps': 'of the task',
-  'random_steps': 'before learning',
-  'hidden': 'units of the layers',
-  'evaluate_every': 'steps',
+  'num_steps': 'number of steps of the task',
+  'random_steps': 'number of random steps before learning',
+  'hidden': 'numbers of units of the hidden layers',
+  'evaluate_every': 'steps between evaluations',
   'agent.gamma': 'discount',
-  'agent.actor_learning_rate': 'of Adam',
-  'agent.critic_learning_rate': 'of Adam',
-  'agent.batch_size': 'transitions of an update',
-  'agent.exploration_noise': 'standard deviation, unit space',
+  'agent.actor_learning_rate': "of the actor's Adam",
+  'agent.critic_learning_rate': "of the critics' Adam",
+  'agent.batch_size': 'transitions in an update',
+  'agent.exploration_noise': 'standard deviation in unit space',
 }
 
 

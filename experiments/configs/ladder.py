@@ -24,8 +24,8 @@ _PAID_LATER = (
 PRESETS = many_runs.PRESETS
 # Settings that --help shows.
 OFTEN_CHANGED = many_runs.OFTEN_CHANGED | {
-  'cells.drift.changes': 'of the settings of a cell, texts FIELD=VALUE',
-  'goals.p': 'that random entry is as good',
+  'cells.drift.changes': 'changes of a cell, texts FIELD=VALUE',
+  'goals.p': 'largest p of an excess over random entry',
 }
 
 

@@ -9,9 +9,9 @@ PRESETS = {
 }
 # Settings that --help shows.
 OFTEN_CHANGED = {
-  'seeds': 'that each cell is run with',
+  'seeds': 'seeds of each cell',
   'jobs': 'runs at once; they share the cores',
-  'repeats': 'draws behind intervals and p-values',
+  'repeats': 'bootstrap draws for intervals and p-values',
 }
 
 

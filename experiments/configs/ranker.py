@@ -16,11 +16,11 @@ OFTEN_CHANGED = {
   for name, words in td3.OFTEN_CHANGED.items()
   if not name.startswith(('agent.', 'learner.', 'environment.reward'))
 } | {
-  'ranker.learning_rate': 'of AdamW',
-  'ranker.weight_decay': 'times the learning rate',
-  'ranker.batch_size': 'days, with all their stocks',
-  'ranker.patience': 'looks without a lower loss before it stops',
-  'ranker.windows': "to be trained on at most; 0 is the agent's number",
+  'ranker.learning_rate': "of the ranker's AdamW",
+  'ranker.weight_decay': 'of AdamW, which multiplies it by the rate',
+  'ranker.batch_size': 'days in a batch, each with all its stocks',
+  'ranker.patience': 'validations without a lower loss before it stops',
+  'ranker.windows': "most windows to train on; 0 takes the agent's number",
 }
 
 

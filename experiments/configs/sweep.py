@@ -19,17 +19,17 @@ PRESETS = {
 } | {'PROGRAM/SIZE+eigen2': "Eigen2's choices"}
 # Settings that --help shows.
 OFTEN_CHANGED = {
-  'parameters.agent.gamma': 'what is tried: values such as (0.0, 0.9), or a '
-  "range ('linear', 0.0, 1.0); any setting can be",
-  'parameters.agent.actor_learning_rate': 'tried by default; () is not',
+  'parameters.agent.gamma': 'values to try, such as (0.0, 0.9), or a '
+  "range ('linear', 0.0, 1.0); any setting can be tried",
+  'parameters.agent.actor_learning_rate': 'values to try; () tries none',
   'parameters.agent.critic_learning_rate': 'the same',
-  'settings.data.panel': 'what is not tried is set like this',
+  'settings.data.panel': 'a setting that is the same in all trials',
   'method': 'tpe, random or grid',
-  'num_trials': 'settings that are tried',
-  'seeds': 'runs of each, whose mean counts',
-  'objective': 'a column of metrics.csv; its best value counts',
+  'num_trials': 'number of combinations of settings to try',
+  'seeds': 'of the runs of each trial, whose mean counts',
+  'objective': 'column of metrics.csv; its best value counts',
   'jobs': 'trials at once; they share the cores',
-  'seed': 'of the choice of settings',
+  'seed': 'of the random choice of settings',
   'pruner.name': 'hyperband, successive_halving, median or none',
 }
 

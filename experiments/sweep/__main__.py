@@ -265,7 +265,7 @@ def _check_pruner(config: ml_collections.ConfigDict) -> None:
 
 
 def _steps(config: ml_collections.ConfigDict) -> int:
-  """Iterations or generations of a run."""
+  """Returns the number of iterations or generations of a run."""
   learner = config.settings.learner
   return learner.get('iterations', learner.get('generations'))
 
