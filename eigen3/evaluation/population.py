@@ -149,7 +149,7 @@ def _column(table: pd.DataFrame, name: str) -> np.ndarray:
 
 
 def _run_of_ones(values: np.ndarray) -> int:
-  """Counts the ones at the end."""
+  """Counts the successive ones at the end of `values`."""
   others = np.flatnonzero(values != 1)
   return len(values) - (others[-1] + 1 if len(others) else 0)
 

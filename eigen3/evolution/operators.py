@@ -290,8 +290,8 @@ def draw_like(
     key: consumed.
     trees: leaves [M, ...]; only structure and shapes matter.
 
+  Returns:
     Draws, leaves [M, ...], in the sampler's dtype.
-    Draws, leaves [M, ...], in the sampler's type.
   """
   leaves, structure = jax.tree.flatten(trees)
   if not leaves:

@@ -313,7 +313,7 @@ class Player(NamedTuple):
     return plans, encoded.attention
 
   def attention(self, state: Any, market: Market, days: Array) -> Array:
-    """How much each column is looked at on days [M], mean shares [C]."""
+    """Returns the mean attention to each column on days [M], shares [C]."""
     return self.acts_and_attention(state, market, days)[1].mean(0)
 
   def _explored(self, state: Any, acts: Actions, days: Array, key) -> Actions:

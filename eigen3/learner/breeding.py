@@ -295,13 +295,13 @@ class Breeding:
 
 
 def _is_after(value: Array, index: Array) -> Array:
-  """Returns who ranks after the member `index` by fitness [P], bool [P]."""
+  """Returns which members rank after member `index` by fitness; bool [P]."""
   places = jnp.argsort(operators.ranking(value))
   return places > places[index]
 
 
 def _with_champion(members, champion, index: Array, enters: Array | None):
-  """Puts the champion in a member's place if it enters; None means always."""
+  """Replaces member `index` by the champion, unless `enters` is False."""
   packed, unpack = operators.pack(members)
   new, _ = operators.pack(jax.tree.map(lambda x: x[None], champion))
 

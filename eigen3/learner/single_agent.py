@@ -189,7 +189,7 @@ class SingleAgent:
     return parallel.to_host(self._greedy(agent, self._market, days))
 
   def attention(self, agent: Any, days) -> np.ndarray:
-    """How much the policy looks at each column on days [M], shares [C]."""
+    """Returns the policy's mean attention to each column on days [M], [C]."""
     return parallel.to_host(self._attention(agent, self._market, days))
 
   def order_values(self, agent: Any, days) -> np.ndarray:
