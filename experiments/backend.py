@@ -45,7 +45,7 @@ def keep_compiled(folder: str | None) -> None:
   A JAX_COMPILATION_CACHE_DIR in the environment takes precedence.
 
   Args:
-    folder: see the flag.
+    folder: see --compilation_cache.
   """
   if folder == 'none' or 'JAX_COMPILATION_CACHE_DIR' in os.environ:
     return

@@ -247,7 +247,7 @@ def _places(note: Any, num_columns: int) -> list[int]:
     case _:
       chosen = _array(note, num_columns)
       if chosen is None or chosen.dtype.kind != 'i' or chosen.ndim != 1:
-        raise ValueError(f'a block at {what(note)}')
+        raise ValueError(f'a block placed by {what(note)}')
       if not np.isin(chosen, everything).all():
         raise ValueError('a block outside of the columns')
       places = chosen

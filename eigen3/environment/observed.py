@@ -66,7 +66,7 @@ def observe(
 
 
 def _of_orders(rules: Rules, waiting: Orders, largest: Array) -> Array:
-  """Returns the features of M waiting orders, [M, 5], as for positions."""
+  """Returns M waiting orders in the form of positions' features, [M, 5]."""
   weight = waiting.value / largest
   target = waiting.sale_target / rules.max_sale_target
   nothing = jnp.zeros_like(weight)

@@ -17,7 +17,7 @@ OFTEN_CHANGED = {
   if not name.startswith(('agent.', 'learner.', 'environment.reward'))
 } | {
   'ranker.learning_rate': "of the ranker's AdamW",
-  'ranker.weight_decay': 'of AdamW, which multiplies it by the rate',
+  'ranker.weight_decay': 'of AdamW; multiplied by the learning rate',
   'ranker.batch_size': 'days in a batch, each with all its stocks',
   'ranker.patience': 'validations without a lower loss before it stops',
   'ranker.windows': "most windows to train on; 0 takes the agent's number",
