@@ -45,7 +45,7 @@ AnyObservation: TypeAlias = Observation | FullObservation
 
 
 def packed(available: Array) -> Array:
-  """Returns stocks that could be bought, bool [..., N], a bit each, uint8."""
+  """Packs which stocks could be bought, bool [..., N], to bits of uint8."""
   return jnp.packbits(available, axis=-1)
 
 
