@@ -179,7 +179,7 @@ def named(
   fits: Callable[[Any], bool],
   words: str,
 ) -> Any:
-  """Returns the object that a setting names: a known one, or one in Python.
+  """Returns the object that a setting names: a known or an imported one.
 
   Args:
     field: full name of the setting.

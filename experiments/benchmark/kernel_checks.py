@@ -85,7 +85,7 @@ def check_rows(loops: Loops, sizes: Sizes, dropped: bool) -> dict[str, float]:
 
 
 def check_ways(loops: Loops, sizes: Sizes) -> dict[str, float]:
-  """Compares a vmapped population, and rematerialised blocks.
+  """Compares the core under `vmap`, and in rematerialised blocks, with a scan.
 
   Args:
     loops: to check.

@@ -315,7 +315,7 @@ def _small(config: config_dict.ConfigDict) -> None:
 
 
 def _medium(config: config_dict.ConfigDict) -> None:
-  """Applies a size of 1/70 of `full`'s operations an example; not tuned."""
+  """Sets sizes with 1/70 of the operations an example of `full`; not tuned."""
   config.data.synthetic.num_columns = 128
   config.data.synthetic.num_context = 8
   config.data.synthetic.num_stocks = 64

@@ -79,7 +79,7 @@ def suggest(space: Space, trial: optuna.Trial) -> dict[str, Any]:
 
 
 def values_of(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
-  """Converts Optuna's parameters to values by field, as far as drawn."""
+  """Converts the parameters that Optuna has drawn to values by field."""
   values = {}
   for field, tried in space.items():
     if field in params:

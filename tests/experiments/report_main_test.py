@@ -54,7 +54,7 @@ def test_the_page_says_what_the_summary_says(programs, td3_run):
 def test_the_page_of_a_population_tells_of_it(programs):
   folder = programs.whole('erl').folder
   text = (folder / 'report.html').read_text()
-  assert 'What the policy looks at' in text
+  assert 'Attention of the policy' in text
   metrics = pd.read_csv(folder / 'metrics.csv')
   words = sentences.population(population.development(metrics), '+.1%')
   assert html.escape(words) in text

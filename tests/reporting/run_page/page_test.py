@@ -125,7 +125,7 @@ def test_all_parts_are_there(written):
   assert '<dd>2: A, B</dd>' in text
   assert f'Eigen3 {eigen3.__version__}' in text
   assert 'eigen3 td3 --config=a.py --config.seed=0' in text
-  assert 'What the policy looks at' in text
+  assert 'Attention of the policy' in text
   assert 'The population' not in text
 
 
@@ -208,7 +208,7 @@ def test_names_are_words_and_nothing_more(tmp_path):
   assert text.count('&lt;script&gt;alert(1)&lt;/script&gt; $x_1$') >= 4
   assert 'Validation days' in text
   assert 'Held-out days' not in text
-  assert 'What the policy looks at' in text
+  assert 'Attention of the policy' in text
 
 
 def test_several_seeds_are_told_together(tmp_path):
