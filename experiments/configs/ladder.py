@@ -81,7 +81,8 @@ def _rungs() -> config_dict.ConfigDict:
 def _excess() -> config_dict.ConfigDict:
   """Returns cells with excess rewards on a market where only days differ.
 
-  Without market timing there is no signal; with it the signal is the default's.
+  Without market timing there is no signal; with it the signal is that of the
+  reward `entry`.
   """
   cells = config_dict.ConfigDict()
   changes: tuple[str, ...] = ('environment.reward=entry_excess',)

@@ -181,10 +181,12 @@ def _why(found: Development) -> str:
       'all members rather than from selection.'
     )
   if any(_sign(gain) > 0 for gain in found.gains.values()):
-    return 'Newborn surpass their better parent, and selection keeps them.'
+    return (
+      'Newborn members surpass their better parent, and selection keeps them.'
+    )
   if any(_sign(gain) < 0 for gain in found.gains.values()):
     return (
-      'Newborn fall short of their better parent, so the gain comes '
+      'Newborn members fall short of their better parent, so the gain comes '
       'from those that stay and go on learning.'
     )
   return ''
@@ -199,7 +201,7 @@ def _why_not(found: Development) -> str:
   if found.distance[1] < _ALIKE * found.distance[0]:
     return 'The policies have become alike, so there is little to choose from.'
   if found.gains and all(_sign(gain) < 0 for gain in found.gains.values()):
-    return 'Newborn fall short of their better parent, so nothing better comes.'
+    return 'Newborn members fall short of their better parent.'
   if _is_known(found.retest):
     return (
       'Selection can distinguish members on the training days, but those it '

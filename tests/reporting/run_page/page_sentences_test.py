@@ -105,7 +105,7 @@ STILL = [0.01, 0.03, 0.02, 0.03, 0.01, 0.03]
   'validation, retest, gain, expected',
   [
     (RISING, 0.1, -1.0, 'from the gradient steps of all'),
-    (RISING, 0.6, 0.5, 'Newborn surpass their better parent'),
+    (RISING, 0.6, 0.5, 'Newborn members surpass their better parent'),
     (RISING, 0.6, -0.5, 'those that stay and go on learning'),
     (STILL, 0.1, 0.5, 'Fitness is mostly luck, so selection has little'),
     (STILL, 0.6, -0.5, 'so nothing better comes'),
