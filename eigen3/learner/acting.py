@@ -162,7 +162,7 @@ class Player(NamedTuple):
     )
     steps = np.arange(self.stored_steps)
     places = explored[:, None] * self.stored_steps + steps
-    chosen = rollout.on_days(acts, places.reshape(-1))
+    chosen = rollout.on_days(acts, jnp.asarray(places.reshape(-1)))
     noisy = rollout.rollout(
       environment,
       lambda days: self._explored(state, chosen, days, key),
