@@ -86,22 +86,20 @@ def scores(members: pd.DataFrame) -> pd.DataFrame:
   Returns:
     One row per generation: `generation`; for `fitness` and for `validation`
     their `_best`, `_mean`, `_median`, `_worst` and `_std`, NaN if no member has
-    a score; and `validation_best_so_far`, NaN before the first.
+    a score.
 
   Raises:
     ValueError: `members` lacks a column or has no row.
   """
   require_columns('members', members, MEMBER_COLUMNS)
   groups = members.groupby('generation')
-  table = pd.DataFrame(
+  return pd.DataFrame(
     {
       f'{score}_{name}': groups[score].agg(statistic)
       for score in ('fitness', 'validation')
       for name, statistic in _STATISTICS.items()
     }
-  )
-  table['validation_best_so_far'] = table['validation_best'].cummax().ffill()
-  return table.reset_index()
+  ).reset_index()
 
 
 def development(generations: pd.DataFrame) -> Development:

@@ -145,15 +145,15 @@ def _panels(
 
 
 def _score(table, members, generations, score: str, unit: str, axes) -> None:
-  """Draws fitness or validation scores, and the champion's."""
+  """Draws fitness, or validation scores with the champion's."""
   _scores(axes, table, members, score, unit)
   if score == 'fitness':
-    _champion(axes, generations)
-  else:
-    _best_so_far(axes, table)
+    _leave_out_the_far(axes, table, score)
+    if _knows_selection(members, generations):
+      _errors(axes, members)
+    return
+  _champion(axes, generations)
   _leave_out_the_far(axes, table, score, generations['champion_score'])
-  if score == 'fitness' and _knows_selection(members, generations):
-    _errors(axes, members)
 
 
 def _finished(draw: Callable[[Any], None], generation: pd.Series, axes) -> None:
@@ -236,7 +236,8 @@ def _champion(axes, generations: pd.DataFrame) -> None:
     color=_CHAMPION,
     linewidth=1.5,
     drawstyle='steps-post',
-    label="champion's validation",
+    zorder=1.9,  # it runs along the best
+    label='champion',
   )
   new = generations[
     generations['champion_generation'] == generations['generation']
@@ -252,26 +253,12 @@ def _champion(axes, generations: pd.DataFrame) -> None:
   )
 
 
-def _best_so_far(axes, table: pd.DataFrame) -> None:
-  if table['validation_best_so_far'].isna().all():
-    return
-  axes.plot(
-    table['generation'],
-    table['validation_best_so_far'],
-    color=_CHAMPION,
-    linewidth=1.5,
-    zorder=1.9,  # it runs along the best
-    drawstyle='steps-post',
-    label='best so far',
-  )
-
-
 def _leave_out_the_far(
-  axes, table: pd.DataFrame, score: str, champion: pd.Series
+  axes, table: pd.DataFrame, score: str, champion: pd.Series | tuple = ()
 ) -> None:
   """Limits the axis if an outlier would flatten all the curves."""
   names = [f'{score}_{name}' for name in ('best', 'median', 'worst')]
-  scores = np.append(table[names].to_numpy(float), champion.to_numpy(float))
+  scores = np.append(table[names].to_numpy(float), np.asarray(champion, float))
   scores = scores[np.isfinite(scores)]
   best = table[f'{score}_best'].dropna()
   if best.empty:

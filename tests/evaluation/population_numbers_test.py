@@ -23,7 +23,6 @@ def test_the_scores():
     'validation_median': [NAN, 1.0, 1.0, NAN],
     'validation_worst': [NAN, 0.5, 1.0, NAN],
     'validation_std': [NAN, 0.5, 0.0, NAN],
-    'validation_best_so_far': [NAN, 1.5, 1.5, 1.5],
   }
   assert found.columns.tolist() == list(expected)
   for name, values in expected.items():

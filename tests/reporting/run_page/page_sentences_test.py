@@ -108,7 +108,7 @@ STILL = [0.01, 0.03, 0.02, 0.03, 0.01, 0.03]
     (RISING, 0.6, 0.5, 'Newborn members surpass their better parent'),
     (RISING, 0.6, -0.5, 'those that stay and go on learning'),
     (STILL, 0.1, 0.5, 'Fitness is mostly luck, so selection has little'),
-    (STILL, 0.6, -0.5, 'so nothing better comes'),
+    (STILL, 0.6, -0.5, 'fall short of their better parent.'),
     (STILL, 0.6, 0.5, 'no better on the validation days'),
   ],
 )
