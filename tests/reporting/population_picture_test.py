@@ -39,7 +39,7 @@ def test_the_picture_is_a_png_that_shows_the_run(tmp_path):
   assert picture.startswith(b'\x89PNG\r\n\x1a\n')
   height, width = pixels(path, POPULATION).shape
   assert width == 1200
-  # The population is in every row of panels, the champion in that of validation.
+  # The population is in every row of panels, the champion in the second.
   quarter = height // 4
   for index in range(4):
     rows = slice(index * quarter, (index + 1) * quarter)
