@@ -73,6 +73,14 @@ def _rungs() -> config_dict.ConfigDict:
         beside=(f'numbers_0_{market}',) if count else (),
         seeds='exploratory',
       )
+  # Whether it finds the column more often, as the ranker's linear head does.
+  cells.leading_linear = _cell(
+    'td3',
+    'leading',
+    ('networks.critic.linear_path=True',),
+    beside=('numbers_0_leading',),
+    seeds='exploratory',
+  )
   cells.drift_rl = _cell(
     'td3', 'drift', (), 'share_of_momentum_by_account', ('drift',), variant='rl'
   )
