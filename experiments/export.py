@@ -22,7 +22,7 @@ import numpy as np
 
 import eigen3
 from eigen3 import sizes
-from eigen3.data import observe
+from eigen3.data import last_window
 from eigen3.environment.rollout import EncodedPolicy
 from eigen3.interop import exported
 from eigen3.networks import make_networks
@@ -83,8 +83,9 @@ def _example(run: SavedRun) -> dict[str, np.ndarray]:
   panel = run.experiment.panel
   player = run.experiment.learner.player
   market = saved_runs.market_of(run, panel)
-  seen = observe(panel, tuple(run.config.data.observed_features))
-  inputs = {'windows': seen[None, -market.context_days :]}
+  names = tuple(run.config.data.observed_features)
+  window = last_window(panel, names, market.context_days)
+  inputs = {'windows': window[None]}
   account = None
   if player.spec.observes_account:
     # As at the start of an episode: all cash, all days left.

@@ -13,7 +13,7 @@ from eigen3.data.membership import (
   read_universe,
   with_universe,
 )
-from eigen3.data.observed import SCALED, observe
+from eigen3.data.observed import SCALED, last_window, observe
 from eigen3.data.panel import MarketPanel
 from eigen3.data.panel_file import is_panel
 from eigen3.data.readers import (
@@ -63,6 +63,7 @@ __all__ = (
   'is_download',
   'is_eigen2',
   'is_panel',
+  'last_window',
   'most_traded',
   'narrowed',
   'observe',

@@ -122,7 +122,8 @@ def _markets(
   markets = find_markets([ticker.dates for ticker in ordered], training)
   if not markets:
     return ()
-  return (max(markets) + 1,) * len(source.series) + markets
+  first = max(markets) + 1
+  return (*range(first, first + len(source.series)), *markets)
 
 
 def _too_few(found: str, validation_days: int, holdout_days: int) -> DataError:

@@ -1,6 +1,7 @@
 """Infers markets and their calendars from days."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +17,29 @@ _EVERY_DAY = 365
 _ALIKE = 0.03
 _FEWEST_MEMBERS = 2
 LONGEST_CLOSED = 30
+
+
+class OwnDays(NamedTuple):
+  """The days on which each column's own market is open.
+
+  Attributes:
+    days: int32 [D + T, C], days of the panel in order, after D or more entries
+      of T, which is no day.
+    until: int32 [T, C], the number of own days up to each day of the panel.
+  """
+
+  days: np.ndarray
+  until: np.ndarray
+
+  def last(self, day, num_days: int):
+    """Returns the last D own days up to `day`, [D, C]; T where there is none.
+
+    Args:
+      day: int [].
+      num_days: D.
+    """
+    place = np.arange(num_days)[:, None] + self.until[day]
+    return self.days[place, np.arange(self.until.shape[1])]
 
 
 def periods_a_year(dates: np.ndarray) -> int:
@@ -80,21 +104,50 @@ def find_markets(
   return tuple(found.tolist()) if large and found.any() else ()
 
 
-def open_days(has_price: np.ndarray, markets: Sequence[int]) -> np.ndarray:
+def own_days(
+  has_price: np.ndarray, markets: Sequence[int], context_days: int
+) -> OwnDays | None:
+  """Returns the own days of columns; None for a single market.
+
+  Args:
+    has_price: bool [T, C].
+    markets: C numbers, or empty for a single market.
+    context_days: D.
+  """
+  if not markets:
+    return None
+  is_open = open_days(has_price, markets, fewest_members=1)
+  num_days = len(is_open)
+  # The open days come first, in order.
+  order = np.argsort(~is_open, axis=0, kind='stable')
+  until = np.cumsum(is_open, axis=0)
+  order[np.arange(num_days)[:, None] >= until[-1]] = num_days
+  none = np.full((context_days, is_open.shape[1]), num_days)
+  days = np.concatenate([none, order])
+  return OwnDays(days.astype(np.int32), until.astype(np.int32))
+
+
+def open_days(
+  has_price: np.ndarray,
+  markets: Sequence[int],
+  fewest_members: int = _FEWEST_MEMBERS,
+) -> np.ndarray:
   """Returns the days on which each column's market is open, bool [T, C].
 
   A market is open on days on which any of its columns has a price. After over
   30 days without a price it has ended, and all days count as open. A market of
-  one column is always open, because a holiday looks the same as its end.
+  fewer than `fewest_members` columns is always open: of one column, a holiday
+  looks the same as its end.
 
   Args:
     has_price: bool [T, C].
     markets: C numbers, or empty for a single market, which is open on all days.
+    fewest_members: see above.
   """
   is_open = np.ones(has_price.shape, bool)
   for market in set(markets):
     members = np.asarray(markets) == market
-    if members.sum() < _FEWEST_MEMBERS:
+    if members.sum() < fewest_members:
       continue
     closed = np.all(~has_price[:, members], axis=1, keepdims=True)
     closed &= run_length(closed) <= LONGEST_CLOSED

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from eigen3.data.calendars import own_days
 from eigen3.data.errors import DataError
 from eigen3.data.panel import MarketPanel
 
@@ -33,6 +34,28 @@ def observe(panel: MarketPanel, names: Sequence[str]) -> np.ndarray:
     DataError: a name is unknown.
   """
   return panel.once(_observed, tuple(names))
+
+
+def last_window(
+  panel: MarketPanel, names: Sequence[str], context_days: int
+) -> np.ndarray:
+  """Returns the last day's window, not normalised, as exported policies take.
+
+  Args:
+    panel: T days, C columns; it may have several markets.
+    names: see `observe`.
+    context_days: D, at most T.
+
+  Returns:
+    float32 [D, C, F'], the last D days of each column's own market.
+  """
+  seen = observe(panel, names)
+  own = own_days(np.isfinite(panel.ohlc[..., 3]), panel.markets, context_days)
+  if own is None:
+    return seen[-context_days:]
+  days = own.last(panel.num_days - 1, context_days)
+  missing = np.full_like(seen[:1], np.nan)
+  return np.append(seen, missing, axis=0)[days, np.arange(panel.num_columns)]
 
 
 def _observed(panel: MarketPanel, names: tuple[str, ...]) -> np.ndarray:

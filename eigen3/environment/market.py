@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from eigen3.data import calendars
+from eigen3.data.calendars import OwnDays
 from eigen3.data.observed import observe
 from eigen3.data.panel import MarketPanel
 from eigen3.data.splits import Normalisation, fit_normalisation
@@ -16,7 +18,7 @@ from eigen3.types import Array
 
 @functools.partial(
   jax.tree_util.register_dataclass,
-  data_fields=('features',),
+  data_fields=('features', 'own'),
   meta_fields=('context_days',),
 )
 @dataclasses.dataclass(frozen=True)
@@ -30,10 +32,12 @@ class Market:
     features: float32 [T, C, F], NaN if missing. A feature without normalisation
       statistics is NaN on all days.
     context_days: D, the days of a window; static.
+    own: days of the columns' own markets; None if there is only one market.
   """
 
   features: Array
   context_days: int
+  own: OwnDays | None = None
 
   @classmethod
   def fit(
@@ -89,7 +93,14 @@ class Market:
         )
     mean, std = np.float64(normalisation.mean), np.float64(normalisation.std)
     features = (observed - mean) / std
-    return cls(jnp.asarray(features, jnp.float32), int(context_days))
+    own = calendars.own_days(
+      np.isfinite(panel.ohlc[..., 3]), panel.markets, int(context_days)
+    )
+    return cls(
+      jnp.asarray(features, jnp.float32),
+      int(context_days),
+      jax.tree.map(jnp.asarray, own),
+    )
 
   @property
   def num_days(self) -> int:
@@ -103,10 +114,18 @@ class Market:
       day: int32 [], at least D - 1.
 
     Returns:
-      [D, C, F], the days day - D + 1 to day, both included.
+      [D, C, F], the last D days up to and including `day`. Where there are
+      several markets, these are the days of each column's own market: a weekend
+      beside pairs that trade on it is no gap in a stock.
     """
-    first = day - (self.context_days - 1)
-    return jax.lax.dynamic_slice_in_dim(self.features, first, self.context_days)
+    if self.own is None:
+      first = day - (self.context_days - 1)
+      return jax.lax.dynamic_slice_in_dim(
+        self.features, first, self.context_days
+      )
+    days = self.own.last(day, self.context_days)
+    cells = self.features.at[days, jnp.arange(days.shape[1])]
+    return cells.get(mode='fill', fill_value=jnp.nan)
 
   def windows(self, days: Array) -> Array:
     """Returns the windows of many days, int32 [B] to [B, D, C, F]."""

@@ -65,6 +65,10 @@ class Controls:
     quotes = prices.Quote(*np.moveaxis(table, -1, 0))
     is_priced = prices.has_price(quotes.status)
     self._close = np.where(is_priced, quotes.last_close, np.nan)
+    # While a market is closed, its last close stands.
+    is_known = is_priced | (quotes.status == prices.CLOSED)
+    is_known &= quotes.last_close > 0
+    self._past = np.where(is_known, quotes.last_close, np.nan)
     # [S, N], of the split alone.
     self._quotes = prices.Quote(*(x[backtester.days] for x in quotes))
 
@@ -120,7 +124,7 @@ class Controls:
   def _momentum(self) -> Backtest:
     """Buys the stock that rose most over the look-back, if any rose."""
     days, look_back = self._backtester.days, self._config['momentum_days']
-    past = self._close[np.maximum(days - look_back, 0)]
+    past = self._past[np.maximum(days - look_back, 0)]
     rise = self._close[days] / past - 1.0
     return self._ranked(rise, rise > 0)
 

@@ -5,22 +5,29 @@ import numpy as np
 from eigen3.data import MarketPanel
 from eigen3.evaluation import cross_section
 from eigen3.evaluation.backtest import Backtest
-from eigen3.evaluation.characteristics import characteristics
+from eigen3.evaluation.characteristics import characteristics, closes
 
 MATCHED_BY = ('volatility', 'beta')
 NEAREST = 20  # stocks among which one is drawn
 
 
 def ordered(
-  backtest: Backtest, panel: MarketPanel, days: np.ndarray, delay: int
+  backtest: Backtest,
+  panel: MarketPanel,
+  days: np.ndarray,
+  fills_at_open: bool,
 ) -> np.ndarray:
   """Returns the orders of a backtest that were filled.
+
+  An order is decided at a close of its stock, and fills at the next open of the
+  stock's market: so it was decided on the last day with a close before its
+  fill, which may be days earlier on a panel of several markets.
 
   Args:
     backtest: of a policy.
     panel: T days, N stocks.
     days: int [S], on which the policy decided.
-    delay: days from a decision to its fill.
+    fills_at_open: whether orders fill at the next open, else at the close.
 
   Returns:
     bool [S, N].
@@ -30,8 +37,14 @@ def ordered(
   place = {name: n for n, name in enumerate(panel.columns[first:stop])}
   dates = trades['entry_date'].to_numpy().astype('datetime64[D]')
   bought = np.zeros((len(days), stop - first), bool)
-  day = np.searchsorted(panel.dates, dates) - delay - days[0]
-  bought[day, [place[name] for name in trades['ticker']]] = True
+  stock = np.array([place[name] for name in trades['ticker']], int)
+  day = np.searchsorted(panel.dates, dates)
+  if fills_at_open:
+    every = np.arange(panel.num_days)[:, None]
+    has_close = np.isfinite(closes(panel))
+    last = np.maximum.accumulate(np.where(has_close, every, -1), axis=0)
+    day = last[day - 1, stock]
+  bought[day - days[0], stock] = True
   return bought
 
 

@@ -84,6 +84,7 @@ class TradingEnv(gymnasium.Env[Any, np.ndarray]):
     self._dates = np.datetime_as_string(dates, unit='D')
     self._is_flat = observation == 'flat'
     self._cells = _known_cells(np.asarray(market.features))
+    self._own = jax.tree.map(np.asarray, market.own)
     self._state: State | None = None
     self.stocks = stocks
     self.action_space = spaces.Box(
@@ -158,8 +159,7 @@ class TradingEnv(gymnasium.Env[Any, np.ndarray]):
     """Returns the observation at the close of the state's day, and the info."""
     day = int(timestep.observation)
     rules = self._environment.rules
-    first = day + 1 - rules.context_days
-    parts = {'window': self._cells[first : day + 1]}
+    parts = {'window': self._window(day)}
     if timestep.account is not None:
       parts |= {k: np.asarray(x) for k, x in timestep.account._asdict().items()}
     equity = float(state.equity)
@@ -175,13 +175,22 @@ class TradingEnv(gymnasium.Env[Any, np.ndarray]):
       return np.concatenate([x.ravel() for x in parts.values()]), info
     return {name: x.copy() for name, x in parts.items()}, info
 
+  def _window(self, day: int) -> np.ndarray:
+    """Returns what `Market.window` has of a day, and flags; [D, C, F + 1]."""
+    num_days = self._environment.rules.context_days
+    if self._own is None:
+      return self._cells[day + 1 - num_days : day + 1]
+    days = self._own.last(day, num_days)
+    return self._cells[days, np.arange(days.shape[1])]
+
 
 def _known_cells(features: np.ndarray) -> np.ndarray:
   """Replaces missing features [T, C, F] by 0 and adds a flag for them.
 
   Returns:
-    float32 [T, C, F + 1].
+    float32 [T + 1, C, F + 1]; the last row is missing.
   """
+  features = np.append(features, np.full_like(features[:1], np.nan), axis=0)
   missing = np.isnan(features).any(axis=-1, keepdims=True)
   known = np.where(missing, np.float32(0), features)
   return np.concatenate([known, missing.astype(np.float32)], axis=-1)

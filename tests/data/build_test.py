@@ -353,3 +353,20 @@ def test_the_summary_tells_of_series():
     'on 101 days of the panel'
   ) in lines
   assert not any('too few days' in line for line in lines)
+
+
+def test_every_series_has_days_of_its_own():
+  """Beside pairs and stocks, one series is of weekdays and one of months."""
+  weekday = np.flatnonzero((DAYS.astype(int) + 3) % 7 < 5)
+  source = make_source(
+    *(make_ticker(name, np.arange(200)) for name in 'AB'),
+    *(make_ticker(name, weekday) for name in 'CD'),
+  )
+  empty = np.full((200, 4), 1.0)
+  series = [
+    Series(name, DAYS[days], empty[days], empty[days, 0], 0, (), '')
+    for name, days in (('vix', weekday), ('cpi', np.arange(0, 200, 30)))
+  ]
+  panel = build_panel(with_series(source, series), **SPLITS)
+  assert panel.columns == ('vix', 'cpi', 'A', 'B', 'C', 'D')
+  assert panel.markets == (2, 3, 0, 0, 1, 1)

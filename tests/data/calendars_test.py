@@ -8,6 +8,7 @@ from eigen3.data.calendars import (
   LONGEST_CLOSED,
   find_markets,
   open_days,
+  own_days,
   periods_a_year,
   run_length,
 )
@@ -109,3 +110,22 @@ def test_run_lengths_skip_what_does_not_count():
   counted = np.array([[1, 0, 1, 0, 1, 1]], bool).T
   assert run_length(flags)[:, 0].tolist() == [1, 2, 0, 1, 2, 3]
   assert run_length(flags, counted)[:, 0].tolist() == [1, 1, 0, 0, 1, 2]
+
+
+def test_own_days_leave_out_those_on_which_a_market_is_closed():
+  has_price = np.ones((7, 3), bool)
+  has_price[[2, 3], :2] = False  # the market of two columns is closed
+  has_price[5, 0] = False  # a gap in one of them
+  has_price[4, 2] = False  # alone in its market
+  own = own_days(has_price, (1, 1, 0), context_days=3)
+  none = 7
+  for day, *expected in (
+    (0, [none, none, 0], [none, none, 0]),
+    (3, [none, 0, 1], [1, 2, 3]),
+    (4, [0, 1, 4], [1, 2, 3]),
+    (6, [4, 5, 6], [3, 5, 6]),
+  ):
+    found = own.last(day, 3)
+    assert found[:, 0].tolist() == found[:, 1].tolist() == expected[0]
+    assert found[:, 2].tolist() == expected[1]
+  assert own_days(has_price, (), context_days=3) is None

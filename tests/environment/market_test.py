@@ -76,3 +76,83 @@ def test_what_does_not_fit_is_refused():
     Market.from_panel(_panel(), NAMES, _normalisation(5), 4)
   with pytest.raises(ValueError, match="feature: found 'volume'"):
     Market.from_panel(_panel(), ('volume',), _normalisation(1), 4)
+
+
+def _weekends():
+  """Returns a panel of two pairs, and of two stocks that rest on weekends."""
+  days = np.datetime64('2024-01-01') + np.arange(63)  # from a Monday
+  rests = np.arange(63) % 7 > 4
+  rng = np.random.default_rng(0)
+  features = rng.normal(size=(63, 4, 2)).astype(np.float32)
+  features[30, 2] = np.nan  # a gap on a day of its market
+  features[rests, 2:] = np.nan
+  ohlc = np.ones((63, 4, 4), np.float32)
+  ohlc[rests, 2:] = np.nan
+  return data.MarketPanel(
+    dates=days,
+    columns=('P', 'Q', 'A', 'B'),
+    ohlc=ohlc,
+    features=features,
+    investable=(0, 4),
+    feature_names=('x', 'y'),
+    markets=(0, 0, 1, 1),
+  )
+
+
+UNCHANGED = Normalisation(np.zeros((4, 2)), np.ones((4, 2)))
+
+
+def test_a_weekend_of_pairs_is_no_gap_in_stocks():
+  """On a Monday, a stock's window ends with its Friday and its Monday."""
+  panel = _weekends()
+  market = Market.from_panel(panel, ('x', 'y'), UNCHANGED, context_days=4)
+  days = np.array([4, 6, 7, 31, 62])  # Friday, Sunday, Monday, Thursday, Sunday
+  found = np.asarray(jax.jit(Market.windows)(market, days))
+  last = {4: (1, 2, 3, 4), 6: (1, 2, 3, 4), 7: (2, 3, 4, 7),
+          31: (28, 29, 30, 31), 62: (57, 58, 59, 60)}  # fmt: skip
+  for window, day in zip(found, days.tolist(), strict=True):
+    np.testing.assert_array_equal(
+      window[:, :2], panel.features[day - 3 : day + 1, :2]
+    )
+    np.testing.assert_array_equal(
+      window[:, 2:], panel.features[list(last[day]), 2:]
+    )
+  monday = np.isnan(found[2])
+  assert not monday.any()
+
+
+def test_days_before_the_first_are_missing():
+  panel = _weekends()
+  market = Market.from_panel(panel, ('x', 'y'), UNCHANGED, context_days=8)
+  window = np.asarray(market.window(jnp.int32(7)))
+  np.testing.assert_array_equal(window[:, 0], panel.features[:8, 0])
+  assert np.isnan(window[:2, 2]).all()
+  np.testing.assert_array_equal(
+    window[2:, 2], panel.features[[0, 1, 2, 3, 4, 7], 2]
+  )
+
+
+def test_columns_of_one_market_are_observed_as_without_markets():
+  """Equal bits where all columns are open on all days."""
+  panel = _panel()
+  market = Market.from_panel(panel, NAMES, _normalisation(2), 4)
+  several = dataclasses.replace(panel, markets=(0, 0, 0, 1, 1, 1))
+  others = Market.from_panel(several, NAMES, _normalisation(2), 4)
+  assert market.own is None
+  open_days = np.asarray(others.own.until)[-1] == panel.num_days
+  assert open_days.any()
+  for day in (3, 20, 47):
+    np.testing.assert_array_equal(
+      np.asarray(market.window(day))[:, open_days],
+      np.asarray(others.window(day))[:, open_days],
+    )
+
+
+def test_the_last_window_is_the_market_s():
+  panel = _weekends()
+  market = Market.from_panel(panel, ('y', 'x'), UNCHANGED, context_days=5)
+  for some in (panel, dataclasses.replace(panel, markets=())):
+    market = Market.from_panel(some, ('y', 'x'), UNCHANGED, context_days=5)
+    np.testing.assert_array_equal(
+      data.last_window(some, ('y', 'x'), 5), market.window(62)
+    )

@@ -270,6 +270,19 @@ def test_a_holiday_sells_nothing():
   assert kept['exit_date'].dt.day.tolist() == [25, 25, 25]
 
 
+def test_momentum_looks_back_over_a_weekend():
+  """On a Tuesday, three days before was a Saturday: Friday's close stands."""
+  close = np.full((NUM_DAYS, 3), 100.0)
+  close[8:, 0] = 110.0
+  closed = np.arange(NUM_DAYS) % 7 > 4
+  close[closed, :2] = np.nan
+  panel = tiny_market.panel(close)
+  panel = dataclasses.replace(panel, markets=(0, 1, 1, 0))
+  trades = run(panel)['momentum'][0].trades
+  assert trades['ticker'][0] == 'A'
+  assert trades['entry_date'][0].day == 10  # the Wednesday
+
+
 def test_a_stock_that_comes_back_was_sold():
   close = np.full((NUM_DAYS, 2), 100.0)
   close[12:15, 1] = np.nan

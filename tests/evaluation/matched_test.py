@@ -1,11 +1,14 @@
 """Tests of eigen3.evaluation.matched, and of the control that uses it."""
 
+import dataclasses
+
+import jax.numpy as jnp
 import numpy as np
 import priced_market
 import pytest
 import tiny_market
 
-from eigen3.evaluation import Judge, controls, matched
+from eigen3.evaluation import Backtester, Judge, controls, matched
 
 EVALUATION = {'momentum_days': 3, 'random_entries': 3}
 
@@ -93,7 +96,7 @@ def test_matched_entry_buys_as_often_and_as_risky(judged):
   assert len(backtest.trades) > 10
 
   def mean_risk(test):
-    bought = matched.ordered(test, panel, judge.days, 1)
+    bought = matched.ordered(test, panel, judge.days, fills_at_open=True)
     return np.nanmean(matched.risk(panel, judge.days)[bought], axis=0)
 
   def dates(test):
@@ -114,7 +117,7 @@ def test_matched_entry_buys_as_often_and_as_risky(judged):
 def test_what_was_ordered_is_read_from_the_trades(judged):
   """Expects each trade to be decided on the day before its entry."""
   panel, judge, backtest = judged
-  found = matched.ordered(backtest, panel, judge.days, 1)
+  found = matched.ordered(backtest, panel, judge.days, fills_at_open=True)
   assert found.sum() == len(backtest.trades)
   for _, trade in backtest.trades.iterrows():
     entry = list(panel.dates).index(trade['entry_date'].to_datetime64())
@@ -126,4 +129,23 @@ def test_at_exposure():
   returns = np.array([0.02, -0.01])
   np.testing.assert_allclose(
     controls.at_exposure(returns, 0.3), [0.006, -0.003]
+  )
+
+
+def test_an_order_that_waited_was_decided_before_its_market_closed():
+  """Orders of a Friday, whose stock opens on the Monday after."""
+  close = np.full((21, 3), 100.0)
+  close[np.arange(21) % 7 > 4, :2] = np.nan
+  panel = tiny_market.panel(close, opening=close)
+  panel = dataclasses.replace(panel, markets=(0, 1, 1, 0))
+  actions = np.zeros((21, 3, 2), np.float32)
+  actions[4, 0] = 2.0, 50.0  # A on a Friday
+  actions[8, 2] = 2.0, 50.0  # C on a Tuesday
+  backtester = Backtester(panel, tiny_market.config(), (0, 21))
+  days = backtester.days
+  backtest = backtester.run(jnp.asarray(actions[days]))
+  assert backtest.trades['entry_date'].dt.day.tolist() == [8, 10]
+  found = matched.ordered(backtest, panel, days, fills_at_open=True)
+  np.testing.assert_array_equal(
+    np.argwhere(found), [[4 - days[0], 0], [8 - days[0], 2]]
   )

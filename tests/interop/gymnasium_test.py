@@ -1,5 +1,6 @@
 """The trading environment through Gymnasium's interface."""
 
+import dataclasses
 import warnings
 
 import gymnasium
@@ -10,6 +11,7 @@ import tiny_market
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
+from eigen3.data.splits import Normalisation
 from eigen3.environment import Market, TradingEnvironment
 from eigen3.interop.gymnasium import PRESETS, TradingEnv
 from experiments import wiring
@@ -190,3 +192,23 @@ def test_an_agent_of_another_library_learns_in_it(observation):
   assert agent.num_timesteps == 500
   rewards = [episode['r'] for episode in agent.ep_info_buffer]
   assert len(rewards) == 500 // (20 + 7)
+
+
+def test_windows_are_of_each_column_s_own_days():
+  close = np.full((16, 2), 10.0)
+  close[np.arange(16) % 7 > 4, 0] = np.nan
+  panel = tiny_market.panel(close)  # of an index, A and B
+  features = np.random.default_rng(0).normal(size=panel.features.shape)
+  features[np.isnan(panel.ohlc[..., 3])] = np.nan
+  panel = dataclasses.replace(panel, features=features, markets=(0, 1, 0))
+  names = panel.feature_names
+  unchanged = Normalisation(np.zeros((3, 9)), np.ones((3, 9)))
+  market = Market.from_panel(panel, names, unchanged, context_days=2)
+  environment = TradingEnvironment(panel, tiny_market.config(trading_days=4))
+  env = TradingEnv(
+    environment, market, panel.dates, panel.columns[1:], observation='dict'
+  )
+  for day in (1, 5, 6, 7):
+    window = env.reset(options={'day': day})[0]['window']
+    assert not window[..., -1].any()
+    np.testing.assert_array_equal(window[..., :-1], market.window(day))
