@@ -25,6 +25,12 @@ _MISSING = (
   '-', '.', 'ND',
 )  # fmt: skip
 _NUMBER = r'^[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|(?i:inf|infinity|nan))$'
+# A sign of a currency before a number, as in '$44.91' or '-€ 1'.
+_CURRENCY = r'^([+-]?)[$£¥฿€₠-₿￥￡￦]\s?([+-]?[\d.])'
+# Commas that can only mark thousands.
+_THOUSANDS = r'^[+-]?\d{1,3}((,\d{3})+\.\d+|(,\d{3}){2,})$'
+# New shares for old ones.
+_RATIO = r'^(?P<new>\d+\.?\d*) ?[:/] ?(?P<old>0*[1-9]\d*\.?\d*)$'
 _TIME = r'[ T]\d\d?:\d\d[0-9:.+\-Z ]*'
 _DAY = rf'^\d{{4}}-\d\d-\d\d({_TIME})?$'
 # Dates with other separators or none: 20190102.
@@ -32,6 +38,13 @@ _OTHER_DAY = re.compile(
   rf'(\d{{4}})([-/.]?)(\d\d?)\2(\d\d?)({_TIME})?', re.ASCII
 )
 _LIKE_A_DAY = re.compile(r'\d{1,4}([-/.])\d\d?\1\d{1,4}(\D.*)?', re.ASCII)
+# Days and times of digits that are as long as some times since 1970.
+_DIGITS = (
+  r'^(\d\d)?\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])([01]\d|2[0-3])[0-5]\d$'
+)
+# Sizes of times since 1970 from 1973 on, at least, by unit: none is as long as
+# 20190102.
+_EPOCHS = {'s': 1e8, 'ms': 1e11, 'us': 1e14, 'ns': 1e17}
 # A day outside is an error: a two-digit year, or seconds read as days.
 _FIRST_DAY = np.datetime64('1700-01-01')
 _LAST_DAY = np.datetime64('2199-12-31')
@@ -161,7 +174,8 @@ class Filling:
 def numbers(column: pa.Array, decimal: str = '.') -> Cells:
   """Converts a column of any numbers, or of their texts, to float64.
 
-  If the decimal mark is a comma, points mark thousands.
+  If the decimal mark is a comma, points mark thousands. A sign of a currency
+  before a number is dropped, as are commas that can only mark thousands.
   """
   column = _plain(column)
   if _is_number(column.type):
@@ -169,12 +183,16 @@ def numbers(column: pa.Array, decimal: str = '.') -> Cells:
     return _cells(column, column.to_numpy(zero_copy_only=False))
   if not _is_text(column.type):
     return _cells(column, np.full(len(column), np.nan), pc.is_valid(column))
-  text = column if decimal == '.' else _with_points(column)
+  text = column if decimal == '.' else _with_points(_without_currency(column))
   try:
     values = text.cast(pa.float64())
     return _cells(column, values.to_numpy(zero_copy_only=False))
   except pa.ArrowInvalid:
     text = pc.ascii_trim_whitespace(text)
+  if decimal == '.':
+    text = _without_currency(text)
+    grouped = pc.match_substring_regex(text, _THOUSANDS)
+    text = pc.if_else(grouped, pc.replace_substring(text, ',', ''), text)
   missing = pc.is_in(text, value_set=pa.array(_MISSING, text.type))
   text = pc.if_else(missing, None, text)
   matches = pc.fill_null(pc.match_substring_regex(text, _NUMBER), False)
@@ -186,21 +204,33 @@ def numbers(column: pa.Array, decimal: str = '.') -> Cells:
   )
 
 
+def ratios(column: pa.Array, decimal: str = '.') -> Cells:
+  """Converts a column of ratios, as 4, 4:1 or 4/1, to float64."""
+  column = _plain(column)
+  found = numbers(column, decimal)
+  if not found.wrong.size or not _is_text(column.type):
+    return found
+  text = pc.ascii_trim_whitespace(column.take(pa.array(found.wrong)))
+  parts = pc.extract_regex(text, _RATIO)
+  new, old = (
+    pc.struct_field(parts, [name]).cast(pa.float64()) for name in ('new', 'old')
+  )
+  values = found.values.copy()
+  values[found.wrong] = pc.divide(new, old).to_numpy(zero_copy_only=False)
+  return _cells(column, values, found.is_wrong & np.isnan(values))
+
+
 def days(column: pa.Array, written: Days = AS_WRITTEN) -> Cells:
   """Converts a column of dates, times, or their texts to datetime64[D].
 
-  A time belongs to the date as written, unless a zone is given. A cell without
-  a day is wrong, even an empty one.
+  A time belongs to the date as written, unless a zone is given. Seconds since
+  1970, or milliseconds and so on, are times in UTC; most cells decide which. A
+  cell without a day is wrong, even an empty one.
   """
   column = _plain(column)
   kind = column.type
   if pa.types.is_timestamp(kind):
-    if written.zone:
-      zoned = pa.timestamp(kind.unit, written.zone)
-      local = pc.local_timestamp(column.cast(zoned))
-    else:
-      local = column if kind.tz is None else pc.local_timestamp(column)
-    values = local.to_numpy(zero_copy_only=False).astype('datetime64[D]')
+    values = _days_of_times(column, written)
   elif pa.types.is_date(kind):
     values = column.cast(pa.date32(), safe=False)
     values = values.to_numpy(zero_copy_only=False).copy()
@@ -242,7 +272,13 @@ def is_symbol(name: str) -> bool:
 
 def is_number(text: str) -> bool:
   """Returns whether `numbers` reads `text` as a number."""
+  text = without_currency(text)
   return re.match(_NUMBER, text, re.ASCII) is not None
+
+
+def without_currency(text: str) -> str:
+  """Drops a sign of a currency before a number."""
+  return re.sub(_CURRENCY, r'\1\2', text)
 
 
 def is_day(text: str) -> bool:
@@ -278,6 +314,43 @@ def _with_points(column: pa.Array) -> pa.Array:
   return pc.replace_substring(text, ',', '.')
 
 
+def _without_currency(column: pa.Array) -> pa.Array:
+  text = pc.ascii_trim_whitespace(column)
+  return pc.replace_substring_regex(text, _CURRENCY, r'\1\2')
+
+
+def _days_of_times(column: pa.Array, written: Days) -> np.ndarray:
+  kind = column.type
+  if written.zone:
+    local = pc.local_timestamp(
+      column.cast(pa.timestamp(kind.unit, written.zone))
+    )
+  else:
+    local = column if kind.tz is None else pc.local_timestamp(column)
+  return local.to_numpy(zero_copy_only=False).astype('datetime64[D]')
+
+
+def _days_since_1970(text: pa.Array, written: Days) -> np.ndarray | None:
+  """Returns the days of a column of times since 1970; None if it is none."""
+
+  def alike(pattern: str) -> pa.Array:
+    return pc.fill_null(pc.match_substring_regex(text, pattern), False)
+
+  def share(cells: pa.Array) -> float:
+    return (pc.sum(cells).as_py() or 0) / max(len(text), 1)
+
+  whole = alike(r'^-?(\d{1,18}|[1-8]\d{18})(\.0*)?$')
+  if written.format or share(whole) < 0.5 or share(alike(_DIGITS)) == 1:
+    return None
+  digits = pc.replace_substring_regex(text, r'\.0*$', '')
+  times = pc.if_else(whole, digits, None).cast(pa.int64())
+  usual = np.median(np.abs(times.drop_null().to_numpy()))
+  for unit, least in _EPOCHS.items():
+    if least <= usual < 100 * least:
+      return _days_of_times(times.cast(pa.timestamp(unit)), written)
+  return None
+
+
 def _days_of_texts(column: pa.Array, written: Days) -> np.ndarray:
   text = pc.ascii_trim_whitespace(column)
   matches = pc.fill_null(pc.match_substring_regex(text, _DAY), False)
@@ -287,15 +360,18 @@ def _days_of_texts(column: pa.Array, written: Days) -> np.ndarray:
       return days.to_numpy(zero_copy_only=False).astype('datetime64[D]')
     except pa.ArrowInvalid:  # such as the 30th of February
       pass
+  values = _days_since_1970(text, written)
+  if values is not None:
+    return values
   # One odd cell among valid days is damage, not another format.
   alike = pc.match_substring_regex(text, r'^\d{4}[-/.]?\d')
   is_odd = 2 * (pc.sum(matches).as_py() or 0) >= (pc.sum(alike).as_py() or 0)
   if is_odd and written == AS_WRITTEN:
     text = pc.if_else(matches, text, None)
   encoded = text.dictionary_encode()
-  values = [_day(text, written) for text in _texts(encoded.dictionary)]
-  indices = pc.fill_null(encoded.indices, len(values)).to_numpy()
-  return np.array([*values, 'NaT'], 'datetime64[D]')[indices]
+  found = [_day(text, written) for text in _texts(encoded.dictionary)]
+  indices = pc.fill_null(encoded.indices, len(found)).to_numpy()
+  return np.array([*found, 'NaT'], 'datetime64[D]')[indices]
 
 
 def _day(text: str, written: Days) -> np.datetime64:

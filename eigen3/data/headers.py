@@ -40,7 +40,16 @@ _WEAK_ALIASES = {
   'pricedate': 'date',
   'dtyyyymmdd': 'date',
   'time': 'date',
+  'opentime': 'date',
+  'unix': 'date',
+  'unixtime': 'date',
+  'unixtimestamp': 'date',
+  'epoch': 'date',
+  'epochtime': 'date',
   'vol': 'volume',
+  'stocksplit': 'split',
+  'splitratio': 'split',
+  'splitfactor': 'split',
 }
 # pandas' names of an index without a name.
 _UNNAMED = re.compile(r'|Unnamed: \d+|__index_level_\d+__')

@@ -194,8 +194,14 @@ def _gathered(
   """Returns the table of batches whose fields are named by `places`."""
   known: dict[str, int] = {}
   read: dict[int, Callable[[pa.Array], Cells]]
-  number = functools.partial(cells.numbers, decimal=decimal)
-  read = dict.fromkeys(choice.numbers.values(), number)
+  numbers, splits = (
+    functools.partial(function, decimal=decimal)
+    for function in (cells.numbers, cells.ratios)
+  )
+  read = {
+    place: splits if _is_split(key) else numbers
+    for key, place in choice.numbers.items()
+  }
   read[choice.day] = functools.partial(cells.days, written=written)
   kinds = dict.fromkeys(choice.numbers.values(), 'float64')
   kinds[choice.day] = 'datetime64[D]'
@@ -214,6 +220,9 @@ def _gathered(
     raise Refused('not a CSV (rows that go over several lines)')
   expected = dict.fromkeys(places, 'a number')
   expected[choice.day] = written.expected
+  for key, place in choice.numbers.items():
+    if _is_split(key):
+      expected[place] = 'a number, or new shares for old ones as 4:1'
   columns = {
     place: Column(shown(header[place]), filling[place].cells(), expected[place])
     for place in places
@@ -239,6 +248,10 @@ def _gathered(
       if place not in places and not says_nothing_new(name)
     ),
   )
+
+
+def _is_split(key: Any) -> bool:
+  return (key[1] if isinstance(key, tuple) else key) == 'split'
 
 
 @contextlib.contextmanager

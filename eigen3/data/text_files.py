@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple, cast
 
+from eigen3.data.cells import without_currency
 from eigen3.data.errors import Refused
 from eigen3.data.headers import Header, read_levels
 
@@ -177,7 +178,7 @@ def _decimal(rows: list[list[str]], separator: str) -> str:
   if there is no point and cells are separated by semicolons, as programs that
   use decimal commas write them.
   """
-  cells = [cell for row in rows for cell in row]
+  cells = [without_currency(cell) for row in rows for cell in row]
   if separator == ',' or any(map(_is_point, cells)):
     return '.'
   commas = [c for c in cells if _DECIMAL_COMMA.fullmatch(c)]

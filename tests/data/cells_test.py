@@ -28,6 +28,8 @@ def wrong_of(found):
     pa.array([' 1.5', None, '3.0 '], pa.large_string()),
     pa.array(['+1.5', 'NaN', '.3e1'], pa.string_view()),
     pa.array(['1.50', 'nan', '3.'], pa.string()).dictionary_encode(),
+    pa.array(['$1.50', '', '€ 3']),
+    pa.array(['$+1.5', None, '￥3.0 ']).dictionary_encode(),
   ],
 )
 def test_kinds_of_numbers(column):
@@ -43,6 +45,30 @@ def test_numbers_beyond_what_float64_holds():
   found = cells.numbers(pa.array(['1e999', '-inf', ' 1e-999', '-Infinity']))
   np.testing.assert_array_equal(found.values, [np.inf, -np.inf, 0, -np.inf])
   assert not found.wrong.size
+
+
+def test_a_sign_of_a_currency_stands_first_and_commas_mark_thousands():
+  texts = ['-$1.5', '$1,234.50', '12,345,678', '$1,234', '5$', '$$5', '$']
+  found = cells.numbers(pa.array(texts))
+  np.testing.assert_array_equal(
+    found.values, [-1.5, 1234.5, 12345678] + [NAN] * 4
+  )
+  assert wrong_of(found) == dict(enumerate(texts[3:], 3))
+  texts = ['€44,91', '£ 1.234,50', '44.91']
+  found = cells.numbers(pa.array(texts), decimal=',')
+  np.testing.assert_array_equal(found.values, [44.91, 1234.5, NAN])
+  assert wrong_of(found) == {2: '44.91'}
+
+
+def test_ratios_of_splits():
+  texts = ['4:1', '1/10', '3 : 2', '2', '0', '', '1:0', 'x', '4:1:2', '-4:1']
+  found = cells.ratios(pa.array(texts))
+  np.testing.assert_array_equal(found.values, [4, 0.1, 1.5, 2, 0] + [NAN] * 5)
+  assert wrong_of(found) == dict(enumerate(texts[6:], 6))
+  found = cells.ratios(pa.array([4.0, None]))
+  np.testing.assert_array_equal(found.values, [4, NAN])
+  found = cells.ratios(pa.array(['1,5', '3:1']), decimal=',')
+  np.testing.assert_array_equal(found.values, [1.5, 3])
 
 
 def test_wrong_numbers_are_told_and_the_others_kept():
@@ -117,6 +143,40 @@ def test_wrong_days_are_told_and_the_others_kept():
   assert wrong_of(found) == {i: t or '' for i, t in enumerate(texts) if i}
   assert found.values[0] == np.datetime64('2020-02-29')
   assert np.isnat(found.values[1:]).all()
+
+
+@pytest.mark.parametrize('unit', ['s', 'ms', 'us', 'ns'])
+def test_times_since_1970(unit):
+  days = ['2020-01-02', '1969-12-31', '2001-09-09', '2038-01-20', '1980-05-05']
+  times = np.array(days, f'datetime64[{unit}]').astype(np.int64)
+  for column in (
+    pa.array(times),
+    pa.array(times.astype(str)),
+    pa.array(np.char.add(times.astype(str), '.0')),
+  ):
+    found = cells.days(column)
+    np.testing.assert_array_equal(found.values, np.array(days, 'datetime64[D]'))
+    assert not found.wrong.size
+
+
+def test_a_time_since_1970_has_the_date_of_the_zone():
+  evening = pa.array([1577977200] * 2)  # 2020-01-02 15:00 in London
+  tokyo = cells.days(evening, cells.Days(zone='Asia/Tokyo'))
+  assert str(tokyo.values[0]) == '2020-01-03'
+  assert str(cells.days(evening).values[0]) == '2020-01-02'
+
+
+def test_most_cells_decide_whether_numbers_are_times():
+  found = cells.days(pa.array(['1577923200', '1578009600', 'x', None]))
+  assert wrong_of(found) == {2: 'x', 3: ''}
+  assert str(found.values[1]) == '2020-01-03'
+  found = cells.days(pa.array(['20200102', '20200103', '1577923200']))
+  assert wrong_of(found) == {2: '1577923200'}
+  for texts in (['2001021600', '2001031600'], ['202001021600'] * 2, ['9' * 19]):
+    assert len(cells.days(pa.array(texts)).wrong) == len(texts)
+  minutes = cells.Days('%Y%m%d%H%M')
+  found = cells.days(pa.array(['202001021600']), minutes)
+  assert str(found.values[0]) == '2020-01-02'
 
 
 def test_numbers_are_no_days():

@@ -107,6 +107,11 @@ WRITTEN = {
   ),
   'compact_days': CSVS['folder'].replace(b'-', b''),
   'slashes': CSVS['folder'].replace(b'-', b'/'),
+  'seconds': ONE.drop(columns='symbol')
+  .assign(date=DAYS.astype('datetime64[s]').astype(int))
+  .to_csv(index=False)
+  .encode(),
+  'dollars': re.sub(rb',(?=\d)', b',$', CSVS['folder']),
   'levels': ALONE.to_csv().encode(),
   'levels_tickers_first': ALONE.swaplevel(axis=1).to_csv().encode(),
   'last_day_twice': CSVS['folder'] + LAST[:10] + b',,,,,,\n' + LAST,

@@ -318,7 +318,8 @@ def test_parquet_refusals(tmp_path):
     'split', pa.array(['1', '1', None, 'x', '1'])
   ), path)  # fmt: skip
   assert str(read_table(path).refused[0]) == (
-    "prices, A: row 4, column 'split': found 'x', expected a number"
+    "prices, A: row 4, column 'split': found 'x', expected a number, or new "
+    'shares for old ones as 4:1'
   )
 
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 # Contents of a cell that are no number.
 NO_NUMBERS = (
   'abc', '1,000', '1_000', '0x10', '1.2.3', '12€', '١٢', '--1', '+', 'e5',
-  'True', '2020-01-02', '1 2', '=1+1', '\x1b[2J', 'x' * 5000, '1e', '$5',
+  'True', '2020-01-02', '1 2', '=1+1', '\x1b[2J', 'x' * 5000, '1e', '5$',
 )  # fmt: skip
 # Numbers and missing values that cannot be a price.
 NO_PRICES = (

@@ -28,6 +28,16 @@ def timed(time):
   return re.sub(r'(?m)^2020-01-\d\d', rf'\g<0> {time}', GOOD)
 
 
+def since_1970(per_second):
+  """Returns `GOOD` with times since 1970 instead of dates."""
+
+  def time(day):
+    since = np.datetime64(day[0]) - np.datetime64('1970-01-01')
+    return str(since.astype(int) * 86400 * per_second)
+
+  return re.sub(r'(?m)^2020-01-\d\d', time, GOOD)
+
+
 def read(text):
   content = text.encode() if isinstance(text, str) else text
   return read_ticker('A', content)
@@ -60,6 +70,13 @@ def test_a_plain_file():
     GOOD.replace(',10,', ', 10 ,'),
     GOOD.replace('2020-01-03', '2020-01-03 00:00:00'),
     GOOD.replace('2020-01-0', '2020010'),
+    re.sub(r',(?=\d)', ',$', GOOD),
+    re.sub(
+      r';(?=\d)', ';€ ', GOOD.replace(',', ';').replace(';10;', ';10,00;')
+    ),
+    since_1970(1),
+    since_1970(1000).replace('date', 'Unix'),
+    since_1970(1000).replace('date', 'open_time'),
     re.sub(r'(....)-(..)-0(.)', r'\1/\2/\3', GOOD),
     GOOD.replace('-', '.').replace('date', 'trade_date'),
     GOOD.replace('volume', 'Vol'),

@@ -106,12 +106,16 @@ def test_a_split_that_prices_are_adjusted_for_is_no_surprise():
 def test_stated_splits_are_used():
   """They are used whether or not the move looks like a split."""
   adjust = Repairs(splits='adjust')
-  for shares, row in ((4.0, 50), (1.07, 90)):
+  for shares, row, stated in (
+    (4.0, 50, '4:1'),
+    (1.07, 90, 1.07),
+    (0.1, 9, '1/10'),
+  ):
     rows = clean_rows(3)
     expected = rows.copy()
     rows[:row, :4] *= shares
     rows[:row, 4] /= shares
-    text = with_column('split_coefficient', {row: shares}, csv_of(rows))
+    text = with_column('split_coefficient', {row: stated}, csv_of(rows))
     found = warned(text, repairs=adjust)['splits']
     assert '--splits=adjust did' in str(found)
     (ticker,) = repair(make_source(text), adjust).tickers
