@@ -19,7 +19,7 @@ class Fit(NamedTuple):
   Attributes:
     coefficients: float [1 + K], that of the constant first.
     errors: float [1 + K], standard errors of the coefficients.
-    r_squared: share of the variance that is explained.
+    r_squared: share of the variance that is explained; NaN if there is none.
   """
 
   coefficients: np.ndarray
@@ -76,7 +76,8 @@ def least_squares(
       'use_correction': True,
     },
   )
-  return Fit(fit.params, fit.bse, float(fit.rsquared))
+  varies = np.ptp(values) > 0  # not so if an account never trades
+  return Fit(fit.params, fit.bse, float(fit.rsquared) if varies else np.nan)
 
 
 def daily_mean(values: np.ndarray, horizon: int = 1) -> DailyMean:

@@ -65,10 +65,16 @@ def _table(
   title: str, cells: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
   head, *rows = cells_table.rows(cells)
+  # The last column is that of goals; others may be empty.
+  shown = [
+    place
+    for place in range(len(head) - 1)
+    if any(row[place] != cells_table.EMPTY for row in rows)
+  ]
   return {
     'title': title or 'Results',
-    'head': head[:-1],
-    'rows': [row[:-1] for row in rows],
+    'head': [head[place] for place in shown],
+    'rows': [[row[place] for place in shown] for row in rows],
     'goals': [
       {'name': row[0], 'words': row[-1], 'met': cell['goal']['met']}
       for row, cell in zip(rows, cells.values(), strict=True)

@@ -73,7 +73,7 @@ def _draw_differences(axes, told: Mapping[str, Mapping[str, Any]]) -> None:
   for row, cell in enumerate(told.values()):
     _difference(axes, row, cell['against'].get('random_entry'))
   drawing.name_axes(axes, 'Excess return over random entry, a year')
-  axes.set_xlabel('%, with 95 % interval; dark where p < 0.01')
+  axes.set_xlabel('%, with 95 % interval; grey where p is at least 0.01')
   _finish(axes)
 
 

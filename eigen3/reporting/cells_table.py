@@ -8,7 +8,7 @@ from eigen3.evaluation import patience
 from eigen3.reporting import tables
 
 _AGAINST = ('random_entry', 'buy_and_hold', 'momentum')
-_EMPTY = '-'
+EMPTY = '-'  # in a cell without a value
 
 
 def lines(told: Mapping[str, Mapping[str, Any]]) -> str:
@@ -81,7 +81,7 @@ def _of_yardstick(cell: Mapping[str, Any], name: str) -> str:
 def _row(name: str, cell: Mapping[str, Any]) -> list[str]:
   profit = cell['profit']
   mean = profit['mean']
-  interval = _EMPTY
+  interval = EMPTY
   if 'low' in mean:
     interval = f'{mean["low"]:+.1%} to {mean["high"]:+.1%}'
   return [
@@ -109,7 +109,7 @@ def _over_seeds(found: Mapping[str, Any]) -> str:
 
 
 def _solved(found: Mapping[str, Any] | None) -> str:
-  return _EMPTY if found is None else f'{found["count"]} of {found["size"]}'
+  return EMPTY if found is None else f'{found["count"]} of {found["size"]}'
 
 
 def _seeds(cell: Mapping[str, Any]) -> str:
@@ -121,13 +121,13 @@ def _seeds(cell: Mapping[str, Any]) -> str:
 
 def _share(found: Mapping[str, Any] | None) -> str:
   if found is None or not _is_known(found['value']):
-    return _EMPTY
+    return EMPTY
   return f'{found["value"]:.0%}'
 
 
 def _difference(found: Mapping[str, Any] | None) -> str:
   if found is None:
-    return _EMPTY
+    return EMPTY
   p = f' p {found["p"]:.4f}' if _is_known(found['p']) else ''
   return f'{found["mean"]:+.1%}{p}'
 

@@ -96,3 +96,11 @@ def test_several_regressors_beside_a_slow_formula():
   bread = np.linalg.inv(design.T @ design)
   covariance = bread @ middle @ bread * 90 / 87
   np.testing.assert_allclose(fit.errors, np.sqrt(np.diag(covariance)))
+
+
+@pytest.mark.filterwarnings('error')
+def test_an_account_that_never_trades_has_no_variance_to_explain():
+  factors = np.random.default_rng(0).normal(size=(60, 2))
+  fit = regression.least_squares(np.zeros(60), factors)
+  np.testing.assert_array_equal(fit.coefficients, 0)
+  assert np.isnan(fit.r_squared)
