@@ -8,7 +8,7 @@ from eigen3.reporting import cells_page
 
 
 def write(path, told):
-  about = {'versions': {'jax': '1'}, 'python': '3.11'}
+  about = {'versions': {'jax': '1'}, 'python': '3.11', 'data': {}}
   (path / 'run.json').write_text(json.dumps(about))
   (path / 'config.json').write_text('{}')
   page = path / 'results.html'
