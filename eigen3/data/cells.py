@@ -30,7 +30,7 @@ _CURRENCY = r'^([+-]?)[$£¥฿€₠-₿￥￡￦]\s?([+-]?[\d.])'
 # Commas that can only mark thousands.
 _THOUSANDS = r'^[+-]?\d{1,3}((,\d{3})+\.\d+|(,\d{3}){2,})$'
 # New shares for old ones.
-_RATIO = r'^(?P<new>\d+\.?\d*) ?[:/] ?(?P<old>0*[1-9]\d*\.?\d*)$'
+_RATIO = r'^(?P<new>\d+\.?\d*)[ -]?(?::|/|for)[ -]?(?P<old>0*[1-9]\d*\.?\d*)$'
 _TIME = r'[ T]\d\d?:\d\d[0-9:.+\-Z ]*'
 _DAY = rf'^\d{{4}}-\d\d-\d\d({_TIME})?$'
 # Dates with other separators or none: 20190102.
@@ -189,23 +189,22 @@ def numbers(column: pa.Array, decimal: str = '.') -> Cells:
     return _cells(column, values.to_numpy(zero_copy_only=False))
   except pa.ArrowInvalid:
     text = pc.ascii_trim_whitespace(text)
-  if decimal == '.':
-    text = _without_currency(text)
-    grouped = pc.match_substring_regex(text, _THOUSANDS)
-    text = pc.if_else(grouped, pc.replace_substring(text, ',', ''), text)
   missing = pc.is_in(text, value_set=pa.array(_MISSING, text.type))
   text = pc.if_else(missing, None, text)
-  matches = pc.fill_null(pc.match_substring_regex(text, _NUMBER), False)
+  matches = _alike(text, _NUMBER)
+  wrong = pc.and_not(pc.is_valid(text), matches)
+  if decimal == '.' and pc.any(wrong).as_py():
+    text = _without_currency(text)
+    grouped = _alike(text, _THOUSANDS)
+    text = pc.if_else(grouped, pc.replace_substring(text, ',', ''), text)
+    matches = _alike(text, _NUMBER)
+    wrong = pc.and_not(pc.is_valid(text), matches)
   values = pc.if_else(matches, text, None).cast(pa.float64())
-  return _cells(
-    column,
-    values.to_numpy(zero_copy_only=False),
-    pc.and_not(pc.is_valid(text), matches),
-  )
+  return _cells(column, values.to_numpy(zero_copy_only=False), wrong)
 
 
 def ratios(column: pa.Array, decimal: str = '.') -> Cells:
-  """Converts a column of ratios, as 4, 4:1 or 4/1, to float64."""
+  """Converts a column of ratios, as 4, 4:1 or 4-for-1, to float64."""
   column = _plain(column)
   found = numbers(column, decimal)
   if not found.wrong.size or not _is_text(column.type):
@@ -314,6 +313,11 @@ def _with_points(column: pa.Array) -> pa.Array:
   return pc.replace_substring(text, ',', '.')
 
 
+def _alike(text: pa.Array, pattern: str) -> pa.Array:
+  """Returns which cells match `pattern`; empty ones do not."""
+  return pc.fill_null(pc.match_substring_regex(text, pattern), False)
+
+
 def _without_currency(column: pa.Array) -> pa.Array:
   text = pc.ascii_trim_whitespace(column)
   return pc.replace_substring_regex(text, _CURRENCY, r'\1\2')
@@ -333,14 +337,11 @@ def _days_of_times(column: pa.Array, written: Days) -> np.ndarray:
 def _days_since_1970(text: pa.Array, written: Days) -> np.ndarray | None:
   """Returns the days of a column of times since 1970; None if it is none."""
 
-  def alike(pattern: str) -> pa.Array:
-    return pc.fill_null(pc.match_substring_regex(text, pattern), False)
-
   def share(cells: pa.Array) -> float:
     return (pc.sum(cells).as_py() or 0) / max(len(text), 1)
 
-  whole = alike(r'^-?(\d{1,18}|[1-8]\d{18})(\.0*)?$')
-  if written.format or share(whole) < 0.5 or share(alike(_DIGITS)) == 1:
+  whole = _alike(text, r'^-?(\d{1,18}|[1-8]\d{18})(\.0*)?$')
+  if written.format or share(whole) < 0.5 or share(_alike(text, _DIGITS)) == 1:
     return None
   digits = pc.replace_substring_regex(text, r'\.0*$', '')
   times = pc.if_else(whole, digits, None).cast(pa.int64())
@@ -353,7 +354,7 @@ def _days_since_1970(text: pa.Array, written: Days) -> np.ndarray | None:
 
 def _days_of_texts(column: pa.Array, written: Days) -> np.ndarray:
   text = pc.ascii_trim_whitespace(column)
-  matches = pc.fill_null(pc.match_substring_regex(text, _DAY), False)
+  matches = _alike(text, _DAY)
   if pc.all(matches).as_py() and not written.zone:
     try:
       days = pc.utf8_slice_codeunits(text, 0, 10).cast(pa.date32())

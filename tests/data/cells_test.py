@@ -61,10 +61,13 @@ def test_a_sign_of_a_currency_stands_first_and_commas_mark_thousands():
 
 
 def test_ratios_of_splits():
-  texts = ['4:1', '1/10', '3 : 2', '2', '0', '', '1:0', 'x', '4:1:2', '-4:1']
-  found = cells.ratios(pa.array(texts))
-  np.testing.assert_array_equal(found.values, [4, 0.1, 1.5, 2, 0] + [NAN] * 5)
-  assert wrong_of(found) == dict(enumerate(texts[6:], 6))
+  texts = ['4:1', '1/10', '3 : 2', '3-for-2', '7 for 1', '2', '0', '']
+  wrong = ['1:0', 'x', '4:1:2', '-4:1']
+  found = cells.ratios(pa.array(texts + wrong))
+  np.testing.assert_array_equal(
+    found.values, [4, 0.1, 1.5, 1.5, 7, 2, 0] + [NAN] * 5
+  )
+  assert wrong_of(found) == dict(enumerate(wrong, len(texts)))
   found = cells.ratios(pa.array([4.0, None]))
   np.testing.assert_array_equal(found.values, [4, NAN])
   found = cells.ratios(pa.array(['1,5', '3:1']), decimal=',')
