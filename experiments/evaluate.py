@@ -232,7 +232,8 @@ def _check_alike(runs: list[SavedRun]) -> None:
       run.experiment.splits == first.experiment.splits,
       f'{run.name}: splits',
       run.experiment.splits,
-      f'those of {first.name}, {first.experiment.splits}',
+      f'those of {first.name}, {first.experiment.splits}: train both with the '
+      'same data.validation_days, data.holdout_days and data.embargo_days',
     )
     for name, value in first.config.environment.items():
       if name not in _MAY_DIFFER:
