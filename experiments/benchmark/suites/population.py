@@ -152,7 +152,7 @@ def _saving_group(size: str, cores: int) -> Group:
     reference=generation,
     note=(
       f'{members} agents, preset {size}, and a full replay, to the folder of '
-      'temporary files; 50 times faster is 2 % of a generation'
+      'temporary files; 50 times faster than a generation is 2 % of its time'
     ),
   )
 

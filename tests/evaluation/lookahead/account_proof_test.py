@@ -16,12 +16,12 @@ from eigen3.evaluation.lookahead import LookAheadError, Parts
 LAST = 90
 
 
-def decide(_, plans, account):
+def decide(_, encoded, account):
   """Prefers stocks that rose, and held ones less, the older the less."""
   weight, age, gain = jnp.moveaxis(account.stocks[..., :3], -1, 0)
-  coefficient = 1 + plans[..., 0] - weight - age + gain
+  coefficient = 1 + encoded[..., 0] - weight - age + gain
   coefficient += account.whole[..., :1] - account.whole[..., 1:]
-  return jnp.stack([jnp.clip(coefficient, 0, 2), 5 + plans[..., 1]], -1)
+  return jnp.stack([jnp.clip(coefficient, 0, 2), 5 + encoded[..., 1]], -1)
 
 
 def policy(market, days, later=0):
@@ -54,9 +54,9 @@ def test_nothing_looks_ahead():
     assert min(found[kind]) > 50, kind
 
 
-def test_plans_that_look_ahead_are_found():
+def test_an_encoded_policy_that_looks_ahead_is_found():
   leak = find_leak(functools.partial(policy, later=1))
-  assert (leak.name, leak.day) == ('actions.plans', LAST)
+  assert (leak.name, leak.day) == ('actions.encoded', LAST)
 
 
 @jax.tree_util.register_pytree_node_class
