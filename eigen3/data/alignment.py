@@ -14,8 +14,8 @@ def aligned(panel: MarketPanel, like: MarketPanel) -> MarketPanel:
   """Returns `panel` with the columns of `like`, in its order.
 
   Columns are matched by name. Columns that are not in `like` are left out. If
-  `panel` has a universe, a stock outside its investable range was never a
-  member.
+  `panel` has a universe, a stock outside its investable range counts as no
+  member on any day.
 
   Args:
     panel: T days; it may have more columns, in another order.

@@ -141,7 +141,7 @@ def _entropy(axes, history: np.ndarray) -> None:
   nats, most = importance.entropy(history), float(np.log(num_columns))
   last = ''
   if np.isfinite(nats[-1]):
-    last = f', at last that of {np.exp(nats[-1]):.1f} equal columns'
+    last = f', at the end that of {np.exp(nats[-1]):.1f} equal columns'
   drawing.name_axes(axes, f'Entropy of the attention{last}')
   axes.plot(
     np.arange(1, num_generations + 1),

@@ -318,5 +318,5 @@ def _growth_line(summary: Summary) -> str:
   )
   return (
     f'grows as {summary["axis"]}^{grown["exponent"]:.2f}; '
-    f'from proportional: {deviations}'
+    f'deviation from proportional: {deviations}'
   )

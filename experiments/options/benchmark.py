@@ -47,6 +47,6 @@ AHEAD = flags.DEFINE_integer(
 MAX_SECONDS = flags.DEFINE_float(
   'max_seconds',
   300.0,
-  'Maximum total seconds of the runs of a case; at least --min_repeats run.',
+  'Maximum total seconds of the runs of a case, after --min_repeats runs.',
   lower_bound=0.0,
 )
