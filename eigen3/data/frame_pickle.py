@@ -324,7 +324,7 @@ def _bytes(*args: Any) -> bytes:
       return data
     case ():
       return b''
-  raise ValueError('bytes of something else')
+  raise ValueError('unexpected bytes')
 
 
 def _scalar(*args: Any) -> Any:
@@ -334,7 +334,7 @@ def _scalar(*args: Any) -> Any:
       array = _shaped(data, dtype, (), 'C', 1)
       if array is not None:
         return array.item()
-  raise ValueError('a number of something else')
+  raise ValueError('an unexpected number')
 
 
 def _plain_object(*args: Any) -> Note:
@@ -342,7 +342,7 @@ def _plain_object(*args: Any) -> Note:
   match args:
     case (Note(name, None), Note('object'), None):
       return Note(name, ())
-  raise ValueError('an object of something else')
+  raise ValueError('an unexpected object')
 
 
 def _nothing(*args: Any) -> None:

@@ -303,7 +303,7 @@ def _fields_and_symbols(
 
 
 def _pair(first: str, second: str) -> str:
-  """Returns the name of a column with two names, or that of the days."""
+  """Joins a column's two names to one; the column of days keeps its own."""
   kinds = [
     _ALIASES.get(letters(name), letters(name)) for name in (first, second)
   ]

@@ -45,8 +45,8 @@ def eigen2_features(ohlc: np.ndarray) -> np.ndarray:
   Returns:
     float64 [T, C, 9], see `FEATURES`: prices in the units of `ohlc`, RSI in 0
     to 100 (50 if the price has not moved), MACD and its signal and the distance
-    to the mean in the units of `ohlc`, TRIX in % a day (NaN once a mean is zero,
-    and not meaningful if values change sign). NaN on rows without a close
+    to the mean in the units of `ohlc`, TRIX in % a day (NaN once a mean is
+    zero, and not meaningful if values change sign). NaN on rows without a close
     and on a column's first `WARM_UP_DAYS` rows.
 
   Raises:
