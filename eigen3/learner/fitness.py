@@ -88,11 +88,11 @@ def estimated(
 ) -> Estimate:
   """Combines a generation's slices with earlier estimates.
 
-  An earlier estimate compares an agent with others that stayed. These had
-  another mean, and the best of them were lucky, too: so their mean is shifted
-  to that on the new slices. Agents learn between generations, so old estimates
-  lose
-  precision: a Kalman filter whose state variance grows by a factor.
+  An earlier estimate compares an agent with others of its time. Those that
+  stayed were selected, partly by luck. So the earlier estimates are shifted to
+  have the mean that these agents have on the new slices. Agents learn between
+  generations, so earlier estimates lose precision: this is a Kalman filter
+  whose state variance grows by a factor.
 
   Args:
     scores: [A, E], of all agents on the same slices.
