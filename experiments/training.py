@@ -169,7 +169,8 @@ def _begun(
 ) -> pathlib.Path | None:
   """Returns the folder of a run to take settings from, if one has begun.
 
-  A seed that had not started when its program ended takes another seed's.
+  For a seed that had not started when its program ended, it is the folder of
+  another seed.
   """
   if resume or seed is None or not options.RESUME.value:
     return workdir if resume else None

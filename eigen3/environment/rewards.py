@@ -141,10 +141,10 @@ def _entry_excess(environment, state, next_state, extras) -> Array:
   If an unused entry paid 0, costs would cancel and some stock would be worth
   buying every day: some trades beat the mean even when all of them lose. So an
   unused entry also pays minus a mean trade, with the widest target. With
-  `market_timing` it is that of the same day, and actions differ by as much as
-  under `entry`. Without, it is the mean over all days: no day is better for
-  buying than another, but over all days buying still pays as much more than not
-  buying as it does under `entry`.
+  `market_timing` this mean is that of the same day, and rewards of actions
+  differ by as much as under `entry`. Without it, the mean is over all days: no
+  day is better for buying than another. In both cases the advantage of buying
+  over not buying, summed over all days, is that of `entry`.
 
   A sale target is judged by its effect on the stock relative to its effect on
   the others. The reward looks ahead, as `entry` does; without `market_timing`,
