@@ -111,7 +111,8 @@ def gains_ahead(
     orders: accepted ones, leaves [M].
 
   Returns:
-    At the closes of the H days after `day`, as of `values_ahead`.
+    The additions at the closes of the H days after `day`; H as in
+    `values_ahead`.
   """
   rate = environment.cost_rate
   entry_day, price, filled = _fill(environment, day, orders.stock)

@@ -165,7 +165,7 @@ def _headline(returns: np.ndarray, year: int) -> np.ndarray:
 
 
 def _headline_of(backtests: Sequence[Backtest]) -> np.ndarray:
-  """Returns the same for backtests, [3, M]."""
+  """Maps backtests to profits, Sharpe ratios and max. drawdowns, [3, M]."""
   returns = [metrics.daily_returns(backtest) for backtest in backtests]
   found = _headline(np.stack(returns, axis=1), backtests[0].year)
   return found.reshape(3, -1)
