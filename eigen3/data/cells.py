@@ -133,8 +133,8 @@ class Days:
     if self.format:
       return f'a date as {self.format} or YYYY-MM-DD'
     return (
-      'a date as YYYY-MM-DD (--date_format=dd/mm/yyyy, mm/dd/yyyy or another '
-      'reads others)'
+      'a date as YYYY-MM-DD (other formats need --date_format=dd/mm/yyyy, '
+      'mm/dd/yyyy or another)'
     )
 
 

@@ -10,10 +10,9 @@ _DEFAULTS = td3.get_config().data
 SOURCE = path_flags.DEFINE_path(
   'source',
   None,
-  'Folder with one CSV (or .csv.gz, .txt) a ticker, or a CSV or Parquet file '
-  'with all of them: '
-  'either a row for each day and symbol, or as yfinance gives it; or a file '
-  "of Eigen2's, pickled or a CSV, whose features are kept.",
+  'Folder with one CSV (or .csv.gz, .txt) for each ticker. Or one CSV or '
+  'Parquet file with all tickers: a row for each day and symbol, or the layout '
+  'of yfinance. Or a file of Eigen2, pickled or a CSV; its features are kept.',
 )
 DOWNLOAD = flags.DEFINE_list(
   'download',
