@@ -241,7 +241,7 @@ def _check_settings(config: ml_collections.ConfigDict) -> None:
 
 
 def _check_pruner(config: ml_collections.ConfigDict) -> None:
-  """Checks the pruner; the default of its minimum is cut for short trials."""
+  """Checks the pruner; shortens its default minimum for short trials."""
   check(
     'pruner',
     config.pruner,

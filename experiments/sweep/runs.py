@@ -65,9 +65,9 @@ def make_command(config: ml_collections.ConfigDict, devices: int) -> Command:
 def _changes(config: ml_collections.ConfigDict) -> dict[str, Any]:
   """Returns the fewest changes from the preset to the sweep's settings.
 
-  A field that follows another is not among them, so that it still follows if
-  that one is tried. Fields are in alphabetical order, in which those that
-  follow are later.
+  Leaves out fields whose value refers to another field, so that they still
+  follow it when it is tried. In the alphabetical order of fields, a field comes
+  after the one that it refers to.
   """
   found = flatten(config.settings)
   settings = sweep.settings_of(config.program, config.settings.preset)
