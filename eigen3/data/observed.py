@@ -106,8 +106,9 @@ SCALED: Mapping[str, Callable[[MarketPanel], np.ndarray]] = {
 def _usual_move(close: pd.DataFrame) -> pd.DataFrame:
   """Computes the mean absolute daily change over a year.
 
-  A year is the longest window of the features it divides. With a shorter one,
-  still days would divide a remaining distance to a mean by almost 0.
+  A year is the longest window of the features that are divided by this mean.
+  With a shorter one, days without moves would make it almost 0 while a price is
+  still far from its mean of a year.
   """
   return _year(close.diff().abs())
 

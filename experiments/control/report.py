@@ -98,7 +98,7 @@ def table(summary: Mapping[str, Any]) -> str:
   if summary['known']:
     known = summary['known']
     lines.append(
-      f'known: {known["mean"]:.1f}, deviation {known["deviation"]:.1f}, after '
+      f'published: {known["mean"]:.1f}, deviation {known["deviation"]:.1f}, after '
       f'{known["steps"]:,} steps ({known["source"]})'
     )
   return '\n'.join(lines)
@@ -116,7 +116,7 @@ def draw_curves(
   """
   curves = pd.DataFrame({s: f['curve'] for s, f in summary['seeds'].items()})
   known = summary['known']
-  remark = f'known: {known["source"]}' if known else ''
+  remark = f'published: {known["source"]}' if known else ''
   with drawing.picture(path, 5, title, remark) as figure:
     axes = figure.subplots()
     for seed, colour in drawing.colours([*summary['seeds']]).items():
@@ -163,7 +163,7 @@ def _known(axes, known: Mapping[str, Any]) -> None:
     color=drawing.REFERENCE,
     linestyle='--',
     linewidth=1.2,
-    label=f'known: {known["mean"]:.0f}\nafter {known["steps"]:,} steps',
+    label=f'published: {known["mean"]:.0f}\nafter {known["steps"]:,} steps',
   )
   axes.axhline(
     known['goal'],
