@@ -98,8 +98,8 @@ def table(summary: Mapping[str, Any]) -> str:
   if summary['known']:
     known = summary['known']
     lines.append(
-      f'published: {known["mean"]:.1f}, deviation {known["deviation"]:.1f}, after '
-      f'{known["steps"]:,} steps ({known["source"]})'
+      f'published: {known["mean"]:.1f}, deviation {known["deviation"]:.1f}, '
+      f'after {known["steps"]:,} steps ({known["source"]})'
     )
   return '\n'.join(lines)
 
