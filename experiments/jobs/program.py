@@ -30,13 +30,13 @@ class Program(NamedTuple):
   Attributes:
     check: `(config)`, raises a ValueError for bad settings.
     cells: `(config, workdir)`, prepares and returns the cells to run.
-    tell: `(config, workdir, cells, outcomes)`, writes results and returns the
-      text to print.
+    write_results: `(config, workdir, cells, outcomes)`, writes results and
+      returns the text to print.
   """
 
   check: Callable[[ml_collections.ConfigDict], None]
   cells: Callable[[ml_collections.ConfigDict, pathlib.Path], list[Cell]]
-  tell: Callable[..., str]
+  write_results: Callable[..., str]
 
 
 def main(argv: Sequence[str], program: Program) -> int:
@@ -70,7 +70,7 @@ def main(argv: Sequence[str], program: Program) -> int:
 
   environment = scheduler.environment_of(workdir, _jobs(config))
   done = pool.run_all(tasks, _jobs(config), environment, archive, write_rows)
-  text = program.tell(config, workdir, cells, write_rows())
+  text = program.write_results(config, workdir, cells, write_rows())
   with atomic_path(workdir / 'results.txt') as path:
     path.write_text(text + '\n', encoding='utf-8')
   print(text)

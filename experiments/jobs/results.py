@@ -17,7 +17,7 @@ from experiments.jobs.cells import Cell
 _PICTURE, _PAGE = 'results.png', 'results.html'
 
 
-def told_of(
+def summary_of(
   config: ml_collections.ConfigDict,
   seeds: Sequence[int],
   runs: Mapping[int, Outcome],
@@ -65,7 +65,7 @@ def write(
     workdir: of all runs.
     cells: all cells.
     outcomes: of finished runs, by cell and seed.
-    reports: results by cell, see `told_of`, with the `goal`; and with a
+    reports: results by cell, see `summary_of`, with the `goal`; and with a
       `group`, the title of the table that the cell is in.
     title: of the picture.
     remark: what every reader must know.

@@ -1,10 +1,10 @@
-r"""Trains on markets with known answers and tells what was learnt.
+r"""Trains on markets with known answers and reports what was learnt.
 
 eigen3 ladder --config=small --workdir=ladders/first [--only='^drift$|none'] \
   [--jobs=2]
 
 Every run is a process of its own. Killed or stopped, the same command goes on;
---only does a part of it, and what is told is of all that is there.
+--only does a part of it, and results are of all that is there.
 """
 
 from experiments import mains
@@ -113,21 +113,21 @@ def cells_of(
   ]
 
 
-def tell(
+def write_results(
   config: ml_collections.ConfigDict,
   workdir: pathlib.Path,
   cells: Sequence[Cell],
   outcomes: program.Outcomes,
 ) -> str:
   """Writes the results; returns the table as text."""
-  told = {
-    cell.name: _told(config, cell, outcomes)
+  summaries = {
+    cell.name: _summary(config, cell, outcomes)
     for cell in cells
     if outcomes[cell.name]
   }
   title = f'Ladder, preset {config.preset}'
   return results.write(
-    config, workdir, cells, outcomes, told, title, _REMARK,
+    config, workdir, cells, outcomes, summaries, title, _REMARK,
     first=_primary(config, outcomes),
   )  # fmt: skip
 
@@ -146,7 +146,7 @@ def _primary(
   return {'comparisons': found, 'named': primary.named(config, commits)}
 
 
-def _told(
+def _summary(
   config: ml_collections.ConfigDict, cell: Cell, outcomes: program.Outcomes
 ) -> dict[str, Any]:
   """Returns the results of a cell, and its comparisons on common seeds."""
@@ -154,12 +154,14 @@ def _told(
   for other in settings.beside:
     is_ranker = config.cells[other].program == ranking.NAME
     beside[ranking.NAME if is_ranker else other] = outcomes[other]
-  told = results.told_of(config, cell.seeds, outcomes[cell.name], beside)
-  goal = goals.judge(settings.goal, told, config.goals)
+  summary = results.summary_of(config, cell.seeds, outcomes[cell.name], beside)
+  goal = goals.judge(settings.goal, summary, config.goals)
   group = f'{_KINDS[settings.seeds]} ({len(cell.seeds)} seeds)'
-  return {**told, 'goal': goal, 'group': group}
+  return {**summary, 'goal': goal, 'group': group}
 
 
 def main(argv: Sequence[str]) -> int:
   """Runs unfinished runs; returns 1 if one failed, 130 if stopped, else 0."""
-  return program.main(argv, program.Program(check_settings, cells_of, tell))
+  return program.main(
+    argv, program.Program(check_settings, cells_of, write_results)
+  )

@@ -6,7 +6,7 @@ from typing import Any
 
 import ml_collections
 
-Told = Mapping[str, Any]
+Summary = Mapping[str, Any]
 _SHARES = {
   'share_of_momentum': 'momentum',
   'share_of_momentum_by_account': 'momentum',
@@ -16,10 +16,10 @@ _WORDS = {True: 'met', False: 'not met', None: 'not known'}
 
 
 def _share_of(
-  control: str, field: str, told: Told, goals: ml_collections.ConfigDict
+  control: str, field: str, summary: Summary, goals: ml_collections.ConfigDict
 ) -> tuple[bool | None, str]:
   """Requires a share of a control's profit; the interval is only reported."""
-  share, words = told['shares'][control], f'{goals[field]:.0%} of {control}'
+  share, words = summary['shares'][control], f'{goals[field]:.0%} of {control}'
   if share['value'] is None:
     return None, words
   ends = f'{share["low"]:.0%} to {share["high"]:.0%}'
@@ -27,13 +27,13 @@ def _share_of(
   return share['value'] >= goals[field], found
 
 
-def _above_random(told: Told, goals: ml_collections.ConfigDict):
+def _above_random(summary: Summary, goals: ml_collections.ConfigDict):
   """Requires a significant excess over random entry with the same exits.
 
   Both tests must agree: the p-value is over days for the same seeds, and the
   interval over seeds is over other markets of the kind.
   """
-  found = told['against']['random_entry']
+  found = summary['against']['random_entry']
   p, seeds = found['p'], found.get('seeds')
   words = f'above random, p < {goals.p:g}'
   if p is None or not _is_known(seeds):
@@ -42,7 +42,7 @@ def _above_random(told: Told, goals: ml_collections.ConfigDict):
   return is_met, f'{words} (days: p {p:.4f}; seeds: {_interval(seeds)} a year)'
 
 
-def _no_edge(told: Told, goals: ml_collections.ConfigDict):
+def _no_edge(summary: Summary, goals: ml_collections.ConfigDict):
   """Requires 0 in the interval over seeds of the excess over random entry.
 
   A wide interval contains 0 easily, so it must also be narrow. Then no edge
@@ -50,7 +50,7 @@ def _no_edge(told: Told, goals: ml_collections.ConfigDict):
   show that the policy trades like random entry, which pays costs on every
   trade: a policy that does not trade pays none and exceeds it without skill.
   """
-  seeds = told['against']['random_entry'].get('seeds')
+  seeds = summary['against']['random_entry'].get('seeds')
   words = f'as random, half-width at most {goals.half_width:.0%}'
   if not _is_known(seeds):
     return None, words
@@ -71,14 +71,14 @@ GOALS: Mapping[str, Callable] = {
 
 
 def judge(
-  name: str, told: Told, goals: ml_collections.ConfigDict
+  name: str, summary: Summary, goals: ml_collections.ConfigDict
 ) -> dict[str, Any]:
   """Returns whether a cell meets its goal.
 
   Args:
     name: of the goal; '' means none.
-    told: results of `pooled.pool`, and `missing`, the seeds without a finished
-      run.
+    summary: results of `pooled.pool`, and `missing`, the seeds without a
+      finished run.
     goals: the section of the ladder's config.
 
   Returns:
@@ -87,11 +87,11 @@ def judge(
   """
   if not name:
     return {}
-  found, words = GOALS[name](told, goals)
+  found, words = GOALS[name](summary, goals)
   is_met = None if found is None else bool(found)
-  if told['missing']:
-    seeds = told['seeds']
-    verdict = f'open: {seeds} of {seeds + len(told["missing"])} seeds'
+  if summary['missing']:
+    seeds = summary['seeds']
+    verdict = f'open: {seeds} of {seeds + len(summary["missing"])} seeds'
     return {'met': None, 'words': f'{words}: {verdict}'}
   return {'met': is_met, 'words': f'{words}: {_WORDS[is_met]}'}
 

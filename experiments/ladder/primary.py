@@ -88,27 +88,27 @@ def judge(
     `corrected` value; `solved`, for each side `pooled.solved` by cell.
   """
   section = config.primary
-  told: dict[str, dict[str, Any]] = {}
+  judged: dict[str, dict[str, Any]] = {}
   for name, comparison in section.comparisons.items():
     cells = (*comparison.ours, *comparison.theirs)
     lacking = {x: record.missing(section.seeds, outcomes[x]) for x in cells}
     lacking = {cell: seeds for cell, seeds in lacking.items() if seeds}
-    told[name] = {
+    judged[name] = {
       **json.loads(comparison.to_json()),
       'missing': lacking,
       'met': None,
     }
     if not lacking:
-      told[name] |= _compared(config, comparison, outcomes)
-  p_values = paired.corrected([found.get('p') for found in told.values()])
-  for found, corrected in zip(told.values(), p_values, strict=True):
+      judged[name] |= _compared(config, comparison, outcomes)
+  p_values = paired.corrected([found.get('p') for found in judged.values()])
+  for found, corrected in zip(judged.values(), p_values, strict=True):
     if corrected is not None:
       found['corrected'] = corrected
       # Until all p-values are known, the corrected ones may become smaller.
       found['met'] = _is_met(found, section.level) or (
         None if None in p_values else False
       )
-  return told
+  return judged
 
 
 def named(

@@ -5,7 +5,7 @@ eigen3 study --config=small --config.panel=panel.parquet \
 
 For each year one agent, a population and the supervised ranker are trained on
 the days before it, with several seeds; their held-out days are opened once and
-told of together. Killed or stopped, the same command goes on.
+judged together. Killed or stopped, the same command goes on.
 """
 
 from experiments import mains
@@ -98,7 +98,7 @@ def cells_of(
   ]
 
 
-def tell(
+def write_results(
   config: ml_collections.ConfigDict,
   workdir: pathlib.Path,
   cells: Sequence[Cell],
@@ -109,14 +109,14 @@ def tell(
     f'{_ALL}/{name}': _chained(config, name, outcomes)
     for name in config.programs
   }
-  told = {
-    f'{part}/{name}': _told(config, part, name, runs)
+  summaries = {
+    f'{part}/{name}': _summary(config, part, name, runs)
     for part in (_ALL, *config.years)
     for name in config.programs
     if runs[f'{part}/{name}']
   }
   title = f'Walk-forward study, preset {config.preset}, seeds {[*config.seeds]}'
-  remark = _remark(config, workdir) if told else ''
+  remark = _remark(config, workdir) if summaries else ''
   together = {
     name: [*runs[f'{_ALL}/{name}'].values()]
     for name in config.programs
@@ -135,7 +135,7 @@ def tell(
       write_json(workdir / 'contest.json', contest)
       more = series.contest_lines(contest)
   return results.write(
-    config, workdir, cells, outcomes, told, title, remark, more, pictures
+    config, workdir, cells, outcomes, summaries, title, remark, more, pictures
   )
 
 
@@ -154,7 +154,7 @@ def _chained(
   }
 
 
-def _told(
+def _summary(
   config: ml_collections.ConfigDict,
   part: str | int,
   name: str,
@@ -166,7 +166,9 @@ def _told(
     for other in _BESIDE.get(name, ())
     if other in config.programs
   }
-  return results.told_of(config, config.seeds, runs[f'{part}/{name}'], beside)
+  return results.summary_of(
+    config, config.seeds, runs[f'{part}/{name}'], beside
+  )
 
 
 def _remark(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> str:
@@ -190,4 +192,6 @@ def _remark(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> str:
 
 def main(argv: Sequence[str]) -> int:
   """Runs unfinished runs; returns 1 if one failed, 130 if stopped, else 0."""
-  return program.main(argv, program.Program(check_settings, cells_of, tell))
+  return program.main(
+    argv, program.Program(check_settings, cells_of, write_results)
+  )

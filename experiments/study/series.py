@@ -52,27 +52,27 @@ def contest(
   """
   returns = table.drop(columns='date')
   best = contenders.confidence_set(returns.to_numpy(), seed, repeats)
-  told = {
+  p_values = {
     str(name): {'best': float(p)}
     for name, p in zip(returns.columns, best, strict=True)
   }
   ours = returns[[*programs]].to_numpy()
   for name in returns.columns.drop([*programs]):
-    told[name]['beaten'] = contenders.superior_ability(
+    p_values[name]['beaten'] = contenders.superior_ability(
       ours, returns[name].to_numpy(), seed, repeats
     )
-  return told
+  return p_values
 
 
-def contest_lines(told: Mapping[str, Mapping[str, float]]) -> list[str]:
+def contest_lines(p_values: Mapping[str, Mapping[str, float]]) -> list[str]:
   """Returns the results of `contest` as text."""
-  order = sorted(told, key=lambda name: -told[name]['best'])
+  order = sorted(p_values, key=lambda name: -p_values[name]['best'])
   best = ', '.join(
-    f'{drawing.shown(name)} {told[name]["best"]:.3f}' for name in order
+    f'{drawing.shown(name)} {p_values[name]["best"]:.3f}' for name in order
   )
   beaten = ', '.join(
     f'{drawing.shown(name)} {found["beaten"]:.3f}'
-    for name, found in told.items()
+    for name, found in p_values.items()
     if 'beaten' in found
   )
   return [

@@ -134,7 +134,7 @@ def test_no_verdict_over_the_seeds_that_survived(tmp_path):
     write_run(drift.run(runs, seed), seed=seed)
     outcomes['drift'][seed] = outcome(drift, runs, seed)
   drift.run(runs, 102).with_name('seed102.failed').write_text('no memory')
-  text = ladder_main.tell(config, tmp_path, cells, outcomes)
+  text = ladder_main.write_results(config, tmp_path, cells, outcomes)
   assert 'open: 2 of 3 seeds' in text
   assert '\ndrift: seed 102 failed: no memory\n' in text
   assert '\ndrift over ranker: open, seeds are missing\n' in text

@@ -103,7 +103,7 @@ def test_a_finished_run_is_read(tmp_path):
   assert ranker.policy == 'ranker'
 
 
-def told_of(share=0.92, mean=0.1, p=0.001, low=0.05, high=0.15, missing=()):
+def summary_of(share=0.92, mean=0.1, p=0.001, low=0.05, high=0.15, missing=()):
   """A cell of which all that goals ask for is known; low None: no interval."""
   found = {'mean': mean, 'p': p, 'low': 0.09, 'high': 0.11}
   if low is not None:
@@ -122,24 +122,24 @@ def told_of(share=0.92, mean=0.1, p=0.001, low=0.05, high=0.15, missing=()):
 @pytest.mark.parametrize(
   'goal, told, met',
   [
-    ('share_of_momentum', told_of(share=0.85), True),
-    ('share_of_momentum', told_of(share=0.84), False),
-    ('share_of_momentum', told_of(share=None), None),
-    ('share_of_momentum_by_account', told_of(share=0.9), True),
-    ('share_of_momentum_by_account', told_of(share=0.89), False),
-    ('share_of_patient', told_of(share=0.8), True),
-    ('share_of_patient', told_of(share=0.79), False),
-    ('above_random', told_of(), True),
-    ('above_random', told_of(p=0.01), False),
-    ('above_random', told_of(low=-0.01), False),
-    ('above_random', told_of(mean=-0.1), False),
-    ('above_random', told_of(p=None), None),
-    ('above_random', told_of(low=None), None),
-    ('no_edge', told_of(low=-0.02, high=0.06), True),
-    ('no_edge', told_of(low=-0.02, high=0.07), False),
-    ('no_edge', told_of(low=0.01, high=0.02), False),
-    ('no_edge', told_of(low=-0.2, high=-0.1), False),
-    ('no_edge', told_of(low=None), None),
+    ('share_of_momentum', summary_of(share=0.85), True),
+    ('share_of_momentum', summary_of(share=0.84), False),
+    ('share_of_momentum', summary_of(share=None), None),
+    ('share_of_momentum_by_account', summary_of(share=0.9), True),
+    ('share_of_momentum_by_account', summary_of(share=0.89), False),
+    ('share_of_patient', summary_of(share=0.8), True),
+    ('share_of_patient', summary_of(share=0.79), False),
+    ('above_random', summary_of(), True),
+    ('above_random', summary_of(p=0.01), False),
+    ('above_random', summary_of(low=-0.01), False),
+    ('above_random', summary_of(mean=-0.1), False),
+    ('above_random', summary_of(p=None), None),
+    ('above_random', summary_of(low=None), None),
+    ('no_edge', summary_of(low=-0.02, high=0.06), True),
+    ('no_edge', summary_of(low=-0.02, high=0.07), False),
+    ('no_edge', summary_of(low=0.01, high=0.02), False),
+    ('no_edge', summary_of(low=-0.2, high=-0.1), False),
+    ('no_edge', summary_of(low=None), None),
   ],
 )
 def test_goals(goal, told, met):
@@ -152,15 +152,15 @@ def test_goals(goal, told, met):
 
 @pytest.mark.parametrize('goal', [*goals.GOALS])
 def test_a_goal_is_open_until_all_seeds_are_there(goal):
-  found = goals.judge(goal, told_of(low=-0.01, missing=[4]), GOALS)
+  found = goals.judge(goal, summary_of(low=-0.01, missing=[4]), GOALS)
   assert found['met'] is None
   assert found['words'].endswith(': open: 4 of 5 seeds')
 
 
 def test_what_a_verdict_rests_on_is_stated():
-  words = goals.judge('above_random', told_of(), GOALS)['words']
+  words = goals.judge('above_random', summary_of(), GOALS)['words']
   assert 'days: p 0.0010; seeds: +5.0% to +15.0% a year' in words
-  words = goals.judge('no_edge', told_of(low=-0.05), GOALS)['words']
+  words = goals.judge('no_edge', summary_of(low=-0.05), GOALS)['words']
   assert 'seeds: -5.0% to +15.0% a year, half-width 10.0%' in words
 
 

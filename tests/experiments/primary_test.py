@@ -192,7 +192,7 @@ def test_the_page_shows_primary_comparisons_first(tmp_path):
     else {}
     for cell in cells
   }
-  text = ladder_main.tell(config, tmp_path, cells, outcomes)
+  text = ladder_main.write_results(config, tmp_path, cells, outcomes)
   told = json.loads((tmp_path / record.RESULTS).read_text())['primary']
   expected = primary_table.lines(told).splitlines()
   # JSON has names in another order.

@@ -164,7 +164,7 @@ def test_folds_are_told_of_alone_and_together(panel_file, tmp_path):
       write_run(run, policy, at, commit=f'code{seed}')
       outcomes[cell.name][seed] = outcome(cell, runs, seed)
   record.enter(tmp_path, config)
-  text = study_main.tell(config, tmp_path, cells, outcomes)
+  text = study_main.write_results(config, tmp_path, cells, outcomes)
   told = json.loads((tmp_path / 'results.json').read_text())
   assert (tmp_path / 'results.png').stat().st_size > 10_000
   assert (tmp_path / 'daily.png').stat().st_size > 10_000
@@ -211,7 +211,7 @@ def test_folds_are_told_of_alone_and_together(panel_file, tmp_path):
   cell = next(cell for cell in cells if cell.name == '2008/erl')
   write_run(cell.run(tmp_path, 1), 'agent', 7)
   outcomes['2008/erl'][1] = outcome(cell, tmp_path, 1)
-  text = study_main.tell(config, tmp_path, cells, outcomes)
+  text = study_main.write_results(config, tmp_path, cells, outcomes)
   contest = json.loads((tmp_path / 'contest.json').read_text())
   assert list(contest) == sorted(daily.columns[1:])
   assert 'may be the best of all' in text
@@ -251,6 +251,6 @@ def test_nothing_is_told_of_nothing(panel_file, tmp_path):
   cells = study_main.cells_of(config, tmp_path)
   nothing = {cell.name: {} for cell in cells}
   record.enter(tmp_path, config)
-  text = study_main.tell(config, tmp_path, cells, nothing)
+  text = study_main.write_results(config, tmp_path, cells, nothing)
   assert text.startswith('no run is done yet\nno run is done of: 2006/erl, ')
   assert not (tmp_path / record.RESULTS).exists()

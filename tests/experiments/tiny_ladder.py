@@ -33,7 +33,9 @@ def command(self, run, seed, devices, goes_on):
 
 
 if __name__ == '__main__':
-  work = program.Program(ladder.check_settings, ladder.cells_of, ladder.tell)
+  work = program.Program(
+    ladder.check_settings, ladder.cells_of, ladder.write_results
+  )
   with mock.patch.object(cells.Cell, '_command', command):
     mains.run(
       functools.partial(program.main, program=work),
