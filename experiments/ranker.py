@@ -17,6 +17,7 @@ import pathlib
 from collections.abc import Sequence
 
 import ml_collections
+import numpy as np
 import pandas as pd
 
 from eigen3.evaluation import Results, ranking, summary
@@ -77,9 +78,14 @@ def _run(
     for split, judge in judges.items()
   }
   last = results[list(results)[-1]]
+  if config.evaluation.measures and 'holdout' in results:
+    scores = policy.scores(experiment.holdout.days)
+    played = last[ranking.NAME][0]
+    wiring.write_measures(experiment, config, workdir, scores, played)
   write_table(workdir / 'daily.csv', summary.daily_returns(results))
   write_table(workdir / 'trades.csv', last[ranking.NAME][0].trades)
   budget = config.ranker.windows or agent_windows(config)
+  threshold = policy.threshold if np.isfinite(policy.threshold) else None
   write_json(
     workdir / 'summary.json',
     {
@@ -88,17 +94,19 @@ def _run(
       'best_update': fitted.best_update,
       'windows_trained': fitted.windows,
       'windows_of_the_agent': agent_windows(config),
-      'threshold_percent': policy.threshold,
+      'threshold_percent': threshold,
       'data': wiring.about_data(experiment),
       'holdout_openings': opened,
       'preset': config.preset,
       'seed': config.seed,
     },
   )
+  buys = 'the best of every day'
+  if threshold is not None:
+    buys = f'if the predicted return is above {threshold:+.2f} % net of costs'
   print(
     f'trained on {fitted.windows:,} windows of at most {budget:,}, the best '
-    f'after update {fitted.best_update} of {fitted.updates}; buys if the '
-    f'predicted return is above {policy.threshold:+.2f} % net of costs'
+    f'after update {fitted.best_update} of {fitted.updates}; buys {buys}'
   )
   print(tables.policies(last))
   print(

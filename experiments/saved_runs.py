@@ -107,7 +107,8 @@ def load(paths: Sequence[str], panel: str | None = None) -> list[SavedRun]:
     experiment = experiments[alike]
     about = wiring.about_data(experiment)
     run_directory.check_data(workdir, about, f'--{_RUN_PANEL}')
-    found, agent = _champion(experiment, workdir, step)
+    fingerprint = experiment.panel.fingerprint
+    found, agent = champion(experiment.learner, workdir, fingerprint, step)
     runs.append(SavedRun(path, workdir, config, experiment, agent, found))
   return runs
 
@@ -287,19 +288,27 @@ def _parse(path: str) -> tuple[pathlib.Path, int | None]:
   return given, None
 
 
-def _champion(
-  experiment: wiring.Experiment, workdir: pathlib.Path, step: int | None
+def champion(
+  learner: Any, workdir: pathlib.Path, fingerprint: str, step: int | None = None
 ) -> tuple[int, Any]:
-  learner = experiment.learner
+  """Returns a checkpoint's step, and its agent with the champion's policy.
+
+  Args:
+    learner: with networks like those of the run.
+    workdir: of the run.
+    fingerprint: of the panel that it was trained on.
+    step: of the checkpoint; None is the latest.
+
+  Raises:
+    ValueError: if there is no such checkpoint, or it does not fit.
+  """
   like = jax.tree.map(
     lambda x: jnp.zeros(x.shape, x.dtype), learner.abstract_state()
   )
   folder = workdir / 'checkpoints'
   restored = None
   if folder.is_dir():
-    checkpointer = Checkpointer(
-      folder, 1, experiment.panel.fingerprint, read_only=True
-    )
+    checkpointer = Checkpointer(folder, 1, fingerprint, read_only=True)
     try:
       restored = checkpointer.restore_latest(like, at=step)
     finally:

@@ -19,7 +19,12 @@ def record(
 ) -> AgentRecord:
   """Returns the log of the experiment's agent."""
   return AgentRecord(
-    experiment.learner, evaluate, workdir, config.learner, sinks
+    experiment.learner,
+    evaluate,
+    workdir,
+    config.learner,
+    sinks,
+    config.evaluation.champion_by,
   )
 
 
@@ -29,7 +34,7 @@ def facts(
   """Returns the training's part of summary.json."""
   return {
     'champion_iteration': int(state.champion.iteration),
-    'champion_validation_profit': float(state.champion.score),
+    'champion_score': float(state.champion.score),
     'environment_steps': int(state.environment_steps),
     'updates': int(experiment.learner.agent.num_updates(state.agent)),
   }

@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import ml_collections
 import numpy as np
 import pandas as pd
@@ -29,6 +30,7 @@ from eigen3.runs import (
   weights_and_biases,
 )
 from eigen3.runs.checkpoint import Checkpointer
+from eigen3.settings import require
 from experiments import (
   backend,
   command_line,
@@ -194,7 +196,7 @@ def _run(
   learner = experiment.learner
   record = program.record(
     experiment,
-    _evaluation(experiment),
+    _evaluation(experiment, config),
     workdir,
     config,
     _sinks(workdir, config),
@@ -210,6 +212,11 @@ def _run(
     ) as checkpointer,
     contextlib.closing(profile),
   ):
+    if options.START_FROM.value and checkpointer.is_empty:
+      state = _started(learner, config, pathlib.Path(options.START_FROM.value))
+      checkpointer.save(0, state)
+      checkpointer.wait()
+      resume = True
     state, done = loop.train(profile, record, checkpointer, config, resume)
   if not done:
     total = config.learner[f'{learner.unit}s']
@@ -224,6 +231,29 @@ def _run(
   profiling.print_report(profile, program.build, config, experiment.sizes)
   parallel.wait_for_all()  # for the first process to have reported
   return 0
+
+
+def _started(
+  learner: Any, config: ml_collections.ConfigDict, run: pathlib.Path
+) -> Any:
+  """Returns the state before training, with the agent of another run.
+
+  Raises:
+    ValueError: if there is no such run, or its networks are others.
+  """
+  require(
+    'evolution' not in config, '--start_from', run, 'none for a population'
+  )
+  run_directory.read_config(run)  # raises an error if there is no run
+  fingerprint = run_directory.read_data(run)['hash']
+  try:
+    _, agent = saved_runs.champion(learner, run, fingerprint)
+  except ValueError as error:
+    raise ValueError(f'--start_from: {error}') from error
+  policy = learner.agent.policy(agent)
+  blank = learner.blank(jax.random.PRNGKey(config.seed))
+  champion = blank.champion._replace(params=policy.params, state=policy.state)
+  return blank._replace(agent=agent, champion=champion)
 
 
 def _check_same_run(
@@ -241,12 +271,20 @@ def _check_same_run(
     )
 
 
-def _evaluation(experiment: Experiment) -> Evaluate:
+def _evaluation(
+  experiment: Experiment, config: ml_collections.ConfigDict
+) -> Evaluate:
   judge = experiment.validation
+  mean_ic = None
+  if config.evaluation.champion_by == 'validation_ic':
+    mean_ic = wiring.validation_ic(experiment, config)
 
   def evaluate(agent: Any) -> Mapping[str, float]:
     actions = experiment.learner.greedy_actions(agent, judge.days)
-    return judge.scores(actions, 'validation')
+    scores = judge.scores(actions, 'validation')
+    if mean_ic is not None:
+      scores['validation_ic'] = mean_ic(actions)
+    return scores
 
   return evaluate
 
@@ -279,6 +317,10 @@ def _conclude(
   agent = last['agent'][0]
   write_table(workdir / 'daily.csv', summary.daily_returns(results))
   write_table(workdir / 'trades.csv', agent.trades)
+  if config.evaluation.measures and split == 'holdout':
+    actions = np.asarray(acts)
+    wiring.write_measures(experiment, config, workdir, actions[..., 0], agent)
+    wiring.write_actions(workdir, actions)
   deflated = summary.deflated(results, trials.read([workdir]))
   # Its presence marks the run as done; a picture or a page that fails later
   # does not lose the result.

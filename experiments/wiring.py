@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -13,8 +13,10 @@ from eigen3 import data, evaluation, parallel, settings, sizes
 from eigen3.agent import td3
 from eigen3.data import MarketPanel
 from eigen3.environment import Market, Rules, TradingEnvironment, rewards
-from eigen3.evaluation.backtest import in_one_episode
+from eigen3.evaluation import cross_section, measures, tabular
+from eigen3.evaluation.backtest import Backtest, in_one_episode
 from eigen3.evaluation.ranking import Ranking
+from eigen3.files import atomic_path, write_json
 from eigen3.learner import population, ranker, single_agent
 from eigen3.learner.population import Population
 from eigen3.learner.ranker import Fitted, Ranker
@@ -22,6 +24,7 @@ from eigen3.learner.single_agent import SingleAgent
 from eigen3.networks import Networks, make_networks
 from eigen3.networks import check_settings as check_networks
 from eigen3.runs import checkpoint, run_directory
+from eigen3.runs.logs import SCORE
 from eigen3.types import TRADING_DAYS_A_YEAR, EnvironmentSpec
 
 # Field of run.json: the path from the run's folder to its panel.
@@ -35,7 +38,14 @@ _DATA = {
     settings.TEXT, 'the names of one or more features', least=1
   ),
 }
-_EVALUATION = {'critic_hurdle': settings.SWITCH}
+_EVALUATION = {
+  'critic_hurdle': settings.SWITCH,
+  'measures': settings.SWITCH,
+  'champion_by': settings.one_of(
+    'validation_profit', 'validation_ic', 'iteration'
+  ),
+}
+ACTIONS = 'actions.npy'  # file of a run
 # Settings that decide how many days are left for training.
 _BEFORE = 'before data.validation_days and data.holdout_days'
 
@@ -184,14 +194,27 @@ def build_ranker(
     single_agent.check_settings(config.learner)
   mesh = parallel.make_mesh() if spread else None
   stage = _stage(config, mesh, panel)
-  learner = Ranker(
-    stage.networks.feature_extractor,
-    stage.environment,
-    _environment(config, stage.panel, stage.splits.validation),
-    stage.market,
-    stage.config,
-    mesh,
-  )
+  validation = _environment(config, stage.panel, stage.splits.validation)
+  learner: Ranker | tabular.TabularRanker
+  if config.ranker.model == 'extractor':
+    learner = Ranker(
+      stage.networks.feature_extractor,
+      stage.environment,
+      validation,
+      stage.market,
+      stage.config,
+      mesh,
+    )
+  else:
+    learner = tabular.TabularRanker(
+      stage.panel,
+      config.data.observed_features,
+      ranker.labels_of(stage.environment),
+      ranker.labels_of(validation),
+      config.ranker.model,
+      config.seed,
+      config.ranker.stride,
+    )
   return _experiment(stage, learner, config)
 
 
@@ -205,8 +228,9 @@ def fit_ranker(
   def predict(days: np.ndarray) -> np.ndarray:
     return learner.predictions(fitted, days)
 
+  threshold = -np.inf if config.ranker.threshold == 'none' else None
   return fitted, Ranking(
-    config.environment.to_dict(), experiment.validation, predict
+    config.environment.to_dict(), experiment.validation, predict, threshold
   )
 
 
@@ -246,11 +270,110 @@ def ranker_digest(fitted: Fitted, policy: Ranking) -> str:
   )
 
 
+def without_learner(config: ml_collections.ConfigDict) -> Experiment:
+  """Builds the market and its judges alone; `learner` is None."""
+  check_settings(config)
+  panel, hidden = load_panel(config.data)
+  splits = data.split_days(panel.num_days, config.data, panel.training_days)
+  validation, holdout = _judges(panel, splits, hidden, config)
+  device = parallel.describe_device()
+  return Experiment(panel, splits, None, validation, holdout, device, {})
+
+
+def outcomes(
+  config: ml_collections.ConfigDict,
+  panel: MarketPanel,
+  split: tuple[int, int],
+  days: np.ndarray,
+) -> np.ndarray:
+  """Returns the outcomes of trades that are decided on days of a split.
+
+  Args:
+    config: all settings.
+    panel: the market.
+    split: (start, stop); trades that settle later have no outcome.
+    days: successive ones, int [S].
+
+  Returns:
+    float32 [S, N], %, NaN if unknown; see `ranker.labels_of`.
+  """
+  labels = ranker.labels_of(_environment(config, panel, split))
+  found = np.full((len(days), panel.num_investable), np.nan, np.float32)
+  known = np.asarray(labels.known)
+  place = np.asarray(labels.days) - days[0]
+  found[place] = np.where(known, np.asarray(labels.returns), np.nan)
+  return found
+
+
+def validation_ic(
+  experiment: Experiment, config: ml_collections.ConfigDict
+) -> Callable[[Any], float]:
+  """Returns a function from actions on the validation days to their mean IC."""
+  judge = experiment.validation
+  known = outcomes(
+    config, experiment.panel, experiment.splits.validation, judge.days
+  )
+
+  def mean_ic(acts: Any) -> float:
+    daily = cross_section.rank_ic(acts[..., 0], known, judge.buyable)
+    daily = daily[np.isfinite(daily)]  # no day, if all are ordered alike
+    return float(daily.mean()) if len(daily) else 0.0
+
+  return mean_ic
+
+
+def write_measures(
+  experiment: Experiment,
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
+  scores: np.ndarray,
+  backtest: Backtest,
+) -> None:
+  """Measures a policy on the held-out days, and writes that to a folder.
+
+  Args:
+    experiment: of the run.
+    config: all settings.
+    workdir: of the run.
+    scores: float [S, N], by which the policy orders the stocks.
+    backtest: of the policy.
+  """
+  panel, judge = experiment.panel, experiment.holdout
+  known = outcomes(config, panel, experiment.splits.holdout, judge.days)
+  rules = config.environment.to_dict()
+  found = measures.measure(
+    panel, judge, scores, known, backtest, rules, config.seed
+  )
+  write_json(workdir / measures.FILE, found)
+
+
+def write_actions(workdir: pathlib.Path, actions: np.ndarray) -> None:
+  """Keeps actions on the held-out days, for a committee of runs."""
+  with atomic_path(workdir / ACTIONS) as path, path.open('wb') as file:
+    np.save(file, actions)
+
+
 def check_settings(config: ml_collections.ConfigDict) -> None:
   """Checks settings that no part checks; a ValueError names the field."""
   settings.check('', config, {'preset': settings.TEXT, 'seed': settings.SEED})
   settings.check('data', config.data, _DATA)
-  settings.check('evaluation', config.evaluation, _EVALUATION)
+  evaluation = config.evaluation
+  settings.check('evaluation', evaluation, _EVALUATION)
+  # Such a policy orders the stocks by its account, too.
+  is_plain = not config.environment.observe_account
+  for field, value in (('measures', False), ('champion_by', SCORE)):
+    settings.require(
+      is_plain or evaluation[field] == value,
+      f'evaluation.{field}',
+      evaluation[field],
+      f'{value} with environment.observe_account',
+    )
+  settings.require(
+    'evolution' not in config or evaluation.champion_by == SCORE,
+    'evaluation.champion_by',
+    evaluation.champion_by,
+    f'{SCORE} for a population',
+  )
 
 
 def check_fields(config: ml_collections.ConfigDict) -> None:

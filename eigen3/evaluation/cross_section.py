@@ -36,6 +36,22 @@ class Quality(NamedTuple):
   adjusted_top: DailyMean
 
 
+class Daily(NamedTuple):
+  """The measures of `Quality` on each day.
+
+  Attributes:
+    ic: float64 [S], NaN on days without one, as the others.
+    top: float64 [S].
+    adjusted_ic: float64 [S].
+    adjusted_top: float64 [S].
+  """
+
+  ic: np.ndarray
+  top: np.ndarray
+  adjusted_ic: np.ndarray
+  adjusted_top: np.ndarray
+
+
 def quality(
   scores: np.ndarray,
   outcomes: np.ndarray,
@@ -43,7 +59,26 @@ def quality(
   factors: np.ndarray,
   horizon: int,
 ) -> Quality:
-  """Measures scores by the outcomes of trades on the same days.
+  """Measures scores by the outcomes of trades; the means of `daily`.
+
+  Args:
+    scores: see `daily`, as the next three.
+    outcomes: float [S, N].
+    known: bool [S, N].
+    factors: float [S, N, K].
+    horizon: days that an outcome covers, for the standard errors.
+  """
+  found = daily(scores, outcomes, known, factors)
+  return Quality(*(regression.daily_mean(x, horizon) for x in found))
+
+
+def daily(
+  scores: np.ndarray,
+  outcomes: np.ndarray,
+  known: np.ndarray,
+  factors: np.ndarray,
+) -> Daily:
+  """Measures scores by the outcomes of trades, day by day.
 
   For the adjusted measures, the ranks of the scores and the outcomes are
   regressed on the ranks of the factors, day by day.
@@ -54,22 +89,17 @@ def quality(
     known: bool [S, N], stocks that could be bought and whose outcome is known.
     factors: float [S, N, K], known when scores are; a stock without one of
       them is left out of the adjusted measures.
-    horizon: days that an outcome covers, for the standard errors.
   """
   ranked = np.stack(
     [ranks(factors[..., k], known) for k in range(factors.shape[2])], axis=2
   )
   left_scores = residuals(ranks(scores, known), ranked, known)
   left_outcomes = residuals(outcomes, ranked, known)
-
-  def mean(daily: np.ndarray) -> DailyMean:
-    return regression.daily_mean(daily, horizon)
-
-  return Quality(
-    mean(rank_ic(scores, outcomes, known)),
-    mean(top_excess(scores, outcomes, known)),
-    mean(rank_ic(left_scores, left_outcomes, known)),
-    mean(top_excess(left_scores, left_outcomes, known)),
+  return Daily(
+    rank_ic(scores, outcomes, known),
+    top_excess(scores, outcomes, known),
+    rank_ic(left_scores, left_outcomes, known),
+    top_excess(left_scores, left_outcomes, known),
   )
 
 

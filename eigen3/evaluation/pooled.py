@@ -1,6 +1,7 @@
 """Pools the results of one setting's runs with several seeds."""
 
 import math
+import types
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ class Outcome(NamedTuple):
     facts: facts of the training.
     commit: commit of the code, '' if unknown.
     year: how many of the panel's days are a year.
+    measures: see `measures.measure`; empty if they were not asked for.
   """
 
   policy: str
@@ -30,6 +32,7 @@ class Outcome(NamedTuple):
   facts: Mapping[str, Any]
   commit: str = ''
   year: int = TRADING_DAYS_A_YEAR
+  measures: Mapping[str, Any] = types.MappingProxyType({})
 
   @property
   def returns(self) -> np.ndarray:

@@ -33,6 +33,7 @@ class Ranking:
     environment: Mapping[str, Any],
     validation: Judge,
     predict: Callable[[np.ndarray], np.ndarray],
+    threshold: float | None = None,
   ):
     """Chooses the threshold; ties go to the lowest.
 
@@ -41,9 +42,13 @@ class Ranking:
       validation: of the validation days.
       predict: maps days int [S] to the predicted return of each stock's trade
         decided on them, % net of costs, float [S, N].
+      threshold: if given, it is not chosen.
     """
     self._rules = Rules.from_config(environment)
     self._predict = predict
+    if threshold is not None:
+      self.threshold = threshold
+      return
     predictions = predict(validation.days)
     best = predictions.max(axis=1, initial=-np.inf, where=validation.buyable)
     best = best[np.isfinite(best)]
@@ -54,6 +59,10 @@ class Ranking:
       for x in candidates
     ]
     self.threshold = float(candidates[np.argmax(profits)])
+
+  def scores(self, days: np.ndarray) -> np.ndarray:
+    """Returns the predictions on `days` int [S], float [S, N]."""
+    return self._predict(days)
 
   def actions(self, days: np.ndarray) -> np.ndarray:
     """Returns the actions on `days` int [S], float32 [S, N, 2]."""

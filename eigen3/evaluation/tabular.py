@@ -6,12 +6,14 @@ model learns the market's return. Models are those of scikit-learn, an optional
 package: `pip install 'eigen3[study]'`.
 """
 
+import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from eigen3.data import MarketPanel, observe
+from eigen3.learner.ranker import Fitted, Labels
 
 LAGS = (0, 1, 2, 3, 5, 10, 20)  # days before the decision
 
@@ -87,6 +89,78 @@ def boosting(seed: int = 0) -> Any:
 
 
 MODELS = {'ridge': ridge, 'boosting': boosting}
+
+
+class TabularRanker:
+  """One of `MODELS` in the place of a `learner.ranker.Ranker`."""
+
+  def __init__(
+    self,
+    panel: MarketPanel,
+    names: Sequence[str],
+    training: Labels,
+    validation: Labels,
+    model: str,
+    seed: int,
+    stride: int,
+  ):
+    """Binds a model to a market.
+
+    Args:
+      panel: the market.
+      names: of the features that are observed.
+      training: labels to learn from.
+      validation: labels that only a loss is computed on.
+      model: one of `MODELS`.
+      seed: of the model.
+      stride: it learns from one of so many days, because labels of successive
+        days overlap.
+    """
+    self._features = lagged_features(panel, names)
+    self._training, self._validation = training, validation
+    self._make, self._seed, self._stride = MODELS[model], seed, stride
+
+  def train(self, key: Any = None) -> Fitted:
+    """Fits the model; its pickle are the weights, and `key` is not used."""
+    del key
+    features, labels = self._rows(self._training, self._stride)
+    if not len(labels):
+      raise ValueError(
+        'training days: found no trade with a known outcome, expected some'
+      )
+    model = self._make(self._seed)
+    model.fit(features, labels)
+    losses = {'training_loss': _loss(model, features, labels, labels)}
+    features, validated = self._rows(self._validation, 1)
+    losses['validation_loss'] = _loss(model, features, validated, labels)
+    weights: Any = np.frombuffer(pickle.dumps(model), np.uint8)
+    return Fitted(weights, {}, [{'update': 1, **losses}], 1, 1, 0)
+
+  def predictions(self, fitted: Fitted, days) -> np.ndarray:
+    """Predicts as `Ranker.predictions`; -inf for a stock without features."""
+    asked = self._features[np.asarray(days)]
+    is_row = np.isfinite(asked).any(axis=2)
+    found = np.full(is_row.shape, -np.inf)
+    model = pickle.loads(np.asarray(fitted.weights).tobytes())
+    if is_row.any():
+      found[is_row] = model.predict(asked[is_row])
+    return found
+
+  def _rows(self, labels: Labels, stride: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns features [R, K] and labels [R] of known trades."""
+    days = np.asarray(labels.days)[::stride]
+    features = self._features[days]
+    known = np.asarray(labels.known)[::stride]
+    known = known & np.isfinite(features).any(axis=2)
+    return features[known], np.asarray(labels.returns)[::stride][known]
+
+
+def _loss(model: Any, features, labels, training) -> float:
+  """Returns the mean square error over the variance of the training labels."""
+  if not len(labels):
+    return float('nan')
+  error = model.predict(features) - labels
+  return float(np.mean(error**2) / np.var(training))
 
 
 def predict_forward(

@@ -34,22 +34,24 @@ class AgentRecord:
     workdir: os.PathLike | str,
     config: ml_collections.ConfigDict,
     sinks: Sequence[Sink] = (),
+    champion_by: str = SCORE,
   ):
     """Binds the record to a run, without writing anything.
 
     Args:
       learner: of one agent.
-      evaluate: scores on the validation days; its `validation_profit` chooses
-        the champion.
+      evaluate: scores on the validation days.
       workdir: the run's folder.
       config: the section `learner`.
       sinks: of the metrics, see `MetricsLog`.
+      champion_by: the score that chooses the champion, or 'iteration'.
     """
     self._learner = learner
     self._evaluate = evaluate
     self._workdir = workdir
     self._config = config
     self._sinks = sinks
+    self._champion_by = champion_by
 
   def begin(self, state: LearnerState, last: int) -> LearnerState:
     """Opens the log, and validates a new agent before it learns."""
@@ -106,7 +108,7 @@ class AgentRecord:
   ) -> tuple[LearnerState, Mapping[str, float]]:
     """Scores the agent; if it is the best so far, it becomes the champion."""
     scores = self._evaluate(state.agent)
-    score = scores[SCORE]
+    score = {**scores, 'iteration': int(state.iteration)}[self._champion_by]
     if score > float(state.champion.score):
       # Copies: the next iteration donates the agent's own buffers.
       policy = self._learner.agent.policy(state.agent)

@@ -102,6 +102,9 @@ _EXPECTED = {
   'evaluate_every': settings.AT_LEAST_ONE,
   'patience': settings.AT_LEAST_ONE,
   'windows': settings.COUNT,
+  'model': settings.one_of('extractor', 'ridge', 'boosting'),
+  'stride': settings.AT_LEAST_ONE,
+  'threshold': settings.one_of('validation', 'none'),
 }
 
 

@@ -70,6 +70,11 @@ class Checkpointer:
       if parallel.is_first_process():
         self._clear_away()
 
+  @property
+  def is_empty(self) -> bool:
+    """Returns whether nothing was ever saved."""
+    return not self._steps()
+
   def save(self, step: int, state: Any, score: float | None = None) -> None:
     """Stores `state`; returns once its buffers may be donated.
 

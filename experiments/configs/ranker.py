@@ -34,6 +34,13 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
 def settings() -> config_dict.ConfigDict:
   """Returns the ranker's own settings, the same in all presets."""
   config = config_dict.ConfigDict()
+  # 'extractor'; 'ridge' or 'boosting', of scikit-learn, learn from features of
+  # the day and of some days before it.
+  config.model = 'extractor'
+  config.stride = 5  # ridge and boosting learn from one of so many days
+  # 'validation': predictions have to exceed what earned most on the validation
+  # days; 'none': the best are bought every day.
+  config.threshold = 'validation'
   config.learning_rate = 1e-3
   config.weight_decay = 1e-2  # of AdamW, times the learning rate
   config.batch_size = 32  # days, with all their stocks

@@ -285,6 +285,13 @@ def _evaluation() -> config_dict.ConfigDict:
   # stock of the highest value if that exceeds the constant that earned most on
   # the validation days. Needs rewards that are paid at once.
   config.critic_hurdle = False
+  # Also measures how the policy orders the stocks of the held-out days (rank IC
+  # and top decile), and its account (matched entries, turnover, capacity).
+  config.measures = False
+  # What a single agent's champion is the best by, of those validated:
+  # 'validation_profit', 'validation_ic' (mean rank IC) or 'iteration' (the
+  # last one).
+  config.champion_by = 'validation_profit'
   return config
 
 

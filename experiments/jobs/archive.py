@@ -25,6 +25,7 @@ from typing import Any
 import pandas as pd
 from absl import logging
 
+from eigen3.evaluation import measures
 from eigen3.evaluation.pooled import Outcome
 from eigen3.files import atomic_path
 from eigen3.runs import claims
@@ -37,9 +38,14 @@ VERSION = 2
 # By full name. At this value a setting is not part of a record's name.
 NEW_SETTINGS: Mapping[str, Any] = {
   'environment.market_timing': False,
+  'evaluation.champion_by': 'validation_profit',
+  'evaluation.measures': False,
   'learner.batches': 'common',
   'learner.exploring_slices': 5,
   'learner.validation_play': 'slices',
+  'ranker.model': 'extractor',
+  'ranker.stride': 5,
+  'ranker.threshold': 'validation',
 }
 _ABOUT = ('commit', 'platform', 'python', 'versions')  # of run.json
 _LENGTH = 16  # hexadecimal digits of a name
@@ -141,7 +147,8 @@ def describe(run: pathlib.Path, policy: str) -> dict[str, Any]:
     `profits` by policy on the held-out days; `facts` of the training; `daily`
     returns of these days: the `first` one, each one's `offset` to it, and
     `returns` by policy; `days_a_year`, how many of such days are one;
-    `validation` and `metrics` as in summary.json.
+    `validation` and `metrics` as in summary.json; `measures`, as
+    `measures.measure` returns them, if the run has them.
   """
   summary = json.loads((run / 'summary.json').read_text(encoding='utf-8'))
   about = json.loads((run / 'run.json').read_text(encoding='utf-8'))
@@ -163,7 +170,15 @@ def describe(run: pathlib.Path, policy: str) -> dict[str, Any]:
     'days_a_year': about['data'].get('days_a_year', TRADING_DAYS_A_YEAR),
     'validation': summary['validation'].get(policy),
     'metrics': summary.get('metrics'),
+    **_measures(run),
   }
+
+
+def _measures(run: pathlib.Path) -> dict[str, Any]:
+  path = run / measures.FILE
+  if not path.exists():
+    return {}
+  return {'measures': json.loads(path.read_text(encoding='utf-8'))}
 
 
 def outcome_of(record: Mapping[str, Any]) -> Outcome:
@@ -178,19 +193,20 @@ def outcome_of(record: Mapping[str, Any]) -> Outcome:
     facts=record['facts'],
     commit=record['commit'] or '',
     year=record.get('days_a_year', TRADING_DAYS_A_YEAR),
+    measures=record.get('measures', {}),
   )
 
 
 def _facts(run: pathlib.Path, summary: Mapping[str, Any]) -> dict[str, Any]:
   """Returns a run's updates, trained windows, openings and seconds."""
-  metrics = pd.read_csv(run / METRICS)
   facts: dict[str, Any] = {
     name: summary[name]
     for name in ('updates', 'windows_trained', 'holdout_openings')
     if name in summary
   }
-  if 'seconds' in metrics:
-    seconds = metrics['seconds'].dropna()
+  metrics = run / METRICS
+  if metrics.exists() and 'seconds' in (rows := pd.read_csv(metrics)):
+    seconds = rows['seconds'].dropna()
     # The first iteration compiles, so its time is not representative.
     facts['seconds'] = round(float(seconds.median() * len(seconds)), 1)
   return facts

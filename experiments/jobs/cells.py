@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 from eigen3 import settings
 from eigen3.data import MarketPanel
-from eigen3.evaluation import ranking
 from eigen3.settings import AUTO
 from experiments.configs import erl, ranker, td3
 from experiments.jobs import archive
 from experiments.jobs.pool import Task
 
 PROGRAMS = {'td3': td3, 'erl': erl, 'ranker': ranker}
+COMMITTEE = 'committee'  # the program of the mean action of other runs
 # Changes of a cell; its program checks the fields and values.
 CHANGES = settings.several(
   settings.Expected(
@@ -36,10 +36,13 @@ class Cell(NamedTuple):
 
   Attributes:
     name: in tables, and of its folder.
-    program: 'td3', 'erl' or 'ranker'.
+    program: 'td3', 'erl' or 'ranker'; or `COMMITTEE`, with the settings of its
+      members.
     preset: of the program.
     changes: to the preset, each FIELD=VALUE; {seed} stands for the seed.
     seeds: to run it with.
+    start: a cell of the same networks; each seed's training starts with its.
+    members: of a committee: the cell whose seeds it averages.
   """
 
   name: str
@@ -47,6 +50,8 @@ class Cell(NamedTuple):
   preset: str
   changes: Sequence[str]
   seeds: Sequence[int] = ()
+  start: 'Cell | None' = None
+  members: 'Cell | None' = None
 
   def run(self, folder: pathlib.Path, seed: int) -> pathlib.Path:
     """Returns the folder of a seed's run."""
@@ -59,9 +64,10 @@ class Cell(NamedTuple):
       f'{self.name}/seed{seed}',
       self.key(seed),
       run,
-      functools.partial(self._command, run, seed, devices),
+      functools.partial(self._command, folder, seed, devices),
       functools.partial(self.record, folder, seed),
-      self.program != 'ranker',
+      self.program not in ('ranker', COMMITTEE),
+      self._keys_before(seed),
     )
 
   def key(self, seed: int) -> str:
@@ -72,8 +78,8 @@ class Cell(NamedTuple):
     """Returns the record of a seed's finished run."""
     asked, data = self._asked(seed)
     policy = 'agent'
-    if self.program == 'ranker':
-      policy = ranking.NAME
+    if self.program in ('ranker', COMMITTEE):
+      policy = self.program
     elif asked['evaluation']['critic_hurdle']:
       policy = 'critic_hurdle'
     return {
@@ -87,9 +93,21 @@ class Cell(NamedTuple):
   def _asked(self, seed: int) -> tuple[dict[str, Any], str]:
     changes = tuple(self._changes(seed))
     try:
-      return _settings(self.program, self.preset, changes)
+      found, data = _settings(
+        self.members.program if self.members else self.program,
+        self.preset,
+        changes,
+      )
     except ValueError as error:
       raise ValueError(f'{self.name}: {error}') from error
+    before = self._keys_before(seed)
+    return (found | {'before': before} if before else found), data
+
+  def _keys_before(self, seed: int) -> tuple[str, ...]:
+    """Returns the keys of the records that have to be there first."""
+    if self.members is not None:
+      return tuple(self.members.key(each) for each in self.members.seeds)
+    return () if self.start is None else (self.start.key(seed),)
 
   def _changes(self, seed: int) -> list[str]:
     return [
@@ -98,8 +116,19 @@ class Cell(NamedTuple):
     ]
 
   def _command(
-    self, run: pathlib.Path, seed: int, devices: int, goes_on: bool
+    self, folder: pathlib.Path, seed: int, devices: int, goes_on: bool
   ) -> list[str]:
+    run = self.run(folder, seed)
+    if self.members is not None:
+      runs = [str(self.members.run(folder, x)) for x in self.members.seeds]
+      return [
+        sys.executable,
+        *('-m', 'experiments.study.committee', f'--workdir={run}'),
+        *(f'--runs={",".join(runs)}', f'--cpu_devices={devices}'),
+      ]
+    begins = []
+    if self.start is not None:
+      begins = [f'--start_from={self.start.run(folder, seed)}']
     return [
       sys.executable,
       *('-m', f'experiments.{self.program}'),
@@ -107,6 +136,7 @@ class Cell(NamedTuple):
       *(f'--config.{change}' for change in self._changes(seed)),
       f'--workdir={run}',
       f'--cpu_devices={devices}',
+      *begins,
       *(['--resume'] if goes_on else []),
     ]
 

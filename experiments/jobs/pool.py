@@ -21,6 +21,7 @@ class Task(NamedTuple):
     command: `(resume) -> command line`.
     describe: returns its record once it is finished.
     can_resume: whether it can be resumed; otherwise it starts again.
+    after: keys of records that have to be there before it starts.
   """
 
   name: str
@@ -29,6 +30,7 @@ class Task(NamedTuple):
   command: Callable[[bool], Sequence[str]]
   describe: Callable[[], Mapping[str, Any]]
   can_resume: bool = True
+  after: Sequence[str] = ()
 
   @property
   def is_done(self) -> bool:
@@ -83,6 +85,7 @@ class _Cells:
     self._archive = archive
     self._report = report
     self._left = [task for task in tasks if not archive.has(task.key)]
+    self._running: set[str] = set()  # keys
     # Earlier failures; a run that fails during this process is not retried.
     self._failed = {task: _noted(task.run) for task in self._left}
     self._done = self.total - len(self._left)
@@ -90,7 +93,7 @@ class _Cells:
   def take(self) -> '_Job | None':
     """Starts the first run that is neither recorded nor claimed."""
     for task in [*self._left]:
-      if self._is_settled(task):
+      if self._is_settled(task) or not self._can_begin(task):
         continue
       claim = self._archive.claim(task.key)
       if claim is None:
@@ -100,6 +103,7 @@ class _Cells:
         continue
       self._left.remove(task)
       _note_of(task.run).unlink(missing_ok=True)
+      self._running.add(task.key)
       if not task.is_done:
         return _Job(task, claim, self._environment, self._end)
       self._end(task, claim)  # it finished unattended
@@ -113,6 +117,19 @@ class _Cells:
     """Returns the number of recorded runs, and texts for the bar."""
     return self._done, '', f'{running} running'
 
+  def _can_begin(self, task: Task) -> bool:
+    """Returns whether the records before it exist; drops it if none will."""
+    lacking = [key for key in task.after if not self._archive.has(key)]
+    open_keys = self._running | {other.key for other in self._left}
+    if all(key in open_keys for key in lacking):
+      return not lacking
+    self._left.remove(task)
+    reason = 'a run that it begins with is not done'
+    task.run.parent.mkdir(parents=True, exist_ok=True)
+    _note_of(task.run).write_text(reason, encoding='utf-8')
+    self._report()
+    return False
+
   def _is_settled(self, task: Task) -> bool:
     """Drops a task that another process has recorded, or that failed there."""
     recorded = self._archive.has(task.key)
@@ -124,6 +141,7 @@ class _Cells:
 
   def _end(self, task: Task, claim: Claim, reason: str = '') -> None:
     """Records a run's result or failure, and releases its claim."""
+    self._running.discard(task.key)
     if task.is_done:
       self._archive.write(task.key, task.name, task.describe())
       self._done += 1

@@ -11,6 +11,12 @@ WORKDIR = path_flags.DEFINE_path(
   'workdir', None, 'Folder of the run; must not hold one yet.', required=True
 )
 RESUME = flags.DEFINE_bool('resume', False, 'Resumes the run in the folder.')
+START_FROM = path_flags.DEFINE_path(
+  'start_from',
+  None,
+  "Folder of another run, of the same networks: one agent's training starts "
+  'with its champion, critics and optimisers instead of new ones.',
+)
 HOLDOUT = flags.DEFINE_enum(
   'holdout',
   'once',

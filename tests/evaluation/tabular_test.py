@@ -9,6 +9,7 @@ import pytest
 
 from eigen3 import data
 from eigen3.evaluation import tabular
+from eigen3.learner.ranker import Labels
 
 NAMES = ('scaled_change', 'rsi')
 
@@ -110,3 +111,45 @@ def test_scikit_learn_is_asked_for(monkeypatch):
   monkeypatch.setitem(sys.modules, 'sklearn', None)
   with pytest.raises(ValueError, match=r'study: .*eigen3\[study\]'):
     tabular.boosting()
+
+
+def make_labels(days, returns, known=None):
+  known = np.isfinite(returns) if known is None else known
+  return Labels(days, np.nan_to_num(returns), known)
+
+
+@pytest.mark.parametrize('name', [*tabular.MODELS])
+def test_a_model_in_the_ranker_s_place(name, panel):
+  """The label is a feature of three days before, and noise."""
+  rng = np.random.default_rng(0)
+  signal = data.observe(panel, NAMES)[:, 1:, 1]
+  returns = np.full(signal.shape, np.nan)
+  returns[3:] = signal[:-3] + rng.normal(0.0, 0.1, signal[3:].shape)
+  days = np.arange(40, 240)
+  training = make_labels(days, returns[40:240])
+  validation = make_labels(np.arange(240, 300), returns[240:300])
+  ranker = tabular.TabularRanker(
+    panel, NAMES, training, validation, name, 0, stride=1
+  )
+  fitted = ranker.train()
+  again = ranker.train()
+  assert bytes(fitted.weights) == bytes(again.weights)
+  found = ranker.predictions(fitted, np.arange(300, 320))
+  assert found.shape == (20, 12)
+  row = fitted.rows[0]
+  if name == 'boosting':  # leaves of 2,000 rows are more than there are
+    assert row['validation_loss'] == pytest.approx(1.0, abs=0.2)
+    return
+  expected = signal[297:317]
+  known = np.isfinite(found) & np.isfinite(expected)
+  assert np.corrcoef(found[known], expected[known])[0, 1] > 0.95
+  assert row['validation_loss'] < 0.5
+  # A stock without features comes last.
+  assert np.isneginf(ranker.predictions(fitted, np.array([0]))[0, 0])
+
+
+def test_nothing_to_learn_from_is_named(panel):
+  nothing = make_labels(np.arange(9), np.full((9, 12), np.nan))
+  ranker = tabular.TabularRanker(panel, NAMES, nothing, nothing, 'ridge', 0, 1)
+  with pytest.raises(ValueError, match='training days: found no trade'):
+    ranker.train()

@@ -16,6 +16,28 @@ def outcome(cell, folder, seed):
   return archive.outcome_of(json.loads(json.dumps(cell.record(folder, seed))))
 
 
+def write_measures(folder, seed=0, ic=0.0, edge=0.002):
+  """Measures of the held-out days of `write_run`, of a mean IC."""
+  rng = np.random.default_rng(seed)
+  returns = pd.read_csv(folder / 'daily.csv')['random_entry'][40:]
+  daily = {
+    'ic': rng.normal(ic, 0.05, 60), 'adjusted_ic': rng.normal(ic, 0.05, 60),
+    'top': rng.normal(ic, 0.5, 60), 'adjusted_top': rng.normal(ic, 0.5, 60),
+    'matched_entry': returns.to_numpy(),
+    'market': rng.normal(0, 0.01, 60), 'volatility': rng.normal(0, 0.01, 60),
+    'reversal': rng.normal(0, 0.01, 60), 'momentum': rng.normal(0, 0.01, 60),
+  }  # fmt: skip
+  told = {name: values.tolist() for name, values in daily.items()}
+  told['ic'][-1] = told['adjusted_top'][-1] = None  # outcomes of later days
+  write_json(
+    folder / 'measures.json',
+    {
+      'daily': told, 'horizon': 2, 'stocks': 30.0, 'turnover': 5.0,
+      'exposure': 0.5, 'capacity': {'account': 2e6, 'fills': 9},
+    },
+  )  # fmt: skip
+
+
 def write_run(folder, policy='agent', seed=0, edge=0.002, commit='', year=None):
   """What a finished run leaves, with an edge over random entry a day."""
   rng = np.random.default_rng(seed)

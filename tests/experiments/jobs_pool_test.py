@@ -82,6 +82,36 @@ def test_what_cannot_go_on_begins_anew(tmp_path):
   assert not (run / 'checkpoints').exists()
 
 
+def test_a_run_waits_for_those_before_it(tmp_path):
+  last = make_task(tmp_path, 'last', after=('first', 'second'))
+  first = make_task(tmp_path, 'first', pause=0.1)
+  tasks = [last, first, make_task(tmp_path, 'second', after=('first',))]
+  assert run_all(tmp_path, tasks) == (True, 3)
+  ends = [
+    float((tmp_path / name / 'seed0' / 'summary.json').read_text())
+    for name in ('first', 'second', 'last')
+  ]
+  assert ends == sorted(ends)
+
+
+def test_a_run_whose_beginning_failed_fails(tmp_path):
+  bad = make_task(tmp_path, 'bad', 'failing')
+  second = make_task(tmp_path, 'second', after=('bad',))
+  third = make_task(tmp_path, 'third', after=('second',))
+  done, _ = run_all(tmp_path, [bad, second, third])
+  assert done
+  assert starts(second) == starts(third) == ''
+  assert (
+    second.reason == third.reason == ('a run that it begins with is not done')
+  )
+  # Without the first among the tasks, and with it.
+  assert run_all(tmp_path, [third])[0]
+  assert third.reason
+  mended = [make_task(tmp_path, 'bad'), second, third]
+  run_all(tmp_path, mended)
+  assert all(task.is_done and not task.reason for task in mended)
+
+
 PROGRAM = """
 import contextlib, pathlib, sys
 sys.path.insert(0, {here!r})

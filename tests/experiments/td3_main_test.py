@@ -127,7 +127,7 @@ def test_a_run_leaves_its_report(whole, arguments):
   assert metrics['iteration'].tolist() == list(range(ITERATIONS + 1))
   assert metrics['critic_loss'].iloc[1:].notna().all()
   best = metrics['validation_profit'].max()
-  assert summary['champion_validation_profit'] == pytest.approx(best)
+  assert summary['champion_score'] == pytest.approx(best)
   # Every validation was a trial, that before the first iteration, too.
   ratios = metrics['validation_sharpe'].dropna() / 252**0.5
   assert summary['trials']['trials'] == len(ratios)

@@ -10,7 +10,9 @@ from experiments.jobs.archive import Archive
 RUN = pathlib.Path(__file__).with_name('tiny_run.py')
 
 
-def make_task(folder, name, how='well', pause=0.0, steps=4, can_resume=True):
+def make_task(
+  folder, name, how='well', pause=0.0, steps=4, can_resume=True, after=()
+):
   run = folder / name / 'seed0'
 
   def command(goes_on):
@@ -22,7 +24,7 @@ def make_task(folder, name, how='well', pause=0.0, steps=4, can_resume=True):
   def describe():
     return {'ended': json.loads((run / 'summary.json').read_text())}
 
-  return pool.Task(name, name, run, command, describe, can_resume)
+  return pool.Task(name, name, run, command, describe, can_resume, after)
 
 
 def archive_of(folder):

@@ -1,0 +1,86 @@
+"""Measures of a policy on a split: its order of the stocks, and its account.
+
+They are kept as numbers of single days, so that those of successive splits can
+be joined before errors are computed.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from eigen3.data import MarketPanel
+from eigen3.evaluation import attribution, capacity, cross_section, metrics
+from eigen3.evaluation.backtest import Backtest
+from eigen3.evaluation.characteristics import risks
+from eigen3.evaluation.judge import Judge
+
+FILE = 'measures.json'  # of a run
+MATCHED = 'matched_entry'
+_DIGITS = 6  # of what is kept
+
+
+def measure(
+  panel: MarketPanel,
+  judge: Judge,
+  scores: np.ndarray,
+  outcomes: np.ndarray,
+  backtest: Backtest,
+  environment: Mapping[str, Any],
+  seed: int,
+) -> dict[str, Any]:
+  """Measures a policy.
+
+  Args:
+    panel: the market.
+    judge: of the split.
+    scores: float [S, N], by which the policy orders the stocks on `judge.days`,
+      the better the higher.
+    outcomes: float [S, N], of trades decided on these days; NaN if unknown.
+    backtest: of the policy.
+    environment: the section, of its account's rules.
+    seed: of the entries that are matched to its own.
+
+  Returns:
+    `daily`, lists of S numbers, None if unknown: those of `cross_section.Daily`
+    by name, the returns of `matched_entry`, and those of
+    `attribution.portfolios`, by name; `horizon`, the days
+    that an outcome covers; `stocks`, the mean number that could be
+    bought; `turnover` a year, the larger of purchases and sales over mean
+    equity; `exposure`, the mean share that is invested; `capacity`, by name.
+  """
+  days, known = judge.days, judge.buyable & np.isfinite(outcomes)
+  ordered = cross_section.daily(scores, outcomes, known, risks(panel)[days])
+  held = attribution.portfolios(panel)
+  matched = judge.matched_entry(backtest, seed)
+  daily = {
+    **ordered._asdict(),
+    MATCHED: np.mean([metrics.daily_returns(x) for x in matched], axis=0),
+    **{name: returns[days] for name, returns in held.items()},
+  }
+  cash = environment['initial_cash']
+  found = capacity.capacity(backtest, panel, cash)
+  return {
+    'daily': {name: _numbers(values) for name, values in daily.items()},
+    'horizon': int(environment['max_holding_days']),
+    'stocks': float(judge.buyable.sum(axis=1).mean()),
+    'turnover': turnover(backtest),
+    'exposure': backtest.summary['exposure'],
+    'capacity': metrics.for_json(found._asdict()),
+  }
+
+
+def turnover(backtest: Backtest) -> float:
+  """Returns how often a year the account's equity was bought or sold."""
+  trades = backtest.trades
+  traded = max(
+    float((trades['shares'] * trades[f'{when}_price']).sum())
+    for when in ('entry', 'exit')
+  )
+  years = len(backtest.equity) / backtest.year
+  return traded / float(backtest.equity.mean()) / years
+
+
+def _numbers(values: np.ndarray) -> list[float | None]:
+  """Rounds values for JSON; those that are not known are None."""
+  return [round(float(x), _DIGITS) if np.isfinite(x) else None for x in values]
