@@ -70,7 +70,10 @@ setuptools.setup(
   ),
   package_data={
     'eigen3': ['py.typed'],
-    'eigen3.reporting': ['base.html', 'cells_page.html', 'quality_page.html'],
+    'eigen3.reporting': [
+      *('base.html', 'cells_page.html', 'quality_page.html'),
+      'study_page.html',
+    ],
     'eigen3.reporting.run_page': ['page.html'],
   },
   python_requires='>=3.11',

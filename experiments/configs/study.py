@@ -1,8 +1,11 @@
 """Settings of the walk-forward study on real prices.
 
 Each year has a fold: training days from the panel's first day, then validation
-days, then held-out days, most of which lie in that year. Stocks are chosen anew
-for each fold, from data known on its last training day.
+days, then held-out days, most of which lie in that year. A fold's agent starts
+with that of the fold before.
+
+Settings were chosen with `choice`, on the years 2005 to 2012. `small` is what
+was chosen, for all members of the universe and the years from 2013 on.
 """
 
 import ml_collections
@@ -10,59 +13,136 @@ from ml_collections import config_dict
 
 from experiments.configs import many_runs
 
-PRESETS = many_runs.PRESETS
+PRESETS = {
+  'smoke': 'two folds and seeds; for tests',
+  'small': 'all members, three seeds, from 2013; hours on two cores',
+  'full': "the same with Eigen2's dimensions, for an accelerator",
+  'choice': 'one seed, 150 stocks, to 2012; what may be looked at to choose',
+  'planted': 'a known signal in shuffled days of 100 stocks, and none',
+}
 # Settings that --help shows.
 OFTEN_CHANGED = many_runs.OFTEN_CHANGED | {
-  'panel': 'file made by prepare_data, with volumes; has to be given',
+  'panel': 'made by prepare_data with --universe, with volumes; must be given',
   'years': 'a fold each: its held-out days lie in that year',
-  'data.last_day': 'later days are left out',
-  'data.num_stocks': 'of a fold, the most traded',
+  'data.num_stocks': 'of a fold, the most traded; 0 is all',
+  'data.min_stocks': 'that can be bought on the mean held-out day',
   'data.context': 'columns that are observed and not bought',
+  'common': 'changes of the settings of all programs, texts FIELD=VALUE',
   'programs.td3': 'changes of the settings of a program, texts FIELD=VALUE',
+  'planted.trials': 'copies with a planted signal, and as many without one',
 }
 
 
 def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   """Returns the locked settings; an unknown preset is a ValueError."""
-  config = many_runs.get_config(preset)
-  # A Parquet file made by experiments.prepare_data, with volumes.
+  if preset not in PRESETS:
+    raise ValueError(
+      f"preset: found '{preset}', expected one of {', '.join(PRESETS)}"
+    )
+  is_smoke = preset == 'smoke'
+  config = many_runs.get_config('smoke' if is_smoke else 'small')
+  config.preset = preset
+  config.size = preset if preset in ('smoke', 'full') else 'small'
+  config.seeds = (0, 1) if is_smoke else (0, 1, 2)
+  # A Parquet file made by experiments.prepare_data, with volumes and members.
   config.panel = ''
-  config.years = (2008, 2011, 2014, 2017, 2020)
+  config.years = tuple(range(2013, 2021))
   data = config.data = config_dict.ConfigDict()
-  # Later days are left out, so that folds are almost calendar years; '' leaves
-  # out none.
-  data.last_day = '2020-12-31'
+  # Later days are left out, so that folds are almost calendar years; '' is the
+  # end of the last of `years`.
+  data.last_day = ''
   data.holdout_days = 252  # of a fold; folds are adjacent
   data.validation_days = 252
   data.embargo_days = 0
   data.min_training_days = 1000
-  # Stocks with the largest median of close times volume, among those with
-  # prices and volumes on all of the last days of training.
-  data.num_stocks = 40
+  # Stocks with the largest median of close times volume, among the members with
+  # prices and volumes on all of the last days of training; 0 is all stocks.
+  data.num_stocks = 0
   data.look_back_days = 252
+  data.min_stocks = 50  # that can be bought on the mean held-out day
   data.context = ('SP500', 'VIX', 'DGS10')  # other columns that are observed
-  # Changes of each program's preset, FIELD=VALUE. Agent and population train on
-  # the same number of windows, 50,000, so that 25 runs of each take about two
-  # hours on two cores. No ranker makes more extractor passes than the single
-  # agent.
-  agent = ('agent.batch_size=16', 'learner.iterations=25')
+  # Copies of the panel with a planted signal, and as many with shuffled days
+  # only; 0 is the study itself.
+  planted = config.planted = config_dict.ConfigDict()
+  planted.trials = 0
+  planted.ic = 0.05
+  # Changes of the preset of all programs, and of each, FIELD=VALUE. The part of
+  # a name before _ is the program; ridge and boosting are models of the ranker.
+  config.common = _COMMON if config.size == 'full' else (*_COMMON, *_NARROW)
   programs = config.programs = config_dict.ConfigDict()
-  programs.td3 = agent
-  programs.erl = (
-    'agent.batch_size=16',
-    'evolution.population_size=8',
-    'learner.generations=5',
-  )
-  programs.ranker = agent
-  if preset == 'smoke':
-    _smoke(config)
+  programs.td3 = _AGENT
+  programs.ranker = _RANKER
+  programs.boosting = ('ranker.model=boosting', *_RANKER)
+  programs.ridge = ('ranker.model=ridge', *_RANKER)
+  config.cold = ()  # programs that do not start with the fold before
+  config.committee = True  # whether the mean action of td3's seeds is judged
+  special = {'smoke': _smoke, 'choice': _choice, 'planted': _planted}
+  special.get(preset, lambda config: None)(config)
   return config.lock()
 
 
+_COMMON = (
+  'evaluation.measures=True',
+  'environment.reward=entry_excess',
+  'environment.max_entries_per_day=5',
+  'environment.max_position_fraction=0.02',
+  # With hundreds of columns their learned weights are mostly noise.
+  'networks.column_gain=0.0',
+  'networks.shared_extractor=all',
+)
+# For two cores: about 0.2 s an update of 8 days of 500 columns.
+_NARROW = (
+  'environment.context_days=16',
+  'networks.hidden=8',
+  'networks.critic.ensemble=1',
+  'agent.batch_size=8',
+  'learner.iterations=15',
+  'learner.updates_per_iteration=40',
+  'learner.evaluate_every=5',
+)
+# An update encodes a day once, for any number of orders.
+_AGENT = (
+  'learner.counterfactuals=32',
+  'learner.episodes_per_iteration=1',
+  'evaluation.champion_by=iteration',
+)
+_RANKER = ('ranker.threshold=none', 'ranker.batch_size=8')
+
+
+def _choice(config: config_dict.ConfigDict) -> None:
+  """Applies what may be looked at: early years, one seed, fewer stocks."""
+  config.years = tuple(range(2005, 2013))
+  config.seeds = (0,)
+  config.committee = False
+  config.data.num_stocks = 150
+  programs = config.programs
+  # What is tried beside; each differs from td3 in one respect.
+  programs.td3_ic = (*_AGENT, 'evaluation.champion_by=validation_ic')
+  programs.td3_days32 = (*_AGENT, 'environment.context_days=32')
+  programs.td3_hidden16 = (*_AGENT, 'networks.hidden=16')
+  programs.td3_orders = (*_AGENT, 'learner.counterfactuals=100')
+  programs.td3_linear = (*_AGENT, 'networks.critic.linear_path=True')
+  programs.td3_cold = _AGENT
+  config.cold = ('td3_cold',)
+
+
+def _planted(config: config_dict.ConfigDict) -> None:
+  config.years = (2009, 2010, 2011, 2012)
+  config.seeds = (0,)
+  config.committee = False
+  config.data.num_stocks = 100
+  config.planted.trials = 20
+  del config.programs['ridge']
+  del config.programs['boosting']
+
+
 def _smoke(config: config_dict.ConfigDict) -> None:
-  config.years = (2008, 2020)
-  config.seeds = (0, 1)
-  config.data.num_stocks = 6
-  config.programs.td3 = ()
-  config.programs.erl = ()
-  config.programs.ranker = ()
+  config.years = (2003, 2004)
+  data = config.data
+  data.holdout_days = data.validation_days = 70
+  data.min_training_days = 300
+  data.min_stocks = 10
+  data.context = ('INDEX',)
+  config.common = (*_COMMON, 'evaluation.random_entries=2')
+  agent = ('evaluation.champion_by=iteration', 'learner.iterations=2')
+  config.programs.td3 = agent

@@ -1,11 +1,16 @@
 r"""Trains on real prices year by year, a walk-forward study.
 
 eigen3 study --config=small --config.panel=panel.parquet \
-  --workdir=studies/first [--only=2008] [--jobs=2]
+  --workdir=studies/first [--config.years='(2021,2022)'] [--only=2014] \
+  [--jobs=2]
 
-For each year one agent, a population and the supervised ranker are trained on
-the days before it, with several seeds; their held-out days are opened once and
-judged together. Killed or stopped, the same command goes on.
+For each year the agent, the supervised ranker, gradient boosting and ridge
+regression are trained on the days before it; their held-out days are opened
+once. The page joins all years: first how the scores order the stocks, then
+what the account earned. Killed or stopped, the same command goes on.
+
+--config=choice is for choosing settings, on early years alone;
+--config=planted asks what signal the study would find.
 """
 
 from experiments import mains
@@ -13,32 +18,38 @@ from experiments import mains
 if __name__ == '__main__':
   mains.start('study')  # reads flags before slow imports
 
+import functools
+import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import ml_collections
 
 from eigen3.data import MarketPanel
-from eigen3.evaluation.pooled import Outcome, chained
 from eigen3.files import write_json, write_table
+from eigen3.reporting import study_page
 from eigen3.settings import (
   AT_LEAST_ONE,
   COUNT,
+  SHARE,
+  SWITCH,
   TEXT,
   Expected,
   check,
+  one_of,
   require,
   several,
 )
-from experiments.jobs import program, results
-from experiments.jobs.cells import CHANGES, PROGRAMS, Cell
-from experiments.study import folds, series
+from experiments.jobs import program, record
+from experiments.jobs.cells import CHANGES, COMMITTEE, PROGRAMS, Cell
+from experiments.study import folds, joined, planted, series
+from experiments.study.joined import Joined
 
 _PANELS = 'panels'
-_ALL = 'all'  # folds together
-# Programs that a program's runs are compared with, besides the controls.
-_BESIDE = {'td3': ('ranker',), 'erl': ('ranker', 'td3')}
+_PAGE = 'results.html'
+_MODELS = ('ridge', 'boosting')  # of the ranker
+_AGENT = 'td3'  # whose seeds form the committee
 
 _YEAR = AT_LEAST_ONE
 _YEARS = Expected(
@@ -52,8 +63,9 @@ _DATA = {
   'validation_days': AT_LEAST_ONE,
   'embargo_days': COUNT,
   'min_training_days': COUNT,
-  'num_stocks': AT_LEAST_ONE,
+  'num_stocks': COUNT,
   'look_back_days': AT_LEAST_ONE,
+  'min_stocks': AT_LEAST_ONE,
   'context': several(TEXT, 'names of columns'),
 }
 
@@ -66,11 +78,17 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
     {
       'panel': TEXT,
       'years': _YEARS,
+      'size': one_of('smoke', 'small', 'full'),
+      'common': CHANGES,
+      'cold': several(TEXT, 'names of programs'),
+      'committee': SWITCH,
     },
   )
   check('data', config.data, _DATA)
+  check('planted', config.planted, {'trials': COUNT, 'ic': SHARE})
+  expected = f'some of {[*PROGRAMS, *_MODELS]}, before a _'
   for name in config.programs:
-    require(name in PROGRAMS, 'programs', name, f'some of {[*PROGRAMS]}')
+    require(_program_of(name) in PROGRAMS, 'programs', name, expected)
     check('programs', config.programs, {name: CHANGES})
 
 
@@ -79,23 +97,91 @@ def cells_of(
 ) -> list[Cell]:
   """Makes the panels of all folds; returns a cell a fold and program."""
   return [
-    Cell(
-      f'{fold.year}/{name}',
-      name,
-      config.preset,
-      (
-        f'data.panel={fold.path.absolute()}',
-        *(
-          f'data.{field}={config.data[field]}'
-          for field in ('holdout_days', 'validation_days', 'embargo_days')
-        ),
-        *changes,
-      ),
-      config.seeds,
-    )
-    for fold in folds.make(config, workdir / _PANELS)
-    for name, changes in config.programs.items()
+    cell
+    for copy, folder, load in _copies(config, workdir / _PANELS)
+    for cell in _cells(config, copy, folds.make(config, folder, load))
   ]
+
+
+def _copies(
+  config: ml_collections.ConfigDict, folder: pathlib.Path
+) -> Iterator[tuple[str, pathlib.Path, Callable[[], MarketPanel | None]]]:
+  """Yields the name of each copy of the panel, its folder, and how to make it.
+
+  There is one copy of no name, the panel itself, unless signals are planted.
+  """
+  panel = folds.source(config, folder)
+
+  def plant(ic: float, trial: int) -> MarketPanel | None:
+    return panel and folds.planted(config, panel, ic, trial)
+
+  for name, ic, trial in _trials(config):
+    make = functools.partial(plant, ic, trial) if name else lambda: panel
+    yield name, folder / name, make
+
+
+def _trials(
+  config: ml_collections.ConfigDict,
+) -> list[tuple[str, float, int]]:
+  """Returns name, IC and seed of each copy; see `_copies`."""
+  if not config.planted.trials:
+    return [('', 0.0, 0)]
+  return [
+    (planted.copy_name(ic, trial), ic, trial + shift)
+    for trial in range(config.planted.trials)
+    # Other draws, so that no copy is another's without its signal.
+    for ic, shift in ((config.planted.ic, 0), (0.0, config.planted.trials))
+  ]
+
+
+def _cells(
+  config: ml_collections.ConfigDict, copy: str, made: Sequence[folds.Fold]
+) -> list[Cell]:
+  """Returns the cells of one copy of the panel."""
+  cells: list[Cell] = []
+  for name, changes in config.programs.items():
+    before: Cell | None = None
+    for fold in sorted(made):
+      whole = '/'.join(filter(None, (copy, str(fold.year), name)))
+      given = (*_data_of(config, fold), *config.common, *changes)
+      start = before if _is_warm(config, name) else None
+      # A later change of a field replaces an earlier one.
+      last = {change.partition('=')[0]: change for change in given}
+      cell = Cell(
+        whole,
+        _program_of(name),
+        config.size,
+        (*last.values(),),
+        config.seeds[:1] if name in _MODELS else config.seeds,
+        start,
+      )
+      before = cell
+      cells.append(cell)
+      if name == _AGENT and config.committee:
+        committee = cell.name[: -len(name)] + COMMITTEE
+        cells.append(
+          Cell(
+            committee, COMMITTEE, cell.preset, cell.changes, (0,), None, cell
+          )
+        )
+  return sorted(cells, key=lambda cell: cell.name.rpartition('/')[0])
+
+
+def _data_of(config: ml_collections.ConfigDict, fold: folds.Fold) -> list[str]:
+  fields = ('holdout_days', 'validation_days', 'embargo_days')
+  return [
+    f'data.panel={fold.path.absolute()}',
+    *(f'data.{field}={config.data[field]}' for field in fields),
+  ]
+
+
+def _program_of(name: str) -> str:
+  first = name.partition('_')[0]
+  return 'ranker' if first in _MODELS else first
+
+
+def _is_warm(config: ml_collections.ConfigDict, name: str) -> bool:
+  return _program_of(name) == _AGENT and name not in config.cold
 
 
 def write_results(
@@ -104,90 +190,88 @@ def write_results(
   cells: Sequence[Cell],
   outcomes: program.Outcomes,
 ) -> str:
-  """Writes the results; returns the table as text."""
-  runs = dict(outcomes) | {
-    f'{_ALL}/{name}': _chained(config, name, outcomes)
-    for name in config.programs
+  """Writes the results; returns them as text."""
+  asked = record.asked(workdir, config)
+  lacking = record.gaps(workdir, cells, outcomes)
+  lines = record.remarks(asked, cells, lacking)
+  copies = {
+    name: _joined(config, name, outcomes) for name, *_ in _trials(config)
   }
-  summaries = {
-    f'{part}/{name}': _summary(config, part, name, runs)
-    for part in (_ALL, *config.years)
-    for name in config.programs
-    if runs[f'{part}/{name}']
+  if not any(copies.values()):
+    return '\n'.join(['no program has run on all years yet', *lines])
+  commits = {run.commit for runs in outcomes.values() for run in runs.values()}
+  about = {
+    'asked': asked,
+    'missing': lacking,
+    'commits': sorted(commit or 'unknown' for commit in commits),
+    'years': sorted(config.years),
+    'preset': config.preset,
+    'programs': json.loads(config.programs.to_json()),
+    'common': [*config.common],
+    'cold': [*config.cold],
+    'remark': _remark(config, workdir),
   }
-  title = f'Walk-forward study, preset {config.preset}, seeds {[*config.seeds]}'
-  remark = _remark(config, workdir) if summaries else ''
-  together = {
-    name: [*runs[f'{_ALL}/{name}'].values()]
-    for name in config.programs
-    if runs[f'{_ALL}/{name}']
-  }
-  more: list[str] = []
-  pictures: dict[str, str] = {}
-  if together:
-    days = series.daily(together)
-    write_table(workdir / 'daily.csv', days)
-    series.draw_series(workdir / 'daily.png', days, title, remark)
-    pictures = {'Held-out days, one after another': series.element(days)}
-    # Otherwise means over different numbers of seeds would be compared.
-    if all(len(runs) == len(config.seeds) for runs in together.values()):
-      contest = series.contest(days, [*together], config.seed, config.repeats)
-      write_json(workdir / 'contest.json', contest)
-      more = series.contest_lines(contest)
-  return results.write(
-    config, workdir, cells, outcomes, summaries, title, remark, more, pictures
-  )
+  if config.planted.trials:
+    found = planted.judge(copies, [*config.programs], config.planted.ic)
+    results = about | {'planted': {'ic': config.planted.ic, 'programs': found}}
+    pictures: dict[str, str] = {}
+  else:
+    results, pictures, said = _study(config, workdir, copies[''], about)
+    lines = [*said, *lines]
+  write_json(workdir / record.RESULTS, results)
+  text = study_page.write(workdir / _PAGE, results, lines, pictures)
+  return f'{text}\nwritten: {workdir}/{_PAGE}, {record.RESULTS}'
 
 
-def _chained(
-  config: ml_collections.ConfigDict, name: str, outcomes: program.Outcomes
-) -> Mapping[int, Outcome]:
-  """Joins the folds of each seed that has run on all of them.
-
-  The results of the cell list the other seeds as `missing`.
-  """
-  by_fold = [outcomes[f'{year}/{name}'] for year in config.years]
-  return {
-    seed: chained([fold[seed] for fold in by_fold])
-    for seed in config.seeds
-    if all(seed in fold for fold in by_fold)
-  }
-
-
-def _summary(
+def _study(
   config: ml_collections.ConfigDict,
-  part: str | int,
-  name: str,
-  runs: program.Outcomes,
-) -> dict[str, Any]:
-  """Returns results of a program on a fold or all, and its comparisons."""
-  beside = {
-    other: runs[f'{part}/{other}']
-    for other in _BESIDE.get(name, ())
-    if other in config.programs
+  workdir: pathlib.Path,
+  found: dict[str, Joined],
+  about: dict[str, Any],
+) -> tuple[dict[str, Any], dict[str, str], list[str]]:
+  """Returns results, pictures and lines of text of the study itself."""
+  main = next(n for n in (COMMITTEE, _AGENT, *found) if n in found)
+  reports = {name: joined.report(name, found) for name in found}
+  days = series.daily(found)
+  write_table(workdir / 'daily.csv', days)
+  contest = series.contest(days, [*found], config.seed, config.repeats)
+  results = about | {'main': main, 'policies': reports, 'contest': contest}
+  pictures = study_page.pictures(reports, main, joined.excess(found[main])) | {
+    'Held-out days, one after another': series.element(days)
   }
-  return results.summary_of(
-    config, config.seeds, runs[f'{part}/{name}'], beside
-  )
+  return results, pictures, series.contest_lines(contest)
+
+
+def _joined(
+  config: ml_collections.ConfigDict, copy: str, outcomes: program.Outcomes
+) -> dict[str, Joined]:
+  """Returns all programs of a copy that have run on all folds."""
+  names = [*config.programs]
+  if config.committee and _AGENT in names:
+    names.insert(names.index(_AGENT) + 1, COMMITTEE)
+  found = {}
+  for name in names:
+    runs = {
+      year: outcomes['/'.join(filter(None, (copy, str(year), name)))]
+      for year in sorted(config.years)
+    }
+    if (one := joined.join(runs)) is not None:
+      found[name] = one
+  return found
 
 
 def _remark(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> str:
   """Returns caveats about the data."""
-  panel = MarketPanel.load(workdir / _PANELS / f'{config.years[-1]}.parquet')
-  settings, budget = config.data, ''
-  if {'erl', 'ranker'} <= {*config.programs}:
-    budget = (
-      '; erl is compared with a ranker of the budget of td3: no more extractor '
-      'passes than td3, though each carries labels of all stocks'
-    )
-  return (
-    f'{settings.num_stocks} stocks a fold, the most traded of the '
-    f'{settings.look_back_days} days before its {settings.validation_days} '
-    f'validation days; {panel.survivorship}; profits of "{_ALL}" are means '
-    'over folds, its differences are of the daily returns of all of them, '
-    'whose blocks of days are drawn across the seams of folds; p-values of '
-    'single comparisons are not corrected for their number' + budget
-  )
+  copy, *_ = _trials(config)[0]
+  last = workdir / _PANELS / copy / f'{max(config.years)}.parquet'
+  panel = MarketPanel.load(last)
+  stocks = config.data.num_stocks or 'all'
+  parts = [
+    f'{stocks} stocks a fold, bought only while members of the universe',
+    panel.notes.rpartition('; ')[2],
+    panel.survivorship,
+  ]
+  return '; '.join(filter(None, parts))
 
 
 def main(argv: Sequence[str]) -> int:

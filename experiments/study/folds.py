@@ -1,6 +1,7 @@
 """Folds of a real panel: their days, and stocks chosen by earlier data."""
 
 import pathlib
+from collections.abc import Callable
 from typing import NamedTuple
 
 import ml_collections
@@ -8,7 +9,12 @@ import numpy as np
 
 from eigen3 import data
 from eigen3.data import MarketPanel, Splits
+from eigen3.evaluation.characteristics import buyable
+from eigen3.evaluation.planted import plant
+from eigen3.files import atomic_path
 from eigen3.settings import require
+
+_SOURCE = 'source.txt'  # holds the fingerprint of the study's panel
 
 
 class Fold(NamedTuple):
@@ -23,45 +29,87 @@ class Fold(NamedTuple):
   path: pathlib.Path
 
 
-def make(config: ml_collections.ConfigDict, folder: pathlib.Path) -> list[Fold]:
-  """Makes the panels of all folds that do not exist yet.
+def source(
+  config: ml_collections.ConfigDict, folder: pathlib.Path
+) -> MarketPanel | None:
+  """Returns the study's panel; None if it is gone after folds were made.
 
-  If all exist, the source panel is no longer needed. If it exists, the folds
-  must equal those made from it.
+  Args:
+    config: of the study.
+    folder: of the folds' panels; it notes which panel they are made from.
+
+  Raises:
+    ValueError: if it does not fit, or the folder's panels are of another.
+  """
+  path, note = pathlib.Path(config.panel).expanduser(), folder / _SOURCE
+  made_from = note.read_text(encoding='utf-8') if note.exists() else None
+  if made_from is not None and not path.is_file():
+    return None
+  require(bool(config.panel), 'panel', config.panel, 'a Parquet file')
+  panel = MarketPanel.load(path)
+  if panel.members is None:
+    raise ValueError(
+      f'panel: found no universe in {path}, expected the members of each day '
+      '(prepare_data --universe=FILE)'
+    )
+  if made_from is None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_path(note) as temporary:
+      temporary.write_text(panel.fingerprint, encoding='utf-8')
+  elif made_from != panel.fingerprint:
+    raise ValueError(
+      f'panel: found {path}, expected the data that the folds in {folder} were '
+      'made from, or another --workdir'
+    )
+  return panel
+
+
+def make(
+  config: ml_collections.ConfigDict,
+  folder: pathlib.Path,
+  load: Callable[[], MarketPanel | None],
+) -> list[Fold]:
+  """Makes the panels of all folds that do not exist yet.
 
   Args:
     config: of the study.
     folder: of the panels.
+    load: returns the panel of all days; None if it is gone.
 
   Raises:
-    ValueError: if the source panel does not fit, has no fold for a year, or
-      differs from the one that a fold was made from.
+    ValueError: if there is no fold for a year, or it has too few stocks.
   """
   folds = [Fold(year, folder / f'{year}.parquet') for year in config.years]
-  is_whole = all(fold.path.exists() for fold in folds)
-  source = pathlib.Path(config.panel).expanduser()
-  if is_whole and not source.is_file():
+  missing = [fold for fold in folds if not fold.path.exists()]
+  if not missing:
     return folds
-  require(bool(config.panel), 'panel', config.panel, 'a Parquet file')
-  panel = MarketPanel.load(source)
-  splits = by_year(panel.dates, config.data)
-  folder.mkdir(parents=True, exist_ok=True)
-  for fold in folds:
-    require(
-      fold.year in splits,
-      'years',
-      fold.year,
-      f'some of {", ".join(map(str, sorted(splits)))}, with a fold',
+  panel = load()
+  if panel is None:
+    raise ValueError(
+      f'panel: found no file {config.panel}, expected that of the folds in '
+      f'{folder}, of which some are missing'
     )
-    made = _narrowed(panel, splits[fold.year], config.data)
-    if not fold.path.exists():
-      made.save(fold.path)
-    elif MarketPanel.load(fold.path).fingerprint != made.fingerprint:
-      raise ValueError(
-        f'panel: found {config.panel}, expected the data that {fold.path} was '
-        'made from'
-      )
+  splits = _splits_of(config, panel)
+  folder.mkdir(parents=True, exist_ok=True)
+  for fold in missing:
+    _made(panel, splits[fold.year], fold.year, config).save(fold.path)
   return folds
+
+
+def planted(
+  config: ml_collections.ConfigDict, panel: MarketPanel, ic: float, seed: int
+) -> MarketPanel:
+  """Returns a copy with a planted signal, of the stocks of the first fold.
+
+  Args:
+    config: of the study.
+    panel: of all days.
+    ic: of the signal; 0 only shuffles the days.
+    seed: of the copy.
+  """
+  first = _splits_of(config, panel)[min(config.years)]
+  narrowed = _narrowed(panel, first, config.data, panel.num_days)
+  return plant(narrowed, ic, seed).panel
 
 
 def by_year(
@@ -71,12 +119,20 @@ def by_year(
 
   Args:
     dates: datetime64[D] [T].
-    config: the section `data` of the study.
+    config: of the study.
+
+  Raises:
+    ValueError: if there are too few days for one fold.
   """
   found: dict[int, tuple[int, Splits]] = {}
-  last = data.parse_day(config.last_day or None, 'data.last_day')
-  num_days = len(dates) if last is None else int((dates <= last).sum())
-  for splits in data.walk_forward(num_days, config, config.min_training_days):
+  day = config.data.last_day or f'{max(config.years)}-12-31'
+  num_days = int((dates <= data.parse_day(day, 'data.last_day')).sum())
+  least = config.data.min_training_days
+  try:
+    folds = [*data.walk_forward(num_days, config.data, least)]
+  except data.DataError as error:
+    raise ValueError(f'{config.panel}: {error} (to {day})') from error
+  for splits in folds:
     held_out = dates[slice(*splits.holdout)].astype('datetime64[Y]')
     years, counts = np.unique(held_out.astype(int) + 1970, return_counts=True)
     year, count = int(years[counts.argmax()]), int(counts.max())
@@ -85,12 +141,51 @@ def by_year(
   return {year: splits for year, (_, splits) in found.items()}
 
 
-def _narrowed(
-  panel: MarketPanel, splits: Splits, config: ml_collections.ConfigDict
+def _splits_of(
+  config: ml_collections.ConfigDict, panel: MarketPanel
+) -> dict[int, Splits]:
+  """Returns the folds by year; a ValueError if one of `years` has none."""
+  splits = by_year(panel.dates, config)
+  for year in config.years:
+    require(
+      year in splits,
+      'years',
+      year,
+      f'some of {", ".join(map(str, sorted(splits)))}, for which '
+      f'{config.panel} has a fold',
+    )
+  return splits
+
+
+def _made(
+  panel: MarketPanel,
+  splits: Splits,
+  year: int,
+  config: ml_collections.ConfigDict,
 ) -> MarketPanel:
-  """Returns the panel of a fold, with only its stocks and days."""
-  known = splits.train[1]
-  stocks = data.most_traded(
-    panel, known, config.num_stocks, config.look_back_days
-  )
-  return data.narrowed(panel, stocks, config.context, splits.holdout[1], known)
+  """Returns the panel of a fold; a ValueError if it has too few stocks."""
+  made = _narrowed(panel, splits, config.data, splits.holdout[1])
+  count = buyable(made)[slice(*splits.holdout)].sum(axis=1).mean()
+  least = config.data.min_stocks
+  if count < least:
+    raise ValueError(
+      f'panel: found {count:.1f} members with prices on the mean held-out day '
+      f'of fold {year} of {config.panel}, expected at least {least} '
+      '(data.min_stocks)'
+    )
+  return made
+
+
+def _narrowed(
+  panel: MarketPanel,
+  splits: Splits,
+  config: ml_collections.ConfigDict,
+  stop: int,
+) -> MarketPanel:
+  """Returns the stocks of a fold, and all days before `stop`."""
+  known, stocks = splits.train[1], [*range(*panel.investable)]
+  if 0 < config.num_stocks < len(stocks):
+    stocks = data.most_traded(
+      panel, known, config.num_stocks, config.look_back_days
+    )
+  return data.narrowed(panel, stocks, config.context, stop, known)

@@ -1,37 +1,30 @@
 """Daily returns on the held-out days of all folds."""
 
-import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from eigen3.evaluation import contenders
-from eigen3.evaluation.pooled import Outcome
 from eigen3.reporting import drawing, svg
+from experiments.study.joined import Joined
 
 _MOST_DATES = 6  # that do not overlap
 
 
-def daily(runs: Mapping[str, Sequence[Outcome]]) -> pd.DataFrame:
+def daily(found: Mapping[str, Joined]) -> pd.DataFrame:
   """Returns daily returns, averaged over seeds.
 
   Args:
-    runs: of each program, on the same days.
+    found: each program, on the same days.
 
   Returns:
-    A row a day: `date`, the return of each program, and that of each control,
-    from the first program's runs.
+    A row a day: `date`, the return of each program, and that of each control of
+    the first of them.
   """
-  first = next(iter(runs.values()))
-  table = {'date': first[0].daily['date']}
-  for name, outcomes in runs.items():
-    table[name] = np.mean([outcome.returns for outcome in outcomes], axis=0)
-  for name in first[0].daily.columns.drop(['date', first[0].policy]):
-    table[name] = np.mean(
-      [outcome.daily[name].to_numpy(float) for outcome in first], axis=0
-    )
-  return pd.DataFrame(table)
+  first = next(iter(found.values()))
+  ours = {name: one.returns for name, one in found.items()}
+  return pd.DataFrame({'date': first.dates, **ours, **first.controls})
 
 
 def contest(
@@ -81,23 +74,12 @@ def contest_lines(p_values: Mapping[str, Mapping[str, float]]) -> list[str]:
   ]
 
 
-def draw_series(
-  path: os.PathLike | str, table: pd.DataFrame, title: str, remark: str
-) -> None:
-  """Draws cumulative returns, with a line between folds that are apart.
+def element(table: pd.DataFrame) -> str:
+  """Draws cumulative returns as SVG, with a line between folds that are apart.
 
   Args:
-    path: of a PNG file.
     table: see `daily`.
-    title: of the whole picture.
-    remark: text below it.
   """
-  with drawing.picture(path, 5, title, remark) as figure:
-    _draw(figure.subplots(), table)
-
-
-def element(table: pd.DataFrame) -> str:
-  """Returns the same as SVG for a page; see `draw_series`."""
   return svg.of_axes('daily', 3.6, lambda axes: _draw(axes, table))
 
 

@@ -1,4 +1,4 @@
-"""Tests of the study's folds and of what it tells, without its runs."""
+"""Tests of the study's folds and of its results, without its runs."""
 
 import dataclasses
 import json
@@ -6,31 +6,39 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from finished_runs import outcome, write_run
+from finished_runs import outcome, write_measures, write_run
 
 from eigen3 import data
 from eigen3.data import MarketPanel
+from eigen3.evaluation import regression
 from eigen3.runs import trials
-from experiments.configs import many_runs, study
+from experiments.configs import study
 from experiments.jobs import record
 from experiments.study import __main__ as study_main
-from experiments.study import folds, series
+from experiments.study import folds, joined, planted, series
 
 DATES = np.arange('2001-01-01', '2009-12-31', dtype='datetime64[D]')
 DATES = DATES[np.is_busday(DATES)]
 
 
-def make_config(**settings):
+def make_config(panel='', **settings):
   config = study.get_config('smoke')
+  config.panel = str(panel)
   config.years = (2006, 2008)
   config.data.update(
     {
       'last_day': '2008-12-31', 'min_training_days': 500, 'num_stocks': 2,
-      'look_back_days': 30, 'context': ('SP500',),
+      'look_back_days': 30, 'context': ('SP500',), 'holdout_days': 252,
+      'validation_days': 252, 'min_stocks': 2,
     }
     | settings
   )  # fmt: skip
   return config
+
+
+def cells_of(config, workdir):
+  study_main.check_settings(config)
+  return study_main.cells_of(config, workdir)
 
 
 @pytest.fixture(scope='module')
@@ -50,12 +58,19 @@ def panel_file(tmp_path_factory):
     features=np.zeros((num_days, 5, 9)),
     investable=(1, 5),
     volume=volume,
+    members=np.ones((num_days, 4), bool),
   ).save(path)
   return path
 
 
+def changed(panel_file, path, **fields):
+  """Saves a copy of the panel with other fields."""
+  dataclasses.replace(MarketPanel.load(panel_file), **fields).save(path)
+  return path
+
+
 def test_a_fold_for_each_calendar_year():
-  found = folds.by_year(DATES, make_config().data)
+  found = folds.by_year(DATES, make_config())
   assert sorted(found) == [2004, 2005, 2006, 2007, 2008]
   for year, splits in found.items():
     days = DATES[slice(*splits.holdout)]
@@ -66,156 +81,269 @@ def test_a_fold_for_each_calendar_year():
     assert splits.validation[1] == splits.holdout[0]
     assert splits.train[1] == splits.validation[0]
   assert DATES[found[2008].holdout[1] - 1] == np.datetime64('2008-12-31')
-  # Without a last day the panel's own counts.
-  found = folds.by_year(DATES, make_config(last_day='').data)
-  assert DATES[found[2009].holdout[1] - 1] == DATES[-1]
+  # Without a last day it is the end of the last year.
+  config = make_config(last_day='')
+  found = folds.by_year(DATES, config)
+  assert DATES[found[2008].holdout[1] - 1] == np.datetime64('2008-12-31')
 
 
 def test_a_fold_s_panel_knows_no_more_than_its_training_days(
   panel_file, tmp_path
 ):
-  config = make_config()
-  config.panel = str(panel_file)
-  made = folds.make(config, tmp_path / 'panels')
-  assert [fold.year for fold in made] == [2006, 2008]
-  splits = folds.by_year(DATES, config.data)
-  for fold, columns in zip(made, ('AB', 'BC'), strict=True):
-    panel = MarketPanel.load(fold.path)
+  config = make_config(panel_file)
+  cells_of(config, tmp_path)
+  splits = folds.by_year(DATES, config)
+  paths = [tmp_path / 'panels' / f'{year}.parquet' for year in config.years]
+  for year, path, columns in zip(
+    config.years, paths, ('AB', 'BC'), strict=True
+  ):
+    panel = MarketPanel.load(path)
     assert panel.columns == ('SP500', *columns)
-    assert panel.num_days == splits[fold.year].holdout[1]
-    assert panel.training_days == splits[fold.year].train[1]
+    assert panel.num_days == splits[year].holdout[1]
+    assert panel.training_days == splits[year].train[1]
+    assert panel.members.all()
     # A run splits it as the fold says.
     assert (
       data.split_days(panel.num_days, config.data, panel.training_days)
-      == (splits[fold.year])
+      == (splits[year])
     )
-    assert panel.survivors_only
   # What is there is not made again, and needs its panel no more.
-  before = [fold.path.stat().st_mtime_ns for fold in made]
-  folds.make(config, tmp_path / 'panels')
+  before = [path.stat().st_mtime_ns for path in paths]
+  cells_of(config, tmp_path)
   config.panel = 'absent.parquet'
-  again = folds.make(config, tmp_path / 'panels')
-  assert [fold.path.stat().st_mtime_ns for fold in again] == before
+  cells_of(config, tmp_path)
+  assert [path.stat().st_mtime_ns for path in paths] == before
+  paths[0].unlink()
+  with pytest.raises(ValueError, match=r'found no file absent\.parquet, exp'):
+    cells_of(config, tmp_path)
 
 
-def test_folds_of_another_panel_are_refused(panel_file, tmp_path):
-  config = make_config()
-  config.panel = str(tmp_path / 'panel.parquet')
-  panel = MarketPanel.load(panel_file)
-  panel.save(config.panel)
-  folds.make(config, tmp_path / 'panels')
-  ohlc = panel.ohlc.copy()
-  ohlc[100, 2] = 2.0
-  dataclasses.replace(panel, ohlc=ohlc).save(config.panel)
-  with pytest.raises(ValueError, match=r'panel: found .* was made from'):
-    folds.make(config, tmp_path / 'panels')
+def test_all_stocks_keep_their_columns(panel_file, tmp_path):
+  """A fold's agent starts with that of the fold before."""
+  config = make_config(panel_file, num_stocks=0)
+  cells_of(config, tmp_path)
+  for year in config.years:
+    panel = MarketPanel.load(tmp_path / 'panels' / f'{year}.parquet')
+    assert panel.columns == ('SP500', *'ABCD')
 
 
-def test_a_year_without_a_fold_is_named(panel_file, tmp_path):
-  config = make_config()
-  config.panel, config.years = str(panel_file), (2008, 2009)
-  with pytest.raises(ValueError, match='years: found 2009') as error:
-    folds.make(config, tmp_path)
-  assert str(error.value).endswith('2004, 2005, 2006, 2007, 2008, with a fold')
-  with pytest.raises(ValueError, match='panel: found'):
-    folds.make(make_config(), tmp_path / 'other')
+def test_bad_input_is_one_line(panel_file, tmp_path):
+  def error_of(config, folder='new'):
+    with pytest.raises(ValueError, match=r'found|has') as error:
+      cells_of(config, tmp_path / folder)
+    assert '\n' not in str(error.value)
+    return str(error.value)
+
+  # No panel, too few years, a year without a fold.
+  assert error_of(make_config()).startswith("panel: found ''")
+  short = make_config(panel_file, min_training_days=5000)
+  assert 'panel.parquet: panel: has 2088 days, expected' in error_of(short)
+  config = make_config(panel_file)
+  config.years = (2008, 2009)
+  assert 'years: found 2009, expected some of 2004, 2005, 2006, 2007, 2008' in (
+    error_of(config)
+  )
+  # No universe.
+  none = changed(panel_file, tmp_path / 'none.parquet', members=None)
+  assert error_of(make_config(none), 'none').startswith(
+    f'panel: found no universe in {none}, expected the members of each day'
+  )
+  # Too few members in a fold.
+  members = np.ones((len(DATES), 4), bool)
+  members[np.datetime64('2008-03-01') <= DATES, 2] = False
+  few = changed(panel_file, tmp_path / 'few.parquet', members=members)
+  line = error_of(make_config(few), 'few')
+  assert line.startswith('panel: found 1.')
+  assert f'fold 2008 of {few}, expected at least 2 (data.min_stocks)' in line
+  # Another panel than the folder's.
+  cells_of(make_config(panel_file), tmp_path / 'used')
+  other = changed(panel_file, tmp_path / 'other.parquet', members=members)
+  assert error_of(make_config(other), 'used').startswith(
+    f'panel: found {other}, expected the data that the folds in '
+  )
 
 
-@pytest.mark.parametrize('preset', many_runs.PRESETS)
+@pytest.mark.parametrize('preset', study.PRESETS)
 def test_presets(preset):
   config = study.get_config(preset)
   assert config.is_locked
   study_main.check_settings(config)
-  assert {2008, 2020} <= set(config.years)
-  with pytest.raises(ValueError, match='expected one of smoke, small'):
-    study.get_config('full')
+  assert {'td3', 'ranker'} <= {*config.programs}
+  if preset in ('choice', 'planted'):
+    assert max(config.years) <= 2012
+  with pytest.raises(ValueError, match='expected one of smoke, small, full'):
+    study.get_config('medium')
 
 
-def test_runs_of_a_fold_are_told_to_use_its_panel(panel_file, tmp_path):
-  config = make_config()
-  config.panel = str(panel_file)
-  cells = study_main.cells_of(config, tmp_path)
-  assert [cell.name for cell in cells] == [
-    f'{year}/{name}' for year in (2006, 2008) for name in config.programs
+def test_runs_of_a_fold_use_its_panel_and_the_fold_before(panel_file, tmp_path):
+  config = make_config(panel_file)
+  cells = {cell.name: cell for cell in cells_of(config, tmp_path)}
+  names = ('boosting', 'committee', 'ranker', 'ridge', 'td3')
+  assert sorted(cells) == [
+    f'{year}/{name}' for year in (2006, 2008) for name in names
   ]
-  (command,) = {
-    tuple(cell.task(tmp_path, 1, 1).command(False))
-    for cell in cells
-    if cell.name == '2008/erl'
-  }
+
+  def task(name, seed=1):
+    return cells[name].task(tmp_path / 'runs', seed, 1)
+
+  later, first = task('2008/td3'), task('2006/td3')
+  command = later.command(False)
   assert f'--config.data.panel={tmp_path}/panels/2008.parquet' in command
   assert '--config.data.holdout_days=252' in command
   assert '--config.seed=1' in command
+  assert f'--start_from={first.run}' in command
+  assert later.after == (first.key,)
+  assert first.after == ()
+  assert not any('start_from' in word for word in first.command(False))
+  # It is another run than one that does not start so.
+  alone = cells['2008/td3']._replace(start=None)
+  assert alone.key(1) != later.key
+  assert task('2008/boosting', 0).command(False)[2] == 'experiments.ranker'
+  assert cells['2008/boosting'].seeds == (0,)
+  mean = task('2008/committee', 0)
+  assert mean.after == (task('2008/td3', 0).key, later.key)
+  runs = f'{tmp_path}/runs/2008/td3/seed'
+  assert f'--runs={runs}0,{runs}1' in mean.command(False)
 
 
-def test_folds_are_told_of_alone_and_together(panel_file, tmp_path):
-  config = make_config()
-  config.panel = str(panel_file)
-  cells = study_main.cells_of(config, tmp_path)
-  runs = tmp_path / trials.RUNS
+def test_a_later_change_replaces_an_earlier_one(panel_file, tmp_path):
+  config = make_config(panel_file)
+  config.programs.td3 = ('agent.gamma=0.1', 'evaluation.random_entries=7')
+  (cell, *_) = [x for x in cells_of(config, tmp_path) if x.program == 'td3']
+  changes = [x for x in cell.changes if x.startswith('evaluation.random')]
+  assert changes == ['evaluation.random_entries=7']
+
+
+def finish_runs(cells, folder, ics, edges, leave_out=()):
+  """Writes runs of an IC and an edge by program; returns their outcomes."""
   outcomes = {}
   for number, cell in enumerate(cells):
-    policy = 'ranker' if cell.program == 'ranker' else 'agent'
+    name, policy = cell.name.rpartition('/')[2], 'agent'
+    if cell.program in ('ranker', 'committee'):
+      policy = cell.program
     outcomes[cell.name] = {}
-    for seed in config.seeds:
-      if (cell.name, seed) == ('2008/erl', 1):
-        continue  # not run yet
-      run, at = cell.run(runs, seed), 10 * number + seed
-      write_run(run, policy, at, commit=f'code{seed}')
-      outcomes[cell.name][seed] = outcome(cell, runs, seed)
+    for seed in cell.seeds:
+      if (cell.name, seed) in leave_out:
+        continue
+      run, at = cell.run(folder, seed), 10 * number + seed
+      write_run(run, policy, at, edges.get(name, 0.0), f'code{seed}')
+      write_measures(run, at, ics.get(name, 0.0))
+      outcomes[cell.name][seed] = outcome(cell, folder, seed)
+  return outcomes
+
+
+def test_results_are_of_all_folds_together(panel_file, tmp_path):
+  config = make_config(panel_file)
+  cells = cells_of(config, tmp_path)
+  ics = {'committee': 0.05, 'boosting': 0.1}
+  outcomes = finish_runs(
+    cells, tmp_path / trials.RUNS, ics, {'committee': 0.002},
+    leave_out=[('2008/ranker', 1)],
+  )  # fmt: skip
   record.enter(tmp_path, config)
   text = study_main.write_results(config, tmp_path, cells, outcomes)
-  told = json.loads((tmp_path / 'results.json').read_text())
-  assert (tmp_path / 'results.png').stat().st_size > 10_000
-  assert (tmp_path / 'daily.png').stat().st_size > 10_000
-  daily = pd.read_csv(tmp_path / 'daily.csv')
-  assert len(daily) == 2 * 60
-  returns = [outcomes['2008/td3'][seed].returns for seed in (0, 1)]
-  np.testing.assert_allclose(daily['td3'][60:], np.mean(returns, axis=0))
-  assert list(daily.columns) == [
-    'date', 'erl', 'ranker', 'td3', 'random_entry', 'buy_and_hold', 'momentum',
-    'informed',
-  ]  # fmt: skip
-  # A population's seed is missing.
-  assert not (tmp_path / 'contest.json').exists()
-  assert list(told['cells']) == sorted(told['cells'])
-  agent = told['cells']['all/td3']
-  assert agent['seeds'] == 2
-  profits = [
-    np.mean([outcomes[f'{year}/td3'][seed].profit for year in (2006, 2008)])
-    for seed in (0, 1)
+  results = json.loads((tmp_path / 'results.json').read_text())
+  assert {*results['policies']} == {'boosting', 'ridge', 'td3', 'committee'}
+  assert results['missing'] == {'2008/ranker': {'1': 'open'}}
+  assert '\n2008/ranker: open seeds: 1\n' in text
+  # Means of seeds, then of the days of all folds.
+  found = results['policies']['td3']
+  both = [
+    np.mean([outcomes[f'{year}/td3'][s].returns for s in (0, 1)], axis=0)
+    for year in (2006, 2008)
   ]
-  assert agent['profit']['values'] == pytest.approx(profits)
-  assert agent['against'].keys() >= {'ranker', 'random_entry', 'momentum'}
-  # Of two populations only one has been run on all folds.
-  assert told['cells']['all/erl']['seeds'] == 1
-  assert told['cells']['2008/erl']['seeds'] == 1
-  assert told['cells']['2006/erl']['against'].keys() >= {'ranker', 'td3'}
-  assert told['cells']['all/erl']['missing'] == [1]
-  assert told['missing'] == {'2008/erl': {'1': 'open'}}
-  assert '\n2008/erl: open seeds: 1\n' in text
-  assert told['asked']['seeds'] == [0, 1] == told['asked']['seeds_at_first']
-  assert 'survivors only' in told['remark']
-  assert 'not corrected' in told['remark']
-  assert 'survivors only' in text
-  assert '\nall/td3 ' in text
+  returns = np.concatenate(both)
+  daily = pd.read_csv(tmp_path / 'daily.csv')
+  np.testing.assert_allclose(daily['td3'], returns)
+  ic = np.concatenate(
+    [
+      np.mean(
+        [
+          np.array(outcomes[f'{year}/td3'][s].measures['daily']['ic'], float)
+          for s in (0, 1)
+        ],
+        axis=0,
+      )
+      for year in (2006, 2008)
+    ]
+  )
+  expected = regression.daily_mean(ic, 2)
+  assert found['order']['ic']['mean'] == pytest.approx(expected.mean)
+  assert found['order']['ic']['error'] == pytest.approx(expected.error)
+  assert expected.days == found['order']['ic']['days'] == 118
+  assert [x['days'] for x in found['by_year'].values()] == [59, 59]
+  held = np.concatenate(
+    [
+      np.mean(
+        [outcomes[f'{year}/td3'][s].daily['buy_and_hold'] for s in (0, 1)], 0
+      )
+      for year in (2006, 2008)
+    ]
+  )
+  assert found['against']['equal_exposure']['mean'] == pytest.approx(
+    252 * np.mean(returns - 0.5 * held)
+  )
+  # The committee has been given an edge, and an order of the stocks.
+  assert results['main'] == 'committee'
+  assert 'An edge was seen: from 2006 to 2008 the rank IC of committee' in text
+  assert results['policies']['td3']['order_against']['boosting']['mean'] < -0.05
+  for words in ('were looked at before', 'flatters reversal', 'survivors only'):
+    assert words in text
   page = (tmp_path / 'results.html').read_text()
-  assert page.count('<tr>') == 1 + len(told['cells'])
-  assert 'survivors only' in page
-  assert 'code0, code1</code>: not all runs are of the same' in page
-  assert page.count('<svg') == 3
+  assert page.count('<svg') == 4
   assert 'data:image' not in page
-  assert 'all/td3' in page
-  assert '2008/erl: open seeds: 1' in page
-  # With all seeds it is asked who may be the best.
-  cell = next(cell for cell in cells if cell.name == '2008/erl')
-  write_run(cell.run(tmp_path, 1), 'agent', 7)
-  outcomes['2008/erl'][1] = outcome(cell, tmp_path, 1)
+  assert 'would have been seen' in page
+  assert 'code0, code1</code>: not all runs are of the same' in page
+  assert 'ranker.model=boosting' in page
+
+
+def test_what_luck_explains_is_called_so(panel_file, tmp_path):
+  config = make_config(panel_file)
+  cells = cells_of(config, tmp_path)
+  outcomes = finish_runs(cells, tmp_path / trials.RUNS, {}, {})
+  record.enter(tmp_path, config)
   text = study_main.write_results(config, tmp_path, cells, outcomes)
-  contest = json.loads((tmp_path / 'contest.json').read_text())
-  assert list(contest) == sorted(daily.columns[1:])
-  assert 'may be the best of all' in text
-  assert 'may be the best of all' in (tmp_path / 'results.html').read_text()
+  assert 'Nothing was seen that luck does not explain' in text
+
+
+def test_no_results_of_nothing(panel_file, tmp_path):
+  config = make_config(panel_file)
+  cells = cells_of(config, tmp_path)
+  nothing = {cell.name: {} for cell in cells}
+  record.enter(tmp_path, config)
+  text = study_main.write_results(config, tmp_path, cells, nothing)
+  assert text.startswith('no program has run on all years yet\nno run is done')
+  assert not (tmp_path / record.RESULTS).exists()
+
+
+def make_copies(t_planted, t_nothing):
+  """Returns copies whose programs have about these t."""
+  rng = np.random.default_rng(0)
+  found = {}
+  for kind, values in (('planted', t_planted), ('nothing', t_nothing)):
+    for trial, t in enumerate(values):
+      noise = rng.normal(0, 1, 400)
+      daily = {'ic': t / 20 + noise - noise.mean()}
+      one = joined.Joined(
+        None, None, None, daily, {}, [{'horizon': 1}], 0.0, 1, 252
+      )
+      found[f'{kind}{trial}'] = {'ranker': one}
+  return found
+
+
+def test_a_planted_signal_is_found_by_the_limit_of_copies_without_one():
+  copies = make_copies([2.0, 6.0, 7.0], [0.1, -3.0, 2.9, 0.2])
+  found = planted.judge(copies, ['ranker'], 0.05)['ranker']
+  t = np.array(found['nothing']['t'])
+  assert found['limit'] == pytest.approx(1.645 * np.sqrt(np.mean(t**2)), 1e-3)
+  assert found['planted']['found'] == 2
+  # Judged by the others alone: 2.9 is below their limit of 2.85 or not.
+  others = 1.645 * np.sqrt(np.mean(np.delete(t, 2) ** 2))
+  assert found['nothing']['found'] == int(t[2] > others)
+  assert found['nothing']['trials'] == 4
+  # Luck does not make the limit smaller than the theory's.
+  calm = planted.judge(make_copies([], [0.1, 0.1]), ['ranker'], 0.05)
+  assert calm['ranker']['limit'] == 1.645
 
 
 def test_the_best_and_what_is_beaten():
@@ -243,14 +371,3 @@ def test_the_best_and_what_is_beaten():
   assert best.index('erl') < best.index('td3')
   assert f'buy and hold {found["buy_and_hold"]["beaten"]:.3f}' in beaten
   assert 'td3' not in beaten
-
-
-def test_nothing_is_told_of_nothing(panel_file, tmp_path):
-  config = make_config()
-  config.panel = str(panel_file)
-  cells = study_main.cells_of(config, tmp_path)
-  nothing = {cell.name: {} for cell in cells}
-  record.enter(tmp_path, config)
-  text = study_main.write_results(config, tmp_path, cells, nothing)
-  assert text.startswith('no run is done yet\nno run is done of: 2006/erl, ')
-  assert not (tmp_path / record.RESULTS).exists()

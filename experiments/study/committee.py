@@ -1,0 +1,64 @@
+r"""Judges the mean action of runs that differ by their seeds.
+
+python -m experiments.study.committee --runs=RUN,RUN,RUN --workdir=RUN
+
+The runs kept their actions on the held-out days (evaluation.measures).
+"""
+
+import pathlib
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+
+from eigen3.environment import rollout
+from eigen3.evaluation import summary
+from eigen3.evaluation.comparison import COMMITTEE
+from eigen3.files import write_json, write_table
+from eigen3.runs import checkpoint, ledger, lock, run_directory
+from eigen3.settings import require
+from experiments import mains, path_flags, saved_runs, wiring
+
+_RUNS = path_flags.DEFINE_paths('runs', None, 'Folders of runs.', required=True)
+_WORKDIR = path_flags.DEFINE_path(
+  'workdir', None, 'Folder of the results.', required=True
+)
+
+
+def main(argv: Sequence[str]) -> None:
+  """Averages, plays the held-out days, and writes the results of a run."""
+  runs = [pathlib.Path(path) for path in _RUNS.value]
+  workdir = pathlib.Path(_WORKDIR.value)
+  kept = (ledger.FILE,)
+  run_directory.check_new(workdir, kept)
+  config = saved_runs.settings_of(runs[0])
+  experiment = wiring.without_learner(config)
+  for run in runs:
+    run_directory.check_data(run, wiring.about_data(experiment), '--runs')
+  acts = np.asarray(rollout.mean_of([_actions(run) for run in runs]))
+  about = wiring.about_data(experiment)
+  run_directory.make_folder(workdir)
+  with lock.locked(workdir):
+    run_directory.create(workdir, config, about, kept)
+    opened = ledger.open_holdout(
+      {workdir: [checkpoint.digest(acts)]}, 'experiments.study.committee'
+    )
+    judge = experiment.holdout
+    played = judge.backtest(jnp.asarray(acts))
+    results = {'holdout': {COMMITTEE: [played], **judge.controls}}
+    write_table(workdir / 'daily.csv', summary.daily_returns(results))
+    write_table(workdir / 'trades.csv', played.trades)
+    wiring.write_measures(experiment, config, workdir, acts[..., 0], played)
+    means = summary.means(results['holdout'])
+    done = {'holdout': means, 'validation': {}, 'holdout_openings': opened}
+    write_json(workdir / 'summary.json', done)
+
+
+def _actions(run: pathlib.Path) -> np.ndarray:
+  path = run / wiring.ACTIONS
+  require(path.is_file(), '--runs', run, f'a run with {wiring.ACTIONS}')
+  return np.load(path)
+
+
+if __name__ == '__main__':
+  mains.run(main)

@@ -1,0 +1,231 @@
+"""Results of a policy on the held-out days of all folds together.
+
+Daily numbers are averaged over seeds and chained over folds before errors are
+computed, so that seeds and folds are not taken as independent.
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from eigen3.evaluation import attribution, metrics, regression
+from eigen3.evaluation.controls import at_exposure
+from eigen3.evaluation.cross_section import Daily
+from eigen3.evaluation.measures import MATCHED
+from eigen3.evaluation.pooled import Outcome
+from eigen3.evaluation.regression import DailyMean
+
+EQUAL = 'equal_exposure'  # buy and hold of the share that the policy invested
+_PORTFOLIOS = ('market', *attribution.PORTFOLIOS)
+
+
+class Joined(NamedTuple):
+  """A policy's days, S in all folds.
+
+  Attributes:
+    dates: datetime64[ns] [S].
+    fold: int [S], the year of each day's fold.
+    returns: float [S], of its account.
+    daily: by name, float [S]; see `measures.measure`.
+    controls: returns by name, float [S].
+    measures: of each run, see `measures.measure`.
+    seconds: of training, all runs.
+    seeds: their number.
+    year: how many days are a year.
+  """
+
+  dates: np.ndarray
+  fold: np.ndarray
+  returns: np.ndarray
+  daily: dict[str, np.ndarray]
+  controls: dict[str, np.ndarray]
+  measures: Sequence[Mapping[str, Any]]
+  seconds: float
+  seeds: int
+  year: int
+
+
+def join(folds: Mapping[int, Mapping[int, Outcome]]) -> Joined | None:
+  """Joins the runs of a policy.
+
+  Args:
+    folds: runs by year and seed.
+
+  Returns:
+    None unless all folds have runs of the same seeds.
+  """
+  seeds = [*next(iter(folds.values()))]
+  if not seeds or any({*runs} != {*seeds} for runs in folds.values()):
+    return None
+  every = [[runs[seed] for seed in seeds] for runs in folds.values()]
+  first = [runs[0] for runs in every]
+
+  def chain(values_of) -> np.ndarray:
+    """Averages over seeds, and chains over folds."""
+    return np.concatenate(
+      [np.mean([values_of(run) for run in runs], axis=0) for runs in every]
+    )
+
+  return Joined(
+    np.concatenate([run.daily['date'].to_numpy() for run in first]),
+    np.repeat([*folds], [len(run.daily) for run in first]),
+    chain(lambda run: run.returns),
+    {
+      name: chain(functools.partial(_measured, name))
+      for name in first[0].measures['daily']
+    },
+    {
+      name: chain(functools.partial(_control, name))
+      for name in first[0].profits
+      if name != first[0].policy
+    },
+    [run.measures for runs in every for run in runs],
+    sum(run.facts.get('seconds', 0.0) for runs in every for run in runs),
+    len(seeds),
+    first[0].year,
+  )
+
+
+def _measured(name: str, run: Outcome) -> np.ndarray:
+  return np.array(run.measures['daily'][name], float)
+
+
+def _control(name: str, run: Outcome) -> np.ndarray:
+  return run.daily[name].to_numpy(float)
+
+
+def report(name: str, joined: Mapping[str, Joined]) -> dict[str, Any]:
+  """Returns a policy's results, ready for JSON.
+
+  Args:
+    name: of the policy.
+    joined: all policies, on the same days.
+
+  Returns:
+    `order`, the `DailyMean` of each of `cross_section.Daily`, and `by_year` of
+    the IC; `order_against` other policies, that of the IC's difference;
+    `account`, means of its numbers a year; `against` controls and policies,
+    differences of returns a year, see `_difference`; `attribution`; `seeds`,
+    `days` and `minutes`.
+  """
+  one = joined[name]
+  horizon = one.measures[0]['horizon']
+  others = {n: other for n, other in joined.items() if n != name}
+  years = len(one.returns) / one.year
+
+  def mean_of(values: np.ndarray) -> dict[str, Any]:
+    return _plain(regression.daily_mean(values, horizon))
+
+  def measured(field: str) -> float:
+    return float(np.mean([found[field] for found in one.measures]))
+
+  beside = {
+    **controls_of(one),
+    **{n: other.returns for n, other in others.items()},
+  }
+  accounts = [
+    found['capacity']['account']
+    for found in one.measures
+    if found['capacity']['account'] is not None
+  ]
+  held = {n: one.daily[n] for n in _PORTFOLIOS}
+  return {
+    'order': {field: mean_of(one.daily[field]) for field in Daily._fields},
+    'by_year': {
+      str(year): mean_of(one.daily['ic'][one.fold == year])
+      for year in dict.fromkeys(one.fold.tolist())
+    },
+    'order_against': {
+      n: mean_of(one.daily['ic'] - other.daily['ic'])
+      for n, other in others.items()
+    },
+    'account': {
+      'growth': float(np.prod(1.0 + one.returns) ** (1.0 / years) - 1.0),
+      'exposure': measured('exposure'),
+      'turnover': measured('turnover'),
+      'stocks': measured('stocks'),
+      'capacity': min(accounts, default=None),
+    },
+    'against': {
+      n: _difference(one.returns - returns, one.year)
+      for n, returns in beside.items()
+    },
+    'attribution': _attribution(one.returns, held, one.year),
+    'seeds': one.seeds,
+    'days': len(one.returns),
+    'minutes': round(one.seconds / 60.0, 1),
+  }
+
+
+def controls_of(one: Joined) -> dict[str, np.ndarray]:
+  """Returns daily returns of all controls of a policy, by name."""
+  exposure = float(np.mean([found['exposure'] for found in one.measures]))
+  held = at_exposure(one.controls['buy_and_hold'], exposure)
+  return {MATCHED: one.daily[MATCHED], EQUAL: held, **one.controls}
+
+
+def excess(one: Joined) -> pd.DataFrame:
+  """Returns the cumulative excess over matched entries, with its interval.
+
+  Returns:
+    A row a day: `date`, `excess`, `low` and `high`, sums of daily differences;
+    the interval of 95 % is of a sum of so many days.
+  """
+  daily = one.returns - one.daily[MATCHED]
+  error = regression.daily_mean(daily).error
+  count = np.arange(1, len(daily) + 1)
+  total = np.cumsum(daily)
+  # The error of a mean of all days, for a sum of the first `count` of them.
+  width = 1.96 * error * np.sqrt(count * len(daily))
+  return pd.DataFrame(
+    {
+      'date': one.dates,
+      'excess': total,
+      'low': total - width,
+      'high': total + width,
+    }
+  )
+
+
+def _difference(daily: np.ndarray, year: int) -> dict[str, Any]:
+  """Returns the mean a year of daily differences, its interval and power.
+
+  Returns:
+    `mean`, `error`, `low` and `high` (95 %), `t`, `p` and `detectable`, the
+    smallest true mean that would have been seen with a probability of 80 %.
+  """
+  found = regression.daily_mean(daily)
+  mean, error = year * found.mean, year * found.error
+  return metrics.for_json(
+    {
+      'mean': mean,
+      'error': error,
+      'low': mean - 1.96 * error,
+      'high': mean + 1.96 * error,
+      't': found.t,
+      'p': found.p,
+      'detectable': year * found.detectable,
+    }
+  )
+
+
+def _attribution(
+  returns: np.ndarray, held: Mapping[str, np.ndarray], year: int
+) -> dict[str, Any] | None:
+  """Returns `attribution.attribute`, or None for an account of cash alone."""
+  if not returns.any():
+    return None
+  found = attribution.attribute(returns, held, year)
+  parts = {'betas': found.betas, 'contributions': found.contributions}
+  numbers = {n: x for n, x in found._asdict().items() if n not in parts}
+  return {
+    **metrics.for_json(numbers),
+    **{n: metrics.for_json(part) for n, part in parts.items()},
+  }
+
+
+def _plain(found: DailyMean) -> dict[str, Any]:
+  return metrics.for_json(found._asdict())

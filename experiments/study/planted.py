@@ -1,0 +1,81 @@
+"""Whether the study finds a signal that was planted, and none where none is."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from eigen3.evaluation import metrics, regression
+from experiments.study.joined import Joined
+
+# One-sided 5 % of the normal distribution, in units of the copies' own spread.
+_LIMIT = 1.645
+
+
+def copy_name(ic: float, trial: int) -> str:
+  """Returns the name of a copy, the first part of its cells' names."""
+  return f'{"planted" if ic else "nothing"}{trial}'
+
+
+def judge(
+  joined: Mapping[str, Mapping[str, Joined]], names: list[str], ic: float
+) -> dict[str, Any]:
+  """Counts the copies in which each program finds a signal.
+
+  Errors of overlapping outcomes are too small, so that t would exceed 1.645 too
+  often. So the limit is 1.645 times the root mean square of t in the copies
+  without a signal; of these each is judged by the others' alone.
+
+  Args:
+    joined: by copy and program; copies are named by `copy_name`.
+    names: of the programs.
+    ic: that was planted.
+
+  Returns:
+    By program `planted` and `nothing`, each with `found`, `trials`, and `ic`
+    and `t` of each; and the `limit` of t for planted copies, None with fewer
+    than two copies without a signal.
+  """
+  return {name: _judge(joined, name, ic) for name in names}
+
+
+def _judge(
+  joined: Mapping[str, Mapping[str, Joined]], name: str, ic: float
+) -> dict[str, Any]:
+  kinds: dict[str, list[regression.DailyMean]] = {'planted': [], 'nothing': []}
+  for copy, programs in joined.items():
+    if name in programs:
+      one = programs[name]
+      horizon = one.measures[0]['horizon']
+      kind = 'planted' if copy.startswith(copy_name(ic, 0)[:-1]) else 'nothing'
+      kinds[kind].append(regression.daily_mean(one.daily['ic'], horizon))
+  # Without an order of the stocks there is no t, and nothing is found.
+  t = {
+    kind: np.nan_to_num([found.t for found in means])
+    for kind, means in kinds.items()
+  }
+  without = t['nothing']
+  limit = _limit_of(without)
+  limits = {
+    'planted': np.full(len(t['planted']), limit),
+    'nothing': np.array(
+      [_limit_of(np.delete(without, i)) for i in range(len(without))]
+    ),
+  }
+  return metrics.for_json({'limit': limit}) | {
+    kind: {
+      'found': int((t[kind] > limits[kind]).sum()),
+      'trials': len(means),
+      'ic': [round(found.mean, 5) for found in means],
+      't': [round(float(x), 3) for x in t[kind]],
+    }
+    for kind, means in kinds.items()
+  }
+
+
+def _limit_of(t: np.ndarray) -> float:
+  """Returns the limit of t by copies without a signal; NaN without any."""
+  if not len(t):
+    return float('nan')
+  # Chance may make a few copies' spread small, but errors are not too large.
+  return _LIMIT * max(1.0, float(np.sqrt(np.mean(t**2))))
