@@ -44,10 +44,9 @@ def measure(
   Returns:
     `daily`, lists of S numbers, None if unknown: those of `cross_section.Daily`
     by name, the returns of `matched_entry`, and those of
-    `attribution.portfolios`, by name; `horizon`, the days
-    that an outcome covers; `stocks`, the mean number that could be
-    bought; `turnover` a year, the larger of purchases and sales over mean
-    equity; `exposure`, the mean share that is invested; `capacity`, by name.
+    `attribution.portfolios`, by name; `horizon`, the days that an outcome
+    covers; `stocks`, the mean number that could be bought; `turnover` a year;
+    `exposure`, the mean share that is invested; `capacity`, by name.
   """
   days, known = judge.days, judge.buyable & np.isfinite(outcomes)
   ordered = cross_section.daily(scores, outcomes, known, risks(panel)[days])
@@ -64,21 +63,10 @@ def measure(
     'daily': {name: _numbers(values) for name, values in daily.items()},
     'horizon': int(environment['max_holding_days']),
     'stocks': float(judge.buyable.sum(axis=1).mean()),
-    'turnover': turnover(backtest),
+    'turnover': metrics.measure(backtest)['turnover'],
     'exposure': backtest.summary['exposure'],
     'capacity': metrics.for_json(found._asdict()),
   }
-
-
-def turnover(backtest: Backtest) -> float:
-  """Returns how often a year the account's equity was bought or sold."""
-  trades = backtest.trades
-  traded = max(
-    float((trades['shares'] * trades[f'{when}_price']).sum())
-    for when in ('entry', 'exit')
-  )
-  years = len(backtest.equity) / backtest.year
-  return traded / float(backtest.equity.mean()) / years
 
 
 def _numbers(values: np.ndarray) -> list[float | None]:

@@ -27,8 +27,7 @@ OFTEN_CHANGED = many_runs.OFTEN_CHANGED | {
   'data.num_stocks': 'of a fold, the most traded; 0 is all',
   'data.min_stocks': 'that can be bought on the mean held-out day',
   'data.context': 'columns that are observed and not bought',
-  'common': 'changes of the settings of all programs, texts FIELD=VALUE',
-  'programs.td3': 'changes of the settings of a program, texts FIELD=VALUE',
+  'committee': "whether the mean action of the agents' seeds is judged",
   'planted.trials': 'copies with a planted signal, and as many without one',
 }
 
@@ -132,7 +131,6 @@ def _planted(config: config_dict.ConfigDict) -> None:
   config.committee = False
   config.data.num_stocks = 100
   config.planted.trials = 20
-  del config.programs['ridge']
   del config.programs['boosting']
 
 

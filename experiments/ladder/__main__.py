@@ -1,4 +1,4 @@
-r"""Trains on markets with known answers and reports what was learnt.
+r"""Trains on markets with known answers, and reports results.
 
 eigen3 ladder --config=small --workdir=ladders/first [--only='^drift$|none'] \
   [--jobs=2]

@@ -32,11 +32,15 @@ def judge(
     ic: that was planted.
 
   Returns:
-    By program `planted` and `nothing`, each with `found`, `trials`, and `ic`
-    and `t` of each; and the `limit` of t for planted copies, None with fewer
-    than two copies without a signal.
+    By program, if it has run, `planted` and `nothing`, each with `found`,
+    `trials`, and `ic` and `t` of each; and the `limit` of t for planted copies,
+    None with no copy without a signal.
   """
-  return {name: _judge(joined, name, ic) for name in names}
+  return {
+    name: _judge(joined, name, ic)
+    for name in names
+    if any(name in programs for programs in joined.values())
+  }
 
 
 def _judge(

@@ -1,0 +1,84 @@
+"""Tests of experiments.study, run as its users run it."""
+
+import json
+import pathlib
+
+import numpy as np
+import pandas as pd
+import priced_market
+import pytest
+
+from eigen3.data import MarketPanel
+from experiments import wiring
+from experiments.configs import study
+
+CONFIG = pathlib.Path(study.__file__)
+YEARS = '--config.years=(2013,2014)'
+
+pytestmark = pytest.mark.long  # many processes, each compiles
+
+
+@pytest.fixture(scope='module')
+def panel_file(tmp_path_factory):
+  path = tmp_path_factory.mktemp('study') / 'panel.parquet'
+  priced_market.make_panel(1300, 24).save(path)
+  return path
+
+
+def run(programs, panel_file, workdir, *arguments):
+  process = programs.start(
+    'study',
+    *(f'--config={CONFIG}:smoke', f'--config.panel={panel_file}', YEARS),
+    *(f'--workdir={workdir}', f'--records={workdir}/records'),
+    *arguments,
+  )
+  stdout, stderr = process.communicate(timeout=3000)
+  assert process.returncode == 0, stderr
+  return stdout
+
+
+def test_a_study_from_panel_to_page(programs, panel_file, tmp_path):
+  workdir = tmp_path / 'study'
+  run(programs, panel_file, workdir, '--only=(td3|committee|ridge)$')
+  results = json.loads((workdir / 'results.json').read_text())
+  assert results['policies'].keys() == {'committee', 'ridge', 'td3'}
+  assert (workdir / 'results.html').read_text().count('<svg') == 4
+
+  # An agent goes on with the updates of the fold before.
+  def metrics(year):
+    path = workdir / f'runs/{year}/td3/seed1/metrics.csv'
+    return pd.read_csv(path)['updates'].dropna()
+
+  assert metrics(2014).min() > metrics(2013).max()
+  # The committee is the mean of its members.
+  runs = [workdir / f'runs/2014/td3/seed{seed}' for seed in (0, 1)]
+  acts = np.mean([np.load(path / wiring.ACTIONS) for path in runs], axis=0)
+  panel = MarketPanel.load(workdir / 'panels/2014.parquet')
+  assert acts.shape[1:] == (panel.num_investable, 2)
+  judged = pd.read_csv(workdir / 'runs/2014/committee/seed0/daily.csv')
+  assert len(judged) == len(acts)
+  # Nothing is run again; all is in the records.
+  run(
+    programs, panel_file, tmp_path / 'other', f'--records={workdir}/records',
+    '--only=(td3|committee|ridge)$',
+  )  # fmt: skip
+  assert not (tmp_path / 'other/runs').exists()
+  assert (tmp_path / 'other/results.json').read_text() == (
+    workdir / 'results.json'
+  ).read_text()
+
+
+def test_a_planted_signal_is_found_and_nothing_is_not(
+  programs, panel_file, tmp_path
+):
+  """The reduced form of --config=planted."""
+  stdout = run(
+    programs, panel_file, tmp_path / 'planted', '--only=/ridge$',
+    '--config.planted.trials=3', '--config.planted.ic=0.3',
+  )  # fmt: skip
+  results = json.loads((tmp_path / 'planted/results.json').read_text())
+  found = results['planted']['programs']['ridge']
+  assert found['planted']['found'] == found['planted']['trials'] == 3
+  assert found['nothing']['found'] <= 1
+  assert min(found['planted']['ic']) > 0.1
+  assert 'ridge finds it in 3 of 3 copies' in stdout
