@@ -41,12 +41,13 @@ def write(
   """
   years = results['years']
   title = f'Walk-forward study {years[0]} to {years[-1]}, {results["preset"]}'
-  stamp = '. '.join([results['remark'], *_caveats(results)])
+  caveats = [results['remark'], *_caveats(results)]
+  stamp = '. '.join(words[0].upper() + words[1:] for words in caveats)
   tables = _tables(results)
   content = {
     'title': title,
     'verdict': verdict(results),
-    'stamp': stamp[0].upper() + stamp[1:],
+    'stamp': stamp,
     'tables': tables,
     'pictures': drawn,
     'said': lines,
@@ -95,17 +96,20 @@ def pictures(
     excess: of its account over matched entries, cumulative; `date`, `excess`,
       `low` and `high`.
   """
-  return {
+  drawn = {
     'Rank IC by year': svg.of_axes(
       'ic', 3.4, lambda axes: _draw_years(axes, policies)
     ),
     'Cumulative excess': svg.of_axes(
       'excess', 3.0, lambda axes: _draw_excess(axes, excess, main)
     ),
-    'Attribution': svg.of_axes(
-      'attribution', 3.0, lambda axes: _draw_parts(axes, policies[main], main)
-    ),
   }
+  parts = policies[main]['attribution']
+  if parts is not None:  # else nothing was bought
+    drawn['Attribution'] = svg.of_axes(
+      'attribution', 3.0, lambda axes: _draw_parts(axes, parts, main)
+    )
+  return drawn
 
 
 def _planted_verdict(planted: Mapping[str, Any]) -> str:
@@ -134,8 +138,8 @@ def _caveats(results: Mapping[str, Any]) -> list[str]:
   seen = [year for year in results['years'] if first <= year <= last]
   if seen:
     caveats.append(
-      f'the years {seen[0]} to {seen[-1]} were looked at before, by earlier '
-      'studies of the same data: what is found in them needs newer data to be '
+      f'the years {seen[0]} to {seen[-1]} of US stocks were looked at before, '
+      'by earlier studies: what is found in them needs newer data to be '
       'believed'
     )
   parts = results['policies'][results['main']]['attribution']
@@ -249,7 +253,7 @@ def _tried(results: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _draw_years(axes, policies: Mapping[str, Mapping[str, Any]]) -> None:
-  colours = drawing.colours([n for n in policies if n not in drawing.CONTROLS])
+  colours = drawing.colours([*policies])
   for place, (name, found) in enumerate(policies.items()):
     shift = 0.7 * ((place + 0.5) / len(policies) - 0.5)
     years = np.array([int(year) for year in found['by_year']])
@@ -282,11 +286,8 @@ def _draw_excess(axes, excess: pd.DataFrame, main: str) -> None:
   drawing.finish(axes)
 
 
-def _draw_parts(axes, found: Mapping[str, Any], main: str) -> None:
-  parts = found['attribution']
+def _draw_parts(axes, parts: Mapping[str, Any], main: str) -> None:
   drawing.name_axes(axes, f'Returns of {main} by what explains them, % a year')
-  if parts is None:
-    return
   names = [*parts['contributions'], 'alpha']
   values = [*parts['contributions'].values(), parts['alpha']]
   errors = [0.0] * (len(names) - 1) + [1.96 * (parts['error'] or 0.0)]

@@ -99,7 +99,7 @@ def cells_of(
   return [
     cell
     for copy, folder, load in _copies(config, workdir / _PANELS)
-    for cell in _cells(config, copy, folds.make(config, folder, load))
+    for cell in cells_of_copy(config, copy, folds.make(config, folder, load))
   ]
 
 
@@ -134,7 +134,7 @@ def _trials(
   ]
 
 
-def _cells(
+def cells_of_copy(
   config: ml_collections.ConfigDict, copy: str, made: Sequence[folds.Fold]
 ) -> list[Cell]:
   """Returns the cells of one copy of the panel."""

@@ -86,9 +86,10 @@ def element(table: pd.DataFrame) -> str:
 def _draw(axes, table: pd.DataFrame) -> None:
   days = np.arange(len(table))
   policies = table.columns.drop('date')
-  colours = drawing.colours([x for x in policies if x not in drawing.CONTROLS])
+  controls = {*drawing.CONTROLS} - {'ranker'}
+  colours = drawing.colours([x for x in policies if x not in controls])
   for name in policies:
-    is_control = name in drawing.CONTROLS
+    is_control = name in controls
     axes.plot(
       days, 100 * (np.cumprod(1.0 + table[name]) - 1.0),
       color=colours[name], linewidth=1.2 if is_control else 2,

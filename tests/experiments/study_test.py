@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pathlib
 
 import numpy as np
 import pandas as pd
@@ -169,6 +170,14 @@ def test_presets(preset):
   assert config.is_locked
   study_main.check_settings(config)
   assert {'td3', 'ranker'} <= {*config.programs}
+  for cell in study_main.cells_of_copy(
+    config, '', [folds.Fold(year, pathlib.Path()) for year in config.years]
+  ):
+    # All changes are of fields that there are.
+    changes = [x for x in cell.changes if not x.startswith('data.panel')]
+    program = cell.program if cell.members is None else 'td3'
+    alone = cell._replace(changes=changes, program=program)
+    assert alone._replace(start=None, members=None).key(0)
   if preset in ('choice', 'planted'):
     assert max(config.years) <= 2012
   with pytest.raises(ValueError, match='expected one of smoke, small, full'):
