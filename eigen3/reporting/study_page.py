@@ -33,9 +33,10 @@ def write(
   Args:
     path: of an HTML file.
     results: `years`, `preset`, `asked`, `commits`, `programs` (their settings),
-      `common` settings, programs that start `cold` and a `remark`; and either
-      `policies` (see experiments/study/joined.py) and `main`, the policy of the
-      verdict, or `planted` (see experiments/study/planted.py).
+      `common` settings, programs that start `cold`, a `remark`, and `chosen`
+      (see experiments/jobs/naming.py); and either `policies` (see
+      experiments/study/joined.py) and `main`, the policy of the verdict, or
+      `planted` (see experiments/study/planted.py).
     lines: what else is to be said.
     drawn: SVG elements, by what they show.
   """
@@ -52,6 +53,7 @@ def write(
     'pictures': drawn,
     'said': lines,
     'tried': _tried(results),
+    'chosen': _chosen(results['chosen']),
     'results': results,
   }
   pages.write(path, _TEMPLATE, content)
@@ -250,6 +252,19 @@ def _tried(results: Mapping[str, Any]) -> list[tuple[str, str]]:
       )
     rows.append((name, how))
   return rows
+
+
+def _chosen(chosen: Mapping[str, Any]) -> str:
+  """States when the settings were committed, and if runs came later."""
+  file, commit = chosen['file'], chosen['commit']
+  if not commit:
+    return f'not in the last commit of {file}, so it is not known when'
+  order = {
+    True: 'all runs are of this commit or a later one',
+    False: 'NOT all runs are of this commit or a later one',
+    None: 'whether the runs came after it is not known',
+  }[chosen['before']]
+  return f'in {file}, commit {commit}; {order}'
 
 
 def _draw_years(axes, policies: Mapping[str, Mapping[str, Any]]) -> None:

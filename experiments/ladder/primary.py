@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-import subprocess
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -24,7 +23,7 @@ from eigen3.settings import (
   several,
 )
 from experiments.configs import primary
-from experiments.jobs import record
+from experiments.jobs import naming, record
 from experiments.jobs.program import Outcomes
 
 FILE = pathlib.Path(primary.__file__)
@@ -125,18 +124,9 @@ def named(
     comparisons differ from the file; `before`, whether all `commits` are that
     one or later ones, None if unknown.
   """
-  commit = ''
   expected = primary.get_section(config.preset).to_json(sort_keys=True)
-  is_clean = _git('status', '--porcelain', '--', FILE.name) == ''
-  if is_clean and config.primary.to_json(sort_keys=True) == expected:
-    commit = _git('log', '-1', '--format=%H', '--', FILE.name) or ''
-  orders = [_is_before(commit, later.rstrip('+')) for later in commits]
-  before = None if not commit or None in orders or not orders else all(orders)
-  return {
-    'file': f'experiments/configs/{FILE.name}',
-    'commit': commit,
-    'before': before,
-  }
+  is_its_own = config.primary.to_json(sort_keys=True) == expected
+  return naming.named(FILE, is_its_own, commits)
 
 
 def _seeds(config: ml_collections.ConfigDict) -> Expected:
@@ -196,25 +186,3 @@ def _is_met(found: Mapping[str, Any], level: float) -> bool:
 
 def _count(solved: Mapping[str, Any]) -> int:
   return sum(found['count'] for found in solved.values() if found)
-
-
-def _is_before(commit: str, later: str) -> bool | None:
-  """Returns whether a commit is an ancestor of another; None if unknown."""
-  status = _run('merge-base', '--is-ancestor', commit, later).returncode
-  return {0: True, 1: False}.get(status)
-
-
-def _git(*arguments: str) -> str | None:
-  """Returns the output of git; None if it fails."""
-  done = _run(*arguments)
-  return None if done.returncode else done.stdout.strip()
-
-
-def _run(*arguments: str) -> subprocess.CompletedProcess:
-  command = ['git', *arguments]
-  try:
-    return subprocess.run(
-      command, cwd=FILE.parent, capture_output=True, text=True
-    )
-  except OSError:  # no git here
-    return subprocess.CompletedProcess(command, 127)

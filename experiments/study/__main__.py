@@ -21,7 +21,7 @@ if __name__ == '__main__':
 import functools
 import json
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import ml_collections
@@ -41,7 +41,8 @@ from eigen3.settings import (
   require,
   several,
 )
-from experiments.jobs import program, record
+from experiments.configs import study as study_config
+from experiments.jobs import naming, program, record
 from experiments.jobs.cells import CHANGES, COMMITTEE, PROGRAMS, Cell
 from experiments.study import folds, joined, planted, series
 from experiments.study.joined import Joined
@@ -210,6 +211,7 @@ def write_results(
     'common': [*config.common],
     'cold': [*config.cold],
     'remark': _remark(config, workdir),
+    'chosen': _chosen(config, commits),
   }
   if config.planted.trials:
     found = planted.judge(copies, [*config.programs], config.planted.ic)
@@ -221,6 +223,17 @@ def write_results(
   write_json(workdir / record.RESULTS, results)
   text = study_page.write(workdir / _PAGE, results, lines, pictures)
   return f'{text}\nwritten: {workdir}/{_PAGE}, {record.RESULTS}'
+
+
+def _chosen(
+  config: ml_collections.ConfigDict, commits: Collection[str]
+) -> dict[str, Any]:
+  """Returns when the settings were committed; see `naming.named`."""
+  own = study_config.get_config(config.preset)
+  is_its_own = all(
+    config[name] == own[name] for name in ('programs', 'common', 'cold')
+  )
+  return naming.named(pathlib.Path(study_config.__file__), is_its_own, commits)
 
 
 def _study(
