@@ -355,6 +355,34 @@ def test_a_planted_signal_is_found_by_the_limit_of_copies_without_one():
   assert calm['ranker']['limit'] == 1.645
 
 
+def test_the_page_of_planted_signals(panel_file, tmp_path):
+  config = make_config(panel_file)
+  config.planted.trials, config.seeds, config.committee = 3, (0,), False
+  panel, cells = MarketPanel.load(panel_file), []
+  kinds = ('planted', 'nothing')
+  for copy in [f'{kind}{i}' for i in range(3) for kind in kinds]:
+    made = folds.make(config, tmp_path / 'panels' / copy, lambda: panel)
+    cells += study_main.cells_of_copy(config, copy, made)
+  assert '/panels/nothing2/2008.parquet' in ' '.join(cells[-1].changes)
+  assert cells[-1].name.startswith('nothing2/2008/')
+  names = {cell.name.rpartition('/')[2] for cell in cells}
+  outcomes = {}
+  for kind, ic in (('planted', 0.1), ('nothing', 0.0)):
+    ours = [cell for cell in cells if cell.name.startswith(kind)]
+    runs = tmp_path / trials.RUNS
+    outcomes |= finish_runs(ours, runs, dict.fromkeys(names, ic), {})
+  record.enter(tmp_path, config)
+  text = study_main.write_results(config, tmp_path, cells, outcomes)
+  found = json.loads((tmp_path / 'results.json').read_text())['planted']
+  assert found['programs'].keys() == names
+  for one in found['programs'].values():
+    assert one['planted']['found'] == one['planted']['trials'] == 3
+    assert one['nothing']['found'] <= 1
+  assert 'A planted rank IC of 0.05: ' in text
+  assert 'ridge finds it in 3 of 3 copies' in text
+  assert 'days are shuffled' in (tmp_path / 'results.html').read_text().lower()
+
+
 def test_the_best_and_what_is_beaten():
   """One program is clearly better than all, a control clearly the worst."""
   rng = np.random.default_rng(0)
