@@ -111,6 +111,7 @@ def _begin(
     if not resume:
       run_directory.check_new(workdir)
       check_reward(config)
+      _check_start(config)
     begun = _begun(workdir, seed, resume)
     wiring.settle_panel(config.data, begun)
     before = {}
@@ -233,18 +234,27 @@ def _run(
   return 0
 
 
+def _check_start(config: ml_collections.ConfigDict) -> None:
+  """Checks that the run of --start_from exists, before anything is made."""
+  start = options.START_FROM.value
+  if start:
+    require(
+      'evolution' not in config, '--start_from', start, 'none for a population'
+    )
+    try:
+      run_directory.read_config(start)
+    except ValueError as error:
+      raise ValueError(f'--start_from: {error}') from error
+
+
 def _started(
   learner: Any, config: ml_collections.ConfigDict, run: pathlib.Path
 ) -> Any:
   """Returns the state before training, with the agent of another run.
 
   Raises:
-    ValueError: if there is no such run, or its networks are others.
+    ValueError: if it has no checkpoint, or its networks are others.
   """
-  require(
-    'evolution' not in config, '--start_from', run, 'none for a population'
-  )
-  run_directory.read_config(run)  # raises an error if there is no run
   fingerprint = run_directory.read_data(run)['hash']
   try:
     _, agent = saved_runs.champion(learner, run, fingerprint)
@@ -317,10 +327,6 @@ def _conclude(
   agent = last['agent'][0]
   write_table(workdir / 'daily.csv', summary.daily_returns(results))
   write_table(workdir / 'trades.csv', agent.trades)
-  if config.evaluation.measures and split == 'holdout':
-    actions = np.asarray(acts)
-    wiring.write_measures(experiment, config, workdir, actions[..., 0], agent)
-    wiring.write_actions(workdir, actions)
   deflated = summary.deflated(results, trials.read([workdir]))
   # Its presence marks the run as done; a picture or a page that fails later
   # does not lose the result.
@@ -427,4 +433,9 @@ def _judged(
     agent = judge.backtest(acts)
     others = {name: [x.backtest(judge)] for name, x in beside.items()}
     results[split] = {'agent': [agent], **others, **judge.controls}
+  is_asked = config.evaluation.measures and 'holdout' in judges
+  if is_asked and parallel.is_first_process():
+    actions = np.asarray(acts)
+    wiring.write_measures(experiment, config, workdir, actions[..., 0], agent)
+    wiring.write_actions(workdir, actions)
   return results, opened, acts

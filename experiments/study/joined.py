@@ -126,11 +126,6 @@ def report(name: str, joined: Mapping[str, Joined]) -> dict[str, Any]:
     **controls_of(one),
     **{n: other.returns for n, other in others.items()},
   }
-  accounts = [
-    found['capacity']['account']
-    for found in one.measures
-    if found['capacity']['account'] is not None
-  ]
   held = {n: one.daily[n] for n in _PORTFOLIOS}
   return {
     'order': {field: mean_of(one.daily[field]) for field in Daily._fields},
@@ -147,7 +142,7 @@ def report(name: str, joined: Mapping[str, Joined]) -> dict[str, Any]:
       'exposure': measured('exposure'),
       'turnover': measured('turnover'),
       'stocks': measured('stocks'),
-      'capacity': min(accounts, default=None),
+      'capacity': _capacity(one),
     },
     'against': {
       n: _difference(one.returns - returns, one.year)
@@ -158,6 +153,12 @@ def report(name: str, joined: Mapping[str, Joined]) -> dict[str, Any]:
     'days': len(one.returns),
     'minutes': round(one.seconds / 60.0, 1),
   }
+
+
+def _capacity(one: Joined) -> float | None:
+  """Returns the least capacity of all runs; None if nothing was bought."""
+  found = [run['capacity']['account'] for run in one.measures]
+  return min((x for x in found if x is not None), default=None)
 
 
 def controls_of(one: Joined) -> dict[str, np.ndarray]:

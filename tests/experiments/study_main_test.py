@@ -68,6 +68,21 @@ def test_a_study_from_panel_to_page(programs, panel_file, tmp_path):
   ).read_text()
 
 
+def test_what_cannot_be_started_from_is_refused(programs, tmp_path):
+  def error_of(program):
+    done = programs.finish(
+      program, '--config=smoke', f'--workdir={tmp_path}/run',
+      f'--start_from={tmp_path}/nowhere',
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert not (tmp_path / 'run').exists()
+    return done.stderr.splitlines()[-1]
+
+  assert '--start_from: ' in error_of('td3')
+  assert 'nowhere: found no run in this folder' in error_of('td3')
+  assert "nowhere', expected none for a population" in error_of('erl')
+
+
 def test_a_planted_signal_is_found_and_nothing_is_not(
   programs, panel_file, tmp_path
 ):
