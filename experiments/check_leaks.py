@@ -99,7 +99,7 @@ def _untrained_policy(
   nothing = Market(jnp.zeros(shape), config.environment.context_days)
   key = jax.random.PRNGKey(config.seed)
   agent = jax.jit(player.first_state)(key, environment, nothing)
-  return functools.partial(jax.jit(player.acts), agent)
+  return functools.partial(jax.jit(player.actions), agent)
 
 
 def _table(compared: dict[str, lookahead.Compared]) -> str:

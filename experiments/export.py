@@ -96,7 +96,7 @@ def _example(run: SavedRun) -> dict[str, np.ndarray]:
     inputs |= {name: np.asarray(x) for name, x in account._asdict().items()}
 
   def act(agent, market, days, account):
-    actions, attention = player.acts_and_attention(agent, market, days)
+    actions, attention = player.actions_and_attention(agent, market, days)
     if isinstance(actions, EncodedPolicy):
       actions = actions.decide(actions.parameters, actions.encoded, account)
     return actions, attention

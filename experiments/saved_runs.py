@@ -274,7 +274,7 @@ def act(run: SavedRun, market: Market) -> tuple[np.ndarray, np.ndarray]:
   )
   player = run.experiment.learner.player
   day = np.array([market.num_days - 1], np.int32)
-  actions, attention = jax.jit(player.acts_and_attention)(
+  actions, attention = jax.jit(player.actions_and_attention)(
     run.agent, market, day
   )
   return np.asarray(actions[0]), np.asarray(attention[0])

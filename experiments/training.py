@@ -317,7 +317,9 @@ def _conclude(
   state: Any,
 ) -> None:
   """Evaluates the champion, on held-out days if allowed, and reports."""
-  results, opened, acts = _judged(program, experiment, config, workdir, state)
+  results, opened, actions = _judged(
+    program, experiment, config, workdir, state
+  )
   looks_at = _attention(experiment, state) if options.PAGE.value else None
   facts = program.facts(experiment, state)
   if not parallel.is_first_process():
@@ -363,7 +365,7 @@ def _conclude(
   own = ['summary.json', 'daily.csv', 'trades.csv', 'report.png']
   if options.PAGE.value:
     champion = run_page.Champion(
-      workdir, agent, lambda judge: judge.backtest(acts), deflated, looks_at
+      workdir, agent, lambda judge: judge.backtest(actions), deflated, looks_at
     )
     _write_page(champion, _occasion(experiment, split, remark))
     own.append('report.html')
@@ -429,13 +431,13 @@ def _judged(
     judges['holdout'] = experiment.holdout
   results: dict[str, Results] = {}
   for split, judge in judges.items():
-    acts = learner.greedy_actions(champion, judge.days)
-    agent = judge.backtest(acts)
+    actions = learner.greedy_actions(champion, judge.days)
+    agent = judge.backtest(actions)
     others = {name: [x.backtest(judge)] for name, x in beside.items()}
     results[split] = {'agent': [agent], **others, **judge.controls}
   is_asked = config.evaluation.measures and 'holdout' in judges
   if is_asked and parallel.is_first_process():
-    actions = np.asarray(acts)
-    wiring.write_measures(experiment, config, workdir, actions[..., 0], agent)
-    wiring.write_actions(workdir, actions)
-  return results, opened, acts
+    known = np.asarray(actions)
+    wiring.write_measures(experiment, config, workdir, known[..., 0], agent)
+    wiring.write_actions(workdir, known)
+  return results, opened, actions

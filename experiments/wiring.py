@@ -314,8 +314,8 @@ def validation_ic(
     config, experiment.panel, experiment.splits.validation, judge.days
   )
 
-  def mean_ic(acts: Any) -> float:
-    daily = cross_section.rank_ic(acts[..., 0], known, judge.buyable)
+  def mean_ic(actions: Any) -> float:
+    daily = cross_section.rank_ic(actions[..., 0], known, judge.buyable)
     daily = daily[np.isfinite(daily)]  # no day, if all are ordered alike
     return float(daily.mean()) if len(daily) else 0.0
 

@@ -128,7 +128,7 @@ class Player(NamedTuple):
     )
     return experience.transitions_of(episodes, self.stored_steps), episodes
 
-  def audition(
+  def play_both(
     self,
     environment: TradingEnvironment,
     state: Any,
@@ -154,15 +154,15 @@ class Player(NamedTuple):
     """
 
     def greedy(days):
-      acts = self.acts(state, market, days)
-      return acts, acts
+      actions = self.actions(state, market, days)
+      return actions, actions
 
-    episodes, acts = rollout.rollout_with_extras(
+    episodes, actions = rollout.rollout_with_extras(
       environment, greedy, first_days, self.stored_steps
     )
     steps = np.arange(self.stored_steps)
     places = explored[:, None] * self.stored_steps + steps
-    chosen = rollout.on_days(acts, jnp.asarray(places.reshape(-1)))
+    chosen = rollout.on_days(actions, jnp.asarray(places.reshape(-1)))
     noisy = rollout.rollout(
       environment,
       lambda days: self._explored(state, chosen, days, key),
@@ -236,7 +236,7 @@ class Player(NamedTuple):
       environment, ring, key, self.batch_size, self.counterfactuals
     )
 
-  def acts(
+  def actions(
     self,
     state: Any,
     market: Market,
@@ -251,8 +251,8 @@ class Player(NamedTuple):
       observations = experience.observations_of(self.spec.action, days)
       return self.agent.act(state, market, observations, key)
     encoded = self._apply(self._parts.encoder, state, market, days)
-    plans = self._plans(state, encoded)
-    return plans if key is None else self._explored(state, plans, days, key)
+    policy = self._encoded_policy(state, encoded)
+    return policy if key is None else self._explored(state, policy, days, key)
 
   def order_values(
     self,
@@ -298,10 +298,10 @@ class Player(NamedTuple):
 
     return parallel.in_chunks(of_days, days, self.chunk)
 
-  def acts_and_attention(
+  def actions_and_attention(
     self, state: Any, market: Market, days: Array
   ) -> tuple[Actions, Array]:
-    """Returns what `acts` does without noise, and attention [M, C]."""
+    """Returns what `actions` does without noise, and attention [M, C]."""
     if not self.spec.observes_account:
       return self._apply(
         self.actor.apply, state, market, days, return_attention=True
@@ -309,21 +309,23 @@ class Player(NamedTuple):
     encoded = self._apply(
       self._parts.encoder, state, market, days, return_attention=True
     )
-    plans = self._plans(state, encoded._replace(attention=None))
-    return plans, encoded.attention
+    policy = self._encoded_policy(state, encoded._replace(attention=None))
+    return policy, encoded.attention
 
   def attention(self, state: Any, market: Market, days: Array) -> Array:
     """Returns the mean attention to each column on days [M], shares [C]."""
-    return self.acts_and_attention(state, market, days)[1].mean(0)
+    return self.actions_and_attention(state, market, days)[1].mean(0)
 
-  def _explored(self, state: Any, acts: Actions, days: Array, key) -> Actions:
+  def _explored(
+    self, state: Any, actions: Actions, days: Array, key
+  ) -> Actions:
     """Adds noise to the actions, or the encoded policy, of days [M]."""
     shape = (days.shape[0], *self.spec.action.shape)
     noise = self.agent.noise(state) * jax.random.normal(key, shape, float)
-    if isinstance(acts, EncodedPolicy):
-      encoded, _ = acts.encoded
-      return dataclasses.replace(acts, encoded=(encoded, noise))
-    return self.spec.action.perturbed(jnp.asarray(acts), noise)
+    if isinstance(actions, EncodedPolicy):
+      encoded, _ = actions.encoded
+      return dataclasses.replace(actions, encoded=(encoded, noise))
+    return self.spec.action.perturbed(jnp.asarray(actions), noise)
 
   @property
   def _parts(self) -> Divided:
@@ -344,7 +346,7 @@ class Player(NamedTuple):
 
     return parallel.in_chunks(apply, days, self.chunk)
 
-  def _plans(self, state, encoded) -> EncodedPolicy:
+  def _encoded_policy(self, state, encoded) -> EncodedPolicy:
     decide = _Decide(self._parts.head, self.spec.action)
     parameters = tuple(self.agent.policy(state))
     return EncodedPolicy(decide, parameters, (encoded, None))
@@ -357,8 +359,8 @@ class _Decide:
   head: Callable
   spec: ActionSpec
 
-  def __call__(self, parameters, plans, account) -> Array:
-    encoded, noise = plans
+  def __call__(self, parameters, encoded_and_noise, account) -> Array:
+    encoded, noise = encoded_and_noise
     actions, _ = self.head(*parameters, None, encoded, account)
     if noise is None:
       return actions

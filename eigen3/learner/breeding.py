@@ -120,7 +120,7 @@ class Breeding:
       agents: newly initialised, leaves [P + R, ...].
       key: consumed.
     """
-    key_init, key_begin, key_born = jax.random.split(key, 3)
+    key_init, key_begin, key_offspring = jax.random.split(key, 3)
     if self._config.hyperparameters == 'all':
       agents = self._with_more_hyperparameters(agents)
     if self._config.common_start:
@@ -138,7 +138,9 @@ class Breeding:
       jnp.full(self._members, int(Origin.INITIAL), jnp.int32),
       jnp.full(self._members, -1, jnp.int32),
     )
-    members = inheritance.born(self._agent, agents, proposal, key_born)
+    members = inheritance.offspring(
+      self._agent, agents, proposal, key_offspring
+    )
     return self._with_members(agents, members), strategy
 
   def evolve(
@@ -156,7 +158,7 @@ class Breeding:
       The state, and the distances between members; None if agents are not
       evaluated on common slices.
     """
-    key_ask, key_born = jax.random.split(key)
+    key_ask, key_offspring = jax.random.split(key)
     key_seen, key_sense = jax.random.split(jax.random.fold_in(key, 2))
     source = self._sources(state.generation, value)
     members, value = state.agents, value[source]
@@ -183,7 +185,9 @@ class Breeding:
     proposal = self._strategy.ask(
       strategy, key_ask, self.genome_of(members), sensitivity
     )
-    members = inheritance.born(self._agent, members, proposal, key_born)
+    members = inheritance.offspring(
+      self._agent, members, proposal, key_offspring
+    )
     state = state._replace(
       agents=self._with_members(state.agents, members),
       strategy=strategy,

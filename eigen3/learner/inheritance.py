@@ -26,7 +26,9 @@ def genome_of(agent: Agent, members: Any, policies_only: bool) -> Genome:
   return genome._replace(parameters={ACTING: genome.parameters[ACTING]})
 
 
-def born(agent: Agent, members: Any, proposal: Proposal, key: PRNGKey) -> Any:
+def offspring(
+  agent: Agent, members: Any, proposal: Proposal, key: PRNGKey
+) -> Any:
   """Returns the agents that a proposal describes.
 
   An elite equals its parent. So does a copy, except for its hyperparameters

@@ -141,7 +141,7 @@ class Population:
     self._compile()
 
   def _compile(self) -> None:
-    self._greedy = jax.jit(self.player.acts)
+    self._greedy = jax.jit(self.player.actions)
     self._attention = jax.jit(
       self.player.attention, compiler_options=parallel.quick_compilation()
     )
@@ -278,7 +278,7 @@ class Population:
       state, played = self._collect(state, environment, market, key_play)
       state, updates = self._learn(state, environment, market, key_learn)
     validated, attention = self._validate(state, validation, market, key_slices)
-    state = _crown(state, validated.score)._replace(
+    state = _update_champion(state, validated.score)._replace(
       importance=importance.update(
         state.importance, attention, self._config.importance_decay
       ),
@@ -289,7 +289,7 @@ class Population:
     state, varied = self._breeding.evolve(
       judged, market, selected.value, key_evolve
     )
-    told = Generation(
+    outcome = Generation(
       updates,
       played.judged,
       selected,
@@ -302,7 +302,7 @@ class Population:
       judged.standing,
       varied,
     )
-    return state, told
+    return state, outcome
 
   def _play(self, state, environment, market, key):
     """Plays the same slices with all agents; replay keeps the noisy play."""
@@ -324,7 +324,7 @@ class Population:
 
     def play(shared, member):
       (environment, market, starts), (agent, key) = shared, member
-      episodes, transitions = self.player.audition(
+      episodes, transitions = self.player.play_both(
         environment, agent, market, starts, explored, key
       )
       return transitions, self._played(environment, episodes)
@@ -387,7 +387,7 @@ class Population:
       def policy(days):
         if by_chance and action_spec.scaled:  # else no uniform law
           return random_actions(action_spec, key_act, days.shape[0])
-        return self.player.acts(agent, market, days, key_act)
+        return self.player.actions(agent, market, days, key_act)
 
       keys = jax.random.split(key_reset, self._config.fitness_slices)
       transitions, episodes = self.player.collect(environment, policy, keys)
@@ -420,14 +420,14 @@ class Population:
     else:
       keys = jax.random.split(key, updates)
       keys = jnp.broadcast_to(keys, (count, *keys.shape))
-    agents, told = self._on_all(
+    agents, metrics = self._on_all(
       learn, (environment, market, state.replay), (learners, keys)
     )
     if first:
       agents = jax.tree.map(
         lambda x, y: jnp.concatenate([x[:first], y]), state.agents, agents
       )
-    return state._replace(agents=agents), told
+    return state._replace(agents=agents), metrics
 
   def _validate(self, state, environment, market, key):
     """Validates all agents on the same days; also the mean attention [C]."""
@@ -448,7 +448,7 @@ class Population:
       environment, market, starts = shared
       episodes, attention = rollout.rollout_with_extras(
         environment,
-        functools.partial(self.player.acts_and_attention, agent, market),
+        functools.partial(self.player.actions_and_attention, agent, market),
         starts,
         environment.rules.trading_days,
       )
@@ -460,7 +460,7 @@ class Population:
     return judged, attention.mean(0)
 
 
-def _crown(state: PopulationState, scores: Array) -> PopulationState:
+def _update_champion(state: PopulationState, scores: Array) -> PopulationState:
   """Replaces the champion if the best of this generation has a higher score."""
   best = operators.ranking(scores)[0]
   better = scores[best] > state.champion.score

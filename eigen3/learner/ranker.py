@@ -217,13 +217,13 @@ class Ranker:
     self._predict = jit(self._pure_predict)
 
   def train(
-    self, key: PRNGKey, tell: Callable[[dict[str, float]], Any] = dict
+    self, key: PRNGKey, report: Callable[[dict[str, float]], Any] = dict
   ) -> Fitted:
     """Trains until the validation loss stops falling or the budget is spent.
 
     Args:
       key: of all randomness.
-      tell: is called with each row of metrics.
+      report: is called with each row of metrics.
 
     Raises:
       FloatingPointError: if a loss is not finite.
@@ -250,7 +250,7 @@ class Ranker:
           f'ranker: found the losses {row}, expected finite numbers'
         )
       rows.append(row)
-      tell(row)
+      report(row)
       waited += 1
       if row['validation_loss'] < lowest:
         lowest, best_update, waited = row['validation_loss'], updates, 0

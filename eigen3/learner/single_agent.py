@@ -129,7 +129,7 @@ class SingleAgent:
       config.learner.replay_capacity,
       f'at least the {added} transitions of an iteration',
     )
-    self._greedy = jax.jit(self.player.acts)
+    self._greedy = jax.jit(self.player.actions)
     self._attention = jax.jit(
       self.player.attention, compiler_options=parallel.quick_compilation()
     )
@@ -226,7 +226,7 @@ class SingleAgent:
 
     def policy(days):
       if not action_spec.scaled:  # an unbounded box has no uniform distribution
-        return self.player.acts(state.agent, market, days, key_act)
+        return self.player.actions(state.agent, market, days, key_act)
       return random_actions(action_spec, key_act, days.shape[0])
 
     state, _ = self._collect(state, environment, policy, key_reset)
@@ -237,7 +237,7 @@ class SingleAgent:
     key, key_reset, key_act, key_updates = jax.random.split(state.key, 4)
 
     def policy(days):
-      return self.player.acts(state.agent, market, days, key_act)
+      return self.player.actions(state.agent, market, days, key_act)
 
     state, episodes = self._collect(state, environment, policy, key_reset)
 

@@ -44,7 +44,7 @@ def played(observing, begun):
   def play(agent, environment, market):
     return rollout.rollout(
       environment,
-      lambda days: observing.player.acts(agent, market, days),
+      lambda days: observing.player.actions(agent, market, days),
       jnp.array([first, first + 17, last], jnp.int32),
     )
 
@@ -120,7 +120,7 @@ def test_the_portfolio_reward_sums_to_the_growth(played, settings):
 def test_exploration_is_the_policy_s_act_and_noise(observing, begun, played):
   """Compares the first day, when the account is the same."""
   days = played.days[0]
-  acts = jax.jit(observing.player.acts)
+  acts = jax.jit(observing.player.actions)
   plans = acts(begun.agent, observing._market, days, KEY)
   noise = np.asarray(plans.encoded[1])
   assert noise.shape == (len(days), 3, 2)

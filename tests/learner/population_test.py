@@ -414,7 +414,7 @@ def test_what_the_newborn_inherit(learner, history):
   )
   nobody = np.full(4, -1, np.int32)
   proposal = Proposal(mixed, parent, np.array(origins, np.int32), nobody)
-  born = jax.jit(functools.partial(inheritance.born, learner.agent))
+  born = jax.jit(functools.partial(inheritance.offspring, learner.agent))
   found = small_run.on_host(born(agents, proposal, KEY))
   small_run.assert_equal_bits(member(found, 0), member(agents, 2))
 

@@ -58,7 +58,7 @@ def built():
     days = jnp.int32([5, 9])
 
     def policy(days):
-      return player.acts(state, market, days, key)
+      return player.actions(state, market, days, key)
 
     episodes = rollout.rollout(environment, policy, days, keep_states=True)
     moves = experience.transitions_of(episodes, environment.num_steps)
