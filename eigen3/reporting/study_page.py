@@ -77,13 +77,19 @@ def verdict(results: Mapping[str, Any]) -> str:
     (False, True): 'A profit was seen, and no order of the stocks behind it',
     (False, False): 'Nothing was seen that luck does not explain',
   }[sees, earns]
+  if results['preset'] == 'choice':
+    begin = f'To choose by, and no evidence: {begin[0].lower()}{begin[1:]}'
+  parts = found['attribution'] or {'alpha': None, 't': None}
   return (
     f'{begin}: from {years[0]} to {years[-1]} the rank IC of {name} was '
     f'{_signed(ic["mean"], 3)} (t {_signed(ic["t"], 1)}; '
     f'{_plain(ic["detectable"], 3)} would have been seen in 80 % of cases), '
     f'and its account earned {_signed(account["mean"], 1, 100)} % a year more '
     f'than random entries of the same risk (t {_signed(account["t"], 1)}; '
-    f'{_plain(account["detectable"], 1, 100)} % would have been seen).'
+    f'{_plain(account["detectable"], 1, 100)} % would have been seen); market, '
+    'volatility, reversal and momentum leave '
+    f'{_signed(parts["alpha"], 1, 100)} % unexplained '
+    f'(t {_signed(parts["t"], 1)}).'
   )
 
 

@@ -278,13 +278,13 @@ def _remark(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> str:
   copy, *_ = _trials(config)[0]
   last = workdir / _PANELS / copy / f'{max(config.years)}.parquet'
   panel = MarketPanel.load(last)
-  stocks = config.data.num_stocks or 'all'
-  parts = [
-    f'{stocks} stocks a fold, bought only while members of the universe',
-    panel.notes.rpartition('; ')[2],
-    panel.survivorship,
-  ]
-  return '; '.join(filter(None, parts))
+  count = config.data.num_stocks
+  stocks = (
+    f'the {count} most traded stocks of each fold' if count else ('all stocks')
+  )
+  # The last of a panel's notes is of its universe.
+  members = panel.notes.rpartition('; ')[2] or 'bought only while members'
+  return f'{stocks}, {members}; {panel.survivorship}'
 
 
 def main(argv: Sequence[str]) -> int:

@@ -12,6 +12,7 @@ from finished_runs import outcome, write_measures, write_run
 from eigen3 import data
 from eigen3.data import MarketPanel
 from eigen3.evaluation import regression
+from eigen3.reporting import study_page
 from eigen3.runs import trials
 from experiments.configs import study
 from experiments.jobs import record
@@ -296,6 +297,11 @@ def test_results_are_of_all_folds_together(panel_file, tmp_path):
   assert results['main'] == 'committee'
   assert 'An edge was seen: from 2006 to 2008 the rank IC of committee' in text
   assert results['policies']['td3']['order_against']['boosting']['mean'] < -0.05
+  assert study_page.verdict(results | {'preset': 'choice'}).startswith(
+    'To choose by, and no evidence: an edge was seen: '
+  )
+  alpha = results['policies']['committee']['attribution']['alpha']
+  assert f'momentum leave {100 * alpha:+.1f} % unexplained' in text
   for words in ('were looked at before', 'flatters reversal', 'survivors only'):
     assert words in text
   page = (tmp_path / 'results.html').read_text()
