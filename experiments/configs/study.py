@@ -141,6 +141,11 @@ def _smoke(config: config_dict.ConfigDict) -> None:
   data.min_training_days = 300
   data.min_stocks = 10
   data.context = ('INDEX',)
-  config.common = (*_COMMON, 'evaluation.random_entries=2')
+  config.common = (
+    *_COMMON,
+    'evaluation.random_entries=2',
+    # Networks begin at the middle of the range: these trade at once.
+    'environment.coefficient_threshold=0.5',
+  )
   agent = ('evaluation.champion_by=iteration', 'learner.iterations=2')
   config.programs.td3 = agent
