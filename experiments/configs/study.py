@@ -4,8 +4,10 @@ Each year has a fold: training days from the panel's first day, then validation
 days, then held-out days, most of which lie in that year. A fold's agent starts
 with that of the fold before.
 
-Settings were chosen with `choice`, on the years 2005 to 2012. `small` is what
-was chosen, for all members of the universe and the years from 2013 on.
+Settings are chosen with `choice`, on the years 2005 to 2012, and written into
+`small`, which is for all members of the universe and the years from 2013 on.
+Nothing has been chosen yet: `small` holds starting values, and must not be run
+before it is.
 """
 
 import ml_collections
