@@ -341,7 +341,9 @@ def _days_since_1970(text: pa.Array, written: Days) -> np.ndarray | None:
     return (pc.sum(cells).as_py() or 0) / max(len(text), 1)
 
   whole = _alike(text, r'^-?(\d{1,18}|[1-8]\d{18})(\.0*)?$')
-  if written.format or share(whole) < 0.5 or share(_alike(text, _DIGITS)) == 1:
+  if (
+    written.format or share(whole) < 0.5 or share(_alike(text, _DIGITS)) >= 0.5
+  ):
     return None
   digits = pc.replace_substring_regex(text, r'\.0*$', '')
   times = pc.if_else(whole, digits, None).cast(pa.int64())

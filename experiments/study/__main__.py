@@ -51,12 +51,21 @@ _PANELS = 'panels'
 _PAGE = 'results.html'
 _MODELS = ('ridge', 'boosting')  # of the ranker
 _AGENT = 'td3'  # whose seeds form the committee
+# Settings that are not chosen.
+_FREE = ('panel', 'years', 'jobs', 'seed', 'repeats')
 
 _YEAR = AT_LEAST_ONE
 _YEARS = Expected(
   lambda x: all(map(_YEAR.meets, x)) and len(set(x)) == len(x) > 0,
   'one or more years that differ',
   lambda x: '' if isinstance(x, tuple) else 'a tuple',
+)
+# One copy without a signal has no other to be judged by.
+_TRIALS = Expected(
+  lambda x: COUNT.meets(x) and x != 1, '0, or at least 2', COUNT.kind
+)
+_IC = Expected(
+  lambda x: SHARE.meets(x) and x > 0, 'above 0 and at most 1', SHARE.kind
 )
 _DATA = {
   'last_day': TEXT,
@@ -86,7 +95,7 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
     },
   )
   check('data', config.data, _DATA)
-  check('planted', config.planted, {'trials': COUNT, 'ic': SHARE})
+  check('planted', config.planted, {'trials': _TRIALS, 'ic': _IC})
   expected = f'some of {[*PROGRAMS, *_MODELS]}, before a _'
   for name in config.programs:
     require(_program_of(name) in PROGRAMS, 'programs', name, expected)
@@ -153,7 +162,7 @@ def cells_of_copy(
         _program_of(name),
         config.size,
         (*last.values(),),
-        config.seeds[:1] if name in _MODELS else config.seeds,
+        config.seeds[:1] if _is_model(name) else config.seeds,
         start,
       )
       before = cell
@@ -177,8 +186,11 @@ def _data_of(config: ml_collections.ConfigDict, fold: folds.Fold) -> list[str]:
 
 
 def _program_of(name: str) -> str:
-  first = name.partition('_')[0]
-  return 'ranker' if first in _MODELS else first
+  return 'ranker' if _is_model(name) else name.partition('_')[0]
+
+
+def _is_model(name: str) -> bool:
+  return name.partition('_')[0] in _MODELS
 
 
 def _is_warm(config: ml_collections.ConfigDict, name: str) -> bool:
@@ -231,7 +243,7 @@ def _chosen(
   """Returns when the settings were committed; see `naming.named`."""
   own = study_config.get_config(config.preset)
   is_its_own = all(
-    config[name] == own[name] for name in ('programs', 'common', 'cold')
+    config[name] == own[name] for name in own if name not in _FREE
   )
   return naming.named(pathlib.Path(study_config.__file__), is_its_own, commits)
 

@@ -56,6 +56,9 @@ def join(folds: Mapping[int, Mapping[int, Outcome]]) -> Joined | None:
 
   Returns:
     None unless all folds have runs of the same seeds.
+
+  Raises:
+    ValueError: if held-out days of folds overlap.
   """
   seeds = [*next(iter(folds.values()))]
   if not seeds or any({*runs} != {*seeds} for runs in folds.values()):
@@ -66,11 +69,17 @@ def join(folds: Mapping[int, Mapping[int, Outcome]]) -> Joined | None:
   def chain(values_of) -> np.ndarray:
     """Averages over seeds, and chains over folds."""
     return np.concatenate(
-      [np.mean([values_of(run) for run in runs], axis=0) for runs in every]
+      [_mean([values_of(run) for run in runs]) for runs in every]
     )
 
+  dates = np.concatenate([run.daily['date'].to_numpy() for run in first])
+  if not (dates[1:] > dates[:-1]).all():
+    raise ValueError(
+      'years: found folds whose held-out days overlap, expected folds that '
+      'were made together: use another --workdir'
+    )
   return Joined(
-    np.concatenate([run.daily['date'].to_numpy() for run in first]),
+    dates,
     np.repeat([*folds], [len(run.daily) for run in first]),
     chain(lambda run: run.returns),
     {
@@ -87,6 +96,13 @@ def join(folds: Mapping[int, Mapping[int, Outcome]]) -> Joined | None:
     len(seeds),
     first[0].year,
   )
+
+
+def _mean(seeds: Sequence[np.ndarray]) -> np.ndarray:
+  """Averages over seeds; one that orders nothing on a day counts as 0."""
+  values = np.array(seeds)
+  is_known = np.isfinite(values).any(axis=0)
+  return np.where(is_known, np.nan_to_num(values).mean(axis=0), np.nan)
 
 
 def _measured(name: str, run: Outcome) -> np.ndarray:

@@ -177,6 +177,9 @@ def test_most_cells_decide_whether_numbers_are_times():
   assert wrong_of(found) == {2: '1577923200'}
   for texts in (['2001021600', '2001031600'], ['202001021600'] * 2, ['9' * 19]):
     assert len(cells.days(pa.array(texts)).wrong) == len(texts)
+  # One damaged cell makes the others no milliseconds of 1976.
+  found = cells.days(pa.array(['202001021600', '202001031600', '202001032400']))
+  assert len(found.wrong) == 3
   minutes = cells.Days('%Y%m%d%H%M')
   found = cells.days(pa.array(['202001021600']), minutes)
   assert str(found.values[0]) == '2020-01-02'

@@ -304,7 +304,7 @@ REFUSED = {
   ),
   'bad_date': (
     GOOD.replace('2020-01-03', '03/01/2020'), 3, 'date',
-    "found '03/01/2020', expected a date as YYYY-MM-DD (--date_format=",
+    "found '03/01/2020', expected a date as YYYY-MM-DD (other formats need ",
   ),
   'no_such_day': (
     GOOD.replace('2020-01-03', '2020-02-30'), 3, 'date', "'2020-02-30'"

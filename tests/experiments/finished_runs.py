@@ -38,7 +38,15 @@ def write_measures(folder, seed=0, ic=0.0, edge=0.002):
   )  # fmt: skip
 
 
-def write_run(folder, policy='agent', seed=0, edge=0.002, commit='', year=None):
+def write_run(
+  folder,
+  policy='agent',
+  seed=0,
+  edge=0.002,
+  commit='',
+  year=None,
+  first='2024-01-01',
+):
   """What a finished run leaves, with an edge over random entry a day."""
   rng = np.random.default_rng(seed)
   days = 100
@@ -47,7 +55,7 @@ def write_run(folder, policy='agent', seed=0, edge=0.002, commit='', year=None):
   frame = pd.DataFrame(
     {
       'split': ['validation'] * 40 + ['holdout'] * 60,
-      'date': np.datetime64('2024-01-01') + np.arange(days),
+      'date': np.datetime64(first) + np.arange(days),
       **daily,
     }
   )

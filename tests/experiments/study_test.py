@@ -129,6 +129,20 @@ def test_all_stocks_keep_their_columns(panel_file, tmp_path):
     assert panel.columns == ('SP500', *'ABCD')
 
 
+@pytest.mark.parametrize(
+  'field, value, words',
+  [
+    ('trials', 1, 'planted.trials: found 1, expected 0, or at least 2'),
+    ('ic', 0.0, r'planted.ic: found 0.0, expected above 0 and at most 1'),
+  ],
+)
+def test_bad_copies_are_named(field, value, words):
+  config = study.get_config('planted')
+  config.planted[field] = value
+  with pytest.raises(ValueError, match=words):
+    study_main.check_settings(config)
+
+
 def test_bad_input_is_one_line(panel_file, tmp_path):
   def error_of(config, folder='new'):
     with pytest.raises(ValueError, match=r'found|has') as error:
@@ -236,10 +250,40 @@ def finish_runs(cells, folder, ics, edges, leave_out=()):
       if (cell.name, seed) in leave_out:
         continue
       run, at = cell.run(folder, seed), 10 * number + seed
-      write_run(run, policy, at, edges.get(name, 0.0), f'code{seed}')
+      edge, commit = edges.get(name, 0.0), f'code{seed}'
+      first = f'{cell.name.split("/")[-2]}-01-01'
+      write_run(run, policy, at, edge, commit, first=first)
       write_measures(run, at, ics.get(name, 0.0))
       outcomes[cell.name][seed] = outcome(cell, folder, seed)
   return outcomes
+
+
+def test_a_seed_that_orders_nothing_does_not_hide_the_others(
+  panel_file, tmp_path
+):
+  config = make_config(panel_file)
+  cells = cells_of(config, tmp_path)
+  outcomes = finish_runs(cells, tmp_path / trials.RUNS, {'td3': 0.1}, {})
+  folds_of = {year: outcomes[f'{year}/td3'] for year in config.years}
+  before = joined.join(folds_of).daily['ic']
+  one = folds_of[config.years[0]][0]
+  values = np.array(one.measures['daily']['ic'], float)
+  one.measures['daily']['ic'] = [None] * len(values)
+  after = joined.join(folds_of).daily['ic']
+  count = len(values)
+  np.testing.assert_array_equal(np.isnan(after), np.isnan(before))
+  np.testing.assert_allclose(after[:count], before[:count] - values / 2)
+  np.testing.assert_array_equal(after[count:], before[count:])
+
+
+def test_folds_that_overlap_are_refused(panel_file, tmp_path):
+  config = make_config(panel_file)
+  cells = cells_of(config, tmp_path)
+  outcomes = finish_runs(cells, tmp_path / trials.RUNS, {}, {})
+  first, second = (outcomes[f'{year}/td3'] for year in config.years)
+  assert joined.join({1: first, 2: second}) is not None
+  with pytest.raises(ValueError, match=r'years: found folds .* overlap'):
+    joined.join({1: second, 2: first})
 
 
 def test_results_are_of_all_folds_together(panel_file, tmp_path):

@@ -26,9 +26,10 @@ write_run(run, policy, seed, commit='abc')
 """
 
 
-def command(self, run, seed, devices, goes_on):
+def command(self, folder, seed, devices, goes_on):
   del devices, goes_on
   policy = 'ranker' if self.program == 'ranker' else 'agent'
+  run = self.run(folder, seed)
   return [sys.executable, '-c', RUN, str(run), policy, str(seed)]
 
 
