@@ -27,12 +27,12 @@ def write_measures(folder, seed=0, ic=0.0, edge=0.002):
     'market': rng.normal(0, 0.01, 60), 'volatility': rng.normal(0, 0.01, 60),
     'reversal': rng.normal(0, 0.01, 60), 'momentum': rng.normal(0, 0.01, 60),
   }  # fmt: skip
-  told = {name: values.tolist() for name, values in daily.items()}
-  told['ic'][-1] = told['adjusted_top'][-1] = None  # outcomes of later days
+  lists = {name: values.tolist() for name, values in daily.items()}
+  lists['ic'][-1] = lists['adjusted_top'][-1] = None  # outcomes of later days
   write_json(
     folder / 'measures.json',
     {
-      'daily': told, 'horizon': 2, 'stocks': 30.0, 'turnover': 5.0,
+      'daily': lists, 'horizon': 2, 'stocks': 30.0, 'turnover': 5.0,
       'exposure': 0.5, 'capacity': {'account': 2e6, 'fills': 9},
     },
   )  # fmt: skip

@@ -327,10 +327,10 @@ def test_equal_agents_learn_the_same_only_from_equal_batches(batches):
   clones = jax.tree.map(
     lambda x: jnp.broadcast_to(x[:1], x.shape), state.agents
   )
-  learnt, told = jax.jit(learner._learn)(
+  learnt, metrics = jax.jit(learner._learn)(
     state._replace(agents=clones), environment, market, KEY
   )
-  losses = np.asarray(told['critic_loss'])
+  losses = np.asarray(metrics['critic_loss'])
   assert (len(np.unique(losses[:, 0])) == 1) == (batches == 'common')
   critic = jax.tree.leaves(learnt.agents.critic.online_params)
   assert any((x != x[:1]).any() for x in critic) == (batches == 'own')
