@@ -25,7 +25,7 @@ from eigen3.files import write_json, write_table
 from eigen3.learner.ranker import agent_windows
 from eigen3.reporting import tables
 from eigen3.runs import ledger, lock, logs, run_directory
-from experiments import backend, seeds, wiring
+from experiments import backend, measuring, seeds, wiring
 from experiments.options import ranker as options
 
 
@@ -81,7 +81,7 @@ def _run(
   if config.evaluation.measures and 'holdout' in results:
     scores = policy.scores(experiment.holdout.days)
     played = last[ranking.NAME][0]
-    wiring.write_measures(experiment, config, workdir, scores, played)
+    measuring.write_measures(experiment, config, workdir, scores, played)
   write_table(workdir / 'daily.csv', summary.daily_returns(results))
   write_table(workdir / 'trades.csv', last[ranking.NAME][0].trades)
   budget = config.ranker.windows or agent_windows(config)

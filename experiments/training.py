@@ -35,6 +35,7 @@ from experiments import (
   backend,
   command_line,
   mains,
+  measuring,
   processes,
   profiling,
   run_titles,
@@ -287,7 +288,7 @@ def _evaluation(
   judge = experiment.validation
   mean_ic = None
   if config.evaluation.champion_by == 'validation_ic':
-    mean_ic = wiring.validation_ic(experiment, config)
+    mean_ic = measuring.validation_ic(experiment, config)
 
   def evaluate(agent: Any) -> Mapping[str, float]:
     actions = experiment.learner.greedy_actions(agent, judge.days)
@@ -438,6 +439,6 @@ def _judged(
   is_asked = config.evaluation.measures and 'holdout' in judges
   if is_asked and parallel.is_first_process():
     known = np.asarray(actions)
-    wiring.write_measures(experiment, config, workdir, known[..., 0], agent)
-    wiring.write_actions(workdir, known)
+    measuring.write_measures(experiment, config, workdir, known[..., 0], agent)
+    measuring.write_actions(workdir, known)
   return results, opened, actions

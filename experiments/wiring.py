@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -13,10 +13,9 @@ from eigen3 import data, evaluation, parallel, settings, sizes
 from eigen3.agent import td3
 from eigen3.data import MarketPanel
 from eigen3.environment import Market, Rules, TradingEnvironment, rewards
-from eigen3.evaluation import cross_section, measures, tabular
-from eigen3.evaluation.backtest import Backtest, in_one_episode
+from eigen3.evaluation import tabular
+from eigen3.evaluation.backtest import in_one_episode
 from eigen3.evaluation.ranking import Ranking
-from eigen3.files import atomic_path, write_json
 from eigen3.learner import population, ranker, single_agent
 from eigen3.learner.population import Population
 from eigen3.learner.ranker import Fitted, Ranker
@@ -45,7 +44,6 @@ _EVALUATION = {
     'validation_profit', 'validation_ic', 'iteration'
   ),
 }
-ACTIONS = 'actions.npy'  # file of a run
 # Settings that decide how many days are left for training.
 _BEFORE = 'before data.validation_days and data.holdout_days'
 
@@ -158,7 +156,7 @@ def validation_environment(
     config.environment = ml_collections.ConfigDict(
       in_one_episode(config.environment, days, 'data.validation_days')
     )
-  return _environment(config, panel, days)
+  return make_environment(config, panel, days)
 
 
 def build_environment(
@@ -179,7 +177,7 @@ def build_environment(
   splits = data.split_days(panel.num_days, config.data, panel.training_days)
   days = getattr(splits, split)
   of = _BEFORE if split == 'train' else f'data.{split}_days'
-  environment = _environment(config, panel, days, of)
+  environment = make_environment(config, panel, days, of)
   return panel, environment, _market(config, panel, splits)
 
 
@@ -194,7 +192,7 @@ def build_ranker(
     single_agent.check_settings(config.learner)
   mesh = parallel.make_mesh() if spread else None
   stage = _stage(config, mesh, panel)
-  validation = _environment(config, stage.panel, stage.splits.validation)
+  validation = make_environment(config, stage.panel, stage.splits.validation)
   learner: Ranker | tabular.TabularRanker
   if config.ranker.model == 'extractor':
     learner = Ranker(
@@ -278,79 +276,6 @@ def without_learner(config: ml_collections.ConfigDict) -> Experiment:
   validation, holdout = _judges(panel, splits, hidden, config)
   device = parallel.describe_device()
   return Experiment(panel, splits, None, validation, holdout, device, {})
-
-
-def outcomes(
-  config: ml_collections.ConfigDict,
-  panel: MarketPanel,
-  split: tuple[int, int],
-  days: np.ndarray,
-) -> np.ndarray:
-  """Returns the outcomes of trades that are decided on days of a split.
-
-  Args:
-    config: all settings.
-    panel: the market.
-    split: (start, stop); trades that settle later have no outcome.
-    days: successive ones, int [S].
-
-  Returns:
-    float32 [S, N], %, NaN if unknown; see `ranker.labels_of`.
-  """
-  labels = ranker.labels_of(_environment(config, panel, split))
-  found = np.full((len(days), panel.num_investable), np.nan, np.float32)
-  known = np.asarray(labels.known)
-  place = np.asarray(labels.days) - days[0]
-  found[place] = np.where(known, np.asarray(labels.returns), np.nan)
-  return found
-
-
-def validation_ic(
-  experiment: Experiment, config: ml_collections.ConfigDict
-) -> Callable[[Any], float]:
-  """Returns a function from actions on the validation days to their mean IC."""
-  judge = experiment.validation
-  known = outcomes(
-    config, experiment.panel, experiment.splits.validation, judge.days
-  )
-
-  def mean_ic(actions: Any) -> float:
-    daily = cross_section.rank_ic(actions[..., 0], known, judge.buyable)
-    daily = daily[np.isfinite(daily)]  # no day, if all are ordered alike
-    return float(daily.mean()) if len(daily) else 0.0
-
-  return mean_ic
-
-
-def write_measures(
-  experiment: Experiment,
-  config: ml_collections.ConfigDict,
-  workdir: pathlib.Path,
-  scores: np.ndarray,
-  backtest: Backtest,
-) -> None:
-  """Measures a policy on the held-out days, and writes that to a folder.
-
-  Args:
-    experiment: of the run.
-    config: all settings.
-    workdir: of the run.
-    scores: float [S, N], by which the policy orders the stocks.
-    backtest: of the policy.
-  """
-  panel, judge = experiment.panel, experiment.holdout
-  known = outcomes(config, panel, experiment.splits.holdout, judge.days)
-  rules = config.environment.to_dict()
-  found = measures.measure(
-    panel, judge, scores, known, backtest, rules, config.seed
-  )
-  write_json(workdir / measures.FILE, found)
-
-
-def write_actions(workdir: pathlib.Path, actions: np.ndarray) -> None:
-  """Keeps actions on the held-out days, for a committee of runs."""
-  with atomic_path(workdir / ACTIONS) as path, path.open('wb') as file:
-    np.save(file, actions)
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
@@ -459,7 +384,7 @@ def _stage(
   if panel is None:
     panel, hidden = load_panel(config.data)
   splits = data.split_days(panel.num_days, config.data, panel.training_days)
-  environment = _environment(config, panel, splits.train, _BEFORE)
+  environment = make_environment(config, panel, splits.train, _BEFORE)
   market = _market(config, panel, splits)
   device = parallel.describe_device()
   found = _sizes(config, environment.spec, device, mesh)
@@ -515,12 +440,23 @@ def _market(
   )
 
 
-def _environment(
+def make_environment(
   config: ml_collections.ConfigDict,
   panel: MarketPanel,
   days: tuple[int, int],
   of: str = 'data.validation_days',
 ) -> TradingEnvironment:
+  """Returns the environment of the days (start, stop) of a panel.
+
+  Args:
+    config: all settings.
+    panel: the market.
+    days: of its episodes.
+    of: names these days in errors.
+
+  Raises:
+    ValueError: if a setting or the number of days does not fit.
+  """
   return TradingEnvironment(
     panel,
     config.environment,

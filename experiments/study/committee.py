@@ -17,7 +17,7 @@ from eigen3.evaluation.comparison import COMMITTEE
 from eigen3.files import write_json, write_table
 from eigen3.runs import checkpoint, ledger, lock, run_directory
 from eigen3.settings import require
-from experiments import mains, path_flags, saved_runs, wiring
+from experiments import mains, measuring, path_flags, saved_runs, wiring
 
 _RUNS = path_flags.DEFINE_paths('runs', None, 'Folders of runs.', required=True)
 _WORKDIR = path_flags.DEFINE_path(
@@ -48,15 +48,15 @@ def main(argv: Sequence[str]) -> None:
     results = {'holdout': {COMMITTEE: [played], **judge.controls}}
     write_table(workdir / 'daily.csv', summary.daily_returns(results))
     write_table(workdir / 'trades.csv', played.trades)
-    wiring.write_measures(experiment, config, workdir, acts[..., 0], played)
+    measuring.write_measures(experiment, config, workdir, acts[..., 0], played)
     means = summary.means(results['holdout'])
     done = {'holdout': means, 'validation': {}, 'holdout_openings': opened}
     write_json(workdir / 'summary.json', done)
 
 
 def _actions(run: pathlib.Path) -> np.ndarray:
-  path = run / wiring.ACTIONS
-  require(path.is_file(), '--runs', run, f'a run with {wiring.ACTIONS}')
+  path = run / measuring.ACTIONS
+  require(path.is_file(), '--runs', run, f'a run with {measuring.ACTIONS}')
   return np.load(path)
 
 

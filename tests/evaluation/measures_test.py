@@ -10,7 +10,7 @@ from eigen3.environment import TradingEnvironment
 from eigen3.evaluation import Judge, cross_section, measures, metrics
 from eigen3.evaluation.characteristics import risks
 from eigen3.evaluation.controls import by_rank
-from experiments import wiring
+from experiments import measuring
 from experiments.configs import td3
 
 SPLIT = (330, 400)
@@ -36,7 +36,7 @@ def judge(panel, config):
 
 @pytest.fixture(scope='module')
 def outcomes(panel, config, judge):
-  return wiring.outcomes(config, panel, SPLIT, judge.days)
+  return measuring.outcomes(config, panel, SPLIT, judge.days)
 
 
 def measure(panel, config, judge, outcomes, scores):

@@ -9,7 +9,7 @@ import priced_market
 import pytest
 
 from eigen3.data import MarketPanel
-from experiments import wiring
+from experiments import measuring
 from experiments.configs import study
 
 CONFIG = pathlib.Path(study.__file__)
@@ -54,7 +54,7 @@ def test_a_study_from_panel_to_page(programs, panel_file, tmp_path):
   assert metrics(2014).min() > metrics(2013).max()
   # The committee is the mean of its members.
   runs = [workdir / f'runs/2014/td3/seed{seed}' for seed in (0, 1)]
-  acts = np.mean([np.load(path / wiring.ACTIONS) for path in runs], axis=0)
+  acts = np.mean([np.load(path / measuring.ACTIONS) for path in runs], axis=0)
   panel = MarketPanel.load(workdir / 'panels/2014.parquet')
   assert acts.shape[1:] == (panel.num_investable, 2)
   judged = pd.read_csv(workdir / 'runs/2014/committee/seed0/daily.csv')

@@ -1,0 +1,90 @@
+"""Measures of a run's policy, and what is kept of it for other programs."""
+
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import ml_collections
+import numpy as np
+
+from eigen3.data import MarketPanel
+from eigen3.evaluation import cross_section, measures
+from eigen3.evaluation.backtest import Backtest
+from eigen3.files import atomic_path, write_json
+from eigen3.learner import ranker
+from experiments import wiring
+
+ACTIONS = 'actions.npy'  # file of a run
+
+
+def outcomes(
+  config: ml_collections.ConfigDict,
+  panel: MarketPanel,
+  split: tuple[int, int],
+  days: np.ndarray,
+) -> np.ndarray:
+  """Returns the outcomes of trades that are decided on days of a split.
+
+  Args:
+    config: all settings.
+    panel: the market.
+    split: (start, stop); trades that settle later have no outcome.
+    days: successive ones, int [S].
+
+  Returns:
+    float32 [S, N], %, NaN if unknown; see `ranker.labels_of`.
+  """
+  labels = ranker.labels_of(wiring.make_environment(config, panel, split))
+  found = np.full((len(days), panel.num_investable), np.nan, np.float32)
+  known = np.asarray(labels.known)
+  place = np.asarray(labels.days) - days[0]
+  found[place] = np.where(known, np.asarray(labels.returns), np.nan)
+  return found
+
+
+def validation_ic(
+  experiment: wiring.Experiment, config: ml_collections.ConfigDict
+) -> Callable[[Any], float]:
+  """Returns a function from actions on the validation days to their mean IC."""
+  judge = experiment.validation
+  known = outcomes(
+    config, experiment.panel, experiment.splits.validation, judge.days
+  )
+
+  def mean_ic(actions: Any) -> float:
+    daily = cross_section.rank_ic(actions[..., 0], known, judge.buyable)
+    daily = daily[np.isfinite(daily)]  # no day, if all are ordered alike
+    return float(daily.mean()) if len(daily) else 0.0
+
+  return mean_ic
+
+
+def write_measures(
+  experiment: wiring.Experiment,
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
+  scores: np.ndarray,
+  backtest: Backtest,
+) -> None:
+  """Measures a policy on the held-out days, and writes that to a folder.
+
+  Args:
+    experiment: of the run.
+    config: all settings.
+    workdir: of the run.
+    scores: float [S, N], by which the policy orders the stocks.
+    backtest: of the policy.
+  """
+  panel, judge = experiment.panel, experiment.holdout
+  known = outcomes(config, panel, experiment.splits.holdout, judge.days)
+  rules = config.environment.to_dict()
+  found = measures.measure(
+    panel, judge, scores, known, backtest, rules, config.seed
+  )
+  write_json(workdir / measures.FILE, found)
+
+
+def write_actions(workdir: pathlib.Path, actions: np.ndarray) -> None:
+  """Keeps actions on the held-out days, for a committee of runs."""
+  with atomic_path(workdir / ACTIONS) as path, path.open('wb') as file:
+    np.save(file, actions)
