@@ -18,12 +18,17 @@ def write(path, told):
 
 
 def cells(solved):
-  """Returns two recorded cells of the ladder."""
+  """Returns two recorded cells of the ladder, some numbers replaced."""
   path = (
     pathlib.Path(experiments.__file__).parent / 'results' / 'ladder_small.json'
   )
   told = json.loads(path.read_text())['cells']
-  return {name: told[name] | {'solved': solved} for name in ('drift', 'some')}
+  found = {}
+  for name in ('drift', 'some'):
+    cell = found[name] = told[name] | {'solved': solved}
+    cell['shares']['momentum']['value'] = 0.974
+    cell['against']['random_entry'] |= {'mean': 0.1601, 'p': 0.0005}
+  return found
 
 
 def test_a_table_has_the_columns_that_have_values(tmp_path):
