@@ -1,5 +1,6 @@
 """Builds an experiment from its config."""
 
+import functools
 import os
 import pathlib
 from collections.abc import Mapping
@@ -221,15 +222,20 @@ def fit_ranker(
 ) -> tuple[Fitted, Ranking]:
   """Trains the ranker of `build_ranker`; returns it and its policy."""
   learner = experiment.learner
-  fitted = learner.train(jax.random.PRNGKey(config.seed))
-
-  def predict(days: np.ndarray) -> np.ndarray:
-    return learner.predictions(fitted, days)
-
   threshold = -np.inf if config.ranker.threshold == 'none' else None
-  return fitted, Ranking(
-    config.environment.to_dict(), experiment.validation, predict, threshold
+
+  def policy(weights: Any) -> Ranking:
+    return Ranking(
+      config.environment.to_dict(),
+      experiment.validation,
+      functools.partial(learner.predictions, weights),
+      threshold,
+    )
+
+  fitted = learner.train(
+    jax.random.PRNGKey(config.seed), lambda weights: policy(weights).profit
   )
+  return fitted, policy(fitted)
 
 
 def critic_hurdle(

@@ -26,6 +26,7 @@ class Ranking:
 
   Attributes:
     threshold: % net of costs that a prediction has to exceed.
+    profit: on the validation days.
   """
 
   def __init__(
@@ -46,19 +47,19 @@ class Ranking:
     """
     self._rules = Rules.from_config(environment)
     self._predict = predict
-    if threshold is not None:
-      self.threshold = threshold
-      return
     predictions = predict(validation.days)
-    best = predictions.max(axis=1, initial=-np.inf, where=validation.buyable)
-    best = best[np.isfinite(best)]
-    found = np.quantile(best, _QUANTILES) if len(best) else np.zeros(0)
-    candidates = np.array([0.0, *found[found > 0.0]])
+    candidates = [0.0 if threshold is None else threshold]
+    if threshold is None:
+      daily = predictions.max(axis=1, initial=-np.inf, where=validation.buyable)
+      daily = daily[np.isfinite(daily)]
+      found = np.quantile(daily, _QUANTILES) if len(daily) else np.zeros(0)
+      candidates += found[found > 0.0].tolist()
     profits = [
       _play(validation, self._actions(predictions, x)).summary['profit']
       for x in candidates
     ]
-    self.threshold = float(candidates[np.argmax(profits)])
+    best = int(np.argmax(profits))
+    self.threshold, self.profit = float(candidates[best]), float(profits[best])
 
   def scores(self, days: np.ndarray) -> np.ndarray:
     """Returns the predictions on `days` int [S], float [S, N]."""

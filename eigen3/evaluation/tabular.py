@@ -120,9 +120,9 @@ class TabularRanker:
     self._training, self._validation = training, validation
     self._make, self._seed, self._stride = MODELS[model], seed, stride
 
-  def train(self, key: Any = None) -> Fitted:
-    """Fits the model; its pickle are the weights, and `key` is not used."""
-    del key
+  def train(self, key: Any = None, profit: Any = None) -> Fitted:
+    """Fits the model, whose pickle are the weights; no argument is used."""
+    del key, profit
     features, labels = self._rows(self._training, self._stride)
     if not len(labels):
       raise ValueError(

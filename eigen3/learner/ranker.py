@@ -22,6 +22,7 @@ import optax
 from eigen3 import parallel, settings, sizes
 from eigen3.environment import Market, TradingEnvironment, prices, rewards
 from eigen3.networks import column_mean
+from eigen3.runs.logs import SCORE
 from eigen3.types import Array, PRNGKey
 
 
@@ -77,12 +78,13 @@ class Fitted(NamedTuple):
   """A trained ranker.
 
   Attributes:
-    weights: those with the lowest validation loss.
+    weights: the best ones on the validation days.
     state: their batch-norm statistics.
-    rows: metrics: update, training_loss, validation_loss; losses in units of
-      the variance of the training days' returns.
+    rows: metrics: update, training_loss, validation_loss and, if it chooses,
+      validation_profit; losses in units of the variance of the training days'
+      returns.
     updates: number of updates in all.
-    best_update: the update after which the validation loss was lowest.
+    best_update: the update after which they were best.
     windows: number of windows the extractor was trained on, each a forward and
       a backward pass.
   """
@@ -95,12 +97,15 @@ class Fitted(NamedTuple):
   windows: int
 
 
+# What may choose the weights, and the names of these metrics.
+_PROFIT, _LOSS = SCORE, 'validation_loss'
 _EXPECTED = {
   'learning_rate': settings.POSITIVE,
   'weight_decay': settings.NOT_NEGATIVE,
   'batch_size': settings.AT_LEAST_ONE,
   'evaluate_every': settings.AT_LEAST_ONE,
   'patience': settings.AT_LEAST_ONE,
+  'champion_by': settings.one_of(_PROFIT, _LOSS),
   'windows': settings.COUNT,
   'model': settings.one_of('extractor', 'ridge', 'boosting'),
   'stride': settings.AT_LEAST_ONE,
@@ -217,12 +222,17 @@ class Ranker:
     self._predict = jit(self._pure_predict)
 
   def train(
-    self, key: PRNGKey, report: Callable[[dict[str, float]], Any] = dict
+    self,
+    key: PRNGKey,
+    profit: Callable[[RankerState], float],
+    report: Callable[[dict[str, float]], Any] = dict,
   ) -> Fitted:
     """Trains until the validation loss stops falling or the budget is spent.
 
     Args:
       key: of all randomness.
+      profit: what a policy of these weights earns on the validation days; only
+        used if it chooses them.
       report: is called with each row of metrics.
 
     Raises:
@@ -231,8 +241,8 @@ class Ranker:
     config = self._config
     state = self._init(parallel.replicate(key, self._mesh), self._market)
     rows: list[dict[str, float]] = []
-    best, lowest, best_update = state, np.inf, 0
-    updates, waited = 0, 0
+    best, highest, best_update = state, -np.inf, 0
+    updates, waited, lowest = 0, 0, np.inf
     while updates < self._most_updates and waited < config.patience:
       count = min(config.evaluate_every, self._most_updates - updates)
       state, training = self._update(
@@ -243,17 +253,22 @@ class Ranker:
       row = {
         'update': updates,
         'training_loss': float(training),
-        'validation_loss': float(validation),
+        _LOSS: float(validation),
       }
+      if config.champion_by == _PROFIT:
+        row[_PROFIT] = profit(state)
       if not np.isfinite([*row.values()]).all():
         raise FloatingPointError(
-          f'ranker: found the losses {row}, expected finite numbers'
+          f'ranker: found the metrics {row}, expected finite numbers'
         )
       rows.append(row)
       report(row)
       waited += 1
-      if row['validation_loss'] < lowest:
-        lowest, best_update, waited = row['validation_loss'], updates, 0
+      if row[_LOSS] < lowest:
+        lowest, waited = row[_LOSS], 0
+      score = row.get(_PROFIT, -row[_LOSS])
+      if score > highest:
+        highest, best_update = score, updates
         best = jax.tree.map(jnp.copy, state)
     return Fitted(
       best.weights,

@@ -46,6 +46,9 @@ def settings() -> config_dict.ConfigDict:
   config.batch_size = 32  # days, with all their stocks
   config.evaluate_every = 50  # updates between validations
   config.patience = 12  # validations without a lower loss before it stops
+  # What chooses the weights among those of all validations. Agents are chosen
+  # by the profit, too; 'validation_loss' is that of the predictions.
+  config.champion_by = 'validation_profit'
   # The most windows that it is trained on, each a pass of the extractor; 0: as
   # many as the agent's extractors. Each has labels of all stocks.
   config.windows = 0

@@ -107,7 +107,13 @@ _AGENT = (
   'learner.episodes_per_iteration=1',
   'evaluation.champion_by=iteration',
 )
-_RANKER = ('ranker.threshold=none', 'ranker.batch_size=8')
+# The profit of one year says less of an order of hundreds of stocks than the
+# loss does.
+_RANKER = (
+  'ranker.threshold=none',
+  'ranker.batch_size=8',
+  'ranker.champion_by=validation_loss',
+)
 
 
 def _choice(config: config_dict.ConfigDict) -> None:

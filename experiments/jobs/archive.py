@@ -43,6 +43,7 @@ NEW_SETTINGS: Mapping[str, Any] = {
   'learner.batches': 'common',
   'learner.exploring_slices': 5,
   'learner.validation_play': 'slices',
+  'ranker.champion_by': 'validation_loss',
   'ranker.model': 'extractor',
   'ranker.stride': 5,
   'ranker.threshold': 'validation',

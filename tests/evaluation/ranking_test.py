@@ -74,11 +74,20 @@ def test_the_threshold_is_what_earned_most_on_validation_days():
   # The quartiles of the days' best predictions are 1, 1 or 9, and 9. Only a
   # threshold above 1 excludes B.
   assert 1.0 <= policy.threshold < 9.0
+  assert policy.profit == policy.backtest(judge).summary['profit'] > 0.0
   assert set(policy.backtest(judge).trades['ticker']) == {'A'}
   # If B rises and A falls, any predicted gain is bought.
   other = make_judge(-0.0001, 0.03, 0.0)
   policy = Ranking(tiny_market.config(), other, predict)
   assert policy.threshold == 0.0
+
+
+def test_a_given_threshold_is_not_chosen(judge):
+  environment = tiny_market.config()
+  predict = always(0.0, -1.0, -5.0)
+  policy = Ranking(environment, judge, predict, threshold=-np.inf)
+  assert policy.threshold == -np.inf
+  assert policy.profit == policy.backtest(judge).summary['profit'] != 0.0
 
 
 def test_what_cannot_be_bought_sets_no_threshold():

@@ -22,6 +22,7 @@ SETTINGS = {
   'evaluate_every': 5,
   'patience': 4,
   'windows': 16 * 60,
+  'champion_by': 'validation_loss',
 }
 
 
@@ -58,6 +59,10 @@ def make_ranker(config, panel=None):
   return ranker.Ranker(extractor(), *environments, market, config)
 
 
+def unused(weights):
+  raise AssertionError('the loss chooses')
+
+
 @pytest.fixture(scope='module')
 def market():
   return data.synthetic_market(make_config().data.synthetic)
@@ -70,7 +75,7 @@ def learner():
 
 @pytest.fixture(scope='module')
 def fitted(learner):
-  return learner.train(jax.random.PRNGKey(0))
+  return learner.train(jax.random.PRNGKey(0), unused)
 
 
 def test_a_label_is_what_the_environment_pays_for_the_trade(market):
@@ -178,11 +183,11 @@ def test_the_best_of_the_validation_days_is_kept(learner, fitted):
 
 
 def test_a_seed_is_a_training(learner, fitted):
-  again = learner.train(jax.random.PRNGKey(0))
+  again = learner.train(jax.random.PRNGKey(0), unused)
   small_run.assert_equal_bits(again.weights, fitted.weights)
   assert again.rows == fitted.rows
   told = []
-  other = learner.train(jax.random.PRNGKey(1), told.append)
+  other = learner.train(jax.random.PRNGKey(1), unused, told.append)
   assert other.rows != fitted.rows
   assert told == other.rows
 
@@ -191,14 +196,35 @@ def test_it_stops_when_it_gets_worse():
   learner = make_ranker(
     make_config(learning_rate=3.0, patience=2, windows=16 * 400)
   )
-  fitted = learner.train(jax.random.PRNGKey(0))
+  fitted = learner.train(jax.random.PRNGKey(0), unused)
   assert fitted.updates < 400
   assert fitted.updates == fitted.best_update + 2 * 5
 
 
+def test_the_profit_chooses_the_weights_and_the_loss_when_to_stop(fitted):
+  profits = dict(enumerate((0.1, 0.3, 0.2, 0.3), start=1))
+  seen = []
+
+  def profit(weights):
+    seen.append(jax.device_get(weights.weights))
+    return profits.get(len(seen), 0.0)
+
+  learner = make_ranker(make_config(champion_by='validation_profit'))
+  chosen = learner.train(jax.random.PRNGKey(0), profit)
+  assert chosen.updates == fitted.updates
+  assert len(chosen.rows) == len(seen) > 4
+  assert [row.pop('validation_profit') for row in chosen.rows][:4] == [
+    0.1, 0.3, 0.2, 0.3,
+  ]  # fmt: skip
+  assert chosen.rows == fitted.rows
+  # The earlier one of two equal ones.
+  assert chosen.best_update == 10 != fitted.best_update
+  small_run.assert_equal_bits(chosen.weights, seen[1])
+
+
 def test_it_takes_no_more_than_its_budget():
   config = make_config(windows=16 * 7 + 5, patience=100)
-  fitted = make_ranker(config).train(jax.random.PRNGKey(0))
+  fitted = make_ranker(config).train(jax.random.PRNGKey(0), unused)
   assert [row['update'] for row in fitted.rows] == [5, 7]
   assert fitted.windows == 16 * 7
 
@@ -207,7 +233,7 @@ def test_weights_decay():
   decayed, free = (
     make_ranker(
       make_config(weight_decay=x, windows=16 * 50, patience=100)
-    ).train(jax.random.PRNGKey(0))
+    ).train(jax.random.PRNGKey(0), unused)
     for x in (10.0, 0.0)
   )
   decayed, free = (np.abs(fitted.weights.w).sum() for fitted in (decayed, free))
