@@ -101,7 +101,7 @@ def load(paths: Sequence[str], panel: str | None = None) -> list[SavedRun]:
     before = run_directory.read_sizes(workdir)
     kept = {name: x for name, x in before.items() if name == _DTYPE}
     config = sizes.filled(config, kept)
-    alike = _without_seed(config)
+    alike = without_seed(config)
     if alike not in experiments:
       experiments[alike] = wiring.build_any(config, spread=False)
     experiment = experiments[alike]
@@ -319,7 +319,8 @@ def champion(
   return found, learner.champion(state)
 
 
-def _without_seed(config: ml_collections.ConfigDict) -> str:
+def without_seed(config: ml_collections.ConfigDict) -> str:
+  """Returns all other settings, as text that can be compared."""
   settings = json.loads(config.to_json())
   settings.pop('seed')
   return json.dumps(settings, sort_keys=True)

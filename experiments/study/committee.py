@@ -32,6 +32,12 @@ def main(argv: Sequence[str]) -> None:
   kept = (ledger.FILE,)
   run_directory.check_new(workdir, kept)
   config = saved_runs.settings_of(runs[0])
+  first, *others = map(
+    saved_runs.without_seed, map(saved_runs.settings_of, runs)
+  )
+  for run, settings in zip(runs[1:], others, strict=True):
+    expected = f'settings of {runs[0]}, except the seed'
+    require(settings == first, '--runs', str(run), expected)
   experiment = wiring.without_learner(config)
   for run in runs:
     run_directory.check_data(run, wiring.about_data(experiment), '--runs')
@@ -56,7 +62,7 @@ def main(argv: Sequence[str]) -> None:
 
 def _actions(run: pathlib.Path) -> np.ndarray:
   path = run / measuring.ACTIONS
-  require(path.is_file(), '--runs', run, f'a run with {measuring.ACTIONS}')
+  require(path.is_file(), '--runs', str(run), f'a run with {measuring.ACTIONS}')
   return np.load(path)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from eigen3.data import MarketPanel
 from experiments import measuring
-from experiments.configs import study
+from experiments.configs import study, td3
 
 CONFIG = pathlib.Path(study.__file__)
 YEARS = '--config.years=(2013,2014)'
@@ -68,6 +68,29 @@ def test_a_study_from_panel_to_page(programs, panel_file, tmp_path):
   assert (tmp_path / 'other/results.json').read_text() == (
     workdir / 'results.json'
   ).read_text()
+
+
+def test_a_committee_has_runs_that_differ_by_their_seeds(programs, tmp_path):
+  for name, changes in (
+    ('one', {'seed': 0}),
+    ('two', {'seed': 1}),
+    ('three', {'seed': 2, 'environment.commission_bp': 9.0}),
+  ):
+    config = td3.get_config('smoke')
+    config.update_from_flattened_dict(changes)
+    (tmp_path / name).mkdir()
+    (tmp_path / name / 'config.json').write_text(config.to_json())
+  done = programs.finish(
+    'study.committee',
+    '--runs=' + ','.join(f'{tmp_path}/{x}' for x in ('one', 'two', 'three')),
+    f'--workdir={tmp_path}/committee',
+  )
+  assert done.returncode == 1
+  assert done.stderr.splitlines()[-1].endswith(
+    f'--runs: found {str(tmp_path / "three")!r}, expected settings of '
+    f'{tmp_path}/one, except the seed'
+  )
+  assert not (tmp_path / 'committee').exists()
 
 
 def test_what_cannot_be_started_from_is_refused(programs, tmp_path):
