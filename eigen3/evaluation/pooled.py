@@ -126,13 +126,13 @@ def against(
     repeats=repeats,
     year=ours[0].year,
   )
-  told = {**found._asdict(), 'by_seed': found.by_seed.tolist()}
+  fields = {**found._asdict(), 'by_seed': found.by_seed.tolist()}
   if len(ours) > 1:
-    told['seeds'] = statistics.mean_interval(found.by_seed)._asdict()
+    fields['seeds'] = statistics.mean_interval(found.by_seed)._asdict()
     better = paired.improvement(found.by_seed[:, None], seed, draws)
-    told['improvement'] = better._asdict()
-    told['detectable'] = paired.detectable(found.by_seed)
-  return told
+    fields['improvement'] = better._asdict()
+    fields['detectable'] = paired.detectable(found.by_seed)
+  return fields
 
 
 def pool(
@@ -266,9 +266,9 @@ def _plain(tree: Any) -> Any:
 
 def _profit(values: np.ndarray, seed: int, draws: int) -> dict[str, Any]:
   middle = statistics.interquartile_mean(values[:, None], seed, repeats=draws)
-  told: dict[str, Any] = {'values': values.tolist(), 'iqm': middle._asdict()}
+  fields: dict[str, Any] = {'values': values.tolist(), 'iqm': middle._asdict()}
   if len(values) > 1:
-    told['mean'] = statistics.mean_interval(values)._asdict()
+    fields['mean'] = statistics.mean_interval(values)._asdict()
   else:
-    told['mean'] = {'mean': float(values[0])}
-  return told
+    fields['mean'] = {'mean': float(values[0])}
+  return fields

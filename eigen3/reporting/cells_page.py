@@ -20,7 +20,7 @@ _TEMPLATE = pathlib.Path(__file__).with_suffix('.html')
 def write(
   path: pathlib.Path,
   title: str,
-  told: Mapping[str, Mapping[str, Any]],
+  results: Mapping[str, Mapping[str, Any]],
   asked: Mapping[str, Any],
   said: Sequence[str],
   pictures: Mapping[str, str],
@@ -33,7 +33,7 @@ def write(
   Args:
     path: of an HTML file in that folder.
     title: of the page.
-    told: results of cells, as for `cells_table.lines`.
+    results: results of cells, as for `cells_table.lines`.
     asked: settings that results depend on, besides those of the runs.
     said: lines below the table.
     pictures: further SVG elements, by title.
@@ -46,13 +46,13 @@ def write(
     'title': title,
     'remark': remark,
     'first': first and _primary(first),
-    'verdict': _verdict(told, first),
+    'verdict': _verdict(results, first),
     'tables': [
-      _table(name, cells) for name, cells in cells_table.groups(told).items()
+      _table(name, cells) for name, cells in cells_table.groups(results).items()
     ],
     'said': said,
-    'comparisons': cells_table.comparisons(told).splitlines(),
-    'pictures': {**cells_picture.elements(told), **pictures},
+    'comparisons': cells_table.comparisons(results).splitlines(),
+    'pictures': {**cells_picture.elements(results), **pictures},
     'asked': asked,
     'about': run_directory.read_about(workdir),
     'commits': sorted(commit or 'unknown' for commit in commits),
@@ -105,7 +105,7 @@ def _primary(first: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _verdict(
-  told: Mapping[str, Mapping[str, Any]], first: Mapping[str, Any] | None
+  results: Mapping[str, Mapping[str, Any]], first: Mapping[str, Any] | None
 ) -> str:
   """Returns how many goals are met, as a sentence; '' if none was set."""
   parts = []
@@ -113,7 +113,9 @@ def _verdict(
     'primary comparison': [
       found['met'] for found in (first or {}).get('comparisons', {}).values()
     ],
-    'goal': [cell['goal']['met'] for cell in told.values() if _has_goal(cell)],
+    'goal': [
+      cell['goal']['met'] for cell in results.values() if _has_goal(cell)
+    ],
   }
   for what, met in asked.items():
     if met:

@@ -15,7 +15,7 @@ _SURE = 0.01  # of p
 
 def draw_cells(
   path: os.PathLike | str,
-  told: Mapping[str, Mapping[str, Any]],
+  results: Mapping[str, Mapping[str, Any]],
   title: str,
   remark: str,
 ) -> None:
@@ -23,16 +23,16 @@ def draw_cells(
 
   Args:
     path: of a PNG file.
-    told: results of `pooled.pool` by name of the cell; at least one.
+    results: results of `pooled.pool` by name of the cell; at least one.
     title: of the whole picture.
     remark: text below it.
   """
-  height = 2.2 + _ROW * len(told)
+  height = 2.2 + _ROW * len(results)
   with drawing.picture(path, height, title, remark) as figure:
     profits, differences = figure.subplots(1, 2, sharey=True)
-    _draw_profits(profits, told)
-    _draw_differences(differences, told)
-    _name_rows(profits, told)
+    _draw_profits(profits, results)
+    _draw_differences(differences, results)
+    _name_rows(profits, results)
     # One legend entry for each kind.
     labels = dict(
       zip(*reversed(profits.get_legend_handles_labels()), strict=True)
@@ -40,20 +40,20 @@ def draw_cells(
     drawing.legend_beside(differences, [*labels.values()], [*labels])
 
 
-def elements(told: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+def elements(results: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
   """Returns the same for a page, as SVG by title.
 
   Args:
-    told: as in `draw_cells`.
+    results: as in `draw_cells`.
   """
   found = {}
   for what, draw in (
     ('Profit on held-out days', _draw_profits),
     ('Excess return over random entry', _draw_differences),
   ):
-    figure, axes = svg.new(1.6 + _PAGE_ROW * len(told))
-    draw(axes, told)
-    _name_rows(axes, told)
+    figure, axes = svg.new(1.6 + _PAGE_ROW * len(results))
+    draw(axes, results)
+    _name_rows(axes, results)
     svg.name_axes(axes, axes.get_title(loc='left'))
     if axes.get_legend_handles_labels()[1]:
       svg.legend_below(axes, columns=3)
@@ -61,16 +61,16 @@ def elements(told: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
   return found
 
 
-def _draw_profits(axes, told: Mapping[str, Mapping[str, Any]]) -> None:
-  for row, cell in enumerate(told.values()):
+def _draw_profits(axes, results: Mapping[str, Mapping[str, Any]]) -> None:
+  for row, cell in enumerate(results.values()):
     _profits(axes, row, cell)
   drawing.name_axes(axes, 'Profit on held-out days')
   axes.set_xlabel('% of initial cash')
   _finish(axes)
 
 
-def _draw_differences(axes, told: Mapping[str, Mapping[str, Any]]) -> None:
-  for row, cell in enumerate(told.values()):
+def _draw_differences(axes, results: Mapping[str, Mapping[str, Any]]) -> None:
+  for row, cell in enumerate(results.values()):
     _difference(axes, row, cell['against'].get('random_entry'))
   drawing.name_axes(axes, 'Excess return over random entry, a year')
   axes.set_xlabel('%, with 95 % interval; grey where p is at least 0.01')
@@ -82,10 +82,10 @@ def _finish(axes) -> None:
   drawing.lighten(axes, grid='x')
 
 
-def _name_rows(axes, told: Mapping[str, Mapping[str, Any]]) -> None:
-  names = [drawing.shortened(name, _NAME_WIDTH) for name in told]
-  axes.set_yticks(range(len(told)), names, fontsize=8, parse_math=False)
-  axes.set_ylim(len(told) - 0.4, -0.6)
+def _name_rows(axes, results: Mapping[str, Mapping[str, Any]]) -> None:
+  names = [drawing.shortened(name, _NAME_WIDTH) for name in results]
+  axes.set_yticks(range(len(results)), names, fontsize=8, parse_math=False)
+  axes.set_ylim(len(results) - 0.4, -0.6)
 
 
 def _profits(axes, row: int, cell: Mapping[str, Any]) -> None:

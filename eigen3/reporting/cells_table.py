@@ -11,10 +11,10 @@ _AGAINST = ('random_entry', 'buy_and_hold', 'momentum')
 EMPTY = '-'  # in a cell without a value
 
 
-def lines(told: Mapping[str, Mapping[str, Any]]) -> str:
+def lines(results: Mapping[str, Mapping[str, Any]]) -> str:
   """Returns the tables of cells as text; see `groups` and `rows`."""
   parts = []
-  for title, cells in groups(told).items():
+  for title, cells in groups(results).items():
     found = rows(cells)
     parts += [title] if title else []
     parts.append(tables.aligned(found, to_the_left=(0, len(found[0]) - 1)))
@@ -22,16 +22,16 @@ def lines(told: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def groups(
-  told: Mapping[str, Mapping[str, Any]],
+  results: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, dict[str, Mapping[str, Any]]]:
   """Groups cells by the title of their table, '' if they have none."""
   found: dict[str, dict[str, Mapping[str, Any]]] = {}
-  for name, cell in told.items():
+  for name, cell in results.items():
     found.setdefault(cell.get('group', ''), {})[name] = cell
   return found
 
 
-def rows(told: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+def rows(results: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
   """Returns the head of a table of cells and a row for each.
 
   Profits are over initial cash: their mean with Student's interval, and their
@@ -41,7 +41,7 @@ def rows(told: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
   followed by their p-value.
 
   Args:
-    told: results by name, those of `pooled.pool` and: `missing`, the seeds
+    results: results by name, those of `pooled.pool` and: `missing`, the seeds
       without a result; `not_compared`, cells that lack some of these seeds; and
       `goal`.
   """
@@ -50,13 +50,13 @@ def rows(told: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
     'of informed', 'of momentum',
     *(f'over {name.replace("_", " ")}' for name in _AGAINST), 'goal',
   ]  # fmt: skip
-  return [head, *(_row(name, cell) for name, cell in told.items())]
+  return [head, *(_row(name, cell) for name, cell in results.items())]
 
 
-def comparisons(told: Mapping[str, Mapping[str, Any]]) -> str:
+def comparisons(results: Mapping[str, Mapping[str, Any]]) -> str:
   """Returns a line for each comparison of a cell with another."""
   said = []
-  for name, cell in told.items():
+  for name, cell in results.items():
     said += [
       f'{name} over {other}: {_difference(found)} a year, 95 % '
       f'{found["low"]:+.1%} to {found["high"]:+.1%}{_over_seeds(found)}'

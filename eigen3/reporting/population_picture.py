@@ -331,7 +331,7 @@ def _retest(axes, generations: pd.DataFrame) -> None:
   drawing.name_axes(axes, f'Is fitness luck?{mean}')
   axes.set_ylabel('expected correlation\nwith a repeat')
   if values.isna().all():
-    _say(axes, 'one slice does not tell')
+    _say(axes, 'one slice shows nothing')
     return
   _line(axes, generations, values)
   axes.axhline(1.0, color='black', linewidth=0.6)

@@ -63,7 +63,7 @@ def test_every_cell_s_changes_fit_its_program(preset, tmp_path):
   assert set(rungs) == {*MARKETS}
 
 
-@pytest.mark.parametrize('name', ['drift_portfolio', 'drift_portfolio_account'])
+@pytest.mark.parametrize('name', ['drift_exit', 'old_portfolio'])
 def test_a_cell_s_learner_can_be_built(name, tmp_path):
   config = ladder.get_config('smoke')
   (cell,) = [
