@@ -3,7 +3,8 @@
 Fujimoto et al. 2018, https://arxiv.org/abs/1802.09477. Differences from the
 paper: network state (batch norm) is carried beside the parameters, the actor's
 loss may run in training mode, actions are explored in the unit space of an
-`ActionSpec`, and gradients can be clipped and accumulated over micro-batches.
+`ActionSpec`, actions far from the middle of their box can be penalised, and
+gradients can be clipped and accumulated over micro-batches.
 With one critic, no policy delay and no target noise this is DDPG (Lillicrap et
 al. 2016, https://arxiv.org/abs/1509.02971).
 """
@@ -144,10 +145,12 @@ def make_agent(
   Kostrikov et al. 2020, https://arxiv.org/abs/2004.13649).
   """
   check_settings(config)
-  if config.invert_gradients and not action_spec.scaled:
-    raise ValueError(
-      'agent.invert_gradients: found True, expected False with raw actions, '
-      'which have no bounds'
+  for field in ('invert_gradients', 'action_penalty'):
+    settings.require(
+      action_spec.scaled or not config[field],
+      f'agent.{field}',
+      config[field],
+      f'{type(config[field])()} with raw actions, which have no bounds',
     )
   networks = ActorCritic(actor, double_critic, shared)
   td3 = _TD3(networks, observe, action_spec, config, constrain)
@@ -397,9 +400,12 @@ class _TD3:
       climbed = q.mean(-1) if is_mean else q[:, 0]
       return jnp.sum(climbed), jnp.mean(climbed)
 
-    dqda, value = jax.grad(value_of, has_aux=True)(jax.lax.stop_gradient(unit))
+    taken = jax.lax.stop_gradient(unit)
+    dqda, value = jax.grad(value_of, has_aux=True)(taken)
+    if self._config.action_penalty:
+      dqda -= self._config.action_penalty * taken
     if self._config.invert_gradients:
-      dqda *= losses.room_along(jax.lax.stop_gradient(unit), dqda)
+      dqda *= losses.room_along(taken, dqda)
     loss = jax.vmap(losses.policy_loss)(unit, dqda)
     return jnp.mean(loss), (network_state, value)
 
@@ -489,6 +495,7 @@ _EXPECTED = {
   'gamma': settings.SHARE,
   'tau': settings.number(lambda x: 0 < x <= 1, 'above 0 and at most 1'),
   'invert_gradients': settings.SWITCH,
+  'action_penalty': settings.NOT_NEGATIVE,
   'accumulation_steps': settings.AT_LEAST_ONE,
   'policy_delay': settings.AT_LEAST_ONE,
   'policy_value': settings.one_of('first', 'mean'),

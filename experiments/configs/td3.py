@@ -246,6 +246,10 @@ def _agent() -> config_dict.ConfigDict:
   config.policy_delay = 2  # critic updates per actor update
   # Scales the policy's gradient by the distance of an action to its bound.
   config.invert_gradients = True
+  # Half of this times the square of each action in unit space is subtracted
+  # from the value that the policy maximises. Else a policy that learns early to
+  # buy nothing ends where no value changes with its actions, and stays there.
+  config.action_penalty = 0.0
   # The value that the policy maximises: the 'first' critic's, or the 'mean'.
   config.policy_value = 'first'
   config.target_noise = 0.2  # of the smoothed target action, unit space

@@ -37,6 +37,7 @@ from eigen3.types import TRADING_DAYS_A_YEAR
 VERSION = 2
 # By full name. At this value a setting is not part of a record's name.
 NEW_SETTINGS: Mapping[str, Any] = {
+  'agent.action_penalty': 0.0,
   'environment.market_timing': False,
   'evaluation.champion_by': 'validation_profit',
   'evaluation.measures': False,

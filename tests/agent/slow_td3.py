@@ -161,6 +161,7 @@ class SlowAgent:
       self.critic_online_params, self.critic_online_state, x, seen, False, d_q
     )
     dqda = np.where(self.counts_tm1[..., None], dqda, 0)
+    dqda = dqda - self.config.action_penalty * unit
     gradients = actor_gradient(
       self.actor_online_params,
       self.actor_online_state,

@@ -120,3 +120,59 @@ def test_values_are_the_discounted_sum_of_rewards():
 
   metrics = jax.jit(jax.vmap(train))(jnp.array([1.0, 0.0]))
   np.testing.assert_allclose(metrics['q'][:, -1], [2.0, 1.0], atol=0.03)
+
+
+def test_with_a_penalty_a_policy_that_buys_nothing_returns_sooner():
+  """Orders lose at first, and gain later; see `SlotHead` for the value."""
+  spec = ActionSpec(shape=(1, 1), minimum=(0.0,), maximum=(2.0,))
+
+  def chance(coefficient):
+    return jax.nn.sigmoid((coefficient - 1.0) / 0.125)
+
+  def actor(x, is_training):
+    del is_training
+    raw = hk.Linear(1)(jnp.ones((len(x), 1)))
+    return 2.0 * jax.nn.sigmoid(raw)[..., None], None
+
+  def critic(x, unit, is_training):
+    del x, is_training
+    worth = hk.get_parameter('worth', (2,), init=jnp.zeros)
+    return chance(spec.from_unit(unit)[..., 0]) * worth
+
+  def final(penalty):
+    """Returns the coefficients after either half of the training."""
+    config = tiny_agent.make_config(
+      invert_gradients=True,
+      action_penalty=penalty,
+      actor_learning_rate=0.01,
+      critic_learning_rate=0.03,
+    )
+    init, select_action, update = make_td3(
+      hk.transform_with_state(actor),
+      hk.transform_with_state(critic),
+      tiny_agent.observe,
+      spec,
+      config,
+    )
+    states, context = jnp.arange(BATCH), tiny_agent.make_context()
+    actions = jnp.linspace(0.0, 2.0, BATCH)[:, None, None]
+
+    def learn(agent, worth, updates):
+      rewards = worth * chance(actions[:, 0, 0])
+      batch = Transition(states, actions, rewards, jnp.ones(BATCH), states)
+      agent = jax.lax.scan(
+        lambda agent, _: (update(agent, batch, context)[0], None),
+        agent,
+        length=updates,
+      )[0]
+      return agent, select_action(agent, context, states[:1])[0, 0, 0]
+
+    agent = init(jax.random.PRNGKey(0), context, states)
+    agent, before = learn(agent, -1.0, 1000)
+    return before, learn(agent, 1.0, 100)[1]
+
+  train = jax.jit(final, static_argnums=0)
+  (low, still), (near, back) = train(0.0), train(0.1)
+  assert low < 0.1 < near < 0.5
+  assert still < 0.8  # of 1.0, the threshold
+  assert back > 1.3

@@ -21,6 +21,7 @@ SETTINGS = {
   'actor_learning_rate': 0.01,
   'critic_learning_rate': 0.02,
   'weight_decay': 0.05,
+  'action_penalty': 0.3,
   'gradient_clip': 2.0,
   'policy_delay': 2,
   'target_noise': 0.6,
@@ -223,7 +224,8 @@ def test_the_reference_gradients_are_those_of_finite_differences(x64):
     q, _ = slow_td3.critic_forward(
       slow.critic_online_params, critic_state, x, unit, False
     )
-    return -np.mean(q[:, 0])
+    penalty = config.action_penalty / 2 * np.sum(unit**2) / len(x)
+    return penalty - np.mean(q[:, 0])
 
   recorded = []
   slow.actor_adam.step = lambda params, gradients: (
@@ -254,10 +256,14 @@ def _assert_differences(function, params, gradient, step=1e-5):
 
 def test_ddpg_is_a_preset(x64):
   agent = td3_config.get_config('smoke+eigen2').agent
-  preset = {
-    name: agent[name] for name in ('policy_delay', 'target_noise', 'gamma')
+  expected = {
+    'action_penalty': 0.0,
+    'gamma': 0.99,
+    'policy_delay': 1,
+    'target_noise': 0.0,
   }
-  assert preset == {'policy_delay': 1, 'target_noise': 0.0, 'gamma': 0.99}
+  preset = {name: agent[name] for name in expected}
+  assert preset == expected
   state, update, context, config = _start(count=1, gradient_clip=0.4, **preset)
   slow = slow_td3.SlowDDPG(state, config)
   clipped = []
