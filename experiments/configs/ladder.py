@@ -40,6 +40,7 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   goals.half_width = 0.04  # of the interval if there is no signal
   config.primary = primary.get_section(preset)
   config.cells = _rungs()
+  config.cells.update(_candidates())
   config.cells.update(_excess())
   config.cells.update(_patience(preset))
   config.cells.update(_populations(preset))
@@ -63,27 +64,34 @@ def _rungs() -> config_dict.ConfigDict:
       'td3', market, goal=goal, beside=(f'{market}_ranker',)
     )
     cells[f'{market}_ranker'] = _cell('ranker', market)
-  for market in ('drift', 'leading', 'some', 'regime'):
-    # These decide whether the default should read other columns.
-    for count in (0, 4):
-      cells[f'numbers_{count}_{market}'] = _cell(
-        'td3',
-        market,
-        (f'networks.context_numbers={count}',) if count else (),
-        beside=(f'numbers_0_{market}',) if count else (),
-        seeds='exploratory',
-      )
-  # Whether it finds the column more often, as the ranker's linear head does.
-  cells.leading_linear = _cell(
-    'td3',
-    'leading',
-    ('networks.critic.linear_path=True',),
-    beside=('numbers_0_leading',),
-    seeds='exploratory',
-  )
   cells.drift_rl = _cell(
     'td3', 'drift', (), 'share_of_momentum_by_account', ('drift',), variant='rl'
   )
+  return cells
+
+
+def _candidates() -> config_dict.ConfigDict:
+  """Returns cells that decide whether the default should have two settings.
+
+  A few numbers of the other columns help critics to find the one that matters;
+  the penalty brings a policy back that buys nothing.
+  """
+  both = ('networks.context_numbers=4', 'agent.action_penalty=0.1')
+  cells = config_dict.ConfigDict()
+  for market in ('drift', 'leading', 'some', 'regime'):
+    now = f'{market}_now'
+    cells[now] = _cell('td3', market, seeds='exploratory')
+    cells[f'{market}_both'] = _cell(
+      'td3', market, both, beside=(now,), seeds='exploratory'
+    )
+  for name, change in zip(('numbers', 'penalty'), both, strict=True):
+    cells[f'leading_{name}'] = _cell(
+      'td3',
+      'leading',
+      (change,),
+      beside=('leading_now', 'leading_both'),
+      seeds='exploratory',
+    )
   return cells
 
 
@@ -100,7 +108,7 @@ def _excess() -> config_dict.ConfigDict:
       'td3',
       'leading',
       changes,
-      beside=('numbers_0_leading',),  # the default
+      beside=('leading_now',),  # the default
       seeds='exploratory',
     )
     changes += ('environment.market_timing=True',)
@@ -141,7 +149,6 @@ def _ablations() -> config_dict.ConfigDict:
   """
   cells = config_dict.ConfigDict()
   wide = ('data.synthetic.num_stocks=108', 'data.synthetic.num_columns=112')
-  cells.drift_default = _ablation(beside=())  # as `drift`, with these seeds
   cells.drift_108 = _ablation(
     *wide, goal='share_of_momentum', beside=('drift_108_ranker',)
   )
@@ -158,7 +165,7 @@ def _ablations() -> config_dict.ConfigDict:
   # The first shows the effect of a discount alone. What other orders of the
   # day would be paid at their exits is not known, so the second has none.
   _, _, settled, discount = _PAID_LATER
-  factual = ('drift_default', 'drift_factual')
+  factual = ('drift_now', 'drift_factual')
   cells.drift_gamma = _ablation(discount, beside=factual)
   cells.drift_exit = _ablation(
     'environment.reward=eigen2', discount, settled, beside=factual
@@ -195,7 +202,7 @@ def _populations(preset: str) -> config_dict.ConfigDict:
 def _ablations_of_rl() -> config_dict.ConfigDict:
   """Returns cells without one part of `+rl`, and of the old form with one."""
   cells = config_dict.ConfigDict()
-  cells.rl = _ablation(variant='rl', beside=('drift_default',))
+  cells.rl = _ablation(variant='rl', beside=('drift_now',))
   without = {
     'shaping': 'environment.reward=portfolio',
     'other_orders': 'learner.counterfactuals=0',
@@ -232,7 +239,7 @@ def _ablation(
   *changes: str,
   program: str = 'td3',
   goal: str = '',
-  beside: tuple[str, ...] = ('drift_default',),
+  beside: tuple[str, ...] = ('drift_now',),
   variant: str = '',
 ) -> config_dict.ConfigDict:
   return _cell(program, 'drift', changes, goal, beside, 'exploratory', variant)
