@@ -1,4 +1,4 @@
-"""Flags that hold paths; ~ is the home folder wherever it stands."""
+"""Flags that hold paths; a leading ~ is expanded, also after `--flag=`."""
 
 import os
 from collections.abc import Mapping

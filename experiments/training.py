@@ -236,7 +236,11 @@ def _run(
 
 
 def _check_start(config: ml_collections.ConfigDict) -> None:
-  """Checks that the run of --start_from exists, before anything is made."""
+  """Checks --start_from, before the run's folder is made.
+
+  Raises:
+    ValueError: for a population, or if that run does not exist.
+  """
   start = options.START_FROM.value
   if start:
     require(

@@ -563,7 +563,7 @@ def settle_panel(
     if not (way and moved.exists()):
       raise ValueError(
         f'{flag}: found no file {path}, expected the panel of the '
-        f'run in {workdir}: name where it is now'
+        f'run in {workdir}: set it to the present path'
       )
     path = moved
   config.panel = os.path.abspath(path)

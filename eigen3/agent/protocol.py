@@ -64,14 +64,16 @@ class Agent(NamedTuple):
     trained: `(state) -> trees` by network that must stay finite.
     report: `(state, metrics) -> numbers by name`, for metrics of updates
       [..., U] on the host; both may be of several agents.
-    reported: the names of these numbers, causes before effects.
+    reported: the names of these numbers; one that depends on others comes after
+      them, so that the first that is not finite shows the cause.
     genes: `(state) -> Genes`.
     offspring: `(parents, genes, whole, keys) -> states` of agents with these
-      genes, all with a leading axis P; where `whole`, by network [P], is True,
-      a child keeps the parent's target. The genes may have hyperparameters of
-      `more` that the parents lack.
-    more: hyperparameters that agents may have individually, with their values
-      for agents that do not, by name.
+      genes, all with a leading axis P. `whole` has a bool [P] for each network:
+      True if a child keeps its parent's target network, False if the target
+      becomes a copy of the new parameters. The genes may have hyperparameters
+      of `more` that the parents lack.
+    more: by name, optional hyperparameters that may differ between agents, with
+      the value for an agent that has none of its own.
   """
 
   init: Callable[[PRNGKey, Any, Any], State]

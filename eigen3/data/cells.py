@@ -303,7 +303,11 @@ def _cells(column: pa.Array, values: np.ndarray, wrong=None) -> Cells:
 
 
 def _with_points(column: pa.Array) -> pa.Array:
-  """Rewrites numbers with a decimal comma; other text stays no number."""
+  """Rewrites numbers with a decimal comma to ones with a decimal point.
+
+  Points that mark thousands are dropped. Text with any other point, such as
+  12.5, is changed so that it does not parse as a number.
+  """
   text = pc.ascii_trim_whitespace(column)
   grouped = pc.match_substring_regex(text, r'^[+-]?\d{1,3}(\.\d{3})+(,\d*)?$')
   # A point elsewhere is no valid number here.

@@ -221,7 +221,9 @@ def _cells(
         'nine numbers'
       )
     if values.shape != (len(places), num_rows):
-      raise ValueError(f'a block of shape {values.shape}')
+      raise ValueError(
+        f'a block of shape {values.shape}, expected {(len(places), num_rows)}'
+      )
     cells[:, places] = values.T.astype(object)
   if missing.any():
     raise ValueError(f"no block of column '{names[int(np.argmax(missing))]}'")
@@ -252,7 +254,7 @@ def _places(note: Any, num_columns: int) -> list[int]:
         raise ValueError('a block outside of the columns')
       places = chosen
   if not len(places):
-    raise ValueError('a block of no column')
+    raise ValueError('a block without columns, expected at least one')
   return places.tolist()
 
 

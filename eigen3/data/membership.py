@@ -123,7 +123,10 @@ def read_universe(path: str | os.PathLike) -> Universe:
     ticker, interval = _interval(f'{path}: row {number}', cells)
     intervals.setdefault(ticker, []).append(interval)
   if not intervals:
-    raise DataError(f'{path}: found no interval below the header')
+    raise DataError(
+      f'{path}: found no row below the header, expected ticker, start_date, '
+      'end_date'
+    )
   return Universe({k: tuple(v) for k, v in intervals.items()}, content)
 
 

@@ -31,7 +31,9 @@ def most_traded(
   """
   first, stop = panel.investable
   if panel.volume is None:
-    raise DataError('panel: has no volumes, expected them to rank stocks by')
+    raise DataError(
+      'panel: found no volumes, expected some to rank stocks by dollar volume'
+    )
   if day < look_back:
     raise DataError(
       f'panel: has {day} days before the day of selection, expected at least '

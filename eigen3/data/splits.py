@@ -159,8 +159,8 @@ def fit_normalisation(
   if stop - start < MIN_TRAINING_DAYS:
     raise DataError(
       f'training days: found {stop - start}, expected at least '
-      f'{MIN_TRAINING_DAYS} to measure features by, beside '
-      'data.validation_days, data.holdout_days and data.embargo_days'
+      f'{MIN_TRAINING_DAYS} to normalise features; use a longer panel, or '
+      'reduce data.validation_days, data.holdout_days or data.embargo_days'
     )
   # One feature at a time: float64 copies of all would triple the memory.
   fits = [

@@ -1,12 +1,12 @@
 """The hidden process of the embedded market `patience`, and its signal.
 
 On most days one stock dips: it falls between its open and its close, and rises
-by as much between open and close of the next day. Buying at the open between
-the two earns the size of the dip, and binds the cash for as long as the trading
-rules hold a position. Most dips are shallow. Deep ones come in pairs, on days
-in a row, at irregular times, and a column, the herald, rises for some days
+by as much between open and close of the next day. Buying at the open after the
+fall earns the size of the dip, and ties up the cash for as long as the trading
+rules hold a position. Most dips are shallow. Deep ones come in pairs, on two
+consecutive days, at irregular times; a column, the herald, rises for some days
 before them. So a shallow dip is worth its size less the opportunity cost of the
-cash, which is small in quiet times, and larger than the dip shortly before deep
+cash. That cost is small in quiet times, and exceeds the dip shortly before deep
 ones.
 """
 

@@ -35,7 +35,7 @@ def of_a_day(noise: np.ndarray) -> np.ndarray:
 
 
 def bars(rng: np.random.Generator, moves: np.ndarray) -> np.ndarray:
-  """Returns open, high, low, close [T, N, 4] from random first prices."""
+  """Returns open, high, low, close [T, N, 4] after random start prices."""
   start = np.log(rng.uniform(20.0, 200.0, moves.shape[2]))
   return bars_from(rng, start, moves)
 

@@ -217,7 +217,9 @@ def _gathered(
     for place, name in places.items():
       filling[place].put(read[place](batch.column(name)))
   if count != len(rows):
-    raise Refused('not a CSV (rows that go over several lines)')
+    raise Refused(
+      'found rows that span several lines, expected a line for each row'
+    )
   expected = dict.fromkeys(places, 'a number')
   expected[choice.day] = written.expected
   for key, place in choice.numbers.items():

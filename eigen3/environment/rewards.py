@@ -138,17 +138,18 @@ def _entry_excess(environment, state, next_state, extras) -> Array:
   trades with the same sale target that could be made that day. This removes
   what all stocks have in common, and much of the noise with it.
 
-  If an unused entry paid 0, costs would cancel and some stock would be worth
-  buying every day: some trades beat the mean even when all of them lose. So an
-  unused entry also pays minus a mean trade, with the widest target. With
-  `market_timing` this mean is that of the same day, and rewards of actions
-  differ by as much as under `entry`. Without it, the mean is over all days: no
-  day is better for buying than another. In both cases the advantage of buying
-  over not buying, summed over all days, is that of `entry`.
+  If an unused entry paid 0, costs would cancel in the difference, and some
+  stock would be worth buying every day: some trades beat the mean even when all
+  of them lose. So an unused entry also pays minus the net return of a mean
+  trade, with the widest target. With `market_timing` this mean is that of the
+  same day; at the widest target, rewards of actions then differ by as much as
+  under `entry`. Without it, the mean is over all days: no day is better for
+  buying than another. In both cases the advantage of buying with the widest
+  target over not buying, summed over all days, is that of `entry`.
 
   A sale target is judged by its effect on the stock relative to its effect on
-  the others. The reward looks ahead, as `entry` does; without `market_timing`,
-  up to the environment's `stop`.
+  the others. With `market_timing` the reward looks as far ahead as trades last,
+  like `entry`; without it, it uses all days up to the environment's `stop`.
   """
   del next_state
   chosen = extras.entries
@@ -187,9 +188,9 @@ def _excess_of_nothing(environment: 'TradingEnvironment', day: Array) -> Array:
 def _mean_trades(environment: 'TradingEnvironment') -> Array:
   """Returns the growth of each day's mean trade before costs, float [T].
 
-  The trades have the widest target. Without `market_timing` every day has the
-  mean over all days on which an episode can act. `_NO_TRADE` stands for days on
-  which nothing could be bought.
+  The trades have the widest target. With `market_timing`, days on which nothing
+  could be bought have `_NO_TRADE`. Without it, every day has the mean over all
+  days on which an episode can act and something could be bought.
   """
   rules, table = environment.rules, environment.prices
   widest = jnp.asarray(rules.max_sale_target, table.dtype)

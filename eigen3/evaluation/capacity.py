@@ -67,7 +67,7 @@ def capacity(
 
   Args:
     backtest: what was traded.
-    panel: with volumes; without them, all results are NaN.
+    panel: without volumes, `fills` is 0 and the other results are NaN.
     initial_cash: of the backtest's account; fills are proportional to it.
   """
   shares = fill_shares(backtest, panel)

@@ -54,9 +54,10 @@ def characteristics(panel: MarketPanel) -> Characteristics:
 
 
 def risks(panel: MarketPanel) -> np.ndarray:
-  """Returns the factors that measures are adjusted for, float64 [T, N, K].
+  """Returns the known risks, float64 [T, N, number of risks].
 
-  They are volatility, beta and size; without volumes only the first two.
+  Rank IC and top excess are adjusted for them. They are volatility, beta and
+  size; without volumes only the first two.
   """
   names = (
     'volatility',

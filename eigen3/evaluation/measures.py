@@ -1,7 +1,7 @@
-"""Measures of a policy on a split: its order of the stocks, and its account.
+"""Measures of a policy on a split: how it ranks the stocks, and its account.
 
-They are kept as numbers of single days, so that those of successive splits can
-be joined before errors are computed.
+They are kept as daily values, so that those of successive splits can be joined
+before standard errors are computed.
 """
 
 from collections.abc import Mapping

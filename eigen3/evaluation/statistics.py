@@ -56,7 +56,7 @@ def mean_interval(values: np.ndarray, confidence: float = 0.95) -> Interval:
   values = np.asarray(values, np.float64)
   if values.ndim != 1 or len(values) < 2 or not np.isfinite(values).all():
     raise ValueError(
-      f'values: found {values.tolist()}, expected at least two finite numbers'
+      f'values: found {values.tolist()}, expected two or more, all finite'
     )
   mean, size = float(values.mean()), len(values)
   error = float(values.std(ddof=1)) / np.sqrt(size)

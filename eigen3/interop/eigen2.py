@@ -117,7 +117,7 @@ def critic_to_torch(
 
 
 def double_critic_from_torch(*state_dicts: StateDict) -> Variables:
-  """Converts several critics from PyTorch, one for each column.
+  """Converts several critics from PyTorch to one network of them all.
 
   Args:
     *state_dicts: of the critics.
@@ -141,13 +141,13 @@ def double_critic_from_torch(*state_dicts: StateDict) -> Variables:
 def double_critic_to_torch(
   variables: Variables,
 ) -> tuple[dict[str, np.ndarray], ...]:
-  """Converts the critic of each column to a state dict.
+  """Converts each of the K critics to a state dict.
 
   Args:
     variables: (params, state) of `Networks.double_critic`.
 
   Returns:
-    Arrays by PyTorch's names for each critic.
+    A state dict for each critic, in order.
 
   Raises:
     ValueError: naming the arrays that are missing or unknown.
@@ -269,7 +269,9 @@ def _reason(error: Exception) -> str:
 def _agent_from_checkpoint(saved: Mapping[str, Any]) -> Eigen2Agent:
   def arrays(key):
     if not isinstance(saved[key], Mapping):
-      raise TypeError(f'{key}: found {type(saved[key]).__name__}, not tensors')
+      raise TypeError(
+        f'{key}: found {type(saved[key]).__name__}, expected a dict of tensors'
+      )
     return {name: _numpy(name, value) for name, value in saved[key].items()}
 
   if not isinstance(saved, Mapping):

@@ -20,7 +20,8 @@ class Dimensions(NamedTuple):
     num_features: F.
     num_stocks: N.
     settings: fields of the section `networks` by name; a dot separates a nested
-      section's name. Arrays do not show attention heads and dropout.
+      section's name. Attention heads and dropout are left out, as shapes of
+      arrays do not show them.
   """
 
   num_features: int

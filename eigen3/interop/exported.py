@@ -157,10 +157,11 @@ def _normaliser(
   spec: EnvironmentSpec,
   platforms: Sequence[str],
 ):
-  """Normalises windows [1, D, C, F] to the same bits as `Market`.
+  """Returns a function that normalises windows [1, D, C, F].
 
-  `Market` does it in float64, which neither the rest of the program nor its
-  process needs enabled: so it is a program of its own.
+  Its results equal those of `Market` bit for bit. `Market` normalises in
+  float64, so this function is exported as a program of its own: the policy's
+  program, and the process that calls it, need not enable float64.
   """
   mean, std = np.float64(normalisation.mean), np.float64(normalisation.std)
 

@@ -52,7 +52,7 @@ def update(
 ) -> ImportanceState:
   """Adds one observation of the attention.
 
-  The first update takes the weights themselves, so that the average needs no
+  The first update sets the average to the shares, so that the average needs no
   correction for a start at zero.
 
   Args:

@@ -45,9 +45,10 @@ class ColumnMean(hk.Module):
 class ContextNumbers(hk.Module):
   """Maps each column that cannot be bought to a few numbers, by shared weights.
 
-  In a mean over columns one that matters to all stocks is diluted by the
-  others. Here each has its own inputs to the next layer. Stocks have none,
-  because their order must not matter.
+  A mean over columns dilutes a column that matters to all stocks, such as an
+  index. Here the numbers of each context column are inputs of their own to the
+  next layer. Investable columns have none, because the result must not depend
+  on the order of the stocks.
   """
 
   def __init__(

@@ -130,7 +130,7 @@ class Input(NamedTuple):
 
 
 class Direction:
-  """The products of one direction of one layer."""
+  """One direction of one layer: its weights, its inputs and their products."""
 
   def __init__(
     self,
@@ -288,9 +288,9 @@ def backpropagate(
   """Backpropagates through time in one direction.
 
   Args:
-    direction: its products.
-    trace: its steps.
-    d_output: returns the gradient of a day's output, [H, rows].
+    direction: the direction, with its weights and inputs.
+    trace: the result of `trace` for it.
+    d_output: maps a day to the gradient of that day's output, [H, rows].
 
   Returns:
     The gradients of the weights, and of the inputs [S, I, rows].

@@ -57,7 +57,7 @@ class Kept(NamedTuple):
 
 
 class Walk:
-  """The products of n directions that run together."""
+  """n directions that run together: weights, inputs and their products."""
 
   def __init__(
     self,
@@ -138,9 +138,9 @@ def backpropagate(
   would need the gradients of all gates at once, doubling the memory.
 
   Args:
-    walk: the directions' products.
-    kept: their steps.
-    d_output: returns the gradient of a step's output, [n, H, rows].
+    walk: the directions, with their weights and inputs.
+    kept: the values that the forward pass stored.
+    d_output: maps a step to the gradient of that step's output, [n, H, rows].
 
   Returns:
     The gradients of the weights of each, and of the inputs [D, n, I, rows].

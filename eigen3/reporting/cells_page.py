@@ -33,8 +33,9 @@ def write(
   Args:
     path: of an HTML file in that folder.
     title: of the page.
-    results: results of cells, as for `cells_table.lines`.
-    asked: settings that results depend on, besides those of the runs.
+    results: by name of a cell (a program with settings, run with several
+      seeds), as for `cells_table.lines`.
+    asked: how results were judged: seeds, goals, repeats, draws.
     said: lines below the table.
     pictures: further SVG elements, by title.
     remark: caveats for every reader.

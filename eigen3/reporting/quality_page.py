@@ -79,7 +79,10 @@ def _content(
 
 
 def _staircase(coverage: np.ndarray) -> np.ndarray:
-  """Returns incomplete columns, ordered by their begin, then by their end."""
+  """Returns the indices of incomplete columns, by first day of data.
+
+  Columns that start together are ordered by last day, the latest first.
+  """
   drawn = np.flatnonzero((coverage != COMPLETE).any(axis=1))
   is_there = coverage[drawn] != ABSENT
   begin = np.where(is_there.any(1), is_there.argmax(1), is_there.shape[1])

@@ -115,8 +115,8 @@ class Checkpointer:
     steps = sorted(self._steps(), reverse=True)
     if not parallel.is_same_everywhere(str(steps)):
       raise CheckpointError(
-        f'{self._directory}: found checkpoints {steps}, which another process '
-        'does not find; expected a folder that all processes share'
+        f'{self._directory}: found checkpoints {steps}, but another process '
+        'found others; expected a folder that all processes share'
       )
     if at is not None:
       if at not in steps:
@@ -298,7 +298,7 @@ def _read_metadata(folder: pathlib.Path) -> Mapping[str, Any]:
   checksum = found.pop('checksum', None)
   is_earlier = found.get('schema_version') in _WITHOUT_CHECKSUM
   if checksum != _checksum(found) and not is_earlier:
-    raise ValueError(f'{_METADATA} is not as it was written')
+    raise ValueError(f'{_METADATA} does not match its checksum')
   return found
 
 

@@ -254,7 +254,7 @@ def differences(
   now: ml_collections.ConfigDict,
   defaults: ml_collections.ConfigDict | None = None,
 ) -> dict[str, tuple[Any, Any]]:
-  """Returns settings that differ, by full names in order: (before, now).
+  """Returns (before, now) of each setting that differs, sorted by full name.
 
   Args:
     before: settings as in `config.json`.

@@ -145,7 +145,10 @@ def _measure(
 
 
 def _ahead(groups: Sequence[Group], cache: str) -> turns.Ahead:
-  """Compiles cases before any is timed, if there are enough cores."""
+  """Compiles cases before any is timed, unless only one job may run.
+
+  The number of jobs is `--ahead`, by default half of the cores, at most 4.
+  """
   jobs = options.AHEAD.value
   if jobs is None:
     jobs = min(backend.cores() // 2, _MOST_AT_ONCE)

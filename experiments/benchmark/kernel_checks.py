@@ -152,7 +152,11 @@ def _results(core: Callable[..., Array]) -> Callable[[_Problem], Any]:
 
 
 def _cut(results: dict[str, Any], rows: int) -> dict[str, Any]:
-  """Keeps the first rows; the others do not affect the weights' gradients."""
+  """Keeps the first rows of values and of the gradient of x.
+
+  Callers have set the gradient of the other rows' output to 0, so those add
+  nothing to the weights' gradients.
+  """
   return results | {
     'values': results['values'][:rows],
     'x': results['x'][..., :rows],

@@ -133,7 +133,7 @@ def _growth(axes, group: Mapping[str, Any]) -> None:
 
 
 def _unit(seconds: float) -> tuple[float, str]:
-  """Returns a readable unit of time, and its factor for seconds."""
+  """Returns what to multiply seconds by, and the unit this gives."""
   return (1.0, 'seconds') if seconds >= 1 else (1e3, 'milliseconds')
 
 

@@ -1,4 +1,7 @@
-"""Trains an agent on a task that runs on the host: step, update, action."""
+"""Trains an agent on a task that runs on the host.
+
+Each iteration steps the task, updates the agent, then chooses an action.
+"""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

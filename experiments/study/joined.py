@@ -23,7 +23,7 @@ _PORTFOLIOS = ('market', *attribution.PORTFOLIOS)
 
 
 class Joined(NamedTuple):
-  """A policy's days, S in all folds.
+  """Daily results of a policy; S is the days of all folds together.
 
   Attributes:
     dates: datetime64[ns] [S].
@@ -34,7 +34,7 @@ class Joined(NamedTuple):
     measures: of each run, see `measures.measure`.
     seconds: of training, all runs.
     seeds: their number.
-    year: how many days are a year.
+    year: number of days in a year, such as 252.
   """
 
   dates: np.ndarray

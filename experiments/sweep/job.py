@@ -85,7 +85,10 @@ class Job:
     self._start()
 
   def poll(self) -> bool:
-    """Advances the trial; returns whether it runs, else releases its claim."""
+    """Advances the trial; returns whether it is still running.
+
+    If it is not, because it ended or was interrupted, its claim is released.
+    """
     self.state = self._poll()
     if self.state == TrialState.RUNNING:
       return True

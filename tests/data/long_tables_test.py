@@ -291,7 +291,7 @@ def test_a_quote_that_another_hides(tmp_path):
   lines[2] = lines[2].replace('100.0,1', '5" pipe,"1')
   lines[3] = lines[3] + '"'
   (tmp_path / 'prices').write_text('\n'.join(lines))
-  with pytest.raises(DataError, match='rows that go over several lines'):
+  with pytest.raises(DataError, match='rows that span several lines'):
     read_table(tmp_path / 'prices')
 
 

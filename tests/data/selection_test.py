@@ -78,7 +78,7 @@ def test_only_members_of_the_universe_on_the_last_day():
 @pytest.mark.parametrize(
   'changes, day, count, message',
   [
-    ({'volume': None}, DAY, 1, 'has no volumes'),
+    ({'volume': None}, DAY, 1, 'found no volumes'),
     ({}, LOOK_BACK - 1, 1, 'has 9 days before .* at least 10'),
     ({}, DAY, 6, 'has 5 stocks .* before 2024-01-20, expected at least 6'),
   ],

@@ -172,7 +172,7 @@ def test_a_panel_that_was_moved_has_to_be_named(run, tmp_path):
     saved_runs.load([str(moved)])
   assert str(error.value) == (
     f'--run_panel: found no file {gone}, expected the panel of the run in '
-    f'{moved}: name where it is now'
+    f'{moved}: set it to the present path'
   )
   others = tmp_path / 'others.parquet'
   other = of_days(trained, 1, None)

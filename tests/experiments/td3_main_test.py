@@ -448,7 +448,7 @@ def test_errors_are_one_line_and_leave_nothing(
     (
       [f'--workdir={moved}', '--resume'],
       f'--config.data.panel: found no file {gone}, expected the panel of the '
-      f'run in {moved}: name where it is now',
+      f'run in {moved}: set it to the present path',
     ),
     (
       [f'--workdir={population}', '--resume'],

@@ -259,7 +259,7 @@ def test_files_that_are_no_agent_are_one_line(golden, tmp_path):
   for saved, expected in (
     (torch.zeros(3), 'found Tensor, not a dictionary'),
     ({}, "found no 'actor_state_dict'"),
-    ({'actor_state_dict': 3}, 'actor_state_dict: found int, not tensors'),
+    ({'actor_state_dict': 3}, 'actor_state_dict: found int, expected'),
     ({'actor_state_dict': {'a': 3}}, 'a: found int, not a tensor'),
     ({'actor_state_dict': {}}, 'state dict: expected the entries of an'),
   ):

@@ -1,7 +1,7 @@
-"""Measures a GPU: the core against cuDNN, updates, acting, generations.
+"""Measures a GPU: LSTM (beside cuDNN's), updates, acting, generations.
 
-Cases run one after another, so that each has the device's memory to itself.
-With `full` most of the time is compilation.
+Cases run one after another, so that each has the device's memory to itself. At
+size `full`, compilation takes most of the time.
 """
 
 import functools
