@@ -256,12 +256,12 @@ def check_program(
   like: ml_collections.ConfigDict,
   where: str,
 ) -> None:
-  """Checks that settings belong to the same program as others.
+  """Checks that settings are of the same program as others.
 
   Args:
     config: settings to check.
     like: settings of this program.
-    where: their origin, for the message.
+    where: where they come from, for the message.
 
   Raises:
     ValueError: if they differ in sections, or in fields of the section learner.

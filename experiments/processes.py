@@ -39,8 +39,8 @@ def join() -> None:
 def _join_cluster(given: tuple[int | None, int | None]) -> None:
   if given != (None, None):
     raise ValueError(
-      '--coordinator: found auto, expected HOST:PORT with --num_processes and '
-      '--process_id'
+      '--coordinator: found auto beside --num_processes or --process_id, '
+      'expected auto alone, or HOST:PORT with both'
     )
   try:
     jax.distributed.initialize()
@@ -70,4 +70,7 @@ def _join_at(address: str | None, count: int | None, this: int | None) -> None:
   try:
     jax.distributed.initialize(address, count, this)
   except jax.errors.JaxRuntimeError as error:
-    raise ValueError(f'--coordinator: {address}: {error}') from error
+    raise ValueError(
+      f'--coordinator: found no connection of all processes at {address} '
+      f'({error}), expected one'
+    ) from error

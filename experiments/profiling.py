@@ -82,7 +82,10 @@ class Profile:
     self._is_compiled = self._is_tracing = False
 
   def _timed(self, state: Any) -> tuple[Any, Any]:
-    """Times an iteration, and traces it if more are to be traced."""
+    """Runs an iteration; times all but the first, and traces the next few.
+
+    The first compiles.
+    """
     if not self._is_compiled:
       self._is_compiled = True
       return self._iterate(state)

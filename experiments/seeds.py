@@ -1,4 +1,4 @@
-"""Several seeds in one process, which compiles once for all."""
+"""Several seeds in one process, which compiles only once."""
 
 import atexit
 import os

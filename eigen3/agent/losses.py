@@ -41,14 +41,14 @@ def twin_critic_loss(
 def room_along(unit_action: Array, dqda: Array) -> Array:
   """Returns weights of dQ/da that let a squashed action leave a bound.
 
-  A policy that ends in a sigmoid or tanh has almost no gradient at a bound, in
-  both directions: driven there early, it stays even if its critic changes.
-  With these weights the gradient before the squashing vanishes only towards
-  the bound ahead, not away from it. Signs do not change, nor does the gradient
-  in the middle of the box.
+  A policy that ends in a sigmoid or tanh has almost no gradient near a bound,
+  in either direction: once there it stays, even if the critic changes. With
+  these weights the gradient before the squashing fades as the action moves
+  towards a bound, but not when it should move away (except within `_LEAST_ROOM`
+  of the bound). Signs do not change, nor does the gradient in the middle.
 
-  Inverting gradients (Hausknecht and Stone 2016,
-  https://arxiv.org/abs/1511.04143), for outputs that are already squashed.
+  This adapts inverting gradients (Hausknecht and Stone 2016,
+  https://arxiv.org/abs/1511.04143) to outputs that are already squashed.
 
   Args:
     unit_action: the policy's, in [-1, 1], any shape.

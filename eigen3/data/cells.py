@@ -339,7 +339,7 @@ def _days_of_times(column: pa.Array, written: Days) -> np.ndarray:
 
 
 def _days_since_1970(text: pa.Array, written: Days) -> np.ndarray | None:
-  """Returns the days of a column of times since 1970; None if it is none."""
+  """Returns the days of a column of times since 1970; of others None."""
 
   def share(cells: pa.Array) -> float:
     return (pc.sum(cells).as_py() or 0) / max(len(text), 1)

@@ -212,7 +212,7 @@ def find(
 def find_gaps(dates: np.ndarray, trading: np.ndarray) -> dict[str, Finding]:
   """Returns the gaps between the rows on `dates`, if there are any.
 
-  Columns that are not stocks have no other checks: their values may be
+  This is the only check of columns that are not stocks: their values may be
   negative, stay constant or suddenly double.
   """
   gaps = tuple(

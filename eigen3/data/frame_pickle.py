@@ -276,7 +276,7 @@ def _shaped(
   if type(shape) is not tuple or not all(
     type(size) is int and 0 <= size < 2**31 for size in shape
   ):
-    raise ValueError('an array without a shape')
+    raise ValueError(f'an array of shape {what(shape)}, expected sizes')
   count = math.prod(shape)
   if count > most:
     return None

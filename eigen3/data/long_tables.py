@@ -103,6 +103,6 @@ def _ticker(
   name: str, table: Table, numbers: Mapping[str, Column], index: np.ndarray
 ) -> Ticker:
   if not is_symbol(name):
-    raise Refused('not a symbol')
+    raise Refused('not a symbol: expected 1 to 64 printable characters')
   require_prices([*numbers, 'date'], [c.name for c in numbers.values()])
   return make_ticker(name, table, numbers, index)

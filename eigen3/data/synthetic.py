@@ -1,9 +1,9 @@
-"""The embedded markets: seeded, with a signal whose strength is a setting.
+"""The built-in synthetic markets: seeded, with a signal of any strength.
 
-Every stock has a hidden daily drift; the market determines what reveals it (see
-`synthetic_signals`). A policy that learns to infer it earns money, and one that
-is given the drift is the yardstick. Without signal, no price can be predicted
-and the expected return of every trade before costs is zero.
+Every stock has a hidden daily drift; which data reveal it depends on the market
+(see `synthetic_signals`). A policy that learns to infer it earns money, and one
+that is given the drift is the yardstick. Without signal, no price can be
+predicted and the expected return of every trade before costs is zero.
 """
 
 import dataclasses
@@ -77,7 +77,7 @@ def synthetic_market(config: Any) -> SyntheticMarket:
     DataError: a setting is out of its range.
   """
   _check(config)
-  # One stream per cause: settings of one do not change the draws of others.
+  # A stream for each part: settings of one do not change the draws of others.
   drifts, prices, context, volumes, listings, later, others = (
     np.random.default_rng(seed)
     for seed in np.random.SeedSequence(config.seed).spawn(7)

@@ -34,8 +34,8 @@ class Dips(NamedTuple):
   """The hidden process of the market.
 
   Attributes:
-    sizes: float [T, N], logarithm of the fall of the stock that dips, and of
-      its rise on the next day; 0 for the others.
+    sizes: float [T, N], fall of the log price of the stock that dips, and its
+      rise on the next day; 0 for the others.
     phases: int [T], the phase of each day, in 0 to `NUM_PHASES` - 1.
     scale: scale of all sizes.
   """

@@ -50,10 +50,10 @@ GAUGE, GAUGE_RATIO, GAUGE_DAYS, GAUGE_NOISE = 15.0, 2.0, 5.0, 0.05
 
 
 class Streams(NamedTuple):
-  """A random stream per cause; settings of one do not change other draws.
+  """A random stream for each part, whose settings do not change other draws.
 
   Attributes:
-    drifts: stream of hidden cycles.
+    drifts: stream of the hidden drift (cycles or dips).
     prices: stream of noise.
     others: stream of the parts that only some markets have.
   """

@@ -71,7 +71,7 @@ def attribute(
   Args:
     returns: of the account, float [S].
     held: returns of portfolios on the same days, by name, float [S].
-    year: how many days are a year.
+    year: number of days in a year, such as 252.
 
   Raises:
     ValueError: a portfolio has other days.

@@ -186,7 +186,7 @@ def summarise(
     equity: [S], at daily closes.
     initial_cash: equity before the first day.
     trades: table with the columns net_profit and holding_days.
-    year: how many days are a year.
+    year: number of days in a year, such as 252.
 
   Returns:
     profit: over initial cash. max_drawdown: maximum drawdown, as a share of the

@@ -85,7 +85,10 @@ def training_profits(
 
 
 def rows(comparison: Comparison) -> pd.DataFrame:
-  """Returns all metrics, a row per policy or control and split."""
+  """Returns a table of metrics: a row for each split and policy or control.
+
+  Rows of training days have only the mean profit, and only policies have them.
+  """
   found = []
   for split in ('validation', 'holdout'):
     results = getattr(comparison, split) or {}

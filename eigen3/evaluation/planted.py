@@ -173,8 +173,8 @@ def _mean_and_deviation(
 def _walk(moves: _Moves, strength: float) -> tuple[np.ndarray, np.ndarray]:
   """Builds prices [T, N, 4] and the signal [T, N] that drives them.
 
-  A day's whole bar moves by the signal of the day before, times `strength`
-  deviations.
+  A day's whole bar is shifted by the signal of the day before, times `strength`
+  times the standard deviation of the stock's daily moves.
   """
   path, drift = moves.start.copy(), np.zeros_like(moves.start)
   recent = np.full((MEAN_DAYS, len(path)), np.nan)

@@ -1,4 +1,4 @@
-"""The development of a population's scores, from its `members.csv`."""
+"""Summarises how a population developed: scores, diversity and gains."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple

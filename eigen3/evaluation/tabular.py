@@ -220,6 +220,6 @@ def _require() -> None:
     import sklearn  # noqa: F401
   except ImportError as error:
     raise ValueError(
-      'study: found no package scikit-learn, expected it for ridge and '
-      "gradient boosting (pip install 'eigen3[study]')"
+      'study: found no package scikit-learn, expected it because ridge and '
+      "gradient boosting need it (pip install 'eigen3[study]')"
     ) from error

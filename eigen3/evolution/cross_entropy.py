@@ -186,7 +186,7 @@ class _CrossEntropy:
     return operators.ranking(state.fitness)[-1]
 
   def report(self, state: CrossEntropyState) -> dict[str, Array]:
-    """Reports the root mean square deviation of all entries."""
+    """Reports the RMS of the sampling standard deviations of all parameters."""
     leaves = jax.tree.leaves(state.variance)
     total = sum(jnp.sum(x) for x in leaves)
     return {'sampling_std': jnp.sqrt(total / sum(x.size for x in leaves))}

@@ -52,7 +52,11 @@ class Record(Protocol):
   """Writes a run's logs."""
 
   def begin(self, state, last: int) -> Any:
-    """Opens the logs, without rows after `last`; returns the state to train."""
+    """Opens the logs, without rows after unit `last`, -1 for a new run.
+
+    Returns:
+      The state to train.
+    """
 
   def add(
     self, number: int, seconds: float, state, outcome
@@ -132,7 +136,7 @@ def _bar(learner: Learner, first: int, total: int) -> tqdm.tqdm:
 
 
 def _advance(bar: tqdm.tqdm, remark: Remark, compiled: bool) -> None:
-  """Counts a unit; one with compilation is not used for the estimated time."""
+  """Advances the bar; the estimated time leaves out a unit that compiled."""
   if remark.title is not None:
     bar.set_description(remark.title)
   bar.set_postfix_str(remark.rates)

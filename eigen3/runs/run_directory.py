@@ -205,8 +205,8 @@ def check_data(
   """Checks that a run continues with the data that it began with.
 
   Args:
-    workdir: of the run.
-    data: to continue with; only its `hash` is compared.
+    workdir: the run's folder.
+    data: description of the data to continue with; only `hash` is read.
     field: name of the setting or flag, for the message.
 
   Raises:
@@ -215,8 +215,8 @@ def check_data(
   began = str(read_data(workdir).get('hash'))
   if began != data['hash']:
     raise ValueError(
-      f'{field}: found data of hash {data["hash"][:12]}, expected '
-      f'{began[:12]}, with which the run in {workdir} began'
+      f'{field}: found data with hash {data["hash"][:12]}, expected '
+      f'{began[:12]}, the data that the run in {workdir} began with'
     )
 
 
@@ -276,13 +276,12 @@ def _read_settings(path: pathlib.Path) -> Mapping[str, Any]:
     found = json.loads(path.read_text(encoding='utf-8'))
   except ValueError as error:  # JSON or UTF-8
     raise ValueError(
-      f'{path}: found a damaged file ({error}), expected the settings that '
-      'the run began with'
+      f'{path}: found a damaged file ({error}), expected it as the run wrote it'
     ) from error
   if not isinstance(found, dict):
     raise ValueError(
-      f'{path}: found {type(found).__name__}, expected the settings that the '
-      'run began with'
+      f'{path}: found {type(found).__name__}, expected an object, as the run '
+      'wrote it'
     )
   if isinstance(found.get('networks'), dict):
     found['networks'].pop('spec', None)  # no longer read

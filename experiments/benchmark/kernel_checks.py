@@ -204,8 +204,8 @@ def _compare(
     # Written so that NaN fails, too.
     if not difference <= (VALUES if is_value else GRADIENTS):
       raise ValueError(
-        f'{what}: {name} differs by {difference:.2g} from the scan, expected '
-        f'at most {VALUES if is_value else GRADIENTS}'
+        f'{what}: {name}: found a relative error of {difference:.2g} against '
+        f'the scan, expected at most {VALUES if is_value else GRADIENTS}'
       )
     kind = 'values' if is_value else 'gradients'
     differences[kind] = max(differences[kind], difference)

@@ -95,7 +95,7 @@ def critic(
 def actor(
   config: ml_collections.ConfigDict, spec: EnvironmentSpec, batch: int = 1
 ) -> int:
-  """Counts the actor's forward pass; arguments as for `critic`."""
+  """Counts operations of the actor's forward pass; arguments as of `critic`."""
   columns, width = spec.num_columns, 2 * config.hidden
   stocks = batch * spec.num_investable
   # One query attends to all columns: two of the four projections are large.

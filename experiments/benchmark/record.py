@@ -22,7 +22,7 @@ _VARIABLES = (
 
 
 def surroundings(flags: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns a run's constant properties, as JSON."""
+  """Returns what is constant during a run, as JSON."""
   return {
     'flags': dict(flags),
     'commit': run_directory.commit(),

@@ -257,7 +257,7 @@ class Ddpg:
 
 
 def extractor_case(**settings: Any) -> Built:
-  """Times the extractor forward and backward, with all columns at once."""
+  """Builds the extractor's case, forward and backward, all columns at once."""
   config, spec = networks_of(settings)
   network = Extractor(config, spec, chunk=0, checkpointing=False).train()
   load(network, parameters.extractor(config, spec))

@@ -1,7 +1,7 @@
 """Settings of sweeps: the base settings, the search space and the objective.
 
-A preset is a program and its preset, such as td3/small or erl/smoke+eigen2;
-without a program it is a preset of td3.
+A preset is PROGRAM/PRESET, such as td3/small or erl/smoke+eigen2; without a
+program, td3 is meant.
 """
 
 import ml_collections

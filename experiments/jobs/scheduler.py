@@ -176,7 +176,7 @@ def failure_of(status: int, log: pathlib.Path) -> str:
 
 
 def environment_of(workdir: pathlib.Path, at_once: int) -> Mapping[str, str]:
-  """Returns variables of runs that share a machine and a compilation cache.
+  """Returns environment variables of runs that share a machine and a cache.
 
   Args:
     workdir: of the program that starts them.

@@ -53,8 +53,8 @@ def read(config: ml_collections.ConfigDict) -> Space:
     config: of the sweep; `settings`, `parameters` and `method` are read.
 
   Raises:
-    ValueError: if a value has not the field's type, a range is invalid, a grid
-      has no steps, or nothing is tried.
+    ValueError: if a value does not have the field's type, a range is invalid,
+      a grid has no steps, or nothing is tried.
   """
   settings, parameters = flatten(config.settings), flatten(config.parameters)
   space = {

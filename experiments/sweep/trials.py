@@ -115,7 +115,7 @@ class Trials:
 
 @contextlib.contextmanager
 def entered(runs: pathlib.Path) -> Iterator[bool]:
-  """Blocks others from asking for trials; yields whether no process runs one.
+  """Keeps other processes from asking for trials; yields whether none runs one.
 
   Args:
     runs: the folder of all runs.

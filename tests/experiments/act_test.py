@@ -180,8 +180,8 @@ def test_a_panel_that_was_moved_has_to_be_named(run, tmp_path):
   with pytest.raises(ValueError, match='found data of') as error:
     saved_runs.load([str(moved)], str(others))
   assert str(error.value) == (
-    f'--run_panel: found data of hash {other.fingerprint[:12]}, expected '
-    f'{trained.fingerprint[:12]}, with which the run in {moved} began'
+    f'--run_panel: found data with hash {other.fingerprint[:12]}, expected '
+    f'{trained.fingerprint[:12]}, the data that the run in {moved} began with'
   )
   here = tmp_path / 'here.parquet'
   trained.save(here)

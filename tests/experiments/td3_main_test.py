@@ -406,7 +406,7 @@ def test_errors_are_one_line_and_leave_nothing(
     ),
     (
       [smoke, new, '--coordinator=auto', '--process_id=0'],
-      '--coordinator: found auto, expected HOST:PORT with',
+      '--coordinator: found auto beside --num_processes or --process_id, ',
     ),
     (
       [smoke, new, '--coordinator=auto'],
@@ -443,7 +443,7 @@ def test_errors_are_one_line_and_leave_nothing(
     ),
     (
       [run, '--resume', f'--config.data.panel={others}'],
-      '--config.data.panel: found data of hash ',
+      '--config.data.panel: found data with hash ',
     ),
     (
       [f'--workdir={moved}', '--resume'],

@@ -142,13 +142,13 @@ def test_another_panel_is_refused(begun, tmp_path):
   panel.save(tmp_path / 'other.parquet')
   began = json.loads((begun / 'run.json').read_text())['data']['hash']
   assert began != panel.fingerprint
-  with pytest.raises(ValueError, match='found data of hash') as error:
+  with pytest.raises(ValueError, match='found data with hash') as error:
     resumed(begun, str(tmp_path / 'other.parquet'))
   assert str(error.value) == (
-    f'--config.data.panel: found data of hash {panel.fingerprint[:12]}, '
-    f'expected {began[:12]}, with which the run in {begun} began'
+    f'--config.data.panel: found data with hash {panel.fingerprint[:12]}, '
+    f'expected {began[:12]}, the data that the run in {begun} began with'
   )
   # Even where the run looks for it.
   os.replace(tmp_path / 'other.parquet', tmp_path / 'first' / 'p.parquet')
-  with pytest.raises(ValueError, match='found data of hash'):
+  with pytest.raises(ValueError, match='found data with hash'):
     resumed(begun)

@@ -149,7 +149,10 @@ def _year(results: Results) -> int:
 
 
 def _headline(returns: np.ndarray, year: int) -> np.ndarray:
-  """Maps returns [S, M] to profits, Sharpe ratios and max. drawdowns, [3 M]."""
+  """Maps returns [S, M] of M backtests to three measures of each, [3 M].
+
+  They are all profits, then all Sharpe ratios, then all maximum drawdowns.
+  """
   path = np.cumprod(1.0 + returns, axis=0)
   peak = np.maximum(np.maximum.accumulate(path, axis=0), 1.0)
   deviation = returns.std(axis=0, ddof=1)
