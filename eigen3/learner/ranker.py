@@ -121,9 +121,10 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
 def agent_windows(config: ml_collections.ConfigDict) -> int:
   """Returns the number of windows that train the extractors of a run's agents.
 
-  It counts windows that a gradient is computed for: K critics' in every update
-  and the actor's in every `policy_delay`-th. It does not count windows that
-  target networks and actors encode without a gradient.
+  It counts windows that a gradient is computed for, as if each network had an
+  extractor of its own: K critics' in every update and the actor's in every
+  `policy_delay`-th. It does not count windows that target networks and actors
+  encode without a gradient.
 
   Args:
     config: all settings of experiments.td3 or experiments.erl.

@@ -21,6 +21,13 @@ _PAID_LATER = (
   'agent.gamma=0.95',
 )
 
+# The default before: each is what the present default changes.
+_BEFORE = {
+  'numbers': 'networks.context_numbers=0',
+  'penalty': 'agent.action_penalty=0.0',
+  'sharing': 'networks.shared_extractor=none',
+}
+
 PRESETS = many_runs.PRESETS
 # Settings that --help shows.
 OFTEN_CHANGED = many_runs.OFTEN_CHANGED | {
@@ -40,7 +47,7 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   goals.half_width = 0.04  # of the interval if there is no signal
   config.primary = primary.get_section(preset)
   config.cells = _rungs()
-  config.cells.update(_candidates())
+  config.cells.update(_reasons())
   config.cells.update(_excess())
   config.cells.update(_patience(preset))
   config.cells.update(_populations(preset))
@@ -50,7 +57,7 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
 
 
 def _rungs() -> config_dict.ConfigDict:
-  """Returns cells of the default and of the ranker on all markets."""
+  """Returns cells of the default, the ranker and the default before."""
   cells = config_dict.ConfigDict()
   goals = {
     'drift': 'share_of_momentum',
@@ -60,38 +67,30 @@ def _rungs() -> config_dict.ConfigDict:
     'none': 'no_edge',
   }
   for market, goal in goals.items():
-    cells[market] = _cell(
-      'td3', market, goal=goal, beside=(f'{market}_ranker',)
-    )
-    cells[f'{market}_ranker'] = _cell('ranker', market)
+    ranker, before = f'{market}_ranker', f'{market}_before'
+    cells[market] = _cell('td3', market, goal=goal, beside=(ranker, before))
+    cells[ranker] = _cell('ranker', market)
+    cells[before] = _cell('td3', market, (*_BEFORE.values(),))
   cells.drift_rl = _cell(
     'td3', 'drift', (), 'share_of_momentum_by_account', ('drift',), variant='rl'
   )
   return cells
 
 
-def _candidates() -> config_dict.ConfigDict:
-  """Returns cells that decide whether the default should have two settings.
+def _reasons() -> config_dict.ConfigDict:
+  """Returns cells without one of the settings that the default has changed.
 
   A few numbers of the other columns help critics to find the one that matters;
-  the penalty brings a policy back that buys nothing.
+  the penalty brings a policy back that buys nothing; sharing saves time.
   """
-  both = ('networks.context_numbers=4', 'agent.action_penalty=0.1')
   cells = config_dict.ConfigDict()
-  for market in ('drift', 'leading', 'some', 'regime'):
-    now = f'{market}_now'
-    cells[now] = _cell('td3', market, seeds='exploratory')
-    cells[f'{market}_both'] = _cell(
-      'td3', market, both, beside=(now,), seeds='exploratory'
-    )
-  for name, change in zip(('numbers', 'penalty'), both, strict=True):
-    cells[f'leading_{name}'] = _cell(
-      'td3',
-      'leading',
-      (change,),
-      beside=('leading_now', 'leading_both'),
-      seeds='exploratory',
-    )
+  for market in ('drift', 'leading'):
+    default = f'{market}_default'
+    cells[default] = _cell('td3', market, seeds='exploratory')
+    for name, change in _BEFORE.items():
+      cells[f'{market}_without_{name}'] = _cell(
+        'td3', market, (change,), beside=(default,), seeds='exploratory'
+      )
   return cells
 
 
@@ -108,7 +107,7 @@ def _excess() -> config_dict.ConfigDict:
       'td3',
       'leading',
       changes,
-      beside=('leading_now',),  # the default
+      beside=('leading_default',),
       seeds='exploratory',
     )
     changes += ('environment.market_timing=True',)
@@ -137,7 +136,13 @@ def _patience(preset: str) -> config_dict.ConfigDict:
     'td3', 'patience', market, 'share_of_patient', beside, variant='rl'
   )
   hurdle = 'evaluation.critic_hurdle=True'
-  cells.patience_bandit = _cell('td3', 'patience', (*market, hurdle))
+  # With the default when its runs were named, and with the present one.
+  cells.patience_bandit = _cell(
+    'td3', 'patience', (*market, hurdle, *_BEFORE.values())
+  )
+  cells.patience_bandit_now = _cell(
+    'td3', 'patience', (*market, hurdle), beside=('patience_bandit', 'patience')
+  )
   cells.patience_ranker = _cell('ranker', 'patience', market)
   return cells
 
@@ -165,7 +170,7 @@ def _ablations() -> config_dict.ConfigDict:
   # The first shows the effect of a discount alone. What other orders of the
   # day would be paid at their exits is not known, so the second has none.
   _, _, settled, discount = _PAID_LATER
-  factual = ('drift_now', 'drift_factual')
+  factual = ('drift_default', 'drift_factual')
   cells.drift_gamma = _ablation(discount, beside=factual)
   cells.drift_exit = _ablation(
     'environment.reward=eigen2', discount, settled, beside=factual
@@ -202,7 +207,7 @@ def _populations(preset: str) -> config_dict.ConfigDict:
 def _ablations_of_rl() -> config_dict.ConfigDict:
   """Returns cells without one part of `+rl`, and of the old form with one."""
   cells = config_dict.ConfigDict()
-  cells.rl = _ablation(variant='rl', beside=('drift_now',))
+  cells.rl = _ablation(variant='rl', beside=('drift_default',))
   without = {
     'shaping': 'environment.reward=portfolio',
     'other_orders': 'learner.counterfactuals=0',
@@ -219,6 +224,7 @@ def _ablations_of_rl() -> config_dict.ConfigDict:
     )
   old = (
     *_PAID_LATER,
+    *_BEFORE.values(),
     'learner.counterfactuals=0',
   )
   cells.old_portfolio = _ablation(*old, beside=('rl',))
@@ -239,7 +245,7 @@ def _ablation(
   *changes: str,
   program: str = 'td3',
   goal: str = '',
-  beside: tuple[str, ...] = ('drift_now',),
+  beside: tuple[str, ...] = ('drift_default',),
   variant: str = '',
 ) -> config_dict.ConfigDict:
   return _cell(program, 'drift', changes, goal, beside, 'exploratory', variant)

@@ -27,6 +27,10 @@ OFTEN_CHANGED = {
 def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   """Returns the locked settings; an unknown preset is a ValueError."""
   config = td3.get_config(preset).unlock()
+  # Without effect: its head has no such inputs, and it trains no agent.
+  config.networks.context_numbers = 0
+  config.networks.shared_extractor = 'none'
+  config.agent.action_penalty = 0.0
   config.ranker = settings()
   return config.lock()
 
