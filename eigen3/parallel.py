@@ -248,7 +248,7 @@ def to_host(tree: Tree) -> Tree:
 
 
 def is_first_process() -> bool:
-  """Returns whether this is the process of the run that writes and prints."""
+  """Returns whether this process is the one that writes files and prints."""
   return jax.process_index() == 0
 
 

@@ -72,7 +72,7 @@ def _tuple(value: Any) -> str:
 
 
 def whole(least: int, most: int | None = None) -> Expected:
-  """Expects a whole number within bounds, at most what int32 holds."""
+  """Expects a whole number within bounds, by default up to int32's maximum."""
   words = f'at least {least}'
   return Expected(lambda x: x >= least, words, _at_most(most or _MOST_WHOLE))
 

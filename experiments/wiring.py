@@ -241,7 +241,10 @@ def fit_ranker(
 def critic_hurdle(
   experiment: Experiment, config: ml_collections.ConfigDict, state: Any
 ) -> Ranking:
-  """Returns the policy that buys by the critics of a run's last agent.
+  """Returns a policy that buys the stock that the final critics value most.
+
+  It buys if that value exceeds a hurdle, the constant that earned the most on
+  the validation days.
 
   Args:
     experiment: of a single agent.
@@ -249,7 +252,8 @@ def critic_hurdle(
     state: of the run.
 
   Raises:
-    ValueError: if an order's value includes more than its own reward.
+    ValueError: for a population, a discount above 0, or a reward that is not
+      paid on the day of the order.
   """
   settings.require(
     rewards.find(config.environment.reward).of_orders is not None

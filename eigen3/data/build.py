@@ -57,8 +57,8 @@ def build_panel(
   dates = _union([ticker.dates for ticker in tickers])
   if includes_delisted and all(t.dates[-1] == dates[-1] for t in tickers):
     raise DataError(
-      f'includes_delisted: every ticker has a row on the last day, '
-      f'{dates[-1]}; these are survivors only'
+      'includes_delisted: found True, but every ticker has a row on the last '
+      f'day, {dates[-1]}; expected a delisted ticker, or False'
     )
   days = _between(dates, first_day, last_day)
   num_days = days.stop - days.start

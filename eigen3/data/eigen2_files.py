@@ -157,7 +157,9 @@ def _read_csv(content: bytes) -> Frame:
   try:
     text = content.decode('utf-8-sig')
   except UnicodeDecodeError as error:
-    raise DataError('binary, not a CSV') from error
+    raise DataError(
+      f'found bytes that are no UTF-8 ({error.reason}), expected a CSV in it'
+    ) from error
   reader = csv.reader(io.StringIO(text, newline=''), strict=True)
   rows = []
   try:

@@ -302,7 +302,7 @@ def _dtype(note: Any) -> np.dtype:
     case _:
       raise ValueError(f'numbers of {what(note)}')
   if order not in ('<', '>', '=', '|'):
-    raise ValueError(f'numbers in the order {what(order)}')
+    raise ValueError(f'byte order {what(order)}, expected one of < > = |')
   if code in ('O', 'O8'):
     return np.dtype(object)
   if code == 'M8':

@@ -30,22 +30,22 @@ def read_table(
 ) -> Source:
   """Reads a CSV or a Parquet file of daily prices of many stocks.
 
-  A long table has a row for each day and symbol, in any order, and the columns
-  of `read_folder` beside a symbol (or ticker, name). A wide table, as yfinance
-  returns it, has a row for each day and a header of two levels, prices and
-  symbols. Days without any price of a symbol are left out for it.
+  A long table has a row for each day and symbol, in any order. Its columns are
+  a symbol (or ticker, name) and those that `read_folder` reads. A wide table,
+  as yfinance returns it, has a row for each day and a header of two levels,
+  prices and symbols. For each symbol, days without any price are left out.
 
-  A symbol that cannot be used is reported and the others are read. A defect
-  that does not belong to one symbol, such as a row that lacks cells, refuses
-  the file.
+  A symbol that cannot be used is reported and the others are read. If a defect
+  does not belong to one symbol, such as a row that lacks cells, the whole file
+  is refused.
 
   Args:
-    path: a CSV or a Parquet file, by its first bytes.
+    path: a CSV or Parquet file; its first bytes tell which.
     progress: wraps the list of symbols, e.g. `tqdm`.
-    written: format of days.
+    written: how dates are written.
 
   Raises:
-    DataError: there is no such file, or no ticker in it.
+    DataError: the file does not exist, is refused, or has no usable ticker.
   """
   path = pathlib.Path(path)
   try:

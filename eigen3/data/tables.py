@@ -177,7 +177,7 @@ def read_parquet(
 
 
 def _has_price(columns: dict[str, Column]) -> np.ndarray:
-  """Returns the rows [R] that have a price, valid or not."""
+  """Returns whether each row has a price, valid or not; bool [R]."""
   prices = [columns[name].cells for name in PRICES if name in columns]
   return np.any([~np.isnan(p.values) | p.is_wrong for p in prices], axis=0)
 

@@ -110,7 +110,7 @@ class Marked(NamedTuple):
 
   @property
   def taken(self) -> Array:
-    """Returns the stocks that are held or ordered, else EMPTY; int32 [>= S]."""
+    """Returns held and ordered stocks, EMPTY if there is none; int32 [>= S]."""
     if self.waiting is None:
       return self.positions.stock
     return jnp.concatenate([self.positions.stock, self.waiting.stock])

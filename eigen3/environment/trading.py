@@ -197,7 +197,8 @@ class TradingEnvironment:
     """Starts an episode at the close of `day`, int32 [].
 
     Raises:
-      ValueError: no episode can start then (checked outside `jax.jit` only).
+      ValueError: if `day` is an int and no episode can start on it; arrays are
+        not checked.
     """
     if isinstance(day, (int, np.integer)):
       first, last = int(self.first_day), int(self.last_day)

@@ -48,7 +48,9 @@ class Characteristics(NamedTuple):
 def characteristics(panel: MarketPanel) -> Characteristics:
   """Computes the characteristics of a panel's investable stocks.
 
-  At least half of a window's days must be known. Cached for each panel.
+  Volatility, beta and size are NaN if under half of their period's days are
+  known; reversal and momentum need only the closes at both ends. The result is
+  cached for each panel.
   """
   return panel.once(_characteristics)
 

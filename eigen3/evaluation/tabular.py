@@ -108,13 +108,13 @@ class TabularRanker:
 
     Args:
       panel: the market.
-      names: of the features that are observed.
+      names: names of the observed features.
       training: labels to learn from.
       validation: labels that only a loss is computed on.
       model: one of `MODELS`.
-      seed: of the model.
-      stride: it learns from one of so many days, because labels of successive
-        days overlap.
+      seed: random seed of the model.
+      stride: the model learns from every `stride`-th day, because labels of
+        successive days overlap.
     """
     self._features = lagged_features(panel, names)
     self._training, self._validation = training, validation

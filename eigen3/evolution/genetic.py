@@ -1,7 +1,7 @@
-"""A genetic algorithm: elites stay, pairs produce offspring, elites mutate.
+"""A genetic algorithm: elites, their offspring, and mutated copies.
 
-The algorithm of Eigen2, which acts on whole networks. While the score is on a
-plateau, mutation grows.
+It extends Eigen2's, which breeds all networks of an agent. While the champion's
+score stays on a plateau, mutation grows.
 """
 
 from typing import Any, NamedTuple
@@ -52,15 +52,16 @@ def make_genetic(
   """Binds the genetic algorithm to its settings.
 
   A new population holds the elites, best first, then offspring, then mutants.
-  Their numbers are rounded shares of P, at least one elite; the rest are
-  mutants. Offspring are not mutated. Mutants copy the elites in turn, best
-  first. Mutation is 'gaussian' noise, or 'proximal' (Bodnar et al. 2020,
-  https://arxiv.org/abs/1906.09807): noise that is smaller where actions depend
-  more on a parameter, scaled to change actions by `mutation_std`.
+  The numbers of elites (at least one) and of offspring are rounded shares of P;
+  the rest are mutants. Offspring are not mutated. Mutants copy the elites in
+  turn, best first. Mutation is 'gaussian' noise, or 'proximal' (Bodnar et al.
+  2020, https://arxiv.org/abs/1906.09807): noise that is smaller where actions
+  depend more on a parameter, scaled to change actions by `mutation_std`.
 
-  While no score of the last `plateau_generations` differs from the one before
-  them by more than the share `plateau_change` of its magnitude, mutation grows
-  by a factor each generation up to a maximum; otherwise it is as configured.
+  Let s be the champion's score just before the last `plateau_generations`
+  scores. While each of these differs from s by less than `plateau_change` |s|,
+  rate and standard deviation of mutation are multiplied by `mutation_growth` in
+  each generation, up to their maxima. Otherwise they are as configured.
 
   Args:
     config: the `evolution.genetic` section.

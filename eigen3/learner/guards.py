@@ -56,10 +56,10 @@ def check_updates(
     updates: by name, [..., U].
     names: to check, causes before effects; `jax.jit` does not keep the order of
       a dict.
-    when: of the updates, e.g. 'iteration 5'.
+    when: when the updates were made, e.g. 'iteration 5'.
 
   Raises:
-    NonFiniteError: naming the first such update and its first metric.
+    NonFiniteError: naming the first update that is not, and its metric.
   """
   offenders = []
   for order, name in enumerate(name for name in names if name in updates):
@@ -82,10 +82,10 @@ def check_agent(trained: Mapping[str, Any], when: str) -> None:
 
   Args:
     trained: trees by network, of one agent or several; leaves of any shape.
-    when: of these values, e.g. 'iteration 5'.
+    when: when these values were computed, e.g. 'iteration 5'.
 
   Raises:
-    NonFiniteError: naming the first such parameter.
+    NonFiniteError: naming the first array that is not finite.
   """
   for name, trees in trained.items():
     for tree in trees:

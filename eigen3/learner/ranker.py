@@ -154,9 +154,9 @@ def labels_of(environment: TradingEnvironment) -> Labels:
   stop = int(environment.stop) - rules.longest_trade
   if stop <= first:
     raise ValueError(
-      f'panel too short: found {int(environment.stop)} days, expected at least '
-      f'{first + rules.longest_trade + 1} for a trade to settle in '
-      '(environment.max_holding_days, environment.delisting_days)'
+      f'split too short: found {int(environment.stop) - first} days to learn '
+      f'from, expected at least {rules.longest_trade + 1}, so that a trade can '
+      'end (environment.max_holding_days, environment.delisting_days)'
     )
   days = jnp.arange(first, stop, dtype=jnp.int32)
   returns, known = _trade_returns(environment, days)

@@ -1,4 +1,4 @@
-"""Critics: action values from pooled features, or from a score a stock."""
+"""Critics: action values from pooled features, or from scores of the stocks."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Builds the networks; the only module that transforms Haiku code."""
+"""Builds the networks; the only module of eigen3 that calls `hk.transform`."""
 
 import dataclasses
 import functools

@@ -114,7 +114,7 @@ class Walk:
     return last, emitted
 
   def hidden(self) -> Array:
-    """Returns the hidden states after all steps, [D, n, H, rows]."""
+    """Returns the hidden state after each step, [D, n, H, rows]."""
     return self.take(lambda carry, gates, hidden: hidden)[1]
 
   def keep(self) -> Kept:

@@ -1,1 +1,1 @@
-"""Pages, pictures and text tables of the results of `evaluation`."""
+"""HTML pages, pictures and text tables of results and of data quality."""

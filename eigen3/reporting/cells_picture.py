@@ -41,7 +41,7 @@ def draw_cells(
 
 
 def elements(results: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-  """Returns the same for a page, as SVG by title.
+  """Returns the pictures for an HTML page, SVG by title.
 
   Args:
     results: as in `draw_cells`.

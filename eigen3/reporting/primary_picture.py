@@ -44,7 +44,7 @@ def draw_comparison(
 
 
 def elements(name: str, found: Mapping[str, Any]) -> dict[str, str]:
-  """Returns the same for a page, as SVG by title."""
+  """Returns the pictures for an HTML page, SVG by title."""
   figure, axes = svg.new(0.3 + _height(found))
   _differences(axes, found)
   svg.name_axes(axes, f'{name}: differences, a dot a market')

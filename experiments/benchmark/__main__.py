@@ -69,7 +69,8 @@ def _chosen() -> dict[str, list[Group]]:
       f'{g.name}: {c.name}' for s in suites.values() for g in s for c in g.cases
     ]
     raise ValueError(
-      f"--only: found '{options.ONLY.value}', expected a match with one of: "
+      f"--only: found '{options.ONLY.value}', expected a pattern "
+      'that matches one of: '
       f'{"; ".join(found)}'
     )
   left_out = []

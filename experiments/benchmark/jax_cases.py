@@ -89,12 +89,12 @@ def built(
 def make_networks(
   config: ml_collections.ConfigDict, spec: EnvironmentSpec
 ) -> networks.Networks:
-  """Makes networks that use all devices of this process."""
+  """Makes networks that use the devices of all processes."""
   return networks.make_networks(config, spec, mesh=parallel.make_mesh())
 
 
 def everywhere(tree: Any) -> Any:
-  """Copies `tree` to every device of this process."""
+  """Copies `tree` to the devices of all processes."""
   return parallel.replicate(tree, parallel.make_mesh())
 
 

@@ -12,7 +12,7 @@ _STATUS = pathlib.Path('/proc/self/status')
 
 
 def resident_bytes() -> int:
-  """Returns the memory held now; the peak where it is not reported."""
+  """Returns the memory in use, or its peak where the system reports no more."""
   return _status('VmRSS') or _largest()
 
 

@@ -182,7 +182,7 @@ def _costs(results: Summary, in_seconds: bool) -> dict[str, float]:
 
 
 def seconds_text(seconds: float | None) -> str:
-  """Returns a time in a suitable unit, with three digits; '' for None."""
+  """Returns a time with a unit, to three digits or seconds; '' for None."""
   if seconds is None:
     return ''
   if seconds >= 1:

@@ -273,7 +273,7 @@ def extractor_case(**settings: Any) -> Built:
 
 
 def critic_case(*, checkpointing: bool, **settings: Any) -> Built:
-  """Times the critic forward and backward in training mode."""
+  """Builds the case of the critic forward and backward in training mode."""
   config, spec = networks_of(settings)
   network = Critic(config, spec, _CHUNK, checkpointing).train()
   load(network, parameters.critic(config, spec))
@@ -289,7 +289,7 @@ def critic_case(*, checkpointing: bool, **settings: Any) -> Built:
 
 
 def actor_case(**settings: Any) -> Built:
-  """Times the actor's forward pass in evaluation mode."""
+  """Builds the case of the actor's forward pass in evaluation mode."""
   config, spec = networks_of(settings)
   network = Actor(config, spec, _CHUNK, checkpointing=False).eval()
   load(network, parameters.actor(config, spec))

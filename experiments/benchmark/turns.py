@@ -75,7 +75,7 @@ Ahead = Mapping[tuple[str, str], Measurement]
 
 
 class WorkerError(Exception):
-  """Raised when a case cannot be built, run or ended, with one line."""
+  """Raised if a worker fails or dies; the message is one line."""
 
 
 def build_ahead(groups: Sequence[Group], jobs: int, cache: str) -> Ahead:
@@ -253,7 +253,7 @@ def _worker(case: Case) -> Iterator[_Worker]:
 
 
 class _Turns:
-  """A worker's results so far."""
+  """Runs one worker's case in turns, and collects its results."""
 
   def __init__(self, process: _Worker):
     self._worker = process

@@ -95,10 +95,10 @@ def _reasons() -> config_dict.ConfigDict:
 
 
 def _excess() -> config_dict.ConfigDict:
-  """Returns cells with excess rewards on a market where only days differ.
+  """Returns cells with the reward `entry_excess` on the market `leading`.
 
-  Without market timing there is no signal; with it the signal is that of the
-  reward `entry`.
+  Its stocks rise and fall together, so without `market_timing` there is nothing
+  to learn; with it there is as much as under the reward `entry`.
   """
   cells = config_dict.ConfigDict()
   changes: tuple[str, ...] = ('environment.reward=entry_excess',)

@@ -133,7 +133,7 @@ def _copies(
 def _trials(
   config: ml_collections.ConfigDict,
 ) -> list[tuple[str, float, int]]:
-  """Returns name, IC and seed of each copy; see `_copies`."""
+  """Returns name, information coefficient (IC) and seed of each copy."""
   if not config.planted.trials:
     return [('', 0.0, 0)]
   return [

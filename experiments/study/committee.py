@@ -1,8 +1,9 @@
-r"""Judges the mean action of runs that differ by their seeds.
+r"""Judges the mean action of runs that differ only in their seed.
 
-python -m experiments.study.committee --runs=RUN,RUN,RUN --workdir=RUN
+python -m experiments.study.committee --runs=RUN,RUN,RUN --workdir=FOLDER
 
-The runs kept their actions on the held-out days (evaluation.measures).
+The runs must have kept their actions on the held-out days, by the setting
+--config.evaluation.measures=True.
 """
 
 import pathlib

@@ -241,7 +241,7 @@ def _check_settings(config: ml_collections.ConfigDict) -> None:
 
 
 def _check_pruner(config: ml_collections.ConfigDict) -> None:
-  """Checks the pruner; shortens its default minimum for short trials."""
+  """Checks the pruner; lowers its default minimum if trials are shorter."""
   check(
     'pruner',
     config.pruner,

@@ -1,4 +1,4 @@
-"""A running trial: its seeds one after another."""
+"""Runs a trial of a sweep, one seed after another."""
 
 import functools
 import pathlib

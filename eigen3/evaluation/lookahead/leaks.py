@@ -1,7 +1,7 @@
-"""Compares the past of two futures to find look-ahead.
+"""Finds look-ahead by changing later data and comparing earlier values.
 
-Values known at the close of a day must not depend on any later day: not one bit
-may change, whatever happens later.
+Values are computed from two data sets that differ only after some day. Those
+known at the close of that day or before must be equal, bit for bit.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -152,7 +152,11 @@ def named(kind: str, names: Sequence[str], values: np.ndarray) -> Values:
 def _paired(
   before: Values, after: Values, days: np.ndarray | None
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
-  """Yields (name, one, other, days) of arrays that may be compared."""
+  """Yields (name, one, other, days) for each array.
+
+  Raises:
+    ValueError: if names, types or shapes of the two differ.
+  """
   if before.keys() != after.keys():
     names = ', '.join(sorted(before.keys() ^ after.keys()))
     raise ValueError(f'look-ahead: {names} is in one future only')
@@ -166,8 +170,8 @@ def _paired(
     its_days = np.arange(len(one)) if days is None else np.asarray(days)
     if one.shape[: its_days.ndim] != its_days.shape:
       raise ValueError(
-        f'look-ahead: {name} has shape {one.shape}, expected the axes '
-        f'{its_days.shape} of its days first'
+        f'look-ahead: {name} has shape {one.shape}, expected one that begins '
+        f'with that of its days, {its_days.shape}'
       )
     yield name, one, other, its_days
 

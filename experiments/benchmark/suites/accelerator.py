@@ -194,7 +194,7 @@ def core_case(
   together: bool = False,
   **settings: Any,
 ) -> Built:
-  """Times the recurrent core alone, in one block, without dropout."""
+  """Builds the case of the LSTM core alone, in one block, without dropout."""
   config, spec = networks_of(settings | {'networks.lstm_kernel': kernel})
   sizes.choose_kernel(config, dtype, parallel.describe_device())
   plan = recurrent.Plan(

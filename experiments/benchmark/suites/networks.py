@@ -247,7 +247,7 @@ def critic_case(**settings: Any) -> Built:
 
 
 def actor_case(**settings: Any) -> Built:
-  """Times the forward pass of Eigen3's actor in evaluation mode."""
+  """Builds the case of our actor's forward pass in evaluation mode."""
   config, spec = networks_of(settings)
   actor = jax_cases.make_networks(config, spec).actor
   params, state = eigen2.actor_from_torch(parameters.actor(config, spec))
