@@ -106,13 +106,13 @@ def _connect(mesh: Mesh) -> None:
 
 
 class Device(NamedTuple):
-  """The devices of a run; equal on all of its processes.
+  """What the devices of a run are like; all of its processes agree on it.
 
   Attributes:
     backend: 'cpu', 'gpu' or 'tpu', as JAX names it.
-    kind: its maker's name, such as 'NVIDIA H200'.
-    memory: bytes that a program may use, or None where the runtime does not
-      report them, as on CPUs.
+    kind: the model, as its maker names it, such as 'NVIDIA H200'.
+    memory: bytes that a program may use on one device, the least of all; None
+      where the runtime does not report them, as on CPUs.
     capability: CUDA's compute capability, such as (9, 0), or None.
   """
 
@@ -224,8 +224,8 @@ def place_like(value: np.ndarray, like: Array) -> Array:
 def _put(value: Array | np.ndarray, sharding: Sharding) -> Array:
   """Copies `value` to devices of several processes.
 
-  `jax.device_put` would compare the processes' values, where NaN is unequal to
-  itself.
+  `jax.device_put` would check that all processes hold equal values, which fails
+  for NaN.
   """
   on_host = np.asarray(value)
   return jax.make_array_from_callback(

@@ -1,6 +1,7 @@
 """The data types that all parts share, and the letters for their shapes.
 
-Shape letters, used in every docstring and comment:
+Common shape letters; a docstring that uses others, or one of these with another
+meaning, says so:
 
   B batch · T days in the panel · D context days · C columns · F features
   N investable stocks · P population · K critics · H hidden units

@@ -101,13 +101,13 @@ def _eigen2(path: str, repairs: Repairs) -> MarketPanel:
     '--context': bool(options.CONTEXT.value),
     '--first_day': options.FIRST_DAY.value is not None,
     '--last_day': options.LAST_DAY.value is not None,
-    'repairs': repairs != Repairs(),
+    '--bad_ticks, --splits or --order': repairs != Repairs(),
   }
   for name, asked in changes.items():
     if asked:
       raise DataError(
-        f"{name}: found with a file of Eigen2's, which holds features; "
-        'expected none'
+        f"{name}: found with a file of Eigen2's, whose features are computed "
+        'already; expected none of these flags'
       )
   try:
     first, stop = map(int, options.INVESTABLE.value or INVESTABLE)

@@ -186,7 +186,8 @@ def _other_version(workdir: pathlib.Path, error: Exception) -> ValueError:
   # The list of all fields would follow.
   reason = ' '.join(words.partition('. Other fields')[0].split())
   return ValueError(
-    f'{workdir}/config.json: found settings of another version ({reason})'
+    f'{workdir}/config.json: found settings that this version cannot read '
+    f'({reason}), expected those of a run of this version'
   )
 
 

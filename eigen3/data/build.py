@@ -209,9 +209,10 @@ class _Cells:
   ) -> None:
     """Puts series into the first columns.
 
-    Indicators run over a series' own rows. A row is then put on the first of
-    `dates` on which it is known; of several on one day, the last is kept. Rows
-    known before the first of `dates` are left out.
+    Indicators are computed from all rows of a series. Each row is then assigned
+    to the first of `dates` on which it is known; if several fall on one day,
+    the last is kept. Rows known before the first of `dates` are left out, and
+    rows outside of `days`.
     """
     for column, one in enumerate(series):
       known = one.dates + np.timedelta64(one.lag, 'D')

@@ -127,7 +127,7 @@ def _axis(note: Any) -> list[Any]:
     case Note(_, (Note(kind), _)):
       raise DataError(f'found {kind} as an index, expected names or dates')
     case _:
-      raise ValueError(f'an index of {what(note)}')
+      raise ValueError(f'{what(note)}, expected an index')
   match data:
     case Note('__pyx_unpickle_NDArrayBacked', _, (_, data, *_)):
       pass
@@ -209,7 +209,7 @@ def _cells(
       case {'values': note, 'mgr_locs': where}:
         pass
       case _:
-        raise ValueError(f'a block of {what(block)}')
+        raise ValueError(f'{what(block)}, expected a block of columns')
     places = _places(where, len(names))
     if not missing[places].all() or len(set(places)) != len(places):
       raise ValueError('a column in two blocks')

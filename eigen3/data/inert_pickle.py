@@ -129,7 +129,7 @@ class _Machine:
 
   def name(self, module: Any, name: Any) -> None:
     if type(module) is not str or type(name) is not str:
-      raise ValueError(f'the name {what(name)}')
+      raise ValueError(f'a name of {what(module)}, {what(name)}, expected text')
     if module not in self._admitted.get(name, ()):
       raise DataError(
         f'found {what(f"{module}.{name}")} in the pickle, which the data '
@@ -150,7 +150,7 @@ class _Machine:
     state = self.pop()
     target = self._stack[-1]
     if type(target) is not Note or target.args is None:
-      raise ValueError(f'a state for {what(target)}')
+      raise ValueError(f'a state of {what(target)}, expected that of an object')
     target.state = state
 
 

@@ -36,9 +36,9 @@ class ColumnQuality:
     rows: number of rows of its file, inside or outside the panel's days.
     first: day of the first row.
     last: day of the last row.
-    listed_late: whether it begins after the first trading day of all.
-    delisted: whether it ends before the last trading day of all.
-    findings: by kind, see `RULES`; without kinds that were not found.
+    listed_late: whether it begins after the first trading day of its market.
+    delisted: whether it ends before the last trading day of its market.
+    findings: by kind of finding, see `RULES`; only kinds that were found.
   """
 
   name: str

@@ -188,7 +188,10 @@ def _read_named(file: pathlib.Path, content: bytes, written: Days) -> Ticker:
   """Reads the ticker that a file is named after."""
   name = _ticker_name(file)
   if not is_symbol(name):
-    raise Refused('its name is not a ticker')
+    raise Refused(
+      f'found {shown(name)} as the ticker in its name, expected 1 to 64 '
+      'printable characters'
+    )
   return read_ticker(name, content, written)
 
 

@@ -196,7 +196,7 @@ def _series(
   if not is_symbol(name):
     raise Refused(f"'{shown(name)}' cannot name a column; give a name")
   if 'close' not in numbers:
-    raise Refused(f'no close column of {name}')
+    raise Refused(f'found no close column of {name}, expected one')
   if {'adjusted_close', *PRICES} <= numbers.keys():
     ticker = make_ticker(name, table, numbers, index)
     dates, ohlc, volume = ticker.dates, ticker.ohlc, ticker.volume

@@ -140,12 +140,13 @@ def _entry_excess(environment, state, next_state, extras) -> Array:
 
   If an unused entry paid 0, costs would cancel in the difference, and some
   stock would be worth buying every day: some trades beat the mean even when all
-  of them lose. So an unused entry also pays minus the net return of a mean
-  trade, with the widest target. With `market_timing` this mean is that of the
-  same day; at the widest target, rewards of actions then differ by as much as
-  under `entry`. Without it, the mean is over all days: no day is better for
-  buying than another. In both cases the advantage of buying with the widest
-  target over not buying, summed over all days, is that of `entry`.
+  of them lose. So an unused entry pays minus the net return of a mean trade
+  with the widest target. With `market_timing` this mean is that of the same
+  day; at the widest target, rewards of any two actions then differ by as much
+  as under `entry`. Without it, the mean is over all days, so that the reward
+  does not favour buying on some days over others. In both cases the advantage
+  of buying with the widest target over not buying, summed over all days, is
+  that of `entry`.
 
   A sale target is judged by its effect on the stock relative to its effect on
   the others. With `market_timing` the reward looks as far ahead as trades last,

@@ -33,7 +33,7 @@ class TrackRecord(NamedTuple):
 class Deflated(NamedTuple):
   """The deflated Sharpe ratio of a champion, and its inputs.
 
-  Sharpe ratios are those of a day.
+  Sharpe ratios are daily, not scaled to a year.
 
   Attributes:
     trials: number of validated policies.

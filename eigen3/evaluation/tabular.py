@@ -176,19 +176,19 @@ def predict_forward(
 
   Args:
     make: one of `MODELS`: maps a seed to a model with `fit` and `predict`.
-    features: float [T, N, K]; a row without any is not used, neither for
-      fitting nor for prediction.
+    features: float [T, N, number of features]; a row without any is not used,
+      neither for fitting nor for prediction.
     labels: float [T, N], NaN if unknown; see `excess`.
     refits: increasing days, on each of which a model is fitted; it predicts
       that day and those until the next refit.
     purge: days before a refit whose labels are not known by then: as many as a
       trade may take to settle. Models are not fitted on them.
     seed: of the models.
-    stride: models are fitted on one of `stride` days, because labels of
+    stride: models are fitted on every `stride`-th day, because labels of
       successive days overlap.
 
   Returns:
-    float64 [T, N], NaN before the first refit.
+    float64 [T, N], NaN before the first refit and for rows without features.
 
   Raises:
     ValueError: nothing is known before a refit, or days do not increase.
@@ -204,8 +204,8 @@ def predict_forward(
     rows = can_learn[:learnt]
     if not rows.any():
       raise ValueError(
-        f'refits: found day {start}, expected labels on days before it, less '
-        f'the {purge} that are purged'
+        f'refits: found no labels to fit on for day {start}, expected some more '
+        f'than {purge} days before it'
       )
     model = make(seed)
     model.fit(features[:learnt][rows], labels[:learnt][rows])

@@ -201,7 +201,7 @@ class Pooling(hk.Module):
 
     Args:
       features: [B, C, 2H], of each column.
-      action: [B, M, N, 2], M actions an example, in unit space.
+      action: [B, M, N, 2], M actions per example, in unit space.
       is_training: whether dropout is on.
       examples: int32 [B], identities folded into dropout's keys.
       account: leaves [B, ...], or None if it is not observed.

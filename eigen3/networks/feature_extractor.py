@@ -224,7 +224,10 @@ def _encode(
 
 
 def _valid(missing: Array) -> Array:
-  """Returns bool [S, D]: no missing cell in the convolution's view of a day."""
+  """Returns whether a day and its neighbours have no missing cell, bool [S, D].
+
+  They are the convolution's receptive field.
+  """
   edge = jnp.zeros_like(missing[:, :1])
   before = jnp.concatenate([edge, missing[:, :-1]], 1)
   after = jnp.concatenate([missing[:, 1:], edge], 1)

@@ -99,7 +99,7 @@ def _row(name: str, cell: Mapping[str, Any]) -> list[str]:
 
 
 def _over_seeds(found: Mapping[str, Any]) -> str:
-  """Describes what a comparison implies for unseen markets."""
+  """Returns the share of markets that got better, and the detectable effect."""
   if 'detectable' not in found:
     return ''
   return (

@@ -448,7 +448,7 @@ def _line(axes, table: pd.DataFrame, values: pd.Series) -> None:
 
 
 def _band(axes, generation, low: pd.Series, high: pd.Series) -> None:
-  """Fills the area between the worst and the best member."""
+  """Fills the area between the lowest and the highest value of members."""
   x, lowest, highest = (np.asarray(v, float) for v in (generation, low, high))
   if len(x) == 1:  # as wide as can be seen
     x = np.concatenate([x - 0.2, x + 0.2])

@@ -227,15 +227,17 @@ def check_same(
 ) -> None:
   """Checks that a run resumes with the settings that it began with.
 
+  Some may change, such as the number of iterations; see `_MAY_CHANGE`.
+
   Args:
-    workdir: of the run.
+    workdir: the run's folder.
     config: settings to continue with.
-    defaults: values of settings that are newer than the run; without them
-      there may be no such settings.
+    defaults: values of settings that were added since the run began; if None,
+      any such setting is an error.
 
   Raises:
-    ValueError: if there is no run or it is unreadable, or naming the first
-      setting that differs.
+    ValueError: there is no run, it is unreadable, or a setting that must not
+      change differs; the first one is named.
   """
   workdir = pathlib.Path(workdir)
   check_resumable(workdir)

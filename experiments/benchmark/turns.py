@@ -1,7 +1,7 @@
 """Runs the cases of a group in turns, each in its own process.
 
-Other load on the machine then affects all of them, and the ratio of two cases
-in the same round is fair where their times are not.
+Other load on the machine then affects all of them alike, so the ratio of two
+cases in a round is comparable even where their times are not.
 """
 
 import contextlib

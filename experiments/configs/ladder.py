@@ -117,8 +117,9 @@ def _excess() -> config_dict.ConfigDict:
 def _patience(preset: str) -> config_dict.ConfigDict:
   """Returns the rung that needs planning, and agents there that cannot plan.
 
-  Two positions take all cash for eight days each, and are sold at the maximum
-  holding: no target is in reach. The rest of the cash buys nothing.
+  Each position ties up half of the cash for eight days: one until the order
+  fills, six of holding, one until the sale fills. No sale target is in reach,
+  and cash that is left over is below the least value of a position.
   """
   market: tuple[str, ...] = (
     'data.synthetic.num_stocks=16',

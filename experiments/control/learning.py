@@ -35,13 +35,13 @@ class LearnerState(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-  """Returns of the policy without noise.
+  """An evaluation of the policy, without exploration noise.
 
   Attributes:
-    step: of the task, after which it was evaluated.
+    step: number of steps of the task before the evaluation.
     returns: float64 [E], undiscounted sums of rewards of whole episodes.
     metrics: of the last update; empty before the first.
-    state: at that time; the next step donates its buffers.
+    state: of the learner at that time; the next step donates its buffers.
   """
 
   step: int

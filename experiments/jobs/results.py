@@ -67,7 +67,7 @@ def write(
     outcomes: of finished runs, by cell and seed.
     reports: results by cell, see `summary_of`, with the `goal`; and with a
       `group`, the title of the table that the cell is in.
-    title: of the picture.
+    title: of the picture and the page.
     remark: what every reader must know.
     more: further lines.
     pictures: further SVG elements of the page, by what they show.

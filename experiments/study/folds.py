@@ -58,8 +58,8 @@ def source(
       temporary.write_text(panel.fingerprint, encoding='utf-8')
   elif made_from != panel.fingerprint:
     raise ValueError(
-      f'panel: found {path}, expected the data that the folds in {folder} were '
-      'made from, or another --workdir'
+      f'panel: found other data in {path} than the folds in {folder} were made '
+      'from, expected the same, or another --workdir'
     )
   return panel
 

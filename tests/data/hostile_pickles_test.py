@@ -126,7 +126,7 @@ def test_what_is_not_a_frame_takes_little_memory_and_time(tmp_path):
     'damaged, or not a pickle (unexpected bytes)'
   )
   assert 'a call of ndarray' in reason('called_result')
-  assert 'a state for ndarray' in reason('changed_class')
+  assert 'a state of ndarray' in reason('changed_class')
   assert 'the key tuple for dict' in reason('deep_key')
   assert '1000 rows, 1000 columns, few cells' in reason('of_one_block')
 

@@ -158,7 +158,7 @@ REFUSED = {
   'name': ('date,a\x7f,b\n2020-01-02,1,2\n', "'a\ufffd' cannot name a column"),
   'no_close': (
     'Price,Volume,Open\nTicker,^VIX,^VIX\nDate,,\n2020-01-02,1,2\n',
-    'no close column of ^VIX',
+    'found no close column of ^VIX, expected one',
   ),
   'cut': ('date,a\n2020-01-02\n', 'row 2: found 1 cells, expected 2'),
 }  # fmt: skip

@@ -50,10 +50,12 @@ def test_settings_of_another_version_name_their_file(tmp_path, change, words):
   run_directory.create(tmp_path, settings(td3), DATA)
   path = tmp_path / 'config.json'
   path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-  with pytest.raises(ValueError, match='another version') as error:
+  with pytest.raises(ValueError, match='this version') as error:
     saved_runs.settings_of(tmp_path)
   text = str(error.value)
-  assert text.startswith(f'{path}: found settings of another version (')
+  assert text.startswith(
+    f'{path}: found settings that this version cannot read ('
+  )
   assert words in text
   assert len(text) < len(str(path)) + 200
 

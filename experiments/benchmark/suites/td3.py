@@ -90,7 +90,7 @@ def _ddpg_group(size: str, cores: int) -> Group:
 
 
 def update_case(*, num_days: int, runs: bool = True, **settings: Any) -> Built:
-  """Times an update of Eigen3's agent, which donates its state."""
+  """Builds the case of an update of our agent, which donates its state."""
   config = config_of(settings)
   market = replay_suite.market(config, num_days)
   ring = replay_suite.ring(config, num_days)
