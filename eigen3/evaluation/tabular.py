@@ -204,8 +204,8 @@ def predict_forward(
     rows = can_learn[:learnt]
     if not rows.any():
       raise ValueError(
-        f'refits: found no labels to fit on for day {start}, expected some more '
-        f'than {purge} days before it'
+        f'refits: found no labels to fit on for day {start}, expected some '
+        f'more than {purge} days before it'
       )
     model = make(seed)
     model.fit(features[:learnt][rows], labels[:learnt][rows])
