@@ -87,10 +87,10 @@ def make_mesh(
 
 
 def _connect(mesh: Mesh) -> None:
-  """Connects the devices of several processes while no process is late.
+  """Connects the devices of several processes while these are in step.
 
   CPU devices connect at their first communication, which fails if one process
-  comes half a minute after another, for example because it is compiling.
+  arrives half a minute after another, for example because it was compiling.
   """
   wait_for_all()
   whole = PartitionSpec()
@@ -144,7 +144,7 @@ def describe_device() -> Device:
 
 
 def agents_at_once(mesh: Mesh | None) -> int:
-  """Returns over how many parts of a mesh `map_members` shards a population."""
+  """Returns the number of shards that `map_members` makes of a population."""
   return 1 if mesh is None else mesh.shape[POPULATION_AXIS]
 
 

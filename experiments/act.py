@@ -1,12 +1,12 @@
 r"""Prints the orders of a run's champion for the next day.
 
 eigen3 act --run=runs/first --panel=today.parquet [--held=AAPL,MSFT] \
-  [--equity=250000] [--cash=40000] [--out=orders.csv]
+  [--equity=250000] [--cash=40000] [--out=orders.csv] [--run_panel=PATH]
 
 The next day is the one after the panel's last. Make the panel as the run's was
-made, with newer days. The run's own panel must still be in its place, because
-its training days determine how features are normalised. The program does not
-track what is held, or when it is sold.
+made, with newer days. The run's own panel is needed, too, because its training
+days determine how features are normalised; if it was moved, --run_panel is its
+new path. The program does not track what is held, or when it is sold.
 """
 
 from experiments import mains

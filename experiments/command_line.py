@@ -206,7 +206,7 @@ def _path_of(config: str, default_config: str) -> str:
 
 
 def _check_presets() -> None:
-  """Refuses a flag that only changes the name of the preset.
+  """Refuses --config.preset=NAME, which would not load that preset.
 
   Raises:
     _Refused: saying how to choose a preset.

@@ -33,7 +33,7 @@ _NEEDED = {
 
 
 def check(config: ml_collections.ConfigDict) -> None:
-  """Raises a ValueError if a run with these settings cannot be Eigen2's."""
+  """Raises a ValueError if these settings cannot continue Eigen2's agent."""
   if 'iterations' not in config.learner:
     raise ValueError(f'--config: expected settings of {CONFIGS}, of one agent')
   check_eigen2(config, '--config.')

@@ -3,9 +3,10 @@
 eigen3 ranker --config=small --workdir=runs/ranker [--config.seed=1]
 
 A control for reinforcement learning: the agent's extractor with a linear head,
-trained to predict the return of a trade, with at most as many extractor passes
-as the agent; each of its windows has labels of all stocks. It takes a minute or
-two, so an interrupted run starts again.
+trained to predict the return of a trade. By default it trains on at most as
+many windows as the agent's networks would without a shared extractor; each
+window has labels of all stocks. It takes a minute or two and cannot be resumed:
+start an interrupted run again in a new folder.
 """
 
 from experiments import mains
@@ -40,7 +41,7 @@ def _begin(workdir: pathlib.Path, seed: int | None) -> None:
   config = options.CONFIG.value.copy_and_resolve_references()
   # A run that starts again opens its held-out days for the same policy only.
   kept = (ledger.FILE,)
-  run_directory.check_new(workdir, kept)
+  run_directory.check_new(workdir, kept, resumes=False)
   seeds.settle(config, seed)
   wiring.settle_panel(config.data)
   experiment = wiring.build_ranker(config)

@@ -79,8 +79,8 @@ def load(paths: Sequence[str], panel: str | None = None) -> list[SavedRun]:
   """Loads the champions of runs.
 
   Args:
-    paths: a run's folder stands for its latest readable checkpoint,
-      RUN/checkpoints/STEP for that step.
+    paths: each is a run's folder, for its latest readable checkpoint, or
+      RUN/checkpoints/STEP, for the checkpoint of that step.
     panel: new path of the panel that they were trained on; None is the
       recorded one.
 

@@ -67,8 +67,8 @@ def read_eigen2(
   """Reads a panel from a file of Eigen2.
 
   No code in a pickle is run (see `inert_pickle`), and no cell of a CSV is
-  evaluated. Empty cells are missing, and so are single numbers that are NaN or
-  None. Any other cell must have nine numbers. Rows are sorted by date.
+  evaluated. Empty cells are missing. Any other cell must have nine numbers,
+  each of which may be missing (NaN or None). Rows are sorted by date.
 
   Args:
     path: `.pkl` or `.pickle`, dates as the index, or `.csv`, dates in the first

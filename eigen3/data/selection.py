@@ -47,9 +47,9 @@ def most_traded(
     known &= panel.members[day - 1]
   if known.sum() < count:
     raise DataError(
-      f'panel: has {known.sum()} stocks with prices and volumes on all of the '
-      f'{look_back} days before {panel.dates[day - 1]}, expected at least '
-      f'{count}'
+      f'panel: found {known.sum()} stocks with prices and volumes on all of '
+      f'the {look_back} days up to {panel.dates[day - 1]} (and members on it), '
+      f'expected at least {count}'
     )
   value = np.where(known, np.median(np.where(known, traded, 0.0), axis=0), -1.0)
   chosen = np.argsort(-value, kind='stable')[:count]
@@ -81,7 +81,8 @@ def narrowed(
   for name in context:
     if name not in by_name:
       raise DataError(
-        f"context: found '{name}', expected some of {', '.join(by_name)}"
+        f"context: found '{name}', expected context columns: "
+        f'{", ".join(by_name)}'
       )
   kept = [*(by_name[name] for name in context), *stocks]
   members = panel.members

@@ -68,7 +68,7 @@ class SyntheticMarket:
 
 
 def synthetic_market(config: Any) -> SyntheticMarket:
-  """Makes the market that `config` describes; equal settings, equal bits.
+  """Makes the market that `config` describes, always with the same bits.
 
   Args:
     config: the section `data.synthetic` of experiments/configs/td3.py.

@@ -130,7 +130,7 @@ class Marked(NamedTuple):
 
 
 def num_slots(rules: Rules) -> int:
-  """Returns S; every position is closed by the last day its slot exists."""
+  """Returns S, enough slots: no position gets older than `oldest_age`."""
   return (rules.oldest_age + 1) * rules.max_entries_per_day
 
 

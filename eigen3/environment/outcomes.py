@@ -72,7 +72,7 @@ def mean_trade(
   Args:
     environment: its prices, costs and rules of fills and exits.
     day: int32 [], the day at whose close they are decided.
-    sale_target: float [M], %; all trades of a mean have the same one.
+    sale_target: float [M], %; each mean has one target for all its trades.
 
   Returns:
     float [M], a mean for each target, in % of what is paid, net of both costs;

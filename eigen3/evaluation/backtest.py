@@ -66,7 +66,7 @@ class Backtester:
       panel: the market.
       config: the `environment` section.
       days: (start, stop) of the split.
-      of: the setting that determines their number, for error messages.
+      of: the setting that determines the number of days, for error messages.
 
     Raises:
       ValueError: the split is too short.
@@ -156,7 +156,7 @@ def in_one_episode(
   Args:
     config: the section.
     days: (start, stop) of the split.
-    of: the setting that determines their number, for error messages.
+    of: the setting that determines the number of days, for error messages.
 
   Raises:
     ValueError: the split is too short.

@@ -203,9 +203,9 @@ def _checked(values: np.ndarray) -> np.ndarray:
   values = np.asarray(values, np.float64)
   if not values.ndim or not values.size or not np.isfinite(values).all():
     raise ValueError(
-      f'values: found shape {values.shape} and '
-      f'{np.sum(~np.isfinite(values))} that are not finite, expected at least '
-      f'one day of finite numbers'
+      f'values: found shape {values.shape} with '
+      f'{np.sum(~np.isfinite(values))} NaN or infinite entries, expected at '
+      'least one day, all finite'
     )
   return values
 

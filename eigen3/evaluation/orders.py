@@ -64,7 +64,7 @@ def decide(
 
   Args:
     panel: T days, N stocks.
-    rules: of entries and sizes.
+    rules: of entries and position sizes.
     actions: float [N, 2], coefficient and sale target in %.
     is_known: bool [N], whether a stock's features of the last day are known; a
       stock without them is not bought.
@@ -73,8 +73,8 @@ def decide(
   Returns:
     The orders. The table's columns: rank, ticker, coefficient,
     reaches_threshold, sale_target_percent, last_close, target_price (the
-    target, from the last close), prices_from (the date of the close),
-    position_value (cash an order would spend; 0 if it is not possible), order
+    last close plus the sale target), prices_from (the date of the close),
+    position_value (cash an order would spend; 0 if there can be none), order
     (whether it is one of today's orders), note (why the stock cannot be
     bought), no_order (in every row, why there is no order at all, '' if there
     is one).

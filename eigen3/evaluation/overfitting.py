@@ -18,7 +18,7 @@ class Overfitting(NamedTuple):
     loss: the share of splits whose best policy lost on the other half.
     logits: float [K], of the best policy's relative rank on the other half;
       0 is the median, negative is worse.
-    in_sample: float [K], Sharpe ratio of a day of the best policy.
+    in_sample: float [K], daily Sharpe ratio of the best policy.
     out_of_sample: float [K], that policy's on the other half.
   """
 
@@ -48,7 +48,7 @@ def backtest_overfitting(returns: np.ndarray, blocks: int = 16) -> Overfitting:
       12,870 for 16. K x M numbers are held in memory several times.
 
   Returns:
-    The shares, and the values that they are computed from.
+    The probability of overfitting and of a loss, and the values behind them.
 
   Raises:
     ValueError: too few days, policies or blocks, or a return is not finite.

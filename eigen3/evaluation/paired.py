@@ -69,8 +69,8 @@ def improvement(
   """Estimates the probability that the first setting is better on a market.
 
   Agarwal et al. (2021): the mean over markets of P(X > Y), in which a tie
-  counts one half. With one run of each setting a market, it is the share of
-  markets.
+  counts one half. With one run of each setting for each market, it is
+  the share of markets on which the first setting is better.
 
   Args:
     differences: float [R, K], of R markets of each of K kinds.

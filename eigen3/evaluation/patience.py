@@ -69,7 +69,7 @@ class Yardsticks:
     """Prepares the yardsticks.
 
     Args:
-      panel: a market `patience`.
+      panel: of the market `patience`.
       backtester: of the split.
       rules: its trading rules.
       dips: the market's hidden dips.

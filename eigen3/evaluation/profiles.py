@@ -1,4 +1,4 @@
-"""Performance profiles: profits on markets as shares of a yardstick's."""
+"""Performance profiles: profits as shares of a reference policy's."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -14,11 +14,11 @@ SOLVED = 0.5  # of the yardstick's profit
 
 
 class Scores(NamedTuple):
-  """Profits as shares of the yardstick's on the same market.
+  """Profits divided by that of a reference policy on the same market.
 
   Attributes:
-    yardstick: its name.
-    values: float [R], of markets on which the yardstick earned something.
+    yardstick: name of the reference policy.
+    values: float [R], the ratios, on markets where it earned something.
   """
 
   yardstick: str

@@ -1,8 +1,8 @@
 """A policy that buys the stock with the best predicted return.
 
 Like momentum, it knows the account: held stocks are skipped. A prediction has
-to exceed a threshold, chosen on validation days: a net return of 0, or the
-daily best prediction's quantile 25, 50, 75 or 90 %, whichever earned the most.
+to exceed a threshold, chosen on validation days: a net return of 0, or the 25,
+50, 75 or 90 % quantile of the daily best prediction, whichever earned the most.
 The best of a day is among the stocks that may be bought on it.
 """
 

@@ -2,9 +2,8 @@
 
 A state dict here maps PyTorch's parameter names to NumPy arrays. Its
 counterpart is Haiku's (params, state) of networks that
-`eigen3.networks.make_networks` builds with `actor.coefficient_head='eigen2'`
-and `critic.pooling='mean'`. Conversion to the other side and back keeps all
-bits.
+`eigen3.networks.make_networks` builds with the settings of a preset with
+`+eigen2`. Converting in either direction and back keeps all bits.
 """
 
 import importlib

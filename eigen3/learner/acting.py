@@ -264,11 +264,11 @@ class Player(NamedTuple):
     """Returns the critics' value of buying each stock alone.
 
     It is the value of the largest order with the highest sale target, less that
-    of buying nothing; an observed account holds nothing.
+    of buying nothing. If the agent observes its account, it is an empty one.
 
     Args:
       state: of the agent.
-      environment: of the agent.
+      environment: that it trades in.
       market: that it observes.
       days: int32 [S].
 

@@ -347,12 +347,15 @@ def _with_champion_standing(
 def _of_children(
   parents: Standing | None, agents: Standing | None, proposal: Proposal
 ) -> Standing | None:
-  """Returns the next agents' standing: children inherit, learners keep theirs.
+  """Returns the standing of the next generation's agents.
+
+  Elites keep their estimate of fitness; that of other new members is unknown.
+  New members take their parent's founder. Learners keep both.
 
   Args:
     parents: standing of the members that were bred, [P].
     agents: standing of all agents before, [P + R].
-    proposal: of the strategy.
+    proposal: which parents the strategy chose.
   """
   if parents is None or agents is None:
     return None

@@ -75,7 +75,7 @@ def uniform_initializer(fan_in: int) -> hk.initializers.Initializer:
 
 
 class Linear(hk.Module):
-  """An affine map of the last axis; sums in the policy's output dtype."""
+  """An affine map of the last axis; adds in the jmp policy's output dtype."""
 
   def __init__(self, size: int, policy: jmp.Policy, name: str):
     super().__init__(name=name)

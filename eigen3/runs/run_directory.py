@@ -104,20 +104,25 @@ def make_folder(workdir: os.PathLike | str) -> None:
   parallel.wait_for_all()
 
 
-def check_new(workdir: os.PathLike | str, kept: Container[str] = ()) -> None:
+def check_new(
+  workdir: os.PathLike | str,
+  kept: Container[str] = (),
+  resumes: bool = True,
+) -> None:
   """Checks that a folder holds no run, nor files that a run would overwrite.
 
   Args:
     workdir: of a new run.
     kept: names of files that may exist, because the run appends to them.
+    resumes: whether the program has --resume.
 
   Raises:
     ValueError: naming the folder and what was found there.
   """
   if holds_run(workdir):
     raise ValueError(
-      f'--workdir: found a run in {workdir}, expected a new folder; '
-      'add --resume to continue that run'
+      f'--workdir: found a run in {workdir}, expected a new folder'
+      f'{"; add --resume to continue that run" if resumes else ""}'
     )
   kept = {name for name in _NAMES if name in kept}
   if _was_cut_short(workdir):

@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> None:
       options.ENV.value,
       learning.seeds_of(options.SEED.value),
     )
-  run_directory.check_new(workdir)
+  run_directory.check_new(workdir, resumes=False)
   described = record.surroundings({'config': config.to_dict()})
   rows: list[dict[str, float]] = []
   for seed in config.seed:

@@ -56,11 +56,11 @@ def run_all(
   archive: Archive,
   report: Callable[[], Any],
 ) -> bool:
-  """Runs all tasks in order; returns whether all are recorded or have failed.
+  """Runs all tasks in order; returns False if it was stopped before the end.
 
-  Tasks that are recorded, or claimed by another process, are skipped; see
-  `scheduler.run`. A failed run does not stop the others, and is tried again the
-  next time.
+  Recorded tasks are skipped. Tasks that another process has claimed are waited
+  for, and taken over if it leaves them unfinished; see `scheduler.run`. A
+  failed run does not stop the others; the next call tries it again.
 
   Args:
     tasks: the runs.

@@ -1,4 +1,4 @@
-"""The common part of programs of many runs, from flags to results."""
+"""What ladder and study, which do many runs, share: from flags to results."""
 
 import pathlib
 import re

@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> None:
   runs = [pathlib.Path(path) for path in _RUNS.value]
   workdir = pathlib.Path(_WORKDIR.value)
   kept = (ledger.FILE,)
-  run_directory.check_new(workdir, kept)
+  run_directory.check_new(workdir, kept, resumes=False)
   config = saved_runs.settings_of(runs[0])
   first, *others = map(
     saved_runs.without_seed, map(saved_runs.settings_of, runs)

@@ -114,5 +114,5 @@ def test_a_narrowed_panel_has_its_columns_and_days():
 
 @pytest.mark.parametrize('name', ['GOLD', 'A'])
 def test_an_unknown_context_is_named(name):
-  with pytest.raises(DataError, match=f"context: found '{name}', expected som"):
+  with pytest.raises(DataError, match=f"context: found '{name}', expected con"):
     narrowed(make_panel(), [2], (name,), DAYS, 10)

@@ -110,10 +110,10 @@ def backtests(
   make_controls: Sequence[Callable[[Any], Controls]],
   actions: Sequence[np.ndarray],
 ) -> Iterator[Comparison]:
-  """Yields the controls' actions and results, and a backtest of given actions.
+  """Yields a comparison of the controls and of given actions in two futures.
 
   Args:
-    backtesters: of both futures.
+    backtesters: one for each future.
     make_controls: makes each future's controls from their backtester.
     actions: float32 [T, N, 2] of all days, for each future.
   """

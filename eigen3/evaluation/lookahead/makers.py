@@ -27,18 +27,20 @@ def prove_maker(
 ) -> dict[str, Compared]:
   """Compares the pasts of panels made from raw data and from changed data.
 
-  Columns are compared by name. A column of only one panel must be missing there
-  up to the last day. Which columns may be bought is compared from the day on by
-  which it is decided. Membership in the universe is compared always.
+  Columns are compared by name. A column that only one panel has must be without
+  values up to `last_day`. Which columns may be bought depends on the training
+  days, and is compared if `last_day` is at the end of these or later. Before
+  that, membership in the universe is compared for columns that may be bought in
+  both panels.
 
   Args:
     make: makes a panel from raw data of any type.
     raw: its argument.
     change: maps `(raw, last_day, seed)` to raw data that differ only in what
-      becomes known after `last_day`. The number of days must stay, because
-      splits are counted from the end.
+      becomes known after `last_day`. The number of days must not
+      change, because splits are counted from the end.
     last_days: indices of days of the panel.
-    seeds: of the changes.
+    seeds: passed to `change`, one at a time.
 
   Returns:
     How much was compared, by kind.

@@ -34,9 +34,9 @@ class Champion(NamedTuple):
   """A run's champion.
 
   Attributes:
-    workdir: of its run.
+    workdir: folder of its run.
     backtest: on the days of the occasion.
-    play: returns its backtest by a judge of the same days, possibly with other
+    play: backtests it by a given judge of the same days, possibly with other
       rules.
     deflated: deflated Sharpe ratio on the validation days.
     attention: shares of attention to the panel's columns on these days, float
