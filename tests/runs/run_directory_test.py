@@ -99,7 +99,7 @@ def test_files_in_the_way_are_not_written_over(tmp_path, config, name):
 def test_a_damaged_file_of_settings_is_named(workdir, config, content):
   path = workdir / 'config.json'
   path.write_bytes(content)
-  with pytest.raises(ValueError, match='expected the settings') as error:
+  with pytest.raises(ValueError, match='the run wrote it') as error:
     run_directory.check_same(workdir, config)
   assert str(error.value).startswith(f'{path}: found ')
   assert path.read_bytes() == content
