@@ -129,12 +129,12 @@ _BLOCK_ON_CPU = 112
 
 
 class Work(NamedTuple):
-  """What a device must hold at once, beside the dimensions of a window.
+  """What a device must hold at once, besides the dimensions of a window.
 
   Attributes:
-    examples: in the batch of a gradient; None if not known.
+    examples: number in the batch of a gradient; None if not known.
     shares: number of devices that split a batch.
-    members: of a population that are vectorised.
+    members: number of members of a population that are computed together.
   """
 
   examples: int | None = None

@@ -284,7 +284,7 @@ def _print_config(default_config: str) -> None:
   """Prints the differences from the preset, and ends the program.
 
   Raises:
-    _Refused: for a resumed run, whose settings are in its folder.
+    _Refused: with --resume and no --config: the run's folder has its settings.
   """
   flag = flags.FLAGS['config']
   resumes = 'resume' in flags.FLAGS and flags.FLAGS.resume

@@ -86,7 +86,7 @@ def _guarded(
 
 
 def _extend(modules: Sequence[str]) -> None:
-  """Imports modules; raises a ValueError if one does not exist."""
+  """Imports modules; raises a ValueError if one cannot be imported."""
   for name in modules:
     try:
       importlib.import_module(name)

@@ -45,7 +45,7 @@ def outcomes(
 def validation_ic(
   experiment: wiring.Experiment, config: ml_collections.ConfigDict
 ) -> Callable[[Any], float]:
-  """Returns a function from actions on the validation days to their mean IC."""
+  """Returns a function of actions on validation days to their mean rank IC."""
   judge = experiment.validation
   known = outcomes(
     config, experiment.panel, experiment.splits.validation, judge.days

@@ -134,7 +134,7 @@ def _too_few(found: str, validation_days: int, holdout_days: int) -> DataError:
 
 
 def parse_day(text: str | None, name: str) -> np.datetime64 | None:
-  """Parses a day; None stays None, other text raises DataError."""
+  """Parses a day, YYYY-MM-DD; None stays None; invalid text is a DataError."""
   if text is None:
     return None
   try:

@@ -251,7 +251,7 @@ def _places(note: Any, num_columns: int) -> list[int]:
       if chosen is None or chosen.dtype.kind != 'i' or chosen.ndim != 1:
         raise ValueError(f'a block placed by {what(note)}')
       if not np.isin(chosen, everything).all():
-        raise ValueError('a block outside of the columns')
+        raise ValueError('a block at other columns than the frame has')
       places = chosen
   if not len(places):
     raise ValueError('a block without columns, expected at least one')
@@ -276,7 +276,7 @@ def _shaped(
   if type(shape) is not tuple or not all(
     type(size) is int and 0 <= size < 2**31 for size in shape
   ):
-    raise ValueError(f'an array of shape {what(shape)}, expected sizes')
+    raise ValueError(f'a shape {shape!r:.30}, expected a tuple of sizes')
   count = math.prod(shape)
   if count > most:
     return None

@@ -142,7 +142,9 @@ class _Machine:
     if type(function) is not Note or function.args is not None:
       raise ValueError(f'a call of {what(function)}')
     if type(args) is not tuple:
-      raise ValueError(f'a call of {function.name} with {what(args)}')
+      raise ValueError(
+        f'a call of {function.name} with {what(args)}, expected a tuple'
+      )
     make = self._made.get(function.name)
     self.push(make(*args) if make else Note(function.name, args))
 

@@ -31,7 +31,7 @@ class ColumnQuality:
 
   Attributes:
     name: the column's name in the panel.
-    kind: 'stock' or 'context'; of context only rows and gaps are checked.
+    kind: 'stock' or 'context', for which only gaps are checked.
     investable: whether it may be bought.
     rows: number of rows of its file, inside or outside the panel's days.
     first: day of the first row.

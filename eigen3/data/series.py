@@ -70,7 +70,7 @@ def read_context(text: str, written: Days = AS_WRITTEN) -> tuple[Series, ...]:
   """Reads series given as 'PATH', 'PATH:lag=1' or 'PATH:lag=1:name=VIX'.
 
   Raises:
-    DataError: as `read_series`, or an option is unknown.
+    DataError: as in `read_series`, or the lag is not in its range.
   """
   path, *options = re.split(':(?=(?:lag|name)=)', text)
   given = dict(option.split('=', 1) for option in options)

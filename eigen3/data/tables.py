@@ -285,7 +285,7 @@ def _filled_lines(text: Iterable[str], layout: Layout) -> Iterator[int]:
   open_quote = re.compile(f'(^|{mark})"')
   for number, line in enumerate(text, layout.lines + 1):
     if '\0' in line:
-      raise Refused('binary, not a CSV', number)
+      raise Refused('found a NUL byte, expected a CSV', number)
     # Arrow would continue into the next lines, which would be lost silently.
     if line.count('"') % 2 and open_quote.search(quoted.sub(r'\1', line)):
       raise Refused('a quote that is not closed on its line', number)

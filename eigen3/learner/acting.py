@@ -301,7 +301,7 @@ class Player(NamedTuple):
   def actions_and_attention(
     self, state: Any, market: Market, days: Array
   ) -> tuple[Actions, Array]:
-    """Returns what `actions` does without noise, and attention [M, C]."""
+    """Returns the result of `actions` without noise, and attention [M, C]."""
     if not self.spec.observes_account:
       return self._apply(
         self.actor.apply, state, market, days, return_attention=True

@@ -117,7 +117,7 @@ class Breeding:
     """Returns initial agents, and the strategy's state.
 
     Args:
-      agents: newly initialised, leaves [P + R, ...].
+      agents: newly initialised, P members and R learners, leaves [P + R, ...].
       key: consumed.
     """
     key_init, key_begin, key_offspring = jax.random.split(key, 3)

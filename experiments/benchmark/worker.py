@@ -1,4 +1,4 @@
-"""The process that builds one case and runs it in its turns."""
+"""The process that builds one case and runs it when its parent asks."""
 
 import importlib
 import os

@@ -78,10 +78,10 @@ def _rungs() -> config_dict.ConfigDict:
 
 
 def _reasons() -> config_dict.ConfigDict:
-  """Returns cells without one of the settings that the default has changed.
+  """Returns the default, and cells with one of its three settings undone.
 
-  A few numbers of the other columns help critics to find the one that matters;
-  the penalty brings a policy back that buys nothing; sharing saves time.
+  Numbers of the context columns help critics to find the one that matters; the
+  action penalty recovers a policy that stopped buying; sharing saves time.
   """
   cells = config_dict.ConfigDict()
   for market in ('drift', 'leading'):

@@ -36,8 +36,8 @@ class Task:
     """Makes the task.
 
     Args:
-      name: of Gymnasium, e.g. 'Pendulum-v1'.
-      seed: of all randomness in it; at least 0.
+      name: the task's id in Gymnasium, e.g. 'Pendulum-v1'.
+      seed: for all of its randomness; at least 0.
 
     Raises:
       ValueError: if there is no such task, or its observations or actions are

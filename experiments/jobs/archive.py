@@ -4,11 +4,11 @@ The name of a record is a digest of all that determines a run's numbers: the
 program, all its settings with the seed, the data, and `VERSION`. So ladders,
 studies and machines that share a folder of records run nothing twice.
 
-Of the code only `VERSION` is in the digest; increase it with any change to the
-results of runs. A digest of the sources, or the commit, would change with every
-edited comment and waste days of computing. The commit, with a + if files were
-changed, is in the record, and pages list all commits, so that a comparison of
-different ones is visible.
+`VERSION` is the only part of the code in the digest; increase it with any
+change to the results of runs. A digest of the sources, or the commit, would
+change with every edited comment and waste days of computing. The commit, with a
++ if files were changed, is in the record, and pages list all commits, so that
+it is visible when results of different commits are compared.
 
 A new setting would change all names, too. So whoever adds one enters it in
 `NEW_SETTINGS`, with the value that leaves the results as they were.

@@ -114,7 +114,7 @@ class _Cells:
     return bool(self._left)
 
   def progress(self, running: int) -> tuple[int, str, str]:
-    """Returns the number of recorded runs, and texts for the bar."""
+    """Returns the number of recorded runs, and the progress bar's two texts."""
     return self._done, '', f'{running} running'
 
   def _can_begin(self, task: Task) -> bool:

@@ -23,17 +23,17 @@ def summary_of(
   runs: Mapping[int, Outcome],
   beside: Mapping[str, Mapping[int, Outcome]],
 ) -> dict[str, Any]:
-  """Pools one cell's runs, and compares them with others of the same seeds.
+  """Pools one cell's runs, and compares them with other cells' runs.
 
   Args:
     config: `seed`, `repeats` and `draws` are read.
-    seeds: of the cell.
-    runs: of the cell, by seed.
-    beside: runs of the others, by name and seed.
+    seeds: all seeds of the cell.
+    runs: the cell's finished runs, by seed.
+    beside: finished runs of the cells to compare with, by name and seed.
 
   Returns:
-    As `pooled.pool`; `missing`, seeds without a run; `not_compared`, names of
-    the others that lack some of the cell's seeds.
+    The result of `pooled.pool`; `missing`, seeds without a finished run;
+    `not_compared`, names of `beside` that lack a seed of `runs`.
   """
   ready = {
     n: other for n, other in beside.items() if other.keys() >= runs.keys()
