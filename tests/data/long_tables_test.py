@@ -254,7 +254,7 @@ REFUSED = {
   'quote': (
     GOOD.replace(',B,', ',"B,', 1), 'row 3: a quote that is not closed on its'
   ),
-  'zero': (GOOD.replace('11.0', '\0', 1), 'row 2: found a NUL byte, expected a CSV'),
+  'zero': (GOOD.replace('11.0', '\0', 1), 'row 2: found a NUL byte'),
   'all_refused': (
     re.sub('2020-(..)-(..)', r'\1/\2/2020', GOOD),
     "no ticker left, all 2 are refused; the first is prices, A: row 2, column "
