@@ -1,4 +1,4 @@
-"""JAX in programs: devices, compilation cache, messages of its errors."""
+"""Sets JAX up for programs: devices, compilation cache, error messages."""
 
 import atexit
 import contextlib

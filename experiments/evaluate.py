@@ -190,10 +190,12 @@ def _policy(run: SavedRun) -> Policy:
 def _open_holdout(
   runs: list[SavedRun], policies: list[Policy], others: list[str]
 ) -> int:
-  """Records the opening in every run; returns the most openings of any.
+  """Records in each run that its held-out days are opened.
+
+  Returns the largest number of openings of any of the runs.
 
   Args:
-    runs: whose held-out days are opened.
+    runs: those whose held-out days are opened.
     policies: champions, and the committee.
     others: digests of other trained policies that are evaluated.
   """

@@ -1,4 +1,4 @@
-"""Joins several processes into one run, by flags of the training programs."""
+"""Joins several processes into one run, as flags of the programs say."""
 
 import sys
 
@@ -64,7 +64,8 @@ def _join_at(address: str | None, count: int | None, this: int | None) -> None:
     )
   if this >= count:
     raise ValueError(
-      f'--process_id: found {this}, expected below --num_processes, {count}'
+      f'--process_id: found {this}, expected less than --num_processes '
+      f'({count})'
     )
   print(f'waiting at {address} for {count} processes', file=sys.stderr)
   try:

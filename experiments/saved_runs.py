@@ -125,7 +125,7 @@ def is_panel_of(path: str, panel: MarketPanel) -> bool:
 
 
 def settings_of(workdir: pathlib.Path) -> ml_collections.ConfigDict:
-  """Returns a run's settings; those that are newer than it have defaults.
+  """Returns a run's settings, with defaults for those added since then.
 
   Raises:
     ValueError: if there is no run, or its settings are of another version.

@@ -227,7 +227,7 @@ def _values(frame: Frame, dates: np.ndarray) -> np.ndarray:
       if len(numbers):
         values[row, column] = numbers
   if np.isnan(values).all():
-    raise DataError('no cell holds a number')
+    raise DataError('found no number in any cell, expected nine in each')
   large = np.abs(values) > _LARGEST  # NaN is not
   if large.any():
     row, column, feature = (int(i) for i in np.argwhere(large)[0])

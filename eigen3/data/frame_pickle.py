@@ -115,7 +115,9 @@ def _frame(found: Any, most_cells: int) -> Frame:
   labels = [_label(label) for label in _axis(index)]
   # A cell takes a byte or more.
   if len(labels) * len(names) > most_cells:
-    raise ValueError(f'{len(labels)} rows, {len(names)} columns, few cells')
+    raise ValueError(
+      f'{len(labels)} x {len(names)} cells in {most_cells} bytes'
+    )
   return Frame(labels, names, _cells(blocks, len(labels), names))
 
 
@@ -326,7 +328,8 @@ def _bytes(*args: Any) -> bytes:
       return data
     case ():
       return b''
-  raise ValueError('unexpected bytes')
+  found = ', '.join(map(what, args))
+  raise ValueError(f'bytes made of ({found}), expected latin-1 text')
 
 
 def _scalar(*args: Any) -> Any:
@@ -348,7 +351,7 @@ def _plain_object(*args: Any) -> Note:
 
 
 def _nothing(*args: Any) -> None:
-  """Returns a missing date."""
+  """Returns None, which stands for a missing date."""
 
 
 _MADE = {

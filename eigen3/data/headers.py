@@ -253,7 +253,7 @@ def read_levels(rows: list[list[str]]) -> tuple[Header, int]:
 
 
 def _names_days(row: list[str], width: int) -> bool:
-  """Returns whether a row of a header only holds the name of the days."""
+  """Returns whether a header row only holds the name of the date column."""
   return (
     len(row) == width
     and width > 1

@@ -204,7 +204,7 @@ def _column(
   odd: np.ndarray,
   repairs: Repairs,
 ) -> ColumnQuality:
-  """Returns the record of a column; without a ticker, rows are the panel's."""
+  """Returns the record of a column; without a ticker, from the panel alone."""
   kind = panel.column_kinds[index]
   if ticker is None:
     dates = panel.dates[~np.isnan(panel.ohlc[:, index]).all(axis=1)]

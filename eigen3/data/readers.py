@@ -77,8 +77,8 @@ def with_series(source: Source, series: Sequence[Series]) -> Source:
   for one in series:
     if one.name in names:
       raise DataError(
-        f"context: '{one.name}' is the name of two columns; rename one by "
-        ':name='
+        f"--context: found two columns '{one.name}', expected different names; "
+        'rename one by --context=PATH:name=OTHER'
       )
     names.add(one.name)
     digest.update(f'\0{one.name}\0{one.lag}\0{one.source_hash}'.encode())

@@ -215,16 +215,16 @@ def worth(
   stock: Array,
   sale_target: Array,
 ) -> tuple[Array, Array]:
-  """Returns how much more the reward pays for full orders than for none.
+  """Returns how much more orders of full size are paid than an unused entry.
 
-  These are their net returns under `entry`, and under rewards without
-  `of_orders`.
+  Under `entry`, and under rewards without `of_orders`, this difference is an
+  order's net return.
 
   Args:
     environment: see `outcomes.net_return`.
     day: see `outcomes.net_return`.
     stock: see `outcomes.net_return`.
-    sale_target: float [1], %, of all orders.
+    sale_target: float [1], %, one for all orders.
 
   Returns:
     float [M], the differences, and bool [M], whether there is a price that

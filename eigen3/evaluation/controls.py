@@ -1,8 +1,9 @@
 """Controls: reference policies that agents are compared with.
 
-All but buy and hold trade under the agent's rules: the same exits, costs, sizes
-and one entry a day. They always use the largest position and the widest target,
-and buy the best stock that their account allows.
+All but buy and hold trade under all of the agent's rules: the same exits,
+costs, sizes and entries a day. They always use the largest position and the
+widest target, and buy the best stock that their account allows. Buy and hold
+has only the agent's costs.
 """
 
 from collections.abc import Mapping

@@ -59,10 +59,10 @@ def quality(
   factors: np.ndarray,
   horizon: int,
 ) -> Quality:
-  """Measures scores by the outcomes of trades; the means of `daily`.
+  """Returns the means over days of the measures of `daily`.
 
   Args:
-    scores: see `daily`, as the next three.
+    scores: float [S, N]; for this and the next three, see `daily`.
     outcomes: float [S, N].
     known: bool [S, N].
     factors: float [S, N, K].

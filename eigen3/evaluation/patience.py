@@ -206,7 +206,7 @@ def cycle_days(rules: Rules) -> int:
 
 
 def num_slots(rules: Rules) -> int:
-  """Returns the number of largest positions that the equity allows."""
+  """Returns how many positions of the largest size the equity allows."""
   return max(1, int(1.0 / rules.max_position_fraction + 1e-9))
 
 

@@ -1,6 +1,6 @@
 """Significance of a Sharpe ratio, given its record and the number of trials.
 
-All Sharpe ratios here are those of a day, not annualised: the mean of daily
+All Sharpe ratios here are daily, not annualised: the mean of daily
 returns over their deviation, cash earning nothing.
 """
 

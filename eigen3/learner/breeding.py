@@ -330,7 +330,7 @@ def _of_members(standing: Standing | None, source: Array) -> Standing | None:
 def _with_champion_standing(
   standing: Standing | None, index: Array, enters: Array | None
 ) -> Standing | None:
-  """Puts the champion's standing in a member's place if it enters."""
+  """Gives a member the champion's founder and no fitness, if `enters`."""
   if standing is None or enters is None:
     return standing
 

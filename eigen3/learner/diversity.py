@@ -61,7 +61,7 @@ def redundant(apart: Array, fitness: Array, least: Array) -> Array:
   Args:
     apart: distances, [P, P].
     fitness: [P]; of equal members the lower index counts as fitter.
-    least: [], the largest distance of members that count as alike.
+    least: [], members at this distance or closer count as alike.
 
   Returns:
     bool [P].

@@ -231,10 +231,10 @@ class Ranker:
     """Trains until the validation loss stops falling or the budget is spent.
 
     Args:
-      key: of all randomness.
-      profit: what a policy of these weights earns on the validation days; only
-        used if it chooses them.
-      report: is called with each row of metrics.
+      key: for initialisation and all updates.
+      profit: returns what a policy with given weights earns on the validation
+        days; only called if `ranker.champion_by` is 'validation_profit'.
+      report: called with each row of metrics.
 
     Raises:
       FloatingPointError: if a loss is not finite.

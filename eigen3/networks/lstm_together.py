@@ -210,7 +210,7 @@ def _step_back(
 def _contract(
   walk: Walk, x: Array, hidden_tm1: Array, d_gates: Array
 ) -> tuple[DirectionWeights, Array]:
-  """Returns gradients of weights and inputs from those of some steps' gates."""
+  """Computes gradients of weights and inputs from gradients of some gates."""
   d_weights = DirectionWeights(
     input=walk.product('snir,ngsr->nig', x, d_gates),
     hidden=walk.product('snhr,ngsr->nhg', hidden_tm1, d_gates),

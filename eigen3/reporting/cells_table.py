@@ -34,16 +34,17 @@ def groups(
 def rows(results: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
   """Returns the head of a table of cells and a row for each.
 
-  Profits are over initial cash: their mean with Student's interval, and their
-  interquartile mean with a bootstrap interval. A market is solved if half of a
-  yardstick's profit is earned. Shares are of the informed policy's and of
-  account-aware momentum's profit. Differences are of daily returns, a year,
-  followed by their p-value.
+  Profits are shares of initial cash: their mean with Student's interval, and
+  their interquartile mean with a bootstrap interval. A market is solved if half
+  of the profit of a reference policy is earned, see `profiles.YARDSTICKS`.
+  Shares are of the profits of the informed policy and of account-aware
+  momentum. Differences from other controls are those of mean daily returns,
+  scaled to a year, followed by their p-value.
 
   Args:
-    results: results by name, those of `pooled.pool` and: `missing`, the seeds
-      without a result; `not_compared`, cells that lack some of these seeds; and
-      `goal`.
+    results: by the name of the cell, the result of `pooled.pool` and:
+      `missing`, seeds without a finished run; `not_compared`, cells that lack a
+      seed of this cell's finished runs; and `goal`.
   """
   head = [
     '', 'seeds', 'profit', '95 %', 'IQM', '95 % of IQM', 'solved',

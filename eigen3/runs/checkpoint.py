@@ -233,7 +233,7 @@ class Checkpointer:
       'structure',
       metadata,
       _structure(like),
-      ': the state that the code keeps has changed',
+      '; the state of this version has other arrays',
     )
     with np.load(folder / _STATE, allow_pickle=False) as stored:
       leaves = [

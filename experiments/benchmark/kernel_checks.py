@@ -197,7 +197,9 @@ def _compare(
   found, again = jax.device_get((call(), call()))
   for a, b in zip(*map(jax.tree.leaves, (found, again)), strict=True):
     if a.tobytes() != b.tobytes():
-      raise ValueError(f'{what}: two equal calls differ, expected equal bits')
+      raise ValueError(
+        f'{what}: two identical calls differ, expected the same bits'
+      )
   differences = {'values': 0.0, 'gradients': 0.0}
   for name, difference in _differences(found, jax.device_get(expected)):
     is_value = name == "['values']"

@@ -114,7 +114,7 @@ def build_ahead(groups: Sequence[Group], jobs: int, cache: str) -> Ahead:
 def measure(
   group: Group, limits: Limits, ahead: Ahead | None = None
 ) -> Iterator[list[Measurement]]:
-  """Builds all cases of a group, then runs them in turns.
+  """Measures all cases of a group, in turns or, if it is `alone`, one by one.
 
   A case that fails is left out of later rounds, with its failure in its
   measurement; the others continue.
@@ -125,8 +125,8 @@ def measure(
     ahead: measurements of `build_ahead`, whose compilation times are used.
 
   Yields:
-    A measurement for each case, in the group's order: once, or after each case
-    of a group that is `alone`.
+    The measurements so far, in the group's order: once, of all cases, or after
+    each case of a group that is `alone`.
   """
   if not group.alone:
     yield _measure(group, limits)

@@ -1,6 +1,6 @@
 """Runs jobs in their own processes, a few in parallel, until all are done.
 
-Ladders, studies and sweeps are different kinds of `Work` for one `run`.
+Ladders, studies and sweeps each implement `Work`, which `run` runs.
 """
 
 import contextlib

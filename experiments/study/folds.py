@@ -69,15 +69,16 @@ def make(
   folder: pathlib.Path,
   load: Callable[[], MarketPanel | None],
 ) -> list[Fold]:
-  """Makes the panels of all folds that do not exist yet.
+  """Makes the panels of folds that are missing; returns the folds of all years.
 
   Args:
     config: of the study.
     folder: of the panels.
-    load: returns the panel of all days; None if it is gone.
+    load: returns the panel of all days, or None if its file is gone.
 
   Raises:
-    ValueError: if there is no fold for a year, or it has too few stocks.
+    ValueError: if a year has no fold, a fold has too few stocks, or folds are
+      missing and the panel of all days is gone.
   """
   folds = [Fold(year, folder / f'{year}.parquet') for year in config.years]
   missing = [fold for fold in folds if not fold.path.exists()]

@@ -319,9 +319,9 @@ def test_a_rate_that_is_zero_for_months(zero):
 def test_names_of_columns_are_told_apart():
   dates = week_days(3)
   one, other = make_series('A', dates, [1, 2, 3]), make_series('B', dates, [1])
-  with pytest.raises(DataError, match="'A' is the name of two columns"):
+  with pytest.raises(DataError, match="found two columns 'A'"):
     with_series(make_stocks(), [one])
-  with pytest.raises(DataError, match="'B' is the name of two columns"):
+  with pytest.raises(DataError, match="found two columns 'B'"):
     with_series(make_stocks(), [other, other])
 
 

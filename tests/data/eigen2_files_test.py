@@ -347,8 +347,8 @@ def test_ways_to_write_the_same_csv(tmp_path, change):
   'text, found',
   [
     ('', 'found 0 columns, expected the investable ones'),
-    ('Date,A\n', 'no cell holds a number'),
-    ('Date,A\n2020-01-02,\n', 'no cell holds a number'),
+    ('Date,A\n', 'found no number in any cell'),
+    ('Date,A\n2020-01-02,\n', 'found no number in any cell'),
     (ROWS.replace('2020-01-03,,', '2020-01-03,'), 'line 3: found 2 cells, '),
     (ROWS.replace('-03,,', '-03,x,'), "row 2020-01-03, column 'A': found 'x'"),
     (ROWS.replace('2020-01-03', '3/1/20'), "row 2: found '3/1/20' as its date"),

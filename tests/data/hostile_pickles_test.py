@@ -122,13 +122,13 @@ def test_what_is_not_a_frame_takes_little_memory_and_time(tmp_path):
   )
   assert reason('persistent').startswith('found the instruction PERSID ')
   assert reason('extension').startswith('found the instruction EXT1 ')
-  assert reason('other_codec') == (
-    'damaged, or not a pickle (unexpected bytes)'
+  assert reason('other_codec').startswith(
+    'damaged, or not a pickle (bytes made of '
   )
   assert 'a call of ndarray' in reason('called_result')
   assert 'a state of ndarray' in reason('changed_class')
   assert 'the key tuple for dict' in reason('deep_key')
-  assert '1000 rows, 1000 columns, few cells' in reason('of_one_block')
+  assert '1000 x 1000 cells in ' in reason('of_one_block')
 
 
 def mutated(content, rng, snippets):

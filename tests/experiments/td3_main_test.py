@@ -418,7 +418,7 @@ def test_errors_are_one_line_and_leave_nothing(
     ),
     (
       [smoke, new, '--coordinator=h:1', '--num_processes=2', '--process_id=2'],
-      '--process_id: found 2, expected below --num_processes, 2',
+      '--process_id: found 2, expected less than --num_processes (2)',
     ),
     ([*arguments, run], f'--workdir: found a run in {whole.folder}'),
     ([smoke, f'--workdir={mine}'], f'found tensorboard in {mine}'),

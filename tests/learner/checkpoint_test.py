@@ -258,7 +258,7 @@ def test_a_state_of_another_structure_is_refused(folder, change, caplog):
   checkpointer.close()
   assert re.fullmatch(
     rf'{folder}/6: structure: found [0-9a-f]{{16}}, expected [0-9a-f]{{16}}: '
-    'the state that the code keeps has changed',
+    'the state of this version has other arrays',
     str(error.value),
   )
   # It is no damage: no warning, nothing moved, and still good for its own.
