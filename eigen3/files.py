@@ -17,12 +17,12 @@ _LEFTOVER = re.compile(r'.+\.[0-9a-f]{8}\.part')
 
 
 def _temporary(path: pathlib.Path) -> pathlib.Path:
-  """Returns a name that is unique to this writer, even among machines."""
+  """Returns a temporary name that no other writer uses, on any machine."""
   return path.with_name(f'{path.name}.{secrets.token_hex(4)}.part')
 
 
 def remove_leftovers(folder: pathlib.Path) -> None:
-  """Removes what killed writers left; no process may be writing there."""
+  """Removes files of killed writers; no process may be writing there."""
   for path in folder.iterdir():
     if not _LEFTOVER.fullmatch(path.name):
       continue
@@ -34,12 +34,12 @@ def remove_leftovers(folder: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def naming(path: str | os.PathLike) -> Iterator[None]:
-  """Adds the path to a file system error that names none.
+  """Adds a path to an `OSError` of the `with` block that names no file.
 
-  An error of writing to an open file, such as on a full disk, names none.
+  Errors of writing to an open file, such as on a full disk, name none.
 
   Raises:
-    OSError: if the block raised it.
+    OSError: if the block raised one.
   """
   try:
     yield
@@ -51,7 +51,7 @@ def naming(path: str | os.PathLike) -> Iterator[None]:
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
-  """Yields a name to write to; when the block ends, it is renamed to `path`.
+  """Yields a path to write to; this is renamed to `path` when the block ends.
 
   If the block fails or is interrupted, `path` stays unchanged and the new file
   is removed.
@@ -60,7 +60,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     path: the file to create or replace; its folder must exist.
 
   Yields:
-    A name in the same folder, so that the renaming is atomic.
+    A path in the same folder, so that the renaming is atomic.
 
   Raises:
     OSError: if the block wrote nothing, or `path` cannot be replaced.
@@ -77,15 +77,15 @@ def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
 @contextlib.contextmanager
 def atomic_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
-  """Yields a new folder to fill; when the block ends, it is renamed to `path`.
+  """Yields a new folder to fill; this is renamed to `path` when the block ends.
 
   If the block fails or is interrupted, the new folder is removed.
 
   Args:
-    path: the folder to create; it must not exist, its parent must.
+    path: the folder to create; it must not exist, but its parent must.
 
   Yields:
-    A folder beside it, so that the renaming is atomic.
+    A folder in the same parent, so that the renaming is atomic.
 
   Raises:
     OSError: if `path` exists already, or cannot be created.
@@ -111,6 +111,6 @@ def write_json(path: os.PathLike | str, value: Any) -> None:
 
 
 def write_table(path: os.PathLike | str, rows: pd.DataFrame) -> None:
-  """Writes rows, such as trades, as CSV, atomically."""
+  """Writes a table, such as of trades, as CSV, atomically."""
   with atomic_path(path) as temporary:
     rows.to_csv(temporary, index=False, float_format='%.10g')

@@ -1,12 +1,13 @@
 """Meshes, sharding, blocks, padding and agreement between processes.
 
-Splitting an axis among blocks or devices needs its size to be a multiple of
-their number. Only this module asks what it runs on, and it sets nothing: main
-programs choose the number of CPU devices and start the processes of a run.
+An axis is padded where its size is not a multiple of the number of blocks or
+devices that share it. Only this module of the library asks JAX for its devices
+and processes, and it configures neither: the main programs choose the number of
+CPU devices and join the processes of a run.
 
-Processes of one run execute the same programs in the same order, each on its
-own devices. A program's output is either complete on each of them or sharded.
-Functions that communicate say so; all processes must call them.
+Processes of one run execute the same compiled programs in the same order, each
+on its own devices. An output is either complete on every device or sharded. All
+processes must call the functions that communicate; their docstrings say so.
 """
 
 import functools
@@ -54,16 +55,17 @@ def make_mesh(
   All processes must call it.
 
   Args:
-    num_devices: how many, from the first; by default all.
+    num_devices: how many devices to use, the first ones; by default all.
     devices_per_agent: how many of these share an agent's batch, the size of
-      `BATCH_AXIS`; by default all. They are neighbours, of one process if the
-      number of its devices is a multiple.
+      `BATCH_AXIS`; by default all. They are consecutive devices, and belong to
+      one process if this number divides that of each process's devices.
 
   Returns:
     The mesh, or None for a single device, where nothing is sharded.
 
   Raises:
-    ValueError: if there are fewer devices, or they cannot be divided so.
+    ValueError: if there are fewer than `num_devices`, or their number is not a
+      multiple of `devices_per_agent`.
   """
   devices = jax.devices()
   count = len(devices) if num_devices is None else num_devices
@@ -87,7 +89,7 @@ def make_mesh(
 
 
 def _connect(mesh: Mesh) -> None:
-  """Connects the devices of several processes while these are in step.
+  """Connects the devices of several processes, after waiting for all of them.
 
   CPU devices connect at their first communication, which fails if one process
   arrives half a minute after another, for example because it was compiling.
@@ -106,13 +108,13 @@ def _connect(mesh: Mesh) -> None:
 
 
 class Device(NamedTuple):
-  """What the devices of a run are like; all of its processes agree on it.
+  """Properties of a run's devices, the same in all of its processes.
 
   Attributes:
     backend: 'cpu', 'gpu' or 'tpu', as JAX names it.
     kind: the model, as its maker names it, such as 'NVIDIA H200'.
-    memory: bytes that a program may use on one device, the least of all; None
-      where the runtime does not report them, as on CPUs.
+    memory: bytes that a program may use on the device with the least memory;
+      None where the runtime does not report them, as on CPUs.
     capability: CUDA's compute capability, such as (9, 0), or None.
   """
 
@@ -123,13 +125,13 @@ class Device(NamedTuple):
 
 
 def describe_device() -> Device:
-  """Describes all processes' devices by the first, with the least memory.
+  """Returns the properties of the first device, with the least memory of all.
 
   All processes must call it.
   """
   device = jax.devices()[0]
   stats = [x.memory_stats() or {} for x in jax.local_devices()]
-  # In MiB: processes exchange numbers of 32 bits.
+  # In MiB, because processes exchange 32-bit numbers.
   least = np.int32(min(x.get('bytes_limit', 0) for x in stats) >> 20)
   if jax.process_count() > 1:
     least = multihost_utils.process_allgather(least).min()
@@ -155,16 +157,16 @@ def map_members(
   block: int,
   mesh: Mesh | None = None,
 ):
-  """Maps over the leading axis P of a population, sharded among devices.
+  """Maps a function over the P members of a population, sharded among devices.
 
   Args:
-    function: `(shared, member) -> outputs`, of one member.
-    shared: the same for all.
+    function: `(shared, member) -> outputs`, for one member.
+    shared: passed to the calls for all members.
     members: leaves [P, ...].
-    block: how many members a device vectorises at once; 0 is all of its share.
+    block: how many members a device vectorises at once; 0 for all of its share.
       Blocks run one after another; memory grows with their size.
-    mesh: shards along its `POPULATION_AXIS`, whose size must divide P; None is
-      one device.
+    mesh: members are sharded along its `POPULATION_AXIS`, whose size must
+      divide P; None for one device.
 
   Returns:
     Outputs, leaves [P, ...].
@@ -208,11 +210,11 @@ def everywhere(mesh: Mesh | None) -> NamedSharding | None:
 
 
 def place_like(value: np.ndarray, like: Array) -> Array:
-  """Copies `value` to the devices of `like`.
+  """Copies `value` to the devices of `like`, with its sharding.
 
-  The copy is committed only if `like` is: jax recompiles for arrays that are
-  committed differently, and another program may round differently. All
-  processes must hold equal values.
+  The copy is committed to them only if `like` is: otherwise JAX would recompile
+  the programs that take it, and may then round differently. All processes must
+  hold equal values.
   """
   if not like.is_fully_addressable:
     return _put(value, like.sharding)
@@ -234,9 +236,9 @@ def _put(value: Array | np.ndarray, sharding: Sharding) -> Array:
 
 
 def to_host(tree: Tree) -> Tree:
-  """Returns `tree` in NumPy arrays, possibly views, complete on every process.
+  """Returns `tree` with complete NumPy arrays, which may be views of buffers.
 
-  All processes must call it if other processes hold parts.
+  All processes must call it if arrays are sharded among them.
   """
 
   def whole(x):
@@ -280,22 +282,23 @@ def map_blocks(
   mesh: Mesh | None = None,
   remat: bool = False,
 ):
-  """Maps over the leading axis S in blocks, sharded among devices.
+  """Maps a function over the leading axis S in blocks, sharded among devices.
 
-  Each device loops over an equal share of the axis, in blocks of equal size
-  that are whole vectors if the share is that long. Neither changes the values.
-  Zeros pad the axis; their results are dropped. The compiled program has one
-  loop for any S.
+  Each device loops over an equal share of the axis in blocks of equal size, a
+  multiple of 16 if `size` and the share are at least that. Neither shares nor
+  blocks change the values. The axis is padded with zeros, whose results are
+  dropped. The compiled program has one loop for any S.
 
   Args:
     function: `(parameters, inputs) -> outputs` on leaves [c, ...]; each entry
       must depend on the same entry of the inputs only. Its derivative must be
       finite at zeros, the padding.
-    parameters: the same for all.
+    parameters: passed to the calls for all blocks.
     inputs: leaves [S, ...], S at least 1.
-    size: the largest c; 0 is a device's whole share.
-    mesh: shards along its `BATCH_AXIS`; None is one device.
-    remat: recompute a block in the backward pass instead of storing it.
+    size: the largest block size c; 0 for a device's whole share.
+    mesh: S is sharded along its `BATCH_AXIS`; None for one device.
+    remat: whether to recompute a block in the backward pass instead of storing
+      its activations.
 
   Returns:
     Outputs, leaves [S, ...].
@@ -310,7 +313,7 @@ def map_blocks(
     return function(*arguments)
 
   if remat:
-    # In a loop CSE cannot undo it; a loop of one step is unrolled.
+    # In a loop CSE cannot undo remat; but a loop of one step is unrolled.
     of_block = jax.checkpoint(of_block, prevent_cse=count == 1)
 
   def of_device(parameters, inputs):
@@ -332,8 +335,9 @@ def map_blocks(
 def _spread(function: Callable, mesh: Mesh | None, axis: str) -> Callable:
   """Shards the second argument of `function(shared, shares)` along a mesh axis.
 
-  The other axis stays automatic, so that a function sharded over the population
-  can shard its batches in turn; there the mesh is that of the context.
+  The other mesh axis stays automatic, so that a function that is sharded over
+  the population can shard its batches in turn. Such an inner call must use the
+  mesh of the context instead of `mesh`.
   """
   if mesh is None or mesh.shape[axis] == 1:
     return function
@@ -351,8 +355,9 @@ def _spread(function: Callable, mesh: Mesh | None, axis: str) -> Callable:
 def _block_size(share: int, size: int) -> int:
   """Returns the block size with the least estimated time for a share.
 
-  A block costs its size and a constant; sizes that do not fill vectors cost a
-  third more (docs/design.md).
+  The time of a block is estimated as its size plus a constant. Only multiples
+  of 16 are tried: sizes that do not fill vectors take a third longer
+  (docs/design.md). Smaller shares, or a smaller `size`, are split evenly.
   """
   if not size or min(share, size) < _VECTOR:
     return -(-share // -(-share // size)) if size else share
@@ -366,10 +371,12 @@ def _block_size(share: int, size: int) -> int:
 def in_chunks(function: Callable, inputs: Tree, size: int) -> Tree:
   """Maps a function over the leading axis in chunks, to bound memory.
 
+  The last chunk is padded with zeros, whose results are dropped.
+
   Args:
-    function: maps leaves [size, ...] to leaves [size, ...].
+    function: maps leaves [c, ...] to leaves [c, ...], each entry by itself.
     inputs: leaves [B, ...].
-    size: of a chunk; 0, or at least B, for a single chunk.
+    size: size c of a chunk; 0, or at least B, for a single chunk.
 
   Returns:
     Leaves [B, ...].
@@ -386,13 +393,13 @@ def in_chunks(function: Callable, inputs: Tree, size: int) -> Tree:
 def pad_to_multiple(
   x: Array, multiple: int, axis: int, value: float = 0
 ) -> Array:
-  """Pads `axis` with `value` to a multiple of `multiple`.
+  """Pads an axis so that its size is a multiple of `multiple`.
 
   Args:
-    x: any array; returned unchanged if its size fits.
+    x: any array; returned unchanged if its size is such a multiple.
     multiple: positive block size.
     axis: the axis to extend, at its end.
-    value: of the padding.
+    value: value of the padding.
 
   Returns:
     The padded array.
@@ -409,24 +416,25 @@ def pad_to_multiple(
 
 
 def padding(size: int, multiple: int) -> int:
-  """Returns the number of entries that `size` lacks to a multiple."""
+  """Returns how many entries pad `size` to the next multiple of `multiple`."""
   if multiple < 1:
     raise ValueError(f'multiple: found {multiple}, expected at least 1')
   return -size % multiple
 
 
 def compiler_options() -> dict[str, int | bool]:
-  """Options of `jax.jit` for long programs of many small loops.
+  """Returns options of `jax.jit` for long programs of many small loops.
 
-  On a CPU, LLVM's optimisation level 2 compiles a training iteration sooner
-  than level 3, and the result was faster in a paired measurement; so was one
-  with vectors of 512 bits, which XLA does not use by default
-  (docs/performance.md). Forward passes alone did not gain.
+  On a CPU, a training iteration compiles sooner with LLVM's optimisation level
+  2 than with level 3, and the compiled program was faster in a paired
+  measurement; so was one with vectors of 512 bits, which XLA does not use by
+  default (docs/performance.md). Forward passes alone did not gain.
 
-  On a GPU, trying Triton's kernels for products and fusions took half of the
-  compilation of an update, and nothing ran faster for it.
+  On a GPU, the search for Triton kernels of matrix products and fusions is
+  turned off: it took half of the compilation time of an update, and nothing ran
+  faster for it.
 
-  If XLA_FLAGS has one of them, the result is empty.
+  If XLA_FLAGS sets one of these options, the result is empty.
   """
   wanted = _COMPILER_OPTIONS.get(jax.default_backend(), {})
   flags = os.environ.get('XLA_FLAGS', '')
@@ -434,9 +442,10 @@ def compiler_options() -> dict[str, int | bool]:
 
 
 def quick_compilation() -> dict[str, int | bool]:
-  """Options of `jax.jit` for small programs that run a few times.
+  """Returns options of `jax.jit` for small programs that run a few times.
 
-  On a CPU this halves compilation time at least; values agree to rounding.
+  On a CPU they at least halve the compilation time, and change results by
+  rounding only. There are none for other backends.
   """
   if jax.default_backend() != 'cpu':
     return {}
@@ -449,10 +458,10 @@ def quick_compilation() -> dict[str, int | bool]:
 
 
 def known_options(options: Mapping[str, int | bool]) -> dict[str, int | bool]:
-  """Returns the options of `jax.jit` that the installed compiler has.
+  """Returns those options of `jax.jit` that the installed compiler has.
 
-  Options change with the version of XLA, and an unknown one is an error at the
-  program's first call.
+  Options differ between versions of XLA, and an unknown one raises an error at
+  the program's first call.
   """
   return {
     name: value

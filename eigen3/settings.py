@@ -1,7 +1,7 @@
 """Range checks of settings; the error names the first bad field.
 
-Every section of a config is checked, against a table of its fields, where it
-is first used, and before anything is computed or written.
+Every section of a config is checked against a table of its fields where it is
+first used, before anything is computed or written.
 """
 
 import numbers
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 _MOST_WHOLE = 2**31 - 1
 _LEAST_FLOAT, _MOST_FLOAT = 1.1754944e-38, 3.4028235e38
 _MOST_SEED = 2**32 - 1
-# Marks a value that the machine decides; see eigen3.sizes.
+# The value of a setting that is chosen to fit the machine; see eigen3.sizes.
 AUTO = 'auto'
 
 
@@ -22,9 +22,11 @@ class Expected(NamedTuple):
   """A condition on a setting.
 
   Attributes:
-    holds: whether a value of the right kind meets it; never for NaN.
-    words: the text after 'expected'.
-    kind: returns what the value should be, or '' if its kind is right.
+    holds: tests whether a value of the right kind meets the condition; must be
+      False for NaN.
+    words: the condition, as the error message words it after 'expected'.
+    kind: returns '' for a value of the right kind, such as a number, or else
+      the name of this kind for the error message.
   """
 
   holds: Callable[[Any], bool]
@@ -32,11 +34,11 @@ class Expected(NamedTuple):
   kind: Callable[[Any], str] = lambda unused: ''
 
   def meets(self, value: Any) -> bool:
-    """Tests whether a value of any type meets the condition."""
+    """Returns whether a value of any type meets the condition."""
     return not self.kind(value) and bool(self.holds(value))
 
   def wanted(self, value: Any) -> str:
-    """Returns the text after 'expected' for a value that does not meet it."""
+    """Returns what the error message for a bad value says after 'expected'."""
     kind = self.kind(value)
     return ', '.join(filter(None, (kind, self.words)))
 
@@ -128,7 +130,7 @@ def or_auto(expected: Expected) -> Expected:
 def several(
   each: Expected, words: str, count: int | None = None, least: int = 0
 ) -> Expected:
-  """Expects `count` values, or at least `least`, that all meet `each`."""
+  """Expects values that all meet `each`: `count`, or else at least `least`."""
   return Expected(
     lambda x: (
       (len(x) >= least if count is None else len(x) == count)
@@ -140,7 +142,7 @@ def several(
 
 
 def sizes(count: int | None = None) -> Expected:
-  """Expects `count` sizes of layers, or one or more."""
+  """Expects `count` sizes of layers, by default one or more."""
   words = f'{count or "one or more"} sizes of at least 1'
   return several(SIZE, words, count, 1)
 
@@ -151,12 +153,13 @@ def check(
   """Checks settings against their conditions.
 
   Args:
-    section: its name, for the message; '' for fields outside sections.
-    settings: of the section.
+    section: name of the section, for the message; '' for fields outside
+      sections.
+    settings: the fields of the section.
     table: conditions by field; a dot separates a nested section's name.
 
   Raises:
-    ValueError: names the first bad field, what was found and what is expected.
+    ValueError: naming the first bad field, what was found and what is expected.
   """
   for field, expected in table.items():
     found: Any = settings
@@ -179,15 +182,15 @@ def named(
   fits: Callable[[Any], bool],
   words: str,
 ) -> Any:
-  """Returns the object that a setting names: a known or an imported one.
+  """Returns the object that a setting names, a known or an imported one.
 
   Args:
     field: full name of the setting.
     name: its value, a key of `known` or a Python path such as
       'my_module.MINE', whose module is imported.
     known: objects by name.
-    fits: whether an object is of the right kind.
-    words: what the path should name, with an example, for the message.
+    fits: tests whether an object is of the right kind.
+    words: what a path should name, with an example, for the message.
 
   Raises:
     ValueError: if no such object exists, or it does not fit.

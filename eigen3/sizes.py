@@ -1,17 +1,17 @@
-"""Chooses batch sizes and kernels for a device where settings say 'auto'.
+"""Chooses block sizes and kernels for a device where settings say 'auto'.
 
 Only this module turns 'auto' into a value, from the kind of the device, its
-usable memory and the dimensions of the networks: never from a timing or from
-the memory that is currently free. So equal machines choose equal sizes. A
+usable memory and the dimensions of the networks, but never from a timing or
+from the memory that is currently free. So equal machines choose equal values. A
 training run records them in `run.json` and keeps them when resumed.
 
-Memory is counted in D x H, the days of a window times the hidden units of one
-direction of the LSTM. All constants are from one H200 (docs/performance.md):
-a TD3 update of 8 windows of 504 days x 669 columns, H = 128 and two critics,
-needed 1.4 GiB in blocks of 64 sequences, 9.0 GiB in blocks of 1344 and 118.7
-GiB in one block with stored activations; in bfloat16 6.3 GiB in blocks of
-1344. These were measured without storing the first layer's gates, which are 4
-numbers for each of two directions, and with separate loops for the directions.
+Memory is counted in bytes per D x H, the days of a window times the hidden
+units of one direction of the LSTM. All constants are from one H200
+(docs/performance.md): a TD3 update of 8 windows of 504 days x 669 columns,
+H = 128 and two critics, needed 1.4 GiB in blocks of 64 sequences, 9.0 GiB in
+blocks of 1344 and 118.7 GiB in one block with stored activations; in bfloat16
+6.3 GiB in blocks of 1344. That was without storing the first layer's gates (4
+numbers for each of the two directions), and with a loop for each direction.
 
 The implementation of the LSTM is chosen here, too, from a static table.
 """
@@ -37,26 +37,27 @@ NETWORKS = (
   'compute_dtype',
   'lstm_kernel',
 )
-# The field of the section `agent`: days acted on at once.
+# The field of the section `agent` that may be: the days acted on at once.
 _CHUNK = 'acting_chunk'
 FIELDS = (*(f'networks.{name}' for name in NETWORKS), f'agent.{_CHUNK}')
 
-# Bytes of a sequence of the current block, forward and backward, per D x H:
-# (9.0 - 1.4) GiB / (1344 - 64) / (504 x 128) = 100, and in bfloat16 (6.3 -
-# 0.95) GiB / 1344 / (504 x 128) = 67, 0.95 GiB being what does not depend on
-# the block; and 8 gates.
+# Bytes that a sequence of the current block needs forward and backward, per
+# D x H: (9.0 - 1.4) GiB / (1344 - 64) / (504 x 128) = 100, and in bfloat16
+# (6.3 - 0.95) GiB / 1344 / (504 x 128) = 67, as 0.95 GiB do not depend on the
+# block; the bytes of 8 gates are added to each.
 _OF_BLOCK = {'bfloat16': 83, 'float32': 132, 'float64': 264}
 # The factor of `_OF_BLOCK` if both directions share a loop: by XLA's memory
 # analysis on a CPU, for the core forward and backward and forward alone.
 _TOGETHER = 1.3
 # The factor of `_OF_BLOCK` for a sequence with stored activations, per critic:
-# 118.7 GiB / 5352 sequences / 2 critics / (504 x 128) = 185, and 8 gates, in
-# float32.
+# 118.7 GiB / 5352 sequences / 2 critics / (504 x 128) = 185, plus the 32 bytes
+# of 8 gates in float32, over 132.
 _KEPT = 1.64
-# Kernels store less: hidden states and cells of 3 directions in bfloat16,
-# inputs and little else, by count; the current block comes on top.
+# Bytes per D x H that a kernel stores for a sequence and critic: hidden states
+# and cells of 3 directions in bfloat16, inputs and little else, counted and not
+# measured. The current block needs `_OF_BLOCK` in addition.
 _KEPT_BY_KERNEL = 16
-# In evaluation mode a sequence needs a sixth of the memory.
+# Evaluation blocks are larger by this: a sequence needs a sixth of the memory.
 _EVALUATION = 6
 # Bytes that do not depend on the block, per cell and feature of a batch of
 # windows: 0.95 GiB / (8 x 504 x 669 x 5).
@@ -68,14 +69,14 @@ _SHARE = 0.5
 # The share of that for the windows of days that are acted on at once.
 _ACTING_SHARE = 0.25
 _MOST_DAYS = 1024
-# Below so many bytes a sequence is too small for a loop, bfloat16 or
-# rematerialisation; with D = 32 and H = 16 it takes 66 KiB.
+# Up to this many bytes per sequence, loops over blocks, bfloat16 and
+# rematerialisation do not pay; with D = 32 and H = 16 a sequence takes 66 KiB.
 _SMALL = 2**18
 _ROWS = 64  # blocks on an accelerator are multiples of it
 
 # Memory in GB, and support of bfloat16 products, by kind of device, for
-# runtimes that do not report usable memory. The first name that the device's
-# kind contains counts. JAX takes three quarters of a GPU by default.
+# runtimes that do not report usable memory. The first name that is part of the
+# device's kind counts. JAX takes three quarters of a GPU's memory by default.
 _KINDS = {
   'H200': (141, True),
   'H100': (80, True),
@@ -104,7 +105,7 @@ KERNELS = {
 
 
 class _Fit(NamedTuple):
-  """The backend, device, dtype, size and jax version that a kernel requires."""
+  """The backend, device, dtype, H and JAX version that a kernel requires."""
 
   kernel: str
   backend: str
@@ -114,25 +115,26 @@ class _Fit(NamedTuple):
   oldest_jax: tuple[int, int]
 
 
-# The table of kernels, and the pairs of jax version and kind of device for
-# which they are the default. Each pair has a record in experiments/results,
-# named hopper_full_<version>_<kind>.json, of a run of the suite `hopper` with
-# all checks and without a failed case.
+# The table of kernels, and the pairs of JAX version and kind of device for
+# which they are the default. For each pair, experiments/results has a record,
+# named hopper_full_<version>_<kind>.json, of a run of the benchmark suite
+# `hopper` with all checks, in which no case failed.
 _FITS = (_Fit('hopper', 'gpu', (9, 0), 'bfloat16', 128, (0, 10)),)
 PASSED = frozenset({('0.11.2', 'NVIDIA H200')})
 
-_DAYS_ON_CPU = 64  # that are acted on at once
-# Rows whose step stays in a second-level cache of 1 or 2 MiB. On an Intel Xeon
-# (2 MiB) 96 and 112 were equal and faster than 64; on an AMD EPYC (1 MiB) 112
-# was faster than 48, the former default. Nothing else was measured.
+_DAYS_ON_CPU = 64  # number of days that are acted on at once
+# Number of sequences whose LSTM step fits a second-level cache of 1 or 2 MiB.
+# On an Intel Xeon (2 MiB) 96 and 112 were equal and faster than 64; on an AMD
+# EPYC (1 MiB) 112 was faster than 48, the former default. No other sizes or
+# machines were measured.
 _BLOCK_ON_CPU = 112
 
 
 class Work(NamedTuple):
-  """What a device must hold at once, besides the dimensions of a window.
+  """Numbers that determine, with a window's size, what a device must hold.
 
   Attributes:
-    examples: number in the batch of a gradient; None if not known.
+    examples: number of examples in the batch of a gradient; None if not known.
     shares: number of devices that split a batch.
     members: number of members of a population that are computed together.
   """
@@ -152,11 +154,12 @@ def resolve(
   """Returns the value of each of `FIELDS`; values other than 'auto' stay.
 
   Args:
-    networks: a config's section that passes `networks.check_settings`.
-    chunk: `agent.acting_chunk`.
+    networks: a config's section `networks`, already checked by
+      `networks.check_settings`.
+    chunk: the setting `agent.acting_chunk`.
     spec: gives the days D, columns C and features F.
-    device: of the run; all its devices must be alike.
-    work: further memory needs; None if they are not known.
+    device: describes the run's devices, which must be alike.
+    work: what else determines the memory; None if not known.
 
   Raises:
     ValueError: if the device cannot run the configured kernel.
@@ -180,13 +183,14 @@ def choose_kernel(
   """Returns the implementation of the LSTM, from the static table.
 
   Args:
-    networks: the section of a config.
+    networks: a config's section `networks`.
     dtype: the resolved `networks.compute_dtype`.
-    device: of the run; all its devices must be alike.
-    version: of JAX.
+    device: describes the run's devices, which must be alike.
+    version: version of JAX.
 
   Raises:
-    ValueError: if the configured kernel does not support all of these.
+    ValueError: if the configured kernel does not support the device, the dtype,
+      the number of hidden units or the version.
   """
   asked, release = networks.lstm_kernel, tuple(map(int, version.split('.')[:2]))
   found = (device.backend, device.capability, dtype, networks.hidden)
@@ -213,12 +217,13 @@ def of_networks(
   spec: EnvironmentSpec,
   work: Work | None = None,
 ) -> ml_collections.ConfigDict:
-  """Returns the `networks` section without 'auto', for this process's devices.
+  """Returns the section `networks` with 'auto' resolved for JAX's devices.
 
-  For networks that are built by hand. All processes of a run must call it.
+  It serves callers that build networks without the config of a run. All
+  processes of a run must call it.
 
   Args:
-    config: the section.
+    config: the section `networks`.
     spec: gives the days D, columns C and features F.
     work: as in `resolve`.
   """
@@ -229,7 +234,7 @@ def of_networks(
 
 
 def of_acting(chunk: int | str) -> int:
-  """Returns how many days are acted on at once if 'auto' was not resolved."""
+  """Returns the days acted on at once: `chunk`, or the CPU's for 'auto'."""
   return _DAYS_ON_CPU if chunk == AUTO else int(chunk)
 
 
@@ -240,7 +245,7 @@ def filled(
 
   Args:
     config: all settings, or the relevant sections.
-    found: values by full name; a setting other than 'auto' stays.
+    found: values by full name; settings other than 'auto' stay.
   """
   copy = config.copy_and_resolve_references()
   with copy.unlocked(), copy.ignore_type():
@@ -257,7 +262,10 @@ def _of_cpu(
   device: Device,
   work: Work,
 ) -> dict[str, Any]:
-  """Chooses blocks that fit the cache, unless all is small (docs/design.md)."""
+  """Chooses blocks that fit the cache, unless networks are small.
+
+  See docs/design.md.
+  """
   del work
   dtype = networks.compute_dtype
   dtype = 'float32' if dtype == AUTO else dtype
@@ -280,7 +288,7 @@ def _of_accelerator(
   device: Device,
   work: Work,
 ) -> dict[str, Any]:
-  """Chooses the largest blocks that fit: each step of a loop is a launch."""
+  """Chooses the largest blocks that fit, as each loop step launches kernels."""
   small = _of_sequence(networks.hidden, spec, 'float32') <= _SMALL
   dtype = networks.compute_dtype
   if dtype == AUTO:
@@ -322,12 +330,12 @@ def _of_accelerator(
 
 
 def _of_sequence(hidden: int, spec: EnvironmentSpec, dtype: str) -> int:
-  """Returns the bytes of a sequence of the current block."""
+  """Returns the bytes that a sequence of the current block needs."""
   return _OF_BLOCK[dtype] * spec.context_days * hidden
 
 
 def _memory(device: Device) -> int:
-  """Returns a device's usable bytes, by the runtime or else by its kind."""
+  """Returns a device's usable bytes: as reported, or estimated by its kind."""
   return device.memory or int(_TAKEN * _kind(device)[0] * 1e9)
 
 

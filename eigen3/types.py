@@ -1,4 +1,4 @@
-"""The data types that all parts share, and the letters for their shapes.
+"""The data types that all modules share, and the letters for their shapes.
 
 Common shape letters; a docstring that uses others, or one of these with another
 meaning, says so:
@@ -20,9 +20,9 @@ TRADING_DAYS_A_YEAR = 252
 
 
 class Account(NamedTuple):
-  """What a policy observes of an account when it decides an action.
+  """What a policy observes of an account when it decides on an action.
 
-  That is at the close of a day, after its fills and exits. All values are
+  That is at the close of a day, after the day's fills and exits. All values are
   scaled to roughly unit range.
 
   Attributes:
@@ -33,13 +33,15 @@ class Account(NamedTuple):
       - its age: days since its entry, over the maximum holding;
       - its unrealised gain in %, over the largest sale target;
       - its sale target in %, over the largest one;
-      - 1 if an order to sell it is pending: it exits because of its age, at
-        the next price that allows it. Orders to buy were filled or cancelled
-        at the open, unless they wait for their market to open: then the weight
-        is that of what they may spend, and age and gain are 0.
+      - 1 if it has reached the maximum holding, so that an order to sell it is
+        pending, else 0.
+
+      Orders to buy were filled or cancelled at the open, except those that wait
+      for their market to open: their weight is what they may spend, over the
+      largest position; age and gain are 0.
     whole: float32 [..., 2], the share of cash in the equity, and the days left
-      in the episode, over the days on which its end can affect a position (a
-      holding and the settlement); 1 before these.
+      in the episode over the maximum holding plus the settlement days, the days
+      on which the episode's end can affect a position; at most 1.
   """
 
   stocks: Array
@@ -56,9 +58,9 @@ class TimeStep(NamedTuple):
     discount: float32 [], 0 if the episode terminated, else 1. The end of
       a slice with an open position is a truncation and keeps 1.
     last: bool [], whether the slice ends here.
-    extras: details of the step (see the environment that made it).
-    account: the other part of the observation, an `Account` at the close of
-      that day; None if the account is not observed.
+    extras: details of the step, defined by the environment.
+    account: the second part of the observation, an `Account` at the close of
+      the observed day; None if the account is not observed.
   """
 
   observation: Array
@@ -74,9 +76,9 @@ class Transition(NamedTuple):
 
   Attributes:
     s_tm1: observation before the action.
-    a_tm1: float32 [N, 2], the action in the environment's units; or several,
+    a_tm1: float32 [N, 2], the action in the environment's units; or M actions,
       [M, N, 2], the executed one first.
-    r_t: float32 [], the reward of the action; [M] for several.
+    r_t: float32 [], the reward of the action; [M] for M actions.
     discount_t: float32 [], 0 at a termination, else 1.
     s_t: observation after the action.
   """
@@ -92,14 +94,15 @@ class Transition(NamedTuple):
 class ActionSpec:
   """A box of actions, and the unit space in which agents explore.
 
-  Bounds apply to the last axis and repeat over the others. A scaled spec maps
-  [minimum, maximum] to [-1, 1]; a raw one (Eigen2) leaves actions unchanged.
+  Bounds apply to the last axis and are the same along all others. A scaled spec
+  maps [minimum, maximum] to [-1, 1]; a raw one (Eigen2) leaves actions
+  unchanged.
 
   Attributes:
     shape: of one action, e.g. (N, 2) for (coefficient, sale target in %).
     minimum: lower bound of each entry of the last axis.
     maximum: upper bound; may be infinite in a raw spec.
-    scaled: whether unit space is [-1, 1] or the environment's own units.
+    scaled: whether unit space is [-1, 1]; otherwise, the environment's units.
   """
 
   shape: tuple[int, ...]
@@ -141,7 +144,7 @@ class ActionSpec:
     return low + 0.5 * (unit + 1.0) * (high - low)
 
   def clip_unit(self, unit: Array) -> Array:
-    """Clips to the box, in unit space, [..., A] to [..., A]."""
+    """Clips an action in unit space to the box, [..., A] to [..., A]."""
     if self.scaled:
       return jnp.clip(unit, -1.0, 1.0)
     return jnp.clip(unit, jnp.array(self.minimum), jnp.array(self.maximum))
@@ -153,18 +156,18 @@ class ActionSpec:
 
 @dataclasses.dataclass(frozen=True)
 class EnvironmentSpec:
-  """The properties of an environment that other parts are built for.
+  """The properties of an environment that networks and agents must fit.
 
   Attributes:
     context_days: D, days in an observed window.
     num_columns: C, columns in an observed window.
-    num_features: F, features of a cell.
+    num_features: F, features of each day and column.
     investable: (first, stop), the columns that can be bought; N = stop - first.
     action: the box of actions, shape (N, 2).
     coefficient_threshold: the smallest coefficient that opens a position.
-    observes_account: whether policies see an `Account` beside the window.
-    max_entries_per_day: of how many stocks, those with the largest
-      coefficients, an action can buy.
+    observes_account: whether policies see an `Account` besides the window.
+    max_entries_per_day: how many stocks an action can buy at most, those with
+      the largest coefficients.
   """
 
   context_days: int
@@ -178,7 +181,7 @@ class EnvironmentSpec:
 
   @property
   def num_investable(self) -> int:
-    """N, the number of stocks that can be bought."""
+    """Returns N, the number of stocks that can be bought."""
     return self.investable[1] - self.investable[0]
 
 

@@ -16,8 +16,8 @@ def main() -> int:
   name, *arguments = sys.argv[1:] or ['help']
   if name == 'help' and arguments:  # of a program
     name, arguments = arguments[0], ['--help']
-  # Here, because the workers of a benchmark that the command started import
-  # this module, too.
+  # Imported here, because the workers of a benchmark that this command started
+  # import this module, too.
   from experiments import mains, usage
 
   if name in _HELP:

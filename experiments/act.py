@@ -3,10 +3,11 @@ r"""Prints the orders of a run's champion for the next day.
 eigen3 act --run=runs/first --panel=today.parquet [--held=AAPL,MSFT] \
   [--equity=250000] [--cash=40000] [--out=orders.csv] [--run_panel=PATH]
 
-The next day is the one after the panel's last. Make the panel as the run's was
-made, with newer days. The run's own panel is needed, too, because its training
-days determine how features are normalised; if it was moved, --run_panel is its
-new path. The program does not track what is held, or when it is sold.
+The next day is the day after the panel's last. Make the panel in the way that
+the run's panel was made, with newer days. The run's own panel is needed, too,
+because its training days determine how features are normalised; if it was
+moved, --run_panel is its new path. The program does not track what is held, or
+when it is sold.
 """
 
 from experiments import mains
@@ -62,7 +63,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _run_panel(given: MarketPanel) -> str | None:
-  """Returns the path of the run's own panel, or None for the recorded one."""
+  """Returns the path of the run's panel, or None for the recorded path."""
   if run_panel.RUN_PANEL.value is None and saved_runs.is_panel_of(
     options.RUN.value, given
   ):

@@ -16,7 +16,8 @@ from experiments import caches
 from experiments.command_line import MOST_DEVICES, STOPPED, one_line
 
 _ADVICE = 'to need less, lower '
-# Settings that increase memory, the one with the lowest cost in time first.
+# Settings that need less memory if lowered; lowering the first costs the least
+# time.
 _MEMORY = (
   'networks.sequence_block',
   'agent.acting_chunk',
@@ -30,8 +31,8 @@ def split_cpu(num_devices: int) -> None:
   """Splits the CPU into devices; must precede JAX's first computation.
 
   The small products of a recurrent loop use one core; a device for each core
-  uses all. With `num_devices` 0, a device for each core, JAX_NUM_CPU_DEVICES of
-  the environment takes precedence.
+  uses all. If `num_devices` is 0, there is a device for each core, unless the
+  environment has JAX_NUM_CPU_DEVICES, which then decides.
   """
   if not num_devices and 'JAX_NUM_CPU_DEVICES' in os.environ:
     return
@@ -63,7 +64,7 @@ def keep_compiled(folder: str | None) -> None:
 
 
 def about_compiling() -> str:
-  """Returns a message about the compilation that comes first."""
+  """Returns a message about the time that the first compilation takes."""
   folder = jax.config.values['jax_compilation_cache_dir']
   later = f', or seconds if {folder} holds the programs' if folder else ''
   # On two cores 15 s for small and about 50 s for a population of smoke; 65 s
@@ -117,7 +118,7 @@ def reporting_errors() -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-  """Returns the message for an error of JAX; '' for others and defects."""
+  """Returns the message for an error of JAX that a user can fix, else ''."""
   if isinstance(error, jax.errors.JaxRuntimeError):
     if 'RESOURCE_EXHAUSTED' in str(error):
       return _out_of_memory(error)
@@ -127,11 +128,12 @@ def _reason(error: BaseException) -> str:
 
 
 def _leave_without_others(status: int) -> None:
-  """Makes a process of several exit at once after Python's own exit handlers.
+  """Makes one of several processes exit without waiting for the others.
 
-  JAX would wait for the others, which wait for this one; once it is gone they
-  fail, too. All end as soon as they miss the first process, so that one leaves
-  last and they can still print their errors.
+  It skips the exit handlers registered before, such as JAX's, which would wait
+  for the other processes, as they wait for this one. Once it is gone, they
+  fail, too. All end as soon as the first process is gone, so that one waits a
+  few seconds, in which the others can print their errors.
   """
   if not jax.distributed.is_initialized():
     return
@@ -147,7 +149,7 @@ def _leave_without_others(status: int) -> None:
 
 
 def _out_of_memory(error: BaseException) -> str:
-  """Returns one line for an error that may list a device's memory in pages."""
+  """Returns one line for a memory error, whose message can be pages long."""
   lines = str(error).splitlines()
   line = next(s for s in lines if 'RESOURCE_EXHAUSTED' in s)
   reason = line.partition('RESOURCE_EXHAUSTED')[2].strip(' :.')

@@ -1,4 +1,4 @@
-"""Folders of compiled programs; imports nothing that JAX needs."""
+"""Manages folders of compiled programs, without importing JAX."""
 
 import contextlib
 import hashlib
@@ -7,7 +7,7 @@ import pathlib
 import platform
 import zlib
 
-_CHECKED = 'checked'  # its time is that of the last check of the entries
+_CHECKED = 'checked'  # a file; its modification time is that of the last check
 _ZLIB = b'\x78'  # the first byte of zlib's output
 
 
@@ -18,8 +18,9 @@ def folder(name: str, parent: str | None = None) -> str:
   kind of processor has its own folder.
 
   Args:
-    name: of the folder if `parent` is None.
-    parent: by default eigen3/NAME in the user's cache folder.
+    name: used only if `parent` is None.
+    parent: folder for all processors; by default eigen3/NAME in the user's
+      cache folder.
   """
   if parent is None:
     home = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
@@ -30,9 +31,10 @@ def folder(name: str, parent: str | None = None) -> str:
 def remove_damaged(folder: str) -> None:
   """Removes entries that a kill or a full disk truncated.
 
-  JAX would warn of one at every start, compile again and never replace it. Only
-  entries that are newer than the last check are read. Entries not by zlib (JAX
-  prefers zstandard if that is installed) are not checked.
+  JAX would warn of such an entry at every start, compile again and never
+  replace it. Only entries that are newer than the last check are read. Entries
+  that zlib did not compress (JAX prefers zstandard if that is installed) are
+  not checked.
   """
   place = pathlib.Path(folder)
   with contextlib.suppress(OSError):  # another process may be removing them

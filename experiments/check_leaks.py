@@ -3,11 +3,12 @@ r"""Proves that nothing looks ahead in a run's data and rules.
 eigen3 check_leaks --config=small \
   [--config.data.panel=panel.parquet | --source=PRICES [--context=vix.csv]]
 
-Replaces all values after some days. Everything that was known up to such a day
-must stay the same, bit for bit (see eigen3.evaluation.lookahead). With --source
-it makes the panel itself, and also replaces values that were read from the
-files. The policy is untrained: the proof concerns only what its actions depend
-on. A leak is an error that names the array and the day, and exit status 1.
+Chooses some days, and replaces all values after each. Everything that was known
+up to that day must stay the same, bit for bit (see
+eigen3.evaluation.lookahead). With --source it makes the panel itself, and also
+replaces values that were read from the files. The policy is untrained: the
+proof concerns only what its actions depend on. A leak is an error that names
+the array and the day, and exit status 1.
 """
 
 from experiments import mains
@@ -88,7 +89,7 @@ def _source() -> Source:
 def _untrained_policy(
   config: ml_collections.ConfigDict, panel: MarketPanel
 ) -> lookahead.Policy:
-  """Returns the policy without noise of a new agent."""
+  """Returns the policy of a new agent, without noise."""
   observed = config.data.observed_features
   environment = TradingEnvironment(
     panel, config.environment, observed_features=observed

@@ -18,7 +18,7 @@ from ml_collections.config_flags import config_path
 
 from experiments import usage
 
-STOPPED = 130  # exit status after an interrupt, as a shell has it
+STOPPED = 130  # exit status after an interrupt, as in shells
 MOST_DEVICES = 64
 flags.DEFINE_integer(
   'cpu_devices',
@@ -55,11 +55,11 @@ _PRINT_CONFIG = re.compile(r'--?print_config$')
 def define_config(words: str) -> flags.FlagHolder:
   """Defines --config and --print_config.
 
-  The definition already reads the command line; a --flagfile that cannot be
-  read ends the program.
+  Defining --config already reads the command line, so a --flagfile that cannot
+  be read ends the program here.
 
   Args:
-    words: the help of --config.
+    words: the help text of --config.
 
   Returns:
     The flag --config.
@@ -89,10 +89,12 @@ def parse(
 
   Args:
     argv: as sys.argv.
-    default_config: see `mains.run`, like `of_any_program` and `name`.
+    default_config: see `mains.run`.
+    of_any_program: see `mains.run`.
+    name: see `mains.run`.
 
   Returns:
-    The name of the program, without arguments.
+    What remains of `argv`: a list of the program's name only.
   """
   try:
     given = _expanded(argv, default_config)
@@ -137,7 +139,10 @@ def _answer(given: Sequence[str], name: str) -> None:
 
 
 def _read(argv: list[str], default_config: str) -> list[str]:
-  """Parses flags, with the default --config if needed; returns the rest."""
+  """Parses flags; returns the program's name and arguments that are not flags.
+
+  If --config is not given, it gets its default value.
+  """
   name, *given = argv
   is_default = default_config and not any(map(_CONFIG.match, given))
   if is_default:
@@ -157,12 +162,12 @@ class _Refused(ValueError):
 
 
 def _expanded(argv: Sequence[str], default_config: str) -> list[str]:
-  """Returns the arguments with those of flag files, without the program.
+  """Returns the arguments after the program's name, with flag files expanded.
 
-  A --config that is the name of a preset becomes the path of its file.
+  In --config, the name of a preset is replaced by FILE.py:PRESET.
 
   Raises:
-    _Refused: if there are several configs, or the file does not exist.
+    _Refused: if there are several --config, or its file does not exist.
   """
   given = flags.FLAGS.read_flags_from_files(argv[1:], force_gnu=False)
   configs = [i for i, s in enumerate(given) if _CONFIG.match(s)]
@@ -181,11 +186,11 @@ def _expanded(argv: Sequence[str], default_config: str) -> list[str]:
 
 
 def _path_of(config: str, default_config: str) -> str:
-  """Returns the path of settings, with the preset after a colon.
+  """Returns the value of --config as FILE.py or FILE.py:PRESET.
 
   Args:
-    config: such a path, or the name of a preset.
-    default_config: of the program; '' has no presets.
+    config: such a value, or the name of a preset of the program.
+    default_config: of the program; if it names no preset, there are none.
 
   Raises:
     _Refused: if the file does not exist.
@@ -209,7 +214,7 @@ def _check_presets() -> None:
   """Refuses --config.preset=NAME, which would not load that preset.
 
   Raises:
-    _Refused: saying how to choose a preset.
+    _Refused: if NAME is another preset; says how to choose one.
   """
   if 'config' not in flags.FLAGS:
     return
@@ -233,7 +238,7 @@ def _check_presets() -> None:
 
 
 def _check_given(default_config: str) -> None:
-  """Checks that settings belong to this program.
+  """Checks that the settings of --config belong to this program.
 
   Raises:
     _Refused: naming a section or field that is missing or unknown.
@@ -256,7 +261,7 @@ def check_program(
   like: ml_collections.ConfigDict,
   where: str,
 ) -> None:
-  """Checks that settings are of the same program as others.
+  """Checks that a config holds settings of this program.
 
   Args:
     config: settings to check.
@@ -264,7 +269,7 @@ def check_program(
     where: where they come from, for the message.
 
   Raises:
-    ValueError: if they differ in sections, or in fields of the section learner.
+    ValueError: if the two differ in sections, or in fields of `learner`.
   """
   found, expected = _outline(config), _outline(like)
   for name in sorted(found ^ expected):
@@ -276,7 +281,7 @@ def check_program(
 
 
 def _outline(config: ml_collections.ConfigDict) -> set[str]:
-  """Returns the names that differ between programs' settings."""
+  """Returns the names of all sections, and of the fields of `learner`."""
   return {*config, *(f'learner.{x}' for x in config.get('learner', ()))}
 
 
@@ -284,7 +289,7 @@ def _print_config(default_config: str) -> None:
   """Prints the differences from the preset, and ends the program.
 
   Raises:
-    _Refused: with --resume and no --config: the run's folder has its settings.
+    _Refused: with --resume and no --config; the settings are in the folder.
   """
   flag = flags.FLAGS['config']
   resumes = 'resume' in flags.FLAGS and flags.FLAGS.resume
@@ -308,7 +313,7 @@ def _print_config(default_config: str) -> None:
 
 
 def one_line(error: BaseException) -> str:
-  """Returns an error's message as one line, or its type if it is empty."""
+  """Returns an error's message as one line, or its type if there is none."""
   if isinstance(error, OSError) and error.strerror:
     where = f'{error.filename}: ' if error.filename else ''
     return f'{where}{error.strerror}'
@@ -317,14 +322,14 @@ def one_line(error: BaseException) -> str:
 
 
 def _last_line(error: Exception) -> str:
-  """Returns the reason only: ml_collections puts a traceback before it."""
+  """Returns only the last line: ml_collections puts a traceback before it."""
   return re.sub(
     r'^(\w+Error|ERROR:): ', '', str(error).strip().splitlines()[-1]
   )
 
 
 def _in_config(error: Exception) -> str:
-  """Returns where a file of settings fails, and why."""
+  """Returns a message that says where and why a file of settings fails."""
   place = traceback.extract_tb(error.__traceback__)[-1]
   file, line = place.filename, place.lineno
   if isinstance(error, SyntaxError):
@@ -335,9 +340,10 @@ def _in_config(error: Exception) -> str:
 
 
 def _unknown_setting(error: BaseException, argv: Sequence[str]) -> str:
-  """Returns ml_collections' message about a field, after the flag that sets it.
+  """Returns the message for an unknown setting, with the flag that sets it.
 
-  The message has the field alone, in quotes, and the nearest known one.
+  ml_collections' own message has only the last part of the setting's name, in
+  quotes, and the nearest known name.
   """
   while error.args and isinstance(error.args[0], BaseException):
     error = error.args[0]

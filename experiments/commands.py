@@ -10,10 +10,10 @@ class Command(NamedTuple):
   """Properties of a program that are needed before it is imported.
 
   Attributes:
-    options: modules of `experiments.options` that define its flags, its own
-      first.
-    config: the file of its settings in `experiments/configs`, a colon and the
-      default preset; '' if it has none.
+    options: modules of `experiments.options` that define its flags, in the
+      order of the help.
+    config: the file of its settings in `experiments/configs`, with a colon and
+      the default preset if it has presets; '' if it has no settings.
     of_any_program: whether it accepts settings of other programs.
   """
 

@@ -52,7 +52,7 @@ _MAY_DIFFER = (
   'scaled_actions',
   'trading_days',
 )
-_SEATS = 3  # default size of the committee, if there are so many runs
+_SEATS = 3  # default size of the committee; smaller with fewer runs
 _FILES = ('evaluation.json', 'evaluation.csv', 'evaluation.png')
 
 
@@ -159,7 +159,7 @@ def _seats(runs: int) -> int:
 
 
 def _controls(run: SavedRun) -> tuple[Callable[[str], Results], list[str]]:
-  """Returns a function from split to controls, and digests of trained ones."""
+  """Returns a function from split to controls, and the ranker's digest."""
 
   def of_split(split: str) -> Results:
     judge = getattr(run.experiment, split)
@@ -214,7 +214,7 @@ def _open_holdout(
 
 
 def _folder(run: SavedRun) -> pathlib.Path:
-  """Returns one path for a folder, whatever path was given."""
+  """Returns the run's folder as an absolute path, with links resolved."""
   return run.workdir.resolve()
 
 
@@ -273,7 +273,7 @@ def _pairs(
 
 
 def _difference(results, pairs: list[tuple[str, str]]) -> statistics.Interval:
-  """Returns the profit of --runs less that of --against, over seeds."""
+  """Returns the mean of the pairs' differences of profit, with its interval."""
 
   def profit(name: str) -> float:
     return results[name][0].summary['profit']

@@ -1,9 +1,9 @@
-"""Exports a run's champion to a file that acts with JAX alone.
+"""Exports a run's champion to a file that needs only JAX to act.
 
 eigen3 export --run=runs/first --out=policy.zip
 
-docs/interop.md describes the file and its use. Needs the package
-flatbuffers (pip install 'eigen3[export]').
+docs/interop.md describes the file and its use. To export, the package
+flatbuffers is needed (pip install 'eigen3[export]').
 """
 
 from experiments import mains

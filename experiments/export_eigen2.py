@@ -30,10 +30,10 @@ def export(
   """Writes the champion of a run; returns the step of its checkpoint.
 
   Args:
-    path: see `saved_runs.load`, as `panel`.
+    path: of the run or of a checkpoint, see `saved_runs.load`.
     out: the file.
-    agent_id: its number in a population of Eigen2.
-    panel: of the run, if it was moved.
+    agent_id: the agent's number in a population of Eigen2.
+    panel: new path of the run's panel, if it was moved.
 
   Raises:
     ValueError: if there is no run, it does not have Eigen2's settings, or

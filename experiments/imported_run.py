@@ -21,7 +21,7 @@ from experiments.configs import td3
 
 CONFIGS = pathlib.Path(td3.__file__)
 _PANEL = 'panel.parquet'
-# Settings of Eigen2's agents that ours can differ in.
+# Settings that an agent of Eigen2 needs.
 _NEEDED = {
   'environment.observe_account': False,
   'environment.scaled_actions': False,
@@ -43,7 +43,7 @@ def check_eigen2(config: ml_collections.ConfigDict, where: str) -> None:
   """Checks settings that an agent of Eigen2 needs; raises a ValueError.
 
   Args:
-    config: of a run.
+    config: settings of a run.
     where: prefix of a field's name in the message.
   """
   for field, needed in _NEEDED.items():
@@ -62,7 +62,8 @@ def settle(config: ml_collections.ConfigDict, agent: Eigen2Agent) -> int:
   """Sets the networks' sizes to an agent's; returns its number of stocks.
 
   Raises:
-    ValueError: if its networks do not match, or see other features.
+    ValueError: if the shapes of its networks do not fit together, or they see
+      another number of features than `config`.
   """
   dimensions = eigen2_agents.dimensions_of(agent)
   observed = config.data.observed_features
@@ -89,8 +90,8 @@ def make(
     out: the folder; it must not exist.
     agent: of Eigen2.
     panel: saved in the folder; `config` is set to its path.
-    config: all settings, as `settle` leaves them.
-    source: added to run.json as the origin.
+    config: all settings, changed by `settle`.
+    source: fields to add to run.json, which say where the agent is from.
 
   Raises:
     ValueError: if agent, panel and settings do not match.
@@ -128,7 +129,7 @@ def command(out: pathlib.Path, config: ml_collections.ConfigDict) -> str:
 def _imported(
   learner: SingleAgent, agent: Eigen2Agent, seed: int
 ) -> LearnerState:
-  """Returns a run before training, with the imported agent as champion."""
+  """Returns the state before training, with the imported agent as champion."""
   blank = learner.blank(jax.random.PRNGKey(seed))
   imported = eigen2_agents.into_state(agent, blank.agent)
   champion = blank.champion._replace(

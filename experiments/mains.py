@@ -37,10 +37,10 @@ def run(
   of_any_program: bool = False,
   name: str = '',
 ) -> None:
-  """Runs `main` under absl; an error that a user can fix is one line.
+  """Runs `main` under absl; prints an error that a user can fix as one line.
 
   A ValueError (ours name the file, field or argument), a number that is not
-  finite, an error of the file system, a full memory (of the host or of a
+  finite, an error of the file system, exhausted memory (of the host or of a
   device) and a wrong flag become `error: ...` on stderr and exit status 1. Any
   other exception is a defect and keeps its traceback. A Ctrl-C that `main` does
   not handle gives exit status 130.
@@ -49,8 +49,9 @@ def run(
     main: takes absl's remaining arguments: the program's name only.
     default_config: the value of --config if the command line has none. The
       flag's own default would be read before errors can be reported here.
-    of_any_program: accept settings of other programs than that of the default.
-    name: of the program, for --help; '' has no help of its own.
+    of_any_program: whether --config may hold settings of any program, not
+      only of the program that `default_config` belongs to.
+    name: of the program, for --help; '' if it is not in `COMMANDS`.
   """
   parse = functools.partial(
     command_line.parse,
@@ -69,7 +70,7 @@ def _guarded(
     # Libraries log much that only their authors need.
     logging.set_verbosity(logging.WARNING)
   try:
-    # After flags were read, as it imports JAX.
+    # Imported after flags are read, because it imports JAX.
     from experiments import backend
 
     backend.split_cpu(flags.FLAGS.cpu_devices)

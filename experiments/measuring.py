@@ -1,4 +1,4 @@
-"""Measures of a run's policy, and what is kept of it for other programs."""
+"""Measures a run's policy, and saves measures and actions in its folder."""
 
 import pathlib
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from eigen3.files import atomic_path, write_json
 from eigen3.learner import ranker
 from experiments import wiring
 
-ACTIONS = 'actions.npy'  # file of a run
+ACTIONS = 'actions.npy'  # a file in the run's folder
 
 
 def outcomes(
@@ -29,10 +29,10 @@ def outcomes(
     config: all settings.
     panel: the market.
     split: (start, stop); trades that settle later have no outcome.
-    days: successive ones, int [S].
+    days: S successive days of the split, int [S].
 
   Returns:
-    float32 [S, N], %, NaN if unknown; see `ranker.labels_of`.
+    float32 [S, N], in %, NaN if unknown; see `ranker.labels_of`.
   """
   labels = ranker.labels_of(wiring.make_environment(config, panel, split))
   found = np.full((len(days), panel.num_investable), np.nan, np.float32)
@@ -45,7 +45,7 @@ def outcomes(
 def validation_ic(
   experiment: wiring.Experiment, config: ml_collections.ConfigDict
 ) -> Callable[[Any], float]:
-  """Returns a function of actions on validation days to their mean rank IC."""
+  """Returns a function from actions on the validation days to mean rank IC."""
   judge = experiment.validation
   known = outcomes(
     config, experiment.panel, experiment.splits.validation, judge.days
@@ -53,7 +53,7 @@ def validation_ic(
 
   def mean_ic(actions: Any) -> float:
     daily = cross_section.rank_ic(actions[..., 0], known, judge.buyable)
-    daily = daily[np.isfinite(daily)]  # no day, if all are ordered alike
+    daily = daily[np.isfinite(daily)]  # none, if no day has a rank IC
     return float(daily.mean()) if len(daily) else 0.0
 
   return mean_ic
@@ -66,14 +66,14 @@ def write_measures(
   scores: np.ndarray,
   backtest: Backtest,
 ) -> None:
-  """Measures a policy on the held-out days, and writes that to a folder.
+  """Measures a policy on the held-out days; writes the measures to a folder.
 
   Args:
     experiment: of the run.
     config: all settings.
     workdir: of the run.
     scores: float [S, N], by which the policy orders the stocks.
-    backtest: of the policy.
+    backtest: of the policy, on the held-out days.
   """
   panel, judge = experiment.panel, experiment.holdout
   known = outcomes(config, panel, experiment.splits.holdout, judge.days)
@@ -85,6 +85,6 @@ def write_measures(
 
 
 def write_actions(workdir: pathlib.Path, actions: np.ndarray) -> None:
-  """Keeps actions on the held-out days, for a committee of runs."""
+  """Saves actions on the held-out days, for a committee of runs."""
   with atomic_path(workdir / ACTIONS) as path, path.open('wb') as file:
     np.save(file, actions)

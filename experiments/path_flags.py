@@ -11,7 +11,7 @@ flags.disclaim_key_flags()
 
 
 class _Path(flags.ArgumentParser):
-  """One path. A shell expands ~ only at a word's start, not after `--flag=`."""
+  """Parses a path and expands ~, which a shell does not do after `--flag=`."""
 
   syntactic_help = 'a path'
 
@@ -23,7 +23,7 @@ class _Path(flags.ArgumentParser):
 
 
 class _Paths(flags.ListParser):
-  """Several paths, separated by commas."""
+  """Parses paths that are separated by commas."""
 
   def parse(self, argument: str | list[str]) -> list[str]:
     return [os.path.expanduser(path) for path in super().parse(argument)]
@@ -53,7 +53,7 @@ def DEFINE_path(
 def DEFINE_paths(
   name: str, default: list[str] | None, help_text: str, **options: Any
 ) -> flags.FlagHolder:
-  """Defines a flag of a list of paths, as `DEFINE_path`."""
+  """Defines a flag of paths separated by commas; see `DEFINE_path`."""
   parser, serializer = _Paths(), flags.CsvListSerializer(',')
   words = _help_text(help_text, options)
   return flags.DEFINE(
@@ -64,7 +64,7 @@ def DEFINE_paths(
 def DEFINE_multi_path(
   name: str, default: list[str], help_text: str, **options: Any
 ) -> flags.FlagHolder:
-  """Defines a flag of a path that may be repeated, as `DEFINE_path`."""
+  """Defines a flag of one path that may be repeated; see `DEFINE_path`."""
   serializer = flags.ArgumentSerializer[str]()
   return flags.DEFINE_multi(
     _Path(), serializer, name, default, help_text, **options
@@ -72,5 +72,5 @@ def DEFINE_multi_path(
 
 
 def _help_text(help_text: str, options: Mapping[str, Any]) -> str:
-  """Returns a flag's help, which says if the flag is required."""
+  """Returns a flag's help; adds 'Required.' if the flag is required."""
   return f'{help_text} Required.' if options.get('required') else help_text

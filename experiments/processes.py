@@ -1,4 +1,4 @@
-"""Joins several processes into one run, as flags of the programs say."""
+"""Joins several processes into one run, according to the flags."""
 
 import sys
 
@@ -14,8 +14,8 @@ def join() -> None:
   CPU devices communicate by gloo, JAX's default.
 
   Raises:
-    ValueError: if flags do not match, JAX detects no cluster, the address is in
-      use, or processes have different numbers of devices.
+    ValueError: if the flags do not fit together, JAX detects no cluster, the
+      processes do not connect, or their numbers of devices differ.
   """
   address = options.COORDINATOR.value
   given = (options.NUM_PROCESSES.value, options.PROCESS_ID.value)

@@ -24,8 +24,8 @@ from experiments.wiring import Experiment
 # The width of the square product that measures the peak rate: on an accelerator
 # a smaller one leaves part of it idle, on a CPU a larger one takes seconds.
 _WIDTH, _WIDTH_ON_CPU = 8192, 1024
-# With these settings a program computes nothing twice, and its trace has it
-# all.
+# With these settings a program computes nothing twice, and all its operations
+# can be counted when JAX traces it.
 _PLAIN = {
   'networks.sequence_block': 0,
   'networks.evaluation_block': 0,
@@ -42,7 +42,7 @@ def check(config: ml_collections.ConfigDict) -> None:
   """Checks that a run has enough iterations for --profile.
 
   Raises:
-    ValueError: unless it is from 1 to the number of iterations less one.
+    ValueError: unless --profile is from 1 to the number of iterations less one.
   """
   units = 'generations' if 'evolution' in config else 'iterations'
   wanted, most = options.PROFILE.value, config.learner[units] - 1
@@ -63,14 +63,14 @@ class Profile:
   """A learner that traces the first iterations after compilation.
 
   Attributes:
-    unit: the learner's, as all functions but `close`.
+    unit: the learner's, like `count`, `blank` and `begin`.
     folder: of the trace.
     traced: seconds of each traced iteration.
-    others: seconds of later iterations.
+    others: seconds of each later iteration.
   """
 
   def __init__(self, learner: Learner, folder: pathlib.Path, wanted: int):
-    """Traces `wanted` iterations; 0 is none."""
+    """Wraps `learner` to trace `wanted` iterations; 0 traces none."""
     self.unit, self.count = learner.unit, learner.count
     self.blank, self.begin = learner.blank, learner.begin
     self.folder = folder
@@ -82,9 +82,9 @@ class Profile:
     self._is_compiled = self._is_tracing = False
 
   def _timed(self, state: Any) -> tuple[Any, Any]:
-    """Runs an iteration; times all but the first, and traces the next few.
+    """Runs an iteration; times all but the first, which compiles.
 
-    The first compiles.
+    The next ones are also traced, as many as wanted.
     """
     if not self._is_compiled:
       self._is_compiled = True
@@ -126,8 +126,8 @@ def print_report(
 
   Args:
     profile: of a finished training; without traces nothing is printed.
-    build: `(config, spread) -> Experiment`, of its program.
-    config: all its settings.
+    build: `(config, spread) -> Experiment`, of the training program.
+    config: all settings.
     resolved: the values of settings that were 'auto'.
   """
   if not profile.traced:
@@ -162,8 +162,8 @@ def count(
 ) -> float:
   """Counts the operations of an iteration's matrix products, on all devices.
 
-  The count is of a program that computes nothing twice, which is only traced.
-  In the policy's loss it includes all critics; XLA computes only one.
+  The program is traced, not run, in a form that computes nothing twice. In the
+  policy's loss all critics are counted, although XLA computes only those used.
 
   Args:
     build: as for `print_report`.

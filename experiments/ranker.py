@@ -39,7 +39,8 @@ def main(argv: Sequence[str]) -> None:
 def _begin(workdir: pathlib.Path, seed: int | None) -> None:
   """Trains with one seed, in its own folder."""
   config = options.CONFIG.value.copy_and_resolve_references()
-  # A run that starts again opens its held-out days for the same policy only.
+  # The folder may hold the ledger of an earlier start. It allows only the same
+  # policy to open the held-out days again.
   kept = (ledger.FILE,)
   run_directory.check_new(workdir, kept, resumes=False)
   seeds.settle(config, seed)

@@ -1,10 +1,10 @@
-"""Makes the page of a run, or of several seeds of one setting.
+"""Makes the page of a run, or of runs that differ only in their seed.
 
 eigen3 report --run=runs/td3_small_seed0
 eigen3 report --run='runs/td3_small_seed*' --out=seeds.html
 
-It opens no held-out days: where the champions were judged on them before, the
-page is about these days, else about the validation days.
+It opens no held-out days: the page is about these days if all champions were
+judged on them before, else about the validation days.
 """
 
 from experiments import mains
@@ -54,7 +54,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _check_alike(runs: Sequence[SavedRun]) -> None:
-  """Raises a ValueError if settings differ, or seeds are equal."""
+  """Raises a ValueError if settings but the seed differ, or if seeds repeat."""
   first, seeds = runs[0], [run.config.seed for run in runs]
   for run in runs[1:]:
     # Runs that differ only in the seed share their experiment.
@@ -72,7 +72,7 @@ def _check_alike(runs: Sequence[SavedRun]) -> None:
 
 
 def _occasion(runs: Sequence[SavedRun]) -> run_page.Occasion:
-  """Returns the held-out days if opened by all champions, else validation."""
+  """Describes the held-out days if all were judged on them, else validation."""
   experiment = runs[0].experiment
   closed = [
     run.name

@@ -41,7 +41,7 @@ class SavedRun(NamedTuple):
     workdir: the run's folder.
     config: its settings.
     experiment: its market and judges; runs that differ by seed share one.
-    agent: the champion.
+    agent: the agent with the champion's policy.
     step: of the checkpoint.
   """
 
@@ -82,7 +82,7 @@ def load(paths: Sequence[str], panel: str | None = None) -> list[SavedRun]:
     paths: each is a run's folder, for its latest readable checkpoint, or
       RUN/checkpoints/STEP, for the checkpoint of that step.
     panel: new path of the panel that they were trained on; None is the
-      recorded one.
+      recorded path.
 
   Raises:
     ValueError: if there is no run or checkpoint, it cannot be read, or its
@@ -95,8 +95,8 @@ def load(paths: Sequence[str], panel: str | None = None) -> list[SavedRun]:
     config = settings_of(workdir)
     config.data.panel = panel or config.data.panel
     wiring.settle_panel(config.data, workdir, f'--{_RUN_PANEL}')
-    # Blocks and kernels suit the present machine; the dtype of products is the
-    # run's own.
+    # Blocks and kernels are chosen for the present machine; the dtype of
+    # products stays that of the run.
     config.networks.lstm_kernel = AUTO
     before = run_directory.read_sizes(workdir)
     kept = {name: x for name, x in before.items() if name == _DTYPE}
@@ -125,10 +125,10 @@ def is_panel_of(path: str, panel: MarketPanel) -> bool:
 
 
 def settings_of(workdir: pathlib.Path) -> ml_collections.ConfigDict:
-  """Returns a run's settings, with defaults for those added since then.
+  """Returns a run's settings, with defaults for those added since it began.
 
   Raises:
-    ValueError: if there is no run, or its settings are of another version.
+    ValueError: if there is no run, or this version cannot read its settings.
   """
   stored = run_directory.read_config(workdir)
   try:
@@ -139,7 +139,7 @@ def settings_of(workdir: pathlib.Path) -> ml_collections.ConfigDict:
 
 
 def sizes_given(workdir: pathlib.Path) -> dict[str, Any]:
-  """Returns a run's values of settings that may be 'auto', by full name.
+  """Returns a run's settings that may be 'auto' but are set, by full name.
 
   Raises:
     ValueError: if there is no run, or its settings cannot be read.
@@ -159,13 +159,13 @@ def updated(
   stored: Mapping[str, Any],
   workdir: pathlib.Path,
 ) -> ml_collections.ConfigDict:
-  """Returns `config`, locked, updated with the settings stored in a folder.
+  """Updates `config` with a run's stored settings; returns it, locked.
 
   Raises:
-    ValueError: if some of them are not in `config`.
+    ValueError: if `config` lacks some of them; names `workdir`.
   """
   try:
-    with config.ignore_type():  # such as of a tuple that was empty
+    with config.ignore_type():  # e.g. of a tuple whose default is empty
       config.lock().update(_with_tuples(stored))
   except (AttributeError, KeyError, TypeError, ValueError) as error:
     raise _other_version(workdir, error) from error
@@ -194,10 +194,13 @@ def _other_version(workdir: pathlib.Path, error: Exception) -> ValueError:
 def defaults_of(
   settings: Mapping[str, Any] | ml_collections.ConfigDict,
 ) -> ml_collections.ConfigDict:
-  """Returns defaults, unlocked, for settings that a run's own lack.
+  """Returns defaults, unlocked, for settings that an older run lacks.
 
-  They are those of its program and preset. Where a newer setting changes the
-  behaviour by default, the value is the one that keeps the old behaviour.
+  They are the values of the run's program and preset. But if the default of a
+  newer setting changes the behaviour, it gets the value that keeps the old one.
+
+  Args:
+    settings: all of the run's settings.
 
   Raises:
     ValueError: for an unknown preset.
@@ -219,7 +222,7 @@ def defaults_of(
 
 
 def _without_common_fitness(config: ml_collections.ConfigDict) -> None:
-  """Restores defaults from before populations played common slices."""
+  """Restores the defaults from before populations played common slices."""
   before = erl.get_config('smoke+eigen2')
   for section, names in (
     ('learner', ('fitness_play', 'fitness_memory', 'validation_play')),
@@ -240,14 +243,14 @@ def market_of(run: SavedRun, panel: MarketPanel) -> Market:
   those of the new one.
 
   Raises:
-    ValueError: if the panel lacks a feature, or is shorter than the context.
+    ValueError: if the panel lacks a feature or is too short.
   """
   days = run.config.environment.context_days
   trained = run.experiment.panel
   names = tuple(run.config.data.observed_features)
   needed = days
   if panel.dates[0] > trained.dates[0] and any(x in SCALED for x in names):
-    needed += YEAR_DAYS  # else the usual move would be that of fewer days
+    needed += YEAR_DAYS  # scaled features need the moves of a year before
   require(
     panel.num_days >= needed,
     '--panel',
@@ -265,7 +268,7 @@ def normalisation_of(run: SavedRun) -> Normalisation:
 
 
 def act(run: SavedRun, market: Market) -> tuple[np.ndarray, np.ndarray]:
-  """Returns the champion's actions [N, 2] on the last day, and attention [C].
+  """Returns the champion's actions [N, 2] and attention [C] on the last day.
 
   Raises:
     ValueError: if the champion observes its account, too.
@@ -285,7 +288,7 @@ def act(run: SavedRun, market: Market) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _parse(path: str) -> tuple[pathlib.Path, int | None]:
-  """Returns the run's folder, and the checkpoint if one is named."""
+  """Returns the run's folder, and the checkpoint's step or None."""
   given = pathlib.Path(path)
   if given.parent.name == 'checkpoints' and given.name.isdigit():
     return given.parent.parent, int(given.name)
@@ -304,7 +307,7 @@ def champion(
     step: of the checkpoint; None is the latest.
 
   Raises:
-    ValueError: if there is no such checkpoint, or it does not fit.
+    ValueError: if there is no such checkpoint, or it does not fit the learner.
   """
   like = jax.tree.map(
     lambda x: jnp.zeros(x.shape, x.dtype), learner.abstract_state()
@@ -324,7 +327,7 @@ def champion(
 
 
 def without_seed(config: ml_collections.ConfigDict) -> str:
-  """Returns all other settings, as text that can be compared."""
+  """Returns all settings but the seed, as text that can be compared."""
   settings = json.loads(config.to_json())
   settings.pop('seed')
   return json.dumps(settings, sort_keys=True)

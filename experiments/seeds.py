@@ -1,4 +1,4 @@
-"""Several seeds in one process, which compiles only once."""
+"""Runs several seeds in one process, which compiles only once."""
 
 import atexit
 import os
@@ -16,14 +16,17 @@ from experiments.options import seeds as options
 
 
 def runs(workdir: str) -> Iterator[tuple[int | None, pathlib.Path]]:
-  """Yields each seed to train and its folder.
+  """Yields each seed to train and the folder of its run.
+
+  Without --seeds there is one run, in `workdir`. Its seed is None, which stands
+  for the seed of the settings.
 
   Args:
-    workdir: the folder of the run if there are no --seeds; its seed, None here,
-      is then that of the settings.
+    workdir: the folder of that run, or of the seeds' folders.
 
   Raises:
-    ValueError: if seeds are not distinct whole numbers.
+    ValueError: if seeds are not distinct whole numbers, or if --vary_market is
+      given without --seeds.
   """
   if not options.SEEDS.value:
     require(
@@ -45,7 +48,11 @@ def runs(workdir: str) -> Iterator[tuple[int | None, pathlib.Path]]:
 
 
 def settle(config: ml_collections.ConfigDict, seed: int | None) -> None:
-  """Sets a seed from `runs`; raises a ValueError if it has no market."""
+  """Writes a seed that `runs` yielded into `config`; None changes nothing.
+
+  Raises:
+    ValueError: if --vary_market is given and the panel is a file.
+  """
   if seed is None:
     return
   config.seed = seed
@@ -56,7 +63,7 @@ def settle(config: ml_collections.ConfigDict, seed: int | None) -> None:
 
 
 class Shared:
-  """Builds experiments; those that differ only by seed share a learner."""
+  """Builds experiments; keeps the learner if only the seed has changed."""
 
   def __init__(
     self, build: Callable[[ml_collections.ConfigDict], wiring.Experiment]
@@ -65,7 +72,7 @@ class Shared:
     self._last: tuple[str, wiring.Experiment] | None = None
 
   def build(self, config: ml_collections.ConfigDict) -> wiring.Experiment:
-    """Returns the parts that a config describes."""
+    """Returns the experiment that a config describes."""
     alike = config.copy_and_resolve_references()
     alike.seed = 0
     name = alike.to_json()
@@ -79,8 +86,8 @@ class Shared:
 def _compile_once() -> None:
   """Caches compiled programs while this process lives.
 
-  Learners of other markets have their own functions, which are traced again;
-  their programs are equal.
+  With --vary_market each seed has a new learner, whose functions are traced
+  again; but the programs are equal and are found in the cache.
   """
   if jax.config.values['jax_compilation_cache_dir'] is None:
     folder = tempfile.mkdtemp(prefix=f'eigen3_{os.getpid()}_')

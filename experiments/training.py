@@ -57,14 +57,14 @@ class Program(NamedTuple):
 
   Attributes:
     title: of its pictures.
-    build: `(config, spread=True) -> Experiment`, the parts that a config
-      describes, sharded over all devices or not.
-    record: `(experiment, evaluate, workdir, config, sinks) -> loop.Record`, its
-      logs.
-    facts: `(experiment, final state)`, for summary.json.
+    build: `(config, spread=True) -> Experiment`, builds the experiment that a
+      config describes; `spread` shards it over all devices.
+    record: `(experiment, evaluate, workdir, config, sinks) -> loop.Record`,
+      makes the logs.
+    facts: `(experiment, final state)`, returns fields of summary.json.
     conclude: `(experiment, state, config, workdir, remark)`, writes reports of
       this program only and returns the names of their files; the remark is
-      what every reader must know of the data.
+      what every reader must know about the data.
   """
 
   title: str
@@ -117,7 +117,7 @@ def _begin(
     wiring.settle_panel(config.data, begun)
     before = {}
     if begun is not None:
-      # A run older than other forms of the LSTM continues without them.
+      # A run that began before the LSTM had other forms continues without them.
       before = {
         'networks.lstm_kernel': 'scan',
         'networks.lstm_directions': 'apart',
@@ -142,10 +142,13 @@ def _begin(
 def _settings(
   workdir: pathlib.Path, seed: int | None, resume: bool
 ) -> ml_collections.ConfigDict:
-  """Returns the settings of the flags, or of the folder if it is resumed.
+  """Returns the settings of --config, or with --resume alone those of the run.
+
+  Both include the changes by flags such as --config.seed.
 
   Raises:
-    ValueError: if the run in the folder began with other settings.
+    ValueError: if the run in the folder cannot be resumed, or began with other
+      settings.
   """
   flag = flags.FLAGS['config']
   config = options.CONFIG.value.copy_and_resolve_references()
@@ -171,9 +174,9 @@ def _settings(
 def _begun(
   workdir: pathlib.Path, seed: int | None, resume: bool
 ) -> pathlib.Path | None:
-  """Returns the folder of a run to take settings from, if one has begun.
+  """Returns the folder whose settings a resumed run takes; None if it is new.
 
-  For a seed that had not started when its program ended, it is the folder of
+  For a seed that had not begun when its program ended, it is the folder of
   another seed.
   """
   if resume or seed is None or not options.RESUME.value:
@@ -239,7 +242,7 @@ def _check_start(config: ml_collections.ConfigDict) -> None:
   """Checks --start_from, before the run's folder is made.
 
   Raises:
-    ValueError: for a population, or if that run does not exist.
+    ValueError: for a population, or if the run to start from does not exist.
   """
   start = options.START_FROM.value
   if start:
@@ -258,7 +261,7 @@ def _started(
   """Returns the state before training, with the agent of another run.
 
   Raises:
-    ValueError: if it has no checkpoint, or its networks are others.
+    ValueError: if that run has no checkpoint, or other networks.
   """
   fingerprint = run_directory.read_data(run)['hash']
   try:
@@ -307,7 +310,7 @@ def _evaluation(
 def _sinks(
   workdir: pathlib.Path, config: ml_collections.ConfigDict
 ) -> Sequence[logs.Sink]:
-  """Returns destinations of metrics from flags, beside the run's folder."""
+  """Returns where metrics go besides the run's folder, as flags say."""
   project = options.WANDB.value
   if project is None or not parallel.is_first_process():
     return ()
@@ -335,7 +338,7 @@ def _conclude(
   write_table(workdir / 'daily.csv', summary.daily_returns(results))
   write_table(workdir / 'trades.csv', agent.trades)
   deflated = summary.deflated(results, trials.read([workdir]))
-  # Its presence marks the run as done; a picture or a page that fails later
+  # This file marks the run as done, so a picture or a page that fails later
   # does not lose the result.
   write_json(
     workdir / 'summary.json',
@@ -420,7 +423,12 @@ def _judged(
   workdir: pathlib.Path,
   state: Any,
 ) -> tuple[dict[str, Results], int, Actions]:
-  """Returns champion and controls by split, openings, and the last actions."""
+  """Judges the champion and the controls.
+
+  Returns:
+    Results by split; how often the held-out days were opened; and the
+    champion's actions on the last split.
+  """
   learner = experiment.learner
   champion = learner.champion(state)
   beside = {}

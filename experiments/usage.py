@@ -61,7 +61,7 @@ def of_program(name: str, preset: str = '') -> str:
 
   Args:
     name: one of `COMMANDS`; for other programs only flags are shown.
-    preset: whose settings are shown; if unknown, those of the default.
+    preset: the preset whose settings are shown; the default if unknown.
   """
   parts, by_module = [], flags.FLAGS.flags_by_module_dict()
   own, shared = [], by_module.get(_SHARED, [])
@@ -94,9 +94,9 @@ def differences(
   """Lists the settings that differ from a preset.
 
   Args:
-    before: settings of a preset.
-    config: settings.
-    source: the preset's name, to print.
+    before: settings of the preset.
+    config: settings to compare with it.
+    source: name of the preset, to print.
   """
   past, present = flatten(before), flatten(config)
   lines = [
@@ -110,7 +110,7 @@ def differences(
 
 
 def _described(name: str) -> str:
-  """Returns a program's module docstring without the slow import."""
+  """Returns a program's module docstring, without importing the module."""
   spec = importlib.util.find_spec(module_of(name))
   assert spec is not None
   assert spec.origin is not None

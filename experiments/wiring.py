@@ -55,12 +55,13 @@ class Experiment(NamedTuple):
   Attributes:
     panel: all days.
     splits: of the days.
-    learner: bound to the training days; a `SingleAgent` or a `Population`,
-      which have `champion` and `greedy_actions`, or a `Ranker`.
+    learner: trains on the training days; a `SingleAgent` or a `Population`,
+      which have `champion` and `greedy_actions`, a `Ranker` or a
+      `TabularRanker`, or None.
     validation: judge of agents during training.
     holdout: judge of the champion at the end.
-    device: that it is built for.
-    sizes: by full name, values of settings that were 'auto'.
+    device: the device that the learner is built for.
+    sizes: values of the settings that may be 'auto', by full name.
   """
 
   panel: MarketPanel
@@ -75,9 +76,9 @@ class Experiment(NamedTuple):
 def reseeded(
   experiment: Experiment, config: ml_collections.ConfigDict
 ) -> Experiment:
-  """Returns an experiment with another seed; only the judges change.
+  """Returns an experiment with the seed of `config`; only its judges change.
 
-  So compiled functions are reused.
+  The learner, with its compiled functions, is reused.
   """
   hidden = None
   if not config.data.panel:
@@ -103,7 +104,7 @@ def build(
   Args:
     config: all settings.
     spread: whether to use all devices.
-    panel: replaces the one that `config.data` describes.
+    panel: if given, replaces the panel that `config.data` describes.
 
   Raises:
     ValueError: if a setting, the panel's file or its length does not fit.
@@ -126,7 +127,8 @@ def build_population(
   """Builds a population and its market.
 
   Agents are divided among devices, because they communicate only in breeding.
-  Columns of a batch are divided only if each agent has several devices.
+  The columns of an agent's batch are divided only if `devices_per_agent` is
+  above 1.
 
   Args:
     config: all settings.
@@ -151,7 +153,7 @@ def build_population(
 def validation_environment(
   config: ml_collections.ConfigDict, panel: MarketPanel, days: tuple[int, int]
 ) -> TradingEnvironment:
-  """Returns the environment that validates a population on (start, stop)."""
+  """Returns the environment for validation on the days (start, stop)."""
   if config.learner.validation_play == 'continuous':
     config = config.copy_and_resolve_references()
     config.environment = ml_collections.ConfigDict(
@@ -187,8 +189,8 @@ def build_ranker(
   spread: bool = True,
   panel: MarketPanel | None = None,
 ) -> Experiment:
-  """Builds the supervised ranker like `build`; `config` also has `ranker`."""
-  td3.check_settings(config.agent)  # which determines its budget
+  """Builds the supervised ranker; see `build`. `config` also has `ranker`."""
+  td3.check_settings(config.agent)  # determines the ranker's budget
   if 'evolution' not in config:
     single_agent.check_settings(config.learner)
   mesh = parallel.make_mesh() if spread else None
@@ -220,7 +222,7 @@ def build_ranker(
 def fit_ranker(
   experiment: Experiment, config: ml_collections.ConfigDict
 ) -> tuple[Fitted, Ranking]:
-  """Trains the ranker of `build_ranker`; returns it and its policy."""
+  """Trains the ranker of `build_ranker`; returns the result and its policy."""
   learner = experiment.learner
   threshold = -np.inf if config.ranker.threshold == 'none' else None
 
@@ -243,13 +245,13 @@ def critic_hurdle(
 ) -> Ranking:
   """Returns a policy that buys the stock that the final critics value most.
 
-  It buys if that value exceeds a hurdle, the constant that earned the most on
-  the validation days.
+  The policy buys only if that value exceeds a hurdle, the constant that earned
+  the most on the validation days.
 
   Args:
     experiment: of a single agent.
     config: all settings.
-    state: of the run.
+    state: the learner's final state.
 
   Raises:
     ValueError: for a population, a discount above 0, or a reward that is not
@@ -289,12 +291,12 @@ def without_learner(config: ml_collections.ConfigDict) -> Experiment:
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Checks settings that no part checks; a ValueError names the field."""
+  """Checks settings that nothing else checks; a ValueError names the field."""
   settings.check('', config, {'preset': settings.TEXT, 'seed': settings.SEED})
   settings.check('data', config.data, _DATA)
   evaluation = config.evaluation
   settings.check('evaluation', evaluation, _EVALUATION)
-  # Such a policy orders the stocks by its account, too.
+  # Otherwise a policy orders the stocks by its account, too.
   is_plain = not config.environment.observe_account
   for field, value in (('measures', False), ('champion_by', SCORE)):
     settings.require(
@@ -312,7 +314,7 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
 
 
 def check_fields(config: ml_collections.ConfigDict) -> None:
-  """Checks each setting of a training, without data.
+  """Checks each setting of a training run on its own, without data.
 
   Whether settings fit the data, or each other, is checked when an experiment is
   built.
@@ -329,11 +331,11 @@ def check_fields(config: ml_collections.ConfigDict) -> None:
 
 
 def check_reward(config: ml_collections.ConfigDict) -> None:
-  """Checks that rewards can be credited to their orders.
+  """Checks that learning includes rewards that are paid after an order's day.
 
   Raises:
-    ValueError: if a reward is paid after the day of its order, and the discount
-      or the stored steps leave it out.
+    ValueError: if the reward is paid later, and the discount is 0 or replay
+      does not store the settlement days.
   """
   name = config.environment.reward
   reward = rewards.find(name)
@@ -359,7 +361,7 @@ def check_reward(config: ml_collections.ConfigDict) -> None:
 def _mesh_of_agents(
   config: ml_collections.ConfigDict,
 ) -> jax.sharding.Mesh | None:
-  """Returns the mesh: groups of devices, each sharing an agent's batch."""
+  """Returns the mesh; its groups of devices each share an agent's batch."""
   each, count = config.devices_per_agent, jax.device_count()
   settings.require(
     settings.AT_LEAST_ONE.meets(each) and count % each == 0,
@@ -462,7 +464,7 @@ def make_environment(
     config: all settings.
     panel: the market.
     days: of its episodes.
-    of: names these days in errors.
+    of: what error messages call these days.
 
   Raises:
     ValueError: if a setting or the number of days does not fit.
@@ -535,7 +537,7 @@ def about_machine(experiment: Experiment) -> dict[str, Any]:
 
 
 def sizes_line(experiment: Experiment) -> str:
-  """Returns the sizes of a run as one line."""
+  """Returns the device and the sizes of a run as one line."""
   device = experiment.device
   kind = '' if device.kind == device.backend else f' ({device.kind})'
   found = [f'{x.rpartition(".")[2]} {y}' for x, y in experiment.sizes.items()]
@@ -576,7 +578,7 @@ def settle_panel(
 def way_to_panel(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> dict[str, str]:
-  """Returns the panel's path relative to the run; see `settle_panel`."""
+  """Returns the panel's path relative to the run's folder, for run.json."""
   if not config.panel:
     return {}
   return {_WAY_TO_PANEL: os.path.relpath(config.panel, workdir)}
@@ -585,7 +587,7 @@ def way_to_panel(
 def load_panel(
   config: ml_collections.ConfigDict,
 ) -> tuple[MarketPanel, data.SyntheticMarket | None]:
-  """Returns the panel of a file or of the embedded market, and that market."""
+  """Returns the panel, and the embedded market or None if it is a file's."""
   if config.panel:
     try:
       return MarketPanel.load(os.path.expanduser(config.panel)), None

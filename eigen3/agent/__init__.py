@@ -1,4 +1,4 @@
-"""Learning from transitions: TD3 (with DDPG as a preset) and its replay."""
+"""Learning from transitions: TD3 (DDPG is a special case) and its replay."""
 
 import inspect
 
@@ -39,22 +39,24 @@ def make_agent(
   constrain: Constrain = lambda observations, unit_actions: unit_actions,
   shared: Shared | None = None,
 ) -> Agent:
-  """Binds the algorithm that `config.algorithm` names to networks.
+  """Builds an agent with the algorithm that `config.algorithm` names.
 
-  The name is that of a registered algorithm, or the Python path of a `Maker`.
+  This is the name of a registered algorithm, or the import path of a `Maker`.
+  `make_td3` describes the arguments in full.
 
   Args:
-    actor: as in `make_td3`, like all of these.
-    double_critic: critics.
+    actor: the policy's network.
+    double_critic: the critics' network.
     observe: turns context and observations into the networks' inputs.
     action_spec: the box of actions.
     config: the `agent` section.
-    constrain: how the environment changes actions.
-    shared: parts of networks with one extractor; passed on only if there are
-      any, because not every algorithm supports them.
+    constrain: replaces parts of actions that the environment ignores.
+    shared: parts of networks with one extractor, or None; passed on only if
+      given, because not every algorithm supports them.
 
   Raises:
-    ValueError: for a setting out of range, or an unknown algorithm.
+    ValueError: for a setting out of range or an unknown algorithm, or if
+      `shared` is given and the algorithm does not support it.
   """
   maker = settings.named(
     'agent.algorithm',

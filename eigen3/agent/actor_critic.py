@@ -12,10 +12,10 @@ class ActorCritic:
   """Actor and critics that read the same inputs, or shared features of them.
 
   Attributes:
-    whole_actor: acts on inputs.
-    actor: acts on the output of `encode`.
-    critic: values actions given the output of `encode`.
-    are_shared: whether there is one extractor.
+    whole_actor: maps inputs to actions.
+    actor: maps the output of `encode` to actions.
+    critic: values actions, given the output of `encode`.
+    are_shared: whether actor and critics share one extractor.
   """
 
   def __init__(self, actor, critic, shared: Shared | None):
@@ -26,13 +26,13 @@ class ActorCritic:
     self.critic = shared.double_critic if shared else critic
 
   def encode(self, params, state, key, x, is_training):
-    """Encodes x if an extractor is shared; otherwise returns it.
+    """Encodes x if the extractor is shared; otherwise returns x unchanged.
 
     Args:
       params: of the critics, including the extractor's.
       state: of the critics, including the extractor's.
       key: for dropout, or None.
-      x: input of the whole networks.
+      x: input of the networks, such as a window.
       is_training: see `networks.Networks`.
 
     Returns:
@@ -45,7 +45,7 @@ class ActorCritic:
     )
 
   def encode_for_loss(self, params, state, key, x):
-    """As `encode` in training mode; also returns a key for the heads."""
+    """Encodes x in training mode; also returns a key for the heads."""
     if self._shared is None:
       return x, state, key
     key, key_extractor = jax.random.split(key)
@@ -74,7 +74,7 @@ class ActorCritic:
     return actor, (params, state)
 
   def policy(self, actor: Network, critic: Network) -> Policy:
-    """Returns the policy that `whole_actor` takes."""
+    """Returns the parameters and state that `whole_actor` takes."""
     if self._shared is None:
       return policy_of(actor)
     return Policy(
@@ -85,7 +85,10 @@ class ActorCritic:
   def with_policy(
     self, actor: Network, critic: Network, policy: Policy
   ) -> tuple[Network, Network]:
-    """Returns actor and critic with a policy's weights, extractor included."""
+    """Returns actor and critic with a policy's weights.
+
+    Those of a shared extractor are kept in the critic.
+    """
     params, state = policy
     if self._shared is not None:
       params, critic_params = self._shared.split(params, critic.online_params)

@@ -1,4 +1,4 @@
-"""TD3's losses on RLax: per-example functions for the caller to vmap."""
+"""TD3's losses, built on RLax, for one example each; the caller vmaps them."""
 
 import chex
 import jax
@@ -14,11 +14,11 @@ _LEAST_ROOM = 1e-3
 def twin_critic_loss(
   q_tm1: Array, r_t: Array, discount_t: Array, q_t: Array
 ) -> Array:
-  """Squared error of every critic against the lowest bootstrap value.
+  """Computes the squared errors of all critics against one common target.
 
   Clipped double Q-learning (Fujimoto et al. 2018,
-  https://arxiv.org/abs/1802.09477): all critics share one target, from the
-  lowest target critic.
+  https://arxiv.org/abs/1802.09477): the target is bootstrapped from the lowest
+  value of the target critics.
 
   Args:
     q_tm1: values of the taken action by the online critics, [K].
@@ -51,8 +51,8 @@ def room_along(unit_action: Array, dqda: Array) -> Array:
   https://arxiv.org/abs/1511.04143) to outputs that are already squashed.
 
   Args:
-    unit_action: the policy's, in [-1, 1], any shape.
-    dqda: gradient of the critic's value, same shape.
+    unit_action: the policy's action, in [-1, 1], any shape.
+    dqda: gradient of the critic's value at that action, same shape.
 
   Returns:
     Positive weights of the same shape.
@@ -64,7 +64,7 @@ def room_along(unit_action: Array, dqda: Array) -> Array:
 
 
 def policy_loss(a_t: Array, dqda_t: Array) -> Array:
-  """A loss whose negative gradient is the critic's gradient by the action.
+  """Computes a loss whose negative gradient is the critic's gradient, dQ/da.
 
   Deterministic policy gradient (Silver et al. 2014,
   http://proceedings.mlr.press/v32/silver14.pdf).
@@ -77,5 +77,5 @@ def policy_loss(a_t: Array, dqda_t: Array) -> Array:
     The loss, [].
   """
   chex.assert_equal_shape([a_t, dqda_t])
-  # RLax returns one loss an entry; their sum has the critic's own gradient.
+  # RLax returns one loss per entry; their sum has the critic's own gradient.
   return jnp.sum(rlax.dpg_loss(jnp.ravel(a_t), jnp.ravel(dqda_t)))

@@ -1,4 +1,4 @@
-"""A trained network: online and target parameters, and its optimiser."""
+"""A network in training: online and target parameters, and its optimiser."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ class Network(NamedTuple):
   Attributes:
     online_params: trained by the loss.
     online_state: batch-norm statistics of the online network.
-    target_params: slow copy for bootstrapping.
+    target_params: follow `online_params` slowly; for bootstrapping.
     target_state: copy of `online_state` at the last soft update.
     opt_state: of the optimiser.
   """
@@ -47,7 +47,7 @@ def fresh(
 
 
 def followed(network: Network, tau: float) -> Network:
-  """Moves the target by the share `tau` towards the online network."""
+  """Moves the target towards the online network by the fraction `tau`."""
   return network._replace(
     target_params=optax.incremental_update(
       network.online_params, network.target_params, tau
@@ -57,16 +57,16 @@ def followed(network: Network, tau: float) -> Network:
 
 
 def policy_of(actor: Network) -> Policy:
-  """Returns an actor's policy."""
+  """Returns a network's online parameters and state as a policy."""
   return Policy(actor.online_params, actor.online_state)
 
 
 def optimiser_of(
   config: ml_collections.ConfigDict,
 ) -> optax.GradientTransformation:
-  """Returns PyTorch's Adam: clipping, then L2 added to the gradient.
+  """Returns Adam as in PyTorch, with L2 added to the clipped gradient.
 
-  Its updates are not yet scaled by the learning rate.
+  The caller multiplies its updates by the learning rate.
   """
   parts = []
   if config.gradient_clip:
@@ -79,14 +79,15 @@ def optimiser_of(
 
 
 def accumulated(gradient: Callable, count: int) -> Callable:
-  """Returns a gradient that averages over sequential micro-batches.
+  """Returns a gradient function that averages over successive micro-batches.
 
   Args:
     gradient: `(params, network_state, batch, key) -> ((value [],
       (network_state, auxiliary)), gradients)`. Auxiliary leaves [] are
-      averaged; others, [b, ...] of a micro-batch, are concatenated.
-    count: of micro-batches; it must divide the batch. Each one passes its
-      network state on to the next.
+      averaged; those with a batch axis, [b, ...] for b examples, are
+      concatenated.
+    count: number of micro-batches; it must divide the batch size. Each
+      micro-batch passes its network state on to the next.
 
   Returns:
     A function like `gradient`, or `gradient` itself if `count` is 1.
@@ -131,7 +132,7 @@ def stepped(
   optimiser: optax.GradientTransformation,
   learning_rate: Array,
 ) -> Network:
-  """Takes one step of the optimiser, and replaces the online state."""
+  """Takes one step of the optimiser and replaces the online state."""
   updates, opt_state = optimiser.update(
     gradients, network.opt_state, network.online_params
   )
@@ -146,7 +147,7 @@ def stepped(
 
 
 def offspring_of(parents: Network, params: hk.Params, whole: Array) -> Network:
-  """Sets new parameters of networks [P], and as targets unless `whole`."""
+  """Gives P networks new parameters, also as targets unless `whole` [P]."""
   return parents._replace(
     online_params=params,
     target_params=choose(whole, parents.target_params, params),
@@ -155,7 +156,7 @@ def offspring_of(parents: Network, params: hk.Params, whole: Array) -> Network:
 
 
 def choose(mask: Array, one: Any, other: Any) -> Any:
-  """Selects from two trees with leaves [P, ...] by a mask [P]."""
+  """Selects leaves [P, ...]: `one` where the mask [P] is True, else `other`."""
 
   def of_leaf(x, y):
     return jnp.where(mask.reshape(-1, *[1] * (x.ndim - 1)), x, y)

@@ -1,4 +1,4 @@
-"""The interface of an algorithm that learners use."""
+"""The interface through which learners use a learning algorithm."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
@@ -8,13 +8,14 @@ import ml_collections
 
 from eigen3.types import ActionSpec, Array, PRNGKey, Transition
 
-# Turns observations into inputs of networks: (context, s [B]) -> input [B].
+# Turns observations into inputs of networks: (context, s [B]) -> input [B]. The
+# context is what observations refer to: the market that holds the windows.
 Observe: TypeAlias = Callable[[Any, Any], Any]
 # Sets the parts of an action that the environment ignores to the values that it
 # treats them as: (s [B], unit actions [B]) -> unit actions [B].
 Constrain: TypeAlias = Callable[[Any, Array], Array]
 Metrics: TypeAlias = dict[str, Array]
-# The key in an agent's genes of the network that acts.
+# The name, in an agent's genes, of the network that acts.
 ACTING = 'actor'
 # All that an agent carries from one update to the next, a pytree of arrays.
 State: TypeAlias = Any
@@ -36,7 +37,8 @@ class Genes(NamedTuple):
   """The evolvable part of an agent.
 
   Attributes:
-    parameters: trees of parameters by network; `ACTING` is the policy's.
+    parameters: trees of parameters by name of network; `ACTING` names the
+      policy's.
     hyperparameters: positive float32 leaves, by name; may be empty.
   """
 
@@ -47,8 +49,11 @@ class Genes(NamedTuple):
 class Agent(NamedTuple):
   """Pure functions of one algorithm; learners treat its state as opaque.
 
+  `context` and `observations` are the arguments of `Observe`.
+
   Attributes:
-    init: `(key, context, observations) -> state`, fresh, for inputs like these.
+    init: `(key, context, observations) -> state`, a fresh state for networks
+      with inputs like these.
     act: `(state, context, observations, key=None) -> actions [B, ...]` in the
       environment's units; with noise if a key is given.
     update: `(state, batch, context) -> (state, metrics)`; a batch may have
@@ -61,19 +66,20 @@ class Agent(NamedTuple):
     with_policy: `(state, policy) -> state` that acts by that policy.
     noise: `(state) -> []`, the standard deviation of exploration in unit space.
     num_updates: `(state) -> int32 []`.
-    trained: `(state) -> trees` by network that must stay finite.
-    report: `(state, metrics) -> numbers by name`, for metrics of updates
-      [..., U] on the host; both may be of several agents.
-    reported: the names of these numbers; one that depends on others comes after
-      them, so that the first that is not finite shows the cause.
+    trained: `(state) -> trees`, by name of network, that must stay finite.
+    report: `(state, metrics) -> numbers by name` for a log; metrics are those
+      of U updates, [..., U], on the host, and may, like the state, be of
+      several agents.
+    reported: the names of these numbers. Each comes after those that it depends
+      on, so that the first that is not finite shows the cause.
     genes: `(state) -> Genes`.
     offspring: `(parents, genes, whole, keys) -> states` of agents with these
       genes, all with a leading axis P. `whole` has a bool [P] for each network:
       True if a child keeps its parent's target network, False if the target
-      becomes a copy of the new parameters. The genes may have hyperparameters
-      of `more` that the parents lack.
-    more: by name, optional hyperparameters that may differ between agents, with
-      the value for an agent that has none of its own.
+      becomes a copy of the new parameters. The genes may include
+      hyperparameters in `more` that the parents lack.
+    more: optional hyperparameters that may differ between agents: for each
+      name, the value in effect for an agent that lacks this hyperparameter.
   """
 
   init: Callable[[PRNGKey, Any, Any], State]

@@ -1,9 +1,10 @@
 """A ring buffer of transitions whose observations are indices, not windows.
 
 At Eigen2's full size a transition takes 908 bytes: the day and the mask of
-stocks that can be bought, each twice, the action, the reward and the discount.
-A day's window is gathered from the market when a network needs it. An observed
-account cannot be recomputed: with it a transition takes 5,244 bytes.
+stocks that can be bought, each before and after the action, the action, the
+reward and the discount. A day's window is gathered from the market when a
+network needs it. If the account is observed, it has to be stored, because it
+cannot be recomputed: a transition then takes 5,244 bytes.
 """
 
 from typing import NamedTuple
@@ -19,8 +20,8 @@ class ReplayState(NamedTuple):
   """The ring buffer.
 
   Attributes:
-    storage: transitions with a leading axis of the capacity.
-    insert_index: int32 [], the place of the next transition.
+    storage: transitions with a leading axis, whose size is the capacity.
+    insert_index: int32 [], the place of the next transition to be added.
     size: int32 [], number of transitions stored.
   """
 
@@ -84,7 +85,7 @@ def add(state: ReplayState, transitions: Transition) -> ReplayState:
 def sample(state: ReplayState, key: PRNGKey, batch_size: int) -> Transition:
   """Draws transitions uniformly with replacement, [batch_size, ...].
 
-  The ring must not be empty: then the result is zeros.
+  The ring must not be empty: the result would be zeros.
   """
   places = jax.random.randint(key, (batch_size,), 0, state.size)
   return jax.tree.map(lambda ring: ring[places], state.storage)

@@ -1,9 +1,10 @@
-"""Twin delayed deep deterministic policy gradients, and DDPG as its preset.
+"""Twin delayed deep deterministic policy gradients; DDPG is a special case.
 
 Fujimoto et al. 2018, https://arxiv.org/abs/1802.09477. Differences from the
-paper: network state (batch norm) is carried beside the parameters, the actor's
-loss may run in training mode, actions are explored in the unit space of an
-`ActionSpec`, actions far from the middle of their box can be penalised, and
+paper: network state (batch norm) is carried along with the parameters, the
+actor's loss runs in training mode, noise is added in the unit space of an
+`ActionSpec`, the policy's gradient can be scaled by the room left to the bounds
+of actions, actions far from the middle of their box can be penalised, and
 gradients can be clipped and accumulated over micro-batches.
 With one critic, no policy delay and no target noise this is DDPG (Lillicrap et
 al. 2016, https://arxiv.org/abs/1509.02971).
@@ -52,10 +53,10 @@ class Hyperparameters(NamedTuple):
   Attributes:
     actor_learning_rate: float [].
     critic_learning_rate: float [].
-    exploration: float32 [], factor of the exploration noise; None is 1.
-    discount_rate: float32 [], 1 less the discount; None: the config's value.
+    exploration: float32 [], factor of the exploration noise; None means 1.
+    discount_rate: float32 [], 1 minus the discount; None means 1 - `gamma`.
     smoothing: float32 [], standard deviation of noise on the target action;
-      None: the config's value.
+      None means `target_noise`.
   """
 
   actor_learning_rate: Array
@@ -72,7 +73,7 @@ class TrainingState(NamedTuple):
   Attributes:
     actor: the policy.
     critic: the K critics, one tree of parameters.
-    hyperparameters: those of the config unless evolution changed them.
+    hyperparameters: those in the config, unless evolution changed them.
     noise_scale: float32 [], standard deviation of exploration noise in unit
       space.
     steps: int32 [], updates done.
@@ -96,7 +97,7 @@ def make_td3(
   constrain: Constrain = lambda observations, unit_actions: unit_actions,
   shared: Shared | None = None,
 ):
-  """Binds TD3 to networks, whose structure it does not depend on.
+  """Builds TD3 for given networks of any structure.
 
   Args:
     actor: `apply(params, state, key, x, is_training=...)` returns
@@ -104,7 +105,8 @@ def make_td3(
       units.
     double_critic: `apply(params, state, key, x, unit_actions,
       is_training=...)` returns `(q [B, K], state)`.
-    observe: maps `(context, observations)` to the networks' input x.
+    observe: maps `(context, observations)` to the networks' input x; the
+      context is the market, see `protocol.Observe`.
     action_spec: the box of actions and its unit space.
     config: the `agent` section.
     constrain: replaces those parts of an action that the environment ignores,
@@ -118,10 +120,10 @@ def make_td3(
       [B, ...]` in the environment's units; with noise if a key is given.
     update: `(state, batch, context) -> (state, metrics)`, one critic update
       and, every `policy_delay` updates, one of the actor and of all targets. If
-      a batch has M actions of each state, critics must return q [B, M, K].
+      a batch has M actions for each state, critics must return q [B, M, K].
 
   Raises:
-    ValueError: a setting is out of range.
+    ValueError: if a setting is out of range.
   """
   agent = make_agent(
     actor, double_critic, observe, action_spec, config, constrain, shared
@@ -173,7 +175,7 @@ def make_agent(
 
 
 class _TD3:
-  """Pure functions of TD3; fields do not change after creation."""
+  """Pure functions of TD3; attributes do not change after creation."""
 
   def __init__(self, networks, observe, action_spec, config, constrain):
     self._networks = networks
@@ -227,7 +229,7 @@ class _TD3:
   def value(
     self, state: TrainingState, context, observations, actions
   ) -> Array:
-    """Returns the online critics' mean for several actions an observation."""
+    """Returns the online critics' mean value of each action, [B, M]."""
     critic = state.critic
     params, network_state = critic.online_params, critic.online_state
     x = self._observe(context, observations)
@@ -291,8 +293,8 @@ class _TD3:
     """Performs one optimiser step on a network's online parameters.
 
     Returns:
-      The network, and the loss's value [], auxiliary output and gradient norm
-      [].
+      The network, the value of the loss [], its auxiliary output, and the
+      gradient norm [].
     """
     gradient = accumulated(
       jax.value_and_grad(loss, has_aux=True), self._config.accumulation_steps
@@ -308,8 +310,8 @@ class _TD3:
   def _critic_loss(self, state, context, params, network_state, batch, key):
     """Returns the mean loss of the critics.
 
-    The auxiliary output is the network state, the mean value and, if the
-    extractor is shared, features for the actor.
+    The auxiliary output is the network state, the mean value of the executed
+    actions and, if the extractor is shared, features for the actor.
     """
     key_noise, key_dropout = jax.random.split(key)
     x = self._observe(context, batch.s_tm1)
@@ -330,7 +332,7 @@ class _TD3:
       q_t = jnp.zeros_like(q_tm1, shape=(len(q_tm1), q_tm1.shape[-1]))
     discount_t = self._discount(state) * batch.discount_t
     of_state = losses.twin_critic_loss
-    if batch.r_t.ndim == 2:  # M actions of a state; one next state, or M.
+    if batch.r_t.ndim == 2:  # M actions per state, and 1 or M next states.
       future = 0 if q_t.ndim == 3 else None
       of_state = jax.vmap(of_state, in_axes=(0, 0, future, future))
     loss = jax.vmap(of_state)(q_tm1, batch.r_t, discount_t, q_t)
@@ -340,14 +342,14 @@ class _TD3:
 
   def _discount(self, state: TrainingState) -> Array | float:
     rate = state.hyperparameters.discount_rate
-    # Perturbation by factors can raise it above 1.
+    # Evolution multiplies the rate by factors, which can raise it above 1.
     return self._config.gamma if rate is None else jnp.maximum(1 - rate, 0)
 
   def _bootstrap(self, state, batch, context, key) -> Array:
     """Returns the target critics' values of the smoothed target action.
 
     Returns:
-      [B, K], or [B, M, K] if each of M actions has a next account.
+      [B, K], or [B, M, K] if each of M actions has its own next account.
     """
     actor, critic = state.actor, state.critic
     encoded, _ = self._networks.encode(
@@ -426,7 +428,7 @@ _REPORTED = (
 def _report(
   state: TrainingState, metrics: Mapping[str, Any]
 ) -> dict[str, float]:
-  """Returns metrics; the actor's are means over its own updates."""
+  """Returns mean metrics; the actor's are over updates of the actor only."""
   actor_updates = max(float(np.sum(metrics['actor_updates'])), 1.0)
   return {
     'updates': int(np.max(state.steps)),
@@ -459,7 +461,7 @@ def _noise(state: TrainingState) -> Array:
 
 
 def _more(config: ml_collections.ConfigDict) -> dict[str, float]:
-  """Returns the hyperparameters that have an effect under these settings."""
+  """Returns `Agent.more`: only hyperparameters that have an effect."""
   found = {'exploration': 1.0}
   if config.gamma:  # else there is no target action
     found['discount_rate'] = 1.0 - config.gamma
@@ -481,7 +483,7 @@ def _offspring(
   whole: Mapping[str, Array],
   keys: PRNGKey,
 ) -> TrainingState:
-  """Returns agents [P] with new genes; targets are copies unless `whole`."""
+  """Returns P agents with new genes; see `Agent.offspring`."""
   params = genes.parameters
   return parents._replace(
     actor=offspring_of(parents.actor, params[ACTING], whole[ACTING]),
@@ -514,7 +516,7 @@ _EXPECTED = {
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Checks the `agent` section; a ValueError names the field."""
+  """Checks the `agent` section; raises a ValueError naming the field."""
   settings.check('agent', config, _EXPECTED)
   settings.require(
     config.batch_size % config.accumulation_steps == 0,

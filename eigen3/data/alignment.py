@@ -7,15 +7,15 @@ import numpy as np
 from eigen3.data.errors import DataError
 from eigen3.data.panel import MarketPanel
 
-_NAMED = 5  # of the missing columns, how many an error names
+_NAMED = 5  # number of missing columns that an error names
 
 
 def aligned(panel: MarketPanel, like: MarketPanel) -> MarketPanel:
-  """Returns `panel` with the columns of `like`, in its order.
+  """Returns `panel` with the columns of `like`, in the order of `like`.
 
   Columns are matched by name. Columns that are not in `like` are left out. If
-  `panel` has a universe, a stock outside its investable range counts as no
-  member on any day.
+  `panel` has a universe, a stock that is not investable in `panel` is a member
+  on no day.
 
   Args:
     panel: T days; it may have more columns, in another order.
@@ -49,17 +49,17 @@ def aligned(panel: MarketPanel, like: MarketPanel) -> MarketPanel:
 
 
 def price_ratio(panel: MarketPanel, like: MarketPanel) -> np.ndarray:
-  """Divides closes of `panel` by those of `like`, on their last common day.
+  """Divides closes of `panel` by those of `like`, on columns' last common days.
 
   Every split and dividend changes earlier adjusted prices. A ratio far from 1
   means that the scale of a column has changed.
 
   Args:
-    panel: with the columns of `like`.
+    panel: a panel with the columns of `like`.
     like: the other panel.
 
   Returns:
-    float64 [C], NaN for columns without a common day.
+    float64 [C], NaN for columns without a day on which both have a close.
   """
   _, days, days_like = np.intersect1d(
     panel.dates, like.dates, assume_unique=True, return_indices=True

@@ -29,8 +29,8 @@ def build_panel(
 
   Series come first, in their order, as context. Then come, also as context,
   tickers with fewer than `MIN_TRAINING_DAYS` closes before the last
-  validation_days + holdout_days days, and then those that may be bought, both
-  in alphabetical order. Indicators use days before `first_day`.
+  validation_days + holdout_days days, and then tickers that may be bought; both
+  groups are in alphabetical order. Indicators also use days before `first_day`.
 
   The days of the panel are those of the tickers. A value of a series is
   observed on the first of these days that is at least `lag` calendar days after
@@ -38,20 +38,20 @@ def build_panel(
   on one day, the later is used. Values known before the tickers' first day are
   used by indicators only.
 
-  A source is assumed to hold survivors only unless `includes_delisted` is set.
-  It must not be set if all tickers have prices up to the last day.
+  A source is assumed to hold survivors only unless `includes_delisted` is set,
+  which is an error if all tickers have prices up to the last day.
 
   Args:
     source: as returned by `read_folder`.
     validation_days: days of the validation split.
     holdout_days: days of the holdout split.
-    first_day: the first day of the panel, None for the first of all.
-    last_day: the last day of the panel, None for the last of all.
+    first_day: the first day of the panel; None for the tickers' first day.
+    last_day: the last day of the panel; None for the tickers' last day.
     includes_delisted: whether the source includes delisted stocks.
 
   Raises:
-    DataError: no day or no investable column is left, or `includes_delisted` is
-      set but no ticker was ever delisted.
+    DataError: too few days or no investable column is left, or
+      `includes_delisted` is set but no ticker was ever delisted.
   """
   tickers = source.tickers
   dates = _union([ticker.dates for ticker in tickers])
@@ -86,7 +86,7 @@ def _filled(
   num_training: int,
   survivors_only: bool,
 ) -> MarketPanel:
-  """Builds the panel of some of the `dates`, with all columns in order."""
+  """Builds the panel of the days `dates[days]`, with all columns in order."""
   ordered, num_short = _ordered(
     source.tickers, dates[days][:num_training], source.place
   )
@@ -134,7 +134,11 @@ def _too_few(found: str, validation_days: int, holdout_days: int) -> DataError:
 
 
 def parse_day(text: str | None, name: str) -> np.datetime64 | None:
-  """Parses a day, YYYY-MM-DD; None stays None; invalid text is a DataError."""
+  """Parses a day, YYYY-MM-DD; None stays None.
+
+  Raises:
+    DataError: `text` is no such day; the error names the setting `name`.
+  """
   if text is None:
     return None
   try:
@@ -148,7 +152,7 @@ def parse_day(text: str | None, name: str) -> np.datetime64 | None:
 def _ordered(
   tickers: tuple[Ticker, ...], training: np.ndarray, place: str
 ) -> tuple[list[Ticker], int]:
-  """Returns context first, then investable tickers; and the context's size."""
+  """Returns tickers, those of the context first, and how many these are."""
 
   def is_investable(ticker: Ticker) -> bool:
     closes = ticker.dates[~np.isnan(ticker.ohlc[:, 3])]
@@ -177,7 +181,7 @@ def _between(
 
 
 def _union(parts: list[np.ndarray]) -> np.ndarray:
-  """Returns all days of `parts` [T], in order, in one pass over them."""
+  """Returns the days in any of `parts`, sorted, in one pass over the parts."""
   first = min(days[0] for days in parts)
   last = max(days[-1] for days in parts)
   is_there = np.zeros((last - first).astype(int) + 1, bool)
@@ -211,8 +215,8 @@ class _Cells:
 
     Indicators are computed from all rows of a series. Each row is then assigned
     to the first of `dates` on which it is known; if several fall on one day,
-    the last is kept. Rows known before the first of `dates` are left out, and
-    rows outside of `days`.
+    the last is kept. Rows known before the first of `dates`, and rows outside
+    `days`, are left out.
     """
     for column, one in enumerate(series):
       known = one.dates + np.timedelta64(one.lag, 'D')
@@ -247,6 +251,6 @@ class _Cells:
 def _float32(values: np.ndarray) -> np.ndarray:
   """Returns `values` as float32; those too large for it become missing.
 
-  A change in % is unbounded if it begins near 0.
+  A change in % from a value near 0 is unbounded.
   """
   return np.where(np.abs(values) < np.finfo(np.float32).max, values, np.nan)

@@ -1,4 +1,4 @@
-"""Infers markets and their calendars from days."""
+"""Infers markets and their calendars from the days with prices."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,8 +12,9 @@ _OTHERS = (1, 4, 12, 26, 52, 104, 156)
 _NEAR = 0.05
 _FEWEST = 20
 _EVERY_DAY = 365
-# Columns of one market differ on at most this share of days. A market has at
-# least so many members, and has ended if it is closed for more days in a row.
+# Columns of one market differ on at most the share `_ALIKE` of days. A market
+# has at least `_FEWEST_MEMBERS` columns, and has ended once it is closed for
+# more than `LONGEST_CLOSED` days in a row.
 _ALIKE = 0.03
 _FEWEST_MEMBERS = 2
 LONGEST_CLOSED = 30
@@ -23,9 +24,11 @@ class OwnDays(NamedTuple):
   """The days on which each column's own market is open.
 
   Attributes:
-    days: int32 [D + T, C], days of the panel in order, after D or more entries
-      of T, which is no day.
-    until: int32 [T, C], the number of own days up to each day of the panel.
+    days: int32 [D + T, C], each column's own days in order, as indices of days
+      of the panel; before them are D entries of T, which is no day, and after
+      them as many as fill the array.
+    until: int32 [T, C], the number of own days up to and including each day of
+      the panel.
   """
 
   days: np.ndarray
@@ -35,18 +38,18 @@ class OwnDays(NamedTuple):
     """Returns the last D own days up to `day`, [D, C]; T where there is none.
 
     Args:
-      day: int [].
-      num_days: D.
+      day: int [], a day of the panel.
+      num_days: D, as in `own_days`.
     """
     place = np.arange(num_days)[:, None] + self.until[day]
     return self.days[place, np.arange(self.until.shape[1])]
 
 
 def periods_a_year(dates: np.ndarray) -> int:
-  """Returns the number of such days per year, at least 1.
+  """Returns how many dates with this spacing a year has, at least 1.
 
   It is 252 for a market that closes on weekends, whatever its holidays, and for
-  fewer than 20 days; 365 for one that never closes.
+  fewer than 20 dates; 365 for a market that never closes; 52 for weekly dates.
 
   Args:
     dates: datetime64[D] [T], increasing.
@@ -70,15 +73,16 @@ def find_markets(
 ) -> tuple[int, ...]:
   """Assigns each history to a market, by the days on which it has rows.
 
-  A history that is like no other belongs to the most similar market if its days
-  are all days of that market, else to a market of its own.
+  A history that is like no other belongs to the most similar market if nearly
+  all its days are days of that market, else to a market of its own.
 
   Args:
-    histories: C increasing days each, datetime64[D].
-    days: datetime64[D] [T], the days that are compared.
+    histories: the days of each of C histories, datetime64[D], increasing.
+    days: datetime64[D] [T], the days on which histories are compared.
 
   Returns:
-    C numbers from 0, or an empty tuple if there is only one market.
+    C numbers from 0, or an empty tuple if there is only one market or no two
+    histories are alike.
   """
   has_row = np.stack([np.isin(days, own) for own in histories], axis=1)
   rows = has_row.sum(axis=0)
@@ -97,7 +101,8 @@ def find_markets(
     own = has_row[:, column]
     apart = [_unlike(own, has_row[:, leaders[one]]) for one in large]
     nearest = large[int(np.argmin(apart))]
-    # Gaps make a history less similar to its market; days of its own do not.
+    # Missing days may be gaps in a history; only days on which the market has
+    # no rows show that it is another market.
     if (own & ~has_row[:, leaders[nearest]]).sum() <= _ALIKE * own.sum():
       market[column] = nearest
   found = np.unique(market, return_inverse=True)[1]
@@ -107,7 +112,7 @@ def find_markets(
 def own_days(
   has_price: np.ndarray, markets: Sequence[int], context_days: int
 ) -> OwnDays | None:
-  """Returns the own days of columns; None for a single market.
+  """Returns the days of each column's own market; None for a single market.
 
   Args:
     has_price: bool [T, C].
@@ -134,10 +139,10 @@ def open_days(
 ) -> np.ndarray:
   """Returns the days on which each column's market is open, bool [T, C].
 
-  A market is open on days on which any of its columns has a price. After over
-  30 days without a price it has ended, and all days count as open. A market of
-  fewer than `fewest_members` columns is always open: of one column, a holiday
-  looks the same as its end.
+  A market is open on days on which any of its columns has a price. Once it has
+  had no price for over 30 days in a row it has ended, and further days count as
+  open. A market of fewer than `fewest_members` columns is always open: in a
+  single column, a holiday looks the same as a delisting.
 
   Args:
     has_price: bool [T, C].
@@ -158,11 +163,13 @@ def open_days(
 def run_length(
   flags: np.ndarray, counted: np.ndarray | None = None
 ) -> np.ndarray:
-  """Counts the successive flagged days up to each day; [T, N].
+  """Returns the length of the run of flagged days up to each day, int [T, N].
+
+  It is 0 on a day that is not flagged.
 
   Args:
     flags: bool [T, N].
-    counted: bool [T, N], the days that count, by default all.
+    counted: bool [T, N], which days of a run are counted; by default all.
   """
   total = np.cumsum(flags if counted is None else flags & counted, axis=0)
   before = np.maximum.accumulate(np.where(flags, 0, total), axis=0)
@@ -170,9 +177,10 @@ def run_length(
 
 
 def _unlike(one: np.ndarray, other: np.ndarray) -> float:
-  """Returns the share of days on which only one of two [T] has a row.
+  """Returns the share of days on which only one of two histories has a row.
 
-  Only days on which both are listed count; 1 if there are none.
+  The histories are bool [T]. The share is of the days on which either has a row
+  and both are listed; it is 1 if there are none.
   """
   ends = [np.flatnonzero(has_row)[[0, -1]] for has_row in (one, other)
           if has_row.any()]  # fmt: skip

@@ -1,8 +1,8 @@
 """Converts the cells of a column to numbers, days or symbols.
 
-Arrow converts a column whole or not at all. Here the cells that cannot be
-converted are set aside with their text, so that an error can name them and so
-that a wrong cell does not cost the rest of a file.
+Arrow fails to convert a whole column if one of its cells is invalid. Here the
+cells that cannot be converted are set aside with their text, so that an error
+can quote them and the rest of the file can still be used.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ _MISSING = (
   '-', '.', 'ND',
 )  # fmt: skip
 _NUMBER = r'^[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|(?i:inf|infinity|nan))$'
-# A sign of a currency before a number, as in '$44.91' or '-€ 1'.
+# A currency sign before a number, as in '$44.91' or '-€ 1'.
 _CURRENCY = r'^([+-]?)[$£¥฿€₠-₿￥￡￦]\s?([+-]?[\d.])'
 # Commas that can only mark thousands.
 _THOUSANDS = r'^[+-]?\d{1,3}((,\d{3})+\.\d+|(,\d{3}){2,})$'
@@ -38,12 +38,13 @@ _OTHER_DAY = re.compile(
   rf'(\d{{4}})([-/.]?)(\d\d?)\2(\d\d?)({_TIME})?', re.ASCII
 )
 _LIKE_A_DAY = re.compile(r'\d{1,4}([-/.])\d\d?\1\d{1,4}(\D.*)?', re.ASCII)
-# Days and times of digits that are as long as some times since 1970.
+# Dates with a time of day in digits only, YYYYMMDDhhmm or YYMMDDhhmm, which are
+# as long as some times since 1970.
 _DIGITS = (
   r'^(\d\d)?\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])([01]\d|2[0-3])[0-5]\d$'
 )
-# Sizes of times since 1970 from 1973 on, at least, by unit: none is as long as
-# 20190102.
+# The least time since 1970 that is accepted, by unit; it is in 1973. All have
+# more digits than 20190102.
 _EPOCHS = {'s': 1e8, 'ms': 1e11, 'us': 1e14, 'ns': 1e17}
 # A day outside is an error: a two-digit year, or seconds read as days.
 _FIRST_DAY = np.datetime64('1700-01-01')
@@ -58,9 +59,9 @@ class Cells:
 
   Attributes:
     values: [R], float64, datetime64[D] or int32; NaN, NaT or -1 if missing.
-    wrong: int64 [W], increasing: cells with neither a value nor a mark of a
-      missing one.
-    texts: large_binary [W], their text.
+    wrong: int64 [W], increasing indices of cells that hold neither a value nor
+      a mark of a missing one, such as 'NaN'.
+    texts: large_binary [W], the text of the wrong cells.
   """
 
   values: np.ndarray
@@ -82,16 +83,16 @@ class Cells:
 
 @dataclasses.dataclass(frozen=True)
 class Days:
-  """The format of days.
+  """How dates are written in a file.
 
   Attributes:
-    format: format of days that do not begin with the year, as 'dd/mm/yyyy' or
-      in `strftime` notation, as '%d %b %Y'; '' for none.
-    zone: time zone whose date a time of day is converted to; a time without a
-      zone is in UTC. '' keeps days as they are written.
+    format: format of dates that do not begin with the year, such as
+      'dd/mm/yyyy' or, in `strftime` notation, '%d %b %Y'; '' for none.
+    zone: time zone that times are converted to before their date is taken; a
+      time without a zone is taken as UTC. '' takes dates as they are written.
 
   Raises:
-    DataError: there is no such format or zone.
+    DataError: the format or the zone is invalid.
   """
 
   format: str = ''
@@ -144,7 +145,7 @@ AS_WRITTEN = Days()
 class Filling:
   """A column of R cells that is filled part by part.
 
-  Parts are copied at once, so Arrow can reuse their memory.
+  Each part is copied immediately, so Arrow can reuse its memory.
   """
 
   def __init__(self, num_rows: int, kind: str):
@@ -172,10 +173,10 @@ class Filling:
 
 
 def numbers(column: pa.Array, decimal: str = '.') -> Cells:
-  """Converts a column of any numbers, or of their texts, to float64.
+  """Converts a column of numbers, or of text with numbers, to float64.
 
-  If the decimal mark is a comma, points mark thousands. A sign of a currency
-  before a number is dropped, as are commas that can only mark thousands.
+  If the decimal mark is a comma, points mark thousands. A currency sign before
+  a number is dropped, as are commas that can only mark thousands.
   """
   column = _plain(column)
   if _is_number(column.type):
@@ -204,7 +205,7 @@ def numbers(column: pa.Array, decimal: str = '.') -> Cells:
 
 
 def ratios(column: pa.Array, decimal: str = '.') -> Cells:
-  """Converts a column of ratios, as 4, 4:1 or 4-for-1, to float64."""
+  """Converts a column of ratios, such as 4, 4:1 or 4-for-1, to float64."""
   column = _plain(column)
   found = numbers(column, decimal)
   if not found.wrong.size or not _is_text(column.type):
@@ -222,9 +223,9 @@ def ratios(column: pa.Array, decimal: str = '.') -> Cells:
 def days(column: pa.Array, written: Days = AS_WRITTEN) -> Cells:
   """Converts a column of dates, times, or their texts to datetime64[D].
 
-  A time belongs to the date as written, unless a zone is given. Seconds since
-  1970, or milliseconds and so on, are times in UTC; most cells decide which. A
-  cell without a day is wrong, even an empty one.
+  The date of a time is taken as written, unless a zone is given. Numbers may be
+  times in UTC since 1970; their typical size decides the unit, from seconds to
+  nanoseconds. A cell without a date is wrong, even an empty one.
   """
   column = _plain(column)
   kind = column.type
@@ -276,19 +277,19 @@ def is_number(text: str) -> bool:
 
 
 def without_currency(text: str) -> str:
-  """Drops a sign of a currency before a number."""
+  """Drops a currency sign before a number."""
   return re.sub(_CURRENCY, r'\1\2', text)
 
 
 def is_day(text: str) -> bool:
-  """Returns whether `text` looks like a day, in any format."""
+  """Returns whether `text` looks like a date in any format of digits."""
   return _LIKE_A_DAY.fullmatch(text) is not None or bool(
     re.fullmatch(r'(17|18|19|20|21)\d{6}', text, re.ASCII)
   )
 
 
 def _cells(column: pa.Array, values: np.ndarray, wrong=None) -> Cells:
-  """Returns `values` of `column`, and its wrong cells."""
+  """Returns `values` as cells, with the text in `column` of the wrong ones."""
   if wrong is None:
     return Cells(values, np.empty(0, np.int64), pa.array([], pa.large_binary()))
   indices = np.flatnonzero(np.asarray(wrong))
@@ -318,7 +319,7 @@ def _with_points(column: pa.Array) -> pa.Array:
 
 
 def _alike(text: pa.Array, pattern: str) -> pa.Array:
-  """Returns which cells match `pattern`; empty ones do not."""
+  """Returns which cells match `pattern`; null ones do not."""
   return pc.fill_null(pc.match_substring_regex(text, pattern), False)
 
 
@@ -339,7 +340,7 @@ def _days_of_times(column: pa.Array, written: Days) -> np.ndarray:
 
 
 def _days_since_1970(text: pa.Array, written: Days) -> np.ndarray | None:
-  """Returns the days of a column of times since 1970; of others None."""
+  """Returns days from times since 1970; None if cells are not such times."""
 
   def share(cells: pa.Array) -> float:
     return (pc.sum(cells).as_py() or 0) / max(len(text), 1)
@@ -404,13 +405,13 @@ def _day(text: str, written: Days) -> np.datetime64:
 
 
 def _texts(column: pa.Array) -> list[str]:
-  """Returns texts of large_string [R]; invalid bytes become unprintable."""
+  """Decodes large_string [R]; invalid bytes become unprintable characters."""
   raw = column.cast(pa.large_binary()).to_pylist()
   return [value.decode(errors='surrogateescape') for value in raw]
 
 
 def _plain(column: pa.Array) -> pa.Array:
-  """Casts cells to fewer types: all texts to large_string."""
+  """Decodes dictionaries and casts text of any type to large_string."""
   if pa.types.is_dictionary(column.type):
     column = column.dictionary_decode()
   if pa.types.is_string(column.type) or column.type == pa.string_view():

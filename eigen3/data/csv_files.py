@@ -1,4 +1,4 @@
-"""Reads histories of single stocks: validates, adjusts, masks, refuses."""
+"""Reads price histories of single stocks: validates, adjusts, masks."""
 
 import dataclasses
 import io
@@ -20,7 +20,8 @@ SUSPICIOUS = (0.5, 1.9)
 # prices and their ratios, could not hold it.
 _PRICE_BOUNDS = (1e-9, 1e12)
 VOLUME_BOUNDS = (0.0, 1e15)
-# Beyond this number and a tenth of all days, a file is not merely revised.
+# A file in which more days than this, and than a tenth of all, have several
+# different rows is refused.
 _FEW_REVISED = 3
 _BOUNDS = {
   **dict.fromkeys((*PRICES, 'adjusted_close'), _PRICE_BOUNDS),
@@ -30,12 +31,12 @@ _BOUNDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Masked:
-  """Cells of a column that are empty or invalid, and taken as missing."""
+  """Cells of a column, all empty or all invalid, that are set to missing."""
 
   column: str
   count: int
-  row: int  # line of the first
-  found: str  # in the first; 'nothing' if all are empty
+  row: int  # line of the first such cell
+  found: str  # value of the first such cell; 'nothing' if they are empty
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -49,18 +50,20 @@ class Ticker:
       dividends if the file has an adjusted close; NaN is missing.
     volume: float64 [R], divided by the factor that adjusts the prices, so
       that price times volume stays the money traded; NaN is missing.
-    splits: rows with a split.
-    dividends: rows with a dividend.
-    adjusted: rows whose prices the adjustment changed.
-    outside: rows whose open or close is not between low and high; kept.
-    suspicious: (day, ratio) of moves that are likely errors; kept.
-    masked: cells taken as missing.
-    repeated: days with several equal rows; one row of each was kept.
+    splits: number of rows with a split.
+    dividends: number of rows with a dividend.
+    adjusted: number of rows whose prices the adjustment changed.
+    outside: number of rows whose open or close is not between low and high;
+      they are kept.
+    suspicious: (day, ratio) of daily moves of the close that are likely errors;
+      they are kept.
+    masked: cells that are set to missing.
+    repeated: days with several equal rows; one row of each day was kept.
     revised: days with several different rows; the last row was kept.
-    unpriced: days of rows without any price, which are dropped.
-    ignored: names of columns of its file that were not read.
-    unadjusted: (row, new shares for an old one) of stated splits for which the
-      prices are not adjusted; they are kept.
+    unpriced: days of rows without any price, which were dropped.
+    ignored: names of columns of the file that were not read.
+    unadjusted: (row, new shares per old share) of splits that the file states
+      but its prices are not adjusted for; the prices are kept.
   """
 
   name: str
@@ -82,12 +85,12 @@ class Ticker:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class History:
-  """Rows of a table before any adjustment, R rows.
+  """The rows of a stock or series before any adjustment, R rows.
 
   Attributes:
     dates: datetime64[D] [R], strictly increasing.
-    values: float64 [R] by column; NaN is missing.
-    masked: cells taken as missing.
+    values: float64 [R] by canonical name of the column; NaN is missing.
+    masked: cells that are set to missing.
     repeated: as in `Ticker`.
     revised: as in `Ticker`.
     unpriced: as in `Ticker`.
@@ -123,10 +126,10 @@ def make_ticker(
   """Makes one stock's history from rows of a table.
 
   Open, high, low and close are multiplied by adjusted_close / close if there is
-  an adjusted close. Prices that are not positive or out of range, and such
-  volumes, become missing. Rows without any price are dropped. Of several rows
-  of a day, the first is kept if all are equal in every known column, else the
-  last with a price.
+  an adjusted close. Prices that are not positive, negative volumes and values
+  out of range become missing. Rows without any price are dropped. Of several
+  rows of one day, the first is kept if all are equal in every known column,
+  else the last with a price.
 
   Args:
     name: the ticker.
@@ -135,7 +138,8 @@ def make_ticker(
     index: indices of the rows to use; by default all.
 
   Raises:
-    Refused: a cell of these rows is wrong, or too many days have several rows.
+    Refused: a cell of these rows is wrong, none holds a price, or too many days
+      have several different rows.
   """
   if numbers is None:
     numbers = table.numbers
@@ -153,17 +157,19 @@ def read_history(
   bounds: Mapping[str, tuple[float, float]],
   rows_need: tuple[str, ...] = (),
 ) -> History:
-  """Returns the rows of a table in order of their days, one a day.
+  """Returns rows of a table, sorted by day, with one row per day.
 
   Args:
     table: R rows.
     numbers: columns by canonical name.
     index: indices of the rows to use; None for all.
-    bounds: the valid range (least, most) of each column.
+    bounds: the valid range (least, most) of each column; other values become
+      missing.
     rows_need: a row that is empty in all of these columns is dropped.
 
   Raises:
-    Refused: a cell of these rows is wrong, or too many days have several rows.
+    Refused: a cell of these rows is wrong, or too many days have several
+      different rows.
   """
   if index is None:
     index = np.arange(len(table.rows))
@@ -202,7 +208,7 @@ def read_history(
 
 
 def _usable(column: Column, index: np.ndarray, lines: np.ndarray) -> np.ndarray:
-  """Returns the values of some rows; raises Refused for a wrong cell."""
+  """Returns a column's values at `index`; raises Refused for a wrong cell."""
   if column.cells.wrong.size:
     wrong = column.cells.is_wrong[index]
     if wrong.any():
@@ -219,7 +225,7 @@ def _usable(column: Column, index: np.ndarray, lines: np.ndarray) -> np.ndarray:
 def _mask(
   name: str, values: np.ndarray, lines: np.ndarray, least: float, most: float
 ) -> list[Masked]:
-  """Sets values outside `least` to `most` to NaN, in place."""
+  """Sets values out of range to NaN, in place; counts these and empty cells."""
   empty = np.isnan(values)
   impossible = ~empty & ~((values >= least) & (values <= most))
   masked = []
@@ -233,7 +239,7 @@ def _mask(
 
 
 class _Rows(NamedTuple):
-  """R rows: days, lines of the file, and values by column."""
+  """R rows: their days, line numbers in the file, and values by column."""
 
   dates: np.ndarray
   lines: np.ndarray
@@ -243,10 +249,10 @@ class _Rows(NamedTuple):
 def _one_a_day(
   rows: _Rows, bounds: Mapping[str, tuple[float, float]], name: str
 ) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...]]:
-  """Returns the rows [R] to keep, the repeated and the revised days.
+  """Returns which rows to keep, bool [R], and the repeated and revised days.
 
-  Of equal rows of a day the first is kept; of different ones, the last with a
-  price within bounds, or the last.
+  If all rows of a day are equal, the first is kept; else the last with a price
+  within bounds, or the last if none has one.
   """
   kept = np.ones(len(rows.dates), bool)
   order = np.argsort(rows.dates, kind='stable')
@@ -319,7 +325,7 @@ def _adjusted(name: str, history: History, ignored: tuple[str, ...]) -> Ticker:
 def _unadjusted(
   splits: np.ndarray, close: np.ndarray
 ) -> tuple[tuple[int, float], ...]:
-  """Returns the stated splits [R] for which the close is not adjusted."""
+  """Returns (row, ratio) of `splits` for which the close is not adjusted."""
   known = np.flatnonzero(~np.isnan(close))
   found = []
   for row in np.flatnonzero((splits > 0.0) & (splits != 1.0)).tolist():

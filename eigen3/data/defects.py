@@ -15,24 +15,24 @@ from eigen3.data.csv_files import SUSPICIOUS, Ticker
 
 # A close this far from the previous one is examined.
 _SMALLEST = 1.15
-# Its move is out of scale beyond so many times the median move of the days
-# around it. In the larger set 6,240 moves exceed 15 %, and 589 are out of
-# scale.
+# Its move is out of scale if it is at least this many times the median move of
+# the days around it. In the larger set 6,240 moves exceed 15 %, and 589 are out
+# of scale.
 OUT_OF_SCALE = 15.0
 _AROUND = 30  # rows on either side
 _LEAST_AROUND = 20  # fewer moves do not show the usual size
-# News is traded: below so many times the median dollar volume of the days
-# before, there was none. That leaves 48 of the 589.
+# News raises the volume: if a day's dollar volume is at most this many times
+# the median of the days before, there was no news. That leaves 48 of the 589.
 USUAL_MONEY = 3.0
 _MONEY_ROWS = 20
-# A bad tick reverts within so many rows, in one move, to within this share of
-# its own move from the previous level.
+# A bad tick reverts in one move within `TICK_ROWS` rows, to a distance from the
+# previous close of at most the share `_TICK_REST` of its own move.
 TICK_ROWS = 3
 _TICK_REST = 0.25
 # New price over old; 4:3 and 5:4 are too close to ordinary moves.
 _WHOLE = np.array([2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 50, 100.0, 1.5])
 SPLIT_RATIOS = np.concatenate([1.0 / _WHOLE, _WHOLE])
-SPLIT_TOLERANCE = 0.05  # of close and open, both over the previous close
+SPLIT_TOLERANCE = 0.05  # for close and open, each over the previous close
 SPIKE = 1.5
 STALE_ROWS = 5
 
@@ -42,16 +42,18 @@ class Move:
   """A close far from the one before it.
 
   Attributes:
-    kind: 'tick', a level that reverts at once; 'split', a usual split ratio;
-      'unexplained', out of scale at a usual dollar volume, such as a spin-off
-      that was not adjusted for; or 'large', at a high dollar volume.
+    kind: 'tick', a move that soon reverts; 'split', a move by a usual split
+      ratio; 'unexplained', a move out of scale at a usual dollar volume, such
+      as a spin-off that was not adjusted for; or 'large', any other large move,
+      such as one at a high dollar volume.
     row: the row of the ticker with the new close.
     stop: for a tick, the first row after it; else the row after `row`.
     before: the previous close.
     ratio: the new close over the previous one.
     split: the nearest of `SPLIT_RATIOS`, for a split; else 1.
-    scale: size over that of a usual move around it, NaN if unknown.
-    money: dollar volume over the usual one, NaN if unknown.
+    scale: size of the move over the median size of the moves around it; NaN if
+      unknown.
+    money: dollar volume over the median of the rows before; NaN if unknown.
   """
 
   kind: str
@@ -98,14 +100,17 @@ def find_moves(ticker: Ticker) -> tuple[Move, ...]:
 
 
 def outside(ohlc: np.ndarray) -> np.ndarray:
-  """Returns rows [R] with open or close outside low to high, except NaN."""
+  """Returns whether open or close is outside low to high, bool [R].
+
+  Missing prices are ignored.
+  """
   opening, high, low, close = ohlc.T
   least, most = np.fmin(opening, close), np.fmax(opening, close)
   return (most > high) | (least < low) | (low > high)
 
 
 def spikes(ohlc: np.ndarray) -> np.ndarray:
-  """Returns cells [R, 4] of highs and lows far beyond open and close."""
+  """Returns which highs and lows are far beyond open and close, bool [R, 4]."""
   opening, high, low, close = ohlc.T
   cells = np.zeros(ohlc.shape, bool)
   cells[:, 1] = high > SPIKE * np.fmax(opening, close)
@@ -114,7 +119,10 @@ def spikes(ohlc: np.ndarray) -> np.ndarray:
 
 
 def stale_runs(ticker: Ticker) -> list[tuple[int, int]]:
-  """Returns (first row, length) of runs of one close, on one volume or none."""
+  """Returns (first row, length) of long runs of rows with the same close.
+
+  The volume in a run also stays the same, is 0 or is missing.
+  """
   close, volume = ticker.ohlc[:, 3], ticker.volume
   unknown = np.isnan(volume)
   same = np.isclose(close[1:], close[:-1], rtol=1e-9, atol=0.0)
@@ -134,8 +142,8 @@ def trading_days(tickers: Sequence[Ticker]) -> tuple[np.ndarray, np.ndarray]:
   """Returns the market's trading days, and odd days with few tickers.
 
   A day is odd if fewer than half of the tickers listed then have a row: one
-  file with a wrong date must not cause a gap in all others. Days before the
-  first or after the last row of all others cannot be classified.
+  file with a wrong date must not cause a gap in all others. A wrong date before
+  the first or after the last row of all other tickers is not noticed.
   """
   dates = np.unique(np.concatenate([ticker.dates for ticker in tickers]))
   rows = np.zeros(len(dates), int)
@@ -150,7 +158,7 @@ def trading_days(tickers: Sequence[Ticker]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def gaps(dates: np.ndarray, trading: np.ndarray) -> list[tuple[str, int]]:
-  """Returns (first day, days) of runs of trading days missing in `dates`."""
+  """Returns (first day, length) of runs of trading days missing in `dates`."""
   if not len(dates):
     return []
   listed = trading[(trading >= dates[0]) & (trading <= dates[-1])]
@@ -159,7 +167,7 @@ def gaps(dates: np.ndarray, trading: np.ndarray) -> list[tuple[str, int]]:
 
 
 def among(days: np.ndarray, dates: np.ndarray) -> np.ndarray:
-  """Returns which of `days` are in `dates` (increasing, not empty)."""
+  """Returns which of `days` are in `dates`, which is sorted and not empty."""
   places = np.searchsorted(dates, days)
   return dates[np.minimum(places, len(dates) - 1)] == days
 
@@ -199,7 +207,7 @@ def _rows_away(logs: np.ndarray, i: int) -> int:
 
 
 def _split_ratio(close: float, opening: float) -> float:
-  """Returns the split ratio that both are close to, or 1."""
+  """Returns the split ratio that both price ratios are near, or 1."""
   off = np.abs(np.log(close / SPLIT_RATIOS))
   nearest = SPLIT_RATIOS[np.argmin(off)]
   off_open = abs(np.log(opening / nearest))

@@ -1,7 +1,7 @@
 """Downloads daily prices from Yahoo through yfinance, unchanged.
 
-They are saved raw, so that a panel can be built again offline, from files like
-any other.
+Prices are saved as downloaded, so that a panel can be rebuilt offline, as from
+any other file.
 """
 
 import logging
@@ -37,8 +37,8 @@ _BATCH = 20  # symbols per request
 # Seconds before the second and later attempts; most failures are rate limits.
 _WAITS = (2.0, 8.0, 32.0)
 
-# Symbols, first day, the day after the last; a frame as yfinance.download
-# returns it, with columns (Price, Ticker).
+# Takes symbols, the first day and the day after the last. Returns a frame as
+# yfinance.download does, with columns (Price, Ticker).
 Fetch = Callable[[list[str], str | None, str | None], Any]
 
 
@@ -53,8 +53,8 @@ def download_prices(
 ) -> tuple[str, ...]:
   """Saves the prices of `symbols` as a Parquet file for `read_table`.
 
-  They are not adjusted, but include an adjusted close, dividends and splits.
-  Missing symbols are requested again, up to three times.
+  Prices are not adjusted, but an adjusted close, dividends and splits are
+  included. Missing symbols are requested again, up to three times.
 
   Args:
     symbols: as Yahoo spells them, in any case.
@@ -63,14 +63,14 @@ def download_prices(
     last_day: None for the last available day.
     fetch: gets the prices; by default yfinance.
     sleep: waits for a number of seconds.
-    advance: called with the number of symbols that are newly finished.
+    advance: called with the number of symbols finished since the last call.
 
   Returns:
     The symbols without any price.
 
   Raises:
-    DataError: there was no price at all, yfinance is not installed, or the file
-      cannot be written.
+    DataError: a symbol is invalid, there was no price at all, yfinance is not
+      installed, or the file cannot be written.
   """
   wanted = list(dict.fromkeys(symbol.strip().upper() for symbol in symbols))
   for symbol in wanted:
@@ -140,7 +140,7 @@ def _batches(symbols: list[str]) -> Iterator[list[str]]:
 
 
 def _tables(frame: Any, symbols: list[str]) -> dict[str, pa.Table]:
-  """Returns the rows of each symbol that has any."""
+  """Returns the rows with a price, for each symbol that has any."""
   tables: dict[str, pa.Table] = {}
   if frame is None or frame.empty:
     return tables

@@ -34,7 +34,8 @@ _COMPRESSED: dict[str, Callable[..., Any]] = {
   '.bz2': bz2.open,
   '.xz': lzma.open,
 }
-# A larger file that unpacks to more than so many times its size is refused.
+# A file that unpacks to more than this many times its size, and to more than
+# `_ALWAYS_UNPACKED`, is refused.
 _MOST_GROWTH = 200
 _ALWAYS_UNPACKED = 1 << 26  # bytes
 _MISSING = ('', 'NaN', 'nan', 'NA', 'None')
@@ -45,7 +46,8 @@ _LARGEST = float(np.finfo(np.float32).max)
 def is_eigen2(path: str | os.PathLike) -> bool:
   """Returns whether `read_eigen2` reads this kind of file.
 
-  It is a pickle by its name, or a CSV with a bracket in its second line.
+  It reads a file with the suffix of a pickle, or a CSV with a bracket in its
+  second line.
   """
   path = pathlib.Path(path)
   kind = _kind(path)
@@ -64,19 +66,20 @@ def read_eigen2(
   investable: tuple[int, int] = INVESTABLE,
   recompute: bool = False,
 ) -> MarketPanel:
-  """Reads a panel from a file of Eigen2.
+  """Reads a panel from an Eigen2 file.
 
   No code in a pickle is run (see `inert_pickle`), and no cell of a CSV is
   evaluated. Empty cells are missing. Any other cell must have nine numbers,
   each of which may be missing (NaN or None). Rows are sorted by date.
 
   Args:
-    path: `.pkl` or `.pickle`, dates as the index, or `.csv`, dates in the first
-      column; followed by `.gz`, `.bz2` or `.xz` if it is compressed.
+    path: a `.pkl` or `.pickle` file with dates as the index, or a `.csv` file
+      with dates in the first column; any of these followed by `.gz`, `.bz2` or
+      `.xz` if it is compressed.
     investable: (first, stop), the range of columns that may be bought.
     recompute: compute the features from the prices, as `build_panel` does,
-      which leaves a column's first 34 rows missing. By default they are those
-      of the file, which Eigen2's agents were trained on.
+      which leaves a column's first 34 rows missing. By default the features
+      are those in the file, which Eigen2's agents were trained on.
 
   Returns:
     The panel. Its columns are assumed to be survivors only.
@@ -116,7 +119,7 @@ def read_eigen2(
 
 
 def _kind(path: pathlib.Path) -> str:
-  """Returns the suffix without that of the compression."""
+  """Returns the suffix in lower case, ignoring that of a compression."""
   suffixes = [suffix.lower() for suffix in path.suffixes]
   if suffixes and suffixes[-1] in _COMPRESSED:
     suffixes.pop()
@@ -212,7 +215,7 @@ def _order(dates: np.ndarray) -> np.ndarray:
 
 
 def _values(frame: Frame, dates: np.ndarray) -> np.ndarray:
-  """Returns all numbers, float64 [T, C, 9]."""
+  """Returns the numbers of all cells, float64 [T, C, 9]; NaN is missing."""
   values = np.full((*frame.cells.shape, len(FEATURES)), np.nan)
 
   def where(row: int, column: int) -> str:
@@ -239,7 +242,7 @@ def _values(frame: Frame, dates: np.ndarray) -> np.ndarray:
 
 
 def _numbers(cell: Any) -> Any:
-  """Returns the nine numbers of a cell, or none if it is missing."""
+  """Returns a cell's nine numbers, or an empty sequence if it is missing."""
   if cell is None or (isinstance(cell, float) and np.isnan(cell)):
     return ()
   if isinstance(cell, str):
@@ -264,7 +267,7 @@ def _number(number: Any) -> float:
 
 
 def _split(text: str) -> list[float]:
-  """Parses numbers in brackets, with commas or, as NumPy prints, without."""
+  """Parses numbers in brackets, separated by commas or, as in NumPy, spaces."""
   text = text.strip()
   if text in _MISSING:
     return []

@@ -2,11 +2,13 @@
 
 
 class DataError(ValueError):
-  """A file or an array cannot be used; one line says which and why."""
+  """An unusable file or array; its one-line message says which and why."""
 
 
 class Refused(DataError):
-  """A file, or a part of it, cannot be used.
+  """An unusable file, or part of one; the message lacks the file's name.
+
+  The caller that knows the name adds it.
 
   Attributes:
     reason: what was found and what was expected.
@@ -25,9 +27,9 @@ class Refused(DataError):
 
 
 def shown(text: object, length: int = 40) -> str:
-  """Returns `text` as printable and short, for use in messages.
+  """Returns printable text of at most `length` characters, for messages.
 
-  Files may contain line breaks, terminal codes, or bytes that are no text.
+  Files may contain line breaks, terminal codes, or bytes that are not text.
   """
   visible = ''.join(
     letter if letter.isprintable() else '\ufffd' for letter in str(text)

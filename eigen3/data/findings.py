@@ -21,7 +21,7 @@ class Rule:
     action: 'kept', 'masked' or 'repaired'.
     done: the action in words.
     repair: the field of `Repairs` that selects the action, '' for none.
-    otherwise: (action, words) unless that field is 'keep'.
+    otherwise: (action, the action in words) if that field is not 'keep'.
   """
 
   title: str
@@ -32,7 +32,7 @@ class Rule:
   otherwise: tuple[str, str] = ('', '')
 
   def answer(self, repairs: Repairs) -> tuple[str, str]:
-    """Returns the action and its words under `repairs`."""
+    """Returns the action under `repairs`, and the action in words."""
     if self.repair and getattr(repairs, self.repair) != 'keep':
       return self.otherwise
     return self.action, self.done
@@ -160,19 +160,19 @@ class Occurrence:
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-  """All occurrences of one kind in one column; there is at least one."""
+  """All occurrences of one kind of finding in a column, at least one."""
 
   action: str
   occurrences: tuple[Occurrence, ...]
 
   @property
   def count(self) -> int:
-    """Returns the days, rows or cells in total."""
+    """Returns the total number of days, rows or cells."""
     return sum(occurrence.count for occurrence in self.occurrences)
 
   @property
   def longest(self) -> int:
-    """Returns the days, rows or cells of the longest occurrence."""
+    """Returns the number of days, rows or cells in the longest occurrence."""
     return max(occurrence.count for occurrence in self.occurrences)
 
 
@@ -182,10 +182,10 @@ def find(
   """Returns all findings in a stock, by kind, in the order of `RULES`.
 
   Args:
-    ticker: as it was read.
+    ticker: the ticker before any repair.
     trading: the days on which the market traded.
     odd: the other days on which some ticker has a row.
-    repairs: the actions to take.
+    repairs: the repairs made, which decide the action of each finding.
   """
   moves = defects.find_moves(ticker)
   ohlc = ticker.ohlc
@@ -210,10 +210,10 @@ def find(
 
 
 def find_gaps(dates: np.ndarray, trading: np.ndarray) -> dict[str, Finding]:
-  """Returns the gaps between the rows on `dates`, if there are any.
+  """Returns the finding of trading days missing in `dates`, if there are any.
 
-  This is the only check of columns that are not stocks: their values may be
-  negative, stay constant or suddenly double.
+  This is the only check of columns that are not stocks, whose valid values may
+  be negative, stay constant or suddenly double.
   """
   gaps = tuple(
     Occurrence(day, days, f'{days} trading days without a row')
@@ -277,7 +277,7 @@ def _volume(ticker: Ticker) -> dict[str, list[Occurrence]]:
 
 
 def _prices(ticker: Ticker, rows: np.ndarray) -> list[Occurrence]:
-  """Returns the rows [R] of a mask, with their prices."""
+  """Returns an occurrence, with its prices, for each True of `rows`, [R]."""
   return [
     Occurrence(
       str(ticker.dates[row]),

@@ -76,20 +76,20 @@ class Frame(NamedTuple):
 
 
 def read_frame(content: bytes) -> Frame:
-  """Reads the frame in a pickle; none of its code runs, see `inert_pickle`.
+  """Reads the frame in a pickle without running code (see `inert_pickle`).
 
   Args:
     content: the bytes of the pickle.
 
   Raises:
-    DataError: it refers to a name that a frame of numbers does not need, is
-      damaged, or holds something else.
+    DataError: the pickle refers to a name that a frame of numbers does not
+      need, is damaged, or holds something else.
   """
   try:
     return _frame(inert_pickle.read(content, _ADMITTED, _MADE), len(content))
   except DataError:
     raise
-  except ValueError as error:  # of NumPy, too
+  except ValueError as error:  # also raised by NumPy
     reason = ' '.join(str(error).split())[:80]
     raise DataError(f'a damaged DataFrame ({reason})') from error
 
@@ -201,7 +201,7 @@ def _label(label: Any) -> Any:
 def _cells(
   blocks: list[Any], num_rows: int, names: tuple[str, ...]
 ) -> np.ndarray:
-  """Returns the cells [T, C] of blocks of columns with one type."""
+  """Returns the cells [T, C] of blocks, each of columns with one type."""
   cells = np.empty((num_rows, len(names)), object)
   missing = np.ones(len(names), bool)
   for block in blocks:
@@ -243,7 +243,7 @@ def _cell(note: Note) -> Any:
 
 
 def _places(note: Any, num_columns: int) -> list[int]:
-  """Returns the columns of a block, at least one."""
+  """Returns the indices of a block's columns, at least one."""
   everything = np.arange(num_columns)
   match note:
     case Note('slice', (int() | None, int() | None, int() | None) as bounds):
@@ -261,7 +261,10 @@ def _places(note: Any, num_columns: int) -> list[int]:
 
 
 def _array(note: Any, most: float = math.inf) -> np.ndarray | None:
-  """Returns the array that a note describes; None if none or too large."""
+  """Returns the array that a note describes.
+
+  None if it describes no array, or one of more than `most` elements.
+  """
   match note:
     case np.ndarray():
       return note
@@ -320,7 +323,7 @@ _DATE_UNITS = ('D', 's', 'ms', 'us', 'ns')
 
 
 def _bytes(*args: Any) -> bytes:
-  """Returns the bytes that old protocols store as text of equal length."""
+  """Returns bytes, which old protocols store as text, one character each."""
   match args:
     case (str(text), 'latin1' | 'latin-1'):
       return text.encode('latin-1')
@@ -343,7 +346,7 @@ def _scalar(*args: Any) -> Any:
 
 
 def _plain_object(*args: Any) -> Note:
-  """Returns an instance without arguments, as in old protocols."""
+  """Returns the note of an object made without arguments by old protocols."""
   match args:
     case (Note(name, None), Note('object'), None):
       return Note(name, ())

@@ -53,8 +53,9 @@ _WEAK_ALIASES = {
 }
 # pandas' names of an index without a name.
 _UNNAMED = re.compile(r'|Unnamed: \d+|__index_level_\d+__')
-# Names of the symbol's column, the most certain first: beside a symbol, a name
-# is that of the company; 'level_1' is pandas' name of a stacked header level.
+# Names of the symbol column, the most certain first: if there is a column
+# 'symbol', 'name' is the company's; 'level_1' is what pandas calls a stacked
+# header level.
 _SYMBOLS = (
   'symbol', 'ticker', 'tic', 'seriesid', 'series', 'instrument', 'tscode',
   'stockcode', 'name', 'level', 'code', 'stock', 'security', 'asset', 'pair',
@@ -67,12 +68,19 @@ _CORNERS = (
 )  # fmt: skip
 # "('Close', 'AAPL')", as pandas writes a header of two levels.
 _PAIR = re.compile(r"""\((['"])(?P<a>.*)\1, (['"])(?P<b>.*)\3\)""")
-_DATE = 'Date'  # name of the days' column if others are pairs
+_DATE = 'Date'  # name of the date column if the other names are pairs
 _SHOWN_SYMBOLS = 3
 
 
 class Choice(NamedTuple):
-  """Indices of columns: of the day, of numbers by key, of the symbol."""
+  """The indices of the columns to read.
+
+  Attributes:
+    day: the date column.
+    numbers: columns of numbers, by canonical name, by (symbol, canonical name),
+      or by their own index if their names are unknown.
+    symbol: the symbol column, or None.
+  """
 
   day: int
   numbers: Mapping[Any, int]
@@ -80,7 +88,7 @@ class Choice(NamedTuple):
 
   @property
   def places(self) -> list[int]:
-    """Returns all indices, the day's first and the symbol's last."""
+    """Returns all indices, that of the date first, of the symbol last."""
     symbol = [] if self.symbol is None else [self.symbol]
     return [self.day, *self.numbers.values(), *symbol]
 
@@ -90,17 +98,20 @@ Choose = Callable[[Header], Choice]
 
 
 def letters(name: str) -> str:
-  """Returns the part of a column's name that is compared."""
+  """Returns the letters of a column's name in lower case, for comparison."""
   return re.sub('[^a-z]', '', name.lower())
 
 
 def is_unnamed(name: str) -> bool:
-  """Returns whether a column is an index: dates, or row numbers."""
+  """Returns whether `name` is what pandas calls an index without a name."""
   return _UNNAMED.fullmatch(name) is not None
 
 
 def says_nothing_new(name: str) -> bool:
-  """Returns whether a column can be left out: an index, or a symbol."""
+  """Returns whether an unread column is an index or a symbol.
+
+  Such columns are not reported as ignored.
+  """
   return is_unnamed(name) or letters(name) in _SYMBOLS
 
 
@@ -129,10 +140,10 @@ def known_columns(header: Header) -> dict[str, int]:
 
 
 def date_column(header: Header, places: Sequence[int] | None = None) -> int:
-  """Returns the index of the date, among `places` if they are given.
+  """Returns the index of the date column, among `places` if they are given.
 
   Raises:
-    Refused: there is no date.
+    Refused: there is no date column.
   """
   if places is None:
     places = range(len(header))
@@ -147,7 +158,7 @@ def require_prices(columns: Iterable[str], found: Iterable[str]) -> None:
 
   Args:
     columns: canonical names of the columns found.
-    found: their names in the file.
+    found: names of columns in the file, for error messages.
   """
   names = shown(', '.join(found), 120)
   if not set(columns) - {'date'}:
@@ -168,7 +179,7 @@ def _missing(column: str, found: Iterable[str]) -> str:
 
 
 def symbol_column(header: Header) -> int | None:
-  """Returns the index of the symbol's column, or None."""
+  """Returns the index of the symbol column, or None."""
   places = {letters(name): place for place, name in enumerate(header)}
   return next((places[name] for name in _SYMBOLS if name in places), None)
 
@@ -197,10 +208,10 @@ def single_choice(header: Header) -> Choice:
 
 
 def pair_choice(header: Header) -> Choice | None:
-  """Chooses columns by (symbol, canonical name) if names are pairs.
+  """Chooses columns by (symbol, canonical name); None if no name is a pair.
 
   Raises:
-    Refused: there is no date, or a symbol has a column twice.
+    Refused: there is no date column, or a symbol has a column twice.
   """
   pairs = [_PAIR.fullmatch(name) for name in header]
   matches = {place: pair for place, pair in enumerate(pairs) if pair}
@@ -228,11 +239,11 @@ def pair_choice(header: Header) -> Choice | None:
 
 
 def read_levels(rows: list[list[str]]) -> tuple[Header, int]:
-  """Returns the header in the first rows of a CSV, and its number of rows.
+  """Returns the header of a CSV, and the number of rows that it takes.
 
-  It is one row, or two levels, prices and tickers in either order, as pandas
-  writes them, with or without a row that only names the days. Two levels become
-  pairs as pandas spells them in Parquet, "('Close', 'AAPL')".
+  The header is one row, or two levels as pandas writes them (prices and tickers
+  in either order), with or without a row that only names the date column. Two
+  levels become pairs as pandas spells them in Parquet, "('Close', 'AAPL')".
 
   Args:
     rows: the first rows that are not blank, at most three.
@@ -272,7 +283,7 @@ def _are_levels(first: list[str], second: list[str]) -> bool:
     corners[1] or not any(cells.is_number(cell) for cell in second)
   ):
     return True
-  # Tickers may look like numbers; each has all prices.
+  # Tickers may look like numbers, but each must have all prices.
   fields, symbols = _fields_and_symbols(first, second)
   found: dict[str, set[str | None]] = {}
   for field, symbol in zip(fields, symbols, strict=True):
@@ -288,9 +299,9 @@ def _fields_and_symbols(
 ) -> tuple[list[str], list[str]]:
   """Returns the level with the names of prices, then that with the symbols.
 
-  A ticker may be called LOW or OPEN: so levels are compared by the number of
-  price names, above all a close, then by the number of other names and how
-  often they occur.
+  A ticker may be called LOW or OPEN. So the level of prices is the one with a
+  close, or else with more of the four prices, then with more other known names,
+  then with more occurrences of these.
   """
 
   def score(level: list[str]) -> tuple[bool, int, int, int]:
@@ -303,7 +314,7 @@ def _fields_and_symbols(
 
 
 def _pair(first: str, second: str) -> str:
-  """Joins a column's two names to one; the column of days keeps its own."""
+  """Joins the two levels of a column's name; dates are called 'Date'."""
   kinds = [
     _ALIASES.get(letters(name), letters(name)) for name in (first, second)
   ]

@@ -1,8 +1,9 @@
-"""The nine features of Eigen2, reproduced from its own results.
+"""The nine features of Eigen2, inferred from the values in its files.
 
-Every average here starts from the plain mean of its first `span` values and
-then moves by 2 / (span + 1) of each difference. The variants and spans are
-those that reproduce Eigen2's values (tests/data/indicators_test.py).
+Every exponential mean here starts from the plain mean of the first `span`
+values and then moves towards each new value by 2 / (span + 1) of the
+difference. The variants and spans are those that reproduce Eigen2's values
+(tests/data/indicators_test.py).
 """
 
 import numpy as np
@@ -36,18 +37,18 @@ MEAN_DAYS = 20
 def eigen2_features(ohlc: np.ndarray) -> np.ndarray:
   """Computes Eigen2's nine features of every column.
 
-  Indicators run over a column's own rows only, those with a close; afterwards
-  they are put back on their days.
+  A column's indicators are computed over its rows with a close, as if these
+  were consecutive.
 
   Args:
     ohlc: [T, C, 4], open, high, low, close; NaN is missing.
 
   Returns:
-    float64 [T, C, 9], see `FEATURES`: prices in the units of `ohlc`, RSI in 0
-    to 100 (50 if the price has not moved), MACD and its signal and the distance
-    to the mean in the units of `ohlc`, TRIX in % a day (NaN once a mean is
-    zero, and not meaningful if values change sign). NaN on rows without a close
-    and on a column's first `WARM_UP_DAYS` rows.
+    float64 [T, C, 9], see `FEATURES`: prices, MACD, its signal and the distance
+    from the mean in the units of `ohlc`; RSI from 0 to 100 (50 if the price has
+    not moved); TRIX in % per day (NaN for a change from zero, and not
+    meaningful if values change sign). NaN on rows without a close and on a
+    column's first `WARM_UP_DAYS` rows.
 
   Raises:
     ValueError: `ohlc` does not have the shape [T, C, 4].
@@ -76,7 +77,7 @@ def eigen2_features(ohlc: np.ndarray) -> np.ndarray:
 
 
 def _average(values: np.ndarray, span: int) -> np.ndarray:
-  """Computes the exponential mean of [T, C]; rows of NaN may only lead."""
+  """Computes the exponential mean of [T, C], from the first rows not NaN."""
   result = np.full_like(values, np.nan)
   known = np.flatnonzero(~np.isnan(values).all(axis=1))
   if not known.size or len(values) < known[0] + span:

@@ -20,9 +20,9 @@ class Note:
   """A name that a pickle refers to, or a call of it.
 
   Attributes:
-    name: without its module.
-    args: arguments of the call, None if it was only named.
-    state: the state to be set on the result.
+    name: the name without its module.
+    args: arguments of the call; None if the name is not called.
+    state: the state that the pickle sets on the result of the call.
   """
 
   name: str
@@ -41,10 +41,10 @@ def read(
     content: the bytes of the pickle.
     admitted: the allowed names, and the modules of each.
     made: our functions for some of these names, whose results replace notes.
-      They accept any arguments, and raise ValueError for wrong ones.
+      They accept any arguments, and raise ValueError for invalid ones.
 
   Raises:
-    DataError: another name, an unknown instruction, or damage.
+    DataError: the pickle has another name or instruction, or is damaged.
   """
   try:
     return _Machine(admitted, made).run(content)

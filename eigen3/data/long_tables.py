@@ -42,7 +42,7 @@ def read_table(
   Args:
     path: a CSV or Parquet file; its first bytes tell which.
     progress: wraps the list of symbols, e.g. `tqdm`.
-    written: how dates are written.
+    written: the date format.
 
   Raises:
     DataError: the file does not exist, is refused, or has no usable ticker.

@@ -27,7 +27,7 @@ class Universe:
   Attributes:
     intervals: by ticker, (first day, first day after) of each interval; the
       second is NaT if it has not ended.
-    content: content of the file.
+    content: the bytes of the file.
   """
 
   intervals: dict[str, tuple[tuple[np.datetime64, np.datetime64], ...]]
@@ -38,8 +38,8 @@ class Universe:
   ) -> np.ndarray:
     """Returns whether each ticker is a member on each day.
 
-    A ticker without an interval never is. Case and the separator between a
-    share and its class do not matter: 'BRK.B', 'brk-b' and 'BRK/B' are the
+    A ticker without an interval is never a member. Case and the separator
+    before a share class do not matter: 'BRK.B', 'brk-b' and 'BRK/B' are the
     same.
 
     Args:
@@ -67,7 +67,7 @@ class Universe:
 def with_universe(panel: MarketPanel, universe: Universe) -> MarketPanel:
   """Returns `panel` with stocks that can be bought only while members.
 
-  Its notes give the share of members that have prices.
+  The notes of the result give the share of members that have prices.
 
   Raises:
     DataError: none of the stocks ever was a member.

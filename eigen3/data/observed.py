@@ -1,7 +1,7 @@
 """Observed features of a panel: its own, and some without units.
 
-Prices drift away from their range in training, and so do features in their
-units. Divided by the column's mean daily move, a day's change or the distance
+Prices drift away from their range in training, and so do features in units of
+price. Divided by the column's mean daily move, a day's change or the distance
 to a moving average keeps its range over decades, for a share, an index or a
 rate that may be negative.
 """
@@ -23,12 +23,12 @@ def observe(panel: MarketPanel, names: Sequence[str]) -> np.ndarray:
 
   Args:
     panel: T days, C columns.
-    names: F' names. A name of `SCALED` that begins with the name of a feature
-      needs that feature.
+    names: F' names. A name of `SCALED` that ends with a feature of `FEATURES`,
+      such as 'scaled_macd', needs this feature in the panel.
 
   Returns:
     float32 [T, C, F'], read-only, NaN if missing. The values of a day are known
-    at its close. Cached for each panel and names.
+    at its close. The array is cached per panel and names.
 
   Raises:
     DataError: a name is unknown.
@@ -39,7 +39,7 @@ def observe(panel: MarketPanel, names: Sequence[str]) -> np.ndarray:
 def last_window(
   panel: MarketPanel, names: Sequence[str], context_days: int
 ) -> np.ndarray:
-  """Returns the last day's window, not normalised, as exported policies take.
+  """Returns the last day's window, not normalised, for an exported policy.
 
   Args:
     panel: T days, C columns; it may have several markets.
@@ -59,7 +59,7 @@ def last_window(
 
 
 def _observed(panel: MarketPanel, names: tuple[str, ...]) -> np.ndarray:
-  """See `observe`."""
+  """Computes what `observe` returns."""
   usual = None
   observed = np.empty((*panel.features.shape[:2], len(names)), np.float32)
   for place, name in enumerate(names):
@@ -92,8 +92,8 @@ def _close_minus_year(panel: MarketPanel) -> np.ndarray:
   return _by_own_rows(panel.ohlc[..., 3], lambda close: close - _year(close))
 
 
-# In mean daily moves: the close's change since the previous row, its distances
-# to the means of 20 days and of a year, and MACD and its signal.
+# In units of the mean daily move: the close's change since the previous row,
+# its distances to the means of 20 days and of a year, and MACD and its signal.
 SCALED: Mapping[str, Callable[[MarketPanel], np.ndarray]] = {
   'scaled_change': _change,
   'scaled_macd': _of('macd'),
@@ -121,7 +121,7 @@ def _year(values: pd.DataFrame) -> pd.DataFrame:
 def _by_own_rows(
   close: np.ndarray, function: Callable[[pd.DataFrame], pd.DataFrame]
 ) -> np.ndarray:
-  """Applies `function` to the rows [T, C] with a close only."""
+  """Applies `function` to each column's rows with a close, as consecutive."""
   missing = np.isnan(close)
   order = np.argsort(missing, axis=0, kind='stable')  # own rows first
   own = np.take_along_axis(close.astype(np.float64), order, axis=0)

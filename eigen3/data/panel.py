@@ -40,21 +40,23 @@ class MarketPanel:
     volume: float32 [T, C], shares, or None if unknown.
     members: bool [T, N], which investable columns belonged to the universe on
       each day and may be bought then; None means all on every day.
-    feature_names: F names; by default Eigen2's nine, else feature_0 and so on.
-    column_kinds: C of 'stock' or 'context'; by default 'stock' exactly in the
-      investable range. A stock outside it has too short a history to be traded.
+    feature_names: F names; by default Eigen2's nine if F is 9, else feature_0,
+      feature_1 and so on.
+    column_kinds: 'stock' or 'context' for each column; by default 'stock'
+      exactly in the investable range. A stock outside this range is context
+      because its history is too short.
     source_hash: sha256 of the panel's source, '' if unknown.
-    survivors_only: whether the columns are known, or must be assumed, to be
-      only those listed to the last day; every report states it.
-    notes: free text for readers.
-    training_days: number of first days whose data decided which columns may be
-      bought; training on fewer would look ahead. 0 if no data decided.
+    survivors_only: whether the panel holds, or must be assumed to hold, only
+      stocks that are listed until the last day; every report states this.
+    notes: free text, shown in summaries and reports.
+    training_days: the choice of investable columns used the data of this many
+      first days; training on fewer would look ahead. 0 if it used no data.
     markets: C numbers, the market of each column, inferred from the training
       days; empty if all columns are of one market.
 
   Raises:
-    DataError: shapes, names, dates, the range or the training days do not
-      fit together.
+    DataError: shapes, names, dates, the investable range or the training days
+      are invalid or do not fit together.
   """
 
   dates: np.ndarray
@@ -112,14 +114,14 @@ class MarketPanel:
 
   @functools.cached_property
   def periods_a_year(self) -> int:
-    """Returns the number of its days per year."""
+    """Returns the number of the panel's days per year, such as 252."""
     return periods_a_year(self.dates)
 
   @functools.cached_property
   def fingerprint(self) -> str:
-    """Returns the sha256 of the content: arrays, names and range.
+    """Returns the sha256 of the content: arrays, names, investable range.
 
-    It leaves out metadata: source, survivorship, notes and training days.
+    Metadata is left out: source, survivorship, notes and training days.
     """
     digest = hashlib.sha256()
     names = [self.columns, self.column_kinds, self.feature_names]
@@ -169,7 +171,7 @@ class MarketPanel:
     return 'includes companies that left the market before the last day'
 
   def feature_indices(self, names: tuple[str, ...]) -> tuple[int, ...]:
-    """Returns the indices of `names` in F; an unknown name is a DataError."""
+    """Returns the feature indices of `names`; raises DataError if unknown."""
     for name in names:
       if name not in self.feature_names:
         raise DataError(
@@ -179,10 +181,10 @@ class MarketPanel:
     return tuple(self.feature_names.index(name) for name in names)
 
   def save(self, path: str | os.PathLike) -> None:
-    """Writes one Parquet file atomically.
+    """Writes the panel to one Parquet file, atomically.
 
-    Its rows are the cells (day, column) in that order, so that other tools can
-    read it. All else is JSON in the schema's metadata.
+    The file has a row for each day and column, ordered by day, so that other
+    tools can read it. All else is JSON in the schema's metadata.
 
     Raises:
       DataError: the file cannot be written.
@@ -196,7 +198,7 @@ class MarketPanel:
 
   @classmethod
   def load(cls, path: str | os.PathLike) -> 'MarketPanel':
-    """Reads what `save` wrote, bit for bit.
+    """Returns the panel that `save` wrote to `path`, bit for bit.
 
     Raises:
       DataError: the file is missing, damaged, or not a panel.
@@ -304,7 +306,7 @@ class MarketPanel:
 
 
 def _with_one_nan(array: np.ndarray) -> np.ndarray:
-  """Replaces all bit patterns of NaN by one."""
+  """Replaces every bit pattern of NaN with the same one; dates become int64."""
   if array.dtype.kind == 'M':  # dates have no buffer interface
     return array.view(np.int64)
   if array.dtype.kind != 'f' or not np.isnan(array).any():

@@ -1,7 +1,7 @@
 """Reads and writes panels as Parquet files that other tools can read.
 
-Its rows are the cells (day, column) in that order: a date, a column's name and
-the cell's numbers. All else is JSON in the metadata of the schema.
+A file has a row for each day and column, ordered by day: the date, the column's
+name and the cell's numbers. All else is JSON in the metadata of the schema.
 """
 
 import hashlib
@@ -46,8 +46,8 @@ def parquet_schema(path: str | os.PathLike) -> pa.Schema:
   open file avoids this, here and wherever Arrow reads or writes.
 
   Raises:
-    ArrowException: it is not a Parquet file.
-    OSError: it cannot be read.
+    ArrowException: the file is not Parquet.
+    OSError: the file cannot be read.
   """
   with pa.OSFile(os.fspath(path)) as file:
     return pq.read_schema(file)
@@ -63,7 +63,7 @@ def is_panel(path: str | os.PathLike) -> bool:
 
 
 def _field_names(num_features: int, has_volume: bool) -> list[str]:
-  """Returns the file's float columns, in the order of the arrays."""
+  """Returns the names of the file's float columns, in order."""
   volume = ['volume'] if has_volume else []
   features = [f'features.{i}' for i in range(num_features)]
   return [*PRICES, *volume, *features]

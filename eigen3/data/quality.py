@@ -19,8 +19,9 @@ from eigen3.data.repairs import NONE, Repairs
 from eigen3.data.surprises import Warned
 
 SCHEMA_VERSION = 1
-# States of a column in a bin of days: no close, a close on each day, listed on
-# some only, or a missing close between the first and the last.
+# States of a column in a bin of days: no close; a close on each day; closes on
+# some days only, since the column starts or ends there; a close is missing
+# between the column's first and last.
 ABSENT, COMPLETE, PARTIAL, INCOMPLETE = range(4)
 _COVERAGE_BINS = 360
 
@@ -33,7 +34,7 @@ class ColumnQuality:
     name: the column's name in the panel.
     kind: 'stock' or 'context', for which only gaps are checked.
     investable: whether it may be bought.
-    rows: number of rows of its file, inside or outside the panel's days.
+    rows: number of rows in its file, inside or outside the panel's days.
     first: day of the first row.
     last: day of the last row.
     listed_late: whether it begins after the first trading day of its market.
@@ -57,16 +58,16 @@ class QualityReport:
   """The findings in a source and its panel.
 
   Attributes:
-    columns: C, in the panel's order.
+    columns: a record for each of C columns, in the panel's order.
     refused: files that could not be used.
-    ignored: names of entries of the folder that are not CSV files.
+    ignored: names of the folder's other entries, which were not read.
     repairs: the repairs made for the panel.
     days: the panel's first and last day, YYYY-MM-DD, and number of days.
     survivorship: the panel's line on survivorship.
     source_hash: sha256 of the files.
     panel_hash: fingerprint of the panel.
     coverage: int8 [C, bins], `ABSENT`, `COMPLETE`, `PARTIAL` or `INCOMPLETE`
-      for about equal ranges of the panel's days.
+      in each bin; bins are consecutive ranges of days of about equal length.
     coverage_days: the first day of each bin.
     warnings: likely mistakes.
   """
@@ -84,7 +85,7 @@ class QualityReport:
   warnings: tuple[Warned, ...]
 
   def totals(self) -> dict[str, dict[str, Any]]:
-    """Returns each kind's columns, occurrences, count and action."""
+    """Returns, for each kind of finding, the action and the total counts."""
     result: dict[str, dict[str, Any]] = {}
     for kind, rule in RULES.items():
       found = [c.findings[kind] for c in self.columns if kind in c.findings]
@@ -106,8 +107,8 @@ def check(
 
   Args:
     source: the source before any repair.
-    panel: made of `repair(source, repairs)`.
-    repairs: the repairs.
+    panel: the panel built from `repair(source, repairs)`.
+    repairs: the repairs made for the panel.
   """
   tickers = {ticker.name: ticker for ticker in source.tickers}
   days = _days_by_column(source, panel)
@@ -133,7 +134,7 @@ def check(
 def _days_by_column(
   source: Source, panel: MarketPanel
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-  """Returns trading and odd days of each column, by its market's stocks."""
+  """Returns each column's trading and odd days, from its market's stocks."""
   kinds = dict(zip(panel.columns, panel.column_kinds, strict=True))
   stocks = [t for t in source.tickers if kinds.get(t.name) == 'stock']
   every = defects.trading_days(stocks or source.tickers)
@@ -169,8 +170,8 @@ def lines(report: QualityReport) -> list[str]:
 def as_dict(report: QualityReport) -> dict[str, Any]:
   """Returns the report for JSON, without the coverage.
 
-  Every column has a count for every kind, including 0. Occurrences are in
-  `findings`, as lists of day, count and values found.
+  Every column has a count for every kind, including 0. The `places` in its
+  `findings` are the occurrences: day, count and values found.
   """
   return {
     'schema_version': SCHEMA_VERSION,
@@ -245,7 +246,7 @@ def _column_as_dict(column: ColumnQuality) -> dict[str, Any]:
 
 
 def _coverage(panel: MarketPanel) -> tuple[np.ndarray, tuple[str, ...]]:
-  """Returns the state [C, bins] of each column, and each bin's first day."""
+  """Returns columns' states, int8 [C, bins], and the first day of each bin."""
   has_close = ~np.isnan(panel.ohlc[..., 3])
   before = np.logical_or.accumulate(has_close, axis=0)
   after = np.logical_or.accumulate(has_close[::-1], axis=0)[::-1]

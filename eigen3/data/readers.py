@@ -51,11 +51,11 @@ class Source:
   Attributes:
     tickers: at least one, in alphabetical order.
     refused: files, or symbols in a file, that could not be used.
-    ignored: names of entries of a folder that are not CSV files by name.
-    source_hash: sha256 of a file's bytes, or over the names and bytes of all
-      CSV files of a folder; with series, over all of these.
-    series: series beside the stocks, with distinct names.
-    place: the file or folder, for errors to name.
+    ignored: names of the folder's other entries, which were not read.
+    source_hash: sha256 of the file, or of the names and contents of the files
+      read from a folder; it covers the series too, if there are any.
+    series: series to observe alongside the stocks, with distinct names.
+    place: the file or folder, for error messages.
   """
 
   tickers: tuple[Ticker, ...]
@@ -67,7 +67,7 @@ class Source:
 
 
 def with_series(source: Source, series: Sequence[Series]) -> Source:
-  """Returns `source` with additional series.
+  """Returns `source` with `series` as its series.
 
   Raises:
     DataError: two columns would have the same name.
@@ -126,24 +126,24 @@ def read_folder(
   progress: Progress = iter,
   written: Days = AS_WRITTEN,
 ) -> Source:
-  """Reads every CSV of `folder`; a file that cannot be used is reported.
+  """Reads the files of `folder`, one per ticker, and reports unusable ones.
 
-  CSVs have the suffix .csv or .tsv; if there are none, .txt; if there are none
-  either, Parquet files are read. Any may be compressed by gzip, with .gz after
-  it.
+  Files with the suffix .csv or .tsv are read; if there are none, .txt; if there
+  are none either, .parquet. Each suffix may be followed by .gz if the file is
+  compressed with gzip.
 
-  Column names are compared as letters without case; `date` (or timestamp),
-  open, high, low and close are needed; adjusted close, volume, dividends and
-  splits are used if present. The ticker is the file's name, without the affixes
-  of known data sets.
+  Column names are compared by their letters, ignoring case; `date` (or
+  timestamp), open, high, low and close are needed; adjusted close, volume,
+  dividends and splits are used if present. The ticker is the file's name
+  without suffix and without the affixes of known data sets.
 
   Args:
-    folder: the files are read in the order of their names.
+    folder: a folder; its files are read in the order of their names.
     progress: wraps the list of files, e.g. `tqdm`.
-    written: format of days.
+    written: the date format.
 
   Raises:
-    DataError: there is no such folder, or no ticker in it.
+    DataError: there is no such folder, or no usable ticker in it.
   """
   path = pathlib.Path(folder)
   if not path.is_dir():
@@ -198,7 +198,7 @@ def _read_named(file: pathlib.Path, content: bytes, written: Days) -> Ticker:
 def _files(
   folder: pathlib.Path,
 ) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
-  """Returns the files of a folder to read, and its other entries."""
+  """Returns the files to read in a folder, and its other entries."""
   entries = sorted(folder.iterdir())
   for kinds in _KINDS:
     files = [e for e in entries if name_of(e)[1] in kinds and e.is_file()]

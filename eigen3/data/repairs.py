@@ -19,20 +19,21 @@ CHOICES = {
 
 @dataclasses.dataclass(frozen=True)
 class Repairs:
-  """The repairs of defects that reading keeps.
+  """Which repairs to make of defects that are otherwise kept.
 
-  A bad tick is known only once it has reverted, and a split is distinguished
-  from a crash also by later moves. So a repaired panel looks cleaner than
-  prices were on the day, and an agent trained on it has not seen the defects of
-  a live feed. That is why the default is no repair.
+  A bad tick is known only once it has reverted, and later moves help to tell a
+  split from a crash. So a repaired panel looks cleaner than prices were on the
+  day, and an agent trained on it has not seen the defects of a live feed. That
+  is why the default is no repair.
 
   Attributes:
-    bad_ticks: 'keep', or 'mask', which makes missing the prices of a bad tick
-      that are nearer to it than to the previous close, and highs and lows far
-      beyond open and close.
+    bad_ticks: 'keep', or 'mask', which sets to missing the prices of a bad tick
+      that are nearer to the tick than to the previous close, and highs and lows
+      far beyond open and close.
     splits: 'keep', or 'adjust', which multiplies the prices before a split by
-      its ratio and divides the volume by it. This covers likely splits, and
-      stated splits for which prices are not adjusted.
+      the ratio of new to old price and divides the volume by it. This covers
+      likely splits, and splits that the file states but its prices are not
+      adjusted for.
     order: 'keep', or 'widen', which moves high and low so that open and close
       are between them.
 
@@ -63,8 +64,8 @@ NONE = Repairs()
 def repair(source: Source, repairs: Repairs) -> Source:
   """Returns `source` with repaired prices and volumes.
 
-  A ticker's records of its file (`outside`, `suspicious`, `masked`) do not
-  change; `check` reports the repairs.
+  What a ticker records about its file (`outside`, `suspicious`, `masked`) does
+  not change; `quality.check` reports the repairs.
   """
   if repairs == NONE:
     return source
@@ -75,7 +76,7 @@ def repair(source: Source, repairs: Repairs) -> Source:
 def mask_bad_ticks(
   ticker: Ticker, moves: tuple[defects.Move, ...]
 ) -> np.ndarray:
-  """Returns prices [R, 4] without ticks and spikes; `moves` of the ticker."""
+  """Returns prices [R, 4] with the bad ticks in `moves`, and spikes, as NaN."""
   ohlc = np.where(defects.spikes(ticker.ohlc), np.nan, ticker.ohlc)
   for move in moves:
     if move.kind == 'tick':
@@ -103,7 +104,7 @@ def _repaired(ticker: Ticker, repairs: Repairs) -> Ticker:
 
 
 def _widened(ohlc: np.ndarray) -> np.ndarray:
-  """Returns rows [R, 4] with widened highs and lows, except missing ones."""
+  """Widens high and low of [R, 4] to include open and close; NaN stays."""
   missing = np.isnan(ohlc)
   most, least = np.nanmax(ohlc, axis=1), np.nanmin(ohlc, axis=1)
   widened = np.stack([ohlc[:, 0], most, least, ohlc[:, 3]], axis=1)

@@ -14,14 +14,14 @@ def most_traded(
 ) -> list[int]:
   """Returns the stocks with the largest median dollar volume before a day.
 
-  Only stocks with a close and a volume on all of these days count. If the panel
-  has a universe, they must be members on the last of these days.
+  Only stocks with a close and a volume on all of the `look_back` days count. If
+  the panel has a universe, they must be members on the last of these days.
 
   Args:
-    panel: with volumes.
-    day: the first day that is not used.
+    panel: a panel with volumes.
+    day: index of the first day that is not used.
     count: number of stocks.
-    look_back: number of days before it that are used.
+    look_back: number of days before `day` that are used.
 
   Returns:
     Indices of columns of the panel, increasing.
@@ -63,17 +63,17 @@ def narrowed(
   stop: int,
   training_days: int,
 ) -> MarketPanel:
-  """Returns a panel of some columns, up to a day.
+  """Returns a panel with only some of the columns, up to a day.
 
   Args:
-    panel: to be narrowed.
-    stocks: investable columns that stay so, in the panel's order.
-    context: names of other columns that stay; they come first.
-    stop: the first day that is left out.
-    training_days: number of days whose data chose the stocks.
+    panel: the panel to narrow.
+    stocks: indices of the investable columns to keep, in the panel's order.
+    context: names of other columns to keep; they come first, as context.
+    stop: index of the first day that is left out.
+    training_days: number of days whose data decided the choice of stocks.
 
   Raises:
-    DataError: a name is unknown, or that of an investable stock.
+    DataError: a name in `context` is unknown, or that of an investable stock.
   """
   first, last = panel.investable
   others = [*range(first), *range(last, panel.num_columns)]

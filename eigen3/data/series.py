@@ -1,4 +1,4 @@
-"""Series that are observed with the stocks: indices, rates, commodities."""
+"""Series observed alongside the stocks: indices, rates, commodities."""
 
 import dataclasses
 import hashlib
@@ -31,7 +31,8 @@ from eigen3.data.indicators import PRICES
 from eigen3.data.tables import Column, Table, read_file
 from eigen3.data.text_files import name_of
 
-# A value beyond them is an error, and float32 could not hold its indicators.
+# A value outside these bounds is an error, and float32 could not hold its
+# indicators.
 _BOUNDS = {**dict.fromkeys(PRICES, (-1e15, 1e15)), 'volume': VOLUME_BOUNDS}
 _SUFFIXES = ('.csv', '.tsv', '.parquet')
 _LONGEST_LAG = 3650
@@ -39,18 +40,19 @@ _LONGEST_LAG = 3650
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Series:
-  """R values that are observed and cannot be bought.
+  """A series of R values that is observed and cannot be bought.
 
   A value is not a price: zero and negative values are valid.
 
   Attributes:
-    name: of the column in a panel.
-    dates: datetime64[D] [R], strictly increasing: the days the values are of.
+    name: the column's name in a panel.
+    dates: datetime64[D] [R], strictly increasing: the days that the values
+      describe.
     ohlc: float64 [R, 4], open, high, low, close; all equal if there is one
       value a day. Rows without a close are dropped.
     volume: float64 [R]; NaN is missing.
-    lag: calendar days after which a value is known, at least 0. It is observed
-      only on the first market day from then on.
+    lag: calendar days from a value's date until it is known, at least 0. The
+      value is observed on the first trading day from then on, and on no other.
     masked: cells that are empty or invalid.
     source_hash: sha256 of the file.
     revised: days with several different rows; the last row was kept.
@@ -70,7 +72,7 @@ def read_context(text: str, written: Days = AS_WRITTEN) -> tuple[Series, ...]:
   """Reads series given as 'PATH', 'PATH:lag=1' or 'PATH:lag=1:name=VIX'.
 
   Raises:
-    DataError: as in `read_series`, or the lag is not in its range.
+    DataError: as in `read_series`, or the lag is out of range.
   """
   path, *options = re.split(':(?=(?:lag|name)=)', text)
   given = dict(option.split('=', 1) for option in options)
@@ -89,28 +91,28 @@ def read_series(
   name: str = '',
   written: Days = AS_WRITTEN,
 ) -> tuple[Series, ...]:
-  """Reads the series of a CSV or a Parquet file, or of all in a folder.
+  """Reads the series in a CSV or Parquet file, or in all of those in a folder.
 
   A file has a date and
 
-  - open, high, low and close, or a close alone: one series. If there is an
-    adjusted close, these are prices, and are read as those of a stock.
+  - open, high, low and close, or a close alone: one series. If all four and an
+    adjusted close are there, they are read like the prices of a stock.
   - a column `value`: one series.
-  - either of them and a series_id (or symbol, name): one series for each.
+  - one of these and a series_id (or symbol, name): one series for each id.
   - else any other columns with numbers: each is a series.
 
-  Empty cells are days without a value. A single series is called `name`, else
-  its series_id, else after the file. Several series have their own names, after
-  `name` and an underscore if it is given.
+  Empty cells are days without a value. A single series is called `name` if that
+  is given, else by its series_id, else by the file's name. Several series keep
+  their own names, with `name` and an underscore before them if it is given.
 
   Args:
     path: a file or a folder.
     lag: calendar days from the date of a value until it is known.
     name: see above.
-    written: format of days.
+    written: the date format.
 
   Raises:
-    DataError: there is no series in it, or a cell is wrong.
+    DataError: a file cannot be read, holds no series, or has a wrong cell.
   """
   if name and not is_symbol(name):
     raise DataError(f"context: '{shown(name)}' cannot name a column")

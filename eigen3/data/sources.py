@@ -1,7 +1,7 @@
 """Opens files and folders of prices in any known format.
 
-Add a format of your own as a `Reader` by `register_source`. A reader must not
-run code from a file: no pickle, no evaluation.
+To add a format of your own, pass a `Reader` to `register_source`. A reader must
+not run code from a file: no pickle, no evaluation.
 """
 
 import os
@@ -45,16 +45,16 @@ def open_source(
 ) -> Source:
   """Reads prices of many stocks.
 
-  It reads a registered format, a folder with one file per ticker, or one file
-  with all tickers.
+  The path is of a registered format, or a folder with one file per ticker, or
+  one file with all tickers.
 
   Args:
     path: a file or a folder; the format is detected.
     progress: wraps the list of files, or of symbols, e.g. `tqdm`.
-    written: format of days; not used by registered formats.
+    written: the date format; not used by registered formats.
 
   Raises:
-    DataError: there is no such file or folder, or no ticker in it.
+    DataError: there is no such file or folder, or no usable ticker in it.
   """
   if not os.path.exists(path):
     raise DataError(f'{path}: no such folder or file')

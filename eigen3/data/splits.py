@@ -1,4 +1,4 @@
-"""Splits by days, and normalisation by the training days only.
+"""Splits of days, and normalisation fitted on the training days only.
 
 Purging is built in: an episode, including the days on which its positions close
 and its rewards settle, lies within one split, so no training reward depends on
@@ -43,8 +43,8 @@ class Normalisation:
   days after training must not be used.
 
   Attributes:
-    mean: float32 [C, F], NaN if not measured.
-    std: float32 [C, F], positive, NaN if not measured.
+    mean: float32 [C, F], NaN if there are too few values.
+    std: float32 [C, F], positive, NaN if there are too few values.
   """
 
   mean: np.ndarray
@@ -59,8 +59,7 @@ def split_days(num_days: int, config: Any, training_days: int = 0) -> Splits:
   Args:
     num_days: T, days of the panel.
     config: the section `data` of experiments/configs/td3.py.
-    training_days: least training days, as in the panel: the data of so many
-      days decided which columns may be bought.
+    training_days: least number of training days: the panel's `training_days`.
 
   Raises:
     DataError: a length is negative, or too few days are left for training.
@@ -98,16 +97,16 @@ def split_days(num_days: int, config: Any, training_days: int = 0) -> Splits:
 def walk_forward(
   num_days: int, config: Any, min_training_days: int
 ) -> Iterator[Splits]:
-  """Yields anchored folds: training grows from day 0, holdouts follow.
+  """Yields walk-forward folds, in all of which training starts on day 0.
 
-  Each fold is a panel that ends with its holdout. The holdouts do not overlap.
-  The last one ends with the last day; the first is the earliest with enough
-  training days.
+  A fold does not use the days after its holdout. The holdouts do not overlap.
+  The last holdout ends on the last day; the first fold is the earliest with
+  enough training days.
 
   Args:
     num_days: T, days of the panel.
     config: the section `data` of experiments/configs/td3.py.
-    min_training_days: least training days of the first fold.
+    min_training_days: least number of training days in the first fold.
 
   Yields:
     The splits of each fold, the earliest first.
@@ -182,7 +181,7 @@ def _mean_and_std(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   mean = np.where(known, values, 0.0).sum(axis=0) / count
   off = np.where(known, values - mean, 0.0)
   std = np.sqrt((off**2).sum(axis=0) / count)
-  # Rounding errors are no deviation: that of a constant is 0.
+  # The deviation of a constant is 0, apart from rounding errors.
   std[std <= 1e-9 * np.abs(mean)] = 0.0
   std[std == 0.0] = 1.0
   return mean, std

@@ -1,6 +1,6 @@
 """Warnings about data that is valid but probably a mistake.
 
-Nothing is changed. Warnings depend on days, names and statements of files.
+The data stays unchanged.
 """
 
 import collections
@@ -15,7 +15,8 @@ from eigen3.data.readers import Source
 from eigen3.data.repairs import Repairs
 from eigen3.types import TRADING_DAYS_A_YEAR
 
-_FEW_ROWS = 5  # at an end of a history, beyond a gap: suspect
+# Up to this many rows at an end of a history, beyond a long gap, are suspect.
+_FEW_ROWS = 5
 _FAR_DAYS = 92
 _STILL_ROWS = 20
 _SHOWN_NAMES = 8
@@ -29,8 +30,8 @@ class Warned:
 
   Attributes:
     kind: one of `KINDS`.
-    count: the number that `what` describes.
-    what: description in words, with a remedy.
+    count: the number that precedes `what` in the message.
+    what: description in words, often with a remedy.
     example: the first case, or the first few.
   """
 
@@ -51,7 +52,7 @@ def find(
   Args:
     source: the source before any repair.
     panel: the panel made from it.
-    repairs: the repairs.
+    repairs: the repairs made for the panel.
   """
   found = (kind(source, panel, repairs) for kind in KINDS.values())
   return tuple(one for one in found if one is not None)
@@ -99,7 +100,7 @@ def _moved(
   """Warns of columns whose five weekdays are not Monday to Friday."""
   rows, examples = 0, []
   for ticker in source.tickers:
-    # The first day of all, 1970-01-01, was a Thursday.
+    # Day 0, 1970-01-01, was a Thursday.
     weekday = (ticker.dates.astype(int) + 3) % 7
     share = np.bincount(weekday, minlength=7) / len(weekday)
     usual, never = share >= 0.1, share <= 0.01

@@ -68,7 +68,7 @@ class SyntheticMarket:
 
 
 def synthetic_market(config: Any) -> SyntheticMarket:
-  """Makes the market that `config` describes, always with the same bits.
+  """Makes the market that `config` describes, always the same bit for bit.
 
   Args:
     config: the section `data.synthetic` of experiments/configs/td3.py.
@@ -160,7 +160,7 @@ def _check_prices(ohlc: np.ndarray, config: Any) -> None:
 def _context_prices(
   rng: np.random.Generator, hidden: Hidden, num: int
 ) -> np.ndarray:
-  """Returns prices [T, num, 4]: an equal-weighted index, signal, walks."""
+  """Returns prices [T, num, 4]: an equal-weighted index, any signal, walks."""
   stocks = hidden.stocks
   before = np.concatenate([stocks[:1, :, 3], stocks[:-1, :, 3]])
   change = (stocks / before[..., None]).mean(axis=1)  # [T, 4]

@@ -14,19 +14,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Probabilities of an ordinary dip on a day, and of a warning after a quiet day.
+# Probabilities of a shallow dip on a day, and of a warning after a quiet day.
 DIP_CHANCE, WARNING_CHANCE = 0.9, 1.0 / 25.0
 WARNING_DAYS, DEEP_DAYS = 10, 2
 # The phases of the process in order: 0 is quiet, then come the days of warning,
 # then the days of deep dips, after which it is quiet again.
 NUM_PHASES = 1 + WARNING_DAYS + DEEP_DAYS
-# Ranges of sizes, in the logarithm of the price; they are uniform.
+# Ranges of the sizes of dips, in log price; sizes are uniform in them.
 SHALLOW, DEEP = (0.006, 0.014), (0.03, 0.09)
-# Standard deviations of the unexplained daily return, of all stocks together
-# and of each. They are small, so that sizes are visible on the day.
+# Standard deviations of the daily noise, common to all stocks and each stock's
+# own. They are small, so that the size of a dip is visible on the day.
 MARKET_NOISE, STOCK_NOISE = 0.002, 0.003
-# The herald: its quiet price, the log of its rise until the first deep dip, and
-# the daily deviation of its price, two thirds of a day's rise.
+# The herald: its price in quiet times, the log of its rise until the first deep
+# dip, and the deviation of its log price each day, two thirds of a day's rise.
 QUIET, RISE, HERALD_NOISE = 15.0, np.log(2.0), 0.045
 
 
@@ -34,8 +34,8 @@ class Dips(NamedTuple):
   """The hidden process of the market.
 
   Attributes:
-    sizes: float [T, N], fall of the log price of the stock that dips, and its
-      rise on the next day; 0 for the others.
+    sizes: float [T, N], the fall in log price of the stock that dips on a day,
+      and its rise on the next day; 0 for the other stocks.
     phases: int [T], the phase of each day, in 0 to `NUM_PHASES` - 1.
     scale: scale of all sizes.
   """
@@ -46,7 +46,7 @@ class Dips(NamedTuple):
 
 
 def is_deep(phases: np.ndarray) -> np.ndarray:
-  """Returns whether the dips of phases are deep, bool [...]."""
+  """Returns whether dips in these phases are deep, bool [...]."""
   return phases > WARNING_DAYS
 
 
@@ -57,10 +57,11 @@ def draw(
   num_stocks: int,
   scale: float,
 ) -> Dips:
-  """Draws the process; the scale changes sizes only.
+  """Draws the process; the scale changes only the sizes of dips.
 
   The next stock to dip is drawn from the half of the stocks, rounded up, whose
-  last dip is longest ago. So stocks that are held because of a dip rarely dip.
+  last dips are longest ago. So a stock rarely dips again while a position that
+  was bought at its last dip is held.
   """
   phases = _phases(times.random(num_days))
   deep = is_deep(phases)
@@ -78,20 +79,20 @@ def draw(
 
 
 def moves(dips: Dips) -> np.ndarray:
-  """Returns what dips add to the moves of a day's two parts, [T, 2, N]."""
+  """Returns the moves that dips cause before and after the open, [T, 2, N]."""
   back = np.concatenate([np.zeros((1, dips.sizes.shape[1])), dips.sizes[:-1]])
   return np.stack([np.zeros_like(back), back - dips.sizes], axis=1)
 
 
 def transitions() -> np.ndarray:
-  """Returns transition probabilities [K, K] from phase (row) to phase."""
+  """Returns the probabilities of the next phase (column) by phase (row)."""
   chances = np.roll(np.eye(NUM_PHASES), 1, axis=1)
   chances[0, :2] = 1.0 - WARNING_CHANCE, WARNING_CHANCE
   return chances
 
 
 def levels() -> np.ndarray:
-  """Returns the log of the herald's price over its quiet one, by phase [K]."""
+  """Returns, for each phase, the log of the herald's price over `QUIET`."""
   phases = np.arange(NUM_PHASES)
   return RISE * np.minimum(phases / WARNING_DAYS, 1.0)
 

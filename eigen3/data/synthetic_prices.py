@@ -1,12 +1,12 @@
 """Makes prices of the embedded markets from drifts and noise.
 
-Each day has two parts, before and after its open. Deviations and moves are of
-the logarithm of a price.
+Each day has two parts, before and after its open. Moves are changes of the log
+price; deviations are standard deviations of moves.
 """
 
 import numpy as np
 
-# Standard deviations of a day's return, as fractions of the price.
+# Standard deviations of a day's moves.
 MARKET_NOISE = 0.006
 STOCK_NOISE = 0.0137
 RANGE = 0.006  # of high and low beyond open and close
@@ -22,26 +22,26 @@ def moves_of(expected, noise: np.ndarray, deviation: float) -> np.ndarray:
 
   Args:
     expected: [T, N], a day's expected return.
-    noise: [T, 2, N], each part on the scale of a day.
-    deviation: of a day's noise.
+    noise: [T, 2, N], each part scaled as if it were a whole day.
+    deviation: standard deviation of a day's noise.
   """
   moves = _SHARE * (np.asarray(expected)[:, None] - 0.5 * deviation**2)
   return moves + np.sqrt(_SHARE) * noise
 
 
 def of_a_day(noise: np.ndarray) -> np.ndarray:
-  """Sums the noise of a day's parts, [T, 2, N] to [T, N]."""
+  """Adds up the noise of each day's two parts, [T, 2, N] to [T, N]."""
   return (np.sqrt(_SHARE) * noise).sum(axis=1)
 
 
 def bars(rng: np.random.Generator, moves: np.ndarray) -> np.ndarray:
-  """Returns open, high, low, close [T, N, 4] after random start prices."""
+  """Returns open, high, low, close [T, N, 4] from random start prices."""
   start = np.log(rng.uniform(20.0, 200.0, moves.shape[2]))
   return bars_from(rng, start, moves)
 
 
 def bars_from(rng: np.random.Generator, start, moves: np.ndarray) -> np.ndarray:
-  """Like `bars`, from the log of the price before the first day."""
+  """Returns what `bars` does, but from the log prices `start`."""
   halves = moves.reshape(2 * len(moves), moves.shape[2])
   path = start + np.cumsum(halves, axis=0)
   path = path.reshape(moves.shape)

@@ -5,18 +5,19 @@ The hidden drift is the expected return of the next day, under noise of about
 
   drift     each stock's own prices: its drift follows slow, irregular cycles.
   leading   another column, whose past moves drive all stocks alike. A shock
-            that raises their drift also lowers them at once, by so much that
-            their own returns are uncorrelated and predict nothing. The past of
-            this column explains half of the mean stock's return over 20 days;
-            the mean of all columns' features, almost nothing.
-  some      own prices as in `drift`, but only of half the stocks; the others
-            are noise.
-  regime    own past moves, which continue in calm times and revert in others;
-            the level of another column shows which times these are.
+            that raises their drift also lowers their prices at once, by just
+            enough that their own returns are uncorrelated and predict nothing.
+            The past of this column explains half of the mean stock's return
+            over 20 days; the mean of all columns' features explains almost
+            nothing.
+  some      own prices as in `drift`, but of half the stocks only; the other
+            stocks are noise.
+  regime    each stock's own past moves, which continue in calm times and revert
+            in other times; the level of another column shows which it is.
   none      nothing: the days of a `drift` market in another order.
   patience  falls that revert on the next day, most of them small; another
-            column announces large ones. No noise covers these, but a position
-            binds cash (see `synthetic_patience`).
+            column announces large ones. Noise does not hide the falls, but a
+            position ties up cash (see `synthetic_patience`).
 """
 
 from collections.abc import Callable, Mapping
@@ -44,13 +45,13 @@ CYCLE_DAYS = 250.0
 DAMPING_DAYS = 120.0
 MEMORY_DAYS = 20.0  # of past moves, if these drive the drift
 REGIME_DAYS = 120.0  # mean length
-# The column that shows the regime: its level in calm times, its ratio in
-# others, its speed of adjustment and its daily noise.
+# The column that shows the regime: its level in calm times, the ratio of its
+# level in other times to that, the days of adjustment and the daily noise.
 GAUGE, GAUGE_RATIO, GAUGE_DAYS, GAUGE_NOISE = 15.0, 2.0, 5.0, 0.05
 
 
 class Streams(NamedTuple):
-  """A random stream for each part, whose settings do not change other draws.
+  """Random streams, one for each part, so that no part changes other draws.
 
   Attributes:
     drifts: stream of the hidden drift (cycles or dips).
@@ -83,7 +84,7 @@ class Hidden(NamedTuple):
 def _drift(
   streams: Streams, num_days: int, num_stocks: int, scale: float
 ) -> Hidden:
-  """Makes cycles that each stock's own prices reveal."""
+  """Makes stocks with cycles in drift, which their own prices reveal."""
   hidden = scale * DRIFT * _cycles(streams.drifts, num_days, num_stocks)
   noise = np.add(*_noise(streams.prices, num_days, num_stocks))
   moves = _stock_moves(hidden, noise)
@@ -96,7 +97,7 @@ def _leading(
   """Makes a column whose past moves drive all stocks.
 
   With drift m_t = k m_(t-1) + w_t, a stock's returns m_t + u_(t+1) are
-  uncorrelated if cov(u, w) = -k var(m).
+  uncorrelated if cov(u_t, w_t) = -k var(m).
   """
   shocks = streams.others.standard_normal((num_days, 2, 1))
   past = _remembered(of_a_day(shocks))
@@ -114,7 +115,7 @@ def _leading(
 def _some(
   streams: Streams, num_days: int, num_stocks: int, scale: float
 ) -> Hidden:
-  """Makes cycles as in `drift`, of half the stocks, rounded up."""
+  """Makes cycles as in `drift`, but only for half the stocks, rounded up."""
   follows = streams.others.permutation(num_stocks) < (num_stocks + 1) // 2
   hidden = scale * DRIFT * _cycles(streams.drifts, num_days, num_stocks)
   hidden = np.where(follows, hidden, 0.0)
@@ -126,7 +127,7 @@ def _some(
 def _regime(
   streams: Streams, num_days: int, num_stocks: int, scale: float
 ) -> Hidden:
-  """Makes own past moves that continue or revert, as a gauge shows."""
+  """Makes past moves continue or revert; a column, the gauge, shows which."""
   market, own = _noise(streams.prices, num_days, num_stocks)
   turns = streams.others.random(num_days) < 1.0 / REGIME_DAYS
   calm = (streams.others.integers(2) + np.cumsum(turns)) % 2 == 0  # [T]
@@ -152,7 +153,7 @@ def _none(
 def _patience(
   streams: Streams, num_days: int, num_stocks: int, scale: float
 ) -> Hidden:
-  """Makes dips that revert, and a herald of deep ones."""
+  """Makes dips that revert, and a herald that announces the deep ones."""
   dips = synthetic_patience.draw(
     streams.drifts, streams.others, num_days, num_stocks, scale
   )
@@ -184,7 +185,7 @@ SIGNAL_COLUMNS = {'leading': 'LEADER', 'regime': 'GAUGE', 'patience': 'HERALD'}
 
 
 def _cycles(rng: np.random.Generator, num_days: int, num: int) -> np.ndarray:
-  """Draws damped cycles [T, num], variance 1: the real part of an AR(1)."""
+  """Draws damped cycles [T, num] of variance 1, by a complex AR(1) process."""
   turn = np.exp(-1.0 / DAMPING_DAYS + 2j * np.pi / CYCLE_DAYS)
   shocks = rng.standard_normal((num_days, num, 2)) @ np.array([1.0, 1j])
   return _autoregression(shocks, turn).real
@@ -196,7 +197,7 @@ def _remembered(shocks: np.ndarray) -> np.ndarray:
 
 
 def _autoregression(shocks: np.ndarray, turn) -> np.ndarray:
-  """Returns an AR(1) [T, num] with the variance of its shocks."""
+  """Returns an AR(1) process [T, num] with the variance of its shocks."""
   state, rows = shocks[0], [shocks[0]]
   for shock in shocks[1:]:
     state = turn * state + np.sqrt(1.0 - np.abs(turn) ** 2) * shock
@@ -216,12 +217,13 @@ def _noise(
 def _stock_moves(
   hidden: np.ndarray, noise: np.ndarray, more: float = 0.0
 ) -> np.ndarray:
-  """Returns moves [T, 2, N]; a day's return has the previous day's drift.
+  """Returns moves [T, 2, N], with the previous day's drift in a day's return.
 
   Args:
     hidden: the drift, [T, N].
     noise: [T, 2, N].
-    more: standard deviation of noise beside that of market and stock.
+    more: standard deviation of what `noise` has besides the noise of market and
+      stocks.
   """
   expected = np.concatenate([np.zeros((1, hidden.shape[1])), hidden[:-1]])
   deviation = np.hypot(MARKET_NOISE, STOCK_NOISE)
@@ -229,7 +231,7 @@ def _stock_moves(
 
 
 def _gauge(rng: np.random.Generator, calm: np.ndarray) -> np.ndarray:
-  """Draws prices [T, 1, 4] near one level in calm times, else another."""
+  """Draws prices [T, 1, 4] near one level in calm times, another in others."""
   goals = np.log(GAUGE * np.where(calm, 1.0, GAUGE_RATIO))
   noise = GAUGE_NOISE * rng.standard_normal(len(calm))
   level, moves = goals[0], []
@@ -242,6 +244,6 @@ def _gauge(rng: np.random.Generator, calm: np.ndarray) -> np.ndarray:
 def _by_day(
   rng: np.random.Generator, start: float, moves: np.ndarray
 ) -> np.ndarray:
-  """Returns prices [T, 1, 4] that move [T] after the open, not overnight."""
+  """Returns prices [T, 1, 4] that make `moves` [T] between open and close."""
   halves = np.stack([np.zeros_like(moves), moves], axis=1)[..., None]
   return bars_from(rng, start, halves)

@@ -1,7 +1,7 @@
 """Reads CSV and Parquet files as tables of days, numbers and symbols.
 
-Both are read in batches, and only the columns that the caller chooses from the
-header, so that the table is kept in memory, not the file.
+Files are read in batches, and only the columns that the caller chooses from the
+header, so that the whole file is never in memory.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ _BATCH_ROWS = 1 << 17
 class Column:
   """A column's printable name in the file, and its R cells.
 
-  `expected` is a number, or a day in its format, for error messages.
+  `expected` describes a valid cell, for error messages.
   """
 
   name: str
@@ -47,9 +47,10 @@ class Table:
 
   Attributes:
     day: datetime64[D] [R].
-    numbers: float64 [R] by the keys of the choice.
-    codes: int32 [R], indices in `symbols`; None if no symbol was chosen.
-    symbols: distinct names, in the order of their first rows.
+    numbers: columns of float64 [R], by the keys of `Choice.numbers`.
+    codes: int32 [R], the index in `symbols` of each row's symbol; None without
+      a symbol column.
+    symbols: distinct symbols, in the order of their first rows.
     rows: int32 [R], row numbers in the file, for error messages.
     ignored: printable names of columns that were not chosen.
   """
@@ -63,7 +64,7 @@ class Table:
 
   @property
   def has_symbols(self) -> bool:
-    """Returns whether the rows or the columns have symbols."""
+    """Returns whether rows have a symbol, or columns in a wide table."""
     return self.codes is not None or any(
       isinstance(key, tuple) for key in self.numbers
     )
@@ -71,8 +72,8 @@ class Table:
   def by_symbol(self) -> list[tuple[str, dict[str, Column], np.ndarray]]:
     """Returns each symbol, its columns by canonical name, and its row indices.
 
-    If columns have keys (symbol, name), rows without any price of a symbol are
-    left out.
+    If columns have keys (symbol, name), rows in which a symbol has no price are
+    left out for this symbol.
     """
     if self.codes is not None:
       order = np.argsort(self.codes, kind='stable')
@@ -97,13 +98,13 @@ def read_file(
   """Reads a Parquet file or a CSV, detected by its first bytes.
 
   Args:
-    file: a seekable file, read from its beginning. It may be compressed by
+    file: a seekable file, read from its beginning. It may be compressed with
       gzip.
-    choose: receives the header; raises `Refused` if it lacks a column.
-    written: format of days.
+    choose: chooses columns from the header; raises `Refused` if one is missing.
+    written: the date format.
 
   Raises:
-    Refused: it is neither, or `choose` refuses its header.
+    Refused: the file is neither, or `choose` refuses its header.
   """
   with plain(file) as content:
     is_parquet = content.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
@@ -117,11 +118,12 @@ def read_csv(
 ) -> Table:
   """Reads a CSV in UTF-8.
 
-  The header is one row, or the levels that pandas writes for yfinance's
-  columns. These get the names that pandas uses in Parquet, "('Close', 'AAPL')".
+  The header is one row, or the two levels that pandas writes for yfinance's
+  columns. Two levels are joined to the names that pandas uses in Parquet, such
+  as "('Close', 'AAPL')".
 
   Raises:
-    Refused: it is not a CSV, or `choose` refuses its header.
+    Refused: the file is not a CSV, or `choose` refuses its header.
   """
   layout = layout_of(file)
   header, start = layout.header, layout.start
@@ -160,7 +162,7 @@ def read_parquet(
   """Reads a Parquet file.
 
   Raises:
-    Refused: it is not a Parquet file, or `choose` refuses its columns.
+    Refused: the file is not Parquet, or `choose` refuses its columns.
   """
   with _refusing('damaged or not a Parquet file'), pq.ParquetFile(file) as data:
     names = data.schema_arrow.names
@@ -191,7 +193,11 @@ def _gathered(
   written: Days,
   decimal: str = '.',
 ) -> Table:
-  """Returns the table of batches whose fields are named by `places`."""
+  """Gathers batches into a table.
+
+  `places` maps the chosen columns' indices in the header to the names of the
+  batches' fields.
+  """
   known: dict[str, int] = {}
   read: dict[int, Callable[[pa.Array], Cells]]
   numbers, splits = (
@@ -269,7 +275,7 @@ def _refusing(what: str) -> Iterator[None]:
 
 
 def _line_numbers(file: BinaryIO, layout: Layout) -> np.ndarray:
-  """Returns the line number, from 1, of each of R rows."""
+  """Returns the line number of each row, int32 [R]; the first line is 1."""
   file.seek(layout.start)
   # One character per byte, and '\n' for any line end.
   text = io.TextIOWrapper(file, 'latin-1')
@@ -294,7 +300,7 @@ def _filled_lines(text: Iterable[str], layout: Layout) -> Iterator[int]:
 
 
 def _located(error: Refused, rows: np.ndarray) -> Refused:
-  """Returns Arrow's error about a row, with its line number."""
+  """Adds the row's line number to an error that Arrow raised about a row."""
   found = re.search(r'Row #(\d+): Expected (\d+) col.*got (\d+)', error.reason)
   if found is None:
     return error

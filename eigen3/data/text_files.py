@@ -19,7 +19,8 @@ from eigen3.data.headers import Header, read_levels
 _HEAD_BYTES = 1 << 24  # the longest header
 _PART_BYTES = 1 << 20
 _GZIP_MAGIC = b'\x1f\x8b'
-# A larger file that unpacks to more than so many times its size is refused.
+# A file that unpacks to more than this many times its size, and to more than
+# `_ALWAYS_UNPACKED`, is refused.
 _MOST_GROWTH = 200
 _ALWAYS_UNPACKED = 1 << 26  # bytes, also the most that is kept in memory
 # UTF-32 first: its byte order mark begins with that of UTF-16.
@@ -53,7 +54,7 @@ class Layout(NamedTuple):
     header: names of the columns; pairs in pandas' spelling if the header has
       two levels.
     start: the byte at which the rows begin.
-    lines: number of lines above them.
+    lines: number of lines above the rows.
     separator: separator of cells.
     decimal: the decimal mark, '.' or ','.
   """
@@ -74,10 +75,11 @@ def name_of(file: pathlib.Path) -> tuple[str, str]:
 
 @contextlib.contextmanager
 def plain(file: BinaryIO) -> Iterator[BinaryIO]:
-  """Yields `file` decompressed, if by gzip, and its text in UTF-8.
+  """Yields `file` without gzip compression, and UTF-16 or UTF-32 as UTF-8.
 
   Raises:
-    Refused: it is damaged, or decompresses to an implausible size.
+    Refused: the file is damaged, has another binary format, or decompresses to
+      an implausible size.
   """
   with contextlib.ExitStack() as stack:
 
@@ -105,7 +107,7 @@ def layout_of(file: BinaryIO) -> Layout:
   """Detects the layout of a CSV in UTF-8 from its first lines.
 
   Raises:
-    Refused: it is empty, or not text.
+    Refused: the file is empty, or not text.
   """
   head = file.read(_HEAD_BYTES)
   lines = re.finditer(rb'[^\r\n]+(\r\n|\r|\n|$)', head)
@@ -174,9 +176,9 @@ def _split(line: str, separator: str) -> list[str]:
 def _decimal(rows: list[list[str]], separator: str) -> str:
   """Returns the decimal mark of a file: '.', or a comma if that is certain.
 
-  A mark before three digits may mark thousands. A comma there is decimal only
-  if there is no point and cells are separated by semicolons, as programs that
-  use decimal commas write them.
+  A mark before three digits may mark thousands. If all commas are before three
+  digits, they are decimal only if there is no point and semicolons separate the
+  cells, as in files of programs that use decimal commas.
   """
   cells = [without_currency(cell) for row in rows for cell in row]
   if separator == ',' or any(map(_is_point, cells)):

@@ -1,8 +1,9 @@
 """Positions, orders and fills, and their effect on cash.
 
-S slots hold the open positions, M slots for each day of age: slot j holds a
-position bought j // M days ago. So no age is stored and a new position needs no
-search for a free slot. The maximum holding and delisting periods bound S.
+Open positions are held in S slots, M = `max_entries_per_day` for each age in
+days: slot j holds a position bought j // M days ago. So no age is stored and a
+new position needs no search for a free slot. S is finite because positions are
+closed at a largest age, see `num_slots`.
 """
 
 from typing import NamedTuple
@@ -19,7 +20,7 @@ EMPTY = -1  # the stock of an empty slot
 
 
 class Orders(NamedTuple):
-  """Accepted entries that wait for the next open of the stock's market.
+  """Accepted entries that wait for the next open of their stocks' markets.
 
   Attributes:
     stock: int32 [M], EMPTY if there is no order.
@@ -87,10 +88,11 @@ class Marked(NamedTuple):
 
   Attributes:
     positions: those still held, S slots.
-    quotes: the day's quotes of the stocks that were held in the slots, [S].
+    quotes: the day's quotes of the stocks that were in the slots before the
+      exits, [S].
     closed: the positions closed today, S slots.
     cash: float [].
-    equity: float [], cash and positions at their last closes.
+    equity: float [], cash plus positions valued at their last closes.
     bought: float [], value of the fills at the open, before costs.
     sold: float [], value of the exits, before costs.
     was_active: bool [], whether any position was open during the day.
@@ -130,7 +132,7 @@ class Marked(NamedTuple):
 
 
 def num_slots(rules: Rules) -> int:
-  """Returns S, enough slots: no position gets older than `oldest_age`."""
+  """Returns S, the number of slots: no position outlives `oldest_age`."""
   return (rules.oldest_age + 1) * rules.max_entries_per_day
 
 
@@ -161,7 +163,7 @@ def fill(cost_rate: Array | float, orders: Orders, price: Array) -> Positions:
     price: float [M]; 0 cancels the order.
 
   Returns:
-    M positions, empty without an order or a price.
+    M positions; the slot is empty if there is no order or no price.
   """
   filled = (orders.stock != EMPTY) & (price > 0)
   paid = price * (1 + cost_rate)
@@ -175,7 +177,7 @@ def fill(cost_rate: Array | float, orders: Orders, price: Array) -> Positions:
 
 
 def still_waiting(orders: Orders, status: Array) -> Orders:
-  """Keeps those of M orders whose market is closed today (status [M])."""
+  """Removes the orders whose market is open today; `status` is [M]."""
   waits = (orders.stock != EMPTY) & (status == CLOSED)
   return orders._replace(
     stock=jnp.where(waits, orders.stock, EMPTY),
@@ -184,7 +186,7 @@ def still_waiting(orders: Orders, status: Array) -> Orders:
 
 
 def queue(orders: Orders, waiting: Orders | None) -> Orders:
-  """Puts waiting orders in the free last places of a day's M orders."""
+  """Puts waiting orders in the last places of a day's orders, left free."""
   if waiting is None:
     return orders
   order = jnp.argsort(waiting.stock != EMPTY)
@@ -196,7 +198,7 @@ def queue(orders: Orders, waiting: Orders | None) -> Orders:
 
 
 def pay(cash: Array, value: Array, stock: Array) -> Array:
-  """Subtracts the cost of filled orders from the cash, order by order.
+  """Subtracts the values of filled orders from the cash, one by one.
 
   Args:
     cash: float [].
@@ -204,9 +206,10 @@ def pay(cash: Array, value: Array, stock: Array) -> Array:
     stock: int32 [M or more], EMPTY where an order was not filled.
 
   Returns:
-    float []. It is never negative if every value was bounded by the cash left
-    by the orders before it, because the same differences round in the same way.
-    For orders that were filled out of turn it may be off by rounding.
+    The cash left, float []. It is never negative if every value was bounded by
+    the cash left by the orders before it, because the same differences round in
+    the same way. If some of these orders fill later, rounding may make it
+    slightly negative.
   """
   for order in range(value.shape[0]):
     cash = cash - jnp.where(stock[order] == EMPTY, 0, value[order])
@@ -223,7 +226,7 @@ def put_youngest(positions: Positions, youngest: Positions) -> Positions:
 
 
 def grow_older(positions: Positions, youngest: Positions) -> Positions:
-  """Ages positions by a day: M enter, the last M slots (always free) go."""
+  """Ages positions by a day: adds M, drops the last M slots (always free)."""
   return jax.tree.map(
     lambda new, old: jnp.concatenate([new, old[: -new.shape[0]]]),
     youngest,
@@ -238,7 +241,7 @@ def leave(
   entry_price: Array,
   target_price: Array,
 ) -> tuple[Array, Array]:
-  """Returns whether a position is closed on a day, and at what price.
+  """Returns why a position is closed on a day, if it is, and at what price.
 
   The first rule that applies decides: at the open, if the maximum holding
   period was reached at the previous close (fills at the open only); at the
@@ -283,7 +286,7 @@ def leave(
 
 
 def delisting_price(rules: Rules, entry_price, last_close):
-  """Returns the price paid for a delisted share, before costs; any arrays."""
+  """Returns the price at which a delisted share is sold, before costs."""
   if rules.delisting_price == 'entry_price':
     return entry_price
   return last_close * (1 + rules.delisting_return)
@@ -296,7 +299,7 @@ def close_positions(
   positions: Positions,
   today: Quote,
 ) -> tuple[Positions, Closed]:
-  """Closes positions that are due today; returns those kept and closed."""
+  """Closes positions that are due today; returns the kept and the closed."""
   age = jnp.asarray(ages(rules))
   reason, price = leave(
     rules, age, today, positions.entry_price, positions.target_price
@@ -323,7 +326,7 @@ def close_positions(
 
 
 def size(rules: Rules, coefficient: Array) -> Array:
-  """Returns position size as a share of the largest, for a coefficient."""
+  """Returns a coefficient's position size, as a share of the largest size."""
   return jnp.clip(coefficient / rules.full_size_coefficient, 0, 1)
 
 

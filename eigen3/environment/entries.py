@@ -11,7 +11,7 @@ from eigen3.types import Array
 
 
 class Entries(NamedTuple):
-  """The day's decisions, the largest coefficient first.
+  """The day's M = `max_entries_per_day` decisions, by falling coefficient.
 
   Attributes:
     outcome: int32 [M], an `Entry`.
@@ -45,7 +45,7 @@ def choose(
   equity: Array,
   num_waiting: Array | int = 0,
 ) -> Entries:
-  """Decides the day's entries at its close, after its exits.
+  """Decides a day's entries at the close, after the day's exits.
 
   Args:
     rules: rules of entries.
@@ -53,14 +53,15 @@ def choose(
     day: int32 [].
     trading: bool [], whether buying is still allowed.
     action: float [N, 2], coefficient and sale target in %.
-    held: int32 [S], stocks that are held or ordered, EMPTY if none.
-    cash: float [], less the cash reserved by waiting orders.
+    held: int32 [S or more], stocks held or ordered; EMPTY entries are ignored.
+    cash: float [], without what waiting orders have reserved.
     equity: float [], marked to market.
-    num_waiting: int32 [], waiting orders; each takes one of the M places.
+    num_waiting: int32 [], number of waiting orders; each takes one of the M
+      places.
 
   Returns:
-    M decisions. Each order is paid from the cash left by those before it. The
-    last places belong to waiting orders.
+    M decisions. Each order is paid from the cash left by those before it. In
+    the last places, which waiting orders take, nothing is accepted.
   """
   coefficients = action[:, 0]
   if rules.entry_choice == 'best_available':
@@ -101,19 +102,19 @@ def available(
   held: Array,
   cash: Array,
 ) -> Array:
-  """Returns the stocks that can be bought today.
+  """Returns the stocks whose coefficients count today.
 
-  Coefficients of other stocks are ignored. With `entry_choice` 'best' none is
-  ignored, as in Eigen2: a stock that cannot be bought can still take the place
-  of one that can.
+  With `entry_choice` 'best_available', these are the stocks that can be bought.
+  With 'best', they are all stocks, as in Eigen2: a stock that cannot be bought
+  can still take the place of one that can.
 
   Args:
     rules: rules of entries.
     table: float [T, N, 4], see `prices.price_table`.
     day: int32 [].
     trading: bool [], whether buying is still allowed.
-    held: int32 [S], stocks that are held or ordered, EMPTY if none.
-    cash: float [], less the cash reserved by waiting orders.
+    held: int32 [S or more], stocks held or ordered; EMPTY entries are ignored.
+    cash: float [], without what waiting orders have reserved.
 
   Returns:
     bool [N].
@@ -137,7 +138,7 @@ def as_orders(entries: Entries) -> Orders:
 
 
 def _buyable(table: Array, day: Array, held: Array) -> Array:
-  """Returns universe members with a close today that are not held, [N]."""
+  """Returns the universe members with a close today, not held; bool [N]."""
   num_stocks = table.shape[1]
   stocks = jnp.arange(num_stocks, dtype=jnp.int32)
   priced = prices.quote(table, day, stocks).status == prices.PRICED
@@ -154,7 +155,7 @@ def _outcome(
   is_held: Array,
   value: Array,
 ) -> Array:
-  """Returns the first obstacle in Eigen2's order, or ACCEPTED; int32 []."""
+  """Returns the first obstacle, checked in Eigen2's order, or ACCEPTED."""
   outcome = jnp.full((), Entry.ACCEPTED, jnp.int32)
   if rules.enforce_cash:
     enough = (value >= rules.min_position_value) & (value > 0)

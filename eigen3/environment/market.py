@@ -32,7 +32,8 @@ class Market:
     features: float32 [T, C, F], NaN if missing. A feature without normalisation
       statistics is NaN on all days.
     context_days: D, the days of a window; static.
-    own: days of the columns' own markets; None if there is only one market.
+    own: the days on which each column's own market is open; None if there is
+      only one market.
   """
 
   features: Array
@@ -47,7 +48,7 @@ class Market:
     days: tuple[int, int],
     context_days: int,
   ) -> 'Market':
-    """Like `from_panel`, normalised by statistics of the panel itself.
+    """Builds a market like `from_panel`, with statistics of its own panel.
 
     Args:
       panel: T days, C columns.
@@ -74,9 +75,10 @@ class Market:
 
     Args:
       panel: T days, C columns.
-      observed_features: names, in the order in which they are observed; see
+      observed_features: names of the features, in the order of F; see
         `data.observe`.
-      normalisation: their statistics on training days only, [C, F].
+      normalisation: mean and standard deviation of the features on the training
+        days, [C, F].
       context_days: D.
 
     Raises:
@@ -114,9 +116,9 @@ class Market:
       day: int32 [], at least D - 1.
 
     Returns:
-      [D, C, F], the last D days up to and including `day`. Where there are
-      several markets, these are the days of each column's own market: a weekend
-      beside pairs that trade on it is no gap in a stock.
+      [D, C, F], the last D days up to and including `day`. If there are several
+      markets, each column has the last D days of its own market: weekends on
+      which only currencies trade leave no gaps in stocks.
     """
     if self.own is None:
       first = day - (self.context_days - 1)

@@ -19,12 +19,12 @@ def observe(
   Args:
     rules: rules of sizes, holding periods and targets.
     num_stocks: N.
-    step: int32 [], earlier steps of the episode.
+    step: int32 [], number of earlier steps of the episode.
     marked: the account at the close of the day.
 
   Returns:
-    Leaves float32, whatever precision the account has. Replay stores float32,
-    so the policy learns from exactly what it acted on.
+    The account, with float32 leaves whatever the precision of `marked`. Replay
+    stores float32, so the policy learns from exactly what it acted on.
   """
   positions, quotes = marked.positions, marked.quotes
   held = positions.stock != EMPTY
@@ -66,7 +66,7 @@ def observe(
 
 
 def _of_orders(rules: Rules, waiting: Orders, largest: Array) -> Array:
-  """Returns M waiting orders in the form of positions' features, [M, 5]."""
+  """Returns M waiting orders' features, laid out as for positions; [M, 5]."""
   weight = waiting.value / largest
   target = waiting.sale_target / rules.max_sale_target
   nothing = jnp.zeros_like(weight)

@@ -25,7 +25,9 @@ def net_return(
   stock: Array,
   sale_target: Array,
 ) -> tuple[Array, Array]:
-  """Returns the net returns of trades decided today; looks ahead to `stop`.
+  """Returns the net returns of trades decided today.
+
+  It looks ahead, up to the environment's `stop`.
 
   Args:
     environment: its prices, costs and rules of fills and exits.
@@ -34,9 +36,9 @@ def net_return(
     sale_target: float [M], %, or one for all trades.
 
   Returns:
-    float [M], in % of what is paid, net of both costs; a trade that is open
-    at `stop` is valued at its last close. bool [M], whether there is a price
-    that fills the order; else ignore the return.
+    float [M], in % of what is paid, net of the costs of both fills; a trade
+    still open at `stop` is valued at its last close. bool [M], whether there is
+    a price that fills the order; else ignore the return.
   """
   rules, table = environment.rules, environment.prices
   stop, rate = environment.stop, environment.cost_rate
@@ -75,8 +77,8 @@ def mean_trade(
     sale_target: float [M], %; each mean has one target for all its trades.
 
   Returns:
-    float [M], a mean for each target, in % of what is paid, net of both costs;
-    0 where nothing could be bought.
+    float [M], a mean for each target, in % of what is paid, net of the costs of
+    both fills; 0 if nothing could be bought.
   """
   return jax.vmap(lambda target: mean_of_target(environment, day, target)[0])(
     sale_target
@@ -84,7 +86,7 @@ def mean_trade(
 
 
 def mean_of_target(environment, day, sale_target) -> tuple[Array, Array]:
-  """Returns the mean for one target, float [], and its trades, int32 [].
+  """Returns one target's mean, float [], and number of trades, int32 [].
 
   Args:
     environment: see `mean_trade`.
@@ -103,7 +105,7 @@ def mean_of_target(environment, day, sale_target) -> tuple[Array, Array]:
 def gains_ahead(
   environment: 'TradingEnvironment', day: Array, orders: Orders
 ) -> Array:
-  """Returns what M orders of a day will have added to equity, float [H].
+  """Returns how much M orders of a day change later equity, float [H].
 
   Args:
     environment: see `values_ahead`.
@@ -111,8 +113,8 @@ def gains_ahead(
     orders: accepted ones, leaves [M].
 
   Returns:
-    The additions at the closes of the H days after `day`; H as in
-    `values_ahead`.
+    The change of equity, summed over the orders, at the close of each of the H
+    days after `day`; H as in `values_ahead`.
   """
   rate = environment.cost_rate
   entry_day, price, filled = _fill(environment, day, orders.stock)
@@ -143,7 +145,7 @@ def values_ahead(
   entry_price: Array,
   target_price: Array,
 ) -> Array:
-  """Returns the future value of positions, or their proceeds once sold.
+  """Returns the future value of positions, or their net proceeds once sold.
 
   It looks ahead, up to the environment's `stop`, after which prices are
   constant.
@@ -152,15 +154,15 @@ def values_ahead(
     environment: its prices, costs and rules of exits.
     day: int32 [].
     age: int32 [S], days since the entry; -1 for an entry on the next day, and
-      so on. A position is worth nothing before its entry.
+      so on. Ignore the result before the entry.
     stock: int32 [S].
     shares: float [S], 0 without a position.
     entry_price: float [S].
     target_price: float [S].
 
   Returns:
-    float [S, H], at the closes of the H days after `day`, within which all
-    positions are closed.
+    float [S, H], at the closes of the H = `longest_trade` days after `day`,
+    within which all positions are closed if `stop` is not earlier.
   """
   rules, stop = environment.rules, environment.stop
   ahead = 1 + jnp.arange(rules.longest_trade, dtype=jnp.int32)
@@ -200,8 +202,8 @@ def _fill(
   """Returns the fills of orders that are decided today.
 
   Returns:
-    int32 [M] or [], the day; float [M], the price before costs; bool [M],
-    whether there is such a price before `stop`.
+    int32 [M] or [], the day of the fill; float [M], its price before costs;
+    bool [M], whether there is such a price before `stop`.
   """
   table = environment.prices
   if environment.rules.fills_at_open:

@@ -54,13 +54,13 @@ def quote(table: Array, day: Array, stock: Array) -> Quote:
 
 
 def days_closed(table: Array, day: Array, stock: Array, most: int) -> Array:
-  """Counts the days after `day` on which a stock's market stays closed.
+  """Counts for how many days after `day` each stock's market stays closed.
 
   Args:
     table: float [T, N, 4], see `price_table`.
     day: int32 [].
     stock: int32 [M].
-    most: days to look ahead.
+    most: the number of days to look ahead.
 
   Returns:
     int32 [M].
@@ -76,13 +76,14 @@ def has_price(status: Array) -> Array:
 
 
 def price_table(panel: MarketPanel, rules: Rules) -> np.ndarray:
-  """Packs a panel's investable prices so that a quote is one short gather.
+  """Packs the investable columns' prices so that a quote is one gather.
 
   Every value is known at the close of its day. A price that is not a positive
   number is missing. A stock is gone after `delisting_days` open days of its
   market without a close. If the delisting price is the entry price, as in
-  Eigen2, only days without any data count. If the panel knows the members of
-  the universe, other stocks are barred: they can be sold but not bought.
+  Eigen2, only days without any price or feature count. If the panel knows the
+  members of the universe, other stocks are barred: they can be sold but not
+  bought.
 
   Args:
     panel: T days, C columns, N of them investable.
@@ -98,7 +99,7 @@ def price_table(panel: MarketPanel, rules: Rules) -> np.ndarray:
 def _table(
   panel: MarketPanel, delisting_price: str, delisting_days: int
 ) -> np.ndarray:
-  """See `price_table`."""
+  """Computes what `price_table` returns."""
   first, stop = panel.investable
   ohlc = panel.ohlc[:, first:stop].astype(np.float64)
   prices = np.where(np.isfinite(ohlc) & (ohlc > 0), ohlc, 0.0)

@@ -33,15 +33,16 @@ class Extras(NamedTuple):
   """The events of a step, and the account at the close of its day.
 
   Attributes:
-    equity: float [], cash and positions at their last closes.
+    equity: float [], cash plus positions valued at their last closes.
     cash: float [].
     num_positions: int32 [], open ones.
-    inactive: bool [], no position at the start or at the end of the day.
+    inactive: bool [], whether no position was open during the day or at its
+      end, and no order waits.
     bought: float [], value of the day's entry fills, before costs.
     sold: float [], value of the day's exit fills, before costs.
     costs: float [], of the day's fills.
     entries: the day's M decisions.
-    available: bool [N], stocks that could be bought, see `entries.available`.
+    available: bool [N], see `entries.available`.
     closed: the positions closed today, in S slots.
   """
 
@@ -62,23 +63,23 @@ class Reward:
   """A reward, and what it requires of learners.
 
   Attributes:
-    of_step: `(environment, state, next state, extras)` to float [], the reward
-      of the step between two states of a `TradingEnvironment`.
-    pays_later: whether an order also earns after its day. Learning from it
-      needs a discount above 0 and the settlement days.
+    of_step: maps `(environment, state, next state, extras)` to float [], the
+      reward of the step between two states of a `TradingEnvironment`.
+    pays_later: whether an order also affects the rewards of later days.
+      Learning then needs a discount above 0 and the settlement days.
     needs_account: whether only an agent that observes its account can predict
       it, because held positions earn on every day.
-    known_on: for the no-look-ahead proof, `(rules, days, extras)` of played
-      steps, days int [E, S], to the first days on which the rewards are known;
-      by default the days of the steps.
-    of_orders: `(environment, day, stock, coefficient, sale target)` of M orders
-      to their rewards if they are accepted, float [M]. A learner can then learn
-      from many orders a day. None if the reward depends on more.
-    of_nothing: `(environment, day)` to the reward of an unused entry, float [].
-      A day has `max_entries_per_day` entries. None means 0.
-    prepare: returns what the reward needs from all days of an environment. It
-      is called once; `environment.prepared` keeps the result. None if it needs
-      nothing.
+    known_on: for the no-look-ahead proof, maps `(rules, days, extras)` of
+      played steps, days int [E, S], to the first days on which their rewards
+      are known; by default the days of the steps.
+    of_orders: maps `(environment, day, stock, coefficient, sale target)` of M
+      orders to their rewards if they are accepted, float [M]. A learner can
+      then learn from many orders a day. None if the reward depends on more.
+    of_nothing: maps `(environment, day)` to the reward of an unused entry,
+      float []. A day has `max_entries_per_day` entries. None means 0.
+    prepare: maps an environment to what the reward needs from all its days. It
+      is called once; `environment.prepared` keeps the result. None if the
+      reward needs nothing.
   """
 
   of_step: Callable[..., Array]
@@ -93,7 +94,8 @@ class Reward:
 def _eigen2(environment, state, next_state, extras) -> Array:
   """Returns coefficient x gain in % at the exit, less the inaction penalty.
 
-  The gain is that of the price: Eigen2 had no costs. Source: Eigen2.
+  The gain is that of the price: Eigen2 had no costs. Losses are multiplied by
+  `loss_multiplier`. Source: Eigen2.
   """
   del state, next_state
   rules, closed = environment.rules, extras.closed
@@ -109,8 +111,8 @@ def _entry(environment, state, next_state, extras) -> Array:
   Prices do not react to actions, so the return of a trade can be computed when
   it is decided. This is a training signal that looks ahead, up to the
   environment's `stop`. A trade still open there is valued as if sold at its
-  last close. No observation, action or fill may depend on it. It is 0 for an
-  order that was not accepted or not filled.
+  last close. No observation, action or fill may depend on it. The reward of an
+  order that was not accepted or not filled is 0.
   """
   del next_state
   chosen = extras.entries
@@ -146,11 +148,12 @@ def _entry_excess(environment, state, next_state, extras) -> Array:
   as under `entry`. Without it, the mean is over all days, so that the reward
   does not favour buying on some days over others. In both cases the advantage
   of buying with the widest target over not buying, summed over all days, is
-  that of `entry`.
+  the same as under `entry`.
 
   A sale target is judged by its effect on the stock relative to its effect on
-  the others. With `market_timing` the reward looks as far ahead as trades last,
-  like `entry`; without it, it uses all days up to the environment's `stop`.
+  the other stocks. With `market_timing` the reward looks as far ahead as trades
+  last, like `entry`; without it, it uses all days up to the environment's
+  `stop`.
   """
   del next_state
   chosen = extras.entries
@@ -168,7 +171,7 @@ def _entry_excess(environment, state, next_state, extras) -> Array:
 def _excess_of_orders(
   environment, day, stock, coefficient, sale_target
 ) -> Array:
-  """Returns the reward of each of M accepted orders, float [M]."""
+  """Returns the reward `entry_excess` of each of M accepted orders, [M]."""
   percent, filled = outcomes.net_return(environment, day, stock, sale_target)
   excess = percent - outcomes.mean_trade(environment, day, sale_target)
   nothing = _excess_of_nothing(environment, day)
@@ -179,7 +182,7 @@ def _excess_of_orders(
 
 
 def _excess_of_nothing(environment: 'TradingEnvironment', day: Array) -> Array:
-  """Returns the reward of an unused entry, float []."""
+  """Returns the reward `entry_excess` of an unused entry, float []."""
   rate, growth = environment.cost_rate, environment.prepared[day]
   percent = 100 * ((1 - rate) / (1 + rate) * growth - 1)
   return jnp.where(growth == _NO_TRADE, 0, -percent)
@@ -187,7 +190,7 @@ def _excess_of_nothing(environment: 'TradingEnvironment', day: Array) -> Array:
 
 @jax.jit
 def _mean_trades(environment: 'TradingEnvironment') -> Array:
-  """Returns the growth of each day's mean trade before costs, float [T].
+  """Returns the growth factor of each day's mean trade before costs, [T].
 
   The trades have the widest target. With `market_timing`, days on which nothing
   could be bought have `_NO_TRADE`. Without it, every day has the mean over all
@@ -215,10 +218,10 @@ def worth(
   stock: Array,
   sale_target: Array,
 ) -> tuple[Array, Array]:
-  """Returns how much more orders of full size are paid than an unused entry.
+  """Returns how much larger full orders' rewards are than an unused entry's.
 
-  Under `entry`, and under rewards without `of_orders`, this difference is an
-  order's net return.
+  Under `entry`, and under rewards without `of_orders`, the order's net return
+  stands for this difference.
 
   Args:
     environment: see `outcomes.net_return`.
@@ -241,7 +244,10 @@ def worth(
 
 
 def _when_closed(rules: Rules, days: np.ndarray, extras: Extras) -> np.ndarray:
-  """Returns when the day's entries are closed, or the latest possible day."""
+  """Returns the days on which all entries of a step are closed, int [E, S].
+
+  If some were not filled or not closed, it is the latest possible day.
+  """
   accepted = (extras.entries.outcome == Entry.ACCEPTED).sum(axis=-1)
   episode, step, slot = np.nonzero(extras.closed.mask)
   closed_at = (episode, step, slot)
@@ -254,7 +260,7 @@ def _when_closed(rules: Rules, days: np.ndarray, extras: Extras) -> np.ndarray:
 
 
 def _when_decided(rules: Rules, days: np.ndarray, extras: Extras, closed_at):
-  """Returns the steps on which closed positions were ordered, int [n]."""
+  """Returns the step on which each closed position was ordered, int [n]."""
   entry_day = np.asarray(extras.closed.entry_day)[closed_at]
   stock = np.asarray(extras.closed.stock)[closed_at]
   episode = closed_at[0]
@@ -270,9 +276,9 @@ def _when_decided(rules: Rules, days: np.ndarray, extras: Extras, closed_at):
 def _when_excess_is_known(
   rules: Rules, days: np.ndarray, extras: Extras
 ) -> np.ndarray:
-  """Returns the day on which all trades of a day are closed.
+  """Returns the days by which all trades decided on `days` are closed.
 
-  Without `market_timing` the mean is over all days, and is never known.
+  Without `market_timing` the mean is over all days: the reward is never known.
   """
   del extras
   if rules.market_timing:
@@ -281,7 +287,7 @@ def _when_excess_is_known(
 
 
 def _portfolio(environment, state, next_state, extras) -> Array:
-  """Returns the change of log equity from one decision to the next.
+  """Returns the scaled change of log equity from one decision to the next.
 
   Both equities are at a close, before that day's decision, so the second one
   includes the decision's costs and its gain by the next close. The sum over an
@@ -300,12 +306,12 @@ def _shaped_portfolio(environment, state, next_state, extras) -> Array:
   """Returns the reward `portfolio`, shaped by the existing positions' future.
 
   Prices do not react to orders, so the potential of a state can be computed:
-  the discounted changes of log equity until all is sold, if nothing more is
-  ordered. Adding the discounted potential of the next state, less that of this
-  one, changes no optimal policy (Ng, Harada and Russell 1999). The shaped
-  reward is what the day's orders add to all later changes, because the changes
-  of earlier positions cancel. It is 0 on days without an order. This is a
-  training signal that looks ahead, like `entry`.
+  the discounted sum of the changes of log equity until all positions are sold,
+  if nothing more is ordered. Adding the discounted potential of the next state,
+  less that of this one, changes no optimal policy (Ng, Harada and Russell
+  1999). The shaped reward is what the day's orders add to all later changes,
+  because the changes of earlier positions cancel. It is 0 on days without an
+  order. This is a training signal that looks ahead, like `entry`.
   """
   del next_state
   rules = environment.rules

@@ -1,9 +1,9 @@
 """Plays episodes in two passes: the market of all days, then the account.
 
-A policy encodes the market without its account, so all days of all episodes are
-encoded in one batch. A cheap scan then plays the account through them. If the
-policy does not observe its account, the batch gives the actions themselves. If
-it does, the batch gives encoded policies, and the scan decides the actions.
+A policy encodes the market without the account, so all days of all episodes are
+encoded in one batch. A cheap scan over the days then plays the account. If the
+policy does not observe its account, the first pass gives the actions. If it
+does, the first pass gives an encoded policy, and the scan decides the actions.
 """
 
 import dataclasses
@@ -33,8 +33,9 @@ class EncodedPolicy:
   """A policy's encoding of some days, before it sees the account; a pytree.
 
   Attributes:
-    decide: returns the actions; static, so equal functions must compare equal.
-    parameters: its parameters.
+    decide: returns the actions; static, so equal functions must compare equal,
+      or programs are compiled again.
+    parameters: the parameters of `decide`.
     encoded: the encoded market of each day, leaves [M, ...].
   """
 
@@ -47,7 +48,7 @@ class EncodedPolicy:
 Actions: TypeAlias = Array | np.ndarray | EncodedPolicy
 # Maps days [M] to actions or an encoded policy.
 Policy: TypeAlias = Callable[[Array], Actions]
-# The same, and auxiliary outputs.
+# A `Policy` that also returns auxiliary outputs.
 PolicyWithExtras: TypeAlias = Callable[[Array], tuple[Actions, Any]]
 
 
@@ -60,9 +61,9 @@ class Episodes(NamedTuple):
     timesteps: the timestep after each step, leaves [E, S, ...].
     final_state: the environment's state at the end, leaves [E, ...].
     accounts: the observed account when each step's action was decided, leaves
-      [E, S, ...], or None.
-    states: the environment's state before each step, leaves [E, S, ...], or
-      None unless requested.
+      [E, S, ...]; None if it is not observed.
+    states: the environment's state before each step, leaves [E, S, ...]; ()
+      unless requested.
   """
 
   days: Array
@@ -87,8 +88,9 @@ def rollout(
     policy: called once, with the days of all episodes.
     first_days: int32 [E].
     acting_steps: for how many steps of each episode the policy is evaluated, by
-      default all. The others must be settlement steps, on which nothing can be
-      bought. They use the lowest action, or the last encoded policy.
+      default all. The remaining steps must be settlement steps, on which
+      nothing can be bought. They use the lowest action, or the encoding of the
+      last evaluated day.
     keep_states: also return the states before all steps.
   """
   episodes, _ = rollout_with_extras(
@@ -108,7 +110,7 @@ def rollout_with_extras(
   acting_steps: int | None = None,
   keep_states: bool = False,
 ) -> tuple[Episodes, Any]:
-  """Like `rollout`, for a policy with auxiliary outputs.
+  """Runs episodes like `rollout`, for a policy with auxiliary outputs.
 
   Returns:
     The episodes, and the policy's auxiliary outputs, leaves [E * acting_steps,
@@ -142,7 +144,7 @@ def play(
   Args:
     environment: the trading environment.
     days: int32 [E, S], consecutive within an episode.
-    actions: of these days; float32 [E, S, N, 2], or an encoded policy with
+    actions: on these days; float32 [E, S, N, 2], or an encoded policy with
       leaves [E, S, ...].
     keep_states: also return the states before all steps.
 
@@ -167,14 +169,14 @@ def play(
 def walk(
   environment: TradingEnvironment, days: Array, actions: Actions, keep: Callable
 ) -> tuple[Any, Any]:
-  """Like `play`, but `keep` chooses what to keep of a step.
+  """Plays episodes like `play`, and keeps what `keep` returns for each step.
 
   Args:
     environment: see `play`.
     days: see `play`.
     actions: see `play`.
-    keep: `(state before the step, state after it, time step, account before it,
-      actions)`, leaves [E, ...], to the values to keep.
+    keep: maps `(state before the step, state after it, time step, account
+      before it, actions)`, leaves [E, ...], to the values to keep.
 
   Returns:
     The final state, leaves [E, ...], and the kept values, leaves [E, S, ...].
@@ -198,12 +200,12 @@ def walk(
 
 
 def by_step(actions: Actions, shape: tuple[int, ...]) -> Actions:
-  """Reshapes the actions of M days to those of steps, [*shape, ...]."""
+  """Reshapes the axis of days of actions, [M, ...] to [*shape, ...]."""
   return _map(lambda x: x.reshape(*shape, *x.shape[1:]), actions)
 
 
 def on_days(actions: Actions, days: Array) -> Actions:
-  """Selects days from actions, leaves [T, ...] to [*days.shape, ...]."""
+  """Selects the actions on `days`, from [T, ...] to [*days.shape, ...]."""
   return _map(lambda x: jnp.asarray(x)[days], actions)
 
 

@@ -20,7 +20,7 @@ class Entry(enum.IntEnum):
   TOO_SMALL = 5  # too little cash for a position of the minimum value
   ACCEPTED = 6
   NOT_MEMBER = 7  # the chosen stock is not in the universe today
-  WAITING = 8  # orders of earlier days wait until their market opens
+  WAITING = 8  # an earlier order that still waits takes this place
 
 
 class Exit(enum.IntEnum):
@@ -71,14 +71,15 @@ _SET_BY_THE_ENVIRONMENT = ('closed_days', 'shaping_discount')
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
-  """The `environment` section of a config; its fields are explained there.
+  """The `environment` section of a config.
 
-  The environment itself sets two of them: `closed_days`, the most days on which
-  one market may be closed while others trade, and `shaping_discount`, the
-  discount of a shaped reward.
+  The fields are explained in experiments/configs/td3.py. The environment itself
+  sets two of them: `closed_days`, the most days on which one market may be
+  closed while others trade, and `shaping_discount`, the discount of a shaped
+  reward.
 
   Raises:
-    ValueError: a value out of range, naming the field.
+    ValueError: a value is out of range; the message names the field.
   """
 
   context_days: int
@@ -115,7 +116,7 @@ class Rules:
 
   @classmethod
   def from_config(cls, config: Mapping[str, Any]) -> 'Rules':
-    """Builds rules from a config section that has at least their fields."""
+    """Builds rules from a config section; ignores unknown settings."""
     names = [field.name for field in dataclasses.fields(cls)]
     names = [x for x in names if x not in _SET_BY_THE_ENVIRONMENT]
     missing = [name for name in names if name not in config]
@@ -173,7 +174,7 @@ class Rules:
 
   @property
   def oldest_age(self) -> int:
-    """Returns the days after entry by which a position is closed in any case.
+    """Returns the days after entry by which a position is always closed.
 
     By then `delisting_days` exits have failed for lack of a price.
     """
@@ -181,13 +182,13 @@ class Rules:
 
   @property
   def longest_trade(self) -> int:
-    """Returns the most days from an order to its position's last day."""
+    """Returns the most days from an order to the exit of its position."""
     waits = self.closed_days if self.orders_wait else 0
     return 1 + waits + self.oldest_age
 
   @property
   def closing_days(self) -> int:
-    """Returns the last days on which the episode's end can force exits."""
+    """Returns for how many last days an episode's end affects positions."""
     return self.max_holding_days + self.settlement_days
 
   @property

@@ -56,10 +56,10 @@ class TradingEnvironment:
 
   Pass it to jitted functions as an argument, never close over it: its prices
   would become a constant of the compiled program. All methods work under
-  `jax.jit` and `jax.vmap`; nothing resets itself.
+  `jax.jit` and `jax.vmap`; episodes do not reset automatically.
 
-  A step on day t fills yesterday's orders and the exits of t, then takes the
-  action at the close of t. The next observation is the day t + 1, an int32,
+  A step on day t fills yesterday's orders and makes the exits of t, then takes
+  the action at the close of t. The next observation is the day t + 1, an int32,
   and, if observed, the account at the close of t + 1.
 
   Attributes:
@@ -68,7 +68,7 @@ class TradingEnvironment:
     last_day: int32 [], the latest such day.
     stop: int32 [], the first day after those the environment may touch.
     prepared: what the reward precomputed over all days, or None.
-    rules: static.
+    rules: the trading rules; static.
     spec: the sizes and bounds that networks and agents need; static.
   """
 
@@ -89,8 +89,8 @@ class TradingEnvironment:
       days: (start, stop) of the split that episodes may touch, by default all
         days. Windows may reach back to days before it.
       observed_features: names of the features that networks observe, for the
-        spec; by default all features of the panel. Networks refuse other
-        windows.
+        spec; by default all features of the panel. Networks reject windows
+        with another number of features.
       of: the setting that `days` come from, for error messages.
       discount: the agent's discount, for shaped rewards.
 
@@ -162,7 +162,7 @@ class TradingEnvironment:
 
   @property
   def reward(self) -> Reward:
-    """Returns the reward function of steps."""
+    """Returns the reward that the rules name."""
     return rewards.find(self.rules.reward)
 
   @property
@@ -172,7 +172,7 @@ class TradingEnvironment:
     return self.rules.cost_rate if given is None else given
 
   def at_cost(self, cost_rate: float) -> 'TradingEnvironment':
-    """Returns a copy whose costs are an argument of compiled programs."""
+    """Returns a copy at this cost rate; other rates need no recompilation."""
     (*arrays, _), static = self.tree_flatten()
     rate = jnp.asarray(cost_rate, self.prices.dtype)
     return self.tree_unflatten(static, (*arrays, rate))
@@ -265,7 +265,7 @@ class TradingEnvironment:
     return self.mark(state).equity
 
   def available(self, state: State) -> Array:
-    """Returns which stocks can be bought at the day's close, bool [N]."""
+    """Returns which coefficients count today; see `entries.available`."""
     return self._available(state, self.mark(state))
 
   def _available(self, state: State, marked: Marked) -> Array:
@@ -302,7 +302,7 @@ class TradingEnvironment:
     )
 
   def _open(self, state: State) -> tuple[Positions, Quote]:
-    """Ages positions and fills yesterday's orders at the open; quotes [S]."""
+    """Ages positions and fills orders at the open; also returns quotes [S]."""
     rules, orders = self.rules, state.orders
     older = state.positions.stock[: -rules.max_entries_per_day]
     stock = jnp.concatenate([orders.stock, older])
@@ -314,7 +314,7 @@ class TradingEnvironment:
   def _fill_at_close(
     self, day: Array, positions: Positions, orders: Orders, cash: Array
   ) -> tuple[Positions, Array, Array]:
-    """Fills today's orders in the youngest slots; also returns their value."""
+    """Fills today's orders; returns positions, cash and value of the fills."""
     close = prices.quote(self.prices, day, orders.stock).last_close
     youngest = accounting.fill(self.cost_rate, orders, close)
     cash = accounting.pay(cash, orders.value, youngest.stock)
@@ -332,8 +332,8 @@ class TradingEnvironment:
     """Updates the counters, advances the day and computes the reward.
 
     Args:
-      state: before the step.
-      positions: those at its end.
+      state: the state before the step.
+      positions: those at the end of the step.
       orders: those that wait for the next open.
       flat: bool [], whether there are no positions and no orders.
       extras: the events of the step.
@@ -371,7 +371,7 @@ class TradingEnvironment:
     )
 
   def _account(self, state: State) -> Account | None:
-    """Returns the observed account at the state's decision, if any."""
+    """Returns the observed account at `state.day`; None if not observed."""
     if not self.rules.observe_account:
       return None
     num_stocks = self.prices.shape[1]

@@ -20,16 +20,17 @@ PORTFOLIOS = ('volatility', 'reversal', 'momentum')
 
 
 class Attribution(NamedTuple):
-  """An account's daily returns as a sum of portfolios and a rest.
+  """How far the returns of portfolios explain those of an account.
 
   Attributes:
-    alpha: mean return a year that the portfolios do not explain.
-    error: its standard error.
-    t: alpha over its error.
-    detectable: the smallest true alpha that would have been detected.
+    alpha: mean return per year that the portfolios do not explain.
+    error: standard error of alpha.
+    t: alpha over its error; NaN if the error is 0.
+    detectable: the smallest true alpha that a two-sided test at 5 % would have
+      detected with a probability of 80 %.
     betas: exposure to each portfolio, by name.
-    contributions: exposure times the portfolio's mean return, a year; with
-      alpha they sum to the account's mean return.
+    contributions: exposure times the portfolio's mean return per year, by name;
+      with alpha they sum to the account's mean return per year.
     r_squared: share of the variance that the portfolios explain.
   """
 
@@ -45,12 +46,13 @@ class Attribution(NamedTuple):
 def portfolios(panel: MarketPanel) -> dict[str, np.ndarray]:
   """Computes daily returns of portfolios that are formed at every close.
 
-  The market is the mean of all stocks that can be bought. The others are long
-  the fifth with the largest characteristic and short the fifth with the
-  smallest, at equal weights. Weights are known at the close before the return.
+  The market portfolio holds all stocks that can be bought. Each of `PORTFOLIOS`
+  is long the fifth of them with the largest value of its characteristic and
+  short the fifth with the smallest. Weights are equal, and known at the close
+  before the return.
 
   Returns:
-    By name ('market' and `PORTFOLIOS`) float64 [T], before costs; 0 on days on
+    float64 [T] by name ('market' and `PORTFOLIOS`), before costs; 0 on days on
     which a portfolio cannot be formed.
   """
   known, following = buyable(panel)[:-1], daily_returns(panel)[1:]
@@ -69,12 +71,12 @@ def attribute(
   """Regresses an account's daily returns on those of portfolios.
 
   Args:
-    returns: of the account, float [S].
+    returns: daily returns of the account, float [S].
     held: returns of portfolios on the same days, by name, float [S].
     year: number of days in a year, such as 252.
 
   Raises:
-    ValueError: a portfolio has other days.
+    ValueError: the number of days differs between account and portfolios.
   """
   returns = np.asarray(returns, np.float64)
   for name, of_portfolio in held.items():

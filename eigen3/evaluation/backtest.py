@@ -25,8 +25,9 @@ class Backtest:
     dates: datetime64[D] [S], the days of the equity.
     equity: float64 [S], cash and positions at each day's close.
     trades: a row per closed trade; see `Backtester`.
-    summary: the metrics of `summarise`.
-    year: how many of the panel's days are a year.
+    summary: the metrics of `summarise`, and `exposure` (mean invested share of
+      the equity) and `costs` (of all fills, over initial cash).
+    year: number of the panel's days per year.
   """
 
   dates: np.ndarray
@@ -40,14 +41,15 @@ class Backtester:
   """Backtests policies over the days of one split.
 
   The last day of the split is not played, only observed after the last step.
-  The account begins on the first day with a full context window, and nothing is
-  bought on the last `settlement_days` days.
+  The account begins on the split's first day with a full context window, and
+  nothing is bought on the last `settlement_days` days.
 
   The columns of a backtest's trades: ticker, entry_date, exit_date,
-  entry_price, exit_price, shares, coefficient, holding_days (days after the
-  entry, as `max_holding_days` counts them: a position that reaches the maximum
-  and is sold at an open was held until the day before), return_percent (of the
-  price), net_profit (after the costs of both fills) and reason.
+  entry_price, exit_price, shares, coefficient, holding_days (from entry to
+  exit; one less for a position that reaches `max_holding_days` and is sold at
+  an open, because it was held until the day before), return_percent (change of
+  the price), net_profit (after the costs of both fills) and reason (of the
+  exit).
 
   Attributes:
     days: int [S], on which actions are decided.
@@ -60,7 +62,7 @@ class Backtester:
     days: tuple[int, int],
     of: str = '',
   ):
-    """Builds environments whose one episode is the split.
+    """Builds environments in which one episode covers the split.
 
     Args:
       panel: the market.
@@ -89,7 +91,11 @@ class Backtester:
     )
 
   def with_costs(self, basis_points: float) -> 'Backtester':
-    """Returns a copy with other costs; all copies share a compiled program."""
+    """Returns a copy with other costs; all copies share a compiled program.
+
+    Args:
+      basis_points: costs of each fill, commission and slippage together.
+    """
     other = copy.copy(self)
     other._environments = {
       aware: environment.at_cost(basis_points / 1e4)
@@ -154,7 +160,7 @@ def in_one_episode(
   """Returns `environment` settings for one episode over all days of a split.
 
   Args:
-    config: the section.
+    config: the `environment` section.
     days: (start, stop) of the split.
     of: the setting that determines the number of days, for error messages.
 
@@ -192,8 +198,8 @@ def summarise(
     profit: over initial cash. max_drawdown: maximum drawdown, as a share of the
     peak. volatility: of daily returns, annualised. sharpe: Sharpe ratio,
     annualised, with a risk-free rate of 0; 0 if the equity is constant. trades:
-    number of closed trades. win_rate: share with a net profit above 0.
-    holding_days: mean.
+    number of closed trades. win_rate: share of trades with a net profit above
+    0. holding_days: mean over trades.
   """
   path = np.concatenate([[initial_cash], equity])
   returns = path[1:] / path[:-1] - 1.0

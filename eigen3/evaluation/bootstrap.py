@@ -24,11 +24,11 @@ class PairedDifference(NamedTuple):
   """The mean difference between two series of daily returns.
 
   Attributes:
-    mean: of the daily differences, times the days of a year.
+    mean: mean daily difference, times the number of days in a year.
     low: lower end of the interval of the mean.
     high: upper end.
     p: two-sided p-value of the hypothesis that the true mean is 0.
-    by_seed: float [K], each seed's mean, times the days of a year.
+    by_seed: float [K], each seed's mean, in the same units.
     block: mean length of the drawn blocks, days.
   """
 
@@ -106,7 +106,10 @@ def intervals(
   repeats: int = 10_000,
   block: int | None = None,
 ) -> list[Estimate]:
-  """Like `interval`, for several statistics, [N], on the same draws."""
+  """Estimates several statistics on the same draws; see `interval`.
+
+  Unlike there, `statistics` returns an array, float [N].
+  """
   values = _checked(values)
   found = statistics(values)
   if len(values) < FEWEST_DAYS:
@@ -134,17 +137,17 @@ def paired_difference(
   means are drawn in blocks. Seeds trade the same days and much of the same
   market, so pairs of seed and day are not independent observations. The mean
   over seeds keeps what they share and averages out the rest. The p-value is the
-  share of draws whose mean is at least as far from the observed mean as that is
-  from 0.
+  share of draws whose mean is at least as far from the observed mean as the
+  observed mean is from 0.
 
   So p and the interval generalise to other days, for these seeds only. For
   other seeds, use `statistics.mean_interval` of `by_seed`. A claim about an
   algorithm needs both.
 
   In simulations without a true difference, p was below 0.01 in 1.1 % of 2,000
-  cases of 250 days. If neighbouring days were correlated by 0.1 and 0.3, it was
-  so in 1.8 % and 2.4 % of cases, and with 0.3 and 1,000 days in 1.7 %. So p is
-  a little too small for short and autocorrelated records.
+  cases of 250 days. With a correlation of 0.1 between neighbouring days, it was
+  below 0.01 in 1.8 % of cases, with 0.3 in 2.4 %, and with 0.3 and 1,000 days
+  in 1.7 %. So p is a little too small for short, autocorrelated series.
 
   Args:
     ours: daily returns, float [K, S], a row per seed.
@@ -185,14 +188,14 @@ def detectable(found: PairedDifference, confidence: float = 0.95) -> float:
 
   With an interval as wide as the observed one, a two-sided test at level 1 -
   `confidence` detects it with a probability of 80 %. The means of the draws
-  are taken as normal.
+  are assumed to be normally distributed.
 
   Args:
-    found: with an interval.
+    found: the difference, with its interval.
     confidence: of the interval.
 
   Returns:
-    In the units of the mean; NaN if there is no interval.
+    The mean, in the units of `found.mean`; NaN if there is no interval.
   """
   reach = stats.norm.isf((1.0 - confidence) / 2.0)
   error = (found.high - found.low) / (2.0 * reach)
@@ -217,7 +220,7 @@ def _draws(
   repeats: int,
   block: int,
 ) -> np.ndarray:
-  """Returns the statistic of resampled days, [repeats, ...]."""
+  """Returns the statistic of each draw of days, [repeats, ...]."""
   from arch import bootstrap
 
   sampler = bootstrap.StationaryBootstrap(block, values, seed=seed)

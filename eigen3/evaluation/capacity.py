@@ -8,21 +8,21 @@ from eigen3.data import MarketPanel
 from eigen3.evaluation import characteristics
 from eigen3.evaluation.backtest import Backtest
 
-PARTICIPATION = 0.01  # of the dollar volume of a day
+PARTICIPATION = 0.01  # of the usual daily dollar volume
 QUANTILE = 0.95
 
 
 class Capacity(NamedTuple):
-  """Sizes of a backtest's fills, as fractions of the stocks' dollar volumes.
+  """Sizes of a backtest's fills, as fractions of the usual dollar volume.
 
-  The dollar volume is the usual one of a day, see `fill_shares`.
+  See `fill_shares` for these fractions.
 
   Attributes:
-    median: of the fills' shares; NaN without a fill of known volume.
-    high: the share that 95 % of the fills do not exceed.
-    largest: of all fills.
+    median: median fraction; NaN without a fill of known volume.
+    high: the fraction that 95 % of the fills do not exceed.
+    largest: largest fraction.
     account: the initial cash with which 95 % of the fills would have been at
-      most 1 % of the dollar volume of a day.
+      most 1 % of the usual dollar volume.
     fills: number of fills with a known volume.
   """
 
@@ -34,14 +34,14 @@ class Capacity(NamedTuple):
 
 
 def fill_shares(backtest: Backtest, panel: MarketPanel) -> np.ndarray:
-  """Divides each fill's value by the stock's usual dollar volume of a day.
+  """Divides each fill's value by the stock's usual daily dollar volume.
 
-  The usual dollar volume is the median over `characteristics.VOLUME_DAYS` up to
-  the close before the fill.
+  The usual one is the median over the `characteristics.VOLUME_DAYS` days up to
+  the day before the fill.
 
   Returns:
-    float64 [2 M] of M closed trades, entries first; NaN if the volume is
-    unknown.
+    float64 [2 M] for M closed trades, first all entries, then all exits; NaN if
+    the volume is unknown.
   """
   trades = backtest.trades
   first, _ = panel.investable
@@ -63,7 +63,7 @@ def fill_shares(backtest: Backtest, panel: MarketPanel) -> np.ndarray:
 def capacity(
   backtest: Backtest, panel: MarketPanel, initial_cash: float
 ) -> Capacity:
-  """Summarises `fill_shares`.
+  """Summarises the sizes of a backtest's fills; see `fill_shares`.
 
   Args:
     backtest: what was traded.

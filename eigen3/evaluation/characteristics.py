@@ -17,7 +17,7 @@ VOLATILITY_DAYS = 120
 BETA_DAYS = 252
 VOLUME_DAYS = 60
 REVERSAL_DAYS = 20
-# Momentum is of a year, of which the last month is left out.
+# Momentum is the return of a year without its last month.
 MOMENTUM_DAYS, SKIPPED_DAYS = 252, 21
 
 
@@ -27,11 +27,10 @@ class Characteristics(NamedTuple):
   Attributes:
     volatility: standard deviation of daily returns over `VOLATILITY_DAYS`.
     beta: to the market's daily returns over `BETA_DAYS`.
-    size: logarithm of the median dollar volume over `VOLUME_DAYS`; NaN without
-      volumes or if nothing was traded.
-    reversal: the return of `REVERSAL_DAYS`, with its sign changed.
-    momentum: the return of the days from `MOMENTUM_DAYS` to `SKIPPED_DAYS`
-      before.
+    size: logarithm of `dollar_volume`; NaN without volumes or if nothing was
+      traded.
+    reversal: minus the return over the last `REVERSAL_DAYS` days.
+    momentum: the return from `MOMENTUM_DAYS` to `SKIPPED_DAYS` days ago.
   """
 
   volatility: np.ndarray
@@ -41,16 +40,16 @@ class Characteristics(NamedTuple):
   momentum: np.ndarray
 
   def stacked(self, *names: str) -> np.ndarray:
-    """Stacks those named, [T, N, K]."""
+    """Stacks K named characteristics, float64 [T, N, K]."""
     return np.stack([getattr(self, name) for name in names], axis=2)
 
 
 def characteristics(panel: MarketPanel) -> Characteristics:
   """Computes the characteristics of a panel's investable stocks.
 
-  Volatility, beta and size are NaN if under half of their period's days are
-  known; reversal and momentum need only the closes at both ends. The result is
-  cached for each panel.
+  Volatility, beta and size are NaN if fewer than half of their period's days
+  are known; reversal and momentum need only the closes at both ends. The result
+  is cached for each panel.
   """
   return panel.once(_characteristics)
 
@@ -70,7 +69,7 @@ def risks(panel: MarketPanel) -> np.ndarray:
 
 
 def buyable(panel: MarketPanel) -> np.ndarray:
-  """Returns which stocks have a close and are members, bool [T, N]."""
+  """Returns which stocks have a close and are in the universe, bool [T, N]."""
   has_close = np.isfinite(closes(panel))
   return has_close if panel.members is None else has_close & panel.members
 
@@ -128,7 +127,7 @@ def _characteristics(panel: MarketPanel) -> Characteristics:
 
 
 def dollar_volume(panel: MarketPanel) -> np.ndarray:
-  """Computes the median dollar volume of `VOLUME_DAYS`, float64 [T, N]."""
+  """Computes the median daily dollar volume over `VOLUME_DAYS`, [T, N]."""
   if panel.volume is None:
     return np.full((panel.num_days, panel.num_investable), np.nan)
   traded = closes(panel) * panel.volume[:, slice(*panel.investable)]

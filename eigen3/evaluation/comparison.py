@@ -20,9 +20,9 @@ class Policy(NamedTuple):
   """A policy to be compared.
 
   Attributes:
-    name: in tables.
-    actions: maps days int [S] to its actions on them.
-    digest: hash of everything that determines its actions.
+    name: name in tables.
+    actions: maps days, int [S], to the policy's actions on them.
+    digest: hash of everything that determines the actions.
   """
 
   name: str
@@ -35,7 +35,7 @@ class Comparison(NamedTuple):
 
   Attributes:
     validation: backtests of the policies and controls, the best policy first.
-    training: each policy's profits on the training slices, float [K].
+    training: each policy's profits on K training slices, float [K].
     holdout: like `validation`, in the same order, or None if the held-out days
       may not be used yet.
   """
@@ -58,12 +58,12 @@ def committee(policies: Sequence[Policy]) -> Policy:
 def ranked(
   policies: Sequence[Policy], judge: Judge, by: str
 ) -> tuple[list[Policy], Results]:
-  """Returns policies and their backtests, the best first; ties keep order.
+  """Returns policies and their backtests, the best first.
 
   Args:
-    policies: to be judged.
+    policies: to be judged; equally good ones keep their order.
     judge: of the days to rank by, which must not be held-out days.
-    by: a metric of a backtest's summary.
+    by: a metric of a backtest's summary, the better the higher.
   """
   results = judged(policies, judge)
   order = sorted(policies, key=lambda p: -results[p.name][0].summary[by])
@@ -73,7 +73,7 @@ def ranked(
 def judged(
   policies: Sequence[Policy], judge: Judge
 ) -> dict[str, list[Backtest]]:
-  """Returns each policy's backtest."""
+  """Returns each policy's backtest by name, as a list of one."""
   return {p.name: [judge.backtest(p.actions(judge.days))] for p in policies}
 
 
@@ -87,7 +87,7 @@ def training_profits(
 def rows(comparison: Comparison) -> pd.DataFrame:
   """Returns a table of metrics: a row for each split and policy or control.
 
-  Rows of training days have only the mean profit, and only policies have them.
+  On the training days, only policies have rows, with only the mean profit.
   """
   found = []
   for split in ('validation', 'holdout'):

@@ -1,8 +1,8 @@
-"""Tests of many policies: against a benchmark, and for the best.
+"""Tests whether any of many policies beats a benchmark, and which are the best.
 
 The best of many policies looks good by chance; both tests correct for this
 selection. They are those of the package arch, on days drawn by the stationary
-bootstrap. A policy's loss is its negative return.
+bootstrap. The loss that arch compares is the negative return.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ def superior_ability(
   repeats: int = 10_000,
   block: int | None = None,
 ) -> float:
-  """Computes the p-value of the best policy if none beats the benchmark.
+  """Computes the p-value of the hypothesis that no policy beats the benchmark.
 
   Hansen (2005), "A test for superior predictive ability", Journal of Business &
   Economic Statistics 23(4), with the consistent p-value. Differences are
@@ -31,12 +31,12 @@ def superior_ability(
     benchmark: daily returns, float [S].
     seed: of the draws.
     repeats: number of draws.
-    block: mean block length in days; by default the longest `block_length` of a
-      difference.
+    block: mean block length in days; by default the longest `block_length` of
+      the policies' differences to the benchmark.
 
   Returns:
-    The p-value: 1 if no policy has a higher return than the benchmark, NaN for
-    fewer than `FEWEST_DAYS` days.
+    The p-value: 1 if no policy has a higher mean return than the benchmark, NaN
+    for fewer than `FEWEST_DAYS` days.
 
   Raises:
     ValueError: shapes do not fit, or a number is not finite.
@@ -73,10 +73,10 @@ def confidence_set(
   repeats: int = 2_000,
   block: int | None = None,
 ) -> np.ndarray:
-  """Computes each policy's p-value of being the best.
+  """Computes each policy's p-value of the hypothesis that it is the best.
 
   Hansen, Lunde & Nason (2011), "The model confidence set", Econometrica 79(2),
-  by the range statistic: the policies with a p-value above 0.05 include the
+  with the range statistic: the policies with a p-value above 0.05 include the
   best with a confidence of 95 %.
 
   Args:

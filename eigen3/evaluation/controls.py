@@ -1,9 +1,9 @@
 """Controls: reference policies that agents are compared with.
 
 All but buy and hold trade under all of the agent's rules: the same exits,
-costs, sizes and entries a day. They always use the largest position and the
-widest target, and buy the best stock that their account allows. Buy and hold
-has only the agent's costs.
+costs, position limits and entries per day. They always use the largest position
+and the highest sale target, and buy the best-ranked stock that their account
+allows. Buy and hold shares only the agent's costs.
 """
 
 from collections.abc import Mapping
@@ -19,8 +19,8 @@ from eigen3.environment import Rules, accounting, prices
 from eigen3.evaluation import matched
 from eigen3.evaluation.backtest import Backtest, Backtester, summarise
 
-# Coefficients fall with the rank by this share of the ceiling in all: enough to
-# order them, too little to affect position sizes.
+# From the first to the last rank, coefficients fall by this share of the
+# ceiling: enough to order stocks, too little to affect position sizes.
 _RANKING = 0.01
 
 _EXPECTED = {
@@ -74,7 +74,10 @@ class Controls:
     self._quotes = prices.Quote(*(x[backtester.days] for x in quotes))
 
   def run(self) -> dict[str, list[Backtest]]:
-    """Plays all controls, by name; random entry many times, the others once."""
+    """Returns the backtests of all controls, by name.
+
+    Random entry has `random_entries` backtests, the others have one.
+    """
     rng = np.random.default_rng(self._seed)
     results = {
       'random_entry': [
@@ -91,19 +94,19 @@ class Controls:
   def matched_entry(
     self, backtest: Backtest, seed: int, nearest: int = matched.NEAREST
   ) -> list[Backtest]:
-    """Plays random entry on a policy's days and with similar risk.
+    """Plays random entry on the days of a policy's entries, with similar risk.
 
-    For each stock that the policy bought, it buys one of those nearest by
-    volatility and beta on the same day, see `matched.draw`. So neither these
+    For each stock that the policy bought, it buys on the same day one of the
+    stocks nearest by volatility and beta, see `matched.draw`. So neither these
     risks nor the choice of days explain what the policy earns beyond it.
 
     Args:
-      backtest: of the policy, on these days and by these rules.
+      backtest: of the policy, on the same days and under the same rules.
       seed: of the draws.
-      nearest: how many stocks each is drawn from.
+      nearest: number of stocks that each entry is drawn from.
 
     Returns:
-      As many backtests as `random_entries`.
+      `random_entries` backtests.
     """
     days, rules = self._backtester.days, self._rules
     bought = matched.ordered(backtest, self._panel, days, rules.fills_at_open)
@@ -130,7 +133,7 @@ class Controls:
     return self._ranked(rise, rise > 0)
 
   def _ranked(self, scores: np.ndarray, wanted: np.ndarray) -> Backtest:
-    """Buys by rank of `scores` among the `wanted`, both [S, N]."""
+    """Buys the best-scored of the `wanted` stocks; both are [S, N]."""
     return self._backtester.run(
       jnp.asarray(by_rank(self._rules, scores, wanted)), account_aware=True
     )
@@ -140,7 +143,7 @@ class Controls:
 
     It buys at the first day's close, or at the next open if orders fill there.
     A stock that disappears is sold as in every account: after `delisting_days`
-    days, at the delisting price. The cash is not reinvested.
+    days, at the delisting price. The proceeds are not reinvested.
     """
     rules, quotes = self._rules, self._quotes
     days = self._backtester.days
@@ -182,19 +185,20 @@ def at_exposure(returns: np.ndarray, exposure: float) -> np.ndarray:
   The rest is cash.
 
   Args:
-    returns: float [S], of the whole account invested.
+    returns: float [S], of an account that is fully invested.
     exposure: the share, such as the mean `exposure` of a policy's summary.
   """
   return exposure * returns
 
 
 def by_rank(rules: Rules, scores: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-  """Returns actions that buy the largest position of the best stock.
+  """Returns actions that buy the best-scored stock in the largest position.
 
-  The next best follow closely, for an account that skips held stocks.
+  Coefficients of the next best stocks are only a little lower, so that an
+  account that skips held stocks buys these.
 
   Args:
-    rules: determine the largest position and the widest target.
+    rules: determine the largest position and the highest sale target.
     scores: [S, N].
     wanted: bool [S, N], stocks that may be bought.
 
@@ -212,7 +216,7 @@ def by_rank(rules: Rules, scores: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 def _as_trades(
   panel: MarketPanel, days, bought_at, sold_at, shares, paid, received, rate
 ):
-  """Returns a row per stock that was bought."""
+  """Returns the table of trades, a row per stock that was bought."""
   held = np.flatnonzero(shares > 0)
   first, _ = panel.investable
   shares, paid, received = shares[held], paid[held], received[held]

@@ -14,17 +14,17 @@ from eigen3.evaluation.regression import DailyMean
 
 # With fewer stocks a day is left out.
 FEWEST_STOCKS = 10
-TOP = 0.1  # the share of stocks that is bought
+TOP = 0.1  # the share of stocks that count as the best
 _ROUNDING = 1e-12
 
 
 class Quality(NamedTuple):
-  """Quality of scores that order stocks, before and after known factors.
+  """How well scores order stocks, before and after adjusting for factors.
 
   Attributes:
-    ic: mean daily rank IC.
+    ic: mean daily rank IC, see `rank_ic`.
     top: mean excess of the top decile over all stocks, in the unit of the
-      outcomes.
+      outcomes, see `top_excess`.
     adjusted_ic: `ic` of the residuals of scores and outcomes, after a
       regression on the factors.
     adjusted_top: `top` of these residuals.
@@ -37,10 +37,10 @@ class Quality(NamedTuple):
 
 
 class Daily(NamedTuple):
-  """The measures of `Quality` on each day.
+  """The measures of `Quality` on each day, NaN where one is undefined.
 
   Attributes:
-    ic: float64 [S], NaN on days without one, as the others.
+    ic: float64 [S].
     top: float64 [S].
     adjusted_ic: float64 [S].
     adjusted_top: float64 [S].
@@ -80,14 +80,14 @@ def daily(
 ) -> Daily:
   """Measures scores by the outcomes of trades, day by day.
 
-  For the adjusted measures, the ranks of the scores and the outcomes are
-  regressed on the ranks of the factors, day by day.
+  For the adjusted measures, the scores' ranks and the outcomes themselves are
+  each regressed on the factors' ranks.
 
   Args:
     scores: float [S, N], the better the higher.
     outcomes: float [S, N], realised.
     known: bool [S, N], stocks that could be bought and whose outcome is known.
-    factors: float [S, N, K], known when scores are; a stock without one of
+    factors: float [S, N, K], known when scores are; a stock that lacks any of
       them is left out of the adjusted measures.
   """
   ranked = np.stack(
@@ -126,7 +126,7 @@ def rank_ic(
   Args:
     scores: float [S, N].
     outcomes: float [S, N].
-    known: bool [S, N]; a NaN in either is not known.
+    known: bool [S, N]; a NaN score or outcome also counts as not known.
 
   Returns:
     float64 [S]; NaN on days with fewer than `FEWEST_STOCKS` known stocks, or
@@ -149,14 +149,15 @@ def top_excess(
 ) -> np.ndarray:
   """Returns the mean outcome of the best-scored stocks less that of all.
 
-  Stocks of equal scores at the limit count in part, so that scores which are
+  Stocks with equal scores at the limit count in part, so that scores which are
   all equal have an excess of 0.
 
   Args:
     scores: float [S, N].
     outcomes: float [S, N].
-    known: bool [S, N]; a NaN in either is not known.
-    share: of the day's stocks that are the best, rounded, at least one.
+    known: bool [S, N]; a NaN score or outcome also counts as not known.
+    share: share of the day's stocks that count as the best; their number is
+      rounded, and at least 1.
 
   Returns:
     float64 [S], in the unit of the outcomes; NaN on days with fewer than
@@ -188,7 +189,7 @@ def residuals(
   Args:
     values: float [S, N].
     factors: float [S, N, K].
-    known: bool [S, N]; a NaN in values or factors is not known.
+    known: bool [S, N]; a NaN value or factor also counts as not known.
 
   Returns:
     float64 [S, N]; NaN where not known, and on days with no more known stocks

@@ -23,22 +23,23 @@ def describe(
 
   Args:
     mean: float [C], shares of attention; sums to 1.
-    below: int [3, C], for each threshold the number of successive updates with
-      a share below it.
+    below: int [3, C], for each threshold the number of updates in a row, up to
+      the latest, with a share below it.
     columns: names [C].
-    persistent: successive updates after which a column is persistently below a
-      threshold.
+    persistent: updates in a row after which a column counts as persistently
+      below a threshold.
 
   Returns:
     `columns`, their number; `entropy` in nats; `entropy_share`, its ratio to
     the maximum, log C (1 for a single column); `effective_columns`, the number
-    of equal shares with this entropy; `top`, the largest 20 (column, share);
-    `persistent_updates`; and `below`, by threshold the `count` and `columns` of
-    those persistently under it.
+    of equal shares with this entropy; `top`, the 20 columns with the largest
+    shares, as (column, share); `persistent_updates`, the argument `persistent`;
+    and `below`, for each threshold the `count` and names (`columns`) of columns
+    persistently below it.
 
   Raises:
-    ValueError: `mean` are not shares of attention (they are all 0 before the
-      first update), sizes differ, or `persistent` is under 1.
+    ValueError: `mean` does not hold shares of attention (it is all 0 before the
+      first update), sizes differ, or `persistent` is below 1.
   """
   shares, below = _checked(mean, below, columns)
   require(persistent >= 1, 'persistent', persistent, 'at least 1')
@@ -79,7 +80,7 @@ def checked_shares(mean: Values, columns: Sequence[str]) -> np.ndarray:
   """Returns the shares as float64 [C], rescaled to sum to 1.
 
   Raises:
-    ValueError: they are not shares of attention of these columns.
+    ValueError: `mean` does not hold shares of attention of these columns.
   """
   shares = np.asarray(mean, np.float64)
   require(
@@ -102,7 +103,7 @@ def checked_shares(mean: Values, columns: Sequence[str]) -> np.ndarray:
 def _checked(
   mean: Values, below: Values, columns: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Returns shares [C] and runs [3, C] on the host, or raises an error."""
+  """Returns `mean` as shares [C] and `below` [3, C], or raises an error."""
   shares, below = checked_shares(mean, columns), np.asarray(below)
   expected = (len(THRESHOLDS), len(columns))
   require(below.shape == expected, 'below', below.shape, f'{expected}')

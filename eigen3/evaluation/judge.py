@@ -24,7 +24,7 @@ class Judge:
   """Evaluates policies and controls on the days of one split.
 
   Nothing is played before it is requested. So a judge of the held-out days can
-  be made before training, to check that there are enough.
+  be made before training, to check that there are enough days.
 
   Attributes:
     days: int [S], on which a policy decides.
@@ -46,10 +46,10 @@ class Judge:
       panel: the market.
       config: all settings; `environment`, `evaluation` and `seed` are read.
       days: (start, stop) of the split.
-      drift: the embedded market's hidden drift, float [T, N].
+      drift: the embedded market's hidden drift, float [T, N], or None.
       backtester: of the split, instead of the one that `config` describes.
       of: the setting that determines the number of days, for error messages.
-      dips: the hidden dips of the embedded market `patience`.
+      dips: the hidden dips of the embedded market `patience`, or None.
 
     Raises:
       ValueError: the split is too short.
@@ -71,7 +71,7 @@ class Judge:
 
   @functools.cached_property
   def controls(self) -> Results:
-    """Returns the controls' backtests by name, played once."""
+    """Returns backtests by name: of the controls and, with dips, yardsticks."""
     controls = self._controls.run()
     if self._dips is not None:
       panel, config, *_ = self._given
@@ -82,7 +82,7 @@ class Judge:
 
   @functools.cached_property
   def buyable(self) -> np.ndarray:
-    """Returns which stocks may be bought on `days` if none is held, [S, N]."""
+    """Returns which stocks an empty account may buy on `days`, bool [S, N]."""
     panel, config, *_ = self._given
     rules = Rules.from_config(config['environment'])
     quotes = prices.price_table(panel, rules)[self.days]
@@ -93,7 +93,7 @@ class Judge:
     """Returns a judge of the same days with other trading rules.
 
     Args:
-      rules: settings of the `environment` section that replace its own.
+      rules: settings of the `environment` section that replace this judge's.
 
     Raises:
       ValueError: a setting is out of range.
@@ -119,11 +119,11 @@ class Judge:
     return self._controls.matched_entry(backtest, seed, nearest)
 
   def scores(self, actions: Actions, prefix: str) -> dict[str, float]:
-    """Returns a policy's metrics and the controls' profits, prefixed.
+    """Returns a policy's metrics and the controls' profits, by prefixed name.
 
     Args:
-      actions: its actions on `days`.
-      prefix: of the metrics' names, e.g. 'validation'.
+      actions: the policy's actions on `days`.
+      prefix: of all names, e.g. 'validation'.
     """
     summary = self.backtest(actions).summary
     controls = {

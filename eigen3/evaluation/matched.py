@@ -8,7 +8,7 @@ from eigen3.evaluation.backtest import Backtest
 from eigen3.evaluation.characteristics import characteristics, closes
 
 MATCHED_BY = ('volatility', 'beta')
-NEAREST = 20  # stocks among which one is drawn
+NEAREST = 20  # number of stocks from which one is drawn
 
 
 def ordered(
@@ -17,11 +17,11 @@ def ordered(
   days: np.ndarray,
   fills_at_open: bool,
 ) -> np.ndarray:
-  """Returns the orders of a backtest that were filled.
+  """Returns a backtest's filled orders, on the days when they were decided.
 
-  An order is decided at a close of its stock, and fills at the next open of the
-  stock's market: so it was decided on the last day with a close before its
-  fill, which may be days earlier on a panel of several markets.
+  An order that fills at an open was decided on the last earlier day on which
+  its stock had a close. On a panel of several markets, this may be more than
+  one day earlier.
 
   Args:
     backtest: of a policy.
@@ -30,7 +30,7 @@ def ordered(
     fills_at_open: whether orders fill at the next open, else at the close.
 
   Returns:
-    bool [S, N].
+    bool [S, N], True for the stocks ordered on a day.
   """
   trades = backtest.trades
   first, stop = panel.investable
@@ -51,7 +51,8 @@ def ordered(
 def risk(panel: MarketPanel, days: np.ndarray) -> np.ndarray:
   """Returns the factors that entries are matched by, float64 [S, N, 2].
 
-  They are ranks among the stocks that have them, NaN for the others.
+  Each factor is ranked among the stocks for which it is known on the day; it is
+  NaN for the others.
   """
   found = characteristics(panel).stacked(*MATCHED_BY)[days]
   known = np.isfinite(found)
@@ -72,23 +73,24 @@ def draw(
   rest: int,
   nearest: int,
 ) -> np.ndarray:
-  """Replaces each entry by one of a random stock among the nearest.
+  """Replaces each entry's stock by a random one of the stocks nearest to it.
 
-  A stock that was drawn is not drawn again while it may still be held, because
-  it could not be bought then. An entry without known factors is replaced by one
-  of any stock.
+  The stock itself may be among them. A stock that was drawn is not drawn again
+  while it may still be held, because it could not be bought then. A stock
+  without known factors is replaced by any stock.
 
   Args:
     bought: bool [S, N], the policy's entries.
     available: bool [S, N], stocks that could be bought.
     factors: float [S, N, K], on one scale, known on the day of the decision;
-      the nearest stocks have the smallest distance in them.
+      the nearest stocks have the smallest Euclidean distance in them.
     rng: of the draws.
     rest: days after a draw on which the stock is not drawn again.
-    nearest: how many stocks are drawn from.
+    nearest: number of stocks from which one is drawn.
 
   Returns:
-    bool [S, N], with as many entries per day as `bought`, or as are possible.
+    bool [S, N], with as many entries per day as `bought`, or as many as are
+    possible.
   """
   drawn = np.zeros_like(bought)
   for day, stock in np.argwhere(bought):

@@ -15,9 +15,9 @@ from eigen3.evaluation.backtest import Backtest
 from eigen3.evaluation.characteristics import risks
 from eigen3.evaluation.judge import Judge
 
-FILE = 'measures.json'  # of a run
+FILE = 'measures.json'  # in a run's folder
 MATCHED = 'matched_entry'
-_DIGITS = 6  # of what is kept
+_DIGITS = 6  # decimals of stored numbers
 
 
 def measure(
@@ -29,7 +29,7 @@ def measure(
   environment: Mapping[str, Any],
   seed: int,
 ) -> dict[str, Any]:
-  """Measures a policy.
+  """Measures a policy on a split.
 
   Args:
     panel: the market.
@@ -38,15 +38,16 @@ def measure(
       the better the higher.
     outcomes: float [S, N], of trades decided on these days; NaN if unknown.
     backtest: of the policy.
-    environment: the section, of its account's rules.
-    seed: of the entries that are matched to its own.
+    environment: the `environment` section.
+    seed: of the matched random entries.
 
   Returns:
-    `daily`, lists of S numbers, None if unknown: those of `cross_section.Daily`
-    by name, the returns of `matched_entry`, and those of
-    `attribution.portfolios`, by name; `horizon`, the days that an outcome
-    covers; `stocks`, the mean number that could be bought; `turnover` a year;
-    `exposure`, the mean share that is invested; `capacity`, by name.
+    `daily`, lists of S numbers by name, None where unknown: the measures of
+    `cross_section.Daily`, the mean returns of `matched_entry`, and the returns
+    of `attribution.portfolios`; `horizon`, the days that an outcome covers;
+    `stocks`, the mean number of stocks that could be bought; `turnover` per
+    year; `exposure`, the mean invested share of the equity; `capacity`, the
+    fields of `capacity.Capacity`.
   """
   days, known = judge.days, judge.buyable & np.isfinite(outcomes)
   ordered = cross_section.daily(scores, outcomes, known, risks(panel)[days])
@@ -70,5 +71,5 @@ def measure(
 
 
 def _numbers(values: np.ndarray) -> list[float | None]:
-  """Rounds values for JSON; those that are not known are None."""
+  """Rounds values for JSON; those that are not finite become None."""
   return [round(float(x), _DIGITS) if np.isfinite(x) else None for x in values]

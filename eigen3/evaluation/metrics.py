@@ -35,26 +35,26 @@ def measure(
     The backtest's summary, followed by:
 
     days: S. cagr: compound annual growth rate; unreliable for few days.
-    sortino: mean over downside deviation (from 0, over all days), annualised.
-    calmar: cagr over max_drawdown. drawdown_days: longest run of closes below
-    an earlier peak. cvar: CVaR 95 %, the mean loss of the worst 5 % of days, as
-    a share, positive for a loss. skew, excess_kurtosis: of daily returns; 0 for
-    a normal distribution.
+    sortino: mean return over downside deviation (below 0, over all days),
+    annualised. calmar: cagr over max_drawdown. drawdown_days: longest run of
+    closes below an earlier peak. cvar: CVaR 95 %, the mean loss of the worst
+    5 % of days, as a share, positive for a loss. skew, excess_kurtosis: of
+    daily returns; 0 for a normal distribution.
 
-    turnover: value of all fills of closed trades over twice the mean equity, a
-    year. payoff: mean gain of winning trades over mean loss of losing trades.
+    turnover: value of all fills of closed trades over twice the mean equity,
+    per year. payoff: mean gain of winning trades over mean loss of losing ones.
     exits_target, exits_max_holding, exits_delisted: shares of trades by exit
     reason. ticker_concentration: Herfindahl index of the value bought by
     ticker, 1 for a single ticker. largest_ticker_gain: the most profitable
     ticker's share of the profits of all profitable tickers.
 
-    With a benchmark beta, alpha (a year, not compounded) and their standard
-    errors beta_error and alpha_error: least squares of daily returns, errors
-    by Newey & West with 4 (S / 100)^(2/9) lags, rounded down, corrected for
-    the two parameters.
+    With a benchmark also beta, alpha (annualised, not compounded) and their
+    standard errors beta_error and alpha_error: by least squares on daily
+    returns, errors as in Newey & West with 4 (S / 100)^(2/9) lags, rounded
+    down, corrected for the two parameters.
 
   Raises:
-    ValueError: the benchmark has other days.
+    ValueError: the benchmark has another number of days.
   """
   returns = daily_returns(backtest)
   numbers = {

@@ -15,7 +15,7 @@ from eigen3.environment import Entry, Rules, accounting, entries, prices
 
 # Rules are static.
 _choose = jax.jit(entries.choose, static_argnums=0)
-_STATUS = 3  # of a price table's fields
+_STATUS = 3  # index of this field in a price table
 # Why nothing is bought, by the outcome of the entry.
 _REASONS = {
   Entry.BELOW_THRESHOLD: 'no stock that can be bought reaches the threshold',
@@ -42,7 +42,7 @@ class Account(NamedTuple):
 
 
 class Orders(NamedTuple):
-  """The day's decisions.
+  """The decisions for the last day of a panel.
 
   Attributes:
     table: a row per stock, the largest coefficient first; see `decide`.
@@ -74,13 +74,13 @@ def decide(
     The orders. The table's columns: rank, ticker, coefficient,
     reaches_threshold, sale_target_percent, last_close, target_price (the
     last close plus the sale target), prices_from (the date of the close),
-    position_value (cash an order would spend; 0 if there can be none), order
-    (whether it is one of today's orders), note (why the stock cannot be
-    bought), no_order (in every row, why there is no order at all, '' if there
-    is one).
+    position_value (cash that an order of the stock would spend; 0 if none is
+    possible), order (whether the stock is ordered), note (why the stock cannot
+    be bought), no_order (the same in every row: why no stock is ordered, '' if
+    one is).
 
   Raises:
-    ValueError: equity, cash or a held stock is out of range or unknown.
+    ValueError: equity or cash is out of range, or a held stock is unknown.
   """
   stocks = panel.columns[slice(*panel.investable)]
   _check(account, stocks)

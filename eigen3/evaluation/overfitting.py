@@ -10,16 +10,20 @@ _ROUNDING = 1e-7
 
 
 class Overfitting(NamedTuple):
-  """Results of policies chosen on one half of the days on the other half.
+  """How policies chosen on one half of the days perform on the other half.
+
+  The days are split in K ways. The chosen policy of a split has the highest
+  Sharpe ratio on the first half.
 
   Attributes:
-    probability: of overfitting, PBO: the share of splits whose best policy was
-      no better than the median on the other half.
-    loss: the share of splits whose best policy lost on the other half.
-    logits: float [K], of the best policy's relative rank on the other half;
-      0 is the median, negative is worse.
-    in_sample: float [K], daily Sharpe ratio of the best policy.
-    out_of_sample: float [K], that policy's on the other half.
+    probability: of overfitting (PBO), the share of splits whose chosen policy
+      was no better than the median on the other half.
+    loss: the share of splits whose chosen policy had a negative mean return on
+      the other half.
+    logits: float [K], logit of the chosen policy's relative rank on the other
+      half; 0 is the median, negative is worse.
+    in_sample: float [K], daily Sharpe ratio of the chosen policy.
+    out_of_sample: float [K], its daily Sharpe ratio on the other half.
   """
 
   probability: float
@@ -34,16 +38,16 @@ def backtest_overfitting(returns: np.ndarray, blocks: int = 16) -> Overfitting:
 
   Bailey, Borwein, Lopez de Prado & Zhu (2015), "The probability of backtest
   overfitting", Journal of Computational Finance. The days are cut into blocks
-  of equal length; the first days that do not fill a block are left out. Every
-  choice of half of the blocks selects a policy, which is evaluated on the other
-  half. A policy with constant returns has a Sharpe ratio of 0. Ties share their
-  mean rank.
+  of equal length; surplus days at the beginning are left out. On every choice
+  of half of the blocks, the policy with the highest Sharpe ratio is selected
+  and then evaluated on the other half. A policy with constant returns has a
+  Sharpe ratio of 0. Ties share their mean rank.
 
-  Policies without skill give about a half, as a mean over markets. On one
-  market the probability varies widely, because its splits share their days.
+  For policies without skill, the mean probability over many markets is about
+  one half. On one market it varies widely, because the splits share their days.
 
   Args:
-    returns: float [S, M], of M policies on the same days.
+    returns: daily returns of M policies on the same days, float [S, M].
     blocks: an even number; K is the number of ways to choose half of them,
       12,870 for 16. K x M numbers are held in memory several times.
 
@@ -89,7 +93,7 @@ def _check(returns: np.ndarray, blocks: int) -> None:
 
 
 def _of_halves(returns: np.ndarray, blocks: int) -> np.ndarray:
-  """Returns Sharpe ratios [K, M] on every half of the blocks."""
+  """Returns Sharpe ratios [K, M] on all K choices of half of the blocks."""
   size = len(returns) // 2
   centre = returns.mean(axis=0)
   parts = (returns - centre).reshape(blocks, -1, returns.shape[1])

@@ -1,8 +1,9 @@
 """Statistical comparison of two settings on the same markets.
 
 Each seed is a market of its own, on which both settings are trained. Markets of
-a kind differ more than settings do, so all functions take the differences, one
-a market. Results generalise to other markets of these kinds.
+a kind differ more than settings do, so all functions take differences: for each
+market, the first setting's result less the second's. Conclusions generalise to
+other markets of these kinds.
 """
 
 from collections.abc import Sequence
@@ -29,8 +30,9 @@ def sign_flip_p(
 
   Args:
     differences: float [R], independent.
-    margin: of the null hypothesis; a negative one asks whether the first
-      setting is worse by no more than that.
+    margin: the mean difference under the null hypothesis; with a negative
+      margin, 'greater' tests whether the first setting is worse by less than
+      that.
     alternative: 'greater', or 'two-sided', twice the smaller tail.
   """
   result = stats.permutation_test(
@@ -50,8 +52,8 @@ def corrected(p: Sequence[float | None]) -> list[float | None]:
   is at most that level, whatever the dependence between them.
 
   Args:
-    p: of each comparison; None if it is not known yet. It counts as 1, so that
-      the corrected values of the others can only become smaller.
+    p: p-value of each comparison, None if it is not known yet. None counts as
+      1, so that the corrected values of the others can only fall later.
   """
   from statsmodels.stats import multitest  # takes a second to import
 
@@ -68,9 +70,9 @@ def improvement(
 ) -> Estimate:
   """Estimates the probability that the first setting is better on a market.
 
-  Agarwal et al. (2021): the mean over markets of P(X > Y), in which a tie
-  counts one half. With one run of each setting for each market, it is
-  the share of markets on which the first setting is better.
+  Agarwal et al. (2021): the mean over markets of P(X > Y), for results X of the
+  first and Y of the second setting; a tie counts one half. With one run of each
+  setting per market, it is the share of markets on which the first is better.
 
   Args:
     differences: float [R, K], of R markets of each of K kinds.
@@ -91,10 +93,10 @@ def detectable(
 ) -> float:
   """Computes the smallest true difference that would have been detected.
 
-  A t-test at `level`, of as many differences with the observed spread, rejects
-  with probability `power` if the true mean is this far from the null
-  hypothesis. (In a two-sided test the other tail, of at most `level` / 2, is
-  left out.)
+  If the true mean is this far from the margin of the null hypothesis, a t-test
+  at `level`, with as many differences of the observed spread, rejects it with
+  probability `power`. (In a two-sided test, the probability of the other tail,
+  at most `level` / 2, is ignored.)
 
   Args:
     differences: float [R], independent, R at least 2.
@@ -103,7 +105,7 @@ def detectable(
     alternative: see `sign_flip_p`.
 
   Returns:
-    The difference to the margin, not negative, in the units of `differences`.
+    The distance to the margin, not negative, in the units of `differences`.
   """
   size = len(differences)
   error = float(np.std(differences, ddof=1)) / np.sqrt(size)

@@ -1,16 +1,16 @@
-"""Yardsticks of the market `patience`: the value of waiting for better dips.
+"""Yardsticks of the market `patience`: what waiting for better dips can earn.
 
-All know how the market is drawn (`eigen3.data.synthetic_patience`). Those that
-end in 'informed' also know the size of each day's dip and the phase; the others
-infer both from the closes up to the day, which is all that networks observe of
-a day's prices.
+Yardsticks are reference policies that know how the market is drawn (see
+`eigen3.data.synthetic_patience`). Those whose names end in 'informed' also know
+the size of each day's dip and the phase; the others infer both from the closes
+up to the day, which is all that networks observe of a day's prices.
 
   greedy   buys whatever pays its costs. Informed, it is the control 'informed'.
-  hurdle   buys if the net return exceeds a constant, which is that of 21 that
-           earned the most on the days before the split.
-  patient  buys if the net return exceeds the opportunity cost of its cash, by
-           value iteration over the phase, the days until each position is
-           closed and the days of trading that remain.
+  hurdle   buys if the net return exceeds a constant: of 21 candidates, the one
+           that earned the most on the days before the split.
+  patient  buys if the net return exceeds the opportunity cost of the cash. This
+           cost is computed by value iteration over the phase, the days until
+           each position is closed and the remaining trading days.
 
 A cycle is the number of days from an order until its cash can be used again; a
 slot is room for one position of the largest size.
@@ -40,20 +40,20 @@ NAMES = (
 # Value iteration covers all combinations of two slots' positions; with smaller
 # positions there is no patient yardstick.
 MOST_SLOTS = 2
-_QUANTILES = np.arange(20) / 20.0  # of the day's best: candidate hurdles
-_POINTS = 20  # of a range of sizes, in place of an integral
-_HERALD = 1  # its column
+_QUANTILES = np.arange(20) / 20.0  # of the daily best: candidate hurdles
+_POINTS = 20  # per range of sizes, to approximate an integral
+_HERALD = 1  # column of the herald
 # The smallest likelihood, so that no observation rules out all phases.
 _UNLIKELY = 1e-12
 
 
 class _Known(NamedTuple):
-  """The knowledge of a yardstick.
+  """What a yardstick knows.
 
   Attributes:
     net: float [T, N], expected return net of costs of a trade that is decided
       on the day.
-    beliefs: float [T, K], probabilities of the phases.
+    beliefs: float [T, K], probabilities of the K phases.
   """
 
   net: np.ndarray
@@ -71,7 +71,7 @@ class Yardsticks:
     Args:
       panel: of the market `patience`.
       backtester: of the split.
-      rules: its trading rules.
+      rules: the trading rules of the backtester.
       dips: the market's hidden dips.
     """
     self._backtester, self._rules, self._dips = backtester, rules, dips
@@ -118,7 +118,7 @@ class Yardsticks:
     return self._backtester.run(jnp.asarray(actions), account_aware=True)
 
   def _hurdle(self, known: _Known) -> float:
-    """Returns the constant that earned the most before; 0 without a past."""
+    """Returns the hurdle, at least 0, that earned the most before the split."""
     days = max(self._backtester.days[0] - cycle_days(self._rules), 0)
     net = known.net[:days]
     growth = self._grown(days)
@@ -131,7 +131,10 @@ class Yardsticks:
     return float(candidates[np.argmax(earned)])
 
   def _grown(self, days: int) -> np.ndarray:
-    """Returns what trades of the first days added to log equity.
+    """Computes what trades decided on the first days added to log equity.
+
+    Args:
+      days: number of these days.
 
     Returns:
       float [days, N], 0 if a price is missing.
@@ -144,7 +147,10 @@ class Yardsticks:
     return np.nan_to_num(growth, nan=0.0)
 
   def _replayed(self, net, growth, hurdle: float) -> float:
-    """Sums the `growth` of trades above a hurdle that slots have room for."""
+    """Sums `growth` of the daily best trade above a hurdle, if a slot is free.
+
+    A stock that is held is skipped.
+    """
     total = 0.0
     held: dict[int, int] = {}  # by stock, the day when its cash is free
     for day in np.flatnonzero(net.max(axis=1) > hurdle).tolist():
@@ -160,10 +166,10 @@ class Yardsticks:
     return total
 
   def _patient(self, known: _Known, table: np.ndarray) -> Backtest:
-    """Buys stocks whose net return exceeds the expected hurdle."""
+    """Buys stocks whose growth exceeds the hurdle expected over phases."""
     days, rules = self._backtester.days, self._rules
     net = known.net[days]
-    # There are no decisions in the settlement.
+    # Nothing is bought on the settlement days.
     beliefs = known.beliefs[days][: self._trading_days]
     means = np.einsum('tk,tks->ts', beliefs, np.nan_to_num(table, posinf=1e9))
     rest = np.full((len(days) - len(means), means.shape[1]), 1e9)
@@ -225,15 +231,16 @@ def hurdles(rules: Rules, scale: float, num_days: int) -> np.ndarray:
   """Computes the opportunity cost of one slot's cash, by value iteration.
 
   Args:
-    rules: of sizes, holdings and costs.
-    scale: of all dips.
-    num_days: of trading.
+    rules: rules of position sizes, holding and costs.
+    scale: scale of all dips' sizes.
+    num_days: number of trading days.
 
   Returns:
-    float [num_days, K, states]: the loss of expected growth of log equity after
-    a day on which a slot was taken; infinite if none is free. A state is the
-    sum of d_i * cycle**i, where d_i are the days until the slots are free, in
-    rising order. States in another order have the same values.
+    float [num_days, K, states]: by how much taking a slot on a day lowers the
+    expected growth of log equity on later days; infinite if no slot is free.
+    The index of a state is the sum of d_i * cycle**i, where d_i are the days
+    until each slot is free, in rising order. The same days in another order
+    have the same value.
   """
   slots, cycle = num_slots(rules), cycle_days(rules)
   places = cycle ** np.arange(slots)
@@ -267,11 +274,12 @@ def expected_sizes(falls: np.ndarray, scale: float) -> np.ndarray:
   Args:
     falls: float [T, N], logarithm of the previous close over the close, less
       that of the median stock.
-    scale: of all dips.
+    scale: scale of all dips' sizes.
 
   Returns:
-    float [T, N], the expected size, which is 0 without a dip. A fall between
-    the two ranges or beyond them is returned as it is.
+    float [T, N], the expected size of the dip, which is 0 if there is none. A
+    fall nearer to the range of deep dips than to that of shallow ones is
+    returned as it is.
   """
 
   def likely(size):
@@ -294,8 +302,9 @@ def phase_beliefs(
 
   Args:
     herald: closes of the herald, float [T].
-    falls: see `expected_sizes`; a deep fall implies a deep phase.
-    scale: of all dips.
+    falls: see `expected_sizes`; a day has a deep fall if and only if its phase
+      is deep.
+    scale: scale of all dips' sizes.
   """
   reading = np.log(herald / process.QUIET)[:, None]
   far = (reading - process.levels()) / process.HERALD_NOISE

@@ -2,7 +2,8 @@
 
 Days are shuffled: prices keep heavy tails, volatilities and a common market,
 but the past predicts nothing. Then a signal is added: stocks below their mean
-of 20 days rise more than others. The default observed features show it.
+of the last 20 days rise more than others. The default observed features reveal
+this signal.
 """
 
 import dataclasses
@@ -18,9 +19,9 @@ from eigen3.data import FEATURES, MarketPanel, eigen2_features
 from eigen3.evaluation import cross_section
 from eigen3.evaluation.characteristics import buyable
 
-MEAN_DAYS = 20  # the signal is how far a close is below its mean of these
-# Search for the strength: first and largest value, in deviations of a day's
-# move, most steps, and tolerance of the IC as a share of it.
+MEAN_DAYS = 20  # the signal is how far a close is below its mean of these days
+# Search for the strength: first and largest value, in standard deviations of
+# daily moves, largest number of steps, and tolerance as a share of the IC.
 _START, _MOST, _STEPS, _NEAR = 0.02, 2.0, 20, 0.005
 
 
@@ -28,9 +29,9 @@ class Planted(NamedTuple):
   """A panel and the signal that was planted in it.
 
   Attributes:
-    panel: the copy.
+    panel: the changed copy.
     signal: float64 [T, N], of each stock at the close of a day, the higher the
-      better; NaN if it has none.
+      better; NaN if the stock has none.
   """
 
   panel: MarketPanel
@@ -42,10 +43,10 @@ class _Moves(NamedTuple):
 
   Attributes:
     bars: float64 [T, N, 4], logarithms of open, high, low and close over the
-      close before.
+      previous close.
     listed: bool [T, N], days on which a stock has prices.
-    start: float64 [N], logarithm of the price before the first of them.
-    deviation: float64 [N], of a day's move.
+    start: float64 [N], logarithm of the price to which the first bar is added.
+    deviation: float64 [N], standard deviation of daily moves.
   """
 
   bars: np.ndarray
@@ -59,17 +60,18 @@ def plant(
 ) -> Planted:
   """Copies a panel with shuffled days and a signal of a given rank IC.
 
-  Each day has the moves of a day that is drawn at random, the same for all
-  stocks; a stock that was not listed then has those of any of its own days.
-  Days are drawn with replacement: without, a stock that rose before would have
-  to fall later. All stocks get the same mean logarithmic return; else the past
-  would show which stocks rise more. Volatile stocks therefore have larger mean
-  returns, but do not rank higher. A stock that never moves is left out.
+  Each day gets the moves of a randomly drawn day, the same for all stocks; a
+  stock that was not listed on the drawn day gets those of a random day of its
+  own. Days are drawn with replacement: without, a stock that rose before would
+  have to fall later. All stocks get the same mean logarithmic return; otherwise
+  the past would show which stocks rise more. Volatile stocks therefore have
+  larger mean simple returns, but do not rank higher. A stock that never moves
+  is left out.
 
-  The IC is the expected one, of the signal with the return from the next open
+  `ic` is the expected rank IC of the signal with the return from the next open
   to the close `horizon` days after today's, over the stocks that can be bought.
-  The realised IC differs by chance, by as much as that of the copy without a
-  signal (`ic` 0, same seed) differs from 0.
+  The realised IC differs from it by chance, by as much as the IC of a copy
+  without a signal (`ic` 0, same seed) differs from 0.
 
   Columns that cannot be bought stay as they are. Dollar volumes are shuffled
   with the moves.
@@ -78,11 +80,11 @@ def plant(
     panel: with Eigen2's features, which are recomputed.
     ic: mean daily rank IC, at least 0; 0 plants nothing.
     seed: of the draws.
-    horizon: days until that close.
+    horizon: days from the signal to the close that its return ends at.
 
   Raises:
-    ValueError: the panel has other features, or no such signal can have so
-      large an IC on it.
+    ValueError: `ic` is out of range or larger than such a signal can reach on
+      the panel, or the panel has other features or too few stocks.
   """
   settings.require(0.0 <= ic < 1.0, 'ic', ic, 'at least 0 and below 1')
   settings.require(
@@ -163,7 +165,7 @@ def _shuffled(
 def _mean_and_deviation(
   moves: np.ndarray, known: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Returns both for each stock [N] over known moves [T, N], 0 without any."""
+  """Returns mean and deviation [N] of known moves [T, N]; 0 without any."""
   count = np.maximum(known.sum(axis=0), 1)
   mean = np.where(known, moves, 0.0).sum(axis=0) / count
   apart = np.where(known, moves - mean, 0.0)
@@ -205,7 +207,7 @@ def _normal_scores(values: np.ndarray) -> np.ndarray:
 
 
 def _strength(mean_ic: Callable[[float], float], ic: float) -> float:
-  """Finds the strength that raises the IC by `ic` over no signal."""
+  """Finds the strength whose IC exceeds that without a signal by `ic`."""
   without, strength = mean_ic(0.0), _START
   for _ in range(_STEPS):
     added = mean_ic(strength) - without

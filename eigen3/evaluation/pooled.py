@@ -18,12 +18,13 @@ class Outcome(NamedTuple):
 
   Attributes:
     policy: name of the policy.
-    daily: one row per day, `date` and each policy's return.
-    profits: over initial cash, of the policy and of the controls.
-    facts: facts of the training.
+    daily: one row per day: `date`, and the returns of the policy and the
+      controls by name.
+    profits: over initial cash, of the policy and the controls by name.
+    facts: numbers about the training, by name.
     commit: commit of the code, '' if unknown.
-    year: how many of the panel's days are a year.
-    measures: see `measures.measure`; empty if they were not asked for.
+    year: number of the panel's days per year.
+    measures: see `measures.measure`; empty if they were not requested.
   """
 
   policy: str
@@ -46,10 +47,10 @@ class Outcome(NamedTuple):
 
 
 def chained(outcomes: Sequence[Outcome]) -> Outcome:
-  """Chains runs on successive days to one; averages profits and facts.
+  """Joins runs on successive held-out periods; averages profits and facts.
 
-  Bootstrap blocks may run over the seam from one run's last day to the next
-  one's first, even if these are years apart. There are only a few such seams
+  Bootstrap blocks may span the seam between one run's last day and the next
+  run's first, even if these are years apart. There are only a few such seams
   among hundreds of days.
   """
   first = outcomes[0]
@@ -70,11 +71,11 @@ def chained(outcomes: Sequence[Outcome]) -> Outcome:
 def share(
   ours: np.ndarray, theirs: np.ndarray, seed: int, repeats: int = DRAWS
 ) -> Estimate:
-  """Estimates profit as a share of another's, over all seeds together.
+  """Estimates profit as a share of another policy's, over all seeds together.
 
-  This is the ratio of the sums, not the mean of ratios, which one seed with
-  almost no profit of the other would dominate. The interval is a bootstrap over
-  seeds.
+  This is the ratio of the sums, not the mean of the ratios: a single seed with
+  which the other policy earns almost nothing would dominate that mean. The
+  interval is a bootstrap over seeds.
 
   Args:
     ours: profits, float [K].
@@ -83,8 +84,8 @@ def share(
     repeats: number of draws of seeds.
 
   Returns:
-    The share; NaN if the other earned nothing, in the data or in more than one
-    of 40 draws.
+    The share; NaN if the other policy earned nothing, in the data or in more
+    than one of 40 draws.
   """
   rng = np.random.default_rng(seed)
   drawn = rng.integers(len(ours), size=(repeats, len(ours)))
@@ -104,11 +105,12 @@ def against(
   repeats: int = 10_000,
   draws: int = DRAWS,
 ) -> dict[str, Any]:
-  """Compares daily returns with those of others, pooled over seeds.
+  """Compares daily returns with those of another policy, pooled over seeds.
 
   Args:
-    ours: K runs, one a seed.
-    theirs: daily returns with the same seeds on the same days, K of [S].
+    ours: K runs, one per seed.
+    theirs: the other policy's daily returns with the same seeds on the same
+      days, K arrays [S].
     seed: of the draws.
     repeats: number of draws of days.
     draws: number of draws of seeds.
@@ -116,7 +118,7 @@ def against(
   Returns:
     The fields of `bootstrap.PairedDifference` and, with at least two seeds:
     `seeds`, Student's interval of the mean over seeds; `improvement` and
-    `detectable`, see `paired`. Its p is not corrected for the number of
+    `detectable`, see `paired`. The p-value is not corrected for the number of
     comparisons.
   """
   found = bootstrap.paired_difference(
@@ -145,20 +147,22 @@ def pool(
   """Returns the report of a setting, ready for JSON.
 
   Args:
-    outcomes: K runs, one a seed.
-    others: runs of other settings with the same seeds on the same days.
+    outcomes: K runs, one per seed.
+    others: by name, runs of other settings with the same seeds and days.
     seed: of the draws.
     repeats: number of draws of days.
     draws: number of draws of seeds.
 
   Returns:
-    `profit` of the policy (`values`, `mean` and `iqm` with their intervals);
-    `solved` markets, see `solved`; `profits` of the controls, means; `shares`
-    of theirs; `against` each of the controls and others, see `against`;
-    `facts`, means. Unknown values are None.
+    `seeds`, their number; `profit`, of the policy (`values`, and `mean` and
+    `iqm` with their intervals); `solved`, see the function of this name;
+    `profits`, the mean profit of each control and other setting; `shares`, the
+    policy's profit as a share of each of these, see `share`; `against`, the
+    comparison with each, see the function of this name; `facts`, means over
+    runs. Unknown values are None.
 
   Raises:
-    ValueError: a run has other days than the first.
+    ValueError: the days of a run differ from those of the first.
   """
   first = outcomes[0]
   _check_days(outcomes, others)
@@ -187,12 +191,12 @@ def pool(
 
 
 def solved(outcomes: Sequence[Outcome]) -> dict[str, Any] | None:
-  """Counts the markets on which half of a yardstick's profit is earned.
+  """Counts markets on which at least half of a yardstick's profit is earned.
 
   Returns:
-    None without a yardstick, see `profiles.scores`; else its name `of`, the
-    `count` of markets solved, the number that can be solved as `size`, the
-    `share` with its interval, and the `scores`.
+    None without a yardstick, see `profiles.scores`; else `of`, its name;
+    `count`, the number of markets solved; `size`, the number of those on which
+    it earned something; `share`, with its interval; and `scores`, the ratios.
   """
   profits = np.array([outcome.profit for outcome in outcomes])
   controls = {
@@ -216,7 +220,7 @@ def solved(outcomes: Sequence[Outcome]) -> dict[str, Any] | None:
 def _beside(
   outcomes: Sequence[Outcome], others: Mapping[str, Sequence[Outcome]]
 ) -> tuple[dict[str, np.ndarray], dict[str, list[np.ndarray]]]:
-  """Returns profits [K] and daily returns of controls and other settings."""
+  """Returns profits and returns of controls and other settings, by name."""
   first = outcomes[0]
   controls = [name for name in first.profits if name != first.policy]
   profits = {
@@ -236,7 +240,7 @@ def _beside(
 def _check_days(
   outcomes: Sequence[Outcome], others: Mapping[str, Sequence[Outcome]]
 ) -> None:
-  """Raises an error unless all days agree, as they are paired by position."""
+  """Raises an error unless all runs have the same days, to pair them by row."""
   expected = outcomes[0].daily['date'].to_numpy()
   for name, runs in {outcomes[0].policy: outcomes, **others}.items():
     for outcome in runs:
@@ -254,7 +258,7 @@ def _span(dates: np.ndarray) -> str:
 
 
 def _plain(tree: Any) -> Any:
-  """Replaces unknown values by None, for JSON."""
+  """Replaces numbers that are not finite by None, for JSON."""
   if isinstance(tree, dict):
     return {name: _plain(value) for name, value in tree.items()}
   if isinstance(tree, list):

@@ -25,8 +25,9 @@ class Gain(NamedTuple):
   """The gain in fitness of new members over their better parent.
 
   Attributes:
-    mean: over generations, in standard deviations of the population.
-    error: its standard error; NaN for a single generation.
+    mean: mean over generations, in standard deviations of the population's
+      fitness.
+    error: standard error of the mean; NaN for a single generation.
   """
 
   mean: float
@@ -37,20 +38,22 @@ class Development(NamedTuple):
   """The development of a population, and the effects of selection and breeding.
 
   Attributes:
-    generations: their number.
-    first: mean validation score of the members in the first third of them.
+    generations: number of generations.
+    first: mean validation score of the members in the first third of the
+      generations.
     last: the same in the last third.
     error: standard error of the difference, from the variation between
       generations; NaN if a third has fewer than two.
-    retest: mean of the expected test-retest correlation of fitness; NaN if
-      unknown.
+    retest: mean retest correlation over generations; NaN if unknown.
     between: mean standard deviation of fitness between agents.
     within: mean standard error of an agent's fitness.
-    distance: median distance of policies at first and at last; NaN if unknown.
-    founders: number of initial agents that members descend from, at first and
-      at last; None if unknown.
-    alone_since: generation since which there is only one founder, if any.
-    gains: of 'offspring' and of 'mutant', if there were any.
+    distance: median distance between policies in the first and in the last
+      generation; NaN if unknown.
+    founders: number of founders that members descend from, in the first and in
+      the last generation; None if unknown.
+    alone_since: generation since which all members descend from a single
+      founder, None if they do not.
+    gains: gain of 'offspring' and of 'mutant', if there were any.
   """
 
   generations: int
@@ -84,9 +87,9 @@ def scores(members: pd.DataFrame) -> pd.DataFrame:
     members: one row per generation and member.
 
   Returns:
-    One row per generation: `generation`; for `fitness` and for `validation`
-    their `_best`, `_mean`, `_median`, `_worst` and `_std`, NaN if no member has
-    a score.
+    One row per generation. Columns: `generation`, and `fitness_` and
+    `validation_` followed by `best`, `mean`, `median`, `worst` and `std`; NaN
+    if no member has a score.
 
   Raises:
     ValueError: `members` lacks a column or has no row.
@@ -109,7 +112,7 @@ def development(generations: pd.DataFrame) -> Development:
     generations: one row per generation, as in `metrics.csv`.
 
   Raises:
-    ValueError: there is no row, or no mean validation score.
+    ValueError: there is no row, or no column `generation` or `validation_mean`.
   """
   require_columns('generations', generations, ('generation', 'validation_mean'))
   validation = generations['validation_mean'].dropna().to_numpy(float)
@@ -167,7 +170,7 @@ def _error(values: np.ndarray) -> float:
 
 
 def best_first(members: pd.DataFrame, *scores: str) -> pd.DataFrame:
-  """Sorts members by the first score, then the others, then their number."""
+  """Sorts members by `scores`, best first, ties by the next, then by number."""
   return members.sort_values(
     [*scores, 'member'], ascending=[*(False for _ in scores), True]
   )

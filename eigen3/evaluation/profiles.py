@@ -1,4 +1,4 @@
-"""Performance profiles: profits as shares of a reference policy's."""
+"""Performance profiles of profits, divided by those of a reference policy."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -8,17 +8,18 @@ from scipy import stats
 
 from eigen3.evaluation.statistics import Estimate
 
-# Yardsticks, the best first; the first that a market has is used.
+# Names of reference policies, the best first; the first one available is used.
 YARDSTICKS = ('patient', 'informed')
 SOLVED = 0.5  # of the yardstick's profit
 
 
 class Scores(NamedTuple):
-  """Profits divided by that of a reference policy on the same market.
+  """Profits divided by those of a reference policy on the same markets.
 
   Attributes:
     yardstick: name of the reference policy.
-    values: float [R], the ratios, on markets where it earned something.
+    values: float [R], the ratios on the R markets where the reference policy
+      earned something.
   """
 
   yardstick: str
@@ -26,7 +27,7 @@ class Scores(NamedTuple):
 
   @property
   def solved(self) -> int:
-    """Returns the number of markets with half of the yardstick's profit."""
+    """Counts the markets with at least half of the yardstick's profit."""
     return int(np.sum(self.values >= SOLVED))
 
 
@@ -36,12 +37,12 @@ def scores(
   """Divides profits by the yardstick's.
 
   Args:
-    profits: over initial cash, float [R], one a market.
-    controls: of the same markets, by name.
+    profits: over initial cash, float [R], one per market.
+    controls: the controls' profits on the same markets, by name.
 
   Returns:
-    None without a yardstick, or if it earned nothing on all markets together.
-    Single markets on which it earned nothing are left out.
+    The ratios without markets on which the yardstick earned nothing, or None if
+    no control is a yardstick or it earned nothing on all markets together.
   """
   for name in YARDSTICKS:
     if name in controls:
@@ -56,8 +57,12 @@ def scores(
 def share_above(count: int, size: int, confidence: float = 0.95) -> Estimate:
   """Estimates a share of markets, with a bootstrap interval over markets.
 
-  The number of such markets among `size` drawn ones is binomial, so its
-  quantiles need no draws.
+  In a bootstrap the count is binomial, so its quantiles need no draws.
+
+  Args:
+    count: number of markets that are counted.
+    size: number of all markets.
+    confidence: nominal probability that the interval covers the true share.
   """
   share = count / size
   tail = (1.0 - confidence) / 2
@@ -66,10 +71,10 @@ def share_above(count: int, size: int, confidence: float = 0.95) -> Estimate:
 
 
 def profile(values: np.ndarray, thresholds: np.ndarray) -> list[Estimate]:
-  """Returns the performance profile: shares of markets above thresholds.
+  """Returns the performance profile: shares of markets that reach thresholds.
 
-  It counts markets at or above each threshold. At `SOLVED` it is the share of
-  markets solved. Sources: Agarwal et al. (2021), Dolan & Moré (2002).
+  At the threshold `SOLVED` it is the share of markets solved. Sources: Agarwal
+  et al. (2021), Dolan & Moré (2002).
 
   Args:
     values: of `Scores`, float [R].

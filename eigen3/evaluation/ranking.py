@@ -1,9 +1,9 @@
 """A policy that buys the stock with the best predicted return.
 
-Like momentum, it knows the account: held stocks are skipped. A prediction has
-to exceed a threshold, chosen on validation days: a net return of 0, or the 25,
-50, 75 or 90 % quantile of the daily best prediction, whichever earned the most.
-The best of a day is among the stocks that may be bought on it.
+Like the control momentum, it skips stocks that the account holds. A prediction
+has to exceed a threshold, chosen on validation days: a net return of 0, or the
+25, 50, 75 or 90 % quantile of the daily best prediction, whichever earned the
+most. The daily best is that of the stocks that may be bought on the day.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,8 +25,8 @@ class Ranking:
   """Turns predicted returns into actions.
 
   Attributes:
-    threshold: % net of costs that a prediction has to exceed.
-    profit: on the validation days.
+    threshold: predicted return, % net of costs, that has to be exceeded.
+    profit: over initial cash, on the validation days.
   """
 
   def __init__(
@@ -40,10 +40,10 @@ class Ranking:
 
     Args:
       environment: the `environment` section.
-      validation: of the validation days.
-      predict: maps days int [S] to the predicted return of each stock's trade
+      validation: judge of the validation days.
+      predict: maps days, int [S], to the predicted return of each stock's trade
         decided on them, % net of costs, float [S, N].
-      threshold: if given, it is not chosen.
+      threshold: used without choosing one; by default one is chosen.
     """
     self._rules = Rules.from_config(environment)
     self._predict = predict
@@ -62,11 +62,11 @@ class Ranking:
     self.threshold, self.profit = float(candidates[best]), float(profits[best])
 
   def scores(self, days: np.ndarray) -> np.ndarray:
-    """Returns the predictions on `days` int [S], float [S, N]."""
+    """Returns the predictions on `days`, int [S]; float [S, N]."""
     return self._predict(days)
 
   def actions(self, days: np.ndarray) -> np.ndarray:
-    """Returns the actions on `days` int [S], float32 [S, N, 2]."""
+    """Returns the actions on `days`, int [S]; float32 [S, N, 2]."""
     return self._actions(self._predict(days), self.threshold)
 
   def backtest(self, judge: Judge) -> Backtest:

@@ -1,4 +1,4 @@
-"""Least squares over days, with errors that allow for autocorrelation.
+"""Least squares over days, with standard errors allowing for autocorrelation.
 
 Errors are those of Newey & West (1987), "A simple, positive semi-definite,
 heteroskedasticity and autocorrelation consistent covariance matrix",
@@ -19,7 +19,8 @@ class Fit(NamedTuple):
   Attributes:
     coefficients: float [1 + K], that of the constant first.
     errors: float [1 + K], standard errors of the coefficients.
-    r_squared: share of the variance that is explained; NaN if there is none.
+    r_squared: share of the variance that is explained; NaN if all values are
+      equal.
   """
 
   coefficients: np.ndarray
@@ -61,7 +62,7 @@ def least_squares(
   Args:
     values: float [S].
     regressors: float [S, K].
-    lags: of the autocorrelation that errors allow for, by default
+    lags: number of days over which errors allow for autocorrelation, by default
       `default_lags`.
   """
   # Takes half a second to import.
@@ -83,22 +84,24 @@ def least_squares(
 def daily_mean(values: np.ndarray, horizon: int = 1) -> DailyMean:
   """Estimates the mean of daily values, and tests whether it is 0.
 
-  If each value covers the next `horizon` days, successive ones share all but
+  If each value covers the next `horizon` days, successive values share all but
   one day. Newey & West's weights fall with the lag, so lags up to the horizon
-  would leave out a third of the variance. With twice the horizon it is a sixth,
-  and t is too large by a tenth. An error of so many lags is itself uncertain,
-  so p is from Student's t distribution with 1.5 days / lags degrees of freedom
-  (Lazarus, Lewis, Stock & Watson, 2018, "HAR inference: recommendations for
-  practice", Journal of Business & Economic Statistics 36(4)). In simulations
-  without an effect and with a horizon of 20 days, p was below 0.05 in 9 % of
-  cases of 500 and 1,000 days, in 8 % of 2,000 and in 7 % of 4,000.
+  would leave out a third of the variance. Lags up to twice the horizon, used
+  here, leave out a sixth, and t is too large by a tenth. A standard error with
+  so many lags is itself uncertain, so p is from Student's t distribution with
+  1.5 x days / lags degrees of freedom (Lazarus, Lewis, Stock & Watson, 2018,
+  "HAR inference: recommendations for practice", Journal of Business & Economic
+  Statistics 36(4)). In simulations without an effect and with a horizon of 20
+  days, p was below 0.05 in 9 % of cases with 500 and with 1,000 days, in 8 %
+  with 2,000 and in 7 % with 4,000.
 
   Args:
     values: float [S], NaN on days without one.
     horizon: days that a value covers.
 
   Returns:
-    The mean; its error is NaN with fewer days than twice the lags.
+    The mean; its error is NaN with fewer than 3 days, or fewer than twice the
+    lags.
   """
   known = np.asarray(values, np.float64)
   known = known[np.isfinite(known)]

@@ -1,7 +1,7 @@
-"""Significance of a Sharpe ratio, given its record and the number of trials.
+"""Significance of a Sharpe ratio, given the returns and the number of trials.
 
-All Sharpe ratios here are daily, not annualised: the mean of daily
-returns over their deviation, cash earning nothing.
+All Sharpe ratios here are daily, not annualised: the mean of daily returns over
+their standard deviation, with a risk-free rate of 0.
 """
 
 import math
@@ -37,10 +37,11 @@ class Deflated(NamedTuple):
 
   Attributes:
     trials: number of validated policies.
-    deviation: standard deviation of their Sharpe ratios.
-    expected: expected maximum of as many trials without skill.
-    sharpe: the champion's; NaN if its equity is constant.
-    probability: that the champion has skill, the deflated Sharpe ratio.
+    deviation: standard deviation of the trials' Sharpe ratios.
+    expected: expected maximum Sharpe ratio of as many trials without skill.
+    sharpe: the champion's Sharpe ratio; NaN if its equity is constant.
+    probability: probability that the champion has skill: the deflated Sharpe
+      ratio.
   """
 
   trials: int
@@ -58,7 +59,7 @@ def has_spread(values: np.ndarray) -> bool:
 
 
 def track_record(returns: np.ndarray) -> TrackRecord:
-  """Computes the record of daily returns, float [S]."""
+  """Computes the track record of daily returns, float [S]."""
   returns = np.asarray(returns, np.float64)
   if not has_spread(returns):
     return TrackRecord(math.nan, math.nan, math.nan, len(returns))
@@ -79,7 +80,7 @@ def probabilistic_sharpe(record: TrackRecord, benchmark: float = 0.0) -> float:
 
   Args:
     record: of the observed returns.
-    benchmark: Sharpe ratio of a day.
+    benchmark: daily Sharpe ratio.
 
   Returns:
     The probability; NaN if the record has no Sharpe ratio or a single day.
@@ -96,11 +97,11 @@ def expected_maximum_sharpe(deviation: float, trials: int) -> float:
 
   Bailey & Lopez de Prado (2014), "The deflated Sharpe ratio", Journal of
   Portfolio Management 40(5): the mean of a Gumbel distribution. The trials are
-  assumed to be independent; for correlated ones it is too high.
+  assumed to be independent; for correlated trials the result is too high.
 
   Args:
     deviation: standard deviation of the trials' daily Sharpe ratios.
-    trials: their number, at least 1; a single one gives 0.
+    trials: number of trials, at least 1; a single one gives 0.
 
   Raises:
     ValueError: an argument is out of range.
@@ -129,7 +130,7 @@ def deflated_sharpe(
   Args:
     record: of the trial that was chosen for its Sharpe ratio.
     deviation: standard deviation of all trials' daily Sharpe ratios.
-    trials: their number, including the chosen one.
+    trials: number of trials, including the chosen one.
 
   Raises:
     ValueError: an argument is out of range.
@@ -142,9 +143,9 @@ def deflate(ratios: np.ndarray, champion: TrackRecord) -> Deflated:
   """Computes a champion's deflated Sharpe ratio on the validation days.
 
   Args:
-    ratios: float [n], Sharpe ratios of all trials before the champion was
-      chosen, including its own; see `eigen3.runs.trials`.
-    champion: its record on the validation days.
+    ratios: float [n], daily Sharpe ratios of all trials that the champion was
+      chosen from, including its own; see `eigen3.runs.trials`.
+    champion: the champion's track record on the validation days.
 
   Returns:
     The deflated Sharpe ratio and its inputs; NaN without trials.

@@ -41,10 +41,10 @@ class Estimate(NamedTuple):
 
 
 def mean_interval(values: np.ndarray, confidence: float = 0.95) -> Interval:
-  """Returns Student's interval of a mean; for pairs, of their differences.
+  """Returns Student's confidence interval of a mean.
 
   Args:
-    values: float [n], independent, n at least 2.
+    values: float [n], independent, n at least 2; for pairs, the differences.
     confidence: probability that such an interval covers the true mean.
 
   Returns:
@@ -92,8 +92,9 @@ def interquartile_mean(
 
   Agarwal et al. (2021), "Deep reinforcement learning at the edge of the
   statistical precipice", NeurIPS: more robust than the mean, and it needs fewer
-  runs than the median. As there, a quarter of the runs of all tasks together,
-  rounded down, is left out at each end. See `stratified` for the interval.
+  runs than the median. As in that paper, the scores of all tasks are pooled,
+  and a quarter of them, rounded down, is left out at each end. See `stratified`
+  for the arguments and the interval.
   """
 
   def middle(drawn: np.ndarray) -> np.ndarray:
@@ -111,23 +112,25 @@ def stratified(
 ) -> Estimate:
   """Estimates a statistic of all scores, with a stratified bootstrap.
 
-  Runs are resampled within each task, as by Agarwal et al. If each seed is a
-  market of its own, a run is a market and a task is a kind of market.
+  Runs are resampled within each task, as in Agarwal et al. (2021). If each seed
+  is a market of its own, a run is a market and a task is a kind of market.
 
   With few runs such intervals are too narrow. In simulations of 10 runs of one
   task, they covered the interquartile mean in 93 % of cases with normal scores
-  and in 90 % with scores in two clusters; an interval of the mean, in 88 %.
+  and in 90 % with scores in two clusters; intervals of the mean covered the
+  mean in 88 %.
 
   Args:
     scores: float [R, K], of R runs (seeds) on K tasks (splits, kinds of
       markets), on one scale.
-    statistic: of scores float [..., R * K], over the last axis.
+    statistic: maps scores, float [..., R * K], to a statistic over their last
+      axis.
     seed: of the draws.
     confidence: nominal probability that such an interval covers the true value.
     repeats: number of draws.
 
   Returns:
-    The estimate; with one run a task, both ends of the interval equal it.
+    The estimate; with one run per task, both ends of the interval equal it.
 
   Raises:
     ValueError: there is no score, or one is not finite.

@@ -19,7 +19,12 @@ def means(results: Results) -> dict[str, dict[str, float]]:
 def champion(
   results: Mapping[str, Results], deflated: Deflated
 ) -> dict[str, Any]:
-  """Returns the champion's `metrics` by split and its `trials`, for JSON."""
+  """Returns the champion's `metrics` by split, and `trials`, for JSON.
+
+  Args:
+    results: the champion and the controls by split.
+    deflated: returned as `trials`.
+  """
   found = {}
   for split, judged in results.items():
     market = metrics.daily_returns(judged['buy_and_hold'][0])
@@ -42,11 +47,11 @@ def daily_returns(results: Mapping[str, Results]) -> pd.DataFrame:
   """Returns the daily returns of every policy.
 
   Args:
-    results: by split.
+    results: backtests of the policies, by split.
 
   Returns:
     A row per split and day: `split`, `date` and, for each policy, the return
-      since the day before; the mean if it has several backtests.
+    since the day before, averaged over the policy's backtests.
   """
   tables = []
   for split, policies in results.items():

@@ -1,9 +1,9 @@
 """Ridge and gradient boosting on the agent's features, as controls.
 
 A row is a stock on a day: the agent's features of that day and of some earlier
-days. The label is the outcome of a trade less the mean of its day, so that no
-model learns the market's return. Models are those of scikit-learn, an optional
-package: `pip install 'eigen3[study]'`.
+days. The label is the outcome of a trade less the mean outcome of the day, so
+that no model learns the market's return. Models are those of scikit-learn, an
+optional package: `pip install 'eigen3[study]'`.
 """
 
 import pickle
@@ -39,9 +39,14 @@ def lagged_features(
 
 
 def excess(outcomes: np.ndarray, known: np.ndarray) -> np.ndarray:
-  """Subtracts from outcomes the mean of the known ones of their day, [S, N].
+  """Subtracts from each outcome the mean of the day's known ones.
 
-  NaN where not known.
+  Args:
+    outcomes: float [S, N].
+    known: bool [S, N].
+
+  Returns:
+    float [S, N], NaN where not known.
   """
   count = np.maximum(known.sum(axis=1, keepdims=True), 1)
   mean = np.where(known, outcomes, 0.0).sum(axis=1, keepdims=True) / count
@@ -67,10 +72,10 @@ def ridge(seed: int = 0) -> Any:
 
 
 def boosting(seed: int = 0) -> Any:
-  """Makes gradient boosting by histograms, which takes missing features.
+  """Makes histogram-based gradient boosting, which accepts missing features.
 
   Args:
-    seed: of the bins, which are made of a part of the rows.
+    seed: of the sample of rows that the bins are made from.
   """
   _require()
   from sklearn import ensemble
@@ -92,7 +97,7 @@ MODELS = {'ridge': ridge, 'boosting': boosting}
 
 
 class TabularRanker:
-  """One of `MODELS` in the place of a `learner.ranker.Ranker`."""
+  """One of `MODELS`, with the interface of `learner.ranker.Ranker`."""
 
   def __init__(
     self,
@@ -110,7 +115,7 @@ class TabularRanker:
       panel: the market.
       names: names of the observed features.
       training: labels to learn from.
-      validation: labels that only a loss is computed on.
+      validation: labels on which only a loss is computed.
       model: one of `MODELS`.
       seed: random seed of the model.
       stride: the model learns from every `stride`-th day, because labels of
@@ -121,7 +126,7 @@ class TabularRanker:
     self._make, self._seed, self._stride = MODELS[model], seed, stride
 
   def train(self, key: Any = None, profit: Any = None) -> Fitted:
-    """Fits the model, whose pickle are the weights; no argument is used."""
+    """Fits the model and returns its pickle as weights; ignores arguments."""
     del key, profit
     features, labels = self._rows(self._training, self._stride)
     if not len(labels):
@@ -137,7 +142,7 @@ class TabularRanker:
     return Fitted(weights, {}, [{'update': 1, **losses}], 1, 1, 0)
 
   def predictions(self, fitted: Fitted, days) -> np.ndarray:
-    """Predicts as `Ranker.predictions`; -inf for a stock without features."""
+    """Like `Ranker.predictions`, but -inf for a stock without features."""
     asked = self._features[np.asarray(days)]
     is_row = np.isfinite(asked).any(axis=2)
     found = np.full(is_row.shape, -np.inf)
@@ -172,11 +177,11 @@ def predict_forward(
   seed: int = 0,
   stride: int = 1,
 ) -> np.ndarray:
-  """Predicts each day by a model that was fitted on days before it.
+  """Predicts each day with a model that was fitted on days before it.
 
   Args:
     make: one of `MODELS`: maps a seed to a model with `fit` and `predict`.
-    features: float [T, N, number of features]; a row without any is not used,
+    features: float [T, N, number of features]; a row without any is used
       neither for fitting nor for prediction.
     labels: float [T, N], NaN if unknown; see `excess`.
     refits: increasing days, on each of which a model is fitted; it predicts
@@ -191,7 +196,8 @@ def predict_forward(
     float64 [T, N], NaN before the first refit and for rows without features.
 
   Raises:
-    ValueError: nothing is known before a refit, or days do not increase.
+    ValueError: there is no label to fit on before a refit, or `refits` is empty
+      or does not increase.
   """
   if not len(refits) or (np.diff(refits) <= 0).any():
     raise ValueError(f'refits: found {[*refits]}, expected increasing days')

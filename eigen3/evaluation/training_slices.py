@@ -14,10 +14,10 @@ from eigen3.types import Array
 
 
 class TrainingSlices:
-  """Episodes of the training environment, the same for every policy.
+  """K episodes of the training environment, the same for every policy.
 
   Attributes:
-    days: int [K * S], on which a policy decides.
+    days: int [K * S], on which a policy decides, S in each episode.
   """
 
   def __init__(

@@ -1,8 +1,8 @@
 """The cross-entropy method with a diagonal Gaussian, as in CEM-RL.
 
 Pourchot and Sigaud 2019, https://arxiv.org/abs/1810.01222. A new population is
-drawn from a Gaussian that follows the better half of the last one, after that
-was trained by gradients. Differences from the paper: samples come in mirrored
+drawn from a Gaussian that is fitted to the elites of the last one, after its
+training by gradients. Differences from the paper: samples come in mirrored
 pairs, and members without a finite fitness have weight 0. The authors' programs
 also divide the variance by the number of elites; as in the paper, we do not.
 """
@@ -62,8 +62,8 @@ def make_cross_entropy(
       P is odd, the last of the first half has no mirror image.
 
   Returns:
-    The strategy, with a `CrossEntropyState`. All new members are samples. They
-    inherit whatever is not sampled from the fittest member.
+    The strategy, with a `CrossEntropyState`. All new members are samples. All
+    that is not sampled, they inherit from the fittest member.
 
   Raises:
     ValueError: for a setting out of range.
@@ -146,7 +146,7 @@ class _CrossEntropy:
   def begin(
     self, state: CrossEntropyState, key: PRNGKey, genomes: Genome
   ) -> Genome:
-    """Draws a first population around the member that all are copies of."""
+    """Draws a first population around the member that `genomes` repeats."""
     return self.ask(state, key, genomes).genomes
 
   def ask(

@@ -1,7 +1,7 @@
 """A genetic algorithm: elites, their offspring, and mutated copies.
 
-It extends Eigen2's, which breeds all networks of an agent. While the champion's
-score stays on a plateau, mutation grows.
+It extends that of Eigen2, which breeds all networks of an agent. Mutation grows
+while the champion's score stays on a plateau.
 """
 
 from typing import Any, NamedTuple
@@ -36,8 +36,8 @@ class GeneticState(NamedTuple):
     progress: float32 [plateau_generations + 1], the last scores, newest at
       the end; NaN before the first.
     mutation_rate: float32 [], the share of a mutant's entries that change.
-    mutation_std: float32 [], the standard deviation of their noise, or with
-      'proximal' mutation the change of actions.
+    mutation_std: float32 [], the standard deviation of the noise on these
+      entries, or with 'proximal' mutation the change of actions.
   """
 
   fitness: Array
@@ -61,7 +61,8 @@ def make_genetic(
   Let s be the champion's score just before the last `plateau_generations`
   scores. While each of these differs from s by less than `plateau_change` |s|,
   rate and standard deviation of mutation are multiplied by `mutation_growth` in
-  each generation, up to their maxima. Otherwise they are as configured.
+  each generation, up to their maxima. Otherwise they return to the configured
+  values.
 
   Args:
     config: the `evolution.genetic` section.
@@ -142,7 +143,8 @@ class _Genetic:
   def begin(self, state: GeneticState, key: PRNGKey, genomes: Genome) -> Genome:
     """Keeps the first member and adds Gaussian noise to the others.
 
-    Not proximal: the actions of a fresh network hardly depend on most entries.
+    The noise is never proximal: the actions of a fresh network hardly depend on
+    most entries.
     """
     assert_population(genomes, self._population_size)
     old, unpack = operators.pack(genomes.parameters)
@@ -208,7 +210,7 @@ class _Genetic:
     models: Array,
     sensitivity: Sensitivity | None,
   ) -> Any:
-    """Mutates the members `models` [M] of packed parameters, [M, ...]."""
+    """Returns packed mutants [M, ...] of the members `models` [M]."""
     how = state.mutation_rate, state.mutation_std
     chosen = operators.take(parameters, models)
     if self._config.mutation == 'gaussian':
@@ -222,7 +224,10 @@ class _Genetic:
   def _offspring(
     self, key: PRNGKey, fitness: Array, parameters: Any
   ) -> tuple[Any, Array, Array]:
-    """Returns children [M, ...], their closer parents [M], the others [M]."""
+    """Returns children [M, ...], their main parents [M] and other parents [M].
+
+    The main parent has the larger weight.
+    """
     key_parents, key_crossover = jax.random.split(key)
     first, second = operators.two_parents(
       key_parents, fitness, self._num_offspring, self._config.tournament_size

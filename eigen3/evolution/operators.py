@@ -63,9 +63,9 @@ def two_parents(
 ) -> tuple[Array, Array]:
   """Selects pairs of parents, each the winner of a tournament.
 
-  The first tournament is among all P members, the second among all but the
-  first winner: P - 1 whoever won, so shapes are static and the two always
-  differ. Which of them is returned first is drawn with equal chances.
+  The first tournament is among all P members, the second among the P - 1 that
+  did not win the first, so the two parents always differ. Which of them is
+  returned first is drawn with equal chances.
 
   Args:
     key: consumed.
@@ -176,9 +176,9 @@ def mutate_proximally(
   divided by how much the outputs depend on it. In the papers the resulting
   change grows with the number of entries. Here, to first order, the expected
   root mean square change of the outputs is at most `distance`. An entry's noise
-  is also limited to a share of the entries' root mean square: an entry without
-  a first-order effect gains one once others have moved, and in a fresh network
-  few entries have one.
+  is also limited to a share of the entries' root mean square. Otherwise entries
+  with hardly any first-order effect, most of a fresh network's, would get huge
+  noise, although they gain an effect once other entries have changed.
 
   Args:
     key: consumed.
@@ -282,8 +282,8 @@ def draw_like(
 ) -> Any:
   """Draws random numbers for every entry of every member.
 
-  A member draws once for all of its leaves: each generator adds a third of a
-  second of compilation.
+  Each member draws once for all of its leaves, because every further call of a
+  generator adds a third of a second of compilation.
 
   Args:
     sampler: `(key, shape) -> draws`.
@@ -318,7 +318,7 @@ def _winners(fitness: Array, lots: Array, size: int) -> Array:
   Args:
     fitness: [P].
     lots: [..., P], a random number for each member of each tournament.
-    size: of the tournaments.
+    size: entrants of each tournament.
 
   Returns:
     int32 [...], indices of members.

@@ -1,8 +1,8 @@
-"""Population-based training: the weakest copy the best and vary their settings.
+"""Population-based training: the weakest members become copies of the best.
 
 Jaderberg et al. 2017, https://arxiv.org/abs/1711.09846, with truncation
-selection. Only training changes parameters; what evolves is the schedule of the
-hyperparameters.
+selection. Only training and copying change parameters; what evolves is the
+schedule of the hyperparameters.
 """
 
 from typing import Any, NamedTuple
@@ -45,7 +45,7 @@ def make_population_based(
   """Binds population-based training to its settings.
 
   The share `exploit_share` of members with the lowest fitness become copies of
-  members drawn from the same share with the highest. Each hyperparameter of a
+  members drawn from an equal share with the highest. Each hyperparameter of a
   copy is then multiplied or divided by `perturb_factor`, and clipped to a range
   around the initial mean: a geometric mean, because hyperparameters vary by
   factors.
@@ -82,7 +82,7 @@ class _PopulationBased:
     self._num_copies = round(config.exploit_share * population_size)
 
   def init(self, key: PRNGKey, genomes: Genome) -> PopulationBasedState:
-    """Starts without fitness, at the means of the hyperparameters."""
+    """Starts without fitness, and with the hyperparameters' means as centre."""
     del key  # nothing is drawn
     assert_population(genomes, self._population_size)
     return PopulationBasedState(
@@ -162,7 +162,7 @@ class _PopulationBased:
     )
 
   def replaceable(self, state: PopulationBasedState) -> Array:
-    """Returns the weakest of the members that are copied, int32 []."""
+    """Returns the weakest of the members that may be copied, int32 []."""
     return operators.ranking(state.fitness)[self._num_copies - 1]
 
   def report(self, state: PopulationBasedState) -> dict[str, Array]:

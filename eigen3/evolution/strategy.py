@@ -41,7 +41,7 @@ class Proposal(NamedTuple):
     genomes: leaves [P, ...], structured as those of the last population.
     parent: int32 [P], the old member whose other state (optimiser, batch norm)
       and hyperparameters the new member inherits.
-    origin: int32 [P], an `Origin` each. An ELITE equals its parent bit for
+    origin: int32 [P], the `Origin` of each. An ELITE equals its parent bit for
       bit.
     mate: int32 [P], the other parent of an OFFSPRING; -1 for all others.
   """
@@ -52,14 +52,14 @@ class Proposal(NamedTuple):
   mate: Array
 
 
-# How much actions depend on each parameter: `(members [M]) -> leaves [M, ...]`
-# like the parameters, root mean squares of the derivatives of actions in unit
-# space.
+# How much actions depend on each parameter: `(indices of members [M]) -> leaves
+# [M, ...]` like the parameters, root mean squares of the derivatives of actions
+# in unit space.
 Sensitivity: TypeAlias = Callable[[Array], Any]
 
 
 class Strategy(NamedTuple):
-  """An evolutionary algorithm: pure functions on an opaque, light state.
+  """An evolutionary algorithm: pure functions on an opaque, small state.
 
   A state is a NamedTuple of arrays whose structure, shapes and types never
   change. Higher fitness is better; NaN and -inf rank last, and of equal members
@@ -70,7 +70,7 @@ class Strategy(NamedTuple):
     tell: `(state, genomes, fitness [P], progress []) -> state`, after every
       evaluation. Progress is the score by which a schedule detects a plateau.
     ask: `(state, key, genomes, sensitivity=None) -> Proposal`; the genomes are
-      those of the last `tell`, except a member that was replaced since.
+      those of the last `tell`, except that one member may have been replaced.
       Consumes the key. Strategies with `needs_sensitivity` require a
       `Sensitivity` of these genomes.
     begin: `(state, key, genomes) -> genomes`, a first population from copies of
@@ -78,8 +78,8 @@ class Strategy(NamedTuple):
     replaceable: `(state) -> int32 []`, the member that a champion may replace
       between `tell` and `ask`: the weakest elite, so that the champion stays.
       Where all members are samples, none stays; then it is the weakest, and the
-      champion has an effect only from the next `tell` that includes it.
-    report: `(state) -> numbers []` by name, for a run's records.
+      champion has no effect unless a later `tell` includes it.
+    report: `(state) -> metrics` by name, each [], for a run's logs.
     samples: whether all members are drawn around a mean. Such a strategy needs
       `begin`: the mean of independent networks is a poor network.
     needs_sensitivity: whether `ask` needs a `Sensitivity`.

@@ -3,7 +3,8 @@
 A state dict here maps PyTorch's parameter names to NumPy arrays. Its
 counterpart is Haiku's (params, state) of networks that
 `eigen3.networks.make_networks` builds with the settings of a preset with
-`+eigen2`. Converting in either direction and back keeps all bits.
+`+eigen2`. Converting to PyTorch and back keeps all bits; so does the reverse,
+except that of the two biases of an LSTM direction only the sum is kept.
 """
 
 import importlib
@@ -26,7 +27,7 @@ _WEIGHT_DECAY = 5e-4
 
 
 class Eigen2Agent(NamedTuple):
-  """An agent of Eigen2, as in its checkpoint.
+  """An Eigen2 agent, as its checkpoint stores it.
 
   Attributes:
     actor: variables of the online actor.
@@ -64,8 +65,9 @@ def actor_to_torch(variables: Variables) -> dict[str, np.ndarray]:
   """Converts an actor for `load_state_dict` with `strict=True`.
 
   Args:
-    variables: (params, state) of `Networks.actor`. They do not show the
-      coefficient head; PyTorch's is Eigen2's.
+    variables: (params, state) of `Networks.actor`. They do not show which
+      activation `networks.actor.coefficient_head` set; PyTorch applies
+      Eigen2's.
 
   Returns:
     Arrays by PyTorch's names.
@@ -116,10 +118,10 @@ def critic_to_torch(
 
 
 def double_critic_from_torch(*state_dicts: StateDict) -> Variables:
-  """Converts several critics from PyTorch to one network of them all.
+  """Converts critics from PyTorch to one network that holds all of them.
 
   Args:
-    *state_dicts: of the critics.
+    *state_dicts: one for each critic.
 
   Returns:
     (params, state) for `Networks.double_critic` with as many critics.
@@ -140,7 +142,7 @@ def double_critic_from_torch(*state_dicts: StateDict) -> Variables:
 def double_critic_to_torch(
   variables: Variables,
 ) -> tuple[dict[str, np.ndarray], ...]:
-  """Converts each of the K critics to a state dict.
+  """Converts each of a network's K critics to a state dict.
 
   Args:
     variables: (params, state) of `Networks.double_critic`.
@@ -175,7 +177,8 @@ def load_agent(path: str | pathlib.Path) -> Eigen2Agent:
     The agent's networks and counters.
 
   Raises:
-    ValueError: if PyTorch is not installed, or the file holds no such agent.
+    ValueError: if PyTorch is not installed, or there is no such file, or it
+      holds no Eigen2 agent.
   """
   path = pathlib.Path(path)
   if not path.is_file():
@@ -200,14 +203,14 @@ def load_agent(path: str | pathlib.Path) -> Eigen2Agent:
 def save_agent(
   path: str | pathlib.Path, agent: Eigen2Agent, agent_id: int = 0
 ) -> None:
-  """Writes a checkpoint that Eigen2 and `load_agent` read.
+  """Writes a checkpoint that Eigen2 and `load_agent` can read.
 
-  Its optimisers are new: they have Eigen2's settings and no moments.
+  The optimisers in it are new: they have Eigen2's settings and no moments.
 
   Args:
     path: a `.pth` file to create or replace.
     agent: networks and counters.
-    agent_id: its number in a population of Eigen2.
+    agent_id: the agent's number in a population of Eigen2.
 
   Raises:
     ValueError: if PyTorch is not installed, or a network is not Eigen2's.
@@ -241,12 +244,12 @@ def save_agent(
 
 
 def _critic_name(number: int) -> str:
-  """Returns the Haiku path of a critic, counted from 1."""
+  """Returns the Haiku path of a critic; `number` counts from 1."""
   return f'double_critic/critic_{number}'
 
 
 def _torch(path: pathlib.Path, doing: str) -> Any:
-  """Imports PyTorch, which only checkpoints need."""
+  """Imports PyTorch, which only reading and writing checkpoints needs."""
   try:
     return importlib.import_module('torch')
   except ImportError as error:
@@ -295,7 +298,7 @@ def _numpy(name: str, value: Any) -> np.ndarray:
 def _fresh_optimiser(
   torch: Any, network: Mapping[str, Any], rate: float
 ) -> dict[str, Any]:
-  """Returns the state of Eigen2's optimiser for a network."""
+  """Returns the state of a new Eigen2 optimiser for a network."""
   parameters = [
     tensor
     for name, tensor in network.items()

@@ -19,9 +19,9 @@ class Dimensions(NamedTuple):
   Attributes:
     num_features: F.
     num_stocks: N.
-    settings: fields of the section `networks` by name; a dot separates a nested
-      section's name. Attention heads and dropout are left out, as shapes of
-      arrays do not show them.
+    settings: settings of the config's section `networks` by name; a dot
+      separates a nested section's name. Attention heads and dropout are left
+      out, because the shapes of arrays do not show them.
   """
 
   num_features: int
@@ -33,8 +33,8 @@ def dimensions_of(agent: Eigen2Agent) -> Dimensions:
   """Reads the dimensions of an agent's networks from its arrays.
 
   Raises:
-    ValueError: if an array has another number of axes than Eigen2's, or arrays
-      do not match.
+    ValueError: if an array has another number of axes than Eigen2's, or another
+      size than the rest of the network requires.
   """
   actor = _Shapes(agent.actor, 'actor')
   critic = _Shapes(agent.critic, 'critic')
@@ -78,13 +78,14 @@ def dimensions_of(agent: Eigen2Agent) -> Dimensions:
 def into_state(
   agent: Eigen2Agent, like: td3.TrainingState
 ) -> td3.TrainingState:
-  """Copies an agent's networks, noise and number of updates into a state.
+  """Returns a state with an agent's networks, noise and number of updates.
 
-  Optimisers, key and hyperparameters stay those of `like`.
+  Optimisers, key and hyperparameters are those of `like`.
 
   Args:
-    agent: of Eigen2.
-    like: an untrained state of the same networks, with one critic.
+    agent: the Eigen2 agent.
+    like: an untrained state with networks of the same dimensions and one
+      critic.
 
   Raises:
     ValueError: naming the first array that does not match, or is not finite.
@@ -102,13 +103,14 @@ def into_state(
 
 
 def from_state(state: td3.TrainingState) -> Eigen2Agent:
-  """Converts a training state with one critic to an agent of Eigen2.
+  """Converts a training state with one critic to an Eigen2 agent.
 
   Args:
-    state: of networks with the settings of a preset `+eigen2`.
+    state: its networks have the settings of a preset with `+eigen2`.
 
   Raises:
-    ValueError: naming arrays that are missing or that Eigen2 does not have.
+    ValueError: if there are several critics; or naming arrays that are missing
+      or that Eigen2 does not have.
   """
   critics = [
     eigen2.double_critic_to_torch(Variables(params, network_state))
@@ -132,7 +134,7 @@ def from_state(state: td3.TrainingState) -> Eigen2Agent:
 
 
 class _Shapes:
-  """Looks up shapes of one network's parameters."""
+  """Looks up the shapes of a network's parameters."""
 
   def __init__(self, variables: Variables, name: str):
     self._params = variables.params
@@ -160,7 +162,7 @@ def _network(
 
 
 def _fitting(name: str, tree: Any, like: Any) -> Any:
-  """Returns `tree`, after a check that its arrays match those of `like`."""
+  """Returns `tree`; its arrays must be finite, with the shapes of `like`."""
   expected = dict(jax.tree_util.tree_leaves_with_path(like))
   found = dict(jax.tree_util.tree_leaves_with_path(tree))
   for path in sorted(expected.keys() | found.keys(), key=str):

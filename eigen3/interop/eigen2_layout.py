@@ -1,8 +1,8 @@
-"""Which arrays of Eigen2's PyTorch networks correspond to which of ours.
+"""Maps the arrays of Eigen2's PyTorch networks to ours, and back.
 
-PyTorch stores the axes of a weight in the opposite order, attention's three
+PyTorch stores the axes of a weight in reverse order, attention's three
 projections in one array, and two biases for each direction of an LSTM layer,
-which are only ever added. All other differences are names.
+of which only the sum matters. All other differences are names.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,19 +18,19 @@ _Move = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
 
 
 class Variables(NamedTuple):
-  """The first arguments of a Haiku network's `apply`."""
+  """Parameters and state, the first arguments of a Haiku network's `apply`."""
 
   params: Modules
   state: Modules
 
 
 class Entry(NamedTuple):
-  """Arrays with the same numbers on both sides.
+  """Arrays of PyTorch and ours that hold the same numbers.
 
   Attributes:
     module: Haiku path of the module of our arrays.
-    names: of our arrays.
-    torch_names: of PyTorch's arrays.
+    names: names of our arrays.
+    torch_names: names of PyTorch's arrays.
     from_torch: maps PyTorch's arrays to ours.
     to_torch: maps ours to PyTorch's.
     is_state: whether ours are network state, not parameters.
@@ -82,9 +82,9 @@ def from_torch(
   """Converts a state dict to variables.
 
   Args:
-    entries: all of the network.
+    entries: all entries of the network.
     state_dict: arrays by PyTorch's names.
-    kind: of network, for messages.
+    kind: 'actor' or 'critic', for messages.
 
   Raises:
     ValueError: naming the entries that are missing or unknown.
@@ -113,9 +113,9 @@ def to_torch(
   """Converts a network's variables to a state dict.
 
   Args:
-    entries: all of the network.
+    entries: all entries of the network.
     variables: parameters and state.
-    kind: of network, for messages.
+    kind: 'actor' or 'critic', for messages.
 
   Raises:
     ValueError: naming the arrays that are missing or unknown.
@@ -135,8 +135,8 @@ def to_torch(
     for name, array in zip(
       entry.torch_names, entry.to_torch(arrays), strict=True
     ):
-      state_dict[name] = np.array(array, order='C')  # PyTorch's, not a view
-  # Not used, as the momentum is set, but PyTorch requires it.
+      state_dict[name] = np.array(array, order='C')  # as PyTorch's; a copy
+  # Batch norm with a momentum does not use it, but PyTorch requires it.
   state_dict[f'feature_extractor.bn1.{_COUNTER}'] = np.zeros((), np.int64)
   return state_dict
 
@@ -145,7 +145,7 @@ _COUNTER = 'num_batches_tracked'
 
 
 def _feature_extractor(parent: str) -> Iterator[Entry]:
-  """Returns entries of convolution, batch norm with statistics, and LSTM."""
+  """Returns the entries of the convolution, its batch norm, and the LSTM."""
   source, target = 'feature_extractor', f'{parent}/feature_extractor'
   convolution = f'{target}/convolution'
   yield from _linear(convolution, f'{source}.conv1')
@@ -172,7 +172,7 @@ def _feature_extractor(parent: str) -> Iterator[Entry]:
 
 
 def _attention(module: str) -> Iterator[Entry]:
-  """Returns entries of PyTorch's multi-head attention and its layer norm."""
+  """Returns the entries of multi-head attention and its layer norm."""
   source, inner = 'attention.attention', f'{module}/attention'
   for ours, theirs in (('w', 'weight'), ('b', 'bias')):
     names = tuple(f'{name}_{ours}' for name in ('query', 'key', 'value'))
@@ -199,7 +199,7 @@ def _scale(module: str, torch_name: str) -> Iterator[Entry]:
 def _transposed(
   module: str, name: str, torch_name: str, is_state: bool = False
 ) -> Entry:
-  """Returns an entry of one array, whose axes PyTorch reverses."""
+  """Returns an entry of one array, whose axes PyTorch has in reverse order."""
   return Entry(module, (name,), (torch_name,), _transpose, _transpose, is_state)
 
 
@@ -224,7 +224,7 @@ def _added(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
 
 
 def _with_zero(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
-  """Returns the sum and a zero that changes no bits when added: -0, not 0."""
+  """Returns a bias, and -0 as the second one: 0 would change a bias of -0."""
   return [arrays[0], np.full_like(arrays[0], -0.0)]
 
 

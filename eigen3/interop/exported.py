@@ -1,11 +1,12 @@
-"""Exports a policy to a file that acts with JAX alone, without this package.
+"""Exports a policy to a file that can be run with JAX, without this package.
 
 The file is a ZIP archive without pickles:
 
-  - policy.jax, a program of `jax.export` with the parameters and the
-    normalisation in it, for several platforms and any number of windows;
-  - about.json: the format's version, inputs, outputs, and origin;
-  - example.npz: example inputs and the policy's outputs for a check.
+  - policy.jax: a program of `jax.export` that contains the parameters and the
+    normalisation, for several platforms and any number of windows;
+  - about.json: the format's version, the inputs and outputs, and the policy's
+    origin;
+  - example.npz: example inputs and the policy's outputs, for a check.
 
 docs/interop.md shows how to read it.
 """
@@ -44,21 +45,22 @@ def export_policy(
   spec: EnvironmentSpec,
   platforms: Sequence[str] = PLATFORMS,
 ) -> export.Exported:
-  """Makes the program of a policy.
+  """Exports a policy as a program that contains its parameters.
 
-  It takes the inputs of `inputs_of` in that order, and returns a dictionary of
-  the outputs of `outputs_of`. The parameters are constants in it.
+  The program takes the arrays that `inputs_of` names, as positional arguments
+  with a leading batch axis, and returns a dictionary of those that `outputs_of`
+  names.
 
   Args:
-    actor: of `make_networks`, with `lstm_kernel` 'scan': other kernels support
-      one platform only.
+    actor: made by `make_networks`, with `lstm_kernel` 'scan': other kernels
+      support one platform only.
     variables: (params, state) of the actor.
-    normalisation: of the observed features, [C, F].
+    normalisation: mean and deviation of the observed features, [C, F] each.
     spec: of the actor's environment.
-    platforms: some of `PLATFORMS`.
+    platforms: one or more of `PLATFORMS`.
 
   Raises:
-    ValueError: for an unknown platform.
+    ValueError: for an unknown platform, or none.
   """
   unknown = [name for name in platforms if name not in PLATFORMS]
   if unknown or not platforms:
@@ -80,9 +82,9 @@ def export_policy(
 
   @jax.jit
   def policy(*inputs):
-    # Otherwise the compiler would fold the constants, and round differently.
+    # Without it the compiler would fold constants, and round differently.
     hidden = jax.lax.optimization_barrier(variables)
-    # One window at a time, so that its outputs depend on no other.
+    # One window at a time, so that its outputs depend on no other window.
     return jax.lax.map(functools.partial(act, hidden), inputs)
 
   (batch,) = export.symbolic_shape('batch')
@@ -94,7 +96,7 @@ def export_policy(
 
 
 def inputs_of(spec: EnvironmentSpec) -> dict[str, tuple[int, ...]]:
-  """Returns shapes of the inputs without their leading batch, by name."""
+  """Returns the shapes of the inputs by name, without the batch axis."""
   cells = (spec.context_days, spec.num_columns, spec.num_features)
   if not spec.observes_account:
     return {'windows': cells}
@@ -102,7 +104,7 @@ def inputs_of(spec: EnvironmentSpec) -> dict[str, tuple[int, ...]]:
 
 
 def outputs_of(spec: EnvironmentSpec) -> dict[str, tuple[int, ...]]:
-  """Returns shapes of the outputs, as `inputs_of`."""
+  """Returns the shapes of the outputs by name, without the batch axis."""
   return {'actions': spec.action.shape, 'attention': (spec.num_columns,)}
 
 
@@ -112,16 +114,17 @@ def save(
   about: Mapping[str, Any],
   example: Mapping[str, np.ndarray],
 ) -> None:
-  """Writes the file atomically.
+  """Writes an exported policy to a file, atomically.
 
   Args:
-    path: to create or replace.
+    path: the file to create or replace.
     program: returned by `export_policy`.
-    about: for about.json, as JSON; properties of the program are added.
-    example: arrays by the names of inputs and outputs.
+    about: contents of about.json, as JSON; format and platforms are added.
+    example: example arrays by the names of inputs and outputs.
 
   Raises:
-    ValueError: if the package flatbuffers is missing, which JAX writes with.
+    ValueError: if the package flatbuffers is missing, which JAX needs to write
+      programs.
   """
   try:
     code = program.serialize()
@@ -159,9 +162,9 @@ def _normaliser(
 ):
   """Returns a function that normalises windows [1, D, C, F].
 
-  Its results equal those of `Market` bit for bit. `Market` normalises in
-  float64, so this function is exported as a program of its own: the policy's
-  program, and the process that calls it, need not enable float64.
+  Its results equal bit for bit those of `Market`, which normalises in float64.
+  So this function is exported separately, with float64 enabled; the rest of the
+  policy's program, and the process that calls it, need not enable float64.
   """
   mean, std = np.float64(normalisation.mean), np.float64(normalisation.std)
 

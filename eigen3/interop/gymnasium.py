@@ -5,9 +5,9 @@
 
     env = gymnasium.make('eigen3/TradingSmall-v0', split='train')
 
-Ids are `eigen3/TradingSmoke-v0`, `TradingSmall`, `TradingMedium` and
-`TradingFull`, one for each preset; see `experiments.trading_env.make` for other
-arguments.
+There is one id for each preset: `eigen3/TradingSmoke-v0`, `TradingSmall-v0`,
+`TradingMedium-v0` and `TradingFull-v0`. `experiments.trading_env.make` lists
+the other arguments.
 """
 
 from collections.abc import Mapping
@@ -25,16 +25,18 @@ from eigen3.types import ActionSpec, TimeStep
 
 OBSERVATIONS = ('flat', 'dict')
 PRESETS = ('smoke', 'small', 'medium', 'full')
-# As in CartPole-v1: unbounded in effect, for checks that want a finite bound.
+# The bound of observations, as in CartPole-v1: no bound in effect, but finite,
+# as some checks of environments demand.
 _LIMIT = np.finfo(np.float32).max
 
 
 class TradingEnv(gymnasium.Env[Any, np.ndarray]):
-  """Episodes of a `TradingEnvironment`, on the host.
+  """Episodes of a `TradingEnvironment`, with observations on the host.
 
   An action is float32 [2N] in [-1, 1]: coefficient and sale target of the first
-  stock, of the second, and so on. -1 and 1 stand for the bounds of the
-  coefficient, 0 and `Rules.coefficient_ceiling`, and of the sale target.
+  stock, of the second, and so on. -1 and 1 stand for the bounds of a
+  coefficient, 0 and `Rules.coefficient_ceiling`, and for those of a sale
+  target, `Rules.min_sale_target` and `Rules.max_sale_target`.
 
   The observation holds
 
@@ -43,13 +45,13 @@ class TradingEnv(gymnasium.Env[Any, np.ndarray]):
       1 where the cell is missing (its features are 0), else 0;
     - if the account is observed, stocks [N, 5] and whole [2], see `Account`.
 
-  It is a dictionary of these, or one vector of all in this order.
+  It is a dictionary of these, or one vector of all of them in this order.
 
-  An episode's end is a termination if the account is flat, a truncation if a
-  position is open, because that still has a value.
+  An episode that ends without an open position is terminated. One that ends
+  with an open position is truncated, because the position still has a value.
 
   Attributes:
-    observation_space: of `observation`.
+    observation_space: a box of vectors, or a dictionary of boxes.
     action_space: a box of vectors [2N].
     stocks: names of the N stocks, in the order of actions.
   """
@@ -62,14 +64,14 @@ class TradingEnv(gymnasium.Env[Any, np.ndarray]):
     stocks: tuple[str, ...],
     observation: str = 'flat',
   ):
-    """Copies the market to the host.
+    """Copies the market's features to the host.
 
     Args:
-      environment: of the days of the episodes.
-      market: of all days of the panel.
-      dates: datetime64 [T].
-      stocks: N names.
-      observation: 'flat' or 'dict'.
+      environment: plays the episodes, and defines on which days they may start.
+      market: the market of all days of the panel.
+      dates: the panel's days, datetime64 [T].
+      stocks: names of the N stocks.
+      observation: 'flat' for vectors or 'dict' for dictionaries.
 
     Raises:
       ValueError: for any other `observation`.
@@ -103,11 +105,12 @@ class TradingEnv(gymnasium.Env[Any, np.ndarray]):
     seed: int | None = None,
     options: Mapping[str, Any] | None = None,
   ) -> tuple[Any, dict[str, Any]]:
-    """Starts an episode, on a day drawn uniformly from the possible ones.
+    """Starts an episode, on a day drawn uniformly from `first_days`.
 
     Args:
-      seed: of this and of later draws.
-      options: {'day': int} starts at the close of that day of the panel.
+      seed: seed of this and of later draws.
+      options: {'day': int} starts at the close of the panel's day with that
+        index.
 
     Raises:
       ValueError: if an option is unknown, or no episode can start on the day.
@@ -126,7 +129,7 @@ class TradingEnv(gymnasium.Env[Any, np.ndarray]):
   def step(
     self, action: np.ndarray
   ) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-    """Plays a day; an action outside the box is clipped to it.
+    """Plays a day; an action outside `action_space` is clipped to it.
 
     Raises:
       ResetNeeded: before the first `reset`, or after the end of an episode.
@@ -149,14 +152,17 @@ class TradingEnv(gymnasium.Env[Any, np.ndarray]):
 
   @property
   def first_days(self) -> tuple[int, int]:
-    """Returns the first and the last day on which an episode may start."""
+    """Returns the first and the last day on which an episode may start.
+
+    They are indices of the panel's days.
+    """
     environment = self._environment
     return int(environment.first_day), int(environment.last_day)
 
   def _observe(
     self, state: State, timestep: TimeStep
   ) -> tuple[Any, dict[str, Any]]:
-    """Returns the observation at the close of the state's day, and the info."""
+    """Returns the observation at the close of a state's day, and Gym's info."""
     day = int(timestep.observation)
     rules = self._environment.rules
     parts = {'window': self._window(day)}
@@ -176,7 +182,7 @@ class TradingEnv(gymnasium.Env[Any, np.ndarray]):
     return {name: x.copy() for name, x in parts.items()}, info
 
   def _window(self, day: int) -> np.ndarray:
-    """Returns what `Market.window` has of a day, and flags; [D, C, F + 1]."""
+    """Returns a day's window with flags of missing cells, [D, C, F + 1]."""
     num_days = self._environment.rules.context_days
     if self._own is None:
       return self._cells[day + 1 - num_days : day + 1]
@@ -185,10 +191,11 @@ class TradingEnv(gymnasium.Env[Any, np.ndarray]):
 
 
 def _known_cells(features: np.ndarray) -> np.ndarray:
-  """Replaces missing features [T, C, F] by 0 and adds a flag for them.
+  """Sets the features [T, C, F] of missing cells to 0 and adds a flag.
 
   Returns:
-    float32 [T + 1, C, F + 1]; the last row is missing.
+    float32 [T + 1, C, F + 1]; the flag is 1 for a missing cell. All cells of
+    the added last day are missing.
   """
   features = np.append(features, np.full_like(features[:1], np.nan), axis=0)
   missing = np.isnan(features).any(axis=-1, keepdims=True)
@@ -201,7 +208,7 @@ def _unbounded(like: np.ndarray) -> spaces.Box:
 
 
 def _box(rules: Rules, shape: tuple[int, ...]) -> ActionSpec:
-  """Returns the box that [-1, 1] stands for, also for raw actions."""
+  """Returns the bounds that -1 and 1 stand for, even if the spec is raw."""
   return ActionSpec(
     shape,
     minimum=(0.0, float(rules.min_sale_target)),
@@ -228,7 +235,7 @@ def _step(
 
 
 def _register() -> None:
-  """Registers the ids with Gymnasium."""
+  """Registers the environments' ids with Gymnasium."""
   for preset in PRESETS:
     gymnasium.register(
       f'eigen3/Trading{preset.capitalize()}-v0',

@@ -28,20 +28,20 @@ from eigen3.types import (
 
 
 class Player(NamedTuple):
-  """An agent in its environment, and the transitions that it stores.
+  """An algorithm bound to an environment: acting, and use of the replay.
 
   Attributes:
     agent: the algorithm, bound to networks.
     actor: the acting network; its `apply` is `Divided` if the account is
       observed.
     spec: of the environment.
-    chunk: days that are acted on at once; 0 is all.
-    batch_size: transitions of an update.
+    chunk: number of days that are acted on at once; 0 is all.
+    batch_size: number of transitions in an update.
     stored_steps: how many steps of an episode replay stores.
-    counterfactuals: how many orders of other stocks are added to each
-      transition of a batch.
-    keeps_states: whether replay stores environment states, from which such
-      orders are simulated.
+    counterfactuals: how many counterfactual orders are added to each transition
+      of a batch.
+    keeps_states: whether replay stores environment states, from which
+      counterfactual orders are played.
   """
 
   agent: Agent
@@ -96,14 +96,14 @@ class Player(NamedTuple):
   def first_state(
     self, key: PRNGKey, environment: TradingEnvironment, market: Market
   ) -> Any:
-    """Initialises an agent for the observations at the start of an episode."""
+    """Initialises an agent for observations shaped like an episode's first."""
     first, _ = experience.first_observation(environment)
     return self.agent.init(key, market, first)
 
   def empty_replay(
     self, environment: TradingEnvironment, capacity: int
   ) -> replay.ReplayState:
-    """Makes a replay for so many transitions."""
+    """Makes an empty replay for `capacity` transitions."""
     _, account = experience.first_observation(environment)
     state: Any = ()
     if self.keeps_states:
@@ -117,7 +117,7 @@ class Player(NamedTuple):
     policy: rollout.Policy,
     keys: PRNGKey,
   ) -> tuple[Transition, rollout.Episodes]:
-    """Plays an episode for each key; also returns their transitions."""
+    """Plays an episode for each key; returns the stored transitions first."""
     _, first = jax.vmap(environment.reset)(keys)
     episodes = rollout.rollout(
       environment,
@@ -137,16 +137,17 @@ class Player(NamedTuple):
     explored: np.ndarray,
     key: PRNGKey,
   ) -> tuple[rollout.Episodes, Transition]:
-    """Plays from days [E], some of them twice, with one pass over the market.
+    """Plays an episode from each of E days, and some again with noise.
 
-    The noise is `Agent.noise` times normal draws, for any algorithm.
+    Both share one pass of the networks over the market. The noise is
+    `Agent.noise` times normal draws, for any algorithm.
 
     Args:
       environment: to play in.
       state: of the agent.
       market: that it observes.
       first_days: int32 [E].
-      explored: int [K], which of them are played with noise, too.
+      explored: int [M], indices of the days that are also played with noise.
       key: consumed by exploration.
 
     Returns:
@@ -194,16 +195,16 @@ class Player(NamedTuple):
   ) -> hk.Params:
     """Estimates how much a policy's actions depend on each of its parameters.
 
-    Random signs give an unbiased estimate of the squares: one backward pass for
-    each projection instead of one for each action (Hutchinson 1990,
-    https://doi.org/10.1080/03610919008812866).
+    Random projections of the actions give an unbiased estimate of the squared
+    derivatives, by one backward pass for each projection instead of one for
+    each action (Hutchinson 1990, https://doi.org/10.1080/03610919008812866).
 
     Args:
       policy: to differentiate.
       market: that it observes.
       observations: [B], to average over.
       key: consumed.
-      projections: their number; more give a smaller error.
+      projections: number of projections; more give a smaller error.
 
     Returns:
       Like the parameters: root mean squares, over observations and actions, of
@@ -231,7 +232,7 @@ class Player(NamedTuple):
   def sample(
     self, environment: TradingEnvironment, ring: replay.ReplayState, key
   ) -> Transition:
-    """Draws a batch to learn from, with orders of other stocks."""
+    """Draws a batch to learn from, with counterfactual orders."""
     return counterfactuals.sample(
       environment, ring, key, self.batch_size, self.counterfactuals
     )
@@ -245,7 +246,7 @@ class Player(NamedTuple):
   ) -> Actions:
     """Acts on days [M], with noise if a key is given.
 
-    Returns actions, or an encoded policy if the account is observed.
+    Returns actions [M, N, 2], or an encoded policy if the account is observed.
     """
     if not self.spec.observes_account:
       observations = experience.observations_of(self.spec.action, days)
@@ -263,8 +264,9 @@ class Player(NamedTuple):
   ) -> Array:
     """Returns the critics' value of buying each stock alone.
 
-    It is the value of the largest order with the highest sale target, less that
-    of buying nothing. If the agent observes its account, it is an empty one.
+    It is the value of an order with the largest coefficient and sale target,
+    less that of buying nothing. If the agent observes its account, it sees an
+    empty one.
 
     Args:
       state: of the agent.
@@ -354,7 +356,7 @@ class Player(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class _Decide:
-  """Decides actions by an actor's head; see `rollout.EncodedPolicy`."""
+  """Decides actions with an actor's head; see `rollout.EncodedPolicy`."""
 
   head: Callable
   spec: ActionSpec

@@ -39,12 +39,13 @@ class AgentRecord:
     """Binds the record to a run, without writing anything.
 
     Args:
-      learner: of one agent.
-      evaluate: scores on the validation days.
+      learner: trains the agent.
+      evaluate: returns an agent's scores on the validation days.
       workdir: the run's folder.
       config: the section `learner`.
-      sinks: of the metrics, see `MetricsLog`.
-      champion_by: the score that chooses the champion, or 'iteration'.
+      sinks: further destinations of the metrics, see `MetricsLog`.
+      champion_by: name of the score that chooses the champion, or 'iteration'
+        for the latest policy.
     """
     self._learner = learner
     self._evaluate = evaluate
@@ -54,7 +55,7 @@ class AgentRecord:
     self._champion_by = champion_by
 
   def begin(self, state: LearnerState, last: int) -> LearnerState:
-    """Opens the log, and validates a new agent before it learns."""
+    """Opens the log; validates a new agent, for which `last` is -1."""
     if last >= 0:
       self._open(last, self._evaluate(state.agent))
       return state
@@ -66,7 +67,7 @@ class AgentRecord:
   def add(
     self, number: int, seconds: float, state: LearnerState, outcome: Iteration
   ) -> tuple[LearnerState, Remark]:
-    """Logs an iteration; see `loop.Record`."""
+    """Logs an iteration, validates if due; see `loop.Record`."""
     when = f'iteration {number}'
     agent = self._learner.agent
     guards.check_updates(outcome.updates, agent.reported, when)

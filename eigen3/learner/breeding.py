@@ -1,8 +1,9 @@
 """Makes the next generation's members from those of the current one.
 
-A strategy of `eigen3.evolution` decides which are kept and how the others are
-made. In addition, learners and the champion enter, and of members that act
-alike only the fittest keeps its fitness.
+A strategy of `eigen3.evolution` decides which members are kept and how the
+others are made. In addition, the champion and a learner (an agent that learns
+but is not bred) can replace members, and of members that act alike only the
+fittest keeps its fitness.
 """
 
 import functools
@@ -65,11 +66,11 @@ class Breeding:
     Args:
       player: how agents act.
       config: has `evolution` and `learner`.
-      mesh: that agents are sharded along.
+      mesh: devices that agents are sharded over.
 
     Raises:
-      ValueError: for a setting out of range, or if the strategy needs the
-        sensitivity to networks that do not act.
+      ValueError: for a setting out of range, or if networks that do not act are
+        bred with a strategy that needs sensitivities.
     """
     self._config = config.evolution
     self._members = config.evolution.population_size
@@ -93,7 +94,7 @@ class Breeding:
     )
 
   def report(self, strategy: Any) -> dict[str, Array]:
-    """Returns numbers of the strategy, by name, []."""
+    """Returns metrics of the strategy's state, by name, each []."""
     return self._strategy.report(strategy)
 
   def genome_of(self, agents: Any) -> Genome:
@@ -103,7 +104,10 @@ class Breeding:
     return inheritance.genome_of(self._agent, members, policies_only)
 
   def first_standing(self) -> Standing | None:
-    """Returns the standing of agents before their first slices, or None."""
+    """Returns the standing of agents before their first slices.
+
+    It is None if agents are not evaluated on common slices.
+    """
     if not self._is_common:
       return None
     return Standing(
@@ -115,6 +119,9 @@ class Breeding:
 
   def begin(self, agents: Any, key: PRNGKey) -> tuple[Any, Any]:
     """Returns initial agents, and the strategy's state.
+
+    With `common_start`, or a strategy that samples, members are made from the
+    first agent.
 
     Args:
       agents: newly initialised, P members and R learners, leaves [P + R, ...].
@@ -146,17 +153,17 @@ class Breeding:
   def evolve(
     self, state: PopulationState, market, value: Array, key: PRNGKey
   ) -> tuple[PopulationState, Diversity | None]:
-    """Replaces the members by those of the next generation.
+    """Replaces the members with those of the next generation.
 
     Args:
-      state: of an evaluated generation.
+      state: after the evaluation of a generation.
       market: that agents observe.
       value: fitness of all agents, [P + R].
       key: consumed.
 
     Returns:
-      The state, and the distances between members; None if agents are not
-      evaluated on common slices.
+      The state with the next members, and the diversity of the previous ones,
+      None if agents are not evaluated on common slices.
     """
     key_ask, key_offspring = jax.random.split(key)
     key_seen, key_sense = jax.random.split(jax.random.fold_in(key, 2))
@@ -208,7 +215,7 @@ class Breeding:
     return self._agent.offspring(agents, genes, whole, agents.key)
 
   def _sensitivity(self, members, market, observations, key):
-    """Returns a function from members to the sensitivity of their actions."""
+    """Returns the `Sensitivity` of the members, for `Strategy.ask`."""
 
     def sense(shared, member):
       (market, observations), (agent, key) = shared, member
@@ -221,7 +228,7 @@ class Breeding:
       )
 
     def of(chosen):
-      # So that devices get equal shares.
+      # Padded, so that devices get equal shares.
       parts = parallel.agents_at_once(self._mesh)
       places = jnp.arange(-(-len(chosen) // parts) * parts)
       keys = jax.vmap(jax.random.fold_in, (None, 0))(key, places)
@@ -238,15 +245,15 @@ class Breeding:
     """Compares the members' actions on common observations.
 
     Args:
-      state: of all agents, and the champion.
-      source: int32 [P], which of all agents the members are.
+      state: has all agents and the champion.
+      source: int32 [P], the members' indices among all agents.
       market: that they observe.
-      seen: observations.
+      seen: observations [B].
       value: fitness, [P].
 
     Returns:
-      Fitness, -inf for members that act like a fitter one; bool [P], which
-      members act like the champion; and the distances between members.
+      Fitness [P], -inf for members that act like a fitter one; bool [P], which
+      members act like the champion; and the members' `Diversity`.
     """
 
     def look(shared, policy):
@@ -274,10 +281,10 @@ class Breeding:
     return jnp.where(is_redundant, -jnp.inf, value), present, found
 
   def _sources(self, generation: Array, value: Array) -> Array:
-    """Returns which of all agents the members are before breeding, int32 [P].
+    """Returns the indices of the agents that are bred, int32 [P].
 
-    Each is itself; but when an injection is due, the fittest learner replaces
-    the weakest member.
+    They are the members, except that the fittest learner takes the place of the
+    weakest member when an injection is due.
     """
     places = jnp.arange(self._members, dtype=jnp.int32)
     if not self._config.learners:
@@ -305,7 +312,7 @@ def _is_after(value: Array, index: Array) -> Array:
 
 
 def _with_champion(members, champion, index: Array, enters: Array | None):
-  """Replaces member `index` by the champion, unless `enters` is False."""
+  """Replaces member `index` with the champion, unless `enters` is False."""
   packed, unpack = operators.pack(members)
   new, _ = operators.pack(jax.tree.map(lambda x: x[None], champion))
 
@@ -318,7 +325,7 @@ def _with_champion(members, champion, index: Array, enters: Array | None):
 
 
 def _of_members(standing: Standing | None, source: Array) -> Standing | None:
-  """Returns the standing of the agents `source` [P]."""
+  """Returns the standing of the agents with indices `source` [P]."""
   if standing is None:
     return None
   return standing._replace(
@@ -330,7 +337,10 @@ def _of_members(standing: Standing | None, source: Array) -> Standing | None:
 def _with_champion_standing(
   standing: Standing | None, index: Array, enters: Array | None
 ) -> Standing | None:
-  """Gives a member the champion's founder and no fitness, if `enters`."""
+  """Records that the champion replaced member `index`, if `enters`.
+
+  The member gets the champion's founder, and its fitness becomes unknown.
+  """
   if standing is None or enters is None:
     return standing
 
@@ -349,13 +359,13 @@ def _of_children(
 ) -> Standing | None:
   """Returns the standing of the next generation's agents.
 
-  Elites keep their estimate of fitness; that of other new members is unknown.
-  New members take their parent's founder. Learners keep both.
+  Elites keep their estimate of fitness; that of the other members is unknown.
+  All members take their parent's founder. Learners keep both.
 
   Args:
     parents: standing of the members that were bred, [P].
     agents: standing of all agents before, [P + R].
-    proposal: which parents the strategy chose.
+    proposal: the strategy's choice of parents.
   """
   if parents is None or agents is None:
     return None

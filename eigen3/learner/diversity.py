@@ -15,13 +15,13 @@ from eigen3.types import Array
 
 
 class Diversity(NamedTuple):
-  """Distances within a population, float32 [], and redundant members.
+  """Distances between the members of a population, and redundant members.
 
   Attributes:
-    median: of the distances between two members.
-    nearest: the smallest of them.
-    replaced: int32 [], number of members excluded because a fitter one acts
-      the same.
+    median: float32 [], of the distances between two members.
+    nearest: float32 [], the smallest of these distances.
+    replaced: int32 [], number of members that lose their fitness because a
+      fitter one acts alike.
   """
 
   median: Array
@@ -50,7 +50,7 @@ def distances(actions: Array, others: Array) -> Array:
 
 
 def between_pairs(apart: Array) -> Array:
-  """Returns the distances of distinct members, [P (P - 1) / 2], from [P, P]."""
+  """Returns each pair's distance once, [P (P - 1) / 2], from [P, P]."""
   first, second = jnp.triu_indices(len(apart), k=1)
   return apart[first, second]
 

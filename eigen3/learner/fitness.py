@@ -2,8 +2,9 @@
 
 In a generation all agents play the same slices. A two-way layout (agents by
 slices) removes the effect of a slice that all agents share; the residual gives
-the standard error of the difference between two agents. An agent that stays is
-measured again, which reduces the effect of luck.
+the standard error of the difference between two agents. An agent that stays in
+the population is measured again on new slices, which reduces the effect of
+luck.
 """
 
 from typing import NamedTuple
@@ -37,15 +38,16 @@ def unknown(count: int) -> Estimate:
 def common_starts(
   key: PRNGKey, count: int, first_day: Array, last_day: Array
 ) -> Array:
-  """Draws the first days of a generation's slices, one from each stratum.
+  """Draws the first days of a generation's slices by stratified sampling.
 
-  Stratified sampling: no generation is evaluated on one season alone.
+  One is drawn from each of E equal ranges of days, so that no generation is
+  evaluated on one season alone.
 
   Args:
     key: consumed.
     count: E, the number of slices.
-    first_day: int32 [], the earliest.
-    last_day: int32 [], the latest.
+    first_day: int32 [], the earliest possible day.
+    last_day: int32 [], the latest possible day.
 
   Returns:
     int32 [E], ascending.
@@ -62,7 +64,7 @@ def mean_of_worst(scores: Array, worst: int) -> Array:
 
 
 def error_variance(scores: Array) -> Array:
-  """Estimates the variance of a score around its slice's and agent's effects.
+  """Estimates the variance of scores beyond the effects of slice and agent.
 
   Args:
     scores: [A, E], of all agents on the same slices.
@@ -86,25 +88,25 @@ def error_variance(scores: Array) -> Array:
 def estimated(
   scores: Array, carried: Estimate, worst: int, memory: float
 ) -> Estimate:
-  """Combines a generation's slices with earlier estimates.
+  """Combines the scores of a generation with earlier estimates of fitness.
 
-  An earlier estimate compares an agent with others of its time. Those that
-  stayed were selected, partly by luck. So the earlier estimates are shifted to
-  have the mean that these agents have on the new slices. Agents learn between
-  generations, so earlier estimates lose precision: this is a Kalman filter
-  whose state variance grows by a factor.
+  An earlier estimate compares an agent with the others of that generation. The
+  agents that stayed were selected, partly by luck. So their earlier estimates
+  are shifted to have the mean that these agents have on the new slices. Agents
+  learn between generations, so earlier estimates lose precision: this is a
+  Kalman filter whose state variance grows by a factor in each generation.
 
   Args:
     scores: [A, E], of all agents on the same slices.
-    carried: from the generation before.
+    carried: the estimates of the generation before.
     worst: number of an agent's lowest scores that its fitness averages.
-    memory: the share of its precision that an old estimate keeps, from 0 (only
-      these slices count) to 1 (all slices count the same).
+    memory: the share of its precision that an earlier estimate keeps, from 0
+      (only these slices count) to 1 (all slices count the same).
 
   Returns:
-    Estimates [A]. The variance is that of an agent's mean over its effective
-    number of slices, in a comparison of agents with equal numbers; if `worst`
-    excludes some slices, it is an approximation.
+    Estimates [A]. The variance is the residual variance of a score over an
+    agent's effective number of slices, for comparisons between agents with the
+    same number. If `worst` excludes some slices, it is an approximation.
   """
   fitness = mean_of_worst(scores, worst)
   deviation = fitness - fitness.mean()
@@ -125,7 +127,7 @@ def estimated(
 
 
 def inherited(estimate: Estimate, parent: Array, stays: Array) -> Estimate:
-  """Returns the next agents' estimates [A], unknown unless they stay."""
+  """Returns the next members' estimates [P], unknown unless a member stays."""
   return Estimate(
     jnp.where(stays, estimate.deviation[parent], 0.0),
     jnp.where(stays, estimate.variance[parent], jnp.inf),
@@ -136,14 +138,14 @@ class Reliability(NamedTuple):
   """How well slices distinguish agents, [].
 
   Attributes:
-    between: estimated standard deviation of the agents' true fitness; 0 if the
-      differences can be luck.
-    within: standard deviation of a slice's score around its agent's mean, less
-      the slice's effect on all agents.
+    between: estimated standard deviation of the agents' true fitness; 0 if
+      they differ no more than by luck.
+    within: standard deviation of an agent's scores around their mean, without
+      the effect of each slice on all agents if these played the same slices.
     retest_correlation: expected correlation of fitness with a repeat on as many
-      new slices: Hoyt's reliability (https://doi.org/10.1007/BF02289270) by the
-      unbiased estimator of Kristof (1963, Psychometrika 28, 221), from 4 agents
-      on. Below 0 by chance if agents are alike, at least -1. NaN for one slice.
+      new slices: Hoyt's reliability (https://doi.org/10.1007/BF02289270), with
+      4 agents or more by the unbiased estimator of Kristof (1963, Psychometrika
+      28, 221). At least -1; below 0 only by chance. NaN for one slice.
   """
 
   between: Array
@@ -155,7 +157,7 @@ def reliability(scores: Array, common: bool) -> Reliability:
   """Estimates reliability by analysis of variance.
 
   Args:
-    scores: [A, E].
+    scores: [A, E], of A agents on E slices each.
     common: whether all agents played the same slices.
   """
   agents, slices = scores.shape

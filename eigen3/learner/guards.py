@@ -17,9 +17,11 @@ class NonFiniteError(FloatingPointError):
 
 
 class Stop:
-  """Records an interrupt until the current iteration is done.
+  """Defers an interrupt until the current iteration is done.
 
-  In a run of several processes any may be interrupted; see `parallel.agree`.
+  A context manager that sets `requested` at the first SIGINT or SIGTERM; the
+  second raises KeyboardInterrupt. Only one of a run's processes may receive
+  the signal; see `parallel.agree`.
   """
 
   def __init__(self, unit: str = 'iteration'):
@@ -53,13 +55,13 @@ def check_updates(
   """Checks that metrics of updates are finite.
 
   Args:
-    updates: by name, [..., U].
-    names: to check, causes before effects; `jax.jit` does not keep the order of
-      a dict.
+    updates: metrics by name, [..., U], U updates of one agent or several.
+    names: of the metrics to check, causes before effects, so that the first one
+      shows the cause; `jax.jit` does not keep the order of a dict.
     when: when the updates were made, e.g. 'iteration 5'.
 
   Raises:
-    NonFiniteError: naming the first update that is not, and its metric.
+    NonFiniteError: names the first update with such a value, and the metric.
   """
   offenders = []
   for order, name in enumerate(name for name in names if name in updates):
@@ -85,7 +87,7 @@ def check_agent(trained: Mapping[str, Any], when: str) -> None:
     when: when these values were computed, e.g. 'iteration 5'.
 
   Raises:
-    NonFiniteError: naming the first array that is not finite.
+    NonFiniteError: names the first array that is not finite.
   """
   for name, trees in trained.items():
     for tree in trees:

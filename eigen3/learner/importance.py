@@ -1,7 +1,7 @@
 """Attention of a population to the market's columns over time.
 
-An exponential moving average of the attention, and for how many updates each
-column has been almost ignored, as Eigen2 reports them.
+As in Eigen2, it is reported as an exponential moving average of the attention,
+and as the number of updates for which each column has been almost ignored.
 """
 
 from typing import NamedTuple
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from eigen3.types import Array
 
-# Shares of all attention (Eigen2's).
+# Columns with a smaller share of all attention are almost ignored (Eigen2's).
 THRESHOLDS = (0.01, 0.001, 0.0001)
 
 

@@ -32,11 +32,11 @@ def offspring(
   """Returns the agents that a proposal describes.
 
   An elite equals its parent. So does a copy, except for its hyperparameters
-  and its PRNG key. Any other has new parameters, with targets that start as
-  copies of them; network state, optimiser moments, exploration noise and the
-  number of updates are its parent's. A network that is not in the proposal,
-  such as a critic if only policies are bred, is the parent's, with its target
-  and its optimiser.
+  and its PRNG key. Any other agent has new parameters, and target networks that
+  start as copies of these; it inherits network state, optimiser moments,
+  exploration noise and the number of updates from its parent. A network that is
+  not in the proposal, such as a critic if only policies are bred, is inherited
+  from the parent, with its target network and its optimiser's state.
 
   Args:
     agent: the algorithm.

@@ -38,9 +38,10 @@ class Remark(NamedTuple):
   """A record's report of one unit.
 
   Attributes:
-    score: its checkpoint is kept until a later one scores higher; or None.
+    score: the unit's checkpoint is kept until a later one scores higher; None
+      means no score.
     title: new text of the progress bar; None keeps the old one.
-    rates: speed of the work.
+    rates: text about the speed of training.
   """
 
   score: float | None
@@ -52,7 +53,7 @@ class Record(Protocol):
   """Writes a run's logs."""
 
   def begin(self, state, last: int) -> Any:
-    """Opens the logs, without rows after unit `last`, -1 for a new run.
+    """Opens the logs and drops rows after unit `last`, -1 for a new run.
 
     Returns:
       The state to train.
@@ -85,7 +86,7 @@ def train(
     record: of this run.
     checkpointer: of this run.
     config: all settings; `seed` and `learner` are read.
-    resume: continue from the latest readable checkpoint.
+    resume: whether to continue from the latest readable checkpoint.
 
   Returns:
     The final state, and whether all units are done.
@@ -136,7 +137,7 @@ def _bar(learner: Learner, first: int, total: int) -> tqdm.tqdm:
 
 
 def _advance(bar: tqdm.tqdm, remark: Remark, compiled: bool) -> None:
-  """Advances the bar; the estimated time leaves out a unit that compiled."""
+  """Advances the bar; its time estimate ignores a unit that compiled."""
   if remark.title is not None:
     bar.set_description(remark.title)
   bar.set_postfix_str(remark.rates)

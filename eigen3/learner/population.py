@@ -6,9 +6,9 @@ noise to fill the replay. All are validated on the same days, and the best so
 far is the champion. Finally evolution breeds the next members.
 
 Source: Khadka and Tumer 2018, https://arxiv.org/abs/1805.07917. Gradient steps
-of all members are from Eigen2. There, fitness was measured before the gradient
-steps, with noise, on separate slices for each agent
-(`learner.fitness_play='exploring'`).
+of all members are from Eigen2. In Eigen2, as here with `learner.fitness_play`
+'exploring', fitness is measured before the gradient steps, with noise, on
+separate slices for each agent.
 """
 
 import functools
@@ -68,7 +68,7 @@ class _Played(NamedTuple):
 
   Attributes:
     judged: results over all slices.
-    scores: of each slice, [P + R, E].
+    scores: of each of E slices, [P + R, E].
   """
 
   judged: slices.Judged
@@ -101,12 +101,12 @@ class Population:
       validation: of the validation days; if `learner.validation_play` is
         'continuous', one episode spans all of them.
       market: that agents observe.
-      config: has `agent`, `evolution` and `learner`.
-      mesh: that agents are sharded along; the same as the networks'.
+      config: has `agent`, `evolution`, `learner` and `networks`.
+      mesh: devices that agents are sharded over; the networks' mesh.
 
     Raises:
-      ValueError: if a setting is out of range, or the number of agents is not a
-        multiple of the devices.
+      ValueError: if a setting is out of range, or the number of agents that
+        learn or play is not a multiple of the mesh's groups of devices.
     """
     _check(config, mesh)
     self._config, self._evolution = config.learner, config.evolution
@@ -171,19 +171,23 @@ class Population:
 
   @property
   def num_agents(self) -> int:
-    """Returns P + R, the number of agents that act."""
+    """Returns P + R, the number of members and learners."""
     return self._agents
 
   def init(self, key: PRNGKey) -> PopulationState:
-    """Returns a new run with `learning_starts` random transitions in replay."""
+    """Returns the state of a new run, with its replay filled by `begin`."""
     return self.begin(self.blank(key))
 
   def blank(self, key: PRNGKey) -> PopulationState:
-    """Returns a new run with an empty replay."""
+    """Returns the state of a new run, with an empty replay."""
     return self._init(parallel.replicate(key, self._mesh), *self._world)
 
   def begin(self, state: PopulationState) -> PopulationState:
-    """Fills an empty replay; the buffers of `state` are donated."""
+    """Fills an empty replay with at least `learning_starts` transitions.
+
+    If agents learn before they play, it gets at least one round of episodes.
+    The buffers of `state` are donated.
+    """
     rounds = -(-self._config.learning_starts // self._added)
     # Agents that learn before they play need transitions to learn from.
     for _ in range(max(rounds, int(self._is_common))):
@@ -203,14 +207,13 @@ class Population:
     return state.champion.agent
 
   def report(self, state: PopulationState) -> dict[str, Array]:
-    """Returns numbers of evolution, by name, []."""
+    """Returns metrics of the evolution strategy, by name, each []."""
     return self._breeding.report(state.strategy)
 
   def greedy_actions(self, agent: Any, days) -> rollout.Actions:
     """Returns one agent's actions without noise on days [M], on the host.
 
-    Actions are [M, N, 2]; if the agent observes its account, they are encoded
-    policies.
+    They are [M, N, 2], or an encoded policy if the agent observes its account.
     """
     return parallel.to_host(self._greedy(agent, self._world[2], days))
 
@@ -254,7 +257,10 @@ class Population:
     )
 
   def _pure_warm_up(self, state, environment, validation, market):
-    """Fills replay with random actions, or those of untrained agents."""
+    """Adds a round of episodes with random actions to replay.
+
+    Unscaled actions have no bounds to draw between; then the agents act.
+    """
     del validation
     key, key_collect = jax.random.split(state.key)
     state, _ = self._collect(
@@ -305,7 +311,7 @@ class Population:
     return state, outcome
 
   def _play(self, state, environment, market, key):
-    """Plays the same slices with all agents; replay keeps the noisy play."""
+    """Plays the same slices with all agents; replay keeps noisy episodes."""
     key_starts, key_act = jax.random.split(key)
     starts = fitness.common_starts(
       key_starts,
@@ -358,7 +364,7 @@ class Population:
     )
 
   def _select(self, state, played) -> tuple[PopulationState, Fitness]:
-    """Returns the state with its fitness estimate, and the fitness."""
+    """Returns the state with new fitness estimates, and the `Fitness`."""
     score = played.judged.score
     found = fitness.reliability(played.scores, self._is_common)
     if not self._is_common:
@@ -376,7 +382,7 @@ class Population:
     return state._replace(standing=standing), selected
 
   def _collect(self, state, environment, market, key, by_chance=False):
-    """Plays separate slices with each agent; replay keeps the transitions."""
+    """Plays separate slices with each agent; replay keeps all transitions."""
 
     action_spec = self.player.spec.action
 
@@ -385,7 +391,7 @@ class Population:
       key_reset, key_act = jax.random.split(key)
 
       def policy(days):
-        if by_chance and action_spec.scaled:  # else no uniform law
+        if by_chance and action_spec.scaled:  # otherwise without bounds
           return random_actions(action_spec, key_act, days.shape[0])
         return self.player.actions(agent, market, days, key_act)
 
@@ -430,7 +436,7 @@ class Population:
     return state._replace(agents=agents), metrics
 
   def _validate(self, state, environment, market, key):
-    """Validates all agents on the same days; also the mean attention [C]."""
+    """Validates all agents; also returns their mean attention [C]."""
     count, worst = self._config.validation_slices, self._config.validation_worst
     first, last = environment.first_day, environment.last_day
     judge = self._judge
@@ -483,7 +489,7 @@ def _update_champion(state: PopulationState, scores: Array) -> PopulationState:
 
 
 def _spread(genomes: Genome) -> Array:
-  """Returns the RMS distance from the mean, divided by the mean's RMS."""
+  """Returns the members' RMS distance from their mean, over the mean's norm."""
   leaves = jax.tree.leaves(genomes.parameters)
   means = [x.mean(0) for x in leaves]
   apart = sum(
@@ -500,7 +506,7 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
 
 
 def _explored_slices(config: ml_collections.ConfigDict) -> int:
-  """Returns on how many slices an agent plays with noise, for the replay."""
+  """Returns the number of slices that an agent plays with noise, for replay."""
   if config.fitness_play == 'exploring':
     return config.fitness_slices
   return min(config.exploring_slices, config.fitness_slices)

@@ -77,7 +77,7 @@ MEMBER_FIELDS = (
 
 
 class PopulationRecord:
-  """Logs metrics each generation, a row for each member, and importances."""
+  """Logs each generation's metrics, a row for each agent, and importances."""
 
   def __init__(
     self,
@@ -91,13 +91,13 @@ class PopulationRecord:
     """Binds the record to a run, without writing anything.
 
     Args:
-      learner: of a population.
+      learner: trains the population.
       evaluate: scores the champion for the log; the validation slices choose
         the champion.
       workdir: the run's folder.
       config: the section `learner`.
       columns: names of the market's C columns.
-      sinks: of the metrics, see `MetricsLog`.
+      sinks: further destinations of the metrics, see `MetricsLog`.
     """
     self._learner = learner
     self._evaluate = evaluate
@@ -107,7 +107,7 @@ class PopulationRecord:
     self._sinks = sinks
 
   def begin(self, state: PopulationState, last: int) -> PopulationState:
-    """Opens the logs, without rows after `last`."""
+    """Opens the logs and drops rows after `last`; see `loop.Record`."""
     self._scored = (
       int(state.champion.generation),
       self._evaluate(self._learner.champion(state)),
@@ -217,7 +217,7 @@ class PopulationRecord:
 
 
 def _ancestry(outcome: Generation, k: int, evolves: bool) -> dict[str, int]:
-  """Returns an agent's ancestry, empty if it is not recorded."""
+  """Returns the mate and founder of agent `k`; empty if they are unknown."""
   if outcome.standing is None:
     return {}
   mate = int(outcome.standing.mate[k]) if evolves else -1
@@ -225,13 +225,13 @@ def _ancestry(outcome: Generation, k: int, evolves: bool) -> dict[str, int]:
 
 
 def _known(numbers: Mapping[str, Any]) -> dict[str, float]:
-  """Returns the finite numbers; the others stay empty."""
+  """Returns the numbers that are finite; the others' columns stay empty."""
   found = {name: float(x) for name, x in numbers.items()}
   return {name: x for name, x in found.items() if np.isfinite(x)}
 
 
 def _of_evolution(outcome: Generation) -> dict[str, float]:
-  """Returns the effects of evolution, as far as they are known."""
+  """Returns the metrics of selection and breeding that are known."""
   reliability = outcome.fitness.reliability
   found = _known(
     {
@@ -261,17 +261,17 @@ def _of_evolution(outcome: Generation) -> dict[str, float]:
 def gain_over_parents(outcome: Generation, origin: Origin) -> float:
   """Compares newborn members with their better parent on the same slices.
 
-  The better parent is the one with the higher earlier estimate, so that its
-  luck on these slices does not affect the choice. Newborn members without a
-  parent that stayed are excluded.
+  The better parent is the one with the higher fitness a generation before, so
+  that its luck on these slices does not affect the choice. Newborn members are
+  excluded if no parent stayed as an elite.
 
   Args:
     outcome: of a generation on common slices.
     origin: of the newborn members.
 
   Returns:
-    The mean difference of their scores, in standard deviations of the members';
-    NaN if there are none.
+    The mean of a newborn member's score less its parent's, over the standard
+    deviation of all members' scores; NaN if there are no such pairs.
   """
   assert outcome.standing is not None
   origins, parents = outcome.lineage.origin, outcome.lineage.parent

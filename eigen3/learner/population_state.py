@@ -11,12 +11,12 @@ from eigen3.types import Array, PRNGKey
 
 
 class Champion(NamedTuple):
-  """The complete agent with the best validation so far.
+  """The complete agent with the best validation score so far.
 
   Attributes:
     agent: its networks and all its training state.
     score: float32 [], its validation score.
-    generation: int32 [], when it was validated.
+    generation: int32 [], the generation in which it was validated.
   """
 
   agent: Any
@@ -41,7 +41,7 @@ class Standing(NamedTuple):
   """Fitness and ancestry of agents that are evaluated on common slices.
 
   Attributes:
-    estimate: of the fitness of all agents, [P + R].
+    estimate: estimated fitness of all agents, [P + R].
     founder: int32 [P + R], the agent of the first generation that each descends
       from.
     champion_founder: int32 [], the founder of the champion.
@@ -59,14 +59,15 @@ class PopulationState(NamedTuple):
   """The complete state of a run; saved and restored as a whole.
 
   Attributes:
-    agents: leaves [P + R, ...]: P members that evolve, then R learners.
+    agents: leaves [P + R, ...]: P members, which are bred, then R learners,
+      which only learn.
     lineage: of the members.
     strategy: state of the evolution strategy.
     replay: transitions of all agents.
-    champion: the agent with the best validation.
+    champion: the agent with the best validation score.
     importance: of columns, by attention.
     generation: int32 [], generations done.
-    environment_steps: int32 [], steps of training.
+    environment_steps: int32 [], environment steps taken in training.
     key: consumed by the next generation.
     standing: of agents that are evaluated on common slices, else None.
   """
@@ -87,10 +88,10 @@ class Fitness(NamedTuple):
   """The basis of selection.
 
   Attributes:
-    value: float32 [P + R].
-    error: float32 [P + R], its standard error, for comparisons between agents;
-      NaN if each played its own slices.
-    reliability: of the slices.
+    value: float32 [P + R], the fitness.
+    error: float32 [P + R], the fitness's standard error, for comparisons
+      between agents; NaN if each played its own slices.
+    reliability: how well the slices distinguish agents.
   """
 
   value: Array
@@ -102,17 +103,18 @@ class Generation(NamedTuple):
   """The outcome of a generation, to be read on the host.
 
   Attributes:
-    updates: metrics of every update of every agent that learns, [A, U].
+    updates: metrics of the U updates of each of A agents that learn, [A, U].
     training: results on the training slices.
     fitness: the basis of selection.
     validation: results on the validation slices.
     lineage: of the members that were evaluated.
     hyperparameters: of all agents, by name, float32 [P + R].
-    strategy: numbers of the evolution strategy, by name, [].
-    spread: float32 [], members' distance from their mean, relative to its size.
+    strategy: metrics of the evolution strategy, by name, each [].
+    spread: float32 [], RMS distance of the members' parameters from their mean,
+      over the mean's norm.
     attention: float32 [C], mean over agents and validation days.
-    standing: of the agents that were evaluated, on common slices, else None.
-    diversity: of these, on common observations, else None.
+    standing: of the evaluated agents if they played common slices, else None.
+    diversity: of the evaluated members; None where `standing` is.
   """
 
   updates: dict[str, Array]
@@ -129,7 +131,7 @@ class Generation(NamedTuple):
 
 
 def memory_of(state: PopulationState) -> dict[str, int]:
-  """Returns the bytes of an agent and of a transition."""
+  """Returns the sizes in bytes of an agent and of a transition."""
 
   def size(tree) -> int:
     return sum(

@@ -1,11 +1,11 @@
 """The supervised control: the agent's extractor, trained to predict returns.
 
-A linear head reads each stock's features and a mean over all columns. It
-predicts the return, net of costs, of a trade decided today that is held until
-the widest target or the maximum holding period. Under the reward
-`entry_excess`, or your own reward that knows what orders earn, it predicts how
-much more the reward pays for the trade than for none. Reinforcement learning
-is only worth its cost if it does better.
+A linear head reads each stock's features and their mean over all columns. It
+predicts the return, net of costs, of a trade that is decided today and held
+until it reaches the largest sale target or the maximum holding. Under the
+reward `entry_excess`, or a reward of your own with `Reward.of_orders`, it
+predicts how much more the reward pays for the trade than for none.
+Reinforcement learning is only worth its cost if it does better than this.
 """
 
 import functools
@@ -34,7 +34,7 @@ class Weights(NamedTuple):
     w: float32 [4H], weights of the head.
     b: float32 [], bias of the head.
     logits: float32 [C], of the columns' weights in the mean; see
-      `networks.ColumnMean`.
+      `networks.column_mean`.
   """
 
   extractor: hk.Params
@@ -44,7 +44,7 @@ class Weights(NamedTuple):
 
 
 class RankerState(NamedTuple):
-  """State of a training.
+  """The state of training.
 
   Attributes:
     weights: current parameters.
@@ -60,13 +60,13 @@ class RankerState(NamedTuple):
 
 
 class Labels(NamedTuple):
-  """Returns of trades decided on some days.
+  """The returns of trades that are decided on some days.
 
   Attributes:
     days: int32 [S].
-    returns: float32 [S, N], %, net of costs.
-    known: bool [S, N], whether the stock could be bought; the loss ignores the
-      others.
+    returns: float32 [S, N], %, net of costs; see `rewards.worth`.
+    known: bool [S, N], whether the trade could be made; the loss ignores the
+      other trades.
   """
 
   days: Array
@@ -79,12 +79,12 @@ class Fitted(NamedTuple):
 
   Attributes:
     weights: the best ones on the validation days.
-    state: their batch-norm statistics.
-    rows: metrics: update, training_loss, validation_loss and, if it chooses,
-      validation_profit; losses in units of the variance of the training days'
-      returns.
+    state: the batch-norm statistics that belong to `weights`.
+    rows: metrics: update, training_loss, validation_loss and, if it chooses the
+      weights, validation_profit. Losses are relative to the variance of the
+      training days' returns.
     updates: number of updates in all.
-    best_update: the update after which they were best.
+    best_update: number of updates after which the weights were best.
     windows: number of windows the extractor was trained on, each a forward and
       a backward pass.
   """
@@ -97,7 +97,7 @@ class Fitted(NamedTuple):
   windows: int
 
 
-# What may choose the weights, and the names of these metrics.
+# Names of the metrics that may choose the weights.
 _PROFIT, _LOSS = SCORE, 'validation_loss'
 _EXPECTED = {
   'learning_rate': settings.POSITIVE,
@@ -121,10 +121,10 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
 def agent_windows(config: ml_collections.ConfigDict) -> int:
   """Returns the number of windows that train the extractors of a run's agents.
 
-  It counts windows that a gradient is computed for, as if each network had an
-  extractor of its own: K critics' in every update and the actor's in every
-  `policy_delay`-th. It does not count windows that target networks and actors
-  encode without a gradient.
+  Counted are windows that a gradient is computed for, as if each network had an
+  extractor of its own: for K critics in every update, for the actor in every
+  `policy_delay`-th one. Windows that target networks and actors encode without
+  a gradient are not counted.
 
   Args:
     config: all settings of experiments.td3 or experiments.erl.
@@ -143,7 +143,7 @@ def agent_windows(config: ml_collections.ConfigDict) -> int:
 
 
 def labels_of(environment: TradingEnvironment) -> Labels:
-  """Returns labels of all days whose trades settle within the environment.
+  """Returns labels of all days whose trades end within the environment's days.
 
   Raises:
     ValueError: if there is no such day.
@@ -178,16 +178,17 @@ class Ranker:
     """Binds the extractor to a market.
 
     Args:
-      feature_extractor: as `Networks` has it.
+      feature_extractor: as in `Networks`.
       environment: of the training days.
       validation: of the validation days.
       market: that is observed.
-      config: all settings; `ranker` has those of training, the others decide
-        the number of windows of the agent that it is compared with.
+      config: all settings. Training is set by `ranker`; if `ranker.windows` is
+        0, it takes as many windows as the agent that the other settings define.
       mesh: devices that the extractor spreads its sequences over.
 
     Raises:
-      ValueError: if a setting is out of range, or a split is too short.
+      ValueError: if a setting is out of range, a split is too short, or all
+        trades of the training days have the same return.
     """
     check_settings(config.ranker)
     self._config = config.ranker
@@ -232,8 +233,9 @@ class Ranker:
 
     Args:
       key: for initialisation and all updates.
-      profit: returns what a policy with given weights earns on the validation
-        days; only called if `ranker.champion_by` is 'validation_profit'.
+      profit: returns the profit of trading with the given weights on the
+        validation days; only called if `ranker.champion_by` is
+        'validation_profit'.
       report: called with each row of metrics.
 
     Raises:
@@ -306,7 +308,10 @@ class Ranker:
     return RankerState(weights, state, self._optimiser.init(weights), key)
 
   def _apply(self, weights, state, key, windows, is_training):
-    """Returns predictions [B, N], scaled by the returns' std, and state."""
+    """Returns scaled predictions [B, N], and the state.
+
+    A prediction times `_scale` is a return in %.
+    """
     features, state = self._extractor.apply(
       weights.extractor, state, key, windows, is_training=is_training
     )
@@ -359,7 +364,10 @@ class Ranker:
     return parallel.in_chunks(predict, days, self._chunk)
 
   def _mean_square(self, predicted: Array, labels: Labels) -> Array:
-    """Returns the mean square error over known trades, scaled by variance."""
+    """Returns the mean squared error of known trades.
+
+    It is relative to the variance of the training days' returns.
+    """
     error = jnp.where(
       labels.known, predicted - labels.returns / self._scale, 0.0
     )
@@ -370,7 +378,7 @@ class Ranker:
 def _trade_returns(
   environment: TradingEnvironment, days: Array
 ) -> tuple[Array, Array]:
-  """Computes returns of trades on `days` [S] and if they are known, [S, N]."""
+  """Returns the `returns` and `known` of `Labels` for `days` [S]."""
   rules, table = environment.rules, environment.prices
   stocks = jnp.arange(table.shape[1], dtype=jnp.int32)
   target = jnp.full(1, rules.max_sale_target, table.dtype)

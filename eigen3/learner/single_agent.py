@@ -19,13 +19,13 @@ from eigen3.types import Array, PRNGKey
 
 
 class Champion(NamedTuple):
-  """The policy with the best validation so far.
+  """The policy with the best validation score so far.
 
   Attributes:
     params: the actor's parameters.
     state: its batch-norm statistics.
-    score: float32 [], its validation profit over initial cash.
-    iteration: int32 [], when it was validated.
+    score: float32 [], its validation score; see `AgentRecord`.
+    iteration: int32 [], the iteration after which it was validated.
   """
 
   params: hk.Params
@@ -38,11 +38,11 @@ class LearnerState(NamedTuple):
   """The complete state of a run; saved and restored as a whole.
 
   Attributes:
-    agent: networks, optimisers and exploration.
+    agent: state of networks, optimisers and exploration.
     replay: transitions.
-    champion: the policy with the best validation.
+    champion: the policy with the best validation score.
     iteration: int32 [], iterations done.
-    environment_steps: int32 [], steps taken.
+    environment_steps: int32 [], environment steps taken in training.
     key: consumed by the next iteration.
   """
 
@@ -88,8 +88,8 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
 class SingleAgent:
   """Pure functions that train one agent on slices of the training days.
 
-  The market and the environment are arguments of jitted functions, never closed
-  over: as constants they would be compiled into the program.
+  The market and the environment are arguments of the jitted functions. If they
+  were closed over, they would be compiled into the program as constants.
   """
 
   unit = 'iteration'
@@ -106,8 +106,8 @@ class SingleAgent:
 
     Args:
       networks: an actor and critics.
-      environment: the mechanics of the training days.
-      market: that agents observe.
+      environment: of the training days.
+      market: that the agent observes.
       config: has `agent` and `learner`.
       mesh: of the networks, if they are sharded; all state is replicated on
         its devices.
@@ -155,16 +155,19 @@ class SingleAgent:
     return self._config.episodes_per_iteration * self._environment.num_steps
 
   def init(self, key: PRNGKey) -> LearnerState:
-    """Returns a new run whose replay holds `learning_starts` transitions."""
+    """Returns the state of a new run, with its replay filled by `begin`."""
     return self.begin(self.blank(key))
 
   def blank(self, key: PRNGKey) -> LearnerState:
-    """Returns a run before training: new networks and an empty replay."""
+    """Returns the state of a new run, with an empty replay."""
     key = parallel.replicate(key, self._mesh)
     return self._init(key, self._environment, self._market)
 
   def begin(self, state: LearnerState) -> LearnerState:
-    """Fills an empty replay with random steps; donates `state`'s buffers."""
+    """Fills an empty replay with at least `learning_starts` random steps.
+
+    The buffers of `state` are donated.
+    """
     count = self._config.episodes_per_iteration
     per_round = count * self.player.stored_steps
     for _ in range(-(-self._config.learning_starts // per_round)):
@@ -182,9 +185,9 @@ class SingleAgent:
     )
 
   def greedy_actions(self, agent: Any, days) -> rollout.Actions:
-    """Acts on days [M] without noise, on the host.
+    """Returns the agent's actions without noise on days [M], on the host.
 
-    Returns actions [M, N, 2], or an encoded policy if it observes its account.
+    They are [M, N, 2], or an encoded policy if the agent observes its account.
     """
     return parallel.to_host(self._greedy(agent, self._market, days))
 
@@ -193,7 +196,7 @@ class SingleAgent:
     return parallel.to_host(self._attention(agent, self._market, days))
 
   def order_values(self, agent: Any, days) -> np.ndarray:
-    """Returns the critics' value of each order, [S, N]; see `Player`."""
+    """Returns the values of orders on days [S], [S, N]; see `Player`."""
     values = self._order_values(agent, self._environment, self._market, days)
     return parallel.to_host(values)
 
@@ -220,7 +223,10 @@ class SingleAgent:
     )
 
   def _pure_warm_up(self, state, environment, market) -> LearnerState:
-    """Fills replay with actions that do not depend on a trained policy."""
+    """Adds a round of episodes with random actions to replay.
+
+    Unscaled actions have no bounds to draw between; then the agent acts.
+    """
     key, key_reset, key_act = jax.random.split(state.key, 3)
     action_spec = self.player.spec.action
 

@@ -14,13 +14,13 @@ class Judged(NamedTuple):
   """Results of agents on some slices, leaves float32 [P + R].
 
   Attributes:
-    score: mean of the worst few slices, or of all.
-    profit: over initial cash, mean.
-    reward: sum over a slice, mean.
-    trades: closed trades of a slice, mean.
-    win_rate: share of winning trades.
+    score: mean over the worst few slices, or over all.
+    profit: mean over slices, as a share of the initial cash.
+    reward: mean over slices of a slice's total reward.
+    trades: mean number of closed trades in a slice.
+    win_rate: share of closed trades that exited at the entry price or above.
     daily_sharpe: mean over standard deviation of the daily returns of all
-      slices, not annualised; 0 if no return varies.
+      slices, not annualised; 0 if all returns are equal.
   """
 
   score: Array
@@ -48,7 +48,7 @@ def judge(
     no_trade_penalty: subtracted from the score of an episode without a trade.
 
   Returns:
-    Leaves [].
+    Results with leaves [].
   """
   final = episodes.final_state
   profit, reward = _profit_and_reward(environment, episodes)
@@ -88,7 +88,7 @@ def _profit_and_reward(
 
 
 def _daily_sharpe(initial_cash: float, equity: Array) -> Array:
-  """Returns the Sharpe ratio of equity [E, S]; each row starts at the cash."""
+  """Returns the Sharpe ratio of daily returns, from equity [E, S] at closes."""
   before = jnp.pad(
     equity[:, :-1], ((0, 0), (1, 0)), constant_values=initial_cash
   )

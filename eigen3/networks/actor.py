@@ -66,8 +66,8 @@ class Actor(hk.Module):
       is_training: use batch statistics and dropout.
       examples: int32 [B], identities folded into dropout's keys.
       return_attention: also return the weight of each column.
-      account: leaves [B, ...], or [B, M, ...] for M accounts a window; None
-        where the policy does not observe the account.
+      account: leaves [B, ...], or [B, M, ...] for M accounts per window; None
+        if the policy does not observe the account.
 
     Returns:
       Actions [B, N, 2] (coefficient, sale target in %), and attention [B, C]
@@ -98,7 +98,7 @@ class Actor(hk.Module):
     examples: Array,
     return_attention: bool = False,
   ) -> Encoded:
-    """Computes what does not depend on the account; see `__call__`."""
+    """Computes the part that does not depend on the account; see `__call__`."""
     features = FeatureExtractor(self._config, self._policy, self._mesh)(
       window, is_training, examples
     )
@@ -132,7 +132,7 @@ class Actor(hk.Module):
   ) -> Array:
     """Returns actions [B, N, 2] for encoded windows and their accounts.
 
-    Accounts with leaves [B, M, ...] (M a window) give [B, M, N, 2].
+    Accounts with leaves [B, M, ...], M per window, give [B, M, N, 2].
     """
     stocks, context = encoded.stocks, encoded.context
     if account is not None:
@@ -153,7 +153,7 @@ class Actor(hk.Module):
   def _join(
     self, stocks: Array, context: Array, is_training: bool, examples: Array
   ) -> Array:
-    """Returns the heads' input, [B, N, stock + context sizes]."""
+    """Returns the input of both heads, [B, N, stock size + context size]."""
     sizes, policy = self._config.actor, self._policy
     stock = layers.Linear(sizes.investable_sizes[0], policy, 'investable_1')(
       stocks
@@ -172,7 +172,7 @@ class Actor(hk.Module):
   def _head(
     self, joined: Array, name: str, is_training: bool, examples: Array
   ) -> Array:
-    """Returns the raw output of one head, [B, N, 1]."""
+    """Returns the output of one head before activation, [B, N, 1]."""
     config = self._config.actor
     x = layers.Linear(config.head_size, self._policy, f'{name}_1')(joined)
     x = dropout.dropout(jax.nn.relu(x), config.dropout, is_training, examples)
@@ -180,7 +180,7 @@ class Actor(hk.Module):
 
 
 def eigen2_coefficient(raw: Array) -> Array:
-  """Returns Eigen2's coefficient: above 1.5, or near 0; it jumps at raw = 0."""
+  """Returns Eigen2's coefficient: above 1.5 if raw > 0, else at most 0.05."""
   # The exponent is clipped where it is unused: its overflow would make the
   # gradient of the other branch NaN.
   bought = jnp.exp(jnp.maximum(raw, 0.0) / 2) + 0.5

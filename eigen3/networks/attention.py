@@ -1,4 +1,4 @@
-"""Attention over columns: cross-attention of one query, and self-attention."""
+"""Attention over columns, and simpler ways to combine columns."""
 
 import functools
 from collections.abc import Callable
@@ -12,15 +12,15 @@ import ml_collections
 from eigen3.networks import dropout, layers
 from eigen3.types import Array
 
-_SMALLEST_SUM = 1e-9  # divisor of weights that dropout left without a sum
+_SMALLEST_SUM = 1e-9  # least divisor, in case dropout zeroes all weights
 
 
 class ColumnMean(hk.Module):
-  """A softmax-weighted mean over columns, with one learned logit a column.
+  """A softmax-weighted mean over columns, with one learned logit per column.
 
   All columns are encoded with the same weights, so only the logits can single
-  out a column that matters to all stocks, such as an index. They start at 0: a
-  plain mean.
+  out a column that matters to all stocks, such as an index. They start at 0,
+  which gives a plain mean. `column_gain` multiplies them; 0 turns them off.
   """
 
   def __init__(
@@ -43,12 +43,12 @@ class ColumnMean(hk.Module):
 
 
 class ContextNumbers(hk.Module):
-  """Maps each column that cannot be bought to a few numbers, by shared weights.
+  """Maps each context column to a few numbers, all with the same weights.
 
   A mean over columns dilutes a column that matters to all stocks, such as an
-  index. Here the numbers of each context column are inputs of their own to the
-  next layer. Investable columns have none, because the result must not depend
-  on the order of the stocks.
+  index. Here the numbers of each context column become separate inputs of the
+  next layer. Investable columns get none, because the result must not depend on
+  the order of the stocks.
   """
 
   def __init__(
@@ -74,16 +74,16 @@ class ContextNumbers(hk.Module):
 
 
 def column_mean(features: Array, logits: Array) -> Array:
-  """Averages [B, C, E] over columns by softmax(logits [C]), giving [B, E]."""
+  """Averages [B, C, E] over C with weights softmax(logits [C]), to [B, E]."""
   weights = jax.nn.softmax(logits).astype(features.dtype)
   return jnp.einsum('c,bce->be', weights, features)
 
 
 class CrossAttention(hk.Module):
-  """One learned query over all columns, then layer norm; no residual.
+  """Attention from one learned query to all columns, then layer norm.
 
-  With `column_gain` each head also learns a bias for each column, as
-  `ColumnMean` does.
+  There is no residual. Unless `column_gain` is 0, each head also learns a bias
+  for its score of each column, like the logits of `ColumnMean`.
   """
 
   def __init__(
@@ -175,7 +175,7 @@ class MultiHeadAttention(hk.Module):
 
   Source: Vaswani et al. (2017), with the semantics of PyTorch's
   nn.MultiheadAttention: dropout acts on the weights, which are not
-  renormalised before they meet the values.
+  renormalised before they multiply the values.
   """
 
   def __init__(
@@ -199,7 +199,8 @@ class MultiHeadAttention(hk.Module):
   ) -> tuple[Array, Array | None]:
     """Attends from [B, Q, E] to [B, C, E]; returns [B, Q, E], weights or None.
 
-    `bias` [heads, Q, C] is added to the scores. The weights are [B, C].
+    `bias` [heads, Q, C] is added to the scores. The weights [B, C] are
+    means over heads and queries, scaled to sum to 1.
 
     Raises:
       ValueError: if the heads do not divide the width E.

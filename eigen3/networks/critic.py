@@ -13,7 +13,7 @@ from eigen3.networks import attention, dropout, layers
 from eigen3.networks.feature_extractor import FeatureExtractor
 from eigen3.types import Account, Array, EnvironmentSpec
 
-_NEVER = -1e9  # a logit of probability 0; finite, so that derivatives are
+_NEVER = -1e9  # a logit of probability 0; finite, for finite derivatives
 
 
 class Critic(hk.Module):
@@ -53,8 +53,8 @@ class Critic(hk.Module):
         M actions for each window, which is encoded once.
       is_training: whether batch statistics and dropout are used.
       examples: int32 [B], identities folded into dropout's keys.
-      account: leaves [B, ...], or None; leaves [B, M, ...] if each action has
-        its own.
+      account: leaves [B, ...], or [B, M, ...] if each action has its own
+        account; None if it is not observed.
 
     Returns:
       [B, 1], or [B, M, 1].
@@ -101,9 +101,10 @@ class Critic(hk.Module):
 
 
 class DoubleCritic(hk.Module):
-  """An ensemble of K = `critic.ensemble` critics, [B, K].
+  """An ensemble of K = `critic.ensemble` critics.
 
-  They share no parameters, except an extractor if `shared_extractor` is set.
+  They share the extractor, unless `shared_extractor` is 'none', and no other
+  parameters.
   """
 
   def __init__(
@@ -127,7 +128,7 @@ class DoubleCritic(hk.Module):
     examples: Array,
     account: Account | None = None,
   ) -> Array:
-    """Returns values as `Critic` does, one column a critic: [B, (M,) K]."""
+    """Returns the values of all critics, [B, K] or [B, M, K]; see `Critic`."""
     if self._is_shared:
       config, _, policy, mesh = self._arguments
       extractor = FeatureExtractor(config, policy, mesh)
@@ -167,13 +168,13 @@ class Pooling(hk.Module):
   """Maps features and actions to values: the last part of a critic.
 
   The setting `networks.critic.pooling` names one of `POOLINGS`, or the import
-  path of your own: `my_poolings.MaxHead`.
+  path of your own subclass, such as `my_poolings.MaxHead`.
 
   Attributes:
     networks_config: the section `networks`.
-    config: its section `critic`.
+    config: the section `networks.critic`.
     spec: of the environment.
-    policy: precision of `layers`.
+    policy: the dtypes for `layers`; see `layers.precision_policy`.
   """
 
   def __init__(
@@ -197,10 +198,10 @@ class Pooling(hk.Module):
     examples: Array,
     account: Account | None = None,
   ) -> Array:
-    """Returns the value of every action of every example.
+    """Returns the value of each action of each example.
 
     Args:
-      features: [B, C, 2H], of each column.
+      features: [B, C, 2H], 2H features of each column.
       action: [B, M, N, 2], M actions per example, in unit space.
       is_training: whether dropout is on.
       examples: int32 [B], identities folded into dropout's keys.
@@ -213,7 +214,7 @@ class Pooling(hk.Module):
 
 
 class MeanHead(Pooling):
-  """An MLP of mean features and the flat action. Source: Eigen2's critic."""
+  """An MLP on mean features and the flattened action, as in Eigen2's critic."""
 
   def __call__(
     self,
@@ -245,18 +246,20 @@ class SlotHead(Pooling):
   """A sum of scores of stocks, weighted by the action's choice among them.
 
   Each stock is scored from its own features, a global context and its own
-  action; one more score stands for buying nothing. The profit of a position
-  grows in proportion to its size, and so to its coefficient. So a score is an
-  offset plus a slope times the coefficient, both from the same layers, and this
-  growth need not be learnt from noisy returns. The weights are a softmax over
+  action; one more score stands for buying nothing. A score is an offset plus a
+  slope times the coefficient, both computed by the same layers: where the
+  coefficient sets the size of a position, profit is proportional to it, and
+  this need not be learnt from noisy returns. The weights are a softmax over
   (coefficient - threshold) / temperature with a logit of 0 for no trade, so
   that the policy gradient flows through the choice of the stock. If several
-  stocks can be bought a day, it is a softmax over sets of stocks (see
+  stocks can be bought per day, the softmax is over sets of stocks (see
   `slot_weights`), and the value is the sum over all that are bought. Only the
-  context's logits, one a column, depend on the order of the stocks.
+  logits of the global context, one per column, depend on the order of the
+  stocks.
 
-  If the account is observed, the future profit of each open position is added,
-  in proportion to its weight. It does not depend on the action.
+  If the account is observed, the expected future profit of each open position
+  is added, in proportion to the position's weight in the account. This part
+  does not depend on the action.
   """
 
   def __call__(
@@ -305,7 +308,7 @@ class SlotHead(Pooling):
   def _context(
     self, features: Array, is_training: bool, examples: Array
   ) -> Array:
-    """Returns the global context that every stock's score uses, [B, 2H]."""
+    """Returns the global context that all stocks' scores use, [B, 2H]."""
     if self.config.slot_context == 'mean':
       return attention.ColumnMean(self.networks_config, self.policy)(features)
     cross = attention.CrossAttention(self.networks_config, self.policy)
@@ -361,7 +364,7 @@ def find_pooling(name: str) -> type[Pooling]:
   """Returns the class that the setting `networks.critic.pooling` names.
 
   Args:
-    name: one of `POOLINGS`, or the import path of a `Pooling`.
+    name: a key of `POOLINGS`, or the import path of a subclass of `Pooling`.
 
   Raises:
     ValueError: if there is no such class.
@@ -404,21 +407,21 @@ class Joint(hk.Module):
 def slot_weights(
   coefficient: Array, threshold: float, temperature: float, count: int = 1
 ) -> Array:
-  """Returns the weight of each stock in the decision: [..., N] to [..., N + 1].
+  """Returns the weights of each stock and of no trade, [..., N + 1].
 
-  If several stocks can be bought, this is a softmax over all sets of at most
+  If several stocks can be bought, there is a softmax over all sets of at most
   `count` stocks. The logit of a set is the sum of its stocks' logits, and a
   stock's weight is the probability that it is in the set. At low temperatures
   the most likely set holds the best stocks that reach the threshold.
 
   Args:
-    coefficient: in the environment's units.
+    coefficient: [..., N] in the environment's units.
     threshold: the coefficient at which a stock is as likely as no trade.
-    temperature: in units of the coefficient; small is close to an argmax.
+    temperature: in units of the coefficient; a small one is close to an argmax.
     count: the most stocks that can be bought, at most N.
 
   Returns:
-    Weights that sum to `count`. The last one is that of no trade: the mean
+    Weights that sum to `count`. The last one is that of no trade: the expected
     number of entries that are not used.
   """
   logits = (coefficient - threshold) / temperature
@@ -445,7 +448,7 @@ def _log_sum_over_sets(logits: Array, count: int) -> Array:
   Returns:
     [...].
   """
-  # Log sums by size of set, [..., groups, sizes]; first of single stocks.
+  # Log sums by size of set, [..., groups, sizes]; at first a group is a stock.
   groups = jnp.stack([jnp.zeros_like(logits), logits], -1)
   while groups.shape[-2] > 1:
     if groups.shape[-2] % 2:

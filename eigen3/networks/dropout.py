@@ -1,10 +1,11 @@
-"""Dropout whose draws belong to an example, not to its place in a batch.
+"""Dropout whose masks do not depend on an example's place in a batch.
 
-A mask depends only on the key and the example's identity, so chunks,
-micro-batches and devices change speed and memory but never values. JAX's
-generator folds the keys. The many draws under a key come from a short hash of a
-counter, which costs a fraction of the generator's rounds on a CPU and fuses
-into the product that uses it.
+A mask depends only on the key and the example's identity, a number that the
+caller gives. So splitting a batch into chunks or micro-batches, or among
+devices, changes speed and memory but never values. JAX's generator derives a
+key for each example. The many draws of each key are short hashes of a counter:
+on a CPU they cost a fraction of JAX's own draws, and XLA can fuse them into the
+multiplication by the mask.
 """
 
 import math
@@ -31,15 +32,15 @@ def keep_scale(
   dtype,
   first: int | Array = 0,
 ) -> Array:
-  """Draws inverted dropout's factors: 0 at `rate`, else 1 / (1 - rate).
+  """Draws inverted dropout's factors: 0 with probability `rate`, or 1/(1-rate).
 
   Args:
     keys: uint32 [..., 2]; consumed.
     rate: probability of a zero, in [0, 1).
-    shape: of the factors under one key.
+    shape: of the factors of one key.
     dtype: of the result.
-      first: offset into the draws of each key; a part of a larger shape gets
-        the same draws as within the whole.
+    first: offset into the draws of each key, so that a part of a larger shape
+      gets the same draws as within the whole.
 
   Returns:
     [*shape, ...]; the keys' axes come last.
@@ -72,7 +73,7 @@ def dropout(x: Array, rate: float, is_training: bool, examples: Array) -> Array:
 
 
 def _mix(word: Array) -> Array:
-  """MurmurHash3's finaliser (Appleby, 2011), a bijection of uint32."""
+  """Applies MurmurHash3's finaliser (Appleby, 2011), a bijection of uint32."""
   word = (word ^ (word >> 16)) * jnp.uint32(0x85EBCA6B)
   word = (word ^ (word >> 13)) * jnp.uint32(0xC2B2AE35)
   return word ^ (word >> 16)

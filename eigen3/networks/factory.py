@@ -25,7 +25,7 @@ _ACTOR, _EXTRACTOR = 'actor', 'feature_extractor'
 
 @dataclasses.dataclass(frozen=True)
 class Divided:
-  """The `apply` of a policy, with its two parts.
+  """The `apply` of a policy, whole and in two parts.
 
   `head(params, state, key, encoded, account, ...)` applied to the output of
   `encoder(params, state, key, window, ...)` equals the whole. The encoder does
@@ -33,7 +33,7 @@ class Divided:
   (output, state), and take `is_training` and `examples`.
 
   Attributes:
-    whole: called by `__call__`.
+    whole: the whole policy; `__call__` calls it.
     encoder: maps a window to an encoded policy, such as `actor.Encoded`; also
       takes `return_attention`, and returns it as the field `attention`.
     head: maps an encoded policy, and an `Account` or None, to actions.
@@ -48,7 +48,7 @@ class Divided:
 
   @classmethod
   def of(cls, function: Callable) -> hk.TransformedWithState:
-    """Builds a policy; `function` returns its whole, encoder and head."""
+    """Builds a policy from a function that returns whole, encoder and head."""
 
     def template_and_parts():
       parts = tuple(function())
@@ -64,8 +64,8 @@ class Shared(NamedTuple):
   Attributes:
     extractor: maps a window [B, D, C, F] to features [B, C, 2H], or a pair
       (window, account) to a pair (features, account).
-    actor: as `Networks.actor` without attention, on the extractor's output.
-    double_critic: as `Networks.double_critic`, on the extractor's output.
+    actor: `Networks.actor` for the extractor's output; its attention is None.
+    double_critic: `Networks.double_critic` for the extractor's output.
   """
 
   extractor: hk.TransformedWithState
@@ -78,7 +78,7 @@ class Shared(NamedTuple):
 
     Args:
       actor: those of the actor.
-      critic: those of extractor and critics.
+      critic: those of extractor and critics; only the extractor's are used.
     """
     own = {
       f'{_ACTOR}/{name}': leaves
@@ -89,7 +89,7 @@ class Shared(NamedTuple):
 
   @staticmethod
   def split(joined: Mapping, critic: Mapping) -> tuple[dict, dict]:
-    """Inverts `join`: the actor's, then those of extractor and critics."""
+    """Inverts `join`: the actor's, and `critic` with the joined extractor's."""
     prefix = f'{_ACTOR}/{_EXTRACTOR}'
     actor = {k: v for k, v in joined.items() if not k.startswith(prefix)}
     own = {
@@ -124,9 +124,9 @@ class Networks(NamedTuple):
       else None.
 
   If the spec says that policies observe the account, actor and critics take a
-  pair (window, `Account`) instead of the window. Its leaves may be [B, M, ...],
-  M accounts for each window; then actions are [B, M, N, 2] and values
-  [B, M, ...].
+  pair (window, `Account`) instead of the window. The account's leaves may be
+  [B, M, ...], M accounts for each window; then actions are [B, M, N, 2] and
+  values [B, M, ...].
   """
 
   feature_extractor: hk.TransformedWithState
@@ -152,8 +152,9 @@ def make_networks(
       `parallel.make_mesh`); the inputs of `apply` must be on all of them.
 
   Raises:
-    ValueError: for an unknown or impossible setting, naming the field; at
-      `init`, for a window with too few columns or days.
+    ValueError: for an unknown or impossible setting, naming the field. `init`
+      and `apply` raise one for a window with too few columns or days, or
+      another number of features.
   """
   _check(config, spec)
   config = sizes.of_networks(config, spec)
@@ -234,7 +235,7 @@ def _shared(
 
 
 def _at_precision(precision: str, function: Callable) -> Callable:
-  """Wraps `function` to compute products at a precision of JAX's."""
+  """Wraps `function` to compute products at the given precision."""
 
   def wrapped(*inputs, **options):
     with layers.at_precision(precision):

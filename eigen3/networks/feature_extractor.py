@@ -23,9 +23,9 @@ class FeatureExtractor(hk.Module):
   """Convolution over days, batch norm, ReLU, LSTM, mean of the last days.
 
   Each column is encoded alone, with shared weights. A cell (day, column) with
-  any NaN feature is missing: it sets the convolution's outputs of that day and
-  its neighbours to 0, and is left out of the batch statistics, so that these
-  never become NaN. Source: Eigen2's feature extractor.
+  any NaN feature is missing. The convolution's outputs that it affects, on that
+  day and the days next to it, are set to 0 and left out of the batch
+  statistics, so that nothing becomes NaN. Source: Eigen2's feature extractor.
   """
 
   def __init__(
@@ -98,14 +98,14 @@ def find_loops(kernel: str) -> Loops | None:
   """Returns the kernels that `networks.lstm_kernel` names; None for 'scan'."""
   if kernel == 'scan':
     return None
-  # Imported here: not every version of JAX has the modules that it uses.
+  # Imported here: not every version of JAX has the modules that hopper uses.
   from eigen3.networks import hopper
 
   return hopper.LOOPS
 
 
 class Convolution(hk.Module):
-  """The convolution over days with batch norm folded into its weights."""
+  """The convolution over days, with batch norm folded into its weights."""
 
   def __init__(
     self, channels: int, policy: jmp.Policy, name: str = 'convolution'
@@ -120,10 +120,10 @@ class Convolution(hk.Module):
     """Returns the map from a day's neighbourhood [kernel * F] to channels.
 
     Args:
-      window: [S, D, F] without NaN.
-      valid: bool [S, D], outputs that no missing cell affects.
-      blocks: maps over blocks of sequences, to normalise by this batch; None
-        to use the running statistics.
+      window: [S, D, F] without NaN; S sequences, one per example and column.
+      valid: bool [S, D], which outputs no missing cell affects.
+      blocks: `parallel.map_blocks` with its options, to compute the statistics
+        of this batch; None to use the running statistics.
 
     Returns:
       Weights and bias in the parameters' dtype, batch norm folded in.
@@ -141,7 +141,7 @@ class Convolution(hk.Module):
 
 
 class BatchNorm(hk.Module):
-  """PyTorch's batch norm: normalises by biased, records unbiased variance."""
+  """PyTorch's batch norm: uses the biased, records the unbiased variance."""
 
   def __init__(self, policy: jmp.Policy, name: str = 'batch_norm'):
     super().__init__(name=name)
@@ -153,13 +153,13 @@ class BatchNorm(hk.Module):
     """Returns the normalisation: mean, scale and offset, [channels] each.
 
     Args:
-      batch: mean, biased variance and number of outputs of this batch, or
-        None to use the running statistics. A batch without outputs uses them
-        too, and does not update them.
-      channels: size of the convolution.
+      batch: mean, biased variance and number of the valid outputs of this
+        batch. If this is None, or the number is 0, the running statistics are
+        used and not updated.
+      channels: number of the convolution's channels.
 
     Returns:
-      (x - mean) * scale + offset is the normalised x.
+      Mean, scale and offset; (x - mean) * scale + offset is the normalised x.
     """
     shape, dtype = (channels,), self._policy.param_dtype
     scale = hk.get_parameter('scale', shape, dtype, jnp.ones)
@@ -178,7 +178,7 @@ class BatchNorm(hk.Module):
 
 
 class LSTMWeights(hk.Module):
-  """Holds the LSTM's parameters; the arithmetic is in `recurrent`."""
+  """Creates the LSTM's parameters; the arithmetic is in `recurrent`."""
 
   def __init__(self, hidden: int, policy: jmp.Policy, name: str = 'lstm'):
     super().__init__(name=name)
@@ -210,11 +210,11 @@ def _encode(
   parameters: tuple[layers.Affine, recurrent.Weights],
   sequences: tuple[Array, Array, Array | None],
 ) -> Array:
-  """Encodes sequences as features [c, 2H].
+  """Encodes a block of c sequences as features [c, 2H].
 
   Args:
-    plan: of the recurrent core.
-    parameters: of convolution and core.
+    plan: static settings of the LSTM.
+    parameters: of the convolution and of the LSTM.
     sequences: window [c, D, F], valid [c, D] and keys [c, 2] or None.
   """
   (convolution, lstm), (window, valid, keys) = parameters, sequences
@@ -224,9 +224,10 @@ def _encode(
 
 
 def _valid(missing: Array) -> Array:
-  """Returns whether a day and its neighbours have no missing cell, bool [S, D].
+  """Returns which outputs of the convolution are valid, bool [S, D].
 
-  They are the convolution's receptive field.
+  An output is valid if neither its day nor a day next to it is missing. Days
+  beyond the ends of the window, where the convolution reads 0, are not missing.
   """
   edge = jnp.zeros_like(missing[:, :1])
   before = jnp.concatenate([edge, missing[:, :-1]], 1)
@@ -235,7 +236,10 @@ def _valid(missing: Array) -> Array:
 
 
 def _neighbours(x: Array) -> Array:
-  """Maps [S, D, F] to [S, D, 3F]: the day before, the day, the day after."""
+  """Maps [S, D, F] to [S, D, 3F]: the day before, the day, the day after.
+
+  Days beyond the ends of the window are zeros.
+  """
   edge = jnp.zeros_like(x[:, :1])
   before = jnp.concatenate([edge, x[:, :-1]], 1)
   after = jnp.concatenate([x[:, 1:], edge], 1)
@@ -245,7 +249,7 @@ def _neighbours(x: Array) -> Array:
 def _moments(
   convolution: tuple[Array, Array], sequences: tuple[Array, Array]
 ) -> tuple[Array, Array, Array]:
-  """Returns number, mean and squared deviations of each sequence's outputs."""
+  """Returns each sequence's moments of valid outputs, the input of `_merge`."""
   (w, b), (window, valid) = convolution, sequences
   y = _neighbours(window) @ w + b
   number = valid.sum(1, dtype=y.dtype)
@@ -264,12 +268,13 @@ def _merge(
   Source: Chan, Golub and LeVeque (1983).
 
   Args:
-    number: [S], of outputs.
-    mean: [S, channels], over each sequence.
-    squares: [S, channels], sums of squared deviations from it.
+    number: [S], the number of valid outputs of each sequence.
+    mean: [S, channels], the mean of these outputs.
+    squares: [S, channels], sums of their squared deviations from this mean.
 
   Returns:
-    Mean and biased variance [channels] of all outputs, and their number [].
+    Mean and biased variance [channels] of all valid outputs, and their number
+    [].
   """
   total = number.sum()
   share = number / jnp.maximum(total, 1)

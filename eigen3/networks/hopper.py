@@ -1,13 +1,14 @@
-"""Persistent kernels for the passes of an LSTM over its days, for Hopper.
+"""Persistent kernels for an LSTM's loops over days, on NVIDIA's Hopper GPUs.
 
-A scan launches several kernels a step and reads the recurrent weights each
-time. Here one program keeps them in the shared memory of its multiprocessor and
-loops over all days, for 64 rows of one direction. Products of whole windows are
-left to XLA (`persistent`).
+A scan launches several kernels per step and reads the recurrent weights each
+time. Here one program (thread block) keeps them in the shared memory of its
+multiprocessor and loops over all days, for 64 rows of one direction. Products
+of whole windows are left to XLA (`persistent`).
 
-A program is two warpgroups. Each owns 64 of the 128 units with all four gates,
-so that the cell needs no exchange. Each writes hidden states (forward) or the
-gates' gradients (backward) that both multiply. Shared memory, 224 of 227 KiB:
+A program has two warpgroups. Each owns 64 of the 128 units, with all four gates
+of these, so that they need not exchange cells. Each writes the hidden states
+(forward) or gates' gradients (backward) of its units to shared memory, and both
+multiply those of all units. Shared memory in KiB, 224 of 227:
 
   forward   weights 128, a day's projected inputs 64, hidden states 16, cells
             to be copied out 16
@@ -16,28 +17,29 @@ gates' gradients (backward) that both multiply. Shared memory, 224 of 227 KiB:
 
 A copy out of shared memory must be contiguous there, so outputs lie in tiles of
 [64, 64], one for each warpgroup. Products are of bfloat16 and accumulated in
-float32; cells and their gradients stay float32 in registers.
+float32; the current cells and their gradients stay float32 in registers.
 
 Why nothing is overwritten or read too early:
 
-- A barrier has phases, and a waiting warpgroup knows only their parity: no
-  barrier may be two phases ahead. `written` and `multiplied` need both
-  warpgroups and are passed in turn, each once a step: a warpgroup reaches one
-  again only after the other has passed it.
-- A barrier of copies gets new copies only after all readers of the last have
-  passed it: that of projected inputs after `written`, the others belong to one
-  warpgroup.
-- What both multiply (hidden states; gates' gradients) is written between
-  `multiplied` of the previous products and `written` of the next.
-- What a copy writes has been read: projected inputs by both before `written`;
-  a warpgroup's own cells and gradients of outputs before its `meet`; gates'
-  gradients by both products before `multiplied`, by the copy out of them before
-  the wait for it.
-- What a copy reads is not written before the wait for the copy: hidden states
-  and cells of the forward pass, gates in the backward pass.
-- The copy engine and products access memory by another path (proxy) than loads
-  and stores: `meet` begins with a fence, and separates a warpgroup's loads and
-  stores from any copy or product that follows.
+- A barrier has phases, and a warpgroup that waits sees only their parity, so a
+  barrier must never get two phases ahead of it. Both warpgroups must arrive at
+  `written` and at `multiplied`, which take turns, each once per step. So one
+  warpgroup returns to a barrier only after the other has passed it.
+- A barrier that waits for copies gets new ones only after every warpgroup that
+  reads the last ones has passed it. For projected inputs, both have passed it
+  before `written`. `weights_here` is used once. Each other one belongs to a
+  single warpgroup.
+- What both multiply (hidden states; gates' gradients) is written after
+  `multiplied` of the previous products and before `written` of the next.
+- What a copy overwrites has been read: projected inputs by both warpgroups
+  before `written`; a warpgroup's own cells and gradients of outputs before its
+  `meet`; gates' gradients by the products of both warpgroups before
+  `multiplied`, and by the copy out of shared memory before the wait for it.
+- What a copy reads is not overwritten before the wait for that copy: hidden
+  states and cells in the forward pass, gates' gradients in the backward pass.
+- The copy engine and products access memory through another path (proxy) than
+  loads and stores: `meet` begins with a fence, and separates a warpgroup's
+  loads and stores from any copy or product that follows.
 """
 
 from collections.abc import Callable
@@ -53,7 +55,7 @@ from jax.experimental.pallas import mosaic_gpu as plgpu
 from eigen3.networks import lstm_cell
 from eigen3.types import Array
 
-ROWS = 64  # of a program, as many as a warpgroup's product has
+ROWS = 64  # rows of a program, as many as a warpgroup multiplies at once
 UNITS = 128  # H; all its weights fit in shared memory
 DTYPE = jnp.bfloat16
 _HALF = UNITS // 2  # units of a warpgroup
@@ -68,7 +70,10 @@ def forward(
   emitted: int,
   keeps_cells: bool,
 ) -> tuple[Array, Array | None]:
-  """See `lstm_cell.Loops`."""
+  """Runs the forward loop; see `lstm_cell.Loops`.
+
+  If it keeps cells, `emitted` must be all days.
+  """
   directions, days, rows, _ = projected.shape
   assert not keeps_cells or emitted == days
   hidden = jax.ShapeDtypeStruct((directions, emitted, rows, UNITS), DTYPE)
@@ -101,7 +106,7 @@ def backward(
   transposed: Array,
   reverse: tuple[bool, ...],
 ) -> Array:
-  """See `lstm_cell.Loops`."""
+  """Runs the backward loop; see `lstm_cell.Loops`."""
   directions, days, rows, _ = gates.shape
   memory = {
     'weights': _smem(_GATES, UNITS),
@@ -132,7 +137,7 @@ LOOPS = lstm_cell.Loops(
 
 
 def _launch(body: Callable, outputs, directions: int, rows: int, memory: dict):
-  """Returns the kernel of `body`: a program per direction and 64 rows."""
+  """Returns the kernel of `body`, with a program per direction and 64 rows."""
   return plgpu.kernel(
     body,
     out_type=outputs,
@@ -150,15 +155,15 @@ def _smem(*shape: int):
 
 
 class _Program:
-  """The work on 64 rows of one direction, by each of two warpgroups.
+  """The work of one warpgroup, of two, on 64 rows of one direction.
 
   Attributes:
-    memory: what the program's `kernel` allocates, by name: shared memory, and
-      barriers, those of copies ending in `_here`.
-    own: the index of this warpgroup.
-    units: those that it owns.
-    rows: of the program.
-    direction: of the program.
+    memory: what the kernel allocates, by name: shared memory and barriers. The
+      names of barriers that wait for copies end in `_here`.
+    own: the index of this warpgroup, 0 or 1.
+    units: the slice of units that this warpgroup owns.
+    rows: the slice of rows of the program.
+    direction: the index of the direction.
   """
 
   def __init__(self, memory, days: int, reverse: tuple[bool, ...]):
@@ -171,7 +176,7 @@ class _Program:
     self._reverse = reverse
 
   def day(self, step: Array) -> Array:
-    """Returns the day of a step of the forward pass."""
+    """Returns the day of the forward pass's given step."""
     last, reverse = self._days - 1, self._reverse
     if len(set(reverse)) == 1:
       return last - step if reverse[0] else step
@@ -238,14 +243,14 @@ class _Forward(_Program):
       return sums[k] + _wide(memory.projected[:, self.columns(k)])
 
     states = lstm_cell.step(gate, cell)
-    # The buffers may be overwritten: this warpgroup's copies have left, and
-    # both have multiplied.
+    # After these waits the buffers may be overwritten: this warpgroup's copies
+    # have been read, and both warpgroups have multiplied.
     plgpu.wait_smem_to_gmem(0, wait_read_only=True)
     plgpu.barrier_wait(memory.multiplied)
     for place, state in zip(self._sources, states, strict=True):
       if place is not None:
         place[self.own] = state.astype(DTYPE)
-    # After it both have read the projected inputs, too.
+    # After this, both warpgroups have also read the projected inputs.
     self.meet()
     self._emit(self.day(step))
     self._fetch(step + 1)
@@ -271,8 +276,8 @@ class _Forward(_Program):
 class _Backward(_Program):
   """A program of the backward pass.
 
-  Steps count from the last of the forward pass. Each warpgroup copies only what
-  it alone reads, except the gates' gradients, which overwrite its gates.
+  Step 0 is the last step of the forward pass. Each warpgroup fetches only what
+  it alone reads; both read the gates' gradients, which overwrite the gates.
   """
 
   def __init__(self, memory, refs, days, reverse):
@@ -283,7 +288,8 @@ class _Backward(_Program):
     """Runs all days."""
     memory, own = self.memory, self.own
     self.fetch_weights(self._weights)
-    # The cell after the first step; the gradient beside it is copied again.
+    # Fetches the cell after step 0; the gradient that comes with it is fetched
+    # again below.
     self._fetch_states(0, 0)
     self._fetch_gates(0)
     plgpu.barrier_wait(memory.weights_here)
@@ -312,14 +318,14 @@ class _Backward(_Program):
     return self.memory.gates_here.at[4 * self.own + k]
 
   def _fetch_states(self, step, of_cell) -> None:
-    """Copies the gradient of a step's output, and the cell after `of_cell`."""
+    """Copies a step's output gradient, and the cell after step `of_cell`."""
     memory, own = self.memory, self.own
     here = memory.states_here.at[own]
     cells, d_hidden = self._states[1:]
 
     @pl.when(step < self._days)
     def _():
-      # Before the last step there is no cell: `_walk` multiplies it by 0.
+      # No cell precedes the last step: `_walk` multiplies what is copied by 0.
       place = self._place(jnp.minimum(of_cell, self._days - 1), self.units)
       plgpu.copy_gmem_to_smem(cells.at[place], memory.cells.at[own], here)
       source = d_hidden.at[self._place(step, self.units)]
@@ -350,8 +356,8 @@ class _Backward(_Program):
     self._emit(step)
     self._fetch_states(step + 1, step + 2)
     d_state = pl.run_scoped(self._multiply, _sums())
-    # The buffers may be overwritten: this warpgroup's copies have left, and
-    # both have multiplied.
+    # After these waits the buffers may be overwritten: this warpgroup's copies
+    # have been read, and both warpgroups have multiplied.
     plgpu.barrier_arrive(memory.multiplied)
     plgpu.wait_smem_to_gmem(0, wait_read_only=True)
     plgpu.barrier_wait(memory.multiplied)
@@ -374,7 +380,7 @@ class _Backward(_Program):
 
 
 def _sums():
-  """Returns the accumulator of a warpgroup's product, in its registers."""
+  """Returns the type of a warpgroup's accumulator, which lies in registers."""
   return plgpu.ACC((ROWS, _HALF), jnp.float32)
 
 

@@ -1,4 +1,4 @@
-"""Layers that all networks share, initialised as PyTorch does."""
+"""Layers that all networks share, initialised as in PyTorch."""
 
 import contextlib
 import math
@@ -30,9 +30,9 @@ class Affine(NamedTuple):
 
 
 def at_precision(precision: str) -> contextlib.AbstractContextManager:
-  """Returns a context that traces products at a precision of JAX's.
+  """Returns a context in which JAX traces products at the given precision.
 
-  'default' changes nothing.
+  'default' keeps JAX's current setting.
   """
   if precision == 'default':
     return contextlib.nullcontext()
@@ -40,14 +40,14 @@ def at_precision(precision: str) -> contextlib.AbstractContextManager:
 
 
 def precision_policy(compute_dtype: str) -> jmp.Policy:
-  """Returns the dtypes of a policy for a compute dtype named in the config.
+  """Returns the jmp policy, a set of dtypes, for `networks.compute_dtype`.
 
   bfloat16 and float16 apply only to matrix products and their stored inputs;
   parameters, statistics, cell state and outputs stay float32. float32 and
   float64 apply to everything.
 
   Raises:
-    ValueError: for any other dtype, or for float64 where JAX has it disabled.
+    ValueError: for any other dtype, or for float64 if JAX has it disabled.
   """
   settings.require(
     compute_dtype in WIDE,
@@ -69,13 +69,13 @@ def precision_policy(compute_dtype: str) -> jmp.Policy:
 
 
 def uniform_initializer(fan_in: int) -> hk.initializers.Initializer:
-  """Draws uniformly from +-1/sqrt(fan_in), the default of PyTorch's layers."""
+  """Returns PyTorch's default initialiser: uniform in +-1/sqrt(fan_in)."""
   bound = 1.0 / math.sqrt(fan_in)
   return hk.initializers.RandomUniform(-bound, bound)
 
 
 class Linear(hk.Module):
-  """An affine map of the last axis; adds in the jmp policy's output dtype."""
+  """An affine map of the last axis; sums in the jmp policy's output dtype."""
 
   def __init__(self, size: int, policy: jmp.Policy, name: str):
     super().__init__(name=name)
@@ -117,16 +117,16 @@ def affine_parameters(inputs: int, outputs: int, policy: jmp.Policy) -> Affine:
 
 
 def affine(x: Array, parameters: Affine, policy: jmp.Policy) -> Array:
-  """Returns `x @ w + b`, multiplied in compute, summed in output precision."""
+  """Returns `x @ w + b`, multiplied in compute, summed in output dtype."""
   return product(x, parameters.w, policy) + parameters.b
 
 
 def beside(x: Array, y: Array) -> Array:
-  """Concatenates [..., E] and [..., E'] in the type of the first."""
+  """Concatenates [..., E] and [..., E'] in the dtype of the first."""
   return jnp.concatenate([x, y.astype(x.dtype)], -1)
 
 
 def product(x: Array, w: Array, policy: jmp.Policy) -> Array:
-  """Returns `x @ w`, multiplied in compute, summed in output precision."""
+  """Returns `x @ w`, multiplied in compute, summed in output dtype."""
   x, w = policy.cast_to_compute((x, w))
   return jnp.matmul(x, w, preferred_element_type=policy.output_dtype)

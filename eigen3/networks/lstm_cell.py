@@ -11,24 +11,24 @@ import jax.numpy as jnp
 
 from eigen3.types import Array
 
-BACKWARD_ORDER = (3, 1, 0, 2)  # in which `step_back` reads gates
+BACKWARD_ORDER = (3, 1, 0, 2)  # the order in which `step_back` reads gates
 
 
 class Loops(NamedTuple):
-  """Both passes over the days of G directions of a layer, one kernel each.
+  """The loops over days, forward and backward, for G directions of a layer.
 
-  T days, R rows, H units. A direction whose entry of `reverse` is True runs
-  from the last day to the first.
+  T days, R rows (sequences), H units. A direction whose entry of `reverse` is
+  True runs from the last day to the first.
 
   Attributes:
     forward: `(projected [G, T, R, 4H], weights [G, H, 4H], reverse, emitted,
       keeps_cells)` to hidden states [G, emitted, R, H] of the last `emitted`
       days and, if `keeps_cells`, the cells [G, T, R, H] of all days, else None.
-      All are in the type of `projected`.
+      All have the dtype of `projected`.
     backward: `(gates [G, T, R, 4H] before activation, cells [G, T, R, H],
-      d_hidden [G, T, R, H], transposed [G, 4H, H], reverse)` to the gates'
-      gradients [G, T, R, 4H], in their type.
-    rows: R must be a multiple of it.
+      d_hidden [G, T, R, H], transposed [G, 4H, H], reverse)` to the
+      gradients of the gates [G, T, R, 4H], in the same dtype.
+    rows: R must be a multiple of this number.
   """
 
   forward: Callable[..., tuple[Array, Array | None]]
@@ -40,11 +40,11 @@ def step(gate: Callable[[int], Array], cell: Array) -> tuple[Array, Array]:
   """Computes one step forward.
 
   Args:
-    gate: returns i, f, g or o (0 to 3) before activation.
-    cell: before the step.
+    gate: maps 0 to 3 to the gate i, f, g or o before activation.
+    cell: the cell state before the step.
 
   Returns:
-    Hidden state and cell after the step.
+    Hidden state and cell state after the step.
   """
   cell = sigmoid(gate(1)) * cell + sigmoid(gate(0)) * jnp.tanh(gate(2))
   return sigmoid(gate(3)) * jnp.tanh(cell), cell
@@ -59,18 +59,18 @@ def step_back(
 ) -> Array:
   """Computes one step of backpropagation.
 
-  Each gate is read once and its gradient emitted after that, in
-  `BACKWARD_ORDER`: few values stay live, and a gradient may overwrite its gate.
+  Reads each gate only once, in `BACKWARD_ORDER`, and emits its gradient later.
+  So few values stay live, and the gradient may overwrite the gate.
 
   Args:
-    gate: returns i, f, g or o (0 to 3) before activation.
-    emit: takes the gradient of that gate.
-    cells: before and after the step.
+    gate: maps 0 to 3 to the gate i, f, g or o before activation.
+    emit: called with the number of a gate, 0 to 3, and its gradient.
+    cells: the cell states before and after the step.
     d_hidden: gradient of the hidden state after the step.
-    d_cell: gradient of the cell after the step through later steps.
+    d_cell: gradient of the cell state after the step, from later steps.
 
   Returns:
-    The gradient of the cell before the step.
+    The gradient of the cell state before the step.
   """
   before, after = cells
   o, squashed = sigmoid(gate(3)), jnp.tanh(after)
@@ -85,5 +85,5 @@ def step_back(
 
 
 def sigmoid(x: Array) -> Array:
-  """Computes a sigmoid by tanh, which a GPU has as one instruction."""
+  """Computes the sigmoid from tanh, which is one instruction on a GPU."""
   return 0.5 * jnp.tanh(0.5 * x) + 0.5

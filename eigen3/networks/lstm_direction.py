@@ -1,11 +1,12 @@
 """One direction of an LSTM layer, with a hand-written backward pass.
 
 Autodiff of such a loop is slow: it stores more than is needed, and copies it.
-Time comes first and rows last, so that gates are contiguous slices. The
-operands of a step's product (input, hidden state and a one for the bias) lie in
-one buffer that the loop carries and overwrites; so do the gradients of the four
-gates. Concatenating them at every step would cost as much as the products.
-Gates are in PyTorch's order i, f, g, o; PyTorch's two biases are one here.
+Time comes first and rows (sequences) last, so that gates are contiguous slices.
+The operands of a step's product (input, hidden state and a one for the bias)
+lie in one buffer that the loop carries and overwrites; the gradients of the
+four gates lie in another. Concatenating them at every step would cost as much
+as the products. Gates are in PyTorch's order i, f, g, o; there is one bias
+instead of PyTorch's two, which are only added.
 """
 
 import functools
@@ -36,22 +37,26 @@ class DirectionWeights(NamedTuple):
 
 
 class Plan(NamedTuple):
-  """Static settings of the core; only the dropout rate changes its values.
+  """Static settings of the LSTM in `recurrent`.
+
+  Apart from rounding, only `pooled_days` and `dropout_rate` change its results.
 
   Attributes:
     policy: products in its compute dtype, cell state in its output dtype.
     pooled_days: number of last steps that are averaged.
     dropout_rate: between the layers, if keys are given.
-    save_gates: for each layer, store its gates for the backward pass;
-      otherwise they are recomputed from hidden and cell states, which take a
-      third of the memory. The first layer has few inputs: that costs little.
-    hoist: move the products that do not depend on the recurrence out of the
-      loops: those of inputs before them, gradients of weights and inputs after
-      them.
+    save_gates: for each layer, whether its gates are stored for the backward
+      pass. Otherwise they are recomputed from inputs and hidden states, which
+      saves up to two thirds of the memory. In the first layer, which has few
+      inputs, recomputing costs little.
+    hoist: whether products that do not depend on the recurrence are moved out
+      of the loops: those of inputs to before them, the gradients of weights and
+      inputs to after them.
     precision: of products, see `layers.at_precision`.
-    loops: kernels that replace the scans, see `persistent`; gates are then
-      never stored, and all products are hoisted.
-    together: use the form for GPUs, see `lstm_together`, which ignores `hoist`.
+    loops: kernels that replace the scans, see `persistent`, or None. With
+      kernels, gates are never stored, and products are always hoisted.
+    together: whether the directions of the first layer run in one loop, see
+      `lstm_together`. `hoist` then affects only the last direction.
   """
 
   policy: jmp.Policy
@@ -65,15 +70,15 @@ class Plan(NamedTuple):
 
 
 class Trace(NamedTuple):
-  """What the backward pass needs of each step, in the order of days."""
+  """What the backward pass needs of each step, in the order of the days."""
 
   hidden: Array  # [S, H, rows], after the step
   cell: Array  # [S, H, rows], after the step
-  gates: tuple[Array, ...]  # i, f, g, o [S, H, rows] each, or none
+  gates: tuple[Array, ...]  # i, f, g, o [S, H, rows] each; empty if not saved
 
 
 class Span(NamedTuple):
-  """The S days that a direction covers, and in which order."""
+  """The S days that a direction covers, and the order of its steps."""
 
   first: int
   stop: int
@@ -89,7 +94,7 @@ class Span(NamedTuple):
 
 
 class Input(NamedTuple):
-  """A layer's input, kept as parts, with dropout if keys are given."""
+  """A layer's input, in one or two parts, with dropout if keys are given."""
 
   parts: tuple[Array, ...]  # [D, I / number of parts, rows] each
   keys: Array | None = None  # of the dropout
@@ -100,7 +105,7 @@ class Input(NamedTuple):
     return sum(part.shape[1] for part in self.parts)
 
   def at(self, day: Array) -> list[Array]:
-    """Returns the parts on one day, [I / number of parts, rows] each."""
+    """Returns the parts on one day after dropout, [size of part, rows] each."""
     return [
       jax.lax.dynamic_index_in_dim(part, day, 0, False) * self.keep(day, k)
       for k, part in enumerate(self.parts)
@@ -118,7 +123,7 @@ class Input(NamedTuple):
     )
 
   def whole(self, span: Span) -> Array:
-    """Returns all days of a span, [S, I, rows]."""
+    """Returns the input on all days of a span after dropout, [S, I, rows]."""
     days = slice(span.first, span.stop)
     x = jnp.concatenate([part[days] for part in self.parts], 1)
     if self.keys is None:
@@ -150,7 +155,7 @@ class Direction:
     self.product = functools.partial(
       jnp.einsum, preferred_element_type=self.wide
     )
-    # Rows of the buffer that hold input.
+    # The number of the buffer's rows that hold input.
     self.read = 0 if plan.hoist else inputs.size
     parts = [weights.hidden, weights.bias[None]]
     if not plan.hoist:
@@ -161,14 +166,14 @@ class Direction:
     self.projection = weights.input.astype(self.narrow)
 
   def projected(self) -> Array | None:
-    """Returns inputs times weights, [S, 4H, rows], if hoisted."""
+    """Returns inputs times weights, [S, 4H, rows]; None if not hoisted."""
     if not self.plan.hoist:
       return None
     inputs = self.inputs.whole(self.span)
     return self.product('ig,dir->dgr', self.projection, inputs)
 
   def buffer(self) -> Array:
-    """Returns the operand of the first step's product, without its input."""
+    """Returns the buffer for the first step, with its input still to load."""
     joint = jnp.ones((self.matrix.shape[0], self.rows), self.narrow)
     return self.remember(joint, jnp.zeros((self.width, self.rows), self.narrow))
 
@@ -178,7 +183,7 @@ class Direction:
     return jax.lax.dynamic_update_slice(joint, hidden, (self.read, 0))
 
   def load(self, joint: Array, day: Array) -> Array:
-    """Writes a day's input into the buffer."""
+    """Writes a day's input into the buffer, unless products are hoisted."""
     if self.plan.hoist:
       return joint
     first = 0
@@ -190,7 +195,7 @@ class Direction:
   def gates(
     self, joint: Array, projected: Array | None, day: Array
   ) -> tuple[Array, ...]:
-    """Returns i, f, g and o, [H, rows] each in the compute dtype."""
+    """Returns a step's activated gates i, f, g and o, [H, rows] each."""
     gates = self.product('gk,kr->gr', self.transposed, joint)
     if projected is not None:
       gates += projected[day - self.span.first]
@@ -215,8 +220,8 @@ def through_cell(
 
   Args:
     gates: i, f, g and o.
-    cell: after the step.
-    before: cell before the step.
+    cell: cell state after the step.
+    before: cell state before the step.
     d_hidden: gradient of the hidden state after the step.
     d_cell: gradient of `cell` from later steps.
 
@@ -235,7 +240,7 @@ def through_cell(
 
 
 def _stepper(direction: Direction):
-  """Returns the function of one step, and the first step's carry."""
+  """Returns the function of one step, to be scanned, and the first carry."""
   projected = direction.projected()
 
   def step(carry, day):
@@ -252,7 +257,10 @@ def _stepper(direction: Direction):
 
 
 def outputs(direction: Direction, wanted: int) -> Array:
-  """Returns the hidden states of the last `wanted` steps, [wanted, H, rows]."""
+  """Returns the hidden states on the last `wanted` days, [wanted, H, rows].
+
+  For a reverse direction `wanted` must be all its days.
+  """
   step, carry = _stepper(direction)
   days, reverse = direction.span.days, direction.span.reverse
   before = days.shape[0] - wanted
@@ -289,11 +297,11 @@ def backpropagate(
 
   Args:
     direction: the direction, with its weights and inputs.
-    trace: the result of `trace` for it.
+    trace: the result of the function `trace` for this direction.
     d_output: maps a day to the gradient of that day's output, [H, rows].
 
   Returns:
-    The gradients of the weights, and of the inputs [S, I, rows].
+    The gradients of the weights, and of the inputs [S, I, rows] after dropout.
   """
   plan, span, width = direction.plan, direction.span, direction.width
   narrow, wide, product = direction.narrow, direction.wide, direction.product
@@ -355,7 +363,10 @@ def _initial_carry(direction: Direction) -> tuple[Array, ...]:
 def _contract(
   direction: Direction, trace: Trace, d_gates: Array
 ) -> tuple[DirectionWeights, Array]:
-  """Computes `backpropagate`'s result from gates' gradients [S, 4H, rows]."""
+  """Computes the hoisted products of `backpropagate` and returns its result.
+
+  `d_gates` are the gates' gradients, [S, 4H, rows].
+  """
   span, product = direction.span, direction.product
   inputs = direction.inputs.whole(span)
   edge = jnp.zeros_like(trace.hidden[:1])
@@ -373,7 +384,7 @@ def _contract(
 
 
 def _fill(buffer: Array, *parts: Array) -> Array:
-  """Overwrites a buffer with parts of equal size, one below the other."""
+  """Overwrites a buffer with parts of equal size, joined along axis 0."""
   for k, part in enumerate(parts):
     part = part.astype(buffer.dtype)
     buffer = jax.lax.dynamic_update_slice(buffer, part, (k * len(part), 0))

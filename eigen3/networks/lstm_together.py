@@ -1,17 +1,17 @@
-"""The core for devices with a high cost a step: both directions in one loop.
+"""The LSTM for devices where each step is costly: two directions in one loop.
 
-On a GPU a loop's step, and each operation in it, costs more than what small
-operations compute. So both directions of the first layer run in one loop, the
-reverse one over the reversed days: a step is one batched product and some
-elementwise operations. Unlike in `lstm_direction`, each step concatenates input
-and hidden state and adds the bias, so that products have the sizes of tensor
-cores; gradients of weights and inputs are products over many steps. Stored
-steps are in the compute dtype, cell states too, which the loop carries in the
-output dtype.
+On a GPU, starting a loop's step and each operation in it takes longer than the
+arithmetic of small operations. So both directions of the first layer run in one
+loop, the reverse one over the reversed days: a step is one batched product and
+some elementwise operations. Unlike in `lstm_direction`, each step concatenates
+input and hidden state and adds the bias, so that the sizes of the products suit
+tensor cores; gradients of weights and inputs are products over many steps.
+All values that are stored for a step are in the compute dtype; the loop carries
+cell states in the output dtype.
 
-Arrays of n directions are [D, n, ..., rows], in each direction's step order.
-The second layer's forward direction is such a loop with n = 1; its reverse
-direction has only a few steps.
+Arrays of n directions are [D, n, ..., rows]; the first axis is in the order of
+each direction's steps. The second layer's forward direction is such a loop with
+n = 1; its reverse direction has only a few steps and uses `lstm_direction`.
 """
 
 import functools
@@ -32,16 +32,16 @@ from eigen3.networks.lstm_direction import (
 )
 from eigen3.types import Array
 
-_MOST_STEPS = 64  # whose gates' gradients are stored at once
+_MOST_STEPS = 64  # for which the gates' gradients are stored at once
 
 
 class Kept(NamedTuple):
-  """What the backward pass needs of each step, and the outputs.
+  """What the backward pass needs of each step, and the last hidden state.
 
   Attributes:
-    hidden_tm1: [D, n, H, rows], before the step.
-    cell_tm1: [D, n, H, rows], before the step.
-    gates: i, f, g, o [D, n, H, rows] each, or none.
+    hidden_tm1: [D, n, H, rows], hidden states before each step.
+    cell_tm1: [D, n, H, rows], cell states before each step.
+    gates: i, f, g, o [D, n, H, rows] each, or empty if not saved.
     last: [n, H, rows], the hidden state after the last step.
   """
 
@@ -52,7 +52,7 @@ class Kept(NamedTuple):
 
   @property
   def hidden(self) -> Array:
-    """The hidden states after the steps, [D, n, H, rows]."""
+    """The hidden states after each step, [D, n, H, rows]."""
     return jnp.concatenate([self.hidden_tm1[1:], self.last[None]])
 
 
@@ -85,7 +85,7 @@ class Walk:
     return jnp.zeros((count, size - self.inputs, self.x.shape[-1]), dtype)
 
   def gates(self, x: Array, hidden: Array) -> tuple[Array, ...]:
-    """Returns i, f, g and o of a step, [n, H, rows] each in compute dtype."""
+    """Returns a step's activated gates i, f, g and o, [n, H, rows] each."""
     joint = jnp.concatenate([x, hidden], 1)
     gates = self.product('nkg,nkr->ngr', self.matrix, joint) + self.bias
     return lstm_direction.squash(gates, self.narrow)
@@ -94,8 +94,9 @@ class Walk:
     """Runs all steps.
 
     Args:
-      emit: `(carry, gates, hidden)` to what is stored of a step; the carry is
-        the hidden and the cell state before it.
+      emit: maps `(carry, gates, hidden)` to what is stored of a step; `carry`
+        is the hidden and the cell state before it, `hidden` the hidden state
+        after it.
 
     Returns:
       The hidden state after the last step, and what was emitted, [D, ...].
@@ -134,8 +135,9 @@ def backpropagate(
 ) -> tuple[list[DirectionWeights], Array]:
   """Backpropagates through time in n directions.
 
-  Products over steps are computed a block at a time: one product over all steps
-  would need the gradients of all gates at once, doubling the memory.
+  Products over steps are computed for one block of steps at a time: one product
+  over all steps would need the gates' gradients of all steps at once and so
+  double the memory.
 
   Args:
     walk: the directions, with their weights and inputs.
@@ -143,7 +145,8 @@ def backpropagate(
     d_output: maps a step to the gradient of that step's output, [n, H, rows].
 
   Returns:
-    The gradients of the weights of each, and of the inputs [D, n, I, rows].
+    The gradients of each direction's weights, and of the inputs
+    [D, n, I, rows].
   """
   steps, count, size, rows = kept.hidden_tm1.shape
   block, wide = _block_of(steps), walk.wide
@@ -179,7 +182,10 @@ def backpropagate(
 def _step_back(
   walk: Walk, d_output: Callable[[Array], Array], block: int
 ) -> Callable:
-  """Returns the function of a backward step; it stores the gates' gradients."""
+  """Returns the function of a backward step, for `jax.lax.scan`.
+
+  It writes the gates' gradients into the carried buffer of `block` steps.
+  """
   wide = walk.wide
 
   def back(carry, given):
@@ -210,7 +216,7 @@ def _step_back(
 def _contract(
   walk: Walk, x: Array, hidden_tm1: Array, d_gates: Array
 ) -> tuple[DirectionWeights, Array]:
-  """Computes gradients of weights and inputs from gradients of some gates."""
+  """Computes a block's gradients of weights and inputs from those of gates."""
   d_weights = DirectionWeights(
     input=walk.product('snir,ngsr->nig', x, d_gates),
     hidden=walk.product('snhr,ngsr->nhg', hidden_tm1, d_gates),
@@ -221,18 +227,18 @@ def _contract(
 
 
 def _block_of(steps: int) -> int:
-  """Returns the largest divisor up to `_MOST_STEPS` and half of the steps."""
+  """Returns the largest divisor of steps up to `_MOST_STEPS` and steps / 2."""
   most = max(min(_MOST_STEPS, steps // 2), 1)
   return next(x for x in range(most, 0, -1) if steps % x == 0)
 
 
 def _together(forward: Array, reverse: Array) -> Array:
-  """Stacks two [D, ...] in the order of days into [D, 2, ...] by step."""
+  """Stacks two arrays [D, ...] by day into one [D, 2, ...] by step."""
   return jnp.stack([forward, reverse[::-1]], 1)
 
 
 def _apart(steps: Array) -> tuple[Array, Array]:
-  """Splits [D, 2, ...] by step into two [D, ...] in the order of days."""
+  """Splits an array [D, 2, ...] by step into two [D, ...] by day."""
   return steps[:, 0], steps[::-1, 1]
 
 
@@ -242,7 +248,10 @@ def _first(plan: Plan, weights: Sequence[DirectionWeights], x: Array) -> Walk:
 
 
 def _dropped(plan: Plan, both: tuple[Array, ...], keys: Array | None) -> Array:
-  """Returns the second layer's input, [D, 2H, rows], after dropout."""
+  """Joins parts to [D, 2H, rows] and applies the dropout between the layers.
+
+  The parts are the second layer's inputs, or their gradients.
+  """
   span = Span(0, both[0].shape[0], False)
   return Input(both, keys, plan.dropout_rate).whole(span)
 
@@ -266,16 +275,16 @@ def outputs(
   x: Array,
   keys: Array | None,
 ) -> list[Array]:
-  """Returns the last days' outputs of both directions.
+  """Returns the second layer's outputs on the last days.
 
   Args:
-    plan: static.
+    plan: static settings.
     weights: of the four directions, as in `recurrent.Weights`.
     x: [D, I, rows] in the compute dtype.
     keys: of the dropout between the layers, or None.
 
   Returns:
-    [pooled days, H, rows] of each direction of the second layer.
+    [pooled days, H, rows] for each direction.
   """
   both = _apart(_first(plan, weights, x).hidden())
   second, last = _second(plan, weights, _dropped(plan, both, keys))
@@ -289,7 +298,7 @@ def forward(
   x: Array,
   keys: Array | None,
 ) -> tuple[list[Array], tuple[Kept, Kept, Trace]]:
-  """As `outputs`, also returning what the backward pass needs."""
+  """Computes `outputs`, and also returns what the backward pass needs."""
   first = _first(plan, weights, x).keep()
   dropped = _dropped(plan, _apart(first.hidden), keys)
   second, last = _second(plan, weights, dropped)
@@ -308,13 +317,13 @@ def backward(
   """Backpropagates through time in both layers.
 
   Args:
-    plan: static, as in `outputs`, like weights, x and keys.
+    plan: static settings; this and weights, x and keys are as in `forward`.
     weights: of the four directions.
     x: [D, I, rows].
     keys: of the dropout, or None.
     kept: returned by `forward`.
-    d_halves: the gradient of an output of each direction, [H, rows], equal on
-      all pooled days.
+    d_halves: for each direction of the second layer, the gradient of its output
+      on any pooled day, [H, rows]; it is the same on all of them.
 
   Returns:
     The gradients of the weights of the four directions, and of x.

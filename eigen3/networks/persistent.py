@@ -1,10 +1,11 @@
-"""The recurrent core around loops that only multiply hidden states.
+"""The LSTM around kernels whose loops multiply nothing but hidden states.
 
-All other products are computed for whole windows: inputs times weights before a
-loop, the backward pass's gates from inputs and stored hidden states, gradients
-of weights and inputs after it. Only hidden states and cells are stored for the
-backward pass. Rows come before units, as kernels read them, and are padded with
-zeros, whose gradients are zeros.
+All other products are computed for whole windows: before a loop, inputs times
+weights and, in the backward pass, the gates from inputs and stored hidden
+states; after it, the gradients of weights and inputs. Only hidden states and
+cells are stored for the backward pass. Rows come before units, as the kernels
+read them. Rows of zeros are added up to a multiple of `Loops.rows`; as their
+outputs are dropped, their gradients are 0.
 """
 
 import math
@@ -18,8 +19,8 @@ from eigen3.networks.lstm_cell import Loops
 from eigen3.networks.lstm_direction import DirectionWeights, Plan
 from eigen3.types import Array
 
-_DAYS_OF_PART = 8  # a sum over all days is split into such parts
-_ALIGNED = 8  # inner sizes of products are multiples of it
+_DAYS_OF_PART = 8  # days in each part of a sum over all days
+_ALIGNED = 8  # inner sizes of products are padded to multiples of this
 _BOTH = (False, True)  # `reverse` of a layer's two directions
 
 # Hidden states and cells of G directions, [G, T, rows, H] each.
@@ -27,7 +28,7 @@ Trace = tuple[Array, Array]
 
 
 def pooled(plan: Plan, weights, x: Array, keys: Array | None) -> Array:
-  """As `recurrent.pooled_lstm`, but [2H, rows]; x is in the compute dtype."""
+  """Computes `recurrent.pooled_lstm` as [2H, rows], for x in compute dtype."""
   rows = x.shape[-1]
   x, keys = _prepare(plan, x, keys)
   first, last = weights[:2], plan.pooled_days
@@ -39,7 +40,7 @@ def pooled(plan: Plan, weights, x: Array, keys: Array | None) -> Array:
 
 
 def forward(plan: Plan, weights, x: Array, keys: Array | None):
-  """As `pooled`, also returning the traces that `backward` needs."""
+  """Computes `pooled`, and also returns the traces that `backward` needs."""
   rows, last = x.shape[-1], plan.pooled_days
   x, keys = _prepare(plan, x, keys)
   traces = [_trace(plan, weights[:2], x, _BOTH)]
@@ -61,15 +62,15 @@ def backward(
   """Backpropagates through both layers.
 
   Args:
-    plan: static; as in `forward`, like weights, x and keys.
+    plan: static settings; this and weights, x and keys are as in `forward`.
     weights: of the four directions.
     x: [D, I, rows].
     keys: [rows, 2] or None.
     traces: returned by `forward`.
-    d_pooled: gradient of its output, [2H, rows].
+    d_pooled: gradient of the output of `forward`, [2H, rows].
 
   Returns:
-    The gradients of the weights, in their order, and of x.
+    The gradients of the weights, in the order of `weights`, and of x.
   """
   rows, last = x.shape[-1], plan.pooled_days
   x, keys = _prepare(plan, x, keys)
@@ -98,7 +99,7 @@ def backward(
 def _prepare(
   plan: Plan, x: Array, keys: Array | None
 ) -> tuple[Array, Array | None]:
-  """Returns x as [D, rows, I], and keys, both with padded rows."""
+  """Returns x as [D, rows, I], and the keys, both with padded rows."""
   multiple = _loops(plan).rows
   x = parallel.pad_to_multiple(jnp.swapaxes(x, 1, 2), multiple, 1)
   if keys is not None:
@@ -125,13 +126,16 @@ def _keep(plan: Plan, keys: Array, x: Array) -> Array:
 
 
 def _pool(plan: Plan, ahead: Array, back: Array, rows: int) -> Array:
-  """Averages hidden states [1, days, rows, H] of two directions over days."""
+  """Averages outputs [1, days, rows, H] of two directions, to [2H, rows]."""
   both = jnp.concatenate([ahead[0], back[0]], -1)
   return both.mean(0, dtype=plan.policy.output_dtype)[:rows].T
 
 
 def _d_halves(plan: Plan, d_pooled: Array) -> Array:
-  """Returns the gradient of a day's output of each direction, [2, rows, H]."""
+  """Returns the gradient of both directions' output on any pooled day.
+
+  It is [2, rows, H], the same on all pooled days.
+  """
   d_rows = (d_pooled / plan.pooled_days).T.astype(plan.policy.compute_dtype)
   d_rows = parallel.pad_to_multiple(d_rows, _loops(plan).rows, 0)
   return jnp.stack(jnp.split(d_rows, 2, -1))
@@ -159,7 +163,7 @@ def _trace(
   x: Array,
   reverse: tuple[bool, ...],
 ) -> Trace:
-  """Returns hidden states and cells of all days."""
+  """Runs G directions; returns hidden states and cells of all days."""
   hidden, cells = _walk(plan, weights, x, reverse, x.shape[0], True)
   assert cells is not None
   return hidden, cells
@@ -176,12 +180,12 @@ def _walk_back(
   """Backpropagates through G directions.
 
   Args:
-    plan: static.
-    weights: of G directions.
-    x: their inputs, [T, rows, I].
+    plan: static settings.
+    weights: of the G directions.
+    x: their common inputs, [T, rows, I].
     trace: their hidden states and cells.
     d_hidden: gradient of their outputs, [G, T, rows, H].
-    reverse: for each, whether it runs from the last day to the first.
+    reverse: for each direction, whether it runs from the last day to the first.
 
   Returns:
     Gradients of the weights, and of the inputs [T, rows, I].
@@ -210,7 +214,7 @@ def _walk_back(
 
 
 def _before(hidden: Array, reverse: tuple[bool, ...]) -> Array:
-  """Returns hidden states before each step from those after it."""
+  """Turns hidden states after each step into those before each step."""
   edge = jnp.zeros_like(hidden[0, :1])
   return jnp.stack(
     [
@@ -221,7 +225,10 @@ def _before(hidden: Array, reverse: tuple[bool, ...]) -> Array:
 
 
 def _joint(x: Array, before: Array | None, directions: int) -> Array:
-  """Returns the operand of `_matrix`, [G, T, rows, K].
+  """Joins what the rows of `_matrix` are multiplied by, [G, T, rows, K].
+
+  K is the size of inputs, hidden states and a 1 for the bias, padded with zeros
+  to a multiple of `_ALIGNED`.
 
   Args:
     x: inputs, [T, rows, I].
@@ -242,7 +249,7 @@ def _joint(x: Array, before: Array | None, directions: int) -> Array:
 def _matrix(
   plan: Plan, weights: Sequence[DirectionWeights], with_hidden: bool
 ) -> Array:
-  """Stacks weights and bias of G directions, [G, K, 4H]."""
+  """Stacks weights and bias of G directions, [G, K, 4H]; K as in `_joint`."""
   of_each = [
     jnp.concatenate(
       [w.input, w.hidden, w.bias[None]]
@@ -256,7 +263,10 @@ def _matrix(
 
 
 def _product(joint: Array, matrix: Array, dtype) -> Array:
-  """Multiplies [G, T, rows, K] by [G, K, 4H]; sums in float32 or wider."""
+  """Multiplies [G, T, rows, K] by [G, K, 4H]; the result has `dtype`.
+
+  The sums are in float32 or wider.
+  """
   return jnp.einsum(
     'gtrk,gkz->gtrz', joint, matrix, preferred_element_type=dtype
   )
@@ -265,8 +275,8 @@ def _product(joint: Array, matrix: Array, dtype) -> Array:
 def _sum_of_products(x: Array, y: Array, dtype) -> Array:
   """Contracts [G, T, rows, K] and [G, T, rows, Z] over T and rows: [G, K, Z].
 
-  In parts: the result is small, so one product would occupy only a few of a
-  GPU's multiprocessors.
+  Sums first over parts of the days: the result is small, so a single product
+  would occupy only a few of a GPU's multiprocessors.
   """
   days = math.gcd(x.shape[1], _DAYS_OF_PART)
   x, y = (z.reshape(len(z), -1, days, *z.shape[2:]) for z in (x, y))

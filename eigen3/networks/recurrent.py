@@ -1,9 +1,9 @@
 """A two-layer bidirectional LSTM that computes only the days that are used.
 
-Only the mean of the last few steps leaves the core. The second layer's
-reverse direction starts at the last step, so it runs only those steps:
-values and gradients equal those of the full pass. A hand-written backward
-pass combines those of the four directions.
+The result is the mean of the outputs of the last few days. The second layer's
+reverse direction starts at the last day, so it runs over those few days only;
+values and gradients equal those of a run over all days. The backward pass of
+both layers is written by hand and calls those of the four directions.
 """
 
 import functools
@@ -47,9 +47,9 @@ def pooled_lstm(
   layers; Eigen2 pools 3 days.
 
   Args:
-    plan: static.
+    plan: static settings.
     weights: parameters of the four directions.
-    x: [D, I, rows], time first.
+    x: [D, I, rows], time first; each row is a sequence.
     keys: uint32 [rows, 2], of the dropout between the layers, or None.
 
   Returns:
@@ -69,9 +69,10 @@ def pooled_lstm(
 
 
 def _at_precision(function: Callable) -> Callable:
-  """Computes products at the plan's precision.
+  """Wraps a function to compute products at the plan's precision.
 
-  JAX traces the passes of a custom derivative outside the caller's context.
+  JAX traces the passes of a custom derivative outside the caller's context, so
+  each of them has to set the precision.
   """
 
   @functools.wraps(function)
@@ -85,7 +86,7 @@ def _at_precision(function: Callable) -> Callable:
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 @_at_precision
 def _core(plan: Plan, weights: Weights, x: Array, keys: Array | None) -> Array:
-  """As `pooled_lstm`, but [2H, rows], and x is in the compute dtype."""
+  """Computes `pooled_lstm` as [2H, rows], for x in the compute dtype."""
   if plan.loops:
     return persistent.pooled(plan, weights, x, keys)
   if plan.together:
@@ -102,7 +103,7 @@ def _core(plan: Plan, weights: Weights, x: Array, keys: Array | None) -> Array:
 
 @_at_precision
 def _core_forward(plan: Plan, weights: Weights, x: Array, keys: Array | None):
-  """As `_core`, also returning what the backward pass needs."""
+  """Computes `_core`, and also returns what the backward pass needs."""
   if plan.loops:
     pooled, kept = persistent.forward(plan, weights, x, keys)
     return pooled, (weights, x, keys, kept)
@@ -145,7 +146,7 @@ def _core_backward(plan: Plan, residuals, d_pooled: Array):
       zip(second(inputs), traces[2:], strict=True)
     )
   )
-  # The last days were read by both directions.
+  # Both directions read the last days.
   d_inputs = jax.lax.dynamic_update_slice(
     d_inputs, d_inputs[pooled_from:] + d_last, (pooled_from, 0, 0)
   )
@@ -181,7 +182,7 @@ def _layers(plan: Plan, weights: Weights, x: Array):
     Span(0, days, False),
     Span(0, days, True),
   )
-  # The earlier days of the last direction are never read.
+  # The last direction's outputs on earlier days are never read.
   short = Span(days - plan.pooled_days, days, True)
 
   def layer(k, spans):

@@ -35,11 +35,11 @@ def write(
     title: of the page.
     results: by name of a cell (a program with settings, run with several
       seeds), as for `cells_table.lines`.
-    asked: how results were judged: seeds, goals, repeats, draws.
-    said: lines below the table.
+    asked: settings by which results were judged: seeds, goals, repeats, draws.
+    said: lines of text below the table.
     pictures: further SVG elements, by title.
     remark: caveats for every reader.
-    commits: of the code of the runs; '' if unknown.
+    commits: Git commits of the runs' code; '' if unknown.
     first: primary comparisons, as for `primary_table.lines`.
   """
   workdir = path.parent
@@ -108,7 +108,7 @@ def _primary(first: Mapping[str, Any]) -> dict[str, Any]:
 def _verdict(
   results: Mapping[str, Mapping[str, Any]], first: Mapping[str, Any] | None
 ) -> str:
-  """Returns how many goals are met, as a sentence; '' if none was set."""
+  """Returns how many comparisons and goals are met; '' if there are none."""
   parts = []
   asked = {
     'primary comparison': [

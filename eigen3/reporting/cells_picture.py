@@ -10,7 +10,7 @@ _ROW, _PAGE_ROW = 0.34, 0.26  # inches, in the picture and on a page
 _NAME_WIDTH = 24  # letters
 _AGENT = '#1b4f9c'
 _UNSURE = '#9aa7bd'
-_SURE = 0.01  # of p
+_SURE = 0.01  # p below which a difference has a colour
 
 
 def draw_cells(
@@ -19,7 +19,7 @@ def draw_cells(
   title: str,
   remark: str,
 ) -> None:
-  """Draws a row for each cell.
+  """Draws a row for each cell: profits, and excess over random entry.
 
   Args:
     path: of a PNG file.
@@ -89,7 +89,7 @@ def _name_rows(axes, results: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def _profits(axes, row: int, cell: Mapping[str, Any]) -> None:
-  """Draws seeds, their mean with its interval, and the controls."""
+  """Draws profits: of seeds, their mean with its interval, and controls."""
   profit = cell['profit']
   for name, mean in cell['profits'].items():
     if name in drawing.CONTROLS:

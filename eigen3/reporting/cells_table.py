@@ -1,4 +1,4 @@
-"""Tables of the results of cells, a line each."""
+"""Tables of the results of cells, one line per cell."""
 
 import math
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ def lines(results: Mapping[str, Mapping[str, Any]]) -> str:
 def groups(
   results: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, dict[str, Mapping[str, Any]]]:
-  """Groups cells by the title of their table, '' if they have none."""
+  """Groups cells by the title of their table; '' is a table without title."""
   found: dict[str, dict[str, Mapping[str, Any]]] = {}
   for name, cell in results.items():
     found.setdefault(cell.get('group', ''), {})[name] = cell
@@ -32,19 +32,21 @@ def groups(
 
 
 def rows(results: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
-  """Returns the head of a table of cells and a row for each.
+  """Returns the head of a table of cells and a row for each cell.
 
   Profits are shares of initial cash: their mean with Student's interval, and
-  their interquartile mean with a bootstrap interval. A market is solved if half
-  of the profit of a reference policy is earned, see `profiles.YARDSTICKS`.
-  Shares are of the profits of the informed policy and of account-aware
-  momentum. Differences from other controls are those of mean daily returns,
-  scaled to a year, followed by their p-value.
+  their interquartile mean (IQM) with a bootstrap interval. A market is solved
+  if half of the profit of a reference policy is earned, see
+  `profiles.YARDSTICKS`. The columns `of informed` and `of momentum` are profit
+  as a share of the profit of these controls. The columns `over ...` are
+  differences from controls in mean daily return, scaled to a year, followed by
+  their p-value.
 
   Args:
     results: by the name of the cell, the result of `pooled.pool` and:
       `missing`, seeds without a finished run; `not_compared`, cells that lack a
-      seed of this cell's finished runs; and `goal`.
+      seed of this cell's finished runs; and, where there are any, `goal`
+      (`words` and `met`) and `group`, the title of the table.
   """
   head = [
     '', 'seeds', 'profit', '95 %', 'IQM', '95 % of IQM', 'solved',
@@ -73,7 +75,7 @@ def comparisons(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _of_yardstick(cell: Mapping[str, Any], name: str) -> str:
-  """Describes the share of the profit of a yardstick of `patience`."""
+  """States the share of a yardstick's profit; '' for other names."""
   if name not in patience.NAMES:
     return ''
   return f'; {_share(cell["shares"][name])} of its {cell["profits"][name]:+.1%}'
@@ -100,7 +102,7 @@ def _row(name: str, cell: Mapping[str, Any]) -> list[str]:
 
 
 def _over_seeds(found: Mapping[str, Any]) -> str:
-  """Returns the share of markets that got better, and the detectable effect."""
+  """States the share of better markets, and the detectable effect."""
   if 'detectable' not in found:
     return ''
   return (

@@ -15,11 +15,11 @@ def draw_comparison(
   title: str,
   remark: str,
 ) -> None:
-  """Draws equity on validation and held-out days, and the training slices.
+  """Draws equity on validation and held-out days, and profits on slices.
 
   Args:
     path: of a PNG file.
-    comparison: results to draw.
+    comparison: the results to draw; held-out days may be missing.
     title: of the whole picture.
     remark: text below it.
   """

@@ -42,7 +42,7 @@ _AGENTS = (
 )
 _REMARK_WIDTH = 140  # letters of a line below the picture
 _NAME_WIDTH = 28  # letters of a policy's name
-_LEAST_STEP = 0.08  # of an axis, between two numbers beside it
+_LEAST_STEP = 0.08  # between two numbers along an axis, as a share of it
 
 
 @contextlib.contextmanager
@@ -91,7 +91,7 @@ def shown(name: str) -> str:
 
 
 def shortened(name: str, width: int = _NAME_WIDTH) -> str:
-  """Shortens a name to `width` letters; both of its ends are kept."""
+  """Shortens a name to at most `width` letters; keeps both of its ends."""
   if len(name) <= width:
     return name
   half = (width - 1) // 2
@@ -101,7 +101,7 @@ def shortened(name: str, width: int = _NAME_WIDTH) -> str:
 def equity(
   axes, results: Results, title: str, colours: Mapping[str, str]
 ) -> None:
-  """Draws profit over time; for many backtests the mean and middle 90 %."""
+  """Draws profit over time; of many backtests the mean and middle 90 %."""
   for name, backtests in results.items():
     colour = colours.get(name)
     curves = np.stack([_relative(b) for b in backtests])
@@ -182,7 +182,7 @@ def number_wholly(axes, unit: str) -> None:
 
 
 def apart(values: Sequence[float], drawn: Sequence[float]) -> list[float]:
-  """Returns the values whose labels do not overlap on a log axis.
+  """Selects values whose labels do not overlap on a log axis.
 
   Args:
     values: to be labelled, above 0.

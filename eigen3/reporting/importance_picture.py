@@ -22,7 +22,7 @@ def draw_importance(
   columns: Sequence[str],
   title: str,
 ) -> None:
-  """Draws the attention to columns, and its history.
+  """Draws the mean attention to columns, and that of each generation.
 
   Args:
     path: of a PNG file, 1200 pixels wide.
@@ -63,7 +63,7 @@ def elements(
 ) -> dict[str, str]:
   """Returns the attention in each generation for a page, as SVG by name.
 
-  Args and errors are those of `draw_importance`.
+  Arguments are those of `draw_importance`.
   """
   history = _shares_of(np.asarray(history, np.float64))
   mean = np.nan_to_num(history[-1])
@@ -116,7 +116,7 @@ def _bars(
 
 
 def _moves(axes, history: np.ndarray, names: Sequence[str] = ()) -> None:
-  """Draws shares [G, n] of columns, with their names if there are any."""
+  """Draws shares [G, n] of n columns, with their names if given."""
   drawing.name_axes(axes, 'Their share in each generation')
   num_generations, count = history.shape
   known = history[np.isfinite(history)]

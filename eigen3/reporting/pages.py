@@ -23,8 +23,9 @@ def write(
   Args:
     path: of an HTML file; written atomically.
     template: path of the template.
-    content: its variables; a missing one raises jinja2.UndefinedError.
-    filters: its filters, by name.
+    content: the template's variables; a missing one raises
+      jinja2.UndefinedError.
+    filters: the template's filters, by name.
   """
   environment = jinja2.Environment(
     loader=jinja2.FileSystemLoader([template.parent, _SHARED]),

@@ -97,8 +97,8 @@ def elements(
 ) -> dict[str, str]:
   """Returns each panel for a page, as SVG by name.
 
-  Hyperparameters that never change are left out. Args and errors are those of
-  `draw_population`.
+  Hyperparameters that never change are left out. Arguments and errors are those
+  of `draw_population`.
   """
   generations = generations.reindex(
     columns=[*dict.fromkeys([*generations.columns, *GENERATION_COLUMNS])]
@@ -170,7 +170,7 @@ def _knows_selection(members: pd.DataFrame, generations: pd.DataFrame) -> bool:
 
 
 def _rows(panels: Mapping[str, Any]) -> list[list[str]]:
-  """Returns rows of panels' names; a name repeats over its width."""
+  """Returns rows of 6 names of panels; wide panels repeat their name."""
   of_selection = [
     ['founders'] * 6,
     ['retest'] * 2 + ['gains'] * 2 + ['distances'] * 2,
@@ -295,7 +295,7 @@ def _errors(axes, members: pd.DataFrame) -> None:
 
 
 def _founders(axes, members: pd.DataFrame, generations: pd.DataFrame) -> None:
-  """Draws which first agents the members and the champion descend from."""
+  """Draws which founders the members and the champion descend from."""
   counts = members.groupby(['generation', 'founder']).size().unstack()
   shares = 100 * counts.fillna(0).div(counts.sum(axis=1), axis=0)
   # The most successful at the bottom; neighbours differ in shade.
@@ -437,7 +437,7 @@ def _hyperparameter(axes, members: pd.DataFrame, name: str) -> None:
 
 
 def _line(axes, table: pd.DataFrame, values: pd.Series) -> None:
-  """Draws a curve over generations, with markers that show a single one too."""
+  """Draws a curve over generations, with markers in case there is only one."""
   axes.plot(
     table['generation'],
     values,

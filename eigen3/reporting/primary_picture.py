@@ -11,7 +11,7 @@ from eigen3.reporting import drawing, svg
 
 _OURS, _THEIRS = '#1b4f9c', '#c2570c'
 _THRESHOLDS = np.linspace(-0.5, 1.5, 201)
-_WIDTH = 4.6  # inches, so that a phone shows letters that can be read
+_WIDTH = 4.6  # inches; letters stay readable on a phone
 
 
 def file_of(name: str) -> str:
@@ -25,9 +25,10 @@ def draw_comparison(
   """Draws a comparison whose runs are all finished.
 
   The upper panel shows the difference of each pair of cells on each market, the
-  mean with its 95 % interval, and the margin. The lower panels show, for each
-  pair with a yardstick, the share of markets that reach a part of its profit,
-  with pointwise 95 % intervals.
+  mean with its 95 % interval, and the margin. There is a lower panel for each
+  pair with a yardstick. It shows the share of markets on which at least a
+  fraction of the yardstick's profit is earned, by that fraction, with pointwise
+  95 % intervals.
 
   Args:
     path: of a PNG file.
@@ -44,7 +45,7 @@ def draw_comparison(
 
 
 def elements(name: str, found: Mapping[str, Any]) -> dict[str, str]:
-  """Returns the pictures for an HTML page, SVG by title."""
+  """Returns the panels for an HTML page, SVG by title."""
   figure, axes = svg.new(0.3 + _height(found))
   _differences(axes, found)
   svg.name_axes(axes, f'{name}: differences, a dot a market')
@@ -62,7 +63,7 @@ def elements(name: str, found: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _pairs(found: Mapping[str, Any]) -> list[dict[str, Mapping[str, Any]]]:
-  """Returns what `solved` has on each pair of cells with a yardstick."""
+  """Returns the entries of `solved` for each pair with a yardstick."""
   solved = found['solved']
   pairs = [
     {ours: solved['ours'][ours], theirs: solved['theirs'][theirs]}

@@ -10,7 +10,7 @@ _WORDS = {True: 'met', False: 'not met', None: 'open'}
 
 
 def rows(comparisons: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
-  """Returns the head of a table of primary comparisons and a row for each.
+  """Returns the head of a table and a row for each primary comparison.
 
   Numbers are shown only for comparisons whose runs are all finished.
 
@@ -34,7 +34,7 @@ def questions(comparisons: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 
 def naming(named: Mapping[str, Any]) -> str:
-  """States the commit that names the comparisons, and if runs came later.
+  """States which commit names the comparisons, and if runs came later.
 
   Args:
     named: see `named` of `experiments/ladder/primary.py`.
@@ -57,7 +57,7 @@ def lines(first: Mapping[str, Any]) -> str:
   """Returns table, hypotheses and commit as text.
 
   Args:
-    first: `comparisons` and `named`.
+    first: `comparisons`, see `rows`, and `named`, see `naming`.
   """
   comparisons = first['comparisons']
   asked = [f'{k}: {v}' for k, v in questions(comparisons).items()]
@@ -86,7 +86,7 @@ def _row(name: str, found: Mapping[str, Any]) -> list[str]:
 
 
 def _solved(found: Mapping[str, Mapping[str, Any]]) -> str:
-  """Returns the number of markets that each side solves, in all its cells."""
+  """Returns how many markets each side solves in all its cells, as text."""
   known = {
     side: [solved for solved in cells.values() if solved]
     for side, cells in found.items()

@@ -22,7 +22,7 @@ _TEMPLATE = pathlib.Path(__file__).with_suffix('.html')
 _BLUE, _ORANGE = (74, 134, 197, 255), (240, 110, 30, 255)
 _COLOURS = np.array([(0, 0, 0, 0), _BLUE, _BLUE, _ORANGE], np.uint8)
 _MOST_YEARS = 12  # labels below the picture
-_SHOWN = 10  # places of a finding; the JSON file has all
+_SHOWN = 10  # places listed for a finding; the JSON file has all
 
 
 def write(
@@ -91,14 +91,14 @@ def _staircase(coverage: np.ndarray) -> np.ndarray:
 
 
 def _picture(coverage: np.ndarray) -> str:
-  """Returns the coverage [C, bins] as a PNG in base64, a pixel a cell."""
+  """Returns the coverage [C, bins] as a PNG in base64, a pixel per entry."""
   buffer = io.BytesIO()
   mpl_image.imsave(buffer, _COLOURS[coverage], format='png')
   return base64.b64encode(buffer.getvalue()).decode()
 
 
 def _years(days: tuple[str, ...]) -> list[tuple[str, float]]:
-  """Returns labels (year, its begin in % of the width) of some years."""
+  """Returns labels of some years: (year, its start in % of the width)."""
   years = [day[:4] for day in days]
   firsts = [
     i

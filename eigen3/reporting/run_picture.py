@@ -24,9 +24,9 @@ def draw_run(
   Args:
     path: of a PNG file.
     metrics: the run's metrics.csv; its first column is the x axis.
-    validation: controls on the validation days.
-    judged: agent and controls on the days whose equity is drawn.
-    equity_title: title of the panel, with the days.
+    validation: backtests of the controls on the validation days.
+    judged: backtests of agent and controls on the days whose equity is drawn.
+    equity_title: title of the panel with the equity.
     title: of the whole picture.
     remark: text below it, for caveats about the data.
   """

@@ -11,7 +11,7 @@ from eigen3.reporting import drawing, pages, svg
 from eigen3.reporting.tables import aligned
 
 _TEMPLATE = pathlib.Path(__file__).with_suffix('.html')
-_SEEN = 0.05  # largest p of what is called seen
+_SEEN = 0.05  # an effect is called seen if its p is below this
 _WORDS = {
   'ic': 'rank IC',
   'adjusted_ic': 'after risk',
@@ -28,17 +28,19 @@ def write(
   lines: Sequence[str],
   drawn: Mapping[str, str],
 ) -> str:
-  """Writes the page; returns the same as text.
+  """Writes the page, and returns its contents as text, without pictures.
 
   Args:
     path: of an HTML file.
-    results: `years`, `preset`, `asked`, `commits`, `programs` (their settings),
-      `common` settings, programs that start `cold`, a `remark`, and `chosen`
-      (see experiments/jobs/naming.py); and either `policies` (see
+    results: `years`, the held-out years; `preset`; `asked`, settings by which
+      results were judged; `commits` of the runs' code; `programs`, the settings
+      of each; `common`, settings of all; `cold`, the programs that do not start
+      from the fold before; `remark`, caveats; `chosen`, see
+      experiments/jobs/naming.py; and either `policies` (see
       experiments/study/joined.py) and `main`, the policy of the verdict, or
       `planted` (see experiments/study/planted.py).
-    lines: what else is to be said.
-    drawn: SVG elements, by what they show.
+    lines: further lines of text.
+    drawn: SVG elements, by title.
   """
   years = results['years']
   title = f'Walk-forward study {years[0]} to {years[-1]}, {results["preset"]}'
@@ -96,13 +98,13 @@ def verdict(results: Mapping[str, Any]) -> str:
 def pictures(
   policies: Mapping[str, Mapping[str, Any]], main: str, excess: pd.DataFrame
 ) -> dict[str, str]:
-  """Returns the pictures of a study as SVG, by what they show.
+  """Returns the pictures of a study as SVG, by title.
 
   Args:
     policies: see `write`.
     main: the policy of the verdict.
-    excess: of its account over matched entries, cumulative; `date`, `excess`,
-      `low` and `high`.
+    excess: cumulative excess return of the account of `main` over random
+      entries of the same risk; columns `date`, `excess`, `low` and `high`.
   """
   drawn = {
     'Rank IC by year': svg.of_axes(
@@ -138,7 +140,7 @@ def _is_seen(found: Mapping[str, Any]) -> bool:
 
 
 def _caveats(results: Mapping[str, Any]) -> list[str]:
-  """Returns what a reader must know of the years and of survivors."""
+  """Returns caveats about years looked at before and survivorship bias."""
   if 'planted' in results:
     return ['days are shuffled: nothing here is of real markets']
   caveats = []
@@ -244,7 +246,7 @@ def _account_table(policies: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tried(results: Mapping[str, Any]) -> list[tuple[str, str]]:
-  """Returns each program's settings, and the IC that they came to."""
+  """Returns (program, its settings, rank IC and time as text) for each."""
   rows = []
   for name, changes in results['programs'].items():
     found = results.get('policies', {}).get(name)
@@ -261,7 +263,7 @@ def _tried(results: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _chosen(chosen: Mapping[str, Any]) -> str:
-  """States when the settings were committed, and if runs came later."""
+  """States which commit has the settings, and if runs came later."""
   file, commit = chosen['file'], chosen['commit']
   if not commit:
     return f'not in the last commit of {file}, so it is not known when'

@@ -1,4 +1,4 @@
-"""Pictures of a page, as SVG that adapts to the page's colours."""
+"""Pictures for HTML pages, as SVG that adapts to the page's colours."""
 
 import io
 import textwrap
@@ -46,7 +46,13 @@ def name_axes(axes, title: str) -> None:
 def of_axes(
   name: str, height: float, draw: Callable[[mpl_axes.Axes], None]
 ) -> str:
-  """Returns the picture that `draw` makes, in the style of a page."""
+  """Returns what `draw` draws on new axes, as SVG for a page.
+
+  Args:
+    name: see `element`.
+    height: of the figure, inches.
+    draw: draws on the axes, and sets their title and legend.
+  """
   figure, axes = new(height)
   draw(axes)
   name_axes(axes, axes.get_title(loc='left'))
@@ -75,10 +81,10 @@ def legend_below(axes, columns: int = 2) -> None:
 
 
 def element(figure: mpl_figure.Figure, name: str) -> str:
-  """Returns the picture as SVG; black becomes the page's text colour.
+  """Returns a figure as SVG; black becomes the page's text colour.
 
   Args:
-    figure: to be drawn.
+    figure: the finished figure.
     name: unique on the page, because references inside an SVG are global.
   """
   for axes in figure.axes:

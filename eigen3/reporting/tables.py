@@ -80,8 +80,8 @@ def best_members(members: pd.DataFrame, generation: int, count: int = 5) -> str:
 
   Args:
     members: one row per generation and member.
-    generation: to describe.
-    count: the most members.
+    generation: the generation to describe.
+    count: the largest number of members.
 
   Returns:
     A line of titles and one for each member; '-' if a value is unknown.
@@ -112,7 +112,7 @@ def columns_by_importance(
 ) -> str:
   """Returns the most important columns and the number of ignored ones, as text.
 
-  Args and errors are those of `importance.describe`.
+  Arguments and errors are those of `importance.describe`.
   """
   found = importance.describe(mean, below, columns, persistent)
   shares = [share for _, share in found['top']]

@@ -1,15 +1,15 @@
-"""Atomic checkpoints of the whole state, written in the background.
+"""Atomic checkpoints of a run's whole state, written in the background.
 
-The latest ones and the best are kept. A checkpoint is a folder of `state.npz`,
-the state's arrays, and `metadata.json`. It is written under a temporary name,
-read back and then renamed; only then is an older one removed. A zip file
-detects a changed byte, but not one of its own index: so the metadata hold a
-digest of all arrays and a checksum of themselves. A damaged checkpoint is
-skipped.
+The latest checkpoints and the best one are kept. A checkpoint is a folder with
+`state.npz`, the state's arrays, and `metadata.json`. It is written under a
+temporary name, read back and then renamed; only then is an older one removed.
+The checksums of a zip file (.npz) cover its contents but not its index, so the
+metadata hold a digest of all arrays, and a checksum of the metadata. A damaged
+checkpoint is skipped.
 
 In a run of several processes the first one writes all arrays, and each reads
-them from a shared folder. So the number of processes may change, and none waits
-while another writes.
+them from a shared folder. So a run may be resumed with another number of
+processes, and none waits while another writes.
 """
 
 import concurrent.futures
@@ -42,7 +42,7 @@ class CheckpointError(ValueError):
 
 
 class Checkpointer:
-  """Saves and restores states of one run; all processes must call it."""
+  """Saves and restores states of a run; all processes must call its methods."""
 
   def __init__(
     self,
@@ -54,10 +54,12 @@ class Checkpointer:
     """Opens a run's folder of checkpoints.
 
     Args:
-      directory: created if absent.
-      keep: how many of the latest to keep, beside the one of the best score.
-      data_hash: of the panel; a state is only restored with equal data.
-      read_only: create and move nothing; saving is not possible.
+      directory: the folder, created if absent.
+      keep: how many of the latest checkpoints to keep, besides the one with
+        the best score.
+      data_hash: hash of the panel; only a checkpoint that was saved with the
+        same hash is restored.
+      read_only: whether to create and move nothing; nothing can be saved then.
     """
     self._directory = pathlib.Path(directory).absolute()
     self._keep = keep
@@ -72,17 +74,17 @@ class Checkpointer:
 
   @property
   def is_empty(self) -> bool:
-    """Returns whether nothing was ever saved."""
+    """Returns whether the folder holds no checkpoint."""
     return not self._steps()
 
   def save(self, step: int, state: Any, score: float | None = None) -> None:
     """Stores `state`; returns once its buffers may be donated.
 
     Args:
-      step: its number.
+      step: number of the iteration or generation, which names the checkpoint.
       state: a tree of arrays.
-      score: the step is kept until a later one scores higher; None means no
-        score.
+      score: the checkpoint is kept while no other has a higher score; None if
+        the state was not scored.
 
     Raises:
       OSError: if the previous checkpoint could not be written.
@@ -98,17 +100,20 @@ class Checkpointer:
   def restore_latest(
     self, like: Any, at: int | None = None
   ) -> tuple[int, Any] | None:
-    """Returns the newest readable state, or None if none was ever saved.
+    """Returns the newest readable checkpoint.
 
     An unreadable one is skipped with a warning.
 
     Args:
       like: a state of the same structure, shapes and types.
-      at: restore this step only.
+      at: the only step to restore; by default any.
+
+    Returns:
+      The step and its state, or None if there are no checkpoints.
 
     Raises:
       CheckpointError: if the schema, the data or the structure differ, no
-        checkpoint is readable, the step is missing, or processes find
+        checkpoint is readable, step `at` is missing, or processes find
         different checkpoints.
     """
     self.wait()
@@ -128,7 +133,7 @@ class Checkpointer:
     damaged: list[int] = []
     for step in steps:
       on_host, reason = self._try_to_read(step, like)
-      # All processes must restore the same one.
+      # All processes must restore the same checkpoint.
       if parallel.agree(on_host is None):
         logging.warning(
           'checkpoint %s: found it unreadable (%s); trying the one before it',
@@ -137,7 +142,7 @@ class Checkpointer:
         )
         damaged.append(step)
         continue
-      # Only now: without a readable one, all stay where they are.
+      # Only now: if no checkpoint is readable, none is moved.
       if not self._read_only and parallel.is_first_process():
         self._set_aside(damaged)
       return step, jax.tree.map(parallel.place_like, on_host, like)
@@ -192,7 +197,7 @@ class Checkpointer:
     self._remove(self._superseded())
 
   def _superseded(self) -> list[int]:
-    """Returns all steps but the latest ones and the best one."""
+    """Returns the steps of all checkpoints but the latest and the best."""
     steps = sorted(self._steps())
     scored = [
       (score, -step)
@@ -205,14 +210,14 @@ class Checkpointer:
     return [step for step in steps if step not in kept]
 
   def _score(self, step: int) -> float | None:
-    """Returns a step's score; None if it has none, or is unreadable."""
+    """Returns a checkpoint's score; None if it has none or is unreadable."""
     try:
       return _read_metadata(self._directory / str(step)).get('score')
     except (OSError, ValueError):
       return None
 
   def _try_to_read(self, step: int, like: Any) -> tuple[Any, str]:
-    """Returns the state in NumPy arrays, or None and the reason."""
+    """Returns the state in NumPy arrays and '', or None and the reason."""
     try:
       return self._read(step, like), ''
     except CheckpointError:
@@ -261,31 +266,31 @@ class Checkpointer:
     """Moves damaged checkpoints away, so that their steps can be reused."""
     for step in steps:
       target = self._directory.parent / f'unreadable_checkpoint_{step}'
-      shutil.rmtree(target, ignore_errors=True)  # moved earlier
+      shutil.rmtree(target, ignore_errors=True)  # from an earlier failure
       os.replace(self._directory / str(step), target)
 
   def _remove(self, steps: list[int]) -> None:
-    """Removes checkpoints; renaming first, so that none is half removed."""
+    """Removes checkpoints; renames them first, so that none is half removed."""
     for step in steps:
       doomed = self._directory / f'{step}.removed'
       os.replace(self._directory / str(step), doomed)
       shutil.rmtree(doomed, ignore_errors=True)
 
   def _clear_away(self) -> None:
-    """Removes what was left by a kill during saving or removal."""
+    """Removes what a process left that was killed while saving or removing."""
     remove_leftovers(self._directory)
     for path in self._directory.glob('*.removed'):
       shutil.rmtree(path, ignore_errors=True)
 
 
 def _to_disk(file) -> None:
-  """Flushes an open file to disk, before anything is renamed."""
+  """Flushes an open file to disk, which must precede any renaming."""
   file.flush()
   os.fsync(file.fileno())
 
 
 def _by_path(state: Any) -> dict[str, Any]:
-  """Returns the leaves of a tree by their paths, as jax writes them."""
+  """Returns the leaves of a tree by their paths, in JAX's notation."""
   leaves = jax.tree_util.tree_leaves_with_path(state)
   return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
 
@@ -322,7 +327,7 @@ def _verify(folder: pathlib.Path, arrays: Mapping, metadata: Mapping) -> None:
           raise ValueError(f'{name} differs')
   except OSError:
     raise
-  # NumPy can raise any error, as above.
+  # NumPy can raise any error, as in `_try_to_read`.
   except Exception as error:
     reason = f'not read back as written ({_in_short(error)})'
     raise OSError(errno.EIO, reason) from error

@@ -1,15 +1,16 @@
 """Divides work among processes or machines that share a folder.
 
 A claim on NAME is a file NAME.0 that only one process can create. If its holder
-is gone, the next creates NAME.1, and so on: the highest number is valid. Nobody
-ever removes a valid claim of another, so two processes that find the same
-holder gone cannot both succeed it.
+is gone, the next process creates NAME.1, and so on: the highest number is
+valid. No process removes the valid claim of another, so if two processes find
+the same holder gone, only one can take over.
 
-On the same machine a process can be looked up. Another machine touches its
-claims every `BEAT` seconds, and counts as gone after `STALE` seconds; the
-clocks of machines that share a folder must agree to a few minutes. A run that
-outlives the program that started it keeps its claim on its own machine only;
-the lock of its folder keeps others from writing there.
+A holder on the same machine is looked up in the list of processes. Holders also
+touch their claims every `BEAT` seconds; one on another machine counts as gone
+`STALE` seconds after its last touch. So the clocks of machines that share a
+folder must agree to a few minutes. A run that outlives the program that started
+it keeps its claim on its own machine, but other machines may take it over; the
+lock of the run's folder keeps them from writing there.
 """
 
 import contextlib
@@ -34,7 +35,7 @@ class Claim:
   """A claim, valid until its release or until all its processes are gone."""
 
   def __init__(self, path: pathlib.Path):
-    """Makes a claim of an empty file that this process has just created."""
+    """Turns an empty file that this process has just created into a claim."""
     self._path = path
     self._beat = time.monotonic()
     self.add(os.getpid())
@@ -47,7 +48,7 @@ class Claim:
   def keep(self) -> bool:
     """Renews the claim; returns False if another process has taken it over.
 
-    To be called often; most calls do nothing.
+    It must be called often; only one call every `BEAT` seconds does anything.
     """
     if time.monotonic() - self._beat < BEAT:
       return True
@@ -63,10 +64,10 @@ class Claim:
 
 
 def take(name: os.PathLike | str) -> Claim | None:
-  """Claims a name; returns None if it is held.
+  """Claims a name; returns None if another process holds it.
 
   Args:
-    name: a path; its folder is created.
+    name: the path that is claimed; its parent folder is created if absent.
   """
   name = pathlib.Path(name)
   name.parent.mkdir(parents=True, exist_ok=True)
@@ -79,13 +80,13 @@ def take(name: os.PathLike | str) -> Claim | None:
     path.touch(exist_ok=False)
   except FileExistsError:
     return None
-  # Another process may have followed the same lost holder.
+  # Another process may be taking over from the same lost holder.
   if any(_is_held(other) for other in _files(name) if other != path):
     path.unlink(missing_ok=True)
     return None
   try:
     claim = Claim(path)
-  except OSError:  # such as of a full disk; an empty claim would be valid
+  except OSError:  # such as on a full disk; an empty claim would be valid
     path.unlink(missing_ok=True)
     raise
   for gone in before:
@@ -95,7 +96,10 @@ def take(name: os.PathLike | str) -> Claim | None:
 
 @contextlib.contextmanager
 def held(name: os.PathLike | str) -> Iterator[None]:
-  """Holds a name for a short time, after waiting for its holder."""
+  """Claims a name for the `with` block, after waiting for its present holder.
+
+  The claim is not renewed, so the block must take less than `STALE` seconds.
+  """
   warn_at = time.monotonic() + _WARN_AFTER
   while (claim := take(name)) is None:
     if time.monotonic() > warn_at:
@@ -113,7 +117,7 @@ def holders_of(name: os.PathLike | str) -> list[dict[str, Any]]:
   """Returns the notes of all possible holders of a name; see `holders`."""
   found = []
   for file in _files(pathlib.Path(name)):
-    # It may be released between the two.
+    # The claim may be released in the meantime.
     with contextlib.suppress(FileNotFoundError):
       if _is_held(file):
         found += holders.read(file)

@@ -1,7 +1,7 @@
-"""Notes that name the holders of a lock or claim: a line of JSON a process.
+"""Notes that name the holders of a lock or claim, one JSON line per process.
 
-A process is identified by its number and its start time, both relative to the
-machine's last boot, so that a reused number does not match.
+A process is identified by its number (PID), its start time, and the machine
+with its last boot, so that another process with a reused number does not match.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ _FIELDS = {'host': str, 'machine': str, 'process': int, 'began': str}
 
 
 def line_of(process: int) -> str:
-  """Returns the note that names a process of this machine, a line of JSON."""
+  """Returns the note, a line of JSON, that names a process of this machine."""
   now = datetime.datetime.now().astimezone().isoformat(timespec='seconds')
   holder = {
     'host': platform.node(),
@@ -32,8 +32,9 @@ def line_of(process: int) -> str:
 def read(path: pathlib.Path) -> list[dict[str, Any]]:
   """Returns the notes in a file; other lines are skipped.
 
-  Each has the host's name, `machine` (see `_machine`), the process's number,
-  `began` (its start, as /proc counts) and `since`, the time of the note.
+  Each has `host`, the host's name; `machine`, see `_machine`; `process`, the
+  PID; `began`, the start of the process in clock ticks since boot, from /proc;
+  and `since`, the time when the note was written.
 
   Raises:
     FileNotFoundError: if there is no file.
@@ -48,12 +49,12 @@ def read(path: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def is_of_here(holder: dict[str, Any]) -> bool:
-  """Returns whether a note is of this machine, so that it can be checked."""
+  """Returns whether a holder is on this machine, where it can be looked up."""
   return holder['machine'] == _machine()
 
 
 def is_gone(holder: dict[str, Any]) -> bool:
-  """Returns whether a process is known to have ended."""
+  """Returns whether a holder is known to have ended."""
   return is_of_here(holder) and not _is_alive(
     holder['process'], holder['began']
   )
@@ -79,13 +80,13 @@ def _is_alive(process: int, began: str) -> bool:
     os.kill(process, 0)
   except (ProcessLookupError, OverflowError):
     return False
-  except PermissionError:  # of another user
+  except PermissionError:  # a process of another user
     pass
   return _began(process) == began
 
 
 def _began(process: int) -> str:
-  """Returns a process's start time, '' without /proc."""
+  """Returns a process's start time as /proc has it; '' without /proc."""
   with contextlib.suppress(OSError, IndexError):
     status = pathlib.Path(f'/proc/{process}/stat').read_text()
     # The name before the last parenthesis may hold anything.
@@ -95,9 +96,10 @@ def _began(process: int) -> str:
 
 @functools.cache
 def _machine() -> str:
-  """Identifies a machine since its last boot, for numbers of processes.
+  """Returns a text that identifies the PID namespace of this process.
 
-  Containers have their own numbers, and may share the name of their host.
+  It differs between machines, after a reboot, and between containers, which
+  have their own PIDs but may share the name of their host.
   """
   parts = [platform.node()]
   with contextlib.suppress(OSError):  # where there is no /proc

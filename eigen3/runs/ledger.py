@@ -2,8 +2,8 @@
 
 Each run keeps a list of these times, with the policies that were evaluated.
 A policy is identified by the digest of its arrays, so that an interrupted
-report can be repeated: the same policy on the same days reveals nothing new,
-and is no new opening.
+report can be repeated: evaluating the same policy on the same days again
+reveals nothing new, and does not count as a new opening.
 """
 
 import datetime
@@ -22,7 +22,7 @@ FILE = 'holdout.json'
 
 
 def policy_digest(policy: Policy) -> str:
-  """Returns the digest of all that determines an agent's actions."""
+  """Returns a digest of everything that determines a policy's actions."""
   return checkpoint.digest(parallel.to_host(policy))
 
 
@@ -68,17 +68,19 @@ def open_holdout(
   """Records that policies are about to be evaluated on held-out days.
 
   Args:
-    policies: digests of the policies, by the folder of each run whose days
-      they are.
+    policies: by the folder of each run whose held-out days are used, the
+      digests of the policies that are evaluated on them.
     by: the program that evaluates them.
-    again: allow it even if other policies were evaluated on these days.
+    again: whether to allow this even if other policies were evaluated on these
+      days before.
 
   Returns:
-    How often these days were opened, including this time: the most of any run.
+    How often the days were opened, including this time; for several runs, the
+    largest of their numbers.
 
   Raises:
-    ValueError: if they were opened before for other policies and `again` is
-      not set; nothing is recorded.
+    ValueError: if the days were opened before for other policies and `again`
+      is not set; then nothing is recorded.
   """
   known = {workdir: openings(workdir) for workdir in policies}
   now = datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')
@@ -104,7 +106,7 @@ def open_holdout(
 
 
 def remark(count: int) -> str:
-  """Returns a report's remark on days opened `count` times; '' for once."""
+  """Returns a report's remark on days opened `count` times, '' if once."""
   if count < 2:
     return ''
   return (

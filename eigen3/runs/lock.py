@@ -1,4 +1,4 @@
-"""A lock on a folder for one process and the processes that it starts."""
+"""Locks a folder so that only one run or program works in it at a time."""
 
 import contextlib
 import errno
@@ -18,17 +18,17 @@ FILE = 'lock'
 
 
 class Lock:
-  """A file that stays locked until the process that holds it ends.
+  """A lock on a folder, held until `close` or until this process ends.
 
-  The lock belongs to the open file, so a killed process leaves nothing locked.
-  The file's text only names the holder.
+  It is a lock on an open file, so a killed process leaves nothing locked. The
+  file's text only tells others who holds the lock.
   """
 
   def __init__(self, folder: os.PathLike | str):
     """Locks a folder.
 
     Args:
-      folder: must exist.
+      folder: the folder, which must exist.
 
     Raises:
       ValueError: if another process holds the lock; the message names it.
@@ -39,7 +39,7 @@ class Lock:
       self._take(folder)
       if self._is_in_place():
         break
-      self._file.close()  # of a file that its previous holder has removed
+      self._file.close()  # a file that the previous holder has removed
     try:
       with naming(self._path):
         self._file.truncate(0)
@@ -74,7 +74,7 @@ class Lock:
       )  # fmt: skip
 
   def _is_in_place(self) -> bool:
-    """Returns whether the open file is the one that others would open."""
+    """Returns whether the path still leads to the file that is open here."""
     try:
       return os.path.samestat(
         os.fstat(self._file.fileno()), os.stat(self._path)
@@ -88,7 +88,7 @@ def locked(folder: os.PathLike | str) -> Iterator[None]:
   """Locks a folder for all processes of a distributed run, which share it.
 
   Raises:
-    ValueError: if another process uses it; raised in every process.
+    ValueError: if another program uses it; raised in every process.
   """
   lock, reason = None, ''
   if parallel.is_first_process():
@@ -106,7 +106,7 @@ def locked(folder: os.PathLike | str) -> Iterator[None]:
 
 
 def holders_of(folder: os.PathLike | str) -> list[dict[str, Any]]:
-  """Returns the notes of all processes that may be at work; see `holders`."""
+  """Returns the notes of processes that may hold a lock; see `holders`."""
   try:
     found = holders.read(pathlib.Path(folder) / FILE)
   except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""A run's logs: CSV rows by iteration, TensorBoard and other sinks.
+"""A run's logs: CSV files, TensorBoard events and other sinks.
 
 In a run of several processes only the first one writes.
 """
@@ -15,24 +15,28 @@ import tensorboardX
 from eigen3 import parallel
 from eigen3.files import atomic_path, naming
 
-# Files of a run: its iterations or generations; every agent of every generation
-# of a population; and its feature importance.
+# Files of a run: metrics of each iteration or generation; those of each member
+# of each generation; and the importance of each column in each generation.
 METRICS, MEMBERS, IMPORTANCE = 'metrics.csv', 'members.csv', 'importance.csv'
 
-# Columns of validations: the score, and the Sharpe ratio: annualised, of one
-# agent, in METRICS; daily, of every agent, in MEMBERS.
+# Columns with the results of validations: the score; the annualised Sharpe
+# ratio of one agent, in METRICS; the daily one of every agent, in MEMBERS.
 SCORE = 'validation_profit'
 SHARPE, DAILY_SHARPE = 'validation_sharpe', 'validation_daily_sharpe'
 
 
 class CsvLog:
-  """A CSV file of rows whose first field is their iteration."""
+  """A CSV file whose first column is the iteration or generation.
+
+  Attributes:
+    rows: the rows that the file already had, without dropped ones.
+  """
 
   def __init__(self, path: os.PathLike | str, fields: Sequence[str], last: int):
     """Opens the file.
 
     Args:
-      path: of the file.
+      path: the file, which may exist.
       fields: its columns; the first is the iteration.
       last: rows of later iterations, written after the checkpoint that a run
         resumes from, are dropped.
@@ -72,8 +76,8 @@ class CsvLog:
           f'{self._path}: found columns {", ".join(found)}, '
           f'expected {", ".join(self._fields)}'
         )
-      # A row truncated by a kill lies after the last checkpoint, but its
-      # truncated iteration may not show it.
+      # A row that a kill truncated is later than the last checkpoint, but the
+      # number of its iteration may be truncated, too.
       return [
         row
         for row in reader
@@ -93,10 +97,10 @@ class CsvLog:
 
 
 class Sink(Protocol):
-  """A destination of metrics beside the CSV, which is the record."""
+  """A destination of metrics besides the CSV, which is authoritative."""
 
   def write(self, step: int, values: Mapping[str, float]) -> None:
-    """Adds the values of an iteration."""
+    """Adds the values of iteration `step`."""
 
   def close(self) -> None:
     """Flushes and closes the sink."""
@@ -106,27 +110,27 @@ class TensorBoard:
   """TensorBoard events; a `Sink` that starts empty."""
 
   def __init__(self, folder: pathlib.Path):
-    """Opens the events and removes older ones from the folder."""
+    """Removes older event files from the folder, and opens a new one."""
     writes = parallel.is_first_process()
     if writes:
       shutil.rmtree(folder, ignore_errors=True)
     self._events = tensorboardX.SummaryWriter(str(folder), write_to_disk=writes)
 
   def write(self, step: int, values: Mapping[str, float]) -> None:
-    """Adds the values of an iteration."""
+    """Adds the values of iteration `step`."""
     for name, value in values.items():
       self._events.add_scalar(name, value, step)
 
   def close(self) -> None:
-    """Flushes and closes the events."""
+    """Flushes and closes the event file."""
     self._events.close()
 
 
 class MetricsLog:
   """`metrics.csv` of one run, TensorBoard events, and other sinks.
 
-  The CSV is the record; the events are made from it, so that both are
-  truncated together when a run resumes from an earlier checkpoint.
+  The CSV is authoritative. When a run is resumed from an earlier checkpoint,
+  the CSV is truncated and the events are written anew from it.
   """
 
   def __init__(
@@ -157,7 +161,7 @@ class MetricsLog:
     self._sinks = (events, *sinks)
 
   def write(self, row: Mapping[str, float]) -> None:
-    """Adds one iteration; missing fields stay empty."""
+    """Adds the row of one iteration; missing fields stay empty."""
     self._csv.write([row])
     step, values = self._numbers(row)
     for sink in self._sinks:

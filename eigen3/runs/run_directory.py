@@ -1,4 +1,4 @@
-"""A run's folder: settings, seed, versions, commit and data."""
+"""A run's folder, and its record of settings, versions, commit and data."""
 
 import contextlib
 import importlib.metadata
@@ -59,17 +59,20 @@ def create(
   kept: Container[str] = (),
   machine: Mapping[str, Any] | None = None,
 ) -> pathlib.Path:
-  """Creates the folder of a new run, on the first process.
+  """Creates the folder of a new run and returns its path.
+
+  All processes of the run must call it; only the first one writes.
 
   Args:
-    workdir: must not hold a run, nor files that a run writes.
+    workdir: the folder, which must not hold a run or files that a run writes.
     config: all settings.
     data: description of the training data, as JSON.
     kept: names of files that may exist, see `check_new`.
-    machine: 'device' and 'sizes' that the run was configured for, as JSON.
+    machine: 'device', for which sizes were chosen, and 'sizes', see
+      `read_sizes`, as JSON.
 
   Raises:
-    ValueError: if the folder holds a run already, or files in its way.
+    ValueError: if the folder holds a run, or files that it would overwrite.
   """
   workdir = pathlib.Path(workdir)
   check_new(workdir, kept)
@@ -98,7 +101,7 @@ def create(
 
 
 def make_folder(workdir: os.PathLike | str) -> None:
-  """Creates a run's folder, if absent, on the first process."""
+  """Creates a run's folder if absent; all processes of the run must call it."""
   if parallel.is_first_process():
     pathlib.Path(workdir).mkdir(parents=True, exist_ok=True)
   parallel.wait_for_all()
@@ -112,9 +115,9 @@ def check_new(
   """Checks that a folder holds no run, nor files that a run would overwrite.
 
   Args:
-    workdir: of a new run.
+    workdir: folder of the new run; it need not exist.
     kept: names of files that may exist, because the run appends to them.
-    resumes: whether the program has --resume.
+    resumes: whether the program has the flag --resume, for the message.
 
   Raises:
     ValueError: naming the folder and what was found there.
@@ -136,7 +139,7 @@ def check_new(
 
 
 def _was_cut_short(workdir: os.PathLike | str) -> bool:
-  """Returns whether a run was killed within `create`."""
+  """Returns whether `create` was killed here after it wrote `run.json`."""
   try:
     about = read_about(workdir)
   except (OSError, ValueError):
@@ -179,9 +182,9 @@ def read_data(workdir: os.PathLike | str) -> Mapping[str, Any]:
 
 
 def read_sizes(workdir: os.PathLike | str) -> Mapping[str, Any]:
-  """Returns the values that 'auto' resolved to, by a setting's full name.
+  """Returns the values that 'auto' resolved to, by the settings' full names.
 
-  Empty for a run that is older than 'auto'.
+  There are none for a run that began before settings could be 'auto'.
 
   Raises:
     ValueError: if they cannot be read.
@@ -190,10 +193,10 @@ def read_sizes(workdir: os.PathLike | str) -> Mapping[str, Any]:
 
 
 def read_about(workdir: os.PathLike | str) -> Mapping[str, Any]:
-  """Returns all of `run.json`: command, commit, data, Python and versions.
+  """Returns the contents of `run.json`, such as command, commit and data.
 
   Raises:
-    ValueError: if it cannot be read, or lacks the data.
+    ValueError: if it cannot be read, or does not describe the data.
   """
   path = pathlib.Path(workdir) / _ABOUT
   about = _read_settings(path)
@@ -207,7 +210,7 @@ def check_data(
   data: Mapping[str, Any],
   field: str = '--config.data.panel',
 ) -> None:
-  """Checks that a run continues with the data that it began with.
+  """Checks that a run is continued with the data that it began with.
 
   Args:
     workdir: the run's folder.
@@ -230,9 +233,9 @@ def check_same(
   config: ml_collections.ConfigDict,
   defaults: ml_collections.ConfigDict | None = None,
 ) -> None:
-  """Checks that a run resumes with the settings that it began with.
+  """Checks that a run is resumed with the settings that it began with.
 
-  Some may change, such as the number of iterations; see `_MAY_CHANGE`.
+  Some settings may change, such as the number of iterations (`_MAY_CHANGE`).
 
   Args:
     workdir: the run's folder.
@@ -241,8 +244,8 @@ def check_same(
       any such setting is an error.
 
   Raises:
-    ValueError: there is no run, it is unreadable, or a setting that must not
-      change differs; the first one is named.
+    ValueError: if there is no run, its settings are unreadable, or a setting
+      differs that must not change; the message names the first such setting.
   """
   workdir = pathlib.Path(workdir)
   check_resumable(workdir)
@@ -264,8 +267,8 @@ def differences(
   """Returns (before, now) of each setting that differs, sorted by full name.
 
   Args:
-    before: settings as in `config.json`.
-    now: settings.
+    before: earlier settings, as read from `config.json`.
+    now: present settings.
     defaults: values of settings that `before` lacks.
   """
   past, present = _flatten(before), _flatten(json.loads(now.to_json()))
@@ -296,7 +299,7 @@ def _read_settings(path: pathlib.Path) -> Mapping[str, Any]:
 
 
 def _read_part(workdir: os.PathLike | str, name: str) -> Mapping[str, Any]:
-  """Returns an object of `run.json`, empty if it is missing."""
+  """Returns a JSON object of `run.json` by its name; {} if it is missing."""
   path = pathlib.Path(workdir) / _ABOUT
   found = _read_settings(path).get(name, {})
   if not isinstance(found, dict):
@@ -317,7 +320,7 @@ def _flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
 
 
 def commit() -> str:
-  """Returns the checkout's commit, with '+' if modified; '' outside one."""
+  """Returns the code's git commit, with '+' if modified; '' if unknown."""
   here = pathlib.Path(__file__).parent
 
   def git(*arguments: str) -> str:
@@ -326,7 +329,7 @@ def commit() -> str:
     ).stdout.strip()
 
   with contextlib.suppress(OSError, subprocess.CalledProcessError):
-    # An installed package may lie in a checkout of something else.
+    # An installed package may lie in a checkout of another project.
     git('ls-files', '--error-unmatch', pathlib.Path(__file__).name)
     changed = git('status', '--porcelain', '--untracked-files=no')
     return git('rev-parse', 'HEAD') + ('+' if changed else '')

@@ -1,13 +1,12 @@
 """Sharpe ratios of all policies that were tried before one was chosen.
 
-Every policy that a run ever validated is a trial. The run's logs have its
-Sharpe
-ratio: `members.csv` for all members of all generations, `metrics.csv` for every
+Every policy that a run validated is a trial, with its Sharpe ratio in the run's
+logs: `members.csv` for all members of all generations, `metrics.csv` for every
 validation of a run of one agent. A resumed run truncates both to its checkpoint
 and repeats the rest bit for bit, so that no trial is lost or counted twice.
 
-Runs of the supervised ranker are skipped in folders of many runs: they log
-losses, no Sharpe ratios, and no agent is chosen from them.
+In folders of many runs, those of the supervised ranker are skipped: they log
+losses instead of Sharpe ratios, and no agent is chosen from them.
 """
 
 import os
@@ -24,15 +23,15 @@ from eigen3.types import TRADING_DAYS_A_YEAR
 
 # The settings that, with the data, determine the validation days.
 _SPLIT = ('validation_days', 'holdout_days', 'embargo_days')
-RUNS = 'runs'  # of a folder of many
+RUNS = 'runs'  # the subfolder of the runs of a sweep, ladder or study
 
 
 def read(paths: Sequence[os.PathLike | str]) -> np.ndarray:
   """Returns daily Sharpe ratios of all trials of a search, float64 [n].
 
   Args:
-    paths: runs and sweeps, all that was tried before a champion was chosen,
-      including its own run.
+    paths: folders of runs and sweeps: all that was tried before a champion was
+      chosen, including the champion's own run.
 
   Raises:
     ValueError: if a folder holds no run, or a run's data or validation days
@@ -50,7 +49,7 @@ def find(paths: Sequence[os.PathLike | str]) -> list[pathlib.Path]:
   of the ranker.
 
   Raises:
-    ValueError: if a folder holds neither a run nor many.
+    ValueError: if a folder holds neither a run nor a sweep, ladder or study.
   """
   found: dict[pathlib.Path, None] = {}
   for path in map(pathlib.Path, paths):
@@ -73,11 +72,14 @@ def _has_log(run: pathlib.Path) -> bool:
 def sharpe_ratios(workdir: os.PathLike | str) -> np.ndarray:
   """Returns daily Sharpe ratios of all policies that a run validated.
 
-  They are float64 [n]: on the validation slices for members of a population, on
-  all validation days for a single agent. A missing Sharpe ratio counts as 0.
+  Members of a population are judged on the validation slices, a single agent on
+  all validation days. A missing Sharpe ratio counts as 0.
+
+  Returns:
+    float64 [n], not annualised.
 
   Raises:
-    ValueError: if the log is of another version.
+    ValueError: if the log lacks a column, as another version's may.
   """
   workdir = pathlib.Path(workdir)
   path, column, unit = workdir / logs.METRICS, logs.SHARPE, 1.0
@@ -86,7 +88,7 @@ def sharpe_ratios(workdir: os.PathLike | str) -> np.ndarray:
   else:
     unit = np.sqrt(_days_a_year(workdir))
   if not path.exists():
-    return np.zeros(0)  # it ended before its first validation
+    return np.zeros(0)  # the run ended before its first validation
   table = pd.read_csv(path)
   for name in (column, logs.SCORE):
     require(name in table, f'{path}: columns', [*table], f'{name} among them')
@@ -95,7 +97,7 @@ def sharpe_ratios(workdir: os.PathLike | str) -> np.ndarray:
 
 
 def _days_a_year(workdir: pathlib.Path) -> int:
-  """Returns the days that a run's Sharpe ratios are annualised by."""
+  """Returns the days per year by which a run's Sharpe ratio is annualised."""
   try:
     data = run_directory.read_about(workdir)['data']
     return int(data.get('days_a_year', TRADING_DAYS_A_YEAR))
@@ -104,7 +106,7 @@ def _days_a_year(workdir: pathlib.Path) -> int:
 
 
 def _check_alike(runs: Sequence[pathlib.Path]) -> None:
-  """Raises a ValueError if validation days differ from the first run's."""
+  """Raises a ValueError if runs differ in data or validation days."""
   first = _days_of(runs[0])
   for run in runs[1:]:
     for name, value in _days_of(run).items():

@@ -21,23 +21,23 @@ def package() -> Any:
 class Run:
   """A run of Weights & Biases; a `logs.Sink`.
 
-  It is named after the run's folder, where its files go. If the folder holds
-  one from before an interrupt, that run continues. W&B's environment variables,
-  such as WANDB_MODE=offline, set everything else.
+  It is named after the folder of our run, where W&B's files go, too. An
+  interrupted W&B run whose files are there is continued. W&B's environment
+  variables, such as WANDB_MODE=offline, set everything else.
   """
 
   def __init__(
     self, workdir: pathlib.Path, project: str, config: Mapping[str, Any]
   ):
-    """Starts the run, or resumes it.
+    """Starts the W&B run, or resumes it.
 
     Args:
-      workdir: the run's folder.
-      project: of W&B.
+      workdir: the folder of our run.
+      project: the W&B project.
       config: all settings.
 
     Raises:
-      ValueError: if the package is missing, or W&B refuses the run.
+      ValueError: if the package wandb is missing, or W&B refuses the run.
     """
     wandb = package()
     try:
@@ -53,18 +53,18 @@ class Run:
       raise ValueError(f'--wandb: {" ".join(str(error).split())}') from error
 
   def write(self, step: int, values: Mapping[str, float]) -> None:
-    """Adds the values of an iteration."""
+    """Adds the values of iteration `step`."""
     # A resumed run repeats the iterations after its last checkpoint, with the
     # same numbers; W&B rejects past steps.
     if step >= self._run.step:
       self._run.log(dict(values), step=step)
 
   def close(self) -> None:
-    """Ends the run; marks it as failed if an exception is being handled."""
+    """Ends the W&B run, as failed if an exception is being handled."""
     self._run.finish(exit_code=int(sys.exception() is not None))
 
 
 def _id_of(workdir: pathlib.Path) -> str | None:
-  """Reads W&B's run id from the name of W&B's own folder; None without one."""
+  """Reads the W&B run's id from the name of its folder; None without one."""
   folders = sorted((workdir / 'wandb').glob('*run-*-*'))
   return folders[-1].name.rpartition('-')[2] if folders else None

@@ -1,1 +1,1 @@
-"""Measures the project against references: eigen3 benchmark."""
+"""Measures the project against other implementations: eigen3 benchmark."""

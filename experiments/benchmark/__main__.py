@@ -2,12 +2,14 @@
 
 eigen3 benchmark --suite=networks --size=small --out=results
 
-Every case runs in its own process. Cases of a group take turns; on an
-accelerator they run one after another, as groups do. There they are compiled
-before any is timed, in parallel on half of the cores: --ahead. JSON and picture
-of a suite are named <suite>_<size>, and are updated after each measurement, so
-that an interrupted run keeps its results. The suite accelerator is for a GPU;
-hopper checks and times the kernels of one kind; each in one command:
+Every case runs in its own process. Groups run one after another, and the cases
+of a group take turns. JSON and picture of a suite are named <suite>_<size>, and
+are updated after each measurement, so that an interrupted run keeps its
+results.
+
+The suites accelerator and hopper are for a GPU; hopper checks and times the
+LSTM kernels for Hopper GPUs. In both, cases run one after another, and are
+compiled in parallel before any is timed (--ahead):
 eigen3 benchmark --suite=accelerator --size=full --out=results"""
 
 from experiments import mains
@@ -31,8 +33,8 @@ from experiments.benchmark.suites import SUITES
 from experiments.options import benchmark as options
 
 _ON_GPU = ('accelerator', 'hopper')  # run only if named
-# Limit of cases that compile in parallel: eight filled the shared device
-# memory.
+# Maximum of cases that compile in parallel: eight filled the device's memory,
+# which they share.
 _MOST_AT_ONCE = 4
 
 
@@ -47,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _chosen() -> dict[str, list[Group]]:
-  """Returns the groups of every suite that the flags name."""
+  """Returns the groups that the flags name, by suite; prints omitted cases."""
   names = options.SUITE.value
   if options.ALL in names:
     names = [name for name in SUITES if name not in _ON_GPU]
@@ -83,7 +85,7 @@ def _chosen() -> dict[str, list[Group]]:
 
 
 def _left_out(names: Sequence[str]) -> str:
-  """Returns the line that lists cases without PyTorch."""
+  """Returns a line that lists the cases omitted for lack of PyTorch."""
   return (
     f'PyTorch is not installed, so {len(names)} cases are left out '
     f"(pip install -e '.[torch]'): {'; '.join(names)}"
@@ -91,7 +93,7 @@ def _left_out(names: Sequence[str]) -> str:
 
 
 def _recorded() -> dict[str, Any] | None:
-  """Reads the record to compare with, if one is named.
+  """Reads the record that --against names; returns None without one.
 
   Raises:
     ValueError: if the file is not a record.
@@ -148,7 +150,7 @@ def _measure(
 def _ahead(groups: Sequence[Group], cache: str) -> turns.Ahead:
   """Compiles cases before any is timed, unless only one job may run.
 
-  The number of jobs is `--ahead`, by default half of the cores, at most 4.
+  The number of jobs is `--ahead`; by default half of the cores, but at most 4.
   """
   jobs = options.AHEAD.value
   if jobs is None:

@@ -27,11 +27,12 @@ class Case:
     work: of one run, in the group's unit; 0 if nothing is counted.
     operations: useful floating point operations of one run; 0 if not counted.
     position: on the group's axis.
-    is_product: whether this is a matrix product, the reference of the others'
-      shares; of several, the fastest counts.
+    is_product: whether this is a matrix product, with whose rate the other
+      cases' rates are compared; of several products, with the fastest.
     once: whether to measure only the first run, because a second would take too
       long.
-    untimed: whether there is nothing to run, so that it can share the device.
+    untimed: whether the case is only built and never run, so that it may share
+      the device with others.
     cache: folder of programs compiled ahead; '' to time compilation.
   """
 
@@ -54,15 +55,15 @@ class Built:
   """A case that is ready to run.
 
   Attributes:
-    run: does the work once; its result is ready. None if there is nothing to
-      run, only to compile or to count.
+    run: does the work once and waits for the result. None if the case only
+      compiles or counts something.
     compile_seconds: tracing, lowering and compilation; None without JAX.
-    temp_bytes: temporary memory of the program as XLA states it.
+    temp_bytes: temporary memory of the program as XLA states it, or None.
     output: maps a result of `run` to the array on which a group's cases must
       agree.
-    settle: waits for what a run leaves behind; called after each, untimed.
-      None if runs leave nothing.
-    facts: further numbers, by name.
+    settle: waits for work that a run leaves in the background; called after
+      each run, untimed. None if there is no such work.
+    facts: further numbers to report, by name.
   """
 
   run: Callable[[], Any] | None
@@ -83,10 +84,9 @@ class Group:
     reference: name of the case that the others are compared with, or ''.
     unit: of `Case.work`, or ''.
     axis: what grows from case to case, or ''.
-    note: what a reader must know of the numbers.
-    alone: whether each case is measured and ended before the next is built,
-      within `turns.BRIEF` seconds, so that it has the device and its memory to
-      itself.
+    note: what a reader must know about the numbers.
+    alone: whether each case is measured, for about `turns.BRIEF` seconds, and
+      ended before the next one starts, so that it has the device to itself.
   """
 
   name: str
@@ -101,7 +101,8 @@ class Group:
 def matching(groups: Iterable[Group], pattern: str) -> list[Group]:
   """Returns the groups with only those cases whose 'group: case' matches.
 
-  Matrix products stay with any other case of their group.
+  A group keeps its matrix product if any other of its cases matches, and is
+  left out otherwise.
 
   Raises:
     ValueError: if `pattern` is not a regular expression.
@@ -125,7 +126,7 @@ def matching(groups: Iterable[Group], pattern: str) -> list[Group]:
 
 
 def available(groups: Iterable[Group]) -> tuple[list[Group], list[str]]:
-  """Splits off cases whose package is absent; returns groups and full names."""
+  """Removes cases whose package is absent; returns groups and removed names."""
   kept, left_out = [], []
   for group in groups:
     present = []

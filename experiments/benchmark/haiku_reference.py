@@ -1,8 +1,7 @@
-"""The feature extractor as a first implementation in Haiku would be.
+"""The feature extractor in plain Haiku, a reference for Eigen3's own core.
 
 `hk.LSTM` cores under `hk.dynamic_unroll`, both directions of both layers over
-all days, automatic differentiation, no rematerialisation: the reference for
-Eigen3's own core.
+all days, automatic differentiation, no rematerialisation.
 """
 
 from typing import Any
@@ -26,11 +25,11 @@ def make_extractor(
   """Makes the extractor.
 
   Args:
-    config: the `networks` section; without dropout.
+    config: the `networks` section; its dropout is ignored.
 
   Returns:
-    `apply(params, state, key, window, is_training)` maps a window [B, D, C, F]
-    to features [B, C, 2H].
+    `init`, and `apply(params, state, key, window, is_training)`, which maps a
+    window [B, D, C, F] to features [B, C, 2H] and a new state.
   """
 
   def extractor(window: Array, is_training: bool) -> Array:
@@ -79,7 +78,7 @@ def from_torch(state_dict: parameters.StateDict) -> dict[str, dict[str, Array]]:
 def _direction(
   state_dict: parameters.StateDict, suffix: str
 ) -> dict[str, np.ndarray]:
-  """Converts a direction; Haiku orders gates i, g, f, o, and adds 1 to f."""
+  """Converts one LSTM direction; Haiku orders i, g, f, o, and adds 1 to f."""
   both = (
     state_dict[f'lstm.weight_ih_{suffix}'],
     state_dict[f'lstm.weight_hh_{suffix}'],
@@ -97,7 +96,7 @@ def _direction(
 
 
 def extractor_case(**settings: Any) -> Built:
-  """Times forward and backward in training mode, as for Eigen3's extractor."""
+  """Times the extractor forward and backward in training mode."""
   config, spec = networks_of(settings)
   network = make_extractor(config)
   window = jnp.asarray(parameters.case_window(spec, settings))

@@ -1,4 +1,4 @@
-"""The common part of JAX's cases: timed compilation, networks, a mesh."""
+"""Helpers for cases in JAX: timed compilation, networks, matrix products."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ class Program(NamedTuple):
   """A compiled function.
 
   Attributes:
-    call: takes arguments like those of its compilation.
+    call: takes arguments of the shapes and types it was compiled for.
     seconds: tracing, lowering and compilation.
     temp_bytes: temporary memory as XLA states it, or None.
   """
@@ -42,13 +42,13 @@ def compiled(
   options: Mapping[str, Any] | None = None,
   **jit_options: Any,
 ) -> Program:
-  """Compiles `function` for `arguments`, and times it.
+  """Compiles `function` for `arguments`, and times the compilation.
 
   Args:
     function: pure.
     arguments: trees of arrays, from `everywhere`.
     options: of the compiler.
-    **jit_options: others of `jax.jit`.
+    **jit_options: further arguments of `jax.jit`.
   """
   mesh = parallel.make_mesh()
   if mesh is not None:
@@ -61,7 +61,7 @@ def compiled(
 
 
 def compiled_jit(jitted: Any, arguments: tuple[Any, ...]) -> Program:
-  """As `compiled`, for a jitted function; it does not compile again."""
+  """Compiles a jitted function; later calls of it need not compile again."""
   start = time.perf_counter()
   program = jitted.lower(*arguments).compile()
   seconds = time.perf_counter() - start
@@ -101,9 +101,9 @@ def everywhere(tree: Any) -> Any:
 def product_case(
   shape: tuple[int, int, int] = PRODUCT_SHAPE, dtype: str = 'float32'
 ) -> Built:
-  """Multiplies matrices by XLA, on each device, with its own threads.
+  """Times `PRODUCTS` products of shape [rows, inner, columns] on each device.
 
-  All processes must build and run it.
+  With several processes, all must build and run the case.
   """
   rows, inner, columns = shape
   mesh = parallel.make_mesh()
@@ -127,9 +127,9 @@ def product_case(
 
 
 def product_rate(width: int, dtype: str) -> float:
-  """Returns the operations a second of a square product on all devices.
+  """Returns the operations per second of a square product on all devices.
 
-  It is the fastest of three runs. All processes must call it.
+  The fastest of three runs counts. With several processes, all must call this.
   """
   run = product_case((width,) * 3, dtype).run
   assert run is not None
@@ -143,5 +143,5 @@ def product_rate(width: int, dtype: str) -> float:
 
 
 def product_operations() -> int:
-  """Returns the operations of one run of a product case."""
+  """Returns the operations of a run of `product_case`, on each device."""
   return PRODUCTS * operations.product(*PRODUCT_SHAPE)

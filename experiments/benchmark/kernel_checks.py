@@ -1,7 +1,7 @@
-"""Compares the recurrent core by kernels with that by scans, on the device.
+"""Compares kernels of the LSTM core with an implementation by scans.
 
-The scan's products have the highest precision, float32 or wider by this
-machine's settings, so differences are rounding of the kernels. Sequences are
+Kernels compute in bfloat16, the scan in float32 with the highest precision of
+products, so differences should be the kernels' rounding only. Sequences are
 independent, so one scan with the most rows is the reference for fewer, too.
 """
 
@@ -21,13 +21,13 @@ from eigen3.types import Array
 
 _RATE = 0.1
 _POOLED_DAYS = 3
-# Limits of the norm of differences of values, and of each gradient, relative to
-# the norm of the scan's.
+# Limits of the relative errors of the values and of each gradient: the norm of
+# the difference from the scan's result over the norm of that result.
 VALUES, GRADIENTS = 5e-3, 1.5e-2
 
 
 class Sizes(NamedTuple):
-  """Sizes of the comparison; the last number of rows is the largest."""
+  """Sizes of the comparison; `rows` counts sequences, the most of them last."""
 
   days: int = 504
   inputs: int = 32
@@ -50,18 +50,19 @@ class _Problem(NamedTuple):
 
 
 def check_rows(loops: Loops, sizes: Sizes, dropped: bool) -> dict[str, float]:
-  """Compares values and all gradients for each number of rows, twice each.
+  """Compares values and all gradients with a scan's for each number of rows.
 
   Args:
-    loops: to check.
+    loops: the kernels to check.
     sizes: of the comparison.
     dropped: whether there is dropout between the layers.
 
   Returns:
-    The differences, by what they are of.
+    The largest relative errors of values and of gradients, by kind and rows.
 
   Raises:
-    ValueError: if one is too large or not finite, or two equal calls differ.
+    ValueError: if an error is too large or not finite, or two identical calls
+      have different results.
   """
   rate = _RATE if dropped else 0.0
   whole = _problem(sizes, sizes.rows[-1])
@@ -88,12 +89,12 @@ def check_ways(loops: Loops, sizes: Sizes) -> dict[str, float]:
   """Compares the core under `vmap`, and in rematerialised blocks, with a scan.
 
   Args:
-    loops: to check.
-    sizes: of the comparison; the second number of rows is that of a member or
-      block.
+    loops: the kernels to check.
+    sizes: of the comparison; each member or block has the second number of
+      rows.
 
   Returns:
-    As `check_rows`, with the same errors.
+    The relative errors as in `check_rows`, which also describes the exceptions.
   """
   rows = sizes.rows[1]
   core = _core(loops, _RATE)
@@ -126,7 +127,7 @@ def _scan(rate: float) -> Callable[..., Array]:
 
 
 def _in_blocks(core: Callable[..., Array]) -> Callable[..., Array]:
-  """Runs the core on two halves of the rows, one after the other."""
+  """Returns a core that runs on one half of the rows after the other."""
 
   def looped(weights, x, keys):
     block = jax.checkpoint(core, prevent_cse=False)
@@ -138,7 +139,7 @@ def _in_blocks(core: Callable[..., Array]) -> Callable[..., Array]:
 
 
 def _results(core: Callable[..., Array]) -> Callable[[_Problem], Any]:
-  """Returns a function of the core's values, and its gradients by name."""
+  """Returns a function that computes the core's values and gradients."""
 
   def results(problem: _Problem):
     def of(weights, x):
@@ -154,7 +155,7 @@ def _results(core: Callable[..., Array]) -> Callable[[_Problem], Any]:
 def _cut(results: dict[str, Any], rows: int) -> dict[str, Any]:
   """Keeps the first rows of values and of the gradient of x.
 
-  Callers have set the gradient of the other rows' output to 0, so those add
+  Callers have set the other rows' `d_output` to 0, so that these rows add
   nothing to the weights' gradients.
   """
   return results | {
@@ -193,7 +194,7 @@ def _problem(sizes: Sizes, rows: int, seed: int = 0) -> _Problem:
 def _compare(
   what: str, call: Callable[[], Any], expected: dict[str, Any]
 ) -> dict[str, float]:
-  """Calls twice, and compares with the scan; raises as `check_rows`."""
+  """Calls twice, and compares the result with `expected`; see `check_rows`."""
   found, again = jax.device_get((call(), call()))
   for a, b in zip(*map(jax.tree.leaves, (found, again)), strict=True):
     if a.tobytes() != b.tobytes():
@@ -215,7 +216,7 @@ def _compare(
 
 
 def _differences(found: Any, expected: Any) -> Iterator[tuple[str, float]]:
-  """Yields norms of differences, relative to the expected norms, by name."""
+  """Yields (name, norm of the difference over the expected norm) by array."""
   pairs = jax.tree_util.tree_leaves_with_path(expected)
   for (path, b), a in zip(pairs, jax.tree.leaves(found), strict=True):
     norm = np.linalg.norm(b.astype(np.float64))

@@ -12,12 +12,12 @@ _STATUS = pathlib.Path('/proc/self/status')
 
 
 def resident_bytes() -> int:
-  """Returns the memory in use, or its peak where the system reports no more."""
+  """Returns the resident memory, or its peak where only that is reported."""
   return _status('VmRSS') or _largest()
 
 
 def peak_bytes() -> int:
-  """Returns the peak of the memory held.
+  """Returns the peak resident memory.
 
   Linux's getrusage includes the parent's memory at the start of this process;
   the kernel's status file does not.
@@ -26,7 +26,7 @@ def peak_bytes() -> int:
 
 
 def device_peak_bytes() -> int | None:
-  """Returns the peak of an accelerator's memory, by its own statistics."""
+  """Returns an accelerator's peak memory by its runtime; None on a CPU."""
   if torch := _torch_on_gpu():
     return torch.cuda.max_memory_allocated()
   if jax := sys.modules.get('jax'):
@@ -36,7 +36,7 @@ def device_peak_bytes() -> int | None:
 
 
 def device_kind() -> str:
-  """Returns the device kind of JAX, or else PyTorch; '' without either."""
+  """Returns the device kind of PyTorch, or else of JAX; '' without either."""
   if torch := _torch_on_gpu():
     return torch.cuda.get_device_name()
   if 'torch' in sys.modules:
@@ -49,8 +49,8 @@ def device_kind() -> str:
 def _torch_on_gpu() -> Any:
   """Returns PyTorch if it computes on a GPU, else None.
 
-  Checked first, because cases of PyTorch import JAX with parts of the project,
-  and a call for JAX's devices takes most of a GPU's memory.
+  Callers check it before JAX: PyTorch's cases import JAX, too, with parts of
+  the project, and asking JAX for its devices would take most of a GPU's memory.
   """
   torch = sys.modules.get('torch')
   return torch if torch is not None and torch.cuda.is_available() else None

@@ -1,6 +1,6 @@
 """A simple replay, which stores both windows of every transition.
 
-Like Eigen2's, without PyTorch. Its workers must not load JAX.
+Like Eigen2's, but in NumPy: neither PyTorch nor JAX computes anything.
 """
 
 import math
@@ -13,12 +13,17 @@ from experiments.benchmark.cases import Built
 from experiments.benchmark.settings import config_of, spec_of
 
 CALLS = 20  # in a run; a single one is too short to time
-ADDED = 128  # transitions of a call
+ADDED = 128  # transitions that a call adds
 _AFFORDABLE = 2**28  # bytes of the rings
 
 
 def add_case(*, runs: bool, **settings: Any) -> Built:
-  """Copies transitions with their windows into NumPy's rings."""
+  """Times copying transitions with their windows into NumPy ring buffers.
+
+  Args:
+    runs: whether to time it, or only to count bytes.
+    **settings: see `config_of`.
+  """
   config = config_of(settings)
   facts = {'bytes a transition': _bytes(config)}
   if not runs:
@@ -40,7 +45,7 @@ def add_case(*, runs: bool, **settings: Any) -> Built:
 
 
 def sample_case(*, runs: bool, **settings: Any) -> Built:
-  """Copies sampled transitions with their windows out of NumPy's rings."""
+  """Times copying a sample out of the ring buffers; see `add_case`."""
   config = config_of(settings)
   facts = {'bytes a transition': _bytes(config)}
   if not runs:
@@ -60,11 +65,14 @@ def sample_case(*, runs: bool, **settings: Any) -> Built:
 def _rings(
   config: ml_collections.ConfigDict, at_least: int
 ) -> dict[str, np.ndarray]:
-  """Makes ring buffers with the learner's capacity, or less if memory lacks."""
+  """Makes ring buffers of the replay's capacity, or less if memory is short.
+
+  They hold at least `at_least` transitions.
+  """
   affordable = _AFFORDABLE // _bytes(config)
   capacity = min(config.learner.replay_capacity, affordable)
   return {
-    # Written, so that pages are not first mapped while it is timed.
+    # Filled, so that no memory page is first mapped while a run is timed.
     name: np.full((max(capacity, at_least), *shape), 0.5, np.float32)
     for name, shape in _shapes(config).items()
   }

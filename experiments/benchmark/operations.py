@@ -1,9 +1,9 @@
 """Counts useful floating point operations of networks and of programs.
 
-A multiplication and the addition of its result are two. For networks, only
-operations that the result depends on count: the second layer's reverse
-direction runs `pooled_days` steps, and rematerialisation does not count.
-Elementwise operations are omitted.
+A multiplication and an addition count as two. For networks, only operations
+that the result depends on count: the second layer's reverse direction runs
+`pooled_days` steps, and rematerialisation does not count. Elementwise
+operations are omitted.
 """
 
 import math
@@ -23,11 +23,11 @@ FORWARD_BACKWARD = 3
 def lstm(
   rows: int, days: int, inputs: int, hidden: int, pooled_days: int = 3
 ) -> int:
-  """Counts a forward pass of the two-layer bidirectional LSTM.
+  """Counts operations of a forward pass of the two-layer bidirectional LSTM.
 
   Args:
-    rows: sequences.
-    days: steps, D.
+    rows: number of sequences.
+    days: number of steps, D.
     inputs: channels of a step.
     hidden: H, of one direction.
     pooled_days: number of last steps that are averaged.
@@ -41,7 +41,7 @@ def lstm(
 
 
 def product(rows: int, inner: int, columns: int) -> int:
-  """Counts a matrix product [rows, inner] x [inner, columns]."""
+  """Counts operations of a product [rows, inner] x [inner, columns]."""
   return 2 * rows * inner * columns
 
 
@@ -51,7 +51,7 @@ def extractor(
   batch: int,
   backward: bool,
 ) -> int:
-  """Counts the feature extractor on [batch, D, C, F].
+  """Counts operations of the feature extractor on [batch, D, C, F].
 
   Args:
     config: the `networks` section.
@@ -72,7 +72,7 @@ def extractor(
 def critic(
   config: ml_collections.ConfigDict, spec: EnvironmentSpec, batch: int = 1
 ) -> int:
-  """Counts forward and backward of the critic with mean pooling.
+  """Counts operations of the critic with mean pooling, forward and backward.
 
   Args:
     config: the `networks` section.
@@ -95,7 +95,7 @@ def critic(
 def actor(
   config: ml_collections.ConfigDict, spec: EnvironmentSpec, batch: int = 1
 ) -> int:
-  """Counts operations of the actor's forward pass; arguments as of `critic`."""
+  """Counts operations of the actor's forward pass; for Args see `critic`."""
   columns, width = spec.num_columns, 2 * config.hidden
   stocks = batch * spec.num_investable
   # One query attends to all columns: two of the four projections are large.
@@ -112,16 +112,17 @@ def actor(
 
 
 def of_program(jaxpr: Jaxpr, taken: float = 1.0) -> float:
-  """Counts the matrix products of a traced program.
+  """Counts the operations of all matrix products of a traced program.
 
-  XLA's own count includes the body of a loop once. Here a loop of known length
-  counts as often as it runs; one of unknown length counts once, but the
-  programs have none with products. Rematerialised products count again.
+  XLA's own count includes the body of a loop once. Here the body of a loop of
+  known length counts once per iteration. That of a loop of unknown length
+  counts once, but no such loop in our programs has products. Rematerialised
+  products count again.
 
   Args:
     jaxpr: of a program that is not sharded.
-    taken: share of calls in which a switch takes another branch than the first;
-      of several the most expensive counts.
+    taken: share of calls in which a `cond` does not take its first branch; of
+      the other branches the most expensive counts.
   """
   total = 0.0
   equation: Any  # JAX does not type which variables have a shape

@@ -1,4 +1,4 @@
-"""Random networks and inputs, equal for all sides of a comparison.
+"""Draws parameters and inputs, the same for all compared implementations.
 
 Parameters have the names of Eigen2's PyTorch state dicts, which
 `eigen3.interop.eigen2` and PyTorch's modules load.
@@ -19,7 +19,7 @@ StateDict = dict[str, np.ndarray]
 def extractor(
   config: ml_collections.ConfigDict, spec: EnvironmentSpec, seed: int = 0
 ) -> StateDict:
-  """Draws convolution, batch norm and LSTM of a `networks` section."""
+  """Draws all parameters of the feature extractor."""
   draw = _Draw(seed)
   channels, hidden = config.convolution_channels, config.hidden
   features = spec.num_features
@@ -68,7 +68,7 @@ def actor(
 def critic(
   config: ml_collections.ConfigDict, spec: EnvironmentSpec, seed: int = 0
 ) -> StateDict:
-  """Draws those of a critic with mean pooling and two hidden layers."""
+  """Draws all parameters of a mean-pooling critic with two hidden layers."""
   draw = _Draw(seed + 2)
   width = 2 * config.hidden
   _features_of(draw, config, spec, seed)
@@ -96,7 +96,7 @@ def case_window(
 
   Args:
     spec: gives D, C and F.
-    settings: the case's; `batch` is B, by default 1.
+    settings: of the case; its `batch` is B, by default 1.
   """
   return window(
     settings.get('batch', 1),
@@ -121,11 +121,11 @@ class _Draw:
     self.entries: StateDict = {}
 
   def put(self, name: str, values: np.ndarray) -> None:
-    """Stores given values."""
+    """Stores given values as float32."""
     self.entries[name] = np.asarray(values, np.float32)
 
   def uniform(self, name: str, shape: tuple[int, ...], fan_in: int) -> None:
-    """Draws as PyTorch's layers do."""
+    """Draws from the uniform distribution that PyTorch's layers use."""
     bound = fan_in**-0.5
     self.put(name, self.random.uniform(-bound, bound, shape))
 
@@ -146,7 +146,7 @@ def _features_of(
 
 
 def _attention(draw: _Draw, width: int) -> None:
-  """Draws PyTorch's multi-head attention and its layer norm."""
+  """Draws parameters of PyTorch's multi-head attention and a layer norm."""
   inner = 'attention.attention'
   draw.uniform(f'{inner}.in_proj_weight', (3 * width, width), width)
   draw.uniform(f'{inner}.in_proj_bias', (3 * width,), width)

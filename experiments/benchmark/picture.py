@@ -45,7 +45,7 @@ def draw_suite(
 
 
 def _timed(group: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-  """Returns timed cases; a matrix product is a reference, not a competitor."""
+  """Returns timed cases without matrix products, which are only yardsticks."""
   return [
     case
     for case in group['cases']
@@ -86,7 +86,7 @@ def _bars(axes, group: Mapping[str, Any]) -> None:
 
 
 def _is_yardstick(case: Mapping[str, Any], group: Mapping[str, Any]) -> bool:
-  """Returns whether a case is a reference, or an implementation of others."""
+  """Returns whether a case is the reference, or in a module `*_reference`."""
   foreign = '_reference:' in case['builder']
   return foreign or case['name'] == group['reference']
 
@@ -133,7 +133,7 @@ def _growth(axes, group: Mapping[str, Any]) -> None:
 
 
 def _unit(seconds: float) -> tuple[float, str]:
-  """Returns what to multiply seconds by, and the unit this gives."""
+  """Returns the factor from seconds to the unit of an axis, and the unit."""
   return (1.0, 'seconds') if seconds >= 1 else (1e3, 'milliseconds')
 
 

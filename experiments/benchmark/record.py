@@ -1,4 +1,4 @@
-"""A record's environment: machine, versions, commit, flags."""
+"""Describes where a benchmark ran: machine, versions, commit, flags."""
 
 import contextlib
 import importlib.metadata
@@ -22,7 +22,7 @@ _VARIABLES = (
 
 
 def surroundings(flags: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns what is constant during a run, as JSON."""
+  """Returns flags, commit, machine and versions, ready for JSON."""
   return {
     'flags': dict(flags),
     'commit': run_directory.commit(),
@@ -40,7 +40,7 @@ def surroundings(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load() -> list[float] | None:
-  """Returns load averages of the last 1, 5 and 15 minutes, or None."""
+  """Returns load averages over 1, 5 and 15 minutes; None if unavailable."""
   with contextlib.suppress(OSError, AttributeError):
     return list(os.getloadavg())
   return None

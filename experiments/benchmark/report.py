@@ -57,12 +57,12 @@ def speedup(
   """Returns how many times faster a case is than the reference.
 
   Args:
-    reference: seconds of its runs by round.
-    seconds: of the case's.
+    reference: seconds of the reference's runs, by round.
+    seconds: of the case's runs, by round.
 
   Returns:
-    The median of the ratios within a round, over the rounds of both; None if
-    there are none. Above 1 is faster.
+    The median, over the rounds that both have, of the reference's seconds over
+    the case's; None without such a round. Above 1 the case is faster.
   """
   ratios = [reference[r] / seconds[r] for r in seconds if r in reference]
   return statistics.median(ratios) if ratios else None
@@ -76,9 +76,9 @@ def growth(points: Sequence[tuple[float, float]]) -> Summary | None:
 
   Returns:
     `exponent`, the slope of a line through the points on logarithmic axes;
-    `deviation_percent` by size: how much more (or, below 0, less) than in
-    proportion to its size a point costs; and the `largest_percent` of them.
-    None for fewer than two points.
+    `deviation_percent` by size: how much more (or, below 0, less) a point costs
+    than in proportion to its size; and `largest_percent`, the deviation that is
+    furthest from 0. None for fewer than two points.
   """
   if len(points) < 2:
     return None
@@ -131,16 +131,16 @@ def table(summary: Summary) -> str:
 
 
 def against(now: Summary, then: Summary) -> str:
-  """Lists cases that became slower since a record.
+  """Lists cases that became slower since an earlier run.
 
   Args:
-    now: groups from `compare`, and the machine.
-    then: those of an earlier run. On another machine only ratios to a group's
-      reference are comparable.
+    now: the record of this run.
+    then: that of the earlier run. If it ran on another machine, ratios to each
+      group's reference are compared instead of seconds.
 
   Returns:
-    A line for each case that takes over 5 % longer, and one that counts all
-    cases in both.
+    A line for each case that takes over 5 % longer, and one with the number of
+    cases that are in both records.
   """
   here, there = (devices_of(record) for record in (now, then))
   costs, before = (_costs(record, here == there) for record in (now, then))
@@ -167,7 +167,7 @@ def devices_of(results: Mapping[str, Any]) -> str:
 
 
 def _costs(results: Summary, in_seconds: bool) -> dict[str, float]:
-  """Returns each case's median seconds, or multiple of the reference's."""
+  """Returns each case's median seconds, or their ratio to the reference's."""
   cases = {
     f'{group["name"]}: {case["name"]}': case
     for group in results['groups']
@@ -182,7 +182,7 @@ def _costs(results: Summary, in_seconds: bool) -> dict[str, float]:
 
 
 def seconds_text(seconds: float | None) -> str:
-  """Returns a time with a unit, to three digits or seconds; '' for None."""
+  """Returns a time with its unit, rounded as `number_text`; '' for None."""
   if seconds is None:
     return ''
   if seconds >= 1:
@@ -201,7 +201,10 @@ def bytes_text(count: float | None) -> str:
 
 
 def number_text(number: float | None) -> str:
-  """Returns three digits, with thousands separated; '' for None."""
+  """Returns a number to three significant digits; '' for None.
+
+  Numbers from 1,000 are whole, with thousands separated.
+  """
   if number is None:
     return ''
   if number == 0:
@@ -261,7 +264,7 @@ def _case(
 
 
 def _product_rate(measurements: Sequence[Measurement]) -> float | None:
-  """Returns the operations a second of the group's matrix product."""
+  """Returns the operations per second of the fastest matrix product."""
   rates = [
     each.case.operations / statistics.median(each.seconds.values())
     for each in measurements

@@ -1,4 +1,4 @@
-"""Makes the config of a case from its plain values."""
+"""Makes the config of a case from the settings in its arguments."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,8 +18,8 @@ def config_of(
 
   Args:
     settings: `preset`; fields by full name, such as 'networks.lstm_dropout';
-      and `days` and `columns` of the window, D and C. Others are read by the
-      builder only.
+      and `days` and `columns` of the window, D and C. Other entries are
+      ignored; only the case's builder reads them.
     get_config: maps the name of a preset to its config.
 
   Returns:
@@ -30,7 +30,7 @@ def config_of(
     config.environment.context_days = settings['days']
   if 'columns' in settings:
     synthetic, columns = config.data.synthetic, settings['columns']
-    # With fewer columns than stocks, all columns are stocks.
+    # Context columns come first; at least one column is a stock.
     first = min(synthetic.num_context, columns - 1)
     synthetic.num_stocks = min(synthetic.num_stocks, columns - first)
     synthetic.num_context, synthetic.num_columns = first, columns
@@ -41,7 +41,7 @@ def config_of(
 
 
 def spec_of(config: ml_collections.ConfigDict) -> EnvironmentSpec:
-  """Returns the spec of a config's embedded market, for networks."""
+  """Returns the spec that networks for a config's embedded market need."""
   synthetic = config.data.synthetic
   first = synthetic.num_context
   return Rules.from_config(config.environment).spec(

@@ -1,8 +1,8 @@
-"""Eigen2's networks and DDPG update in PyTorch, the reference of timings.
+"""Eigen2's networks and DDPG update in PyTorch, the reference for timings.
 
 Written for the benchmark, with the names of Eigen2's state dicts. Only workers
-of PyTorch's cases import this module: PyTorch is optional, and JAX must not be
-in their memory.
+of PyTorch's cases import this module: PyTorch is optional, and would add to the
+memory of others.
 """
 
 import copy
@@ -29,8 +29,8 @@ class Extractor(nn.Module):
   """Convolution, batch norm, ReLU, `nn.LSTM`, mean of the last days.
 
   Blocks of `chunk` columns run one after another, each with its own batch
-  statistics. With `checkpointing` only their windows are stored, and the
-  backward pass recomputes the rest.
+  statistics. With `checkpointing` only the window of each block is stored, and
+  the backward pass recomputes the rest.
   """
 
   def __init__(self, config, spec, chunk: int, checkpointing: bool):
@@ -172,11 +172,11 @@ class Actor(nn.Module):
 class Ddpg:
   """DDPG as in Eigen2, with windows gathered from a market.
 
-  One critic, raw actions, L2 in the gradient, micro-batches, and soft updates
-  of the target networks after every update.
+  One critic, actions that are not scaled, weight decay as part of the gradient,
+  micro-batches, and soft updates of the target networks after every update.
 
   Attributes:
-    networks: the online critic and actor, in the order of their steps.
+    networks: the online critic and actor, in the order of their updates.
   """
 
   def __init__(self, config: ml_collections.ConfigDict, market: np.ndarray):
@@ -382,7 +382,7 @@ def load(network, state_dict: parameters.StateDict) -> None:
   """Loads arrays by PyTorch's names; a batch norm's counter may be absent.
 
   Raises:
-    ValueError: naming the entries that are missing or unknown.
+    ValueError: if any other entry is missing, or one is unknown.
   """
   tensors = {name: torch.from_numpy(x) for name, x in state_dict.items()}
   missing, unknown = network.load_state_dict(tensors, strict=False)

@@ -27,12 +27,12 @@ BRIEF = 10.0  # limit in seconds for the runs of a case that is alone
 
 
 class Limits(NamedTuple):
-  """Limits of repeats.
+  """Limits of the repeated runs of a case.
 
   Attributes:
     repeats: maximum.
     min_repeats: minimum, however long they take.
-    max_seconds: of all repeats of a case, if that allows `min_repeats`.
+    max_seconds: total time of all repeats, if `min_repeats` take no longer.
   """
 
   repeats: int
@@ -40,7 +40,7 @@ class Limits(NamedTuple):
   max_seconds: float
 
   def of(self, seconds: float) -> int:
-    """Returns the repeats of a case that takes `seconds` a run."""
+    """Returns the number of repeats of a case whose run takes `seconds`."""
     affordable = int(self.max_seconds / max(seconds, 1e-9))
     return min(self.repeats, max(self.min_repeats, affordable))
 
@@ -50,7 +50,7 @@ class Measurement(NamedTuple):
 
   Attributes:
     case: the case.
-    seconds: of its runs by round.
+    seconds: of the case's runs, by round.
     prepared: the result of its preparation; None if that failed.
     peak_bytes: peak memory of its process; None after a failure.
     device_bytes: peak memory of an accelerator, by its runtime; None on a CPU.
@@ -79,10 +79,10 @@ class WorkerError(Exception):
 
 
 def build_ahead(groups: Sequence[Group], jobs: int, cache: str) -> Ahead:
-  """Compiles cases of groups with `alone` in parallel, before any is timed.
+  """Compiles the cases of `alone` groups in parallel, before any is timed.
 
-  They share the device and its memory; `untimed` ones need no further turn.
-  Failures are omitted, and the case is tried again in its turn.
+  Meanwhile they share the device's memory. `untimed` cases need no turn later.
+  A case that fails here is omitted, and tried again in its turn.
 
   Args:
     groups: of a suite.
@@ -90,7 +90,7 @@ def build_ahead(groups: Sequence[Group], jobs: int, cache: str) -> Ahead:
     cache: folder for compiled programs.
 
   Returns:
-    Measurements of the successful ones, without seconds of runs.
+    Measurements of the successful cases, which have no runs yet.
   """
 
   def build(case: Case) -> Measurement:
@@ -120,9 +120,10 @@ def measure(
   measurement; the others continue.
 
   Args:
-    group: its workers live at the same time, unless it is `alone`.
+    group: its cases' processes coexist, unless the group is `alone`.
     limits: of repeats.
-    ahead: measurements of `build_ahead`, whose compilation times are used.
+    ahead: result of `build_ahead`; its compilation times are used, and
+      `untimed` cases in it are not measured again.
 
   Yields:
     The measurements so far, in the group's order: once, of all cases, or after
@@ -184,11 +185,11 @@ def schedule(repeats: Mapping[int, int]) -> list[list[int]]:
   """Returns which cases run in which round.
 
   Args:
-    repeats: of each case by its index.
+    repeats: number of repeats of each case, by the case's index.
 
   Returns:
-    The indices of every round, in order. Cases with fewer repeats take part in
-    evenly spread rounds.
+    The indices of the cases of each round, in order. A case with fewer repeats
+    takes part in rounds that are evenly spread.
   """
   count = max(repeats.values(), default=0)
 
@@ -216,10 +217,10 @@ class _Worker:
     theirs.close()
 
   def ask(self, request: str) -> Any:
-    """Returns the worker's answer.
+    """Sends a request, and returns the worker's answer.
 
     Raises:
-      WorkerError: if it failed, or the process is gone.
+      WorkerError: if the worker failed, or its process is gone.
     """
     try:
       self._connection.send(request)
@@ -263,7 +264,7 @@ class _Turns:
 
   @property
   def warm_up_seconds(self) -> float | None:
-    """Returns the seconds of the first run; None without repeats."""
+    """Returns the seconds of the first run; None if no others follow."""
     if self._prepared is None or self._worker.case.once:
       return None
     return self._prepared.warm_up_seconds

@@ -21,7 +21,7 @@ class Prepared(NamedTuple):
   Attributes:
     compile_seconds: see `Built`.
     temp_bytes: see `Built`.
-    warm_up_seconds: of the first run, after compilation; None without runs.
+    warm_up_seconds: of the first run, after compilation; None without a run.
     resident_before_bytes: memory after the imports, before the case is built.
     output: of the first run, for comparison; None without output.
     device: kind of the device that JAX or PyTorch computes on.
@@ -42,8 +42,8 @@ def serve(connection: Connection, case: Case) -> None:
 
   Every answer is a pair: whether it succeeded, and the value or the error.
   'build' and 'prepare' return a `Prepared`; 'build' omits the first run. 'run'
-  returns its seconds, 'finish' the peaks of this process's memory in bytes: of
-  the host, and of an accelerator or None.
+  returns the seconds of a run. 'finish' returns this process's peak memory in
+  bytes: on the host, and on an accelerator or None.
 
   Args:
     connection: to the parent.
@@ -82,7 +82,7 @@ class _Holder:
     """Builds the case, compiles it and runs it once.
 
     Args:
-      ahead: omit the run, and share the device's memory with others.
+      ahead: whether to omit the run, and to leave device memory to others.
     """
     if ahead:
       os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
@@ -118,7 +118,7 @@ class _Holder:
 
 
 def _load(case: Case) -> Callable[..., Built]:
-  """Returns the case's builder, after all imports that it needs."""
+  """Imports what the case needs, sets up JAX, and returns the builder."""
   module, _, function = case.builder.partition(':')
   builder = getattr(importlib.import_module(module), function)
   if case.devices:

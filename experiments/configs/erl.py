@@ -97,7 +97,8 @@ def _evolution() -> config_dict.ConfigDict:
   config.algorithm = 'genetic'  # 'cross_entropy' or 'population_based'
   config.members_learn = True  # by gradient, as in Eigen2
   config.learners = 0  # R, agents that learn but do not evolve
-  config.injection_every = 1  # generations, of the fittest learner
+  # The fittest learner replaces the weakest member after this many generations.
+  config.injection_every = 1
   config.inject_champion = True  # in place of the weakest elite
   # All agents start from one initialisation, because crossover of unrelated
   # networks gives poor offspring. Only if True, the first members are mutants
@@ -134,7 +135,9 @@ def _evolution() -> config_dict.ConfigDict:
   genetic.mutation_std = 0.05
   genetic.max_mutation_rate = 1.0
   genetic.max_mutation_std = 0.2
-  genetic.mutation_growth = 1.5  # while the champion's score stands still:
+  # Factor of rate and std in each generation while the champion's score is on a
+  # plateau: for `plateau_generations` it changed by less than `plateau_change`.
+  genetic.mutation_growth = 1.5
   genetic.plateau_generations = 3
   genetic.plateau_change = 0.02  # relative
   cross_entropy = config.cross_entropy = config_dict.ConfigDict()
@@ -145,7 +148,8 @@ def _evolution() -> config_dict.ConfigDict:
   based = config.population_based = config_dict.ConfigDict()
   based.exploit_share = 0.25  # the worst, replaced by copies of the best
   based.perturb_factor = 1.25  # of a copy's hyperparameters, or its inverse
-  # Initial hyperparameters are the agent's times this to a power of -1 to 1.
+  # Initial hyperparameters are the agent's, multiplied by this factor to a
+  # random power from -1 to 1.
   based.initial_factor = 2.0
   based.lowest_factor = 0.1  # of the hyperparameters at the start
   based.highest_factor = 10.0
@@ -167,7 +171,7 @@ def _small(config: config_dict.ConfigDict) -> None:
 
 
 def _full(config: config_dict.ConfigDict) -> None:
-  config.learner.fitness_slices = 8  # half of the days, as these are longer
+  config.learner.fitness_slices = 8  # half of the days, as slices are longer
 
 
 def _rl(config: config_dict.ConfigDict) -> None:

@@ -21,7 +21,7 @@ _PAID_LATER = (
   'agent.gamma=0.95',
 )
 
-# The default before: each is what the present default changes.
+# The earlier default: changes that undo what the present default adds.
 _BEFORE = {
   'numbers': 'networks.context_numbers=0',
   'penalty': 'agent.action_penalty=0.0',
@@ -57,7 +57,7 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
 
 
 def _rungs() -> config_dict.ConfigDict:
-  """Returns cells of the default, the ranker and the default before."""
+  """Returns cells of the default, of the ranker and of the earlier default."""
   cells = config_dict.ConfigDict()
   goals = {
     'drift': 'share_of_momentum',
@@ -78,10 +78,11 @@ def _rungs() -> config_dict.ConfigDict:
 
 
 def _reasons() -> config_dict.ConfigDict:
-  """Returns the default, and cells with one of its three settings undone.
+  """Returns cells of the default, and of it with one of its changes undone.
 
-  Numbers of the context columns help critics to find the one that matters; the
-  action penalty recovers a policy that stopped buying; sharing saves time.
+  Numbers of the context columns help critics to find the column that matters;
+  the action penalty recovers a policy that stopped buying; a shared extractor
+  saves time.
   """
   cells = config_dict.ConfigDict()
   for market in ('drift', 'leading'):
@@ -97,8 +98,8 @@ def _reasons() -> config_dict.ConfigDict:
 def _excess() -> config_dict.ConfigDict:
   """Returns cells with the reward `entry_excess` on the market `leading`.
 
-  Its stocks rise and fall together, so without `market_timing` there is nothing
-  to learn; with it there is as much as under the reward `entry`.
+  The market's stocks rise and fall together, so without `market_timing` there
+  is nothing to learn; with it, as much as with the reward `entry`.
   """
   cells = config_dict.ConfigDict()
   changes: tuple[str, ...] = ('environment.reward=entry_excess',)
@@ -115,11 +116,11 @@ def _excess() -> config_dict.ConfigDict:
 
 
 def _patience(preset: str) -> config_dict.ConfigDict:
-  """Returns the rung that needs planning, and agents there that cannot plan.
+  """Returns the rung that needs planning, and cells of agents that cannot plan.
 
   Each position ties up half of the cash for eight days: one until the order
-  fills, six of holding, one until the sale fills. No sale target is in reach,
-  and cash that is left over is below the least value of a position.
+  fills, six of holding, one until the sale fills. No price rises to its sale
+  target, and the cash beside two positions is too little for a third.
   """
   market: tuple[str, ...] = (
     'data.synthetic.num_stocks=16',
@@ -137,7 +138,8 @@ def _patience(preset: str) -> config_dict.ConfigDict:
     'td3', 'patience', market, 'share_of_patient', beside, variant='rl'
   )
   hurdle = 'evaluation.critic_hurdle=True'
-  # With the default when its runs were named, and with the present one.
+  # First with the earlier default, with which the primary comparison was named,
+  # then with the present one.
   cells.patience_bandit = _cell(
     'td3', 'patience', (*market, hurdle, *_BEFORE.values())
   )
@@ -168,8 +170,8 @@ def _ablations() -> config_dict.ConfigDict:
     'agent.policy_delay=1',
     'agent.target_noise=0.0',
   )
-  # The first shows the effect of a discount alone. What other orders of the
-  # day would be paid at their exits is not known, so the second has none.
+  # The first shows the effect of a discount alone. The second has no
+  # counterfactual orders, because what they earn at their exits is not known.
   _, _, settled, discount = _PAID_LATER
   factual = ('drift_default', 'drift_factual')
   cells.drift_gamma = _ablation(discount, beside=factual)
@@ -206,7 +208,7 @@ def _populations(preset: str) -> config_dict.ConfigDict:
 
 
 def _ablations_of_rl() -> config_dict.ConfigDict:
-  """Returns cells without one part of `+rl`, and of the old form with one."""
+  """Returns cells of `+rl` less one part, and of its old form with one part."""
   cells = config_dict.ConfigDict()
   cells.rl = _ablation(variant='rl', beside=('drift_default',))
   without = {
@@ -231,7 +233,7 @@ def _ablations_of_rl() -> config_dict.ConfigDict:
   cells.old_portfolio = _ablation(*old, beside=('rl',))
   alone = {
     'shaping': 'environment.reward=shaped_portfolio',
-    'other_orders': 'learner.counterfactuals=9',  # none, and each stock
+    'other_orders': 'learner.counterfactuals=9',  # no order, and 8 stocks
     'quick_targets': 'agent.tau=0.1',
     'little_smoothing': 'agent.target_noise=0.02',
   }
@@ -270,7 +272,7 @@ def _cell(
     goal: 'share_of_momentum', 'share_of_momentum_by_account',
       'share_of_patient', 'above_random', 'no_edge' or '' for none.
     beside: cells on the same markets that it is compared with.
-    seeds: 'primary' or 'exploratory', see above.
+    seeds: 'primary' or 'exploratory', the latter from the setting `seeds`.
     variant: of the preset, 'rl' or '' for none.
   """
   cell = config_dict.ConfigDict()

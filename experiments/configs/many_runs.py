@@ -22,10 +22,12 @@ def get_config(preset: str) -> ml_collections.ConfigDict:
       f"preset: found '{preset}', expected one of {', '.join(PRESETS)}"
     )
   config = config_dict.ConfigDict()
-  config.preset = preset  # of the programs
+  config.preset = preset  # also of the programs that are run
   config.seeds = (0, 1, 2, 3, 4) if preset == 'small' else (0, 1)
   config.jobs = 2  # runs at once; they share the machine's cores
-  config.seed = 0  # of the draws behind intervals and p-values:
-  config.repeats = 2000 if preset == 'small' else 200  # so often of days,
-  config.draws = 100_000 if preset == 'small' else 1000  # and so of seeds
+  # Intervals and p-values come from random draws: their seed, the number of
+  # draws of days, and the number of draws of seeds.
+  config.seed = 0
+  config.repeats = 2000 if preset == 'small' else 200
+  config.draws = 100_000 if preset == 'small' else 1000
   return config

@@ -1,7 +1,8 @@
 """Settings of the supervised ranker: those of the agent, and its own.
 
 Data, environment, networks and evaluation are those of the preset of the same
-name in td3.py; `learner` and `agent` only determine the budget.
+name in td3.py; `learner` and `agent` only determine how many windows the ranker
+may train on.
 """
 
 import ml_collections
@@ -27,7 +28,7 @@ OFTEN_CHANGED = {
 def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   """Returns the locked settings; an unknown preset is a ValueError."""
   config = td3.get_config(preset).unlock()
-  # Without effect: its head has no such inputs, and it trains no agent.
+  # These have no effect on a ranker: it has no actor and no critics.
   config.networks.context_numbers = 0
   config.networks.shared_extractor = 'none'
   config.agent.action_penalty = 0.0
@@ -41,19 +42,19 @@ def settings() -> config_dict.ConfigDict:
   # 'extractor'; 'ridge' or 'boosting', of scikit-learn, learn from features of
   # the day and of some days before it.
   config.model = 'extractor'
-  config.stride = 5  # ridge and boosting learn from one of so many days
-  # 'validation': predictions have to exceed what earned most on the validation
-  # days; 'none': the best are bought every day.
+  config.stride = 5  # ridge and boosting learn from every `stride`-th day
+  # What predictions have to exceed: 'validation', the constant that earned the
+  # most on the validation days; 'none': the best are bought every day.
   config.threshold = 'validation'
   config.learning_rate = 1e-3
   config.weight_decay = 1e-2  # of AdamW, times the learning rate
   config.batch_size = 32  # days, with all their stocks
   config.evaluate_every = 50  # updates between validations
   config.patience = 12  # validations without a lower loss before it stops
-  # What chooses the weights among those of all validations. Agents are chosen
-  # by the profit, too; 'validation_loss' is that of the predictions.
+  # The measure that chooses the weights among those of all validations: the
+  # profit, as for agents, or 'validation_loss', the loss of the predictions.
   config.champion_by = 'validation_profit'
-  # The most windows that it is trained on, each a pass of the extractor; 0: as
-  # many as the agent's extractors. Each has labels of all stocks.
+  # The most windows to train on, each a pass of the extractor; 0: as many as
+  # train the agent's extractors. Each has labels of all stocks.
   config.windows = 0
   return config

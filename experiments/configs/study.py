@@ -1,13 +1,13 @@
 """Settings of the walk-forward study on real prices.
 
 Each year has a fold: training days from the panel's first day, then validation
-days, then held-out days, most of which lie in that year. A fold's agent starts
-with that of the fold before.
+days, then held-out days, most of which lie in that year. A fold's training
+starts with the agent of the fold before.
 
 Settings are chosen with `choice`, on the years 2005 to 2012, and written into
 `small`, which is for all members of the universe and the years from 2013 on.
 Nothing has been chosen yet: `small` holds starting values, and must not be run
-before it is.
+before they are replaced.
 """
 
 import ml_collections
@@ -67,15 +67,16 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   planted = config.planted = config_dict.ConfigDict()
   planted.trials = 0
   planted.ic = 0.05
-  # Changes of the preset of all programs, and of each, FIELD=VALUE. The part of
-  # a name before _ is the program; ridge and boosting are models of the ranker.
+  # Changes of the preset, FIELD=VALUE: for all programs, then for each one. The
+  # part of a name before _ is the program; ridge and boosting are models of the
+  # ranker.
   config.common = _COMMON if config.size == 'full' else (*_COMMON, *_NARROW)
   programs = config.programs = config_dict.ConfigDict()
   programs.td3 = _AGENT
   programs.ranker = _RANKER
   programs.boosting = ('ranker.model=boosting', *_RANKER)
   programs.ridge = ('ranker.model=ridge', *_RANKER)
-  config.cold = ()  # programs that do not start with the fold before
+  config.cold = ()  # programs that start each fold with a new agent
   config.committee = True  # whether the mean action of td3's seeds is judged
   special = {'smoke': _smoke, 'choice': _choice, 'planted': _planted}
   special.get(preset, lambda config: None)(config)
@@ -92,7 +93,7 @@ _COMMON = (
   'networks.shared_extractor=all',
   'networks.context_numbers=0',
 )
-# For two cores: about 0.2 s an update of 8 days of 500 columns.
+# For two cores: an update with 8 days of 500 columns takes about 0.2 s.
 _NARROW = (
   'environment.context_days=16',
   'networks.hidden=8',
@@ -102,15 +103,15 @@ _NARROW = (
   'learner.updates_per_iteration=40',
   'learner.evaluate_every=5',
 )
-# An update encodes a day once, for any number of orders.
+# An update encodes a day once, for any number of counterfactual orders.
 _AGENT = (
   'learner.counterfactuals=32',
   'learner.episodes_per_iteration=1',
   'agent.action_penalty=0.0',
   'evaluation.champion_by=iteration',
 )
-# The profit of one year says less of an order of hundreds of stocks than the
-# loss does.
+# The profit of one year says less about a ranking of hundreds of stocks than
+# the loss does.
 _RANKER = (
   'ranker.threshold=none',
   'ranker.batch_size=8',
@@ -119,13 +120,13 @@ _RANKER = (
 
 
 def _choice(config: config_dict.ConfigDict) -> None:
-  """Applies what may be looked at: early years, one seed, fewer stocks."""
+  """Restricts the study to early years, one seed and fewer stocks."""
   config.years = tuple(range(2005, 2013))
   config.seeds = (0,)
   config.committee = False
   config.data.num_stocks = 150
   programs = config.programs
-  # What is tried beside; each differs from td3 in one respect.
+  # The alternatives to choose from; each differs from td3 in one respect.
   programs.td3_ic = (*_AGENT, 'evaluation.champion_by=validation_ic')
   programs.td3_days32 = (*_AGENT, 'environment.context_days=32')
   programs.td3_hidden16 = (*_AGENT, 'networks.hidden=16')
@@ -154,7 +155,7 @@ def _smoke(config: config_dict.ConfigDict) -> None:
   config.common = (
     *_COMMON,
     'evaluation.random_entries=2',
-    # Networks begin at the middle of the range: these trade at once.
+    # New networks give coefficients near 1, so these policies trade at once.
     'environment.coefficient_threshold=0.5',
   )
   agent = ('evaluation.champion_by=iteration', 'learner.iterations=2')

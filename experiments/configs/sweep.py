@@ -71,10 +71,10 @@ def get_config(preset: str = 'td3/small') -> ml_collections.ConfigDict:
 
 
 def settings_of(program: str, preset: str) -> ml_collections.ConfigDict:
-  """Returns a program's settings without those that a sweep does not use."""
+  """Returns a program's settings without `seed`; a sweep has `seeds`."""
   config = PROGRAMS[program].get_config(preset)
   with config.unlocked():
-    del config.seed  # there are several
+    del config.seed
   return config
 
 
@@ -84,7 +84,8 @@ def _pruner() -> config_dict.ConfigDict:
   # end. A trial's steps are the iterations or generations of all its seeds.
   config.name = 'hyperband'
   config.min_steps = 10  # before a trial can be stopped
-  config.reduction_factor = 3  # one of so many continues; not of 'median'
+  # One in this many trials continues; not used by 'median'.
+  config.reduction_factor = 3
   config.startup_trials = 5  # of 'median': the first trials, never stopped
   return config
 

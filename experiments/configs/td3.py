@@ -20,7 +20,7 @@ PRESETS = SIZES | {
   'SIZE+rl': 'a discount, and an agent that sees its account',
   'SIZE+eigen2': "Eigen2's choices, such as small+eigen2",
 }
-# Settings that --help shows: of data, rules and agents,
+# Settings that --help shows: those of data, rules and agents,
 OFTEN_CHANGED = {
   'seed': 'a whole number from 0 to 4294967295',
   'data.panel': "file made by prepare_data; '' is the embedded market",
@@ -38,7 +38,7 @@ OFTEN_CHANGED = {
   'agent.actor_learning_rate': "of the actor's Adam",
   'agent.critic_learning_rate': "of the critics' Adam",
   'agent.batch_size': 'transitions in an update',
-  # and of a training of one agent.
+  # and those of training a single agent.
   'learner.iterations': 'number; each plays episodes, then learns',
   'learner.updates_per_iteration': 'gradient updates of the networks',
   'learner.evaluate_every': 'iterations between validations',
@@ -70,7 +70,7 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
 
 
 def auto() -> config_dict.FieldReference:
-  """Returns a field that is 'auto' or a value of its own type."""
+  """Returns a field that is 'auto' and can be set to a value of any type."""
   return config_dict.FieldReference('auto', field_type=object)
 
 
@@ -96,7 +96,7 @@ def _data() -> config_dict.ConfigDict:
   synthetic.market = 'drift'
   synthetic.seed = 0
   synthetic.num_days = 1500
-  synthetic.num_columns = 12  # C; columns after the stocks are context, too
+  synthetic.num_columns = 12  # C; any columns after the stocks are context, too
   synthetic.num_context = 4  # columns before the investable ones
   synthetic.num_stocks = 8  # N, investable columns
   synthetic.signal = 1.0  # scale of the hidden drift; 0 is a fair game
@@ -192,11 +192,11 @@ def _networks() -> config_dict.ConfigDict:
   config.precision = 'default'
   config.num_heads = 8
   config.attention_dropout = 0.1
-  # Factor of the learned logits, one a column, of attention and of a critic's
-  # mean over columns; a larger one learns faster. 0: weights depend only on the
-  # content, as in Eigen2.
+  # Factor of the learned logits, one for each column, in attention and in a
+  # critic's mean over columns; a larger factor learns faster. 0: weights depend
+  # only on the content, as in Eigen2.
   config.column_gain = 10.0
-  # Numbers computed from each column that cannot be bought, further inputs of
+  # How many numbers are computed from each context column, as further inputs of
   # actor and critics. They help if one column matters to all stocks.
   config.context_numbers = 0
   # 'critics': all critics share one extractor; 'all': the actor reads its
@@ -247,8 +247,8 @@ def _agent() -> config_dict.ConfigDict:
   # Scales the policy's gradient by the distance of an action to its bound.
   config.invert_gradients = True
   # Half of this times the square of each action in unit space is subtracted
-  # from the value that the policy maximises. Else a policy that learns early to
-  # buy nothing ends where no value changes with its actions, and stays there.
+  # from the value that the policy maximises. Without it, a policy that learns
+  # early to buy nothing reaches actions with gradient 0, and stays there.
   config.action_penalty = 0.0
   # The value that the policy maximises: the 'first' critic's, or the 'mean'.
   config.policy_value = 'first'
@@ -268,9 +268,9 @@ def _learner() -> config_dict.ConfigDict:
   config.updates_per_iteration = 50
   config.replay_capacity = 14_000  # transitions
   config.learning_starts = 9_000  # transitions in replay before learning
-  # Counterfactual orders of other stocks for each replayed day, 0 if their
-  # rewards are unknown. They need the choice 'best_available', scaled actions,
-  # and a reward that is paid at once without a discount, or observe_account.
+  # Number of counterfactual orders for each replayed day. There are none if
+  # their rewards are unknown: they need the choice 'best_available', scaled
+  # actions, and observe_account or a reward that is paid at once, undiscounted.
   config.counterfactuals = 8
   # Whether replay stores the days after the last entry, when actions have no
   # effect.
@@ -286,15 +286,15 @@ def _evaluation() -> config_dict.ConfigDict:
   config.momentum_days = 20  # look-back of the momentum control
   config.random_entries = 32  # backtests that random entry averages over
   # Also reports the last critics as a policy, 'critic_hurdle': it buys the
-  # stock of the highest value if that exceeds the constant that earned most on
-  # the validation days. Needs rewards that are paid at once.
+  # stock with the highest value if that exceeds the constant that earned most
+  # on the validation days. Needs rewards that are paid at once.
   config.critic_hurdle = False
   # Also measures how the policy orders the stocks of the held-out days (rank IC
   # and top decile), and its account (matched entries, turnover, capacity).
   config.measures = False
-  # What a single agent's champion is the best by, of those validated:
-  # 'validation_profit', 'validation_ic' (mean rank IC) or 'iteration' (the
-  # last one).
+  # The measure that chooses a single agent's champion among the validated
+  # policies: 'validation_profit', 'validation_ic' (mean rank IC) or 'iteration'
+  # (the last one).
   config.champion_by = 'validation_profit'
   return config
 
@@ -326,7 +326,7 @@ def _small(config: config_dict.ConfigDict) -> None:
 
 
 def _medium(config: config_dict.ConfigDict) -> None:
-  """Sets sizes with 1/70 of the operations an example of `full`; not tuned."""
+  """Sets sizes that need 1/70 of the operations per example of `full`."""
   config.data.synthetic.num_columns = 128
   config.data.synthetic.num_context = 8
   config.data.synthetic.num_stocks = 64

@@ -62,7 +62,7 @@ _EXPECTED = {
 
 
 class Learner:
-  """Pure functions of one agent: store, update, act; each jitted."""
+  """Jitted pure functions of one agent that store, update and act."""
 
   def __init__(
     self,
@@ -113,7 +113,7 @@ class Learner:
   def _pure_advance(
     self, state: LearnerState, transition: Transition, observation: Array
   ) -> tuple[LearnerState, Array, dict[str, Array]]:
-    """Stores, updates, and acts on `observation` [O] with noise."""
+    """Stores a transition, updates, and acts on `observation` with noise."""
     key, key_sample, key_act = jax.random.split(state.key, 3)
     state = self._pure_remember(state, transition)
     batch = replay.sample(
@@ -140,8 +140,8 @@ def learn(
       needs.
 
   Yields:
-    An evaluation of 10 episodes (`evaluation_episodes`) after every
-    `evaluate_every` steps, and of more after the last one.
+    An evaluation of `evaluation_episodes` episodes after every
+    `evaluate_every` steps, and of `last_rounds` times as many after the last.
 
   Raises:
     ValueError: if the task or a setting is unknown or out of range.

@@ -30,7 +30,11 @@ def make_networks(
 def make_actor(
   hidden: Sequence[int], spec: ActionSpec
 ) -> hk.TransformedWithState:
-  """Maps observations [B, O] to `(actions [B, A], None)` in task units."""
+  """Makes the actor's network.
+
+  It maps observations [B, O] to `(actions [B, A], None)`, the actions in the
+  task's units.
+  """
 
   def actor(observations: Array, is_training: bool):
     del is_training  # no layer needs it
@@ -41,7 +45,10 @@ def make_actor(
 
 
 def make_double_critic(hidden: Sequence[int]) -> hk.TransformedWithState:
-  """Maps observations [B, O] and unit actions [B, A] to values [B, 2]."""
+  """Makes a network of two critics.
+
+  It maps observations [B, O] and unit actions [B, A] to values [B, 2].
+  """
 
   def double_critic(
     observations: Array, unit_actions: Array, is_training: bool
@@ -55,7 +62,7 @@ def make_double_critic(hidden: Sequence[int]) -> hk.TransformedWithState:
 
 
 def perceptron(x: Array, hidden: Sequence[int], size: int, name: str) -> Array:
-  """Applies ReLU layers and a linear one, [B, I] to [B, size]."""
+  """Applies ReLU layers and a linear layer, from [B, I] to [B, size]."""
   for number, width in enumerate(hidden, start=1):
     x = jax.nn.relu(layers.Linear(width, _POLICY, f'{name}_{number}')(x))
   return layers.Linear(size, _POLICY, f'{name}_out')(x)

@@ -45,17 +45,18 @@ KNOWN = {
 
 
 def measure(env: str, curves: pd.DataFrame) -> dict[str, Any]:
-  """Summarises all seeds, as JSON.
+  """Summarises the evaluations of all seeds, ready for JSON.
 
   Args:
     env: name of the task.
-    curves: a row an evaluation, with the columns seed, step, episodes,
+    curves: a row for each evaluation, with the columns seed, step, episodes,
       mean_return, deviation.
 
   Returns:
-    By seed the last `mean_return`, its `deviation` and `episodes`, the curve
-    and, if the task is known, the first step that reached the goal (None if
-    none did); and the interquartile mean of the seeds' last returns.
+    `env`; `known`, the published result or None; `interquartile_mean` of the
+    seeds' last mean returns; and `seeds`, with for each seed the last
+    `mean_return`, its `deviation` and `episodes`, the `curve` and, if the task
+    is known, `reached_goal_at`, the first step that reached the goal or None.
   """
   known = KNOWN.get(env)
   seeds = {}

@@ -66,7 +66,7 @@ class Task:
     return np.asarray(observation, np.float32)
 
   def step(self, action: np.ndarray) -> Step:
-    """Acts, float32 [A] in the task's units."""
+    """Takes an action, float32 [A] in the task's units."""
     observation, reward, terminated, truncated, _ = self._environment.step(
       action
     )

@@ -1,17 +1,18 @@
 """Records of finished runs: small files from which tables are made.
 
-The name of a record is a digest of all that determines a run's numbers: the
-program, all its settings with the seed, the data, and `VERSION`. So ladders,
-studies and machines that share a folder of records run nothing twice.
+The name (or key) of a record is a digest of all that determines a run's
+numbers: the program, all its settings with the seed, the data, and `VERSION`.
+So ladders, studies and machines that share a folder of records run nothing
+twice.
 
-`VERSION` is the only part of the code in the digest; increase it with any
-change to the results of runs. A digest of the sources, or the commit, would
-change with every edited comment and waste days of computing. The commit, with a
-+ if files were changed, is in the record, and pages list all commits, so that
-it is visible when results of different commits are compared.
+`VERSION` stands for the code in the digest; increase it with any change to the
+results of runs. A digest of the sources, or the commit, would change with every
+edited comment and waste days of computing. The commit, with a + if files were
+changed, is in the record, and pages list the commits of all records, so that
+readers see when results of different commits are compared.
 
-A new setting would change all names, too. So whoever adds one enters it in
-`NEW_SETTINGS`, with the value that leaves the results as they were.
+A new setting would change the names of all records, too. So whoever adds one
+enters it in `NEW_SETTINGS`, with the value that leaves results as they were.
 """
 
 import datetime
@@ -35,7 +36,7 @@ from eigen3.types import TRADING_DAYS_A_YEAR
 
 # To be increased when the same settings give other numbers than before.
 VERSION = 2
-# By full name. At this value a setting is not part of a record's name.
+# Values by full name. With this value a setting is not part of a record's name.
 NEW_SETTINGS: Mapping[str, Any] = {
   'agent.action_penalty': 0.0,
   'environment.market_timing': False,
@@ -57,7 +58,7 @@ def key_of(program: str, settings: Mapping[str, Any], data: str) -> str:
   """Returns the name of a record.
 
   Args:
-    program: that trains.
+    program: name of the program.
     settings: all settings as JSON, without the path of the data.
     data: hash of the panel's file; '' for an embedded market, which the
       settings describe.
@@ -68,7 +69,7 @@ def key_of(program: str, settings: Mapping[str, Any], data: str) -> str:
 
 
 def _without_new(settings: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns the settings without new ones that change nothing."""
+  """Returns the settings without those that are as in `NEW_SETTINGS`."""
   found = {
     name: dict(value) if isinstance(value, Mapping) else value
     for name, value in settings.items()
@@ -84,21 +85,21 @@ class Archive:
   """A folder of records, and of claims on records in progress."""
 
   def __init__(self, folder: pathlib.Path, commits: bool = False):
-    """Opens a folder; it is created with the first record.
+    """Binds the archive to a folder; it is created when first needed.
 
     Args:
-      folder: several machines may share it.
-      commits: whether to commit each record by git.
+      folder: the folder, which several machines may share.
+      commits: whether to commit each record with git.
     """
     self._folder = folder
     self._commits = commits
 
   def has(self, key: str) -> bool:
-    """Returns whether there is a record."""
+    """Returns whether there is a record with this key."""
     return self._path(key).exists()
 
   def read(self, key: str) -> dict[str, Any] | None:
-    """Returns a record or None; raises a ValueError if it is damaged."""
+    """Returns a record, or None; raises a ValueError for a damaged one."""
     path = self._path(key)
     try:
       return json.loads(path.read_text(encoding='utf-8'))
@@ -113,9 +114,9 @@ class Archive:
     """Writes a record, and commits it if requested.
 
     Args:
-      key: see `key_of`.
-      name: for the commit's message.
-      record: as JSON.
+      key: returned by `key_of`.
+      name: the run's name, for the commit's message.
+      record: the record, as JSON.
     """
     self._folder.mkdir(parents=True, exist_ok=True)
     lines = [
@@ -130,7 +131,7 @@ class Archive:
       _commit(path, f'Record {name}')
 
   def claim(self, key: str) -> Claim | None:
-    """Claims a record; returns None while another process makes it."""
+    """Claims the work on a record; returns None if another process has it."""
     return claims.take(self._folder / 'claims' / key)
 
   def _path(self, key: str) -> pathlib.Path:
@@ -141,16 +142,17 @@ def describe(run: pathlib.Path, policy: str) -> dict[str, Any]:
   """Returns the record of a finished run.
 
   Args:
-    run: its folder.
-    policy: the name of its policy among the results.
+    run: the run's folder.
+    policy: the name of the run's policy among the results.
 
   Returns:
-    `commit`, `platform`, `python` and `versions` of the code; `policy`;
-    `profits` by policy on the held-out days; `facts` of the training; `daily`
-    returns of these days: the `first` one, each one's `offset` to it, and
-    `returns` by policy; `days_a_year`, how many of such days are one;
-    `validation` and `metrics` as in summary.json; `measures`, as
-    `measures.measure` returns them, if the run has them.
+    `commit`, `platform`, `python` and `versions` as in run.json; `policy`;
+    `profits` by policy on the held-out days; `facts` about the training;
+    `daily`: the `first` held-out day, the `offset` of each held-out day to it
+    in calendar days, and daily `returns` by policy; `days_a_year`, how many
+    days of the panel make a year; the policy's `validation`, and `metrics`, as
+    in summary.json; `measures`, as `measures.measure` returns them, if the run
+    has them.
   """
   summary = json.loads((run / 'summary.json').read_text(encoding='utf-8'))
   about = json.loads((run / 'run.json').read_text(encoding='utf-8'))
@@ -184,7 +186,7 @@ def _measures(run: pathlib.Path) -> dict[str, Any]:
 
 
 def outcome_of(record: Mapping[str, Any]) -> Outcome:
-  """Returns what tables need of a record."""
+  """Returns the outcome of a record's run, from which tables are made."""
   daily = record['daily']
   first = datetime.date.fromisoformat(daily['first'])
   dates = pd.Timestamp(first) + pd.to_timedelta(daily['offset'], unit='D')
@@ -200,7 +202,7 @@ def outcome_of(record: Mapping[str, Any]) -> Outcome:
 
 
 def _facts(run: pathlib.Path, summary: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns a run's updates, trained windows, openings and seconds."""
+  """Returns a run's updates, trained windows, openings and training seconds."""
   facts: dict[str, Any] = {
     name: summary[name]
     for name in ('updates', 'windows_trained', 'holdout_openings')

@@ -18,8 +18,8 @@ from experiments.jobs import archive
 from experiments.jobs.pool import Task
 
 PROGRAMS = {'td3': td3, 'erl': erl, 'ranker': ranker}
-COMMITTEE = 'committee'  # the program of the mean action of other runs
-# Changes of a cell; its program checks the fields and values.
+COMMITTEE = 'committee'  # the program that averages the actions of other runs
+# Changes to a preset; the cell's program checks the fields and values.
 CHANGES = settings.several(
   settings.Expected(
     lambda x: isinstance(x, str) and '=' in x.strip('='), 'FIELD=VALUE'
@@ -35,14 +35,16 @@ class Cell(NamedTuple):
   """A program and settings to run with each seed.
 
   Attributes:
-    name: in tables, and of its folder.
+    name: the cell's name in tables, and the name of its folder.
     program: 'td3', 'erl' or 'ranker'; or `COMMITTEE`, with the settings of its
       members.
-    preset: of the program.
-    changes: to the preset, each FIELD=VALUE; {seed} stands for the seed.
-    seeds: to run it with.
-    start: a cell of the same networks; each seed's training starts with its.
-    members: of a committee: the cell whose seeds it averages.
+    preset: the program's preset.
+    changes: changes to the preset, each FIELD=VALUE; {seed} stands for the
+      seed.
+    seeds: the seeds to run the program with.
+    start: a cell with the same networks; each seed's training starts with the
+      champion, critics and optimisers of that cell's run with the same seed.
+    members: for a committee, the cell whose runs it averages.
   """
 
   name: str
@@ -58,7 +60,7 @@ class Cell(NamedTuple):
     return folder / self.name / f'seed{seed}'
 
   def task(self, folder: pathlib.Path, seed: int, devices: int) -> Task:
-    """Returns a seed's run as a task, on so many CPU devices."""
+    """Returns a seed's run as a task, on `devices` CPU devices."""
     run = self.run(folder, seed)
     return Task(
       f'{self.name}/seed{seed}',
@@ -71,7 +73,7 @@ class Cell(NamedTuple):
     )
 
   def key(self, seed: int) -> str:
-    """Returns the key of a seed's record; a ValueError for a bad change."""
+    """Returns the key of a seed's record; ValueError for a bad change."""
     return archive.key_of(self.program, *self._asked(seed))
 
   def record(self, folder: pathlib.Path, seed: int) -> dict[str, Any]:
@@ -104,7 +106,7 @@ class Cell(NamedTuple):
     return (found | {'before': before} if before else found), data
 
   def _keys_before(self, seed: int) -> tuple[str, ...]:
-    """Returns the keys of the records that have to be there first."""
+    """Returns the keys of the records that must exist before a seed's run."""
     if self.members is not None:
       return tuple(self.members.key(each) for each in self.members.seeds)
     return () if self.start is None else (self.start.key(seed),)
@@ -164,7 +166,7 @@ def _settings(
 
 
 def _of_type(default: Any, text: str) -> Any:
-  """Returns the value that a text stands for."""
+  """Returns the value that a text stands for, given the default value."""
   if default == AUTO:
     with contextlib.suppress(SyntaxError, ValueError):
       return ast.literal_eval(text)

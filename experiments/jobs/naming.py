@@ -1,4 +1,4 @@
-"""When settings were committed: before or after the runs that use them."""
+"""Finds out whether settings were committed before the runs that use them."""
 
 import pathlib
 import subprocess
@@ -9,17 +9,17 @@ from typing import Any
 def named(
   file: pathlib.Path, is_its_own: bool, commits: Collection[str]
 ) -> dict[str, Any]:
-  """Returns the commit of a file of settings, and if runs came after it.
+  """Returns the commit of a file of settings, and whether runs came after it.
 
   Args:
-    file: in experiments/configs.
+    file: the file, in experiments/configs.
     is_its_own: whether the settings in use are those of the file.
-    commits: of the code of all runs, as in their records.
+    commits: commits of the code of all runs, as in their records.
 
   Returns:
-    `file`; its last `commit`, '' if it has uncommitted changes or the settings
-    are not its own; `before`, whether all `commits` are that one or later ones,
-    None if unknown.
+    `file`, its path; `commit`, the last one that changed the file, or '' if the
+    file has uncommitted changes or other settings are in use; `before`, whether
+    each of `commits` is this commit or a descendant, None if unknown.
   """
 
   def git(*arguments: str) -> subprocess.CompletedProcess:

@@ -15,13 +15,13 @@ class Task(NamedTuple):
   """A run to do.
 
   Attributes:
-    name: in messages.
-    key: of its record.
+    name: the run's name in messages.
+    key: key of its record.
     run: its folder.
     command: `(resume) -> command line`.
     describe: returns its record once it is finished.
-    can_resume: whether it can be resumed; otherwise it starts again.
-    after: keys of records that have to be there before it starts.
+    can_resume: whether it can be resumed; otherwise it starts from scratch.
+    after: keys of the records that must exist before it starts.
   """
 
   name: str
@@ -39,7 +39,7 @@ class Task(NamedTuple):
 
   @property
   def reason(self) -> str:
-    """Returns why it failed the last time, '' if it did not."""
+    """Returns why the run failed the last time, '' if it did not."""
     return reason_of(self.run)
 
 
@@ -59,15 +59,17 @@ def run_all(
   """Runs all tasks in order; returns False if it was stopped before the end.
 
   Recorded tasks are skipped. Tasks that another process has claimed are waited
-  for, and taken over if it leaves them unfinished; see `scheduler.run`. A
-  failed run does not stop the others; the next call tries it again.
+  for, and taken over if that process leaves them unfinished; see
+  `scheduler.run`. A failed run does not stop the other runs; the next call
+  tries it again.
 
   Args:
     tasks: the runs.
     at_once: how many run in parallel.
-    environment: variables of their processes beside this one's.
-    archive: of the records.
-    report: called after each run's end.
+    environment: environment variables of the runs, besides those of this
+      process, which take precedence.
+    archive: holds the records.
+    report: called after the end of each run.
   """
   work = _Cells(tasks, environment, archive, report)
   scheduler.run(work, at_once)
@@ -75,7 +77,7 @@ def run_all(
 
 
 class _Cells:
-  """Tasks that are not yet recorded."""
+  """Tasks as `scheduler.Work`: those without a record are to be done."""
 
   unit = 'run'
 
@@ -91,7 +93,7 @@ class _Cells:
     self._done = self.total - len(self._left)
 
   def take(self) -> '_Job | None':
-    """Starts the first run that is neither recorded nor claimed."""
+    """Starts the first task that is free, or returns None if none is."""
     for task in [*self._left]:
       if self._is_settled(task) or not self._can_begin(task):
         continue
@@ -106,19 +108,22 @@ class _Cells:
       self._running.add(task.key)
       if not task.is_done:
         return _Job(task, claim, self._environment, self._end)
-      self._end(task, claim)  # it finished unattended
+      self._end(task, claim)  # the run outlived the program that began it
     return None
 
   def waits(self) -> bool:
-    """Returns whether other processes have claimed the remaining tasks."""
+    """Returns whether tasks remain, which other processes have claimed."""
     return bool(self._left)
 
   def progress(self, running: int) -> tuple[int, str, str]:
-    """Returns the number of recorded runs, and the progress bar's two texts."""
+    """Returns the number of recorded runs, and the bar's prefix and postfix."""
     return self._done, '', f'{running} running'
 
   def _can_begin(self, task: Task) -> bool:
-    """Returns whether the records before it exist; drops it if none will."""
+    """Returns whether all records in `task.after` exist.
+
+    Drops the task if one is missing that no open or running task will make.
+    """
     lacking = [key for key in task.after if not self._archive.has(key)]
     open_keys = self._running | {other.key for other in self._left}
     if all(key in open_keys for key in lacking):
@@ -131,7 +136,7 @@ class _Cells:
     return False
 
   def _is_settled(self, task: Task) -> bool:
-    """Drops a task that another process has recorded, or that failed there."""
+    """Returns whether a task ended in another process; if so, drops it."""
     recorded = self._archive.has(task.key)
     settled = recorded or _noted(task.run) not in (None, self._failed[task])
     if settled:
@@ -140,7 +145,7 @@ class _Cells:
     return settled
 
   def _end(self, task: Task, claim: Claim, reason: str = '') -> None:
-    """Records a run's result or failure, and releases its claim."""
+    """Stores the record of a run or why it failed, and releases its claim."""
     self._running.discard(task.key)
     if task.is_done:
       self._archive.write(task.key, task.name, task.describe())
@@ -163,7 +168,7 @@ class _Job:
     )
 
   def poll(self) -> bool:
-    """Returns whether it still runs; otherwise records result or failure."""
+    """Returns whether the run goes on; stores its record or failure if not."""
     if self._run.poll() is None:
       return True
     self._end(self._run.failure())
@@ -174,7 +179,7 @@ class _Job:
     self._run.interrupt()
 
   def kill(self) -> None:
-    """Kills the run."""
+    """Kills the run and releases its claim."""
     self._run.kill()
     self._claim.release()
 
@@ -184,7 +189,7 @@ def _note_of(run: pathlib.Path) -> pathlib.Path:
 
 
 def _noted(run: pathlib.Path) -> int | None:
-  """Returns when a run failed the last time."""
+  """Returns when a run failed the last time; None if it did not."""
   try:
     return _note_of(run).stat().st_mtime_ns
   except FileNotFoundError:

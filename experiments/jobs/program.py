@@ -1,4 +1,4 @@
-"""What ladder and study, which do many runs, share: from flags to results."""
+"""The main program that ladder and study share, from flags to results."""
 
 import pathlib
 import re
@@ -25,11 +25,11 @@ Outcomes = Mapping[str, Mapping[int, Outcome]]
 
 
 class Program(NamedTuple):
-  """The parts of one program of many runs.
+  """The parts in which programs of many runs differ.
 
   Attributes:
     check: `(config)`, raises a ValueError for bad settings.
-    cells: `(config, workdir)`, prepares and returns the cells to run.
+    cells: `(config, workdir)`, prepares the cells to run and returns them.
     write_results: `(config, workdir, cells, outcomes)`, writes results and
       returns the text to print.
   """
@@ -40,7 +40,7 @@ class Program(NamedTuple):
 
 
 def main(argv: Sequence[str], program: Program) -> int:
-  """Runs what is not done; returns 1 if a run failed, 130 if interrupted."""
+  """Runs unfinished runs; returns 1 if one failed, 130 if stopped, else 0."""
   config, workdir = options.CONFIG.value, pathlib.Path(options.WORKDIR.value)
   check(
     'config',
@@ -101,7 +101,7 @@ def _tasks(
   workdir: pathlib.Path,
   cells: Sequence[Cell],
 ) -> list[pool.Task]:
-  """Returns all runs, seed by seed, so that early results cover all cells."""
+  """Returns all runs, seed by seed, so that first results cover all cells."""
   cores = flags.FLAGS.cpu_devices or backend.cores() // _jobs(config)
   most = max((len(cell.seeds) for cell in cells), default=0)
   return [

@@ -1,4 +1,4 @@
-"""The settings of a folder of many runs, and which runs are missing."""
+"""Keeps the settings of a folder of many runs, and lists missing runs."""
 
 import json
 import pathlib
@@ -25,12 +25,12 @@ _JUDGES = ('goals', 'primary')
 
 
 def enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
-  """Creates the folder, or checks that its runs have the same settings.
+  """Creates a folder of many runs, or checks that its settings are the same.
 
   Raises:
     ValueError: if runs began with other settings or with code that gives other
       results, a seed was removed, or goals or primary comparisons differ from
-      those that results were judged by.
+      those by which existing results were judged.
   """
   if not run_directory.holds_run(workdir):
     about = {'seeds': [*config.seeds], 'version': archive.VERSION}
@@ -69,7 +69,7 @@ def enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
 
 
 def keep(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
-  """Stores new settings, accepted by `enter`, in the folder."""
+  """Stores changed settings, which `enter` has accepted, in the folder."""
   if run_directory.differences(run_directory.read_config(workdir), config):
     write_json(workdir / 'config.json', json.loads(config.to_json()))
 
@@ -82,8 +82,8 @@ def asked(
   Returns:
     `seeds`, `goals` and `primary` (if there are any), `repeats`, `draws` and
     `seed`; `seeds_at_first`, the seeds with which the folder began, or None if
-    not known. Whoever adds seeds after seeing results can stop when they look
-    good, so reports show which were added.
+    not known. Whoever adds seeds after seeing results can stop when the results
+    look good, so reports show which seeds were added.
   """
   asked = ('seeds', *_JUDGES, 'repeats', 'draws', 'seed')
   names = [name for name in asked if name in config]
@@ -102,10 +102,11 @@ def gaps(
   cells: Sequence[Cell],
   outcomes: Mapping[str, Mapping[int, Outcome]],
 ) -> dict[str, dict[str, str]]:
-  """Returns what happened to the missing seeds of each incomplete cell.
+  """Returns why seeds are missing from each incomplete cell.
 
   Returns:
-    By name of the cell and by seed why it failed; 'open' if it did not.
+    By name of the cell and by seed, why the run failed, or 'open' if it has not
+    failed.
   """
   found = {}
   for cell in cells:
@@ -123,12 +124,12 @@ def remarks(
   cells: Sequence[Cell],
   lacking: Mapping[str, Mapping[str, str]],
 ) -> list[str]:
-  """Returns lines that name missing runs and added seeds.
+  """Returns lines of text that name missing runs and added seeds.
 
   Args:
-    what: see `asked`.
+    what: returned by `asked`.
     cells: all cells.
-    lacking: see `gaps`.
+    lacking: returned by `gaps`.
   """
   lines = []
   added = {*what['seeds']} - {*(what['seeds_at_first'] or what['seeds'])}

@@ -1,4 +1,4 @@
-"""Writes the results of cells to files, and as text."""
+"""Pools the results of cells, and writes them to files and as text."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -26,14 +26,14 @@ def summary_of(
   """Pools one cell's runs, and compares them with other cells' runs.
 
   Args:
-    config: `seed`, `repeats` and `draws` are read.
+    config: settings, of which `seed`, `repeats` and `draws` are read.
     seeds: all seeds of the cell.
     runs: the cell's finished runs, by seed.
     beside: finished runs of the cells to compare with, by name and seed.
 
   Returns:
     The result of `pooled.pool`; `missing`, seeds without a finished run;
-    `not_compared`, names of `beside` that lack a seed of `runs`.
+    `not_compared`, names of the cells in `beside` that lack a seed of `runs`.
   """
   ready = {
     n: other for n, other in beside.items() if other.keys() >= runs.keys()
@@ -62,20 +62,21 @@ def write(
 
   Args:
     config: all settings.
-    workdir: of all runs.
+    workdir: the folder of all runs.
     cells: all cells.
-    outcomes: of finished runs, by cell and seed.
-    reports: results by cell, see `summary_of`, with the `goal`; and with a
-      `group`, the title of the table that the cell is in.
-    title: of the picture and the page.
-    remark: what every reader must know.
-    more: further lines.
-    pictures: further SVG elements of the page, by what they show.
-    first: primary comparisons, `comparisons` and `named`; see
-      `experiments/ladder/primary.py`.
+    outcomes: results of finished runs, by cell and seed.
+    reports: by cell, the result of `summary_of`, with `goal`, see
+      `experiments/ladder/goals.py`, and `group`, the title of the table that
+      the cell is in.
+    title: title of the picture and the page.
+    remark: caveats for every reader.
+    more: further lines of text.
+    pictures: further SVG elements of the page, by title.
+    first: primary comparisons: `comparisons`, see
+      `experiments/ladder/primary.py`, and `named`, see `naming.named`.
 
   Returns:
-    The table, comparisons and what is missing, as text.
+    The table, the comparisons and the missing runs, as text.
   """
   lacking = record.gaps(workdir, cells, outcomes)
   asked = record.asked(workdir, config)

@@ -22,7 +22,7 @@ from eigen3.runs.claims import Claim
 
 # Exit statuses of a run that was stopped and can be resumed.
 INTERRUPTED = (130, -signal.SIGINT, -signal.SIGTERM)
-# The file that a finished run has written.
+# The file whose existence shows that a run is finished.
 FINISHED = 'summary.json'
 _POLL = 0.2  # seconds between polls of the runs
 _LOOK = 1.0  # seconds between checks of what other processes have left
@@ -35,36 +35,42 @@ class Job(Protocol):
     """Advances the job; returns whether it still runs."""
 
   def interrupt(self) -> None:
-    """Asks it to save and exit; repeating it has no effect."""
+    """Asks the job to save and exit; repeating this has no effect."""
 
   def kill(self) -> None:
-    """Kills it."""
+    """Kills the job."""
 
 
 class Work(Protocol):
-  """All jobs to do, by this process and possibly by others."""
+  """All jobs to do, by this process and possibly by others.
+
+  Attributes:
+    unit: what the progress bar calls a job.
+    total: number of all jobs.
+  """
 
   unit: str
   total: int
 
   def take(self) -> Job | None:
-    """Starts the next job; returns None if there is none that is free."""
+    """Starts the next job; returns None if none is free."""
 
   def waits(self) -> bool:
-    """Returns whether others run jobs that they may leave to this process."""
+    """Returns whether other processes have jobs that they may not finish."""
 
   def progress(self, running: int) -> tuple[int, str, str]:
-    """Returns the number of finished jobs, and texts for the bar's two ends."""
+    """Returns the number of finished jobs, and the bar's prefix and postfix."""
 
 
 def run(work: Work, at_once: int) -> None:
   """Runs all jobs, and waits for those of other processes.
 
-  Ctrl-C makes every run finish its iteration and save; a second one kills all.
-  After either, or a kill, the work can be resumed.
+  Ctrl-C makes every run finish its iteration and save; a second Ctrl-C kills
+  all runs. After either, or if this process is killed, a new call resumes the
+  work.
 
   Args:
-    work: to be done.
+    work: the jobs to do.
     at_once: how many jobs run in parallel.
   """
   running: list[Job] = []
@@ -111,11 +117,14 @@ class Run:
     """Starts a run, or resumes one that has begun.
 
     Args:
-      folder: of the run.
+      folder: the run's folder.
       command: `(resume) -> command line`.
-      environment: variables beside this process's.
-      claim: also held by the run, which may outlive this process.
-      can_resume: whether it can be resumed; otherwise it starts again.
+      environment: environment variables besides those of this process, which
+        take precedence.
+      claim: this process's claim on the run. The run becomes another holder,
+        because it may outlive this process.
+      can_resume: whether the run can be resumed; otherwise it starts from
+        scratch.
     """
     self._claim = claim
     self._log = log_of(folder)
@@ -136,18 +145,21 @@ class Run:
     claim.add(self._process.pid)
 
   def poll(self) -> int | None:
-    """Returns the exit status, or None while it runs."""
+    """Returns the exit status, or None while the run goes on.
+
+    A run whose claim another process has taken over is killed.
+    """
     if not self._is_lost and not self._claim.keep():
       self._is_lost = True
-      self.kill()  # another process has taken over
+      self.kill()
     return self._process.poll()
 
   def interrupt(self) -> None:
-    """Interrupts once: a second signal would stop the run without saving."""
+    """Signals once only: a second signal would stop the run without saving."""
     if not self._is_interrupted:
       self._is_interrupted = True
-      # Not SIGINT, which a run treats alike: background jobs of a shell inherit
-      # that it is ignored.
+      # Not SIGINT, although a run treats both alike: a shell's background jobs
+      # and their child processes inherit that SIGINT is ignored.
       self._process.send_signal(signal.SIGTERM)
 
   def kill(self) -> None:
@@ -156,7 +168,7 @@ class Run:
     self._process.wait()
 
   def failure(self) -> str:
-    """Returns why a finished run failed, in one line; '' if it did not."""
+    """Returns in one line why the ended run failed; '' if it did not fail."""
     status = self._process.returncode
     if self._is_lost or status == 0 or status in INTERRUPTED:
       return ''
@@ -164,7 +176,7 @@ class Run:
 
 
 def failure_of(status: int, log: pathlib.Path) -> str:
-  """Returns the reason of an exit status: the last line of the output."""
+  """Returns why a run failed: its last line of output, and any signal."""
   text = log.read_text(encoding='utf-8', errors='replace')
   # A progress bar ends its lines with a carriage return.
   lines = [s.strip() for s in re.split(r'[\r\n]+', text) if s.strip()]
@@ -179,26 +191,26 @@ def environment_of(workdir: pathlib.Path, at_once: int) -> Mapping[str, str]:
   """Returns environment variables of runs that share a machine and a cache.
 
   Args:
-    workdir: of the program that starts them.
+    workdir: folder of the program that starts the runs.
     at_once: how many run in parallel.
   """
   return {
     # Other seeds of a setting, and resumed runs, need no compilation.
     'JAX_COMPILATION_CACHE_DIR': str(workdir.absolute() / 'compiled'),
-    # Share of a GPU's memory; a single program would take all of it.
+    # Share of a GPU's memory; by default one run would take most of it.
     'XLA_PYTHON_CLIENT_MEM_FRACTION': f'{0.75 / at_once:.3f}',
   }
 
 
 def log_of(folder: pathlib.Path) -> pathlib.Path:
-  """Returns the file of a run's output, beside its folder."""
+  """Returns the file of a run's output, which is next to the run's folder."""
   return folder.with_name(f'{folder.name}.log')
 
 
 def _clear(folder: pathlib.Path) -> None:
-  """Removes what a run left that cannot be resumed.
+  """Removes the files of an earlier run that cannot be resumed.
 
-  It keeps the list of openings of the held-out days: another policy evaluated
+  The list of openings of the held-out days is kept: to evaluate another policy
   on them now would be a second opening.
 
   Raises:

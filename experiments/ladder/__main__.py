@@ -3,8 +3,9 @@ r"""Trains on markets with known answers, and reports results.
 eigen3 ladder --config=small --workdir=ladders/first [--only='^drift$|none'] \
   [--jobs=2]
 
-Every run is a process of its own. Killed or stopped, the same command goes on;
---only does a part of it, and results are of all that is there.
+Each run is a process of its own. If the program is stopped or killed, the same
+command continues it. --only runs some of the cells; the results are those of
+all finished runs.
 """
 
 from experiments import mains
@@ -87,7 +88,11 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
 def cells_of(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> list[Cell]:
-  """Returns cells to run: first those with primary seeds, then with a goal."""
+  """Returns the cells in the order in which they are run.
+
+  Those with the primary seeds come first; among them, and among the others,
+  those with a goal and the cells that these are compared with.
+  """
   del workdir
   asked = {name for name, cell in config.cells.items() if cell.goal}
   asked |= {other for name in asked for other in config.cells[name].beside}

@@ -30,8 +30,8 @@ def _share_of(
 def _above_random(summary: Summary, goals: ml_collections.ConfigDict):
   """Requires a significant excess over random entry with the same exits.
 
-  Both tests must agree: the p-value is over days for the same seeds, and the
-  interval over seeds is over other markets of the kind.
+  Both tests must agree: the p-value, from drawing days of the same seeds, and
+  the interval over seeds, which holds for other markets of the kind.
   """
   found = summary['against']['random_entry']
   p, seeds = found['p'], found.get('seeds')
@@ -43,12 +43,13 @@ def _above_random(summary: Summary, goals: ml_collections.ConfigDict):
 
 
 def _no_edge(summary: Summary, goals: ml_collections.ConfigDict):
-  """Requires 0 in the interval over seeds of the excess over random entry.
+  """Requires that the interval of the excess over random entry contains 0.
 
-  A wide interval contains 0 easily, so it must also be narrow. Then no edge
-  larger than about its width was seen. A smaller edge may exist. Nor does it
-  show that the policy trades like random entry, which pays costs on every
-  trade: a policy that does not trade pays none and exceeds it without skill.
+  The interval is over seeds. A wide one contains 0 easily, so it must also be
+  narrow. Then no edge larger than about its width was seen; a smaller edge may
+  exist. Nor does it follow that the policy trades like random entry, which pays
+  costs on every trade: a policy that does not trade pays none, and so exceeds
+  random entry without skill.
   """
   seeds = summary['against']['random_entry'].get('seeds')
   words = f'as random, half-width at most {goals.half_width:.0%}'
@@ -82,8 +83,9 @@ def judge(
     goals: the section of the ladder's config.
 
   Returns:
-    An empty dict, or `met` and `words` for a table. `met` is None if numbers
-    are unknown or a seed is missing: the seeds that finish may be biased.
+    An empty dict without a goal, else `met` and `words` for a table. `met` is
+    None if numbers are unknown, or if a seed is missing, because the finished
+    seeds may be a biased sample.
   """
   if not name:
     return {}

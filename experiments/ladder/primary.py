@@ -1,4 +1,4 @@
-"""Primary comparisons: named in a committed file, tested after all runs."""
+"""Tests the primary comparisons that a committed file named before the runs."""
 
 import json
 import pathlib
@@ -78,13 +78,14 @@ def judge(
     outcomes: of finished runs, by cell and seed.
 
   Returns:
-    By name, ready for JSON, the settings of a comparison; `missing`, by cell
-    the seeds without a finished run; `met`, None if open. If all are finished,
-    also `differences` [R, K] of R seeds and K pairs of cells; the `mean` of
-    their means over pairs, with Student's interval; their `iqm` and
-    `improvement` with stratified bootstrap intervals; the `detectable`
-    difference to the margin, at the level of Holm's first step; `p` and its
-    `corrected` value; `solved`, for each side `pooled.solved` by cell.
+    For each comparison by name, ready for JSON: its settings; `missing`, the
+    seeds without a finished run by cell; and `met`, None if open. If no run is
+    missing, also `differences` [R, K], of R seeds and K pairs of cells; `mean`
+    over both, with Student's interval over seeds; their `iqm` (interquartile
+    mean) and the probability of `improvement`, with stratified bootstrap
+    intervals; the `detectable` difference to the margin, at the level of Holm's
+    first step; `p` and its `corrected` value; and `solved`, for each side the
+    `pooled.solved` of its cells.
   """
   section = config.primary
   judged: dict[str, dict[str, Any]] = {}
@@ -113,7 +114,7 @@ def judge(
 def named(
   config: ml_collections.ConfigDict, commits: Collection[str]
 ) -> dict[str, Any]:
-  """Returns the commit that named the comparisons, and if runs came after it.
+  """Returns the commit that named the comparisons, and whether runs came later.
 
   Args:
     config: of the ladder.
@@ -122,7 +123,7 @@ def named(
   Returns:
     `file`; its last `commit`, '' if it has uncommitted changes or the
     comparisons differ from the file; `before`, whether all `commits` are that
-    one or later ones, None if unknown.
+    commit or later ones, None if unknown.
   """
   expected = primary.get_section(config.preset).to_json(sort_keys=True)
   is_its_own = config.primary.to_json(sort_keys=True) == expected
@@ -176,7 +177,7 @@ def _compared(
 
 
 def _is_met(found: Mapping[str, Any], level: float) -> bool:
-  """Returns whether ours is better than theirs by the margin."""
+  """Returns whether ours is significantly above theirs plus the margin."""
   if found['corrected'] >= level or found['mean']['low'] <= found['margin']:
     return False
   return not found['as_many_solved'] or (

@@ -1,4 +1,4 @@
-"""Flags of programs that read files of prices: the format of days."""
+"""Flags for the format of dates, of programs that read files of prices."""
 
 from absl import flags
 

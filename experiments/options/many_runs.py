@@ -7,7 +7,7 @@ from absl import flags
 from experiments import command_line, path_flags
 
 _PACKAGE = pathlib.Path(__file__).parent.parent
-# An installed package is no place for results.
+# Results are not written into an installed package.
 _IS_CHECKOUT = (_PACKAGE.parent / 'setup.py').exists()
 
 CONFIG = command_line.define_config(

@@ -1,4 +1,4 @@
-"""Flags of runs of several processes."""
+"""Flags for runs that consist of several processes."""
 
 from absl import flags
 

@@ -1,4 +1,4 @@
-"""The flag of programs that read runs."""
+"""The flag --run_panel, of programs that read finished runs."""
 
 from experiments import path_flags
 

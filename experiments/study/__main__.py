@@ -5,12 +5,12 @@ eigen3 study --config=small --config.panel=panel.parquet \
   [--jobs=2]
 
 For each year the agent, the supervised ranker, gradient boosting and ridge
-regression are trained on the days before it; their held-out days are opened
-once. The page joins all years: first how the scores order the stocks, then
-what the account earned. Killed or stopped, the same command goes on.
+regression are trained on the days before it; the year's held-out days are
+opened once. The page joins all years: first how the scores order the stocks,
+then what the account earned. After a stop or kill, the same command continues.
 
 --config=choice is for choosing settings, on early years alone;
---config=planted asks what signal the study would find.
+--config=planted tests whether the study finds a planted signal.
 """
 
 from experiments import mains
@@ -51,7 +51,7 @@ _PANELS = 'panels'
 _PAGE = 'results.html'
 _MODELS = ('ridge', 'boosting')  # of the ranker
 _AGENT = 'td3'  # whose seeds form the committee
-# Settings that are not chosen.
+# Settings that may differ from the committed ones.
 _FREE = ('panel', 'years', 'jobs', 'seed', 'repeats')
 
 _YEAR = AT_LEAST_ONE
@@ -60,7 +60,7 @@ _YEARS = Expected(
   'one or more years that differ',
   lambda x: '' if isinstance(x, tuple) else 'a tuple',
 )
-# One copy without a signal has no other to be judged by.
+# A copy without a signal is judged by the others of its kind, see `planted`.
 _TRIALS = Expected(
   lambda x: COUNT.meets(x) and x != 1, '0, or at least 2', COUNT.kind
 )
@@ -105,7 +105,7 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
 def cells_of(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> list[Cell]:
-  """Makes the panels of all folds; returns a cell a fold and program."""
+  """Makes the panels of all folds; returns a cell for each fold and program."""
   return [
     cell
     for copy, folder, load in _copies(config, workdir / _PANELS)
@@ -116,9 +116,9 @@ def cells_of(
 def _copies(
   config: ml_collections.ConfigDict, folder: pathlib.Path
 ) -> Iterator[tuple[str, pathlib.Path, Callable[[], MarketPanel | None]]]:
-  """Yields the name of each copy of the panel, its folder, and how to make it.
+  """Yields each copy of the panel: its name, folder and a function to make it.
 
-  There is one copy of no name, the panel itself, unless signals are planted.
+  Unless signals are planted, the only copy is the panel itself, named ''.
   """
   panel = folds.source(config, folder)
 
@@ -139,7 +139,7 @@ def _trials(
   return [
     (planted.copy_name(ic, trial), ic, trial + shift)
     for trial in range(config.planted.trials)
-    # Other draws, so that no copy is another's without its signal.
+    # Different seeds, so that no two copies differ in the signal alone.
     for ic, shift in ((config.planted.ic, 0), (0.0, config.planted.trials))
   ]
 
@@ -147,7 +147,7 @@ def _trials(
 def cells_of_copy(
   config: ml_collections.ConfigDict, copy: str, made: Sequence[folds.Fold]
 ) -> list[Cell]:
-  """Returns the cells of one copy of the panel."""
+  """Returns the cells of one copy of the panel, whose folds are `made`."""
   cells: list[Cell] = []
   for name, changes in config.programs.items():
     before: Cell | None = None
@@ -240,7 +240,7 @@ def write_results(
 def _chosen(
   config: ml_collections.ConfigDict, commits: Collection[str]
 ) -> dict[str, Any]:
-  """Returns when the settings were committed; see `naming.named`."""
+  """Returns whether runs came after their settings; see `naming.named`."""
   own = study_config.get_config(config.preset)
   is_its_own = all(
     config[name] == own[name] for name in own if name not in _FREE
@@ -254,7 +254,7 @@ def _study(
   found: dict[str, Joined],
   about: dict[str, Any],
 ) -> tuple[dict[str, Any], dict[str, str], list[str]]:
-  """Returns results, pictures and lines of text of the study itself."""
+  """Returns results, pictures and lines of text if no signal is planted."""
   main = next(n for n in (COMMITTEE, _AGENT, *found) if n in found)
   reports = {name: joined.report(name, found) for name in found}
   days = series.daily(found)
@@ -270,7 +270,7 @@ def _study(
 def _joined(
   config: ml_collections.ConfigDict, copy: str, outcomes: program.Outcomes
 ) -> dict[str, Joined]:
-  """Returns all programs of a copy that have run on all folds."""
+  """Returns results by program, if it has run on all folds of a copy."""
   names = [*config.programs]
   if config.committee and _AGENT in names:
     names.insert(names.index(_AGENT) + 1, COMMITTEE)

@@ -1,4 +1,4 @@
-"""Folds of a real panel: their days, and stocks chosen by earlier data."""
+"""Makes the folds of a real panel, with stocks chosen by earlier data."""
 
 import pathlib
 from collections.abc import Callable
@@ -32,14 +32,15 @@ class Fold(NamedTuple):
 def source(
   config: ml_collections.ConfigDict, folder: pathlib.Path
 ) -> MarketPanel | None:
-  """Returns the study's panel; None if it is gone after folds were made.
+  """Returns the study's panel; None if its file is gone after folds were made.
 
   Args:
     config: of the study.
-    folder: of the folds' panels; it notes which panel they are made from.
+    folder: of the folds' panels; a file in it notes what they are made from.
 
   Raises:
-    ValueError: if it does not fit, or the folder's panels are of another.
+    ValueError: if the panel is missing or has no universe, or the folds in the
+      folder were made from another panel.
   """
   path, note = pathlib.Path(config.panel).expanduser(), folder / _SOURCE
   made_from = note.read_text(encoding='utf-8') if note.exists() else None
@@ -100,13 +101,13 @@ def make(
 def planted(
   config: ml_collections.ConfigDict, panel: MarketPanel, ic: float, seed: int
 ) -> MarketPanel:
-  """Returns a copy with a planted signal, of the stocks of the first fold.
+  """Returns a panel of the first fold's stocks with a planted signal.
 
   Args:
     config: of the study.
     panel: of all days.
     ic: of the signal; 0 only shuffles the days.
-    seed: of the copy.
+    seed: of the draws.
   """
   first = _splits_of(config, panel)[min(config.years)]
   narrowed = _narrowed(panel, first, config.data, panel.num_days)
@@ -116,7 +117,10 @@ def planted(
 def by_year(
   dates: np.ndarray, config: ml_collections.ConfigDict
 ) -> dict[int, Splits]:
-  """Returns the fold with most held-out days in each year; ties: the later.
+  """Returns folds by the year in which most of their held-out days lie.
+
+  Of several folds of a year, that with the most such days is kept; if equal,
+  the later.
 
   Args:
     dates: datetime64[D] [T].
@@ -183,7 +187,7 @@ def _narrowed(
   config: ml_collections.ConfigDict,
   stop: int,
 ) -> MarketPanel:
-  """Returns the stocks of a fold, and all days before `stop`."""
+  """Returns a panel of a fold's stocks and context on days before `stop`."""
   known, stocks = splits.train[1], [*range(*panel.investable)]
   if 0 < config.num_stocks < len(stocks):
     stocks = data.most_traded(

@@ -1,7 +1,7 @@
-"""Results of a policy on the held-out days of all folds together.
+"""Joins the results of a policy on the held-out days of all folds.
 
-Daily numbers are averaged over seeds and chained over folds before errors are
-computed, so that seeds and folds are not taken as independent.
+Daily numbers are averaged over seeds and chained over folds before standard
+errors are computed, so that seeds and folds are not taken as independent.
 """
 
 import functools
@@ -18,7 +18,7 @@ from eigen3.evaluation.measures import MATCHED
 from eigen3.evaluation.pooled import Outcome
 from eigen3.evaluation.regression import DailyMean
 
-EQUAL = 'equal_exposure'  # buy and hold of the share that the policy invested
+EQUAL = 'equal_exposure'  # buy and hold with the policy's mean invested share
 _PORTFOLIOS = ('market', *attribution.PORTFOLIOS)
 
 
@@ -28,12 +28,12 @@ class Joined(NamedTuple):
   Attributes:
     dates: datetime64[ns] [S].
     fold: int [S], the year of each day's fold.
-    returns: float [S], of its account.
-    daily: by name, float [S]; see `measures.measure`.
+    returns: float [S], of the policy's account.
+    daily: other daily values by name, float [S]; see `measures.measure`.
     controls: returns by name, float [S].
     measures: of each run, see `measures.measure`.
-    seconds: of training, all runs.
-    seeds: their number.
+    seconds: of training, in all runs together.
+    seeds: number of seeds.
     year: number of days in a year, such as 252.
   """
 
@@ -55,7 +55,7 @@ def join(folds: Mapping[int, Mapping[int, Outcome]]) -> Joined | None:
     folds: runs by year and seed.
 
   Returns:
-    None unless all folds have runs of the same seeds.
+    Their results; None unless all folds have runs of the same seeds.
 
   Raises:
     ValueError: if held-out days of folds overlap.
@@ -67,7 +67,7 @@ def join(folds: Mapping[int, Mapping[int, Outcome]]) -> Joined | None:
   first = [runs[0] for runs in every]
 
   def chain(values_of) -> np.ndarray:
-    """Averages over seeds, and chains over folds."""
+    """Averages a daily value over seeds, and chains it over folds, [S]."""
     return np.concatenate(
       [_mean([values_of(run) for run in runs]) for runs in every]
     )
@@ -99,7 +99,11 @@ def join(folds: Mapping[int, Mapping[int, Outcome]]) -> Joined | None:
 
 
 def _mean(seeds: Sequence[np.ndarray]) -> np.ndarray:
-  """Averages over seeds; one that orders nothing on a day counts as 0."""
+  """Averages daily values over seeds.
+
+  A seed without a value on a day counts as 0, as its scores order nothing; the
+  mean is NaN where no seed has one.
+  """
   values = np.array(seeds)
   is_known = np.isfinite(values).any(axis=0)
   return np.where(is_known, np.nan_to_num(values).mean(axis=0), np.nan)
@@ -118,14 +122,18 @@ def report(name: str, joined: Mapping[str, Joined]) -> dict[str, Any]:
 
   Args:
     name: of the policy.
-    joined: all policies, on the same days.
+    joined: results of all policies, on the same days.
 
   Returns:
-    `order`, the `DailyMean` of each of `cross_section.Daily`, and `by_year` of
-    the IC; `order_against` other policies, that of the IC's difference;
-    `account`, means of its numbers a year; `against` controls and policies,
-    differences of returns a year, see `_difference`; `attribution`; `seeds`,
-    `days` and `minutes`.
+    `order`: the `DailyMean` of each measure in `cross_section.Daily`;
+    `by_year`: that of the rank IC in each fold;
+    `order_against`: that of its difference from each other policy's;
+    `account`: growth a year, exposure, turnover, number of stocks that could be
+    bought, and capacity;
+    `against`: yearly differences of returns from each control and each other
+    policy, see `_difference`;
+    `attribution`: see `attribution.attribute`;
+    `seeds`, `days` and `minutes` of training.
   """
   one = joined[name]
   horizon = one.measures[0]['horizon']
@@ -172,7 +180,7 @@ def report(name: str, joined: Mapping[str, Joined]) -> dict[str, Any]:
 
 
 def _capacity(one: Joined) -> float | None:
-  """Returns the least capacity of all runs; None if nothing was bought."""
+  """Returns the smallest capacity of all runs; None if nothing was bought."""
   found = [run['capacity']['account'] for run in one.measures]
   return min((x for x in found if x is not None), default=None)
 
@@ -188,14 +196,14 @@ def excess(one: Joined) -> pd.DataFrame:
   """Returns the cumulative excess over matched entries, with its interval.
 
   Returns:
-    A row a day: `date`, `excess`, `low` and `high`, sums of daily differences;
-    the interval of 95 % is of a sum of so many days.
+    A row per day: `date`; `excess`, the sum of daily differences up to it;
+    and `low` and `high`, its 95 % interval.
   """
   daily = one.returns - one.daily[MATCHED]
   error = regression.daily_mean(daily).error
   count = np.arange(1, len(daily) + 1)
   total = np.cumsum(daily)
-  # The error of a mean of all days, for a sum of the first `count` of them.
+  # From the error of the mean of all days to that of the sum of `count` days.
   width = 1.96 * error * np.sqrt(count * len(daily))
   return pd.DataFrame(
     {
@@ -208,11 +216,11 @@ def excess(one: Joined) -> pd.DataFrame:
 
 
 def _difference(daily: np.ndarray, year: int) -> dict[str, Any]:
-  """Returns the mean a year of daily differences, its interval and power.
+  """Returns the yearly mean of daily differences, its interval and power.
 
   Returns:
     `mean`, `error`, `low` and `high` (95 %), `t`, `p` and `detectable`, the
-    smallest true mean that would have been seen with a probability of 80 %.
+    smallest true mean that would be detected with a probability of 80 %.
   """
   found = regression.daily_mean(daily)
   mean, error = year * found.mean, year * found.error
@@ -232,7 +240,7 @@ def _difference(daily: np.ndarray, year: int) -> dict[str, Any]:
 def _attribution(
   returns: np.ndarray, held: Mapping[str, np.ndarray], year: int
 ) -> dict[str, Any] | None:
-  """Returns `attribution.attribute`, or None for an account of cash alone."""
+  """Returns `attribution.attribute` for JSON; None if all returns are 0."""
   if not returns.any():
     return None
   found = attribution.attribute(returns, held, year)

@@ -1,4 +1,4 @@
-"""Whether the study finds a signal that was planted, and none where none is."""
+"""Judges whether the study finds a planted signal, and none where none is."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 from eigen3.evaluation import metrics, regression
 from experiments.study.joined import Joined
 
-# One-sided 5 % of the normal distribution, in units of the copies' own spread.
+# Limit of a one-sided test at 5 %, in units of the spread of t between copies.
 _LIMIT = 1.645
 
 
@@ -22,19 +22,21 @@ def judge(
 ) -> dict[str, Any]:
   """Counts the copies in which each program finds a signal.
 
-  Errors of overlapping outcomes are too small, so that t would exceed 1.645 too
-  often. So the limit is 1.645 times the root mean square of t in the copies
-  without a signal; of these each is judged by the others' alone.
+  Standard errors are too small because outcomes overlap, so t exceeds 1.645 too
+  often. The limit is therefore 1.645 times the root mean square of t over the
+  copies without a signal, but at least 1.645. For a copy without a signal, the
+  limit is computed from the others of this kind.
 
   Args:
-    joined: by copy and program; copies are named by `copy_name`.
+    joined: results by copy and program; copies are named by `copy_name`.
     names: of the programs.
-    ic: that was planted.
+    ic: the planted information coefficient.
 
   Returns:
-    By program, if it has run, `planted` and `nothing`, each with `found`,
-    `trials`, and `ic` and `t` of each; and the `limit` of t for planted copies,
-    None with no copy without a signal.
+    For each program that has run, `planted` and `nothing`, for copies with and
+    without a signal, each with the numbers `found` and `trials`, and lists of
+    each copy's `ic` and `t`; and `limit`, that of t for planted copies, None if
+    all copies have a signal.
   """
   return {
     name: _judge(joined, name, ic)
@@ -78,8 +80,8 @@ def _judge(
 
 
 def _limit_of(t: np.ndarray) -> float:
-  """Returns the limit of t by copies without a signal; NaN without any."""
+  """Returns the limit from t of copies without a signal; NaN without any."""
   if not len(t):
     return float('nan')
-  # Chance may make a few copies' spread small, but errors are not too large.
+  # By chance t of a few copies may spread less, but the true spread is over 1.
   return _LIMIT * max(1.0, float(np.sqrt(np.mean(t**2))))

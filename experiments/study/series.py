@@ -1,4 +1,4 @@
-"""Daily returns on the held-out days of all folds."""
+"""Compares daily returns of policies on the held-out days of all folds."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,18 +9,18 @@ from eigen3.evaluation import contenders
 from eigen3.reporting import drawing, svg
 from experiments.study.joined import Joined
 
-_MOST_DATES = 6  # that do not overlap
+_MOST_DATES = 6  # labels that fit on the axis
 
 
 def daily(found: Mapping[str, Joined]) -> pd.DataFrame:
-  """Returns daily returns, averaged over seeds.
+  """Returns the table of daily returns, averaged over seeds.
 
   Args:
-    found: each program, on the same days.
+    found: results by program, on the same days.
 
   Returns:
-    A row a day: `date`, the return of each program, and that of each control of
-    the first of them.
+    A row per day: `date`, the return of each program, and that of each control,
+    from the first program's runs.
   """
   first = next(iter(found.values()))
   ours = {name: one.returns for name, one in found.items()}
@@ -34,14 +34,15 @@ def contest(
 
   Args:
     table: see `daily`.
-    programs: those that were trained; other columns are controls.
-    seed: of the resamples.
-    repeats: number of resamples.
+    programs: the columns of trained policies; others are controls.
+    seed: of the bootstrap.
+    repeats: number of bootstrap draws.
 
   Returns:
-    By policy `best`, its p-value in the model confidence set (see
-    `contenders.confidence_set`), and for controls `beaten`, the p-value of no
-    program being better than the control (see `contenders.superior_ability`).
+    By policy: `best`, its p-value in the model confidence set (see
+    `contenders.confidence_set`), and for a control also `beaten`, the p-value
+    of the hypothesis that no program is better (see
+    `contenders.superior_ability`).
   """
   returns = table.drop(columns='date')
   best = contenders.confidence_set(returns.to_numpy(), seed, repeats)
@@ -75,7 +76,7 @@ def contest_lines(p_values: Mapping[str, Mapping[str, float]]) -> list[str]:
 
 
 def element(table: pd.DataFrame) -> str:
-  """Draws cumulative returns as SVG, with a line between folds that are apart.
+  """Draws cumulative returns as SVG; a vertical line marks a gap in the dates.
 
   Args:
     table: see `daily`.
@@ -95,7 +96,7 @@ def _draw(axes, table: pd.DataFrame) -> None:
       color=colours[name], linewidth=1.2 if is_control else 2,
       linestyle='--' if is_control else '-', label=drawing.shown(name),
     )  # fmt: skip
-  # Folds may be years apart.
+  # Successive folds may be years apart.
   apart = table['date'].diff() > pd.Timedelta(days=30)
   begins = [0, *np.flatnonzero(apart)]
   for day in begins[1:]:

@@ -3,9 +3,9 @@ r"""Searches settings of td3 or erl for the best objective.
 eigen3 sweep --config=td3/small --workdir=sweeps/first \
   [--config.method=grid] [--resume]
 
-Every run is its own process, several in parallel, and opens no held-out day.
---resume continues a sweep, or joins it: the same command, on any machine that
-shares the folder, runs trials that no other process runs.
+Every run is its own process; several run in parallel, and none opens the
+held-out days. --resume continues a sweep, or joins one in progress: on any
+machine that shares the folder, it runs the trials that no other process runs.
 """
 
 from experiments import mains
@@ -83,7 +83,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _settings(workdir: pathlib.Path) -> ml_collections.ConfigDict:
-  """Returns the settings of the flags, or without them those of the folder."""
+  """Returns the flags' settings; on --resume without --config, the folder's."""
   config, flag = options.CONFIG.value, flags.FLAGS['config']
   if options.RESUME.value and flag.using_default_value:
     stored = run_directory.read_config(workdir)
@@ -108,7 +108,7 @@ def _settings(workdir: pathlib.Path) -> ml_collections.ConfigDict:
 def _about_data(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> dict[str, str]:
-  """Describes the panel for the folder; empty for an embedded market."""
+  """Returns the panel's hash and path to record; empty if it is embedded."""
   data = config.settings.data
   if not data.panel:
     return {}
@@ -164,7 +164,7 @@ def _luck(
   found: Sequence[optuna.trial.FrozenTrial],
   config: ml_collections.ConfigDict,
 ) -> str:
-  """Writes how much of the choice was luck; returns it as text."""
+  """Estimates how far the best trial is lucky; writes it, returns a text."""
   measured = luck.measure(workdir / RUNS, found, config.seeds)
   write_json(workdir / _LUCK, measured)
   return luck.describe(measured)
@@ -176,7 +176,7 @@ def _conclude(
   command: runs.Command,
   config: ml_collections.ConfigDict,
 ) -> int:
-  """Prints how to train the best again, and how many trials failed."""
+  """Prints how to train the best trial again; returns 1 if a trial failed."""
   complete = [t for t in found if t.state == TrialState.COMPLETE]
   if complete:
     best = max(complete, key=lambda trial: trial.values[0])
@@ -202,7 +202,7 @@ def _conclude(
 
 
 def _check(config: ml_collections.ConfigDict) -> space.Space:
-  """Returns what is tried, after all other settings are checked."""
+  """Checks all settings; returns the search space."""
   check(
     'sweep',
     config,
@@ -231,7 +231,7 @@ def _check(config: ml_collections.ConfigDict) -> space.Space:
 
 
 def _check_settings(config: ml_collections.ConfigDict) -> None:
-  """Checks settings with which every run would fail."""
+  """Checks the program's settings; if they are wrong, every run would fail."""
   settings = config.settings.copy_and_resolve_references().unlock()
   settings.seed = config.seeds[0]
   try:
@@ -286,7 +286,7 @@ def _check_same(
   config: ml_collections.ConfigDict,
   about: Mapping[str, str],
 ) -> None:
-  """Checks that a sweep resumes with its settings and data, but for a few."""
+  """Checks that settings, except `_MAY_CHANGE`, and data are the sweep's."""
   config = config.copy_and_resolve_references()
   with contextlib.suppress(OSError, ValueError):  # `check_same` reports it
     begun = json.loads((workdir / 'config.json').read_text(encoding='utf-8'))

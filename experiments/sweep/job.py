@@ -29,8 +29,8 @@ class Plan(NamedTuple):
     seeds: of every setting.
     steps: iterations or generations of a run.
     objective: the column of metrics.csv to maximise.
-    command: of a run.
-    environment: variables of its process beside this one's.
+    command: makes the command line of a run.
+    environment: variables for the processes of runs, besides this process's.
     report: called when a trial begins or ends.
   """
 
@@ -46,10 +46,10 @@ class Plan(NamedTuple):
 class Job:
   """A trial and the process of its current run.
 
-  A trial's steps are those of all its runs: the second begins where the first
-  ends. After any step its value is the mean, over the seeds that have begun, of
-  the objective's best value so far, so that trials are compared after the same
-  part of the same seeds.
+  A trial's steps are counted through all its runs: the second run's steps
+  follow the first's. After any step the trial's value is the mean, over the
+  seeds that have begun, of the objective's best value so far. So trials are
+  compared after the same number of steps of the same seeds.
   """
 
   def __init__(
@@ -59,11 +59,11 @@ class Job:
     plan: Plan,
     claim: Claim,
   ):
-    """Continues a trial where an earlier process left it.
+    """Starts a trial, or continues it where an earlier process left it.
 
     Args:
-      trial: running, from Optuna.
-      values: by field.
+      trial: in Optuna's state RUNNING.
+      values: the trial's settings, by field.
       plan: of the sweep.
       claim: on the trial.
     """
@@ -124,7 +124,7 @@ class Job:
       self._process.interrupt()
 
   def kill(self) -> None:
-    """Kills the run."""
+    """Kills the run, and releases the claim."""
     if self._process is not None:
       self._process.kill()
     self._claim.release()
@@ -140,7 +140,7 @@ class Job:
   def _start(self) -> None:
     """Starts the current seed's run, or resumes it if it has begun."""
     if self._is_stopped or (self._run / scheduler.FINISHED).exists():
-      return  # it was stopped, or finished, unattended
+      return  # it was pruned or has finished; no process has noted its end
     command = functools.partial(
       self._plan.command, self._values, self._seed, self._run
     )
@@ -149,7 +149,7 @@ class Job:
     )
 
   def _report(self, progress: runs.Progress) -> None:
-    """Reports new values to Optuna; stops the run if it prunes the trial."""
+    """Reports new values; stops the run if Optuna prunes the trial."""
     before = [run['objective'] for run in self._finished]
     begin = len(before) * self._steps
     total = len(self._plan.seeds) * self._steps
@@ -167,7 +167,7 @@ class Job:
         return
 
   def _next(self, progress: runs.Progress) -> TrialState:
-    """Handles the end of a finished run."""
+    """Starts the next seed's run after one has finished, or ends the trial."""
     if not progress.best:
       return self._fail('its metrics.csv has no finite value', progress)
     if len(self._finished) + 1 == len(self._plan.seeds):

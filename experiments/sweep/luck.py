@@ -1,4 +1,4 @@
-"""Estimates whether a sweep's best trial is better than others, or lucky."""
+"""Estimates whether a sweep's best trial is better than the rest, or lucky."""
 
 import pathlib
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ def measure(
 ) -> dict[str, Any]:
   """Estimates the probability of backtest overfitting among trials.
 
-  A trial's daily return is the mean over its seeds' champions. These were
-  chosen on the same days, which favours all trials: the estimate is of the luck
-  of the choice among them only.
+  A trial's daily return is the mean over its seeds' champions. The champions
+  were chosen on the same days, which favours all trials alike: the estimate
+  only covers luck in the choice among trials.
 
   Args:
     runs: folder of all runs.
@@ -28,8 +28,9 @@ def measure(
     seeds: of every setting.
 
   Returns:
-    `trials`, `days` that all of them were evaluated on and `blocks`; and if
-    these are enough, `probability` and `loss`, see `Overfitting`.
+    `trials`, the number used; `days`, the number on which all of them were
+    evaluated; `blocks`; and if there are enough trials and days, `probability`
+    and `loss`, see `Overfitting`.
   """
   complete = [t.number for t in trials if t.state == TrialState.COMPLETE]
   series = {

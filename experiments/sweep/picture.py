@@ -47,7 +47,7 @@ def draw_sweep(
     table: see `table.make`.
     space: what was tried.
     title: of the whole picture.
-    objective: its name.
+    objective: the name of the objective.
   """
   rows = [['trials'] * _IN_A_ROW]
   fields = list(space)

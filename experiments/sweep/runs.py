@@ -22,7 +22,7 @@ class Progress(NamedTuple):
   Attributes:
     best: (step, the objective's best value so far), for each step that has the
       objective.
-    seconds: of its iterations, with compilation.
+    seconds: total time of the run's iterations, with compilation.
   """
 
   best: list[tuple[int, float]]
@@ -34,7 +34,7 @@ def make_command(config: ml_collections.ConfigDict, devices: int) -> Command:
 
   Args:
     config: of the sweep; `program` and `settings` are read.
-    devices: number to split a CPU into.
+    devices: number of devices that a run splits the CPU into.
 
   Raises:
     ValueError: if the settings are another program's.
@@ -65,8 +65,8 @@ def make_command(config: ml_collections.ConfigDict, devices: int) -> Command:
 def _changes(config: ml_collections.ConfigDict) -> dict[str, Any]:
   """Returns the fewest changes from the preset to the sweep's settings.
 
-  Leaves out fields whose value refers to another field, so that they still
-  follow it when it is tried. In the alphabetical order of fields, a field comes
+  Leaves out a field whose value refers to another field, so that it still
+  follows that one when a trial changes it. In alphabetical order, a field comes
   after the one that it refers to.
   """
   found = flatten(config.settings)
@@ -90,7 +90,7 @@ def read_progress(path: pathlib.Path, objective: str) -> Progress:
   """Reads a run's metrics.csv, which may still grow.
 
   Raises:
-    ValueError: if it has no column of the objective.
+    ValueError: if the file has no column for the objective.
   """
   if not path.exists():
     return Progress([], 0.0)

@@ -29,10 +29,10 @@ class Choices(NamedTuple):
 
 
 class Range(NamedTuple):
-  """A range, drawn uniformly from it or from its logarithm.
+  """A range, to draw from uniformly or on a logarithmic scale.
 
   Attributes:
-    low: the smallest value; an int if the field is one.
+    low: the smallest value; an int if the field is an int.
     high: the largest.
     is_log: whether draws are uniform on a logarithmic scale.
   """
@@ -53,8 +53,8 @@ def read(config: ml_collections.ConfigDict) -> Space:
     config: of the sweep; `settings`, `parameters` and `method` are read.
 
   Raises:
-    ValueError: if a value does not have the field's type, a range is invalid,
-      a grid has no steps, or nothing is tried.
+    ValueError: if a value does not have the field's type or is repeated, a
+      range is invalid or lacks the steps of a grid, or nothing is tried.
   """
   settings, parameters = flatten(config.settings), flatten(config.parameters)
   space = {
@@ -67,7 +67,7 @@ def read(config: ml_collections.ConfigDict) -> Space:
 
 
 def suggest(space: Space, trial: optuna.Trial) -> dict[str, Any]:
-  """Draws a trial's values by field; existing ones stay."""
+  """Draws a trial's values by field; those drawn before stay."""
   for field, tried in space.items():
     if isinstance(tried, Choices):
       trial.suggest_categorical(field, list(tried.values))
@@ -100,7 +100,7 @@ def grid(space: Space) -> list[dict[str, str]]:
 def _read(
   name: str, tried: tuple[Any, ...], default: Any, method: str
 ) -> Choices | Range:
-  """Reads one field's values or range; a grid's range becomes values."""
+  """Reads one field's values or range; for a grid, a range becomes values."""
   may_be_auto = default == AUTO
   if may_be_auto:
     default = next((x for x in tried if x not in (AUTO, *_SCALES)), AUTO)
@@ -122,7 +122,7 @@ def _read(
 def _range(
   name: str, tried: tuple[Any, ...], default: Any
 ) -> tuple[Range, int]:
-  """Reads a tuple as a range and a grid's steps; 0 without steps."""
+  """Reads a tuple as a range and the number of a grid's steps, 0 if absent."""
   require(len(tried) in (3, 4), name, tried, _RANGE)
   scale, *bounds = tried[:3]
   low, high = (_of_type(name, bound, default) for bound in bounds)

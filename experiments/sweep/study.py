@@ -1,4 +1,4 @@
-"""Optuna's part: which settings to try next, and which trials to stop early."""
+"""Asks Optuna which settings to try next, and which trials to stop early."""
 
 import os
 import pathlib
@@ -19,14 +19,14 @@ def open_study(
   steps: int,
   is_alone: bool = True,
 ) -> optuna.Study:
-  """Opens the study of a journal.
+  """Opens the Optuna study that a journal file holds.
 
   Args:
     path: of the journal; created if absent.
     config: of the sweep; `pruner` is read.
-    steps: of a finished trial.
-    is_alone: whether no other process writes to it, so that what a kill during
-      writing left can be repaired.
+    steps: number of steps of a finished trial.
+    is_alone: whether no other process uses the journal; if so, damage from a
+      kill during writing is repaired.
 
   Raises:
     ValueError: if the journal is damaged.
@@ -51,7 +51,10 @@ def open_study(
 
 
 def unfinished(study: optuna.Study) -> list[optuna.Trial]:
-  """Returns trials that an earlier process left running, by number."""
+  """Returns trials that Optuna holds to be running, in order of number.
+
+  Their processes may still exist or be gone.
+  """
   left = study.get_trials(states=(TrialState.RUNNING,))
   return [optuna.Trial(study, trial._trial_id) for trial in left]
 
@@ -67,7 +70,7 @@ def next_trial(
   Args:
     study: of the sweep.
     config: of the sweep; `method` and `seed` are read.
-    space: what is tried.
+    space: to draw from.
   """
   waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
   number = len(study.get_trials(deepcopy=False)) - len(waiting)
@@ -101,7 +104,7 @@ def _pruner(
 
 
 def _mend(journal: pathlib.Path) -> None:
-  """Removes what a kill during writing may have left."""
+  """Removes the lock and the partial line that a killed writer may leave."""
   lock = journal.with_name(f'{journal.name}.lock')
   lock.unlink(missing_ok=True)
   if journal.exists():

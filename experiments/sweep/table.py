@@ -25,7 +25,7 @@ def make(
 
   Args:
     trials: of the sweep.
-    space: what it tries.
+    space: the search space of the sweep.
     seeds: of every setting.
 
   Returns:

@@ -34,12 +34,12 @@ class Trials:
     config: ml_collections.ConfigDict,
     total: int,
   ):
-    """Prepares, without running anything.
+    """Prepares to take trials; starts none.
 
     Args:
       study: of the sweep.
-      space: what is tried.
-      plan: of its runs.
+      space: the search space.
+      plan: of the sweep's runs.
       config: of the sweep; `method` and `seed` are read.
       total: number of trials at the end.
     """
@@ -57,7 +57,7 @@ class Trials:
     return self._count(*_ENDED) >= self.total
 
   def take(self) -> Job | None:
-    """Starts the next trial, or continues one that was left."""
+    """Starts the next trial, or continues one; returns None if none is free."""
     # One process at a time asks Optuna, so that no trial is created twice.
     with claims.held(self._claims / _ASKING):
       found = self._left() or self._new()
@@ -71,12 +71,12 @@ class Trials:
     return job
 
   def waits(self) -> bool:
-    """Returns whether other processes run trials that they may leave."""
+    """Returns whether others run trials that they may leave to this process."""
     running = self._study.get_trials(False, (TrialState.RUNNING,))
     return any(trial.number not in self._ours for trial in running)
 
   def progress(self, running: int) -> tuple[int, str, str]:
-    """Returns counts of trials, and the best value of a finished one."""
+    """Returns the number of ended trials, and texts for the bar's two ends."""
     best = 'sweep'
     if self._count(TrialState.COMPLETE):
       best = f'best {self._study.best_value:+.4g}'
@@ -88,7 +88,7 @@ class Trials:
     )
 
   def _left(self) -> tuple[optuna.Trial, claims.Claim] | None:
-    """Claims a trial whose process is gone; not one that was stopped here."""
+    """Claims a trial whose process is gone, but none that this one has run."""
     for trial in studies.unfinished(self._study):
       if trial.number in self._ours:
         continue
@@ -115,7 +115,7 @@ class Trials:
 
 @contextlib.contextmanager
 def entered(runs: pathlib.Path) -> Iterator[bool]:
-  """Keeps other processes from asking for trials; yields whether none runs one.
+  """Keeps other processes from taking trials; yields whether they run none.
 
   Args:
     runs: the folder of all runs.

@@ -24,12 +24,12 @@ def accounts(
   actions: Sequence[Actions],
   last_day: int,
 ) -> Iterator[Comparison]:
-  """Yields the events and then the rewards of episodes around a day.
+  """Yields comparisons of episodes around a day: events, inputs and rewards.
 
   Args:
-    name: of the arrays, followed by their path.
+    name: first part of the arrays' names; their paths follow.
     environments: of both futures.
-    actions: of all days [T], for each future.
+    actions: for each future, actions on all T days.
     last_day: the last day that is the same in both futures.
   """
   environment = environments[0]
@@ -57,7 +57,7 @@ def accounts(
 
 
 def named_actions(name: str, actions: Actions) -> Values:
-  """Returns actions, or the arrays by day of an encoded policy."""
+  """Returns actions, or an encoded policy's arrays, by name; rows are days."""
   if isinstance(actions, EncodedPolicy):
     return _by_path(f'{name}.encoded', jax.device_get(actions.encoded))
   return {name: np.asarray(actions)}
@@ -95,7 +95,7 @@ def with_policy(
 
 @dataclasses.dataclass(frozen=True)
 class _WhereAsked:
-  """Uses a policy on the days it was evaluated on, else given actions."""
+  """Uses a policy on the days it was evaluated on, given actions on others."""
 
   decide: Callable
 
@@ -114,8 +114,8 @@ def backtests(
 
   Args:
     backtesters: one for each future.
-    make_controls: makes each future's controls from their backtester.
-    actions: float32 [T, N, 2] of all days, for each future.
+    make_controls: for each future, makes the controls from a backtester.
+    actions: for each future, actions on all days, float32 [T, N, 2].
   """
   futures = []
   for backtester, make, of_days in zip(
@@ -129,7 +129,10 @@ def backtests(
 
 @jax.jit
 def _play(environment: TradingEnvironment, days: Array, actions: Actions):
-  """Returns time steps, the states after them and actions, [E, S, ...]."""
+  """Returns time steps, states after them and decided actions, [E, S, ...].
+
+  Actions that were given are not returned.
+  """
 
   is_encoded = isinstance(actions, EncodedPolicy)
 
@@ -143,7 +146,7 @@ def _play(environment: TradingEnvironment, days: Array, actions: Actions):
 
 
 def _named(name: str, timesteps: Any, states: Any, actions: Any) -> Values:
-  """Returns every array by its path, except those that are known later."""
+  """Returns all arrays by path, except those known only after a step's day."""
   timesteps = timesteps._replace(reward=(), observation=(), account=())
   states = states._replace(cumulative_reward=())
   return {
@@ -161,7 +164,7 @@ def _by_path(name: str, tree: Any) -> Values:
 
 
 class _Recorder:
-  """A backtester that records the actions of its results."""
+  """A backtester that records the actions of each backtest."""
 
   def __init__(self, backtester: Backtester):
     self.days = backtester.days
@@ -180,7 +183,7 @@ def _backtested(
   make_controls: Callable[[Any], Controls],
   actions: np.ndarray,
 ) -> Values:
-  """Returns one future's arrays, by the backtester's days."""
+  """Returns one future's arrays by name; rows are the backtester's days."""
   recorder = _Recorder(backtester)
   values: dict[str, np.ndarray] = {}
   for name, (first, *_) in make_controls(recorder).run().items():

@@ -1,4 +1,4 @@
-"""Other futures of a panel, as different from its own as possible."""
+"""Makes other futures of a panel, as different from its own as possible."""
 
 import dataclasses
 from typing import Any
@@ -63,11 +63,11 @@ def scramble_source(
 ) -> Source:
   """Returns the source with other values of all data after `last_day`.
 
-  Tickers lose some or all rows. Every day keeps one, so that the number of days
-  stays the same.
+  Tickers lose some or all of their later rows. Every day keeps at least one
+  row, so that the number of days stays the same.
 
   Args:
-    source: of a panel.
+    source: the raw data of a panel.
     last_day: the last unchanged day.
     seed: of the other future.
   """
@@ -123,7 +123,7 @@ def _other_prices(
 def _absences(
   rng: np.random.Generator, num_days: int, num_columns: int
 ) -> np.ndarray:
-  """Draws cells [num_days, C] without a row, in half of the columns."""
+  """Draws cells [num_days, C] without data, in about half of the columns."""
   day = np.arange(num_days)[:, None]
   first = rng.integers(0, num_days, num_columns)
   # Many begin at once, so that knowing them ahead would pay.

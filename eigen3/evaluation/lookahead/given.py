@@ -18,11 +18,12 @@ def check_given_features(panel: MarketPanel) -> None:
   own days, was shifted. Other features, and other kinds of look-ahead, pass.
 
   Args:
-    panel: only the later half of its days is checked, when indicators no longer
-      depend on their first values.
+    panel: only the later half of its days is checked, where indicators no
+      longer depend on their first values.
 
   Raises:
-    ValueError: a feature was shifted; names it, the column and the days.
+    ValueError: a feature was shifted; the error names the feature, the column
+      and the number of days.
   """
   half = panel.num_days // 2
   indicators = eigen2_features(panel.ohlc)[half:]
@@ -43,7 +44,7 @@ def check_given_features(panel: MarketPanel) -> None:
 
 
 def _agreement(given: np.ndarray, made: np.ndarray) -> np.ndarray:
-  """Returns the share of known cells [T, C] that are equal; [C]."""
+  """Returns each column's share of equal cells, [C]; 0 if few are known."""
   known = np.isfinite(given) & np.isfinite(made)
   count = known.sum(axis=0)
   close = known & np.isclose(given, made, rtol=_TOLERANCE, atol=0.0)

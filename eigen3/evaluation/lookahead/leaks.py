@@ -1,7 +1,7 @@
 """Finds look-ahead by changing later data and comparing earlier values.
 
-Values are computed from two data sets that differ only after some day. Those
-known at the close of that day or before must be equal, bit for bit.
+Values are computed from two data sets that differ only after some day. The
+values known at the close of that day or before must be equal, bit for bit.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,8 +22,8 @@ class Leak(NamedTuple):
     name: of its array.
     day: the earliest day on which a value of the array changed.
     cell: the index of that value in the array.
-    before: the value.
-    after: its value in another future.
+    before: the value with the unchanged data.
+    after: the value in another future.
   """
 
   name: str
@@ -51,7 +51,7 @@ class LookAheadError(ValueError):
 
 
 class Compared(NamedTuple):
-  """The numbers of compared values.
+  """Counts of an array's compared values.
 
   Attributes:
     known: values up to the last common day; all are the same.
@@ -69,7 +69,7 @@ def first_leak(
   last_day: int,
   days: np.ndarray | None = None,
 ) -> Leak | None:
-  """Returns the earliest difference up to `last_day`; ties go to the first.
+  """Returns the earliest difference up to `last_day`, or None.
 
   NaN equals NaN. All other values are compared bit by bit.
 
@@ -77,7 +77,7 @@ def first_leak(
     before: arrays by name, any types.
     after: the same arrays of another future; the same shapes.
     last_day: the last day that is the same in both futures.
-    days: int, the day on which each entry was known. Its axes are the first
+    days: int, the day on which each value was known. Its axes are the first
       axes of every array. By default row i is of day i.
 
   Raises:
@@ -134,7 +134,7 @@ def compare_pasts(
 
 
 def summed(results: Iterable[Mapping[str, Compared]]) -> dict[str, Compared]:
-  """Sums the results of each kind, the part of a name before its first dot."""
+  """Sums results by kind: the part of an array's name before the first dot."""
   total: dict[str, Compared] = {}
   for result in results:
     for name, compared in result.items():
@@ -155,7 +155,7 @@ def _paired(
   """Yields (name, one, other, days) for each array.
 
   Raises:
-    ValueError: if names, types or shapes of the two differ.
+    ValueError: names, types or shapes of the two differ.
   """
   if before.keys() != after.keys():
     names = ', '.join(sorted(before.keys() ^ after.keys()))

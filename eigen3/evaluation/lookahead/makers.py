@@ -29,13 +29,13 @@ def prove_maker(
 
   Columns are compared by name. A column that only one panel has must be without
   values up to `last_day`. Which columns may be bought depends on the training
-  days, and is compared if `last_day` is at the end of these or later. Before
-  that, membership in the universe is compared for columns that may be bought in
-  both panels.
+  days, so it is compared only if `last_day` is the last of them or later. For
+  an earlier `last_day`, only membership in the universe is compared, of columns
+  that may be bought in both panels.
 
   Args:
     make: makes a panel from raw data of any type.
-    raw: its argument.
+    raw: the argument of `make`.
     change: maps `(raw, last_day, seed)` to raw data that differ only in what
       becomes known after `last_day`. The number of days must not
       change, because splits are counted from the end.
@@ -75,8 +75,9 @@ def _by_column(
 
   Args:
     panel: T days.
-    columns: names of its columns and of others.
-    tradable: those of them for which to compare whether they may be bought.
+    columns: names of this panel's columns and of others.
+    tradable: names of the columns for which to compare whether they may be
+      bought.
   """
   places = [columns.index(name) for name in panel.columns]
   investable = places[slice(*panel.investable)]

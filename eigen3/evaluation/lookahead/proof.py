@@ -6,14 +6,16 @@ settled rewards, controls and backtests must not change by a bit.
 
 By design, three things depend on later days:
 
-- The normalisation, and the choice of what may be bought, are measured on all
-  of the training days. For earlier days they are frozen first.
-- The `entry` reward pays the future return of a trade at once. It is compared
-  when the trade is closed, and nothing else may depend on it. `entry_excess`
-  subtracts the mean return of other trades of the day, and is compared when all
-  of them are closed; without `market_timing` it subtracts that of all days, and
-  is not compared. The `portfolio` reward is the change to the next close, and
-  is compared then, as are the observations of the account there.
+- The normalisation, and the choice of what may be bought, are determined on all
+  training days. If a training day is changed, both futures use those of the
+  unchanged data.
+- Rewards may look ahead, but nothing else may depend on them. Each is compared
+  on the day when it is known. `entry`, the future return of a trade, is known
+  when the trade is closed. `entry_excess` subtracts the mean return of the
+  day's trades, and is known when all of them are closed; without
+  `market_timing` it subtracts that of all days, and is not compared.
+  `portfolio`, the change of equity to the next close, is known at that close.
+  `shaped_portfolio` is known when the longest possible trade is closed.
 - The control that is given the embedded market's hidden drift is left out.
 """
 
@@ -59,12 +61,12 @@ class Parts(NamedTuple):
   """The functions and classes to check; by default those of the project.
 
   Attributes:
-    indicators: prices [T, C, 4] to features [T, C, F].
-    normalise: as `fit_normalisation`.
-    market: as `Market.from_panel`.
-    environment: as `TradingEnvironment`.
-    backtester: as `Backtester`.
-    controls: as `Controls`.
+    indicators: maps prices [T, C, 4] to features [T, C, F].
+    normalise: called like `fit_normalisation`.
+    market: called like `Market.from_panel`.
+    environment: called like `TradingEnvironment`.
+    backtester: called like `Backtester`.
+    controls: called like `Controls`.
   """
 
   indicators: Callable[[np.ndarray], np.ndarray] = eigen2_features
@@ -90,18 +92,18 @@ def prove(
   """Compares the past of `panel` in many futures.
 
   Args:
-    panel: T days. Its features are taken as given; see `prove_maker` for how
-      they are made.
+    panel: T days. Its features are taken as given; see `prove_maker` to check
+      how they were made.
     config: all settings; `data`, `environment`, `evaluation` and `seed` are
-      read, and these rules govern the account.
-    policy: evaluated on days before and after each last day in one batch. None
-      skips it. Encoded policies are compared, and so are the actions that
-      follow from them when the account is played.
+      read.
+    policy: evaluated on days before and after each last day in one batch; None
+      to check no policy. Encoded policies are compared, and so are the actions
+      that follow from them when the account is played.
     last_days: days after which the future is changed, each at least D - 1 and
       at most T - 2. By default those of `spread_days`.
     seeds: of the futures of each last day.
     acting_days: the most days on which the policy is evaluated.
-    parts: what is proven.
+    parts: the code to check.
 
   Returns:
     How much was compared, by kind, in order of computation.
@@ -133,8 +135,8 @@ def spread_days(
 ) -> list[int]:
   """Returns days after which to change the future, from the first window on.
 
-  The last training day is among them: from it on, the normalisation depends on
-  known days only.
+  The last training day is among them: from that day on, the normalisation
+  depends on known days only.
   """
   first, last = _bounds(panel, config)
   spread = np.linspace(first, last, count).round().astype(int)
@@ -143,7 +145,7 @@ def spread_days(
 
 
 def _bounds(panel: MarketPanel, config: Mapping[str, Any]) -> tuple[int, int]:
-  """Returns the first day with a window and the last but one day."""
+  """Returns the first day with a whole window and the second to last day."""
   return config['environment']['context_days'] - 1, panel.num_days - 2
 
 
@@ -168,10 +170,10 @@ class _Futures(NamedTuple):
   """A panel in two futures.
 
   Attributes:
-    panels: the two.
+    panels: the original and the changed one.
     last_day: the last day on which they are equal.
     config: all settings.
-    parts: what is proven.
+    parts: the code to check.
   """
 
   panels: tuple[MarketPanel, MarketPanel]
@@ -226,7 +228,10 @@ def _indicators(futures: _Futures) -> Comparison:
 
 
 def _markets(futures: _Futures) -> list[Market]:
-  """Returns both markets, normalised alike up to the end of training."""
+  """Returns both markets.
+
+  They share one normalisation unless all training days are the same.
+  """
   panels, last_day, config, parts = futures
   train = _training_days(panels[0], config)
   names = tuple(config['data']['observed_features'])
@@ -278,13 +283,13 @@ def _gather(market: Market, days: Array) -> Array:
 def _random_actions(
   rng: np.random.Generator, rules: Rules, shape: tuple[int, int], last_day: int
 ) -> list[np.ndarray]:
-  """Draws actions float32 [T, N, 2], different after the last day.
+  """Draws each future's actions, float32 [T, N, 2].
 
   Args:
     rng: the random generator.
     rules: define the bounds, which some actions exceed.
     shape: (T, N).
-    last_day: the last one that is the same in both futures.
+    last_day: the last day with the same actions in both futures.
   """
   futures = []
   for _ in range(2):
@@ -321,7 +326,7 @@ def _backtests(
 
 
 def _days_around(futures: _Futures, count: int) -> np.ndarray:
-  """Returns at most `count` days, three quarters up to the last day."""
+  """Returns at most `count` days, three quarters of them up to `last_day`."""
   panel = futures.panels[0]
   first, _ = _bounds(panel, futures.config)
   count = min(count, panel.num_days - first)

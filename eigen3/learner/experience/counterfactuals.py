@@ -1,11 +1,11 @@
 """Counterfactual orders: the rewards of orders that were not placed.
 
 Prices do not react to orders, so under some rewards the reward of any order is
-known once the prices of the days after it are. An episode contains the reward
-of the one stock that was bought. Most of the cost of learning from it is to
-encode the window, and the same features serve any number of orders. A
-supervised learner always has the returns of all stocks; without them it is hard
-to learn how to choose among many.
+known once the prices of the following days are known. An episode contains only
+the reward of the stock that was bought. Most of the cost of learning from a
+transition is to encode its window, and the same features serve any number of
+orders. Supervised learning always has the returns of all stocks; without them
+it is hard to learn how to choose among many.
 """
 
 import jax
@@ -22,9 +22,10 @@ from eigen3.types import Array, PRNGKey, Transition
 def count_of(rules: Rules, config: ml_collections.ConfigDict) -> int:
   """Returns the number of counterfactual orders for each transition.
 
-  It is 0 if their rewards are unknown: if a coefficient blocks others or has no
-  bounds, or if the reward is paid later or there is a discount, unless the
-  account is observed, because then the next account is known, too.
+  It is 0 if orders cannot be drawn or valued one by one: if a stock that cannot
+  be bought can block others (`entry_choice` is 'best'), or coefficients have no
+  bounds. It is also 0 if orders are not paid at once, unless the account is
+  observed: then the orders are played and the next accounts are known, too.
 
   Args:
     rules: of the environment.
@@ -40,7 +41,7 @@ def count_of(rules: Rules, config: ml_collections.ConfigDict) -> int:
 
 
 def are_paid_at_once(rules: Rules, config: ml_collections.ConfigDict) -> bool:
-  """Returns whether an order's value is its reward on the same day."""
+  """Returns whether all that an order earns is its reward on the same day."""
   is_known = rewards.find(rules.reward).of_orders is not None
   return is_known and not config.agent.gamma
 
@@ -59,7 +60,7 @@ def sample(
     ring: the replay; holds at least one transition.
     key: consumed.
     batch_size: number of transitions.
-    count: orders for each.
+    count: orders for each transition.
   """
   key, key_more = jax.random.split(key)
   return add(environment, replay.sample(ring, key, batch_size), key_more, count)
@@ -70,8 +71,8 @@ def add(
 ) -> Transition:
   """Adds counterfactual orders to the actions of a batch.
 
-  Each is an action that gives one stock, or as many stocks as can be bought a
-  day, a coefficient of at least the threshold, and all others the lowest.
+  Each is an action that gives one stock, or `max_entries_per_day` stocks, a
+  coefficient of at least the threshold, and all other stocks the lowest one.
   Stocks are drawn by stratified sampling: with as many orders as stocks, each
   stock has one. The first counterfactual action orders nothing if the batch has
   the environment's states, or if the reward has `of_nothing`. If the batch has
@@ -106,7 +107,7 @@ def add(
 def _played(
   environment: TradingEnvironment, batch: Transition, key: PRNGKey, count: int
 ) -> Transition:
-  """Implements `add` by environment steps from the states of the batch."""
+  """Implements `add` with environment steps from the states of the batch."""
   keys = jax.random.split(key, len(batch.r_t))
   draw = jax.vmap(_drawn, in_axes=(None, 0, None))
   orders, _, _ = draw(environment, keys, count - 1)
@@ -142,7 +143,10 @@ def _orders(
   could: Array,
   count: int,
 ) -> tuple[Array, Array]:
-  """Returns actions [count, N, 2] of a day, and their rewards [count]."""
+  """Draws actions [count, N, 2] for a day; also returns their rewards [count].
+
+  `could` is bool [N], which stocks could be bought.
+  """
   reward = environment.reward
   assert reward.of_orders is not None, 'see `count_of`'
   of_nothing = reward.of_nothing
@@ -172,8 +176,9 @@ def _drawn(
   """Draws actions, and the stocks and orders in them.
 
   Returns:
-    Actions [count, N, 2], and for each of their M entries, all of different
-    stocks, the stock [count * M] and the order [count * M, 2].
+    Actions [count, N, 2], each with orders of M different stocks; the ordered
+    stocks [count * M]; and the orders [count * M, 2], each a coefficient and a
+    sale target.
   """
   spec = environment.spec
   num_stocks, entries = spec.action.shape[0], spec.max_entries_per_day

@@ -1,4 +1,4 @@
-"""Observations of a day, and the networks' inputs made of them."""
+"""Observations of a day, and the networks' inputs made from them."""
 
 from typing import Any, NamedTuple, TypeAlias
 
@@ -15,8 +15,8 @@ class Observation(NamedTuple):
   Attributes:
     day: int32 [...], the last day of the networks' window.
     available: uint8 [..., ceil(N / 8)], which stocks could be bought, a bit
-      each. It is no input of the networks: `constrain` applies it to the action
-      that critics see.
+      each. It is not an input of the networks: `constrain` applies it to the
+      action that critics see.
   """
 
   day: Array
@@ -29,8 +29,9 @@ class FullObservation(NamedTuple):
   Attributes:
     day: see `Observation`.
     available: likewise.
-    account: leaves [...], as the policy saw it. After several orders of one
-      day, leaves [..., M, ...], and `available` is [..., M, ceil(N / 8)].
+    account: leaves [...], as the policy saw it. If M actions of the same day
+      were played, the next observation has the account after each of them,
+      leaves [..., M, ...], and `available` is [..., M, ceil(N / 8)].
     state: the environment's state, leaves [...], if counterfactual orders are
       played from it; else ().
   """
@@ -45,7 +46,7 @@ AnyObservation: TypeAlias = Observation | FullObservation
 
 
 def packed(available: Array) -> Array:
-  """Packs which stocks could be bought, bool [..., N], to bits of uint8."""
+  """Packs which stocks could be bought, bool [..., N], into bits of uint8."""
   return jnp.packbits(available, axis=-1)
 
 
@@ -58,7 +59,7 @@ def unpacked(observation: AnyObservation, num_stocks: int) -> Array:
 def observation_of(
   day: Array, available: Array, account: Account | None, state: Any = ()
 ) -> AnyObservation:
-  """Returns the observation of a day and, unless it is None, the account."""
+  """Returns the observation of a day, with the account unless that is None."""
   # No empty field, so that older checkpoints without an account stay readable.
   if account is not None:
     return FullObservation(day, available, account, state)
@@ -70,7 +71,7 @@ def observe(market: Market, observation: AnyObservation) -> Any:
 
   Returns:
     The market windows that end on the days, [B, D, C, F]; if the account is
-    observed, the pair of these and the account, leaves [B, ...].
+    observed, a pair of the windows and the account, leaves [B, ...].
   """
   windows = market.windows(observation.day)
   if isinstance(observation, FullObservation):
@@ -98,7 +99,8 @@ def first_observation(
   """Returns the observation of the first day, to initialise networks with.
 
   Returns:
-    A batch [1] of it, and the account alone, leaves [...], or None.
+    A batch [1] of the observation, and the account alone, leaves [...], or None
+    if it is not observed.
   """
   day = environment.first_day
   _, first = environment.reset_at(day)

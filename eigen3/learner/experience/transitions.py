@@ -21,8 +21,8 @@ from eigen3.types import Account, ActionSpec, Transition
 def transitions_of(episodes: Episodes, num_steps: int) -> Transition:
   """Returns transitions of the first `num_steps` steps of all episodes.
 
-  An episode does not know which stocks can be bought after its last step; all
-  count as available.
+  An episode does not record which stocks can be bought after its last step; all
+  count as available there.
 
   Returns:
     Transitions [E * num_steps, ...] between observations.
@@ -52,8 +52,8 @@ def empty_transition(
 
   Args:
     spec: of the actions.
-    account: as it is observed, leaves without a batch axis.
-    state: of the environment if it is stored, leaves without a batch axis.
+    account: as it is observed, leaves without a batch axis; None if it is not.
+    state: of the environment, leaves without a batch axis; () if not stored.
   """
   observation = observations_of(spec, jnp.int32(0), account)
   before = observation
@@ -76,7 +76,8 @@ def stored_steps(rules: Rules, config: ml_collections.ConfigDict) -> int:
     config: has `agent` and `learner`.
 
   Raises:
-    ValueError: if rewards paid in the settlement days would be left out.
+    ValueError: if settlement steps are not stored although the agent has a
+      discount above 0 and held positions earn rewards on every day.
   """
   kept = config.learner.store_settlement
   every_day = rewards.find(rules.reward).needs_account

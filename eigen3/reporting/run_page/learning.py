@@ -13,11 +13,11 @@ _OF_VALIDATION = 'validation_'
 
 
 class _Panel(NamedTuple):
-  """A picture of one or two columns.
+  """A picture of one or two columns of the metrics.
 
   Attributes:
     title: of the picture, with the unit.
-    columns: labels of the columns that are drawn.
+    columns: the columns to draw, each with its label.
     scale: factor of the values.
     logarithmic: whether the y axis is logarithmic.
   """
@@ -147,7 +147,7 @@ def _picture(
 
 
 def _label(name: str, called: str, runs: int, columns: int) -> str | None:
-  """Returns the label of a line if there are several."""
+  """Returns the label of a line in the legend; None if it needs none."""
   if runs == 1:
     return called or None
   return name if columns == 1 else f'{name}, {called}'
@@ -156,7 +156,7 @@ def _label(name: str, called: str, runs: int, columns: int) -> str | None:
 def _controls(
   axes, runs: Mapping[str, pd.DataFrame], colours: Mapping[str, str]
 ) -> int:
-  """Draws the profits of controls as lines; returns their number."""
+  """Draws controls' profits as horizontal lines; returns their number."""
   table = next(iter(runs.values()))
   count = 0
   for name in drawing.CONTROLS:

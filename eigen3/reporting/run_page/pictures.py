@@ -40,7 +40,7 @@ def colours(agents: Sequence[str]) -> dict[str, str]:
 
 
 def equity(agents: Results, controls: Results) -> str:
-  """Returns the profit of all policies over time."""
+  """Returns a picture of the profit of all policies over time."""
   figure, axes = svg.new(3.5)
   results = {**agents, **controls}
   title = 'Profit, net of costs'
@@ -51,7 +51,7 @@ def equity(agents: Results, controls: Results) -> str:
 
 
 def drawdown(agents: Results, controls: Results) -> str:
-  """Returns the drawdown of all policies over time."""
+  """Returns a picture of the drawdown of all policies over time."""
   figure, axes = svg.new(3.5)
   chosen = colours([*agents])
   for name, backtests in {**agents, **controls}.items():
@@ -73,7 +73,7 @@ def drawdown(agents: Results, controls: Results) -> str:
 
 
 def trades(panel: MarketPanel, backtest: Backtest, ticker: str) -> str:
-  """Returns the trades of one stock, drawn on its closes."""
+  """Returns a picture of the trades of one stock, drawn on its closes."""
   figure, axes = svg.new(2.2)
   days = np.searchsorted(panel.dates, backtest.dates)
   close = panel.ohlc[days, panel.columns.index(ticker), 3]
@@ -96,11 +96,11 @@ def trades(panel: MarketPanel, backtest: Backtest, ticker: str) -> str:
 def trade_returns(
   trades: pd.DataFrame, beside: Sequence[Backtest], colour: str
 ) -> str:
-  """Returns the distribution of trades' returns, and that of random entry.
+  """Returns a picture of the distribution of trades' returns.
 
   Args:
     trades: of the agent; at least one.
-    beside: backtests of random entry.
+    beside: backtests of random entry, which are drawn too.
     colour: of the agent.
   """
   figure, axes = svg.new(2.6)
@@ -132,7 +132,7 @@ def trade_returns(
 
 
 def attention(shares: Mapping[str, float]) -> str:
-  """Returns bars of the columns with the largest shares of attention."""
+  """Returns a picture of the columns with the most attention, as bars."""
   ordered = sorted(shares.items(), key=lambda item: -item[1])[:_MOST_COLUMNS]
   figure, axes = svg.new(0.8 + 0.22 * len(ordered))
   place = np.arange(len(ordered))
@@ -150,7 +150,7 @@ def attention(shares: Mapping[str, float]) -> str:
 
 
 def most_traded(trades: pd.DataFrame, count: int) -> list[str]:
-  """Returns the tickers with most trades; ties by absolute net profit."""
+  """Returns the tickers with most trades; ties by total absolute profit."""
   moved = trades.assign(moved=trades['net_profit'].abs()).groupby('ticker')
   table = moved['moved'].agg(['size', 'sum'])
   return (

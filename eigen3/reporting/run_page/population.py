@@ -23,11 +23,11 @@ _SHOWN = (
 def section(
   workdir: pathlib.Path, metrics: pd.DataFrame, config: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-  """Returns the template's values for a population; None if a run has none.
+  """Returns the template's values for a run's population, None if it has none.
 
   Args:
-    workdir: of the run.
-    metrics: of its generations.
+    workdir: the folder of the run.
+    metrics: the run's metrics, a row per generation.
     config: all settings of the run.
   """
   path = workdir / logs.MEMBERS

@@ -43,11 +43,11 @@ def write(
   Args:
     path: of an HTML file.
     title: of the page.
-    champions: of the runs. Parts about a single champion show the one of the
-      lower median profit.
-    occasion: the days that they were evaluated on.
-    changes: settings that differ from the preset, by their full name:
-      (the preset's, the run's).
+    champions: of the runs. Parts about a single champion show the one with the
+      median profit (of an even number, the lower median).
+    occasion: the days on which the champions were evaluated.
+    changes: settings that differ from the preset, by their full name: (value in
+      the preset, value in the run).
 
   Raises:
     ValueError: if a file of a run is damaged.
@@ -71,7 +71,7 @@ def _content(
   agents = _agents(champions, runs)
   controls = dict(occasion.judge.controls)
   seed = min(run['config']['seed'] for run in runs)
-  # Parts about a single champion show the lower median.
+  # Parts about a single champion show the one with the lower median profit.
   by_profit = sorted(
     range(len(runs)), key=lambda k: champions[k].backtest.summary['profit']
   )
@@ -131,7 +131,7 @@ def _verdict(champions, headline, differences, occasion: Occasion) -> str:
 
 
 def _months(backtest: Backtest, controls: Results) -> dict[str, Any]:
-  """Computes monthly returns of every policy, and the largest of them."""
+  """Computes monthly returns of every policy, and their largest size."""
   found = {
     'agent': tables.months(backtest),
     **{name: tables.months(*tests) for name, tests in controls.items()},
@@ -195,7 +195,7 @@ def _run(champion: Champion) -> dict[str, Any]:
 
 
 def _agents(champions, runs) -> dict[str, list]:
-  """Returns backtests by the run's name on the page."""
+  """Returns the champions' backtests, by their names on the page."""
   if len(champions) == 1:
     return {'agent': [champions[0].backtest]}
   return {
@@ -215,13 +215,13 @@ def _attention(champion: Champion, occasion: Occasion) -> str:
 
 
 def _metrics(workdir: pathlib.Path) -> pd.DataFrame:
-  """Returns the run's metrics; no row if nothing was recorded.
+  """Returns the run's metrics; an empty table if nothing was recorded.
 
   Raises:
     ValueError: if the file cannot be read.
   """
   path = workdir / logs.METRICS
-  if not path.exists():  # as of an imported run
+  if not path.exists():  # as in an imported run
     return pd.DataFrame({'iteration': []})
   try:
     return pd.read_csv(path)

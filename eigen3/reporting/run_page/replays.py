@@ -22,7 +22,7 @@ class Replay(NamedTuple):
   """Results of all policies under some rules.
 
   Attributes:
-    rules: in words.
+    rules: description of the rules.
     is_own: whether they are those of the run.
     numbers: summary of each policy's backtest, the mean if there are several;
       'agent' is the mean of all champions.
@@ -36,12 +36,12 @@ class Replay(NamedTuple):
 def cost_ladder(
   champions: Sequence[Champion], judge: Judge, rules: Mapping[str, Any]
 ) -> list[Replay]:
-  """Returns results by the cost of a fill, also at double the run's costs.
+  """Returns results at several costs, also the run's own and their double.
 
   Args:
-    champions: to replay.
-    judge: of the days, under the run's own rules.
-    rules: of the run, the `environment` section.
+    champions: the champions to replay.
+    judge: evaluates them on the days of the page under the run's own rules.
+    rules: the `environment` section of the run.
   """
   own = rules['commission_bp'] + rules['slippage_bp']
   rungs = {cost: f'{cost:g} bp' for cost in COSTS}

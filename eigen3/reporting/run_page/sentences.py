@@ -13,7 +13,7 @@ from eigen3.reporting import drawing
 from eigen3.reporting.run_page import wording
 from eigen3.reporting.run_page.tables import Headline
 
-_SURE = 0.05  # of p
+_SURE = 0.05  # p below which a difference is significant
 _UNSURE = 'not significantly different from'
 _NAMES = {'informed': 'the informed policy', 'ranker': 'the ranker'}
 # The lowest retest correlation at which fitness is not mostly luck.
@@ -33,8 +33,8 @@ def verdict(
   """States the agent's profit, and whether it exceeds the controls'.
 
   Args:
-    headline: of the agent, or of all seeds.
-    differences: to each control.
+    headline: of the agent, or of the agents of all seeds together.
+    differences: between the agent and each control.
     has_traded: whether anything was bought.
     is_held_out: whether the days are held-out days, else validation days.
   """
@@ -116,7 +116,7 @@ def population(found: Development, form: str) -> str:
   """States whether a population improved, and why or why not.
 
   Args:
-    found: its development.
+    found: the development of the population.
     form: format of scores.
   """
   first, last = (wording.written(x, form) for x in (found.first, found.last))
@@ -237,7 +237,7 @@ def _facts(found: Development) -> str:
 
 
 def _sign(gain: Gain) -> int:
-  """Returns the sign of a significant difference to the parents, else 0."""
+  """Returns the sign of a gain if it is significant, else 0."""
   if not abs(gain.mean) > 2.0 * gain.error:
     return 0
   return 1 if gain.mean > 0 else -1

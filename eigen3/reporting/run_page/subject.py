@@ -17,7 +17,7 @@ class Occasion(NamedTuple):
 
   Attributes:
     is_held_out: whether they are held-out days, else validation days.
-    judge: of these days.
+    judge: evaluates policies on these days.
     panel: the market.
     remark: caveats about the data and how often these days were opened.
     why_not: why the page is not about the held-out days; '' if it is.
@@ -36,8 +36,8 @@ class Champion(NamedTuple):
   Attributes:
     workdir: folder of its run.
     backtest: on the days of the occasion.
-    play: backtests it by a given judge of the same days, possibly with other
-      rules.
+    play: backtests the champion with a given judge of the same days, whose
+      rules may be other ones.
     deflated: deflated Sharpe ratio on the validation days.
     attention: shares of attention to the panel's columns on these days, float
       [C]; None if its networks have no attention.

@@ -39,9 +39,9 @@ class Year(NamedTuple):
   """Monthly returns of a year.
 
   Attributes:
-    year: of the days.
+    year: the calendar year.
     months: return of each of the twelve; None if a month has no day.
-    whole: return of the year.
+    whole: return of the year's days together.
   """
 
   year: int
@@ -87,7 +87,7 @@ def headlines(agents: Results, controls: Results, seed: int) -> list[Headline]:
 def all_numbers(
   agents: Results, controls: Results
 ) -> dict[str, dict[str, float]]:
-  """Returns every number of every policy; the mean of many backtests."""
+  """Returns all measures of each policy, averaged over its backtests."""
   market = metrics.daily_returns(controls['buy_and_hold'][0])
   found = {}
   for name, tests in {**agents, **controls}.items():
@@ -102,7 +102,7 @@ def all_numbers(
 def differences(
   agents: Results, controls: Results, seed: int
 ) -> dict[str, bootstrap.PairedDifference]:
-  """Returns the agents' excess return a year over each control.
+  """Returns the agents' annualised excess return over each control.
 
   A control with many backtests is represented by their mean daily return.
   """
@@ -144,12 +144,12 @@ def months(*backtests: Backtest) -> list[Year]:
 
 
 def _year(results: Results) -> int:
-  """Returns the number of days a year, of results on the same panel."""
+  """Returns the number of days in a year of the results' panel."""
   return next(iter(results.values()))[0].year
 
 
 def _headline(returns: np.ndarray, year: int) -> np.ndarray:
-  """Maps returns [S, M] of M backtests to three measures of each, [3 M].
+  """Maps daily returns [S, M] of M backtests to three measures each, [3 M].
 
   They are all profits, then all Sharpe ratios, then all maximum drawdowns.
   """

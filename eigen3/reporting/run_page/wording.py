@@ -9,7 +9,7 @@ from eigen3.evaluation.statistics import Estimate
 from eigen3.reporting.run_page import pictures
 from eigen3.reporting.run_page.tables import Year
 
-# Of a backtest: label and format, in this order.
+# Label and format of each number of a backtest, in the order of the page.
 NUMBERS = {
   'profit': ('profit', '+.2%'),
   'cagr': ('CAGR', '+.2%'),
@@ -59,13 +59,13 @@ def interval(estimate: Estimate, form: str) -> str:
 
 
 def largest(years: Iterable[Year]) -> float:
-  """Returns the largest absolute return of a month."""
+  """Returns the largest absolute monthly return."""
   found = [abs(x) for year in years for x in year.months if x is not None]
   return float(np.max(found, initial=0.0))
 
 
 def shade(value: float, most: float) -> str:
-  """Returns the background of a month, stronger for a larger return."""
+  """Returns a month's CSS background, stronger for a larger return."""
   colour = pictures.GAIN if value >= 0 else pictures.LOSS
   strength = round(8 + 62 * abs(value) / most) if most else 0
   return f'color-mix(in srgb, {colour} {strength}%, transparent)'

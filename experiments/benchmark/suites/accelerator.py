@@ -1,4 +1,4 @@
-"""Measures a GPU: LSTM (beside cuDNN's), updates, acting, generations.
+"""Times LSTM (ours and cuDNN's), updates, acting and generations on a GPU.
 
 Cases run one after another, so that each has the device's memory to itself. At
 size `full`, compilation takes most of the time.
@@ -34,7 +34,7 @@ _TORCH_TYPES = {
   'PyTorch, float32': ('float32', False),
 }
 _UPDATE = {'agent.policy_delay': 1, 'num_days': 1500}
-# The least of all other work in a generation that the settings allow.
+# The least other work in a generation, besides updates, that settings allow.
 _GENERATION = {
   'agent.policy_delay': 1,
   'learner.fitness_slices': 1,
@@ -47,7 +47,7 @@ _UPDATES = {'smoke': 1, 'small': 10, 'full': 1}  # of a member in a generation
 
 
 def groups(size: str, cores: int) -> list[Group]:
-  """Returns the suite's groups for `size`; on a CPU a case has one device."""
+  """Returns the suite's groups for `size`; cases use one device."""
   del cores
   return [
     _core_group(size, backward=False),
@@ -194,7 +194,16 @@ def core_case(
   together: bool = False,
   **settings: Any,
 ) -> Built:
-  """Builds the case of the LSTM core alone, in one block, without dropout."""
+  """Times the LSTM core alone, in one block, without dropout.
+
+  Args:
+    rows: number of sequences.
+    dtype: of the products' inputs.
+    backward: whether to compute gradients, too.
+    kernel: see `sizes.KERNELS`.
+    together: whether both directions of layer 1 share a loop.
+    **settings: see `config_of`.
+  """
   config, spec = networks_of(settings | {'networks.lstm_kernel': kernel})
   sizes.choose_kernel(config, dtype, parallel.describe_device())
   plan = recurrent.Plan(
@@ -220,7 +229,7 @@ def core_case(
 
 
 def _weights(config: ml_collections.ConfigDict) -> recurrent.Weights:
-  """Draws weights with the distribution of PyTorch's."""
+  """Draws weights from the distribution that PyTorch uses."""
   hidden = config.hidden
   keys = iter(jax.random.split(jax.random.PRNGKey(1), 12))
 

@@ -1,4 +1,4 @@
-"""An episode's actions in one batch, or day by day with the account."""
+"""Compares acting on all days of an episode at once with acting day by day."""
 
 import functools
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from experiments.benchmark.cases import Built, Case, Group
 from experiments.benchmark.settings import config_of
 
 _HERE = 'experiments.benchmark.suites.acting'
-# Days of an episode for one agent, and for each of several.
+# Days of an episode: for a single agent, and for each of several agents.
 _DAYS = {'smoke': 6, 'small': 145, 'full': 8}
 _DAYS_OF_MANY = {'smoke': 6, 'small': 145, 'full': 4}
 _AGENTS = 4
@@ -78,11 +78,11 @@ class _Stage(NamedTuple):
   """Agents and the environment in which they act.
 
   Attributes:
-    environment: its episodes start on its first day.
+    environment: plays the actions.
     market: that the policy observes.
-    select_action: the learner's, greedy: `(agent, market, days [M])`.
-    agents: training states.
-    first_day: int32 [].
+    select_action: maps (agent, market, days [M]) to greedy actions [M, N, 2].
+    agents: their training states.
+    first_day: on which the episodes start, int32 [].
   """
 
   environment: TradingEnvironment
@@ -93,14 +93,14 @@ class _Stage(NamedTuple):
 
 
 def batched_case(*, num_steps: int, **settings: Any) -> Built:
-  """Computes all actions in one batch, then the account."""
+  """Times computing all actions in one batch, then the account."""
   stage = _stage(config_of(settings), num_steps)
   play = functools.partial(_batched, stage.select_action, num_steps)
   return jax_cases.built(play, _arguments(stage, 0), output=_actions)
 
 
 def scanned_case(*, num_steps: int, **settings: Any) -> Built:
-  """Calls the policy for each day inside the account's scan."""
+  """Times calling the policy for each day inside the account's scan."""
   stage = _stage(config_of(settings), num_steps)
 
   def play(agent, environment, market, first_day):
@@ -116,7 +116,7 @@ def scanned_case(*, num_steps: int, **settings: Any) -> Built:
 
 
 def looped_case(*, num_steps: int, **settings: Any) -> Built:
-  """Calls the policy and the account once a day."""
+  """Times a Python loop that calls policy and account once per day."""
   stage = _stage(config_of(settings), num_steps)
   arguments = jax_cases.everywhere(_arguments(stage, 0))
   agent, environment, market, first_day = arguments
@@ -150,7 +150,7 @@ def looped_case(*, num_steps: int, **settings: Any) -> Built:
 
 
 def vmapped_case(*, num_steps: int, agents: int, **settings: Any) -> Built:
-  """As `batched_case`, for all agents in one program."""
+  """Times the work of `batched_case` for all agents at once, by `vmap`."""
   stage = _stage(config_of(settings), num_steps, agents)
   play = functools.partial(_batched, stage.select_action, num_steps)
   stacked = jax.tree.map(lambda *x: jnp.stack(x), *stage.agents)
@@ -163,7 +163,7 @@ def vmapped_case(*, num_steps: int, agents: int, **settings: Any) -> Built:
 
 
 def sequential_case(*, num_steps: int, agents: int, **settings: Any) -> Built:
-  """As `batched_case`, once for each agent."""
+  """Times the work of `batched_case` for one agent after another."""
   stage = _stage(config_of(settings), num_steps, agents)
   play = functools.partial(_batched, stage.select_action, num_steps)
   arguments = [
@@ -200,9 +200,9 @@ def _actions(result: tuple[Any, Any]) -> np.ndarray:
 def _stage(
   config: ml_collections.ConfigDict, num_steps: int, agents: int = 1
 ) -> _Stage:
-  """Makes an embedded market of the least length, and new agents."""
+  """Makes an embedded market that is just long enough, and new agents."""
   rules = config.environment
-  # At least so many days that the benchmark's episode fits into one.
+  # The benchmark's episode must fit into one of the environment.
   rules.trading_days = max(num_steps, rules.trading_days)
   synthetic = config.data.synthetic
   episode = rules.trading_days + rules.settlement_days

@@ -1,4 +1,4 @@
-"""The environment alone, in steps a second."""
+"""Times the environment alone, in steps per second."""
 
 import jax
 import jax.numpy as jnp
@@ -10,15 +10,15 @@ from experiments.benchmark import jax_cases
 from experiments.benchmark.cases import Built, Case, Group
 from experiments.configs import td3
 
-# Random actions for so many steps are used in turn, so that reading them from
-# memory is not what is measured.
+# Random actions for this many steps are used in turn: few enough that the time
+# to read them from memory hardly counts.
 _DISTINCT_ACTIONS = 16
 _EPISODES = {'smoke': 4, 'small': 256, 'full': 1024}
 _STOCKS = {'smoke': 3, 'small': 8, 'full': 108}
 
 
 def groups(size: str, cores: int) -> list[Group]:
-  """Returns the suite's groups for `size`; one device for any `cores`."""
+  """Returns the suite's groups for `size`; cases use one device."""
   del cores
   episodes, stocks = _EPISODES[size], _STOCKS[size]
   steps = td3.get_config('full').environment
@@ -46,10 +46,15 @@ def groups(size: str, cores: int) -> list[Group]:
 def episodes_case(
   *, episodes: int, stocks: int, reward: str, parity: bool
 ) -> Built:
-  """Plays episodes of full length with random actions.
+  """Times episodes of full length with random actions, without networks.
 
-  Entries, exits, account and reward, no networks. Half of the coefficients
-  reach the threshold: no policy causes more work.
+  Half of the coefficients reach the threshold: no policy causes more work.
+
+  Args:
+    episodes: number of episodes at once.
+    stocks: N.
+    reward: see `environment.reward`.
+    parity: whether to use Eigen2's rules instead of ours.
   """
   config = td3.get_config('full')
   synthetic = config.data.synthetic
@@ -75,7 +80,7 @@ def episodes_case(
 def _section(
   ours: ml_collections.ConfigDict, reward: str, parity: bool
 ) -> ml_collections.ConfigDict:
-  """Returns our rules or Eigen2's, with the same number of steps."""
+  """Returns our rules or, for `parity`, Eigen2's with as many steps."""
   section = ours
   if parity:
     section = td3.get_config('full+eigen2').environment

@@ -1,7 +1,7 @@
 """Checks the kernels for Hopper on this GPU, and times them.
 
-A successful record makes them the default for its pair of jax version and
-device: see `eigen3.sizes.PASSED`.
+With a successful record, its pair of jax version and device may be added to
+`eigen3.sizes.PASSED`; the kernels are then the default for that pair.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ _UPDATES = {
 
 
 def groups(size: str, cores: int) -> list[Group]:
-  """Returns the suite's groups for `size`; without the kernels all fail."""
+  """Returns the suite's groups for `size`; the kernels need a Hopper GPU."""
   ahead, both, updates, _, generations = accelerator.groups(size, cores)
   return [
     _checks_group(size),
@@ -43,10 +43,11 @@ def proven(record: Mapping[str, Any]) -> set[tuple[str, str]]:
   """Returns the jax version and device for which a record proves the kernels.
 
   Args:
-    record: that the command wrote of this suite.
+    record: of this suite, as the benchmark wrote it.
 
   Returns:
-    One pair; none if a check is missing or any case failed.
+    One pair; empty if the size is not `full`, a check is missing or any case
+    failed.
   """
   cases = [case for group in record['groups'] for case in group['cases']]
   checks = [case for case in cases if case['builder'] == f'{_HERE}:check_case']
@@ -60,13 +61,13 @@ def proven(record: Mapping[str, Any]) -> set[tuple[str, str]]:
 
 
 def _given(case: Case, settings: Mapping[str, Any], **changes: Any) -> Case:
-  """Returns a case with further arguments."""
+  """Returns a case with further arguments and changed attributes."""
   arguments = {**case.arguments, **settings}
   return dataclasses.replace(case, arguments=arguments, **changes)
 
 
 def _core_group(group: Group) -> Group:
-  """Returns the accelerator's group in bfloat16, with one for the kernels."""
+  """Returns a group of `accelerator` in bfloat16, and a case of the kernels."""
   ours, *others = (
     case
     for case in group.cases
@@ -77,7 +78,7 @@ def _core_group(group: Group) -> Group:
 
 
 def _generation_group(group: Group) -> Group:
-  """Returns the accelerator's largest case with more updates, run once."""
+  """Returns `accelerator`'s largest generation with kernels, more updates."""
   case = _given(group.cases[-1], _KERNEL | _UPDATES, once=True)
   note = f'{_UPDATES["learner.updates_per_generation"]} updates an agent'
   return dataclasses.replace(
@@ -104,7 +105,7 @@ def _checks_group(size: str) -> Group:
 
 
 def check_case(*, what: str, **settings: Any) -> Built:
-  """Fails if the kernels are wrong; returns their differences as facts."""
+  """Fails if the kernels are wrong; returns their relative errors as facts."""
   config, spec = networks_of(settings | _KERNEL)
   sizes.choose_kernel(config, 'bfloat16', parallel.describe_device())
   loops = feature_extractor.find_loops('hopper')

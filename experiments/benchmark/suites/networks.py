@@ -1,4 +1,4 @@
-"""Networks against PyTorch and plain Haiku, and how their cost grows."""
+"""Compares networks with PyTorch and plain Haiku, and measures cost by size."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ _HAIKU = 'experiments.benchmark.haiku_reference'
 
 
 class _Growth(NamedTuple):
-  """Sizes along the axes of growth; other sizes stay at a base."""
+  """Sizes along each axis of growth; the other sizes stay at their base."""
 
   days: tuple[int, ...]
   columns: tuple[int, ...]
@@ -207,7 +207,7 @@ def _population_group(size: str, cores: int) -> Group:
 def _eigen3(
   make: Callable[..., Case], builder: str, cores: int
 ) -> tuple[Case, ...]:
-  """Returns Eigen3 on all cores, and on one device if that differs."""
+  """Returns Eigen3's cases: with a device per core, and with a single one."""
   builder = f'{_HERE}:{builder}'
   one = make('Eigen3, one device', builder, devices=1)
   if cores == 1:
@@ -247,7 +247,7 @@ def critic_case(**settings: Any) -> Built:
 
 
 def actor_case(**settings: Any) -> Built:
-  """Builds the case of our actor's forward pass in evaluation mode."""
+  """Times Eigen3's actor, forward in evaluation mode."""
   config, spec = networks_of(settings)
   actor = jax_cases.make_networks(config, spec).actor
   params, state = eigen2.actor_from_torch(parameters.actor(config, spec))
@@ -281,7 +281,7 @@ def extractor_case(**settings: Any) -> Built:
 
 
 def population_case(*, population: int, **settings: Any) -> Built:
-  """As `extractor_case`, for many parameters on one window."""
+  """Times `extractor_case` vmapped over networks, all on the same window."""
   config, spec = networks_of(settings)
   variables = jax.tree.map(
     lambda x: jnp.stack([x] * population), _extractor_variables(config, spec)
@@ -295,7 +295,7 @@ def population_case(*, population: int, **settings: Any) -> Built:
 
 
 def _extractor_gradient(config, spec) -> Callable:
-  """Maps (params, state, key, window) to ((loss, features), gradients)."""
+  """Returns (params, state, key, window) -> ((loss, features), gradients)."""
   extractor = jax_cases.make_networks(config, spec).feature_extractor
 
   def loss(params, state, key, window):

@@ -1,4 +1,4 @@
-"""Generations of a population: growth, blocks, saving, and the full size."""
+"""Times generations and saving of a population, and counts its memory."""
 
 import atexit
 import functools
@@ -211,7 +211,7 @@ def _config(settings: Mapping[str, Any]) -> ml_collections.ConfigDict:
 
 
 def generation_case(*, runs: bool = True, **settings: Any) -> Built:
-  """Times a generation of a population."""
+  """Times a generation of a population; without `runs`, only compiles it."""
   learner = wiring.build_population(_config(settings)).learner
   state = learner.init(jax.random.PRNGKey(0))
   # A learner compiles at its first call; here that is timed.
@@ -235,7 +235,7 @@ def generation_case(*, runs: bool = True, **settings: Any) -> Built:
 
 
 def one_agent_case(**settings: Any) -> Built:
-  """Times an agent's part in a generation, by a single agent."""
+  """Times a single agent that does the work of a member in a generation."""
   config = _config(settings)
   experiment = wiring.build(_alone(config))
   learner, spec = experiment.learner, experiment.learner._environment.spec
@@ -286,7 +286,7 @@ def one_agent_case(**settings: Any) -> Built:
 
 
 def _alone(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
-  """Returns settings of one agent with the same work before validation."""
+  """Returns settings of a single agent that learns as much as a member."""
   alone = config.copy_and_resolve_references()
   with alone.unlocked():
     del alone.evolution  # else it would be a population
@@ -306,7 +306,7 @@ def _alone(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
 def _validation(
   experiment: wiring.Experiment, config: ml_collections.ConfigDict
 ) -> tuple[TradingEnvironment, np.ndarray]:
-  """Returns the validation environment, and first days of slices, int32 [V]."""
+  """Returns the validation environment and slices' first days, int32 [V]."""
   environment = wiring.validation_environment(
     config, experiment.panel, experiment.splits.validation
   )
@@ -317,11 +317,11 @@ def _validation(
 
 
 def saving_case(*, on_disk: bool, **settings: Any) -> Built:
-  """Saves the whole state of a population.
+  """Times saving the whole state of a population.
 
   Args:
-    on_disk: whether a run ends when everything is on disk, or when training
-      could continue.
+    on_disk: whether a timed run ends when everything is on disk, or already
+      when training could continue.
     **settings: see `config_of`.
   """
   config = _config(settings)
@@ -368,7 +368,7 @@ def _filled(state):
 
 
 def memory_case(**settings: Any) -> Built:
-  """Counts the memory of a population's state by its shapes."""
+  """Counts the memory of a population's state from the shapes of its arrays."""
   learner = wiring.build_population(_config(settings)).learner
   state = jax.eval_shape(learner.init, jax.random.PRNGKey(0))
   each = memory_of(state)

@@ -1,4 +1,4 @@
-"""Replay of day indices against one that stores windows, as Eigen2's does."""
+"""Compares replay of day indices with one of windows, like Eigen2's."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ _NAIVE_RUNS = {'smoke': True, 'small': True, 'full': False}
 
 
 def groups(size: str, cores: int) -> list[Group]:
-  """Returns the suite's groups for `size`; one device for any `cores`."""
+  """Returns the suite's groups for `size`; cases use one device."""
   del cores
   settings = {'preset': size, 'num_days': _NUM_DAYS[size]}
   naive = settings | {'runs': _NAIVE_RUNS[size]}
@@ -60,7 +60,7 @@ def groups(size: str, cores: int) -> list[Group]:
 def random_transitions(
   config: ml_collections.ConfigDict, count: int, num_days: int
 ) -> Transition:
-  """Draws transitions between days, leaves [count, ...]."""
+  """Draws transitions from a day to the next, with leaves [count, ...]."""
   num_stocks = spec_of(config).num_investable
   key_day, key_reward = jax.random.split(jax.random.PRNGKey(5))
   first_day = config.environment.context_days - 1
@@ -86,7 +86,7 @@ def ring(
 
 
 def market(config: ml_collections.ConfigDict, num_days: int) -> Market:
-  """Draws random features of `num_days` days."""
+  """Makes a market with random features on `num_days` days."""
   spec = spec_of(config)
   features = parameters.window(1, num_days, spec.num_columns, spec.num_features)
   return Market(jnp.asarray(features[0]), config.environment.context_days)

@@ -1,4 +1,4 @@
-"""Whole updates: sampling, windows, critics, actor, targets, optimisers."""
+"""Times whole updates: sampling, windows, networks, targets, optimisers."""
 
 import functools
 from typing import Any
@@ -17,7 +17,7 @@ from experiments.benchmark.suites import replay as replay_suite
 _BUILDER = 'experiments.benchmark.suites.td3:update_case'
 _BATCH_SIZE = {'smoke': 4, 'small': 32, 'full': 8}
 _NUM_DAYS = 1500
-# An update with all its parts, at any step.
+# Settings with which every update has all its parts.
 _WHOLE = {'agent.policy_delay': 1, 'num_days': _NUM_DAYS}
 
 
@@ -90,7 +90,7 @@ def _ddpg_group(size: str, cores: int) -> Group:
 
 
 def update_case(*, num_days: int, runs: bool = True, **settings: Any) -> Built:
-  """Builds the case of an update of our agent, which donates its state."""
+  """Times an update of our agent in place; without `runs`, only compiles it."""
   config = config_of(settings)
   market = replay_suite.market(config, num_days)
   ring = replay_suite.ring(config, num_days)
