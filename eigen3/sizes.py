@@ -206,8 +206,8 @@ def choose_kernel(
     asked == 'scan' or asked in fits,
     'networks.lstm_kernel',
     asked,
-    f"'auto' or 'scan': it is for {KERNELS[asked]}; this is {device.kind}, "
-    f'{dtype}, {networks.hidden} hidden units and jax {version}',
+    f"'auto' or 'scan': '{asked}' needs {KERNELS[asked]}; this is "
+    f'{device.kind}, {dtype}, {networks.hidden} hidden units and jax {version}',
   )
   return asked
 

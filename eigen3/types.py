@@ -113,13 +113,13 @@ class ActionSpec:
   def __post_init__(self):
     if not len(self.minimum) == len(self.maximum) == self.shape[-1]:
       raise ValueError(
-        f'ActionSpec: bounds have {len(self.minimum)} and '
+        f'ActionSpec: found bounds with {len(self.minimum)} and '
         f'{len(self.maximum)} entries, expected {self.shape[-1]} each'
       )
     if self.scaled and not all(map(_is_finite, self.minimum + self.maximum)):
       raise ValueError(
-        f'ActionSpec: bounds {self.minimum} to {self.maximum} are infinite; '
-        'a scaled spec needs finite ones'
+        f'ActionSpec: found bounds {self.minimum} to {self.maximum}, expected '
+        'finite ones for a scaled spec'
       )
     if not all(
       low < high for low, high in zip(self.minimum, self.maximum, strict=True)

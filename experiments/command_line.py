@@ -174,8 +174,8 @@ def _expanded(argv: Sequence[str], default_config: str) -> list[str]:
   if len(configs) > 1:
     found = ' and '.join(given[i] for i in configs)
     raise _Refused(
-      f'--config: found {found}, expected one, also among the flags of a '
-      '--flagfile'
+      f'--config: found {found}, expected only one, counting those in '
+      'a --flagfile'
     )
   for i in configs:
     value = given[i].partition('=')[2]
@@ -273,10 +273,11 @@ def check_program(
   """
   found, expected = _outline(config), _outline(like)
   for name in sorted(found ^ expected):
-    has = '' if name in found else 'no '
+    has = name in found
     raise ValueError(
-      f'{where}: found {has}{name}, expected settings of this program, which '
-      f'have {"it" if has else "none"}'
+      f'{where}: found settings {"with" if has else "without"} {name}, '
+      'expected settings of this program, which have '
+      f'{"none" if has else "it"}'
     )
 
 
@@ -295,8 +296,8 @@ def _print_config(default_config: str) -> None:
   resumes = 'resume' in flags.FLAGS and flags.FLAGS.resume
   if flag.using_default_value and resumes:
     raise _Refused(
-      '--print_config: found --resume without --config, expected settings; '
-      'those of the run are in config.json in its folder'
+      '--print_config: found --resume without --config, expected --config, '
+      'too; the settings of the run are in config.json in its folder'
     )
   source = config_flags.get_config_filename(flag)
   config: Any = flag.value

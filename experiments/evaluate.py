@@ -105,7 +105,10 @@ def _check_out(out: pathlib.Path) -> None:
   if not there.is_dir():
     raise ValueError(f'--out: found a file {there}, expected a folder')
   if not os.access(there, os.W_OK):
-    raise ValueError(f'--out: found no permission to write in {there}')
+    raise ValueError(
+      f'--out: found no permission to write in {there}, expected a writable '
+      'folder'
+    )
 
 
 def _compare(runs: list[SavedRun]) -> tuple[Comparison, list[Policy], int]:
@@ -260,7 +263,7 @@ def _pairs(
       len(seeds) == len(names) and len(seeds) > 1,
       flag,
       f'{len(names)} runs of {len(seeds)} seeds',
-      'at least two runs, each with another seed, to form pairs',
+      'at least two runs with different seeds, to form pairs',
     )
     sides.append(seeds)
   settings.require(

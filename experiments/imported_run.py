@@ -35,7 +35,10 @@ _NEEDED = {
 def check(config: ml_collections.ConfigDict) -> None:
   """Raises a ValueError if these settings cannot continue Eigen2's agent."""
   if 'iterations' not in config.learner:
-    raise ValueError(f'--config: expected settings of {CONFIGS}, of one agent')
+    raise ValueError(
+      '--config: found settings of a population, expected those of one agent, '
+      f'from {CONFIGS}'
+    )
   check_eigen2(config, '--config.')
 
 

@@ -52,7 +52,10 @@ _DAYS_BEFORE = np.timedelta64(120, 'D')
 def main(argv) -> None:
   path = options.SOURCE.value or ''
   if bool(path) == bool(options.DOWNLOAD.value):
-    raise DataError('arguments: expected either --source or --download')
+    found = 'both' if path else 'neither'
+    raise DataError(
+      f'arguments: found {found} of --source and --download, expected one'
+    )
   _check_out(options.OUT.value, is_panel, 'a panel')
   first_day = parse_day(options.FIRST_DAY.value, 'first_day')
   last_day = parse_day(options.LAST_DAY.value, 'last_day')
@@ -153,8 +156,16 @@ def _check_out(
   """Raises a DataError, before any work, if `path` must not be written."""
   folder = os.path.dirname(os.path.abspath(path))
   if not os.path.isdir(folder):
-    raise DataError(f'--out: no such folder, {folder}')
+    raise DataError(
+      f'--out: found no folder {folder}, expected an existing one'
+    )
   if not os.access(folder, os.W_OK):
-    raise DataError(f'--out: the folder {folder} cannot be written to')
+    raise DataError(
+      f'--out: found no permission to write in {folder}, expected a writable '
+      'folder'
+    )
   if os.path.exists(path) and not may_replace(path):
-    raise DataError(f'--out: {path} exists and is not {what}; not replaced')
+    raise DataError(
+      f'--out: found {path}, which is not {what}, expected a new file or '
+      f'{what} to replace'
+    )

@@ -31,7 +31,7 @@ def join() -> None:
   if local * jax.process_count() != total:
     raise ValueError(
       f'--cpu_devices: found {local} devices in this process and {total} in '
-      f'all {jax.process_count()}, expected the same number in each'
+      f'all {jax.process_count()} processes, expected the same number in each'
     )
   parallel.wait_for_all()  # so that they are connected; see make_mesh
 
@@ -39,7 +39,7 @@ def join() -> None:
 def _join_cluster(given: tuple[int | None, int | None]) -> None:
   if given != (None, None):
     raise ValueError(
-      '--coordinator: found auto beside --num_processes or --process_id, '
+      '--coordinator: found auto with --num_processes or --process_id, '
       'expected auto alone, or HOST:PORT with both'
     )
   try:
@@ -72,6 +72,6 @@ def _join_at(address: str | None, count: int | None, this: int | None) -> None:
     jax.distributed.initialize(address, count, this)
   except jax.errors.JaxRuntimeError as error:
     raise ValueError(
-      f'--coordinator: found no connection of all processes at {address} '
-      f'({error}), expected one'
+      f'--coordinator: found that not all {count} processes connected at '
+      f'{address} ({error}), expected all of them'
     ) from error

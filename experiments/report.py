@@ -1,4 +1,4 @@
-"""Makes the page of a run, or of runs that differ only in their seed.
+"""Makes the page of a run, or of runs of the same settings.
 
 eigen3 report --run=runs/td3_small_seed0
 eigen3 report --run='runs/td3_small_seed*' --out=seeds.html
@@ -63,9 +63,9 @@ def _check_alike(runs: Sequence[SavedRun]) -> None:
       found = run_directory.differences(before, run.config)
       name = next(name for name in found if name != 'seed')
       raise ValueError(
-        f'--run: found {name} of {run.name} {found[name][1]}, expected '
-        f'{found[name][0]} as in {first.name}: runs that differ by their seed '
-        'alone'
+        f'--run: found {name}={found[name][1]} in {run.name}, expected '
+        f'{found[name][0]} as in {first.name}, because the runs may differ '
+        'only in their seed'
       )
   if len(set(seeds)) < len(seeds):
     raise ValueError(f'--run: found the seeds {seeds}, expected each once')

@@ -254,8 +254,8 @@ def market_of(run: SavedRun, panel: MarketPanel) -> Market:
   require(
     panel.num_days >= needed,
     '--panel',
-    panel.num_days,
-    f'at least the {needed} days that networks see and features need',
+    f'{panel.num_days} days',
+    f'at least {needed} days, for the window and the features',
   )
   return Market.from_panel(panel, names, normalisation_of(run), days)
 
@@ -321,7 +321,7 @@ def champion(
     finally:
       checkpointer.close()
   if restored is None:
-    raise ValueError(f'{workdir}: found no checkpoint, expected one')
+    raise ValueError(f'{folder}: found no checkpoint, expected one')
   found, state = restored
   return found, learner.champion(state)
 

@@ -30,7 +30,10 @@ def runs(workdir: str) -> Iterator[tuple[int | None, pathlib.Path]]:
   """
   if not options.SEEDS.value:
     require(
-      not options.VARY_MARKET.value, '--vary_market', True, 'with --seeds alone'
+      not options.VARY_MARKET.value,
+      '--vary_market',
+      True,
+      'False without --seeds',
     )
     yield None, pathlib.Path(workdir)
     return
@@ -57,7 +60,7 @@ def settle(config: ml_collections.ConfigDict, seed: int | None) -> None:
     return
   config.seed = seed
   if options.VARY_MARKET.value:
-    expected = 'the embedded market with --vary_market'
+    expected = "'' (the embedded market) with --vary_market"
     require(not config.data.panel, 'data.panel', config.data.panel, expected)
     config.data.synthetic.seed = seed
 

@@ -42,7 +42,11 @@ def make(
     config.update_from_flattened_dict(dict(settings or {}))
   except (AttributeError, KeyError, TypeError) as error:
     words = str(error.args[0]).partition('. Other fields')[0]
-    raise ValueError(f'settings: {" ".join(words.split())}') from error
+    raise ValueError(
+      'settings: found an unknown or ill-typed setting '
+      f'({" ".join(words.split())}), expected full names of settings, such as '
+      'environment.reward, with values of their type'
+    ) from error
   prices, environment, market = wiring.build_environment(config, split)
   names = prices.columns[slice(*prices.investable)]
   return TradingEnv(environment, market, prices.dates, names, observation)

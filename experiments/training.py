@@ -285,7 +285,7 @@ def _check_same_run(
   ):
     raise ValueError(
       '--config: found other settings or data in another process, expected the '
-      'same in all of a run'
+      'same in all processes of a run'
     )
 
 

@@ -569,7 +569,7 @@ def settle_panel(
     if not (way and moved.exists()):
       raise ValueError(
         f'{flag}: found no file {path}, expected the panel of the '
-        f'run in {workdir}: set it to the present path'
+        f'run in {workdir}; give its present path with {flag}'
       )
     path = moved
   config.panel = os.path.abspath(path)

@@ -91,7 +91,9 @@ def test_bounds_fit_the_last_axis(minimum, maximum, found, scaled):
 @pytest.mark.parametrize('wrong', [INFINITY, -INFINITY, float('nan')])
 def test_a_scaled_spec_is_finite(wrong):
   for bounds in [((0.0, wrong), (1.0, 1.0)), ((0.0, 0.0), (wrong, 1.0))]:
-    with pytest.raises(ValueError, match='scaled spec needs finite'):
+    with pytest.raises(
+      ValueError, match='expected finite ones for a scaled spec'
+    ):
       ActionSpec((3, 2), *bounds)
 
 

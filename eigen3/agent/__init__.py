@@ -70,8 +70,8 @@ def make_agent(
     parts.keys() <= inspect.signature(maker).parameters.keys(),
     'networks.shared_extractor',
     'all',
-    f'none or critics with agent.algorithm={config.algorithm!r}, whose actor '
-    'has its own extractor',
+    "'none' or 'critics', because "
+    f'agent.algorithm={config.algorithm!r} takes no argument shared',
   )
   return maker(
     actor, double_critic, observe, action_spec, config, constrain, **parts

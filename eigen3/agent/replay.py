@@ -33,7 +33,9 @@ class ReplayState(NamedTuple):
 def init(transition: Transition, capacity: int) -> ReplayState:
   """Makes an empty ring for `capacity` transitions shaped like `transition`."""
   if capacity < 1:
-    raise ValueError(f'replay_capacity: found {capacity}, expected at least 1')
+    raise ValueError(
+      f'learner.replay_capacity: found {capacity}, expected at least 1'
+    )
 
   def empty(leaf):
     leaf = jnp.asarray(leaf)
@@ -66,7 +68,7 @@ def add(state: ReplayState, transitions: Transition) -> ReplayState:
   capacity = capacity_of(state)
   if count > capacity:
     raise ValueError(
-      f'replay_capacity: found {capacity}, expected at least the '
+      f'learner.replay_capacity: found {capacity}, expected at least the '
       f'{count} transitions that are added at once'
     )
   places = (state.insert_index + jnp.arange(count)) % capacity

@@ -152,7 +152,8 @@ def make_agent(
       action_spec.scaled or not config[field],
       f'agent.{field}',
       config[field],
-      f'{type(config[field])()} with raw actions, which have no bounds',
+      f'{type(config[field])()}, because environment.scaled_actions is False '
+      'and actions have no bounds',
     )
   networks = ActorCritic(actor, double_critic, shared)
   td3 = _TD3(networks, observe, action_spec, config, constrain)

@@ -146,7 +146,10 @@ def make_ticker(
   history = read_history(table, numbers, index, _BOUNDS, rows_need=PRICES)
   for key in ('close', 'adjusted_close'):
     if key in numbers and np.isnan(history.values[key]).all():
-      raise Refused('no row holds a price', column=numbers[key].name)
+      raise Refused(
+        'found no valid price in any row, expected at least one',
+        column=numbers[key].name,
+      )
   return _adjusted(name, history, table.ignored)
 
 
@@ -280,10 +283,10 @@ def _one_a_day(
   if len(revised) > max(_FEW_REVISED, num_days // 10):
     row = order[np.argmax(differs & again)]
     raise Refused(
-      f'found {rows.dates[row]} a second time, with other numbers, as are '
-      f'{len(revised)} of {num_days} days: a file of several tickers needs a '
-      'column of symbols and is itself a source; prices within a day cannot '
-      'be read',
+      f'found {rows.dates[row]} in several rows with different numbers (like '
+      f'{len(revised)} of {num_days} days), expected one row per day; for '
+      'several tickers, add a symbol column and give the file itself as the '
+      'source; intraday prices are not supported',
       int(rows.lines[row]),
       name,
     )

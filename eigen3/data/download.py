@@ -75,7 +75,10 @@ def download_prices(
   wanted = list(dict.fromkeys(symbol.strip().upper() for symbol in symbols))
   for symbol in wanted:
     if not is_symbol(symbol):
-      raise DataError(f"download: found '{shown(symbol)}', expected a ticker")
+      raise DataError(
+        f"download: found '{shown(symbol)}', expected a symbol of 1 to 64 "
+        'printable characters'
+      )
   fetch = fetch or _yfinance()
   start = None if first_day is None else str(first_day)
   end = None if last_day is None else str(last_day + np.timedelta64(1, 'D'))

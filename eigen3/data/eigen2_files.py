@@ -96,8 +96,8 @@ def read_eigen2(
     frame = read(content)
     if not 0 <= investable[0] < investable[1] <= len(frame.columns):
       raise DataError(
-        f'found {len(frame.columns)} columns, expected the investable ones '
-        f'to be {investable[0]} to {investable[1] - 1}, counted from 0'
+        f'found {len(frame.columns)} columns and investable={investable}, '
+        'expected 0 <= first < stop <= the number of columns'
       )
     dates = _dates(frame.labels)
     order = _order(dates)
@@ -147,10 +147,14 @@ def _unpacked(path: pathlib.Path, packed: bytes) -> bytes:
     with opened(io.BytesIO(packed)) as file:
       content = file.read(most + 1)
   except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
-    raise DataError(f'damaged, or not compressed ({error})') from error
+    raise DataError(
+      f'found a damaged or uncompressed file ({error}), expected a whole '
+      f'{path.suffix} file'
+    ) from error
   if len(content) > most:
     raise DataError(
-      f'unpacks to more than {most:,} bytes from {len(packed):,}; refused'
+      f'unpacks from {len(packed):,} to more than {most:,} bytes, expected at '
+      'most that many'
     )
   return content
 
@@ -209,7 +213,7 @@ def _order(dates: np.ndarray) -> np.ndarray:
   if same.size:
     raise DataError(
       f'row {order[same[0] + 1] + 1}: found {dates[order][same[0]]} a second '
-      'time'
+      'time, expected each date once'
     )
   return order
 
@@ -252,7 +256,7 @@ def _numbers(cell: Any) -> Any:
   if not isinstance(cell, list | tuple):
     raise DataError(f'found {what(cell)}, expected nine numbers')
   if len(cell) not in (0, len(FEATURES)):
-    raise DataError(f'found {len(cell)} numbers, expected nine')
+    raise DataError(f'found {len(cell)} numbers, expected nine or none')
   if set(map(type, cell)) <= {float}:  # most are
     return cell
   return [_number(number) for number in cell]
@@ -263,7 +267,10 @@ def _number(number: Any) -> float:
     return np.nan
   if type(number) is float or (type(number) is int and abs(number) < 2**63):
     return float(number)
-  raise DataError(f'found {what(number)} among nine numbers')
+  raise DataError(
+    f'found {what(number)} among nine numbers, expected a float, an integer '
+    'below 2**63 or NaN'
+  )
 
 
 def _split(text: str) -> list[float]:
@@ -286,4 +293,6 @@ def _parsed(text: str) -> float:
       raise ValueError(text)
     return float(text)
   except ValueError:
-    raise DataError(f'found {what(text)} among nine numbers') from None
+    raise DataError(
+      f'found {what(text)} among nine numbers, expected a number or NaN'
+    ) from None

@@ -91,7 +91,9 @@ def read_frame(content: bytes) -> Frame:
     raise
   except ValueError as error:  # also raised by NumPy
     reason = ' '.join(str(error).split())[:80]
-    raise DataError(f'a damaged DataFrame ({reason})') from error
+    raise DataError(
+      f'found a damaged DataFrame ({reason}), expected one that pandas wrote'
+    ) from error
 
 
 def _frame(found: Any, most_cells: int) -> Frame:
@@ -110,7 +112,9 @@ def _frame(found: Any, most_cells: int) -> Frame:
     ):
       pass
     case _:
-      raise ValueError(f'it consists of {what(manager)}')
+      raise ValueError(
+        f'found {what(manager)} in the DataFrame, expected a BlockManager'
+      )
   names = tuple(_name(name) for name in _axis(columns))
   labels = [_label(label) for label in _axis(index)]
   # A cell takes a byte or more.
@@ -139,7 +143,9 @@ def _axis(note: Any) -> list[Any]:
       return _text(text)
   values = _array(data)
   if values is None or values.ndim != 1:
-    raise ValueError(f'an index of {what(data)}')
+    raise ValueError(
+      f'found {what(data)} as an index, expected a one-dimensional array'
+    )
   if values.dtype.kind == 'M':
     return list(values.astype('M8[D]'))
   return values.tolist()
@@ -167,14 +173,16 @@ def _text(note: Any) -> list[str]:
     ) if length >= 0 and first >= 0:
       pass
     case _:
-      raise ValueError(f'text of {what(note)}')
+      raise ValueError(
+        f'found {what(note)} as text, expected a PyArrow string array'
+      )
   if missing is not None:
-    raise DataError('found a name or a date that is missing')
+    raise DataError('found a missing name or date in an index, expected none')
   width = np.dtype(np.int64 if kind == 'large_string' else np.int32)
   known = ends[: len(ends) // width.itemsize * width.itemsize]
   places = np.frombuffer(known, width)[first : first + length + 1].tolist()
   if places != sorted(places) or len(places) != length + 1 or places[0] < 0:
-    raise ValueError('text without its ends')
+    raise ValueError('found invalid offsets of texts, expected increasing ones')
   return [text[start:end].decode() for start, end in itertools.pairwise(places)]
 
 
@@ -214,7 +222,7 @@ def _cells(
         raise ValueError(f'{what(block)}, expected a block of columns')
     places = _places(where, len(names))
     if not missing[places].all() or len(set(places)) != len(places):
-      raise ValueError('a column in two blocks')
+      raise ValueError('found a column in two blocks, expected each in one')
     missing[places] = False
     values = _array(note)
     if values is None:
@@ -228,7 +236,8 @@ def _cells(
       )
     cells[:, places] = values.T.astype(object)
   if missing.any():
-    raise ValueError(f"no block of column '{names[int(np.argmax(missing))]}'")
+    name = names[int(np.argmax(missing))]
+    raise ValueError(f"found no block with column '{name}', expected one")
   for place, cell in enumerate(cells.flat):
     if type(cell) is Note:
       cells.flat[place] = _cell(cell)
@@ -251,9 +260,13 @@ def _places(note: Any, num_columns: int) -> list[int]:
     case _:
       chosen = _array(note, num_columns)
       if chosen is None or chosen.dtype.kind != 'i' or chosen.ndim != 1:
-        raise ValueError(f'a block placed by {what(note)}')
+        raise ValueError(
+          f'found {what(note)} as the columns of a block, expected integers'
+        )
       if not np.isin(chosen, everything).all():
-        raise ValueError('a block at other columns than the frame has')
+        raise ValueError(
+          f'found a block at columns outside the {num_columns} of the frame'
+        )
       places = chosen
   if not len(places):
     raise ValueError('a block without columns, expected at least one')
@@ -288,7 +301,10 @@ def _shaped(
   kind = _dtype(dtype)
   if kind.kind == 'O':
     if type(data) is not list or len(data) != count:
-      raise ValueError(f'{what(data)} for an array of shape {shape}')
+      raise ValueError(
+        f'found {what(data)} as an array of shape {shape}, expected a list of '
+        f'{count}'
+      )
     array = np.empty(count, object)
     for place, value in enumerate(data):  # NumPy would convert lists to arrays
       array[place] = value
@@ -296,7 +312,10 @@ def _shaped(
   if not isinstance(data, bytes | bytearray) or (
     len(data) != count * kind.itemsize
   ):
-    raise ValueError(f'{what(data)} for an array of shape {shape}')
+    raise ValueError(
+      f'found {what(data)} as an array of shape {shape}, expected '
+      f'{count * kind.itemsize} bytes'
+    )
   return np.frombuffer(data, kind).reshape(shape, order=order)
 
 
@@ -305,7 +324,7 @@ def _dtype(note: Any) -> np.dtype:
     case Note('dtype', (str(code), *_), (int(), str(order), *rest)):
       pass
     case _:
-      raise ValueError(f'numbers of {what(note)}')
+      raise ValueError(f'found {what(note)} as a dtype, expected one of NumPy')
   if order not in ('<', '>', '=', '|'):
     raise ValueError(f'byte order {what(order)}, expected one of < > = |')
   if code in ('O', 'O8'):
@@ -316,7 +335,10 @@ def _dtype(note: Any) -> np.dtype:
         return np.dtype(f'{order}M8[{unit.decode()}]')
   elif re.fullmatch('[iu][1248]|f[248]|b1', code):
     return np.dtype(f'{order}{code}')
-  raise ValueError(f'numbers of the kind {what(code)}')
+  raise ValueError(
+    f'found the dtype {what(code)}, expected integers, floats, booleans, dates '
+    'or objects'
+  )
 
 
 _DATE_UNITS = ('D', 's', 'ms', 'us', 'ns')
@@ -342,7 +364,10 @@ def _scalar(*args: Any) -> Any:
       array = _shaped(data, dtype, (), 'C', 1)
       if array is not None:
         return array.item()
-  raise ValueError('an unexpected number')
+  found = ', '.join(map(what, args))
+  raise ValueError(
+    f'found a NumPy scalar of ({found}), expected a dtype and bytes'
+  )
 
 
 def _plain_object(*args: Any) -> Note:
@@ -350,7 +375,10 @@ def _plain_object(*args: Any) -> Note:
   match args:
     case (Note(name, None), Note('object'), None):
       return Note(name, ())
-  raise ValueError('an unexpected object')
+  found = ', '.join(map(what, args))
+  raise ValueError(
+    f'found an object made of ({found}), expected a class, object and None'
+  )
 
 
 def _nothing(*args: Any) -> None:

@@ -129,7 +129,9 @@ def known_columns(header: Header) -> dict[str, int]:
       if column is None or column in stronger:
         continue
       if column in columns:
-        raise Refused(f'two {column} columns, expected one', column=shown(name))
+        raise Refused(
+          f'found a second {column} column, expected one', column=shown(name)
+        )
       columns[column] = place
   if 'date' not in columns:
     for place, name in enumerate(header):

@@ -110,7 +110,7 @@ class _Machine:
   def append(self, items: list[Any]) -> None:
     target = self._stack[-1]
     if type(target) is not list:
-      raise ValueError(f'an item for {what(target)}')
+      raise ValueError(f'found an item for {what(target)}, expected a list')
     target.extend(items)
 
   def set_items(self, items: list[Any]) -> None:
@@ -118,7 +118,10 @@ class _Machine:
     for key, value in zip(items[::2], items[1::2], strict=True):
       # Hashing a key of another type may never end.
       if type(target) is not dict or type(key) is not str:
-        raise ValueError(f'the key {what(key)} for {what(target)}')
+        raise ValueError(
+          f'found the key {what(key)} for {what(target)}, expected a text key '
+          'for a dict'
+        )
       target[key] = value
 
   def put(self, index: int | None) -> None:
@@ -129,7 +132,10 @@ class _Machine:
 
   def name(self, module: Any, name: Any) -> None:
     if type(module) is not str or type(name) is not str:
-      raise ValueError(f'a name of {what(module)}, {what(name)}, expected text')
+      raise ValueError(
+        f'found {what(module)} and {what(name)} as module and name, expected '
+        'text'
+      )
     if module not in self._admitted.get(name, ()):
       raise DataError(
         f'found {what(f"{module}.{name}")} in the pickle, which the data '
@@ -140,7 +146,9 @@ class _Machine:
   def call(self) -> None:
     function, args = self.last(2)
     if type(function) is not Note or function.args is not None:
-      raise ValueError(f'a call of {what(function)}')
+      raise ValueError(
+        f'found a call of {what(function)}, expected a call of a name'
+      )
     if type(args) is not tuple:
       raise ValueError(
         f'a call of {function.name} with {what(args)}, expected a tuple'
@@ -152,7 +160,9 @@ class _Machine:
     state = self.pop()
     target = self._stack[-1]
     if type(target) is not Note or target.args is None:
-      raise ValueError(f'a state of {what(target)}, expected that of an object')
+      raise ValueError(
+        f'found a state of {what(target)}, expected one of an object'
+      )
     target.state = state
 
 

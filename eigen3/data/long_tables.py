@@ -55,7 +55,9 @@ def read_table(
       table = read_file(file, _choose, written)
   except Refused as error:
     if is_panel(path):
-      raise DataError(f'{path}: a panel, expected prices') from error
+      raise DataError(
+        f'{path}: found a prepared panel, expected a file of prices'
+      ) from error
     raise DataError(f'{path}: {error}') from error
   except OSError as error:
     raise DataError(f'{path}: {error.strerror or error}') from error
@@ -103,6 +105,9 @@ def _ticker(
   name: str, table: Table, numbers: Mapping[str, Column], index: np.ndarray
 ) -> Ticker:
   if not is_symbol(name):
-    raise Refused('not a symbol: expected 1 to 64 printable characters')
+    raise Refused(
+      f"found '{shown(name)}', expected a symbol of 1 to 64 printable "
+      'characters'
+    )
   require_prices([*numbers, 'date'], [c.name for c in numbers.values()])
   return make_ticker(name, table, numbers, index)

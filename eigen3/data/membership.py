@@ -77,7 +77,8 @@ def with_universe(panel: MarketPanel, universe: Universe) -> MarketPanel:
   if not members.any():
     raise DataError(
       f'universe: none of the {stop - first} investable columns was a member '
-      f'between {panel.dates[0]} and {panel.dates[-1]}'
+      f'between {panel.dates[0]} and {panel.dates[-1]}, expected the '
+      "panel's tickers in the universe file"
     )
   priced = members & ~np.isnan(panel.ohlc[:, first:stop, 3])
   share = priced.sum(axis=1) / np.maximum(universe.size(panel.dates), 1)
@@ -139,7 +140,9 @@ def _interval(
     )
   ticker, start, end = (cell.strip() for cell in cells)
   if not ticker:
-    raise DataError(f"{where}, column 'ticker': found nothing")
+    raise DataError(
+      f"{where}, column 'ticker': found nothing, expected a ticker"
+    )
   first = _day(where, 'start_date', start)
   after = _day(where, 'end_date', end) if end else np.datetime64('NaT', 'D')
   if after <= first:

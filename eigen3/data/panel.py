@@ -286,7 +286,10 @@ class MarketPanel:
         )
       if field != 'column_kinds' and len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise DataError(f"panel: {field} holds '{twice}' more than once")
+        raise DataError(
+          f"panel: {field} holds '{twice}' more than once, expected distinct "
+          'names'
+        )
     for name, kind in zip(self.columns, self.column_kinds, strict=True):
       if kind not in KINDS:
         raise DataError(
@@ -296,7 +299,7 @@ class MarketPanel:
 
   def _check_dates(self) -> None:
     if np.isnat(self.dates).any():
-      raise DataError('panel: dates holds a missing date')
+      raise DataError('panel: dates holds a missing date (NaT), expected none')
     wrong = np.flatnonzero(np.diff(self.dates) <= np.timedelta64(0, 'D'))
     if wrong.size:
       before, after = self.dates[wrong[0] : wrong[0] + 2]

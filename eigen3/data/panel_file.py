@@ -153,8 +153,8 @@ def read(path: str) -> dict[str, Any]:
     cells = num_days * num_columns
     if file.metadata.num_rows != cells:
       raise DataError(
-        f'found {file.metadata.num_rows} cells, expected {num_days} days of '
-        f'{num_columns} columns'
+        f'found {file.metadata.num_rows} rows, expected {cells}: {num_days} '
+        f'days of {num_columns} columns'
       )
     dates = np.empty(num_days, 'datetime64[D]')
     ohlc = np.empty((cells, 4), np.float32)
@@ -215,7 +215,10 @@ def _values(table: pa.Table, name: str, dtype: type) -> np.ndarray:
   column = table.column(name)
   width = np.dtype(dtype).itemsize * 8
   if column.null_count or column.type.bit_width != width:
-    raise DataError(f"column '{name}' is not of a panel's type")
+    raise DataError(
+      f"column '{name}': found {column.type} with {column.null_count} nulls, "
+      f'expected {width}-bit values without nulls'
+    )
   parts: list[np.ndarray] = [
     np.frombuffer(chunk.buffers()[1], dtype)[chunk.offset :][: len(chunk)]
     for chunk in column.chunks

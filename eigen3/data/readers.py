@@ -160,7 +160,9 @@ def read_folder(
       digest.update(content)
       ticker = _read_named(file, content, written)
       if ticker.name in tickers:
-        raise Refused(f'a second file of ticker {ticker.name}')
+        raise Refused(
+          f'found a second file of ticker {ticker.name}, expected one'
+        )
       tickers[ticker.name] = ticker
     except Refused as error:
       refused.append(

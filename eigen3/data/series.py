@@ -115,7 +115,10 @@ def read_series(
     DataError: a file cannot be read, holds no series, or has a wrong cell.
   """
   if name and not is_symbol(name):
-    raise DataError(f"context: '{shown(name)}' cannot name a column")
+    raise DataError(
+      f"context: found the name '{shown(name)}', expected 1 to 64 printable "
+      'characters'
+    )
   path = pathlib.Path(path)
   files = [path]
   if path.is_dir():
@@ -154,7 +157,7 @@ def _read_file(path: pathlib.Path, lag: int, written: Days) -> list[Series]:
       if not np.isnan(column.cells.values).all()
     ]
     if not parts:
-      raise Refused('no column holds a number')
+      raise Refused('found no number in any column, expected at least one')
     if len(parts) == 1:
       parts = [('', *parts[0][1:])]
   return [
@@ -182,7 +185,10 @@ def _choose(header: Header) -> Choice:
   ]
   for place in others:
     if header.count(header[place]) > 1:
-      raise Refused('two columns of this name', column=shown(header[place]))
+      raise Refused(
+        'found two columns of this name, expected one',
+        column=shown(header[place]),
+      )
   return Choice(day, {place: place for place in others})
 
 
@@ -196,9 +202,11 @@ def _series(
 ) -> Series:
   """Makes a series from rows of a table."""
   if not is_symbol(name):
-    raise Refused(f"'{shown(name)}' cannot name a column; give a name")
+    raise Refused(
+      f"found the name '{shown(name)}', expected 1 to 64 printable characters"
+    )
   if 'close' not in numbers:
-    raise Refused(f'found no close column of {name}, expected one')
+    raise Refused(f"found no close column of series '{name}', expected one")
   if {'adjusted_close', *PRICES} <= numbers.keys():
     ticker = make_ticker(name, table, numbers, index)
     dates, ohlc, volume = ticker.dates, ticker.ohlc, ticker.volume
@@ -212,7 +220,10 @@ def _series(
     volume = values.get('volume', np.full(len(dates), np.nan))
   known = ~np.isnan(ohlc[:, 3])
   if not known.any():
-    raise Refused('no row holds a value', column=numbers['close'].name)
+    raise Refused(
+      'found no value in any row, expected at least one',
+      column=numbers['close'].name,
+    )
   return Series(
     name, dates[known], ohlc[known], volume[known], lag, masked, digest, revised
   )

@@ -140,10 +140,14 @@ def _check(config: Any) -> None:
     refuse('num_columns', f'at least num_context + num_stocks, {least}')
   if config.num_days * config.num_columns > _MOST_CELLS:
     most = _MOST_CELLS // config.num_columns
-    refuse('num_days', f'at most {most} of num_columns, {config.num_columns}')
+    refuse('num_days', f'at most {most} with num_columns={config.num_columns}')
   for field in ('late_listings', 'delistings'):
     if config[field] > 0.0 and config.num_days < 4 * SHORTEST_LISTING:
-      refuse(field, f'0 with fewer than {4 * SHORTEST_LISTING} days')
+      refuse(
+        field,
+        f'0 with num_days={config.num_days}; other values need at least '
+        f'{4 * SHORTEST_LISTING} days',
+      )
 
 
 def _check_prices(ohlc: np.ndarray, config: Any) -> None:

@@ -130,7 +130,7 @@ def read_csv(
   choice = choose(header)
   rows = _line_numbers(file, layout)
   if not len(rows):
-    raise Refused('no rows below the header')
+    raise Refused('found no rows below the header, expected at least one')
   file.seek(start)
   places = {place: str(place) for place in choice.places}
   try:
@@ -170,9 +170,11 @@ def read_parquet(
     places = {place: names[place] for place in choice.places}
     for name in places.values():
       if names.count(name) > 1:
-        raise Refused('two columns of this name', column=shown(name))
+        raise Refused(
+          'found two columns of this name, expected one', column=shown(name)
+        )
     if not data.metadata.num_rows:
-      raise Refused('no rows')
+      raise Refused('found no rows, expected at least one')
     batches = data.iter_batches(_BATCH_ROWS, columns=list(places.values()))
     rows = np.arange(1, data.metadata.num_rows + 1, dtype=np.int32)
     return _gathered(batches, places, choice, tuple(names), rows, written)
@@ -294,7 +296,10 @@ def _filled_lines(text: Iterable[str], layout: Layout) -> Iterator[int]:
       raise Refused('found a NUL byte, expected a CSV', number)
     # Arrow would continue into the next lines, which would be lost silently.
     if line.count('"') % 2 and open_quote.search(quoted.sub(r'\1', line)):
-      raise Refused('a quote that is not closed on its line', number)
+      raise Refused(
+        'found an opening quote, expected a closing one on the same line',
+        number,
+      )
     if line != '\n':  # Arrow leaves out empty lines only
       yield number
 

@@ -32,13 +32,15 @@ _ENCODINGS = {
 }
 # Other formats, by their first bytes, and the remedy for each.
 _OTHERS = {
-  b'PK\x03\x04': 'a zip archive or a workbook: unpack it or save it as CSV',
-  b'\xd0\xcf\x11\xe0': 'a workbook: save it as CSV',
-  b'BZh': 'packed by bzip2: unpack it',
-  b'\xfd7zXZ\x00': 'packed by xz: unpack it',
-  b'(\xb5/\xfd': 'packed by zstd: unpack it',
+  b'PK\x03\x04': 'a zip archive or a workbook (unpack it or save it as CSV)',
+  b'\xd0\xcf\x11\xe0': 'a workbook (save it as CSV)',
+  b'BZh': 'a file packed by bzip2 (unpack it)',
+  b'\xfd7zXZ\x00': 'a file packed by xz (unpack it)',
+  b'(\xb5/\xfd': 'a file packed by zstd (unpack it)',
 }
-_NO_TEXT = 'binary, not a CSV; text is read in UTF-8: save it so'
+_NO_TEXT = (
+  'found bytes that are not UTF-8 text, expected a CSV; save it as CSV in UTF-8'
+)
 _SEPARATORS = (',', ';', '\t', '|')
 _SAMPLE_LINES = 1000  # that are searched for a decimal comma
 _DECIMAL_COMMA = re.compile(r'[+-]?\d*,\d+', re.ASCII)
@@ -94,7 +96,7 @@ def plain(file: BinaryIO) -> Iterator[BinaryIO]:
     first = _starts(file, 6)
     for mark, what in _OTHERS.items():
       if first.startswith(mark):
-        raise Refused(f'binary, not a CSV ({what})')
+        raise Refused(f'found {what}, expected a CSV or Parquet file')
     for mark, encoding in _ENCODINGS.items():
       if first.startswith(mark):
         file = kept(_recoded(file, encoding))
@@ -115,7 +117,7 @@ def layout_of(file: BinaryIO) -> Layout:
     itertools.islice((s for s in lines if s[0].strip()), _SAMPLE_LINES)
   )
   if not filled:
-    raise Refused('empty file')
+    raise Refused('found an empty file, expected a CSV')
   if b'\0' in filled[0][0]:
     raise Refused(_NO_TEXT)
   try:
@@ -151,10 +153,12 @@ def _unpacked(file: BinaryIO) -> Iterator[bytes]:
       while part := packed.read(_PART_BYTES):
         size += len(part)
         if size > most:
-          raise Refused(f'unpacks to more than {most:,} bytes')
+          raise Refused(
+            f'unpacks to more than {most:,} bytes, expected at most that many'
+          )
         yield part
   except (OSError, EOFError, zlib.error) as error:
-    raise Refused('damaged, not a whole gzip file') from error
+    raise Refused('found a damaged gzip file, expected a whole one') from error
 
 
 def _recoded(file: BinaryIO, encoding: str) -> Iterator[bytes]:
@@ -165,7 +169,10 @@ def _recoded(file: BinaryIO, encoding: str) -> Iterator[bytes]:
       yield decoder.decode(part).encode()
     decoder.decode(b'', final=True)
   except UnicodeError as error:
-    raise Refused(f'binary, not a CSV in {encoding.upper()}') from error
+    raise Refused(
+      f'found bytes that are not {encoding.upper()} text, expected it as the '
+      'first bytes announce it'
+    ) from error
 
 
 def _split(line: str, separator: str) -> list[str]:

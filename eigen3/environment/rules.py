@@ -121,7 +121,10 @@ class Rules:
     names = [x for x in names if x not in _SET_BY_THE_ENVIRONMENT]
     missing = [name for name in names if name not in config]
     if missing:
-      raise ValueError(f'environment: missing settings {", ".join(missing)}')
+      raise ValueError(
+        f'environment: found no settings {", ".join(missing)}, expected all '
+        'settings of the section (see experiments/configs/td3.py)'
+      )
     return cls(**{name: config[name] for name in names})
 
   def __post_init__(self):
@@ -136,8 +139,8 @@ class Rules:
       self.commission_bp + self.slippage_bp < 1e4,
       'environment.commission_bp',
       self.commission_bp,
-      f'with slippage_bp, {self.slippage_bp}, less than 10000: costs would be '
-      'the whole value of a fill',
+      f'less than 10000 together with slippage_bp, {self.slippage_bp}: '
+      'otherwise costs are the whole value of a fill',
     )
     # Unscaled coefficients have no upper bound.
     settings.require(
@@ -145,16 +148,16 @@ class Rules:
       or self.coefficient_threshold <= self.coefficient_ceiling,
       'environment.coefficient_threshold',
       self.coefficient_threshold,
-      f'at most coefficient_ceiling, {self.coefficient_ceiling}: '
-      'no action could buy',
+      f'at most coefficient_ceiling, {self.coefficient_ceiling}; '
+      'above it no action could buy',
     )
     settings.require(
       not self.scaled_actions
       or self.full_size_coefficient <= self.coefficient_ceiling,
       'environment.full_size_coefficient',
       self.full_size_coefficient,
-      f'at most coefficient_ceiling, {self.coefficient_ceiling}: '
-      'no position could be full',
+      f'at most coefficient_ceiling, {self.coefficient_ceiling}; '
+      'above it no position could reach full size',
     )
 
   @property

@@ -107,8 +107,8 @@ class TradingEnvironment:
     start, stop = days if days is not None else (0, panel.num_days)
     if not 0 <= start <= stop <= panel.num_days:
       raise ValueError(
-        f'days: found {start} to {stop}, expected a range within '
-        f'0 to {panel.num_days}'
+        f'days: found ({start}, {stop}), expected (start, stop) with '
+        f'0 <= start <= stop <= {panel.num_days}, the days of the panel'
       )
     if not 1 <= rules.max_entries_per_day <= panel.num_investable:
       raise ValueError(
@@ -203,7 +203,10 @@ class TradingEnvironment:
     if isinstance(day, (int, np.integer)):
       first, last = int(self.first_day), int(self.last_day)
       if not first <= day <= last:
-        raise ValueError(f'day: found {day}, expected {first} to {last}')
+        raise ValueError(
+          f'day: found {day}, expected {first} to {last}, the days on which an '
+          'episode can start'
+        )
     return self._start(jnp.asarray(day, jnp.int32))
 
   def step(self, state: State, action: Array) -> tuple[State, TimeStep]:
@@ -415,9 +418,10 @@ def _raise_too_short(rules: Rules, start: int, stop: int, of: str):
   """Raises an error with the number of days found and required."""
   context = max(rules.context_days - start, 1)
   raise ValueError(
-    f'panel too short: found {stop - start} days ({start} to {stop - 1}'
-    f'{of and f", {of}"}), expected at least {context + rules.num_steps}: '
-    f'{context} of context (environment.context_days) and {rules.num_steps} of '
-    f'an episode ({rules.trading_days} environment.trading_days, '
-    f'{rules.settlement_days} environment.settlement_days)'
+    f'panel too short: found {stop - start} days from day {start} on'
+    f'{of and f" ({of})"}, expected at least {context + rules.num_steps}: '
+    f'{context} of context (environment.context_days is {rules.context_days}; '
+    f'the rest lies before day {start}) and {rules.num_steps} of an episode '
+    f'(environment.trading_days {rules.trading_days} + '
+    f'environment.settlement_days {rules.settlement_days})'
   )

@@ -85,7 +85,7 @@ def checked_shares(mean: Values, columns: Sequence[str]) -> np.ndarray:
   shares = np.asarray(mean, np.float64)
   require(
     shares.shape == (len(columns),),
-    'mean',
+    'the shape of mean',
     shares.shape,
     f'a value for each of the {len(columns)} columns',
   )
@@ -106,5 +106,10 @@ def _checked(
   """Returns `mean` as shares [C] and `below` [3, C], or raises an error."""
   shares, below = checked_shares(mean, columns), np.asarray(below)
   expected = (len(THRESHOLDS), len(columns))
-  require(below.shape == expected, 'below', below.shape, f'{expected}')
+  require(
+    below.shape == expected,
+    'the shape of below',
+    below.shape,
+    f'{expected}: thresholds x columns',
+  )
   return shares, below

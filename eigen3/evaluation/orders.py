@@ -19,11 +19,15 @@ _STATUS = 3  # index of this field in a price table
 # Why nothing is bought, by the outcome of the entry.
 _REASONS = {
   Entry.BELOW_THRESHOLD: 'no stock that can be bought reaches the threshold',
-  Entry.NO_DATA: 'the first by rank has left the market',
-  Entry.HELD: 'the first by rank is held',
-  Entry.NO_PRICE: 'the first by rank has no data for the last day',
+  Entry.NO_DATA: 'the stock with the largest coefficient has left the market',
+  Entry.HELD: 'the stock with the largest coefficient is held',
+  Entry.NO_PRICE: (
+    'the stock with the largest coefficient has no data for the last day'
+  ),
   Entry.TOO_SMALL: 'a position would be smaller than the account allows',
-  Entry.NOT_MEMBER: 'the first by rank is not in the universe',
+  Entry.NOT_MEMBER: (
+    'the stock with the largest coefficient is not in the universe'
+  ),
 }
 
 
@@ -120,7 +124,10 @@ def _check(account: Account, stocks: tuple[str, ...]) -> None:
   )
   for name in account.held:
     settings.require(
-      name in stocks, '--held', name, f'some of the {len(stocks)} stocks'
+      name in stocks,
+      '--held',
+      name,
+      f'one of the {len(stocks)} investable stocks',
     )
 
 

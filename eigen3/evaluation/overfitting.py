@@ -89,7 +89,10 @@ def _check(returns: np.ndarray, blocks: int) -> None:
       f'{2 * blocks} days (2 a block) of at least 2 policies'
     )
   if not np.isfinite(returns).all():
-    raise ValueError('returns: found NaN or infinity, expected finite numbers')
+    raise ValueError(
+      f'returns: found {(~np.isfinite(returns)).sum()} NaN or infinite '
+      'entries, expected finite numbers'
+    )
 
 
 def _of_halves(returns: np.ndarray, blocks: int) -> np.ndarray:

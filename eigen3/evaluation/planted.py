@@ -104,7 +104,8 @@ def plant(
     if not np.isfinite(daily).any():
       raise ValueError(
         'panel: found no day on which the outcomes of '
-        f'{cross_section.FEWEST_STOCKS} stocks are known, expected some'
+        f'{cross_section.FEWEST_STOCKS} stocks are known, expected at '
+        'least one'
       )
     return float(np.nanmean(daily))
 
@@ -217,8 +218,8 @@ def _strength(mean_ic: Callable[[float], float], ic: float) -> float:
     if strength > _MOST:
       break
   raise ValueError(
-    f'ic: found {ic}, expected less: a signal of this kind came to {added:.3f} '
-    'on this panel'
+    f'ic: found {ic}, expected less: the last signal tried on this panel '
+    f'reached {added:.3f}'
   )
 
 

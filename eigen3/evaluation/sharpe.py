@@ -108,8 +108,8 @@ def expected_maximum_sharpe(deviation: float, trials: int) -> float:
   """
   if trials < 1 or not deviation >= 0.0:
     raise ValueError(
-      f'found {trials} trials and a deviation of {deviation}, expected at '
-      f'least one trial and a deviation of at least 0'
+      f'trials and deviation: found {trials} and {deviation}, expected at '
+      'least one trial and a deviation of at least 0'
     )
   if trials == 1:
     return 0.0

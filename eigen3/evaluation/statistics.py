@@ -56,7 +56,9 @@ def mean_interval(values: np.ndarray, confidence: float = 0.95) -> Interval:
   values = np.asarray(values, np.float64)
   if values.ndim != 1 or len(values) < 2 or not np.isfinite(values).all():
     raise ValueError(
-      f'values: found {values.tolist()}, expected two or more, all finite'
+      f'values: found shape {values.shape} with '
+      f'{(~np.isfinite(values)).sum()} NaN or infinite entries, expected a '
+      'list of two or more finite values'
     )
   mean, size = float(values.mean()), len(values)
   error = float(values.std(ddof=1)) / np.sqrt(size)
@@ -138,7 +140,9 @@ def stratified(
   scores = np.asarray(scores, np.float64)
   if scores.ndim != 2 or not scores.size or not np.isfinite(scores).all():
     raise ValueError(
-      f'scores: found {scores.tolist()}, expected finite numbers, runs x tasks'
+      f'scores: found shape {scores.shape} with '
+      f'{(~np.isfinite(scores)).sum()} NaN or infinite entries, expected '
+      'finite numbers, runs x tasks'
     )
   rng = np.random.default_rng(seed)
   runs = rng.integers(len(scores), size=(repeats, *scores.shape))

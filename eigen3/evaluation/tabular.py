@@ -131,7 +131,8 @@ class TabularRanker:
     features, labels = self._rows(self._training, self._stride)
     if not len(labels):
       raise ValueError(
-        'training days: found no trade with a known outcome, expected some'
+        'training days: found no trade with a known outcome, expected at least '
+        'one'
       )
     model = self._make(self._seed)
     model.fit(features, labels)
@@ -200,7 +201,10 @@ def predict_forward(
       or does not increase.
   """
   if not len(refits) or (np.diff(refits) <= 0).any():
-    raise ValueError(f'refits: found {[*refits]}, expected increasing days')
+    raise ValueError(
+      f'refits: found {[*refits]}, expected at least one day, in increasing '
+      'order'
+    )
   is_row = np.isfinite(features).any(axis=2)
   can_learn = is_row & np.isfinite(labels)
   can_learn[np.arange(len(labels)) % stride != 0] = False
@@ -210,8 +214,8 @@ def predict_forward(
     rows = can_learn[:learnt]
     if not rows.any():
       raise ValueError(
-        f'refits: found no labels to fit on for day {start}, expected some '
-        f'more than {purge} days before it'
+        f'refits: found no labels to fit on for day {start}, expected at least '
+        f'one on a day more than {purge} days earlier'
       )
     model = make(seed)
     model.fit(features[:learnt][rows], labels[:learnt][rows])
@@ -226,6 +230,6 @@ def _require() -> None:
     import sklearn  # noqa: F401
   except ImportError as error:
     raise ValueError(
-      'study: found no package scikit-learn, expected it because ridge and '
-      "gradient boosting need it (pip install 'eigen3[study]')"
+      'study: found no package scikit-learn, expected it for ridge and '
+      "gradient boosting (pip install 'eigen3[study]')"
     ) from error

@@ -336,6 +336,6 @@ def _validate(config: ml_collections.ConfigDict, population_size: int) -> None:
     elites + offspring <= population_size,
     f'{section}.offspring_share',
     config.offspring_share,
-    f'at most {population_size - elites} offspring beside {elites} elites, '
-    f'not {offspring}',
+    f'a share that gives at most {population_size - elites} offspring besides '
+    f'{elites} elites of {population_size} members; this one gives {offspring}',
   )

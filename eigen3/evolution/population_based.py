@@ -205,5 +205,6 @@ def _validate(config: ml_collections.ConfigDict, population_size: int) -> None:
     1 <= count <= population_size // 2,
     'evolution.population_based.exploit_share',
     config.exploit_share,
-    f'1 to {population_size // 2} of {population_size} members, not {count}',
+    f'a share that rounds to 1 to {population_size // 2} of {population_size} '
+    f'members; this one gives {count}',
   )

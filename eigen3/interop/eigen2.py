@@ -182,14 +182,17 @@ def load_agent(path: str | pathlib.Path) -> Eigen2Agent:
   """
   path = pathlib.Path(path)
   if not path.is_file():
-    raise ValueError(f'{path}: no such file, expected an Eigen2 checkpoint')
+    raise ValueError(
+      f'{path}: found no such file, expected an Eigen2 checkpoint'
+    )
   torch = _torch(path, 'reading')
   try:
     with warnings.catch_warnings(action='ignore'):  # the error says enough
       saved = torch.load(path, map_location='cpu', weights_only=True)
   except Exception as error:  # torch passes on any error of zip and pickle
     raise ValueError(
-      f'{path}: not a PyTorch checkpoint: {_reason(error)}'
+      f'{path}: found no PyTorch checkpoint ({_reason(error)}), expected one '
+      'that Eigen2 saved'
     ) from error
   try:
     return _agent_from_checkpoint(saved)
@@ -197,7 +200,9 @@ def load_agent(path: str | pathlib.Path) -> Eigen2Agent:
     reason = ' '.join(str(error).split())
     if isinstance(error, KeyError):
       reason = f'found no {reason}'
-    raise ValueError(f'{path}: not an Eigen2 agent: {reason}') from error
+    raise ValueError(
+      f'{path}: found no Eigen2 agent ({reason}), expected one'
+    ) from error
 
 
 def save_agent(
@@ -277,7 +282,7 @@ def _agent_from_checkpoint(saved: Mapping[str, Any]) -> Eigen2Agent:
     return {name: _numpy(name, value) for name, value in saved[key].items()}
 
   if not isinstance(saved, Mapping):
-    raise TypeError(f'found {type(saved).__name__}, not a dictionary')
+    raise TypeError(f'found {type(saved).__name__}, expected a dictionary')
 
   return Eigen2Agent(
     actor=actor_from_torch(arrays('actor_state_dict')),
@@ -291,7 +296,7 @@ def _agent_from_checkpoint(saved: Mapping[str, Any]) -> Eigen2Agent:
 
 def _numpy(name: str, value: Any) -> np.ndarray:
   if not hasattr(value, 'numpy'):
-    raise TypeError(f'{name}: found {type(value).__name__}, not a tensor')
+    raise TypeError(f'{name}: found {type(value).__name__}, expected a tensor')
   return value.numpy()
 
 

@@ -121,7 +121,7 @@ def from_state(state: td3.TrainingState) -> Eigen2Agent:
   ]
   if len(critics[0]) != 1:
     raise ValueError(
-      f'critics: found {len(critics[0])}, expected the one of an Eigen2 agent'
+      f'critics: found {len(critics[0])}, expected 1, as in an Eigen2 agent'
     )
   return Eigen2Agent(
     actor=Variables(state.actor.online_params, state.actor.online_state),
@@ -174,5 +174,7 @@ def _fitting(name: str, tree: Any, like: Any) -> Any:
     if shapes[0] != shapes[1]:
       raise ValueError(f'{where}: found {shapes[0]}, expected {shapes[1]}')
     if not np.isfinite(found[path]).all():
-      raise ValueError(f'{where}: found numbers that are not finite')
+      raise ValueError(
+        f'{where}: found NaN or infinite numbers, expected finite ones'
+      )
   return tree

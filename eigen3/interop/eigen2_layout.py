@@ -240,5 +240,6 @@ def _check_names(
   unknown = sorted(found.keys() - set(expected))
   if unknown:
     raise ValueError(
-      f'{where}: found entries that no Eigen2 {kind} has: {", ".join(unknown)}'
+      f'{where}: found {", ".join(unknown)}, expected only the entries of an '
+      f'Eigen2 {kind}'
     )

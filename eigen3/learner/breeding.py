@@ -81,8 +81,8 @@ class Breeding:
       or not self._strategy.needs_sensitivity,
       'evolution.bred',
       config.evolution.bred,
-      "'policies' with evolution.genetic.mutation='proximal', which needs the "
-      'sensitivity of actions to all that is mutated',
+      "'policies', because evolution.genetic.mutation is 'proximal', which "
+      'needs the sensitivity of actions to all parameters that are mutated',
     )
     self._is_common = config.learner.fitness_play == 'common'
     self._sensed = max(1, player.batch_size // _SENSED_PART)

@@ -520,8 +520,8 @@ def _check(
     config.networks.shared_extractor != 'all',
     'networks.shared_extractor',
     'all',
-    'none or critics in a population, which breeds policies with extractors '
-    'of their own',
+    "'none' or 'critics' for a population, because each member's policy is "
+    'bred with an extractor of its own',
   )
   for kind in ('fitness', 'validation'):
     played = config.learner[f'{kind}_slices']
@@ -535,7 +535,8 @@ def _check(
     config.evolution.members_learn or config.evolution.learners > 0,
     'evolution.learners',
     config.evolution.learners,
-    'at least 1 where evolution.members_learn is False: nobody would learn',
+    'at least 1 if evolution.members_learn is False; otherwise no agent would '
+    'learn',
   )
   parts = parallel.agents_at_once(mesh)
   groups = [config.evolution.population_size + config.evolution.learners]
@@ -545,7 +546,8 @@ def _check(
     all(group % parts == 0 for group in groups),
     'evolution.population_size',
     config.evolution.population_size,
-    f'with evolution.learners, {config.evolution.learners}, a multiple of the '
-    f'{parts} groups of evolution.devices_per_agent devices; '
-    '--cpu_devices=1 is one group',
+    f'a number whose sum with evolution.learners, {config.evolution.learners}, '
+    f'is a multiple of {parts}, the groups of evolution.devices_per_agent '
+    'devices (as evolution.learners must be if evolution.members_learn is '
+    'False); with --cpu_devices=1 there is one group',
   )

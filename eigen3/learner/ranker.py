@@ -155,8 +155,8 @@ def labels_of(environment: TradingEnvironment) -> Labels:
   if stop <= first:
     raise ValueError(
       f'split too short: found {int(environment.stop) - first} days to learn '
-      f'from, expected at least {rules.longest_trade + 1}, so that a trade can '
-      'end (environment.max_holding_days, environment.delisting_days)'
+      f'from, expected at least {rules.longest_trade + 1}, the longest trade '
+      'and one more (environment.max_holding_days, environment.delisting_days)'
     )
   days = jnp.arange(first, stop, dtype=jnp.int32)
   returns, known = _trade_returns(environment, days)
@@ -204,8 +204,8 @@ class Ranker:
     settings.require(
       len(known) > 1 and known.std() > 0,
       'training days',
-      f'{len(known)} trades',
-      'trades with different returns',
+      f'{len(known)} trades with {len(np.unique(known))} different returns',
+      'at least 2 different returns to learn from',
     )
     self._scale = float(known.std())
     self._optimiser = optax.adamw(

@@ -127,7 +127,10 @@ class SingleAgent:
       config.learner.replay_capacity >= added,
       'learner.replay_capacity',
       config.learner.replay_capacity,
-      f'at least the {added} transitions of an iteration',
+      f'at least the {added} transitions of an iteration: '
+      f'{config.learner.episodes_per_iteration} episodes '
+      '(learner.episodes_per_iteration) x '
+      f'{self.player.stored_steps} days',
     )
     self._greedy = jax.jit(self.player.actions)
     self._attention = jax.jit(

@@ -276,9 +276,9 @@ def _window_and_account(
   if spec.observes_account:
     settings.require(
       isinstance(x, tuple) and len(x) == 2 and isinstance(x[1], Account),
-      'networks',
+      'input of the networks',
       type(x).__name__,
-      'a pair (window, Account): environment.observe_account is True',
+      'a pair (window, Account), because environment.observe_account is True',
     )
     window, account = x
   _check_window(window, spec)
@@ -293,10 +293,10 @@ def _check_window(window: Array, spec: EnvironmentSpec) -> None:
     )
   settings.require(
     window.shape[3] == spec.num_features,
-    'window',
-    window.shape[3],
-    f'{spec.num_features} features, as in the spec (the features that the '
-    'TradingEnvironment observes)',
+    'shape of the window',
+    window.shape,
+    f"{spec.num_features} features (the last size), as in the environment's "
+    'spec',
   )
 
 
@@ -366,6 +366,6 @@ def _check(config: ml_collections.ConfigDict, spec: EnvironmentSpec) -> None:
     or spec.action.maximum[0] < math.inf,
     'networks.actor.coefficient_head',
     config.actor.coefficient_head,
-    "'eigen2' where scaled_actions is False: 'sigmoid' needs a finite "
-    'coefficient ceiling',
+    "'eigen2', because environment.scaled_actions is False and 'sigmoid' needs "
+    'coefficients with an upper bound',
   )

@@ -59,7 +59,8 @@ def precision_policy(compute_dtype: str) -> jmp.Policy:
     compute_dtype != 'float64' or jax.config.read('jax_enable_x64'),
     'networks.compute_dtype',
     compute_dtype,
-    'float32 where JAX_ENABLE_X64 is not set: JAX would round all to float32',
+    'float32, bfloat16 or float16, because JAX_ENABLE_X64 is not set and JAX '
+    'would round float64 to float32',
   )
   return jmp.Policy(
     param_dtype=jnp.dtype(WIDE[compute_dtype]),

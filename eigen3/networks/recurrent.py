@@ -60,8 +60,8 @@ def pooled_lstm(
   """
   if x.shape[0] < plan.pooled_days:
     raise ValueError(
-      f'pooled_days: found {plan.pooled_days}, expected at most the '
-      f'{x.shape[0]} context days'
+      f'networks.pooled_days: found {plan.pooled_days}, expected at most '
+      f'{x.shape[0]}, the number of days in the window'
     )
   if not plan.dropout_rate:
     keys = None

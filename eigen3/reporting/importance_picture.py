@@ -42,7 +42,8 @@ def draw_importance(
     history.ndim == 2 and len(history) > 0 and history.shape[1] == len(shares),
     'history',
     history.shape,
-    f'generations of {len(shares)} columns',
+    f'shape (G, {len(shares)}) with G at least 1: a row per generation, a '
+    'value per column',
   )
   top = importance.ranking(shares)[: importance.TOP]
   history = _shares_of(history)

@@ -126,8 +126,8 @@ class Checkpointer:
     if at is not None:
       if at not in steps:
         raise CheckpointError(
-          f'{self._directory}: found no checkpoint {at}, expected one of '
-          f'{", ".join(map(str, sorted(steps))) or "none at all"}'
+          f'{self._directory}: found checkpoints {sorted(steps)}, expected '
+          f'{at} among them'
         )
       steps = [at]
     damaged: list[int] = []
@@ -148,7 +148,8 @@ class Checkpointer:
       return step, jax.tree.map(parallel.place_like, on_host, like)
     if steps:
       raise CheckpointError(
-        f'{self._directory}: found {len(steps)} checkpoints, none readable'
+        f'{self._directory}: found {len(steps)} checkpoints, all unreadable '
+        '(see the warnings above), expected a readable one'
       )
     return None
 
@@ -299,11 +300,15 @@ def _read_metadata(folder: pathlib.Path) -> Mapping[str, Any]:
   """Returns a checkpoint's metadata; raises a ValueError if it is damaged."""
   found = json.loads((folder / _METADATA).read_text(encoding='utf-8'))
   if not isinstance(found, dict):
-    raise ValueError(f'{_METADATA} holds no settings of a checkpoint')
+    raise ValueError(
+      f'{_METADATA}: found {type(found).__name__}, expected a JSON object'
+    )
   checksum = found.pop('checksum', None)
   is_earlier = found.get('schema_version') in _WITHOUT_CHECKSUM
   if checksum != _checksum(found) and not is_earlier:
-    raise ValueError(f'{_METADATA} does not match its checksum')
+    raise ValueError(
+      f'{_METADATA}: found contents that do not match their checksum'
+    )
   return found
 
 

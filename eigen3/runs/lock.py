@@ -97,7 +97,11 @@ def locked(folder: os.PathLike | str) -> Iterator[None]:
     except ValueError as error:
       reason = str(error)
   if parallel.agree(bool(reason)):
-    raise ValueError(reason or f'{folder}: found it in use')
+    raise ValueError(
+      reason
+      or f'{folder}: found it in use by another process, expected no process '
+      'at work there'
+    )
   try:
     yield
   finally:

@@ -111,7 +111,10 @@ def _check_alike(runs: Sequence[pathlib.Path]) -> None:
   for run in runs[1:]:
     for name, value in _days_of(run).items():
       require(
-        value == first[name], f'{run}: {name}', value, f'that of {runs[0]}'
+        value == first[name],
+        f'{run}: {name}',
+        value,
+        f'{first[name]!r}, as in {runs[0]}',
       )
 
 

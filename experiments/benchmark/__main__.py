@@ -56,8 +56,8 @@ def _chosen() -> dict[str, list[Group]]:
   for name in names:
     if name not in SUITES:
       raise ValueError(
-        f"--suite: found '{name}', expected some of {', '.join(SUITES)}, or "
-        f'{options.ALL}'
+        f"--suite: found '{name}', expected names of suites "
+        f"({', '.join(SUITES)}) or '{options.ALL}'"
       )
   suites = {
     name: SUITES[name](options.SIZE.value, backend.cores()) for name in names

@@ -199,7 +199,8 @@ def _compare(
   for a, b in zip(*map(jax.tree.leaves, (found, again)), strict=True):
     if a.tobytes() != b.tobytes():
       raise ValueError(
-        f'{what}: two identical calls differ, expected the same bits'
+        f'{what}: found different results of two identical calls, expected '
+        'the same bits'
       )
   differences = {'values': 0.0, 'gradients': 0.0}
   for name, difference in _differences(found, jax.device_get(expected)):

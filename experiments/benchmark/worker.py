@@ -110,7 +110,10 @@ class _Holder:
     """Returns the seconds of one run; its result is freed."""
     built = self._built
     if built is None or built.run is None:
-      raise ValueError(f'{self._case.name}: has nothing to run')
+      raise ValueError(
+        f'{self._case.name}: found nothing to run, expected a built case with '
+        'a run'
+      )
     seconds, result = _timed(built.run, built.settle)
     del result
     memory.release()

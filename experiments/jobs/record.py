@@ -39,10 +39,9 @@ def enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
   version = run_directory.read_data(workdir).get('version', 1)
   require(
     version == archive.VERSION,
-    '--workdir',
-    workdir,
-    f'another: its runs are of results version {version}, which is now '
-    f'{archive.VERSION}',
+    f'--workdir: results version of {workdir}',
+    version,
+    f'{archive.VERSION}; use a new folder',
   )
   before = run_directory.read_config(workdir)
   found = run_directory.differences(before, config)

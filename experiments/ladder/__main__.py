@@ -80,7 +80,7 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
         and config.cells[other].seeds == cell.seeds,
         f'cells.{name}.beside',
         other,
-        'cells on the same markets, with the same seeds',
+        f'a cell with the same market and seeds as {name}',
       )
   primary.check_settings(config)
 

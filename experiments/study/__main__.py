@@ -96,7 +96,7 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
   )
   check('data', config.data, _DATA)
   check('planted', config.planted, {'trials': _TRIALS, 'ic': _IC})
-  expected = f'some of {[*PROGRAMS, *_MODELS]}, before a _'
+  expected = f'one of {[*PROGRAMS, *_MODELS]}, alone or followed by _ and more'
   for name in config.programs:
     require(_program_of(name) in PROGRAMS, 'programs', name, expected)
     check('programs', config.programs, {name: CHANGES})

@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> None:
     saved_runs.without_seed, map(saved_runs.settings_of, runs)
   )
   for run, settings in zip(runs[1:], others, strict=True):
-    expected = f'settings of {runs[0]}, except the seed'
+    expected = f'a run whose settings, except the seed, are those of {runs[0]}'
     require(settings == first, '--runs', str(run), expected)
   experiment = wiring.without_learner(config)
   for run in runs:
@@ -63,7 +63,13 @@ def main(argv: Sequence[str]) -> None:
 
 def _actions(run: pathlib.Path) -> np.ndarray:
   path = run / measuring.ACTIONS
-  require(path.is_file(), '--runs', str(run), f'a run with {measuring.ACTIONS}')
+  require(
+    path.is_file(),
+    '--runs',
+    str(run),
+    f'a run with {measuring.ACTIONS} (train it with '
+    '--config.evaluation.measures=True)',
+  )
   return np.load(path)
 
 

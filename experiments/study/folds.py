@@ -59,8 +59,9 @@ def source(
       temporary.write_text(panel.fingerprint, encoding='utf-8')
   elif made_from != panel.fingerprint:
     raise ValueError(
-      f'panel: found other data in {path} than the folds in {folder} were made '
-      'from, expected the same, or another --workdir'
+      f'panel: found in {path} data that differ from those of the folds in '
+      f'{folder}, expected the panel that these were made from; or use another '
+      '--workdir'
     )
   return panel
 
@@ -88,8 +89,9 @@ def make(
   panel = load()
   if panel is None:
     raise ValueError(
-      f'panel: found no file {config.panel}, expected that of the folds in '
-      f'{folder}, of which some are missing'
+      f'panel: found no file {config.panel}, expected the panel that the '
+      f'folds in {folder} were made from: some folds are missing and must be '
+      'made'
     )
   splits = _splits_of(config, panel)
   folder.mkdir(parents=True, exist_ok=True)
@@ -136,7 +138,7 @@ def by_year(
   try:
     folds = [*data.walk_forward(num_days, config.data, least)]
   except data.DataError as error:
-    raise ValueError(f'{config.panel}: {error} (to {day})') from error
+    raise ValueError(f'{config.panel}, days up to {day}: {error}') from error
   for splits in folds:
     held_out = dates[slice(*splits.holdout)].astype('datetime64[Y]')
     years, counts = np.unique(held_out.astype(int) + 1970, return_counts=True)
@@ -156,7 +158,7 @@ def _splits_of(
       year in splits,
       'years',
       year,
-      f'some of {", ".join(map(str, sorted(splits)))}, for which '
+      f'one of {", ".join(map(str, sorted(splits)))}, the years for which '
       f'{config.panel} has a fold',
     )
   return splits

@@ -75,8 +75,9 @@ def join(folds: Mapping[int, Mapping[int, Outcome]]) -> Joined | None:
   dates = np.concatenate([run.daily['date'].to_numpy() for run in first])
   if not (dates[1:] > dates[:-1]).all():
     raise ValueError(
-      'years: found folds whose held-out days overlap, expected folds that '
-      'were made together: use another --workdir'
+      'years: found folds whose held-out days overlap or are not in order, '
+      'expected folds in order, made with the same settings: use another '
+      '--workdir'
     )
   return Joined(
     dates,

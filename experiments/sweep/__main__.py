@@ -91,7 +91,8 @@ def _settings(workdir: pathlib.Path) -> ml_collections.ConfigDict:
       preset = f'{stored["program"]}/{stored["settings"]["preset"]}'
     except (KeyError, TypeError) as error:
       raise ValueError(
-        f'--workdir: found no sweep in {workdir}, expected one to resume'
+        f"--workdir: found a config.json in {workdir} that is not a sweep's, "
+        'expected the folder of a sweep to resume'
       ) from error
     config = saved_runs.updated(sweep.get_config(preset), stored, workdir)
     changes = config_flags.get_override_values(flag)
@@ -260,7 +261,8 @@ def _check_pruner(config: ml_collections.ConfigDict) -> None:
     config.pruner.name == 'none' or config.pruner.min_steps <= steps,
     'pruner.min_steps',
     config.pruner.min_steps,
-    f"at least 1 and at most a trial's {steps}",
+    f'at least 1 and at most {steps}, the steps of a trial (steps of a run x '
+    'seeds)',
   )
 
 

@@ -169,7 +169,11 @@ class Job:
   def _next(self, progress: runs.Progress) -> TrialState:
     """Starts the next seed's run after one has finished, or ends the trial."""
     if not progress.best:
-      return self._fail('its metrics.csv has no finite value', progress)
+      return self._fail(
+        f'found no finite value of {self._plan.objective} in {METRICS}, '
+        'expected at least one',
+        progress,
+      )
     if len(self._finished) + 1 == len(self._plan.seeds):
       return self._end(TrialState.COMPLETE, progress)
     self._finished.append(self._result(progress))

@@ -75,7 +75,7 @@ def _changes(config: ml_collections.ConfigDict) -> dict[str, Any]:
     flatten(settings).keys() == found.keys(),
     'program',
     config.program,
-    'the one that the settings belong to',
+    'the program whose fields are those of config.settings',
   )
   changes = {}
   for field, value in found.items():

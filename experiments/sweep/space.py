@@ -108,14 +108,22 @@ def _read(
     found, steps = _range(name, tried, default)
     if method != 'grid':
       return found
-    require(steps > 0, name, tried, f'{_RANGE}, which a grid needs')
+    require(
+      steps > 0,
+      name,
+      tried,
+      "('linear' or 'log', low, high, steps): method 'grid' needs the number "
+      'of steps',
+    )
     tried = _spread(found, steps)
   values = [
     value if may_be_auto and value == AUTO else _of_type(name, value, default)
     for value in tried
   ]
   choices = Choices({repr(value): value for value in values})
-  require(len(choices.values) == len(tried), name, tried, 'values that differ')
+  require(
+    len(choices.values) == len(tried), name, tried, 'values without repetition'
+  )
   return choices
 
 
@@ -135,7 +143,10 @@ def _range(
   )
   if len(tried) == 4:
     require(
-      type(steps) is int and steps >= 2, name, tried, 'steps of 2 or more'
+      type(steps) is int and steps >= 2,
+      name,
+      tried,
+      'as fourth entry the number of steps, a whole number of at least 2',
     )
   return Range(low, high, is_log), steps
 

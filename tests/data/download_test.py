@@ -139,7 +139,7 @@ def test_nothing_at_all_is_one_line_and_no_file(tmp_path, answer, message):
 
 
 def test_what_is_no_ticker(tmp_path):
-  with pytest.raises(DataError, match="download: found '', expected a ticker"):
+  with pytest.raises(DataError, match="download: found '', expected a symbol"):
     run(Recorded(), tmp_path / 'raw', 'AAA', ' ')
 
 

@@ -196,7 +196,8 @@ def test_a_refused_symbol_does_not_refuse_the_file(tmp_path):
   assert [ticker.name for ticker in source.tickers] == ['A']
   assert [str(refusal) for refusal in source.refused] == [
     "prices.csv, B: row 4, column 'close': found 'x', expected a number",
-    "prices.csv, C: column 'close': no row holds a price",
+    "prices.csv, C: column 'close': found no valid price in any row, "
+    'expected at least one',
   ]
   assert source.refused[0].symbol == 'B'
   assert source.source_hash == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -218,7 +219,10 @@ def test_a_wide_symbol_that_is_no_name(tmp_path):
   )
   (tmp_path / 'prices').write_text(text)
   source = read_table(tmp_path / 'prices')
-  assert [str(r) for r in source.refused] == ['prices, B\ufffd: not a symbol']
+  assert [str(r) for r in source.refused] == [
+    "prices, B\ufffd: found 'B\ufffd', expected a symbol of 1 to 64 printable "
+    'characters'
+  ]
   text = wide_frame().to_csv().replace(',B', ',Ölwerke')
   (tmp_path / 'prices').write_text(text)
   assert read_table(tmp_path / 'prices').tickers[1].name == 'Ölwerke'
@@ -231,7 +235,8 @@ def test_a_wide_symbol_without_a_price_is_refused(tmp_path):
   source = read_table(tmp_path / 'prices')
   assert [ticker.name for ticker in source.tickers] == ['A']
   assert str(source.refused[0]) == (
-    "prices, B: column '('Close', 'B')': no row holds a price"
+    "prices, B: column '('Close', 'B')': found no valid price in any row, "
+    'expected at least one'
   )
   frame.drop(columns=('Low', 'B')).to_csv(tmp_path / 'prices')
   source = read_table(tmp_path / 'prices')
@@ -240,19 +245,19 @@ def test_a_wide_symbol_without_a_price_is_refused(tmp_path):
 
 GOOD = make_frame().to_csv(index=False)
 REFUSED = {
-  'empty': ('', 'empty file'),
+  'empty': ('', 'found an empty file'),
   'no_symbol': (GOOD.replace('symbol', 'who'), 'no symbol column, found date'),
   'no_close': (GOOD.replace(',close', ',last'), 'no close column, found date,'),
   'no_date': (GOOD.replace('date', 'when'), 'no date column'),
-  'two_opens': (GOOD.replace('volume', 'Open'), "column 'Open': two open col"),
+  'two_opens': (GOOD.replace('volume', 'Open'), "column 'Open': found a sec"),
   'not_prices': ('a,b\n1,2\n', "not a table of prices (first line: 'a, b')"),
-  'header_only': (GOOD.splitlines()[0], 'no rows below the header'),
+  'header_only': (GOOD.splitlines()[0], 'found no rows below the header'),
   'cut': (GOOD[:-20], 'row 6: found 5 cells, expected 8'),
   'unnamed': (
     GOOD.replace(',B,', ',,', 1), "row 3, column 'symbol': found '', expected"
   ),
   'quote': (
-    GOOD.replace(',B,', ',"B,', 1), 'row 3: a quote that is not closed on its'
+    GOOD.replace(',B,', ',"B,', 1), 'row 3: found an opening quote, expected'
   ),
   'zero': (GOOD.replace('11.0', '\0', 1), 'row 2: found a NUL byte'),
   'all_refused': (
@@ -281,7 +286,7 @@ def test_quoted_line_breaks_are_refused_where_they_begin(tmp_path):
   lines[2] = lines[2].replace(' d"', ' d')
   lines[3] = lines[3].replace('"c, d"', 'c"')
   (tmp_path / 'prices').write_text('\n'.join(lines))
-  with pytest.raises(DataError, match='row 3: a quote that is not closed'):
+  with pytest.raises(DataError, match='row 3: found an opening quote'):
     read_table(tmp_path / 'prices')
 
 
@@ -303,15 +308,15 @@ def test_parquet_refusals(tmp_path):
   with pytest.raises(DataError, match=f'{path}: damaged or not a Parquet'):
     read_table(path)
   pq.write_table(as_table().slice(0, 0), path)
-  with pytest.raises(DataError, match=f'{path}: no rows'):
+  with pytest.raises(DataError, match=f'{path}: found no rows'):
     read_table(path)
   table = as_table()
   pq.write_table(table.append_column('symbol', table.column('symbol')), path)
-  with pytest.raises(DataError, match="column 'symbol': two columns of this"):
+  with pytest.raises(DataError, match="column 'symbol': found two columns of"):
     read_table(path)
   names = ['date', 'symbol', *FIELDS[:4], 'close', 'volume']
   pq.write_table(table.rename_columns(names), path)
-  with pytest.raises(DataError, match="column 'close': two close columns"):
+  with pytest.raises(DataError, match="column 'close': found a second close"):
     read_table(path)
   text = pa.array([decimal.Decimal(1)] * 5).cast(pa.string())
   pq.write_table(table.set_column(2, 'open', text).append_column(
@@ -354,7 +359,7 @@ def test_whatever_is_there_is_recognised(tmp_path):
   for name in ('folder', 'prices.parquet', 'prices.csv'):
     assert_the_two_stocks(open_source(tmp_path / name, progress))
   assert seen == [2, 2, 2]
-  with pytest.raises(DataError, match=r'absent: no such folder or file$'):
+  with pytest.raises(DataError, match=r'absent: no such file or folder, exp'):
     open_source(tmp_path / 'absent')
 
 
@@ -367,5 +372,5 @@ def test_a_panel_is_no_source_of_prices(tmp_path):
     investable=(0, 1),
   )
   panel.save(tmp_path / 'panel')
-  with pytest.raises(DataError, match='panel: a panel, expected prices'):
+  with pytest.raises(DataError, match='panel: found a prepared panel, '):
     open_source(tmp_path / 'panel')

@@ -70,7 +70,7 @@ def test_like_a_slow_count(tmp_path_factory, intervals):
       HEADER + 'A,2020-01-02,2020-01-02\n',
       "row 2, column 'end_date': found 2020-01-02, expected a day after",
     ),
-    (HEADER + ',2020-01-02,\n', "row 2, column 'ticker': found nothing"),
+    (HEADER + ',2020-01-02,\n', "row 2, column 'ticker': found nothing, exp"),
   ],
 )
 def test_errors_name_file_row_and_column(tmp_path, content, words):

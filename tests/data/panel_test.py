@@ -260,7 +260,7 @@ def damaged_files(folder):
   pq.write_table(pa.table({'a': [1]}), folder / 'other')
   yield folder / 'other', 'a Parquet file, but not a panel'
   pq.write_table(table.slice(0, 3999), folder / 'fewer')
-  yield folder / 'fewer', 'found 3999 cells, expected 200 days of 20 columns'
+  yield folder / 'fewer', 'found 3999 rows, expected 4000: 200 days of 20'
   pq.write_table(table.drop_columns('close'), folder / 'no_close')
   yield folder / 'no_close', 'close'
   metadata = {

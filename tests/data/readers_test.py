@@ -257,10 +257,10 @@ def test_odd_rows_of_a_day_are_reported():
 
 MANY = ''.join([*ROWS, '2020-01-07,12,14,11,13,3000,A\n'])
 REFUSED = {
-  'empty': ('', None, '', 'empty file'),
-  'blank': ('\n \n', None, '', 'empty file'),
-  'binary': (b'PK\x03\x04\x00\x01\xff' * 50, None, '', 'binary, not a CSV'),
-  'latin': (b'\xe9\xe8\xff\xfe,\xe9\n1,2\n', None, '', 'binary, not a CSV'),
+  'empty': ('', None, '', 'found an empty file'),
+  'blank': ('\n \n', None, '', 'found an empty file'),
+  'binary': (b'PK\x03\x04\x00\x01\xff' * 50, None, '', 'found a zip archive'),
+  'latin': (b'\xe9\xe8\xff\xfe,\xe9\n1,2\n', None, '', 'not UTF-8 text'),
   'json': ('{\nError Message\n}\n', None, '', "not a table of prices ("),
   'html': ('<html>' * 20, None, '', 'not a table of prices'),
   'no_close': (
@@ -270,9 +270,9 @@ REFUSED = {
   'no_date': (GOOD.replace('date', 'when'), None, '', 'no date column'),
   'no_low': (GOOD.replace('low', 'bottom'), None, '', 'no low column'),
   'two_closes': (
-    GOOD.replace('volume', 'Close'), None, 'Close', 'two close columns'
+    GOOD.replace('volume', 'Close'), None, 'Close', 'a second close column'
   ),
-  'header_only': (HEADER, None, '', 'no rows below the header'),
+  'header_only': (HEADER, None, '', 'found no rows below the header'),
   'text': (
     GOOD.replace('2020-01-03,11,', '2020-01-03,abc,'), 3, 'open',
     "found 'abc', expected a number",
@@ -296,7 +296,7 @@ REFUSED = {
   ),
   'several_tickers': (
     HEADER + MANY + MANY.replace(',A', ',B').replace(',12,', ',13,'), 6, 'date',
-    'found 2020-01-02 a second time, with other numbers, as are 4 of 4 days',
+    'in several rows with different numbers (like 4 of 4 days), expected one',
   ),
   'several_tickers_beside_each_other': (
     ",A,B\n,Close,Close\n2020-01-02,1,2\n", None, '',
@@ -329,14 +329,14 @@ REFUSED = {
   'title': (
     f'A, daily\n{GOOD}', None, '', 'expected names of columns there, such as'
   ),
-  'no_mark': (GOOD.encode('utf-16-le'), None, '', 'in UTF-8: save it so'),
+  'no_mark': (GOOD.encode('utf-16-le'), None, '', 'save it as CSV in UTF-8'),
   'archive': (b'PK\x03\x04' + bytes(50), None, '', 'unpack it or save it as'),
-  'cut_gzip': (PACKED[:-20], None, '', 'damaged, not a whole gzip file'),
+  'cut_gzip': (PACKED[:-20], None, '', 'found a damaged gzip file'),
   'bomb': (
     gzip.compress(bytes(1 << 27)), None, '', 'unpacks to more than 67,108,'
   ),
   'half_a_letter': (
-    GOOD.encode('utf-16')[:-1], None, '', 'binary, not a CSV in UTF-16'
+    GOOD.encode('utf-16')[:-1], None, '', 'bytes that are not UTF-16 text'
   ),
   'cut': (GOOD[:-8], 4, '', 'found 5 cells, expected 7'),
   'cut_after_blank_lines': (
@@ -346,7 +346,7 @@ REFUSED = {
     GOOD.replace('1000,A', '1000,A,B'), 2, '', 'found 8 cells, expected 7'
   ),
   'no_price': (
-    HEADER + '2020-01-02,1,1,1,,1,A\n', None, 'close', 'no row holds a price'
+    HEADER + '2020-01-02,1,1,1,,1,A\n', None, 'close', 'found no valid price'
   ),
 }  # fmt: skip
 
@@ -383,7 +383,7 @@ def test_a_folder_reads_what_it_can_and_reports_the_rest(tmp_path):
   source = read_folder(tmp_path)
   assert [t.name for t in source.tickers] == ['AAL', 'BRK.B', 'x.y']
   assert [str(refusal) for refusal in source.refused] == [
-    'AAL_data.csv: a second file of ticker AAL',
+    'AAL_data.csv: found a second file of ticker AAL, expected one',
     "bad.csv: row 3, column 'high': found 'no', expected a number",
   ]
   assert source.ignored == ('folder.csv', 'notes.txt')
@@ -465,7 +465,7 @@ def test_folders_without_a_ticker_are_one_clear_line(tmp_path):
     read_folder(tmp_path / 'bad')
   assert str(caught.value) == (
     f'{tmp_path / "bad"}: no ticker left, all 2 CSV files are refused; '
-    'the first is A.csv: empty file'
+    'the first is A.csv: found an empty file, expected a CSV'
   )
 
 

@@ -134,31 +134,31 @@ def test_options_of_a_context(tmp_path):
   for lag in ('-1', '1.5', 'x', '', '3651', '10000'):
     with pytest.raises(DataError, match=f"lag '{lag}', expected 0 to 3650 day"):
       read_context(f'{path}:lag={lag}')
-  with pytest.raises(DataError, match=f"context: '{'x' * 37}...' cannot name"):
+  with pytest.raises(DataError, match=f"found the name '{'x' * 37}...', "):
     read_context(f'{path}:name={"x" * 65}')
   with pytest.raises(DataError, match=r'lags=1: No such file'):
     read_context(f'{path}:lags=1')
 
 
 REFUSED = {
-  'empty': ('', 'empty file'),
+  'empty': ('', 'found an empty file'),
   'no_date': ('day,value\n1,2\n', 'no date column, found day, value'),
-  'nothing': ('date\n2020-01-02\n', 'no column holds a number'),
-  'texts': ('date,a\n2020-01-02,x\n', 'no column holds a number'),
-  'missing': ('date,value\n2020-01-02,NA\n', "column 'value': no row holds a"),
+  'nothing': ('date\n2020-01-02\n', 'found no number in any column'),
+  'texts': ('date,a\n2020-01-02,x\n', 'found no number in any column'),
+  'missing': ('date,value\n2020-01-02,NA\n', "column 'value': found no value"),
   'text': (
     'date,a\n2020-01-02,1\n2020-01-03,x\n',
     "row 3, column 'a': found 'x', expected a number",
   ),
   'again': (
     'date,a\n' + ''.join(f'2020-01-0{i % 4 + 1},{i}\n' for i in range(8)),
-    "row 6, column 'date': found 2020-01-01 a second time, with other numbers",
+    "row 6, column 'date': found 2020-01-01 in several rows with different",
   ),
-  'twice': ('date,a,a\n2020-01-02,1,2\n', "column 'a': two columns of this"),
-  'name': ('date,a\x7f,b\n2020-01-02,1,2\n', "'a\ufffd' cannot name a column"),
+  'twice': ('date,a,a\n2020-01-02,1,2\n', "column 'a': found two columns of"),
+  'name': ('date,a\x7f,b\n2020-01-02,1,2\n', "found the name 'a\ufffd', "),
   'no_close': (
     'Price,Volume,Open\nTicker,^VIX,^VIX\nDate,,\n2020-01-02,1,2\n',
-    'found no close column of ^VIX, expected one',
+    "found no close column of series '^VIX', expected one",
   ),
   'cut': ('date,a\n2020-01-02\n', 'row 2: found 1 cells, expected 2'),
 }  # fmt: skip

@@ -239,7 +239,7 @@ def test_late_listings_and_delistings():
     ({'late_listings': 1.5}, r'late_listings: found 1.5, .* \[0, 1\]'),
     (
       {'delistings': 0.5, 'num_days': 200},
-      'delistings: .* fewer than 272 days',
+      'delistings: .* num_days=200; .* at least 272 days',
     ),
   ],
 )

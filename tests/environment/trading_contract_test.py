@@ -269,7 +269,7 @@ def test_settings_out_of_range_are_refused(field, value, message):
 def test_a_missing_setting_is_named():
   section = td3.get_config('smoke').environment
   settings = {k: v for k, v in section.items() if k != 'fill'}
-  with pytest.raises(ValueError, match='missing settings fill'):
+  with pytest.raises(ValueError, match='found no settings fill, expected'):
     TradingEnvironment(random_markets.panel(0), settings)
 
 

@@ -126,10 +126,13 @@ def test_a_stock_without_a_price_is_told_with_its_last(days, end):
   'changes, words',
   [
     ({'coefficient_threshold': 1.9}, 'no stock that can be bought reaches'),
-    ({'entry_choice': 'best', 'held': ('B',)}, 'the first by rank is held'),
+    (
+      {'entry_choice': 'best', 'held': ('B',)},
+      'the stock with the largest coefficient is held',
+    ),
     (
       {'entry_choice': 'best', 'known': (True, False, True)},
-      'the first by rank has no data',
+      'the stock with the largest coefficient has no data',
     ),
     ({'cash': 50.0}, 'a position would be smaller than'),
     ({'held': ('A', 'B'), 'entry_choice': 'best_available'}, 'no stock that'),
@@ -150,7 +153,7 @@ def test_an_empty_result_says_why(changes, words):
     (Account(math.nan, 0.0), '--equity: found nan, expected above 0'),
     (Account(9.0, math.nan), '--cash: found nan, expected 0 to the equity, 9'),
     (Account(9.0, 10.0), '--cash: found 10.0, expected 0 to the equity, 9'),
-    (Account(9.0, 9.0, ('D',)), "--held: found 'D', expected some of the 3"),
+    (Account(9.0, 9.0, ('D',)), "--held: found 'D', expected one of the 3"),
   ],
 )
 def test_a_wrong_account_is_refused(account, words):

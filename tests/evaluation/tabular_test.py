@@ -82,10 +82,12 @@ def test_each_day_is_predicted_by_a_model_of_days_before_it():
 
 def test_refits_that_know_nothing_are_refused():
   features, labels = np.zeros((30, 4, 1)), np.zeros((30, 4))
-  with pytest.raises(ValueError, match='refits: found day 5, expected labels'):
+  with pytest.raises(
+    ValueError, match='to fit on for day 5, expected at least'
+  ):
     tabular.predict_forward(Spy, features, labels, [5, 20], purge=5)
   for refits in ([], [20, 10]):
-    with pytest.raises(ValueError, match='expected increasing days'):
+    with pytest.raises(ValueError, match='expected at least one day'):
       tabular.predict_forward(Spy, features, labels, refits, purge=5)
 
 

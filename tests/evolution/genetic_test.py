@@ -342,8 +342,9 @@ def test_the_schedule_is_that_of_a_loop(scores):
     (
       8,
       {'elite_share': 0.5, 'offspring_share': 0.625},
-      'evolution.genetic.offspring_share: found 0.625, expected at most 4 '
-      'offspring beside 4 elites, not 5',
+      'evolution.genetic.offspring_share: found 0.625, expected a share '
+      'that gives at most 4 offspring besides 4 elites of 8 members; this one '
+      'gives 5',
     ),
     (
       8,

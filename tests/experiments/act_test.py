@@ -147,9 +147,7 @@ def test_the_program_tells_the_orders(run, programs, tmp_path):
   # What is wrong is one line. The run's own panel need not be named twice.
   found = tell(f'--panel={tmp_path}/trained.parquet', '--held=NONE')
   assert found.returncode == 1
-  assert found.stderr.startswith(
-    "error: --held: found 'NONE', expected some of"
-  )
+  assert found.stderr.startswith("error: --held: found 'NONE', expected one of")
   assert len(found.stderr.splitlines()) == 1
 
 
@@ -172,7 +170,7 @@ def test_a_panel_that_was_moved_has_to_be_named(run, tmp_path):
     saved_runs.load([str(moved)])
   assert str(error.value) == (
     f'--run_panel: found no file {gone}, expected the panel of the run in '
-    f'{moved}: set it to the present path'
+    f'{moved}; give its present path with --run_panel'
   )
   others = tmp_path / 'others.parquet'
   other = of_days(trained, 1, None)

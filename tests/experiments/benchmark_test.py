@@ -124,9 +124,9 @@ def test_a_suite_is_measured_and_recorded(tmp_path):
   'arguments, words',
   [
     (['--against=setup.py'], '--against: found setup.py, expected a JSON file'),
-    (['--only=no such case'], "--only: found 'no such case', expected a ma"),
+    (['--only=no such case'], "--only: found 'no such case', expected a pa"),
     (['--only=('], "--only: found '(', expected a regular expression"),
-    (['--suite=nothing'], "--suite: found 'nothing', expected some of net"),
+    (['--suite=nothing'], "--suite: found 'nothing', expected names of s"),
   ],
 )
 def test_a_wrong_flag_is_one_line(arguments, words):

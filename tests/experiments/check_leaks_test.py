@@ -83,8 +83,8 @@ def test_a_leak_is_one_line(check, panel, tmp_path):
   assert run.returncode == 1
   assert run.stdout == ''
   assert run.stderr == (
-    'error: look-ahead: feature open of INDEX is on most days what its prices '
-    'give 2 days later\n'
+    'error: look-ahead: feature open of INDEX: found on most days the value of '
+    '2 days later, expected that of the same day\n'
   )
 
 

@@ -142,7 +142,7 @@ def test_errors_are_one_line(evaluate, runs):
   for arguments, words in (
     ([f'--runs={runs}/absent*'], 'absent*: found nothing'),
     ([f'--runs={runs}/absent'], 'found no run in this folder'),
-    ([f'--runs={runs}/one/checkpoints/7'], 'found no checkpoint 7, expected'),
+    ([f'--runs={runs}/one/checkpoints/7'], 'expected 7 among them'),
     ([f'--runs={runs}/one', '--committee=2'], '--committee: found 2'),
     (
       [f'--runs={runs}/one', '--holdout=again', f'--out={runs}/one/run.json/x'],

@@ -208,7 +208,7 @@ def test_settings_that_do_not_fit_are_named(made, tmp_path):
   )
   assert error_of(
     imported_run.check, erl.get_config('smoke+eigen2')
-  ).startswith('--config: expected settings of ')
+  ).startswith('--config: found settings of a population, ')
   # Nothing is written before all is known to fit.
   config = config_of()
   config.data.holdout_days = 200
@@ -256,7 +256,7 @@ def test_networks_that_do_not_fit_are_named(made, restored):
     ),
     (
       with_context(w * jnp.nan),
-      "the agent's actor: actor/context/w: found numbers that are not finite",
+      "the agent's actor: actor/context/w: found NaN or infinite numbers, .*",
     ),
   ):
     message = error_of(eigen2_agents.into_state, changed, blank.agent)
@@ -275,7 +275,7 @@ def test_what_eigen2_cannot_hold_is_named(restored):
   ]
   critic = state.critic._replace(online_params=both[0], online_state=both[1])
   message = error_of(eigen2_agents.from_state, state._replace(critic=critic))
-  assert message == 'critics: found 2, expected the one of an Eigen2 agent'
+  assert message == 'critics: found 2, expected 1, as in an Eigen2 agent'
 
 
 def test_a_run_is_exported_as_the_agent_that_it_is(made):
@@ -338,7 +338,7 @@ def test_from_a_checkpoint_to_the_end_of_a_run(tmp_path):
   again = run('import_eigen2', *arguments)
   assert again.returncode == 1
   assert again.stderr.strip() == (
-    f'error: --out: {out} exists, expected the name of a new folder'
+    f'error: --out: found {out}, expected the name of a new folder'
   )
 
 
@@ -348,9 +348,9 @@ def test_from_a_checkpoint_to_the_end_of_a_run(tmp_path):
   [
     (
       ['--agent={root}/absent.pth'],
-      'absent.pth: no such file, expected an Eig',
+      'absent.pth: found no such file, expected an Eig',
     ),
-    (['--agent={root}/data.pkl'], 'data.pkl: not a PyTorch checkpoint: '),
+    (['--agent={root}/data.pkl'], 'data.pkl: found no PyTorch checkpoint ('),
     (
       ['--data={root}/agent.pth'],
       'agent.pth: expected a file name that ends in',

@@ -50,7 +50,7 @@ def test_runs_of_code_that_came_to_other_results_stay_apart(
   start(tmp_path, make_config())
   before = archive.VERSION
   monkeypatch.setattr(archive, 'VERSION', before + 1)
-  with pytest.raises(ValueError, match=f'--workdir: found .* version {before}'):
+  with pytest.raises(ValueError, match=f'--workdir: .*: found {before}, exp'):
     record.enter(tmp_path, make_config())
 
 

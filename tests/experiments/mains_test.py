@@ -129,9 +129,12 @@ def test_the_name_that_a_preset_has_may_be_said():
 @pytest.mark.parametrize(
   'config, words',
   [
-    ('erl.py:smoke', 'found evolution, expected settings of this program'),
-    ('ranker.py:smoke', 'found ranker, expected settings of this program'),
-    ('sweep.py', 'found no agent, expected settings of this program'),
+    ('erl.py:smoke', 'found settings with evolution, expected settings of'),
+    (
+      'ranker.py:smoke',
+      'found settings with ranker, expected settings of',
+    ),
+    ('sweep.py', 'found settings without agent, expected settings of'),
   ],
 )
 def test_settings_of_another_program_are_refused(config, words):

@@ -104,7 +104,7 @@ def test_repairs_are_made_and_told(source, tmp_path):
   [
     (
       ['--source={root}/absent', '--out={root}/p'],
-      'absent: no such folder or file',
+      'absent: no such file or folder, expected prices',
     ),
     (['--source={root}/empty', '--out={root}/p'], 'no CSV file'),
     (
@@ -113,20 +113,20 @@ def test_repairs_are_made_and_told(source, tmp_path):
     ),
     (
       ['--source={root}/source', '--out={root}/absent/p', *SHORT],
-      '--out: no such folder',
+      '--out: found no folder ',
     ),
     (
       ['--source={root}/source', '--out={root}/precious', *SHORT],
-      'exists and is not a panel; not replaced',
+      'precious, which is not a panel, expected a new file or a panel',
     ),
-    (['--out={root}/p'], 'expected either --source or --download'),
+    (['--out={root}/p'], 'found neither of --source and --download'),
     (
       ['--source={root}/source', '--out={root}/p', '--download=A'],
-      'expected either --source or --download',
+      'found both of --source and --download, expected one',
     ),
     (
       ['--download=AAA', '--out={root}/precious.parquet'],
-      'precious.raw.parquet exists and is not a download; not replaced',
+      'precious.raw.parquet, which is not a download, expected a new file',
     ),
     (
       ['--source={root}/source', '--out={root}/p', *SHORT, '--last_day=may'],
@@ -231,9 +231,12 @@ def test_a_file_of_eigen2(tmp_path):
   assert (tmp_path / 'panel.quality.html').exists()
   for flags, words in (
     (['--investable=one'], "--investable: found 'one', expected two numbers"),
-    (['--investable=1,9'], 'expected the investable ones to be 1 to 8'),
+    (
+      ['--investable=1,9'],
+      'found 3 columns and investable=(1, 9), ',
+    ),
     (['--first_day=2020-01-02'], '--first_day: found with a file of'),
-    (['--order=widen'], 'repairs: found with a file of'),
+    (['--order=widen'], '--bad_ticks, --splits or --order: found with'),
   ):
     run = prepare(*command, *flags)
     assert run.returncode == 1, flags

@@ -237,6 +237,6 @@ def test_processes_of_other_settings_are_refused(tmp_path):
     assert status == 1
     assert stderr.splitlines()[-1] == (
       'error: --config: found other settings or data in another process, '
-      'expected the same in all of a run'
+      'expected the same in all processes of a run'
     )
   assert not (tmp_path / 'new').exists()

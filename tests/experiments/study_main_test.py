@@ -87,8 +87,8 @@ def test_a_committee_has_runs_that_differ_by_their_seeds(programs, tmp_path):
   )
   assert done.returncode == 1
   assert done.stderr.splitlines()[-1].endswith(
-    f'--runs: found {str(tmp_path / "three")!r}, expected settings of '
-    f'{tmp_path}/one, except the seed'
+    f'--runs: found {str(tmp_path / "three")!r}, expected a run whose '
+    f'settings, except the seed, are those of {tmp_path}/one'
   )
   assert not (tmp_path / 'committee').exists()
 

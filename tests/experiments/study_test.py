@@ -153,10 +153,10 @@ def test_bad_input_is_one_line(panel_file, tmp_path):
   # No panel, too few years, a year without a fold.
   assert error_of(make_config()).startswith("panel: found ''")
   short = make_config(panel_file, min_training_days=5000)
-  assert 'panel.parquet: panel: has 2088 days, expected' in error_of(short)
+  assert 'panel.parquet, days up to 2008-12-31: panel: ' in error_of(short)
   config = make_config(panel_file)
   config.years = (2008, 2009)
-  assert 'years: found 2009, expected some of 2004, 2005, 2006, 2007, 2008' in (
+  assert 'years: found 2009, expected one of 2004, 2005, 2006, 2007, 2008' in (
     error_of(config)
   )
   # No universe.
@@ -175,7 +175,7 @@ def test_bad_input_is_one_line(panel_file, tmp_path):
   cells_of(make_config(panel_file), tmp_path / 'used')
   other = changed(panel_file, tmp_path / 'other.parquet', members=members)
   assert error_of(make_config(other), 'used').startswith(
-    f'panel: found other data in {other} than the folds in '
+    f'panel: found in {other} data that differ from those of the folds in '
   )
 
 

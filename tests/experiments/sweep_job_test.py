@@ -118,5 +118,5 @@ def test_a_run_without_a_score_has_failed(plan, trial):
   (folder / 'metrics.csv').write_text(HEADER + '1,2,nan\n')
   (folder / 'summary.json').touch()
   assert finish(take_up(trial, plan)) == TrialState.FAIL
-  assert told(trial).user_attrs[FAILURE].endswith('has no finite value')
+  assert told(trial).user_attrs[FAILURE].startswith('found no finite value')
   assert said(plan, 6) is None

@@ -388,7 +388,7 @@ def test_errors_are_one_line_and_leave_nothing(tmp_path):
     ([smoke, new, f'--config.seed={2**64}'], 'sweep.seed: found 1844674407370'),
     (
       [smoke, new, '--config.pruner.min_steps=5'],
-      "pruner.min_steps: found 5, expected at least 1 and at most a trial's 4",
+      'pruner.min_steps: found 5, expected at least 1 and at most 4, the steps',
     ),
     ([smoke, new, '--config.pruner.name=x'], "pruner.name: found 'x', expecte"),
     ([f'--config={CONFIG}:td4/small', new], "found the program 'td4', expecte"),
@@ -400,7 +400,7 @@ def test_errors_are_one_line_and_leave_nothing(tmp_path):
       [*GRID, f'--workdir={done}', '--resume', '--config.seed=1'],
       '--config.seed: found 1, expected 0, with which the run in',
     ),
-    ([f'--workdir={other}', '--resume'], f': found no sweep in {other}'),
+    ([f'--workdir={other}', '--resume'], f': found a config.json in {other}'),
   ]  # fmt: skip
   before = contents(done)
   for arguments, expected in cases:

@@ -124,7 +124,7 @@ def test_settings_that_follow_others_still_follow_them(
 def test_settings_of_another_program_are_refused():
   config = sweep.get_config('td3/smoke')
   config.program = 'erl'
-  with pytest.raises(ValueError, match="program: found 'erl', expected the on"):
+  with pytest.raises(ValueError, match="program: found 'erl', expected the pr"):
     runs.make_command(config, 1)
 
 

@@ -140,14 +140,14 @@ def test_what_is_drawn_lies_in_the_space():
     ('tpe', 'agent.batch_size', (8, 1.5), 'found 1.5, expected values of type'),
     ('tpe', 'agent.batch_size', (8, True), 'found True, expected values of ty'),
     ('tpe', 'networks.remat', (True, 1), 'found 1, expected values of type b'),
-    ('tpe', 'agent.gamma', (0, 0.0), 'expected values that differ'),
+    ('tpe', 'agent.gamma', (0, 0.0), 'values without repetition'),
     ('tpe', 'agent.gamma', ('log', 0.0, 1.0), 'above 0 for the logarithm'),
     ('tpe', 'agent.gamma', ('linear', 1.0, 0.5), 'expected a low below the h'),
     ('tpe', 'agent.gamma', ('linear', 0.5, 0.5), 'expected a low below the h'),
     ('tpe', 'agent.gamma', ('linear', 0.5), "expected ('linear' or 'log', low"),
-    ('tpe', 'agent.gamma', ('log', 1e-3, 1.0, 1), 'expected steps of 2 or mor'),
+    ('tpe', 'agent.gamma', ('log', 1e-3, 1.0, 1), 'expected as fourth entry t'),
     ('tpe', 'agent.batch_size', ('linear', 1.5, 4), 'found 1.5, expected valu'),
-    ('grid', 'agent.gamma', ('linear', 0.0, 1.0), 'which a grid needs'),
+    ('grid', 'agent.gamma', ('linear', 0.0, 1.0), "method 'grid' needs the n"),
   ],
 )
 def test_what_does_not_fit_the_field_is_named(method, field, tried, words):

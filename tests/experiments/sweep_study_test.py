@@ -85,7 +85,7 @@ def test_a_damaged_journal_is_named(tmp_path):
   draw(path, config, 1)
   lines = path.read_text().splitlines(keepends=True)
   path.write_text(''.join([lines[0], 'damage\n', *lines[1:]]))
-  with pytest.raises(ValueError, match='found a damaged file') as error:
+  with pytest.raises(ValueError, match='journal that cannot be read') as error:
     study.open_study(path, config, 8)
   assert str(error.value).startswith(f'{path}: ')
 

@@ -388,7 +388,7 @@ def test_errors_are_one_line_and_leave_nothing(
     ([f'--config={tmp_path}/none.py', new], 'none.py'),
     ([smoke, new, '--seeds=0,0'], "--seeds: found '0,0', expected distinct w"),
     ([smoke, new, '--seeds=a'], "--seeds: found 'a', expected distinct wh"),
-    ([smoke, new, '--vary_market'], '--vary_market: found True, expected wi'),
+    ([smoke, new, '--vary_market'], '--vary_market: found True, expected Fa'),
     (
       [smoke, new, '--profile=4'],
       '--profile: found 4, expected 1 to 3: learner.iterations without the f',
@@ -406,7 +406,7 @@ def test_errors_are_one_line_and_leave_nothing(
     ),
     (
       [smoke, new, '--coordinator=auto', '--process_id=0'],
-      '--coordinator: found auto beside --num_processes or --process_id, ',
+      '--coordinator: found auto with --num_processes or --process_id, ',
     ),
     (
       [smoke, new, '--coordinator=auto'],
@@ -448,15 +448,15 @@ def test_errors_are_one_line_and_leave_nothing(
     (
       [f'--workdir={moved}', '--resume'],
       f'--config.data.panel: found no file {gone}, expected the panel of the '
-      f'run in {moved}: set it to the present path',
+      f'run in {moved}; give its present path with --config.data.panel',
     ),
     (
       [f'--workdir={population}', '--resume'],
-      f'--workdir={population}: found evolution, expected settings of this',
+      f'--workdir={population}: found settings with evolution, expected',
     ),
     (
       [f'--workdir={population}', '--resume', '--config.learner.iterations=9'],
-      f'--workdir={population}: found evolution, expected settings of this',
+      f'--workdir={population}: found settings with evolution, expected',
     ),
     ([smoke, '--workdir='], 'flag --workdir=: found nothing, expected a path'),
     (

@@ -125,7 +125,8 @@ def test_networks_that_eigen2_does_not_have_are_named(golden):
     eigen2.critic_to_torch(actor)
   critic.params['critic/slot_head/value'] = {'w': np.zeros(3)}
   with pytest.raises(
-    ValueError, match='no Eigen2 critic has: critic/slot_head/value/w'
+    ValueError,
+    match='found critic/slot_head/value/w, expected only the entries',
   ):
     eigen2.critic_to_torch(critic)
   del actor.state['actor/feature_extractor/convolution/batch_norm']['mean']
@@ -247,21 +248,21 @@ def test_files_that_are_no_agent_are_one_line(golden, tmp_path):
 
   subprocess.run([sys.executable, '-c', HOSTILE, path, canary], check=True)
   assert reason() == (
-    'not a PyTorch checkpoint: it asks for posix.system, which is neither a '
-    'tensor nor a number'
+    'found no PyTorch checkpoint (it asks for posix.system, which is neither a '
+    'tensor nor a number), expected one that Eigen2 saved'
   )
   assert not canary.exists()
   eigen2.save_agent(path, agent_of(golden))
   content = path.read_bytes()
   for part_of_it in (b'', b'text', content[: len(content) // 2]):
     path.write_bytes(part_of_it)
-    assert reason().startswith('not a PyTorch checkpoint: ')
+    assert reason().startswith('found no PyTorch checkpoint (')
   for saved, expected in (
-    (torch.zeros(3), 'found Tensor, not a dictionary'),
+    (torch.zeros(3), 'found Tensor, expected a dictionary'),
     ({}, "found no 'actor_state_dict'"),
     ({'actor_state_dict': 3}, 'actor_state_dict: found int, expected'),
-    ({'actor_state_dict': {'a': 3}}, 'a: found int, not a tensor'),
+    ({'actor_state_dict': {'a': 3}}, 'a: found int, expected a tensor'),
     ({'actor_state_dict': {}}, 'state dict: expected the entries of an'),
   ):
     torch.save(saved, path)
-    assert reason().startswith(f'not an Eigen2 agent: {expected}')
+    assert reason().startswith(f'found no Eigen2 agent ({expected}')

@@ -217,7 +217,10 @@ def test_none_readable_is_an_error_and_loses_nothing(folder):
     with pytest.raises(CheckpointError) as error:
       restore(folder)
     text = str(error.value)
-    assert text == f'{folder}: found 2 checkpoints, none readable'
+    assert text == (
+      f'{folder}: found 2 checkpoints, all unreadable (see the warnings '
+      'above), expected a readable one'
+    )
   assert sorted(os.listdir(folder)) == ['4', '6']
 
 
@@ -257,7 +260,7 @@ def test_a_state_of_another_structure_is_refused(folder, change, caplog):
     checkpointer.restore_latest(like)
   checkpointer.close()
   assert re.fullmatch(
-    rf'{folder}/6: structure: found [0-9a-f]{{16}}, expected [0-9a-f]{{16}}: '
+    rf'{folder}/6: structure: found [0-9a-f]{{16}}, expected [0-9a-f]{{16}}; '
     'the state of this version has other arrays',
     str(error.value),
   )

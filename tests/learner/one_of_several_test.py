@@ -116,7 +116,7 @@ def test_all_processes_share_a_lock_and_are_refused_together(runs):
   folder, ((first, _), (last, _)) = runs
   refused = f'refused: {folder}/several: found it in use'
   assert f'\n{refused} by process ' in f'\n{first}'
-  assert f'\n{refused}\n' in f'\n{last}'
+  assert f'\n{refused} by another process, expected ' in f'\n{last}'
   for stdout in (first, last):
     assert stdout.count('refused: ') == 1
     assert 'locked' not in stdout

@@ -554,7 +554,7 @@ def test_devices_must_divide_the_agents():
   names = (parallel.POPULATION_AXIS, parallel.BATCH_AXIS)
   mesh = jax.sharding.AbstractMesh((4, 2), names)
   with pytest.raises(
-    ValueError, match=r'population_size: found 6, .* the 4 groups of'
+    ValueError, match=r'population_size: found 6, .* of 4, the groups of'
   ):
     small_run.make_population(small_run.make_population_config(), mesh)
 

@@ -160,7 +160,12 @@ def test_the_champion_plays_its_own_policy(learner, state):
     ('episodes_per_iteration', 0, 'at least 1'),
     ('updates_per_iteration', 0, 'at least 1'),
     ('replay_capacity', 0, 'at least 1'),
-    ('replay_capacity', 19, 'at least the 20 transitions of an iteration'),
+    (
+      'replay_capacity',
+      19,
+      'at least the 20 transitions of an iteration: 2 episodes '
+      '(learner.episodes_per_iteration) x 10 days',
+    ),
     ('learning_starts', -1, 'at least 0'),
     ('evaluate_every', 0, 'at least 1'),
     ('checkpoint_every', 0, 'at least 1'),

@@ -182,5 +182,5 @@ def test_bad_settings_are_named(config, make_window):
   unbounded = dataclasses.replace(
     SPEC.action, maximum=(float('inf'), 50.0), scaled=False
   )
-  with pytest.raises(ValueError, match='finite coefficient ceiling'):
+  with pytest.raises(ValueError, match='coefficients with an upper bound'):
     _build(config, make_window(), dataclasses.replace(SPEC, action=unbounded))

@@ -38,8 +38,9 @@ def check_given_features(panel: MarketPanel) -> None:
       (shifted,) = np.nonzero((later > 0.5) & (today < 0.5))
       if shifted.size:
         raise ValueError(
-          f'look-ahead: feature {name} of {panel.columns[shifted[0]]} is on '
-          f'most days what its prices give {days} day{"s"[: days > 1]} later'
+          f'look-ahead: feature {name} of {panel.columns[shifted[0]]}: found '
+          f'on most days the value of {days} day{"s"[: days > 1]} later, '
+          'expected that of the same day'
         )
 
 

@@ -46,7 +46,8 @@ class LookAheadError(ValueError):
     cell = ', '.join(map(str, leak.cell))
     super().__init__(
       f'look-ahead: {leak.name} of day {leak.day} changed from {leak.before} '
-      f'to {leak.after} (at [{cell}]), though only days after {last_day} did'
+      f'to {leak.after} (at [{cell}]), though only data after day {last_day} '
+      'was changed'
     )
 
 
@@ -159,13 +160,17 @@ def _paired(
   """
   if before.keys() != after.keys():
     names = ', '.join(sorted(before.keys() ^ after.keys()))
-    raise ValueError(f'look-ahead: {names} is in one future only')
+    raise ValueError(
+      f'look-ahead: found {names} in one future only, expected the same arrays '
+      'in both'
+    )
   for name in before:
     one, other = np.asarray(before[name]), np.asarray(after[name])
     if (one.shape, one.dtype) != (other.shape, other.dtype):
       raise ValueError(
-        f'look-ahead: {name} is {one.dtype} {one.shape} in one future, '
-        f'{other.dtype} {other.shape} in the other'
+        f'look-ahead: found {name} as {one.dtype} {one.shape} in one future '
+        f'and {other.dtype} {other.shape} in the other, expected the same type '
+        'and shape'
       )
     its_days = np.arange(len(one)) if days is None else np.asarray(days)
     if one.shape[: its_days.ndim] != its_days.shape:

@@ -155,8 +155,8 @@ def _check_last_day(
   first, last = _bounds(panel, config)
   if not first <= last_day <= last:
     raise ValueError(
-      f'last_days: found {last_day}, expected {first} to {last}: with a whole '
-      'window before it and a day to change after it'
+      f'last_days: found {last_day}, expected {first} to {last}: a day that '
+      'ends a whole window and has a later day to change'
     )
 
 

@@ -85,7 +85,7 @@ def stored_steps(rules: Rules, config: ml_collections.ConfigDict) -> int:
     kept or not every_day or not config.agent.gamma,
     'learner.store_settlement',
     kept,
-    f'True with the reward {rules.reward} and agent.gamma above 0: positions '
-    'earn until they are left',
+    f'True, because agent.gamma is above 0 and with the reward {rules.reward} '
+    'positions earn until they are sold',
   )
   return rules.num_steps if kept else rules.trading_days

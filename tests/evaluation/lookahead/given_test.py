@@ -34,8 +34,8 @@ def test_each_feature_of_tomorrow_is_found(panel, name):
   with pytest.raises(ValueError, match='look-ahead: ') as raised:
     check_given_features(shifted(panel, 1, (name,)))
   assert str(raised.value) == (
-    f'look-ahead: feature {name} of {panel.columns[3]} is on most days what '
-    'its prices give 1 day later'
+    f'look-ahead: feature {name} of {panel.columns[3]}: found on most days '
+    'the value of 1 day later, expected that of the same day'
   )
 
 

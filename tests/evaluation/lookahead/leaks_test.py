@@ -103,7 +103,7 @@ def test_a_leak_is_one_line_that_says_where():
     compare_pasts({'a.b': values}, {'a.b': changed_at(values, (1, 1))}, 3)
   assert str(raised.value) == (
     'look-ahead: a.b of day 1 changed from 0.0 to 9.0 (at [1, 1]), though only '
-    'days after 3 did'
+    'data after day 3 was changed'
   )
   assert isinstance(raised.value, ValueError)
   assert raised.value.leak.day == 1
@@ -113,8 +113,8 @@ def test_a_leak_is_one_line_that_says_where():
 @pytest.mark.parametrize(
   'after, message',
   [
-    ({'b': np.zeros(3)}, 'a, b is in one future only'),
-    ({'a': np.zeros(4)}, r'a is float64 \(3,\) in one future, float64 \(4,\)'),
+    ({'b': np.zeros(3)}, 'found a, b in one future only'),
+    ({'a': np.zeros(4)}, r'found a as float64 \(3,\) in .* float64 \(4,\)'),
     ({'a': np.zeros(3, np.float32)}, r'float64 \(3,\) in one .* float32'),
   ],
 )
@@ -125,7 +125,5 @@ def test_what_cannot_be_compared_is_refused(after, message):
 
 def test_days_of_another_shape_are_refused():
   values = {'a': np.zeros((2, 3))}
-  with pytest.raises(
-    ValueError, match=r'a has shape \(2, 3\), expected the ax'
-  ):
+  with pytest.raises(ValueError, match=r'a has shape \(2, 3\), expected one '):
     first_leak(values, values, 1, np.zeros((2, 4), int))
