@@ -294,8 +294,8 @@ class _TD3:
     """Performs one optimiser step on a network's online parameters.
 
     Returns:
-      The network, the value of the loss [], its auxiliary output, and the
-      gradient norm [].
+      The network, the loss [], the loss's auxiliary output without the network
+      state, and the gradient norm [].
     """
     gradient = accumulated(
       jax.value_and_grad(loss, has_aux=True), self._config.accumulation_steps

@@ -118,7 +118,10 @@ def _filled(
 def _markets(
   source: Source, ordered: list[Ticker], training: np.ndarray
 ) -> tuple[int, ...]:
-  """Returns the market of every column; each series has its own market."""
+  """Returns the number of each column's market; every series has its own.
+
+  It is empty if all tickers belong to one market.
+  """
   markets = find_markets([ticker.dates for ticker in ordered], training)
   if not markets:
     return ()

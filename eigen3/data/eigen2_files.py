@@ -165,7 +165,7 @@ def _read_csv(content: bytes) -> Frame:
     text = content.decode('utf-8-sig')
   except UnicodeDecodeError as error:
     raise DataError(
-      f'found bytes that are no UTF-8 ({error.reason}), expected a CSV in it'
+      f'found bytes that are not UTF-8 ({error.reason}), expected a UTF-8 CSV'
     ) from error
   reader = csv.reader(io.StringIO(text, newline=''), strict=True)
   rows = []

@@ -46,13 +46,15 @@ class Table:
   """The chosen columns of a file, R rows.
 
   Attributes:
-    day: datetime64[D] [R].
+    day: the column of days, datetime64[D] [R].
     numbers: columns of float64 [R], by the keys of `Choice.numbers`.
     codes: int32 [R], the index in `symbols` of each row's symbol; None without
       a symbol column.
     symbols: distinct symbols, in the order of their first rows.
-    rows: int32 [R], row numbers in the file, for error messages.
-    ignored: printable names of columns that were not chosen.
+    rows: int32 [R], for error messages: each row's line in a CSV, whose first
+      line is 1, or its number in a Parquet file, from 1.
+    ignored: printable names of columns that were not chosen, without those of
+      indices and symbols.
   """
 
   day: Column

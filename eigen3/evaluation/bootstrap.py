@@ -168,8 +168,8 @@ def paired_difference(
   ours, theirs = _checked(ours), _checked(theirs)
   if ours.ndim != 2 or theirs.shape not in (ours.shape, ours.shape[1:]):
     raise ValueError(
-      f'found returns of shapes {ours.shape} and {theirs.shape}, expected '
-      f'seeds x days for both, or days alone for the second'
+      f'ours and theirs: found shapes {ours.shape} and {theirs.shape}, '
+      'expected seeds x days of equal sizes, or days alone for theirs'
     )
   by_seed = year * (ours - theirs).mean(axis=1)
   pooled = (ours - theirs).mean(axis=0)

@@ -269,7 +269,7 @@ def hurdles(rules: Rules, scale: float, num_days: int) -> np.ndarray:
 
 
 def expected_sizes(falls: np.ndarray, scale: float) -> np.ndarray:
-  """Returns each stock's expected rebound, by Bayes' rule.
+  """Returns each stock's expected dip, which rebounds on the next day.
 
   Args:
     falls: float [T, N], logarithm of the previous close over the close, less
@@ -277,9 +277,9 @@ def expected_sizes(falls: np.ndarray, scale: float) -> np.ndarray:
     scale: scale of all dips' sizes.
 
   Returns:
-    float [T, N], the expected size of the dip, which is 0 if there is none. A
-    fall nearer to the range of deep dips than to that of shallow ones is
-    returned as it is.
+    float [T, N], the posterior mean of the dip's size by Bayes' rule, where no
+    dip counts as 0. A fall nearer to the range of deep dips than to that of
+    shallow ones is returned as it is.
   """
 
   def likely(size):

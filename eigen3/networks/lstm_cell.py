@@ -40,7 +40,7 @@ def step(gate: Callable[[int], Array], cell: Array) -> tuple[Array, Array]:
   """Computes one step forward.
 
   Args:
-    gate: maps 0 to 3 to the gate i, f, g or o before activation.
+    gate: returns gate k before activation; k from 0 to 3 is i, f, g or o.
     cell: the cell state before the step.
 
   Returns:
@@ -60,10 +60,10 @@ def step_back(
   """Computes one step of backpropagation.
 
   Reads each gate only once, in `BACKWARD_ORDER`, and emits its gradient later.
-  So few values stay live, and the gradient may overwrite the gate.
+  This keeps few values live, and lets the gradient overwrite the gate.
 
   Args:
-    gate: maps 0 to 3 to the gate i, f, g or o before activation.
+    gate: returns gate k before activation; k from 0 to 3 is i, f, g or o.
     emit: called with the number of a gate, 0 to 3, and its gradient.
     cells: the cell states before and after the step.
     d_hidden: gradient of the hidden state after the step.

@@ -30,7 +30,10 @@ from eigen3.types import Array
 
 
 class Weights(NamedTuple):
-  """Weights of both directions of both layers; I is 2H in the second."""
+  """Weights of both directions of both layers.
+
+  The input size I of `DirectionWeights` is 2H in the second layer.
+  """
 
   layer_1_forward: DirectionWeights
   layer_1_reverse: DirectionWeights

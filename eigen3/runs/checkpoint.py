@@ -198,7 +198,7 @@ class Checkpointer:
     self._remove(self._superseded())
 
   def _superseded(self) -> list[int]:
-    """Returns the steps of all checkpoints but the latest and the best."""
+    """Returns the steps of all checkpoints but the last few and the best."""
     steps = sorted(self._steps())
     scored = [
       (score, -step)

@@ -408,7 +408,7 @@ def test_other_files(tmp_path):
     )
   path = csv_of(tmp_path, '')
   path.write_bytes(b'\xff\xfe')
-  assert error_of(path).startswith('found bytes that are no UTF-8')
+  assert error_of(path).startswith('found bytes that are not UTF-8')
   path = written(tmp_path / 'c.pkl', table_of([[NINE, NINE]] * 2))
   for investable in ((0, 3), (1, 1), (-1, 1)):
     assert error_of(path, investable).startswith(

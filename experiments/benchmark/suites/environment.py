@@ -48,7 +48,8 @@ def episodes_case(
 ) -> Built:
   """Times episodes of full length with random actions, without networks.
 
-  Half of the coefficients reach the threshold: no policy causes more work.
+  Half of the coefficients reach the threshold, so that on almost all days an
+  order is placed.
 
   Args:
     episodes: number of episodes at once.
