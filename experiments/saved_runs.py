@@ -254,7 +254,7 @@ def market_of(run: SavedRun, panel: MarketPanel) -> Market:
   require(
     panel.num_days >= needed,
     '--panel',
-    f'{panel.num_days} days',
+    panel.num_days,
     f'at least {needed} days, for the window and the features',
   )
   return Market.from_panel(panel, names, normalisation_of(run), days)

@@ -227,7 +227,7 @@ def test_few_days_prove_nothing(market):
     (np.ones((3, 20)), np.ones(3), r'shapes \(3, 20\) and \(3,\)'),
     (np.ones((3, 20)), np.ones((2, 20)), r'shapes \(3, 20\) and \(2, 20\)'),
     (np.ones((3, 0)), np.ones(0), 'expected at least one day'),
-    (np.full((1, 20), np.nan), np.ones(20), '20 that are not finite'),
+    (np.full((1, 20), np.nan), np.ones(20), 'with 20 NaN or infinite entries'),
   ],
 )
 def test_what_does_not_fit_is_refused(ours, theirs, message):

@@ -78,7 +78,7 @@ def test_newer_days_do_not_change_the_normalisation(run):
 
 def test_what_does_not_fit_is_refused(run):
   trained = run.experiment.panel
-  with pytest.raises(ValueError, match='found 7, expected at least the 8 days'):
+  with pytest.raises(ValueError, match='found 7, expected at least 8 days'):
     saved_runs.market_of(run, until(trained, 6))
   names = ('close', *(f'other_{i}' for i in range(8)))
   other = dataclasses.replace(trained, feature_names=names)
@@ -175,7 +175,7 @@ def test_a_panel_that_was_moved_has_to_be_named(run, tmp_path):
   others = tmp_path / 'others.parquet'
   other = of_days(trained, 1, None)
   other.save(others)
-  with pytest.raises(ValueError, match='found data of') as error:
+  with pytest.raises(ValueError, match='found data with') as error:
     saved_runs.load([str(moved)], str(others))
   assert str(error.value) == (
     f'--run_panel: found data with hash {other.fingerprint[:12]}, expected '

@@ -63,7 +63,7 @@ def _late_backward(*arguments):
       {'backward': _wrong_backward},
       r"1 rows: \['weights'\].* against the scan",
     ),
-    ({'backward': _late_backward}, 'differ'),
+    ({'backward': _late_backward}, 'found a relative error of nan'),
   ],
 )
 def test_wrong_loops_are_found(wrong, named):

@@ -148,7 +148,7 @@ def test_a_run_killed_twice_resumes_bit_for_bit(
     ('evolution.genetic.elite_share=1.5', 'evolution.genetic.elite_share: fou'),
     ('learner.fitness_worst=9', 'learner.fitness_worst: found 9'),
     ('data.validation_days=5', 'panel too short'),
-    ('evolution.population_size=3', 'a multiple of the 2 groups'),
+    ('evolution.population_size=3', 'is a multiple of 2'),
   ],
 )
 def test_errors_are_one_line_and_leave_nothing(start, tmp_path, flag, words):

@@ -250,5 +250,7 @@ def test_another_number_of_days_is_refused(make, raw):
     rows = {name: own[own.index < DAYS[-1]] for name, own in raw.rows.items()}
     return raw._replace(rows=rows)
 
-  with pytest.raises(ValueError, match=r'dates is datetime64\[D\] \(130,\) in'):
+  with pytest.raises(
+    ValueError, match=r'found dates as datetime64\[D\] \(130,'
+  ):
     lookahead.prove_maker(make, raw, fewer, [LAST])
