@@ -274,5 +274,5 @@ def test_too_few_days_for_a_trade_are_named(market):
   config = make_config()
   config.environment.update({'trading_days': 1, 'settlement_days': 0})
   environment = TradingEnvironment(market.panel, config.environment, (0, 12))
-  with pytest.raises(ValueError, match='found 9 days .* expected at least 10'):
+  with pytest.raises(ValueError, match=r'found 9 days .* expected at least 10'):
     ranker.labels_of(environment)
