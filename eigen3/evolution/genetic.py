@@ -59,10 +59,10 @@ def make_genetic(
   depend more on a parameter, scaled to change actions by `mutation_std`.
 
   Let s be the champion's score just before the last `plateau_generations`
-  scores. While each of these differs from s by less than `plateau_change` |s|,
-  rate and standard deviation of mutation are multiplied by `mutation_growth` in
-  each generation, up to their maxima. Otherwise they return to the configured
-  values.
+  scores. While each of these differs from s by less than the share
+  `plateau_change` of s, rate and standard deviation of mutation are multiplied
+  by `mutation_growth` in each generation, up to their maxima. Otherwise they
+  return to the configured values.
 
   Args:
     config: the `evolution.genetic` section.
