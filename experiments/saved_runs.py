@@ -210,8 +210,6 @@ def defaults_of(
   config = config.copy_and_resolve_references().unlock()
   config.agent.action_penalty = 0.0
   config.networks.column_gain = 0.0
-  config.networks.context_numbers = 0
-  config.networks.shared_extractor = 'none'
   config.learner.counterfactuals = 0
   ceiling = settings['environment']['coefficient_ceiling']
   config.environment.full_size_coefficient = ceiling

@@ -45,7 +45,6 @@ def get_config() -> ml_collections.ConfigDict:
     batch_size=256,
     policy_delay=2,
     invert_gradients=False,
-    action_penalty=0.0,
     target_noise=0.2,
     target_noise_clip=0.5,
     exploration_noise=0.1,

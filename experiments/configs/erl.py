@@ -31,8 +31,6 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   """Returns the locked settings; an unknown preset is a ValueError."""
   config = td3.get_config(preset).unlock()
   del config.learner
-  # Breeding needs a policy with its own extractor.
-  config.networks.shared_extractor = 'none'
   config.learner = _learner()
   config.evolution = _evolution()
   size, _, variant = preset.partition('+')
@@ -175,6 +173,7 @@ def _full(config: config_dict.ConfigDict) -> None:
 
 
 def _rl(config: config_dict.ConfigDict) -> None:
+  # Breeding needs a policy with its own extractor.
   config.networks.shared_extractor = 'critics'
   config.learner.store_settlement = True
 

@@ -21,11 +21,11 @@ _PAID_LATER = (
   'agent.gamma=0.95',
 )
 
-# The earlier default: changes that undo what the present default adds.
-_BEFORE = {
-  'numbers': 'networks.context_numbers=0',
-  'penalty': 'agent.action_penalty=0.0',
-  'sharing': 'networks.shared_extractor=none',
+# Settings that were tried as the default of `small`.
+_TRIED = {
+  'numbers': 'networks.context_numbers=4',
+  'penalty': 'agent.action_penalty=0.1',
+  'sharing': 'networks.shared_extractor=all',
 }
 
 PRESETS = many_runs.PRESETS
@@ -57,7 +57,7 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
 
 
 def _rungs() -> config_dict.ConfigDict:
-  """Returns cells of the default, of the ranker and of the earlier default."""
+  """Returns cells of the default, of the ranker and of a default tried."""
   cells = config_dict.ConfigDict()
   goals = {
     'drift': 'share_of_momentum',
@@ -67,10 +67,10 @@ def _rungs() -> config_dict.ConfigDict:
     'none': 'no_edge',
   }
   for market, goal in goals.items():
-    ranker, before = f'{market}_ranker', f'{market}_before'
-    cells[market] = _cell('td3', market, goal=goal, beside=(ranker, before))
+    ranker, tried = f'{market}_ranker', f'{market}_tried'
+    cells[market] = _cell('td3', market, goal=goal, beside=(ranker, tried))
     cells[ranker] = _cell('ranker', market)
-    cells[before] = _cell('td3', market, (*_BEFORE.values(),))
+    cells[tried] = _cell('td3', market, (*_TRIED.values(),))
   cells.drift_rl = _cell(
     'td3', 'drift', (), 'share_of_momentum_by_account', ('drift',), variant='rl'
   )
@@ -78,18 +78,17 @@ def _rungs() -> config_dict.ConfigDict:
 
 
 def _reasons() -> config_dict.ConfigDict:
-  """Returns cells of the default, and of it with one of its changes undone.
+  """Returns the default, and cells with one of the settings that were tried.
 
-  Numbers of the context columns help critics to find the column that matters;
-  the action penalty recovers a policy that stopped buying; a shared extractor
-  saves time.
+  Numbers of the context columns help critics to find the one that matters; the
+  action penalty recovers a policy that stopped buying; sharing saves time.
   """
   cells = config_dict.ConfigDict()
   for market in ('drift', 'leading'):
     default = f'{market}_default'
     cells[default] = _cell('td3', market, seeds='exploratory')
-    for name, change in _BEFORE.items():
-      cells[f'{market}_without_{name}'] = _cell(
+    for name, change in _TRIED.items():
+      cells[f'{market}_with_{name}'] = _cell(
         'td3', market, (change,), beside=(default,), seeds='exploratory'
       )
   return cells
@@ -138,14 +137,7 @@ def _patience(preset: str) -> config_dict.ConfigDict:
     'td3', 'patience', market, 'share_of_patient', beside, variant='rl'
   )
   hurdle = 'evaluation.critic_hurdle=True'
-  # First with the earlier default, with which the primary comparison was named,
-  # then with the present one.
-  cells.patience_bandit = _cell(
-    'td3', 'patience', (*market, hurdle, *_BEFORE.values())
-  )
-  cells.patience_bandit_now = _cell(
-    'td3', 'patience', (*market, hurdle), beside=('patience_bandit', 'patience')
-  )
+  cells.patience_bandit = _cell('td3', 'patience', (*market, hurdle))
   cells.patience_ranker = _cell('ranker', 'patience', market)
   return cells
 
@@ -227,7 +219,6 @@ def _ablations_of_rl() -> config_dict.ConfigDict:
     )
   old = (
     *_PAID_LATER,
-    *_BEFORE.values(),
     'learner.counterfactuals=0',
   )
   cells.old_portfolio = _ablation(*old, beside=('rl',))

@@ -28,10 +28,6 @@ OFTEN_CHANGED = {
 def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   """Returns the locked settings; an unknown preset is a ValueError."""
   config = td3.get_config(preset).unlock()
-  # These have no effect on a ranker: it has no actor and no critics.
-  config.networks.context_numbers = 0
-  config.networks.shared_extractor = 'none'
-  config.agent.action_penalty = 0.0
   config.ranker = settings()
   return config.lock()
 

@@ -356,12 +356,6 @@ def _reduce(config, context: int, hidden: int, trading: int, holding: int):
   # With few ReLUs before an output, all may die, and learning stops.
   config.networks.actor.head_size = 32
   config.networks.critic.sizes = (32, 16)
-  # As good as an extractor for each network, in less than half of the time.
-  config.networks.shared_extractor = 'all'
-  # Without these two an agent misses, on some markets, a column that matters to
-  # all stocks (docs/learning.md has the evidence for all three).
-  config.networks.context_numbers = 4
-  config.agent.action_penalty = 0.1
 
 
 def _rl(config: config_dict.ConfigDict) -> None:
@@ -377,7 +371,6 @@ def _rl(config: config_dict.ConfigDict) -> None:
   config.agent.target_noise_clip = 0.05
   # Layer normalisation slows the learning of values.
   config.agent.critic_learning_rate *= 3.0
-  config.agent.action_penalty = 0.0
   config.networks.shared_extractor = 'all'
   config.networks.context_numbers = 4
   config.networks.critic.dueling = True
@@ -414,8 +407,6 @@ def _eigen2(config: config_dict.ConfigDict) -> None:
   networks.compute_dtype = 'float32'
   networks.precision = 'highest'
   networks.column_gain = 0.0
-  networks.shared_extractor = 'none'
-  networks.context_numbers = 0
   networks.actor.coefficient_head = 'eigen2'
   networks.critic.pooling = 'mean'
   networks.critic.self_attention = True
@@ -428,7 +419,6 @@ def _eigen2(config: config_dict.ConfigDict) -> None:
   agent.policy_delay = 1
   agent.target_noise = 0.0
   agent.invert_gradients = False
-  agent.action_penalty = 0.0
   config.learner.store_settlement = True
 
 

@@ -103,9 +103,8 @@ def test_an_unknown_preset_is_refused(preset):
 @pytest.mark.parametrize('preset', PRESETS)
 def test_erl_shares_all_but_the_learner(preset):
   config, single = erl.get_config(preset), td3.get_config(preset)
-  # Policies are bred with extractors of their own.
-  shared = 'critics' if preset.endswith('+rl') else 'none'
-  single.networks.shared_extractor = shared
+  if preset.endswith('+rl'):  # Policies are bred with extractors of their own.
+    single.networks.shared_extractor = 'critics'
   assert config.is_locked
   for section in ('data', 'environment', 'networks', 'agent', 'evaluation'):
     assert config[section].to_dict() == single[section].to_dict()

@@ -17,8 +17,6 @@ CONFIG = pathlib.Path(ranker.__file__)
 def test_settings_are_the_agent_s_and_its_own(preset):
   config, agent = ranker.get_config(preset), td3.get_config(preset)
   assert config.is_locked
-  # Without effect on the ranker.
-  agent.networks.update({'context_numbers': 0, 'shared_extractor': 'none'})
   for section in ('data', 'environment', 'networks', 'evaluation', 'learner'):
     assert config[section].to_dict() == agent[section].to_dict()
   assert config.to_json()
