@@ -51,6 +51,7 @@ _FIRST_DAY = np.datetime64('1700-01-01')
 _LAST_DAY = np.datetime64('2199-12-31')
 _SIGNS = {'d': '%d', 'dd': '%d', 'm': '%m', 'mm': '%m', 'yy': '%y'}
 _LONGEST_SYMBOL = 64
+SYMBOL = f'1 to {_LONGEST_SYMBOL} printable characters'  # see `is_symbol`
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -265,7 +266,7 @@ def symbols(column: pa.Array, known: dict[str, int]) -> Cells:
 
 
 def is_symbol(name: str) -> bool:
-  """Returns whether a column of a panel may have this name."""
+  """Returns whether a column of a panel may have this name, see `SYMBOL`."""
   fits = 0 < len(name) <= _LONGEST_SYMBOL
   return fits and name.isprintable() and '\ufffd' not in name
 

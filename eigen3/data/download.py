@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from eigen3.data.cells import is_symbol
+from eigen3.data.cells import SYMBOL, is_symbol
 from eigen3.data.errors import DataError, shown
 from eigen3.data.panel_file import parquet_schema
 from eigen3.files import atomic_path
@@ -76,8 +76,7 @@ def download_prices(
   for symbol in wanted:
     if not is_symbol(symbol):
       raise DataError(
-        f"download: found '{shown(symbol)}', expected a symbol of 1 to 64 "
-        'printable characters'
+        f"download: found '{shown(symbol)}', expected a symbol of {SYMBOL}"
       )
   fetch = fetch or _yfinance()
   start = None if first_day is None else str(first_day)

@@ -344,6 +344,10 @@ def _dtype(note: Any) -> np.dtype:
 _DATE_UNITS = ('D', 's', 'ms', 'us', 'ns')
 
 
+def _listed(args: tuple[Any, ...]) -> str:
+  return f'({", ".join(map(what, args))})'
+
+
 def _bytes(*args: Any) -> bytes:
   """Returns bytes, which old protocols store as text, one character each."""
   match args:
@@ -353,8 +357,7 @@ def _bytes(*args: Any) -> bytes:
       return data
     case ():
       return b''
-  found = ', '.join(map(what, args))
-  raise ValueError(f'bytes made of ({found}), expected latin-1 text')
+  raise ValueError(f'bytes made of {_listed(args)}, expected latin-1 text')
 
 
 def _scalar(*args: Any) -> Any:
@@ -364,9 +367,8 @@ def _scalar(*args: Any) -> Any:
       array = _shaped(data, dtype, (), 'C', 1)
       if array is not None:
         return array.item()
-  found = ', '.join(map(what, args))
   raise ValueError(
-    f'found a NumPy scalar of ({found}), expected a dtype and bytes'
+    f'found a NumPy scalar of {_listed(args)}, expected a dtype and bytes'
   )
 
 
@@ -375,9 +377,9 @@ def _plain_object(*args: Any) -> Note:
   match args:
     case (Note(name, None), Note('object'), None):
       return Note(name, ())
-  found = ', '.join(map(what, args))
   raise ValueError(
-    f'found an object made of ({found}), expected a class, object and None'
+    f'found an object made of {_listed(args)}, expected a class, object and '
+    'None'
   )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from eigen3.data.cells import AS_WRITTEN, Days, is_symbol
+from eigen3.data.cells import AS_WRITTEN, SYMBOL, Days, is_symbol
 from eigen3.data.csv_files import Ticker, make_ticker
 from eigen3.data.errors import DataError, Refused, shown
 from eigen3.data.headers import (
@@ -40,7 +40,7 @@ def read_table(
   is refused.
 
   Args:
-    path: a CSV or Parquet file; its first bytes tell which.
+    path: a CSV or Parquet file; the type is detected from its first bytes.
     progress: wraps the list of symbols, e.g. `tqdm`.
     written: the date format.
 
@@ -105,9 +105,6 @@ def _ticker(
   name: str, table: Table, numbers: Mapping[str, Column], index: np.ndarray
 ) -> Ticker:
   if not is_symbol(name):
-    raise Refused(
-      f"found '{shown(name)}', expected a symbol of 1 to 64 printable "
-      'characters'
-    )
+    raise Refused(f"found '{shown(name)}', expected a symbol of {SYMBOL}")
   require_prices([*numbers, 'date'], [c.name for c in numbers.values()])
   return make_ticker(name, table, numbers, index)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from eigen3.data.cells import AS_WRITTEN, Days, is_symbol
+from eigen3.data.cells import AS_WRITTEN, SYMBOL, Days, is_symbol
 from eigen3.data.csv_files import Ticker, read_ticker
 from eigen3.data.errors import DataError, Refused, shown
 from eigen3.data.panel import MarketPanel
@@ -191,8 +191,7 @@ def _read_named(file: pathlib.Path, content: bytes, written: Days) -> Ticker:
   name = _ticker_name(file)
   if not is_symbol(name):
     raise Refused(
-      f'found {shown(name)} as the ticker in its name, expected 1 to 64 '
-      'printable characters'
+      f'found {shown(name)} as the ticker in its name, expected {SYMBOL}'
     )
   return read_ticker(name, content, written)
 

@@ -21,10 +21,10 @@ CHOICES = {
 class Repairs:
   """Which repairs to make of defects that are otherwise kept.
 
-  A bad tick is known only once it has reverted, and later moves help to tell a
-  split from a crash. So a repaired panel looks cleaner than prices were on the
-  day, and an agent trained on it has not seen the defects of a live feed. That
-  is why the default is no repair.
+  A bad tick is recognised only after it has reverted, and later moves help to
+  distinguish a split from a crash. So a repaired panel looks cleaner than
+  prices were on the day, and an agent trained on it has not seen the defects of
+  a live feed. That is why the default is no repair.
 
   Attributes:
     bad_ticks: 'keep', or 'mask', which sets to missing the prices of a bad tick

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from eigen3.data.cells import AS_WRITTEN, Days, is_symbol
+from eigen3.data.cells import AS_WRITTEN, SYMBOL, Days, is_symbol
 from eigen3.data.csv_files import (
   VOLUME_BOUNDS,
   Masked,
@@ -116,8 +116,7 @@ def read_series(
   """
   if name and not is_symbol(name):
     raise DataError(
-      f"context: found the name '{shown(name)}', expected 1 to 64 printable "
-      'characters'
+      f"context: found the name '{shown(name)}', expected {SYMBOL}"
     )
   path = pathlib.Path(path)
   files = [path]
@@ -202,9 +201,7 @@ def _series(
 ) -> Series:
   """Makes a series from rows of a table."""
   if not is_symbol(name):
-    raise Refused(
-      f"found the name '{shown(name)}', expected 1 to 64 printable characters"
-    )
+    raise Refused(f"found the name '{shown(name)}', expected {SYMBOL}")
   if 'close' not in numbers:
     raise Refused(f"found no close column of series '{name}', expected one")
   if {'adjusted_close', *PRICES} <= numbers.keys():

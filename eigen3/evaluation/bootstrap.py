@@ -13,7 +13,7 @@ import numpy as np
 from scipy import stats
 
 from eigen3.evaluation.sharpe import has_spread
-from eigen3.evaluation.statistics import POWER, Estimate
+from eigen3.evaluation.statistics import POWER, Estimate, described
 from eigen3.types import TRADING_DAYS_A_YEAR
 
 # With fewer days no block length can be estimated, so there is no interval.
@@ -206,9 +206,8 @@ def _checked(values: np.ndarray) -> np.ndarray:
   values = np.asarray(values, np.float64)
   if not values.ndim or not values.size or not np.isfinite(values).all():
     raise ValueError(
-      f'values: found shape {values.shape} with '
-      f'{np.sum(~np.isfinite(values))} NaN or infinite entries, expected at '
-      'least one day, all finite'
+      f'values: found {described(values)}, expected at least one day, all '
+      'finite'
     )
   return values
 

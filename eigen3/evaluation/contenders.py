@@ -9,6 +9,7 @@ import numpy as np
 
 from eigen3.evaluation.bootstrap import FEWEST_DAYS, block_length
 from eigen3.evaluation.sharpe import has_spread
+from eigen3.evaluation.statistics import described
 
 
 def superior_ability(
@@ -45,9 +46,8 @@ def superior_ability(
   benchmark = np.asarray(benchmark, np.float64)
   if benchmark.shape != returns.shape[:1] or not np.isfinite(benchmark).all():
     raise ValueError(
-      f'benchmark: found shape {benchmark.shape} with '
-      f'{(~np.isfinite(benchmark)).sum()} NaN or infinite entries, expected '
-      f'finite returns of {len(returns)} days'
+      f'benchmark: found {described(benchmark)}, expected finite returns of '
+      f'{len(returns)} days'
     )
   if len(returns) < FEWEST_DAYS:
     return float('nan')
@@ -117,8 +117,7 @@ def _checked(returns: np.ndarray) -> np.ndarray:
   returns = np.asarray(returns, np.float64)
   if returns.ndim != 2 or not returns.size or not np.isfinite(returns).all():
     raise ValueError(
-      f'returns: found shape {returns.shape} with '
-      f'{(~np.isfinite(returns)).sum()} NaN or infinite entries, expected '
-      'finite returns, days x policies'
+      f'returns: found {described(returns)}, expected finite returns, days x '
+      'policies'
     )
   return returns

@@ -48,7 +48,7 @@ _UNLIKELY = 1e-12
 
 
 class _Known(NamedTuple):
-  """What a yardstick knows.
+  """The information that a yardstick has.
 
   Attributes:
     net: float [T, N], expected return net of costs of a trade that is decided

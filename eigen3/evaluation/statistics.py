@@ -40,6 +40,12 @@ class Estimate(NamedTuple):
   high: float
 
 
+def described(values: np.ndarray) -> str:
+  """Describes an array, of any shape, for a message about invalid values."""
+  count = np.sum(~np.isfinite(values))
+  return f'shape {values.shape} with {count} NaN or infinite entries'
+
+
 def mean_interval(values: np.ndarray, confidence: float = 0.95) -> Interval:
   """Returns Student's confidence interval of a mean.
 
@@ -56,9 +62,8 @@ def mean_interval(values: np.ndarray, confidence: float = 0.95) -> Interval:
   values = np.asarray(values, np.float64)
   if values.ndim != 1 or len(values) < 2 or not np.isfinite(values).all():
     raise ValueError(
-      f'values: found shape {values.shape} with '
-      f'{(~np.isfinite(values)).sum()} NaN or infinite entries, expected a '
-      'list of two or more finite values'
+      f'values: found {described(values)}, expected a list of two or more '
+      'finite values'
     )
   mean, size = float(values.mean()), len(values)
   error = float(values.std(ddof=1)) / np.sqrt(size)
@@ -140,9 +145,8 @@ def stratified(
   scores = np.asarray(scores, np.float64)
   if scores.ndim != 2 or not scores.size or not np.isfinite(scores).all():
     raise ValueError(
-      f'scores: found shape {scores.shape} with '
-      f'{(~np.isfinite(scores)).sum()} NaN or infinite entries, expected '
-      'finite numbers, runs x tasks'
+      f'scores: found {described(scores)}, expected finite numbers, runs x '
+      'tasks'
     )
   rng = np.random.default_rng(seed)
   runs = rng.integers(len(scores), size=(repeats, *scores.shape))

@@ -70,7 +70,7 @@ class Plan(NamedTuple):
 
 
 class Trace(NamedTuple):
-  """What the backward pass needs of each step, in the order of the days."""
+  """Values of each step for the backward pass, in the order of the days."""
 
   hidden: Array  # [S, H, rows], after the step
   cell: Array  # [S, H, rows], after the step

@@ -36,7 +36,7 @@ _MOST_STEPS = 64  # for which the gates' gradients are stored at once
 
 
 class Kept(NamedTuple):
-  """What the backward pass needs of each step, and the last hidden state.
+  """Values of each step for the backward pass, and the last hidden state.
 
   Attributes:
     hidden_tm1: [D, n, H, rows], hidden states before each step.

@@ -21,7 +21,7 @@ class Lock:
   """A lock on a folder, held until `close` or until this process ends.
 
   It is a lock on an open file, so a killed process leaves nothing locked. The
-  file's text only tells others who holds the lock.
+  file's text only shows others who holds the lock.
   """
 
   def __init__(self, folder: os.PathLike | str):

@@ -47,7 +47,7 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   goals.half_width = 0.04  # of the interval if there is no signal
   config.primary = primary.get_section(preset)
   config.cells = _rungs()
-  config.cells.update(_reasons())
+  config.cells.update(_tried_alone())
   config.cells.update(_excess())
   config.cells.update(_patience(preset))
   config.cells.update(_populations(preset))
@@ -77,7 +77,7 @@ def _rungs() -> config_dict.ConfigDict:
   return cells
 
 
-def _reasons() -> config_dict.ConfigDict:
+def _tried_alone() -> config_dict.ConfigDict:
   """Returns the default, and cells with one of the settings that were tried.
 
   Numbers of the context columns help critics to find the one that matters; the

@@ -91,7 +91,6 @@ _COMMON = (
   # With hundreds of columns their learned weights are mostly noise.
   'networks.column_gain=0.0',
   'networks.shared_extractor=all',
-  'networks.context_numbers=0',
 )
 # For two cores: an update with 8 days of 500 columns takes about 0.2 s.
 _NARROW = (
@@ -107,7 +106,6 @@ _NARROW = (
 _AGENT = (
   'learner.counterfactuals=32',
   'learner.episodes_per_iteration=1',
-  'agent.action_penalty=0.0',
   'evaluation.champion_by=iteration',
 )
 # The profit of one year says less about a ranking of hundreds of stocks than

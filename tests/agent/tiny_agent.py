@@ -81,7 +81,6 @@ def make_config(**changes):
   """The agent section of the smallest preset, with changes."""
   config = td3_config.get_config('smoke').agent
   config.invert_gradients = False  # of no use where nothing is squashed
-  config.action_penalty = 0.0
   config.update(changes)
   return config
 

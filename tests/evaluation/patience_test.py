@@ -25,8 +25,6 @@ def market_of(seed, days=DAYS):
   config = td3.get_config('small')
   for change in ladder.get_config('small').cells.patience_bandit.changes:
     field, _, value = change.partition('=')
-    if not field.startswith(('data.', 'environment.')):
-      continue
     config.update_from_flattened_dict({field: ast.literal_eval(value)})
   config.data.synthetic.update(
     {'market': 'patience', 'seed': seed, 'num_days': days}

@@ -58,7 +58,10 @@ def _late_backward(*arguments):
 @pytest.mark.parametrize(
   'wrong, named',
   [
-    ({'forward': _wrong_forward}, r"\['values'\]: found a relative error of 0"),
+    (
+      {'forward': _wrong_forward},
+      r"1 rows: \['values'\]: found a relative error of 0.02",
+    ),
     (
       {'backward': _wrong_backward},
       r"1 rows: \['weights'\].* against the scan",

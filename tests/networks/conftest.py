@@ -12,8 +12,6 @@ from experiments.configs import td3
 def config():
   """Networks for D=8, C=12, N=8 (columns 4 to 11), H=4, two heads."""
   config = td3.get_config('smoke').networks
-  config.context_numbers = 0
-  config.shared_extractor = 'none'
   config.actor.investable_sizes = (8, 6)
   config.actor.context_size = 5
   config.actor.head_size = 4

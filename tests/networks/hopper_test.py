@@ -125,7 +125,6 @@ def _loss_of_share(*arguments):
 
 def test_an_ensemble_of_critics():
   config = td3.get_config('smoke').networks
-  config.shared_extractor, config.context_numbers = 'none', 0
   config.hidden, config.critic.ensemble = H, 2
   config.compute_dtype, config.lstm_kernel = 'bfloat16', 'hopper'
   config.remat, config.lstm_hoist = True, 'never'

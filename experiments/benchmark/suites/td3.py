@@ -24,11 +24,7 @@ _WHOLE = {'agent.policy_delay': 1, 'num_days': _NUM_DAYS}
 def groups(size: str, cores: int) -> list[Group]:
   """Returns the suite's groups for `size`, on `cores` cores."""
   batch = _BATCH_SIZE[size]
-  settings = {
-    'preset': size,
-    'agent.batch_size': batch,
-    'networks.shared_extractor': 'none',
-  } | _WHOLE
+  settings = {'preset': size, 'agent.batch_size': batch} | _WHOLE
   several = f'Eigen3, {cores} devices'
   make = functools.partial(Case, builder=_BUILDER, arguments=settings)
   cases = [make('Eigen3, one device', devices=1)]
