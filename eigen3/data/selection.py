@@ -48,8 +48,8 @@ def most_traded(
   if known.sum() < count:
     raise DataError(
       f'panel: found {known.sum()} stocks with prices and volumes on all of '
-      f'the {look_back} days up to {panel.dates[day - 1]}, and members of a '
-      f'universe on the last of them, expected at least {count}'
+      f'the {look_back} days up to {panel.dates[day - 1]} that are members of '
+      f'the universe on the last of them, expected at least {count}'
     )
   value = np.where(known, np.median(np.where(known, traded, 0.0), axis=0), -1.0)
   chosen = np.argsort(-value, kind='stable')[:count]
