@@ -335,9 +335,10 @@ def map_blocks(
 def _spread(function: Callable, mesh: Mesh | None, axis: str) -> Callable:
   """Shards the second argument of `function(shared, shares)` along a mesh axis.
 
-  The other mesh axis stays automatic, so that a function that is sharded over
-  the population can shard its batches in turn. Such an inner call must use the
-  mesh of the context instead of `mesh`.
+  Only `axis` is manual; the other mesh axis stays automatic, so calls can be
+  nested: a function sharded over the population can shard its batches. A
+  nested call ignores `mesh` and takes the mesh of the enclosing context, as JAX
+  requires.
   """
   if mesh is None or mesh.shape[axis] == 1:
     return function

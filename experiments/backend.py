@@ -104,7 +104,8 @@ def advising_on_memory(in_use: Mapping[str, Any]) -> Iterator[None]:
 def reporting_errors() -> Iterator[None]:
   """Turns errors of JAX that a user can fix into a ValueError of one line.
 
-  A process that fails does not wait for the other processes of its run.
+  A process that fails exits without JAX's wait for the other processes of its
+  run; the first process only gives them a few seconds to print their errors.
   """
   try:
     yield

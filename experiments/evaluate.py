@@ -149,7 +149,10 @@ def _compare(runs: list[SavedRun]) -> tuple[Comparison, list[Policy], int]:
 
 
 def _seats(runs: int) -> int:
-  """Returns the committee's size; 0 for none, as one member is no committee."""
+  """Returns the number of committee members; 0 for no committee.
+
+  By default it is at most `_SEATS`, and 0 for a single run.
+  """
   if options.COMMITTEE.value is None:
     return min(_SEATS, runs) if runs > 1 else 0
   settings.require(

@@ -63,8 +63,8 @@ class Profile:
   """A learner that traces the first iterations after compilation.
 
   Attributes:
-    unit: the learner's, like `count`, `blank` and `begin`.
-    folder: of the trace.
+    unit: as in the wrapped learner; so are `count`, `blank` and `begin`.
+    folder: where the trace is written.
     traced: seconds of each traced iteration.
     others: seconds of each later iteration.
   """

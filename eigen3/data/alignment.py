@@ -1,4 +1,4 @@
-"""Aligns a panel of other days with the panel used in training."""
+"""Matches a panel's columns to those of the panel used in training."""
 
 import dataclasses
 

@@ -133,7 +133,7 @@ def _axis(note: Any) -> list[Any]:
     case Note(_, (Note(kind), _)):
       raise DataError(f'found {kind} as an index, expected names or dates')
     case _:
-      raise ValueError(f'{what(note)}, expected an index')
+      raise ValueError(f'found {what(note)} as an axis, expected an index')
   match data:
     case Note('__pyx_unpickle_NDArrayBacked', _, (_, data, *_)):
       pass

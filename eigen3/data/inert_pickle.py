@@ -161,7 +161,8 @@ class _Machine:
     target = self._stack[-1]
     if type(target) is not Note or target.args is None:
       raise ValueError(
-        f'found a state of {what(target)}, expected one of an object'
+        f'found a state set on {what(target)}, expected it set on the result '
+        'of a call'
       )
     target.state = state
 

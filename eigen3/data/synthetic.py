@@ -1,9 +1,10 @@
 """The built-in synthetic markets: seeded, with a signal of any strength.
 
 Every stock has a hidden daily drift; which data reveal it depends on the market
-(see `synthetic_signals`). A policy that learns to infer it earns money, and one
-that is given the drift is the yardstick. Without signal, no price can be
-predicted and the expected return of every trade before costs is zero.
+(see `synthetic_signals`). A policy that learns to infer it earns money; the
+control `informed`, which is given the drift, shows how much can be earned.
+Without signal, no price can be predicted and the expected return of every trade
+before costs is zero.
 """
 
 import dataclasses

@@ -53,8 +53,8 @@ class Table:
     symbols: distinct symbols, in the order of their first rows.
     rows: int32 [R], for error messages: each row's line in a CSV, whose first
       line is 1, or its number in a Parquet file, from 1.
-    ignored: printable names of columns that were not chosen, without those of
-      indices and symbols.
+    ignored: printable names of the columns that were not chosen, except row
+      numbers (such as pandas' index) and further names of the symbol.
   """
 
   day: Column

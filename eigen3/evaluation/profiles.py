@@ -41,8 +41,9 @@ def scores(
     controls: the controls' profits on the same markets, by name.
 
   Returns:
-    The ratios without markets on which the yardstick earned nothing, or None if
-    no control is a yardstick or it earned nothing on all markets together.
+    The ratios on the markets where the yardstick made a profit. None if no
+    control is a yardstick, or if the yardstick's total profit over all markets
+    is not positive.
   """
   for name in YARDSTICKS:
     if name in controls:

@@ -72,10 +72,10 @@ def ridge(seed: int = 0) -> Any:
 
 
 def boosting(seed: int = 0) -> Any:
-  """Makes histogram-based gradient boosting, which accepts missing features.
+  """Makes a histogram gradient boosting model, which accepts NaN features.
 
   Args:
-    seed: of the sample of rows that the bins are made from.
+    seed: seeds the choice of the rows from which bins are computed.
   """
   _require()
   from sklearn import ensemble
@@ -230,6 +230,6 @@ def _require() -> None:
     import sklearn  # noqa: F401
   except ImportError as error:
     raise ValueError(
-      'study: found no package scikit-learn, expected it for ridge and '
-      "gradient boosting (pip install 'eigen3[study]')"
+      'study: found no package scikit-learn, which ridge and gradient boosting '
+      "need (pip install 'eigen3[study]')"
     ) from error

@@ -33,8 +33,10 @@ def dimensions_of(agent: Eigen2Agent) -> Dimensions:
   """Reads the dimensions of an agent's networks from its arrays.
 
   Raises:
-    ValueError: if an array has another number of axes than Eigen2's, or another
-      size than the rest of the network requires.
+    ValueError: if one of the arrays read has the wrong number of axes, the
+      convolution's kernel is not 3 days long, or the critic's input size does
+      not fit its features. Other shapes are checked when the arrays are
+      converted.
   """
   actor = _Shapes(agent.actor, 'actor')
   critic = _Shapes(agent.critic, 'critic')

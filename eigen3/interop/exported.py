@@ -65,8 +65,8 @@ def export_policy(
   unknown = [name for name in platforms if name not in PLATFORMS]
   if unknown or not platforms:
     raise ValueError(
-      f'platforms: found {", ".join(unknown) or "none"}, expected some of '
-      f'{", ".join(PLATFORMS)}'
+      f'platforms: found {", ".join(unknown) or "none"}, expected one or more '
+      f'of {", ".join(PLATFORMS)}'
     )
   normalise = _normaliser(normalisation, spec, platforms)
 

@@ -81,7 +81,7 @@ def scores(
 def _profit_and_reward(
   environment: TradingEnvironment, episodes: rollout.Episodes
 ) -> tuple[Array, Array]:
-  """Returns profit and reward of each episode, [E]."""
+  """Returns profit (a fraction) and total reward of each episode, [E]."""
   equity = episodes.final_state.equity
   profit = equity / environment.rules.initial_cash - 1.0
   return profit, jnp.sum(episodes.timesteps.reward, axis=1)

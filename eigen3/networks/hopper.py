@@ -155,7 +155,9 @@ def _smem(*shape: int):
 
 
 class _Program:
-  """The work of one warpgroup, of two, on 64 rows of one direction.
+  """One warpgroup's part of a program: 64 rows of one direction.
+
+  Both warpgroups of a program run this code, each for its own units.
 
   Attributes:
     memory: what the kernel allocates, by name: shared memory and barriers. The

@@ -118,7 +118,7 @@ def affine_parameters(inputs: int, outputs: int, policy: jmp.Policy) -> Affine:
 
 
 def affine(x: Array, parameters: Affine, policy: jmp.Policy) -> Array:
-  """Returns `x @ w + b`, multiplied in compute, summed in output dtype."""
+  """Returns `x @ w + b`: multiplies in compute_dtype, adds in output_dtype."""
   return product(x, parameters.w, policy) + parameters.b
 
 
@@ -128,6 +128,6 @@ def beside(x: Array, y: Array) -> Array:
 
 
 def product(x: Array, w: Array, policy: jmp.Policy) -> Array:
-  """Returns `x @ w`, multiplied in compute, summed in output dtype."""
+  """Returns `x @ w`: multiplies in compute_dtype, adds in output_dtype."""
   x, w = policy.cast_to_compute((x, w))
   return jnp.matmul(x, w, preferred_element_type=policy.output_dtype)

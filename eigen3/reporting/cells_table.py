@@ -102,7 +102,7 @@ def _row(name: str, cell: Mapping[str, Any]) -> list[str]:
 
 
 def _over_seeds(found: Mapping[str, Any]) -> str:
-  """States the share of better markets, and the detectable effect."""
+  """States the share of markets won, and the smallest detectable effect."""
   if 'detectable' not in found:
     return ''
   return (

@@ -12,7 +12,7 @@ def package() -> Any:
     import wandb
   except ImportError as error:
     raise ValueError(
-      '--wandb: found no package wandb, expected it (pip install '
+      '--wandb: found no package wandb, which this flag needs (pip install '
       "'eigen3[wandb]')"
     ) from error
   return wandb

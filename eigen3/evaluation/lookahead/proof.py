@@ -97,8 +97,8 @@ def prove(
     config: all settings; `data`, `environment`, `evaluation` and `seed` are
       read.
     policy: evaluated on days before and after each last day in one batch; None
-      to check no policy. Encoded policies are compared, and so are the actions
-      that follow from them when the account is played.
+      to check no policy. If it returns an encoded policy, this is compared, and
+      so are the actions computed from it while an account is simulated.
     last_days: days after which the future is changed, each at least D - 1 and
       at most T - 2. By default those of `spread_days`.
     seeds: of the futures of each last day.
@@ -145,8 +145,14 @@ def spread_days(
 
 
 def _bounds(panel: MarketPanel, config: Mapping[str, Any]) -> tuple[int, int]:
-  """Returns the first day with a whole window and the second to last day."""
-  return config['environment']['context_days'] - 1, panel.num_days - 2
+  """Returns the first day with a full window and the second to last day."""
+  window = config['environment']['context_days']
+  if panel.num_days <= window:
+    raise ValueError(
+      f'panel: found {panel.num_days} days, expected at least {window + 1}: a '
+      'full window and one more day'
+    )
+  return window - 1, panel.num_days - 2
 
 
 def _check_last_day(
@@ -155,8 +161,8 @@ def _check_last_day(
   first, last = _bounds(panel, config)
   if not first <= last_day <= last:
     raise ValueError(
-      f'last_days: found {last_day}, expected {first} to {last}: a day that '
-      'ends a whole window and has a later day to change'
+      f'last_days: found {last_day}, expected {first} to {last}, so that a '
+      'full window ends on it and at least one day comes after it'
     )
 
 

@@ -67,7 +67,11 @@ def _given(case: Case, settings: Mapping[str, Any], **changes: Any) -> Case:
 
 
 def _core_group(group: Group) -> Group:
-  """Returns a group of `accelerator` in bfloat16, and a case of the kernels."""
+  """Returns the group's bfloat16 cases, preceded by one that uses the kernels.
+
+  Args:
+    group: a group of `accelerator` for the recurrent core.
+  """
   ours, *others = (
     case
     for case in group.cases

@@ -137,6 +137,13 @@ def test_days_that_cannot_be_proven_are_refused(last_day):
     )
 
 
+def test_a_panel_without_a_day_after_its_first_window_is_refused():
+  panel = gappy_market.panel()
+  config = gappy_market.config(context_days=panel.num_days)
+  with pytest.raises(ValueError, match='found 120 days, expected at least 121'):
+    lookahead.prove(panel, config)
+
+
 # Planted leaks.
 
 
