@@ -30,7 +30,7 @@ def make(
       {'environment.reward': 'portfolio'}.
 
   Raises:
-    ValueError: naming the argument or the setting.
+    ValueError: an argument or a setting is invalid; the error names it.
   """
   if split not in _SPLITS:
     raise ValueError(

@@ -60,8 +60,10 @@ def of_program(name: str, preset: str = '') -> str:
   """Describes a program, its flags and settings.
 
   Args:
-    name: one of `COMMANDS`; for other programs only flags are shown.
-    preset: the preset whose settings are shown; the default if unknown.
+    name: one of `COMMANDS`, or '' for any other program, of which only the
+      flags are shown.
+    preset: the preset whose settings are shown; the default preset if it is
+      empty or unknown.
   """
   parts, by_module = [], flags.FLAGS.flags_by_module_dict()
   own, shared = [], by_module.get(_SHARED, [])

@@ -109,7 +109,7 @@ class Days:
     except (ValueError, re.error) as error:
       raise DataError(
         f"date_format: found '{shown(self.format)}', expected day, month and "
-        'year, as dd/mm/yyyy or %d/%m/%Y'
+        'year in any order, such as dd/mm/yyyy or %d %b %Y'
       ) from error
     try:
       if self.zone:

@@ -234,7 +234,9 @@ def _values(frame: Frame, dates: np.ndarray) -> np.ndarray:
       if len(numbers):
         values[row, column] = numbers
   if np.isnan(values).all():
-    raise DataError('found no number in any cell, expected nine in each')
+    raise DataError(
+      'found no number in any cell, expected nine numbers in at least one'
+    )
   large = np.abs(values) > _LARGEST  # NaN is not
   if large.any():
     row, column, feature = (int(i) for i in np.argwhere(large)[0])
@@ -279,7 +281,9 @@ def _split(text: str) -> list[float]:
   if text in _MISSING:
     return []
   if text[0] != '[' or text[-1] != ']':
-    raise DataError(f'found {what(text)}, expected nine numbers in brackets')
+    raise DataError(
+      f'found {what(text)}, expected nine numbers in square brackets'
+    )
   inner = text[1:-1].strip()
   parts = inner.split(',') if ',' in inner else inner.split()
   return [_parsed(part.strip()) for part in parts]

@@ -219,7 +219,7 @@ def _cells(
       case {'values': note, 'mgr_locs': where}:
         pass
       case _:
-        raise ValueError(f'{what(block)}, expected a block of columns')
+        raise ValueError(f'found {what(block)}, expected a block of columns')
     places = _places(where, len(names))
     if not missing[places].all() or len(set(places)) != len(places):
       raise ValueError('found a column in two blocks, expected each in one')

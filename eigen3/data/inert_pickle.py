@@ -119,8 +119,8 @@ class _Machine:
       # Hashing a key of another type may never end.
       if type(target) is not dict or type(key) is not str:
         raise ValueError(
-          f'found the key {what(key)} for {what(target)}, expected a text key '
-          'for a dict'
+          f'found {what(key)} as a key of {what(target)}, expected a string as '
+          'a key of a dict'
         )
       target[key] = value
 

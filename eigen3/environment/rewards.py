@@ -192,9 +192,10 @@ def _excess_of_nothing(environment: 'TradingEnvironment', day: Array) -> Array:
 def _mean_trades(environment: 'TradingEnvironment') -> Array:
   """Returns the growth factor of each day's mean trade before costs, [T].
 
-  The trades have the widest target. With `market_timing`, days on which nothing
-  could be bought have `_NO_TRADE`. Without it, every day has the mean over all
-  days on which an episode can act and something could be bought.
+  The trades have the highest sale target. With `market_timing`, the value is
+  `_NO_TRADE` on days on which nothing could be bought. Without it, the value of
+  every day is the mean over all days on which an episode can act and something
+  could be bought.
   """
   rules, table = environment.rules, environment.prices
   widest = jnp.asarray(rules.max_sale_target, table.dtype)

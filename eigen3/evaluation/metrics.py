@@ -137,7 +137,10 @@ def _trading(backtest: Backtest) -> dict[str, float]:
 
 
 def _exits(trades: pd.DataFrame) -> dict[str, float]:
-  """Returns shares by exit reason; NaN without trades or reasons."""
+  """Returns the fraction of trades that ended for each exit reason.
+
+  NaN without trades or reasons.
+  """
   reasons = trades.get('reason', pd.Series(dtype=str))
   return {
     f'exits_{reason.name.lower()}': _mean(reasons == reason.name.lower())

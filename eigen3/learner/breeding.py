@@ -120,8 +120,9 @@ class Breeding:
   def begin(self, agents: Any, key: PRNGKey) -> tuple[Any, Any]:
     """Returns initial agents, and the strategy's state.
 
-    With `common_start`, or a strategy that samples, members are made from the
-    first agent.
+    With `common_start` all agents, learners too, begin as copies of the first
+    one. With it, or if the strategy samples, the strategy then varies the first
+    agent to make the members.
 
     Args:
       agents: newly initialised, P members and R learners, leaves [P + R, ...].

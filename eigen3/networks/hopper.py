@@ -72,7 +72,7 @@ def forward(
 ) -> tuple[Array, Array | None]:
   """Runs the forward loop; see `lstm_cell.Loops`.
 
-  If it keeps cells, `emitted` must be all days.
+  With `keeps_cells`, `emitted` must equal the number of days.
   """
   directions, days, rows, _ = projected.shape
   assert not keeps_cells or emitted == days

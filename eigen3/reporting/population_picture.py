@@ -95,9 +95,10 @@ def draw_population(
 def elements(
   members: pd.DataFrame, generations: pd.DataFrame, unit: str
 ) -> dict[str, str]:
-  """Returns each panel for a page, as SVG by name.
+  """Returns the panels that a page shows, as SVG by name.
 
-  Hyperparameters that never change are left out. Arguments and errors are those
+  `seconds` and `replay` are left out, as are hyperparameters that never change.
+  Arguments and errors are those
   of `draw_population`.
   """
   generations = generations.reindex(

@@ -106,9 +106,10 @@ def _recorded() -> dict[str, Any] | None:
     )
     found['groups'], found['machine']['processor']
   except (ValueError, KeyError, TypeError) as error:
+    reason = f'no {error}' if isinstance(error, KeyError) else error
     raise ValueError(
-      f'--against: found {options.AGAINST.value}, expected a JSON file that a '
-      f'benchmark wrote ({error})'
+      f'--against: found {options.AGAINST.value} ({reason}), expected a JSON '
+      'file that a benchmark wrote'
     ) from error
   return found
 

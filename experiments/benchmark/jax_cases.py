@@ -61,7 +61,10 @@ def compiled(
 
 
 def compiled_jit(jitted: Any, arguments: tuple[Any, ...]) -> Program:
-  """Compiles a jitted function; later calls of it need not compile again."""
+  """Compiles a jitted function for `arguments`, and times the compilation.
+
+  Later calls of `jitted` itself need not compile again.
+  """
   start = time.perf_counter()
   program = jitted.lower(*arguments).compile()
   seconds = time.perf_counter() - start

@@ -18,16 +18,16 @@ Summary = dict[str, Any]
 
 
 def compare(group: Group, measurements: Sequence[Measurement]) -> Summary:
-  """Summarises a group as JSON.
+  """Summarises a group as a dict that can be written as JSON.
 
   Args:
     group: to summarise.
     measurements: of its cases.
 
   Returns:
-    `name`, `note`, `reference`, `unit`, `axis`, `cases` and, if something
-    grows, `growth`. A case's numbers are in seconds and bytes; unavailable ones
-    are None.
+    `name`, `note`, `reference`, `unit`, `axis`, `cases` and, if the group has
+    an axis and a reference, `growth`. Times are in seconds and memory in bytes;
+    what was not measured is None.
   """
   by_name = {each.case.name: each for each in measurements}
   reference = by_name.get(group.reference)

@@ -22,11 +22,11 @@ _PAID_LATER = (
 )
 
 # Settings that were tried as the default of `small`.
-_TRIED = {
-  'numbers': 'networks.context_numbers=4',
-  'penalty': 'agent.action_penalty=0.1',
-  'sharing': 'networks.shared_extractor=all',
-}
+_TRIED = (
+  'networks.context_numbers=4',
+  'agent.action_penalty=0.1',
+  'networks.shared_extractor=all',
+)
 
 PRESETS = many_runs.PRESETS
 # Settings that --help shows.
@@ -47,7 +47,6 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   goals.half_width = 0.04  # of the interval if there is no signal
   config.primary = primary.get_section(preset)
   config.cells = _rungs()
-  config.cells.update(_tried_alone())
   config.cells.update(_excess())
   config.cells.update(_patience(preset))
   config.cells.update(_populations(preset))
@@ -70,27 +69,10 @@ def _rungs() -> config_dict.ConfigDict:
     ranker, tried = f'{market}_ranker', f'{market}_tried'
     cells[market] = _cell('td3', market, goal=goal, beside=(ranker, tried))
     cells[ranker] = _cell('ranker', market)
-    cells[tried] = _cell('td3', market, (*_TRIED.values(),))
+    cells[tried] = _cell('td3', market, _TRIED)
   cells.drift_rl = _cell(
     'td3', 'drift', (), 'share_of_momentum_by_account', ('drift',), variant='rl'
   )
-  return cells
-
-
-def _tried_alone() -> config_dict.ConfigDict:
-  """Returns the default, and cells with one of the settings that were tried.
-
-  Numbers of the context columns help critics to find the one that matters; the
-  action penalty recovers a policy that stopped buying; sharing saves time.
-  """
-  cells = config_dict.ConfigDict()
-  for market in ('drift', 'leading'):
-    default = f'{market}_default'
-    cells[default] = _cell('td3', market, seeds='exploratory')
-    for name, change in _TRIED.items():
-      cells[f'{market}_with_{name}'] = _cell(
-        'td3', market, (change,), beside=(default,), seeds='exploratory'
-      )
   return cells
 
 
@@ -101,6 +83,7 @@ def _excess() -> config_dict.ConfigDict:
   is nothing to learn; with it, as much as with the reward `entry`.
   """
   cells = config_dict.ConfigDict()
+  cells.leading_default = _cell('td3', 'leading', seeds='exploratory')
   changes: tuple[str, ...] = ('environment.reward=entry_excess',)
   for name in ('leading_excess', 'leading_excess_timing'):
     cells[name] = _cell(
@@ -148,6 +131,7 @@ def _ablations() -> config_dict.ConfigDict:
   They are exploratory. Rewards of the account are in `_ablations_of_rl`.
   """
   cells = config_dict.ConfigDict()
+  cells.drift_default = _cell('td3', 'drift', seeds='exploratory')
   wide = ('data.synthetic.num_stocks=108', 'data.synthetic.num_columns=112')
   cells.drift_108 = _ablation(
     *wide, goal='share_of_momentum', beside=('drift_108_ranker',)

@@ -80,7 +80,10 @@ def _judge(
 
 
 def _limit_of(t: np.ndarray) -> float:
-  """Returns the limit from t of copies without a signal; NaN without any."""
+  """Returns the limit of t, estimated from copies without a signal.
+
+  NaN if there are no such copies.
+  """
   if not len(t):
     return float('nan')
   # By chance t of a few copies may spread less, but the true spread is over 1.

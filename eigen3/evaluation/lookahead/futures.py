@@ -107,7 +107,7 @@ def scramble_source(
 def _other_prices(
   rng: np.random.Generator, known: np.ndarray, num_days: int
 ) -> np.ndarray:
-  """Draws prices [num_days, C, 4] that follow the `known` [day + 1, C, 4]."""
+  """Draws prices [num_days, C, 4] that continue the `known` [K, C, 4]."""
   close = np.where(np.isfinite(known[..., 3]), known[..., 3], 0.0)
   latest = np.where(close > 0, np.arange(len(close))[:, None], 0).max(axis=0)
   start = close[latest, np.arange(close.shape[1])]
