@@ -28,11 +28,12 @@ def outcomes(
   Args:
     config: all settings.
     panel: the market.
-    split: (start, stop); trades that settle later have no outcome.
+    split: (start, stop). Trades of days less than the longest possible trade
+      before stop have no outcome, even if they would close before it.
     days: S successive days of the split, int [S].
 
   Returns:
-    float32 [S, N], in %, NaN if unknown; see `ranker.labels_of`.
+    float32 [S, N], net returns in %, NaN if unknown; see `ranker.Labels`.
   """
   labels = ranker.labels_of(wiring.make_environment(config, panel, split))
   found = np.full((len(days), panel.num_investable), np.nan, np.float32)

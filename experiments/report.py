@@ -54,7 +54,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _check_alike(runs: Sequence[SavedRun]) -> None:
-  """Raises a ValueError if settings but the seed differ, or if seeds repeat."""
+  """Raises ValueError if settings but the seed differ, or if seeds repeat."""
   first, seeds = runs[0], [run.config.seed for run in runs]
   for run in runs[1:]:
     # Runs that differ only in the seed share their experiment.

@@ -51,7 +51,9 @@ def runs(workdir: str) -> Iterator[tuple[int | None, pathlib.Path]]:
 
 
 def settle(config: ml_collections.ConfigDict, seed: int | None) -> None:
-  """Writes a seed that `runs` yielded into `config`; None changes nothing.
+  """Sets `config.seed` to a seed from `runs`; None changes nothing.
+
+  With --vary_market it sets the embedded market's seed, too.
 
   Raises:
     ValueError: if --vary_market is given and the panel is a file.

@@ -1,8 +1,8 @@
 """Finds defects in the rows of one ticker by fixed rules.
 
 The thresholds were set by hand on two public sets of S&P 500 stocks, 2.4 and
-0.6 million rows. The 16 bad ticks and 7 splits found there look like data
-errors, as far as prices alone show. Of the 48 unexplained moves many are
+0.6 million rows. Judging by prices alone, the 16 bad ticks and 7 unadjusted
+splits found there look like data errors. Of the 48 unexplained moves many are
 spin-offs that were not adjusted for, and some are the oil crash of March 2020.
 """
 

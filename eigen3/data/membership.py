@@ -125,8 +125,8 @@ def read_universe(path: str | os.PathLike) -> Universe:
     intervals.setdefault(ticker, []).append(interval)
   if not intervals:
     raise DataError(
-      f'{path}: found no row below the header, expected ticker, start_date, '
-      'end_date'
+      f'{path}: found no row below the header, expected at least one of '
+      f'{", ".join(_HEADER)}'
     )
   return Universe({k: tuple(v) for k, v in intervals.items()}, content)
 

@@ -79,8 +79,8 @@ def read_context(text: str, written: Days = AS_WRITTEN) -> tuple[Series, ...]:
   lag = given.get('lag', '0')
   if not re.fullmatch(r'\d{1,4}', lag) or int(lag) > _LONGEST_LAG:
     raise DataError(
-      f"context {shown(text, 120)}: found lag '{shown(lag)}', expected 0 to "
-      f'{_LONGEST_LAG} days'
+      f"context {shown(text, 120)}: found lag '{shown(lag)}', expected a whole "
+      f'number of days from 0 to {_LONGEST_LAG}'
     )
   return read_series(path, int(lag), given.get('name', ''), written)
 

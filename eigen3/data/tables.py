@@ -246,7 +246,9 @@ def _gathered(
     for index in column.cells.wrong[:1]:
       found = column.cells.found(index)
       raise Refused(
-        f"found '{found}', expected a symbol", int(rows[index]), column.name
+        f"found '{found}', expected a symbol of {cells.SYMBOL}",
+        int(rows[index]),
+        column.name,
       )
   return Table(
     day=columns[choice.day],

@@ -143,11 +143,11 @@ def _entry_excess(environment, state, next_state, extras) -> Array:
   If an unused entry paid 0, costs would cancel in the difference, and some
   stock would be worth buying every day: some trades beat the mean even when all
   of them lose. So an unused entry pays minus the net return of a mean trade
-  with the widest target. With `market_timing` this mean is that of the same
-  day; at the widest target, rewards of any two actions then differ by as much
+  with the highest target. With `market_timing` this mean is that of the same
+  day; at the highest target, rewards of any two actions then differ by as much
   as under `entry`. Without it, the mean is over all days, so that the reward
   does not favour buying on some days over others. In both cases the advantage
-  of buying with the widest target over not buying, summed over all days, is
+  of buying with the highest target over not buying, summed over all days, is
   the same as under `entry`.
 
   A sale target is judged by its effect on the stock relative to its effect on
@@ -198,11 +198,11 @@ def _mean_trades(environment: 'TradingEnvironment') -> Array:
   could be bought.
   """
   rules, table = environment.rules, environment.prices
-  widest = jnp.asarray(rules.max_sale_target, table.dtype)
+  highest = jnp.asarray(rules.max_sale_target, table.dtype)
   days = jnp.arange(len(table), dtype=jnp.int32)
   free = environment.at_cost(0.0)
   means, counts = jax.lax.map(
-    lambda day: outcomes.mean_of_target(free, day, widest), days
+    lambda day: outcomes.mean_of_target(free, day, highest), days
   )
   growth = 1 + means / 100
   if not rules.market_timing:

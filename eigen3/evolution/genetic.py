@@ -113,7 +113,10 @@ class _Genetic:
   def tell(
     self, state: GeneticState, genomes: Genome, fitness: Array, progress: Array
   ) -> GeneticState:
-    """Records fitness [P] and the score [], and advances the schedule."""
+    """Records `fitness` [P] and the champion's score, `progress` [].
+
+    Also advances the mutation schedule.
+    """
     assert_population(genomes, self._population_size)
     chex.assert_shape(fitness, (self._population_size,))
     chex.assert_shape(progress, ())

@@ -201,7 +201,9 @@ def read_about(workdir: os.PathLike | str) -> Mapping[str, Any]:
   path = pathlib.Path(workdir) / _ABOUT
   about = _read_settings(path)
   if not isinstance(about.get('data'), dict):
-    raise ValueError(f"{path}: found no 'data', expected the run's data")
+    raise ValueError(
+      f"{path}: found no object 'data', expected one about the run's data"
+    )
   return about
 
 

@@ -1,7 +1,7 @@
 """Settings of sweeps: the base settings, the search space and the objective.
 
-A preset is PROGRAM/PRESET, such as td3/small or erl/smoke+eigen2; without a
-program, td3 is meant.
+A sweep's preset names a program and one of its presets: td3/small or
+erl/smoke+eigen2, for example. The program is td3 if none is given.
 """
 
 import ml_collections

@@ -26,14 +26,14 @@ def make(
   Args:
     trials: of the sweep.
     space: the search space of the sweep.
-    seeds: of every setting.
+    seeds: the seeds that each trial is run with.
 
   Returns:
     A row for each trial: `number`; `state`; its parameters by field;
-    `objective`, the mean over its seeds, or for an unfinished trial its last
-    value; `steps` of all its runs together; `objective_seed<s>` of each seed
-    and `best_step_seed<s>`, the first step that reached it; `seconds` of
-    training; `folder`; and the `reason` of a stop or failure. Unknown values
+    `objective`, the mean of its seeds' best values, or for an unfinished trial
+    its last value; `steps` of all its runs together; `objective_seed<s>` of
+    each seed and `best_step_seed<s>`, the first step that reached it; `seconds`
+    of training; `folder`; and the `reason` of a stop or failure. Unknown values
     are empty.
   """
   rows = [_row(trial, space, seeds) for trial in trials]

@@ -1,4 +1,4 @@
-"""Makes other futures of a panel, as different from its own as possible."""
+"""Replaces a panel's data after a given day by very different random data."""
 
 import dataclasses
 from typing import Any
