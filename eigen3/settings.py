@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 _MOST_WHOLE = 2**31 - 1
 _LEAST_FLOAT, _MOST_FLOAT = 1.1754944e-38, 3.4028235e38
 _MOST_SEED = 2**32 - 1
+_MOST_SIZE = 8192
 # The value of a setting that is chosen to fit the machine; see eigen3.sizes.
 AUTO = 'auto'
 
@@ -64,8 +65,14 @@ def _number(value: Any) -> str:
   return 'a finite number' if abs(float(value)) > _MOST_FLOAT else ''
 
 
+def _positive(value: Any) -> str:
+  if not _number(value) and 0 < value < _LEAST_FLOAT:
+    return 'a number that float32 does not round to 0'
+  return _number(value)
+
+
 def _text(value: Any) -> str:
-  return '' if isinstance(value, str) else 'a text'
+  return '' if isinstance(value, str) else 'a string'
 
 
 def _tuple(value: Any) -> str:
@@ -86,10 +93,10 @@ def number(holds: Callable[[Any], bool], words: str) -> Expected:
 
 AT_LEAST_ONE = whole(1)
 COUNT = whole(0)
-SIZE = whole(1, 8192)  # of a layer
+SIZE = whole(1, _MOST_SIZE)  # of a layer
 FACTOR = number(lambda x: x >= 1, 'at least 1')
 NOT_NEGATIVE = number(lambda x: x >= 0, 'at least 0')
-POSITIVE = number(lambda x: x >= _LEAST_FLOAT, 'a positive number')
+POSITIVE = Expected(lambda x: x >= _LEAST_FLOAT, 'above 0', _positive)
 SHARE = number(lambda x: 0 <= x <= 1, 'at least 0 and at most 1')
 DROPOUT = number(lambda x: 0 <= x < 1, 'at least 0 and below 1')
 SWITCH = Expected(lambda x: isinstance(x, bool), 'True or False')
@@ -101,7 +108,7 @@ SEED = Expected(
 )
 SEEDS = Expected(
   lambda x: all(map(SEED.meets, x)) and len(set(x)) == len(x) > 0,
-  f'one or more whole numbers that differ, each of 0 to {_MOST_SEED}',
+  f'one or more different whole numbers from 0 to {_MOST_SEED}',
   _tuple,
 )
 
@@ -110,12 +117,12 @@ def one_of(*choices: str) -> Expected:
   """Expects one of the given words."""
   return Expected(
     lambda x: isinstance(x, str) and x in choices,
-    f'one of {", ".join(choices)}',
+    f'one of {", ".join(choice or repr(choice) for choice in choices)}',
   )
 
 
 def or_auto(expected: Expected) -> Expected:
-  """Expects what `expected` allows, or the text 'auto'."""
+  """Expects what `expected` allows, or the string 'auto'."""
 
   def is_auto(value: Any) -> bool:
     return isinstance(value, str) and value == AUTO
@@ -143,7 +150,7 @@ def several(
 
 def sizes(count: int | None = None) -> Expected:
   """Expects `count` sizes of layers, by default one or more."""
-  words = f'{count or "one or more"} sizes of at least 1'
+  words = f'{count or "one or more"} whole numbers from 1 to {_MOST_SIZE}'
   return several(SIZE, words, count, 1)
 
 

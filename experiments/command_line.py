@@ -277,7 +277,7 @@ def check_program(
     raise ValueError(
       f'{where}: found settings {"with" if has else "without"} {name}, '
       'expected settings of this program, which have '
-      f'{"none" if has else "it"}'
+      f'{"no " if has else ""}{name}'
     )
 
 

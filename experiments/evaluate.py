@@ -249,7 +249,7 @@ def _check_alike(runs: list[SavedRun]) -> None:
           run.config.environment[name] == value,
           f'{run.name}: environment.{name}',
           run.config.environment[name],
-          f'{value}, as in {first.name}',
+          f'{value!r}, as in {first.name}',
         )
 
 
@@ -261,18 +261,19 @@ def _pairs(
     return []
   sides = []
   for flag, names in (('--runs', named), ('--against', others)):
-    seeds = {run.config.seed: run.name for run in runs if run.name in names}
+    chosen = [run for run in runs if run.name in names]
+    seeds = {run.config.seed: run.name for run in chosen}
     settings.require(
       len(seeds) == len(names) and len(seeds) > 1,
-      flag,
-      f'{len(names)} runs of {len(seeds)} seeds',
-      'at least two runs with different seeds, to form pairs',
+      f'{flag}: seeds',
+      [run.config.seed for run in chosen],
+      'two or more different ones, to form pairs',
     )
     sides.append(seeds)
   settings.require(
     sides[0].keys() == sides[1].keys(),
-    '--against',
-    f'seeds {sorted(sides[1])}',
+    '--against: seeds',
+    sorted(sides[1]),
     f'those of --runs, {sorted(sides[0])}',
   )
   return [(sides[0][seed], sides[1][seed]) for seed in sorted(sides[0])]

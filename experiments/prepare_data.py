@@ -117,7 +117,7 @@ def _eigen2(path: str, repairs: Repairs) -> MarketPanel:
   except ValueError as error:
     found = ','.join(options.INVESTABLE.value)
     raise DataError(
-      f"--investable: found '{found}', expected two numbers, e.g. 8,116"
+      f"--investable: found '{found}', expected two whole numbers, e.g. 8,116"
     ) from error
   return read_eigen2(path, (first, stop))
 

@@ -46,12 +46,13 @@ def check(config: ml_collections.ConfigDict) -> None:
   """
   units = 'generations' if 'evolution' in config else 'iterations'
   wanted, most = options.PROFILE.value, config.learner[units] - 1
-  require(
-    wanted is None or 1 <= wanted <= most,
-    '--profile',
-    wanted,
-    f'1 to {most}: learner.{units} without the first, which compiles',
-  )
+  expected = f'1 to {most}: learner.{units} without the first, which compiles'
+  if most < 1:
+    expected = (
+      f'no such flag with learner.{units}={most + 1}, because the first '
+      'compiles and is not traced'
+    )
+  require(wanted is None or 1 <= wanted <= most, '--profile', wanted, expected)
 
 
 def of_flag(learner: Learner, workdir: pathlib.Path) -> 'Profile':

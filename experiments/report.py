@@ -63,8 +63,8 @@ def _check_alike(runs: Sequence[SavedRun]) -> None:
       found = run_directory.differences(before, run.config)
       name = next(name for name in found if name != 'seed')
       raise ValueError(
-        f'--run: found {name}={found[name][1]} in {run.name}, expected '
-        f'{found[name][0]} as in {first.name}, because the runs may differ '
+        f'--run: found {name}={found[name][1]!r} in {run.name}, expected '
+        f'{found[name][0]!r} as in {first.name}, because the runs may differ '
         'only in their seed'
       )
   if len(set(seeds)) < len(seeds):

@@ -251,9 +251,9 @@ def market_of(run: SavedRun, panel: MarketPanel) -> Market:
     needed += YEAR_DAYS  # scaled features need the moves of a year before
   require(
     panel.num_days >= needed,
-    '--panel',
+    '--panel: days',
     panel.num_days,
-    f'at least {needed} days, for the window and the features',
+    f'at least {needed}, for the window and the features',
   )
   return Market.from_panel(panel, names, normalisation_of(run), days)
 

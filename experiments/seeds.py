@@ -41,7 +41,7 @@ def runs(workdir: str) -> Iterator[tuple[int | None, pathlib.Path]]:
     seeds = tuple(map(int, options.SEEDS.value))
   except ValueError:
     seeds = ()
-  expected = 'distinct whole numbers of at least 0, such as 0,1,2'
+  expected = f'{SEEDS.words}, such as 0,1,2'
   require(
     SEEDS.meets(seeds), '--seeds', ','.join(options.SEEDS.value), expected
   )

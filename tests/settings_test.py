@@ -56,7 +56,14 @@ def test_what_meets_a_condition(expected, good, bad):
     (settings.SHARE, 2.0, 'at least 0 and at most 1'),
     (settings.SHARE, '1', 'a number, at least 0 and at most 1'),
     (settings.FACTOR, INFINITE, 'a finite number, at least 1'),
-    (settings.TEXT, 1, 'a text'),
+    (settings.TEXT, 1, 'a string'),
+    (settings.POSITIVE, 'x', 'a number, above 0'),
+    (
+      settings.POSITIVE,
+      1e-50,
+      'a number that float32 does not round to 0, above 0',
+    ),
+    (settings.one_of('', 'a'), 'b', "one of '', a"),
   ],
 )
 def test_what_is_wanted_instead(expected, found, words):

@@ -116,7 +116,8 @@ class Days:
         zoneinfo.ZoneInfo(self.zone)
     except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError) as error:
       raise DataError(
-        f"time_zone: found '{shown(self.zone)}', expected a zone, as Asia/Tokyo"
+        f"time_zone: found '{shown(self.zone)}', expected the name of a time "
+        'zone, such as Asia/Tokyo'
       ) from error
 
   @property
@@ -132,11 +133,12 @@ class Days:
   @property
   def expected(self) -> str:
     """Returns the expected format, for error messages."""
+    years = f'in the years {_FIRST_DAY.item().year} to {_LAST_DAY.item().year}'
     if self.format:
-      return f'a date as {self.format} or YYYY-MM-DD'
+      return f'a date as {self.format} or YYYY-MM-DD, {years}'
     return (
-      'a date as YYYY-MM-DD (other formats need --date_format=dd/mm/yyyy, '
-      'mm/dd/yyyy or another)'
+      f'a date as YYYY-MM-DD, {years} (other formats need '
+      '--date_format=dd/mm/yyyy, mm/dd/yyyy or another)'
     )
 
 

@@ -97,7 +97,7 @@ def read_eigen2(
     if not 0 <= investable[0] < investable[1] <= len(frame.columns):
       raise DataError(
         f'found {len(frame.columns)} columns and investable={investable}, '
-        'expected 0 <= first < stop <= the number of columns'
+        'expected (first, stop) with 0 <= first < stop <= the number of columns'
       )
     dates = _dates(frame.labels)
     order = _order(dates)
@@ -242,7 +242,8 @@ def _values(frame: Frame, dates: np.ndarray) -> np.ndarray:
     row, column, feature = (int(i) for i in np.argwhere(large)[0])
     raise DataError(
       f'{where(row, column)}: found {values[row, column, feature]} as '
-      f'{FEATURES[feature]}, expected at most {_LARGEST:.1e}'
+      f'{FEATURES[feature]}, expected a number of {-_LARGEST:.1e} to '
+      f'{_LARGEST:.1e}'
     )
   return values
 
@@ -256,7 +257,10 @@ def _numbers(cell: Any) -> Any:
   elif isinstance(cell, np.ndarray) and cell.ndim == 1:
     cell = cell.tolist()
   if not isinstance(cell, list | tuple):
-    raise DataError(f'found {what(cell)}, expected nine numbers')
+    raise DataError(
+      f'found {what(cell)}, expected a list or one-dimensional array of nine '
+      'numbers'
+    )
   if len(cell) not in (0, len(FEATURES)):
     raise DataError(f'found {len(cell)} numbers, expected nine or none')
   if set(map(type, cell)) <= {float}:  # most are

@@ -189,7 +189,9 @@ def _text(note: Any) -> list[str]:
 def _name(name: Any) -> str:
   if type(name) is str or (type(name) is int and abs(name) < 2**63):
     return str(name)
-  raise DataError(f'found {what(name)} as the name of a column, expected text')
+  raise DataError(
+    f'found {what(name)} as the name of a column, expected a string or integer'
+  )
 
 
 def _label(label: Any) -> Any:
@@ -324,7 +326,7 @@ def _dtype(note: Any) -> np.dtype:
     case Note('dtype', (str(code), *_), (int(), str(order), *rest)):
       pass
     case _:
-      raise ValueError(f'found {what(note)} as a dtype, expected one of NumPy')
+      raise ValueError(f'found {what(note)} as a dtype, expected a NumPy dtype')
   if order not in ('<', '>', '=', '|'):
     raise ValueError(f'byte order {what(order)}, expected one of < > = |')
   if code in ('O', 'O8'):

@@ -55,7 +55,9 @@ def eigen2_features(ohlc: np.ndarray) -> np.ndarray:
   """
   ohlc = np.asarray(ohlc, np.float64)
   if ohlc.ndim != 3 or ohlc.shape[2] != 4:
-    raise ValueError(f'ohlc: found shape {ohlc.shape}, expected (T, C, 4)')
+    raise ValueError(
+      f'ohlc: found shape {ohlc.shape}, expected (days, columns, 4)'
+    )
   has_close = ~np.isnan(ohlc[..., 3])  # [T, C]
   # A column's own rows come first, in order; the rest, without a close, last.
   order = np.argsort(~has_close, axis=0, kind='stable')

@@ -55,12 +55,22 @@ def read(
     raise DataError(f'damaged, or not a pickle ({reason})') from error
 
 
+# The types that functions in pickles of NumPy and pandas make.
+_TYPES = {
+  '_frombuffer': 'ndarray',
+  '_new_DatetimeIndex': 'DatetimeIndex',
+  '_new_Index': 'Index',
+  '_reconstruct': 'ndarray',
+  '_unpickle_timestamp': 'Timestamp',
+}
+
+
 def what(value: Any) -> str:
   """Describes any value in a few words, for error messages."""
   if isinstance(value, str):
     return repr(value if len(value) <= 60 else f'{value[:57]}...')
   if isinstance(value, Note):
-    return value.name
+    return _TYPES.get(value.name, value.name)
   if value is None or isinstance(value, float | np.generic):
     return str(value)
   return type(value).__name__
@@ -134,12 +144,12 @@ class _Machine:
     if type(module) is not str or type(name) is not str:
       raise ValueError(
         f'found {what(module)} and {what(name)} as module and name, expected '
-        'text'
+        'strings'
       )
     if module not in self._admitted.get(name, ()):
       raise DataError(
-        f'found {what(f"{module}.{name}")} in the pickle, which the data '
-        'expected there does not need; refused'
+        f'found {what(f"{module}.{name}")} in the pickle, expected only what '
+        'a table of numbers and dates needs; refused'
       )
     self.push(Note(name))
 
@@ -161,8 +171,8 @@ class _Machine:
     target = self._stack[-1]
     if type(target) is not Note or target.args is None:
       raise ValueError(
-        f'found a state set on {what(target)}, expected it set on the result '
-        'of a call'
+        f'found a state set on {what(target)}, expected the result of a call '
+        'there'
       )
     target.state = state
 

@@ -72,8 +72,8 @@ def read_table(
       )
   if not tickers:
     raise DataError(
-      f'{path}: no ticker left, all {len(refused)} are refused; the first is '
-      f'{refused[0]}'
+      f'{path}: no ticker left, all {len(refused)} symbols are refused; the '
+      f'first is {refused[0]}'
     )
   tickers.sort(key=lambda ticker: ticker.name)
   return Source(

@@ -113,9 +113,10 @@ def read_universe(path: str | os.PathLike) -> Universe:
     raise DataError(f'{path}: not a CSV ({error})') from error
   header = tuple(cell.strip().lower() for cell in lines[0]) if lines else ()
   if header != _HEADER:
+    found = ', '.join(header)[:60]
     raise DataError(
-      f'{path}: row 1: found {", ".join(header)[:60] or "nothing"}, expected '
-      f'{", ".join(_HEADER)}'
+      f"{path}: row 1: found the header '{found}', expected "
+      f"'{', '.join(_HEADER)}'"
     )
   intervals: dict[str, list[tuple[np.datetime64, np.datetime64]]] = {}
   for number, cells in enumerate(lines[1:], 2):
@@ -125,7 +126,7 @@ def read_universe(path: str | os.PathLike) -> Universe:
     intervals.setdefault(ticker, []).append(interval)
   if not intervals:
     raise DataError(
-      f'{path}: found no row below the header, expected at least one of '
+      f'{path}: found no row below the header, expected at least one, with '
       f'{", ".join(_HEADER)}'
     )
   return Universe({k: tuple(v) for k, v in intervals.items()}, content)

@@ -78,6 +78,11 @@ def _observed(panel: MarketPanel, names: tuple[str, ...]) -> np.ndarray:
 
 def _of(name: str) -> Callable[[MarketPanel], np.ndarray]:
   def feature(panel: MarketPanel) -> np.ndarray:
+    if name not in panel.feature_names:
+      raise DataError(
+        f"data.observed_features: found 'scaled_{name}', expected a panel with "
+        f"the feature '{name}', but it has {', '.join(panel.feature_names)}"
+      )
     (index,) = _indices(panel, name)
     return panel.features[..., index].astype(np.float64)
 

@@ -214,9 +214,13 @@ class MarketPanel:
       raise DataError(
         f'{path}: damaged or not a Parquet file ({reason})'
       ) from error
+    except DataError as error:
+      raise DataError(f'{path}: {error}') from error
     except (KeyError, TypeError, ValueError) as error:
-      reason = str(error).removeprefix(f'{path}: ')
-      raise DataError(f'{path}: {reason}') from error
+      reason = ' '.join(str(error).split())
+      raise DataError(
+        f'{path}: damaged or not written by MarketPanel.save ({reason})'
+      ) from error
 
   def _feature_names(self) -> tuple[str, ...]:
     if self.num_features == len(FEATURES):
@@ -246,7 +250,7 @@ class MarketPanel:
     if self.features.ndim != 3 or self.features.shape[:2] != (days, columns):
       raise DataError(
         f'panel: features has shape {self.features.shape}, '
-        f'expected ({days}, {columns}, F)'
+        f'expected ({days}, {columns}, F) for F features'
       )
     if 0 in self.features.shape:
       raise DataError(
@@ -256,8 +260,8 @@ class MarketPanel:
     first, stop = self.investable
     if not 0 <= first < stop <= columns:
       raise DataError(
-        f'panel: investable is ({first}, {stop}), expected '
-        f'0 <= first < stop <= {columns}'
+        f'panel: investable is ({first}, {stop}), expected (first, stop) with '
+        f'0 <= first < stop <= {columns}, the number of columns'
       )
     if self.members is not None and self.members.shape != (days, stop - first):
       raise DataError(
@@ -270,7 +274,8 @@ class MarketPanel:
       )
     if not 0 <= self.training_days <= days:
       raise DataError(
-        f'panel: training_days is {self.training_days}, expected 0 to {days}'
+        f'panel: training_days is {self.training_days}, expected 0 to {days}, '
+        'the number of days'
       )
 
   def _check_names(self) -> None:

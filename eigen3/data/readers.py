@@ -174,7 +174,7 @@ def read_folder(
       )
   if not tickers:
     raise DataError(
-      f'{path}: no ticker left, all {len(files)} CSV files are refused; '
+      f'{path}: no ticker left, all {len(files)} files are refused; '
       f'the first is {refused[0]}'
     )
   return Source(

@@ -32,7 +32,8 @@ def most_traded(
   first, stop = panel.investable
   if panel.volume is None:
     raise DataError(
-      'panel: found no volumes, expected some to rank stocks by dollar volume'
+      'panel: found no volumes, expected volumes, because stocks are ranked by '
+      'dollar volume'
     )
   if day < look_back:
     raise DataError(
@@ -46,10 +47,13 @@ def most_traded(
   if panel.members is not None:
     known &= panel.members[day - 1]
   if known.sum() < count:
+    members = ''
+    if panel.members is not None:
+      members = ' that are members of the universe on the last of them'
     raise DataError(
       f'panel: found {known.sum()} stocks with prices and volumes on all of '
-      f'the {look_back} days up to {panel.dates[day - 1]} that are members of '
-      f'the universe on the last of them, expected at least {count}'
+      f'the {look_back} days up to {panel.dates[day - 1]}{members}, expected '
+      f'at least {count}'
     )
   value = np.where(known, np.median(np.where(known, traded, 0.0), axis=0), -1.0)
   chosen = np.argsort(-value, kind='stable')[:count]
@@ -80,9 +84,10 @@ def narrowed(
   by_name = {panel.columns[i]: i for i in others}
   for name in context:
     if name not in by_name:
+      there = f'one of {", ".join(by_name)}' if by_name else 'none'
       raise DataError(
-        f"context: found '{name}', expected context columns: "
-        f'{", ".join(by_name)}'
+        f"context: found '{name}', expected names of the panel's context "
+        f'columns: {there}'
       )
   kept = [*(by_name[name] for name in context), *stocks]
   members = panel.members

@@ -218,7 +218,7 @@ def _series(
   known = ~np.isnan(ohlc[:, 3])
   if not known.any():
     raise Refused(
-      'found no value in any row, expected at least one',
+      'found no valid number in any row, expected at least one',
       column=numbers['close'].name,
     )
   return Series(

@@ -57,7 +57,7 @@ def open_source(
     DataError: there is no such file or folder, or no usable ticker in it.
   """
   if not os.path.exists(path):
-    raise DataError(f'{path}: no such file or folder, expected prices')
+    raise DataError(f'{path}: no such file or folder, expected one with prices')
   place = pathlib.Path(path)
   for reader in _READERS:
     if reader.matches(place):

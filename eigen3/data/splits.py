@@ -81,11 +81,19 @@ def split_days(num_days: int, config: Any, training_days: int = 0) -> Splits:
       )
     )
   if train < training_days:
+    with_embargo, lengths = '', 'these lengths'
+    if embargo:
+      with_embargo = f' with data.embargo_days {embargo}'
+      lengths = (
+        f'--validation_days={config.validation_days + 2 * embargo} and '
+        f'--holdout_days={config.holdout_days}'
+      )
     raise DataError(
       'data.validation_days and data.holdout_days: found '
-      f'{config.validation_days} and {config.holdout_days}, which leave '
-      f'{train} days for training, expected at least the {training_days} '
-      'that the panel was prepared with; prepare it again with these lengths'
+      f'{config.validation_days} and {config.holdout_days}{with_embargo}, '
+      f'which leave {train} days for training, expected at least the '
+      f'{training_days} that the panel was prepared with; prepare it again '
+      f'with {lengths}'
     )
   return Splits(
     (0, train),
@@ -121,7 +129,9 @@ def walk_forward(
   shortest = max(min_training_days, 1) + apart
   if num_days < shortest:
     raise DataError(
-      f'panel: has {num_days} days, expected at least {shortest} for one fold'
+      f'panel: has {num_days} days, expected at least {shortest} for one fold: '
+      f'{shortest - apart} for training and {apart} for validation, holdout '
+      'and the embargo before each'
     )
   folds = (num_days - shortest) // config.holdout_days + 1
   for fold in reversed(range(folds)):
@@ -152,8 +162,8 @@ def fit_normalisation(
   start, stop = train
   if not 0 <= start < stop <= len(features):
     raise DataError(
-      f'training days: found ({start}, {stop}), expected '
-      f'0 <= start < stop <= {len(features)}'
+      f'training days: found ({start}, {stop}), expected (start, stop) with '
+      f'0 <= start < stop <= {len(features)}, the days of the panel'
     )
   if stop - start < MIN_TRAINING_DAYS:
     raise DataError(

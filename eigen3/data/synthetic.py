@@ -156,9 +156,9 @@ def _check_prices(ohlc: np.ndarray, config: Any) -> None:
   least, most = np.finfo(np.float32).tiny, np.finfo(np.float32).max
   if not ((ohlc >= least) & (ohlc <= most)).all():
     raise DataError(
-      f'data.synthetic.signal: found {config.signal}, expected less: in '
-      f'{config.num_days} days (data.synthetic.num_days) prices leave the '
-      'range of float32'
+      f'data.synthetic.signal: found {config.signal}, expected a smaller '
+      f'number: in {config.num_days} days (data.synthetic.num_days) prices '
+      'leave the range of float32'
     )
 
 

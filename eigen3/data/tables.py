@@ -27,6 +27,7 @@ from eigen3.data.text_files import Layout, layout_of, plain
 _PARQUET_MAGIC = b'PAR1'
 _BLOCK_BYTES = 1 << 24
 _BATCH_ROWS = 1 << 17
+_WITH_COMMA = 'a number with a decimal comma, as the other numbers of the file'
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -230,11 +231,12 @@ def _gathered(
     raise Refused(
       'found rows that span several lines, expected a line for each row'
     )
-  expected = dict.fromkeys(places, 'a number')
+  number = 'a number' if decimal == '.' else _WITH_COMMA
+  expected = dict.fromkeys(places, number)
   expected[choice.day] = written.expected
   for key, place in choice.numbers.items():
     if _is_split(key):
-      expected[place] = 'a number, or new shares for old ones as 4:1'
+      expected[place] = f'{number}, or new shares for old ones such as 4:1'
   columns = {
     place: Column(shown(header[place]), filling[place].cells(), expected[place])
     for place in places

@@ -126,8 +126,10 @@ def layout_of(file: BinaryIO) -> Layout:
     separator = max(_SEPARATORS, key=lambda mark: len(_split(text, mark)))
     others = [_split(s[0].decode(errors='replace'), separator)
               for s in filled[1:]]  # fmt: skip
-  except (UnicodeDecodeError, csv.Error) as error:
+  except UnicodeDecodeError as error:
     raise Refused(_NO_TEXT) from error
+  except csv.Error as error:  # such as a cell that is too long
+    raise Refused(f'not a CSV ({error})') from error
   header, used = read_levels([_split(text, separator), *others[:2]])
   end = filled[used - 1].end()
   return Layout(
@@ -170,8 +172,8 @@ def _recoded(file: BinaryIO, encoding: str) -> Iterator[bytes]:
     decoder.decode(b'', final=True)
   except UnicodeError as error:
     raise Refused(
-      f'found bytes that are not {encoding.upper()} text, expected it as the '
-      'first bytes announce it'
+      f'found bytes that are not {encoding.upper()} text, expected this '
+      'encoding, because the file begins with its byte order mark'
     ) from error
 
 

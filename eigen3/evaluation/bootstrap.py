@@ -110,7 +110,7 @@ def intervals(
 
   Unlike there, `statistics` returns an array, float [N].
   """
-  values = _checked(values)
+  values = _checked('values', values)
   found = statistics(values)
   if len(values) < FEWEST_DAYS:
     return [Estimate(float(value), math.nan, math.nan) for value in found]
@@ -165,7 +165,7 @@ def paired_difference(
   Raises:
     ValueError: shapes do not fit, or a number is not finite.
   """
-  ours, theirs = _checked(ours), _checked(theirs)
+  ours, theirs = _checked('ours', ours), _checked('theirs', theirs)
   if ours.ndim != 2 or theirs.shape not in (ours.shape, ours.shape[1:]):
     raise ValueError(
       f'ours and theirs: found shapes {ours.shape} and {theirs.shape}, '
@@ -202,12 +202,12 @@ def detectable(found: PairedDifference, confidence: float = 0.95) -> float:
   return float(error * (reach + stats.norm.ppf(POWER)))
 
 
-def _checked(values: np.ndarray) -> np.ndarray:
+def _checked(name: str, values: np.ndarray) -> np.ndarray:
   values = np.asarray(values, np.float64)
   if not values.ndim or not values.size or not np.isfinite(values).all():
     raise ValueError(
-      f'values: found {described(values)}, expected at least one day, all '
-      'finite'
+      f'{name}: found {described(values)}, expected finite numbers of at '
+      'least one day'
     )
   return values
 

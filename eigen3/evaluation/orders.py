@@ -115,7 +115,9 @@ def decide(
 def _check(account: Account, stocks: tuple[str, ...]) -> None:
   """Raises an error for an invalid account; see `decide`."""
   is_money = 0 < account.equity < math.inf
-  settings.require(is_money, '--equity', account.equity, 'above 0')
+  settings.require(
+    is_money, '--equity', account.equity, 'a finite number above 0'
+  )
   settings.require(
     0 <= account.cash <= account.equity,
     '--cash',

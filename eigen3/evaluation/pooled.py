@@ -246,15 +246,19 @@ def _check_days(
     for outcome in runs:
       found = outcome.daily['date'].to_numpy()
       if not np.array_equal(found, expected):
+        row = None
+        if _span(found) == _span(expected):
+          row = int(np.argmax(found != expected))
         raise ValueError(
-          f'{name}: found the days {_span(found)}, expected those of all runs '
-          f'that are compared, {_span(expected)}'
+          f'{name}: found the days {_span(found, row)}, expected those of all '
+          f'runs that are compared, {_span(expected, row)}'
         )
 
 
-def _span(dates: np.ndarray) -> str:
-  ends = np.datetime_as_string(dates[[0, -1]], unit='D')
-  return f'{ends[0]} to {ends[1]} ({len(dates)})'
+def _span(dates: np.ndarray, row: int | None = None) -> str:
+  days = np.datetime_as_string(dates, unit='D')
+  also = '' if row is None else f', with {days[row]} as number {row + 1}'
+  return f'{days[0]} to {days[-1]} ({len(days)}){also}'
 
 
 def _plain(tree: Any) -> Any:

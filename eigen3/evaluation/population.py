@@ -183,4 +183,4 @@ def require_columns(
   found = list(table.columns)
   for column in expected:
     require(column in found, name, found, f'a column {column!r}')
-  require(len(table) > 0, name, 'no row', 'at least 1')
+  require(len(table) > 0, f'{name}: rows', len(table), 'at least 1')

@@ -182,9 +182,8 @@ def load_agent(path: str | pathlib.Path) -> Eigen2Agent:
   """
   path = pathlib.Path(path)
   if not path.is_file():
-    raise ValueError(
-      f'{path}: found no such file, expected an Eigen2 checkpoint'
-    )
+    found = 'a folder' if path.is_dir() else 'no such file'
+    raise ValueError(f'{path}: found {found}, expected an Eigen2 checkpoint')
   torch = _torch(path, 'reading')
   try:
     with warnings.catch_warnings(action='ignore'):  # the error says enough

@@ -37,6 +37,7 @@ from eigen3.learner.population_state import (
 from eigen3.networks import Networks
 from eigen3.types import Array, PRNGKey
 
+_ONE_GROUP = 'with --cpu_devices=1 there is one group'
 _LEARNER = {
   'generations': settings.AT_LEAST_ONE,
   'fitness_slices': settings.AT_LEAST_ONE,
@@ -539,15 +540,21 @@ def _check(
     'learn',
   )
   parts = parallel.agents_at_once(mesh)
-  groups = [config.evolution.population_size + config.evolution.learners]
-  if not config.evolution.members_learn:
-    groups.append(config.evolution.learners)
+  learners = config.evolution.learners
+  about = (
+    f'a multiple of {parts}, the number of groups of '
+    'evolution.devices_per_agent devices'
+  )
   settings.require(
-    all(group % parts == 0 for group in groups),
+    config.evolution.members_learn or learners % parts == 0,
+    'evolution.learners',
+    learners,
+    f'{about}, if evolution.members_learn is False; {_ONE_GROUP}',
+  )
+  settings.require(
+    (config.evolution.population_size + learners) % parts == 0,
     'evolution.population_size',
     config.evolution.population_size,
-    f'a number whose sum with evolution.learners, {config.evolution.learners}, '
-    f'is a multiple of {parts}, the groups of evolution.devices_per_agent '
-    'devices (as evolution.learners must be if evolution.members_learn is '
-    'False); with --cpu_devices=1 there is one group',
+    f'a number whose sum with evolution.learners, {learners}, is {about}; '
+    f'{_ONE_GROUP}',
   )

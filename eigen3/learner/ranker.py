@@ -201,12 +201,12 @@ class Ranker:
     self._chunk = sizes.of_acting(config.agent.acting_chunk)
     self._column_gain = config.networks.column_gain
     known = np.asarray(self._training.returns)[np.asarray(self._training.known)]
-    settings.require(
-      len(known) > 1 and known.std() > 0,
-      'training days',
-      f'{len(known)} trades with {len(np.unique(known))} different returns',
-      'at least 2 different returns to learn from',
-    )
+    if len(known) < 2 or not known.std() > 0:
+      raise ValueError(
+        f'training days: found {len(known)} trades with '
+        f'{len(np.unique(known))} different returns, expected at least 2 '
+        'different returns to learn from'
+      )
     self._scale = float(known.std())
     self._optimiser = optax.adamw(
       self._config.learning_rate, weight_decay=self._config.weight_decay

@@ -274,10 +274,13 @@ def _window_and_account(
   """Splits a network's input into window and account, and checks both."""
   window, account = x, None
   if spec.observes_account:
+    found = type(x).__name__
+    if isinstance(x, tuple):
+      found += f' of {", ".join(type(part).__name__ for part in x)}'
     settings.require(
       isinstance(x, tuple) and len(x) == 2 and isinstance(x[1], Account),
       'input of the networks',
-      type(x).__name__,
+      found,
       'a pair (window, Account), because environment.observe_account is True',
     )
     window, account = x
@@ -288,8 +291,9 @@ def _window_and_account(
 def _check_window(window: Array, spec: EnvironmentSpec) -> None:
   if window.ndim != 4 or window.shape[2] < spec.investable[1]:
     raise ValueError(
-      f'window: found shape {window.shape}, expected [B, D, C, F] with at '
-      f'least the {spec.investable[1]} columns that hold investable stocks'
+      f'window: found shape {window.shape}, expected (batch, days, columns, '
+      f'features) with at least {spec.investable[1]} columns, up to the last '
+      'investable one'
     )
   settings.require(
     window.shape[3] == spec.num_features,

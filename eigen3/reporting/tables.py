@@ -92,7 +92,8 @@ def best_members(members: pd.DataFrame, generation: int, count: int = 5) -> str:
   population.require_columns('members', members, population.MEMBER_COLUMNS)
   chosen = members[members['generation'] == generation]
   found = f'{members["generation"].min()} to {members["generation"].max()}'
-  require(len(chosen) > 0, 'generation', generation, f'one of members, {found}')
+  expected = f'one of those in members, {found}'
+  require(len(chosen) > 0, 'generation', generation, expected)
   best = population.best_first(chosen, 'validation', 'fitness').head(count)
   best = best.assign(parent=best['parent'].where(best['parent'] >= 0))
   table = pd.DataFrame(

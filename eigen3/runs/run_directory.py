@@ -160,7 +160,9 @@ def read_config(workdir: os.PathLike | str) -> Mapping[str, Any]:
   """
   workdir = pathlib.Path(workdir)
   if not holds_run(workdir):
-    raise ValueError(f'{workdir}: found no run in this folder, expected one')
+    raise ValueError(
+      f'{workdir}: found no run here, expected the folder of one'
+    )
   return _read_settings(workdir / 'config.json')
 
 
@@ -200,10 +202,11 @@ def read_about(workdir: os.PathLike | str) -> Mapping[str, Any]:
   """
   path = pathlib.Path(workdir) / _ABOUT
   about = _read_settings(path)
-  if not isinstance(about.get('data'), dict):
+  if 'data' not in about:
     raise ValueError(
-      f"{path}: found no object 'data', expected one about the run's data"
+      f"{path}: found no 'data', expected a JSON object about the run's data"
     )
+  _object(path, about, 'data')
   return about
 
 
@@ -256,8 +259,8 @@ def check_same(
   for name, (past, present) in found.items():
     if name not in _MAY_CHANGE:
       raise ValueError(
-        f'--config.{name}: found {present}, expected {past}, with which the '
-        f'run in {workdir} began'
+        f'--config.{name}: found {present!r}, expected {past!r}, with which '
+        f'the run in {workdir} began'
       )
 
 
@@ -292,8 +295,8 @@ def _read_settings(path: pathlib.Path) -> Mapping[str, Any]:
     ) from error
   if not isinstance(found, dict):
     raise ValueError(
-      f'{path}: found {type(found).__name__}, expected an object, as the run '
-      'wrote it'
+      f'{path}: found {type(found).__name__}, expected a JSON object, as the '
+      'run wrote it'
     )
   if isinstance(found.get('networks'), dict):
     found['networks'].pop('spec', None)  # no longer read
@@ -303,10 +306,17 @@ def _read_settings(path: pathlib.Path) -> Mapping[str, Any]:
 def _read_part(workdir: os.PathLike | str, name: str) -> Mapping[str, Any]:
   """Returns a JSON object of `run.json` by its name; {} if it is missing."""
   path = pathlib.Path(workdir) / _ABOUT
-  found = _read_settings(path).get(name, {})
+  return _object(path, _read_settings(path), name)
+
+
+def _object(
+  path: pathlib.Path, parts: Mapping[str, Any], name: str
+) -> Mapping[str, Any]:
+  found = parts.get(name, {})
   if not isinstance(found, dict):
     raise ValueError(
-      f'{path}: found {type(found).__name__} in {name!r}, expected an object'
+      f'{path}: found {type(found).__name__} in {name!r}, expected a JSON '
+      'object'
     )
   return found
 

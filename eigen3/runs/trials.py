@@ -126,6 +126,6 @@ def _days_of(workdir: pathlib.Path) -> dict[str, Any]:
     return {'data': about['hash'], **{name: settings[name] for name in _SPLIT}}
   except (OSError, ValueError, KeyError, TypeError) as error:
     raise ValueError(
-      f'{workdir / "run.json"}: found no run that describes its data '
-      f'({error!r}), expected one'
+      f'{workdir}: found no readable description of its data and splits '
+      f'({error!r}), expected config.json and run.json as the run wrote them'
     ) from error

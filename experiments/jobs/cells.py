@@ -24,7 +24,7 @@ CHANGES = settings.several(
   settings.Expected(
     lambda x: isinstance(x, str) and '=' in x.strip('='), 'FIELD=VALUE'
   ),
-  'texts FIELD=VALUE',
+  'strings FIELD=VALUE',
 )
 # Errors of an unknown field or an invalid value.
 _WRONG = (AttributeError, KeyError, SyntaxError, TypeError, ValueError)

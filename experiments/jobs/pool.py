@@ -129,7 +129,7 @@ class _Cells:
     if all(key in open_keys for key in lacking):
       return not lacking
     self._left.remove(task)
-    reason = 'a run that it begins with is not done'
+    reason = 'a run that has to come first is not done'
     task.run.parent.mkdir(parents=True, exist_ok=True)
     _note_of(task.run).write_text(reason, encoding='utf-8')
     self._report()

@@ -50,7 +50,7 @@ def enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
     cell = workdir / RUNS / rest.partition('.')[0]
     if section == 'cells' and not cell.exists():
       continue  # nothing of it has been run
-    wanted = f'{past}, with which the runs in {workdir} began'
+    wanted = f'{past!r}, with which the runs in {workdir} began'
     if section == 'seeds':
       if {*past} <= {*present}:
         continue
@@ -61,10 +61,10 @@ def enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
       is_new = past is None and (section == 'goals' or section not in before)
       if is_new or not (workdir / RESULTS).exists():
         continue
-      wanted = f'{past}, by which {workdir / RESULTS} was judged'
+      wanted = f'{past!r}, by which {workdir / RESULTS} was judged'
     elif section in _MAY_CHANGE:
       continue
-    raise ValueError(f'--config.{name}: found {present}, expected {wanted}')
+    raise ValueError(f'--config.{name}: found {present!r}, expected {wanted}')
 
 
 def keep(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:

@@ -183,7 +183,9 @@ def failure_of(status: int, log: pathlib.Path) -> str:
   last = lines[-1].removeprefix('error: ') if lines else 'wrote nothing'
   if status > 0:
     return last
-  hint = ', mostly a full memory' if status == -signal.SIGKILL else ''
+  hint = (
+    ', usually because memory was full' if status == -signal.SIGKILL else ''
+  )
   return f'ended by {signal.Signals(-status).name}{hint}; {last}'
 
 

@@ -138,7 +138,8 @@ def _seeds(config: ml_collections.ConfigDict) -> Expected:
       and 2 <= len(x) <= _MOST_SEEDS
       and not {*x} & {*config.seeds}
     ),
-    f'2 to {_MOST_SEEDS} seeds that differ, none of {config.seeds}',
+    f'2 to {_MOST_SEEDS} different whole numbers of at least 0, none of them '
+    f'in seeds, {config.seeds}',
   )
 
 

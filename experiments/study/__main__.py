@@ -57,7 +57,7 @@ _FREE = ('panel', 'years', 'jobs', 'seed', 'repeats')
 _YEAR = AT_LEAST_ONE
 _YEARS = Expected(
   lambda x: all(map(_YEAR.meets, x)) and len(set(x)) == len(x) > 0,
-  'one or more years that differ',
+  'one or more different years (whole numbers)',
   lambda x: '' if isinstance(x, tuple) else 'a tuple',
 )
 # A copy without a signal is judged by the others of its kind, see `planted`.

@@ -139,7 +139,8 @@ def _range(
     (0 if is_log else -math.inf) < low < high < math.inf,
     name,
     tried,
-    'a low below the high' + (', above 0 for the logarithm' if is_log else ''),
+    'finite bounds, the first below the second'
+    + (' and above 0 for the logarithm' if is_log else ''),
   )
   if len(tried) == 4:
     require(

@@ -165,7 +165,7 @@ def test_the_order_of_a_block_in_memory_is_heeded(tmp_path):
   numbers[1, 3] = 7.0
   table = pd.DataFrame(numbers, dates, list('ABCD'), copy=False)
   assert error_of(written(tmp_path / 'data.pkl', table)) == (
-    "row 2020-01-02, column 'D': found 7.0, expected nine numbers"
+    f"row 2020-01-02, column 'D': found 7.0, {NINE_IN_A_LIST}"
   )
 
 
@@ -208,6 +208,8 @@ def test_ways_to_be_nine_numbers(tmp_path, cell):
 OTHER_VALUE = (
   'among nine numbers, expected a float, an integer below 2**63 or NaN'
 )
+NINE_IN_A_LIST = 'expected a list or one-dimensional array of nine numbers'
+NOT_LARGE = 'expected a number of -3.4e+38 to 3.4e+38'
 OTHER_TEXT = 'among nine numbers, expected a number or NaN'
 
 
@@ -217,20 +219,20 @@ OTHER_TEXT = 'among nine numbers, expected a number or NaN'
     (NINE[:8], 'found 8 numbers, expected nine or none'),
     ([*NINE, 10.0], 'found 10 numbers, expected nine or none'),
     (np.array(NINE[:8]), 'found 8 numbers, expected nine or none'),
-    (np.ones((3, 3)), 'found ndarray, expected nine numbers'),
-    (np.ones(1000), 'found _reconstruct, expected nine numbers'),
-    (1.0, 'found 1.0, expected nine numbers'),
-    (True, 'found bool, expected nine numbers'),
-    ({'a': 1.0}, 'found dict, expected nine numbers'),
+    (np.ones((3, 3)), f'found ndarray, {NINE_IN_A_LIST}'),
+    (np.ones(1000), f'found ndarray, {NINE_IN_A_LIST}'),
+    (1.0, f'found 1.0, {NINE_IN_A_LIST}'),
+    (True, f'found bool, {NINE_IN_A_LIST}'),
+    ({'a': 1.0}, f'found dict, {NINE_IN_A_LIST}'),
     ([*NINE[:8], 'x'], f"found 'x' {OTHER_VALUE}"),
     ([*NINE[:8], True], f'found bool {OTHER_VALUE}'),
     ([*NINE[:8], [9.0]], f'found list {OTHER_VALUE}'),
     ([*NINE[:8], 10**30], f'found int {OTHER_VALUE}'),
     (
       [*NINE[:8], np.inf],
-      'found inf as close_minus_mean, expected at most 3.4e+38',
+      f'found inf as close_minus_mean, {NOT_LARGE}',
     ),
-    ([-1e39, *NINE[1:]], 'found -1e+39 as open, expected at most 3.4e+38'),
+    ([-1e39, *NINE[1:]], f'found -1e+39 as open, {NOT_LARGE}'),
     ('1.0, 2.0', "found '1.0, 2.0', expected nine numbers in square brackets"),
     ('[1, 2', "found '[1, 2', expected nine numbers in square brackets"),
     ('[1,,3,4,5,6,7,8,9]', f"found '' {OTHER_TEXT}"),
@@ -248,7 +250,7 @@ def test_a_column_of_something_else_is_named(tmp_path):
   table['flag'] = [1, 2]
   path = written(tmp_path / 'a.pkl', table)
   assert error_of(path) == (
-    "row 2020-01-02, column 'flag': found int, expected nine numbers"
+    f"row 2020-01-02, column 'flag': found int, {NINE_IN_A_LIST}"
   )
   table['flag'] = ['up', 'down']
   # Strings are a type in pandas 3; before, they are objects, like lists.
@@ -412,7 +414,7 @@ def test_other_files(tmp_path):
   path = written(tmp_path / 'c.pkl', table_of([[NINE, NINE]] * 2))
   for investable in ((0, 3), (1, 1), (-1, 1)):
     assert error_of(path, investable).startswith(
-      f'found 2 columns and investable={investable}, expected 0 <= first'
+      f'found 2 columns and investable={investable}, expected (first, '
     )
 
 

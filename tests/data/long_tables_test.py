@@ -250,7 +250,9 @@ REFUSED = {
   'no_close': (GOOD.replace(',close', ',last'), 'no close column, found date,'),
   'no_date': (GOOD.replace('date', 'when'), 'no date column'),
   'two_opens': (GOOD.replace('volume', 'Open'), "column 'Open': found a sec"),
-  'not_prices': ('a,b\n1,2\n', "not a table of prices (first line: 'a, b')"),
+  'not_prices': (
+    'a,b\n1,2\n', "not a table of prices: found the names of columns 'a, b' ("
+  ),
   'header_only': (GOOD.splitlines()[0], 'found no rows below the header'),
   'cut': (GOOD[:-20], 'row 6: found 5 cells, expected 8'),
   'unnamed': (
@@ -262,8 +264,8 @@ REFUSED = {
   'zero': (GOOD.replace('11.0', '\0', 1), 'row 2: found a NUL byte'),
   'all_refused': (
     re.sub('2020-(..)-(..)', r'\1/\2/2020', GOOD),
-    "no ticker left, all 2 are refused; the first is prices, A: row 2, column "
-    "'date': found '01/02/2020', expected a date as YYYY-MM-DD",
+    "no ticker left, all 2 symbols are refused; the first is prices, A: row 2, "
+    "column 'date': found '01/02/2020', expected a date as YYYY-MM-DD",
   ),
 }  # fmt: skip
 
@@ -324,7 +326,7 @@ def test_parquet_refusals(tmp_path):
   ), path)  # fmt: skip
   assert str(read_table(path).refused[0]) == (
     "prices, A: row 4, column 'split': found 'x', expected a number, or new "
-    'shares for old ones as 4:1'
+    'shares for old ones such as 4:1'
   )
 
 

@@ -60,8 +60,11 @@ def test_like_a_slow_count(tmp_path_factory, intervals):
 @pytest.mark.parametrize(
   'content, words',
   [
-    ('', 'row 1: found nothing, expected ticker, start_date, end_date'),
-    ('a,b\n', 'row 1: found a, b, expected ticker'),
+    (
+      '',
+      "row 1: found the header '', expected 'ticker, start_date, end_date'",
+    ),
+    ('a,b\n', "row 1: found the header 'a, b', expected 'ticker"),
     (HEADER, 'found no row below the header, expected at least'),
     (HEADER + 'A,2020-01-01\n', 'row 2: found 2 cells, expected 3'),
     (HEADER + '\nA,May,\n', "row 3, column 'start_date': found 'May'"),

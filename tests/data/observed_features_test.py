@@ -120,5 +120,5 @@ def test_what_a_scaled_feature_is_made_of_must_be_there(panel):
   names = tuple(f'mine_{name}' for name in data.FEATURES)
   mine = dataclasses.replace(panel, feature_names=names)
   data.observe(mine, ['scaled_change', 'mine_rsi'])
-  with pytest.raises(DataError, match="feature: found 'macd'"):
+  with pytest.raises(DataError, match=r"found 'scaled_macd'.*feature 'macd'"):
     data.observe(mine, ['scaled_macd'])

@@ -152,8 +152,8 @@ def test_midnights_of_an_exchange_in_utc():
   [
     ({'format': 'dd/mm/dd'}, "date_format: found 'dd/mm/dd', expected day,"),
     ({'format': '%H'}, "date_format: found '%H', expected day, month and year"),
-    ({'zone': 'Tokyo'}, "time_zone: found 'Tokyo', expected a zone, as Asia"),
-    ({'zone': '../x'}, "time_zone: found '../x', expected a zone"),
+    ({'zone': 'Tokyo'}, "time_zone: found 'Tokyo', expected the name of a"),
+    ({'zone': '../x'}, "time_zone: found '../x', expected the name of"),
   ],
 )
 def test_formats_of_days_are_checked(settings, message):
@@ -261,7 +261,7 @@ REFUSED = {
   'blank': ('\n \n', None, '', 'found an empty file'),
   'binary': (b'PK\x03\x04\x00\x01\xff' * 50, None, '', 'found a zip archive'),
   'latin': (b'\xe9\xe8\xff\xfe,\xe9\n1,2\n', None, '', 'not UTF-8 text'),
-  'json': ('{\nError Message\n}\n', None, '', "not a table of prices ("),
+  'json': ('{\nError Message\n}\n', None, '', "not a table of prices: "),
   'html': ('<html>' * 20, None, '', 'not a table of prices'),
   'no_close': (
     GOOD.replace('close', 'last'), None, '',
@@ -304,7 +304,8 @@ REFUSED = {
   ),
   'bad_date': (
     GOOD.replace('2020-01-03', '03/01/2020'), 3, 'date',
-    "found '03/01/2020', expected a date as YYYY-MM-DD (other formats need ",
+    "found '03/01/2020', expected a date as YYYY-MM-DD, in the years 1700 to "
+    "2199 (other formats need ",
   ),
   'no_such_day': (
     GOOD.replace('2020-01-03', '2020-02-30'), 3, 'date', "'2020-02-30'"
@@ -327,7 +328,7 @@ REFUSED = {
     "found '1,000'",
   ),
   'title': (
-    f'A, daily\n{GOOD}', None, '', 'expected names of columns there, such as'
+    f'A, daily\n{GOOD}', None, '', 'expected names such as date, open, high'
   ),
   'no_mark': (GOOD.encode('utf-16-le'), None, '', 'save it as CSV in UTF-8'),
   'archive': (b'PK\x03\x04' + bytes(50), None, '', 'unpack it or save it as'),
@@ -464,7 +465,7 @@ def test_folders_without_a_ticker_are_one_clear_line(tmp_path):
   with pytest.raises(DataError) as caught:
     read_folder(tmp_path / 'bad')
   assert str(caught.value) == (
-    f'{tmp_path / "bad"}: no ticker left, all 2 CSV files are refused; '
+    f'{tmp_path / "bad"}: no ticker left, all 2 files are refused; '
     'the first is A.csv: found an empty file, expected a CSV'
   )
 

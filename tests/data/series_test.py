@@ -145,7 +145,7 @@ REFUSED = {
   'no_date': ('day,value\n1,2\n', 'no date column, found day, value'),
   'nothing': ('date\n2020-01-02\n', 'found no number in any column'),
   'texts': ('date,a\n2020-01-02,x\n', 'found no number in any column'),
-  'missing': ('date,value\n2020-01-02,NA\n', "column 'value': found no value"),
+  'missing': ('date,value\n2020-01-02,NA\n', "column 'value': found no valid"),
   'text': (
     'date,a\n2020-01-02,1\n2020-01-03,x\n',
     "row 3, column 'a': found 'x', expected a number",

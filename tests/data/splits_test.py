@@ -57,8 +57,11 @@ def test_an_embargo_leaves_days_between_splits():
   splits = split_days(5402, data)
   assert splits == Splits((0, 4889), (4894, 5146), (5151, 5402))
   # Decisions based on days that now lie in the embargo are refused, too.
-  with pytest.raises(DataError, match='leave 4889 days for training'):
+  with pytest.raises(DataError, match='leave 4889 days for train') as caught:
     split_days(5402, data, training_days=4890)
+  text = str(caught.value)
+  assert 'found 252 and 251 with data.embargo_days 5, which leave' in text
+  assert text.endswith('with --validation_days=262 and --holdout_days=251')
   with pytest.raises(DataError, match='5 days of embargo before each'):
     split_days(513, data)
   assert split_days(514, data).train == (0, 1)

@@ -252,7 +252,7 @@ def test_a_panel_too_short_is_refused(context, days, found, needed):
     ('reward', 'sharpe', 'expected one of eigen2, entry, entry_excess'),
     ('fill', 'tomorrow', "found 'tomorrow', expected one of next_open, close"),
     ('max_holding_days', 0, 'found 0, expected at least 1'),
-    ('initial_cash', float('nan'), 'found nan, expected a positive number'),
+    ('initial_cash', float('nan'), 'found nan, expected above 0'),
     ('max_sale_target', 1.0, 'found 1.0, expected above min_sale_target, 2.0'),
     ('max_sale_target', 2.0, 'found 2.0, expected above min_sale_target, 2.0'),
     ('coefficient_threshold', 2.1, 'found 2.1, .* coefficient_ceiling, 2.0'),

@@ -148,9 +148,18 @@ def test_an_empty_result_says_why(changes, words):
 @pytest.mark.parametrize(
   'account, words',
   [
-    (Account(0.0, 0.0), '--equity: found 0.0, expected above 0'),
-    (Account(math.inf, 0.0), '--equity: found inf, expected above 0'),
-    (Account(math.nan, 0.0), '--equity: found nan, expected above 0'),
+    (
+      Account(0.0, 0.0),
+      '--equity: found 0.0, expected a finite number above 0',
+    ),
+    (
+      Account(math.inf, 0.0),
+      '--equity: found inf, expected a finite number above 0',
+    ),
+    (
+      Account(math.nan, 0.0),
+      '--equity: found nan, expected a finite number above 0',
+    ),
     (Account(9.0, math.nan), '--cash: found nan, expected 0 to the equity, 9'),
     (Account(9.0, 10.0), '--cash: found 10.0, expected 0 to the equity, 9'),
     (Account(9.0, 9.0, ('D',)), "--held: found 'D', expected one of the 3"),

@@ -141,7 +141,7 @@ def test_errors_are_one_line(evaluate, runs):
   (runs / 'two' / 'config.json').write_text(json.dumps(config))
   for arguments, words in (
     ([f'--runs={runs}/absent*'], 'absent*: found nothing'),
-    ([f'--runs={runs}/absent'], 'found no run in this folder'),
+    ([f'--runs={runs}/absent'], 'found no run here'),
     ([f'--runs={runs}/one/checkpoints/7'], 'expected 7 among them'),
     ([f'--runs={runs}/one', '--committee=2'], '--committee: found 2'),
     (
@@ -154,7 +154,7 @@ def test_errors_are_one_line(evaluate, runs):
     ),
     (
       [f'--runs={runs}/one', f'--against={runs}/population'],
-      "--runs: found '1 runs of 1 seeds', expected at least two runs",
+      '--runs: seeds: found [0], expected two or more',
     ),
   ):
     run = evaluate(f'--out={runs}/out', *arguments)

@@ -44,7 +44,7 @@ def test_a_champion_acts_the_same_without_eigen3(programs, program, tmp_path):
 def test_what_cannot_be_exported_is_one_line(programs, tmp_path):
   run = programs.whole('td3').folder
   for flags, words in (
-    ([f'--run={tmp_path}'], f'{tmp_path}: found no run in this folder'),
+    ([f'--run={tmp_path}'], f'{tmp_path}: found no run here'),
     ([f'--run={run}', '--platforms=cpu,gpu'], 'platforms: found gpu'),
     ([f'--run={run}', '--out=/no/such/folder/p.zip'], '/no/such/folder'),
   ):

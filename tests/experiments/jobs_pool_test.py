@@ -47,7 +47,10 @@ def test_so_many_run_at_once(tmp_path):
   'how, reason',
   [
     ('failing', 'no such setting'),
-    ('killed', 'ended by SIGKILL, mostly a full memory; wrote nothing'),
+    (
+      'killed',
+      'ended by SIGKILL, usually because memory was full; wrote nothing',
+    ),
   ],
 )
 def test_a_failure_is_told_and_keeps_nobody_from_running(
@@ -101,9 +104,8 @@ def test_a_run_whose_beginning_failed_fails(tmp_path):
   done, _ = run_all(tmp_path, [bad, second, third])
   assert done
   assert starts(second) == starts(third) == ''
-  assert (
-    second.reason == third.reason == ('a run that it begins with is not done')
-  )
+  assert second.reason == 'a run that has to come first is not done'
+  assert third.reason == second.reason
   # Without the first among the tasks, and with it.
   assert run_all(tmp_path, [third])[0]
   assert third.reason

@@ -104,7 +104,7 @@ def test_repairs_are_made_and_told(source, tmp_path):
   [
     (
       ['--source={root}/absent', '--out={root}/p'],
-      'absent: no such file or folder, expected prices',
+      'absent: no such file or folder, expected one with prices',
     ),
     (['--source={root}/empty', '--out={root}/p'], 'no CSV file'),
     (
@@ -230,7 +230,7 @@ def test_a_file_of_eigen2(tmp_path):
   np.testing.assert_array_equal(panel.features, cells.astype(np.float32))
   assert (tmp_path / 'panel.quality.html').exists()
   for flags, words in (
-    (['--investable=one'], "--investable: found 'one', expected two numbers"),
+    (['--investable=one'], "--investable: found 'one', expected two whole"),
     (
       ['--investable=1,9'],
       'found 3 columns and investable=(1, 9), ',

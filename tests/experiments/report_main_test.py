@@ -107,7 +107,7 @@ def test_errors_are_one_line(programs, td3_run, tmp_path):
     ([f'--run={td3_run},{same}'], '--out: found none for 2 runs'),
     ([f'--run={td3_run},{same}', out], '--run: found the seeds [0, 0]'),
     ([f'--run={td3_run},{erl}', out], 'expected'),
-    ([f'--run={tmp_path}/none', out], 'found no run in this folder'),
+    ([f'--run={tmp_path}/none', out], 'found no run here'),
     ([out], 'Flag --run must have a value'),
   ]
   for arguments, words in cases:

@@ -112,7 +112,7 @@ def test_a_population_from_before_common_fitness_goes_on_as_it_was(tmp_path):
 
 
 def test_a_folder_without_a_run_has_no_settings(tmp_path):
-  with pytest.raises(ValueError, match='found no run in this folder'):
+  with pytest.raises(ValueError, match='found no run here'):
     saved_runs.settings_of(tmp_path)
 
 

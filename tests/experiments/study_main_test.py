@@ -104,7 +104,7 @@ def test_what_cannot_be_started_from_is_refused(programs, tmp_path):
     return done.stderr.splitlines()[-1]
 
   assert '--start_from: ' in error_of('td3')
-  assert 'nowhere: found no run in this folder' in error_of('td3')
+  assert 'nowhere: found no run here' in error_of('td3')
   assert "nowhere', expected none for a population" in error_of('erl')
 
 

@@ -274,7 +274,7 @@ def test_failures_are_told_and_the_others_go_on(tmp_path):
   assert table['reason'].fillna('').tolist() == [
     'environment.fill: found close',
     '',
-    'ended by SIGKILL, mostly a full memory; wrote nothing',
+    'ended by SIGKILL, usually because memory was full; wrote nothing',
   ]
   assert 'trial 1 again' in stdout
   # That it failed is remembered.

@@ -133,7 +133,11 @@ def test_settings_of_another_program_are_refused():
   [
     (1, 'a\nerror: gamma: found 2.0\n', 'gamma: found 2.0'),
     (1, 'x 10%\rx 20%\rValueError: no\n\n', 'ValueError: no'),
-    (-signal.SIGKILL, 'x\n', 'ended by SIGKILL, mostly a full memory; x'),
+    (
+      -signal.SIGKILL,
+      'x\n',
+      'ended by SIGKILL, usually because memory was full; x',
+    ),
     (-signal.SIGSEGV, '', 'ended by SIGSEGV; wrote nothing'),
   ],
 )

@@ -99,7 +99,7 @@ def test_any_number_of_windows_gives_the_same_bits(case, program):
 
 def test_it_is_for_all_platforms_unless_told_otherwise(case, program):
   assert program.platforms == exported.PLATFORMS
-  with pytest.raises(ValueError, match='platforms: found gpu, expected some'):
+  with pytest.raises(ValueError, match='platforms: found gpu, expected one'):
     case.program(platforms=('cpu', 'gpu'))
   with pytest.raises(ValueError, match='platforms: found none'):
     case.program(platforms=())

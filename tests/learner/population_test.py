@@ -554,9 +554,13 @@ def test_devices_must_divide_the_agents():
   names = (parallel.POPULATION_AXIS, parallel.BATCH_AXIS)
   mesh = jax.sharding.AbstractMesh((4, 2), names)
   with pytest.raises(
-    ValueError, match=r'population_size: found 6, .* of 4, the groups of'
+    ValueError, match=r'population_size: found 6, .* of 4, the number of groups'
   ):
     small_run.make_population(small_run.make_population_config(), mesh)
+  config = small_run.make_population_config()
+  config.evolution.update(population_size=7, learners=1, members_learn=False)
+  with pytest.raises(ValueError, match='learners: found 1, expected a mult'):
+    small_run.make_population(config, mesh)
 
 
 def test_warm_up_needs_no_observation_of_the_day():

@@ -257,7 +257,7 @@ def test_the_windows_of_an_agent():
 @pytest.mark.parametrize(
   'field, found, expected',
   [
-    ('learning_rate', 0.0, 'a positive number'),
+    ('learning_rate', 0.0, 'above 0'),
     ('patience', 0, 'at least 1'),
     ('windows', -1, 'at least 0'),
   ],

@@ -67,7 +67,7 @@ def test_windows_without_the_investable_columns_are_refused(
 ):
   actor = networks.make_networks(config, SPEC).actor
   for window in (make_window()[:, :, :11], make_window()[0]):
-    with pytest.raises(ValueError, match=r'window: found shape .* the 12 col'):
+    with pytest.raises(ValueError, match=r'window: found shape .* least 12 c'):
       actor.init(KEY, window)
 
 
@@ -99,8 +99,8 @@ def test_windows_of_other_features_are_refused(config, make_window):
     ('num_heads', 0, 'at least 1'),
     ('num_heads', 3, 'a divisor of the feature width 8, twice networks.hidden'),
     ('attention_dropout', -0.1, 'at least 0 and below 1'),
-    ('actor.investable_sizes', (8,), '2 sizes of at least 1'),
-    ('actor.investable_sizes', (8, 0), '2 sizes of at least 1'),
+    ('actor.investable_sizes', (8,), '2 whole numbers from 1 to 8192'),
+    ('actor.investable_sizes', (8, 0), '2 whole numbers from 1 to 8192'),
     ('actor.context_size', 0, 'at least 1'),
     ('actor.head_size', -3, 'at least 1'),
     ('actor.dropout', 1.5, 'at least 0 and below 1'),
@@ -111,9 +111,9 @@ def test_windows_of_other_features_are_refused(config, make_window):
       'one of slot, mean, or the path of a Pooling in Python, as in '
       'my_poolings.MaxHead',
     ),
-    ('critic.sizes', (), 'one or more sizes of at least 1'),
+    ('critic.sizes', (), 'one or more whole numbers from 1 to 8192'),
     ('critic.dropout', 1.0, 'at least 0 and below 1'),
-    ('critic.slot_temperature', 0.0, 'a positive number'),
+    ('critic.slot_temperature', 0.0, 'above 0'),
     ('critic.slot_context', 'none', 'one of mean, attention'),
     ('critic.ensemble', 0, 'at least 1'),
   ],

@@ -162,8 +162,8 @@ def test_what_cannot_be_read_is_named(tmp_path):
   run = make_run(tmp_path / 'run', None, {'generation': [1], 'member': [0]})
   with pytest.raises(ValueError, match=r'members.csv: columns: .* validation_'):
     deflate([run], RECORD)
-  with pytest.raises(ValueError, match='found no run in this folder'):
+  with pytest.raises(ValueError, match='found no run here'):
     deflate([tmp_path / 'absent'], RECORD)
   (run / 'run.json').write_text('{}')
-  with pytest.raises(ValueError, match=r"run.json: found no run .*'data'"):
+  with pytest.raises(ValueError, match=r"found no readable .*'data'"):
     deflate([run], RECORD)
