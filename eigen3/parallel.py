@@ -335,18 +335,22 @@ def map_blocks(
 def _spread(function: Callable, mesh: Mesh | None, axis: str) -> Callable:
   """Shards the second argument of `function(shared, shares)` along a mesh axis.
 
-  Only `axis` is manual; the other mesh axis stays automatic, so calls can be
-  nested: a function sharded over the population can shard its batches. A
-  nested call ignores `mesh` and takes the mesh of the enclosing context, as JAX
-  requires.
+  The other mesh axis stays automatic, so calls can be nested: a function
+  sharded over the population can shard its batches. A nested call ignores
+  `mesh` and takes the mesh of the enclosing context, as JAX requires.
   """
   if mesh is None or mesh.shape[axis] == 1:
     return function
   around = jax.sharding.get_abstract_mesh()
+  manual = {axis}
+  if around.empty:
+    # With an automatic axis JAX annotates the output of every operation, which
+    # lengthens compilation by a third. An axis of one device needs none of it.
+    manual |= {name for name, size in mesh.shape.items() if size == 1}
   return jax.shard_map(
     function,
     mesh=mesh if around.empty else around,
-    axis_names={axis},
+    axis_names=manual,
     in_specs=(PartitionSpec(), PartitionSpec(axis)),
     out_specs=PartitionSpec(axis),
     check_vma=False,
