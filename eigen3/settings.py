@@ -62,7 +62,7 @@ def _number(value: Any) -> str:
   if isinstance(value, bool) or not isinstance(value, numbers.Real):
     return 'a number'
   # NaN has the right kind, but is in no range.
-  return 'a finite number' if abs(float(value)) > _MOST_FLOAT else ''
+  return 'a finite number' if abs(value) > _MOST_FLOAT else ''
 
 
 def _positive(value: Any) -> str:

@@ -56,6 +56,7 @@ def test_what_meets_a_condition(expected, good, bad):
     (settings.SHARE, 2.0, 'at least 0 and at most 1'),
     (settings.SHARE, '1', 'a number, at least 0 and at most 1'),
     (settings.FACTOR, INFINITE, 'a finite number, at least 1'),
+    (settings.FACTOR, 10**400, 'a finite number, at least 1'),
     (settings.TEXT, 1, 'a string'),
     (settings.POSITIVE, 'x', 'a number, above 0'),
     (

@@ -1,9 +1,10 @@
 """Ridge and gradient boosting on the agent's features, as controls.
 
 A row is a stock on a day: the agent's features of that day and of some earlier
-days. The label is the outcome of a trade less the mean outcome of the day, so
-that no model learns the market's return. Models are those of scikit-learn, an
-optional package: `pip install 'eigen3[study]'`.
+days. The label is the outcome of a trade; `excess` subtracts the day's mean, so
+that no model learns the market's return. As the model of a ranker they learn
+the ranker's labels. Models are those of scikit-learn, an optional package:
+`pip install 'eigen3[study]'`.
 """
 
 import pickle

@@ -32,7 +32,7 @@ PRESETS = many_runs.PRESETS
 # Settings that --help shows.
 OFTEN_CHANGED = many_runs.OFTEN_CHANGED | {
   'cells.drift.changes': 'changes of a cell, texts FIELD=VALUE',
-  'goals.p': 'largest p of an excess over random entry',
+  'goals.p': 'an excess over random entry needs a p below this',
 }
 
 
@@ -41,7 +41,7 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   config = many_runs.get_config(preset)
   goals = config.goals = config_dict.ConfigDict()
   goals.share_of_momentum = 0.85  # of account-aware momentum's profit
-  goals.share_of_momentum_by_account = 0.9  # with the reward `portfolio`
+  goals.share_of_momentum_by_account = 0.9  # with a reward of the account
   goals.share_of_patient = 0.8  # of the patient yardstick that sees the prices
   goals.p = 0.01  # of the hypothesis of no excess over random entry
   goals.half_width = 0.04  # of the interval if there is no signal
@@ -208,7 +208,7 @@ def _ablations_of_rl() -> config_dict.ConfigDict:
   cells.old_portfolio = _ablation(*old, beside=('rl',))
   alone = {
     'shaping': 'environment.reward=shaped_portfolio',
-    'other_orders': 'learner.counterfactuals=9',  # no order, and 8 stocks
+    'other_orders': 'learner.counterfactuals=8',  # as in `+rl`
     'quick_targets': 'agent.tau=0.1',
     'little_smoothing': 'agent.target_noise=0.02',
   }
