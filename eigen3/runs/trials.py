@@ -73,7 +73,8 @@ def sharpe_ratios(workdir: os.PathLike | str) -> np.ndarray:
   """Returns daily Sharpe ratios of all policies that a run validated.
 
   Members of a population are judged on the validation slices if the champion is
-  chosen by them, else, like a single agent, on all validation days. A missing Sharpe ratio counts as 0.
+  chosen by them, else, like a single agent, on all validation days. A missing
+  Sharpe ratio counts as 0.
 
   Returns:
     float64 [n], not annualised.
