@@ -33,7 +33,7 @@ _VALUES = {
 
 
 def version() -> str:
-  """Returns the versions that determine a run's results."""
+  """Returns the versions of eigen3, JAX and Python, for --version."""
   jax = importlib.metadata.version('jax')
   python = platform.python_version()
   return f'eigen3 {eigen3.__version__} (jax {jax}, Python {python})'

@@ -44,9 +44,9 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 def is_eigen2(path: str | os.PathLike) -> bool:
-  """Returns whether `read_eigen2` reads this kind of file.
+  """Returns whether a file seems to be one for `read_eigen2`.
 
-  It reads a file with the suffix of a pickle, or a CSV with a bracket in its
+  These are files with the suffix of a pickle, and CSVs with a '[' in their
   second line.
   """
   path = pathlib.Path(path)

@@ -296,7 +296,9 @@ def _shaped(
   if type(shape) is not tuple or not all(
     type(size) is int and 0 <= size < 2**31 for size in shape
   ):
-    raise ValueError(f'a shape {shape!r:.30}, expected a tuple of sizes')
+    raise ValueError(
+      f'found shape {shape!r:.30}, expected a tuple of integers >= 0'
+    )
   count = math.prod(shape)
   if count > most:
     return None
@@ -304,8 +306,8 @@ def _shaped(
   if kind.kind == 'O':
     if type(data) is not list or len(data) != count:
       raise ValueError(
-        f'found {what(data)} as an array of shape {shape}, expected a list of '
-        f'{count}'
+        f'found {_length(data)} for an array of shape {shape}, expected a list '
+        f'of {count}'
       )
     array = np.empty(count, object)
     for place, value in enumerate(data):  # NumPy would convert lists to arrays
@@ -315,10 +317,15 @@ def _shaped(
     len(data) != count * kind.itemsize
   ):
     raise ValueError(
-      f'found {what(data)} as an array of shape {shape}, expected '
+      f'found {_length(data)} for an array of shape {shape}, expected '
       f'{count * kind.itemsize} bytes'
     )
   return np.frombuffer(data, kind).reshape(shape, order=order)
+
+
+def _length(data: Any) -> str:
+  is_sized = isinstance(data, bytes | bytearray | list)
+  return f'{what(data)} of length {len(data)}' if is_sized else what(data)
 
 
 def _dtype(note: Any) -> np.dtype:
@@ -375,7 +382,7 @@ def _scalar(*args: Any) -> Any:
 
 
 def _plain_object(*args: Any) -> Note:
-  """Returns the note of an object made without arguments by old protocols."""
+  """Returns a `Note` for an object created by pickle protocol 0 or 1."""
   match args:
     case (Note(name, None), Note('object'), None):
       return Note(name, ())

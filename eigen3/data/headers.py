@@ -142,10 +142,14 @@ def known_columns(header: Header) -> dict[str, int]:
 
 
 def date_column(header: Header, places: Sequence[int] | None = None) -> int:
-  """Returns the index of the date column, among `places` if they are given.
+  """Returns the date column's index in `header`.
+
+  Args:
+    header: the names of all columns.
+    places: indices of the columns to search; None for all.
 
   Raises:
-    Refused: there is no date column.
+    Refused: there is no date column, or a column occurs twice.
   """
   if places is None:
     places = range(len(header))

@@ -126,7 +126,10 @@ def _year(values: pd.DataFrame) -> pd.DataFrame:
 def _by_own_rows(
   close: np.ndarray, function: Callable[[pd.DataFrame], pd.DataFrame]
 ) -> np.ndarray:
-  """Applies `function` to each column's rows with a close, as consecutive."""
+  """Applies `function` to each column, skipping rows without a close.
+
+  The remaining rows are treated as consecutive; skipped rows are NaN.
+  """
   missing = np.isnan(close)
   order = np.argsort(missing, axis=0, kind='stable')  # own rows first
   own = np.take_along_axis(close.astype(np.float64), order, axis=0)

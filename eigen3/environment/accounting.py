@@ -186,7 +186,10 @@ def still_waiting(orders: Orders, status: Array) -> Orders:
 
 
 def queue(orders: Orders, waiting: Orders | None) -> Orders:
-  """Puts waiting orders in the last places of a day's orders, left free."""
+  """Adds waiting orders to a day's orders, in their last places.
+
+  These places must be free.
+  """
   if waiting is None:
     return orders
   order = jnp.argsort(waiting.stock != EMPTY)

@@ -108,7 +108,8 @@ def intervals(
 ) -> list[Estimate]:
   """Estimates several statistics on the same draws; see `interval`.
 
-  Unlike there, `statistics` returns an array, float [N].
+  The arguments are those of `interval`, except that `statistics` returns an
+  array of N values, float [N].
   """
   values = _checked('values', values)
   found = statistics(values)

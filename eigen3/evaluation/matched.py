@@ -1,4 +1,4 @@
-"""Random entries with the same risk as those of a policy."""
+"""Random entries of similar volatility and beta to a policy's entries."""
 
 import numpy as np
 

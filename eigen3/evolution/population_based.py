@@ -166,7 +166,7 @@ class _PopulationBased:
     return operators.ranking(state.fitness)[self._num_copies - 1]
 
   def report(self, state: PopulationBasedState) -> dict[str, Array]:
-    """Reports nothing: hyperparameters belong to the members."""
+    """Returns no metrics: the learner logs each member's hyperparameters."""
     del state
     return {}
 

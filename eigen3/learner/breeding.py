@@ -2,8 +2,8 @@
 
 A strategy of `eigen3.evolution` decides which members are kept and how the
 others are made. In addition, the champion and a learner (an agent that learns
-but is not bred) can replace members, and of members that act alike only the
-fittest keeps its fitness.
+but is not bred) can replace members, and of several members that act alike, all
+but the fittest get a fitness of -inf.
 """
 
 import functools

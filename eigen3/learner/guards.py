@@ -1,4 +1,4 @@
-"""Early ends of a run: an interrupt, or a number that is not finite."""
+"""Stops a run early: on an interrupt, or if a number is not finite."""
 
 import signal
 import sys
@@ -56,12 +56,14 @@ def check_updates(
 
   Args:
     updates: metrics by name, [..., U], U updates of one agent or several.
-    names: of the metrics to check, causes before effects, so that the first one
-      shows the cause; `jax.jit` does not keep the order of a dict.
+    names: the metrics to check, causes before effects: of several that are not
+      finite in an update, the first is reported. The order of `updates` cannot
+      be used, because `jax.jit` does not keep the order of a dict.
     when: when the updates were made, e.g. 'iteration 5'.
 
   Raises:
-    NonFiniteError: names the first update with such a value, and the metric.
+    NonFiniteError: a value is not finite; the error names the metric and the
+      first such update.
   """
   offenders = []
   for order, name in enumerate(name for name in names if name in updates):

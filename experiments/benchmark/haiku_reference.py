@@ -96,7 +96,7 @@ def _direction(
 
 
 def extractor_case(**settings: Any) -> Built:
-  """Times the extractor forward and backward in training mode."""
+  """Builds the case of one forward and backward pass in training mode."""
   config, spec = networks_of(settings)
   network = make_extractor(config)
   window = jnp.asarray(parameters.case_window(spec, settings))

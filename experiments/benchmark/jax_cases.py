@@ -104,7 +104,7 @@ def everywhere(tree: Any) -> Any:
 def product_case(
   shape: tuple[int, int, int] = PRODUCT_SHAPE, dtype: str = 'float32'
 ) -> Built:
-  """Times `PRODUCTS` products of shape [rows, inner, columns] on each device.
+  """Builds the case of `PRODUCTS` products of [rows, inner, columns] a device.
 
   With several processes, all must build and run the case.
   """

@@ -18,7 +18,7 @@ _AFFORDABLE = 2**28  # bytes of the rings
 
 
 def add_case(*, runs: bool, **settings: Any) -> Built:
-  """Times copying transitions with their windows into NumPy ring buffers.
+  """Builds the case of copying transitions with windows into NumPy buffers.
 
   Args:
     runs: whether to time it, or only to count bytes.
@@ -45,7 +45,7 @@ def add_case(*, runs: bool, **settings: Any) -> Built:
 
 
 def sample_case(*, runs: bool, **settings: Any) -> Built:
-  """Times copying a sample out of the ring buffers; see `add_case`."""
+  """Builds the case of copying a sample out of the buffers; see `add_case`."""
   config = config_of(settings)
   facts = {'bytes a transition': _bytes(config)}
   if not runs:

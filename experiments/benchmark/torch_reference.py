@@ -303,7 +303,7 @@ def actor_case(**settings: Any) -> Built:
 
 
 def update_case(*, num_days: int, **settings: Any) -> Built:
-  """Times a DDPG update on a batch sampled from replay."""
+  """Builds the case of a DDPG update on a batch sampled from replay."""
   config = config_of(settings)
   spec = spec_of(config)
   market = parameters.window(1, num_days, spec.num_columns, spec.num_features)
@@ -321,7 +321,7 @@ def update_case(*, num_days: int, **settings: Any) -> Built:
 def core_case(
   *, rows: int, dtype: str, tf32: bool, backward: bool, **settings: Any
 ) -> Built:
-  """Times `nn.LSTM` alone, by cuDNN if there is a GPU."""
+  """Builds the case of `nn.LSTM` alone, by cuDNN if there is a GPU."""
   config, spec = networks_of(settings)
   device = 'cuda' if torch.cuda.is_available() else 'cpu'
   torch.backends.cuda.matmul.allow_tf32 = tf32

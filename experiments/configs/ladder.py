@@ -128,7 +128,8 @@ def _patience(preset: str) -> config_dict.ConfigDict:
 def _ablations() -> config_dict.ConfigDict:
   """Returns cells that change one factor at a time on the first rung.
 
-  They are exploratory. Rewards of the account are in `_ablations_of_rl`.
+  They are exploratory. Those with rewards computed from the account
+  (`portfolio`, `shaped_portfolio`) are in `_ablations_of_rl`.
   """
   cells = config_dict.ConfigDict()
   cells.drift_default = _cell('td3', 'drift', seeds='exploratory')

@@ -59,7 +59,7 @@ def key_of(program: str, settings: Mapping[str, Any], data: str) -> str:
 
   Args:
     program: name of the program.
-    settings: all settings as JSON, without the path of the data.
+    settings: all settings as JSON values, without the path of the data.
     data: hash of the panel's file; '' for an embedded market, which the
       settings describe.
   """

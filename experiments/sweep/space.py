@@ -22,7 +22,7 @@ class Choices(NamedTuple):
   """A choice among values.
 
   Attributes:
-    values: by their text, which Optuna stores.
+    values: maps the text of each value, which Optuna stores, to the value.
   """
 
   values: Mapping[str, Any]

@@ -46,8 +46,8 @@ def open_study(
     )
   except (KeyError, ValueError) as error:
     raise ValueError(
-      f'{path}: found a journal that cannot be read ({error}), expected that '
-      'of a sweep; restore it or use another --workdir'
+      f'{path}: found a journal that cannot be read ({error}), expected the '
+      'journal of a sweep; restore it or use another --workdir'
     ) from error
 
 

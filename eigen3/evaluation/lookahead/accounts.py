@@ -110,7 +110,9 @@ def backtests(
   make_controls: Sequence[Callable[[Any], Controls]],
   actions: Sequence[np.ndarray],
 ) -> Iterator[Comparison]:
-  """Yields a comparison of the controls and of given actions in two futures.
+  """Yields comparisons of backtests between two futures.
+
+  The backtests are those of the controls and of the given actions.
 
   Args:
     backtesters: one for each future.

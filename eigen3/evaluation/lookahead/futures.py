@@ -62,7 +62,7 @@ def scramble(panel: MarketPanel, last_day: int, seed: int) -> MarketPanel:
 def scramble_source(
   source: Source, last_day: np.datetime64, seed: int
 ) -> Source:
-  """Returns the source with other values of all data after `last_day`.
+  """Returns the source with all data after `last_day` changed at random.
 
   Tickers lose some or all of their later rows. Every day keeps at least one
   row, so that the number of days stays the same.

@@ -151,7 +151,7 @@ def _year(results: Results) -> int:
 def _headline(returns: np.ndarray, year: int) -> np.ndarray:
   """Maps daily returns [S, M] of M backtests to three measures each, [3 M].
 
-  They are all profits, then all Sharpe ratios, then all maximum drawdowns.
+  The result holds M profits, then M Sharpe ratios, then M maximum drawdowns.
   """
   path = np.cumprod(1.0 + returns, axis=0)
   peak = np.maximum(np.maximum.accumulate(path, axis=0), 1.0)
