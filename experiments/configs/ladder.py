@@ -202,14 +202,13 @@ def _ablations_of_rl() -> config_dict.ConfigDict:
     cells[f'rl_without_{name}'] = _ablation(
       change, variant='rl', beside=('rl',)
     )
-  old = (
-    *_PAID_LATER,
-    'learner.counterfactuals=0',
-  )
+  old = (*_PAID_LATER, 'learner.counterfactuals=0')
   cells.old_portfolio = _ablation(*old, beside=('rl',))
+  cells.old_portfolio_other_orders = _ablation(
+    *_PAID_LATER, beside=('old_portfolio',)
+  )
   alone = {
     'shaping': 'environment.reward=shaped_portfolio',
-    'other_orders': 'learner.counterfactuals=8',  # as in `+rl`
     'quick_targets': 'agent.tau=0.1',
     'little_smoothing': 'agent.target_noise=0.02',
   }

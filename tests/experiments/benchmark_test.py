@@ -123,7 +123,7 @@ def test_a_suite_is_measured_and_recorded(tmp_path):
 @pytest.mark.parametrize(
   'arguments, words',
   [
-    (['--against=setup.py'], '--against: found setup.py, expected a JSON file'),
+    (['--against=setup.py'], '--against: found setup.py (Extra data: line 1'),
     (['--only=no such case'], "--only: found 'no such case', expected a pa"),
     (['--only=('], "--only: found '(', expected a regular expression"),
     (['--suite=nothing'], "--suite: found 'nothing', expected names of s"),

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import itertools
 import json
 import os
 import pathlib
@@ -66,15 +67,22 @@ def is_midway(folder):
   return False
 
 
+def claimed(folder):
+  """Returns the running processes of each claim in the sweep that has any."""
+  names = {path.stem for path in (folder / 'runs' / 'claims').iterdir()}
+  found = {
+    name: [
+      holder['process']
+      for holder in claims.holders_of(folder / 'runs' / 'claims' / name)
+    ]
+    for name in sorted(names)
+  }
+  return {name: processes for name, processes in found.items() if processes}
+
+
 def holders(folder):
   """Returns the sweep's running processes, itself first."""
-  names = {path.stem for path in (folder / 'runs' / 'claims').iterdir()}
-  found = [
-    holder['process']
-    for name in sorted(names)
-    for holder in claims.holders_of(folder / 'runs' / 'claims' / name)
-  ]
-  return list(dict.fromkeys(found))
+  return list(dict.fromkeys(itertools.chain(*claimed(folder).values())))
 
 
 def send(number, processes):
@@ -167,9 +175,9 @@ def test_a_killed_sweep_goes_on_where_it_was(tmp_path):
   left = holders(folder)
   assert left
   send(signal.SIGSTOP, left)
-  # Without the claim on asking for a trial, in case it was killed there.
-  claimed = {path.stem for path in (folder / 'runs/claims').iterdir()}
-  stopped = claimed - {'asking'}
+  # Those that have not ended in between, and not the claim on asking for a
+  # trial, in case the sweep was killed there.
+  stopped = claimed(folder).keys() - {'asking'}
   again = start(*arguments, '--resume')
   until(lambda: '0 running' in again.said('err'))  # and what others have
   assert num_complete(folder) == 4 - len(stopped)
