@@ -7,8 +7,8 @@ Chooses some days, and replaces all values after each. Everything that was known
 up to that day must stay the same, bit for bit (see
 eigen3.evaluation.lookahead). With --source it makes the panel itself, and also
 replaces values that were read from the files. The policy is untrained: the
-proof concerns only what its actions depend on. A leak is an error that names
-the array and the day, and exit status 1.
+proof concerns only what its actions depend on. If something looks ahead, it
+prints an error that names the array and the day, and exits with status 1.
 """
 
 from experiments import mains

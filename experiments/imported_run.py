@@ -43,7 +43,7 @@ def check(config: ml_collections.ConfigDict) -> None:
 
 
 def check_eigen2(config: ml_collections.ConfigDict, where: str) -> None:
-  """Checks settings that an agent of Eigen2 needs; raises a ValueError.
+  """Raises a ValueError if settings do not fit an agent of Eigen2.
 
   Args:
     config: settings of a run.

@@ -81,7 +81,7 @@ def load(paths: Sequence[str], panel: str | None = None) -> list[SavedRun]:
   Args:
     paths: each is a run's folder, for its latest readable checkpoint, or
       RUN/checkpoints/STEP, for the checkpoint of that step.
-    panel: new path of the panel that they were trained on; None is the
+    panel: new path of the panel that they were trained on; None for the
       recorded path.
 
   Raises:

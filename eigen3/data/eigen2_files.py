@@ -148,13 +148,13 @@ def _unpacked(path: pathlib.Path, packed: bytes) -> bytes:
       content = file.read(most + 1)
   except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
     raise DataError(
-      f'found a damaged or uncompressed file ({error}), expected a whole '
+      f'found a damaged or uncompressed file ({error}), expected a complete '
       f'{path.suffix} file'
     ) from error
   if len(content) > most:
     raise DataError(
-      f'unpacks from {len(packed):,} to more than {most:,} bytes, expected at '
-      'most that many'
+      f'found {len(packed):,} bytes that unpack to more than {most:,}, '
+      f'expected at most {most:,}'
     )
   return content
 
@@ -200,8 +200,8 @@ def _dates(labels: list[Any]) -> np.ndarray:
       pass
     if not isinstance(label, np.datetime64) or np.isnat(label):
       raise DataError(
-        f'row {index + 1}: found {what(label)} as its date, expected a date '
-        'as YYYY-MM-DD'
+        f'row {index + 1} below the header: found {what(label)} as its date, '
+        'expected a date as YYYY-MM-DD'
       )
     dates[index] = label
   return dates
@@ -212,8 +212,8 @@ def _order(dates: np.ndarray) -> np.ndarray:
   same = np.flatnonzero(dates[order][1:] == dates[order][:-1])
   if same.size:
     raise DataError(
-      f'row {order[same[0] + 1] + 1}: found {dates[order][same[0]]} a second '
-      'time, expected each date once'
+      f'row {order[same[0] + 1] + 1} below the header: found '
+      f'{dates[order][same[0]]} a second time, expected each date once'
     )
   return order
 

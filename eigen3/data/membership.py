@@ -110,7 +110,10 @@ def read_universe(path: str | os.PathLike) -> Universe:
   except OSError as error:
     raise DataError(f'{path}: {error.strerror or error}') from error
   except (UnicodeDecodeError, csv.Error) as error:
-    raise DataError(f'{path}: not a CSV ({error})') from error
+    raise DataError(
+      f'{path}: found a file that cannot be read ({error}), expected a CSV in '
+      'UTF-8'
+    ) from error
   header = tuple(cell.strip().lower() for cell in lines[0]) if lines else ()
   if header != _HEADER:
     found = ', '.join(header)[:60]

@@ -201,7 +201,7 @@ def _series(
 ) -> Series:
   """Makes a series from rows of a table."""
   if not is_symbol(name):
-    raise Refused(f"found the name '{shown(name)}', expected {SYMBOL}")
+    raise Refused(f"found the series name '{shown(name)}', expected {SYMBOL}")
   if 'close' not in numbers:
     raise Refused(f"found no close column of series '{name}', expected one")
   if {'adjusted_close', *PRICES} <= numbers.keys():

@@ -222,7 +222,7 @@ def _stock_moves(
   Args:
     hidden: the drift, [T, N].
     noise: [T, 2, N].
-    more: standard deviation of what `noise` has besides the noise of market and
+    more: standard deviation of any noise in `noise` beyond that of market and
       stocks.
   """
   expected = np.concatenate([np.zeros((1, hidden.shape[1])), hidden[:-1]])

@@ -55,7 +55,8 @@ class Table:
     rows: int32 [R], for error messages: each row's line in a CSV, whose first
       line is 1, or its number in a Parquet file, from 1.
     ignored: printable names of the columns that were not chosen, except row
-      numbers (such as pandas' index) and further names of the symbol.
+      numbers (such as pandas' index) and further columns that identify the
+      symbol (such as 'isin' beside 'ticker').
   """
 
   day: Column

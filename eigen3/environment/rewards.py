@@ -277,9 +277,11 @@ def _when_decided(rules: Rules, days: np.ndarray, extras: Extras, closed_at):
 def _when_excess_is_known(
   rules: Rules, days: np.ndarray, extras: Extras
 ) -> np.ndarray:
-  """Returns the days by which all trades decided on `days` are closed.
+  """Returns the first days on which the rewards of `days` are known.
 
-  Without `market_timing` the mean is over all days: the reward is never known.
+  With `market_timing`, all trades decided on a day have closed by then. Without
+  it, the mean is over all days up to `stop`, so rewards count as never known:
+  the proof of no look-ahead does not compare them.
   """
   del extras
   if rules.market_timing:

@@ -57,8 +57,8 @@ def characteristics(panel: MarketPanel) -> Characteristics:
 def risks(panel: MarketPanel) -> np.ndarray:
   """Returns the known risks, float64 [T, N, number of risks].
 
-  Rank IC and top excess are adjusted for them. They are volatility, beta and
-  size; without volumes only the first two.
+  They are volatility, beta and size; without volumes, only the first two. The
+  rank IC and `cross_section.top_excess` are adjusted for them.
   """
   names = (
     'volatility',

@@ -144,7 +144,7 @@ def pool(
   repeats: int = 10_000,
   draws: int = DRAWS,
 ) -> dict[str, Any]:
-  """Returns the report of a setting, ready for JSON.
+  """Returns the pooled report of one configuration, ready for JSON.
 
   Args:
     outcomes: K runs, one per seed.

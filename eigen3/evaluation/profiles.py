@@ -37,7 +37,7 @@ def scores(
   """Divides profits by the yardstick's.
 
   Args:
-    profits: over initial cash, float [R], one per market.
+    profits: profit divided by initial cash on each market, float [M].
     controls: the controls' profits on the same markets, by name.
 
   Returns:

@@ -65,9 +65,9 @@ def make_command(config: ml_collections.ConfigDict, devices: int) -> Command:
 def _changes(config: ml_collections.ConfigDict) -> dict[str, Any]:
   """Returns the fewest changes from the preset to the sweep's settings.
 
-  Leaves out a field whose value refers to another field, so that it still
-  follows that one when a trial changes it. In alphabetical order, a field comes
-  after the one that it refers to.
+  A field that refers to another and was not overridden is left out, so that it
+  still follows the other when a trial changes that one. This relies on the
+  alphabetical order of fields: each must come after the one it refers to.
   """
   found = flatten(config.settings)
   settings = sweep.settings_of(config.program, config.settings.preset)

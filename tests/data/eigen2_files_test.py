@@ -272,21 +272,25 @@ def test_rows_are_sorted_and_days_are_there_once(tmp_path):
   dates = ('2020-01-06', '2020-01-02', '2020-01-06')
   path = written(tmp_path / 'a.pkl', table_of(cells, dates))
   assert error_of(path) == (
-    'row 3: found 2020-01-06 a second time, expected each date once'
+    'row 3 below the header: found 2020-01-06 a second time, expected each '
+    'date once'
   )
 
 
 @pytest.mark.parametrize(
   'dates, found',
   [
-    (('2020-01-02', 'May'), "row 2: found 'May' as its date"),
+    (('2020-01-02', 'May'), "row 2 below the header: found 'May' as its date"),
     (
       ('2020-01-02', None),
       # From pandas 3, and from pandas 2.
       ('found a missing name or date in an', 'row 2: found None as its'),
     ),
-    (pd.Index([1, 2]), 'row 1: found int as its date'),
-    (pd.DatetimeIndex(['2020-01-02', None]), 'row 2: found NaT as its date'),
+    (pd.Index([1, 2]), 'row 1 below the header: found int as its date'),
+    (
+      pd.DatetimeIndex(['2020-01-02', None]),
+      'row 2 below the header: found NaT',
+    ),
     (pd.RangeIndex(2), 'found RangeIndex as an index, expected names or'),
     (
       pd.MultiIndex.from_tuples([(1, 2), (3, 4)]),
@@ -361,8 +365,14 @@ def test_ways_to_write_the_same_csv(tmp_path, change):
     ('Date,A\n2020-01-02,\n', 'found no number in any cell'),
     (ROWS.replace('2020-01-03,,', '2020-01-03,'), 'line 3: found 2 cells, '),
     (ROWS.replace('-03,,', '-03,x,'), "row 2020-01-03, column 'A': found 'x'"),
-    (ROWS.replace('2020-01-03', '3/1/20'), "row 2: found '3/1/20' as its date"),
-    (ROWS.replace('2020-01-03', ''), "row 2: found '' as its date"),
+    (
+      ROWS.replace('2020-01-03', '3/1/20'),
+      "row 2 below the header: found '3/1",
+    ),
+    (
+      ROWS.replace('2020-01-03', ''),
+      "row 2 below the header: found ''",
+    ),
     (ROWS.replace('Date,A,B', 'Date,A,A'), "panel: columns holds 'A' more"),
     (ROWS.replace('Date,', '"Date,'), 'line 2: not a CSV ('),
     (ROWS.replace('9e-1', '9e99'), "row 2020-01-02, column 'B': found -9e+99"),
@@ -395,7 +405,7 @@ def test_compressed_files(tmp_path, suffix, compress):
 def test_a_small_file_that_unpacks_to_a_large_one(tmp_path):
   path = tmp_path / 'a.csv.gz'
   path.write_bytes(gzip.compress(bytes(1 << 27)))
-  assert ' to more than 67,108,864 bytes, expected' in error_of(path)
+  assert ' that unpack to more than 67,108,864, expected' in error_of(path)
 
 
 def test_other_files(tmp_path):

@@ -90,7 +90,7 @@ def test_files_that_cannot_be_read(tmp_path):
   with pytest.raises(DataError, match='No such file'):
     read_universe(tmp_path / 'absent.csv')
   (tmp_path / 'binary.csv').write_bytes(b'\xff\xfe\x00\x01')
-  with pytest.raises(DataError, match='not a CSV'):
+  with pytest.raises(DataError, match='found a file that cannot be read'):
     read_universe(tmp_path / 'binary.csv')
 
 
