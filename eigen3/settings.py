@@ -61,8 +61,12 @@ def _at_most(most: int) -> Callable[[Any], str]:
 def _number(value: Any) -> str:
   if isinstance(value, bool) or not isinstance(value, numbers.Real):
     return 'a number'
-  # NaN has the right kind, but is in no range.
-  return 'a finite number' if abs(value) > _MOST_FLOAT else ''
+  # NaN has the right kind, but is in no range. A large int has no float.
+  try:
+    is_finite = not abs(float(value)) > _MOST_FLOAT
+  except OverflowError:
+    is_finite = False
+  return '' if is_finite else 'a finite number'
 
 
 def _positive(value: Any) -> str:

@@ -47,8 +47,9 @@ _DIGITS = (
 # more digits than 20190102.
 _EPOCHS = {'s': 1e8, 'ms': 1e11, 'us': 1e14, 'ns': 1e17}
 # A day outside is an error: a two-digit year, or seconds read as days.
-_FIRST_DAY = np.datetime64('1700-01-01')
-_LAST_DAY = np.datetime64('2199-12-31')
+_FIRST_YEAR, _LAST_YEAR = 1700, 2199
+_FIRST_DAY = np.datetime64(f'{_FIRST_YEAR}-01-01')
+_LAST_DAY = np.datetime64(f'{_LAST_YEAR}-12-31')
 _SIGNS = {'d': '%d', 'dd': '%d', 'm': '%m', 'mm': '%m', 'yy': '%y'}
 _LONGEST_SYMBOL = 64
 SYMBOL = f'1 to {_LONGEST_SYMBOL} printable characters'  # see `is_symbol`
@@ -133,7 +134,7 @@ class Days:
   @property
   def expected(self) -> str:
     """Returns the expected format, for error messages."""
-    years = f'in the years {_FIRST_DAY.item().year} to {_LAST_DAY.item().year}'
+    years = f'in the years {_FIRST_YEAR} to {_LAST_YEAR}'
     if self.format:
       return f'a date as {self.format} or YYYY-MM-DD, {years}'
     return (
