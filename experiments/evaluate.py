@@ -159,7 +159,7 @@ def _seats(runs: int) -> int:
     options.COMMITTEE.value <= runs,
     '--committee',
     options.COMMITTEE.value,
-    f'at most the {runs} runs',
+    f'at most {runs}, the number of runs',
   )
   return options.COMMITTEE.value
 

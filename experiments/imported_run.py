@@ -72,8 +72,8 @@ def settle(config: ml_collections.ConfigDict, agent: Eigen2Agent) -> int:
   observed = config.data.observed_features
   if dimensions.num_features != len(observed):
     raise ValueError(
-      f'its networks see {dimensions.num_features} features, expected the '
-      f'{len(observed)} of --config.data.observed_features, '
+      f'found networks that see {dimensions.num_features} features, expected '
+      f'the {len(observed)} of --config.data.observed_features, '
       f'{", ".join(observed)}'
     )
   config.networks.update_from_flattened_dict(dimensions.settings)

@@ -71,7 +71,8 @@ def make_agent(
     'networks.shared_extractor',
     'all',
     "'none' or 'critics', because "
-    f'agent.algorithm={config.algorithm!r} takes no argument shared',
+    f'the maker of agent.algorithm={config.algorithm!r} has no parameter '
+    'shared',
   )
   return maker(
     actor, double_critic, observe, action_spec, config, constrain, **parts

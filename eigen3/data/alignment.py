@@ -32,7 +32,7 @@ def aligned(panel: MarketPanel, like: MarketPanel) -> MarketPanel:
     )
     raise DataError(
       f'panel: lacks {len(missing)} columns ({named}), expected all '
-      f'{like.num_columns} that were trained on'
+      f'{like.num_columns} columns of the panel used in training'
     )
   places = [place[name] for name in like.columns]
   return dataclasses.replace(

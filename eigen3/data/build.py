@@ -166,8 +166,9 @@ def _ordered(
   num_context = sum(not is_investable(ticker) for ticker in ordered)
   if num_context == len(ordered):
     raise DataError(
-      f'{place}: none of {len(ordered)} tickers has {MIN_TRAINING_DAYS} closes '
-      f'in the {len(training)} training days, nothing could be bought'
+      f'{place}: found no ticker among {len(ordered)} with at least '
+      f'{MIN_TRAINING_DAYS} closes in the {len(training)} training days, '
+      'expected at least one that could be bought'
     )
   return ordered, num_context
 

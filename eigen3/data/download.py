@@ -98,7 +98,10 @@ def download_prices(
   if not tables:
     names = shown(', '.join(wanted), 120)
     reason = error or '; check the network, and the spelling at Yahoo'
-    raise DataError(f'download: found no price of {names}{reason}')
+    raise DataError(
+      f'download: found no price of {names}, expected some of at least one'
+      f'{reason}'
+    )
   missing = [symbol for symbol in wanted if symbol not in tables]
   advance(len(missing))
   _save(pa.concat_tables([tables[s] for s in wanted if s in tables]), path)

@@ -129,13 +129,16 @@ def _kind(path: pathlib.Path) -> str:
 def _bytes_of(path: pathlib.Path) -> bytes:
   if _kind(path) not in (*_PICKLES, '.csv'):
     raise DataError(
-      'expected a file name that ends in .pkl, .pickle or .csv, or in one of '
-      f'these followed by {" or ".join(_COMPRESSED)}'
+      f"found the file name '{path.name}', expected one that ends in .pkl, "
+      f'.pickle or .csv, or in one of these followed by '
+      f'{" or ".join(_COMPRESSED)}'
     )
   try:
     return path.read_bytes()
   except OSError as error:
-    raise DataError(f'cannot be read ({error.strerror})') from error
+    raise DataError(
+      f'cannot be read ({error.strerror or error}), expected a readable file'
+    ) from error
 
 
 def _unpacked(path: pathlib.Path, packed: bytes) -> bytes:

@@ -120,7 +120,8 @@ def _frame(found: Any, most_cells: int) -> Frame:
   # A cell takes a byte or more.
   if len(labels) * len(names) > most_cells:
     raise ValueError(
-      f'{len(labels)} x {len(names)} cells in {most_cells} bytes'
+      f'found {len(labels)} x {len(names)} cells in {most_cells} bytes, '
+      'expected at most one a byte'
     )
   return Frame(labels, names, _cells(blocks, len(labels), names))
 
@@ -234,7 +235,8 @@ def _cells(
       )
     if values.shape != (len(places), num_rows):
       raise ValueError(
-        f'a block of shape {values.shape}, expected {(len(places), num_rows)}'
+        f'found a block of shape {values.shape}, expected '
+        f'{(len(places), num_rows)}'
       )
     cells[:, places] = values.T.astype(object)
   if missing.any():
@@ -267,11 +269,12 @@ def _places(note: Any, num_columns: int) -> list[int]:
         )
       if not np.isin(chosen, everything).all():
         raise ValueError(
-          f'found a block at columns outside the {num_columns} of the frame'
+          'found a block with columns outside the frame, expected 0 to '
+          f'{num_columns - 1}'
         )
       places = chosen
   if not len(places):
-    raise ValueError('a block without columns, expected at least one')
+    raise ValueError('found a block without columns, expected at least one')
   return places.tolist()
 
 
@@ -335,7 +338,7 @@ def _dtype(note: Any) -> np.dtype:
     case _:
       raise ValueError(f'found {what(note)} as a dtype, expected a NumPy dtype')
   if order not in ('<', '>', '=', '|'):
-    raise ValueError(f'byte order {what(order)}, expected one of < > = |')
+    raise ValueError(f'found byte order {what(order)}, expected one of < > = |')
   if code in ('O', 'O8'):
     return np.dtype(object)
   if code == 'M8':
@@ -366,7 +369,9 @@ def _bytes(*args: Any) -> bytes:
       return data
     case ():
       return b''
-  raise ValueError(f'bytes made of {_listed(args)}, expected latin-1 text')
+  raise ValueError(
+    f'found bytes made of {_listed(args)}, expected latin-1 text'
+  )
 
 
 def _scalar(*args: Any) -> Any:

@@ -161,7 +161,7 @@ class _Machine:
       )
     if type(args) is not tuple:
       raise ValueError(
-        f'a call of {function.name} with {what(args)}, expected a tuple'
+        f'found a call of {function.name} with {what(args)}, expected a tuple'
       )
     make = self._made.get(function.name)
     self.push(make(*args) if make else Note(function.name, args))

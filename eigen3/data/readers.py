@@ -148,7 +148,7 @@ def read_folder(
   path = pathlib.Path(folder)
   if not path.is_dir():
     found = 'not a folder' if path.exists() else 'no such folder'
-    raise DataError(f'{path}: {found}, expected a folder of CSV files')
+    raise DataError(f'{path}: {found}, expected a folder of price files')
   files, others = _files(path)
   tickers: dict[str, Ticker] = {}
   refused: list[Refusal] = []
@@ -191,7 +191,8 @@ def _read_named(file: pathlib.Path, content: bytes, written: Days) -> Ticker:
   name = _ticker_name(file)
   if not is_symbol(name):
     raise Refused(
-      f'found {shown(name)} as the ticker in its name, expected {SYMBOL}'
+      f"found '{shown(name)}' as the ticker in the file's name, expected "
+      f'{SYMBOL}'
     )
   return read_ticker(name, content, written)
 

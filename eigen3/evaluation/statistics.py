@@ -145,8 +145,8 @@ def stratified(
   scores = np.asarray(scores, np.float64)
   if scores.ndim != 2 or not scores.size or not np.isfinite(scores).all():
     raise ValueError(
-      f'scores: found {described(scores)}, expected finite numbers, runs x '
-      'tasks'
+      f'scores: found {described(scores)}, expected finite numbers of shape '
+      '(runs, tasks)'
     )
   rng = np.random.default_rng(seed)
   runs = rng.integers(len(scores), size=(repeats, *scores.shape))

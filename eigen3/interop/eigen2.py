@@ -200,7 +200,8 @@ def load_agent(path: str | pathlib.Path) -> Eigen2Agent:
     if isinstance(error, KeyError):
       reason = f'found no {reason}'
     raise ValueError(
-      f'{path}: found no Eigen2 agent ({reason}), expected one'
+      f'{path}: found no Eigen2 agent ({reason}), expected a checkpoint that '
+      'Eigen2 saved'
     ) from error
 
 

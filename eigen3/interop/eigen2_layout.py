@@ -234,8 +234,8 @@ def _check_names(
   missing = [name for name in expected if name not in found]
   if missing:
     raise ValueError(
-      f'{where}: expected the entries of an Eigen2 {kind}, found no '
-      f'{", ".join(missing)}'
+      f'{where}: found no {", ".join(missing)}, expected all entries of an '
+      f'Eigen2 {kind}'
     )
   unknown = sorted(found.keys() - set(expected))
   if unknown:

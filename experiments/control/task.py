@@ -49,7 +49,8 @@ class Task:
     for what, space in (('observations', observations), ('actions', actions)):
       if type(space).__name__ != 'Box' or len(space.shape) != 1:
         raise ValueError(
-          f"--env: found '{name}' with {what} in {space}, expected vectors"
+          f"--env: found '{name}' with {what} in {space}, expected a Box with "
+          'one axis'
         )
     self.action_spec = ActionSpec(
       shape=actions.shape,

@@ -409,15 +409,15 @@ def test_a_small_file_that_unpacks_to_a_large_one(tmp_path):
 
 
 def test_other_files(tmp_path):
-  assert error_of(tmp_path / 'a.pkl') == 'cannot be read (No such file or ' + (
-    'directory)'
+  assert error_of(tmp_path / 'a.pkl') == (
+    'cannot be read (No such file or directory), expected a readable file'
   )
   (tmp_path / 'b.pkl').mkdir()
-  assert error_of(tmp_path / 'b.pkl') == 'cannot be read (Is a directory)'
+  assert error_of(tmp_path / 'b.pkl').startswith(
+    'cannot be read (Is a directory), '
+  )
   for name in ('a.json', 'a', 'a.gz', 'a.pkl.zip'):
-    assert error_of(tmp_path / name).startswith(
-      'expected a file name that ends'
-    )
+    assert error_of(tmp_path / name).startswith(f"found the file name '{name}'")
   path = csv_of(tmp_path, '')
   path.write_bytes(b'\xff\xfe')
   assert error_of(path).startswith('found bytes that are not UTF-8')

@@ -69,7 +69,7 @@ def test_the_interval_of_the_interquartile_mean():
 
 @pytest.mark.parametrize('scores', [[], [1.0], [[]], [[1.0, np.inf]]])
 def test_no_scores_are_refused(scores):
-  with pytest.raises(ValueError, match='expected finite numbers, runs x tasks'):
+  with pytest.raises(ValueError, match='expected finite numbers of shape'):
     middle(scores)
 
 

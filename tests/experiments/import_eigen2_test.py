@@ -194,7 +194,7 @@ def test_settings_that_do_not_fit_are_named(made, tmp_path):
     return error_of(imported_run.settle, config, agent)
 
   assert error_with(**{'data.observed_features': ('close', 'rsi')}) == (
-    'its networks see 5 features, expected the 2 of '
+    'found networks that see 5 features, expected the 2 of '
     '--config.data.observed_features, close, rsi'
   )
   config = td3.get_config('smoke')
@@ -353,7 +353,7 @@ def test_from_a_checkpoint_to_the_end_of_a_run(tmp_path):
     (['--agent={root}/data.pkl'], 'data.pkl: found no PyTorch checkpoint ('),
     (
       ['--data={root}/agent.pth'],
-      'agent.pth: expected a file name that ends in',
+      "agent.pth: found the file name 'agent.pth', expected one that ends",
     ),
     (['--data={root}/absent.pkl'], 'absent.pkl: cannot be read (No such file'),
     (['--data={root}/hostile.pkl'], "hostile.pkl: found 'posix.system' in the"),

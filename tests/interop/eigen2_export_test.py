@@ -262,7 +262,7 @@ def test_files_that_are_no_agent_are_one_line(golden, tmp_path):
     ({}, "found no 'actor_state_dict'"),
     ({'actor_state_dict': 3}, 'actor_state_dict: found int, expected'),
     ({'actor_state_dict': {'a': 3}}, 'a: found int, expected a tensor'),
-    ({'actor_state_dict': {}}, 'state dict: expected the entries of an'),
+    ({'actor_state_dict': {}}, 'state dict: found no '),
   ):
     torch.save(saved, path)
     assert reason().startswith(f'found no Eigen2 agent ({expected}')
