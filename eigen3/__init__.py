@@ -1,3 +1,3 @@
-"""Evolutionary reinforcement learning for trading daily stocks, in JAX."""
+"""Evolutionary reinforcement learning for daily stock trading, in JAX."""
 
 __version__ = '0.1.0'

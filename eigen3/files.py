@@ -22,7 +22,7 @@ def _temporary(path: pathlib.Path) -> pathlib.Path:
 
 
 def remove_leftovers(folder: pathlib.Path) -> None:
-  """Removes files of killed writers; no process may be writing there."""
+  """Removes what killed writers left; no process may be writing there."""
   for path in folder.iterdir():
     if not _LEFTOVER.fullmatch(path.name):
       continue
@@ -36,7 +36,7 @@ def remove_leftovers(folder: pathlib.Path) -> None:
 def naming(path: str | os.PathLike) -> Iterator[None]:
   """Adds a path to an `OSError` of the `with` block that names no file.
 
-  Errors of writing to an open file, such as on a full disk, name none.
+  Errors of writing to an open file, such as on a full disk, name no file.
 
   Raises:
     OSError: if the block raised one.
@@ -51,7 +51,7 @@ def naming(path: str | os.PathLike) -> Iterator[None]:
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
-  """Yields a path to write to; this is renamed to `path` when the block ends.
+  """Yields a path to write to; the file is moved to `path` at the block's end.
 
   If the block fails or is interrupted, `path` stays unchanged and the new file
   is removed.
@@ -63,7 +63,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     A path in the same folder, so that the renaming is atomic.
 
   Raises:
-    OSError: if the block wrote nothing, or `path` cannot be replaced.
+    OSError: if the block created no file, or `path` cannot be replaced.
   """
   path = pathlib.Path(path)
   temporary = _temporary(path)
@@ -77,7 +77,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
 @contextlib.contextmanager
 def atomic_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
-  """Yields a new folder to fill; this is renamed to `path` when the block ends.
+  """Yields a new folder to fill; it is renamed to `path` at the block's end.
 
   If the block fails or is interrupted, the new folder is removed.
 
@@ -111,6 +111,6 @@ def write_json(path: os.PathLike | str, value: Any) -> None:
 
 
 def write_table(path: os.PathLike | str, rows: pd.DataFrame) -> None:
-  """Writes a table, such as of trades, as CSV, atomically."""
+  """Writes a table as CSV, atomically."""
   with atomic_path(path) as temporary:
     rows.to_csv(temporary, index=False, float_format='%.10g')

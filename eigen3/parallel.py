@@ -58,14 +58,14 @@ def make_mesh(
     num_devices: how many devices to use, the first ones; by default all.
     devices_per_agent: how many of these share an agent's batch, the size of
       `BATCH_AXIS`; by default all. They are consecutive devices, and belong to
-      one process if this number divides that of each process's devices.
+      one process if each process's number of devices is a multiple of this.
 
   Returns:
     The mesh, or None for a single device, where nothing is sharded.
 
   Raises:
-    ValueError: if there are fewer than `num_devices`, or their number is not a
-      multiple of `devices_per_agent`.
+    ValueError: if `num_devices` is below 1 or above the number of devices, or
+      `devices_per_agent` does not divide the number that is used.
   """
   devices = jax.devices()
   count = len(devices) if num_devices is None else num_devices
@@ -125,7 +125,7 @@ class Device(NamedTuple):
 
 
 def describe_device() -> Device:
-  """Returns the properties of the first device, with the least memory of all.
+  """Returns the first device's properties, but the least memory of any device.
 
   All processes must call it.
   """
@@ -192,7 +192,7 @@ def along_population(mesh: Mesh | None) -> NamedSharding | None:
 
 
 def replicate(tree: Tree, mesh: Mesh | None) -> Tree:
-  """Copies `tree` to all devices of the mesh; without a mesh returns it.
+  """Copies `tree` to all devices of the mesh; without a mesh returns `tree`.
 
   All processes must hold equal values.
   """
@@ -210,11 +210,11 @@ def everywhere(mesh: Mesh | None) -> NamedSharding | None:
 
 
 def place_like(value: np.ndarray, like: Array) -> Array:
-  """Copies `value` to the devices of `like`, with its sharding.
+  """Copies `value` to the devices of `like`, sharded as `like` is.
 
-  The copy is committed to them only if `like` is: otherwise JAX would recompile
-  the programs that take it, and may then round differently. All processes must
-  hold equal values.
+  The copy is committed to its devices only if `like` is. Otherwise JAX would
+  recompile the programs that take the copy, and might then round differently.
+  All processes must hold equal values.
   """
   if not like.is_fully_addressable:
     return _put(value, like.sharding)
@@ -236,7 +236,7 @@ def _put(value: Array | np.ndarray, sharding: Sharding) -> Array:
 
 
 def to_host(tree: Tree) -> Tree:
-  """Returns `tree` with complete NumPy arrays, which may be views of buffers.
+  """Returns `tree` as complete NumPy arrays, perhaps views of JAX's buffers.
 
   All processes must call it if arrays are sharded among them.
   """
@@ -287,7 +287,7 @@ def map_blocks(
   Each device loops over an equal share of the axis in blocks of equal size, a
   multiple of 16 if `size` and the share are at least that. Neither shares nor
   blocks change the values. The axis is padded with zeros, whose results are
-  dropped. The compiled program has one loop for any S.
+  dropped. The compiled program has at most one loop, whatever S is.
 
   Args:
     function: `(parameters, inputs) -> outputs` on leaves [c, ...]; each entry
@@ -296,7 +296,8 @@ def map_blocks(
     parameters: passed to the calls for all blocks.
     inputs: leaves [S, ...], S at least 1.
     size: the largest block size c; 0 for a device's whole share.
-    mesh: S is sharded along its `BATCH_AXIS`; None for one device.
+    mesh: the leading axis is sharded along its `BATCH_AXIS`; None for one
+      device.
     remat: whether to recompute a block in the backward pass instead of storing
       its activations.
 
@@ -362,7 +363,8 @@ def _block_size(share: int, size: int) -> int:
 
   The time of a block is estimated as its size plus a constant. Only multiples
   of 16 are tried: sizes that do not fill vectors take a third longer
-  (docs/design.md). Smaller shares, or a smaller `size`, are split evenly.
+  (docs/design.md). If `size` or the share is below 16, the share is split
+  evenly; if `size` is 0, it is one block.
   """
   if not size or min(share, size) < _VECTOR:
     return -(-share // -(-share // size)) if size else share
@@ -401,7 +403,7 @@ def pad_to_multiple(
   """Pads an axis so that its size is a multiple of `multiple`.
 
   Args:
-    x: any array; returned unchanged if its size is such a multiple.
+    x: any array; returned unchanged if the axis needs no padding.
     multiple: positive block size.
     axis: the axis to extend, at its end.
     value: value of the padding.
@@ -436,8 +438,8 @@ def compiler_options() -> dict[str, int | bool]:
   default (docs/performance.md). Forward passes alone did not gain.
 
   On a GPU, the search for Triton kernels of matrix products and fusions is
-  turned off: it took half of the compilation time of an update, and nothing ran
-  faster for it.
+  turned off: it took half of the compilation time of an update, and made
+  nothing faster.
 
   If XLA_FLAGS sets one of these options, the result is empty.
   """
@@ -450,7 +452,7 @@ def quick_compilation() -> dict[str, int | bool]:
   """Returns options of `jax.jit` for small programs that run a few times.
 
   On a CPU they at least halve the compilation time, and change results by
-  rounding only. There are none for other backends.
+  rounding only. For other backends the result is empty.
   """
   if jax.default_backend() != 'cpu':
     return {}
@@ -463,7 +465,7 @@ def quick_compilation() -> dict[str, int | bool]:
 
 
 def known_options(options: Mapping[str, int | bool]) -> dict[str, int | bool]:
-  """Returns those options of `jax.jit` that the installed compiler has.
+  """Returns those of the given `jax.jit` options that the compiler has.
 
   Options differ between versions of XLA, and an unknown one raises an error at
   the program's first call.

@@ -141,7 +141,7 @@ def or_auto(expected: Expected) -> Expected:
 def several(
   each: Expected, words: str, count: int | None = None, least: int = 0
 ) -> Expected:
-  """Expects values that all meet `each`: `count`, or else at least `least`."""
+  """Expects `count` values (None: `least` or more) that all meet `each`."""
   return Expected(
     lambda x: (
       (len(x) >= least if count is None else len(x) == count)
@@ -170,7 +170,8 @@ def check(
     table: conditions by field; a dot separates a nested section's name.
 
   Raises:
-    ValueError: naming the first bad field, what was found and what is expected.
+    ValueError: if a field does not meet its condition; the message names the
+      first such field, what was found and what is expected.
   """
   for field, expected in table.items():
     found: Any = settings

@@ -37,7 +37,7 @@ NETWORKS = (
   'compute_dtype',
   'lstm_kernel',
 )
-# The field of the section `agent` that may be: the days acted on at once.
+# The field of the section `agent` that may be 'auto': days acted on at once.
 _CHUNK = 'acting_chunk'
 FIELDS = (*(f'networks.{name}' for name in NETWORKS), f'agent.{_CHUNK}')
 
@@ -46,8 +46,8 @@ FIELDS = (*(f'networks.{name}' for name in NETWORKS), f'agent.{_CHUNK}')
 # (6.3 - 0.95) GiB / 1344 / (504 x 128) = 67, as 0.95 GiB do not depend on the
 # block; the bytes of 8 gates are added to each.
 _OF_BLOCK = {'bfloat16': 83, 'float32': 132, 'float64': 264}
-# The factor of `_OF_BLOCK` if both directions share a loop: by XLA's memory
-# analysis on a CPU, for the core forward and backward and forward alone.
+# The factor of `_OF_BLOCK` if both directions share a loop: from XLA's memory
+# analysis of the LSTM on a CPU, with the backward pass and without it.
 _TOGETHER = 1.3
 # The factor of `_OF_BLOCK` for a sequence with stored activations, per critic:
 # 118.7 GiB / 5352 sequences / 2 critics / (504 x 128) = 185, plus the 32 bytes
@@ -57,7 +57,7 @@ _KEPT = 1.64
 # and cells of 3 directions in bfloat16, inputs and little else, counted and not
 # measured. The current block needs `_OF_BLOCK` in addition.
 _KEPT_BY_KERNEL = 16
-# Evaluation blocks are larger by this: a sequence needs a sixth of the memory.
+# The factor of evaluation blocks: a sequence needs a sixth of the memory there.
 _EVALUATION = 6
 # Bytes that do not depend on the block, per cell and feature of a batch of
 # windows: 0.95 GiB / (8 x 504 x 669 x 5).
@@ -105,7 +105,7 @@ KERNELS = {
 
 
 class _Fit(NamedTuple):
-  """The backend, device, dtype, H and JAX version that a kernel requires."""
+  """The backend, CUDA capability, dtype, H and JAX that a kernel requires."""
 
   kernel: str
   backend: str
@@ -131,7 +131,7 @@ _BLOCK_ON_CPU = 112
 
 
 class Work(NamedTuple):
-  """Numbers that determine, with a window's size, what a device must hold.
+  """Numbers that, with a window's size, determine how much memory is needed.
 
   Attributes:
     examples: number of examples in the batch of a gradient; None if not known.
@@ -226,6 +226,9 @@ def of_networks(
     config: the section `networks`.
     spec: gives the days D, columns C and features F.
     work: as in `resolve`.
+
+  Raises:
+    ValueError: if the devices cannot run the configured kernel.
   """
   if all(config[name] != AUTO for name in NETWORKS):
     return config
@@ -234,7 +237,7 @@ def of_networks(
 
 
 def of_acting(chunk: int | str) -> int:
-  """Returns the days acted on at once: `chunk`, or the CPU's for 'auto'."""
+  """Returns how many days are acted on at once; 'auto' means as on a CPU."""
   return _DAYS_ON_CPU if chunk == AUTO else int(chunk)
 
 

@@ -28,20 +28,20 @@ class Account(NamedTuple):
   Attributes:
     stocks: float32 [..., N, 5], zeros where nothing is held or ordered, else
 
-      - the position's weight: its value over that of the largest position
+      - the position's weight: its value divided by that of the largest position
         allowed by today's equity;
-      - its age: days since its entry, over the maximum holding;
-      - its unrealised gain in %, over the largest sale target;
-      - its sale target in %, over the largest one;
+      - its age: days since its entry, divided by the maximum holding;
+      - its unrealised gain in %, divided by the largest sale target;
+      - its sale target in %, divided by the largest one;
       - 1 if it has reached the maximum holding, so that an order to sell it is
         pending, else 0.
 
       Orders to buy were filled or cancelled at the open, except those that wait
-      for their market to open: their weight is what they may spend, over the
-      largest position; age and gain are 0.
-    whole: float32 [..., 2], the share of cash in the equity, and the days left
-      in the episode over the maximum holding plus the settlement days, the days
-      on which the episode's end can affect a position; at most 1.
+      for their market to open: their weight is the cash that they may spend,
+      divided by the value of the largest position; age and gain are 0.
+    whole: float32 [..., 2], the share of cash in the equity; and the days left
+      in the episode divided by the days on which its end can affect a position
+      (the maximum holding plus the settlement days), at most 1.
   """
 
   stocks: Array
@@ -56,7 +56,7 @@ class TimeStep(NamedTuple):
       Its market window is gathered where a network needs it.
     reward: float32 [], of the last step; 0 after `reset`.
     discount: float32 [], 0 if the episode terminated, else 1. The end of
-      a slice with an open position is a truncation and keeps 1.
+      a slice with an open position or order is a truncation and keeps 1.
     last: bool [], whether the slice ends here.
     extras: details of the step, defined by the environment.
     account: the second part of the observation, an `Account` at the close of

@@ -1,4 +1,4 @@
-"""The command eigen3: runs every program by its name, from any folder.
+"""The command eigen3: runs any program by its name, from any folder.
 
 eigen3 PROGRAM [--flags]
 """
@@ -38,7 +38,7 @@ def main() -> int:
 
 
 def _refusal(name: str) -> str:
-  """Returns why there is no such program, and the nearest name."""
+  """Returns the error message for an unknown program or a leading flag."""
   if name.startswith('-'):
     return f"found '{name}', expected the name of a program before its flags"
   near = difflib.get_close_matches(name, COMMANDS, 1)

@@ -6,8 +6,8 @@ eigen3 act --run=runs/first --panel=today.parquet [--held=AAPL,MSFT] \
 The next day is the day after the panel's last. Make the panel in the way that
 the run's panel was made, with newer days. The run's own panel is needed, too,
 because its training days determine how features are normalised; if it was
-moved, --run_panel is its new path. The program does not track what is held, or
-when it is sold.
+moved, --run_panel is its new path. The program tracks neither what is held nor
+when positions must be sold.
 """
 
 from experiments import mains
@@ -63,7 +63,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _run_panel(given: MarketPanel) -> str | None:
-  """Returns the path of the run's panel, or None for the recorded path."""
+  """Returns a new path of the run's panel, or None to use the recorded one."""
   if run_panel.RUN_PANEL.value is None and saved_runs.is_panel_of(
     options.RUN.value, given
   ):
@@ -100,7 +100,7 @@ def _by_attention(panel: MarketPanel, attention: np.ndarray) -> pd.DataFrame:
 def _print_orders(
   run: SavedRun, panel: MarketPanel, found: orders.Orders, rules: Rules
 ) -> None:
-  """Prints the orders, and the stocks with the highest rank."""
+  """Prints the orders, and the first stocks by rank."""
   table = found.table
   when = 'open' if rules.fills_at_open else 'close'
   print(

@@ -31,8 +31,9 @@ def split_cpu(num_devices: int) -> None:
   """Splits the CPU into devices; must precede JAX's first computation.
 
   The small products of a recurrent loop use one core; a device for each core
-  uses all. If `num_devices` is 0, there is a device for each core, unless the
-  environment has JAX_NUM_CPU_DEVICES, which then decides.
+  uses all. If `num_devices` is 0, there is a device for each core, at most
+  `MOST_DEVICES`, unless the environment has JAX_NUM_CPU_DEVICES, which then
+  decides.
   """
   if not num_devices and 'JAX_NUM_CPU_DEVICES' in os.environ:
     return
@@ -81,10 +82,10 @@ def cores() -> int:
 
 @contextlib.contextmanager
 def advising_on_memory(in_use: Mapping[str, Any]) -> Iterator[None]:
-  """Adds the settings that would need less memory to a device's memory error.
+  """Adds advice on which settings to lower to a device's memory error.
 
   Args:
-    in_use: resolved settings by full name.
+    in_use: resolved settings by full name, such as 'agent.batch_size'.
   """
   try:
     yield
@@ -131,10 +132,10 @@ def _reason(error: BaseException) -> str:
 def _leave_without_others(status: int) -> None:
   """Makes one of several processes exit without waiting for the others.
 
-  It skips the exit handlers registered before, such as JAX's, which would wait
-  for the other processes, as they wait for this one. Once it is gone, they
-  fail, too. All end as soon as the first process is gone, so that one waits a
-  few seconds, in which the others can print their errors.
+  Exit handlers that were registered before are skipped. JAX's would wait for
+  the other processes, which wait for this one; once this one is gone, they
+  fail, too. All end as soon as the first process is gone, so the first one
+  waits a few seconds, in which the others can print their errors.
   """
   if not jax.distributed.is_initialized():
     return

@@ -1,14 +1,15 @@
-r"""Proves that nothing looks ahead in a run's data and rules.
+r"""Proves that nothing looks ahead in the data and rules of given settings.
 
 eigen3 check_leaks --config=small \
   [--config.data.panel=panel.parquet | --source=PRICES [--context=vix.csv]]
 
 Chooses some days, and replaces all values after each. Everything that was known
 up to that day must stay the same, bit for bit (see
-eigen3.evaluation.lookahead). With --source it makes the panel itself, and also
-replaces values that were read from the files. The policy is untrained: the
-proof concerns only what its actions depend on. If something looks ahead, it
-prints an error that names the array and the day, and exits with status 1.
+eigen3.evaluation.lookahead). With --source the program makes the panel itself,
+and also replaces values that were read from the files. The policy is untrained:
+the proof concerns only what its actions depend on. If something looks ahead,
+the program prints an error that names the array and the day, and exits with
+status 1.
 """
 
 from experiments import mains
@@ -77,7 +78,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _source() -> Source:
-  """Returns the contents of the source files."""
+  """Returns the contents of the files that --source and --context name."""
   dates = Days(days.DATE_FORMAT.value, days.TIME_ZONE.value)
   context = [
     one for text in options.CONTEXT.value for one in read_context(text, dates)

@@ -158,7 +158,7 @@ def _read(argv: list[str], default_config: str) -> list[str]:
 
 
 class _Refused(ValueError):
-  """Raised for flags that are invalid in this combination."""
+  """Raised for arguments that absl accepts and this module refuses."""
 
 
 def _expanded(argv: Sequence[str], default_config: str) -> list[str]:
@@ -214,7 +214,7 @@ def _check_presets() -> None:
   """Refuses --config.preset=NAME, which would not load that preset.
 
   Raises:
-    _Refused: if NAME is another preset; says how to choose one.
+    _Refused: if NAME is another preset; the message says how to choose it.
   """
   if 'config' not in flags.FLAGS:
     return
@@ -290,7 +290,7 @@ def _print_config(default_config: str) -> None:
   """Prints the differences from the preset, and ends the program.
 
   Raises:
-    _Refused: with --resume and no --config; the settings are in the folder.
+    _Refused: with --resume and no --config: the run's folder has its settings.
   """
   flag = flags.FLAGS['config']
   resumes = 'resume' in flags.FLAGS and flags.FLAGS.resume
@@ -323,7 +323,7 @@ def one_line(error: BaseException) -> str:
 
 
 def _last_line(error: Exception) -> str:
-  """Returns only the last line: ml_collections puts a traceback before it."""
+  """Returns only the message: ml_collections puts a traceback before it."""
   return re.sub(
     r'^(\w+Error|ERROR:): ', '', str(error).strip().splitlines()[-1]
   )

@@ -1,4 +1,4 @@
-"""All programs, with the modules of their flags and their settings."""
+"""All programs, with the modules that define their flags and settings."""
 
 import pathlib
 from typing import NamedTuple

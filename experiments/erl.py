@@ -62,7 +62,7 @@ def conclude(
   workdir: pathlib.Path,
   remark: str,
 ) -> Sequence[str]:
-  """Reports the population and its attention; returns the files' names."""
+  """Reports the population and its attention; returns the names of files."""
   members = pd.read_csv(workdir / logs.MEMBERS)
   metrics = pd.read_csv(workdir / logs.METRICS)
   for name in ('mutation_rate', 'mutation_std'):

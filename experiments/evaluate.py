@@ -2,9 +2,10 @@
 
 eigen3 evaluate --runs='runs/td3_*,runs/erl_*' --out=evaluations/first
 
-A run's folder stands for its latest checkpoint, RUN/checkpoints/STEP for that
-step. Champions are ranked on the validation days. The held-out days are not
-evaluated unless --holdout allows it, and every opening is recorded in the runs.
+A run's folder stands for its latest checkpoint, RUN/checkpoints/STEP for the
+checkpoint of that step. Champions are ranked on the validation days. The
+held-out days are not evaluated unless --holdout allows it, and every opening is
+recorded in the runs.
 """
 
 from experiments import mains
@@ -100,7 +101,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _check_out(out: pathlib.Path) -> None:
-  """Checks that the folder can be made, before held-out days are opened."""
+  """Checks that `out` can be written, before held-out days are opened."""
   there = next(x for x in (out, *out.absolute().parents) if x.exists())
   if not there.is_dir():
     raise ValueError(f'--out: found a file {there}, expected a folder')
@@ -112,7 +113,11 @@ def _check_out(out: pathlib.Path) -> None:
 
 
 def _compare(runs: list[SavedRun]) -> tuple[Comparison, list[Policy], int]:
-  """Returns all results, the ranked policies, and the number of openings."""
+  """Returns results, policies, and the number of openings of held-out days.
+
+  The policies are the champions by rank, then the committee, if there is one.
+  The number of openings is 0 if the held-out days are not evaluated.
+  """
   experiment = runs[0].experiment
   policies, validation = comparison.ranked(
     [_policy(run) for run in runs], experiment.validation, options.RANK_BY.value
@@ -165,7 +170,11 @@ def _seats(runs: int) -> int:
 
 
 def _controls(run: SavedRun) -> tuple[Callable[[str], Results], list[str]]:
-  """Returns a function from split to controls, and the ranker's digest."""
+  """Returns a function from a split's name to its controls, and digests.
+
+  With --ranker, a ranker is trained: it is among the controls, and the list of
+  digests holds its digest. Otherwise that list is empty.
+  """
 
   def of_split(split: str) -> Results:
     judge = getattr(run.experiment, split)
@@ -198,12 +207,16 @@ def _open_holdout(
 ) -> int:
   """Records in each run that its held-out days are opened.
 
-  Returns the largest number of openings of any of the runs.
-
   Args:
     runs: those whose held-out days are opened.
-    policies: champions, and the committee.
+    policies: champions by rank, then the committee, if there is one.
     others: digests of other trained policies that are evaluated.
+
+  Returns:
+    The largest number of openings of any of the runs.
+
+  Raises:
+    ValueError: see `ledger.open_holdout`.
   """
   digests = {policy.name: policy.digest for policy in policies}
   members = [p.name for p in policies[: _seats(len(runs))]]

@@ -1,4 +1,4 @@
-"""Exports a run's champion to a file that needs only JAX to act.
+"""Exports a run's champion to a file that JAX can run without Eigen3.
 
 eigen3 export --run=runs/first --out=policy.zip
 
@@ -56,11 +56,11 @@ def export(
 
   Args:
     run: of one agent or of a population.
-    out: the file.
-    platforms: to export for.
+    out: the file to create or replace.
+    platforms: platforms to export for.
 
   Raises:
-    ValueError: for an unknown platform, or without flatbuffers.
+    ValueError: for an unknown platform or none, or without flatbuffers.
   """
   config = sizes.filled(run.config, run.experiment.sizes)
   networks = config.networks.copy_and_resolve_references()

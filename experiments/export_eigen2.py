@@ -31,13 +31,13 @@ def export(
 
   Args:
     path: of the run or of a checkpoint, see `saved_runs.load`.
-    out: the file.
+    out: the `.pth` file to create or replace.
     agent_id: the agent's number in a population of Eigen2.
     panel: new path of the run's panel, if it was moved.
 
   Raises:
-    ValueError: if there is no run, it does not have Eigen2's settings, or
-      PyTorch is not installed.
+    ValueError: if the run cannot be loaded or does not have Eigen2's settings,
+      or PyTorch is not installed.
   """
   (run,) = saved_runs.load([path], panel)
   imported_run.check_eigen2(run.config, f'{run.name}: ')

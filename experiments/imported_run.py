@@ -33,7 +33,7 @@ _NEEDED = {
 
 
 def check(config: ml_collections.ConfigDict) -> None:
-  """Raises a ValueError if these settings cannot continue Eigen2's agent."""
+  """Raises a ValueError if settings cannot continue an agent of Eigen2."""
   if 'iterations' not in config.learner:
     raise ValueError(
       '--config: found settings of a population, expected those of one agent, '
@@ -65,8 +65,8 @@ def settle(config: ml_collections.ConfigDict, agent: Eigen2Agent) -> int:
   """Sets the networks' sizes to an agent's; returns its number of stocks.
 
   Raises:
-    ValueError: if the shapes of its networks do not fit together, or they see
-      another number of features than `config`.
+    ValueError: if the shapes of the agent's networks do not fit together, or
+      these see another number of features than `config` has.
   """
   dimensions = eigen2_agents.dimensions_of(agent)
   observed = config.data.observed_features

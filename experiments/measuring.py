@@ -28,8 +28,9 @@ def outcomes(
   Args:
     config: all settings.
     panel: the market.
-    split: (start, stop). Trades of days less than the longest possible trade
-      before stop have no outcome, even if they would close before it.
+    split: (start, stop). The last days of the split, as many as the longest
+      possible trade takes, have no outcomes, even of trades that would close in
+      time.
     days: S successive days of the split, int [S].
 
   Returns:
@@ -46,7 +47,10 @@ def outcomes(
 def validation_ic(
   experiment: wiring.Experiment, config: ml_collections.ConfigDict
 ) -> Callable[[Any], float]:
-  """Returns a function from actions on the validation days to mean rank IC."""
+  """Returns a function that maps actions on the validation days to a rank IC.
+
+  It is the mean of the daily rank ICs, 0 if no day has one.
+  """
   judge = experiment.validation
   known = outcomes(
     config, experiment.panel, experiment.splits.validation, judge.days
@@ -73,7 +77,7 @@ def write_measures(
     experiment: of the run.
     config: all settings.
     workdir: of the run.
-    scores: float [S, N], by which the policy orders the stocks.
+    scores: float [S, N], by which the policy orders the stocks on these days.
     backtest: of the policy, on the held-out days.
   """
   panel, judge = experiment.panel, experiment.holdout

@@ -99,7 +99,7 @@ def main(argv) -> None:
 
 
 def _eigen2(path: str, repairs: Repairs) -> MarketPanel:
-  """Reads a file of Eigen2, which is a panel already."""
+  """Reads a file of Eigen2; raises a DataError for flags that do not apply."""
   changes = {
     '--context': bool(options.CONTEXT.value),
     '--first_day': options.FIRST_DAY.value is not None,

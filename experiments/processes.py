@@ -11,11 +11,12 @@ from experiments.options import processes as options
 def join() -> None:
   """Joins the processes of a run; must precede JAX's first computation.
 
-  CPU devices communicate by gloo, JAX's default.
+  Without the flags it does nothing. CPU devices communicate by gloo, JAX's
+  default.
 
   Raises:
-    ValueError: if the flags do not fit together, JAX detects no cluster, the
-      processes do not connect, or their numbers of devices differ.
+    ValueError: if the flags are invalid or do not fit together, JAX detects no
+      cluster, the processes do not connect, or their numbers of devices differ.
   """
   address = options.COORDINATOR.value
   given = (options.NUM_PROCESSES.value, options.PROCESS_ID.value)

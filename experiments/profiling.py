@@ -1,7 +1,7 @@
-"""Traces training iterations by JAX's profiler, and measures their rate.
+"""Traces training iterations with JAX's profiler, and measures their rate.
 
-Traced programs are compiled and called as without a trace, so the results are
-equal bit for bit.
+Traced programs are compiled and called as without a trace, so their results are
+the same bit for bit.
 """
 
 import pathlib
@@ -21,8 +21,8 @@ from experiments.benchmark import jax_cases, operations
 from experiments.options import training as options
 from experiments.wiring import Experiment
 
-# The width of the square product that measures the peak rate: on an accelerator
-# a smaller one leaves part of it idle, on a CPU a larger one takes seconds.
+# The width of the square matrices whose product measures the peak rate: smaller
+# ones leave part of an accelerator idle, larger ones take seconds on a CPU.
 _WIDTH, _WIDTH_ON_CPU = 8192, 1024
 # With these settings a program computes nothing twice, and all its operations
 # can be counted when JAX traces it.
@@ -42,7 +42,8 @@ def check(config: ml_collections.ConfigDict) -> None:
   """Checks that a run has enough iterations for --profile.
 
   Raises:
-    ValueError: unless --profile is from 1 to the number of iterations less one.
+    ValueError: if --profile is given, and not from 1 to the number of
+      iterations less one.
   """
   units = 'generations' if 'evolution' in config else 'iterations'
   wanted, most = options.PROFILE.value, config.learner[units] - 1
@@ -85,7 +86,7 @@ class Profile:
   def _timed(self, state: Any) -> tuple[Any, Any]:
     """Runs an iteration; times all but the first, which compiles.
 
-    The next ones are also traced, as many as wanted.
+    The first `wanted` of the timed iterations are also traced.
     """
     if not self._is_compiled:
       self._is_compiled = True
@@ -121,15 +122,16 @@ def print_report(
   config: ml_collections.ConfigDict,
   resolved: Mapping[str, Any],
 ) -> None:
-  """Prints the rate of the traced iterations, and the trace's folder.
+  """Prints the rate of iterations, and the folder of their trace.
 
-  All processes of a run must call it.
+  The rate is that of iterations without a trace, if there are any. All
+  processes of a run must call this function.
 
   Args:
     profile: of a finished training; without traces nothing is printed.
     build: `(config, spread) -> Experiment`, of the training program.
     config: all settings.
-    resolved: the values of settings that were 'auto'.
+    resolved: values of the settings that may be 'auto', by full name.
   """
   if not profile.traced:
     return
@@ -163,8 +165,9 @@ def count(
 ) -> float:
   """Counts the operations of an iteration's matrix products, on all devices.
 
-  The program is traced, not run, in a form that computes nothing twice. In the
-  policy's loss all critics are counted, although XLA computes only those used.
+  JAX traces the program, without running it, in a form that computes nothing
+  twice. In the policy's loss all critics are counted, although XLA computes
+  only those used.
 
   Args:
     build: as for `print_report`.

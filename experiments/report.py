@@ -54,7 +54,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _check_alike(runs: Sequence[SavedRun]) -> None:
-  """Raises ValueError if settings but the seed differ, or if seeds repeat."""
+  """Raises a ValueError unless runs differ in their seeds and nothing else."""
   first, seeds = runs[0], [run.config.seed for run in runs]
   for run in runs[1:]:
     # Runs that differ only in the seed share their experiment.
@@ -72,7 +72,11 @@ def _check_alike(runs: Sequence[SavedRun]) -> None:
 
 
 def _occasion(runs: Sequence[SavedRun]) -> run_page.Occasion:
-  """Describes the held-out days if all were judged on them, else validation."""
+  """Describes the days that the page is about.
+
+  These are the held-out days if all champions were judged on them before, else
+  the validation days.
+  """
   experiment = runs[0].experiment
   closed = [
     run.name

@@ -1,4 +1,4 @@
-"""Titles of pages, with the settings that distinguish a run."""
+"""Makes titles of pages, with the settings that distinguish a run."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 from eigen3.runs import run_directory
 from experiments.configs import erl, td3
 
-_NAMED = 3  # maximum of changes in a title; the page lists all
+_NAMED = 3  # maximum number of changes in a title; the page lists all
 # Shown elsewhere: by the title itself, or with the data.
 _TOLD = ('data.panel', 'data.synthetic.market', 'preset', 'seed')
 
@@ -15,7 +15,8 @@ _TOLD = ('data.panel', 'data.synthetic.market', 'preset', 'seed')
 def changes(workdir: pathlib.Path) -> dict[str, tuple[Any, Any]]:
   """Returns settings that differ from the run's preset: (preset's, run's).
 
-  Settings that did not exist yet when the run began are left out.
+  Settings that did not exist yet when the run began, or that are shown
+  elsewhere (`_TOLD`), are left out.
 
   Raises:
     ValueError: if there is no run, or this version lacks its preset.

@@ -40,7 +40,8 @@ class SavedRun(NamedTuple):
     name: the path by which it was loaded.
     workdir: the run's folder.
     config: its settings.
-    experiment: its market and judges; runs that differ by seed share one.
+    experiment: its market, learner and judges; runs that differ only in their
+      seed share one.
     agent: the agent with the champion's policy.
     step: of the checkpoint.
   """
@@ -59,7 +60,7 @@ class SavedRun(NamedTuple):
 
 
 def find(patterns: Sequence[str]) -> list[str]:
-  """Expands patterns with * to paths, in order, each once.
+  """Returns paths, each once, in order; those with * are patterns to expand.
 
   Raises:
     ValueError: if a pattern matches nothing.
@@ -81,7 +82,7 @@ def load(paths: Sequence[str], panel: str | None = None) -> list[SavedRun]:
   Args:
     paths: each is a run's folder, for its latest readable checkpoint, or
       RUN/checkpoints/STEP, for the checkpoint of that step.
-    panel: new path of the panel that they were trained on; None for the
+    panel: new path of the panel that the runs were trained on; None for the
       recorded path.
 
   Raises:
@@ -196,8 +197,8 @@ def defaults_of(
 ) -> ml_collections.ConfigDict:
   """Returns defaults, unlocked, for settings that an older run lacks.
 
-  They are the values of the run's program and preset. But if the default of a
-  newer setting changes the behaviour, it gets the value that keeps the old one.
+  They are the values of the run's program and preset. But a newer setting whose
+  default would change the run's behaviour gets the value that preserves it.
 
   Args:
     settings: all of the run's settings.
@@ -235,7 +236,7 @@ def _without_common_fitness(config: ml_collections.ConfigDict) -> None:
 
 
 def market_of(run: SavedRun, panel: MarketPanel) -> Market:
-  """Returns the market of a panel with the run's columns.
+  """Returns the market of a panel that has the run's columns.
 
   Features are normalised by the training days of the run's own panel, never by
   those of the new one.
@@ -259,7 +260,7 @@ def market_of(run: SavedRun, panel: MarketPanel) -> Market:
 
 
 def normalisation_of(run: SavedRun) -> Normalisation:
-  """Returns the normalisation by the training days of the run's own panel."""
+  """Returns the features' normalisation, fitted to the run's training days."""
   names = tuple(run.config.data.observed_features)
   observed = observe(run.experiment.panel, names)
   return fit_normalisation(observed, run.experiment.splits.train)
@@ -301,8 +302,8 @@ def champion(
   Args:
     learner: with networks like those of the run.
     workdir: of the run.
-    fingerprint: of the panel that it was trained on.
-    step: of the checkpoint; None is the latest.
+    fingerprint: of the panel that the run was trained on.
+    step: of the checkpoint; None is the latest readable one.
 
   Raises:
     ValueError: if there is no such checkpoint, or it does not fit the learner.

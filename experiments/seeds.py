@@ -22,7 +22,8 @@ def runs(workdir: str) -> Iterator[tuple[int | None, pathlib.Path]]:
   for the seed of the settings.
 
   Args:
-    workdir: the folder of that run, or of the seeds' folders.
+    workdir: the folder of that run; with --seeds, the parent of the runs'
+      folders.
 
   Raises:
     ValueError: if seeds are not distinct whole numbers, or if --vary_market is
@@ -89,7 +90,7 @@ class Shared:
 
 
 def _compile_once() -> None:
-  """Caches compiled programs while this process lives.
+  """Caches compiled programs while this process lives, unless a cache is set.
 
   With --vary_market each seed has a new learner, whose functions are traced
   again; but the programs are equal and are found in the cache.

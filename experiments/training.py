@@ -56,7 +56,7 @@ class Program(NamedTuple):
   """The parts of one training program.
 
   Attributes:
-    title: of its pictures.
+    title: the program's name in capitals, such as TD3, for titles of pictures.
     build: `(config, spread=True) -> Experiment`, builds the experiment that a
       config describes; `spread` shards it over all devices.
     record: `(experiment, evaluate, workdir, config, sinks) -> loop.Record`,
@@ -142,7 +142,7 @@ def _begin(
 def _settings(
   workdir: pathlib.Path, seed: int | None, resume: bool
 ) -> ml_collections.ConfigDict:
-  """Returns the settings of --config, or with --resume alone those of the run.
+  """Returns the settings of --config; if it is absent on --resume, the run's.
 
   Both include the changes by flags such as --config.seed.
 
@@ -174,10 +174,10 @@ def _settings(
 def _begun(
   workdir: pathlib.Path, seed: int | None, resume: bool
 ) -> pathlib.Path | None:
-  """Returns the folder whose settings a resumed run takes; None if it is new.
+  """Returns the folder of a run to take settings from; None if there is none.
 
-  For a seed that had not begun when its program ended, it is the folder of
-  another seed.
+  A resumed run takes its own. With --resume, a seed that had not begun takes
+  those of another seed's run.
   """
   if resume or seed is None or not options.RESUME.value:
     return workdir if resume else None
@@ -382,7 +382,7 @@ def _conclude(
 
 
 def _attention(experiment: Experiment, state: Any) -> np.ndarray:
-  """Returns the champion's attention on the last days it is judged on."""
+  """Returns the champion's attention on the last split it is judged on."""
   is_opened = options.HOLDOUT.value != 'no'
   judge = experiment.holdout if is_opened else experiment.validation
   learner = experiment.learner
@@ -405,7 +405,7 @@ def _write_page(
 def _occasion(
   experiment: Experiment, split: str, remark: str
 ) -> run_page.Occasion:
-  """Describes the last days that the champion was evaluated on."""
+  """Describes the last split that the champion was judged on."""
   is_held_out = split == 'holdout'
   return run_page.Occasion(
     is_held_out=is_held_out,
@@ -423,7 +423,7 @@ def _judged(
   workdir: pathlib.Path,
   state: Any,
 ) -> tuple[dict[str, Results], int, Actions]:
-  """Judges the champion and the controls.
+  """Judges the champion and the controls; writes measures if requested.
 
   Returns:
     Results by split; how often the held-out days were opened; and the

@@ -45,7 +45,7 @@ _EVALUATION = {
     'validation_profit', 'validation_ic', 'iteration'
   ),
 }
-# Settings that decide how many days are left for training.
+# What error messages call the training days.
 _BEFORE = 'before data.validation_days and data.holdout_days'
 
 
@@ -58,8 +58,8 @@ class Experiment(NamedTuple):
     learner: trains on the training days; a `SingleAgent` or a `Population`,
       which have `champion` and `greedy_actions`, a `Ranker` or a
       `TabularRanker`, or None.
-    validation: judge of agents during training.
-    holdout: judge of the champion at the end.
+    validation: judge on the validation days, used during training.
+    holdout: judge on the held-out days, used at the end.
     device: the device that the learner is built for.
     sizes: values of the settings that may be 'auto', by full name.
   """
@@ -165,7 +165,7 @@ def validation_environment(
 def build_environment(
   config: ml_collections.ConfigDict, split: str
 ) -> tuple[MarketPanel, TradingEnvironment, Market]:
-  """Builds the environment and market alone, for agents of other libraries.
+  """Builds panel, environment and market only, for agents of other libraries.
 
   Args:
     config: all settings.
@@ -189,7 +189,7 @@ def build_ranker(
   spread: bool = True,
   panel: MarketPanel | None = None,
 ) -> Experiment:
-  """Builds the supervised ranker; see `build`. `config` also has `ranker`."""
+  """Builds the ranker from a config with a section `ranker`; see `build`."""
   td3.check_settings(config.agent)  # determines the ranker's budget
   if 'evolution' not in config:
     single_agent.check_settings(config.learner)
@@ -314,10 +314,10 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
 
 
 def check_fields(config: ml_collections.ConfigDict) -> None:
-  """Checks each setting of a training run on its own, without data.
+  """Checks settings of a training run, each on its own, without data.
 
-  Whether settings fit the data, or each other, is checked when an experiment is
-  built.
+  Whether settings fit the data, or each other, and the settings of populations
+  are checked when an experiment is built.
 
   Raises:
     ValueError: if a setting is out of range; names the field.
@@ -361,7 +361,7 @@ def check_reward(config: ml_collections.ConfigDict) -> None:
 def _mesh_of_agents(
   config: ml_collections.ConfigDict,
 ) -> jax.sharding.Mesh | None:
-  """Returns the mesh; its groups of devices each share an agent's batch."""
+  """Returns a mesh in which each group of devices shares an agent's batch."""
   each, count = config.devices_per_agent, jax.device_count()
   settings.require(
     settings.AT_LEAST_ONE.meets(each) and count % each == 0,
@@ -553,8 +553,8 @@ def settle_panel(
 
   Args:
     config: the section `data`; its `panel` is changed.
-    workdir: of an existing run; a panel that was moved together with it is
-      found by the recorded relative path.
+    workdir: of an existing run; a panel that was moved together with this
+      folder is found by the recorded relative path.
     flag: that sets the path; for the message.
 
   Raises:
@@ -587,7 +587,7 @@ def way_to_panel(
 def load_panel(
   config: ml_collections.ConfigDict,
 ) -> tuple[MarketPanel, data.SyntheticMarket | None]:
-  """Returns the panel, and the embedded market or None if it is a file's."""
+  """Returns the panel, and the embedded market, or None if there is a file."""
   if config.panel:
     try:
       return MarketPanel.load(os.path.expanduser(config.panel)), None

@@ -41,8 +41,8 @@ def make_agent(
 ) -> Agent:
   """Builds an agent with the algorithm that `config.algorithm` names.
 
-  This is the name of a registered algorithm, or the import path of a `Maker`.
-  `make_td3` describes the arguments in full.
+  It is a registered name, or the import path of a `Maker`. `make_td3` describes
+  the arguments in full.
 
   Args:
     actor: the policy's network.
@@ -50,9 +50,10 @@ def make_agent(
     observe: turns context and observations into the networks' inputs.
     action_spec: the box of actions.
     config: the `agent` section.
-    constrain: replaces parts of actions that the environment ignores.
-    shared: parts of networks with one extractor, or None; passed on only if
-      given, because not every algorithm supports them.
+    constrain: sets the parts of actions that the environment ignores to
+      constants.
+    shared: the networks' parts if actor and critics share an extractor, else
+      None; passed on only if given, because not every algorithm supports this.
 
   Raises:
     ValueError: for a setting out of range or an unknown algorithm, or if

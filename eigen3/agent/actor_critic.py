@@ -33,10 +33,10 @@ class ActorCritic:
       state: of the critics, including the extractor's.
       key: for dropout, or None.
       x: input of the networks, such as a window.
-      is_training: see `networks.Networks`.
+      is_training: use batch statistics and dropout.
 
     Returns:
-      The input of actor and critics, and the critics' state.
+      The input of `actor` and `critic`, and the critics' new state.
     """
     if self._shared is None:
       return x, state
@@ -45,7 +45,12 @@ class ActorCritic:
     )
 
   def encode_for_loss(self, params, state, key, x):
-    """Encodes x in training mode; also returns a key for the heads."""
+    """Encodes x in training mode, as `encode` does.
+
+    Returns:
+      The input of `actor` and `critic`, the critics' new state, and a key for
+      the critics' heads.
+    """
     if self._shared is None:
       return x, state, key
     key, key_extractor = jax.random.split(key)
@@ -53,10 +58,11 @@ class ActorCritic:
     return encoded, state, key
 
   def init(self, key_actor, key_critic, x, spec: ActionSpec):
-    """Initialises both networks for inputs x.
+    """Initialises actor and critics for inputs x.
 
     Returns:
-      (params, state) of the actor, and of the critics.
+      (params, state) of the actor, and (params, state) of the critics, which
+      include a shared extractor.
     """
     of_extractor: tuple[dict, dict] = {}, {}
     if self._shared is not None:
@@ -87,7 +93,7 @@ class ActorCritic:
   ) -> tuple[Network, Network]:
     """Returns actor and critic with a policy's weights.
 
-    Those of a shared extractor are kept in the critic.
+    The weights of a shared extractor are part of the critic.
     """
     params, state = policy
     if self._shared is not None:

@@ -7,7 +7,7 @@ import rlax
 
 from eigen3.types import Array
 
-# The least distance from a bound, so that weights stay finite.
+# The least distance from a bound, so that factors stay finite.
 _LEAST_ROOM = 1e-3
 
 
@@ -39,13 +39,14 @@ def twin_critic_loss(
 
 
 def room_along(unit_action: Array, dqda: Array) -> Array:
-  """Returns weights of dQ/da that let a squashed action leave a bound.
+  """Returns factors for dQ/da that let a squashed action leave a bound.
 
   A policy that ends in a sigmoid or tanh has almost no gradient near a bound,
   in either direction: once there it stays, even if the critic changes. With
-  these weights the gradient before the squashing fades as the action moves
-  towards a bound, but not when it should move away (except within `_LEAST_ROOM`
-  of the bound). Signs do not change, nor does the gradient in the middle.
+  these factors the gradient with respect to the output before squashing fades
+  as the action moves towards a bound, but not when it should move away (except
+  within `_LEAST_ROOM` of the bound). A factor never changes a sign, and is 1
+  for an action of 0.
 
   This adapts inverting gradients (Hausknecht and Stone 2016,
   https://arxiv.org/abs/1511.04143) to outputs that are already squashed.
@@ -55,7 +56,7 @@ def room_along(unit_action: Array, dqda: Array) -> Array:
     dqda: gradient of the critic's value at that action, same shape.
 
   Returns:
-    Positive weights of the same shape.
+    Positive factors of the same shape.
   """
   chex.assert_equal_shape([unit_action, dqda])
   # Replaces the squashing's slope (1 - u)(1 + u) by the room ahead.

@@ -15,7 +15,7 @@ from eigen3.types import Array
 
 
 class Network(NamedTuple):
-  """Online and target parameters of a network, and its optimiser.
+  """Online and target parameters of a network, and its optimiser's state.
 
   Attributes:
     online_params: trained by the loss.
@@ -47,7 +47,10 @@ def fresh(
 
 
 def followed(network: Network, tau: float) -> Network:
-  """Moves the target towards the online network by the fraction `tau`."""
+  """Moves target parameters towards the online ones by the fraction `tau`.
+
+  The target's state becomes the online state.
+  """
   return network._replace(
     target_params=optax.incremental_update(
       network.online_params, network.target_params, tau
@@ -64,9 +67,10 @@ def policy_of(actor: Network) -> Policy:
 def optimiser_of(
   config: ml_collections.ConfigDict,
 ) -> optax.GradientTransformation:
-  """Returns Adam as in PyTorch, with L2 added to the clipped gradient.
+  """Returns Adam with gradient clipping and weight decay, if these are set.
 
-  The caller multiplies its updates by the learning rate.
+  Weight decay is added to the clipped gradient, as in PyTorch's Adam. The
+  caller multiplies the updates by minus the learning rate.
   """
   parts = []
   if config.gradient_clip:
@@ -147,7 +151,11 @@ def stepped(
 
 
 def offspring_of(parents: Network, params: hk.Params, whole: Array) -> Network:
-  """Gives P networks new parameters, also as targets unless `whole` [P]."""
+  """Returns P networks, `parents` with new online parameters.
+
+  The parent's target is kept where `whole` [P] is True; elsewhere the target
+  becomes a copy of the online network.
+  """
   return parents._replace(
     online_params=params,
     target_params=choose(whole, parents.target_params, params),

@@ -11,8 +11,8 @@ from eigen3.types import ActionSpec, Array, PRNGKey, Transition
 # Turns observations into inputs of networks: (context, s [B]) -> input [B]. The
 # context is what observations refer to: the market that holds the windows.
 Observe: TypeAlias = Callable[[Any, Any], Any]
-# Sets the parts of an action that the environment ignores to the values that it
-# treats them as: (s [B], unit actions [B]) -> unit actions [B].
+# Sets the parts of an action that the environment ignores to constants:
+# (s [B], unit actions [B]) -> unit actions [B].
 Constrain: TypeAlias = Callable[[Any, Array], Array]
 Metrics: TypeAlias = dict[str, Array]
 # The name, in an agent's genes, of the network that acts.
@@ -61,12 +61,14 @@ class Agent(NamedTuple):
       executed one first. Callers must ensure that all actions of a state share
       the next state and the discount.
     value: `(state, context, observations, actions [B, M, ...]) -> [B, M]`, the
-      critics' mean value of actions; None for algorithms without critics.
+      value of each action, averaged over the critics; None for algorithms
+      without critics.
     policy: `(state) -> Policy`.
     with_policy: `(state, policy) -> state` that acts by that policy.
     noise: `(state) -> []`, the standard deviation of exploration in unit space.
     num_updates: `(state) -> int32 []`.
-    trained: `(state) -> trees`, by name of network, that must stay finite.
+    trained: `(state) -> trees` of arrays, by name of network, that must stay
+      finite.
     report: `(state, metrics) -> numbers by name` for a log; metrics are those
       of U updates, [..., U], on the host, and may, like the state, be of
       several agents.

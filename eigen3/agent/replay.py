@@ -31,7 +31,11 @@ class ReplayState(NamedTuple):
 
 
 def init(transition: Transition, capacity: int) -> ReplayState:
-  """Makes an empty ring for `capacity` transitions shaped like `transition`."""
+  """Makes an empty ring for `capacity` transitions shaped like `transition`.
+
+  Raises:
+    ValueError: the capacity is below 1.
+  """
   if capacity < 1:
     raise ValueError(
       f'learner.replay_capacity: found {capacity}, expected at least 1'
@@ -55,13 +59,13 @@ def add(state: ReplayState, transitions: Transition) -> ReplayState:
 
   Args:
     state: the ring.
-    transitions: a batch with a leading axis of at most the capacity.
+    transitions: a batch of at most as many transitions as the ring can hold.
 
   Returns:
     The ring with the batch.
 
   Raises:
-    ValueError: if the batch is larger than the ring.
+    ValueError: the batch is larger than the ring.
   """
   chex.assert_trees_all_equal_structs(state.storage, transitions)
   count = jax.tree.leaves(transitions)[0].shape[0]

@@ -1,7 +1,7 @@
 """Twin delayed deep deterministic policy gradients; DDPG is a special case.
 
-Fujimoto et al. 2018, https://arxiv.org/abs/1802.09477. Differences from the
-paper: network state (batch norm) is carried along with the parameters, the
+Fujimoto et al. 2018, https://arxiv.org/abs/1802.09477. Main differences from
+the paper: network state (batch norm) is carried along with the parameters, the
 actor's loss runs in training mode, noise is added in the unit space of an
 `ActionSpec`, the policy's gradient can be scaled by the room left to the bounds
 of actions, actions far from the middle of their box can be penalised, and
@@ -75,7 +75,7 @@ class TrainingState(NamedTuple):
     critic: the K critics, one tree of parameters.
     hyperparameters: those in the config, unless evolution changed them.
     noise_scale: float32 [], standard deviation of exploration noise in unit
-      space.
+      space, without the factor `Hyperparameters.exploration`.
     steps: int32 [], updates done.
     key: consumed by the next update.
   """
@@ -109,10 +109,11 @@ def make_td3(
       context is the market, see `protocol.Observe`.
     action_spec: the box of actions and its unit space.
     config: the `agent` section.
-    constrain: replaces those parts of an action that the environment ignores,
-      given the observation, by an equivalent constant. Critics see constrained
-      actions, and the policy gets no gradient through ignored parts.
-    shared: parts of networks with one common extractor, else None.
+    constrain: sets the parts of an action that the environment ignores, given
+      the observation, to constants. Critics see constrained actions, and the
+      policy gets no gradient through ignored parts.
+    shared: the networks' parts if actor and critics share an extractor, else
+      None.
 
   Returns:
     init: `(key, context, observations) -> TrainingState`.
@@ -123,7 +124,8 @@ def make_td3(
       a batch has M actions for each state, critics must return q [B, M, K].
 
   Raises:
-    ValueError: if a setting is out of range.
+    ValueError: a setting is out of range, or requires a scaled `action_spec`
+      and this one is raw.
   """
   agent = make_agent(
     actor, double_critic, observe, action_spec, config, constrain, shared
@@ -142,9 +144,9 @@ def make_agent(
 ) -> Agent:
   """Returns TD3 as an `Agent`; arguments and errors as in `make_td3`.
 
-  If the extractor is shared, only the critics' loss trains it, and the policy
-  reads the features that the critics' last update computed (as in DrQ,
-  Kostrikov et al. 2020, https://arxiv.org/abs/2004.13649).
+  If the extractor is shared, only the critics' loss trains it, and the actor's
+  loss reads the features that the critics' loss computed in the same update (as
+  in DrQ, Kostrikov et al. 2020, https://arxiv.org/abs/2004.13649).
   """
   check_settings(config)
   for field in ('invert_gradients', 'action_penalty'):
@@ -230,7 +232,7 @@ class _TD3:
   def value(
     self, state: TrainingState, context, observations, actions
   ) -> Array:
-    """Returns the online critics' mean value of each action, [B, M]."""
+    """Returns each action's value, averaged over the online critics, [B, M]."""
     critic = state.critic
     params, network_state = critic.online_params, critic.online_state
     x = self._observe(context, observations)
@@ -309,7 +311,7 @@ class _TD3:
     return network, value, extra, optax.tree.norm(gradients)
 
   def _critic_loss(self, state, context, params, network_state, batch, key):
-    """Returns the mean loss of the critics.
+    """Returns the critics' loss, averaged over the batch.
 
     The auxiliary output is the network state, the mean value of the executed
     actions and, if the extractor is shared, features for the actor.
@@ -429,7 +431,7 @@ _REPORTED = (
 def _report(
   state: TrainingState, metrics: Mapping[str, Any]
 ) -> dict[str, float]:
-  """Returns mean metrics; the actor's are over updates of the actor only."""
+  """Returns means over updates; the actor's over its own updates only."""
   actor_updates = max(float(np.sum(metrics['actor_updates'])), 1.0)
   return {
     'updates': int(np.max(state.steps)),

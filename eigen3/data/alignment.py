@@ -18,11 +18,11 @@ def aligned(panel: MarketPanel, like: MarketPanel) -> MarketPanel:
   on no day.
 
   Args:
-    panel: T days; it may have more columns, in another order.
+    panel: T days; it may have further columns, in another order.
     like: gives the columns and the investable range of the result.
 
   Raises:
-    DataError: a column is missing.
+    DataError: `panel` lacks a column of `like`.
   """
   place = {name: index for index, name in enumerate(panel.columns)}
   missing = [name for name in like.columns if name not in place]
@@ -49,8 +49,9 @@ def aligned(panel: MarketPanel, like: MarketPanel) -> MarketPanel:
 
 
 def price_ratio(panel: MarketPanel, like: MarketPanel) -> np.ndarray:
-  """Divides closes of `panel` by those of `like`, on columns' last common days.
+  """Divides each column's close in `panel` by its close in `like`.
 
+  Both closes are those of the column's last day with a close in both panels.
   Every split and dividend changes earlier adjusted prices. A ratio far from 1
   means that the scale of a column has changed.
 
@@ -75,7 +76,10 @@ def price_ratio(panel: MarketPanel, like: MarketPanel) -> np.ndarray:
 
 
 def _members(panel: MarketPanel, like: MarketPanel) -> np.ndarray | None:
-  """Returns the membership of the stocks of `like`, bool [T, N]."""
+  """Returns membership of the stocks of `like`, bool [T, N].
+
+  The result is None if `panel` has no universe.
+  """
   if panel.members is None:
     return None
   stocks = panel.columns[slice(*panel.investable)]

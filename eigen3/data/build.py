@@ -14,7 +14,7 @@ from eigen3.data.readers import Source
 from eigen3.data.series import Series
 from eigen3.data.splits import MIN_TRAINING_DAYS
 
-_BLOCK = 64  # tickers at a time: float64 of all would take most memory
+_BLOCK = 64  # tickers at a time, because float64 copies of all take much memory
 
 
 def build_panel(
@@ -28,9 +28,10 @@ def build_panel(
   """Builds the panel of all tickers on the union of their days.
 
   Series come first, in their order, as context. Then come, also as context,
-  tickers with fewer than `MIN_TRAINING_DAYS` closes before the last
-  validation_days + holdout_days days, and then tickers that may be bought; both
-  groups are in alphabetical order. Indicators also use days before `first_day`.
+  tickers with fewer than `MIN_TRAINING_DAYS` closes on the training days, which
+  are all but the last validation_days + holdout_days days. Tickers that may be
+  bought come last. Both groups of tickers are in alphabetical order. Indicators
+  also use days before `first_day`.
 
   The days of the panel are those of the tickers. A value of a series is
   observed on the first of these days that is at least `lag` calendar days after
@@ -118,9 +119,9 @@ def _filled(
 def _markets(
   source: Source, ordered: list[Ticker], training: np.ndarray
 ) -> tuple[int, ...]:
-  """Returns the number of each column's market; every series has its own.
+  """Returns the index of each column's market; every series has its own.
 
-  It is empty if all tickers belong to one market.
+  The result is empty if `find_markets` does not find several markets.
   """
   markets = find_markets([ticker.dates for ticker in ordered], training)
   if not markets:
@@ -155,7 +156,11 @@ def parse_day(text: str | None, name: str) -> np.datetime64 | None:
 def _ordered(
   tickers: tuple[Ticker, ...], training: np.ndarray, place: str
 ) -> tuple[list[Ticker], int]:
-  """Returns tickers, those of the context first, and how many these are."""
+  """Returns tickers in the panel's order, and how many of them are context.
+
+  Raises:
+    DataError: all tickers would be context.
+  """
 
   def is_investable(ticker: Ticker) -> bool:
     closes = ticker.dates[~np.isnan(ticker.ohlc[:, 3])]
@@ -185,7 +190,7 @@ def _between(
 
 
 def _union(parts: list[np.ndarray]) -> np.ndarray:
-  """Returns the days in any of `parts`, sorted, in one pass over the parts."""
+  """Returns the days that occur in any of `parts`, sorted and distinct."""
   first = min(days[0] for days in parts)
   last = max(days[-1] for days in parts)
   is_there = np.zeros((last - first).astype(int) + 1, bool)
@@ -215,7 +220,7 @@ class _Cells:
   def put_series(
     self, series: tuple[Series, ...], dates: np.ndarray, days: slice
   ) -> None:
-    """Puts series into the first columns.
+    """Writes series into the first columns.
 
     Indicators are computed from all rows of a series. Each row is then assigned
     to the first of `dates` on which it is known; if several fall on one day,
@@ -237,7 +242,7 @@ class _Cells:
   def put_tickers(
     self, tickers: list[Ticker], first: int, dates: np.ndarray, days: slice
   ) -> None:
-    """Puts tickers into the columns from `first` on."""
+    """Writes tickers into the columns from `first` on."""
     for start in range(0, len(tickers), _BLOCK):
       part = tickers[start : start + _BLOCK]
       prices = np.full((len(dates), len(part), 4), np.nan)
@@ -253,8 +258,8 @@ class _Cells:
 
 
 def _float32(values: np.ndarray) -> np.ndarray:
-  """Returns `values` as float32; those too large for it become missing.
+  """Replaces values too large for float32 with NaN.
 
-  A change in % from a value near 0 is unbounded.
+  A change in % from a value near 0, as in TRIX, is unbounded.
   """
   return np.where(np.abs(values) < np.finfo(np.float32).max, values, np.nan)

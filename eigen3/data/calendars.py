@@ -25,8 +25,8 @@ class OwnDays(NamedTuple):
 
   Attributes:
     days: int32 [D + T, C], each column's own days in order, as indices of days
-      of the panel; before them are D entries of T, which is no day, and after
-      them as many as fill the array.
+      of the panel. They are padded with T, which is no day: D times before the
+      first, and after the last up to the end of the array.
     until: int32 [T, C], the number of own days up to and including each day of
       the panel.
   """
@@ -38,8 +38,8 @@ class OwnDays(NamedTuple):
     """Returns the last D own days up to `day`, [D, C]; T where there is none.
 
     Args:
-      day: int [], a day of the panel.
-      num_days: D, as in `own_days`.
+      day: int [], the index of a day of the panel.
+      num_days: D, the `context_days` of `own_days`.
     """
     place = np.arange(num_days)[:, None] + self.until[day]
     return self.days[place, np.arange(self.until.shape[1])]
@@ -73,8 +73,9 @@ def find_markets(
 ) -> tuple[int, ...]:
   """Assigns each history to a market, by the days on which it has rows.
 
-  A history that is like no other belongs to the most similar market if nearly
-  all its days are days of that market, else to a market of its own.
+  Histories with nearly the same days form a market. A history unlike all others
+  belongs to the most similar market if nearly all its days are days of that
+  market, else to a market of its own.
 
   Args:
     histories: the days of each of C histories, datetime64[D], increasing.
@@ -180,7 +181,8 @@ def _unlike(one: np.ndarray, other: np.ndarray) -> float:
   """Returns the share of days on which only one of two histories has a row.
 
   The histories are bool [T]. The share is of the days on which either has a row
-  and both are listed; it is 1 if there are none.
+  and both are listed (between their first and last rows); it is 1 if there are
+  no such days.
   """
   ends = [np.flatnonzero(has_row)[[0, -1]] for has_row in (one, other)
           if has_row.any()]  # fmt: skip

@@ -179,8 +179,9 @@ class Filling:
 def numbers(column: pa.Array, decimal: str = '.') -> Cells:
   """Converts a column of numbers, or of text with numbers, to float64.
 
-  If the decimal mark is a comma, points mark thousands. A currency sign before
-  a number is dropped, as are commas that can only mark thousands.
+  A currency sign before a number is dropped. If the decimal mark is a comma,
+  points mark thousands; if it is a point, commas that can only mark thousands
+  are dropped.
   """
   column = _plain(column)
   if _is_number(column.type):
@@ -225,11 +226,12 @@ def ratios(column: pa.Array, decimal: str = '.') -> Cells:
 
 
 def days(column: pa.Array, written: Days = AS_WRITTEN) -> Cells:
-  """Converts a column of dates, times, or their texts to datetime64[D].
+  """Converts a column of dates, timestamps, or their texts to datetime64[D].
 
-  The date of a time is taken as written, unless a zone is given. Numbers may be
-  times in UTC since 1970; their typical size decides the unit, from seconds to
-  nanoseconds. A cell without a date is wrong, even an empty one.
+  The date of a timestamp is taken as written, unless a zone is given. Integers
+  are dates such as 20190102, or times in UTC since 1970, whose typical size
+  decides the unit, from seconds to nanoseconds. A cell without a date is wrong,
+  even an empty one.
   """
   column = _plain(column)
   kind = column.type
@@ -275,7 +277,7 @@ def is_symbol(name: str) -> bool:
 
 
 def is_number(text: str) -> bool:
-  """Returns whether `numbers` reads `text` as a number."""
+  """Returns whether `text` is a number without marks of thousands."""
   text = without_currency(text)
   return re.match(_NUMBER, text, re.ASCII) is not None
 

@@ -58,12 +58,14 @@ class Ticker:
     suspicious: (day, ratio) of daily moves of the close that are likely errors;
       they are kept.
     masked: cells that are set to missing.
-    repeated: days with several equal rows; one row of each day was kept.
-    revised: days with several different rows; the last row was kept.
+    repeated: days with several equal rows, of which one was kept; a day occurs
+      once for each row that was dropped.
+    revised: days with several different rows; the last row with a price was
+      kept.
     unpriced: days of rows without any price, which were dropped.
     ignored: names of columns of the file that were not read.
     unadjusted: (row, new shares per old share) of splits that the file states
-      but its prices are not adjusted for; the prices are kept.
+      but that its prices are not adjusted for; the prices are kept.
   """
 
   name: str
@@ -129,7 +131,7 @@ def make_ticker(
   an adjusted close. Prices that are not positive, negative volumes and values
   out of range become missing. Rows without any price are dropped. Of several
   rows of one day, the first is kept if all are equal in every known column,
-  else the last with a price.
+  else the last with a valid price, or the last if none has one.
 
   Args:
     name: the ticker.
@@ -138,8 +140,9 @@ def make_ticker(
     index: indices of the rows to use; by default all.
 
   Raises:
-    Refused: a cell of these rows is wrong, none holds a price, or too many days
-      have several different rows.
+    Refused: a cell of these rows is wrong, no row has a valid close (or
+      adjusted close, if there is such a column), or too many days have several
+      different rows.
   """
   if numbers is None:
     numbers = table.numbers
@@ -168,7 +171,8 @@ def read_history(
     index: indices of the rows to use; None for all.
     bounds: the valid range (least, most) of each column; other values become
       missing.
-    rows_need: a row that is empty in all of these columns is dropped.
+    rows_need: a row that is empty in all of these columns is dropped, unless
+      all rows are.
 
   Raises:
     Refused: a cell of these rows is wrong, or too many days have several
@@ -256,6 +260,9 @@ def _one_a_day(
 
   If all rows of a day are equal, the first is kept; else the last with a price
   within bounds, or the last if none has one.
+
+  Raises:
+    Refused: too many days have several different rows.
   """
   kept = np.ones(len(rows.dates), bool)
   order = np.argsort(rows.dates, kind='stable')

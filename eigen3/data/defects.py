@@ -13,7 +13,7 @@ import numpy as np
 
 from eigen3.data.csv_files import SUSPICIOUS, Ticker
 
-# A close this far from the previous one is examined.
+# A close that changed by more than this factor, up or down, is examined.
 _SMALLEST = 1.15
 # Its move is out of scale if it is at least this many times the median move of
 # the days around it. In the larger set 6,240 moves exceed 15 %, and 589 are out
@@ -53,7 +53,8 @@ class Move:
     split: the nearest of `SPLIT_RATIOS`, for a split; else 1.
     scale: size of the move over the median size of the moves around it; NaN if
       unknown.
-    money: dollar volume over the median of the rows before; NaN if unknown.
+    money: the day's dollar volume over the median dollar volume of the rows
+      before; NaN if unknown.
   """
 
   kind: str
@@ -100,8 +101,9 @@ def find_moves(ticker: Ticker) -> tuple[Move, ...]:
 
 
 def outside(ohlc: np.ndarray) -> np.ndarray:
-  """Returns whether open or close is outside low to high, bool [R].
+  """Returns which rows have prices out of order, bool [R].
 
+  That is, open or close is not between low and high, or low is above high.
   Missing prices are ignored.
   """
   opening, high, low, close = ohlc.T
@@ -158,7 +160,10 @@ def trading_days(tickers: Sequence[Ticker]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def gaps(dates: np.ndarray, trading: np.ndarray) -> list[tuple[str, int]]:
-  """Returns (first day, length) of runs of trading days missing in `dates`."""
+  """Returns (first day, length) of runs of trading days missing in `dates`.
+
+  Only days between the first and last of `dates` count.
+  """
   if not len(dates):
     return []
   listed = trading[(trading >= dates[0]) & (trading <= dates[-1])]

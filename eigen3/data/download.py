@@ -53,11 +53,11 @@ def download_prices(
 ) -> tuple[str, ...]:
   """Saves the prices of `symbols` as a Parquet file for `read_table`.
 
-  Prices are not adjusted, but an adjusted close, dividends and splits are
-  included. Missing symbols are requested again, up to three times.
+  Prices are not adjusted for dividends, but an adjusted close, dividends and
+  splits are included. Missing symbols are requested again, up to three times.
 
   Args:
-    symbols: as Yahoo spells them, in any case.
+    symbols: as Yahoo spells them, in upper or lower case.
     path: the file to write; an existing one is replaced.
     first_day: None for the first available day.
     last_day: None for the last available day.

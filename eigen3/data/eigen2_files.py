@@ -82,7 +82,7 @@ def read_eigen2(
       are those in the file, which Eigen2's agents were trained on.
 
   Returns:
-    The panel. Its columns are assumed to be survivors only.
+    The panel, marked as survivors only.
 
   Raises:
     DataError: the file cannot be read; the error names the file and, for a
@@ -119,7 +119,7 @@ def read_eigen2(
 
 
 def _kind(path: pathlib.Path) -> str:
-  """Returns the suffix in lower case, ignoring that of a compression."""
+  """Returns the suffix in lower case, without one such as '.gz'."""
   suffixes = [suffix.lower() for suffix in path.suffixes]
   if suffixes and suffixes[-1] in _COMPRESSED:
     suffixes.pop()

@@ -12,8 +12,8 @@ class Refused(DataError):
 
   Attributes:
     reason: what was found and what was expected.
-    row: line of a text file, the header being 1; row of a Parquet file, the
-      first being 1; or None.
+    row: line of a text file, or row of a Parquet file, both counted from 1; or
+      None.
     column: the column's name in the file, or ''.
   """
 

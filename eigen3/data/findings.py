@@ -149,7 +149,7 @@ class Occurrence:
 
   Attributes:
     day: the first day, YYYY-MM-DD; '' if only a line of the file is known.
-    count: number of days, rows or cells, as the rule counts.
+    count: number of days, rows or cells, whichever the rule counts.
     found: the values found.
   """
 
@@ -210,7 +210,7 @@ def find(
 
 
 def find_gaps(dates: np.ndarray, trading: np.ndarray) -> dict[str, Finding]:
-  """Returns the finding of trading days missing in `dates`, if there are any.
+  """Returns {'gap': finding} of trading days missing in `dates`, or {}.
 
   This is the only check of columns that are not stocks, whose valid values may
   be negative, stay constant or suddenly double.
@@ -223,7 +223,7 @@ def find_gaps(dates: np.ndarray, trading: np.ndarray) -> dict[str, Finding]:
 
 
 def _cells(ticker: Ticker) -> dict[str, list[Occurrence]]:
-  """Returns the cells and rows that reading has masked or dropped."""
+  """Returns what the reader recorded about cells and rows, by kind."""
   places: dict[str, list[Occurrence]] = {'empty': [], 'impossible': []}
   for cells in ticker.masked:
     found = (

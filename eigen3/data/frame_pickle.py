@@ -83,7 +83,7 @@ def read_frame(content: bytes) -> Frame:
 
   Raises:
     DataError: the pickle refers to a name that a frame of numbers does not
-      need, is damaged, or holds something else.
+      need, is damaged, or does not hold such a frame.
   """
   try:
     return _frame(inert_pickle.read(content, _ADMITTED, _MADE), len(content))
@@ -361,7 +361,7 @@ def _listed(args: tuple[Any, ...]) -> str:
 
 
 def _bytes(*args: Any) -> bytes:
-  """Returns bytes, which old protocols store as text, one character each."""
+  """Returns bytes, which old protocols store as text, a character per byte."""
   match args:
     case (str(text), 'latin1' | 'latin-1'):
       return text.encode('latin-1')

@@ -118,8 +118,11 @@ def says_nothing_new(name: str) -> bool:
 def known_columns(header: Header) -> dict[str, int]:
   """Returns the indices of known columns, by canonical name.
 
+  If none has the name of a date, the first column without a name, or with the
+  name 'index', is taken as the date.
+
   Raises:
-    Refused: a column occurs twice.
+    Refused: two columns have the same canonical name.
   """
   columns: dict[str, int] = {}
   for aliases in (_ALIASES, _WEAK_ALIASES):
@@ -149,7 +152,8 @@ def date_column(header: Header, places: Sequence[int] | None = None) -> int:
     places: indices of the columns to search; None for all.
 
   Raises:
-    Refused: there is no date column, or a column occurs twice.
+    Refused: there is no date column, or two columns have the same canonical
+      name.
   """
   if places is None:
     places = range(len(header))
@@ -195,7 +199,7 @@ def single_choice(header: Header) -> Choice:
   """Chooses the columns to read from a file of one stock.
 
   Raises:
-    Refused: a column is missing, or there are several stocks.
+    Refused: a column is missing or occurs twice, or there are several stocks.
   """
   pairs = pair_choice(header)
   if pairs is None:
@@ -215,7 +219,9 @@ def single_choice(header: Header) -> Choice:
 
 
 def pair_choice(header: Header) -> Choice | None:
-  """Chooses columns by (symbol, canonical name); None if no name is a pair.
+  """Chooses columns whose names are pairs of symbol and canonical name.
+
+  The result is None if there are no such columns.
 
   Raises:
     Refused: there is no date column, or a symbol has a column twice.
@@ -224,7 +230,7 @@ def pair_choice(header: Header) -> Choice | None:
   matches = {place: pair for place, pair in enumerate(pairs) if pair}
   if not matches:
     return None
-  # Either can come first.
+  # Either level can come first.
   fields, names = _fields_and_symbols(
     [pair['a'] for pair in matches.values()],
     [pair['b'] for pair in matches.values()],
@@ -321,7 +327,7 @@ def _fields_and_symbols(
 
 
 def _pair(first: str, second: str) -> str:
-  """Joins the two levels of a column's name; dates are called 'Date'."""
+  """Joins the two levels of a column's name, to 'Date' for the dates."""
   kinds = [
     _ALIASES.get(letters(name), letters(name)) for name in (first, second)
   ]

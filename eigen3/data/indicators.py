@@ -47,8 +47,8 @@ def eigen2_features(ohlc: np.ndarray) -> np.ndarray:
     float64 [T, C, 9], see `FEATURES`: prices, MACD, its signal and the distance
     from the mean in the units of `ohlc`; RSI from 0 to 100 (50 if the price has
     not moved); TRIX in % per day (NaN for a change from zero, and not
-    meaningful if values change sign). NaN on rows without a close and on a
-    column's first `WARM_UP_DAYS` rows.
+    meaningful if values change sign). All nine are NaN on rows without a close
+    and on a column's first `WARM_UP_DAYS` rows with one.
 
   Raises:
     ValueError: `ohlc` does not have the shape [T, C, 4].
@@ -79,7 +79,7 @@ def eigen2_features(ohlc: np.ndarray) -> np.ndarray:
 
 
 def _average(values: np.ndarray, span: int) -> np.ndarray:
-  """Computes the exponential mean of [T, C], from the first rows not NaN."""
+  """Computes the exponential mean of [T, C], from the first row with values."""
   result = np.full_like(values, np.nan)
   known = np.flatnonzero(~np.isnan(values).all(axis=1))
   if not known.size or len(values) < known[0] + span:

@@ -40,11 +40,13 @@ def read(
   Args:
     content: the bytes of the pickle.
     admitted: the allowed names, and the modules of each.
-    made: our functions for some of these names, whose results replace notes.
-      They accept any arguments, and raise ValueError for invalid ones.
+    made: our functions for some of these names; their results replace the notes
+      of calls. They accept any arguments, and raise ValueError for invalid
+      ones.
 
   Raises:
-    DataError: the pickle has another name or instruction, or is damaged.
+    DataError: the pickle uses a name or an instruction that is not allowed, or
+      is damaged.
   """
   try:
     return _Machine(admitted, made).run(content)

@@ -65,12 +65,12 @@ class Universe:
 
 
 def with_universe(panel: MarketPanel, universe: Universe) -> MarketPanel:
-  """Returns `panel` with stocks that can be bought only while members.
+  """Returns `panel` with purchases limited to members of `universe`.
 
   The notes of the result give the share of members that have prices.
 
   Raises:
-    DataError: none of the stocks ever was a member.
+    DataError: no investable stock is a member on any day of the panel.
   """
   first, stop = panel.investable
   members = universe.members(panel.dates, panel.columns[first:stop])

@@ -31,7 +31,7 @@ def observe(panel: MarketPanel, names: Sequence[str]) -> np.ndarray:
     at its close. The array is cached per panel and names.
 
   Raises:
-    DataError: a name is unknown.
+    DataError: a name is unknown, or the panel lacks a feature that it needs.
   """
   return panel.once(_observed, tuple(names))
 
@@ -119,7 +119,7 @@ def _usual_move(close: pd.DataFrame) -> pd.DataFrame:
 
 
 def _year(values: pd.DataFrame) -> pd.DataFrame:
-  """Computes means over a year, or over the days available."""
+  """Computes rolling means over a year, or over the fewer rows available."""
   return values.rolling(YEAR_DAYS, min_periods=1).mean()
 
 

@@ -43,8 +43,8 @@ class MarketPanel:
     feature_names: F names; by default Eigen2's nine if F is 9, else feature_0,
       feature_1 and so on.
     column_kinds: 'stock' or 'context' for each column; by default 'stock'
-      exactly in the investable range. A stock outside this range is context
-      because its history is too short.
+      exactly in the investable range. A 'stock' outside this range has too
+      short a history to be bought.
     source_hash: sha256 of the panel's source, '' if unknown.
     survivors_only: whether the panel holds, or must be assumed to hold, only
       stocks that are listed until the last day; every report states this.
@@ -119,7 +119,7 @@ class MarketPanel:
 
   @functools.cached_property
   def fingerprint(self) -> str:
-    """Returns the sha256 of the content: arrays, names, investable range.
+    """Returns the sha256 of all data, names, markets and the investable range.
 
     Metadata is left out: source, survivorship, notes and training days.
     """

@@ -42,8 +42,8 @@ _DESCRIBED = (
 def parquet_schema(path: str | os.PathLike) -> pa.Schema:
   """Returns the schema of a Parquet file.
 
-  Arrow would take a name such as 'a:b.parquet' for a URL and expand '~'. An
-  open file avoids this, here and wherever Arrow reads or writes.
+  Given a path, Arrow would take 'a:b.parquet' for a URL and expand '~'. So it
+  is given an open file, here and wherever else it reads or writes.
 
   Raises:
     ArrowException: the file is not Parquet.
@@ -128,7 +128,10 @@ def _block_table(panel: Any, days: slice, schema: pa.Schema):
 
 
 def _members_of(panel: Any, days: slice) -> list[pa.Array]:
-  """Returns whether each cell's stock was a member; False for context."""
+  """Returns the file's member column, False for context.
+
+  The result is empty if the panel has no universe.
+  """
   if panel.members is None:
     return []
   members = np.zeros((len(panel.dates[days]), panel.num_columns), bool)
@@ -211,7 +214,13 @@ def _checksum(content: bytes) -> bytes:
 
 
 def _values(table: pa.Table, name: str, dtype: type) -> np.ndarray:
-  """Returns a column's numbers. Arrow's conversion would import pandas."""
+  """Returns a column's numbers.
+
+  Arrow's own conversion is not used, because it would import pandas.
+
+  Raises:
+    DataError: the column has nulls, or values of another width.
+  """
   column = table.column(name)
   width = np.dtype(dtype).itemsize * 8
   if column.null_count or column.type.bit_width != width:

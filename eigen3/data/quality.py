@@ -34,7 +34,8 @@ class ColumnQuality:
     name: the column's name in the panel.
     kind: 'stock' or 'context', for which only gaps are checked.
     investable: whether it may be bought.
-    rows: number of rows in its file, inside or outside the panel's days.
+    rows: number of rows: of a ticker, including those outside the panel's days;
+      of a series, only those in the panel.
     first: day of the first row.
     last: day of the last row.
     listed_late: whether it begins after the first trading day of its market.
@@ -59,7 +60,7 @@ class QualityReport:
 
   Attributes:
     columns: a record for each of C columns, in the panel's order.
-    refused: files that could not be used.
+    refused: files, or symbols in a file, that could not be used.
     ignored: names of the folder's other entries, which were not read.
     repairs: the repairs made for the panel.
     days: the panel's first and last day, YYYY-MM-DD, and number of days.
@@ -134,7 +135,11 @@ def check(
 def _days_by_column(
   source: Source, panel: MarketPanel
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-  """Returns each column's trading and odd days, from its market's stocks."""
+  """Returns each column's trading and odd days.
+
+  They are found from the stocks of its market, or from all stocks if the market
+  has fewer than two.
+  """
   kinds = dict(zip(panel.columns, panel.column_kinds, strict=True))
   stocks = [t for t in source.tickers if kinds.get(t.name) == 'stock']
   every = defects.trading_days(stocks or source.tickers)

@@ -1,4 +1,4 @@
-"""Sources of prices, and the reader of folders with one CSV per ticker."""
+"""Sources of prices, and the reader of folders with one file per ticker."""
 
 import dataclasses
 import hashlib

@@ -55,7 +55,8 @@ class Series:
       value is observed on the first trading day from then on, and on no other.
     masked: cells that are empty or invalid.
     source_hash: sha256 of the file.
-    revised: days with several different rows; the last row was kept.
+    revised: days with several different rows; the last row with a value was
+      kept.
   """
 
   name: str
@@ -72,7 +73,8 @@ def read_context(text: str, written: Days = AS_WRITTEN) -> tuple[Series, ...]:
   """Reads series given as 'PATH', 'PATH:lag=1' or 'PATH:lag=1:name=VIX'.
 
   Raises:
-    DataError: as in `read_series`, or the lag is out of range.
+    DataError: as in `read_series`, or the lag is not a whole number of days in
+      range.
   """
   path, *options = re.split(':(?=(?:lag|name)=)', text)
   given = dict(option.split('=', 1) for option in options)
@@ -91,28 +93,31 @@ def read_series(
   name: str = '',
   written: Days = AS_WRITTEN,
 ) -> tuple[Series, ...]:
-  """Reads the series in a CSV or Parquet file, or in all of those in a folder.
+  """Reads the series in a CSV or Parquet file, or in all files of a folder.
 
   A file has a date and
 
   - open, high, low and close, or a close alone: one series. If all four and an
-    adjusted close are there, they are read like the prices of a stock.
-  - a column `value`: one series.
-  - one of these and a series_id (or symbol, name): one series for each id.
-  - else any other columns with numbers: each is a series.
+    adjusted close are there, they are adjusted and checked like the prices of
+    a stock.
+  - or a column `value`: one series.
+  - or one of these and a series_id (or symbol, name): one series for each id.
+  - or a header of two levels, as in `read_table`: one series for each symbol.
+  - or else any other columns with numbers: each is a series.
 
   Empty cells are days without a value. A single series is called `name` if that
   is given, else by its series_id, else by the file's name. Several series keep
-  their own names, with `name` and an underscore before them if it is given.
+  their own names; if `name` is given, it and an underscore precede each.
 
   Args:
     path: a file or a folder.
     lag: calendar days from the date of a value until it is known.
-    name: see above.
+    name: the name of a single series, or the prefix of several.
     written: the date format.
 
   Raises:
-    DataError: a file cannot be read, holds no series, or has a wrong cell.
+    DataError: a name is invalid, there is no file, or a file cannot be read,
+      holds no series, or has an invalid cell.
   """
   if name and not is_symbol(name):
     raise DataError(

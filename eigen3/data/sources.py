@@ -1,7 +1,7 @@
 """Opens files and folders of prices in any known format.
 
 To add a format of your own, pass a `Reader` to `register_source`. A reader must
-not run code from a file: no pickle, no evaluation.
+not run code from a file: no `pickle`, no `eval`.
 """
 
 import os
@@ -16,12 +16,12 @@ from eigen3.data.readers import Progress, Source, read_folder
 
 
 class Reader(NamedTuple):
-  """A format of prices.
+  """A format of price files, and how to read it.
 
   Attributes:
     matches: returns whether an existing file or folder has this format.
     read: `(path, progress) -> Source`, where `progress` wraps the list of items
-      to read; raises a `DataError` if no ticker is left.
+      to read; raises a `DataError` if no ticker is usable.
   """
 
   matches: Callable[[pathlib.Path], bool]
@@ -33,7 +33,7 @@ _READERS: list[Reader] = []
 
 
 def register_source(reader: Reader) -> None:
-  """Adds a format, which takes precedence over existing ones."""
+  """Adds a new format, which takes precedence over existing ones."""
   if reader not in _READERS:
     _READERS.insert(0, reader)
 
@@ -45,8 +45,8 @@ def open_source(
 ) -> Source:
   """Reads prices of many stocks.
 
-  The path is of a registered format, or a folder with one file per ticker, or
-  one file with all tickers.
+  The path has a registered format, or it is a folder with one file per ticker
+  or one file with all tickers.
 
   Args:
     path: a file or a folder; the format is detected.
@@ -54,7 +54,8 @@ def open_source(
     written: the date format; not used by registered formats.
 
   Raises:
-    DataError: there is no such file or folder, or no usable ticker in it.
+    DataError: there is no such file or folder, it cannot be read, or it has no
+      usable ticker.
   """
   if not os.path.exists(path):
     raise DataError(f'{path}: no such file or folder, expected one with prices')

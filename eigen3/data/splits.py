@@ -1,9 +1,9 @@
-"""Splits of days, and normalisation fitted on the training days only.
+"""Splits a panel's days, and fits normalisation on the training days only.
 
-Purging is built in: an episode, including the days on which its positions close
-and its rewards settle, lies within one split, so no training reward depends on
-a later split's prices. An embargo leaves days between splits unused, against
-the remaining autocorrelation of prices.
+Purging is built in: an episode, including the days on which its positions are
+closed and its rewards become known, lies within one split, so no training
+reward depends on a later split's prices. An embargo leaves days between splits
+unused, because prices on either side of a boundary are correlated.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from eigen3 import settings
 from eigen3.data.errors import DataError
 
 # A column with data on fewer training days than this is not bought, and its
-# features are not normalised.
+# features count as missing.
 MIN_TRAINING_DAYS = 60
 
 
@@ -36,11 +36,11 @@ class Splits:
 class Normalisation:
   """Statistics that normalise features: (feature - mean) / std.
 
-  A feature that is constant in training keeps its unit (std 1). A feature with
-  values on fewer than `MIN_TRAINING_DAYS` training days has a mean and std of
-  NaN, which makes it missing on every day. Raw values, or values divided by the
-  deviation of a few days, would be far from the networks' training data, and
-  days after training must not be used.
+  A feature that is constant in training keeps its unit (std 1). If a column
+  has a feature on fewer than `MIN_TRAINING_DAYS` training days, the mean and
+  std are NaN, which makes this feature missing on every day. Raw values, or
+  values divided by the deviation of a few days, would be far from the networks'
+  training data, and days after training must not be used.
 
   Attributes:
     mean: float32 [C, F], NaN if there are too few values.
@@ -52,17 +52,18 @@ class Normalisation:
 
 
 def split_days(num_days: int, config: Any, training_days: int = 0) -> Splits:
-  """Splits days into training, validation and, last, held-out days.
+  """Splits days into training, validation and held-out days, in this order.
 
   The `embargo_days` days before validation and before the holdout are left out.
 
   Args:
     num_days: T, days of the panel.
     config: the section `data` of experiments/configs/td3.py.
-    training_days: least number of training days: the panel's `training_days`.
+    training_days: least number of training days, the panel's `training_days`.
 
   Raises:
-    DataError: a length is negative, or too few days are left for training.
+    DataError: a length is not a whole number of at least 0, or too few days are
+      left for training.
   """
   _check(config)
   embargo = config.embargo_days
@@ -120,7 +121,7 @@ def walk_forward(
     The splits of each fold, the earliest first.
 
   Raises:
-    DataError: a length is out of range, or there is no fold.
+    DataError: a length is invalid, or there are too few days for one fold.
   """
   _check(config)
   if config.holdout_days < 1:
@@ -183,7 +184,8 @@ def fit_normalisation(
 def _mean_and_std(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   """Returns population mean and deviation [C] of [T, C], skipping NaN.
 
-  Both are NaN if fewer than `MIN_TRAINING_DAYS` values are known.
+  Both are NaN if fewer than `MIN_TRAINING_DAYS` values are known. A deviation
+  of 0 is replaced by 1.
   """
   known = ~np.isnan(values)
   count = known.sum(axis=0).astype(np.float64)

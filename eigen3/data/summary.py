@@ -14,7 +14,7 @@ _SHOWN = 20  # entries of a list before the rest is only counted
 
 
 def summary_lines(source: Source, panel: MarketPanel) -> list[str]:
-  """Returns the final summary of a preparation, one fact per line."""
+  """Returns lines that summarise a source and the panel made from it."""
   tickers = source.tickers
   first = min(ticker.dates[0] for ticker in tickers)
   last = max(ticker.dates[-1] for ticker in tickers)

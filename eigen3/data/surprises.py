@@ -47,11 +47,11 @@ class Warned:
 def find(
   source: Source, panel: MarketPanel, repairs: Repairs
 ) -> tuple[Warned, ...]:
-  """Returns all warnings about a source and the panel made from it.
+  """Returns all warnings about a source and its panel.
 
   Args:
     source: the source before any repair.
-    panel: the panel made from it.
+    panel: the panel made from the repaired source.
     repairs: the repairs made for the panel.
   """
   found = (kind(source, panel, repairs) for kind in KINDS.values())
@@ -97,7 +97,7 @@ def _far(source: Source, panel: MarketPanel, repairs: Repairs) -> Warned | None:
 def _moved(
   source: Source, panel: MarketPanel, repairs: Repairs
 ) -> Warned | None:
-  """Warns of columns whose five weekdays are not Monday to Friday."""
+  """Warns of stocks with rows on five days a week, not Monday to Friday."""
   rows, examples = 0, []
   for ticker in source.tickers:
     # Day 0, 1970-01-01, was a Thursday.

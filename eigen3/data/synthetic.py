@@ -1,10 +1,10 @@
-"""The built-in synthetic markets: seeded, with a signal of any strength.
+"""The embedded synthetic markets: seeded, with a signal of any strength.
 
 Every stock has a hidden daily drift; which data reveal it depends on the market
 (see `synthetic_signals`). A policy that learns to infer it earns money; the
-control `informed`, which is given the drift, shows how much can be earned.
-Without signal, no price can be predicted and the expected return of every trade
-before costs is zero.
+control `informed`, which is given the drift, shows roughly how much can be
+earned. With signal 0 no price can be predicted, and the expected return of
+every trade before costs is zero.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ from eigen3.data.synthetic_signals import (
 )
 
 FIRST_DAY = np.datetime64('2000-01-03')
-# A stock that is listed late or delisted early is listed for at least so many
+# A stock that is listed late or delisted early is listed for at least this many
 # days, including its warm-up.
 SHORTEST_LISTING = 2 * WARM_UP_DAYS
 
@@ -54,10 +54,11 @@ class SyntheticMarket:
   Attributes:
     panel: T days of C columns: an index, in some markets a column that predicts
       the stocks, and random walks; the N stocks; more random walks. Features
-      are known from the first day, except in the first days of late listings.
+      are known from the first day, except those of a stock that is listed late,
+      which are known `WARM_UP_DAYS` days after its listing.
     drift: float32 [T, N], the expected return from the close of each day to
-      that of the next, known to the informed policy only. It also has values
-      when a stock is not listed. In the market 'none' it is the drift before
+      that of the next, which agents do not see. It also has values when a stock
+      is not listed. In the market 'none' it is the drift before
       the days were shuffled, and predicts nothing. In 'patience' it is the
       rebound from a dip, without the expectation of future dips.
     dips: the process of the market 'patience', else None.
@@ -69,13 +70,14 @@ class SyntheticMarket:
 
 
 def synthetic_market(config: Any) -> SyntheticMarket:
-  """Makes the market that `config` describes, always the same bit for bit.
+  """Makes the market that `config` describes, bit-identical on every call.
 
   Args:
     config: the section `data.synthetic` of experiments/configs/td3.py.
 
   Raises:
-    DataError: a setting is out of its range.
+    DataError: a setting is out of its range, or a signal is so large that
+      prices leave the range of float32.
   """
   _check(config)
   # A stream for each part: settings of one do not change the draws of others.
@@ -152,7 +154,7 @@ def _check(config: Any) -> None:
 
 
 def _check_prices(ohlc: np.ndarray, config: Any) -> None:
-  """Raises DataError if drifts move prices out of range."""
+  """Raises DataError if drifts move prices out of the range of float32."""
   least, most = np.finfo(np.float32).tiny, np.finfo(np.float32).max
   if not ((ohlc >= least) & (ohlc <= most)).all():
     raise DataError(
@@ -165,7 +167,7 @@ def _check_prices(ohlc: np.ndarray, config: Any) -> None:
 def _context_prices(
   rng: np.random.Generator, hidden: Hidden, num: int
 ) -> np.ndarray:
-  """Returns prices [T, num, 4]: an equal-weighted index, any signal, walks."""
+  """Returns prices [T, num, 4] of an index, any signal column, and walks."""
   stocks = hidden.stocks
   before = np.concatenate([stocks[:1, :, 3], stocks[:-1, :, 3]])
   change = (stocks / before[..., None]).mean(axis=1)  # [T, 4]
@@ -180,7 +182,7 @@ def _context_prices(
 def _unlisted(
   rng: np.random.Generator, config: Any, num_days: int
 ) -> np.ndarray:
-  """Draws the cells [T, C] in which a stock is not yet or no longer listed."""
+  """Draws when each stock is not yet or no longer listed, bool [T, C]."""
   num = config.num_stocks
   unlisted = np.zeros((num_days, config.num_columns), bool)
   if not (config.late_listings or config.delistings):

@@ -37,7 +37,7 @@ class Dips(NamedTuple):
     sizes: float [T, N], the fall in log price of the stock that dips on a day,
       and its rise on the next day; 0 for the other stocks.
     phases: int [T], the phase of each day, in 0 to `NUM_PHASES` - 1.
-    scale: scale of all sizes.
+    scale: the factor by which all sizes were multiplied.
   """
 
   sizes: np.ndarray
@@ -46,7 +46,7 @@ class Dips(NamedTuple):
 
 
 def is_deep(phases: np.ndarray) -> np.ndarray:
-  """Returns whether dips in these phases are deep, bool [...]."""
+  """Returns for each phase whether its dips are deep, bool [...]."""
   return phases > WARNING_DAYS
 
 
@@ -58,6 +58,8 @@ def draw(
   scale: float,
 ) -> Dips:
   """Draws the process; the scale changes only the sizes of dips.
+
+  The generator `times` draws the phases, `dips` everything else.
 
   The next stock to dip is drawn from the half of the stocks, rounded up, whose
   last dips are longest ago. So a stock rarely dips again while a position that
@@ -79,20 +81,20 @@ def draw(
 
 
 def moves(dips: Dips) -> np.ndarray:
-  """Returns the moves that dips cause before and after the open, [T, 2, N]."""
+  """Returns the moves that dips cause before and after each open, [T, 2, N]."""
   back = np.concatenate([np.zeros((1, dips.sizes.shape[1])), dips.sizes[:-1]])
   return np.stack([np.zeros_like(back), back - dips.sizes], axis=1)
 
 
 def transitions() -> np.ndarray:
-  """Returns the probabilities of the next phase (column) by phase (row)."""
+  """Returns the probability of each next phase (column) given a phase (row)."""
   chances = np.roll(np.eye(NUM_PHASES), 1, axis=1)
   chances[0, :2] = 1.0 - WARNING_CHANCE, WARNING_CHANCE
   return chances
 
 
 def levels() -> np.ndarray:
-  """Returns, for each phase, the log of the herald's price over `QUIET`."""
+  """Returns each phase's expected log of the herald's price / `QUIET`."""
   phases = np.arange(NUM_PHASES)
   return RISE * np.minimum(phases / WARNING_DAYS, 1.0)
 
@@ -104,7 +106,7 @@ def herald(rng: np.random.Generator, phases: np.ndarray) -> np.ndarray:
 
 
 def _phases(drawn: np.ndarray) -> np.ndarray:
-  """Maps uniform numbers [T] to phases [T], starting from quiet."""
+  """Maps uniform numbers [T] to phases [T]; the day before is quiet."""
   phase, phases = 0, []
   for number in drawn:
     begins = phase > 0 or number < WARNING_CHANCE

@@ -9,39 +9,43 @@ import numpy as np
 # Standard deviations of a day's moves.
 MARKET_NOISE = 0.006
 STOCK_NOISE = 0.0137
-RANGE = 0.006  # of high and low beyond open and close
+RANGE = 0.006  # of the distance of high and low from open and close
 OVERNIGHT = 0.25  # share of a day's drift and variance before the open
 _SHARE = np.array([OVERNIGHT, 1.0 - OVERNIGHT])[:, None]
 
 
 def moves_of(expected, noise: np.ndarray, deviation: float) -> np.ndarray:
-  """Returns the moves of a day's two parts, [T, 2, N].
+  """Returns the moves of each day's two parts, [T, 2, N].
 
   The noise leaves the expected return unchanged, because the mean of exp(noise)
   is divided out.
 
   Args:
-    expected: [T, N], a day's expected return.
-    noise: [T, 2, N], each part scaled as if it were a whole day.
-    deviation: standard deviation of a day's noise.
+    expected: [T, N], each day's expected return.
+    noise: [T, 2, N]; each part has the variance of a whole day's noise, and is
+      scaled down here.
+    deviation: standard deviation of a whole day's noise.
   """
   moves = _SHARE * (np.asarray(expected)[:, None] - 0.5 * deviation**2)
   return moves + np.sqrt(_SHARE) * noise
 
 
 def of_a_day(noise: np.ndarray) -> np.ndarray:
-  """Adds up the noise of each day's two parts, [T, 2, N] to [T, N]."""
+  """Adds up each day's noise, [T, 2, N] to [T, N], scaled as in `moves_of`."""
   return (np.sqrt(_SHARE) * noise).sum(axis=1)
 
 
 def bars(rng: np.random.Generator, moves: np.ndarray) -> np.ndarray:
-  """Returns open, high, low, close [T, N, 4] from random start prices."""
+  """Returns open, high, low, close [T, N, 4] from random start prices.
+
+  The log price changes by `moves`, [T, 2, N].
+  """
   start = np.log(rng.uniform(20.0, 200.0, moves.shape[2]))
   return bars_from(rng, start, moves)
 
 
 def bars_from(rng: np.random.Generator, start, moves: np.ndarray) -> np.ndarray:
-  """Returns what `bars` does, but from the log prices `start`."""
+  """Returns prices like `bars`, but from the log prices `start`, [N] or []."""
   halves = moves.reshape(2 * len(moves), moves.shape[2])
   path = start + np.cumsum(halves, axis=0)
   path = path.reshape(moves.shape)
@@ -53,7 +57,7 @@ def bars_from(rng: np.random.Generator, start, moves: np.ndarray) -> np.ndarray:
 
 
 def walks(rng: np.random.Generator, num_days: int, num: int) -> np.ndarray:
-  """Draws random walks [T, num, 4], independent of everything else."""
+  """Draws prices [T, num, 4] that are random walks, all independent."""
   noise = STOCK_NOISE * rng.standard_normal((num_days, 2, num))
   expected = np.zeros((num_days, num))
   return bars(rng, moves_of(expected, noise, STOCK_NOISE))

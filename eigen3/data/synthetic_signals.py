@@ -7,13 +7,13 @@ The hidden drift is the expected return of the next day, under noise of about
   leading   another column, whose past moves drive all stocks alike. A shock
             that raises their drift also lowers their prices at once, by just
             enough that their own returns are uncorrelated and predict nothing.
-            The past of this column explains half of the mean stock's return
-            over 20 days; the mean of all columns' features explains almost
-            nothing.
+            The past of this column explains half of the variance of the stocks'
+            mean return over 20 days; the mean of all columns' features explains
+            almost none of it.
   some      own prices as in `drift`, but of half the stocks only; the other
             stocks are noise.
   regime    each stock's own past moves, which continue in calm times and revert
-            in other times; the level of another column shows which it is.
+            in other times; the level of another column shows which times it is.
   none      nothing: the days of a `drift` market in another order.
   patience  falls that revert on the next day, most of them small; another
             column announces large ones. Noise does not hide the falls, but a
@@ -51,7 +51,7 @@ GAUGE, GAUGE_RATIO, GAUGE_DAYS, GAUGE_NOISE = 15.0, 2.0, 5.0, 0.05
 
 
 class Streams(NamedTuple):
-  """Random streams, one for each part, so that no part changes other draws.
+  """Random streams, one for each part, so that no part affects another's draws.
 
   Attributes:
     drifts: stream of the hidden drift (cycles or dips).
@@ -84,7 +84,7 @@ class Hidden(NamedTuple):
 def _drift(
   streams: Streams, num_days: int, num_stocks: int, scale: float
 ) -> Hidden:
-  """Makes stocks with cycles in drift, which their own prices reveal."""
+  """Makes stocks whose drift follows cycles, which their prices reveal."""
   hidden = scale * DRIFT * _cycles(streams.drifts, num_days, num_stocks)
   noise = np.add(*_noise(streams.prices, num_days, num_stocks))
   moves = _stock_moves(hidden, noise)
@@ -96,8 +96,9 @@ def _leading(
 ) -> Hidden:
   """Makes a column whose past moves drive all stocks.
 
-  With drift m_t = k m_(t-1) + w_t, a stock's returns m_t + u_(t+1) are
-  uncorrelated if cov(u_t, w_t) = -k var(m).
+  With drift m_t = k m_(t-1) + w_t, driven by the column's shocks w, and noise
+  u_t, a stock's returns m_t + u_(t+1) are uncorrelated if cov(u_t, w_t) =
+  -k var(m).
   """
   shocks = streams.others.standard_normal((num_days, 2, 1))
   past = _remembered(of_a_day(shocks))
@@ -115,7 +116,7 @@ def _leading(
 def _some(
   streams: Streams, num_days: int, num_stocks: int, scale: float
 ) -> Hidden:
-  """Makes cycles as in `drift`, but only for half the stocks, rounded up."""
+  """Makes stocks like `_drift`; half of them, rounded down, have no drift."""
   follows = streams.others.permutation(num_stocks) < (num_stocks + 1) // 2
   hidden = scale * DRIFT * _cycles(streams.drifts, num_days, num_stocks)
   hidden = np.where(follows, hidden, 0.0)
@@ -127,7 +128,7 @@ def _some(
 def _regime(
   streams: Streams, num_days: int, num_stocks: int, scale: float
 ) -> Hidden:
-  """Makes past moves continue or revert; a column, the gauge, shows which."""
+  """Makes stocks whose moves continue or revert; a gauge column shows which."""
   market, own = _noise(streams.prices, num_days, num_stocks)
   turns = streams.others.random(num_days) < 1.0 / REGIME_DAYS
   calm = (streams.others.integers(2) + np.cumsum(turns)) % 2 == 0  # [T]
@@ -142,7 +143,7 @@ def _regime(
 def _none(
   streams: Streams, num_days: int, num_stocks: int, scale: float
 ) -> Hidden:
-  """Shuffles the days of `drift`, in the same order for all stocks."""
+  """Makes stocks like `_drift`, and shuffles days, in one order for all."""
   hidden = scale * DRIFT * _cycles(streams.drifts, num_days, num_stocks)
   noise = np.add(*_noise(streams.prices, num_days, num_stocks))
   moves = _stock_moves(hidden, noise)
@@ -153,7 +154,7 @@ def _none(
 def _patience(
   streams: Streams, num_days: int, num_stocks: int, scale: float
 ) -> Hidden:
-  """Makes dips that revert, and a herald that announces the deep ones."""
+  """Makes stocks whose dips revert, and a herald that announces deep ones."""
   dips = synthetic_patience.draw(
     streams.drifts, streams.others, num_days, num_stocks, scale
   )
@@ -185,7 +186,7 @@ SIGNAL_COLUMNS = {'leading': 'LEADER', 'regime': 'GAUGE', 'patience': 'HERALD'}
 
 
 def _cycles(rng: np.random.Generator, num_days: int, num: int) -> np.ndarray:
-  """Draws damped cycles [T, num] of variance 1, by a complex AR(1) process."""
+  """Draws damped cycles [T, num] of variance 1 with a complex AR(1) process."""
   turn = np.exp(-1.0 / DAMPING_DAYS + 2j * np.pi / CYCLE_DAYS)
   shocks = rng.standard_normal((num_days, num, 2)) @ np.array([1.0, 1j])
   return _autoregression(shocks, turn).real
@@ -217,13 +218,13 @@ def _noise(
 def _stock_moves(
   hidden: np.ndarray, noise: np.ndarray, more: float = 0.0
 ) -> np.ndarray:
-  """Returns moves [T, 2, N], with the previous day's drift in a day's return.
+  """Returns moves [T, 2, N], each day with the drift of the day before.
 
   Args:
     hidden: the drift, [T, N].
     noise: [T, 2, N].
-    more: standard deviation of any noise in `noise` beyond that of market and
-      stocks.
+    more: standard deviation of the part of `noise` that is neither market nor
+      stock noise; 0 if there is none.
   """
   expected = np.concatenate([np.zeros((1, hidden.shape[1])), hidden[:-1]])
   deviation = np.hypot(MARKET_NOISE, STOCK_NOISE)
@@ -231,7 +232,7 @@ def _stock_moves(
 
 
 def _gauge(rng: np.random.Generator, calm: np.ndarray) -> np.ndarray:
-  """Draws prices [T, 1, 4] near one level in calm times, another in others."""
+  """Draws prices [T, 1, 4] near one level in calm times, else near another."""
   goals = np.log(GAUGE * np.where(calm, 1.0, GAUGE_RATIO))
   noise = GAUGE_NOISE * rng.standard_normal(len(calm))
   level, moves = goals[0], []
@@ -244,6 +245,9 @@ def _gauge(rng: np.random.Generator, calm: np.ndarray) -> np.ndarray:
 def _by_day(
   rng: np.random.Generator, start: float, moves: np.ndarray
 ) -> np.ndarray:
-  """Returns prices [T, 1, 4] that make `moves` [T] between open and close."""
+  """Returns prices [T, 1, 4] that move only between open and close.
+
+  Log prices begin at `start` and change by `moves`, [T].
+  """
   halves = np.stack([np.zeros_like(moves), moves], axis=1)[..., None]
   return bars_from(rng, start, halves)

@@ -68,7 +68,7 @@ class Table:
 
   @property
   def has_symbols(self) -> bool:
-    """Returns whether rows have a symbol, or columns in a wide table."""
+    """Returns whether rows, or columns in a wide table, belong to symbols."""
     return self.codes is not None or any(
       isinstance(key, tuple) for key in self.numbers
     )
@@ -108,7 +108,8 @@ def read_file(
     written: the date format.
 
   Raises:
-    Refused: the file is neither, or `choose` refuses its header.
+    Refused: the file is neither, is damaged, has no rows or an invalid symbol,
+      or `choose` refuses its header.
   """
   with plain(file) as content:
     is_parquet = content.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
@@ -120,14 +121,15 @@ def read_file(
 def read_csv(
   file: BinaryIO, choose: Choose, written: Days = AS_WRITTEN
 ) -> Table:
-  """Reads a CSV in UTF-8.
+  """Reads a CSV in UTF-8, not compressed; see `read_file`.
 
   The header is one row, or the two levels that pandas writes for yfinance's
   columns. Two levels are joined to the names that pandas uses in Parquet, such
   as "('Close', 'AAPL')".
 
   Raises:
-    Refused: the file is not a CSV, or `choose` refuses its header.
+    Refused: the file is not a CSV, has no rows or an invalid symbol, or
+      `choose` refuses its header.
   """
   layout = layout_of(file)
   header, start = layout.header, layout.start
@@ -163,10 +165,11 @@ def read_csv(
 def read_parquet(
   file: BinaryIO, choose: Choose, written: Days = AS_WRITTEN
 ) -> Table:
-  """Reads a Parquet file.
+  """Reads a Parquet file that is not packed with gzip; see `read_file`.
 
   Raises:
-    Refused: the file is not Parquet, or `choose` refuses its columns.
+    Refused: the file is not Parquet or damaged, has no rows, a chosen column
+      twice or an invalid symbol, or `choose` refuses its header.
   """
   with _refusing('damaged or not a Parquet file'), pq.ParquetFile(file) as data:
     names = data.schema_arrow.names
@@ -312,7 +315,7 @@ def _filled_lines(text: Iterable[str], layout: Layout) -> Iterator[int]:
 
 
 def _located(error: Refused, rows: np.ndarray) -> Refused:
-  """Adds the row's line number to an error that Arrow raised about a row."""
+  """Rewrites Arrow's error about a row with its line; keeps other errors."""
   found = re.search(r'Row #(\d+): Expected (\d+) col.*got (\d+)', error.reason)
   if found is None:
     return error

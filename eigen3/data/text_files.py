@@ -42,7 +42,7 @@ _NO_TEXT = (
   'found bytes that are not UTF-8 text, expected a CSV; save it as CSV in UTF-8'
 )
 _SEPARATORS = (',', ';', '\t', '|')
-_SAMPLE_LINES = 1000  # that are searched for a decimal comma
+_SAMPLE_LINES = 1000  # number of lines that are searched for a decimal comma
 _DECIMAL_COMMA = re.compile(r'[+-]?\d*,\d+', re.ASCII)
 _BOTH_MARKS = re.compile(r'[+-]?[1-9]\d{0,2}(\.\d{3})+,\d+', re.ASCII)
 _THOUSANDS = re.compile(r'[+-]?[1-9]\d{0,2}\.\d{3}', re.ASCII)
@@ -69,7 +69,7 @@ class Layout(NamedTuple):
 
 
 def name_of(file: pathlib.Path) -> tuple[str, str]:
-  """Returns the stem and the lower-case suffix, without '.gz'."""
+  """Returns a file's stem and lower-case suffix, ignoring a final '.gz'."""
   if file.suffix.lower() == '.gz':
     file = file.with_suffix('')
   return file.stem, file.suffix.lower()
@@ -77,7 +77,7 @@ def name_of(file: pathlib.Path) -> tuple[str, str]:
 
 @contextlib.contextmanager
 def plain(file: BinaryIO) -> Iterator[BinaryIO]:
-  """Yields `file` without gzip compression, and UTF-16 or UTF-32 as UTF-8.
+  """Yields `file` decompressed (gzip), and as UTF-8 if in UTF-16 or UTF-32.
 
   Raises:
     Refused: the file is damaged, has another binary format, or decompresses to
@@ -109,7 +109,7 @@ def layout_of(file: BinaryIO) -> Layout:
   """Detects the layout of a CSV in UTF-8 from its first lines.
 
   Raises:
-    Refused: the file is empty, or not text.
+    Refused: the file is empty, not text, or not a CSV.
   """
   head = file.read(_HEAD_BYTES)
   lines = re.finditer(rb'[^\r\n]+(\r\n|\r|\n|$)', head)
@@ -183,11 +183,12 @@ def _split(line: str, separator: str) -> list[str]:
 
 
 def _decimal(rows: list[list[str]], separator: str) -> str:
-  """Returns the decimal mark of a file: '.', or a comma if that is certain.
+  """Returns the decimal mark of a file: ',' if the cells show it, else '.'.
 
   A mark before three digits may mark thousands. If all commas are before three
-  digits, they are decimal only if there is no point and semicolons separate the
-  cells, as in files of programs that use decimal commas.
+  digits, they are decimal only in two cases: a number has both marks, as in
+  1.234,567; or there is no point, and semicolons separate the cells, as in
+  files of programs that use decimal commas.
   """
   cells = [without_currency(cell) for row in rows for cell in row]
   if separator == ',' or any(map(_is_point, cells)):

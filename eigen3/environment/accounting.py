@@ -1,9 +1,9 @@
 """Positions, orders and fills, and their effect on cash.
 
-Open positions are held in S slots, M = `max_entries_per_day` for each age in
-days: slot j holds a position bought j // M days ago. So no age is stored and a
-new position needs no search for a free slot. S is finite because positions are
-closed at a largest age, see `num_slots`.
+Open positions are held in S slots, M = `max_entries_per_day` of them for each
+age in days: slot j holds a position bought j // M days ago. So no age is stored
+and a new position needs no search for a free slot. S is finite because a
+position is always closed by a largest age, see `num_slots`.
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from eigen3.environment.prices import CLOSED, GONE, Quote, has_price
 from eigen3.environment.rules import Exit, Rules
 from eigen3.types import Array
 
-EMPTY = -1  # the stock of an empty slot
+EMPTY = -1  # in place of the stock, if there is no position or order
 
 
 class Orders(NamedTuple):
@@ -57,8 +57,8 @@ class Closed(NamedTuple):
   """Positions closed today, slot by slot.
 
   Attributes:
-    mask: bool [S], whether the slot's position was closed; else ignore the
-      rest.
+    mask: bool [S], whether the slot's position was closed; else ignore its
+      other fields.
     stock: int32 [S].
     entry_day: int32 [S].
     exit_day: int32 [S].
@@ -96,8 +96,8 @@ class Marked(NamedTuple):
     bought: float [], value of the fills at the open, before costs.
     sold: float [], value of the exits, before costs.
     was_active: bool [], whether any position was open during the day.
-    waiting: M orders of earlier days whose market has not opened yet; None if
-      all markets trade on the same days (`Rules.orders_wait`).
+    waiting: M orders of earlier days whose market has not opened yet; None
+      unless `Rules.orders_wait`.
   """
 
   positions: Positions
@@ -112,7 +112,7 @@ class Marked(NamedTuple):
 
   @property
   def taken(self) -> Array:
-    """Returns held and ordered stocks, EMPTY if there is none; int32 [>= S]."""
+    """Returns stocks held or in waiting orders, or EMPTY; [S] or [S + M]."""
     if self.waiting is None:
       return self.positions.stock
     return jnp.concatenate([self.positions.stock, self.waiting.stock])
@@ -132,7 +132,7 @@ class Marked(NamedTuple):
 
 
 def num_slots(rules: Rules) -> int:
-  """Returns S, the number of slots: no position outlives `oldest_age`."""
+  """Returns S, the number of slots for ages 0 to `oldest_age`."""
   return (rules.oldest_age + 1) * rules.max_entries_per_day
 
 
@@ -160,10 +160,10 @@ def fill(cost_rate: Array | float, orders: Orders, price: Array) -> Positions:
   Args:
     cost_rate: costs of a fill as a share of its value.
     orders: [M].
-    price: float [M]; 0 cancels the order.
+    price: float [M]; 0 leaves the order unfilled.
 
   Returns:
-    M positions; the slot is empty if there is no order or no price.
+    M positions; a slot is empty if there is no order or no price.
   """
   filled = (orders.stock != EMPTY) & (price > 0)
   paid = price * (1 + cost_rate)
@@ -177,7 +177,7 @@ def fill(cost_rate: Array | float, orders: Orders, price: Array) -> Positions:
 
 
 def still_waiting(orders: Orders, status: Array) -> Orders:
-  """Removes the orders whose market is open today; `status` is [M]."""
+  """Keeps the orders whose market is closed today; their `status` is [M]."""
   waits = (orders.stock != EMPTY) & (status == CLOSED)
   return orders._replace(
     stock=jnp.where(waits, orders.stock, EMPTY),
@@ -186,7 +186,7 @@ def still_waiting(orders: Orders, status: Array) -> Orders:
 
 
 def queue(orders: Orders, waiting: Orders | None) -> Orders:
-  """Adds waiting orders to a day's orders, in their last places.
+  """Puts waiting orders in the last places of a day's orders.
 
   These places must be free.
   """
@@ -211,7 +211,7 @@ def pay(cash: Array, value: Array, stock: Array) -> Array:
   Returns:
     The cash left, float []. It is never negative if every value was bounded by
     the cash left by the orders before it, because the same differences round in
-    the same way. If some of these orders fill later, rounding may make it
+    the same way. If some of those orders fill later, rounding may make it
     slightly negative.
   """
   for order in range(value.shape[0]):
@@ -229,7 +229,7 @@ def put_youngest(positions: Positions, youngest: Positions) -> Positions:
 
 
 def grow_older(positions: Positions, youngest: Positions) -> Positions:
-  """Ages positions by a day: adds M, drops the last M slots (always free)."""
+  """Ages positions by a day: puts M new ones first, drops the last M (free)."""
   return jax.tree.map(
     lambda new, old: jnp.concatenate([new, old[: -new.shape[0]]]),
     youngest,
@@ -246,10 +246,11 @@ def leave(
 ) -> tuple[Array, Array]:
   """Returns why a position is closed on a day, if it is, and at what price.
 
-  The first rule that applies decides: at the open, if the maximum holding
-  period was reached at the previous close (fills at the open only); at the
-  target price; by delisting; at the close of the day on which the maximum
-  holding period is reached (fills at the close only). The arguments broadcast.
+  The first rule that applies decides: at the open, if the maximum holding was
+  reached at an earlier close (fills at the open only); at the sale target, if
+  the high reaches it; as a delisting, if the stock counts as gone or the
+  position has the oldest age; at the close, if the maximum holding is reached
+  (fills at the close only). The arguments broadcast.
 
   Args:
     rules: rules of fills and delisting.
@@ -259,7 +260,8 @@ def leave(
     target_price: float.
 
   Returns:
-    int32 reasons (`Exit.NONE` if the position is kept) and float prices.
+    int32 reasons (`Exit.NONE` if the position is kept) and float prices before
+    costs.
   """
   target_fill = target_price
   if rules.target_fill == 'limit_or_open':
@@ -302,7 +304,7 @@ def close_positions(
   positions: Positions,
   today: Quote,
 ) -> tuple[Positions, Closed]:
-  """Closes positions that are due today; returns the kept and the closed."""
+  """Closes positions as `leave` says; returns the kept and the closed ones."""
   age = jnp.asarray(ages(rules))
   reason, price = leave(
     rules, age, today, positions.entry_price, positions.target_price

@@ -15,7 +15,7 @@ class Entries(NamedTuple):
 
   Attributes:
     outcome: int32 [M], an `Entry`.
-    stock: int32 [M], the stock considered, or EMPTY if no coefficient reached
+    stock: int32 [M], the stock considered, or EMPTY if its coefficient is below
       the threshold or trading is over.
     coefficient: float [M].
     sale_target: float [M], %, within the allowed range.
@@ -102,7 +102,7 @@ def available(
   held: Array,
   cash: Array,
 ) -> Array:
-  """Returns the stocks whose coefficients count today.
+  """Returns which stocks' coefficients count today.
 
   With `entry_choice` 'best_available', these are the stocks that can be bought.
   With 'best', they are all stocks, as in Eigen2: a stock that cannot be bought
@@ -138,7 +138,7 @@ def as_orders(entries: Entries) -> Orders:
 
 
 def _buyable(table: Array, day: Array, held: Array) -> Array:
-  """Returns the universe members with a close today, not held; bool [N]."""
+  """Returns which universe members have a close and are not held, bool [N]."""
   num_stocks = table.shape[1]
   stocks = jnp.arange(num_stocks, dtype=jnp.int32)
   priced = prices.quote(table, day, stocks).status == prices.PRICED
@@ -155,7 +155,7 @@ def _outcome(
   is_held: Array,
   value: Array,
 ) -> Array:
-  """Returns the first obstacle, checked in Eigen2's order, or ACCEPTED."""
+  """Returns ACCEPTED or the first obstacle, checked in Eigen2's order."""
   outcome = jnp.full((), Entry.ACCEPTED, jnp.int32)
   if rules.enforce_cash:
     enough = (value >= rules.min_position_value) & (value > 0)

@@ -48,7 +48,7 @@ class Market:
     days: tuple[int, int],
     context_days: int,
   ) -> 'Market':
-    """Builds a market like `from_panel`, with statistics of its own panel.
+    """Builds a market, normalised by statistics of the panel's training days.
 
     Args:
       panel: T days, C columns.
@@ -57,7 +57,8 @@ class Market:
       context_days: D.
 
     Raises:
-      ValueError: a name is unknown, or there are too few training days.
+      ValueError: a name is unknown, or the training days are too few or not in
+        the panel.
     """
     observed = observe(panel, observed_features)
     normalisation = fit_normalisation(observed, days)

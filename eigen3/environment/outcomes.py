@@ -25,15 +25,15 @@ def net_return(
   stock: Array,
   sale_target: Array,
 ) -> tuple[Array, Array]:
-  """Returns the net returns of trades decided today.
+  """Returns the net returns of trades decided on a day.
 
-  It looks ahead, up to the environment's `stop`.
+  The returns look ahead, up to the environment's `stop`.
 
   Args:
-    environment: its prices, costs and rules of fills and exits.
-    day: int32 [], the day at whose close they are decided.
+    environment: gives prices, costs and the rules of fills and exits.
+    day: int32 [], the day at whose close the trades are decided.
     stock: int32 [M].
-    sale_target: float [M], %, or one for all trades.
+    sale_target: float [M], %; [] or [1] is one for all trades.
 
   Returns:
     float [M], in % of what is paid, net of the costs of both fills; a trade
@@ -65,15 +65,15 @@ def net_return(
 def mean_trade(
   environment: 'TradingEnvironment', day: Array, sale_target: Array
 ) -> Array:
-  """Returns the mean net return of all trades that could be decided today.
+  """Returns the mean net return of all trades that could be decided on a day.
 
-  A stock can be bought if it is in the universe, has a close today and has a
+  A stock can be bought if it is in the universe, has a close on that day and a
   price at which the order is filled. Whether an account holds it does not
   matter. The mean looks ahead; see `net_return`.
 
   Args:
-    environment: its prices, costs and rules of fills and exits.
-    day: int32 [], the day at whose close they are decided.
+    environment: gives prices, costs and the rules of fills and exits.
+    day: int32 [], the day at whose close the trades are decided.
     sale_target: float [M], %; each mean has one target for all its trades.
 
   Returns:
@@ -86,7 +86,7 @@ def mean_trade(
 
 
 def mean_of_target(environment, day, sale_target) -> tuple[Array, Array]:
-  """Returns one target's mean, float [], and number of trades, int32 [].
+  """Returns `mean_trade` for one target, float [], and the number of trades.
 
   Args:
     environment: see `mean_trade`.
@@ -109,12 +109,12 @@ def gains_ahead(
 
   Args:
     environment: see `values_ahead`.
-    day: int32 [], the day at whose close they are decided.
-    orders: accepted ones, leaves [M].
+    day: int32 [], the day at whose close the orders are decided or still wait.
+    orders: accepted orders, leaves [M].
 
   Returns:
-    The change of equity, summed over the orders, at the close of each of the H
-    days after `day`; H as in `values_ahead`.
+    The equity with the orders less the equity without them, at the close of
+    each of the H days after `day`; H as in `values_ahead`.
   """
   rate = environment.cost_rate
   entry_day, price, filled = _fill(environment, day, orders.stock)
@@ -147,14 +147,14 @@ def values_ahead(
 ) -> Array:
   """Returns the future value of positions, or their net proceeds once sold.
 
-  It looks ahead, up to the environment's `stop`, after which prices are
-  constant.
+  The values look ahead, up to the environment's `stop`; from then on prices are
+  taken as constant.
 
   Args:
-    environment: its prices, costs and rules of exits.
+    environment: gives prices, costs and the rules of exits.
     day: int32 [].
-    age: int32 [S], days since the entry; -1 for an entry on the next day, and
-      so on. Ignore the result before the entry.
+    age: int32 [S], days from the entry to `day`, negative for a later entry.
+      Ignore the result before the entry.
     stock: int32 [S].
     shares: float [S], 0 without a position.
     entry_price: float [S].
@@ -188,7 +188,7 @@ def values_ahead(
 def _day_of_fill(
   environment: 'TradingEnvironment', day: Array, stock: Array
 ) -> Array:
-  """Returns the next open day of each stock's market, int32 [M] or []."""
+  """Returns the first day after `day` that each market is open, [M] or []."""
   rules = environment.rules
   if not rules.orders_wait:
     return day + 1
@@ -199,11 +199,11 @@ def _day_of_fill(
 def _fill(
   environment: 'TradingEnvironment', day: Array, stock: Array
 ) -> tuple[Array, Array, Array]:
-  """Returns the fills of orders that are decided today.
+  """Returns the fills of orders that are decided on a day.
 
   Returns:
     int32 [M] or [], the day of the fill; float [M], its price before costs;
-    bool [M], whether there is such a price before `stop`.
+    bool [M], whether there is such a price, at an open before `stop`.
   """
   table = environment.prices
   if environment.rules.fills_at_open:

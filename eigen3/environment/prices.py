@@ -12,10 +12,10 @@ from eigen3.types import Array
 
 # Status of a stock on a day.
 PRICED = 0  # it has a positive close, and may be bought
-UNPRICED = 1  # it has none
-GONE = 2  # it has had none for `delisting_days` days of its market
+UNPRICED = 1  # it has no positive close
+GONE = 2  # it has had no close for `delisting_days` open days of its market
 BARRED = 3  # it has a positive close, but is not in the universe
-CLOSED = 4  # it has none because its market is closed, and will open again
+CLOSED = 4  # it has no close because its market is closed for the day
 
 
 class Quote(NamedTuple):
@@ -24,8 +24,8 @@ class Quote(NamedTuple):
   Attributes:
     open: float [...].
     high: float [...].
-    last_close: float [...], of this day or the latest before it.
-    status: float [...], one of the constants above.
+    last_close: float [...], the close of this day, or the latest before it.
+    status: float [...], one of PRICED, UNPRICED, GONE, BARRED and CLOSED.
   """
 
   open: Array
@@ -60,7 +60,7 @@ def days_closed(table: Array, day: Array, stock: Array, most: int) -> Array:
     table: float [T, N, 4], see `price_table`.
     day: int32 [].
     stock: int32 [M].
-    most: the number of days to look ahead.
+    most: the number of days to look ahead, and the largest count.
 
   Returns:
     int32 [M].

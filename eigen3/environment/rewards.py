@@ -1,4 +1,4 @@
-"""Rewards of a step, and the properties that other modules need to know.
+"""Rewards of a step, and their properties that other modules need.
 
 The setting `environment.reward` is a name in `NAMED`, or the import path of a
 reward of your own, such as `my_rewards.SHARPE`. The package itself need not
@@ -35,7 +35,7 @@ class Extras(NamedTuple):
   Attributes:
     equity: float [], cash plus positions valued at their last closes.
     cash: float [].
-    num_positions: int32 [], open ones.
+    num_positions: int32 [], number of open positions.
     inactive: bool [], whether no position was open during the day or at its
       end, and no order waits.
     bought: float [], value of the day's entry fills, before costs.
@@ -66,15 +66,16 @@ class Reward:
     of_step: maps `(environment, state, next state, extras)` to float [], the
       reward of the step between two states of a `TradingEnvironment`.
     pays_later: whether an order also affects the rewards of later days.
-      Learning then needs a discount above 0 and the settlement days.
+      Learning then needs a discount above 0 and steps of the settlement days.
     needs_account: whether only an agent that observes its account can predict
-      it, because held positions earn on every day.
-    known_on: for the no-look-ahead proof, maps `(rules, days, extras)` of
-      played steps, days int [E, S], to the first days on which their rewards
-      are known; by default the days of the steps.
+      the reward, because held positions earn on every day.
+    known_on: for the proof of no look-ahead, maps `(rules, days, extras)` of E
+      episodes of S steps, days int [E, S], to the first days on which the
+      steps' rewards are known, int [E, S]; by default the days themselves.
     of_orders: maps `(environment, day, stock, coefficient, sale target)` of M
       orders to their rewards if they are accepted, float [M]. A learner can
-      then learn from many orders a day. None if the reward depends on more.
+      then learn from many orders a day. None if the reward depends on other
+      things, too.
     of_nothing: maps `(environment, day)` to the reward of an unused entry,
       float []. A day has `max_entries_per_day` entries. None means 0.
     prepare: maps an environment to what the reward needs from all its days. It
@@ -92,10 +93,11 @@ class Reward:
 
 
 def _eigen2(environment, state, next_state, extras) -> Array:
-  """Returns coefficient x gain in % at the exit, less the inaction penalty.
+  """Returns the exits' coefficient x gain in %, less any inaction penalty.
 
   The gain is that of the price: Eigen2 had no costs. Losses are multiplied by
-  `loss_multiplier`. Source: Eigen2.
+  `loss_multiplier`. The penalty is for a day that `Extras` calls inactive.
+  Source: Eigen2.
   """
   del state, next_state
   rules, closed = environment.rules, extras.closed
@@ -106,12 +108,12 @@ def _eigen2(environment, state, next_state, extras) -> Array:
 
 
 def _entry(environment, state, next_state, extras) -> Array:
-  """Returns today's entries' net return in % times size, paid at once.
+  """Returns the sum of today's entries' net returns in % times their sizes.
 
   Prices do not react to actions, so the return of a trade can be computed when
   it is decided. This is a training signal that looks ahead, up to the
-  environment's `stop`. A trade still open there is valued as if sold at its
-  last close. No observation, action or fill may depend on it. The reward of an
+  environment's `stop`; no observation, action or fill may depend on it. A trade
+  still open at `stop` is valued as if sold at its last close. The reward of an
   order that was not accepted or not filled is 0.
   """
   del next_state
@@ -134,9 +136,9 @@ def _of_orders(environment, day, stock, coefficient, sale_target) -> Array:
 
 
 def _entry_excess(environment, state, next_state, extras) -> Array:
-  """Returns the reward `entry` less the day's mean trade.
+  """Sums over all entries the reward `entry` less that of a mean trade.
 
-  A trade of full size pays its net return less the mean net return of all
+  A trade of full size pays its net return in % less the mean net return of all
   trades with the same sale target that could be made that day. This removes
   what all stocks have in common, and much of the noise with it.
 
@@ -195,7 +197,7 @@ def _mean_trades(environment: 'TradingEnvironment') -> Array:
   The trades have the highest sale target. With `market_timing`, the value is
   `_NO_TRADE` on days on which nothing could be bought. Without it, the value of
   every day is the mean over all days on which an episode can act and something
-  could be bought.
+  could be bought; `_NO_TRADE` if there is no such day.
   """
   rules, table = environment.rules, environment.prices
   highest = jnp.asarray(rules.max_sale_target, table.dtype)
@@ -219,10 +221,10 @@ def worth(
   stock: Array,
   sale_target: Array,
 ) -> tuple[Array, Array]:
-  """Returns how much larger full orders' rewards are than an unused entry's.
+  """Returns full-size orders' rewards minus the reward of an unused entry.
 
-  Under `entry`, and under rewards without `of_orders`, the order's net return
-  stands for this difference.
+  Under `entry` this is the order's net return in %, which is also returned for
+  rewards without `of_orders`.
 
   Args:
     environment: see `outcomes.net_return`.
@@ -232,7 +234,7 @@ def worth(
 
   Returns:
     float [M], the differences, and bool [M], whether there is a price that
-    fills the order.
+    fills the order; else ignore the difference.
   """
   percent, filled = outcomes.net_return(environment, day, stock, sale_target)
   reward = environment.reward
@@ -245,7 +247,7 @@ def worth(
 
 
 def _when_closed(rules: Rules, days: np.ndarray, extras: Extras) -> np.ndarray:
-  """Returns the days on which all entries of a step are closed, int [E, S].
+  """Returns, for each step, the day by which its entries are closed, [E, S].
 
   If some were not filled or not closed, it is the latest possible day.
   """
@@ -261,7 +263,10 @@ def _when_closed(rules: Rules, days: np.ndarray, extras: Extras) -> np.ndarray:
 
 
 def _when_decided(rules: Rules, days: np.ndarray, extras: Extras, closed_at):
-  """Returns the step on which each closed position was ordered, int [n]."""
+  """Returns the step on which each closed position was ordered, int [n].
+
+  `closed_at` holds the n positions' indices (episode, step, slot), int [n].
+  """
   entry_day = np.asarray(extras.closed.entry_day)[closed_at]
   stock = np.asarray(extras.closed.stock)[closed_at]
   episode = closed_at[0]
@@ -279,9 +284,9 @@ def _when_excess_is_known(
 ) -> np.ndarray:
   """Returns the first days on which the rewards of `days` are known.
 
-  With `market_timing`, all trades decided on a day have closed by then. Without
-  it, the mean is over all days up to `stop`, so rewards count as never known:
-  the proof of no look-ahead does not compare them.
+  With `market_timing`, that is the day by which the longest trade has closed.
+  Without it, the mean is over all days up to `stop`, so rewards count as never
+  known: the proof of no look-ahead does not compare them.
   """
   del extras
   if rules.market_timing:
@@ -294,7 +299,7 @@ def _portfolio(environment, state, next_state, extras) -> Array:
 
   Both equities are at a close, before that day's decision, so the second one
   includes the decision's costs and its gain by the next close. The sum over an
-  episode is the log of its growth times `portfolio_scale` (100 gives %).
+  episode is the log growth of equity times `portfolio_scale` (100 gives %).
   """
   del extras
   rules = environment.rules
@@ -312,8 +317,8 @@ def _shaped_portfolio(environment, state, next_state, extras) -> Array:
   the discounted sum of the changes of log equity until all positions are sold,
   if nothing more is ordered. Adding the discounted potential of the next state,
   less that of this one, changes no optimal policy (Ng, Harada and Russell
-  1999). The shaped reward is what the day's orders add to all later changes,
-  because the changes of earlier positions cancel. It is 0 on days without an
+  1999). The shaped reward is what the day's orders add to the discounted later
+  changes, because those of earlier positions cancel. It is 0 on days without an
   order. This is a training signal that looks ahead, like `entry`.
   """
   del next_state
@@ -377,7 +382,7 @@ def find(name: str) -> Reward:
   """Returns the reward that the setting `environment.reward` names.
 
   Args:
-    name: one of `NAMED`, or the path of a `Reward` that can be imported.
+    name: one of `NAMED`, or the import path of a `Reward`.
 
   Raises:
     ValueError: there is no such reward.

@@ -36,7 +36,7 @@ class EncodedPolicy:
     decide: returns the actions; static, so equal functions must compare equal,
       or programs are compiled again.
     parameters: the parameters of `decide`.
-    encoded: the encoded market of each day, leaves [M, ...].
+    encoded: the encoded market of each of M days, leaves [M, ...].
   """
 
   decide: Decide
@@ -89,9 +89,9 @@ def rollout(
     first_days: int32 [E].
     acting_steps: for how many steps of each episode the policy is evaluated, by
       default all. The remaining steps must be settlement steps, on which
-      nothing can be bought. They use the lowest action, or the encoding of the
-      last evaluated day.
-    keep_states: also return the states before all steps.
+      nothing can be bought. They use the lowest action or, if the policy is
+      encoded, the encoding of the last evaluated day.
+    keep_states: whether to also return the state before each step.
   """
   episodes, _ = rollout_with_extras(
     environment,
@@ -146,7 +146,7 @@ def play(
     days: int32 [E, S], consecutive within an episode.
     actions: on these days; float32 [E, S, N, 2], or an encoded policy with
       leaves [E, S, ...].
-    keep_states: also return the states before all steps.
+    keep_states: whether to also return the state before each step.
 
   Returns:
     The episodes.
@@ -176,7 +176,7 @@ def walk(
     days: see `play`.
     actions: see `play`.
     keep: maps `(state before the step, state after it, time step, account
-      before it, actions)`, leaves [E, ...], to the values to keep.
+      before the step, actions)`, leaves [E, ...], to the values to keep.
 
   Returns:
     The final state, leaves [E, ...], and the kept values, leaves [E, S, ...].
@@ -223,7 +223,7 @@ def mean_of(actions: Sequence[Actions]) -> Actions:
 
 @dataclasses.dataclass(frozen=True)
 class _Mean:
-  """Returns the mean of several policies' actions."""
+  """A `Decide` that returns the mean of several policies' actions."""
 
   members: tuple[Decide, ...]
 
@@ -238,7 +238,7 @@ class _Mean:
 
 
 def _as_given(parameters, actions, account) -> Array:
-  """Returns the given actions."""
+  """Returns the given actions; a `Decide` that ignores the account."""
   del parameters, account
   return actions
 

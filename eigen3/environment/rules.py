@@ -15,9 +15,9 @@ class Entry(enum.IntEnum):
   SETTLEMENT = 0  # the trading days are over
   BELOW_THRESHOLD = 1  # no coefficient was large enough
   NO_DATA = 2  # the chosen stock counts as delisted
-  HELD = 3  # the chosen stock is held already
+  HELD = 3  # the chosen stock is held or ordered already
   NO_PRICE = 4  # the chosen stock has no positive close today
-  TOO_SMALL = 5  # too little cash for a position of the minimum value
+  TOO_SMALL = 5  # the order's value is 0 or below the minimum position value
   ACCEPTED = 6
   NOT_MEMBER = 7  # the chosen stock is not in the universe today
   WAITING = 8  # an earlier order that still waits takes this place
@@ -74,9 +74,9 @@ class Rules:
   """The `environment` section of a config.
 
   The fields are explained in experiments/configs/td3.py. The environment itself
-  sets two of them: `closed_days`, the most days on which one market may be
-  closed while others trade, and `shaping_discount`, the discount of a shaped
-  reward.
+  sets two of them: `closed_days`, the most days in a row that one market may be
+  closed while others trade, and `shaping_discount`, the discount of the reward
+  `shaped_portfolio`.
 
   Raises:
     ValueError: a value is out of range; the message names the field.
@@ -116,7 +116,11 @@ class Rules:
 
   @classmethod
   def from_config(cls, config: Mapping[str, Any]) -> 'Rules':
-    """Builds rules from a config section; ignores unknown settings."""
+    """Builds rules from a config section; ignores unknown settings.
+
+    Raises:
+      ValueError: a setting is missing or out of range.
+    """
     names = [field.name for field in dataclasses.fields(cls)]
     names = [x for x in names if x not in _SET_BY_THE_ENVIRONMENT]
     missing = [name for name in names if name not in config]
@@ -172,14 +176,14 @@ class Rules:
 
   @property
   def orders_wait(self) -> bool:
-    """Returns whether the next open of a market may be days away."""
+    """Returns whether an order may wait for days until its market opens."""
     return self.fills_at_open and self.closed_days > 0
 
   @property
   def oldest_age(self) -> int:
     """Returns the days after entry by which a position is always closed.
 
-    By then `delisting_days` exits have failed for lack of a price.
+    By then exits have failed on `delisting_days` open days for lack of a price.
     """
     return self.max_holding_days + self.delisting_days + self.closed_days
 
@@ -191,7 +195,7 @@ class Rules:
 
   @property
   def closing_days(self) -> int:
-    """Returns for how many last days an episode's end affects positions."""
+    """Returns the number of last days on which the end may affect positions."""
     return self.max_holding_days + self.settlement_days
 
   @property

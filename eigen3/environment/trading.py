@@ -27,13 +27,14 @@ class State(NamedTuple):
     step: int32 [], steps taken.
     cash: float [].
     equity: float [], at the last step's close.
-    orders: M, waiting for the open of `day`, or of a later day if the market is
-      closed.
+    orders: M orders that wait for the open of `day`, or of a later day if the
+      market is closed.
     positions: S slots.
     num_trades: int32 [], closed trades.
     num_wins: int32 [], closed trades that exited at the entry price or above.
     num_losses: int32 [], the other closed trades.
-    days_without_positions: int32 [].
+    days_without_positions: int32 [], number of steps that `Extras` calls
+      inactive.
     cumulative_reward: float [].
   """
 
@@ -58,16 +59,17 @@ class TradingEnvironment:
   would become a constant of the compiled program. All methods work under
   `jax.jit` and `jax.vmap`; episodes do not reset automatically.
 
-  A step on day t fills yesterday's orders and makes the exits of t, then takes
-  the action at the close of t. The next observation is the day t + 1, an int32,
-  and, if observed, the account at the close of t + 1.
+  A step on day t fills waiting orders at the open and makes the exits of t,
+  then takes the action at the close of t, whose orders fill at once if `fill`
+  is 'close'. The next observation is the day t + 1, an int32, and, if observed,
+  the account at the close of t + 1.
 
   Attributes:
     prices: float [T, N, 4], see `prices.price_table`.
     first_day: int32 [], the earliest day an episode may start on.
     last_day: int32 [], the latest such day.
     stop: int32 [], the first day after those the environment may touch.
-    prepared: what the reward precomputed over all days, or None.
+    prepared: what `Reward.prepare` returned, or None.
     rules: the trading rules; static.
     spec: the sizes and bounds that networks and agents need; static.
   """
@@ -95,8 +97,8 @@ class TradingEnvironment:
       discount: the agent's discount, for shaped rewards.
 
     Raises:
-      ValueError: a setting is out of range, or the days are too few for the
-        context and an episode.
+      ValueError: a setting is out of range, or `days` are not in the panel or
+        too few for the context and an episode.
     """
     rules = dataclasses.replace(
       Rules.from_config(config), shaping_discount=discount
@@ -305,7 +307,7 @@ class TradingEnvironment:
     )
 
   def _open(self, state: State) -> tuple[Positions, Quote]:
-    """Ages positions and fills orders at the open; also returns quotes [S]."""
+    """Ages positions, fills orders at the open; also returns quotes, [S]."""
     rules, orders = self.rules, state.orders
     older = state.positions.stock[: -rules.max_entries_per_day]
     stock = jnp.concatenate([orders.stock, older])
@@ -317,7 +319,7 @@ class TradingEnvironment:
   def _fill_at_close(
     self, day: Array, positions: Positions, orders: Orders, cash: Array
   ) -> tuple[Positions, Array, Array]:
-    """Fills today's orders; returns positions, cash and value of the fills."""
+    """Fills today's orders; returns positions, cash and total value filled."""
     close = prices.quote(self.prices, day, orders.stock).last_close
     youngest = accounting.fill(self.cost_rate, orders, close)
     cash = accounting.pay(cash, orders.value, youngest.stock)

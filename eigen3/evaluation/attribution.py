@@ -25,7 +25,7 @@ class Attribution(NamedTuple):
   Attributes:
     alpha: mean return per year that the portfolios do not explain.
     error: standard error of alpha.
-    t: alpha over its error; NaN if the error is 0.
+    t: alpha divided by its error; NaN if the error is 0.
     detectable: the smallest true alpha that a two-sided test at 5 % would have
       detected with a probability of 80 %.
     betas: exposure to each portfolio, by name.
@@ -47,9 +47,9 @@ def portfolios(panel: MarketPanel) -> dict[str, np.ndarray]:
   """Computes daily returns of portfolios that are formed at every close.
 
   The market portfolio holds all stocks that can be bought. Each of `PORTFOLIOS`
-  is long the fifth of them with the largest value of its characteristic and
-  short the fifth with the smallest. Weights are equal, and known at the close
-  before the return.
+  is named after a characteristic; it is long the fifth of these stocks with the
+  largest values and short the fifth with the smallest. Weights are equal, and
+  known at the close before the return.
 
   Returns:
     float64 [T] by name ('market' and `PORTFOLIOS`), before costs; 0 on days on

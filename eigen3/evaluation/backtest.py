@@ -26,7 +26,7 @@ class Backtest:
     equity: float64 [S], cash and positions at each day's close.
     trades: a row per closed trade; see `Backtester`.
     summary: the metrics of `summarise`, and `exposure` (mean invested share of
-      the equity) and `costs` (of all fills, over initial cash).
+      the equity) and `costs` (of all fills, divided by the initial cash).
     year: number of the panel's days per year.
   """
 
@@ -42,7 +42,7 @@ class Backtester:
 
   The last day of the split is not played, only observed after the last step.
   The account begins on the split's first day with a full context window, and
-  nothing is bought on the last `settlement_days` days.
+  nothing is bought on the last `settlement_days` days that are played.
 
   The columns of a backtest's trades: ticker, entry_date, exit_date,
   entry_price, exit_price, shares, coefficient, holding_days (from entry to
@@ -52,7 +52,7 @@ class Backtester:
   exit).
 
   Attributes:
-    days: int [S], on which actions are decided.
+    days: int [S], the days on which actions are decided.
   """
 
   def __init__(
@@ -71,7 +71,7 @@ class Backtester:
       of: the setting that determines the number of days, for error messages.
 
     Raises:
-      ValueError: the split is too short.
+      ValueError: a setting is out of range, or the split is too short.
     """
     Rules.from_config(config)  # raises if a setting is out of range
     self._panel = panel
@@ -91,7 +91,7 @@ class Backtester:
     )
 
   def with_costs(self, basis_points: float) -> 'Backtester':
-    """Returns a copy with other costs; all copies share a compiled program.
+    """Returns a copy with other costs; such copies share a compiled program.
 
     Args:
       basis_points: costs of each fill, commission and slippage together.
@@ -110,8 +110,8 @@ class Backtester:
     Args:
       actions: float32 [S, N, 2] in the environment's units, or an encoded
         policy.
-      account_aware: let the account skip stocks that cannot be bought, whatever
-        the setting `entry_choice`.
+      account_aware: whether to choose only among stocks that can be bought, as
+        if the setting `entry_choice` were 'best_available'.
     """
     environment = self._environments[account_aware]
     days = jnp.asarray(self.days, jnp.int32)
@@ -195,11 +195,12 @@ def summarise(
     year: number of days in a year, such as 252.
 
   Returns:
-    profit: over initial cash. max_drawdown: maximum drawdown, as a share of the
-    peak. volatility: of daily returns, annualised. sharpe: Sharpe ratio,
-    annualised, with a risk-free rate of 0; 0 if the equity is constant. trades:
-    number of closed trades. win_rate: share of trades with a net profit above
-    0. holding_days: mean over trades.
+    profit: change of equity divided by `initial_cash`. max_drawdown: maximum
+    drawdown, as a share of the peak. volatility: standard deviation of daily
+    returns, annualised. sharpe: Sharpe ratio, annualised, with a risk-free rate
+    of 0; 0 if the returns do not vary. trades: number of closed trades.
+    win_rate: share of trades with a net profit above 0. holding_days: mean over
+    trades. The last two are 0 without trades.
   """
   path = np.concatenate([[initial_cash], equity])
   returns = path[1:] / path[:-1] - 1.0

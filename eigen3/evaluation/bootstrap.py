@@ -25,10 +25,10 @@ class PairedDifference(NamedTuple):
 
   Attributes:
     mean: mean daily difference, times the number of days in a year.
-    low: lower end of the interval of the mean.
+    low: lower end of the mean's confidence interval.
     high: upper end.
     p: two-sided p-value of the hypothesis that the true mean is 0.
-    by_seed: float [K], each seed's mean, in the same units.
+    by_seed: float [K], the mean of each of K seeds, in the same units.
     block: mean length of the drawn blocks, days.
   """
 
@@ -44,11 +44,12 @@ def block_length(values: np.ndarray) -> int:
   """Estimates the mean block length for daily values, in days.
 
   Args:
-    values: float [S] or [S, M]; the longest length of all columns is taken,
-      without columns that never vary.
+    values: float [S] or [S, ...], a row per day; the longest length of all
+      columns is taken. Columns that never vary are ignored.
 
   Returns:
-    Whole days, rounded up; 1 if there are too few days.
+    Whole days, rounded up; 1 if there are fewer than `FEWEST_DAYS` days, or if
+    no column varies.
   """
   from arch import bootstrap  # takes a second to import
 
@@ -75,13 +76,13 @@ def interval(
   Args:
     values: float [S] or [S, ...]; all columns use the same draws of days.
     statistic: function of an array like `values`.
-    seed: of the draws.
+    seed: seed of the draws.
     confidence: probability that such an interval covers the true value.
     repeats: number of draws.
     block: mean block length in days; by default `block_length`.
 
   Returns:
-    The statistic of `values` and its interval; its ends are NaN for fewer than
+    The statistic of `values` and its interval. Both ends are NaN for fewer than
     `FEWEST_DAYS` days or if the statistic of any draw is NaN.
 
   Raises:
@@ -108,8 +109,8 @@ def intervals(
 ) -> list[Estimate]:
   """Estimates several statistics on the same draws; see `interval`.
 
-  The arguments are those of `interval`, except that `statistics` returns an
-  array of N values, float [N].
+  The arguments are those of `interval`, except that `statistics` returns all
+  statistics in one array, float [L]. There is an estimate for each of them.
   """
   values = _checked('values', values)
   found = statistics(values)
@@ -132,7 +133,7 @@ def paired_difference(
   block: int | None = None,
   year: int = TRADING_DAYS_A_YEAR,
 ) -> PairedDifference:
-  """Tests whether one series of daily returns is larger than another.
+  """Tests whether two series of daily returns have different means.
 
   Seeds are pooled: the daily differences are averaged over seeds, and these S
   means are drawn in blocks. Seeds trade the same days and much of the same
@@ -141,7 +142,7 @@ def paired_difference(
   share of draws whose mean is at least as far from the observed mean as the
   observed mean is from 0.
 
-  So p and the interval generalise to other days, for these seeds only. For
+  So p and the interval hold for other days too, but for these seeds only. For
   other seeds, use `statistics.mean_interval` of `by_seed`. A claim about an
   algorithm needs both.
 
@@ -154,7 +155,7 @@ def paired_difference(
     ours: daily returns, float [K, S], a row per seed.
     theirs: daily returns to compare with, [K, S] with the same seeds, or [S]
       for all seeds.
-    seed: of the draws.
+    seed: seed of the draws.
     confidence: probability that such an interval covers the true mean.
     repeats: number of draws; p is at least 1 / (repeats + 1).
     block: mean block length in days; by default `block_length`.
@@ -188,12 +189,12 @@ def detectable(found: PairedDifference, confidence: float = 0.95) -> float:
   """Computes the smallest true mean that would have been detected.
 
   With an interval as wide as the observed one, a two-sided test at level 1 -
-  `confidence` detects it with a probability of 80 %. The means of the draws
-  are assumed to be normally distributed.
+  `confidence` detects this mean with a probability of 80 %. The means of the
+  draws are assumed to be normally distributed.
 
   Args:
     found: the difference, with its interval.
-    confidence: of the interval.
+    confidence: confidence level of the interval.
 
   Returns:
     The mean, in the units of `found.mean`; NaN if there is no interval.

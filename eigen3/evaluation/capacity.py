@@ -18,12 +18,13 @@ class Capacity(NamedTuple):
   See `fill_shares` for these fractions.
 
   Attributes:
-    median: median fraction; NaN without a fill of known volume.
+    median: median fraction.
     high: the fraction that 95 % of the fills do not exceed.
     largest: largest fraction.
     account: the initial cash with which 95 % of the fills would have been at
       most 1 % of the usual dollar volume.
-    fills: number of fills with a known volume.
+    fills: number of fills with a known volume; if it is 0, the other fields are
+      NaN.
   """
 
   median: float
@@ -36,12 +37,12 @@ class Capacity(NamedTuple):
 def fill_shares(backtest: Backtest, panel: MarketPanel) -> np.ndarray:
   """Divides each fill's value by the stock's usual daily dollar volume.
 
-  The usual one is the median over the `characteristics.VOLUME_DAYS` days up to
-  the day before the fill.
+  The usual volume is the median over the `characteristics.VOLUME_DAYS` days up
+  to the day before the fill.
 
   Returns:
     float64 [2 M] for M closed trades, first all entries, then all exits; NaN if
-    the volume is unknown.
+    the usual volume is unknown or 0.
   """
   trades = backtest.trades
   first, _ = panel.investable
@@ -67,7 +68,7 @@ def capacity(
 
   Args:
     backtest: what was traded.
-    panel: without volumes, `fills` is 0 and the other results are NaN.
+    panel: the market; without volumes, `fills` is 0.
     initial_cash: of the backtest's account; fills are proportional to it.
   """
   shares = fill_shares(backtest, panel)

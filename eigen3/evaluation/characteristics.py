@@ -26,7 +26,7 @@ class Characteristics(NamedTuple):
 
   Attributes:
     volatility: standard deviation of daily returns over `VOLATILITY_DAYS`.
-    beta: to the market's daily returns over `BETA_DAYS`.
+    beta: beta to `market_returns` over `BETA_DAYS`.
     size: logarithm of `dollar_volume`; NaN without volumes or if nothing was
       traded.
     reversal: minus the return over the last `REVERSAL_DAYS` days.
@@ -75,7 +75,7 @@ def buyable(panel: MarketPanel) -> np.ndarray:
 
 
 def closes(panel: MarketPanel) -> np.ndarray:
-  """Returns positive closes of investable stocks, float64 [T, N], else NaN."""
+  """Returns stocks' closes, float64 [T, N]; NaN if missing or not positive."""
   close = panel.ohlc[:, slice(*panel.investable), 3].astype(np.float64)
   return np.where(np.isfinite(close) & (close > 0.0), close, np.nan)
 
@@ -89,10 +89,10 @@ def daily_returns(panel: MarketPanel) -> np.ndarray:
 
 
 def market_returns(panel: MarketPanel) -> np.ndarray:
-  """Computes the mean return of the stocks that could be bought the day before.
+  """Computes the mean daily return of stocks that were buyable the day before.
 
   Returns:
-    float64 [T]; 0 on the first day, and if there was no such stock.
+    float64 [T]; 0 on the first day, and on days without such a stock.
   """
   returns = daily_returns(panel)
   known = np.isfinite(returns)
@@ -102,7 +102,7 @@ def market_returns(panel: MarketPanel) -> np.ndarray:
 
 
 def _characteristics(panel: MarketPanel) -> Characteristics:
-  """See `characteristics`."""
+  """Computes what `characteristics` returns."""
   close, returns = closes(panel), daily_returns(panel)
   market = np.where(
     np.isfinite(returns), market_returns(panel)[:, None], np.nan
@@ -135,7 +135,7 @@ def dollar_volume(panel: MarketPanel) -> np.ndarray:
 
 
 def _rolling(values: np.ndarray, days: int, statistic: str) -> np.ndarray:
-  """Computes a rolling statistic [T, N]; half of the days must be known."""
+  """Computes a rolling statistic [T, N], NaN if too few days are known."""
   rolling = pd.DataFrame(values).rolling(days, min_periods=days // 2)
   return getattr(rolling, statistic)().to_numpy()
 

@@ -1,4 +1,4 @@
-"""Compares policies on the same days, and averages them in a committee."""
+"""Compares policies on the same days, and combines them in a committee."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -34,8 +34,10 @@ class Comparison(NamedTuple):
   """The results of compared policies.
 
   Attributes:
-    validation: backtests of the policies and controls, the best policy first.
-    training: each policy's profits on K training slices, float [K].
+    validation: backtests by name: of the policies, the best first, then of any
+      committee and the controls.
+    training: by policy, the profits on K training slices, divided by initial
+      cash, float [K].
     holdout: like `validation`, in the same order, or None if the held-out days
       may not be used yet.
   """
@@ -46,7 +48,7 @@ class Comparison(NamedTuple):
 
 
 def committee(policies: Sequence[Policy]) -> Policy:
-  """Returns the policy whose actions are the mean of its members' actions."""
+  """Returns a committee, which acts by the mean of the policies' actions."""
 
   def actions(days: np.ndarray) -> Actions:
     return rollout.mean_of([p.actions(days) for p in policies])
@@ -62,7 +64,7 @@ def ranked(
 
   Args:
     policies: to be judged; equally good ones keep their order.
-    judge: of the days to rank by, which must not be held-out days.
+    judge: evaluates on the days to rank by, which must not be held-out days.
     by: a metric of a backtest's summary, the better the higher.
   """
   results = judged(policies, judge)
@@ -80,7 +82,7 @@ def judged(
 def training_profits(
   policies: Sequence[Policy], slices: TrainingSlices
 ) -> dict[str, np.ndarray]:
-  """Returns each policy's profits on the training slices, float [K]."""
+  """Returns each policy's profits on the K training slices, [K], by name."""
   return {p.name: slices.profits(p.actions(slices.days)) for p in policies}
 
 

@@ -33,7 +33,7 @@ def superior_ability(
     seed: of the draws.
     repeats: number of draws.
     block: mean block length in days; by default the longest `block_length` of
-      the policies' differences to the benchmark.
+      the policies' differences from the benchmark.
 
   Returns:
     The p-value: 1 if no policy has a higher mean return than the benchmark, NaN

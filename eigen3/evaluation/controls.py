@@ -66,7 +66,7 @@ class Controls:
     quotes = prices.Quote(*np.moveaxis(table, -1, 0))
     is_priced = prices.has_price(quotes.status)
     self._close = np.where(is_priced, quotes.last_close, np.nan)
-    # While a market is closed, its last close stands.
+    # While a stock's market is closed, its last close is still its price.
     is_known = is_priced | (quotes.status == prices.CLOSED)
     is_known &= quotes.last_close > 0
     self._past = np.where(is_known, quotes.last_close, np.nan)
@@ -96,12 +96,13 @@ class Controls:
   ) -> list[Backtest]:
     """Plays random entry on the days of a policy's entries, with similar risk.
 
-    For each stock that the policy bought, it buys on the same day one of the
-    stocks nearest by volatility and beta, see `matched.draw`. So neither these
-    risks nor the choice of days explain what the policy earns beyond it.
+    For each stock that the policy ordered, random entry orders on the same day
+    one of the stocks nearest by volatility and beta, see `matched.draw`. So
+    neither these risks nor the choice of days explain what the policy earns
+    beyond random entry.
 
     Args:
-      backtest: of the policy, on the same days and under the same rules.
+      backtest: of the policy, on the days and under the rules of the controls.
       seed: of the draws.
       nearest: number of stocks that each entry is drawn from.
 
@@ -121,29 +122,30 @@ class Controls:
     return found
 
   def _random_entry(self, rng: np.random.Generator) -> Backtest:
-    """Buys a random listed stock every day."""
+    """Backtests buying a random stock that has a price, every day."""
     close = self._close[self._backtester.days]
     return self._ranked(rng.random(close.shape), np.isfinite(close))
 
   def _momentum(self) -> Backtest:
-    """Buys the stock that rose most over the look-back, if any rose."""
+    """Backtests buying the stock that rose most in the look-back, if any."""
     days, look_back = self._backtester.days, self._config['momentum_days']
     past = self._past[np.maximum(days - look_back, 0)]
     rise = self._close[days] / past - 1.0
     return self._ranked(rise, rise > 0)
 
   def _ranked(self, scores: np.ndarray, wanted: np.ndarray) -> Backtest:
-    """Buys the best-scored of the `wanted` stocks; both are [S, N]."""
+    """Backtests buying each day's best-scored wanted stock; see `by_rank`."""
     return self._backtester.run(
       jnp.asarray(by_rank(self._rules, scores, wanted)), account_aware=True
     )
 
   def _buy_and_hold(self) -> Backtest:
-    """Buys equal amounts of every stock with a price and holds to the end.
+    """Backtests holding all stocks that can be bought on the first day.
 
-    It buys at the first day's close, or at the next open if orders fill there.
-    A stock that disappears is sold as in every account: after `delisting_days`
-    days, at the delisting price. The proceeds are not reinvested.
+    They are bought for equal amounts of cash, at the first day's close, or at
+    the next open if orders fill there, and held to the end. A stock that
+    disappears is sold as in every account: after `delisting_days` days, at the
+    delisting price. The proceeds are not reinvested.
     """
     rules, quotes = self._rules, self._quotes
     days = self._backtester.days
@@ -185,21 +187,21 @@ def at_exposure(returns: np.ndarray, exposure: float) -> np.ndarray:
   The rest is cash.
 
   Args:
-    returns: float [S], of an account that is fully invested.
-    exposure: the share, such as the mean `exposure` of a policy's summary.
+    returns: daily returns of a fully invested account, float [S].
+    exposure: the invested share, such as `exposure` in a policy's summary.
   """
   return exposure * returns
 
 
 def by_rank(rules: Rules, scores: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-  """Returns actions that buy the best-scored stock in the largest position.
+  """Returns actions that buy the best-scored stock, with the largest position.
 
   Coefficients of the next best stocks are only a little lower, so that an
-  account that skips held stocks buys these.
+  account that skips held stocks buys the next best one instead.
 
   Args:
     rules: determine the largest position and the highest sale target.
-    scores: [S, N].
+    scores: float [S, N], the better the higher.
     wanted: bool [S, N], stocks that may be bought.
 
   Returns:
@@ -216,7 +218,7 @@ def by_rank(rules: Rules, scores: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 def _as_trades(
   panel: MarketPanel, days, bought_at, sold_at, shares, paid, received, rate
 ):
-  """Returns the table of trades, a row per stock that was bought."""
+  """Returns the trades of buy and hold, a row per stock that was bought."""
   held = np.flatnonzero(shares > 0)
   first, _ = panel.investable
   shares, paid, received = shares[held], paid[held], received[held]

@@ -37,7 +37,7 @@ class Quality(NamedTuple):
 
 
 class Daily(NamedTuple):
-  """The measures of `Quality` on each day, NaN where one is undefined.
+  """The measures of `Quality` on each of S days; NaN where undefined.
 
   Attributes:
     ic: float64 [S].
@@ -65,7 +65,7 @@ def quality(
     scores: float [S, N]; for this and the next three, see `daily`.
     outcomes: float [S, N].
     known: bool [S, N].
-    factors: float [S, N, K].
+    factors: float [S, N, K], of K factors.
     horizon: days that an outcome covers, for the standard errors.
   """
   found = daily(scores, outcomes, known, factors)
@@ -87,8 +87,8 @@ def daily(
     scores: float [S, N], the better the higher.
     outcomes: float [S, N], realised.
     known: bool [S, N], stocks that could be bought and whose outcome is known.
-    factors: float [S, N, K], known when scores are; a stock that lacks any of
-      them is left out of the adjusted measures.
+    factors: float [S, N, K], K factors that are known when the scores are; a
+      stock that lacks any of them is left out of the adjusted measures.
   """
   ranked = np.stack(
     [ranks(factors[..., k], known) for k in range(factors.shape[2])], axis=2
@@ -104,14 +104,14 @@ def daily(
 
 
 def ranks(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-  """Ranks values within each day, from -0.5 to 0.5; ties get their mean.
+  """Ranks values within each day, from -0.5 to 0.5; ties get their mean rank.
 
   Args:
     values: float [S, N].
     known: bool [S, N], which to rank.
 
   Returns:
-    float64 [S, N], with a mean of 0 on each day; NaN where nothing is known.
+    float64 [S, N], with a mean of 0 on each day; NaN where not known.
   """
   table = _table(values, known)
   count = table.notna().sum(axis=1).to_numpy()[:, None]
@@ -149,8 +149,8 @@ def top_excess(
 ) -> np.ndarray:
   """Returns the mean outcome of the best-scored stocks less that of all.
 
-  Stocks with equal scores at the limit count in part, so that scores which are
-  all equal have an excess of 0.
+  Stocks that tie for the last places among the best count in part, so that
+  scores which are all equal have an excess of 0.
 
   Args:
     scores: float [S, N].
@@ -188,7 +188,7 @@ def residuals(
 
   Args:
     values: float [S, N].
-    factors: float [S, N, K].
+    factors: float [S, N, K], of K factors.
     known: bool [S, N]; a NaN value or factor also counts as not known.
 
   Returns:
@@ -211,5 +211,5 @@ def residuals(
 
 
 def _table(values: np.ndarray, known: np.ndarray) -> pd.DataFrame:
-  """Returns the values for pandas to rank, NaN where not known."""
+  """Returns the values as a table, a row per day; NaN where not known."""
   return pd.DataFrame(np.where(known & np.isfinite(values), values, np.nan))

@@ -12,7 +12,7 @@ from eigen3.types import Array
 TOP = 20  # number of columns in `top` (from Eigen2)
 _ROUNDING = 1e-3  # by which a sum of float32 shares may differ from 1
 
-# Arrays of the importance, on the device or on the host.
+# A field of an `ImportanceState`, on the device or on the host.
 Values: TypeAlias = Array | np.ndarray
 
 
@@ -22,9 +22,9 @@ def describe(
   """Summarises the importance of columns, for a JSON file.
 
   Args:
-    mean: float [C], shares of attention; sums to 1.
-    below: int [3, C], for each threshold the number of updates in a row, up to
-      the latest, with a share below it.
+    mean: float [C], each column's share of attention; sums to 1.
+    below: int [3, C], for each of `THRESHOLDS` the number of updates in a
+      row, up to the latest, with a share below it.
     columns: names [C].
     persistent: updates in a row after which a column counts as persistently
       below a threshold.
@@ -72,12 +72,12 @@ def entropy(shares: np.ndarray) -> np.ndarray:
 
 
 def ranking(shares: np.ndarray) -> np.ndarray:
-  """Returns indices by descending share, ties in order; int [C]."""
+  """Returns column indices by descending share, ties in order; int [C]."""
   return np.argsort(-shares, kind='stable')
 
 
 def checked_shares(mean: Values, columns: Sequence[str]) -> np.ndarray:
-  """Returns the shares as float64 [C], rescaled to sum to 1.
+  """Returns `mean` as float64 [C], rescaled to sum to 1.
 
   Raises:
     ValueError: `mean` does not hold shares of attention of these columns.

@@ -52,7 +52,7 @@ class Judge:
       dips: the hidden dips of the embedded market `patience`, or None.
 
     Raises:
-      ValueError: the split is too short.
+      ValueError: the split is too short, or a setting is out of range.
     """
     self._given = panel, config, days, drift
     self._dips = dips
@@ -82,7 +82,7 @@ class Judge:
 
   @functools.cached_property
   def buyable(self) -> np.ndarray:
-    """Returns which stocks an empty account may buy on `days`, bool [S, N]."""
+    """Returns which stocks can be bought on `days` if not held, bool [S, N]."""
     panel, config, *_ = self._given
     rules = Rules.from_config(config['environment'])
     quotes = prices.price_table(panel, rules)[self.days]
@@ -96,7 +96,8 @@ class Judge:
       rules: settings of the `environment` section that replace this judge's.
 
     Raises:
-      ValueError: a setting is out of range.
+      ValueError: a setting is out of range, or the split is too short for the
+        new rules.
     """
     panel, config, days, drift = self._given
     environment = {**config['environment'], **rules}

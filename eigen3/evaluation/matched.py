@@ -77,13 +77,13 @@ def draw(
 
   The stock itself may be among them. A stock that was drawn is not drawn again
   while it may still be held, because it could not be bought then. A stock
-  without known factors is replaced by any stock.
+  without known factors is replaced by any available stock.
 
   Args:
     bought: bool [S, N], the policy's entries.
     available: bool [S, N], stocks that could be bought.
-    factors: float [S, N, K], on one scale, known on the day of the decision;
-      the nearest stocks have the smallest Euclidean distance in them.
+    factors: float [S, N, K], K factors on one scale, known on the day of the
+      decision; the nearest stocks have the smallest Euclidean distance in them.
     rng: of the draws.
     rest: days after a draw on which the stock is not drawn again.
     nearest: number of stocks from which one is drawn.

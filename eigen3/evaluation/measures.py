@@ -1,6 +1,6 @@
 """Measures of a policy on a split: how it ranks the stocks, and its account.
 
-They are kept as daily values, so that those of successive splits can be joined
+Most are kept as daily values, so that those of successive splits can be joined
 before standard errors are computed.
 """
 
@@ -43,11 +43,11 @@ def measure(
 
   Returns:
     `daily`, lists of S numbers by name, None where unknown: the measures of
-    `cross_section.Daily`, the mean returns of `matched_entry`, and the returns
-    of `attribution.portfolios`; `horizon`, the days that an outcome covers;
-    `stocks`, the mean number of stocks that could be bought; `turnover` per
-    year; `exposure`, the mean invested share of the equity; `capacity`, the
-    fields of `capacity.Capacity`.
+    `cross_section.Daily`, the returns of `matched_entry`, a mean over its
+    backtests, and the returns of `attribution.portfolios`; `horizon`, the days
+    that an outcome covers; `stocks`, the mean number of stocks that could be
+    bought; `turnover` per year; `exposure`, the mean invested share of the
+    equity; `capacity`, the fields of `capacity.Capacity`.
   """
   days, known = judge.days, judge.buyable & np.isfinite(outcomes)
   ordered = cross_section.daily(scores, outcomes, known, risks(panel)[days])

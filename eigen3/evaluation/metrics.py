@@ -3,7 +3,7 @@
 Conventions: the account is marked at each day's close, net of all costs; daily
 returns are simple, and the first is from the initial cash to the first close; a
 year has 252 days, or as many as the panel's calendar has; cash earns nothing.
-Undefined metrics are NaN.
+Undefined metrics are NaN, but 0 in the backtest's own summary.
 """
 
 import math
@@ -18,7 +18,7 @@ from eigen3.evaluation.backtest import Backtest
 
 # The share of worst days that CVaR averages: CVaR 95 %.
 TAIL = 0.05
-# Equity is float32: smaller relative changes are rounding.
+# Equity is float32, so real changes are larger: smaller ones are rounding.
 _ROUNDING = 1e-10
 
 
@@ -38,8 +38,8 @@ def measure(
     sortino: mean return over downside deviation (below 0, over all days),
     annualised. calmar: cagr over max_drawdown. drawdown_days: longest run of
     closes below an earlier peak. cvar: CVaR 95 %, the mean loss of the worst
-    5 % of days, as a share, positive for a loss. skew, excess_kurtosis: of
-    daily returns; 0 for a normal distribution.
+    5 % of days, as a fraction of equity, positive for a loss. skew,
+    excess_kurtosis: of daily returns; 0 for a normal distribution.
 
     turnover: value of all fills of closed trades over twice the mean equity,
     per year. payoff: mean gain of winning trades over mean loss of losing ones.
@@ -139,7 +139,7 @@ def _trading(backtest: Backtest) -> dict[str, float]:
 def _exits(trades: pd.DataFrame) -> dict[str, float]:
   """Returns the fraction of trades that ended for each exit reason.
 
-  NaN without trades or reasons.
+  NaN without trades, or if the table has no reasons.
   """
   reasons = trades.get('reason', pd.Series(dtype=str))
   return {
@@ -152,7 +152,13 @@ def _exits(trades: pd.DataFrame) -> dict[str, float]:
 def _market(
   returns: np.ndarray, benchmark: np.ndarray, year: int
 ) -> dict[str, float]:
-  """Returns alpha and beta, NaN for too few days or a constant benchmark."""
+  """Returns alpha, beta and their standard errors; see `measure`.
+
+  NaN for fewer than 3 days or a constant benchmark.
+
+  Raises:
+    ValueError: the benchmark has another number of days.
+  """
   if benchmark.shape != returns.shape:
     raise ValueError(
       f'benchmark: found returns of shape {benchmark.shape}, expected one for '

@@ -1,4 +1,4 @@
-"""Orders of a policy after the last day of a panel."""
+"""Decides a policy's orders at the close of the last day of a panel."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from eigen3 import settings
 from eigen3.data import MarketPanel
 from eigen3.environment import Entry, Rules, accounting, entries, prices
 
-# Rules are static.
+# The rules, argument 0, are static.
 _choose = jax.jit(entries.choose, static_argnums=0)
 _STATUS = 3  # index of this field in a price table
 # Why nothing is bought, by the outcome of the entry.
@@ -64,7 +64,7 @@ def decide(
   is_known: np.ndarray,
   account: Account,
 ) -> Orders:
-  """Applies the account's rules at the close of the last day.
+  """Decides what to order at the close of the panel's last day.
 
   Args:
     panel: T days, N stocks.
@@ -77,14 +77,15 @@ def decide(
   Returns:
     The orders. The table's columns: rank, ticker, coefficient,
     reaches_threshold, sale_target_percent, last_close, target_price (the
-    last close plus the sale target), prices_from (the date of the close),
+    last close plus the sale target), prices_from (the date of the last close),
     position_value (cash that an order of the stock would spend; 0 if none is
-    possible), order (whether the stock is ordered), note (why the stock cannot
-    be bought), no_order (the same in every row: why no stock is ordered, '' if
-    one is).
+    possible, or the coefficient is below the threshold), order (whether the
+    stock is ordered), note (why the stock cannot be bought, '' if it can),
+    no_order (the same in every row: why no stock is ordered, '' if one is).
 
   Raises:
-    ValueError: equity or cash is out of range, or a held stock is unknown.
+    ValueError: equity or cash is out of range, or a held stock is not among
+      the panel's investable stocks.
   """
   stocks = panel.columns[slice(*panel.investable)]
   _check(account, stocks)

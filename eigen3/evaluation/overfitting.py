@@ -5,15 +5,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-# A standard deviation below this share of the largest return is rounding.
+# A standard deviation below this share of the largest return is rounding error.
 _ROUNDING = 1e-7
 
 
 class Overfitting(NamedTuple):
   """How policies chosen on one half of the days perform on the other half.
 
-  The days are split in K ways. The chosen policy of a split has the highest
-  Sharpe ratio on the first half.
+  The days are split into two halves in K ways. The chosen policy of a split is
+  the one with the highest Sharpe ratio on the half used for choosing.
 
   Attributes:
     probability: of overfitting (PBO), the share of splits whose chosen policy
@@ -22,7 +22,8 @@ class Overfitting(NamedTuple):
       the other half.
     logits: float [K], logit of the chosen policy's relative rank on the other
       half; 0 is the median, negative is worse.
-    in_sample: float [K], daily Sharpe ratio of the chosen policy.
+    in_sample: float [K], daily Sharpe ratio of the chosen policy on the half
+      used for choosing.
     out_of_sample: float [K], its daily Sharpe ratio on the other half.
   """
 
@@ -55,7 +56,8 @@ def backtest_overfitting(returns: np.ndarray, blocks: int = 16) -> Overfitting:
     The probability of overfitting and of a loss, and the values behind them.
 
   Raises:
-    ValueError: too few days, policies or blocks, or a return is not finite.
+    ValueError: `blocks` is not an even number above 0, there are too few days
+      or policies, or a return is not finite.
   """
   returns = np.asarray(returns, np.float64)
   _check(returns, blocks)
@@ -96,7 +98,7 @@ def _check(returns: np.ndarray, blocks: int) -> None:
 
 
 def _of_halves(returns: np.ndarray, blocks: int) -> np.ndarray:
-  """Returns Sharpe ratios [K, M] on all K choices of half of the blocks."""
+  """Returns daily Sharpe ratios [K, M] on all choices of half of the blocks."""
   size = len(returns) // 2
   centre = returns.mean(axis=0)
   parts = (returns - centre).reshape(blocks, -1, returns.shape[1])

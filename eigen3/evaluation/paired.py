@@ -1,9 +1,9 @@
-"""Statistical comparison of two settings on the same markets.
+"""Statistical comparison of two configurations on the same markets.
 
-Each seed is a market of its own, on which both settings are trained. Markets of
-a kind differ more than settings do, so all functions take differences: for each
-market, the first setting's result less the second's. Conclusions generalise to
-other markets of these kinds.
+Each seed is a market of its own, on which both configurations are trained.
+Results differ more between markets of a kind than between configurations. So
+the tests take differences: for each market, the first configuration's result
+less the second's. Conclusions generalise to other markets of these kinds.
 """
 
 from collections.abc import Sequence
@@ -29,10 +29,10 @@ def sign_flip_p(
   and half of that one-sided.
 
   Args:
-    differences: float [R], independent.
+    differences: float [R], independent, one for each of R markets.
     margin: the mean difference under the null hypothesis; with a negative
-      margin, 'greater' tests whether the first setting is worse by less than
-      that.
+      margin, 'greater' tests whether the first configuration is worse by less
+      than the margin, if at all.
     alternative: 'greater', or 'two-sided', twice the smaller tail.
   """
   result = stats.permutation_test(
@@ -46,14 +46,14 @@ def sign_flip_p(
 
 
 def corrected(p: Sequence[float | None]) -> list[float | None]:
-  """Returns Holm's corrected p-values (1979) of a family of comparisons.
+  """Corrects the p-values of a family of comparisons by Holm's method (1979).
 
   The probability of rejecting any true null hypothesis of the family at a level
-  is at most that level, whatever the dependence between them.
+  is at most that level, whatever the dependence between the comparisons.
 
   Args:
-    p: p-value of each comparison, None if it is not known yet. None counts as
-      1, so that the corrected values of the others can only fall later.
+    p: p-value of each comparison, None if it is not known yet. None stays None,
+      but counts as 1, so that the other corrected values can only fall later.
   """
   from statsmodels.stats import multitest  # takes a second to import
 
@@ -68,11 +68,11 @@ def corrected(p: Sequence[float | None]) -> list[float | None]:
 def improvement(
   differences: np.ndarray, seed: int, repeats: int = statistics.DRAWS
 ) -> Estimate:
-  """Estimates the probability that the first setting is better on a market.
+  """Estimates the probability that the first of two is better on a market.
 
   Agarwal et al. (2021): the mean over markets of P(X > Y), for results X of the
-  first and Y of the second setting; a tie counts one half. With one run of each
-  setting per market, it is the share of markets on which the first is better.
+  first and Y of the second configuration; a tie counts one half. With one run
+  of each per market, this is the share of markets on which the first is better.
 
   Args:
     differences: float [R, K], of R markets of each of K kinds.
@@ -94,14 +94,14 @@ def detectable(
   """Computes the smallest true difference that would have been detected.
 
   If the true mean is this far from the margin of the null hypothesis, a t-test
-  at `level`, with as many differences of the observed spread, rejects it with
-  probability `power`. (In a two-sided test, the probability of the other tail,
-  at most `level` / 2, is ignored.)
+  at `level`, with as many differences of the observed spread, rejects that
+  hypothesis with probability `power`. (In a two-sided test, the probability of
+  the other tail, at most `level` / 2, is ignored.)
 
   Args:
     differences: float [R], independent, R at least 2.
     level: of the test.
-    power: the probability of detecting it.
+    power: the probability of detecting the difference.
     alternative: see `sign_flip_p`.
 
   Returns:

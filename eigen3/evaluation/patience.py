@@ -5,7 +5,8 @@ Yardsticks are reference policies that know how the market is drawn (see
 the size of each day's dip and the phase; the others infer both from the closes
 up to the day, which is all that networks observe of a day's prices.
 
-  greedy   buys whatever pays its costs. Informed, it is the control 'informed'.
+  greedy   buys whatever pays its costs. (With the hidden information, this is
+           the control 'informed'.)
   hurdle   buys if the net return exceeds a constant: of 21 candidates, the one
            that earned the most on the days before the split.
   patient  buys if the net return exceeds the opportunity cost of the cash. This
@@ -37,10 +38,10 @@ NAMES = (
   'hurdle_informed',
   'patient_informed',
 )
-# Value iteration covers all combinations of two slots' positions; with smaller
-# positions there is no patient yardstick.
+# Value iteration covers all combinations of positions in two slots. With
+# smaller positions there are more slots, and no patient yardstick.
 MOST_SLOTS = 2
-_QUANTILES = np.arange(20) / 20.0  # of the daily best: candidate hurdles
+_QUANTILES = np.arange(20) / 20.0  # of daily best returns, to try as hurdles
 _POINTS = 20  # per range of sizes, to approximate an integral
 _HERALD = 1  # column of the herald
 # The smallest likelihood, so that no observation rules out all phases.
@@ -80,7 +81,10 @@ class Yardsticks:
     self._herald = panel.ohlc[:, _HERALD, 3].astype(np.float64)
 
   def run(self) -> dict[str, Backtest]:
-    """Returns each yardstick's backtest, by name."""
+    """Returns each yardstick's backtest, by name.
+
+    The patient ones are left out if there are more than `MOST_SLOTS` slots.
+    """
     informed = _Known(
       net_of(self._rules, self._dips.sizes), np.eye(process.NUM_PHASES)[
         self._dips.phases
@@ -147,9 +151,10 @@ class Yardsticks:
     return np.nan_to_num(growth, nan=0.0)
 
   def _replayed(self, net, growth, hurdle: float) -> float:
-    """Sums `growth` of the daily best trade above a hurdle, if a slot is free.
+    """Sums the `growth` of each day's best trade above a hurdle.
 
-    A stock that is held is skipped.
+    At most one trade is made a day, and none without a free slot. Stocks that
+    are held are skipped.
     """
     total = 0.0
     held: dict[int, int] = {}  # by stock, the day when its cash is free
@@ -166,7 +171,11 @@ class Yardsticks:
     return total
 
   def _patient(self, known: _Known, table: np.ndarray) -> Backtest:
-    """Buys stocks whose growth exceeds the hurdle expected over phases."""
+    """Backtests buying stocks that add more to log equity than the hurdle.
+
+    The hurdle is the mean of `table`, from `hurdles`, weighted by the beliefs
+    in the phases.
+    """
     days, rules = self._backtester.days, self._rules
     net = known.net[days]
     # Nothing is bought on the settlement days.
@@ -186,7 +195,7 @@ class Yardsticks:
 
 @dataclasses.dataclass(frozen=True)
 class _Patient:
-  """Buys stocks that add more to log equity than the hurdle."""
+  """Buys stocks that add more to log equity than the state's hurdle."""
 
   rules: Rules
 
@@ -217,13 +226,13 @@ def num_slots(rules: Rules) -> int:
 
 
 def net_of(rules: Rules, size: np.ndarray) -> np.ndarray:
-  """Computes net returns of trades whose price rises by a factor exp(size)."""
+  """Computes net returns of trades whose price changes by the factor e^size."""
   rate = rules.cost_rate
   return np.exp(size) * (1.0 - rate) / (1.0 + rate) - 1.0
 
 
 def growth_of(rules: Rules, net: np.ndarray) -> np.ndarray:
-  """Returns what the largest position with a net return adds to log equity."""
+  """Returns what the largest position adds to log equity, given net returns."""
   return np.log1p(min(rules.max_position_fraction, 1.0) * net)
 
 
@@ -231,16 +240,15 @@ def hurdles(rules: Rules, scale: float, num_days: int) -> np.ndarray:
   """Computes the opportunity cost of one slot's cash, by value iteration.
 
   Args:
-    rules: rules of position sizes, holding and costs.
+    rules: determine position sizes, holding and costs.
     scale: scale of all dips' sizes.
     num_days: number of trading days.
 
   Returns:
     float [num_days, K, states]: by how much taking a slot on a day lowers the
     expected growth of log equity on later days; infinite if no slot is free.
-    The index of a state is the sum of d_i * cycle**i, where d_i are the days
-    until each slot is free, in rising order. The same days in another order
-    have the same value.
+    The index of a state is the sum of d_i * cycle**i, where d_i is the number
+    of days until slot i is free. The order of the slots does not matter.
   """
   slots, cycle = num_slots(rules), cycle_days(rules)
   places = cycle ** np.arange(slots)

@@ -20,8 +20,8 @@ from eigen3.evaluation import cross_section
 from eigen3.evaluation.characteristics import buyable
 
 MEAN_DAYS = 20  # the signal is how far a close is below its mean of these days
-# Search for the strength: first and largest value, in standard deviations of
-# daily moves, largest number of steps, and tolerance as a share of the IC.
+# Search for the signal's strength: its first and its largest value, in standard
+# deviations of daily moves, the most steps, and the tolerance as a share of IC.
 _START, _MOST, _STEPS, _NEAR = 0.02, 2.0, 20, 0.005
 
 
@@ -29,9 +29,10 @@ class Planted(NamedTuple):
   """A panel and the signal that was planted in it.
 
   Attributes:
-    panel: the changed copy.
-    signal: float64 [T, N], of each stock at the close of a day, the higher the
-      better; NaN if the stock has none.
+    panel: a copy with shuffled days and the signal.
+    signal: float64 [T, N], each stock's signal at a day's close. The higher it
+      is, the higher is the expected return. NaN on days without a price, and on
+      a stock's first `MEAN_DAYS` - 1 days.
   """
 
   panel: MarketPanel
@@ -78,13 +79,13 @@ def plant(
 
   Args:
     panel: with Eigen2's features, which are recomputed.
-    ic: mean daily rank IC, at least 0; 0 plants nothing.
+    ic: expected mean daily rank IC, at least 0 and below 1; 0 plants nothing.
     seed: of the draws.
-    horizon: days from the signal to the close that its return ends at.
+    horizon: days from the close of the signal to the close of the return.
 
   Raises:
     ValueError: `ic` is out of range or larger than such a signal can reach on
-      the panel, or the panel has other features or too few stocks.
+      the panel, or the panel has other features, or too few stocks or days.
   """
   settings.require(0.0 <= ic < 1.0, 'ic', ic, 'at least 0 and below 1')
   settings.require(
@@ -118,7 +119,7 @@ def forward_returns(ohlc: np.ndarray, horizon: int) -> np.ndarray:
   """Computes returns from the next open to the close `horizon` days ahead.
 
   Args:
-    ohlc: float [T, N, 4], NaN is missing.
+    ohlc: float [T, N, 4], NaN if missing.
     horizon: at least 1.
 
   Returns:

@@ -1,4 +1,4 @@
-"""Pools the results of one setting's runs with several seeds."""
+"""Pools the results of runs of one configuration with several seeds."""
 
 import math
 import types
@@ -20,7 +20,8 @@ class Outcome(NamedTuple):
     policy: name of the policy.
     daily: one row per day: `date`, and the returns of the policy and the
       controls by name.
-    profits: over initial cash, of the policy and the controls by name.
+    profits: profits of the policy and the controls, divided by initial cash, by
+      name.
     facts: numbers about the training, by name.
     commit: commit of the code, '' if unknown.
     year: number of the panel's days per year.
@@ -42,12 +43,14 @@ class Outcome(NamedTuple):
 
   @property
   def profit(self) -> float:
-    """Returns the policy's profit over initial cash."""
+    """Returns the policy's profit, divided by initial cash."""
     return self.profits[self.policy]
 
 
 def chained(outcomes: Sequence[Outcome]) -> Outcome:
   """Joins runs on successive held-out periods; averages profits and facts.
+
+  Commits and measures are dropped.
 
   Bootstrap blocks may span the seam between one run's last day and the next
   run's first, even if these are years apart. There are only a few such seams
@@ -75,17 +78,17 @@ def share(
 
   This is the ratio of the sums, not the mean of the ratios: a single seed with
   which the other policy earns almost nothing would dominate that mean. The
-  interval is a bootstrap over seeds.
+  95 % interval is from a bootstrap over seeds.
 
   Args:
-    ours: profits, float [K].
-    theirs: profits with the same seeds, float [K].
+    ours: profits, float [K], one for each of K seeds.
+    theirs: the other policy's profits with the same seeds, float [K].
     seed: of the draws.
     repeats: number of draws of seeds.
 
   Returns:
-    The share; NaN if the other policy earned nothing, in the data or in more
-    than one of 40 draws.
+    The share; NaN if the other policy's profits do not sum to more than 0, with
+    all seeds or in more than 2.5 % of draws.
   """
   rng = np.random.default_rng(seed)
   drawn = rng.integers(len(ours), size=(repeats, len(ours)))
@@ -148,18 +151,18 @@ def pool(
 
   Args:
     outcomes: K runs, one per seed.
-    others: by name, runs of other settings with the same seeds and days.
+    others: runs of other configurations with the same seeds and days, by name.
     seed: of the draws.
     repeats: number of draws of days.
     draws: number of draws of seeds.
 
   Returns:
-    `seeds`, their number; `profit`, of the policy (`values`, and `mean` and
-    `iqm` with their intervals); `solved`, see the function of this name;
-    `profits`, the mean profit of each control and other setting; `shares`, the
-    policy's profit as a share of each of these, see `share`; `against`, the
-    comparison with each, see the function of this name; `facts`, means over
-    runs. Unknown values are None.
+    `seeds`, their number; `profit`, of the policy (`values` by seed, and
+    `mean` and `iqm` with their intervals); `solved`, see the function of this
+    name; `profits`, the mean profit of each control and other configuration;
+    `shares`, the policy's profit as a share of each of these, see `share`;
+    `against`, the comparison with each, see the function of this name; `facts`,
+    means over runs. Unknown values are None.
 
   Raises:
     ValueError: the days of a run differ from those of the first.
@@ -194,9 +197,11 @@ def solved(outcomes: Sequence[Outcome]) -> dict[str, Any] | None:
   """Counts markets on which at least half of a yardstick's profit is earned.
 
   Returns:
-    None without a yardstick, see `profiles.scores`; else `of`, its name;
-    `count`, the number of markets solved; `size`, the number of those on which
-    it earned something; `share`, with its interval; and `scores`, the ratios.
+    None without a usable yardstick, see `profiles.scores`; else `of`, its name;
+    `count`, the number of markets solved; `size`, the number of markets on
+    which the yardstick made a profit; `share`, `count` divided by `size`, with
+    its interval; and `scores`, the policy's profit divided by the yardstick's,
+    on each of these markets.
   """
   profits = np.array([outcome.profit for outcome in outcomes])
   controls = {
@@ -220,7 +225,7 @@ def solved(outcomes: Sequence[Outcome]) -> dict[str, Any] | None:
 def _beside(
   outcomes: Sequence[Outcome], others: Mapping[str, Sequence[Outcome]]
 ) -> tuple[dict[str, np.ndarray], dict[str, list[np.ndarray]]]:
-  """Returns profits and returns of controls and other settings, by name."""
+  """Returns profits and returns of controls and `others`, by name."""
   first = outcomes[0]
   controls = [name for name in first.profits if name != first.policy]
   profits = {

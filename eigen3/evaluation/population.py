@@ -22,11 +22,10 @@ MEMBER_COLUMNS = (
 
 
 class Gain(NamedTuple):
-  """The gain in fitness of new members over their better parent.
+  """How far new members outscore their better parent on the same slices.
 
   Attributes:
-    mean: mean over generations, in standard deviations of the population's
-      fitness.
+    mean: mean over generations, in standard deviations of the members' scores.
     error: standard error of the mean; NaN for a single generation.
   """
 
@@ -42,18 +41,20 @@ class Development(NamedTuple):
     first: mean validation score of the members in the first third of the
       generations.
     last: the same in the last third.
-    error: standard error of the difference, from the variation between
-      generations; NaN if a third has fewer than two.
+    error: standard error of `last` - `first`, from the variation between
+      generations; NaN if a third has fewer than two generations.
     retest: mean retest correlation over generations; NaN if unknown.
-    between: mean standard deviation of fitness between agents.
-    within: mean standard error of an agent's fitness.
+    between: standard deviation of the agents' true fitness, as estimated; mean
+      over generations.
+    within: standard error of an agent's fitness; mean over agents and
+      generations.
     distance: median distance between policies in the first and in the last
       generation; NaN if unknown.
     founders: number of founders that members descend from, in the first and in
       the last generation; None if unknown.
     alone_since: generation since which all members descend from a single
       founder, None if they do not.
-    gains: gain of 'offspring' and of 'mutant', if there were any.
+    gains: gains of 'offspring' and of 'mutant', each only if known.
   """
 
   generations: int
@@ -84,7 +85,7 @@ def scores(members: pd.DataFrame) -> pd.DataFrame:
   """Summarises the scores of each generation.
 
   Args:
-    members: one row per generation and member.
+    members: one row per generation and member, with `MEMBER_COLUMNS`.
 
   Returns:
     One row per generation. Columns: `generation`, and `fitness_` and
@@ -170,7 +171,11 @@ def _error(values: np.ndarray) -> float:
 
 
 def best_first(members: pd.DataFrame, *scores: str) -> pd.DataFrame:
-  """Sorts members by `scores`, best first, ties by the next, then by number."""
+  """Sorts members by the columns `scores`, the highest first.
+
+  Ties in the first score are broken by the next one, and so on, then by member
+  number.
+  """
   return members.sort_values(
     [*scores, 'member'], ascending=[*(False for _ in scores), True]
   )

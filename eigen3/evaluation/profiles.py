@@ -61,7 +61,7 @@ def share_above(count: int, size: int, confidence: float = 0.95) -> Estimate:
   In a bootstrap the count is binomial, so its quantiles need no draws.
 
   Args:
-    count: number of markets that are counted.
+    count: number of markets that have the property in question.
     size: number of all markets.
     confidence: nominal probability that the interval covers the true share.
   """

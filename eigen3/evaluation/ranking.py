@@ -1,9 +1,10 @@
 """A policy that buys the stock with the best predicted return.
 
 Like the control momentum, it skips stocks that the account holds. A prediction
-has to exceed a threshold, chosen on validation days: a net return of 0, or the
-25, 50, 75 or 90 % quantile of the daily best prediction, whichever earned the
-most. The daily best is that of the stocks that may be bought on the day.
+has to exceed a threshold, which is chosen on the validation days: a net return
+of 0, or the 25, 50, 75 or 90 % quantile of the daily best predictions if above
+0, whichever earned the most. A day's best prediction is the highest of those
+for stocks that can be bought on the day.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,7 +27,7 @@ class Ranking:
 
   Attributes:
     threshold: predicted return, % net of costs, that has to be exceeded.
-    profit: over initial cash, on the validation days.
+    profit: profit on the validation days, divided by initial cash.
   """
 
   def __init__(
@@ -43,7 +44,7 @@ class Ranking:
       validation: judge of the validation days.
       predict: maps days, int [S], to the predicted return of each stock's trade
         decided on them, % net of costs, float [S, N].
-      threshold: used without choosing one; by default one is chosen.
+      threshold: the threshold to use; by default it is chosen.
     """
     self._rules = Rules.from_config(environment)
     self._predict = predict

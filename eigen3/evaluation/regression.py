@@ -35,7 +35,7 @@ class DailyMean(NamedTuple):
     mean: of the days that have a value; NaN without any.
     error: its standard error; NaN if there are too few days.
     t: the mean over its error; NaN if the error is 0 or unknown.
-    p: two-sided p-value of the hypothesis that the true mean is 0.
+    p: two-sided p-value of the hypothesis that the true mean is 0; NaN if t is.
     detectable: the smallest true mean that a two-sided test at 5 % detects with
       a probability of 80 %.
     days: number of days that have a value.
@@ -50,7 +50,7 @@ class DailyMean(NamedTuple):
 
 
 def default_lags(size: int) -> int:
-  """Returns Newey & West's number of lags, 4 (size / 100)^(2/9)."""
+  """Returns Newey & West's lags, 4 (size / 100)^(2/9), rounded down."""
   return int(4 * (size / 100) ** (2 / 9))
 
 

@@ -75,7 +75,7 @@ def probabilistic_sharpe(record: TrackRecord, benchmark: float = 0.0) -> float:
   """Returns the probability that the true Sharpe ratio exceeds a benchmark.
 
   Bailey & Lopez de Prado (2012), "The Sharpe ratio efficient frontier",
-  Journal of Risk 15(2). It allows for skew and fat tails, not for
+  Journal of Risk 15(2). The result allows for skew and fat tails, but not for
   autocorrelation.
 
   Args:
@@ -164,7 +164,7 @@ def deflate(ratios: np.ndarray, champion: TrackRecord) -> Deflated:
 
 
 def _unit_variance(record: TrackRecord) -> float:
-  """Returns the variance of the estimated Sharpe ratio x (days - 1)."""
+  """Returns (days - 1) times the variance of the estimated Sharpe ratio."""
   sharpe = record.sharpe
   fourth = (record.kurtosis - 1.0) / 4.0
   return 1.0 - record.skew * sharpe + fourth * sharpe**2

@@ -1,4 +1,4 @@
-"""Metrics of a run's champion and controls, for its files."""
+"""Metrics of a run's champion and controls, for the run's files."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from eigen3.evaluation.sharpe import Deflated, deflate, track_record
 
 
 def means(results: Results) -> dict[str, dict[str, float]]:
-  """Returns the metrics of all policies on the days of `results`, for JSON."""
+  """Returns each policy's metrics, averaged over its backtests."""
   return {name: mean_summary(tests) for name, tests in results.items()}
 
 
@@ -22,8 +22,8 @@ def champion(
   """Returns the champion's `metrics` by split, and `trials`, for JSON.
 
   Args:
-    results: the champion and the controls by split.
-    deflated: returned as `trials`.
+    results: backtests by split, those of the champion under the name 'agent'.
+    deflated: the champion's deflated Sharpe ratio, returned as `trials`.
   """
   found = {}
   for split, judged in results.items():
@@ -36,8 +36,8 @@ def deflated(results: Mapping[str, Results], ratios: np.ndarray) -> Deflated:
   """Deflates the champion's Sharpe ratio on the validation days.
 
   Args:
-    results: the champion and the controls by split.
-    ratios: float [n], Sharpe ratios of all trials; see `deflate`.
+    results: backtests by split, those of the champion under the name 'agent'.
+    ratios: float [n], daily Sharpe ratios of all trials; see `deflate`.
   """
   returns = metrics.daily_returns(results['validation']['agent'][0])
   return deflate(ratios, track_record(returns))

@@ -1,10 +1,10 @@
 """Ridge and gradient boosting on the agent's features, as controls.
 
 A row is a stock on a day: the agent's features of that day and of some earlier
-days. The label is the outcome of a trade; `excess` subtracts the day's mean, so
-that no model learns the market's return. As the model of a ranker they learn
-the ranker's labels. Models are those of scikit-learn, an optional package:
-`pip install 'eigen3[study]'`.
+days. Its label is the outcome of a trade. `excess` subtracts the day's mean
+from labels, so that a model does not learn the market's return; `TabularRanker`
+learns the ranker's labels unchanged. The models are from scikit-learn, an
+optional package: `pip install 'eigen3[study]'`.
 """
 
 import pickle
@@ -22,12 +22,12 @@ LAGS = (0, 1, 2, 3, 5, 10, 20)  # days before the decision
 def lagged_features(
   panel: MarketPanel, names: Sequence[str], lags: Sequence[int] = LAGS
 ) -> np.ndarray:
-  """Returns the features of each stock on a day and on days before it.
+  """Returns each stock's features of every day and of some days before it.
 
   Args:
     panel: T days, N stocks.
     names: F features, see `data.observe`.
-    lags: L numbers of days.
+    lags: L numbers of days back; 0 is the day itself.
 
   Returns:
     float32 [T, N, L * F], NaN where missing; known at the close of the day.
@@ -40,11 +40,11 @@ def lagged_features(
 
 
 def excess(outcomes: np.ndarray, known: np.ndarray) -> np.ndarray:
-  """Subtracts from each outcome the mean of the day's known ones.
+  """Subtracts from each outcome the mean of the day's known outcomes.
 
   Args:
     outcomes: float [S, N].
-    known: bool [S, N].
+    known: bool [S, N], which outcomes are known.
 
   Returns:
     float [S, N], NaN where not known.
@@ -127,7 +127,13 @@ class TabularRanker:
     self._make, self._seed, self._stride = MODELS[model], seed, stride
 
   def train(self, key: Any = None, profit: Any = None) -> Fitted:
-    """Fits the model and returns its pickle as weights; ignores arguments."""
+    """Fits the model; returns its pickle as weights.
+
+    The arguments are not used.
+
+    Raises:
+      ValueError: there is no label to learn from.
+    """
     del key, profit
     features, labels = self._rows(self._training, self._stride)
     if not len(labels):
@@ -144,7 +150,7 @@ class TabularRanker:
     return Fitted(weights, {}, [{'update': 1, **losses}], 1, 1, 0)
 
   def predictions(self, fitted: Fitted, days) -> np.ndarray:
-    """Like `Ranker.predictions`, but -inf for a stock without features."""
+    """Predicts like `Ranker`, but -inf for a stock without any feature."""
     asked = self._features[np.asarray(days)]
     is_row = np.isfinite(asked).any(axis=2)
     found = np.full(is_row.shape, -np.inf)
@@ -154,7 +160,10 @@ class TabularRanker:
     return found
 
   def _rows(self, labels: Labels, stride: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns features [R, K] and labels [R] of known trades."""
+    """Returns features [R, L * F] and labels [R] of every `stride`-th day.
+
+    The R rows are known trades of stocks with at least one feature.
+    """
     days = np.asarray(labels.days)[::stride]
     features = self._features[days]
     known = np.asarray(labels.known)[::stride]
@@ -163,7 +172,10 @@ class TabularRanker:
 
 
 def _loss(model: Any, features, labels, training) -> float:
-  """Returns the mean square error over the variance of the training labels."""
+  """Returns the mean squared error divided by the training labels' variance.
+
+  NaN without labels.
+  """
   if not len(labels):
     return float('nan')
   error = model.predict(features) - labels
@@ -182,14 +194,14 @@ def predict_forward(
   """Predicts each day with a model that was fitted on days before it.
 
   Args:
-    make: one of `MODELS`: maps a seed to a model with `fit` and `predict`.
-    features: float [T, N, number of features]; a row without any is used
-      neither for fitting nor for prediction.
+    make: a value of `MODELS`: maps a seed to a model with `fit` and `predict`.
+    features: float [T, N, number of features]; a row [t, n] without any finite
+      feature is used neither for fitting nor for prediction.
     labels: float [T, N], NaN if unknown; see `excess`.
     refits: increasing days, on each of which a model is fitted; it predicts
       that day and those until the next refit.
-    purge: days before a refit whose labels are not known by then: as many as a
-      trade may take to settle. Models are not fitted on them.
+    purge: number of days just before a refit whose labels are not known yet: as
+      many as a trade may take to settle. Models are not fitted on these days.
     seed: of the models.
     stride: models are fitted on every `stride`-th day, because labels of
       successive days overlap.
@@ -226,7 +238,7 @@ def predict_forward(
 
 
 def _require() -> None:
-  """Raises an error without scikit-learn."""
+  """Raises a ValueError if scikit-learn is not installed."""
   try:
     import sklearn  # noqa: F401
   except ImportError as error:

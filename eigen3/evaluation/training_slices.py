@@ -14,10 +14,12 @@ from eigen3.types import Array
 
 
 class TrainingSlices:
-  """K episodes of the training environment, the same for every policy.
+  """K slices of S training days, the same for every policy.
+
+  Each slice is an episode of its own.
 
   Attributes:
-    days: int [K * S], on which a policy decides, S in each episode.
+    days: int [K * S], the days on which a policy decides, slice by slice.
   """
 
   def __init__(
@@ -32,8 +34,8 @@ class TrainingSlices:
     Args:
       panel: the market.
       config: the `environment` section.
-      days: (start, stop) of training.
-      count: K, at least 1.
+      days: (start, stop) of the training split.
+      count: K, the number of slices, at least 1.
 
     Raises:
       ValueError: the days are too few for an episode.
@@ -48,7 +50,7 @@ class TrainingSlices:
     self._play = jax.jit(_profits)
 
   def profits(self, actions: Actions) -> np.ndarray:
-    """Returns the profit over initial cash of each slice, float [K].
+    """Returns each slice's profit as a share of the initial cash, float [K].
 
     Args:
       actions: a policy's actions on the K * S `days`.

@@ -36,7 +36,8 @@ class CrossEntropyState(NamedTuple):
     fitness: float32 [P], of the last `tell`; -inf before.
     mean: the parameters' structure without the axis P.
     variance: like `mean`, separate for each entry.
-    noise: float32 [], the variance added by the last `tell`.
+    noise: float32 [], the variance that the last `tell` added; before the first
+      one, `initial_std` squared.
   """
 
   fitness: Array
@@ -53,8 +54,8 @@ def make_cross_entropy(
   With K elites of ranks i = 1 to K and weights proportional to
   log((1 + K) / i), the mean becomes their weighted mean. The variance becomes
   the weighted mean of their squared distances from the old mean, plus noise.
-  The noise falls from `initial_std` squared to `final_std` squared; each
-  generation removes a share 1 - `std_decay` of the difference.
+  The noise goes from `initial_std` squared to `final_std` squared; each
+  generation removes a share 1 - `std_decay` of the remaining difference.
 
   Args:
     config: the `evolution.cross_entropy` section.
@@ -62,8 +63,8 @@ def make_cross_entropy(
       P is odd, the last of the first half has no mirror image.
 
   Returns:
-    The strategy, with a `CrossEntropyState`. All new members are samples. All
-    that is not sampled, they inherit from the fittest member.
+    The strategy, with a `CrossEntropyState`. All new members are samples. They
+    inherit everything but their parameters from the fittest member.
 
   Raises:
     ValueError: for a setting out of range.

@@ -1,7 +1,7 @@
 """A genetic algorithm: elites, their offspring, and mutated copies.
 
-It extends that of Eigen2, which breeds all networks of an agent. Mutation grows
-while the champion's score stays on a plateau.
+It extends Eigen2's algorithm, which breeds all networks of an agent. Mutation
+grows while the champion's score stays on a plateau.
 """
 
 from typing import Any, NamedTuple
@@ -33,8 +33,8 @@ class GeneticState(NamedTuple):
 
   Attributes:
     fitness: float32 [P], of the last `tell`; -inf before.
-    progress: float32 [plateau_generations + 1], the last scores, newest at
-      the end; NaN before the first.
+    progress: float32 [plateau_generations + 1], the champion's last scores,
+      oldest first; NaN before the first generation.
     mutation_rate: float32 [], the share of a mutant's entries that change.
     mutation_std: float32 [], the standard deviation of the noise on these
       entries, or with 'proximal' mutation the change of actions.
@@ -69,8 +69,8 @@ def make_genetic(
     population_size: P.
 
   Returns:
-    The strategy, with a `GeneticState`. An offspring's `parent` is the one with
-    the larger weight.
+    The strategy, with a `GeneticState`. Of an offspring's two parents, its
+    `parent` in a `Proposal` is the one with the larger weight.
 
   Raises:
     ValueError: for a setting out of range.
@@ -147,7 +147,7 @@ class _Genetic:
     """Keeps the first member and adds Gaussian noise to the others.
 
     The noise is never proximal: the actions of a fresh network hardly depend on
-    most entries.
+    most of its parameters.
     """
     assert_population(genomes, self._population_size)
     old, unpack = operators.pack(genomes.parameters)
@@ -272,7 +272,7 @@ def _is_flat(scores: Array, change: float) -> Array:
 
   Args:
     scores: [G + 1], oldest first.
-    change: the least relevant change, as a share of the oldest score.
+    change: scores within this share of the oldest one count as close.
 
   Returns:
     bool []; False if any score is infinite or NaN.

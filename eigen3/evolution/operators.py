@@ -1,8 +1,8 @@
 """Selection and variation of populations, on leaves of any rank.
 
 Populations are pytrees with a leading axis of members; leaves may have any
-rank. Each member has its own key, so that its draws do not depend on the
-number of members.
+rank. For crossover and mutation each member has its own key, so that its draws
+do not depend on the number of members.
 """
 
 import math
@@ -16,7 +16,8 @@ import numpy as np
 
 from eigen3.types import Array, PRNGKey
 
-# Proximal noise is at most this share of a member's root mean square entry.
+# The standard deviation of proximal noise is at most this share of the root
+# mean square of a member's entries.
 _MOST_CHANGE = 0.3
 _TINY = 1e-20  # against divisions by 0
 
@@ -28,7 +29,7 @@ def ranking(fitness: Array) -> Array:
     fitness: [P], higher is better; NaN and -inf rank last.
 
   Returns:
-    int32 [P], indices of members; of equal ones the lower index comes first.
+    int32 [P], indices of members; at equal fitness the lower one comes first.
   """
   chex.assert_rank(fitness, 1)
   comparable = jnp.where(jnp.isnan(fitness), -jnp.inf, fitness)
@@ -48,8 +49,8 @@ def tournament(
     key: consumed.
     fitness: [P], higher is better.
     shape: of the result.
-    size: entrants of each tournament, from 1 (any member wins) to P (only the
-      best does).
+    size: entrants of each tournament, from 1 (any member may win) to P (the
+      fittest always wins).
 
   Returns:
     int32 [*shape], the fittest entrant of each tournament.
@@ -74,7 +75,7 @@ def two_parents(
     size: entrants of each tournament; the second has at most P - 1.
 
   Returns:
-    Two int32 [M] that differ in every place.
+    The first and the second parents, int32 [M] each, indices of members.
   """
   chex.assert_axis_dimension_gteq(fitness, 0, 2)
   population_size = fitness.shape[0]
@@ -176,16 +177,17 @@ def mutate_proximally(
   divided by how much the outputs depend on it. In the papers the resulting
   change grows with the number of entries. Here, to first order, the expected
   root mean square change of the outputs is at most `distance`. An entry's noise
-  is also limited to a share of the entries' root mean square. Otherwise entries
-  with hardly any first-order effect, most of a fresh network's, would get huge
-  noise, although they gain an effect once other entries have changed.
+  is also limited to a share of the root mean square of its member's entries.
+  Without this limit, entries with hardly any first-order effect (most entries
+  of a fresh network) would get huge noise, although they gain an effect once
+  other entries have changed.
 
   Args:
     key: consumed.
     trees: leaves [M, ...].
     sensitivity: like `trees`, root mean squares of the outputs' derivatives.
     rate: [], the probability of noise, independent for each entry.
-    distance: [], in the outputs' unit.
+    distance: [], in the outputs' units.
 
   Returns:
     Leaves [M, ...].
@@ -226,7 +228,7 @@ def mutate_proximally(
 
 
 def take(trees: Any, indices: Array) -> Any:
-  """Selects members [M] of leaves [P, ...].
+  """Selects members of a population by index.
 
   Args:
     trees: leaves [P, ...].
@@ -242,8 +244,9 @@ def take(trees: Any, indices: Array) -> Any:
 def pack(trees: Any) -> tuple[list[Array], Callable[[list[Array]], Any]]:
   """Concatenates all leaves of each dtype.
 
-  An agent has about 200 leaves. For members that are sharded over devices, one
-  operation on each leaf takes longer to compile than the whole training step.
+  An agent has about 200 leaves. For members that are sharded over devices, an
+  operation on every single leaf takes longer to compile than the whole training
+  step.
 
   Args:
     trees: leaves [P, ...].
@@ -313,12 +316,12 @@ def along_members(values: Array, leaf: Array) -> Array:
 
 
 def _winners(fitness: Array, lots: Array, size: int) -> Array:
-  """Returns the fittest of the `size` members with the highest lots.
+  """Returns the fittest entrant of each tournament.
 
   Args:
     fitness: [P].
-    lots: [..., P], a random number for each member of each tournament.
-    size: entrants of each tournament.
+    lots: [..., P], a random number per tournament and member.
+    size: entrants of each tournament: the members with the highest lots.
 
   Returns:
     int32 [...], indices of members.

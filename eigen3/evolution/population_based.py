@@ -31,8 +31,8 @@ class PopulationBasedState(NamedTuple):
 
   Attributes:
     fitness: float32 [P], of the last `tell`; -inf before.
-    centre: float32 [] leaves, geometric means of the first population's
-      hyperparameters.
+    centre: float32 [] leaves, geometric means of the hyperparameters that were
+      given to `init`.
   """
 
   fitness: Array
@@ -47,8 +47,7 @@ def make_population_based(
   The share `exploit_share` of members with the lowest fitness become copies of
   members drawn from an equal share with the highest. Each hyperparameter of a
   copy is then multiplied or divided by `perturb_factor`, and clipped to a range
-  around the initial mean: a geometric mean, because hyperparameters vary by
-  factors.
+  from `lowest_factor` to `highest_factor` times its initial geometric mean.
 
   Args:
     config: the `evolution.population_based` section.
@@ -82,7 +81,7 @@ class _PopulationBased:
     self._num_copies = round(config.exploit_share * population_size)
 
   def init(self, key: PRNGKey, genomes: Genome) -> PopulationBasedState:
-    """Starts without fitness, and with the hyperparameters' means as centre."""
+    """Starts without fitness, centred on the hyperparameters' means."""
     del key  # nothing is drawn
     assert_population(genomes, self._population_size)
     return PopulationBasedState(
@@ -111,7 +110,7 @@ class _PopulationBased:
     """Keeps the parameters and spreads the hyperparameters.
 
     Each is multiplied by a factor drawn log-uniformly from 1 / `initial_factor`
-    to `initial_factor`; the first member keeps its own.
+    to `initial_factor`; the first member's are kept.
     """
     del state  # not used
     assert_population(genomes, self._population_size)

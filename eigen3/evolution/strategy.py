@@ -39,11 +39,11 @@ class Proposal(NamedTuple):
 
   Attributes:
     genomes: leaves [P, ...], structured as those of the last population.
-    parent: int32 [P], the old member whose other state (optimiser, batch norm)
-      and hyperparameters the new member inherits.
-    origin: int32 [P], the `Origin` of each. An ELITE equals its parent bit for
-      bit.
-    mate: int32 [P], the other parent of an OFFSPRING; -1 for all others.
+    parent: int32 [P], the old member from which each new member inherits its
+      hyperparameters and all that is not in a genome (optimiser, batch norm).
+    origin: int32 [P], the `Origin` of each member. An ELITE equals its parent
+      bit for bit.
+    mate: int32 [P], the other parent of an OFFSPRING; -1 for other members.
   """
 
   genomes: Genome
@@ -76,9 +76,9 @@ class Strategy(NamedTuple):
     begin: `(state, key, genomes) -> genomes`, a first population from copies of
       one member. Consumes the key.
     replaceable: `(state) -> int32 []`, the member that a champion may replace
-      between `tell` and `ask`: the weakest elite, so that the champion stays.
-      Where all members are samples, none stays; then it is the weakest, and the
-      champion has no effect unless a later `tell` includes it.
+      between `tell` and `ask`: the weakest elite, or the weakest member that
+      may be copied, so that the champion stays. If `samples`, no member stays;
+      then it is the weakest member, and the replacement has no effect.
     report: `(state) -> metrics` by name, each [], for a run's logs.
     samples: whether all members are drawn around a mean. Such a strategy needs
       `begin`: the mean of independent networks is a poor network.

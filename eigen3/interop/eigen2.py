@@ -62,15 +62,15 @@ def actor_from_torch(state_dict: StateDict) -> Variables:
 
 
 def actor_to_torch(variables: Variables) -> dict[str, np.ndarray]:
-  """Converts an actor for `load_state_dict` with `strict=True`.
+  """Converts an actor to a state dict.
 
   Args:
-    variables: (params, state) of `Networks.actor`. They do not show which
-      activation `networks.actor.coefficient_head` set; PyTorch applies
-      Eigen2's.
+    variables: (params, state) of `Networks.actor`. The setting
+      `networks.actor.coefficient_head`, an activation, is not converted: Eigen2
+      always applies its own.
 
   Returns:
-    Arrays by PyTorch's names.
+    Arrays by PyTorch's names, for `load_state_dict` with `strict=True`.
 
   Raises:
     ValueError: naming the arrays that are missing or unknown.
@@ -99,7 +99,7 @@ def critic_from_torch(state_dict: StateDict, name: str = 'critic') -> Variables:
 def critic_to_torch(
   variables: Variables, name: str = 'critic'
 ) -> dict[str, np.ndarray]:
-  """Converts a critic with mean pooling to a state dict.
+  """Converts a critic, with or without self-attention, to a state dict.
 
   Args:
     variables: (params, state) of `Networks.critic`.
@@ -118,7 +118,7 @@ def critic_to_torch(
 
 
 def double_critic_from_torch(*state_dicts: StateDict) -> Variables:
-  """Converts critics from PyTorch to one network that holds all of them.
+  """Converts critics from PyTorch to a single network with all of them.
 
   Args:
     *state_dicts: one for each critic.
@@ -210,7 +210,8 @@ def save_agent(
 ) -> None:
   """Writes a checkpoint that Eigen2 and `load_agent` can read.
 
-  The optimisers in it are new: they have Eigen2's settings and no moments.
+  The optimisers in the checkpoint are new: they have Eigen2's settings and no
+  moments.
 
   Args:
     path: a `.pth` file to create or replace.
@@ -218,7 +219,8 @@ def save_agent(
     agent_id: the agent's number in a population of Eigen2.
 
   Raises:
-    ValueError: if PyTorch is not installed, or a network is not Eigen2's.
+    ValueError: if PyTorch is not installed, or a network's arrays are not those
+      of an Eigen2 network.
   """
   path = pathlib.Path(path)
   torch = _torch(path, 'writing')
@@ -254,7 +256,7 @@ def _critic_name(number: int) -> str:
 
 
 def _torch(path: pathlib.Path, doing: str) -> Any:
-  """Imports PyTorch, which only reading and writing checkpoints needs."""
+  """Imports PyTorch, which is needed only to read and write checkpoints."""
   try:
     return importlib.import_module('torch')
   except ImportError as error:

@@ -33,10 +33,9 @@ def dimensions_of(agent: Eigen2Agent) -> Dimensions:
   """Reads the dimensions of an agent's networks from its arrays.
 
   Raises:
-    ValueError: if one of the arrays read has the wrong number of axes, the
-      convolution's kernel is not 3 days long, or the critic's input size does
-      not fit its features. Other shapes are checked when the arrays are
-      converted.
+    ValueError: if an array whose shape is needed has the wrong number of axes,
+      the convolution's kernel is not 3 days long, or the critic's input size
+      does not fit its features. `into_state` checks all other shapes.
   """
   actor = _Shapes(agent.actor, 'actor')
   critic = _Shapes(agent.critic, 'critic')
@@ -82,7 +81,7 @@ def into_state(
 ) -> td3.TrainingState:
   """Returns a state with an agent's networks, noise and number of updates.
 
-  Optimisers, key and hyperparameters are those of `like`.
+  All else, such as optimisers and the key, is that of `like`.
 
   Args:
     agent: the Eigen2 agent.
@@ -108,7 +107,7 @@ def from_state(state: td3.TrainingState) -> Eigen2Agent:
   """Converts a training state with one critic to an Eigen2 agent.
 
   Args:
-    state: its networks have the settings of a preset with `+eigen2`.
+    state: a state whose networks have the settings of a preset with `+eigen2`.
 
   Raises:
     ValueError: if there are several critics; or naming arrays that are missing

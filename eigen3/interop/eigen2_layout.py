@@ -2,7 +2,7 @@
 
 PyTorch stores the axes of a weight in reverse order, attention's three
 projections in one array, and two biases for each direction of an LSTM layer,
-of which only the sum matters. All other differences are names.
+of which only the sum matters. Apart from this, only names differ.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ class Variables(NamedTuple):
 
 
 class Entry(NamedTuple):
-  """Arrays of PyTorch and ours that hold the same numbers.
+  """Some of our arrays, and PyTorch's arrays that hold the same numbers.
 
   Attributes:
     module: Haiku path of the module of our arrays.
@@ -136,7 +136,7 @@ def to_torch(
       entry.torch_names, entry.to_torch(arrays), strict=True
     ):
       state_dict[name] = np.array(array, order='C')  # as PyTorch's; a copy
-  # Batch norm with a momentum does not use it, but PyTorch requires it.
+  # Batch norm with a momentum does not use the counter; PyTorch requires it.
   state_dict[f'feature_extractor.bn1.{_COUNTER}'] = np.zeros((), np.int64)
   return state_dict
 
@@ -199,7 +199,7 @@ def _scale(module: str, torch_name: str) -> Iterator[Entry]:
 def _transposed(
   module: str, name: str, torch_name: str, is_state: bool = False
 ) -> Entry:
-  """Returns an entry of one array, whose axes PyTorch has in reverse order."""
+  """Returns the entry of an array whose axes PyTorch stores in reverse."""
   return Entry(module, (name,), (torch_name,), _transpose, _transpose, is_state)
 
 
@@ -224,7 +224,7 @@ def _added(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
 
 
 def _with_zero(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
-  """Returns a bias, and -0 as the second one: 0 would change a bias of -0."""
+  """Returns a bias and, as the second bias, -0; adding 0 would change -0."""
   return [arrays[0], np.full_like(arrays[0], -0.0)]
 
 

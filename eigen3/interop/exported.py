@@ -56,7 +56,7 @@ def export_policy(
       support one platform only.
     variables: (params, state) of the actor.
     normalisation: mean and deviation of the observed features, [C, F] each.
-    spec: of the actor's environment.
+    spec: of the environment that the actor was made for.
     platforms: one or more of `PLATFORMS`.
 
   Raises:
@@ -82,9 +82,9 @@ def export_policy(
 
   @jax.jit
   def policy(*inputs):
-    # Without it the compiler would fold constants, and round differently.
+    # Without a barrier, constants would be folded, and rounded differently.
     hidden = jax.lax.optimization_barrier(variables)
-    # One window at a time, so that its outputs depend on no other window.
+    # One at a time, so that a window's outputs depend on no other window.
     return jax.lax.map(functools.partial(act, hidden), inputs)
 
   (batch,) = export.symbolic_shape('batch')
@@ -119,7 +119,8 @@ def save(
   Args:
     path: the file to create or replace.
     program: returned by `export_policy`.
-    about: contents of about.json, as JSON; format and platforms are added.
+    about: further contents of about.json, besides format, versions and
+      platforms; values that JSON can represent.
     example: example arrays by the names of inputs and outputs.
 
   Raises:

@@ -31,7 +31,7 @@ _LIMIT = np.finfo(np.float32).max
 
 
 class TradingEnv(gymnasium.Env[Any, np.ndarray]):
-  """Episodes of a `TradingEnvironment`, with observations on the host.
+  """Episodes of a `TradingEnvironment`, with observations as NumPy arrays.
 
   An action is float32 [2N] in [-1, 1]: coefficient and sale target of the first
   stock, of the second, and so on. -1 and 1 stand for the bounds of a
@@ -108,7 +108,7 @@ class TradingEnv(gymnasium.Env[Any, np.ndarray]):
     """Starts an episode, on a day drawn uniformly from `first_days`.
 
     Args:
-      seed: seed of this and of later draws.
+      seed: seed of this draw and later ones; None continues the draws.
       options: {'day': int} starts at the close of the panel's day with that
         index.
 
@@ -208,7 +208,7 @@ def _unbounded(like: np.ndarray) -> spaces.Box:
 
 
 def _box(rules: Rules, shape: tuple[int, ...]) -> ActionSpec:
-  """Returns the bounds that -1 and 1 stand for, even if the spec is raw."""
+  """Returns the bounds that -1 and 1 stand for, also with raw actions."""
   return ActionSpec(
     shape,
     minimum=(0.0, float(rules.min_sale_target)),

@@ -35,7 +35,7 @@ class Player(NamedTuple):
     actor: the acting network; its `apply` is `Divided` if the account is
       observed.
     spec: of the environment.
-    chunk: number of days that are acted on at once; 0 is all.
+    chunk: number of days that are acted on at once; 0 means all.
     batch_size: number of transitions in an update.
     stored_steps: how many steps of an episode replay stores.
     counterfactuals: how many counterfactual orders are added to each transition
@@ -117,7 +117,11 @@ class Player(NamedTuple):
     policy: rollout.Policy,
     keys: PRNGKey,
   ) -> tuple[Transition, rollout.Episodes]:
-    """Plays an episode for each key; returns the stored transitions first."""
+    """Plays an episode for each key.
+
+    Returns:
+      The transitions to store, and the episodes.
+    """
     _, first = jax.vmap(environment.reset)(keys)
     episodes = rollout.rollout(
       environment,
@@ -139,15 +143,16 @@ class Player(NamedTuple):
   ) -> tuple[rollout.Episodes, Transition]:
     """Plays an episode from each of E days, and some again with noise.
 
-    Both share one pass of the networks over the market. The noise is
-    `Agent.noise` times normal draws, for any algorithm.
+    The networks encode the market once, for the episodes with and without
+    noise. The noise is `Agent.noise` times normal draws, for any algorithm.
 
     Args:
       environment: to play in.
       state: of the agent.
       market: that it observes.
       first_days: int32 [E].
-      explored: int [M], indices of the days that are also played with noise.
+      explored: int [M], the indices in `first_days` of the episodes that are
+        also played with noise.
       key: consumed by exploration.
 
     Returns:
@@ -264,9 +269,9 @@ class Player(NamedTuple):
   ) -> Array:
     """Returns the critics' value of buying each stock alone.
 
-    It is the value of an order with the largest coefficient and sale target,
-    less that of buying nothing. If the agent observes its account, it sees an
-    empty one.
+    This is the value of an order with the largest coefficient and sale target,
+    less the value of buying nothing. If the agent observes its account, that is
+    an empty one.
 
     Args:
       state: of the agent.
@@ -315,7 +320,7 @@ class Player(NamedTuple):
     return policy, encoded.attention
 
   def attention(self, state: Any, market: Market, days: Array) -> Array:
-    """Returns the mean attention to each column on days [M], shares [C]."""
+    """Returns each column's mean share of attention on days [M], [C]."""
     return self.actions_and_attention(state, market, days)[1].mean(0)
 
   def _explored(

@@ -55,7 +55,7 @@ class AgentRecord:
     self._champion_by = champion_by
 
   def begin(self, state: LearnerState, last: int) -> LearnerState:
-    """Opens the log; validates a new agent, for which `last` is -1."""
+    """Opens the log; see `loop.Record`. Validates the agent of a new run."""
     if last >= 0:
       self._open(last, self._evaluate(state.agent))
       return state
@@ -107,7 +107,7 @@ class AgentRecord:
   def _validate(
     self, state: LearnerState
   ) -> tuple[LearnerState, Mapping[str, float]]:
-    """Scores the agent; if it is the best so far, it becomes the champion."""
+    """Scores the agent; its policy replaces a champion with a lower score."""
     scores = self._evaluate(state.agent)
     score = {**scores, 'iteration': int(state.iteration)}[self._champion_by]
     if score > float(state.champion.score):

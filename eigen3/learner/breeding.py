@@ -2,8 +2,8 @@
 
 A strategy of `eigen3.evolution` decides which members are kept and how the
 others are made. In addition, the champion and a learner (an agent that learns
-but is not bred) can replace members, and of several members that act alike, all
-but the fittest get a fitness of -inf.
+but is not bred) can replace members. Of several members that act alike, all but
+the fittest get a fitness of -inf.
 """
 
 import functools
@@ -104,9 +104,9 @@ class Breeding:
     return inheritance.genome_of(self._agent, members, policies_only)
 
   def first_standing(self) -> Standing | None:
-    """Returns the standing of agents before their first slices.
+    """Returns the standing of agents before their first evaluation.
 
-    It is None if agents are not evaluated on common slices.
+    Returns None if agents are not evaluated on common slices.
     """
     if not self._is_common:
       return None
@@ -121,8 +121,8 @@ class Breeding:
     """Returns initial agents, and the strategy's state.
 
     With `common_start` all agents, learners too, begin as copies of the first
-    one. With it, or if the strategy samples, the strategy then varies the first
-    agent to make the members.
+    agent. With `common_start`, or if the strategy samples, the members are then
+    made by the strategy, which varies the first agent.
 
     Args:
       agents: newly initialised, P members and R learners, leaves [P + R, ...].
@@ -163,7 +163,7 @@ class Breeding:
       key: consumed.
 
     Returns:
-      The state with the next members, and the diversity of the previous ones,
+      The state with the next members, and the diversity of the old members, or
       None if agents are not evaluated on common slices.
     """
     key_ask, key_offspring = jax.random.split(key)
@@ -248,13 +248,14 @@ class Breeding:
     Args:
       state: has all agents and the champion.
       source: int32 [P], the members' indices among all agents.
-      market: that they observe.
+      market: that agents observe.
       seen: observations [B].
       value: fitness, [P].
 
     Returns:
       Fitness [P], -inf for members that act like a fitter one; bool [P], which
-      members act like the champion; and the members' `Diversity`.
+      members act like the champion; and the members' `Diversity`. If
+      `least_distance` is 0, no actions count as alike.
     """
 
     def look(shared, policy):
@@ -296,7 +297,7 @@ class Breeding:
     return places.at[weakest].set(jnp.where(due, learner, weakest))
 
   def _with_members(self, agents, members):
-    """Replaces the members among all agents; learners stay."""
+    """Returns all agents, with new `members` and the same learners."""
     if not self._config.learners:
       return members
     return jax.tree.map(
@@ -361,11 +362,11 @@ def _of_children(
   """Returns the standing of the next generation's agents.
 
   Elites keep their estimate of fitness; that of the other members is unknown.
-  All members take their parent's founder. Learners keep both.
+  All members take their parent's founder. Learners keep estimate and founder.
 
   Args:
     parents: standing of the members that were bred, [P].
-    agents: standing of all agents before, [P + R].
+    agents: standing of all agents before breeding, [P + R].
     proposal: the strategy's choice of parents.
   """
   if parents is None or agents is None:

@@ -1,7 +1,7 @@
 """Distances between policies, by their actions.
 
-Distances of parameters mean little: different networks may act alike, and a
-small step may change all actions.
+Distances between parameters mean little: different networks may act alike, and
+a small change of parameters may change all actions.
 """
 
 from typing import NamedTuple
@@ -18,9 +18,9 @@ class Diversity(NamedTuple):
   """Distances between the members of a population, and redundant members.
 
   Attributes:
-    median: float32 [], of the distances between two members.
-    nearest: float32 [], the smallest of these distances.
-    replaced: int32 [], number of members that lose their fitness because a
+    median: float32 [], the median distance over all pairs of members.
+    nearest: float32 [], the smallest distance of any pair.
+    replaced: int32 [], number of members whose fitness becomes -inf, because a
       fitter one acts alike.
   """
 
@@ -33,8 +33,8 @@ def distances(actions: Array, others: Array) -> Array:
   """Returns root mean square differences of actions in unit space.
 
   Args:
-    actions: [P, ...], of members on common observations.
-    others: [Q, ...], on the same ones.
+    actions: [P, ...], of P policies on common observations.
+    others: [Q, ...], of Q policies on the same observations.
 
   Returns:
     float32 [Q, P].
@@ -50,7 +50,7 @@ def distances(actions: Array, others: Array) -> Array:
 
 
 def between_pairs(apart: Array) -> Array:
-  """Returns each pair's distance once, [P (P - 1) / 2], from [P, P]."""
+  """Returns each pair's distance, [P (P - 1) / 2], from the matrix [P, P]."""
   first, second = jnp.triu_indices(len(apart), k=1)
   return apart[first, second]
 

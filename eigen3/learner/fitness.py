@@ -20,8 +20,9 @@ class Estimate(NamedTuple):
   """Estimated fitness of agents, relative to their generation's mean.
 
   Attributes:
-    deviation: float32 [A], fitness less the mean of all agents.
-    variance: float32 [A], of that estimate; infinite if nothing is known.
+    deviation: float32 [A], an agent's fitness less the mean of all agents.
+    variance: float32 [A], error variance of `deviation`; infinite if nothing is
+      known.
   """
 
   deviation: Array
@@ -59,7 +60,7 @@ def common_starts(
 
 
 def mean_of_worst(scores: Array, worst: int) -> Array:
-  """Averages the lowest `worst` scores of each agent, [..., E] to [...]."""
+  """Averages each agent's `worst` lowest scores, [..., E] to [...]."""
   return jnp.sort(scores, axis=-1)[..., :worst].mean(axis=-1)
 
 
@@ -90,7 +91,7 @@ def estimated(
 ) -> Estimate:
   """Combines the scores of a generation with earlier estimates of fitness.
 
-  An earlier estimate compares an agent with the others of that generation. The
+  An earlier estimate is relative to the mean of an earlier generation. The
   agents that stayed were selected, partly by luck. So their earlier estimates
   are shifted to have the mean that these agents have on the new slices. Agents
   learn between generations, so earlier estimates lose precision: this is a
@@ -98,15 +99,15 @@ def estimated(
 
   Args:
     scores: [A, E], of all agents on the same slices.
-    carried: the estimates of the generation before.
+    carried: estimates [A] before these slices, unknown for new agents.
     worst: number of an agent's lowest scores that its fitness averages.
     memory: the share of its precision that an earlier estimate keeps, from 0
       (only these slices count) to 1 (all slices count the same).
 
   Returns:
-    Estimates [A]. The variance is the residual variance of a score over an
-    agent's effective number of slices, for comparisons between agents with the
-    same number. If `worst` excludes some slices, it is an approximation.
+    Estimates [A]. The variance is the residual variance of a score divided by
+    the agent's effective number of slices; it is meant for comparing agents
+    with the same number. If `worst` excludes some slices, it is approximate.
   """
   fitness = mean_of_worst(scores, worst)
   deviation = fitness - fitness.mean()
@@ -135,13 +136,14 @@ def inherited(estimate: Estimate, parent: Array, stays: Array) -> Estimate:
 
 
 class Reliability(NamedTuple):
-  """How well slices distinguish agents, [].
+  """How well slices distinguish agents; each float32 [].
 
   Attributes:
     between: estimated standard deviation of the agents' true fitness; 0 if
       they differ no more than by luck.
-    within: standard deviation of an agent's scores around their mean, without
-      the effect of each slice on all agents if these played the same slices.
+    within: standard deviation of an agent's scores around their mean; if all
+      agents played the same slices, without the effect of a slice that they
+      share.
     retest_correlation: expected correlation of fitness with a repeat on as many
       new slices: Hoyt's reliability (https://doi.org/10.1007/BF02289270), with
       4 agents or more by the unbiased estimator of Kristof (1963, Psychometrika

@@ -20,8 +20,8 @@ class Stop:
   """Defers an interrupt until the current iteration is done.
 
   A context manager that sets `requested` at the first SIGINT or SIGTERM; the
-  second raises KeyboardInterrupt. Only one of a run's processes may receive
-  the signal; see `parallel.agree`.
+  second raises KeyboardInterrupt. The signal may reach only one of a run's
+  processes, so these have to agree on a stop; see `parallel.agree`.
   """
 
   def __init__(self, unit: str = 'iteration'):
@@ -57,13 +57,13 @@ def check_updates(
   Args:
     updates: metrics by name, [..., U], U updates of one agent or several.
     names: the metrics to check, causes before effects: of several that are not
-      finite in an update, the first is reported. The order of `updates` cannot
-      be used, because `jax.jit` does not keep the order of a dict.
+      finite in the same update, the first in `names` is reported. The order of
+      `updates` cannot be used, because `jax.jit` does not keep it.
     when: when the updates were made, e.g. 'iteration 5'.
 
   Raises:
-    NonFiniteError: a value is not finite; the error names the metric and the
-      first such update.
+    NonFiniteError: a value is not finite; the error names the first update with
+      such a value, and the metric.
   """
   offenders = []
   for order, name in enumerate(name for name in names if name in updates):
@@ -85,7 +85,8 @@ def check_agent(trained: Mapping[str, Any], when: str) -> None:
   """Checks that parameters and network state are finite.
 
   Args:
-    trained: trees by network, of one agent or several; leaves of any shape.
+    trained: by name of network, its trees (parameters and state), of one agent
+      or several; leaves of any shape.
     when: when these values were computed, e.g. 'iteration 5'.
 
   Raises:

@@ -22,8 +22,8 @@ class ImportanceState(NamedTuple):
   Attributes:
     mean: float32 [C], exponential moving average of the shares of attention;
       sums to 1 after the first update, 0 before.
-    below: int32 [3, C], for each of `THRESHOLDS` how many updates in a row,
-      including the latest, the average has been below it.
+    below: int32 [3, C], for each of `THRESHOLDS` the number of successive
+      updates, up to the latest, with the average below that threshold.
     updates: int32 [], number of updates.
   """
 

@@ -17,7 +17,7 @@ def genome_of(agent: Agent, members: Any, policies_only: bool) -> Genome:
 
   Args:
     agent: the algorithm.
-    members: leaves [P, ...].
+    members: the members' states, leaves [P, ...].
     policies_only: omit networks that do not act, such as critics.
   """
   genome = Genome(*agent.genes(members))
@@ -31,21 +31,22 @@ def offspring(
 ) -> Any:
   """Returns the agents that a proposal describes.
 
-  An elite equals its parent. So does a copy, except for its hyperparameters
-  and its PRNG key. Any other agent has new parameters, and target networks that
-  start as copies of these; it inherits network state, optimiser moments,
-  exploration noise and the number of updates from its parent. A network that is
-  not in the proposal, such as a critic if only policies are bred, is inherited
-  from the parent, with its target network and its optimiser's state.
+  An elite equals its parent. A copy does, too, except that it has other
+  hyperparameters and a new PRNG key. Any other agent takes parameters and
+  hyperparameters from the proposal, and its target networks start as copies of
+  these parameters; it inherits network state, optimiser moments, exploration
+  noise and the number of updates from its parent. A network that is not in the
+  proposal, such as a critic if only policies are bred, is inherited from the
+  parent, with its target network and its optimiser's state.
 
   Args:
     agent: the algorithm.
-    members: leaves [P, ...].
-    proposal: of the strategy.
+    members: the current members' states, leaves [P, ...].
+    proposal: the strategy's choice of the next members.
     key: consumed.
 
   Returns:
-    Leaves [P, ...].
+    The next members' states, leaves [P, ...].
   """
   parents = operators.take(members, proposal.parent)
   elite = proposal.origin == int(Origin.ELITE)

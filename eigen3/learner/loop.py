@@ -16,19 +16,20 @@ class Learner(Protocol):
   """A trainable agent or population.
 
   Attributes:
-    unit: of work, as in the config: 'iteration' or 'generation'.
-    iterate: `(state) -> (state, outcome)`, one unit; donates the state's
-      buffers.
+    unit: what one call of `iterate` does: an 'iteration' or a 'generation'. The
+      setting `learner.iterations` or `learner.generations` says how many.
+    iterate: `(state) -> (state, outcome)`, does one unit; donates the buffers
+      of the state that it gets.
   """
 
   unit: str
   iterate: Any
 
   def blank(self, key) -> Any:
-    """Returns the state before training."""
+    """Returns the state of a new run, with an empty replay."""
 
   def begin(self, state) -> Any:
-    """Fills an empty replay; donates the buffers of `state`."""
+    """Returns `state` with its replay filled; donates the old buffers."""
 
   def count(self, state) -> int:
     """Returns the number of units done."""
@@ -38,10 +39,10 @@ class Remark(NamedTuple):
   """A record's report of one unit.
 
   Attributes:
-    score: the unit's checkpoint is kept until a later one scores higher; None
-      means no score.
-    title: new text of the progress bar; None keeps the old one.
-    rates: text about the speed of training.
+    score: a checkpoint made after the unit is kept until another one has a
+      higher score; None means no score.
+    title: new text of the progress bar; None keeps the old text.
+    rates: text about the speed of training, shown after the bar.
   """
 
   score: float | None
@@ -56,13 +57,16 @@ class Record(Protocol):
     """Opens the logs and drops rows after unit `last`, -1 for a new run.
 
     Returns:
-      The state to train.
+      The state to train, which may have a new champion.
     """
 
   def add(
     self, number: int, seconds: float, state, outcome
   ) -> tuple[Any, Remark]:
-    """Checks and logs one unit; returns the state to continue with.
+    """Checks and logs unit `number`, which took `seconds` and gave `state`.
+
+    Returns:
+      The state to continue with, and a report of the unit.
 
     Raises:
       NonFiniteError: if a loss, gradient or parameter is not finite.
@@ -86,14 +90,16 @@ def train(
     record: of this run.
     checkpointer: of this run.
     config: all settings; `seed` and `learner` are read.
-    resume: whether to continue from the latest readable checkpoint.
+    resume: whether to continue from the latest readable checkpoint, if there
+      is one.
 
   Returns:
     The final state, and whether all units are done.
 
   Raises:
-    NonFiniteError: if a loss, gradient or parameter is not finite; that state
-      is not saved.
+    NonFiniteError: if a loss, gradient or parameter is not finite; the state
+      of that unit is not saved.
+    KeyboardInterrupt: at a second interrupt.
   """
   total = config.learner[f'{learner.unit}s']
   state = learner.blank(jax.random.PRNGKey(config.seed))
@@ -137,7 +143,7 @@ def _bar(learner: Learner, first: int, total: int) -> tqdm.tqdm:
 
 
 def _advance(bar: tqdm.tqdm, remark: Remark, compiled: bool) -> None:
-  """Advances the bar; its time estimate ignores a unit that compiled."""
+  """Advances the bar by one unit; time estimates ignore one that compiled."""
   if remark.title is not None:
     bar.set_description(remark.title)
   bar.set_postfix_str(remark.rates)

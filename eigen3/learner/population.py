@@ -1,14 +1,15 @@
 """A generation of evolutionary reinforcement learning, jitted as one step.
 
-First every agent takes gradient steps on batches of one replay. Then all play
-the same slices of the training days: without noise for their fitness, and with
-noise to fill the replay. All are validated on the same days, and the best so
-far is the champion. Finally evolution breeds the next members.
+First every agent takes gradient steps on batches from a common replay. Then all
+agents play the same slices of the training days without noise, for their
+fitness, and some of these slices again with noise, to fill the replay. All are
+validated on the same days, and the best agent so far is the champion. Finally
+evolution breeds the next members.
 
-Source: Khadka and Tumer 2018, https://arxiv.org/abs/1805.07917. Gradient steps
-of all members are from Eigen2. In Eigen2, as here with `learner.fitness_play`
-'exploring', fitness is measured before the gradient steps, with noise, on
-separate slices for each agent.
+Source: Khadka and Tumer 2018, https://arxiv.org/abs/1805.07917. That all
+members take gradient steps is from Eigen2. In Eigen2, as here with
+`learner.fitness_play` 'exploring', fitness is measured before the gradient
+steps, with noise, on separate slices for each agent.
 """
 
 import functools
@@ -65,11 +66,11 @@ _LEARNER = {
 
 
 class _Played(NamedTuple):
-  """Results of agents on training slices, leaves [P + R, ...].
+  """Results of P members and R learners on training slices.
 
   Attributes:
-    judged: results over all slices.
-    scores: of each of E slices, [P + R, E].
+    judged: results over all slices, leaves [P + R].
+    scores: the score on each of E slices, [P + R, E].
   """
 
   judged: slices.Judged
@@ -101,13 +102,14 @@ class Population:
       environment: of the training days.
       validation: of the validation days; if `learner.validation_play` is
         'continuous', one episode spans all of them.
-      market: that agents observe.
+      market: the market that agents observe.
       config: has `agent`, `evolution`, `learner` and `networks`.
-      mesh: devices that agents are sharded over; the networks' mesh.
+      mesh: devices that agents are sharded over, as given to the networks.
 
     Raises:
-      ValueError: if a setting is out of range, or the number of agents that
-        learn or play is not a multiple of the mesh's groups of devices.
+      ValueError: if a setting is out of range or does not fit another, or the
+        number of agents that learn or play is not a multiple of
+        `parallel.agents_at_once`.
     """
     _check(config, mesh)
     self._config, self._evolution = config.learner, config.evolution
@@ -186,7 +188,7 @@ class Population:
   def begin(self, state: PopulationState) -> PopulationState:
     """Fills an empty replay with at least `learning_starts` transitions.
 
-    If agents learn before they play, it gets at least one round of episodes.
+    If agents learn before they play, at least one round of episodes is played.
     The buffers of `state` are donated.
     """
     rounds = -(-self._config.learning_starts // self._added)
@@ -200,7 +202,7 @@ class Population:
     return int(state.generation)
 
   def abstract_state(self) -> PopulationState:
-    """Returns shapes and types of a run's state without computing one."""
+    """Returns shapes and dtypes of a run's state, without making one."""
     return jax.eval_shape(self._init, jax.random.PRNGKey(0), *self._world)
 
   def champion(self, state: PopulationState) -> Any:
@@ -214,12 +216,13 @@ class Population:
   def greedy_actions(self, agent: Any, days) -> rollout.Actions:
     """Returns one agent's actions without noise on days [M], on the host.
 
-    They are [M, N, 2], or an encoded policy if the agent observes its account.
+    The result is an array [M, N, 2], or an `EncodedPolicy` if the agent
+    observes its account.
     """
     return parallel.to_host(self._greedy(agent, self._world[2], days))
 
   def attention(self, agent: Any, days) -> np.ndarray:
-    """Returns one agent's mean attention to each column on days [M], [C]."""
+    """Returns one agent's attention [C] to the columns, mean over days [M]."""
     return parallel.to_host(self._attention(agent, self._world[2], days))
 
   def _pure_init(self, key, environment, validation, market):
@@ -260,7 +263,8 @@ class Population:
   def _pure_warm_up(self, state, environment, validation, market):
     """Adds a round of episodes with random actions to replay.
 
-    Unscaled actions have no bounds to draw between; then the agents act.
+    If actions are unscaled, there are no bounds to draw between, and the agents
+    act instead.
     """
     del validation
     key, key_collect = jax.random.split(state.key)
@@ -312,7 +316,7 @@ class Population:
     return state, outcome
 
   def _play(self, state, environment, market, key):
-    """Plays the same slices with all agents; replay keeps noisy episodes."""
+    """Plays the same slices with all agents; replay gets the noisy episodes."""
     key_starts, key_act = jax.random.split(key)
     starts = fitness.common_starts(
       key_starts,
@@ -365,7 +369,7 @@ class Population:
     )
 
   def _select(self, state, played) -> tuple[PopulationState, Fitness]:
-    """Returns the state with new fitness estimates, and the `Fitness`."""
+    """Returns the state with new fitness estimates, and agents' `Fitness`."""
     score = played.judged.score
     found = fitness.reliability(played.scores, self._is_common)
     if not self._is_common:
@@ -437,7 +441,7 @@ class Population:
     return state._replace(agents=agents), metrics
 
   def _validate(self, state, environment, market, key):
-    """Validates all agents; also returns their mean attention [C]."""
+    """Returns all agents' validation results, and the mean attention [C]."""
     count, worst = self._config.validation_slices, self._config.validation_worst
     first, last = environment.first_day, environment.last_day
     judge = self._judge
@@ -468,7 +472,7 @@ class Population:
 
 
 def _update_champion(state: PopulationState, scores: Array) -> PopulationState:
-  """Replaces the champion if the best of this generation has a higher score."""
+  """Replaces the champion if this generation's best agent scores higher."""
   best = operators.ranking(scores)[0]
   better = scores[best] > state.champion.score
   found = Champion(
@@ -490,7 +494,11 @@ def _update_champion(state: PopulationState, scores: Array) -> PopulationState:
 
 
 def _spread(genomes: Genome) -> Array:
-  """Returns the members' RMS distance from their mean, over the mean's norm."""
+  """Returns the relative spread of the members' parameters, float32 [].
+
+  It is the RMS distance of the members' parameter vectors from their mean,
+  divided by the norm of that mean.
+  """
   leaves = jax.tree.leaves(genomes.parameters)
   means = [x.mean(0) for x in leaves]
   apart = sum(
@@ -501,13 +509,17 @@ def _spread(genomes: Genome) -> Array:
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Checks the settings of a population; a ValueError names the field."""
+  """Checks the settings in `learner` and `evolution`.
+
+  Raises:
+    ValueError: for a setting out of range; the error names the field.
+  """
   settings.check('learner', config.learner, _LEARNER)
   breeding.check_settings(config.evolution)
 
 
 def _explored_slices(config: ml_collections.ConfigDict) -> int:
-  """Returns the number of slices that an agent plays with noise, for replay."""
+  """Returns how many slices each agent plays with noise, for the replay."""
   if config.fitness_play == 'exploring':
     return config.fitness_slices
   return min(config.exploring_slices, config.fitness_slices)

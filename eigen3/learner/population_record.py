@@ -77,7 +77,7 @@ MEMBER_FIELDS = (
 
 
 class PopulationRecord:
-  """Logs each generation's metrics, a row for each agent, and importances."""
+  """Logs metrics, agents' results and columns' importance per generation."""
 
   def __init__(
     self,
@@ -92,8 +92,8 @@ class PopulationRecord:
 
     Args:
       learner: trains the population.
-      evaluate: scores the champion for the log; the validation slices choose
-        the champion.
+      evaluate: scores the champion for the log only; champions are chosen by
+        `Generation.validation`.
       workdir: the run's folder.
       config: the section `learner`.
       columns: names of the market's C columns.
@@ -172,7 +172,7 @@ class PopulationRecord:
     self._importance.close()
 
   def _scores(self, state: PopulationState) -> Mapping[str, float]:
-    """Returns the champion's scores; evaluates it only when it changes."""
+    """Returns the champion's scores; evaluates only a new champion."""
     generation = int(state.champion.generation)
     if generation != self._scored[0]:
       champion = self._learner.champion(state)
@@ -225,13 +225,13 @@ def _ancestry(outcome: Generation, k: int, evolves: bool) -> dict[str, int]:
 
 
 def _known(numbers: Mapping[str, Any]) -> dict[str, float]:
-  """Returns the numbers that are finite; the others' columns stay empty."""
+  """Returns the finite numbers; the log shows the rest as empty cells."""
   found = {name: float(x) for name, x in numbers.items()}
   return {name: x for name, x in found.items() if np.isfinite(x)}
 
 
 def _of_evolution(outcome: Generation) -> dict[str, float]:
-  """Returns the metrics of selection and breeding that are known."""
+  """Returns those metrics of selection and breeding that are known."""
   reliability = outcome.fitness.reliability
   found = _known(
     {
@@ -261,17 +261,18 @@ def _of_evolution(outcome: Generation) -> dict[str, float]:
 def gain_over_parents(outcome: Generation, origin: Origin) -> float:
   """Compares newborn members with their better parent on the same slices.
 
-  The better parent is the one with the higher fitness a generation before, so
-  that its luck on these slices does not affect the choice. Newborn members are
-  excluded if no parent stayed as an elite.
+  Only parents that stayed as elites count; a newborn member without one is
+  excluded. The better of two is the one with the higher fitness a generation
+  before, so that luck on these slices does not affect the choice.
 
   Args:
-    outcome: of a generation on common slices.
-    origin: of the newborn members.
+    outcome: the outcome of a generation on common slices.
+    origin: the origin of the newborn members to compare.
 
   Returns:
-    The mean of a newborn member's score less its parent's, over the standard
-    deviation of all members' scores; NaN if there are no such pairs.
+    The mean of a newborn member's score less its better parent's, divided by
+    the standard deviation of all members' scores; NaN if no newborn member is
+    left, or all members have the same score.
   """
   assert outcome.standing is not None
   origins, parents = outcome.lineage.origin, outcome.lineage.parent

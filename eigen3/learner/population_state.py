@@ -16,7 +16,8 @@ class Champion(NamedTuple):
   Attributes:
     agent: its networks and all its training state.
     score: float32 [], its validation score.
-    generation: int32 [], the generation in which it was validated.
+    generation: int32 [], the generation in which it was validated, from 1; 0
+      before the first validation.
   """
 
   agent: Any
@@ -28,8 +29,8 @@ class Lineage(NamedTuple):
   """The origin of a generation's members.
 
   Attributes:
-    parent: int32 [P], the member of the previous generation that each
-      inherits from; -1 in the first one.
+    parent: int32 [P], the member of the previous generation that each member
+      inherits from; -1 in the first generation.
     origin: int32 [P], an `evolution.Origin`.
   """
 
@@ -41,12 +42,12 @@ class Standing(NamedTuple):
   """Fitness and ancestry of agents that are evaluated on common slices.
 
   Attributes:
-    estimate: estimated fitness of all agents, [P + R].
-    founder: int32 [P + R], the agent of the first generation that each descends
-      from.
+    estimate: estimated fitness of all agents, P members and R learners.
+    founder: int32 [P + R], the agent of the first generation that each agent
+      descends from.
     champion_founder: int32 [], the founder of the champion.
-    mate: int32 [P], the other parent of a member, in the previous generation;
-      -1 if there is none.
+    mate: int32 [P], each member's second parent, a member of the previous
+      generation; -1 if it has none.
   """
 
   estimate: fitness.Estimate
@@ -65,11 +66,12 @@ class PopulationState(NamedTuple):
     strategy: state of the evolution strategy.
     replay: transitions of all agents.
     champion: the agent with the best validation score.
-    importance: of columns, by attention.
+    importance: attention to each column of the market so far.
     generation: int32 [], generations done.
-    environment_steps: int32 [], environment steps taken in training.
+    environment_steps: int32 [], environment steps taken to fill the replay;
+      episodes without noise, for fitness only, are not counted.
     key: consumed by the next generation.
-    standing: of agents that are evaluated on common slices, else None.
+    standing: of the agents if they are evaluated on common slices, else None.
   """
 
   agents: Any
@@ -85,12 +87,12 @@ class PopulationState(NamedTuple):
 
 
 class Fitness(NamedTuple):
-  """The basis of selection.
+  """The fitness of P members and R learners, the basis of selection.
 
   Attributes:
     value: float32 [P + R], the fitness.
     error: float32 [P + R], the fitness's standard error, for comparisons
-      between agents; NaN if each played its own slices.
+      between agents; NaN if each agent played its own slices.
     reliability: how well the slices distinguish agents.
   """
 
@@ -106,15 +108,16 @@ class Generation(NamedTuple):
     updates: metrics of the U updates of each of A agents that learn, [A, U].
     training: results on the training slices.
     fitness: the basis of selection.
-    validation: results on the validation slices.
+    validation: results on the validation days.
     lineage: of the members that were evaluated.
     hyperparameters: of all agents, by name, float32 [P + R].
     strategy: metrics of the evolution strategy, by name, each [].
     spread: float32 [], RMS distance of the members' parameters from their mean,
-      over the mean's norm.
-    attention: float32 [C], mean over agents and validation days.
+      divided by the norm of that mean.
+    attention: float32 [C], attention to each column, mean over agents and
+      validation days.
     standing: of the evaluated agents if they played common slices, else None.
-    diversity: of the evaluated members; None where `standing` is.
+    diversity: of the evaluated members; None if `standing` is None.
   """
 
   updates: dict[str, Array]

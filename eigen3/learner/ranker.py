@@ -1,11 +1,12 @@
 """The supervised control: the agent's extractor, trained to predict returns.
 
-A linear head reads each stock's features and their mean over all columns. It
-predicts the return, net of costs, of a trade that is decided today and held
-until it reaches the largest sale target or the maximum holding. Under the
-reward `entry_excess`, or a reward of your own with `Reward.of_orders`, it
-predicts how much more the reward pays for the trade than for none.
-Reinforcement learning is only worth its cost if it does better than this.
+A linear head reads each stock's features and the features' weighted mean over
+all columns. It predicts the return, net of costs, of a trade that is decided
+today and held until it reaches the largest sale target or the maximum holding.
+Under the reward `entry_excess`, or a reward of your own with
+`Reward.of_orders`, it predicts how much more the reward pays for the trade than
+for none. Reinforcement learning is only worth its cost if it does better than
+the ranker.
 """
 
 import functools
@@ -63,10 +64,11 @@ class Labels(NamedTuple):
   """The returns of trades that are decided on some days.
 
   Attributes:
-    days: int32 [S].
-    returns: float32 [S, N], %, net of costs; see `rewards.worth`.
-    known: bool [S, N], whether the trade could be made; the loss ignores the
-      other trades.
+    days: int32 [S], the days of the decisions.
+    returns: float32 [S, N], for a trade of each stock, %, net of costs; under
+      some rewards a difference of rewards, see `rewards.worth`.
+    known: bool [S, N], whether the trade could be made; the loss ignores trades
+      that could not.
   """
 
   days: Array
@@ -80,9 +82,9 @@ class Fitted(NamedTuple):
   Attributes:
     weights: the best ones on the validation days.
     state: the batch-norm statistics that belong to `weights`.
-    rows: metrics: update, training_loss, validation_loss and, if it chooses the
-      weights, validation_profit. Losses are relative to the variance of the
-      training days' returns.
+    rows: metrics of each evaluation: update, training_loss, validation_loss,
+      and validation_profit if that chooses the weights. Losses are relative to
+      the variance of the training days' returns.
     updates: number of updates in all.
     best_update: number of updates after which the weights were best.
     windows: number of windows the extractor was trained on, each a forward and
@@ -121,10 +123,10 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
 def agent_windows(config: ml_collections.ConfigDict) -> int:
   """Returns the number of windows that train the extractors of a run's agents.
 
-  Counted are windows that a gradient is computed for, as if each network had an
-  extractor of its own: for K critics in every update, for the actor in every
-  `policy_delay`-th one. Windows that target networks and actors encode without
-  a gradient are not counted.
+  A window counts once for each network that takes a gradient from it, as if
+  each network had an extractor of its own: K critics in every update, the actor
+  in every `policy_delay`-th update. Windows that target networks and actors
+  encode without a gradient do not count.
 
   Args:
     config: all settings of experiments.td3 or experiments.erl.
@@ -181,14 +183,15 @@ class Ranker:
       feature_extractor: as in `Networks`.
       environment: of the training days.
       validation: of the validation days.
-      market: that is observed.
-      config: all settings. Training is set by `ranker`; if `ranker.windows` is
-        0, it takes as many windows as the agent that the other settings define.
+      market: the market that the extractor observes.
+      config: all settings. `ranker` sets the training, which takes at most
+        `ranker.windows` windows or, if that is 0, as many as the agent that the
+        other settings define; see `agent_windows`.
       mesh: devices that the extractor spreads its sequences over.
 
     Raises:
-      ValueError: if a setting is out of range, a split is too short, or all
-        trades of the training days have the same return.
+      ValueError: if a setting is out of range, a split is too short, or the
+        trades of the training days have fewer than two different returns.
     """
     check_settings(config.ranker)
     self._config = config.ranker
@@ -229,7 +232,7 @@ class Ranker:
     profit: Callable[[RankerState], float],
     report: Callable[[dict[str, float]], Any] = dict,
   ) -> Fitted:
-    """Trains until the validation loss stops falling or the budget is spent.
+    """Trains until validation loss stops falling or all windows are used.
 
     Args:
       key: for initialisation and all updates.
@@ -239,7 +242,7 @@ class Ranker:
       report: called with each row of metrics.
 
     Raises:
-      FloatingPointError: if a loss is not finite.
+      FloatingPointError: if a metric is not finite.
     """
     config = self._config
     state = self._init(parallel.replicate(key, self._mesh), self._market)
@@ -283,7 +286,7 @@ class Ranker:
     )
 
   def predictions(self, fitted: Fitted, days) -> np.ndarray:
-    """Predicts the return of a trade of each stock, %, net of costs, [M, N].
+    """Predicts `Labels.returns` of a trade of each stock, %, [M, N].
 
     Args:
       fitted: a trained ranker.
@@ -308,7 +311,7 @@ class Ranker:
     return RankerState(weights, state, self._optimiser.init(weights), key)
 
   def _apply(self, weights, state, key, windows, is_training):
-    """Returns scaled predictions [B, N], and the state.
+    """Returns scaled predictions [B, N], and the extractor's new state.
 
     A prediction times `_scale` is a return in %.
     """
@@ -364,7 +367,7 @@ class Ranker:
     return parallel.in_chunks(predict, days, self._chunk)
 
   def _mean_square(self, predicted: Array, labels: Labels) -> Array:
-    """Returns the mean squared error of known trades.
+    """Returns the predictions' mean squared error for known trades.
 
     It is relative to the variance of the training days' returns.
     """

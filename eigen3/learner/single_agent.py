@@ -59,7 +59,7 @@ class Iteration(NamedTuple):
 
   Attributes:
     updates: metrics of every update, leaves float32 [U].
-    episodes: metrics of the episodes played, leaves float32 [].
+    episodes: metrics, means over the episodes played, leaves float32 [].
   """
 
   updates: dict[str, Array]
@@ -81,7 +81,7 @@ _EXPECTED = {
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Checks the `learner` section of one agent; a ValueError names the field."""
+  """Checks a single agent's `learner` section; a ValueError names the field."""
   settings.check('learner', config, _EXPECTED)
 
 
@@ -107,13 +107,13 @@ class SingleAgent:
     Args:
       networks: an actor and critics.
       environment: of the training days.
-      market: that the agent observes.
+      market: the market that the agent observes.
       config: has `agent` and `learner`.
       mesh: of the networks, if they are sharded; all state is replicated on
         its devices.
 
     Raises:
-      ValueError: for a setting out of range.
+      ValueError: if a setting is out of range or does not fit another.
     """
     check_settings(config.learner)
     self.player = Player.make(networks, environment, config)
@@ -167,7 +167,7 @@ class SingleAgent:
     return self._init(key, self._environment, self._market)
 
   def begin(self, state: LearnerState) -> LearnerState:
-    """Fills an empty replay with at least `learning_starts` random steps.
+    """Fills an empty replay with at least `learning_starts` transitions.
 
     The buffers of `state` are donated.
     """
@@ -190,16 +190,17 @@ class SingleAgent:
   def greedy_actions(self, agent: Any, days) -> rollout.Actions:
     """Returns the agent's actions without noise on days [M], on the host.
 
-    They are [M, N, 2], or an encoded policy if the agent observes its account.
+    The result is an array [M, N, 2], or an `EncodedPolicy` if the agent
+    observes its account.
     """
     return parallel.to_host(self._greedy(agent, self._market, days))
 
   def attention(self, agent: Any, days) -> np.ndarray:
-    """Returns the policy's mean attention to each column on days [M], [C]."""
+    """Returns the policy's attention [C] to the columns, mean over days [M]."""
     return parallel.to_host(self._attention(agent, self._market, days))
 
   def order_values(self, agent: Any, days) -> np.ndarray:
-    """Returns the values of orders on days [S], [S, N]; see `Player`."""
+    """Returns `Player.order_values` [S, N] of an agent on days [S]."""
     values = self._order_values(agent, self._environment, self._market, days)
     return parallel.to_host(values)
 
@@ -228,7 +229,8 @@ class SingleAgent:
   def _pure_warm_up(self, state, environment, market) -> LearnerState:
     """Adds a round of episodes with random actions to replay.
 
-    Unscaled actions have no bounds to draw between; then the agent acts.
+    If actions are unscaled, there are no bounds to draw between, and the agent
+    acts instead.
     """
     key, key_reset, key_act = jax.random.split(state.key, 3)
     action_spec = self.player.spec.action

@@ -1,4 +1,4 @@
-"""Results of agents on slices of the market, and their score."""
+"""Results and scores of agents on slices of the market."""
 
 from typing import NamedTuple
 
@@ -14,13 +14,13 @@ class Judged(NamedTuple):
   """Results of agents on some slices, leaves float32 [P + R].
 
   Attributes:
-    score: mean over the worst few slices, or over all.
+    score: mean of the slices' scores, over the worst few slices or over all.
     profit: mean over slices, as a share of the initial cash.
     reward: mean over slices of a slice's total reward.
     trades: mean number of closed trades in a slice.
     win_rate: share of closed trades that exited at the entry price or above.
-    daily_sharpe: mean over standard deviation of the daily returns of all
-      slices, not annualised; 0 if all returns are equal.
+    daily_sharpe: mean of the daily returns of all slices divided by their
+      standard deviation, not annualised; 0 if all returns are equal.
   """
 
   score: Array

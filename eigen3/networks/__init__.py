@@ -1,4 +1,4 @@
-"""Neural networks as pure functions; `make_networks` is the way in."""
+"""Neural networks as pure functions; start with `make_networks`."""
 
 from eigen3.networks.attention import column_mean
 from eigen3.networks.factory import (

@@ -18,7 +18,8 @@ class Encoded(NamedTuple):
 
   Attributes:
     stocks: [B, N, 2H], features of the investable columns.
-    context: [B, 1, 2H] or wider (see `ContextNumbers`), from all columns.
+    context: [B, 1, 2H] or wider (see `ContextNumbers`), a summary of all
+      columns.
     attention: [B, C] or None, the weight of each column.
   """
 
@@ -59,7 +60,7 @@ class Actor(hk.Module):
     return_attention: bool = False,
     account: Account | None = None,
   ) -> tuple[Array, Array | None]:
-    """Computes the actions of every example.
+    """Computes the actions for every example.
 
     Args:
       window: [B, D, C, F] features; NaN where there is no data.
@@ -70,9 +71,9 @@ class Actor(hk.Module):
         if the policy does not observe the account.
 
     Returns:
-      Actions [B, N, 2] (coefficient, sale target in %), and attention [B, C]
-      or None. Stocks without data get finite actions too: the environment
-      decides which of them can be bought.
+      Actions [B, N, 2], or [B, M, N, 2] for M accounts (coefficient, sale
+      target in %), and attention [B, C] or None. Stocks without data get finite
+      actions, too: the environment decides which stocks can be bought.
     """
     encoded = self.encode(window, is_training, examples, return_attention)
     actions = self.decide(encoded, account, is_training, examples)
@@ -86,7 +87,7 @@ class Actor(hk.Module):
     examples: Array,
     account: Account | None = None,
   ) -> Array:
-    """Returns the actions of `__call__` for features [B, C, 2H] of a window."""
+    """Returns `__call__`'s actions, given windows' features [B, C, 2H]."""
     encoded = self._summarise(features, is_training, examples, False)
     return self.decide(encoded, account, is_training, examples)
 
@@ -153,7 +154,7 @@ class Actor(hk.Module):
   def _join(
     self, stocks: Array, context: Array, is_training: bool, examples: Array
   ) -> Array:
-    """Returns the input of both heads, [B, N, stock size + context size]."""
+    """Returns the input of both heads, [..., N, stock size + context size]."""
     sizes, policy = self._config.actor, self._policy
     stock = layers.Linear(sizes.investable_sizes[0], policy, 'investable_1')(
       stocks
@@ -172,7 +173,7 @@ class Actor(hk.Module):
   def _head(
     self, joined: Array, name: str, is_training: bool, examples: Array
   ) -> Array:
-    """Returns the output of one head before activation, [B, N, 1]."""
+    """Returns the output of one head before activation, [..., N, 1]."""
     config = self._config.actor
     x = layers.Linear(config.head_size, self._policy, f'{name}_1')(joined)
     x = dropout.dropout(jax.nn.relu(x), config.dropout, is_training, examples)
@@ -188,7 +189,7 @@ def eigen2_coefficient(raw: Array) -> Array:
 
 
 def _coefficient_activation(config: ml_collections.ConfigDict, box: ActionSpec):
-  """Returns the activation of the coefficient head that the config names."""
+  """Returns the activation that `coefficient_head` names."""
   low, high = box.minimum[0], box.maximum[0]
   if config.coefficient_head == 'eigen2':
     return eigen2_coefficient

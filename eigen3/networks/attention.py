@@ -160,8 +160,8 @@ class SelfAttention(hk.Module):
       return_weights: also return the weight of each column.
 
     Returns:
-      [B, C, E], and the weights [B, C] or None: the average over heads and
-      queries; after dropout they are scaled to sum to 1 again.
+      The mixed features [B, C, E], and the weights [B, C] or None, averaged
+      over heads and queries; after dropout they are scaled to sum to 1 again.
     """
     attended, weights = MultiHeadAttention(self._config, self._policy)(
       features, features, is_training, examples, return_weights
@@ -197,10 +197,13 @@ class MultiHeadAttention(hk.Module):
     return_weights: bool,
     bias: Array | None = None,
   ) -> tuple[Array, Array | None]:
-    """Attends from [B, Q, E] to [B, C, E]; returns [B, Q, E], weights or None.
+    """Attends from queries [B, Q, E] to features [B, C, E].
 
-    `bias` [heads, Q, C] is added to the scores. The weights [B, C] are
-    means over heads and queries, scaled to sum to 1.
+    `bias` [heads, Q, C] is added to the scores.
+
+    Returns:
+      Attended features [B, Q, E], and the weights [B, C] or None: means over
+      heads and queries, scaled to sum to 1.
 
     Raises:
       ValueError: if the heads do not divide the width E.

@@ -73,7 +73,7 @@ class Critic(hk.Module):
     examples: Array,
     account: Account | None = None,
   ) -> Array:
-    """Does the same as `__call__`, given features [B, C, 2H] of a window."""
+    """Returns the same as `__call__`, given windows' features [B, C, 2H]."""
     if self._config.critic.self_attention:
       features, _ = attention.SelfAttention(self._config, self._policy)(
         features, is_training, examples
@@ -103,8 +103,8 @@ class Critic(hk.Module):
 class DoubleCritic(hk.Module):
   """An ensemble of K = `critic.ensemble` critics.
 
-  They share the extractor, unless `shared_extractor` is 'none', and no other
-  parameters.
+  The critics share the extractor, unless `shared_extractor` is 'none'; they
+  share no other parameters.
   """
 
   def __init__(
@@ -149,7 +149,7 @@ class DoubleCritic(hk.Module):
     examples: Array,
     account: Account | None = None,
   ) -> Array:
-    """Does the same as `__call__`, given features [B, C, 2H] of a window."""
+    """Returns the same as `__call__`, given windows' features [B, C, 2H]."""
     values = [
       critic.of_features(features, action, is_training, examples, account)
       for critic in self._critics()
@@ -246,19 +246,20 @@ class SlotHead(Pooling):
   """A sum of scores of stocks, weighted by the action's choice among them.
 
   Each stock is scored from its own features, a global context and its own
-  action; one more score stands for buying nothing. A score is an offset plus a
-  slope times the coefficient, both computed by the same layers: where the
-  coefficient sets the size of a position, profit is proportional to it, and
-  this need not be learnt from noisy returns. The weights are a softmax over
-  (coefficient - threshold) / temperature with a logit of 0 for no trade, so
-  that the policy gradient flows through the choice of the stock. If several
-  stocks can be bought per day, the softmax is over sets of stocks (see
-  `slot_weights`), and the value is the sum over all that are bought. Only the
-  logits of the global context, one per column, depend on the order of the
-  stocks.
+  action; one more score stands for buying nothing. A stock's score is an offset
+  plus a slope times the coefficient, both computed by the same layers: where
+  the coefficient sets the size of a position, profit is proportional to the
+  coefficient, and this need not be learnt from noisy returns. With
+  `critic.dueling`, the score of buying nothing is added to all stocks' scores.
+  The weights are a softmax over (coefficient - threshold) / temperature with a
+  logit of 0 for no trade, so that the policy gradient flows through the choice
+  of the stock. If several stocks can be bought per day, the softmax is over
+  sets of stocks (see `slot_weights`), and the value is the sum over all stocks
+  bought. Only parameters of the global context with one entry per column depend
+  on the order of the stocks.
 
   If the account is observed, the expected future profit of each open position
-  is added, in proportion to the position's weight in the account. This part
+  is added, in proportion to the position's weight (see `Account`). This part
   does not depend on the action.
   """
 
@@ -436,7 +437,7 @@ def slot_weights(
 
 
 def _log_sum_over_sets(logits: Array, count: int) -> Array:
-  """Returns the log of the sum of exp(sum of logits) over sets of stocks.
+  """Returns the log-sum-exp, over sets of stocks, of a set's sum of logits.
 
   The sums over all sets of one size are elementary symmetric polynomials. Those
   of a group of stocks follow from those of its two halves.

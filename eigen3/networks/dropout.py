@@ -32,7 +32,7 @@ def keep_scale(
   dtype,
   first: int | Array = 0,
 ) -> Array:
-  """Draws inverted dropout's factors: 0 with probability `rate`, or 1/(1-rate).
+  """Draws inverted dropout factors: 0 with probability `rate`, else 1/(1-rate).
 
   Args:
     keys: uint32 [..., 2]; consumed.
@@ -59,7 +59,8 @@ def dropout(x: Array, rate: float, is_training: bool, examples: Array) -> Array:
   Args:
     x: activations, batch first.
     rate: probability of a zero, in [0, 1).
-    is_training: if False, `x` is returned unchanged and no key is needed.
+    is_training: if False, or if `rate` is 0, `x` is returned unchanged and no
+      key is needed.
     examples: int32 [B], identities folded into the key.
 
   Returns:

@@ -1,4 +1,4 @@
-"""Builds the networks; the only module of eigen3 that calls `hk.transform`."""
+"""Builds the networks; only this module of eigen3 uses Haiku's transforms."""
 
 import dataclasses
 import functools
@@ -34,8 +34,8 @@ class Divided:
 
   Attributes:
     whole: the whole policy; `__call__` calls it.
-    encoder: maps a window to an encoded policy, such as `actor.Encoded`; also
-      takes `return_attention`, and returns it as the field `attention`.
+    encoder: maps a window to an encoded policy, such as `actor.Encoded`; with
+      `return_attention`, the encoded policy's field `attention` is set.
     head: maps an encoded policy, and an `Account` or None, to actions.
   """
 
@@ -48,7 +48,11 @@ class Divided:
 
   @classmethod
   def of(cls, function: Callable) -> hk.TransformedWithState:
-    """Builds a policy from a function that returns whole, encoder and head."""
+    """Returns a policy whose `apply` is `Divided`.
+
+    Args:
+      function: returns the whole, the encoder and the head, which use Haiku.
+    """
 
     def template_and_parts():
       parts = tuple(function())
@@ -64,8 +68,10 @@ class Shared(NamedTuple):
   Attributes:
     extractor: maps a window [B, D, C, F] to features [B, C, 2H], or a pair
       (window, account) to a pair (features, account).
-    actor: `Networks.actor` for the extractor's output; its attention is None.
-    double_critic: `Networks.double_critic` for the extractor's output.
+    actor: like `Networks.actor`, but maps the extractor's output, returns None
+      as attention, and is not `Divided`.
+    double_critic: like `Networks.double_critic`, but maps the extractor's
+      output instead of a window.
   """
 
   extractor: hk.TransformedWithState
@@ -74,10 +80,10 @@ class Shared(NamedTuple):
 
   @staticmethod
   def join(actor: Mapping, critic: Mapping) -> dict:
-    """Merges the parameters, or states, of the parts into `Networks.actor`'s.
+    """Returns `Networks.actor`'s parameters, or state, from those of the parts.
 
     Args:
-      actor: those of the actor.
+      actor: parameters, or state, of the part `actor`.
       critic: those of extractor and critics; only the extractor's are used.
     """
     own = {
@@ -89,7 +95,16 @@ class Shared(NamedTuple):
 
   @staticmethod
   def split(joined: Mapping, critic: Mapping) -> tuple[dict, dict]:
-    """Inverts `join`: the actor's, and `critic` with the joined extractor's."""
+    """Inverts `join`.
+
+    Args:
+      joined: parameters, or state, of `Networks.actor`.
+      critic: those of extractor and critics; the extractor's are replaced.
+
+    Returns:
+      The entries of `joined` for the part `actor`, and `critic` with the
+      extractor's entries taken from `joined`.
+    """
     prefix = f'{_ACTOR}/{_EXTRACTOR}'
     actor = {k: v for k, v in joined.items() if not k.startswith(prefix)}
     own = {
@@ -152,9 +167,10 @@ def make_networks(
       `parallel.make_mesh`); the inputs of `apply` must be on all of them.
 
   Raises:
-    ValueError: for an unknown or impossible setting, naming the field. `init`
-      and `apply` raise one for a window with too few columns or days, or
-      another number of features.
+    ValueError: for an unknown or impossible setting; the error names the field.
+      The networks' `init` and `apply` raise a ValueError for a window with too
+      few columns or days or the wrong number of features, and for a missing
+      account.
   """
   _check(config, spec)
   config = sizes.of_networks(config, spec)
@@ -344,7 +360,7 @@ _EXPECTED = {
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Checks the `networks` section; raises a ValueError naming the field."""
+  """Checks the `networks` section; a ValueError names the field."""
   settings.check('networks', config, _EXPECTED)
   find_pooling(config.critic.pooling)
 

@@ -23,9 +23,10 @@ class FeatureExtractor(hk.Module):
   """Convolution over days, batch norm, ReLU, LSTM, mean of the last days.
 
   Each column is encoded alone, with shared weights. A cell (day, column) with
-  any NaN feature is missing. The convolution's outputs that it affects, on that
-  day and the days next to it, are set to 0 and left out of the batch
-  statistics, so that nothing becomes NaN. Source: Eigen2's feature extractor.
+  any NaN feature is missing. The convolution's outputs that depend on a missing
+  cell, on the cell's day and the days next to it, are set to 0 and left out of
+  the batch statistics, so that nothing becomes NaN. Source: Eigen2's feature
+  extractor.
   """
 
   def __init__(
@@ -121,7 +122,7 @@ class Convolution(hk.Module):
 
     Args:
       window: [S, D, F] without NaN; S sequences, one per example and column.
-      valid: bool [S, D], which outputs no missing cell affects.
+      valid: bool [S, D], True for outputs that depend on no missing cell.
       blocks: `parallel.map_blocks` with its options, to compute the statistics
         of this batch; None to use the running statistics.
 
@@ -141,7 +142,11 @@ class Convolution(hk.Module):
 
 
 class BatchNorm(hk.Module):
-  """PyTorch's batch norm: uses the biased, records the unbiased variance."""
+  """Batch norm as in PyTorch.
+
+  It normalises by the biased variance of the batch, and records the unbiased
+  variance in the running statistics.
+  """
 
   def __init__(self, policy: jmp.Policy, name: str = 'batch_norm'):
     super().__init__(name=name)

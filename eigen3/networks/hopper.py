@@ -1,19 +1,20 @@
 """Persistent kernels for an LSTM's loops over days, on NVIDIA's Hopper GPUs.
 
 A scan launches several kernels per step and reads the recurrent weights each
-time. Here one program (thread block) keeps them in the shared memory of its
-multiprocessor and loops over all days, for 64 rows of one direction. Products
-of whole windows are left to XLA (`persistent`).
+time. Here one program (thread block) keeps these in the shared memory of its
+multiprocessor and loops over all days, for 64 rows (sequences) of one
+direction. Products over whole windows are left to XLA (see `persistent`).
 
 A program has two warpgroups. Each owns 64 of the 128 units, with all four gates
-of these, so that they need not exchange cells. Each writes the hidden states
-(forward) or gates' gradients (backward) of its units to shared memory, and both
-multiply those of all units. Shared memory in KiB, 224 of 227:
+of these units, so that the warpgroups need not exchange cells. Each writes the
+hidden states (forward) or gates' gradients (backward) of its units to shared
+memory, and both read those of all units for their products. Shared memory in
+KiB, 224 of 227:
 
-  forward   weights 128, a day's projected inputs 64, hidden states 16, cells
-            to be copied out 16
-  backward  weights transposed 128, a day's gates, overwritten by their
-            gradients, 64, cells 16, gradients of the outputs 16
+  forward   128 weights, 64 a day's projected inputs, 16 hidden states, 16 cells
+            to be copied out
+  backward  128 transposed weights, 64 a day's gates, later overwritten by their
+            gradients, 16 cells, 16 gradients of the outputs
 
 A copy out of shared memory must be contiguous there, so outputs lie in tiles of
 [64, 64], one for each warpgroup. Products are of bfloat16 and accumulated in
@@ -22,19 +23,22 @@ float32; the current cells and their gradients stay float32 in registers.
 Why nothing is overwritten or read too early:
 
 - A barrier has phases, and a warpgroup that waits sees only their parity, so a
-  barrier must never get two phases ahead of it. Both warpgroups must arrive at
-  `written` and at `multiplied`, which take turns, each once per step. So one
-  warpgroup returns to a barrier only after the other has passed it.
-- A barrier that waits for copies gets new ones only after every warpgroup that
-  reads the last ones has passed it. For projected inputs, both have passed it
-  before `written`. `weights_here` is used once. Each other one belongs to a
-  single warpgroup.
-- What both multiply (hidden states; gates' gradients) is written after
-  `multiplied` of the previous products and before `written` of the next.
+  barrier must never get two phases ahead of that warpgroup. Both warpgroups
+  must arrive at the barriers `written` and `multiplied`, which take turns, each
+  once per step. So one warpgroup returns to a barrier only after the other has
+  passed it.
+- A barrier that signals the end of copies (`..._here`) gets new copies only
+  after every warpgroup that reads the last ones has passed it. For projected
+  inputs, both have passed it before `written`. `weights_here` is used once.
+  Each of the other such barriers belongs to a single warpgroup.
+- The operands that both warpgroups read (hidden states; gates' gradients) are
+  written after the previous products' `multiplied` and before the next
+  products' `written`.
 - What a copy overwrites has been read: projected inputs by both warpgroups
   before `written`; a warpgroup's own cells and gradients of outputs before its
   `meet`; gates' gradients by the products of both warpgroups before
-  `multiplied`, and by the copy out of shared memory before the wait for it.
+  `multiplied`, and by the copy out of shared memory before the wait for that
+  copy.
 - What a copy reads is not overwritten before the wait for that copy: hidden
   states and cells in the forward pass, gates' gradients in the backward pass.
 - The copy engine and products access memory through another path (proxy) than
@@ -137,7 +141,7 @@ LOOPS = lstm_cell.Loops(
 
 
 def _launch(body: Callable, outputs, directions: int, rows: int, memory: dict):
-  """Returns the kernel of `body`, with a program per direction and 64 rows."""
+  """Returns the kernel of `body`: a program per 64 rows of each direction."""
   return plgpu.kernel(
     body,
     out_type=outputs,
@@ -161,10 +165,10 @@ class _Program:
 
   Attributes:
     memory: what the kernel allocates, by name: shared memory and barriers. The
-      names of barriers that wait for copies end in `_here`.
+      names of barriers that signal the end of copies end in `_here`.
     own: the index of this warpgroup, 0 or 1.
     units: the slice of units that this warpgroup owns.
-    rows: the slice of rows of the program.
+    rows: the program's slice of rows.
     direction: the index of the direction.
   """
 
@@ -178,7 +182,7 @@ class _Program:
     self._reverse = reverse
 
   def day(self, step: Array) -> Array:
-    """Returns the day of the forward pass's given step."""
+    """Returns the day on which the forward pass takes the given step."""
     last, reverse = self._days - 1, self._reverse
     if len(set(reverse)) == 1:
       return last - step if reverse[0] else step

@@ -30,7 +30,7 @@ class Affine(NamedTuple):
 
 
 def at_precision(precision: str) -> contextlib.AbstractContextManager:
-  """Returns a context in which JAX traces products at the given precision.
+  """Returns a context manager for tracing products at the given precision.
 
   'default' keeps JAX's current setting.
   """

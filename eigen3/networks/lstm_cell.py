@@ -24,10 +24,11 @@ class Loops(NamedTuple):
     forward: `(projected [G, T, R, 4H], weights [G, H, 4H], reverse, emitted,
       keeps_cells)` to hidden states [G, emitted, R, H] of the last `emitted`
       days and, if `keeps_cells`, the cells [G, T, R, H] of all days, else None.
-      All have the dtype of `projected`.
+      `projected` is inputs times weights plus bias; results have its dtype.
     backward: `(gates [G, T, R, 4H] before activation, cells [G, T, R, H],
       d_hidden [G, T, R, H], transposed [G, 4H, H], reverse)` to the
-      gradients of the gates [G, T, R, 4H], in the same dtype.
+      gradients of the gates [G, T, R, 4H], in the same dtype. `d_hidden` is the
+      gradient of the outputs, `transposed` the weights of `forward`.
     rows: R must be a multiple of this number.
   """
 

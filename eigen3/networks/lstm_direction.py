@@ -1,12 +1,12 @@
 """One direction of an LSTM layer, with a hand-written backward pass.
 
-Autodiff of such a loop is slow: it stores more than is needed, and copies it.
-Time comes first and rows (sequences) last, so that gates are contiguous slices.
-The operands of a step's product (input, hidden state and a one for the bias)
-lie in one buffer that the loop carries and overwrites; the gradients of the
-four gates lie in another. Concatenating them at every step would cost as much
-as the products. Gates are in PyTorch's order i, f, g, o; there is one bias
-instead of PyTorch's two, which are only added.
+Autodiff of a loop over days is slow: it stores more than is needed, and copies
+what it stores. Time comes first and rows (sequences) last, so that gates are
+contiguous slices. The operands of a step's product (input, hidden state and a
+one for the bias) lie in one buffer that the loop carries and overwrites; the
+gradients of the four gates lie in another. Concatenating them at every step
+would cost as much as the products. Gates are in PyTorch's order i, f, g, o;
+there is one bias instead of PyTorch's two, which are only added.
 """
 
 import functools
@@ -39,24 +39,26 @@ class DirectionWeights(NamedTuple):
 class Plan(NamedTuple):
   """Static settings of the LSTM in `recurrent`.
 
-  Apart from rounding, only `pooled_days` and `dropout_rate` change its results.
+  Apart from rounding, only `pooled_days` and `dropout_rate` change results.
 
   Attributes:
     policy: products in its compute dtype, cell state in its output dtype.
     pooled_days: number of last steps that are averaged.
-    dropout_rate: between the layers, if keys are given.
+    dropout_rate: rate of the dropout between the layers, applied if keys are
+      given.
     save_gates: for each layer, whether its gates are stored for the backward
       pass. Otherwise they are recomputed from inputs and hidden states, which
       saves up to two thirds of the memory. In the first layer, which has few
       inputs, recomputing costs little.
     hoist: whether products that do not depend on the recurrence are moved out
-      of the loops: those of inputs to before them, the gradients of weights and
-      inputs to after them.
+      of the loops: inputs times weights are computed before a loop, gradients
+      of weights and inputs after it.
     precision: of products, see `layers.at_precision`.
     loops: kernels that replace the scans, see `persistent`, or None. With
       kernels, gates are never stored, and products are always hoisted.
     together: whether the directions of the first layer run in one loop, see
-      `lstm_together`. `hoist` then affects only the last direction.
+      `lstm_together`. `hoist` then affects only the second layer's reverse
+      direction.
   """
 
   policy: jmp.Policy

@@ -52,7 +52,7 @@ class Kept(NamedTuple):
 
   @property
   def hidden(self) -> Array:
-    """The hidden states after each step, [D, n, H, rows]."""
+    """Returns the hidden states after each step, [D, n, H, rows]."""
     return jnp.concatenate([self.hidden_tm1[1:], self.last[None]])
 
 
@@ -95,8 +95,8 @@ class Walk:
 
     Args:
       emit: maps `(carry, gates, hidden)` to what is stored of a step; `carry`
-        is the hidden and the cell state before it, `hidden` the hidden state
-        after it.
+        is the hidden and the cell state before the step, `hidden` the hidden
+        state after the step.
 
     Returns:
       The hidden state after the last step, and what was emitted, [D, ...].

@@ -1,4 +1,4 @@
-"""The LSTM around kernels whose loops multiply nothing but hidden states.
+"""The LSTM around kernels whose loops compute only the recurrent products.
 
 All other products are computed for whole windows: before a loop, inputs times
 weights and, in the backward pass, the gates from inputs and stored hidden
@@ -225,10 +225,10 @@ def _before(hidden: Array, reverse: tuple[bool, ...]) -> Array:
 
 
 def _joint(x: Array, before: Array | None, directions: int) -> Array:
-  """Joins what the rows of `_matrix` are multiplied by, [G, T, rows, K].
+  """Joins the operands that are multiplied by `_matrix`, [G, T, rows, K].
 
-  K is the size of inputs, hidden states and a 1 for the bias, padded with zeros
-  to a multiple of `_ALIGNED`.
+  K is the size of inputs, hidden states (if given) and a 1 for the bias, padded
+  with zeros to a multiple of `_ALIGNED`.
 
   Args:
     x: inputs, [T, rows, I].

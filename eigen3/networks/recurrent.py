@@ -3,7 +3,7 @@
 The result is the mean of the outputs of the last few days. The second layer's
 reverse direction starts at the last day, so it runs over those few days only;
 values and gradients equal those of a run over all days. The backward pass of
-both layers is written by hand and calls those of the four directions.
+both layers is written by hand.
 """
 
 import functools
@@ -53,7 +53,8 @@ def pooled_lstm(
     plan: static settings.
     weights: parameters of the four directions.
     x: [D, I, rows], time first; each row is a sequence.
-    keys: uint32 [rows, 2], of the dropout between the layers, or None.
+    keys: uint32 [rows, 2], a PRNG key per row for the dropout between the
+      layers; None for no dropout.
 
   Returns:
     [rows, 2H] in the policy's output dtype, forward direction first.
@@ -149,7 +150,7 @@ def _core_backward(plan: Plan, residuals, d_pooled: Array):
       zip(second(inputs), traces[2:], strict=True)
     )
   )
-  # Both directions read the last days.
+  # Both directions of the second layer read the last days.
   d_inputs = jax.lax.dynamic_update_slice(
     d_inputs, d_inputs[pooled_from:] + d_last, (pooled_from, 0, 0)
   )
@@ -185,7 +186,7 @@ def _layers(plan: Plan, weights: Weights, x: Array):
     Span(0, days, False),
     Span(0, days, True),
   )
-  # The last direction's outputs on earlier days are never read.
+  # The second layer's reverse outputs on earlier days are never read.
   short = Span(days - plan.pooled_days, days, True)
 
   def layer(k, spans):

@@ -34,8 +34,9 @@ def write(
     path: of an HTML file in that folder.
     title: of the page.
     results: by name of a cell (a program with settings, run with several
-      seeds), as for `cells_table.lines`.
-    asked: settings by which results were judged: seeds, goals, repeats, draws.
+      seeds), as for `cells_table.rows`.
+    asked: settings that results depend on; see `asked` of
+      `experiments/jobs/record.py`.
     said: lines of text below the table.
     pictures: further SVG elements, by title.
     remark: caveats for every reader.
@@ -66,7 +67,7 @@ def _table(
   title: str, cells: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
   head, *rows = cells_table.rows(cells)
-  # The last column is that of goals; others may be empty.
+  # The last column holds the goals; other columns are shown unless empty.
   shown = [
     place
     for place in range(len(head) - 1)
@@ -108,7 +109,7 @@ def _primary(first: Mapping[str, Any]) -> dict[str, Any]:
 def _verdict(
   results: Mapping[str, Mapping[str, Any]], first: Mapping[str, Any] | None
 ) -> str:
-  """Returns how many comparisons and goals are met; '' if there are none."""
+  """Counts, as text, comparisons and goals met, not met or open; '' if none."""
   parts = []
   asked = {
     'primary comparison': [

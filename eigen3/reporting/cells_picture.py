@@ -89,7 +89,7 @@ def _name_rows(axes, results: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def _profits(axes, row: int, cell: Mapping[str, Any]) -> None:
-  """Draws profits: of seeds, their mean with its interval, and controls."""
+  """Draws seeds' profits, their mean with its interval, and controls' means."""
   profit = cell['profit']
   for name, mean in cell['profits'].items():
     if name in drawing.CONTROLS:

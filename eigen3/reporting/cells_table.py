@@ -36,7 +36,7 @@ def rows(results: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
 
   Profits are shares of initial cash: their mean with Student's interval, and
   their interquartile mean (IQM) with a bootstrap interval. A market is solved
-  if half of the profit of a reference policy is earned, see
+  if at least half of a reference policy's profit is earned, see
   `profiles.YARDSTICKS`. The columns `of informed` and `of momentum` are profit
   as a share of the profit of these controls. The columns `over ...` are
   differences from controls in mean daily return, scaled to a year, followed by
@@ -57,7 +57,7 @@ def rows(results: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
 
 
 def comparisons(results: Mapping[str, Mapping[str, Any]]) -> str:
-  """Returns a line for each comparison of a cell with another."""
+  """Returns a line for each comparison with another cell or a yardstick."""
   said = []
   for name, cell in results.items():
     said += [
@@ -75,7 +75,7 @@ def comparisons(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _of_yardstick(cell: Mapping[str, Any], name: str) -> str:
-  """States the share of a yardstick's profit; '' for other names."""
+  """States a yardstick's profit and the cell's share of it; '' for others."""
   if name not in patience.NAMES:
     return ''
   return f'; {_share(cell["shares"][name])} of its {cell["profits"][name]:+.1%}'
@@ -102,7 +102,7 @@ def _row(name: str, cell: Mapping[str, Any]) -> list[str]:
 
 
 def _over_seeds(found: Mapping[str, Any]) -> str:
-  """States the share of markets won, and the smallest detectable effect."""
+  """States the share of markets won and the detectable effect, if known."""
   if 'detectable' not in found:
     return ''
   return (

@@ -15,11 +15,12 @@ def draw_comparison(
   title: str,
   remark: str,
 ) -> None:
-  """Draws equity on validation and held-out days, and profits on slices.
+  """Draws equity over time, and profits on slices of the training days.
 
   Args:
     path: of a PNG file.
-    comparison: the results to draw; held-out days may be missing.
+    comparison: the results to draw: on validation days, on slices of training
+      days and, if there are any, on held-out days.
     title: of the whole picture.
     remark: text below it.
   """

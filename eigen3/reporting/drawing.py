@@ -101,7 +101,7 @@ def shortened(name: str, width: int = _NAME_WIDTH) -> str:
 def equity(
   axes, results: Results, title: str, colours: Mapping[str, str]
 ) -> None:
-  """Draws profit over time; of many backtests the mean and middle 90 %."""
+  """Draws profits over time; for many backtests, their mean and middle 90 %."""
   for name, backtests in results.items():
     colour = colours.get(name)
     curves = np.stack([_relative(b) for b in backtests])

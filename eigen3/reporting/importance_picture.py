@@ -22,19 +22,19 @@ def draw_importance(
   columns: Sequence[str],
   title: str,
 ) -> None:
-  """Draws the mean attention to columns, and that of each generation.
+  """Draws the mean attention to columns, and the attention in each generation.
 
   Args:
     path: of a PNG file, 1200 pixels wide.
     mean: float [C], shares of attention; sums to 1.
-    history: float [G, C], attention of each generation, of any sum; rows that
-      are all 0 or not finite are left blank.
+    history: float [G, C], attention in each generation, of any sum; rows that
+      are all 0 or hold a number that is not finite are left blank.
     columns: names [C].
     title: of the picture.
 
   Raises:
-    ValueError: if `mean` does not sum to 1, sizes differ or there is no
-      generation.
+    ValueError: if `mean` has a negative entry or does not sum to 1, sizes
+      differ, or there is no generation.
   """
   shares = importance.checked_shares(mean, columns)
   history = np.asarray(history, np.float64)
@@ -62,9 +62,10 @@ def draw_importance(
 def elements(
   history: importance.Values, columns: Sequence[str]
 ) -> dict[str, str]:
-  """Returns the attention in each generation for a page, as SVG by name.
+  """Returns the attention in each generation, and its entropy, as SVG by name.
 
-  Arguments are those of `draw_importance`.
+  Shows the most important columns of the last generation. Arguments are those
+  of `draw_importance`.
   """
   history = _shares_of(np.asarray(history, np.float64))
   mean = np.nan_to_num(history[-1])

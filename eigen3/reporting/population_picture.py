@@ -74,7 +74,7 @@ def draw_population(
     generations: one row per generation.
     title: of the whole picture.
     remark: text below it, for caveats about the data.
-    unit: of fitness and validation.
+    unit: of fitness and validation scores.
 
   Raises:
     ValueError: if a table lacks a column or has no row.
@@ -98,8 +98,8 @@ def elements(
   """Returns the panels that a page shows, as SVG by name.
 
   `seconds` and `replay` are left out, as are hyperparameters that never change.
-  Arguments and errors are those
-  of `draw_population`.
+  Arguments and errors are those of `draw_population`, but columns that
+  `generations` lacks count as unknown.
   """
   generations = generations.reindex(
     columns=[*dict.fromkeys([*generations.columns, *GENERATION_COLUMNS])]
@@ -171,7 +171,7 @@ def _knows_selection(members: pd.DataFrame, generations: pd.DataFrame) -> bool:
 
 
 def _rows(panels: Mapping[str, Any]) -> list[list[str]]:
-  """Returns rows of 6 names of panels; wide panels repeat their name."""
+  """Returns rows of 6 panel names; a name is repeated over a panel's width."""
   of_selection = [
     ['founders'] * 6,
     ['retest'] * 2 + ['gains'] * 2 + ['distances'] * 2,
@@ -451,7 +451,7 @@ def _line(axes, table: pd.DataFrame, values: pd.Series) -> None:
 def _band(axes, generation, low: pd.Series, high: pd.Series) -> None:
   """Fills the area between the lowest and the highest value of members."""
   x, lowest, highest = (np.asarray(v, float) for v in (generation, low, high))
-  if len(x) == 1:  # as wide as can be seen
+  if len(x) == 1:  # wide enough to be seen
     x = np.concatenate([x - 0.2, x + 0.2])
     lowest, highest = lowest.repeat(2), highest.repeat(2)
   axes.fill_between(

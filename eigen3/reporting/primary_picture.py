@@ -15,7 +15,7 @@ _WIDTH = 4.6  # inches; letters stay readable on a phone
 
 
 def file_of(name: str) -> str:
-  """Returns the name of the file of a comparison's picture."""
+  """Returns the file name of a comparison's picture."""
   return f'primary_{name}.png'
 
 
@@ -26,9 +26,9 @@ def draw_comparison(
 
   The upper panel shows the difference of each pair of cells on each market, the
   mean with its 95 % interval, and the margin. There is a lower panel for each
-  pair with a yardstick. It shows the share of markets on which at least a
-  fraction of the yardstick's profit is earned, by that fraction, with pointwise
-  95 % intervals.
+  pair with a yardstick. For fractions of the yardstick's profit along x, it
+  shows the share of markets on which at least this fraction is earned, with
+  pointwise 95 % intervals.
 
   Args:
     path: of a PNG file.
@@ -63,7 +63,7 @@ def elements(name: str, found: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _pairs(found: Mapping[str, Any]) -> list[dict[str, Mapping[str, Any]]]:
-  """Returns `solved` of each pair of cells that has a yardstick."""
+  """Returns `solved` by cell, for each pair of cells with a yardstick."""
   solved = found['solved']
   pairs = [
     {ours: solved['ours'][ours], theirs: solved['theirs'][theirs]}

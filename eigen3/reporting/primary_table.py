@@ -34,7 +34,7 @@ def questions(comparisons: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 
 def naming(named: Mapping[str, Any]) -> str:
-  """States which commit names the comparisons, and if runs came later.
+  """States which commit names the comparisons, and whether runs came later.
 
   Args:
     named: see `named` of `experiments/ladder/primary.py`.

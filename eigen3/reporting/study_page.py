@@ -18,7 +18,8 @@ _WORDS = {
   'top': 'top decile, %',
   'adjusted_top': 'its, after risk, %',
 }
-# Years that earlier versions of this study and of its models were judged on.
+# First and last year that earlier versions of this study and of its models were
+# judged on.
 _LOOKED_AT = (2005, 2020)
 
 
@@ -32,13 +33,14 @@ def write(
 
   Args:
     path: of an HTML file.
-    results: `years`, the held-out years; `preset`; `asked`, settings by which
-      results were judged; `commits` of the runs' code; `programs`, the settings
-      of each; `common`, settings of all; `cold`, the programs that do not start
-      from the fold before; `remark`, caveats; `chosen`, see
-      experiments/jobs/naming.py; and either `policies` (see
-      experiments/study/joined.py) and `main`, the policy of the verdict, or
-      `planted` (see experiments/study/planted.py).
+    results: `years`, the held-out years; `preset`; `asked`, settings that
+      results depend on; `commits` of the runs' code; `programs`, the settings
+      of each program; `common`, settings of all programs; `cold`, programs that
+      do not start from the fold before; `remark`, caveats; `chosen`, see
+      experiments/jobs/naming.py; and either `policies`, by name the `report` of
+      experiments/study/joined.py, and `main`, the policy of the verdict, or
+      `planted`: `ic` and `programs`, see `judge` of
+      experiments/study/planted.py.
     lines: further lines of text.
     drawn: SVG elements, by title.
   """
@@ -101,7 +103,7 @@ def pictures(
   """Returns the pictures of a study as SVG, by title.
 
   Args:
-    policies: see `write`.
+    policies: those of the results, see `write`.
     main: the policy of the verdict.
     excess: cumulative excess return of the account of `main` over random
       entries of the same risk; columns `date`, `excess`, `low` and `high`.
@@ -140,7 +142,11 @@ def _is_seen(found: Mapping[str, Any]) -> bool:
 
 
 def _caveats(results: Mapping[str, Any]) -> list[str]:
-  """Returns caveats about years looked at before and survivorship bias."""
+  """Returns the caveats that follow from the results.
+
+  With planted signals: that days are shuffled. Otherwise: years that were
+  looked at before, and survivorship bias.
+  """
   if 'planted' in results:
     return ['days are shuffled: nothing here is of real markets']
   caveats = []
@@ -246,7 +252,7 @@ def _account_table(policies: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tried(results: Mapping[str, Any]) -> list[tuple[str, str]]:
-  """Returns (program, its settings, rank IC and time as text) for each."""
+  """Returns for each program its name, and its settings and results as text."""
   rows = []
   for name, changes in results['programs'].items():
     found = results.get('policies', {}).get(name)
@@ -263,7 +269,7 @@ def _tried(results: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _chosen(chosen: Mapping[str, Any]) -> str:
-  """States which commit has the settings, and if runs came later."""
+  """States which commit has the settings, and whether runs came later."""
   file, commit = chosen['file'], chosen['commit']
   if not commit:
     return f'not in the last commit of {file}, so it is not known when'

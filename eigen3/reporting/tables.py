@@ -31,7 +31,7 @@ _MEMBERS = (
   ('origin', 'origin', '{}'),
   ('parent', 'parent', '{:.0f}'),
 )
-_NAMED = 5  # the most ignored columns that the text names
+_NAMED = 5  # columns below a threshold that the text names, at most
 
 
 def aligned(
@@ -111,7 +111,7 @@ def columns_by_importance(
   columns: Sequence[str],
   persistent: int,
 ) -> str:
-  """Returns the most important columns and the number of ignored ones, as text.
+  """Returns the columns with the most attention and those with little, as text.
 
   Arguments and errors are those of `importance.describe`.
   """

@@ -105,7 +105,8 @@ class Checkpointer:
     An unreadable one is skipped with a warning.
 
     Args:
-      like: a state of the same structure, shapes and types.
+      like: a state of the same structure, shapes and types, whose devices and
+        sharding the restored state takes.
       at: the only step to restore; by default any.
 
     Returns:
@@ -218,7 +219,7 @@ class Checkpointer:
       return None
 
   def _try_to_read(self, step: int, like: Any) -> tuple[Any, str]:
-    """Returns the state in NumPy arrays and '', or None and the reason."""
+    """Returns the state in NumPy arrays and '', or None and why that failed."""
     try:
       return self._read(step, like), ''
     except CheckpointError:
@@ -278,7 +279,7 @@ class Checkpointer:
       shutil.rmtree(doomed, ignore_errors=True)
 
   def _clear_away(self) -> None:
-    """Removes what a process left that was killed while saving or removing."""
+    """Removes what is left of interrupted saving and removing."""
     remove_leftovers(self._directory)
     for path in self._directory.glob('*.removed'):
       shutil.rmtree(path, ignore_errors=True)

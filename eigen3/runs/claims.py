@@ -1,16 +1,16 @@
 """Divides work among processes or machines that share a folder.
 
 A claim on NAME is a file NAME.0 that only one process can create. If its holder
-is gone, the next process creates NAME.1, and so on: the highest number is
-valid. No process removes the valid claim of another, so if two processes find
-the same holder gone, only one can take over.
+is gone, the next process creates NAME.1, and so on: the claim with the highest
+number is valid. No process removes the valid claim of another, so if two
+processes find the same holder gone, only one can take over.
 
 A holder on the same machine is looked up in the list of processes. Holders also
 touch their claims every `BEAT` seconds; one on another machine counts as gone
 `STALE` seconds after its last touch. So the clocks of machines that share a
-folder must agree to a few minutes. A run that outlives the program that started
-it keeps its claim on its own machine, but other machines may take it over; the
-lock of the run's folder keeps them from writing there.
+folder may differ by a few minutes at most. A run that outlives the program that
+started it keeps its claim on its own machine, but other machines may take the
+claim over; the lock of the run's folder keeps them from writing there.
 """
 
 import contextlib
@@ -114,7 +114,7 @@ def held(name: os.PathLike | str) -> Iterator[None]:
 
 
 def holders_of(name: os.PathLike | str) -> list[dict[str, Any]]:
-  """Returns the notes of all possible holders of a name; see `holders`."""
+  """Returns the notes of processes that may hold a name; see `holders`."""
   found = []
   for file in _files(pathlib.Path(name)):
     # The claim may be released in the meantime.
@@ -125,7 +125,7 @@ def holders_of(name: os.PathLike | str) -> list[dict[str, Any]]:
 
 
 def _files(name: pathlib.Path) -> list[pathlib.Path]:
-  """Returns all claims on a name in ascending order."""
+  """Returns the files of all claims on a name, by ascending number."""
   found = [
     path
     for path in name.parent.glob(f'{name.name}.*')

@@ -61,7 +61,7 @@ def is_gone(holder: dict[str, Any]) -> bool:
 
 
 def names(found: list[dict[str, Any]]) -> str:
-  """Returns the holders' names for a message."""
+  """Returns the part of a message that names the holders."""
   return '; '.join(
     f'process {x["process"]} on {x["host"]} since {x["since"]}' for x in found
   )

@@ -1,9 +1,9 @@
-"""Records when held-out days were evaluated, which should happen once.
+"""Records when held-out days were opened, which should happen once.
 
-Each run keeps a list of these times, with the policies that were evaluated.
-A policy is identified by the digest of its arrays, so that an interrupted
-report can be repeated: evaluating the same policy on the same days again
-reveals nothing new, and does not count as a new opening.
+The days are opened when policies are evaluated on them. Each run keeps a list
+of these times and policies. A policy is identified by the digest of its arrays,
+so that an interrupted report can be repeated: evaluating the same policy on the
+same days again reveals nothing new, and does not count as a new opening.
 """
 
 import datetime
@@ -67,6 +67,9 @@ def open_holdout(
 ) -> int:
   """Records that policies are about to be evaluated on held-out days.
 
+  Nothing is recorded for a run if all its given policies were evaluated on its
+  held-out days before.
+
   Args:
     policies: by the folder of each run whose held-out days are used, the
       digests of the policies that are evaluated on them.
@@ -75,12 +78,12 @@ def open_holdout(
       days before.
 
   Returns:
-    How often the days were opened, including this time; for several runs, the
-    largest of their numbers.
+    How often the days were opened, including this time if it was recorded; for
+    several runs, the largest of their numbers.
 
   Raises:
     ValueError: if the days were opened before for other policies and `again`
-      is not set; then nothing is recorded.
+      is not set, or a list is damaged; then nothing is recorded.
   """
   known = {workdir: openings(workdir) for workdir in policies}
   now = datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')

@@ -20,7 +20,8 @@ from eigen3.files import atomic_path, naming
 METRICS, MEMBERS, IMPORTANCE = 'metrics.csv', 'members.csv', 'importance.csv'
 
 # Columns with the results of validations: the score; the annualised Sharpe
-# ratio of one agent, in METRICS; the daily one of every agent, in MEMBERS.
+# ratio of a single agent, in METRICS; the daily Sharpe ratio of each member of
+# a population, in MEMBERS.
 SCORE = 'validation_profit'
 SHARPE, DAILY_SHARPE = 'validation_sharpe', 'validation_daily_sharpe'
 
@@ -29,7 +30,7 @@ class CsvLog:
   """A CSV file whose first column is the iteration or generation.
 
   Attributes:
-    rows: the rows that the file already had, without dropped ones.
+    rows: the rows that the file had when it was opened, without dropped ones.
   """
 
   def __init__(self, path: os.PathLike | str, fields: Sequence[str], last: int):
@@ -37,9 +38,9 @@ class CsvLog:
 
     Args:
       path: the file, which may exist.
-      fields: its columns; the first is the iteration.
-      last: rows of later iterations, written after the checkpoint that a run
-        resumes from, are dropped.
+      fields: its columns; the first is the iteration or generation.
+      last: the last iteration to keep; later rows, which a resumed run had
+        written after its checkpoint, are dropped.
 
     Raises:
       ValueError: if the existing CSV has other columns.
@@ -144,9 +145,9 @@ class MetricsLog:
 
     Args:
       workdir: the run's folder.
-      fields: columns of the CSV; the first is the iteration.
-      last: rows of later iterations, written after the checkpoint that a run
-        resumes from, are dropped.
+      fields: columns of the CSV; the first is the iteration or generation.
+      last: the last iteration to keep; later rows, which a resumed run had
+        written after its checkpoint, are dropped.
       sinks: receive the rows that are written from now on, and are closed with
         the logs.
 

@@ -120,7 +120,8 @@ def check_new(
     resumes: whether the program has the flag --resume, for the message.
 
   Raises:
-    ValueError: naming the folder and what was found there.
+    ValueError: if the folder holds a run or such files; the message names the
+      folder and what was found there.
   """
   if holds_run(workdir):
     raise ValueError(
@@ -139,7 +140,7 @@ def check_new(
 
 
 def _was_cut_short(workdir: os.PathLike | str) -> bool:
-  """Returns whether `create` was killed here after it wrote `run.json`."""
+  """Returns whether `run.json` is all that a killed `create` wrote here."""
   try:
     about = read_about(workdir)
   except (OSError, ValueError):
@@ -156,7 +157,7 @@ def read_config(workdir: os.PathLike | str) -> Mapping[str, Any]:
   """Returns the settings of the run in a folder.
 
   Raises:
-    ValueError: if there is no run, or its settings cannot be read.
+    ValueError: if there is no run, or its settings are damaged.
   """
   workdir = pathlib.Path(workdir)
   if not holds_run(workdir):
@@ -175,10 +176,10 @@ def check_resumable(workdir: os.PathLike | str) -> None:
 
 
 def read_data(workdir: os.PathLike | str) -> Mapping[str, Any]:
-  """Returns the description of the run's data in `run.json`; see `create`.
+  """Returns the description of the run's data in `run.json`; {} without one.
 
   Raises:
-    ValueError: if it cannot be read.
+    ValueError: if `run.json` is damaged.
   """
   return _read_part(workdir, 'data')
 
@@ -189,7 +190,7 @@ def read_sizes(workdir: os.PathLike | str) -> Mapping[str, Any]:
   There are none for a run that began before settings could be 'auto'.
 
   Raises:
-    ValueError: if they cannot be read.
+    ValueError: if `run.json` is damaged.
   """
   return _read_part(workdir, 'sizes')
 
@@ -198,7 +199,7 @@ def read_about(workdir: os.PathLike | str) -> Mapping[str, Any]:
   """Returns the contents of `run.json`, such as command, commit and data.
 
   Raises:
-    ValueError: if it cannot be read, or does not describe the data.
+    ValueError: if `run.json` is damaged, or does not describe the data.
   """
   path = pathlib.Path(workdir) / _ABOUT
   about = _read_settings(path)
@@ -223,7 +224,7 @@ def check_data(
     field: name of the setting or flag, for the message.
 
   Raises:
-    ValueError: if the hashes differ.
+    ValueError: if the hashes differ, or `run.json` is damaged.
   """
   began = str(read_data(workdir).get('hash'))
   if began != data['hash']:
@@ -270,6 +271,8 @@ def differences(
   defaults: ml_collections.ConfigDict | None = None,
 ) -> dict[str, tuple[Any, Any]]:
   """Returns (before, now) of each setting that differs, sorted by full name.
+
+  None stands for a setting that is missing.
 
   Args:
     before: earlier settings, as read from `config.json`.

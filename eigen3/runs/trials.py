@@ -1,4 +1,4 @@
-"""Sharpe ratios of all policies that were tried before one was chosen.
+"""Reads the Sharpe ratios of all policies tried before one was chosen.
 
 Every policy that a run validated is a trial, with its Sharpe ratio in the run's
 logs: `members.csv` for all members of all generations, `metrics.csv` for every
@@ -34,8 +34,8 @@ def read(paths: Sequence[os.PathLike | str]) -> np.ndarray:
       chosen, including the champion's own run.
 
   Raises:
-    ValueError: if a folder holds no run, or a run's data or validation days
-      differ from those of the first.
+    ValueError: if a folder holds no run, a run's data or validation days
+      differ from those of the first, or a log lacks a column.
   """
   runs = find(paths)
   _check_alike(runs)
@@ -98,7 +98,7 @@ def sharpe_ratios(workdir: os.PathLike | str) -> np.ndarray:
 
 
 def _days_a_year(workdir: pathlib.Path) -> int:
-  """Returns the days per year by which a run's Sharpe ratio is annualised."""
+  """Returns the days per year of annualised Sharpe ratios; 252 if unknown."""
   try:
     data = run_directory.read_about(workdir)['data']
     return int(data.get('days_a_year', TRADING_DAYS_A_YEAR))

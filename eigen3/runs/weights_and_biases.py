@@ -65,6 +65,6 @@ class Run:
 
 
 def _id_of(workdir: pathlib.Path) -> str | None:
-  """Reads the W&B run's id from the name of its folder; None without one."""
+  """Reads the W&B run's id from its folder's name; None without a folder."""
   folders = sorted((workdir / 'wandb').glob('*run-*-*'))
   return folders[-1].name.rpartition('-')[2] if folders else None

@@ -1,4 +1,4 @@
-"""Measures time and memory; writes a table, JSON and a picture.
+"""Measures time and memory; prints tables, writes JSON and pictures.
 
 eigen3 benchmark --suite=networks --size=small --out=results
 
@@ -93,10 +93,10 @@ def _left_out(names: Sequence[str]) -> str:
 
 
 def _recorded() -> dict[str, Any] | None:
-  """Reads the record that --against names; returns None without one.
+  """Reads the results that --against names; returns None without the flag.
 
   Raises:
-    ValueError: if the file is not a record.
+    ValueError: if the file does not hold JSON that a benchmark wrote.
   """
   if not options.AGAINST.value:
     return None
@@ -149,7 +149,7 @@ def _measure(
 
 
 def _ahead(groups: Sequence[Group], cache: str) -> turns.Ahead:
-  """Compiles cases before any is timed, unless only one job may run.
+  """Compiles cases of `alone` groups ahead, unless only one job may run.
 
   The number of jobs is `--ahead`; by default half of the cores, but at most 4.
   """

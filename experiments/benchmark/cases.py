@@ -27,8 +27,8 @@ class Case:
     work: of one run, in the group's unit; 0 if nothing is counted.
     operations: useful floating point operations of one run; 0 if not counted.
     position: on the group's axis.
-    is_product: whether this is a matrix product, with whose rate the other
-      cases' rates are compared; of several products, with the fastest.
+    is_product: whether this is a matrix product. The rates of the other cases
+      are compared with that of the group's fastest product.
     once: whether to measure only the first run, because a second would take too
       long.
     untimed: whether the case is only built and never run, so that it may share
@@ -99,7 +99,7 @@ class Group:
 
 
 def matching(groups: Iterable[Group], pattern: str) -> list[Group]:
-  """Returns the groups with only those cases whose 'group: case' matches.
+  """Returns the groups with only those cases whose 'group: name' matches.
 
   A group keeps its matrix product if any other of its cases matches, and is
   left out otherwise.
@@ -126,7 +126,12 @@ def matching(groups: Iterable[Group], pattern: str) -> list[Group]:
 
 
 def available(groups: Iterable[Group]) -> tuple[list[Group], list[str]]:
-  """Removes cases whose package is absent; returns groups and removed names."""
+  """Removes cases whose package is absent.
+
+  Returns:
+    The groups that still have cases other than products, and the names of the
+    removed cases, as 'group: name'.
+  """
   kept, left_out = [], []
   for group in groups:
     present = []

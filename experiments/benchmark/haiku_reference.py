@@ -59,7 +59,7 @@ def _unroll(x: Array, hidden: int, name: str, reverse: bool) -> Array:
 
 
 def from_torch(state_dict: parameters.StateDict) -> dict[str, dict[str, Array]]:
-  """Converts PyTorch's extractor to parameters of `make_extractor`."""
+  """Converts a PyTorch extractor to parameters of `make_extractor`."""
   kernel = state_dict['conv1.weight'].transpose(2, 1, 0)
   params = {
     'convolution': {'w': kernel, 'b': state_dict['conv1.bias']},
@@ -96,7 +96,7 @@ def _direction(
 
 
 def extractor_case(**settings: Any) -> Built:
-  """Builds the case of one forward and backward pass in training mode."""
+  """Builds a case of the extractor, forward and backward in training mode."""
   config, spec = networks_of(settings)
   network = make_extractor(config)
   window = jnp.asarray(parameters.case_window(spec, settings))

@@ -46,8 +46,8 @@ def compiled(
 
   Args:
     function: pure.
-    arguments: trees of arrays, from `everywhere`.
-    options: of the compiler.
+    arguments: trees of arrays, returned by `everywhere`.
+    options: compiler options.
     **jit_options: further arguments of `jax.jit`.
   """
   mesh = parallel.make_mesh()
@@ -104,9 +104,14 @@ def everywhere(tree: Any) -> Any:
 def product_case(
   shape: tuple[int, int, int] = PRODUCT_SHAPE, dtype: str = 'float32'
 ) -> Built:
-  """Builds the case of `PRODUCTS` products of [rows, inner, columns] a device.
+  """Builds a case of `PRODUCTS` matrix products on each device.
 
   With several processes, all must build and run the case.
+
+  Args:
+    shape: (rows, inner, columns) of the product of a device, [rows, inner] x
+      [inner, columns].
+    dtype: of both matrices.
   """
   rows, inner, columns = shape
   mesh = parallel.make_mesh()
@@ -130,7 +135,7 @@ def product_case(
 
 
 def product_rate(width: int, dtype: str) -> float:
-  """Returns the operations per second of a square product on all devices.
+  """Measures the operations per second of square products, over all devices.
 
   The fastest of three runs counts. With several processes, all must call this.
   """
@@ -146,5 +151,5 @@ def product_rate(width: int, dtype: str) -> float:
 
 
 def product_operations() -> int:
-  """Returns the operations of a run of `product_case`, on each device."""
+  """Returns the operations per device of a default `product_case` run."""
   return PRODUCTS * operations.product(*PRODUCT_SHAPE)

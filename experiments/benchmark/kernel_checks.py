@@ -1,8 +1,8 @@
-"""Compares kernels of the LSTM core with an implementation by scans.
+"""Compares kernels of the LSTM core with its implementation as a scan.
 
 Kernels compute in bfloat16, the scan in float32 with the highest precision of
 products, so differences should be the kernels' rounding only. Sequences are
-independent, so one scan with the most rows is the reference for fewer, too.
+independent, so one scan over the most rows is the reference for fewer, too.
 """
 
 import functools
@@ -27,7 +27,7 @@ VALUES, GRADIENTS = 5e-3, 1.5e-2
 
 
 class Sizes(NamedTuple):
-  """Sizes of the comparison; `rows` counts sequences, the most of them last."""
+  """Sizes of the comparison; `rows`: numbers of sequences, the largest last."""
 
   days: int = 504
   inputs: int = 32
@@ -36,7 +36,7 @@ class Sizes(NamedTuple):
 
 
 class _Problem(NamedTuple):
-  """Inputs of the core, and the gradient of its output [rows, 2H]."""
+  """Inputs of the core, and the gradient at its output, [rows, 2H]."""
 
   weights: recurrent.Weights
   x: Array
@@ -94,7 +94,10 @@ def check_ways(loops: Loops, sizes: Sizes) -> dict[str, float]:
       rows.
 
   Returns:
-    The relative errors as in `check_rows`, which also describes the exceptions.
+    The largest relative errors, as in `check_rows`.
+
+  Raises:
+    ValueError: as in `check_rows`.
   """
   rows = sizes.rows[1]
   core = _core(loops, _RATE)
@@ -127,7 +130,7 @@ def _scan(rate: float) -> Callable[..., Array]:
 
 
 def _in_blocks(core: Callable[..., Array]) -> Callable[..., Array]:
-  """Returns a core that runs on one half of the rows after the other."""
+  """Returns a core that runs on one half of the rows, then on the other."""
 
   def looped(weights, x, keys):
     block = jax.checkpoint(core, prevent_cse=False)
@@ -194,7 +197,7 @@ def _problem(sizes: Sizes, rows: int, seed: int = 0) -> _Problem:
 def _compare(
   what: str, call: Callable[[], Any], expected: dict[str, Any]
 ) -> dict[str, float]:
-  """Calls twice, and compares the result with `expected`; see `check_rows`."""
+  """Compares two calls, then one with `expected`; see `check_rows`."""
   found, again = jax.device_get((call(), call()))
   for a, b in zip(*map(jax.tree.leaves, (found, again)), strict=True):
     if a.tobytes() != b.tobytes():

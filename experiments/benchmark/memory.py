@@ -26,7 +26,7 @@ def peak_bytes() -> int:
 
 
 def device_peak_bytes() -> int | None:
-  """Returns an accelerator's peak memory by its runtime; None on a CPU."""
+  """Returns the peak memory that an accelerator reports; None on a CPU."""
   if torch := _torch_on_gpu():
     return torch.cuda.max_memory_allocated()
   if jax := sys.modules.get('jax'):

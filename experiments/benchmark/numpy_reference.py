@@ -65,9 +65,10 @@ def sample_case(*, runs: bool, **settings: Any) -> Built:
 def _rings(
   config: ml_collections.ConfigDict, at_least: int
 ) -> dict[str, np.ndarray]:
-  """Makes ring buffers of the replay's capacity, or less if memory is short.
+  """Makes ring buffers of the replay's capacity, or smaller ones.
 
-  They hold at least `at_least` transitions.
+  They take at most `_AFFORDABLE` bytes, but hold at least `at_least`
+  transitions.
   """
   affordable = _AFFORDABLE // _bytes(config)
   capacity = min(config.learner.replay_capacity, affordable)

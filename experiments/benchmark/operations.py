@@ -1,9 +1,9 @@
-"""Counts useful floating point operations of networks and of programs.
+"""Counts floating point operations of networks and of programs.
 
-A multiplication and an addition count as two. For networks, only operations
-that the result depends on count: the second layer's reverse direction runs
-`pooled_days` steps, and rematerialisation does not count. Elementwise
-operations are omitted.
+A multiplication and an addition count as two. Elementwise operations are
+omitted. For networks, only operations that the result depends on count: the
+LSTM's second layer needs only `pooled_days` steps of its reverse direction, and
+rematerialisation does not count.
 """
 
 import math
@@ -121,8 +121,8 @@ def of_program(jaxpr: Jaxpr, taken: float = 1.0) -> float:
 
   Args:
     jaxpr: of a program that is not sharded.
-    taken: share of calls in which a `cond` does not take its first branch; of
-      the other branches the most expensive counts.
+    taken: share of calls in which a `cond` takes a branch other than its first;
+      the most expensive of these branches counts.
   """
   total = 0.0
   equation: Any  # JAX does not type which variables have a shape

@@ -1,7 +1,7 @@
 """Draws parameters and inputs, the same for all compared implementations.
 
 Parameters have the names of Eigen2's PyTorch state dicts, which
-`eigen3.interop.eigen2` and PyTorch's modules load.
+`eigen3.interop.eigen2` and the modules of `torch_reference` load.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Draws a suite: bars of its cases, and lines of how cost grows."""
+"""Draws a suite's results: times as bars, and curves of growth with size."""
 
 import os
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ def draw_suite(
 
   Args:
     path: of a PNG file.
-    results: as recorded, see `__main__`.
+    results: contents of the suite's JSON file.
     title: of the whole picture.
   """
   grown = [g for g in results['groups'] if g.get('growth')]
@@ -45,7 +45,7 @@ def draw_suite(
 
 
 def _timed(group: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-  """Returns timed cases without matrix products, which are only yardsticks."""
+  """Returns the timed cases, without matrix products."""
   return [
     case
     for case in group['cases']
@@ -86,7 +86,7 @@ def _bars(axes, group: Mapping[str, Any]) -> None:
 
 
 def _is_yardstick(case: Mapping[str, Any], group: Mapping[str, Any]) -> bool:
-  """Returns whether a case is the reference, or in a module `*_reference`."""
+  """Returns whether a case is the reference, or of a `*_reference` module."""
   foreign = '_reference:' in case['builder']
   return foreign or case['name'] == group['reference']
 
@@ -107,7 +107,7 @@ def _label(case: Mapping[str, Any], group: Mapping[str, Any]) -> str:
 
 
 def _growth(axes, group: Mapping[str, Any]) -> None:
-  """Draws time by size on logarithmic axes, with the proportional line."""
+  """Draws time by size, and proportional growth, on logarithmic axes."""
   cases = _timed(group)
   sizes = [case['position'] for case in cases]
   medians = [case['median_seconds'] for case in cases]

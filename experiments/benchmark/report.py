@@ -135,8 +135,8 @@ def against(now: Summary, then: Summary) -> str:
 
   Args:
     now: the record of this run.
-    then: that of the earlier run. If it ran on another machine, ratios to each
-      group's reference are compared instead of seconds.
+    then: the record of the earlier run. If that ran on another machine, ratios
+      to each group's reference are compared instead of seconds.
 
   Returns:
     A line for each case that takes over 5 % longer, and one with the number of
@@ -276,7 +276,11 @@ def _product_rate(measurements: Sequence[Measurement]) -> float | None:
 def _difference(
   reference: Measurement | None, measured: Measurement
 ) -> float | None:
-  """Returns the largest difference of a case's output from the reference's."""
+  """Returns the largest difference of a case's output from the reference's.
+
+  Returns None for the reference itself or without both outputs, infinity if
+  their shapes differ.
+  """
   if reference is None or reference.case == measured.case:
     return None
   expected, found = reference.output, measured.output

@@ -2,7 +2,7 @@
 
 Written for the benchmark, with the names of Eigen2's state dicts. Only workers
 of PyTorch's cases import this module: PyTorch is optional, and would add to the
-memory of others.
+memory of other workers.
 """
 
 import copy
@@ -86,7 +86,7 @@ class Attention(nn.Module):
     self.query = nn.Parameter(torch.zeros(1, 1, width)) if cross else None
 
   def forward(self, features):
-    """Maps [B, C, 2H] to [B, 1, 2H], or to [B, C, 2H] with a residual."""
+    """Maps [B, C, 2H] to [B, 1, 2H] (cross) or [B, C, 2H] (self, residual)."""
     queries = features
     if self.query is not None:
       queries = self.query.expand(features.shape[0], -1, -1)
@@ -257,7 +257,7 @@ class Ddpg:
 
 
 def extractor_case(**settings: Any) -> Built:
-  """Builds the extractor's case, forward and backward, all columns at once."""
+  """Builds a case of the extractor, forward and backward, in training mode."""
   config, spec = networks_of(settings)
   network = Extractor(config, spec, chunk=0, checkpointing=False).train()
   load(network, parameters.extractor(config, spec))

@@ -53,7 +53,7 @@ class Measurement(NamedTuple):
     seconds: of the case's runs, by round.
     prepared: the result of its preparation; None if that failed.
     peak_bytes: peak memory of its process; None after a failure.
-    device_bytes: peak memory of an accelerator, by its runtime; None on a CPU.
+    device_bytes: peak memory that an accelerator reports; None on a CPU.
     failure: one line, or '' on success.
   """
 
@@ -79,9 +79,9 @@ class WorkerError(Exception):
 
 
 def build_ahead(groups: Sequence[Group], jobs: int, cache: str) -> Ahead:
-  """Compiles the cases of `alone` groups in parallel, before any is timed.
+  """Compiles the JAX cases of `alone` groups in parallel, before any is timed.
 
-  Meanwhile they share the device's memory. `untimed` cases need no turn later.
+  Meanwhile they share the device's memory. `untimed` cases are then complete.
   A case that fails here is omitted, and tried again in its turn.
 
   Args:

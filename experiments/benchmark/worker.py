@@ -43,7 +43,7 @@ def serve(connection: Connection, case: Case) -> None:
   Every answer is a pair: whether it succeeded, and the value or the error.
   'build' and 'prepare' return a `Prepared`; 'build' omits the first run. 'run'
   returns the seconds of a run. 'finish' returns this process's peak memory in
-  bytes: on the host, and on an accelerator or None.
+  bytes: on the host, and on an accelerator (None on a CPU).
 
   Args:
     connection: to the parent.
@@ -82,7 +82,7 @@ class _Holder:
     """Builds the case, compiles it and runs it once.
 
     Args:
-      ahead: whether to omit the run, and to leave device memory to others.
+      ahead: whether to omit the run, and not to reserve the device's memory.
     """
     if ahead:
       os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')

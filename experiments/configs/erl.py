@@ -69,7 +69,7 @@ def _learner() -> config_dict.ConfigDict:
   config.validation_worst = 2
   # Starts of these slices: 'even', the same in every generation, or 'random'.
   config.validation_starts = 'even'
-  config.fitness = 'profit'  # over initial cash, or 'reward', as in Eigen2
+  config.fitness = 'profit'  # divided by initial cash; or 'reward' (Eigen2)
   config.no_trade_penalty = 0.0  # penalty of a slice without a trade
   config.updates_per_generation = 32  # of every agent that learns
   # Batches of these updates: 'own' of each agent, or 'common' to all, which

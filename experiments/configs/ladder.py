@@ -1,6 +1,6 @@
 """Settings of the ladder: programs, their embedded markets, and goals.
 
-A cell is a program with changes of its preset, each FIELD=VALUE. It is run with
+A cell is a program with changes to its preset, each FIELD=VALUE. It is run with
 several seeds. Each seed has its own market, so results of a cell are valid for
 all markets of its kind. Rungs use the primary seeds of `configs/primary.py`.
 Ablations use `seeds`, on which settings may be chosen.
@@ -41,10 +41,10 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   config = many_runs.get_config(preset)
   goals = config.goals = config_dict.ConfigDict()
   goals.share_of_momentum = 0.85  # of account-aware momentum's profit
-  goals.share_of_momentum_by_account = 0.9  # with a reward of the account
-  goals.share_of_patient = 0.8  # of the patient yardstick that sees the prices
+  goals.share_of_momentum_by_account = 0.9  # with rewards from the account
+  goals.share_of_patient = 0.8  # of the profit of the yardstick `patient`
   goals.p = 0.01  # of the hypothesis of no excess over random entry
-  goals.half_width = 0.04  # of the interval if there is no signal
+  goals.half_width = 0.04  # of the excess's interval, on the market `none`
   config.primary = primary.get_section(preset)
   config.cells = _rungs()
   config.cells.update(_excess())
@@ -56,7 +56,7 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
 
 
 def _rungs() -> config_dict.ConfigDict:
-  """Returns cells of the default, of the ranker and of a default tried."""
+  """Returns all rungs but `patience`, and cells of the ranker and `_TRIED`."""
   cells = config_dict.ConfigDict()
   goals = {
     'drift': 'share_of_momentum',
@@ -98,11 +98,11 @@ def _excess() -> config_dict.ConfigDict:
 
 
 def _patience(preset: str) -> config_dict.ConfigDict:
-  """Returns the rung that needs planning, and cells of agents that cannot plan.
+  """Returns the rung that needs planning, and cells that cannot plan.
 
   Each position ties up half of the cash for eight days: one until the order
   fills, six of holding, one until the sale fills. No price rises to its sale
-  target, and the cash beside two positions is too little for a third.
+  target, and the cash left by two positions is too little for a third.
   """
   market: tuple[str, ...] = (
     'data.synthetic.num_stocks=16',
@@ -126,7 +126,7 @@ def _patience(preset: str) -> config_dict.ConfigDict:
 
 
 def _ablations() -> config_dict.ConfigDict:
-  """Returns cells that change one factor at a time on the first rung.
+  """Returns cells that change one factor at a time on the market `drift`.
 
   They are exploratory. Those with rewards computed from the account
   (`portfolio`, `shaped_portfolio`) are in `_ablations_of_rl`.
@@ -185,7 +185,7 @@ def _populations(preset: str) -> config_dict.ConfigDict:
 
 
 def _ablations_of_rl() -> config_dict.ConfigDict:
-  """Returns cells of `+rl` less one part, and of its old form with one part."""
+  """Returns cells of `+rl` without one part, and of its old form plus one."""
   cells = config_dict.ConfigDict()
   cells.rl = _ablation(variant='rl', beside=('drift_default',))
   without = {
@@ -243,7 +243,7 @@ def _cell(
   Args:
     program: 'td3', 'erl' or 'ranker'.
     market: `data.synthetic.market`.
-    changes: other changes of the preset.
+    changes: further changes to the preset, each FIELD=VALUE.
     goal: 'share_of_momentum', 'share_of_momentum_by_account',
       'share_of_patient', 'above_random', 'no_edge' or '' for none.
     beside: cells on the same markets that it is compared with.

@@ -1,12 +1,12 @@
 """The ladder's primary comparisons: what is claimed, named before it is run.
 
-They are corrected together, by Holm; whatever else the ladder shows is
-exploratory. Pages name the last commit of this file and whether all runs of the
-comparisons are of that commit or a later one. So change it before these runs,
-commit it alone, and leave it as it is afterwards.
+Their p-values are corrected together, by Holm's method; whatever else the
+ladder shows is exploratory. Pages name the last commit of this file and whether
+all runs of the comparisons are of that commit or a later one. So change this
+file before these runs, commit it alone, and leave it as it is afterwards.
 
-Seeds are markets that nothing was chosen on. Settings are chosen on other seeds
-and on validation days.
+Nothing was chosen on the markets of the primary seeds. Settings are chosen on
+other seeds and on validation days.
 """
 
 import ml_collections
@@ -14,7 +14,7 @@ from ml_collections import config_dict
 
 
 def get_section(preset: str) -> ml_collections.ConfigDict:
-  """The section `primary` of the ladder's settings, unlocked."""
+  """Returns the section `primary` of the ladder's settings, unlocked."""
   section = config_dict.ConfigDict()
   section.seeds = (*range(100, 110),) if preset == 'small' else (100, 101)
   section.level = 0.05  # of Holm's corrected p-values
@@ -36,18 +36,18 @@ def _comparison(
   margin: float = 0.0,
   as_many_solved: bool = False,
 ) -> config_dict.ConfigDict:
-  """A comparison of cells on the primary seeds.
+  """Returns a comparison of cells on the primary seeds.
 
   Args:
-    ours: names of cells, each on another kind of market; of each seed the mean
-      over them counts.
-    theirs: of as many, on the same markets in the same order.
+    ours: names of cells, each on a different kind of market; for each seed, the
+      mean over these cells counts.
+    theirs: names of as many cells, on the same markets in the same order.
     measure: 'year', the mean of the daily returns times the days of a year, or
-      'profit', over initial cash; both on the held-out days.
+      'profit', divided by the initial cash; both on the held-out days.
     alternative: 'two-sided' or 'greater'; see `eigen3.evaluation.paired`.
-    margin: in the measure. Ours has to be better than theirs plus this: the
-      lower end of the 95 % interval is above it, and the corrected p of a mean
-      difference equal to it is below `level`.
+    margin: in units of the measure. Ours less theirs has to exceed it: the
+      lower end of the mean difference's 95 % interval is above it, and the
+      corrected p of a mean difference equal to it is below `level`.
     as_many_solved: whether ours must solve as many markets as theirs, too.
   """
   comparison = config_dict.ConfigDict()

@@ -1,8 +1,8 @@
 """Settings of the walk-forward study on real prices.
 
 Each year has a fold: training days from the panel's first day, then validation
-days, then held-out days, most of which lie in that year. A fold's training
-starts with the agent of the fold before.
+days, then held-out days, most of which lie in that year. By default, training
+in a fold starts with the agent of the fold before.
 
 Settings are chosen with `choice`, on the years 2005 to 2012, and written into
 `small`, which is for all members of the universe and the years from 2013 on.

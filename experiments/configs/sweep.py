@@ -56,13 +56,13 @@ def get_config(preset: str = 'td3/small') -> ml_collections.ConfigDict:
   for name in ('actor_learning_rate', 'critic_learning_rate'):
     config.parameters.agent[name] = ('log', 1e-4, 1e-2, 3)
   config.method = 'tpe'  # or 'grid', 'random'
-  config.num_trials = 20  # settings to try; a grid tries all
-  # The objective of a setting is the mean over runs with these seeds, which run
+  config.num_trials = 20  # combinations to try; a grid tries all
+  # The objective of a trial is the mean over runs with these seeds, which run
   # one after another.
   config.seeds = (0,)
   config.objective = 'validation_profit'  # its best value; of metrics.csv
   config.jobs = 2  # trials at once; they share the machine's cores
-  config.seed = 0  # of the choice of settings
+  config.seed = 0  # of the choice of combinations
   config.pruner = _pruner()
   if inner.startswith('smoke'):
     config.num_trials = 4

@@ -1,6 +1,7 @@
 """Trains an agent on a task that runs on the host.
 
-Each iteration steps the task, updates the agent, then chooses an action.
+Each iteration steps the task, updates the agent (not during the first, random
+steps), then chooses an action.
 """
 
 import math
@@ -39,7 +40,7 @@ class Evaluation(NamedTuple):
 
   Attributes:
     step: number of steps of the task before the evaluation.
-    returns: float64 [E], undiscounted sums of rewards of whole episodes.
+    returns: undiscounted sums of rewards of E whole episodes, float64 [E].
     metrics: of the last update; empty before the first.
     state: of the learner at that time; the next step donates its buffers.
   """
@@ -71,7 +72,7 @@ class Learner:
     config: ml_collections.ConfigDict,
     make_networks: networks.Maker = networks.make_networks,
   ):
-    """Binds networks to actions [A] and observations [O]."""
+    """Makes networks for actions [A] and observations [O]; see `learn`."""
     settings.check('config', config, _EXPECTED)
     self._config = config
     vector = jnp.zeros(observation_size)
@@ -144,8 +145,8 @@ def learn(
     `evaluate_every` steps, and of `last_rounds` times as many after the last.
 
   Raises:
-    ValueError: if the task or a setting is unknown or out of range.
-    NonFiniteError: if a metric or return is not finite.
+    ValueError: if the task or a setting is invalid.
+    NonFiniteError: if a metric or return is not finite at an evaluation.
   """
   rng = np.random.default_rng(seed)
   first, *others = rng.integers(2**31, size=1 + config.evaluation_episodes)
@@ -177,7 +178,8 @@ def seeds_of(texts: Sequence[str]) -> tuple[int, ...]:
   """Parses --seed.
 
   Raises:
-    ValueError: if one is not a number, out of range or repeated.
+    ValueError: if a seed is not a whole number, out of range or repeated, or
+      there is none.
   """
   try:
     seeds = tuple(map(int, texts))

@@ -18,7 +18,7 @@ class Known(NamedTuple):
 
   Attributes:
     goal: the mean return from which the task counts as solved here.
-    mean: return of another implementation of TD3, over many episodes.
+    mean: mean return of another implementation of TD3, over many episodes.
     deviation: standard deviation of these episodes' returns.
     steps: of its training.
     source: of the result.
@@ -54,7 +54,7 @@ def measure(env: str, curves: pd.DataFrame) -> dict[str, Any]:
 
   Returns:
     `env`; `known`, the published result or None; `interquartile_mean` of the
-    seeds' last mean returns; and `seeds`, with for each seed the last
+    seeds' last mean returns; and `seeds`, a dict by seed: the last
     `mean_return`, its `deviation` and `episodes`, the `curve` and, if the task
     is known, `reached_goal_at`, the first step that reached the goal or None.
   """

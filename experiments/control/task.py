@@ -11,10 +11,11 @@ class Step(NamedTuple):
   """The result of an action, on the host.
 
   Attributes:
-    observation: float32 [O], the true last one if the episode ends.
+    observation: float32 [O]; at the end of an episode its last one, not the
+      first of the next.
     reward: of the action.
-    discount: 0 if the episode terminated, else 1; its time limit is a
-      truncation and keeps 1.
+    discount: 0 if the episode terminated, else 1; also 1 if it was cut off at
+      its time limit.
     last: whether the episode ends here.
   """
 
@@ -40,8 +41,8 @@ class Task:
       seed: for all of its randomness; at least 0.
 
     Raises:
-      ValueError: if there is no such task, or its observations or actions are
-        not vectors.
+      ValueError: if there is no such task, its observations or actions are not
+        vectors, its actions are unbounded, or Gymnasium is not installed.
     """
     self._environment = _make(name)
     observations = self._environment.observation_space
@@ -80,7 +81,7 @@ class Task:
 
 
 def _make(name: str) -> Any:
-  """Makes the environment; raises a ValueError of one line."""
+  """Makes the environment; raises a ValueError if that fails."""
   try:
     import gymnasium
   except ImportError as error:

@@ -69,7 +69,7 @@ def key_of(program: str, settings: Mapping[str, Any], data: str) -> str:
 
 
 def _without_new(settings: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns the settings without those that are as in `NEW_SETTINGS`."""
+  """Returns the settings without those that have their `NEW_SETTINGS` value."""
   found = {
     name: dict(value) if isinstance(value, Mapping) else value
     for name, value in settings.items()
@@ -99,7 +99,7 @@ class Archive:
     return self._path(key).exists()
 
   def read(self, key: str) -> dict[str, Any] | None:
-    """Returns a record, or None; raises a ValueError for a damaged one."""
+    """Returns a record, None if absent; raises a ValueError if damaged."""
     path = self._path(key)
     try:
       return json.loads(path.read_text(encoding='utf-8'))
@@ -148,7 +148,7 @@ def describe(run: pathlib.Path, policy: str) -> dict[str, Any]:
   Returns:
     `commit`, `platform`, `python` and `versions` as in run.json; `policy`;
     `profits` by policy on the held-out days; `facts` about the training;
-    `daily`: the `first` held-out day, the `offset` of each held-out day to it
+    `daily`: the `first` held-out day, the `offset` of each held-out day from it
     in calendar days, and daily `returns` by policy; `days_a_year`, how many
     days of the panel make a year; the policy's `validation`, and `metrics`, as
     in summary.json; `measures`, as `measures.measure` returns them, if the run
@@ -186,7 +186,7 @@ def _measures(run: pathlib.Path) -> dict[str, Any]:
 
 
 def outcome_of(record: Mapping[str, Any]) -> Outcome:
-  """Returns the outcome of a record's run, from which tables are made."""
+  """Returns the outcome of a record's run, for tables."""
   daily = record['daily']
   first = datetime.date.fromisoformat(daily['first'])
   dates = pd.Timestamp(first) + pd.to_timedelta(daily['offset'], unit='D')
@@ -202,7 +202,7 @@ def outcome_of(record: Mapping[str, Any]) -> Outcome:
 
 
 def _facts(run: pathlib.Path, summary: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns a run's updates, trained windows, openings and training seconds."""
+  """Returns a run's updates, trained windows, held-out openings and seconds."""
   facts: dict[str, Any] = {
     name: summary[name]
     for name in ('updates', 'windows_trained', 'holdout_openings')

@@ -1,4 +1,4 @@
-"""A cell of a table: a program with some settings, run with several seeds."""
+"""A cell of a table: a program and settings, run with one or more seeds."""
 
 import ast
 import contextlib
@@ -32,19 +32,20 @@ _CONFIGS = pathlib.Path(td3.__file__).parent
 
 
 class Cell(NamedTuple):
-  """A program and settings to run with each seed.
+  """A program and its settings, to be run with each of some seeds.
 
   Attributes:
     name: the cell's name in tables, and the name of its folder.
-    program: 'td3', 'erl' or 'ranker'; or `COMMITTEE`, with the settings of its
-      members.
+    program: 'td3', 'erl' or 'ranker'; or `COMMITTEE`, whose preset and changes
+      are those of its members.
     preset: the program's preset.
     changes: changes to the preset, each FIELD=VALUE; {seed} stands for the
       seed.
     seeds: the seeds to run the program with.
     start: a cell with the same networks; each seed's training starts with the
       champion, critics and optimisers of that cell's run with the same seed.
-    members: for a committee, the cell whose runs it averages.
+      None if training starts with a new agent.
+    members: for a committee, the cell whose runs' actions it averages.
   """
 
   name: str
@@ -56,7 +57,7 @@ class Cell(NamedTuple):
   members: 'Cell | None' = None
 
   def run(self, folder: pathlib.Path, seed: int) -> pathlib.Path:
-    """Returns the folder of a seed's run."""
+    """Returns the folder of a seed's run in `folder`, that of all cells."""
     return folder / self.name / f'seed{seed}'
 
   def task(self, folder: pathlib.Path, seed: int, devices: int) -> Task:
@@ -73,7 +74,7 @@ class Cell(NamedTuple):
     )
 
   def key(self, seed: int) -> str:
-    """Returns the key of a seed's record; ValueError for a bad change."""
+    """Returns the key of a seed's record; an invalid change is a ValueError."""
     return archive.key_of(self.program, *self._asked(seed))
 
   def record(self, folder: pathlib.Path, seed: int) -> dict[str, Any]:
@@ -147,7 +148,7 @@ class Cell(NamedTuple):
 def _settings(
   program: str, preset: str, changes: tuple[str, ...]
 ) -> tuple[dict[str, Any], str]:
-  """Returns all settings without the panel's path, and the panel's hash."""
+  """Returns all settings but the panel's path, and the panel's hash or ''."""
   config = PROGRAMS[program].get_config(preset)
   for change in changes:
     field, _, text = change.partition('=')
@@ -166,7 +167,7 @@ def _settings(
 
 
 def _of_type(default: Any, text: str) -> Any:
-  """Returns the value that a text stands for, given the default value."""
+  """Parses the text of a setting as a value of its default's type."""
   if default == AUTO:
     with contextlib.suppress(SyntaxError, ValueError):
       return ast.literal_eval(text)

@@ -1,4 +1,4 @@
-"""Runs that are each recorded once, by the first process that claims them."""
+"""Executes runs, each in one process at a time, and records their results."""
 
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -16,12 +16,13 @@ class Task(NamedTuple):
 
   Attributes:
     name: the run's name in messages.
-    key: key of its record.
-    run: its folder.
+    key: key of the run's record.
+    run: the run's folder.
     command: `(resume) -> command line`.
-    describe: returns its record once it is finished.
-    can_resume: whether it can be resumed; otherwise it starts from scratch.
-    after: keys of the records that must exist before it starts.
+    describe: returns the record of the finished run.
+    can_resume: whether the run can be resumed; otherwise it starts from
+      scratch.
+    after: keys of the records that must exist before the run starts.
   """
 
   name: str
@@ -56,7 +57,7 @@ def run_all(
   archive: Archive,
   report: Callable[[], Any],
 ) -> bool:
-  """Runs all tasks in order; returns False if it was stopped before the end.
+  """Runs all tasks in order; returns whether each is recorded or has failed.
 
   Recorded tasks are skipped. Tasks that another process has claimed are waited
   for, and taken over if that process leaves them unfinished; see
@@ -77,7 +78,7 @@ def run_all(
 
 
 class _Cells:
-  """Tasks as `scheduler.Work`: those without a record are to be done."""
+  """Implements `scheduler.Work` for tasks; those with a record are skipped."""
 
   unit = 'run'
 
@@ -88,7 +89,8 @@ class _Cells:
     self._report = report
     self._left = [task for task in tasks if not archive.has(task.key)]
     self._running: set[str] = set()  # keys
-    # Earlier failures; a run that fails during this process is not retried.
+    # Times of earlier failures. A run that fails later, here or in another
+    # process, is not retried.
     self._failed = {task: _noted(task.run) for task in self._left}
     self._done = self.total - len(self._left)
 
@@ -112,7 +114,7 @@ class _Cells:
     return None
 
   def waits(self) -> bool:
-    """Returns whether tasks remain, which other processes have claimed."""
+    """Returns whether tasks remain that this process has not started."""
     return bool(self._left)
 
   def progress(self, running: int) -> tuple[int, str, str]:
@@ -189,7 +191,7 @@ def _note_of(run: pathlib.Path) -> pathlib.Path:
 
 
 def _noted(run: pathlib.Path) -> int | None:
-  """Returns when a run failed the last time; None if it did not."""
+  """Returns when a run last failed, in nanoseconds; None if it did not."""
   try:
     return _note_of(run).stat().st_mtime_ns
   except FileNotFoundError:

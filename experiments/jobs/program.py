@@ -25,7 +25,7 @@ Outcomes = Mapping[str, Mapping[int, Outcome]]
 
 
 class Program(NamedTuple):
-  """The parts in which programs of many runs differ.
+  """The parts in which ladder and study differ.
 
   Attributes:
     check: `(config)`, raises a ValueError for bad settings.
@@ -40,7 +40,11 @@ class Program(NamedTuple):
 
 
 def main(argv: Sequence[str], program: Program) -> int:
-  """Runs unfinished runs; returns 1 if one failed, 130 if stopped, else 0."""
+  """Executes all unfinished runs, and writes the results.
+
+  Returns:
+    The exit status: 130 if stopped, else 1 if a run failed, else 0.
+  """
   config, workdir = options.CONFIG.value, pathlib.Path(options.WORKDIR.value)
   check(
     'config',
@@ -101,7 +105,7 @@ def _tasks(
   workdir: pathlib.Path,
   cells: Sequence[Cell],
 ) -> list[pool.Task]:
-  """Returns all runs, seed by seed, so that first results cover all cells."""
+  """Returns all runs as tasks; those with each cell's first seed come first."""
   cores = flags.FLAGS.cpu_devices or backend.cores() // _jobs(config)
   most = max((len(cell.seeds) for cell in cells), default=0)
   return [

@@ -1,4 +1,4 @@
-"""Keeps the settings of a folder of many runs, and lists missing runs."""
+"""Stores the settings of a folder of many runs, and lists missing runs."""
 
 import json
 import pathlib
@@ -25,7 +25,7 @@ _JUDGES = ('goals', 'primary')
 
 
 def enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
-  """Creates a folder of many runs, or checks that its settings are the same.
+  """Creates a folder of many runs, or checks the settings of an existing one.
 
   Raises:
     ValueError: if runs began with other settings or with code that gives other
@@ -76,7 +76,7 @@ def keep(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
 def asked(
   workdir: pathlib.Path, config: ml_collections.ConfigDict
 ) -> dict[str, Any]:
-  """Returns the settings that results depend on, as JSON.
+  """Returns the settings by which runs are pooled and judged, as JSON.
 
   Returns:
     `seeds`, `goals` and `primary` (if there are any), `repeats`, `draws` and

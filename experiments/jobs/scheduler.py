@@ -1,6 +1,7 @@
 """Runs jobs in their own processes, a few in parallel, until all are done.
 
-Ladders, studies and sweeps each implement `Work`, which `run` runs.
+`run` runs a `Work`: `jobs.pool` implements it for ladders and studies, and
+`sweep.trials` for sweeps.
 """
 
 import contextlib
@@ -25,7 +26,7 @@ INTERRUPTED = (130, -signal.SIGINT, -signal.SIGTERM)
 # The file whose existence shows that a run is finished.
 FINISHED = 'summary.json'
 _POLL = 0.2  # seconds between polls of the runs
-_LOOK = 1.0  # seconds between checks of what other processes have left
+_LOOK = 1.0  # seconds between attempts to start jobs
 
 
 class Job(Protocol):
@@ -155,7 +156,10 @@ class Run:
     return self._process.poll()
 
   def interrupt(self) -> None:
-    """Signals once only: a second signal would stop the run without saving."""
+    """Asks the run to save and exit; repeating this has no effect.
+
+    A second signal would stop the run without saving, so only one is sent.
+    """
     if not self._is_interrupted:
       self._is_interrupted = True
       # Not SIGINT, although a run treats both alike: a shell's background jobs
@@ -193,11 +197,11 @@ def environment_of(workdir: pathlib.Path, at_once: int) -> Mapping[str, str]:
   """Returns environment variables of runs that share a machine and a cache.
 
   Args:
-    workdir: folder of the program that starts the runs.
+    workdir: folder of the ladder, study or sweep.
     at_once: how many run in parallel.
   """
   return {
-    # Other seeds of a setting, and resumed runs, need no compilation.
+    # Runs that differ only in their seed, and resumed runs, compile nothing.
     'JAX_COMPILATION_CACHE_DIR': str(workdir.absolute() / 'compiled'),
     # Share of a GPU's memory; by default one run would take most of it.
     'XLA_PYTHON_CLIENT_MEM_FRACTION': f'{0.75 / at_once:.3f}',
@@ -216,7 +220,8 @@ def _clear(folder: pathlib.Path) -> None:
   on them now would be a second opening.
 
   Raises:
-    ValueError: if a run that outlived its program still works there.
+    ValueError: if the run is still at work there, because it outlived the
+      program that started it.
   """
   if not folder.exists():
     return

@@ -47,7 +47,7 @@ _KINDS = {
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Checks the cells of a ladder; a ValueError names the field."""
+  """Checks the settings of a ladder; a ValueError names the field."""
   check(
     'goals',
     config.goals,
@@ -90,8 +90,8 @@ def cells_of(
 ) -> list[Cell]:
   """Returns the cells in the order in which they are run.
 
-  Those with the primary seeds come first; among them, and among the others,
-  those with a goal and the cells that these are compared with.
+  Cells with the primary seeds come before all others. Within both groups, cells
+  with a goal, and the cells that these are compared with, come first.
   """
   del workdir
   asked = {name for name, cell in config.cells.items() if cell.goal}
@@ -124,7 +124,7 @@ def write_results(
   cells: Sequence[Cell],
   outcomes: program.Outcomes,
 ) -> str:
-  """Writes the results; returns the table as text."""
+  """Writes the results; returns them as text."""
   summaries = {
     cell.name: _summary(config, cell, outcomes)
     for cell in cells
@@ -154,7 +154,7 @@ def _primary(
 def _summary(
   config: ml_collections.ConfigDict, cell: Cell, outcomes: program.Outcomes
 ) -> dict[str, Any]:
-  """Returns the results of a cell, and its comparisons on common seeds."""
+  """Returns a cell's results, comparisons with other cells, goal and group."""
   settings, beside = config.cells[cell.name], {}
   for other in settings.beside:
     is_ranker = config.cells[other].program == ranking.NAME
@@ -166,7 +166,7 @@ def _summary(
 
 
 def main(argv: Sequence[str]) -> int:
-  """Runs unfinished runs; returns 1 if one failed, 130 if stopped, else 0."""
+  """Runs the ladder; returns the exit status, see `program.main`."""
   return program.main(
     argv, program.Program(check_settings, cells_of, write_results)
   )

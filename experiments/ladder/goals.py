@@ -1,4 +1,4 @@
-"""Goals of cells, and whether they are met."""
+"""Judges whether the cells of a ladder meet their goals."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -30,8 +30,9 @@ def _share_of(
 def _above_random(summary: Summary, goals: ml_collections.ConfigDict):
   """Requires a significant excess over random entry with the same exits.
 
-  Both tests must agree: the p-value, from drawing days of the same seeds, and
-  the interval over seeds, which holds for other markets of the kind.
+  The mean excess must be positive, its p-value below `goals.p`, and its
+  interval over seeds above 0. The p-value is from a bootstrap over days, for
+  these seeds only; the interval generalises to other markets of the kind.
   """
   found = summary['against']['random_entry']
   p, seeds = found['p'], found.get('seeds')
@@ -45,10 +46,10 @@ def _above_random(summary: Summary, goals: ml_collections.ConfigDict):
 def _no_edge(summary: Summary, goals: ml_collections.ConfigDict):
   """Requires that the interval of the excess over random entry contains 0.
 
-  The interval is over seeds. A wide one contains 0 easily, so it must also be
-  narrow. Then no edge larger than about its width was seen; a smaller edge may
-  exist. Nor does it follow that the policy trades like random entry, which pays
-  costs on every trade: a policy that does not trade pays none, and so exceeds
+  The interval is over seeds. A wide one easily contains 0, so its half-width is
+  limited, too. If the goal is met, an edge larger than about the interval's
+  width is unlikely; a smaller one may exist. The policy need not trade like
+  random entry: a policy that never trades pays no costs, and so may exceed
   random entry without skill.
   """
   seeds = summary['against']['random_entry'].get('seeds')
@@ -80,7 +81,7 @@ def judge(
     name: of the goal; '' means none.
     summary: results of `pooled.pool`, and `missing`, the seeds without a
       finished run.
-    goals: the section of the ladder's config.
+    goals: the section `goals` of the ladder's config.
 
   Returns:
     An empty dict without a goal, else `met` and `words` for a table. `met` is

@@ -79,13 +79,14 @@ def judge(
 
   Returns:
     For each comparison by name, ready for JSON: its settings; `missing`, the
-    seeds without a finished run by cell; and `met`, None if open. If no run is
-    missing, also `differences` [R, K], of R seeds and K pairs of cells; `mean`
-    over both, with Student's interval over seeds; their `iqm` (interquartile
-    mean) and the probability of `improvement`, with stratified bootstrap
-    intervals; the `detectable` difference to the margin, at the level of Holm's
-    first step; `p` and its `corrected` value; and `solved`, for each side the
-    `pooled.solved` of its cells.
+    seeds without a finished run by cell; and `met`, None if undecided. If no
+    run is missing, also `differences` [R, K], ours less theirs, of R seeds and
+    K pairs of cells; their `mean` over seeds and pairs, with Student's interval
+    over seeds; their `iqm` (interquartile mean) and the probability of
+    `improvement`, with stratified bootstrap intervals; `detectable`, the
+    smallest difference to the margin that would be detected at the level of
+    Holm's first step; `p` and its `corrected` value; and `solved`, for each
+    side the `pooled.solved` of its cells.
   """
   section = config.primary
   judged: dict[str, dict[str, Any]] = {}
@@ -121,9 +122,7 @@ def named(
     commits: of the code of all compared runs, as in their records.
 
   Returns:
-    `file`; its last `commit`, '' if it has uncommitted changes or the
-    comparisons differ from the file; `before`, whether all `commits` are that
-    commit or later ones, None if unknown.
+    The result of `naming.named` for experiments/configs/primary.py.
   """
   expected = primary.get_section(config.preset).to_json(sort_keys=True)
   is_its_own = config.primary.to_json(sort_keys=True) == expected
@@ -131,7 +130,7 @@ def named(
 
 
 def _seeds(config: ml_collections.ConfigDict) -> Expected:
-  """Expects enough seeds, and none that settings were chosen on."""
+  """Returns the check of the primary seeds: enough, and none in `seeds`."""
   return Expected(
     lambda x: (
       SEEDS.meets(x)
@@ -178,7 +177,10 @@ def _compared(
 
 
 def _is_met(found: Mapping[str, Any], level: float) -> bool:
-  """Returns whether ours is significantly above theirs plus the margin."""
+  """Returns whether our side is significantly above theirs plus the margin.
+
+  With `as_many_solved`, it must also solve at least as many markets as theirs.
+  """
   if found['corrected'] >= level or found['mean']['low'] <= found['margin']:
     return False
   return not found['as_many_solved'] or (

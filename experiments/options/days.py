@@ -1,4 +1,4 @@
-"""Flags for the format of dates, of programs that read files of prices."""
+"""Flags that describe the dates in files of prices."""
 
 from absl import flags
 

@@ -105,7 +105,7 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
 def cells_of(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> list[Cell]:
-  """Makes the panels of all folds; returns a cell for each fold and program."""
+  """Makes the panels of all folds; returns the cells of all these panels."""
   return [
     cell
     for copy, folder, load in _copies(config, workdir / _PANELS)
@@ -118,7 +118,9 @@ def _copies(
 ) -> Iterator[tuple[str, pathlib.Path, Callable[[], MarketPanel | None]]]:
   """Yields each copy of the panel: its name, folder and a function to make it.
 
-  Unless signals are planted, the only copy is the panel itself, named ''.
+  The folder is for the copy's folds. The function returns None if the panel's
+  file is gone. Unless signals are planted, the only copy is the panel itself,
+  named ''.
   """
   panel = folds.source(config, folder)
 
@@ -147,7 +149,7 @@ def _trials(
 def cells_of_copy(
   config: ml_collections.ConfigDict, copy: str, made: Sequence[folds.Fold]
 ) -> list[Cell]:
-  """Returns the cells of one copy of the panel, whose folds are `made`."""
+  """Returns the cells of the copy named `copy`, which has the folds `made`."""
   cells: list[Cell] = []
   for name, changes in config.programs.items():
     before: Cell | None = None
@@ -254,7 +256,11 @@ def _study(
   found: dict[str, Joined],
   about: dict[str, Any],
 ) -> tuple[dict[str, Any], dict[str, str], list[str]]:
-  """Returns results, pictures and lines of text if no signal is planted."""
+  """Writes daily.csv of a study without planted signals.
+
+  Returns:
+    The results, pictures by title, and lines of text.
+  """
   main = next(n for n in (COMMITTEE, _AGENT, *found) if n in found)
   reports = {name: joined.report(name, found) for name in found}
   days = series.daily(found)
@@ -270,7 +276,7 @@ def _study(
 def _joined(
   config: ml_collections.ConfigDict, copy: str, outcomes: program.Outcomes
 ) -> dict[str, Joined]:
-  """Returns results by program, if it has run on all folds of a copy."""
+  """Returns the results of each program that has run on all folds of a copy."""
   names = [*config.programs]
   if config.committee and _AGENT in names:
     names.insert(names.index(_AGENT) + 1, COMMITTEE)
@@ -294,13 +300,13 @@ def _remark(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> str:
   stocks = (
     f'the {count} most traded stocks of each fold' if count else ('all stocks')
   )
-  # The last of a panel's notes is of its universe.
+  # The last of a panel's notes is about its universe or planted signal.
   members = panel.notes.rpartition('; ')[2] or 'bought only while members'
   return f'{stocks}, {members}; {panel.survivorship}'
 
 
 def main(argv: Sequence[str]) -> int:
-  """Runs unfinished runs; returns 1 if one failed, 130 if stopped, else 0."""
+  """Runs the study; returns the exit status, see `program.main`."""
   return program.main(
     argv, program.Program(check_settings, cells_of, write_results)
   )

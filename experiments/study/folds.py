@@ -1,4 +1,4 @@
-"""Makes the folds of a real panel, with stocks chosen by earlier data."""
+"""Makes the folds of a real panel; their training days decide their stocks."""
 
 import pathlib
 from collections.abc import Callable
@@ -36,7 +36,8 @@ def source(
 
   Args:
     config: of the study.
-    folder: of the folds' panels; a file in it notes what they are made from.
+    folder: of the folds' panels; a file in it has the fingerprint of the panel
+      that they are made from.
 
   Raises:
     ValueError: if the panel is missing or has no universe, or the folds in the
@@ -108,7 +109,7 @@ def planted(
   Args:
     config: of the study.
     panel: of all days.
-    ic: of the signal; 0 only shuffles the days.
+    ic: rank IC of the signal; 0 only shuffles the days.
     seed: of the draws.
   """
   first = _splits_of(config, panel)[min(config.years)]
@@ -121,8 +122,8 @@ def by_year(
 ) -> dict[int, Splits]:
   """Returns folds by the year in which most of their held-out days lie.
 
-  Of several folds of a year, that with the most such days is kept; if equal,
-  the later.
+  Of several folds of a year, the one with the most such days is kept, or the
+  later one if they have equally many.
 
   Args:
     dates: datetime64[D] [T].
@@ -151,7 +152,7 @@ def by_year(
 def _splits_of(
   config: ml_collections.ConfigDict, panel: MarketPanel
 ) -> dict[int, Splits]:
-  """Returns the folds by year; a ValueError if one of `years` has none."""
+  """Returns the folds by year; a year of `years` with none is a ValueError."""
   splits = by_year(panel.dates, config)
   for year in config.years:
     require(

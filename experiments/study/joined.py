@@ -23,7 +23,7 @@ _PORTFOLIOS = ('market', *attribution.PORTFOLIOS)
 
 
 class Joined(NamedTuple):
-  """Daily results of a policy; S is the days of all folds together.
+  """Daily results of a policy, means over seeds, on the S days of all folds.
 
   Attributes:
     dates: datetime64[ns] [S].
@@ -58,7 +58,7 @@ def join(folds: Mapping[int, Mapping[int, Outcome]]) -> Joined | None:
     Their results; None unless all folds have runs of the same seeds.
 
   Raises:
-    ValueError: if held-out days of folds overlap.
+    ValueError: if held-out days of folds overlap or are not in order.
   """
   seeds = [*next(iter(folds.values()))]
   if not seeds or any({*runs} != {*seeds} for runs in folds.values()):
@@ -127,14 +127,15 @@ def report(name: str, joined: Mapping[str, Joined]) -> dict[str, Any]:
 
   Returns:
     `order`: the `DailyMean` of each measure in `cross_section.Daily`;
-    `by_year`: that of the rank IC in each fold;
-    `order_against`: that of its difference from each other policy's;
-    `account`: growth a year, exposure, turnover, number of stocks that could be
+    `by_year`: the `DailyMean` of the rank IC in each fold, by its year;
+    `order_against`: the `DailyMean` of the rank IC less another policy's, by
+    that policy's name;
+    `account`: yearly growth, exposure, turnover, number of stocks that could be
     bought, and capacity;
     `against`: yearly differences of returns from each control and each other
     policy, see `_difference`;
-    `attribution`: see `attribution.attribute`;
-    `seeds`, `days` and `minutes` of training.
+    `attribution`: see `attribution.attribute`, None if all returns are 0;
+    `seeds` and `days`: their numbers; `minutes`: the time of training.
   """
   one = joined[name]
   horizon = one.measures[0]['horizon']
@@ -194,11 +195,11 @@ def controls_of(one: Joined) -> dict[str, np.ndarray]:
 
 
 def excess(one: Joined) -> pd.DataFrame:
-  """Returns the cumulative excess over matched entries, with its interval.
+  """Returns the cumulative excess over matched random entry, with an interval.
 
   Returns:
-    A row per day: `date`; `excess`, the sum of daily differences up to it;
-    and `low` and `high`, its 95 % interval.
+    A row per day: `date`; `excess`, the sum of the daily differences up to that
+    day; and `low` and `high`, the 95 % interval of this sum.
   """
   daily = one.returns - one.daily[MATCHED]
   error = regression.daily_mean(daily).error
@@ -217,7 +218,7 @@ def excess(one: Joined) -> pd.DataFrame:
 
 
 def _difference(daily: np.ndarray, year: int) -> dict[str, Any]:
-  """Returns the yearly mean of daily differences, its interval and power.
+  """Returns the mean of daily differences per year, with its interval.
 
   Returns:
     `mean`, `error`, `low` and `high` (95 %), `t`, `p` and `detectable`, the

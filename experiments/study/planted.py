@@ -23,9 +23,9 @@ def judge(
   """Counts the copies in which each program finds a signal.
 
   Standard errors are too small because outcomes overlap, so t exceeds 1.645 too
-  often. The limit is therefore 1.645 times the root mean square of t over the
-  copies without a signal, but at least 1.645. For a copy without a signal, the
-  limit is computed from the others of this kind.
+  often. The limit of t is therefore 1.645 times the root mean square of t over
+  the copies without a signal, but at least 1.645. For a copy without a signal,
+  the limit is computed from all other copies without one.
 
   Args:
     joined: results by copy and program; copies are named by `copy_name`.
@@ -33,10 +33,11 @@ def judge(
     ic: the planted information coefficient.
 
   Returns:
-    For each program that has run, `planted` and `nothing`, for copies with and
-    without a signal, each with the numbers `found` and `trials`, and lists of
-    each copy's `ic` and `t`; and `limit`, that of t for planted copies, None if
-    all copies have a signal.
+    For each program that has run: `planted` and `nothing`, for copies with and
+    without a signal, each with `found`, the number of copies in which a signal
+    is found, `trials`, the number of copies, and lists of each copy's `ic` and
+    `t`; and `limit`, the limit of t for planted copies, None if all copies have
+    a signal.
   """
   return {
     name: _judge(joined, name, ic)

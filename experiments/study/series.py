@@ -34,14 +34,14 @@ def contest(
 
   Args:
     table: see `daily`.
-    programs: the columns of trained policies; others are controls.
+    programs: the columns of trained policies; all others are controls.
     seed: of the bootstrap.
     repeats: number of bootstrap draws.
 
   Returns:
     By policy: `best`, its p-value in the model confidence set (see
     `contenders.confidence_set`), and for a control also `beaten`, the p-value
-    of the hypothesis that no program is better (see
+    of the hypothesis that no program is better than it (see
     `contenders.superior_ability`).
   """
   returns = table.drop(columns='date')

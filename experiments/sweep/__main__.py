@@ -58,7 +58,7 @@ _MAY_CHANGE = ('jobs', 'num_trials')
 
 
 def main(argv: Sequence[str]) -> int:
-  """Runs or resumes a sweep; returns 1 if a trial failed, 130 if stopped."""
+  """Runs or resumes a sweep; returns 130 if stopped, 1 if a trial failed."""
   workdir = pathlib.Path(options.WORKDIR.value)
   if options.RESUME.value:
     run_directory.check_resumable(workdir)
@@ -83,7 +83,10 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _settings(workdir: pathlib.Path) -> ml_collections.ConfigDict:
-  """Returns the flags' settings; on --resume without --config, the folder's."""
+  """Returns the settings of --config; if it is absent on --resume, the sweep's.
+
+  Both include the changes by flags such as --config.jobs.
+  """
   config, flag = options.CONFIG.value, flags.FLAGS['config']
   if options.RESUME.value and flag.using_default_value:
     stored = run_directory.read_config(workdir)
@@ -109,7 +112,7 @@ def _settings(workdir: pathlib.Path) -> ml_collections.ConfigDict:
 def _about_data(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> dict[str, str]:
-  """Returns the panel's hash and path to record; empty if it is embedded."""
+  """Returns the panel's hash and path to record; {} for an embedded market."""
   data = config.settings.data
   if not data.panel:
     return {}
@@ -165,7 +168,7 @@ def _luck(
   found: Sequence[optuna.trial.FrozenTrial],
   config: ml_collections.ConfigDict,
 ) -> str:
-  """Estimates how far the best trial is lucky; writes it, returns a text."""
+  """Writes an estimate of overfitting, see `luck`; returns it as text."""
   measured = luck.measure(workdir / RUNS, found, config.seeds)
   write_json(workdir / _LUCK, measured)
   return luck.describe(measured)

@@ -25,9 +25,9 @@ class Plan(NamedTuple):
   """Common properties of a sweep's trials.
 
   Attributes:
-    folder: of the runs.
-    seeds: of every setting.
-    steps: iterations or generations of a run.
+    folder: of all runs.
+    seeds: with which every trial is run.
+    steps: iterations or generations of a run, unless the trial sets them.
     objective: the column of metrics.csv to maximise.
     command: makes the command line of a run.
     environment: variables for the processes of runs, besides this process's.
@@ -118,7 +118,7 @@ class Job:
     return self._fail(reason, progress) if reason else TrialState.WAITING
 
   def interrupt(self) -> None:
-    """Asks the run to save and exit; repeating it has no effect."""
+    """Asks the run to save and exit; repeating this has no effect."""
     self._is_interrupted = True
     if self._process is not None:
       self._process.interrupt()

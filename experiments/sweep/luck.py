@@ -25,12 +25,12 @@ def measure(
   Args:
     runs: folder of all runs.
     trials: of the sweep; only finished ones are used.
-    seeds: of every setting.
+    seeds: with which every trial was run.
 
   Returns:
     `trials`, the number used; `days`, the number on which all of them were
-    evaluated; `blocks`; and if there are enough trials and days, `probability`
-    and `loss`, see `Overfitting`.
+    evaluated; `blocks`, the number that the days are cut into; and if there are
+    enough trials and days, `probability` and `loss`, see `Overfitting`.
   """
   complete = [t.number for t in trials if t.state == TrialState.COMPLETE]
   series = {

@@ -40,12 +40,12 @@ def draw_sweep(
   title: str,
   objective: str,
 ) -> None:
-  """Draws all trials that have a value.
+  """Draws all trials that have a value or failed.
 
   Args:
     path: of a PNG file, 1200 pixels wide.
     table: see `table.make`.
-    space: what was tried.
+    space: the search space.
     title: of the whole picture.
     objective: the name of the objective.
   """

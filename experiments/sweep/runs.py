@@ -65,9 +65,10 @@ def make_command(config: ml_collections.ConfigDict, devices: int) -> Command:
 def _changes(config: ml_collections.ConfigDict) -> dict[str, Any]:
   """Returns the fewest changes from the preset to the sweep's settings.
 
-  A field that refers to another and was not overridden is left out, so that it
-  still follows the other when a trial changes that one. This relies on the
-  alphabetical order of fields: each must come after the one it refers to.
+  A field that refers to another field and was not overridden is left out, so
+  that it still follows the other field when a trial changes that. This relies
+  on the alphabetical order of fields: each must come after the one it refers
+  to.
   """
   found = flatten(config.settings)
   settings = sweep.settings_of(config.program, config.settings.preset)

@@ -67,7 +67,7 @@ def read(config: ml_collections.ConfigDict) -> Space:
 
 
 def suggest(space: Space, trial: optuna.Trial) -> dict[str, Any]:
-  """Draws a trial's values by field; those drawn before stay."""
+  """Draws a trial's values by field; values drawn before are kept."""
   for field, tried in space.items():
     if isinstance(tried, Choices):
       trial.suggest_categorical(field, list(tried.values))
@@ -162,7 +162,7 @@ def _spread(tried: Range, steps: int) -> tuple[Any, ...]:
 
 
 def _of_type(name: str, value: Any, default: Any) -> Any:
-  """Converts a value to the field's type: a whole number may be a float."""
+  """Returns a value in its field's type; an int may stand for a float."""
   if isinstance(default, float) and type(value) is int:
     return float(value)
   expected = type(default).__name__

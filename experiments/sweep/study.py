@@ -52,7 +52,7 @@ def open_study(
 
 
 def unfinished(study: optuna.Study) -> list[optuna.Trial]:
-  """Returns trials that Optuna holds to be running, in order of number.
+  """Returns the trials in Optuna's state RUNNING, in order of their numbers.
 
   Their processes may still exist or be gone.
   """

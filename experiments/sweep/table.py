@@ -1,4 +1,4 @@
-"""A sweep's table, with a row for each trial, and its best as text."""
+"""Makes a sweep's table, a row for each trial, and lists the best trials."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -20,8 +20,9 @@ _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 class Trials:
   """The remaining trials of a sweep, for `scheduler.run`.
 
-  Every trial is claimed. Trials that are running in Optuna but not claimed were
-  left by a process that is gone, and are continued first.
+  A process claims every trial that it runs. Trials in Optuna's state RUNNING
+  without a valid claim were left by a process that is gone, and are continued
+  first.
   """
 
   unit = 'trial'
@@ -88,7 +89,7 @@ class Trials:
     )
 
   def _left(self) -> tuple[optuna.Trial, claims.Claim] | None:
-    """Claims a trial whose process is gone, but none that this one has run."""
+    """Claims a trial whose process is gone and that this one has not run."""
     for trial in studies.unfinished(self._study):
       if trial.number in self._ours:
         continue
@@ -115,7 +116,7 @@ class Trials:
 
 @contextlib.contextmanager
 def entered(runs: pathlib.Path) -> Iterator[bool]:
-  """Keeps other processes from taking trials; yields whether they run none.
+  """Keeps other processes from taking trials; yields whether none runs one.
 
   Args:
     runs: the folder of all runs.

@@ -24,10 +24,11 @@ def accounts(
   actions: Sequence[Actions],
   last_day: int,
 ) -> Iterator[Comparison]:
-  """Yields comparisons of episodes around a day: events, inputs and rewards.
+  """Yields comparisons of episodes: their events, observations and rewards.
 
   Args:
-    name: first part of the arrays' names; their paths follow.
+    name: prefix of the arrays' names; that of the rewards is 'rewards.' and
+      this name.
     environments: of both futures.
     actions: for each future, actions on all T days.
     last_day: the last day that is the same in both futures.
@@ -57,7 +58,7 @@ def accounts(
 
 
 def named_actions(name: str, actions: Actions) -> Values:
-  """Returns actions, or an encoded policy's arrays, by name; rows are days."""
+  """Returns actions, or an encoded policy's arrays, by name, a row per day."""
   if isinstance(actions, EncodedPolicy):
     return _by_path(f'{name}.encoded', jax.device_get(actions.encoded))
   return {name: np.asarray(actions)}
@@ -66,12 +67,13 @@ def named_actions(name: str, actions: Actions) -> Values:
 def with_policy(
   actions: np.ndarray, days: np.ndarray, of_policy: Actions
 ) -> Actions:
-  """Replaces given actions on some days by those of a policy.
+  """Replaces given actions by those of a policy, on some days.
 
   Args:
-    actions: float32 [T, N, 2].
-    days: int [M].
-    of_policy: the policy's actions on these days.
+    actions: the given actions, float32 [T, N, 2].
+    days: the days on which to use the policy, int [M].
+    of_policy: the policy's actions on `days`, or an encoded policy; the result
+      is of the same kind.
   """
   if not isinstance(of_policy, EncodedPolicy):
     actions = actions.copy()
@@ -95,7 +97,7 @@ def with_policy(
 
 @dataclasses.dataclass(frozen=True)
 class _WhereAsked:
-  """Uses a policy on the days it was evaluated on, given actions on others."""
+  """Uses a policy on the days it was encoded on, else the given actions."""
 
   decide: Callable
 
@@ -110,14 +112,14 @@ def backtests(
   make_controls: Sequence[Callable[[Any], Controls]],
   actions: Sequence[np.ndarray],
 ) -> Iterator[Comparison]:
-  """Yields comparisons of backtests between two futures.
+  """Yields one comparison of backtests in two futures.
 
   The backtests are those of the controls and of the given actions.
 
   Args:
     backtesters: one for each future.
     make_controls: for each future, makes the controls from a backtester.
-    actions: for each future, actions on all days, float32 [T, N, 2].
+    actions: for each future, the given actions on all days, float32 [T, N, 2].
   """
   futures = []
   for backtester, make, of_days in zip(
@@ -185,7 +187,7 @@ def _backtested(
   make_controls: Callable[[Any], Controls],
   actions: np.ndarray,
 ) -> Values:
-  """Returns one future's arrays by name; rows are the backtester's days."""
+  """Backtests in one future; returns arrays by name, a row per decision day."""
   recorder = _Recorder(backtester)
   values: dict[str, np.ndarray] = {}
   for name, (first, *_) in make_controls(recorder).run().items():
@@ -197,7 +199,7 @@ def _backtested(
 
 
 def _by_day(name: str, backtest: Backtest) -> dict[str, np.ndarray]:
-  """Returns the equity and the profit of closed trades, by day."""
+  """Returns each day's equity, and the profit of the trades closed on it."""
   profit = np.zeros(len(backtest.dates))
   dates = backtest.trades['exit_date'].to_numpy('datetime64[D]')
   closed_on = np.searchsorted(backtest.dates, dates)

@@ -29,7 +29,7 @@ def scramble(panel: MarketPanel, last_day: int, seed: int) -> MarketPanel:
   Args:
     panel: T days.
     last_day: the last unchanged day.
-    seed: of the other future.
+    seed: of the random values.
 
   Raises:
     ValueError: there is no day after `last_day`.
@@ -62,15 +62,16 @@ def scramble(panel: MarketPanel, last_day: int, seed: int) -> MarketPanel:
 def scramble_source(
   source: Source, last_day: np.datetime64, seed: int
 ) -> Source:
-  """Returns the source with all data after `last_day` changed at random.
+  """Returns the source with all data known after `last_day` changed at random.
 
-  Tickers lose some or all of their later rows. Every day keeps at least one
-  row, so that the number of days stays the same.
+  A value of a series is known `lag` days after its date. Tickers lose some or
+  all of their later rows. Every day keeps at least one row of a ticker, so that
+  the number of days stays the same.
 
   Args:
     source: the raw data of a panel.
     last_day: the last unchanged day.
-    seed: of the other future.
+    seed: of the random changes.
   """
   rng = np.random.default_rng(
     (seed, last_day.astype('datetime64[D]').astype(int))
@@ -108,7 +109,7 @@ def scramble_source(
 def _other_prices(
   rng: np.random.Generator, known: np.ndarray, num_days: int
 ) -> np.ndarray:
-  """Draws prices [num_days, C, 4] that continue the `known` [K, C, 4]."""
+  """Draws prices [num_days, C, 4] that continue those of `known`, [M, C, 4]."""
   close = np.where(np.isfinite(known[..., 3]), known[..., 3], 0.0)
   latest = np.where(close > 0, np.arange(len(close))[:, None], 0).max(axis=0)
   start = close[latest, np.arange(close.shape[1])]

@@ -55,7 +55,7 @@ class Compared(NamedTuple):
   """Counts of an array's compared values.
 
   Attributes:
-    known: values up to the last common day; all are the same.
+    known: values up to the last common day; they are the same in both futures.
     changed: values of later days that differ. If there are none, the other
       future does not affect the array, and nothing is proven.
   """
@@ -75,14 +75,15 @@ def first_leak(
   NaN equals NaN. All other values are compared bit by bit.
 
   Args:
-    before: arrays by name, any types.
-    after: the same arrays of another future; the same shapes.
+    before: arrays by name, of any numeric types.
+    after: the same arrays in another future, with the same types and shapes.
     last_day: the last day that is the same in both futures.
-    days: int, the day on which each value was known. Its axes are the first
+    days: int, the day on which each value became known. Its axes are the first
       axes of every array. By default row i is of day i.
 
   Raises:
-    ValueError: names, types or shapes of the two differ.
+    ValueError: names, types or shapes of the two differ, or a shape does not
+      begin with that of `days`.
   """
   leaks = []
   for name, one, other, its_days in _paired(before, after, days):
@@ -120,7 +121,7 @@ def compare_pasts(
 
   Raises:
     LookAheadError: a value looks ahead.
-    ValueError: names, types or shapes of the two differ.
+    ValueError: see `first_leak`.
   """
   leak = first_leak(before, after, last_day, days)
   if leak is not None:
@@ -153,10 +154,10 @@ def named(kind: str, names: Sequence[str], values: np.ndarray) -> Values:
 def _paired(
   before: Values, after: Values, days: np.ndarray | None
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
-  """Yields (name, one, other, days) for each array.
+  """Yields (name, values before, values after, days) for each array.
 
   Raises:
-    ValueError: names, types or shapes of the two differ.
+    ValueError: see `first_leak`.
   """
   if before.keys() != after.keys():
     names = ', '.join(sorted(before.keys() ^ after.keys()))

@@ -36,19 +36,20 @@ def prove_maker(
   Args:
     make: makes a panel from raw data of any type.
     raw: the argument of `make`.
-    change: maps `(raw, last_day, seed)` to raw data that differ only in what
-      becomes known after `last_day`. The number of days must not
-      change, because splits are counted from the end.
+    change: maps `(raw, last_day, seed)`, with `last_day` as a date, to raw data
+      that differ only in what becomes known after that date. The number of days
+      must not change, because splits are counted from the end.
     last_days: indices of days of the panel.
     seeds: passed to `change`, one at a time.
 
   Returns:
-    How much was compared, by kind.
+    How much was compared, by kind; see `leaks.summed`.
 
   Raises:
     LookAheadError: something looks ahead; the error names the array and the
       day.
-    ValueError: the panels do not have the same number of days or features.
+    ValueError: the panels differ in their number of days, in their features, or
+      in whether they have volumes.
   """
   before = make(raw)
 
@@ -71,11 +72,13 @@ def prove_maker(
 def _by_column(
   panel: MarketPanel, columns: Sequence[str], tradable: set[str]
 ) -> Values:
-  """Returns a panel's arrays [T, len(columns), ...], NaN for other columns.
+  """Returns a panel's arrays by name, [T, len(columns), ...], and dates [T].
+
+  Columns that the panel lacks are filled with NaN or False.
 
   Args:
     panel: T days.
-    columns: names of this panel's columns and of others.
+    columns: names of this panel's columns and of the other panel's.
     tradable: names of the columns for which to compare whether they may be
       bought.
   """

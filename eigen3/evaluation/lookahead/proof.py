@@ -2,20 +2,21 @@
 
 All values after a day are changed at random. Up to and including that day,
 indicators, normalised observations, a policy's actions, fills, the account,
-settled rewards, controls and backtests must not change by a bit.
+rewards that are known, controls and backtests must not change by a single bit.
 
 By design, three things depend on later days:
 
 - The normalisation, and the choice of what may be bought, are determined on all
   training days. If a training day is changed, both futures use those of the
   unchanged data.
-- Rewards may look ahead, but nothing else may depend on them. Each is compared
-  on the day when it is known. `entry`, the future return of a trade, is known
-  when the trade is closed. `entry_excess` subtracts the mean return of the
-  day's trades, and is known when all of them are closed; without
-  `market_timing` it subtracts that of all days, and is not compared.
-  `portfolio`, the change of equity to the next close, is known at that close.
-  `shaped_portfolio` is known when the longest possible trade is closed.
+- Rewards may look ahead, but nothing else may depend on them. A reward is
+  compared if it is known by the day after which values change. `entry`, the
+  future return of a trade, is known when the trade is closed. `entry_excess`
+  subtracts the mean return of the day's trades, and is known when all of them
+  are closed; without `market_timing` it subtracts that of all days, and is not
+  compared. `portfolio`, the change of equity to the next close, is known at
+  that close. `shaped_portfolio` is known when the longest possible trade is
+  closed.
 - The control that is given the embedded market's hidden drift is left out.
 """
 
@@ -89,7 +90,7 @@ def prove(
   acting_days: int = 64,
   parts: Parts = OURS,
 ) -> dict[str, Compared]:
-  """Compares the past of `panel` in many futures.
+  """Proves that the past of `panel` is the same in different futures.
 
   Args:
     panel: T days. Its features are taken as given; see `prove_maker` to check
@@ -101,12 +102,12 @@ def prove(
       so are the actions computed from it while an account is simulated.
     last_days: days after which the future is changed, each at least D - 1 and
       at most T - 2. By default those of `spread_days`.
-    seeds: of the futures of each last day.
-    acting_days: the most days on which the policy is evaluated.
+    seeds: seeds of the futures; each is used with each last day.
+    acting_days: the most days on which the policy is evaluated in each future.
     parts: the code to check.
 
   Returns:
-    How much was compared, by kind, in order of computation.
+    How much was compared, by kind, in order of computation; see `leaks.summed`.
 
   Raises:
     LookAheadError: something looks ahead; the error names the array and the
@@ -135,8 +136,9 @@ def spread_days(
 ) -> list[int]:
   """Returns days after which to change the future, from the first window on.
 
-  The last training day is among them: from that day on, the normalisation
-  depends on known days only.
+  They are `count` days, spread evenly up to the second to last day, and the
+  last training day: from that day on, the normalisation depends on known days
+  only.
   """
   first, last = _bounds(panel, config)
   spread = np.linspace(first, last, count).round().astype(int)
@@ -220,7 +222,7 @@ def _comparisons(
 
 
 def _indicators(futures: _Futures) -> Comparison:
-  """Returns the indicators of both futures' prices."""
+  """Returns a comparison of the indicators of both futures' prices."""
   before, after = (
     np.asarray(futures.parts.indicators(p.ohlc)) for p in futures.panels
   )
@@ -234,7 +236,7 @@ def _indicators(futures: _Futures) -> Comparison:
 
 
 def _markets(futures: _Futures) -> list[Market]:
-  """Returns both markets.
+  """Returns the markets of both futures.
 
   They share one normalisation unless all training days are the same.
   """
@@ -259,7 +261,7 @@ def _markets(futures: _Futures) -> list[Market]:
 def _observations(
   markets: Sequence[Market], config: Mapping[str, Any]
 ) -> Comparison:
-  """Returns the normalised features of all days."""
+  """Returns a comparison of the normalised features of all days."""
   names = config['data']['observed_features']
   before, after = (
     named('observations', names, np.asarray(m.features)) for m in markets
@@ -268,7 +270,7 @@ def _observations(
 
 
 def _windows(markets: Sequence[Market], last_day: int) -> Iterator[Comparison]:
-  """Yields the windows up to the last common day, and some later ones."""
+  """Yields comparisons of windows up to the last common day, and some later."""
   market = markets[0]
   cells = market.context_days * int(np.prod(market.features.shape[1:]))
   size = max(1, _CHUNK_CELLS // cells)
@@ -311,7 +313,7 @@ def _random_actions(
 def _backtests(
   futures: _Futures, actions: Sequence[np.ndarray]
 ) -> Iterator[Comparison]:
-  """Compares controls and a backtest of `actions` over the whole panel."""
+  """Yields a comparison of controls and of `actions` over the whole panel."""
   settings = futures.config['environment']
   evaluation = {**futures.config['evaluation'], 'random_entries': 1}
   backtesters = [
@@ -332,7 +334,10 @@ def _backtests(
 
 
 def _days_around(futures: _Futures, count: int) -> np.ndarray:
-  """Returns at most `count` days, three quarters of them up to `last_day`."""
+  """Returns at most `count` consecutive days around `last_day`.
+
+  If possible, three quarters of them are up to and including `last_day`.
+  """
   panel = futures.panels[0]
   first, _ = _bounds(panel, futures.config)
   count = min(count, panel.num_days - first)

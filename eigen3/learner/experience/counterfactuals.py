@@ -2,10 +2,10 @@
 
 Prices do not react to orders, so under some rewards the reward of any order is
 known once the prices of the following days are known. An episode contains only
-the reward of the stock that was bought. Most of the cost of learning from a
-transition is to encode its window, and the same features serve any number of
-orders. Supervised learning always has the returns of all stocks; without them
-it is hard to learn how to choose among many.
+the reward of the stock that was bought. Counterfactual orders cost little: most
+of the cost of learning from a transition is that of encoding its window, and
+the encoding serves any number of orders. Supervised learning always has the
+returns of all stocks; without them it is hard to learn to choose among many.
 """
 
 import jax
@@ -41,7 +41,7 @@ def count_of(rules: Rules, config: ml_collections.ConfigDict) -> int:
 
 
 def are_paid_at_once(rules: Rules, config: ml_collections.ConfigDict) -> bool:
-  """Returns whether all that an order earns is its reward on the same day."""
+  """Returns whether an order is valued by its reward on the same day alone."""
   is_known = rewards.find(rules.reward).of_orders is not None
   return is_known and not config.agent.gamma
 
@@ -60,7 +60,7 @@ def sample(
     ring: the replay; holds at least one transition.
     key: consumed.
     batch_size: number of transitions.
-    count: orders for each transition.
+    count: number of counterfactual orders for each transition.
   """
   key, key_more = jax.random.split(key)
   return add(environment, replay.sample(ring, key, batch_size), key_more, count)
@@ -72,22 +72,24 @@ def add(
   """Adds counterfactual orders to the actions of a batch.
 
   Each is an action that gives one stock, or `max_entries_per_day` stocks, a
-  coefficient of at least the threshold, and all other stocks the lowest one.
+  coefficient of at least the threshold, and all other stocks the lowest
+  coefficient.
   Stocks are drawn by stratified sampling: with as many orders as stocks, each
-  stock has one. The first counterfactual action orders nothing if the batch has
-  the environment's states, or if the reward has `of_nothing`. If the batch has
-  states, each action is played for one step.
+  stock is ordered once. The first counterfactual action orders nothing if the
+  batch has the environment's states, or if the reward has `of_nothing`. If the
+  batch has states, each counterfactual action is played for one step.
 
   Args:
     environment: of the transitions.
     batch: transitions [B], actions [B, N, 2] and rewards [B].
     key: consumed.
-    count: orders for each transition; 0 leaves the batch as it is.
+    count: number of counterfactual orders for each transition; 0 leaves the
+      batch as it is.
 
   Returns:
-    The batch with actions [B, 1 + count, N, 2] and rewards [B, 1 + count]; the
-    first are the original ones. With states, discounts are [B, 1 + count] and
-    next observations have as many accounts.
+    The batch with actions [B, 1 + count, N, 2] and rewards [B, 1 + count], of
+    each transition the original ones first. With states, discounts are
+    [B, 1 + count] and each next observation has 1 + count accounts.
   """
   if not count:
     return batch
@@ -176,9 +178,9 @@ def _drawn(
   """Draws actions, and the stocks and orders in them.
 
   Returns:
-    Actions [count, N, 2], each with orders of M different stocks; the ordered
-    stocks [count * M]; and the orders [count * M, 2], each a coefficient and a
-    sale target.
+    Actions [count, N, 2], each with orders of M = `max_entries_per_day` stocks;
+    the ordered stocks [count * M]; and the orders [count * M, 2], each a
+    coefficient and a sale target.
   """
   spec = environment.spec
   num_stocks, entries = spec.action.shape[0], spec.max_entries_per_day

@@ -14,9 +14,9 @@ class Observation(NamedTuple):
 
   Attributes:
     day: int32 [...], the last day of the networks' window.
-    available: uint8 [..., ceil(N / 8)], which stocks could be bought, a bit
-      each. It is not an input of the networks: `constrain` applies it to the
-      action that critics see.
+    available: uint8 [..., ceil(N / 8)], which stocks could be bought, one bit
+      per stock. It is not an input of the networks: `constrain` applies it to
+      the actions that critics see.
   """
 
   day: Array
@@ -28,7 +28,7 @@ class FullObservation(NamedTuple):
 
   Attributes:
     day: see `Observation`.
-    available: likewise.
+    available: see `Observation`.
     account: leaves [...], as the policy saw it. If M actions of the same day
       were played, the next observation has the account after each of them,
       leaves [..., M, ...], and `available` is [..., M, ceil(N / 8)].
@@ -96,7 +96,7 @@ def observations_of(
 def first_observation(
   environment: TradingEnvironment,
 ) -> tuple[AnyObservation, Account | None]:
-  """Returns the observation of the first day, to initialise networks with.
+  """Returns the observation of the first day, for initialising networks.
 
   Returns:
     A batch [1] of the observation, and the account alone, leaves [...], or None
@@ -112,7 +112,7 @@ def first_observation(
 def constrain(
   spec: ActionSpec, observation: AnyObservation, unit_actions: Array
 ) -> Array:
-  """Sets the coefficients of stocks that cannot be bought to the lowest.
+  """Gives stocks that cannot be bought the lowest coefficient.
 
   Args:
     spec: of the actions.

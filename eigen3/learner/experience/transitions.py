@@ -21,8 +21,8 @@ from eigen3.types import Account, ActionSpec, Transition
 def transitions_of(episodes: Episodes, num_steps: int) -> Transition:
   """Returns transitions of the first `num_steps` steps of all episodes.
 
-  An episode does not record which stocks can be bought after its last step; all
-  count as available there.
+  An episode does not record which stocks can be bought after its last step; in
+  that observation all stocks count as available.
 
   Returns:
     Transitions [E * num_steps, ...] between observations.

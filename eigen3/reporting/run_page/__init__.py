@@ -1,4 +1,4 @@
-"""The page of a run, or of several seeds of one setting: one HTML file."""
+"""The page of a run, or of runs that differ only in seed: one HTML file."""
 
 from eigen3.reporting.run_page.render import write
 from eigen3.reporting.run_page.subject import Champion, Occasion

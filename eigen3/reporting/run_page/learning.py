@@ -65,10 +65,10 @@ def pictures(
   colours: Mapping[str, str],
   is_told: Callable[[str], bool],
 ) -> dict[str, str]:
-  """Returns a picture of each metric that some run has, by title.
+  """Returns pictures of the metrics that at least one run has, by title.
 
-  Columns that are not known here, such as those of another algorithm, come
-  last, under their own names.
+  Columns without a panel here, such as those of another algorithm, come last,
+  under their own names.
 
   Args:
     runs: contents of `metrics.csv`, by name on the page; the first column is
@@ -97,7 +97,7 @@ def pictures(
 
 
 def _known(table: pd.DataFrame, column: str) -> np.ndarray:
-  """Returns which rows have a finite number, bool [R]."""
+  """Returns which of the R rows have a finite number in a column, bool [R]."""
   if column not in table:
     return np.zeros(len(table), bool)
   values = pd.to_numeric(table[column], errors='coerce').to_numpy(float)

@@ -150,7 +150,7 @@ def attention(shares: Mapping[str, float]) -> str:
 
 
 def most_traded(trades: pd.DataFrame, count: int) -> list[str]:
-  """Returns the tickers with most trades; ties by total absolute profit."""
+  """Returns the most traded tickers; total absolute profit decides ties."""
   moved = trades.assign(moved=trades['net_profit'].abs()).groupby('ticker')
   table = moved['moved'].agg(['size', 'sum'])
   return (

@@ -23,7 +23,7 @@ _SHOWN = (
 def section(
   workdir: pathlib.Path, metrics: pd.DataFrame, config: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-  """Returns the template's values for a run's population, None if it has none.
+  """Returns the template's values for a run's population; None without one.
 
   Args:
     workdir: the folder of the run.

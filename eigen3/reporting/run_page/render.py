@@ -131,7 +131,7 @@ def _verdict(champions, headline, differences, occasion: Occasion) -> str:
 
 
 def _months(backtest: Backtest, controls: Results) -> dict[str, Any]:
-  """Computes every policy's monthly returns, and the largest in magnitude."""
+  """Computes monthly returns of agent and controls, and their largest size."""
   found = {
     'agent': tables.months(backtest),
     **{name: tables.months(*tests) for name, tests in controls.items()},

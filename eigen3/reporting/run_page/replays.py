@@ -1,8 +1,8 @@
 """Replays of the same policies under other costs and fill times.
 
-Plain actions stay the same, and are filled as far as the cash suffices. Encoded
-policies, of agents that observe their account, keep their inputs from the
-market, but decide anew with the account that results from the other rules.
+The actions of agents that do not observe their account stay the same, and are
+filled as far as the cash suffices. Agents that observe it keep their inputs
+from the market, but decide anew with the account that the other rules lead to.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,11 +19,11 @@ _MORE_DAYS = 2
 
 
 class Replay(NamedTuple):
-  """Results of all policies under some rules.
+  """Results of all policies under one set of rules.
 
   Attributes:
     rules: description of the rules.
-    is_own: whether they are those of the run.
+    is_own: whether the rules are those of the run.
     numbers: summary of each policy's backtest, the mean if there are several;
       'agent' is the mean of all champions.
   """
@@ -36,7 +36,7 @@ class Replay(NamedTuple):
 def cost_ladder(
   champions: Sequence[Champion], judge: Judge, rules: Mapping[str, Any]
 ) -> list[Replay]:
-  """Returns results at several costs, also the run's own and their double.
+  """Returns results at several costs, including the run's own and their double.
 
   Args:
     champions: the champions to replay.

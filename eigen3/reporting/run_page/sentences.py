@@ -19,7 +19,8 @@ _NAMES = {'informed': 'the informed policy', 'ranker': 'the ranker'}
 # The lowest retest correlation at which fitness is not mostly luck.
 _TELLS_APART = 0.3
 _FEWEST_GENERATIONS = 6
-# Policies are alike if less than this share of their first distance is left.
+# Policies are alike if their distance falls below this share of that in the
+# first generation.
 _ALIKE = 0.1
 _ORIGINS = {'offspring': 'offspring', 'mutant': 'mutants'}
 
@@ -30,7 +31,7 @@ def verdict(
   has_traded: bool,
   is_held_out: bool,
 ) -> str:
-  """States the agent's profit, and whether it exceeds the controls'.
+  """States the agent's profit, and how it compares with the controls'.
 
   Args:
     headline: of the agent, or of the agents of all seeds together.
@@ -71,7 +72,7 @@ def skill(deflated: Deflated) -> str:
 
 
 def exits(trades: pd.DataFrame, rules: Mapping[str, Any]) -> str:
-  """States the reasons of exits; '' if there is no trade.
+  """States how many exits had each reason; '' if there is no trade.
 
   Args:
     trades: of a backtest.
@@ -117,7 +118,7 @@ def population(found: Development, form: str) -> str:
 
   Args:
     found: the development of the population.
-    form: format of scores.
+    form: format specification of scores, such as '+.1%'.
   """
   first, last = (wording.written(x, form) for x in (found.first, found.last))
   scores = (
@@ -162,7 +163,7 @@ def _compared(differences: Mapping[str, PairedDifference]) -> str:
 
 
 def listed(words: Sequence[str], comma: str = ', ') -> str:
-  """Joins words, with "and" before the last."""
+  """Joins words; if `comma` is ', ', with "and" before the last."""
   if comma != ', ' or len(words) < 2:
     return comma.join(words)
   return f'{", ".join(words[:-1])} and {words[-1]}'

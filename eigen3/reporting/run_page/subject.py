@@ -37,7 +37,7 @@ class Champion(NamedTuple):
     workdir: folder of its run.
     backtest: on the days of the occasion.
     play: backtests the champion with a given judge of the same days, whose
-      rules may be other ones.
+      rules may differ from the run's.
     deflated: deflated Sharpe ratio on the validation days.
     attention: shares of attention to the panel's columns on these days, float
       [C]; None if its networks have no attention.

@@ -23,7 +23,7 @@ class Headline(NamedTuple):
   Attributes:
     name: of the policy; 'iqm' is the interquartile mean of all agents.
     size: number of backtests.
-    profit: over initial cash.
+    profit: divided by initial cash.
     sharpe: annualised Sharpe ratio.
     max_drawdown: maximum drawdown, a share of the peak.
   """
@@ -50,11 +50,12 @@ class Year(NamedTuple):
 
 
 def headlines(agents: Results, controls: Results, seed: int) -> list[Headline]:
-  """Returns the headline of each policy.
+  """Returns the headline of each policy, after 'iqm' if there are many agents.
 
   If a policy has one backtest, its interval is over days, by the stationary
-  bootstrap. If it has many, the interval holds 95 % of them. The interval of
-  the interquartile mean is over seeds.
+  bootstrap. If it has many, its numbers are their means, and the interval holds
+  95 % of them. The interval of the interquartile mean is a bootstrap over
+  seeds.
 
   Args:
     agents: one backtest each.
@@ -120,7 +121,7 @@ def differences(
 
 
 def months(*backtests: Backtest) -> list[Year]:
-  """Computes returns by calendar month; the last one may be incomplete.
+  """Computes returns by calendar month; the first and last may be incomplete.
 
   Many backtests of the same days are represented by their mean daily return.
   """

@@ -44,7 +44,7 @@ REPLAYED = ('profit', 'sharpe', 'max_drawdown', 'trades', 'costs')
 
 
 def written(value: float | None, form: str) -> str:
-  """Formats a number for the page; a dash if there is none."""
+  """Formats a number for the page, as a dash if it is None or not finite."""
   if value is None or not math.isfinite(value):
     return '\N{EN DASH}'
   return format(value, form).replace('-', '\N{MINUS SIGN}').replace('%', ' %')
@@ -65,7 +65,7 @@ def largest(years: Iterable[Year]) -> float:
 
 
 def shade(value: float, most: float) -> str:
-  """Returns a month's CSS background, stronger for a larger return."""
+  """Returns the CSS background of a return, strongest if its size is `most`."""
   colour = pictures.GAIN if value >= 0 else pictures.LOSS
   strength = round(8 + 62 * abs(value) / most) if most else 0
   return f'color-mix(in srgb, {colour} {strength}%, transparent)'

@@ -1,4 +1,4 @@
-"""The suites by name; each returns its groups for a size."""
+"""The benchmark suites by name: functions that return their groups."""
 
 from collections.abc import Callable
 

@@ -194,7 +194,7 @@ def core_case(
   together: bool = False,
   **settings: Any,
 ) -> Built:
-  """Times the LSTM core alone, in one block, without dropout.
+  """Builds a case of the LSTM core alone, in one block, without dropout.
 
   Args:
     rows: number of sequences.

@@ -79,10 +79,10 @@ class _Stage(NamedTuple):
 
   Attributes:
     environment: plays the actions.
-    market: that the policy observes.
+    market: what the policy observes.
     select_action: maps (agent, market, days [M]) to greedy actions [M, N, 2].
-    agents: their training states.
-    first_day: on which the episodes start, int32 [].
+    agents: training states.
+    first_day: day on which the episodes start, int32 [].
   """
 
   environment: TradingEnvironment
@@ -93,14 +93,14 @@ class _Stage(NamedTuple):
 
 
 def batched_case(*, num_steps: int, **settings: Any) -> Built:
-  """Times computing all actions in one batch, then the account."""
+  """Builds a case that computes all actions in one batch, then the account."""
   stage = _stage(config_of(settings), num_steps)
   play = functools.partial(_batched, stage.select_action, num_steps)
   return jax_cases.built(play, _arguments(stage, 0), output=_actions)
 
 
 def scanned_case(*, num_steps: int, **settings: Any) -> Built:
-  """Times calling the policy for each day inside the account's scan."""
+  """Builds a case that calls the policy each day, in the account's scan."""
   stage = _stage(config_of(settings), num_steps)
 
   def play(agent, environment, market, first_day):
@@ -116,7 +116,7 @@ def scanned_case(*, num_steps: int, **settings: Any) -> Built:
 
 
 def looped_case(*, num_steps: int, **settings: Any) -> Built:
-  """Times a Python loop that calls policy and account once per day."""
+  """Builds a case of a Python loop that calls policy and account each day."""
   stage = _stage(config_of(settings), num_steps)
   arguments = jax_cases.everywhere(_arguments(stage, 0))
   agent, environment, market, first_day = arguments
@@ -150,7 +150,7 @@ def looped_case(*, num_steps: int, **settings: Any) -> Built:
 
 
 def vmapped_case(*, num_steps: int, agents: int, **settings: Any) -> Built:
-  """Times the work of `batched_case` for all agents at once, by `vmap`."""
+  """Builds a case like `batched_case`, for all agents at once by `vmap`."""
   stage = _stage(config_of(settings), num_steps, agents)
   play = functools.partial(_batched, stage.select_action, num_steps)
   stacked = jax.tree.map(lambda *x: jnp.stack(x), *stage.agents)
@@ -163,7 +163,7 @@ def vmapped_case(*, num_steps: int, agents: int, **settings: Any) -> Built:
 
 
 def sequential_case(*, num_steps: int, agents: int, **settings: Any) -> Built:
-  """Times the work of `batched_case` for one agent after another."""
+  """Builds a case like `batched_case`, for one agent after another."""
   stage = _stage(config_of(settings), num_steps, agents)
   play = functools.partial(_batched, stage.select_action, num_steps)
   arguments = [
@@ -181,7 +181,7 @@ def sequential_case(*, num_steps: int, agents: int, **settings: Any) -> Built:
 def _batched(
   select_action, num_steps: int, agent, environment, market, first_day
 ) -> tuple[Array, Array]:
-  """Returns actions [S, N, 2] and rewards [S] of one episode."""
+  """Returns actions [S, N, 2] and rewards [S] of an episode's first S days."""
   days = first_day + jnp.arange(num_steps)
   actions = select_action(agent, market, days)
   episodes = rollout.play(environment, days[None], actions[None])
@@ -200,7 +200,7 @@ def _actions(result: tuple[Any, Any]) -> np.ndarray:
 def _stage(
   config: ml_collections.ConfigDict, num_steps: int, agents: int = 1
 ) -> _Stage:
-  """Makes an embedded market that is just long enough, and new agents."""
+  """Makes new agents, and an embedded market that is just long enough."""
   rules = config.environment
   # The benchmark's episode must fit into one of the environment.
   rules.trading_days = max(num_steps, rules.trading_days)

@@ -46,7 +46,7 @@ def groups(size: str, cores: int) -> list[Group]:
 def episodes_case(
   *, episodes: int, stocks: int, reward: str, parity: bool
 ) -> Built:
-  """Times episodes of full length with random actions, without networks.
+  """Builds a case of full-length episodes with random actions, no networks.
 
   Half of the coefficients reach the threshold, so that on almost all days an
   order is placed.
@@ -81,7 +81,7 @@ def episodes_case(
 def _section(
   ours: ml_collections.ConfigDict, reward: str, parity: bool
 ) -> ml_collections.ConfigDict:
-  """Returns our rules or, for `parity`, Eigen2's with as many steps."""
+  """Returns our rules or, if `parity`, Eigen2's with as many steps."""
   section = ours
   if parity:
     section = td3.get_config('full+eigen2').environment

@@ -1,7 +1,7 @@
 """Checks the kernels for Hopper on this GPU, and times them.
 
-With a successful record, its pair of jax version and device may be added to
-`eigen3.sizes.PASSED`; the kernels are then the default for that pair.
+If all cases succeed at size `full`, the record's pair of jax version and device
+may be added to `eigen3.sizes.PASSED`; the kernels are then the default for it.
 """
 
 import dataclasses
@@ -46,8 +46,8 @@ def proven(record: Mapping[str, Any]) -> set[tuple[str, str]]:
     record: of this suite, as the benchmark wrote it.
 
   Returns:
-    One pair; empty if the size is not `full`, a check is missing or any case
-    failed.
+    A set of one pair, or an empty set if the size is not `full`, a check is
+    missing or any case failed.
   """
   cases = [case for group in record['groups'] for case in group['cases']]
   checks = [case for case in cases if case['builder'] == f'{_HERE}:check_case']
@@ -82,7 +82,7 @@ def _core_group(group: Group) -> Group:
 
 
 def _generation_group(group: Group) -> Group:
-  """Returns `accelerator`'s largest generation with kernels, more updates."""
+  """Returns only the group's last case, with the kernels and more updates."""
   case = _given(group.cases[-1], _KERNEL | _UPDATES, once=True)
   note = f'{_UPDATES["learner.updates_per_generation"]} updates an agent'
   return dataclasses.replace(
@@ -109,7 +109,16 @@ def _checks_group(size: str) -> Group:
 
 
 def check_case(*, what: str, **settings: Any) -> Built:
-  """Fails if the kernels are wrong; returns their relative errors as facts."""
+  """Checks the kernels; builds a case with their relative errors as facts.
+
+  Args:
+    what: what to check: 'rows', 'dropped' (rows with dropout), or 'ways' (vmap
+      and rematerialised blocks).
+    **settings: see `config_of`.
+
+  Raises:
+    ValueError: if the kernels are wrong; see `kernel_checks`.
+  """
   config, spec = networks_of(settings | _KERNEL)
   sizes.choose_kernel(config, 'bfloat16', parallel.describe_device())
   loops = feature_extractor.find_loops('hopper')

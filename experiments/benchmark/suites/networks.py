@@ -226,7 +226,7 @@ def _product() -> Case:
 
 
 def critic_case(**settings: Any) -> Built:
-  """Times Eigen3's critic forward and backward in training mode."""
+  """Builds a case of our critic, forward and backward in training mode."""
   config, spec = networks_of(settings)
   critic = jax_cases.make_networks(config, spec).critic
   params, state = eigen2.critic_from_torch(parameters.critic(config, spec))
@@ -247,7 +247,7 @@ def critic_case(**settings: Any) -> Built:
 
 
 def actor_case(**settings: Any) -> Built:
-  """Times Eigen3's actor, forward in evaluation mode."""
+  """Builds a case of our actor, forward in evaluation mode."""
   config, spec = networks_of(settings)
   actor = jax_cases.make_networks(config, spec).actor
   params, state = eigen2.actor_from_torch(parameters.actor(config, spec))
@@ -264,7 +264,7 @@ def actor_case(**settings: Any) -> Built:
 
 
 def extractor_case(**settings: Any) -> Built:
-  """Times Eigen3's extractor forward and backward in training mode."""
+  """Builds a case of our extractor, forward and backward in training mode."""
   config, spec = networks_of(settings)
   key = jax.random.PRNGKey(0)
   return jax_cases.built(
@@ -281,7 +281,7 @@ def extractor_case(**settings: Any) -> Built:
 
 
 def population_case(*, population: int, **settings: Any) -> Built:
-  """Times `extractor_case` vmapped over networks, all on the same window."""
+  """Builds `extractor_case` vmapped over networks, all on the same window."""
   config, spec = networks_of(settings)
   variables = jax.tree.map(
     lambda x: jnp.stack([x] * population), _extractor_variables(config, spec)
@@ -306,7 +306,7 @@ def _extractor_gradient(config, spec) -> Callable:
 
 
 def _extractor_variables(config, spec) -> eigen2.Variables:
-  """Returns the extractor's variables, from a critic's."""
+  """Returns the extractor's variables, taken from those of a critic."""
   prefix = 'critic/'
   trees = (
     {

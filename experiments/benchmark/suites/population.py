@@ -211,7 +211,7 @@ def _config(settings: Mapping[str, Any]) -> ml_collections.ConfigDict:
 
 
 def generation_case(*, runs: bool = True, **settings: Any) -> Built:
-  """Times a generation of a population; without `runs`, only compiles it."""
+  """Builds a case of one generation; without `runs`, it is only compiled."""
   learner = wiring.build_population(_config(settings)).learner
   state = learner.init(jax.random.PRNGKey(0))
   # A learner compiles at its first call; here that is timed.
@@ -235,7 +235,7 @@ def generation_case(*, runs: bool = True, **settings: Any) -> Built:
 
 
 def one_agent_case(**settings: Any) -> Built:
-  """Times a single agent that does the work of a member in a generation."""
+  """Builds a case of one agent that does a member's work in a generation."""
   config = _config(settings)
   experiment = wiring.build(_alone(config))
   learner, spec = experiment.learner, experiment.learner._environment.spec
@@ -306,7 +306,7 @@ def _alone(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
 def _validation(
   experiment: wiring.Experiment, config: ml_collections.ConfigDict
 ) -> tuple[TradingEnvironment, np.ndarray]:
-  """Returns the validation environment and slices' first days, int32 [V]."""
+  """Returns the validation environment, and first days of V slices, int32."""
   environment = wiring.validation_environment(
     config, experiment.panel, experiment.splits.validation
   )
@@ -317,7 +317,7 @@ def _validation(
 
 
 def saving_case(*, on_disk: bool, **settings: Any) -> Built:
-  """Times saving the whole state of a population.
+  """Builds a case that saves the whole state of a population.
 
   Args:
     on_disk: whether a timed run ends when everything is on disk, or already
@@ -368,7 +368,7 @@ def _filled(state):
 
 
 def memory_case(**settings: Any) -> Built:
-  """Counts the memory of a population's state from the shapes of its arrays."""
+  """Builds a case that only counts the memory of a population's state."""
   learner = wiring.build_population(_config(settings)).learner
   state = jax.eval_shape(learner.init, jax.random.PRNGKey(0))
   each = memory_of(state)

@@ -1,4 +1,4 @@
-"""Compares replay of day indices with one of windows, like Eigen2's."""
+"""Compares our replay of day indices with a replay of windows, as in Eigen2."""
 
 from typing import Any
 
@@ -93,7 +93,7 @@ def market(config: ml_collections.ConfigDict, num_days: int) -> Market:
 
 
 def add_case(*, num_days: int, **settings: Any) -> Built:
-  """Times adding batches to Eigen3's replay, in place."""
+  """Builds a case that adds batches to our replay, in place."""
   config = config_of(settings)
   state = ring(config, num_days)
   batch = random_transitions(config, ADDED, num_days)
@@ -114,7 +114,7 @@ def add_case(*, num_days: int, **settings: Any) -> Built:
 
 
 def sample_case(*, num_days: int, **settings: Any) -> Built:
-  """Times sampling from Eigen3's replay and gathering the windows."""
+  """Builds a case that samples from our replay and gathers the windows."""
   config = config_of(settings)
   state, days = ring(config, num_days), market(config, num_days)
   size = config.agent.batch_size
