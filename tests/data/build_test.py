@@ -141,7 +141,7 @@ def test_nothing_to_buy_is_one_clear_line():
     make_ticker('A', np.arange(50)),
     make_ticker('B', np.arange(140, 200)),
   ]
-  with pytest.raises(DataError, match='found no ticker among 2 with at least 60'):
+  with pytest.raises(DataError, match='found no ticker among 2 with at least'):
     build_panel(make_source(*tickers), 20, 10)
 
 
