@@ -1,7 +1,7 @@
-"""Traces training iterations with JAX's profiler, and measures their rate.
+"""Profiles training iterations with JAX's profiler, and measures their FLOP/s.
 
-Traced programs are compiled and called as without a trace, so their results are
-the same bit for bit.
+Profiling does not change how programs are compiled or called, so results are
+those of a run without it, bit for bit.
 """
 
 import pathlib

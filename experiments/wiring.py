@@ -537,7 +537,7 @@ def about_machine(experiment: Experiment) -> dict[str, Any]:
 
 
 def sizes_line(experiment: Experiment) -> str:
-  """Returns the device and the sizes of a run as one line."""
+  """Returns a run's device and resolved 'auto' settings as one line."""
   device = experiment.device
   kind = '' if device.kind == device.backend else f' ({device.kind})'
   found = [f'{x.rpartition(".")[2]} {y}' for x, y in experiment.sizes.items()]

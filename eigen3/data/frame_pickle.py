@@ -225,7 +225,7 @@ def _cells(
         raise ValueError(f'found {what(block)}, expected a block of columns')
     places = _places(where, len(names))
     if not missing[places].all() or len(set(places)) != len(places):
-      raise ValueError('found a column in two blocks, expected each in one')
+      raise ValueError('found a column stored twice, expected each once')
     missing[places] = False
     values = _array(note)
     if values is None:

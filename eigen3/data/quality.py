@@ -34,8 +34,8 @@ class ColumnQuality:
     name: the column's name in the panel.
     kind: 'stock' or 'context', for which only gaps are checked.
     investable: whether it may be bought.
-    rows: number of rows: of a ticker, including those outside the panel's days;
-      of a series, only those in the panel.
+    rows: number of rows. For a ticker, rows outside the panel's days count,
+      too; for a context series, only those of the panel's days do.
     first: day of the first row.
     last: day of the last row.
     listed_late: whether it begins after the first trading day of its market.

@@ -36,11 +36,11 @@ class Splits:
 class Normalisation:
   """Statistics that normalise features: (feature - mean) / std.
 
-  A feature that is constant in training keeps its unit (std 1). If a column
-  has a feature on fewer than `MIN_TRAINING_DAYS` training days, the mean and
-  std are NaN, which makes this feature missing on every day. Raw values, or
-  values divided by the deviation of a few days, would be far from the networks'
-  training data, and days after training must not be used.
+  A feature that is constant in training is centred but not scaled (std 1). If a
+  column has a feature on fewer than `MIN_TRAINING_DAYS` training days, the mean
+  and std are NaN, which makes this feature missing on every day. Otherwise it
+  would be left unnormalised or be normalised by a few days only, far outside
+  the range of the training data; statistics of later days would look ahead.
 
   Attributes:
     mean: float32 [C, F], NaN if there are too few values.

@@ -255,15 +255,15 @@ def _check_days(
         if _span(found) == _span(expected):
           row = int(np.argmax(found != expected))
         raise ValueError(
-          f'{name}: found the days {_span(found, row)}, expected those of all '
-          f'runs that are compared, {_span(expected, row)}'
+          f'{name}: found the days {_span(found, row)}, expected the days of '
+          f'the first run of {outcomes[0].policy}, {_span(expected, row)}'
         )
 
 
 def _span(dates: np.ndarray, row: int | None = None) -> str:
   days = np.datetime_as_string(dates, unit='D')
-  also = '' if row is None else f', with {days[row]} as number {row + 1}'
-  return f'{days[0]} to {days[-1]} ({len(days)}){also}'
+  also = '' if row is None else f', with {days[row]} as day {row + 1}'
+  return f'{days[0]} to {days[-1]} ({len(days)} days){also}'
 
 
 def _plain(tree: Any) -> Any:

@@ -324,7 +324,11 @@ class _Backward(_Program):
     return self.memory.gates_here.at[4 * self.own + k]
 
   def _fetch_states(self, step, of_cell) -> None:
-    """Copies a step's output gradient, and the cell after step `of_cell`."""
+    """Copies a step's output gradient, and the cell state of step `of_cell`.
+
+    Steps count backwards; the cell state is the one that the forward pass had
+    at the end of that step.
+    """
     memory, own = self.memory, self.own
     here = memory.states_here.at[own]
     cells, d_hidden = self._states[1:]

@@ -135,9 +135,9 @@ def product_case(
 
 
 def product_rate(width: int, dtype: str) -> float:
-  """Measures the operations per second of square products, over all devices.
+  """Measures the FLOP/s of products of square matrices, summed over devices.
 
-  The fastest of three runs counts. With several processes, all must call this.
+  Returns the best of three runs. With several processes, all must call this.
   """
   run = product_case((width,) * 3, dtype).run
   assert run is not None

@@ -228,8 +228,8 @@ class _Worker:
     except (EOFError, OSError) as error:
       self._process.join(_PATIENCE)
       raise WorkerError(
-        f'process: found exit status {self._process.exitcode} '
-        '(-9 usually means that memory was full), expected an answer'
+        f'worker process: found exit status {self._process.exitcode} (-9 '
+        'usually means that it ran out of memory), expected an answer'
       ) from error
     if not good:
       raise WorkerError(value)

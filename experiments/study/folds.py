@@ -32,7 +32,10 @@ class Fold(NamedTuple):
 def source(
   config: ml_collections.ConfigDict, folder: pathlib.Path
 ) -> MarketPanel | None:
-  """Returns the study's panel; None if its file is gone after folds were made.
+  """Returns the study's panel, or None if its file is gone.
+
+  None is returned only if `folder` has the fingerprint of the panel, so that
+  folds made earlier can be used without it.
 
   Args:
     config: of the study.
@@ -40,8 +43,8 @@ def source(
       that they are made from.
 
   Raises:
-    ValueError: if the panel is missing or has no universe, or the folds in the
-      folder were made from another panel.
+    ValueError: if the panel is missing and `folder` has no fingerprint, the
+      panel has no universe, or the fingerprint is that of another panel.
   """
   path, note = pathlib.Path(config.panel).expanduser(), folder / _SOURCE
   made_from = note.read_text(encoding='utf-8') if note.exists() else None

@@ -105,7 +105,7 @@ def test_other_days_are_refused(other):
 def test_a_day_that_differs_is_named():
   ours, other = make_outcome(0), make_outcome(1)
   other.daily.loc[2, 'date'] -= np.timedelta64(12, 'h')
-  words = r'with 2024-01-02 as number 3, expected .* 2024-01-03 as number 3'
+  words = r'with 2024-01-02 as day 3, expected .* 2024-01-03 as day 3'
   with pytest.raises(ValueError, match=words):
     pooled.pool([ours, other], {}, seed=0, repeats=50)
 

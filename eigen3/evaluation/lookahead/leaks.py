@@ -176,8 +176,8 @@ def _paired(
     its_days = np.arange(len(one)) if days is None else np.asarray(days)
     if one.shape[: its_days.ndim] != its_days.shape:
       raise ValueError(
-        f'look-ahead: {name} has shape {one.shape}, expected one that begins '
-        f'with that of its days, {its_days.shape}'
+        f'look-ahead: found {name} with shape {one.shape}, expected its first '
+        f'axes to match the shape of its days, {its_days.shape}'
       )
     yield name, one, other, its_days
 

@@ -125,5 +125,5 @@ def test_what_cannot_be_compared_is_refused(after, message):
 
 def test_days_of_another_shape_are_refused():
   values = {'a': np.zeros((2, 3))}
-  with pytest.raises(ValueError, match=r'a has shape \(2, 3\), expected one '):
+  with pytest.raises(ValueError, match=r'a with shape \(2, 3\), expected'):
     first_leak(values, values, 1, np.zeros((2, 4), int))
