@@ -307,7 +307,7 @@ def _filled_lines(text: Iterable[str], layout: Layout) -> Iterator[int]:
     # Arrow would continue into the next lines, which would be lost silently.
     if line.count('"') % 2 and open_quote.search(quoted.sub(r'\1', line)):
       raise Refused(
-        'found an opening quote, expected a closing one on the same line',
+        'found an opening quote, expected it closed on the same line',
         number,
       )
     if line != '\n':  # Arrow leaves out empty lines only

@@ -188,7 +188,7 @@ def values_ahead(
 def _day_of_fill(
   environment: 'TradingEnvironment', day: Array, stock: Array
 ) -> Array:
-  """Returns the first day after `day` that each market is open, [M] or []."""
+  """Returns when each stock's market next opens after `day`, [M] or []."""
   rules = environment.rules
   if not rules.orders_wait:
     return day + 1

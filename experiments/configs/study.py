@@ -118,7 +118,7 @@ _RANKER = (
 
 
 def _choice(config: config_dict.ConfigDict) -> None:
-  """Restricts the study to early years, one seed and fewer stocks."""
+  """Restricts years, seeds and stocks; adds the alternatives to choose from."""
   config.years = tuple(range(2005, 2013))
   config.seeds = (0,)
   config.committee = False
