@@ -209,10 +209,10 @@ def pay(cash: Array, value: Array, stock: Array) -> Array:
     stock: int32 [M or more], EMPTY where an order was not filled.
 
   Returns:
-    The cash left, float []. It is never negative if every value was bounded by
-    the cash left by the orders before it, because the same differences round in
-    the same way. If some of those orders fill later, rounding may make it
-    slightly negative.
+    The cash left, float []. If each value was limited to the cash left by the
+    orders before it, the result is never negative: the orders were sized by the
+    same subtractions in the same order, so rounding is the same. If some of the
+    orders fill on a later day, rounding may make it slightly negative.
   """
   for order in range(value.shape[0]):
     cash = cash - jnp.where(stock[order] == EMPTY, 0, value[order])
