@@ -122,7 +122,9 @@ class _Machine:
   def append(self, items: list[Any]) -> None:
     target = self._stack[-1]
     if type(target) is not list:
-      raise ValueError(f'found an item appended to {what(target)}, expected a list')
+      raise ValueError(
+        f'found an item appended to {what(target)}, expected a list'
+      )
     target.extend(items)
 
   def set_items(self, items: list[Any]) -> None:
