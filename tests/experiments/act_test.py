@@ -78,7 +78,7 @@ def test_newer_days_do_not_change_the_normalisation(run):
 
 def test_what_does_not_fit_is_refused(run):
   trained = run.experiment.panel
-  with pytest.raises(ValueError, match='found 7, expected at least 8 days'):
+  with pytest.raises(ValueError, match='days: found 7, expected at least 8,'):
     saved_runs.market_of(run, until(trained, 6))
   names = ('close', *(f'other_{i}' for i in range(8)))
   other = dataclasses.replace(trained, feature_names=names)
@@ -158,7 +158,7 @@ def test_a_panel_that_begins_later_needs_the_year_before_its_windows(run):
   needed = 8 + YEAR_DAYS
   found = saved_runs.market_of(run, of_days(trained, -needed, None)).features
   np.testing.assert_allclose(found[-8:], whole[-8:], rtol=1e-4, atol=1e-4)
-  with pytest.raises(ValueError, match=f'found 259, expected .* {needed} days'):
+  with pytest.raises(ValueError, match=f'found 259, expected at least {needed},'):
     saved_runs.market_of(run, of_days(trained, 1 - needed, None))
 
 
