@@ -158,7 +158,7 @@ def test_a_panel_that_begins_later_needs_the_year_before_its_windows(run):
   needed = 8 + YEAR_DAYS
   found = saved_runs.market_of(run, of_days(trained, -needed, None)).features
   np.testing.assert_allclose(found[-8:], whole[-8:], rtol=1e-4, atol=1e-4)
-  with pytest.raises(ValueError, match=f'found 259, expected at least {needed},'):
+  with pytest.raises(ValueError, match=f'found 259, expected .* {needed},'):
     saved_runs.market_of(run, of_days(trained, 1 - needed, None))
 
 
