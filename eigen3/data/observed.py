@@ -83,7 +83,7 @@ def _of(name: str) -> Callable[[MarketPanel], np.ndarray]:
         f"data.observed_features: found 'scaled_{name}', expected a panel with "
         f"the feature '{name}', but it has {', '.join(panel.feature_names)}"
       )
-    (index,) = _indices(panel, name)
+    index = panel.feature_names.index(name)
     return panel.features[..., index].astype(np.float64)
 
   return feature

@@ -36,8 +36,8 @@ class CrossEntropyState(NamedTuple):
     fitness: float32 [P], of the last `tell`; -inf before.
     mean: the parameters' structure without the axis P.
     variance: like `mean`, separate for each entry.
-    noise: float32 [], the variance that the last `tell` added; before the first
-      one, `initial_std` squared.
+    noise: float32 [], added to the variance by the last `tell`; `initial_std`
+      squared before the first `tell`.
   """
 
   fitness: Array

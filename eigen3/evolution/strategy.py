@@ -75,10 +75,11 @@ class Strategy(NamedTuple):
       `Sensitivity` of these genomes.
     begin: `(state, key, genomes) -> genomes`, a first population from copies of
       one member. Consumes the key.
-    replaceable: `(state) -> int32 []`, the member that a champion may replace
-      between `tell` and `ask`: the weakest elite, or the weakest member that
-      may be copied, so that the champion stays. If `samples`, no member stays;
-      then it is the weakest member, and the replacement has no effect.
+    replaceable: `(state) -> int32 []`, returns the member that a champion may
+      replace between `tell` and `ask`: the weakest elite, or in
+      population-based training the weakest member that may be copied, so that
+      the champion stays. If `samples`, no member stays: it is the weakest of
+      all, and the replacement has no effect.
     report: `(state) -> metrics` by name, each [], for a run's logs.
     samples: whether all members are drawn around a mean. Such a strategy needs
       `begin`: the mean of independent networks is a poor network.

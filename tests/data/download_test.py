@@ -126,8 +126,8 @@ def test_many_symbols_are_asked_for_in_parts(tmp_path):
 @pytest.mark.parametrize(
   'answer, message',
   [
-    (None, 'at least one; check the network, and the spelling'),
-    (ValueError('no\nnet'), r'at least one; the last error: no\ufffdnet$'),
+    (None, 'no price of AAA, BBB, expected some of at least one; check the'),
+    (ValueError('no\nnet'), r'BBB, .* one; the last error: no\ufffdnet$'),
     (response(AAA=[None] * 3), '^download: found no price of AAA, BBB'),
     (response(XXX=AAA), '^download: found no price of AAA, BBB'),
   ],

@@ -289,7 +289,7 @@ def test_rows_are_sorted_and_days_are_there_once(tmp_path):
     (pd.Index([1, 2]), 'row 1 below the header: found int as its date'),
     (
       pd.DatetimeIndex(['2020-01-02', None]),
-      'row 2 below the header: found NaT',
+      'row 2 below the header: found NaT as its date',
     ),
     (pd.RangeIndex(2), 'found RangeIndex as an index, expected names or'),
     (
@@ -367,11 +367,11 @@ def test_ways_to_write_the_same_csv(tmp_path, change):
     (ROWS.replace('-03,,', '-03,x,'), "row 2020-01-03, column 'A': found 'x'"),
     (
       ROWS.replace('2020-01-03', '3/1/20'),
-      "row 2 below the header: found '3/1",
+      "row 2 below the header: found '3/1/20' as its date",
     ),
     (
       ROWS.replace('2020-01-03', ''),
-      "row 2 below the header: found ''",
+      "row 2 below the header: found '' as its date",
     ),
     (ROWS.replace('Date,A,B', 'Date,A,A'), "panel: columns holds 'A' more"),
     (ROWS.replace('Date,', '"Date,'), 'line 2: not a CSV ('),
@@ -413,11 +413,13 @@ def test_other_files(tmp_path):
     'cannot be read (No such file or directory), expected a readable file'
   )
   (tmp_path / 'b.pkl').mkdir()
-  assert error_of(tmp_path / 'b.pkl').startswith(
-    'cannot be read (Is a directory), '
+  assert error_of(tmp_path / 'b.pkl') == (
+    'cannot be read (Is a directory), expected a readable file'
   )
   for name in ('a.json', 'a', 'a.gz', 'a.pkl.zip'):
-    assert error_of(tmp_path / name).startswith(f"found the file name '{name}'")
+    assert error_of(tmp_path / name).startswith(
+      f"found the file name '{name}', expected one that ends"
+    )
   path = csv_of(tmp_path, '')
   path.write_bytes(b'\xff\xfe')
   assert error_of(path).startswith('found bytes that are not UTF-8')

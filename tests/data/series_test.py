@@ -155,7 +155,9 @@ REFUSED = {
     "row 6, column 'date': found 2020-01-01 in several rows with different",
   ),
   'twice': ('date,a,a\n2020-01-02,1,2\n', "column 'a': found two columns of"),
-  'name': ('date,a\x7f,b\n2020-01-02,1,2\n', "found the series name 'a"),
+  'name': (
+    'date,a\x7f,b\n2020-01-02,1,2\n', "found the series name 'a\ufffd', "
+  ),
   'no_close': (
     'Price,Volume,Open\nTicker,^VIX,^VIX\nDate,,\n2020-01-02,1,2\n',
     "found no close column of series '^VIX', expected one",

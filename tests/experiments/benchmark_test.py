@@ -121,19 +121,20 @@ def test_a_suite_is_measured_and_recorded(tmp_path):
 
 
 @pytest.mark.parametrize(
-  'arguments, words',
+  'arguments, found, expected',
   [
-    (['--against=setup.py'], '--against: found setup.py (Extra data: line 1'),
-    (['--only=no such case'], "--only: found 'no such case', expected a pa"),
-    (['--only=('], "--only: found '(', expected a regular expression"),
-    (['--suite=nothing'], "--suite: found 'nothing', expected names of s"),
+    (['--against=setup.py'], '--against: found setup.py (', 'a JSON file'),
+    (['--only=no such case'], "--only: found 'no such case'", 'a pa'),
+    (['--only=('], "--only: found '('", 'a regular expression'),
+    (['--suite=nothing'], "--suite: found 'nothing'", 'names of s'),
   ],
 )
-def test_a_wrong_flag_is_one_line(arguments, words):
+def test_a_wrong_flag_is_one_line(arguments, found, expected):
   done = run(*arguments)
   assert done.returncode == 1
   assert len(done.stderr.splitlines()) == 1, done.stderr
-  assert done.stderr.startswith(f'error: {words}')
+  assert done.stderr.startswith(f'error: {found}')
+  assert f', expected {expected}' in done.stderr
 
 
 def test_without_pytorch_one_line_says_what_is_left_out():
