@@ -346,7 +346,7 @@ def _spread(function: Callable, mesh: Mesh | None, axis: str) -> Callable:
   manual = {axis}
   if around.empty:
     # With an automatic axis JAX annotates the output of every operation, which
-    # lengthens compilation by a third. An axis of one device needs none of it.
+    # lengthens compilation. An axis of one device needs none of it.
     manual |= {name for name, size in mesh.shape.items() if size == 1}
   return jax.shard_map(
     function,
