@@ -1,4 +1,4 @@
-r"""Proves that nothing looks ahead in the data and rules of given settings.
+r"""Proves that nothing looks ahead in a panel and the rules.
 
 eigen3 check_leaks --config=small \
   [--config.data.panel=panel.parquet | --source=PRICES [--context=vix.csv]]

@@ -1,4 +1,4 @@
-"""Measures time and memory; prints tables, writes JSON and pictures.
+"""Measures time and memory; writes tables, JSON and pictures.
 
 eigen3 benchmark --suite=networks --size=small --out=results
 
