@@ -269,7 +269,7 @@ def check_program(
     where: where they come from, for the message.
 
   Raises:
-    ValueError: if the two differ in sections, or in fields of `learner`.
+    ValueError: if the two differ in top-level names, or in fields of `learner`.
   """
   found, expected = _outline(config), _outline(like)
   for name in sorted(found ^ expected):
@@ -282,7 +282,7 @@ def check_program(
 
 
 def _outline(config: ml_collections.ConfigDict) -> set[str]:
-  """Returns the names of all sections, and of the fields of `learner`."""
+  """Returns all top-level names, and those of the fields of `learner`."""
   return {*config, *(f'learner.{x}' for x in config.get('learner', ()))}
 
 

@@ -121,7 +121,7 @@ def _described(name: str) -> str:
 
 
 def _settings(default_config: str, preset: str) -> list[str]:
-  """Lists the presets, and one preset's values of often changed settings."""
+  """Lists the presets, and the common settings with one preset's values."""
   if not default_config:
     return []
   path, _, default = default_config.partition(':')

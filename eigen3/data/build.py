@@ -173,7 +173,7 @@ def _ordered(
     raise DataError(
       f'{place}: found no ticker among {len(ordered)} with at least '
       f'{MIN_TRAINING_DAYS} closes in the {len(training)} training days, '
-      'expected at least one that could be bought'
+      'expected at least one; tickers with fewer are not investable'
     )
   return ordered, num_context
 

@@ -346,7 +346,7 @@ def _days_of_times(column: pa.Array, written: Days) -> np.ndarray:
 
 
 def _days_since_1970(text: pa.Array, written: Days) -> np.ndarray | None:
-  """Returns days from times since 1970; None if cells are not such times."""
+  """Returns the days of Unix times; None if a column is not read as such."""
 
   def share(cells: pa.Array) -> float:
     return (pc.sum(cells).as_py() or 0) / max(len(text), 1)

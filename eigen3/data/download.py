@@ -99,8 +99,8 @@ def download_prices(
     names = shown(', '.join(wanted), 120)
     reason = error or '; check the network, and the spelling at Yahoo'
     raise DataError(
-      f'download: found no price of {names}, expected some of at least one'
-      f'{reason}'
+      f'download: found no prices of {names}, expected prices of at least '
+      f'one symbol{reason}'
     )
   missing = [symbol for symbol in wanted if symbol not in tables]
   advance(len(missing))

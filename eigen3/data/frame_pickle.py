@@ -392,8 +392,7 @@ def _plain_object(*args: Any) -> Note:
     case (Note(name, None), Note('object'), None):
       return Note(name, ())
   raise ValueError(
-    f'found an object made of {_listed(args)}, expected a class, object and '
-    'None'
+    f'found _reconstructor{_listed(args)}, expected (class, object, None)'
   )
 
 

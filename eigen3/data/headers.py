@@ -173,9 +173,9 @@ def require_prices(columns: Iterable[str], found: Iterable[str]) -> None:
   names = shown(', '.join(found), 120)
   if not set(columns) - {'date'}:
     raise Refused(
-      f"not a table of prices: found the names of columns '{names}' (in a "
-      'CSV, its first line), expected names such as date, open, high, low and '
-      'close'
+      f"not a table of prices: found the column names '{names}' (the "
+      'first line, if it is a CSV), expected names such as date, open, high, '
+      'low and close'
     )
   for column in ('close', 'date', *PRICES):
     if column not in columns:

@@ -27,9 +27,9 @@ class Repairs:
   a live feed. That is why the default is no repair.
 
   Attributes:
-    bad_ticks: 'keep', or 'mask', which sets to missing the prices of a bad tick
-      that are nearer to the tick than to the previous close, and highs and lows
-      far beyond open and close.
+    bad_ticks: 'keep', or 'mask', which sets to missing, on the days of a bad
+      tick, each price that is nearer to the bad close than to the close before
+      it; and, on any day, a high or low far beyond open and close.
     splits: 'keep', or 'adjust', which multiplies the prices before a split by
       the ratio of new to old price and divides the volume by it. This covers
       likely splits, and splits that the file states but its prices are not

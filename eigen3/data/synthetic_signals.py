@@ -198,7 +198,10 @@ def _remembered(shocks: np.ndarray) -> np.ndarray:
 
 
 def _autoregression(shocks: np.ndarray, turn) -> np.ndarray:
-  """Returns an AR(1) process [T, num] with the variance of its shocks."""
+  """Returns an AR(1) process [T, num] with coefficient `turn`.
+
+  It has the variance of `shocks`, [T, num], which are scaled down for this.
+  """
   state, rows = shocks[0], [shocks[0]]
   for shock in shocks[1:]:
     state = turn * state + np.sqrt(1.0 - np.abs(turn) ** 2) * shock

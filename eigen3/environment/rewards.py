@@ -93,7 +93,7 @@ class Reward:
 
 
 def _eigen2(environment, state, next_state, extras) -> Array:
-  """Returns the exits' coefficient x gain in %, less any inaction penalty.
+  """Returns the sum over exits of coefficient x gain in %, less any penalty.
 
   The gain is that of the price: Eigen2 had no costs. Losses are multiplied by
   `loss_multiplier`. The penalty is for a day that `Extras` calls inactive.

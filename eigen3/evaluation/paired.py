@@ -48,8 +48,9 @@ def sign_flip_p(
 def corrected(p: Sequence[float | None]) -> list[float | None]:
   """Corrects the p-values of a family of comparisons by Holm's method (1979).
 
-  The probability of rejecting any true null hypothesis of the family at a level
-  is at most that level, whatever the dependence between the comparisons.
+  Controls the family-wise error rate: at any level, the probability of
+  rejecting at least one true null hypothesis is at most that level, whatever
+  the dependence between the comparisons.
 
   Args:
     p: p-value of each comparison, None if it is not known yet. None stays None,

@@ -306,12 +306,14 @@ def expected_sizes(falls: np.ndarray, scale: float) -> np.ndarray:
 def phase_beliefs(
   herald: np.ndarray, falls: np.ndarray, scale: float
 ) -> np.ndarray:
-  """Returns probabilities of the phases given all data up to the day, [T, K].
+  """Returns each day's phase probabilities, given the data up to it, [T, K].
+
+  A day's phase is taken to be deep if and only if its largest fall is nearer to
+  the sizes of deep dips than to those of shallow ones.
 
   Args:
     herald: closes of the herald, float [T].
-    falls: see `expected_sizes`; a day has a deep fall if and only if its phase
-      is deep.
+    falls: see `expected_sizes`.
     scale: scale of all dips' sizes.
   """
   reading = np.log(herald / process.QUIET)[:, None]

@@ -167,7 +167,7 @@ def _shuffled(
 def _mean_and_deviation(
   moves: np.ndarray, known: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Returns mean and deviation [N] of known moves [T, N]; 0 without any."""
+  """Returns mean and standard deviation [N] of known moves; 0 without any."""
   count = np.maximum(known.sum(axis=0), 1)
   mean = np.where(known, moves, 0.0).sum(axis=0) / count
   apart = np.where(known, moves - mean, 0.0)

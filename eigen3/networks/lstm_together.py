@@ -227,7 +227,7 @@ def _contract(
 
 
 def _block_of(steps: int) -> int:
-  """Returns the largest divisor of steps up to `_MOST_STEPS` and steps / 2."""
+  """Returns the largest divisor of `steps` <= `_MOST_STEPS` and steps // 2."""
   most = max(min(_MOST_STEPS, steps // 2), 1)
   return next(x for x in range(most, 0, -1) if steps % x == 0)
 

@@ -111,7 +111,10 @@ class TensorBoard:
   """TensorBoard events; a `Sink` that starts empty."""
 
   def __init__(self, folder: pathlib.Path):
-    """Removes older event files from the folder, and opens a new one."""
+    """Deletes the folder with its content, and opens a new event file in it.
+
+    Only the first process deletes or writes anything.
+    """
     writes = parallel.is_first_process()
     if writes:
       shutil.rmtree(folder, ignore_errors=True)

@@ -86,7 +86,7 @@ def _bars(axes, group: Mapping[str, Any]) -> None:
 
 
 def _is_yardstick(case: Mapping[str, Any], group: Mapping[str, Any]) -> bool:
-  """Returns whether a case is the reference, or of a `*_reference` module."""
+  """Returns whether a case is the reference or from a `*_reference` module."""
   foreign = '_reference:' in case['builder']
   return foreign or case['name'] == group['reference']
 

@@ -32,7 +32,7 @@ class Limits(NamedTuple):
   Attributes:
     repeats: maximum.
     min_repeats: minimum, however long they take.
-    max_seconds: total time of all repeats, if `min_repeats` take no longer.
+    max_seconds: time budget of all repeats; `min_repeats` may exceed it.
   """
 
   repeats: int

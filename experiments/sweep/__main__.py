@@ -112,7 +112,7 @@ def _settings(workdir: pathlib.Path) -> ml_collections.ConfigDict:
 def _about_data(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> dict[str, str]:
-  """Returns the panel's hash and path to record; {} for an embedded market."""
+  """Returns the panel's hash and relative path; {} for an embedded market."""
   data = config.settings.data
   if not data.panel:
     return {}

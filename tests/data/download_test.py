@@ -126,10 +126,16 @@ def test_many_symbols_are_asked_for_in_parts(tmp_path):
 @pytest.mark.parametrize(
   'answer, message',
   [
-    (None, 'no price of AAA, BBB, expected some of at least one; check the'),
-    (ValueError('no\nnet'), r'BBB, .* one; the last error: no\ufffdnet$'),
-    (response(AAA=[None] * 3), '^download: found no price of AAA, BBB'),
-    (response(XXX=AAA), '^download: found no price of AAA, BBB'),
+    (
+      None,
+      'no prices of AAA, BBB, expected prices of at least one symbol; check',
+    ),
+    (
+      ValueError('no\nnet'),
+      r'BBB, .* one symbol; the last error: no\ufffdnet$',
+    ),
+    (response(AAA=[None] * 3), '^download: found no prices of AAA, BBB'),
+    (response(XXX=AAA), '^download: found no prices of AAA, BBB'),
   ],
 )
 def test_nothing_at_all_is_one_line_and_no_file(tmp_path, answer, message):

@@ -251,7 +251,7 @@ REFUSED = {
   'no_date': (GOOD.replace('date', 'when'), 'no date column'),
   'two_opens': (GOOD.replace('volume', 'Open'), "column 'Open': found a sec"),
   'not_prices': (
-    'a,b\n1,2\n', "not a table of prices: found the names of columns 'a, b' ("
+    'a,b\n1,2\n', "not a table of prices: found the column names 'a, b' ("
   ),
   'header_only': (GOOD.splitlines()[0], 'found no rows below the header'),
   'cut': (GOOD[:-20], 'row 6: found 5 cells, expected 8'),

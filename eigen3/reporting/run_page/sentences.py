@@ -1,4 +1,4 @@
-"""Sentences of a page about its numbers."""
+"""Sentences that explain the numbers on a run's page."""
 
 import math
 from collections.abc import Mapping, Sequence

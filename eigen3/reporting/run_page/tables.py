@@ -123,7 +123,7 @@ def differences(
 def months(*backtests: Backtest) -> list[Year]:
   """Computes returns by calendar month; the first and last may be incomplete.
 
-  Many backtests of the same days are represented by their mean daily return.
+  Several backtests of the same days are first averaged day by day.
   """
   days = np.mean([metrics.daily_returns(x) for x in backtests], axis=0)
   growth = np.log1p(days)
