@@ -62,7 +62,10 @@ def conclude(
   workdir: pathlib.Path,
   remark: str,
 ) -> Sequence[str]:
-  """Reports the population and its attention; returns the names of files."""
+  """Reports the population and its attention to the columns.
+
+  Returns the names of the files about them, logs included.
+  """
   members = pd.read_csv(workdir / logs.MEMBERS)
   metrics = pd.read_csv(workdir / logs.METRICS)
   for name in ('mutation_rate', 'mutation_std'):

@@ -31,7 +31,8 @@ def outcomes(
     split: (start, stop). The last days of the split, as many as the longest
       possible trade takes, have no outcomes, even of trades that would close in
       time.
-    days: S successive days of the split, int [S].
+    days: S consecutive days of the split, int [S]; they include every day that
+      has outcomes.
 
   Returns:
     float32 [S, N], net returns in %, NaN if unknown; see `ranker.Labels`.

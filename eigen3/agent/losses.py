@@ -21,10 +21,10 @@ def twin_critic_loss(
   value of the target critics.
 
   Args:
-    q_tm1: values of the taken action by the online critics, [K].
+    q_tm1: the online critics' values of the action taken, [K].
     r_t: reward, [].
     discount_t: discount, [], 0 at a termination.
-    q_t: values of the next action by the target critics, [K].
+    q_t: the target critics' values of the next action, [K].
 
   Returns:
     The sum over critics of half the squared temporal difference, [].

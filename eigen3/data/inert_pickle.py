@@ -165,7 +165,8 @@ class _Machine:
       )
     if type(args) is not tuple:
       raise ValueError(
-        f'found a call of {function.name} with {what(args)}, expected a tuple'
+        f'found {what(args)} as the arguments of {function.name}, expected a '
+        'tuple'
       )
     make = self._made.get(function.name)
     self.push(make(*args) if make else Note(function.name, args))

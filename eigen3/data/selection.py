@@ -49,11 +49,11 @@ def most_traded(
   if known.sum() < count:
     members = ''
     if panel.members is not None:
-      members = ' that are members of the universe on the last of them'
+      members = 'members of the universe on that day, '
     raise DataError(
-      f'panel: found {known.sum()} stocks with prices and volumes on all of '
-      f'the {look_back} days up to {panel.dates[day - 1]}{members}, expected '
-      f'at least {count}'
+      f'panel: up to {panel.dates[day - 1]}, found {known.sum()} stocks '
+      f'({members}with prices and volumes on all of the last {look_back} '
+      f'days), expected at least {count}'
     )
   value = np.where(known, np.median(np.where(known, traded, 0.0), axis=0), -1.0)
   chosen = np.argsort(-value, kind='stable')[:count]

@@ -233,7 +233,7 @@ def _block_of(steps: int) -> int:
 
 
 def _together(forward: Array, reverse: Array) -> Array:
-  """Stacks two arrays [D, ...] by day into one [D, 2, ...] by step."""
+  """Stacks two arrays [D, ...] in day order as [D, 2, ...] in step order."""
   return jnp.stack([forward, reverse[::-1]], 1)
 
 

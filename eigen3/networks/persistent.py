@@ -275,8 +275,8 @@ def _product(joint: Array, matrix: Array, dtype) -> Array:
 def _sum_of_products(x: Array, y: Array, dtype) -> Array:
   """Contracts [G, T, rows, K] and [G, T, rows, Z] over T and rows: [G, K, Z].
 
-  Sums first over parts of the days: the result is small, so a single product
-  would occupy only a few of a GPU's multiprocessors.
+  Sums within parts of the days first, and then adds the parts: the result is
+  small, so a single product would occupy only a few of a GPU's multiprocessors.
   """
   days = math.gcd(x.shape[1], _DAYS_OF_PART)
   x, y = (z.reshape(len(z), -1, days, *z.shape[2:]) for z in (x, y))

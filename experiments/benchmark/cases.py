@@ -101,8 +101,8 @@ class Group:
 def matching(groups: Iterable[Group], pattern: str) -> list[Group]:
   """Returns the groups with only those cases whose 'group: name' matches.
 
-  A group keeps its matrix product if any other of its cases matches, and is
-  left out otherwise.
+  A group is kept, with its matrix product, if any of its other cases matches;
+  otherwise the whole group is left out.
 
   Raises:
     ValueError: if `pattern` is not a regular expression.

@@ -1,4 +1,4 @@
-"""Turns measurements into medians, ratios, shares and tables."""
+"""Summarises measurements: medians, speedups, shares of a peak, tables."""
 
 import math
 import statistics

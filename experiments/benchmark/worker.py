@@ -111,8 +111,8 @@ class _Holder:
     built = self._built
     if built is None or built.run is None:
       raise ValueError(
-        f'{self._case.name}: found nothing to run, expected a built case with '
-        'a run'
+        f'{self._case.name}: found nothing to run, expected a case that was '
+        'built to be run'
       )
     seconds, result = _timed(built.run, built.settle)
     del result

@@ -78,13 +78,13 @@ def judge(
     outcomes: of finished runs, by cell and seed.
 
   Returns:
-    For each comparison by name, ready for JSON: its settings; `missing`, the
-    seeds without a finished run by cell; and `met`, None if undecided. If no
+    For each comparison by name, ready for JSON: its settings; `missing`, by
+    cell the seeds without a finished run; and `met`, None if undecided. If no
     run is missing, also `differences` [R, K], ours less theirs, of R seeds and
     K pairs of cells; their `mean` over seeds and pairs, with Student's interval
     over seeds; their `iqm` (interquartile mean) and the probability of
     `improvement`, with stratified bootstrap intervals; `detectable`, the
-    smallest difference to the margin that would be detected at the level of
+    smallest distance from the margin that would be detected at the level of
     Holm's first step; `p` and its `corrected` value; and `solved`, for each
     side the `pooled.solved` of its cells.
   """

@@ -1,1 +1,1 @@
-"""Trains on the past of a real market, year by year."""
+"""Walk-forward study: trains on past prices, and tests on the next year."""

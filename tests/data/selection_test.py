@@ -80,7 +80,7 @@ def test_only_members_of_the_universe_on_the_last_day():
   [
     ({'volume': None}, DAY, 1, 'found no volumes'),
     ({}, LOOK_BACK - 1, 1, 'has 9 days before .* at least 10'),
-    ({}, DAY, 6, 'found 5 stocks .* up to 2024-01-20, expected at least 6'),
+    ({}, DAY, 6, 'up to 2024-01-20, found 5 stocks .*, expected at least 6'),
   ],
 )
 def test_what_cannot_be_chosen_is_one_clear_line(changes, day, count, message):

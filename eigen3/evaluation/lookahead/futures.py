@@ -21,10 +21,11 @@ _ODD = (
 def scramble(panel: MarketPanel, last_day: int, seed: int) -> MarketPanel:
   """Returns the panel with other values on all days after `last_day`.
 
-  Prices continue from their last close by large moves, with gaps, jumps, zeros
-  and negative numbers. Columns are listed, delisted or missing for a while,
-  from the first changed day on at the earliest. Features, volumes and, if the
-  panel has one, the universe are drawn independently of the prices.
+  Prices are a random walk with large steps from the last known close, with
+  gaps, jumps, zeros and negative numbers. About half of the columns lack data
+  on some of the changed days: until a random one, from it on, or for a few
+  days. Features, volumes and, if the panel has one, the universe are drawn
+  independently of the prices.
 
   Args:
     panel: T days.
