@@ -22,7 +22,10 @@ def _temporary(path: pathlib.Path) -> pathlib.Path:
 
 
 def remove_leftovers(folder: pathlib.Path) -> None:
-  """Removes what killed writers left; no process may be writing there."""
+  """Removes the partly written files of killed processes from a folder.
+
+  No process may be writing there.
+  """
   for path in folder.iterdir():
     if not _LEFTOVER.fullmatch(path.name):
       continue

@@ -1,9 +1,9 @@
 """Meshes, sharding, blocks, padding and agreement between processes.
 
-An axis is padded where its size is not a multiple of the number of blocks or
-devices that share it. Only this module of the library asks JAX for its devices
-and processes, and it configures neither: the main programs choose the number of
-CPU devices and join the processes of a run.
+A batch is padded with zeros where it does not divide into equal blocks and
+shares of devices; a population must divide evenly. Only this module of the
+library asks JAX for its devices and processes, and it configures neither: the
+main programs choose the number of CPU devices and join the processes of a run.
 
 Processes of one run execute the same compiled programs in the same order, each
 on its own devices. An output is either complete on every device or sharded. All

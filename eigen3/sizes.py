@@ -1,9 +1,10 @@
 """Chooses block sizes and kernels for a device where settings say 'auto'.
 
-Only this module turns 'auto' into a value, from the kind of the device, its
-usable memory and the dimensions of the networks, but never from a timing or
-from the memory that is currently free. So equal machines choose equal values. A
-training run records them in `run.json` and keeps them when resumed.
+Only this module turns 'auto' into a value: from the kind of the device, its
+usable memory, the dimensions of networks and batch, and JAX's version, but
+never from a timing or from the memory that is currently free. So equal machines
+with the same JAX choose equal values. A training run records them in `run.json`
+and keeps them when resumed.
 
 Memory is counted in bytes per D x H, the days of a window times the hidden
 units of one direction of the LSTM. All constants are from one H200
@@ -105,7 +106,7 @@ KERNELS = {
 
 
 class _Fit(NamedTuple):
-  """The backend, CUDA capability, dtype, H and JAX that a kernel requires."""
+  """A kernel and its backend, CUDA capability, dtype, H and oldest JAX."""
 
   kernel: str
   backend: str

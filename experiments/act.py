@@ -72,7 +72,7 @@ def _run_panel(given: MarketPanel) -> str | None:
 
 
 def _is_known(market: Market, panel: MarketPanel) -> np.ndarray:
-  """Returns whether each stock has features on the last day, bool [N]."""
+  """Returns whether each stock has all features on the last day, bool [N]."""
   cells = np.asarray(market.features[-1, slice(*panel.investable)])
   return ~np.isnan(cells).any(axis=-1)
 

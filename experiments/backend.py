@@ -82,7 +82,7 @@ def cores() -> int:
 
 @contextlib.contextmanager
 def advising_on_memory(in_use: Mapping[str, Any]) -> Iterator[None]:
-  """Adds advice on which settings to lower to a device's memory error.
+  """Adds advice to a device's memory error: which settings to lower.
 
   Args:
     in_use: resolved settings by full name, such as 'agent.batch_size'.

@@ -29,7 +29,7 @@ from experiments import training, wiring
 def record(
   experiment: wiring.Experiment, evaluate: Evaluate, workdir, config, sinks
 ) -> PopulationRecord:
-  """Returns the logs of the experiment's population."""
+  """Returns the record that logs the experiment's population."""
   return PopulationRecord(
     experiment.learner,
     evaluate,

@@ -5,7 +5,7 @@ eigen3 evaluate --runs='runs/td3_*,runs/erl_*' --out=evaluations/first
 A run's folder stands for its latest checkpoint, RUN/checkpoints/STEP for the
 checkpoint of that step. Champions are ranked on the validation days. The
 held-out days are not evaluated unless --holdout allows it, and every opening is
-recorded in the runs.
+recorded in the runs' folders.
 """
 
 from experiments import mains
@@ -205,7 +205,7 @@ def _policy(run: SavedRun) -> Policy:
 def _open_holdout(
   runs: list[SavedRun], policies: list[Policy], others: list[str]
 ) -> int:
-  """Records in each run that its held-out days are opened.
+  """Records in each run's folder that its held-out days are opened.
 
   Args:
     runs: those whose held-out days are opened.

@@ -52,7 +52,7 @@ def main(argv: Sequence[str]) -> None:
 def export(
   run: SavedRun, out: str, platforms: Sequence[str] = exported.PLATFORMS
 ) -> Mapping[str, Any]:
-  """Exports a run's champion; returns the content of about.json.
+  """Exports a run's champion; returns the description for about.json.
 
   Args:
     run: of one agent or of a population.

@@ -122,9 +122,9 @@ def print_report(
   config: ml_collections.ConfigDict,
   resolved: Mapping[str, Any],
 ) -> None:
-  """Prints the rate of iterations, and the folder of their trace.
+  """Prints the FLOP/s of iterations, and the folder of their trace.
 
-  The rate is that of iterations without a trace, if there are any. All
+  The FLOP/s are those of iterations without a trace, if there are any. All
   processes of a run must call this function.
 
   Args:

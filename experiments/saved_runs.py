@@ -140,7 +140,7 @@ def settings_of(workdir: pathlib.Path) -> ml_collections.ConfigDict:
 
 
 def sizes_given(workdir: pathlib.Path) -> dict[str, Any]:
-  """Returns a run's settings that may be 'auto' but are set, by full name.
+  """Returns a run's settings that could be 'auto' but are not, by full name.
 
   Raises:
     ValueError: if there is no run, or its settings cannot be read.

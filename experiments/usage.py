@@ -60,8 +60,8 @@ def of_program(name: str, preset: str = '') -> str:
   """Describes a program, its flags and settings.
 
   Args:
-    name: one of `COMMANDS`, or '' for any other program, of which only the
-      flags are shown.
+    name: one of `COMMANDS`, or '' for any other program, for which only the
+      flags of every program are shown.
     preset: the preset whose settings are shown; the default preset if it is
       empty or unknown.
   """
@@ -121,7 +121,7 @@ def _described(name: str) -> str:
 
 
 def _settings(default_config: str, preset: str) -> list[str]:
-  """Lists the presets, and the common settings with one preset's values."""
+  """Lists the presets, and often changed settings with one preset's values."""
   if not default_config:
     return []
   path, _, default = default_config.partition(':')

@@ -127,8 +127,8 @@ def build_population(
   """Builds a population and its market.
 
   Agents are divided among devices, because they communicate only in breeding.
-  The columns of an agent's batch are divided only if `devices_per_agent` is
-  above 1.
+  An agent's batch is divided among devices only if `devices_per_agent` is above
+  1.
 
   Args:
     config: all settings.
@@ -245,8 +245,8 @@ def critic_hurdle(
 ) -> Ranking:
   """Returns a policy that buys the stock that the final critics value most.
 
-  The policy buys only if that value exceeds a hurdle, the constant that earned
-  the most on the validation days.
+  The policy buys only if that value exceeds a hurdle, which is chosen on the
+  validation days; see `Ranking`.
 
   Args:
     experiment: of a single agent.
@@ -587,7 +587,7 @@ def way_to_panel(
 def load_panel(
   config: ml_collections.ConfigDict,
 ) -> tuple[MarketPanel, data.SyntheticMarket | None]:
-  """Returns the panel, and the embedded market, or None if there is a file."""
+  """Returns the panel, and the embedded market or None if `panel` is a file."""
   if config.panel:
     try:
       return MarketPanel.load(os.path.expanduser(config.panel)), None

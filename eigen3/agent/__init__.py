@@ -41,8 +41,8 @@ def make_agent(
 ) -> Agent:
   """Builds an agent with the algorithm that `config.algorithm` names.
 
-  It is a registered name, or the import path of a `Maker`. `make_td3` describes
-  the arguments in full.
+  That setting is a registered name, or the import path of a `Maker`. `make_td3`
+  describes the arguments in full.
 
   Args:
     actor: the policy's network.

@@ -19,7 +19,7 @@ def aligned(panel: MarketPanel, like: MarketPanel) -> MarketPanel:
 
   Args:
     panel: T days; it may have further columns, in another order.
-    like: gives the columns and the investable range of the result.
+    like: gives the columns, their kinds and markets, and the investable range.
 
   Raises:
     DataError: `panel` lacks a column of `like`.

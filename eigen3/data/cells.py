@@ -277,7 +277,10 @@ def is_symbol(name: str) -> bool:
 
 
 def is_number(text: str) -> bool:
-  """Returns whether `text` is a number without marks of thousands."""
+  """Returns whether `text` is a number; it may have a currency sign.
+
+  A number with marks of thousands does not count.
+  """
   text = without_currency(text)
   return re.match(_NUMBER, text, re.ASCII) is not None
 
@@ -317,7 +320,7 @@ def _with_points(column: pa.Array) -> pa.Array:
   """
   text = pc.ascii_trim_whitespace(column)
   grouped = pc.match_substring_regex(text, r'^[+-]?\d{1,3}(\.\d{3})+(,\d*)?$')
-  # A point elsewhere is no valid number here.
+  # A point elsewhere is not valid in a number with a decimal comma.
   marked = pc.replace_substring(text, '.', '_')
   marked = pc.if_else(pc.equal(text, '.'), text, marked)
   text = pc.if_else(grouped, pc.replace_substring(text, '.', ''), marked)
@@ -346,7 +349,7 @@ def _days_of_times(column: pa.Array, written: Days) -> np.ndarray:
 
 
 def _days_since_1970(text: pa.Array, written: Days) -> np.ndarray | None:
-  """Returns the days of Unix times; None if a column is not read as such."""
+  """Returns the days of Unix times; None if `text` is not read as these."""
 
   def share(cells: pa.Array) -> float:
     return (pc.sum(cells).as_py() or 0) / max(len(text), 1)

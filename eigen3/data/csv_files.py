@@ -16,8 +16,8 @@ from eigen3.data.tables import Column, Table, read_file
 # A daily move of the adjusted close beyond these ratios is more often a missed
 # split or a bad tick than real; it is reported and kept.
 SUSPICIOUS = (0.5, 1.9)
-# Valid ranges. A value outside is an error, and float32, in which a panel keeps
-# prices and their ratios, could not hold it.
+# Valid ranges. Values outside become missing: they are errors, and float32, in
+# which a panel keeps prices and features, might not hold them or their ratios.
 _PRICE_BOUNDS = (1e-9, 1e12)
 VOLUME_BOUNDS = (0.0, 1e15)
 # A file in which more days than this, and than a tenth of all, have several

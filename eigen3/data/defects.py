@@ -42,10 +42,10 @@ class Move:
   """A close far from the one before it.
 
   Attributes:
-    kind: 'tick', a move that soon reverts; 'split', a move by a usual split
-      ratio; 'unexplained', a move out of scale at a usual dollar volume, such
-      as a spin-off that was not adjusted for; or 'large', any other large move,
-      such as one at a high dollar volume.
+    kind: for a move out of scale at a usual or unknown dollar volume, 'tick' if
+      it soon reverts, 'split' if it is near a usual split ratio, or else
+      'unexplained', such as a spin-off that was not adjusted for; 'large' for
+      any other large move, such as one at a high dollar volume.
     row: the row of the ticker with the new close.
     stop: for a tick, the first row after it; else the row after `row`.
     before: the previous close.
@@ -178,7 +178,7 @@ def among(days: np.ndarray, dates: np.ndarray) -> np.ndarray:
 
 
 def runs(mask: np.ndarray) -> list[tuple[int, int]]:
-  """Returns (start, length) of every run of True in [R]."""
+  """Returns (start, length) of every run of True in `mask`, [R]."""
   edges = np.flatnonzero(np.diff(mask, prepend=False, append=False))
   starts, stops = edges[::2].tolist(), edges[1::2].tolist()
   return [(a, b - a) for a, b in zip(starts, stops, strict=True)]

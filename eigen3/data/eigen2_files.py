@@ -119,7 +119,7 @@ def read_eigen2(
 
 
 def _kind(path: pathlib.Path) -> str:
-  """Returns the suffix in lower case, without one such as '.gz'."""
+  """Returns the suffix in lower case; for 'a.pkl.gz', this is '.pkl'."""
   suffixes = [suffix.lower() for suffix in path.suffixes]
   if suffixes and suffixes[-1] in _COMPRESSED:
     suffixes.pop()

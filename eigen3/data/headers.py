@@ -88,7 +88,7 @@ class Choice(NamedTuple):
 
   @property
   def places(self) -> list[int]:
-    """Returns all indices, that of the date first, of the symbol last."""
+    """Returns all indices, the date's first and the symbol's last."""
     symbol = [] if self.symbol is None else [self.symbol]
     return [self.day, *self.numbers.values(), *symbol]
 
@@ -219,7 +219,7 @@ def single_choice(header: Header) -> Choice:
 
 
 def pair_choice(header: Header) -> Choice | None:
-  """Chooses columns whose names are pairs of symbol and canonical name.
+  """Chooses columns whose names are pairs of a symbol and a known name.
 
   The result is None if there are no such columns.
 
@@ -327,7 +327,7 @@ def _fields_and_symbols(
 
 
 def _pair(first: str, second: str) -> str:
-  """Joins the two levels of a column's name, to 'Date' for the dates."""
+  """Joins the two levels of a column's name; returns 'Date' for the dates."""
   kinds = [
     _ALIASES.get(letters(name), letters(name)) for name in (first, second)
   ]

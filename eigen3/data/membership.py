@@ -59,7 +59,10 @@ class Universe:
     return members
 
   def size(self, dates: np.ndarray) -> np.ndarray:
-    """Returns the number of members on each day, priced or not; int [T]."""
+    """Returns the number of members on each day, int [T].
+
+    Members without prices count, too.
+    """
     names = list(self.intervals)
     return self.members(dates, names).sum(axis=1)
 

@@ -112,8 +112,8 @@ def _usual_move(close: pd.DataFrame) -> pd.DataFrame:
   """Computes the mean absolute daily change over a year.
 
   A year is the longest window of the features that are divided by this mean.
-  With a shorter one, days without moves would make it almost 0 while a price is
-  still far from its mean of a year.
+  With a shorter window, days without moves would make this mean almost 0 while
+  a price is still far from its one-year mean.
   """
   return _year(close.diff().abs())
 

@@ -31,8 +31,8 @@ from eigen3.data.indicators import PRICES
 from eigen3.data.tables import Column, Table, read_file
 from eigen3.data.text_files import name_of
 
-# A value outside these bounds is an error, and float32 could not hold its
-# indicators.
+# Values outside these bounds become missing: they are errors, and float32 might
+# not hold their indicators.
 _BOUNDS = {**dict.fromkeys(PRICES, (-1e15, 1e15)), 'volume': VOLUME_BOUNDS}
 _SUFFIXES = ('.csv', '.tsv', '.parquet')
 _LONGEST_LAG = 3650

@@ -58,9 +58,9 @@ class SyntheticMarket:
       which are known `WARM_UP_DAYS` days after its listing.
     drift: float32 [T, N], the expected return from the close of each day to
       that of the next, which agents do not see. It also has values when a stock
-      is not listed. In the market 'none' it is the drift before
-      the days were shuffled, and predicts nothing. In 'patience' it is the
-      rebound from a dip, without the expectation of future dips.
+      is not listed. In the market 'none' it is the drift before the days were
+      shuffled, and predicts nothing. In 'patience' it is the rebound from a
+      dip, without the expectation of future dips.
     dips: the process of the market 'patience', else None.
   """
 
@@ -167,7 +167,7 @@ def _check_prices(ohlc: np.ndarray, config: Any) -> None:
 def _context_prices(
   rng: np.random.Generator, hidden: Hidden, num: int
 ) -> np.ndarray:
-  """Returns prices [T, num, 4] of an index, any signal column, and walks."""
+  """Returns prices [T, num, 4]: an index, the signal column if any, walks."""
   stocks = hidden.stocks
   before = np.concatenate([stocks[:1, :, 3], stocks[:-1, :, 3]])
   change = (stocks / before[..., None]).mean(axis=1)  # [T, 4]

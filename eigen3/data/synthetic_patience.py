@@ -94,7 +94,7 @@ def transitions() -> np.ndarray:
 
 
 def levels() -> np.ndarray:
-  """Returns each phase's expected log of the herald's price / `QUIET`."""
+  """Returns the herald's expected log(price / `QUIET`) in each phase."""
   phases = np.arange(NUM_PHASES)
   return RISE * np.minimum(phases / WARNING_DAYS, 1.0)
 
@@ -106,7 +106,7 @@ def herald(rng: np.random.Generator, phases: np.ndarray) -> np.ndarray:
 
 
 def _phases(drawn: np.ndarray) -> np.ndarray:
-  """Maps uniform numbers [T] to phases [T]; the day before is quiet."""
+  """Maps uniform numbers [T] to phases [T]; the day before day 0 is quiet."""
   phase, phases = 0, []
   for number in drawn:
     begins = phase > 0 or number < WARNING_CHANCE

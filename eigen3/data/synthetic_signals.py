@@ -143,7 +143,7 @@ def _regime(
 def _none(
   streams: Streams, num_days: int, num_stocks: int, scale: float
 ) -> Hidden:
-  """Makes stocks like `_drift`, and shuffles days, in one order for all."""
+  """Makes stocks like `_drift`, and shuffles the days, alike for all stocks."""
   hidden = scale * DRIFT * _cycles(streams.drifts, num_days, num_stocks)
   noise = np.add(*_noise(streams.prices, num_days, num_stocks))
   moves = _stock_moves(hidden, noise)

@@ -2,8 +2,8 @@
 
 Open positions are held in S slots, M = `max_entries_per_day` of them for each
 age in days: slot j holds a position bought j // M days ago. So no age is stored
-and a new position needs no search for a free slot. S is finite because a
-position is always closed by a largest age, see `num_slots`.
+and a new position needs no search for a free slot. S is finite because every
+position is closed at the age `Rules.oldest_age` at the latest.
 """
 
 from typing import NamedTuple

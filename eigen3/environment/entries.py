@@ -11,7 +11,7 @@ from eigen3.types import Array
 
 
 class Entries(NamedTuple):
-  """The day's M = `max_entries_per_day` decisions, by falling coefficient.
+  """The day's M = `max_entries_per_day` decisions, largest coefficient first.
 
   Attributes:
     outcome: int32 [M], an `Entry`.

@@ -203,7 +203,7 @@ def _fill(
 
   Returns:
     int32 [M] or [], the day of the fill; float [M], its price before costs;
-    bool [M], whether there is such a price, at an open before `stop`.
+    bool [M], whether there is such a price (an open must be before `stop`).
   """
   table = environment.prices
   if environment.rules.fills_at_open:

@@ -68,7 +68,7 @@ class Reward:
     pays_later: whether an order also affects the rewards of later days.
       Learning then needs a discount above 0 and steps of the settlement days.
     needs_account: whether only an agent that observes its account can predict
-      the reward, because held positions earn on every day.
+      the reward.
     known_on: for the proof of no look-ahead, maps `(rules, days, extras)` of E
       episodes of S steps, days int [E, S], to the first days on which the
       steps' rewards are known, int [E, S]; by default the days themselves.
@@ -108,7 +108,7 @@ def _eigen2(environment, state, next_state, extras) -> Array:
 
 
 def _entry(environment, state, next_state, extras) -> Array:
-  """Returns the sum of today's entries' net returns in % times their sizes.
+  """Returns the sum over entries of net return in % x share of full size.
 
   Prices do not react to actions, so the return of a trade can be computed when
   it is decided. This is a training signal that looks ahead, up to the

@@ -183,7 +183,7 @@ class Rules:
   def oldest_age(self) -> int:
     """Returns the days after entry by which a position is always closed.
 
-    By then exits have failed on `delisting_days` open days for lack of a price.
+    At worst, exits fail on `delisting_days` open days for lack of a price.
     """
     return self.max_holding_days + self.delisting_days + self.closed_days
 
@@ -195,7 +195,7 @@ class Rules:
 
   @property
   def closing_days(self) -> int:
-    """Returns the number of last days on which the end may affect positions."""
+    """Returns on how many days an episode's end can affect positions."""
     return self.max_holding_days + self.settlement_days
 
   @property

@@ -1,4 +1,4 @@
-"""Evaluation: backtests, controls, and the report of a run."""
+"""Evaluation: backtests, controls, and measures of their results."""
 
 from eigen3.evaluation.backtest import Backtest, Backtester
 from eigen3.evaluation.controls import Controls

@@ -58,7 +58,7 @@ def risks(panel: MarketPanel) -> np.ndarray:
   """Returns the known risks, float64 [T, N, number of risks].
 
   They are volatility, beta and size; without volumes, only the first two. The
-  rank IC and `cross_section.top_excess` are adjusted for them.
+  adjusted measures of `measures.measure` use them as factors.
   """
   names = (
     'volatility',

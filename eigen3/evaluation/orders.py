@@ -37,7 +37,7 @@ class Account(NamedTuple):
   Attributes:
     equity: cash and the value of all positions.
     cash: the free cash.
-    held: names of the held stocks, which are skipped.
+    held: names of the held stocks, which are not bought again.
   """
 
   equity: float

@@ -116,7 +116,7 @@ class Yardsticks:
     return _Known(net, phase_beliefs(self._herald, falls, scale))
 
   def _above(self, known: _Known, hurdle: float) -> Backtest:
-    """Buys the best stocks whose expected net return exceeds a hurdle."""
+    """Backtests buying the best stocks with a net return above a hurdle."""
     net = known.net[self._backtester.days]
     actions = by_rank(self._rules, net, net > hurdle)
     return self._backtester.run(jnp.asarray(actions), account_aware=True)

@@ -52,7 +52,7 @@ class Deflated(NamedTuple):
 
 
 def has_spread(values: np.ndarray) -> bool:
-  """Returns whether two values differ by more than rounding."""
+  """Returns whether any two values differ by more than rounding."""
   if len(values) < 2:
     return False
   return bool(np.ptp(values) > _ROUNDING * np.abs(values).max())

@@ -59,8 +59,8 @@ def make_cross_entropy(
 
   Args:
     config: the `evolution.cross_entropy` section.
-    population_size: P. Member i mirrors member i + ceil(P / 2) at the mean; if
-      P is odd, the last of the first half has no mirror image.
+    population_size: P. Members i and i + ceil(P / 2) are mirror images about
+      the mean; if P is odd, the last of the first half has none.
 
   Returns:
     The strategy, with a `CrossEntropyState`. All new members are samples. They

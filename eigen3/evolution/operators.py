@@ -29,7 +29,7 @@ def ranking(fitness: Array) -> Array:
     fitness: [P], higher is better; NaN and -inf rank last.
 
   Returns:
-    int32 [P], indices of members; at equal fitness the lower one comes first.
+    int32 [P], indices of members; at equal fitness the lower index is first.
   """
   chex.assert_rank(fitness, 1)
   comparable = jnp.where(jnp.isnan(fitness), -jnp.inf, fitness)
@@ -82,7 +82,7 @@ def two_parents(
   key_one, key_other, key_order = jax.random.split(key, 3)
   one = tournament(key_one, fitness, (count,), size)
   lots = jax.random.uniform(key_other, (count, population_size))
-  # Below every lot: it enters only once all others have.
+  # A lot below all others, so that the first winner does not enter again.
   lots = jnp.where(one[:, None] == jnp.arange(population_size), -1.0, lots)
   other = _winners(fitness, lots, min(size, population_size - 1))
   swapped = jax.random.bernoulli(key_order, shape=(count,))
@@ -176,11 +176,11 @@ def mutate_proximally(
   Lehman et al. 2018, https://arxiv.org/abs/1712.06563): an entry's noise is
   divided by how much the outputs depend on it. In the papers the resulting
   change grows with the number of entries. Here, to first order, the expected
-  root mean square change of the outputs is at most `distance`. An entry's noise
-  is also limited to a share of the root mean square of its member's entries.
-  Without this limit, entries with hardly any first-order effect (most entries
-  of a fresh network) would get huge noise, although they gain an effect once
-  other entries have changed.
+  root mean square change of the outputs is at most `distance`. The standard
+  deviation of an entry's noise is also limited to a share of the root mean
+  square of its member's entries. Without this limit, entries with hardly any
+  first-order effect (most entries of a fresh network) would get huge noise,
+  although they gain an effect once other entries have changed.
 
   Args:
     key: consumed.

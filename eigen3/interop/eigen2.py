@@ -3,8 +3,9 @@
 A state dict here maps PyTorch's parameter names to NumPy arrays. Its
 counterpart is Haiku's (params, state) of networks that
 `eigen3.networks.make_networks` builds with the settings of a preset with
-`+eigen2`. Converting to PyTorch and back keeps all bits; so does the reverse,
-except that of the two biases of an LSTM direction only the sum is kept.
+`+eigen2`. Converting to PyTorch and back keeps all bits. The reverse does so,
+too, except that it keeps only the sum of the two biases of each LSTM direction,
+and sets batch norm's counter of batches to 0.
 """
 
 import importlib

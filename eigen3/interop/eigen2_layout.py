@@ -2,7 +2,8 @@
 
 PyTorch stores the axes of a weight in reverse order, attention's three
 projections in one array, and two biases for each direction of an LSTM layer,
-of which only the sum matters. Apart from this, only names differ.
+of which only the sum matters. PyTorch's batch norm also stores the number of
+batches, which is ignored. Apart from this, only names differ.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

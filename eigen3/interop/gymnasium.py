@@ -47,8 +47,8 @@ class TradingEnv(gymnasium.Env[Any, np.ndarray]):
 
   It is a dictionary of these, or one vector of all of them in this order.
 
-  An episode that ends without an open position is terminated. One that ends
-  with an open position is truncated, because the position still has a value.
+  An episode that ends without open positions or waiting orders is terminated.
+  Any other is truncated, because its positions or orders still have a value.
 
   Attributes:
     observation_space: a box of vectors, or a dictionary of boxes.
@@ -162,7 +162,11 @@ class TradingEnv(gymnasium.Env[Any, np.ndarray]):
   def _observe(
     self, state: State, timestep: TimeStep
   ) -> tuple[Any, dict[str, Any]]:
-    """Returns the observation at the close of a state's day, and Gym's info."""
+    """Returns the observation of a state, and Gymnasium's info.
+
+    The observation is at the close of the state's day. The info's equity, cash,
+    profit and trades are those at the end of the last step, the day before.
+    """
     day = int(timestep.observation)
     rules = self._environment.rules
     parts = {'window': self._window(day)}
@@ -208,7 +212,7 @@ def _unbounded(like: np.ndarray) -> spaces.Box:
 
 
 def _box(rules: Rules, shape: tuple[int, ...]) -> ActionSpec:
-  """Returns the bounds that -1 and 1 stand for, also with raw actions."""
+  """Returns the bounds that -1 and 1 stand for, even if the spec is raw."""
   return ActionSpec(
     shape,
     minimum=(0.0, float(rules.min_sale_target)),

@@ -32,7 +32,7 @@ class Player(NamedTuple):
 
   Attributes:
     agent: the algorithm, bound to networks.
-    actor: the acting network; its `apply` is `Divided` if the account is
+    actor: the acting network; its `apply` must be `Divided` if the account is
       observed.
     spec: of the environment.
     chunk: number of days that are acted on at once; 0 means all.
@@ -201,7 +201,7 @@ class Player(NamedTuple):
     """Estimates how much a policy's actions depend on each of its parameters.
 
     Random projections of the actions give an unbiased estimate of the squared
-    derivatives, by one backward pass for each projection instead of one for
+    derivatives, with one backward pass for each projection instead of one for
     each action (Hutchinson 1990, https://doi.org/10.1080/03610919008812866).
 
     Args:
@@ -270,8 +270,8 @@ class Player(NamedTuple):
     """Returns the critics' value of buying each stock alone.
 
     This is the value of an order with the largest coefficient and sale target,
-    less the value of buying nothing. If the agent observes its account, that is
-    an empty one.
+    less the value of buying nothing. If the agent observes its account, it is
+    shown the one at the start of an episode, with cash only.
 
     Args:
       state: of the agent.

@@ -158,6 +158,8 @@ class Reliability(NamedTuple):
 def reliability(scores: Array, common: bool) -> Reliability:
   """Estimates reliability by analysis of variance.
 
+  An agent's fitness is taken as its mean score on all slices.
+
   Args:
     scores: [A, E], of A agents on E slices each.
     common: whether all agents played the same slices.

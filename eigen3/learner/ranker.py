@@ -152,7 +152,7 @@ def labels_of(environment: TradingEnvironment) -> Labels:
   """
   rules = environment.rules
   first = int(environment.first_day)
-  # Trades are decided on a day and filled at the next open.
+  # Trades end at most `longest_trade` days after the day of their decision.
   stop = int(environment.stop) - rules.longest_trade
   if stop <= first:
     raise ValueError(

@@ -227,7 +227,7 @@ class SingleAgent:
     )
 
   def _pure_warm_up(self, state, environment, market) -> LearnerState:
-    """Fills replay with a round of episodes of random actions.
+    """Adds a round of episodes with random actions to replay.
 
     If actions are unscaled, there are no bounds to draw between, and the agent
     acts instead.

@@ -28,9 +28,9 @@ class Divided:
   """The `apply` of a policy, whole and in two parts.
 
   `head(params, state, key, encoded, account, ...)` applied to the output of
-  `encoder(params, state, key, window, ...)` equals the whole. The encoder does
-  nearly all of the work; only the head sees the account. Both return
-  (output, state), and take `is_training` and `examples`.
+  `encoder(params, state, key, window, ...)` gives the actions of the whole. The
+  encoder does nearly all of the work; only the head sees the account. Both
+  return (output, state), and take `is_training` and `examples`.
 
   Attributes:
     whole: the whole policy; `__call__` calls it.

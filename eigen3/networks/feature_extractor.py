@@ -23,9 +23,9 @@ class FeatureExtractor(hk.Module):
   """Convolution over days, batch norm, ReLU, LSTM, mean of the last days.
 
   Each column is encoded alone, with shared weights. A cell (day, column) with
-  any NaN feature is missing. The convolution reads it on the cell's day and on
-  the days before and after: its outputs of these days are set to 0 and left out
-  of the batch statistics, so that nothing becomes NaN. Source: Eigen2's feature
+  any NaN feature is missing. The convolution's outputs that depend on it, those
+  of its day and of the days before and after, are set to 0 and left out of the
+  batch statistics, so that nothing becomes NaN. Source: Eigen2's feature
   extractor.
   """
 

@@ -17,8 +17,9 @@ KiB, 224 of 227:
             gradients, 16 cells, 16 gradients of the outputs
 
 A copy out of shared memory must be contiguous there, so outputs lie in tiles of
-[64, 64], one for each warpgroup. Products are of bfloat16 and accumulated in
-float32; the current cells and their gradients stay float32 in registers.
+[64, 64], one for each warpgroup (and gate, in the backward pass). Products are
+of bfloat16 and accumulated in float32; the current cells and their gradients
+stay float32 in registers.
 
 Why nothing is overwritten or read too early:
 
@@ -283,7 +284,8 @@ class _Backward(_Program):
   """A program of the backward pass.
 
   Step 0 is the last step of the forward pass. Each warpgroup fetches only what
-  it alone reads; both read the gates' gradients, which overwrite the gates.
+  it alone reads, except for the weights. Both read the gates' gradients, which
+  overwrite the gates.
   """
 
   def __init__(self, memory, refs, days, reverse):

@@ -23,8 +23,9 @@ class Loops(NamedTuple):
   Attributes:
     forward: `(projected [G, T, R, 4H], weights [G, H, 4H], reverse, emitted,
       keeps_cells)` to hidden states [G, emitted, R, H] of the last `emitted`
-      days and, if `keeps_cells`, the cells [G, T, R, H] of all days, else None.
-      `projected` is inputs times weights plus bias; results have its dtype.
+      days and, if `keeps_cells`, which requires `emitted` = T, the cells
+      [G, T, R, H], else None. `projected` is inputs times weights plus bias;
+      results have its dtype.
     backward: `(gates [G, T, R, 4H] before activation, cells [G, T, R, H],
       d_hidden [G, T, R, H], transposed [G, 4H, H], reverse)` to the
       gradients of the gates [G, T, R, 4H], in the same dtype. `d_hidden` is the

@@ -157,7 +157,7 @@ class Direction:
     self.product = functools.partial(
       jnp.einsum, preferred_element_type=self.wide
     )
-    # The number of the buffer's rows that hold input.
+    # How many entries of the buffer's first axis hold input, before the rest.
     self.read = 0 if plan.hoist else inputs.size
     parts = [weights.hidden, weights.bias[None]]
     if not plan.hoist:

@@ -37,7 +37,7 @@ def write(
       seeds), as for `cells_table.rows`.
     asked: settings that results depend on; see `asked` of
       `experiments/jobs/record.py`.
-    said: lines of text below the table.
+    said: lines of text below the tables.
     pictures: further SVG elements, by title.
     remark: caveats for every reader.
     commits: Git commits of the runs' code; '' if unknown.

@@ -57,7 +57,11 @@ def rows(results: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
 
 
 def comparisons(results: Mapping[str, Mapping[str, Any]]) -> str:
-  """Returns a line for each comparison with another cell or a yardstick."""
+  """Returns a line for each comparison with a policy that `rows` leaves out.
+
+  These are other cells, also where seeds are still missing, and the yardsticks
+  that only the market `patience` has.
+  """
   said = []
   for name, cell in results.items():
     said += [

@@ -139,7 +139,7 @@ def finish(axes) -> None:
 
 
 def lighten(axes, grid: str = 'both') -> None:
-  """Adds a light grid along 'both' axes, 'x' or 'y', and removes the box."""
+  """Adds a light grid ('both', 'x' or 'y'); hides the top and right borders."""
   axes.grid(alpha=0.25, axis=grid)
   axes.set_axisbelow(True)
   axes.spines[['top', 'right']].set_visible(False)

@@ -22,11 +22,14 @@ def draw_importance(
   columns: Sequence[str],
   title: str,
 ) -> None:
-  """Draws the mean attention to columns, and the attention in each generation.
+  """Draws mean attention to columns, and attention in each generation.
+
+  Only the columns with the most mean attention are drawn. Below them is the
+  entropy of the attention to all columns in each generation.
 
   Args:
     path: of a PNG file, 1200 pixels wide.
-    mean: float [C], shares of attention; sums to 1.
+    mean: float [C], mean shares of attention; sums to 1.
     history: float [G, C], attention in each generation, of any sum; rows that
       are all 0 or hold a number that is not finite are left blank.
     columns: names [C].
@@ -64,8 +67,8 @@ def elements(
 ) -> dict[str, str]:
   """Returns the attention in each generation, and its entropy, as SVG by name.
 
-  Shows the most important columns of the last generation. Arguments are those
-  of `draw_importance`.
+  Shows the columns with the most attention in the last generation. Arguments
+  are those of `draw_importance`.
   """
   history = _shares_of(np.asarray(history, np.float64))
   mean = np.nan_to_num(history[-1])
@@ -86,7 +89,10 @@ def elements(
 
 
 def _shares_of(history: np.ndarray) -> np.ndarray:
-  """Normalises rows [G, C] to sum to 1; rows without attention are NaN."""
+  """Normalises rows [G, C] to sum to 1.
+
+  Rows that are all 0 or hold a number that is not finite become NaN.
+  """
   total = history.sum(axis=1, keepdims=True)
   usable = np.isfinite(total) & (total > 0)
   return np.where(usable, history, np.nan) / np.where(usable, total, 1.0)

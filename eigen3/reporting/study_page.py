@@ -36,7 +36,7 @@ def write(
     results: `years`, the held-out years; `preset`; `asked`, settings that
       results depend on; `commits` of the runs' code; `programs`, the settings
       of each program; `common`, settings of all programs; `cold`, programs that
-      do not start from the fold before; `remark`, caveats; `chosen`, see
+      do not start from the previous fold; `remark`, caveats; `chosen`, see
       experiments/jobs/naming.py; and either `policies`, by name the `report` of
       experiments/study/joined.py, and `main`, the policy of the verdict, or
       `planted`: `ic` and `programs`, see `judge` of

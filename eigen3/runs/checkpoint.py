@@ -102,7 +102,8 @@ class Checkpointer:
   ) -> tuple[int, Any] | None:
     """Returns the newest readable checkpoint.
 
-    An unreadable one is skipped with a warning.
+    Unreadable ones are skipped with a warning and, if an older one is readable,
+    moved out of the folder, unless `read_only`.
 
     Args:
       like: a state of the same structure, shapes and types, whose devices and

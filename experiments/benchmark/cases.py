@@ -57,7 +57,7 @@ class Built:
   Attributes:
     run: does the work once and waits for the result. None if the case only
       compiles or counts something.
-    compile_seconds: tracing, lowering and compilation; None without JAX.
+    compile_seconds: tracing, lowering and compilation; None if not measured.
     temp_bytes: temporary memory of the program as XLA states it, or None.
     output: maps a result of `run` to the array on which a group's cases must
       agree.

@@ -90,8 +90,8 @@ def check_ways(loops: Loops, sizes: Sizes) -> dict[str, float]:
 
   Args:
     loops: the kernels to check.
-    sizes: of the comparison; each member of the `vmap`, and each block, has the
-      second of its numbers of rows.
+    sizes: of the comparison; each member of the `vmap`, and each block, has
+      `sizes.rows[1]` rows.
 
   Returns:
     The largest relative errors, as in `check_rows`.

@@ -81,8 +81,8 @@ class WorkerError(Exception):
 def build_ahead(groups: Sequence[Group], jobs: int, cache: str) -> Ahead:
   """Compiles the JAX cases of `alone` groups in parallel, before any is timed.
 
-  They share the device's memory. `untimed` cases need no further work after it.
-  A case that fails here is omitted, and tried again in its turn.
+  They share the device's memory. `untimed` cases need no further work after
+  that. A case that fails here is omitted, and tried again in its turn.
 
   Args:
     groups: of a suite.

@@ -40,7 +40,7 @@ class Prepared(NamedTuple):
 def serve(connection: Connection, case: Case) -> None:
   """Answers the parent's requests until 'finish'.
 
-  Every answer is a pair: whether it succeeded, and the value or the error.
+  Every answer is a pair: whether the request succeeded, and the value or error.
   'build' and 'prepare' return a `Prepared`; 'build' omits the first run. 'run'
   returns the seconds of a run. 'finish' returns this process's peak memory in
   bytes: on the host, and on an accelerator (None on a CPU).

@@ -1,8 +1,9 @@
 """Settings of evolutionary reinforcement learning.
 
 Data, environment, networks, agent and evaluation are those of the preset of
-the same name in td3.py. The other defaults are defined only here. A preset is
-SIZE or SIZE+VARIANT.
+the same name in td3.py, except that with `+rl` the actor has an extractor of
+its own. The other defaults are defined only here. A preset is SIZE or
+SIZE+VARIANT.
 """
 
 import ml_collections

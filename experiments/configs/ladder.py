@@ -2,8 +2,9 @@
 
 A cell is a program with changes to its preset, each FIELD=VALUE. It is run with
 several seeds. Each seed has its own market, so results of a cell are valid for
-all markets of its kind. Rungs use the primary seeds of `configs/primary.py`.
-Ablations use `seeds`, on which settings may be chosen.
+all markets of its kind. All rungs use the primary seeds of
+`configs/primary.py`, as do other cells that are not exploratory. Exploratory
+cells use `seeds`, on which settings may be chosen.
 """
 
 import ml_collections

@@ -132,12 +132,13 @@ def _environment() -> config_dict.ConfigDict:
   # learner.store_settlement, and observe_account, to be a function of the
   # observation. 'shaped_portfolio' needs the same, and pays an order's
   # contribution to these changes at once. 'entry_excess': 'entry' less the
-  # profit of the day's mean trade, also subtracted if nothing is bought. Or the
-  # import path of your own (see eigen3.environment.rewards).
+  # profit of the day's mean trade; if nothing is bought, see market_timing. Or
+  # the import path of your own (see eigen3.environment.rewards).
   config.reward = 'entry'
   config.portfolio_scale = 100.0  # of both portfolio rewards; 100: in %
-  # Reward 'entry_excess': True subtracts the mean trade of the day if nothing
-  # is bought, so that a policy learns when to buy; False: the mean of all days.
+  # What the reward 'entry_excess' subtracts if nothing is bought. True: the
+  # day's mean trade, so that a policy learns when to buy; False: the mean trade
+  # of all days.
   config.market_timing = False
   # Whether policies and critics observe the account besides the market: weight,
   # age, gain, target and pending sale of each position, cash, days left.

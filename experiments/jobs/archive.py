@@ -85,7 +85,7 @@ class Archive:
   """A folder of records, and of claims on records in progress."""
 
   def __init__(self, folder: pathlib.Path, commits: bool = False):
-    """Binds the archive to a folder; it is created when first needed.
+    """Binds the archive to a folder, which is created when first needed.
 
     Args:
       folder: the folder, which several machines may share.

@@ -32,7 +32,7 @@ _CONFIGS = pathlib.Path(td3.__file__).parent
 
 
 class Cell(NamedTuple):
-  """A program and its settings, to be run with each of some seeds.
+  """A program and its settings, to be run with one or more seeds.
 
   Attributes:
     name: the cell's name in tables, and the name of its folder.
@@ -57,7 +57,7 @@ class Cell(NamedTuple):
   members: 'Cell | None' = None
 
   def run(self, folder: pathlib.Path, seed: int) -> pathlib.Path:
-    """Returns the folder of a seed's run in `folder`, that of all cells."""
+    """Returns the folder of a seed's run, inside the folder of all cells."""
     return folder / self.name / f'seed{seed}'
 
   def task(self, folder: pathlib.Path, seed: int, devices: int) -> Task:

@@ -124,7 +124,8 @@ class _Cells:
   def _can_begin(self, task: Task) -> bool:
     """Returns whether all records in `task.after` exist.
 
-    Drops the task if one is missing that no open or running task will make.
+    If a record is missing that no open or running task will make, drops the
+    task as failed.
     """
     lacking = [key for key in task.after if not self._archive.has(key)]
     open_keys = self._running | {other.key for other in self._left}

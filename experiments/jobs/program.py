@@ -40,7 +40,7 @@ class Program(NamedTuple):
 
 
 def main(argv: Sequence[str], program: Program) -> int:
-  """Executes all unfinished runs, and writes the results.
+  """Executes the unfinished runs that --only selects, and writes all results.
 
   Returns:
     The exit status: 130 if stopped, else 1 if a run failed, else 0.

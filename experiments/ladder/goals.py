@@ -32,7 +32,7 @@ def _above_random(summary: Summary, goals: ml_collections.ConfigDict):
 
   The mean excess must be positive, its p-value below `goals.p`, and its
   interval over seeds above 0. The p-value is from a bootstrap over days, for
-  these seeds only; the interval generalises to other markets of the kind.
+  these seeds only; the interval generalises to other markets of this kind.
   """
   found = summary['against']['random_entry']
   p, seeds = found['p'], found.get('seeds')

@@ -242,7 +242,10 @@ def write_results(
 def _chosen(
   config: ml_collections.ConfigDict, commits: Collection[str]
 ) -> dict[str, Any]:
-  """Returns whether runs came after their settings; see `naming.named`."""
+  """Returns the settings' commit, and whether it preceded the runs.
+
+  See `naming.named`.
+  """
   own = study_config.get_config(config.preset)
   is_its_own = all(
     config[name] == own[name] for name in own if name not in _FREE

@@ -2,8 +2,8 @@ r"""Judges the mean action of runs that differ only in their seed.
 
 python -m experiments.study.committee --runs=RUN,RUN,RUN --workdir=FOLDER
 
-The runs must have kept their actions on the held-out days, by the setting
---config.evaluation.measures=True.
+The runs must have saved their actions on the held-out days: they must have been
+trained with --config.evaluation.measures=True.
 """
 
 import pathlib

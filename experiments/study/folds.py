@@ -21,7 +21,7 @@ class Fold(NamedTuple):
   """The panel of a fold.
 
   Attributes:
-    year: of most of its held-out days.
+    year: the year in which most of its held-out days lie.
     path: of the panel, which ends with the held-out days.
   """
 
@@ -39,8 +39,8 @@ def source(
 
   Args:
     config: of the study.
-    folder: of the folds' panels; a file in it has the fingerprint of the panel
-      that they are made from.
+    folder: of the folds' panels; a file in it, written if absent, has the
+      fingerprint of the panel that they are made from.
 
   Raises:
     ValueError: if the panel is missing and `folder` has no fingerprint, the

@@ -102,8 +102,8 @@ def join(folds: Mapping[int, Mapping[int, Outcome]]) -> Joined | None:
 def _mean(seeds: Sequence[np.ndarray]) -> np.ndarray:
   """Averages daily values over seeds.
 
-  A seed without a value on a day counts as 0, as its scores order nothing; the
-  mean is NaN where no seed has one.
+  A seed without a value on a day counts as 0, because its scores order nothing.
+  On days on which no seed has a value, the mean is NaN.
   """
   values = np.array(seeds)
   is_known = np.isfinite(values).any(axis=0)

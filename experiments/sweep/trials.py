@@ -72,12 +72,12 @@ class Trials:
     return job
 
   def waits(self) -> bool:
-    """Returns whether others run trials that they may leave to this process."""
+    """Returns whether other processes run trials that they may not finish."""
     running = self._study.get_trials(False, (TrialState.RUNNING,))
     return any(trial.number not in self._ours for trial in running)
 
   def progress(self, running: int) -> tuple[int, str, str]:
-    """Returns the number of ended trials, and texts for the bar's two ends."""
+    """Returns the number of ended trials, and the bar's prefix and postfix."""
     best = 'sweep'
     if self._count(TrialState.COMPLETE):
       best = f'best {self._study.best_value:+.4g}'
@@ -89,7 +89,7 @@ class Trials:
     )
 
   def _left(self) -> tuple[optuna.Trial, claims.Claim] | None:
-    """Claims a trial whose process is gone and that this one has not run."""
+    """Claims a trial that another process left; None if there is none."""
     for trial in studies.unfinished(self._study):
       if trial.number in self._ours:
         continue

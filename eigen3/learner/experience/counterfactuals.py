@@ -73,11 +73,11 @@ def add(
 
   Each is an action that gives one stock, or `max_entries_per_day` stocks, a
   coefficient of at least the threshold, and all other stocks the lowest
-  coefficient.
-  Stocks are drawn by stratified sampling: with as many orders as stocks, each
-  stock is ordered once. The first counterfactual action orders nothing if the
-  batch has the environment's states, or if the reward has `of_nothing`. If the
-  batch has states, each counterfactual action is played for one step.
+  coefficient. Stocks are drawn by stratified sampling: with as many orders as
+  stocks, each stock is ordered once. The first counterfactual action orders
+  nothing if the batch has the environment's states, or if the reward has
+  `of_nothing`. If the batch has states, each counterfactual action is played
+  for one step.
 
   Args:
     environment: of the transitions.
@@ -87,9 +87,9 @@ def add(
       batch as it is.
 
   Returns:
-    The batch with actions [B, 1 + count, N, 2] and rewards [B, 1 + count], of
-    each transition the original ones first. With states, discounts are
-    [B, 1 + count] and each next observation has 1 + count accounts.
+    The batch with actions [B, 1 + count, N, 2] and rewards [B, 1 + count]; the
+    action that was played, and its reward, come first. With states, discounts
+    are [B, 1 + count] and each next observation has 1 + count accounts.
   """
   if not count:
     return batch

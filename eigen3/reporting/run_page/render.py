@@ -131,7 +131,7 @@ def _verdict(champions, headline, differences, occasion: Occasion) -> str:
 
 
 def _months(backtest: Backtest, controls: Results) -> dict[str, Any]:
-  """Computes monthly returns of agent and controls, and their largest size."""
+  """Computes monthly returns of agent and controls, and the largest in size."""
   found = {
     'agent': tables.months(backtest),
     **{name: tables.months(*tests) for name, tests in controls.items()},

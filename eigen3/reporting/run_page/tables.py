@@ -53,9 +53,9 @@ def headlines(agents: Results, controls: Results, seed: int) -> list[Headline]:
   """Returns the headline of each policy, after 'iqm' if there are many agents.
 
   If a policy has one backtest, its interval is over days, by the stationary
-  bootstrap. If it has many, its numbers are their means, and the interval holds
-  95 % of them. The interval of the interquartile mean is a bootstrap over
-  seeds.
+  bootstrap. If it has many, its numbers are means over them, and the interval
+  holds the middle 95 % of the backtests. The interval of the interquartile mean
+  is a bootstrap over seeds.
 
   Args:
     agents: one backtest each.

@@ -48,8 +48,8 @@ def episodes_case(
 ) -> Built:
   """Builds a case of full-length episodes with random actions, no networks.
 
-  Half of the coefficients reach the threshold, so that on almost all days an
-  order is placed.
+  Half of the coefficients reach the threshold, so that almost every action asks
+  for an order.
 
   Args:
     episodes: number of episodes at once.
