@@ -400,7 +400,7 @@ class Population:
           return random_actions(action_spec, key_act, days.shape[0])
         return self.player.actions(agent, market, days, key_act)
 
-      keys = jax.random.split(key_reset, self._config.fitness_slices)
+      keys = jax.random.split(key_reset, _explored_slices(self._config))
       transitions, episodes = self.player.collect(environment, policy, keys)
       return transitions, self._played(environment, episodes)
 

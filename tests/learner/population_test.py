@@ -519,11 +519,16 @@ def test_other_strategies(algorithm):
 
 
 def test_random_warm_up():
+  """Adds as many transitions as a generation, and counts its steps."""
   config = small_run.make_population_config()
-  config.learner.learning_starts = 1
-  state = small_run.make_population(config).init(KEY)
-  size = config.evolution.population_size * config.learner.fitness_slices
-  assert int(state.replay.size) == size * config.environment.trading_days
+  config.learner.update(
+    learning_starts=1, fitness_slices=4, fitness_worst=4, exploring_slices=2
+  )
+  learner = small_run.make_population(config)
+  state = learner.init(KEY)
+  episodes = config.evolution.population_size * 2
+  assert int(state.replay.size) == episodes * config.environment.trading_days
+  assert int(state.environment_steps) == learner.steps_per_iteration
   actions = np.asarray(state.replay.storage.a_tm1[: int(state.replay.size)])
   low, high = actions.min((0, 1)), actions.max((0, 1))
   np.testing.assert_allclose(low, (0, 10), atol=1.5)
