@@ -10,6 +10,9 @@ SEED ?= 0
 WORKDIR ?= runs/td3_small_seed$(SEED)
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
+# Modules are compiled when they are first imported: most never are, and to
+# compile them takes half of an installation.
+INSTALL = $(PIP) install --quiet --no-compile
 WORKERS ?= 2
 ROWS ?=
 # Further flags for make train, e.g. ARGS=--resume
@@ -73,15 +76,15 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: $(VENV)/bin/python setup.py constraints.txt
-	$(PIP) install --quiet -c constraints.txt -e .
+	$(INSTALL) -c constraints.txt -e .
 	touch $@
 
 $(VENV)/.test: $(VENV)/bin/python setup.py constraints.txt
-	$(PIP) install --quiet -c constraints.txt -e .[test]
+	$(INSTALL) -c constraints.txt -e .[test]
 	touch $@
 
 $(VENV)/.docs: $(VENV)/bin/python setup.py constraints.txt
-	$(PIP) install --quiet -c constraints.txt -e .[docs]
+	$(INSTALL) -c constraints.txt -e .[docs]
 	touch $@
 
 clean:

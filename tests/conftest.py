@@ -16,10 +16,13 @@ if 'XLA_FLAGS' not in os.environ:
 
 # Workers and runs share what they compile, and so does the next run of tests.
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', caches.folder('tests'))
-os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.1')
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES', '-1')
 # So that an entry's name does not depend on the folder.
 os.environ.setdefault('JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES', 'none')
+
+# Source lines in lowered programs, which take time and which no test reads.
+os.environ.setdefault('JAX_TRACEBACK_IN_LOCATIONS_LIMIT', '0')
 
 # With Shardy a fifth of the compilation is its passes, though one device has
 # nothing to partition. Tests of several devices keep what users run.

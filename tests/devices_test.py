@@ -96,6 +96,9 @@ def run(*arguments, **environment):
       for name, devices in CHECKS.items()
       if name != 'population'
     ),
+    pytest.param(
+      'networks', CHECKS['networks'], 'long', marks=pytest.mark.long
+    ),
     # They take longer than any other test.
     pytest.param('population', 8, '', marks=pytest.mark.long),
   ],

@@ -91,7 +91,8 @@ def assert_all_of_it_counts(gradients):
   'name, spread',
   [
     ('double_critic', ((2, BLOCKS), (3, PLAIN))),
-    ('actor', ((2, BLOCKS),)),  # learner_checks.py has it on three
+    # learner_checks.py has it on three.
+    pytest.param('actor', ((2, BLOCKS),), marks=pytest.mark.long),
   ],
 )
 def test_training_does_not_depend_on_devices(name, spread):

@@ -122,6 +122,7 @@ def test_held_out_days_are_opened_once(evaluate, runs):
   ]
 
 
+@pytest.mark.long
 def test_the_committee_is_as_large_as_it_can_be(evaluate, runs):
   """By default a single run has none, and two runs have one of two members."""
   for names, seats in (('one', 0), ('one,population', 2)):

@@ -34,6 +34,7 @@ def finish(process):
   return stdout
 
 
+@pytest.mark.long  # jobs_pool_test.py has the same without training
 def test_two_processes_climb_one_ladder(tmp_path):
   """Either process runs each run once; results need no run's folder."""
   folder, records = tmp_path / 'ladder', tmp_path / 'records'

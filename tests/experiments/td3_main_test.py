@@ -159,7 +159,8 @@ def test_seeds_in_one_process_are_what_they_are_alone(
   whole, train, arguments, tmp_path, more
 ):
   """Stopped in the second seed, it resumes there with the cached programs."""
-  run = train(*arguments, '--seeds=1,0', f'--workdir={tmp_path}', *more)
+  seeds = ('--seeds=1,0', '--nopage')
+  run = train(*arguments, *seeds, f'--workdir={tmp_path}', *more)
   assert run.returncode == 0, run.stderr
   assert sorted(os.listdir(tmp_path)) == ['seed0', 'seed1']
   assert_equal_runs(tmp_path / 'seed0', whole.folder)

@@ -11,6 +11,7 @@ runpy.run_module('experiments.td3', run_name='__main__', alter_sys=True)
 """
 
 
+@pytest.mark.long
 def test_a_run_goes_to_wandb_too(programs, tmp_path):
   pytest.importorskip('wandb', reason='wandb is not installed')
   folder = tmp_path / 'mine'

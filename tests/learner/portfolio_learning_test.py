@@ -55,7 +55,10 @@ def train(learner, change=lambda state, key: state):
   return state, profits
 
 
-@pytest.mark.parametrize('reward', ['portfolio', 'shaped_portfolio'])
+@pytest.mark.parametrize(
+  'reward',
+  [pytest.param('portfolio', marks=pytest.mark.long), 'shaped_portfolio'],
+)
 def test_it_learns_to_buy_what_rises(reward):
   learner = make_learner(reward)
   state, profits = train(learner)
@@ -74,7 +77,11 @@ def test_it_learns_to_buy_what_rises(reward):
 
 
 @pytest.mark.parametrize(
-  'reward,most', [('portfolio', 0.002), ('shaped_portfolio', 0.012)]
+  'reward,most',
+  [
+    pytest.param('portfolio', 0.002, marks=pytest.mark.long),
+    ('shaped_portfolio', 0.012),
+  ],
 )
 def test_with_noise_for_targets_learning_breaks(reward, most):
   """If an order is paid at once, some choices are random."""

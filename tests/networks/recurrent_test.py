@@ -103,6 +103,15 @@ def _results(core, plan, weights, x, keys):
   return jax.grad(loss, (0, 1), has_aux=True)(weights, x)
 
 
+@functools.cache
+def _expected(pooled_days=3, dropped=True, seeds=(0, 1)):
+  """Returns `_results` of every step, in float64, for weights and inputs."""
+  weights = _weights(jnp.float64, seeds[0])
+  x, keys = _inputs(jnp.float64, seeds[1])
+  core = functools.partial(_results, _whole, _plan(F64, pooled_days))
+  return jax.jit(core)(weights, x, keys if dropped else None)
+
+
 def _assert_close(found, expected, tolerance):
   assert jax.tree.structure(found) == jax.tree.structure(expected)
   for a, b in zip(
@@ -122,10 +131,10 @@ def test_as_autodiff_of_all_steps(pooled_days, dropped, way):
     weights, (x, keys) = _weights(jnp.float64), _inputs(jnp.float64)
     arguments = plan, weights, x, keys if dropped else None
     found = jax.jit(lambda: _results(recurrent.pooled_lstm, *arguments))()
-    expected = jax.jit(lambda: _results(_whole, *arguments))()
+    expected = _expected(pooled_days, dropped)
     _assert_close(found, expected, 1e-13)
     # Without a gradient, less is computed.
-    y = recurrent.pooled_lstm(*arguments)
+    y = jax.jit(lambda: recurrent.pooled_lstm(*arguments))()
     np.testing.assert_allclose(y, expected[1], rtol=0, atol=1e-13)
 
 
@@ -133,15 +142,16 @@ def test_as_autodiff_of_all_steps(pooled_days, dropped, way):
 def test_under_vmap(way):
   with double_precision.enable_x64(True):
     plan = _plan(**way)
+    seeds = (3, 4)
     agents = [
-      (_weights(jnp.float64, s), *_inputs(jnp.float64, s)) for s in (3, 4)
+      (_weights(jnp.float64, s), *_inputs(jnp.float64, s)) for s in seeds
     ]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *agents)
     core = functools.partial(_results, recurrent.pooled_lstm, plan)
     together = jax.jit(jax.vmap(core))(*stacked)
-    for k, agent in enumerate(agents):
+    for k, seed in enumerate(seeds):
       own = jax.tree.map(lambda leaf, k=k: leaf[k], together)
-      _assert_close(own, _results(_whole, plan, *agent), 1e-13)
+      _assert_close(own, _expected(seeds=(seed, seed)), 1e-13)
 
 
 @in_each_way
@@ -159,7 +169,7 @@ def test_under_remat_and_in_a_loop(way):
       return jax.lax.map(lambda b: block(weights, *b), blocks).mean(0)
 
     found = jax.jit(lambda: _results(looped, plan, weights, x, keys))()
-    _assert_close(found, _results(_whole, plan, weights, x, keys), 1e-13)
+    _assert_close(found, _expected(), 1e-13)
 
 
 def test_rows_do_not_meet():
@@ -187,16 +197,11 @@ def test_too_few_days_are_refused():
 @in_each_way
 def test_bfloat16_is_close_and_wide_outside(way):
   weights, (x, keys) = _weights(jnp.float32), _inputs(jnp.float32)
-  wide, narrow = (
-    jax.jit(
-      functools.partial(
-        _results,
-        recurrent.pooled_lstm,
-        _plan(layers.precision_policy(dtype), 3, RATE, **way),
-      )
-    )(weights, x, keys)
-    for dtype in ('float32', 'bfloat16')
-  )
+  plan = _plan(layers.precision_policy('bfloat16'), **way)
+  core = functools.partial(_results, recurrent.pooled_lstm, plan)
+  narrow = jax.jit(core)(weights, x, keys)
+  with double_precision.enable_x64(True):
+    wide = jax.tree.map(np.asarray, _expected())
   for a, b in zip(jax.tree.leaves(wide), jax.tree.leaves(narrow), strict=True):
     assert b.dtype == jnp.float32
     assert 0 < np.abs(a - b).max() < 0.05 * np.abs(a).max()
