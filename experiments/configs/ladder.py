@@ -141,8 +141,6 @@ def _ablations() -> config_dict.ConfigDict:
   cells.drift_108_ranker = _ablation(*wide, program='ranker', beside=())
   cells.drift_mean_critic = _ablation('networks.critic.pooling=mean')
   cells.drift_factual = _ablation('learner.counterfactuals=0')
-  features = ('close', 'rsi', 'macd_signal', 'trix', 'close_minus_mean')
-  cells.drift_levels = _ablation(f'data.observed_features={features}')
   cells.drift_ddpg = _ablation(
     'networks.critic.ensemble=1',
     'agent.policy_delay=1',
@@ -186,7 +184,7 @@ def _populations(preset: str) -> config_dict.ConfigDict:
 
 
 def _ablations_of_rl() -> config_dict.ConfigDict:
-  """Returns cells of `+rl` without one part, and of its old form plus one."""
+  """Returns cells of `+rl` without one part, and of what it was before."""
   cells = config_dict.ConfigDict()
   cells.rl = _ablation(variant='rl', beside=('drift_default',))
   without = {
@@ -205,18 +203,9 @@ def _ablations_of_rl() -> config_dict.ConfigDict:
     )
   old = (*_PAID_LATER, 'learner.counterfactuals=0')
   cells.old_portfolio = _ablation(*old, beside=('rl',))
-  cells.old_portfolio_other_orders = _ablation(
-    *_PAID_LATER, beside=('old_portfolio',)
+  cells.old_portfolio_shaping = _ablation(
+    *old, 'environment.reward=shaped_portfolio', beside=('old_portfolio',)
   )
-  alone = {
-    'shaping': 'environment.reward=shaped_portfolio',
-    'quick_targets': 'agent.tau=0.1',
-    'little_smoothing': 'agent.target_noise=0.02',
-  }
-  for name, change in alone.items():
-    cells[f'old_portfolio_{name}'] = _ablation(
-      *old, change, beside=('old_portfolio',)
-    )
   return cells
 
 
