@@ -104,7 +104,9 @@ def _check_out(out: pathlib.Path) -> None:
   """Checks that `out` can be written, before held-out days are opened."""
   there = next(x for x in (out, *out.absolute().parents) if x.exists())
   if not there.is_dir():
-    raise ValueError(f'--out: found a file {there}, expected a folder')
+    raise ValueError(
+      f'--out: found {there}, which is a file, expected a folder'
+    )
   if not os.access(there, os.W_OK):
     raise ValueError(
       f'--out: found no permission to write in {there}, expected a writable '
@@ -243,11 +245,13 @@ def _check_alike(runs: list[SavedRun]) -> None:
   for run in runs[1:]:
     for what in ('fingerprint', 'survivorship'):
       found = getattr(run.experiment.panel, what)
+      expected = getattr(first.experiment.panel, what)
       settings.require(
-        found == getattr(first.experiment.panel, what),
+        found == expected,
         f'{run.name}: {what} of the data',
         found,
-        f'that of {first.name}',
+        f'{expected!r}, that of {first.name}: compare only runs on the same '
+        'data',
       )
     settings.require(
       run.experiment.splits == first.experiment.splits,

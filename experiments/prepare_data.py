@@ -109,8 +109,8 @@ def _eigen2(path: str, repairs: Repairs) -> MarketPanel:
   for name, asked in changes.items():
     if asked:
       raise DataError(
-        f"{name}: found with a file of Eigen2's, whose features are computed "
-        'already; expected none of these flags'
+        f'{name}: found with a file of Eigen2, whose features are already '
+        f'computed; expected a file of Eigen2 without {name}'
       )
   try:
     first, stop = map(int, options.INVESTABLE.value or INVESTABLE)

@@ -303,7 +303,8 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
       is_plain or evaluation[field] == value,
       f'evaluation.{field}',
       evaluation[field],
-      f'{value} with environment.observe_account',
+      f"{value} with environment.observe_account=True, because such a policy's "
+      'order of the stocks also depends on its account',
     )
   settings.require(
     'evolution' not in config or evaluation.champion_by == SCORE,
@@ -353,8 +354,8 @@ def check_reward(config: ml_collections.ConfigDict) -> None:
     config.learner.store_settlement,
     'learner.store_settlement',
     config.learner.store_settlement,
-    f"True with environment.reward='{name}': positions earn until they are "
-    'sold',
+    f"True with environment.reward='{name}', because this reward is also paid "
+    'on the settlement days, until positions are sold',
   )
 
 

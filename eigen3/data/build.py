@@ -66,7 +66,7 @@ def build_panel(
   num_training = num_days - validation_days - holdout_days
   if num_training < MIN_TRAINING_DAYS:
     raise _too_few(
-      f'{source.place}: {num_days} days from {first_day or dates[0]} to '
+      f'{source.place}: found {num_days} days from {first_day or dates[0]} to '
       f'{last_day or dates[-1]}',
       validation_days,
       holdout_days,

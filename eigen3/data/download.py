@@ -172,4 +172,6 @@ def _save(table: pa.Table, path: str | os.PathLike) -> None:
       pq.write_table(table, file)
   except OSError as error:
     reason = error.strerror or error
-    raise DataError(f'{path}: cannot be written ({reason})') from error
+    raise DataError(
+      f'{path}: cannot be written ({reason}), expected a writable path'
+    ) from error

@@ -184,7 +184,10 @@ def _read_csv(content: bytes) -> Frame:
         )
       rows.append(row)
   except csv.Error as error:
-    raise DataError(f'line {reader.line_num}: not a CSV ({error})') from error
+    raise DataError(
+      f'line {reader.line_num}: found text that is not a CSV ({error}), '
+      'expected comma-separated cells'
+    ) from error
   names = tuple(name.strip() for name in header[1:])
   cells = np.empty((len(rows), len(names)), object)
   for index, row in enumerate(rows):

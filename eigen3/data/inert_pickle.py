@@ -54,7 +54,10 @@ def read(
     raise
   except (ValueError, IndexError, KeyError) as error:
     reason = ' '.join(str(error).split())[:80]
-    raise DataError(f'damaged, or not a pickle ({reason})') from error
+    raise DataError(
+      f'found a damaged file or one that is not a pickle ({reason}), expected '
+      'a pickle'
+    ) from error
 
 
 # The types that functions in pickles of NumPy and pandas make.

@@ -60,7 +60,10 @@ def read_table(
       ) from error
     raise DataError(f'{path}: {error}') from error
   except OSError as error:
-    raise DataError(f'{path}: {error.strerror or error}') from error
+    raise DataError(
+      f'{path}: cannot be read ({error.strerror or error}), expected a '
+      'readable file'
+    ) from error
   tickers: list[Ticker] = []
   refused: list[Refusal] = []
   for name, numbers, index in progress(table.by_symbol()):
@@ -72,8 +75,8 @@ def read_table(
       )
   if not tickers:
     raise DataError(
-      f'{path}: no ticker left, all {len(refused)} symbols are refused; the '
-      f'first is {refused[0]}'
+      f'{path}: found no usable ticker, expected at least one; all '
+      f'{len(refused)} symbols are refused, the first is {refused[0]}'
     )
   tickers.sort(key=lambda ticker: ticker.name)
   return Source(

@@ -111,7 +111,10 @@ def read_universe(path: str | os.PathLike) -> Universe:
     content = path.read_bytes()
     lines = list(csv.reader(io.StringIO(content.decode('utf-8-sig'))))
   except OSError as error:
-    raise DataError(f'{path}: {error.strerror or error}') from error
+    raise DataError(
+      f'{path}: cannot be read ({error.strerror or error}), expected a '
+      'readable file'
+    ) from error
   except (UnicodeDecodeError, csv.Error) as error:
     raise DataError(
       f'{path}: found a file that cannot be read ({error}), expected a CSV in '

@@ -194,7 +194,9 @@ class MarketPanel:
         panel_file.write(self, os.fspath(temporary))
     except OSError as error:
       reason = error.strerror or error
-      raise DataError(f'{path}: cannot be written ({reason})') from error
+      raise DataError(
+        f'{path}: cannot be written ({reason}), expected a writable path'
+      ) from error
 
   @classmethod
   def load(cls, path: str | os.PathLike) -> 'MarketPanel':
@@ -212,14 +214,16 @@ class MarketPanel:
     except (pa.ArrowException, OSError) as error:
       reason = str(error).splitlines()[0]
       raise DataError(
-        f'{path}: damaged or not a Parquet file ({reason})'
+        f'{path}: found a damaged file or one that is not Parquet ({reason}), '
+        'expected a panel'
       ) from error
     except DataError as error:
       raise DataError(f'{path}: {error}') from error
     except (KeyError, TypeError, ValueError) as error:
       reason = ' '.join(str(error).split())
       raise DataError(
-        f'{path}: damaged or not written by MarketPanel.save ({reason})'
+        f'{path}: found a file that is damaged or not from MarketPanel.save '
+        f'({reason}), expected a panel'
       ) from error
 
   def _feature_names(self) -> tuple[str, ...]:

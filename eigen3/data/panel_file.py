@@ -197,9 +197,15 @@ def read(path: str) -> dict[str, Any]:
 def _metadata(found: dict[bytes, bytes]) -> dict[str, Any]:
   described = found.get(_METADATA_KEY)
   if described is None:
-    raise DataError('a Parquet file, but not a panel (no panel metadata)')
+    raise DataError(
+      "found a Parquet file without a panel's metadata, expected a panel that "
+      'eigen3 prepare_data made'
+    )
   if found.get(_CHECKSUM_KEY) != _checksum(described):
-    raise DataError('damaged (the metadata does not match its checksum)')
+    raise DataError(
+      'found metadata that does not match its checksum, expected an undamaged '
+      'panel'
+    )
   metadata = json.loads(described)
   if metadata['version'] not in _FORMAT_VERSIONS:
     expected = ' or '.join(map(str, _FORMAT_VERSIONS))

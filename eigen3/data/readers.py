@@ -170,12 +170,16 @@ def read_folder(
       )
     except OSError as error:
       refused.append(
-        Refusal(shown(file.name, 120), error.strerror or str(error))
+        Refusal(
+          shown(file.name, 120),
+          f'cannot be read ({error.strerror or error}), expected a readable '
+          'file',
+        )
       )
   if not tickers:
     raise DataError(
-      f'{path}: no ticker left, all {len(files)} files are refused; '
-      f'the first is {refused[0]}'
+      f'{path}: found no usable ticker, expected at least one; all '
+      f'{len(files)} files are refused, the first is {refused[0]}'
     )
   return Source(
     tickers=tuple(tickers[name] for name in sorted(tickers)),
@@ -207,16 +211,20 @@ def _files(
     if files:
       return files, sorted(set(entries) - set(files))
   folders = [e.name for e in entries if e.is_dir()]
-  found = ''
+  held = ''
   if folders:
-    found = f', but folders ({shown(", ".join(folders), 60)}); give one of them'
-  elif entries:
-    found = (
-      f', but {shown(entries[0].name, 60)}'
-      '; unpack files, and save others as CSV; a file with all tickers is '
-      'itself a source'
+    held = (
+      f'; it holds folders ({shown(", ".join(folders), 60)}): give one of them'
     )
-  raise DataError(f'{folder}: no CSV file in this folder{found}')
+  elif entries:
+    held = (
+      f'; it holds other files ({shown(entries[0].name, 60)}): unpack them, or '
+      'save them as CSV; a file with all tickers is itself a source'
+    )
+  raise DataError(
+    f'{folder}: found no .csv, .tsv, .txt or .parquet file in this folder, '
+    f'expected one per ticker{held}'
+  )
 
 
 def _ticker_name(file: pathlib.Path) -> str:

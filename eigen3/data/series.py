@@ -128,7 +128,10 @@ def read_series(
   if path.is_dir():
     files = sorted(p for p in path.iterdir() if name_of(p)[1] in _SUFFIXES)
     if not files:
-      raise DataError(f'{path}: no CSV or Parquet file in this folder')
+      raise DataError(
+        f'{path}: found no .csv, .tsv or .parquet file in this folder, '
+        'expected at least one'
+      )
   found = []
   for file in files:
     try:
@@ -136,7 +139,10 @@ def read_series(
     except Refused as error:
       raise DataError(f'{file}: {error}') from error
     except OSError as error:
-      raise DataError(f'{file}: {error.strerror or error}') from error
+      raise DataError(
+        f'{file}: cannot be read ({error.strerror or error}), expected a '
+        'readable file'
+      ) from error
   if name and len(found) == 1:
     return (dataclasses.replace(found[0], name=name),)
   prefix = f'{name}_' if name else ''

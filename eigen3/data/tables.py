@@ -140,7 +140,7 @@ def read_csv(
   file.seek(start)
   places = {place: str(place) for place in choice.places}
   try:
-    with _refusing('not a CSV'):
+    with _refusing('a file that is not a CSV', 'a CSV'):
       reader = pa_csv.open_csv(
         file,
         read_options=pa_csv.ReadOptions(
@@ -171,7 +171,10 @@ def read_parquet(
     Refused: the file is not Parquet or damaged, has no rows, a chosen column
       twice or an invalid symbol, or `choose` refuses its header.
   """
-  with _refusing('damaged or not a Parquet file'), pq.ParquetFile(file) as data:
+  with (
+    _refusing('a damaged file or one that is not Parquet', 'a Parquet file'),
+    pq.ParquetFile(file) as data,
+  ):
     names = data.schema_arrow.names
     choice = choose(tuple(names))
     places = {place: names[place] for place in choice.places}
@@ -275,7 +278,7 @@ def _is_split(key: Any) -> bool:
 
 
 @contextlib.contextmanager
-def _refusing(what: str) -> Iterator[None]:
+def _refusing(found: str, expected: str) -> Iterator[None]:
   """Converts Arrow's errors about a file to Refused."""
   try:
     yield
@@ -283,7 +286,9 @@ def _refusing(what: str) -> Iterator[None]:
     raise
   except (pa.ArrowException, OSError, ValueError, KeyError) as error:
     reason = (str(error).splitlines() or [type(error).__name__])[0]
-    raise Refused(f'{what} ({shown(reason, 120)})') from error
+    raise Refused(
+      f'found {found} ({shown(reason, 120)}), expected {expected}'
+    ) from error
 
 
 def _line_numbers(file: BinaryIO, layout: Layout) -> np.ndarray:

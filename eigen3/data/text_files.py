@@ -129,7 +129,9 @@ def layout_of(file: BinaryIO) -> Layout:
   except UnicodeDecodeError as error:
     raise Refused(_NO_TEXT) from error
   except csv.Error as error:  # such as a cell that is too long
-    raise Refused(f'not a CSV ({error})') from error
+    raise Refused(
+      f'found text that is not a CSV ({error}), expected a CSV'
+    ) from error
   header, used = read_levels([_split(text, separator), *others[:2]])
   end = filled[used - 1].end()
   return Layout(
@@ -156,7 +158,8 @@ def _unpacked(file: BinaryIO) -> Iterator[bytes]:
         size += len(part)
         if size > most:
           raise Refused(
-            f'unpacks to more than {most:,} bytes, expected at most that many'
+            f'found a gzip file that unpacks to more than {most:,} bytes, '
+            f'expected at most {most:,}'
           )
         yield part
   except (OSError, EOFError, zlib.error) as error:

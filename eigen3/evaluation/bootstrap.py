@@ -171,7 +171,8 @@ def paired_difference(
   if ours.ndim != 2 or theirs.shape not in (ours.shape, ours.shape[1:]):
     raise ValueError(
       f'ours and theirs: found shapes {ours.shape} and {theirs.shape}, '
-      'expected seeds x days of equal sizes, or days alone for theirs'
+      'expected ours as (seeds, days), and theirs with the same shape or as '
+      '(days,)'
     )
   by_seed = year * (ours - theirs).mean(axis=1)
   pooled = (ours - theirs).mean(axis=0)

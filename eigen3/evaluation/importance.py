@@ -87,10 +87,10 @@ def checked_shares(mean: Values, columns: Sequence[str]) -> np.ndarray:
     shares.shape == (len(columns),),
     'the shape of mean',
     shares.shape,
-    f'a value for each of the {len(columns)} columns',
+    f'({len(columns)},), one share per column',
   )
   least, total = float(shares.min()), float(shares.sum())
-  require(least >= 0, 'mean', least, 'shares of at least 0')
+  require(least >= 0, 'the smallest share in mean', least, 'at least 0')
   require(
     abs(total - 1) < _ROUNDING,
     'the sum of mean',

@@ -87,8 +87,8 @@ def _check(returns: np.ndarray, blocks: int) -> None:
     raise ValueError(f'blocks: found {blocks}, expected an even number above 0')
   if returns.ndim != 2 or returns.shape[1] < 2 or len(returns) < 2 * blocks:
     raise ValueError(
-      f'returns: found shape {returns.shape}, expected at least '
-      f'{2 * blocks} days (2 a block) of at least 2 policies'
+      f'returns: found shape {returns.shape}, expected (days, policies) with '
+      f'at least {2 * blocks} days (2 per block) and at least 2 policies'
     )
   if not np.isfinite(returns).all():
     raise ValueError(

@@ -219,8 +219,8 @@ def _strength(mean_ic: Callable[[float], float], ic: float) -> float:
     if strength > _MOST:
       break
   raise ValueError(
-    f'ic: found {ic}, expected less: the last signal tried on this panel '
-    f'reached {added:.3f}'
+    f'ic: found {ic}, which no tried strength of the signal gave on this panel '
+    f'(the last gave {added:.3f}), expected a smaller IC'
   )
 
 

@@ -187,5 +187,7 @@ def require_columns(
   """Raises an error for a table that lacks a column or has no row."""
   found = list(table.columns)
   for column in expected:
-    require(column in found, name, found, f'a column {column!r}')
-  require(len(table) > 0, f'{name}: rows', len(table), 'at least 1')
+    require(
+      column in found, f'columns of {name}', found, f'a column {column!r}'
+    )
+  require(len(table) > 0, f'number of rows of {name}', len(table), 'at least 1')

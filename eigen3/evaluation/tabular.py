@@ -243,6 +243,6 @@ def _require() -> None:
     import sklearn  # noqa: F401
   except ImportError as error:
     raise ValueError(
-      'study: found no package scikit-learn, which ridge and gradient boosting '
-      "need (pip install 'eigen3[study]')"
+      'scikit-learn: found no such package, expected it for ridge and gradient '
+      "boosting (pip install 'eigen3[study]')"
     ) from error

@@ -262,8 +262,8 @@ def _torch(path: pathlib.Path, doing: str) -> Any:
     return importlib.import_module('torch')
   except ImportError as error:
     raise ValueError(
-      f'{path}: {doing} it needs PyTorch, which is not installed; run '
-      "'pip install torch'"
+      f'{path}: found no PyTorch installed, expected it for {doing} an Eigen2 '
+      "checkpoint; run 'pip install torch'"
     ) from error
 
 
@@ -285,7 +285,7 @@ def _agent_from_checkpoint(saved: Mapping[str, Any]) -> Eigen2Agent:
     return {name: _numpy(name, value) for name, value in saved[key].items()}
 
   if not isinstance(saved, Mapping):
-    raise TypeError(f'found {type(saved).__name__}, expected a dictionary')
+    raise TypeError(f'found {type(saved).__name__}, expected a dict')
 
   return Eigen2Agent(
     actor=actor_from_torch(arrays('actor_state_dict')),

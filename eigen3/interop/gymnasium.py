@@ -136,7 +136,10 @@ class TradingEnv(gymnasium.Env[Any, np.ndarray]):
       ValueError: if the action has another shape.
     """
     if self._state is None:
-      raise ResetNeeded('step: found no episode, expected a reset before it')
+      raise ResetNeeded(
+        'step: found no running episode, expected a call of reset before the '
+        'step'
+      )
     found, expected = np.shape(action), self.action_space.shape
     settings.require(found == expected, 'action: shape', found, f'{expected}')
     self._state, timestep = _step(

@@ -98,5 +98,6 @@ def check_agent(trained: Mapping[str, Any], when: str) -> None:
         if not np.isfinite(parallel.to_host(value)).all():
           raise NonFiniteError(
             f'{name}: {module}/{leaf}: found a value that is not finite '
-            f'after {when}; the run stopped and keeps its last checkpoint'
+            f'after {when}, expected finite numbers; the run stopped and keeps '
+            'its last checkpoint'
           )

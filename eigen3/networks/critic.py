@@ -210,7 +210,10 @@ class Pooling(hk.Module):
     Returns:
       [B, M, 1].
     """
-    raise NotImplementedError
+    raise NotImplementedError(
+      f'{type(self).__name__}: found no __call__, expected a subclass of '
+      'Pooling that defines it'
+    )
 
 
 class MeanHead(Pooling):

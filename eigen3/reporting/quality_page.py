@@ -51,7 +51,9 @@ def write(
     pages.write(path, _TEMPLATE, content, {'thousands': '{:,}'.format})
   except OSError as error:
     reason = error.strerror or error
-    raise DataError(f'{path}: cannot be written ({reason})') from error
+    raise DataError(
+      f'{path}: cannot be written ({reason}), expected a writable path'
+    ) from error
   return json_path, page_path
 
 

@@ -309,7 +309,8 @@ def _read_metadata(folder: pathlib.Path) -> Mapping[str, Any]:
   is_earlier = found.get('schema_version') in _WITHOUT_CHECKSUM
   if checksum != _checksum(found) and not is_earlier:
     raise ValueError(
-      f'{_METADATA}: found contents that do not match their checksum'
+      f'{_METADATA}: found contents that do not match their checksum, expected '
+      'them as they were written'
     )
   return found
 
@@ -327,11 +328,15 @@ def _verify(folder: pathlib.Path, arrays: Mapping, metadata: Mapping) -> None:
   """
   try:
     if _read_metadata(folder) != metadata:
-      raise ValueError(f'{_METADATA} differs')
+      raise ValueError(
+        f'{_METADATA}: found other contents, expected those just written'
+      )
     with np.load(folder / _STATE, allow_pickle=False) as stored:
       for name, array in arrays.items():
         if stored[name].tobytes() != array.tobytes():
-          raise ValueError(f'{name} differs')
+          raise ValueError(
+            f'{name}: found other values, expected those just written'
+          )
   except OSError:
     raise
   # NumPy can raise any error, as in `_try_to_read`.

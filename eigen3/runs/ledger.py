@@ -94,10 +94,10 @@ def open_holdout(
       continue
     if entries and not again:
       raise ValueError(
-        f'--holdout: the held-out days of {workdir} were opened before (by '
-        f'{entries[-1]["by"]}, {entries[-1]["time"]}), for another policy; '
-        '--holdout=no leaves them closed, --holdout=again opens them again and '
-        'reports it'
+        f'--holdout: found the held-out days of {workdir} opened before for '
+        f'another policy (by {entries[-1]["by"]}, {entries[-1]["time"]}), '
+        'expected them unopened; --holdout=no leaves them closed, '
+        '--holdout=again opens them again and reports it'
       )
     entry = {'time': now, 'by': by, 'policies': sorted(policies[workdir])}
     changed[workdir] = [*entries, entry]

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+import pandas as pd
 import tensorboardX
 
 from eigen3 import parallel
@@ -24,6 +25,22 @@ METRICS, MEMBERS, IMPORTANCE = 'metrics.csv', 'members.csv', 'importance.csv'
 # a population, in MEMBERS.
 SCORE = 'validation_profit'
 SHARPE, DAILY_SHARPE = 'validation_sharpe', 'validation_daily_sharpe'
+
+
+def read(path: os.PathLike | str) -> pd.DataFrame:
+  """Returns the table in a CSV of a run.
+
+  Raises:
+    ValueError: if the file is damaged.
+  """
+  try:
+    return pd.read_csv(path)
+  except ValueError as error:
+    reason = ' '.join(str(error).split())
+    raise ValueError(
+      f'{path}: found a damaged file ({reason}), expected it as the run wrote '
+      'it'
+    ) from error
 
 
 class CsvLog:

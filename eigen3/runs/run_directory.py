@@ -162,7 +162,7 @@ def read_config(workdir: os.PathLike | str) -> Mapping[str, Any]:
   workdir = pathlib.Path(workdir)
   if not holds_run(workdir):
     raise ValueError(
-      f'{workdir}: found no run here, expected the folder of one'
+      f'{workdir}: found no run here, expected the folder of a run'
     )
   return _read_settings(workdir / 'config.json')
 
@@ -224,13 +224,18 @@ def check_data(
     field: name of the setting or flag, for the message.
 
   Raises:
-    ValueError: if the hashes differ, or `run.json` is damaged.
+    ValueError: if the hashes differ, or `run.json` is damaged or has no hash.
   """
-  began = str(read_data(workdir).get('hash'))
+  began = read_data(workdir).get('hash')
+  if began is None:
+    raise ValueError(
+      f"{pathlib.Path(workdir) / _ABOUT}: found no 'hash' in its 'data', "
+      'expected the hash of the data that the run began with'
+    )
   if began != data['hash']:
     raise ValueError(
       f'{field}: found data with hash {data["hash"][:12]}, expected '
-      f'{began[:12]}, the data that the run in {workdir} began with'
+      f'{str(began)[:12]}, the data that the run in {workdir} began with'
     )
 
 

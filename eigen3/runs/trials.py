@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from eigen3.runs import logs, run_directory
 from eigen3.settings import require
@@ -35,7 +34,7 @@ def read(paths: Sequence[os.PathLike | str]) -> np.ndarray:
 
   Raises:
     ValueError: if a folder holds no run, a run's data or validation days
-      differ from those of the first, or a log lacks a column.
+      differ from those of the first, or a log is damaged or lacks a column.
   """
   runs = find(paths)
   _check_alike(runs)
@@ -80,7 +79,8 @@ def sharpe_ratios(workdir: os.PathLike | str) -> np.ndarray:
     float64 [n], not annualised.
 
   Raises:
-    ValueError: if the log lacks a column, as another version's may.
+    ValueError: if the log is damaged or lacks a column, as another version's
+      may.
   """
   workdir = pathlib.Path(workdir)
   path, column, unit = workdir / logs.METRICS, logs.SHARPE, 1.0
@@ -90,7 +90,7 @@ def sharpe_ratios(workdir: os.PathLike | str) -> np.ndarray:
     unit = np.sqrt(_days_a_year(workdir))
   if not path.exists():
     return np.zeros(0)  # the run ended before its first validation
-  table = pd.read_csv(path)
+  table = logs.read(path)
   for name in (column, logs.SCORE):
     require(name in table, f'{path}: columns', [*table], f'{name} among them')
   found = table[column][table[logs.SCORE].notna()].to_numpy(np.float64) / unit

@@ -389,7 +389,7 @@ def load(network, state_dict: parameters.StateDict) -> None:
   wrong = [name for name in missing if not name.endswith('_tracked')]
   if wrong or unknown:
     raise ValueError(
-      f'state dict: found entries {", ".join(wrong) or "none"} missing and '
-      f'{", ".join(unknown) or "none"} unknown, expected those of '
-      f'{type(network).__name__}'
+      f'state dict: found missing entries: {", ".join(wrong) or "none"}; '
+      f'unknown entries: {", ".join(unknown) or "none"}; expected exactly the '
+      f'entries of {type(network).__name__}'
     )

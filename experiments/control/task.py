@@ -86,7 +86,8 @@ def _make(name: str) -> Any:
     import gymnasium
   except ImportError as error:
     raise ValueError(
-      "--env: Gymnasium is not installed (pip install -e '.[control]')"
+      '--env: found no package gymnasium, which this program needs (pip '
+      "install 'eigen3[control]')"
     ) from error
   try:
     return gymnasium.make(name)

@@ -157,8 +157,8 @@ def _settings(
       config.update_from_flattened_dict({field: _of_type(default, text)})
     except _WRONG as error:
       raise ValueError(
-        f"found the change '{change}', expected a field of {program} and a "
-        'value of its type'
+        f"found the change '{change}', expected FIELD=VALUE with a field of "
+        f'{program} and a value of its type'
       ) from error
   found = json.loads(config.to_json())
   found['networks'].pop('spec', None)  # determined by the panel

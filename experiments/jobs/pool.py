@@ -132,7 +132,10 @@ class _Cells:
     if all(key in open_keys for key in lacking):
       return not lacking
     self._left.remove(task)
-    reason = 'a run that has to come first is not done'
+    reason = (
+      'found no record of a run that this run starts from or averages, '
+      'expected that run to be finished first'
+    )
     task.run.parent.mkdir(parents=True, exist_ok=True)
     _note_of(task.run).write_text(reason, encoding='utf-8')
     self._report()

@@ -180,9 +180,9 @@ def _made(
   least = config.data.min_stocks
   if count < least:
     raise ValueError(
-      f'panel: found {count:.1f} members with prices on the mean held-out day '
-      f'of fold {year} of {config.panel}, expected at least {least} '
-      '(data.min_stocks)'
+      f'panel: found {count:.1f} members with prices on average over the '
+      f'held-out days of fold {year} of {config.panel}, expected at least '
+      f'{least} (data.min_stocks)'
     )
   return made
 

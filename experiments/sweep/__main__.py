@@ -229,7 +229,8 @@ def _check(config: ml_collections.ConfigDict) -> space.Space:
         config.pruner.name == 'none',
         'pruner.name',
         config.pruner.name,
-        f"'none' where {field} is tried: others need trials of equal length",
+        f"'none' if {field} is tried, because other pruners need trials of "
+        'equal length',
       )
   return tried
 

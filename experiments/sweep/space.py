@@ -167,6 +167,6 @@ def _of_type(name: str, value: Any, default: Any) -> Any:
     return float(value)
   expected = type(default).__name__
   require(
-    type(value) is type(default), name, value, f'values of type {expected}'
+    type(value) is type(default), name, value, f'a value of type {expected}'
   )
   return value

@@ -130,9 +130,11 @@ def test_the_survivorship_stamp():
 def test_too_few_days_are_one_clear_line():
   source = make_source(make_ticker('C', np.arange(200)))
   assert build_panel(source, 90, 50).num_days == 200
-  with pytest.raises(DataError, match=r'200 days .* at least 60 for training'):
+  with pytest.raises(
+    DataError, match=r'found 200 days .* at least 60 for training'
+  ):
     build_panel(source, 90, 51)
-  with pytest.raises(DataError, match='0 days from 2021-01-01'):
+  with pytest.raises(DataError, match='found 0 days from 2021-01-01'):
     build_panel(source, 0, 0, first_day=np.datetime64('2021-01-01'))
 
 

@@ -151,7 +151,9 @@ def test_what_is_no_ticker(tmp_path):
 
 def test_a_place_that_cannot_be_written(tmp_path):
   path = tmp_path / 'absent' / 'raw'
-  with pytest.raises(DataError, match=f'{path}: cannot be written'):
+  with pytest.raises(
+    DataError, match=f'{path}: cannot be written .* expected a'
+  ):
     run(Recorded(response(AAA=AAA)), path, 'AAA')
 
 

@@ -374,7 +374,10 @@ def test_ways_to_write_the_same_csv(tmp_path, change):
       "row 2 below the header: found '' as its date",
     ),
     (ROWS.replace('Date,A,B', 'Date,A,A'), "panel: columns holds 'A' more"),
-    (ROWS.replace('Date,', '"Date,'), 'line 2: not a CSV ('),
+    (
+      ROWS.replace('Date,', '"Date,'),
+      'line 2: found text that is not a CSV (',
+    ),
     (ROWS.replace('9e-1', '9e99'), "row 2020-01-02, column 'B': found -9e+99"),
   ],
 )
@@ -398,7 +401,10 @@ def test_compressed_files(tmp_path, suffix, compress):
     path.write_bytes(damaged)
     # An empty file is also one of gzip, of nothing.
     assert error_of(path).startswith(
-      ('found a damaged or uncompressed file (', 'damaged, or not a pickle (')
+      (
+        'found a damaged or uncompressed file (',
+        'found a damaged file or one that is not a pickle (',
+      )
     )
 
 

@@ -123,7 +123,7 @@ def test_what_is_not_a_frame_takes_little_memory_and_time(tmp_path):
   assert reason('persistent').startswith('found the instruction PERSID ')
   assert reason('extension').startswith('found the instruction EXT1 ')
   assert reason('other_codec').startswith(
-    'damaged, or not a pickle (found bytes made of '
+    'found a damaged file or one that is not a pickle (found bytes made of '
   )
   assert 'a call of ndarray' in reason('called_result')
   assert 'a state set on ndarray' in reason('changed_class')

@@ -264,8 +264,9 @@ REFUSED = {
   'zero': (GOOD.replace('11.0', '\0', 1), 'row 2: found a NUL byte'),
   'all_refused': (
     re.sub('2020-(..)-(..)', r'\1/\2/2020', GOOD),
-    "no ticker left, all 2 symbols are refused; the first is prices, A: row 2, "
-    "column 'date': found '01/02/2020', expected a date as YYYY-MM-DD",
+    "found no usable ticker, expected at least one; all 2 symbols are refused, "
+    "the first is prices, A: row 2, column 'date': found '01/02/2020', "
+    'expected a date as YYYY-MM-DD',
   ),
 }  # fmt: skip
 
@@ -307,7 +308,7 @@ def test_parquet_refusals(tmp_path):
   make_frame().to_parquet(path)
   content = path.read_bytes()
   path.write_bytes(content[: len(content) // 2])
-  with pytest.raises(DataError, match=f'{path}: damaged or not a Parquet'):
+  with pytest.raises(DataError, match=f'{path}: found a damaged file or one t'):
     read_table(path)
   pq.write_table(as_table().slice(0, 0), path)
   with pytest.raises(DataError, match=f'{path}: found no rows'):

@@ -87,7 +87,9 @@ def test_errors_name_file_row_and_column(tmp_path, content, words):
 
 
 def test_files_that_cannot_be_read(tmp_path):
-  with pytest.raises(DataError, match='No such file'):
+  with pytest.raises(
+    DataError, match=r'absent\.csv: cannot be read \(No such file'
+  ):
     read_universe(tmp_path / 'absent.csv')
   (tmp_path / 'binary.csv').write_bytes(b'\xff\xfe\x00\x01')
   with pytest.raises(DataError, match='found a file that cannot be read'):

@@ -256,9 +256,12 @@ def damaged_files(folder):
     'empty': b'',
   }.items():
     (folder / name).write_bytes(data)
-    yield folder / name, 'damaged or not a Parquet file'
+    yield folder / name, 'found a damaged file or one that is not Parquet ('
   pq.write_table(pa.table({'a': [1]}), folder / 'other')
-  yield folder / 'other', 'a Parquet file, but not a panel'
+  yield (
+    folder / 'other',
+    "found a Parquet file without a panel's metadata, expected",
+  )
   pq.write_table(table.slice(0, 3999), folder / 'fewer')
   yield folder / 'fewer', 'found 3999 rows, expected 4000: 200 days of 20'
   pq.write_table(table.drop_columns('close'), folder / 'no_close')
@@ -270,7 +273,7 @@ def damaged_files(folder):
   assert metadata != table.schema.metadata
   renamed = table.replace_schema_metadata(metadata)
   pq.write_table(renamed, folder / 'renamed')
-  yield folder / 'renamed', 'damaged'
+  yield folder / 'renamed', 'found metadata that does not match its checksum'
   yield folder / 'absent', 'no such file'
   yield folder, 'not a file'
 
@@ -307,7 +310,9 @@ def test_an_interrupted_save_leaves_the_old_file(tmp_path, monkeypatch):
 
 def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path):
   path = tmp_path / 'absent' / 'panel.parquet'
-  with pytest.raises(DataError, match=f'{path}: cannot be written'):
+  with pytest.raises(
+    DataError, match=f'{path}: cannot be written .* expected a'
+  ):
     make_panel().save(path)
 
 

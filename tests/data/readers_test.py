@@ -334,7 +334,9 @@ REFUSED = {
   'archive': (b'PK\x03\x04' + bytes(50), None, '', 'unpack it or save it as'),
   'cut_gzip': (PACKED[:-20], None, '', 'found a damaged gzip file'),
   'bomb': (
-    gzip.compress(bytes(1 << 27)), None, '', 'unpacks to more than 67,108,'
+    gzip.compress(bytes(1 << 27)), None, '',
+    'found a gzip file that unpacks to more than 67,108,864 bytes, expected at '
+    'most 67,108,864',
   ),
   'half_a_letter': (
     GOOD.encode('utf-16')[:-1], None, '', 'bytes that are not UTF-16 text'
@@ -440,7 +442,9 @@ def test_an_unreadable_file_is_refused(tmp_path, monkeypatch):
 
   monkeypatch.setattr(type(tmp_path), 'read_bytes', denied)
   source = read_folder(tmp_path)
-  assert str(source.refused[0]) == 'A.csv: Permission denied'
+  assert str(source.refused[0]) == (
+    'A.csv: cannot be read (Permission denied), expected a readable file'
+  )
   assert len(source.tickers) == 1
 
 
@@ -451,22 +455,24 @@ def test_folders_without_a_ticker_are_one_clear_line(tmp_path):
     with pytest.raises(DataError, match=f'{tmp_path / name}: {message}'):
       read_folder(tmp_path / name)
   (tmp_path / 'none').mkdir()
-  with pytest.raises(DataError, match='no CSV file in this folder'):
+  with pytest.raises(
+    DataError, match=r'found no \.csv, .* expected one per ti'
+  ):
     read_folder(tmp_path / 'none')
   (tmp_path / 'none' / 'Stocks').mkdir()
-  with pytest.raises(DataError, match=r'but folders \(Stocks\); give one of'):
+  with pytest.raises(DataError, match=r'holds folders \(Stocks\): give one'):
     read_folder(tmp_path / 'none')
   (tmp_path / 'one').mkdir()
   write(tmp_path / 'one', **{'A.csv.bz2': ''})
-  with pytest.raises(DataError, match='unpack files, and save others'):
+  with pytest.raises(DataError, match=r'files \(A\.csv\.bz2\): unpack them,'):
     read_folder(tmp_path / 'one')
   (tmp_path / 'bad').mkdir()
   write(tmp_path / 'bad', **{'A.csv': '', 'B.csv': 'x'})
   with pytest.raises(DataError) as caught:
     read_folder(tmp_path / 'bad')
   assert str(caught.value) == (
-    f'{tmp_path / "bad"}: no ticker left, all 2 files are refused; '
-    'the first is A.csv: found an empty file, expected a CSV'
+    f'{tmp_path / "bad"}: found no usable ticker, expected at least one; all 2 '
+    'files are refused, the first is A.csv: found an empty file, expected a CSV'
   )
 
 

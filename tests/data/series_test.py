@@ -136,7 +136,7 @@ def test_options_of_a_context(tmp_path):
       read_context(f'{path}:lag={lag}')
   with pytest.raises(DataError, match=f"found the name '{'x' * 37}...', "):
     read_context(f'{path}:name={"x" * 65}')
-  with pytest.raises(DataError, match=r'lags=1: No such file'):
+  with pytest.raises(DataError, match=r'lags=1: cannot be read \(No such file'):
     read_context(f'{path}:lags=1')
 
 
@@ -177,7 +177,7 @@ def test_refusals_say_where_and_what(tmp_path, case):
 
 
 def test_places_without_a_series(tmp_path):
-  with pytest.raises(DataError, match=r'absent: No such file'):
+  with pytest.raises(DataError, match=r'absent: cannot be read \(No such file'):
     read_series(tmp_path / 'absent')
-  with pytest.raises(DataError, match=f'{tmp_path}: no CSV or Parquet file'):
+  with pytest.raises(DataError, match=f'{tmp_path}: found no .csv, .tsv or .p'):
     read_series(tmp_path)

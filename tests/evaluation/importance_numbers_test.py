@@ -76,11 +76,14 @@ def test_rounding_of_the_sum_is_forgiven():
   [
     ({'mean': np.zeros(4)}, 'sum of mean: found 0.0, expected 1'),
     ({'mean': np.ones(4)}, 'sum of mean: found 4.0, expected 1'),
-    ({'mean': [1.5, -0.5, 0, 0]}, r'mean: found -0.5, .* at least 0'),
-    ({'mean': [np.nan, 0.5, 0.5, 0]}, r'mean: found nan, .* at least 0'),
-    ({'mean': [0.5, 0.5]}, r'mean: found \(2,\), .* the 4 columns'),
+    ({'mean': [1.5, -0.5, 0, 0]}, r'share in mean: found -0.5, .* at least 0'),
+    (
+      {'mean': [np.nan, 0.5, 0.5, 0]},
+      r'share in mean: found nan, .* at least 0',
+    ),
+    ({'mean': [0.5, 0.5]}, r'mean: found \(2,\), expected \(4,\), one sh'),
     ({'below': np.zeros((2, 4))}, r'below: found \(2, 4\), .* \(3, 4\)'),
-    ({'columns': NAMES[:3]}, r'mean: found \(4,\), .* the 3 columns'),
+    ({'columns': NAMES[:3]}, r'mean: found \(4,\), expected \(3,\), one'),
     ({'persistent': 0}, 'persistent: found 0, expected at least 1'),
   ],
 )

@@ -160,7 +160,7 @@ def test_rest_for_half_the_days_is_not_told_by_rounding():
   [
     ((100, 5), 7, 'blocks: found 7, expected an even number above 0'),
     ((100, 5), 0, 'blocks: found 0'),
-    ((100, 1), 8, r'found shape \(100, 1\), expected at least 16 days'),
+    ((100, 1), 8, r'found shape \(100, 1\), .* at least 16 days'),
     ((15, 5), 8, r'found shape \(15, 5\)'),
     ((100,), 8, r'found shape \(100,\)'),
   ],

@@ -35,9 +35,13 @@ def test_generations_are_told_in_order():
 
 
 def test_what_a_table_lacks_is_named():
-  with pytest.raises(ValueError, match=r"members: .* a column 'fitness'"):
+  with pytest.raises(
+    ValueError, match=r"columns of members: .* a column 'fitness'"
+  ):
     population.scores(MEMBERS.drop(columns='fitness'))
-  with pytest.raises(ValueError, match=r'members: .* at least 1'):
+  with pytest.raises(
+    ValueError, match=r'number of rows of members: found 0, .* at least 1'
+  ):
     population.scores(MEMBERS[:0])
 
 

@@ -111,7 +111,7 @@ def test_models_learn_what_is_there(name):
 
 def test_scikit_learn_is_asked_for(monkeypatch):
   monkeypatch.setitem(sys.modules, 'sklearn', None)
-  with pytest.raises(ValueError, match=r'study: .*eigen3\[study\]'):
+  with pytest.raises(ValueError, match=r'scikit-learn: .*eigen3\[study\]'):
     tabular.boosting()
 
 

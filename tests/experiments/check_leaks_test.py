@@ -96,6 +96,6 @@ def test_days_are_read_as_they_are_written(check, tmp_path):
   assert '--date_format=dd/mm/yyyy' in run.stderr
   run = check(f'--source={tmp_path}', '--date_format=mm/dd/yy')
   assert run.returncode == 1
-  assert '1 days from 2019-01-02' in run.stderr
+  assert 'found 1 days from 2019-01-02' in run.stderr
   run = check(f'--source={tmp_path}', '--time_zone=Tokyo')
   assert "time_zone: found 'Tokyo'" in run.stderr

@@ -160,7 +160,9 @@ def test_a_reward_that_is_paid_later_needs_a_discount(program, reward):
   config.agent.gamma = 0.95
   wiring.check_reward(config)
   config.learner.store_settlement = False
-  with pytest.raises(ValueError, match=r'learner\.store_settlement: found Fal'):
+  with pytest.raises(
+    ValueError, match=r'learner\.store_settlement: found False, .* sold$'
+  ):
     wiring.check_reward(config)
 
 

@@ -107,7 +107,7 @@ def test_held_out_days_are_opened_once(evaluate, runs):
   assert run.returncode == 1
   line = only_line(run.stderr)
   assert 'the held-out days of' in line
-  assert 'opened before (by experiments.' in line
+  assert 'opened before for another policy (by experiments.' in line
   assert not (runs / 'out').exists()
   run = evaluate(*command, '--holdout=again', f'--out={runs}/out')
   assert run.returncode == 0, run.stderr
@@ -147,7 +147,7 @@ def test_errors_are_one_line(evaluate, runs):
     ([f'--runs={runs}/one', '--committee=2'], '--committee: found 2'),
     (
       [f'--runs={runs}/one', '--holdout=again', f'--out={runs}/one/run.json/x'],
-      f'--out: found a file {runs}/one/run.json, expected a folder',
+      f'--out: found {runs}/one/run.json, which is a file, expected a folder',
     ),
     (
       [f'--runs={runs}/one,{runs}/two'],
@@ -180,7 +180,9 @@ def test_the_ranker_stands_beside_the_controls(evaluate, runs):
   again = [f'--runs={runs}/one', '--committee=0', '--ranker', f'--out={out}']
   run = evaluate(*again, '--holdout=once')
   assert run.returncode == 1
-  assert 'opened before (by experiments.' in only_line(run.stderr)
+  assert 'opened before for another policy (by experiments.' in only_line(
+    run.stderr
+  )
   before = json.loads((runs / 'one' / 'holdout.json').read_text())
   run = evaluate(*again, '--holdout=again')
   assert run.returncode == 0, run.stderr

@@ -104,7 +104,10 @@ def test_a_run_whose_beginning_failed_fails(tmp_path):
   done, _ = run_all(tmp_path, [bad, second, third])
   assert done
   assert starts(second) == starts(third) == ''
-  assert second.reason == 'a run that has to come first is not done'
+  assert second.reason == (
+    'found no record of a run that this run starts from or averages, expected '
+    'that run to be finished first'
+  )
   assert third.reason == second.reason
   # Without the first among the tasks, and with it.
   assert run_all(tmp_path, [third])[0]

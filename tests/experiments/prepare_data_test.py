@@ -106,10 +106,10 @@ def test_repairs_are_made_and_told(source, tmp_path):
       ['--source={root}/absent', '--out={root}/p'],
       'absent: no such file or folder, expected one with prices',
     ),
-    (['--source={root}/empty', '--out={root}/p'], 'no CSV file'),
+    (['--source={root}/empty', '--out={root}/p'], 'found no .csv, .tsv, '),
     (
       ['--source={root}/source', '--out={root}/p'],
-      'source: 120 days from 2020-01-01 ',
+      'source: found 120 days from 2020-01-01 ',
     ),
     (
       ['--source={root}/source', '--out={root}/absent/p', *SHORT],
@@ -236,7 +236,10 @@ def test_a_file_of_eigen2(tmp_path):
       'found 3 columns and investable=(1, 9), ',
     ),
     (['--first_day=2020-01-02'], '--first_day: found with a file of'),
-    (['--order=widen'], '--bad_ticks, --splits or --order: found with'),
+    (
+      ['--order=widen'],
+      'expected a file of Eigen2 without --bad_ticks, --splits or --order',
+    ),
   ):
     run = prepare(*command, *flags)
     assert run.returncode == 1, flags

@@ -374,11 +374,11 @@ def test_errors_are_one_line_and_leave_nothing(tmp_path):
     ),
     (
       [smoke, new, '--config.parameters.agent.gamma=(0.5, "x")'],
-      "parameters.agent.gamma: found 'x', expected values of type float",
+      "parameters.agent.gamma: found 'x', expected a value of type float",
     ),
     (
       [smoke, new, '--config.parameters.learner.iterations=(4, 5)'],
-      "pruner.name: found 'hyperband', expected 'none' where learner.iteratio",
+      "pruner.name: found 'hyperband', expected 'none' if learner.iterations",
     ),
     ([smoke, new, '--config.method=best'], "sweep.method: found 'best', expec"),
     ([smoke, new, '--config.jobs=0'], 'sweep.jobs: found 0, expected at leas'),

@@ -231,7 +231,7 @@ def test_the_reference_checkpoint_has_the_same_entries(shared_dir, tmp_path):
 
 def test_without_pytorch_nothing_is_written(golden, tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, 'torch', None)
-  with pytest.raises(ValueError, match=r"a.pth: writing it .*'pip install tor"):
+  with pytest.raises(ValueError, match=r"a.pth: .* writing .*'pip install tor"):
     eigen2.save_agent(tmp_path / 'a.pth', agent_of(golden))
   assert not os.listdir(tmp_path)
 
@@ -258,7 +258,7 @@ def test_files_that_are_no_agent_are_one_line(golden, tmp_path):
     path.write_bytes(part_of_it)
     assert reason().startswith('found no PyTorch checkpoint (')
   for saved, expected in (
-    (torch.zeros(3), 'found Tensor, expected a dictionary'),
+    (torch.zeros(3), 'found Tensor, expected a dict)'),
     ({}, "found no 'actor_state_dict'"),
     ({'actor_state_dict': 3}, 'actor_state_dict: found int, expected'),
     ({'actor_state_dict': {'a': 3}}, 'a: found int, expected a tensor'),

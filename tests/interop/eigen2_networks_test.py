@@ -170,7 +170,9 @@ def test_load_agent_without_torch(tmp_path, monkeypatch):
   with pytest.raises(ValueError, match='no such file'):
     eigen2.load_agent(tmp_path / 'agent.pth')
   (tmp_path / 'agent.pth').touch()
-  with pytest.raises(ValueError, match=r"PyTorch.*'pip install torch'"):
+  with pytest.raises(
+    ValueError, match=r"found no PyTorch.*'pip install torch'"
+  ):
     eigen2.load_agent(tmp_path / 'agent.pth')
 
 

@@ -143,13 +143,13 @@ def test_a_day_can_be_chosen():
 def test_a_step_needs_an_episode():
   env = tiny(np.full((8, 1), 10.0), trading_days=1, settlement_days=0)
   action = np.zeros(2, np.float32)
-  with pytest.raises(ResetNeeded):
+  with pytest.raises(ResetNeeded, match='expected a call of reset'):
     env.step(action)
   env.reset()
   with pytest.raises(ValueError, match=r'action: shape: found \(3,\)'):
     env.step(np.zeros(3))
   env.step(action)
-  with pytest.raises(ResetNeeded):
+  with pytest.raises(ResetNeeded, match='expected a call of reset'):
     env.step(action)
 
 

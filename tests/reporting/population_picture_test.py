@@ -24,9 +24,13 @@ def draw(path, members, generations, title='ERL', remark='a remark'):
 def test_no_picture_of_a_table_that_lacks_something(tmp_path):
   members, generations = fake_run()
   path = tmp_path / 'population.png'
-  with pytest.raises(ValueError, match=r"generations: .* a column 'spread'"):
+  with pytest.raises(
+    ValueError, match=r"columns of generations: .* a column 'spread'"
+  ):
     draw(path, members, generations.drop(columns='spread'))
-  with pytest.raises(ValueError, match=r"members: .* a column 'origin'"):
+  with pytest.raises(
+    ValueError, match=r"columns of members: .* a column 'origin'"
+  ):
     draw(path, members.drop(columns='origin'), generations)
   assert os.listdir(tmp_path) == []
 

@@ -70,7 +70,9 @@ def test_so_many_and_no_more():
 def test_what_a_table_lacks_is_named():
   with pytest.raises(ValueError, match=r'generation: found 5, .* 1 to 4'):
     tables.best_members(MEMBERS, 5)
-  with pytest.raises(ValueError, match=r"members: .* a column 'profit'"):
+  with pytest.raises(
+    ValueError, match=r"columns of members: .* a column 'profit'"
+  ):
     tables.best_members(MEMBERS.drop(columns='profit'), 1)
 
 

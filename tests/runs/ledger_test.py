@@ -38,7 +38,7 @@ def test_the_same_policy_opens_nothing_anew(runs):
 def test_another_policy_is_refused_and_nothing_recorded(runs):
   ledger.open_holdout({runs[1]: ['p']}, 'me')
   with pytest.raises(
-    ValueError, match=r'--holdout: .*b were opened before'
+    ValueError, match=r'--holdout: found .*b opened before for another policy'
   ) as error:
     ledger.open_holdout({runs[0]: ['p'], runs[1]: ['p', 'new']}, 'you')
   assert str(error.value).startswith('--holdout: ')

@@ -6,6 +6,7 @@ import struct
 import pytest
 from tensorboardX.proto import event_pb2
 
+from eigen3.runs import logs
 from eigen3.runs.logs import MetricsLog
 
 FIELDS = ('iteration', 'loss', 'profit')
@@ -133,3 +134,13 @@ def test_other_sinks_get_what_is_new(four_rows):
   log.write({'iteration': 3, 'loss': 9.0, 'profit': ''})
   log.close()
   assert kept.rows == [(3, {'loss': 9.0}), 'closed']
+
+
+@pytest.mark.parametrize('content', [b'', b'a,b\n1,2\n1,2,3\n', b'a\n\xff\n'])
+def test_a_damaged_log_is_one_line(tmp_path, content):
+  path = tmp_path / 'members.csv'
+  path.write_bytes(content)
+  with pytest.raises(ValueError, match=r'\), expected it as the run') as error:
+    logs.read(path)
+  assert str(error.value).startswith(f'{path}: found a damaged file (')
+  assert '\n' not in str(error.value)

@@ -223,3 +223,7 @@ def test_a_damaged_note_on_data_is_named(workdir):
   with pytest.raises(ValueError, match="found list in 'data'") as error:
     run_directory.check_data(workdir, DATA)
   assert str(error.value).startswith(f'{path}: found ')
+  path.write_text('{"data": {}}')
+  with pytest.raises(ValueError, match='expected the hash of the') as error:
+    run_directory.check_data(workdir, DATA)
+  assert str(error.value).startswith(f"{path}: found no 'hash' in its 'data', ")

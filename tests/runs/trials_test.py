@@ -162,6 +162,9 @@ def test_what_cannot_be_read_is_named(tmp_path):
   run = make_run(tmp_path / 'run', None, {'generation': [1], 'member': [0]})
   with pytest.raises(ValueError, match=r'members.csv: columns: .* validation_'):
     deflate([run], RECORD)
+  (run / 'members.csv').write_text('')
+  with pytest.raises(ValueError, match=r'members\.csv: found a damaged file'):
+    deflate([run], RECORD)
   with pytest.raises(ValueError, match='found no run here'):
     deflate([tmp_path / 'absent'], RECORD)
   (run / 'run.json').write_text('{}')

@@ -29,11 +29,14 @@ def section(
     workdir: the folder of the run.
     metrics: the run's metrics, a row per generation.
     config: all settings of the run.
+
+  Raises:
+    ValueError: if a log of the run is damaged.
   """
   path = workdir / logs.MEMBERS
   if not path.exists():
     return None
-  members = pd.read_csv(path)
+  members = logs.read(path)
   if members.empty:
     return None
   is_profit = config['learner']['fitness'] == 'profit'
@@ -91,7 +94,7 @@ def _attention(workdir: pathlib.Path) -> dict[str, str]:
   path = workdir / logs.IMPORTANCE
   if not path.exists():
     return {}
-  table = pd.read_csv(path).drop(columns='generation')
+  table = logs.read(path).drop(columns='generation')
   history = table.to_numpy(float)
   if not len(history) or not np.nan_to_num(history).any():
     return {}

@@ -218,14 +218,9 @@ def _metrics(workdir: pathlib.Path) -> pd.DataFrame:
   """Returns the run's metrics; an empty table if nothing was recorded.
 
   Raises:
-    ValueError: if the file cannot be read.
+    ValueError: if the file is damaged.
   """
   path = workdir / logs.METRICS
   if not path.exists():  # as in an imported run
     return pd.DataFrame({'iteration': []})
-  try:
-    return pd.read_csv(path)
-  except ValueError as error:
-    raise ValueError(
-      f'{path}: found a damaged file ({error}), expected metrics of the run'
-    ) from error
+  return logs.read(path)

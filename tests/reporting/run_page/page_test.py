@@ -166,6 +166,19 @@ def test_a_population_has_its_part(written, tmp_path):
   assert 'eigen3 erl ' in text
 
 
+@pytest.mark.parametrize('name', ['members', 'metrics', 'importance'])
+def test_a_damaged_log_is_named(written, tmp_path, name):
+  occasion = written[2]
+  champion = tiny_page.make_champion(tmp_path / 'run', occasion.judge)
+  tiny_page.make_population(champion.workdir)
+  path = champion.workdir / f'{name}.csv'
+  path.write_text('')
+  with pytest.raises(ValueError, match='expected it as the run wrote') as error:
+    run_page.write(tmp_path / 'page.html', 'ERL', [champion], occasion)
+  assert str(error.value).startswith(f'{path}: found a damaged file (')
+  assert not (tmp_path / 'page.html').exists()
+
+
 def test_the_ledger_is_that_of_the_run(written):
   text, champion, _ = written
   found = tiny_page.deflated_of(champion.backtest, [champion.workdir])
