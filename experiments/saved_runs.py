@@ -163,7 +163,7 @@ def updated(
   """Updates `config` with a run's stored settings; returns it, locked.
 
   Raises:
-    ValueError: if `config` lacks some of them; names `workdir`.
+    ValueError: if `config` lacks some of these; the message names `workdir`.
   """
   try:
     with config.ignore_type():  # e.g. of a tuple whose default is empty

@@ -3,9 +3,10 @@
 Fujimoto et al. 2018, https://arxiv.org/abs/1802.09477. Main differences from
 the paper: network state (batch norm) is carried along with the parameters, the
 actor's loss runs in training mode, noise is added in the unit space of an
-`ActionSpec`, the policy's gradient can be scaled by the room left to the bounds
-of actions, actions far from the middle of their box can be penalised, and
-gradients can be clipped and accumulated over micro-batches.
+`ActionSpec`, the critic's gradient with respect to an action can be scaled by
+the action's distance to its bound (inverting gradients), actions far from the
+middle of their box can be penalised, and gradients can be clipped and
+accumulated over micro-batches.
 With one critic, no policy delay and no target noise this is DDPG (Lillicrap et
 al. 2016, https://arxiv.org/abs/1509.02971).
 """

@@ -179,8 +179,7 @@ class _Machine:
     target = self._stack[-1]
     if type(target) is not Note or target.args is None:
       raise ValueError(
-        f'found a state set on {what(target)}, expected the result of a call '
-        'there'
+        f'found BUILD applied to {what(target)}, expected the result of a call'
       )
     target.state = state
 

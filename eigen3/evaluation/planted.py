@@ -1,9 +1,9 @@
 """Plants a signal of known strength in a panel, to test a study's power.
 
-Days are shuffled: prices keep heavy tails, volatilities and a common market,
-but the past predicts nothing. Then a signal is added: stocks below their mean
-of the last 20 days rise more than others. The default observed features reveal
-this signal.
+Days are resampled with replacement: prices keep heavy tails, volatilities and a
+common market factor, but the past predicts nothing. Then a signal is added:
+stocks below their mean of the last 20 days rise more than others. The default
+observed features reveal this signal.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ class Planted(NamedTuple):
   """A panel and the signal that was planted in it.
 
   Attributes:
-    panel: a copy with shuffled days and the signal.
+    panel: a copy with resampled days and the signal.
     signal: float64 [T, N], each stock's signal at a day's close. The higher it
       is, the higher is the expected return. NaN on days without a price, and on
       a stock's first `MEAN_DAYS` - 1 days.
@@ -59,7 +59,7 @@ class _Moves(NamedTuple):
 def plant(
   panel: MarketPanel, ic: float, seed: int, horizon: int = 20
 ) -> Planted:
-  """Copies a panel with shuffled days and a signal of a given rank IC.
+  """Copies a panel with resampled days and a signal of a given rank IC.
 
   Each day gets the moves of a randomly drawn day, the same for all stocks; a
   stock that was not listed on the drawn day gets those of a random day of its

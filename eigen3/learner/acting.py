@@ -181,7 +181,7 @@ class Player(NamedTuple):
   def unit_actions(
     self, policy: Policy, market: Market, observations: AnyObservation
   ) -> Array:
-    """Returns actions on observations [B] without noise, in unit space."""
+    """Returns actions for observations [B], without noise, in unit space."""
     (actions, _), _ = self.actor.apply(
       *policy,
       None,
@@ -205,9 +205,9 @@ class Player(NamedTuple):
     each action (Hutchinson 1990, https://doi.org/10.1080/03610919008812866).
 
     Args:
-      policy: to differentiate.
-      market: that it observes.
-      observations: [B], to average over.
+      policy: the policy to differentiate.
+      market: the market that the policy observes.
+      observations: [B], the observations to average over.
       key: consumed.
       projections: number of projections; more give a smaller error.
 

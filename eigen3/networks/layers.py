@@ -30,9 +30,9 @@ class Affine(NamedTuple):
 
 
 def at_precision(precision: str) -> contextlib.AbstractContextManager:
-  """Returns a context manager for tracing products at the given precision.
+  """Returns a context manager that sets the precision of matrix products.
 
-  'default' keeps JAX's current setting.
+  It applies to code traced within it. 'default' keeps JAX's current setting.
   """
   if precision == 'default':
     return contextlib.nullcontext()

@@ -265,7 +265,7 @@ def _matrix(
 def _product(joint: Array, matrix: Array, dtype) -> Array:
   """Multiplies [G, T, rows, K] by [G, K, 4H]; the result has `dtype`.
 
-  The sums are in float32 or wider.
+  XLA accumulates the sums in float32 or wider, even if `dtype` is narrower.
   """
   return jnp.einsum(
     'gtrk,gkz->gtrz', joint, matrix, preferred_element_type=dtype

@@ -53,7 +53,8 @@ class Measurement(NamedTuple):
     seconds: of the case's runs, by round.
     prepared: the result of its preparation; None if that failed.
     peak_bytes: peak memory of its process; None after a failure.
-    device_bytes: peak memory that an accelerator reports; None on a CPU.
+    device_bytes: peak memory that an accelerator reports; None on a CPU or
+      after a failure.
     failure: one line, or '' on success.
   """
 

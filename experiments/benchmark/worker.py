@@ -82,7 +82,8 @@ class _Holder:
     """Builds the case, compiles it and runs it once.
 
     Args:
-      ahead: whether to omit the run, and not to reserve the device's memory.
+      ahead: if True, the case is not run, and JAX does not preallocate the
+        device's memory.
     """
     if ahead:
       os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')

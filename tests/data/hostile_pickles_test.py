@@ -126,7 +126,7 @@ def test_what_is_not_a_frame_takes_little_memory_and_time(tmp_path):
     'found a damaged file or one that is not a pickle (found bytes made of '
   )
   assert 'a call of ndarray' in reason('called_result')
-  assert 'a state set on ndarray' in reason('changed_class')
+  assert 'BUILD applied to ndarray' in reason('changed_class')
   assert 'found tuple as a key of dict' in reason('deep_key')
   assert '1000 x 1000 cells in ' in reason('of_one_block')
 

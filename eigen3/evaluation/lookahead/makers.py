@@ -30,7 +30,7 @@ def prove_maker(
   Columns are compared by name. A column that only one panel has must be without
   values up to `last_day`. Which columns may be bought depends on the training
   days, so it is compared only if `last_day` is the last of them or later. For
-  an earlier `last_day`, only membership in the universe is compared, of columns
+  an earlier `last_day`, membership in the universe is compared only for columns
   that may be bought in both panels.
 
   Args:

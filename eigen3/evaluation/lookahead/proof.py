@@ -90,7 +90,7 @@ def prove(
   acting_days: int = 64,
   parts: Parts = OURS,
 ) -> dict[str, Compared]:
-  """Proves that the past of `panel` is the same in different futures.
+  """Proves that nothing up to a day depends on values after that day.
 
   Args:
     panel: T days. Its features are taken as given; see `prove_maker` to check

@@ -178,9 +178,9 @@ def _drawn(
   """Draws actions, and the stocks and orders in them.
 
   Returns:
-    Actions [count, N, 2], each with orders of M = `max_entries_per_day` stocks;
-    the ordered stocks [count * M]; and the orders [count * M, 2], each a
-    coefficient and a sale target.
+    Actions [count, N, 2], each with orders for M = `max_entries_per_day`
+    stocks; the ordered stocks [count * M]; and the orders [count * M, 2], each
+    a coefficient and a sale target.
   """
   spec = environment.spec
   num_stocks, entries = spec.action.shape[0], spec.max_entries_per_day

@@ -96,11 +96,11 @@ def observations_of(
 def first_observation(
   environment: TradingEnvironment,
 ) -> tuple[AnyObservation, Account | None]:
-  """Returns the observation of the first day, for initialising networks.
+  """Returns an observation of the first day, for initialising networks.
 
   Returns:
-    A batch [1] of the observation, and the account alone, leaves [...], or None
-    if it is not observed.
+    The observation as a batch [1], and its account without the batch axis, or
+    None if the account is not observed.
   """
   day = environment.first_day
   _, first = environment.reset_at(day)

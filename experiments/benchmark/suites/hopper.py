@@ -1,7 +1,7 @@
 """Checks the kernels for Hopper on this GPU, and times them.
 
-If all cases succeed at size `full`, the record's pair of jax version and device
-may be added to `eigen3.sizes.PASSED`; the kernels are then the default for it.
+If all cases succeed at size `full`, the pair of JAX version and device may be
+added to `eigen3.sizes.PASSED`; the kernels are then the default for this pair.
 """
 
 import dataclasses

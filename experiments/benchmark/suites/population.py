@@ -320,8 +320,8 @@ def saving_case(*, on_disk: bool, **settings: Any) -> Built:
   """Builds a case that saves the whole state of a population.
 
   Args:
-    on_disk: whether a timed run ends when everything is on disk, or already
-      when training could continue.
+    on_disk: whether a timed run lasts until everything is on disk; if not, it
+      ends as soon as training could continue.
     **settings: see `config_of`.
   """
   config = _config(settings)
