@@ -1,9 +1,10 @@
 """Meshes, sharding, blocks, padding and agreement between processes.
 
-A batch is padded with zeros where it does not divide into equal blocks and
-shares of devices; a population must divide evenly. Only this module of the
-library asks JAX for its devices and processes, and it configures neither: the
-main programs choose the number of CPU devices and join the processes of a run.
+A batch that does not divide into equal blocks on all devices is padded with
+zeros. A population must divide evenly among the mesh's groups of devices; its
+blocks may be unequal. Only this module of the library asks JAX for its devices
+and processes, and it configures neither: the main programs choose the number of
+CPU devices and connect a run's processes.
 
 Processes of one run execute the same compiled programs in the same order, each
 on its own devices. An output is either complete on every device or sharded. All

@@ -79,8 +79,10 @@ class Transition(NamedTuple):
     a_tm1: float32 [N, 2], the action in the environment's units; or M actions,
       [M, N, 2], the executed one first.
     r_t: float32 [], the reward of the action; [M] for M actions.
-    discount_t: float32 [], 0 at a termination, else 1.
-    s_t: observation after the action.
+    discount_t: float32 [], 0 at a termination, else 1; [M] if M actions were
+      simulated.
+    s_t: observation after the action; if M actions were simulated, with M
+      accounts.
   """
 
   s_tm1: Any

@@ -128,7 +128,7 @@ def print_report(
   processes of a run must call this function.
 
   Args:
-    profile: of a finished training; without traces nothing is printed.
+    profile: of a finished training run; without traces nothing is printed.
     build: `(config, spread) -> Experiment`, of the training program.
     config: all settings.
     resolved: values of the settings that may be 'auto', by full name.

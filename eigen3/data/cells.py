@@ -78,7 +78,7 @@ class Cells:
     return is_wrong
 
   def found(self, index: int) -> str:
-    """Returns the printable text of the wrong cell `index`."""
+    """Returns the printable text of cell `index` of the column, a wrong one."""
     text = self.texts[int(np.searchsorted(self.wrong, index))].as_py() or b''
     return shown(text.decode(errors='replace'))
 

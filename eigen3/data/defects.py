@@ -1,9 +1,10 @@
 """Finds defects in the rows of one ticker by fixed rules.
 
 The thresholds were set by hand on two public sets of S&P 500 stocks, 2.4 and
-0.6 million rows. Judging by prices alone, the 16 bad ticks and 7 unadjusted
-splits found there look like data errors. Of the 48 unexplained moves many are
-spin-offs that were not adjusted for, and some are the oil crash of March 2020.
+0.6 million rows. There the rules find 16 bad ticks and 7 unadjusted splits,
+which look like data errors to a reader of the prices. Many unexplained moves
+are spin-offs that were not adjusted for, and some are the oil crash of March
+2020.
 """
 
 import dataclasses

@@ -164,7 +164,7 @@ class _Machine:
     function, args = self.last(2)
     if type(function) is not Note or function.args is not None:
       raise ValueError(
-        f'found a call of {what(function)}, expected one of a named function'
+        f'found a call of {what(function)}, expected a call of a named function'
       )
     if type(args) is not tuple:
       raise ValueError(

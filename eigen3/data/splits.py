@@ -38,9 +38,10 @@ class Normalisation:
 
   A feature that is constant in training is centred but not scaled (std 1). If a
   column has a feature on fewer than `MIN_TRAINING_DAYS` training days, the mean
-  and std are NaN, which makes this feature missing on every day. Otherwise it
-  would be left unnormalised or be normalised by a few days only, far outside
-  the range of the training data; statistics of later days would look ahead.
+  and std are NaN, which makes this feature missing on every day. Without this
+  rule it would be unnormalised, or normalised by a few days, and later values
+  could lie far outside the range seen in training. Statistics of later days
+  would look ahead.
 
   Attributes:
     mean: float32 [C, F], NaN if there are too few values.

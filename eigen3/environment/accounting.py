@@ -229,7 +229,10 @@ def put_youngest(positions: Positions, youngest: Positions) -> Positions:
 
 
 def grow_older(positions: Positions, youngest: Positions) -> Positions:
-  """Ages positions by a day: puts M new ones first, drops the last M (free)."""
+  """Ages positions by a day: puts M new ones first, drops the last M slots.
+
+  The dropped slots must be free.
+  """
   return jax.tree.map(
     lambda new, old: jnp.concatenate([new, old[: -new.shape[0]]]),
     youngest,

@@ -47,9 +47,9 @@ def portfolios(panel: MarketPanel) -> dict[str, np.ndarray]:
   """Computes daily returns of portfolios that are formed at every close.
 
   The market portfolio holds all stocks that can be bought. Each of `PORTFOLIOS`
-  is named after a characteristic; it is long the fifth of these stocks with the
-  largest values and short the fifth with the smallest. Weights are equal, and
-  known at the close before the return.
+  is named after a characteristic; it is long the quintile of these stocks with
+  the largest values and short the quintile with the smallest. Weights are
+  equal, and known at the close before the return.
 
   Returns:
     float64 [T] by name ('market' and `PORTFOLIOS`), before costs; 0 on days on

@@ -21,10 +21,11 @@ FEWEST_DAYS = 11
 
 
 class PairedDifference(NamedTuple):
-  """The mean difference between two series of daily returns.
+  """The mean of `ours` minus `theirs`, two series of daily returns.
 
   Attributes:
-    mean: mean daily difference, times the number of days in a year.
+    mean: mean daily difference, times the number of days in a year; positive if
+      `ours` is higher.
     low: lower end of the mean's confidence interval.
     high: upper end.
     p: two-sided p-value of the hypothesis that the true mean is 0.

@@ -63,11 +63,11 @@ def plant(
 
   Each day gets the moves of a randomly drawn day, the same for all stocks; a
   stock that was not listed on the drawn day gets those of a random day of its
-  own. Days are drawn with replacement: without, a stock that rose before would
-  have to fall later. All stocks get the same mean logarithmic return; otherwise
-  the past would show which stocks rise more. Volatile stocks therefore have
-  larger mean simple returns, but do not rank higher. A stock that never moves
-  is left out.
+  own. Days are drawn with replacement: a permutation would fix each stock's
+  total return, so that one that did well early would do worse later. All stocks
+  get the same mean logarithmic return; otherwise the past would show which
+  stocks rise more. Volatile stocks therefore have larger mean simple returns,
+  but do not rank higher. A stock that never moves is left out.
 
   `ic` is the expected rank IC of the signal with the return from the next open
   to the close `horizon` days after today's, over the stocks that can be bought.
@@ -104,9 +104,9 @@ def plant(
     daily = cross_section.rank_ic(signal, outcomes, can_buy)
     if not np.isfinite(daily).any():
       raise ValueError(
-        'panel: found no day on which the outcomes of '
-        f'{cross_section.FEWEST_STOCKS} stocks are known, expected at '
-        'least one'
+        'panel: found no day on which the next returns of at least '
+        f'{cross_section.FEWEST_STOCKS} stocks that can be bought are known, '
+        'expected one or more'
       )
     return float(np.nanmean(daily))
 

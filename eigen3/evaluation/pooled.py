@@ -245,7 +245,7 @@ def _beside(
 def _check_days(
   outcomes: Sequence[Outcome], others: Mapping[str, Sequence[Outcome]]
 ) -> None:
-  """Raises an error unless all runs have the same days, to pair them by row."""
+  """Raises an error unless all runs have the same days, as rows are paired."""
   expected = outcomes[0].daily['date'].to_numpy()
   for name, runs in {outcomes[0].policy: outcomes, **others}.items():
     for outcome in runs:

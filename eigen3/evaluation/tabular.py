@@ -200,8 +200,9 @@ def predict_forward(
     labels: float [T, N], NaN if unknown; see `excess`.
     refits: increasing days, on each of which a model is fitted; it predicts
       that day and those until the next refit.
-    purge: number of days just before a refit whose labels are not known yet: as
-      many as a trade may take to settle. Models are not fitted on these days.
+    purge: number of days just before a refit whose labels are not known yet:
+      the most days from a decision until its trade is closed. Models are not
+      fitted on these days.
     seed: of the models.
     stride: models are fitted on every `stride`-th day, because labels of
       successive days overlap.

@@ -1,4 +1,4 @@
-"""Executes runs, each in one process at a time, and records their results."""
+"""Executes runs in parallel, none in two processes at once; keeps records."""
 
 import pathlib
 from collections.abc import Callable, Mapping, Sequence

@@ -13,7 +13,14 @@ _LIMIT = 1.645
 
 
 def copy_name(ic: float, trial: int) -> str:
-  """Returns the name of a copy, the first part of its cells' names."""
+  """Returns the name of a resampled copy of the panel.
+
+  The names of the copy's cells begin with it.
+
+  Args:
+    ic: rank IC of the planted signal; 0 if none is planted.
+    trial: number of the copy.
+  """
   return f'{"planted" if ic else "nothing"}{trial}'
 
 

@@ -79,7 +79,7 @@ def suggest(space: Space, trial: optuna.Trial) -> dict[str, Any]:
 
 
 def values_of(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
-  """Converts the parameters that Optuna has drawn to values by field."""
+  """Returns the value of each field, from the parameters that Optuna drew."""
   values = {}
   for field, tried in space.items():
     if field in params:

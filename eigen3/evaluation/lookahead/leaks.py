@@ -38,7 +38,7 @@ class LookAheadError(ValueError):
 
   Attributes:
     leak: the earliest such value.
-    last_day: the last day that was the same in both futures.
+    last_day: the last day on which the two data sets are the same.
   """
 
   def __init__(self, leak: Leak, last_day: int):

@@ -313,7 +313,10 @@ def _random_actions(
 def _backtests(
   futures: _Futures, actions: Sequence[np.ndarray]
 ) -> Iterator[Comparison]:
-  """Yields a comparison of controls and of `actions` over the whole panel."""
+  """Yields one comparison of the two futures, over the whole panel.
+
+  It compares the backtests of the controls and of the given actions.
+  """
   settings = futures.config['environment']
   evaluation = {**futures.config['evaluation'], 'random_entries': 1}
   backtesters = [

@@ -24,15 +24,16 @@ def count_of(rules: Rules, config: ml_collections.ConfigDict) -> int:
 
   It is 0 if orders cannot be drawn or valued one by one: if a stock that cannot
   be bought can block others (`entry_choice` is 'best'), or coefficients have no
-  bounds. It is also 0 if orders are not paid at once, unless the account is
-  observed: then the orders are played and the next accounts are known, too.
+  bounds. It is also 0 if an order's value is more than its reward of the same
+  day (see `are_paid_at_once`), unless the account is observed: then each order
+  is simulated for one day, which also gives the next account.
 
   Args:
     rules: of the environment.
     config: has `agent` and `learner`.
 
   Raises:
-    ValueError: if the setting is out of range.
+    ValueError: if `learner.counterfactuals` is out of range.
   """
   settings.check('learner', config.learner, _EXPECTED)
   known = rules.entry_choice == 'best_available' and rules.scaled_actions

@@ -133,11 +133,11 @@ def population(found: Development, form: str) -> str:
     )
   if abs(change) <= 2.0 * found.error:
     return (
-      f'The population neither improved nor fell behind by more than chance: '
+      'The population neither improved nor got worse by more than chance: '
       f'{scores}. {_why_not(found)} {_facts(found)}'
     )
   if change < 0:
-    return f'The population fell behind: {scores}. {_why_not(found)} ' + _facts(
+    return f'The population got worse: {scores}. {_why_not(found)} ' + _facts(
       found
     )
   return f'The population improved: {scores}. {_why(found)} {_facts(found)}'

@@ -20,14 +20,18 @@ _HAIKU = 'experiments.benchmark.haiku_reference'
 
 
 class _Growth(NamedTuple):
-  """Sizes along each axis of growth; the other sizes stay at their base."""
+  """Sizes to benchmark while one of them varies and the others are fixed.
+
+  The fixed sizes are `base_days`, `base_columns` (while the days vary,
+  `days_columns` instead) and a batch of 1.
+  """
 
   days: tuple[int, ...]
   columns: tuple[int, ...]
   batch: tuple[int, ...]
   base_days: int
   base_columns: int
-  days_columns: int  # columns while the days grow
+  days_columns: int
 
 
 _GROWTH = {
