@@ -12,7 +12,6 @@ import pathlib
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 
 from eigen3.evaluation import importance
 from eigen3.files import write_json
@@ -66,12 +65,12 @@ def conclude(
 
   Returns the names of the files about them, logs included.
   """
-  members = pd.read_csv(workdir / logs.MEMBERS)
-  metrics = pd.read_csv(workdir / logs.METRICS)
+  members = logs.read(workdir / logs.MEMBERS)
+  metrics = logs.read(workdir / logs.METRICS)
   for name in ('mutation_rate', 'mutation_std'):
     if name not in metrics:  # not every strategy mutates
       metrics[name] = np.nan
-  history = pd.read_csv(workdir / logs.IMPORTANCE)
+  history = logs.read(workdir / logs.IMPORTANCE)
   columns = experiment.panel.columns
   title = f'preset {config.preset}, seed {config.seed}'
   last = int(state.generation)

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import jax
 import ml_collections
 import numpy as np
-import pandas as pd
 from absl import flags, logging
 from ml_collections import config_flags
 
@@ -358,7 +357,7 @@ def _conclude(
   title = f'{program.title}, preset {config.preset}, seed {config.seed}'
   draw_run(
     workdir / 'report.png',
-    pd.read_csv(workdir / logs.METRICS),
+    logs.read(workdir / logs.METRICS),
     experiment.validation.controls,
     last,
     f'{_SPLIT_TITLES[split]}, net of costs',

@@ -247,7 +247,7 @@ def _replaced(
     volume=volume,
     source_hash=digest.hexdigest(),
     notes=(
-      f'{panel.notes}; days shuffled with seed {seed}, a signal of rank IC '
+      f'{panel.notes}; days resampled with seed {seed}, a signal of rank IC '
       f'{ic} to {horizon} days planted'
     ),
   )

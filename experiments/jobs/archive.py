@@ -29,9 +29,8 @@ from absl import logging
 from eigen3.evaluation import measures
 from eigen3.evaluation.pooled import Outcome
 from eigen3.files import atomic_path
-from eigen3.runs import claims
+from eigen3.runs import claims, logs
 from eigen3.runs.claims import Claim
-from eigen3.runs.logs import METRICS
 from eigen3.types import TRADING_DAYS_A_YEAR
 
 # To be increased when the same settings give other numbers than before.
@@ -208,8 +207,8 @@ def _facts(run: pathlib.Path, summary: Mapping[str, Any]) -> dict[str, Any]:
     for name in ('updates', 'windows_trained', 'holdout_openings')
     if name in summary
   }
-  metrics = run / METRICS
-  if metrics.exists() and 'seconds' in (rows := pd.read_csv(metrics)):
+  metrics = run / logs.METRICS
+  if metrics.exists() and 'seconds' in (rows := logs.read(metrics)):
     seconds = rows['seconds'].dropna()
     # The first iteration compiles, so its time is not representative.
     facts['seconds'] = round(float(seconds.median() * len(seconds)), 1)
