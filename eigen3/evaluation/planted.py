@@ -95,7 +95,7 @@ def plant(
     f'those that can be computed anew: {", ".join(FEATURES)}',
   )
   ohlc = panel.ohlc[:, slice(*panel.investable)].astype(np.float64)
-  moves, source = _shuffled(ohlc, np.random.default_rng(seed))
+  moves, source = _resampled(ohlc, np.random.default_rng(seed))
   can_buy = buyable(panel)
 
   def mean_ic(strength: float) -> float:
@@ -131,7 +131,7 @@ def forward_returns(ohlc: np.ndarray, horizon: int) -> np.ndarray:
   return found
 
 
-def _shuffled(
+def _resampled(
   ohlc: np.ndarray, rng: np.random.Generator
 ) -> tuple[_Moves, np.ndarray]:
   """Shuffles moves; also returns the day that each is taken from, [T, N]."""

@@ -128,7 +128,8 @@ def test_many_symbols_are_asked_for_in_parts(tmp_path):
   [
     (
       None,
-      'no prices of AAA, BBB, expected prices of at least one symbol; check',
+      'no prices of AAA, BBB, expected prices of at least one symbol; check '
+      'the network, and the spelling',
     ),
     (
       ValueError('no\nnet'),

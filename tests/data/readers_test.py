@@ -296,7 +296,8 @@ REFUSED = {
   ),
   'several_tickers': (
     HEADER + MANY + MANY.replace(',A', ',B').replace(',12,', ',13,'), 6, 'date',
-    'in several rows with different numbers (as are 4 of 4 days in all), ',
+    'in several rows with different numbers (as are 4 of 4 days in all), '
+    'expected one',
   ),
   'several_tickers_beside_each_other': (
     ",A,B\n,Close,Close\n2020-01-02,1,2\n", None, '',

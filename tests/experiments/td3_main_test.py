@@ -158,7 +158,6 @@ def test_a_run_leaves_its_report(whole, arguments):
 def test_seeds_in_one_process_are_what_they_are_alone(
   whole, train, arguments, tmp_path, more
 ):
-  """Stopped in the second seed, it resumes there with the cached programs."""
   seeds = ('--seeds=1,0', '--nopage')
   run = train(*arguments, *seeds, f'--workdir={tmp_path}', *more)
   assert run.returncode == 0, run.stderr

@@ -11,7 +11,7 @@ runpy.run_module('experiments.td3', run_name='__main__', alter_sys=True)
 """
 
 
-@pytest.mark.long
+@pytest.mark.long  # weights_and_biases_test.py has the same without training
 def test_a_run_goes_to_wandb_too(programs, tmp_path):
   pytest.importorskip('wandb', reason='wandb is not installed')
   folder = tmp_path / 'mine'
