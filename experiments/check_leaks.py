@@ -38,7 +38,7 @@ from eigen3.evaluation import lookahead
 from eigen3.learner.acting import Player
 from eigen3.networks import make_networks
 from eigen3.reporting import tables
-from experiments import wiring
+from experiments import panels
 from experiments.options import check_leaks as options
 from experiments.options import days
 
@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> None:
     )
     panel = make(source)
   else:
-    panel, _ = wiring.load_panel(config.data)
+    panel, _ = panels.load(config.data)
   lookahead.check_given_features(panel)
   last_days = lookahead.spread_days(panel, config, options.DAYS.value)
   compared = {}

@@ -16,7 +16,7 @@ from eigen3.interop.eigen2 import Eigen2Agent
 from eigen3.learner.single_agent import LearnerState, SingleAgent
 from eigen3.runs import run_directory
 from eigen3.runs.checkpoint import Checkpointer
-from experiments import wiring
+from experiments import panels, wiring
 from experiments.configs import td3
 
 CONFIGS = pathlib.Path(td3.__file__)
@@ -106,7 +106,7 @@ def make(
   with atomic_folder(out) as folder:
     panel.save(folder / _PANEL)
     described = wiring.about_data(experiment) | source
-    described |= wiring.way_to_panel(config.data, out)
+    described |= panels.way_to(config.data, out)
     machine = wiring.about_machine(experiment)
     run_directory.create(folder, config, described, machine=machine)
     checkpointer = Checkpointer(

@@ -26,7 +26,7 @@ from eigen3.files import write_json, write_table
 from eigen3.learner.ranker import agent_windows
 from eigen3.reporting import tables
 from eigen3.runs import ledger, lock, logs, run_directory
-from experiments import backend, measuring, seeds, wiring
+from experiments import backend, measuring, panels, seeds, wiring
 from experiments.options import ranker as options
 
 
@@ -44,11 +44,11 @@ def _begin(workdir: pathlib.Path, seed: int | None) -> None:
   kept = (ledger.FILE,)
   run_directory.check_new(workdir, kept, resumes=False)
   seeds.settle(config, seed)
-  wiring.settle_panel(config.data)
+  panels.settle(config.data)
   experiment = wiring.build_ranker(config)
   run_directory.make_folder(workdir)
   with lock.locked(workdir):
-    way = wiring.way_to_panel(config.data, workdir)
+    way = panels.way_to(config.data, workdir)
     about = wiring.about_data(experiment)
     machine = wiring.about_machine(experiment)
     run_directory.create(workdir, config, about | way, kept, machine)

@@ -25,7 +25,7 @@ from eigen3.environment import Market
 from eigen3.runs import run_directory
 from eigen3.runs.checkpoint import Checkpointer
 from eigen3.settings import AUTO, require
-from experiments import wiring
+from experiments import panels, wiring
 from experiments.configs import erl
 from experiments.configs import td3 as td3_config
 
@@ -95,7 +95,7 @@ def load(paths: Sequence[str], panel: str | None = None) -> list[SavedRun]:
     workdir, step = _parse(path)
     config = settings_of(workdir)
     config.data.panel = panel or config.data.panel
-    wiring.settle_panel(config.data, workdir, f'--{_RUN_PANEL}')
+    panels.settle(config.data, workdir, f'--{_RUN_PANEL}')
     # Blocks and kernels are chosen for the present machine; the dtype of
     # products stays that of the run.
     config.networks.lstm_kernel = AUTO

@@ -35,6 +35,7 @@ from experiments import (
   command_line,
   mains,
   measuring,
+  panels,
   processes,
   profiling,
   run_titles,
@@ -42,8 +43,9 @@ from experiments import (
   seeds,
   wiring,
 )
+from experiments.checks import check_reward
 from experiments.options import training as options
-from experiments.wiring import Experiment, about_data, check_reward
+from experiments.wiring import Experiment, about_data
 
 _SPLIT_TITLES = {
   'validation': 'Validation days',
@@ -113,7 +115,7 @@ def _begin(
       check_reward(config)
       _check_start(config)
     begun = _begun(workdir, seed, resume)
-    wiring.settle_panel(config.data, begun)
+    panels.settle(config.data, begun)
     before = {}
     if begun is not None:
       # A run that began before the LSTM had other forms continues without them.
@@ -130,7 +132,7 @@ def _begin(
     else:
       run_directory.make_folder(workdir)
       stack.enter_context(lock.locked(workdir))
-      way = wiring.way_to_panel(config.data, workdir)
+      way = panels.way_to(config.data, workdir)
       machine = wiring.about_machine(experiment)
       run_directory.create(workdir, config, about | way, machine=machine)
     in_use = {**experiment.sizes, 'agent.batch_size': config.agent.batch_size}

@@ -1,8 +1,6 @@
 """Builds an experiment from its config."""
 
 import functools
-import os
-import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -13,7 +11,7 @@ import numpy as np
 from eigen3 import data, evaluation, parallel, settings, sizes
 from eigen3.agent import td3
 from eigen3.data import MarketPanel
-from eigen3.environment import Market, Rules, TradingEnvironment, rewards
+from eigen3.environment import Market, TradingEnvironment, rewards
 from eigen3.evaluation import tabular
 from eigen3.evaluation.backtest import in_one_episode
 from eigen3.evaluation.ranking import Ranking
@@ -23,28 +21,10 @@ from eigen3.learner.ranker import Fitted, Ranker
 from eigen3.learner.single_agent import SingleAgent
 from eigen3.networks import Networks, make_networks
 from eigen3.networks import check_settings as check_networks
-from eigen3.runs import checkpoint, run_directory
-from eigen3.runs.logs import SCORE
+from eigen3.runs import checkpoint
 from eigen3.types import TRADING_DAYS_A_YEAR, EnvironmentSpec
+from experiments import checks, panels
 
-# Field of run.json: the path from the run's folder to its panel.
-_WAY_TO_PANEL = 'panel_from_here'
-_DATA = {
-  'panel': settings.TEXT,
-  'validation_days': settings.AT_LEAST_ONE,
-  'holdout_days': settings.AT_LEAST_ONE,
-  'embargo_days': settings.COUNT,
-  'observed_features': settings.several(
-    settings.TEXT, 'the names of one or more features', least=1
-  ),
-}
-_EVALUATION = {
-  'critic_hurdle': settings.SWITCH,
-  'measures': settings.SWITCH,
-  'champion_by': settings.one_of(
-    'validation_profit', 'validation_ic', 'iteration'
-  ),
-}
 # What error messages call the training days.
 _BEFORE = 'before data.validation_days and data.holdout_days'
 
@@ -175,8 +155,8 @@ def build_environment(
   Raises:
     ValueError: if a setting, the panel's file or its length does not fit.
   """
-  check_settings(config)
-  panel, _ = load_panel(config.data)
+  checks.check_settings(config)
+  panel, _ = panels.load(config.data)
   splits = data.split_days(panel.num_days, config.data, panel.training_days)
   days = getattr(splits, split)
   of = _BEFORE if split == 'train' else f'data.{split}_days'
@@ -282,81 +262,12 @@ def ranker_digest(fitted: Fitted, policy: Ranking) -> str:
 
 def without_learner(config: ml_collections.ConfigDict) -> Experiment:
   """Builds the market and its judges alone; `learner` is None."""
-  check_settings(config)
-  panel, hidden = load_panel(config.data)
+  checks.check_settings(config)
+  panel, hidden = panels.load(config.data)
   splits = data.split_days(panel.num_days, config.data, panel.training_days)
   validation, holdout = _judges(panel, splits, hidden, config)
   device = parallel.describe_device()
   return Experiment(panel, splits, None, validation, holdout, device, {})
-
-
-def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Checks settings that nothing else checks; a ValueError names the field."""
-  settings.check('', config, {'preset': settings.TEXT, 'seed': settings.SEED})
-  settings.check('data', config.data, _DATA)
-  evaluation = config.evaluation
-  settings.check('evaluation', evaluation, _EVALUATION)
-  # Otherwise a policy orders the stocks by its account, too.
-  is_plain = not config.environment.observe_account
-  for field, value in (('measures', False), ('champion_by', SCORE)):
-    settings.require(
-      is_plain or evaluation[field] == value,
-      f'evaluation.{field}',
-      evaluation[field],
-      f"{value} with environment.observe_account=True, because such a policy's "
-      'order of the stocks also depends on its account',
-    )
-  settings.require(
-    'evolution' not in config or evaluation.champion_by == SCORE,
-    'evaluation.champion_by',
-    evaluation.champion_by,
-    f'{SCORE} for a population',
-  )
-
-
-def check_fields(config: ml_collections.ConfigDict) -> None:
-  """Checks settings of a training run, each on its own, without data.
-
-  Whether settings fit the data, or each other, and the settings of populations
-  are checked when an experiment is built.
-
-  Raises:
-    ValueError: if a setting is out of range; names the field.
-  """
-  check_settings(config)
-  rewards.find(Rules.from_config(config.environment).reward)
-  check_networks(config.networks)
-  td3.check_settings(config.agent)
-  if 'evolution' not in config:
-    single_agent.check_settings(config.learner)
-
-
-def check_reward(config: ml_collections.ConfigDict) -> None:
-  """Checks that learning includes rewards that are paid after an order's day.
-
-  Raises:
-    ValueError: if the reward is paid later, and the discount is 0 or replay
-      does not store the settlement days.
-  """
-  name = config.environment.reward
-  reward = rewards.find(name)
-  if not reward.pays_later:
-    return
-  settings.require(
-    config.agent.gamma > 0,
-    'agent.gamma',
-    config.agent.gamma,
-    f"above 0 with environment.reward='{name}', which pays after the day of "
-    'the order (0.95 looks 20 days ahead); set learner.store_settlement=True, '
-    'too' + (', and environment.observe_account=True' * reward.needs_account),
-  )
-  settings.require(
-    config.learner.store_settlement,
-    'learner.store_settlement',
-    config.learner.store_settlement,
-    f"True with environment.reward='{name}', because this reward is also paid "
-    'on the settlement days, until positions are sold',
-  )
 
 
 def _mesh_of_agents(
@@ -392,10 +303,10 @@ def _stage(
   mesh: jax.sharding.Mesh | None,
   panel: MarketPanel | None = None,
 ) -> _Stage:
-  check_settings(config)
+  checks.check_settings(config)
   hidden = None
   if panel is None:
-    panel, hidden = load_panel(config.data)
+    panel, hidden = panels.load(config.data)
   splits = data.split_days(panel.num_days, config.data, panel.training_days)
   environment = make_environment(config, panel, splits.train, _BEFORE)
   market = _market(config, panel, splits)
@@ -543,56 +454,3 @@ def sizes_line(experiment: Experiment) -> str:
   kind = '' if device.kind == device.backend else f' ({device.kind})'
   found = [f'{x.rpartition(".")[2]} {y}' for x, y in experiment.sizes.items()]
   return f'{device.backend}{kind}: {", ".join(found)}'
-
-
-def settle_panel(
-  config: ml_collections.ConfigDict,
-  workdir: pathlib.Path | None = None,
-  flag: str = '--config.data.panel',
-) -> None:
-  """Makes the path of the panel absolute, or finds a panel that was moved.
-
-  Args:
-    config: the section `data`; its `panel` is changed.
-    workdir: of an existing run; a panel that was moved together with this
-      folder is found by the recorded relative path.
-    flag: that sets the path; for the message.
-
-  Raises:
-    ValueError: if the panel of that run is not found.
-  """
-  if not config.panel:
-    return
-  path = pathlib.Path(config.panel).expanduser()
-  if workdir is not None and not path.exists():
-    way = run_directory.read_data(workdir).get(_WAY_TO_PANEL, '')
-    moved = workdir / way
-    if not (way and moved.exists()):
-      raise ValueError(
-        f'{flag}: found no file {path}, expected the panel of the '
-        f'run in {workdir}; give its present path with {flag}'
-      )
-    path = moved
-  config.panel = os.path.abspath(path)
-
-
-def way_to_panel(
-  config: ml_collections.ConfigDict, workdir: pathlib.Path
-) -> dict[str, str]:
-  """Returns the panel's path relative to the run's folder, for run.json."""
-  if not config.panel:
-    return {}
-  return {_WAY_TO_PANEL: os.path.relpath(config.panel, workdir)}
-
-
-def load_panel(
-  config: ml_collections.ConfigDict,
-) -> tuple[MarketPanel, data.SyntheticMarket | None]:
-  """Returns the panel, and the embedded market or None if `panel` is a file."""
-  if config.panel:
-    try:
-      return MarketPanel.load(os.path.expanduser(config.panel)), None
-    except data.DataError as error:
-      raise data.DataError(f'data.panel: {error}') from error
-  embedded = data.synthetic_market(config.synthetic)
-  return embedded.panel, embedded

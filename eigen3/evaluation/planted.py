@@ -74,7 +74,7 @@ def plant(
   The realised IC differs from it by chance, by as much as the IC of a copy
   without a signal (`ic` 0, same seed) differs from 0.
 
-  Columns that cannot be bought stay as they are. Dollar volumes are shuffled
+  Columns that cannot be bought stay as they are. Dollar volumes are resampled
   with the moves.
 
   Args:
@@ -134,7 +134,7 @@ def forward_returns(ohlc: np.ndarray, horizon: int) -> np.ndarray:
 def _resampled(
   ohlc: np.ndarray, rng: np.random.Generator
 ) -> tuple[_Moves, np.ndarray]:
-  """Shuffles moves; also returns the day that each is taken from, [T, N]."""
+  """Resamples moves; also returns the day each is taken from, [T, N]."""
   listed = (np.isfinite(ohlc) & (ohlc > 0.0)).all(axis=2)
   path = np.log(np.where(listed[..., None], ohlc, 1.0))
   days = np.arange(len(ohlc))[:, None]

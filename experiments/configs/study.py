@@ -20,7 +20,7 @@ PRESETS = {
   'small': 'all members, three seeds, from 2013; hours on two cores',
   'full': "the same with Eigen2's dimensions, for an accelerator",
   'choice': 'one seed, 150 stocks, to 2012; what may be looked at to choose',
-  'planted': 'a known signal in shuffled days of 100 stocks, and none',
+  'planted': 'a known signal in resampled days of 100 stocks, and none',
 }
 # Settings that --help shows.
 OFTEN_CHANGED = many_runs.OFTEN_CHANGED | {
@@ -62,7 +62,7 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
   data.look_back_days = 252
   data.min_stocks = 50  # that can be bought on the mean held-out day
   data.context = ('SP500', 'VIX', 'DGS10')  # other columns that are observed
-  # Copies of the panel with a planted signal, and as many with shuffled days
+  # Copies of the panel with a planted signal, and as many with resampled days
   # only; 0 is the study itself.
   planted = config.planted = config_dict.ConfigDict()
   planted.trials = 0

@@ -112,7 +112,7 @@ def planted(
   Args:
     config: of the study.
     panel: of all days.
-    ic: rank IC of the signal; 0 only shuffles the days.
+    ic: rank IC of the signal; 0 only resamples the days.
     seed: of the draws.
   """
   first = _splits_of(config, panel)[min(config.years)]

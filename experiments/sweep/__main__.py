@@ -43,7 +43,7 @@ from eigen3.settings import (
   require,
   whole,
 )
-from experiments import backend, saved_runs, wiring
+from experiments import backend, checks, panels, saved_runs
 from experiments.configs import sweep
 from experiments.jobs import scheduler
 from experiments.options import sweep as options
@@ -101,7 +101,7 @@ def _settings(workdir: pathlib.Path) -> ml_collections.ConfigDict:
     changes = config_flags.get_override_values(flag)
     config.update_from_flattened_dict(changes)
   data = config.settings.data
-  wiring.settle_panel(
+  panels.settle(
     data,
     workdir if options.RESUME.value else None,
     '--config.settings.data.panel',
@@ -117,7 +117,7 @@ def _about_data(
   if not data.panel:
     return {}
   panel = MarketPanel.load(data.panel)
-  return {'hash': panel.fingerprint} | wiring.way_to_panel(data, workdir)
+  return {'hash': panel.fingerprint} | panels.way_to(data, workdir)
 
 
 def _sweep(
@@ -240,7 +240,7 @@ def _check_settings(config: ml_collections.ConfigDict) -> None:
   settings = config.settings.copy_and_resolve_references().unlock()
   settings.seed = config.seeds[0]
   try:
-    wiring.check_fields(settings)
+    checks.check_fields(settings)
   except ValueError as error:
     raise ValueError(f'settings.{error}') from error
 

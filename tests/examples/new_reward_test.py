@@ -9,7 +9,7 @@ from eigen3.data.panel import MarketPanel
 from eigen3.environment import Rules, TradingEnvironment
 from eigen3.environment.rewards import Reward
 from eigen3.learner.experience import counterfactuals
-from experiments import wiring
+from experiments import checks, wiring
 from experiments.configs import td3
 
 
@@ -70,12 +70,12 @@ def settings():
 def test_what_it_asks_of_a_run_is_checked():
   config = settings()
   with pytest.raises(ValueError, match=r'agent\.gamma: found 0\.0, expected'):
-    wiring.check_reward(config)  # it pays later
+    checks.check_reward(config)  # it pays later
   config.agent.gamma = 0.95
   with pytest.raises(ValueError, match=r'store_settlement: found False, expec'):
-    wiring.check_reward(config)
+    checks.check_reward(config)
   config.learner.store_settlement = True
-  wiring.check_reward(config)
+  checks.check_reward(config)
   rules = Rules.from_config(config.environment)
   assert (
     counterfactuals.count_of(rules, config) == 0
@@ -102,7 +102,7 @@ def test_what_is_no_reward_is_refused(path):
   config = td3.get_config('smoke')
   config.environment.reward = path
   with pytest.raises(ValueError, match=r'environment\.reward') as error:
-    wiring.check_reward(config)
+    checks.check_reward(config)
   assert str(error.value).startswith(
     f"environment.reward: found '{path}', expected one of eigen2, entry, "
     'entry_excess, portfolio, shaped_portfolio, or the path of a Reward'

@@ -9,7 +9,7 @@ from unittest import mock
 import pytest
 
 from eigen3 import data
-from experiments import wiring
+from experiments import checks, wiring
 from experiments.configs import erl, flatten, ranker, td3
 
 DAMAGED = {
@@ -152,18 +152,18 @@ def test_a_reward_that_is_paid_later_needs_a_discount(program, reward):
   config = damaged(program, 'environment.reward', reward)
   config.learner.store_settlement = True
   with pytest.raises(ValueError, match='gamma') as error:
-    wiring.check_reward(config)
+    checks.check_reward(config)
   assert str(error.value).startswith(
     'agent.gamma: found 0.0, expected above 0 with '
     f"environment.reward='{reward}'"
   )
   config.agent.gamma = 0.95
-  wiring.check_reward(config)
+  checks.check_reward(config)
   config.learner.store_settlement = False
   with pytest.raises(
     ValueError, match=r'learner\.store_settlement: found False, .* sold$'
   ):
-    wiring.check_reward(config)
+    checks.check_reward(config)
 
 
 def test_the_largest_seed_is_one():

@@ -10,7 +10,7 @@ import pytest
 
 from eigen3 import data
 from eigen3.runs import run_directory
-from experiments import saved_runs, wiring
+from experiments import panels, saved_runs, wiring
 from experiments.configs import td3
 
 
@@ -63,7 +63,7 @@ def test_the_path_of_a_panel_becomes_absolute(
   monkeypatch.setenv('HOME', '/home/me')
   config = td3.get_config('smoke').data
   config.panel = given
-  wiring.settle_panel(config)  # whether it is there is asked when it is read
+  panels.settle(config)  # whether it is there is asked when it is read
   assert config.panel == expected.format(here=tmp_path, above=tmp_path.parent)
 
 
@@ -77,9 +77,9 @@ def begun(tmp_path, monkeypatch):
   panel = data.synthetic_market(config.data.synthetic).panel
   panel.save('p.parquet')
   config.data.panel = 'p.parquet'
-  wiring.settle_panel(config.data)
+  panels.settle(config.data)
   about = wiring.about_data(wiring.build(config))
-  about |= wiring.way_to_panel(config.data, home / 'run')
+  about |= panels.way_to(config.data, home / 'run')
   run_directory.create(home / 'run', config, about)
   monkeypatch.chdir('/')
   return home / 'run'
@@ -89,7 +89,7 @@ def resumed(workdir, panel=''):
   """The panel that a run goes on with, having passed all that is asked."""
   config = saved_runs.settings_of(workdir)
   config.data.panel = panel or config.data.panel
-  wiring.settle_panel(config.data, workdir)
+  panels.settle(config.data, workdir)
   run_directory.check_same(workdir, config)
   about = wiring.about_data(wiring.build(config))
   run_directory.check_data(workdir, about)

@@ -8,7 +8,7 @@ import pytest
 import small_run
 
 from eigen3 import data, evaluation
-from experiments import wiring
+from experiments import panels, wiring
 
 ITERATIONS = 2
 
@@ -41,7 +41,7 @@ def train(settings):
     with pytest.MonkeyPatch.context() as patch:
       patch.setattr(wiring, 'make_networks', small_networks)
       patch.setattr(evaluation, 'Judge', lambda *unused, **also: None)
-      patch.setattr(wiring, 'load_panel', lambda config: (panel, None))
+      patch.setattr(panels, 'load', lambda config: (panel, None))
       learner = wiring.build(settings).learner
     state = learner.init(jax.random.PRNGKey(0))
     for _ in range(ITERATIONS):

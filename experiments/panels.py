@@ -1,0 +1,66 @@
+"""Finds and loads the panel of a run."""
+
+import os
+import pathlib
+
+import ml_collections
+
+from eigen3 import data
+from eigen3.data import MarketPanel
+from eigen3.runs import run_directory
+
+# Field of run.json: the path from the run's folder to its panel.
+_WAY_TO_PANEL = 'panel_from_here'
+
+
+def settle(
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path | None = None,
+  flag: str = '--config.data.panel',
+) -> None:
+  """Makes the path of the panel absolute, or finds a panel that was moved.
+
+  Args:
+    config: the section `data`; its `panel` is changed.
+    workdir: of an existing run; a panel that was moved together with this
+      folder is found by the recorded relative path.
+    flag: that sets the path; for the message.
+
+  Raises:
+    ValueError: if the panel of that run is not found.
+  """
+  if not config.panel:
+    return
+  path = pathlib.Path(config.panel).expanduser()
+  if workdir is not None and not path.exists():
+    way = run_directory.read_data(workdir).get(_WAY_TO_PANEL, '')
+    moved = workdir / way
+    if not (way and moved.exists()):
+      raise ValueError(
+        f'{flag}: found no file {path}, expected the panel of the '
+        f'run in {workdir}; give its present path with {flag}'
+      )
+    path = moved
+  config.panel = os.path.abspath(path)
+
+
+def way_to(
+  config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> dict[str, str]:
+  """Returns the panel's path relative to the run's folder, for run.json."""
+  if not config.panel:
+    return {}
+  return {_WAY_TO_PANEL: os.path.relpath(config.panel, workdir)}
+
+
+def load(
+  config: ml_collections.ConfigDict,
+) -> tuple[MarketPanel, data.SyntheticMarket | None]:
+  """Returns the panel, and the embedded market or None if `panel` is a file."""
+  if config.panel:
+    try:
+      return MarketPanel.load(os.path.expanduser(config.panel)), None
+    except data.DataError as error:
+      raise data.DataError(f'data.panel: {error}') from error
+  embedded = data.synthetic_market(config.synthetic)
+  return embedded.panel, embedded
