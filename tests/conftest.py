@@ -35,8 +35,6 @@ SLOWEST = (
   'devices_test.py',
   'sweep_main_test.py',
   'recurrent_test.py',
-  'quickstart_test.py',
-  'one_of_several_test.py',
   'population_test.py',
   'evaluate_test.py',
   'act_test.py',

@@ -19,6 +19,9 @@ import several_processes
 # How many devices each is for.
 CHECKS = {'blocks': 3, 'learner': 3, 'networks': 3, 'population': 8}
 
+# Each takes a minute and more.
+LONG = ('networks', 'population')
+
 IMPORTS = """
 import importlib, pkgutil
 import eigen3, jax
@@ -89,31 +92,17 @@ def run(*arguments, **environment):
 
 
 @pytest.mark.parametrize(
-  'name, devices, marked',
+  'name',
   [
-    *(
-      (name, devices, 'not long')
-      for name, devices in CHECKS.items()
-      if name != 'population'
-    ),
-    pytest.param(
-      'networks', CHECKS['networks'], 'long', marks=pytest.mark.long
-    ),
-    # They take longer than any other test.
-    pytest.param('population', 8, '', marks=pytest.mark.long),
+    pytest.param(name, marks=pytest.mark.long if name in LONG else ())
+    for name in CHECKS
   ],
 )
-def test_on_several_devices(name, devices, marked):
+def test_on_several_devices(name):
   done = run(
-    '-m',
-    'pytest',
-    '-q',
-    '-p',
-    'no:cacheprovider',
-    '-m',
-    marked,
+    *('-m', 'pytest', '-q', '-p', 'no:cacheprovider', '-m', ''),
     f'tests/devices/{name}_checks.py',
-    JAX_NUM_CPU_DEVICES=str(devices),
+    JAX_NUM_CPU_DEVICES=str(CHECKS[name]),
     JAX_ENABLE_X64='1',
   )
   assert done.returncode == 0, done.stdout + done.stderr
@@ -159,6 +148,7 @@ def test_a_main_refuses_less_than_no_device():
   assert len(done.stderr.splitlines()) == 1, done.stderr
 
 
+@pytest.mark.long
 def test_all_steps_lower_for_gpus_and_tpus():
   """Which is all that can be seen without them."""
   done = run('-c', LOWER, JAX_NUM_CPU_DEVICES='4')

@@ -92,7 +92,7 @@ def assert_all_of_it_counts(gradients):
   [
     ('double_critic', ((2, BLOCKS), (3, PLAIN))),
     # learner_checks.py has it on three.
-    pytest.param('actor', ((2, BLOCKS),), marks=pytest.mark.long),
+    ('actor', ((2, BLOCKS),)),
   ],
 )
 def test_training_does_not_depend_on_devices(name, spread):

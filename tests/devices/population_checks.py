@@ -75,7 +75,7 @@ def assert_close(result, expected):
     )
 
 
-@pytest.mark.parametrize('each', [2, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize('each', [2, 1])
 def test_a_generation_does_not_depend_on_devices(alone, each):
   fresh, expected = alone
   for name in ('critic_loss', 'critic_gradient_norm', 'actor_gradient_norm'):

@@ -29,6 +29,7 @@ def outputs(notebook, kind):
   ]
 
 
+@pytest.mark.long
 def test_the_notebook_runs(notebook, monkeypatch):
   """With networks and a market of seconds; an exception of a cell is raised."""
   for cell in notebook.cells:

@@ -152,9 +152,8 @@ def test_a_run_leaves_its_report(whole, arguments):
   assert summary['data']['survivorship'] in stdout
 
 
-@pytest.mark.parametrize(
-  'more', [(), pytest.param(('--vary_market',), marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize('more', [(), ('--vary_market',)])
 def test_seeds_in_one_process_are_what_they_are_alone(
   whole, train, arguments, tmp_path, more
 ):

@@ -20,6 +20,9 @@ import small_run
 from eigen3.learner import population_record
 from eigen3.runs.checkpoint import Checkpointer
 
+# Both runs together take a minute.
+pytestmark = pytest.mark.long
+
 SCRIPT = pathlib.Path(one_of_several.__file__)
 
 
