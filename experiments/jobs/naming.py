@@ -1,5 +1,6 @@
 """Finds out whether settings were committed before the runs that use them."""
 
+import ast
 import pathlib
 import subprocess
 from collections.abc import Collection
@@ -17,9 +18,10 @@ def named(
     commits: commits of the code of all runs, as in their records.
 
   Returns:
-    `file`, its path; `commit`, the last one that changed the file, or '' if the
-    file has uncommitted changes or other settings are in use; `before`, whether
-    each of `commits` is this commit or a descendant, None if unknown.
+    `file`, its path; `commit`, the last one that changed the file's code (not
+    only docstrings, comments or layout), or '' if its code has uncommitted
+    changes or other settings are in use; `before`, whether each of `commits` is
+    this commit or a descendant, None if unknown.
   """
 
   def git(*arguments: str) -> subprocess.CompletedProcess:
@@ -32,9 +34,12 @@ def named(
       return subprocess.CompletedProcess(command, 127, '')
 
   commit = ''
-  status = git('status', '--porcelain', '--', file.name)
-  if is_its_own and not status.returncode and not status.stdout.strip():
-    commit = git('log', '-1', '--format=%H', '--', file.name).stdout.strip()
+  history = git('log', '--format=%H', '--', file.name).stdout.split()
+  for revision in history if is_its_own else ():
+    shown = git('show', f'{revision}:./{file.name}')
+    if shown.returncode or _code(shown.stdout) != _code(file.read_text()):
+      break
+    commit = revision
   orders = [
     {0: True, 1: False}.get(
       git('merge-base', '--is-ancestor', commit, later.rstrip('+')).returncode
@@ -47,3 +52,13 @@ def named(
     'commit': commit,
     'before': before,
   }
+
+
+def _code(source: str) -> str:
+  """Returns the syntax tree of Python source, without its docstrings."""
+  tree = ast.parse(source)
+  documented = ast.Module | ast.ClassDef | ast.FunctionDef
+  for node in ast.walk(tree):
+    if isinstance(node, documented) and ast.get_docstring(node) is not None:
+      node.body = node.body[1:]
+  return ast.dump(tree)

@@ -269,5 +269,11 @@ def test_which_commit_named_them_and_when(config, tmp_path, monkeypatch):
   config.primary.level = 0.1
   assert primary.named(config, [later])['commit'] == ''
   config.primary.level = 0.05
-  file.write_text(file.read_text() + '\n')
+  # Other words in docstrings and comments change nothing.
+  file.write_text(file.read_text().replace('"""Returns', '# New.\n  """Gives'))
+  assert primary.named(config, [naming, later]) == found
+  words = commit('words')
+  assert git('log', '-1', '--format=%H', '--', file.name) == words
+  assert primary.named(config, [naming, later]) == found
+  file.write_text(file.read_text().replace('level = 0.05', 'level = 0.1'))
   assert primary.named(config, [later])['commit'] == ''
