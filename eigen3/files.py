@@ -22,9 +22,10 @@ def _temporary(path: pathlib.Path) -> pathlib.Path:
 
 
 def remove_leftovers(folder: pathlib.Path) -> None:
-  """Removes the partly written files of killed processes from a folder.
+  """Removes what killed processes have partly written in a folder.
 
-  No process may be writing there.
+  These are files and folders of `atomic_path` and `atomic_folder`. No process
+  may be writing to the folder meanwhile.
   """
   for path in folder.iterdir():
     if not _LEFTOVER.fullmatch(path.name):
@@ -37,7 +38,7 @@ def remove_leftovers(folder: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def naming(path: str | os.PathLike) -> Iterator[None]:
-  """Adds a path to an `OSError` of the `with` block that names no file.
+  """Names `path` in an `OSError` from the `with` block that names no file.
 
   Errors of writing to an open file, such as on a full disk, name no file.
 
@@ -66,7 +67,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     A path in the same folder, so that the renaming is atomic.
 
   Raises:
-    OSError: if the block created no file, or `path` cannot be replaced.
+    OSError: if the block created no file, or `path` cannot be written.
   """
   path = pathlib.Path(path)
   temporary = _temporary(path)

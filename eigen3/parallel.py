@@ -51,12 +51,13 @@ Tree = TypeVar('Tree')
 def make_mesh(
   num_devices: int | None = None, devices_per_agent: int | None = None
 ) -> Mesh | None:
-  """Makes a mesh of all processes' devices, `POPULATION_AXIS` x `BATCH_AXIS`.
+  """Makes a mesh of a run's devices, `POPULATION_AXIS` x `BATCH_AXIS`.
 
-  All processes must call it.
+  All processes must call this function.
 
   Args:
-    num_devices: how many devices to use, the first ones; by default all.
+    num_devices: how many devices to use, the first of all processes' devices;
+      by default all.
     devices_per_agent: how many of these share an agent's batch, the size of
       `BATCH_AXIS`; by default all. They are consecutive devices, and belong to
       one process if each process's number of devices is a multiple of this.
@@ -66,7 +67,7 @@ def make_mesh(
 
   Raises:
     ValueError: if `num_devices` is below 1 or above the number of devices, or
-      `devices_per_agent` does not divide the number that is used.
+      `devices_per_agent` is not a positive divisor of the number used.
   """
   devices = jax.devices()
   count = len(devices) if num_devices is None else num_devices
@@ -186,7 +187,7 @@ def map_members(
 
 
 def along_population(mesh: Mesh | None) -> NamedSharding | None:
-  """Returns the sharding of a population's axis; None without a mesh."""
+  """Returns the sharding of arrays [P, ...]; None without a mesh."""
   if mesh is None:
     return None
   return NamedSharding(mesh, PartitionSpec(POPULATION_AXIS))
@@ -283,19 +284,19 @@ def map_blocks(
   mesh: Mesh | None = None,
   remat: bool = False,
 ):
-  """Maps a function over the leading axis S in blocks, sharded among devices.
+  """Maps a function over the leading axis in blocks, sharded among devices.
 
   Each device loops over an equal share of the axis in blocks of equal size, a
   multiple of 16 if `size` and the share are at least that. Neither shares nor
   blocks change the values. The axis is padded with zeros, whose results are
-  dropped. The compiled program has at most one loop, whatever S is.
+  dropped. The compiled program has at most one loop, however long the axis is.
 
   Args:
     function: `(parameters, inputs) -> outputs` on leaves [c, ...]; each entry
-      must depend on the same entry of the inputs only. Its derivative must be
-      finite at zeros, the padding.
+      of the outputs must depend only on the same entry of the inputs. The
+      function's derivative must be finite at zeros, the padding.
     parameters: passed to the calls for all blocks.
-    inputs: leaves [S, ...], S at least 1.
+    inputs: leaves [S, ...], with S at least 1.
     size: the largest block size c; 0 for a device's whole share.
     mesh: the leading axis is sharded along its `BATCH_AXIS`; None for one
       device.
@@ -337,9 +338,10 @@ def map_blocks(
 def _spread(function: Callable, mesh: Mesh | None, axis: str) -> Callable:
   """Shards the second argument of `function(shared, shares)` along a mesh axis.
 
-  The other mesh axis stays automatic, so calls can be nested: a function
-  sharded over the population can shard its batches. A nested call ignores
-  `mesh` and takes the mesh of the enclosing context, as JAX requires.
+  If it has several devices, the other mesh axis stays automatic, so calls can
+  be nested: a function sharded over the population can shard its batches. A
+  nested call ignores `mesh` and takes the mesh of the enclosing context, as JAX
+  requires.
   """
   if mesh is None or mesh.shape[axis] == 1:
     return function
@@ -365,7 +367,7 @@ def _block_size(share: int, size: int) -> int:
   The time of a block is estimated as its size plus a constant. Only multiples
   of 16 are tried: sizes that do not fill vectors take a third longer
   (docs/design.md). If `size` or the share is below 16, the share is split
-  evenly; if `size` is 0, it is one block.
+  evenly into blocks of at most `size`; if `size` is 0, it is one block.
   """
   if not size or min(share, size) < _VECTOR:
     return -(-share // -(-share // size)) if size else share
@@ -424,7 +426,11 @@ def pad_to_multiple(
 
 
 def padding(size: int, multiple: int) -> int:
-  """Returns how many entries pad `size` to the next multiple of `multiple`."""
+  """Returns how many entries pad `size` to the next multiple of `multiple`.
+
+  Raises:
+    ValueError: if `multiple` is not positive.
+  """
   if multiple < 1:
     raise ValueError(f'multiple: found {multiple}, expected at least 1')
   return -size % multiple
@@ -466,7 +472,7 @@ def quick_compilation() -> dict[str, int | bool]:
 
 
 def known_options(options: Mapping[str, int | bool]) -> dict[str, int | bool]:
-  """Returns those of the given `jax.jit` options that the compiler has.
+  """Returns those of the given `jax.jit` options that the compiler knows.
 
   Options differ between versions of XLA, and an unknown one raises an error at
   the program's first call.
@@ -480,7 +486,7 @@ def known_options(options: Mapping[str, int | bool]) -> dict[str, int | bool]:
 
 @functools.cache
 def _knows_option(backend: str, name: str, value: int | bool) -> bool:
-  """Tests whether the compiler has an option, by compiling a tiny program."""
+  """Tests whether the compiler knows an option; compiles a tiny program."""
   del backend  # only a key of the cache
   least = jax.jit(lambda x: x, compiler_options={name: value})
   try:

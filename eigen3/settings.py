@@ -1,4 +1,4 @@
-"""Range checks of settings; the error names the first bad field.
+"""Checks of settings; the error message names the first bad field.
 
 Every section of a config is checked against a table of its fields where it is
 first used, before anything is computed or written.
@@ -9,8 +9,8 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-# The ranges of int32 and float32: JAX would overflow larger numbers, or cut
-# them off without a warning.
+# The ranges of int32 and float32. With larger numbers JAX would overflow, or
+# truncate them without a warning.
 _MOST_WHOLE = 2**31 - 1
 _LEAST_FLOAT, _MOST_FLOAT = 1.1754944e-38, 3.4028235e38
 _MOST_SEED = 2**32 - 1
@@ -105,7 +105,7 @@ SHARE = number(lambda x: 0 <= x <= 1, 'at least 0 and at most 1')
 DROPOUT = number(lambda x: 0 <= x < 1, 'at least 0 and below 1')
 SWITCH = Expected(lambda x: isinstance(x, bool), 'True or False')
 TEXT = Expected(lambda unused: True, '', _text)
-# A PRNG key has 32 bits. Larger seeds would be cut off without a warning, and
+# A PRNG key has 32 bits. Larger seeds would be truncated without a warning, and
 # two of them could give the same run.
 SEED = Expected(
   lambda x: 0 <= x <= _MOST_SEED, f'at least 0 and at most {_MOST_SEED}', _whole
@@ -194,7 +194,7 @@ def named(
   fits: Callable[[Any], bool],
   words: str,
 ) -> Any:
-  """Returns the object that a setting names, a known or an imported one.
+  """Returns the object that a setting names, which is known or imported.
 
   Args:
     field: full name of the setting.

@@ -7,12 +7,13 @@ with the same JAX choose equal values. A training run records them in `run.json`
 and keeps them when resumed.
 
 Memory is counted in bytes per D x H, the days of a window times the hidden
-units of one direction of the LSTM. All constants are from one H200
-(docs/performance.md): a TD3 update of 8 windows of 504 days x 669 columns,
-H = 128 and two critics, needed 1.4 GiB in blocks of 64 sequences, 9.0 GiB in
-blocks of 1344 and 118.7 GiB in one block with stored activations; in bfloat16
-6.3 GiB in blocks of 1344. That was without storing the first layer's gates (4
-numbers for each of the two directions), and with a loop for each direction.
+units of one direction of the LSTM. Unless stated otherwise, constants are from
+one H200 (docs/performance.md): a TD3 update of 8 windows of 504 days x 669
+columns, H = 128 and two critics, needed 1.4 GiB in blocks of 64 sequences,
+9.0 GiB in blocks of 1344 and 118.7 GiB in one block with stored activations; in
+bfloat16 6.3 GiB in blocks of 1344. That was without storing the first layer's
+gates (4 numbers for each of the two directions), and with a loop for each
+direction.
 
 The implementation of the LSTM is chosen here, too, from a static table.
 """
@@ -181,7 +182,10 @@ def choose_kernel(
   device: Device,
   version: str = jax.__version__,
 ) -> str:
-  """Returns the implementation of the LSTM, from the static table.
+  """Returns the implementation of the LSTM; 'auto' is resolved by the table.
+
+  'auto' becomes the kernel that fits if the JAX version and the kind of device
+  are in `PASSED`, else 'scan'.
 
   Args:
     networks: a config's section `networks`.
@@ -238,7 +242,7 @@ def of_networks(
 
 
 def of_acting(chunk: int | str) -> int:
-  """Returns how many days are acted on at once; 'auto' means as on a CPU."""
+  """Returns how many days are acted on at once; the CPU's number for 'auto'."""
   return _DAYS_ON_CPU if chunk == AUTO else int(chunk)
 
 
@@ -266,7 +270,7 @@ def _of_cpu(
   device: Device,
   work: Work,
 ) -> dict[str, Any]:
-  """Chooses blocks that fit the cache, unless networks are small.
+  """Chooses blocks that fit the cache, or none if networks are small.
 
   See docs/design.md.
   """

@@ -20,10 +20,10 @@ TRADING_DAYS_A_YEAR = 252
 
 
 class Account(NamedTuple):
-  """What a policy observes of an account when it decides on an action.
+  """An account as a policy observes it when it decides on an action.
 
-  That is at the close of a day, after the day's fills and exits. All values are
-  scaled to roughly unit range.
+  That is its state at the close of a day, after the day's fills and exits. All
+  values are scaled to roughly unit range.
 
   Attributes:
     stocks: float32 [..., N, 5], zeros where nothing is held or ordered, else
@@ -37,8 +37,9 @@ class Account(NamedTuple):
         pending, else 0.
 
       Orders to buy were filled or cancelled at the open, except those that wait
-      for their market to open: their weight is the cash that they may spend,
-      divided by the value of the largest position; age and gain are 0.
+      for their market to open: the weight is then the cash that the order may
+      spend, divided by the value of the largest position allowed; age and gain
+      are 0.
     whole: float32 [..., 2], the share of cash in the equity; and the days left
       in the episode divided by the days on which its end can affect a position
       (the maximum holding plus the settlement days), at most 1.
@@ -103,8 +104,8 @@ class ActionSpec:
   Attributes:
     shape: of one action, e.g. (N, 2) for (coefficient, sale target in %).
     minimum: lower bound of each entry of the last axis.
-    maximum: upper bound; may be infinite in a raw spec.
-    scaled: whether unit space is [-1, 1]; otherwise, the environment's units.
+    maximum: upper bound; bounds may be infinite in a raw spec.
+    scaled: whether unit space is [-1, 1] instead of the environment's units.
   """
 
   shape: tuple[int, ...]

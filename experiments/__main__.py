@@ -38,7 +38,7 @@ def main() -> int:
 
 
 def _refusal(name: str) -> str:
-  """Returns the error message for an unknown program or a leading flag."""
+  """Returns the error message for an unknown program or a flag in its place."""
   if name.startswith('-'):
     return f"found '{name}', expected the name of a program before its flags"
   near = difflib.get_close_matches(name, COMMANDS, 1)

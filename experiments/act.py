@@ -3,7 +3,7 @@ r"""Prints the orders of a run's champion for the next day.
 eigen3 act --run=runs/first --panel=today.parquet [--held=AAPL,MSFT] \
   [--equity=250000] [--cash=40000] [--out=orders.csv] [--run_panel=PATH]
 
-The next day is the day after the panel's last. Make the panel in the way that
+The next day is the trading day after the panel's last day. Make the panel as
 the run's panel was made, with newer days. The run's own panel is needed, too,
 because its training days determine how features are normalised; if it was
 moved, --run_panel is its new path. The program tracks neither what is held nor
@@ -36,7 +36,7 @@ _RESCALED = 0.05
 
 
 def main(argv: Sequence[str]) -> None:
-  """Loads the run, decides on orders and prints them."""
+  """Loads the run, decides on orders, prints them and writes --out if given."""
   given = MarketPanel.load(options.PANEL.value)
   (run,) = saved_runs.load([options.RUN.value], _run_panel(given))
   trained = run.experiment.panel
@@ -100,7 +100,7 @@ def _by_attention(panel: MarketPanel, attention: np.ndarray) -> pd.DataFrame:
 def _print_orders(
   run: SavedRun, panel: MarketPanel, found: orders.Orders, rules: Rules
 ) -> None:
-  """Prints the orders, and the first stocks by rank."""
+  """Prints the orders, the first stocks by rank, and notes on the others."""
   table = found.table
   when = 'open' if rules.fills_at_open else 'close'
   print(

@@ -30,10 +30,10 @@ _PATIENCE = 5.0  # seconds that a failed first process waits for the others
 def split_cpu(num_devices: int) -> None:
   """Splits the CPU into devices; must precede JAX's first computation.
 
-  The small products of a recurrent loop use one core; a device for each core
-  uses all. If `num_devices` is 0, there is a device for each core, at most
-  `MOST_DEVICES`, unless the environment has JAX_NUM_CPU_DEVICES, which then
-  decides.
+  The small products of a recurrent loop use only one core of a device, so one
+  device for each core makes use of all cores. If `num_devices` is 0, there is a
+  device for each core, at most `MOST_DEVICES`, unless the environment variable
+  JAX_NUM_CPU_DEVICES sets another number.
   """
   if not num_devices and 'JAX_NUM_CPU_DEVICES' in os.environ:
     return
@@ -44,7 +44,7 @@ def split_cpu(num_devices: int) -> None:
 def keep_compiled(folder: str | None) -> None:
   """Lets JAX cache compiled programs on disk.
 
-  A JAX_COMPILATION_CACHE_DIR in the environment takes precedence.
+  The environment variable JAX_COMPILATION_CACHE_DIR takes precedence.
 
   Args:
     folder: see --compilation_cache.
@@ -105,8 +105,9 @@ def advising_on_memory(in_use: Mapping[str, Any]) -> Iterator[None]:
 def reporting_errors() -> Iterator[None]:
   """Turns errors of JAX that a user can fix into a ValueError of one line.
 
-  A process that fails exits without JAX's wait for the other processes of its
-  run; the first process only gives them a few seconds to print their errors.
+  A process that fails exits without waiting, as JAX would, for the other
+  processes of its run to end. The first process waits only a few seconds, in
+  which the others can print their errors.
   """
   try:
     yield
@@ -132,9 +133,9 @@ def _reason(error: BaseException) -> str:
 def _leave_without_others(status: int) -> None:
   """Makes one of several processes exit without waiting for the others.
 
-  Exit handlers that were registered before are skipped. JAX's would wait for
-  the other processes, which wait for this one; once this one is gone, they
-  fail, too. All end as soon as the first process is gone, so the first one
+  Exit handlers that were registered before are skipped. JAX's handler would
+  wait for the other processes, which wait for this one; once this one is gone,
+  they fail, too. All end as soon as the first process is gone, so the first one
   waits a few seconds, in which the others can print their errors.
   """
   if not jax.distributed.is_initialized():

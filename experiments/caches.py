@@ -12,13 +12,13 @@ _ZLIB = b'\x78'  # the first byte of zlib's output
 
 
 def folder(name: str, parent: str | None = None) -> str:
-  """Returns a folder for programs compiled on this kind of processor.
+  """Returns the path of the folder for this kind of processor's programs.
 
-  JAX's key of a program includes its own version but not the processor, so each
+  JAX's key of a program includes JAX's version but not the processor, so each
   kind of processor has its own folder.
 
   Args:
-    name: used only if `parent` is None.
+    name: name of the cache, used only if `parent` is None.
     parent: folder for all processors; by default eigen3/NAME in the user's
       cache folder.
   """
@@ -29,12 +29,12 @@ def folder(name: str, parent: str | None = None) -> str:
 
 
 def remove_damaged(folder: str) -> None:
-  """Removes entries that a kill or a full disk truncated.
+  """Removes entries of a cache that a kill or a full disk truncated.
 
   JAX would warn of such an entry at every start, compile again and never
-  replace it. Only entries that are newer than the last check are read. Entries
-  that zlib did not compress (JAX prefers zstandard if that is installed) are
-  not checked.
+  replace the entry. Only entries that are newer than the last check are read.
+  Entries that zlib did not compress (JAX prefers zstandard if that is
+  installed) are not checked.
   """
   place = pathlib.Path(folder)
   with contextlib.suppress(OSError):  # another process may be removing them

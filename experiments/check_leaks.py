@@ -3,8 +3,8 @@ r"""Proves that nothing looks ahead in a panel and the rules.
 eigen3 check_leaks --config=small \
   [--config.data.panel=panel.parquet | --source=PRICES [--context=vix.csv]]
 
-Chooses some days, and replaces all values after each. Everything that was known
-up to that day must stay the same, bit for bit (see
+Chooses some days, and for each of them replaces all later values. Everything
+that was known up to that day must stay the same, bit for bit (see
 eigen3.evaluation.lookahead). With --source the program makes the panel itself,
 and also replaces values that were read from the files. The policy is untrained:
 the proof concerns only what its actions depend on. If something looks ahead,

@@ -28,7 +28,12 @@ _EVALUATION = {
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Checks settings that nothing else checks; a ValueError names the field."""
+  """Checks settings that nothing else checks.
+
+  Raises:
+    ValueError: if a setting is invalid, or does not fit another one; the
+      message names the field.
+  """
   settings.check('', config, {'preset': settings.TEXT, 'seed': settings.SEED})
   settings.check('data', config.data, _DATA)
   evaluation = config.evaluation
@@ -52,13 +57,14 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
 
 
 def check_fields(config: ml_collections.ConfigDict) -> None:
-  """Checks settings of a training run, each on its own, without data.
+  """Checks most settings of a training run, without data.
 
-  Whether settings fit the data, or each other, and the settings of populations
-  are checked when an experiment is built.
+  The settings of populations and of the embedded market, most combinations of
+  settings, and whether they fit the data are checked when an experiment is
+  built.
 
   Raises:
-    ValueError: if a setting is out of range; names the field.
+    ValueError: if a setting is invalid; the message names the field.
   """
   check_settings(config)
   rewards.find(Rules.from_config(config.environment).reward)
@@ -69,11 +75,11 @@ def check_fields(config: ml_collections.ConfigDict) -> None:
 
 
 def check_reward(config: ml_collections.ConfigDict) -> None:
-  """Checks that learning includes rewards that are paid after an order's day.
+  """Checks that training can learn from rewards paid after an order's day.
 
   Raises:
-    ValueError: if the reward is paid later, and the discount is 0 or replay
-      does not store the settlement days.
+    ValueError: if the configured reward is paid later, and the discount is 0 or
+      replay does not store the settlement days.
   """
   name = config.environment.reward
   reward = rewards.find(name)

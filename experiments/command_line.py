@@ -1,4 +1,4 @@
-"""Reads the command line of every program, and answers --help and similar.
+"""Reads the command line of every program, and answers flags such as --help.
 
 Imports nothing slow, so that answers and errors come at once.
 """
@@ -94,7 +94,7 @@ def parse(
     name: see `mains.run`.
 
   Returns:
-    What remains of `argv`: a list of the program's name only.
+    What remains of `argv`: a list that holds only the program's name.
   """
   try:
     given = _expanded(argv, default_config)
@@ -141,7 +141,8 @@ def _answer(given: Sequence[str], name: str) -> None:
 def _read(argv: list[str], default_config: str) -> list[str]:
   """Parses flags; returns the program's name and arguments that are not flags.
 
-  If --config is not given, it gets its default value.
+  If --config is not given, it gets its default value. With --print_config,
+  required flags may be missing.
   """
   name, *given = argv
   is_default = default_config and not any(map(_CONFIG.match, given))
@@ -190,10 +191,11 @@ def _path_of(config: str, default_config: str) -> str:
 
   Args:
     config: such a value, or the name of a preset of the program.
-    default_config: of the program; if it names no preset, there are none.
+    default_config: the program's default value of --config; if it names no
+      preset, the program has none.
 
   Raises:
-    _Refused: if the file does not exist.
+    _Refused: if the file does not exist and `config` cannot be a preset's name.
   """
   # A shell expands ~ only at the start of a word, not after the =.
   config = os.path.expanduser(config)
@@ -241,7 +243,8 @@ def _check_given(default_config: str) -> None:
   """Checks that the settings of --config belong to this program.
 
   Raises:
-    _Refused: naming a section or field that is missing or unknown.
+    _Refused: if they do not; names a section or field that is missing or
+      unknown.
   """
   flag = flags.FLAGS['config']
   if flag.using_default_value:
@@ -266,7 +269,7 @@ def check_program(
   Args:
     config: settings to check.
     like: settings of this program.
-    where: where they come from, for the message.
+    where: where the settings to check come from, for the message.
 
   Raises:
     ValueError: if the two differ in top-level names, or in fields of `learner`.
@@ -287,10 +290,11 @@ def _outline(config: ml_collections.ConfigDict) -> set[str]:
 
 
 def _print_config(default_config: str) -> None:
-  """Prints the differences from the preset, and ends the program.
+  """Prints the settings that differ from the preset, and ends the program.
 
   Raises:
-    _Refused: with --resume and no --config: the run's folder has its settings.
+    _Refused: if --resume is given without --config; the settings then come from
+      the run's folder.
   """
   flag = flags.FLAGS['config']
   resumes = 'resume' in flags.FLAGS and flags.FLAGS.resume
@@ -314,7 +318,7 @@ def _print_config(default_config: str) -> None:
 
 
 def one_line(error: BaseException) -> str:
-  """Returns an error's message as one line, or its type if there is none."""
+  """Returns an error's message as one line, or its type if it has none."""
   if isinstance(error, OSError) and error.strerror:
     where = f'{error.filename}: ' if error.filename else ''
     return f'{where}{error.strerror}'
@@ -323,7 +327,7 @@ def one_line(error: BaseException) -> str:
 
 
 def _last_line(error: Exception) -> str:
-  """Returns only the message: ml_collections puts a traceback before it."""
+  """Returns only the message, before which ml_collections puts a traceback."""
   return re.sub(
     r'^(\w+Error|ERROR:): ', '', str(error).strip().splitlines()[-1]
   )
@@ -343,8 +347,8 @@ def _in_config(error: Exception) -> str:
 def _unknown_setting(error: BaseException, argv: Sequence[str]) -> str:
   """Returns the message for an unknown setting, with the flag that sets it.
 
-  ml_collections' own message has only the last part of the setting's name, in
-  quotes, and the nearest known name.
+  The message of ml_collections itself has only the last part of the setting's
+  name, in quotes, and the nearest known name.
   """
   while error.args and isinstance(error.args[0], BaseException):
     error = error.args[0]

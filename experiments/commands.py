@@ -1,4 +1,4 @@
-"""All programs, with the modules that define their flags and settings."""
+"""Lists all programs, and the files that define their flags and settings."""
 
 import pathlib
 from typing import NamedTuple
@@ -10,11 +10,11 @@ class Command(NamedTuple):
   """Properties of a program that are needed before it is imported.
 
   Attributes:
-    options: modules of `experiments.options` that define its flags, in the
-      order of the help.
+    options: modules of `experiments.options` that define the program's flags,
+      in the order of the help.
     config: the file of its settings in `experiments/configs`, with a colon and
-      the default preset if it has presets; '' if it has no settings.
-    of_any_program: whether it accepts settings of other programs.
+      the default preset if there are presets; '' if it has no settings.
+    of_any_program: whether the program accepts settings of other programs.
   """
 
   options: tuple[str, ...]
@@ -27,7 +27,7 @@ class Command(NamedTuple):
     return f'{_CONFIGS}/{self.config}' if self.config else ''
 
 
-# By the name of the module in experiments, in the order of the help.
+# By the name of the module or package in experiments, in the order of the help.
 COMMANDS = {
   'td3': Command(('training', 'seeds', 'processes'), 'td3.py:small'),
   'erl': Command(('training', 'seeds', 'processes'), 'erl.py:small'),

@@ -28,7 +28,7 @@ from experiments import training, wiring
 def record(
   experiment: wiring.Experiment, evaluate: Evaluate, workdir, config, sinks
 ) -> PopulationRecord:
-  """Returns the record that logs the experiment's population."""
+  """Makes the record that logs the training of the experiment's population."""
   return PopulationRecord(
     experiment.learner,
     evaluate,
@@ -42,7 +42,7 @@ def record(
 def facts(
   experiment: wiring.Experiment, state: PopulationState
 ) -> dict[str, float]:
-  """Returns the training's part of summary.json."""
+  """Returns the fields of summary.json that describe the training."""
   updates = experiment.learner.agent.num_updates(state.agents)
   return {
     'champion_generation': int(state.champion.generation),
@@ -63,7 +63,7 @@ def conclude(
 ) -> Sequence[str]:
   """Reports the population and its attention to the columns.
 
-  Returns the names of the files about them, logs included.
+  Returns the names of the files about both, logs included.
   """
   members = logs.read(workdir / logs.MEMBERS)
   metrics = logs.read(workdir / logs.METRICS)

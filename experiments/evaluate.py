@@ -2,10 +2,10 @@
 
 eigen3 evaluate --runs='runs/td3_*,runs/erl_*' --out=evaluations/first
 
-A run's folder stands for its latest checkpoint, RUN/checkpoints/STEP for the
-checkpoint of that step. Champions are ranked on the validation days. The
-held-out days are not evaluated unless --holdout allows it, and every opening is
-recorded in the runs' folders.
+The folder of a run stands for the latest checkpoint of the run, and
+RUN/checkpoints/STEP for the checkpoint of that step. Champions are ranked on
+the validation days. The held-out days are not evaluated unless --holdout allows
+it, and every opening is recorded in the runs' folders.
 """
 
 from experiments import mains
@@ -159,6 +159,9 @@ def _seats(runs: int) -> int:
   """Returns the number of committee members; 0 for no committee.
 
   By default it is at most `_SEATS`, and 0 for a single run.
+
+  Raises:
+    ValueError: if --committee asks for more members than there are runs.
   """
   if options.COMMITTEE.value is None:
     return min(_SEATS, runs) if runs > 1 else 0
@@ -172,7 +175,7 @@ def _seats(runs: int) -> int:
 
 
 def _controls(run: SavedRun) -> tuple[Callable[[str], Results], list[str]]:
-  """Returns a function from a split's name to its controls, and digests.
+  """Returns a function from a split to backtests of its controls, and digests.
 
   With --ranker, a ranker is trained: it is among the controls, and the list of
   digests holds its digest. Otherwise that list is empty.
@@ -210,9 +213,11 @@ def _open_holdout(
   """Records in each run's folder that its held-out days are opened.
 
   Args:
-    runs: those whose held-out days are opened.
-    policies: champions by rank, then the committee, if there is one.
-    others: digests of other trained policies that are evaluated.
+    runs: the runs whose held-out days are opened.
+    policies: champions by rank, then the committee, if there is one. A run's
+      folder records its champion, and the committee if that is a member.
+    others: digests of other trained policies that are evaluated; each run's
+      folder records them.
 
   Returns:
     The largest number of openings of any of the runs.
@@ -240,7 +245,11 @@ def _folder(run: SavedRun) -> pathlib.Path:
 
 
 def _check_alike(runs: list[SavedRun]) -> None:
-  """Checks that profits of the runs are comparable."""
+  """Checks that profits of the runs are comparable.
+
+  Raises:
+    ValueError: if runs differ in their data, splits or rules of the account.
+  """
   first = runs[0]
   for run in runs[1:]:
     for what in ('fingerprint', 'survivorship'):
@@ -273,7 +282,14 @@ def _check_alike(runs: list[SavedRun]) -> None:
 def _pairs(
   runs: list[SavedRun], named: list[str], others: list[str]
 ) -> list[tuple[str, str]]:
-  """Returns pairs of names from --runs and --against with equal seeds."""
+  """Returns pairs of names from --runs and --against with equal seeds.
+
+  There are none without --against.
+
+  Raises:
+    ValueError: if a side has fewer than two runs or a seed twice, or if the
+      sides' seeds differ.
+  """
   if not others:
     return []
   sides = []

@@ -2,8 +2,8 @@
 
 eigen3 export --run=runs/first --out=policy.zip
 
-docs/interop.md describes the file and its use. To export, the package
-flatbuffers is needed (pip install 'eigen3[export]').
+docs/interop.md describes the file and its use. This program needs the package
+flatbuffers (pip install 'eigen3[export]').
 """
 
 from experiments import mains
@@ -55,7 +55,7 @@ def export(
   """Exports a run's champion; returns the description for about.json.
 
   Args:
-    run: of one agent or of a population.
+    run: a run of one agent or of a population.
     out: the file to create or replace.
     platforms: platforms to export for.
 

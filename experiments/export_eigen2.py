@@ -2,7 +2,8 @@
 
 eigen3 export_eigen2 --run=runs/first --out=agent.pth
 
-The run must have the settings of a preset with +eigen2. Needs PyTorch.
+The run must have the settings of a preset with +eigen2. This program needs
+PyTorch.
 """
 
 from experiments import mains
@@ -30,7 +31,7 @@ def export(
   """Writes the champion of a run; returns the step of its checkpoint.
 
   Args:
-    path: of the run or of a checkpoint, see `saved_runs.load`.
+    path: path of the run or of a checkpoint, see `saved_runs.load`.
     out: the `.pth` file to create or replace.
     agent_id: the agent's number in a population of Eigen2.
     panel: new path of the run's panel, if it was moved.

@@ -66,7 +66,7 @@ def settle(config: ml_collections.ConfigDict, agent: Eigen2Agent) -> int:
 
   Raises:
     ValueError: if the shapes of the agent's networks do not fit together, or
-      these see another number of features than `config` has.
+      their number of features is not that of `config`.
   """
   dimensions = eigen2_agents.dimensions_of(agent)
   observed = config.data.observed_features
@@ -87,12 +87,13 @@ def make(
   config: ml_collections.ConfigDict,
   source: dict[str, str],
 ) -> None:
-  """Writes the folder of a run before training, atomically.
+  """Writes the folder of a run that has not been trained yet, atomically.
 
   Args:
     out: the folder; it must not exist.
-    agent: of Eigen2.
-    panel: saved in the folder; `config` is set to its path.
+    agent: the agent of Eigen2.
+    panel: the panel, which is saved in the folder; `config.data.panel` is set
+      to its path there.
     config: all settings, changed by `settle`.
     source: fields to add to run.json, which say where the agent is from.
 

@@ -39,11 +39,11 @@ def run(
 ) -> None:
   """Runs `main` under absl; prints an error that a user can fix as one line.
 
-  A ValueError (ours name the file, field or argument), a number that is not
-  finite, an error of the file system, exhausted memory (of the host or of a
-  device) and a wrong flag become `error: ...` on stderr and exit status 1. Any
-  other exception is a defect and keeps its traceback. A Ctrl-C that `main` does
-  not handle gives exit status 130.
+  A ValueError (this project's own name the file, field or argument), a number
+  that is not finite, an error of the file system, exhausted memory (of the host
+  or of a device) and a wrong flag become `error: ...` on stderr and exit status
+  1. Any other exception is a defect and keeps its traceback. A Ctrl-C that
+  `main` does not handle gives exit status 130.
 
   Args:
     main: takes absl's remaining arguments: the program's name only.
@@ -65,7 +65,7 @@ def run(
 def _guarded(
   main: Callable[[Sequence[str]], Any], argv: Sequence[str]
 ) -> int | None:
-  """Runs `main`; returns the exit status."""
+  """Runs `main` and reports its errors as in `run`; returns the exit status."""
   if not flags.FLAGS['verbosity'].present:
     # Libraries log much that only their authors need.
     logging.set_verbosity(logging.WARNING)

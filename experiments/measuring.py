@@ -35,7 +35,11 @@ def outcomes(
       has outcomes.
 
   Returns:
-    float32 [S, N], net returns in %, NaN if unknown; see `ranker.Labels`.
+    float32 [S, N], `returns` as in `ranker.Labels`, but NaN where a trade could
+    not be made or has no outcome.
+
+  Raises:
+    ValueError: if no day has outcomes, because the split is too short.
   """
   labels = ranker.labels_of(wiring.make_environment(config, panel, split))
   found = np.full((len(days), panel.num_investable), np.nan, np.float32)
@@ -50,7 +54,7 @@ def validation_ic(
 ) -> Callable[[Any], float]:
   """Returns a function that maps actions on the validation days to a rank IC.
 
-  It is the mean of the daily rank ICs, 0 if no day has one.
+  The result is the mean of the daily rank ICs, 0 if no day has one.
   """
   judge = experiment.validation
   known = outcomes(
@@ -72,7 +76,7 @@ def write_measures(
   scores: np.ndarray,
   backtest: Backtest,
 ) -> None:
-  """Measures a policy on the held-out days; writes the measures to a folder.
+  """Measures a policy on the held-out days, and writes the run's measures.
 
   Args:
     experiment: of the run.
@@ -91,6 +95,6 @@ def write_measures(
 
 
 def write_actions(workdir: pathlib.Path, actions: np.ndarray) -> None:
-  """Saves actions on the held-out days, for a committee of runs."""
+  """Saves actions on the held-out days to a run's folder, for a committee."""
   with atomic_path(workdir / ACTIONS) as path, path.open('wb') as file:
     np.save(file, actions)

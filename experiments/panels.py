@@ -22,12 +22,12 @@ def settle(
 
   Args:
     config: the section `data`; its `panel` is changed.
-    workdir: of an existing run; a panel that was moved together with this
-      folder is found by the recorded relative path.
-    flag: that sets the path; for the message.
+    workdir: folder of an existing run, or None; a panel that was moved together
+      with this folder is found by the relative path in run.json.
+    flag: the flag that sets the path, for the error message.
 
   Raises:
-    ValueError: if the panel of that run is not found.
+    ValueError: if the panel of the existing run is not found.
   """
   if not config.panel:
     return
@@ -47,7 +47,10 @@ def settle(
 def way_to(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> dict[str, str]:
-  """Returns the panel's path relative to the run's folder, for run.json."""
+  """Returns a field for run.json: the panel's path from the run's folder.
+
+  The result is empty for an embedded market.
+  """
   if not config.panel:
     return {}
   return {_WAY_TO_PANEL: os.path.relpath(config.panel, workdir)}
@@ -56,7 +59,7 @@ def way_to(
 def load(
   config: ml_collections.ConfigDict,
 ) -> tuple[MarketPanel, data.SyntheticMarket | None]:
-  """Returns the panel, and the embedded market or None if `panel` is a file."""
+  """Returns the panel, and the embedded market, None if the panel is a file."""
   if config.panel:
     try:
       return MarketPanel.load(os.path.expanduser(config.panel)), None

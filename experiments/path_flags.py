@@ -1,4 +1,4 @@
-"""Flags that hold paths; a leading ~ is expanded, also after `--flag=`."""
+"""Defines flags that hold paths, and expands a leading ~ in their values."""
 
 import os
 from collections.abc import Mapping

@@ -11,7 +11,7 @@ from experiments.options import processes as options
 def join() -> None:
   """Joins the processes of a run; must precede JAX's first computation.
 
-  Without the flags it does nothing. CPU devices communicate by gloo, JAX's
+  Without the flags it does nothing. CPU devices communicate through gloo, JAX's
   default.
 
   Raises:

@@ -43,7 +43,7 @@ def check(config: ml_collections.ConfigDict) -> None:
 
   Raises:
     ValueError: if --profile is given, and not from 1 to the number of
-      iterations less one.
+      iterations (or generations) less one.
   """
   units = 'generations' if 'evolution' in config else 'iterations'
   wanted, most = options.PROFILE.value, config.learner[units] - 1
@@ -57,7 +57,7 @@ def check(config: ml_collections.ConfigDict) -> None:
 
 
 def of_flag(learner: Learner, workdir: pathlib.Path) -> 'Profile':
-  """Wraps the learner of a run in a `Profile`, as --profile says."""
+  """Wraps a learner in a `Profile` that traces --profile iterations."""
   return Profile(learner, workdir / 'profile', options.PROFILE.value or 0)
 
 
@@ -65,10 +65,11 @@ class Profile:
   """A learner that traces the first iterations after compilation.
 
   Attributes:
-    unit: as in the wrapped learner; so are `count`, `blank` and `begin`.
+    unit: that of the wrapped learner, as are `count`, `blank` and `begin`.
+    iterate: the learner's, timed and traced if any iterations are to be traced.
     folder: where the trace is written.
     traced: seconds of each traced iteration.
-    others: seconds of each later iteration.
+    others: seconds of each iteration after these.
   """
 
   def __init__(self, learner: Learner, folder: pathlib.Path, wanted: int):

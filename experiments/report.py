@@ -1,4 +1,4 @@
-"""Makes the page of a run, or of runs of the same settings.
+"""Makes the page of a run, or of runs with different seeds.
 
 eigen3 report --run=runs/td3_small_seed0
 eigen3 report --run='runs/td3_small_seed*' --out=seeds.html

@@ -8,12 +8,12 @@ from eigen3.runs import run_directory
 from experiments.configs import erl, td3
 
 _NAMED = 3  # maximum number of changes in a title; the page lists all
-# Shown elsewhere: by the title itself, or with the data.
+# Settings shown elsewhere: in the title itself, or with the data.
 _TOLD = ('data.panel', 'data.synthetic.market', 'preset', 'seed')
 
 
 def changes(workdir: pathlib.Path) -> dict[str, tuple[Any, Any]]:
-  """Returns settings that differ from the run's preset: (preset's, run's).
+  """Returns (preset's value, run's value) of each setting that differs.
 
   Settings that did not exist yet when the run began, or that are shown
   elsewhere (`_TOLD`), are left out.

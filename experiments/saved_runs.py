@@ -1,4 +1,4 @@
-"""Loads agents from the folders of runs, with their market."""
+"""Loads agents and their markets from the folders of runs."""
 
 import glob
 import json
@@ -39,9 +39,9 @@ class SavedRun(NamedTuple):
   Attributes:
     name: the path by which it was loaded.
     workdir: the run's folder.
-    config: its settings.
-    experiment: its market, learner and judges; runs that differ only in their
-      seed share one.
+    config: the run's settings.
+    experiment: the run's market, learner and judges; runs that differ only in
+      their seed share one.
     agent: the agent with the champion's policy.
     step: of the checkpoint.
   """
@@ -60,7 +60,7 @@ class SavedRun(NamedTuple):
 
 
 def find(patterns: Sequence[str]) -> list[str]:
-  """Returns paths, each once, in order; those with * are patterns to expand.
+  """Expands patterns that have a *; returns all paths in order, each once.
 
   Raises:
     ValueError: if a pattern matches nothing.
@@ -195,10 +195,10 @@ def _other_version(workdir: pathlib.Path, error: Exception) -> ValueError:
 def defaults_of(
   settings: Mapping[str, Any] | ml_collections.ConfigDict,
 ) -> ml_collections.ConfigDict:
-  """Returns defaults, unlocked, for settings that an older run lacks.
+  """Returns an unlocked config with defaults for settings a run may lack.
 
   They are the values of the run's program and preset. But a newer setting whose
-  default would change the run's behaviour gets the value that preserves it.
+  default would change an older run's behaviour has the value that preserves it.
 
   Args:
     settings: all of the run's settings.
@@ -270,7 +270,7 @@ def act(run: SavedRun, market: Market) -> tuple[np.ndarray, np.ndarray]:
   """Returns the champion's actions [N, 2] and attention [C] on the last day.
 
   Raises:
-    ValueError: if the champion observes its account, too.
+    ValueError: if the champion also observes its account.
   """
   require(
     not run.config.environment.get('observe_account', False),
@@ -303,7 +303,7 @@ def champion(
     learner: with networks like those of the run.
     workdir: of the run.
     fingerprint: of the panel that the run was trained on.
-    step: of the checkpoint; None is the latest readable one.
+    step: of the checkpoint; None for the latest readable one.
 
   Raises:
     ValueError: if there is no such checkpoint, or it does not fit the learner.

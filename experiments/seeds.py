@@ -16,7 +16,7 @@ from experiments.options import seeds as options
 
 
 def runs(workdir: str) -> Iterator[tuple[int | None, pathlib.Path]]:
-  """Yields each seed to train and the folder of its run.
+  """Yields each seed to train with, and the folder of its run.
 
   Without --seeds there is one run, in `workdir`. Its seed is None, which stands
   for the seed of the settings.

@@ -1,4 +1,4 @@
-"""Trains one agent by TD3 and reports its results.
+"""Trains one agent with TD3 and reports its results.
 
 eigen3 td3 --config=small --workdir=runs/first [--config.seed=1] [--resume]"""
 

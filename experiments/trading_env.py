@@ -1,4 +1,4 @@
-"""Makes the environments behind the ids of `eigen3.interop.gymnasium`."""
+"""Makes the environments that `eigen3.interop.gymnasium` registers."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""The training programs' common part, from flags to the report."""
+"""Runs what the training programs have in common, from flags to the report."""
 
 import contextlib
 import json
@@ -54,10 +54,10 @@ _SPLIT_TITLES = {
 
 
 class Program(NamedTuple):
-  """The parts of one training program.
+  """The parts in which training programs differ.
 
   Attributes:
-    title: the program's name in capitals, such as TD3, for titles of pictures.
+    title: the program's name in capitals, such as TD3.
     build: `(config, spread=True) -> Experiment`, builds the experiment that a
       config describes; `spread` shards it over all devices.
     record: `(experiment, evaluate, workdir, config, sinks) -> loop.Record`,
@@ -143,9 +143,9 @@ def _begin(
 def _settings(
   workdir: pathlib.Path, seed: int | None, resume: bool
 ) -> ml_collections.ConfigDict:
-  """Returns the settings of --config; if it is absent on --resume, the run's.
+  """Returns the settings of --config, or a resumed run's if it is not given.
 
-  Both include the changes by flags such as --config.seed.
+  In both cases flags such as --config.seed change them.
 
   Raises:
     ValueError: if the run in the folder cannot be resumed, or began with other
@@ -177,8 +177,8 @@ def _begun(
 ) -> pathlib.Path | None:
   """Returns the folder of a run to take settings from; None if there is none.
 
-  A resumed run takes its own. With --resume, a seed that had not begun takes
-  those of another seed's run.
+  A resumed run takes its own settings. With --resume, a seed that had not begun
+  takes those of another seed's run.
   """
   if resume or seed is None or not options.RESUME.value:
     return workdir if resume else None
@@ -311,7 +311,7 @@ def _evaluation(
 def _sinks(
   workdir: pathlib.Path, config: ml_collections.ConfigDict
 ) -> Sequence[logs.Sink]:
-  """Returns where metrics go besides the run's folder, as flags say."""
+  """Returns the sinks of metrics besides the run's folder; see --wandb."""
   project = options.WANDB.value
   if project is None or not parallel.is_first_process():
     return ()
@@ -424,7 +424,7 @@ def _judged(
   workdir: pathlib.Path,
   state: Any,
 ) -> tuple[dict[str, Results], int, Actions]:
-  """Judges the champion and the controls; writes measures if requested.
+  """Judges champion and controls; writes measures and actions if requested.
 
   Returns:
     Results by split; how often the held-out days were opened; and the

@@ -33,8 +33,8 @@ class Experiment(NamedTuple):
   """Data, judges and learner of a run.
 
   Attributes:
-    panel: all days.
-    splits: of the days.
+    panel: the panel, with the days of all splits.
+    splits: training, validation and held-out days.
     learner: trains on the training days; a `SingleAgent` or a `Population`,
       which have `champion` and `greedy_actions`, a `Ranker` or a
       `TabularRanker`, or None.
@@ -87,7 +87,8 @@ def build(
     panel: if given, replaces the panel that `config.data` describes.
 
   Raises:
-    ValueError: if a setting, the panel's file or its length does not fit.
+    ValueError: if a setting or the panel's file is invalid, or the panel is too
+      short.
   """
   mesh = parallel.make_mesh() if spread else None
   stage = _stage(config, mesh, panel)
@@ -115,7 +116,8 @@ def build_population(
     spread: whether to use all devices.
 
   Raises:
-    ValueError: if a setting, the panel's file or its length does not fit.
+    ValueError: if a setting or the panel's file is invalid, or the panel is too
+      short.
   """
   mesh = _mesh_of_agents(config.evolution) if spread else None
   stage = _stage(config, mesh)
@@ -153,7 +155,8 @@ def build_environment(
       normalised by the training days.
 
   Raises:
-    ValueError: if a setting, the panel's file or its length does not fit.
+    ValueError: if a setting or the panel's file is invalid, or the panel is too
+      short.
   """
   checks.check_settings(config)
   panel, _ = panels.load(config.data)
@@ -375,11 +378,11 @@ def make_environment(
   Args:
     config: all settings.
     panel: the market.
-    days: of its episodes.
+    days: the days on which episodes are played.
     of: what error messages call these days.
 
   Raises:
-    ValueError: if a setting or the number of days does not fit.
+    ValueError: if a setting is invalid, or there are too few days.
   """
   return TradingEnvironment(
     panel,
@@ -449,7 +452,7 @@ def about_machine(experiment: Experiment) -> dict[str, Any]:
 
 
 def sizes_line(experiment: Experiment) -> str:
-  """Returns a run's device and resolved 'auto' settings as one line."""
+  """Returns the device, and the settings in `sizes`, as one line of text."""
   device = experiment.device
   kind = '' if device.kind == device.backend else f' ({device.kind})'
   found = [f'{x.rpartition(".")[2]} {y}' for x, y in experiment.sizes.items()]

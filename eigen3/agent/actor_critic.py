@@ -29,11 +29,11 @@ class ActorCritic:
     """Encodes x if the extractor is shared; otherwise returns x unchanged.
 
     Args:
-      params: of the critics, including the extractor's.
-      state: of the critics, including the extractor's.
+      params: the critics' parameters, including the extractor's.
+      state: the critics' network state, including the extractor's.
       key: for dropout, or None.
-      x: input of the networks, such as a window.
-      is_training: use batch statistics and dropout.
+      x: a batch of inputs of the networks, such as windows.
+      is_training: whether to use batch statistics and dropout.
 
     Returns:
       The input of `actor` and `critic`, and the critics' new state.
@@ -49,7 +49,7 @@ class ActorCritic:
 
     Returns:
       The input of `actor` and `critic`, the critics' new state, and a key for
-      the critics' heads.
+      `critic`.
     """
     if self._shared is None:
       return x, state, key
@@ -61,8 +61,8 @@ class ActorCritic:
     """Initialises actor and critics for inputs x.
 
     Returns:
-      (params, state) of the actor, and (params, state) of the critics, which
-      include a shared extractor.
+      (params, state) of the actor, and (params, state) of the critics; the
+      latter include those of a shared extractor.
     """
     of_extractor: tuple[dict, dict] = {}, {}
     if self._shared is not None:
@@ -91,9 +91,9 @@ class ActorCritic:
   def with_policy(
     self, actor: Network, critic: Network, policy: Policy
   ) -> tuple[Network, Network]:
-    """Returns actor and critic with a policy's weights.
+    """Returns actor and critic with a policy's parameters and state as online.
 
-    The weights of a shared extractor are part of the critic.
+    The critic changes only in a shared extractor, which is part of it.
     """
     params, state = policy
     if self._shared is not None:

@@ -22,7 +22,7 @@ class Network(NamedTuple):
     online_state: batch-norm statistics of the online network.
     target_params: follow `online_params` slowly; for bootstrapping.
     target_state: copy of `online_state` at the last soft update.
-    opt_state: of the optimiser.
+    opt_state: the optimiser's state.
   """
 
   online_params: hk.Params
@@ -151,10 +151,10 @@ def stepped(
 
 
 def offspring_of(parents: Network, params: hk.Params, whole: Array) -> Network:
-  """Returns P networks, `parents` with new online parameters.
+  """Returns `parents`, P networks, with new online parameters.
 
-  The parent's target is kept where `whole` [P] is True; elsewhere the target
-  becomes a copy of the online network.
+  A parent's target is kept where `whole` [P] is True; elsewhere the target
+  becomes a copy of the new online network.
   """
   return parents._replace(
     online_params=params,
@@ -164,7 +164,7 @@ def offspring_of(parents: Network, params: hk.Params, whole: Array) -> Network:
 
 
 def choose(mask: Array, one: Any, other: Any) -> Any:
-  """Selects leaves [P, ...]: `one` where the mask [P] is True, else `other`."""
+  """Selects leaves [P, ...] of `one` where `mask` [P] is True, else `other`."""
 
   def of_leaf(x, y):
     return jnp.where(mask.reshape(-1, *[1] * (x.ndim - 1)), x, y)

@@ -25,7 +25,7 @@ class Policy(NamedTuple):
   """All that determines an agent's actions without noise.
 
   Attributes:
-    params: of the acting network.
+    params: the acting network's parameters.
     state: its batch-norm statistics.
   """
 
@@ -58,8 +58,8 @@ class Agent(NamedTuple):
       environment's units; with noise if a key is given.
     update: `(state, batch, context) -> (state, metrics)`; a batch may have
       several actions [B, M, ...] and rewards [B, M] for each state, the
-      executed one first. Callers must ensure that all actions of a state share
-      the next state and the discount.
+      executed action first. The M actions of a state either share its discount
+      and next state, or each has its own (see `Transition`).
     value: `(state, context, observations, actions [B, M, ...]) -> [B, M]`, the
       value of each action, averaged over the critics; None for algorithms
       without critics.

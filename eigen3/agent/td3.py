@@ -72,8 +72,8 @@ class TrainingState(NamedTuple):
   """State carried from one update to the next.
 
   Attributes:
-    actor: the policy.
-    critic: the K critics, one tree of parameters.
+    actor: the policy, without the extractor if it is shared.
+    critic: the K critics, one tree of parameters, with any shared extractor.
     hyperparameters: those in the config, unless evolution changed them.
     noise_scale: float32 [], standard deviation of exploration noise in unit
       space, without the factor `Hyperparameters.exploration`.
@@ -120,9 +120,9 @@ def make_td3(
     init: `(key, context, observations) -> TrainingState`.
     select_action: `(state, context, observations, key=None) -> actions
       [B, ...]` in the environment's units; with noise if a key is given.
-    update: `(state, batch, context) -> (state, metrics)`, one critic update
-      and, every `policy_delay` updates, one of the actor and of all targets. If
-      a batch has M actions for each state, critics must return q [B, M, K].
+    update: `(state, batch, context) -> (state, metrics)`; updates the critics
+      and, every `policy_delay` calls, the actor and all target networks. If a
+      batch has M actions for each state, critics must return q [B, M, K].
 
   Raises:
     ValueError: a setting is out of range, or requires a scaled `action_spec`
@@ -211,7 +211,10 @@ class _TD3:
   def select_action(
     self, state: TrainingState, context, observations, key=None
   ) -> Array:
-    """Returns actions in evaluation mode, with noise if a key is given."""
+    """Returns actions, with exploration noise if a key is given.
+
+    The network runs in evaluation mode.
+    """
     policy = self._networks.policy(state.actor, state.critic)
 
     def act(observations):
@@ -383,7 +386,7 @@ class _TD3:
     return jax.lax.stop_gradient(q_t)
 
   def _actor_loss(self, state, context, params, network_state, inputs, key):
-    """Returns the mean policy loss and (network state, mean value)."""
+    """Returns the mean policy loss and (network state, actions' mean value)."""
     batch, x = inputs
     if x is None:
       x = self._observe(context, batch.s_tm1)
@@ -432,7 +435,10 @@ _REPORTED = (
 def _report(
   state: TrainingState, metrics: Mapping[str, Any]
 ) -> dict[str, float]:
-  """Returns means over updates; the actor's over its own updates only."""
+  """Returns `Agent.report`, with metrics averaged over updates.
+
+  The actor's metrics are averaged over the updates that trained it.
+  """
   actor_updates = max(float(np.sum(metrics['actor_updates'])), 1.0)
   return {
     'updates': int(np.max(state.steps)),
@@ -465,7 +471,7 @@ def _noise(state: TrainingState) -> Array:
 
 
 def _more(config: ml_collections.ConfigDict) -> dict[str, float]:
-  """Returns `Agent.more`: only hyperparameters that have an effect."""
+  """Returns `Agent.more`: positive hyperparameters that have an effect."""
   found = {'exploration': 1.0}
   if config.gamma:  # else there is no target action
     found['discount_rate'] = 1.0 - config.gamma

@@ -14,8 +14,8 @@ def aligned(panel: MarketPanel, like: MarketPanel) -> MarketPanel:
   """Returns `panel` with the columns of `like`, in the order of `like`.
 
   Columns are matched by name. Columns that are not in `like` are left out. If
-  `panel` has a universe, a stock that is not investable in `panel` is a member
-  on no day.
+  `panel` has a universe, a stock of `like` that is not investable in `panel` is
+  a member on no day.
 
   Args:
     panel: T days; it may have further columns, in another order.

@@ -33,11 +33,12 @@ def build_panel(
   bought come last. Both groups of tickers are in alphabetical order. Indicators
   also use days before `first_day`.
 
-  The days of the panel are those of the tickers. A value of a series is
-  observed on the first of these days that is at least `lag` calendar days after
-  its date, and on no other: values are not carried forward. If two values fall
-  on one day, the later is used. Values known before the tickers' first day are
-  used by indicators only.
+  The days of the panel are the tickers' days from `first_day` to `last_day`. A
+  value of a series is observed on the first of the tickers' days, inside the
+  panel or not, that is at least `lag` calendar days after its date, and on no
+  other: values are not carried forward. If two values fall on one day, the
+  later is used. Values known before the tickers' first day are used by
+  indicators only.
 
   A source is assumed to hold survivors only unless `includes_delisted` is set,
   which is an error if all tickers have prices up to the last day.
@@ -141,7 +142,8 @@ def parse_day(text: str | None, name: str) -> np.datetime64 | None:
   """Parses a day, YYYY-MM-DD; None stays None.
 
   Raises:
-    DataError: `text` is no such day; the error names the setting `name`.
+    DataError: `text` is not a day in this format; the error names the setting
+      `name`.
   """
   if text is None:
     return None
@@ -181,7 +183,7 @@ def _ordered(
 def _between(
   dates: np.ndarray, first: np.datetime64 | None, last: np.datetime64 | None
 ) -> slice:
-  """Returns the days from `first` to `last`, inclusive; None is no bound."""
+  """Returns the days from `first` to `last`, inclusive; None means no bound."""
   start = 0 if first is None else int(np.searchsorted(dates, first))
   stop = len(dates)
   if last is not None:

@@ -46,7 +46,7 @@ _DIGITS = (
 # The least time since 1970 that is accepted, by unit; it is in 1973. All have
 # more digits than 20190102.
 _EPOCHS = {'s': 1e8, 'ms': 1e11, 'us': 1e14, 'ns': 1e17}
-# A day outside is an error: a two-digit year, or seconds read as days.
+# A day outside these years is an error, such as a two-digit year.
 _FIRST_YEAR, _LAST_YEAR = 1700, 2199
 _FIRST_DAY = np.datetime64(f'{_FIRST_YEAR}-01-01')
 _LAST_DAY = np.datetime64(f'{_LAST_YEAR}-12-31')
@@ -60,9 +60,10 @@ class Cells:
   """The R cells of a column.
 
   Attributes:
-    values: [R], float64, datetime64[D] or int32; NaN, NaT or -1 if missing.
-    wrong: int64 [W], increasing indices of cells that hold neither a value nor
-      a mark of a missing one, such as 'NaN'.
+    values: [R], float64, datetime64[D] or int32; NaN, NaT or -1 if the cell is
+      missing or wrong.
+    wrong: int64 [W], increasing indices of the invalid cells. An empty cell, or
+      a mark of a missing value such as 'NaN', is valid among numbers only.
     texts: large_binary [W], the text of the wrong cells.
   """
 
@@ -78,7 +79,7 @@ class Cells:
     return is_wrong
 
   def found(self, index: int) -> str:
-    """Returns the printable text of cell `index` of the column, a wrong one."""
+    """Returns the printable text of the wrong cell at `index` in the column."""
     text = self.texts[int(np.searchsorted(self.wrong, index))].as_py() or b''
     return shown(text.decode(errors='replace'))
 
@@ -252,7 +253,7 @@ def days(column: pa.Array, written: Days = AS_WRITTEN) -> Cells:
 
 
 def symbols(column: pa.Array, known: dict[str, int]) -> Cells:
-  """Converts names to their indices in `known`, int32; adds new names."""
+  """Converts names to their indices in `known`, int32; adds new names to it."""
   column = _plain(column)
   if _is_number(column.type):
     column = column.cast(pa.large_string())
@@ -291,14 +292,14 @@ def without_currency(text: str) -> str:
 
 
 def is_day(text: str) -> bool:
-  """Returns whether `text` looks like a date in any format of digits."""
+  """Returns whether `text` looks like a date in digits, in any format."""
   return _LIKE_A_DAY.fullmatch(text) is not None or bool(
     re.fullmatch(r'(17|18|19|20|21)\d{6}', text, re.ASCII)
   )
 
 
 def _cells(column: pa.Array, values: np.ndarray, wrong=None) -> Cells:
-  """Returns `values` as cells, with the text in `column` of the wrong ones."""
+  """Returns `values` as cells; takes the text of wrong ones from `column`."""
   if wrong is None:
     return Cells(values, np.empty(0, np.int64), pa.array([], pa.large_binary()))
   indices = np.flatnonzero(np.asarray(wrong))
@@ -349,7 +350,7 @@ def _days_of_times(column: pa.Array, written: Days) -> np.ndarray:
 
 
 def _days_since_1970(text: pa.Array, written: Days) -> np.ndarray | None:
-  """Returns the days of Unix times; None if `text` is not read as these."""
+  """Returns the days of Unix times; None if `text` does not look like them."""
 
   def share(cells: pa.Array) -> float:
     return (pc.sum(cells).as_py() or 0) / max(len(text), 1)

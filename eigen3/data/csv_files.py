@@ -60,8 +60,8 @@ class Ticker:
     masked: cells that are set to missing.
     repeated: days with several equal rows, of which one was kept; a day occurs
       once for each row that was dropped.
-    revised: days with several different rows; the last row with a price was
-      kept.
+    revised: days with several different rows; the last row with a valid price,
+      or else the last row, was kept.
     unpriced: days of rows without any price, which were dropped.
     ignored: names of columns of the file that were not read.
     unadjusted: (row, new shares per old share) of splits that the file states
@@ -140,9 +140,8 @@ def make_ticker(
     index: indices of the rows to use; by default all.
 
   Raises:
-    Refused: a cell of these rows is wrong, no row has a valid close (or
-      adjusted close, if there is such a column), or too many days have several
-      different rows.
+    Refused: a cell of these rows is wrong, the close or the adjusted close has
+      no valid value in any row, or too many days have several different rows.
   """
   if numbers is None:
     numbers = table.numbers
@@ -169,8 +168,8 @@ def read_history(
     table: R rows.
     numbers: columns by canonical name.
     index: indices of the rows to use; None for all.
-    bounds: the valid range (least, most) of each column; other values become
-      missing.
+    bounds: valid ranges (least, most), by canonical name; values outside become
+      missing. Columns without bounds are not checked.
     rows_need: a row that is empty in all of these columns is dropped, unless
       all rows are.
 

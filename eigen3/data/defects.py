@@ -213,7 +213,7 @@ def _rows_away(logs: np.ndarray, i: int) -> int:
 
 
 def _split_ratio(close: float, opening: float) -> float:
-  """Returns the split ratio that both price ratios are near, or 1."""
+  """Returns the split ratio that is near both price ratios, or 1 if none is."""
   off = np.abs(np.log(close / SPLIT_RATIOS))
   nearest = SPLIT_RATIOS[np.argmin(off)]
   off_open = abs(np.log(opening / nearest))

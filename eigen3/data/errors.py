@@ -2,7 +2,7 @@
 
 
 class DataError(ValueError):
-  """An unusable file or array; its one-line message says which and why."""
+  """Data or a setting that cannot be used; the one-line message says why."""
 
 
 class Refused(DataError):

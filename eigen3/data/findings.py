@@ -172,7 +172,7 @@ class Finding:
 
   @property
   def longest(self) -> int:
-    """Returns the number of days, rows or cells in the longest occurrence."""
+    """Returns the number of days, rows or cells in the largest occurrence."""
     return max(occurrence.count for occurrence in self.occurrences)
 
 
@@ -277,7 +277,7 @@ def _volume(ticker: Ticker) -> dict[str, list[Occurrence]]:
 
 
 def _prices(ticker: Ticker, rows: np.ndarray) -> list[Occurrence]:
-  """Returns an occurrence, with its prices, for each True of `rows`, [R]."""
+  """Returns an occurrence for each row where `rows`, bool [R], is True."""
   return [
     Occurrence(
       str(ticker.dates[row]),

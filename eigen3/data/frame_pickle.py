@@ -127,7 +127,7 @@ def _frame(found: Any, most_cells: int) -> Frame:
 
 
 def _axis(note: Any) -> list[Any]:
-  """Returns the values of an index, dates as datetime64[D]."""
+  """Returns the values of an index; NumPy dates become datetime64[D]."""
   match note:
     case Note('_new_Index' | '_new_DatetimeIndex', (_, {'data': data})):
       pass
@@ -212,7 +212,7 @@ def _label(label: Any) -> Any:
 def _cells(
   blocks: list[Any], num_rows: int, names: tuple[str, ...]
 ) -> np.ndarray:
-  """Returns the cells [T, C] of blocks, each of columns with one type."""
+  """Returns the cells [T, C]; each block holds columns of one type."""
   cells = np.empty((num_rows, len(names)), object)
   missing = np.ones(len(names), bool)
   for block in blocks:

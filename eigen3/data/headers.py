@@ -118,11 +118,12 @@ def says_nothing_new(name: str) -> bool:
 def known_columns(header: Header) -> dict[str, int]:
   """Returns the indices of known columns, by canonical name.
 
-  If none has the name of a date, the first column without a name, or with the
-  name 'index', is taken as the date.
+  A name of `_WEAK_ALIASES` counts only if none of `_ALIASES` has the same
+  canonical name. If no column has the name of a date, the first one without a
+  name, or with the name 'index', is taken as the date.
 
   Raises:
-    Refused: two columns have the same canonical name.
+    Refused: two columns that count have the same canonical name.
   """
   columns: dict[str, int] = {}
   for aliases in (_ALIASES, _WEAK_ALIASES):
@@ -152,8 +153,7 @@ def date_column(header: Header, places: Sequence[int] | None = None) -> int:
     places: indices of the columns to search; None for all.
 
   Raises:
-    Refused: there is no date column, or two columns have the same canonical
-      name.
+    Refused: there is no date column, or as in `known_columns`.
   """
   if places is None:
     places = range(len(header))

@@ -25,8 +25,9 @@ class Universe:
   """Intervals of membership.
 
   Attributes:
-    intervals: by ticker, (first day, first day after) of each interval; the
-      second is NaT if it has not ended.
+    intervals: by ticker, in capitals and with '.' before a share class, (first
+      day, first day after) of each interval; the second is NaT if the interval
+      has not ended.
     content: the bytes of the file.
   """
 

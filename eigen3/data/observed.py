@@ -1,4 +1,4 @@
-"""Observed features of a panel: its own, and some without units.
+"""Computes observed features: those in a panel, and some without units.
 
 Prices drift away from their range in training, and so do features in units of
 price. Divided by the column's mean daily move, a day's change or the distance
@@ -47,7 +47,8 @@ def last_window(
     context_days: D, at most T.
 
   Returns:
-    float32 [D, C, F'], the last D days of each column's own market.
+    float32 [D, C, F'], the last D days of each column's own market; NaN before
+      the market's first day.
   """
   seen = observe(panel, names)
   own = own_days(np.isfinite(panel.ohlc[..., 3]), panel.markets, context_days)

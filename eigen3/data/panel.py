@@ -1,4 +1,4 @@
-"""The market panel: all data of a market, day by day.
+"""The market panel: prices and features of all columns, day by day.
 
 Shape letters as in `eigen3.types`: T days, C columns, F features.
 """

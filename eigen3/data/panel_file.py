@@ -128,9 +128,9 @@ def _block_table(panel: Any, days: slice, schema: pa.Schema):
 
 
 def _members_of(panel: Any, days: slice) -> list[pa.Array]:
-  """Returns the file's member column, False for context.
+  """Returns the file's member column for `days`, False for context.
 
-  The result is empty if the panel has no universe.
+  The list is empty if the panel has no universe.
   """
   if panel.members is None:
     return []

@@ -19,7 +19,7 @@ CHOICES = {
 
 @dataclasses.dataclass(frozen=True)
 class Repairs:
-  """Which repairs to make of defects that are otherwise kept.
+  """The repairs to make; defects that are not repaired are kept.
 
   A bad tick is recognised only after it has reverted, and later moves help to
   distinguish a split from a crash. So a repaired panel looks cleaner than
@@ -64,8 +64,8 @@ NONE = Repairs()
 def repair(source: Source, repairs: Repairs) -> Source:
   """Returns `source` with repaired prices and volumes.
 
-  What a ticker records about its file (`outside`, `suspicious`, `masked`) does
-  not change; `quality.check` reports the repairs.
+  What a ticker records about its file, such as `outside`, `suspicious` and
+  `masked`, does not change; `quality.check` reports the repairs.
   """
   if repairs == NONE:
     return source

@@ -71,7 +71,7 @@ def narrowed(
 
   Args:
     panel: the panel to narrow.
-    stocks: indices of the investable columns to keep, in the panel's order.
+    stocks: indices of the investable columns to keep, in the order wanted.
     context: names of other columns to keep; they come first, as context.
     stop: index of the first day that is left out.
     training_days: number of days whose data decided the choice of stocks.

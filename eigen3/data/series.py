@@ -55,8 +55,8 @@ class Series:
       value is observed on the first trading day from then on, and on no other.
     masked: cells that are empty or invalid.
     source_hash: sha256 of the file.
-    revised: days with several different rows; the last row with a value was
-      kept.
+    revised: days with several different rows; the last row with a valid value,
+      or else the last row, was kept.
   """
 
   name: str

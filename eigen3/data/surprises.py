@@ -26,7 +26,7 @@ _WEEKDAYS = ('Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday',
 
 @dataclasses.dataclass(frozen=True)
 class Warned:
-  """A warning.
+  """A warning about one kind of likely mistake.
 
   Attributes:
     kind: one of `KINDS`.
@@ -97,7 +97,10 @@ def _far(source: Source, panel: MarketPanel, repairs: Repairs) -> Warned | None:
 def _moved(
   source: Source, panel: MarketPanel, repairs: Repairs
 ) -> Warned | None:
-  """Warns of stocks with rows on five days a week, not Monday to Friday."""
+  """Warns of stocks with rows on five days a week other than Monday to Friday.
+
+  The five days must include Sunday but not Friday, or Saturday but not Monday.
+  """
   rows, examples = 0, []
   for ticker in source.tickers:
     # Day 0, 1970-01-01, was a Thursday.

@@ -167,7 +167,7 @@ def _check_prices(ohlc: np.ndarray, config: Any) -> None:
 def _context_prices(
   rng: np.random.Generator, hidden: Hidden, num: int
 ) -> np.ndarray:
-  """Returns prices [T, num, 4]: an index, the signal column if any, walks."""
+  """Returns prices [T, num, 4]: an index, any signal column, random walks."""
   stocks = hidden.stocks
   before = np.concatenate([stocks[:1, :, 3], stocks[:-1, :, 3]])
   change = (stocks / before[..., None]).mean(axis=1)  # [T, 4]
@@ -182,7 +182,7 @@ def _context_prices(
 def _unlisted(
   rng: np.random.Generator, config: Any, num_days: int
 ) -> np.ndarray:
-  """Draws when each stock is not yet or no longer listed, bool [T, C]."""
+  """Draws days on which stocks are not yet or no longer listed, bool [T, C]."""
   num = config.num_stocks
   unlisted = np.zeros((num_days, config.num_columns), bool)
   if not (config.late_listings or config.delistings):

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Probabilities of a shallow dip on a day, and of a warning after a quiet day.
+# Probabilities of a dip on a day without deep dips, and of a warning's start
+# after a quiet day.
 DIP_CHANCE, WARNING_CHANCE = 0.9, 1.0 / 25.0
 WARNING_DAYS, DEEP_DAYS = 10, 2
 # The phases of the process in order: 0 is quiet, then come the days of warning,

@@ -13,7 +13,8 @@ The hidden drift is the expected return of the next day, under noise of about
   some      own prices as in `drift`, but of half the stocks only; the other
             stocks are noise.
   regime    each stock's own past moves, which continue in calm times and revert
-            in other times; the level of another column shows which times it is.
+            in other times; the level of another column shows whether times are
+            calm.
   none      nothing: the days of a `drift` market in another order.
   patience  falls that revert on the next day, most of them small; another
             column announces large ones. Noise does not hide the falls, but a

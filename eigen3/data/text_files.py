@@ -1,4 +1,4 @@
-"""Opens text files: compression, encodings, separators, decimal marks."""
+"""Opens CSV files: unpacks gzip, recodes to UTF-8, and detects the layout."""
 
 import codecs
 import contextlib
@@ -53,11 +53,11 @@ class Layout(NamedTuple):
   """The layout of a CSV.
 
   Attributes:
-    header: names of the columns; pairs in pandas' spelling if the header has
-      two levels.
+    header: names of the columns; if it has two levels, pairs as pandas spells
+      them, such as "('Close', 'AAPL')".
     start: the byte at which the rows begin.
     lines: number of lines above the rows.
-    separator: separator of cells.
+    separator: the character between cells.
     decimal: the decimal mark, '.' or ','.
   """
 
@@ -77,11 +77,11 @@ def name_of(file: pathlib.Path) -> tuple[str, str]:
 
 @contextlib.contextmanager
 def plain(file: BinaryIO) -> Iterator[BinaryIO]:
-  """Yields `file` decompressed (gzip), and as UTF-8 if in UTF-16 or UTF-32.
+  """Yields `file` with gzip unpacked, and UTF-16 and UTF-32 turned into UTF-8.
 
   Raises:
-    Refused: the file is damaged, has another binary format, or decompresses to
-      an implausible size.
+    Refused: the file is damaged, has an unsupported format such as a zip
+      archive or a workbook, or unpacks to an implausible size.
   """
   with contextlib.ExitStack() as stack:
 
@@ -188,10 +188,11 @@ def _split(line: str, separator: str) -> list[str]:
 def _decimal(rows: list[list[str]], separator: str) -> str:
   """Returns the decimal mark of a file: ',' if the cells show it, else '.'.
 
-  A mark before three digits may mark thousands. If all commas are before three
-  digits, they are decimal only in two cases: a number has both marks, as in
-  1.234,567; or there is no point, and semicolons separate the cells, as in
-  files of programs that use decimal commas.
+  It is '.' if commas separate the cells, or if a number has a point that cannot
+  mark thousands. Otherwise, a comma not before three digits is decimal. If all
+  commas are before three digits, they are decimal only in two cases: a number
+  has both marks, as in 1.234,567; or no number is like 1.234, and semicolons
+  separate the cells, as in files of programs that use decimal commas.
   """
   cells = [without_currency(cell) for row in rows for cell in row]
   if separator == ',' or any(map(_is_point, cells)):

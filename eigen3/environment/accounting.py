@@ -20,7 +20,10 @@ EMPTY = -1  # in place of the stock, if there is no position or order
 
 
 class Orders(NamedTuple):
-  """Accepted entries that wait for the next open of their stocks' markets.
+  """Accepted entries that are not filled yet.
+
+  They fill at the next open of their stocks' markets or, if the rules fill at
+  the close, at the close of the day on which they were decided.
 
   Attributes:
     stock: int32 [M], EMPTY if there is no order.
@@ -57,8 +60,8 @@ class Closed(NamedTuple):
   """Positions closed today, slot by slot.
 
   Attributes:
-    mask: bool [S], whether the slot's position was closed; else ignore its
-      other fields.
+    mask: bool [S], whether the slot's position was closed; where it was not,
+      ignore the other fields.
     stock: int32 [S].
     entry_day: int32 [S].
     exit_day: int32 [S].
@@ -112,7 +115,10 @@ class Marked(NamedTuple):
 
   @property
   def taken(self) -> Array:
-    """Returns stocks held or in waiting orders, or EMPTY; [S] or [S + M]."""
+    """Returns stocks held or in waiting orders, int32 [S] or [S + M].
+
+    EMPTY marks slots and places that are free.
+    """
     if self.waiting is None:
       return self.positions.stock
     return jnp.concatenate([self.positions.stock, self.waiting.stock])
@@ -177,7 +183,15 @@ def fill(cost_rate: Array | float, orders: Orders, price: Array) -> Positions:
 
 
 def still_waiting(orders: Orders, status: Array) -> Orders:
-  """Keeps the orders whose market is closed today; their `status` is [M]."""
+  """Keeps the orders whose stock's market is closed today.
+
+  Args:
+    orders: [M].
+    status: float [M], today's status of the orders' stocks.
+
+  Returns:
+    M orders, EMPTY except for those that still wait.
+  """
   waits = (orders.stock != EMPTY) & (status == CLOSED)
   return orders._replace(
     stock=jnp.where(waits, orders.stock, EMPTY),
@@ -186,7 +200,7 @@ def still_waiting(orders: Orders, status: Array) -> Orders:
 
 
 def queue(orders: Orders, waiting: Orders | None) -> Orders:
-  """Puts waiting orders in the last places of a day's orders.
+  """Puts waiting orders in the last places of the day's new orders.
 
   These places must be free.
   """
@@ -206,7 +220,8 @@ def pay(cash: Array, value: Array, stock: Array) -> Array:
   Args:
     cash: float [].
     value: float [M], values of the orders.
-    stock: int32 [M or more], EMPTY where an order was not filled.
+    stock: int32 [M or more]; among the first M, EMPTY marks an order that was
+      not filled.
 
   Returns:
     The cash left, float []. If each value was limited to the cash left by the
@@ -249,11 +264,13 @@ def leave(
 ) -> tuple[Array, Array]:
   """Returns why a position is closed on a day, if it is, and at what price.
 
-  The first rule that applies decides: at the open, if the maximum holding was
-  reached at an earlier close (fills at the open only); at the sale target, if
-  the high reaches it; as a delisting, if the stock counts as gone or the
-  position has the oldest age; at the close, if the maximum holding is reached
-  (fills at the close only). The arguments broadcast.
+  The first rule that applies decides: at the open, if there is one and the
+  maximum holding was reached on an earlier day (fills at the open only); at the
+  sale target, if the high reaches it; as a delisting, if the stock counts as
+  gone or the position has the oldest age; at the close, if the maximum holding
+  is reached (fills at the close only). If there is no close, the last rule
+  waits for one or, if the delisting price is the entry price, sells at the
+  entry price. The arguments broadcast.
 
   Args:
     rules: rules of fills and delisting.
@@ -264,7 +281,7 @@ def leave(
 
   Returns:
     int32 reasons (`Exit.NONE` if the position is kept) and float prices before
-    costs.
+    costs, which mean nothing if the position is kept.
   """
   target_fill = target_price
   if rules.target_fill == 'limit_or_open':

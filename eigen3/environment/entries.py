@@ -138,7 +138,7 @@ def as_orders(entries: Entries) -> Orders:
 
 
 def _buyable(table: Array, day: Array, held: Array) -> Array:
-  """Returns which universe members have a close and are not held, bool [N]."""
+  """Returns which stocks are PRICED and neither held nor ordered, bool [N]."""
   num_stocks = table.shape[1]
   stocks = jnp.arange(num_stocks, dtype=jnp.int32)
   priced = prices.quote(table, day, stocks).status == prices.PRICED
@@ -155,7 +155,10 @@ def _outcome(
   is_held: Array,
   value: Array,
 ) -> Array:
-  """Returns ACCEPTED or the first obstacle, checked in Eigen2's order."""
+  """Returns ACCEPTED or the first obstacle.
+
+  The obstacles that Eigen2 has are checked in its order.
+  """
   outcome = jnp.full((), Entry.ACCEPTED, jnp.int32)
   if rules.enforce_cash:
     enough = (value >= rules.min_position_value) & (value > 0)

@@ -118,8 +118,9 @@ class Market:
 
     Returns:
       [D, C, F], the last D days up to and including `day`. If there are several
-      markets, each column has the last D days of its own market: weekends on
-      which only currencies trade leave no gaps in stocks.
+      markets, each column has the last D days of its own market, so weekends on
+      which only currencies trade leave no gaps in stocks. If its market has
+      fewer days so far, NaN precede them.
     """
     if self.own is None:
       first = day - (self.context_days - 1)
@@ -131,6 +132,6 @@ class Market:
     return cells.get(mode='fill', fill_value=jnp.nan)
 
   def windows(self, days: Array) -> Array:
-    """Returns the windows of many days, int32 [B] to [B, D, C, F]."""
+    """Returns the windows of `days`, int32 [B], as [B, D, C, F]."""
     chex.assert_rank(days, 1)
     return jax.vmap(self.window)(days)

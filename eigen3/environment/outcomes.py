@@ -37,8 +37,8 @@ def net_return(
 
   Returns:
     float [M], in % of what is paid, net of the costs of both fills; a trade
-    still open at `stop` is valued at its last close. bool [M], whether there is
-    a price that fills the order; else ignore the return.
+    still open at `stop` is valued as if sold at its last close. bool [M],
+    whether there is a price that fills the order; else ignore the return.
   """
   rules, table = environment.rules, environment.prices
   stop, rate = environment.stop, environment.cost_rate
@@ -148,7 +148,7 @@ def values_ahead(
   """Returns the future value of positions, or their net proceeds once sold.
 
   The values look ahead, up to the environment's `stop`; from then on prices are
-  taken as constant.
+  taken as constant, and nothing is sold.
 
   Args:
     environment: gives prices, costs and the rules of exits.
@@ -188,7 +188,7 @@ def values_ahead(
 def _day_of_fill(
   environment: 'TradingEnvironment', day: Array, stock: Array
 ) -> Array:
-  """Returns when each stock's market next opens after `day`, [M] or []."""
+  """Returns on which day each stock's market next opens, [M] or []."""
   rules = environment.rules
   if not rules.orders_wait:
     return day + 1
@@ -203,7 +203,8 @@ def _fill(
 
   Returns:
     int32 [M] or [], the day of the fill; float [M], its price before costs;
-    bool [M], whether there is such a price (an open must be before `stop`).
+    bool [M], whether there is such a price; an open on `stop` or later does not
+    count.
   """
   table = environment.prices
   if environment.rules.fills_at_open:

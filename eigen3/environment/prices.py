@@ -43,7 +43,7 @@ def quote(table: Array, day: Array, stock: Array) -> Quote:
     stock: int32 [...], broadcastable with `day`.
 
   Returns:
-    the quotes [...].
+    The quotes, [...].
   """
   num_days, num_stocks, width = table.shape
   cell = jnp.clip(day, 0, num_days - 1) * num_stocks + jnp.clip(

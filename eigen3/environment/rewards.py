@@ -66,7 +66,8 @@ class Reward:
     of_step: maps `(environment, state, next state, extras)` to float [], the
       reward of the step between two states of a `TradingEnvironment`.
     pays_later: whether an order also affects the rewards of later days.
-      Learning then needs a discount above 0 and steps of the settlement days.
+      Learning then needs a discount above 0, and transitions of the settlement
+      days.
     needs_account: whether only an agent that observes its account can predict
       the reward.
     known_on: for the proof of no look-ahead, maps `(rules, days, extras)` of E
@@ -145,17 +146,16 @@ def _entry_excess(environment, state, next_state, extras) -> Array:
   If an unused entry paid 0, costs would cancel in the difference, and some
   stock would be worth buying every day: some trades beat the mean even when all
   of them lose. So an unused entry pays minus the net return of a mean trade
-  with the highest target. With `market_timing` this mean is that of the same
-  day; at the highest target, rewards of any two actions then differ by as much
-  as under `entry`. Without it, the mean is over all days, so that the reward
-  does not favour buying on some days over others. In both cases the advantage
-  of buying with the highest target over not buying, summed over all days, is
-  the same as under `entry`.
+  with the highest target, or 0 if no trade was possible. With `market_timing`
+  the mean is over the trades of the same day; at the highest target, rewards of
+  any two actions then differ by as much as under `entry`. Without it, the mean
+  is over all days, so that the reward does not favour buying on some days over
+  others. In both cases the advantage of buying with the highest target over not
+  buying, summed over all days, is the same as under `entry`.
 
   A sale target is judged by its effect on the stock relative to its effect on
   the other stocks. With `market_timing` the reward looks as far ahead as trades
-  last, like `entry`; without it, it uses all days up to the environment's
-  `stop`.
+  last, like `entry`; otherwise it uses all days up to the environment's `stop`.
   """
   del next_state
   chosen = extras.entries
@@ -284,7 +284,7 @@ def _when_excess_is_known(
 ) -> np.ndarray:
   """Returns the first days on which the rewards of `days` are known.
 
-  With `market_timing`, that is the day by which the longest trade has closed.
+  With `market_timing`, that is when the longest possible trade has closed.
   Without it, the mean is over all days up to `stop`, so rewards count as never
   known: the proof of no look-ahead does not compare them.
   """

@@ -141,6 +141,8 @@ def play(
 ) -> Episodes:
   """Plays episodes with given actions or an encoded policy.
 
+  With an encoded policy the account is always observed.
+
   Args:
     environment: the trading environment.
     days: int32 [E, S], consecutive within an episode.
@@ -200,7 +202,7 @@ def walk(
 
 
 def by_step(actions: Actions, shape: tuple[int, ...]) -> Actions:
-  """Reshapes the axis of days of actions, [M, ...] to [*shape, ...]."""
+  """Reshapes the axis of days of actions, from [M, ...] to [*shape, ...]."""
   return _map(lambda x: x.reshape(*shape, *x.shape[1:]), actions)
 
 

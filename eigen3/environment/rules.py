@@ -181,9 +181,10 @@ class Rules:
 
   @property
   def oldest_age(self) -> int:
-    """Returns the days after entry by which a position is always closed.
+    """Returns the age in days at which a position is closed at the latest.
 
-    At worst, exits fail on `delisting_days` open days for lack of a price.
+    It allows for `delisting_days` days without a price after the maximum
+    holding, and for `closed_days` on which the market is closed.
     """
     return self.max_holding_days + self.delisting_days + self.closed_days
 
@@ -195,7 +196,10 @@ class Rules:
 
   @property
   def closing_days(self) -> int:
-    """Returns on how many days an episode's end can affect positions."""
+    """Returns the number of last days on which an episode's end matters.
+
+    It can affect positions that are bought or held on these days.
+    """
     return self.max_holding_days + self.settlement_days
 
   @property

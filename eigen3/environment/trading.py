@@ -26,8 +26,8 @@ class State(NamedTuple):
     day: int32 [], the day at whose close the next action is decided.
     step: int32 [], steps taken.
     cash: float [].
-    equity: float [], at the last step's close.
-    orders: M orders that wait for the open of `day`, or of a later day if the
+    equity: float [], at the close of the last step's day.
+    orders: M orders that wait for the open of `day`, or of a later day if their
       market is closed.
     positions: S slots.
     num_trades: int32 [], closed trades.
@@ -56,8 +56,9 @@ class TradingEnvironment:
   """Buys and sells single stocks of a panel; a pytree.
 
   Pass it to jitted functions as an argument, never close over it: its prices
-  would become a constant of the compiled program. All methods work under
-  `jax.jit` and `jax.vmap`; episodes do not reset automatically.
+  would become a constant of the compiled program. The methods that take or
+  return states work under `jax.jit` and `jax.vmap`. Episodes do not reset
+  automatically.
 
   A step on day t fills waiting orders at the open and makes the exits of t,
   then takes the action at the close of t, whose orders fill at once if `fill`
@@ -159,7 +160,7 @@ class TradingEnvironment:
 
   @property
   def num_steps(self) -> int:
-    """Returns the steps of an episode: trading and settlement days."""
+    """Returns the number of an episode's trading and settlement days."""
     return self.rules.num_steps
 
   @property
@@ -174,7 +175,7 @@ class TradingEnvironment:
     return self.rules.cost_rate if given is None else given
 
   def at_cost(self, cost_rate: float) -> 'TradingEnvironment':
-    """Returns a copy at this cost rate; other rates need no recompilation."""
+    """Returns a copy with this cost rate; such copies share a compilation."""
     (*arrays, _), static = self.tree_flatten()
     rate = jnp.asarray(cost_rate, self.prices.dtype)
     return self.tree_unflatten(static, (*arrays, rate))
@@ -187,9 +188,9 @@ class TradingEnvironment:
     return self.tree_unflatten((rules, spec), arrays)
 
   def reset(self, key: PRNGKey) -> tuple[State, TimeStep]:
-    """Starts an episode on a day drawn uniformly from the possible ones.
+    """Starts an episode on a random day from `first_day` to `last_day`.
 
-    The key is consumed.
+    The day is drawn uniformly. The key is consumed.
     """
     return self._start(
       jax.random.randint(key, (), self.first_day, self.last_day + 1, jnp.int32)
@@ -411,7 +412,7 @@ class TradingEnvironment:
 
 
 def _youngest_value(rules: Rules, positions: Positions) -> Array:
-  """Returns the value at the entry price of the positions of age 0, []."""
+  """Returns the total entry value of the positions of age 0, float []."""
   count = rules.max_entries_per_day
   return (positions.shares[:count] * positions.entry_price[:count]).sum()
 

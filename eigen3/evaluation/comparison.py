@@ -65,7 +65,7 @@ def ranked(
   Args:
     policies: to be judged; equally good ones keep their order.
     judge: evaluates on the days to rank by, which must not be held-out days.
-    by: a metric of a backtest's summary, the better the higher.
+    by: a metric of a backtest's summary; higher is better.
   """
   results = judged(policies, judge)
   order = sorted(policies, key=lambda p: -results[p.name][0].summary[by])

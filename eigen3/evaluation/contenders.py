@@ -25,7 +25,7 @@ def superior_ability(
   Economic Statistics 23(4), with the consistent p-value. Differences are
   divided by their standard deviation, so policies of low and high volatility
   have the same weight. (arch's own `studentize` only decides which poor
-  policies still count.)
+  policies still count.) Policies whose difference is constant are left out.
 
   Args:
     returns: daily returns of M policies, float [S, M].
@@ -36,8 +36,8 @@ def superior_ability(
       the policies' differences from the benchmark.
 
   Returns:
-    The p-value: 1 if no policy has a higher mean return than the benchmark, NaN
-    for fewer than `FEWEST_DAYS` days.
+    The p-value: 1 if no remaining policy has a higher mean return than the
+    benchmark, NaN for fewer than `FEWEST_DAYS` days.
 
   Raises:
     ValueError: shapes do not fit, or a number is not finite.

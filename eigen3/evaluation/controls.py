@@ -94,12 +94,12 @@ class Controls:
   def matched_entry(
     self, backtest: Backtest, seed: int, nearest: int = matched.NEAREST
   ) -> list[Backtest]:
-    """Plays random entry on the days of a policy's entries, with similar risk.
+    """Plays random entry on the days of a policy's orders, with similar risk.
 
-    For each stock that the policy ordered, random entry orders on the same day
-    one of the stocks nearest by volatility and beta, see `matched.draw`. So
-    neither these risks nor the choice of days explain what the policy earns
-    beyond random entry.
+    For each order of the policy that was filled, random entry orders on the
+    same day one of the stocks nearest by volatility and beta, see
+    `matched.draw`. So neither these risks nor the choice of days explain what
+    the policy earns beyond random entry.
 
     Args:
       backtest: of the policy, on the days and under the rules of the controls.
@@ -143,7 +143,7 @@ class Controls:
     """Backtests holding all stocks that can be bought on the first day.
 
     They are bought for equal amounts of cash, at the first day's close, or at
-    the next open if orders fill there, and held to the end. A stock that
+    the next open if orders fill there, and sold at the last close. A stock that
     disappears is sold as in every account: after `delisting_days` days, at the
     delisting price. The proceeds are not reinvested.
     """
@@ -201,7 +201,7 @@ def by_rank(rules: Rules, scores: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
   Args:
     rules: determine the largest position and the highest sale target.
-    scores: float [S, N], the better the higher.
+    scores: float [S, N]; higher is better.
     wanted: bool [S, N], stocks that may be bought.
 
   Returns:

@@ -84,7 +84,7 @@ def daily(
   each regressed on the factors' ranks.
 
   Args:
-    scores: float [S, N], the better the higher.
+    scores: float [S, N]; higher is better.
     outcomes: float [S, N], realised.
     known: bool [S, N], stocks that could be bought and whose outcome is known.
     factors: float [S, N, K], K factors that are known when the scores are; a

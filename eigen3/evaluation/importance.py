@@ -23,8 +23,8 @@ def describe(
 
   Args:
     mean: float [C], each column's share of attention; sums to 1.
-    below: int [3, C], for each of `THRESHOLDS` the number of updates in a
-      row, up to the latest, with a share below it.
+    below: int [3, C], for each of `THRESHOLDS` the number of successive
+      updates, up to the latest, with a share below that threshold.
     columns: names [C].
     persistent: updates in a row after which a column counts as persistently
       below a threshold.
@@ -32,7 +32,7 @@ def describe(
   Returns:
     `columns`, their number; `entropy` in nats; `entropy_share`, its ratio to
     the maximum, log C (1 for a single column); `effective_columns`, the number
-    of equal shares with this entropy; `top`, the 20 columns with the largest
+    of equal shares with this entropy; `top`, up to 20 columns with the largest
     shares, as (column, share); `persistent_updates`, the argument `persistent`;
     and `below`, for each threshold the `count` and names (`columns`) of columns
     persistently below it.
@@ -72,7 +72,7 @@ def entropy(shares: np.ndarray) -> np.ndarray:
 
 
 def ranking(shares: np.ndarray) -> np.ndarray:
-  """Returns column indices by descending share, ties in order; int [C]."""
+  """Returns column indices by descending share, ties by index; int [C]."""
   return np.argsort(-shares, kind='stable')
 
 

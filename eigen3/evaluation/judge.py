@@ -27,7 +27,7 @@ class Judge:
   be made before training, to check that there are enough days.
 
   Attributes:
-    days: int [S], on which a policy decides.
+    days: int [S], the days on which a policy decides.
   """
 
   def __init__(
@@ -71,7 +71,7 @@ class Judge:
 
   @functools.cached_property
   def controls(self) -> Results:
-    """Returns backtests by name: of the controls and, with dips, yardsticks."""
+    """Returns the backtests of the controls and any yardsticks, by name."""
     controls = self._controls.run()
     if self._dips is not None:
       panel, config, *_ = self._given
@@ -124,7 +124,7 @@ class Judge:
 
     Args:
       actions: the policy's actions on `days`.
-      prefix: of all names, e.g. 'validation'.
+      prefix: what all names begin with, e.g. 'validation'.
     """
     summary = self.backtest(actions).summary
     controls = {

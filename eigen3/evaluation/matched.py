@@ -51,8 +51,8 @@ def ordered(
 def risk(panel: MarketPanel, days: np.ndarray) -> np.ndarray:
   """Returns the factors that entries are matched by, float64 [S, N, 2].
 
-  Each factor is ranked among the stocks for which it is known on the day; it is
-  NaN for the others.
+  Each factor is ranked, on each of the S days, among the stocks for which it is
+  known; it is NaN for the others.
   """
   found = characteristics(panel).stacked(*MATCHED_BY)[days]
   known = np.isfinite(found)

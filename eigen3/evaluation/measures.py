@@ -34,8 +34,8 @@ def measure(
   Args:
     panel: the market.
     judge: of the split.
-    scores: float [S, N], by which the policy orders the stocks on `judge.days`,
-      the better the higher.
+    scores: float [S, N], by which the policy orders the stocks on `judge.days`;
+      higher is better.
     outcomes: float [S, N], of trades decided on these days; NaN if unknown.
     backtest: of the policy.
     environment: the `environment` section.
@@ -46,8 +46,8 @@ def measure(
     `cross_section.Daily`, the returns of `matched_entry`, a mean over its
     backtests, and the returns of `attribution.portfolios`; `horizon`, the days
     that an outcome covers; `stocks`, the mean number of stocks that could be
-    bought; `turnover` per year; `exposure`, the mean invested share of the
-    equity; `capacity`, the fields of `capacity.Capacity`.
+    bought on a day; `turnover` per year; `exposure`, the mean invested share of
+    the equity; `capacity`, the fields of `capacity.Capacity`.
   """
   days, known = judge.days, judge.buyable & np.isfinite(outcomes)
   ordered = cross_section.daily(scores, outcomes, known, risks(panel)[days])

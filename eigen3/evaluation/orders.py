@@ -188,7 +188,7 @@ def _notes(panel, status: np.ndarray, held: Sequence[str]) -> np.ndarray:
 
 
 def _dates_of_closes(panel: MarketPanel) -> np.ndarray:
-  """Returns the dates of last closes, datetime64[D] [N], NaT if none."""
+  """Returns the date of each last close, datetime64[D] [N]; NaT without one."""
   close = panel.ohlc[:, slice(*panel.investable), 3]
   known = np.isfinite(close) & (close > 0)
   last = panel.num_days - 1 - known[::-1].argmax(axis=0)

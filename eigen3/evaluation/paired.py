@@ -69,7 +69,7 @@ def corrected(p: Sequence[float | None]) -> list[float | None]:
 def improvement(
   differences: np.ndarray, seed: int, repeats: int = statistics.DRAWS
 ) -> Estimate:
-  """Estimates the probability that the first of two is better on a market.
+  """Estimates the probability that the first configuration is better.
 
   Agarwal et al. (2021): the mean over markets of P(X > Y), for results X of the
   first and Y of the second configuration; a tie counts one half. With one run

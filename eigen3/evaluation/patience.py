@@ -7,8 +7,8 @@ up to the day, which is all that networks observe of a day's prices.
 
   greedy   buys whatever pays its costs. (With the hidden information, this is
            the control 'informed'.)
-  hurdle   buys if the net return exceeds a constant: of 21 candidates, the one
-           that earned the most on the days before the split.
+  hurdle   buys if the net return exceeds a constant: of at most 21 candidates,
+           the one that would have earned most on the days before the split.
   patient  buys if the net return exceeds the opportunity cost of the cash. This
            cost is computed by value iteration over the phase, the days until
            each position is closed and the remaining trading days.
@@ -70,7 +70,7 @@ class Yardsticks:
     """Prepares the yardsticks.
 
     Args:
-      panel: of the market `patience`.
+      panel: a panel of the market `patience`.
       backtester: of the split.
       rules: the trading rules of the backtester.
       dips: the market's hidden dips.
@@ -151,7 +151,7 @@ class Yardsticks:
     return np.nan_to_num(growth, nan=0.0)
 
   def _replayed(self, net, growth, hurdle: float) -> float:
-    """Sums the `growth` of each day's best trade above a hurdle.
+    """Sums the `growth` of each day's best trade with a `net` above a hurdle.
 
     At most one trade is made a day, and none without a free slot. Stocks that
     are held are skipped.
@@ -195,7 +195,10 @@ class Yardsticks:
 
 @dataclasses.dataclass(frozen=True)
 class _Patient:
-  """Buys stocks that add more to log equity than the state's hurdle."""
+  """Decides to buy stocks that add more to log equity than the hurdle.
+
+  The hurdle is that of the account's state: the days until each slot is free.
+  """
 
   rules: Rules
 

@@ -2,8 +2,8 @@
 
 Days are resampled with replacement: prices keep heavy tails, volatilities and a
 common market factor, but the past predicts nothing. Then a signal is added:
-stocks below their mean of the last 20 days rise more than others. The default
-observed features reveal this signal.
+stocks whose close is below its mean of the last 20 days rise more than others.
+The default observed features reveal this signal.
 """
 
 import dataclasses
@@ -19,9 +19,10 @@ from eigen3.data import FEATURES, MarketPanel, eigen2_features
 from eigen3.evaluation import cross_section
 from eigen3.evaluation.characteristics import buyable
 
-MEAN_DAYS = 20  # the signal is how far a close is below its mean of these days
-# Search for the signal's strength: its first and its largest value, in standard
-# deviations of daily moves, the most steps, and the tolerance as a share of IC.
+MEAN_DAYS = 20  # the signal is how far a close is below its mean of this period
+# Search for the signal's strength: the first and the largest strength tried, in
+# standard deviations of daily moves; the maximum number of steps; and the
+# tolerance as a share of the IC.
 _START, _MOST, _STEPS, _NEAR = 0.02, 2.0, 20, 0.005
 
 
@@ -30,9 +31,9 @@ class Planted(NamedTuple):
 
   Attributes:
     panel: a copy with resampled days and the signal.
-    signal: float64 [T, N], each stock's signal at a day's close. The higher it
-      is, the higher is the expected return. NaN on days without a price, and on
-      a stock's first `MEAN_DAYS` - 1 days.
+    signal: float64 [T, N], each stock's signal at a day's close. The higher the
+      signal, the higher the expected return. NaN on days without a price, and
+      on a stock's first `MEAN_DAYS` - 1 days.
   """
 
   panel: MarketPanel
@@ -43,11 +44,11 @@ class _Moves(NamedTuple):
   """Daily moves of the stocks.
 
   Attributes:
-    bars: float64 [T, N, 4], logarithms of open, high, low and close over the
-      previous close.
+    bars: float64 [T, N, 4], logarithms of open, high, low and close, each
+      divided by the previous close.
     listed: bool [T, N], days on which a stock has prices.
     start: float64 [N], logarithm of the price to which the first bar is added.
-    deviation: float64 [N], standard deviation of daily moves.
+    deviation: float64 [N], standard deviation of daily moves, close to close.
   """
 
   bars: np.ndarray
@@ -62,12 +63,12 @@ def plant(
   """Copies a panel with resampled days and a signal of a given rank IC.
 
   Each day gets the moves of a randomly drawn day, the same for all stocks; a
-  stock that was not listed on the drawn day gets those of a random day of its
-  own. Days are drawn with replacement: a permutation would fix each stock's
-  total return, so that one that did well early would do worse later. All stocks
+  stock without a move on the drawn day gets its move of another random day.
+  Days are drawn with replacement: a permutation would fix each stock's total
+  return, so that a stock that did well early would do worse later. All stocks
   get the same mean logarithmic return; otherwise the past would show which
   stocks rise more. Volatile stocks therefore have larger mean simple returns,
-  but do not rank higher. A stock that never moves is left out.
+  but do not rank higher. A stock whose price never changes gets no prices.
 
   `ic` is the expected rank IC of the signal with the return from the next open
   to the close `horizon` days after today's, over the stocks that can be bought.
@@ -123,7 +124,7 @@ def forward_returns(ohlc: np.ndarray, horizon: int) -> np.ndarray:
     horizon: at least 1.
 
   Returns:
-    float64 [T, N], NaN on the last days and if a price is missing.
+    float64 [T, N], NaN on the last `horizon` days and if a price is missing.
   """
   found = np.full(ohlc.shape[:2], np.nan)
   stop = max(len(ohlc) - horizon, 0)
@@ -134,7 +135,7 @@ def forward_returns(ohlc: np.ndarray, horizon: int) -> np.ndarray:
 def _resampled(
   ohlc: np.ndarray, rng: np.random.Generator
 ) -> tuple[_Moves, np.ndarray]:
-  """Resamples moves; also returns the day each is taken from, [T, N]."""
+  """Resamples moves; also returns the day each move is taken from, [T, N]."""
   listed = (np.isfinite(ohlc) & (ohlc > 0.0)).all(axis=2)
   path = np.log(np.where(listed[..., None], ohlc, 1.0))
   days = np.arange(len(ohlc))[:, None]
@@ -167,7 +168,7 @@ def _resampled(
 def _mean_and_deviation(
   moves: np.ndarray, known: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Returns mean and standard deviation [N] of known moves; 0 without any."""
+  """Returns mean and standard deviation, [N], of known moves; 0 if none."""
   count = np.maximum(known.sum(axis=0), 1)
   mean = np.where(known, moves, 0.0).sum(axis=0) / count
   apart = np.where(known, moves - mean, 0.0)
@@ -209,7 +210,11 @@ def _normal_scores(values: np.ndarray) -> np.ndarray:
 
 
 def _strength(mean_ic: Callable[[float], float], ic: float) -> float:
-  """Finds the strength whose IC exceeds that without a signal by `ic`."""
+  """Finds a strength whose IC exceeds the IC without a signal by `ic`.
+
+  Raises:
+    ValueError: no strength tried comes close enough.
+  """
   without, strength = mean_ic(0.0), _START
   for _ in range(_STEPS):
     added = mean_ic(strength) - without

@@ -18,13 +18,13 @@ class Outcome(NamedTuple):
 
   Attributes:
     policy: name of the policy.
-    daily: one row per day: `date`, and the returns of the policy and the
-      controls by name.
+    daily: one row per day: `date`, and the daily returns of the policy and the
+      controls, in columns by name.
     profits: profits of the policy and the controls, divided by initial cash, by
       name.
     facts: numbers about the training, by name.
     commit: commit of the code, '' if unknown.
-    year: number of the panel's days per year.
+    year: the number of days that the panel has per year.
     measures: see `measures.measure`; empty if they were not requested.
   """
 
@@ -120,9 +120,9 @@ def against(
 
   Returns:
     The fields of `bootstrap.PairedDifference` and, with at least two seeds:
-    `seeds`, Student's interval of the mean over seeds; `improvement` and
-    `detectable`, see `paired`. The p-value is not corrected for the number of
-    comparisons.
+    `seeds`, Student's interval of the mean difference over seeds; `improvement`
+    and `detectable`, see the functions of `paired`. The p-value is not
+    corrected for the number of comparisons.
   """
   found = bootstrap.paired_difference(
     np.stack([outcome.returns for outcome in ours]),
@@ -157,12 +157,13 @@ def pool(
     draws: number of draws of seeds.
 
   Returns:
-    `seeds`, their number; `profit`, of the policy (`values` by seed, and
-    `mean` and `iqm` with their intervals); `solved`, see the function of this
-    name; `profits`, the mean profit of each control and other configuration;
-    `shares`, the policy's profit as a share of each of these, see `share`;
-    `against`, the comparison with each, see the function of this name; `facts`,
-    means over runs. Unknown values are None.
+    `seeds`, their number; `profit`, the policy's profit (`values` by seed, and
+    `mean` and interquartile mean `iqm` with intervals, `mean` without one for a
+    single seed); `solved`, see the function of this name; `profits`, the mean
+    profit of each control and other configuration; `shares`, the policy's
+    profit as a share of each of these, see `share`; `against`, the comparison
+    with each, see the function of this name; `facts`, means over runs. Unknown
+    values are None.
 
   Raises:
     ValueError: the days of a run differ from those of the first.
@@ -225,7 +226,7 @@ def solved(outcomes: Sequence[Outcome]) -> dict[str, Any] | None:
 def _beside(
   outcomes: Sequence[Outcome], others: Mapping[str, Sequence[Outcome]]
 ) -> tuple[dict[str, np.ndarray], dict[str, list[np.ndarray]]]:
-  """Returns profits and returns of controls and `others`, by name."""
+  """Returns profits and daily returns of controls and `others`, by name."""
   first = outcomes[0]
   controls = [name for name in first.profits if name != first.policy]
   profits = {
@@ -245,7 +246,10 @@ def _beside(
 def _check_days(
   outcomes: Sequence[Outcome], others: Mapping[str, Sequence[Outcome]]
 ) -> None:
-  """Raises an error unless all runs have the same days, as rows are paired."""
+  """Raises a ValueError unless all runs have the same days.
+
+  Daily returns of different runs are compared row by row.
+  """
   expected = outcomes[0].daily['date'].to_numpy()
   for name, runs in {outcomes[0].policy: outcomes, **others}.items():
     for outcome in runs:
@@ -267,7 +271,7 @@ def _span(dates: np.ndarray, row: int | None = None) -> str:
 
 
 def _plain(tree: Any) -> Any:
-  """Replaces numbers that are not finite by None, for JSON."""
+  """Replaces numbers that are not finite with None, for JSON."""
   if isinstance(tree, dict):
     return {name: _plain(value) for name, value in tree.items()}
   if isinstance(tree, list):

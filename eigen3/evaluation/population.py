@@ -44,17 +44,18 @@ class Development(NamedTuple):
     error: standard error of `last` - `first`, from the variation between
       generations; NaN if a third has fewer than two generations.
     retest: mean retest correlation over generations; NaN if unknown.
-    between: standard deviation of the agents' true fitness, as estimated; mean
-      over generations.
+    between: estimated standard deviation of the agents' true fitness; mean over
+      generations; NaN if unknown.
     within: standard error of an agent's fitness; mean over agents and
-      generations.
+      generations; NaN if unknown.
     distance: median distance between policies in the first and in the last
       generation; NaN if unknown.
     founders: number of founders that members descend from, in the first and in
       the last generation; None if unknown.
     alone_since: generation since which all members descend from a single
-      founder, None if they do not.
-    gains: gains of 'offspring' and of 'mutant', each only if known.
+      founder; None if they descend from several or this is unknown.
+    gains: `Gain` of the 'offspring' and of the 'mutant' members, each only if
+      known.
   """
 
   generations: int
@@ -146,12 +147,12 @@ def development(generations: pd.DataFrame) -> Development:
 
 
 def _column(table: pd.DataFrame, name: str) -> np.ndarray:
-  """Returns the known numbers of a column, in order."""
+  """Returns the known numbers of a column; none if the column is missing."""
   return table[name].dropna().to_numpy(float) if name in table else np.zeros(0)
 
 
 def _run_of_ones(values: np.ndarray) -> int:
-  """Counts the successive ones at the end of `values`."""
+  """Counts the consecutive ones at the end of `values`."""
   others = np.flatnonzero(values != 1)
   return len(values) - (others[-1] + 1 if len(others) else 0)
 
@@ -184,7 +185,7 @@ def best_first(members: pd.DataFrame, *scores: str) -> pd.DataFrame:
 def require_columns(
   name: str, table: pd.DataFrame, expected: Iterable[str]
 ) -> None:
-  """Raises an error for a table that lacks a column or has no row."""
+  """Raises a ValueError for a table that lacks a column or has no row."""
   found = list(table.columns)
   for column in expected:
     require(

@@ -10,7 +10,7 @@ from eigen3.evaluation.statistics import Estimate
 
 # Names of reference policies, the best first; the first one available is used.
 YARDSTICKS = ('patient', 'informed')
-SOLVED = 0.5  # of the yardstick's profit
+SOLVED = 0.5  # the least share of the yardstick's profit
 
 
 class Scores(NamedTuple):
@@ -27,7 +27,7 @@ class Scores(NamedTuple):
 
   @property
   def solved(self) -> int:
-    """Counts the markets with at least half of the yardstick's profit."""
+    """Counts the solved markets: those with a ratio of at least `SOLVED`."""
     return int(np.sum(self.values >= SOLVED))
 
 
@@ -37,7 +37,8 @@ def scores(
   """Divides profits by the yardstick's.
 
   Args:
-    profits: profit divided by initial cash on each market, float [M].
+    profits: a policy's profit on each market, divided by initial cash, float
+      [M].
     controls: the controls' profits on the same markets, by name.
 
   Returns:
@@ -58,7 +59,7 @@ def scores(
 def share_above(count: int, size: int, confidence: float = 0.95) -> Estimate:
   """Estimates a share of markets, with a bootstrap interval over markets.
 
-  In a bootstrap the count is binomial, so its quantiles need no draws.
+  In a bootstrap the count is binomial, so its quantiles are computed exactly.
 
   Args:
     count: number of markets that have the property in question.
@@ -72,14 +73,18 @@ def share_above(count: int, size: int, confidence: float = 0.95) -> Estimate:
 
 
 def profile(values: np.ndarray, thresholds: np.ndarray) -> list[Estimate]:
-  """Returns the performance profile: shares of markets that reach thresholds.
+  """Returns the performance profile: the share of markets at each threshold.
 
-  At the threshold `SOLVED` it is the share of markets solved. Sources: Agarwal
-  et al. (2021), Dolan & Moré (2002).
+  This is the share of markets whose value reaches the threshold; at `SOLVED`,
+  the share of markets solved. Sources: Agarwal et al. (2021), Dolan & Moré
+  (2002).
 
   Args:
-    values: of `Scores`, float [R].
-    thresholds: float [M].
+    values: the ratios in `Scores`, float [R].
+    thresholds: float [Q].
+
+  Returns:
+    Q shares, each with its interval.
   """
   counts = (values[:, None] >= thresholds).sum(axis=0)
   return [share_above(int(count), len(values)) for count in counts]

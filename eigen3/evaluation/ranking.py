@@ -1,10 +1,10 @@
 """A policy that buys the stock with the best predicted return.
 
 Like the control momentum, it skips stocks that the account holds. A prediction
-has to exceed a threshold, which is chosen on the validation days: a net return
-of 0, or the 25, 50, 75 or 90 % quantile of the daily best predictions if above
-0, whichever earned the most. A day's best prediction is the highest of those
-for stocks that can be bought on the day.
+has to exceed a threshold. The threshold is the one that earns the most on the
+validation days: a net return of 0, or the 25, 50, 75 or 90 % quantile of the
+daily best predictions, if above 0. A day's best prediction is the highest of
+those for stocks that can be bought on the day.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ class Ranking:
   """Turns predicted returns into actions.
 
   Attributes:
-    threshold: predicted return, % net of costs, that has to be exceeded.
+    threshold: predicted return that has to be exceeded, % net of costs.
     profit: profit on the validation days, divided by initial cash.
   """
 
@@ -37,7 +37,7 @@ class Ranking:
     predict: Callable[[np.ndarray], np.ndarray],
     threshold: float | None = None,
   ):
-    """Chooses the threshold; ties go to the lowest.
+    """Chooses the threshold unless it is given; ties go to the lowest.
 
     Args:
       environment: the `environment` section.

@@ -1,6 +1,6 @@
 """Least squares over days, with standard errors allowing for autocorrelation.
 
-Errors are those of Newey & West (1987), "A simple, positive semi-definite,
+The errors are those of Newey & West (1987), "A simple, positive semi-definite,
 heteroskedasticity and autocorrelation consistent covariance matrix",
 Econometrica 55(3), corrected for the number of parameters.
 """
@@ -32,12 +32,12 @@ class DailyMean(NamedTuple):
   """A mean over days.
 
   Attributes:
-    mean: of the days that have a value; NaN without any.
-    error: its standard error; NaN if there are too few days.
-    t: the mean over its error; NaN if the error is 0 or unknown.
+    mean: mean over the days that have a value; NaN without any.
+    error: standard error of the mean; NaN if there are too few days.
+    t: the mean divided by its error; NaN if the error is 0 or unknown.
     p: two-sided p-value of the hypothesis that the true mean is 0; NaN if t is.
     detectable: the smallest true mean that a two-sided test at 5 % detects with
-      a probability of 80 %.
+      a probability of 80 %; NaN if the error is unknown.
     days: number of days that have a value.
   """
 
@@ -86,12 +86,13 @@ def daily_mean(values: np.ndarray, horizon: int = 1) -> DailyMean:
 
   If each value covers the next `horizon` days, successive values share all but
   one day. Newey & West's weights fall with the lag, so lags up to the horizon
-  would leave out a third of the variance. Lags up to twice the horizon, used
-  here, leave out a sixth, and t is too large by a tenth. A standard error with
-  so many lags is itself uncertain, so p is from Student's t distribution with
-  1.5 x days / lags degrees of freedom (Lazarus, Lewis, Stock & Watson, 2018,
-  "HAR inference: recommendations for practice", Journal of Business & Economic
-  Statistics 36(4)). In simulations without an effect and with a horizon of 20
+  would leave out a third of the variance. Lags up to at least twice the
+  horizon, used here, leave out at most a sixth, and t is too large by at most a
+  tenth. A standard error with so many lags is itself uncertain, so p is from
+  Student's t distribution with 1.5 x days / lags degrees of freedom, but at
+  most days - 1 (Lazarus, Lewis, Stock & Watson, 2018, "HAR inference:
+  recommendations for practice", Journal of Business & Economic Statistics
+  36(4)). In simulations without an effect and with a horizon of 20
   days, p was below 0.05 in 9 % of cases with 500 and with 1,000 days, in 8 %
   with 2,000 and in 7 % with 4,000.
 
@@ -100,8 +101,8 @@ def daily_mean(values: np.ndarray, horizon: int = 1) -> DailyMean:
     horizon: days that a value covers.
 
   Returns:
-    The mean; its error is NaN with fewer than 3 days, or fewer than twice the
-    lags.
+    The mean; its error is NaN with fewer than 3 days that have a value, or
+    fewer such days than twice the lags.
   """
   known = np.asarray(values, np.float64)
   known = known[np.isfinite(known)]

@@ -18,9 +18,10 @@ class TrackRecord(NamedTuple):
   """The moments of daily returns that a Sharpe ratio's significance needs.
 
   Attributes:
-    sharpe: daily Sharpe ratio; NaN, like the moments, if returns are constant.
-    skew: of daily returns.
-    kurtosis: of daily returns, 3 for a normal distribution.
+    sharpe: daily Sharpe ratio; NaN, like skew and kurtosis, if returns are
+      constant or fewer than two.
+    skew: skewness of daily returns.
+    kurtosis: kurtosis of daily returns, 3 for a normal distribution.
     size: number of daily returns.
   """
 
@@ -74,7 +75,7 @@ def track_record(returns: np.ndarray) -> TrackRecord:
 def probabilistic_sharpe(record: TrackRecord, benchmark: float = 0.0) -> float:
   """Returns the probability that the true Sharpe ratio exceeds a benchmark.
 
-  Bailey & Lopez de Prado (2012), "The Sharpe ratio efficient frontier",
+  Source: Bailey & Lopez de Prado (2012), "The Sharpe ratio efficient frontier",
   Journal of Risk 15(2). The result allows for skew and fat tails, but not for
   autocorrelation.
 
@@ -83,7 +84,8 @@ def probabilistic_sharpe(record: TrackRecord, benchmark: float = 0.0) -> float:
     benchmark: daily Sharpe ratio.
 
   Returns:
-    The probability; NaN if the record has no Sharpe ratio or a single day.
+    The probability; NaN if the record has fewer than two days or no Sharpe
+    ratio.
   """
   variance = _unit_variance(record)
   if not (variance > 0.0 and record.size > 1):
@@ -95,8 +97,8 @@ def probabilistic_sharpe(record: TrackRecord, benchmark: float = 0.0) -> float:
 def expected_maximum_sharpe(deviation: float, trials: int) -> float:
   """Returns the expected maximum Sharpe ratio of trials without skill.
 
-  Bailey & Lopez de Prado (2014), "The deflated Sharpe ratio", Journal of
-  Portfolio Management 40(5): the mean of a Gumbel distribution. The trials are
+  It is the mean of a Gumbel distribution (Bailey & Lopez de Prado, 2014, "The
+  deflated Sharpe ratio", Journal of Portfolio Management 40(5)). The trials are
   assumed to be independent; for correlated trials the result is too high.
 
   Args:
@@ -148,7 +150,7 @@ def deflate(ratios: np.ndarray, champion: TrackRecord) -> Deflated:
     champion: the champion's track record on the validation days.
 
   Returns:
-    The deflated Sharpe ratio and its inputs; NaN without trials.
+    The deflated Sharpe ratio and its inputs; the ratio is NaN without trials.
   """
   size = len(ratios)
   if not size:

@@ -22,7 +22,8 @@ def champion(
   """Returns the champion's `metrics` by split, and `trials`, for JSON.
 
   Args:
-    results: backtests by split, those of the champion under the name 'agent'.
+    results: backtests by split and policy, of the champion under the name
+      'agent' and of 'buy_and_hold'.
     deflated: the champion's deflated Sharpe ratio, returned as `trials`.
   """
   found = {}
@@ -36,7 +37,8 @@ def deflated(results: Mapping[str, Results], ratios: np.ndarray) -> Deflated:
   """Deflates the champion's Sharpe ratio on the validation days.
 
   Args:
-    results: backtests by split, those of the champion under the name 'agent'.
+    results: backtests by split and policy, of the champion under the name
+      'agent'.
     ratios: float [n], daily Sharpe ratios of all trials; see `deflate`.
   """
   returns = metrics.daily_returns(results['validation']['agent'][0])
@@ -47,7 +49,7 @@ def daily_returns(results: Mapping[str, Results]) -> pd.DataFrame:
   """Returns the daily returns of every policy.
 
   Args:
-    results: backtests of the policies, by split.
+    results: backtests by split and policy.
 
   Returns:
     A row per split and day: `split`, `date` and, for each policy, the return

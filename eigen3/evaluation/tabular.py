@@ -1,9 +1,10 @@
-"""Ridge and gradient boosting on the agent's features, as controls.
+"""Ridge regression and gradient boosting on the agent's features, as controls.
 
-A row is a stock on a day: the agent's features of that day and of some earlier
-days. Its label is the outcome of a trade. `excess` subtracts the day's mean
-from labels, so that a model does not learn the market's return; `TabularRanker`
-learns the ranker's labels unchanged. The models are from scikit-learn, an
+A row is a stock on a day. It holds the stock's features that the agent
+observes, of that day and of some earlier days. Its label is the outcome of a
+trade decided on that day. `excess` subtracts the day's mean from labels, so
+that a model does not learn the market's return; `TabularRanker` learns the
+ranker's labels unchanged. The models are from scikit-learn, an
 optional package: `pip install 'eigen3[study]'`.
 """
 
@@ -16,7 +17,7 @@ import numpy as np
 from eigen3.data import MarketPanel, observe
 from eigen3.learner.ranker import Fitted, Labels
 
-LAGS = (0, 1, 2, 3, 5, 10, 20)  # days before the decision
+LAGS = (0, 1, 2, 3, 5, 10, 20)  # days back from the decision
 
 
 def lagged_features(
@@ -59,6 +60,9 @@ def ridge(seed: int = 0) -> Any:
 
   Args:
     seed: not used, nothing is random.
+
+  Raises:
+    ValueError: scikit-learn is not installed.
   """
   del seed
   _require()
@@ -77,6 +81,9 @@ def boosting(seed: int = 0) -> Any:
 
   Args:
     seed: seeds the choice of the rows from which bins are computed.
+
+  Raises:
+    ValueError: scikit-learn is not installed.
   """
   _require()
   from sklearn import ensemble
@@ -117,7 +124,7 @@ class TabularRanker:
       names: names of the observed features.
       training: labels to learn from.
       validation: labels on which only a loss is computed.
-      model: one of `MODELS`.
+      model: a name in `MODELS`.
       seed: random seed of the model.
       stride: the model learns from every `stride`-th day, because labels of
         successive days overlap.
@@ -127,12 +134,13 @@ class TabularRanker:
     self._make, self._seed, self._stride = MODELS[model], seed, stride
 
   def train(self, key: Any = None, profit: Any = None) -> Fitted:
-    """Fits the model; returns its pickle as weights.
+    """Fits the model; the returned weights are its pickle.
 
     The arguments are not used.
 
     Raises:
-      ValueError: there is no label to learn from.
+      ValueError: there is no label to learn from, or scikit-learn is not
+        installed.
     """
     del key, profit
     features, labels = self._rows(self._training, self._stride)
@@ -150,7 +158,7 @@ class TabularRanker:
     return Fitted(weights, {}, [{'update': 1, **losses}], 1, 1, 0)
 
   def predictions(self, fitted: Fitted, days) -> np.ndarray:
-    """Predicts like `Ranker`, but -inf for a stock without any feature."""
+    """Predicts as `Ranker` does; -inf for a stock with no known feature."""
     asked = self._features[np.asarray(days)]
     is_row = np.isfinite(asked).any(axis=2)
     found = np.full(is_row.shape, -np.inf)
@@ -162,7 +170,8 @@ class TabularRanker:
   def _rows(self, labels: Labels, stride: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns features [R, L * F] and labels [R] of every `stride`-th day.
 
-    The R rows are known trades of stocks with at least one feature.
+    The R rows are trades with a known outcome, of stocks with at least one
+    known feature.
     """
     days = np.asarray(labels.days)[::stride]
     features = self._features[days]
@@ -174,7 +183,7 @@ class TabularRanker:
 def _loss(model: Any, features, labels, training) -> float:
   """Returns the mean squared error divided by the training labels' variance.
 
-  NaN without labels.
+  The result is NaN if there are no labels.
   """
   if not len(labels):
     return float('nan')
@@ -211,8 +220,8 @@ def predict_forward(
     float64 [T, N], NaN before the first refit and for rows without features.
 
   Raises:
-    ValueError: there is no label to fit on before a refit, or `refits` is empty
-      or does not increase.
+    ValueError: there is no label to fit on before a refit, `refits` is empty or
+      does not increase, or scikit-learn is not installed.
   """
   if not len(refits) or (np.diff(refits) <= 0).any():
     raise ValueError(

@@ -38,7 +38,8 @@ class TrainingSlices:
       count: K, the number of slices, at least 1.
 
     Raises:
-      ValueError: the days are too few for an episode.
+      ValueError: a setting is out of range, or the days are too few for an
+        episode.
     """
     self._environment = TradingEnvironment(panel, config, days)
     first = int(self._environment.first_day)

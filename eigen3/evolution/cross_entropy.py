@@ -1,10 +1,11 @@
 """The cross-entropy method with a diagonal Gaussian, as in CEM-RL.
 
-Pourchot and Sigaud 2019, https://arxiv.org/abs/1810.01222. A new population is
-drawn from a Gaussian that is fitted to the elites of the last one, after its
-training by gradients. Differences from the paper: samples come in mirrored
-pairs, and members without a finite fitness have weight 0. The authors' programs
-also divide the variance by the number of elites; as in the paper, we do not.
+Source: Pourchot and Sigaud 2019, https://arxiv.org/abs/1810.01222. After a
+population has been trained by gradients and evaluated, the Gaussian is fitted
+to its elites, and a new population is drawn from the Gaussian. Draws and fit
+differ from the paper in two points: samples come in mirrored pairs, and members
+with a fitness of NaN or -inf have weight 0. The authors' programs also divide
+the variance by the number of elites; as in the paper, we do not.
 """
 
 from typing import Any, NamedTuple
@@ -33,9 +34,10 @@ class CrossEntropyState(NamedTuple):
   """The distribution of parameters, and the last population's fitness.
 
   Attributes:
-    fitness: float32 [P], of the last `tell`; -inf before.
-    mean: the parameters' structure without the axis P.
-    variance: like `mean`, separate for each entry.
+    fitness: float32 [P], given to the last `tell`; -inf before the first.
+    mean: mean of the distribution, structured as the parameters, without the
+      axis P.
+    variance: like `mean`, a variance for each entry.
     noise: float32 [], added to the variance by the last `tell`; `initial_std`
       squared before the first `tell`.
   """
@@ -60,14 +62,14 @@ def make_cross_entropy(
   Args:
     config: the `evolution.cross_entropy` section.
     population_size: P. Members i and i + ceil(P / 2) are mirror images about
-      the mean; if P is odd, the last of the first half has none.
+      the mean; if P is odd, the last of the first half has no mirror image.
 
   Returns:
     The strategy, with a `CrossEntropyState`. All new members are samples. They
     inherit everything but their parameters from the fittest member.
 
   Raises:
-    ValueError: for a setting out of range.
+    ValueError: if a setting is out of range.
   """
   require_population(population_size)
   _validate(config, population_size)
@@ -92,7 +94,7 @@ class _CrossEntropy:
     self._num_elites = round(config.elite_share * population_size)
 
   def init(self, key: PRNGKey, genomes: Genome) -> CrossEntropyState:
-    """Starts at the population's mean, with the initial std everywhere."""
+    """Starts at the population's mean, with `initial_std` for all entries."""
     del key  # nothing is drawn
     assert_population(genomes, self._population_size)
     mean = jax.tree.map(lambda x: jnp.mean(x, axis=0), genomes.parameters)
@@ -111,7 +113,7 @@ class _CrossEntropy:
     fitness: Array,
     progress: Array,
   ) -> CrossEntropyState:
-    """Moves the distribution to the elites; with no finite fitness it stays."""
+    """Moves the distribution to the elites, if any has a finite fitness."""
     del progress  # the noise has its own schedule
     assert_population(genomes, self._population_size)
     chex.assert_shape(fitness, (self._population_size,))
@@ -193,10 +195,16 @@ class _CrossEntropy:
     return {'sampling_std': jnp.sqrt(total / sum(x.size for x in leaves))}
 
   def _weights(self, fitness: Array) -> Array:
-    """Returns the elites' weights [K], best first; their sum is 1 or 0."""
+    """Returns the elites' weights [K], best first.
+
+    They sum to 1, or are all 0 if no elite has a finite fitness.
+
+    Args:
+      fitness: the elites' fitness [K], best first.
+    """
     ranks = np.arange(1, self._num_elites + 1)
     by_rank = jnp.array(np.log((1 + self._num_elites) / ranks), jnp.float32)
-    weights = jnp.where(fitness > -jnp.inf, by_rank, 0.0)  # none for NaN
+    weights = jnp.where(fitness > -jnp.inf, by_rank, 0.0)  # 0 for NaN
     total = jnp.sum(weights)
     return weights / jnp.where(total > 0, total, 1.0)
 

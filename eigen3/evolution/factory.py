@@ -28,14 +28,14 @@ def make_strategy(
 
   Args:
     config: the `evolution` section: `algorithm`, and sections named after
-      algorithms. All of them are checked, only the chosen one is used.
+      algorithms. All these sections are checked, only the chosen one is used.
     population_size: P, at least 2.
 
   Returns:
     Pure functions on populations of P members.
 
   Raises:
-    ValueError: for a setting out of range.
+    ValueError: if a setting or the population size is out of range.
   """
   known = {'algorithm': settings.one_of(*_MAKERS)}
   settings.check('evolution', config, known)

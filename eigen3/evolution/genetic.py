@@ -24,7 +24,7 @@ from eigen3.evolution.strategy import (
 )
 from eigen3.types import Array, PRNGKey
 
-# Changes of a score of smaller magnitude are measured relative to this.
+# Changes of a score with a smaller magnitude are measured relative to this.
 _LEAST_MAGNITUDE = 1e-3
 
 
@@ -32,12 +32,13 @@ class GeneticState(NamedTuple):
   """The last population's fitness, and the mutation schedule.
 
   Attributes:
-    fitness: float32 [P], of the last `tell`; -inf before.
-    progress: float32 [plateau_generations + 1], the champion's last scores,
-      oldest first; NaN before the first generation.
-    mutation_rate: float32 [], the share of a mutant's entries that change.
-    mutation_std: float32 [], the standard deviation of the noise on these
-      entries, or with 'proximal' mutation the change of actions.
+    fitness: float32 [P], given to the last `tell`; -inf before the first.
+    progress: float32 [plateau_generations + 1], the champion's score in the
+      last generations, oldest first; NaN in place of those not yet run.
+    mutation_rate: float32 [], the probability that an entry of a mutant gets
+      noise.
+    mutation_std: float32 [], the standard deviation of this noise, or with
+      'proximal' mutation the largest expected change of actions.
   """
 
   fitness: Array
@@ -56,13 +57,14 @@ def make_genetic(
   the rest are mutants. Offspring are not mutated. Mutants copy the elites in
   turn, best first. Mutation is 'gaussian' noise, or 'proximal' (Bodnar et al.
   2020, https://arxiv.org/abs/1906.09807): noise that is smaller where actions
-  depend more on a parameter, scaled to change actions by `mutation_std`.
+  depend more on a parameter, scaled to change actions by about `mutation_std`
+  or less.
 
   Let s be the champion's score just before the last `plateau_generations`
   scores. While each of these differs from s by less than the share
-  `plateau_change` of s, rate and standard deviation of mutation are multiplied
-  by `mutation_growth` in each generation, up to their maxima. Otherwise they
-  return to the configured values.
+  `plateau_change` of |s|, rate and standard deviation of mutation are
+  multiplied by `mutation_growth` in each generation, up to their maxima.
+  Otherwise they return to the configured values.
 
   Args:
     config: the `evolution.genetic` section.
@@ -73,7 +75,7 @@ def make_genetic(
     `parent` in a `Proposal` is the one with the larger weight.
 
   Raises:
-    ValueError: for a setting out of range.
+    ValueError: if a setting is out of range.
   """
   require_population(population_size)
   _validate(config, population_size)
@@ -199,7 +201,7 @@ class _Genetic:
     return operators.ranking(state.fitness)[self._num_elites - 1]
 
   def report(self, state: GeneticState) -> dict[str, Array]:
-    """Reports the state of the mutation schedule."""
+    """Reports the current rate and standard deviation of mutation."""
     return {
       'mutation_rate': state.mutation_rate,
       'mutation_std': state.mutation_std,
@@ -213,7 +215,7 @@ class _Genetic:
     models: Array,
     sensitivity: Sensitivity | None,
   ) -> Any:
-    """Returns packed mutants [M, ...] of the members `models` [M]."""
+    """Returns mutants of the members `models` [M], packed as `parameters`."""
     how = state.mutation_rate, state.mutation_std
     chosen = operators.take(parameters, models)
     if self._config.mutation == 'gaussian':
@@ -272,7 +274,8 @@ def _is_flat(scores: Array, change: float) -> Array:
 
   Args:
     scores: [G + 1], oldest first.
-    change: scores within this share of the oldest one count as close.
+    change: scores whose distance is below this share of the oldest score's
+      magnitude, taken as at least `_LEAST_MAGNITUDE`, count as close.
 
   Returns:
     bool []; False if any score is infinite or NaN.

@@ -1,4 +1,4 @@
-"""Selection and variation of populations, on leaves of any rank.
+"""Selection and variation of populations.
 
 Populations are pytrees with a leading axis of members; leaves may have any
 rank. For crossover and mutation each member has its own key, so that its draws
@@ -39,18 +39,17 @@ def ranking(fitness: Array) -> Array:
 def tournament(
   key: PRNGKey, fitness: Array, shape: tuple[int, ...], size: int
 ) -> Array:
-  """Runs tournaments among distinct members.
+  """Selects members by tournaments (Goldberg and Deb 1991).
 
-  Tournament selection (Goldberg and Deb 1991,
-  https://doi.org/10.1016/B978-0-08-050684-5.50008-2); entrants are drawn
-  without replacement.
+  The entrants of a tournament are drawn without replacement. Source:
+  https://doi.org/10.1016/B978-0-08-050684-5.50008-2.
 
   Args:
     key: consumed.
     fitness: [P], higher is better.
-    shape: of the result.
-    size: entrants of each tournament, from 1 (any member may win) to P (the
-      fittest always wins).
+    shape: shape of the result, one tournament for each entry.
+    size: number of entrants of each tournament, from 1 (any member may win) to
+      P (the fittest always wins).
 
   Returns:
     int32 [*shape], the fittest entrant of each tournament.
@@ -72,7 +71,8 @@ def two_parents(
     key: consumed.
     fitness: [P], P at least 2.
     count: M, the number of pairs.
-    size: entrants of each tournament; the second has at most P - 1.
+    size: number of entrants of each tournament; the second of a pair has at
+      most P - 1.
 
   Returns:
     The first and the second parents, int32 [M] each, indices of members.
@@ -92,7 +92,7 @@ def two_parents(
 def blend(first: Any, second: Any, alpha: Array) -> Any:
   """Mixes pairs of parents, with one weight for each child.
 
-  Whole arithmetical crossover (Michalewicz 1992,
+  This is whole arithmetical crossover (Michalewicz 1992,
   https://doi.org/10.1007/978-3-662-03315-9).
 
   Args:
@@ -115,15 +115,15 @@ def blend(first: Any, second: Any, alpha: Array) -> Any:
 def uniform_crossover(
   key: PRNGKey, first: Any, second: Any, probability: float | Array
 ) -> Any:
-  """Takes each entry from one parent or the other.
+  """Takes each entry from one parent or the other at random.
 
-  Syswerda 1989, Uniform crossover in genetic algorithms, ICGA 3.
+  Source: Syswerda 1989, Uniform crossover in genetic algorithms, ICGA 3.
 
   Args:
     key: consumed.
     first: leaves [M, ...].
     second: the same structure, shapes and types.
-    probability: [], of taking the first parent's entry.
+    probability: [], the probability of taking the first parent's entry.
 
   Returns:
     Leaves [M, ...].
@@ -172,9 +172,10 @@ def mutate_proximally(
 ) -> Any:
   """Adds noise that changes a network's outputs by about a given distance.
 
-  Proximal mutation (Bodnar et al. 2020, https://arxiv.org/abs/1906.09807; after
-  Lehman et al. 2018, https://arxiv.org/abs/1712.06563): an entry's noise is
-  divided by how much the outputs depend on it. In the papers the resulting
+  This is proximal mutation (Bodnar et al. 2020,
+  https://arxiv.org/abs/1906.09807; after Lehman et al. 2018,
+  https://arxiv.org/abs/1712.06563): the noise of an entry is divided by how
+  much the outputs depend on that entry. In the papers the resulting
   change grows with the number of entries. Here, to first order, the expected
   root mean square change of the outputs is at most `distance`. The standard
   deviation of an entry's noise is also limited to a share of the root mean
@@ -187,7 +188,7 @@ def mutate_proximally(
     trees: leaves [M, ...].
     sensitivity: like `trees`, root mean squares of the outputs' derivatives.
     rate: [], the probability of noise, independent for each entry.
-    distance: [], in the outputs' units.
+    distance: [], the largest expected change, in the outputs' units.
 
   Returns:
     Leaves [M, ...].
@@ -311,7 +312,7 @@ def draw_like(
 
 
 def along_members(values: Array, leaf: Array) -> Array:
-  """Reshapes `values` [M] to [M, 1, ...], of the rank of `leaf` [M, ...]."""
+  """Reshapes `values` [M] to [M, 1, ...], with the rank of `leaf` [M, ...]."""
   return jnp.expand_dims(values, tuple(range(1, leaf.ndim)))
 
 
@@ -321,7 +322,8 @@ def _winners(fitness: Array, lots: Array, size: int) -> Array:
   Args:
     fitness: [P].
     lots: [..., P], a random number per tournament and member.
-    size: entrants of each tournament: the members with the highest lots.
+    size: number of entrants of each tournament: the members with the highest
+      lots enter.
 
   Returns:
     int32 [...], indices of members.

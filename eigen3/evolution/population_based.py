@@ -1,7 +1,7 @@
 """Population-based training: the weakest members become copies of the best.
 
-Jaderberg et al. 2017, https://arxiv.org/abs/1711.09846, with truncation
-selection. Only training and copying change parameters; what evolves is the
+Source: Jaderberg et al. 2017, https://arxiv.org/abs/1711.09846; selection is
+by truncation. Only training and copying change parameters; what evolves is the
 schedule of the hyperparameters.
 """
 
@@ -30,9 +30,9 @@ class PopulationBasedState(NamedTuple):
   """The last population's fitness, and the initial hyperparameters.
 
   Attributes:
-    fitness: float32 [P], of the last `tell`; -inf before.
-    centre: float32 [] leaves, geometric means of the hyperparameters that were
-      given to `init`.
+    fitness: float32 [P], given to the last `tell`; -inf before the first.
+    centre: float32 [] leaves, the geometric mean over members of each
+      hyperparameter that was given to `init`.
   """
 
   fitness: Array
@@ -45,9 +45,10 @@ def make_population_based(
   """Binds population-based training to its settings.
 
   The share `exploit_share` of members with the lowest fitness become copies of
-  members drawn from an equal share with the highest. Each hyperparameter of a
-  copy is then multiplied or divided by `perturb_factor`, and clipped to a range
-  from `lowest_factor` to `highest_factor` times its initial geometric mean.
+  members drawn from an equal share with the highest fitness. Each
+  hyperparameter of a copy is then multiplied or divided by `perturb_factor`, at
+  random, and clipped to a range from `lowest_factor` to `highest_factor` times
+  its value in `PopulationBasedState.centre`.
 
   Args:
     config: the `evolution.population_based` section.
@@ -57,7 +58,7 @@ def make_population_based(
     The strategy, with a `PopulationBasedState`. Members are elites or copies.
 
   Raises:
-    ValueError: for a setting out of range.
+    ValueError: if a setting is out of range.
   """
   require_population(population_size)
   _validate(config, population_size)
@@ -81,7 +82,7 @@ class _PopulationBased:
     self._num_copies = round(config.exploit_share * population_size)
 
   def init(self, key: PRNGKey, genomes: Genome) -> PopulationBasedState:
-    """Starts without fitness, centred on the hyperparameters' means."""
+    """Starts without fitness, with the hyperparameters' means as centre."""
     del key  # nothing is drawn
     assert_population(genomes, self._population_size)
     return PopulationBasedState(
@@ -98,7 +99,7 @@ class _PopulationBased:
     fitness: Array,
     progress: Array,
   ) -> PopulationBasedState:
-    """Records fitness [P]."""
+    """Records `fitness` [P]."""
     del progress  # there is no schedule
     assert_population(genomes, self._population_size)
     chex.assert_shape(fitness, (self._population_size,))
@@ -109,8 +110,8 @@ class _PopulationBased:
   ) -> Genome:
     """Keeps the parameters and spreads the hyperparameters.
 
-    Each is multiplied by a factor drawn log-uniformly from 1 / `initial_factor`
-    to `initial_factor`; the first member's are kept.
+    Each hyperparameter of each member but the first is multiplied by a factor
+    drawn log-uniformly from 1 / `initial_factor` to `initial_factor`.
     """
     del state  # not used
     assert_population(genomes, self._population_size)
@@ -137,7 +138,7 @@ class _PopulationBased:
     genomes: Genome,
     sensitivity: Sensitivity | None = None,
   ) -> Proposal:
-    """Proposes the same members, the weakest replaced by copies."""
+    """Proposes the same members, with the weakest replaced by copies."""
     del sensitivity  # only training changes parameters
     size, count = self._population_size, self._num_copies
     assert_population(genomes, size)
@@ -170,7 +171,7 @@ class _PopulationBased:
     return {}
 
   def _perturbed(self, key: PRNGKey, values: Any, centre: Any) -> Any:
-    """Scales hyperparameters [P] up or down by a factor, and clips them."""
+    """Scales hyperparameters [P] up or down at random, and clips them."""
     factor = self._config.perturb_factor
     up = operators.draw_like(
       lambda key, shape: jax.random.bernoulli(key, shape=shape), key, values

@@ -31,7 +31,7 @@ class Origin(enum.IntEnum):
   MUTANT = 2  # an elite with noise
   SAMPLE = 3  # drawn from a distribution
   COPY = 4  # of a better member, with other hyperparameters
-  INITIAL = 5  # of the first population; no strategy proposes it
+  INITIAL = 5  # member of the first population; no strategy proposes it
 
 
 class Proposal(NamedTuple):
@@ -40,7 +40,8 @@ class Proposal(NamedTuple):
   Attributes:
     genomes: leaves [P, ...], structured as those of the last population.
     parent: int32 [P], the old member from which each new member inherits its
-      hyperparameters and all that is not in a genome (optimiser, batch norm).
+      hyperparameters, which a COPY varies, and all that is not in a genome
+      (optimiser, batch norm).
     origin: int32 [P], the `Origin` of each member. An ELITE equals its parent
       bit for bit.
     mate: int32 [P], the other parent of an OFFSPRING; -1 for other members.
@@ -53,8 +54,8 @@ class Proposal(NamedTuple):
 
 
 # How much actions depend on each parameter: `(indices of members [M]) -> leaves
-# [M, ...]` like the parameters, root mean squares of the derivatives of actions
-# in unit space.
+# [M, ...]`, structured as the parameters: root mean squares of the derivatives
+# of actions in unit space.
 Sensitivity: TypeAlias = Callable[[Array], Any]
 
 
@@ -62,8 +63,8 @@ class Strategy(NamedTuple):
   """An evolutionary algorithm: pure functions on an opaque, small state.
 
   A state is a NamedTuple of arrays whose structure, shapes and types never
-  change. Higher fitness is better; NaN and -inf rank last, and of equal members
-  the lower index ranks first.
+  change. Higher fitness is better; NaN and -inf rank last, and of members with
+  equal fitness the one with the lower index ranks first.
 
   Attributes:
     init: `(key, genomes) -> state`.
@@ -78,8 +79,8 @@ class Strategy(NamedTuple):
     replaceable: `(state) -> int32 []`, returns the member that a champion may
       replace between `tell` and `ask`: the weakest elite, or in
       population-based training the weakest member that may be copied, so that
-      the champion stays. If `samples`, no member stays: it is the weakest of
-      all, and the replacement has no effect.
+      the champion stays. With `samples` no member stays: the weakest of all is
+      returned, and replacing it has no effect.
     report: `(state) -> metrics` by name, each [], for a run's logs.
     samples: whether all members are drawn around a mean. Such a strategy needs
       `begin`: the mean of independent networks is a poor network.
@@ -114,7 +115,7 @@ def assert_population(genomes: Genome, population_size: int) -> None:
     population_size: P.
 
   Raises:
-    AssertionError: a leaf lacks the leading axis P or is no floating-point
+    AssertionError: a leaf lacks the leading axis P or is not a floating-point
       array, or a hyperparameter is not [P].
   """
   chex.assert_tree_shape_prefix(genomes, (population_size,))

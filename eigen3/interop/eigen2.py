@@ -3,9 +3,9 @@
 A state dict here maps PyTorch's parameter names to NumPy arrays. Its
 counterpart is Haiku's (params, state) of networks that
 `eigen3.networks.make_networks` builds with the settings of a preset with
-`+eigen2`. Converting to PyTorch and back keeps all bits. The reverse does so,
-too, except that it keeps only the sum of the two biases of each LSTM direction,
-and sets batch norm's counter of batches to 0.
+`+eigen2`. Converting to PyTorch and back keeps all bits. So does converting
+from PyTorch and back, except that only the sum of the two biases of each LSTM
+direction is kept, and batch norm's counter of batches becomes 0.
 """
 
 import importlib
@@ -48,16 +48,16 @@ class Eigen2Agent(NamedTuple):
 
 
 def actor_from_torch(state_dict: StateDict) -> Variables:
-  """Converts an actor from PyTorch.
+  """Converts an actor's state dict to (params, state).
 
   Args:
-    state_dict: arrays by PyTorch's names.
+    state_dict: arrays by PyTorch's parameter names.
 
   Returns:
     (params, state) for `Networks.actor`.
 
   Raises:
-    ValueError: naming the entries that are missing or unknown.
+    ValueError: entries are missing or unknown; the message names them.
   """
   return layout.from_torch(layout.actor(), state_dict, 'actor')
 
@@ -68,29 +68,30 @@ def actor_to_torch(variables: Variables) -> dict[str, np.ndarray]:
   Args:
     variables: (params, state) of `Networks.actor`. The setting
       `networks.actor.coefficient_head`, an activation, is not converted: Eigen2
-      always applies its own.
+      always applies the same activation.
 
   Returns:
-    Arrays by PyTorch's names, for `load_state_dict` with `strict=True`.
+    Arrays by PyTorch's parameter names, for `load_state_dict` with
+    `strict=True`.
 
   Raises:
-    ValueError: naming the arrays that are missing or unknown.
+    ValueError: arrays are missing or unknown; the message names them.
   """
   return layout.to_torch(layout.actor(), variables, 'actor')
 
 
 def critic_from_torch(state_dict: StateDict, name: str = 'critic') -> Variables:
-  """Converts a critic, with or without self-attention, from PyTorch.
+  """Converts a critic's state dict, with or without self-attention.
 
   Args:
-    state_dict: arrays by PyTorch's names.
+    state_dict: arrays by PyTorch's parameter names.
     name: Haiku path of the critic.
 
   Returns:
     (params, state) for `Networks.critic`.
 
   Raises:
-    ValueError: naming the entries that are missing or unknown.
+    ValueError: entries are missing or unknown; the message names them.
   """
   has_attention = any(key.startswith('attention.') for key in state_dict)
   entries = layout.critic(name, has_attention)
@@ -107,10 +108,10 @@ def critic_to_torch(
     name: Haiku path of the critic.
 
   Returns:
-    Arrays by PyTorch's names.
+    Arrays by PyTorch's parameter names.
 
   Raises:
-    ValueError: naming the arrays that are missing or unknown.
+    ValueError: arrays are missing or unknown; the message names them.
   """
   attention = f'{name}/self_attention/'
   has_attention = any(key.startswith(attention) for key in variables.params)
@@ -119,16 +120,16 @@ def critic_to_torch(
 
 
 def double_critic_from_torch(*state_dicts: StateDict) -> Variables:
-  """Converts critics from PyTorch to a single network with all of them.
+  """Converts critics' state dicts to a single network with all the critics.
 
   Args:
-    *state_dicts: one for each critic.
+    *state_dicts: a state dict for each critic.
 
   Returns:
-    (params, state) for `Networks.double_critic` with as many critics.
+    (params, state) for a `Networks.double_critic` with this number of critics.
 
   Raises:
-    ValueError: naming the entries that are missing or unknown.
+    ValueError: entries are missing or unknown; the message names them.
   """
   critics = [
     critic_from_torch(state_dict, _critic_name(number))
@@ -152,7 +153,7 @@ def double_critic_to_torch(
     A state dict for each critic, in order.
 
   Raises:
-    ValueError: naming the arrays that are missing or unknown.
+    ValueError: arrays are missing or unknown; the message names them.
   """
   numbers = {path.split('/')[1] for path in variables.params}
   critics = []
@@ -178,7 +179,7 @@ def load_agent(path: str | pathlib.Path) -> Eigen2Agent:
     The agent's networks and counters.
 
   Raises:
-    ValueError: if PyTorch is not installed, or there is no such file, or it
+    ValueError: if PyTorch is not installed, there is no such file, or the file
       holds no Eigen2 agent.
   """
   path = pathlib.Path(path)
@@ -257,7 +258,11 @@ def _critic_name(number: int) -> str:
 
 
 def _torch(path: pathlib.Path, doing: str) -> Any:
-  """Imports PyTorch, which is needed only to read and write checkpoints."""
+  """Imports PyTorch, which is needed only to read and write checkpoints.
+
+  Raises:
+    ValueError: if it is not installed.
+  """
   try:
     return importlib.import_module('torch')
   except ImportError as error:
@@ -268,7 +273,7 @@ def _torch(path: pathlib.Path, doing: str) -> Any:
 
 
 def _reason(error: Exception) -> str:
-  """Shortens PyTorch's message to a line, without advice to trust the file."""
+  """Shortens PyTorch's message to one line; drops advice to trust the file."""
   refused = re.search(r'GLOBAL (\S+)', str(error))
   if refused is not None:
     return f'it asks for {refused[1]}, which is neither a tensor nor a number'
@@ -306,7 +311,7 @@ def _numpy(name: str, value: Any) -> np.ndarray:
 def _fresh_optimiser(
   torch: Any, network: Mapping[str, Any], rate: float
 ) -> dict[str, Any]:
-  """Returns the state of a new Eigen2 optimiser for a network."""
+  """Returns the state dict of a new Eigen2 optimiser for a network."""
   parameters = [
     tensor
     for name, tensor in network.items()

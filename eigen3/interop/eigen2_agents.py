@@ -10,7 +10,7 @@ from eigen3.agent import td3
 from eigen3.interop import eigen2
 from eigen3.interop.eigen2 import Eigen2Agent, Variables
 
-_KERNEL = 3  # days of a convolution
+_KERNEL = 3  # days that the kernel of the convolution spans
 
 
 class Dimensions(NamedTuple):
@@ -20,8 +20,8 @@ class Dimensions(NamedTuple):
     num_features: F.
     num_stocks: N.
     settings: settings of the config's section `networks` by name; a dot
-      separates a nested section's name. Attention heads and dropout are left
-      out, because the shapes of arrays do not show them.
+      separates a nested section's name. The number of attention heads and
+      dropout are left out, because the shapes of arrays do not show them.
   """
 
   num_features: int
@@ -81,7 +81,7 @@ def into_state(
 ) -> td3.TrainingState:
   """Returns a state with an agent's networks, noise and number of updates.
 
-  All else, such as optimisers and the key, is that of `like`.
+  All else, such as optimisers and the key, is taken from `like`.
 
   Args:
     agent: the Eigen2 agent.
@@ -89,7 +89,8 @@ def into_state(
       critic.
 
   Raises:
-    ValueError: naming the first array that does not match, or is not finite.
+    ValueError: an array is missing or unknown, has another shape than in
+      `like`, or is not finite; the message names it.
   """
   critic, target_critic = (
     eigen2.double_critic_from_torch(eigen2.critic_to_torch(critic))
@@ -110,8 +111,8 @@ def from_state(state: td3.TrainingState) -> Eigen2Agent:
     state: a state whose networks have the settings of a preset with `+eigen2`.
 
   Raises:
-    ValueError: if there are several critics; or naming arrays that are missing
-      or that Eigen2 does not have.
+    ValueError: there are several critics, or arrays of a critic are missing or
+      do not exist in Eigen2. The actor is not checked.
   """
   critics = [
     eigen2.double_critic_to_torch(Variables(params, network_state))
@@ -163,7 +164,7 @@ def _network(
 
 
 def _fitting(name: str, tree: Any, like: Any) -> Any:
-  """Returns `tree`; its arrays must be finite, with the shapes of `like`."""
+  """Returns `tree` after checking its arrays: finite, with `like`'s shapes."""
   expected = dict(jax.tree_util.tree_leaves_with_path(like))
   found = dict(jax.tree_util.tree_leaves_with_path(tree))
   for path in sorted(expected.keys() | found.keys(), key=str):

@@ -1,9 +1,9 @@
 """Maps the arrays of Eigen2's PyTorch networks to ours, and back.
 
-PyTorch stores the axes of a weight in reverse order, attention's three
-projections in one array, and two biases for each direction of an LSTM layer,
-of which only the sum matters. PyTorch's batch norm also stores the number of
-batches, which is ignored. Apart from this, only names differ.
+PyTorch stores the axes of a weight in reverse order, attention's projections of
+query, key and value in one array, and two biases for each direction of an LSTM
+layer, of which only the sum matters. PyTorch's batch norm also stores a counter
+of batches, which is ignored. Apart from this, only names differ.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,9 +32,9 @@ class Entry(NamedTuple):
     module: Haiku path of the module of our arrays.
     names: names of our arrays.
     torch_names: names of PyTorch's arrays.
-    from_torch: maps PyTorch's arrays to ours.
-    to_torch: maps ours to PyTorch's.
-    is_state: whether ours are network state, not parameters.
+    from_torch: maps PyTorch's arrays to ours, in the order of the names.
+    to_torch: maps our arrays to PyTorch's, in the order of the names.
+    is_state: whether our arrays are network state, not parameters.
   """
 
   module: str
@@ -84,11 +84,11 @@ def from_torch(
 
   Args:
     entries: all entries of the network.
-    state_dict: arrays by PyTorch's names.
+    state_dict: arrays by PyTorch's parameter names.
     kind: 'actor' or 'critic', for messages.
 
   Raises:
-    ValueError: naming the entries that are missing or unknown.
+    ValueError: entries are missing or unknown; the message names them.
   """
   entries = list(entries)
   found = {
@@ -119,7 +119,7 @@ def to_torch(
     kind: 'actor' or 'critic', for messages.
 
   Raises:
-    ValueError: naming the arrays that are missing or unknown.
+    ValueError: arrays are missing or unknown; the message names them.
   """
   entries = list(entries)
   found = {
@@ -136,7 +136,7 @@ def to_torch(
     for name, array in zip(
       entry.torch_names, entry.to_torch(arrays), strict=True
     ):
-      state_dict[name] = np.array(array, order='C')  # as PyTorch's; a copy
+      state_dict[name] = np.array(array, order='C')  # a copy in C order
   # Batch norm with a momentum does not use the counter; PyTorch requires it.
   state_dict[f'feature_extractor.bn1.{_COUNTER}'] = np.zeros((), np.int64)
   return state_dict
@@ -146,7 +146,7 @@ _COUNTER = 'num_batches_tracked'
 
 
 def _feature_extractor(parent: str) -> Iterator[Entry]:
-  """Returns the entries of the convolution, its batch norm, and the LSTM."""
+  """Returns the entries of the convolution, its batch norm and the LSTM."""
   source, target = 'feature_extractor', f'{parent}/feature_extractor'
   convolution = f'{target}/convolution'
   yield from _linear(convolution, f'{source}.conv1')
@@ -225,7 +225,7 @@ def _added(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
 
 
 def _with_zero(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
-  """Returns a bias and, as the second bias, -0; adding 0 would change -0."""
+  """Returns a bias and a second bias of -0: adding 0 would turn -0 into 0."""
   return [arrays[0], np.full_like(arrays[0], -0.0)]
 
 

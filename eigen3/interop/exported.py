@@ -55,12 +55,13 @@ def export_policy(
     actor: made by `make_networks`, with `lstm_kernel` 'scan': other kernels
       support one platform only.
     variables: (params, state) of the actor.
-    normalisation: mean and deviation of the observed features, [C, F] each.
-    spec: of the environment that the actor was made for.
+    normalisation: mean and standard deviation of the observed features, [C, F]
+      each.
+    spec: spec of the environment that the actor was made for.
     platforms: one or more of `PLATFORMS`.
 
   Raises:
-    ValueError: for an unknown platform, or none.
+    ValueError: a platform is unknown, or there is none.
   """
   unknown = [name for name in platforms if name not in PLATFORMS]
   if unknown or not platforms:
@@ -121,7 +122,7 @@ def save(
     program: returned by `export_policy`.
     about: further contents of about.json, besides format, versions and
       platforms; values that JSON can represent.
-    example: example arrays by the names of inputs and outputs.
+    example: arrays of an example, by the names of inputs and outputs.
 
   Raises:
     ValueError: if the package flatbuffers is missing, which JAX needs to write
@@ -163,9 +164,10 @@ def _normaliser(
 ):
   """Returns a function that normalises windows [1, D, C, F].
 
-  Its results equal bit for bit those of `Market`, which normalises in float64.
-  So this function is exported separately, with float64 enabled; the rest of the
-  policy's program, and the process that calls it, need not enable float64.
+  Its results equal those of `Market` bit for bit. `Market` normalises in
+  float64, so this function is exported separately, with float64 enabled; the
+  rest of the policy's program, and the process that calls it, need not enable
+  float64.
   """
   mean, std = np.float64(normalisation.mean), np.float64(normalisation.std)
 

@@ -41,14 +41,15 @@ class TradingEnv(gymnasium.Env[Any, np.ndarray]):
   The observation holds
 
     - window, float32 [D, C, F + 1], the oldest day first: features in standard
-      deviations from their means on the training days, and a last one that is
-      1 where the cell is missing (its features are 0), else 0;
+      deviations from their means on the training days, and as the last entry a
+      flag: 1 if the cell is missing (its features are then 0), else 0;
     - if the account is observed, stocks [N, 5] and whole [2], see `Account`.
 
-  It is a dictionary of these, or one vector of all of them in this order.
+  It is a dictionary of these arrays, or one vector of them all in this order.
 
   An episode that ends without open positions or waiting orders is terminated.
-  Any other is truncated, because its positions or orders still have a value.
+  Any other episode is truncated at its end, because its positions or orders
+  still have a value.
 
   Attributes:
     observation_space: a box of vectors, or a dictionary of boxes.
@@ -64,17 +65,17 @@ class TradingEnv(gymnasium.Env[Any, np.ndarray]):
     stocks: tuple[str, ...],
     observation: str = 'flat',
   ):
-    """Copies the market's features to the host.
+    """Binds the environment and copies the market's features to the host.
 
     Args:
       environment: plays the episodes, and defines on which days they may start.
-      market: the market of all days of the panel.
+      market: the market of all days of the panel, which windows are taken from.
       dates: the panel's days, datetime64 [T].
       stocks: names of the N stocks.
       observation: 'flat' for vectors or 'dict' for dictionaries.
 
     Raises:
-      ValueError: for any other `observation`.
+      ValueError: `observation` is neither 'flat' nor 'dict'.
     """
     settings.require(
       observation in OBSERVATIONS,
@@ -108,9 +109,12 @@ class TradingEnv(gymnasium.Env[Any, np.ndarray]):
     """Starts an episode, on a day drawn uniformly from `first_days`.
 
     Args:
-      seed: seed of this draw and later ones; None continues the draws.
+      seed: seed of this draw and later ones; None continues the earlier draws.
       options: {'day': int} starts at the close of the panel's day with that
         index.
+
+    Returns:
+      The observation, and Gymnasium's info.
 
     Raises:
       ValueError: if an option is unknown, or no episode can start on the day.
@@ -130,6 +134,9 @@ class TradingEnv(gymnasium.Env[Any, np.ndarray]):
     self, action: np.ndarray
   ) -> tuple[Any, float, bool, bool, dict[str, Any]]:
     """Plays a day; an action outside `action_space` is clipped to it.
+
+    Returns:
+      Observation, reward, terminated, truncated and info, as in Gymnasium.
 
     Raises:
       ResetNeeded: before the first `reset`, or after the end of an episode.
@@ -167,8 +174,9 @@ class TradingEnv(gymnasium.Env[Any, np.ndarray]):
   ) -> tuple[Any, dict[str, Any]]:
     """Returns the observation of a state, and Gymnasium's info.
 
-    The observation is at the close of the state's day. The info's equity, cash,
-    profit and trades are those at the end of the last step, the day before.
+    The observation is that at the close of the state's day. Equity, cash,
+    profit and trades in the info are those after the last step, at the close of
+    the day before.
     """
     day = int(timestep.observation)
     rules = self._environment.rules
@@ -201,8 +209,8 @@ def _known_cells(features: np.ndarray) -> np.ndarray:
   """Sets the features [T, C, F] of missing cells to 0 and adds a flag.
 
   Returns:
-    float32 [T + 1, C, F + 1]; the flag is 1 for a missing cell. All cells of
-    the added last day are missing.
+    float32 [T + 1, C, F + 1]; the flag, last, is 1 for a missing cell. A day is
+    added at the end, on which all cells are missing.
   """
   features = np.append(features, np.full_like(features[:1], np.nan), axis=0)
   missing = np.isnan(features).any(axis=-1, keepdims=True)
@@ -215,7 +223,10 @@ def _unbounded(like: np.ndarray) -> spaces.Box:
 
 
 def _box(rules: Rules, shape: tuple[int, ...]) -> ActionSpec:
-  """Returns the bounds that -1 and 1 stand for, even if the spec is raw."""
+  """Returns a scaled spec with the bounds that -1 and 1 stand for.
+
+  The environment's own spec may be raw, without a finite upper bound.
+  """
   return ActionSpec(
     shape,
     minimum=(0.0, float(rules.min_sale_target)),

@@ -28,19 +28,19 @@ from eigen3.types import (
 
 
 class Player(NamedTuple):
-  """An algorithm bound to an environment: acting, and use of the replay.
+  """An algorithm bound to an environment: plays episodes, samples the replay.
 
   Attributes:
     agent: the algorithm, bound to networks.
     actor: the acting network; its `apply` must be `Divided` if the account is
       observed.
-    spec: of the environment.
+    spec: spec of the environment.
     chunk: number of days that are acted on at once; 0 means all.
     batch_size: number of transitions in an update.
-    stored_steps: how many steps of an episode replay stores.
-    counterfactuals: how many counterfactual orders are added to each transition
-      of a batch.
-    keeps_states: whether replay stores environment states, from which
+    stored_steps: number of an episode's steps that the replay stores.
+    counterfactuals: number of counterfactual orders that are added to each
+      transition of a batch.
+    keeps_states: whether the replay stores environment states, from which
       counterfactual orders are played.
   """
 
@@ -68,7 +68,7 @@ class Player(NamedTuple):
       config: has `agent` and `learner`.
 
     Raises:
-      ValueError: for a setting out of range.
+      ValueError: if a setting is out of range or does not fit another.
     """
     spec, rules = environment.spec, environment.rules
     agent = make_agent(
@@ -96,7 +96,7 @@ class Player(NamedTuple):
   def first_state(
     self, key: PRNGKey, environment: TradingEnvironment, market: Market
   ) -> Any:
-    """Initialises an agent for observations shaped like an episode's first."""
+    """Initialises an agent for the observations of `environment`."""
     first, _ = experience.first_observation(environment)
     return self.agent.init(key, market, first)
 
@@ -117,7 +117,7 @@ class Player(NamedTuple):
     policy: rollout.Policy,
     keys: PRNGKey,
   ) -> tuple[Transition, rollout.Episodes]:
-    """Plays an episode for each key.
+    """Plays an episode for each key, which draws the first day.
 
     Returns:
       The transitions to store, and the episodes.
@@ -147,9 +147,9 @@ class Player(NamedTuple):
     noise. The noise is `Agent.noise` times normal draws, for any algorithm.
 
     Args:
-      environment: to play in.
-      state: of the agent.
-      market: that it observes.
+      environment: the environment to play in.
+      state: the agent's state.
+      market: the market that the agent observes.
       first_days: int32 [E].
       explored: int [M], the indices in `first_days` of the episodes that are
         also played with noise.
@@ -200,9 +200,10 @@ class Player(NamedTuple):
   ) -> hk.Params:
     """Estimates how much a policy's actions depend on each of its parameters.
 
-    Random projections of the actions give an unbiased estimate of the squared
-    derivatives, with one backward pass for each projection instead of one for
-    each action (Hutchinson 1990, https://doi.org/10.1080/03610919008812866).
+    Random projections of the actions give an unbiased estimate of the sum of
+    squared derivatives, with one backward pass for each projection instead of
+    one for each entry of the actions (Hutchinson 1990,
+    https://doi.org/10.1080/03610919008812866).
 
     Args:
       policy: the policy to differentiate.
@@ -212,8 +213,8 @@ class Player(NamedTuple):
       projections: number of projections; more give a smaller error.
 
     Returns:
-      Like the parameters: root mean squares, over observations and actions, of
-      the derivatives of actions in unit space.
+      Leaves like the parameters: root mean squares, over observations and
+      entries of actions, of the derivatives of actions in unit space.
     """
     actions, pull_back = jax.vjp(
       lambda params: self.unit_actions(
@@ -251,7 +252,8 @@ class Player(NamedTuple):
   ) -> Actions:
     """Acts on days [M], with noise if a key is given.
 
-    Returns actions [M, N, 2], or an encoded policy if the account is observed.
+    Returns actions [M, N, 2] in the environment's units, or an encoded policy
+    if the account is observed.
     """
     if not self.spec.observes_account:
       observations = experience.observations_of(self.spec.action, days)
@@ -270,13 +272,13 @@ class Player(NamedTuple):
     """Returns the critics' value of buying each stock alone.
 
     This is the value of an order with the largest coefficient and sale target,
-    less the value of buying nothing. If the agent observes its account, it is
-    shown the one at the start of an episode, with cash only.
+    less the value of buying nothing. An agent that observes its account is
+    shown the account at the start of an episode, with cash only.
 
     Args:
-      state: of the agent.
-      environment: that it trades in.
-      market: that it observes.
+      state: the agent's state.
+      environment: the environment that the agent trades in.
+      market: the market that the agent observes.
       days: int32 [S].
 
     Returns:
@@ -375,6 +377,6 @@ class _Decide:
 
 
 def random_actions(spec: ActionSpec, key: PRNGKey, count: int) -> Array:
-  """Draws actions [count, N, 2] uniformly from the box of a scaled spec."""
+  """Draws actions [count, N, 2] uniformly between a scaled spec's bounds."""
   unit = jax.random.uniform(key, (count, *spec.shape), minval=-1.0)
   return spec.from_unit(unit)

@@ -55,7 +55,11 @@ class AgentRecord:
     self._champion_by = champion_by
 
   def begin(self, state: LearnerState, last: int) -> LearnerState:
-    """Opens the log; see `loop.Record`. Validates the agent of a new run."""
+    """Opens the log; see `loop.Record`.
+
+    Validates the agent of a new run and logs its scores as iteration 0. In a
+    resumed run, the agent's scores only give the names of columns.
+    """
     if last >= 0:
       self._open(last, self._evaluate(state.agent))
       return state
@@ -67,7 +71,7 @@ class AgentRecord:
   def add(
     self, number: int, seconds: float, state: LearnerState, outcome: Iteration
   ) -> tuple[LearnerState, Remark]:
-    """Logs an iteration, validates if due; see `loop.Record`."""
+    """Logs an iteration, with a validation if one is due; see `loop.Record`."""
     when = f'iteration {number}'
     agent = self._learner.agent
     guards.check_updates(outcome.updates, agent.reported, when)
@@ -107,7 +111,7 @@ class AgentRecord:
   def _validate(
     self, state: LearnerState
   ) -> tuple[LearnerState, Mapping[str, float]]:
-    """Scores the agent; its policy replaces a champion with a lower score."""
+    """Scores the agent, whose policy replaces a champion with a lower score."""
     scores = self._evaluate(state.agent)
     score = {**scores, 'iteration': int(state.iteration)}[self._champion_by]
     if score > float(state.champion.score):

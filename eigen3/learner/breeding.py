@@ -27,8 +27,8 @@ from eigen3.learner.population_state import (
 )
 from eigen3.types import Array, PRNGKey
 
-# The share of an update's batch for the sensitivity, as 1 / n: the whole batch
-# would cost as much as an update for each projection.
+# The sensitivity is estimated on 1 / n of an update's batch: with the whole
+# batch each projection would cost as much as an update.
 _SENSED_PART = 8
 
 _EXPECTED = {
@@ -48,7 +48,11 @@ _EXPECTED = {
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Checks the `evolution` section; a ValueError names the field."""
+  """Checks the `evolution` section.
+
+  Raises:
+    ValueError: if a setting is out of range; the message names the field.
+  """
   settings.check('evolution', config, _EXPECTED)
 
 
@@ -66,10 +70,10 @@ class Breeding:
     Args:
       player: how agents act.
       config: has `evolution` and `learner`.
-      mesh: devices that agents are sharded over.
+      mesh: devices that agents are sharded over; None for one device.
 
     Raises:
-      ValueError: for a setting out of range, or if networks that do not act are
+      ValueError: if a setting is out of range, or networks that do not act are
         bred with a strategy that needs sensitivities.
     """
     self._config = config.evolution
@@ -106,7 +110,7 @@ class Breeding:
   def first_standing(self) -> Standing | None:
     """Returns the standing of agents before their first evaluation.
 
-    Returns None if agents are not evaluated on common slices.
+    The result is None if agents are not evaluated on common slices.
     """
     if not self._is_common:
       return None
@@ -121,11 +125,12 @@ class Breeding:
     """Returns initial agents, and the strategy's state.
 
     With `common_start` all agents, learners too, begin as copies of the first
-    agent. With `common_start`, or if the strategy samples, the members are then
-    made by the strategy, which varies the first agent.
+    agent, but with PRNG keys of their own. With `common_start`, or if the
+    strategy samples, the members are then made by the strategy, which varies
+    the first agent.
 
     Args:
-      agents: newly initialised, P members and R learners, leaves [P + R, ...].
+      agents: P members and R learners, newly initialised, leaves [P + R, ...].
       key: consumed.
     """
     key_init, key_begin, key_offspring = jax.random.split(key, 3)
@@ -157,14 +162,14 @@ class Breeding:
     """Replaces the members with those of the next generation.
 
     Args:
-      state: after the evaluation of a generation.
-      market: that agents observe.
+      state: the state after the evaluation of a generation.
+      market: the market that agents observe.
       value: fitness of all agents, [P + R].
       key: consumed.
 
     Returns:
-      The state with the next members, and the diversity of the old members, or
-      None if agents are not evaluated on common slices.
+      The state with the next members; and the diversity of the members that
+      were bred, or None if agents are not evaluated on common slices.
     """
     key_ask, key_offspring = jax.random.split(key)
     key_seen, key_sense = jax.random.split(jax.random.fold_in(key, 2))
@@ -248,13 +253,13 @@ class Breeding:
     Args:
       state: has all agents and the champion.
       source: int32 [P], the members' indices among all agents.
-      market: that agents observe.
+      market: the market that agents observe.
       seen: observations [B].
-      value: fitness, [P].
+      value: the members' fitness, [P].
 
     Returns:
-      Fitness [P], -inf for members that act like a fitter one; bool [P], which
-      members act like the champion; and the members' `Diversity`. If
+      Fitness [P], -inf for members that act like a fitter member; bool [P],
+      which members act like the champion; and the members' `Diversity`. If
       `least_distance` is 0, no actions count as alike.
     """
 
@@ -286,7 +291,7 @@ class Breeding:
     """Returns the indices of the agents that are bred, int32 [P].
 
     They are the members, except that the fittest learner takes the place of the
-    weakest member when an injection is due.
+    weakest member in every `injection_every`-th generation.
     """
     places = jnp.arange(self._members, dtype=jnp.int32)
     if not self._config.learners:
@@ -297,7 +302,7 @@ class Breeding:
     return places.at[weakest].set(jnp.where(due, learner, weakest))
 
   def _with_members(self, agents, members):
-    """Returns all agents, with new `members` and the same learners."""
+    """Returns all agents: the new `members`, and the learners of `agents`."""
     if not self._config.learners:
       return members
     return jax.tree.map(
@@ -314,7 +319,10 @@ def _is_after(value: Array, index: Array) -> Array:
 
 
 def _with_champion(members, champion, index: Array, enters: Array | None):
-  """Replaces member `index` with the champion, unless `enters` is False."""
+  """Replaces member `index` with the champion, unless `enters` is False.
+
+  `enters` is bool [], or None for a replacement in any case.
+  """
   packed, unpack = operators.pack(members)
   new, _ = operators.pack(jax.tree.map(lambda x: x[None], champion))
 
@@ -339,7 +347,7 @@ def _of_members(standing: Standing | None, source: Array) -> Standing | None:
 def _with_champion_standing(
   standing: Standing | None, index: Array, enters: Array | None
 ) -> Standing | None:
-  """Records that the champion replaced member `index`, if `enters`.
+  """Records that the champion replaced member `index`, if `enters` is True.
 
   The member gets the champion's founder, and its fitness becomes unknown.
   """

@@ -21,7 +21,7 @@ class Diversity(NamedTuple):
     median: float32 [], the median distance over all pairs of members.
     nearest: float32 [], the smallest distance of any pair.
     replaced: int32 [], number of members whose fitness becomes -inf, because a
-      fitter one acts alike.
+      fitter member acts like them.
   """
 
   median: Array
@@ -33,8 +33,8 @@ def distances(actions: Array, others: Array) -> Array:
   """Returns root mean square differences of actions in unit space.
 
   Args:
-    actions: [P, ...], of P policies on common observations.
-    others: [Q, ...], of Q policies on the same observations.
+    actions: [P, ...], actions of P policies on common observations.
+    others: [Q, ...], actions of Q policies on the same observations.
 
   Returns:
     float32 [Q, P].
@@ -56,12 +56,13 @@ def between_pairs(apart: Array) -> Array:
 
 
 def redundant(apart: Array, fitness: Array, least: Array) -> Array:
-  """Finds members that act like a fitter one.
+  """Finds members that act like a fitter member.
 
   Args:
     apart: distances, [P, P].
-    fitness: [P]; of equal members the lower index counts as fitter.
-    least: [], members at this distance or closer count as alike.
+    fitness: [P]; of members with equal fitness, the one with the lower index
+      counts as fitter.
+    least: [], members at this distance or closer count as acting alike.
 
   Returns:
     bool [P].

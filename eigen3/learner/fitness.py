@@ -21,8 +21,8 @@ class Estimate(NamedTuple):
 
   Attributes:
     deviation: float32 [A], an agent's fitness less the mean of all agents.
-    variance: float32 [A], error variance of `deviation`; infinite if nothing is
-      known.
+    variance: float32 [A], error variance of `deviation`; infinite for an agent
+      without results.
   """
 
   deviation: Array
@@ -41,7 +41,7 @@ def common_starts(
 ) -> Array:
   """Draws the first days of a generation's slices by stratified sampling.
 
-  One is drawn from each of E equal ranges of days, so that no generation is
+  One day is drawn from each of E equal ranges of days, so that no generation is
   evaluated on one season alone.
 
   Args:
@@ -68,11 +68,11 @@ def error_variance(scores: Array) -> Array:
   """Estimates the variance of scores beyond the effects of slice and agent.
 
   Args:
-    scores: [A, E], of all agents on the same slices.
+    scores: [A, E], scores of all agents on the same slices.
 
   Returns:
-    [], the residual mean square of the two-way layout; 0 for a single slice,
-    which gives no estimate.
+    [], the residual mean square of the two-way layout; 0 for a single slice or
+    a single agent, which give no estimate.
   """
   chex.assert_rank(scores, 2)
   agents, slices = scores.shape
@@ -98,8 +98,9 @@ def estimated(
   Kalman filter whose state variance grows by a factor in each generation.
 
   Args:
-    scores: [A, E], of all agents on the same slices.
-    carried: estimates [A] before these slices, unknown for new agents.
+    scores: [A, E], scores of all agents on the same slices.
+    carried: estimates [A] before these slices; ignored if the variance is
+      infinite, as for new agents, or 0, as after a single slice.
     worst: number of an agent's lowest scores that its fitness averages.
     memory: the share of its precision that an earlier estimate keeps, from 0
       (only these slices count) to 1 (all slices count the same).
@@ -107,7 +108,8 @@ def estimated(
   Returns:
     Estimates [A]. The variance is the residual variance of a score divided by
     the agent's effective number of slices; it is meant for comparing agents
-    with the same number. If `worst` excludes some slices, it is approximate.
+    with the same effective number. If `worst` excludes some slices, the
+    variance is approximate.
   """
   fitness = mean_of_worst(scores, worst)
   deviation = fitness - fitness.mean()
@@ -128,7 +130,13 @@ def estimated(
 
 
 def inherited(estimate: Estimate, parent: Array, stays: Array) -> Estimate:
-  """Returns the next members' estimates [P], unknown unless a member stays."""
+  """Returns the next members' estimates [P]; unknown if a member is new.
+
+  Args:
+    estimate: estimates of the current members.
+    parent: int32 [P], each next member's parent.
+    stays: bool [P], which of the next members are their unchanged parents.
+  """
   return Estimate(
     jnp.where(stays, estimate.deviation[parent], 0.0),
     jnp.where(stays, estimate.variance[parent], jnp.inf),
@@ -136,18 +144,18 @@ def inherited(estimate: Estimate, parent: Array, stays: Array) -> Estimate:
 
 
 class Reliability(NamedTuple):
-  """How well slices distinguish agents; each float32 [].
+  """How well slices distinguish agents; all fields are float32 [].
 
   Attributes:
     between: estimated standard deviation of the agents' true fitness; 0 if
       they differ no more than by luck.
     within: standard deviation of an agent's scores around their mean; if all
-      agents played the same slices, without the effect of a slice that they
-      share.
+      agents played the same slices, without the effect that a slice has on all
+      of them.
     retest_correlation: expected correlation of fitness with a repeat on as many
       new slices: Hoyt's reliability (https://doi.org/10.1007/BF02289270), with
       4 agents or more by the unbiased estimator of Kristof (1963, Psychometrika
-      28, 221). At least -1; below 0 only by chance. NaN for one slice.
+      28, 221). At least -1; below 0 only by chance. NaN for a single slice.
   """
 
   between: Array
@@ -161,7 +169,7 @@ def reliability(scores: Array, common: bool) -> Reliability:
   An agent's fitness is taken as its mean score on all slices.
 
   Args:
-    scores: [A, E], of A agents on E slices each.
+    scores: [A, E], scores of A agents on E slices each.
     common: whether all agents played the same slices.
   """
   agents, slices = scores.shape

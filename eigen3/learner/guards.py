@@ -19,9 +19,9 @@ class NonFiniteError(FloatingPointError):
 class Stop:
   """Defers an interrupt until the current iteration is done.
 
-  A context manager that sets `requested` at the first SIGINT or SIGTERM; the
+  This context manager sets `requested` at the first SIGINT or SIGTERM; the
   second raises KeyboardInterrupt. The signal may reach only one of a run's
-  processes, so these have to agree on a stop; see `parallel.agree`.
+  processes, so the processes have to agree on a stop; see `parallel.agree`.
   """
 
   def __init__(self, unit: str = 'iteration'):
@@ -55,15 +55,17 @@ def check_updates(
   """Checks that metrics of updates are finite.
 
   Args:
-    updates: metrics by name, [..., U], U updates of one agent or several.
-    names: the metrics to check, causes before effects: of several that are not
-      finite in the same update, the first in `names` is reported. The order of
-      `updates` cannot be used, because `jax.jit` does not keep it.
+    updates: metrics of U updates by name, [U] for one agent, [A, U] for A
+      agents.
+    names: the metrics to check, if they are in `updates`, causes before
+      effects: of several that are not finite in the same update, the first in
+      `names` is reported. The order of `updates` cannot be used, because
+      `jax.jit` does not keep it.
     when: when the updates were made, e.g. 'iteration 5'.
 
   Raises:
-    NonFiniteError: a value is not finite; the error names the first update with
-      such a value, and the metric.
+    NonFiniteError: a value is not finite; the message names the first update
+      with such a value, the metric and, among several agents, the agent.
   """
   offenders = []
   for order, name in enumerate(name for name in names if name in updates):
@@ -85,12 +87,13 @@ def check_agent(trained: Mapping[str, Any], when: str) -> None:
   """Checks that parameters and network state are finite.
 
   Args:
-    trained: by name of network, its trees (parameters and state), of one agent
-      or several; leaves of any shape.
+    trained: the trees (parameters and state) of each network by the network's
+      name, of one agent or several; leaves of any shape.
     when: when these values were computed, e.g. 'iteration 5'.
 
   Raises:
-    NonFiniteError: names the first array that is not finite.
+    NonFiniteError: a value is not finite; the message names the first array
+      with such a value.
   """
   for name, trees in trained.items():
     for tree in trees:

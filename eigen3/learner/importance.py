@@ -1,7 +1,8 @@
 """Attention of a population to the market's columns over time.
 
 As in Eigen2, it is reported as an exponential moving average of the attention,
-and as the number of updates for which each column has been almost ignored.
+and as the number of successive updates for which a column has been almost
+ignored.
 """
 
 from typing import NamedTuple
@@ -12,7 +13,8 @@ import jax.numpy as jnp
 
 from eigen3.types import Array
 
-# Columns with a smaller share of all attention are almost ignored (Eigen2's).
+# Columns with a smaller share of all attention are almost ignored (as in
+# Eigen2).
 THRESHOLDS = (0.01, 0.001, 0.0001)
 
 
@@ -36,7 +38,7 @@ def init(num_columns: int) -> ImportanceState:
   """Returns the state before the first update, for C columns.
 
   Raises:
-    ValueError: if there is no column.
+    ValueError: if `num_columns` is below 1.
   """
   if num_columns < 1:
     raise ValueError(f'num_columns: found {num_columns}, expected at least 1')
@@ -50,9 +52,9 @@ def init(num_columns: int) -> ImportanceState:
 def update(
   state: ImportanceState, weights: Array, decay: float
 ) -> ImportanceState:
-  """Adds one observation of the attention.
+  """Updates the averages with new weights of attention.
 
-  The first update sets the average to the shares, so that the average needs no
+  The first update sets the average to the weights' shares, so that it needs no
   correction for a start at zero.
 
   Args:

@@ -18,7 +18,7 @@ def genome_of(agent: Agent, members: Any, policies_only: bool) -> Genome:
   Args:
     agent: the algorithm.
     members: the members' states, leaves [P, ...].
-    policies_only: omit networks that do not act, such as critics.
+    policies_only: whether to omit networks that do not act, such as critics.
   """
   genome = Genome(*agent.genes(members))
   if not policies_only:
@@ -31,13 +31,14 @@ def offspring(
 ) -> Any:
   """Returns the agents that a proposal describes.
 
-  An elite equals its parent. A copy does, too, except that it has other
-  hyperparameters and a new PRNG key. Any other agent takes parameters and
-  hyperparameters from the proposal, and its target networks start as copies of
-  these parameters; it inherits network state, optimiser moments, exploration
-  noise and the number of updates from its parent. A network that is not in the
-  proposal, such as a critic if only policies are bred, is inherited from the
-  parent, with its target network and its optimiser's state.
+  An elite equals its parent. A copy (`Origin.COPY`) does, too, except that it
+  has other hyperparameters and a new PRNG key. Any other agent gets a new PRNG
+  key and takes parameters and hyperparameters from the proposal, and its target
+  networks start as copies of these parameters; it inherits network state,
+  optimiser moments, exploration noise and the number of updates from its
+  parent. A network that is not in the proposal, such as a critic if only
+  policies are bred, is inherited from the parent, with its target network and
+  its optimiser's state.
 
   Args:
     agent: the algorithm.

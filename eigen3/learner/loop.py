@@ -39,8 +39,8 @@ class Remark(NamedTuple):
   """A record's report of one unit.
 
   Attributes:
-    score: a checkpoint made after the unit is kept until another one has a
-      higher score; None means no score.
+    score: a checkpoint made after the unit is kept at least until another one
+      has a higher score; None means no score.
     title: new text of the progress bar; None keeps the old text.
     rates: text about the speed of training, shown after the bar.
   """
@@ -86,9 +86,9 @@ def train(
   """Trains until all units are done or an interrupt requests a stop.
 
   Args:
-    learner: to train.
-    record: of this run.
-    checkpointer: of this run.
+    learner: the learner to train.
+    record: the run's record.
+    checkpointer: the run's checkpointer.
     config: all settings; `seed` and `learner` are read.
     resume: whether to continue from the latest readable checkpoint, if there
       is one.
@@ -143,7 +143,10 @@ def _bar(learner: Learner, first: int, total: int) -> tqdm.tqdm:
 
 
 def _advance(bar: tqdm.tqdm, remark: Remark, compiled: bool) -> None:
-  """Advances the bar by one unit; time estimates ignore one that compiled."""
+  """Advances the bar by one unit.
+
+  Time estimates ignore a unit that was `compiled`, as its time is not typical.
+  """
   if remark.title is not None:
     bar.set_description(remark.title)
   bar.set_postfix_str(remark.rates)

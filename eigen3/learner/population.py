@@ -1,14 +1,14 @@
 """A generation of evolutionary reinforcement learning, jitted as one step.
 
-First every agent takes gradient steps on batches from a common replay. Then all
-agents play the same slices of the training days without noise, for their
-fitness, and some of these slices again with noise, to fill the replay. All are
-validated on the same days, and the best agent so far is the champion. Finally
-evolution breeds the next members.
+First the agents that learn take gradient steps on batches from a common replay.
+Then all agents play the same slices of the training days without noise, for
+their fitness, and some of these slices again with noise, to fill the replay.
+All are validated on the same days, and the best agent so far is the champion.
+Finally evolution breeds the next members.
 
 Source: Khadka and Tumer 2018, https://arxiv.org/abs/1805.07917. That all
-members take gradient steps is from Eigen2. In Eigen2, as here with
-`learner.fitness_play` 'exploring', fitness is measured before the gradient
+members take gradient steps, the default, is from Eigen2. In Eigen2, as here
+with `learner.fitness_play` 'exploring', fitness is measured before the gradient
 steps, with noise, on separate slices for each agent.
 """
 
@@ -70,7 +70,7 @@ class _Played(NamedTuple):
 
   Attributes:
     judged: results over all slices, leaves [P + R].
-    scores: the score on each of E slices, [P + R, E].
+    scores: the scores on each of E slices, [P + R, E].
   """
 
   judged: slices.Judged
@@ -99,12 +99,14 @@ class Population:
 
     Args:
       networks: an actor and critics.
-      environment: of the training days.
-      validation: of the validation days; if `learner.validation_play` is
-        'continuous', one episode spans all of them.
+      environment: environment of the training days.
+      validation: environment of the validation days; if
+        `learner.validation_play` is 'continuous', one episode spans all of
+        them.
       market: the market that agents observe.
       config: has `agent`, `evolution`, `learner` and `networks`.
-      mesh: devices that agents are sharded over, as given to the networks.
+      mesh: devices that agents are sharded over, as given to the networks; None
+        for one device.
 
     Raises:
       ValueError: if a setting is out of range or does not fit another, or the
@@ -261,10 +263,10 @@ class Population:
     )
 
   def _pure_warm_up(self, state, environment, validation, market):
-    """Adds a round of episodes with random actions to replay.
+    """Adds a round of episodes with random actions to the replay.
 
     If actions are unscaled, there are no bounds to draw between, and the agents
-    act instead.
+    act with noise instead.
     """
     del validation
     key, key_collect = jax.random.split(state.key)
@@ -316,7 +318,7 @@ class Population:
     return state, outcome
 
   def _play(self, state, environment, market, key):
-    """Plays the same slices with all agents; replay gets the noisy episodes."""
+    """Plays the same slices with all agents; stores episodes with noise."""
     key_starts, key_act = jax.random.split(key)
     starts = fitness.common_starts(
       key_starts,
@@ -325,7 +327,7 @@ class Population:
       environment.last_day,
     )
 
-    # Evenly spaced, so that replay has days of all seasons, too.
+    # Evenly spaced, so that the replay has days of all seasons, too.
     explored = np.linspace(
       0,
       self._config.fitness_slices - 1,
@@ -359,7 +361,7 @@ class Population:
     )
 
   def _remembering(self, state, transitions) -> PopulationState:
-    """Adds the transitions of all agents to replay."""
+    """Adds the transitions of all agents to the replay."""
     transitions = jax.tree.map(
       lambda x: x.reshape(-1, *x.shape[2:]), transitions
     )
@@ -369,7 +371,10 @@ class Population:
     )
 
   def _select(self, state, played) -> tuple[PopulationState, Fitness]:
-    """Returns the state with new fitness estimates, and agents' `Fitness`."""
+    """Returns the state with new estimates, and the agents' `Fitness`.
+
+    There are no estimates if each agent played its own slices.
+    """
     score = played.judged.score
     found = fitness.reliability(played.scores, self._is_common)
     if not self._is_common:
@@ -387,7 +392,10 @@ class Population:
     return state._replace(standing=standing), selected
 
   def _collect(self, state, environment, market, key, by_chance=False):
-    """Plays separate slices with each agent; replay keeps all transitions."""
+    """Plays separate slices with each agent; stores the episodes of all.
+
+    Agents act with noise or, with `by_chance` and scaled actions, at random.
+    """
 
     action_spec = self.player.spec.action
 
@@ -412,7 +420,7 @@ class Population:
     return self._remembering(state, transitions), played
 
   def _learn(self, state, environment, market, key):
-    """Performs the gradient steps of all learning agents."""
+    """Performs the gradient steps of all agents that learn."""
 
     def learn(shared, member):
       (environment, market, ring), (agent, keys) = shared, member
@@ -512,7 +520,7 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
   """Checks the settings in `learner` and `evolution`.
 
   Raises:
-    ValueError: for a setting out of range; the error names the field.
+    ValueError: if a setting is out of range; the message names the field.
   """
   settings.check('learner', config.learner, _LEARNER)
   breeding.check_settings(config.evolution)

@@ -53,7 +53,7 @@ _OF_ALL = (
   'mutant_gain',
 )
 
-# Columns of every agent, from the training and the validation slices.
+# Columns of the log of agents: ancestry, and training and validation results.
 MEMBER_FIELDS = (
   'generation',
   'member',
@@ -77,7 +77,7 @@ MEMBER_FIELDS = (
 
 
 class PopulationRecord:
-  """Logs metrics, agents' results and columns' importance per generation."""
+  """Logs each generation: metrics, agents' results, importance of columns."""
 
   def __init__(
     self,
@@ -107,7 +107,7 @@ class PopulationRecord:
     self._sinks = sinks
 
   def begin(self, state: PopulationState, last: int) -> PopulationState:
-    """Opens the logs and drops rows after `last`; see `loop.Record`."""
+    """Evaluates the champion and opens the logs; see `loop.Record`."""
     self._scored = (
       int(state.champion.generation),
       self._evaluate(self._learner.champion(state)),
@@ -137,7 +137,7 @@ class PopulationRecord:
     state: PopulationState,
     outcome: Generation,
   ) -> tuple[PopulationState, Remark]:
-    """Logs a generation; see `loop.Record`."""
+    """Checks and logs a generation; see `loop.Record`."""
     when = f'generation {number}'
     agent = self._learner.agent
     guards.check_updates(outcome.updates, agent.reported, when)
@@ -157,7 +157,7 @@ class PopulationRecord:
     shares = np.asarray(state.importance.mean).tolist()
     named = dict(zip(self._columns, shares, strict=True))
     self._importance.write([{'generation': number, **named}])
-    # In the unit of fitness.
+    # As a percentage if fitness is a profit.
     form = '+.2%' if self._config.fitness == 'profit' else '+.4g'
     return state, Remark(
       score=float(np.max(outcome.validation.score)),
@@ -261,9 +261,10 @@ def _of_evolution(outcome: Generation) -> dict[str, float]:
 def gain_over_parents(outcome: Generation, origin: Origin) -> float:
   """Compares newborn members with their better parent on the same slices.
 
-  Only parents that stayed as elites count; a newborn member without one is
-  excluded. The better of two is the one with the higher fitness a generation
-  before, so that luck on these slices does not affect the choice.
+  Only parents that stayed as elites count; a newborn member without such a
+  parent is excluded. The better of two is the one with the higher fitness in
+  the generation before, so that luck on these slices does not affect the
+  choice.
 
   Args:
     outcome: the outcome of a generation on common slices.

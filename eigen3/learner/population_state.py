@@ -29,9 +29,10 @@ class Lineage(NamedTuple):
   """The origin of a generation's members.
 
   Attributes:
-    parent: int32 [P], the member of the previous generation that each member
-      inherits from; -1 in the first generation.
-    origin: int32 [P], an `evolution.Origin`.
+    parent: int32 [P], the index of each member's parent in the previous
+      generation, in which the champion and a learner may have replaced members
+      before breeding; -1 in the first generation.
+    origin: int32 [P], each member's `evolution.Origin`.
   """
 
   parent: Array
@@ -43,11 +44,11 @@ class Standing(NamedTuple):
 
   Attributes:
     estimate: estimated fitness of all agents, P members and R learners.
-    founder: int32 [P + R], the agent of the first generation that each agent
-      descends from.
+    founder: int32 [P + R], the index of the agent of the first generation that
+      each agent descends from.
     champion_founder: int32 [], the founder of the champion.
-    mate: int32 [P], each member's second parent, a member of the previous
-      generation; -1 if it has none.
+    mate: int32 [P], the index of each member's second parent, counted as in
+      `Lineage.parent`; -1 for a member without one.
   """
 
   estimate: fitness.Estimate
@@ -105,7 +106,8 @@ class Generation(NamedTuple):
   """The outcome of a generation, to be read on the host.
 
   Attributes:
-    updates: metrics of the U updates of each of A agents that learn, [A, U].
+    updates: metrics of the U updates of each of A agents that learn, by name,
+      [A, U].
     training: results on the training slices.
     fitness: the basis of selection.
     validation: results on the validation days.
@@ -117,7 +119,7 @@ class Generation(NamedTuple):
     attention: float32 [C], attention to each column, mean over agents and
       validation days.
     standing: of the evaluated agents if they played common slices, else None.
-    diversity: of the evaluated members; None if `standing` is None.
+    diversity: of the members that are bred; None if `standing` is None.
   """
 
   updates: dict[str, Array]

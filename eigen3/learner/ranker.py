@@ -2,11 +2,11 @@
 
 A linear head reads each stock's features and the features' weighted mean over
 all columns. It predicts the return, net of costs, of a trade that is decided
-today and held until it reaches the largest sale target or the maximum holding.
-Under the reward `entry_excess`, or a reward of your own with
-`Reward.of_orders`, it predicts how much more the reward pays for the trade than
-for none. Reinforcement learning is only worth its cost if it does better than
-the ranker.
+today and held until it reaches the largest sale target or the maximum holding,
+or the stock is delisted. Under the reward `entry_excess`, or a reward of your
+own with `Reward.of_orders`, it predicts how much more the reward pays for the
+trade than for no trade. Reinforcement learning is only worth its cost if it
+does better than the ranker.
 """
 
 import functools
@@ -67,8 +67,8 @@ class Labels(NamedTuple):
     days: int32 [S], the days of the decisions.
     returns: float32 [S, N], for a trade of each stock, %, net of costs; under
       some rewards a difference of rewards, see `rewards.worth`.
-    known: bool [S, N], whether the trade could be made; the loss ignores trades
-      that could not.
+    known: bool [S, N], whether the trade could be made; the loss ignores all
+      others.
   """
 
   days: Array
@@ -184,9 +184,10 @@ class Ranker:
       environment: of the training days.
       validation: of the validation days.
       market: the market that the extractor observes.
-      config: all settings. `ranker` sets the training, which takes at most
-        `ranker.windows` windows or, if that is 0, as many as the agent that the
-        other settings define; see `agent_windows`.
+      config: all settings. The section `ranker` sets the training, which takes
+        at most `ranker.windows` windows, but at least one batch. If
+        `ranker.windows` is 0, the limit is the number of windows that train the
+        agent of the other sections; see `agent_windows`.
       mesh: devices that the extractor spreads its sequences over.
 
     Raises:
@@ -326,7 +327,7 @@ class Ranker:
     return joined @ weights.w + weights.b, state
 
   def _pure_update(self, state, market, labels, counted):
-    """Performs `len(counted)` updates; also returns their mean loss."""
+    """Performs `len(counted)` updates; returns the new state and mean loss."""
 
     def loss(weights, network_state, batch, key):
       predicted, network_state = self._apply(

@@ -23,9 +23,10 @@ class Champion(NamedTuple):
 
   Attributes:
     params: the actor's parameters.
-    state: its batch-norm statistics.
-    score: float32 [], its validation score; see `AgentRecord`.
-    iteration: int32 [], the iteration after which it was validated.
+    state: the actor's batch-norm statistics.
+    score: float32 [], the score that chose the policy; see `champion_by` of
+      `AgentRecord`.
+    iteration: int32 [], the iteration after which the policy was validated.
   """
 
   params: hk.Params
@@ -58,8 +59,8 @@ class Iteration(NamedTuple):
   """The outcome of an iteration, to be read on the host.
 
   Attributes:
-    updates: metrics of every update, leaves float32 [U].
-    episodes: metrics, means over the episodes played, leaves float32 [].
+    updates: metrics of each of U updates, leaves float32 [U].
+    episodes: mean metrics of the episodes played, leaves float32 [].
   """
 
   updates: dict[str, Array]
@@ -109,7 +110,7 @@ class SingleAgent:
       environment: of the training days.
       market: the market that the agent observes.
       config: has `agent` and `learner`.
-      mesh: of the networks, if they are sharded; all state is replicated on
+      mesh: the networks' mesh, if they are sharded; all state is replicated on
         its devices.
 
     Raises:
@@ -154,7 +155,7 @@ class SingleAgent:
 
   @property
   def steps_per_iteration(self) -> int:
-    """Returns the environment steps of one iteration."""
+    """Returns the number of environment steps in one iteration."""
     return self._config.episodes_per_iteration * self._environment.num_steps
 
   def init(self, key: PRNGKey) -> LearnerState:

@@ -45,7 +45,8 @@ def judge(
     episodes: leaves [E, ...].
     by: 'profit' or 'reward', the basis of the score.
     worst: how many of the worst episodes the score averages.
-    no_trade_penalty: subtracted from the score of an episode without a trade.
+    no_trade_penalty: subtracted from the score of an episode without a closed
+      trade.
 
   Returns:
     Results with leaves [].
@@ -88,7 +89,7 @@ def _profit_and_reward(
 
 
 def _daily_sharpe(initial_cash: float, equity: Array) -> Array:
-  """Returns the Sharpe ratio of daily returns, from equity [E, S] at closes."""
+  """Returns the Sharpe ratio, not annualised, from equity [E, S] at closes."""
   before = jnp.pad(
     equity[:, :-1], ((0, 0), (1, 0)), constant_values=initial_cash
   )

@@ -31,10 +31,11 @@ class Encoded(NamedTuple):
 class Actor(hk.Module):
   """Maps a market window to actions in the environment's units.
 
-  Investable columns and a global context (cross-attention over all columns)
-  are processed separately, concatenated and read by two heads. `encode` does
-  nearly all of the work; `decide` adds the account. Source: Eigen2's actor; the
-  bounded 'sigmoid' coefficient is ours.
+  Investable columns and a global context (cross-attention over all columns,
+  and `ContextNumbers`) are processed separately, concatenated and read by two
+  heads. `encode` does nearly all of the work; `decide` adds the account.
+  Source: Eigen2's actor, which has neither context numbers nor the account nor
+  the bounded 'sigmoid' coefficient.
   """
 
   def __init__(
@@ -71,8 +72,8 @@ class Actor(hk.Module):
         if the policy does not observe the account.
 
     Returns:
-      Actions [B, N, 2], or [B, M, N, 2] for M accounts (coefficient, sale
-      target in %), and attention [B, C] or None. Stocks without data get finite
+      Actions (coefficient, sale target in %), [B, N, 2], or [B, M, N, 2] for M
+      accounts; and attention [B, C] or None. Stocks without data get finite
       actions, too: the environment decides which stocks can be bought.
     """
     encoded = self.encode(window, is_training, examples, return_attention)

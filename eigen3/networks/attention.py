@@ -47,8 +47,8 @@ class ContextNumbers(hk.Module):
 
   A mean over columns dilutes a column that matters to all stocks, such as an
   index. Here the numbers of each context column become separate inputs of the
-  next layer. Investable columns get none, because the result must not depend on
-  the order of the stocks.
+  next layer. Investable columns get no numbers, because the result must not
+  depend on the order of the stocks.
   """
 
   def __init__(
@@ -82,8 +82,8 @@ def column_mean(features: Array, logits: Array) -> Array:
 class CrossAttention(hk.Module):
   """Attention from one learned query to all columns, then layer norm.
 
-  There is no residual. Unless `column_gain` is 0, each head also learns a bias
-  for its score of each column, like the logits of `ColumnMean`.
+  There is no residual connection. Unless `column_gain` is 0, each head also
+  learns a bias for its score of each column, like the logits of `ColumnMean`.
   """
 
   def __init__(
@@ -132,7 +132,7 @@ class CrossAttention(hk.Module):
 
 
 class SelfAttention(hk.Module):
-  """Self-attention over columns, residual, then layer norm."""
+  """Self-attention over columns, a residual connection, then layer norm."""
 
   def __init__(
     self,
@@ -206,7 +206,7 @@ class MultiHeadAttention(hk.Module):
       heads and queries, scaled to sum to 1.
 
     Raises:
-      ValueError: if the heads do not divide the width E.
+      ValueError: if the number of heads does not divide the width E.
     """
     heads, width = self._config.num_heads, features.shape[-1]
     if width % heads:

@@ -48,7 +48,7 @@ class Critic(hk.Module):
     """Returns the value of each action.
 
     Args:
-      window: [B, D, C, F] features; NaN if there is no data.
+      window: [B, D, C, F] features; NaN where there is no data.
       action: [B, N, 2] in the action spec's unit space, or [B, M, N, 2]:
         M actions for each window, which is encoded once.
       is_training: whether batch statistics and dropout are used.
@@ -217,7 +217,10 @@ class Pooling(hk.Module):
 
 
 class MeanHead(Pooling):
-  """An MLP on mean features and the flattened action, as in Eigen2's critic."""
+  """An MLP on features averaged over columns and on the flattened action.
+
+  This is Eigen2's critic. If the account is observed, it is a further input.
+  """
 
   def __call__(
     self,
@@ -246,7 +249,7 @@ class MeanHead(Pooling):
 
 
 class SlotHead(Pooling):
-  """A sum of scores of stocks, weighted by the action's choice among them.
+  """A sum of the stocks' scores, weighted by a softmax over coefficients.
 
   Each stock is scored from its own features, a global context and its own
   action; one more score stands for buying nothing. A stock's score is an offset
@@ -257,13 +260,13 @@ class SlotHead(Pooling):
   The weights are a softmax over (coefficient - threshold) / temperature with a
   logit of 0 for no trade, so that the policy gradient flows through the choice
   of the stock. If several stocks can be bought per day, the softmax is over
-  sets of stocks (see `slot_weights`), and the value is the sum over all stocks
-  bought. Only parameters of the global context with one entry per column depend
-  on the order of the stocks.
+  sets of stocks (see `slot_weights`), and the value is a sum over all entries
+  of the day. Apart from parameters of the global context with one entry per
+  column, nothing depends on the order of the stocks.
 
-  If the account is observed, the expected future profit of each open position
-  is added, in proportion to the position's weight (see `Account`). This part
-  does not depend on the action.
+  If the account is observed, the scores also depend on it, and an estimate of
+  each open position's future profit is added, in proportion to the position's
+  weight (see `Account`). That estimate does not depend on the action.
   """
 
   def __call__(
@@ -312,7 +315,7 @@ class SlotHead(Pooling):
   def _context(
     self, features: Array, is_training: bool, examples: Array
   ) -> Array:
-    """Returns the global context that all stocks' scores use, [B, 2H]."""
+    """Returns the summary of all columns for the global context, [B, 2H]."""
     if self.config.slot_context == 'mean':
       return attention.ColumnMean(self.networks_config, self.policy)(features)
     cross = attention.CrossAttention(self.networks_config, self.policy)
@@ -320,14 +323,14 @@ class SlotHead(Pooling):
 
   @hk.transparent
   def _normal(self, x: Array, name: str) -> Array:
-    """Normalises x if `critic.layer_norm` is set."""
+    """Applies layer norm if `critic.layer_norm` is set, else returns x."""
     if not self.config.layer_norm:
       return x
     return layers.LayerNorm(self.policy, name)(x)
 
   @hk.transparent
   def _held(self, stocks: Array, context: Array, account: Account) -> Array:
-    """Returns the expected future profit of open positions, [B, 1]."""
+    """Returns the estimated future profit of all open positions, [B, 1]."""
     seen = account.stocks.astype(stocks.dtype)
     size = self.config.sizes[-1]
     x = Joint(size, self.policy, 'held_1')(stocks, context, seen)
@@ -413,15 +416,17 @@ def slot_weights(
 ) -> Array:
   """Returns the weights of each stock and of no trade, [..., N + 1].
 
-  If several stocks can be bought, there is a softmax over all sets of at most
-  `count` stocks. The logit of a set is the sum of its stocks' logits, and a
-  stock's weight is the probability that it is in the set. At low temperatures
-  the most likely set holds the best stocks that reach the threshold.
+  The logit of a stock is (coefficient - threshold) / temperature, that of no
+  trade is 0. If several stocks can be bought, there is a softmax over all sets
+  of at most `count` stocks. The logit of a set is the sum of its stocks'
+  logits, and a stock's weight is the probability that it is in the set. The
+  most likely set holds the best stocks that reach the threshold.
 
   Args:
     coefficient: [..., N] in the environment's units.
     threshold: the coefficient at which a stock is as likely as no trade.
-    temperature: in units of the coefficient; a small one is close to an argmax.
+    temperature: in units of the coefficient; the smaller, the closer the
+      weights are to an argmax.
     count: the most stocks that can be bought, at most N.
 
   Returns:

@@ -51,7 +51,8 @@ class Divided:
     """Returns a policy whose `apply` is `Divided`.
 
     Args:
-      function: returns the whole, the encoder and the head, which use Haiku.
+      function: returns the whole, the encoder and the head, functions that use
+        Haiku.
     """
 
     def template_and_parts():
@@ -84,7 +85,8 @@ class Shared(NamedTuple):
 
     Args:
       actor: parameters, or state, of the part `actor`.
-      critic: those of extractor and critics; only the extractor's are used.
+      critic: parameters, or state, of extractor and critics; only those of the
+        extractor are used.
     """
     own = {
       f'{_ACTOR}/{name}': leaves
@@ -99,7 +101,8 @@ class Shared(NamedTuple):
 
     Args:
       joined: parameters, or state, of `Networks.actor`.
-      critic: those of extractor and critics; the extractor's are replaced.
+      critic: parameters, or state, of extractor and critics; those of the
+        extractor are replaced.
 
     Returns:
       The entries of `joined` for the part `actor`, and `critic` with the
@@ -130,13 +133,13 @@ class Networks(NamedTuple):
       weights are [B, C] with `return_weights=True`, else None.
     self_attention: features [B, C, E] to (features [B, C, E], weights).
     actor: window to (actions [B, N, 2] in environment units, attention); the
-      attention is [B, C] with `return_attention=True`, else None. Its `apply`
-      is `Divided`.
+      attention is [B, C] with `return_attention=True`, else None. The actor's
+      `apply` is `Divided`.
     critic: window and action [B, N, 2] in unit space to values [B, 1].
     double_critic: window and action to values [B, K], or several actions
       [B, M, N, 2] to [B, M, K].
-    shared: the parts of actor and critics if `shared_extractor` is 'all',
-      else None.
+    shared: extractor, actor and critics as separate parts if
+      `shared_extractor` is 'all', else None.
 
   If the spec says that policies observe the account, actor and critics take a
   pair (window, `Account`) instead of the window. The account's leaves may be
@@ -168,9 +171,9 @@ def make_networks(
 
   Raises:
     ValueError: for an unknown or impossible setting; the error names the field.
-      The networks' `init` and `apply` raise a ValueError for a window with too
-      few columns or days or the wrong number of features, and for a missing
-      account.
+      `init` and `apply` of the actor and the critics raise a ValueError for a
+      window with too few columns or days or the wrong number of features, and
+      for a missing account.
   """
   _check(config, spec)
   config = sizes.of_networks(config, spec)

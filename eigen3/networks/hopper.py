@@ -1,15 +1,15 @@
 """Persistent kernels for an LSTM's loops over days, on NVIDIA's Hopper GPUs.
 
 A scan launches several kernels per step and reads the recurrent weights each
-time. Here one program (thread block) keeps these in the shared memory of its
-multiprocessor and loops over all days, for 64 rows (sequences) of one
+time. Here one program (thread block) keeps the weights in the shared memory of
+its multiprocessor and loops over all days, for 64 rows (sequences) of one
 direction. Products over whole windows are left to XLA (see `persistent`).
 
 A program has two warpgroups. Each owns 64 of the 128 units, with all four gates
 of these units, so that the warpgroups need not exchange cells. Each writes the
 hidden states (forward) or gates' gradients (backward) of its units to shared
-memory, and both read those of all units for their products. Shared memory in
-KiB, 224 of 227:
+memory, and both read those of all units for their products. Use of shared
+memory in KiB, at most 224 of 227:
 
   forward   128 weights, 64 a day's projected inputs, 16 hidden states, 16 cells
             to be copied out
@@ -29,9 +29,9 @@ Why nothing is overwritten or read too early:
   once per step. So one warpgroup returns to a barrier only after the other has
   passed it.
 - A barrier that signals the end of copies (`..._here`) gets new copies only
-  after every warpgroup that reads the last ones has passed it. For projected
-  inputs, both have passed it before `written`. `weights_here` is used once.
-  Each of the other such barriers belongs to a single warpgroup.
+  after every warpgroup that reads the previous ones has passed it. For
+  projected inputs, both have passed it before `written`. `weights_here` is used
+  once. Each of the other such barriers belongs to a single warpgroup.
 - The operands that both warpgroups read (hidden states; gates' gradients) are
   written after the previous products' `multiplied` and before the next
   products' `written`.
@@ -133,7 +133,7 @@ def backward(
   return kernel(gates, cells, d_hidden, transposed)[0]
 
 
-# Jitted, so that a program with many calls lowers it once.
+# Jitted, so that a program with many calls of a loop lowers it once.
 LOOPS = lstm_cell.Loops(
   jax.jit(forward, static_argnames=('reverse', 'emitted', 'keeps_cells')),
   jax.jit(backward, static_argnames='reverse'),
@@ -195,7 +195,7 @@ class _Program:
     return pl.ds(gate * UNITS + self.own * _HALF, _HALF)
 
   def fetch_weights(self, weights) -> None:
-    """Copies the weights; one warpgroup does it for both."""
+    """Starts copying the weights, in one warpgroup for both."""
     memory = self.memory
 
     @pl.when(self.own == 0)
@@ -211,7 +211,7 @@ class _Program:
 
 
 class _Forward(_Program):
-  """A program of the forward pass."""
+  """One warpgroup's part of a program of the forward pass."""
 
   def __init__(self, memory, refs, days, reverse, emitted: int):
     super().__init__(memory, days, reverse)
@@ -231,7 +231,7 @@ class _Forward(_Program):
     plgpu.wait_smem_to_gmem(0)
 
   def _fetch(self, step) -> None:
-    """Copies a day's projected inputs; one warpgroup does it for both."""
+    """Starts copying a step's projected inputs, in one warpgroup for both."""
     memory = self.memory
 
     @pl.when((self.own == 0) & (step < self._days))
@@ -281,7 +281,7 @@ class _Forward(_Program):
 
 
 class _Backward(_Program):
-  """A program of the backward pass.
+  """One warpgroup's part of a program of the backward pass.
 
   Step 0 is the last step of the forward pass. Each warpgroup fetches only what
   it alone reads, except for the weights. Both read the gates' gradients, which
@@ -296,8 +296,8 @@ class _Backward(_Program):
     """Runs all days."""
     memory, own = self.memory, self.own
     self.fetch_weights(self._weights)
-    # Fetches the cell after step 0; the gradient that comes with it is fetched
-    # again below.
+    # Fetches the cell state of step 0; the gradient that is fetched with it is
+    # fetched again below.
     self._fetch_states(0, 0)
     self._fetch_gates(0)
     plgpu.barrier_wait(memory.weights_here)
@@ -313,7 +313,7 @@ class _Backward(_Program):
     return self.direction, self.day(self._days - 1 - step), self.rows, columns
 
   def _fetch_gates(self, step) -> None:
-    """Copies the gates of this warpgroup's units, in the order of use."""
+    """Starts copying a step's gates for this warpgroup, in the order of use."""
 
     @pl.when(step < self._days)
     def _():
@@ -326,10 +326,10 @@ class _Backward(_Program):
     return self.memory.gates_here.at[4 * self.own + k]
 
   def _fetch_states(self, step, of_cell) -> None:
-    """Copies a step's output gradient, and the cell state of step `of_cell`.
+    """Starts copying a step's output gradient, and the cell state of `of_cell`.
 
-    Steps count backwards; the cell state is the one that the forward pass had
-    at the end of that step.
+    Both are steps of the backward pass; the cell state is the one that the
+    forward pass had at the end of the step `of_cell`.
     """
     memory, own = self.memory, self.own
     here = memory.states_here.at[own]

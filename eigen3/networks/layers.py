@@ -42,9 +42,9 @@ def at_precision(precision: str) -> contextlib.AbstractContextManager:
 def precision_policy(compute_dtype: str) -> jmp.Policy:
   """Returns the jmp policy, a set of dtypes, for `networks.compute_dtype`.
 
-  bfloat16 and float16 apply only to matrix products and their stored inputs;
-  parameters, statistics, cell state and outputs stay float32. float32 and
-  float64 apply to everything.
+  bfloat16 and float16 apply only to matrix products and to the LSTM's gates and
+  stored values; parameters, statistics, the current cell state and outputs stay
+  float32. float32 and float64 apply to everything.
 
   Raises:
     ValueError: for any other dtype, or for float64 if JAX has it disabled.

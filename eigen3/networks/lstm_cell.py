@@ -21,15 +21,17 @@ class Loops(NamedTuple):
   True runs from the last day to the first.
 
   Attributes:
-    forward: `(projected [G, T, R, 4H], weights [G, H, 4H], reverse, emitted,
-      keeps_cells)` to hidden states [G, emitted, R, H] of the last `emitted`
-      days and, if `keeps_cells`, which requires `emitted` = T, the cells
-      [G, T, R, H], else None. `projected` is inputs times weights plus bias;
-      results have its dtype.
-    backward: `(gates [G, T, R, 4H] before activation, cells [G, T, R, H],
-      d_hidden [G, T, R, H], transposed [G, 4H, H], reverse)` to the
-      gradients of the gates [G, T, R, 4H], in the same dtype. `d_hidden` is the
-      gradient of the outputs, `transposed` the weights of `forward`.
+    forward: maps `(projected [G, T, R, 4H], weights [G, H, 4H], reverse,
+      emitted, keeps_cells)` to the hidden states [G, emitted, R, H] of the last
+      `emitted` days and, if `keeps_cells`, which requires `emitted` = T, the
+      cells [G, T, R, H], else None. `projected` is inputs times input weights
+      plus bias, `weights` are the recurrent weights. Results have the dtype of
+      `projected`.
+    backward: maps `(gates [G, T, R, 4H] before activation, cells [G, T, R, H],
+      d_hidden [G, T, R, H], transposed [G, 4H, H], reverse)` to the gradients
+      of the gates [G, T, R, 4H], in the dtype of `gates`. `d_hidden` is the
+      gradient of the outputs, `transposed` are the transposed recurrent
+      weights.
     rows: R must be a multiple of this number.
   """
 

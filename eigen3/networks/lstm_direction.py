@@ -6,7 +6,7 @@ contiguous slices. The operands of a step's product (input, hidden state and a
 one for the bias) lie in one buffer that the loop carries and overwrites; the
 gradients of the four gates lie in another. Concatenating them at every step
 would cost as much as the products. Gates are in PyTorch's order i, f, g, o;
-there is one bias instead of PyTorch's two, which are only added.
+there is one bias instead of PyTorch's two, of which only the sum matters.
 """
 
 import functools
@@ -23,7 +23,7 @@ from eigen3.types import Array
 
 
 class DirectionWeights(NamedTuple):
-  """The weights of one direction of one layer.
+  """The weights of one direction of one layer that has I inputs.
 
   Attributes:
     input: [I, 4H].
@@ -42,8 +42,9 @@ class Plan(NamedTuple):
   Apart from rounding, only `pooled_days` and `dropout_rate` change results.
 
   Attributes:
-    policy: products in its compute dtype, cell state in its output dtype.
-    pooled_days: number of last steps that are averaged.
+    policy: sets the dtypes: the compute dtype for products, the output dtype
+      for the cell state.
+    pooled_days: number of last days whose outputs are averaged.
     dropout_rate: rate of the dropout between the layers, applied if keys are
       given.
     save_gates: for each layer, whether its gates are stored for the backward
@@ -55,7 +56,8 @@ class Plan(NamedTuple):
       of weights and inputs after it.
     precision: of products, see `layers.at_precision`.
     loops: kernels that replace the scans, see `persistent`, or None. With
-      kernels, gates are never stored, and products are always hoisted.
+      kernels, gates are never stored, products are always hoisted, and
+      `together` has no effect.
     together: whether the directions of the first layer run in one loop, see
       `lstm_together`. `hoist` then affects only the second layer's reverse
       direction.
@@ -72,7 +74,7 @@ class Plan(NamedTuple):
 
 
 class Trace(NamedTuple):
-  """Values of each step for the backward pass, in the order of the days."""
+  """Values of each of S steps for the backward pass, in the order of days."""
 
   hidden: Array  # [S, H, rows], after the step
   cell: Array  # [S, H, rows], after the step
@@ -114,7 +116,7 @@ class Input(NamedTuple):
     ]
 
   def keep(self, day: Array, part: int) -> Array | float:
-    """Returns dropout's factors for a part on one day, or 1."""
+    """Returns dropout's factors for a part on one day; 1 without dropout."""
     if self.keys is None:
       return 1.0
     of_part = self.parts[part]
@@ -175,7 +177,7 @@ class Direction:
     return self.product('ig,dir->dgr', self.projection, inputs)
 
   def buffer(self) -> Array:
-    """Returns the buffer for the first step, with its input still to load."""
+    """Returns the buffer for the first step, before `load` writes the input."""
     joint = jnp.ones((self.matrix.shape[0], self.rows), self.narrow)
     return self.remember(joint, jnp.zeros((self.width, self.rows), self.narrow))
 
@@ -205,7 +207,7 @@ class Direction:
 
 
 def squash(gates: Array, dtype: jnp.dtype) -> tuple[Array, ...]:
-  """Applies the activations to [..., 4H, rows]; returns i, f, g and o."""
+  """Applies the activations to gates [..., 4H, rows]; returns i, f, g, o."""
   i, f, g, o = jnp.split(gates, 4, -2)
   squashed = (*map(jax.nn.sigmoid, (i, f)), jnp.tanh(g), jax.nn.sigmoid(o))
   return tuple(gate.astype(dtype) for gate in squashed)
@@ -221,7 +223,7 @@ def through_cell(
   """Computes the elementwise part of a backward step.
 
   Args:
-    gates: i, f, g and o.
+    gates: i, f, g and o, activated.
     cell: cell state after the step.
     before: cell state before the step.
     d_hidden: gradient of the hidden state after the step.
@@ -261,7 +263,7 @@ def _stepper(direction: Direction):
 def outputs(direction: Direction, wanted: int) -> Array:
   """Returns the hidden states on the last `wanted` days, [wanted, H, rows].
 
-  For a reverse direction `wanted` must be all its days.
+  For a reverse direction, `wanted` must be the number of all its days.
   """
   step, carry = _stepper(direction)
   days, reverse = direction.span.days, direction.span.reverse
@@ -303,7 +305,7 @@ def backpropagate(
     d_output: maps a day to the gradient of that day's output, [H, rows].
 
   Returns:
-    The gradients of the weights, and of the inputs [S, I, rows] after dropout.
+    The gradients of the weights, and of the inputs after dropout [S, I, rows].
   """
   plan, span, width = direction.plan, direction.span, direction.width
   narrow, wide, product = direction.narrow, direction.wide, direction.product

@@ -94,7 +94,7 @@ class Walk:
     """Runs all steps.
 
     Args:
-      emit: maps `(carry, gates, hidden)` to what is stored of a step; `carry`
+      emit: maps `(carry, gates, hidden)` to what is stored for a step; `carry`
         is the hidden and the cell state before the step, `hidden` the hidden
         state after the step.
 
@@ -184,7 +184,8 @@ def _step_back(
 ) -> Callable:
   """Returns the function of a backward step, for `jax.lax.scan`.
 
-  It writes the gates' gradients into the carried buffer of `block` steps.
+  That function writes the gates' gradients into the buffer of `block` steps
+  that it carries.
   """
   wide = walk.wide
 
@@ -227,7 +228,11 @@ def _contract(
 
 
 def _block_of(steps: int) -> int:
-  """Returns the largest divisor of `steps` <= `_MOST_STEPS` and steps // 2."""
+  """Returns the number of steps of a block, a divisor of `steps`.
+
+  It is the largest divisor that is at most `_MOST_STEPS` and at most half of
+  `steps`; 1 for a single step.
+  """
   most = max(min(_MOST_STEPS, steps // 2), 1)
   return next(x for x in range(most, 0, -1) if steps % x == 0)
 
@@ -316,8 +321,10 @@ def backward(
 ) -> tuple[list[DirectionWeights], Array]:
   """Backpropagates through time in both layers.
 
+  The first four arguments are those that `forward` was given.
+
   Args:
-    plan: static settings; this and weights, x and keys are as in `forward`.
+    plan: static settings.
     weights: of the four directions.
     x: [D, I, rows].
     keys: of the dropout, or None.

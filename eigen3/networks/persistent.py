@@ -19,7 +19,7 @@ from eigen3.networks.lstm_cell import Loops
 from eigen3.networks.lstm_direction import DirectionWeights, Plan
 from eigen3.types import Array
 
-_DAYS_OF_PART = 8  # days in each part of a sum over all days
+_DAYS_OF_PART = 8  # most days in each part of a sum over all days
 _ALIGNED = 8  # inner sizes of products are padded to multiples of this
 _BOTH = (False, True)  # `reverse` of a layer's two directions
 
@@ -61,8 +61,10 @@ def backward(
 ) -> tuple[list[DirectionWeights], Array]:
   """Backpropagates through both layers.
 
+  The first four arguments are those that `forward` was given.
+
   Args:
-    plan: static settings; this and weights, x and keys are as in `forward`.
+    plan: static settings.
     weights: of the four directions.
     x: [D, I, rows].
     keys: [rows, 2] or None.
@@ -126,7 +128,10 @@ def _keep(plan: Plan, keys: Array, x: Array) -> Array:
 
 
 def _pool(plan: Plan, ahead: Array, back: Array, rows: int) -> Array:
-  """Averages outputs [1, days, rows, H] of two directions, to [2H, rows]."""
+  """Averages both directions' outputs over days, to [2H, rows].
+
+  The outputs are [1, days, padded rows, H]; the padding is dropped.
+  """
   both = jnp.concatenate([ahead[0], back[0]], -1)
   return both.mean(0, dtype=plan.policy.output_dtype)[:rows].T
 
@@ -134,7 +139,7 @@ def _pool(plan: Plan, ahead: Array, back: Array, rows: int) -> Array:
 def _d_halves(plan: Plan, d_pooled: Array) -> Array:
   """Returns the gradient of both directions' output on any pooled day.
 
-  It is [2, rows, H], the same on all pooled days.
+  It is [2, padded rows, H], the same on all pooled days.
   """
   d_rows = (d_pooled / plan.pooled_days).T.astype(plan.policy.compute_dtype)
   d_rows = parallel.pad_to_multiple(d_rows, _loops(plan).rows, 0)

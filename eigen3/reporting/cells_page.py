@@ -1,4 +1,4 @@
-"""Results of many runs as a page: one file that needs no network."""
+"""Results of many runs as an HTML page: one file that needs no network."""
 
 import json
 import pathlib
@@ -33,9 +33,9 @@ def write(
   Args:
     path: of an HTML file in that folder.
     title: of the page.
-    results: by name of a cell (a program with settings, run with several
-      seeds), as for `cells_table.rows`.
-    asked: settings that results depend on; see `asked` of
+    results: results of each cell (a program with settings, run with one or more
+      seeds), by the cell's name, as for `cells_table.rows`.
+    asked: settings by which runs are pooled and judged; see `asked` of
       `experiments/jobs/record.py`.
     said: lines of text below the tables.
     pictures: further SVG elements, by title.
@@ -109,7 +109,10 @@ def _primary(first: Mapping[str, Any]) -> dict[str, Any]:
 def _verdict(
   results: Mapping[str, Mapping[str, Any]], first: Mapping[str, Any] | None
 ) -> str:
-  """Counts, as text, comparisons and goals met, not met or open; '' if none."""
+  """Counts the primary comparisons and goals that are met, not met or open.
+
+  Returns text, '' if there are none.
+  """
   parts = []
   asked = {
     'primary comparison': [

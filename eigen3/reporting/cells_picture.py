@@ -1,4 +1,4 @@
-"""The picture of cells: profits of seeds, and excess over random entry."""
+"""The picture of cells: profits, and excess return over random entry."""
 
 import os
 from collections.abc import Mapping
@@ -19,11 +19,11 @@ def draw_cells(
   title: str,
   remark: str,
 ) -> None:
-  """Draws a row for each cell: profits, and excess over random entry.
+  """Draws a row for each cell: profits, and excess return over random entry.
 
   Args:
     path: of a PNG file.
-    results: results of `pooled.pool` by name of the cell; at least one.
+    results: the result of `pooled.pool` for at least one cell, by its name.
     title: of the whole picture.
     remark: text below it.
   """

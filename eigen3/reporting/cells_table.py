@@ -43,10 +43,10 @@ def rows(results: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
   their p-value.
 
   Args:
-    results: by the name of the cell, the result of `pooled.pool` and:
-      `missing`, seeds without a finished run; `not_compared`, cells that lack a
-      seed of this cell's finished runs; and, where there are any, `goal`
-      (`words` and `met`) and `group`, the title of the table.
+    results: for each cell, by its name, the result of `pooled.pool` with these
+      fields added: `missing`, seeds without a finished run; `not_compared`,
+      names of the cells that lack a seed of this cell's finished runs; and
+      optionally `goal` (`words` and `met`) and `group`, the title of the table.
   """
   head = [
     '', 'seeds', 'profit', '95 %', 'IQM', '95 % of IQM', 'solved',
@@ -59,8 +59,8 @@ def rows(results: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
 def comparisons(results: Mapping[str, Mapping[str, Any]]) -> str:
   """Returns a line for each comparison with a policy that `rows` leaves out.
 
-  These are other cells, also where seeds are still missing, and the yardsticks
-  that only the market `patience` has.
+  Such policies are those of other cells, also of cells that still lack seeds,
+  and the yardsticks that only the market `patience` has.
   """
   said = []
   for name, cell in results.items():
@@ -79,7 +79,10 @@ def comparisons(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _of_yardstick(cell: Mapping[str, Any], name: str) -> str:
-  """States a yardstick's profit and the cell's share of it; '' for others."""
+  """States the profit of a yardstick and the cell's share of this profit.
+
+  Returns '' for policies that are not yardsticks of the market `patience`.
+  """
   if name not in patience.NAMES:
     return ''
   return f'; {_share(cell["shares"][name])} of its {cell["profits"][name]:+.1%}'

@@ -15,7 +15,7 @@ def draw_comparison(
   title: str,
   remark: str,
 ) -> None:
-  """Draws equity over time, and profits on slices of the training days.
+  """Draws profits over time, and profits on slices of the training days.
 
   Args:
     path: of a PNG file.

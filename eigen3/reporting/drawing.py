@@ -101,7 +101,7 @@ def shortened(name: str, width: int = _NAME_WIDTH) -> str:
 def equity(
   axes, results: Results, title: str, colours: Mapping[str, str]
 ) -> None:
-  """Draws profits over time; for many backtests, their mean and middle 90 %."""
+  """Draws profits over time: of several backtests, the mean and middle 90 %."""
   for name, backtests in results.items():
     colour = colours.get(name)
     curves = np.stack([_relative(b) for b in backtests])
@@ -163,7 +163,7 @@ def number_dates(axes, most: int = 8, offset: bool = True) -> None:
 
   Args:
     axes: with dates along x.
-    most: the largest number of dates.
+    most: how many dates are shown at most.
     offset: whether the common part of dates is shown at the right end.
   """
   locator = mpl_dates.AutoDateLocator(minticks=2, maxticks=most)

@@ -11,7 +11,7 @@ from eigen3.reporting import drawing, svg
 from eigen3.reporting.drawing import POPULATION, REFERENCE
 from eigen3.settings import require
 
-# The longest name of a column, in letters, in the picture and on a page.
+# Letters to which a column's name is shortened: in the picture, on a page.
 _NAME_WIDTH, _PAGE_NAME_WIDTH = 24, 16
 
 
@@ -24,14 +24,14 @@ def draw_importance(
 ) -> None:
   """Draws mean attention to columns, and attention in each generation.
 
-  Only the columns with the most mean attention are drawn. Below them is the
-  entropy of the attention to all columns in each generation.
+  Only the columns with the highest mean attention are drawn. A panel below
+  shows the entropy of the attention to all columns in each generation.
 
   Args:
     path: of a PNG file, 1200 pixels wide.
     mean: float [C], mean shares of attention; sums to 1.
-    history: float [G, C], attention in each generation, of any sum; rows that
-      are all 0 or hold a number that is not finite are left blank.
+    history: float [G, C], attention in each generation; rows may have any sum.
+      Rows that are all 0 or hold a number that is not finite are left blank.
     columns: names [C].
     title: of the picture.
 
@@ -65,10 +65,10 @@ def draw_importance(
 def elements(
   history: importance.Values, columns: Sequence[str]
 ) -> dict[str, str]:
-  """Returns the attention in each generation, and its entropy, as SVG by name.
+  """Returns SVGs: `attention` in each generation, and its `entropy`.
 
-  Shows the columns with the most attention in the last generation. Arguments
-  are those of `draw_importance`.
+  `attention` shows the columns with the most attention in the last generation,
+  `entropy` is that of all columns. Arguments are as for `draw_importance`.
   """
   history = _shares_of(np.asarray(history, np.float64))
   mean = np.nan_to_num(history[-1])
@@ -89,7 +89,7 @@ def elements(
 
 
 def _shares_of(history: np.ndarray) -> np.ndarray:
-  """Normalises rows [G, C] to sum to 1.
+  """Normalises each row of `history`, [G, C], to sum to 1.
 
   Rows that are all 0 or hold a number that is not finite become NaN.
   """
@@ -101,7 +101,7 @@ def _shares_of(history: np.ndarray) -> np.ndarray:
 def _bars(
   axes, shares: np.ndarray, names: Sequence[str], num_columns: int
 ) -> None:
-  """Draws the most important columns as bars, from the top."""
+  """Draws columns' shares as bars, in the given order from the top."""
   drawing.name_axes(axes, 'Most important columns')
   bars = axes.barh(np.arange(len(shares)), 100 * shares, color=POPULATION)
   paper = {'facecolor': 'white', 'edgecolor': 'none', 'pad': 0.5}

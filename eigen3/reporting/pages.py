@@ -18,12 +18,14 @@ def write(
   content: Mapping[str, Any],
   filters: Mapping[str, Callable[..., Any]] | None = None,
 ) -> None:
-  """Fills a template, which may extend base.html; text is escaped.
+  """Writes a page from a template, which may extend base.html.
+
+  Values are escaped.
 
   Args:
     path: of an HTML file; written atomically.
     template: path of the template.
-    content: the template's variables; a missing one raises
+    content: the template's variables; the use of a missing one raises
       jinja2.UndefinedError.
     filters: the template's filters, by name.
   """

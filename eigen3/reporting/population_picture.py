@@ -48,12 +48,12 @@ _ORIGINS = {
   'sample': ('#7a5195', 'v'),
   'copy': ('#17a2b8', 'P'),
 }
-_IN_A_ROW = 3  # hyperparameters
+_IN_A_ROW = 3  # panels of hyperparameters
 _PAGE_HEIGHT = 2.9  # of a panel on a page, inches
 _OF_THE_MACHINE = ('seconds', 'replay')  # which a page leaves out
-# An axis extends beyond the best scores by at most this many times their
-# interquartile range or median size. Learning curves stay within that; a
-# penalty of thousands does not.
+# An axis extends beyond the quartiles of the best scores by at most this many
+# times their interquartile range or median size, whichever is larger. Learning
+# curves stay within that; a penalty of thousands does not.
 _REACH = 20
 
 
@@ -97,8 +97,8 @@ def elements(
 ) -> dict[str, str]:
   """Returns the panels that a page shows, as SVG by name.
 
-  `seconds` and `replay` are left out, as are hyperparameters that never change.
-  Arguments and errors are those of `draw_population`, but columns that
+  `seconds` and `replay` are left out, as are hyperparameters with a single
+  value. Arguments and errors are as for `draw_population`, but columns that
   `generations` lacks count as unknown.
   """
   generations = generations.reindex(
@@ -115,7 +115,7 @@ def elements(
 def _panels(
   members: pd.DataFrame, generations: pd.DataFrame, unit: str
 ) -> dict[str, Callable[[Any], None]]:
-  """Returns functions that draw the panels on axes, by name, in order."""
+  """Returns, for each panel by name, the function that draws it on axes."""
   require_columns('generations', generations, GENERATION_COLUMNS)
   table = scores(members)
   found: dict[str, Callable[[Any], None]] = {
@@ -146,7 +146,7 @@ def _panels(
 
 
 def _score(table, members, generations, score: str, unit: str, axes) -> None:
-  """Draws fitness, or validation scores with the champion's."""
+  """Draws fitness, or validation scores and those of the champion."""
   _scores(axes, table, members, score, unit)
   if score == 'fitness':
     _leave_out_the_far(axes, table, score)
@@ -171,7 +171,10 @@ def _knows_selection(members: pd.DataFrame, generations: pd.DataFrame) -> bool:
 
 
 def _rows(panels: Mapping[str, Any]) -> list[list[str]]:
-  """Returns rows of 6 panel names; a name is repeated over a panel's width."""
+  """Returns the layout: rows of 6 places, each with a panel's name or '.'.
+
+  A panel's name is repeated over its width.
+  """
   of_selection = [
     ['founders'] * 6,
     ['retest'] * 2 + ['gains'] * 2 + ['distances'] * 2,
@@ -193,7 +196,7 @@ def _rows(panels: Mapping[str, Any]) -> list[list[str]]:
 def _scores(
   axes, table: pd.DataFrame, members: pd.DataFrame, score: str, unit: str
 ) -> None:
-  """Draws the population's scores, and the origin of each generation's best."""
+  """Draws a population's scores; marks the origin of each generation's best."""
   drawing.name_axes(axes, score.capitalize())
   axes.set_ylabel(f'{score},\n{unit}')
   table = table.dropna(subset=[f'{score}_best'])
@@ -257,7 +260,7 @@ def _champion(axes, generations: pd.DataFrame) -> None:
 def _leave_out_the_far(
   axes, table: pd.DataFrame, score: str, champion: pd.Series | tuple = ()
 ) -> None:
-  """Limits the axis if an outlier would flatten all the curves."""
+  """Limits the y axis if an outlier would flatten all the curves."""
   names = [f'{score}_{name}' for name in ('best', 'median', 'worst')]
   scores = np.append(table[names].to_numpy(float), np.asarray(champion, float))
   scores = scores[np.isfinite(scores)]
@@ -296,10 +299,10 @@ def _errors(axes, members: pd.DataFrame) -> None:
 
 
 def _founders(axes, members: pd.DataFrame, generations: pd.DataFrame) -> None:
-  """Draws which founders the members and the champion descend from."""
+  """Draws the share of members by founder; marks the champion's founder."""
   counts = members.groupby(['generation', 'founder']).size().unstack()
   shares = 100 * counts.fillna(0).div(counts.sum(axis=1), axis=0)
-  # The most successful at the bottom; neighbours differ in shade.
+  # The founder with most members at the bottom; neighbours differ in shade.
   order = shares.iloc[::-1].sum().sort_values(ascending=False, kind='stable')
   champion = generations['champion_founder'].iloc[-1]
   bottom = np.zeros(len(shares))
@@ -438,7 +441,7 @@ def _hyperparameter(axes, members: pd.DataFrame, name: str) -> None:
 
 
 def _line(axes, table: pd.DataFrame, values: pd.Series) -> None:
-  """Draws a curve over generations, with markers in case there is only one."""
+  """Draws a curve; its markers show even a single generation."""
   axes.plot(
     table['generation'],
     values,

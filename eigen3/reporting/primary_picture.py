@@ -25,10 +25,10 @@ def draw_comparison(
   """Draws a comparison whose runs are all finished.
 
   The upper panel shows the difference of each pair of cells on each market, the
-  mean with its 95 % interval, and the margin. There is a lower panel for each
-  pair with a yardstick. For fractions of the yardstick's profit along x, it
-  shows the share of markets on which at least this fraction is earned, with
-  pointwise 95 % intervals.
+  mean with its 95 % interval, and the margin if it is not 0. For each pair with
+  a yardstick, a lower panel shows performance profiles: over fractions of the
+  yardstick's profit, the share of markets on which at least this fraction is
+  earned, with pointwise 95 % intervals.
 
   Args:
     path: of a PNG file.
@@ -45,7 +45,7 @@ def draw_comparison(
 
 
 def elements(name: str, found: Mapping[str, Any]) -> dict[str, str]:
-  """Returns the panels for an HTML page, SVG by title."""
+  """Returns the panels for an HTML page, as SVG by description."""
   figure, axes = svg.new(0.3 + _height(found))
   _differences(axes, found)
   svg.name_axes(axes, f'{name}: differences, a dot a market')
@@ -63,7 +63,7 @@ def elements(name: str, found: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _pairs(found: Mapping[str, Any]) -> list[dict[str, Mapping[str, Any]]]:
-  """Returns `solved` by cell, for each pair of cells with a yardstick."""
+  """Returns, for each pair with a yardstick, the `solved` of both cells."""
   solved = found['solved']
   pairs = [
     {ours: solved['ours'][ours], theirs: solved['theirs'][theirs]}

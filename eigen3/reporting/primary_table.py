@@ -34,7 +34,7 @@ def questions(comparisons: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 
 def naming(named: Mapping[str, Any]) -> str:
-  """States which commit names the comparisons, and whether runs came later.
+  """States which commit named the comparisons, and whether runs came later.
 
   Args:
     named: see `named` of `experiments/ladder/primary.py`.
@@ -54,10 +54,10 @@ def naming(named: Mapping[str, Any]) -> str:
 
 
 def lines(first: Mapping[str, Any]) -> str:
-  """Returns table, hypotheses and commit as text.
+  """Returns the table, the hypotheses with verdicts, and the commit, as text.
 
   Args:
-    first: `comparisons`, see `rows`, and `named`, see `naming`.
+    first: has the keys `comparisons` (see `rows`) and `named` (see `naming`).
   """
   comparisons = first['comparisons']
   asked = [f'{k}: {v}' for k, v in questions(comparisons).items()]
@@ -86,7 +86,7 @@ def _row(name: str, found: Mapping[str, Any]) -> list[str]:
 
 
 def _solved(found: Mapping[str, Mapping[str, Any]]) -> str:
-  """Returns how many markets each side solves in all its cells, as text."""
+  """Returns how many markets each side solves, summed over its cells."""
   known = {
     side: [solved for solved in cells.values() if solved]
     for side, cells in found.items()

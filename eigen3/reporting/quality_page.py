@@ -28,7 +28,7 @@ _SHOWN = 10  # places listed for a finding; the JSON file has all
 def write(
   report: QualityReport, panel_path: str | os.PathLike
 ) -> tuple[pathlib.Path, pathlib.Path]:
-  """Writes the report beside a panel, as JSON and as a page.
+  """Writes the report beside a panel, as JSON and as an HTML page.
 
   Returns:
     For `panel.parquet`, the paths `panel.quality.json` and
@@ -81,9 +81,9 @@ def _content(
 
 
 def _staircase(coverage: np.ndarray) -> np.ndarray:
-  """Returns the indices of incomplete columns, by first day of data.
+  """Returns indices of the columns that are not `COMPLETE` in every bin.
 
-  Columns that start together are ordered by last day, the latest first.
+  They are ordered by the first bin with data, then by the last, latest first.
   """
   drawn = np.flatnonzero((coverage != COMPLETE).any(axis=1))
   is_there = coverage[drawn] != ABSENT

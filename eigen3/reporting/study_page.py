@@ -29,18 +29,19 @@ def write(
   lines: Sequence[str],
   drawn: Mapping[str, str],
 ) -> str:
-  """Writes the page, and returns its contents as text, without pictures.
+  """Writes the page, and returns its verdict, tables and remarks as text.
 
   Args:
     path: of an HTML file.
-    results: `years`, the held-out years; `preset`; `asked`, settings that
-      results depend on; `commits` of the runs' code; `programs`, the settings
-      of each program; `common`, settings of all programs; `cold`, programs that
-      do not start from the previous fold; `remark`, caveats; `chosen`, see
-      experiments/jobs/naming.py; and either `policies`, by name the `report` of
-      experiments/study/joined.py, and `main`, the policy of the verdict, or
-      `planted`: `ic` and `programs`, see `judge` of
-      experiments/study/planted.py.
+    results: a dict of `years`, the held-out years; `preset`, its name; `asked`,
+      settings that results depend on; `commits`, those of the runs' code;
+      `programs`, the settings of each program; `common`, settings of all
+      programs; `cold`, programs that do not start from the previous fold;
+      `remark`, caveats; `chosen`, the result of `named` of
+      experiments/jobs/naming.py; and either `policies`, each one's `report` (of
+      experiments/study/joined.py) by name, and `main`, the policy of the
+      verdict; or `planted`, with `ic`, the planted rank IC, and `programs`, the
+      result of `judge` of experiments/study/planted.py.
     lines: further lines of text.
     drawn: SVG elements, by title.
   """
@@ -68,7 +69,7 @@ def write(
 
 
 def verdict(results: Mapping[str, Any]) -> str:
-  """Returns what the study found, in a sentence."""
+  """Returns a sentence that says what the study found."""
   if 'planted' in results:
     return _planted_verdict(results['planted'])
   years, name = results['years'], results['main']
@@ -269,7 +270,7 @@ def _tried(results: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _chosen(chosen: Mapping[str, Any]) -> str:
-  """States which commit has the settings, and whether runs came later."""
+  """States which commit holds the settings, and whether runs came later."""
   file, commit = chosen['file'], chosen['commit']
   if not commit:
     return f'not in the last commit of {file}, so it is not known when'

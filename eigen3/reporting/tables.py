@@ -49,7 +49,7 @@ def aligned(
 
 
 def policies(results: Results) -> str:
-  """Returns the numbers of all policies as text, one line each."""
+  """Returns the numbers of all policies as text: titles, then a line each."""
   rows = [['', *(title for _, title, _ in _NUMBERS)]]
   for name, backtests in results.items():
     numbers = mean_summary(backtests)
@@ -60,7 +60,11 @@ def policies(results: Results) -> str:
 
 
 def training_slices(training: Mapping[str, np.ndarray]) -> str:
-  """Returns the mean and range of profits on slices, a line for each policy."""
+  """Returns the mean, worst and best profit on slices, a line per policy.
+
+  Args:
+    training: each policy's profits on slices of the training days, by name.
+  """
   width = max(map(len, training))
   lines = [f'{"":{width}}     mean    worst     best   slices']
   lines += [
@@ -75,8 +79,8 @@ def training_slices(training: Mapping[str, np.ndarray]) -> str:
 def best_members(members: pd.DataFrame, generation: int, count: int = 5) -> str:
   """Returns a generation's members with the best validation, as aligned text.
 
-  Ties are ordered by fitness, then by number; members without a validation
-  come last. A parent below 0 means none.
+  Ties are ordered by fitness, then by member number; members without a
+  validation score come last. A parent below 0 means none.
 
   Args:
     members: one row per generation and member.
@@ -142,7 +146,7 @@ def columns_by_importance(
 
 
 def _cell(form: str, value) -> str:
-  """Returns a value as text; '-' if there is none."""
+  """Returns a value as text; '-' if it is missing."""
   if not isinstance(value, str) and (math.isnan(value) or form == '{}'):
     return '-'
   return form.format(value)

@@ -2,14 +2,14 @@
 
 The latest checkpoints and the best one are kept. A checkpoint is a folder with
 `state.npz`, the state's arrays, and `metadata.json`. It is written under a
-temporary name, read back and then renamed; only then is an older one removed.
-The checksums of a zip file (.npz) cover its contents but not its index, so the
-metadata hold a digest of all arrays, and a checksum of the metadata. A damaged
-checkpoint is skipped.
+temporary name and read back; only then is it renamed, and are older ones
+removed. The checksums of a zip file (.npz) cover its contents but not its
+index, so the metadata hold a digest of all arrays, and a checksum of the
+metadata. A damaged checkpoint is skipped when a run is resumed.
 
-In a run of several processes the first one writes all arrays, and each reads
-them from a shared folder. So a run may be resumed with another number of
-processes, and none waits while another writes.
+In a run of several processes the first one writes all arrays, and each process
+reads them from a shared folder. So a run may be resumed with another number of
+processes.
 """
 
 import concurrent.futures
@@ -59,7 +59,8 @@ class Checkpointer:
         the best score.
       data_hash: hash of the panel; only a checkpoint that was saved with the
         same hash is restored.
-      read_only: whether to create and move nothing; nothing can be saved then.
+      read_only: whether to create, move and remove nothing; then nothing can be
+        saved.
     """
     self._directory = pathlib.Path(directory).absolute()
     self._keep = keep
@@ -83,8 +84,8 @@ class Checkpointer:
     Args:
       step: number of the iteration or generation, which names the checkpoint.
       state: a tree of arrays.
-      score: the checkpoint is kept while no other has a higher score; None if
-        the state was not scored.
+      score: None if the state was not scored. The checkpoint with the highest
+        score (of equal ones, the first) is kept.
 
     Raises:
       OSError: if the previous checkpoint could not be written.
@@ -117,6 +118,7 @@ class Checkpointer:
       CheckpointError: if the schema, the data or the structure differ, no
         checkpoint is readable, step `at` is missing, or processes find
         different checkpoints.
+      OSError: as `wait`.
     """
     self.wait()
     steps = sorted(self._steps(), reverse=True)
@@ -166,7 +168,7 @@ class Checkpointer:
       writing.result()
 
   def close(self) -> None:
-    """Waits, then closes the folder; raises as `wait` does."""
+    """Waits, then ends the writing thread; raises as `wait` does."""
     try:
       self.wait()
     finally:
@@ -200,7 +202,7 @@ class Checkpointer:
     self._remove(self._superseded())
 
   def _superseded(self) -> list[int]:
-    """Returns the steps of all checkpoints but the last few and the best."""
+    """Returns steps of all checkpoints but the `keep` latest and the best."""
     steps = sorted(self._steps())
     scored = [
       (score, -step)
@@ -287,7 +289,7 @@ class Checkpointer:
 
 
 def _to_disk(file) -> None:
-  """Flushes an open file to disk, which must precede any renaming."""
+  """Flushes an open file to disk; must be called before any renaming."""
   file.flush()
   os.fsync(file.fileno())
 
@@ -361,7 +363,7 @@ def _structure(state: Any) -> str:
 
 
 def digest(on_host: Any) -> str:
-  """Returns the SHA-256 of all leaves, which are NumPy arrays."""
+  """Returns the SHA-256, in hex, of all leaves, which are NumPy arrays."""
   total = hashlib.sha256()
   for leaf in jax.tree.leaves(on_host):
     total.update(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data)

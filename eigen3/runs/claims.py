@@ -6,11 +6,12 @@ number is valid. No process removes the valid claim of another, so if two
 processes find the same holder gone, only one can take over.
 
 A holder on the same machine is looked up in the list of processes. Holders also
-touch their claims every `BEAT` seconds; one on another machine counts as gone
-`STALE` seconds after its last touch. So the clocks of machines that share a
-folder may differ by a few minutes at most. A run that outlives the program that
-started it keeps its claim on its own machine, but other machines may take the
-claim over; the lock of the run's folder keeps them from writing there.
+touch their claims every `BEAT` seconds (`Claim.keep`); a holder on another
+machine counts as gone `STALE` seconds after its last touch. So the clocks of
+machines that share a folder may differ by a few minutes at most. A run that
+outlives the program that started it keeps its claim on its own machine, but
+other machines may take the claim over; the lock of the run's folder keeps them
+from writing there.
 """
 
 import contextlib
@@ -48,7 +49,8 @@ class Claim:
   def keep(self) -> bool:
     """Renews the claim; returns False if another process has taken it over.
 
-    It must be called often; only one call every `BEAT` seconds does anything.
+    It must be called often. It acts only every `BEAT` seconds; calls in between
+    return True.
     """
     if time.monotonic() - self._beat < BEAT:
       return True
@@ -64,7 +66,7 @@ class Claim:
 
 
 def take(name: os.PathLike | str) -> Claim | None:
-  """Claims a name; returns None if another process holds it.
+  """Claims a name; returns None if a process already holds it.
 
   Args:
     name: the path that is claimed; its parent folder is created if absent.

@@ -86,7 +86,7 @@ def _is_alive(process: int, began: str) -> bool:
 
 
 def _began(process: int) -> str:
-  """Returns a process's start time as /proc has it; '' without /proc."""
+  """Returns a process's start time, see `read`; '' if it is not in /proc."""
   with contextlib.suppress(OSError, IndexError):
     status = pathlib.Path(f'/proc/{process}/stat').read_text()
     # The name before the last parenthesis may hold anything.

@@ -109,7 +109,7 @@ def open_holdout(
 
 
 def remark(count: int) -> str:
-  """Returns a report's remark on days opened `count` times, '' if once."""
+  """Returns a report's remark on days opened `count` times; '' below two."""
   if count < 2:
     return ''
   return (

@@ -28,7 +28,7 @@ SHARPE, DAILY_SHARPE = 'validation_sharpe', 'validation_daily_sharpe'
 
 
 def read(path: os.PathLike | str) -> pd.DataFrame:
-  """Returns the table in a CSV of a run.
+  """Returns the table in a CSV file of a run.
 
   Raises:
     ValueError: if the file is damaged.

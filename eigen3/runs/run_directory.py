@@ -30,7 +30,7 @@ _MAY_CHANGE = (
   'networks.sequence_block',
 )
 _ABOUT = 'run.json'
-# All files that a run writes.
+# All files and folders of a run that a new run in its folder would overwrite.
 _NAMES = (
   'checkpoints',
   'config.json',
@@ -66,10 +66,10 @@ def create(
   Args:
     workdir: the folder, which must not hold a run or files that a run writes.
     config: all settings.
-    data: description of the training data, as JSON.
+    data: description of the training data, ready for JSON.
     kept: names of files that may exist, see `check_new`.
-    machine: 'device', for which sizes were chosen, and 'sizes', see
-      `read_sizes`, as JSON.
+    machine: further entries of `run.json`: 'device', for which sizes were
+      chosen, and 'sizes', see `read_sizes`.
 
   Raises:
     ValueError: if the folder holds a run, or files that it would overwrite.
@@ -116,7 +116,8 @@ def check_new(
 
   Args:
     workdir: folder of the new run; it need not exist.
-    kept: names of files that may exist, because the run appends to them.
+    kept: names of files that may exist, because the run appends to them. A
+      `run.json` left by a killed `create` may exist, too.
     resumes: whether the program has the flag --resume, for the message.
 
   Raises:
@@ -140,7 +141,7 @@ def check_new(
 
 
 def _was_cut_short(workdir: os.PathLike | str) -> bool:
-  """Returns whether `run.json` is all that a killed `create` wrote here."""
+  """Returns whether a folder without a run has a `run.json` from `create`."""
   try:
     about = read_about(workdir)
   except (OSError, ValueError):
@@ -176,10 +177,11 @@ def check_resumable(workdir: os.PathLike | str) -> None:
 
 
 def read_data(workdir: os.PathLike | str) -> Mapping[str, Any]:
-  """Returns the description of the run's data in `run.json`; {} without one.
+  """Returns the description of the data in `run.json`; {} if it holds none.
 
   Raises:
-    ValueError: if `run.json` is damaged.
+    OSError: if `run.json` cannot be read.
+    ValueError: if it is damaged.
   """
   return _read_part(workdir, 'data')
 
@@ -190,7 +192,8 @@ def read_sizes(workdir: os.PathLike | str) -> Mapping[str, Any]:
   There are none for a run that began before settings could be 'auto'.
 
   Raises:
-    ValueError: if `run.json` is damaged.
+    OSError: if `run.json` cannot be read.
+    ValueError: if it is damaged.
   """
   return _read_part(workdir, 'sizes')
 
@@ -199,7 +202,8 @@ def read_about(workdir: os.PathLike | str) -> Mapping[str, Any]:
   """Returns the contents of `run.json`, such as command, commit and data.
 
   Raises:
-    ValueError: if `run.json` is damaged, or does not describe the data.
+    OSError: if `run.json` cannot be read.
+    ValueError: if it is damaged, or does not describe the data.
   """
   path = pathlib.Path(workdir) / _ABOUT
   about = _read_settings(path)
@@ -277,7 +281,7 @@ def differences(
 ) -> dict[str, tuple[Any, Any]]:
   """Returns (before, now) of each setting that differs, sorted by full name.
 
-  None stands for a setting that is missing.
+  None stands for the value of a setting that is missing.
 
   Args:
     before: earlier settings, as read from `config.json`.
@@ -312,7 +316,7 @@ def _read_settings(path: pathlib.Path) -> Mapping[str, Any]:
 
 
 def _read_part(workdir: os.PathLike | str, name: str) -> Mapping[str, Any]:
-  """Returns a JSON object of `run.json` by its name; {} if it is missing."""
+  """Returns a JSON object of `run.json` by its name; {} if there is none."""
   path = pathlib.Path(workdir) / _ABOUT
   return _object(path, _read_settings(path), name)
 

@@ -29,8 +29,8 @@ def read(paths: Sequence[os.PathLike | str]) -> np.ndarray:
   """Returns daily Sharpe ratios of all trials of a search, float64 [n].
 
   Args:
-    paths: folders of runs and sweeps: all that was tried before a champion was
-      chosen, including the champion's own run.
+    paths: folders of runs, sweeps, ladders and studies: all that was tried
+      before a champion was chosen, including the champion's own run.
 
   Raises:
     ValueError: if a folder holds no run, a run's data or validation days
@@ -44,11 +44,12 @@ def read(paths: Sequence[os.PathLike | str]) -> np.ndarray:
 def find(paths: Sequence[os.PathLike | str]) -> list[pathlib.Path]:
   """Returns the folders of runs, each once.
 
-  A sweep, a ladder or a study stands for all its runs with a log, except those
-  of the ranker.
+  A sweep, a ladder or a study is replaced by all its runs with a log, except
+  those of the ranker.
 
   Raises:
-    ValueError: if a folder holds neither a run nor a sweep, ladder or study.
+    ValueError: if a folder holds neither a run nor a sweep, ladder or study, or
+      its settings are damaged.
   """
   found: dict[pathlib.Path, None] = {}
   for path in map(pathlib.Path, paths):
@@ -76,7 +77,7 @@ def sharpe_ratios(workdir: os.PathLike | str) -> np.ndarray:
   Sharpe ratio counts as 0.
 
   Returns:
-    float64 [n], not annualised.
+    float64 [n], not annualised; empty if the run has no log yet.
 
   Raises:
     ValueError: if the log is damaged or lacks a column, as another version's

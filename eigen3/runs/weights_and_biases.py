@@ -21,9 +21,9 @@ def package() -> Any:
 class Run:
   """A run of Weights & Biases; a `logs.Sink`.
 
-  It is named after the folder of our run, where W&B's files go, too. An
-  interrupted W&B run whose files are there is continued. W&B's environment
-  variables, such as WANDB_MODE=offline, set everything else.
+  It is named after the training run's folder, which also holds W&B's files. If
+  files of an interrupted W&B run are there, that run is continued. W&B's
+  environment variables, such as WANDB_MODE=offline, set everything else.
   """
 
   def __init__(
@@ -32,7 +32,7 @@ class Run:
     """Starts the W&B run, or resumes it.
 
     Args:
-      workdir: the folder of our run.
+      workdir: the training run's folder.
       project: the W&B project.
       config: all settings.
 
@@ -53,7 +53,7 @@ class Run:
       raise ValueError(f'--wandb: {" ".join(str(error).split())}') from error
 
   def write(self, step: int, values: Mapping[str, float]) -> None:
-    """Adds the values of iteration `step`."""
+    """Adds the values of iteration `step`, unless W&B already has them."""
     # A resumed run repeats the iterations after its last checkpoint, with the
     # same numbers; W&B rejects past steps.
     if step >= self._run.step:
@@ -65,6 +65,6 @@ class Run:
 
 
 def _id_of(workdir: pathlib.Path) -> str | None:
-  """Reads the W&B run's id from its folder's name; None without a folder."""
+  """Reads the last W&B run's id from its folder's name; None without one."""
   folders = sorted((workdir / 'wandb').glob('*run-*-*'))
   return folders[-1].name.rpartition('-')[2] if folders else None

@@ -4,12 +4,12 @@ eigen3 benchmark --suite=networks --size=small --out=results
 
 Every case runs in its own process. Groups run one after another, and the cases
 of a group take turns. JSON and picture of a suite are named <suite>_<size>, and
-are updated after each measurement, so that an interrupted run keeps its
-results.
+are updated after each group, so that an interrupted run keeps its results.
 
 The suites accelerator and hopper are for a GPU; hopper checks and times the
-LSTM kernels for Hopper GPUs. In both, cases run one after another, and are
-compiled in parallel before any is timed (--ahead):
+LSTM kernels for Hopper GPUs. In both, cases run one after another, and files
+are updated after each case. JAX cases are compiled in parallel before any case
+is timed (--ahead):
 eigen3 benchmark --suite=accelerator --size=full --out=results"""
 
 from experiments import mains
@@ -33,8 +33,8 @@ from experiments.benchmark.suites import SUITES
 from experiments.options import benchmark as options
 
 _ON_GPU = ('accelerator', 'hopper')  # run only if named
-# Maximum of cases that compile in parallel: eight filled the device's memory,
-# which they share.
+# Maximum number of cases that compile in parallel: eight filled the device's
+# memory, which they share.
 _MOST_AT_ONCE = 4
 
 
@@ -149,7 +149,7 @@ def _measure(
 
 
 def _ahead(groups: Sequence[Group], cache: str) -> turns.Ahead:
-  """Compiles cases of `alone` groups ahead, unless only one job may run.
+  """Compiles JAX cases of `alone` groups ahead, unless only one job may run.
 
   The number of jobs is `--ahead`; by default half of the cores, but at most 4.
   """

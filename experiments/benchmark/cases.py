@@ -24,9 +24,10 @@ class Case:
     arguments: of the function, by name; plain values.
     devices: CPU devices of the worker's JAX; 0 without JAX.
     needs: a package that may be absent, or ''.
-    work: of one run, in the group's unit; 0 if nothing is counted.
-    operations: useful floating point operations of one run; 0 if not counted.
-    position: on the group's axis.
+    work: amount of work of one run, in the group's unit; 0 if not counted.
+    operations: number of useful floating point operations of one run; 0 if not
+      counted.
+    position: the case's position on the group's axis.
     is_product: whether this is a matrix product. The rates of the other cases
       are compared with that of the group's fastest product.
     once: whether to measure only the first run, because a second would take too
@@ -83,10 +84,11 @@ class Group:
     cases: in the order of their turns.
     reference: name of the case that the others are compared with, or ''.
     unit: of `Case.work`, or ''.
-    axis: what grows from case to case, or ''.
-    note: what a reader must know about the numbers.
-    alone: whether each case is measured, for about `turns.BRIEF` seconds, and
-      ended before the next one starts, so that it has the device to itself.
+    axis: name of the quantity that grows from case to case, or ''.
+    note: remark on the numbers, for the reader.
+    alone: whether each case is measured, for at most about `turns.BRIEF`
+      seconds, and ended before the next one starts, so that it has the device
+      to itself.
   """
 
   name: str
@@ -101,7 +103,7 @@ class Group:
 def matching(groups: Iterable[Group], pattern: str) -> list[Group]:
   """Returns the groups with only those cases whose 'group: name' matches.
 
-  A group is kept, with its matrix product, if any of its other cases matches;
+  A group is kept, with its matrix products, if any of its other cases matches;
   otherwise the whole group is left out.
 
   Raises:

@@ -1,7 +1,7 @@
 """The feature extractor in plain Haiku, a reference for Eigen3's own core.
 
-`hk.LSTM` cores under `hk.dynamic_unroll`, both directions of both layers over
-all days, automatic differentiation, no rematerialisation.
+It runs `hk.LSTM` cores under `hk.dynamic_unroll`, both directions of both
+layers over all days, with automatic differentiation and no rematerialisation.
 """
 
 from typing import Any
@@ -52,7 +52,7 @@ def make_extractor(
 
 
 def _unroll(x: Array, hidden: int, name: str, reverse: bool) -> Array:
-  """Runs one direction of one layer: [D, rows, I] to [D, rows, H]."""
+  """Runs one direction of one layer: [D, rows, inputs] to [D, rows, H]."""
   core = hk.LSTM(hidden, name=name)
   state = core.initial_state(x.shape[1])
   return hk.dynamic_unroll(core, x, state, reverse=reverse)[0]
@@ -78,7 +78,10 @@ def from_torch(state_dict: parameters.StateDict) -> dict[str, dict[str, Array]]:
 def _direction(
   state_dict: parameters.StateDict, suffix: str
 ) -> dict[str, np.ndarray]:
-  """Converts one LSTM direction; Haiku orders i, g, f, o, and adds 1 to f."""
+  """Converts one LSTM direction to Haiku's order of gates: i, g, f, o.
+
+  Haiku adds 1 to the bias of the forget gate f, so 1 is subtracted here.
+  """
   both = (
     state_dict[f'lstm.weight_ih_{suffix}'],
     state_dict[f'lstm.weight_hh_{suffix}'],

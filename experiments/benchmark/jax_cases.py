@@ -19,7 +19,7 @@ from experiments.benchmark.cases import Built
 # The product that measures the reference rate: one step's recurrent product
 # of 8 windows of 669 columns, [5352, H] x [H, 4H] with H = 128.
 PRODUCT_SHAPE = (5352, 128, 512)
-PRODUCTS = 20  # in a run
+PRODUCTS = 20  # number of products in a run
 
 
 class Program(NamedTuple):
@@ -45,7 +45,7 @@ def compiled(
   """Compiles `function` for `arguments`, and times the compilation.
 
   Args:
-    function: pure.
+    function: a pure function.
     arguments: trees of arrays, returned by `everywhere`.
     options: compiler options.
     **jit_options: further arguments of `jax.jit`.
@@ -109,7 +109,7 @@ def product_case(
   With several processes, all must build and run the case.
 
   Args:
-    shape: (rows, inner, columns) of the product of a device, [rows, inner] x
+    shape: (rows, inner, columns) of each device's product, [rows, inner] x
       [inner, columns].
     dtype: of both matrices.
   """
@@ -151,5 +151,5 @@ def product_rate(width: int, dtype: str) -> float:
 
 
 def product_operations() -> int:
-  """Returns the operations per device of a default `product_case` run."""
+  """Returns the operations per device of a run of `product_case()`."""
   return PRODUCTS * operations.product(*PRODUCT_SHAPE)

@@ -2,7 +2,8 @@
 
 Kernels compute in bfloat16, the scan in float32 with the highest precision of
 products, so differences should be the kernels' rounding only. Sequences are
-independent, so one scan over the most rows is the reference for fewer, too.
+independent, so one scan over the largest number of rows is also the reference
+for smaller numbers.
 """
 
 import functools
@@ -50,7 +51,7 @@ class _Problem(NamedTuple):
 
 
 def check_rows(loops: Loops, sizes: Sizes, dropped: bool) -> dict[str, float]:
-  """Compares values and all gradients with a scan's for each number of rows.
+  """Compares kernels' values and gradients with a scan's, per number of rows.
 
   Args:
     loops: the kernels to check.
@@ -168,7 +169,7 @@ def _cut(results: dict[str, Any], rows: int) -> dict[str, Any]:
 
 
 def _problem(sizes: Sizes, rows: int, seed: int = 0) -> _Problem:
-  """Draws weights as PyTorch does, and inputs as after a ReLU."""
+  """Draws weights as PyTorch does, and inputs like outputs of a ReLU."""
   rng, hidden = np.random.default_rng(seed), sizes.hidden
   bound = 1 / math.sqrt(hidden)
 
@@ -197,7 +198,10 @@ def _problem(sizes: Sizes, rows: int, seed: int = 0) -> _Problem:
 def _compare(
   what: str, call: Callable[[], Any], expected: dict[str, Any]
 ) -> dict[str, float]:
-  """Compares two calls, then one with `expected`; see `check_rows`."""
+  """Compares the results of two calls, then those of one with `expected`.
+
+  Returns the largest relative errors by kind; raises as `check_rows` does.
+  """
   found, again = jax.device_get((call(), call()))
   for a, b in zip(*map(jax.tree.leaves, (found, again)), strict=True):
     if a.tobytes() != b.tobytes():

@@ -1,6 +1,7 @@
-"""A simple replay, which stores both windows of every transition.
+"""Builds cases of a simple replay that stores both windows of transitions.
 
-Like Eigen2's, but in NumPy: neither PyTorch nor JAX computes anything.
+The replay is like Eigen2's, but in NumPy: neither PyTorch nor JAX computes
+anything.
 """
 
 import math
@@ -12,7 +13,7 @@ import numpy as np
 from experiments.benchmark.cases import Built
 from experiments.benchmark.settings import config_of, spec_of
 
-CALLS = 20  # in a run; a single one is too short to time
+CALLS = 20  # in a run; a single call is too short to time
 ADDED = 128  # transitions that a call adds
 _AFFORDABLE = 2**28  # bytes of the rings
 
@@ -21,7 +22,7 @@ def add_case(*, runs: bool, **settings: Any) -> Built:
   """Builds the case of copying transitions with windows into NumPy buffers.
 
   Args:
-    runs: whether to time it, or only to count bytes.
+    runs: whether the case is run and timed; if not, it only counts bytes.
     **settings: see `config_of`.
   """
   config = config_of(settings)
@@ -45,7 +46,10 @@ def add_case(*, runs: bool, **settings: Any) -> Built:
 
 
 def sample_case(*, runs: bool, **settings: Any) -> Built:
-  """Builds the case of copying a sample out of the buffers; see `add_case`."""
+  """Builds the case of copying random batches out of the buffers.
+
+  For Args see `add_case`.
+  """
   config = config_of(settings)
   facts = {'bytes a transition': _bytes(config)}
   if not runs:
@@ -65,10 +69,10 @@ def sample_case(*, runs: bool, **settings: Any) -> Built:
 def _rings(
   config: ml_collections.ConfigDict, at_least: int
 ) -> dict[str, np.ndarray]:
-  """Makes ring buffers of the replay's capacity, or smaller ones.
+  """Makes full ring buffers of the replay's capacity, or smaller ones.
 
-  They take at most `_AFFORDABLE` bytes, but hold at least `at_least`
-  transitions.
+  They are smaller if they would take more than `_AFFORDABLE` bytes. In any case
+  they hold at least `at_least` transitions.
   """
   affordable = _AFFORDABLE // _bytes(config)
   capacity = min(config.learner.replay_capacity, affordable)

@@ -29,8 +29,8 @@ def lstm(
     rows: number of sequences.
     days: number of steps, D.
     inputs: channels of a step.
-    hidden: H, of one direction.
-    pooled_days: number of last steps that are averaged.
+    hidden: H, hidden units of one direction.
+    pooled_days: number of last steps whose outputs are averaged.
   """
   gates = 4 * hidden
   layer_1 = 2 * (inputs + hidden)
@@ -41,7 +41,7 @@ def lstm(
 
 
 def product(rows: int, inner: int, columns: int) -> int:
-  """Counts operations of a product [rows, inner] x [inner, columns]."""
+  """Counts operations of a matrix product [rows, inner] x [inner, columns]."""
   return 2 * rows * inner * columns
 
 
@@ -57,8 +57,8 @@ def extractor(
     config: the `networks` section.
     spec: gives D, C and F.
     batch: B.
-    backward: whether to include gradients of all parameters; the window needs
-      none.
+    backward: whether to include the gradients of all parameters; the window
+      needs no gradient.
   """
   days, channels = spec.context_days, config.convolution_channels
   rows = batch * spec.num_columns
@@ -76,7 +76,7 @@ def critic(
 
   Args:
     config: the `networks` section.
-    spec: gives all other sizes.
+    spec: gives D, C, F and N.
     batch: B.
   """
   columns, width = spec.num_columns, 2 * config.hidden
@@ -115,17 +115,17 @@ def of_program(jaxpr: Jaxpr, taken: float = 1.0) -> float:
   """Counts the operations of all matrix products of a traced program.
 
   XLA's own count includes the body of a loop once. Here the body of a loop of
-  known length counts once per iteration. That of a loop of unknown length
-  counts once, but no such loop in our programs has products. Rematerialised
-  products count again.
+  known length counts once per iteration. The body of a loop of unknown length
+  counts once, but no such loop in our programs has matrix products.
+  Rematerialised products count again.
 
   Args:
-    jaxpr: of a program that is not sharded.
+    jaxpr: a program that is not sharded.
     taken: share of calls in which a `cond` takes a branch other than its first;
-      the most expensive of these branches counts.
+      of these branches, the most expensive one counts.
   """
   total = 0.0
-  equation: Any  # JAX does not type which variables have a shape
+  equation: Any  # JAX's types do not say which have a shape
   for equation in jaxpr.eqns:
     name, parameters = equation.primitive.name, equation.params
     if name == 'dot_general':

@@ -84,7 +84,7 @@ def critic(
 def window(
   batch: int, days: int, columns: int, features: int, seed: int = 3
 ) -> np.ndarray:
-  """Draws normalised features without gaps, float32 [B, D, C, F]."""
+  """Draws standard normal features, none missing, float32 [B, D, C, F]."""
   random = np.random.default_rng(seed)
   return random.normal(size=(batch, days, columns, features)).astype(np.float32)
 
@@ -96,7 +96,7 @@ def case_window(
 
   Args:
     spec: gives D, C and F.
-    settings: of the case; its `batch` is B, by default 1.
+    settings: the case's settings; `batch` is B, by default 1.
   """
   return window(
     settings.get('batch', 1),
@@ -107,7 +107,7 @@ def case_window(
 
 
 def action(batch: int, num_stocks: int, seed: int = 4) -> np.ndarray:
-  """Draws raw actions, float32 [B, N, 2]: coefficients, sale targets in %."""
+  """Draws actions, float32 [B, N, 2]: coefficients and sale targets in %."""
   random = np.random.default_rng(seed)
   uniform = random.uniform((0.0, 10.0), (2.0, 50.0), (batch, num_stocks, 2))
   return uniform.astype(np.float32)
@@ -125,12 +125,15 @@ class _Draw:
     self.entries[name] = np.asarray(values, np.float32)
 
   def uniform(self, name: str, shape: tuple[int, ...], fan_in: int) -> None:
-    """Draws from the uniform distribution that PyTorch's layers use."""
+    """Stores uniform draws between -b and b, where b is 1 / sqrt(fan_in).
+
+    Most of PyTorch's layers are initialised like this.
+    """
     bound = fan_in**-0.5
     self.put(name, self.random.uniform(-bound, bound, shape))
 
   def linear(self, name: str, inputs: int, outputs: int) -> None:
-    """Draws weight and bias of a linear layer."""
+    """Draws and stores the weight and bias of a linear layer."""
     self.uniform(f'{name}.weight', (outputs, inputs), inputs)
     self.uniform(f'{name}.bias', (outputs,), inputs)
 
@@ -146,7 +149,7 @@ def _features_of(
 
 
 def _attention(draw: _Draw, width: int) -> None:
-  """Draws parameters of PyTorch's multi-head attention and a layer norm."""
+  """Adds the parameters of PyTorch's multi-head attention and a layer norm."""
   inner = 'attention.attention'
   draw.uniform(f'{inner}.in_proj_weight', (3 * width, width), width)
   draw.uniform(f'{inner}.in_proj_bias', (3 * width,), width)

@@ -19,10 +19,12 @@ _PER_ROW = 4  # panels of growth
 def draw_suite(
   path: os.PathLike | str, results: Mapping[str, Any], title: str
 ) -> None:
-  """Draws all measured groups.
+  """Draws the groups that have timed cases.
+
+  A group with an axis is drawn only if its growth was measured.
 
   Args:
-    path: of a PNG file.
+    path: the PNG file to write.
     results: contents of the suite's JSON file.
     title: of the whole picture.
   """
@@ -45,7 +47,7 @@ def draw_suite(
 
 
 def _timed(group: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-  """Returns the timed cases, without matrix products."""
+  """Returns the timed cases other than matrix products."""
   return [
     case
     for case in group['cases']
@@ -54,7 +56,7 @@ def _timed(group: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _bars(axes, group: Mapping[str, Any]) -> None:
-  """Draws a bar for each case: its median, with fastest and slowest run."""
+  """Draws a bar for each timed case: its median, fastest and slowest run."""
   cases = _timed(group)[::-1]
   medians = [case['median_seconds'] for case in cases]
   scale, unit = _unit(max(medians))
@@ -107,7 +109,7 @@ def _label(case: Mapping[str, Any], group: Mapping[str, Any]) -> str:
 
 
 def _growth(axes, group: Mapping[str, Any]) -> None:
-  """Draws time by size, and proportional growth, on logarithmic axes."""
+  """Plots time against size on logarithmic axes, with proportional growth."""
   cases = _timed(group)
   sizes = [case['position'] for case in cases]
   medians = [case['median_seconds'] for case in cases]
@@ -133,7 +135,7 @@ def _growth(axes, group: Mapping[str, Any]) -> None:
 
 
 def _unit(seconds: float) -> tuple[float, str]:
-  """Returns the factor from seconds to the unit of an axis, and the unit."""
+  """Returns the factor from seconds to an axis's unit, and the unit's name."""
   return (1.0, 'seconds') if seconds >= 1 else (1e3, 'milliseconds')
 
 

@@ -55,7 +55,7 @@ def _versions() -> dict[str, str]:
 
 
 def _processor() -> str:
-  """Returns the processor's model name; '' if it is not reported."""
+  """Returns the processor's model, or else its architecture; '' if unknown."""
   with contextlib.suppress(OSError):
     text = pathlib.Path('/proc/cpuinfo').read_text(encoding='utf-8')
     for line in text.splitlines():

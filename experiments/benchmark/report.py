@@ -21,13 +21,14 @@ def compare(group: Group, measurements: Sequence[Measurement]) -> Summary:
   """Summarises a group as a dict that can be written as JSON.
 
   Args:
-    group: to summarise.
-    measurements: of its cases.
+    group: the group to summarise.
+    measurements: the measurements of its cases.
 
   Returns:
-    `name`, `note`, `reference`, `unit`, `axis`, `cases` and, if the group has
-    an axis and a reference, `growth`. Times are in seconds and memory in bytes;
-    what was not measured is None.
+    `name`, `note`, `reference` ('' if it is not among the measurements),
+    `unit`, `axis`, `cases` and, if the group has an axis and a reference,
+    `growth`. Times are in seconds and memory in bytes; numbers that were not
+    measured are None.
   """
   by_name = {each.case.name: each for each in measurements}
   reference = by_name.get(group.reference)
@@ -75,10 +76,11 @@ def growth(points: Sequence[tuple[float, float]]) -> Summary | None:
     points: (size, cost); the first is the reference.
 
   Returns:
-    `exponent`, the slope of a line through the points on logarithmic axes;
-    `deviation_percent` by size: how much more (or, below 0, less) a point costs
-    than in proportion to its size; and `largest_percent`, the deviation that is
-    furthest from 0. None for fewer than two points.
+    `exponent`, the slope of a line fitted to the points on logarithmic axes;
+    `deviation_percent` by size: by how many percent a point costs more (or,
+    below 0, less) than the first point's cost scaled in proportion to size; and
+    `largest_percent`, the deviation that is furthest from 0. None for fewer
+    than two points.
   """
   if len(points) < 2:
     return None
@@ -96,9 +98,10 @@ def growth(points: Sequence[tuple[float, float]]) -> Summary | None:
 
 
 def table(summary: Summary) -> str:
-  """Returns the group as text: a title, a line for each case, and a note.
+  """Returns the group as text: its name, a line for each case, and notes.
 
-  Columns that are empty for all cases are omitted.
+  Growth and failures have lines of their own. Columns that are empty for all
+  cases are omitted.
   """
   rows = [_cells(case, summary) for case in summary['cases']]
   titles = [
@@ -135,12 +138,13 @@ def against(now: Summary, then: Summary) -> str:
 
   Args:
     now: the record of this run.
-    then: the record of the earlier run. If that ran on another machine, ratios
-      to each group's reference are compared instead of seconds.
+    then: the record of the earlier run. If it names other devices (see
+      `devices_of`), times relative to each group's reference are compared
+      instead of seconds.
 
   Returns:
-    A line for each case that takes over 5 % longer, and one with the number of
-    cases that are in both records.
+    A line for each case whose time rose by over 5 %, the worst first, and one
+    with the number of cases that are compared: those measured in both runs.
   """
   here, there = (devices_of(record) for record in (now, then))
   costs, before = (_costs(record, here == there) for record in (now, then))
@@ -167,7 +171,7 @@ def devices_of(results: Mapping[str, Any]) -> str:
 
 
 def _costs(results: Summary, in_seconds: bool) -> dict[str, float]:
-  """Returns each case's median seconds, or their ratio to the reference's."""
+  """Returns each timed case's median seconds, or time over the reference's."""
   cases = {
     f'{group["name"]}: {case["name"]}': case
     for group in results['groups']
@@ -182,7 +186,7 @@ def _costs(results: Summary, in_seconds: bool) -> dict[str, float]:
 
 
 def seconds_text(seconds: float | None) -> str:
-  """Returns a time with its unit, rounded as `number_text`; '' for None."""
+  """Returns a time with its unit, rounded like `number_text`; '' for None."""
   if seconds is None:
     return ''
   if seconds >= 1:
@@ -264,7 +268,7 @@ def _case(
 
 
 def _product_rate(measurements: Sequence[Measurement]) -> float | None:
-  """Returns the operations per second of the fastest matrix product."""
+  """Returns the fastest matrix product's operations per second, or None."""
   rates = [
     each.case.operations / statistics.median(each.seconds.values())
     for each in measurements
@@ -276,10 +280,10 @@ def _product_rate(measurements: Sequence[Measurement]) -> float | None:
 def _difference(
   reference: Measurement | None, measured: Measurement
 ) -> float | None:
-  """Returns the largest difference of a case's output from the reference's.
+  """Returns the largest absolute difference from the reference's output.
 
-  Returns None for the reference itself or without both outputs, infinity if
-  their shapes differ.
+  It is infinity if the shapes differ, and None for the reference itself or if
+  either output is missing.
   """
   if reference is None or reference.case == measured.case:
     return None

@@ -1,8 +1,8 @@
-"""Eigen2's networks and DDPG update in PyTorch, the reference for timings.
+"""Builds cases of Eigen2's networks and DDPG update in PyTorch, as references.
 
-Written for the benchmark, with the names of Eigen2's state dicts. Only workers
-of PyTorch's cases import this module: PyTorch is optional, and would add to the
-memory of other workers.
+The PyTorch modules were written for the benchmark; parameters have the names of
+Eigen2's state dicts. Only workers of PyTorch's cases import this file: PyTorch
+is optional, and would add to the memory of other workers.
 """
 
 import copy
@@ -28,9 +28,9 @@ _CHUNK = 64  # columns at a time, as in Eigen2
 class Extractor(nn.Module):
   """Convolution, batch norm, ReLU, `nn.LSTM`, mean of the last days.
 
-  Blocks of `chunk` columns run one after another, each with its own batch
-  statistics. With `checkpointing` only the window of each block is stored, and
-  the backward pass recomputes the rest.
+  Blocks of `chunk` columns (0: all) run one after another, each with its own
+  batch statistics. With `checkpointing` only the window of each block is
+  stored, and the backward pass recomputes the rest.
   """
 
   def __init__(self, config, spec, chunk: int, checkpointing: bool):
@@ -172,15 +172,16 @@ class Actor(nn.Module):
 class Ddpg:
   """DDPG as in Eigen2, with windows gathered from a market.
 
-  One critic, actions that are not scaled, weight decay as part of the gradient,
-  micro-batches, and soft updates of the target networks after every update.
+  It has one critic, actions that are not scaled, weight decay as part of the
+  gradient, micro-batches, and a soft update of the target networks' parameters
+  after every update. The targets' batch statistics are copied.
 
   Attributes:
     networks: the online critic and actor, in the order of their updates.
   """
 
   def __init__(self, config: ml_collections.ConfigDict, market: np.ndarray):
-    """Makes new networks; `market` is float32 [T, C, F]."""
+    """Makes untrained networks; `market` has features, float32 [T, C, F]."""
     self._config = config.agent
     self._days = torch.arange(1 - config.environment.context_days, 1)
     self._market = torch.from_numpy(market)
@@ -203,7 +204,7 @@ class Ddpg:
     ]
 
   def update(self, batch: Mapping[str, Any]) -> None:
-    """Updates critic, actor and targets with transitions [B, ...]."""
+    """Updates critic, actor and targets with transitions [B, ...] by name."""
     count = self._config.accumulation_steps
     parts = [
       dict(zip(batch, tensors, strict=True))
@@ -257,7 +258,7 @@ class Ddpg:
 
 
 def extractor_case(**settings: Any) -> Built:
-  """Builds a case of the extractor, forward and backward, in training mode."""
+  """Builds the case of the extractor forward and backward in training mode."""
   config, spec = networks_of(settings)
   network = Extractor(config, spec, chunk=0, checkpointing=False).train()
   load(network, parameters.extractor(config, spec))
@@ -321,7 +322,15 @@ def update_case(*, num_days: int, **settings: Any) -> Built:
 def core_case(
   *, rows: int, dtype: str, tf32: bool, backward: bool, **settings: Any
 ) -> Built:
-  """Builds the case of `nn.LSTM` alone, by cuDNN if there is a GPU."""
+  """Builds the case of `nn.LSTM` alone, computed by cuDNN if there is a GPU.
+
+  Args:
+    rows: number of sequences.
+    dtype: dtype of weights and inputs.
+    tf32: whether float32 products may use TF32.
+    backward: whether to compute gradients, too.
+    **settings: see `config_of`.
+  """
   config, spec = networks_of(settings)
   device = 'cuda' if torch.cuda.is_available() else 'cpu'
   torch.backends.cuda.matmul.allow_tf32 = tf32
@@ -355,7 +364,7 @@ def core_case(
 
 
 def _replay(config: ml_collections.ConfigDict, num_days: int) -> dict[str, Any]:
-  """Makes a full ring of random transitions."""
+  """Draws as many random transitions as the replay can hold, by name."""
   capacity = config.learner.replay_capacity
   first_day = config.environment.context_days - 1
   day = torch.randint(first_day, num_days - 1, (capacity,))

@@ -1,7 +1,8 @@
 """Runs the cases of a group in turns, each in its own process.
 
 Other load on the machine then affects all of them alike, so the ratio of two
-cases in a round is comparable even where their times are not.
+cases in a round is comparable even where their times are not. The cases of a
+group that is `alone` run one after another instead.
 """
 
 import contextlib
@@ -30,8 +31,8 @@ class Limits(NamedTuple):
   """Limits of the repeated runs of a case.
 
   Attributes:
-    repeats: maximum.
-    min_repeats: minimum, however long they take.
+    repeats: maximum number of repeats.
+    min_repeats: minimum number, however long they take, up to `repeats`.
     max_seconds: time budget of all repeats; `min_repeats` may exceed it.
   """
 
@@ -50,9 +51,9 @@ class Measurement(NamedTuple):
 
   Attributes:
     case: the case.
-    seconds: of the case's runs, by round.
-    prepared: the result of its preparation; None if that failed.
-    peak_bytes: peak memory of its process; None after a failure.
+    seconds: times of the case's runs, by round.
+    prepared: the result of the case's preparation; None if that failed.
+    peak_bytes: peak memory of the case's process; None after a failure.
     device_bytes: peak memory that an accelerator reports; None on a CPU or
       after a failure.
     failure: one line, or '' on success.
@@ -82,16 +83,17 @@ class WorkerError(Exception):
 def build_ahead(groups: Sequence[Group], jobs: int, cache: str) -> Ahead:
   """Compiles the JAX cases of `alone` groups in parallel, before any is timed.
 
-  They share the device's memory. `untimed` cases need no further work after
-  that. A case that fails here is omitted, and tried again in its turn.
+  The parallel processes share the device's memory. `untimed` cases need no
+  further work after that. A case that fails here is omitted, and tried again in
+  its turn.
 
   Args:
-    groups: of a suite.
+    groups: the groups of a suite.
     jobs: number of parallel compilations.
     cache: folder for compiled programs.
 
   Returns:
-    Measurements of the successful cases, which have no runs yet.
+    Measurements of the successful cases, which have not been run yet.
   """
 
   def build(case: Case) -> Measurement:
@@ -121,8 +123,10 @@ def measure(
   measurement; the others continue.
 
   Args:
-    group: its cases' processes coexist, unless the group is `alone`.
-    limits: of repeats.
+    group: the cases to measure. Their processes coexist, unless the group is
+      `alone`.
+    limits: limits of the repeats. In a group that is `alone` one repeat is
+      enough, and the time budget is at most `BRIEF` seconds.
     ahead: result of `build_ahead`; its compilation times are used, and
       `untimed` cases in it are not measured again.
 
@@ -189,8 +193,8 @@ def schedule(repeats: Mapping[int, int]) -> list[list[int]]:
     repeats: number of repeats of each case, by the case's index.
 
   Returns:
-    The indices of the cases of each round, in order. A case with fewer repeats
-    takes part in rounds that are evenly spread.
+    For each round, the indices of its cases, in order. A case with fewer
+    repeats takes part in rounds that are evenly spread.
   """
   count = max(repeats.values(), default=0)
 
@@ -204,7 +208,7 @@ def schedule(repeats: Mapping[int, int]) -> list[list[int]]:
 
 
 class _Worker:
-  """The parent's end of a worker process."""
+  """A worker process as its parent sees it."""
 
   def __init__(self, case: Case):
     # Spawned: a fork would inherit the parent's memory and its threads' locks.

@@ -21,10 +21,12 @@ class Prepared(NamedTuple):
   Attributes:
     compile_seconds: see `Built`.
     temp_bytes: see `Built`.
-    warm_up_seconds: of the first run, after compilation; None without a run.
+    warm_up_seconds: time of the first run, after compilation; None without a
+      run.
     resident_before_bytes: memory after the imports, before the case is built.
-    output: of the first run, for comparison; None without output.
-    device: kind of the device that JAX or PyTorch computes on.
+    output: output of the first run, for comparison; None if there is none.
+    device: kind of the device that JAX or PyTorch computes on; '' without
+      either.
     facts: see `Built`.
   """
 
@@ -46,8 +48,8 @@ def serve(connection: Connection, case: Case) -> None:
   bytes: on the host, and on an accelerator (None on a CPU).
 
   Args:
-    connection: to the parent.
-    case: to build here.
+    connection: the connection to the parent.
+    case: the case to build in this process.
   """
   signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles it
   holder = _Holder(case)
@@ -79,7 +81,9 @@ class _Holder:
     self._built: Built | None = None
 
   def prepare(self, ahead: bool = False) -> Prepared:
-    """Builds the case, compiles it and runs it once.
+    """Builds the case, which includes compilation, and runs it once.
+
+    A case that only compiles or counts something is not run.
 
     Args:
       ahead: if True, the case is not run, and JAX does not preallocate the
@@ -122,7 +126,7 @@ class _Holder:
 
 
 def _load(case: Case) -> Callable[..., Built]:
-  """Imports what the case needs, sets up JAX, and returns the builder."""
+  """Returns the case's builder, imported; sets up JAX if the case needs it."""
   module, _, function = case.builder.partition(':')
   builder = getattr(importlib.import_module(module), function)
   if case.devices:

@@ -1,10 +1,10 @@
 """Settings of the ladder: programs, their embedded markets, and goals.
 
 A cell is a program with changes to its preset, each FIELD=VALUE. It is run with
-several seeds. Each seed has its own market, so results of a cell are valid for
-all markets of its kind. All rungs use the primary seeds of
-`configs/primary.py`, as do other cells that are not exploratory. Exploratory
-cells use `seeds`, on which settings may be chosen.
+several seeds. Each seed has its own market, so results of a cell are about all
+markets of its kind. All rungs, and other cells that are not exploratory, use
+the primary seeds of `configs/primary.py`. Exploratory cells use the seeds in
+the setting `seeds`, on which settings may be chosen.
 """
 
 import ml_collections
@@ -57,7 +57,10 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
 
 
 def _rungs() -> config_dict.ConfigDict:
-  """Returns all rungs but `patience`, and cells of the ranker and `_TRIED`."""
+  """Returns all rungs but `patience`, and cells to compare them with.
+
+  On each market, these are the ranker and the agent with the changes `_TRIED`.
+  """
   cells = config_dict.ConfigDict()
   goals = {
     'drift': 'share_of_momentum',
@@ -78,10 +81,11 @@ def _rungs() -> config_dict.ConfigDict:
 
 
 def _excess() -> config_dict.ConfigDict:
-  """Returns cells with the reward `entry_excess` on the market `leading`.
+  """Returns cells with the reward `entry_excess`, and one with the default.
 
-  The market's stocks rise and fall together, so without `market_timing` there
-  is nothing to learn; with it, as much as with the reward `entry`.
+  All are on the market `leading`, whose stocks rise and fall together. So
+  `entry_excess` without `market_timing` gives nothing to learn; with it, there
+  is as much to learn as with the default, `entry`.
   """
   cells = config_dict.ConfigDict()
   cells.leading_default = _cell('td3', 'leading', seeds='exploratory')
@@ -101,9 +105,9 @@ def _excess() -> config_dict.ConfigDict:
 def _patience(preset: str) -> config_dict.ConfigDict:
   """Returns the rung that needs planning, and cells that cannot plan.
 
-  Each position ties up half of the cash for eight days: one until the order
+  Each position ties up half of the equity for eight days: one until the order
   fills, six of holding, one until the sale fills. No price rises to its sale
-  target, and the cash left by two positions is too little for a third.
+  target, and two positions leave too little cash for a third.
   """
   market: tuple[str, ...] = (
     'data.synthetic.num_stocks=16',
@@ -127,9 +131,9 @@ def _patience(preset: str) -> config_dict.ConfigDict:
 
 
 def _ablations() -> config_dict.ConfigDict:
-  """Returns cells that change one factor at a time on the market `drift`.
+  """Returns the default cell on the market `drift`, and changes of one factor.
 
-  They are exploratory. Those with rewards computed from the account
+  All these cells are exploratory. Cells with rewards computed from the account
   (`portfolio`, `shaped_portfolio`) are in `_ablations_of_rl`.
   """
   cells = config_dict.ConfigDict()
@@ -146,7 +150,7 @@ def _ablations() -> config_dict.ConfigDict:
     'agent.policy_delay=1',
     'agent.target_noise=0.0',
   )
-  # The first shows the effect of a discount alone. The second has no
+  # The first cell shows the effect of a discount alone. The second has no
   # counterfactual orders, because what they earn at their exits is not known.
   _, _, settled, discount = _PAID_LATER
   factual = ('drift_default', 'drift_factual')
@@ -158,7 +162,7 @@ def _ablations() -> config_dict.ConfigDict:
 
 
 def _populations(preset: str) -> config_dict.ConfigDict:
-  """Returns cells of populations, and of one agent with the same compute."""
+  """Returns cells of populations, and of one agent for about as much time."""
   # A generation of 16 agents takes as long as about twelve iterations of one
   # (measured: 14.1 and 1.2 s of a core).
   generations, ratio = (20, 12) if preset == 'small' else (2, 3)
@@ -184,7 +188,10 @@ def _populations(preset: str) -> config_dict.ConfigDict:
 
 
 def _ablations_of_rl() -> config_dict.ConfigDict:
-  """Returns cells of `+rl` without one part, and of what it was before."""
+  """Returns the cell of `+rl`, cells without one of its parts, and older forms.
+
+  The older forms are agents with rewards from the account, from before `+rl`.
+  """
   cells = config_dict.ConfigDict()
   cells.rl = _ablation(variant='rl', beside=('drift_default',))
   without = {
@@ -236,7 +243,7 @@ def _cell(
     changes: further changes to the preset, each FIELD=VALUE.
     goal: 'share_of_momentum', 'share_of_momentum_by_account',
       'share_of_patient', 'above_random', 'no_edge' or '' for none.
-    beside: cells on the same markets that it is compared with.
+    beside: names of cells on the same markets, to compare this cell with.
     seeds: 'primary' or 'exploratory', the latter from the setting `seeds`.
     variant: of the preset, 'rl' or '' for none.
   """

@@ -16,13 +16,13 @@ OFTEN_CHANGED = {
 
 
 def get_config(preset: str) -> ml_collections.ConfigDict:
-  """Returns unlocked settings; an unknown preset is a ValueError."""
+  """Returns the unlocked settings; an unknown preset is a ValueError."""
   if preset not in PRESETS:
     raise ValueError(
       f"preset: found '{preset}', expected one of {', '.join(PRESETS)}"
     )
   config = config_dict.ConfigDict()
-  config.preset = preset  # also of the programs that are run
+  config.preset = preset  # also of the ladder's programs
   config.seeds = (0, 1, 2, 3, 4) if preset == 'small' else (0, 1)
   config.jobs = 2  # runs at once; they share the machine's cores
   # Intervals and p-values come from random draws: their seed, the number of

@@ -1,8 +1,8 @@
-"""Settings of the supervised ranker: those of the agent, and its own.
+"""Settings of the supervised ranker: those of the agent, and the ranker's own.
 
 Data, environment, networks and evaluation are those of the preset of the same
-name in td3.py; `learner` and `agent` only determine how many windows the ranker
-may train on.
+name in td3.py. `learner` and `agent` mainly determine how many windows the
+ranker may train on, unless `ranker.windows` does.
 """
 
 import ml_collections

@@ -327,7 +327,7 @@ def _small(config: config_dict.ConfigDict) -> None:
 
 
 def _medium(config: config_dict.ConfigDict) -> None:
-  """Sets sizes with 1/70 of the operations per example that `full` needs."""
+  """Sets sizes that need 1/70 of the operations per example of `full`."""
   config.data.synthetic.num_columns = 128
   config.data.synthetic.num_context = 8
   config.data.synthetic.num_stocks = 64
@@ -360,7 +360,11 @@ def _reduce(config, context: int, hidden: int, trading: int, holding: int):
 
 
 def _rl(config: config_dict.ConfigDict) -> None:
-  """Applies a discount, and rewards that include later effects of an order."""
+  """Applies a discount, and rewards that include later effects of an order.
+
+  The agent also observes its account, and settings of networks and learning fit
+  bootstrapped values.
+  """
   config.environment.reward = 'shaped_portfolio'
   config.environment.observe_account = True
   config.learner.store_settlement = True

@@ -4,7 +4,7 @@ eigen3 control --env=Pendulum-v1 --seed=0,1,2,3,4 --workdir=runs/pendulum \
   [--config.num_steps=10000]
 
 The agent and its replay are those for trading; networks, observations and task
-differ. Seeds are trained one after another, each with a new agent.
+differ. The seeds are used one after another, each to train a new agent.
 """
 
 from experiments import mains

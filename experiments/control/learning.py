@@ -1,7 +1,7 @@
-"""Trains an agent on a task that runs on the host.
+"""Trains an agent on a task that runs on the host, not in JAX.
 
-Each iteration steps the task, updates the agent (not during the first, random
-steps), then chooses an action.
+Each iteration steps the task, updates the agent (except during the first,
+random steps), then chooses an action.
 """
 
 import math
@@ -27,7 +27,7 @@ class LearnerState(NamedTuple):
   Attributes:
     agent: networks and optimisers.
     replay: transitions.
-    key: consumed by the next step.
+    key: consumed by the next update.
   """
 
   agent: Any
@@ -41,8 +41,8 @@ class Evaluation(NamedTuple):
   Attributes:
     step: number of steps of the task before the evaluation.
     returns: undiscounted sums of rewards of E whole episodes, float64 [E].
-    metrics: of the last update; empty before the first.
-    state: of the learner at that time; the next step donates its buffers.
+    metrics: metrics of the last update; empty before the first.
+    state: the learner's state at that time; the next step donates its buffers.
   """
 
   step: int
@@ -63,7 +63,7 @@ _EXPECTED = {
 
 
 class Learner:
-  """Jitted pure functions of one agent that store, update and act."""
+  """Jitted pure functions of one agent, which store, update and act."""
 
   def __init__(
     self,
@@ -72,7 +72,10 @@ class Learner:
     config: ml_collections.ConfigDict,
     make_networks: networks.Maker = networks.make_networks,
   ):
-    """Makes networks for actions [A] and observations [O]; see `learn`."""
+    """Makes networks for actions [A] and observations [O].
+
+    For the other arguments see `learn`.
+    """
     settings.check('config', config, _EXPECTED)
     self._config = config
     vector = jnp.zeros(observation_size)
@@ -134,15 +137,16 @@ def learn(
   """Trains one agent, and evaluates it regularly.
 
   Args:
-    name: of the task.
+    name: name of the task.
     config: all settings.
-    seed: of the task, the networks and the exploration.
+    seed: seed of the task, the networks and the exploration.
     make_networks: makes the actor and the critics that `agent.algorithm`
       needs.
 
   Yields:
     An evaluation of `evaluation_episodes` episodes after every
-    `evaluate_every` steps, and of `last_rounds` times as many after the last.
+    `evaluate_every` steps, and of `last_rounds` times as many after the last
+    step.
 
   Raises:
     ValueError: if the task or a setting is invalid.

@@ -1,4 +1,4 @@
-"""Results on a control task, compared with published ones."""
+"""Reports results on a control task, compared with published ones."""
 
 import os
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ class Known(NamedTuple):
   """A published result on a task.
 
   Attributes:
-    goal: the mean return from which the task counts as solved here.
+    goal: the least mean return with which we count the task as solved.
     mean: mean return of another implementation of TD3, over many episodes.
     deviation: standard deviation of these episodes' returns.
-    steps: of its training.
-    source: of the result.
+    steps: number of steps for which that implementation was trained.
+    source: where the result is published.
   """
 
   goal: float
@@ -54,9 +54,10 @@ def measure(env: str, curves: pd.DataFrame) -> dict[str, Any]:
 
   Returns:
     `env`; `known`, the published result or None; `interquartile_mean` of the
-    seeds' last mean returns; and `seeds`, a dict by seed: the last
-    `mean_return`, its `deviation` and `episodes`, the `curve` and, if the task
-    is known, `reached_goal_at`, the first step that reached the goal or None.
+    seeds' last mean returns, with its interval; and `seeds`, a dict by seed:
+    the last `mean_return`, the `deviation` and number of its `episodes`, the
+    `curve` (mean returns by step) and, if `known`, `reached_goal_at`, the first
+    step with a mean return that reached the goal, or None.
   """
   known = KNOWN.get(env)
   seeds = {}
@@ -111,9 +112,9 @@ def draw_curves(
   """Draws the curves of all seeds and their interquartile mean.
 
   Args:
-    path: of a PNG file, 1200 pixels wide.
-    summary: see `measure`.
-    title: of the picture.
+    path: the PNG file to write, 1200 pixels wide.
+    summary: returned by `measure`.
+    title: title of the picture.
   """
   curves = pd.DataFrame({s: f['curve'] for s, f in summary['seeds'].items()})
   known = summary['known']
@@ -134,7 +135,7 @@ def draw_curves(
 
 
 def _middle(axes, curves: pd.DataFrame) -> None:
-  """Draws the interquartile mean of the seeds, with its interval."""
+  """Draws the seeds' interquartile mean by step, with its interval."""
   middle = pd.DataFrame(
     [
       statistics.interquartile_mean(row[:, None], _DRAWS_SEED)
@@ -158,7 +159,7 @@ def _middle(axes, curves: pd.DataFrame) -> None:
 
 
 def _known(axes, known: Mapping[str, Any]) -> None:
-  """Draws the published result, and the goal."""
+  """Draws the published result and the goal as horizontal lines."""
   axes.axhline(
     known['mean'],
     color=drawing.REFERENCE,

@@ -11,9 +11,9 @@ class Step(NamedTuple):
   """The result of an action, on the host.
 
   Attributes:
-    observation: float32 [O]; at the end of an episode its last one, not the
-      first of the next.
-    reward: of the action.
+    observation: float32 [O]; at the end of an episode the last one of this
+      episode, not the first of the next.
+    reward: reward of the action.
     discount: 0 if the episode terminated, else 1; also 1 if it was cut off at
       its time limit.
     last: whether the episode ends here.
@@ -26,10 +26,10 @@ class Step(NamedTuple):
 
 
 class Task:
-  """One copy of a task with observations [O] and actions [A] in boxes.
+  """One copy of a task whose observations [O] and actions [A] are vectors.
 
   Attributes:
-    action_spec: the box of actions, scaled to unit space.
+    action_spec: the bounds of the actions, which agents scale to [-1, 1].
     observation_size: O.
   """
 
@@ -38,7 +38,7 @@ class Task:
 
     Args:
       name: the task's id in Gymnasium, e.g. 'Pendulum-v1'.
-      seed: for all of its randomness; at least 0.
+      seed: seed of all randomness in the task; at least 0.
 
     Raises:
       ValueError: if there is no such task, its observations or actions are not

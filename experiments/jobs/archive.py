@@ -5,14 +5,15 @@ numbers: the program, all its settings with the seed, the data, and `VERSION`.
 So ladders, studies and machines that share a folder of records run nothing
 twice.
 
-`VERSION` stands for the code in the digest; increase it with any change to the
+In the digest, `VERSION` stands for the code; increase it with any change to the
 results of runs. A digest of the sources, or the commit, would change with every
 edited comment and waste days of computing. The commit, with a + if files were
 changed, is in the record, and pages list the commits of all records, so that
 readers see when results of different commits are compared.
 
-A new setting would change the names of all records, too. So whoever adds one
-enters it in `NEW_SETTINGS`, with the value that leaves results as they were.
+A new setting would change the names of all records, too. So whoever adds a
+setting enters it in `NEW_SETTINGS`, with the value that leaves results as they
+were.
 """
 
 import datetime
@@ -201,7 +202,11 @@ def outcome_of(record: Mapping[str, Any]) -> Outcome:
 
 
 def _facts(run: pathlib.Path, summary: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns a run's updates, trained windows, held-out openings and seconds."""
+  """Returns a run's updates, trained windows, held-out openings and seconds.
+
+  What the run did not record is left out. The seconds of training are estimated
+  from the median of all iterations.
+  """
   facts: dict[str, Any] = {
     name: summary[name]
     for name in ('updates', 'windows_trained', 'holdout_openings')

@@ -57,7 +57,7 @@ class Cell(NamedTuple):
   members: 'Cell | None' = None
 
   def run(self, folder: pathlib.Path, seed: int) -> pathlib.Path:
-    """Returns the folder of a seed's run, inside the folder of all cells."""
+    """Returns the folder of a seed's run; `folder` holds those of all cells."""
     return folder / self.name / f'seed{seed}'
 
   def task(self, folder: pathlib.Path, seed: int, devices: int) -> Task:

@@ -1,4 +1,7 @@
-"""Executes runs in parallel, none in two processes at once; keeps records."""
+"""Executes runs in parallel and keeps records of them.
+
+Several processes may share the work; each run is executed by one of them only.
+"""
 
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -40,12 +43,12 @@ class Task(NamedTuple):
 
   @property
   def reason(self) -> str:
-    """Returns why the run failed the last time, '' if it did not."""
+    """Returns why the run last failed; '' if its last attempt did not fail."""
     return reason_of(self.run)
 
 
 def reason_of(run: pathlib.Path) -> str:
-  """Returns why a run failed the last time, '' if it did not."""
+  """Returns why a run last failed; '' if its last attempt did not fail."""
   path = _note_of(run)
   return path.read_text(encoding='utf-8') if path.exists() else ''
 
@@ -57,7 +60,7 @@ def run_all(
   archive: Archive,
   report: Callable[[], Any],
 ) -> bool:
-  """Runs all tasks in order; returns whether each is recorded or has failed.
+  """Runs all tasks, started in order where possible.
 
   Recorded tasks are skipped. Tasks that another process has claimed are waited
   for, and taken over if that process leaves them unfinished; see
@@ -70,7 +73,11 @@ def run_all(
     environment: environment variables of the runs, besides those of this
       process, which take precedence.
     archive: holds the records.
-    report: called after the end of each run.
+    report: called after the end of each run, and for each task that is dropped
+      because it can no longer start.
+
+  Returns:
+    Whether each task is recorded or has failed.
   """
   work = _Cells(tasks, environment, archive, report)
   scheduler.run(work, at_once)
@@ -95,7 +102,10 @@ class _Cells:
     self._done = self.total - len(self._left)
 
   def take(self) -> '_Job | None':
-    """Starts the first task that is free, or returns None if none is."""
+    """Starts the first task that can start, or returns None if none can.
+
+    A task whose run is finished but not recorded is recorded instead.
+    """
     for task in [*self._left]:
       if self._is_settled(task) or not self._can_begin(task):
         continue
@@ -124,8 +134,8 @@ class _Cells:
   def _can_begin(self, task: Task) -> bool:
     """Returns whether all records in `task.after` exist.
 
-    If a record is missing that no open or running task will make, drops the
-    task as failed.
+    If one is missing that no waiting or running task will make, drops `task` as
+    failed.
     """
     lacking = [key for key in task.after if not self._archive.has(key)]
     open_keys = self._running | {other.key for other in self._left}
@@ -142,7 +152,7 @@ class _Cells:
     return False
 
   def _is_settled(self, task: Task) -> bool:
-    """Returns whether a task ended in another process; if so, drops it."""
+    """Returns whether another process ended a task; if so, drops the task."""
     recorded = self._archive.has(task.key)
     settled = recorded or _noted(task.run) not in (None, self._failed[task])
     if settled:
@@ -195,7 +205,7 @@ def _note_of(run: pathlib.Path) -> pathlib.Path:
 
 
 def _noted(run: pathlib.Path) -> int | None:
-  """Returns when a run last failed, in nanoseconds; None if it did not."""
+  """Returns when a run's note of failure was written, in ns; None if absent."""
   try:
     return _note_of(run).stat().st_mtime_ns
   except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The main program that ladder and study share, from flags to results."""
+"""Runs what ladder and study have in common, from flags to results."""
 
 import pathlib
 import re
@@ -105,7 +105,7 @@ def _tasks(
   workdir: pathlib.Path,
   cells: Sequence[Cell],
 ) -> list[pool.Task]:
-  """Returns all runs as tasks; those with each cell's first seed come first."""
+  """Returns the runs of `cells` as tasks, every cell's first seed first."""
   cores = flags.FLAGS.cpu_devices or backend.cores() // _jobs(config)
   most = max((len(cell.seeds) for cell in cells), default=0)
   return [
@@ -129,7 +129,7 @@ def _outcomes(cells: Sequence[Cell], archive: Archive) -> Outcomes:
 def _rows(
   workdir: pathlib.Path, cells: Sequence[Cell], outcomes: Outcomes
 ) -> pd.DataFrame:
-  """Returns a row for each run, done or not."""
+  """Returns a table with a row for each run, finished or not."""
   rows = []
   for cell in cells:
     for seed in cell.seeds:

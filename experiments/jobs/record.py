@@ -17,20 +17,23 @@ from experiments.jobs.cells import Cell
 from experiments.jobs.pool import reason_of
 
 RESULTS = 'results.json'
-# Settings that may change after runs have started: their speed, how they are
-# compared, and the path of the panel that folds were made from.
+# Settings that may change after runs have started: how many run at once, how
+# they are compared, and the path of the panel that folds were made from.
 _MAY_CHANGE = ('jobs', 'panel', 'repeats', 'draws', 'seed')
-# Criteria of results; they may not change once there are results.
+# Criteria by which results are judged; see `enter` for when they may change.
 _JUDGES = ('goals', 'primary')
 
 
 def enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
   """Creates a folder of many runs, or checks the settings of an existing one.
 
+  Seeds may be added; cells without runs and the settings in `_MAY_CHANGE` may
+  change. Once there are results, goals may only be added, and primary
+  comparisons only if there were none.
+
   Raises:
-    ValueError: if runs began with other settings or with code that gives other
-      results, a seed was removed, or goals or primary comparisons differ from
-      those by which existing results were judged.
+    ValueError: if a setting has changed that may not change, or the folder's
+      results are of another version.
   """
   if not run_directory.holds_run(workdir):
     about = {'seeds': [*config.seeds], 'version': archive.VERSION}
@@ -104,8 +107,8 @@ def gaps(
   """Returns why seeds are missing from each incomplete cell.
 
   Returns:
-    By name of the cell and by seed, why the run failed, or 'open' if it has not
-    failed.
+    For each cell by name, for each missing seed (as text): why its run failed,
+    or 'open' if it has not failed.
   """
   found = {}
   for cell in cells:

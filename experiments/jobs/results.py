@@ -32,7 +32,7 @@ def summary_of(
     beside: finished runs of the cells to compare with, by name and seed.
 
   Returns:
-    The result of `pooled.pool`; `missing`, seeds without a finished run;
+    The fields of `pooled.pool`; `missing`, seeds without a finished run; and
     `not_compared`, names of the cells in `beside` that lack a seed of `runs`.
   """
   ready = {
@@ -76,7 +76,7 @@ def write(
       `experiments/ladder/primary.py`, and `named`, see `naming.named`.
 
   Returns:
-    The table, the comparisons and the missing runs, as text.
+    The tables, the missing runs and the caveats, as text to print.
   """
   lacking = record.gaps(workdir, cells, outcomes)
   asked = record.asked(workdir, config)

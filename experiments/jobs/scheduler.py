@@ -54,7 +54,7 @@ class Work(Protocol):
   total: int
 
   def take(self) -> Job | None:
-    """Starts the next job; returns None if none is free."""
+    """Starts and returns the next job; returns None if none is free."""
 
   def waits(self) -> bool:
     """Returns whether other processes have jobs that they may not finish."""
@@ -66,9 +66,9 @@ class Work(Protocol):
 def run(work: Work, at_once: int) -> None:
   """Runs all jobs, and waits for those of other processes.
 
-  Ctrl-C makes every run finish its iteration and save; a second Ctrl-C kills
-  all runs. After either, or if this process is killed, a new call resumes the
-  work.
+  Ctrl-C makes every running job finish its iteration and save; a second Ctrl-C
+  kills all jobs. Afterwards, or if this process is killed, a new call resumes
+  the work.
 
   Args:
     work: the jobs to do.
@@ -126,6 +126,10 @@ class Run:
         because it may outlive this process.
       can_resume: whether the run can be resumed; otherwise it starts from
         scratch.
+
+    Raises:
+      ValueError: if the run starts from scratch, but an earlier one is still at
+        work in the folder.
     """
     self._claim = claim
     self._log = log_of(folder)
@@ -172,7 +176,10 @@ class Run:
     self._process.wait()
 
   def failure(self) -> str:
-    """Returns in one line why the ended run failed; '' if it did not fail."""
+    """Returns in one line why the ended run failed, '' if it did not.
+
+    A run that was interrupted, or whose claim was lost, has not failed.
+    """
     status = self._process.returncode
     if self._is_lost or status == 0 or status in INTERRUPTED:
       return ''
@@ -180,7 +187,7 @@ class Run:
 
 
 def failure_of(status: int, log: pathlib.Path) -> str:
-  """Returns why a run failed: its last line of output, and any signal."""
+  """Returns why a run failed: its last line of output, and any fatal signal."""
   text = log.read_text(encoding='utf-8', errors='replace')
   # A progress bar ends its lines with a carriage return.
   lines = [s.strip() for s in re.split(r'[\r\n]+', text) if s.strip()]
@@ -209,7 +216,7 @@ def environment_of(workdir: pathlib.Path, at_once: int) -> Mapping[str, str]:
 
 
 def log_of(folder: pathlib.Path) -> pathlib.Path:
-  """Returns the file of a run's output, which is next to the run's folder."""
+  """Returns the path of a run's log, which is next to the run's folder."""
   return folder.with_name(f'{folder.name}.log')
 
 
@@ -220,8 +227,8 @@ def _clear(folder: pathlib.Path) -> None:
   on them now would be a second opening.
 
   Raises:
-    ValueError: if the run is still at work there, because it outlived the
-      program that started it.
+    ValueError: if the earlier run is still at work there, because it outlived
+      the program that started it.
   """
   if not folder.exists():
     return

@@ -4,8 +4,8 @@ eigen3 ladder --config=small --workdir=ladders/first [--only='^drift$|none'] \
   [--jobs=2]
 
 Each run is a process of its own. If the program is stopped or killed, the same
-command continues it. --only runs some of the cells; the results are those of
-all finished runs.
+command continues it. --only runs only the cells whose names it matches; the
+results are those of all finished runs.
 """
 
 from experiments import mains
@@ -47,7 +47,7 @@ _KINDS = {
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Checks the settings of a ladder; a ValueError names the field."""
+  """Checks a ladder's settings; raises a ValueError that names the field."""
   check(
     'goals',
     config.goals,

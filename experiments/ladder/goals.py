@@ -18,7 +18,7 @@ _WORDS = {True: 'met', False: 'not met', None: 'not known'}
 def _share_of(
   control: str, field: str, summary: Summary, goals: ml_collections.ConfigDict
 ) -> tuple[bool | None, str]:
-  """Requires a share of a control's profit; the interval is only reported."""
+  """Requires a minimum share of a control's profit, whatever its interval."""
   share, words = summary['shares'][control], f'{goals[field]:.0%} of {control}'
   if share['value'] is None:
     return None, words

@@ -43,7 +43,7 @@ _COMPARISON = {
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Checks the section `primary`; a ValueError names the field."""
+  """Checks the section `primary`; raises a ValueError that names the field."""
   section = config.primary
   check('primary', section, {'level': SHARE, 'seeds': _seeds(config)})
   for name, comparison in section.comparisons.items():
@@ -80,9 +80,9 @@ def judge(
   Returns:
     For each comparison by name, ready for JSON: its settings; `missing`, by
     cell the seeds without a finished run; and `met`, None if undecided. If no
-    run is missing, also `differences` [R, K], ours less theirs, of R seeds and
-    K pairs of cells; their `mean` over seeds and pairs, with Student's interval
-    over seeds; their `iqm` (interquartile mean) and the probability of
+    run is missing, also `differences` [R, K], `ours` less `theirs`, of R seeds
+    and K pairs of cells; their `mean` over seeds and pairs, with Student's
+    interval over seeds; their `iqm` (interquartile mean) and the probability of
     `improvement`, with stratified bootstrap intervals; `detectable`, the
     smallest distance from the margin that would be detected at the level of
     Holm's first step; `p` and its `corrected` value; and `solved`, for each
@@ -130,7 +130,7 @@ def named(
 
 
 def _seeds(config: ml_collections.ConfigDict) -> Expected:
-  """Returns the check of the primary seeds: enough, and none in `seeds`."""
+  """Returns the condition on primary seeds: 2 to 16, and none in `seeds`."""
   return Expected(
     lambda x: (
       SEEDS.meets(x)
@@ -147,7 +147,7 @@ def _compared(
   comparison: ml_collections.ConfigDict,
   outcomes: Outcomes,
 ) -> dict[str, Any]:
-  """Returns statistics of the differences between two sides; see `judge`."""
+  """Returns statistics of `ours` less `theirs`; see `judge`."""
   section = config.primary
 
   def runs(cell: str) -> list[Outcome]:
@@ -177,9 +177,9 @@ def _compared(
 
 
 def _is_met(found: Mapping[str, Any], level: float) -> bool:
-  """Returns whether our side is significantly above theirs plus the margin.
+  """Returns whether `ours` less `theirs` is significantly above the margin.
 
-  With `as_many_solved`, it must also solve at least as many markets as theirs.
+  With `as_many_solved`, `ours` must also solve at least as many markets.
   """
   if found['corrected'] >= level or found['mean']['low'] <= found['margin']:
     return False

@@ -1,1 +1,1 @@
-"""Flags of programs; imports nothing that is slow."""
+"""Defines the programs' flags; imports nothing that is slow."""

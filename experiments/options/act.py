@@ -1,4 +1,4 @@
-"""Flags of act."""
+"""Defines the flags of the program act."""
 
 from absl import flags
 

@@ -1,4 +1,4 @@
-"""Flags of benchmark."""
+"""Defines the flags of the program benchmark."""
 
 from absl import flags
 

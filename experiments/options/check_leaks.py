@@ -1,4 +1,4 @@
-"""Flags of check_leaks."""
+"""Defines the flags of the program check_leaks."""
 
 from absl import flags
 

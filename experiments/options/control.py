@@ -1,4 +1,4 @@
-"""Flags of control."""
+"""Defines the flags of the program control."""
 
 from absl import flags
 

@@ -1,4 +1,4 @@
-"""Flags that describe the dates in files of prices."""
+"""Defines flags that describe the dates in files of prices."""
 
 from absl import flags
 

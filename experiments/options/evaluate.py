@@ -1,4 +1,4 @@
-"""Flags of evaluate."""
+"""Defines the flags of the program evaluate."""
 
 from absl import flags
 

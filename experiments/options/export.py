@@ -1,4 +1,4 @@
-"""Flags of export."""
+"""Defines the flags of the program export."""
 
 from absl import flags
 

@@ -1,4 +1,4 @@
-"""Flags of export_eigen2."""
+"""Defines the flags of the program export_eigen2."""
 
 from absl import flags
 

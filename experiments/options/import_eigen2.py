@@ -1,4 +1,4 @@
-"""Flags of import_eigen2."""
+"""Defines the flags of the program import_eigen2."""
 
 from absl import flags
 

@@ -1,4 +1,4 @@
-"""Flags of ladder and study."""
+"""Defines the flags of ladder and study."""
 
 import pathlib
 

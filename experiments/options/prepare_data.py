@@ -1,4 +1,4 @@
-"""Flags of prepare_data."""
+"""Defines the flags of the program prepare_data."""
 
 from absl import flags
 

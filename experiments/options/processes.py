@@ -1,4 +1,4 @@
-"""Flags for runs that consist of several processes."""
+"""Defines flags for runs that consist of several processes."""
 
 from absl import flags
 

@@ -1,4 +1,4 @@
-"""Flags of ranker."""
+"""Defines the flags of the program ranker."""
 
 from absl import flags
 

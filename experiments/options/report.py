@@ -1,4 +1,4 @@
-"""Flags of report."""
+"""Defines the flags of the program report."""
 
 from experiments import path_flags
 

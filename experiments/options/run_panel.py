@@ -1,4 +1,4 @@
-"""The flag --run_panel, of programs that read finished runs."""
+"""Defines the flag --run_panel of programs that read finished runs."""
 
 from experiments import path_flags
 

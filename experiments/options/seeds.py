@@ -1,4 +1,4 @@
-"""Flags of programs that train with several seeds."""
+"""Defines flags of programs that can train with several seeds."""
 
 from absl import flags
 

@@ -1,4 +1,4 @@
-"""Flags of sweep."""
+"""Defines the flags of the program sweep."""
 
 from absl import flags
 

@@ -1,4 +1,4 @@
-"""Flags of td3 and erl, the training programs."""
+"""Defines the flags of td3 and erl, the training programs."""
 
 from absl import flags
 

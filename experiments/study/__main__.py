@@ -81,7 +81,7 @@ _DATA = {
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Checks the settings of a study; a ValueError names the field."""
+  """Checks a study's settings; raises a ValueError that names the field."""
   check(
     'config',
     config,
@@ -242,7 +242,7 @@ def write_results(
 def _chosen(
   config: ml_collections.ConfigDict, commits: Collection[str]
 ) -> dict[str, Any]:
-  """Returns the settings' commit, and whether it preceded the runs.
+  """Returns the commit of the study's settings, and whether runs came later.
 
   See `naming.named`.
   """

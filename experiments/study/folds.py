@@ -1,4 +1,4 @@
-"""Makes the folds of a real panel; their training days decide their stocks."""
+"""Makes folds of a real panel, with stocks chosen on the training days."""
 
 import pathlib
 from collections.abc import Callable
@@ -35,16 +35,16 @@ def source(
   """Returns the study's panel, or None if its file is gone.
 
   None is returned only if `folder` has the fingerprint of the panel, so that
-  folds made earlier can be used without it.
+  folds made earlier can be used without the panel.
 
   Args:
     config: of the study.
-    folder: of the folds' panels; a file in it, written if absent, has the
-      fingerprint of the panel that they are made from.
+    folder: the folder of the folds' panels; a file in it, created if absent,
+      has the fingerprint of the panel that the folds are made from.
 
   Raises:
-    ValueError: if the panel is missing and `folder` has no fingerprint, the
-      panel has no universe, or the fingerprint is that of another panel.
+    ValueError: if the panel is missing and `folder` has no fingerprint, or the
+      panel cannot be read, has no universe, or has another fingerprint.
   """
   path, note = pathlib.Path(config.panel).expanduser(), folder / _SOURCE
   made_from = note.read_text(encoding='utf-8') if note.exists() else None
@@ -79,12 +79,12 @@ def make(
 
   Args:
     config: of the study.
-    folder: of the panels.
+    folder: the folder of the folds' panels.
     load: returns the panel of all days, or None if its file is gone.
 
   Raises:
-    ValueError: if a year has no fold, a fold has too few stocks, or folds are
-      missing and the panel of all days is gone.
+    ValueError: if folds are missing, and the panel of all days is gone, a year
+      has no fold, or a missing fold would have too few stocks.
   """
   folds = [Fold(year, folder / f'{year}.parquet') for year in config.years]
   missing = [fold for fold in folds if not fold.path.exists()]
@@ -107,12 +107,12 @@ def make(
 def planted(
   config: ml_collections.ConfigDict, panel: MarketPanel, ic: float, seed: int
 ) -> MarketPanel:
-  """Returns a panel of the first fold's stocks with a planted signal.
+  """Returns the first fold's stocks on resampled days, with a planted signal.
 
   Args:
     config: of the study.
     panel: of all days.
-    ic: rank IC of the signal; 0 only resamples the days.
+    ic: rank IC of the signal; with 0 none is planted.
     seed: of the draws.
   """
   first = _splits_of(config, panel)[min(config.years)]
@@ -123,17 +123,19 @@ def planted(
 def by_year(
   dates: np.ndarray, config: ml_collections.ConfigDict
 ) -> dict[int, Splits]:
-  """Returns folds by the year in which most of their held-out days lie.
+  """Returns the splits of one fold for each year that has any.
 
-  Of several folds of a year, the one with the most such days is kept, or the
-  later one if they have equally many.
+  A fold belongs to the year in which most of its held-out days lie. Of several
+  folds of a year, the one with the most held-out days in that year is kept, or
+  the later one if they have equally many.
 
   Args:
-    dates: datetime64[D] [T].
+    dates: datetime64[D] [T], of the panel.
     config: of the study.
 
   Raises:
-    ValueError: if there are too few days for one fold.
+    ValueError: if a setting in `data` is invalid, or there are too few days for
+      one fold.
   """
   found: dict[int, tuple[int, Splits]] = {}
   day = config.data.last_day or f'{max(config.years)}-12-31'
@@ -155,7 +157,7 @@ def by_year(
 def _splits_of(
   config: ml_collections.ConfigDict, panel: MarketPanel
 ) -> dict[int, Splits]:
-  """Returns the folds by year; a year of `years` with none is a ValueError."""
+  """Returns the splits by year; raises a ValueError if a year has no fold."""
   splits = by_year(panel.dates, config)
   for year in config.years:
     require(
@@ -174,7 +176,7 @@ def _made(
   year: int,
   config: ml_collections.ConfigDict,
 ) -> MarketPanel:
-  """Returns the panel of a fold; a ValueError if it has too few stocks."""
+  """Returns a fold's panel; raises a ValueError if it has too few stocks."""
   made = _narrowed(panel, splits, config.data, splits.holdout[1])
   count = buyable(made)[slice(*splits.holdout)].sum(axis=1).mean()
   least = config.data.min_stocks

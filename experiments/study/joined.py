@@ -30,7 +30,7 @@ class Joined(NamedTuple):
     fold: int [S], the year of each day's fold.
     returns: float [S], of the policy's account.
     daily: other daily values by name, float [S]; see `measures.measure`.
-    controls: returns by name, float [S].
+    controls: daily returns of each control by name, float [S].
     measures: of each run, see `measures.measure`.
     seconds: of training, in all runs together.
     seeds: number of seeds.
@@ -55,7 +55,7 @@ def join(folds: Mapping[int, Mapping[int, Outcome]]) -> Joined | None:
     folds: runs by year and seed.
 
   Returns:
-    Their results; None unless all folds have runs of the same seeds.
+    The policy's results; None unless all folds have runs of the same seeds.
 
   Raises:
     ValueError: if held-out days of folds overlap or are not in order.

@@ -1,4 +1,4 @@
-"""Judges whether the study finds a planted signal, and none where none is."""
+"""Judges whether the study finds planted signals, and no others."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ def copy_name(ic: float, trial: int) -> str:
 
   Args:
     ic: rank IC of the planted signal; 0 if none is planted.
-    trial: number of the copy.
+    trial: the copy's number among those with, or without, a signal.
   """
   return f'{"planted" if ic else "nothing"}{trial}'
 
@@ -29,10 +29,11 @@ def judge(
 ) -> dict[str, Any]:
   """Counts the copies in which each program finds a signal.
 
-  Standard errors are too small because outcomes overlap, so t exceeds 1.645 too
-  often. The limit of t is therefore 1.645 times the root mean square of t over
-  the copies without a signal, but at least 1.645. For a copy without a signal,
-  the limit is computed from all other copies without one.
+  A signal is found if t, the mean daily rank IC over its standard error, is
+  above a limit. Standard errors are too small because outcomes overlap, so t
+  exceeds 1.645 too often. The limit is therefore 1.645 times the root mean
+  square of t over the copies without a signal, but at least 1.645. For a copy
+  without a signal, the limit is computed from all other copies without one.
 
   Args:
     joined: results by copy and program; copies are named by `copy_name`.
@@ -42,9 +43,9 @@ def judge(
   Returns:
     For each program that has run: `planted` and `nothing`, for copies with and
     without a signal, each with `found`, the number of copies in which a signal
-    is found, `trials`, the number of copies, and lists of each copy's `ic` and
-    `t`; and `limit`, the limit of t for planted copies, None if all copies have
-    a signal.
+    is found, `trials`, the number of copies, and the lists `ic` (mean daily
+    rank IC) and `t`, with an entry for each copy; and `limit`, the limit of t
+    for planted copies, None if all copies have a signal.
   """
   return {
     name: _judge(joined, name, ic)
@@ -90,7 +91,7 @@ def _judge(
 def _limit_of(t: np.ndarray) -> float:
   """Returns the limit of t, estimated from copies without a signal.
 
-  NaN if there are no such copies.
+  The limit is NaN if there are no such copies.
   """
   if not len(t):
     return float('nan')

@@ -1,4 +1,4 @@
-r"""Searches settings of td3 or erl for the best objective.
+r"""Searches for the settings of td3 or erl with the best objective.
 
 eigen3 sweep --config=td3/small --workdir=sweeps/first \
   [--config.method=grid] [--resume]
@@ -83,9 +83,9 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _settings(workdir: pathlib.Path) -> ml_collections.ConfigDict:
-  """Returns the settings of --config; if it is absent on --resume, the sweep's.
+  """Returns the settings of --config, or a resumed sweep's if it is not given.
 
-  Both include the changes by flags such as --config.jobs.
+  In both cases flags such as --config.jobs change them.
   """
   config, flag = options.CONFIG.value, flags.FLAGS['config']
   if options.RESUME.value and flag.using_default_value:
@@ -180,7 +180,7 @@ def _conclude(
   command: runs.Command,
   config: ml_collections.ConfigDict,
 ) -> int:
-  """Prints how to train the best trial again; returns 1 if a trial failed."""
+  """Prints how to train the best trial again; returns the exit status."""
   complete = [t for t in found if t.state == TrialState.COMPLETE]
   if complete:
     best = max(complete, key=lambda trial: trial.values[0])
@@ -292,7 +292,10 @@ def _check_same(
   config: ml_collections.ConfigDict,
   about: Mapping[str, str],
 ) -> None:
-  """Checks that settings, except `_MAY_CHANGE`, and data are the sweep's."""
+  """Checks that a resumed sweep's settings and data are as when it began.
+
+  The settings in `_MAY_CHANGE` and the panel's path may differ.
+  """
   config = config.copy_and_resolve_references()
   with contextlib.suppress(OSError, ValueError):  # `check_same` reports it
     begun = json.loads((workdir / 'config.json').read_text(encoding='utf-8'))

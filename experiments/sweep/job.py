@@ -25,12 +25,14 @@ class Plan(NamedTuple):
   """Common properties of a sweep's trials.
 
   Attributes:
-    folder: of all runs.
-    seeds: with which every trial is run.
-    steps: iterations or generations of a run, unless the trial sets them.
+    folder: the folder of all runs.
+    seeds: the seeds that every trial is run with.
+    steps: number of iterations or generations of a run, unless the trial sets
+      it.
     objective: the column of metrics.csv to maximise.
     command: makes the command line of a run.
-    environment: variables for the processes of runs, besides this process's.
+    environment: environment variables of the runs, besides those of this
+      process, which take precedence.
     report: called when a trial begins or ends.
   """
 
@@ -65,7 +67,7 @@ class Job:
       trial: in Optuna's state RUNNING.
       values: the trial's settings, by field.
       plan: of the sweep.
-      claim: on the trial.
+      claim: this process's claim on the trial.
     """
     frozen = trial.study.get_trials(deepcopy=False)[trial.number]
     self.trial = trial
@@ -96,7 +98,7 @@ class Job:
     return False
 
   def _poll(self) -> TrialState:
-    """Returns RUNNING, WAITING after an interrupt, or the final state."""
+    """Advances the trial; returns its state, WAITING if it is to be resumed."""
     # In this order, so that the final metrics are read after the process ended.
     status = 0 if self._process is None else self._process.poll()
     metrics = self._run / METRICS
@@ -149,7 +151,7 @@ class Job:
     )
 
   def _report(self, progress: runs.Progress) -> None:
-    """Reports new values; stops the run if Optuna prunes the trial."""
+    """Reports new values to Optuna; stops the run if the trial is pruned."""
     before = [run['objective'] for run in self._finished]
     begin = len(before) * self._steps
     total = len(self._plan.seeds) * self._steps
@@ -187,7 +189,7 @@ class Job:
     return self._end(TrialState.FAIL, progress)
 
   def _end(self, state: TrialState, progress: runs.Progress) -> TrialState:
-    """Reports the trial's end to Optuna."""
+    """Reports the trial's end to Optuna; returns `state`."""
     results = [*self._finished, self._result(progress)]
     self.trial.set_user_attr(RUNS, results)
     value = None

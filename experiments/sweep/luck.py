@@ -25,12 +25,13 @@ def measure(
   Args:
     runs: folder of all runs.
     trials: of the sweep; only finished ones are used.
-    seeds: with which every trial was run.
+    seeds: the seeds that every trial was run with.
 
   Returns:
-    `trials`, the number used; `days`, the number on which all of them were
-    evaluated; `blocks`, the number that the days are cut into; and if there are
-    enough trials and days, `probability` and `loss`, see `Overfitting`.
+    `trials`, the number of trials used; `days`, the number of days on which all
+    of them were evaluated; `blocks`, the number of blocks that the days are cut
+    into; and if there are enough trials and days, `probability` and `loss`, see
+    `overfitting.Overfitting`.
   """
   complete = [t.number for t in trials if t.state == TrialState.COMPLETE]
   series = {

@@ -28,9 +28,9 @@ _STYLES = {
 }
 _IN_A_ROW = 3  # parameters
 _SPREAD = 0.12  # of the points at one value of a choice, to either side
-_MARGIN = 0.04  # of a range, beyond its ends
+_MARGIN = 0.04  # share of a range, drawn beyond each of its ends
 _LONGEST = 16  # letters of a value's name
-_IN_LINE = 36  # letters that fit below one panel
+_IN_LINE = 36  # letters that fit below one plot
 
 
 def draw_sweep(

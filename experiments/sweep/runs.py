@@ -1,4 +1,4 @@
-"""A run of a training program: its command and its metrics."""
+"""Makes the command line of a sweep's run, and reads the run's metrics."""
 
 import csv
 import math
@@ -20,9 +20,9 @@ class Progress(NamedTuple):
   """A run's logged progress.
 
   Attributes:
-    best: (step, the objective's best value so far), for each step that has the
-      objective.
-    seconds: total time of the run's iterations, with compilation.
+    best: (step, the objective's best value so far), for each step that has a
+      finite objective.
+    seconds: total time of the run's iterations, including compilation.
   """
 
   best: list[tuple[int, float]]

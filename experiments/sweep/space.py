@@ -1,4 +1,4 @@
-"""The search space of a sweep: values or a range for each field."""
+"""Reads the search space of a sweep: values or a range for each field."""
 
 import itertools
 import math
@@ -42,7 +42,7 @@ class Range(NamedTuple):
   is_log: bool
 
 
-# By dotted field of the program's config.
+# The choices or range of each field, by the field's full (dotted) name.
 Space = Mapping[str, Choices | Range]
 
 
@@ -79,7 +79,7 @@ def suggest(space: Space, trial: optuna.Trial) -> dict[str, Any]:
 
 
 def values_of(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns the value of each field, from the parameters that Optuna drew."""
+  """Converts a trial's parameters, as stored by Optuna, to values by field."""
   values = {}
   for field, tried in space.items():
     if field in params:

@@ -63,7 +63,7 @@ def unfinished(study: optuna.Study) -> list[optuna.Trial]:
 def next_trial(
   study: optuna.Study, config: ml_collections.ConfigDict, space: Space
 ) -> optuna.Trial:
-  """Creates the next trial with its parameters.
+  """Creates the next trial, and draws its parameters.
 
   Random search depends only on the seed and the trial's number, so that it is
   the same however often the sweep is stopped.
@@ -71,7 +71,7 @@ def next_trial(
   Args:
     study: of the sweep.
     config: of the sweep; `method` and `seed` are read.
-    space: to draw from.
+    space: the search space to draw from.
   """
   waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
   number = len(study.get_trials(deepcopy=False)) - len(waiting)

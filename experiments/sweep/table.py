@@ -30,11 +30,11 @@ def make(
 
   Returns:
     A row for each trial: `number`; `state`; its parameters by field;
-    `objective`, the mean of its seeds' best values, or for an unfinished trial
-    its last value; `steps` of all its runs together; `objective_seed<s>` of
-    each seed and `best_step_seed<s>`, the first step that reached it; `seconds`
-    of training; `folder`; and the `reason` of a stop or failure. Unknown values
-    are empty.
+    `objective`, the mean of its seeds' best values, or the last value reported
+    if the trial is not complete; `steps` of all its runs together; for each
+    seed `objective_seed<s>`, its best value, and `best_step_seed<s>`, the first
+    step that reached it; `seconds` of training; `folder`; and the `reason` of a
+    stop or failure. Unknown values are empty.
   """
   rows = [_row(trial, space, seeds) for trial in trials]
   # A column of None only would have the dtype object.

@@ -40,7 +40,7 @@ class Trials:
     Args:
       study: of the sweep.
       space: the search space.
-      plan: of the sweep's runs.
+      plan: common properties of the trials.
       config: of the sweep; `method` and `seed` are read.
       total: number of trials at the end.
     """
@@ -58,7 +58,7 @@ class Trials:
     return self._count(*_ENDED) >= self.total
 
   def take(self) -> Job | None:
-    """Starts the next trial, or continues one; returns None if none is free."""
+    """Starts or continues a trial; returns its job, or None if none is free."""
     # One process at a time asks Optuna, so that no trial is created twice.
     with claims.held(self._claims / _ASKING):
       found = self._left() or self._new()
@@ -89,7 +89,7 @@ class Trials:
     )
 
   def _left(self) -> tuple[optuna.Trial, claims.Claim] | None:
-    """Claims a trial that another process left; None if there is none."""
+    """Claims a trial that another process left, or returns None if none is."""
     for trial in studies.unfinished(self._study):
       if trial.number in self._ours:
         continue
@@ -116,7 +116,7 @@ class Trials:
 
 @contextlib.contextmanager
 def entered(runs: pathlib.Path) -> Iterator[bool]:
-  """Keeps other processes from taking trials; yields whether none runs one.
+  """Keeps other processes from taking trials; yields whether none is running.
 
   Args:
     runs: the folder of all runs.

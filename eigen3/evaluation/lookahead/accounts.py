@@ -27,9 +27,9 @@ def accounts(
   """Yields comparisons of episodes: their events, observations and rewards.
 
   Args:
-    name: prefix of the arrays' names; that of the rewards is 'rewards.' and
-      this name.
-    environments: of both futures.
+    name: prefix of the arrays' names; only the array of rewards is named
+      'rewards.' followed by this name.
+    environments: one for each future.
     actions: for each future, actions on all T days.
     last_day: the last day that is the same in both futures.
   """

@@ -23,9 +23,9 @@ def scramble(panel: MarketPanel, last_day: int, seed: int) -> MarketPanel:
 
   Prices are a random walk with large steps from the last known close, with
   gaps, jumps, zeros and negative numbers. About half of the columns lack data
-  on some of the changed days: until a random one, from it on, or for a few
-  days. Features, volumes and, if the panel has one, the universe are drawn
-  independently of the prices.
+  on some of the changed days: until a random day, from a random day on, or for
+  a few days. Otherwise features are drawn independently of the prices, and so
+  are volumes and the universe if the panel has them.
 
   Args:
     panel: T days.
@@ -63,11 +63,13 @@ def scramble(panel: MarketPanel, last_day: int, seed: int) -> MarketPanel:
 def scramble_source(
   source: Source, last_day: np.datetime64, seed: int
 ) -> Source:
-  """Returns the source with all data known after `last_day` changed at random.
+  """Returns the source with other data from the day after `last_day` on.
 
-  A value of a series is known `lag` days after its date. Tickers lose some or
-  all of their later rows. Every day keeps at least one row of a ticker, so that
-  the number of days stays the same.
+  Later values are multiplied by random factors. Tickers lose some or all of
+  their later rows, but every day keeps a row of at least one ticker, so that
+  the number of days stays the same. Series lose about a tenth of their later
+  rows. A row of a series is later if its date plus `lag` days, when it becomes
+  known, is after `last_day`.
 
   Args:
     source: the raw data of a panel.
@@ -126,10 +128,10 @@ def _other_prices(
 def _absences(
   rng: np.random.Generator, num_days: int, num_columns: int
 ) -> np.ndarray:
-  """Draws cells [num_days, C] without data, in about half of the columns."""
+  """Draws which cells lack data, bool [num_days, C]; see `scramble`."""
   day = np.arange(num_days)[:, None]
   first = rng.integers(0, num_days, num_columns)
-  # Many begin at once, so that knowing them ahead would pay.
+  # Many begin on the first changed day, so that knowing them ahead would pay.
   first[rng.random(num_columns) < 0.5] = 0
   length = rng.integers(1, 10, num_columns)
   kind = rng.integers(0, 6, num_columns)

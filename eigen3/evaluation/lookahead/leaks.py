@@ -19,7 +19,7 @@ class Leak(NamedTuple):
   """A value that depends on later days.
 
   Attributes:
-    name: of its array.
+    name: name of the array that holds the value.
     day: the earliest day on which a value of the array changed.
     cell: the index of that value in the array.
     before: the value with the unchanged data.
@@ -147,7 +147,7 @@ def summed(results: Iterable[Mapping[str, Compared]]) -> dict[str, Compared]:
 
 
 def named(kind: str, names: Sequence[str], values: np.ndarray) -> Values:
-  """Splits values [T, C, F] into F arrays [T, C]."""
+  """Splits values [T, C, F] into F arrays [T, C] named `kind.name`."""
   return {f'{kind}.{name}': values[..., i] for i, name in enumerate(names)}
 
 

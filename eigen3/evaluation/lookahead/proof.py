@@ -12,11 +12,11 @@ By design, three things depend on later days:
 - Rewards may look ahead, but nothing else may depend on them. A reward is
   compared if it is known by the day after which values change. `entry`, the
   future return of a trade, is known when the trade is closed. `entry_excess`
-  subtracts the mean return of the day's trades, and is known when all of them
-  are closed; without `market_timing` it subtracts that of all days, and is not
-  compared. `portfolio`, the change of equity to the next close, is known at
-  that close. `shaped_portfolio` is known when the longest possible trade is
-  closed.
+  subtracts the mean return of the day's trades, and counts as known when the
+  longest possible trade is closed; without `market_timing` it also depends on
+  the trades of all days, and is not compared. `portfolio`, the change of equity
+  to the next close, is known at that close. `shaped_portfolio` counts as known
+  when the longest possible trade is closed.
 - The control that is given the embedded market's hidden drift is left out.
 """
 
@@ -134,11 +134,11 @@ def prove(
 def spread_days(
   panel: MarketPanel, config: Mapping[str, Any], count: int = 4
 ) -> list[int]:
-  """Returns days after which to change the future, from the first window on.
+  """Returns days after which to change the future.
 
-  They are `count` days, spread evenly up to the second to last day, and the
-  last training day: from that day on, the normalisation depends on known days
-  only.
+  They are `count` days, spread evenly from the first day with a full window to
+  the second to last day, and the last training day: from that day on, the
+  normalisation depends on known days only.
   """
   first, last = _bounds(panel, config)
   spread = np.linspace(first, last, count).round().astype(int)
@@ -238,7 +238,8 @@ def _indicators(futures: _Futures) -> Comparison:
 def _markets(futures: _Futures) -> list[Market]:
   """Returns the markets of both futures.
 
-  They share one normalisation unless all training days are the same.
+  If a training day is changed, both use the normalisation of the unchanged
+  data; otherwise each has its own.
   """
   panels, last_day, config, parts = futures
   train = _training_days(panels[0], config)

@@ -5,7 +5,8 @@ known once the prices of the following days are known. An episode contains only
 the reward of the stock that was bought. Counterfactual orders cost little: most
 of the cost of learning from a transition is that of encoding its window, and
 the encoding serves any number of orders. Supervised learning always has the
-returns of all stocks; without them it is hard to learn to choose among many.
+returns of all stocks; without them it is hard to learn to choose among many
+stocks.
 """
 
 import jax
@@ -24,12 +25,12 @@ def count_of(rules: Rules, config: ml_collections.ConfigDict) -> int:
 
   It is 0 if orders cannot be drawn or valued one by one: if a stock that cannot
   be bought can block others (`entry_choice` is 'best'), or coefficients have no
-  bounds. It is also 0 if an order's value is more than its reward of the same
-  day (see `are_paid_at_once`), unless the account is observed: then each order
-  is simulated for one day, which also gives the next account.
+  bounds. It is also 0 if an order is not valued by its reward of the same day
+  alone (see `are_paid_at_once`), unless the account is observed: then each
+  order is simulated for one day, which also gives the next account.
 
   Args:
-    rules: of the environment.
+    rules: rules of the environment.
     config: has `agent` and `learner`.
 
   Raises:
@@ -57,7 +58,7 @@ def sample(
   """Samples transitions from replay and adds counterfactual orders; see `add`.
 
   Args:
-    environment: of the transitions.
+    environment: the environment of the transitions.
     ring: the replay; holds at least one transition.
     key: consumed.
     batch_size: number of transitions.
@@ -73,15 +74,15 @@ def add(
   """Adds counterfactual orders to the actions of a batch.
 
   Each is an action that gives one stock, or `max_entries_per_day` stocks, a
-  coefficient of at least the threshold, and all other stocks the lowest
-  coefficient. Stocks are drawn by stratified sampling: with as many orders as
-  stocks, each stock is ordered once. The first counterfactual action orders
-  nothing if the batch has the environment's states, or if the reward has
-  `of_nothing`. If the batch has states, each counterfactual action is played
-  for one step.
+  coefficient of at least the threshold and a sale target, both drawn uniformly,
+  and all other stocks the lowest coefficient. Stocks are drawn by stratified
+  sampling: with as many draws as stocks, each stock is drawn once. The first
+  counterfactual action orders nothing if the batch has the environment's
+  states, or if the reward has `of_nothing`. If the batch has states, each
+  counterfactual action is played for one step.
 
   Args:
-    environment: of the transitions.
+    environment: the environment of the transitions.
     batch: transitions [B], actions [B, N, 2] and rewards [B].
     key: consumed.
     count: number of counterfactual orders for each transition; 0 leaves the
@@ -90,7 +91,8 @@ def add(
   Returns:
     The batch with actions [B, 1 + count, N, 2] and rewards [B, 1 + count]; the
     action that was played, and its reward, come first. With states, discounts
-    are [B, 1 + count] and each next observation has 1 + count accounts.
+    are [B, 1 + count], and each next observation has 1 + count accounts and
+    masks of available stocks.
   """
   if not count:
     return batch
@@ -148,7 +150,8 @@ def _orders(
 ) -> tuple[Array, Array]:
   """Draws actions [count, N, 2] for a day; also returns their rewards [count].
 
-  `could` is bool [N], which stocks could be bought.
+  The first action orders nothing if the reward has `of_nothing`. `could` is
+  bool [N], which stocks could be bought.
   """
   reward = environment.reward
   assert reward.of_orders is not None, 'see `count_of`'
@@ -186,7 +189,7 @@ def _drawn(
   spec = environment.spec
   num_stocks, entries = spec.action.shape[0], spec.max_entries_per_day
   key_stock, key_order = jax.random.split(key)
-  # One from each of `count` strata of the stocks.
+  # A stock from each of `count` strata of the stocks.
   place = jnp.arange(count) + jax.random.uniform(key_stock, (count,))
   stock = jnp.floor(place * num_stocks / count).astype(jnp.int32)
   stock = jnp.minimum(stock, num_stocks - 1)  # rounding may reach N

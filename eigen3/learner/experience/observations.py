@@ -46,7 +46,7 @@ AnyObservation: TypeAlias = Observation | FullObservation
 
 
 def packed(available: Array) -> Array:
-  """Packs which stocks could be bought, bool [..., N], into bits of uint8."""
+  """Packs flags of available stocks, bool [..., N], into bits of uint8."""
   return jnp.packbits(available, axis=-1)
 
 
@@ -85,9 +85,10 @@ def observations_of(
   """Returns observations of `days` with all stocks available.
 
   Args:
-    spec: of the actions.
-    days: [M], or [].
-    account: as observed, leaves [M, ...] or without that axis; or None.
+    spec: spec of the actions.
+    days: [M], or [] for a single day.
+    account: the observed account, leaves [M, ...], or [...] for a single day;
+      None if it is not observed.
   """
   everything = jnp.ones((*days.shape, spec.shape[0]), bool)
   return observation_of(days.astype(jnp.int32), packed(everything), account)
@@ -96,7 +97,9 @@ def observations_of(
 def first_observation(
   environment: TradingEnvironment,
 ) -> tuple[AnyObservation, Account | None]:
-  """Returns an observation of the first day, for initialising networks.
+  """Returns an observation of the environment's first day.
+
+  It serves to initialise networks; all stocks count as available.
 
   Returns:
     The observation as a batch [1], and its account without the batch axis, or
@@ -115,9 +118,9 @@ def constrain(
   """Gives stocks that cannot be bought the lowest coefficient.
 
   Args:
-    spec: of the actions.
-    observation: [B].
-    unit_actions: [B, N, 2] or [B, M, N, 2].
+    spec: spec of the actions.
+    observation: observations [B].
+    unit_actions: actions in unit space, [B, N, 2] or [B, M, N, 2].
 
   Returns:
     Actions of the same shape.

@@ -19,13 +19,13 @@ from eigen3.types import Account, ActionSpec, Transition
 
 
 def transitions_of(episodes: Episodes, num_steps: int) -> Transition:
-  """Returns transitions of the first `num_steps` steps of all episodes.
+  """Converts the first `num_steps` steps of all E episodes to transitions.
 
   An episode does not record which stocks can be bought after its last step; in
   that observation all stocks count as available.
 
   Returns:
-    Transitions [E * num_steps, ...] between observations.
+    Transitions [E * num_steps, ...].
   """
   timesteps = episodes.timesteps
   available = packed(timesteps.extras.available)
@@ -48,12 +48,14 @@ def transitions_of(episodes: Episodes, num_steps: int) -> Transition:
 def empty_transition(
   spec: ActionSpec, account: Account | None = None, state: Any = ()
 ) -> Transition:
-  """Returns a placeholder transition with the shapes and types of replay.
+  """Returns a placeholder transition with the shapes and types of the replay.
 
   Args:
-    spec: of the actions.
-    account: as it is observed, leaves without a batch axis; None if it is not.
-    state: of the environment, leaves without a batch axis; () if not stored.
+    spec: spec of the actions.
+    account: an observed account, leaves without a batch axis; None if the
+      account is not observed.
+    state: a state of the environment, leaves without a batch axis; () if states
+      are not stored.
   """
   observation = observations_of(spec, jnp.int32(0), account)
   before = observation
@@ -72,12 +74,12 @@ def stored_steps(rules: Rules, config: ml_collections.ConfigDict) -> int:
   """Returns the number of an episode's steps that replay stores.
 
   Args:
-    rules: of the environment.
+    rules: rules of the environment.
     config: has `agent` and `learner`.
 
   Raises:
     ValueError: if settlement steps are not stored although the agent has a
-      discount above 0 and held positions earn rewards on every day.
+      discount above 0 and held positions earn rewards every day.
   """
   kept = config.learner.store_settlement
   every_day = rewards.find(rules.reward).needs_account

@@ -1,4 +1,4 @@
-"""Learning curves of a run: its metrics as pictures of the page."""
+"""Learning curves: the metrics of runs as pictures of a page."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -17,9 +17,9 @@ class _Panel(NamedTuple):
 
   Attributes:
     title: of the picture, with the unit.
-    columns: the columns to draw, each with its label.
-    scale: factor of the values.
-    logarithmic: whether the y axis is logarithmic.
+    columns: labels of the columns to draw, by column; '' for no label.
+    scale: factor that values are multiplied by.
+    logarithmic: whether the y axis is logarithmic if all values are above 0.
   """
 
   title: str
@@ -67,13 +67,14 @@ def pictures(
 ) -> dict[str, str]:
   """Returns pictures of the metrics that at least one run has, by title.
 
-  Columns without a panel here, such as those of another algorithm, come last,
-  under their own names.
+  Columns without a panel in `_PANELS`, such as those of another algorithm, come
+  last, under their own names. Of these, `_COUNTS`, further columns about
+  validation, and columns for which `is_told` returns True are left out.
 
   Args:
-    runs: contents of `metrics.csv`, by name on the page; the first column is
-      the x axis.
-    colours: of the runs and of controls.
+    runs: contents of `metrics.csv`, by the run's name on the page; the first
+      column is the x axis.
+    colours: colours of runs and controls, by name.
     is_told: returns whether another part of the page shows a column.
   """
   known = {column for panel in _PANELS for column in panel.columns}
@@ -156,7 +157,7 @@ def _label(name: str, called: str, runs: int, columns: int) -> str | None:
 def _controls(
   axes, runs: Mapping[str, pd.DataFrame], colours: Mapping[str, str]
 ) -> int:
-  """Draws controls' profits as horizontal lines; returns their number."""
+  """Draws lines at controls' validation profits; returns how many lines."""
   table = next(iter(runs.values()))
   count = 0
   for name in drawing.CONTROLS:

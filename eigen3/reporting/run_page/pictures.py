@@ -1,4 +1,4 @@
-"""Pictures of a policy's backtest, as SVG."""
+"""Pictures of policies' backtests and attention, as SVG."""
 
 from collections.abc import Mapping, Sequence
 
@@ -33,7 +33,7 @@ _SHOWN_RETURNS = (0.5, 99.5)  # percentiles; the outer bars hold the rest
 
 
 def colours(agents: Sequence[str]) -> dict[str, str]:
-  """Returns the colour of each policy."""
+  """Returns the colour of each agent and control, by name."""
   return _CONTROLS | {
     name: _AGENTS[k % len(_AGENTS)] for k, name in enumerate(agents)
   }
@@ -73,7 +73,7 @@ def drawdown(agents: Results, controls: Results) -> str:
 
 
 def trades(panel: MarketPanel, backtest: Backtest, ticker: str) -> str:
-  """Returns a picture of the trades of one stock, drawn on its closes."""
+  """Returns a picture of the trades in one stock, drawn over its closes."""
   figure, axes = svg.new(2.2)
   days = np.searchsorted(panel.dates, backtest.dates)
   close = panel.ohlc[days, panel.columns.index(ticker), 3]
@@ -100,7 +100,7 @@ def trade_returns(
 
   Args:
     trades: of the agent; at least one.
-    beside: backtests of random entry, which are drawn too.
+    beside: backtests of random entry, drawn for comparison.
     colour: of the agent.
   """
   figure, axes = svg.new(2.6)
@@ -150,7 +150,7 @@ def attention(shares: Mapping[str, float]) -> str:
 
 
 def most_traded(trades: pd.DataFrame, count: int) -> list[str]:
-  """Returns the most traded tickers; total absolute profit decides ties."""
+  """Returns up to `count` most traded tickers; absolute profit breaks ties."""
   moved = trades.assign(moved=trades['net_profit'].abs()).groupby('ticker')
   table = moved['moved'].agg(['size', 'sum'])
   return (

@@ -23,7 +23,7 @@ _SHOWN = (
 def section(
   workdir: pathlib.Path, metrics: pd.DataFrame, config: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-  """Returns the template's values for a run's population; None without one.
+  """Returns the template's values for a run's population; None if it has none.
 
   Args:
     workdir: the folder of the run.
@@ -59,7 +59,7 @@ def is_shown(column: str) -> bool:
 def _numbers(
   found: Development, metrics: pd.DataFrame, form: str
 ) -> dict[str, str]:
-  """Returns numbers of selection and breeding, as text by label."""
+  """Returns known numbers about selection and breeding, as text by label."""
   last = metrics.iloc[-1]
   score = last['champion_score']
   since = f'{last["champion_generation"]:.0f}'

@@ -131,7 +131,7 @@ def _verdict(champions, headline, differences, occasion: Occasion) -> str:
 
 
 def _months(backtest: Backtest, controls: Results) -> dict[str, Any]:
-  """Computes monthly returns of agent and controls, and the largest in size."""
+  """Computes monthly returns of all policies, and the largest absolute one."""
   found = {
     'agent': tables.months(backtest),
     **{name: tables.months(*tests) for name, tests in controls.items()},
@@ -143,7 +143,7 @@ def _months(backtest: Backtest, controls: Results) -> dict[str, Any]:
 def _trades(
   backtest: Backtest, occasion: Occasion, rules: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-  """Returns text and pictures of a policy's trades; None if it has none."""
+  """Returns text and pictures about a policy's trades; None without trades."""
   trades = backtest.trades
   if trades.empty:
     return None

@@ -36,7 +36,7 @@ class Replay(NamedTuple):
 def cost_ladder(
   champions: Sequence[Champion], judge: Judge, rules: Mapping[str, Any]
 ) -> list[Replay]:
-  """Returns results at several costs, including the run's own and their double.
+  """Returns results at `COSTS`, at the run's own costs, and at twice these.
 
   Args:
     champions: the champions to replay.
@@ -57,7 +57,11 @@ def cost_ladder(
 def fill_timings(
   champions: Sequence[Champion], judge: Judge, rules: Mapping[str, Any]
 ) -> list[Replay]:
-  """Returns results with orders filled at the close or at the next open."""
+  """Returns results with orders filled at the close and at the next open.
+
+  If a fill is not the run's own, settlement is extended where needed. Arguments
+  are those of `cost_ladder`.
+  """
   changes: dict[str, dict[str, Any]] = {}
   for fill in ('close', 'next_open'):
     changes[fill.replace('_', ' ')] = {}

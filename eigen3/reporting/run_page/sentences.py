@@ -37,7 +37,7 @@ def verdict(
     headline: of the agent, or of the agents of all seeds together.
     differences: between the agent and each control.
     has_traded: whether anything was bought.
-    is_held_out: whether the days are held-out days, else validation days.
+    is_held_out: whether the days are held-out rather than validation days.
   """
   days = 'held-out' if is_held_out else 'validation'
   many = headline.size > 1
@@ -163,7 +163,7 @@ def _compared(differences: Mapping[str, PairedDifference]) -> str:
 
 
 def listed(words: Sequence[str], comma: str = ', ') -> str:
-  """Joins words; if `comma` is ', ', with "and" before the last."""
+  """Joins words by `comma`; if that is ', ', by "and" before the last word."""
   if comma != ', ' or len(words) < 2:
     return comma.join(words)
   return f'{", ".join(words[:-1])} and {words[-1]}'

@@ -16,10 +16,10 @@ class Occasion(NamedTuple):
   """The days of an evaluation.
 
   Attributes:
-    is_held_out: whether they are held-out days, else validation days.
+    is_held_out: whether they are held-out rather than validation days.
     judge: evaluates policies on these days.
     panel: the market.
-    remark: caveats about the data and how often these days were opened.
+    remark: caveats about the data, and how often held-out days were opened.
     why_not: why the page is not about the held-out days; '' if it is.
   """
 
@@ -35,12 +35,12 @@ class Champion(NamedTuple):
 
   Attributes:
     workdir: folder of its run.
-    backtest: on the days of the occasion.
+    backtest: its backtest on the days of the page's `Occasion`.
     play: backtests the champion with a given judge of the same days, whose
       rules may differ from the run's.
     deflated: deflated Sharpe ratio on the validation days.
-    attention: shares of attention to the panel's columns on these days, float
-      [C]; None if its networks have no attention.
+    attention: float [C], its shares of attention to the panel's columns on the
+      days of the page; None if its networks have no attention.
   """
 
   workdir: pathlib.Path

@@ -1,4 +1,4 @@
-"""The tables of a page, as numbers."""
+"""Computes the numbers in the tables of a page."""
 
 import functools
 from collections.abc import Sequence
@@ -40,8 +40,8 @@ class Year(NamedTuple):
 
   Attributes:
     year: the calendar year.
-    months: return of each of the twelve; None if a month has no day.
-    whole: return of the year's days together.
+    months: return in each of the twelve months; None if one has no day.
+    whole: return over all of the year's days.
   """
 
   year: int
@@ -50,16 +50,16 @@ class Year(NamedTuple):
 
 
 def headlines(agents: Results, controls: Results, seed: int) -> list[Headline]:
-  """Returns the headline of each policy, after 'iqm' if there are many agents.
+  """Returns each policy's headline, after 'iqm' if there are several agents.
 
-  If a policy has one backtest, its interval is over days, by the stationary
-  bootstrap. If it has many, its numbers are means over them, and the interval
-  holds the middle 95 % of the backtests. The interval of the interquartile mean
-  is a bootstrap over seeds.
+  If a policy has one backtest, its intervals are over days, by the stationary
+  bootstrap. If it has several, its numbers are means over them, and intervals
+  hold the middle 95 % of the backtests. The intervals of interquartile means
+  are from a bootstrap over seeds.
 
   Args:
-    agents: one backtest each.
-    controls: one backtest or many.
+    agents: one backtest of each agent.
+    controls: one or more backtests of each control.
     seed: of the resamples.
   """
   once = {name: tests for name, tests in controls.items() if len(tests) == 1}
@@ -105,7 +105,7 @@ def differences(
 ) -> dict[str, bootstrap.PairedDifference]:
   """Returns the agents' annualised excess return over each control.
 
-  A control with many backtests is represented by their mean daily return.
+  If a control has several backtests, their returns are averaged day by day.
   """
   ours = np.stack([metrics.daily_returns(t[0]) for t in agents.values()])
   return {

@@ -1,7 +1,7 @@
-"""Times LSTM (ours and cuDNN's), updates, acting and generations on a GPU.
+"""Times the LSTM (ours and cuDNN's), updates, acting and generations on a GPU.
 
-Cases run one after another, so that each has the device's memory to itself. At
-size `full`, compilation takes most of the time.
+Timed runs come one case after another, so that each case has the device's
+memory to itself. At size `full`, compilation takes most of the time.
 """
 
 import functools
@@ -194,11 +194,11 @@ def core_case(
   together: bool = False,
   **settings: Any,
 ) -> Built:
-  """Builds a case of the LSTM core alone, in one block, without dropout.
+  """Builds a case of our LSTM alone, on all rows at once, without dropout.
 
   Args:
     rows: number of sequences.
-    dtype: of the products' inputs.
+    dtype: dtype of the matrix products' inputs.
     backward: whether to compute gradients, too.
     kernel: see `sizes.KERNELS`.
     together: whether both directions of layer 1 share a loop.
@@ -229,7 +229,7 @@ def core_case(
 
 
 def _weights(config: ml_collections.ConfigDict) -> recurrent.Weights:
-  """Draws weights from the distribution that PyTorch uses."""
+  """Draws the LSTM's weights from the distribution that PyTorch uses."""
   hidden = config.hidden
   keys = iter(jax.random.split(jax.random.PRNGKey(1), 12))
 

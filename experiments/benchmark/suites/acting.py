@@ -1,4 +1,7 @@
-"""Compares acting on all days of an episode at once with acting day by day."""
+"""Compares acting on all days of an episode at once with acting day by day.
+
+Also compares several agents that act at once with one after another.
+"""
 
 import functools
 from collections.abc import Callable
@@ -78,10 +81,10 @@ class _Stage(NamedTuple):
   """Agents and the environment in which they act.
 
   Attributes:
-    environment: plays the actions.
-    market: what the policy observes.
+    environment: executes the actions.
+    market: the data that the policies observe.
     select_action: maps (agent, market, days [M]) to greedy actions [M, N, 2].
-    agents: training states.
+    agents: training states of the agents.
     first_day: day on which the episodes start, int32 [].
   """
 
@@ -100,7 +103,7 @@ def batched_case(*, num_steps: int, **settings: Any) -> Built:
 
 
 def scanned_case(*, num_steps: int, **settings: Any) -> Built:
-  """Builds a case that calls the policy each day, in the account's scan."""
+  """Builds a case that scans over the days, with policy and account in each."""
   stage = _stage(config_of(settings), num_steps)
 
   def play(agent, environment, market, first_day):
@@ -150,7 +153,7 @@ def looped_case(*, num_steps: int, **settings: Any) -> Built:
 
 
 def vmapped_case(*, num_steps: int, agents: int, **settings: Any) -> Built:
-  """Builds a case like `batched_case`, for all agents at once by `vmap`."""
+  """Builds a case like `batched_case`, with several agents under `vmap`."""
   stage = _stage(config_of(settings), num_steps, agents)
   play = functools.partial(_batched, stage.select_action, num_steps)
   stacked = jax.tree.map(lambda *x: jnp.stack(x), *stage.agents)
@@ -163,7 +166,7 @@ def vmapped_case(*, num_steps: int, agents: int, **settings: Any) -> Built:
 
 
 def sequential_case(*, num_steps: int, agents: int, **settings: Any) -> Built:
-  """Builds a case like `batched_case`, for one agent after another."""
+  """Builds a case like `batched_case`, with one agent after another."""
   stage = _stage(config_of(settings), num_steps, agents)
   play = functools.partial(_batched, stage.select_action, num_steps)
   arguments = [
@@ -200,7 +203,11 @@ def _actions(result: tuple[Any, Any]) -> np.ndarray:
 def _stage(
   config: ml_collections.ConfigDict, num_steps: int, agents: int = 1
 ) -> _Stage:
-  """Makes new agents, and an embedded market that is just long enough."""
+  """Makes new agents, and an embedded market just long enough for an episode.
+
+  Changes `config`: the market's length, and the trading days if there are
+  fewer than `num_steps`.
+  """
   rules = config.environment
   # The benchmark's episode must fit into one of the environment.
   rules.trading_days = max(num_steps, rules.trading_days)

@@ -1,4 +1,4 @@
-"""Times the environment alone, in steps per second."""
+"""Times the environment without networks, in steps per second."""
 
 import jax
 import jax.numpy as jnp
@@ -81,7 +81,10 @@ def episodes_case(
 def _section(
   ours: ml_collections.ConfigDict, reward: str, parity: bool
 ) -> ml_collections.ConfigDict:
-  """Returns our rules or, if `parity`, Eigen2's with as many steps."""
+  """Returns our rules or, if `parity`, Eigen2's, with the given reward.
+
+  Eigen2's rules get as many settlement days as episodes of equal length need.
+  """
   section = ours
   if parity:
     section = td3.get_config('full+eigen2').environment

@@ -1,4 +1,4 @@
-"""Checks the kernels for Hopper on this GPU, and times them.
+"""Checks the LSTM kernels for Hopper GPUs on this GPU, and times them.
 
 If all cases succeed at size `full`, the pair of JAX version and device may be
 added to `eigen3.sizes.PASSED`; the kernels are then the default for this pair.
@@ -40,14 +40,14 @@ def groups(size: str, cores: int) -> list[Group]:
 
 
 def proven(record: Mapping[str, Any]) -> set[tuple[str, str]]:
-  """Returns the jax version and device for which a record proves the kernels.
+  """Returns the JAX version and device for which a record proves the kernels.
 
   Args:
-    record: of this suite, as the benchmark wrote it.
+    record: the results of this suite, as the benchmark wrote them.
 
   Returns:
-    A set of one pair, or an empty set if the size is not `full`, a check is
-    missing or any case failed.
+    A set of one pair (version, kind of device), or an empty set if the size is
+    not `full`, a check is missing or any case failed.
   """
   cases = [case for group in record['groups'] for case in group['cases']]
   checks = [case for case in cases if case['builder'] == f'{_HERE}:check_case']
@@ -82,7 +82,10 @@ def _core_group(group: Group) -> Group:
 
 
 def _generation_group(group: Group) -> Group:
-  """Returns only the group's last case, with the kernels and more updates."""
+  """Returns the group with its last case only, changed to use the kernels.
+
+  The case has the updates and the batch size of `_UPDATES`, and runs only once.
+  """
   case = _given(group.cases[-1], _KERNEL | _UPDATES, once=True)
   note = f'{_UPDATES["learner.updates_per_generation"]} updates an agent'
   return dataclasses.replace(
@@ -109,11 +112,11 @@ def _checks_group(size: str) -> Group:
 
 
 def check_case(*, what: str, **settings: Any) -> Built:
-  """Checks the kernels; builds a case with their relative errors as facts.
+  """Checks the kernels; returns a case with their relative errors as facts.
 
   Args:
-    what: what to check: 'rows', 'dropped' (rows with dropout), or 'ways' (vmap
-      and rematerialised blocks).
+    what: what to check: 'rows' (several numbers of sequences), 'dropped' (the
+      same with dropout), or 'ways' (vmap and rematerialised blocks).
     **settings: see `config_of`.
 
   Raises:

@@ -1,4 +1,4 @@
-"""Compares networks with PyTorch and plain Haiku, and measures cost by size."""
+"""Compares our networks with PyTorch and Haiku, and times them by size."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -20,10 +20,11 @@ _HAIKU = 'experiments.benchmark.haiku_reference'
 
 
 class _Growth(NamedTuple):
-  """Sizes to benchmark while one of them varies and the others are fixed.
+  """Sizes to benchmark: one of them varies at a time.
 
-  The fixed sizes are `base_days`, `base_columns` (while the days vary,
-  `days_columns` instead) and a batch of 1.
+  `days`, `columns` and `batch` are the values to try. The sizes that do not
+  vary are `base_days`, `base_columns` (while the days vary, `days_columns`
+  instead) and a batch of 1.
   """
 
   days: tuple[int, ...]
@@ -211,7 +212,7 @@ def _population_group(size: str, cores: int) -> Group:
 def _eigen3(
   make: Callable[..., Case], builder: str, cores: int
 ) -> tuple[Case, ...]:
-  """Returns Eigen3's cases: with a device per core, and with a single one."""
+  """Returns Eigen3's cases: one device per core, if several, and one device."""
   builder = f'{_HERE}:{builder}'
   one = make('Eigen3, one device', builder, devices=1)
   if cores == 1:
@@ -285,7 +286,7 @@ def extractor_case(**settings: Any) -> Built:
 
 
 def population_case(*, population: int, **settings: Any) -> Built:
-  """Builds `extractor_case` vmapped over networks, all on the same window."""
+  """Builds `extractor_case` vmapped over equal networks, on the same window."""
   config, spec = networks_of(settings)
   variables = jax.tree.map(
     lambda x: jnp.stack([x] * population), _extractor_variables(config, spec)
@@ -310,7 +311,7 @@ def _extractor_gradient(config, spec) -> Callable:
 
 
 def _extractor_variables(config, spec) -> eigen2.Variables:
-  """Returns the extractor's variables, taken from those of a critic."""
+  """Returns the extractor's parameters and state, taken from a critic's."""
   prefix = 'critic/'
   trees = (
     {

@@ -27,7 +27,7 @@ _HERE = 'experiments.benchmark.suites.population'
 _GENERATION = f'{_HERE}:generation_case'
 _GROWN = {'smoke': (4,), 'small': (4, 16, 64)}
 _MEMBERS = {'smoke': 8, 'small': 16, 'full': 16}
-# Members that a device vectorises at once; 0 is all of its share.
+# Members that a device vectorises at once; 0 means all of its members.
 _BLOCKS = {'smoke': (2, 0), 'small': (1, 4, 0)}
 _KEPT = {'smoke': ('smoke',), 'small': ('small', 'full'), 'full': ('full',)}
 # A generation with all its parts and the least of each that the settings allow:
@@ -187,7 +187,7 @@ def _least_group(size: str, cores: int) -> Group:
 
 
 def _devices(members: int, cores: int) -> int:
-  """Returns the most devices up to `cores` that divide the members evenly."""
+  """Returns the largest divisor of `members` up to `cores`."""
   return max(n for n in range(1, cores + 1) if members % n == 0)
 
 
@@ -211,7 +211,7 @@ def _config(settings: Mapping[str, Any]) -> ml_collections.ConfigDict:
 
 
 def generation_case(*, runs: bool = True, **settings: Any) -> Built:
-  """Builds a case of one generation; without `runs`, it is only compiled."""
+  """Builds a case of one generation, which is only compiled unless `runs`."""
   learner = wiring.build_population(_config(settings)).learner
   state = learner.init(jax.random.PRNGKey(0))
   # A learner compiles at its first call; here that is timed.
@@ -286,7 +286,10 @@ def one_agent_case(**settings: Any) -> Built:
 
 
 def _alone(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
-  """Returns settings of a single agent that learns as much as a member."""
+  """Returns settings of one agent whose iteration equals a member's generation.
+
+  It has as many episodes and updates, and the population's settings of replay.
+  """
   alone = config.copy_and_resolve_references()
   with alone.unlocked():
     del alone.evolution  # else it would be a population
@@ -306,7 +309,10 @@ def _alone(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
 def _validation(
   experiment: wiring.Experiment, config: ml_collections.ConfigDict
 ) -> tuple[TradingEnvironment, np.ndarray]:
-  """Returns the validation environment, and first days of V slices, int32."""
+  """Returns the validation environment, and its slices' first days, int32 [V].
+
+  There is one slice if validation plays all days in a row.
+  """
   environment = wiring.validation_environment(
     config, experiment.panel, experiment.splits.validation
   )
@@ -353,7 +359,7 @@ def saving_case(*, on_disk: bool, **settings: Any) -> Built:
 
 
 def _filled(state):
-  """Returns `state` with numbers that take as much disk space as trained ones.
+  """Returns `state` filled with random numbers, for realistic sizes on disk.
 
   A compressing file system stores the zeros of a new optimiser and of an empty
   replay in almost no space.
@@ -385,5 +391,5 @@ def memory_case(**settings: Any) -> Built:
 
 
 def _bytes(tree) -> int:
-  """Returns the bytes of all leaves, which are arrays or shapes."""
+  """Returns the bytes of all leaves, which are arrays or their shapes."""
   return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree))

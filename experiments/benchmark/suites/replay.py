@@ -60,7 +60,7 @@ def groups(size: str, cores: int) -> list[Group]:
 def random_transitions(
   config: ml_collections.ConfigDict, count: int, num_days: int
 ) -> Transition:
-  """Draws transitions from a day to the next, with leaves [count, ...]."""
+  """Draws transitions, each from a day to the next, leaves [count, ...]."""
   num_stocks = spec_of(config).num_investable
   key_day, key_reward = jax.random.split(jax.random.PRNGKey(5))
   first_day = config.environment.context_days - 1
@@ -86,14 +86,14 @@ def ring(
 
 
 def market(config: ml_collections.ConfigDict, num_days: int) -> Market:
-  """Makes a market with random features on `num_days` days."""
+  """Makes a market of `num_days` days with random features."""
   spec = spec_of(config)
   features = parameters.window(1, num_days, spec.num_columns, spec.num_features)
   return Market(jnp.asarray(features[0]), config.environment.context_days)
 
 
 def add_case(*, num_days: int, **settings: Any) -> Built:
-  """Builds a case that adds batches to our replay, in place."""
+  """Builds a case that adds `CALLS` batches to our replay, in place."""
   config = config_of(settings)
   state = ring(config, num_days)
   batch = random_transitions(config, ADDED, num_days)
@@ -114,7 +114,7 @@ def add_case(*, num_days: int, **settings: Any) -> Built:
 
 
 def sample_case(*, num_days: int, **settings: Any) -> Built:
-  """Builds a case that samples from our replay and gathers the windows."""
+  """Builds a case that draws `CALLS` batches and gathers their windows."""
   config = config_of(settings)
   state, days = ring(config, num_days), market(config, num_days)
   size = config.agent.batch_size
@@ -143,6 +143,6 @@ def sample_case(*, num_days: int, **settings: Any) -> Built:
 
 
 def bytes_each(state: replay.ReplayState) -> int:
-  """Returns the bytes of one transition in the ring."""
+  """Returns the bytes that one transition takes in the ring."""
   leaves = jax.tree.leaves(state.storage)
   return sum(x.nbytes for x in leaves) // replay.capacity_of(state)

@@ -86,7 +86,10 @@ def _ddpg_group(size: str, cores: int) -> Group:
 
 
 def update_case(*, num_days: int, runs: bool = True, **settings: Any) -> Built:
-  """Builds a case of our agent's update; without `runs`, only compiled."""
+  """Builds a case of our agent's update, which is only compiled unless `runs`.
+
+  The replay and the market are random; `num_days` is the market's length.
+  """
   config = config_of(settings)
   market = replay_suite.market(config, num_days)
   ring = replay_suite.ring(config, num_days)
@@ -119,7 +122,7 @@ def update_case(*, num_days: int, runs: bool = True, **settings: Any) -> Built:
 
 
 def make_agent(config: ml_collections.ConfigDict):
-  """Returns TD3's init, select_action and update for networks of `config`."""
+  """Returns TD3's init, select_action and update for a config's networks."""
   spec = spec_of(config)
   examples = config.agent.batch_size // config.agent.accumulation_steps
   work = sizes.Work(examples, jax.device_count())
