@@ -166,6 +166,6 @@ def _check_out(
     )
   if os.path.exists(path) and not may_replace(path):
     raise DataError(
-      f'--out: found {path}, which is not {what}, expected a new file or '
+      f'--out: found {path}, which is not {what}, expected no such file or '
       f'{what} to replace'
     )

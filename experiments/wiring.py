@@ -107,7 +107,8 @@ def build_population(
 ) -> Experiment:
   """Builds a population and its market.
 
-  Agents are divided among devices, because they communicate only in breeding.
+  Agents are divided among devices, because they exchange data only when they
+  add to the common replay, are ranked and are bred.
   An agent's batch is divided among devices only if `devices_per_agent` is above
   1.
 

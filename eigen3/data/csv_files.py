@@ -31,7 +31,7 @@ _BOUNDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Masked:
-  """Cells of a column, all empty or all invalid, that are set to missing."""
+  """Cells of a column set to missing: either its empty or its invalid ones."""
 
   column: str
   count: int

@@ -178,7 +178,10 @@ def _text(note: Any) -> list[str]:
         f'found {what(note)} as text, expected a PyArrow string array'
       )
   if missing is not None:
-    raise DataError('found a missing name or date in an index, expected none')
+    raise DataError(
+      'found a missing label of a row or column of the DataFrame, expected a '
+      'name or date for each'
+    )
   width = np.dtype(np.int64 if kind == 'large_string' else np.int32)
   known = ends[: len(ends) // width.itemsize * width.itemsize]
   places = np.frombuffer(known, width)[first : first + length + 1].tolist()

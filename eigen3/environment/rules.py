@@ -190,7 +190,7 @@ class Rules:
 
   @property
   def longest_trade(self) -> int:
-    """Returns the most days from an order to the exit of its position."""
+    """Returns a bound on the days from an order to the exit of its position."""
     waits = self.closed_days if self.orders_wait else 0
     return 1 + waits + self.oldest_age
 

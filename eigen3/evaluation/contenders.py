@@ -1,8 +1,10 @@
 """Tests whether any of many policies beats a benchmark, and which are the best.
 
 The best of many policies looks good by chance; both tests correct for this
-selection. They are those of the package arch, on days drawn by the stationary
-bootstrap. The loss that arch compares is the negative return.
+selection. Both are computed by the package arch, with the stationary bootstrap
+over days. The loss that arch compares is the negative return;
+`superior_ability` uses the negative excess over the benchmark, in standard
+deviations.
 """
 
 import numpy as np

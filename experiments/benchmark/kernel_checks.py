@@ -1,9 +1,9 @@
 """Compares kernels of the LSTM core with its implementation as a scan.
 
-Kernels compute in bfloat16, the scan in float32 with the highest precision of
-products, so differences should be the kernels' rounding only. Sequences are
-independent, so one scan over the largest number of rows is also the reference
-for smaller numbers.
+Kernels compute in bfloat16, the scan in float32 with matrix products at JAX's
+'highest' precision. So differences should come from the kernels' rounding only.
+Sequences are independent, so one scan over the largest number of rows is also
+the reference for smaller numbers.
 """
 
 import functools

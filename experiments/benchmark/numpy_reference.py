@@ -1,7 +1,7 @@
-"""Builds cases of a simple replay that stores both windows of transitions.
+"""Builds benchmark cases of a simple replay in NumPy.
 
-The replay is like Eigen2's, but in NumPy: neither PyTorch nor JAX computes
-anything.
+Like Eigen2's, the replay stores two windows for each transition, before and
+after the action. It uses neither PyTorch nor JAX.
 """
 
 import math

@@ -284,7 +284,7 @@ def test_rows_are_sorted_and_days_are_there_once(tmp_path):
     (
       ('2020-01-02', None),
       # From pandas 3, and from pandas 2.
-      ('found a missing name or date in an', 'row 2: found None as its'),
+      ('found a missing label of a row or', 'row 2: found None as its'),
     ),
     (pd.Index([1, 2]), 'row 1 below the header: found int as its date'),
     (

@@ -117,7 +117,7 @@ def test_repairs_are_made_and_told(source, tmp_path):
     ),
     (
       ['--source={root}/source', '--out={root}/precious', *SHORT],
-      'precious, which is not a panel, expected a new file or a panel',
+      'precious, which is not a panel, expected no such file or a panel',
     ),
     (['--out={root}/p'], 'found neither of --source and --download'),
     (

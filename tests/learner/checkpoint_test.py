@@ -218,8 +218,8 @@ def test_none_readable_is_an_error_and_loses_nothing(folder):
       restore(folder)
     text = str(error.value)
     assert text == (
-      f'{folder}: found 2 checkpoints, all unreadable (see the warnings '
-      'above), expected a readable one'
+      f'{folder}: found no readable checkpoint among steps [4, 6] (see the '
+      'warnings above), expected at least one'
     )
   assert sorted(os.listdir(folder)) == ['4', '6']
 

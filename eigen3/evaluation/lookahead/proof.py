@@ -236,9 +236,9 @@ def _indicators(futures: _Futures) -> Comparison:
 
 
 def _markets(futures: _Futures) -> list[Market]:
-  """Returns the markets of both futures.
+  """Returns the market of the original panel and that of the changed one.
 
-  If a training day is changed, both use the normalisation of the unchanged
+  If a training day is changed, both use the normalisation of the original
   data; otherwise each has its own.
   """
   panels, last_day, config, parts = futures
