@@ -152,8 +152,8 @@ class Checkpointer:
       return step, jax.tree.map(parallel.place_like, on_host, like)
     if steps:
       raise CheckpointError(
-        f'{self._directory}: found no readable checkpoint among steps {steps} '
-        '(see the warnings above), expected at least one'
+        f'{self._directory}: found no readable checkpoint among steps '
+        f'{sorted(steps)} (see the warnings above), expected at least one'
       )
     return None
 

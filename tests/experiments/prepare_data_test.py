@@ -126,7 +126,7 @@ def test_repairs_are_made_and_told(source, tmp_path):
     ),
     (
       ['--download=AAA', '--out={root}/precious.parquet'],
-      'precious.raw.parquet, which is not a download, expected a new file',
+      'precious.raw.parquet, which is not a download, expected no such file',
     ),
     (
       ['--source={root}/source', '--out={root}/p', *SHORT, '--last_day=may'],
