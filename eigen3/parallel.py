@@ -72,14 +72,17 @@ def make_mesh(
   devices = jax.devices()
   count = len(devices) if num_devices is None else num_devices
   settings.require(
-    1 <= count <= len(devices), 'num_devices', count, f'1 to {len(devices)}'
+    1 <= count <= len(devices),
+    'num_devices',
+    count,
+    f'1 to {len(devices)}, the number of devices',
   )
   each = count if devices_per_agent is None else devices_per_agent
   settings.require(
     each >= 1 and count % each == 0,
     'devices_per_agent',
     each,
-    f'a divisor of {count}, the number of devices',
+    f'a divisor of {count}, the number of devices used',
   )
   if count == 1:
     return None

@@ -126,7 +126,10 @@ def _reason(error: BaseException) -> str:
     if 'RESOURCE_EXHAUSTED' in str(error):
       return _out_of_memory(error)
     if 'Gloo' in str(error):
-      return f'another process of this run has ended: {one_line(error)}'
+      return (
+        f'found that another process of this run has ended ({one_line(error)}),'
+        ' expected all processes to run until the end'
+      )
   return ''
 
 
@@ -158,4 +161,7 @@ def _out_of_memory(error: BaseException) -> str:
   reason = line.partition('RESOURCE_EXHAUSTED')[2].strip(' :.')
   notes = [x for x in getattr(error, '__notes__', ()) if _ADVICE in x]
   advice = notes[0] if notes else f'{_ADVICE}{" or ".join(_MEMORY)}'
-  return f'the memory of the device is full: {reason}; {advice}'
+  return (
+    f'found the memory of the device full ({reason}), expected settings that '
+    f'fit; {advice}'
+  )

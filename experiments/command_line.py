@@ -356,4 +356,7 @@ def _unknown_setting(error: BaseException, argv: Sequence[str]) -> str:
   field = words.split("'")[1] if "'" in words else ''
   names = [arg.split('=')[0] for arg in argv if arg.startswith('--config.')]
   flag = next((s for s in names if field in s.split('.')), '--config')
-  return f'{flag}: unknown setting {words}'
+  return (
+    f'{flag}: found an unknown setting ({words}), expected the name of a '
+    'setting; --help lists those often changed'
+  )

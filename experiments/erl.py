@@ -87,9 +87,7 @@ def conclude(
     metrics,
     f'Population, {title}',
     remark,
-    unit='share of initial cash'
-    if config.learner.fitness == 'profit'
-    else 'sum of rewards',
+    profits=logs.are_profits(config.learner),
   )
   draw_importance(
     workdir / 'importance.png',

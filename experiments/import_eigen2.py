@@ -21,7 +21,10 @@ from experiments.options import import_eigen2 as options
 def main(argv) -> None:
   out = pathlib.Path(options.OUT.value)
   if os.path.lexists(out):
-    raise ValueError(f'--out: found {out}, expected the name of a new folder')
+    raise ValueError(
+      f'--out: found that {out} exists, expected the path of a folder that '
+      'does not exist yet'
+    )
   config = options.CONFIG.value
   imported_run.check(config)
   agent = eigen2.load_agent(options.AGENT.value)

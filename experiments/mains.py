@@ -93,5 +93,6 @@ def _extend(modules: Sequence[str]) -> None:
       importlib.import_module(name)
     except ImportError as error:
       raise ValueError(
-        f"--extensions: found '{name}', expected a Python module ({error})"
+        f"--extensions: found '{name}', expected the name of a Python module "
+        f'that can be imported ({error})'
       ) from error

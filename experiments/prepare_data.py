@@ -52,9 +52,9 @@ _DAYS_BEFORE = np.timedelta64(120, 'D')
 def main(argv) -> None:
   path = options.SOURCE.value or ''
   if bool(path) == bool(options.DOWNLOAD.value):
-    found = 'both' if path else 'neither'
+    found = 'both --source and' if path else 'neither --source nor'
     raise DataError(
-      f'arguments: found {found} of --source and --download, expected one'
+      f'arguments: found {found} --download, expected exactly one of them'
     )
   _check_out(options.OUT.value, is_panel, 'a panel')
   first_day = parse_day(options.FIRST_DAY.value, 'first_day')
@@ -109,8 +109,8 @@ def _eigen2(path: str, repairs: Repairs) -> MarketPanel:
   for name, asked in changes.items():
     if asked:
       raise DataError(
-        f'{name}: found with a file of Eigen2, whose features are already '
-        f'computed; expected a file of Eigen2 without {name}'
+        f'{name}: found together with a file of Eigen2, expected only with '
+        'other sources, because an Eigen2 file already has its features'
       )
   try:
     first, stop = map(int, options.INVESTABLE.value or INVESTABLE)

@@ -73,6 +73,6 @@ def _join_at(address: str | None, count: int | None, this: int | None) -> None:
     jax.distributed.initialize(address, count, this)
   except jax.errors.JaxRuntimeError as error:
     raise ValueError(
-      f'--coordinator: found that not all {count} processes connected at '
-      f'{address} ({error}), expected all of them'
+      f'--coordinator: found fewer than {count} processes at {address} '
+      f'({error}), expected all {count} to connect'
     ) from error

@@ -50,8 +50,8 @@ def check(config: ml_collections.ConfigDict) -> None:
   expected = f'1 to {most}: learner.{units} without the first, which compiles'
   if most < 1:
     expected = (
-      f'no such flag with learner.{units}={most + 1}, because the first '
-      'compiles and is not traced'
+      f'no --profile with learner.{units}={most + 1}, because the first of '
+      f'the {units} compiles and is not traced'
     )
   require(wanted is None or 1 <= wanted <= most, '--profile', wanted, expected)
 

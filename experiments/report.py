@@ -31,7 +31,8 @@ def main(argv: Sequence[str]) -> None:
   paths = saved_runs.find(options.RUN.value)
   if options.OUT.value is None and len(paths) > 1:
     raise ValueError(
-      f'--out: found none for {len(paths)} runs, expected an HTML file'
+      f'--out: found no path for a page of {len(paths)} runs, expected the '
+      'path of an HTML file to write'
     )
   searched = saved_runs.find(options.SEARCHED.value)
   runs = saved_runs.load(paths, run_panel.RUN_PANEL.value)

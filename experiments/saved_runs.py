@@ -320,7 +320,8 @@ def champion(
     finally:
       checkpointer.close()
   if restored is None:
-    raise ValueError(f'{folder}: found no checkpoint, expected one')
+    named = '' if step is None else f' of step {step}'
+    raise ValueError(f'{folder}: found no checkpoint{named}, expected one')
   found, state = restored
   return found, learner.champion(state)
 

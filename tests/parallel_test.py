@@ -127,7 +127,8 @@ def test_refuses_more_devices_than_there_are_or_none(missing):
   with pytest.raises(ValueError, match='num_devices') as error:
     parallel.make_mesh(found)
   assert str(error.value) == (
-    f'num_devices: found {found}, expected 1 to {available}'
+    f'num_devices: found {found}, expected 1 to {available}, the number of '
+    'devices'
   )
 
 

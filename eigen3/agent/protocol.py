@@ -39,7 +39,7 @@ class Genes(NamedTuple):
   Attributes:
     parameters: trees of parameters by name of network; `ACTING` names the
       policy's.
-    hyperparameters: positive float32 leaves, by name; may be empty.
+    hyperparameters: float32 leaves of at least 0, by name; may be empty.
   """
 
   parameters: dict[str, hk.Params]

@@ -31,7 +31,7 @@ def aligned(panel: MarketPanel, like: MarketPanel) -> MarketPanel:
       ', ...' if len(missing) > _NAMED else ''
     )
     raise DataError(
-      f'panel: lacks {len(missing)} columns ({named}), expected all '
+      f'panel: found no column {named} ({len(missing)} missing), expected all '
       f'{like.num_columns} columns of the panel used in training'
     )
   places = [place[name] for name in like.columns]

@@ -289,10 +289,10 @@ def _one_a_day(
   if len(revised) > max(_FEW_REVISED, num_days // 10):
     row = order[np.argmax(differs & again)]
     raise Refused(
-      f'found {rows.dates[row]} in several rows with different numbers (as are '
-      f'{len(revised)} of {num_days} days in all), expected one row per day; '
-      'for several tickers, add a symbol column and give the file itself as '
-      'the source; intraday prices are not supported',
+      f'found {rows.dates[row]} in several rows with different numbers (this '
+      f'is true of {len(revised)} of {num_days} days), expected one row per '
+      'day; for several tickers, add a symbol column and give the file itself '
+      'as the source; intraday prices are not supported',
       int(rows.lines[row]),
       name,
     )

@@ -122,7 +122,7 @@ def _yfinance() -> Fetch:
     import yfinance
   except ImportError as error:
     raise DataError(
-      'download: needs yfinance, which is not installed; '
+      'download: found no package yfinance, expected it to be installed: '
       "pip install 'eigen3[download]'"
     ) from error
   # We report failures ourselves, in one line.

@@ -121,7 +121,7 @@ def _frame(found: Any, most_cells: int) -> Frame:
   if len(labels) * len(names) > most_cells:
     raise ValueError(
       f'found {len(labels)} x {len(names)} cells in {most_cells} bytes, '
-      'expected at most one a byte'
+      'expected at most one cell per byte'
     )
   return Frame(labels, names, _cells(blocks, len(labels), names))
 

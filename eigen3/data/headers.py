@@ -184,8 +184,8 @@ def require_prices(columns: Iterable[str], found: Iterable[str]) -> None:
 
 def _missing(column: str, found: Iterable[str]) -> str:
   return (
-    f'no {column} column, found {shown(", ".join(found), 120)}; '
-    f"if one of these is the {column}, call it '{column}'"
+    f'found no {column} column among {shown(", ".join(found), 120)}, expected '
+    f"one; if one of these is the {column}, call it '{column}'"
   )
 
 

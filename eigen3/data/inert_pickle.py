@@ -100,8 +100,8 @@ class _Machine:
         _INSTRUCTIONS[opcode.name](self, argument)
       elif opcode.name not in _WITHOUT_EFFECT:
         raise DataError(
-          f'found the instruction {opcode.name} in the pickle, which plain '
-          'data does not need; refused'
+          f'found the instruction {opcode.name} in the pickle, expected only '
+          'those that plain data needs; refused'
         )
     return self.pop()
 

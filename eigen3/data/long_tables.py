@@ -97,9 +97,9 @@ def _choose(header: Header) -> Choice:
   symbol = symbol_column(header)
   if symbol is None:
     raise Refused(
-      f'no symbol column, found {shown(", ".join(header), 120)}; if one of '
-      "these holds the symbols, call it 'symbol'; to read a file of one "
-      'ticker, give its folder'
+      f'found no symbol column among {shown(", ".join(header), 120)}, expected '
+      "one; if one of these holds the symbols, call it 'symbol'; to read a "
+      'file of one ticker, give its folder'
     )
   return Choice(columns.pop('date'), columns, symbol)
 

@@ -206,9 +206,11 @@ class MarketPanel:
       DataError: the file is missing, damaged, or not a panel.
     """
     if not os.path.exists(path):
-      raise DataError(f'{path}: no such file, expected a panel')
+      raise DataError(f'{path}: found no such file, expected a panel')
     if not os.path.isfile(path):
-      raise DataError(f'{path}: not a file, expected a panel')
+      raise DataError(
+        f'{path}: found something that is not a file, expected a panel'
+      )
     try:
       return cls(**panel_file.read(os.fspath(path)))
     except (pa.ArrowException, OSError) as error:
@@ -313,7 +315,8 @@ class MarketPanel:
     if wrong.size:
       before, after = self.dates[wrong[0] : wrong[0] + 2]
       raise DataError(
-        f'panel: dates must strictly increase, found {after} after {before}'
+        f'panel: found date {after} after {before}, expected strictly '
+        'increasing dates'
       )
 
 

@@ -37,7 +37,7 @@ def most_traded(
     )
   if day < look_back:
     raise DataError(
-      f'panel: has {day} days before the day of selection, expected at least '
+      f'panel: found {day} days before the day of selection, expected at least '
       f'{look_back} to rank stocks by'
     )
   days = slice(day - look_back, day)

@@ -58,7 +58,9 @@ def open_source(
       usable ticker.
   """
   if not os.path.exists(path):
-    raise DataError(f'{path}: no such file or folder, expected one with prices')
+    raise DataError(
+      f'{path}: found no such file or folder, expected one with prices'
+    )
   place = pathlib.Path(path)
   for reader in _READERS:
     if reader.matches(place):

@@ -73,7 +73,7 @@ def split_days(num_days: int, config: Any, training_days: int = 0) -> Splits:
   train = validation - embargo
   if train < 1:
     raise DataError(
-      f'panel: has {num_days} days, expected more than '
+      f'panel: found {num_days} days, expected more than '
       f'{config.validation_days} for validation (data.validation_days) '
       f'and {config.holdout_days} for holdout (data.holdout_days)'
       + (
@@ -131,9 +131,9 @@ def walk_forward(
   shortest = max(min_training_days, 1) + apart
   if num_days < shortest:
     raise DataError(
-      f'panel: has {num_days} days, expected at least {shortest} for one fold: '
-      f'{shortest - apart} for training and {apart} for validation, holdout '
-      'and the embargo before each'
+      f'panel: found {num_days} days, expected at least {shortest} for one '
+      f'fold: {shortest - apart} for training and {apart} for validation, '
+      'holdout and the embargo before each'
     )
   folds = (num_days - shortest) // config.holdout_days + 1
   for fold in reversed(range(folds)):

@@ -117,7 +117,7 @@ def layout_of(file: BinaryIO) -> Layout:
     itertools.islice((s for s in lines if s[0].strip()), _SAMPLE_LINES)
   )
   if not filled:
-    raise Refused('found an empty file, expected a CSV')
+    raise Refused('found an empty file or only blank lines, expected a CSV')
   if b'\0' in filled[0][0]:
     raise Refused(_NO_TEXT)
   try:
@@ -159,7 +159,7 @@ def _unpacked(file: BinaryIO) -> Iterator[bytes]:
         if size > most:
           raise Refused(
             f'found a gzip file that unpacks to more than {most:,} bytes, '
-            f'expected at most {most:,}'
+            'expected no more; unpack it yourself if its size is right'
           )
         yield part
   except (OSError, EOFError, zlib.error) as error:

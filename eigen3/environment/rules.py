@@ -126,8 +126,9 @@ class Rules:
     missing = [name for name in names if name not in config]
     if missing:
       raise ValueError(
-        f'environment: found no settings {", ".join(missing)}, expected all '
-        'settings of the section (see experiments/configs/td3.py)'
+        f'environment: found no value for {", ".join(missing)}, expected a '
+        'value for every setting of the section (see '
+        'experiments/configs/td3.py)'
       )
     return cls(**{name: config[name] for name in names})
 

@@ -116,7 +116,8 @@ class TradingEnvironment:
     if not 1 <= rules.max_entries_per_day <= panel.num_investable:
       raise ValueError(
         f'environment.max_entries_per_day: found {rules.max_entries_per_day}, '
-        f'expected 1 to {panel.num_investable}, the investable columns'
+        f'expected 1 to {panel.num_investable}, the number of investable '
+        'columns'
       )
     first = max(start, rules.context_days - 1)
     last = stop - 1 - rules.num_steps

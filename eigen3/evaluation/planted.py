@@ -93,7 +93,7 @@ def plant(
     panel.feature_names == FEATURES,
     'panel.feature_names',
     ', '.join(panel.feature_names),
-    f'those that can be computed anew: {", ".join(FEATURES)}',
+    f'the features of Eigen2, which can be recomputed: {", ".join(FEATURES)}',
   )
   ohlc = panel.ohlc[:, slice(*panel.investable)].astype(np.float64)
   moves, source = _resampled(ohlc, np.random.default_rng(seed))
@@ -105,9 +105,9 @@ def plant(
     daily = cross_section.rank_ic(signal, outcomes, can_buy)
     if not np.isfinite(daily).any():
       raise ValueError(
-        'panel: found no day on which the next returns of at least '
-        f'{cross_section.FEWEST_STOCKS} stocks that can be bought are known, '
-        'expected one or more'
+        'panel: found no day with known next returns of at least '
+        f'{cross_section.FEWEST_STOCKS} buyable stocks, expected at least one '
+        'such day'
       )
     return float(np.nanmean(daily))
 
@@ -224,8 +224,8 @@ def _strength(mean_ic: Callable[[float], float], ic: float) -> float:
     if strength > _MOST:
       break
   raise ValueError(
-    f'ic: found {ic}, which no tried strength of the signal gave on this panel '
-    f'(the last gave {added:.3f}), expected a smaller IC'
+    f'ic: found {ic}, expected an IC that a signal can reach on this panel '
+    f'(the last strength tried gave {added:.3f})'
   )
 
 

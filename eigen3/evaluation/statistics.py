@@ -64,8 +64,8 @@ def mean_interval(values: np.ndarray, confidence: float = 0.95) -> Interval:
   values = np.asarray(values, np.float64)
   if values.ndim != 1 or len(values) < 2 or not np.isfinite(values).all():
     raise ValueError(
-      f'values: found {described(values)}, expected a list of two or more '
-      'finite values'
+      f'values: found {described(values)}, expected a one-dimensional array '
+      'of two or more finite values'
     )
   mean, size = float(values.mean()), len(values)
   error = float(values.std(ddof=1)) / np.sqrt(size)

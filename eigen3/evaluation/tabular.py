@@ -146,8 +146,8 @@ class TabularRanker:
     features, labels = self._rows(self._training, self._stride)
     if not len(labels):
       raise ValueError(
-        'training days: found no trade with a known outcome, expected at least '
-        'one'
+        'training days: found no trade with a known outcome and a known '
+        'feature, expected at least one'
       )
     model = self._make(self._seed)
     model.fit(features, labels)
@@ -253,6 +253,6 @@ def _require() -> None:
     import sklearn  # noqa: F401
   except ImportError as error:
     raise ValueError(
-      'scikit-learn: found no such package, expected it for ridge and gradient '
-      "boosting (pip install 'eigen3[study]')"
+      'scikit-learn: found no package sklearn, expected it to be installed for '
+      "ridge regression and gradient boosting: pip install 'eigen3[study]'"
     ) from error

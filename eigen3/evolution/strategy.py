@@ -16,7 +16,7 @@ class Genome(NamedTuple):
 
   Attributes:
     parameters: floating-point leaves [P, ...] of any rank.
-    hyperparameters: positive float32 leaves [P]; may be an empty dict.
+    hyperparameters: float32 leaves [P] of at least 0; may be an empty dict.
   """
 
   parameters: Any

@@ -192,8 +192,8 @@ def load_agent(path: str | pathlib.Path) -> Eigen2Agent:
       saved = torch.load(path, map_location='cpu', weights_only=True)
   except Exception as error:  # torch passes on any error of zip and pickle
     raise ValueError(
-      f'{path}: found no PyTorch checkpoint ({_reason(error)}), expected one '
-      'that Eigen2 saved'
+      f'{path}: found no PyTorch checkpoint ({_reason(error)}), expected a '
+      'checkpoint that Eigen2 saved'
     ) from error
   try:
     return _agent_from_checkpoint(saved)
@@ -267,8 +267,8 @@ def _torch(path: pathlib.Path, doing: str) -> Any:
     return importlib.import_module('torch')
   except ImportError as error:
     raise ValueError(
-      f'{path}: found no PyTorch installed, expected it for {doing} an Eigen2 '
-      "checkpoint; run 'pip install torch'"
+      f'{path}: found no package torch, expected it to be installed for '
+      f'{doing} an Eigen2 checkpoint: pip install torch'
     ) from error
 
 

@@ -58,7 +58,7 @@ def dimensions_of(agent: Eigen2Agent) -> Dimensions:
   if odd or stocks < 1:
     raise ValueError(
       f'critic: found {inputs} inputs, expected {2 * critic_hidden} features '
-      'and two numbers for each stock'
+      'plus two inputs per stock, for at least one stock'
     )
   attention = 'critic/self_attention/attention'
   return Dimensions(
@@ -123,7 +123,8 @@ def from_state(state: td3.TrainingState) -> Eigen2Agent:
   ]
   if len(critics[0]) != 1:
     raise ValueError(
-      f'critics: found {len(critics[0])}, expected 1, as in an Eigen2 agent'
+      f'number of critics: found {len(critics[0])}, expected 1, as in an '
+      'Eigen2 agent'
     )
   return Eigen2Agent(
     actor=Variables(state.actor.online_params, state.actor.online_state),

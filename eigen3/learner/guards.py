@@ -98,9 +98,10 @@ def check_agent(trained: Mapping[str, Any], when: str) -> None:
   for name, trees in trained.items():
     for tree in trees:
       for module, leaf, value in hk.data_structures.traverse(tree):
-        if not np.isfinite(parallel.to_host(value)).all():
+        found = parallel.to_host(value)
+        bad = found[~np.isfinite(found)]
+        if bad.size:
           raise NonFiniteError(
-            f'{name}: {module}/{leaf}: found a value that is not finite '
-            f'after {when}, expected finite numbers; the run stopped and keeps '
-            'its last checkpoint'
+            f'{name}: {module}/{leaf}: found {bad[0]} after {when}, expected '
+            'finite numbers; the run stopped and keeps its last checkpoint'
           )

@@ -23,6 +23,7 @@ from eigen3.runs.logs import (
   CsvLog,
   MetricsLog,
   Sink,
+  are_profits,
 )
 
 # Columns of the whole population, after those that its agents report.
@@ -157,11 +158,9 @@ class PopulationRecord:
     shares = np.asarray(state.importance.mean).tolist()
     named = dict(zip(self._columns, shares, strict=True))
     self._importance.write([{'generation': number, **named}])
-    # As a percentage if fitness is a profit.
-    form = '+.2%' if self._config.fitness == 'profit' else '+.4g'
     return state, Remark(
       score=float(np.max(outcome.validation.score)),
-      title=f'champion {float(state.champion.score):{form}}',
+      title=champion_title(float(state.champion.score), self._config),
       rates=f'{self._learner.steps_per_iteration / seconds:,.0f} steps/s',
     )
 
@@ -256,6 +255,17 @@ def _of_evolution(outcome: Generation) -> dict[str, float]:
     }
     found |= _known(gains)
   return found
+
+
+def champion_title(score: float, config: ml_collections.ConfigDict) -> str:
+  """Returns the champion's validation score for a progress bar.
+
+  Args:
+    score: the validation score.
+    config: the section `learner`.
+  """
+  _, is_profit = are_profits(config)
+  return f'champion {score:{"+.2%" if is_profit else "+.4g"}}'
 
 
 def gain_over_parents(outcome: Generation, origin: Origin) -> float:

@@ -157,8 +157,9 @@ def labels_of(environment: TradingEnvironment) -> Labels:
   if stop <= first:
     raise ValueError(
       f'split too short: found {int(environment.stop) - first} days to learn '
-      f'from, expected at least {rules.longest_trade + 1}, the longest trade '
-      'and one more (environment.max_holding_days, environment.delisting_days)'
+      f'from, expected at least {rules.longest_trade + 1}: the '
+      f'{rules.longest_trade} days of the longest possible trade, and one more '
+      '(environment.max_holding_days, environment.delisting_days)'
     )
   days = jnp.arange(first, stop, dtype=jnp.int32)
   returns, known = _trade_returns(environment, days)

@@ -316,10 +316,9 @@ def _check_window(window: Array, spec: EnvironmentSpec) -> None:
     )
   settings.require(
     window.shape[3] == spec.num_features,
-    'shape of the window',
-    window.shape,
-    f"{spec.num_features} features (the last size), as in the environment's "
-    'spec',
+    'last size of the window, its number of features',
+    window.shape[3],
+    f"{spec.num_features}, as in the environment's spec",
   )
 
 

@@ -43,10 +43,10 @@ def draw_importance(
   history = np.asarray(history, np.float64)
   require(
     history.ndim == 2 and len(history) > 0 and history.shape[1] == len(shares),
-    'history',
+    'shape of history',
     history.shape,
-    f'shape (G, {len(shares)}) with G at least 1: a row per generation, a '
-    'value per column',
+    f'(G, {len(shares)}) with G at least 1: a row per generation, a value per '
+    'column',
   )
   top = importance.ranking(shares)[: importance.TOP]
   history = _shares_of(history)

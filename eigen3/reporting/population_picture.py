@@ -48,6 +48,8 @@ _ORIGINS = {
   'sample': ('#7a5195', 'v'),
   'copy': ('#17a2b8', 'P'),
 }
+# Of scores that are profits, and of others.
+_UNITS = {True: 'share of initial cash', False: 'sum of rewards'}
 _IN_A_ROW = 3  # panels of hyperparameters
 _PAGE_HEIGHT = 2.9  # of a panel on a page, inches
 _OF_THE_MACHINE = ('seconds', 'replay')  # which a page leaves out
@@ -63,7 +65,7 @@ def draw_population(
   generations: pd.DataFrame,
   title: str,
   remark: str,
-  unit: str = 'share of initial cash',
+  profits: tuple[bool, bool] = (True, True),
 ) -> None:
   """Draws the development of a population over its generations.
 
@@ -74,12 +76,13 @@ def draw_population(
     generations: one row per generation.
     title: of the whole picture.
     remark: text below it, for caveats about the data.
-    unit: of fitness and validation scores.
+    profits: whether fitness and whether validation scores are profits, as
+      shares of the initial cash; otherwise they are sums of rewards.
 
   Raises:
     ValueError: if a table lacks a column or has no row.
   """
-  panels = _panels(members, generations, unit)
+  panels = _panels(members, generations, profits)
   rows: list[Any] = _rows(panels)
   height = round(2.4 * len(rows), 1)
   with drawing.picture(path, height, title, remark) as figure:
@@ -93,7 +96,9 @@ def draw_population(
 
 
 def elements(
-  members: pd.DataFrame, generations: pd.DataFrame, unit: str
+  members: pd.DataFrame,
+  generations: pd.DataFrame,
+  profits: tuple[bool, bool] = (True, True),
 ) -> dict[str, str]:
   """Returns the panels that a page shows, as SVG by name.
 
@@ -104,23 +109,28 @@ def elements(
   generations = generations.reindex(
     columns=[*dict.fromkeys([*generations.columns, *GENERATION_COLUMNS])]
   )  # not every strategy mutates
+  panels = _panels(members, generations, profits)
   return {
     name: svg.of_axes(f'population {name}', _PAGE_HEIGHT, draw)
-    for name, draw in _panels(members, generations, unit).items()
+    for name, draw in panels.items()
     if name not in _OF_THE_MACHINE
     and (not name.startswith(HYPERPARAMETER) or members[name].nunique() > 1)
   }
 
 
 def _panels(
-  members: pd.DataFrame, generations: pd.DataFrame, unit: str
+  members: pd.DataFrame,
+  generations: pd.DataFrame,
+  profits: tuple[bool, bool],
 ) -> dict[str, Callable[[Any], None]]:
   """Returns, for each panel by name, the function that draws it on axes."""
   require_columns('generations', generations, GENERATION_COLUMNS)
   table = scores(members)
   found: dict[str, Callable[[Any], None]] = {
-    score: functools.partial(_score, table, members, generations, score, unit)
-    for score in ('fitness', 'validation')
+    score: functools.partial(
+      _score, table, members, generations, score, _UNITS[is_profit]
+    )
+    for score, is_profit in zip(('fitness', 'validation'), profits, strict=True)
   }
   if _knows_selection(members, generations):
     found['founders'] = lambda axes: _founders(axes, members, generations)

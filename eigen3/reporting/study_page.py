@@ -145,11 +145,11 @@ def _is_seen(found: Mapping[str, Any]) -> bool:
 def _caveats(results: Mapping[str, Any]) -> list[str]:
   """Returns the caveats that follow from the results.
 
-  With planted signals: that days are shuffled. Otherwise: years that were
+  With planted signals: that days are resampled. Otherwise: years that were
   looked at before, and survivorship bias.
   """
   if 'planted' in results:
-    return ['days are shuffled: nothing here is of real markets']
+    return ['days are resampled: nothing here is of real markets']
   caveats = []
   first, last = _LOOKED_AT
   seen = [year for year in results['years'] if first <= year <= last]

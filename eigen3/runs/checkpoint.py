@@ -343,7 +343,10 @@ def _verify(folder: pathlib.Path, arrays: Mapping, metadata: Mapping) -> None:
     raise
   # NumPy can raise any error, as in `_try_to_read`.
   except Exception as error:
-    reason = f'not read back as written ({_in_short(error)})'
+    reason = (
+      f'found a checkpoint that reads back differently ({_in_short(error)}), '
+      'expected it as it was written; the disk may be faulty'
+    )
     raise OSError(errno.EIO, reason) from error
 
 

@@ -27,6 +27,21 @@ SCORE = 'validation_profit'
 SHARPE, DAILY_SHARPE = 'validation_sharpe', 'validation_daily_sharpe'
 
 
+def are_profits(learner: Mapping[str, Any]) -> tuple[bool, bool]:
+  """Returns whether fitness and whether validation scores are profits.
+
+  Those that are not are sums of rewards.
+
+  Args:
+    learner: the settings `learner` of a population's run.
+  """
+  fitness = learner['fitness'] == 'profit'
+  # Older runs, which lack the setting, validated on slices, as fitness is
+  # measured; a continuous backtest is scored by its profit.
+  play = learner.get('validation_play', 'slices')
+  return fitness, fitness or play == 'continuous'
+
+
 def read(path: os.PathLike | str) -> pd.DataFrame:
   """Returns the table in a CSV file of a run.
 

@@ -12,8 +12,8 @@ def package() -> Any:
     import wandb
   except ImportError as error:
     raise ValueError(
-      '--wandb: found no package wandb, which this flag needs (pip install '
-      "'eigen3[wandb]')"
+      '--wandb: found no package wandb, expected it to be installed: pip '
+      "install 'eigen3[wandb]'"
     ) from error
   return wandb
 
@@ -50,7 +50,11 @@ class Run:
         config=dict(config),
       )
     except wandb.Error as error:
-      raise ValueError(f'--wandb: {" ".join(str(error).split())}') from error
+      reason = ' '.join(str(error).split())
+      raise ValueError(
+        f'--wandb: found a run that W&B refuses ({reason}), expected a project '
+        'and settings that it accepts'
+      ) from error
 
   def write(self, step: int, values: Mapping[str, float]) -> None:
     """Adds the values of iteration `step`, unless W&B already has them."""

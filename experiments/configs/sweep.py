@@ -40,7 +40,7 @@ def get_config(preset: str = 'td3/small') -> ml_collections.ConfigDict:
   program = program or 'td3'
   if program not in PROGRAMS:
     raise ValueError(
-      f"preset: found the program '{program}', expected one of "
+      f"preset: found '{preset}', expected PROGRAM/PRESET with PROGRAM one of "
       f'{", ".join(PROGRAMS)}'
     )
   config = config_dict.ConfigDict()

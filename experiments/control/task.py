@@ -53,6 +53,11 @@ class Task:
           f"--env: found '{name}' with {what} in {space}, expected a Box with "
           'one axis'
         )
+    if not np.isfinite([actions.low, actions.high]).all():
+      raise ValueError(
+        f"--env: found '{name}' with actions in {actions}, expected a Box with "
+        'finite bounds'
+      )
     self.action_spec = ActionSpec(
       shape=actions.shape,
       minimum=tuple(map(float, actions.low)),
@@ -86,8 +91,8 @@ def _make(name: str) -> Any:
     import gymnasium
   except ImportError as error:
     raise ValueError(
-      '--env: found no package gymnasium, which this program needs (pip '
-      "install 'eigen3[control]')"
+      '--env: found no package gymnasium, expected it to be installed: pip '
+      "install 'eigen3[control]'"
     ) from error
   try:
     return gymnasium.make(name)

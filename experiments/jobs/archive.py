@@ -29,6 +29,7 @@ from absl import logging
 
 from eigen3.evaluation import measures
 from eigen3.evaluation.pooled import Outcome
+from eigen3.evaluation.population import require_columns
 from eigen3.files import atomic_path
 from eigen3.runs import claims, logs
 from eigen3.runs.claims import Claim
@@ -156,9 +157,11 @@ def describe(run: pathlib.Path, policy: str) -> dict[str, Any]:
   """
   summary = json.loads((run / 'summary.json').read_text(encoding='utf-8'))
   about = json.loads((run / 'run.json').read_text(encoding='utf-8'))
-  daily = pd.read_csv(run / 'daily.csv', parse_dates=['date'])
+  path = run / 'daily.csv'
+  daily = logs.read(path)
+  require_columns(str(path), daily, ('split', 'date'))
   daily = daily[daily['split'] == 'holdout'].drop(columns='split')
-  dates = daily.pop('date')
+  dates = pd.to_datetime(daily.pop('date'))
   return {
     **{name: about.get(name) for name in _ABOUT},
     'policy': policy,

@@ -156,9 +156,11 @@ def _settings(
       default = functools.reduce(operator.getitem, field.split('.'), config)
       config.update_from_flattened_dict({field: _of_type(default, text)})
     except _WRONG as error:
+      reason = ' '.join(str(*error.args[:1]).split())
       raise ValueError(
-        f"found the change '{change}', expected FIELD=VALUE with a field of "
-        f'{program} and a value of its type'
+        f"found the change '{change}' ({type(error).__name__}: {reason}), "
+        f'expected FIELD=VALUE with a field of {program} and a value of its '
+        'type'
       ) from error
   found = json.loads(config.to_json())
   found['networks'].pop('spec', None)  # determined by the panel

@@ -37,8 +37,8 @@ from experiments.ladder import goals, primary
 _REMARK = (
   'each seed is a market of its own; controls trade under the same rules; only '
   'primary comparisons were named before the runs and are corrected for their '
-  'number, all else is exploratory; there intervals and p-values of '
-  'differences are of days drawn in blocks, seeds pooled'
+  'number, all else is exploratory; there, intervals and p-values of '
+  'differences come from a bootstrap over blocks of days, with seeds pooled'
 )
 _KINDS = {
   'primary': 'Cells with the primary seeds, exploratory on their own',

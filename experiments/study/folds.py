@@ -50,7 +50,8 @@ def source(
   made_from = note.read_text(encoding='utf-8') if note.exists() else None
   if made_from is not None and not path.is_file():
     return None
-  require(bool(config.panel), 'panel', config.panel, 'a Parquet file')
+  expected = 'the path of a Parquet file made by prepare_data'
+  require(bool(config.panel), 'panel', config.panel, expected)
   panel = MarketPanel.load(path)
   if panel.members is None:
     raise ValueError(

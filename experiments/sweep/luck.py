@@ -9,6 +9,8 @@ import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from eigen3.evaluation.overfitting import backtest_overfitting
+from eigen3.evaluation.population import require_columns
+from eigen3.runs import logs
 
 BLOCKS = 16  # of the validation days
 
@@ -71,6 +73,8 @@ def _returns(folder: pathlib.Path, seeds: Sequence[int]) -> pd.Series | None:
     path = folder / f'seed{seed}' / 'daily.csv'
     if not path.exists():
       return None
-    days = pd.read_csv(path, index_col='date')
+    days = logs.read(path)
+    require_columns(str(path), days, ('split', 'date', 'agent'))
+    days = days.set_index('date')
     found.append(days.loc[days['split'] == 'validation', 'agent'])
   return pd.concat(found, axis=1).mean(axis=1, skipna=False)

@@ -147,7 +147,8 @@ def _range(
       type(steps) is int and steps >= 2,
       name,
       tried,
-      'as fourth entry the number of steps, a whole number of at least 2',
+      'a fourth entry that is the number of steps, a whole number of at least '
+      '2',
     )
   return Range(low, high, is_log), steps
 

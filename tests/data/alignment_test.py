@@ -57,7 +57,9 @@ def test_members_go_with_their_stocks():
 
 def test_a_missing_column_is_refused():
   panel = make_panel('XBC', '2024-01-01', 2, (1, 3))
-  with pytest.raises(DataError, match=r'lacks 1 columns \(A\), expected all 3'):
+  with pytest.raises(
+    DataError, match=r'found no column A \(1 missing\), expected all 3'
+  ):
     aligned(panel, TRAINED)
 
 

@@ -240,15 +240,21 @@ def test_a_wide_symbol_without_a_price_is_refused(tmp_path):
   )
   frame.drop(columns=('Low', 'B')).to_csv(tmp_path / 'prices')
   source = read_table(tmp_path / 'prices')
-  assert str(source.refused[0]).startswith('prices, B: no low column, found ')
+  assert str(source.refused[0]).startswith('prices, B: found no low column ')
 
 
 GOOD = make_frame().to_csv(index=False)
 REFUSED = {
-  'empty': ('', 'found an empty file'),
-  'no_symbol': (GOOD.replace('symbol', 'who'), 'no symbol column, found date'),
-  'no_close': (GOOD.replace(',close', ',last'), 'no close column, found date,'),
-  'no_date': (GOOD.replace('date', 'when'), 'no date column'),
+  'empty': ('', 'found an empty file or only blank lines, exp'),
+  'no_symbol': (
+    GOOD.replace('symbol', 'who'),
+    'found no symbol column among date',
+  ),
+  'no_close': (
+    GOOD.replace(',close', ',last'),
+    'found no close column among date,',
+  ),
+  'no_date': (GOOD.replace('date', 'when'), 'found no date column among'),
   'two_opens': (GOOD.replace('volume', 'Open'), "column 'Open': found a sec"),
   'not_prices': (
     'a,b\n1,2\n', "not a table of prices: found the column names 'a, b' ("
@@ -362,7 +368,7 @@ def test_whatever_is_there_is_recognised(tmp_path):
   for name in ('folder', 'prices.parquet', 'prices.csv'):
     assert_the_two_stocks(open_source(tmp_path / name, progress))
   assert seen == [2, 2, 2]
-  with pytest.raises(DataError, match=r'absent: no such file or folder, exp'):
+  with pytest.raises(DataError, match=r'absent: found no such file or folder'):
     open_source(tmp_path / 'absent')
 
 

@@ -104,7 +104,7 @@ def test_feature_indices():
     ({'column_kinds': ('stock', 'bond', 'stock')}, "'T1' is of kind 'bond'"),
     (
       {'dates': np.datetime64('2020-01-01') + np.array([0, 1, 1, 2, 3, 4, 5])},
-      'strictly increase, found 2020-01-02 after 2020-01-02',
+      'found date 2020-01-02 after 2020-01-02, expected strictly',
     ),
     (
       {'dates': np.array(['2020-01-01'] * 6 + ['NaT'], 'datetime64[D]')},
@@ -274,8 +274,8 @@ def damaged_files(folder):
   renamed = table.replace_schema_metadata(metadata)
   pq.write_table(renamed, folder / 'renamed')
   yield folder / 'renamed', 'found metadata that does not match its checksum'
-  yield folder / 'absent', 'no such file'
-  yield folder, 'not a file'
+  yield folder / 'absent', 'found no such file'
+  yield folder, 'found something that is not a file'
 
 
 def test_a_file_that_is_no_panel_is_one_clear_line(tmp_path):

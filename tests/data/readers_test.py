@@ -257,15 +257,16 @@ def test_odd_rows_of_a_day_are_reported():
 
 MANY = ''.join([*ROWS, '2020-01-07,12,14,11,13,3000,A\n'])
 REFUSED = {
-  'empty': ('', None, '', 'found an empty file'),
-  'blank': ('\n \n', None, '', 'found an empty file'),
+  'empty': ('', None, '', 'found an empty file or only blank lines'),
+  'blank': ('\n \n', None, '', 'found an empty file or only blank lines'),
   'binary': (b'PK\x03\x04\x00\x01\xff' * 50, None, '', 'found a zip archive'),
   'latin': (b'\xe9\xe8\xff\xfe,\xe9\n1,2\n', None, '', 'not UTF-8 text'),
   'json': ('{\nError Message\n}\n', None, '', "not a table of prices: "),
   'html': ('<html>' * 20, None, '', 'not a table of prices'),
   'no_close': (
     GOOD.replace('close', 'last'), None, '',
-    "no close column, found date, open, high, low, last, volume, Name; if one",
+    'found no close column among date, open, high, low, last, volume, Name, '
+    'expected one; if one',
   ),
   'no_date': (GOOD.replace('date', 'when'), None, '', 'no date column'),
   'no_low': (GOOD.replace('low', 'bottom'), None, '', 'no low column'),
@@ -296,7 +297,7 @@ REFUSED = {
   ),
   'several_tickers': (
     HEADER + MANY + MANY.replace(',A', ',B').replace(',12,', ',13,'), 6, 'date',
-    'in several rows with different numbers (as are 4 of 4 days in all), '
+    'in several rows with different numbers (this is true of 4 of 4 days), '
     'expected one',
   ),
   'several_tickers_beside_each_other': (
@@ -336,8 +337,8 @@ REFUSED = {
   'cut_gzip': (PACKED[:-20], None, '', 'found a damaged gzip file'),
   'bomb': (
     gzip.compress(bytes(1 << 27)), None, '',
-    'found a gzip file that unpacks to more than 67,108,864 bytes, expected at '
-    'most 67,108,864',
+    'found a gzip file that unpacks to more than 67,108,864 bytes, expected no '
+    'more; unpack it yourself',
   ),
   'half_a_letter': (
     GOOD.encode('utf-16')[:-1], None, '', 'bytes that are not UTF-16 text'
@@ -473,7 +474,8 @@ def test_folders_without_a_ticker_are_one_clear_line(tmp_path):
     read_folder(tmp_path / 'bad')
   assert str(caught.value) == (
     f'{tmp_path / "bad"}: found no usable ticker, expected at least one; all 2 '
-    'files are refused, the first is A.csv: found an empty file, expected a CSV'
+    'files are refused, the first is A.csv: found an empty file or only blank '
+    'lines, expected a CSV'
   )
 
 

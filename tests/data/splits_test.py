@@ -28,7 +28,7 @@ def test_splits_by_days():
 
 
 def test_a_panel_too_short_is_one_clear_line():
-  with pytest.raises(DataError, match='has 503 days, expected more than 252'):
+  with pytest.raises(DataError, match='found 503 days, expected more than 252'):
     split_days(503, get_config().data)
 
 

@@ -103,13 +103,15 @@ def test_a_mesh_has_the_first_devices():
   for count in (-1, 0, 4):
     with pytest.raises(ValueError, match='num_devices') as error:
       parallel.make_mesh(count)
-    assert str(error.value) == f'num_devices: found {count}, expected 1 to 3'
+    assert str(error.value) == (
+      f'num_devices: found {count}, expected 1 to 3, the number of devices'
+    )
   for each in (0, 2, 6):
     with pytest.raises(ValueError, match='devices_per_agent') as error:
       parallel.make_mesh(3, each)
     assert str(error.value) == (
       f'devices_per_agent: found {each}, expected a divisor of 3, the number '
-      'of devices'
+      'of devices used'
     )
 
 

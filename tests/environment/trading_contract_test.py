@@ -257,7 +257,7 @@ def test_a_panel_too_short_is_refused(context, days, found, needed):
     ('max_sale_target', 2.0, 'found 2.0, expected above min_sale_target, 2.0'),
     ('coefficient_threshold', 2.1, 'found 2.1, .* coefficient_ceiling, 2.0'),
     ('delisting_return', -1.1, 'found -1.1, expected at least -1'),
-    ('max_entries_per_day', 6, 'expected 1 to 5, the investable columns'),
+    ('max_entries_per_day', 6, 'expected 1 to 5, the number of invest'),
   ],
 )
 def test_settings_out_of_range_are_refused(field, value, message):
@@ -269,7 +269,7 @@ def test_settings_out_of_range_are_refused(field, value, message):
 def test_a_missing_setting_is_named():
   section = td3.get_config('smoke').environment
   settings = {k: v for k, v in section.items() if k != 'fill'}
-  with pytest.raises(ValueError, match='found no settings fill, expected'):
+  with pytest.raises(ValueError, match='found no value for fill, expected'):
     TradingEnvironment(random_markets.panel(0), settings)
 
 

@@ -89,5 +89,6 @@ def test_the_program_takes_it(tmp_path):
   run = prepare(*arguments, '--extensions=no_quotes')
   assert run.returncode == 1
   assert run.stderr.splitlines()[-1].startswith(
-    "error: --extensions: found 'no_quotes', expected a Python module"
+    "error: --extensions: found 'no_quotes', expected the name of a "
+    'Python module that can be imported'
   )

@@ -246,4 +246,4 @@ def test_modules_of_the_folder_are_found_by_the_command(tmp_path):
   assert (run.returncode, run.stderr) == (1, 'error: mine was imported\n')
   run = forks.run(script, *asked, cwd=script.parent)
   assert run.returncode == 1
-  assert "--extensions: found 'mine', expected a Python module" in run.stderr
+  assert "--extensions: found 'mine', expected the name of a" in run.stderr

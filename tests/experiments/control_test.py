@@ -41,10 +41,15 @@ class Steady(gymnasium.Env):
     return np.array([self._steps], np.float32)
 
 
+class Unbounded(Steady):
+  action_space = gymnasium.spaces.Box(-1.0, np.inf, (1,))
+
+
 gymnasium.register(
   'Truncated-v0', Steady, max_episode_steps=5, kwargs={'ends': False}
 )
 gymnasium.register('Terminated-v0', Steady, kwargs={'ends': True})
+gymnasium.register('Unbounded-v0', Unbounded, kwargs={'ends': True})
 
 
 def make_config(**changes):
@@ -110,6 +115,11 @@ def test_a_termination_has_no_discount():
     ('NoSuchTask-v0', "found 'NoSuchTask-v0', expected a Gymnasium task"),
     ('CartPole-v1', "'CartPole-v1' with actions in Discrete"),
     ('FrozenLake-v1', "'FrozenLake-v1' with observations in Discrete"),
+    (
+      'Unbounded-v0',
+      "--env: found 'Unbounded-v0' with actions in Box(-1.0, inf, (1,), "
+      'float32), expected a Box with finite bounds',
+    ),
   ],
 )
 def test_other_tasks_are_refused(name, words):

@@ -235,7 +235,7 @@ def test_networks_that_do_not_fit_are_named(made, restored):
   critic = agent.critic._replace(params=agent.critic.params | odd)
   assert error_of(
     eigen2_agents.dimensions_of, agent._replace(critic=critic)
-  ).startswith('critic: found 21 inputs, expected 6 features and two numbers')
+  ).startswith('critic: found 21 inputs, expected 6 features plus two inputs')
   assert error_of(eigen2_agents.dimensions_of, with_context(w[0])) == (
     'actor/context/w: found shape (7,), expected 2 axes'
   )
@@ -275,7 +275,9 @@ def test_what_eigen2_cannot_hold_is_named(restored):
   ]
   critic = state.critic._replace(online_params=both[0], online_state=both[1])
   message = error_of(eigen2_agents.from_state, state._replace(critic=critic))
-  assert message == 'critics: found 2, expected 1, as in an Eigen2 agent'
+  assert (
+    message == 'number of critics: found 2, expected 1, as in an Eigen2 agent'
+  )
 
 
 def test_a_run_is_exported_as_the_agent_that_it_is(made):
@@ -338,7 +340,8 @@ def test_from_a_checkpoint_to_the_end_of_a_run(tmp_path):
   again = run('import_eigen2', *arguments)
   assert again.returncode == 1
   assert again.stderr.strip() == (
-    f'error: --out: found {out}, expected the name of a new folder'
+    f'error: --out: found that {out} exists, expected the path of a folder '
+    'that does not exist yet'
   )
 
 

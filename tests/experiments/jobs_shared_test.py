@@ -68,13 +68,20 @@ def test_what_decides_a_run_s_numbers_is_in_its_key(monkeypatch):
   assert CELL.key(0) not in keys
 
 
-@pytest.mark.parametrize('change', ['agent.gama=1', 'agent.gamma=x', 'agent=1'])
-def test_a_wrong_change_is_named(change):
+@pytest.mark.parametrize(
+  'change, cause',
+  [
+    ('agent.gama=1', "KeyError: 'gama' Did you mean "),
+    ('agent.gamma=x', 'ValueError: malformed node'),
+    ('agent=1', 'TypeError: Could not override'),
+  ],
+)
+def test_a_wrong_change_is_named(change, cause):
   with pytest.raises(ValueError, match='FIELD=VALUE with a field') as error:
     CELL._replace(changes=(change,)).key(0)
-  assert str(error.value).startswith(
-    f"a: found the change '{change}', expected"
-  )
+  message = str(error.value)
+  assert message.startswith(f"a: found the change '{change}' ({cause}")
+  assert '\n' not in message
 
 
 def test_the_data_count_and_not_their_place(tmp_path):
@@ -85,6 +92,16 @@ def test_the_data_count_and_not_their_place(tmp_path):
     change = f'data.panel={tmp_path}/{name}.parquet'
     keys.add(CELL._replace(changes=(change,)).key(0))
   assert len(keys) == 1
+
+
+def test_a_damaged_file_of_a_run_is_named(tmp_path):
+  run = CELL.run(tmp_path, 3)
+  write_run(run, seed=3)
+  path = run / 'daily.csv'
+  path.write_text('')
+  with pytest.raises(ValueError, match='found a damaged file') as error:
+    CELL.record(tmp_path, 3)
+  assert str(error.value).startswith(f'{path}: ')
 
 
 def test_a_record_is_small_and_says_all(tmp_path):

@@ -26,7 +26,9 @@ def test_a_full_device_is_one_line():
   run = fail('jax.block_until_ready(jax.numpy.zeros(2**46))')
   assert run.returncode == 1
   assert len(run.stderr.splitlines()) == 1, run.stderr
-  assert run.stderr.startswith('error: the memory of the device is full: Out')
+  assert run.stderr.startswith(
+    'error: found the memory of the device full (Out of memory'
+  )
   assert 'agent.batch_size' in run.stderr
 
 

@@ -104,7 +104,7 @@ def test_repairs_are_made_and_told(source, tmp_path):
   [
     (
       ['--source={root}/absent', '--out={root}/p'],
-      'absent: no such file or folder, expected one with prices',
+      'absent: found no such file or folder, expected one with prices',
     ),
     (['--source={root}/empty', '--out={root}/p'], 'found no .csv, .tsv, '),
     (
@@ -119,10 +119,10 @@ def test_repairs_are_made_and_told(source, tmp_path):
       ['--source={root}/source', '--out={root}/precious', *SHORT],
       'precious, which is not a panel, expected no such file or a panel',
     ),
-    (['--out={root}/p'], 'found neither of --source and --download'),
+    (['--out={root}/p'], 'found neither --source nor --download, exp'),
     (
       ['--source={root}/source', '--out={root}/p', '--download=A'],
-      'found both of --source and --download, expected one',
+      'found both --source and --download, expected exactly one',
     ),
     (
       ['--download=AAA', '--out={root}/precious.parquet'],
@@ -235,10 +235,10 @@ def test_a_file_of_eigen2(tmp_path):
       ['--investable=1,9'],
       'found 3 columns and investable=(1, 9), ',
     ),
-    (['--first_day=2020-01-02'], '--first_day: found with a file of'),
+    (['--first_day=2020-01-02'], '--first_day: found together with a file'),
     (
       ['--order=widen'],
-      'expected a file of Eigen2 without --bad_ticks, --splits or --order',
+      '--bad_ticks, --splits or --order: found together with a file of Eig',
     ),
   ):
     run = prepare(*command, *flags)

@@ -430,7 +430,7 @@ def test_the_page_of_planted_signals(panel_file, tmp_path):
     assert one['nothing']['found'] <= 1
   assert 'A planted rank IC of 0.05: ' in text
   assert 'ridge finds it in 3 of 3 copies' in text
-  assert 'days are shuffled' in (tmp_path / 'results.html').read_text().lower()
+  assert 'days are resampled' in (tmp_path / 'results.html').read_text().lower()
 
 
 def test_the_best_and_what_is_beaten():

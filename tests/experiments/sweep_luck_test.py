@@ -1,6 +1,7 @@
 """Tests of experiments.sweep.luck, on runs whose returns are known."""
 
 import json
+import re
 
 import numpy as np
 import optuna
@@ -79,6 +80,22 @@ def test_only_days_count_that_all_were_judged_on(tmp_path, returns):
   expected = backtest_overfitting(returns[10:, :2], luck.BLOCKS)
   assert found['days'] == 150
   assert found['probability'] == pytest.approx(expected.probability)
+
+
+@pytest.mark.parametrize(
+  'text, words',
+  [
+    ('', 'found a damaged file (No columns'),
+    ('split,da', r"a column 'date'"),
+  ],
+)
+def test_a_damaged_file_is_named(tmp_path, returns, text, words):
+  write(tmp_path, 0, returns[:, 0])
+  path = tmp_path / '0' / 'seed3' / 'daily.csv'
+  path.write_text(text)
+  with pytest.raises(ValueError, match=re.escape(words)) as error:
+    luck.measure(tmp_path, trials(TrialState.COMPLETE), SEEDS)
+  assert str(path) in str(error.value)
 
 
 @pytest.mark.parametrize('count,days', [(0, 160), (1, 160), (2, 31)])

@@ -362,15 +362,17 @@ def test_errors_are_one_line_and_leave_nothing(tmp_path):
   cases = [
     (
       [smoke, new, '--config.parameters.agent.gama=(0.5,)'],
-      "--config.parameters.agent.gama: unknown setting 'gama' Did you mean",
+      '--config.parameters.agent.gama: found an unknown setting '
+      "('gama' Did you mean",
     ),
     (
       [smoke, new, '--config.settings.agent.gama=0.5'],
-      "--config.settings.agent.gama: unknown setting 'gama' Did you mean",
+      '--config.settings.agent.gama: found an unknown setting '
+      "('gama' Did you mean",
     ),
     (
       [smoke, new, '--config.parameters.data.holdout_days=(50, 70)'],
-      'unknown setting \'holdout_days\'',
+      "found an unknown setting ('holdout_days'",
     ),
     (
       [smoke, new, '--config.parameters.agent.gamma=(0.5, "x")'],
@@ -399,7 +401,10 @@ def test_errors_are_one_line_and_leave_nothing(tmp_path):
       'pruner.min_steps: found 5, expected at least 1 and at most 4, the steps',
     ),
     ([smoke, new, '--config.pruner.name=x'], "pruner.name: found 'x', expecte"),
-    ([f'--config={CONFIG}:td4/small', new], "found the program 'td4', expecte"),
+    (
+      [f'--config={CONFIG}:td4/small', new],
+      "preset: found 'td4/small', expected PROGRAM/PRESET with PROGRAM one of ",
+    ),
     ([smoke, new, 'stray'], "arguments: found 'stray'"),
     ([smoke, new, '--resume'], f'--workdir: found no run in {tmp_path}/new'),
     ([smoke, f'--workdir={mine}'], f'--workdir: found runs in {mine}, expecte'),

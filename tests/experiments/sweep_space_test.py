@@ -145,7 +145,7 @@ def test_what_is_drawn_lies_in_the_space():
     ('tpe', 'agent.gamma', ('linear', 1.0, 0.5), 'expected finite bounds'),
     ('tpe', 'agent.gamma', ('linear', 0.5, 0.5), 'expected finite bounds'),
     ('tpe', 'agent.gamma', ('linear', 0.5), "expected ('linear' or 'log', low"),
-    ('tpe', 'agent.gamma', ('log', 1e-3, 1.0, 1), 'expected as fourth entry t'),
+    ('tpe', 'agent.gamma', ('log', 1e-3, 1.0, 1), 'expected a fourth entry th'),
     ('tpe', 'agent.batch_size', ('linear', 1.5, 4), 'found 1.5, expected a va'),
     ('grid', 'agent.gamma', ('linear', 0.0, 1.0), "method 'grid' needs the n"),
   ],

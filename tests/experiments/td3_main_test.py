@@ -341,7 +341,7 @@ def test_errors_are_one_line_and_leave_nothing(
       [smoke, new, f'--config.data.panel={tmp_path}/text.parquet'],
       'text.parquet',
     ),
-    ([smoke, new, f'--config.data.panel={short}'], 'panel: has 40 days'),
+    ([smoke, new, f'--config.data.panel={short}'], 'panel: found 40 days'),
     (
       [
         smoke,
@@ -354,12 +354,13 @@ def test_errors_are_one_line_and_leave_nothing(
     ),
     (
       [smoke, new, '--config.learner.iteratoins=3'],
-      '--config.learner.iteratoins: unknown setting '
-      '\'iteratoins\' Did you mean "iterations"',
+      '--config.learner.iteratoins: found an unknown setting '
+      '(\'iteratoins\' Did you mean "iterations"',
     ),
     (
       [new, '--config.agent.gama=0.5'],  # without --config
-      '--config.agent.gama: unknown setting \'gama\' Did you mean "gamma"',
+      "--config.agent.gama: found an unknown setting ('gama' Did you mean "
+      '"gamma"',
     ),
     (
       [smoke, new, '--config.learner.iterations=many'],
@@ -465,7 +466,7 @@ def test_errors_are_one_line_and_leave_nothing(
     # A seed that has not begun is one of the same settings.
     (
       [f'--workdir={several}', '--seeds=1,0', '--resume'],
-      'panel: has 300 days, expected more than 10000 for validation',
+      'panel: found 300 days, expected more than 10000 for validation',
     ),
     ([f'--workdir={held}', '--resume'], f'{held}: {in_use}'),
     ([*arguments, f'--workdir={held}', '--resume'], f'{held}: {in_use}'),

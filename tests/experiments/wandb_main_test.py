@@ -37,7 +37,7 @@ def test_without_the_package_nothing_is_begun(tmp_path):
   run = forks.run('-c', BLOCKED, f'--workdir={folder}', '--wandb=mine')
   assert run.returncode == 1
   assert run.stderr == (
-    'error: --wandb: found no package wandb, which this flag needs (pip '
-    "install 'eigen3[wandb]')\n"
+    'error: --wandb: found no package wandb, expected it to be installed: pip '
+    "install 'eigen3[wandb]'\n"
   )
   assert not folder.exists()

@@ -231,7 +231,9 @@ def test_the_reference_checkpoint_has_the_same_entries(shared_dir, tmp_path):
 
 def test_without_pytorch_nothing_is_written(golden, tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, 'torch', None)
-  with pytest.raises(ValueError, match=r"a.pth: .* writing .*'pip install tor"):
+  with pytest.raises(
+    ValueError, match=r'a.pth: .* writing .*: pip install torch'
+  ):
     eigen2.save_agent(tmp_path / 'a.pth', agent_of(golden))
   assert not os.listdir(tmp_path)
 
@@ -249,7 +251,7 @@ def test_files_that_are_no_agent_are_one_line(golden, tmp_path):
   subprocess.run([sys.executable, '-c', HOSTILE, path, canary], check=True)
   assert reason() == (
     'found no PyTorch checkpoint (it asks for posix.system, which is neither a '
-    'tensor nor a number), expected one that Eigen2 saved'
+    'tensor nor a number), expected a checkpoint that Eigen2 saved'
   )
   assert not canary.exists()
   eigen2.save_agent(path, agent_of(golden))

@@ -363,7 +363,7 @@ def test_what_is_not_read_back_as_written_is_an_error(
 ):
   with monkeypatch.context() as patch:
     patch.setattr(checkpoint.np, 'savez', write)
-    assert_not_saved(folder, 'not read back as written (')
+    assert_not_saved(folder, 'found a checkpoint that reads back differently (')
 
 
 def test_settings_that_are_not_read_back_are_an_error(folder, monkeypatch):
@@ -374,7 +374,7 @@ def test_settings_that_are_not_read_back_are_an_error(folder, monkeypatch):
 
   with monkeypatch.context() as patch:
     patch.setattr(checkpoint.json, 'dump', write_other)
-    assert_not_saved(folder, 'not read back as written (')
+    assert_not_saved(folder, 'found a checkpoint that reads back differently (')
 
 
 def assert_not_saved(folder, words):
@@ -393,7 +393,7 @@ def assert_not_saved(folder, words):
 def test_older_checkpoints_outlive_one_that_was_not_saved(folder, monkeypatch):
   with monkeypatch.context() as patch:
     patch.setattr(checkpoint.np, 'savez', write_others)
-    assert_not_saved(folder, 'not read back')
+    assert_not_saved(folder, 'found a checkpoint that reads back')
   step, state = restore(folder)
   assert step == 6
   small_run.assert_equal_bits(state, make_state(6))

@@ -297,8 +297,8 @@ def test_a_parameter_that_is_not_finite_stops(tmp_path, learner, settings):
   with pytest.raises(guards.NonFiniteError) as error:
     train(tmp_path, altered, Validation(learner), settings)
   assert str(error.value) == (
-    'actor: head/w: found a value that is not finite after iteration 5, '
-    'expected finite numbers; the run stopped and keeps its last checkpoint'
+    'actor: head/w: found nan after iteration 5, expected finite numbers; the '
+    'run stopped and keeps its last checkpoint'
   )
   assert saved_in(tmp_path) == [0, 3]
   assert metrics_of(tmp_path)['iteration'].tolist() == list('01234')

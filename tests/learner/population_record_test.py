@@ -16,6 +16,7 @@ from eigen3.evolution import Origin
 from eigen3.learner import guards, loop, population_record
 from eigen3.learner.population_record import (
   PopulationRecord,
+  champion_title,
   gain_over_parents,
 )
 from eigen3.runs.checkpoint import Checkpointer
@@ -138,6 +139,21 @@ def test_what_a_run_records(whole, settings):
     importance[list(COLUMNS)].sum(axis=1), 1, rtol=1e-5
   )
   assert sorted(map(int, os.listdir(folder / 'checkpoints'))) == [2, 4, 5]
+
+
+@pytest.mark.parametrize(
+  'fitness, play, expected',
+  [
+    ('profit', 'slices', 'champion +12.50%'),
+    ('profit', 'continuous', 'champion +12.50%'),
+    ('reward', 'slices', 'champion +0.125'),
+    ('reward', 'continuous', 'champion +12.50%'),
+  ],
+)
+def test_a_champion_s_profit_is_a_percentage(fitness, play, expected):
+  config = small_run.make_population_config().learner
+  config.update(fitness=fitness, validation_play=play)
+  assert champion_title(0.125, config) == expected
 
 
 def test_the_gain_over_the_better_parent_by_hand():

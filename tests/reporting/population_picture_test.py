@@ -159,17 +159,17 @@ def test_ordinary_members_are_not_left_out():
   members, generations = fake_run(6)
   members['validation'] = np.where(members['member'] == 0, 0.0167, -0.0213098)
   members.loc[0, 'validation'] = 0.0168
-  found = population_picture.elements(members, generations, 'share')
+  found = population_picture.elements(members, generations)
   assert 'beyond the axis' not in found['validation']
   members.loc[5, 'validation'] = -10_000.0
-  found = population_picture.elements(members, generations, 'share')
+  found = population_picture.elements(members, generations)
   assert '(beyond the axis: as far as -10,000)' in found['validation']
 
 
 def test_elements_of_a_page_are_svg():
   members, generations = with_selection(*fake_run(8, 4, ['hyper_rate']))
   generations = generations.drop(columns=['mutation_rate', 'mutation_std'])
-  found = population_picture.elements(members, generations, 'share')
+  found = population_picture.elements(members, generations)
   assert [*found] == [
     'fitness', 'validation', 'founders', 'retest', 'gains', 'distances',
     'spread', 'rate', 'std', 'hyper_rate',
@@ -179,6 +179,15 @@ def test_elements_of_a_page_are_svg():
     assert '#000000' not in picture
     assert '#1b4f9c' not in picture
   assert 'no mutation' in found['rate']
+
+
+def test_fitness_and_validation_have_their_own_units():
+  share, rewards = 'share of initial cash', 'sum of rewards'
+  found = population_picture.elements(*fake_run(), profits=(False, True))
+  assert rewards in found['fitness']
+  assert share not in found['fitness']
+  assert share in found['validation']
+  assert rewards not in found['validation']
 
 
 @pytest.mark.filterwarnings('error')

@@ -37,8 +37,8 @@ def scramble(panel: MarketPanel, last_day: int, seed: int) -> MarketPanel:
   """
   if not 0 <= last_day < panel.num_days - 1:
     raise ValueError(
-      f'last_day: found {last_day}, expected 0 to {panel.num_days - 2}, so '
-      f'that at least one of the {panel.num_days} days of the panel follows it'
+      f'last_day: found {last_day} in a panel of {panel.num_days} days, '
+      'expected a day from 0 that is followed by at least one more'
     )
   rng = np.random.default_rng((seed, last_day))
   later = slice(last_day + 1, None)

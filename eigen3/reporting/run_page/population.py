@@ -39,14 +39,13 @@ def section(
   members = logs.read(path)
   if members.empty:
     return None
-  is_profit = config['learner']['fitness'] == 'profit'
-  form = '+.1%' if is_profit else '+.3g'
+  profits = logs.are_profits(config['learner'])
   found = population.development(metrics)
-  unit = 'share of initial cash' if is_profit else 'sum of rewards'
+  forms = ['.2%' if is_profit else '.3g' for is_profit in profits]
   return {
-    'words': sentences.population(found, form),
-    'numbers': _numbers(found, metrics, '.2%' if is_profit else '.3g'),
-    'pictures': population_picture.elements(members, metrics, unit)
+    'words': sentences.population(found, '+.1%' if profits[1] else '+.3g'),
+    'numbers': _numbers(found, metrics, *forms),
+    'pictures': population_picture.elements(members, metrics, profits)
     | _attention(workdir),
   }
 
@@ -57,15 +56,22 @@ def is_shown(column: str) -> bool:
 
 
 def _numbers(
-  found: Development, metrics: pd.DataFrame, form: str
+  found: Development, metrics: pd.DataFrame, form: str, validation_form: str
 ) -> dict[str, str]:
-  """Returns known numbers about selection and breeding, as text by label."""
+  """Returns known numbers about selection and breeding, as text by label.
+
+  Args:
+    found: the development of the population.
+    metrics: a row per generation.
+    form: format specification of fitness, such as '.2%'.
+    validation_form: format specification of validation scores.
+  """
   last = metrics.iloc[-1]
   score = last['champion_score']
   since = f'{last["champion_generation"]:.0f}'
   numbers = {
-    "champion's validation": f'{wording.written(score, form)}, of generation '
-    f'{since}',
+    "champion's validation": f'{wording.written(score, validation_form)}, of '
+    f'generation {since}',
     'retest correlation of fitness, mean': wording.written(found.retest, '.2f'),
     "deviation of agents' fitness, mean": wording.written(found.between, form),
     'standard error of a fitness, mean': wording.written(found.within, form),

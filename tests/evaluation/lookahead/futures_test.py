@@ -85,6 +85,6 @@ def test_what_a_panel_has_not_stays_away(panel):
 @pytest.mark.parametrize('last_day', [-1, gappy_market.NUM_DAYS - 1])
 def test_a_day_without_a_future_is_refused(panel, last_day):
   with pytest.raises(
-    ValueError, match=f'last_day: found {last_day}, expected 0 to'
+    ValueError, match=f'last_day: found {last_day} in a panel of '
   ):
     scramble(panel, last_day, 0)

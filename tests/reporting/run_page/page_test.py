@@ -5,11 +5,13 @@ import json
 import os
 import re
 
+import pandas as pd
 import pytest
 import tiny_page
 
 import eigen3
 from eigen3.reporting import run_page
+from eigen3.reporting.run_page import population
 from eigen3.runs import ledger
 
 HOSTILE = '<script>alert(1)</script> $x_1$'
@@ -164,6 +166,28 @@ def test_a_population_has_its_part(written, tmp_path):
   assert 'aria-label="Loss of the critics"' in text
   assert 'aria-label="Fitness between"' not in text
   assert 'eigen3 erl ' in text
+
+
+@pytest.mark.parametrize(
+  'learner, expected',
+  [
+    ({'fitness': 'profit'}, '%'),
+    ({'fitness': 'reward'}, ''),  # of a run from before validation_play
+    ({'fitness': 'reward', 'validation_play': 'slices'}, ''),
+    ({'fitness': 'reward', 'validation_play': 'continuous'}, '%'),
+  ],
+)
+def test_a_validated_profit_is_a_percentage(tmp_path, learner, expected):
+  (tmp_path / 'config.json').write_text('{}')
+  tiny_page.make_population(tmp_path)
+  metrics = pd.read_csv(tmp_path / 'metrics.csv')
+  found = population.section(tmp_path, metrics, {'learner': learner})
+  score, _, _ = found['numbers']["champion's validation"].partition(',')
+  assert score.endswith('%') == bool(expected)
+  error = found['numbers']['standard error of a fitness, mean']
+  assert error.endswith('%') == (learner['fitness'] == 'profit')
+  unit = 'share of initial cash' if expected else 'sum of rewards'
+  assert unit in found['pictures']['validation']
 
 
 @pytest.mark.parametrize('name', ['members', 'metrics', 'importance'])
