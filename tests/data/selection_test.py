@@ -79,7 +79,7 @@ def test_only_members_of_the_universe_on_the_last_day():
   'changes, day, count, message',
   [
     ({'volume': None}, DAY, 1, 'found no volumes'),
-    ({}, LOOK_BACK - 1, 1, 'has 9 days before .* at least 10'),
+    ({}, LOOK_BACK - 1, 1, 'found 9 days before .* at least 10'),
     ({}, DAY, 6, 'up to 2024-01-20, found 5 stocks .*, expected at least 6'),
   ],
 )
