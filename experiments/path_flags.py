@@ -41,12 +41,7 @@ def DEFINE_path(
   holder = flags.DEFINE(
     _Path(), name, default, words, serializer=serializer, **options
   )
-  if options.get('required'):
-    values = options.get('flag_values', flags.FLAGS)
-    # An empty path would be the current folder.
-    flags.register_validator(
-      name, lambda path: path != '', 'found nothing, expected a path', values
-    )
+  _refuse_nothing(name, options)
   return holder
 
 
@@ -56,9 +51,11 @@ def DEFINE_paths(
   """Defines a flag of paths separated by commas; see `DEFINE_path`."""
   parser, serializer = _Paths(), flags.CsvListSerializer(',')
   words = _help_text(help_text, options)
-  return flags.DEFINE(
+  holder = flags.DEFINE(
     parser, name, default, words, serializer=serializer, **options
   )
+  _refuse_nothing(name, options)
+  return holder
 
 
 def DEFINE_multi_path(
@@ -74,3 +71,16 @@ def DEFINE_multi_path(
 def _help_text(help_text: str, options: Mapping[str, Any]) -> str:
   """Returns a flag's help; adds 'Required.' if the flag is required."""
   return f'{help_text} Required.' if options.get('required') else help_text
+
+
+def _refuse_nothing(name: str, options: Mapping[str, Any]) -> None:
+  """Makes an empty value of a flag an error, if the flag is required."""
+  if options.get('required'):
+    values = options.get('flag_values', flags.FLAGS)
+    # An empty path would be the current folder, an empty list no run at all.
+    flags.register_validator(
+      name,
+      lambda paths: paths is None or bool(paths),
+      'found nothing, expected a path',
+      values,
+    )

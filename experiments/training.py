@@ -264,7 +264,7 @@ def _started(
   Raises:
     ValueError: if that run has no checkpoint, or other networks.
   """
-  fingerprint = run_directory.read_data(run)['hash']
+  fingerprint = run_directory.read_hash(run)
   try:
     _, agent = saved_runs.champion(learner, run, fingerprint)
   except ValueError as error:

@@ -215,6 +215,22 @@ def read_about(workdir: os.PathLike | str) -> Mapping[str, Any]:
   return about
 
 
+def read_hash(workdir: os.PathLike | str) -> str:
+  """Returns the hash of the data that a run began with.
+
+  Raises:
+    OSError: if `run.json` cannot be read.
+    ValueError: if it is damaged or has no hash.
+  """
+  found = read_data(workdir).get('hash')
+  if not isinstance(found, str):
+    raise ValueError(
+      f"{pathlib.Path(workdir) / _ABOUT}: found no 'hash' in its 'data', "
+      'expected the hash of the data that the run began with'
+    )
+  return found
+
+
 def check_data(
   workdir: os.PathLike | str,
   data: Mapping[str, Any],
@@ -230,16 +246,11 @@ def check_data(
   Raises:
     ValueError: if the hashes differ, or `run.json` is damaged or has no hash.
   """
-  began = read_data(workdir).get('hash')
-  if began is None:
-    raise ValueError(
-      f"{pathlib.Path(workdir) / _ABOUT}: found no 'hash' in its 'data', "
-      'expected the hash of the data that the run began with'
-    )
+  began = read_hash(workdir)
   if began != data['hash']:
     raise ValueError(
       f'{field}: found data with hash {data["hash"][:12]}, expected '
-      f'{str(began)[:12]}, the data that the run in {workdir} began with'
+      f'{began[:12]}, the data that the run in {workdir} began with'
     )
 
 
