@@ -37,7 +37,7 @@ def check(config: ml_collections.ConfigDict) -> None:
   if 'iterations' not in config.learner:
     raise ValueError(
       '--config: found settings of a population, expected those of one agent, '
-      f'from {CONFIGS}'
+      'such as the preset full+eigen2'
     )
   check_eigen2(config, '--config.')
 
@@ -72,9 +72,9 @@ def settle(config: ml_collections.ConfigDict, agent: Eigen2Agent) -> int:
   observed = config.data.observed_features
   if dimensions.num_features != len(observed):
     raise ValueError(
-      f'found networks that see {dimensions.num_features} features, expected '
-      f'the {len(observed)} of --config.data.observed_features, '
-      f'{", ".join(observed)}'
+      f'found {dimensions.num_features} as the number of features that its '
+      f'networks see, expected {len(observed)}, the number of '
+      f'--config.data.observed_features ({", ".join(observed)})'
     )
   config.networks.update_from_flattened_dict(dimensions.settings)
   return dimensions.num_stocks

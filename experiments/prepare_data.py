@@ -134,7 +134,8 @@ def _downloaded(
 ) -> Source:
   """Downloads prices to a file beside the panel, and returns its contents."""
   raw = f'{os.path.splitext(options.OUT.value)[0]}.raw.parquet'
-  _check_out(raw, is_download, 'a download')
+  why = '; --download keeps its prices in this file, beside the panel'
+  _check_out(raw, is_download, 'a download', why)
   if first_day is not None:
     first_day = first_day - _DAYS_BEFORE
   with tqdm(total=len(options.DOWNLOAD.value), unit=' symbols') as bar:
@@ -151,9 +152,16 @@ def _downloaded(
 
 
 def _check_out(
-  path: str, may_replace: Callable[[str], bool], what: str
+  path: str, may_replace: Callable[[str], bool], what: str, why: str = ''
 ) -> None:
-  """Raises a DataError, before any work, if `path` must not be written."""
+  """Raises a DataError, before any work, if `path` must not be written.
+
+  Args:
+    path: the file to write.
+    may_replace: whether an existing file may be replaced.
+    what: what such a file is, for the message.
+    why: end of the message: why the program writes a file that no flag names.
+  """
   folder = os.path.dirname(os.path.abspath(path))
   if not os.path.isdir(folder):
     raise DataError(
@@ -167,5 +175,5 @@ def _check_out(
   if os.path.exists(path) and not may_replace(path):
     raise DataError(
       f'--out: found {path}, which is not {what}, expected no such file or '
-      f'{what} to replace'
+      f'{what} to replace{why}'
     )

@@ -31,8 +31,9 @@ def join() -> None:
   local, total = jax.local_device_count(), jax.device_count()
   if local * jax.process_count() != total:
     raise ValueError(
-      f'--cpu_devices: found {local} devices in this process and {total} in '
-      f'all {jax.process_count()} processes, expected the same number in each'
+      f'--cpu_devices: found {local} of all {total} devices in this process, '
+      f'one of {jax.process_count()}, expected the same number in each; GPUs '
+      'count, too'
     )
   parallel.wait_for_all()  # so that they are connected; see make_mesh
 
@@ -73,6 +74,6 @@ def _join_at(address: str | None, count: int | None, this: int | None) -> None:
     jax.distributed.initialize(address, count, this)
   except jax.errors.JaxRuntimeError as error:
     raise ValueError(
-      f'--coordinator: found fewer than {count} processes at {address} '
-      f'({error}), expected all {count} to connect'
+      f'--coordinator: found fewer processes at {address} than --num_processes '
+      f'({count}), expected all to connect ({error})'
     ) from error

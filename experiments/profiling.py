@@ -47,7 +47,8 @@ def check(config: ml_collections.ConfigDict) -> None:
   """
   units = 'generations' if 'evolution' in config else 'iterations'
   wanted, most = options.PROFILE.value, config.learner[units] - 1
-  expected = f'1 to {most}: learner.{units} without the first, which compiles'
+  span = f'1 to {most}' if most > 1 else '1'
+  expected = f'{span}: learner.{units} without the first, which compiles'
   if most < 1:
     expected = (
       f'no --profile with learner.{units}={most + 1}, because the first of '

@@ -12,6 +12,7 @@ from experiments import mains
 if __name__ == '__main__':
   mains.start('report')  # reads flags before slow imports
 
+import json
 import pathlib
 from collections.abc import Sequence
 
@@ -60,7 +61,7 @@ def _check_alike(runs: Sequence[SavedRun]) -> None:
   for run in runs[1:]:
     # Runs that differ only in the seed share their experiment.
     if run.experiment is not first.experiment:
-      before = run_directory.read_config(first.workdir)
+      before = json.loads(first.config.to_json())
       found = run_directory.differences(before, run.config)
       name = next(name for name in found if name != 'seed')
       raise ValueError(

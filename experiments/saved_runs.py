@@ -159,8 +159,15 @@ def updated(
   config: ml_collections.ConfigDict,
   stored: Mapping[str, Any],
   workdir: pathlib.Path,
+  what: str = 'a td3 or erl run',
 ) -> ml_collections.ConfigDict:
   """Updates `config` with a run's stored settings; returns it, locked.
+
+  Args:
+    config: settings with defaults.
+    stored: the settings in the folder's config.json.
+    workdir: the folder, for the message.
+    what: what the folder should hold, for the message.
 
   Raises:
     ValueError: if `config` lacks some of these; the message names `workdir`.
@@ -169,7 +176,7 @@ def updated(
     with config.ignore_type():  # e.g. of a tuple whose default is empty
       config.lock().update(_with_tuples(stored))
   except (AttributeError, KeyError, TypeError, ValueError) as error:
-    raise _other_version(workdir, error) from error
+    raise _other_version(workdir, error, what) from error
   return config
 
 
@@ -182,13 +189,17 @@ def _with_tuples(stored: Any) -> Any:
   return stored
 
 
-def _other_version(workdir: pathlib.Path, error: Exception) -> ValueError:
+def _other_version(
+  workdir: pathlib.Path, error: Exception, what: str = 'a td3 or erl run'
+) -> ValueError:
   words = str(error.args[0] if error.args else error)
+  if isinstance(error, KeyError) and words.isidentifier():
+    words = f'no {words!r}'  # otherwise ml_collections wrote a sentence
   # The list of all fields would follow.
   reason = ' '.join(words.partition('. Other fields')[0].split())
   return ValueError(
-    f'{workdir}/config.json: found settings that this version cannot read '
-    f'({reason}), expected those of a run of this version'
+    f'{workdir}/config.json: found settings that this program cannot read '
+    f'({reason}), expected {what} of this version'
   )
 
 

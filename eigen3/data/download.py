@@ -96,8 +96,10 @@ def download_prices(
       tables |= found
       advance(len(found))
   if not tables:
-    names = shown(', '.join(wanted), 120)
-    reason = error or '; check the network, and the spelling at Yahoo'
+    names = shown(', '.join(wanted), 120) or 'an empty list of symbols'
+    reason = error or (
+      '; check the network, the range of days, and the spelling at Yahoo'
+    )
     raise DataError(
       f'download: found no prices of {names}, expected prices of at least '
       f'one symbol{reason}'

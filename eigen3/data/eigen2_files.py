@@ -157,7 +157,7 @@ def _unpacked(path: pathlib.Path, packed: bytes) -> bytes:
   if len(content) > most:
     raise DataError(
       f'found {len(packed):,} bytes that unpack to more than {most:,}, '
-      f'expected at most {most:,}'
+      'expected no more; unpack the file yourself if its size is right'
     )
   return content
 
@@ -281,7 +281,7 @@ def _number(number: Any) -> float:
     return float(number)
   raise DataError(
     f'found {what(number)} among nine numbers, expected a float, an integer '
-    'below 2**63 or NaN'
+    'between -2**63 and 2**63, or NaN'
   )
 
 
@@ -308,5 +308,5 @@ def _parsed(text: str) -> float:
     return float(text)
   except ValueError:
     raise DataError(
-      f'found {what(text)} among nine numbers, expected a number or NaN'
+      f'found {what(text)} inside the square brackets, expected a number or NaN'
     ) from None

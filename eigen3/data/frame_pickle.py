@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from eigen3.data import inert_pickle
-from eigen3.data.errors import DataError
+from eigen3.data.errors import DataError, shown
 from eigen3.data.inert_pickle import Note, what
 
 _STRINGS = ('pandas.arrays', 'pandas.core.arrays.string_')
@@ -90,7 +90,7 @@ def read_frame(content: bytes) -> Frame:
   except DataError:
     raise
   except ValueError as error:  # also raised by NumPy
-    reason = ' '.join(str(error).split())[:80]
+    reason = shown(' '.join(str(error).split()), 120)
     raise DataError(
       f'found a damaged DataFrame ({reason}), expected one that pandas wrote'
     ) from error
@@ -132,9 +132,14 @@ def _axis(note: Any) -> list[Any]:
     case Note('_new_Index' | '_new_DatetimeIndex', (_, {'data': data})):
       pass
     case Note(_, (Note(kind), _)):
-      raise DataError(f'found {kind} as an index, expected names or dates')
+      raise DataError(
+        f'found {kind} as the labels of rows or columns, expected names or '
+        'dates'
+      )
     case _:
-      raise ValueError(f'found {what(note)} as an axis, expected an index')
+      raise ValueError(
+        f'found {what(note)} as an axis, expected a pandas Index'
+      )
   match data:
     case Note('__pyx_unpickle_NDArrayBacked', _, (_, data, *_)):
       pass
@@ -145,7 +150,8 @@ def _axis(note: Any) -> list[Any]:
   values = _array(data)
   if values is None or values.ndim != 1:
     raise ValueError(
-      f'found {what(data)} as an index, expected a one-dimensional array'
+      f'found {what(data)} as the values of a pandas Index, expected a '
+      'one-dimensional array'
     )
   if values.dtype.kind == 'M':
     return list(values.astype('M8[D]'))
@@ -194,7 +200,8 @@ def _name(name: Any) -> str:
   if type(name) is str or (type(name) is int and abs(name) < 2**63):
     return str(name)
   raise DataError(
-    f'found {what(name)} as the name of a column, expected a string or integer'
+    f'found {what(name)} as the name of a column, expected a string or an '
+    'integer between -2**63 and 2**63'
   )
 
 
@@ -272,8 +279,8 @@ def _places(note: Any, num_columns: int) -> list[int]:
         )
       if not np.isin(chosen, everything).all():
         raise ValueError(
-          'found a block with columns outside the frame, expected 0 to '
-          f'{num_columns - 1}'
+          'found a block with columns outside the DataFrame, expected '
+          f'column numbers of at least 0 and below {num_columns}'
         )
       places = chosen
   if not len(places):
@@ -351,8 +358,8 @@ def _dtype(note: Any) -> np.dtype:
   elif re.fullmatch('[iu][1248]|f[248]|b1', code):
     return np.dtype(f'{order}{code}')
   raise ValueError(
-    f'found the dtype {what(code)}, expected integers, floats, booleans, dates '
-    'or objects'
+    f'found the dtype {what(code)}, expected integers or floats of at most 8 '
+    f'bytes, booleans, objects, or dates in one of {", ".join(_DATE_UNITS)}'
   )
 
 

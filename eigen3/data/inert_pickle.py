@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from eigen3.data.errors import DataError
+from eigen3.data.errors import DataError, shown
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -53,7 +53,7 @@ def read(
   except DataError:
     raise
   except (ValueError, IndexError, KeyError) as error:
-    reason = ' '.join(str(error).split())[:80]
+    reason = shown(' '.join(str(error).split()), 120)
     raise DataError(
       f'found a damaged file or one that is not a pickle ({reason}), expected '
       'a pickle'

@@ -80,9 +80,9 @@ def with_universe(panel: MarketPanel, universe: Universe) -> MarketPanel:
   members = universe.members(panel.dates, panel.columns[first:stop])
   if not members.any():
     raise DataError(
-      f'universe: none of the {stop - first} investable columns was a member '
-      f'between {panel.dates[0]} and {panel.dates[-1]}, expected the '
-      "panel's tickers in the universe file"
+      'universe: found no investable column that is a member on any day from '
+      f'{panel.dates[0]} to {panel.dates[-1]}, expected at least one; the '
+      "universe file must list the panel's tickers on these days"
     )
   priced = members & ~np.isnan(panel.ohlc[:, first:stop, 3])
   share = priced.sum(axis=1) / np.maximum(universe.size(panel.dates), 1)

@@ -82,7 +82,7 @@ def _of(name: str) -> Callable[[MarketPanel], np.ndarray]:
     if name not in panel.feature_names:
       raise DataError(
         f"data.observed_features: found 'scaled_{name}', expected a panel with "
-        f"the feature '{name}', but it has {', '.join(panel.feature_names)}"
+        f"the feature '{name}'; this one has {', '.join(panel.feature_names)}"
       )
     index = panel.feature_names.index(name)
     return panel.features[..., index].astype(np.float64)

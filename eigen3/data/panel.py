@@ -224,7 +224,7 @@ class MarketPanel:
     except (KeyError, TypeError, ValueError) as error:
       reason = ' '.join(str(error).split())
       raise DataError(
-        f'{path}: found a file that is damaged or not from MarketPanel.save '
+        f'{path}: found a file that is damaged or not written by eigen3 '
         f'({reason}), expected a panel'
       ) from error
 

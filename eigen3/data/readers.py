@@ -147,8 +147,10 @@ def read_folder(
   """
   path = pathlib.Path(folder)
   if not path.is_dir():
-    found = 'not a folder' if path.exists() else 'no such folder'
-    raise DataError(f'{path}: {found}, expected a folder of price files')
+    what = 'something that is not a' if path.exists() else 'no such'
+    raise DataError(
+      f'{path}: found {what} folder, expected a folder of price files'
+    )
   files, others = _files(path)
   tickers: dict[str, Ticker] = {}
   refused: list[Refusal] = []
@@ -178,8 +180,8 @@ def read_folder(
       )
   if not tickers:
     raise DataError(
-      f'{path}: found no usable ticker, expected at least one; all '
-      f'{len(files)} files are refused, the first is {refused[0]}'
+      f'{path}: found no usable ticker, expected at least one; refused '
+      f'files: {len(refused)}, the first is {refused[0]}'
     )
   return Source(
     tickers=tuple(tickers[name] for name in sorted(tickers)),
@@ -214,12 +216,12 @@ def _files(
   held = ''
   if folders:
     held = (
-      f'; it holds folders ({shown(", ".join(folders), 60)}): give one of them'
+      f'; give a folder inside it instead ({shown(", ".join(folders), 60)})'
     )
   elif entries:
     held = (
-      f'; it holds other files ({shown(entries[0].name, 60)}): unpack them, or '
-      'save them as CSV; a file with all tickers is itself a source'
+      f'; it holds other files, such as {shown(entries[0].name, 60)}: unpack '
+      'them, or save them as CSV; a file with all tickers is itself a source'
     )
   raise DataError(
     f'{folder}: found no .csv, .tsv, .txt or .parquet file in this folder, '

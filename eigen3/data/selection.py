@@ -84,11 +84,10 @@ def narrowed(
   by_name = {panel.columns[i]: i for i in others}
   for name in context:
     if name not in by_name:
-      there = f'one of {", ".join(by_name)}' if by_name else 'none'
-      raise DataError(
-        f"context: found '{name}', expected names of the panel's context "
-        f'columns: {there}'
-      )
+      there = 'no name, because the panel has no context columns'
+      if by_name:
+        there = f"names of the panel's context columns: {', '.join(by_name)}"
+      raise DataError(f"context: found '{name}', expected {there}")
   kept = [*(by_name[name] for name in context), *stocks]
   members = panel.members
   if members is not None:

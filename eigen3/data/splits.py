@@ -73,11 +73,11 @@ def split_days(num_days: int, config: Any, training_days: int = 0) -> Splits:
   train = validation - embargo
   if train < 1:
     raise DataError(
-      f'panel: found {num_days} days, expected more than '
+      f'panel: found {num_days} days, expected more than {num_days - train}: '
       f'{config.validation_days} for validation (data.validation_days) '
       f'and {config.holdout_days} for holdout (data.holdout_days)'
       + (
-        f', and {embargo} days of embargo before each (data.embargo_days)'
+        f', and {embargo} of embargo before each (data.embargo_days)'
         if embargo
         else ''
       )

@@ -92,7 +92,8 @@ class Market:
       found = np.shape(getattr(normalisation, name))
       if found != expected:
         raise ValueError(
-          f'normalisation.{name}: found shape {found}, expected {expected}'
+          f'normalisation.{name}: found shape {found}, expected {expected}, '
+          'the numbers of columns and of observed features'
         )
     mean, std = np.float64(normalisation.mean), np.float64(normalisation.std)
     features = (observed - mean) / std

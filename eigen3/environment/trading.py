@@ -116,7 +116,7 @@ class TradingEnvironment:
     if not 1 <= rules.max_entries_per_day <= panel.num_investable:
       raise ValueError(
         f'environment.max_entries_per_day: found {rules.max_entries_per_day}, '
-        f'expected 1 to {panel.num_investable}, the number of investable '
+        f'expected at most {panel.num_investable}, the number of investable '
         'columns'
       )
     first = max(start, rules.context_days - 1)
@@ -207,9 +207,11 @@ class TradingEnvironment:
     if isinstance(day, (int, np.integer)):
       first, last = int(self.first_day), int(self.last_day)
       if not first <= day <= last:
+        days = f'{first} to {last}, the days'
+        if first == last:
+          days = f'{first}, the only day'
         raise ValueError(
-          f'day: found {day}, expected {first} to {last}, the days on which an '
-          'episode can start'
+          f'day: found {day}, expected {days} on which an episode can start'
         )
     return self._start(jnp.asarray(day, jnp.int32))
 
@@ -420,12 +422,16 @@ def _youngest_value(rules: Rules, positions: Positions) -> Array:
 
 def _raise_too_short(rules: Rules, start: int, stop: int, of: str):
   """Raises an error with the number of days found and required."""
+  found = stop - start
   context = max(rules.context_days - start, 1)
+  rest = ''
+  if rules.context_days > context:
+    rest = f'; the rest lies before day {start}'
   raise ValueError(
-    f'panel too short: found {stop - start} days from day {start} on'
+    f'panel too short: found {found} day{"s"[: found != 1]} from day {start} on'
     f'{of and f" ({of})"}, expected at least {context + rules.num_steps}: '
-    f'{context} of context (environment.context_days is {rules.context_days}; '
-    f'the rest lies before day {start}) and {rules.num_steps} of an episode '
+    f'{context} of context (environment.context_days is {rules.context_days}'
+    f'{rest}) and {rules.num_steps} of an episode '
     f'(environment.trading_days {rules.trading_days} + '
     f'environment.settlement_days {rules.settlement_days})'
   )

@@ -172,8 +172,11 @@ def in_one_episode(
   # One day is left for the observation after the last step.
   trading_days = stop - 1 - first - config['settlement_days']
   if trading_days < 1:
+    found = f'{stop - start} days ({start} to {stop - 1})'
+    if stop - start == 1:
+      found = f'1 day ({start})'
     raise ValueError(
-      f'panel too short: found {stop - start} days ({start} to {stop - 1}) '
+      f'panel too short: found {found} '
       f'in a split{of and f" ({of})"}, expected at least '
       f'{first - start + config["settlement_days"] + 2} to backtest it'
     )

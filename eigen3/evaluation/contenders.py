@@ -49,7 +49,7 @@ def superior_ability(
   if benchmark.shape != returns.shape[:1] or not np.isfinite(benchmark).all():
     raise ValueError(
       f'benchmark: found {described(benchmark)}, expected finite returns of '
-      f'{len(returns)} days'
+      f'shape {returns.shape[:1]}, one for each day of the policies'
     )
   if len(returns) < FEWEST_DAYS:
     return float('nan')

@@ -162,8 +162,8 @@ def _market(
   """
   if benchmark.shape != returns.shape:
     raise ValueError(
-      f'benchmark: found returns of shape {benchmark.shape}, expected one for '
-      f'each of the {len(returns)} days of the backtest'
+      f'benchmark: found returns of shape {benchmark.shape}, expected '
+      f'{returns.shape}, one for each day of the backtest'
     )
   names = ('alpha', 'beta', 'alpha_error', 'beta_error')
   if len(returns) < 3 or not sharpe.has_spread(benchmark):

@@ -90,10 +90,11 @@ def _check(returns: np.ndarray, blocks: int) -> None:
       f'returns: found shape {returns.shape}, expected (days, policies) with '
       f'at least {2 * blocks} days (2 per block) and at least 2 policies'
     )
-  if not np.isfinite(returns).all():
+  bad = int((~np.isfinite(returns)).sum())
+  if bad:
+    entries = 'entry' if bad == 1 else 'entries'
     raise ValueError(
-      f'returns: found {(~np.isfinite(returns)).sum()} NaN or infinite '
-      'entries, expected finite numbers'
+      f'returns: found {bad} NaN or infinite {entries}, expected finite numbers'
     )
 
 

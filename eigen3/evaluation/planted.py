@@ -105,9 +105,10 @@ def plant(
     daily = cross_section.rank_ic(signal, outcomes, can_buy)
     if not np.isfinite(daily).any():
       raise ValueError(
-        'panel: found no day with known next returns of at least '
-        f'{cross_section.FEWEST_STOCKS} buyable stocks, expected at least one '
-        'such day'
+        'panel: found no day on which at least '
+        f'{cross_section.FEWEST_STOCKS} stocks can be bought and have prices '
+        f'of {MEAN_DAYS} days up to it and of horizon={horizon} days after it, '
+        'expected at least one such day'
       )
     return float(np.nanmean(daily))
 
@@ -224,8 +225,8 @@ def _strength(mean_ic: Callable[[float], float], ic: float) -> float:
     if strength > _MOST:
       break
   raise ValueError(
-    f'ic: found {ic}, expected an IC that a signal can reach on this panel '
-    f'(the last strength tried gave {added:.3f})'
+    f'ic: found {ic}, expected a rank IC that a signal can reach on this panel '
+    f'(the last signal tried reached {added:.3f})'
   )
 
 

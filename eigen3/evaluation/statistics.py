@@ -43,7 +43,8 @@ class Estimate(NamedTuple):
 def described(values: np.ndarray) -> str:
   """Describes an array, of any shape, for a message about invalid values."""
   count = np.sum(~np.isfinite(values))
-  return f'shape {values.shape} with {count} NaN or infinite entries'
+  entries = 'entry' if count == 1 else 'entries'
+  return f'shape {values.shape} with {count} NaN or infinite {entries}'
 
 
 def mean_interval(values: np.ndarray, confidence: float = 0.95) -> Interval:

@@ -225,8 +225,8 @@ def predict_forward(
   """
   if not len(refits) or (np.diff(refits) <= 0).any():
     raise ValueError(
-      f'refits: found {[*refits]}, expected at least one day, in increasing '
-      'order'
+      f'refits: found {[*map(int, refits)]}, expected at least one day, in '
+      'increasing order'
     )
   is_row = np.isfinite(features).any(axis=2)
   can_learn = is_row & np.isfinite(labels)

@@ -132,8 +132,8 @@ def save(
     code = program.serialize()
   except ImportError as error:
     raise ValueError(
-      'export: found no package flatbuffers, which JAX needs to write programs '
-      "(pip install 'eigen3[export]')"
+      'export: found no package flatbuffers, expected it to be installed, '
+      "because JAX needs it to write programs: pip install 'eigen3[export]'"
     ) from error
   arrays = io.BytesIO()
   np.savez_compressed(arrays, allow_pickle=False, **example)

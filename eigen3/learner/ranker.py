@@ -156,14 +156,31 @@ def labels_of(environment: TradingEnvironment) -> Labels:
   stop = int(environment.stop) - rules.longest_trade
   if stop <= first:
     raise ValueError(
-      f'split too short: found {int(environment.stop) - first} days to learn '
-      f'from, expected at least {rules.longest_trade + 1}: the '
+      f'split too short: found {int(environment.stop) - first} days from day '
+      f'{first} on, expected at least {rules.longest_trade + 1}: the '
       f'{rules.longest_trade} days of the longest possible trade, and one more '
       '(environment.max_holding_days, environment.delisting_days)'
     )
   days = jnp.arange(first, stop, dtype=jnp.int32)
   returns, known = _trade_returns(environment, days)
   return Labels(days, returns, known)
+
+
+def _deviation(known: np.ndarray) -> float:
+  """Returns the standard deviation of returns of training days.
+
+  Raises:
+    ValueError: if there are fewer than two different returns.
+  """
+  if len(known) < 2 or not known.std() > 0:
+    found = f'{len(known) or "no"} trade with a known return'
+    if len(known) > 1:
+      found = f'the same return for all {len(known)} trades'
+    raise ValueError(
+      f'training days: found {found}, expected trades with at least 2 '
+      'different returns to learn from'
+    )
+  return float(known.std())
 
 
 class Ranker:
@@ -206,13 +223,7 @@ class Ranker:
     self._chunk = sizes.of_acting(config.agent.acting_chunk)
     self._column_gain = config.networks.column_gain
     known = np.asarray(self._training.returns)[np.asarray(self._training.known)]
-    if len(known) < 2 or not known.std() > 0:
-      raise ValueError(
-        f'training days: found {len(known)} trades with '
-        f'{len(np.unique(known))} different returns, expected at least 2 '
-        'different returns to learn from'
-      )
-    self._scale = float(known.std())
+    self._scale = _deviation(known)
     self._optimiser = optax.adamw(
       self._config.learning_rate, weight_decay=self._config.weight_decay
     )
@@ -267,7 +278,8 @@ class Ranker:
         row[_PROFIT] = profit(state)
       if not np.isfinite([*row.values()]).all():
         raise FloatingPointError(
-          f'ranker: found the metrics {row}, expected finite numbers'
+          f'ranker: found the metrics {row}, expected finite numbers; a lower '
+          'ranker.learning_rate may help'
         )
       rows.append(row)
       report(row)

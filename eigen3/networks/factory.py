@@ -316,7 +316,7 @@ def _check_window(window: Array, spec: EnvironmentSpec) -> None:
     )
   settings.require(
     window.shape[3] == spec.num_features,
-    'last size of the window, its number of features',
+    'number of features in the window',
     window.shape[3],
     f"{spec.num_features}, as in the environment's spec",
   )

@@ -130,8 +130,7 @@ class Checkpointer:
     if at is not None:
       if at not in steps:
         raise CheckpointError(
-          f'{self._directory}: found checkpoints {sorted(steps)}, expected '
-          f'{at} among them'
+          f'{self._directory}: found {_named(steps)}, expected one of step {at}'
         )
       steps = [at]
     damaged: list[int] = []
@@ -234,10 +233,16 @@ class Checkpointer:
   def _read(self, step: int, like: Any) -> Any:
     folder = self._directory / str(step)
     if (folder / 'metadata').is_dir():
-      self._check(step, 'schema_version', {'schema_version': 1}, SCHEMA_VERSION)
+      self._check_schema(step, {'schema_version': 1})
     metadata = _read_metadata(folder)
-    self._check(step, 'schema_version', metadata, SCHEMA_VERSION)
-    self._check(step, 'data_hash', metadata, self._data_hash)
+    self._check_schema(step, metadata)
+    self._check(
+      step,
+      'data_hash',
+      metadata,
+      self._data_hash,
+      ', the hash of the present data',
+    )
     self._check(
       step,
       'structure',
@@ -254,8 +259,19 @@ class Checkpointer:
     on_host = jax.tree.unflatten(jax.tree.structure(like), leaves)
     found, expected = digest(on_host), metadata.get('digest')
     if found != expected:
-      raise OSError(f'digest: found {found}, expected {expected}')
+      raise OSError(
+        f'{_STATE}: found digest {found[:12]}, expected {str(expected)[:12]}'
+      )
     return on_host
+
+  def _check_schema(self, step: int, metadata: Mapping) -> None:
+    self._check(
+      step,
+      'schema_version',
+      metadata,
+      SCHEMA_VERSION,
+      '; another version of Eigen3 saved it',
+    )
 
   def _check(
     self, step: int, name: str, metadata: Mapping, expected, why: str = ''
@@ -286,6 +302,15 @@ class Checkpointer:
     remove_leftovers(self._directory)
     for path in self._directory.glob('*.removed'):
       shutil.rmtree(path, ignore_errors=True)
+
+
+def _named(steps: list[int]) -> str:
+  """Returns words for the checkpoints of some steps."""
+  if not steps:
+    return 'no checkpoint'
+  if len(steps) == 1:
+    return f'a checkpoint of step {steps[0]}'
+  return f'checkpoints of steps {", ".join(map(str, sorted(steps)))}'
 
 
 def _to_disk(file) -> None:

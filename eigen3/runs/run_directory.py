@@ -278,11 +278,13 @@ def check_same(
   before = _read_settings(workdir / 'config.json')
   found = differences(before, config, defaults)
   for name, (past, present) in found.items():
-    if name not in _MAY_CHANGE:
-      raise ValueError(
-        f'--config.{name}: found {present!r}, expected {past!r}, with which '
-        f'the run in {workdir} began'
-      )
+    if name in _MAY_CHANGE:
+      continue
+    shown = 'no such setting' if present is None else repr(present)
+    began = f'{past!r}, with which the run in {workdir} began'
+    if past is None:
+      began = f'no such setting: the run in {workdir} began without it'
+    raise ValueError(f'--config.{name}: found {shown}, expected {began}')
 
 
 def differences(

@@ -53,7 +53,7 @@ def _chosen() -> dict[str, list[Group]]:
   names = options.SUITE.value
   if options.ALL in names:
     names = [name for name in SUITES if name not in _ON_GPU]
-  for name in names:
+  for name in names or ['']:
     if name not in SUITES:
       raise ValueError(
         f"--suite: found '{name}', expected names of suites "
@@ -68,7 +68,11 @@ def _chosen() -> dict[str, list[Group]]:
   }
   if not any(chosen.values()):
     found = [
-      f'{g.name}: {c.name}' for s in suites.values() for g in s for c in g.cases
+      f'{group.name}: {case.name}'
+      for groups in suites.values()
+      for group in groups
+      for case in group.cases
+      if not case.is_product
     ]
     raise ValueError(
       f"--only: found '{options.ONLY.value}', expected a pattern "

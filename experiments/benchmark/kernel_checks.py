@@ -206,8 +206,8 @@ def _compare(
   for a, b in zip(*map(jax.tree.leaves, (found, again)), strict=True):
     if a.tobytes() != b.tobytes():
       raise ValueError(
-        f'{what}: found different results of two identical calls, expected '
-        'the same bits'
+        f'LSTM kernels, {what}: found different results of two identical '
+        'calls, expected the same bits'
       )
   differences = {'values': 0.0, 'gradients': 0.0}
   for name, difference in _differences(found, jax.device_get(expected)):
@@ -215,8 +215,9 @@ def _compare(
     # Written so that NaN fails, too.
     if not difference <= (VALUES if is_value else GRADIENTS):
       raise ValueError(
-        f'{what}: {name}: found a relative error of {difference:.2g} against '
-        f'the scan, expected at most {VALUES if is_value else GRADIENTS}'
+        f'LSTM kernels, {what}: {name}: found a relative error of '
+        f'{difference:.2g} against the scan, expected at most '
+        f'{VALUES if is_value else GRADIENTS}'
       )
     kind = 'values' if is_value else 'gradients'
     differences[kind] = max(differences[kind], difference)

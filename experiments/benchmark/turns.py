@@ -232,9 +232,11 @@ class _Worker:
       good, value = self._connection.recv()
     except (EOFError, OSError) as error:
       self._process.join(_PATIENCE)
+      status = self._process.exitcode
+      ended = 'no exit status' if status is None else f'exit status {status}'
+      hint = ', usually because memory was full' if status == -9 else ''
       raise WorkerError(
-        f'worker process: found exit status {self._process.exitcode} (-9 '
-        'usually means that it ran out of memory), expected an answer'
+        f'worker process: found no answer and {ended}{hint}, expected an answer'
       ) from error
     if not good:
       raise WorkerError(value)

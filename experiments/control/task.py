@@ -98,5 +98,6 @@ def _make(name: str) -> Any:
     return gymnasium.make(name)
   except (gymnasium.error.Error, ImportError) as error:
     raise ValueError(
-      f"--env: found '{name}', expected a Gymnasium task ({error})"
+      f"--env: found '{name}', expected a Gymnasium task that can be made here "
+      f'({error})'
     ) from error

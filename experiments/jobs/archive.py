@@ -108,7 +108,8 @@ class Archive:
       return None
     except ValueError as error:
       raise ValueError(
-        f'{path}: found a damaged file ({error}), expected a record: remove it'
+        f'{path}: found a damaged file ({error}), expected the record of a '
+        'finished run; remove this file to make it again'
       ) from error
 
   def write(self, key: str, name: str, record: Mapping[str, Any]) -> None:

@@ -102,7 +102,7 @@ class Cell(NamedTuple):
         changes,
       )
     except ValueError as error:
-      raise ValueError(f'{self.name}: {error}') from error
+      raise ValueError(f'cell {self.name}: {error}') from error
     before = self._keys_before(seed)
     return (found | {'before': before} if before else found), data
 

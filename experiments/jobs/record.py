@@ -53,7 +53,7 @@ def enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
     cell = workdir / RUNS / rest.partition('.')[0]
     if section == 'cells' and not cell.exists():
       continue  # nothing of it has been run
-    wanted = f'{past!r}, with which the runs in {workdir} began'
+    wanted = f'{_shown(past)}, as for the runs in {workdir}'
     if section == 'seeds':
       if {*past} <= {*present}:
         continue
@@ -64,10 +64,12 @@ def enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
       is_new = past is None and (section == 'goals' or section not in before)
       if is_new or not (workdir / RESULTS).exists():
         continue
-      wanted = f'{past!r}, by which {workdir / RESULTS} was judged'
+      wanted = f'{_shown(past)}, as when {workdir / RESULTS} was judged'
     elif section in _MAY_CHANGE:
       continue
-    raise ValueError(f'--config.{name}: found {present!r}, expected {wanted}')
+    raise ValueError(
+      f'--config.{name}: found {_shown(present)}, expected {wanted}'
+    )
 
 
 def keep(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
@@ -152,6 +154,11 @@ def remarks(
   if untouched:
     lines.append(f'no run is done of: {_listed(untouched)}')
   return lines
+
+
+def _shown(value: Any) -> str:
+  """Returns a setting's value as text; None stands for a missing setting."""
+  return 'no such setting' if value is None else repr(value)
 
 
 def _listed(items) -> str:

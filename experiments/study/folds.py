@@ -94,7 +94,7 @@ def make(
   panel = load()
   if panel is None:
     raise ValueError(
-      f'panel: found no file {config.panel}, expected the panel that the '
+      f"panel: found no file '{config.panel}', expected the panel that the "
       f'folds in {folder} were made from: some folds are missing and must be '
       'made'
     )
@@ -183,7 +183,7 @@ def _made(
   least = config.data.min_stocks
   if count < least:
     raise ValueError(
-      f'panel: found {count:.1f} members with prices on average over the '
+      f'panel: found {count:.3f} members with prices on average over the '
       f'held-out days of fold {year} of {config.panel}, expected at least '
       f'{least} (data.min_stocks)'
     )

@@ -73,11 +73,13 @@ def join(folds: Mapping[int, Mapping[int, Outcome]]) -> Joined | None:
     )
 
   dates = np.concatenate([run.daily['date'].to_numpy() for run in first])
-  if not (dates[1:] > dates[:-1]).all():
+  late = np.flatnonzero(dates[1:] <= dates[:-1])
+  if late.size:
+    before, day = dates[late[0] : late[0] + 2].astype('datetime64[D]')
     raise ValueError(
-      'years: found folds whose held-out days overlap or are not in order, '
-      'expected folds in order, made with the same settings: use another '
-      '--workdir'
+      'years: found folds whose held-out days overlap or are not in order '
+      f'({day} follows {before}), expected folds in order, made with the same '
+      'settings: use another --workdir'
     )
   return Joined(
     dates,

@@ -97,7 +97,9 @@ def _settings(workdir: pathlib.Path) -> ml_collections.ConfigDict:
         f"--workdir: found a config.json in {workdir} that is not a sweep's, "
         'expected the folder of a sweep to resume'
       ) from error
-    config = saved_runs.updated(sweep.get_config(preset), stored, workdir)
+    config = saved_runs.updated(
+      sweep.get_config(preset), stored, workdir, 'a sweep'
+    )
     changes = config_flags.get_override_values(flag)
     config.update_from_flattened_dict(changes)
   data = config.settings.data

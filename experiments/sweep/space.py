@@ -14,7 +14,7 @@ from experiments.configs import flatten
 
 _SCALES = ('linear', 'log')
 _RANGE = (
-  "('linear' or 'log', low, high), followed by the number of a grid's steps"
+  "('linear' or 'log', low, high), for a grid followed by the number of steps"
 )
 
 

@@ -129,7 +129,7 @@ def test_many_symbols_are_asked_for_in_parts(tmp_path):
     (
       None,
       'no prices of AAA, BBB, expected prices of at least one symbol; check '
-      'the network, and the spelling',
+      'the network, the range of days, and the spelling',
     ),
     (
       ValueError('no\nnet'),

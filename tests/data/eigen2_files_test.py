@@ -206,11 +206,12 @@ def test_ways_to_be_nine_numbers(tmp_path, cell):
 
 
 OTHER_VALUE = (
-  'among nine numbers, expected a float, an integer below 2**63 or NaN'
+  'among nine numbers, expected a float, an integer between -2**63 and 2**63, '
+  'or NaN'
 )
 NINE_IN_A_LIST = 'expected a list or one-dimensional array of nine numbers'
 NOT_LARGE = 'expected a number of -3.4e+38 to 3.4e+38'
-OTHER_TEXT = 'among nine numbers, expected a number or NaN'
+OTHER_TEXT = 'inside the square brackets, expected a number or NaN'
 
 
 @pytest.mark.parametrize(
@@ -291,7 +292,7 @@ def test_rows_are_sorted_and_days_are_there_once(tmp_path):
       pd.DatetimeIndex(['2020-01-02', None]),
       'row 2 below the header: found NaT as its date',
     ),
-    (pd.RangeIndex(2), 'found RangeIndex as an index, expected names or'),
+    (pd.RangeIndex(2), 'found RangeIndex as the labels of rows or columns, '),
     (
       pd.MultiIndex.from_tuples([(1, 2), (3, 4)]),
       f"found '{pd.MultiIndex.__module__}.MultiIndex' in the pickle",

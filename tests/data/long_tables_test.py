@@ -270,7 +270,7 @@ REFUSED = {
   'zero': (GOOD.replace('11.0', '\0', 1), 'row 2: found a NUL byte'),
   'all_refused': (
     re.sub('2020-(..)-(..)', r'\1/\2/2020', GOOD),
-    "found no usable ticker, expected at least one; all 2 symbols are refused, "
+    "found no usable ticker, expected at least one; refused symbols: 2, "
     "the first is prices, A: row 2, column 'date': found '01/02/2020', "
     'expected a date as YYYY-MM-DD',
   ),

@@ -451,7 +451,10 @@ def test_an_unreadable_file_is_refused(tmp_path, monkeypatch):
 
 
 def test_folders_without_a_ticker_are_one_clear_line(tmp_path):
-  cases = {'absent': 'no such folder', 'file': 'not a folder'}
+  cases = {
+    'absent': 'found no such folder',
+    'file': 'found something that is not a folder',
+  }
   (tmp_path / 'file').write_text('x')
   for name, message in cases.items():
     with pytest.raises(DataError, match=f'{tmp_path / name}: {message}'):
@@ -462,19 +465,19 @@ def test_folders_without_a_ticker_are_one_clear_line(tmp_path):
   ):
     read_folder(tmp_path / 'none')
   (tmp_path / 'none' / 'Stocks').mkdir()
-  with pytest.raises(DataError, match=r'holds folders \(Stocks\): give one'):
+  with pytest.raises(DataError, match=r'inside it instead \(Stocks\)$'):
     read_folder(tmp_path / 'none')
   (tmp_path / 'one').mkdir()
   write(tmp_path / 'one', **{'A.csv.bz2': ''})
-  with pytest.raises(DataError, match=r'files \(A\.csv\.bz2\): unpack them,'):
+  with pytest.raises(DataError, match=r'such as A\.csv\.bz2: unpack them,'):
     read_folder(tmp_path / 'one')
   (tmp_path / 'bad').mkdir()
   write(tmp_path / 'bad', **{'A.csv': '', 'B.csv': 'x'})
   with pytest.raises(DataError) as caught:
     read_folder(tmp_path / 'bad')
   assert str(caught.value) == (
-    f'{tmp_path / "bad"}: found no usable ticker, expected at least one; all 2 '
-    'files are refused, the first is A.csv: found an empty file or only blank '
+    f'{tmp_path / "bad"}: found no usable ticker, expected at least one; '
+    'refused files: 2, the first is A.csv: found an empty file or only blank '
     'lines, expected a CSV'
   )
 

@@ -257,7 +257,7 @@ def test_a_panel_too_short_is_refused(context, days, found, needed):
     ('max_sale_target', 2.0, 'found 2.0, expected above min_sale_target, 2.0'),
     ('coefficient_threshold', 2.1, 'found 2.1, .* coefficient_ceiling, 2.0'),
     ('delisting_return', -1.1, 'found -1.1, expected at least -1'),
-    ('max_entries_per_day', 6, 'expected 1 to 5, the number of invest'),
+    ('max_entries_per_day', 6, 'expected at most 5, the number of inves'),
   ],
 )
 def test_settings_out_of_range_are_refused(field, value, message):

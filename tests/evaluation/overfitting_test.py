@@ -173,5 +173,5 @@ def test_too_little_is_refused(shape, blocks, message):
 def test_holes_are_refused():
   returns = np.ones((100, 3))
   returns[3, 1] = np.nan
-  with pytest.raises(ValueError, match='found 1 NaN or infinite entries'):
+  with pytest.raises(ValueError, match='found 1 NaN or infinite entry, e'):
     overfitting.backtest_overfitting(returns, 4)

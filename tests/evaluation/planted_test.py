@@ -149,7 +149,7 @@ def test_what_cannot_be_planted_is_refused(panel):
   for ic in (-0.1, 1.0, float('nan')):
     with pytest.raises(ValueError, match=r'ic: found .* expected at least 0'):
       planted.plant(panel, ic, seed=0)
-  with pytest.raises(ValueError, match=r'ic: found 0\.98, expected an IC that'):
+  with pytest.raises(ValueError, match=r'ic: found 0\.98, expected a rank IC'):
     planted.plant(panel, 0.98, seed=0)
   strange = dataclasses.replace(
     panel, features=panel.features[..., :2], feature_names=('a', 'b')
@@ -157,5 +157,5 @@ def test_what_cannot_be_planted_is_refused(panel):
   with pytest.raises(ValueError, match="feature_names: found 'a, b', expected"):
     planted.plant(strange, 0.05, seed=0)
   few = priced_market.make_panel(100, 5)
-  with pytest.raises(ValueError, match='panel: found no day with known'):
+  with pytest.raises(ValueError, match='panel: found no day on which at'):
     planted.plant(few, 0.05, seed=0)

@@ -124,7 +124,7 @@ def test_each_field_is_refused_by_its_name_or_good(program, field):
     (
       'data.validation_days',
       230,
-      'panel: found 300 days, expected more than 230 for validation '
+      'panel: found 300 days, expected more than 300: 230 for validation '
       '(data.validation_days) and 70 for holdout (data.holdout_days)',
     ),
     (

@@ -90,7 +90,7 @@ def test_goals_stay_once_results_were_told(tmp_path):
   with pytest.raises(ValueError, match=r'results\.json was judged') as error:
     record.enter(tmp_path, config)
   assert str(error.value).startswith(
-    '--config.goals.p: found 0.05, expected 0.02, by which'
+    '--config.goals.p: found 0.05, expected 0.02, as when'
   )
 
 

@@ -80,7 +80,7 @@ def test_a_wrong_change_is_named(change, cause):
   with pytest.raises(ValueError, match='FIELD=VALUE with a field') as error:
     CELL._replace(changes=(change,)).key(0)
   message = str(error.value)
-  assert message.startswith(f"a: found the change '{change}' ({cause}")
+  assert message.startswith(f"cell a: found the change '{change}' ({cause}")
   assert '\n' not in message
 
 

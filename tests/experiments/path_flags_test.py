@@ -74,15 +74,22 @@ def test_flags_are_what_a_flag_file_of_them_gives(values):
   assert values.flag_values_dict() == before
 
 
-def test_a_required_path_is_asked_for():
+REQUIRED = pytest.mark.parametrize(
+  'define', [path_flags.DEFINE_path, path_flags.DEFINE_paths]
+)
+
+
+@REQUIRED
+def test_a_required_path_is_asked_for(define):
   values = flags.FlagValues()
-  path_flags.DEFINE_path('out', None, '', required=True, flag_values=values)
+  define('out', None, '', required=True, flag_values=values)
   with pytest.raises(flags.IllegalFlagValueError, match='--out must have a'):
     values(['program'])
 
 
-def test_a_required_path_is_not_empty():
+@REQUIRED
+def test_a_required_path_is_not_empty(define):
   values = flags.FlagValues()
-  path_flags.DEFINE_path('out', None, '', required=True, flag_values=values)
+  define('out', None, '', required=True, flag_values=values)
   with pytest.raises(flags.IllegalFlagValueError, match='expected a path'):
     values(['program', '--out='])

@@ -207,7 +207,7 @@ def test_a_universe_says_what_may_be_bought(source, tmp_path):
   before = out.read_bytes()
   run = prepare(*command, f'--universe={intervals}')
   assert run.returncode == 1
-  assert 'none of the 2 investable columns was a member' in run.stderr
+  assert 'universe: found no investable column that is a mem' in run.stderr
   assert out.read_bytes() == before
 
 

@@ -104,7 +104,7 @@ def test_errors_are_one_line(programs, td3_run, tmp_path):
   same = seed_of(td3_run, tmp_path / 'same', 0)
   out = f'--out={tmp_path}/page.html'
   cases = [
-    ([f'--run={td3_run},{same}'], '--out: found none for 2 runs'),
+    ([f'--run={td3_run},{same}'], '--out: found no path for a page of 2 runs'),
     ([f'--run={td3_run},{same}', out], '--run: found the seeds [0, 0]'),
     ([f'--run={td3_run},{erl}', out], 'expected'),
     ([f'--run={tmp_path}/none', out], 'found no run here'),

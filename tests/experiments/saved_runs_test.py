@@ -54,7 +54,7 @@ def test_settings_of_another_version_name_their_file(tmp_path, change, words):
     saved_runs.settings_of(tmp_path)
   text = str(error.value)
   assert text.startswith(
-    f'{path}: found settings that this version cannot read ('
+    f'{path}: found settings that this program cannot read ('
   )
   assert words in text
   assert len(text) < len(str(path)) + 200

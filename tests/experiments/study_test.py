@@ -116,7 +116,7 @@ def test_a_fold_s_panel_knows_no_more_than_its_training_days(
   cells_of(config, tmp_path)
   assert [path.stat().st_mtime_ns for path in paths] == before
   paths[0].unlink()
-  with pytest.raises(ValueError, match=r'found no file absent\.parquet, exp'):
+  with pytest.raises(ValueError, match=r"found no file 'absent\.parquet', exp"):
     cells_of(config, tmp_path)
 
 

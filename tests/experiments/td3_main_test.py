@@ -466,7 +466,7 @@ def test_errors_are_one_line_and_leave_nothing(
     # A seed that has not begun is one of the same settings.
     (
       [f'--workdir={several}', '--seeds=1,0', '--resume'],
-      'panel: found 300 days, expected more than 10000 for validation',
+      'panel: found 300 days, expected more than 10070: 10000 for validation',
     ),
     ([f'--workdir={held}', '--resume'], f'{held}: {in_use}'),
     ([*arguments, f'--workdir={held}', '--resume'], f'{held}: {in_use}'),

@@ -228,7 +228,8 @@ def test_other_data_is_refused(folder):
   with pytest.raises(CheckpointError) as error:
     restore(folder, data_hash='ffff')
   assert str(error.value) == (
-    f'{folder}/6: data_hash: found a1b2, expected ffff'
+    f'{folder}/6: data_hash: found a1b2, expected ffff, the hash of the '
+    'present data'
   )
   assert sorted(os.listdir(folder)) == ['4', '6']
 
@@ -239,7 +240,8 @@ def test_another_schema_is_refused(folder, monkeypatch):
   with pytest.raises(CheckpointError) as error:
     restore(folder)
   assert str(error.value) == (
-    f'{folder}/6: schema_version: found {known}, expected {known + 1}'
+    f'{folder}/6: schema_version: found {known}, expected {known + 1}; '
+    'another version of Eigen3 saved it'
   )
 
 
@@ -434,7 +436,8 @@ def test_a_checkpoint_of_the_earlier_format_is_refused(folder):
     with pytest.raises(CheckpointError) as error:
       restore(folder)
     assert str(error.value) == (
-      f'{old}: schema_version: found 1, expected {checkpoint.SCHEMA_VERSION}'
+      f'{old}: schema_version: found 1, expected {checkpoint.SCHEMA_VERSION}; '
+      'another version of Eigen3 saved it'
     )
   assert sorted(os.listdir(folder)) == ['4', '6', '8']
   assert os.listdir(folder.parent) == ['checkpoints']

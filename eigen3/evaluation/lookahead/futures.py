@@ -38,7 +38,7 @@ def scramble(panel: MarketPanel, last_day: int, seed: int) -> MarketPanel:
   if not 0 <= last_day < panel.num_days - 1:
     raise ValueError(
       f'last_day: found {last_day} in a panel of {panel.num_days} days, '
-      'expected a day from 0 that is followed by at least one more'
+      'expected a day, counted from 0, that at least one more day follows'
     )
   rng = np.random.default_rng((seed, last_day))
   later = slice(last_day + 1, None)

@@ -152,7 +152,7 @@ def _bounds(panel: MarketPanel, config: Mapping[str, Any]) -> tuple[int, int]:
   if panel.num_days <= window:
     raise ValueError(
       f'panel: found {panel.num_days} days, expected at least {window + 1}: a '
-      'full window and one more day'
+      'full window (environment.context_days) and one more day'
     )
   return window - 1, panel.num_days - 2
 
@@ -162,9 +162,10 @@ def _check_last_day(
 ) -> None:
   first, last = _bounds(panel, config)
   if not first <= last_day <= last:
+    days = f'{first} to {last}' if first < last else f'{first}'
     raise ValueError(
-      f'last_days: found {last_day}, expected {first} to {last}, so that a '
-      'full window ends on it and at least one day comes after it'
+      f'last_days: found {last_day}, expected {days}, so that a full window '
+      'ends on it and at least one day comes after it'
     )
 
 
