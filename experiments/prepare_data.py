@@ -154,13 +154,17 @@ def _downloaded(
 def _check_out(
   path: str, may_replace: Callable[[str], bool], what: str, why: str = ''
 ) -> None:
-  """Raises a DataError, before any work, if `path` must not be written.
+  """Checks, before any work, that `path` can and may be written.
 
   Args:
     path: the file to write.
     may_replace: whether an existing file may be replaced.
-    what: what such a file is, for the message.
+    what: the kind of file that may be replaced, for the message.
     why: end of the message: why the program writes a file that no flag names.
+
+  Raises:
+    DataError: if the folder is missing or not writable, or `path` is a file of
+      another kind.
   """
   folder = os.path.dirname(os.path.abspath(path))
   if not os.path.isdir(folder):

@@ -170,7 +170,7 @@ def updated(
     what: what the folder should hold, for the message.
 
   Raises:
-    ValueError: if `config` lacks some of these; the message names `workdir`.
+    ValueError: if `config` lacks a stored setting; the message names `workdir`.
   """
   try:
     with config.ignore_type():  # e.g. of a tuple whose default is empty

@@ -248,7 +248,7 @@ def _values(frame: Frame, dates: np.ndarray) -> np.ndarray:
     row, column, feature = (int(i) for i in np.argwhere(large)[0])
     raise DataError(
       f'{where(row, column)}: found {values[row, column, feature]} as '
-      f'{FEATURES[feature]}, expected a number of {-_LARGEST:.1e} to '
+      f'{FEATURES[feature]}, expected a number from {-_LARGEST:.1e} to '
       f'{_LARGEST:.1e}'
     )
   return values

@@ -192,7 +192,10 @@ def _text(note: Any) -> list[str]:
   known = ends[: len(ends) // width.itemsize * width.itemsize]
   places = np.frombuffer(known, width)[first : first + length + 1].tolist()
   if places != sorted(places) or len(places) != length + 1 or places[0] < 0:
-    raise ValueError('found invalid offsets of texts, expected increasing ones')
+    raise ValueError(
+      f'found the string offsets {shown(str(places), 60)}, expected '
+      f'{length + 1} that are not negative and never decrease'
+    )
   return [text[start:end].decode() for start, end in itertools.pairwise(places)]
 
 

@@ -1,9 +1,9 @@
 """Computes observed features: those in a panel, and some without units.
 
 Prices drift away from their range in training, and so do features in units of
-price. Divided by the column's mean daily move, a day's change or the distance
-to a moving average keeps its range over decades, for a share, an index or a
-rate that may be negative.
+price. Divided by the column's mean absolute daily change over the last year, a
+day's change or the distance to a moving average keeps its range over decades,
+for a share, an index or a rate that may be negative.
 """
 
 from collections.abc import Callable, Mapping, Sequence

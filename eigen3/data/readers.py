@@ -193,7 +193,7 @@ def read_folder(
 
 
 def _read_named(file: pathlib.Path, content: bytes, written: Days) -> Ticker:
-  """Reads the ticker that a file is named after."""
+  """Reads a ticker's prices from a file whose name is the ticker."""
   name = _ticker_name(file)
   if not is_symbol(name):
     raise Refused(

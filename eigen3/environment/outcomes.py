@@ -109,7 +109,8 @@ def gains_ahead(
 
   Args:
     environment: see `values_ahead`.
-    day: int32 [], the day at whose close the orders are decided or still wait.
+    day: int32 [], the day at whose close the orders are decided, or still wait
+      for their stocks' markets to open.
     orders: accepted orders, leaves [M].
 
   Returns:

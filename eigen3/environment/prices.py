@@ -80,10 +80,10 @@ def price_table(panel: MarketPanel, rules: Rules) -> np.ndarray:
 
   Every value is known at the close of its day. A price that is not a positive
   number is missing. A stock is gone after `delisting_days` open days of its
-  market without a close. If the delisting price is the entry price, as in
-  Eigen2, only days without any price or feature count. If the panel knows the
-  members of the universe, other stocks are barred: they can be sold but not
-  bought.
+  market without a close. If `delisting_price` is 'entry_price', as in Eigen2,
+  only days without any price or feature count towards `delisting_days`. If the
+  panel knows the members of the universe, other stocks are barred: they can be
+  sold but not bought.
 
   Args:
     panel: T days, C columns, N of them investable.

@@ -66,7 +66,7 @@ class Walk:
     x: Array,
     saves_gates: bool,
   ):
-    """Stacks the weights of n directions with inputs x [D, n, I, rows]."""
+    """Stacks n directions' weights; their inputs are x [D, n, I, rows]."""
     self.narrow = plan.policy.compute_dtype
     self.wide = plan.policy.output_dtype
     self.saves_gates = saves_gates

@@ -67,8 +67,9 @@ def elements(
 ) -> dict[str, str]:
   """Returns SVGs: `attention` in each generation, and its `entropy`.
 
-  `attention` shows the columns with the most attention in the last generation,
-  `entropy` is that of all columns. Arguments are as for `draw_importance`.
+  `attention` shows the columns with the most attention in the last generation;
+  `entropy` is computed from the attention to all columns. Arguments are as for
+  `draw_importance`.
   """
   history = _shares_of(np.asarray(history, np.float64))
   mean = np.nan_to_num(history[-1])

@@ -130,7 +130,7 @@ class Checkpointer:
     if at is not None:
       if at not in steps:
         raise CheckpointError(
-          f'{self._directory}: found {_named(steps)}, expected one of step {at}'
+          f'{self._directory}: found {_named(steps)}, expected one at step {at}'
         )
       steps = [at]
     damaged: list[int] = []
@@ -309,8 +309,8 @@ def _named(steps: list[int]) -> str:
   if not steps:
     return 'no checkpoint'
   if len(steps) == 1:
-    return f'a checkpoint of step {steps[0]}'
-  return f'checkpoints of steps {", ".join(map(str, sorted(steps)))}'
+    return f'a checkpoint at step {steps[0]}'
+  return f'checkpoints at steps {", ".join(map(str, sorted(steps)))}'
 
 
 def _to_disk(file) -> None:

@@ -99,7 +99,7 @@ def sharpe_ratios(workdir: os.PathLike | str) -> np.ndarray:
 
 
 def _days_a_year(workdir: pathlib.Path) -> int:
-  """Returns the days per year of annualised Sharpe ratios; 252 if unknown."""
+  """Returns the days per year for annualising Sharpe ratios; 252 if unknown."""
   try:
     data = run_directory.read_about(workdir)['data']
     return int(data.get('days_a_year', TRADING_DAYS_A_YEAR))

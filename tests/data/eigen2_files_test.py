@@ -210,7 +210,7 @@ OTHER_VALUE = (
   'or NaN'
 )
 NINE_IN_A_LIST = 'expected a list or one-dimensional array of nine numbers'
-NOT_LARGE = 'expected a number of -3.4e+38 to 3.4e+38'
+NOT_LARGE = 'expected a number from -3.4e+38 to 3.4e+38'
 OTHER_TEXT = 'inside the square brackets, expected a number or NaN'
 
 
