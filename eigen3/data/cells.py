@@ -227,12 +227,12 @@ def ratios(column: pa.Array, decimal: str = '.') -> Cells:
 
 
 def days(column: pa.Array, written: Days = AS_WRITTEN) -> Cells:
-  """Converts a column of dates, timestamps, or their texts to datetime64[D].
+  """Converts a column of dates or timestamps to datetime64[D].
 
-  The date of a timestamp is taken as written, unless a zone is given. Integers
-  are dates such as 20190102, or times in UTC since 1970, whose typical size
-  decides the unit, from seconds to nanoseconds. A cell without a date is wrong,
-  even an empty one.
+  They may also be texts or integers. The date of a timestamp is taken as
+  written, unless a zone is given. Integers are dates such as 20190102, or times
+  in UTC since 1970, whose typical size decides the unit, from seconds to
+  nanoseconds. A cell without a date is wrong, even an empty one.
   """
   column = _plain(column)
   kind = column.type

@@ -28,7 +28,7 @@ from eigen3.types import (
 
 
 class Player(NamedTuple):
-  """An algorithm bound to an environment: plays episodes, samples the replay.
+  """An algorithm for environments of one spec: plays, and samples the replay.
 
   Attributes:
     agent: the algorithm, bound to networks.

@@ -34,9 +34,9 @@ class Divided:
 
   Attributes:
     whole: the whole policy; `__call__` calls it.
-    encoder: maps a window to an encoded policy, such as `actor.Encoded`; with
-      `return_attention`, the encoded policy's field `attention` is set.
-    head: maps an encoded policy, and an `Account` or None, to actions.
+    encoder: maps a window to its encoding, such as `actor.Encoded`; with
+      `return_attention`, the encoding's field `attention` is set.
+    head: maps an encoding, and an `Account` or None, to actions.
   """
 
   whole: Callable[..., Any]

@@ -51,13 +51,13 @@ def pooled_lstm(
 
   Args:
     plan: static settings.
-    weights: parameters of the four directions.
+    weights: parameters of both directions of both layers.
     x: [D, I, rows], time first; each row is a sequence.
     keys: uint32 [rows, 2], a PRNG key per row for the dropout between the
       layers; None for no dropout.
 
   Returns:
-    [rows, 2H] in the policy's output dtype, forward direction first.
+    [rows, 2H] in the output dtype of `plan.policy`, forward direction first.
 
   Raises:
     ValueError: if there are fewer days than are pooled.

@@ -100,7 +100,14 @@ def _picture(coverage: np.ndarray) -> str:
 
 
 def _years(days: tuple[str, ...]) -> list[tuple[str, float]]:
-  """Returns labels of some years: (year, its start in % of the width)."""
+  """Returns the years to label below the coverage picture.
+
+  Args:
+    days: the first day of each bin of the picture.
+
+  Returns:
+    Pairs (year, where it starts in % of the picture's width).
+  """
   years = [day[:4] for day in days]
   firsts = [
     i

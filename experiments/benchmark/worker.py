@@ -117,7 +117,7 @@ class _Holder:
     if built is None or built.run is None:
       raise ValueError(
         f'{self._case.name}: found nothing to run, expected a case that was '
-        'built to be run'
+        'prepared before and does more than compile or count'
       )
     seconds, result = _timed(built.run, built.settle)
     del result

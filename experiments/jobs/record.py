@@ -81,12 +81,13 @@ def keep(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
 def asked(
   workdir: pathlib.Path, config: ml_collections.ConfigDict
 ) -> dict[str, Any]:
-  """Returns the settings by which runs are pooled and judged, as JSON.
+  """Returns the settings by which runs are pooled and judged.
 
   Returns:
-    `seeds`, `goals` and `primary` (if there are any), `repeats`, `draws` and
-    `seed`; `seeds_at_first`, the seeds with which the folder began, or None if
-    not known. Whoever adds seeds after seeing results can stop when the results
+    A dict of JSON values: `seeds`; `goals` and `primary`, if there are any;
+    `repeats`, `draws` and `seed`, which are those of the bootstrap; and
+    `seeds_at_first`, the seeds with which the folder began, or None if not
+    known. Whoever adds seeds after seeing results can stop when the results
     look good, so reports show which seeds were added.
   """
   asked = ('seeds', *_JUDGES, 'repeats', 'draws', 'seed')

@@ -78,9 +78,9 @@ def _by_column(
 
   Args:
     panel: T days.
-    columns: names of this panel's columns and of the other panel's.
-    tradable: names of the columns for which to compare whether they may be
-      bought.
+    columns: names of the columns of both compared panels.
+    tradable: names of the columns whose entries in `investable` and `members`
+      are kept; other columns are False in both, so they are not compared.
   """
   places = [columns.index(name) for name in panel.columns]
   investable = places[slice(*panel.investable)]

@@ -163,7 +163,7 @@ def _compared(differences: Mapping[str, PairedDifference]) -> str:
 
 
 def listed(words: Sequence[str], comma: str = ', ') -> str:
-  """Joins words by `comma`; if that is ', ', by "and" before the last word."""
+  """Joins words with `comma`; the last ', ' becomes ' and '."""
   if comma != ', ' or len(words) < 2:
     return comma.join(words)
   return f'{", ".join(words[:-1])} and {words[-1]}'

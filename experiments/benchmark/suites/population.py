@@ -286,9 +286,10 @@ def one_agent_case(**settings: Any) -> Built:
 
 
 def _alone(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
-  """Returns settings of one agent whose iteration equals a member's generation.
+  """Returns settings of one agent that does as much work as one member.
 
-  It has as many episodes and updates, and the population's settings of replay.
+  Its iteration has as many episodes and updates as a member's generation, and
+  its replay has the population's settings.
   """
   alone = config.copy_and_resolve_references()
   with alone.unlocked():
