@@ -80,9 +80,7 @@ def test_an_unknown_precision_is_refused(config):
 def test_windows_of_other_features_are_refused(config, make_window):
   """The window has another number of features than the spec."""
   actor = networks.make_networks(config, SPEC).actor
-  with pytest.raises(
-    ValueError, match=r'window: found .*, 4\), expected 5 features'
-  ):
+  with pytest.raises(ValueError, match='window: found 4, expected 5, as in'):
     actor.init(KEY, make_window()[..., :4])
 
 
