@@ -59,8 +59,8 @@ class Checkpointer:
         the best score.
       data_hash: hash of the panel; only a checkpoint that was saved with the
         same hash is restored.
-      read_only: whether to create, move and remove nothing; then nothing can be
-        saved.
+      read_only: if True, opening and restoring leave the folder unchanged;
+        `save` must not be called.
     """
     self._directory = pathlib.Path(directory).absolute()
     self._keep = keep

@@ -28,12 +28,12 @@ SHARPE, DAILY_SHARPE = 'validation_sharpe', 'validation_daily_sharpe'
 
 
 def are_profits(learner: Mapping[str, Any]) -> tuple[bool, bool]:
-  """Returns whether fitness and whether validation scores are profits.
+  """Returns two flags: is fitness a profit, and are validation scores profits?
 
-  Those that are not are sums of rewards.
+  Scores that are not profits are sums of rewards.
 
   Args:
-    learner: the settings `learner` of a population's run.
+    learner: the `learner` section of the settings of a population's run.
   """
   fitness = learner['fitness'] == 'profit'
   # Older runs, which lack the setting, validated on slices, as fitness is

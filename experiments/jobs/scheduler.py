@@ -120,8 +120,8 @@ class Run:
     Args:
       folder: the run's folder.
       command: `(resume) -> command line`.
-      environment: environment variables besides those of this process, which
-        take precedence.
+      environment: environment variables to add; if this process has a variable
+        of the same name, its value is used.
       claim: this process's claim on the run. The run becomes another holder,
         because it may outlive this process.
       can_resume: whether the run can be resumed; otherwise it starts from

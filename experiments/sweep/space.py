@@ -67,7 +67,7 @@ def read(config: ml_collections.ConfigDict) -> Space:
 
 
 def suggest(space: Space, trial: optuna.Trial) -> dict[str, Any]:
-  """Draws a trial's values by field; values drawn before are kept."""
+  """Returns a trial's values, keyed by field; draws those not drawn yet."""
   for field, tried in space.items():
     if isinstance(tried, Choices):
       trial.suggest_categorical(field, list(tried.values))
