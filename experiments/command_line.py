@@ -173,7 +173,9 @@ def _expanded(argv: Sequence[str], default_config: str) -> list[str]:
   given = flags.FLAGS.read_flags_from_files(argv[1:], force_gnu=False)
   configs = [i for i, s in enumerate(given) if _CONFIG.match(s)]
   if len(configs) > 1:
-    found = ' and '.join(given[i] for i in configs)
+    # A flag without = is followed by its value.
+    words = [given[i : i + 2 - ('=' in given[i])] for i in configs]
+    found = ' and '.join(map(' '.join, words))
     raise _Refused(
       f'--config: found {found}, expected only one, counting those in '
       'a --flagfile'

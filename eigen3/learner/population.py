@@ -110,8 +110,8 @@ class Population:
 
     Raises:
       ValueError: if a setting is out of range or does not fit another, or the
-        number of agents that learn or play is not a multiple of
-        `parallel.agents_at_once`.
+        number of agents that learn, or of those that play, is not a multiple of
+        the function `parallel.agents_at_once(mesh)`.
     """
     _check(config, mesh)
     self._config, self._evolution = config.learner, config.evolution

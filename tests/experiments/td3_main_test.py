@@ -459,6 +459,7 @@ def test_errors_are_one_line_and_leave_nothing(
       f'--workdir={population}: found settings with evolution, expected',
     ),
     ([smoke, '--workdir='], 'flag --workdir=: found nothing, expected a path'),
+    ([smoke, '--config', 'small', new], ':smoke and --config small, expected'),
     (
       [f'--workdir={several}', '--seeds=0', '--resume', '--config.agent.tau=1'],
       '--config.agent.tau: found 1.0, expected 0.005, with which the run in',
