@@ -130,8 +130,9 @@ def print_report(
   processes of a run must call this function.
 
   Args:
-    profile: of a finished training run; without traces nothing is printed.
-    build: `(config, spread) -> Experiment`, of the training program.
+    profile: the profile of a finished training run; nothing is printed if it
+      has no traces.
+    build: the training program's `(config, spread) -> Experiment`.
     config: all settings.
     resolved: values of the settings that may be 'auto', by full name.
   """

@@ -1,4 +1,4 @@
-"""Rewards of a step, and their properties that other modules need.
+"""Reward functions, and the properties of rewards that other modules need.
 
 The setting `environment.reward` is a name in `NAMED`, or the import path of a
 reward of your own, such as `my_rewards.SHARPE`. The package itself need not

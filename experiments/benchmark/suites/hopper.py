@@ -40,7 +40,7 @@ def groups(size: str, cores: int) -> list[Group]:
 
 
 def proven(record: Mapping[str, Any]) -> set[tuple[str, str]]:
-  """Returns the JAX version and device for which a record proves the kernels.
+  """Returns the JAX version and device that passed all checks in a record.
 
   Args:
     record: the results of this suite, as the benchmark wrote them.
