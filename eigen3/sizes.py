@@ -184,8 +184,9 @@ def choose_kernel(
 ) -> str:
   """Returns the implementation of the LSTM; 'auto' is resolved by the table.
 
-  'auto' becomes the kernel that fits if the JAX version and the kind of device
-  are in `PASSED`, else 'scan'.
+  'auto' becomes the kernel in `_FITS` for this device, dtype and number of
+  hidden units, if there is one and `PASSED` has the JAX version and the kind of
+  device; otherwise 'scan'.
 
   Args:
     networks: a config's section `networks`.

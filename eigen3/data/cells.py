@@ -292,7 +292,11 @@ def without_currency(text: str) -> str:
 
 
 def is_day(text: str) -> bool:
-  """Returns whether `text` looks like a date in digits, in any format."""
+  """Returns whether `text` looks like a date in digits.
+
+  That is, like three numbers separated by '-', '/' or '.', with or without a
+  time, or like YYYYMMDD.
+  """
   return _LIKE_A_DAY.fullmatch(text) is not None or bool(
     re.fullmatch(r'(17|18|19|20|21)\d{6}', text, re.ASCII)
   )

@@ -362,7 +362,7 @@ def _dtype(note: Any) -> np.dtype:
     return np.dtype(f'{order}{code}')
   raise ValueError(
     f'found the dtype {what(code)}, expected integers or floats of at most 8 '
-    f'bytes, booleans, objects, or dates in one of {", ".join(_DATE_UNITS)}'
+    f'bytes, booleans, objects, or dates in units of {", ".join(_DATE_UNITS)}'
   )
 
 

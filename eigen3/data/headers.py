@@ -313,8 +313,8 @@ def _fields_and_symbols(
   """Returns the level with the names of prices, then that with the symbols.
 
   A ticker may be called LOW or OPEN. So the level of prices is the one with a
-  close, or else with more of the four prices, then with more other known names,
-  then with more occurrences of these.
+  close. Ties are broken by the number of different prices among the four, then
+  of different known names, then of all entries with a known name.
   """
 
   def score(level: list[str]) -> tuple[bool, int, int, int]:

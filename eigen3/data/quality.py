@@ -135,10 +135,10 @@ def check(
 def _days_by_column(
   source: Source, panel: MarketPanel
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-  """Returns each column's trading and odd days.
+  """Returns the trading days and the odd days that apply to each column.
 
-  They are found from the stocks of its market, or from all stocks if the market
-  has fewer than two.
+  `defects.trading_days` defines both. It is given the stocks of the column's
+  market, or all stocks if that market has fewer than two.
   """
   kinds = dict(zip(panel.columns, panel.column_kinds, strict=True))
   stocks = [t for t in source.tickers if kinds.get(t.name) == 'stock']

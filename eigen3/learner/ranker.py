@@ -34,8 +34,8 @@ class Weights(NamedTuple):
     extractor: parameters of the feature extractor.
     w: float32 [4H], weights of the head.
     b: float32 [], bias of the head.
-    logits: float32 [C], of the columns' weights in the mean; see
-      `networks.column_mean`.
+    logits: float32 [C]; times `networks.column_gain`, the logits of the
+      columns' weights in the mean, see `networks.column_mean`.
   """
 
   extractor: hk.Params

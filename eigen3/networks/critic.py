@@ -330,7 +330,7 @@ class SlotHead(Pooling):
 
   @hk.transparent
   def _held(self, stocks: Array, context: Array, account: Account) -> Array:
-    """Returns the estimated future profit of all open positions, [B, 1]."""
+    """Returns the estimated value of positions and waiting orders, [B, 1]."""
     seen = account.stocks.astype(stocks.dtype)
     size = self.config.sizes[-1]
     x = Joint(size, self.policy, 'held_1')(stocks, context, seen)

@@ -33,15 +33,21 @@ def write(
 
   Args:
     path: of an HTML file.
-    results: a dict of `years`, the held-out years; `preset`, its name; `asked`,
-      settings that results depend on; `commits`, those of the runs' code;
-      `programs`, the settings of each program; `common`, settings of all
-      programs; `cold`, programs that do not start from the previous fold;
-      `remark`, caveats; `chosen`, the result of `named` of
-      experiments/jobs/naming.py; and either `policies`, each one's `report` (of
-      experiments/study/joined.py) by name, and `main`, the policy of the
-      verdict; or `planted`, with `ic`, the planted rank IC, and `programs`, the
-      result of `judge` of experiments/study/planted.py.
+    results: a dict of
+      `years`, the held-out years;
+      `preset`, its name;
+      `asked`, the seeds and the settings by which runs are judged;
+      `commits`, the commits of the runs' code;
+      `programs`, each program's changes to the preset, FIELD=VALUE, by name;
+      `common`, the changes that all programs share;
+      `cold`, the programs that start each fold with a new agent;
+      `remark`, caveats about the data; and
+      `chosen`, the result of `named` of experiments/jobs/naming.py.
+      A study of real markets also has `policies`, the `report` (of
+      experiments/study/joined.py) of each policy by name, and `main`, the
+      policy that the verdict is about. A study with planted signals has
+      `planted` instead, a dict of `ic`, the planted rank IC, and `programs`,
+      the result of `judge` of experiments/study/planted.py.
     lines: further lines of text.
     drawn: SVG elements, by title.
   """

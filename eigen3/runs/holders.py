@@ -49,7 +49,10 @@ def read(path: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def is_of_here(holder: dict[str, Any]) -> bool:
-  """Returns whether a holder is on this machine, where it can be looked up."""
+  """Returns whether a holder's process was started on this machine.
+
+  Only then can it be checked whether the process still runs.
+  """
   return holder['machine'] == _machine()
 
 

@@ -41,7 +41,7 @@ def config_of(
 
 
 def spec_of(config: ml_collections.ConfigDict) -> EnvironmentSpec:
-  """Returns the spec that networks for a config's embedded market need."""
+  """Returns the spec of a config's embedded market, for building networks."""
   synthetic = config.data.synthetic
   first = synthetic.num_context
   return Rules.from_config(config.environment).spec(

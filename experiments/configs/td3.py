@@ -2,9 +2,9 @@
 
 A preset is SIZE or SIZE+VARIANT. Sizes are `smoke` (seconds, for tests),
 `small` (minutes on two cores), `medium` (one small GPU, or eight cores) and
-`full` (Eigen2's dimensions, for an accelerator). Alone, the agent is a
-contextual bandit: its discount is 0. `+rl` has a discount and an agent that
-observes its account; `+eigen2` applies the choices of Eigen2.
+`full` (Eigen2's dimensions, for an accelerator). Without a variant, the agent
+is a contextual bandit: its discount is 0. `+rl` has a discount and an agent
+that observes its account; `+eigen2` applies the choices of Eigen2.
 """
 
 import ml_collections

@@ -116,7 +116,9 @@ class Trials:
 
 @contextlib.contextmanager
 def entered(runs: pathlib.Path) -> Iterator[bool]:
-  """Keeps other processes from taking trials; yields whether none is running.
+  """Keeps other processes from taking trials inside the `with` block.
+
+  Yields True if no process is running a trial.
 
   Args:
     runs: the folder of all runs.

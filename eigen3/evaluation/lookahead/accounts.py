@@ -27,9 +27,10 @@ def accounts(
   """Yields comparisons of episodes: their events, observations and rewards.
 
   Args:
-    name: prefix of the arrays' names; only the array of rewards is named
+    name: prefix of the arrays' names, except that the array of rewards is named
       'rewards.' followed by this name.
-    environments: one for each future.
+    environments: one for each of two futures, which are data sets that differ
+      only after `last_day`.
     actions: for each future, actions on all T days.
     last_day: the last day that is the same in both futures.
   """
