@@ -91,13 +91,14 @@ def advising_on_memory(in_use: Mapping[str, Any]) -> Iterator[None]:
     yield
   except jax.errors.JaxRuntimeError as error:
     first, *others = [
-      f'{name} ({in_use[name] or "0, all at once"} now)'
+      f'{name} (now {in_use[name] or "0, all at once: set a number above 0"})'
       for name in _MEMORY
       if name in in_use
     ]
     keeps = in_use.get('networks.remat') is False
-    more = ' with networks.remat=True' if keeps else ''
-    error.add_note(f'{_ADVICE}{first}{more} first, then {" or ".join(others)}')
+    more = ' and set networks.remat=True' if keeps else ''
+    then = ' or '.join(others)
+    error.add_note(f'{_ADVICE}{first}{more}; if that is too little, {then}')
     raise
 
 

@@ -33,7 +33,7 @@ _NEEDED = {
 
 
 def check(config: ml_collections.ConfigDict) -> None:
-  """Raises a ValueError if settings cannot continue an agent of Eigen2."""
+  """Raises a ValueError if an Eigen2 agent cannot train with these settings."""
   if 'iterations' not in config.learner:
     raise ValueError(
       '--config: found settings of a population, expected those of one agent, '

@@ -262,7 +262,7 @@ def _started(
   """Returns the state before training, with the agent of another run.
 
   Raises:
-    ValueError: if that run has no checkpoint, or other networks.
+    ValueError: if that run has no checkpoint, or its networks differ.
   """
   fingerprint = run_directory.read_hash(run)
   try:

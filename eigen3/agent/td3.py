@@ -386,7 +386,7 @@ class _TD3:
     return jax.lax.stop_gradient(q_t)
 
   def _actor_loss(self, state, context, params, network_state, inputs, key):
-    """Returns the mean policy loss and (network state, actions' mean value)."""
+    """Returns the mean policy loss and (network state, mean Q value)."""
     batch, x = inputs
     if x is None:
       x = self._observe(context, batch.s_tm1)

@@ -334,7 +334,7 @@ def _adjusted(name: str, history: History, ignored: tuple[str, ...]) -> Ticker:
 def _unadjusted(
   splits: np.ndarray, close: np.ndarray
 ) -> tuple[tuple[int, float], ...]:
-  """Returns (row, ratio) of `splits` for which the close is not adjusted."""
+  """Returns (row, ratio) of each split that the close is not adjusted for."""
   known = np.flatnonzero(~np.isnan(close))
   found = []
   for row in np.flatnonzero((splits > 0.0) & (splits != 1.0)).tolist():

@@ -171,7 +171,7 @@ def _fitting(name: str, tree: Any, like: Any) -> Any:
   for path in sorted(expected.keys() | found.keys(), key=str):
     where = f"the agent's {name}: {'/'.join(str(key.key) for key in path)}"
     shapes = [
-      f'shape {leaves[path].shape}' if path in leaves else 'nothing'
+      f'shape {leaves[path].shape}' if path in leaves else 'no such array'
       for leaves in (found, expected)
     ]
     if shapes[0] != shapes[1]:

@@ -13,7 +13,7 @@ from eigen3 import parallel
 
 
 class NonFiniteError(FloatingPointError):
-  """Raised when a loss, gradient or parameter is not finite; the run stops."""
+  """Raised when a number of the training is not finite; the run stops."""
 
 
 class Stop:

@@ -1,4 +1,4 @@
-"""Results of policies, members of a population and columns, as text tables."""
+"""Text tables of policies' results, members, and attention to columns."""
 
 import math
 from collections.abc import Container, Mapping, Sequence

@@ -49,7 +49,7 @@ def read(path: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def is_of_here(holder: dict[str, Any]) -> bool:
-  """Returns whether a holder's process was started on this machine.
+  """Returns whether a holder's process is of this machine, boot and container.
 
   Only then can it be checked whether the process still runs.
   """

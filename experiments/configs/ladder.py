@@ -162,7 +162,7 @@ def _ablations() -> config_dict.ConfigDict:
 
 
 def _populations(preset: str) -> config_dict.ConfigDict:
-  """Returns cells of populations, and of one agent for about as much time."""
+  """Returns cells of populations, and of single agents trained as long."""
   # A generation of 16 agents takes as long as about twelve iterations of one
   # (measured: 14.1 and 1.2 s of a core).
   generations, ratio = (20, 12) if preset == 'small' else (2, 3)

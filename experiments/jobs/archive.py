@@ -118,7 +118,7 @@ class Archive:
     Args:
       key: returned by `key_of`.
       name: the run's name, for the commit's message.
-      record: the record, as JSON.
+      record: the record, ready for JSON.
     """
     self._folder.mkdir(parents=True, exist_ok=True)
     lines = [

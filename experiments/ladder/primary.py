@@ -130,7 +130,7 @@ def named(
 
 
 def _seeds(config: ml_collections.ConfigDict) -> Expected:
-  """Returns the condition on primary seeds: 2 to 16, and none in `seeds`."""
+  """Returns the condition on primary seeds: 2 to 16 seeds, none in `seeds`."""
   return Expected(
     lambda x: (
       SEEDS.meets(x)

@@ -105,7 +105,7 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
 def cells_of(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> list[Cell]:
-  """Makes the panels of all folds; returns the cells of all these panels."""
+  """Makes the folds' missing panels; returns the cells of all folds."""
   return [
     cell
     for copy, folder, load in _copies(config, workdir / _PANELS)
