@@ -1,4 +1,4 @@
-"""Makes titles of pages, with the settings that distinguish a run."""
+"""Makes page titles that name the settings that differ from the preset."""
 
 import pathlib
 from collections.abc import Mapping, Sequence

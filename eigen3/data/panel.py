@@ -276,7 +276,8 @@ class MarketPanel:
       )
     if self.markets and len(self.markets) != columns:
       raise DataError(
-        f'panel: markets has {len(self.markets)} entries, expected {columns}'
+        f'panel: markets has {len(self.markets)} entries, expected {columns}, '
+        'the number of columns, or none for a single market'
       )
     if not 0 <= self.training_days <= days:
       raise DataError(

@@ -165,11 +165,11 @@ def read_csv(
 def read_parquet(
   file: BinaryIO, choose: Choose, written: Days = AS_WRITTEN
 ) -> Table:
-  """Reads a Parquet file that is not packed with gzip; see `read_file`.
+  """Reads a Parquet file, already unwrapped from gzip; see `read_file`.
 
   Raises:
-    Refused: the file is not Parquet or damaged, has no rows, a chosen column
-      twice or an invalid symbol, or `choose` refuses its header.
+    Refused: the file is not Parquet, is damaged or has no rows; a chosen column
+      occurs twice; a symbol is invalid; or `choose` refuses the header.
   """
   with (
     _refusing('a damaged file or one that is not Parquet', 'a Parquet file'),

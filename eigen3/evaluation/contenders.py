@@ -119,7 +119,7 @@ def _checked(returns: np.ndarray) -> np.ndarray:
   returns = np.asarray(returns, np.float64)
   if returns.ndim != 2 or not returns.size or not np.isfinite(returns).all():
     raise ValueError(
-      f'returns: found {described(returns)}, expected finite returns, days x '
-      'policies'
+      f'returns: found {described(returns)}, expected finite returns of shape '
+      '[days, policies], at least one of each'
     )
   return returns

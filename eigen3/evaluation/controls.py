@@ -194,14 +194,14 @@ def at_exposure(returns: np.ndarray, exposure: float) -> np.ndarray:
 
 
 def by_rank(rules: Rules, scores: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-  """Returns actions that buy the best-scored stock, with the largest position.
+  """Returns actions that buy the highest-scoring stock, at the largest size.
 
   Coefficients of the next best stocks are only a little lower, so that an
   account that skips held stocks buys the next best one instead.
 
   Args:
     rules: determine the largest position and the highest sale target.
-    scores: float [S, N]; higher is better.
+    scores: float [S, N], for each of S days; higher is better.
     wanted: bool [S, N], stocks that may be bought.
 
   Returns:

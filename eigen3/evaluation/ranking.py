@@ -63,7 +63,7 @@ class Ranking:
     self.threshold, self.profit = float(candidates[best]), float(profits[best])
 
   def scores(self, days: np.ndarray) -> np.ndarray:
-    """Returns the predictions on `days`, int [S]; float [S, N]."""
+    """Returns predictions, float [S, N], for the days `days`, int [S]."""
     return self._predict(days)
 
   def actions(self, days: np.ndarray) -> np.ndarray:

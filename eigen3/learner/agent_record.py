@@ -58,7 +58,7 @@ class AgentRecord:
     """Opens the log; see `loop.Record`.
 
     Validates the agent of a new run and logs its scores as iteration 0. In a
-    resumed run, the agent's scores only give the names of columns.
+    resumed run, the agent is evaluated only to get the names of the columns.
     """
     if last >= 0:
       self._open(last, self._evaluate(state.agent))

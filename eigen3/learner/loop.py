@@ -90,13 +90,15 @@ def train(
     record: the run's record.
     checkpointer: the run's checkpointer.
     config: all settings; `seed` and `learner` are read.
-    resume: whether to continue from the latest readable checkpoint, if there
-      is one.
+    resume: whether to continue from the latest readable checkpoint; without any
+      checkpoint, training starts anew.
 
   Returns:
     The final state, and whether all units are done.
 
   Raises:
+    CheckpointError: if there are checkpoints to resume from, but none can be
+      restored.
     NonFiniteError: if a loss, gradient or parameter is not finite; the state
       of that unit is not saved.
     KeyboardInterrupt: at a second interrupt.

@@ -44,10 +44,10 @@ class Standing(NamedTuple):
 
   Attributes:
     estimate: estimated fitness of all agents, P members and R learners.
-    founder: int32 [P + R], the index of the agent of the first generation that
-      each agent descends from.
+    founder: int32 [P + R], the index of the first-generation agent that each
+      agent descends from through `Lineage.parent`; mates do not count.
     champion_founder: int32 [], the founder of the champion.
-    mate: int32 [P], the index of each member's second parent, counted as in
+    mate: int32 [P], the index of each member's second parent, numbered as in
       `Lineage.parent`; -1 for a member without one.
   """
 

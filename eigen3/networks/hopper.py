@@ -38,13 +38,16 @@ Why nothing is overwritten or read too early:
 - What a copy overwrites has been read: projected inputs by both warpgroups
   before `written`; a warpgroup's own cells and gradients of outputs before its
   `meet`; gates' gradients by the products of both warpgroups before
-  `multiplied`, and by the copy out of shared memory before the wait for that
-  copy.
-- What a copy reads is not overwritten before the wait for that copy: hidden
-  states and cells in the forward pass, gates' gradients in the backward pass.
-- The copy engine and products access memory through another path (proxy) than
-  loads and stores: `meet` begins with a fence, and separates a warpgroup's
-  loads and stores from any copy or product that follows.
+  `multiplied`, and by the copy out of shared memory by the end of the wait for
+  that copy.
+- What a copy reads is not overwritten until the wait for that copy has ended:
+  hidden states and cells in the forward pass, gates' gradients in the backward
+  pass.
+- The copy engine and products access memory through a different path (proxy)
+  from loads and stores: `meet` begins with a fence, and separates a warpgroup's
+  loads and stores from any copy or product that follows. At the start of the
+  backward pass a fence alone does this: a warpgroup reads its cells, which only
+  it reads, and fetches its states once more.
 """
 
 from collections.abc import Callable

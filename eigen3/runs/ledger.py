@@ -52,7 +52,7 @@ def openings(workdir: os.PathLike | str) -> list[dict[str, Any]]:
 
 
 def was_judged(workdir: os.PathLike | str, digest: str) -> bool:
-  """Returns whether a policy was evaluated on a run's held-out days before.
+  """Returns whether a policy was already evaluated on a run's held-out days.
 
   Raises:
     ValueError: if the list is damaged.

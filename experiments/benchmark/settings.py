@@ -1,4 +1,4 @@
-"""Makes the config of a case from the settings in its arguments."""
+"""Builds the config and spec of a benchmark case from `Case.arguments`."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -279,7 +279,10 @@ def _study(
 def _joined(
   config: ml_collections.ConfigDict, copy: str, outcomes: program.Outcomes
 ) -> dict[str, Joined]:
-  """Returns the results of each program that has run on all folds of a copy."""
+  """Returns each program's results on one copy of the panel (see `_copies`).
+
+  Programs that have not run on all folds are left out.
+  """
   names = [*config.programs]
   if config.committee and _AGENT in names:
     names.insert(names.index(_AGENT) + 1, COMMITTEE)

@@ -78,8 +78,8 @@ def join(folds: Mapping[int, Mapping[int, Outcome]]) -> Joined | None:
     before, day = dates[late[0] : late[0] + 2].astype('datetime64[D]')
     raise ValueError(
       'years: found folds whose held-out days overlap or are not in order '
-      f'({day} follows {before}), expected folds in order, made with the same '
-      'settings: use another --workdir'
+      f'({day} follows {before}), expected folds in order; some were made '
+      'earlier, with other years or data settings: use another --workdir'
     )
   return Joined(
     dates,

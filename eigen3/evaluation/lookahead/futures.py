@@ -1,4 +1,4 @@
-"""Replaces a panel's data after a given day by very different random data."""
+"""Changes a panel's or a source's data after a given day at random."""
 
 import dataclasses
 from typing import Any

@@ -203,7 +203,7 @@ def _actions(result: tuple[Any, Any]) -> np.ndarray:
 def _stage(
   config: ml_collections.ConfigDict, num_steps: int, agents: int = 1
 ) -> _Stage:
-  """Makes new agents, and an embedded market just long enough for an episode.
+  """Makes new agents, and an embedded market with few days besides an episode.
 
   Changes `config`: the market's length, and the trading days if there are
   fewer than `num_steps`.
