@@ -38,7 +38,7 @@ def remove_leftovers(folder: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def naming(path: str | os.PathLike) -> Iterator[None]:
-  """Names `path` in an `OSError` from the `with` block that names no file.
+  """Adds `path` to an `OSError` of the `with` block that names no file.
 
   Errors of writing to an open file, such as on a full disk, name no file.
 

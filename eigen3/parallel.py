@@ -43,7 +43,7 @@ _COMPILER_OPTIONS: dict[str, dict[str, int | bool]] = {
   },
 }
 
-_VECTOR = 16  # float32 in the widest register of a CPU
+_VECTOR = 16  # float32 values in the widest register of a CPU
 
 Tree = TypeVar('Tree')
 
@@ -133,7 +133,7 @@ class Device(NamedTuple):
 def describe_device() -> Device:
   """Returns the first device's properties, but the least memory of any device.
 
-  All processes must call it.
+  All processes must call this function.
   """
   device = jax.devices()[0]
   stats = [x.memory_stats() or {} for x in jax.local_devices()]
@@ -167,7 +167,7 @@ def map_members(
 
   Args:
     function: `(shared, member) -> outputs`, for one member.
-    shared: passed to the calls for all members.
+    shared: passed to every call.
     members: leaves [P, ...].
     block: how many members a device vectorises at once; 0 for all of its share.
       Blocks run one after another; memory grows with their size.
@@ -299,7 +299,7 @@ def map_blocks(
     function: `(parameters, inputs) -> outputs` on leaves [c, ...]; each entry
       of the outputs must depend only on the same entry of the inputs. The
       function's derivative must be finite at zeros, the padding.
-    parameters: passed to the calls for all blocks.
+    parameters: passed to every call.
     inputs: leaves [S, ...], with S at least 1.
     size: the largest block size c; 0 for a device's whole share.
     mesh: the leading axis is sharded along its `BATCH_AXIS`; None for one
@@ -342,7 +342,7 @@ def map_blocks(
 def _spread(function: Callable, mesh: Mesh | None, axis: str) -> Callable:
   """Shards the second argument of `function(shared, shares)` along a mesh axis.
 
-  If it has several devices, the other mesh axis stays automatic, so calls can
+  The other mesh axis, if it has several devices, stays automatic, so calls can
   be nested: a function sharded over the population can shard its batches. A
   nested call ignores `mesh` and takes the mesh of the enclosing context, as JAX
   requires.
@@ -388,7 +388,7 @@ def in_chunks(function: Callable, inputs: Tree, size: int) -> Tree:
   The last chunk is padded with zeros, whose results are dropped.
 
   Args:
-    function: maps leaves [c, ...] to leaves [c, ...], each entry by itself.
+    function: maps leaves [c, ...] to leaves [c, ...], each entry independently.
     inputs: leaves [B, ...].
     size: size c of a chunk; 0, or at least B, for a single chunk.
 
@@ -445,8 +445,8 @@ def compiler_options() -> dict[str, int | bool]:
 
   On a CPU, a training iteration compiles sooner with LLVM's optimisation level
   2 than with level 3, and the compiled program was faster in a paired
-  measurement; so was one with vectors of 512 bits, which XLA does not use by
-  default (docs/performance.md). Forward passes alone did not gain.
+  measurement. Vectors of 512 bits, which XLA does not use by default, also made
+  the program faster (docs/performance.md). Forward passes alone did not gain.
 
   On a GPU, the search for Triton kernels of matrix products and fusions is
   turned off: it took half of the compilation time of an update, and made

@@ -1,4 +1,4 @@
-"""Checks of settings; the error message names the first bad field.
+"""Checks settings; the error message names the first bad field.
 
 Every section of a config is checked against a table of its fields where it is
 first used, before anything is computed or written.
@@ -27,7 +27,7 @@ class Expected(NamedTuple):
       False for NaN.
     words: the condition, as the error message words it after 'expected'.
     kind: returns '' for a value of the right kind, such as a number, or else
-      the name of this kind for the error message.
+      words for this kind, which precede `words` in the error message.
   """
 
   holds: Callable[[Any], bool]
@@ -85,13 +85,16 @@ def _tuple(value: Any) -> str:
 
 
 def whole(least: int, most: int | None = None) -> Expected:
-  """Expects a whole number within bounds, by default up to int32's maximum."""
+  """Returns a condition: a whole number from `least` to `most`.
+
+  The default of `most` is the maximum of int32.
+  """
   words = f'at least {least}'
   return Expected(lambda x: x >= least, words, _at_most(most or _MOST_WHOLE))
 
 
 def number(holds: Callable[[Any], bool], words: str) -> Expected:
-  """Expects a finite number that meets a condition."""
+  """Returns a condition: a finite number for which `holds` is True."""
   return Expected(holds, words, _number)
 
 
@@ -118,7 +121,7 @@ SEEDS = Expected(
 
 
 def one_of(*choices: str) -> Expected:
-  """Expects one of the given words."""
+  """Returns a condition: one of the given strings."""
   return Expected(
     lambda x: isinstance(x, str) and x in choices,
     f'one of {", ".join(choice or repr(choice) for choice in choices)}',
@@ -126,7 +129,7 @@ def one_of(*choices: str) -> Expected:
 
 
 def or_auto(expected: Expected) -> Expected:
-  """Expects what `expected` allows, or the string 'auto'."""
+  """Returns a condition: 'auto', or a value that meets `expected`."""
 
   def is_auto(value: Any) -> bool:
     return isinstance(value, str) and value == AUTO
@@ -141,7 +144,14 @@ def or_auto(expected: Expected) -> Expected:
 def several(
   each: Expected, words: str, count: int | None = None, least: int = 0
 ) -> Expected:
-  """Expects `count` values (None: `least` or more) that all meet `each`."""
+  """Returns a condition: a tuple or list of values that all meet `each`.
+
+  Args:
+    each: the condition on each value.
+    words: see `Expected`.
+    count: the number of values; None for any number from `least`.
+    least: the least number of values, if `count` is None.
+  """
   return Expected(
     lambda x: (
       (len(x) >= least if count is None else len(x) == count)
@@ -153,7 +163,7 @@ def several(
 
 
 def sizes(count: int | None = None) -> Expected:
-  """Expects `count` sizes of layers, by default one or more."""
+  """Returns a condition: `count` sizes of layers, by default one or more."""
   words = f'{count or "one or more"} whole numbers from 1 to {_MOST_SIZE}'
   return several(SIZE, words, count, 1)
 
@@ -167,7 +177,8 @@ def check(
     section: name of the section, for the message; '' for fields outside
       sections.
     settings: the fields of the section.
-    table: conditions by field; a dot separates a nested section's name.
+    table: conditions, keyed by field; a field of a nested section is named
+      'nested.field'.
 
   Raises:
     ValueError: if a field does not meet its condition; the message names the
@@ -182,7 +193,7 @@ def check(
 
 
 def require(good: bool, field: str, found: Any, expected: str) -> None:
-  """Raises a ValueError that names the field, unless `good`."""
+  """Unless `good`, raises a ValueError that names the field and `found`."""
   if not good:
     raise ValueError(f'{field}: found {found!r}, expected {expected}')
 
@@ -194,13 +205,13 @@ def named(
   fits: Callable[[Any], bool],
   words: str,
 ) -> Any:
-  """Returns the object that a setting names, which is known or imported.
+  """Returns the object that a setting names: a known or an imported one.
 
   Args:
     field: full name of the setting.
-    name: its value, a key of `known` or a Python path such as
+    name: the setting's value: a key of `known` or a Python path such as
       'my_module.MINE', whose module is imported.
-    known: objects by name.
+    known: objects, keyed by name.
     fits: tests whether an object is of the right kind.
     words: what a path should name, with an example, for the message.
 

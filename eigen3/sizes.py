@@ -2,9 +2,9 @@
 
 Only this module turns 'auto' into a value: from the kind of the device, its
 usable memory, the dimensions of networks and batch, and JAX's version, but
-never from a timing or from the memory that is currently free. So equal machines
-with the same JAX choose equal values. A training run records them in `run.json`
-and keeps them when resumed.
+never from a timing or from the memory that is currently free. Equal machines
+with the same JAX therefore choose equal values. A training run records them in
+`run.json` and keeps them when resumed.
 
 Memory is counted in bytes per D x H, the days of a window times the hidden
 units of one direction of the LSTM. Unless stated otherwise, constants are from
@@ -68,7 +68,7 @@ _OF_WINDOWS = 76
 # rest is for parameters, replay, the market, the compiler's trials and
 # temporary arrays.
 _SHARE = 0.5
-# The share of that for the windows of days that are acted on at once.
+# The share of that memory for the windows of days that are acted on at once.
 _ACTING_SHARE = 0.25
 _MOST_DAYS = 1024
 # Up to this many bytes per sequence, loops over blocks, bfloat16 and
@@ -107,7 +107,7 @@ KERNELS = {
 
 
 class _Fit(NamedTuple):
-  """A kernel and its backend, CUDA capability, dtype, H and oldest JAX."""
+  """A kernel and the backend, CUDA capability, dtype, H and JAX it requires."""
 
   kernel: str
   backend: str
@@ -138,7 +138,7 @@ class Work(NamedTuple):
   Attributes:
     examples: number of examples in the batch of a gradient; None if not known.
     shares: number of devices that split a batch.
-    members: number of members of a population that are computed together.
+    members: number of a population's members that a device computes at once.
   """
 
   examples: int | None = None
@@ -153,7 +153,9 @@ def resolve(
   device: Device,
   work: Work | None = None,
 ) -> dict[str, Any]:
-  """Returns the value of each of `FIELDS`; values other than 'auto' stay.
+  """Returns the values of all `FIELDS`, keyed by full name, without 'auto'.
+
+  Values other than 'auto' are returned as given.
 
   Args:
     networks: a config's section `networks`, already checked by
@@ -161,7 +163,7 @@ def resolve(
     chunk: the setting `agent.acting_chunk`.
     spec: gives the days D, columns C and features F.
     device: describes the run's devices, which must be alike.
-    work: what else determines the memory; None if not known.
+    work: what else determines the memory that is needed; None if not known.
 
   Raises:
     ValueError: if the device cannot run the configured kernel.
@@ -182,11 +184,11 @@ def choose_kernel(
   device: Device,
   version: str = jax.__version__,
 ) -> str:
-  """Returns the implementation of the LSTM; 'auto' is resolved by the table.
+  """Returns the name of the LSTM's implementation, a key of `KERNELS`.
 
-  'auto' becomes the kernel in `_FITS` for this device, dtype and number of
-  hidden units, if there is one and `PASSED` has the JAX version and the kind of
-  device; otherwise 'scan'.
+  'auto' becomes the kernel in `_FITS` for this device, dtype, number of hidden
+  units and JAX version, if there is one and `PASSED` has the JAX version and
+  the kind of device; otherwise 'scan'.
 
   Args:
     networks: a config's section `networks`.
@@ -196,7 +198,7 @@ def choose_kernel(
 
   Raises:
     ValueError: if the configured kernel does not support the device, the dtype,
-      the number of hidden units or the version.
+      the number of hidden units or the version of JAX.
   """
   asked, release = networks.lstm_kernel, tuple(map(int, version.split('.')[:2]))
   found = (device.backend, device.capability, dtype, networks.hidden)
@@ -225,8 +227,8 @@ def of_networks(
 ) -> ml_collections.ConfigDict:
   """Returns the section `networks` with 'auto' resolved for JAX's devices.
 
-  It serves callers that build networks without the config of a run. All
-  processes of a run must call it.
+  It is for callers that build networks without the complete config of a run.
+  All processes of a run must call it.
 
   Args:
     config: the section `networks`.
@@ -254,7 +256,7 @@ def filled(
 
   Args:
     config: all settings, or the relevant sections.
-    found: values by full name; settings other than 'auto' stay.
+    found: values, keyed by full name; settings other than 'auto' stay.
   """
   copy = config.copy_and_resolve_references()
   with copy.unlocked(), copy.ignore_type():
@@ -271,9 +273,9 @@ def _of_cpu(
   device: Device,
   work: Work,
 ) -> dict[str, Any]:
-  """Chooses blocks that fit the cache, or none if networks are small.
+  """Chooses all values for a CPU, with blocks that fit its cache.
 
-  See docs/design.md.
+  For small networks nothing is split into blocks. See docs/design.md.
   """
   del work
   dtype = networks.compute_dtype
@@ -297,7 +299,10 @@ def _of_accelerator(
   device: Device,
   work: Work,
 ) -> dict[str, Any]:
-  """Chooses the largest blocks that fit, as each loop step launches kernels."""
+  """Chooses all values for an accelerator, with the largest blocks that fit.
+
+  Every block costs time, because each step of its loop launches kernels.
+  """
   small = _of_sequence(networks.hidden, spec, 'float32') <= _SMALL
   dtype = networks.compute_dtype
   if dtype == AUTO:

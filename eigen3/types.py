@@ -41,8 +41,9 @@ class Account(NamedTuple):
       spend, divided by the value of the largest position allowed; age and gain
       are 0.
     whole: float32 [..., 2], the share of cash in the equity; and the days left
-      in the episode divided by the days on which its end can affect a position
-      (the maximum holding plus the settlement days), at most 1.
+      in the episode, divided by the number of last days on which the end of the
+      episode can affect a position (the maximum holding plus the settlement
+      days), at most 1.
   """
 
   stocks: Array
@@ -54,11 +55,11 @@ class TimeStep(NamedTuple):
 
   Attributes:
     observation: int32 [], the panel day whose close is the last known price.
-      Its market window is gathered where a network needs it.
-    reward: float32 [], of the last step; 0 after `reset`.
-    discount: float32 [], 0 if the episode terminated, else 1. The end of
-      a slice with an open position or order is a truncation and keeps 1.
-    last: bool [], whether the slice ends here.
+      The window that ends on this day is gathered where a network needs it.
+    reward: float32 [], the reward of the step; 0 after `reset`.
+    discount: float32 [], 0 if the episode ends here with no open position or
+      order (a termination), else 1. An end with one is a truncation.
+    last: bool [], whether the episode ends here.
     extras: details of the step, defined by the environment.
     account: the second part of the observation, an `Account` at the close of
       the observed day; None if the account is not observed.
@@ -133,21 +134,21 @@ class ActionSpec:
       )
 
   def to_unit(self, action: Array) -> Array:
-    """Maps environment units to unit space, [..., A] to [..., A]."""
+    """Maps actions from environment units to unit space; the shape stays."""
     if not self.scaled:
       return action
     low, high = jnp.array(self.minimum), jnp.array(self.maximum)
     return 2.0 * (action - low) / (high - low) - 1.0
 
   def from_unit(self, unit: Array) -> Array:
-    """Maps unit space to environment units, [..., A] to [..., A]."""
+    """Maps actions from unit space to environment units; the shape stays."""
     if not self.scaled:
       return unit
     low, high = jnp.array(self.minimum), jnp.array(self.maximum)
     return low + 0.5 * (unit + 1.0) * (high - low)
 
   def clip_unit(self, unit: Array) -> Array:
-    """Clips an action in unit space to the box, [..., A] to [..., A]."""
+    """Clips actions in unit space to the box; the shape stays."""
     if self.scaled:
       return jnp.clip(unit, -1.0, 1.0)
     return jnp.clip(unit, jnp.array(self.minimum), jnp.array(self.maximum))

@@ -14,7 +14,7 @@ _HELP = ('--help', '-help', '-h', 'help')
 def main() -> int:
   """Runs the program that the command line names; returns the exit status."""
   name, *arguments = sys.argv[1:] or ['help']
-  if name == 'help' and arguments:  # of a program
+  if name == 'help' and arguments:  # help for one program
     name, arguments = arguments[0], ['--help']
   # Imported here, because the workers of a benchmark that this command started
   # import this module, too.

@@ -63,7 +63,11 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _run_panel(given: MarketPanel) -> str | None:
-  """Returns a new path of the run's panel, or None to use the recorded one."""
+  """Returns the path of the run's panel; None for the recorded path.
+
+  If --run_panel is absent and the given panel is the run's own, the path is
+  --panel.
+  """
   if run_panel.RUN_PANEL.value is None and saved_runs.is_panel_of(
     options.RUN.value, given
   ):
@@ -137,7 +141,7 @@ def _shown(table: pd.DataFrame) -> str:
 
 
 def _remarks(panel: MarketPanel, trained: MarketPanel) -> list[str]:
-  """Returns remarks on differences between the two panels."""
+  """Returns remarks on how the panel differs from the run's own panel."""
   lines = []
   ratios = price_ratio(panel, trained)
   for name, ratio in zip(panel.columns, ratios, strict=True):

@@ -28,7 +28,7 @@ _PATIENCE = 5.0  # seconds that a failed first process waits for the others
 
 
 def split_cpu(num_devices: int) -> None:
-  """Splits the CPU into devices; must precede JAX's first computation.
+  """Splits the CPU into devices; call it before JAX's first computation.
 
   The small products of a recurrent loop use only one core of a device, so one
   device for each core makes use of all cores. If `num_devices` is 0, there is a
@@ -82,10 +82,13 @@ def cores() -> int:
 
 @contextlib.contextmanager
 def advising_on_memory(in_use: Mapping[str, Any]) -> Iterator[None]:
-  """Adds advice to a device's memory error: which settings to lower.
+  """Adds advice on saving memory to JAX's errors: which settings to lower.
+
+  `reporting_errors` shows the advice only if memory was full.
 
   Args:
-    in_use: resolved settings by full name, such as 'agent.batch_size'.
+    in_use: settings with 'auto' resolved, keyed by full name, such as
+      'agent.batch_size'.
   """
   try:
     yield

@@ -12,7 +12,7 @@ _ZLIB = b'\x78'  # the first byte of zlib's output
 
 
 def folder(name: str, parent: str | None = None) -> str:
-  """Returns the path of the folder for this kind of processor's programs.
+  """Returns the path of the folder for programs of this kind of processor.
 
   JAX's key of a program includes JAX's version but not the processor, so each
   kind of processor has its own folder.
@@ -58,7 +58,7 @@ def _is_whole(entry: pathlib.Path) -> bool:
 
 
 def _processor() -> str:
-  """Returns a short hash of the processor's features."""
+  """Returns a short hash of the processor's type and features."""
   features = platform.machine() + platform.processor()
   with contextlib.suppress(OSError), open('/proc/cpuinfo') as file:
     features += next((s for s in file if s.startswith(('flags', 'Feat'))), '')

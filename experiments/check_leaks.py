@@ -1,4 +1,4 @@
-r"""Proves that nothing looks ahead in a panel and the rules.
+r"""Proves that neither a panel nor the trading rules look ahead.
 
 eigen3 check_leaks --config=small \
   [--config.data.panel=panel.parquet | --source=PRICES [--context=vix.csv]]

@@ -1,4 +1,4 @@
-"""Checks settings that no part of the library checks for itself."""
+"""Checks settings, among them those that no part of the library checks."""
 
 import ml_collections
 
@@ -78,8 +78,8 @@ def check_reward(config: ml_collections.ConfigDict) -> None:
   """Checks that training can learn from rewards paid after an order's day.
 
   Raises:
-    ValueError: if the configured reward is paid later, and the discount is 0 or
-      replay does not store the settlement days.
+    ValueError: if there is no such reward, or if it is paid later and the
+      discount is 0 or replay does not store the settlement days.
   """
   name = config.environment.reward
   reward = rewards.find(name)

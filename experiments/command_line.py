@@ -168,7 +168,8 @@ def _expanded(argv: Sequence[str], default_config: str) -> list[str]:
   In --config, the name of a preset is replaced by FILE.py:PRESET.
 
   Raises:
-    _Refused: if there are several --config, or its file does not exist.
+    _Refused: if --config is given more than once, or names neither a preset nor
+      a file that exists.
   """
   given = flags.FLAGS.read_flags_from_files(argv[1:], force_gnu=False)
   configs = [i for i, s in enumerate(given) if _CONFIG.match(s)]
@@ -218,7 +219,8 @@ def _check_presets() -> None:
   """Refuses --config.preset=NAME, which would not load that preset.
 
   Raises:
-    _Refused: if NAME is another preset; the message says how to choose it.
+    _Refused: if NAME is not the preset that was loaded; the message says how to
+      load NAME.
   """
   if 'config' not in flags.FLAGS:
     return
@@ -245,8 +247,8 @@ def _check_given(default_config: str) -> None:
   """Checks that the settings of --config belong to this program.
 
   Raises:
-    _Refused: if they do not; names a section or field that is missing or
-      unknown.
+    _Refused: if they do not; the message names a section or field that is
+      missing or unknown.
   """
   flag = flags.FLAGS['config']
   if flag.using_default_value:
@@ -329,7 +331,7 @@ def one_line(error: BaseException) -> str:
 
 
 def _last_line(error: Exception) -> str:
-  """Returns only the message, before which ml_collections puts a traceback."""
+  """Returns an error's message without the traceback of ml_collections."""
   return re.sub(
     r'^(\w+Error|ERROR:): ', '', str(error).strip().splitlines()[-1]
   )

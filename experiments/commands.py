@@ -11,7 +11,7 @@ class Command(NamedTuple):
 
   Attributes:
     options: modules of `experiments.options` that define the program's flags,
-      in the order of the help.
+      in the order in which --help lists them.
     config: the file of its settings in `experiments/configs`, with a colon and
       the default preset if there are presets; '' if it has no settings.
     of_any_program: whether the program accepts settings of other programs.
@@ -27,7 +27,8 @@ class Command(NamedTuple):
     return f'{_CONFIGS}/{self.config}' if self.config else ''
 
 
-# By the name of the module or package in experiments, in the order of the help.
+# Keyed by the name of the module or package in experiments, in the order in
+# which the help lists them.
 COMMANDS = {
   'td3': Command(('training', 'seeds', 'processes'), 'td3.py:small'),
   'erl': Command(('training', 'seeds', 'processes'), 'erl.py:small'),

@@ -101,7 +101,12 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _check_out(out: pathlib.Path) -> None:
-  """Checks that `out` can be written, before held-out days are opened."""
+  """Checks that `out` can be written, before held-out days are opened.
+
+  Raises:
+    ValueError: if `out`, or else its nearest parent that exists, is a file or
+      not writable.
+  """
   there = next(x for x in (out, *out.absolute().parents) if x.exists())
   if not there.is_dir():
     raise ValueError(
@@ -115,10 +120,16 @@ def _check_out(out: pathlib.Path) -> None:
 
 
 def _compare(runs: list[SavedRun]) -> tuple[Comparison, list[Policy], int]:
-  """Returns results, policies, and the number of openings of held-out days.
+  """Evaluates the champions, their committee, if any, and the controls.
 
-  The policies are the champions by rank, then the committee, if there is one.
-  The number of openings is 0 if the held-out days are not evaluated.
+  Returns:
+    The results; the policies, which are the champions by rank, then the
+    committee, if there is one; and the largest number of openings of held-out
+    days of any run, 0 if they are not evaluated.
+
+  Raises:
+    ValueError: if --committee is larger than the number of runs, or the
+      held-out days may not be opened.
   """
   experiment = runs[0].experiment
   policies, validation = comparison.ranked(
@@ -215,7 +226,7 @@ def _open_holdout(
   Args:
     runs: the runs whose held-out days are opened.
     policies: champions by rank, then the committee, if there is one. A run's
-      folder records its champion, and the committee if that is a member.
+      folder records its champion, and the committee that its champion is in.
     others: digests of other trained policies that are evaluated; each run's
       folder records them.
 
@@ -287,8 +298,8 @@ def _pairs(
   There are none without --against.
 
   Raises:
-    ValueError: if a side has fewer than two runs or a seed twice, or if the
-      sides' seeds differ.
+    ValueError: if either flag names fewer than two runs, or two with the same
+      seed, or if the seeds of --runs and --against differ.
   """
   if not others:
     return []

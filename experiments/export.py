@@ -79,7 +79,7 @@ def export(
 
 
 def _example(run: SavedRun) -> dict[str, np.ndarray]:
-  """Returns the champion's inputs on the panel's last day, and its outputs."""
+  """Returns the champion's inputs and outputs on the panel's last day."""
   panel = run.experiment.panel
   player = run.experiment.learner.player
   market = saved_runs.market_of(run, panel)
@@ -110,7 +110,7 @@ def _example(run: SavedRun) -> dict[str, np.ndarray]:
 
 
 def _about(run: SavedRun) -> dict[str, Any]:
-  """Returns what a user of the file needs to know."""
+  """Returns what a user of the file needs to know, for about.json."""
   panel, spec = run.experiment.panel, run.experiment.learner.player.spec
   start, stop = run.experiment.splits.train
 

@@ -62,7 +62,7 @@ def check_eigen2(config: ml_collections.ConfigDict, where: str) -> None:
 
 
 def settle(config: ml_collections.ConfigDict, agent: Eigen2Agent) -> int:
-  """Sets the networks' sizes to an agent's; returns its number of stocks.
+  """Sets the network sizes in `config` to an agent's; returns its stock count.
 
   Raises:
     ValueError: if the shapes of the agent's networks do not fit together, or
@@ -133,7 +133,7 @@ def command(out: pathlib.Path, config: ml_collections.ConfigDict) -> str:
 def _imported(
   learner: SingleAgent, agent: Eigen2Agent, seed: int
 ) -> LearnerState:
-  """Returns the state before training, with the imported agent as champion."""
+  """Returns the initial state, with the imported agent also as the champion."""
   blank = learner.blank(jax.random.PRNGKey(seed))
   imported = eigen2_agents.into_state(agent, blank.agent)
   champion = blank.champion._replace(

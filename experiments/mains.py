@@ -39,19 +39,19 @@ def run(
 ) -> None:
   """Runs `main` under absl; prints an error that a user can fix as one line.
 
-  A ValueError (this project's own name the file, field or argument), a number
-  that is not finite, an error of the file system, exhausted memory (of the host
-  or of a device) and a wrong flag become `error: ...` on stderr and exit status
-  1. Any other exception is a defect and keeps its traceback. A Ctrl-C that
-  `main` does not handle gives exit status 130.
+  A ValueError (in this project its message names the file, field or argument),
+  a number that is not finite, an error of the file system, exhausted memory (of
+  the host or of a device) and a wrong flag become `error: ...` on stderr and
+  exit status 1. Any other exception is a defect and keeps its traceback. A
+  Ctrl-C that `main` does not handle gives exit status 130.
 
   Args:
-    main: takes absl's remaining arguments: the program's name only.
+    main: called with the arguments that are not flags: only the program's name.
     default_config: the value of --config if the command line has none. The
       flag's own default would be read before errors can be reported here.
     of_any_program: whether --config may hold settings of any program, not
       only of the program that `default_config` belongs to.
-    name: of the program, for --help; '' if it is not in `COMMANDS`.
+    name: the program's name, for --help; '' if it is not in `COMMANDS`.
   """
   parse = functools.partial(
     command_line.parse,

@@ -1,4 +1,4 @@
-"""Measures a run's policy, and saves measures and actions in its folder."""
+"""Measures a run's policy; saves measures and actions in the run's folder."""
 
 import pathlib
 from collections.abc import Callable
@@ -54,7 +54,10 @@ def validation_ic(
 ) -> Callable[[Any], float]:
   """Returns a function that maps actions on the validation days to a rank IC.
 
-  The result is the mean of the daily rank ICs, 0 if no day has one.
+  The result is the mean of the daily rank ICs, or 0 if no day has one.
+
+  Raises:
+    ValueError: if there are too few validation days, see `outcomes`.
   """
   judge = experiment.validation
   known = outcomes(
@@ -79,11 +82,15 @@ def write_measures(
   """Measures a policy on the held-out days, and writes the run's measures.
 
   Args:
-    experiment: of the run.
+    experiment: the run's experiment.
     config: all settings.
-    workdir: of the run.
-    scores: float [S, N], by which the policy orders the stocks on these days.
-    backtest: of the policy, on the held-out days.
+    workdir: the run's folder.
+    scores: float [S, N], by which the policy orders the stocks on each of the S
+      days `experiment.holdout.days`.
+    backtest: the policy's backtest on the held-out days.
+
+  Raises:
+    ValueError: if there are too few held-out days, see `outcomes`.
   """
   panel, judge = experiment.panel, experiment.holdout
   known = outcomes(config, panel, experiment.splits.holdout, judge.days)

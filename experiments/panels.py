@@ -47,7 +47,7 @@ def settle(
 def way_to(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> dict[str, str]:
-  """Returns a field for run.json: the panel's path from the run's folder.
+  """Returns a field for run.json: the panel's path relative to `workdir`.
 
   The result is empty for an embedded market.
   """
@@ -59,7 +59,12 @@ def way_to(
 def load(
   config: ml_collections.ConfigDict,
 ) -> tuple[MarketPanel, data.SyntheticMarket | None]:
-  """Returns the panel, and the embedded market, None if the panel is a file."""
+  """Returns the panel, and the embedded market or None if the panel is a file.
+
+  Raises:
+    DataError: if the file is missing or invalid, or a setting of the embedded
+      market is invalid.
+  """
   if config.panel:
     try:
       return MarketPanel.load(os.path.expanduser(config.panel)), None

@@ -35,7 +35,7 @@ class _Paths(flags.ListParser):
 def DEFINE_path(
   name: str, default: str | None, help_text: str, **options: Any
 ) -> flags.FlagHolder:
-  """Defines a flag of one path; `options` are those of absl's `DEFINE`."""
+  """Defines a flag holding one path; `options` are those of absl's `DEFINE`."""
   serializer = flags.ArgumentSerializer[str]()
   words = _help_text(help_text, options)
   holder = flags.DEFINE(
@@ -48,7 +48,7 @@ def DEFINE_path(
 def DEFINE_paths(
   name: str, default: list[str] | None, help_text: str, **options: Any
 ) -> flags.FlagHolder:
-  """Defines a flag of paths separated by commas; see `DEFINE_path`."""
+  """Defines a flag holding paths, separated by commas; see `DEFINE_path`."""
   parser, serializer = _Paths(), flags.CsvListSerializer(',')
   words = _help_text(help_text, options)
   holder = flags.DEFINE(
@@ -61,7 +61,7 @@ def DEFINE_paths(
 def DEFINE_multi_path(
   name: str, default: list[str], help_text: str, **options: Any
 ) -> flags.FlagHolder:
-  """Defines a flag of one path that may be repeated; see `DEFINE_path`."""
+  """Defines a flag that may be repeated, each time with a path."""
   serializer = flags.ArgumentSerializer[str]()
   return flags.DEFINE_multi(
     _Path(), serializer, name, default, help_text, **options
@@ -74,7 +74,7 @@ def _help_text(help_text: str, options: Mapping[str, Any]) -> str:
 
 
 def _refuse_nothing(name: str, options: Mapping[str, Any]) -> None:
-  """Makes an empty value of a flag an error, if the flag is required."""
+  """Makes a required flag refuse an empty value."""
   if options.get('required'):
     values = options.get('flag_values', flags.FLAGS)
     # An empty path would be the current folder, an empty list no run at all.

@@ -1,4 +1,4 @@
-r"""Makes a panel from files of daily prices.
+r"""Makes a panel from daily prices, in files or downloaded.
 
 eigen3 prepare_data --source=PRICES --out=panel.parquet --context=vix.csv \
   --context=yields.csv:lag=1
@@ -99,7 +99,12 @@ def main(argv) -> None:
 
 
 def _eigen2(path: str, repairs: Repairs) -> MarketPanel:
-  """Reads a file of Eigen2; raises a DataError for flags that do not apply."""
+  """Reads a file of Eigen2.
+
+  Raises:
+    DataError: if a flag is given that does not apply to such a file, or if
+      --investable or the file is invalid.
+  """
   changes = {
     '--context': bool(options.CONTEXT.value),
     '--first_day': options.FIRST_DAY.value is not None,
@@ -132,7 +137,10 @@ def _opened(path: str, written: Days) -> Source:
 def _downloaded(
   first_day: np.datetime64 | None, last_day: np.datetime64 | None
 ) -> Source:
-  """Downloads prices to a file beside the panel, and returns its contents."""
+  """Downloads prices to a file beside the panel; returns the file as a source.
+
+  The source lists symbols without prices as refused.
+  """
   raw = f'{os.path.splitext(options.OUT.value)[0]}.raw.parquet'
   why = '; --download keeps its prices in this file, beside the panel'
   _check_out(raw, is_download, 'a download', why)
@@ -158,7 +166,8 @@ def _check_out(
 
   Args:
     path: the file to write.
-    may_replace: whether an existing file may be replaced.
+    may_replace: maps the path of an existing file to whether it may be
+      replaced.
     what: the kind of file that may be replaced, for the message.
     why: end of the message: why the program writes a file that no flag names.
 

@@ -58,7 +58,7 @@ def check(config: ml_collections.ConfigDict) -> None:
 
 
 def of_flag(learner: Learner, workdir: pathlib.Path) -> 'Profile':
-  """Wraps a learner in a `Profile` that traces --profile iterations."""
+  """Wraps a learner in a `Profile`; without --profile it traces nothing."""
   return Profile(learner, workdir / 'profile', options.PROFILE.value or 0)
 
 
@@ -70,7 +70,7 @@ class Profile:
     iterate: the learner's, timed and traced if any iterations are to be traced.
     folder: where the trace is written.
     traced: seconds of each traced iteration.
-    others: seconds of each iteration after these.
+    others: seconds of each iteration after the traced ones.
   """
 
   def __init__(self, learner: Learner, folder: pathlib.Path, wanted: int):
@@ -166,14 +166,14 @@ def print_report(
 def count(
   build: Callable[..., Experiment], config: ml_collections.ConfigDict
 ) -> float:
-  """Counts the operations of an iteration's matrix products, on all devices.
+  """Counts the FLOPs of an iteration's matrix products, on all devices.
 
   JAX traces the program, without running it, in a form that computes nothing
   twice. In the policy's loss all critics are counted, although XLA computes
   only those used.
 
   Args:
-    build: as for `print_report`.
+    build: see `print_report`.
     config: all settings, without 'auto'.
   """
   config = config.copy_and_resolve_references()

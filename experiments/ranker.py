@@ -2,12 +2,12 @@
 
 eigen3 ranker --config=small --workdir=runs/ranker [--config.seed=1]
 
-A control for reinforcement learning: by default the agent's extractor with a
-linear head, trained to predict the return of a trade. By default it trains on
-at most as many windows as the agent's networks would if each had an extractor
-of its own; each window has labels of all stocks. The preset small takes a
-minute or two. The ranker cannot be resumed: start an interrupted run again in a
-new folder.
+A control for reinforcement learning: by default a feature extractor like the
+agent's with a linear head, trained to predict the return of a trade. By default
+it trains on at most as many windows as the agent's networks would if each had
+an extractor of its own; each window has labels for all stocks. The preset small
+takes a minute or two. The ranker cannot be resumed: start an interrupted run
+again in a new folder.
 """
 
 from experiments import mains
@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _begin(workdir: pathlib.Path, seed: int | None) -> None:
-  """Trains and reports with one seed, in that seed's folder."""
+  """Trains and reports with one seed; None stands for the settings' seed."""
   config = options.CONFIG.value.copy_and_resolve_references()
   # The folder may hold the ledger of an earlier start. It allows only the same
   # policy to open the held-out days again.

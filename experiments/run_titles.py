@@ -13,13 +13,14 @@ _TOLD = ('data.panel', 'data.synthetic.market', 'preset', 'seed')
 
 
 def changes(workdir: pathlib.Path) -> dict[str, tuple[Any, Any]]:
-  """Returns (preset's value, run's value) of each setting that differs.
+  """Returns (preset's value, run's value), by full name, of changed settings.
 
   Settings that did not exist yet when the run began, or that are shown
   elsewhere (`_TOLD`), are left out.
 
   Raises:
-    ValueError: if there is no run, or this version lacks its preset.
+    ValueError: if there is no run, its settings are damaged, or this version
+      lacks its preset.
   """
   config = run_directory.read_config(workdir)
   program = erl if 'evolution' in config else td3

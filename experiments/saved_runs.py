@@ -37,13 +37,13 @@ class SavedRun(NamedTuple):
   """A run's champion at a checkpoint.
 
   Attributes:
-    name: the path by which it was loaded.
+    name: the path that was given to `load`.
     workdir: the run's folder.
     config: the run's settings.
     experiment: the run's market, learner and judges; runs that differ only in
       their seed share one.
     agent: the agent with the champion's policy.
-    step: of the checkpoint.
+    step: the checkpoint's step.
   """
 
   name: str
@@ -86,8 +86,8 @@ def load(paths: Sequence[str], panel: str | None = None) -> list[SavedRun]:
       recorded path.
 
   Raises:
-    ValueError: if there is no run or checkpoint, it cannot be read, or its
-      panel is missing or different.
+    ValueError: if a run or checkpoint does not exist or cannot be read, or the
+      run's panel is missing or has other data.
   """
   experiments: dict[str, wiring.Experiment] = {}
   runs = []
@@ -115,10 +115,10 @@ def load(paths: Sequence[str], panel: str | None = None) -> list[SavedRun]:
 
 
 def is_panel_of(path: str, panel: MarketPanel) -> bool:
-  """Returns whether a run was trained on a panel.
+  """Returns whether the run at `path` (see `load`) was trained on `panel`.
 
   Raises:
-    ValueError: if there is no run.
+    ValueError: if there is no run, or its files are damaged.
   """
   workdir, _ = _parse(path)
   run_directory.read_config(workdir)
@@ -208,8 +208,9 @@ def defaults_of(
 ) -> ml_collections.ConfigDict:
   """Returns an unlocked config with defaults for settings a run may lack.
 
-  They are the values of the run's program and preset. But a newer setting whose
-  default would change an older run's behaviour has the value that preserves it.
+  The defaults are the values of the run's program and preset. But a newer
+  setting whose default would change an older run's behaviour has the value that
+  preserves that behaviour.
 
   Args:
     settings: all of the run's settings.
@@ -232,7 +233,7 @@ def defaults_of(
 
 
 def _without_common_fitness(config: ml_collections.ConfigDict) -> None:
-  """Restores the defaults from before populations played common slices."""
+  """Restores the defaults from before all members played the same slices."""
   before = erl.get_config('smoke+eigen2')
   for section, names in (
     ('learner', ('fitness_play', 'fitness_memory', 'validation_play')),
@@ -247,7 +248,7 @@ def _without_common_fitness(config: ml_collections.ConfigDict) -> None:
 
 
 def market_of(run: SavedRun, panel: MarketPanel) -> Market:
-  """Returns the market of a panel that has the run's columns.
+  """Returns the market of a new panel with the same columns as the run's.
 
   Features are normalised by the training days of the run's own panel, never by
   those of the new one.
@@ -311,13 +312,14 @@ def champion(
   """Returns a checkpoint's step, and its agent with the champion's policy.
 
   Args:
-    learner: with networks like those of the run.
-    workdir: of the run.
-    fingerprint: of the panel that the run was trained on.
-    step: of the checkpoint; None for the latest readable one.
+    learner: a learner with networks like those of the run.
+    workdir: the run's folder.
+    fingerprint: hash of the panel that the run was trained on.
+    step: the checkpoint's step; None for the latest readable checkpoint.
 
   Raises:
-    ValueError: if there is no such checkpoint, or it does not fit the learner.
+    ValueError: if there is no such checkpoint, none can be read, or it does not
+      fit the learner or the fingerprint.
   """
   like = jax.tree.map(
     lambda x: jnp.zeros(x.shape, x.dtype), learner.abstract_state()

@@ -69,7 +69,7 @@ def settle(config: ml_collections.ConfigDict, seed: int | None) -> None:
 
 
 class Shared:
-  """Builds experiments; keeps the learner if only the seed has changed."""
+  """Builds experiments; reuses the last learner if only the seed changes."""
 
   def __init__(
     self, build: Callable[[ml_collections.ConfigDict], wiring.Experiment]

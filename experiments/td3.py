@@ -17,7 +17,7 @@ from experiments import training, wiring
 def record(
   experiment: wiring.Experiment, evaluate: Evaluate, workdir, config, sinks
 ) -> AgentRecord:
-  """Returns the log of the experiment's agent."""
+  """Returns the record that logs the agent's training."""
   return AgentRecord(
     experiment.learner,
     evaluate,

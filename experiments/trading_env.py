@@ -7,7 +7,7 @@ from eigen3.interop.gymnasium import TradingEnv
 from experiments import wiring
 from experiments.configs import td3
 
-# Only `experiments.evaluate` opens held-out days, and counts the openings.
+# Held-out days are left to programs that record when they are opened.
 _SPLITS = ('train', 'validation')
 
 
@@ -21,16 +21,16 @@ def make(
   """Makes an environment for Gymnasium from a preset's settings.
 
   Args:
-    preset: of `experiments/configs/td3.py`.
+    preset: a preset of `experiments/configs/td3.py`.
     panel: a file made by `experiments.prepare_data`; '' is the embedded market.
     split: the days of the episodes, 'train' or 'validation'. Features are
       normalised by the training days in both.
-    observation: 'flat' or 'dict'.
+    observation: 'flat' or 'dict', see `TradingEnv`.
     settings: changes to the preset, by full name, such as
       {'environment.reward': 'portfolio'}.
 
   Raises:
-    ValueError: an argument or a setting is invalid; the error names it.
+    ValueError: an argument or a setting is invalid, or the panel is too short.
   """
   if split not in _SPLITS:
     raise ValueError(

@@ -61,11 +61,11 @@ class Program(NamedTuple):
     build: `(config, spread=True) -> Experiment`, builds the experiment that a
       config describes; `spread` shards it over all devices.
     record: `(experiment, evaluate, workdir, config, sinks) -> loop.Record`,
-      makes the logs.
+      returns the object that writes the logs.
     facts: `(experiment, final state)`, returns fields of summary.json.
-    conclude: `(experiment, state, config, workdir, remark)`, writes reports of
-      this program only and returns the names of their files; the remark is
-      what every reader must know about the data.
+    conclude: `(experiment, state, config, workdir, remark)`, writes reports
+      that no other program has, and returns the names of their files; the
+      remark is what every reader must know about the data.
   """
 
   title: str
@@ -143,13 +143,13 @@ def _begin(
 def _settings(
   workdir: pathlib.Path, seed: int | None, resume: bool
 ) -> ml_collections.ConfigDict:
-  """Returns the settings of --config, or a resumed run's if it is not given.
+  """Returns the settings of --config or, without it, those of a resumed run.
 
-  In both cases flags such as --config.seed change them.
+  In both cases flags such as --config.seed change the settings.
 
   Raises:
-    ValueError: if the run in the folder cannot be resumed, or began with other
-      settings.
+    ValueError: if there is no run to resume, it is another program's, or a
+      setting differs that must not change.
   """
   flag = flags.FLAGS['config']
   config = options.CONFIG.value.copy_and_resolve_references()
@@ -262,7 +262,7 @@ def _started(
   """Returns the state before training, with the agent of another run.
 
   Raises:
-    ValueError: if that run has no checkpoint, or its networks differ.
+    ValueError: if that run has no readable checkpoint, or its networks differ.
   """
   fingerprint = run_directory.read_hash(run)
   try:

@@ -1,4 +1,4 @@
-"""The output of --help, --version and --print_config."""
+"""Makes the texts that --help, --version and --print_config print."""
 
 import ast
 import importlib
@@ -61,7 +61,7 @@ def of_program(name: str, preset: str = '') -> str:
 
   Args:
     name: one of `COMMANDS`, or '' for any other program, for which only the
-      flags of every program are shown.
+      flags that all programs share are shown.
     preset: the preset whose settings are shown; the default preset if it is
       empty or unknown.
   """

@@ -40,7 +40,7 @@ class Experiment(NamedTuple):
       `TabularRanker`, or None.
     validation: judge on the validation days, used during training.
     holdout: judge on the held-out days, used at the end.
-    device: the device that the learner is built for.
+    device: properties of the run's devices.
     sizes: values of the settings that may be 'auto', by full name.
   """
 
@@ -108,9 +108,8 @@ def build_population(
   """Builds a population and its market.
 
   Agents are divided among devices, because they exchange data only when they
-  add to the common replay, are ranked and are bred.
-  An agent's batch is divided among devices only if `devices_per_agent` is above
-  1.
+  add to the common replay, are ranked and are bred. An agent's batch is divided
+  among devices only if `devices_per_agent` is above 1.
 
   Args:
     config: all settings.
@@ -136,7 +135,11 @@ def build_population(
 def validation_environment(
   config: ml_collections.ConfigDict, panel: MarketPanel, days: tuple[int, int]
 ) -> TradingEnvironment:
-  """Returns the environment for validation on the days (start, stop)."""
+  """Returns a population's environment of the validation days (start, stop).
+
+  With the setting `learner.validation_play` 'continuous', one episode covers
+  all these days.
+  """
   if config.learner.validation_play == 'continuous':
     config = config.copy_and_resolve_references()
     config.environment = ml_collections.ConfigDict(
@@ -206,7 +209,7 @@ def build_ranker(
 def fit_ranker(
   experiment: Experiment, config: ml_collections.ConfigDict
 ) -> tuple[Fitted, Ranking]:
-  """Trains the ranker of `build_ranker`; returns the result and its policy."""
+  """Trains the ranker of `build_ranker`; returns the result and a policy."""
   learner = experiment.learner
   threshold = -np.inf if config.ranker.threshold == 'none' else None
 
@@ -238,8 +241,8 @@ def critic_hurdle(
     state: the learner's final state.
 
   Raises:
-    ValueError: for a population, a discount above 0, or a reward that is not
-      paid on the day of the order.
+    ValueError: for a population, a discount above 0, or a reward without
+      `Reward.of_orders`.
   """
   settings.require(
     rewards.find(config.environment.reward).of_orders is not None
@@ -265,7 +268,7 @@ def ranker_digest(fitted: Fitted, policy: Ranking) -> str:
 
 
 def without_learner(config: ml_collections.ConfigDict) -> Experiment:
-  """Builds the market and its judges alone; `learner` is None."""
+  """Builds an experiment with panel and judges only; its `learner` is None."""
   checks.check_settings(config)
   panel, hidden = panels.load(config.data)
   splits = data.split_days(panel.num_days, config.data, panel.training_days)

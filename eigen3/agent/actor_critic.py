@@ -80,7 +80,7 @@ class ActorCritic:
     return actor, (params, state)
 
   def policy(self, actor: Network, critic: Network) -> Policy:
-    """Returns the parameters and state that `whole_actor` takes."""
+    """Returns the online parameters and state as `whole_actor` takes them."""
     if self._shared is None:
       return policy_of(actor)
     return Policy(
@@ -91,9 +91,9 @@ class ActorCritic:
   def with_policy(
     self, actor: Network, critic: Network, policy: Policy
   ) -> tuple[Network, Network]:
-    """Returns actor and critic with a policy's parameters and state as online.
+    """Returns actor and critic with a policy's values as their online values.
 
-    The critic changes only in a shared extractor, which is part of it.
+    The critic changes only if the extractor is shared, and only in that part.
     """
     params, state = policy
     if self._shared is not None:

@@ -1,4 +1,4 @@
-"""TD3's losses, built on RLax, for one example each; the caller vmaps them."""
+"""TD3's losses, built on RLax, for a single example; the caller vmaps them."""
 
 import chex
 import jax
@@ -59,7 +59,7 @@ def room_along(unit_action: Array, dqda: Array) -> Array:
     Positive factors of the same shape.
   """
   chex.assert_equal_shape([unit_action, dqda])
-  # Replaces the squashing's slope (1 - u)(1 + u) by the room ahead.
+  # Replaces the squashing's slope (1 - u)(1 + u) with the room ahead.
   behind = jnp.where(dqda > 0, 1.0 + unit_action, 1.0 - unit_action)
   return 1.0 / jnp.maximum(behind, _LEAST_ROOM)
 

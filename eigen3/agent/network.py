@@ -49,7 +49,7 @@ def fresh(
 def followed(network: Network, tau: float) -> Network:
   """Moves target parameters towards the online ones by the fraction `tau`.
 
-  The target's state becomes the online state.
+  The target state is set to the online state.
   """
   return network._replace(
     target_params=optax.incremental_update(
@@ -151,7 +151,7 @@ def stepped(
 
 
 def offspring_of(parents: Network, params: hk.Params, whole: Array) -> Network:
-  """Returns `parents`, P networks, with new online parameters.
+  """Returns `parents`, P networks, with the online parameters `params`.
 
   A parent's target is kept where `whole` [P] is True; elsewhere the target
   becomes a copy of the new online network.
@@ -164,7 +164,7 @@ def offspring_of(parents: Network, params: hk.Params, whole: Array) -> Network:
 
 
 def choose(mask: Array, one: Any, other: Any) -> Any:
-  """Selects leaves [P, ...] of `one` where `mask` [P] is True, else `other`."""
+  """Takes leaves [P, ...] from `one` where `mask` [P] is True, else `other`."""
 
   def of_leaf(x, y):
     return jnp.where(mask.reshape(-1, *[1] * (x.ndim - 1)), x, y)

@@ -1,4 +1,4 @@
-"""The interface through which learners use a learning algorithm."""
+"""The interface of a learning algorithm, as `eigen3.learner` uses it."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
@@ -37,9 +37,9 @@ class Genes(NamedTuple):
   """The evolvable part of an agent.
 
   Attributes:
-    parameters: trees of parameters by name of network; `ACTING` names the
-      policy's.
-    hyperparameters: float32 leaves of at least 0, by name; may be empty.
+    parameters: trees of parameters, keyed by the network's name; `ACTING` is
+      the name of the policy's network.
+    hyperparameters: float32 arrays, at least 0, keyed by name; may be empty.
   """
 
   parameters: dict[str, hk.Params]
@@ -47,7 +47,7 @@ class Genes(NamedTuple):
 
 
 class Agent(NamedTuple):
-  """Pure functions of one algorithm; learners treat its state as opaque.
+  """Pure functions of one algorithm; callers treat an agent's state as opaque.
 
   `context` and `observations` are the arguments of `Observe`.
 
@@ -58,22 +58,23 @@ class Agent(NamedTuple):
       environment's units; with noise if a key is given.
     update: `(state, batch, context) -> (state, metrics)`; a batch may have
       several actions [B, M, ...] and rewards [B, M] for each state, the
-      executed action first. The M actions of a state either share its discount
+      executed action first. Either the M actions of a state share one discount
       and next state, or each has its own (see `Transition`).
     value: `(state, context, observations, actions [B, M, ...]) -> [B, M]`, the
       value of each action, averaged over the critics; None for algorithms
       without critics.
     policy: `(state) -> Policy`.
-    with_policy: `(state, policy) -> state` that acts by that policy.
-    noise: `(state) -> []`, the standard deviation of exploration in unit space.
-    num_updates: `(state) -> int32 []`.
-    trained: `(state) -> trees` of arrays, by name of network, that must stay
-      finite.
-    report: `(state, metrics) -> numbers by name` for a log; metrics are those
-      of U updates, [..., U], on the host, and may, like the state, be of
-      several agents.
-    reported: the names of these numbers. Each comes after those that it depends
-      on, so that the first that is not finite shows the cause.
+    with_policy: `(state, policy) -> state`, a state that acts by that policy.
+    noise: `(state) -> []`, the standard deviation of exploration noise in unit
+      space.
+    num_updates: `(state) -> int32 []`, the number of updates done.
+    trained: `(state) -> trees of arrays`, keyed by the network's name: what
+      training changes, which must stay finite.
+    report: `(state, metrics) -> numbers for a log`, keyed by name. Metrics are
+      arrays [..., U] on the host, from U updates. State and metrics may be
+      those of several agents, with further leading axes.
+    reported: the names of the numbers that `report` returns, causes before
+      effects: the first number that is not finite shows the cause.
     genes: `(state) -> Genes`.
     offspring: `(parents, genes, whole, keys) -> states` of agents with these
       genes, all with a leading axis P. `whole` has a bool [P] for each network:

@@ -3,10 +3,10 @@
 Fujimoto et al. 2018, https://arxiv.org/abs/1802.09477. Main differences from
 the paper: network state (batch norm) is carried along with the parameters, the
 actor's loss runs in training mode, noise is added in the unit space of an
-`ActionSpec`, the critic's gradient with respect to an action can be scaled by
-the action's distance to its bound (inverting gradients), actions far from the
-middle of their box can be penalised, and gradients can be clipped and
-accumulated over micro-batches.
+`ActionSpec`, the critic's gradient with respect to an action can be rescaled
+so that actions do not get stuck at a bound (see `losses.room_along`), actions
+far from the middle of their box can be penalised, and gradients can be clipped
+and accumulated over micro-batches.
 With one critic, no policy delay and no target noise this is DDPG (Lillicrap et
 al. 2016, https://arxiv.org/abs/1509.02971).
 """
@@ -126,7 +126,7 @@ def make_td3(
 
   Raises:
     ValueError: a setting is out of range, or requires a scaled `action_spec`
-      and this one is raw.
+      and the given one is raw.
   """
   agent = make_agent(
     actor, double_critic, observe, action_spec, config, constrain, shared
@@ -315,10 +315,11 @@ class _TD3:
     return network, value, extra, optax.tree.norm(gradients)
 
   def _critic_loss(self, state, context, params, network_state, batch, key):
-    """Returns the critics' loss, averaged over the batch.
+    """Returns the critics' mean loss and its auxiliary output.
 
-    The auxiliary output is the network state, the mean value of the executed
-    actions and, if the extractor is shared, features for the actor.
+    The latter is (network state, (mean Q value of the executed actions,
+    features for the actor)); the features are None unless the extractor is
+    shared.
     """
     key_noise, key_dropout = jax.random.split(key)
     x = self._observe(context, batch.s_tm1)
@@ -435,7 +436,7 @@ _REPORTED = (
 def _report(
   state: TrainingState, metrics: Mapping[str, Any]
 ) -> dict[str, float]:
-  """Returns `Agent.report`, with metrics averaged over updates.
+  """Implements `Agent.report` by averaging metrics over updates and agents.
 
   The actor's metrics are averaged over the updates that trained it.
   """
@@ -471,7 +472,7 @@ def _noise(state: TrainingState) -> Array:
 
 
 def _more(config: ml_collections.ConfigDict) -> dict[str, float]:
-  """Returns `Agent.more`: positive hyperparameters that have an effect."""
+  """Returns `Agent.more`, without values that are 0 or have no effect."""
   found = {'exploration': 1.0}
   if config.gamma:  # else there is no target action
     found['discount_rate'] = 1.0 - config.gamma

@@ -1,4 +1,4 @@
-"""Matches a panel's columns to those of the panel used in training."""
+"""Matches a panel's columns to the training panel's, and compares closes."""
 
 import dataclasses
 
@@ -51,16 +51,16 @@ def aligned(panel: MarketPanel, like: MarketPanel) -> MarketPanel:
 def price_ratio(panel: MarketPanel, like: MarketPanel) -> np.ndarray:
   """Divides each column's close in `panel` by its close in `like`.
 
-  Both closes are those of the column's last day with a close in both panels.
-  Every split and dividend changes earlier adjusted prices. A ratio far from 1
-  means that the scale of a column has changed.
+  Both closes are those of the last day on which the column has a positive close
+  in both panels. Every split and dividend changes earlier adjusted prices. A
+  ratio far from 1 means that the scale of a column has changed.
 
   Args:
     panel: a panel with the columns of `like`.
     like: the other panel.
 
   Returns:
-    float64 [C], NaN for columns without a day on which both have a close.
+    float64 [C], NaN for columns without such a day.
   """
   _, days, days_like = np.intersect1d(
     panel.dates, like.dates, assume_unique=True, return_indices=True

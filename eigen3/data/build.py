@@ -1,4 +1,4 @@
-"""Builds a panel from tickers: alignment, indicators, investable range."""
+"""Builds a panel from a source: aligns days, adds indicators, sorts columns."""
 
 import dataclasses
 import datetime
@@ -25,7 +25,7 @@ def build_panel(
   last_day: np.datetime64 | None = None,
   includes_delisted: bool = False,
 ) -> MarketPanel:
-  """Builds the panel of all tickers on the union of their days.
+  """Builds a panel of tickers and series on the union of the tickers' days.
 
   Series come first, in their order, as context. Then come, also as context,
   tickers with fewer than `MIN_TRAINING_DAYS` closes on the training days, which
@@ -44,7 +44,7 @@ def build_panel(
   which is an error if all tickers have prices up to the last day.
 
   Args:
-    source: as returned by `read_folder`.
+    source: see `open_source`, and `with_series` for added series.
     validation_days: days of the validation split.
     holdout_days: days of the holdout split.
     first_day: the first day of the panel; None for the tickers' first day.
@@ -139,11 +139,10 @@ def _too_few(found: str, validation_days: int, holdout_days: int) -> DataError:
 
 
 def parse_day(text: str | None, name: str) -> np.datetime64 | None:
-  """Parses a day, YYYY-MM-DD; None stays None.
+  """Parses a day in ISO format, such as 2019-12-31; None stays None.
 
   Raises:
-    DataError: `text` is not a day in this format; the error names the setting
-      `name`.
+    DataError: `text` is not such a day; the error names the setting `name`.
   """
   if text is None:
     return None

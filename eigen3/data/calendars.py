@@ -35,18 +35,22 @@ class OwnDays(NamedTuple):
   until: np.ndarray
 
   def last(self, day, num_days: int):
-    """Returns the last D own days up to `day`, [D, C]; T where there is none.
+    """Returns each column's last D own days up to and including `day`.
 
     Args:
       day: int [], the index of a day of the panel.
-      num_days: D, the `context_days` of `own_days`.
+      num_days: D, the `context_days` that was given to `own_days`.
+
+    Returns:
+      int32 [D, C], indices of days of the panel. If a column has fewer own
+      days, the first indices are T, which is no day.
     """
     place = np.arange(num_days)[:, None] + self.until[day]
     return self.days[place, np.arange(self.until.shape[1])]
 
 
 def periods_a_year(dates: np.ndarray) -> int:
-  """Returns how many dates with this spacing a year has, at least 1.
+  """Returns how many dates, spaced like `dates`, a year has; at least 1.
 
   It is 252 for a market that closes on weekends, whatever its holidays, and for
   fewer than 20 dates; 365 for a market that never closes; 52 for weekly dates.
@@ -116,9 +120,9 @@ def own_days(
   """Returns the days of each column's own market; None for a single market.
 
   Args:
-    has_price: bool [T, C].
-    markets: C numbers, or empty for a single market.
-    context_days: D.
+    has_price: whether each column has a price on each day, bool [T, C].
+    markets: C numbers, the market of each column; empty for a single market.
+    context_days: D, days of a window.
   """
   if not markets:
     return None
@@ -142,13 +146,14 @@ def open_days(
 
   A market is open on days on which any of its columns has a price. Once it has
   had no price for over 30 days in a row it has ended, and further days count as
-  open. A market of fewer than `fewest_members` columns is always open: in a
-  single column, a holiday looks the same as a delisting.
+  open. Very small markets are always open: in a single column, a holiday looks
+  the same as a delisting.
 
   Args:
-    has_price: bool [T, C].
-    markets: C numbers, or empty for a single market, which is open on all days.
-    fewest_members: see above.
+    has_price: whether each column has a price on each day, bool [T, C].
+    markets: C numbers, the market of each column; empty for a single market,
+      which is open on all days.
+    fewest_members: a market with fewer columns is always open.
   """
   is_open = np.ones(has_price.shape, bool)
   for market in set(markets):
@@ -164,13 +169,16 @@ def open_days(
 def run_length(
   flags: np.ndarray, counted: np.ndarray | None = None
 ) -> np.ndarray:
-  """Returns the length of the run of flagged days up to each day, int [T, N].
+  """Counts the flagged days in a row up to and including each day.
 
-  It is 0 on a day that is not flagged.
+  The count is 0 on a day that is not flagged.
 
   Args:
     flags: bool [T, N].
     counted: bool [T, N], which days of a run are counted; by default all.
+
+  Returns:
+    int [T, N].
   """
   total = np.cumsum(flags if counted is None else flags & counted, axis=0)
   before = np.maximum.accumulate(np.where(flags, 0, total), axis=0)

@@ -63,7 +63,8 @@ class Cells:
     values: [R], float64, datetime64[D] or int32; NaN, NaT or -1 if the cell is
       missing or wrong.
     wrong: int64 [W], increasing indices of the invalid cells. An empty cell, or
-      a mark of a missing value such as 'NaN', is valid among numbers only.
+      a mark of a missing value such as 'NaN', is valid only in a column of
+      numbers.
     texts: large_binary [W], the text of the wrong cells.
   """
 
@@ -169,7 +170,7 @@ class Filling:
     self._filled = stop
 
   def cells(self) -> Cells:
-    """Returns the column."""
+    """Returns the filled column."""
     return Cells(
       self._values,
       np.concatenate(self._wrong),
@@ -211,7 +212,7 @@ def numbers(column: pa.Array, decimal: str = '.') -> Cells:
 
 
 def ratios(column: pa.Array, decimal: str = '.') -> Cells:
-  """Converts a column of ratios, such as 4, 4:1 or 4-for-1, to float64."""
+  """Converts a column of ratios to float64; 4, 4:1 and 4-for-1 are all 4."""
   column = _plain(column)
   found = numbers(column, decimal)
   if not found.wrong.size or not _is_text(column.type):
@@ -229,10 +230,11 @@ def ratios(column: pa.Array, decimal: str = '.') -> Cells:
 def days(column: pa.Array, written: Days = AS_WRITTEN) -> Cells:
   """Converts a column of dates or timestamps to datetime64[D].
 
-  They may also be texts or integers. The date of a timestamp is taken as
+  Both may also be texts or integers. The date of a timestamp is taken as
   written, unless a zone is given. Integers are dates such as 20190102, or times
   in UTC since 1970, whose typical size decides the unit, from seconds to
-  nanoseconds. A cell without a date is wrong, even an empty one.
+  nanoseconds. A cell without a date in the years 1700 to 2199 is wrong, even an
+  empty one.
   """
   column = _plain(column)
   kind = column.type
@@ -253,7 +255,7 @@ def days(column: pa.Array, written: Days = AS_WRITTEN) -> Cells:
 
 
 def symbols(column: pa.Array, known: dict[str, int]) -> Cells:
-  """Converts names to their indices in `known`, int32; adds new names to it."""
+  """Converts names to int32 indices in `known`, adding new names to it."""
   column = _plain(column)
   if _is_number(column.type):
     column = column.cast(pa.large_string())
@@ -425,7 +427,7 @@ def _texts(column: pa.Array) -> list[str]:
 
 
 def _plain(column: pa.Array) -> pa.Array:
-  """Decodes dictionaries and casts text of any type to large_string."""
+  """Decodes dictionaries and casts strings of any type to large_string."""
   if pa.types.is_dictionary(column.type):
     column = column.dictionary_decode()
   if pa.types.is_string(column.type) or column.type == pa.string_view():

@@ -31,11 +31,11 @@ _BOUNDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Masked:
-  """Cells of a column set to missing: either its empty or its invalid ones."""
+  """The empty cells of a column, or its invalid ones; both become missing."""
 
   column: str
   count: int
-  row: int  # line of the first such cell
+  row: int  # line (CSV) or row (Parquet) of the first such cell
   found: str  # value of the first such cell; 'nothing' if they are empty
 
 
@@ -48,8 +48,8 @@ class Ticker:
     dates: datetime64[D] [R], strictly increasing.
     ohlc: float64 [R, 4], open, high, low, close, adjusted for splits and
       dividends if the file has an adjusted close; NaN is missing.
-    volume: float64 [R], divided by the factor that adjusts the prices, so
-      that price times volume stays the money traded; NaN is missing.
+    volume: float64 [R], divided by the factor that adjusts the prices, so that
+      price times volume is still the money traded; NaN is missing.
     splits: number of rows with a split.
     dividends: number of rows with a dividend.
     adjusted: number of rows whose prices the adjustment changed.
@@ -57,7 +57,7 @@ class Ticker:
       they are kept.
     suspicious: (day, ratio) of daily moves of the close that are likely errors;
       they are kept.
-    masked: cells that are set to missing.
+    masked: the empty and the invalid cells, which are missing.
     repeated: days with several equal rows, of which one was kept; a day occurs
       once for each row that was dropped.
     revised: days with several different rows; the last row with a valid price,
@@ -91,8 +91,9 @@ class History:
 
   Attributes:
     dates: datetime64[D] [R], strictly increasing.
-    values: float64 [R] by canonical name of the column; NaN is missing.
-    masked: cells that are set to missing.
+    values: float64 [R] for each column, keyed by canonical name, such as
+      'adjusted_close'; NaN is missing.
+    masked: as in `Ticker`.
     repeated: as in `Ticker`.
     revised: as in `Ticker`.
     unpriced: as in `Ticker`.
@@ -130,13 +131,14 @@ def make_ticker(
   Open, high, low and close are multiplied by adjusted_close / close if there is
   an adjusted close. Prices that are not positive, negative volumes and values
   out of range become missing. Rows without any price are dropped. Of several
-  rows of one day, the first is kept if all are equal in every known column,
+  rows of one day, the first is kept if all are equal in the columns used,
   else the last with a valid price, or the last if none has one.
 
   Args:
     name: the ticker.
     table: R rows.
-    numbers: columns by canonical name, by default all of the table.
+    numbers: the columns to use, keyed by canonical name; by default all those
+      of the table.
     index: indices of the rows to use; by default all.
 
   Raises:
@@ -166,10 +168,10 @@ def read_history(
 
   Args:
     table: R rows.
-    numbers: columns by canonical name.
+    numbers: the columns to use, keyed by canonical name.
     index: indices of the rows to use; None for all.
-    bounds: valid ranges (least, most), by canonical name; values outside become
-      missing. Columns without bounds are not checked.
+    bounds: valid ranges (least, most), keyed by canonical name; values outside
+      become missing. Columns without bounds are not checked.
     rows_need: a row that is empty in all of these columns is dropped, unless
       all rows are.
 
@@ -245,7 +247,7 @@ def _mask(
 
 
 class _Rows(NamedTuple):
-  """R rows: their days, line numbers in the file, and values by column."""
+  """R rows: their days, line numbers in the file, and values per column."""
 
   dates: np.ndarray
   lines: np.ndarray

@@ -1,4 +1,4 @@
-"""Finds defects in the rows of one ticker by fixed rules.
+"""Finds defects in the price histories of stocks, using fixed rules.
 
 The thresholds were set by hand on two public sets of S&P 500 stocks, 2.4 and
 0.6 million rows. There the rules find 16 bad ticks and 7 unadjusted splits,
@@ -46,7 +46,7 @@ class Move:
     kind: for a move out of scale at a usual or unknown dollar volume, 'tick' if
       it soon reverts, 'split' if it is near a usual split ratio, or else
       'unexplained', such as a spin-off that was not adjusted for; 'large' for
-      any other large move, such as one at a high dollar volume.
+      any other move beyond `SUSPICIOUS`, such as one at a high dollar volume.
     row: the row of the ticker with the new close.
     stop: for a tick, the first row after it; else the row after `row`.
     before: the previous close.
@@ -213,7 +213,10 @@ def _rows_away(logs: np.ndarray, i: int) -> int:
 
 
 def _split_ratio(close: float, opening: float) -> float:
-  """Returns the split ratio that is near both price ratios, or 1 if none is."""
+  """Returns the split ratio near both `close` and `opening`; 1 if none is.
+
+  Both are given as ratios to the previous close.
+  """
   off = np.abs(np.log(close / SPLIT_RATIOS))
   nearest = SPLIT_RATIOS[np.argmin(off)]
   off_open = abs(np.log(opening / nearest))

@@ -61,7 +61,7 @@ def download_prices(
     path: the file to write; an existing one is replaced.
     first_day: None for the first available day.
     last_day: None for the last available day.
-    fetch: gets the prices; by default yfinance.
+    fetch: gets the prices, see `Fetch`; by default through yfinance.
     sleep: waits for a number of seconds.
     advance: called with the number of symbols finished since the last call.
 

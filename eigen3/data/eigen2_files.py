@@ -85,8 +85,9 @@ def read_eigen2(
     The panel, marked as survivors only.
 
   Raises:
-    DataError: the file cannot be read, or `investable` does not fit its
-      columns; the error names the file and, for a cell, its date and column.
+    DataError: the file cannot be read or is invalid, or `investable` does not
+      fit its columns; the error names the file and, for a cell, its date and
+      column.
   """
   path = pathlib.Path(path)
   try:

@@ -1,4 +1,4 @@
-"""Finds defects in one ticker by rules, with the action for each."""
+"""Finds defects in one ticker, with the action that is taken on each."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from eigen3.data.repairs import Repairs, mask_bad_ticks
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-  """A kind of finding, and the action taken.
+  """A kind of finding, and the action taken on it.
 
   Attributes:
     title: the kind in a few words.

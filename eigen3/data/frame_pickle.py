@@ -127,7 +127,7 @@ def _frame(found: Any, most_cells: int) -> Frame:
 
 
 def _axis(note: Any) -> list[Any]:
-  """Returns the values of an index; NumPy dates become datetime64[D]."""
+  """Returns a pandas Index's labels; NumPy dates become datetime64[D]."""
   match note:
     case Note('_new_Index' | '_new_DatetimeIndex', (_, {'data': data})):
       pass
@@ -294,7 +294,8 @@ def _places(note: Any, num_columns: int) -> list[int]:
 def _array(note: Any, most: float = math.inf) -> np.ndarray | None:
   """Returns the array that a note describes.
 
-  None if it describes no array, or one of more than `most` elements.
+  The result is None if the note describes no array, or one of more than `most`
+  elements.
   """
   match note:
     case np.ndarray():

@@ -77,8 +77,9 @@ class Choice(NamedTuple):
 
   Attributes:
     day: the date column.
-    numbers: columns of numbers, by canonical name, by (symbol, canonical name),
-      or by their own index if their names are unknown.
+    numbers: the columns of numbers, keyed by canonical name, such as
+      'adjusted_close', by (symbol, canonical name) in a wide table, or by their
+      own index if all columns are taken whatever their names.
     symbol: the symbol column, or None.
   """
 
@@ -108,15 +109,15 @@ def is_unnamed(name: str) -> bool:
 
 
 def says_nothing_new(name: str) -> bool:
-  """Returns whether an unread column is an index or a symbol.
+  """Returns whether a column with this name is an index or holds symbols.
 
-  Such columns are not reported as ignored.
+  If such a column is not read, it is not reported as ignored.
   """
   return is_unnamed(name) or letters(name) in _SYMBOLS
 
 
 def known_columns(header: Header) -> dict[str, int]:
-  """Returns the indices of known columns, by canonical name.
+  """Returns the indices of known columns, keyed by canonical name.
 
   A name of `_WEAK_ALIASES` counts only if none of `_ALIASES` has the same
   canonical name. If no column has the name of a date, the first one without a

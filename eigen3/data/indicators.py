@@ -79,7 +79,11 @@ def eigen2_features(ohlc: np.ndarray) -> np.ndarray:
 
 
 def _average(values: np.ndarray, span: int) -> np.ndarray:
-  """Computes the exponential mean of [T, C], from the first row with values."""
+  """Computes exponential means of columns, [T, C].
+
+  The first mean is on the `span`-th row, counted from the first row with a
+  value; rows before are NaN.
+  """
   result = np.full_like(values, np.nan)
   known = np.flatnonzero(~np.isnan(values).all(axis=1))
   if not known.size or len(values) < known[0] + span:

@@ -92,7 +92,14 @@ class _Machine:
     self._memo: dict[int, Any] = {}
 
   def run(self, content: bytes) -> Any:
-    """Returns the result; damage raises ValueError, IndexError or KeyError."""
+    """Returns what the pickle holds.
+
+    Raises:
+      DataError: a name or an instruction is not allowed.
+      ValueError: the pickle is damaged.
+      IndexError: the pickle is damaged.
+      KeyError: the pickle is damaged.
+    """
     for opcode, argument, _ in pickletools.genops(content):
       if opcode.name in _PUSHED:
         self._stack.append(argument)

@@ -35,9 +35,9 @@ def read_table(
   as yfinance returns it, has a row for each day and a header of two levels,
   prices and symbols. For each symbol, days without any price are left out.
 
-  A symbol that cannot be used is reported and the others are read. If a defect
-  does not belong to one symbol, such as a row that lacks cells, the whole file
-  is refused.
+  A symbol that cannot be used is reported in the result, and the other symbols
+  are read. If a defect does not belong to one symbol, such as a row that lacks
+  cells, the whole file is refused.
 
   Args:
     path: a CSV or Parquet file; the type is detected from its first bytes.

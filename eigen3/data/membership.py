@@ -1,4 +1,4 @@
-"""Membership of stocks in the universe by day.
+"""Reads which stocks are members of a universe on each day.
 
 A list of today's members, used for the past, has survivorship bias. A file of
 intervals gives the members of each day.
@@ -25,9 +25,9 @@ class Universe:
   """Intervals of membership.
 
   Attributes:
-    intervals: by ticker, in capitals and with '.' before a share class, (first
-      day, first day after) of each interval; the second is NaT if the interval
-      has not ended.
+    intervals: the intervals of each ticker as (first day, first day after), the
+      second NaT if the interval has not ended; keyed by the ticker in capitals,
+      with '.' before a share class.
     content: the bytes of the file.
   """
 

@@ -49,6 +49,9 @@ def last_window(
   Returns:
     float32 [D, C, F'], the last D days of each column's own market; NaN before
       the market's first day.
+
+  Raises:
+    DataError: as in `observe`.
   """
   seen = observe(panel, names)
   own = own_days(np.isfinite(panel.ohlc[..., 3]), panel.markets, context_days)

@@ -114,7 +114,7 @@ class MarketPanel:
 
   @functools.cached_property
   def periods_a_year(self) -> int:
-    """Returns the number of the panel's days per year, such as 252."""
+    """Returns how many of the panel's days a year has, such as 252."""
     return periods_a_year(self.dates)
 
   @functools.cached_property

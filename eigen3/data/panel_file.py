@@ -140,7 +140,15 @@ def _members_of(panel: Any, days: slice) -> list[pa.Array]:
 
 
 def read(path: str) -> dict[str, Any]:
-  """Reads the arguments of `MarketPanel` from the file `path`."""
+  """Reads the arguments of `MarketPanel` from the file `path`.
+
+  Damage can also raise errors of other types, which `MarketPanel.load` converts
+  to a DataError.
+
+  Raises:
+    DataError: the file is not a panel of a known version, or its rows, values
+      or metadata are invalid.
+  """
   # Checksums take a third of the reading time, and detect changed prices, which
   # decompression does not.
   with (

@@ -40,7 +40,7 @@ class ColumnQuality:
     last: day of the last row.
     listed_late: whether it begins after the first trading day of its market.
     delisted: whether it ends before the last trading day of its market.
-    findings: by kind of finding, see `RULES`; only kinds that were found.
+    findings: keyed by kind, see `RULES`; only kinds that were found.
   """
 
   name: str

@@ -89,10 +89,11 @@ def with_series(source: Source, series: Sequence[Series]) -> Source:
 
 
 def source_of(panel: MarketPanel, refused: tuple[Refusal, ...] = ()) -> Source:
-  """Converts a panel to a source, to check its quality.
+  """Converts a panel to a source, so that `quality.check` can be applied.
 
   Args:
-    panel: its columns become tickers with the days on which they have a price.
+    panel: each column with any price becomes a ticker with the days on which it
+      has one.
     refused: files or symbols that were refused.
   """
   tickers = []
@@ -193,7 +194,7 @@ def read_folder(
 
 
 def _read_named(file: pathlib.Path, content: bytes, written: Days) -> Ticker:
-  """Reads a ticker's prices from a file whose name is the ticker."""
+  """Reads prices from a file whose name contains the ticker."""
   name = _ticker_name(file)
   if not is_symbol(name):
     raise Refused(
@@ -206,7 +207,11 @@ def _read_named(file: pathlib.Path, content: bytes, written: Days) -> Ticker:
 def _files(
   folder: pathlib.Path,
 ) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
-  """Returns the files to read in a folder, and its other entries."""
+  """Returns the files to read in a folder, and the folder's other entries.
+
+  Raises:
+    DataError: there is no file to read.
+  """
   entries = sorted(folder.iterdir())
   for kinds in _KINDS:
     files = [e for e in entries if name_of(e)[1] in kinds and e.is_file()]

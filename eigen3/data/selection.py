@@ -14,8 +14,9 @@ def most_traded(
 ) -> list[int]:
   """Returns the stocks with the largest median dollar volume before a day.
 
-  Only stocks with a close and a volume on all of the `look_back` days count. If
-  the panel has a universe, they must be members on the last of these days.
+  Only stocks with a positive close and a volume on all of the `look_back` days
+  count. If the panel has a universe, they must also be members on the last of
+  these days.
 
   Args:
     panel: a panel with volumes.
@@ -67,7 +68,7 @@ def narrowed(
   stop: int,
   training_days: int,
 ) -> MarketPanel:
-  """Returns a panel with only some of the columns, up to a day.
+  """Returns a panel with some of the columns and without the last days.
 
   Args:
     panel: the panel to narrow.

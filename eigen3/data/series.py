@@ -73,8 +73,8 @@ def read_context(text: str, written: Days = AS_WRITTEN) -> tuple[Series, ...]:
   """Reads series given as 'PATH', 'PATH:lag=1' or 'PATH:lag=1:name=VIX'.
 
   Raises:
-    DataError: as in `read_series`, or the lag is not a whole number of days in
-      range.
+    DataError: as in `read_series`, or the lag is not a whole number of days
+      from 0 to 3650.
   """
   path, *options = re.split(':(?=(?:lag|name)=)', text)
   given = dict(option.split('=', 1) for option in options)

@@ -122,7 +122,8 @@ def walk_forward(
     The splits of each fold, the earliest first.
 
   Raises:
-    DataError: a length is invalid, or there are too few days for one fold.
+    DataError: a length is not a whole number of at least 0, the holdout's is 0,
+      or there are too few days for one fold.
   """
   _check(config)
   if config.holdout_days < 1:

@@ -1,8 +1,8 @@
 """The embedded synthetic markets: seeded, with a signal of any strength.
 
 Every stock has a hidden daily drift; which data reveal it depends on the market
-(see `synthetic_signals`). A policy that learns to infer it earns money; the
-control `informed`, which is given the drift, shows roughly how much can be
+(see `synthetic_signals`). A policy that learns to infer the drift earns money;
+the control `informed`, which is given the drift, shows roughly how much can be
 earned. With signal 0 no price can be predicted, and the expected return of
 every trade before costs is zero.
 """

@@ -82,7 +82,10 @@ def draw(
 
 
 def moves(dips: Dips) -> np.ndarray:
-  """Returns the moves that dips cause before and after each open, [T, 2, N]."""
+  """Returns the changes of log prices that dips cause, [T, 2, N].
+
+  The second axis has the changes before each open, all 0, and those after it.
+  """
   back = np.concatenate([np.zeros((1, dips.sizes.shape[1])), dips.sizes[:-1]])
   return np.stack([np.zeros_like(back), back - dips.sizes], axis=1)
 
@@ -107,7 +110,7 @@ def herald(rng: np.random.Generator, phases: np.ndarray) -> np.ndarray:
 
 
 def _phases(drawn: np.ndarray) -> np.ndarray:
-  """Maps uniform numbers [T] to phases [T]; the day before day 0 is quiet."""
+  """Maps uniform draws [T] to phases [T]; the day before day 0 is quiet."""
   phase, phases = 0, []
   for number in drawn:
     begins = phase > 0 or number < WARNING_CHANCE

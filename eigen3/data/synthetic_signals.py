@@ -52,11 +52,13 @@ GAUGE, GAUGE_RATIO, GAUGE_DAYS, GAUGE_NOISE = 15.0, 2.0, 5.0, 0.05
 
 
 class Streams(NamedTuple):
-  """Random streams, one for each part, so that no part affects another's draws.
+  """Random streams, one for each part of a market.
+
+  So changing one part leaves the draws of the other parts unchanged.
 
   Attributes:
     drifts: stream of the hidden drift (cycles or dips).
-    prices: stream of noise.
+    prices: stream of the stocks' noise and first prices.
     others: stream of the parts that only some markets have.
   """
 
@@ -73,7 +75,7 @@ class Hidden(NamedTuple):
       before the days were shuffled; for `patience`, the rebound from a dip.
     stocks: prices [T, N, 4].
     signal: prices [T, 1, 4] of the column that shows the signal, or None.
-    dips: process of `patience`, else None.
+    dips: the hidden process of the market `patience`; None for other markets.
   """
 
   drift: np.ndarray
@@ -95,7 +97,7 @@ def _drift(
 def _leading(
   streams: Streams, num_days: int, num_stocks: int, scale: float
 ) -> Hidden:
-  """Makes a column whose past moves drive all stocks.
+  """Makes stocks, and a column whose past moves drive all of them.
 
   With drift m_t = k m_(t-1) + w_t, driven by the column's shocks w, and noise
   u_t, a stock's returns m_t + u_(t+1) are uncorrelated if cov(u_t, w_t) =
@@ -144,7 +146,7 @@ def _regime(
 def _none(
   streams: Streams, num_days: int, num_stocks: int, scale: float
 ) -> Hidden:
-  """Makes stocks like `_drift`, and shuffles the days, alike for all stocks."""
+  """Makes stocks like `_drift`, with the days in one random order for all."""
   hidden = scale * DRIFT * _cycles(streams.drifts, num_days, num_stocks)
   noise = np.add(*_noise(streams.prices, num_days, num_stocks))
   moves = _stock_moves(hidden, noise)

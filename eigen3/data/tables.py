@@ -48,7 +48,7 @@ class Table:
 
   Attributes:
     day: the column of days, datetime64[D] [R].
-    numbers: columns of float64 [R], by the keys of `Choice.numbers`.
+    numbers: columns of float64 [R], with the keys of `Choice.numbers`.
     codes: int32 [R], the index in `symbols` of each row's symbol; None without
       a symbol column.
     symbols: distinct symbols, in the order of their first rows.
@@ -76,8 +76,9 @@ class Table:
   def by_symbol(self) -> list[tuple[str, dict[str, Column], np.ndarray]]:
     """Returns each symbol, its columns by canonical name, and its row indices.
 
-    If columns have keys (symbol, name), rows in which a symbol has no price are
-    left out for this symbol.
+    The table must have symbols, see `has_symbols`. If columns have keys
+    (symbol, name), rows in which a symbol has no price are left out for this
+    symbol.
     """
     if self.codes is not None:
       order = np.argsort(self.codes, kind='stable')
@@ -108,8 +109,8 @@ def read_file(
     written: the date format.
 
   Raises:
-    Refused: the file is neither, is damaged, has no rows or an invalid symbol,
-      or `choose` refuses its header.
+    Refused: the file is neither, is damaged, unpacks to an implausible size, or
+      is refused by `read_csv` or `read_parquet`.
   """
   with plain(file) as content:
     is_parquet = content.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
@@ -128,8 +129,8 @@ def read_csv(
   as "('Close', 'AAPL')".
 
   Raises:
-    Refused: the file is not a CSV, has no rows or an invalid symbol, or
-      `choose` refuses its header.
+    Refused: the file is not a CSV, has no rows, a row of several lines or an
+      invalid symbol, or `choose` refuses its header.
   """
   layout = layout_of(file)
   header, start = layout.header, layout.start
@@ -209,6 +210,9 @@ def _gathered(
 
   `places` maps the chosen columns' indices in the header to the names of the
   batches' fields.
+
+  Raises:
+    Refused: a row spans several lines, or a symbol is invalid.
   """
   known: dict[str, int] = {}
   read: dict[int, Callable[[pa.Array], Cells]]
@@ -292,7 +296,11 @@ def _refusing(found: str, expected: str) -> Iterator[None]:
 
 
 def _line_numbers(file: BinaryIO, layout: Layout) -> np.ndarray:
-  """Returns the line number of each row, int32 [R]; the first line is 1."""
+  """Returns the line number of each row, int32 [R]; the first line is 1.
+
+  Raises:
+    Refused: a line has a NUL byte, or a quote that is not closed on it.
+  """
   file.seek(layout.start)
   # One character per byte, and '\n' for any line end.
   text = io.TextIOWrapper(file, 'latin-1')
@@ -320,7 +328,10 @@ def _filled_lines(text: Iterable[str], layout: Layout) -> Iterator[int]:
 
 
 def _located(error: Refused, rows: np.ndarray) -> Refused:
-  """Rewrites Arrow's error about a row with its line; keeps other errors."""
+  """Rewrites Arrow's error about a row's number of cells, giving the line.
+
+  Other errors are returned unchanged.
+  """
   found = re.search(r'Row #(\d+): Expected (\d+) col.*got (\d+)', error.reason)
   if found is None:
     return error

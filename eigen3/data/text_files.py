@@ -207,6 +207,6 @@ def _decimal(rows: list[list[str]], separator: str) -> str:
 
 
 def _is_point(cell: str) -> bool:
-  """Returns whether a cell has a point that cannot mark thousands."""
+  """Returns whether a cell is a number whose point cannot mark thousands."""
   is_number = _DECIMAL_POINT.fullmatch(cell) is not None
   return is_number and _THOUSANDS.fullmatch(cell) is None

@@ -117,7 +117,7 @@ class Marked(NamedTuple):
   def taken(self) -> Array:
     """Returns stocks held or in waiting orders, int32 [S] or [S + M].
 
-    EMPTY marks slots and places that are free.
+    It is EMPTY where a slot is free or there is no order.
     """
     if self.waiting is None:
       return self.positions.stock
@@ -264,12 +264,12 @@ def leave(
 ) -> tuple[Array, Array]:
   """Returns why a position is closed on a day, if it is, and at what price.
 
-  The first rule that applies decides: at the open, if there is one and the
-  maximum holding was reached on an earlier day (fills at the open only); at the
-  sale target, if the high reaches it; as a delisting, if the stock counts as
-  gone or the position has the oldest age; at the close, if the maximum holding
-  is reached (fills at the close only). If there is no close, the last rule
-  waits for one or, if the delisting price is the entry price, sells at the
+  The first rule that applies decides. If orders fill at the open: at the open,
+  if there is one and the maximum holding was reached on an earlier day. Always:
+  at the sale target, if the high reaches it; as a delisting, if the stock
+  counts as gone or the position has the oldest age. If orders fill at the
+  close: at the close, if the maximum holding is reached; without a close, this
+  rule waits for one or, if the delisting price is the entry price, sells at the
   entry price. The arguments broadcast.
 
   Args:

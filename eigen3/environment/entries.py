@@ -157,7 +157,7 @@ def _outcome(
 ) -> Array:
   """Returns ACCEPTED or the first obstacle.
 
-  The obstacles that Eigen2 has are checked in its order.
+  Obstacles that Eigen2 also has are checked in Eigen2's order.
   """
   outcome = jnp.full((), Entry.ACCEPTED, jnp.int32)
   if rules.enforce_cash:

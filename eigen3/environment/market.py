@@ -29,8 +29,8 @@ class Market:
   constant of the compiled program.
 
   Attributes:
-    features: float32 [T, C, F], NaN if missing. A feature without normalisation
-      statistics is NaN on all days.
+    features: float32 [T, C, F], NaN if missing. A column's feature without
+      normalisation statistics is NaN on all days.
     context_days: D, the days of a window; static.
     own: the days on which each column's own market is open; None if there is
       only one market.
@@ -57,8 +57,8 @@ class Market:
       context_days: D.
 
     Raises:
-      ValueError: a name is unknown, or the training days are too few or not in
-        the panel.
+      ValueError: a name is unknown, the panel lacks a feature that it needs, or
+        the training days are too few or not in the panel.
     """
     observed = observe(panel, observed_features)
     normalisation = fit_normalisation(observed, days)
@@ -76,15 +76,15 @@ class Market:
 
     Args:
       panel: T days, C columns.
-      observed_features: names of the features, in the order of F; see
-        `data.observe`.
+      observed_features: names of the F features, in the order of the last axis;
+        see `data.observe`.
       normalisation: mean and standard deviation of the features on the training
         days, [C, F].
       context_days: D.
 
     Raises:
-      ValueError: the normalisation does not fit the panel, or a name is
-        unknown.
+      ValueError: the normalisation does not fit the panel, a name is unknown,
+        or the panel lacks a feature that it needs.
     """
     observed = observe(panel, observed_features)
     expected = observed.shape[1:]
@@ -120,8 +120,8 @@ class Market:
     Returns:
       [D, C, F], the last D days up to and including `day`. If there are several
       markets, each column has the last D days of its own market, so weekends on
-      which only currencies trade leave no gaps in stocks. If its market has
-      fewer days so far, NaN precede them.
+      which only currencies trade leave no gaps in stocks. If a market has had
+      fewer than D days so far, the days before its first are NaN.
     """
     if self.own is None:
       first = day - (self.context_days - 1)

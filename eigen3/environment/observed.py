@@ -66,7 +66,7 @@ def observe(
 
 
 def _of_orders(rules: Rules, waiting: Orders, largest: Array) -> Array:
-  """Returns M waiting orders' features, laid out as for positions; [M, 5]."""
+  """Returns M waiting orders' features [M, 5], laid out like a position's."""
   weight = waiting.value / largest
   target = waiting.sale_target / rules.max_sale_target
   nothing = jnp.zeros_like(weight)

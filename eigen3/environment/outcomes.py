@@ -33,12 +33,13 @@ def net_return(
     environment: gives prices, costs and the rules of fills and exits.
     day: int32 [], the day at whose close the trades are decided.
     stock: int32 [M].
-    sale_target: float [M], %; [] or [1] is one for all trades.
+    sale_target: float [M], %; [] or [1] if all trades have the same.
 
   Returns:
     float [M], in % of what is paid, net of the costs of both fills; a trade
-    still open at `stop` is valued as if sold at its last close. bool [M],
-    whether there is a price that fills the order; else ignore the return.
+    not closed before `stop` is valued as if sold at the stock's last close
+    before it. bool [M], whether there is a price that fills the order; else
+    ignore the return.
   """
   rules, table = environment.rules, environment.prices
   stop, rate = environment.stop, environment.cost_rate

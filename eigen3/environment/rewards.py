@@ -114,8 +114,8 @@ def _entry(environment, state, next_state, extras) -> Array:
   Prices do not react to actions, so the return of a trade can be computed when
   it is decided. This is a training signal that looks ahead, up to the
   environment's `stop`; no observation, action or fill may depend on it. A trade
-  still open at `stop` is valued as if sold at its last close. The reward of an
-  order that was not accepted or not filled is 0.
+  not closed before `stop` is valued as if sold at the stock's last close before
+  it. The reward of an order that was not accepted or not filled is 0.
   """
   del next_state
   chosen = extras.entries
@@ -265,7 +265,7 @@ def _when_closed(rules: Rules, days: np.ndarray, extras: Extras) -> np.ndarray:
 def _when_decided(rules: Rules, days: np.ndarray, extras: Extras, closed_at):
   """Returns the step on which each closed position was ordered, int [n].
 
-  `closed_at` holds the n positions' indices (episode, step, slot), int [n].
+  `closed_at` holds the n positions' episodes, steps and slots, each int [n].
   """
   entry_day = np.asarray(extras.closed.entry_day)[closed_at]
   stock = np.asarray(extras.closed.stock)[closed_at]
@@ -298,8 +298,9 @@ def _portfolio(environment, state, next_state, extras) -> Array:
   """Returns the scaled change of log equity from one decision to the next.
 
   Both equities are at a close, before that day's decision, so the second one
-  includes the decision's costs and its gain by the next close. The sum over an
-  episode is the log growth of equity times `portfolio_scale` (100 gives %).
+  includes the costs of the first decision and its gain by the next close. The
+  sum over an episode is the log growth of equity times `portfolio_scale` (100
+  gives %).
   """
   del extras
   rules = environment.rules
@@ -311,15 +312,16 @@ def _portfolio(environment, state, next_state, extras) -> Array:
 
 
 def _shaped_portfolio(environment, state, next_state, extras) -> Array:
-  """Returns the reward `portfolio`, shaped by the existing positions' future.
+  """Returns the reward `portfolio`, shaped by the future of earlier orders.
 
   Prices do not react to orders, so the potential of a state can be computed:
-  the discounted sum of the changes of log equity until all positions are sold,
-  if nothing more is ordered. Adding the discounted potential of the next state,
-  less that of this one, changes no optimal policy (Ng, Harada and Russell
-  1999). The shaped reward is what the day's orders add to the discounted later
-  changes, because those of earlier positions cancel. It is 0 on days without an
-  order. This is a training signal that looks ahead, like `entry`.
+  the discounted sum of the changes of log equity until all positions, including
+  those that waiting orders will open, are sold, if nothing more is ordered.
+  Adding the discounted potential of the next state, less that of this one,
+  changes no optimal policy (Ng, Harada and Russell 1999). The shaped reward is
+  what the day's orders add to the discounted later changes, because those of
+  earlier orders cancel. It is 0 on days without an order. This is a training
+  signal that looks ahead, like `entry`.
   """
   del next_state
   rules = environment.rules

@@ -3,7 +3,8 @@
 A policy encodes the market without the account, so all days of all episodes are
 encoded in one batch. A cheap scan over the days then plays the account. If the
 policy does not observe its account, the first pass gives the actions. If it
-does, the first pass gives an encoded policy, and the scan decides the actions.
+does, the first pass gives an encoded policy, from which the scan computes the
+actions; see `EncodedPolicy`.
 """
 
 import dataclasses
@@ -30,11 +31,12 @@ Decide: TypeAlias = Callable[[Any, Any, Any], Array]
 )
 @dataclasses.dataclass(frozen=True)
 class EncodedPolicy:
-  """A policy's encoding of some days, before it sees the account; a pytree.
+  """A policy that has encoded the market but not seen the account; a pytree.
 
   Attributes:
-    decide: returns the actions; static, so equal functions must compare equal,
-      or programs are compiled again.
+    decide: computes the actions from the encoded market and the account;
+      static, so equal functions must compare equal, or programs are compiled
+      again.
     parameters: the parameters of `decide`.
     encoded: the encoded market of each of M days, leaves [M, ...].
   """
@@ -146,8 +148,8 @@ def play(
   Args:
     environment: the trading environment.
     days: int32 [E, S], consecutive within an episode.
-    actions: on these days; float32 [E, S, N, 2], or an encoded policy with
-      leaves [E, S, ...].
+    actions: actions on these days, float32 [E, S, N, 2]; or an encoded policy
+      whose field `encoded` has leaves [E, S, ...].
     keep_states: whether to also return the state before each step.
 
   Returns:

@@ -191,15 +191,15 @@ class Rules:
 
   @property
   def longest_trade(self) -> int:
-    """Returns a bound on the days from an order to the exit of its position."""
+    """Returns an upper bound on the days from an order to the exit."""
     waits = self.closed_days if self.orders_wait else 0
     return 1 + waits + self.oldest_age
 
   @property
   def closing_days(self) -> int:
-    """Returns the number of last days on which an episode's end matters.
+    """Returns on how many of an episode's last days its end matters.
 
-    It can affect positions that are bought or held on these days.
+    The end can affect positions that are bought or held on these days.
     """
     return self.max_holding_days + self.settlement_days
 

@@ -84,7 +84,7 @@ class TradingEnvironment:
     of: str = '',
     discount: float = 0.0,
   ):
-    """Packs the panel's prices.
+    """Packs the panel's prices, and prepares the reward.
 
     Args:
       panel: T days.
@@ -219,7 +219,7 @@ class TradingEnvironment:
     """Plays the day `state.day`.
 
     Args:
-      state: with `state.step` below `num_steps`.
+      state: a state whose `step` is below `num_steps`.
       action: float [N, 2], coefficient and sale target in %, decided at the
         close of the day.
 

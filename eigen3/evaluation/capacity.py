@@ -67,9 +67,9 @@ def capacity(
   """Summarises the sizes of a backtest's fills; see `fill_shares`.
 
   Args:
-    backtest: what was traded.
+    backtest: the backtest whose fills are measured.
     panel: the market; without volumes, `fills` is 0.
-    initial_cash: of the backtest's account; fills are proportional to it.
+    initial_cash: initial cash of the backtest; fills are proportional to it.
   """
   shares = fill_shares(backtest, panel)
   shares = shares[np.isfinite(shares)]

@@ -1,8 +1,8 @@
 """Characteristics of stocks, known at the close of a day, from the panel alone.
 
 Known risks explain part of the differences between stocks' returns; measures
-and controls separate them from a policy's skill. A daily return needs a close
-on two successive days of the panel.
+and controls separate these risks from a policy's skill. A daily return needs a
+close on two successive days of the panel.
 """
 
 import functools
@@ -127,7 +127,10 @@ def _characteristics(panel: MarketPanel) -> Characteristics:
 
 
 def dollar_volume(panel: MarketPanel) -> np.ndarray:
-  """Computes the median daily dollar volume over `VOLUME_DAYS`, [T, N]."""
+  """Computes the median dollar volume of the last `VOLUME_DAYS` days, [T, N].
+
+  It is NaN if fewer than half of these days are known.
+  """
   if panel.volume is None:
     return np.full((panel.num_days, panel.num_investable), np.nan)
   traded = closes(panel) * panel.volume[:, slice(*panel.investable)]

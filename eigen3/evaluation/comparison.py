@@ -36,8 +36,8 @@ class Comparison(NamedTuple):
   Attributes:
     validation: backtests by name: of the policies, the best first, then of any
       committee and the controls.
-    training: by policy, the profits on K training slices, divided by initial
-      cash, float [K].
+    training: for each policy's name, its profits on K training slices, divided
+      by the initial cash, float [K].
     holdout: like `validation`, in the same order, or None if the held-out days
       may not be used yet.
   """
@@ -63,7 +63,7 @@ def ranked(
   """Returns policies and their backtests, the best first.
 
   Args:
-    policies: to be judged; equally good ones keep their order.
+    policies: the policies to rank; equally good ones keep their order.
     judge: evaluates on the days to rank by, which must not be held-out days.
     by: a metric of a backtest's summary; higher is better.
   """

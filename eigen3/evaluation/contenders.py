@@ -24,15 +24,16 @@ def superior_ability(
   """Computes the p-value of the hypothesis that no policy beats the benchmark.
 
   Hansen (2005), "A test for superior predictive ability", Journal of Business &
-  Economic Statistics 23(4), with the consistent p-value. Differences are
-  divided by their standard deviation, so policies of low and high volatility
-  have the same weight. (arch's own `studentize` only decides which poor
-  policies still count.) Policies whose difference is constant are left out.
+  Economic Statistics 23(4), with the consistent p-value. Each policy's daily
+  differences from the benchmark are divided by their standard deviation, so
+  policies of low and high volatility have the same weight. (arch's own
+  `studentize` only decides which poor policies still count.) Policies whose
+  difference is constant are left out.
 
   Args:
-    returns: daily returns of M policies, float [S, M].
-    benchmark: daily returns, float [S].
-    seed: of the draws.
+    returns: daily returns of M policies on S days, float [S, M].
+    benchmark: the benchmark's daily returns on the same days, float [S].
+    seed: seed of the draws.
     repeats: number of draws.
     block: mean block length in days; by default the longest `block_length` of
       the policies' differences from the benchmark.
@@ -83,8 +84,8 @@ def confidence_set(
   best with a confidence of 95 %.
 
   Args:
-    returns: daily returns of M policies, float [S, M].
-    seed: of the draws.
+    returns: daily returns of M policies on S days, float [S, M].
+    seed: seed of the draws.
     repeats: number of draws; repeats x M x M numbers are kept in memory.
     block: mean block length in days; by default the longest `block_length` of a
       policy.

@@ -46,10 +46,10 @@ class Controls:
 
     Args:
       panel: the market.
-      backtester: of the split.
+      backtester: backtester of the split.
       environment: the `environment` section.
       evaluation: the `evaluation` section.
-      seed: of random entry.
+      seed: seed of random entry.
       drift: float [T, N], the embedded market's hidden drift, or None.
 
     Raises:
@@ -102,8 +102,9 @@ class Controls:
     the policy earns beyond random entry.
 
     Args:
-      backtest: of the policy, on the days and under the rules of the controls.
-      seed: of the draws.
+      backtest: the policy's backtest, on the days and under the rules of the
+        controls.
+      seed: seed of the draws.
       nearest: number of stocks that each entry is drawn from.
 
     Returns:

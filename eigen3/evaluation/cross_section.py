@@ -1,7 +1,8 @@
 """Measures how well scores order the stocks of each day by their outcomes.
 
-All functions take arrays days x stocks, with NaN or `known` False for missing
-values. They treat each day separately, so that none can look ahead.
+All functions take arrays [S, N] of S days and N stocks. A value is missing if
+it is NaN or if `known` is False. Each day is treated separately, so that no
+function can look ahead.
 """
 
 from typing import NamedTuple

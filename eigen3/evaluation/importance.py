@@ -22,20 +22,21 @@ def describe(
   """Summarises the importance of columns, for a JSON file.
 
   Args:
-    mean: float [C], each column's share of attention; sums to 1.
+    mean: float [C], each column's mean share of attention; sums to 1.
     below: int [3, C], for each of `THRESHOLDS` the number of successive
-      updates, up to the latest, with a share below that threshold.
+      updates, up to the latest, with the mean share below that threshold.
     columns: names [C].
     persistent: updates in a row after which a column counts as persistently
       below a threshold.
 
   Returns:
-    `columns`, their number; `entropy` in nats; `entropy_share`, its ratio to
-    the maximum, log C (1 for a single column); `effective_columns`, the number
-    of equal shares with this entropy; `top`, up to 20 columns with the largest
-    shares, as (column, share); `persistent_updates`, the argument `persistent`;
-    and `below`, for each threshold the `count` and names (`columns`) of columns
-    persistently below it.
+    `columns`, the number of columns; `entropy` of the shares in nats;
+    `entropy_share`, its ratio to the maximum, log C (1 for a single column);
+    `effective_columns`, the number of equal shares with this entropy; `top`, up
+    to 20 columns with the largest shares, as (column, share);
+    `persistent_updates`, the argument `persistent`; and `below`, for each
+    threshold the `count` and names (`columns`) of columns persistently below
+    it.
 
   Raises:
     ValueError: `mean` does not hold shares of attention (it is all 0 before the

@@ -47,7 +47,8 @@ class Judge:
       config: all settings; `environment`, `evaluation` and `seed` are read.
       days: (start, stop) of the split.
       drift: the embedded market's hidden drift, float [T, N], or None.
-      backtester: of the split, instead of the one that `config` describes.
+      backtester: backtester of the split; by default the one that `config`
+        describes.
       of: the setting that determines the number of days, for error messages.
       dips: the hidden dips of the embedded market `patience`, or None.
 

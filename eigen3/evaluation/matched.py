@@ -1,4 +1,4 @@
-"""Random entries of similar volatility and beta to a policy's entries."""
+"""Random entries, matched to a policy's entries by volatility and beta."""
 
 import numpy as np
 
@@ -17,16 +17,16 @@ def ordered(
   days: np.ndarray,
   fills_at_open: bool,
 ) -> np.ndarray:
-  """Returns a backtest's filled orders, on the days when they were decided.
+  """Returns the orders of a backtest's trades, on the days of their decisions.
 
   An order that fills at an open was decided on the last earlier day on which
   its stock had a close. On a panel of several markets, this may be more than
   one day earlier.
 
   Args:
-    backtest: of a policy.
+    backtest: the backtest of a policy.
     panel: T days, N stocks.
-    days: int [S], on which the policy decided.
+    days: int [S], the consecutive days on which the policy decided.
     fills_at_open: whether orders fill at the next open, else at the close.
 
   Returns:
@@ -49,10 +49,10 @@ def ordered(
 
 
 def risk(panel: MarketPanel, days: np.ndarray) -> np.ndarray:
-  """Returns the factors that entries are matched by, float64 [S, N, 2].
+  """Returns the ranks by which entries are matched, float64 [S, N, 2].
 
-  Each factor is ranked, on each of the S days, among the stocks for which it is
-  known; it is NaN for the others.
+  On each of the S days, volatility and beta are ranked among the stocks for
+  which they are known; the ranks of other stocks are NaN.
   """
   found = characteristics(panel).stacked(*MATCHED_BY)[days]
   known = np.isfinite(found)
@@ -84,8 +84,8 @@ def draw(
     available: bool [S, N], stocks that could be bought.
     factors: float [S, N, K], K factors on one scale, known on the day of the
       decision; the nearest stocks have the smallest Euclidean distance in them.
-    rng: of the draws.
-    rest: days after a draw on which the stock is not drawn again.
+    rng: generator of the draws.
+    rest: number of days after a draw on which the stock is not drawn again.
     nearest: number of stocks from which one is drawn.
 
   Returns:

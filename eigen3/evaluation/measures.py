@@ -33,13 +33,13 @@ def measure(
 
   Args:
     panel: the market.
-    judge: of the split.
+    judge: the judge of the split.
     scores: float [S, N], by which the policy orders the stocks on `judge.days`;
       higher is better.
     outcomes: float [S, N], of trades decided on these days; NaN if unknown.
-    backtest: of the policy.
+    backtest: the policy's backtest on these days.
     environment: the `environment` section.
-    seed: of the matched random entries.
+    seed: random seed of the matched entries.
 
   Returns:
     `daily`, lists of S numbers by name, None where unknown: the measures of

@@ -18,7 +18,7 @@ from eigen3.evaluation.backtest import Backtest
 
 # The share of worst days that CVaR averages: CVaR 95 %.
 TAIL = 0.05
-# Equity is float32, so real changes are larger: smaller ones are rounding.
+# Equity has float32 precision, so smaller returns are rounding errors.
 _ROUNDING = 1e-10
 
 
@@ -28,7 +28,7 @@ def measure(
   """Computes all metrics of one backtest.
 
   Args:
-    backtest: of the policy.
+    backtest: a policy's backtest on S days.
     benchmark: daily returns on the same days, float [S], or None.
 
   Returns:

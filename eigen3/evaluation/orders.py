@@ -68,7 +68,7 @@ def decide(
 
   Args:
     panel: T days, N stocks.
-    rules: of entries and position sizes.
+    rules: the rules of entries and position sizes.
     actions: float [N, 2], coefficient and sale target in %.
     is_known: bool [N], whether a stock's features of the last day are known; a
       stock without them is not bought.
@@ -142,7 +142,7 @@ def _table(panel, rules, actions, quotes, account, chosen) -> pd.DataFrame:
     actions[:, 1], rules.min_sale_target, rules.max_sale_target
   ).astype(np.float64)
   close = np.where(quotes[:, 2] > 0, quotes[:, 2], np.nan)
-  # In single precision, as the account compares.
+  # Compared in float32, as in `entries.choose`.
   good = actions[:, 0] >= np.float32(rules.coefficient_threshold)
   notes = _notes(panel, quotes[:, _STATUS], account.held)
   share = np.asarray(accounting.size(rules, coefficient), np.float64)

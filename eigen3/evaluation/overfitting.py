@@ -16,8 +16,9 @@ class Overfitting(NamedTuple):
   the one with the highest Sharpe ratio on the half used for choosing.
 
   Attributes:
-    probability: of overfitting (PBO), the share of splits whose chosen policy
-      was no better than the median on the other half.
+    probability: the probability of overfitting (PBO), which is the share of
+      splits whose chosen policy was no better than the median on the other
+      half.
     loss: the share of splits whose chosen policy had a negative mean return on
       the other half.
     logits: float [K], logit of the chosen policy's relative rank on the other
@@ -42,7 +43,7 @@ def backtest_overfitting(returns: np.ndarray, blocks: int = 16) -> Overfitting:
   of equal length; surplus days at the beginning are left out. On every choice
   of half of the blocks, the policy with the highest Sharpe ratio is selected
   and then evaluated on the other half. A policy with constant returns has a
-  Sharpe ratio of 0. Ties share their mean rank.
+  Sharpe ratio of 0. Equal Sharpe ratios share their mean rank.
 
   For policies without skill, the mean probability over many markets is about
   one half. On one market it varies widely, because the splits share their days.

@@ -20,19 +20,19 @@ ALTERNATIVES = ('greater', 'two-sided')
 def sign_flip_p(
   differences: np.ndarray, margin: float = 0.0, alternative: str = 'two-sided'
 ) -> float:
-  """Tests whether the mean difference is `margin`, by sign flips.
+  """Returns the p-value of a sign-flip test of the mean difference.
 
-  Under the null hypothesis differences are symmetric around the margin, so
-  their signs are arbitrary. p is the share of the 2 ** R patterns of signs
-  whose mean is at least as extreme as the observed one; all are enumerated
-  (Fisher, 1935). With ten differences the smallest p is 2 / 1,024 two-sided,
-  and half of that one-sided.
+  Under the null hypothesis the mean difference is `margin`, and differences are
+  symmetric around it, so the signs of their distances to it are arbitrary. p is
+  the share of the 2 ** R patterns of signs whose mean is at least as extreme as
+  the observed one; all are enumerated (Fisher, 1935). With ten differences the
+  smallest p is 2 / 1,024 two-sided, and half of that one-sided.
 
   Args:
     differences: float [R], independent, one for each of R markets.
-    margin: the mean difference under the null hypothesis; with a negative
-      margin, 'greater' tests whether the first configuration is worse by less
-      than the margin, if at all.
+    margin: the mean difference under the null hypothesis. With a negative
+      margin and 'greater', the test is of non-inferiority: whether the first
+      configuration is at worst less than |margin| below the second.
     alternative: 'greater', or 'two-sided', twice the smaller tail.
   """
   result = stats.permutation_test(
@@ -54,7 +54,8 @@ def corrected(p: Sequence[float | None]) -> list[float | None]:
 
   Args:
     p: p-value of each comparison, None if it is not known yet. None stays None,
-      but counts as 1, so that the other corrected values can only fall later.
+      but counts as 1, so that the other corrected values can only fall once it
+      is known.
   """
   from statsmodels.stats import multitest  # takes a second to import
 
@@ -77,7 +78,7 @@ def improvement(
 
   Args:
     differences: float [R, K], of R markets of each of K kinds.
-    seed: of the draws.
+    seed: random seed of the draws.
     repeats: number of draws of markets, see `statistics.stratified`.
   """
   wins = 0.5 * (1.0 + np.sign(differences))
@@ -101,7 +102,7 @@ def detectable(
 
   Args:
     differences: float [R], independent, R at least 2.
-    level: of the test.
+    level: significance level of the test.
     power: the probability of detecting the difference.
     alternative: see `sign_flip_p`.
 

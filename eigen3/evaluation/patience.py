@@ -5,13 +5,14 @@ Yardsticks are reference policies that know how the market is drawn (see
 the size of each day's dip and the phase; the others infer both from the closes
 up to the day, which is all that networks observe of a day's prices.
 
-  greedy   buys whatever pays its costs. (With the hidden information, this is
-           the control 'informed'.)
-  hurdle   buys if the net return exceeds a constant: of at most 21 candidates,
-           the one that would have earned most on the days before the split.
-  patient  buys if the net return exceeds the opportunity cost of the cash. This
-           cost is computed by value iteration over the phase, the days until
-           each position is closed and the remaining trading days.
+  greedy   buys if the expected return exceeds the costs. (The control
+           'informed', which knows the dips, ignores costs.)
+  hurdle   buys if the expected net return exceeds a constant: of at most 21
+           candidates, the one that would have earned most on the days before
+           the split.
+  patient  buys if the expected net return exceeds the opportunity cost of the
+           cash. This cost is computed by value iteration over the phase, the
+           days until each position is closed and the remaining trading days.
 
 A cycle is the number of days from an order until its cash can be used again; a
 slot is room for one position of the largest size.
@@ -41,9 +42,9 @@ NAMES = (
 # Value iteration covers all combinations of positions in two slots. With
 # smaller positions there are more slots, and no patient yardstick.
 MOST_SLOTS = 2
-_QUANTILES = np.arange(20) / 20.0  # of daily best returns, to try as hurdles
+_QUANTILES = np.arange(20) / 20.0  # of daily best net returns, as hurdles
 _POINTS = 20  # per range of sizes, to approximate an integral
-_HERALD = 1  # column of the herald
+_HERALD = 1  # column of the herald; see `eigen3.data.synthetic_patience`
 # The smallest likelihood, so that no observation rules out all phases.
 _UNLIKELY = 1e-12
 
@@ -62,7 +63,7 @@ class _Known(NamedTuple):
 
 
 class Yardsticks:
-  """The yardsticks on one split."""
+  """Backtests the yardsticks on one split."""
 
   def __init__(
     self, panel: MarketPanel, backtester: Backtester, rules: Rules, dips: Dips
@@ -71,7 +72,7 @@ class Yardsticks:
 
     Args:
       panel: a panel of the market `patience`.
-      backtester: of the split.
+      backtester: the backtester of the split.
       rules: the trading rules of the backtester.
       dips: the market's hidden dips.
     """
@@ -116,13 +117,16 @@ class Yardsticks:
     return _Known(net, phase_beliefs(self._herald, falls, scale))
 
   def _above(self, known: _Known, hurdle: float) -> Backtest:
-    """Backtests buying the best stocks with a net return above a hurdle."""
+    """Backtests buying the best stocks, if `known.net` exceeds a hurdle."""
     net = known.net[self._backtester.days]
     actions = by_rank(self._rules, net, net > hurdle)
     return self._backtester.run(jnp.asarray(actions), account_aware=True)
 
   def _hurdle(self, known: _Known) -> float:
-    """Returns the hurdle, at least 0, that earned the most before the split."""
+    """Returns the hurdle that would have earned the most before the split.
+
+    It is at least 0.
+    """
     days = max(self._backtester.days[0] - cycle_days(self._rules), 0)
     net = known.net[:days]
     growth = self._grown(days)
@@ -135,10 +139,10 @@ class Yardsticks:
     return float(candidates[np.argmax(earned)])
 
   def _grown(self, days: int) -> np.ndarray:
-    """Computes what trades decided on the first days added to log equity.
+    """Computes what trades decided on the panel's first days add to log equity.
 
     Args:
-      days: number of these days.
+      days: number of first days.
 
     Returns:
       float [days, N], 0 if a price is missing.
@@ -173,8 +177,8 @@ class Yardsticks:
   def _patient(self, known: _Known, table: np.ndarray) -> Backtest:
     """Backtests buying stocks that add more to log equity than the hurdle.
 
-    The hurdle is the mean of `table`, from `hurdles`, weighted by the beliefs
-    in the phases.
+    The hurdle is the mean of `table`, from `hurdles`, over the phases, weighted
+    by their probabilities.
     """
     days, rules = self._backtester.days, self._rules
     net = known.net[days]
@@ -195,9 +199,9 @@ class Yardsticks:
 
 @dataclasses.dataclass(frozen=True)
 class _Patient:
-  """Decides to buy stocks that add more to log equity than the hurdle.
+  """A `Decide` that buys stocks that add more to log equity than the hurdle.
 
-  The hurdle is that of the account's state: the days until each slot is free.
+  The hurdle depends on the account's state: the days until each slot is free.
   """
 
   rules: Rules
@@ -248,10 +252,11 @@ def hurdles(rules: Rules, scale: float, num_days: int) -> np.ndarray:
     num_days: number of trading days.
 
   Returns:
-    float [num_days, K, states]: by how much taking a slot on a day lowers the
-    expected growth of log equity on later days; infinite if no slot is free.
-    The index of a state is the sum of d_i * cycle**i, where d_i is the number
-    of days until slot i is free. The order of the slots does not matter.
+    float [num_days, K, states], for each day, each of the K phases and each
+    state of the slots: by how much taking a slot lowers the expected growth of
+    log equity on later days; infinite if no slot is free. The index of a state
+    is the sum of d_i * cycle**i, where d_i is the number of days until slot i
+    is free. The order of the slots does not matter.
   """
   slots, cycle = num_slots(rules), cycle_days(rules)
   places = cycle ** np.arange(slots)
@@ -280,7 +285,7 @@ def hurdles(rules: Rules, scale: float, num_days: int) -> np.ndarray:
 
 
 def expected_sizes(falls: np.ndarray, scale: float) -> np.ndarray:
-  """Returns each stock's expected dip, which rebounds on the next day.
+  """Returns the expected size of each stock's dip, [T, N].
 
   Args:
     falls: float [T, N], logarithm of the previous close over the close, less
@@ -288,9 +293,9 @@ def expected_sizes(falls: np.ndarray, scale: float) -> np.ndarray:
     scale: scale of all dips' sizes.
 
   Returns:
-    float [T, N], the posterior mean of the dip's size by Bayes' rule, where no
-    dip counts as 0. A fall nearer to the range of deep dips than to that of
-    shallow ones is returned as it is.
+    float [T, N], the posterior mean of the dip's size by Bayes' rule; its size
+    is 0 if there was no dip. A fall nearer to the range of deep dips than to
+    that of shallow ones is returned as it is.
   """
 
   def likely(size):
@@ -309,7 +314,7 @@ def expected_sizes(falls: np.ndarray, scale: float) -> np.ndarray:
 def phase_beliefs(
   herald: np.ndarray, falls: np.ndarray, scale: float
 ) -> np.ndarray:
-  """Returns each day's phase probabilities, given the data up to it, [T, K].
+  """Returns the K phases' probabilities, given the data up to each day, [T, K].
 
   A day's phase is taken to be deep if and only if its largest fall is nearer to
   the sizes of deep dips than to those of shallow ones.

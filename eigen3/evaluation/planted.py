@@ -60,7 +60,7 @@ class _Moves(NamedTuple):
 def plant(
   panel: MarketPanel, ic: float, seed: int, horizon: int = 20
 ) -> Planted:
-  """Copies a panel with resampled days and a signal of a given rank IC.
+  """Returns a copy of a panel, with resampled days and a signal of a given IC.
 
   Each day gets the moves of a randomly drawn day, the same for all stocks; a
   stock without a move on the drawn day gets its move of another random day.
@@ -79,10 +79,10 @@ def plant(
   with the moves.
 
   Args:
-    panel: with Eigen2's features, which are recomputed.
+    panel: a panel with Eigen2's features, which are recomputed.
     ic: expected mean daily rank IC, at least 0 and below 1; 0 plants nothing.
-    seed: of the draws.
-    horizon: days from the close of the signal to the close of the return.
+    seed: random seed of the draws.
+    horizon: number of days from the close of the signal to that of the return.
 
   Raises:
     ValueError: `ic` is out of range or larger than such a signal can reach on
@@ -122,7 +122,7 @@ def forward_returns(ohlc: np.ndarray, horizon: int) -> np.ndarray:
 
   Args:
     ohlc: float [T, N, 4], NaN if missing.
-    horizon: at least 1.
+    horizon: number of days, at least 1.
 
   Returns:
     float64 [T, N], NaN on the last `horizon` days and if a price is missing.
@@ -136,7 +136,10 @@ def forward_returns(ohlc: np.ndarray, horizon: int) -> np.ndarray:
 def _resampled(
   ohlc: np.ndarray, rng: np.random.Generator
 ) -> tuple[_Moves, np.ndarray]:
-  """Resamples moves; also returns the day each move is taken from, [T, N]."""
+  """Resamples the moves of prices [T, N, 4].
+
+  Also returns the day from which each move is taken, int [T, N].
+  """
   listed = (np.isfinite(ohlc) & (ohlc > 0.0)).all(axis=2)
   path = np.log(np.where(listed[..., None], ohlc, 1.0))
   days = np.arange(len(ohlc))[:, None]
@@ -233,7 +236,14 @@ def _strength(mean_ic: Callable[[float], float], ic: float) -> float:
 def _replaced(
   panel: MarketPanel, prices: np.ndarray, source: np.ndarray, how: tuple
 ) -> MarketPanel:
-  """Replaces the prices, features and volumes of a panel's stocks."""
+  """Returns a copy of a panel with other prices, features and volumes.
+
+  Args:
+    panel: the panel; only its stocks change.
+    prices: the stocks' new prices, [T, N, 4].
+    source: int [T, N], the day whose dollar volume each new volume has.
+    how: `ic`, `seed` and `horizon` of `plant`.
+  """
   stocks = slice(*panel.investable)
   ohlc, features = panel.ohlc.copy(), panel.features.copy()
   ohlc[:, stocks] = prices

@@ -74,16 +74,16 @@ def chained(outcomes: Sequence[Outcome]) -> Outcome:
 def share(
   ours: np.ndarray, theirs: np.ndarray, seed: int, repeats: int = DRAWS
 ) -> Estimate:
-  """Estimates profit as a share of another policy's, over all seeds together.
+  """Estimates a policy's profit as a share of another's, over all seeds.
 
   This is the ratio of the sums, not the mean of the ratios: a single seed with
   which the other policy earns almost nothing would dominate that mean. The
   95 % interval is from a bootstrap over seeds.
 
   Args:
-    ours: profits, float [K], one for each of K seeds.
+    ours: the policy's profits, float [K], one for each of K seeds.
     theirs: the other policy's profits with the same seeds, float [K].
-    seed: of the draws.
+    seed: random seed of the draws.
     repeats: number of draws of seeds.
 
   Returns:
@@ -113,8 +113,8 @@ def against(
   Args:
     ours: K runs, one per seed.
     theirs: the other policy's daily returns with the same seeds on the same
-      days, K arrays [S].
-    seed: of the draws.
+      days, K arrays of S days.
+    seed: random seed of the draws.
     repeats: number of draws of days.
     draws: number of draws of seeds.
 
@@ -152,7 +152,7 @@ def pool(
   Args:
     outcomes: K runs, one per seed.
     others: runs of other configurations with the same seeds and days, by name.
-    seed: of the draws.
+    seed: random seed of the draws.
     repeats: number of draws of days.
     draws: number of draws of seeds.
 
@@ -166,7 +166,7 @@ def pool(
     values are None.
 
   Raises:
-    ValueError: the days of a run differ from those of the first.
+    ValueError: the days of a run differ from those of the first run.
   """
   first = outcomes[0]
   _check_days(outcomes, others)

@@ -147,7 +147,7 @@ def development(generations: pd.DataFrame) -> Development:
 
 
 def _column(table: pd.DataFrame, name: str) -> np.ndarray:
-  """Returns the known numbers of a column; none if the column is missing."""
+  """Returns a column's known numbers; an empty array without the column."""
   return table[name].dropna().to_numpy(float) if name in table else np.zeros(0)
 
 

@@ -1,10 +1,11 @@
-"""A policy that buys the stock with the best predicted return.
+"""A policy that buys the stock with the best prediction.
 
-Like the control momentum, it skips stocks that the account holds. A prediction
-has to exceed a threshold. The threshold is the one that earns the most on the
-validation days: a net return of 0, or the 25, 50, 75 or 90 % quantile of the
-daily best predictions, if above 0. A day's best prediction is the highest of
-those for stocks that can be bought on the day.
+Predictions are net returns of trades, or other values that are above 0 if a
+trade is worth making. Like the control momentum, the policy skips stocks that
+the account holds. A prediction has to exceed a threshold: 0, or the 25, 50, 75
+or 90 % quantile of the daily best predictions, if above 0. By default, it is
+the one of these that earns the most on the validation days. A day's best
+prediction is the highest of those for stocks that can be bought on the day.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,10 +24,10 @@ _QUANTILES = (0.25, 0.5, 0.75, 0.9)
 
 
 class Ranking:
-  """Turns predicted returns into actions.
+  """Turns predictions into actions.
 
   Attributes:
-    threshold: predicted return that has to be exceeded, % net of costs.
+    threshold: value that predictions have to exceed.
     profit: profit on the validation days, divided by initial cash.
   """
 
@@ -42,8 +43,8 @@ class Ranking:
     Args:
       environment: the `environment` section.
       validation: judge of the validation days.
-      predict: maps days, int [S], to the predicted return of each stock's trade
-        decided on them, % net of costs, float [S, N].
+      predict: maps days, int [S], to predictions, float [S, N], for a trade of
+        each stock decided on each day, such as its net return in %.
       threshold: the threshold to use; by default it is chosen.
     """
     self._rules = Rules.from_config(environment)

@@ -98,7 +98,7 @@ def daily_mean(values: np.ndarray, horizon: int = 1) -> DailyMean:
 
   Args:
     values: float [S], NaN on days without one.
-    horizon: days that a value covers.
+    horizon: number of days that each value covers.
 
   Returns:
     The mean; its error is NaN with fewer than 3 days that have a value, or

@@ -41,8 +41,8 @@ class Deflated(NamedTuple):
     deviation: standard deviation of the trials' Sharpe ratios.
     expected: expected maximum Sharpe ratio of as many trials without skill.
     sharpe: the champion's Sharpe ratio; NaN if its equity is constant.
-    probability: probability that the champion has skill: the deflated Sharpe
-      ratio.
+    probability: the deflated Sharpe ratio, which is the probability that the
+      champion's true Sharpe ratio exceeds `expected`.
   """
 
   trials: int
@@ -80,7 +80,7 @@ def probabilistic_sharpe(record: TrackRecord, benchmark: float = 0.0) -> float:
   autocorrelation.
 
   Args:
-    record: of the observed returns.
+    record: track record of the observed returns.
     benchmark: daily Sharpe ratio.
 
   Returns:
@@ -124,13 +124,13 @@ def expected_maximum_sharpe(deviation: float, trials: int) -> float:
 def deflated_sharpe(
   record: TrackRecord, deviation: float, trials: int
 ) -> float:
-  """Returns the probability that the best of many trials has skill.
+  """Returns the deflated Sharpe ratio of the best of many trials.
 
   This is `probabilistic_sharpe` with the benchmark `expected_maximum_sharpe`.
   Source: Bailey & Lopez de Prado (2014).
 
   Args:
-    record: of the trial that was chosen for its Sharpe ratio.
+    record: track record of the trial that was chosen for its Sharpe ratio.
     deviation: standard deviation of all trials' daily Sharpe ratios.
     trials: number of trials, including the chosen one.
 

@@ -137,7 +137,7 @@ def stratified(
       markets), on one scale.
     statistic: maps scores, float [..., R * K], to a statistic over their last
       axis.
-    seed: of the draws.
+    seed: random seed of the draws.
     confidence: nominal probability that the interval covers the true value.
     repeats: number of bootstrap samples.
 

@@ -22,8 +22,8 @@ def champion(
   """Returns the champion's `metrics` by split, and `trials`, for JSON.
 
   Args:
-    results: backtests by split and policy, of the champion under the name
-      'agent' and of 'buy_and_hold'.
+    results: backtests by split and policy; policies must include 'agent' (the
+      champion) and 'buy_and_hold', whose returns are the benchmark.
     deflated: the champion's deflated Sharpe ratio, returned as `trials`.
   """
   found = {}
@@ -37,8 +37,7 @@ def deflated(results: Mapping[str, Results], ratios: np.ndarray) -> Deflated:
   """Deflates the champion's Sharpe ratio on the validation days.
 
   Args:
-    results: backtests by split and policy, of the champion under the name
-      'agent'.
+    results: backtests by split and policy; 'agent' is the champion.
     ratios: float [n], daily Sharpe ratios of all trials; see `deflate`.
   """
   returns = metrics.daily_returns(results['validation']['agent'][0])

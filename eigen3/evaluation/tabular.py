@@ -56,7 +56,7 @@ def excess(outcomes: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def ridge(seed: int = 0) -> Any:
-  """Makes a ridge regression; a missing feature takes its training mean.
+  """Makes a ridge regression; missing features are set to training means.
 
   Args:
     seed: not used, nothing is random.
@@ -105,7 +105,7 @@ MODELS = {'ridge': ridge, 'boosting': boosting}
 
 
 class TabularRanker:
-  """One of `MODELS`, with the interface of `learner.ranker.Ranker`."""
+  """A model of `MODELS`, with the interface of `learner.ranker.Ranker`."""
 
   def __init__(
     self,
@@ -134,7 +134,7 @@ class TabularRanker:
     self._make, self._seed, self._stride = MODELS[model], seed, stride
 
   def train(self, key: Any = None, profit: Any = None) -> Fitted:
-    """Fits the model; the returned weights are its pickle.
+    """Fits the model; the returned `weights` are the pickled model.
 
     The arguments are not used.
 
@@ -158,7 +158,7 @@ class TabularRanker:
     return Fitted(weights, {}, [{'update': 1, **losses}], 1, 1, 0)
 
   def predictions(self, fitted: Fitted, days) -> np.ndarray:
-    """Predicts as `Ranker` does; -inf for a stock with no known feature."""
+    """Returns predictions like `Ranker`'s; -inf if no feature is known."""
     asked = self._features[np.asarray(days)]
     is_row = np.isfinite(asked).any(axis=2)
     found = np.full(is_row.shape, -np.inf)
@@ -200,7 +200,7 @@ def predict_forward(
   seed: int = 0,
   stride: int = 1,
 ) -> np.ndarray:
-  """Predicts each day with a model that was fitted on days before it.
+  """Predicts each day's labels by a model that was fitted on earlier days.
 
   Args:
     make: a value of `MODELS`: maps a seed to a model with `fit` and `predict`.
@@ -212,7 +212,7 @@ def predict_forward(
     purge: number of days just before a refit whose labels are not known yet:
       the most days from a decision until its trade is closed. Models are not
       fitted on these days.
-    seed: of the models.
+    seed: random seed of the models.
     stride: models are fitted on every `stride`-th day, because labels of
       successive days overlap.
 

@@ -113,7 +113,7 @@ class _CrossEntropy:
     fitness: Array,
     progress: Array,
   ) -> CrossEntropyState:
-    """Moves the distribution to the elites, if any has a finite fitness."""
+    """Fits the distribution to the elites with a fitness above -inf, if any."""
     del progress  # the noise has its own schedule
     assert_population(genomes, self._population_size)
     chex.assert_shape(fitness, (self._population_size,))

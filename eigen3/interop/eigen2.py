@@ -261,7 +261,7 @@ def _torch(path: pathlib.Path, doing: str) -> Any:
   """Imports PyTorch, which is needed only to read and write checkpoints.
 
   Raises:
-    ValueError: if it is not installed.
+    ValueError: if PyTorch is not installed.
   """
   try:
     return importlib.import_module('torch')

@@ -46,7 +46,7 @@ class Entry(NamedTuple):
 
 
 def actor() -> Iterator[Entry]:
-  """Returns all entries of an actor."""
+  """Yields all entries of an actor."""
   yield from _feature_extractor('actor')
   attention = 'actor/cross_attention'
   query = ('attention.query',)
@@ -65,7 +65,7 @@ def actor() -> Iterator[Entry]:
 
 
 def critic(name: str, self_attention: bool) -> Iterator[Entry]:
-  """Returns all entries of a critic with Haiku path `name`."""
+  """Yields all entries of a critic with Haiku path `name`."""
   yield from _feature_extractor(name)
   if self_attention:
     yield from _attention(f'{name}/self_attention')
@@ -146,7 +146,7 @@ _COUNTER = 'num_batches_tracked'
 
 
 def _feature_extractor(parent: str) -> Iterator[Entry]:
-  """Returns the entries of the convolution, its batch norm and the LSTM."""
+  """Yields the entries of the convolution, its batch norm and the LSTM."""
   source, target = 'feature_extractor', f'{parent}/feature_extractor'
   convolution = f'{target}/convolution'
   yield from _linear(convolution, f'{source}.conv1')
@@ -173,7 +173,7 @@ def _feature_extractor(parent: str) -> Iterator[Entry]:
 
 
 def _attention(module: str) -> Iterator[Entry]:
-  """Returns the entries of multi-head attention and its layer norm."""
+  """Yields the entries of multi-head attention and its layer norm."""
   source, inner = 'attention.attention', f'{module}/attention'
   for ours, theirs in (('w', 'weight'), ('b', 'bias')):
     names = tuple(f'{name}_{ours}' for name in ('query', 'key', 'value'))
@@ -186,13 +186,13 @@ def _attention(module: str) -> Iterator[Entry]:
 
 
 def _linear(module: str, torch_name: str) -> Iterator[Entry]:
-  """Returns the entries of a layer's weight and bias."""
+  """Yields the entries of a layer's weight and bias."""
   yield _transposed(module, 'w', f'{torch_name}.weight')
   yield _transposed(module, 'b', f'{torch_name}.bias')
 
 
 def _scale(module: str, torch_name: str) -> Iterator[Entry]:
-  """Returns the entries of a norm's scale and offset."""
+  """Yields the entries of a norm's scale and offset."""
   yield _transposed(module, 'scale', f'{torch_name}.weight')
   yield _transposed(module, 'offset', f'{torch_name}.bias')
 

@@ -97,7 +97,7 @@ def export_policy(
 
 
 def inputs_of(spec: EnvironmentSpec) -> dict[str, tuple[int, ...]]:
-  """Returns the shapes of the inputs by name, without the batch axis."""
+  """Returns the shapes of a program's inputs by name, without batch axis."""
   cells = (spec.context_days, spec.num_columns, spec.num_features)
   if not spec.observes_account:
     return {'windows': cells}
@@ -105,7 +105,7 @@ def inputs_of(spec: EnvironmentSpec) -> dict[str, tuple[int, ...]]:
 
 
 def outputs_of(spec: EnvironmentSpec) -> dict[str, tuple[int, ...]]:
-  """Returns the shapes of the outputs by name, without the batch axis."""
+  """Returns the shapes of a program's outputs by name, without batch axis."""
   return {'actions': spec.action.shape, 'attention': (spec.num_columns,)}
 
 
@@ -122,7 +122,7 @@ def save(
     program: returned by `export_policy`.
     about: further contents of about.json, besides format, versions and
       platforms; values that JSON can represent.
-    example: arrays of an example, by the names of inputs and outputs.
+    example: example inputs and their outputs, arrays by name.
 
   Raises:
     ValueError: if the package flatbuffers is missing, which JAX needs to write

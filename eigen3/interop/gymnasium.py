@@ -216,8 +216,8 @@ def _known_cells(features: np.ndarray) -> np.ndarray:
   """Sets the features [T, C, F] of missing cells to 0 and adds a flag.
 
   Returns:
-    float32 [T + 1, C, F + 1]; the flag, last, is 1 for a missing cell. A day is
-    added at the end, on which all cells are missing.
+    float32 [T + 1, C, F + 1]; the flag, last, is 1 for a missing cell. In row
+    T all cells are missing: in `OwnDays`, index T stands for no day.
   """
   features = np.append(features, np.full_like(features[:1], np.nan), axis=0)
   missing = np.isnan(features).any(axis=-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""How agents observe the market and act, shared by all learners."""
+"""How agents observe the market, act, and sample the replay."""
 
 import dataclasses
 import functools
@@ -28,20 +28,20 @@ from eigen3.types import (
 
 
 class Player(NamedTuple):
-  """An algorithm for environments of one spec: plays, and samples the replay.
+  """A learning algorithm that plays episodes and samples the replay.
 
   Attributes:
     agent: the algorithm, bound to networks.
     actor: the acting network; its `apply` must be `Divided` if the account is
       observed.
-    spec: spec of the environment.
+    spec: the common spec of all environments to play in.
     chunk: number of days that are acted on at once; 0 means all.
     batch_size: number of transitions in an update.
     stored_steps: number of an episode's steps that the replay stores.
     counterfactuals: number of counterfactual orders that are added to each
       transition of a batch.
     keeps_states: whether the replay stores environment states, from which
-      counterfactual orders are played.
+      counterfactual orders are simulated.
   """
 
   agent: Agent
@@ -117,7 +117,7 @@ class Player(NamedTuple):
     policy: rollout.Policy,
     keys: PRNGKey,
   ) -> tuple[Transition, rollout.Episodes]:
-    """Plays an episode for each key, which draws the first day.
+    """Plays one episode per key; the key draws the episode's first day.
 
     Returns:
       The transitions to store, and the episodes.
@@ -141,7 +141,7 @@ class Player(NamedTuple):
     explored: np.ndarray,
     key: PRNGKey,
   ) -> tuple[rollout.Episodes, Transition]:
-    """Plays an episode from each of E days, and some again with noise.
+    """Plays an episode from each of E days, and some of them with noise, too.
 
     The networks encode the market once, for the episodes with and without
     noise. The noise is `Agent.noise` times normal draws, for any algorithm.
@@ -150,7 +150,7 @@ class Player(NamedTuple):
       environment: the environment to play in.
       state: the agent's state.
       market: the market that the agent observes.
-      first_days: int32 [E].
+      first_days: int32 [E], the first days of the episodes.
       explored: int [M], the indices in `first_days` of the episodes that are
         also played with noise.
       key: consumed by exploration.
@@ -252,7 +252,7 @@ class Player(NamedTuple):
   ) -> Actions:
     """Acts on days [M], with noise if a key is given.
 
-    Returns actions [M, N, 2] in the environment's units, or an encoded policy
+    Returns actions [M, N, 2] in the environment's units, or an `EncodedPolicy`
     if the account is observed.
     """
     if not self.spec.observes_account:
@@ -269,7 +269,7 @@ class Player(NamedTuple):
     market: Market,
     days: Array,
   ) -> Array:
-    """Returns the critics' value of buying each stock alone.
+    """Returns the value of buying each stock alone, averaged over the critics.
 
     This is the value of an order with the largest coefficient and sale target,
     less the value of buying nothing. An agent that observes its account is
@@ -279,7 +279,7 @@ class Player(NamedTuple):
       state: the agent's state.
       environment: the environment that the agent trades in.
       market: the market that the agent observes.
-      days: int32 [S].
+      days: int32 [S], the days of the orders.
 
     Returns:
       float32 [S, N], in the reward's unit.
@@ -322,13 +322,13 @@ class Player(NamedTuple):
     return policy, encoded.attention
 
   def attention(self, state: Any, market: Market, days: Array) -> Array:
-    """Returns each column's mean share of attention on days [M], [C]."""
+    """Returns each column's share of attention [C], averaged over days [M]."""
     return self.actions_and_attention(state, market, days)[1].mean(0)
 
   def _explored(
     self, state: Any, actions: Actions, days: Array, key
   ) -> Actions:
-    """Adds noise to the actions, or the encoded policy, of days [M]."""
+    """Adds noise to the actions, or the `EncodedPolicy`, of days [M]."""
     shape = (days.shape[0], *self.spec.action.shape)
     noise = self.agent.noise(state) * jax.random.normal(key, shape, float)
     if isinstance(actions, EncodedPolicy):
@@ -363,7 +363,10 @@ class Player(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class _Decide:
-  """Decides actions with an actor's head; see `rollout.EncodedPolicy`."""
+  """Decides actions with an actor's head, and adds noise; a `rollout.Decide`.
+
+  The noise, if it is not None, comes with the encoding.
+  """
 
   head: Callable
   spec: ActionSpec

@@ -1,4 +1,4 @@
-"""The log of a single agent's run, and the choice of its champion."""
+"""The log of a single agent's run, and the choice of the champion."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -20,12 +20,12 @@ from eigen3.learner.single_agent import (
 )
 from eigen3.runs.logs import SCORE, MetricsLog, Sink
 
-# Returns scores of an agent's state on the validation days, by name.
+# Maps an agent's state to its scores on the validation days, keyed by name.
 Evaluate: TypeAlias = Callable[[Any], Mapping[str, float]]
 
 
 class AgentRecord:
-  """Logs a row of metrics each iteration, and validates regularly."""
+  """Logs each iteration, validates regularly, and updates the champion."""
 
   def __init__(
     self,
@@ -45,7 +45,7 @@ class AgentRecord:
       config: the section `learner`.
       sinks: further destinations of the metrics, see `MetricsLog`.
       champion_by: name of the score that chooses the champion, or 'iteration'
-        for the latest policy.
+        for the latest policy that was validated.
     """
     self._learner = learner
     self._evaluate = evaluate
@@ -58,7 +58,7 @@ class AgentRecord:
     """Opens the log; see `loop.Record`.
 
     Validates the agent of a new run and logs its scores as iteration 0. In a
-    resumed run, the agent is evaluated only to get the names of the columns.
+    resumed run, the agent is evaluated only to get the names of the scores.
     """
     if last >= 0:
       self._open(last, self._evaluate(state.agent))
@@ -71,7 +71,7 @@ class AgentRecord:
   def add(
     self, number: int, seconds: float, state: LearnerState, outcome: Iteration
   ) -> tuple[LearnerState, Remark]:
-    """Logs an iteration, with a validation if one is due; see `loop.Record`."""
+    """Checks and logs an iteration; validates if due. See `loop.Record`."""
     when = f'iteration {number}'
     agent = self._learner.agent
     guards.check_updates(outcome.updates, agent.reported, when)
@@ -111,7 +111,7 @@ class AgentRecord:
   def _validate(
     self, state: LearnerState
   ) -> tuple[LearnerState, Mapping[str, float]]:
-    """Scores the agent, whose policy replaces a champion with a lower score."""
+    """Scores the agent; its policy becomes champion if it scores higher."""
     scores = self._evaluate(state.agent)
     score = {**scores, 'iteration': int(state.iteration)}[self._champion_by]
     if score > float(state.champion.score):

@@ -1,9 +1,9 @@
 """Makes the next generation's members from those of the current one.
 
 A strategy of `eigen3.evolution` decides which members are kept and how the
-others are made. In addition, the champion and a learner (an agent that learns
-but is not bred) can replace members. Of several members that act alike, all but
-the fittest get a fitness of -inf.
+others are made. In addition, the champion and a learner (an agent outside the
+population that only learns) can replace members. Of several members that act
+alike, all but the fittest get a fitness of -inf.
 """
 
 import functools
@@ -48,7 +48,7 @@ _EXPECTED = {
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Checks the `evolution` section.
+  """Checks the settings in `evolution`, except the algorithm and its settings.
 
   Raises:
     ValueError: if a setting is out of range; the message names the field.
@@ -65,10 +65,10 @@ class Breeding:
     config: ml_collections.ConfigDict,
     mesh: jax.sharding.Mesh | None,
   ):
-    """Binds a strategy to an algorithm.
+    """Binds an evolution strategy to a learning algorithm.
 
     Args:
-      player: how agents act.
+      player: the learning algorithm.
       config: has `evolution` and `learner`.
       mesh: devices that agents are sharded over; None for one device.
 
@@ -98,19 +98,19 @@ class Breeding:
     )
 
   def report(self, strategy: Any) -> dict[str, Array]:
-    """Returns metrics of the strategy's state, by name, each []."""
+    """Returns the metrics in a strategy's state, keyed by name, each []."""
     return self._strategy.report(strategy)
 
   def genome_of(self, agents: Any) -> Genome:
-    """Returns the evolvable part of the members, leaves [P, ...]."""
+    """Returns the evolvable part of the P members among all agents."""
     members = jax.tree.map(lambda x: x[: self._members], agents)
     policies_only = self._config.bred == 'policies'
     return inheritance.genome_of(self._agent, members, policies_only)
 
   def first_standing(self) -> Standing | None:
-    """Returns the standing of agents before their first evaluation.
+    """Returns the agents' `Standing` before their first evaluation.
 
-    The result is None if agents are not evaluated on common slices.
+    The result is None if agents are not evaluated on the same slices.
     """
     if not self._is_common:
       return None
@@ -127,7 +127,8 @@ class Breeding:
     With `common_start` all agents, learners too, begin as copies of the first
     agent, but with PRNG keys of their own. With `common_start`, or if the
     strategy samples, the members are then made by the strategy, which varies
-    the first agent.
+    the first agent. With `hyperparameters` 'all', all agents first get the
+    algorithm's optional hyperparameters.
 
     Args:
       agents: P members and R learners, newly initialised, leaves [P + R, ...].
@@ -169,7 +170,7 @@ class Breeding:
 
     Returns:
       The state with the next members; and the diversity of the members that
-      were bred, or None if agents are not evaluated on common slices.
+      were bred, or None if agents are not evaluated on the same slices.
     """
     key_ask, key_offspring = jax.random.split(key)
     key_seen, key_sense = jax.random.split(jax.random.fold_in(key, 2))
@@ -248,7 +249,7 @@ class Breeding:
     return of
 
   def _compare(self, state, source, market, seen, value):
-    """Compares the members' actions on common observations.
+    """Compares the members' actions on the same observations.
 
     Args:
       state: has all agents and the champion.
@@ -321,7 +322,7 @@ def _is_after(value: Array, index: Array) -> Array:
 def _with_champion(members, champion, index: Array, enters: Array | None):
   """Replaces member `index` with the champion, unless `enters` is False.
 
-  `enters` is bool [], or None for a replacement in any case.
+  `enters` is bool []; None counts as True.
   """
   packed, unpack = operators.pack(members)
   new, _ = operators.pack(jax.tree.map(lambda x: x[None], champion))
@@ -349,7 +350,7 @@ def _with_champion_standing(
 ) -> Standing | None:
   """Records that the champion replaced member `index`, if `enters` is True.
 
-  The member gets the champion's founder, and its fitness becomes unknown.
+  Member `index` then has the champion's founder and an unknown fitness.
   """
   if standing is None or enters is None:
     return standing

@@ -1,4 +1,4 @@
-"""Distances between policies, by their actions.
+"""Distances between policies, measured by their actions.
 
 Distances between parameters mean little: different networks may act alike, and
 a small change of parameters may change all actions.
@@ -21,7 +21,7 @@ class Diversity(NamedTuple):
     median: float32 [], the median distance over all pairs of members.
     nearest: float32 [], the smallest distance of any pair.
     replaced: int32 [], number of members whose fitness becomes -inf, because a
-      fitter member acts like them.
+      fitter member acts alike.
   """
 
   median: Array
@@ -33,7 +33,7 @@ def distances(actions: Array, others: Array) -> Array:
   """Returns root mean square differences of actions in unit space.
 
   Args:
-    actions: [P, ...], actions of P policies on common observations.
+    actions: [P, ...], actions of P policies on some observations.
     others: [Q, ...], actions of Q policies on the same observations.
 
   Returns:

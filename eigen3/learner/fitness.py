@@ -1,10 +1,10 @@
-"""Fitness of agents that play the same slices, and its precision.
+"""Estimates agents' fitness, and its precision, from scores on slices.
 
-In a generation all agents play the same slices. A two-way layout (agents by
-slices) removes the effect of a slice that all agents share; the residual gives
-the standard error of the difference between two agents. An agent that stays in
-the population is measured again on new slices, which reduces the effect of
-luck.
+By default all agents play the same slices in a generation. A two-way layout
+(agents by slices) removes the effect of a slice that all agents share; the
+residual gives the standard error of the difference between two agents. An agent
+that stays in the population is measured again on new slices, which reduces the
+effect of luck.
 """
 
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from eigen3.types import Array, PRNGKey
 
 
 class Estimate(NamedTuple):
-  """Estimated fitness of agents, relative to their generation's mean.
+  """Estimated fitness of A agents, relative to their generation's mean.
 
   Attributes:
     deviation: float32 [A], an agent's fitness less the mean of all agents.
@@ -30,7 +30,7 @@ class Estimate(NamedTuple):
 
 
 def unknown(count: int) -> Estimate:
-  """Returns the estimate of agents without any result."""
+  """Returns the estimate of `count` agents without any result."""
   return Estimate(
     jnp.zeros(count, jnp.float32), jnp.full(count, jnp.inf, jnp.float32)
   )
@@ -130,7 +130,7 @@ def estimated(
 
 
 def inherited(estimate: Estimate, parent: Array, stays: Array) -> Estimate:
-  """Returns the next members' estimates [P]; unknown if a member is new.
+  """Returns the next members' estimates [P], unknown for new members.
 
   Args:
     estimate: estimates of the current members.
@@ -164,7 +164,7 @@ class Reliability(NamedTuple):
 
 
 def reliability(scores: Array, common: bool) -> Reliability:
-  """Estimates reliability by analysis of variance.
+  """Estimates the `Reliability` by analysis of variance.
 
   An agent's fitness is taken as its mean score on all slices.
 

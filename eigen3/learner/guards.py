@@ -13,7 +13,7 @@ from eigen3 import parallel
 
 
 class NonFiniteError(FloatingPointError):
-  """Raised when a number of the training is not finite; the run stops."""
+  """Raised when a number in training is not finite; the run stops."""
 
 
 class Stop:
@@ -55,8 +55,8 @@ def check_updates(
   """Checks that metrics of updates are finite.
 
   Args:
-    updates: metrics of U updates by name, [U] for one agent, [A, U] for A
-      agents.
+    updates: metrics of U updates, keyed by name, [U] for one agent, [A, U]
+      for A agents.
     names: the metrics to check, if they are in `updates`, causes before
       effects: of several that are not finite in the same update, the first in
       `names` is reported. The order of `updates` cannot be used, because
@@ -87,8 +87,8 @@ def check_agent(trained: Mapping[str, Any], when: str) -> None:
   """Checks that parameters and network state are finite.
 
   Args:
-    trained: the trees (parameters and state) of each network by the network's
-      name, of one agent or several; leaves of any shape.
+    trained: the trees (parameters and state) of each network, keyed by the
+      network's name, of one agent or several; leaves of any shape.
     when: when these values were computed, e.g. 'iteration 5'.
 
   Raises:

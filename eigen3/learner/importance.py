@@ -1,8 +1,8 @@
 """Attention of a population to the market's columns over time.
 
-As in Eigen2, it is reported as an exponential moving average of the attention,
-and as the number of successive updates for which a column has been almost
-ignored.
+As in Eigen2, it is reported as an exponential moving average, and as the number
+of successive updates of this average (one per generation) for which a column
+has been almost ignored.
 """
 
 from typing import NamedTuple
@@ -19,14 +19,14 @@ THRESHOLDS = (0.01, 0.001, 0.0001)
 
 
 class ImportanceState(NamedTuple):
-  """Attention so far, by column.
+  """The attention to each column so far.
 
   Attributes:
     mean: float32 [C], exponential moving average of the shares of attention;
       sums to 1 after the first update, 0 before.
     below: int32 [3, C], for each of `THRESHOLDS` the number of successive
       updates, up to the latest, with the average below that threshold.
-    updates: int32 [], number of updates.
+    updates: int32 [], number of updates of the average.
   """
 
   mean: Array
@@ -52,7 +52,7 @@ def init(num_columns: int) -> ImportanceState:
 def update(
   state: ImportanceState, weights: Array, decay: float
 ) -> ImportanceState:
-  """Updates the averages with new weights of attention.
+  """Updates the averages with new attention weights.
 
   The first update sets the average to the weights' shares, so that it needs no
   correction for a start at zero.

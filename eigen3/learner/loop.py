@@ -29,14 +29,14 @@ class Learner(Protocol):
     """Returns the state of a new run, with an empty replay."""
 
   def begin(self, state) -> Any:
-    """Returns `state` with its replay filled; donates the old buffers."""
+    """Fills the replay as far as settings require; donates the old buffers."""
 
   def count(self, state) -> int:
     """Returns the number of units done."""
 
 
 class Remark(NamedTuple):
-  """A record's report of one unit.
+  """A report on one unit: an iteration or a generation.
 
   Attributes:
     score: a checkpoint made after the unit is kept at least until another one
@@ -54,10 +54,13 @@ class Record(Protocol):
   """Writes a run's logs."""
 
   def begin(self, state, last: int) -> Any:
-    """Opens the logs and drops rows after unit `last`, -1 for a new run.
+    """Opens the logs and drops rows after unit `last` (-1 for a new run).
 
     Returns:
       The state to train, which may have a new champion.
+
+    Raises:
+      ValueError: if an existing log has other columns.
     """
 
   def add(
@@ -69,7 +72,8 @@ class Record(Protocol):
       The state to continue with, and a report of the unit.
 
     Raises:
-      NonFiniteError: if a loss, gradient or parameter is not finite.
+      NonFiniteError: if a metric of the updates, a parameter or a network's
+        state is not finite.
     """
 
   def close(self) -> None:
@@ -87,8 +91,8 @@ def train(
 
   Args:
     learner: the learner to train.
-    record: the run's record.
-    checkpointer: the run's checkpointer.
+    record: writes the run's logs.
+    checkpointer: saves and restores the run's states.
     config: all settings; `seed` and `learner` are read.
     resume: whether to continue from the latest readable checkpoint; without any
       checkpoint, training starts anew.
@@ -99,8 +103,9 @@ def train(
   Raises:
     CheckpointError: if there are checkpoints to resume from, but none can be
       restored.
-    NonFiniteError: if a loss, gradient or parameter is not finite; the state
-      of that unit is not saved.
+    ValueError: if an existing log has other columns.
+    OSError: if a checkpoint or a log cannot be written.
+    NonFiniteError: see `Record.add`; the state of that unit is not saved.
     KeyboardInterrupt: at a second interrupt.
   """
   total = config.learner[f'{learner.unit}s']
@@ -147,7 +152,8 @@ def _bar(learner: Learner, first: int, total: int) -> tqdm.tqdm:
 def _advance(bar: tqdm.tqdm, remark: Remark, compiled: bool) -> None:
   """Advances the bar by one unit.
 
-  Time estimates ignore a unit that was `compiled`, as its time is not typical.
+  If the unit's time includes compilation (`compiled`), estimates of the
+  remaining time ignore it.
   """
   if remark.title is not None:
     bar.set_description(remark.title)

@@ -111,7 +111,7 @@ class Population:
     Raises:
       ValueError: if a setting is out of range or does not fit another, or the
         number of agents that learn, or of those that play, is not a multiple of
-        the function `parallel.agents_at_once(mesh)`.
+        the result of `parallel.agents_at_once(mesh)`.
     """
     _check(config, mesh)
     self._config, self._evolution = config.learner, config.evolution
@@ -212,7 +212,7 @@ class Population:
     return state.champion.agent
 
   def report(self, state: PopulationState) -> dict[str, Array]:
-    """Returns metrics of the evolution strategy, by name, each []."""
+    """Returns metrics of the evolution strategy, keyed by name, each []."""
     return self._breeding.report(state.strategy)
 
   def greedy_actions(self, agent: Any, days) -> rollout.Actions:
@@ -224,7 +224,7 @@ class Population:
     return parallel.to_host(self._greedy(agent, self._world[2], days))
 
   def attention(self, agent: Any, days) -> np.ndarray:
-    """Returns one agent's attention [C] to the columns, mean over days [M]."""
+    """Returns an agent's attention to columns, [C], averaged over days [M]."""
     return parallel.to_host(self._attention(agent, self._world[2], days))
 
   def _pure_init(self, key, environment, validation, market):
@@ -371,9 +371,10 @@ class Population:
     )
 
   def _select(self, state, played) -> tuple[PopulationState, Fitness]:
-    """Returns the state with new estimates, and the agents' `Fitness`.
+    """Returns the state with new estimates of fitness, and the `Fitness`.
 
-    There are no estimates if each agent played its own slices.
+    If each agent played its own slices, the state has no estimates, and an
+    agent's fitness is its score.
     """
     score = played.judged.score
     found = fitness.reliability(played.scores, self._is_common)
@@ -517,7 +518,7 @@ def _spread(genomes: Genome) -> Array:
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Checks the settings in `learner` and `evolution`.
+  """Checks the settings in `learner`, and calls `breeding.check_settings`.
 
   Raises:
     ValueError: if a setting is out of range; the message names the field.

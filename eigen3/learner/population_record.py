@@ -258,7 +258,7 @@ def _of_evolution(outcome: Generation) -> dict[str, float]:
 
 
 def champion_title(score: float, config: ml_collections.ConfigDict) -> str:
-  """Returns the champion's validation score for a progress bar.
+  """Returns a progress bar's text, which shows the champion's score.
 
   Args:
     score: the validation score.
@@ -272,18 +272,18 @@ def gain_over_parents(outcome: Generation, origin: Origin) -> float:
   """Compares newborn members with their better parent on the same slices.
 
   Only parents that stayed as elites count; a newborn member without such a
-  parent is excluded. The better of two is the one with the higher fitness in
-  the generation before, so that luck on these slices does not affect the
-  choice.
+  parent is excluded. The better of two parents is the one with the higher
+  fitness in the generation before, so that luck on these slices does not affect
+  the choice.
 
   Args:
-    outcome: the outcome of a generation on common slices.
+    outcome: of a generation in which all agents played the same slices.
     origin: the origin of the newborn members to compare.
 
   Returns:
-    The mean of a newborn member's score less its better parent's, divided by
-    the standard deviation of all members' scores; NaN if no newborn member is
-    left, or all members have the same score.
+    The mean, over newborn members, of the member's score less that of its
+    better parent, divided by the standard deviation of all members' scores; NaN
+    if no newborn member is left, or all members have the same score.
   """
   assert outcome.standing is not None
   origins, parents = outcome.lineage.origin, outcome.lineage.parent

@@ -40,7 +40,7 @@ class Lineage(NamedTuple):
 
 
 class Standing(NamedTuple):
-  """Fitness and ancestry of agents that are evaluated on common slices.
+  """Fitness and ancestry of agents that are evaluated on the same slices.
 
   Attributes:
     estimate: estimated fitness of all agents, P members and R learners.
@@ -72,7 +72,7 @@ class PopulationState(NamedTuple):
     environment_steps: int32 [], environment steps taken to fill the replay;
       episodes without noise, for fitness only, are not counted.
     key: consumed by the next generation.
-    standing: of the agents if they are evaluated on common slices, else None.
+    standing: of the agents if they are evaluated on the same slices, else None.
   """
 
   agents: Any
@@ -106,19 +106,19 @@ class Generation(NamedTuple):
   """The outcome of a generation, to be read on the host.
 
   Attributes:
-    updates: metrics of the U updates of each of A agents that learn, by name,
-      [A, U].
+    updates: metrics of U updates of each of the A agents that learn, [A, U],
+      keyed by name.
     training: results on the training slices.
     fitness: the basis of selection.
     validation: results on the validation days.
     lineage: of the members that were evaluated.
-    hyperparameters: of all agents, by name, float32 [P + R].
-    strategy: metrics of the evolution strategy, by name, each [].
+    hyperparameters: of all agents, float32 [P + R], keyed by name.
+    strategy: metrics of the evolution strategy, keyed by name, each [].
     spread: float32 [], RMS distance of the members' parameters from their mean,
       divided by the norm of that mean.
-    attention: float32 [C], attention to each column, mean over agents and
+    attention: float32 [C], attention to each column, averaged over agents and
       validation days.
-    standing: of the evaluated agents if they played common slices, else None.
+    standing: of the agents if they played the same slices, else None.
     diversity: of the members that are bred; None if `standing` is None.
   """
 
@@ -136,7 +136,7 @@ class Generation(NamedTuple):
 
 
 def memory_of(state: PopulationState) -> dict[str, int]:
-  """Returns the sizes in bytes of an agent and of a transition."""
+  """Returns the sizes in bytes of one 'agent' and of one 'transition'."""
 
   def size(tree) -> int:
     return sum(

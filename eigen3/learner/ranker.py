@@ -34,8 +34,8 @@ class Weights(NamedTuple):
     extractor: parameters of the feature extractor.
     w: float32 [4H], weights of the head.
     b: float32 [], bias of the head.
-    logits: float32 [C]; times `networks.column_gain`, the logits of the
-      columns' weights in the mean, see `networks.column_mean`.
+    logits: float32 [C], multiplied by `networks.column_gain` before their
+      softmax weights the columns in the mean, see `networks.column_mean`.
   """
 
   extractor: hk.Params
@@ -50,7 +50,7 @@ class RankerState(NamedTuple):
   Attributes:
     weights: current parameters.
     state: batch-norm statistics of the extractor.
-    opt_state: of AdamW.
+    opt_state: state of the optimiser, AdamW.
     key: consumed by the next updates.
   """
 
@@ -65,8 +65,9 @@ class Labels(NamedTuple):
 
   Attributes:
     days: int32 [S], the days of the decisions.
-    returns: float32 [S, N], for a trade of each stock, %, net of costs; under
-      some rewards a difference of rewards, see `rewards.worth`.
+    returns: float32 [S, N], the return of a trade of each stock in %, net of
+      costs; with some reward functions a difference of rewards, see
+      `rewards.worth`.
     known: bool [S, N], whether the trade could be made; the loss ignores all
       others.
   """
@@ -80,7 +81,7 @@ class Fitted(NamedTuple):
   """A trained ranker.
 
   Attributes:
-    weights: the best ones on the validation days.
+    weights: the best ones on the validation days, by `ranker.champion_by`.
     state: the batch-norm statistics that belong to `weights`.
     rows: metrics of each evaluation: update, training_loss, validation_loss,
       and validation_profit if that chooses the weights. Losses are relative to
@@ -167,7 +168,7 @@ def labels_of(environment: TradingEnvironment) -> Labels:
 
 
 def _deviation(known: np.ndarray) -> float:
-  """Returns the standard deviation of returns of training days.
+  """Returns the standard deviation of the training days' known returns.
 
   Raises:
     ValueError: if there are fewer than two different returns.
@@ -204,8 +205,8 @@ class Ranker:
       market: the market that the extractor observes.
       config: all settings. The section `ranker` sets the training, which takes
         at most `ranker.windows` windows, but at least one batch. If
-        `ranker.windows` is 0, the limit is the number of windows that train the
-        agent of the other sections; see `agent_windows`.
+        `ranker.windows` is 0, the limit is the number of windows that would
+        train the agent that the other sections describe; see `agent_windows`.
       mesh: devices that the extractor spreads its sequences over.
 
     Raises:
@@ -249,7 +250,7 @@ class Ranker:
 
     Args:
       key: for initialisation and all updates.
-      profit: returns the profit of trading with the given weights on the
+      profit: returns the profit of trading with a state's weights on the
         validation days; only called if `ranker.champion_by` is
         'validation_profit'.
       report: called with each row of metrics.
@@ -304,7 +305,7 @@ class Ranker:
 
     Args:
       fitted: a trained ranker.
-      days: int [M]; trades are decided at their closes.
+      days: int [M], the days at whose closes the trades are decided.
     """
     days = jnp.asarray(days, jnp.int32)
     return parallel.to_host(

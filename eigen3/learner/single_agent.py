@@ -43,7 +43,7 @@ class LearnerState(NamedTuple):
     replay: transitions.
     champion: the policy with the best validation score.
     iteration: int32 [], iterations done.
-    environment_steps: int32 [], environment steps taken in training.
+    environment_steps: int32 [], environment steps taken to fill the replay.
     key: consumed by the next iteration.
   """
 
@@ -59,8 +59,9 @@ class Iteration(NamedTuple):
   """The outcome of an iteration, to be read on the host.
 
   Attributes:
-    updates: metrics of each of U updates, leaves float32 [U].
-    episodes: mean metrics of the episodes played, leaves float32 [].
+    updates: metrics of U updates, float32 [U] each, keyed by name.
+    episodes: metrics averaged over the episodes played, float32 [] each, keyed
+      by name.
   """
 
   updates: dict[str, Array]
@@ -197,7 +198,7 @@ class SingleAgent:
     return parallel.to_host(self._greedy(agent, self._market, days))
 
   def attention(self, agent: Any, days) -> np.ndarray:
-    """Returns the policy's attention [C] to the columns, mean over days [M]."""
+    """Returns an agent's attention to columns, [C], averaged over days [M]."""
     return parallel.to_host(self._attention(agent, self._market, days))
 
   def order_values(self, agent: Any, days) -> np.ndarray:
@@ -231,7 +232,7 @@ class SingleAgent:
     """Adds a round of episodes with random actions to replay.
 
     If actions are unscaled, there are no bounds to draw between, and the agent
-    acts instead.
+    acts with noise instead.
     """
     key, key_reset, key_act = jax.random.split(state.key, 3)
     action_spec = self.player.spec.action

@@ -11,14 +11,15 @@ from eigen3.types import Array
 
 
 class Judged(NamedTuple):
-  """Results of agents on some slices, leaves float32 [P + R].
+  """Results of agents on some slices, float32 [P + R]; [] for one agent.
 
   Attributes:
     score: mean of the slices' scores, over the worst few slices or over all.
     profit: mean over slices, as a share of the initial cash.
     reward: mean over slices of a slice's total reward.
     trades: mean number of closed trades in a slice.
-    win_rate: share of closed trades that exited at the entry price or above.
+    win_rate: share of closed trades that exited at the entry price or above; 0
+      without trades.
     daily_sharpe: mean of the daily returns of all slices divided by their
       standard deviation, not annualised; 0 if all returns are equal.
   """
@@ -42,7 +43,7 @@ def judge(
 
   Args:
     environment: of the episodes.
-    episodes: leaves [E, ...].
+    episodes: the agent's episodes, leaves [E, ...].
     by: 'profit' or 'reward', the basis of the score.
     worst: how many of the worst episodes the score averages.
     no_trade_penalty: subtracted from the score of an episode without a closed
@@ -89,7 +90,10 @@ def _profit_and_reward(
 
 
 def _daily_sharpe(initial_cash: float, equity: Array) -> Array:
-  """Returns the Sharpe ratio, not annualised, from equity [E, S] at closes."""
+  """Returns the daily Sharpe ratio, not annualised.
+
+  `equity` [E, S] is that at the closes of the S days of E slices.
+  """
   before = jnp.pad(
     equity[:, :-1], ((0, 0), (1, 0)), constant_values=initial_cash
   )

@@ -65,9 +65,9 @@ class Actor(hk.Module):
 
     Args:
       window: [B, D, C, F] features; NaN where there is no data.
-      is_training: use batch statistics and dropout.
+      is_training: whether to use batch statistics and dropout.
       examples: int32 [B], identities folded into dropout's keys.
-      return_attention: also return the weight of each column.
+      return_attention: whether to also return the weight of each column.
       account: leaves [B, ...], or [B, M, ...] for M accounts per window; None
         if the policy does not observe the account.
 
@@ -88,7 +88,7 @@ class Actor(hk.Module):
     examples: Array,
     account: Account | None = None,
   ) -> Array:
-    """Returns `__call__`'s actions, given windows' features [B, C, 2H]."""
+    """Returns `__call__`'s actions, given the extractor's output [B, C, 2H]."""
     encoded = self._summarise(features, is_training, examples, False)
     return self.decide(encoded, account, is_training, examples)
 
@@ -132,7 +132,7 @@ class Actor(hk.Module):
     is_training: bool,
     examples: Array,
   ) -> Array:
-    """Returns actions [B, N, 2] for encoded windows and their accounts.
+    """Returns actions [B, N, 2] for encoded windows and any accounts.
 
     Accounts with leaves [B, M, ...], M per window, give [B, M, N, 2].
     """

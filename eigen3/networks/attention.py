@@ -1,4 +1,7 @@
-"""Attention over columns, and simpler ways to combine columns."""
+"""Attention over columns, and simpler ways to combine columns.
+
+E is the number of features of a column.
+"""
 
 import functools
 from collections.abc import Callable
@@ -107,9 +110,9 @@ class CrossAttention(hk.Module):
 
     Args:
       features: [B, C, E].
-      is_training: apply dropout to the attention weights.
+      is_training: whether to apply dropout to the attention weights.
       examples: int32 [B], identities folded into dropout's keys.
-      return_weights: also return the weight of each column.
+      return_weights: whether to also return the weight of each column.
 
     Returns:
       The context [B, 1, E], and the weights [B, C] or None, averaged over
@@ -155,9 +158,9 @@ class SelfAttention(hk.Module):
 
     Args:
       features: [B, C, E].
-      is_training: apply dropout to the attention weights.
+      is_training: whether to apply dropout to the attention weights.
       examples: int32 [B], identities folded into dropout's keys.
-      return_weights: also return the weight of each column.
+      return_weights: whether to also return the weight of each column.
 
     Returns:
       The mixed features [B, C, E], and the weights [B, C] or None, averaged

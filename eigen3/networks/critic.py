@@ -73,7 +73,7 @@ class Critic(hk.Module):
     examples: Array,
     account: Account | None = None,
   ) -> Array:
-    """Returns the same as `__call__`, given windows' features [B, C, 2H]."""
+    """Returns the same as `__call__`, given extracted features [B, C, 2H]."""
     if self._config.critic.self_attention:
       features, _ = attention.SelfAttention(self._config, self._policy)(
         features, is_training, examples
@@ -149,7 +149,7 @@ class DoubleCritic(hk.Module):
     examples: Array,
     account: Account | None = None,
   ) -> Array:
-    """Returns the same as `__call__`, given windows' features [B, C, 2H]."""
+    """Returns the same as `__call__`, given extracted features [B, C, 2H]."""
     values = [
       critic.of_features(features, action, is_training, examples, account)
       for critic in self._critics()
@@ -230,7 +230,7 @@ class MeanHead(Pooling):
     examples: Array,
     account: Account | None = None,
   ) -> Array:
-    """Maps features [B, C, 2H], action [B, M, N, 2] to values [B, M, 1]."""
+    """Maps features [B, C, 2H], actions [B, M, N, 2] to values [B, M, 1]."""
     batch, count = action.shape[:2]
 
     def of_each_action(x):
@@ -265,8 +265,9 @@ class SlotHead(Pooling):
   column, nothing depends on the order of the stocks.
 
   If the account is observed, the scores also depend on it, and an estimate of
-  each open position's future profit is added, in proportion to the position's
-  weight (see `Account`). That estimate does not depend on the action.
+  the future reward of each open position and waiting order is added, in
+  proportion to its weight (see `Account`). That estimate does not depend on the
+  action.
   """
 
   def __call__(
@@ -277,7 +278,7 @@ class SlotHead(Pooling):
     examples: Array,
     account: Account | None = None,
   ) -> Array:
-    """Maps features [B, C, 2H], action [B, M, N, 2] to values [B, M, 1]."""
+    """Maps features [B, C, 2H], actions [B, M, N, 2] to values [B, M, 1]."""
     action = action.astype(features.dtype)
     context = self._context(features, is_training, examples)
     numbers = attention.ContextNumbers(
@@ -398,7 +399,10 @@ class Joint(hk.Module):
     self._policy = policy
 
   def __call__(self, stocks: Array, context: Array, action: Array) -> Array:
-    """Maps [B, N, E], [B, E'] and [B, ..., N, A] to [B, ..., N, size]."""
+    """Maps stocks, context and actions to [B, ..., N, size].
+
+    Their shapes are [B, N, E], [B, E'] and [B, ..., N, A].
+    """
     ends = (stocks.shape[-1], stocks.shape[-1] + context.shape[-1])
     inputs = ends[1] + action.shape[-1]
     w, b = layers.affine_parameters(inputs, self._size, self._policy)
@@ -447,8 +451,10 @@ def slot_weights(
 def _log_sum_over_sets(logits: Array, count: int) -> Array:
   """Returns the log-sum-exp, over sets of stocks, of a set's sum of logits.
 
-  The sums over all sets of one size are elementary symmetric polynomials. Those
-  of a group of stocks follow from those of its two halves.
+  The sets are all those of at most `count` stocks, including the empty set. The
+  sums over all sets of one size are elementary symmetric polynomials in the
+  exponentials of the logits. Those of a group of stocks follow from those of
+  its two halves.
 
   Args:
     logits: [..., N].

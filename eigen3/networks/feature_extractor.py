@@ -48,11 +48,12 @@ class FeatureExtractor(hk.Module):
 
     Args:
       window: [B, D, C, F] features; NaN where there is no data.
-      is_training: use and record batch statistics, and apply dropout.
+      is_training: whether to use and record batch statistics, and apply
+        dropout.
       examples: int32 [B], identities folded into dropout's keys.
 
     Returns:
-      [B, C, 2H] in the policy's output dtype.
+      [B, C, 2H] in the output dtype of the precision policy.
     """
     config, policy = self._config, self._policy
     batch, _, columns, _ = window.shape
@@ -118,7 +119,7 @@ class Convolution(hk.Module):
   def __call__(
     self, window: Array, valid: Array, blocks: Callable | None
   ) -> layers.Affine:
-    """Returns the map from a day's neighbourhood [kernel * F] to channels.
+    """Returns the map from a day's neighbourhood [3F] to channels.
 
     Args:
       window: [S, D, F] without NaN; S sequences, one per example and column.
@@ -191,7 +192,7 @@ class LSTMWeights(hk.Module):
     self._policy = policy
 
   def __call__(self, inputs: int) -> recurrent.Weights:
-    """Returns the parameters for `inputs` channels."""
+    """Returns the parameters for `inputs` input channels."""
     sizes = (inputs, inputs, 2 * self._hidden, 2 * self._hidden)
     names = recurrent.Weights._fields
     return recurrent.Weights(*map(self._direction, names, sizes))

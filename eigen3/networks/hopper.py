@@ -331,8 +331,8 @@ class _Backward(_Program):
   def _fetch_states(self, step, of_cell) -> None:
     """Starts copying a step's output gradient, and the cell state of `of_cell`.
 
-    Both are steps of the backward pass; the cell state is the one that the
-    forward pass had at the end of the step `of_cell`.
+    `step` and `of_cell` are steps of the backward pass. The cell state is the
+    one after the forward pass's step on the same day as `of_cell`.
     """
     memory, own = self.memory, self.own
     here = memory.states_here.at[own]

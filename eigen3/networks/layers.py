@@ -76,7 +76,7 @@ def uniform_initializer(fan_in: int) -> hk.initializers.Initializer:
 
 
 class Linear(hk.Module):
-  """An affine map of the last axis; sums in the jmp policy's output dtype."""
+  """An affine map of the last axis; see `affine` for the dtypes."""
 
   def __init__(self, size: int, policy: jmp.Policy, name: str):
     super().__init__(name=name)
@@ -90,7 +90,7 @@ class Linear(hk.Module):
 
 
 class LayerNorm(hk.Module):
-  """Layer normalisation over the last axis, with scale and offset."""
+  """Layer normalisation over the last axis, with learned scale and offset."""
 
   def __init__(self, policy: jmp.Policy, name: str):
     super().__init__(name=name)
@@ -123,7 +123,7 @@ def affine(x: Array, parameters: Affine, policy: jmp.Policy) -> Array:
 
 
 def beside(x: Array, y: Array) -> Array:
-  """Concatenates [..., E] and [..., E'] in the dtype of the first."""
+  """Concatenates x [..., E] and y [..., E'] in the dtype of `x`."""
   return jnp.concatenate([x, y.astype(x.dtype)], -1)
 
 

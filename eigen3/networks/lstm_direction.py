@@ -2,11 +2,12 @@
 
 Autodiff of a loop over days is slow: it stores more than is needed, and copies
 what it stores. Time comes first and rows (sequences) last, so that gates are
-contiguous slices. The operands of a step's product (input, hidden state and a
-one for the bias) lie in one buffer that the loop carries and overwrites; the
-gradients of the four gates lie in another. Concatenating them at every step
-would cost as much as the products. Gates are in PyTorch's order i, f, g, o;
-there is one bias instead of PyTorch's two, of which only the sum matters.
+contiguous slices. The operands of a step's product (input, hidden state and a 1
+for the bias) lie in one buffer that the loop carries and overwrites; the
+gradients of the four gates lie in another. Concatenating operands or gradients
+at every step would cost as much as the products. Gates are in PyTorch's order
+i, f, g, o; there is one bias instead of PyTorch's two, of which only the sum
+matters.
 """
 
 import functools
@@ -23,7 +24,7 @@ from eigen3.types import Array
 
 
 class DirectionWeights(NamedTuple):
-  """The weights of one direction of one layer that has I inputs.
+  """The weights of one direction of a layer with I inputs and H units.
 
   Attributes:
     input: [I, 4H].
@@ -116,7 +117,7 @@ class Input(NamedTuple):
     ]
 
   def keep(self, day: Array, part: int) -> Array | float:
-    """Returns dropout's factors for a part on one day; 1 without dropout."""
+    """Returns a part's dropout factors on a day, [size, rows]; 1 if no keys."""
     if self.keys is None:
       return 1.0
     of_part = self.parts[part]
@@ -139,7 +140,7 @@ class Input(NamedTuple):
 
 
 class Direction:
-  """One direction of one layer: its weights, its inputs and their products."""
+  """One direction of one layer, and the operations of each of its steps."""
 
   def __init__(
     self,
@@ -159,7 +160,7 @@ class Direction:
     self.product = functools.partial(
       jnp.einsum, preferred_element_type=self.wide
     )
-    # How many entries of the buffer's first axis hold input, before the rest.
+    # The input takes the first `read` entries of the buffer's first axis.
     self.read = 0 if plan.hoist else inputs.size
     parts = [weights.hidden, weights.bias[None]]
     if not plan.hoist:
@@ -244,7 +245,7 @@ def through_cell(
 
 
 def _stepper(direction: Direction):
-  """Returns the function of one step, to be scanned, and the first carry."""
+  """Returns one step's function for `jax.lax.scan`, and the first carry."""
   projected = direction.projected()
 
   def step(carry, day):

@@ -57,7 +57,7 @@ class Kept(NamedTuple):
 
 
 class Walk:
-  """n directions that run together: weights, inputs and their products."""
+  """n directions that run in one loop, with their weights and inputs."""
 
   def __init__(
     self,
@@ -217,7 +217,14 @@ def _step_back(
 def _contract(
   walk: Walk, x: Array, hidden_tm1: Array, d_gates: Array
 ) -> tuple[DirectionWeights, Array]:
-  """Computes a block's gradients of weights and inputs from those of gates."""
+  """Computes the gradients of weights and inputs over one block of steps.
+
+  Args:
+    walk: the n directions.
+    x: the block's inputs, [block, n, I, rows].
+    hidden_tm1: hidden states before each step, [block, n, H, rows].
+    d_gates: gradients of the gates, [n, 4H, block, rows].
+  """
   d_weights = DirectionWeights(
     input=walk.product('snir,ngsr->nig', x, d_gates),
     hidden=walk.product('snhr,ngsr->nhg', hidden_tm1, d_gates),
@@ -243,19 +250,20 @@ def _together(forward: Array, reverse: Array) -> Array:
 
 
 def _apart(steps: Array) -> tuple[Array, Array]:
-  """Splits an array [D, 2, ...] by step into two [D, ...] by day."""
+  """Splits [D, 2, ...] in step order into two arrays [D, ...] in day order."""
   return steps[:, 0], steps[::-1, 1]
 
 
 def _first(plan: Plan, weights: Sequence[DirectionWeights], x: Array) -> Walk:
-  """Returns the first layer's directions on x [D, I, rows]."""
+  """Returns the first layer's two directions, for inputs x [D, I, rows]."""
   return Walk(plan, weights[:2], _together(x, x), plan.save_gates[0])
 
 
 def _dropped(plan: Plan, both: tuple[Array, ...], keys: Array | None) -> Array:
-  """Joins parts to [D, 2H, rows] and applies the dropout between the layers.
+  """Joins `both` to [D, 2H, rows] and applies the dropout between the layers.
 
-  The parts are the second layer's inputs, or their gradients.
+  `both` holds the second layer's inputs, or the gradients of these inputs, in
+  one or two parts.
   """
   span = Span(0, both[0].shape[0], False)
   return Input(both, keys, plan.dropout_rate).whole(span)
@@ -264,7 +272,7 @@ def _dropped(plan: Plan, both: tuple[Array, ...], keys: Array | None) -> Array:
 def _second(
   plan: Plan, weights: Sequence[DirectionWeights], x: Array
 ) -> tuple[Walk, Direction]:
-  """Returns both directions of the second layer on x [D, 2H, rows]."""
+  """Returns the second layer's directions, for its inputs x [D, 2H, rows]."""
   saves, days = plan.save_gates[1], plan.pooled_days
   return (
     Walk(plan, weights[2:3], x[:, None], saves),
@@ -280,7 +288,7 @@ def outputs(
   x: Array,
   keys: Array | None,
 ) -> list[Array]:
-  """Returns the second layer's outputs on the last days.
+  """Returns the second layer's outputs on the last `plan.pooled_days` days.
 
   Args:
     plan: static settings.

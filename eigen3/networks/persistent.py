@@ -3,9 +3,9 @@
 All other products are computed for whole windows: before a loop, inputs times
 weights and, in the backward pass, the gates from inputs and stored hidden
 states; after it, the gradients of weights and inputs. Only hidden states and
-cells are stored for the backward pass. Rows come before units, as the kernels
-read them. Rows of zeros are added up to a multiple of `Loops.rows`; as their
-outputs are dropped, their gradients are 0.
+cells are stored for the backward pass. The axis of rows comes before that of
+units, as the kernels expect. Rows of zeros pad the rows to a multiple of
+`Loops.rows`; as their outputs are dropped, their gradients are 0.
 """
 
 import math
@@ -137,9 +137,9 @@ def _pool(plan: Plan, ahead: Array, back: Array, rows: int) -> Array:
 
 
 def _d_halves(plan: Plan, d_pooled: Array) -> Array:
-  """Returns the gradient of both directions' output on any pooled day.
+  """Returns the gradients of both directions' outputs on a pooled day.
 
-  It is [2, padded rows, H], the same on all pooled days.
+  They are [2, padded rows, H], the same on all pooled days.
   """
   d_rows = (d_pooled / plan.pooled_days).T.astype(plan.policy.compute_dtype)
   d_rows = parallel.pad_to_multiple(d_rows, _loops(plan).rows, 0)
@@ -187,9 +187,9 @@ def _walk_back(
   Args:
     plan: static settings.
     weights: of the G directions.
-    x: their common inputs, [T, rows, I].
-    trace: their hidden states and cells.
-    d_hidden: gradient of their outputs, [G, T, rows, H].
+    x: inputs of all G directions, [T, rows, I].
+    trace: the directions' hidden states and cells.
+    d_hidden: gradient of the directions' outputs, [G, T, rows, H].
     reverse: for each direction, whether it runs from the last day to the first.
 
   Returns:

@@ -44,7 +44,7 @@ class Weights(NamedTuple):
 def pooled_lstm(
   plan: Plan, weights: Weights, x: Array, keys: Array | None
 ) -> Array:
-  """Returns the mean of the last days' outputs of a bidirectional LSTM.
+  """Returns a bidirectional LSTM's outputs, averaged over the last days.
 
   Source: Hochreiter and Schmidhuber (1997), as in PyTorch's nn.LSTM with two
   layers; Eigen2 pools 3 days.
@@ -60,7 +60,7 @@ def pooled_lstm(
     [rows, 2H] in the output dtype of `plan.policy`, forward direction first.
 
   Raises:
-    ValueError: if there are fewer days than are pooled.
+    ValueError: if D is below `plan.pooled_days`.
   """
   if x.shape[0] < plan.pooled_days:
     raise ValueError(
@@ -124,7 +124,7 @@ def _core_forward(plan: Plan, weights: Weights, x: Array, keys: Array | None):
 
 @_at_precision
 def _core_backward(plan: Plan, residuals, d_pooled: Array):
-  """Backpropagates through time in both layers."""
+  """Returns the gradients of weights and x; None for the keys."""
   weights, x, keys, traces = residuals
   if plan.loops:
     found, whole = persistent.backward(plan, weights, x, keys, traces, d_pooled)
@@ -180,7 +180,7 @@ _core.defvjp(_core_forward, _core_backward)
 
 
 def _layers(plan: Plan, weights: Weights, x: Array):
-  """Returns for each layer a function from its input to its two directions."""
+  """Returns a function per layer, from `Input` to the layer's directions."""
   days = x.shape[0]
   whole, back = (
     Span(0, days, False),

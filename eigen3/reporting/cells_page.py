@@ -34,14 +34,15 @@ def write(
     path: of an HTML file in that folder.
     title: of the page.
     results: results of each cell (a program with settings, run with one or more
-      seeds), by the cell's name, as for `cells_table.rows`.
-    asked: settings by which runs are pooled and judged; see `asked` of
-      `experiments/jobs/record.py`.
+      seeds), keyed by the cell's name, as for `cells_table.rows`.
+    asked: settings by which runs are pooled and judged; see the function
+      `asked` of `experiments/jobs/record.py`.
     said: lines of text below the tables.
-    pictures: further SVG elements, by title.
+    pictures: further SVG elements, keyed by title.
     remark: caveats for every reader.
     commits: Git commits of the runs' code; '' if unknown.
-    first: primary comparisons, as for `primary_table.lines`.
+    first: primary comparisons, as for `primary_table.lines`; None if there are
+      none.
   """
   workdir = path.parent
   content = {

@@ -23,9 +23,10 @@ def draw_cells(
 
   Args:
     path: of a PNG file.
-    results: the result of `pooled.pool` for at least one cell, by its name.
+    results: for each cell, keyed by its name, the result of `pooled.pool`; at
+      least one.
     title: of the whole picture.
-    remark: text below it.
+    remark: text below the picture.
   """
   height = 2.2 + _ROW * len(results)
   with drawing.picture(path, height, title, remark) as figure:
@@ -41,7 +42,7 @@ def draw_cells(
 
 
 def elements(results: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-  """Returns the pictures for an HTML page, SVG by title.
+  """Returns the pictures for an HTML page, as SVG keyed by title.
 
   Args:
     results: as in `draw_cells`.
@@ -89,7 +90,7 @@ def _name_rows(axes, results: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def _profits(axes, row: int, cell: Mapping[str, Any]) -> None:
-  """Draws seeds' profits, their mean with its interval, and controls' means."""
+  """Draws each seed's profit, the mean and interval, and controls' means."""
   profit = cell['profit']
   for name, mean in cell['profits'].items():
     if name in drawing.CONTROLS:

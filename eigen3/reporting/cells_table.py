@@ -8,7 +8,7 @@ from eigen3.evaluation import patience
 from eigen3.reporting import tables
 
 _AGAINST = ('random_entry', 'buy_and_hold', 'momentum')
-EMPTY = '-'  # in a cell without a value
+EMPTY = '-'  # shown where a table has no value
 
 
 def lines(results: Mapping[str, Mapping[str, Any]]) -> str:
@@ -24,7 +24,7 @@ def lines(results: Mapping[str, Mapping[str, Any]]) -> str:
 def groups(
   results: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, dict[str, Mapping[str, Any]]]:
-  """Groups cells by the title of their table; '' is a table without title."""
+  """Groups cells by the title of their table, '' for a table without title."""
   found: dict[str, dict[str, Mapping[str, Any]]] = {}
   for name, cell in results.items():
     found.setdefault(cell.get('group', ''), {})[name] = cell
@@ -32,7 +32,7 @@ def groups(
 
 
 def rows(results: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
-  """Returns the head of a table of cells and a row for each cell.
+  """Returns a table: a header row, then a row for each cell.
 
   Profits are shares of initial cash: their mean with Student's interval, and
   their interquartile mean (IQM) with a bootstrap interval. A market is solved
@@ -43,10 +43,11 @@ def rows(results: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
   their p-value.
 
   Args:
-    results: for each cell, by its name, the result of `pooled.pool` with these
-      fields added: `missing`, seeds without a finished run; `not_compared`,
-      names of the cells that lack a seed of this cell's finished runs; and
-      optionally `goal` (`words` and `met`) and `group`, the title of the table.
+    results: for each cell, keyed by its name, the result of `pooled.pool` with
+      these fields added: `missing`, seeds without a finished run;
+      `not_compared`, names of the cells that lack a seed of this cell's
+      finished runs; and optionally `goal` (`words` and `met`) and `group`, the
+      title of the table.
   """
   head = [
     '', 'seeds', 'profit', '95 %', 'IQM', '95 % of IQM', 'solved',
@@ -59,8 +60,8 @@ def rows(results: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
 def comparisons(results: Mapping[str, Mapping[str, Any]]) -> str:
   """Returns a line for each comparison with a policy that `rows` leaves out.
 
-  Such policies are those of other cells, also of cells that still lack seeds,
-  and the yardsticks that only the market `patience` has.
+  These policies are those of other cells and the yardsticks of the market
+  `patience`. Comparisons with cells that lack seeds are stated to be open.
   """
   said = []
   for name, cell in results.items():
@@ -109,7 +110,10 @@ def _row(name: str, cell: Mapping[str, Any]) -> list[str]:
 
 
 def _over_seeds(found: Mapping[str, Any]) -> str:
-  """States the share of markets won and the detectable effect, if known."""
+  """States the share of markets on which a cell is better than another policy.
+
+  Adds the detectable effect. Returns '' if both are unknown.
+  """
   if 'detectable' not in found:
     return ''
   return (

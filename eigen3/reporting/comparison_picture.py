@@ -22,7 +22,7 @@ def draw_comparison(
     comparison: the results to draw: on validation days, on slices of training
       days and, if there are any, on held-out days.
     title: of the whole picture.
-    remark: text below it.
+    remark: text below the picture.
   """
   splits = [('Validation days', comparison.validation)]
   if comparison.holdout is not None:

@@ -42,7 +42,7 @@ _AGENTS = (
 )
 _REMARK_WIDTH = 140  # letters of a line below the picture
 _NAME_WIDTH = 28  # letters of a policy's name
-_LEAST_STEP = 0.08  # between two numbers along an axis, as a share of it
+_LEAST_STEP = 0.08  # between two labels, as a share of the axis's length
 
 
 @contextlib.contextmanager
@@ -59,7 +59,7 @@ def picture(
     path: of a PNG file; written atomically.
     height: of the figure, inches of 120 pixels.
     title: of the whole picture.
-    remark: text below it, for caveats about the data.
+    remark: text below the picture, for caveats about the data.
     width: of the figure, inches.
 
   Yields:
@@ -101,7 +101,10 @@ def shortened(name: str, width: int = _NAME_WIDTH) -> str:
 def equity(
   axes, results: Results, title: str, colours: Mapping[str, str]
 ) -> None:
-  """Draws profits over time: of several backtests, the mean and middle 90 %."""
+  """Draws each policy's profit over time.
+
+  For several backtests, draws the mean and the range of the middle 90 %.
+  """
   for name, backtests in results.items():
     colour = colours.get(name)
     curves = np.stack([_relative(b) for b in backtests])
@@ -146,7 +149,7 @@ def lighten(axes, grid: str = 'both') -> None:
 
 
 def legend_beside(axes, *entries) -> None:
-  """Adds a legend at the right, of the artists in the axes or of `entries`."""
+  """Adds a legend at the right, of `entries` or else of labelled artists."""
   legend = axes.legend(
     *entries,
     fontsize=8,

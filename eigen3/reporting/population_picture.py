@@ -48,7 +48,7 @@ _ORIGINS = {
   'sample': ('#7a5195', 'v'),
   'copy': ('#17a2b8', 'P'),
 }
-# Of scores that are profits, and of others.
+# Units of scores that are profits, and of other scores.
 _UNITS = {True: 'share of initial cash', False: 'sum of rewards'}
 _IN_A_ROW = 3  # panels of hyperparameters
 _PAGE_HEIGHT = 2.9  # of a panel on a page, inches
@@ -71,16 +71,16 @@ def draw_population(
 
   Args:
     path: of a PNG file, 1200 pixels wide.
-    members: one row per generation and member; columns that begin with
-      'hyper_' are drawn too.
-    generations: one row per generation.
+    members: one row per generation and member, with the `MEMBER_COLUMNS` of
+      `evaluation.population`; columns that begin with 'hyper_' are drawn too.
+    generations: one row per generation, with `GENERATION_COLUMNS`.
     title: of the whole picture.
-    remark: text below it, for caveats about the data.
-    profits: whether fitness and whether validation scores are profits, as
-      shares of the initial cash; otherwise they are sums of rewards.
+    remark: text below the picture, for caveats about the data.
+    profits: two flags, for fitness and for validation scores: True for profits,
+      as shares of the initial cash; False for sums of rewards.
 
   Raises:
-    ValueError: if a table lacks a column or has no row.
+    ValueError: if a table lacks a required column or has no row.
   """
   panels = _panels(members, generations, profits)
   rows: list[Any] = _rows(panels)
@@ -100,11 +100,11 @@ def elements(
   generations: pd.DataFrame,
   profits: tuple[bool, bool] = (True, True),
 ) -> dict[str, str]:
-  """Returns the panels that a page shows, as SVG by name.
+  """Returns the panels that a page shows, as SVG keyed by name.
 
-  `seconds` and `replay` are left out, as are hyperparameters with a single
-  value. Arguments and errors are as for `draw_population`, but columns that
-  `generations` lacks count as unknown.
+  The panels `seconds` and `replay` are left out, as are hyperparameters with a
+  single value. Arguments and errors are as for `draw_population`, but columns
+  that `generations` lacks count as unknown.
   """
   generations = generations.reindex(
     columns=[*dict.fromkeys([*generations.columns, *GENERATION_COLUMNS])]
@@ -250,7 +250,7 @@ def _champion(axes, generations: pd.DataFrame) -> None:
     color=_CHAMPION,
     linewidth=1.5,
     drawstyle='steps-post',
-    zorder=1.9,  # it runs along the best
+    zorder=1.9,  # below the curve of the best, with which it often agrees
     label='champion',
   )
   new = generations[
@@ -309,7 +309,7 @@ def _errors(axes, members: pd.DataFrame) -> None:
 
 
 def _founders(axes, members: pd.DataFrame, generations: pd.DataFrame) -> None:
-  """Draws the share of members by founder; marks the champion's founder."""
+  """Draws each founder's share of members; marks the champion's founder."""
   counts = members.groupby(['generation', 'founder']).size().unstack()
   shares = 100 * counts.fillna(0).div(counts.sum(axis=1), axis=0)
   # The founder with most members at the bottom; neighbours differ in shade.

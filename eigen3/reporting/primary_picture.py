@@ -45,7 +45,7 @@ def draw_comparison(
 
 
 def elements(name: str, found: Mapping[str, Any]) -> dict[str, str]:
-  """Returns the panels for an HTML page, as SVG by description."""
+  """Returns the panels of `draw_comparison` as SVG, keyed by title."""
   figure, axes = svg.new(0.3 + _height(found))
   _differences(axes, found)
   svg.name_axes(axes, f'{name}: differences, a dot a market')
@@ -63,7 +63,7 @@ def elements(name: str, found: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _pairs(found: Mapping[str, Any]) -> list[dict[str, Mapping[str, Any]]]:
-  """Returns, for each pair with a yardstick, the `solved` of both cells."""
+  """Returns `pooled.solved` of both cells, for each pair with a yardstick."""
   solved = found['solved']
   pairs = [
     {ours: solved['ours'][ours], theirs: solved['theirs'][theirs]}

@@ -10,7 +10,7 @@ _WORDS = {True: 'met', False: 'not met', None: 'open'}
 
 
 def rows(comparisons: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
-  """Returns the head of a table and a row for each primary comparison.
+  """Returns a table: a header row, then a row for each primary comparison.
 
   Numbers are shown only for comparisons whose runs are all finished.
 
@@ -26,7 +26,7 @@ def rows(comparisons: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
 
 
 def questions(comparisons: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-  """Returns the hypothesis of each comparison and its verdict, by name."""
+  """Returns each comparison's hypothesis and verdict as text, keyed by name."""
   return {
     name: f'{_asked(found)}: {_verdict(found)}'
     for name, found in comparisons.items()
@@ -86,7 +86,7 @@ def _row(name: str, found: Mapping[str, Any]) -> list[str]:
 
 
 def _solved(found: Mapping[str, Mapping[str, Any]]) -> str:
-  """Returns how many markets each side solves, summed over its cells."""
+  """States how many markets each side solves, summed over its cells."""
   known = {
     side: [solved for solved in cells.values() if solved]
     for side, cells in found.items()

@@ -25,10 +25,10 @@ def draw_run(
     path: of a PNG file.
     metrics: the run's metrics.csv; its first column is the x axis.
     validation: backtests of the controls on the validation days.
-    judged: backtests of agent and controls on the days whose equity is drawn.
+    judged: backtests of agent and controls, whose equity is drawn.
     equity_title: title of the panel with the equity.
     title: of the whole picture.
-    remark: text below it, for caveats about the data.
+    remark: text below the picture, for caveats about the data.
   """
   with drawing.picture(path, 8, title, remark) as figure:
     upper, lower = figure.subplots(2, 1)

@@ -11,7 +11,7 @@ from eigen3.reporting import drawing, pages, svg
 from eigen3.reporting.tables import aligned
 
 _TEMPLATE = pathlib.Path(__file__).with_suffix('.html')
-_SEEN = 0.05  # an effect is called seen if its p is below this
+_SEEN = 0.05  # a positive effect is called seen if its p is below this
 _WORDS = {
   'ic': 'rank IC',
   'adjusted_ic': 'after risk',
@@ -35,11 +35,12 @@ def write(
     path: of an HTML file.
     results: a dict of
       `years`, the held-out years;
-      `preset`, its name;
+      `preset`, the preset's name;
       `asked`, the seeds and the settings by which runs are judged;
       `commits`, the commits of the runs' code;
-      `programs`, each program's changes to the preset, FIELD=VALUE, by name;
-      `common`, the changes that all programs share;
+      `programs`, for each program by name, its own changes to the preset that
+      it is trained with, as FIELD=VALUE;
+      `common`, the changes to this preset that all programs share;
       `cold`, the programs that start each fold with a new agent;
       `remark`, caveats about the data; and
       `chosen`, the result of `named` of experiments/jobs/naming.py.
@@ -49,7 +50,7 @@ def write(
       `planted` instead, a dict of `ic`, the planted rank IC, and `programs`,
       the result of `judge` of experiments/study/planted.py.
     lines: further lines of text.
-    drawn: SVG elements, by title.
+    drawn: SVG elements, keyed by title.
   """
   years = results['years']
   title = f'Walk-forward study {years[0]} to {years[-1]}, {results["preset"]}'
@@ -107,10 +108,10 @@ def verdict(results: Mapping[str, Any]) -> str:
 def pictures(
   policies: Mapping[str, Mapping[str, Any]], main: str, excess: pd.DataFrame
 ) -> dict[str, str]:
-  """Returns the pictures of a study as SVG, by title.
+  """Returns the pictures of a study as SVG, keyed by title.
 
   Args:
-    policies: those of the results, see `write`.
+    policies: the `policies` of the results; see `write`.
     main: the policy of the verdict.
     excess: cumulative excess return of the account of `main` over random
       entries of the same risk; columns `date`, `excess`, `low` and `high`.
@@ -152,7 +153,7 @@ def _caveats(results: Mapping[str, Any]) -> list[str]:
   """Returns the caveats that follow from the results.
 
   With planted signals: that days are resampled. Otherwise: years that were
-  looked at before, and survivorship bias.
+  looked at before, and survivorship bias if anything was bought.
   """
   if 'planted' in results:
     return ['days are resampled: nothing here is of real markets']
@@ -259,7 +260,7 @@ def _account_table(policies: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tried(results: Mapping[str, Any]) -> list[tuple[str, str]]:
-  """Returns for each program its name, and its settings and results as text."""
+  """Returns for each program its name, and text on its settings and results."""
   rows = []
   for name, changes in results['programs'].items():
     found = results.get('policies', {}).get(name)

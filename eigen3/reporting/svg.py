@@ -62,7 +62,7 @@ def of_axes(
 
 
 def legend_below(axes, columns: int = 2) -> None:
-  """Places the legend below the axes, with one entry for each label."""
+  """Places a legend below the axes, with one entry for each distinct label."""
   if axes.get_legend() is not None:
     axes.get_legend().remove()
   handles, labels = axes.get_legend_handles_labels()

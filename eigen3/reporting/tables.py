@@ -37,7 +37,11 @@ _NAMED = 5  # columns below a threshold that the text names, at most
 def aligned(
   rows: Sequence[Sequence[str]], to_the_left: Container[int] = (0,)
 ) -> str:
-  """Returns rows as lines; columns are right-aligned except `to_the_left`."""
+  """Returns rows as lines of text, with aligned columns.
+
+  Columns whose index is in `to_the_left` are left-aligned, the others
+  right-aligned.
+  """
   widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
   return '\n'.join(
     '  '.join(
@@ -49,7 +53,7 @@ def aligned(
 
 
 def policies(results: Results) -> str:
-  """Returns the numbers of all policies as text: titles, then a line each."""
+  """Returns a text table: a line of titles, then a line for each policy."""
   rows = [['', *(title for _, title, _ in _NUMBERS)]]
   for name, backtests in results.items():
     numbers = mean_summary(backtests)
@@ -63,7 +67,7 @@ def training_slices(training: Mapping[str, np.ndarray]) -> str:
   """Returns the mean, worst and best profit on slices, a line per policy.
 
   Args:
-    training: each policy's profits on slices of the training days, by name.
+    training: profits on slices of the training days, keyed by policy name.
   """
   width = max(map(len, training))
   lines = [f'{"":{width}}     mean    worst     best   slices']
@@ -77,7 +81,7 @@ def training_slices(training: Mapping[str, np.ndarray]) -> str:
 
 
 def best_members(members: pd.DataFrame, generation: int, count: int = 5) -> str:
-  """Returns a generation's members with the best validation, as aligned text.
+  """Returns a text table of a generation's best members by validation score.
 
   Ties are ordered by fitness, then by member number; members without a
   validation score come last. A parent below 0 means none.
@@ -91,7 +95,7 @@ def best_members(members: pd.DataFrame, generation: int, count: int = 5) -> str:
     A line of titles and one for each member; '-' if a value is unknown.
 
   Raises:
-    ValueError: if `members` lacks a column, or the generation.
+    ValueError: if `members` has no row, or lacks a column or the generation.
   """
   population.require_columns('members', members, population.MEMBER_COLUMNS)
   chosen = members[members['generation'] == generation]

@@ -1,1 +1,1 @@
-"""Files of a run or of many: settings, checkpoints, logs, locks, ledgers."""
+"""Files of one or many runs: settings, checkpoints, logs, locks, ledgers."""

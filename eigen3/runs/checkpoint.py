@@ -2,14 +2,14 @@
 
 The latest checkpoints and the best one are kept. A checkpoint is a folder with
 `state.npz`, the state's arrays, and `metadata.json`. It is written under a
-temporary name and read back; only then is it renamed, and are older ones
+temporary name and read back; only then is it renamed, and older ones are
 removed. The checksums of a zip file (.npz) cover its contents but not its
 index, so the metadata hold a digest of all arrays, and a checksum of the
 metadata. A damaged checkpoint is skipped when a run is resumed.
 
 In a run of several processes the first one writes all arrays, and each process
-reads them from a shared folder. So a run may be resumed with another number of
-processes.
+reads them from a shared folder, so a run may be resumed with a different number
+of processes.
 """
 
 import concurrent.futures
@@ -79,7 +79,7 @@ class Checkpointer:
     return not self._steps()
 
   def save(self, step: int, state: Any, score: float | None = None) -> None:
-    """Stores `state`; returns once its buffers may be donated.
+    """Saves `state` in the background; returns once its buffers may be donated.
 
     Args:
       step: number of the iteration or generation, which names the checkpoint.
@@ -115,10 +115,10 @@ class Checkpointer:
       The step and its state, or None if there are no checkpoints.
 
     Raises:
-      CheckpointError: if the schema, the data or the structure differ, no
-        checkpoint is readable, step `at` is missing, or processes find
-        different checkpoints.
-      OSError: as `wait`.
+      CheckpointError: if a checkpoint to restore has another schema version,
+        data hash or structure than expected, none is readable, step `at` is
+        missing, or processes find different checkpoints.
+      OSError: if the previous checkpoint could not be written.
     """
     self.wait()
     steps = sorted(self._steps(), reverse=True)
@@ -221,7 +221,12 @@ class Checkpointer:
       return None
 
   def _try_to_read(self, step: int, like: Any) -> tuple[Any, str]:
-    """Returns the state in NumPy arrays and '', or None and why that failed."""
+    """Returns the state as NumPy arrays and '', or None and why reading failed.
+
+    Raises:
+      CheckpointError: if the schema version, data hash or structure is not the
+        expected one.
+    """
     try:
       return self._read(step, like), ''
     except CheckpointError:
@@ -284,28 +289,28 @@ class Checkpointer:
       )
 
   def _set_aside(self, steps: list[int]) -> None:
-    """Moves damaged checkpoints away, so that their steps can be reused."""
+    """Moves damaged checkpoints out of the folder, to free their names."""
     for step in steps:
       target = self._directory.parent / f'unreadable_checkpoint_{step}'
       shutil.rmtree(target, ignore_errors=True)  # from an earlier failure
       os.replace(self._directory / str(step), target)
 
   def _remove(self, steps: list[int]) -> None:
-    """Removes checkpoints; renames them first, so that none is half removed."""
+    """Removes checkpoints; renames each first, so that none is half removed."""
     for step in steps:
       doomed = self._directory / f'{step}.removed'
       os.replace(self._directory / str(step), doomed)
       shutil.rmtree(doomed, ignore_errors=True)
 
   def _clear_away(self) -> None:
-    """Removes what is left of interrupted saving and removing."""
+    """Removes what interrupted saves and removals left in the folder."""
     remove_leftovers(self._directory)
     for path in self._directory.glob('*.removed'):
       shutil.rmtree(path, ignore_errors=True)
 
 
 def _named(steps: list[int]) -> str:
-  """Returns words for the checkpoints of some steps."""
+  """Describes the checkpoints at some steps, for an error message."""
   if not steps:
     return 'no checkpoint'
   if len(steps) == 1:
@@ -314,13 +319,13 @@ def _named(steps: list[int]) -> str:
 
 
 def _to_disk(file) -> None:
-  """Flushes an open file to disk; must be called before any renaming."""
+  """Flushes a file to disk; must be called before its folder is renamed."""
   file.flush()
   os.fsync(file.fileno())
 
 
 def _by_path(state: Any) -> dict[str, Any]:
-  """Returns the leaves of a tree by their paths, in JAX's notation."""
+  """Returns a tree's leaves, keyed by their paths in JAX's notation."""
   leaves = jax.tree_util.tree_leaves_with_path(state)
   return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
 
@@ -351,7 +356,7 @@ def _verify(folder: pathlib.Path, arrays: Mapping, metadata: Mapping) -> None:
   """Reads a checkpoint back, one array at a time.
 
   Raises:
-    OSError: if it differs from what was written.
+    OSError: if it is unreadable or differs from what was written.
   """
   try:
     if _read_metadata(folder) != metadata:
@@ -391,7 +396,7 @@ def _structure(state: Any) -> str:
 
 
 def digest(on_host: Any) -> str:
-  """Returns the SHA-256, in hex, of all leaves, which are NumPy arrays."""
+  """Returns the SHA-256, in hex, of a tree's leaves, which are NumPy arrays."""
   total = hashlib.sha256()
   for leaf in jax.tree.leaves(on_host):
     total.update(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data)

@@ -1,17 +1,17 @@
 """Divides work among processes or machines that share a folder.
 
 A claim on NAME is a file NAME.0 that only one process can create. If its holder
-is gone, the next process creates NAME.1, and so on: the claim with the highest
-number is valid. No process removes the valid claim of another, so if two
-processes find the same holder gone, only one can take over.
+is gone, the next process that claims NAME creates NAME.1, and so on: the claim
+with the highest number is valid. No process removes the valid claim of another,
+so if two processes find the same holder gone, only one can take over.
 
 A holder on the same machine is looked up in the list of processes. Holders also
 touch their claims every `BEAT` seconds (`Claim.keep`); a holder on another
-machine counts as gone `STALE` seconds after its last touch. So the clocks of
-machines that share a folder may differ by a few minutes at most. A run that
-outlives the program that started it keeps its claim on its own machine, but
-other machines may take the claim over; the lock of the run's folder keeps them
-from writing there.
+machine counts as gone `STALE` seconds after its last touch. Therefore the
+clocks of machines that share a folder may differ by a few minutes at most. A
+run that outlives the program that started it still counts as a holder on its
+own machine, but other machines may take the claim over; the lock of the run's
+folder keeps them from writing there.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ _WARN_AFTER = 5.0  # seconds of waiting
 
 
 class Claim:
-  """A claim, valid until its release or until all its processes are gone."""
+  """A claim, valid until it is released or all its holders count as gone."""
 
   def __init__(self, path: pathlib.Path):
     """Turns an empty file that this process has just created into a claim."""
@@ -49,8 +49,8 @@ class Claim:
   def keep(self) -> bool:
     """Renews the claim; returns False if another process has taken it over.
 
-    It must be called often. It acts only every `BEAT` seconds; calls in between
-    return True.
+    The holder must call it at least every `BEAT` seconds. A call within `BEAT`
+    seconds of the last renewal does nothing and returns True.
     """
     if time.monotonic() - self._beat < BEAT:
       return True
@@ -66,7 +66,7 @@ class Claim:
 
 
 def take(name: os.PathLike | str) -> Claim | None:
-  """Claims a name; returns None if a process already holds it.
+  """Claims a name; returns None if a process already holds or is claiming it.
 
   Args:
     name: the path that is claimed; its parent folder is created if absent.
@@ -100,7 +100,7 @@ def take(name: os.PathLike | str) -> Claim | None:
 def held(name: os.PathLike | str) -> Iterator[None]:
   """Claims a name for the `with` block, after waiting for its present holder.
 
-  The claim is not renewed, so the block must take less than `STALE` seconds.
+  The claim is not renewed, so the block must end within `STALE` seconds.
   """
   warn_at = time.monotonic() + _WARN_AFTER
   while (claim := take(name)) is None:
@@ -116,7 +116,7 @@ def held(name: os.PathLike | str) -> Iterator[None]:
 
 
 def holders_of(name: os.PathLike | str) -> list[dict[str, Any]]:
-  """Returns the notes of processes that may hold a name; see `holders`."""
+  """Returns notes of the processes that may hold a name; see `holders.read`."""
   found = []
   for file in _files(pathlib.Path(name)):
     # The claim may be released in the meantime.
@@ -127,7 +127,7 @@ def holders_of(name: os.PathLike | str) -> list[dict[str, Any]]:
 
 
 def _files(name: pathlib.Path) -> list[pathlib.Path]:
-  """Returns the files of all claims on a name, by ascending number."""
+  """Returns the files of all claims on a name, sorted by their numbers."""
   found = [
     path
     for path in name.parent.glob(f'{name.name}.*')

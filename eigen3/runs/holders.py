@@ -1,7 +1,7 @@
 """Notes that name the holders of a lock or claim, one JSON line per process.
 
-A process is identified by its number (PID), its start time, and the machine
-with its last boot, so that another process with a reused number does not match.
+A process is identified by its number (PID), its start time, and its machine,
+boot and container, so that another process with a reused number does not match.
 """
 
 import contextlib
@@ -33,11 +33,11 @@ def read(path: pathlib.Path) -> list[dict[str, Any]]:
   """Returns the notes in a file; other lines are skipped.
 
   Each has `host`, the host's name; `machine`, see `_machine`; `process`, the
-  PID; `began`, the start of the process in clock ticks since boot, from /proc;
-  and `since`, the time when the note was written.
+  PID; `began`, the start of the process in clock ticks since boot ('' without
+  /proc); and `since`, the time when the note was written.
 
   Raises:
-    FileNotFoundError: if there is no file.
+    FileNotFoundError: if the file does not exist.
   """
   found = []
   for line in path.read_bytes().splitlines():
@@ -64,7 +64,7 @@ def is_gone(holder: dict[str, Any]) -> bool:
 
 
 def names(found: list[dict[str, Any]]) -> str:
-  """Returns the part of a message that names the holders."""
+  """Returns words for the holders, for a message; '' if there are none."""
   return '; '.join(
     f'process {x["process"]} on {x["host"]} since {x["since"]}' for x in found
   )
@@ -101,8 +101,9 @@ def _began(process: int) -> str:
 def _machine() -> str:
   """Returns a text that identifies the PID namespace of this process.
 
-  It differs between machines, after a reboot, and between containers, which
-  have their own PIDs but may share the name of their host.
+  The text differs between machines, after a reboot, and between containers,
+  which have their own PIDs but may share a host name. Without /proc it is only
+  the host name.
   """
   parts = [platform.node()]
   with contextlib.suppress(OSError):  # where there is no /proc

@@ -1,9 +1,10 @@
 """Records when held-out days were opened, which should happen once.
 
 The days are opened when policies are evaluated on them. Each run keeps a list
-of these times and policies. A policy is identified by the digest of its arrays,
-so that an interrupted report can be repeated: evaluating the same policy on the
-same days again reveals nothing new, and does not count as a new opening.
+of these openings, with their times and policies. A policy is identified by the
+digest of its arrays, so that an interrupted report can be repeated: evaluating
+the same policy on the same days again reveals nothing new, and does not count
+as a new opening.
 """
 
 import datetime
@@ -22,18 +23,19 @@ FILE = 'holdout.json'
 
 
 def policy_digest(policy: Policy) -> str:
-  """Returns a digest of everything that determines a policy's actions."""
+  """Returns a digest of a policy's parameters and batch-norm statistics."""
   return checkpoint.digest(parallel.to_host(policy))
 
 
 def openings(workdir: os.PathLike | str) -> list[dict[str, Any]]:
-  """Returns when a run's held-out days were opened, oldest first.
+  """Returns the openings of a run's held-out days, oldest first.
 
   Returns:
-    Entries of `time`, `by` (the program) and `policies` (digests).
+    A dict per opening: `time`, `by` (the program) and `policies` (their
+    digests).
 
   Raises:
-    ValueError: if the list is damaged.
+    ValueError: if the list of openings is damaged.
   """
   path = pathlib.Path(workdir) / FILE
   if not path.exists():
@@ -54,8 +56,12 @@ def openings(workdir: os.PathLike | str) -> list[dict[str, Any]]:
 def was_judged(workdir: os.PathLike | str, digest: str) -> bool:
   """Returns whether a policy was already evaluated on a run's held-out days.
 
+  Args:
+    workdir: the run's folder.
+    digest: the policy's `policy_digest`.
+
   Raises:
-    ValueError: if the list is damaged.
+    ValueError: if the list of openings is damaged.
   """
   return any(digest in entry['policies'] for entry in openings(workdir))
 
@@ -71,19 +77,19 @@ def open_holdout(
   held-out days before.
 
   Args:
-    policies: by the folder of each run whose held-out days are used, the
-      digests of the policies that are evaluated on them.
-    by: the program that evaluates them.
-    again: whether to allow this even if other policies were evaluated on these
-      days before.
+    policies: digests of the policies to evaluate, keyed by the folder of the
+      run on whose held-out days they are evaluated.
+    by: name of the program that evaluates them.
+    again: whether to allow the evaluation even if the days were opened for
+      other policies before.
 
   Returns:
     How often the days were opened, including this time if it was recorded; for
-    several runs, the largest of their numbers.
+    several runs, the largest of these numbers.
 
   Raises:
     ValueError: if the days were opened before for other policies and `again`
-      is not set, or a list is damaged; then nothing is recorded.
+      is not set, or a list of openings is damaged; then nothing is recorded.
   """
   known = {workdir: openings(workdir) for workdir in policies}
   now = datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')
@@ -109,7 +115,7 @@ def open_holdout(
 
 
 def remark(count: int) -> str:
-  """Returns a report's remark on days opened `count` times; '' below two."""
+  """Returns a remark on held-out days opened `count` times; '' if below 2."""
   if count < 2:
     return ''
   return (

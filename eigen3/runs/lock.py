@@ -21,8 +21,8 @@ class Lock:
   """A lock on a folder, held until `close` or until this process ends.
 
   It is a lock on an open file, so a killed process leaves nothing locked. The
-  file's text only shows others who holds the lock. On a file system without
-  locks, nothing is locked, and a warning is logged.
+  file's text only tells other processes who holds the lock. On a file system
+  without locks, nothing is locked, and a warning is logged.
   """
 
   def __init__(self, folder: os.PathLike | str):
@@ -32,7 +32,7 @@ class Lock:
       folder: the folder, which must exist.
 
     Raises:
-      ValueError: if another process holds the lock; the message names it.
+      ValueError: if the lock is held already; the message names the holder.
     """
     self._path = pathlib.Path(folder) / FILE
     while True:
@@ -89,7 +89,7 @@ def locked(folder: os.PathLike | str) -> Iterator[None]:
   """Locks a folder for all processes of a distributed run, which share it.
 
   Raises:
-    ValueError: if another program uses it; raised in every process.
+    ValueError: if another program uses the folder; raised in every process.
   """
   lock, reason = None, ''
   if parallel.is_first_process():
@@ -111,7 +111,7 @@ def locked(folder: os.PathLike | str) -> Iterator[None]:
 
 
 def holders_of(folder: os.PathLike | str) -> list[dict[str, Any]]:
-  """Returns the notes of processes that may hold a lock; see `holders`."""
+  """Returns notes of processes that may hold a lock; see `holders.read`."""
   try:
     found = holders.read(pathlib.Path(folder) / FILE)
   except FileNotFoundError:

@@ -28,9 +28,9 @@ SHARPE, DAILY_SHARPE = 'validation_sharpe', 'validation_daily_sharpe'
 
 
 def are_profits(learner: Mapping[str, Any]) -> tuple[bool, bool]:
-  """Returns two flags: is fitness a profit, and are validation scores profits?
+  """Returns whether fitness is a profit, and whether validation scores are.
 
-  Scores that are not profits are sums of rewards.
+  Fitness and scores that are not profits are sums of rewards.
 
   Args:
     learner: the `learner` section of the settings of a population's run.
@@ -62,7 +62,7 @@ class CsvLog:
   """A CSV file whose first column is the iteration or generation.
 
   Attributes:
-    rows: the rows that the file had when it was opened, without dropped ones.
+    rows: the rows that were kept when the file was opened.
   """
 
   def __init__(self, path: os.PathLike | str, fields: Sequence[str], last: int):
@@ -71,8 +71,8 @@ class CsvLog:
     Args:
       path: the file, which may exist.
       fields: its columns; the first is the iteration or generation.
-      last: the last iteration to keep; later rows, which a resumed run had
-        written after its checkpoint, are dropped.
+      last: the last iteration or generation to keep; rows of later ones, which
+        the run wrote after the checkpoint it resumes from, are dropped.
 
     Raises:
       ValueError: if the existing CSV has other columns.
@@ -140,7 +140,7 @@ class Sink(Protocol):
 
 
 class TensorBoard:
-  """TensorBoard events; a `Sink` that starts empty."""
+  """A `Sink` that writes TensorBoard events; it starts empty."""
 
   def __init__(self, folder: pathlib.Path):
     """Deletes the folder with its content, and opens a new event file in it.
@@ -181,8 +181,8 @@ class MetricsLog:
     Args:
       workdir: the run's folder.
       fields: columns of the CSV; the first is the iteration or generation.
-      last: the last iteration to keep; later rows, which a resumed run had
-        written after its checkpoint, are dropped.
+      last: the last iteration or generation to keep; rows of later ones, which
+        the run wrote after the checkpoint it resumes from, are dropped.
       sinks: receive the rows that are written from now on, and are closed with
         the logs.
 
@@ -212,7 +212,7 @@ class MetricsLog:
   def _numbers(
     self, row: Mapping[str, float | str]
   ) -> tuple[int, dict[str, float]]:
-    """Returns the iteration of a row, and its non-empty fields."""
+    """Returns a row's iteration or generation, and its non-empty metrics."""
     values = {
       name: float(row[name])
       for name in self._fields[1:]

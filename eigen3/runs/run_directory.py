@@ -68,8 +68,8 @@ def create(
     config: all settings.
     data: description of the training data, ready for JSON.
     kept: names of files that may exist, see `check_new`.
-    machine: further entries of `run.json`: 'device', for which sizes were
-      chosen, and 'sizes', see `read_sizes`.
+    machine: further entries of `run.json`: 'device', the device for which sizes
+      were chosen, and 'sizes', see `read_sizes`.
 
   Raises:
     ValueError: if the folder holds a run, or files that it would overwrite.
@@ -112,7 +112,7 @@ def check_new(
   kept: Container[str] = (),
   resumes: bool = True,
 ) -> None:
-  """Checks that a folder holds no run, nor files that a run would overwrite.
+  """Checks that a folder holds no run and no files that a run would overwrite.
 
   Args:
     workdir: folder of the new run; it need not exist.
@@ -177,23 +177,24 @@ def check_resumable(workdir: os.PathLike | str) -> None:
 
 
 def read_data(workdir: os.PathLike | str) -> Mapping[str, Any]:
-  """Returns the description of the data in `run.json`; {} if it holds none.
+  """Returns the description of the data in `run.json`; {} if there is none.
 
   Raises:
     OSError: if `run.json` cannot be read.
-    ValueError: if it is damaged.
+    ValueError: if `run.json` is damaged.
   """
   return _read_part(workdir, 'data')
 
 
 def read_sizes(workdir: os.PathLike | str) -> Mapping[str, Any]:
-  """Returns the values that 'auto' resolved to, by the settings' full names.
+  """Returns a run's values of `eigen3.sizes.FIELDS`, keyed by full name.
 
-  There are none for a run that began before settings could be 'auto'.
+  Settings that were 'auto' have the values chosen for the device. The result is
+  {} for a run that began before settings could be 'auto'.
 
   Raises:
     OSError: if `run.json` cannot be read.
-    ValueError: if it is damaged.
+    ValueError: if `run.json` is damaged.
   """
   return _read_part(workdir, 'sizes')
 
@@ -203,7 +204,7 @@ def read_about(workdir: os.PathLike | str) -> Mapping[str, Any]:
 
   Raises:
     OSError: if `run.json` cannot be read.
-    ValueError: if it is damaged, or does not describe the data.
+    ValueError: if `run.json` is damaged, or does not describe the data.
   """
   path = pathlib.Path(workdir) / _ABOUT
   about = _read_settings(path)
@@ -220,7 +221,7 @@ def read_hash(workdir: os.PathLike | str) -> str:
 
   Raises:
     OSError: if `run.json` cannot be read.
-    ValueError: if it is damaged or has no hash.
+    ValueError: if `run.json` is damaged or has no hash.
   """
   found = read_data(workdir).get('hash')
   if not isinstance(found, str):
@@ -261,7 +262,7 @@ def check_same(
 ) -> None:
   """Checks that a run is resumed with the settings that it began with.
 
-  Some settings may change, such as the number of iterations (`_MAY_CHANGE`).
+  The settings in `_MAY_CHANGE`, such as the number of iterations, may differ.
 
   Args:
     workdir: the run's folder.
@@ -292,9 +293,10 @@ def differences(
   now: ml_collections.ConfigDict,
   defaults: ml_collections.ConfigDict | None = None,
 ) -> dict[str, tuple[Any, Any]]:
-  """Returns (before, now) of each setting that differs, sorted by full name.
+  """Returns the (earlier, present) values of all settings that differ.
 
-  None stands for the value of a setting that is missing.
+  They are keyed by full name, in alphabetical order. The value of a missing
+  setting is None.
 
   Args:
     before: earlier settings, as read from `config.json`.
@@ -329,7 +331,7 @@ def _read_settings(path: pathlib.Path) -> Mapping[str, Any]:
 
 
 def _read_part(workdir: os.PathLike | str, name: str) -> Mapping[str, Any]:
-  """Returns a JSON object of `run.json` by its name; {} if there is none."""
+  """Returns the JSON object `name` in `run.json`; {} if there is none."""
   path = pathlib.Path(workdir) / _ABOUT
   return _object(path, _read_settings(path), name)
 
@@ -357,7 +359,7 @@ def _flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
 
 
 def commit() -> str:
-  """Returns the code's git commit, with '+' if modified; '' if unknown."""
+  """Returns the code's git commit, plus '+' if modified; '' if unknown."""
   here = pathlib.Path(__file__).parent
 
   def git(*arguments: str) -> str:

@@ -5,8 +5,9 @@ logs: `members.csv` for all members of all generations, `metrics.csv` for every
 validation of a run of one agent. A resumed run truncates both to its checkpoint
 and repeats the rest bit for bit, so that no trial is lost or counted twice.
 
-In folders of many runs, those of the supervised ranker are skipped: they log
-losses instead of Sharpe ratios, and no agent is chosen from them.
+In the folders of sweeps, ladders and studies, runs of the supervised ranker are
+skipped: they log losses instead of Sharpe ratios, and no agent is chosen from
+them.
 """
 
 import os
@@ -26,15 +27,15 @@ RUNS = 'runs'  # the subfolder of the runs of a sweep, ladder or study
 
 
 def read(paths: Sequence[os.PathLike | str]) -> np.ndarray:
-  """Returns daily Sharpe ratios of all trials of a search, float64 [n].
+  """Returns the daily Sharpe ratios of all n trials, float64 [n].
 
   Args:
     paths: folders of runs, sweeps, ladders and studies: all that was tried
       before a champion was chosen, including the champion's own run.
 
   Raises:
-    ValueError: if a folder holds no run, a run's data or validation days
-      differ from those of the first, or a log is damaged or lacks a column.
+    ValueError: if a folder holds no run, a run's data or validation days differ
+      from those of the first run, a file is damaged, or a log lacks a column.
   """
   runs = find(paths)
   _check_alike(runs)
@@ -44,12 +45,12 @@ def read(paths: Sequence[os.PathLike | str]) -> np.ndarray:
 def find(paths: Sequence[os.PathLike | str]) -> list[pathlib.Path]:
   """Returns the folders of runs, each once.
 
-  A sweep, a ladder or a study is replaced by all its runs with a log, except
-  those of the ranker.
+  The folder of a sweep, ladder or study is replaced by the folders of its runs
+  that have a log, except runs of the ranker.
 
   Raises:
     ValueError: if a folder holds neither a run nor a sweep, ladder or study, or
-      its settings are damaged.
+      settings are damaged.
   """
   found: dict[pathlib.Path, None] = {}
   for path in map(pathlib.Path, paths):
@@ -70,11 +71,11 @@ def _has_log(run: pathlib.Path) -> bool:
 
 
 def sharpe_ratios(workdir: os.PathLike | str) -> np.ndarray:
-  """Returns daily Sharpe ratios of all policies that a run validated.
+  """Returns the daily Sharpe ratios of all n policies that a run validated.
 
-  Members of a population are judged on the validation slices if the champion is
-  chosen by them, else, like a single agent, on all validation days. A missing
-  Sharpe ratio counts as 0.
+  The ratios of a population's members are from the validation slices if the
+  champion is chosen on these, else, like those of a single agent, from all
+  validation days. A missing ratio counts as 0.
 
   Returns:
     float64 [n], not annualised; empty if the run has no log yet.
@@ -121,7 +122,11 @@ def _check_alike(runs: Sequence[pathlib.Path]) -> None:
 
 
 def _days_of(workdir: pathlib.Path) -> dict[str, Any]:
-  """Returns what determines a run's validation days: its data and split."""
+  """Returns what determines a run's validation days: its data and split.
+
+  Raises:
+    ValueError: if the run's settings or description cannot be read.
+  """
   try:
     settings = run_directory.read_config(workdir)['data']
     about = run_directory.read_about(workdir)['data']

@@ -19,10 +19,10 @@ def package() -> Any:
 
 
 class Run:
-  """A run of Weights & Biases; a `logs.Sink`.
+  """A `logs.Sink` that writes to a run of Weights & Biases (W&B).
 
-  It is named after the training run's folder, which also holds W&B's files. If
-  files of an interrupted W&B run are there, that run is continued. W&B's
+  The W&B run is named after the training run's folder, which also holds W&B's
+  files. If files of an earlier W&B run are there, that run is continued. W&B's
   environment variables, such as WANDB_MODE=offline, set everything else.
   """
 

@@ -39,7 +39,7 @@ _MOST_AT_ONCE = 4
 
 
 def main(argv: Sequence[str]) -> int:
-  """Measures what the flags name; returns 1 if a case failed, else 0."""
+  """Measures the selected cases; returns 1 if a case failed, else 0."""
   suites = _chosen()
   before = _recorded()
   if options.OUT.value:
@@ -49,7 +49,12 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _chosen() -> dict[str, list[Group]]:
-  """Returns the groups that the flags name, by suite; prints omitted cases."""
+  """Returns the selected groups, keyed by suite; prints omitted cases.
+
+  Raises:
+    ValueError: if --suite names an unknown suite, or --only is not a regular
+      expression or matches no case.
+  """
   names = options.SUITE.value
   if options.ALL in names:
     names = [name for name in SUITES if name not in _ON_GPU]

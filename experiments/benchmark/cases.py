@@ -1,7 +1,7 @@
 """Benchmark cases, in groups to compare.
 
-This module imports neither JAX nor PyTorch: a worker must load only what its
-case needs, or its memory could not be compared with another's.
+This module imports neither JAX nor PyTorch: each worker must load only what its
+case needs, or the memory of two workers could not be compared.
 """
 
 import dataclasses
@@ -21,15 +21,15 @@ class Case:
     name: unique in its group.
     builder: 'module:function', imported and called in the worker; the
       function returns a `Built`.
-    arguments: of the function, by name; plain values.
-    devices: CPU devices of the worker's JAX; 0 without JAX.
-    needs: a package that may be absent, or ''.
+    arguments: the function's arguments, keyed by name; plain values.
+    devices: number of CPU devices of the worker's JAX; 0 without JAX.
+    needs: name of a required package that may be absent, or ''.
     work: amount of work of one run, in the group's unit; 0 if not counted.
     operations: number of useful floating point operations of one run; 0 if not
       counted.
     position: the case's position on the group's axis.
-    is_product: whether this is a matrix product. The rates of the other cases
-      are compared with that of the group's fastest product.
+    is_product: whether the case is a matrix product. The rates of the other
+      cases are compared with that of the group's fastest product.
     once: whether to measure only the first run, because a second would take too
       long.
     untimed: whether the case is only built and never run, so that it may share
@@ -58,13 +58,14 @@ class Built:
   Attributes:
     run: does the work once and waits for the result. None if the case only
       compiles or counts something.
-    compile_seconds: tracing, lowering and compilation; None if not measured.
-    temp_bytes: temporary memory of the program as XLA states it, or None.
+    compile_seconds: time of tracing, lowering and compilation; None if not
+      measured.
+    temp_bytes: temporary memory of the program as XLA reports it, or None.
     output: maps a result of `run` to the array on which a group's cases must
       agree.
     settle: waits for work that a run leaves in the background; called after
       each run, untimed. None if there is no such work.
-    facts: further numbers to report, by name.
+    facts: further numbers to report, keyed by name.
   """
 
   run: Callable[[], Any] | None
@@ -83,9 +84,9 @@ class Group:
     name: unique in its suite.
     cases: in the order of their turns.
     reference: name of the case that the others are compared with, or ''.
-    unit: of `Case.work`, or ''.
+    unit: the unit of `Case.work`, or ''.
     axis: name of the quantity that grows from case to case, or ''.
-    note: remark on the numbers, for the reader.
+    note: a remark on the numbers, for the reader.
     alone: whether each case is measured, for at most about `turns.BRIEF`
       seconds, and ended before the next one starts, so that it has the device
       to itself.
@@ -101,7 +102,7 @@ class Group:
 
 
 def matching(groups: Iterable[Group], pattern: str) -> list[Group]:
-  """Returns the groups with only those cases whose 'group: name' matches.
+  """Keeps the cases whose 'group: name' matches `pattern`, and their groups.
 
   A group is kept, with its matrix products, if any of its other cases matches;
   otherwise the whole group is left out.
@@ -128,7 +129,7 @@ def matching(groups: Iterable[Group], pattern: str) -> list[Group]:
 
 
 def available(groups: Iterable[Group]) -> tuple[list[Group], list[str]]:
-  """Removes cases whose package is absent.
+  """Removes cases whose required package is not installed.
 
   Returns:
     The groups that still have cases other than products, and the names of the

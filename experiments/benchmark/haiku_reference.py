@@ -1,4 +1,4 @@
-"""The feature extractor in plain Haiku, a reference for Eigen3's own core.
+"""The feature extractor in plain Haiku, a reference for Eigen3's extractor.
 
 It runs `hk.LSTM` cores under `hk.dynamic_unroll`, both directions of both
 layers over all days, with automatic differentiation and no rematerialisation.
@@ -59,7 +59,7 @@ def _unroll(x: Array, hidden: int, name: str, reverse: bool) -> Array:
 
 
 def from_torch(state_dict: parameters.StateDict) -> dict[str, dict[str, Array]]:
-  """Converts a PyTorch extractor to parameters of `make_extractor`."""
+  """Converts a PyTorch extractor's state dict for `make_extractor`."""
   kernel = state_dict['conv1.weight'].transpose(2, 1, 0)
   params = {
     'convolution': {'w': kernel, 'b': state_dict['conv1.bias']},
@@ -99,7 +99,11 @@ def _direction(
 
 
 def extractor_case(**settings: Any) -> Built:
-  """Builds a case of the extractor, forward and backward in training mode."""
+  """Builds a case of the extractor, forward and backward in training mode.
+
+  Args:
+    **settings: see `config_of`; also `batch`, B, by default 1.
+  """
   config, spec = networks_of(settings)
   network = make_extractor(config)
   window = jnp.asarray(parameters.case_window(spec, settings))

@@ -27,8 +27,8 @@ class Program(NamedTuple):
 
   Attributes:
     call: takes arguments of the shapes and types it was compiled for.
-    seconds: tracing, lowering and compilation.
-    temp_bytes: temporary memory as XLA states it, or None.
+    seconds: time of tracing, lowering and compilation.
+    temp_bytes: temporary memory as XLA reports it, or None.
   """
 
   call: Callable[..., Any]
@@ -111,7 +111,7 @@ def product_case(
   Args:
     shape: (rows, inner, columns) of each device's product, [rows, inner] x
       [inner, columns].
-    dtype: of both matrices.
+    dtype: the dtype of both matrices.
   """
   rows, inner, columns = shape
   mesh = parallel.make_mesh()
@@ -137,7 +137,8 @@ def product_case(
 def product_rate(width: int, dtype: str) -> float:
   """Measures the FLOP/s of products of square matrices, summed over devices.
 
-  Returns the best of three runs. With several processes, all must call this.
+  Returns the FLOP/s of the fastest of three runs. With several processes, all
+  must call this.
   """
   run = product_case((width,) * 3, dtype).run
   assert run is not None

@@ -1,7 +1,7 @@
 """Compares kernels of the LSTM core with its implementation as a scan.
 
 Kernels compute in bfloat16, the scan in float32 with matrix products at JAX's
-'highest' precision. So differences should come from the kernels' rounding only.
+'highest' precision, so differences should come from the kernels' rounding only.
 Sequences are independent, so one scan over the largest number of rows is also
 the reference for smaller numbers.
 """
@@ -55,15 +55,16 @@ def check_rows(loops: Loops, sizes: Sizes, dropped: bool) -> dict[str, float]:
 
   Args:
     loops: the kernels to check.
-    sizes: of the comparison.
+    sizes: sizes of the comparison.
     dropped: whether there is dropout between the layers.
 
   Returns:
-    The largest relative errors of values and of gradients, by kind and rows.
+    The largest relative errors, keyed 'values, R rows' and 'gradients, R rows'
+    for each number of rows R.
 
   Raises:
-    ValueError: if an error is too large or not finite, or two identical calls
-      have different results.
+    ValueError: if an error is not finite or above its limit (`VALUES` or
+      `GRADIENTS`), or two identical calls have different results.
   """
   rate = _RATE if dropped else 0.0
   whole = _problem(sizes, sizes.rows[-1])
@@ -91,11 +92,12 @@ def check_ways(loops: Loops, sizes: Sizes) -> dict[str, float]:
 
   Args:
     loops: the kernels to check.
-    sizes: of the comparison; each member of the `vmap`, and each block, has
-      `sizes.rows[1]` rows.
+    sizes: sizes of the comparison; each member of the `vmap`, and each block,
+      has `sizes.rows[1]` rows.
 
   Returns:
-    The largest relative errors, as in `check_rows`.
+    The largest relative errors, keyed as in `check_rows`, but with 'vmap' or
+    'remat' instead of the rows.
 
   Raises:
     ValueError: as in `check_rows`.
@@ -131,7 +133,7 @@ def _scan(rate: float) -> Callable[..., Array]:
 
 
 def _in_blocks(core: Callable[..., Array]) -> Callable[..., Array]:
-  """Returns a core that runs on one half of the rows, then on the other."""
+  """Returns a core that runs on two halves of the rows in turn, with remat."""
 
   def looped(weights, x, keys):
     block = jax.checkpoint(core, prevent_cse=False)
@@ -198,9 +200,10 @@ def _problem(sizes: Sizes, rows: int, seed: int = 0) -> _Problem:
 def _compare(
   what: str, call: Callable[[], Any], expected: dict[str, Any]
 ) -> dict[str, float]:
-  """Compares the results of two calls, then those of one with `expected`.
+  """Compares two results of `call` with each other, then one with `expected`.
 
-  Returns the largest relative errors by kind; raises as `check_rows` does.
+  Returns the largest relative errors, keyed 'values, WHAT' and 'gradients,
+  WHAT'; raises as `check_rows` does.
   """
   found, again = jax.device_get((call(), call()))
   for a, b in zip(*map(jax.tree.leaves, (found, again)), strict=True):
@@ -225,7 +228,7 @@ def _compare(
 
 
 def _differences(found: Any, expected: Any) -> Iterator[tuple[str, float]]:
-  """Yields (name, norm of the difference over the expected norm) by array."""
+  """Yields each array's name and relative error, see `VALUES`."""
   pairs = jax.tree_util.tree_leaves_with_path(expected)
   for (path, b), a in zip(pairs, jax.tree.leaves(found), strict=True):
     norm = np.linalg.norm(b.astype(np.float64))

@@ -1,4 +1,4 @@
-"""Memory of this process in bytes, and the kind of its device."""
+"""Measures this process's memory in bytes, and names the kind of its device."""
 
 import contextlib
 import ctypes
@@ -49,22 +49,23 @@ def device_kind() -> str:
 def _torch_on_gpu() -> Any:
   """Returns PyTorch if it computes on a GPU, else None.
 
-  Callers check it before JAX: PyTorch's cases import JAX, too, with parts of
-  the project, and asking JAX for its devices would take most of a GPU's memory.
+  Callers ask PyTorch before JAX: cases in PyTorch import JAX, too, with parts
+  of the project, and asking JAX for its devices would take most of a GPU's
+  memory.
   """
   torch = sys.modules.get('torch')
   return torch if torch is not None and torch.cuda.is_available() else None
 
 
 def release() -> None:
-  """Returns freed memory to the system, where the C library can."""
+  """Gives freed memory back to the system, where the C library can."""
   gc.collect()
   with contextlib.suppress(OSError, AttributeError):
     ctypes.CDLL(None).malloc_trim(0)
 
 
 def _status(field: str) -> int:
-  """Returns a field of the status file in bytes, or 0."""
+  """Returns a field of the status file in bytes; 0 if it cannot be read."""
   with contextlib.suppress(OSError):
     for line in _STATUS.read_text(encoding='utf-8').splitlines():
       if line.startswith(f'{field}:'):

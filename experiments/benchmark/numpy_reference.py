@@ -46,7 +46,7 @@ def add_case(*, runs: bool, **settings: Any) -> Built:
 
 
 def sample_case(*, runs: bool, **settings: Any) -> Built:
-  """Builds the case of copying random batches out of the buffers.
+  """Builds the case of copying random batches out of NumPy buffers.
 
   For Args see `add_case`.
   """
@@ -71,8 +71,8 @@ def _rings(
 ) -> dict[str, np.ndarray]:
   """Makes full ring buffers of the replay's capacity, or smaller ones.
 
-  They are smaller if they would take more than `_AFFORDABLE` bytes. In any case
-  they hold at least `at_least` transitions.
+  The buffers are smaller if full capacity would take more than `_AFFORDABLE`
+  bytes, but hold at least `at_least` transitions.
   """
   affordable = _AFFORDABLE // _bytes(config)
   capacity = min(config.learner.replay_capacity, affordable)

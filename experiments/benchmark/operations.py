@@ -51,12 +51,12 @@ def extractor(
   batch: int,
   backward: bool,
 ) -> int:
-  """Counts operations of the feature extractor on [batch, D, C, F].
+  """Counts operations of the feature extractor on windows [B, D, C, F].
 
   Args:
     config: the `networks` section.
     spec: gives D, C and F.
-    batch: B.
+    batch: B, the number of windows.
     backward: whether to include the gradients of all parameters; the window
       needs no gradient.
   """
@@ -72,12 +72,12 @@ def extractor(
 def critic(
   config: ml_collections.ConfigDict, spec: EnvironmentSpec, batch: int = 1
 ) -> int:
-  """Counts operations of the critic with mean pooling, forward and backward.
+  """Counts operations of one mean-pooling critic, forward and backward.
 
   Args:
     config: the `networks` section.
     spec: gives D, C, F and N.
-    batch: B.
+    batch: B, the number of windows.
   """
   columns, width = spec.num_columns, 2 * config.hidden
   forward = 0

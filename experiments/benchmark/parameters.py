@@ -114,7 +114,7 @@ def action(batch: int, num_stocks: int, seed: int = 4) -> np.ndarray:
 
 
 class _Draw:
-  """Collects entries of a state dict."""
+  """Draws the entries of a state dict and collects them."""
 
   def __init__(self, seed: int):
     self.random = np.random.default_rng(seed)
@@ -149,7 +149,7 @@ def _features_of(
 
 
 def _attention(draw: _Draw, width: int) -> None:
-  """Adds the parameters of PyTorch's multi-head attention and a layer norm."""
+  """Stores parameters of PyTorch's multi-head attention and a layer norm."""
   inner = 'attention.attention'
   draw.uniform(f'{inner}.in_proj_weight', (3 * width, width), width)
   draw.uniform(f'{inner}.in_proj_bias', (3 * width,), width)

@@ -26,7 +26,7 @@ def draw_suite(
   Args:
     path: the PNG file to write.
     results: contents of the suite's JSON file.
-    title: of the whole picture.
+    title: the title of the whole picture.
   """
   grown = [g for g in results['groups'] if g.get('growth')]
   bars = [g for g in results['groups'] if not g['axis'] and _timed(g)]
@@ -109,7 +109,7 @@ def _label(case: Mapping[str, Any], group: Mapping[str, Any]) -> str:
 
 
 def _growth(axes, group: Mapping[str, Any]) -> None:
-  """Plots time against size on logarithmic axes, with proportional growth."""
+  """Plots time, and proportional growth, against size on logarithmic axes."""
   cases = _timed(group)
   sizes = [case['position'] for case in cases]
   medians = [case['median_seconds'] for case in cases]

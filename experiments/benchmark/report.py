@@ -58,12 +58,13 @@ def speedup(
   """Returns how many times faster a case is than the reference.
 
   Args:
-    reference: seconds of the reference's runs, by round.
-    seconds: of the case's runs, by round.
+    reference: seconds of the reference's runs, keyed by round.
+    seconds: seconds of the case's runs, keyed by round.
 
   Returns:
-    The median, over the rounds that both have, of the reference's seconds over
-    the case's; None without such a round. Above 1 the case is faster.
+    The median, over the rounds that both have, of the reference's seconds
+    divided by the case's; None if they share no round. Above 1 the case is
+    faster.
   """
   ratios = [reference[r] / seconds[r] for r in seconds if r in reference]
   return statistics.median(ratios) if ratios else None
@@ -77,10 +78,10 @@ def growth(points: Sequence[tuple[float, float]]) -> Summary | None:
 
   Returns:
     `exponent`, the slope of a line fitted to the points on logarithmic axes;
-    `deviation_percent` by size: by how many percent a point costs more (or,
-    below 0, less) than the first point's cost scaled in proportion to size; and
-    `largest_percent`, the deviation that is furthest from 0. None for fewer
-    than two points.
+    `deviation_percent`, keyed by size: by how many percent a point costs more
+    (or, below 0, less) than the first point's cost scaled in proportion to
+    size; and `largest_percent`, the deviation that is furthest from 0. None for
+    fewer than two points.
   """
   if len(points) < 2:
     return None
@@ -98,7 +99,7 @@ def growth(points: Sequence[tuple[float, float]]) -> Summary | None:
 
 
 def table(summary: Summary) -> str:
-  """Returns the group as text: its name, a line for each case, and notes.
+  """Returns a summary as text: the group's name, a line per case, and notes.
 
   Growth and failures have lines of their own. Columns that are empty for all
   cases are omitted.
@@ -143,8 +144,8 @@ def against(now: Summary, then: Summary) -> str:
       instead of seconds.
 
   Returns:
-    A line for each case whose time rose by over 5 %, the worst first, and one
-    with the number of cases that are compared: those measured in both runs.
+    A line for each case whose time rose by over 5 %, the worst first, and a
+    line that counts the compared cases, those measured in both runs.
   """
   here, there = (devices_of(record) for record in (now, then))
   costs, before = (_costs(record, here == there) for record in (now, then))
@@ -171,7 +172,11 @@ def devices_of(results: Mapping[str, Any]) -> str:
 
 
 def _costs(results: Summary, in_seconds: bool) -> dict[str, float]:
-  """Returns each timed case's median seconds, or time over the reference's."""
+  """Returns the cost of each timed case, keyed 'group: case'.
+
+  The cost is the median seconds or, unless `in_seconds`, the time relative to
+  the group's reference.
+  """
   cases = {
     f'{group["name"]}: {case["name"]}': case
     for group in results['groups']
@@ -186,7 +191,7 @@ def _costs(results: Summary, in_seconds: bool) -> dict[str, float]:
 
 
 def seconds_text(seconds: float | None) -> str:
-  """Returns a time with its unit, rounded like `number_text`; '' for None."""
+  """Returns a time with its unit, rounded as by `number_text`; '' for None."""
   if seconds is None:
     return ''
   if seconds >= 1:

@@ -17,9 +17,9 @@ def config_of(
   """Returns a preset with overrides.
 
   Args:
-    settings: `preset`; fields by full name, such as 'networks.lstm_dropout';
-      and `days` and `columns` of the window, D and C. Other entries are
-      ignored; only the case's builder reads them.
+    settings: `preset`, the name of a preset; config fields, keyed by full name,
+      such as 'networks.lstm_dropout'; and `days` and `columns` of the window, D
+      and C. Other entries are ignored; only the case's builder reads them.
     get_config: maps the name of a preset to its config.
 
   Returns:

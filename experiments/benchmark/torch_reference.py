@@ -181,7 +181,7 @@ class Ddpg:
   """
 
   def __init__(self, config: ml_collections.ConfigDict, market: np.ndarray):
-    """Makes untrained networks; `market` has features, float32 [T, C, F]."""
+    """Makes untrained networks; `market` holds features, float32 [T, C, F]."""
     self._config = config.agent
     self._days = torch.arange(1 - config.environment.context_days, 1)
     self._market = torch.from_numpy(market)
@@ -204,7 +204,7 @@ class Ddpg:
     ]
 
   def update(self, batch: Mapping[str, Any]) -> None:
-    """Updates critic, actor and targets with transitions [B, ...] by name."""
+    """Updates critic, actor and targets; `batch` has the keys of `_replay`."""
     count = self._config.accumulation_steps
     parts = [
       dict(zip(batch, tensors, strict=True))
@@ -364,7 +364,7 @@ def core_case(
 
 
 def _replay(config: ml_collections.ConfigDict, num_days: int) -> dict[str, Any]:
-  """Draws as many random transitions as the replay can hold, by name."""
+  """Draws random transitions that fill the replay, keyed by field name."""
   capacity = config.learner.replay_capacity
   first_day = config.environment.context_days - 1
   day = torch.randint(first_day, num_days - 1, (capacity,))
@@ -388,10 +388,11 @@ def _head(inputs: int, sizes: ml_collections.ConfigDict) -> Any:
 
 
 def load(network, state_dict: parameters.StateDict) -> None:
-  """Loads arrays by PyTorch's names; a batch norm's counter may be absent.
+  """Loads a state dict of arrays; a batch norm's counter may be absent.
 
   Raises:
-    ValueError: if any other entry is missing, or one is unknown.
+    ValueError: if any other entry of the network is missing, or an entry is
+      unknown.
   """
   tensors = {name: torch.from_numpy(x) for name, x in state_dict.items()}
   missing, unknown = network.load_state_dict(tensors, strict=False)

@@ -1,8 +1,8 @@
 """Runs the cases of a group in turns, each in its own process.
 
-Other load on the machine then affects all of them alike, so the ratio of two
-cases in a round is comparable even where their times are not. The cases of a
-group that is `alone` run one after another instead.
+Other load on the machine then affects all cases alike, so the ratio of two
+cases' times in a round is meaningful even if the load changes between rounds.
+The cases of a group that is `alone` run one after another instead.
 """
 
 import contextlib
@@ -51,12 +51,12 @@ class Measurement(NamedTuple):
 
   Attributes:
     case: the case.
-    seconds: times of the case's runs, by round.
+    seconds: times of the case's runs, keyed by the number of the round.
     prepared: the result of the case's preparation; None if that failed.
     peak_bytes: peak memory of the case's process; None after a failure.
     device_bytes: peak memory that an accelerator reports; None on a CPU or
       after a failure.
-    failure: one line, or '' on success.
+    failure: the error in one line, or '' on success.
   """
 
   case: Case
@@ -68,7 +68,7 @@ class Measurement(NamedTuple):
 
   @property
   def output(self) -> np.ndarray | None:
-    """Returns the output of the case's first run, for comparison."""
+    """Returns the output of the case's first run; None if there is none."""
     return self.prepared.output if self.prepared else None
 
 
@@ -190,7 +190,7 @@ def schedule(repeats: Mapping[int, int]) -> list[list[int]]:
   """Returns which cases run in which round.
 
   Args:
-    repeats: number of repeats of each case, by the case's index.
+    repeats: number of repeats of each case, keyed by the case's index.
 
   Returns:
     For each round, the indices of its cases, in order. A case with fewer

@@ -40,9 +40,10 @@ class Prepared(NamedTuple):
 
 
 def serve(connection: Connection, case: Case) -> None:
-  """Answers the parent's requests until 'finish'.
+  """Answers the parent's requests until 'finish', or until the parent is gone.
 
-  Every answer is a pair: whether the request succeeded, and the value or error.
+  Every answer is a pair: whether the request succeeded, and the value or the
+  error in one line.
   'build' and 'prepare' return a `Prepared`; 'build' omits the first run. 'run'
   returns the seconds of a run. 'finish' returns this process's peak memory in
   bytes: on the host, and on an accelerator (None on a CPU).
@@ -112,7 +113,11 @@ class _Holder:
     )
 
   def run(self) -> float:
-    """Returns the seconds of one run; its result is freed."""
+    """Runs the case and returns the seconds; the run's result is freed.
+
+    Raises:
+      ValueError: if the case was not prepared, or has nothing to run.
+    """
     built = self._built
     if built is None or built.run is None:
       raise ValueError(

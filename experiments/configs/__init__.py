@@ -8,7 +8,7 @@ import ml_collections
 def flatten(
   config: ml_collections.ConfigDict, prefix: str = ''
 ) -> dict[str, Any]:
-  """Returns the values of a config by their dotted names."""
+  """Returns the values of a config, keyed by their dotted names."""
   flat: dict[str, Any] = {}
   for name, value in config.items():
     if isinstance(value, ml_collections.ConfigDict):

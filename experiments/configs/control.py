@@ -1,4 +1,4 @@
-"""Settings of TD3 on public control tasks, with the usual values."""
+"""Settings of TD3 on public control tasks, with values usual for such tasks."""
 
 import ml_collections
 from ml_collections import config_dict

@@ -131,7 +131,7 @@ def _patience(preset: str) -> config_dict.ConfigDict:
 
 
 def _ablations() -> config_dict.ConfigDict:
-  """Returns the default cell on the market `drift`, and changes of one factor.
+  """Returns the default agent's cell on the market `drift`, and variations.
 
   All these cells are exploratory. Cells with rewards computed from the account
   (`portfolio`, `shaped_portfolio`) are in `_ablations_of_rl`.

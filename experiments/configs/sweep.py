@@ -71,7 +71,7 @@ def get_config(preset: str = 'td3/small') -> ml_collections.ConfigDict:
 
 
 def settings_of(program: str, preset: str) -> ml_collections.ConfigDict:
-  """Returns a program's settings but `seed`, replaced by a sweep's `seeds`."""
+  """Returns a program's settings without `seed`; a sweep has `seeds`."""
   config = PROGRAMS[program].get_config(preset)
   with config.unlocked():
     del config.seed

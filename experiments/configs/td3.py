@@ -327,7 +327,7 @@ def _small(config: config_dict.ConfigDict) -> None:
 
 
 def _medium(config: config_dict.ConfigDict) -> None:
-  """Sets sizes that need 1/70 of the operations per example of `full`."""
+  """Sets sizes that need 1/70 of the operations of `full` per example."""
   config.data.synthetic.num_columns = 128
   config.data.synthetic.num_context = 8
   config.data.synthetic.num_stocks = 64

@@ -27,7 +27,7 @@ class LearnerState(NamedTuple):
   Attributes:
     agent: networks and optimisers.
     replay: transitions.
-    key: consumed by the next update.
+    key: random key, consumed by the next update.
   """
 
   agent: Any
@@ -72,9 +72,13 @@ class Learner:
     config: ml_collections.ConfigDict,
     make_networks: networks.Maker = networks.make_networks,
   ):
-    """Makes networks for actions [A] and observations [O].
+    """Makes networks for action vectors [A] and observation vectors [O].
 
-    For the other arguments see `learn`.
+    A is in `action_spec`, and `observation_size` is O; for the other arguments
+    see `learn`.
+
+    Raises:
+      ValueError: if a setting is invalid.
     """
     settings.check('config', config, _EXPECTED)
     self._config = config
@@ -182,8 +186,8 @@ def seeds_of(texts: Sequence[str]) -> tuple[int, ...]:
   """Parses --seed.
 
   Raises:
-    ValueError: if a seed is not a whole number, out of range or repeated, or
-      there is none.
+    ValueError: if a seed is not a whole number, is out of range or is repeated,
+      or if there is none.
   """
   try:
     seeds = tuple(map(int, texts))
@@ -209,7 +213,7 @@ def _transition(observation, action, step) -> Transition:
 
 
 def _play(learner: Learner, agent: Any, tasks: Sequence[Task]) -> np.ndarray:
-  """Plays an episode of each task; returns sums of rewards, float64 [E]."""
+  """Plays an episode in each of E tasks; returns reward sums, float64 [E]."""
   observations = np.stack([task.reset() for task in tasks])
   returns = np.zeros(len(tasks))
   playing = np.ones(len(tasks), bool)

@@ -54,10 +54,11 @@ def measure(env: str, curves: pd.DataFrame) -> dict[str, Any]:
 
   Returns:
     `env`; `known`, the published result or None; `interquartile_mean` of the
-    seeds' last mean returns, with its interval; and `seeds`, a dict by seed:
-    the last `mean_return`, the `deviation` and number of its `episodes`, the
-    `curve` (mean returns by step) and, if `known`, `reached_goal_at`, the first
-    step with a mean return that reached the goal, or None.
+    seeds' last mean returns, with its interval; and `seeds`, for each seed (as
+    text): `mean_return`, `deviation` and number of `episodes` of its last
+    evaluation; `curve`, its mean returns keyed by step; and, if there is a
+    published result, `reached_goal_at`, the first step with a mean return that
+    reached the goal, or None.
   """
   known = KNOWN.get(env)
   seeds = {}
@@ -85,7 +86,7 @@ def measure(env: str, curves: pd.DataFrame) -> dict[str, Any]:
 
 
 def table(summary: Mapping[str, Any]) -> str:
-  """Returns the last evaluations as text, with a line for each seed."""
+  """Returns each seed's last evaluation and any published result, as text."""
   lines = []
   for seed, found in summary['seeds'].items():
     line = (
@@ -135,7 +136,7 @@ def draw_curves(
 
 
 def _middle(axes, curves: pd.DataFrame) -> None:
-  """Draws the seeds' interquartile mean by step, with its interval."""
+  """Draws the seeds' interquartile mean at each step, with its interval."""
   middle = pd.DataFrame(
     [
       statistics.interquartile_mean(row[:, None], _DRAWS_SEED)

@@ -26,7 +26,7 @@ class Step(NamedTuple):
 
 
 class Task:
-  """One copy of a task whose observations [O] and actions [A] are vectors.
+  """An instance of a task whose observations [O] and actions [A] are vectors.
 
   Attributes:
     action_spec: the bounds of the actions, which agents scale to [-1, 1].

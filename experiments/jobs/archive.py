@@ -37,7 +37,8 @@ from eigen3.types import TRADING_DAYS_A_YEAR
 
 # To be increased when the same settings give other numbers than before.
 VERSION = 2
-# Values by full name. With this value a setting is not part of a record's name.
+# Values, keyed by a setting's full name. A setting with this value is not part
+# of a record's name.
 NEW_SETTINGS: Mapping[str, Any] = {
   'agent.action_penalty': 0.0,
   'environment.market_timing': False,
@@ -149,12 +150,12 @@ def describe(run: pathlib.Path, policy: str) -> dict[str, Any]:
 
   Returns:
     `commit`, `platform`, `python` and `versions` as in run.json; `policy`;
-    `profits` by policy on the held-out days; `facts` about the training;
-    `daily`: the `first` held-out day, the `offset` of each held-out day from it
-    in calendar days, and daily `returns` by policy; `days_a_year`, how many
-    days of the panel make a year; the policy's `validation`, and `metrics`, as
-    in summary.json; `measures`, as `measures.measure` returns them, if the run
-    has them.
+    `profits` on the held-out days, of each policy and control; `facts` about
+    the training; `daily`: the `first` held-out day, the `offset` of each
+    held-out day from it in calendar days, and the daily `returns` of each
+    policy and control; `days_a_year`, how many days of the panel make a year;
+    the policy's `validation`, and `metrics`, as in summary.json; `measures`, as
+    `measures.measure` returns them, if the run has them.
   """
   summary = json.loads((run / 'summary.json').read_text(encoding='utf-8'))
   about = json.loads((run / 'run.json').read_text(encoding='utf-8'))
@@ -208,8 +209,8 @@ def outcome_of(record: Mapping[str, Any]) -> Outcome:
 def _facts(run: pathlib.Path, summary: Mapping[str, Any]) -> dict[str, Any]:
   """Returns a run's updates, trained windows, held-out openings and seconds.
 
-  What the run did not record is left out. The seconds of training are estimated
-  from the median of all iterations.
+  What the run did not record is left out. The seconds of training are an
+  estimate: the median of the iterations' seconds times their number.
   """
   facts: dict[str, Any] = {
     name: summary[name]

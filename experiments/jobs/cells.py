@@ -57,11 +57,15 @@ class Cell(NamedTuple):
   members: 'Cell | None' = None
 
   def run(self, folder: pathlib.Path, seed: int) -> pathlib.Path:
-    """Returns the folder of a seed's run; `folder` holds those of all cells."""
+    """Returns the folder of a seed's run; `folder` holds all cells' folders."""
     return folder / self.name / f'seed{seed}'
 
   def task(self, folder: pathlib.Path, seed: int, devices: int) -> Task:
-    """Returns a seed's run as a task, on `devices` CPU devices."""
+    """Returns a seed's run as a task, on `devices` CPU devices.
+
+    Raises:
+      ValueError: if a change is invalid.
+    """
     run = self.run(folder, seed)
     return Task(
       f'{self.name}/seed{seed}',
@@ -148,7 +152,13 @@ class Cell(NamedTuple):
 def _settings(
   program: str, preset: str, changes: tuple[str, ...]
 ) -> tuple[dict[str, Any], str]:
-  """Returns all settings but the panel's path, and the panel's hash or ''."""
+  """Returns all settings but the panel's path, and the panel's hash.
+
+  The hash is '' for an embedded market.
+
+  Raises:
+    ValueError: if a change has an unknown field or a value of the wrong type.
+  """
   config = PROGRAMS[program].get_config(preset)
   for change in changes:
     field, _, text = change.partition('=')

@@ -55,7 +55,7 @@ def named(
 
 
 def _code(source: str) -> str:
-  """Returns the syntax tree of Python source, without its docstrings."""
+  """Returns the syntax tree of Python source without docstrings, as text."""
   tree = ast.parse(source)
   documented = ast.Module | ast.ClassDef | ast.FunctionDef
   for node in ast.walk(tree):

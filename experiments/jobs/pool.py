@@ -78,6 +78,10 @@ def run_all(
 
   Returns:
     Whether each task is recorded or has failed.
+
+  Raises:
+    ValueError: if a run would start from scratch in a folder where an earlier
+      one is still at work.
   """
   work = _Cells(tasks, environment, archive, report)
   scheduler.run(work, at_once)
@@ -102,7 +106,7 @@ class _Cells:
     self._done = self.total - len(self._left)
 
   def take(self) -> '_Job | None':
-    """Starts the first task that can start, or returns None if none can.
+    """Starts the first task that can start and returns its job; else None.
 
     A task whose run is finished but not recorded is recorded instead.
     """

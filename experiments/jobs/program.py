@@ -20,7 +20,7 @@ from experiments.jobs.archive import Archive, outcome_of
 from experiments.jobs.cells import Cell
 from experiments.options import many_runs as options
 
-# Results of finished runs, by cell and seed.
+# Results of finished runs, keyed by the cell's name, then by seed.
 Outcomes = Mapping[str, Mapping[int, Outcome]]
 
 

@@ -110,8 +110,8 @@ def gaps(
   """Returns why seeds are missing from each incomplete cell.
 
   Returns:
-    For each cell by name, for each missing seed (as text): why its run failed,
-    or 'open' if it has not failed.
+    For each incomplete cell's name and each missing seed (as text): why the run
+    failed, or 'open' if it has not failed.
   """
   found = {}
   for cell in cells:

@@ -28,12 +28,16 @@ def summary_of(
   Args:
     config: settings, of which `seed`, `repeats` and `draws` are read.
     seeds: all seeds of the cell.
-    runs: the cell's finished runs, by seed.
-    beside: finished runs of the cells to compare with, by name and seed.
+    runs: the cell's finished runs, keyed by seed.
+    beside: finished runs of the cells to compare with, keyed by cell name,
+      then by seed.
 
   Returns:
     The fields of `pooled.pool`; `missing`, seeds without a finished run; and
     `not_compared`, names of the cells in `beside` that lack a seed of `runs`.
+
+  Raises:
+    ValueError: see `pooled.pool`.
   """
   ready = {
     n: other for n, other in beside.items() if other.keys() >= runs.keys()
@@ -64,14 +68,14 @@ def write(
     config: all settings.
     workdir: the folder of all runs.
     cells: all cells.
-    outcomes: results of finished runs, by cell and seed.
-    reports: by cell, the result of `summary_of`, with `goal`, see
-      `experiments/ladder/goals.py`, and `group`, the title of the table that
-      the cell is in.
+    outcomes: results of finished runs, keyed by the cell's name, then by seed.
+    reports: results of `summary_of`, keyed by the cell's name, each with
+      `goal`, see `experiments/ladder/goals.py`, and `group`, the title of the
+      table that the cell is in.
     title: title of the picture and the page.
     remark: caveats for every reader.
-    more: further lines of text.
-    pictures: further SVG elements of the page, by title.
+    more: further lines for the page and the returned text.
+    pictures: further SVG elements of the page, keyed by title.
     first: primary comparisons: `comparisons`, see
       `experiments/ladder/primary.py`, and `named`, see `naming.named`.
 

@@ -54,7 +54,7 @@ class Work(Protocol):
   total: int
 
   def take(self) -> Job | None:
-    """Starts and returns the next job; returns None if none is free."""
+    """Starts and returns the next job; returns None if none can start now."""
 
   def waits(self) -> bool:
     """Returns whether other processes have jobs that they may not finish."""

@@ -140,7 +140,7 @@ def write_results(
 def _primary(
   config: ml_collections.ConfigDict, outcomes: program.Outcomes
 ) -> dict[str, Any]:
-  """Returns the primary comparisons, and the commit that named them."""
+  """Returns the primary comparisons' results, and the commit naming them."""
   found = primary.judge(config, outcomes)
   commits = {
     run.commit
@@ -154,7 +154,11 @@ def _primary(
 def _summary(
   config: ml_collections.ConfigDict, cell: Cell, outcomes: program.Outcomes
 ) -> dict[str, Any]:
-  """Returns a cell's results, comparisons with other cells, goal and group."""
+  """Returns a cell's results and comparisons with other cells.
+
+  The result also says whether the cell meets its goal (`goal`), and has the
+  title of the table that the cell is in (`group`).
+  """
   settings, beside = config.cells[cell.name], {}
   for other in settings.beside:
     is_ranker = config.cells[other].program == ranking.NAME

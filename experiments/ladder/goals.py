@@ -18,7 +18,10 @@ _WORDS = {True: 'met', False: 'not met', None: 'not known'}
 def _share_of(
   control: str, field: str, summary: Summary, goals: ml_collections.ConfigDict
 ) -> tuple[bool | None, str]:
-  """Requires a minimum share of a control's profit, whatever its interval."""
+  """Requires a minimum share of a control's profit.
+
+  The share's interval over seeds is shown, but does not matter.
+  """
   share, words = summary['shares'][control], f'{goals[field]:.0%} of {control}'
   if share['value'] is None:
     return None, words
@@ -28,7 +31,7 @@ def _share_of(
 
 
 def _above_random(summary: Summary, goals: ml_collections.ConfigDict):
-  """Requires a significant excess over random entry with the same exits.
+  """Requires that returns significantly exceed those of random entry.
 
   The mean excess must be positive, its p-value below `goals.p`, and its
   interval over seeds above 0. The p-value is from a bootstrap over days, for
@@ -46,11 +49,11 @@ def _above_random(summary: Summary, goals: ml_collections.ConfigDict):
 def _no_edge(summary: Summary, goals: ml_collections.ConfigDict):
   """Requires that the interval of the excess over random entry contains 0.
 
-  The interval is over seeds. A wide one easily contains 0, so its half-width is
-  limited, too. If the goal is met, an edge larger than about the interval's
-  width is unlikely; a smaller one may exist. The policy need not trade like
-  random entry: a policy that never trades pays no costs, and so may exceed
-  random entry without skill.
+  The interval is over seeds. A wide interval easily contains 0, so its
+  half-width is limited, too. If the goal is met, an edge larger than about the
+  interval's width is unlikely; a smaller one may exist. The policy need not
+  trade like random entry: a policy that never trades pays no costs, and may
+  therefore exceed random entry without skill.
   """
   seeds = summary['against']['random_entry'].get('seeds')
   words = f'as random, half-width at most {goals.half_width:.0%}'
@@ -78,15 +81,15 @@ def judge(
   """Returns whether a cell meets its goal.
 
   Args:
-    name: of the goal; '' means none.
+    name: the goal's name; '' means no goal.
     summary: results of `pooled.pool`, and `missing`, the seeds without a
       finished run.
     goals: the section `goals` of the ladder's config.
 
   Returns:
     An empty dict without a goal, else `met` and `words` for a table. `met` is
-    None if numbers are unknown, or if a seed is missing, because the finished
-    seeds may be a biased sample.
+    None if a number that the goal needs is unknown, or if a seed is missing,
+    because the finished seeds may be a biased sample.
   """
   if not name:
     return {}

@@ -78,15 +78,16 @@ def judge(
     outcomes: of finished runs, by cell and seed.
 
   Returns:
-    For each comparison by name, ready for JSON: its settings; `missing`, by
-    cell the seeds without a finished run; and `met`, None if undecided. If no
-    run is missing, also `differences` [R, K], `ours` less `theirs`, of R seeds
-    and K pairs of cells; their `mean` over seeds and pairs, with Student's
-    interval over seeds; their `iqm` (interquartile mean) and the probability of
-    `improvement`, with stratified bootstrap intervals; `detectable`, the
-    smallest distance from the margin that would be detected at the level of
-    Holm's first step; `p` and its `corrected` value; and `solved`, for each
-    side the `pooled.solved` of its cells.
+    For each comparison by name, ready for JSON: its settings; `missing`, the
+    seeds without a finished run of each incomplete cell, by the cell's name;
+    and `met`, None if undecided. If no run is missing, also `differences`
+    [R, K], `ours` less `theirs`, of R seeds and K pairs of cells; their `mean`
+    over seeds and pairs, with Student's interval over seeds; their `iqm`
+    (interquartile mean) and the probability of `improvement`, with stratified
+    bootstrap intervals; `detectable`, the smallest distance from the margin
+    that would be detected at the level of Holm's first step; `p` and its
+    `corrected` value; and `solved`, the `pooled.solved` of each cell of `ours`
+    and `theirs`.
   """
   section = config.primary
   judged: dict[str, dict[str, Any]] = {}
@@ -119,7 +120,7 @@ def named(
 
   Args:
     config: of the ladder.
-    commits: of the code of all compared runs, as in their records.
+    commits: commits of the code of all compared runs, as in their records.
 
   Returns:
     The result of `naming.named` for experiments/configs/primary.py.
@@ -130,7 +131,10 @@ def named(
 
 
 def _seeds(config: ml_collections.ConfigDict) -> Expected:
-  """Returns the condition on primary seeds: 2 to 16 seeds, none in `seeds`."""
+  """Returns the condition on primary seeds.
+
+  There must be 2 to 16 distinct seeds, none of them in `config.seeds`.
+  """
   return Expected(
     lambda x: (
       SEEDS.meets(x)

@@ -116,11 +116,11 @@ def cells_of(
 def _copies(
   config: ml_collections.ConfigDict, folder: pathlib.Path
 ) -> Iterator[tuple[str, pathlib.Path, Callable[[], MarketPanel | None]]]:
-  """Yields each copy of the panel: its name, folder and a function to make it.
+  """Yields each copy of the panel: its name, a folder and a function.
 
-  The folder is for the copy's folds. The function returns None if the panel's
-  file is gone. Unless signals are planted, the only copy is the panel itself,
-  named ''.
+  The folder is for the copy's folds. The function makes the copy, or returns
+  None if the panel's file is gone. Unless signals are planted, the only copy is
+  the panel itself, named ''.
   """
   panel = folds.source(config, folder)
 
@@ -259,10 +259,16 @@ def _study(
   found: dict[str, Joined],
   about: dict[str, Any],
 ) -> tuple[dict[str, Any], dict[str, str], list[str]]:
-  """Writes daily.csv of a study without planted signals.
+  """Reports a study without planted signals; writes daily.csv.
+
+  Args:
+    config: all settings.
+    workdir: the study's folder.
+    found: joined results by program.
+    about: fields to add to the results.
 
   Returns:
-    The results, pictures by title, and lines of text.
+    The results, the page's pictures by title, and lines of text.
   """
   main = next(n for n in (COMMITTEE, _AGENT, *found) if n in found)
   reports = {name: joined.report(name, found) for name in found}

@@ -22,7 +22,7 @@ class Fold(NamedTuple):
 
   Attributes:
     year: the year in which most of its held-out days lie.
-    path: of the panel, which ends with the held-out days.
+    path: path of the panel, which ends with the held-out days.
   """
 
   year: int
@@ -108,13 +108,17 @@ def make(
 def planted(
   config: ml_collections.ConfigDict, panel: MarketPanel, ic: float, seed: int
 ) -> MarketPanel:
-  """Returns the first fold's stocks on resampled days, with a planted signal.
+  """Resamples the days of the first fold's stocks, and plants a signal.
 
   Args:
     config: of the study.
-    panel: of all days.
-    ic: rank IC of the signal; with 0 none is planted.
-    seed: of the draws.
+    panel: the study's panel.
+    ic: rank IC of the planted signal; with 0 none is planted.
+    seed: random seed of the resampling.
+
+  Raises:
+    ValueError: if a year has no fold, the stocks cannot be chosen, or `ic` is
+      out of range or cannot be reached on this panel.
   """
   first = _splits_of(config, panel)[min(config.years)]
   narrowed = _narrowed(panel, first, config.data, panel.num_days)
@@ -124,14 +128,14 @@ def planted(
 def by_year(
   dates: np.ndarray, config: ml_collections.ConfigDict
 ) -> dict[int, Splits]:
-  """Returns the splits of one fold for each year that has any.
+  """Returns the splits of one fold for each year that has a fold.
 
   A fold belongs to the year in which most of its held-out days lie. Of several
   folds of a year, the one with the most held-out days in that year is kept, or
   the later one if they have equally many.
 
   Args:
-    dates: datetime64[D] [T], of the panel.
+    dates: datetime64[D] [T], the panel's days.
     config: of the study.
 
   Raises:

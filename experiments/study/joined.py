@@ -31,8 +31,8 @@ class Joined(NamedTuple):
     returns: float [S], of the policy's account.
     daily: other daily values by name, float [S]; see `measures.measure`.
     controls: daily returns of each control by name, float [S].
-    measures: of each run, see `measures.measure`.
-    seconds: of training, in all runs together.
+    measures: the measures of each run, see `measures.measure`.
+    seconds: total training time of all runs.
     seeds: number of seeds.
     year: number of days in a year, such as 252.
   """
@@ -52,7 +52,7 @@ def join(folds: Mapping[int, Mapping[int, Outcome]]) -> Joined | None:
   """Joins the runs of a policy.
 
   Args:
-    folds: runs by year and seed.
+    folds: results of runs, by the fold's year and by seed.
 
   Returns:
     The policy's results; None unless all folds have runs of the same seeds.
@@ -124,8 +124,8 @@ def report(name: str, joined: Mapping[str, Joined]) -> dict[str, Any]:
   """Returns a policy's results, ready for JSON.
 
   Args:
-    name: of the policy.
-    joined: results of all policies, on the same days.
+    name: the policy's name.
+    joined: results of all policies on the same days, by name.
 
   Returns:
     `order`: the `DailyMean` of each measure in `cross_section.Daily`;
@@ -220,11 +220,12 @@ def excess(one: Joined) -> pd.DataFrame:
 
 
 def _difference(daily: np.ndarray, year: int) -> dict[str, Any]:
-  """Returns the mean of daily differences per year, with its interval.
+  """Returns the mean of daily differences, times the days of a year.
 
   Returns:
-    `mean`, `error`, `low` and `high` (95 %), `t`, `p` and `detectable`, the
-    smallest true mean that would be detected with a probability of 80 %.
+    `mean`, its standard `error` and 95 % interval, `low` to `high`, `t`, `p`,
+    and `detectable`, the smallest true mean that would be detected with a
+    probability of 80 %.
   """
   found = regression.daily_mean(daily)
   mean, error = year * found.mean, year * found.error

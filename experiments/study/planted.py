@@ -37,7 +37,7 @@ def judge(
 
   Args:
     joined: results by copy and program; copies are named by `copy_name`.
-    names: of the programs.
+    names: the programs' names.
     ic: the planted information coefficient.
 
   Returns:

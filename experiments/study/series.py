@@ -35,7 +35,7 @@ def contest(
   Args:
     table: see `daily`.
     programs: the columns of trained policies; all others are controls.
-    seed: of the bootstrap.
+    seed: random seed of the bootstrap.
     repeats: number of bootstrap draws.
 
   Returns:

@@ -83,9 +83,9 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _settings(workdir: pathlib.Path) -> ml_collections.ConfigDict:
-  """Returns the settings of --config, or a resumed sweep's if it is not given.
+  """Returns the settings of --config or, without it, those of a resumed sweep.
 
-  In both cases flags such as --config.jobs change them.
+  In both cases flags such as --config.jobs change the settings.
   """
   config, flag = options.CONFIG.value, flags.FLAGS['config']
   if options.RESUME.value and flag.using_default_value:
@@ -248,7 +248,7 @@ def _check_settings(config: ml_collections.ConfigDict) -> None:
 
 
 def _check_pruner(config: ml_collections.ConfigDict) -> None:
-  """Checks the pruner; lowers its default minimum if trials are shorter."""
+  """Checks the pruner; lowers the default `min_steps` if trials are shorter."""
   check(
     'pruner',
     config.pruner,

@@ -50,8 +50,8 @@ class Job:
 
   A trial's steps are counted through all its runs: the second run's steps
   follow the first's. After any step the trial's value is the mean, over the
-  seeds that have begun, of the objective's best value so far. So trials are
-  compared after the same number of steps of the same seeds.
+  seeds that have begun, of the objective's best value so far. Trials are
+  therefore compared after the same number of steps of the same seeds.
   """
 
   def __init__(
@@ -66,7 +66,7 @@ class Job:
     Args:
       trial: in Optuna's state RUNNING.
       values: the trial's settings, by field.
-      plan: of the sweep.
+      plan: the sweep's plan.
       claim: this process's claim on the trial.
     """
     frozen = trial.study.get_trials(deepcopy=False)[trial.number]
@@ -83,7 +83,7 @@ class Job:
     self._finished: list[dict[str, Any]] = []
     self._is_interrupted = False
     self._process: scheduler.Run | None = None
-    self._size = 0  # of the last metrics that were read
+    self._size = 0  # bytes of the metrics when last read
     self._start()
 
   def poll(self) -> bool:
@@ -169,7 +169,7 @@ class Job:
         return
 
   def _next(self, progress: runs.Progress) -> TrialState:
-    """Starts the next seed's run after one has finished, or ends the trial."""
+    """Starts the next seed's run or ends the trial; returns the new state."""
     if not progress.best:
       return self._fail(
         f'found no finite value of {self._plan.objective} in {METRICS}, '

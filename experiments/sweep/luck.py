@@ -12,7 +12,7 @@ from eigen3.evaluation.overfitting import backtest_overfitting
 from eigen3.evaluation.population import require_columns
 from eigen3.runs import logs
 
-BLOCKS = 16  # of the validation days
+BLOCKS = 16  # number of blocks that the validation days are cut into
 
 
 def measure(
@@ -26,7 +26,7 @@ def measure(
 
   Args:
     runs: folder of all runs.
-    trials: of the sweep; only finished ones are used.
+    trials: the sweep's trials; only complete ones are used.
     seeds: the seeds that every trial was run with.
 
   Returns:

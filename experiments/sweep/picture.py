@@ -1,4 +1,4 @@
-"""Draws a sweep: the objective by trial, and by each parameter."""
+"""Draws the objective of a sweep against the trials and each parameter."""
 
 import os
 
@@ -88,7 +88,7 @@ def _by_trial(
   best: pd.DataFrame,
   objective: str,
 ) -> None:
-  """Draws the objective by the trial's number, with the best so far."""
+  """Draws the objective against the trial's number, with the best so far."""
   drawing.name_axes(axes, 'Trials')
   axes.set_ylabel(objective, parse_math=False)
   axes.set_xlabel('trial')
@@ -134,7 +134,7 @@ def _by_value(
   field: str,
   tried: Choices | Range,
 ) -> None:
-  """Draws the objective by one parameter."""
+  """Draws the objective against one parameter."""
   drawing.name_axes(axes, field)
   if isinstance(tried, Range):
     # All of the range, to show where nothing was tried.

@@ -88,7 +88,7 @@ def _changes(config: ml_collections.ConfigDict) -> dict[str, Any]:
 
 
 def read_progress(path: pathlib.Path, objective: str) -> Progress:
-  """Reads a run's metrics.csv, which may still grow.
+  """Reads a run's metrics.csv, which may still grow or not exist yet.
 
   Raises:
     ValueError: if the file has no column for the objective.

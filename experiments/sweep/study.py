@@ -24,7 +24,7 @@ def open_study(
   Args:
     path: of the journal; created if absent.
     config: of the sweep; `pruner` is read.
-    steps: number of steps of a finished trial.
+    steps: number of steps of a trial that is not stopped early.
     is_alone: whether no other process uses the journal; if so, damage from a
       kill during writing is repaired.
 
@@ -54,7 +54,7 @@ def open_study(
 def unfinished(study: optuna.Study) -> list[optuna.Trial]:
   """Returns the trials in Optuna's state RUNNING, in order of their numbers.
 
-  Their processes may still exist or be gone.
+  The processes that run them may be gone.
   """
   left = study.get_trials(states=(TrialState.RUNNING,))
   return [optuna.Trial(study, trial._trial_id) for trial in left]

@@ -42,7 +42,7 @@ def make(
 
 
 def top(table: pd.DataFrame, space: Space, count: int = 10) -> str:
-  """Returns the best trials as text, finished ones first."""
+  """Returns the `count` best trials as text, complete ones first."""
   best = table.dropna(subset=['objective']).assign(
     is_partial=lambda t: t['state'] != 'complete'
   )

@@ -42,7 +42,7 @@ class Trials:
       space: the search space.
       plan: common properties of the trials.
       config: of the sweep; `method` and `seed` are read.
-      total: number of trials at the end.
+      total: number of trials of the whole sweep.
     """
     self.total = total
     self._study = study
@@ -50,7 +50,7 @@ class Trials:
     self._plan = plan
     self._config = config
     self._claims = plan.folder / _CLAIMS
-    self._ours: set[int] = set()  # numbers
+    self._ours: set[int] = set()  # trials that this process took
 
   @property
   def is_done(self) -> bool:
@@ -58,7 +58,7 @@ class Trials:
     return self._count(*_ENDED) >= self.total
 
   def take(self) -> Job | None:
-    """Starts or continues a trial; returns its job, or None if none is free."""
+    """Starts or resumes a trial; returns its job, None if no trial is free."""
     # One process at a time asks Optuna, so that no trial is created twice.
     with claims.held(self._claims / _ASKING):
       found = self._left() or self._new()
@@ -77,7 +77,14 @@ class Trials:
     return any(trial.number not in self._ours for trial in running)
 
   def progress(self, running: int) -> tuple[int, str, str]:
-    """Returns the number of ended trials, and the bar's prefix and postfix."""
+    """Returns the number of ended trials, and the progress bar's texts.
+
+    Args:
+      running: number of trials that this process is running.
+
+    Returns:
+      The number, and the texts before and after the bar.
+    """
     best = 'sweep'
     if self._count(TrialState.COMPLETE):
       best = f'best {self._study.best_value:+.4g}'
@@ -89,7 +96,7 @@ class Trials:
     )
 
   def _left(self) -> tuple[optuna.Trial, claims.Claim] | None:
-    """Claims a trial that another process left, or returns None if none is."""
+    """Claims a trial that a process left unfinished; None if there is none."""
     for trial in studies.unfinished(self._study):
       if trial.number in self._ours:
         continue
@@ -116,12 +123,13 @@ class Trials:
 
 @contextlib.contextmanager
 def entered(runs: pathlib.Path) -> Iterator[bool]:
-  """Keeps other processes from taking trials inside the `with` block.
-
-  Yields True if no process is running a trial.
+  """Keeps other processes from taking trials until the `with` block ends.
 
   Args:
     runs: the folder of all runs.
+
+  Yields:
+    Whether no process is running a trial.
   """
   with claims.held(runs / _CLAIMS / _ASKING):
     others = {x.stem for x in (runs / _CLAIMS).iterdir()} - {_ASKING}

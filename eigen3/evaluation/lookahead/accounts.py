@@ -1,4 +1,7 @@
-"""Compares accounts, rewards, controls and backtests in two futures."""
+"""Compares accounts, rewards, controls and backtests in two futures.
+
+Futures are data sets that differ only after a given day.
+"""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
@@ -29,9 +32,8 @@ def accounts(
   Args:
     name: prefix of the arrays' names, except that the array of rewards is named
       'rewards.' followed by this name.
-    environments: one for each of two futures, which are data sets that differ
-      only after `last_day`.
-    actions: for each future, actions on all T days.
+    environments: one for each future.
+    actions: for each future, actions or an encoded policy on all T days.
     last_day: the last day that is the same in both futures.
   """
   environment = environments[0]
@@ -134,9 +136,9 @@ def backtests(
 
 @jax.jit
 def _play(environment: TradingEnvironment, days: Array, actions: Actions):
-  """Returns time steps, states after them and decided actions, [E, S, ...].
+  """Returns time steps, the states after the steps, and actions, [E, S, ...].
 
-  Actions that were given are not returned.
+  Actions are returned only if they come from an encoded policy.
   """
 
   is_encoded = isinstance(actions, EncodedPolicy)
@@ -177,7 +179,7 @@ class _Recorder:
     self._backtester = backtester
 
   def run(self, actions: Array, account_aware: bool = False) -> Backtest:
-    """See `Backtester.run`."""
+    """Backtests like `Backtester.run`, and records the actions."""
     backtest = self._backtester.run(actions, account_aware)
     self.actions[id(backtest)] = np.asarray(actions)
     return backtest

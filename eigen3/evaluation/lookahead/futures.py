@@ -1,4 +1,4 @@
-"""Changes a panel's or a source's data after a given day at random."""
+"""Randomly changes the data of a panel or source after a given day."""
 
 import dataclasses
 from typing import Any
@@ -19,18 +19,18 @@ _ODD = (
 
 
 def scramble(panel: MarketPanel, last_day: int, seed: int) -> MarketPanel:
-  """Returns the panel with other values on all days after `last_day`.
+  """Returns the panel with random values on all days after `last_day`.
 
   Prices are a random walk with large steps from the last known close, with
   gaps, jumps, zeros and negative numbers. About half of the columns lack data
   on some of the changed days: until a random day, from a random day on, or for
-  a few days. Otherwise features are drawn independently of the prices, and so
-  are volumes and the universe if the panel has them.
+  a few days. Apart from this, features are drawn independently of the prices,
+  and so are volumes and the universe if the panel has them.
 
   Args:
     panel: T days.
     last_day: the last unchanged day.
-    seed: of the random values.
+    seed: seed of the random values.
 
   Raises:
     ValueError: there is no day after `last_day`.
@@ -63,18 +63,18 @@ def scramble(panel: MarketPanel, last_day: int, seed: int) -> MarketPanel:
 def scramble_source(
   source: Source, last_day: np.datetime64, seed: int
 ) -> Source:
-  """Returns the source with other data from the day after `last_day` on.
+  """Returns the source with randomly changed data after `last_day`.
 
-  Later values are multiplied by random factors. Tickers lose some or all of
-  their later rows, but every day keeps a row of at least one ticker, so that
-  the number of days stays the same. Series lose about a tenth of their later
-  rows. A row of a series is later if its date plus `lag` days, when it becomes
-  known, is after `last_day`.
+  The values of each later row are multiplied by a random factor. Tickers lose
+  some or all of their later rows, but every day keeps a row of at least one
+  ticker, so that the number of days stays the same. Series lose about a tenth
+  of their later rows. A row of a series is later if its date plus `lag` days,
+  when it becomes known, is after `last_day`.
 
   Args:
     source: the raw data of a panel.
     last_day: the last unchanged day.
-    seed: of the random changes.
+    seed: seed of the random changes.
   """
   rng = np.random.default_rng(
     (seed, last_day.astype('datetime64[D]').astype(int))

@@ -1,7 +1,7 @@
-"""Finds look-ahead by changing later data and comparing earlier values.
+"""Finds look-ahead by comparing values computed from two data sets.
 
-Values are computed from two data sets that differ only after some day. The
-values known at the close of that day or before must be equal, bit for bit.
+The two data sets, called futures, are the same up to some day and differ after
+it. Values known at the close of that day or before must be equal, bit for bit.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,8 +22,8 @@ class Leak(NamedTuple):
     name: name of the array that holds the value.
     day: the earliest day on which a value of the array changed.
     cell: the index of that value in the array.
-    before: the value with the unchanged data.
-    after: the value in another future.
+    before: the value in the first future, usually the unchanged data.
+    after: the value in the second future.
   """
 
   name: str
@@ -38,7 +38,7 @@ class LookAheadError(ValueError):
 
   Attributes:
     leak: the earliest such value.
-    last_day: the last day on which the two data sets are the same.
+    last_day: the last day on which the two futures are the same.
   """
 
   def __init__(self, leak: Leak, last_day: int):
@@ -55,9 +55,10 @@ class Compared(NamedTuple):
   """Counts of an array's compared values.
 
   Attributes:
-    known: values up to the last common day; they are the same in both futures.
-    changed: values of later days that differ. If there are none, the other
-      future does not affect the array, and nothing is proven.
+    known: number of values known by the last common day; they are the same in
+      both futures.
+    changed: number of later values that differ. If it is 0, the changed data do
+      not affect the array, and nothing is proven.
   """
 
   known: int
@@ -70,20 +71,20 @@ def first_leak(
   last_day: int,
   days: np.ndarray | None = None,
 ) -> Leak | None:
-  """Returns the earliest difference up to `last_day`, or None.
+  """Returns the earliest difference in values known by `last_day`, or None.
 
   NaN equals NaN. All other values are compared bit by bit.
 
   Args:
-    before: arrays by name, of any numeric types.
-    after: the same arrays in another future, with the same types and shapes.
+    before: arrays of numbers, bools or dates in the first future, by name.
+    after: the same arrays in the second future.
     last_day: the last day that is the same in both futures.
     days: int, the day on which each value became known. Its axes are the first
-      axes of every array. By default row i is of day i.
+      axes of every array. By default row i became known on day i.
 
   Raises:
-    ValueError: names, types or shapes of the two differ, or a shape does not
-      begin with that of `days`.
+    ValueError: names, types or shapes of `before` and `after` differ, or a
+      shape does not begin with that of `days`.
   """
   leaks = []
   for name, one, other, its_days in _paired(before, after, days):
@@ -111,7 +112,7 @@ def compare_pasts(
   last_day: int,
   days: np.ndarray | None = None,
 ) -> dict[str, Compared]:
-  """Returns how much of each array was compared, if none looks ahead.
+  """Counts the compared values of each array, if none of them looks ahead.
 
   Args:
     before: see `first_leak`.
@@ -136,7 +137,10 @@ def compare_pasts(
 
 
 def summed(results: Iterable[Mapping[str, Compared]]) -> dict[str, Compared]:
-  """Sums results by kind: the part of an array's name before the first dot."""
+  """Sums results of `compare_pasts` by kind.
+
+  The kind is the part of an array's name before the first dot.
+  """
   total: dict[str, Compared] = {}
   for result in results:
     for name, compared in result.items():

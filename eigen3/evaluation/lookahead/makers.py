@@ -43,7 +43,7 @@ def prove_maker(
     seeds: passed to `change`, one at a time.
 
   Returns:
-    How much was compared, by kind; see `leaks.summed`.
+    The numbers of compared values, by kind; see `leaks.summed`.
 
   Raises:
     LookAheadError: something looks ahead; the error names the array and the
@@ -78,7 +78,7 @@ def _by_column(
 
   Args:
     panel: T days.
-    columns: names of the columns of both compared panels.
+    columns: names of all columns that either of the compared panels has.
     tradable: names of the columns whose entries in `investable` and `members`
       are kept; other columns are False in both, so they are not compared.
   """

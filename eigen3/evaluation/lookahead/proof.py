@@ -1,8 +1,9 @@
 """The proof of no look-ahead, for a panel and a configuration.
 
-All values after a day are changed at random. Up to and including that day,
-indicators, normalised observations, a policy's actions, fills, the account,
-rewards that are known, controls and backtests must not change by a single bit.
+All values after a day are changed at random; the panel and its changed copy are
+called two futures. Up to and including that day, indicators, normalised
+observations, a policy's actions, fills, the account, rewards that are known,
+controls and backtests must not change by a single bit.
 
 By design, three things depend on later days:
 
@@ -97,22 +98,25 @@ def prove(
       how they were made.
     config: all settings; `data`, `environment`, `evaluation` and `seed` are
       read.
-    policy: evaluated on days before and after each last day in one batch; None
-      to check no policy. If it returns an encoded policy, this is compared, and
-      so are the actions computed from it while an account is simulated.
-    last_days: days after which the future is changed, each at least D - 1 and
+    policy: called once per future, on a batch of days before and after the last
+      unchanged day; None to check no policy. If it returns an encoded policy,
+      this is compared, and so are the actions computed from it while an account
+      is simulated.
+    last_days: days after which all values are changed, each at least D - 1 and
       at most T - 2. By default those of `spread_days`.
-    seeds: seeds of the futures; each is used with each last day.
+    seeds: seeds of the random changes; each is used with each last day.
     acting_days: the most days on which the policy is evaluated in each future.
     parts: the code to check.
 
   Returns:
-    How much was compared, by kind, in order of computation; see `leaks.summed`.
+    The numbers of compared values by kind, in order of computation; see
+    `leaks.summed`.
 
   Raises:
     LookAheadError: something looks ahead; the error names the array and the
       day.
-    ValueError: a last day is out of range, or the panel is too short.
+    ValueError: a last day or a setting is out of range, or the panel is too
+      short.
   """
   if last_days is None:
     last_days = spread_days(panel, config)
@@ -134,11 +138,14 @@ def prove(
 def spread_days(
   panel: MarketPanel, config: Mapping[str, Any], count: int = 4
 ) -> list[int]:
-  """Returns days after which to change the future.
+  """Returns days after which to change all values.
 
   They are `count` days, spread evenly from the first day with a full window to
   the second to last day, and the last training day: from that day on, the
   normalisation depends on known days only.
+
+  Raises:
+    ValueError: the panel is too short.
   """
   first, last = _bounds(panel, config)
   spread = np.linspace(first, last, count).round().astype(int)
@@ -147,7 +154,11 @@ def spread_days(
 
 
 def _bounds(panel: MarketPanel, config: Mapping[str, Any]) -> tuple[int, int]:
-  """Returns the first day with a full window and the second to last day."""
+  """Returns the first day with a full window and the second to last day.
+
+  Raises:
+    ValueError: the panel is too short.
+  """
   window = config['environment']['context_days']
   if panel.num_days <= window:
     raise ValueError(
@@ -272,7 +283,7 @@ def _observations(
 
 
 def _windows(markets: Sequence[Market], last_day: int) -> Iterator[Comparison]:
-  """Yields comparisons of windows up to the last common day, and some later."""
+  """Yields comparisons of all windows up to `last_day`, and some later ones."""
   market = markets[0]
   cells = market.context_days * int(np.prod(market.features.shape[1:]))
   size = max(1, _CHUNK_CELLS // cells)

@@ -1,12 +1,12 @@
 """Counterfactual orders: the rewards of orders that were not placed.
 
-Prices do not react to orders, so under some rewards the reward of any order is
-known once the prices of the following days are known. An episode contains only
-the reward of the stock that was bought. Counterfactual orders cost little: most
-of the cost of learning from a transition is that of encoding its window, and
-the encoding serves any number of orders. Supervised learning always has the
-returns of all stocks; without them it is hard to learn to choose among many
-stocks.
+Prices do not react to orders, so with some reward functions the reward of any
+order is known once the prices of the following days are known. An episode
+contains only the reward of the stock that was bought. Counterfactual orders
+cost little: most of the cost of learning from a transition is that of encoding
+its window, and the encoding serves any number of orders. Supervised learning
+always has the returns of all stocks; without them it is hard to learn to choose
+among many stocks.
 """
 
 import jax
@@ -151,7 +151,8 @@ def _orders(
   """Draws actions [count, N, 2] for a day; also returns their rewards [count].
 
   The first action orders nothing if the reward has `of_nothing`. `could` is
-  bool [N], which stocks could be bought.
+  bool [N], which stocks could be bought; an order for another stock gets the
+  reward of an unused entry.
   """
   reward = environment.reward
   assert reward.of_orders is not None, 'see `count_of`'
@@ -179,7 +180,7 @@ def _idle(environment: TradingEnvironment, dtype: jnp.dtype) -> Array:
 def _drawn(
   environment: TradingEnvironment, key: PRNGKey, count: int
 ) -> tuple[Array, Array, Array]:
-  """Draws actions, and the stocks and orders in them.
+  """Draws actions; also returns the stocks and orders in them.
 
   Returns:
     Actions [count, N, 2], each with orders for M = `max_entries_per_day`

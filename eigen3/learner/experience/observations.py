@@ -30,10 +30,10 @@ class FullObservation(NamedTuple):
     day: see `Observation`.
     available: see `Observation`.
     account: leaves [...], as the policy saw it. If M actions of the same day
-      were played, the next observation has the account after each of them,
+      were simulated, the next observation has the account after each of them,
       leaves [..., M, ...], and `available` is [..., M, ceil(N / 8)].
     state: the environment's state, leaves [...], if counterfactual orders are
-      played from it; else ().
+      simulated from it; else ().
   """
 
   day: Array
@@ -59,7 +59,7 @@ def unpacked(observation: AnyObservation, num_stocks: int) -> Array:
 def observation_of(
   day: Array, available: Array, account: Account | None, state: Any = ()
 ) -> AnyObservation:
-  """Returns the observation of a day, with the account unless that is None."""
+  """Returns a day's observation; `state` is dropped if `account` is None."""
   # No empty field, so that older checkpoints without an account stay readable.
   if account is not None:
     return FullObservation(day, available, account, state)

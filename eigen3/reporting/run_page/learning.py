@@ -1,4 +1,4 @@
-"""Learning curves: the metrics of runs as pictures of a page."""
+"""Learning curves: the metrics of runs as pictures for a page."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -17,7 +17,7 @@ class _Panel(NamedTuple):
 
   Attributes:
     title: of the picture, with the unit.
-    columns: labels of the columns to draw, by column; '' for no label.
+    columns: maps each column to draw to its label in the legend, '' for none.
     scale: factor that values are multiplied by.
     logarithmic: whether the y axis is logarithmic if all values are above 0.
   """
@@ -65,16 +65,16 @@ def pictures(
   colours: Mapping[str, str],
   is_told: Callable[[str], bool],
 ) -> dict[str, str]:
-  """Returns pictures of the metrics that at least one run has, by title.
+  """Returns pictures of metrics that any run has, as SVG keyed by title.
 
   Columns without a panel in `_PANELS`, such as those of another algorithm, come
   last, under their own names. Of these, `_COUNTS`, further columns about
   validation, and columns for which `is_told` returns True are left out.
 
   Args:
-    runs: contents of `metrics.csv`, by the run's name on the page; the first
-      column is the x axis.
-    colours: colours of runs and controls, by name.
+    runs: contents of `metrics.csv`, keyed by the run's name on the page; the
+      first column is the x axis.
+    colours: colours of runs and controls, keyed by name.
     is_told: returns whether another part of the page shows a column.
   """
   known = {column for panel in _PANELS for column in panel.columns}
@@ -148,7 +148,7 @@ def _picture(
 
 
 def _label(name: str, called: str, runs: int, columns: int) -> str | None:
-  """Returns the label of a line in the legend; None if it needs none."""
+  """Returns a line's label in the legend; None if no label is needed."""
   if runs == 1:
     return called or None
   return name if columns == 1 else f'{name}, {called}'
@@ -157,7 +157,10 @@ def _label(name: str, called: str, runs: int, columns: int) -> str | None:
 def _controls(
   axes, runs: Mapping[str, pd.DataFrame], colours: Mapping[str, str]
 ) -> int:
-  """Draws lines at controls' validation profits; returns how many lines."""
+  """Draws lines at controls' validation profits, recorded in the first run.
+
+  Returns the number of lines.
+  """
   table = next(iter(runs.values()))
   count = 0
   for name in drawing.CONTROLS:

@@ -33,7 +33,7 @@ _SHOWN_RETURNS = (0.5, 99.5)  # percentiles; the outer bars hold the rest
 
 
 def colours(agents: Sequence[str]) -> dict[str, str]:
-  """Returns the colour of each agent and control, by name."""
+  """Returns the colours of agents and controls, keyed by name."""
   return _CONTROLS | {
     name: _AGENTS[k % len(_AGENTS)] for k, name in enumerate(agents)
   }
@@ -51,7 +51,10 @@ def equity(agents: Results, controls: Results) -> str:
 
 
 def drawdown(agents: Results, controls: Results) -> str:
-  """Returns a picture of the drawdown of all policies over time."""
+  """Returns a picture of the drawdown of all policies over time.
+
+  For a policy with several backtests, it shows the mean of their drawdowns.
+  """
   figure, axes = svg.new(3.5)
   chosen = colours([*agents])
   for name, backtests in {**agents, **controls}.items():
@@ -132,7 +135,7 @@ def trade_returns(
 
 
 def attention(shares: Mapping[str, float]) -> str:
-  """Returns a picture of the columns with the most attention, as bars."""
+  """Returns a bar chart of the columns with the most attention."""
   ordered = sorted(shares.items(), key=lambda item: -item[1])[:_MOST_COLUMNS]
   figure, axes = svg.new(0.8 + 0.22 * len(ordered))
   place = np.arange(len(ordered))

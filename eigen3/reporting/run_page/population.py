@@ -23,7 +23,9 @@ _SHOWN = (
 def section(
   workdir: pathlib.Path, metrics: pd.DataFrame, config: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-  """Returns the template's values for a run's population; None if it has none.
+  """Returns the template's values about a run's population.
+
+  Returns None if the run recorded no population.
 
   Args:
     workdir: the folder of the run.
@@ -58,7 +60,9 @@ def is_shown(column: str) -> bool:
 def _numbers(
   found: Development, metrics: pd.DataFrame, form: str, validation_form: str
 ) -> dict[str, str]:
-  """Returns known numbers about selection and breeding, as text by label.
+  """Returns numbers about selection and breeding, as text keyed by label.
+
+  Unknown numbers are left out.
 
   Args:
     found: the development of the population.
@@ -96,7 +100,7 @@ def _numbers(
 
 
 def _attention(workdir: pathlib.Path) -> dict[str, str]:
-  """Returns pictures of the members' attention; none if it is unknown."""
+  """Returns pictures of the members' attention; {} if it is unknown."""
   path = workdir / logs.IMPORTANCE
   if not path.exists():
     return {}

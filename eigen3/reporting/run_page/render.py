@@ -43,11 +43,11 @@ def write(
   Args:
     path: of an HTML file.
     title: of the page.
-    champions: of the runs. Parts about a single champion show the one with the
-      median profit (of an even number, the lower median).
+    champions: one of each run. Parts about a single champion show the one with
+      the median profit (the lower median of an even number of champions).
     occasion: the days on which the champions were evaluated.
-    changes: settings that differ from the preset, by their full name: (value in
-      the preset, value in the run).
+    changes: settings that differ from the preset: maps the full name to (value
+      in the preset, value in the run).
 
   Raises:
     ValueError: if a file of a run is damaged.
@@ -131,7 +131,7 @@ def _verdict(champions, headline, differences, occasion: Occasion) -> str:
 
 
 def _months(backtest: Backtest, controls: Results) -> dict[str, Any]:
-  """Computes monthly returns of all policies, and the largest absolute one."""
+  """Returns all policies' monthly returns, and the largest absolute one."""
   found = {
     'agent': tables.months(backtest),
     **{name: tables.months(*tests) for name, tests in controls.items()},
@@ -195,7 +195,7 @@ def _run(champion: Champion) -> dict[str, Any]:
 
 
 def _agents(champions, runs) -> dict[str, list]:
-  """Returns the champions' backtests, by their names on the page."""
+  """Returns each champion's backtest, keyed by the agent's name on the page."""
   if len(champions) == 1:
     return {'agent': [champions[0].backtest]}
   return {

@@ -1,8 +1,8 @@
 """Replays of the same policies under other costs and fill times.
 
 The actions of agents that do not observe their account stay the same, and are
-filled as far as the cash suffices. Agents that observe it keep their inputs
-from the market, but decide anew with the account that the other rules lead to.
+filled as far as the cash suffices. Agents that observe their account see the
+same market, but decide anew, because the other rules change the account.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from eigen3.reporting.run_page.subject import Champion
 
 # Total costs of each fill, basis points.
 COSTS = (0.0, 5.0, 10.0, 25.0)
-# An order filled at the next open needs two more days until it is sold.
+# Settlement days needed beyond the maximum holding, for fills at the next open.
 _MORE_DAYS = 2
 
 
@@ -24,8 +24,8 @@ class Replay(NamedTuple):
   Attributes:
     rules: description of the rules.
     is_own: whether the rules are those of the run.
-    numbers: summary of each policy's backtest, the mean if there are several;
-      'agent' is the mean of all champions.
+    numbers: summary of each policy's backtest, keyed by the policy's name; the
+      mean if there are several backtests. 'agent' is the mean of all champions.
   """
 
   rules: str
@@ -40,7 +40,7 @@ def cost_ladder(
 
   Args:
     champions: the champions to replay.
-    judge: evaluates them on the days of the page under the run's own rules.
+    judge: evaluates policies on the days of the page under the run's own rules.
     rules: the `environment` section of the run.
   """
   own = rules['commission_bp'] + rules['slippage_bp']
@@ -59,8 +59,8 @@ def fill_timings(
 ) -> list[Replay]:
   """Returns results with orders filled at the close and at the next open.
 
-  If a fill is not the run's own, settlement is extended where needed. Arguments
-  are those of `cost_ladder`.
+  With the fill time that is not the run's own, settlement is extended if it is
+  too short. Arguments are those of `cost_ladder`.
   """
   changes: dict[str, dict[str, Any]] = {}
   for fill in ('close', 'next_open'):

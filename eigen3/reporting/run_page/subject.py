@@ -16,11 +16,11 @@ class Occasion(NamedTuple):
   """The days of an evaluation.
 
   Attributes:
-    is_held_out: whether they are held-out rather than validation days.
+    is_held_out: whether the days are held-out rather than validation days.
     judge: evaluates policies on these days.
     panel: the market.
     remark: caveats about the data, and how often held-out days were opened.
-    why_not: why the page is not about the held-out days; '' if it is.
+    why_not: why the page is not about held-out days; '' if it is about them.
   """
 
   is_held_out: bool

@@ -40,7 +40,7 @@ class Year(NamedTuple):
 
   Attributes:
     year: the calendar year.
-    months: return in each of the twelve months; None if one has no day.
+    months: return in each of the twelve months; None for one without days.
     whole: return over all of the year's days.
   """
 
@@ -50,7 +50,7 @@ class Year(NamedTuple):
 
 
 def headlines(agents: Results, controls: Results, seed: int) -> list[Headline]:
-  """Returns each policy's headline, after 'iqm' if there are several agents.
+  """Returns the policies' headlines; if there are several agents, 'iqm' first.
 
   If a policy has one backtest, its intervals are over days, by the stationary
   bootstrap. If it has several, its numbers are means over them, and intervals
@@ -169,7 +169,7 @@ def _headline(returns: np.ndarray, year: int) -> np.ndarray:
 
 
 def _headline_of(backtests: Sequence[Backtest]) -> np.ndarray:
-  """Maps backtests to profits, Sharpe ratios and max. drawdowns, [3, M]."""
+  """Maps M backtests to profits, Sharpe ratios, maximum drawdowns, [3, M]."""
   returns = [metrics.daily_returns(backtest) for backtest in backtests]
   found = _headline(np.stack(returns, axis=1), backtests[0].year)
   return found.reshape(3, -1)

@@ -65,7 +65,7 @@ def largest(years: Iterable[Year]) -> float:
 
 
 def shade(value: float, most: float) -> str:
-  """Returns a CSS background for a return, strongest at a size of `most`."""
+  """Returns a CSS background for a return, strongest at `most` and -`most`."""
   colour = pictures.GAIN if value >= 0 else pictures.LOSS
   strength = round(8 + 62 * abs(value) / most) if most else 0
   return f'color-mix(in srgb, {colour} {strength}%, transparent)'

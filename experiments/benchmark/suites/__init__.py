@@ -1,4 +1,4 @@
-"""The benchmark suites by name: functions that return their groups."""
+"""The benchmark suites, keyed by name: functions that return their groups."""
 
 from collections.abc import Callable
 

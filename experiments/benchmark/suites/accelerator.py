@@ -1,7 +1,7 @@
 """Times the LSTM (ours and cuDNN's), updates, acting and generations on a GPU.
 
-Timed runs come one case after another, so that each case has the device's
-memory to itself. At size `full`, compilation takes most of the time.
+Cases are timed one after another, so that each has the device's memory to
+itself. At size `full`, compilation takes most of the time.
 """
 
 import functools
@@ -203,6 +203,9 @@ def core_case(
     kernel: see `sizes.KERNELS`.
     together: whether both directions of layer 1 share a loop.
     **settings: see `config_of`.
+
+  Raises:
+    ValueError: if the device cannot run the kernel.
   """
   config, spec = networks_of(settings | {'networks.lstm_kernel': kernel})
   sizes.choose_kernel(config, dtype, parallel.describe_device())

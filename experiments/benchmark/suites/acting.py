@@ -1,6 +1,8 @@
 """Compares acting on all days of an episode at once with acting day by day.
 
-Also compares several agents that act at once with one after another.
+Also compares several agents that act at once with one after another. All cases
+play the first `num_steps` days of an episode; their other settings are those of
+`config_of`.
 """
 
 import functools
@@ -83,9 +85,10 @@ class _Stage(NamedTuple):
   Attributes:
     environment: executes the actions.
     market: the data that the policies observe.
-    select_action: maps (agent, market, days [M]) to greedy actions [M, N, 2].
+    select_action: maps (agent, market, M days [M]) to greedy actions
+      [M, N, 2].
     agents: training states of the agents.
-    first_day: day on which the episodes start, int32 [].
+    first_day: int32 [], the day on which the episodes start.
   """
 
   environment: TradingEnvironment
@@ -103,7 +106,7 @@ def batched_case(*, num_steps: int, **settings: Any) -> Built:
 
 
 def scanned_case(*, num_steps: int, **settings: Any) -> Built:
-  """Builds a case that scans over the days, with policy and account in each."""
+  """Builds a case of one scan over the days, each with policy and account."""
   stage = _stage(config_of(settings), num_steps)
 
   def play(agent, environment, market, first_day):
@@ -153,7 +156,7 @@ def looped_case(*, num_steps: int, **settings: Any) -> Built:
 
 
 def vmapped_case(*, num_steps: int, agents: int, **settings: Any) -> Built:
-  """Builds a case like `batched_case`, with several agents under `vmap`."""
+  """Builds a case like `batched_case`, for several `agents` under `vmap`."""
   stage = _stage(config_of(settings), num_steps, agents)
   play = functools.partial(_batched, stage.select_action, num_steps)
   stacked = jax.tree.map(lambda *x: jnp.stack(x), *stage.agents)
@@ -166,7 +169,7 @@ def vmapped_case(*, num_steps: int, agents: int, **settings: Any) -> Built:
 
 
 def sequential_case(*, num_steps: int, agents: int, **settings: Any) -> Built:
-  """Builds a case like `batched_case`, with one agent after another."""
+  """Builds a case like `batched_case`, for several `agents` in turn."""
   stage = _stage(config_of(settings), num_steps, agents)
   play = functools.partial(_batched, stage.select_action, num_steps)
   arguments = [
@@ -184,7 +187,7 @@ def sequential_case(*, num_steps: int, agents: int, **settings: Any) -> Built:
 def _batched(
   select_action, num_steps: int, agent, environment, market, first_day
 ) -> tuple[Array, Array]:
-  """Returns actions [S, N, 2] and rewards [S] of an episode's first S days."""
+  """Returns actions [S, N, 2] and rewards [S] of S = `num_steps` days."""
   days = first_day + jnp.arange(num_steps)
   actions = select_action(agent, market, days)
   episodes = rollout.play(environment, days[None], actions[None])
@@ -203,13 +206,16 @@ def _actions(result: tuple[Any, Any]) -> np.ndarray:
 def _stage(
   config: ml_collections.ConfigDict, num_steps: int, agents: int = 1
 ) -> _Stage:
-  """Makes new agents, and an embedded market with few days besides an episode.
+  """Makes new agents, and an embedded market for one episode.
+
+  The market has the context days, the episode's days and
+  `data.MIN_TRAINING_DAYS` more.
 
   Changes `config`: the market's length, and the trading days if there are
   fewer than `num_steps`.
   """
   rules = config.environment
-  # The benchmark's episode must fit into one of the environment.
+  # The days that the cases play must fit into the environment's episode.
   rules.trading_days = max(num_steps, rules.trading_days)
   synthetic = config.data.synthetic
   episode = rules.trading_days + rules.settlement_days

@@ -53,7 +53,7 @@ def episodes_case(
 
   Args:
     episodes: number of episodes at once.
-    stocks: N.
+    stocks: N, the number of stocks.
     reward: see `environment.reward`.
     parity: whether to use Eigen2's rules instead of ours.
   """
@@ -83,7 +83,8 @@ def _section(
 ) -> ml_collections.ConfigDict:
   """Returns our rules or, if `parity`, Eigen2's, with the given reward.
 
-  Eigen2's rules get as many settlement days as episodes of equal length need.
+  Eigen2's rules get so many settlement days that episodes are as long as ours.
+  If not `parity`, `ours` itself is changed.
   """
   section = ours
   if parity:

@@ -40,10 +40,10 @@ def groups(size: str, cores: int) -> list[Group]:
 
 
 def proven(record: Mapping[str, Any]) -> set[tuple[str, str]]:
-  """Returns the JAX version and device that passed all checks in a record.
+  """Returns the JAX version and kind of device that passed all checks.
 
   Args:
-    record: the results of this suite, as the benchmark wrote them.
+    record: results of this suite, as the benchmark wrote them.
 
   Returns:
     A set of one pair (version, kind of device), or an empty set if the size is
@@ -67,7 +67,9 @@ def _given(case: Case, settings: Mapping[str, Any], **changes: Any) -> Case:
 
 
 def _core_group(group: Group) -> Group:
-  """Returns the group's bfloat16 cases, preceded by one that uses the kernels.
+  """Returns the group with a new first case, which uses the kernels.
+
+  Cases in float32 are left out.
 
   Args:
     group: a group of `accelerator` for the recurrent core.
@@ -120,7 +122,8 @@ def check_case(*, what: str, **settings: Any) -> Built:
     **settings: see `config_of`.
 
   Raises:
-    ValueError: if the kernels are wrong; see `kernel_checks`.
+    ValueError: if the device cannot run the kernels, or their results are
+      wrong; see `kernel_checks`.
   """
   config, spec = networks_of(settings | _KERNEL)
   sizes.choose_kernel(config, 'bfloat16', parallel.describe_device())

@@ -1,4 +1,4 @@
-"""Compares our networks with PyTorch and Haiku, and times them by size."""
+"""Compares our networks with PyTorch and Haiku, and times them as they grow."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -212,7 +212,7 @@ def _population_group(size: str, cores: int) -> Group:
 def _eigen3(
   make: Callable[..., Case], builder: str, cores: int
 ) -> tuple[Case, ...]:
-  """Returns Eigen3's cases: one device per core, if several, and one device."""
+  """Returns Eigen3's cases: on one device and, if `cores` > 1, on that many."""
   builder = f'{_HERE}:{builder}'
   one = make('Eigen3, one device', builder, devices=1)
   if cores == 1:
@@ -286,7 +286,7 @@ def extractor_case(**settings: Any) -> Built:
 
 
 def population_case(*, population: int, **settings: Any) -> Built:
-  """Builds `extractor_case` vmapped over equal networks, on the same window."""
+  """Builds `extractor_case`, vmapped over equal networks with one window."""
   config, spec = networks_of(settings)
   variables = jax.tree.map(
     lambda x: jnp.stack([x] * population), _extractor_variables(config, spec)

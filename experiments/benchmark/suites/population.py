@@ -310,9 +310,10 @@ def _alone(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
 def _validation(
   experiment: wiring.Experiment, config: ml_collections.ConfigDict
 ) -> tuple[TradingEnvironment, np.ndarray]:
-  """Returns the validation environment, and its slices' first days, int32 [V].
+  """Returns the validation environment, and the first days of its slices.
 
-  There is one slice if validation plays all days in a row.
+  The days are int32, one for each slice; there is one slice if validation plays
+  all days in a row.
   """
   environment = wiring.validation_environment(
     config, experiment.panel, experiment.splits.validation
@@ -392,5 +393,5 @@ def memory_case(**settings: Any) -> Built:
 
 
 def _bytes(tree) -> int:
-  """Returns the bytes of all leaves, which are arrays or their shapes."""
+  """Returns the bytes of all leaves: arrays or `jax.ShapeDtypeStruct`s."""
   return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree))

@@ -60,7 +60,7 @@ def groups(size: str, cores: int) -> list[Group]:
 def random_transitions(
   config: ml_collections.ConfigDict, count: int, num_days: int
 ) -> Transition:
-  """Draws transitions, each from a day to the next, leaves [count, ...]."""
+  """Draws transitions from one day to the next, with leaves [count, ...]."""
   num_stocks = spec_of(config).num_investable
   key_day, key_reward = jax.random.split(jax.random.PRNGKey(5))
   first_day = config.environment.context_days - 1
@@ -143,6 +143,6 @@ def sample_case(*, num_days: int, **settings: Any) -> Built:
 
 
 def bytes_each(state: replay.ReplayState) -> int:
-  """Returns the bytes that one transition takes in the ring."""
+  """Returns the bytes that one transition takes in the replay."""
   leaves = jax.tree.leaves(state.storage)
   return sum(x.nbytes for x in leaves) // replay.capacity_of(state)
