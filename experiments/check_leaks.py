@@ -1,4 +1,4 @@
-r"""Proves that neither a panel nor the trading rules look ahead.
+r"""Proves that neither a panel nor the rules look ahead.
 
 eigen3 check_leaks --config=small \
   [--config.data.panel=panel.parquet | --source=PRICES [--context=vix.csv]]
@@ -72,7 +72,9 @@ def main(argv: Sequence[str]) -> None:
     options.ACTING_DAYS.value,
   )
   dates = ', '.join(str(panel.dates[day]) for day in last_days)
-  print(f'new futures after each of the days {dates}: {options.FUTURES.value}')
+  print(
+    f'random changes after each of the days {dates}: {options.FUTURES.value}'
+  )
   print(_table(compared))
   print('nothing looks ahead')
 

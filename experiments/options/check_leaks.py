@@ -12,7 +12,10 @@ DAYS = flags.DEFINE_integer(
   'days', 4, 'Number of days after which the future is replaced.', lower_bound=1
 )
 FUTURES = flags.DEFINE_integer(
-  'futures', 2, 'Number of new futures for each of these days.', lower_bound=1
+  'futures',
+  2,
+  'Number of random changes of the data after each day.',
+  lower_bound=1,
 )
 ACTING_DAYS = flags.DEFINE_integer(
   'acting_days',
