@@ -72,9 +72,7 @@ def main(argv: Sequence[str]) -> None:
     options.ACTING_DAYS.value,
   )
   dates = ', '.join(str(panel.dates[day]) for day in last_days)
-  print(
-    f'random changes after each of the days {dates}: {options.FUTURES.value}'
-  )
+  print(f'changes after each of the days {dates}: {options.FUTURES.value}')
   print(_table(compared))
   print('nothing looks ahead')
 

@@ -32,7 +32,7 @@ def test_a_table_of_what_was_compared(check):
   head, _, *rows, last = run.stdout.splitlines()
   # The first window, the last training day and the last day but one.
   assert head == (
-    'random changes after each of the days 2000-01-12, 2000-08-11, 2001-02-22: 1'
+    'changes after each of the days 2000-01-12, 2000-08-11, 2001-02-22: 1'
   )
   counts = {}
   for row in rows:
