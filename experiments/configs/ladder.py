@@ -188,9 +188,9 @@ def _populations(preset: str) -> config_dict.ConfigDict:
 
 
 def _ablations_of_rl() -> config_dict.ConfigDict:
-  """Returns the cell of `+rl`, cells without one of its parts, and older forms.
+  """Returns the cell of `+rl`, cells without one part of it, and its precursor.
 
-  The older forms are agents with rewards from the account, from before `+rl`.
+  The precursor learned from the account's changes before there was `+rl`.
   """
   cells = config_dict.ConfigDict()
   cells.rl = _ablation(variant='rl', beside=('drift_default',))
@@ -210,9 +210,6 @@ def _ablations_of_rl() -> config_dict.ConfigDict:
     )
   old = (*_PAID_LATER, 'learner.counterfactuals=0')
   cells.old_portfolio = _ablation(*old, beside=('rl',))
-  cells.old_portfolio_shaping = _ablation(
-    *old, 'environment.reward=shaped_portfolio', beside=('old_portfolio',)
-  )
   return cells
 
 
