@@ -70,13 +70,12 @@ def make_mesh(
       `devices_per_agent` is not a positive divisor of the number used.
   """
   devices = jax.devices()
-  one_to = '1 to ' if len(devices) > 1 else ''
   count = len(devices) if num_devices is None else num_devices
   settings.require(
     1 <= count <= len(devices),
     'num_devices',
     count,
-    f'{one_to}{len(devices)}, the number of devices',
+    f'{settings.span(1, len(devices))}, the number of devices',
   )
   each = count if devices_per_agent is None else devices_per_agent
   settings.require(

@@ -198,6 +198,11 @@ def require(good: bool, field: str, found: Any, expected: str) -> None:
     raise ValueError(f'{field}: found {found!r}, expected {expected}')
 
 
+def span(first: int, last: int) -> str:
+  """Returns words for the whole numbers from `first` to `last`."""
+  return f'{first} to {last}' if first < last else f'{first}'
+
+
 def named(
   field: str,
   name: str,

@@ -16,7 +16,7 @@ import ml_collections
 from eigen3 import parallel, sizes
 from eigen3.learner.loop import Learner
 from eigen3.networks import layers
-from eigen3.settings import require
+from eigen3.settings import require, span
 from experiments.benchmark import jax_cases, operations
 from experiments.options import training as options
 from experiments.wiring import Experiment
@@ -47,8 +47,9 @@ def check(config: ml_collections.ConfigDict) -> None:
   """
   units = 'generations' if 'evolution' in config else 'iterations'
   wanted, most = options.PROFILE.value, config.learner[units] - 1
-  span = f'1 to {most}' if most > 1 else '1'
-  expected = f'{span}: learner.{units} without the first, which compiles'
+  expected = (
+    f'{span(1, most)}: learner.{units} without the first, which compiles'
+  )
   if most < 1:
     expected = (
       f'no --profile with learner.{units}={most + 1}, because the first of '

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from eigen3 import settings
 from eigen3.data.calendars import LONGEST_CLOSED
 from eigen3.data.panel import MarketPanel
 from eigen3.environment import accounting, entries, observed, prices, rewards
@@ -207,11 +208,10 @@ class TradingEnvironment:
     if isinstance(day, (int, np.integer)):
       first, last = int(self.first_day), int(self.last_day)
       if not first <= day <= last:
-        days = f'{first} to {last}, the days'
-        if first == last:
-          days = f'{first}, the only day'
+        what = 'the days' if first < last else 'the only day'
         raise ValueError(
-          f'day: found {day}, expected {days} on which an episode can start'
+          f'day: found {day}, expected {settings.span(first, last)}, {what} on '
+          'which an episode can start'
         )
     return self._start(jnp.asarray(day, jnp.int32))
 

@@ -34,7 +34,7 @@ class CrossEntropyState(NamedTuple):
   """The distribution of parameters, and the last population's fitness.
 
   Attributes:
-    fitness: float32 [P], given to the last `tell`; -inf before the first.
+    fitness: float32 [P], of the last evaluated generation; -inf before it.
     mean: mean of the distribution, structured as the parameters, without the
       axis P.
     variance: like `mean`, a variance for each entry.

@@ -32,7 +32,7 @@ class GeneticState(NamedTuple):
   """The last population's fitness, and the mutation schedule.
 
   Attributes:
-    fitness: float32 [P], given to the last `tell`; -inf before the first.
+    fitness: float32 [P], of the last evaluated generation; -inf before it.
     progress: float32 [plateau_generations + 1], the champion's score in the
       last generations, oldest first; NaN in place of those not yet run.
     mutation_rate: float32 [], the probability that an entry of a mutant gets

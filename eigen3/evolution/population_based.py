@@ -30,7 +30,7 @@ class PopulationBasedState(NamedTuple):
   """The last population's fitness, and the initial hyperparameters.
 
   Attributes:
-    fitness: float32 [P], given to the last `tell`; -inf before the first.
+    fitness: float32 [P], of the last evaluated generation; -inf before it.
     centre: float32 [] leaves, the geometric mean over members of each
       hyperparameter that was given to `init`.
   """

@@ -126,13 +126,12 @@ class TradingEnv(gymnasium.Env[Any, np.ndarray]):
     settings.require(not given, 'options', list(given), "only 'day'")
     if day is None:
       day = self.np_random.integers(first, last + 1)
-    up_to = f' to {last}' if first < last else ''
     settings.require(
       first <= day <= last,
       'day',
       day,
-      f'{first}{up_to}, the index of a day of the panel on which an episode '
-      'may start',
+      f'{settings.span(first, last)}, the index of a day of the panel on which '
+      'an episode may start',
     )
     self._state, timestep = _reset(self._environment, np.int32(day))
     return self._observe(self._state, timestep)

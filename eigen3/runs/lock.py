@@ -21,8 +21,8 @@ class Lock:
   """A lock on a folder, held until `close` or until this process ends.
 
   It is a lock on an open file, so a killed process leaves nothing locked. The
-  file's text only tells other processes who holds the lock. On a file system
-  without locks, nothing is locked, and a warning is logged.
+  file's text names the holder, for the messages of other processes. On a file
+  system without locks, nothing is locked, and a warning is logged.
   """
 
   def __init__(self, folder: os.PathLike | str):

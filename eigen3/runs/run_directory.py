@@ -281,11 +281,17 @@ def check_same(
   for name, (past, present) in found.items():
     if name in _MAY_CHANGE:
       continue
-    shown = 'no such setting' if present is None else repr(present)
-    began = f'{past!r}, with which the run in {workdir} began'
+    began = f'{shown(past)}, with which the run in {workdir} began'
     if past is None:
-      began = f'no such setting: the run in {workdir} began without it'
-    raise ValueError(f'--config.{name}: found {shown}, expected {began}')
+      began = f'{shown(past)}: the run in {workdir} began without it'
+    raise ValueError(
+      f'--config.{name}: found {shown(present)}, expected {began}'
+    )
+
+
+def shown(value: Any) -> str:
+  """Returns a setting's value as text; None stands for a missing setting."""
+  return 'no such setting' if value is None else repr(value)
 
 
 def differences(

@@ -58,7 +58,7 @@ def _chosen() -> dict[str, list[Group]]:
   names = options.SUITE.value
   if options.ALL in names:
     names = [name for name in SUITES if name not in _ON_GPU]
-  for name in names or ['']:
+  for name in names or ['']:  # an empty flag is an error, too
     if name not in SUITES:
       raise ValueError(
         f"--suite: found '{name}', expected names of suites "

@@ -10,6 +10,7 @@ import ml_collections
 from eigen3.evaluation.pooled import Outcome
 from eigen3.files import write_json
 from eigen3.runs import run_directory
+from eigen3.runs.run_directory import shown
 from eigen3.runs.trials import RUNS
 from eigen3.settings import require
 from experiments.jobs import archive
@@ -53,7 +54,7 @@ def enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
     cell = workdir / RUNS / rest.partition('.')[0]
     if section == 'cells' and not cell.exists():
       continue  # nothing of it has been run
-    wanted = f'{_shown(past)}, as for the runs in {workdir}'
+    wanted = f'{shown(past)}, as for the runs in {workdir}'
     if section == 'seeds':
       if {*past} <= {*present}:
         continue
@@ -64,11 +65,11 @@ def enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
       is_new = past is None and (section == 'goals' or section not in before)
       if is_new or not (workdir / RESULTS).exists():
         continue
-      wanted = f'{_shown(past)}, as when {workdir / RESULTS} was judged'
+      wanted = f'{shown(past)}, as when {workdir / RESULTS} was judged'
     elif section in _MAY_CHANGE:
       continue
     raise ValueError(
-      f'--config.{name}: found {_shown(present)}, expected {wanted}'
+      f'--config.{name}: found {shown(present)}, expected {wanted}'
     )
 
 
@@ -155,11 +156,6 @@ def remarks(
   if untouched:
     lines.append(f'no run is done of: {_listed(untouched)}')
   return lines
-
-
-def _shown(value: Any) -> str:
-  """Returns a setting's value as text; None stands for a missing setting."""
-  return 'no such setting' if value is None else repr(value)
 
 
 def _listed(items) -> str:

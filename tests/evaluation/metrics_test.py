@@ -299,7 +299,7 @@ def test_trades_that_only_gain_or_only_lose(trades):
 
 def test_a_benchmark_of_other_days_is_refused():
   with pytest.raises(
-    ValueError, match=r'\(3,\), expected \(2,\), one for each'
+    ValueError, match=r'shape \(3,\), expected \(2,\), one for each'
   ):
     metrics.measure(make_backtest([101.0, 102.0]), np.zeros(3))
 

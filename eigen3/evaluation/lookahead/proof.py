@@ -30,6 +30,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from eigen3 import settings
 from eigen3.data import (
   FEATURES,
   MarketPanel,
@@ -173,10 +174,9 @@ def _check_last_day(
 ) -> None:
   first, last = _bounds(panel, config)
   if not first <= last_day <= last:
-    days = f'{first} to {last}' if first < last else f'{first}'
     raise ValueError(
-      f'last_days: found {last_day}, expected {days}, so that a full window '
-      'ends on it and at least one day comes after it'
+      f'last_days: found {last_day}, expected {settings.span(first, last)}, so '
+      'that a full window ends on it and at least one day comes after it'
     )
 
 
