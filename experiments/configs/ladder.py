@@ -168,7 +168,10 @@ def _populations(preset: str) -> config_dict.ConfigDict:
   generations, ratio = (20, 12) if preset == 'small' else (2, 3)
   evolved = f'learner.generations={generations}'
   cells = config_dict.ConfigDict()
-  for market in ('drift', 'regime'):
+  # `leading` was added before any run of the other two, in case populations
+  # earn no more there: agents fail on some of its markets, so that selection
+  # has something to find (docs/populations.md).
+  for market in ('drift', 'regime', 'leading'):
     alone = f'{market}_alone'
     cells[alone] = _cell(
       'td3', market, (f'learner.iterations={generations * ratio}',)
