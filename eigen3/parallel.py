@@ -290,9 +290,10 @@ def map_blocks(
   """Maps a function over the leading axis in blocks, sharded among devices.
 
   Each device loops over an equal share of the axis in blocks of equal size, a
-  multiple of 16 if `size` and the share are at least that. Neither shares nor
-  blocks change the values. The axis is padded with zeros, whose results are
-  dropped. The compiled program has at most one loop, however long the axis is.
+  multiple of 16 if `size` and the share are at least that. The outputs depend
+  neither on the number of devices nor on the size of blocks. The axis is padded
+  with zeros, whose results are dropped. The blocks of a device are computed in
+  one loop, however long the axis is.
 
   Args:
     function: `(parameters, inputs) -> outputs` on leaves [c, ...]; each entry

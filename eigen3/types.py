@@ -41,9 +41,8 @@ class Account(NamedTuple):
       spend, divided by the value of the largest position allowed; age and gain
       are 0.
     whole: float32 [..., 2], the share of cash in the equity; and the days left
-      in the episode, divided by the number of last days on which the end of the
-      episode can affect a position (the maximum holding plus the settlement
-      days), at most 1.
+      in the episode, divided by the number of its last days that its end can
+      affect (the maximum holding plus the settlement days), at most 1.
   """
 
   stocks: Array

@@ -60,10 +60,13 @@ class SavedRun(NamedTuple):
 
 
 def find(patterns: Sequence[str]) -> list[str]:
-  """Expands patterns that have a *; returns all paths in order, each once.
+  """Expands patterns that contain a *; returns each path once.
+
+  Paths are in the order of the patterns, and the matches of a pattern are
+  sorted. A pattern without a * is returned as it is, even if nothing is there.
 
   Raises:
-    ValueError: if a pattern matches nothing.
+    ValueError: if a pattern with a * matches nothing.
   """
   paths: dict[str, None] = {}
   for pattern in patterns:

@@ -35,9 +35,9 @@ class Experiment(NamedTuple):
   Attributes:
     panel: the panel, with the days of all splits.
     splits: training, validation and held-out days.
-    learner: trains on the training days; a `SingleAgent` or a `Population`,
-      which have `champion` and `greedy_actions`, a `Ranker` or a
-      `TabularRanker`, or None.
+    learner: trains on the training days: a `SingleAgent`, `Population`,
+      `Ranker` or `TabularRanker`, or None if only the judges are needed. Only
+      the first two have `champion` and `greedy_actions`.
     validation: judge on the validation days, used during training.
     holdout: judge on the held-out days, used at the end.
     device: properties of the run's devices.

@@ -27,11 +27,12 @@ def build_panel(
 ) -> MarketPanel:
   """Builds a panel of tickers and series on the union of the tickers' days.
 
-  Series come first, in their order, as context. Then come, also as context,
-  tickers with fewer than `MIN_TRAINING_DAYS` closes on the training days, which
-  are all but the last validation_days + holdout_days days. Tickers that may be
-  bought come last. Both groups of tickers are in alphabetical order. Indicators
-  also use days before `first_day`.
+  The columns are, in this order: the series, as context; tickers with fewer
+  than `MIN_TRAINING_DAYS` closes on the training days, also as context; and
+  tickers that may be bought. Training days are all but the last
+  validation_days + holdout_days days. Series keep their order; both groups of
+  tickers are in alphabetical order. Indicators also use days before
+  `first_day`.
 
   The days of the panel are the tickers' days from `first_day` to `last_day`. A
   value of a series is observed on the first of the tickers' days, inside the
@@ -40,8 +41,9 @@ def build_panel(
   later is used. Values known before the tickers' first day are used by
   indicators only.
 
-  A source is assumed to hold survivors only unless `includes_delisted` is set,
-  which is an error if all tickers have prices up to the last day.
+  A source is assumed to hold survivors only unless `includes_delisted` is set.
+  Setting it is an error if every ticker has a row on the last of the tickers'
+  days, whatever `last_day` is.
 
   Args:
     source: see `open_source`, and `with_series` for added series.

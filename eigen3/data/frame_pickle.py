@@ -295,7 +295,7 @@ def _array(note: Any, most: float = math.inf) -> np.ndarray | None:
   """Returns the array that a note describes.
 
   The result is None if the note describes no array, or one of more than `most`
-  elements.
+  elements. A NumPy array is returned as it is.
   """
   match note:
     case np.ndarray():
@@ -389,7 +389,7 @@ def _bytes(*args: Any) -> bytes:
 
 
 def _scalar(*args: Any) -> Any:
-  """Converts a NumPy scalar to a Python number."""
+  """Returns a pickled NumPy scalar as a Python number, bool or date."""
   match args:
     case (dtype, bytes(data)):
       array = _shaped(data, dtype, (), 'C', 1)

@@ -83,19 +83,17 @@ def split_days(num_days: int, config: Any, training_days: int = 0) -> Splits:
       )
     )
   if train < training_days:
-    with_embargo, lengths = '', 'these lengths'
+    prepared, with_embargo, note = config.validation_days + 2 * embargo, '', ''
     if embargo:
       with_embargo = f' with data.embargo_days {embargo}'
-      lengths = (
-        f'--validation_days={config.validation_days + 2 * embargo} and '
-        f'--holdout_days={config.holdout_days}'
-      )
+      note = f' ({prepared} includes both embargoes)'
     raise DataError(
       'data.validation_days and data.holdout_days: found '
       f'{config.validation_days} and {config.holdout_days}{with_embargo}, '
       f'which leave {train} days for training, expected at least the '
       f'{training_days} that the panel was prepared with; prepare it again '
-      f'with {lengths}'
+      f'with --validation_days={prepared} --holdout_days={config.holdout_days}'
+      f'{note}'
     )
   return Splits(
     (0, train),

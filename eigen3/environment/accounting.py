@@ -131,7 +131,7 @@ class Marked(NamedTuple):
 
   @property
   def num_waiting(self) -> Array | int:
-    """Returns the number of waiting orders; int32 []."""
+    """Returns the number of waiting orders; int32 [], or 0 if none can wait."""
     if self.waiting is None:
       return 0
     return (self.waiting.stock != EMPTY).sum(dtype=jnp.int32)

@@ -197,9 +197,11 @@ class Rules:
 
   @property
   def closing_days(self) -> int:
-    """Returns on how many of an episode's last days its end matters.
+    """Returns how many of an episode's last days its end can affect.
 
-    The end can affect positions that are bought or held on these days.
+    These are the settlement days, on which nothing can be bought, and the
+    `max_holding_days` days before them: a position bought then may be closed
+    only when nothing more can be bought with its proceeds.
     """
     return self.max_holding_days + self.settlement_days
 

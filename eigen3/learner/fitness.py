@@ -149,13 +149,14 @@ class Reliability(NamedTuple):
   Attributes:
     between: estimated standard deviation of the agents' true fitness; 0 if
       they differ no more than by luck.
-    within: standard deviation of an agent's scores around their mean; if all
-      agents played the same slices, without the effect that a slice has on all
-      of them.
-    retest_correlation: expected correlation of fitness with a repeat on as many
-      new slices: Hoyt's reliability (https://doi.org/10.1007/BF02289270), with
-      4 agents or more by the unbiased estimator of Kristof (1963, Psychometrika
-      28, 221). At least -1; below 0 only by chance. NaN for a single slice.
+    within: standard deviation of an agent's scores around their mean. If all
+      agents played the same slices, the effect that a slice has on all of them
+      is removed first.
+    retest_correlation: expected correlation of fitness with a second
+      measurement on the same number of new slices: Hoyt's reliability
+      (https://doi.org/10.1007/BF02289270). With 4 or more agents it is
+      estimated by Kristof's unbiased estimator (1963, Psychometrika 28, 221).
+      At least -1; below 0 only by chance. NaN for a single slice.
   """
 
   between: Array

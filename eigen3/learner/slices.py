@@ -11,7 +11,9 @@ from eigen3.types import Array
 
 
 class Judged(NamedTuple):
-  """Results of agents on some slices, float32 [P + R]; [] for one agent.
+  """Results of agents on some slices, float32 [] for one agent.
+
+  For a population of P members and R learners, they are [P + R].
 
   Attributes:
     score: mean of the slices' scores, over the worst few slices or over all.

@@ -230,10 +230,11 @@ def _before(hidden: Array, reverse: tuple[bool, ...]) -> Array:
 
 
 def _joint(x: Array, before: Array | None, directions: int) -> Array:
-  """Joins the operands that are multiplied by `_matrix`, [G, T, rows, K].
+  """Concatenates inputs, hidden states and ones, [G, T, rows, K].
 
-  K is the size of inputs, hidden states (if given) and a 1 for the bias, padded
-  with zeros to a multiple of `_ALIGNED`.
+  `_product` multiplies the result by that of `_matrix`. K is the sum of the
+  sizes of inputs and hidden states (if given), plus 1 for the bias, padded with
+  zeros to a multiple of `_ALIGNED`.
 
   Args:
     x: inputs, [T, rows, I].

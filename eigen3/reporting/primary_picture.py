@@ -24,16 +24,18 @@ def draw_comparison(
 ) -> None:
   """Draws a comparison whose runs are all finished.
 
-  The upper panel shows the difference of each pair of cells on each market, the
-  mean with its 95 % interval, and the margin if it is not 0. For each pair with
-  a yardstick, a lower panel shows performance profiles: over fractions of the
-  yardstick's profit, the share of markets on which at least this fraction is
-  earned, with pointwise 95 % intervals.
+  The upper panel has a row for each pair of cells, with a dot for each market:
+  what our cell earns less what their cell earns. Below the pairs are the mean
+  with its 95 % interval, and a line at the margin if it is not 0. For each pair
+  with a yardstick, a lower panel shows performance profiles: for each fraction
+  of the yardstick's profit, the share of markets on which at least that
+  fraction is earned, with pointwise 95 % intervals.
 
   Args:
     path: of a PNG file.
     name: of the comparison.
-    found: see `judge` of `experiments/ladder/primary.py`.
+    found: this comparison's entry in the result of `judge` of
+      `experiments/ladder/primary.py`.
   """
   pairs = _pairs(found)
   heights = [_height(found), *[2.6] * len(pairs)]

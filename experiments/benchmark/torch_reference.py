@@ -1,8 +1,9 @@
 """Builds cases of Eigen2's networks and DDPG update in PyTorch, as references.
 
-The PyTorch modules were written for the benchmark; parameters have the names of
-Eigen2's state dicts. Only workers of PyTorch's cases import this file: PyTorch
-is optional, and would add to the memory of other workers.
+The PyTorch modules were written for the benchmark; their parameters are named
+as in Eigen2's state dicts. Of the benchmark's workers, only those that run
+PyTorch cases import this file: PyTorch is optional, and would add to the memory
+of the others.
 """
 
 import copy

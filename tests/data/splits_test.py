@@ -61,7 +61,8 @@ def test_an_embargo_leaves_days_between_splits():
     split_days(5402, data, training_days=4890)
   text = str(caught.value)
   assert 'found 252 and 251 with data.embargo_days 5, which leave' in text
-  assert text.endswith('with --validation_days=262 and --holdout_days=251')
+  prepared = '--validation_days=262 --holdout_days=251'
+  assert text.endswith(f'with {prepared} (262 includes both embargoes)')
   with pytest.raises(DataError, match=r'than 513: .*, and 5 of embargo before'):
     split_days(513, data)
   assert split_days(514, data).train == (0, 1)

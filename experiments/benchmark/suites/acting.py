@@ -1,8 +1,8 @@
 """Compares acting on all days of an episode at once with acting day by day.
 
-Also compares several agents that act at once with one after another. All cases
-play the first `num_steps` days of an episode; their other settings are those of
-`config_of`.
+Also compares several agents acting all at once with the same agents acting one
+after another. All cases play the first `num_steps` days of an episode. Keyword
+arguments that are not explained are passed to `config_of`.
 """
 
 import functools
