@@ -1,4 +1,4 @@
-"""Learning from transitions: TD3 (DDPG is a special case) and its replay."""
+"""Learning from transitions: TD3 (DDPG is a special case), and the replay."""
 
 import inspect
 
@@ -26,7 +26,7 @@ _MAKERS: dict[str, Maker] = {'td3': td3.make_agent}
 
 
 def register(name: str, maker: Maker) -> None:
-  """Registers an algorithm under a name, for `agent.algorithm`."""
+  """Registers an algorithm, so that `agent.algorithm` can name it."""
   _MAKERS[name] = maker
 
 
@@ -56,8 +56,8 @@ def make_agent(
       None; passed on only if given, because not every algorithm supports this.
 
   Raises:
-    ValueError: for a setting out of range or an unknown algorithm, or if
-      `shared` is given and the algorithm does not support it.
+    ValueError: a setting is invalid, the algorithm is unknown, or `shared` is
+      given and the algorithm does not support it.
   """
   maker = settings.named(
     'agent.algorithm',

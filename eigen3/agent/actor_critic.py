@@ -12,7 +12,7 @@ class ActorCritic:
   """Actor and critics that read the same inputs, or shared features of them.
 
   Attributes:
-    whole_actor: maps inputs to actions.
+    whole_actor: the actor with its extractor; maps inputs to actions.
     actor: maps the output of `encode` to actions.
     critic: values actions, given the output of `encode`.
     are_shared: whether actor and critics share one extractor.
@@ -32,11 +32,11 @@ class ActorCritic:
       params: the critics' parameters, including the extractor's.
       state: the critics' network state, including the extractor's.
       key: for dropout, or None.
-      x: a batch of inputs of the networks, such as windows.
+      x: a batch of the networks' inputs, such as windows.
       is_training: whether to use batch statistics and dropout.
 
     Returns:
-      The input of `actor` and `critic`, and the critics' new state.
+      The input of `actor` and `critic`, and the critics' new network state.
     """
     if self._shared is None:
       return x, state
@@ -45,11 +45,11 @@ class ActorCritic:
     )
 
   def encode_for_loss(self, params, state, key, x):
-    """Encodes x in training mode, as `encode` does.
+    """Encodes x like `encode`, in training mode.
 
     Returns:
-      The input of `actor` and `critic`, the critics' new state, and a key for
-      `critic`.
+      The input of `actor` and `critic`, the critics' new network state, and a
+      key for `critic`.
     """
     if self._shared is None:
       return x, state, key
@@ -61,8 +61,8 @@ class ActorCritic:
     """Initialises actor and critics for inputs x.
 
     Returns:
-      (params, state) of the actor, and (params, state) of the critics; the
-      latter include those of a shared extractor.
+      (params, state) of the actor, and (params, state) of the critics. A shared
+      extractor belongs to the critics.
     """
     of_extractor: tuple[dict, dict] = {}, {}
     if self._shared is not None:
@@ -80,7 +80,7 @@ class ActorCritic:
     return actor, (params, state)
 
   def policy(self, actor: Network, critic: Network) -> Policy:
-    """Returns the online parameters and state as `whole_actor` takes them."""
+    """Returns the online parameters and state that `whole_actor` needs."""
     if self._shared is None:
       return policy_of(actor)
     return Policy(
@@ -91,9 +91,9 @@ class ActorCritic:
   def with_policy(
     self, actor: Network, critic: Network, policy: Policy
   ) -> tuple[Network, Network]:
-    """Returns actor and critic with a policy's values as their online values.
+    """Returns the networks with the online parameters and state of `policy`.
 
-    The critic changes only if the extractor is shared, and only in that part.
+    The critic changes only if it contains a shared extractor, and only there.
     """
     params, state = policy
     if self._shared is not None:

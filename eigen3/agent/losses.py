@@ -7,14 +7,14 @@ import rlax
 
 from eigen3.types import Array
 
-# The least distance from a bound, so that factors stay finite.
+# `room_along` divides by no smaller distance, so that factors stay finite.
 _LEAST_ROOM = 1e-3
 
 
 def twin_critic_loss(
   q_tm1: Array, r_t: Array, discount_t: Array, q_t: Array
 ) -> Array:
-  """Computes the squared errors of all critics against one common target.
+  """Computes the squared error of all critics against one common target.
 
   Clipped double Q-learning (Fujimoto et al. 2018,
   https://arxiv.org/abs/1802.09477): the target is bootstrapped from the lowest
@@ -23,7 +23,7 @@ def twin_critic_loss(
   Args:
     q_tm1: the online critics' values of the action taken, [K].
     r_t: reward, [].
-    discount_t: discount, [], 0 at a termination.
+    discount_t: the agent's discount, [], or 0 at a termination.
     q_t: the target critics' values of the next action, [K].
 
   Returns:
@@ -43,10 +43,10 @@ def room_along(unit_action: Array, dqda: Array) -> Array:
 
   A policy that ends in a sigmoid or tanh has almost no gradient near a bound,
   in either direction: once there it stays, even if the critic changes. With
-  these factors the gradient with respect to the output before squashing fades
-  as the action moves towards a bound, but not when it should move away (except
-  within `_LEAST_ROOM` of the bound). A factor never changes a sign, and is 1
-  for an action of 0.
+  these factors, the gradient with respect to the output before squashing fades
+  near a bound only if it pushes the action towards this bound, not if it pushes
+  the action away (except within `_LEAST_ROOM` of the bound). The factor for an
+  action of 0 is 1.
 
   This adapts inverting gradients (Hausknecht and Stone 2016,
   https://arxiv.org/abs/1511.04143) to outputs that are already squashed.
@@ -65,18 +65,19 @@ def room_along(unit_action: Array, dqda: Array) -> Array:
 
 
 def policy_loss(a_t: Array, dqda_t: Array) -> Array:
-  """Computes a loss whose negative gradient is the critic's gradient, dQ/da.
+  """Computes a loss whose negative gradient at `a_t` is `dqda_t`.
 
   Deterministic policy gradient (Silver et al. 2014,
   http://proceedings.mlr.press/v32/silver14.pdf).
 
   Args:
     a_t: action of the policy, any shape.
-    dqda_t: gradient of the critic's value at that action, same shape.
+    dqda_t: gradient of the critic's value at that action, perhaps rescaled,
+      same shape.
 
   Returns:
     The loss, [].
   """
   chex.assert_equal_shape([a_t, dqda_t])
-  # RLax returns one loss per entry; their sum has the critic's own gradient.
+  # RLax returns one loss per entry; the gradient of their sum is -dqda_t.
   return jnp.sum(rlax.dpg_loss(jnp.ravel(a_t), jnp.ravel(dqda_t)))

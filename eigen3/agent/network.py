@@ -49,7 +49,7 @@ def fresh(
 def followed(network: Network, tau: float) -> Network:
   """Moves target parameters towards the online ones by the fraction `tau`.
 
-  The target state is set to the online state.
+  This soft update also sets the target state to the online state.
   """
   return network._replace(
     target_params=optax.incremental_update(
@@ -87,11 +87,11 @@ def accumulated(gradient: Callable, count: int) -> Callable:
 
   Args:
     gradient: `(params, network_state, batch, key) -> ((value [],
-      (network_state, auxiliary)), gradients)`. Auxiliary leaves [] are
-      averaged; those with a batch axis, [b, ...] for b examples, are
-      concatenated.
+      (network_state, auxiliary)), gradients)`. Values and auxiliary leaves []
+      are averaged, too; auxiliary leaves with a batch axis, [b, ...] for b
+      examples, are concatenated.
     count: number of micro-batches; it must divide the batch size. Each
-      micro-batch passes its network state on to the next.
+      micro-batch starts from the network state that the previous one returned.
 
   Returns:
     A function like `gradient`, or `gradient` itself if `count` is 1.
@@ -151,7 +151,7 @@ def stepped(
 
 
 def offspring_of(parents: Network, params: hk.Params, whole: Array) -> Network:
-  """Returns `parents`, P networks, with the online parameters `params`.
+  """Returns `parents` with the online parameters `params`, leaves [P, ...].
 
   A parent's target is kept where `whole` [P] is True; elsewhere the target
   becomes a copy of the new online network.
@@ -164,7 +164,10 @@ def offspring_of(parents: Network, params: hk.Params, whole: Array) -> Network:
 
 
 def choose(mask: Array, one: Any, other: Any) -> Any:
-  """Takes leaves [P, ...] from `one` where `mask` [P] is True, else `other`."""
+  """Selects from `one` where `mask` is True, else from `other`.
+
+  `mask` is [P], and all leaves are [P, ...].
+  """
 
   def of_leaf(x, y):
     return jnp.where(mask.reshape(-1, *[1] * (x.ndim - 1)), x, y)

@@ -26,7 +26,7 @@ class Policy(NamedTuple):
 
   Attributes:
     params: the acting network's parameters.
-    state: its batch-norm statistics.
+    state: the acting network's batch-norm statistics.
   """
 
   params: hk.Params
@@ -39,7 +39,7 @@ class Genes(NamedTuple):
   Attributes:
     parameters: trees of parameters, keyed by the network's name; `ACTING` is
       the name of the policy's network.
-    hyperparameters: float32 arrays, at least 0, keyed by name; may be empty.
+    hyperparameters: float arrays [], at least 0, keyed by name; may be empty.
   """
 
   parameters: dict[str, hk.Params]
@@ -47,13 +47,17 @@ class Genes(NamedTuple):
 
 
 class Agent(NamedTuple):
-  """Pure functions of one algorithm; callers treat an agent's state as opaque.
+  """Pure functions of one algorithm.
 
-  `context` and `observations` are the arguments of `Observe`.
+  An agent's state is opaque to callers, except that populations need a
+  NamedTuple whose field `key` is a PRNG key. `context` and `observations` are
+  the arguments of `Observe`. The functions `policy`, `num_updates`, `trained`,
+  `report` and `genes` also take the states of several agents, whose leaves have
+  leading axes.
 
   Attributes:
-    init: `(key, context, observations) -> state`, a fresh state for networks
-      with inputs like these.
+    init: `(key, context, observations) -> state`, an untrained agent for inputs
+      of these shapes.
     act: `(state, context, observations, key=None) -> actions [B, ...]` in the
       environment's units; with noise if a key is given.
     update: `(state, batch, context) -> (state, metrics)`; a batch may have
@@ -64,23 +68,23 @@ class Agent(NamedTuple):
       value of each action, averaged over the critics; None for algorithms
       without critics.
     policy: `(state) -> Policy`.
-    with_policy: `(state, policy) -> state`, a state that acts by that policy.
+    with_policy: `(state, policy) -> state`, the state with another policy.
     noise: `(state) -> []`, the standard deviation of exploration noise in unit
       space.
     num_updates: `(state) -> int32 []`, the number of updates done.
-    trained: `(state) -> trees of arrays`, keyed by the network's name: what
-      training changes, which must stay finite.
+    trained: `(state) -> (parameters, network state)` of each network, keyed by
+      the network's name. A run stops if any of these numbers is not finite.
     report: `(state, metrics) -> numbers for a log`, keyed by name. Metrics are
-      arrays [..., U] on the host, from U updates. State and metrics may be
-      those of several agents, with further leading axes.
+      arrays [..., U] on the host, from U updates.
     reported: the names of the numbers that `report` returns, causes before
-      effects: the first number that is not finite shows the cause.
+      effects: if several metrics of an update are not finite, the error names
+      the first of these.
     genes: `(state) -> Genes`.
     offspring: `(parents, genes, whole, keys) -> states` of agents with these
-      genes, all with a leading axis P. `whole` has a bool [P] for each network:
-      True if a child keeps its parent's target network, False if the target
-      becomes a copy of the new parameters. The genes may include
-      hyperparameters in `more` that the parents lack.
+      genes and PRNG keys, all with a leading axis P. `whole` has a bool [P] for
+      each network: True if a child keeps its parent's target network, False if
+      the target becomes a copy of the new parameters. The genes may include
+      hyperparameters from `more` that the parents lack.
     more: optional hyperparameters that may differ between agents: for each
       name, the value in effect for an agent that lacks this hyperparameter.
   """

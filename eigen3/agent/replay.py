@@ -55,17 +55,17 @@ def capacity_of(state: ReplayState) -> int:
 
 
 def add(state: ReplayState, transitions: Transition) -> ReplayState:
-  """Adds a batch, overwriting the oldest transitions in a full ring.
+  """Adds a batch, overwriting the oldest transitions if the ring is full.
 
   Args:
     state: the ring.
-    transitions: a batch of at most as many transitions as the ring can hold.
+    transitions: a batch [B, ...], not larger than the ring's capacity.
 
   Returns:
     The ring with the batch.
 
   Raises:
-    ValueError: the batch is larger than the ring.
+    ValueError: the batch is larger than the ring's capacity.
   """
   chex.assert_trees_all_equal_structs(state.storage, transitions)
   count = jax.tree.leaves(transitions)[0].shape[0]

@@ -72,8 +72,8 @@ class TrainingState(NamedTuple):
   """State carried from one update to the next.
 
   Attributes:
-    actor: the policy, without the extractor if it is shared.
-    critic: the K critics, one tree of parameters, with any shared extractor.
+    actor: the policy, without the extractor if that is shared.
+    critic: the K critics as one network, with the extractor if it is shared.
     hyperparameters: those in the config, unless evolution changed them.
     noise_scale: float32 [], standard deviation of exploration noise in unit
       space, without the factor `Hyperparameters.exploration`.
@@ -102,8 +102,7 @@ def make_td3(
 
   Args:
     actor: `apply(params, state, key, x, is_training=...)` returns
-      `((actions [B, ...], anything), state)`, actions in the environment's
-      units.
+      `((actions [B, ...], unused), state)`, actions in the environment's units.
     double_critic: `apply(params, state, key, x, unit_actions,
       is_training=...)` returns `(q [B, K], state)`.
     observe: maps `(context, observations)` to the networks' input x; the
@@ -111,8 +110,8 @@ def make_td3(
     action_spec: the box of actions and its unit space.
     config: the `agent` section.
     constrain: sets the parts of an action that the environment ignores, given
-      the observation, to constants. Critics see constrained actions, and the
-      policy gets no gradient through ignored parts.
+      the observation, to constants. Critics see constrained actions, so the
+      critics' gradient with respect to ignored parts is 0.
     shared: the networks' parts if actor and critics share an extractor, else
       None.
 
@@ -125,8 +124,8 @@ def make_td3(
       batch has M actions for each state, critics must return q [B, M, K].
 
   Raises:
-    ValueError: a setting is out of range, or requires a scaled `action_spec`
-      and the given one is raw.
+    ValueError: a setting is invalid, or requires a scaled `action_spec` and the
+      given one is raw.
   """
   agent = make_agent(
     actor, double_critic, observe, action_spec, config, constrain, shared
@@ -301,7 +300,7 @@ class _TD3:
 
     Returns:
       The network, the loss [], the loss's auxiliary output without the network
-      state, and the gradient norm [].
+      state, and the norm [] of the gradient before clipping.
     """
     gradient = accumulated(
       jax.value_and_grad(loss, has_aux=True), self._config.accumulation_steps
@@ -354,7 +353,7 @@ class _TD3:
     return self._config.gamma if rate is None else jnp.maximum(1 - rate, 0)
 
   def _bootstrap(self, state, batch, context, key) -> Array:
-    """Returns the target critics' values of the smoothed target action.
+    """Returns the target critics' values of the target action plus noise.
 
     Returns:
       [B, K], or [B, M, K] if each of M actions has its own next account.
@@ -438,7 +437,8 @@ def _report(
 ) -> dict[str, float]:
   """Implements `Agent.report` by averaging metrics over updates and agents.
 
-  The actor's metrics are averaged over the updates that trained it.
+  The actor's metrics are averaged over the updates that trained the actor, and
+  are 0 if there were none.
   """
   actor_updates = max(float(np.sum(metrics['actor_updates'])), 1.0)
   return {
@@ -472,7 +472,7 @@ def _noise(state: TrainingState) -> Array:
 
 
 def _more(config: ml_collections.ConfigDict) -> dict[str, float]:
-  """Returns `Agent.more`, without values that are 0 or have no effect."""
+  """Returns `Agent.more`: hyperparameters above 0 that have an effect."""
   found = {'exploration': 1.0}
   if config.gamma:  # else there is no target action
     found['discount_rate'] = 1.0 - config.gamma
@@ -527,7 +527,7 @@ _EXPECTED = {
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Checks the `agent` section; raises a ValueError naming the field."""
+  """Checks the `agent` section; raises a ValueError naming the bad field."""
   settings.check('agent', config, _EXPECTED)
   settings.require(
     config.batch_size % config.accumulation_steps == 0,

@@ -1,4 +1,4 @@
-"""Matches a panel's columns to the training panel's, and compares closes."""
+"""Matches a panel's columns to the panel used in training; compares closes."""
 
 import dataclasses
 
@@ -18,8 +18,8 @@ def aligned(panel: MarketPanel, like: MarketPanel) -> MarketPanel:
   a member on no day.
 
   Args:
-    panel: T days; it may have further columns, in another order.
-    like: gives the columns, their kinds and markets, and the investable range.
+    panel: has all columns of `like`, in any order, and possibly more.
+    like: its columns, column kinds, markets and investable range are used.
 
   Raises:
     DataError: `panel` lacks a column of `like`.
@@ -52,11 +52,11 @@ def price_ratio(panel: MarketPanel, like: MarketPanel) -> np.ndarray:
   """Divides each column's close in `panel` by its close in `like`.
 
   Both closes are those of the last day on which the column has a positive close
-  in both panels. Every split and dividend changes earlier adjusted prices. A
-  ratio far from 1 means that the scale of a column has changed.
+  in both panels. They differ if one panel was adjusted for a later split or
+  dividend. A ratio far from 1 means that the column's scale has changed.
 
   Args:
-    panel: a panel with the columns of `like`.
+    panel: a panel with the columns of `like`, in the same order.
     like: the other panel.
 
   Returns:
@@ -76,7 +76,7 @@ def price_ratio(panel: MarketPanel, like: MarketPanel) -> np.ndarray:
 
 
 def _members(panel: MarketPanel, like: MarketPanel) -> np.ndarray | None:
-  """Returns membership of the stocks of `like`, bool [T, N].
+  """Returns when the stocks of `like` are members in `panel`, bool [T, N].
 
   The result is None if `panel` has no universe.
   """

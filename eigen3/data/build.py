@@ -36,26 +36,26 @@ def build_panel(
 
   The days of the panel are the tickers' days from `first_day` to `last_day`. A
   value of a series is observed on the first of the tickers' days, inside the
-  panel or not, that is at least `lag` calendar days after its date, and on no
-  other: values are not carried forward. If two values fall on one day, the
-  later is used. Values known before the tickers' first day are used by
-  indicators only.
+  panel or not, that is at least `Series.lag` calendar days after the value's
+  date, and on no other: values are not carried forward. If several values fall
+  on one day, the latest is used. Values known before the tickers' first day are
+  used by indicators only.
 
   A source is assumed to hold survivors only unless `includes_delisted` is set.
   Setting it is an error if every ticker has a row on the last of the tickers'
   days, whatever `last_day` is.
 
   Args:
-    source: see `open_source`, and `with_series` for added series.
-    validation_days: days of the validation split.
-    holdout_days: days of the holdout split.
-    first_day: the first day of the panel; None for the tickers' first day.
-    last_day: the last day of the panel; None for the tickers' last day.
+    source: tickers and series, from `open_source` and `with_series`.
+    validation_days: number of days in the validation split.
+    holdout_days: number of held-out days.
+    first_day: earlier days are left out of the panel; None keeps all.
+    last_day: later days are left out of the panel; None keeps all.
     includes_delisted: whether the source includes delisted stocks.
 
   Raises:
-    DataError: too few days or no investable column is left, or
-      `includes_delisted` is set but no ticker was ever delisted.
+    DataError: too few days are left for training, no ticker may be bought, or
+      `includes_delisted` is set wrongly (see above).
   """
   tickers = source.tickers
   dates = _union([ticker.dates for ticker in tickers])
@@ -90,7 +90,7 @@ def _filled(
   num_training: int,
   survivors_only: bool,
 ) -> MarketPanel:
-  """Builds the panel of the days `dates[days]`, with all columns in order."""
+  """Builds the panel of the days `dates[days]`; see `build_panel`."""
   ordered, num_short = _ordered(
     source.tickers, dates[days][:num_training], source.place
   )
@@ -122,9 +122,10 @@ def _filled(
 def _markets(
   source: Source, ordered: list[Ticker], training: np.ndarray
 ) -> tuple[int, ...]:
-  """Returns the index of each column's market; every series has its own.
+  """Returns the index of each column's market.
 
-  The result is empty if `find_markets` does not find several markets.
+  Each series is a market of its own. The result is empty if `find_markets` does
+  not find several markets among the tickers.
   """
   markets = find_markets([ticker.dates for ticker in ordered], training)
   if not markets:
@@ -184,7 +185,10 @@ def _ordered(
 def _between(
   dates: np.ndarray, first: np.datetime64 | None, last: np.datetime64 | None
 ) -> slice:
-  """Returns the days from `first` to `last`, inclusive; None means no bound."""
+  """Returns the slice of `dates` from `first` to `last`, both included.
+
+  None means no bound.
+  """
   start = 0 if first is None else int(np.searchsorted(dates, first))
   stop = len(dates)
   if last is not None:
@@ -227,8 +231,8 @@ class _Cells:
 
     Indicators are computed from all rows of a series. Each row is then assigned
     to the first of `dates` on which it is known; if several fall on one day,
-    the last is kept. Rows known before the first of `dates`, and rows outside
-    `days`, are left out.
+    the last is kept. Rows known before the first of `dates`, and rows assigned
+    to a day outside `dates[days]`, are left out.
     """
     for column, one in enumerate(series):
       known = one.dates + np.timedelta64(one.lag, 'D')

@@ -7,14 +7,14 @@ import numpy as np
 
 from eigen3.types import TRADING_DAYS_A_YEAR
 
-# Other numbers of periods a year, and their relative tolerance.
+# Numbers of periods a year other than 252 and 365; their relative tolerance.
 _OTHERS = (1, 4, 12, 26, 52, 104, 156)
 _NEAR = 0.05
 _FEWEST = 20
 _EVERY_DAY = 365
-# Columns of one market differ on at most the share `_ALIKE` of days. A market
-# has at least `_FEWEST_MEMBERS` columns, and has ended once it is closed for
-# more than `LONGEST_CLOSED` days in a row.
+# Columns of one market differ on at most the share `_ALIKE` of days. With fewer
+# than `_FEWEST_MEMBERS` columns, closed days cannot be told from gaps. A market
+# has ended once it is closed for more than `LONGEST_CLOSED` days in a row.
 _ALIKE = 0.03
 _FEWEST_MEMBERS = 2
 LONGEST_CLOSED = 30
@@ -42,8 +42,8 @@ class OwnDays(NamedTuple):
       num_days: D, the `context_days` that was given to `own_days`.
 
     Returns:
-      int32 [D, C], indices of days of the panel. If a column has fewer own
-      days, the first indices are T, which is no day.
+      int32 [D, C], indices of days of the panel. If a column has had fewer than
+      D own days by `day`, its first indices are T, which is no day.
     """
     place = np.arange(num_days)[:, None] + self.until[day]
     return self.days[place, np.arange(self.until.shape[1])]
@@ -52,8 +52,10 @@ class OwnDays(NamedTuple):
 def periods_a_year(dates: np.ndarray) -> int:
   """Returns how many dates, spaced like `dates`, a year has; at least 1.
 
-  It is 252 for a market that closes on weekends, whatever its holidays, and for
-  fewer than 20 dates; 365 for a market that never closes; 52 for weekly dates.
+  This is 252 for daily dates without weekends, whatever the holidays, and for
+  fewer than 20 dates; and 365 for daily dates with weekends. Otherwise it is
+  computed from the mean time between dates, leaving out long gaps, and replaced
+  by a usual number, such as 52 for weekly dates, if one is within 5 %.
 
   Args:
     dates: datetime64[D] [T], increasing.
@@ -79,15 +81,15 @@ def find_markets(
 
   Histories with nearly the same days form a market. A history unlike all others
   belongs to the most similar market if nearly all its days are days of that
-  market, else to a market of its own.
+  market, else it is a market of its own.
 
   Args:
     histories: the days of each of C histories, datetime64[D], increasing.
     days: datetime64[D] [T], the days on which histories are compared.
 
   Returns:
-    C numbers from 0, or an empty tuple if there is only one market or no two
-    histories are alike.
+    C indices of markets, counted from 0, or an empty tuple if there is only one
+    market or no two histories are alike.
   """
   has_row = np.stack([np.isin(days, own) for own in histories], axis=1)
   rows = has_row.sum(axis=0)
@@ -119,6 +121,8 @@ def own_days(
 ) -> OwnDays | None:
   """Returns the days of each column's own market; None for a single market.
 
+  These are the days that `open_days` returns with `fewest_members` 1.
+
   Args:
     has_price: whether each column has a price on each day, bool [T, C].
     markets: C numbers, the market of each column; empty for a single market.
@@ -144,16 +148,16 @@ def open_days(
 ) -> np.ndarray:
   """Returns the days on which each column's market is open, bool [T, C].
 
-  A market is open on days on which any of its columns has a price. Once it has
-  had no price for over 30 days in a row it has ended, and further days count as
-  open. Very small markets are always open: in a single column, a holiday looks
-  the same as a delisting.
+  A market is open on days on which any of its columns has a price. If none has
+  a price for more than `LONGEST_CLOSED` of the T days in a row, the market is
+  taken to have ended, and the remaining days of this run count as open.
 
   Args:
     has_price: whether each column has a price on each day, bool [T, C].
     markets: C numbers, the market of each column; empty for a single market,
       which is open on all days.
-    fewest_members: a market with fewer columns is always open.
+    fewest_members: a market with fewer columns is always open; by default 2,
+      because in a single column a holiday looks the same as a delisting.
   """
   is_open = np.ones(has_price.shape, bool)
   for market in set(markets):

@@ -60,11 +60,12 @@ class Cells:
   """The R cells of a column.
 
   Attributes:
-    values: [R], float64, datetime64[D] or int32; NaN, NaT or -1 if the cell is
-      missing or wrong.
-    wrong: int64 [W], increasing indices of the invalid cells. An empty cell, or
-      a mark of a missing value such as 'NaN', is valid only in a column of
-      numbers.
+    values: [R], numbers (float64), days (datetime64[D]) or codes of symbols
+      (int32); a missing or wrong cell is NaN, NaT or -1.
+    wrong: int64 [W], increasing indices of the W wrong cells, which cannot be
+      converted. In a column of numbers, an empty cell or a mark of a missing
+      value, such as 'NaN', is missing but not wrong; in any other column, an
+      empty cell is wrong.
     texts: large_binary [W], the text of the wrong cells.
   """
 
@@ -80,7 +81,7 @@ class Cells:
     return is_wrong
 
   def found(self, index: int) -> str:
-    """Returns the printable text of the wrong cell at `index` in the column."""
+    """Returns the text of the wrong cell at `index`, printable and short."""
     text = self.texts[int(np.searchsorted(self.wrong, index))].as_py() or b''
     return shown(text.decode(errors='replace'))
 
@@ -90,8 +91,8 @@ class Days:
   """How dates are written in a file.
 
   Attributes:
-    format: format of dates that do not begin with the year, such as
-      'dd/mm/yyyy' or, in `strftime` notation, '%d %b %Y'; '' for none.
+    format: a format that is accepted besides YYYY-MM-DD, such as 'dd/mm/yyyy'
+      or, in `strftime` notation, '%d %b %Y'; '' for none.
     zone: time zone that times are converted to before their date is taken; a
       time without a zone is taken as UTC. '' takes dates as they are written.
 
@@ -149,9 +150,10 @@ AS_WRITTEN = Days()
 
 
 class Filling:
-  """A column of R cells that is filled part by part.
+  """A column of cells that is filled part by part.
 
-  Each part is copied immediately, so Arrow can reuse its memory.
+  The values of each part are copied immediately, so that Arrow can reuse the
+  part's memory.
   """
 
   def __init__(self, num_rows: int, kind: str):
@@ -181,9 +183,9 @@ class Filling:
 def numbers(column: pa.Array, decimal: str = '.') -> Cells:
   """Converts a column of numbers, or of text with numbers, to float64.
 
-  A currency sign before a number is dropped. If the decimal mark is a comma,
-  points mark thousands; if it is a point, commas that can only mark thousands
-  are dropped.
+  A currency sign before a number is dropped. `decimal` is the decimal mark. If
+  it is a comma, points that mark thousands are dropped; if it is a point,
+  commas that can only mark thousands, as in 1,234.5, are dropped.
   """
   column = _plain(column)
   if _is_number(column.type):
@@ -230,11 +232,11 @@ def ratios(column: pa.Array, decimal: str = '.') -> Cells:
 def days(column: pa.Array, written: Days = AS_WRITTEN) -> Cells:
   """Converts a column of dates or timestamps to datetime64[D].
 
-  Both may also be texts or integers. The date of a timestamp is taken as
-  written, unless a zone is given. Integers are dates such as 20190102, or times
-  in UTC since 1970, whose typical size decides the unit, from seconds to
-  nanoseconds. A cell without a date in the years 1700 to 2199 is wrong, even an
-  empty one.
+  Dates and timestamps may also be given as text or integers. The date of a
+  timestamp is taken as written, unless `written` has a zone. Integers are dates
+  such as 20190102 or, if `written` has no format, Unix times in UTC; the
+  column's median shows which, and the unit, from seconds to nanoseconds. A cell
+  is wrong if it is empty or has no date in the years 1700 to 2199.
   """
   column = _plain(column)
   kind = column.type
@@ -255,7 +257,10 @@ def days(column: pa.Array, written: Days = AS_WRITTEN) -> Cells:
 
 
 def symbols(column: pa.Array, known: dict[str, int]) -> Cells:
-  """Converts names to int32 indices in `known`, adding new names to it."""
+  """Converts a column of symbols to their int32 codes.
+
+  `known` maps symbols to codes; new symbols are added, with the next codes.
+  """
   column = _plain(column)
   if _is_number(column.type):
     column = column.cast(pa.large_string())
@@ -280,9 +285,9 @@ def is_symbol(name: str) -> bool:
 
 
 def is_number(text: str) -> bool:
-  """Returns whether `text` is a number; it may have a currency sign.
+  """Returns whether `text` is a number, with or without a currency sign.
 
-  A number with marks of thousands does not count.
+  Numbers with a comma do not count; 'inf' and 'nan' do.
   """
   text = without_currency(text)
   return re.match(_NUMBER, text, re.ASCII) is not None
@@ -305,7 +310,10 @@ def is_day(text: str) -> bool:
 
 
 def _cells(column: pa.Array, values: np.ndarray, wrong=None) -> Cells:
-  """Returns `values` as cells; takes the text of wrong ones from `column`."""
+  """Returns `values` as `Cells`, with the text of wrong cells from `column`.
+
+  `wrong`, bool [R], tells which cells are wrong; None if none is.
+  """
   if wrong is None:
     return Cells(values, np.empty(0, np.int64), pa.array([], pa.large_binary()))
   indices = np.flatnonzero(np.asarray(wrong))
@@ -320,7 +328,7 @@ def _cells(column: pa.Array, values: np.ndarray, wrong=None) -> Cells:
 
 
 def _with_points(column: pa.Array) -> pa.Array:
-  """Rewrites numbers with a decimal comma to ones with a decimal point.
+  """Rewrites numbers with a decimal comma as numbers with a decimal point.
 
   Points that mark thousands are dropped. Text with any other point, such as
   12.5, is changed so that it does not parse as a number.
@@ -335,7 +343,7 @@ def _with_points(column: pa.Array) -> pa.Array:
 
 
 def _alike(text: pa.Array, pattern: str) -> pa.Array:
-  """Returns which cells match `pattern`; null ones do not."""
+  """Returns which cells match `pattern`; null cells do not."""
   return pc.fill_null(pc.match_substring_regex(text, pattern), False)
 
 
@@ -356,7 +364,11 @@ def _days_of_times(column: pa.Array, written: Days) -> np.ndarray:
 
 
 def _days_since_1970(text: pa.Array, written: Days) -> np.ndarray | None:
-  """Returns the days of Unix times; None if `text` does not look like them."""
+  """Converts Unix times to datetime64[D].
+
+  The result is None if `text` does not look like Unix times, or if `written`
+  has a format.
+  """
 
   def share(cells: pa.Array) -> float:
     return (pc.sum(cells).as_py() or 0) / max(len(text), 1)
@@ -399,7 +411,7 @@ def _days_of_texts(column: pa.Array, written: Days) -> np.ndarray:
 
 
 def _day(text: str, written: Days) -> np.datetime64:
-  """Parses a day, or returns NaT."""
+  """Parses a date; returns NaT if `text` is not a valid date."""
   if written.format and not re.match(_DAY, text, re.ASCII):
     for part in (text, re.split('[ T]', text)[0]):
       with contextlib.suppress(ValueError):
@@ -421,7 +433,7 @@ def _day(text: str, written: Days) -> np.datetime64:
 
 
 def _texts(column: pa.Array) -> list[str]:
-  """Decodes large_string [R]; invalid bytes become unprintable characters."""
+  """Decodes an array of text; invalid bytes become unprintable characters."""
   raw = column.cast(pa.large_binary()).to_pylist()
   return [value.decode(errors='surrogateescape') for value in raw]
 

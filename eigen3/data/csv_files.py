@@ -1,4 +1,4 @@
-"""Reads price histories of single stocks: validates, adjusts, masks."""
+"""Reads, validates, adjusts and masks the price histories of single stocks."""
 
 import dataclasses
 import io
@@ -31,7 +31,7 @@ _BOUNDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Masked:
-  """The empty cells of a column, or its invalid ones; both become missing."""
+  """The empty cells of a column, or those out of range; both are missing."""
 
   column: str
   count: int
@@ -41,7 +41,7 @@ class Masked:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Ticker:
-  """The history of one stock, R rows.
+  """The daily price history of one stock, R rows.
 
   Attributes:
     name: the ticker.
@@ -55,17 +55,18 @@ class Ticker:
     adjusted: number of rows whose prices the adjustment changed.
     outside: number of rows whose open or close is not between low and high;
       they are kept.
-    suspicious: (day, ratio) of daily moves of the close that are likely errors;
-      they are kept.
-    masked: the empty and the invalid cells, which are missing.
+    suspicious: (day, close over the previous close) if this ratio is so large
+      or small that it is likely an error, see `SUSPICIOUS`; the row is kept.
+    masked: the empty cells, and the cells out of range, of each column of
+      prices or volumes.
     repeated: days with several equal rows, of which one was kept; a day occurs
       once for each row that was dropped.
     revised: days with several different rows; the last row with a valid price,
       or else the last row, was kept.
     unpriced: days of rows without any price, which were dropped.
-    ignored: names of columns of the file that were not read.
-    unadjusted: (row, new shares per old share) of splits that the file states
-      but that its prices are not adjusted for; the prices are kept.
+    ignored: names of columns that were not read, as in `Table`.
+    unadjusted: (index in `dates`, new shares per old share) of splits that the
+      file states but its prices are not adjusted for; the prices are kept.
   """
 
   name: str
@@ -87,7 +88,7 @@ class Ticker:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class History:
-  """The rows of a stock or series before any adjustment, R rows.
+  """The R rows of a stock or series before any adjustment.
 
   Attributes:
     dates: datetime64[D] [R], strictly increasing.
@@ -110,10 +111,11 @@ class History:
 def read_ticker(
   name: str, content: bytes, written: Days = AS_WRITTEN
 ) -> Ticker:
-  """Reads the bytes of a file with the prices of one stock.
+  """Reads one stock's prices from the bytes of a CSV or Parquet file.
 
   Raises:
-    Refused: `content` is not a table of daily prices of one stock.
+    Refused: `content` is not a table of daily prices of one stock, or as in
+      `make_ticker`.
   """
   return make_ticker(
     name, read_file(io.BytesIO(content), single_choice, written)
@@ -128,11 +130,12 @@ def make_ticker(
 ) -> Ticker:
   """Makes one stock's history from rows of a table.
 
-  Open, high, low and close are multiplied by adjusted_close / close if there is
-  an adjusted close. Prices that are not positive, negative volumes and values
-  out of range become missing. Rows without any price are dropped. Of several
-  rows of one day, the first is kept if all are equal in the columns used,
-  else the last with a valid price, or the last if none has one.
+  If there is an adjusted close, open, high, low and close are multiplied by
+  adjusted_close / close, and the volume is divided by it. Prices and volumes
+  out of range (see `_BOUNDS`), such as a price of 0 or a negative volume,
+  become missing. Rows without any price are dropped. Of several rows of one
+  day, the first is kept if all are equal in the columns used, else the last
+  with a price in range, or the last if none has one.
 
   Args:
     name: the ticker.
@@ -142,8 +145,9 @@ def make_ticker(
     index: indices of the rows to use; by default all.
 
   Raises:
-    Refused: a cell of these rows is wrong, the close or the adjusted close has
-      no valid value in any row, or too many days have several different rows.
+    Refused: a cell of these rows and columns is wrong, the close or the
+      adjusted close has no value in range in any row, or too many days (see
+      `_FEW_REVISED`) have several different rows.
   """
   if numbers is None:
     numbers = table.numbers
@@ -166,6 +170,8 @@ def read_history(
 ) -> History:
   """Returns rows of a table, sorted by day, with one row per day.
 
+  Of several rows of one day, one is kept as described in `make_ticker`.
+
   Args:
     table: R rows.
     numbers: the columns to use, keyed by canonical name.
@@ -173,11 +179,11 @@ def read_history(
     bounds: valid ranges (least, most), keyed by canonical name; values outside
       become missing. Columns without bounds are not checked.
     rows_need: a row that is empty in all of these columns is dropped, unless
-      all rows are.
+      every row is. If no columns are named, no row is dropped.
 
   Raises:
-    Refused: a cell of these rows is wrong, or too many days have several
-      different rows.
+    Refused: a cell of these rows and columns is wrong, or too many days have
+      several different rows.
   """
   if index is None:
     index = np.arange(len(table.rows))
@@ -216,7 +222,13 @@ def read_history(
 
 
 def _usable(column: Column, index: np.ndarray, lines: np.ndarray) -> np.ndarray:
-  """Returns a column's values at `index`; raises Refused for a wrong cell."""
+  """Returns a column's values at `index`.
+
+  `lines` has the line numbers of these cells, for the error.
+
+  Raises:
+    Refused: one of these cells is wrong.
+  """
   if column.cells.wrong.size:
     wrong = column.cells.is_wrong[index]
     if wrong.any():
@@ -233,7 +245,12 @@ def _usable(column: Column, index: np.ndarray, lines: np.ndarray) -> np.ndarray:
 def _mask(
   name: str, values: np.ndarray, lines: np.ndarray, least: float, most: float
 ) -> list[Masked]:
-  """Sets values out of range to NaN, in place; counts these and empty cells."""
+  """Sets values out of range to NaN, in place.
+
+  Returns:
+    A record of the empty cells and one of the cells out of range, each only if
+    there are any.
+  """
   empty = np.isnan(values)
   impossible = ~empty & ~((values >= least) & (values <= most))
   masked = []
@@ -260,7 +277,8 @@ def _one_a_day(
   """Returns which rows to keep, bool [R], and the repeated and revised days.
 
   If all rows of a day are equal, the first is kept; else the last with a price
-  within bounds, or the last if none has one.
+  within bounds, or the last if none has one. `Ticker` defines repeated and
+  revised days. `name` is the date column's name, for the error.
 
   Raises:
     Refused: too many days have several different rows.
@@ -336,7 +354,11 @@ def _adjusted(name: str, history: History, ignored: tuple[str, ...]) -> Ticker:
 def _unadjusted(
   splits: np.ndarray, close: np.ndarray
 ) -> tuple[tuple[int, float], ...]:
-  """Returns (row, ratio) of each split that the close is not adjusted for."""
+  """Returns (row, new shares per old share) of unadjusted splits.
+
+  A split in `splits` counts as unadjusted if undoing it would make the move of
+  the close on its day smaller.
+  """
   known = np.flatnonzero(~np.isnan(close))
   found = []
   for row in np.flatnonzero((splits > 0.0) & (splits != 1.0)).tolist():

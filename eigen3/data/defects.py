@@ -26,8 +26,9 @@ _LEAST_AROUND = 20  # fewer moves do not show the usual size
 # the median of the days before, there was no news. That leaves 48 of the 589.
 USUAL_MONEY = 3.0
 _MONEY_ROWS = 20
-# A bad tick reverts in one move within `TICK_ROWS` rows, to a distance from the
-# previous close of at most the share `_TICK_REST` of its own move.
+# A bad tick reverts in one move within `TICK_ROWS` rows. The distance that then
+# remains to the close before the tick is at most the share `_TICK_REST` of the
+# tick's own move.
 TICK_ROWS = 3
 _TICK_REST = 0.25
 # New price over old; 4:3 and 5:4 are too close to ordinary moves.
@@ -43,15 +44,18 @@ class Move:
   """A close far from the one before it.
 
   Attributes:
-    kind: for a move out of scale at a usual or unknown dollar volume, 'tick' if
-      it soon reverts, 'split' if it is near a usual split ratio, or else
-      'unexplained', such as a spin-off that was not adjusted for; 'large' for
-      any other move beyond `SUSPICIOUS`, such as one at a high dollar volume.
+    kind: for a move out of scale (see `OUT_OF_SCALE`) at a usual or unknown
+      dollar volume, 'tick' if it soon reverts, 'split' if it is near a usual
+      split ratio, or else 'unexplained', such as a spin-off that was not
+      adjusted for; 'large' for any other move beyond `SUSPICIOUS`, such as one
+      at a high dollar volume.
     row: the row of the ticker with the new close.
-    stop: for a tick, the first row after it; else the row after `row`.
+    stop: for a tick, the row in which the close is back; else the row after
+      `row`.
     before: the previous close.
     ratio: the new close over the previous one.
-    split: the nearest of `SPLIT_RATIOS`, for a split; else 1.
+    split: for a split, the nearest of `SPLIT_RATIOS`, new price over old;
+      else 1.
     scale: size of the move over the median size of the moves around it; NaN if
       unknown.
     money: the day's dollar volume over the median dollar volume of the rows
@@ -71,7 +75,8 @@ class Move:
 def find_moves(ticker: Ticker) -> tuple[Move, ...]:
   """Returns the moves of the close that are likely errors, or large.
 
-  The move back from a bad tick is part of the tick.
+  All moves up to the return from a bad tick are part of the tick, which is one
+  `Move`.
   """
   rows = np.flatnonzero(~np.isnan(ticker.ohlc[:, 3]))
   close = ticker.ohlc[rows, 3]
@@ -113,7 +118,10 @@ def outside(ohlc: np.ndarray) -> np.ndarray:
 
 
 def spikes(ohlc: np.ndarray) -> np.ndarray:
-  """Returns which highs and lows are far beyond open and close, bool [R, 4]."""
+  """Returns which highs and lows are far beyond open and close, bool [R, 4].
+
+  That is, by more than the factor `SPIKE`. Missing prices are ignored.
+  """
   opening, high, low, close = ohlc.T
   cells = np.zeros(ohlc.shape, bool)
   cells[:, 1] = high > SPIKE * np.fmax(opening, close)
@@ -122,9 +130,10 @@ def spikes(ohlc: np.ndarray) -> np.ndarray:
 
 
 def stale_runs(ticker: Ticker) -> list[tuple[int, int]]:
-  """Returns (first row, length) of long runs of rows with the same close.
+  """Returns (first row, length) of runs of `STALE_ROWS` or more equal closes.
 
-  The volume in a run also stays the same, is 0 or is missing.
+  From the second row of a run on, the volume is 0 or that of the row before;
+  both volumes may be missing.
   """
   close, volume = ticker.ohlc[:, 3], ticker.volume
   unknown = np.isnan(volume)
@@ -142,11 +151,13 @@ def stale_runs(ticker: Ticker) -> list[tuple[int, int]]:
 
 
 def trading_days(tickers: Sequence[Ticker]) -> tuple[np.ndarray, np.ndarray]:
-  """Returns the market's trading days, and odd days with few tickers.
+  """Returns the market's trading days, and the odd days with few tickers.
 
-  A day is odd if fewer than half of the tickers listed then have a row: one
-  file with a wrong date must not cause a gap in all others. A wrong date before
-  the first or after the last row of all other tickers is not noticed.
+  A day on which any ticker has a row is odd if fewer than half of the tickers
+  listed on it have one, else a trading day. A ticker is listed from its first
+  to its last row. So one file with a wrong date does not cause a gap in all
+  others. But a wrong date before the first or after the last row of all other
+  tickers counts as a trading day.
   """
   dates = np.unique(np.concatenate([ticker.dates for ticker in tickers]))
   rows = np.zeros(len(dates), int)
@@ -179,7 +190,7 @@ def among(days: np.ndarray, dates: np.ndarray) -> np.ndarray:
 
 
 def runs(mask: np.ndarray) -> list[tuple[int, int]]:
-  """Returns (start, length) of every run of True in `mask`, [R]."""
+  """Returns (start, length) of every run of True in `mask`, bool [R]."""
   edges = np.flatnonzero(np.diff(mask, prepend=False, append=False))
   starts, stops = edges[::2].tolist(), edges[1::2].tolist()
   return [(a, b - a) for a, b in zip(starts, stops, strict=True)]
@@ -194,7 +205,15 @@ def _scale(logs: np.ndarray, i: int) -> float:
 
 
 def _money(ticker: Ticker, rows: np.ndarray, place: int) -> float:
-  """Returns a row's dollar volume over the median of the rows before it."""
+  """Returns a row's dollar volume over the median of the rows before it.
+
+  The result is NaN if either is unknown or the median is 0.
+
+  Args:
+    ticker: the ticker.
+    rows: increasing indices of the rows with a close.
+    place: the row's index in `rows`.
+  """
   chosen = rows[max(0, place - _MONEY_ROWS) : place + 1]
   money = ticker.ohlc[chosen, 3] * ticker.volume[chosen]
   known = money[:-1][~np.isnan(money[:-1])]
@@ -203,7 +222,10 @@ def _money(ticker: Ticker, rows: np.ndarray, place: int) -> float:
 
 
 def _rows_away(logs: np.ndarray, i: int) -> int:
-  """Returns the number of rows until move i reverts; 0 if it does not."""
+  """Returns after how many rows the move `logs[i]` reverts, as a bad tick does.
+
+  The result is 0 if it does not revert within `TICK_ROWS` rows.
+  """
   for away in range(1, min(TICK_ROWS, len(logs) - 1 - i) + 1):
     rest = logs[i : i + away + 1].sum() / logs[i]
     way_back = -logs[i + away] / logs[i]

@@ -59,14 +59,14 @@ def download_prices(
   Args:
     symbols: as Yahoo spells them, in upper or lower case.
     path: the file to write; an existing one is replaced.
-    first_day: None for the first available day.
-    last_day: None for the last available day.
+    first_day: the first day to download; None for the first available.
+    last_day: the last day to download; None for the last available.
     fetch: gets the prices, see `Fetch`; by default through yfinance.
-    sleep: waits for a number of seconds.
+    sleep: a function that waits for a number of seconds.
     advance: called with the number of symbols finished since the last call.
 
   Returns:
-    The symbols without any price.
+    The symbols for which no price was found, in upper case.
 
   Raises:
     DataError: a symbol is invalid, there was no price at all, yfinance is not
@@ -147,7 +147,7 @@ def _batches(symbols: list[str]) -> Iterator[list[str]]:
 
 
 def _tables(frame: Any, symbols: list[str]) -> dict[str, pa.Table]:
-  """Returns the rows with a price, for each symbol that has any."""
+  """Returns each symbol's rows with a price, for symbols that have any."""
   tables: dict[str, pa.Table] = {}
   if frame is None or frame.empty:
     return tables

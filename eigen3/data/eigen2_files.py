@@ -44,10 +44,10 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 def is_eigen2(path: str | os.PathLike) -> bool:
-  """Returns whether a file seems to be one for `read_eigen2`.
+  """Returns whether a file looks like one that `read_eigen2` reads.
 
-  These are files with the suffix of a pickle, and CSVs with a '[' in their
-  second line.
+  That is, it has the suffix of a pickle, or is a CSV with a '[' in its second
+  line; either may be compressed.
   """
   path = pathlib.Path(path)
   kind = _kind(path)
@@ -78,16 +78,16 @@ def read_eigen2(
       `.xz` if it is compressed.
     investable: (first, stop), the range of columns that may be bought.
     recompute: compute the features from the prices, as `build_panel` does,
-      which leaves a column's first 34 rows missing. By default the features
-      are those in the file, which Eigen2's agents were trained on.
+      which leaves a column's first 34 rows with a close missing. By default the
+      features are those in the file, which Eigen2's agents were trained on.
 
   Returns:
-    The panel, marked as survivors only.
+    The panel, marked as containing only survivors.
 
   Raises:
-    DataError: the file cannot be read or is invalid, or `investable` does not
-      fit its columns; the error names the file and, for a cell, its date and
-      column.
+    DataError: the file cannot be read or is invalid, or `investable` is not a
+      range of its columns; the error names the file and, if a cell is invalid,
+      the cell's date and column.
   """
   path = pathlib.Path(path)
   try:
@@ -120,7 +120,7 @@ def read_eigen2(
 
 
 def _kind(path: pathlib.Path) -> str:
-  """Returns the suffix in lower case; for 'a.pkl.gz', this is '.pkl'."""
+  """Returns the suffix in lower case, such as '.pkl' for 'a.PKL.gz'."""
   suffixes = [suffix.lower() for suffix in path.suffixes]
   if suffixes and suffixes[-1] in _COMPRESSED:
     suffixes.pop()
@@ -164,7 +164,7 @@ def _unpacked(path: pathlib.Path, packed: bytes) -> bytes:
 
 
 def _read_csv(content: bytes) -> Frame:
-  """Returns the frame in a CSV, without blank rows."""
+  """Reads the bytes of a CSV as a `Frame` of text, without blank rows."""
   try:
     text = content.decode('utf-8-sig')
   except UnicodeDecodeError as error:
@@ -197,7 +197,7 @@ def _read_csv(content: bytes) -> Frame:
 
 
 def _dates(labels: list[Any]) -> np.ndarray:
-  """Returns the dates, datetime64[D] [T]."""
+  """Converts row labels to dates, datetime64[D] [T]."""
   dates = np.empty(len(labels), 'datetime64[D]')
   for index, label in enumerate(labels):
     try:
@@ -226,7 +226,10 @@ def _order(dates: np.ndarray) -> np.ndarray:
 
 
 def _values(frame: Frame, dates: np.ndarray) -> np.ndarray:
-  """Returns the numbers of all cells, float64 [T, C, 9]; NaN is missing."""
+  """Returns the numbers of all cells, float64 [T, C, 9]; NaN is missing.
+
+  `dates` are those of the rows, for error messages.
+  """
   values = np.full((*frame.cells.shape, len(FEATURES)), np.nan)
 
   def where(row: int, column: int) -> str:
@@ -256,7 +259,7 @@ def _values(frame: Frame, dates: np.ndarray) -> np.ndarray:
 
 
 def _numbers(cell: Any) -> Any:
-  """Returns a cell's nine numbers, or an empty sequence if it is missing."""
+  """Returns a cell's nine numbers, or an empty sequence for a missing cell."""
   if cell is None or (isinstance(cell, float) and np.isnan(cell)):
     return ()
   if isinstance(cell, str):
@@ -287,7 +290,10 @@ def _number(number: Any) -> float:
 
 
 def _split(text: str) -> list[float]:
-  """Parses numbers in brackets, separated by commas or, as in NumPy, spaces."""
+  """Parses numbers in brackets, separated by commas or, as in NumPy, spaces.
+
+  Text that marks a missing cell, such as '' or 'NaN', gives an empty list.
+  """
   text = text.strip()
   if text in _MISSING:
     return []

@@ -1,4 +1,4 @@
-"""Errors of invalid data."""
+"""Errors about invalid data."""
 
 
 class DataError(ValueError):
@@ -12,9 +12,10 @@ class Refused(DataError):
 
   Attributes:
     reason: what was found and what was expected.
-    row: line of a text file, or row of a Parquet file, both counted from 1; or
-      None.
-    column: the column's name in the file, or ''.
+    row: line of a text file, or row of a Parquet file, both counted from 1;
+      None if the error is not about one row.
+    column: the column's name in the file; '' if the error is not about one
+      column.
   """
 
   def __init__(self, reason: str, row: int | None = None, column: str = ''):
@@ -27,9 +28,10 @@ class Refused(DataError):
 
 
 def shown(text: object, length: int = 40) -> str:
-  """Returns printable text of at most `length` characters, for messages.
+  """Makes text printable and cuts it to `length` characters, for messages.
 
-  Files may contain line breaks, terminal codes, or bytes that are not text.
+  Unprintable characters are replaced, because files may contain line breaks,
+  terminal codes, or bytes that are not text.
   """
   visible = ''.join(
     letter if letter.isprintable() else '\ufffd' for letter in str(text)

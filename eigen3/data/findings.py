@@ -1,4 +1,4 @@
-"""Finds defects in one ticker, with the action that is taken on each."""
+"""Lists the findings in one ticker, with the action taken on each."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -17,11 +17,12 @@ class Rule:
 
   Attributes:
     title: the kind in a few words.
-    what: what is counted.
-    action: 'kept', 'masked' or 'repaired'.
-    done: the action in words.
-    repair: the field of `Repairs` that selects the action, '' for none.
-    otherwise: (action, the action in words) if that field is not 'keep'.
+    what: what is counted, in words.
+    action: the default action: 'kept', 'masked' or 'repaired'.
+    done: the default action in words.
+    repair: the field of `Repairs` that selects the action; '' if the action is
+      always the default.
+    otherwise: the action, and the action in words, if that field is not 'keep'.
   """
 
   title: str
@@ -148,9 +149,9 @@ class Occurrence:
   """One occurrence of a finding.
 
   Attributes:
-    day: the first day, YYYY-MM-DD; '' if only a line of the file is known.
+    day: the first day, YYYY-MM-DD; '' if only a row of the file is known.
     count: number of days, rows or cells, whichever the rule counts.
-    found: the values found.
+    found: what was found, in words.
   """
 
   day: str
@@ -160,7 +161,10 @@ class Occurrence:
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-  """All occurrences of one kind of finding in a column, at least one."""
+  """All occurrences of one kind of finding in a column, at least one.
+
+  The action is 'kept', 'masked' or 'repaired'.
+  """
 
   action: str
   occurrences: tuple[Occurrence, ...]
@@ -179,13 +183,14 @@ class Finding:
 def find(
   ticker: Ticker, trading: np.ndarray, odd: np.ndarray, repairs: Repairs
 ) -> dict[str, Finding]:
-  """Returns all findings in a stock, by kind, in the order of `RULES`.
+  """Returns all findings in a stock, keyed by kind, in the order of `RULES`.
 
   Args:
     ticker: the ticker before any repair.
     trading: the days on which the market traded.
     odd: the other days on which some ticker has a row.
-    repairs: the repairs made, which decide the action of each finding.
+    repairs: the repairs made, which decide the action of each finding. If bad
+      ticks are masked, the order of prices is checked without them.
   """
   moves = defects.find_moves(ticker)
   ohlc = ticker.ohlc
@@ -223,7 +228,7 @@ def find_gaps(dates: np.ndarray, trading: np.ndarray) -> dict[str, Finding]:
 
 
 def _cells(ticker: Ticker) -> dict[str, list[Occurrence]]:
-  """Returns what the reader recorded about cells and rows, by kind."""
+  """Returns what the reader recorded about cells and rows, keyed by kind."""
   places: dict[str, list[Occurrence]] = {'empty': [], 'impossible': []}
   for cells in ticker.masked:
     found = (
@@ -277,7 +282,7 @@ def _volume(ticker: Ticker) -> dict[str, list[Occurrence]]:
 
 
 def _prices(ticker: Ticker, rows: np.ndarray) -> list[Occurrence]:
-  """Returns an occurrence for each row where `rows`, bool [R], is True."""
+  """Returns an occurrence, with the prices, for each True in `rows`, [R]."""
   return [
     Occurrence(
       str(ticker.dates[row]),

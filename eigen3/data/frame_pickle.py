@@ -15,8 +15,8 @@ from eigen3.data.inert_pickle import Note, what
 _STRINGS = ('pandas.arrays', 'pandas.core.arrays.string_')
 _MULTIARRAY = ('numpy.core.multiarray', 'numpy._core.multiarray')
 _BUILTINS = ('builtins', '__builtin__')
-# Everything that a pickled frame of numbers, names and dates refers to, and the
-# modules of pandas, NumPy and PyArrow that have contained it.
+# Every name that a pickled frame of numbers, names and dates refers to, and the
+# modules that contain it in various versions of Python and the libraries.
 _ADMITTED = {
   'ArrowStringArray': (*_STRINGS, 'pandas.core.arrays.string_arrow'),
   'BlockManager': ('pandas.core.internals.managers',),
@@ -55,7 +55,7 @@ _ADMITTED = {
   'timedelta': ('datetime',),
   'type_for_alias': ('pyarrow.lib',),
 }
-# Units of a timestamp by pandas' codes.
+# Units of timestamps, keyed by pandas' codes.
 _UNITS = {7: 's', 8: 'ms', 9: 'us', 10: 'ns'}
 # A longer array in a cell is not read.
 _MOST_IN_CELL = 64
@@ -67,7 +67,7 @@ class Frame(NamedTuple):
   Attributes:
     labels: T row labels: datetime64[D], text, or any other values found.
     columns: C names.
-    cells: object [T, C], the values found.
+    cells: object [T, C], the values found, which are not checked.
   """
 
   labels: list[Any]
@@ -82,8 +82,8 @@ def read_frame(content: bytes) -> Frame:
     content: the bytes of the pickle.
 
   Raises:
-    DataError: the pickle refers to a name that a frame of numbers does not
-      need, is damaged, or does not hold such a frame.
+    DataError: the pickle is damaged, uses a name or an instruction that a frame
+      of numbers does not need, or does not hold such a frame.
   """
   try:
     return _frame(inert_pickle.read(content, _ADMITTED, _MADE), len(content))
@@ -159,7 +159,7 @@ def _axis(note: Any) -> list[Any]:
 
 
 def _text(note: Any) -> list[str]:
-  """Returns strings that PyArrow stores contiguously in one buffer."""
+  """Returns the strings of a pickled PyArrow array."""
   match note:
     case Note(
       '_restore_array',
@@ -209,7 +209,10 @@ def _name(name: Any) -> str:
 
 
 def _label(label: Any) -> Any:
-  """Converts dates to datetime64[D] and returns other labels unchanged."""
+  """Converts a pickled date to datetime64[D]; returns other labels unchanged.
+
+  A pandas Timestamp with a time zone is also returned unchanged.
+  """
   match label:
     case Note('date' | 'datetime', (bytes(packed), *_)) if len(packed) >= 4:
       # The highest bit of a month is a flag of Python's.
@@ -225,7 +228,7 @@ def _label(label: Any) -> Any:
 def _cells(
   blocks: list[Any], num_rows: int, names: tuple[str, ...]
 ) -> np.ndarray:
-  """Returns the cells [T, C]; each block holds columns of one type."""
+  """Returns the cells, object [T, C]; each block holds columns of one type."""
   cells = np.empty((num_rows, len(names)), object)
   missing = np.ones(len(names), bool)
   for block in blocks:
@@ -269,7 +272,7 @@ def _cell(note: Note) -> Any:
 
 
 def _places(note: Any, num_columns: int) -> list[int]:
-  """Returns the indices of a block's columns, at least one."""
+  """Returns the indices of a block's columns in the frame, at least one."""
   everything = np.arange(num_columns)
   match note:
     case Note('slice', (int() | None, int() | None, int() | None) as bounds):
@@ -295,7 +298,7 @@ def _array(note: Any, most: float = math.inf) -> np.ndarray | None:
   """Returns the array that a note describes.
 
   The result is None if the note describes no array, or one of more than `most`
-  elements. A NumPy array is returned as it is.
+  elements. If `note` is itself a NumPy array, it is returned as it is.
   """
   match note:
     case np.ndarray():
@@ -375,7 +378,10 @@ def _listed(args: tuple[Any, ...]) -> str:
 
 
 def _bytes(*args: Any) -> bytes:
-  """Returns bytes, which old protocols store as text, a character per byte."""
+  """Returns the bytes that a call of `encode` or `bytearray` makes.
+
+  Pickle protocols before 3 store bytes as text, a character per byte.
+  """
   match args:
     case (str(text), 'latin1' | 'latin-1'):
       return text.encode('latin-1')
@@ -389,7 +395,10 @@ def _bytes(*args: Any) -> bytes:
 
 
 def _scalar(*args: Any) -> Any:
-  """Returns a pickled NumPy scalar as a Python number, bool or date."""
+  """Returns a pickled NumPy scalar as a Python number, bool or date.
+
+  `args` are the pickled dtype and the bytes of the scalar.
+  """
   match args:
     case (dtype, bytes(data)):
       array = _shaped(data, dtype, (), 'C', 1)

@@ -1,4 +1,4 @@
-"""Recognises the columns of a table by the names that programs use."""
+"""Recognises the columns of a table by the names that programs give them."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -8,8 +8,8 @@ from eigen3.data import cells
 from eigen3.data.errors import Refused, shown
 from eigen3.data.indicators import PRICES
 
-# Names as letters only, so that 'Adj Close', 'adj_close' and '5. adj close'
-# are one name.
+# Canonical names of columns, keyed by the letters of names in files, so that
+# 'Adj Close', 'adj_close' and '5. adj close' are one name.
 _ALIASES = {
   'date': 'date',
   'timestamp': 'date',
@@ -31,7 +31,8 @@ _ALIASES = {
   'stocksplits': 'split',
   'splitcoefficient': 'split',
 }
-# Alternative names, used if none of those above is found.
+# Further names, each used only if no column has a name above with the same
+# canonical name.
 _WEAK_ALIASES = {
   'tradedate': 'date',
   'tradingdate': 'date',
@@ -53,9 +54,9 @@ _WEAK_ALIASES = {
 }
 # pandas' names of an index without a name.
 _UNNAMED = re.compile(r'|Unnamed: \d+|__index_level_\d+__')
-# Names of the symbol column, the most certain first: if there is a column
-# 'symbol', 'name' is the company's; 'level_1' is what pandas calls a stacked
-# header level.
+# Names of the symbol column, the most certain first: next to a column 'symbol',
+# a column 'name' holds the companies' names. 'level' is for 'level_1', pandas'
+# name of a stacked header level.
 _SYMBOLS = (
   'symbol', 'ticker', 'tic', 'seriesid', 'series', 'instrument', 'tscode',
   'stockcode', 'name', 'level', 'code', 'stock', 'security', 'asset', 'pair',
@@ -78,8 +79,8 @@ class Choice(NamedTuple):
   Attributes:
     day: the date column.
     numbers: the columns of numbers, keyed by canonical name, such as
-      'adjusted_close', by (symbol, canonical name) in a wide table, or by their
-      own index if all columns are taken whatever their names.
+      'adjusted_close'; by (symbol, canonical name) if the header has two
+      levels; or by their own index if their names do not matter.
     symbol: the symbol column, or None.
   """
 
@@ -89,7 +90,7 @@ class Choice(NamedTuple):
 
   @property
   def places(self) -> list[int]:
-    """Returns all indices, the date's first and the symbol's last."""
+    """Returns all indices: the date's first; the symbol's, if any, last."""
     symbol = [] if self.symbol is None else [self.symbol]
     return [self.day, *self.numbers.values(), *symbol]
 
@@ -99,7 +100,7 @@ Choose = Callable[[Header], Choice]
 
 
 def letters(name: str) -> str:
-  """Returns the letters of a column's name in lower case, for comparison."""
+  """Returns the letters a to z of a column's name, in lower case."""
   return re.sub('[^a-z]', '', name.lower())
 
 
@@ -119,9 +120,10 @@ def says_nothing_new(name: str) -> bool:
 def known_columns(header: Header) -> dict[str, int]:
   """Returns the indices of known columns, keyed by canonical name.
 
-  A name of `_WEAK_ALIASES` counts only if none of `_ALIASES` has the same
-  canonical name. If no column has the name of a date, the first one without a
-  name, or with the name 'index', is taken as the date.
+  Canonical names are the values of `_ALIASES`, such as 'adjusted_close'. A name
+  of `_WEAK_ALIASES` counts only if no column has a name of `_ALIASES` with the
+  same canonical name. If no column has the name of a date, the first column
+  that is unnamed or called 'index' is taken as the date.
 
   Raises:
     Refused: two columns that count have the same canonical name.
@@ -154,7 +156,8 @@ def date_column(header: Header, places: Sequence[int] | None = None) -> int:
     places: indices of the columns to search; None for all.
 
   Raises:
-    Refused: there is no date column, or as in `known_columns`.
+    Refused: there is no date column among those searched, or two of them have
+      the same canonical name.
   """
   if places is None:
     places = range(len(header))
@@ -191,7 +194,7 @@ def _missing(column: str, found: Iterable[str]) -> str:
 
 
 def symbol_column(header: Header) -> int | None:
-  """Returns the index of the symbol column, or None."""
+  """Returns the index of the symbol column, or None if there is none."""
   places = {letters(name): place for place, name in enumerate(header)}
   return next((places[name] for name in _SYMBOLS if name in places), None)
 
@@ -200,7 +203,8 @@ def single_choice(header: Header) -> Choice:
   """Chooses the columns to read from a file of one stock.
 
   Raises:
-    Refused: a column is missing or occurs twice, or there are several stocks.
+    Refused: the date or a price is missing, a known column occurs twice, or the
+      header names several stocks.
   """
   pairs = pair_choice(header)
   if pairs is None:
@@ -220,12 +224,14 @@ def single_choice(header: Header) -> Choice:
 
 
 def pair_choice(header: Header) -> Choice | None:
-  """Chooses columns whose names are pairs of a symbol and a known name.
+  """Chooses the date column, and those named by a symbol and a known name.
 
-  The result is None if there are no such columns.
+  The names are pairs such as "('Close', 'AAPL')", in either order. The result
+  is None if there are no such columns.
 
   Raises:
-    Refused: there is no date column, or a symbol has a column twice.
+    Refused: there is no date column; or two columns of one symbol, or two that
+      are not pairs, have the same canonical name.
   """
   pairs = [_PAIR.fullmatch(name) for name in header]
   matches = {place: pair for place, pair in enumerate(pairs) if pair}
@@ -260,7 +266,7 @@ def read_levels(rows: list[list[str]]) -> tuple[Header, int]:
   levels become pairs as pandas spells them in Parquet, "('Close', 'AAPL')".
 
   Args:
-    rows: the first rows that are not blank, at most three.
+    rows: the file's first rows that are not blank, one to three.
   """
   width = len(rows[0])
   names = [i for i, row in enumerate(rows) if _names_days(row, width)]
@@ -278,7 +284,7 @@ def read_levels(rows: list[list[str]]) -> tuple[Header, int]:
 
 
 def _names_days(row: list[str], width: int) -> bool:
-  """Returns whether a header row only holds the name of the date column."""
+  """Returns whether a row of `width` cells has only the date column's name."""
   return (
     len(row) == width
     and width > 1
@@ -289,7 +295,7 @@ def _names_days(row: list[str], width: int) -> bool:
 
 
 def _are_levels(first: list[str], second: list[str]) -> bool:
-  """Returns whether two rows are header levels, not a header and data."""
+  """Returns whether two rows are levels of a header, not a header and data."""
   if len(first) != len(second) or any(cells.is_day(cell) for cell in second):
     return False
   corners = [row[0].lower() for row in (first, second)]
@@ -297,7 +303,7 @@ def _are_levels(first: list[str], second: list[str]) -> bool:
     corners[1] or not any(cells.is_number(cell) for cell in second)
   ):
     return True
-  # Tickers may look like numbers, but each must have all prices.
+  # Otherwise, symbols may look like numbers, but each must have four prices.
   fields, symbols = _fields_and_symbols(first, second)
   found: dict[str, set[str | None]] = {}
   for field, symbol in zip(fields, symbols, strict=True):
@@ -313,9 +319,10 @@ def _fields_and_symbols(
 ) -> tuple[list[str], list[str]]:
   """Returns the level with the names of prices, then that with the symbols.
 
-  A ticker may be called LOW or OPEN. So the level of prices is the one with a
-  close. Ties are broken by the number of different prices among the four, then
-  of different known names, then of all entries with a known name.
+  A ticker may be called LOW or OPEN, so the level with a close is taken as that
+  of prices. If both levels have one, or neither, it is the level with more of
+  open, high, low and close; then the one with more different known names; then
+  the one with more entries that are known names; then the first.
   """
 
   def score(level: list[str]) -> tuple[bool, int, int, int]:
@@ -328,7 +335,7 @@ def _fields_and_symbols(
 
 
 def _pair(first: str, second: str) -> str:
-  """Joins the two levels of a column's name; returns 'Date' for the dates."""
+  """Joins two levels into a name; returns 'Date' for the date column."""
   kinds = [
     _ALIASES.get(letters(name), letters(name)) for name in (first, second)
   ]

@@ -1,8 +1,8 @@
-"""The nine features of Eigen2, inferred from the values in its files.
+"""Computes Eigen2's nine features, by formulas inferred from its files.
 
 Every exponential mean here starts from the plain mean of the first `span`
 values and then moves towards each new value by 2 / (span + 1) of the
-difference. The variants and spans are those that reproduce Eigen2's values
+difference. The formulas and spans are those that reproduce Eigen2's values
 (tests/data/indicators_test.py).
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 # The order of prices in arrays of shape [..., 4].
 PRICES = ('open', 'high', 'low', 'close')
 
-# Eigen2's order; the first four are prices as they are.
+# In Eigen2's order; the first four are unchanged prices.
 FEATURES = (
   'open',
   'close',
@@ -24,7 +24,7 @@ FEATURES = (
   'close_minus_mean',
 )
 
-# TRIX has the latest first value, on the 35th of a ticker's rows.
+# TRIX is the last indicator to begin, on a column's 35th row with a close.
 WARM_UP_DAYS = 34
 
 RSI_SPAN = 7
@@ -44,11 +44,11 @@ def eigen2_features(ohlc: np.ndarray) -> np.ndarray:
     ohlc: [T, C, 4], open, high, low, close; NaN is missing.
 
   Returns:
-    float64 [T, C, 9], see `FEATURES`: prices, MACD, its signal and the distance
-    from the mean in the units of `ohlc`; RSI from 0 to 100 (50 if the price has
-    not moved); TRIX in % per day (NaN for a change from zero, and not
-    meaningful if values change sign). All nine are NaN on rows without a close
-    and on a column's first `WARM_UP_DAYS` rows with one.
+    float64 [T, C, 9], see `FEATURES`: prices, MACD, its signal and the close
+    minus its 20-day mean in the units of `ohlc`; RSI from 0 to 100 (50 if the
+    price has never moved); TRIX in % per day (NaN for a change from zero, and
+    not meaningful if values change sign). All nine are NaN on rows without a
+    close and on a column's first `WARM_UP_DAYS` rows with a close.
 
   Raises:
     ValueError: `ohlc` does not have the shape [T, C, 4].
@@ -79,10 +79,11 @@ def eigen2_features(ohlc: np.ndarray) -> np.ndarray:
 
 
 def _average(values: np.ndarray, span: int) -> np.ndarray:
-  """Computes exponential means of columns, [T, C].
+  """Computes the exponential means of columns, [T, C].
 
-  The first mean is on the `span`-th row, counted from the first row with a
-  value; rows before are NaN.
+  The first mean is on the `span`-th row, counted from the first row on which
+  any column has a value; rows before it are NaN. All columns' values should
+  begin on that row.
   """
   result = np.full_like(values, np.nan)
   known = np.flatnonzero(~np.isnan(values).all(axis=1))

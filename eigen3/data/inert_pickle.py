@@ -1,8 +1,8 @@
 """Reads a pickle without running any of its code.
 
 A pickle is a program that may call any function. Here it can only make lists,
-tuples, dictionaries, plain values and notes of calls: nothing that it names is
-imported or called.
+tuples, dictionaries, plain values and `Note`s, which record names and calls:
+nothing that a pickle names is imported or called.
 """
 
 import dataclasses
@@ -17,12 +17,13 @@ from eigen3.data.errors import DataError, shown
 
 @dataclasses.dataclass(eq=False, slots=True)
 class Note:
-  """A name that a pickle refers to, or a call of it.
+  """A name that a pickle refers to, or a call of what it names.
 
   Attributes:
     name: the name without its module.
     args: arguments of the call; None if the name is not called.
-    state: the state that the pickle sets on the result of the call.
+    state: the state that the pickle sets on the result of the call; None if it
+      sets none.
   """
 
   name: str
@@ -35,14 +36,14 @@ def read(
   admitted: Mapping[str, Collection[str]],
   made: Mapping[str, Callable[..., Any]],
 ) -> Any:
-  """Reads the content of a pickle as plain values and notes.
+  """Reads the content of a pickle as plain values and `Note`s.
 
   Args:
     content: the bytes of the pickle.
-    admitted: the allowed names, and the modules of each.
-    made: our functions for some of these names; their results replace the notes
-      of calls. They accept any arguments, and raise ValueError for invalid
-      ones.
+    admitted: the modules from which each name is allowed, keyed by name.
+    made: trusted functions to call in place of some of those named, keyed by
+      name. Their results are used instead of `Note`s. They accept any
+      arguments, and raise ValueError for invalid ones.
 
   Raises:
     DataError: the pickle uses a name or an instruction that is not allowed, or
@@ -60,7 +61,7 @@ def read(
     ) from error
 
 
-# The types that functions in pickles of NumPy and pandas make.
+# The types of the objects that these functions of NumPy and pandas make.
 _TYPES = {
   '_frombuffer': 'ndarray',
   '_new_DatetimeIndex': 'DatetimeIndex',
@@ -82,17 +83,17 @@ def what(value: Any) -> str:
 
 
 class _Machine:
-  """The stack, its marks and the memo, as `pickletools` describes them."""
+  """A pickle's stack, marks and memo, as `pickletools` describes them."""
 
   def __init__(self, admitted, made):
     self._admitted = admitted
     self._made = made
     self._stack: list[Any] = []
-    self._below: list[list[Any]] = []  # stacks under each mark
+    self._below: list[list[Any]] = []  # the stack under each mark
     self._memo: dict[int, Any] = {}
 
   def run(self, content: bytes) -> Any:
-    """Returns what the pickle holds.
+    """Runs the pickle in `content` and returns the value that it holds.
 
     Raises:
       DataError: a name or an instruction is not allowed.
@@ -197,7 +198,7 @@ def _push_dict(machine: _Machine) -> None:
   machine.set_items(items)
 
 
-# Instructions that push a value of the pickle.
+# Instructions that push their argument, a plain value.
 _PUSHED = frozenset((
   'INT', 'BININT', 'BININT1', 'BININT2', 'LONG', 'LONG1', 'LONG4',
   'FLOAT', 'BINFLOAT',

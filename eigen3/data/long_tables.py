@@ -1,4 +1,4 @@
-"""Reads files with the prices of many stocks."""
+"""Reads single files that hold the prices of many stocks."""
 
 import hashlib
 import os
@@ -35,17 +35,17 @@ def read_table(
   as yfinance returns it, has a row for each day and a header of two levels,
   prices and symbols. For each symbol, days without any price are left out.
 
-  A symbol that cannot be used is reported in the result, and the other symbols
-  are read. If a defect does not belong to one symbol, such as a row that lacks
-  cells, the whole file is refused.
+  A symbol that cannot be used is listed in `Source.refused`, and the other
+  symbols are read. If a defect does not belong to one symbol, such as a row
+  that lacks cells, the whole file is refused.
 
   Args:
     path: a CSV or Parquet file; the type is detected from its first bytes.
     progress: wraps the list of symbols, e.g. `tqdm`.
-    written: the date format.
+    written: the format and time zone of dates.
 
   Raises:
-    DataError: the file does not exist, is refused, or has no usable ticker.
+    DataError: the file cannot be read, is refused, or has no usable ticker.
   """
   path = pathlib.Path(path)
   try:

@@ -22,13 +22,13 @@ _HEADER = ('ticker', 'start_date', 'end_date')
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Universe:
-  """Intervals of membership.
+  """The intervals during which each ticker is a member.
 
   Attributes:
-    intervals: the intervals of each ticker as (first day, first day after), the
-      second NaT if the interval has not ended; keyed by the ticker in capitals,
-      with '.' before a share class.
-    content: the bytes of the file.
+    intervals: each ticker's intervals as (first day, day after the last); the
+      second is NaT if the interval has not ended. Keyed by the ticker in
+      capitals, with '.' before a share class.
+    content: the bytes of the file that was read.
   """
 
   intervals: dict[str, tuple[tuple[np.datetime64, np.datetime64], ...]]
@@ -71,7 +71,8 @@ class Universe:
 def with_universe(panel: MarketPanel, universe: Universe) -> MarketPanel:
   """Returns `panel` with purchases limited to members of `universe`.
 
-  The notes of the result give the share of members that have prices.
+  The result's `notes` state which share of the universe's members is investable
+  in `panel` and has a close.
 
   Raises:
     DataError: no investable stock is a member on any day of the panel.
@@ -100,12 +101,14 @@ def with_universe(panel: MarketPanel, universe: Universe) -> MarketPanel:
 
 
 def read_universe(path: str | os.PathLike) -> Universe:
-  """Reads a CSV of ticker, start_date, end_date (empty for current members).
+  """Reads a CSV with the columns ticker, start_date and end_date.
 
-  The end is the first day on which a stock is no longer a member.
+  end_date is the first day on which the stock is no longer a member; it is
+  empty for current members. A ticker may have several rows.
 
   Raises:
-    DataError: the file is invalid; the error names file, row and column.
+    DataError: the file cannot be read or is invalid; the error names the file
+      and, if known, row and column.
   """
   path = pathlib.Path(path)
   try:

@@ -19,19 +19,19 @@ YEAR_DAYS = 252
 
 
 def observe(panel: MarketPanel, names: Sequence[str]) -> np.ndarray:
-  """Returns features by name: those of the panel, and those of `SCALED`.
+  """Returns the named features, which are the panel's or those of `SCALED`.
 
   Args:
     panel: T days, C columns.
-    names: F' names. A name of `SCALED` that ends with a feature of `FEATURES`,
-      such as 'scaled_macd', needs this feature in the panel.
+    names: F' names. 'scaled_macd', 'scaled_macd_signal' and
+      'scaled_close_minus_mean' need the feature without 'scaled_' in the panel.
 
   Returns:
     float32 [T, C, F'], read-only, NaN if missing. The values of a day are known
-    at its close. The array is cached per panel and names.
+    at the day's close. The array is cached per panel and names.
 
   Raises:
-    DataError: a name is unknown, or the panel lacks a feature that it needs.
+    DataError: a name is unknown, or the panel lacks a feature that is needed.
   """
   return panel.once(_observed, tuple(names))
 
@@ -39,7 +39,7 @@ def observe(panel: MarketPanel, names: Sequence[str]) -> np.ndarray:
 def last_window(
   panel: MarketPanel, names: Sequence[str], context_days: int
 ) -> np.ndarray:
-  """Returns the last day's window, not normalised, for an exported policy.
+  """Returns the window of the panel's last day, not normalised.
 
   Args:
     panel: T days, C columns; it may have several markets.
@@ -47,8 +47,8 @@ def last_window(
     context_days: D, at most T.
 
   Returns:
-    float32 [D, C, F'], the last D days of each column's own market; NaN before
-      the market's first day.
+    float32 [D, C, F'], the F' features on the last D days of each column's own
+    market. If a market has fewer days, the first ones are NaN.
 
   Raises:
     DataError: as in `observe`.
@@ -73,7 +73,7 @@ def _observed(panel: MarketPanel, names: tuple[str, ...]) -> np.ndarray:
       continue
     if usual is None:
       usual = _by_own_rows(panel.ohlc[..., 3], _usual_move)
-    # If nothing has moved for a year, the distance is 0.
+    # If a column has not moved for a year, the feature is 0.
     moves = SCALED[name](panel) / np.where(usual == 0, np.inf, usual)
     observed[..., place] = moves
   observed.flags.writeable = False
@@ -101,8 +101,9 @@ def _close_minus_year(panel: MarketPanel) -> np.ndarray:
   return _by_own_rows(panel.ohlc[..., 3], lambda close: close - _year(close))
 
 
-# In units of the mean daily move: the close's change since the previous row,
-# its distances to the means of 20 days and of a year, and MACD and its signal.
+# Functions for what `observe` divides by the mean absolute daily change: the
+# close's change since the previous row, MACD and its signal, and the close
+# minus its means over 20 days and over a year.
 SCALED: Mapping[str, Callable[[MarketPanel], np.ndarray]] = {
   'scaled_change': _change,
   'scaled_macd': _of('macd'),
@@ -113,7 +114,7 @@ SCALED: Mapping[str, Callable[[MarketPanel], np.ndarray]] = {
 
 
 def _usual_move(close: pd.DataFrame) -> pd.DataFrame:
-  """Computes the mean absolute daily change over a year.
+  """Computes each column's mean absolute daily change over the last year.
 
   A year is the longest window of the features that are divided by this mean.
   With a shorter window, days without moves would make this mean almost 0 while
@@ -130,9 +131,10 @@ def _year(values: pd.DataFrame) -> pd.DataFrame:
 def _by_own_rows(
   close: np.ndarray, function: Callable[[pd.DataFrame], pd.DataFrame]
 ) -> np.ndarray:
-  """Applies `function` to each column, skipping rows without a close.
+  """Applies `function` to closes [T, C], skipping each column's missing ones.
 
-  The remaining rows are treated as consecutive; skipped rows are NaN.
+  A column's remaining rows are treated as consecutive; in the result, skipped
+  cells are NaN.
   """
   missing = np.isnan(close)
   order = np.argsort(missing, axis=0, kind='stable')  # own rows first

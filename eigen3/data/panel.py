@@ -1,6 +1,7 @@
 """The market panel: prices and features of all columns, day by day.
 
-Shape letters as in `eigen3.types`: T days, C columns, F features.
+Shape letters as in `eigen3.types`: T days, C columns, F features, N investable
+columns.
 """
 
 import dataclasses
@@ -33,13 +34,14 @@ class MarketPanel:
 
   Attributes:
     dates: datetime64[D] [T], strictly increasing trading days.
-    columns: C distinct names, tickers or context series.
-    ohlc: float32 [T, C, 4], open, high, low, close in the market's currency.
+    columns: C distinct names, of tickers or context series.
+    ohlc: float32 [T, C, 4], open, high, low, close, in each column's own unit,
+      such as a currency.
     features: float32 [T, C, F], see `feature_names`.
     investable: (first, stop), the range of columns that may be bought.
     volume: float32 [T, C], shares, or None if unknown.
     members: bool [T, N], which investable columns belonged to the universe on
-      each day and may be bought then; None means all on every day.
+      each day and may be bought then; None means that all may always be bought.
     feature_names: F names; by default Eigen2's nine if F is 9, else feature_0,
       feature_1 and so on.
     column_kinds: 'stock' or 'context' for each column; by default 'stock'
@@ -47,16 +49,17 @@ class MarketPanel:
       short a history to be bought.
     source_hash: sha256 of the panel's source, '' if unknown.
     survivors_only: whether the panel holds, or must be assumed to hold, only
-      stocks that are listed until the last day; every report states this.
+      stocks that were still listed at the end of the data; every report states
+      this.
     notes: free text, shown in summaries and reports.
-    training_days: the choice of investable columns used the data of this many
-      first days; training on fewer would look ahead. 0 if it used no data.
+    training_days: the number of first days whose data decided which columns are
+      investable; training on fewer would look ahead. 0 if no data decided it.
     markets: C numbers, the market of each column, inferred from the training
-      days; empty if all columns are of one market.
+      days; empty if all columns are treated as one market.
 
   Raises:
-    DataError: shapes, names, dates, the investable range or the training days
-      are invalid or do not fit together.
+    DataError: shapes, names, kinds, dates, the investable range or the training
+      days are invalid or do not fit together.
   """
 
   dates: np.ndarray
@@ -114,14 +117,14 @@ class MarketPanel:
 
   @functools.cached_property
   def periods_a_year(self) -> int:
-    """Returns how many of the panel's days a year has, such as 252."""
+    """Returns the usual number of the panel's days in a year, such as 252."""
     return periods_a_year(self.dates)
 
   @functools.cached_property
   def fingerprint(self) -> str:
-    """Returns the sha256 of all data, names, markets and the investable range.
+    """Returns the sha256 of all fields of the panel except four.
 
-    Metadata is left out: source, survivorship, notes and training days.
+    `source_hash`, `survivors_only`, `notes` and `training_days` are left out.
     """
     digest = hashlib.sha256()
     names = [self.columns, self.column_kinds, self.feature_names]
@@ -171,7 +174,7 @@ class MarketPanel:
     return 'includes companies that left the market before the last day'
 
   def feature_indices(self, names: tuple[str, ...]) -> tuple[int, ...]:
-    """Returns the feature indices of `names`; raises DataError if unknown."""
+    """Returns the indices of features; raises DataError for an unknown name."""
     for name in names:
       if name not in self.feature_names:
         raise DataError(
@@ -183,8 +186,9 @@ class MarketPanel:
   def save(self, path: str | os.PathLike) -> None:
     """Writes the panel to one Parquet file, atomically.
 
-    The file has a row for each day and column, ordered by day, so that other
-    tools can read it. All else is JSON in the schema's metadata.
+    So that other tools can read it, the file has a row for each day and column,
+    ordered by day. Fields that are not per day, such as the notes, are JSON in
+    the schema's metadata.
 
     Raises:
       DataError: the file cannot be written.
@@ -203,7 +207,8 @@ class MarketPanel:
     """Returns the panel that `save` wrote to `path`, bit for bit.
 
     Raises:
-      DataError: the file is missing, damaged, or not a panel.
+      DataError: the file is missing, cannot be read, is damaged, or is not a
+        panel of a known version.
     """
     if not os.path.exists(path):
       raise DataError(f'{path}: found no such file, expected a panel')

@@ -1,7 +1,8 @@
 """Reads and writes panels as Parquet files that other tools can read.
 
 A file has a row for each day and column, ordered by day: the date, the column's
-name and the cell's numbers. All else is JSON in the metadata of the schema.
+name, the cell's numbers and, with a universe, whether the column is a member on
+that day. All else is JSON in the metadata of the schema.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ _MEMBER = 'member'
 # the copy into place stays in the cache and adds little memory.
 _GROUP_CELLS = 1 << 15
 _MEMBER_FIELD = pa.field(_MEMBER, pa.bool_(), nullable=False)
-# Fields of a panel that are stored as JSON.
+# Fields of a panel that are always stored as JSON; `markets` is, if not empty.
 _DESCRIBED = (
   'columns',
   'investable',
@@ -42,8 +43,8 @@ _DESCRIBED = (
 def parquet_schema(path: str | os.PathLike) -> pa.Schema:
   """Returns the schema of a Parquet file.
 
-  Given a path, Arrow would take 'a:b.parquet' for a URL and expand '~'. So it
-  is given an open file, here and wherever else it reads or writes.
+  Arrow is given an open file, as in all of this module: given a path, it would
+  take 'a:b.parquet' for a URL and expand '~'.
 
   Raises:
     ArrowException: the file is not Parquet.
@@ -54,7 +55,7 @@ def parquet_schema(path: str | os.PathLike) -> pa.Schema:
 
 
 def is_panel(path: str | os.PathLike) -> bool:
-  """Returns whether `path` is a file with the metadata of a panel."""
+  """Returns whether `path` is a Parquet file with a panel's metadata."""
   try:
     schema = parquet_schema(path)
   except (pa.ArrowException, OSError):
@@ -70,7 +71,7 @@ def _field_names(num_features: int, has_volume: bool) -> list[str]:
 
 
 def write(panel: Any, path: str) -> None:
-  """Writes a `MarketPanel`; the file is complete when this returns."""
+  """Writes a `MarketPanel` to the file `path`, not atomically."""
   has_volume = panel.volume is not None
   names = _field_names(panel.num_features, has_volume)
   metadata = {
@@ -128,9 +129,9 @@ def _block_table(panel: Any, days: slice, schema: pa.Schema):
 
 
 def _members_of(panel: Any, days: slice) -> list[pa.Array]:
-  """Returns the file's member column for `days`, False for context.
+  """Returns a list of one array, the file's member column for `days`.
 
-  The list is empty if the panel has no universe.
+  It is False for context. The list is empty if the panel has no universe.
   """
   if panel.members is None:
     return []
@@ -228,12 +229,12 @@ def _checksum(content: bytes) -> bytes:
 
 
 def _values(table: pa.Table, name: str, dtype: type) -> np.ndarray:
-  """Returns a column's numbers.
+  """Returns the values of a column of the file, read as `dtype`.
 
   Arrow's own conversion is not used, because it would import pandas.
 
   Raises:
-    DataError: the column has nulls, or values of another width.
+    DataError: the column has nulls, or its values are not as wide as `dtype`.
   """
   column = table.column(name)
   width = np.dtype(dtype).itemsize * 8

@@ -1,8 +1,8 @@
-"""The report on a panel's data: findings and the actions taken.
+"""Reports on a panel's data: findings and the actions taken.
 
-Every column of the panel has a record, and every finding an action: kept,
-masked or repaired by the stated rule. Files that could not be used are listed
-as refused. The check changes nothing.
+Every column of the panel has a record. Every finding states the action that was
+taken: kept, masked or repaired. Files that could not be used are listed as
+refused. The check changes nothing.
 """
 
 import dataclasses
@@ -32,15 +32,16 @@ class ColumnQuality:
 
   Attributes:
     name: the column's name in the panel.
-    kind: 'stock' or 'context', for which only gaps are checked.
-    investable: whether it may be bought.
-    rows: number of rows. For a ticker, rows outside the panel's days count,
-      too; for a context series, only those of the panel's days do.
-    first: day of the first row.
-    last: day of the last row.
-    listed_late: whether it begins after the first trading day of its market.
-    delisted: whether it ends before the last trading day of its market.
-    findings: keyed by kind, see `RULES`; only kinds that were found.
+    kind: 'stock' or 'context'; in context only gaps are looked for.
+    investable: whether the column may be bought.
+    rows: number of rows. If the column is a ticker of the source, all its rows
+      there count; else the panel's days on which it has a price.
+    first: day of the first of these rows, YYYY-MM-DD; '' without rows.
+    last: day of the last one.
+    listed_late: whether `first` is after the first trading day of the column's
+      market.
+    delisted: whether `last` is before the last trading day of that market.
+    findings: keyed by kind of finding, see `RULES`; only kinds that were found.
   """
 
   name: str
@@ -59,18 +60,19 @@ class QualityReport:
   """The findings in a source and its panel.
 
   Attributes:
-    columns: a record for each of C columns, in the panel's order.
+    columns: a record for each of the C columns, in the panel's order.
     refused: files, or symbols in a file, that could not be used.
-    ignored: names of the folder's other entries, which were not read.
+    ignored: names of the entries of the source's folder that were not read;
+      empty if the source is a single file.
     repairs: the repairs made for the panel.
     days: the panel's first and last day, YYYY-MM-DD, and number of days.
     survivorship: the panel's line on survivorship.
-    source_hash: sha256 of the files.
+    source_hash: the source's hash, see `Source`.
     panel_hash: fingerprint of the panel.
     coverage: int8 [C, bins], `ABSENT`, `COMPLETE`, `PARTIAL` or `INCOMPLETE`
       in each bin; bins are consecutive ranges of days of about equal length.
     coverage_days: the first day of each bin.
-    warnings: likely mistakes.
+    warnings: warnings about likely mistakes.
   """
 
   columns: tuple[ColumnQuality, ...]
@@ -86,7 +88,11 @@ class QualityReport:
   warnings: tuple[Warned, ...]
 
   def totals(self) -> dict[str, dict[str, Any]]:
-    """Returns, for each kind of finding, the action and the total counts."""
+    """Returns total counts, the action and its description (`done`), by kind.
+
+    All kinds of `RULES` are included. `columns` is the number of columns with
+    findings of the kind; `count` is in days, rows or cells.
+    """
     result: dict[str, dict[str, Any]] = {}
     for kind, rule in RULES.items():
       found = [c.findings[kind] for c in self.columns if kind in c.findings]
@@ -137,8 +143,9 @@ def _days_by_column(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
   """Returns the trading days and the odd days that apply to each column.
 
-  `defects.trading_days` defines both. It is given the stocks of the column's
-  market, or all stocks if that market has fewer than two.
+  Both are computed by `defects.trading_days` from the stocks of the column's
+  market, or from all stocks if the panel has only one market or the column's
+  market has fewer than two stocks. Without any stock, all tickers are used.
   """
   kinds = dict(zip(panel.columns, panel.column_kinds, strict=True))
   stocks = [t for t in source.tickers if kinds.get(t.name) == 'stock']
@@ -175,8 +182,9 @@ def lines(report: QualityReport) -> list[str]:
 def as_dict(report: QualityReport) -> dict[str, Any]:
   """Returns the report for JSON, without the coverage.
 
-  Every column has a count for every kind, including 0. The `places` in its
-  `findings` are the occurrences: day, count and values found.
+  Each column's `counts` has a number for every kind of finding, even if it is
+  0. The column's `findings` has only the kinds found; their `places` are the
+  occurrences as (day, count, values found).
   """
   return {
     'schema_version': SCHEMA_VERSION,
@@ -210,7 +218,11 @@ def _column(
   odd: np.ndarray,
   repairs: Repairs,
 ) -> ColumnQuality:
-  """Returns the record of a column; without a ticker, from the panel alone."""
+  """Returns the record of the column at `index`.
+
+  If `ticker` is None, the column's rows are the panel's days on which it has a
+  price. `trading` and `odd` are the column's entry of `_days_by_column`.
+  """
   kind = panel.column_kinds[index]
   if ticker is None:
     dates = panel.dates[~np.isnan(panel.ohlc[:, index]).all(axis=1)]
@@ -251,7 +263,7 @@ def _column_as_dict(column: ColumnQuality) -> dict[str, Any]:
 
 
 def _coverage(panel: MarketPanel) -> tuple[np.ndarray, tuple[str, ...]]:
-  """Returns columns' states, int8 [C, bins], and the first day of each bin."""
+  """Returns `coverage` and `coverage_days`, as in `QualityReport`."""
   has_close = ~np.isnan(panel.ohlc[..., 3])
   before = np.logical_or.accumulate(has_close, axis=0)
   after = np.logical_or.accumulate(has_close[::-1], axis=0)[::-1]

@@ -1,4 +1,4 @@
-"""Sources of prices, and the reader of folders with one file per ticker."""
+"""Defines sources of prices, and reads folders with one file per ticker."""
 
 import dataclasses
 import hashlib
@@ -17,10 +17,10 @@ from eigen3.data.panel import MarketPanel
 from eigen3.data.series import Series
 from eigen3.data.text_files import name_of
 
-# Patterns of file names (without .csv) in known data sets.
+# Patterns of file names (without suffix) in known data sets.
 _NAMES = (r'DA-(.+)-T-\d{4}-\d\d-\d\d', r'(.+)_data')
 
-# Suffixes of files to read; the first kind found is used.
+# Suffixes of files to read: only those of the first group that occurs.
 _KINDS = (('.csv', '.tsv'), ('.txt',), ('.parquet',))
 
 Progress = Callable[[list[Any]], Iterable[Any]]
@@ -46,16 +46,17 @@ class Refusal:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Source:
-  """Data read from files.
+  """Prices read from a file or folder, and series to observe.
 
   Attributes:
     tickers: at least one, in alphabetical order.
     refused: files, or symbols in a file, that could not be used.
-    ignored: names of the folder's other entries, which were not read.
+    ignored: names of the folder's entries that were not read; empty for a file.
     source_hash: sha256 of the file, or of the names and contents of the files
       read from a folder; it covers the series too, if there are any.
-    series: series to observe alongside the stocks, with distinct names.
-    place: the file or folder, for error messages.
+    series: series to observe alongside the stocks; their names differ from each
+      other and from the tickers' names.
+    place: path of the file or folder, for error messages.
   """
 
   tickers: tuple[Ticker, ...]
@@ -70,7 +71,7 @@ def with_series(source: Source, series: Sequence[Series]) -> Source:
   """Returns `source` with `series` as its series.
 
   Raises:
-    DataError: two columns would have the same name.
+    DataError: a series has the name of a ticker or of another series.
   """
   names = {ticker.name for ticker in source.tickers}
   digest = hashlib.sha256(source.source_hash.encode())
@@ -94,7 +95,7 @@ def source_of(panel: MarketPanel, refused: tuple[Refusal, ...] = ()) -> Source:
   Args:
     panel: each column with any price becomes a ticker with the days on which it
       has one.
-    refused: files or symbols that were refused.
+    refused: becomes `refused` of the source.
   """
   tickers = []
   for column, name in enumerate(panel.columns):
@@ -127,21 +128,22 @@ def read_folder(
   progress: Progress = iter,
   written: Days = AS_WRITTEN,
 ) -> Source:
-  """Reads the files of `folder`, one per ticker, and reports unusable ones.
+  """Reads the files of `folder`, one per ticker.
 
   Files with the suffix .csv or .tsv are read; if there are none, .txt; if there
   are none either, .parquet. Each suffix may be followed by .gz if the file is
-  compressed with gzip.
+  compressed with gzip. Unusable files are listed in `Source.refused`.
 
-  Column names are compared by their letters, ignoring case; `date` (or
-  timestamp), open, high, low and close are needed; adjusted close, volume,
-  dividends and splits are used if present. The ticker is the file's name
-  without suffix and without the affixes of known data sets.
+  Column names are compared by their letters, ignoring case. Date (or timestamp,
+  or another name in `headers`), open, high, low and close are needed; adjusted
+  close, volume, dividends and splits are used if present. The ticker is the
+  file's name without suffix and without affixes of known data sets, such as
+  '_data'.
 
   Args:
     folder: a folder; its files are read in the order of their names.
     progress: wraps the list of files, e.g. `tqdm`.
-    written: the date format.
+    written: the format and time zone of dates.
 
   Raises:
     DataError: there is no such folder, or no usable ticker in it.
@@ -194,7 +196,7 @@ def read_folder(
 
 
 def _read_named(file: pathlib.Path, content: bytes, written: Days) -> Ticker:
-  """Reads prices from a file whose name contains the ticker."""
+  """Reads the prices in `content`, taking the ticker from the file's name."""
   name = _ticker_name(file)
   if not is_symbol(name):
     raise Refused(

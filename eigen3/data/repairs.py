@@ -1,4 +1,4 @@
-"""Repairs of defects by fixed rules; by default nothing is repaired."""
+"""Repairs defects in prices by fixed rules; by default repairs nothing."""
 
 import dataclasses
 
@@ -22,18 +22,18 @@ class Repairs:
   """The repairs to make; defects that are not repaired are kept.
 
   A bad tick is recognised only after it has reverted, and later moves help to
-  distinguish a split from a crash. So a repaired panel looks cleaner than
-  prices were on the day, and an agent trained on it has not seen the defects of
-  a live feed. That is why the default is no repair.
+  distinguish a split from a crash. So a repaired panel looks cleaner than the
+  prices that could be seen on each day, and an agent trained on it has not seen
+  the defects of a live feed. That is why the default is no repair.
 
   Attributes:
     bad_ticks: 'keep', or 'mask', which sets to missing, on the days of a bad
-      tick, each price that is nearer to the bad close than to the close before
-      it; and, on any day, a high or low far beyond open and close.
+      tick, each price that is nearer to the bad close than to the last close
+      before the tick; and, on any day, a high or low far beyond open and close.
     splits: 'keep', or 'adjust', which multiplies the prices before a split by
-      the ratio of new to old price and divides the volume by it. This covers
-      likely splits, and splits that the file states but its prices are not
-      adjusted for.
+      the ratio of new to old price and divides the volumes before it by this
+      ratio. This covers likely splits, and splits that the file states but that
+      its prices are not adjusted for.
     order: 'keep', or 'widen', which moves high and low so that open and close
       are between them.
 
@@ -76,7 +76,10 @@ def repair(source: Source, repairs: Repairs) -> Source:
 def mask_bad_ticks(
   ticker: Ticker, moves: tuple[defects.Move, ...]
 ) -> np.ndarray:
-  """Returns prices [R, 4] with the bad ticks in `moves`, and spikes, as NaN."""
+  """Returns the ticker's prices [R, 4], masked as `Repairs` describes.
+
+  `moves` are the result of `defects.find_moves`.
+  """
   ohlc = np.where(defects.spikes(ticker.ohlc), np.nan, ticker.ohlc)
   for move in moves:
     if move.kind == 'tick':
@@ -104,7 +107,7 @@ def _repaired(ticker: Ticker, repairs: Repairs) -> Ticker:
 
 
 def _widened(ohlc: np.ndarray) -> np.ndarray:
-  """Widens high and low of [R, 4] to include open and close; NaN stays."""
+  """Widens high and low of prices [R, 4] to span open and close; NaN stays."""
   missing = np.isnan(ohlc)
   most, least = np.nanmax(ohlc, axis=1), np.nanmin(ohlc, axis=1)
   widened = np.stack([ohlc[:, 0], most, least, ohlc[:, 3]], axis=1)

@@ -14,21 +14,22 @@ def most_traded(
 ) -> list[int]:
   """Returns the stocks with the largest median dollar volume before a day.
 
-  Only stocks with a positive close and a volume on all of the `look_back` days
-  count. If the panel has a universe, they must also be members on the last of
-  these days.
+  Only investable stocks with a positive close and a volume on all of the last
+  `look_back` days before `day` count. If the panel has a universe, they must
+  also be members on the last of these days.
 
   Args:
     panel: a panel with volumes.
     day: index of the first day that is not used.
-    count: number of stocks.
+    count: number of stocks to return.
     look_back: number of days before `day` that are used.
 
   Returns:
     Indices of columns of the panel, increasing.
 
   Raises:
-    DataError: the panel has no volumes, or too few days or stocks.
+    DataError: the panel has no volumes, fewer than `look_back` days before
+      `day`, or fewer than `count` such stocks.
   """
   first, stop = panel.investable
   if panel.volume is None:
@@ -73,12 +74,13 @@ def narrowed(
   Args:
     panel: the panel to narrow.
     stocks: indices of the investable columns to keep, in the order wanted.
-    context: names of other columns to keep; they come first, as context.
-    stop: index of the first day that is left out.
-    training_days: number of days whose data decided the choice of stocks.
+    context: names of the context columns to keep; they come first.
+    stop: index of the first day that is left out, as are all later days.
+    training_days: number of first days whose data decided the choice of stocks.
 
   Raises:
-    DataError: a name in `context` is unknown, or that of an investable stock.
+    DataError: a name in `context` is not that of a context column, or the
+      result is not a valid panel, for example because `stocks` is empty.
   """
   first, last = panel.investable
   others = [*range(first), *range(last, panel.num_columns)]

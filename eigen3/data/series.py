@@ -1,4 +1,4 @@
-"""Series observed alongside the stocks: indices, rates, commodities."""
+"""Reads series to observe alongside stocks: indices, rates, commodities."""
 
 import dataclasses
 import hashlib
@@ -40,20 +40,21 @@ _LONGEST_LAG = 3650
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Series:
-  """A series of R values that is observed and cannot be bought.
+  """A series of R days with values, which is observed and cannot be bought.
 
-  A value is not a price: zero and negative values are valid.
+  A value need not be a price: zero and negative values are valid.
 
   Attributes:
     name: the column's name in a panel.
     dates: datetime64[D] [R], strictly increasing: the days that the values
       describe.
-    ohlc: float64 [R, 4], open, high, low, close; all equal if there is one
-      value a day. Rows without a close are dropped.
+    ohlc: float64 [R, 4], open, high, low, close; any of them for which the file
+      has no column equals the close. Rows without a close are dropped.
     volume: float64 [R]; NaN is missing.
     lag: calendar days from a value's date until it is known, at least 0. The
-      value is observed on the first trading day from then on, and on no other.
-    masked: cells that are empty or invalid.
+      value is observed on the first trading day on which it is known, and on no
+      other.
+    masked: the empty and the invalid cells, which are missing.
     source_hash: sha256 of the file.
     revised: days with several different rows; the last row with a valid value,
       or else the last row, was kept.
@@ -71,6 +72,8 @@ class Series:
 
 def read_context(text: str, written: Days = AS_WRITTEN) -> tuple[Series, ...]:
   """Reads series given as 'PATH', 'PATH:lag=1' or 'PATH:lag=1:name=VIX'.
+
+  See `read_series`; the lag is 0 if it is not given.
 
   Raises:
     DataError: as in `read_series`, or the lag is not a whole number of days
@@ -93,31 +96,32 @@ def read_series(
   name: str = '',
   written: Days = AS_WRITTEN,
 ) -> tuple[Series, ...]:
-  """Reads the series in a CSV or Parquet file, or in all files of a folder.
+  """Reads the series in a CSV or Parquet file, or in all those of a folder.
 
-  A file has a date and
+  A file has a column of dates and one of the following:
 
   - open, high, low and close, or a close alone: one series. If all four and an
     adjusted close are there, they are adjusted and checked like the prices of
     a stock.
-  - or a column `value`: one series.
-  - or one of these and a series_id (or symbol, name): one series for each id.
-  - or a header of two levels, as in `read_table`: one series for each symbol.
-  - or else any other columns with numbers: each is a series.
+  - a column `value`: one series.
+  - one of these and a series_id (or symbol, name): one series for each id.
+  - a header of two levels, as in `read_table`: one series for each symbol.
+  - none of these: one series for each other column with numbers.
 
   Empty cells are days without a value. A single series is called `name` if that
-  is given, else by its series_id, else by the file's name. Several series keep
-  their own names; if `name` is given, it and an underscore precede each.
+  is given, else by its series_id or symbol, else by the file's name. If there
+  are several series, each is called by its series_id, symbol, column or file;
+  if `name` is given, it and an underscore precede each.
 
   Args:
     path: a file or a folder.
     lag: calendar days from the date of a value until it is known.
     name: the name of a single series, or the prefix of several.
-    written: the date format.
+    written: the format and time zone of dates.
 
   Raises:
-    DataError: a name is invalid, there is no file, or a file cannot be read,
-      holds no series, or has an invalid cell.
+    DataError: a name is invalid, there is no file, or a file cannot be read, is
+      invalid, or holds no series.
   """
   if name and not is_symbol(name):
     raise DataError(
@@ -210,7 +214,12 @@ def _series(
   lag: int,
   digest: str,
 ) -> Series:
-  """Makes a series from rows of a table."""
+  """Makes a series from the rows of `table` at `index`.
+
+  Raises:
+    Refused: the name, the columns `numbers` or a cell in these rows is invalid,
+      or no row has a valid value.
+  """
   if not is_symbol(name):
     raise Refused(f"found the series name '{shown(name)}', expected {SYMBOL}")
   if 'close' not in numbers:

@@ -33,7 +33,10 @@ _READERS: list[Reader] = []
 
 
 def register_source(reader: Reader) -> None:
-  """Adds a new format, which takes precedence over existing ones."""
+  """Adds a format, which takes precedence over all formats so far.
+
+  A reader that is already registered keeps its place.
+  """
   if reader not in _READERS:
     _READERS.insert(0, reader)
 
@@ -51,11 +54,11 @@ def open_source(
   Args:
     path: a file or a folder; the format is detected.
     progress: wraps the list of files, or of symbols, e.g. `tqdm`.
-    written: the date format; not used by registered formats.
+    written: the format and time zone of dates; not used by registered formats.
 
   Raises:
-    DataError: there is no such file or folder, it cannot be read, or it has no
-      usable ticker.
+    DataError: there is no such file or folder, or it cannot be read, is refused
+      or has no usable ticker.
   """
   if not os.path.exists(path):
     raise DataError(

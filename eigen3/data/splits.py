@@ -1,9 +1,9 @@
 """Splits a panel's days, and fits normalisation on the training days only.
 
-Purging is built in: an episode, including the days on which its positions are
-closed and its rewards become known, lies within one split, so no training
-reward depends on a later split's prices. An embargo leaves days between splits
-unused, because prices on either side of a boundary are correlated.
+Splits need no purging: an episode, including the days on which its positions
+are closed and its rewards become known, lies within one split, so no training
+reward depends on a later split's prices. An embargo leaves days between two
+splits out of both, because prices on either side of a boundary are correlated.
 """
 
 import dataclasses
@@ -15,8 +15,8 @@ import numpy as np
 from eigen3 import settings
 from eigen3.data.errors import DataError
 
-# A column with data on fewer training days than this is not bought, and its
-# features count as missing.
+# In a prepared panel, stocks with closes on fewer training days than this are
+# context. A column's feature with values on fewer counts as missing.
 MIN_TRAINING_DAYS = 60
 
 
@@ -63,8 +63,8 @@ def split_days(num_days: int, config: Any, training_days: int = 0) -> Splits:
     training_days: least number of training days, the panel's `training_days`.
 
   Raises:
-    DataError: a length is not a whole number of at least 0, or too few days are
-      left for training.
+    DataError: a length in `config` is not a whole number of at least 0, or too
+      few days are left for training.
   """
   _check(config)
   embargo = config.embargo_days
@@ -120,8 +120,8 @@ def walk_forward(
     The splits of each fold, the earliest first.
 
   Raises:
-    DataError: a length is not a whole number of at least 0, the holdout's is 0,
-      or there are too few days for one fold.
+    DataError: a length in `config` is not a whole number of at least 0, the
+      holdout's is 0, or there are too few days for one fold.
   """
   _check(config)
   if config.holdout_days < 1:
@@ -182,10 +182,10 @@ def fit_normalisation(
 
 
 def _mean_and_std(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Returns population mean and deviation [C] of [T, C], skipping NaN.
+  """Returns each column's mean and standard deviation, [C]; NaN is skipped.
 
-  Both are NaN if fewer than `MIN_TRAINING_DAYS` values are known. A deviation
-  of 0 is replaced by 1.
+  Both are NaN if a column of `values`, [T, C], has fewer than
+  `MIN_TRAINING_DAYS` values that are known. A deviation of 0 is replaced by 1.
   """
   known = ~np.isnan(values)
   count = known.sum(axis=0).astype(np.float64)

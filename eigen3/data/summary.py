@@ -1,4 +1,4 @@
-"""Summarises what was read, adjusted, masked and refused.
+"""Summarises which data were read, adjusted, masked and refused.
 
 See `eigen3.data.quality` for other defects and their repairs.
 """
@@ -50,7 +50,7 @@ def _series_lines(source: Source, panel: MarketPanel) -> list[str]:
 
 
 def _dropped_lines(columns: list[Ticker | Series]) -> list[str]:
-  """Returns lines on the rows that were read but are not in the panel."""
+  """Returns lines on rows dropped as repeated, revised or unpriced."""
   kinds = {
     'repeated': 'rows equal to another of the same day; one is kept',
     'revised': 'repeated days with other numbers; the last row is kept',

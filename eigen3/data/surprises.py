@@ -1,4 +1,4 @@
-"""Warnings about data that is valid but probably a mistake.
+"""Warns about data that is valid but probably a mistake.
 
 The data stays unchanged.
 """
@@ -15,7 +15,8 @@ from eigen3.data.readers import Source
 from eigen3.data.repairs import Repairs
 from eigen3.types import TRADING_DAYS_A_YEAR
 
-# Up to this many rows at an end of a history, beyond a long gap, are suspect.
+# Up to this many rows at the start or end of a history are suspect if a gap of
+# more than `_FAR_DAYS` days separates them from the other rows.
 _FEW_ROWS = 5
 _FAR_DAYS = 92
 _STILL_ROWS = 20
@@ -29,10 +30,10 @@ class Warned:
   """A warning about one kind of likely mistake.
 
   Attributes:
-    kind: one of `KINDS`.
+    kind: a key of `KINDS`.
     count: the number that precedes `what` in the message.
     what: description in words, often with a remedy.
-    example: the first case, or the first few.
+    example: one case or a few.
   """
 
   kind: str
@@ -97,9 +98,10 @@ def _far(source: Source, panel: MarketPanel, repairs: Repairs) -> Warned | None:
 def _moved(
   source: Source, panel: MarketPanel, repairs: Repairs
 ) -> Warned | None:
-  """Warns of stocks with rows on five days a week other than Monday to Friday.
+  """Warns of stocks whose five usual days of the week include a weekend day.
 
-  The five days must include Sunday but not Friday, or Saturday but not Monday.
+  It must be Sunday, with almost no rows on Fridays, or Saturday, with almost
+  none on Mondays: then the dates are probably off by a day.
   """
   rows, examples = 0, []
   for ticker in source.tickers:

@@ -52,16 +52,17 @@ class SyntheticMarket:
   """A panel and its hidden signal.
 
   Attributes:
-    panel: T days of C columns: an index, in some markets a column that predicts
-      the stocks, and random walks; the N stocks; more random walks. Features
-      are known from the first day, except those of a stock that is listed late,
-      which are known `WARM_UP_DAYS` days after its listing.
+    panel: T days; C columns in this order: the context columns before the
+      stocks (an index, in some markets a column that shows the signal, random
+      walks), the N stocks, more random walks. Features are known from the first
+      day; those of a stock that is listed late, from `WARM_UP_DAYS` days after
+      its listing.
     drift: float32 [T, N], the expected return from the close of each day to
       that of the next, which agents do not see. It also has values when a stock
       is not listed. In the market 'none' it is the drift before the days were
-      shuffled, and predicts nothing. In 'patience' it is the rebound from a
-      dip, without the expectation of future dips.
-    dips: the process of the market 'patience', else None.
+      shuffled, and predicts nothing. In 'patience' it is the next day's rebound
+      from a dip; that the stock may dip again is not taken into account.
+    dips: the hidden process of the market 'patience'; None for other markets.
   """
 
   panel: MarketPanel
@@ -76,7 +77,7 @@ def synthetic_market(config: Any) -> SyntheticMarket:
     config: the section `data.synthetic` of experiments/configs/td3.py.
 
   Raises:
-    DataError: a setting is out of its range, or a signal is so large that
+    DataError: a setting is out of its range, or the signal is so large that
       prices leave the range of float32.
   """
   _check(config)
@@ -167,7 +168,11 @@ def _check_prices(ohlc: np.ndarray, config: Any) -> None:
 def _context_prices(
   rng: np.random.Generator, hidden: Hidden, num: int
 ) -> np.ndarray:
-  """Returns prices [T, num, 4]: an index, any signal column, random walks."""
+  """Returns prices [T, num, 4] of the context columns before the stocks.
+
+  They are an index of the stocks, the signal column if the market has one, and
+  random walks.
+  """
   stocks = hidden.stocks
   before = np.concatenate([stocks[:1, :, 3], stocks[:-1, :, 3]])
   change = (stocks / before[..., None]).mean(axis=1)  # [T, 4]
@@ -182,7 +187,7 @@ def _context_prices(
 def _unlisted(
   rng: np.random.Generator, config: Any, num_days: int
 ) -> np.ndarray:
-  """Draws days on which stocks are not yet or no longer listed, bool [T, C]."""
+  """Draws when each stock is not yet or no longer listed, bool [T, C]."""
   num = config.num_stocks
   unlisted = np.zeros((num_days, config.num_columns), bool)
   if not (config.late_listings or config.delistings):

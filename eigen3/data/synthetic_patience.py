@@ -5,9 +5,9 @@ by as much between open and close of the next day. Buying at the open after the
 fall earns the size of the dip, and ties up the cash for as long as the trading
 rules hold a position. Most dips are shallow. Deep ones come in pairs, on two
 consecutive days, at irregular times; a column, the herald, rises for some days
-before them. So a shallow dip is worth its size less the opportunity cost of the
-cash. That cost is small in quiet times, and exceeds the dip shortly before deep
-ones.
+before them. A shallow dip is therefore worth its size less the opportunity cost
+of the cash. That cost is small in quiet times, and exceeds the size of the dip
+shortly before deep ones.
 """
 
 from typing import NamedTuple
@@ -26,8 +26,9 @@ SHALLOW, DEEP = (0.006, 0.014), (0.03, 0.09)
 # Standard deviations of the daily noise, common to all stocks and each stock's
 # own. They are small, so that the size of a dip is visible on the day.
 MARKET_NOISE, STOCK_NOISE = 0.002, 0.003
-# The herald: its price in quiet times, the log of its rise until the first deep
-# dip, and the deviation of its log price each day, two thirds of a day's rise.
+# The herald: its price in quiet times, the rise of its log price until the
+# first deep dip, and the standard deviation of the daily noise in its log
+# price, which is about two thirds of its daily rise.
 QUIET, RISE, HERALD_NOISE = 15.0, np.log(2.0), 0.045
 
 
@@ -37,7 +38,7 @@ class Dips(NamedTuple):
   Attributes:
     sizes: float [T, N], the fall in log price of the stock that dips on a day,
       and its rise on the next day; 0 for the other stocks.
-    phases: int [T], the phase of each day, in 0 to `NUM_PHASES` - 1.
+    phases: int [T], the phase of each day, from 0 to `NUM_PHASES` - 1.
     scale: the factor by which all sizes were multiplied.
   """
 
@@ -63,8 +64,8 @@ def draw(
   The generator `times` draws the phases, `dips` everything else.
 
   The next stock to dip is drawn from the half of the stocks, rounded up, whose
-  last dips are longest ago. So a stock rarely dips again while a position that
-  was bought at its last dip is held.
+  last dips are longest ago. Thus a stock rarely dips again while a position
+  that was bought at its last dip is held.
   """
   phases = _phases(times.random(num_days))
   deep = is_deep(phases)
@@ -84,7 +85,8 @@ def draw(
 def moves(dips: Dips) -> np.ndarray:
   """Returns the changes of log prices that dips cause, [T, 2, N].
 
-  The second axis has the changes before each open, all 0, and those after it.
+  The second axis has the changes from the previous close to the open, all 0,
+  and those from the open to the close.
   """
   back = np.concatenate([np.zeros((1, dips.sizes.shape[1])), dips.sizes[:-1]])
   return np.stack([np.zeros_like(back), back - dips.sizes], axis=1)

@@ -1,7 +1,8 @@
 """Makes prices of the embedded markets from drifts and noise.
 
-Each day has two parts, before and after its open. Moves are changes of the log
-price; deviations are standard deviations of moves.
+Each day has two parts: from the previous close to the open, and from the open
+to the close. Moves are changes of the log price; deviations are standard
+deviations of moves.
 """
 
 import numpy as np
@@ -31,21 +32,22 @@ def moves_of(expected, noise: np.ndarray, deviation: float) -> np.ndarray:
 
 
 def of_a_day(noise: np.ndarray) -> np.ndarray:
-  """Adds up each day's noise, [T, 2, N] to [T, N], scaled as in `moves_of`."""
+  """Sums the noise of each day's two parts, scaled as in `moves_of`; [T, N]."""
   return (np.sqrt(_SHARE) * noise).sum(axis=1)
 
 
 def bars(rng: np.random.Generator, moves: np.ndarray) -> np.ndarray:
-  """Returns open, high, low, close [T, N, 4] from random start prices.
+  """Returns open, high, low, close [T, N, 4], starting at random prices.
 
-  The log price changes by `moves`, [T, 2, N].
+  The log price changes by `moves`, [T, 2, N]. The distances of high and low
+  from open and close are random, too.
   """
   start = np.log(rng.uniform(20.0, 200.0, moves.shape[2]))
   return bars_from(rng, start, moves)
 
 
 def bars_from(rng: np.random.Generator, start, moves: np.ndarray) -> np.ndarray:
-  """Returns prices like `bars`, but from the log prices `start`, [N] or []."""
+  """Returns prices like `bars`, starting at log prices `start`, [N] or []."""
   halves = moves.reshape(2 * len(moves), moves.shape[2])
   path = start + np.cumsum(halves, axis=0)
   path = path.reshape(moves.shape)
@@ -57,7 +59,7 @@ def bars_from(rng: np.random.Generator, start, moves: np.ndarray) -> np.ndarray:
 
 
 def walks(rng: np.random.Generator, num_days: int, num: int) -> np.ndarray:
-  """Draws prices [T, num, 4] that are random walks, all independent."""
+  """Draws the prices of independent random walks, [T, num, 4]."""
   noise = STOCK_NOISE * rng.standard_normal((num_days, 2, num))
   expected = np.zeros((num_days, num))
   return bars(rng, moves_of(expected, noise, STOCK_NOISE))

@@ -7,9 +7,9 @@ The hidden drift is the expected return of the next day, under noise of about
   leading   another column, whose past moves drive all stocks alike. A shock
             that raises their drift also lowers their prices at once, by just
             enough that their own returns are uncorrelated and predict nothing.
-            The past of this column explains half of the variance of the stocks'
-            mean return over 20 days; the mean of all columns' features explains
-            almost none of it.
+            The past of this column explains half of the variance of the 20-day
+            return averaged over the stocks; the mean of all columns' features
+            explains almost none of it.
   some      own prices as in `drift`, but of half the stocks only; the other
             stocks are noise.
   regime    each stock's own past moves, which continue in calm times and revert
@@ -44,8 +44,8 @@ DRIFT = 0.0035
 # later years in the range of the training days.
 CYCLE_DAYS = 250.0
 DAMPING_DAYS = 120.0
-MEMORY_DAYS = 20.0  # of past moves, if these drive the drift
-REGIME_DAYS = 120.0  # mean length
+MEMORY_DAYS = 20.0  # time constant of past moves' influence on the drift
+REGIME_DAYS = 120.0  # mean length of a regime
 # The column that shows the regime: its level in calm times, the ratio of its
 # level in other times to that, the days of adjustment and the daily noise.
 GAUGE, GAUGE_RATIO, GAUGE_DAYS, GAUGE_NOISE = 15.0, 2.0, 5.0, 0.05
@@ -54,11 +54,11 @@ GAUGE, GAUGE_RATIO, GAUGE_DAYS, GAUGE_NOISE = 15.0, 2.0, 5.0, 0.05
 class Streams(NamedTuple):
   """Random streams, one for each part of a market.
 
-  So changing one part leaves the draws of the other parts unchanged.
+  Changing one part thus leaves the draws of the other parts unchanged.
 
   Attributes:
-    drifts: stream of the hidden drift (cycles or dips).
-    prices: stream of the stocks' noise and first prices.
+    drifts: stream of the hidden cycles or dips.
+    prices: stream of the stocks' noise, first prices, highs and lows.
     others: stream of the parts that only some markets have.
   """
 
@@ -72,7 +72,8 @@ class Hidden(NamedTuple):
 
   Attributes:
     drift: [T, N], the expected return from each close to the next; for `none`,
-      before the days were shuffled; for `patience`, the rebound from a dip.
+      before the days were shuffled; for `patience`, the rebound from a dip,
+      without the risk of another dip.
     stocks: prices [T, N, 4].
     signal: prices [T, 1, 4] of the column that shows the signal, or None.
     dips: the hidden process of the market `patience`; None for other markets.
@@ -100,8 +101,8 @@ def _leading(
   """Makes stocks, and a column whose past moves drive all of them.
 
   With drift m_t = k m_(t-1) + w_t, driven by the column's shocks w, and noise
-  u_t, a stock's returns m_t + u_(t+1) are uncorrelated if cov(u_t, w_t) =
-  -k var(m).
+  u_t, a stock's returns m_t + u_(t+1) are serially uncorrelated if cov(u_t,
+  w_t) = -k var(m).
   """
   shocks = streams.others.standard_normal((num_days, 2, 1))
   past = _remembered(of_a_day(shocks))
@@ -146,7 +147,7 @@ def _regime(
 def _none(
   streams: Streams, num_days: int, num_stocks: int, scale: float
 ) -> Hidden:
-  """Makes stocks like `_drift`, with the days in one random order for all."""
+  """Makes stocks like `_drift`, whose days are shuffled in one common order."""
   hidden = scale * DRIFT * _cycles(streams.drifts, num_days, num_stocks)
   noise = np.add(*_noise(streams.prices, num_days, num_stocks))
   moves = _stock_moves(hidden, noise)
@@ -196,7 +197,7 @@ def _cycles(rng: np.random.Generator, num_days: int, num: int) -> np.ndarray:
 
 
 def _remembered(shocks: np.ndarray) -> np.ndarray:
-  """Averages shocks [T, num] with fading weights, keeping variance 1."""
+  """Returns sums of past shocks with fading weights, [T, num], variance 1."""
   return _autoregression(shocks, np.exp(-1.0 / MEMORY_DAYS))
 
 
@@ -251,7 +252,7 @@ def _gauge(rng: np.random.Generator, calm: np.ndarray) -> np.ndarray:
 def _by_day(
   rng: np.random.Generator, start: float, moves: np.ndarray
 ) -> np.ndarray:
-  """Returns prices [T, 1, 4] that move only between open and close.
+  """Returns prices [T, 1, 4] that do not move from close to open.
 
   Log prices begin at `start` and change by `moves`, [T].
   """

@@ -1,7 +1,7 @@
 """Reads CSV and Parquet files as tables of days, numbers and symbols.
 
 Files are read in batches, and only the columns that the caller chooses from the
-header, so that the whole file is never in memory.
+header, so that reading needs little more memory than these columns.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ _WITH_COMMA = 'a number with a decimal comma, as the other numbers of the file'
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Column:
-  """A column's printable name in the file, and its R cells.
+  """A column's printable name in the file, and its cells, one for each row.
 
   `expected` describes a valid cell, for error messages.
   """
@@ -68,7 +68,7 @@ class Table:
 
   @property
   def has_symbols(self) -> bool:
-    """Returns whether rows, or columns in a wide table, belong to symbols."""
+    """Returns whether each row, or each column of numbers, has a symbol."""
     return self.codes is not None or any(
       isinstance(key, tuple) for key in self.numbers
     )
@@ -100,7 +100,7 @@ class Table:
 def read_file(
   file: BinaryIO, choose: Choose, written: Days = AS_WRITTEN
 ) -> Table:
-  """Reads a Parquet file or a CSV, detected by its first bytes.
+  """Reads a Parquet file or a CSV; the first bytes show which it is.
 
   Args:
     file: a seekable file, read from its beginning. It may be compressed with
@@ -129,8 +129,9 @@ def read_csv(
   as "('Close', 'AAPL')".
 
   Raises:
-    Refused: the file is not a CSV, has no rows, a row of several lines or an
-      invalid symbol, or `choose` refuses its header.
+    Refused: the file is not a CSV, has no rows below the header, a row over
+      several lines, a row with a wrong number of cells or an invalid symbol, or
+      `choose` refuses its header.
   """
   layout = layout_of(file)
   header, start = layout.header, layout.start
@@ -166,7 +167,7 @@ def read_csv(
 def read_parquet(
   file: BinaryIO, choose: Choose, written: Days = AS_WRITTEN
 ) -> Table:
-  """Reads a Parquet file, already unwrapped from gzip; see `read_file`.
+  """Reads a Parquet file that is not inside a gzip file; see `read_file`.
 
   Raises:
     Refused: the file is not Parquet, is damaged or has no rows; a chosen column
@@ -209,7 +210,7 @@ def _gathered(
   """Gathers batches into a table.
 
   `places` maps the chosen columns' indices in the header to the names of the
-  batches' fields.
+  batches' fields. `rows` becomes `Table.rows`.
 
   Raises:
     Refused: a row spans several lines, or a symbol is invalid.
@@ -296,7 +297,7 @@ def _refusing(found: str, expected: str) -> Iterator[None]:
 
 
 def _line_numbers(file: BinaryIO, layout: Layout) -> np.ndarray:
-  """Returns the line number of each row, int32 [R]; the first line is 1.
+  """Returns each row's line in the file, int32 [R]; the first line is 1.
 
   Raises:
     Refused: a line has a NUL byte, or a quote that is not closed on it.

@@ -1,4 +1,4 @@
-"""Opens CSV files: unpacks gzip, recodes to UTF-8, and detects the layout."""
+"""Opens files: unpacks gzip, recodes text to UTF-8, finds a CSV's layout."""
 
 import codecs
 import contextlib
@@ -53,8 +53,8 @@ class Layout(NamedTuple):
   """The layout of a CSV.
 
   Attributes:
-    header: names of the columns; if it has two levels, pairs as pandas spells
-      them, such as "('Close', 'AAPL')".
+    header: names of the columns; for a header of two levels, pairs as pandas
+      spells them, such as "('Close', 'AAPL')".
     start: the byte at which the rows begin.
     lines: number of lines above the rows.
     separator: the character between cells.
@@ -188,11 +188,12 @@ def _split(line: str, separator: str) -> list[str]:
 def _decimal(rows: list[list[str]], separator: str) -> str:
   """Returns the decimal mark of a file: ',' if the cells show it, else '.'.
 
-  It is '.' if commas separate the cells, or if a number has a point that cannot
-  mark thousands. Otherwise, a comma not before three digits is decimal. If all
-  commas are before three digits, they are decimal only in two cases: a number
-  has both marks, as in 1.234,567; or no number is like 1.234, and semicolons
-  separate the cells, as in files of programs that use decimal commas.
+  The mark is '.' if commas separate the cells, or if a number has a point that
+  cannot mark thousands. Otherwise, commas are decimal if one is followed by
+  more or fewer than three digits. If each is followed by three, they are
+  decimal only in two cases: a number has both marks, as in 1.234,567; or no
+  number is like 1.234, and semicolons separate the cells, as in files of
+  programs that use decimal commas.
   """
   cells = [without_currency(cell) for row in rows for cell in row]
   if separator == ',' or any(map(_is_point, cells)):

@@ -1,9 +1,9 @@
 """Positions, orders and fills, and their effect on cash.
 
 Open positions are held in S slots, M = `max_entries_per_day` of them for each
-age in days: slot j holds a position bought j // M days ago. So no age is stored
-and a new position needs no search for a free slot. S is finite because every
-position is closed at the age `Rules.oldest_age` at the latest.
+age in days: slot j holds a position bought j // M days ago. Thus no age is
+stored, and a new position needs no search for a free slot. S is finite because
+every position is closed at the age `Rules.oldest_age` at the latest.
 """
 
 from typing import NamedTuple
@@ -16,14 +16,15 @@ from eigen3.environment.prices import CLOSED, GONE, Quote, has_price
 from eigen3.environment.rules import Exit, Rules
 from eigen3.types import Array
 
-EMPTY = -1  # in place of the stock, if there is no position or order
+EMPTY = -1  # in place of a stock's index, if there is no position or order
 
 
 class Orders(NamedTuple):
-  """Accepted entries that are not filled yet.
+  """Accepted orders to buy that are not filled yet.
 
   They fill at the next open of their stocks' markets or, if the rules fill at
-  the close, at the close of the day on which they were decided.
+  the close, at the close of the day on which they were decided. Without a price
+  then, an order lapses.
 
   Attributes:
     stock: int32 [M], EMPTY if there is no order.
@@ -44,8 +45,8 @@ class Positions(NamedTuple):
   Attributes:
     stock: int32 [S], EMPTY if the slot is free.
     shares: float [S], 0 if the slot is free.
-    entry_price: float [S].
-    target_price: float [S].
+    entry_price: float [S], before costs.
+    target_price: float [S], the price that reaches the sale target.
     coefficient: float [S].
   """
 
@@ -91,16 +92,16 @@ class Marked(NamedTuple):
 
   Attributes:
     positions: those still held, S slots.
-    quotes: the day's quotes of the stocks that were in the slots before the
-      exits, [S].
+    quotes: the day's quotes, [S]: for the stocks of M earlier orders, filled
+      today or not, then for the stocks of older positions before the exits.
     closed: the positions closed today, S slots.
     cash: float [].
     equity: float [], cash plus positions valued at their last closes.
-    bought: float [], value of the fills at the open, before costs.
-    sold: float [], value of the exits, before costs.
+    bought: float [], total value of the fills at the open, before costs.
+    sold: float [], total value of the exits, before costs.
     was_active: bool [], whether any position was open during the day.
-    waiting: M orders of earlier days whose market has not opened yet; None
-      unless `Rules.orders_wait`.
+    waiting: M places for orders of earlier days whose stocks' markets have not
+      opened yet; None unless `Rules.orders_wait`.
   """
 
   positions: Positions
@@ -115,9 +116,10 @@ class Marked(NamedTuple):
 
   @property
   def taken(self) -> Array:
-    """Returns stocks held or in waiting orders, int32 [S] or [S + M].
+    """Returns the stocks held and, if orders can wait, those of waiting orders.
 
-    It is EMPTY where a slot is free or there is no order.
+    The result, int32 [S] or [S + M], is EMPTY where a slot is free or no order
+    waits.
     """
     if self.waiting is None:
       return self.positions.stock
@@ -161,15 +163,15 @@ def no_positions(rules: Rules, dtype: jnp.dtype) -> Positions:
 
 
 def fill(cost_rate: Array | float, orders: Orders, price: Array) -> Positions:
-  """Fills orders at a price.
+  """Fills each order at its stock's price.
 
   Args:
     cost_rate: costs of a fill as a share of its value.
-    orders: [M].
+    orders: M orders.
     price: float [M]; 0 leaves the order unfilled.
 
   Returns:
-    M positions; a slot is empty if there is no order or no price.
+    M positions; a slot is free if there is no order or no price.
   """
   filled = (orders.stock != EMPTY) & (price > 0)
   paid = price * (1 + cost_rate)
@@ -186,11 +188,11 @@ def still_waiting(orders: Orders, status: Array) -> Orders:
   """Keeps the orders whose stock's market is closed today.
 
   Args:
-    orders: [M].
+    orders: M orders.
     status: float [M], today's status of the orders' stocks.
 
   Returns:
-    M orders, EMPTY except for those that still wait.
+    M orders; for all that no longer wait, `stock` is EMPTY and `value` is 0.
   """
   waits = (orders.stock != EMPTY) & (status == CLOSED)
   return orders._replace(
@@ -200,9 +202,9 @@ def still_waiting(orders: Orders, status: Array) -> Orders:
 
 
 def queue(orders: Orders, waiting: Orders | None) -> Orders:
-  """Puts waiting orders in the last places of the day's new orders.
+  """Moves waiting orders to the last of the M places of the day's new orders.
 
-  These places must be free.
+  These places must be free. If `waiting` is None, the new orders are returned.
   """
   if waiting is None:
     return orders
@@ -264,18 +266,24 @@ def leave(
 ) -> tuple[Array, Array]:
   """Returns why a position is closed on a day, if it is, and at what price.
 
-  The first rule that applies decides. If orders fill at the open: at the open,
-  if there is one and the maximum holding was reached on an earlier day. Always:
-  at the sale target, if the high reaches it; as a delisting, if the stock
-  counts as gone or the position has the oldest age. If orders fill at the
-  close: at the close, if the maximum holding is reached; without a close, this
-  rule waits for one or, if the delisting price is the entry price, sells at the
-  entry price. The arguments broadcast.
+  The first rule that applies decides:
+
+  1. Only if orders fill at the open: sell at the open, if there is one and the
+     maximum holding was reached on an earlier day.
+  2. If the high reaches the sale target, sell at the target, or at a higher
+     open if `Rules.target_fill` allows it.
+  3. If the stock counts as gone or the position has the oldest age, sell at the
+     delisting price.
+  4. Only if orders fill at the close: sell at the close, if the maximum holding
+     is reached. Without a close, keep the position or, if the delisting price
+     is the entry price, sell at the entry price.
+
+  The arguments broadcast.
 
   Args:
-    rules: rules of fills and delisting.
+    rules: rules of exits.
     age: int32, days since the entry, which may be today.
-    today: the stock's quote.
+    today: the stock's quote on the day.
     entry_price: float.
     target_price: float.
 
@@ -324,7 +332,10 @@ def close_positions(
   positions: Positions,
   today: Quote,
 ) -> tuple[Positions, Closed]:
-  """Closes positions as `leave` says; returns the kept and the closed ones."""
+  """Closes positions as `leave` decides; returns those kept and those closed.
+
+  The slots of closed positions are free in the first result.
+  """
   age = jnp.asarray(ages(rules))
   reason, price = leave(
     rules, age, today, positions.entry_price, positions.target_price

@@ -17,9 +17,11 @@ class Entries(NamedTuple):
     outcome: int32 [M], an `Entry`.
     stock: int32 [M], the stock considered, or EMPTY if its coefficient is below
       the threshold or trading is over.
-    coefficient: float [M].
-    sale_target: float [M], %, within the allowed range.
-    value: float [M], cash the order may spend, 0 if it was not accepted.
+    coefficient: float [M], -inf if no stock that can be bought is left.
+    sale_target: float [M], % above the entry price, clipped to the range that
+      the rules allow.
+    value: float [M], cash the order may spend, costs included; 0 if it was not
+      accepted.
   """
 
   outcome: Array
@@ -51,17 +53,18 @@ def choose(
     rules: rules of entries.
     table: float [T, N, 4], see `prices.price_table`.
     day: int32 [].
-    trading: bool [], whether buying is still allowed.
+    trading: bool [], whether it is a trading day, not a settlement day.
     action: float [N, 2], coefficient and sale target in %.
-    held: int32 [S or more], stocks held or ordered; EMPTY entries are ignored.
-    cash: float [], without what waiting orders have reserved.
+    held: stocks held or ordered, see `Marked.taken`.
+    cash: float [], the cash that waiting orders have not reserved.
     equity: float [], marked to market.
-    num_waiting: int32 [], number of waiting orders; each takes one of the M
-      places.
+    num_waiting: int32 [] or int, the number of orders of earlier days that
+      still wait.
 
   Returns:
-    M decisions. Each order is paid from the cash left by those before it. In
-    the last places, which waiting orders take, nothing is accepted.
+    M decisions. Each order may spend at most the cash left by those before it.
+    The last `num_waiting` of the M places belong to the waiting orders: nothing
+    is accepted there.
   """
   coefficients = action[:, 0]
   if rules.entry_choice == 'best_available':
@@ -105,16 +108,17 @@ def available(
   """Returns which stocks' coefficients count today.
 
   With `entry_choice` 'best_available', these are the stocks that can be bought.
-  With 'best', they are all stocks, as in Eigen2: a stock that cannot be bought
-  can still take the place of one that can.
+  With 'best', they are always all stocks, as in Eigen2: a stock that cannot be
+  bought can still take the place of one that can.
 
   Args:
     rules: rules of entries.
     table: float [T, N, 4], see `prices.price_table`.
     day: int32 [].
-    trading: bool [], whether buying is still allowed.
-    held: int32 [S or more], stocks held or ordered; EMPTY entries are ignored.
-    cash: float [], without what waiting orders have reserved.
+    trading: bool [], whether it is a trading day and waiting orders leave a
+      place for another order.
+    held: stocks held or ordered, see `Marked.taken`.
+    cash: float [], the cash that waiting orders have not reserved.
 
   Returns:
     bool [N].
@@ -128,7 +132,7 @@ def available(
 
 
 def as_orders(entries: Entries) -> Orders:
-  """Converts accepted entries to orders."""
+  """Converts entries to M orders, EMPTY where an entry was not accepted."""
   return Orders(
     stock=jnp.where(entries.accepted, entries.stock, EMPTY),
     value=entries.value,
@@ -155,7 +159,7 @@ def _outcome(
   is_held: Array,
   value: Array,
 ) -> Array:
-  """Returns ACCEPTED or the first obstacle.
+  """Returns an `Entry`, int32 []: ACCEPTED or the first obstacle.
 
   Obstacles that Eigen2 also has are checked in Eigen2's order.
   """

@@ -48,17 +48,17 @@ class Market:
     days: tuple[int, int],
     context_days: int,
   ) -> 'Market':
-    """Builds a market, normalised by statistics of the panel's training days.
+    """Builds a market, normalised with statistics of the training days.
 
     Args:
       panel: T days, C columns.
       observed_features: see `from_panel`.
       days: (start, stop) of the training days.
-      context_days: D.
+      context_days: D, the days of a window.
 
     Raises:
-      ValueError: a name is unknown, the panel lacks a feature that it needs, or
-        the training days are too few or not in the panel.
+      ValueError: a feature's name is unknown, the panel lacks what the feature
+        is computed from, or the training days are too few or not in the panel.
     """
     observed = observe(panel, observed_features)
     normalisation = fit_normalisation(observed, days)
@@ -72,19 +72,19 @@ class Market:
     normalisation: Normalisation,
     context_days: int,
   ) -> 'Market':
-    """Builds the market that networks observe from `panel`.
+    """Builds a market from a panel and given normalisation statistics.
 
     Args:
       panel: T days, C columns.
       observed_features: names of the F features, in the order of the last axis;
-        see `data.observe`.
+        see `eigen3.data.observe`.
       normalisation: mean and standard deviation of the features on the training
-        days, [C, F].
-      context_days: D.
+        days, each [C, F].
+      context_days: D, the days of a window.
 
     Raises:
-      ValueError: the normalisation does not fit the panel, a name is unknown,
-        or the panel lacks a feature that it needs.
+      ValueError: the normalisation's shapes are not [C, F], a feature's name is
+        unknown, or the panel lacks what the feature is computed from.
     """
     observed = observe(panel, observed_features)
     expected = observed.shape[1:]
@@ -121,7 +121,7 @@ class Market:
       [D, C, F], the last D days up to and including `day`. If there are several
       markets, each column has the last D days of its own market, so weekends on
       which only currencies trade leave no gaps in stocks. If a market has had
-      fewer than D days so far, the days before its first are NaN.
+      fewer than D days so far, its columns begin with NaN.
     """
     if self.own is None:
       first = day - (self.context_days - 1)

@@ -17,7 +17,7 @@ def observe(
   """Returns the account as the policy observes it at a decision.
 
   Args:
-    rules: rules of sizes, holding periods and targets.
+    rules: the trading rules.
     num_stocks: N.
     step: int32 [], number of earlier steps of the episode.
     marked: the account at the close of the day.
@@ -66,7 +66,10 @@ def observe(
 
 
 def _of_orders(rules: Rules, waiting: Orders, largest: Array) -> Array:
-  """Returns M waiting orders' features [M, 5], laid out like a position's."""
+  """Returns waiting orders' features [M, 5], as in `Account.stocks`.
+
+  `largest` is the value of the largest position allowed, float [].
+  """
   weight = waiting.value / largest
   target = waiting.sale_target / rules.max_sale_target
   nothing = jnp.zeros_like(weight)

@@ -1,8 +1,8 @@
 """Future outcomes of trades and positions, for rewards and labels.
 
 Prices do not react to orders, so an outcome can be computed when the trade is
-decided. These are training signals: no observation, action or fill may depend
-on them.
+decided. Outcomes are training signals: no observation, action or fill may
+depend on them.
 """
 
 from typing import TYPE_CHECKING
@@ -27,19 +27,19 @@ def net_return(
 ) -> tuple[Array, Array]:
   """Returns the net returns of trades decided on a day.
 
-  The returns look ahead, up to the environment's `stop`.
+  The returns look ahead, but not to the environment's `stop` or later.
 
   Args:
     environment: gives prices, costs and the rules of fills and exits.
     day: int32 [], the day at whose close the trades are decided.
     stock: int32 [M].
-    sale_target: float [M], %; [] or [1] if all trades have the same.
+    sale_target: float [M], %; [] or [1] if it is the same for all trades.
 
   Returns:
-    float [M], in % of what is paid, net of the costs of both fills; a trade
-    not closed before `stop` is valued as if sold at the stock's last close
-    before it. bool [M], whether there is a price that fills the order; else
-    ignore the return.
+    float [M], the returns in % of what is paid, net of the costs of both fills;
+    a trade not closed before `stop` is valued as if sold at the stock's last
+    close before `stop`. bool [M], whether there is a price before `stop` that
+    fills the order; else ignore the return.
   """
   rules, table = environment.rules, environment.prices
   stop, rate = environment.stop, environment.cost_rate
@@ -66,20 +66,20 @@ def net_return(
 def mean_trade(
   environment: 'TradingEnvironment', day: Array, sale_target: Array
 ) -> Array:
-  """Returns the mean net return of all trades that could be decided on a day.
+  """Returns the mean net return of all possible trades of a day, per target.
 
-  A stock can be bought if it is in the universe, has a close on that day and a
-  price at which the order is filled. Whether an account holds it does not
-  matter. The mean looks ahead; see `net_return`.
+  A trade is possible if its stock is in the universe, has a close on that day
+  and a price at which the order is filled. Whether an account holds the stock
+  does not matter. The mean looks ahead; see `net_return`.
 
   Args:
     environment: gives prices, costs and the rules of fills and exits.
     day: int32 [], the day at whose close the trades are decided.
-    sale_target: float [M], %; each mean has one target for all its trades.
+    sale_target: float [M], %; the M targets, each used for all stocks.
 
   Returns:
-    float [M], a mean for each target, in % of what is paid, net of the costs of
-    both fills; 0 if nothing could be bought.
+    float [M], the mean for each target, in % of what is paid, net of the costs
+    of both fills; 0 if no trade is possible.
   """
   return jax.vmap(lambda target: mean_of_target(environment, day, target)[0])(
     sale_target
@@ -87,7 +87,7 @@ def mean_trade(
 
 
 def mean_of_target(environment, day, sale_target) -> tuple[Array, Array]:
-  """Returns `mean_trade` for one target, float [], and the number of trades.
+  """Returns `mean_trade` for one target, float [], and its number of trades.
 
   Args:
     environment: see `mean_trade`.
@@ -106,12 +106,12 @@ def mean_of_target(environment, day, sale_target) -> tuple[Array, Array]:
 def gains_ahead(
   environment: 'TradingEnvironment', day: Array, orders: Orders
 ) -> Array:
-  """Returns how much M orders of a day change later equity, float [H].
+  """Returns by how much M orders together change later equity, float [H].
 
   Args:
-    environment: see `values_ahead`.
-    day: int32 [], the day at whose close the orders are decided, or still wait
-      for their stocks' markets to open.
+    environment: see `net_return`.
+    day: int32 [], the day at whose close the orders are decided or, if they
+      were decided earlier, still wait for their stocks' markets to open.
     orders: accepted orders, leaves [M].
 
   Returns:
@@ -147,24 +147,24 @@ def values_ahead(
   entry_price: Array,
   target_price: Array,
 ) -> Array:
-  """Returns the future value of positions, or their net proceeds once sold.
+  """Returns the future values of positions, or their net proceeds once sold.
 
-  The values look ahead, up to the environment's `stop`; from then on prices are
-  taken as constant, and nothing is sold.
+  The values look ahead, but not to the environment's `stop` or later: from then
+  on prices are taken as constant, and nothing is sold.
 
   Args:
     environment: gives prices, costs and the rules of exits.
     day: int32 [].
     age: int32 [S], days from the entry to `day`, negative for a later entry.
-      Ignore the result before the entry.
+      Ignore the values of days before the entry.
     stock: int32 [S].
     shares: float [S], 0 without a position.
     entry_price: float [S].
     target_price: float [S].
 
   Returns:
-    float [S, H], at the closes of the H = `longest_trade` days after `day`,
-    within which all positions are closed if `stop` is not earlier.
+    float [S, H], at the closes of the H = `longest_trade` days after `day`. If
+    the last of these days is before `stop`, all positions are closed by then.
   """
   rules, stop = environment.rules, environment.stop
   ahead = 1 + jnp.arange(rules.longest_trade, dtype=jnp.int32)
@@ -190,7 +190,10 @@ def values_ahead(
 def _day_of_fill(
   environment: 'TradingEnvironment', day: Array, stock: Array
 ) -> Array:
-  """Returns on which day each stock's market next opens, [M] or []."""
+  """Returns the day after `day` on which each stock's market opens, int32 [M].
+
+  If no order can wait, it is always the next day, int32 [].
+  """
   rules = environment.rules
   if not rules.orders_wait:
     return day + 1
@@ -204,9 +207,9 @@ def _fill(
   """Returns the fills of orders that are decided on a day.
 
   Returns:
-    int32 [M] or [], the day of the fill; float [M], its price before costs;
-    bool [M], whether there is such a price; an open on `stop` or later does not
-    count.
+    int32 [M], the day of the fill, or [] if it is the same for all orders;
+    float [M], its price before costs; bool [M], whether there is such a price;
+    an open on `stop` or later does not count.
   """
   table = environment.prices
   if environment.rules.fills_at_open:

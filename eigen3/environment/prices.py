@@ -24,7 +24,8 @@ class Quote(NamedTuple):
   Attributes:
     open: float [...].
     high: float [...].
-    last_close: float [...], the close of this day, or the latest before it.
+    last_close: float [...], the close of this day or, if that is missing, the
+      latest before it.
     status: float [...], one of PRICED, UNPRICED, GONE, BARRED and CLOSED.
   """
 
@@ -43,7 +44,7 @@ def quote(table: Array, day: Array, stock: Array) -> Quote:
     stock: int32 [...], broadcastable with `day`.
 
   Returns:
-    The quotes, [...].
+    The quotes; each field has the broadcast shape.
   """
   num_days, num_stocks, width = table.shape
   cell = jnp.clip(day, 0, num_days - 1) * num_stocks + jnp.clip(
@@ -54,13 +55,13 @@ def quote(table: Array, day: Array, stock: Array) -> Quote:
 
 
 def days_closed(table: Array, day: Array, stock: Array, most: int) -> Array:
-  """Counts for how many days after `day` each stock's market stays closed.
+  """Counts the days in a row after `day` that each stock's market is closed.
 
   Args:
     table: float [T, N, 4], see `price_table`.
     day: int32 [].
     stock: int32 [M].
-    most: the number of days to look ahead, and the largest count.
+    most: the number of days to look ahead, and so the largest count.
 
   Returns:
     int32 [M].
@@ -80,18 +81,18 @@ def price_table(panel: MarketPanel, rules: Rules) -> np.ndarray:
 
   Every value is known at the close of its day. A price that is not a positive
   number is missing. A stock is gone after `delisting_days` open days of its
-  market without a close. If `delisting_price` is 'entry_price', as in Eigen2,
-  only days without any price or feature count towards `delisting_days`. If the
-  panel knows the members of the universe, other stocks are barred: they can be
-  sold but not bought.
+  market in a row without a close. If `delisting_price` is 'entry_price', as in
+  Eigen2, only days without any price or feature count towards `delisting_days`.
+  If the panel has a universe, stocks that are not members on a day are barred:
+  they can be sold but not bought.
 
   Args:
     panel: T days, C columns, N of them investable.
     rules: rules of delisting.
 
   Returns:
-    float64 [T, N, 4], read-only: the fields of `Quote`. Cached for each panel
-    and delisting rule.
+    float64 [T, N, 4], read-only; the last axis has the fields of `Quote`. The
+    table is cached per panel, `delisting_price` and `delisting_days`.
   """
   return panel.once(_table, rules.delisting_price, rules.delisting_days)
 

@@ -75,13 +75,14 @@ class Reward:
       steps' rewards are known, int [E, S]; by default the days themselves.
     of_orders: maps `(environment, day, stock, coefficient, sale target)` of M
       orders to their rewards if they are accepted, float [M]. A learner can
-      then learn from many orders a day. None if the reward depends on other
-      things, too.
+      then learn from many orders a day. None if the reward depends on anything
+      else.
     of_nothing: maps `(environment, day)` to the reward of an unused entry,
-      float []. A day has `max_entries_per_day` entries. None means 0.
-    prepare: maps an environment to what the reward needs from all its days. It
-      is called once; `environment.prepared` keeps the result. None if the
-      reward needs nothing.
+      float []. A day has `max_entries_per_day` entries, each a chance to buy;
+      an unused one buys nothing. None means 0.
+    prepare: maps an environment to data that the reward computes in advance
+      from all days. It is called once; `environment.prepared` keeps the result.
+      None if there are no such data.
   """
 
   of_step: Callable[..., Array]
@@ -97,8 +98,8 @@ def _eigen2(environment, state, next_state, extras) -> Array:
   """Returns the sum over exits of coefficient x gain in %, less any penalty.
 
   The gain is that of the price: Eigen2 had no costs. Losses are multiplied by
-  `loss_multiplier`. The penalty is for a day that `Extras` calls inactive.
-  Source: Eigen2.
+  `loss_multiplier`. A day that `Extras` calls inactive has the penalty
+  `inaction_penalty`. Source: Eigen2.
   """
   del state, next_state
   rules, closed = environment.rules, extras.closed
@@ -109,13 +110,14 @@ def _eigen2(environment, state, next_state, extras) -> Array:
 
 
 def _entry(environment, state, next_state, extras) -> Array:
-  """Returns the sum over entries of net return in % x share of full size.
+  """Returns the sum over the day's orders of net return in % x size.
 
-  Prices do not react to actions, so the return of a trade can be computed when
-  it is decided. This is a training signal that looks ahead, up to the
-  environment's `stop`; no observation, action or fill may depend on it. A trade
-  not closed before `stop` is valued as if sold at the stock's last close before
-  it. The reward of an order that was not accepted or not filled is 0.
+  The size is a share of the full size. Prices do not react to actions, so the
+  return of a trade can be computed when it is decided. This is a training
+  signal that looks ahead, but not to the environment's `stop` or later; no
+  observation, action or fill may depend on it. A trade not closed before `stop`
+  is valued as if sold at the stock's last close before `stop`. An order that is
+  not accepted or not filled adds 0.
   """
   del next_state
   chosen = extras.entries
@@ -137,11 +139,13 @@ def _of_orders(environment, day, stock, coefficient, sale_target) -> Array:
 
 
 def _entry_excess(environment, state, next_state, extras) -> Array:
-  """Sums over all entries the reward `entry` less that of a mean trade.
+  """Returns the sum over the day's entries of the excess over a mean trade.
 
-  A trade of full size pays its net return in % less the mean net return of all
-  trades with the same sale target that could be made that day. This removes
-  what all stocks have in common, and much of the noise with it.
+  A day has `max_entries_per_day` entries. One that is used for a trade of full
+  size pays the trade's net return in % less the mean net return of all trades
+  with the same sale target that could be made that day. This removes what all
+  stocks have in common, and much of the noise with it. A smaller trade leaves
+  part of its entry unused.
 
   If an unused entry paid 0, costs would cancel in the difference, and some
   stock would be worth buying every day: some trades beat the mean even when all
@@ -153,9 +157,10 @@ def _entry_excess(environment, state, next_state, extras) -> Array:
   others. In both cases the advantage of buying with the highest target over not
   buying, summed over all days, is the same as under `entry`.
 
-  A sale target is judged by its effect on the stock relative to its effect on
-  the other stocks. With `market_timing` the reward looks as far ahead as trades
-  last, like `entry`; otherwise it uses all days up to the environment's `stop`.
+  A sale target is judged by its effect on the stock's return less its effect on
+  the mean return of all stocks. With `market_timing` the reward looks as far
+  ahead as trades last, like `entry`; otherwise it uses all of the environment's
+  days before `stop`.
   """
   del next_state
   chosen = extras.entries
@@ -195,9 +200,9 @@ def _mean_trades(environment: 'TradingEnvironment') -> Array:
   """Returns the growth factor of each day's mean trade before costs, [T].
 
   The trades have the highest sale target. With `market_timing`, the value is
-  `_NO_TRADE` on days on which nothing could be bought. Without it, the value of
-  every day is the mean over all days on which an episode can act and something
-  could be bought; `_NO_TRADE` if there is no such day.
+  `_NO_TRADE` on days on which nothing could be bought. Without it, all T values
+  are the same: the mean of the factors over all days that an episode can play
+  and on which something could be bought; `_NO_TRADE` if there is no such day.
   """
   rules, table = environment.rules, environment.prices
   highest = jnp.asarray(rules.max_sale_target, table.dtype)
@@ -223,8 +228,8 @@ def worth(
 ) -> tuple[Array, Array]:
   """Returns full-size orders' rewards minus the reward of an unused entry.
 
-  Under `entry` this is the order's net return in %, which is also returned for
-  rewards without `of_orders`.
+  See `Reward.of_nothing`. Under `entry` the difference is the order's net
+  return in %, which is also returned for rewards without `of_orders`.
 
   Args:
     environment: see `outcomes.net_return`.
@@ -247,9 +252,10 @@ def worth(
 
 
 def _when_closed(rules: Rules, days: np.ndarray, extras: Extras) -> np.ndarray:
-  """Returns, for each step, the day by which its entries are closed, [E, S].
+  """Returns the day by which all trades ordered at a step are closed, [E, S].
 
-  If some were not filled or not closed, it is the latest possible day.
+  It is the step's own day if no order was accepted, and `longest_trade` days
+  later if an order was not filled, or its trade not closed in the episode.
   """
   accepted = (extras.entries.outcome == Entry.ACCEPTED).sum(axis=-1)
   episode, step, slot = np.nonzero(extras.closed.mask)
@@ -265,7 +271,8 @@ def _when_closed(rules: Rules, days: np.ndarray, extras: Extras) -> np.ndarray:
 def _when_decided(rules: Rules, days: np.ndarray, extras: Extras, closed_at):
   """Returns the step on which each closed position was ordered, int [n].
 
-  `closed_at` holds the n positions' episodes, steps and slots, each int [n].
+  `closed_at` holds the n positions' episodes, steps of their exits, and slots,
+  each int [n].
   """
   entry_day = np.asarray(extras.closed.entry_day)[closed_at]
   stock = np.asarray(extras.closed.stock)[closed_at]
@@ -285,8 +292,8 @@ def _when_excess_is_known(
   """Returns the first days on which the rewards of `days` are known.
 
   With `market_timing`, that is when the longest possible trade has closed.
-  Without it, the mean is over all days up to `stop`, so rewards count as never
-  known: the proof of no look-ahead does not compare them.
+  Without it, rewards include a mean over all days of the environment, so they
+  count as never known: the proof of no look-ahead does not compare them.
   """
   del extras
   if rules.market_timing:
@@ -312,16 +319,16 @@ def _portfolio(environment, state, next_state, extras) -> Array:
 
 
 def _shaped_portfolio(environment, state, next_state, extras) -> Array:
-  """Returns the reward `portfolio`, shaped by the future of earlier orders.
+  """Returns the reward `portfolio` with potential-based shaping.
 
-  Prices do not react to orders, so the potential of a state can be computed:
-  the discounted sum of the changes of log equity until all positions, including
-  those that waiting orders will open, are sold, if nothing more is ordered.
-  Adding the discounted potential of the next state, less that of this one,
-  changes no optimal policy (Ng, Harada and Russell 1999). The shaped reward is
-  what the day's orders add to the discounted later changes, because those of
-  earlier orders cancel. It is 0 on days without an order. This is a training
-  signal that looks ahead, like `entry`.
+  The potential of a state is the discounted sum of the rewards `portfolio`
+  until all positions, including those that waiting orders will open, are sold,
+  if nothing more is ordered. It can be computed, because prices do not react to
+  orders. Shaping adds the discounted potential of the next state and subtracts
+  that of this state, which changes no optimal policy (Ng, Harada and Russell
+  1999). What earlier orders contribute cancels, so the shaped reward is what
+  the day's orders add to the discounted sum, 0 on days without an order. This
+  is a training signal that looks ahead, like `entry`.
   """
   del next_state
   rules = environment.rules
@@ -387,7 +394,7 @@ def find(name: str) -> Reward:
     name: one of `NAMED`, or the import path of a `Reward`.
 
   Raises:
-    ValueError: there is no such reward.
+    ValueError: `name` does not name a `Reward`.
   """
   return settings.named(
     'environment.reward',

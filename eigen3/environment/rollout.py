@@ -1,8 +1,8 @@
 """Plays episodes in two passes: the market of all days, then the account.
 
 A policy encodes the market without the account, so all days of all episodes are
-encoded in one batch. A cheap scan over the days then plays the account. If the
-policy does not observe its account, the first pass gives the actions. If it
+encoded in one batch. A cheap scan over the days then simulates the account. If
+the policy does not observe its account, the first pass gives the actions. If it
 does, the first pass gives an encoded policy, from which the scan computes the
 actions; see `EncodedPolicy`.
 """
@@ -19,8 +19,8 @@ import numpy as np
 from eigen3.environment.trading import TradingEnvironment
 from eigen3.types import Array, TimeStep
 
-# Decides once the account is known: `(parameters, encoded [E, ...],
-# account [E, ...]) -> actions [E, N, 2]`.
+# Computes a day's actions in E episodes once their accounts are known:
+# `(parameters, encoded [E, ...], account [E, ...]) -> actions [E, N, 2]`.
 Decide: TypeAlias = Callable[[Any, Any, Any], Array]
 
 
@@ -65,7 +65,7 @@ class Episodes(NamedTuple):
     accounts: the observed account when each step's action was decided, leaves
       [E, S, ...]; None if it is not observed.
     states: the environment's state before each step, leaves [E, S, ...]; ()
-      unless requested.
+      without `keep_states`.
   """
 
   days: Array
@@ -87,12 +87,14 @@ def rollout(
 
   Args:
     environment: the trading environment.
-    policy: called once, with the days of all episodes.
+    policy: called once, with the days of the first `acting_steps` steps of all
+      episodes, int32 [E * acting_steps].
     first_days: int32 [E].
     acting_steps: for how many steps of each episode the policy is evaluated, by
       default all. The remaining steps must be settlement steps, on which
-      nothing can be bought. They use the lowest action or, if the policy is
-      encoded, the encoding of the last evaluated day.
+      nothing can be bought. They use coefficient 0 and the lowest sale target
+      or, if `policy` returns an encoded policy, the encoding of the last
+      evaluated day.
     keep_states: whether to also return the state before each step.
   """
   episodes, _ = rollout_with_extras(
@@ -115,8 +117,7 @@ def rollout_with_extras(
   """Runs episodes like `rollout`, for a policy with auxiliary outputs.
 
   Returns:
-    The episodes, and the policy's auxiliary outputs, leaves [E * acting_steps,
-    ...].
+    The episodes, and the auxiliary outputs as the policy returned them.
   """
   num_episodes, num_steps = first_days.shape[0], environment.num_steps
   asked = num_steps if acting_steps is None else acting_steps
@@ -143,7 +144,8 @@ def play(
 ) -> Episodes:
   """Plays episodes with given actions or an encoded policy.
 
-  With an encoded policy the account is always observed.
+  With an encoded policy the account is observed whatever the environment's
+  rules say.
 
   Args:
     environment: the trading environment.
@@ -179,8 +181,9 @@ def walk(
     environment: see `play`.
     days: see `play`.
     actions: see `play`.
-    keep: maps `(state before the step, state after it, time step, account
-      before the step, actions)`, leaves [E, ...], to the values to keep.
+    keep: maps `(state before the step, state after it, time step, observed
+      account before the step, actions)`, leaves [E, ...], to the values to
+      keep.
 
   Returns:
     The final state, leaves [E, ...], and the kept values, leaves [E, S, ...].
@@ -204,17 +207,20 @@ def walk(
 
 
 def by_step(actions: Actions, shape: tuple[int, ...]) -> Actions:
-  """Reshapes the axis of days of actions, from [M, ...] to [*shape, ...]."""
+  """Reshapes the first axis of actions: from [M, ...] to [*shape, ...]."""
   return _map(lambda x: x.reshape(*shape, *x.shape[1:]), actions)
 
 
 def on_days(actions: Actions, days: Array) -> Actions:
-  """Selects the actions on `days`, from [T, ...] to [*days.shape, ...]."""
+  """Selects actions by indices `days` of the first axis, [*days.shape, ...]."""
   return _map(lambda x: jnp.asarray(x)[days], actions)
 
 
 def mean_of(actions: Sequence[Actions]) -> Actions:
-  """Returns a committee's actions, the mean of its members' actions."""
+  """Returns a committee's actions, the mean of its members' actions.
+
+  The result is an encoded policy if any of `actions` is one.
+  """
   if not any(isinstance(one, EncodedPolicy) for one in actions):
     return np.mean([np.asarray(one) for one in actions], axis=0)
   policies = [_as_encoded(one) for one in actions]

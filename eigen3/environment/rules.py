@@ -13,7 +13,7 @@ class Entry(enum.IntEnum):
   """Outcome of an entry decision."""
 
   SETTLEMENT = 0  # the trading days are over
-  BELOW_THRESHOLD = 1  # no coefficient was large enough
+  BELOW_THRESHOLD = 1  # the largest remaining coefficient is too small
   NO_DATA = 2  # the chosen stock counts as delisted
   HELD = 3  # the chosen stock is held or ordered already
   NO_PRICE = 4  # the chosen stock has no positive close today
@@ -26,7 +26,7 @@ class Entry(enum.IntEnum):
 class Exit(enum.IntEnum):
   """Why a position was closed."""
 
-  NONE = 0
+  NONE = 0  # it was not closed
   TARGET = 1
   MAX_HOLDING = 2
   DELISTED = 3
@@ -73,13 +73,15 @@ _SET_BY_THE_ENVIRONMENT = ('closed_days', 'shaping_discount')
 class Rules:
   """The `environment` section of a config.
 
-  The fields are explained in experiments/configs/td3.py. The environment itself
-  sets two of them: `closed_days`, the most days in a row that one market may be
-  closed while others trade, and `shaping_discount`, the discount of the reward
+  The settings are explained in experiments/configs/td3.py. The last two fields
+  are not settings; `TradingEnvironment` sets them: `closed_days`, the most days
+  in a row that one market may be closed while others trade (0 if there is only
+  one market), and `shaping_discount`, the discount of the reward
   `shaped_portfolio`.
 
   Raises:
-    ValueError: a value is out of range; the message names the field.
+    ValueError: a value is invalid or does not fit another; the message names
+      the field.
   """
 
   context_days: int
@@ -119,7 +121,7 @@ class Rules:
     """Builds rules from a config section; ignores unknown settings.
 
     Raises:
-      ValueError: a setting is missing or out of range.
+      ValueError: a setting is missing or invalid; see `Rules`.
     """
     names = [field.name for field in dataclasses.fields(cls)]
     names = [x for x in names if x not in _SET_BY_THE_ENVIRONMENT]
@@ -172,7 +174,7 @@ class Rules:
 
   @property
   def fills_at_open(self) -> bool:
-    """Returns whether orders fill at the next open, else at the close."""
+    """Returns whether orders fill at the next open, not at the day's close."""
     return self.fill == 'next_open'
 
   @property
@@ -191,17 +193,17 @@ class Rules:
 
   @property
   def longest_trade(self) -> int:
-    """Returns an upper bound on the days from an order to the exit."""
+    """Returns an upper bound on the days from an order to its trade's exit."""
     waits = self.closed_days if self.orders_wait else 0
     return 1 + waits + self.oldest_age
 
   @property
   def closing_days(self) -> int:
-    """Returns how many of an episode's last days its end can affect.
+    """Returns for how many last days of an episode its end restricts trading.
 
-    These are the settlement days, on which nothing can be bought, and the
-    `max_holding_days` days before them: a position bought then may be closed
-    only when nothing more can be bought with its proceeds.
+    On the settlement days nothing can be bought. A position bought on the
+    `max_holding_days` days before them may be closed too late to buy something
+    else with its proceeds.
     """
     return self.max_holding_days + self.settlement_days
 

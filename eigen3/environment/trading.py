@@ -27,10 +27,11 @@ class State(NamedTuple):
     day: int32 [], the day at whose close the next action is decided.
     step: int32 [], steps taken.
     cash: float [].
-    equity: float [], at the close of the last step's day.
-    orders: M orders that wait for the open of `day`, or of a later day if their
-      market is closed.
-    positions: S slots.
+    equity: float [], at the close of the day before `day`; at the start of an
+      episode, the initial cash.
+    orders: M = `max_entries_per_day` orders that wait for the open of `day`, or
+      of a later day if their market is closed.
+    positions: S slots, see `accounting`.
     num_trades: int32 [], closed trades.
     num_wins: int32 [], closed trades that exited at the entry price or above.
     num_losses: int32 [], the other closed trades.
@@ -61,10 +62,11 @@ class TradingEnvironment:
   return states work under `jax.jit` and `jax.vmap`. Episodes do not reset
   automatically.
 
-  A step on day t fills waiting orders at the open and makes the exits of t,
-  then takes the action at the close of t, whose orders fill at once if `fill`
-  is 'close'. The next observation is the day t + 1, an int32, and, if observed,
-  the account at the close of t + 1.
+  A step on day t fills waiting orders at the open, closes the positions that
+  exit on t, then takes the action that was decided at the close of t. The
+  action's orders fill at this close if `fill` is 'close', else they wait. The
+  next observation is the day t + 1, an int32, and, if observed, the account at
+  the close of t + 1.
 
   Attributes:
     prices: float [T, N, 4], see `prices.price_table`.
@@ -88,7 +90,7 @@ class TradingEnvironment:
     """Packs the panel's prices, and prepares the reward.
 
     Args:
-      panel: T days.
+      panel: the market, of T days.
       config: the `environment` section.
       days: (start, stop) of the split that episodes may touch, by default all
         days. Windows may reach back to days before it.
@@ -99,8 +101,8 @@ class TradingEnvironment:
       discount: the agent's discount, for shaped rewards.
 
     Raises:
-      ValueError: a setting is out of range, or `days` are not in the panel or
-        too few for the context and an episode.
+      ValueError: a setting is missing or out of range, or `days` are not in the
+        panel or too few for the context and an episode.
     """
     rules = dataclasses.replace(
       Rules.from_config(config), shaping_discount=discount
@@ -140,7 +142,7 @@ class TradingEnvironment:
       self.prepared = self.reward.prepare(self)
 
   def tree_flatten(self):
-    """Returns the arrays, and the parts static in compiled programs."""
+    """Returns the arrays, and the parts that are static when compiled."""
     days = (self.first_day, self.last_day, self.stop)
     arrays = (self.prices, *days, self.prepared, self._given_rate)
     return arrays, (self.rules, self.spec)
@@ -202,8 +204,8 @@ class TradingEnvironment:
     """Starts an episode at the close of `day`, int32 [].
 
     Raises:
-      ValueError: if `day` is an int and no episode can start on it; arrays are
-        not checked.
+      ValueError: if `day` is a Python or NumPy integer and no episode can start
+        on it. Arrays are not checked; under `jax.jit`, pass an array.
     """
     if isinstance(day, (int, np.integer)):
       first, last = int(self.first_day), int(self.last_day)
@@ -250,7 +252,7 @@ class TradingEnvironment:
       positions, cash, bought = self._fill_at_close(
         day, positions, orders, cash
       )
-      # A purchase is worth its price less the costs.
+      # A purchase lowers the equity by its costs.
       equity = equity - self.cost_rate * bought
       orders = state.orders
     is_open = positions.stock != EMPTY
@@ -274,7 +276,7 @@ class TradingEnvironment:
     return self.mark(state).equity
 
   def available(self, state: State) -> Array:
-    """Returns which coefficients count today; see `entries.available`."""
+    """Returns which stocks' coefficients count; see `entries.available`."""
     return self._available(state, self.mark(state))
 
   def _available(self, state: State, marked: Marked) -> Array:
@@ -311,7 +313,12 @@ class TradingEnvironment:
     )
 
   def _open(self, state: State) -> tuple[Positions, Quote]:
-    """Ages positions, fills orders at the open; also returns quotes, [S]."""
+    """Ages the positions by a day and fills orders at the day's open.
+
+    Returns:
+      S positions, and the day's quotes, [S], of the stocks that the orders and
+      the aged positions are in.
+    """
     rules, orders = self.rules, state.orders
     older = state.positions.stock[: -rules.max_entries_per_day]
     stock = jnp.concatenate([orders.stock, older])
@@ -323,7 +330,11 @@ class TradingEnvironment:
   def _fill_at_close(
     self, day: Array, positions: Positions, orders: Orders, cash: Array
   ) -> tuple[Positions, Array, Array]:
-    """Fills today's orders; returns positions, cash and total value filled."""
+    """Fills the day's orders at its close.
+
+    Returns:
+      S positions, the cash left, and the value of the fills before costs.
+    """
     close = prices.quote(self.prices, day, orders.stock).last_close
     youngest = accounting.fill(self.cost_rate, orders, close)
     cash = accounting.pay(cash, orders.value, youngest.stock)
@@ -415,13 +426,13 @@ class TradingEnvironment:
 
 
 def _youngest_value(rules: Rules, positions: Positions) -> Array:
-  """Returns the total entry value of the positions of age 0, float []."""
+  """Returns the value of positions of age 0 at their entry prices; float []."""
   count = rules.max_entries_per_day
   return (positions.shares[:count] * positions.entry_price[:count]).sum()
 
 
 def _raise_too_short(rules: Rules, start: int, stop: int, of: str):
-  """Raises an error with the number of days found and required."""
+  """Raises a ValueError that states the number of days found and required."""
   found = stop - start
   context = max(rules.context_days - start, 1)
   rest = ''

@@ -31,7 +31,8 @@ class Attribution(NamedTuple):
     betas: exposure to each portfolio, by name.
     contributions: exposure times the portfolio's mean return per year, by name;
       with alpha they sum to the account's mean return per year.
-    r_squared: share of the variance that the portfolios explain.
+    r_squared: share of the variance that the portfolios explain; NaN if the
+      account's returns are all equal.
   """
 
   alpha: float
@@ -46,14 +47,16 @@ class Attribution(NamedTuple):
 def portfolios(panel: MarketPanel) -> dict[str, np.ndarray]:
   """Computes daily returns of portfolios that are formed at every close.
 
-  The market portfolio holds all stocks that can be bought. Each of `PORTFOLIOS`
-  is named after a characteristic; it is long the quintile of these stocks with
-  the largest values and short the quintile with the smallest. Weights are
-  equal, and known at the close before the return.
+  The market portfolio holds all stocks that are `buyable` at the close. Each of
+  `PORTFOLIOS` is named after a characteristic: of the buyable stocks for which
+  it is known, the portfolio is long the quintile with the largest values and
+  short the quintile with the smallest. Weights are equal. They use only what is
+  known at the close, except that stocks without a return on the next day are
+  left out.
 
   Returns:
-    float64 [T] by name ('market' and `PORTFOLIOS`), before costs; 0 on days on
-    which a portfolio cannot be formed.
+    float64 [T] by name ('market' and `PORTFOLIOS`), before costs; 0 on the
+    first day and where a portfolio could not be formed at the close before.
   """
   known, following = buyable(panel)[:-1], daily_returns(panel)[1:]
   found = {'market': market_returns(panel)}
@@ -72,7 +75,7 @@ def attribute(
 
   Args:
     returns: daily returns of the account, float [S].
-    held: returns of portfolios on the same days, by name, float [S].
+    held: daily returns of the portfolios on the same days, by name, float [S].
     year: number of days in a year, such as 252.
 
   Raises:

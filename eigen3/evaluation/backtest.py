@@ -24,10 +24,10 @@ class Backtest:
   Attributes:
     dates: datetime64[D] [S], the days of the equity.
     equity: float64 [S], cash and positions at each day's close.
-    trades: a row per closed trade; see `Backtester`.
+    trades: a row per closed trade; see `Backtester` for the columns.
     summary: the metrics of `summarise`, and `exposure` (mean invested share of
       the equity) and `costs` (of all fills, divided by the initial cash).
-    year: number of the panel's days per year.
+    year: number of the panel's days in a year, such as 252.
   """
 
   dates: np.ndarray
@@ -41,8 +41,9 @@ class Backtester:
   """Backtests policies over the days of one split.
 
   The last day of the split is not played, only observed after the last step.
-  The account begins on the split's first day with a full context window, and
-  nothing is bought on the last `settlement_days` days that are played.
+  The account begins on the first day of the split that has a full context
+  window. No purchase is decided on the last `settlement_days` days that are
+  played.
 
   The columns of a backtest's trades: ticker, entry_date, exit_date,
   entry_price, exit_price, shares, coefficient, holding_days (from entry to
@@ -71,9 +72,10 @@ class Backtester:
       of: the setting that determines the number of days, for error messages.
 
     Raises:
-      ValueError: a setting is out of range, or the split is too short.
+      ValueError: a setting is missing or out of range, or the split is too
+        short or not in the panel.
     """
-    Rules.from_config(config)  # raises if a setting is out of range
+    Rules.from_config(config)  # raises if a setting is missing or out of range
     self._panel = panel
     self._initial_cash = float(config['initial_cash'])
     settings = in_one_episode(config, days, of)
@@ -94,7 +96,7 @@ class Backtester:
     """Returns a copy with other costs; such copies share a compiled program.
 
     Args:
-      basis_points: costs of each fill, commission and slippage together.
+      basis_points: commission plus slippage of each fill.
     """
     other = copy.copy(self)
     other._environments = {

@@ -21,7 +21,7 @@ FEWEST_DAYS = 11
 
 
 class PairedDifference(NamedTuple):
-  """The mean of `ours` minus `theirs`, two series of daily returns.
+  """The mean of `ours` minus `theirs`, the arguments of `paired_difference`.
 
   Attributes:
     mean: mean daily difference, times the number of days in a year; positive if
@@ -30,7 +30,7 @@ class PairedDifference(NamedTuple):
     high: upper end.
     p: two-sided p-value of the hypothesis that the true mean is 0.
     by_seed: float [K], the mean of each of K seeds, in the same units.
-    block: mean length of the drawn blocks, days.
+    block: mean length of the drawn blocks, in days.
   """
 
   mean: float
@@ -76,7 +76,7 @@ def interval(
 
   Args:
     values: float [S] or [S, ...]; all columns use the same draws of days.
-    statistic: function of an array like `values`.
+    statistic: maps an array like `values` to a number.
     seed: seed of the draws.
     confidence: probability that such an interval covers the true value.
     repeats: number of draws.
@@ -108,10 +108,16 @@ def intervals(
   repeats: int = 10_000,
   block: int | None = None,
 ) -> list[Estimate]:
-  """Estimates several statistics on the same draws; see `interval`.
+  """Estimates L statistics on the same draws of days, each like `interval`.
 
   The arguments are those of `interval`, except that `statistics` returns all
-  statistics in one array, float [L]. There is an estimate for each of them.
+  statistics in one array, float [L].
+
+  Returns:
+    L estimates.
+
+  Raises:
+    ValueError: there are no values, or one is not finite.
   """
   values = _checked('values', values)
   found = statistics(values)
@@ -141,7 +147,8 @@ def paired_difference(
   market, so pairs of seed and day are not independent observations. The mean
   over seeds keeps what they share and averages out the rest. The p-value is the
   share of draws whose mean is at least as far from the observed mean as the
-  observed mean is from 0.
+  observed mean is from 0. One is added to the number of these draws and to that
+  of all draws, so that p is never 0.
 
   So p and the interval hold for other days too, but for these seeds only. For
   other seeds, use `statistics.mean_interval` of `by_seed`. A claim about an
@@ -166,7 +173,7 @@ def paired_difference(
     The difference; interval and p are NaN for fewer than `FEWEST_DAYS` days.
 
   Raises:
-    ValueError: shapes do not fit, or a number is not finite.
+    ValueError: shapes do not fit, there are no returns, or one is not finite.
   """
   ours, theirs = _checked('ours', ours), _checked('theirs', theirs)
   if ours.ndim != 2 or theirs.shape not in (ours.shape, ours.shape[1:]):
@@ -223,7 +230,10 @@ def _draws(
   repeats: int,
   block: int,
 ) -> np.ndarray:
-  """Returns the statistic of each draw of days, [repeats, ...]."""
+  """Returns the statistics of each draw of days, float [repeats, L].
+
+  L is 1 if `statistic` returns a number.
+  """
   from arch import bootstrap
 
   sampler = bootstrap.StationaryBootstrap(block, values, seed=seed)

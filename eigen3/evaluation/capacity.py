@@ -23,8 +23,8 @@ class Capacity(NamedTuple):
     largest: largest fraction.
     account: the initial cash with which 95 % of the fills would have been at
       most 1 % of the usual dollar volume.
-    fills: number of fills with a known volume; if it is 0, the other fields are
-      NaN.
+    fills: number of fills whose usual volume is known and above 0; without any,
+      the other fields are NaN.
   """
 
   median: float
@@ -69,7 +69,8 @@ def capacity(
   Args:
     backtest: the backtest whose fills are measured.
     panel: the market; without volumes, `fills` is 0.
-    initial_cash: initial cash of the backtest; fills are proportional to it.
+    initial_cash: initial cash of the backtest; the values of fills are assumed
+      to be proportional to it.
   """
   shares = fill_shares(backtest, panel)
   shares = shares[np.isfinite(shares)]

@@ -1,4 +1,4 @@
-"""Characteristics of stocks, known at the close of a day, from the panel alone.
+"""Characteristics of stocks at each close, computed from the panel alone.
 
 Known risks explain part of the differences between stocks' returns; measures
 and controls separate these risks from a policy's skill. A daily return needs a
@@ -25,8 +25,9 @@ class Characteristics(NamedTuple):
   """Characteristics of N stocks; float64 [T, N], NaN where not known.
 
   Attributes:
-    volatility: standard deviation of daily returns over `VOLATILITY_DAYS`.
-    beta: beta to `market_returns` over `BETA_DAYS`.
+    volatility: standard deviation of daily returns over the last
+      `VOLATILITY_DAYS` days.
+    beta: beta to `market_returns` over the last `BETA_DAYS` days.
     size: logarithm of `dollar_volume`; NaN without volumes or if nothing was
       traded.
     reversal: minus the return over the last `REVERSAL_DAYS` days.
@@ -47,9 +48,9 @@ class Characteristics(NamedTuple):
 def characteristics(panel: MarketPanel) -> Characteristics:
   """Computes the characteristics of a panel's investable stocks.
 
-  Volatility, beta and size are NaN if fewer than half of their period's days
-  are known; reversal and momentum need only the closes at both ends. The result
-  is cached for each panel.
+  Volatility, beta and size need a value (a return or a dollar volume) on at
+  least half of the days that they cover; reversal and momentum need only the
+  closes at both ends. The result is read-only and cached for each panel.
   """
   return panel.once(_characteristics)
 
@@ -89,10 +90,10 @@ def daily_returns(panel: MarketPanel) -> np.ndarray:
 
 
 def market_returns(panel: MarketPanel) -> np.ndarray:
-  """Computes the mean daily return of stocks that were buyable the day before.
+  """Computes each day's mean return of the stocks buyable on the day before.
 
   Returns:
-    float64 [T]; 0 on the first day, and on days without such a stock.
+    float64 [T]; 0 on the first day, and if no such stock has a return.
   """
   returns = daily_returns(panel)
   known = np.isfinite(returns)
@@ -127,9 +128,11 @@ def _characteristics(panel: MarketPanel) -> Characteristics:
 
 
 def dollar_volume(panel: MarketPanel) -> np.ndarray:
-  """Computes the median dollar volume of the last `VOLUME_DAYS` days, [T, N].
+  """Computes the median daily dollar volume over `VOLUME_DAYS` days, [T, N].
 
-  It is NaN if fewer than half of these days are known.
+  The last of these days is that of the row. A day's dollar volume is the
+  close times the shares traded. The median is NaN if fewer than half of the
+  days have one, and always without volumes.
   """
   if panel.volume is None:
     return np.full((panel.num_days, panel.num_investable), np.nan)
@@ -138,7 +141,7 @@ def dollar_volume(panel: MarketPanel) -> np.ndarray:
 
 
 def _rolling(values: np.ndarray, days: int, statistic: str) -> np.ndarray:
-  """Computes a rolling statistic [T, N], NaN if too few days are known."""
+  """Computes a rolling statistic, [T, N]; NaN with under half of the values."""
   rolling = pd.DataFrame(values).rolling(days, min_periods=days // 2)
   return getattr(rolling, statistic)().to_numpy()
 

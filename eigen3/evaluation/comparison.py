@@ -34,12 +34,12 @@ class Comparison(NamedTuple):
   """The results of compared policies.
 
   Attributes:
-    validation: backtests by name: of the policies, the best first, then of any
-      committee and the controls.
-    training: for each policy's name, its profits on K training slices, divided
-      by the initial cash, float [K].
-    holdout: like `validation`, in the same order, or None if the held-out days
-      may not be used yet.
+    validation: backtests by name, first of the policies from best to worst,
+      then of any committee, then of the controls.
+    training: for each policy and any committee, by name, its profits on K
+      training slices, divided by the initial cash, float [K].
+    holdout: like `validation`, in the same order; None if the policies were not
+      evaluated on the held-out days.
   """
 
   validation: Results
@@ -82,14 +82,15 @@ def judged(
 def training_profits(
   policies: Sequence[Policy], slices: TrainingSlices
 ) -> dict[str, np.ndarray]:
-  """Returns each policy's profits on the K training slices, [K], by name."""
+  """Returns each policy's profits on K training slices, float [K], by name."""
   return {p.name: slices.profits(p.actions(slices.days)) for p in policies}
 
 
 def rows(comparison: Comparison) -> pd.DataFrame:
   """Returns a table of metrics: a row for each split and policy or control.
 
-  On the training days, only policies have rows, with only the mean profit.
+  The controls have no row for the training days. The other rows for these days
+  have only one metric, the mean profit over the training slices.
   """
   found = []
   for split in ('validation', 'holdout'):

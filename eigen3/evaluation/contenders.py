@@ -2,9 +2,9 @@
 
 The best of many policies looks good by chance; both tests correct for this
 selection. Both are computed by the package arch, with the stationary bootstrap
-over days. The loss that arch compares is the negative return;
-`superior_ability` uses the negative excess over the benchmark, in standard
-deviations.
+over days. The losses that arch compares are negative daily returns in
+`confidence_set`, and in `superior_ability` negative excess returns over the
+benchmark, divided by their standard deviation.
 """
 
 import numpy as np
@@ -23,12 +23,12 @@ def superior_ability(
 ) -> float:
   """Computes the p-value of the hypothesis that no policy beats the benchmark.
 
-  Hansen (2005), "A test for superior predictive ability", Journal of Business &
-  Economic Statistics 23(4), with the consistent p-value. Each policy's daily
-  differences from the benchmark are divided by their standard deviation, so
-  policies of low and high volatility have the same weight. (arch's own
-  `studentize` only decides which poor policies still count.) Policies whose
-  difference is constant are left out.
+  The test is that of Hansen (2005), "A test for superior predictive ability",
+  Journal of Business & Economic Statistics 23(4), with the consistent p-value.
+  Each policy's daily differences from the benchmark are divided by their
+  standard deviation, so policies of low and high volatility have the same
+  weight. (arch itself uses variances only to decide which poor policies still
+  count.) Policies whose difference is constant are left out.
 
   Args:
     returns: daily returns of M policies on S days, float [S, M].
@@ -43,7 +43,7 @@ def superior_ability(
     benchmark, NaN for fewer than `FEWEST_DAYS` days.
 
   Raises:
-    ValueError: shapes do not fit, or a number is not finite.
+    ValueError: shapes do not fit, there are no returns, or one is not finite.
   """
   returns = _checked(returns)
   benchmark = np.asarray(benchmark, np.float64)
@@ -79,9 +79,10 @@ def confidence_set(
 ) -> np.ndarray:
   """Computes each policy's p-value of the hypothesis that it is the best.
 
-  Hansen, Lunde & Nason (2011), "The model confidence set", Econometrica 79(2),
-  with the range statistic: the policies with a p-value above 0.05 include the
-  best with a confidence of 95 %.
+  The best policy is the one with the highest expected return. The test is that
+  of Hansen, Lunde & Nason (2011), "The model confidence set", Econometrica
+  79(2), with the range statistic: the policies with a p-value above 0.05
+  include the best with a confidence of 95 %.
 
   Args:
     returns: daily returns of M policies on S days, float [S, M].
@@ -91,11 +92,12 @@ def confidence_set(
       policy.
 
   Returns:
-    p-values, float [M], 1 for the best; equal for policies with identical
-    returns. NaN for fewer than `FEWEST_DAYS` days.
+    p-values, float [M], 1 for the highest mean return; equal for policies with
+    identical returns. NaN for fewer than `FEWEST_DAYS` days.
 
   Raises:
-    ValueError: the shape does not fit, or a number is not finite.
+    ValueError: the shape does not fit, there are no returns, or one is not
+      finite.
   """
   returns = _checked(returns)
   if len(returns) < FEWEST_DAYS:

@@ -2,8 +2,8 @@
 
 All but buy and hold trade under all of the agent's rules: the same exits,
 costs, position limits and entries per day. They always use the largest position
-and the highest sale target, and buy the best-ranked stock that their account
-allows. Buy and hold shares only the agent's costs.
+and the highest sale target, and buy the best-ranked stocks that their account
+allows. Buy and hold shares only the costs and the rules of fills and delisting.
 """
 
 from collections.abc import Mapping
@@ -20,11 +20,11 @@ from eigen3.evaluation import matched
 from eigen3.evaluation.backtest import Backtest, Backtester, summarise
 
 # From the first to the last rank, coefficients fall by this share of the
-# ceiling: enough to order stocks, too little to affect position sizes.
+# ceiling: enough to order stocks, too little to matter for position sizes.
 _RANKING = 0.01
 
 _EXPECTED = {
-  # Less would use today's close or a later one.
+  # With 0 or less, the look-back would start today or later.
   'momentum_days': settings.AT_LEAST_ONE,
   'random_entries': settings.AT_LEAST_ONE,
 }
@@ -53,7 +53,7 @@ class Controls:
       drift: float [T, N], the embedded market's hidden drift, or None.
 
     Raises:
-      ValueError: a setting is out of range.
+      ValueError: a setting is missing or out of range.
     """
     self._panel = panel
     self._backtester = backtester
@@ -70,13 +70,14 @@ class Controls:
     is_known = is_priced | (quotes.status == prices.CLOSED)
     is_known &= quotes.last_close > 0
     self._past = np.where(is_known, quotes.last_close, np.nan)
-    # [S, N], of the split alone.
+    # [S, N], on the backtester's days alone.
     self._quotes = prices.Quote(*(x[backtester.days] for x in quotes))
 
   def run(self) -> dict[str, list[Backtest]]:
-    """Returns the backtests of all controls, by name.
+    """Returns the backtests of the controls, by name.
 
-    Random entry has `random_entries` backtests, the others have one.
+    Random entry has `random_entries` backtests, every other control has one.
+    The informed policy is played only if the drift was given.
     """
     rng = np.random.default_rng(self._seed)
     results = {
@@ -96,10 +97,10 @@ class Controls:
   ) -> list[Backtest]:
     """Plays random entry on the days of a policy's orders, with similar risk.
 
-    For each order of the policy that was filled, random entry orders on the
-    same day one of the stocks nearest by volatility and beta, see
-    `matched.draw`. So neither these risks nor the choice of days explain what
-    the policy earns beyond random entry.
+    For each closed trade of the policy, random entry orders, on the day of the
+    policy's order, a stock drawn from those nearest in volatility and beta to
+    the stock that the policy bought; see `matched.draw`. So neither these risks
+    nor the choice of days explain what the policy earns beyond random entry.
 
     Args:
       backtest: the policy's backtest, on the days and under the rules of the
@@ -123,19 +124,19 @@ class Controls:
     return found
 
   def _random_entry(self, rng: np.random.Generator) -> Backtest:
-    """Backtests buying a random stock that has a price, every day."""
+    """Backtests buying, every day, random stocks that have a price."""
     close = self._close[self._backtester.days]
     return self._ranked(rng.random(close.shape), np.isfinite(close))
 
   def _momentum(self) -> Backtest:
-    """Backtests buying the stock that rose most in the look-back, if any."""
+    """Backtests buying the stocks that rose most in `momentum_days` days."""
     days, look_back = self._backtester.days, self._config['momentum_days']
     past = self._past[np.maximum(days - look_back, 0)]
     rise = self._close[days] / past - 1.0
     return self._ranked(rise, rise > 0)
 
   def _ranked(self, scores: np.ndarray, wanted: np.ndarray) -> Backtest:
-    """Backtests buying each day's best-scored wanted stock; see `by_rank`."""
+    """Backtests buying each day's best-scored wanted stocks; see `by_rank`."""
     return self._backtester.run(
       jnp.asarray(by_rank(self._rules, scores, wanted)), account_aware=True
     )
@@ -145,8 +146,8 @@ class Controls:
 
     They are bought for equal amounts of cash, at the first day's close, or at
     the next open if orders fill there, and sold at the last close. A stock that
-    disappears is sold as in every account: after `delisting_days` days, at the
-    delisting price. The proceeds are not reinvested.
+    counts as delisted is sold at the delisting price, as in every account; the
+    proceeds are not reinvested.
     """
     rules, quotes = self._rules, self._quotes
     days = self._backtester.days
@@ -195,18 +196,18 @@ def at_exposure(returns: np.ndarray, exposure: float) -> np.ndarray:
 
 
 def by_rank(rules: Rules, scores: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-  """Returns actions that buy the highest-scoring stock, at the largest size.
+  """Returns actions that buy the highest-scoring stocks, at the largest size.
 
-  Coefficients of the next best stocks are only a little lower, so that an
-  account that skips held stocks buys the next best one instead.
+  Coefficients fall with the rank, but by at most 1 % of the highest, so that an
+  account that already holds the best stock buys the next best one instead.
 
   Args:
-    rules: determine the largest position and the highest sale target.
+    rules: determine the highest coefficient and the highest sale target.
     scores: float [S, N], for each of S days; higher is better.
-    wanted: bool [S, N], stocks that may be bought.
+    wanted: bool [S, N], stocks to buy; all other stocks get a coefficient of 0.
 
   Returns:
-    float32 [S, N, 2].
+    float32 [S, N, 2], coefficient and sale target in %.
   """
   scores = np.where(wanted, scores, -np.inf)
   rank = np.argsort(np.argsort(-scores, axis=1, kind='stable'), axis=1)
@@ -219,7 +220,11 @@ def by_rank(rules: Rules, scores: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 def _as_trades(
   panel: MarketPanel, days, bought_at, sold_at, shares, paid, received, rate
 ):
-  """Returns the trades of buy and hold, a row per stock that was bought."""
+  """Returns the trades of buy and hold, a row per stock that was bought.
+
+  Of the columns that `Backtester` lists, coefficient, return_percent and reason
+  are missing.
+  """
   held = np.flatnonzero(shares > 0)
   first, _ = panel.investable
   shares, paid, received = shares[held], paid[held], received[held]

@@ -63,11 +63,11 @@ def quality(
   """Returns the means over days of the measures of `daily`.
 
   Args:
-    scores: float [S, N]; for this and the next three, see `daily`.
-    outcomes: float [S, N].
-    known: bool [S, N].
-    factors: float [S, N, K], of K factors.
-    horizon: days that an outcome covers, for the standard errors.
+    scores: float [S, N], see `daily`.
+    outcomes: float [S, N], see `daily`.
+    known: bool [S, N], see `daily`.
+    factors: float [S, N, K], see `daily`.
+    horizon: number of days that an outcome covers, for the standard errors.
   """
   found = daily(scores, outcomes, known, factors)
   return Quality(*(regression.daily_mean(x, horizon) for x in found))
@@ -81,8 +81,8 @@ def daily(
 ) -> Daily:
   """Measures scores by the outcomes of trades, day by day.
 
-  For the adjusted measures, the scores' ranks and the outcomes themselves are
-  each regressed on the factors' ranks.
+  The adjusted measures compare residuals: the scores' ranks and the outcomes
+  themselves are each regressed on the factors' ranks.
 
   Args:
     scores: float [S, N]; higher is better.
@@ -105,14 +105,16 @@ def daily(
 
 
 def ranks(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-  """Ranks values within each day, from -0.5 to 0.5; ties get their mean rank.
+  """Ranks values within each day; ties get their mean rank.
+
+  Ranks are scaled to lie between -0.5 and 0.5; the largest value ranks highest.
 
   Args:
     values: float [S, N].
-    known: bool [S, N], which to rank.
+    known: bool [S, N], which to rank; NaN values are never ranked.
 
   Returns:
-    float64 [S, N], with a mean of 0 on each day; NaN where not known.
+    float64 [S, N], with a mean of 0 on each day; NaN where not ranked.
   """
   table = _table(values, known)
   count = table.notna().sum(axis=1).to_numpy()[:, None]
@@ -148,7 +150,7 @@ def top_excess(
   known: np.ndarray,
   share: float = TOP,
 ) -> np.ndarray:
-  """Returns the mean outcome of the best-scored stocks less that of all.
+  """Returns the mean outcome of the best-scored stocks less that of all stocks.
 
   Stocks that tie for the last places among the best count in part, so that
   scores which are all equal have an excess of 0.
@@ -157,8 +159,8 @@ def top_excess(
     scores: float [S, N].
     outcomes: float [S, N].
     known: bool [S, N]; a NaN score or outcome also counts as not known.
-    share: share of the day's stocks that count as the best; their number is
-      rounded, and at least 1.
+    share: share of the day's known stocks that count as the best; their number
+      is rounded, and at least 1.
 
   Returns:
     float64 [S], in the unit of the outcomes; NaN on days with fewer than
@@ -182,10 +184,10 @@ def top_excess(
 def residuals(
   values: np.ndarray, factors: np.ndarray, known: np.ndarray
 ) -> np.ndarray:
-  """Returns the residuals of a regression on the factors, day by day.
+  """Returns the residuals of a regression of values on factors, day by day.
 
-  Each day has a regression of its own, on a constant and the factors of that
-  day, by least squares.
+  Each day has a least-squares regression of its own, over its known stocks, on
+  a constant and the factors.
 
   Args:
     values: float [S, N].

@@ -33,14 +33,14 @@ def describe(
     `columns`, the number of columns; `entropy` of the shares in nats;
     `entropy_share`, its ratio to the maximum, log C (1 for a single column);
     `effective_columns`, the number of equal shares with this entropy; `top`, up
-    to 20 columns with the largest shares, as (column, share);
-    `persistent_updates`, the argument `persistent`; and `below`, for each
-    threshold the `count` and names (`columns`) of columns persistently below
-    it.
+    to 20 pairs (column, share), the largest shares first; `persistent_updates`,
+    the argument `persistent`; and `below`, for each threshold the `count` and
+    names (`columns`) of columns persistently below it.
 
   Raises:
     ValueError: `mean` does not hold shares of attention (it is all 0 before the
-      first update), sizes differ, or `persistent` is below 1.
+      first update), the shapes of `mean` and `below` do not fit the number of
+      columns, or `persistent` is below 1.
   """
   shares, below = _checked(mean, below, columns)
   require(persistent >= 1, 'persistent', persistent, 'at least 1')
@@ -67,7 +67,7 @@ def describe(
 
 
 def entropy(shares: np.ndarray) -> np.ndarray:
-  """Computes the entropy of shares [..., C] in nats, [...]."""
+  """Computes the entropy of shares [..., C], in nats; float [...]."""
   logarithms = np.log(np.where(shares > 0, shares, 1.0))
   return 0.0 - np.sum(shares * logarithms, axis=-1)  # 0, never -0
 
@@ -81,7 +81,8 @@ def checked_shares(mean: Values, columns: Sequence[str]) -> np.ndarray:
   """Returns `mean` as float64 [C], rescaled to sum to 1.
 
   Raises:
-    ValueError: `mean` does not hold shares of attention of these columns.
+    ValueError: `mean` does not have one share per column, a share is negative
+      or NaN, or their sum differs from 1 by more than rounding.
   """
   shares = np.asarray(mean, np.float64)
   require(

@@ -23,8 +23,8 @@ _COSTS = frozenset(('commission_bp', 'slippage_bp'))
 class Judge:
   """Evaluates policies and controls on the days of one split.
 
-  Nothing is played before it is requested. So a judge of the held-out days can
-  be made before training, to check that there are enough days.
+  Backtests run only when they are requested, so a judge of the held-out days
+  can be made before training, to check that there are enough days.
 
   Attributes:
     days: int [S], the days on which a policy decides.
@@ -40,7 +40,7 @@ class Judge:
     of: str = '',
     dips: Dips | None = None,
   ):
-    """Prepares the split.
+    """Prepares backtests on the split.
 
     Args:
       panel: the market.
@@ -53,7 +53,8 @@ class Judge:
       dips: the hidden dips of the embedded market `patience`, or None.
 
     Raises:
-      ValueError: the split is too short, or a setting is out of range.
+      ValueError: the split is too short or not in the panel, or a setting is
+        missing or out of range.
     """
     self._given = panel, config, days, drift
     self._dips = dips
@@ -72,7 +73,10 @@ class Judge:
 
   @functools.cached_property
   def controls(self) -> Results:
-    """Returns the backtests of the controls and any yardsticks, by name."""
+    """Returns the backtests of the controls, by name.
+
+    If the judge was given `dips`, this includes the yardsticks of `patience`.
+    """
     controls = self._controls.run()
     if self._dips is not None:
       panel, config, *_ = self._given
@@ -83,7 +87,11 @@ class Judge:
 
   @functools.cached_property
   def buyable(self) -> np.ndarray:
-    """Returns which stocks can be bought on `days` if not held, bool [S, N]."""
+    """Returns which stocks have a close and are in the universe on `days`.
+
+    Returns:
+      bool [S, N], whatever an account holds and whether or not trading is over.
+    """
     panel, config, *_ = self._given
     rules = Rules.from_config(config['environment'])
     quotes = prices.price_table(panel, rules)[self.days]
@@ -91,7 +99,7 @@ class Judge:
     return np.asarray(status == prices.PRICED)
 
   def under(self, **rules: Any) -> 'Judge':
-    """Returns a judge of the same days with other trading rules.
+    """Returns a judge of the same split with other trading rules.
 
     Args:
       rules: settings of the `environment` section that replace this judge's.
@@ -121,11 +129,12 @@ class Judge:
     return self._controls.matched_entry(backtest, seed, nearest)
 
   def scores(self, actions: Actions, prefix: str) -> dict[str, float]:
-    """Returns a policy's metrics and the controls' profits, by prefixed name.
+    """Returns a policy's metrics and the controls' mean profits, by name.
 
     Args:
       actions: the policy's actions on `days`.
-      prefix: what all names begin with, e.g. 'validation'.
+      prefix: the first part of all names: with 'validation', the policy's
+        profit is 'validation_profit', that of momentum 'validation_momentum'.
     """
     summary = self.backtest(actions).summary
     controls = {

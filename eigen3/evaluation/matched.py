@@ -17,11 +17,11 @@ def ordered(
   days: np.ndarray,
   fills_at_open: bool,
 ) -> np.ndarray:
-  """Returns the orders of a backtest's trades, on the days of their decisions.
+  """Returns on which days the stocks of a backtest's trades were ordered.
 
-  An order that fills at an open was decided on the last earlier day on which
-  its stock had a close. On a panel of several markets, this may be more than
-  one day earlier.
+  An order that fills at an open was decided on the last day before the fill on
+  which its stock had a close. On a panel of several markets, other days may lie
+  between decision and fill.
 
   Args:
     backtest: the backtest of a policy.
@@ -51,8 +51,9 @@ def ordered(
 def risk(panel: MarketPanel, days: np.ndarray) -> np.ndarray:
   """Returns the ranks by which entries are matched, float64 [S, N, 2].
 
-  On each of the S days, volatility and beta are ranked among the stocks for
-  which they are known; the ranks of other stocks are NaN.
+  On each of the S `days`, the stocks with a known volatility are ranked by it,
+  and those with a known beta by beta; all other ranks are NaN. See
+  `cross_section.ranks`.
   """
   found = characteristics(panel).stacked(*MATCHED_BY)[days]
   known = np.isfinite(found)
@@ -76,8 +77,8 @@ def draw(
   """Replaces each entry's stock by a random one of the stocks nearest to it.
 
   The stock itself may be among them. A stock that was drawn is not drawn again
-  while it may still be held, because it could not be bought then. A stock
-  without known factors is replaced by any available stock.
+  while it may still be held, because it could not be bought then. If no
+  distance is known because factors are NaN, any available stock may be drawn.
 
   Args:
     bought: bool [S, N], the policy's entries.

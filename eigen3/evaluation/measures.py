@@ -34,20 +34,22 @@ def measure(
   Args:
     panel: the market.
     judge: the judge of the split.
-    scores: float [S, N], by which the policy orders the stocks on `judge.days`;
+    scores: float [S, N], by which the policy ranks the stocks on `judge.days`;
       higher is better.
-    outcomes: float [S, N], of trades decided on these days; NaN if unknown.
+    outcomes: float [S, N], outcomes of trades decided on these days; NaN if
+      unknown.
     backtest: the policy's backtest on these days.
-    environment: the `environment` section.
+    environment: the `environment` section of the settings.
     seed: random seed of the matched entries.
 
   Returns:
     `daily`, lists of S numbers by name, None where unknown: the measures of
-    `cross_section.Daily`, the returns of `matched_entry`, a mean over its
-    backtests, and the returns of `attribution.portfolios`; `horizon`, the days
-    that an outcome covers; `stocks`, the mean number of stocks that could be
-    bought on a day; `turnover` per year; `exposure`, the mean invested share of
-    the equity; `capacity`, the fields of `capacity.Capacity`.
+    `cross_section.Daily`, the daily returns of `matched_entry`, averaged over
+    its backtests, and those of `attribution.portfolios`; `horizon`, the maximum
+    holding, taken as the number of days that an outcome covers; `stocks`, the
+    mean number of stocks that could be bought on a day; `turnover` per year;
+    `exposure`, the mean invested share of the equity; `capacity`, the fields of
+    `capacity.Capacity`.
   """
   days, known = judge.days, judge.buyable & np.isfinite(outcomes)
   ordered = cross_section.daily(scores, outcomes, known, risks(panel)[days])
@@ -71,5 +73,5 @@ def measure(
 
 
 def _numbers(values: np.ndarray) -> list[float | None]:
-  """Rounds values for JSON; those that are not finite become None."""
+  """Rounds values for JSON; values that are not finite become None."""
   return [round(float(x), _DIGITS) if np.isfinite(x) else None for x in values]

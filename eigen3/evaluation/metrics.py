@@ -75,8 +75,8 @@ def measure(
 def daily_returns(backtest: Backtest) -> np.ndarray:
   """Returns the backtest's simple daily returns, float64 [S].
 
-  The first is from the initial cash to the first close. For an account that
-  falls to 0 they are -1 on that day and 0 after it.
+  The first is from the initial cash to the first close. If equity falls to 0
+  or below, the return is -1 on that day and 0 after it.
   """
   equity, growth = backtest.equity, 1.0 + backtest.summary['profit']
   initial = equity[-1] / growth if growth else equity[0]

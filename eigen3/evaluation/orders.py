@@ -15,7 +15,7 @@ from eigen3.environment import Entry, Rules, accounting, entries, prices
 
 # The rules, argument 0, are static.
 _choose = jax.jit(entries.choose, static_argnums=0)
-_STATUS = 3  # index of this field in a price table
+_STATUS = 3  # index of the field `status` in a price table
 # Why nothing is bought, by the outcome of the entry.
 _REASONS = {
   Entry.BELOW_THRESHOLD: 'no stock that can be bought reaches the threshold',
@@ -36,7 +36,7 @@ class Account(NamedTuple):
 
   Attributes:
     equity: cash and the value of all positions.
-    cash: the free cash.
+    cash: cash that no earlier order will spend.
     held: names of the held stocks, which are not bought again.
   """
 
@@ -78,9 +78,10 @@ def decide(
     The orders. The table's columns: rank, ticker, coefficient,
     reaches_threshold, sale_target_percent, last_close, target_price (the
     last close plus the sale target), prices_from (the date of the last close),
-    position_value (cash that an order of the stock would spend; 0 if none is
-    possible, or the coefficient is below the threshold), order (whether the
-    stock is ordered), note (why the stock cannot be bought, '' if it can),
+    position_value (cash that the stock's order spends or, if the stock is not
+    ordered, that an order for it alone would spend; 0 if it cannot be ordered
+    or its coefficient is below the threshold), order (whether the stock is
+    ordered), note (why the stock cannot be bought, '' if it can),
     no_order (the same in every row: why no stock is ordered, '' if one is).
 
   Raises:
@@ -135,7 +136,7 @@ def _check(account: Account, stocks: tuple[str, ...]) -> None:
 
 
 def _table(panel, rules, actions, quotes, account, chosen) -> pd.DataFrame:
-  """Returns a row per stock; see `decide`."""
+  """Returns the table that `decide` describes, a row per stock."""
   stocks = np.array(panel.columns[slice(*panel.investable)])
   coefficient = actions[:, 0].astype(np.float64)
   target = np.clip(
@@ -188,7 +189,10 @@ def _notes(panel, status: np.ndarray, held: Sequence[str]) -> np.ndarray:
 
 
 def _dates_of_closes(panel: MarketPanel) -> np.ndarray:
-  """Returns the date of each last close, datetime64[D] [N]; NaT without one."""
+  """Returns the date of each stock's last close, datetime64[D] [N].
+
+  It is NaT for a stock without a close.
+  """
   close = panel.ohlc[:, slice(*panel.investable), 3]
   known = np.isfinite(close) & (close > 0)
   last = panel.num_days - 1 - known[::-1].argmax(axis=0)

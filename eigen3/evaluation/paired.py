@@ -1,9 +1,9 @@
 """Statistical comparison of two configurations on the same markets.
 
-Each seed is a market of its own, on which both configurations are trained.
+Each seed makes a market of its own, on which both configurations are trained.
 Results differ more between markets of a kind than between configurations. So
 the tests take differences: for each market, the first configuration's result
-less the second's. Conclusions generalise to other markets of these kinds.
+less the second's. Conclusions generalise to other markets of the same kinds.
 """
 
 from collections.abc import Sequence
@@ -23,10 +23,11 @@ def sign_flip_p(
   """Returns the p-value of a sign-flip test of the mean difference.
 
   Under the null hypothesis the mean difference is `margin`, and differences are
-  symmetric around it, so the signs of their distances to it are arbitrary. p is
-  the share of the 2 ** R patterns of signs whose mean is at least as extreme as
-  the observed one; all are enumerated (Fisher, 1935). With ten differences the
-  smallest p is 2 / 1,024 two-sided, and half of that one-sided.
+  symmetric around it, so each difference less `margin` could as well have the
+  opposite sign. p is the share of the 2 ** R patterns of signs whose mean is at
+  least as extreme as the observed one; all are enumerated (Fisher, 1935). With
+  ten differences the smallest p is 2 / 1,024 two-sided, and half of that
+  one-sided.
 
   Args:
     differences: float [R], independent, one for each of R markets.
@@ -80,6 +81,9 @@ def improvement(
     differences: float [R, K], of R markets of each of K kinds.
     seed: random seed of the draws.
     repeats: number of draws of markets, see `statistics.stratified`.
+
+  Raises:
+    ValueError: `differences` is not [R, K], is empty, or has NaN.
   """
   wins = 0.5 * (1.0 + np.sign(differences))
   return statistics.stratified(
@@ -93,17 +97,17 @@ def detectable(
   power: float = statistics.POWER,
   alternative: str = 'two-sided',
 ) -> float:
-  """Computes the smallest true difference that would have been detected.
+  """Computes the smallest distance from the margin that a t-test would detect.
 
-  If the true mean is this far from the margin of the null hypothesis, a t-test
-  at `level`, with as many differences of the observed spread, rejects that
+  If the true mean is this far from the margin (see `sign_flip_p`), a t-test
+  at `level`, with as many differences of the observed spread, rejects the null
   hypothesis with probability `power`. (In a two-sided test, the probability of
   the other tail, at most `level` / 2, is ignored.)
 
   Args:
     differences: float [R], independent, R at least 2.
     level: significance level of the test.
-    power: the probability of detecting the difference.
+    power: the probability of detecting this distance.
     alternative: see `sign_flip_p`.
 
   Returns:

@@ -2,8 +2,8 @@
 
 Yardsticks are reference policies that know how the market is drawn (see
 `eigen3.data.synthetic_patience`). Those whose names end in 'informed' also know
-the size of each day's dip and the phase; the others infer both from the closes
-up to the day, which is all that networks observe of a day's prices.
+the size of each day's dip and the day's phase; the others infer both from the
+closes up to that day. By default networks also observe closes only.
 
   greedy   buys if the expected return exceeds the costs. (The control
            'informed', which knows the dips, ignores costs.)
@@ -12,10 +12,10 @@ up to the day, which is all that networks observe of a day's prices.
            the split.
   patient  buys if the expected net return exceeds the opportunity cost of the
            cash. This cost is computed by value iteration over the phase, the
-           days until each position is closed and the remaining trading days.
+           days until each slot is free and the remaining trading days.
 
-A cycle is the number of days from an order until its cash can be used again; a
-slot is room for one position of the largest size.
+A slot is room for one position of the largest size. A cycle is the number of
+days from an order until the order's cash can be used again.
 """
 
 import dataclasses
@@ -39,11 +39,11 @@ NAMES = (
   'hurdle_informed',
   'patient_informed',
 )
-# Value iteration covers all combinations of positions in two slots. With
-# smaller positions there are more slots, and no patient yardstick.
+# The most slots that value iteration can cover. If positions are so small that
+# there are more slots, there is no patient yardstick.
 MOST_SLOTS = 2
 _QUANTILES = np.arange(20) / 20.0  # of daily best net returns, as hurdles
-_POINTS = 20  # per range of sizes, to approximate an integral
+_POINTS = 20  # per range of dip sizes, to approximate an integral
 _HERALD = 1  # column of the herald; see `eigen3.data.synthetic_patience`
 # The smallest likelihood, so that no observation rules out all phases.
 _UNLIKELY = 1e-12
@@ -53,9 +53,9 @@ class _Known(NamedTuple):
   """The information that a yardstick has.
 
   Attributes:
-    net: float [T, N], expected return net of costs of a trade that is decided
-      on the day.
-    beliefs: float [T, K], probabilities of the K phases.
+    net: float [T, N], expected return, net of costs, of a trade in each stock
+      that is decided on each day.
+    beliefs: float [T, K], probabilities of the market's K phases on each day.
   """
 
   net: np.ndarray
@@ -84,7 +84,8 @@ class Yardsticks:
   def run(self) -> dict[str, Backtest]:
     """Returns each yardstick's backtest, by name.
 
-    The patient ones are left out if there are more than `MOST_SLOTS` slots.
+    'patient' and 'patient_informed' are left out if there are more than
+    `MOST_SLOTS` slots.
     """
     informed = _Known(
       net_of(self._rules, self._dips.sizes), np.eye(process.NUM_PHASES)[
@@ -117,7 +118,7 @@ class Yardsticks:
     return _Known(net, phase_beliefs(self._herald, falls, scale))
 
   def _above(self, known: _Known, hurdle: float) -> Backtest:
-    """Backtests buying the best stocks, if `known.net` exceeds a hurdle."""
+    """Backtests buying the stocks of highest `known.net` above a hurdle."""
     net = known.net[self._backtester.days]
     actions = by_rank(self._rules, net, net > hurdle)
     return self._backtester.run(jnp.asarray(actions), account_aware=True)
@@ -125,7 +126,7 @@ class Yardsticks:
   def _hurdle(self, known: _Known) -> float:
     """Returns the hurdle that would have earned the most before the split.
 
-    It is at least 0.
+    The candidates are 0 and quantiles of the positive daily best net returns.
     """
     days = max(self._backtester.days[0] - cycle_days(self._rules), 0)
     net = known.net[:days]
@@ -133,7 +134,7 @@ class Yardsticks:
     best = net.max(axis=1)
     best = best[best > 0.0]
     found = np.quantile(best, _QUANTILES) if len(best) else []
-    # A little below, so that the best stock of such a day is also bought.
+    # A little below each quantile, so that a net return equal to it exceeds it.
     candidates = [0.0, *(np.asarray(found) * (1.0 - 1e-6))]
     earned = [self._replayed(net, growth, x) for x in candidates]
     return float(candidates[np.argmax(earned)])
@@ -142,10 +143,11 @@ class Yardsticks:
     """Computes what trades decided on the panel's first days add to log equity.
 
     Args:
-      days: number of first days.
+      days: the number of these days.
 
     Returns:
-      float [days, N], 0 if a price is missing.
+      float [days, N], for a trade of the largest size in each stock; 0 if a
+      price is missing.
     """
     rules, cycle = self._rules, cycle_days(self._rules)
     place, wait = (0, 1) if rules.fills_at_open else (3, 0)
@@ -155,10 +157,10 @@ class Yardsticks:
     return np.nan_to_num(growth, nan=0.0)
 
   def _replayed(self, net, growth, hurdle: float) -> float:
-    """Sums the `growth` of each day's best trade with a `net` above a hurdle.
+    """Returns the sum of `growth` over the trades that a hurdle allows.
 
-    At most one trade is made a day, and none without a free slot. Stocks that
-    are held are skipped.
+    If a slot is free, the day's trade is in the stock with the highest `net`
+    among those that are not held, provided that this exceeds the hurdle.
     """
     total = 0.0
     held: dict[int, int] = {}  # by stock, the day when its cash is free
@@ -175,10 +177,10 @@ class Yardsticks:
     return total
 
   def _patient(self, known: _Known, table: np.ndarray) -> Backtest:
-    """Backtests buying stocks that add more to log equity than the hurdle.
+    """Backtests buying stocks expected to add more to log equity than a hurdle.
 
-    The hurdle is the mean of `table`, from `hurdles`, over the phases, weighted
-    by their probabilities.
+    The hurdle depends on the day and the state of the slots. It is the mean of
+    `table`, from `hurdles`, over the phases, weighted by their probabilities.
     """
     days, rules = self._backtester.days, self._rules
     net = known.net[days]
@@ -199,9 +201,11 @@ class Yardsticks:
 
 @dataclasses.dataclass(frozen=True)
 class _Patient:
-  """A `Decide` that buys stocks that add more to log equity than the hurdle.
+  """A `Decide` that buys stocks whose expected growth exceeds a hurdle.
 
-  The hurdle depends on the account's state: the days until each slot is free.
+  The growth is what a position adds to log equity. The encoded market holds a
+  hurdle for each state of the slots, see `hurdles`; the state, the number of
+  days until each slot is free, is inferred from the account.
   """
 
   rules: Rules
@@ -223,17 +227,17 @@ class _Patient:
 
 
 def cycle_days(rules: Rules) -> int:
-  """Returns the days from an order until its cash can be used again."""
+  """Returns the number of days from an order until its cash is free again."""
   return rules.max_holding_days + 2 * rules.fills_at_open
 
 
 def num_slots(rules: Rules) -> int:
-  """Returns how many positions of the largest size the equity allows."""
+  """Returns how many positions of the largest size fit into the equity."""
   return max(1, int(1.0 / rules.max_position_fraction + 1e-9))
 
 
 def net_of(rules: Rules, size: np.ndarray) -> np.ndarray:
-  """Computes net returns of trades whose price changes by the factor e^size."""
+  """Computes net returns of trades whose log price changes by `size`."""
   rate = rules.cost_rate
   return np.exp(size) * (1.0 - rate) / (1.0 + rate) - 1.0
 
@@ -247,16 +251,17 @@ def hurdles(rules: Rules, scale: float, num_days: int) -> np.ndarray:
   """Computes the opportunity cost of one slot's cash, by value iteration.
 
   Args:
-    rules: determine position sizes, holding and costs.
-    scale: scale of all dips' sizes.
+    rules: determine position sizes, the holding period and costs.
+    scale: the factor by which the sizes of all dips were multiplied.
     num_days: number of trading days.
 
   Returns:
     float [num_days, K, states], for each day, each of the K phases and each
-    state of the slots: by how much taking a slot lowers the expected growth of
-    log equity on later days; infinite if no slot is free. The index of a state
-    is the sum of d_i * cycle**i, where d_i is the number of days until slot i
-    is free. The order of the slots does not matter.
+    state of the slots: by how much buying on this day lowers the expected
+    growth of log equity from later trades; infinite if no slot is free. The
+    index of a state is the sum of d_i * cycle**i, where d_i is the number of
+    days until slot i is free, and `cycle` is `cycle_days`. The order of the
+    slots does not matter.
   """
   slots, cycle = num_slots(rules), cycle_days(rules)
   places = cycle ** np.arange(slots)
@@ -288,14 +293,14 @@ def expected_sizes(falls: np.ndarray, scale: float) -> np.ndarray:
   """Returns the expected size of each stock's dip, [T, N].
 
   Args:
-    falls: float [T, N], logarithm of the previous close over the close, less
-      that of the median stock.
-    scale: scale of all dips' sizes.
+    falls: float [T, N], each stock's fall in log price from the previous close
+      to the day's close, less the median fall of all stocks on the day.
+    scale: the factor by which the sizes of all dips were multiplied.
 
   Returns:
-    float [T, N], the posterior mean of the dip's size by Bayes' rule; its size
-    is 0 if there was no dip. A fall nearer to the range of deep dips than to
-    that of shallow ones is returned as it is.
+    float [T, N], the posterior mean of the dip's size by Bayes' rule, where no
+    dip counts as size 0. A fall nearer to the range of deep dips than to that
+    of shallow ones is itself returned as the size.
   """
 
   def likely(size):
@@ -314,15 +319,17 @@ def expected_sizes(falls: np.ndarray, scale: float) -> np.ndarray:
 def phase_beliefs(
   herald: np.ndarray, falls: np.ndarray, scale: float
 ) -> np.ndarray:
-  """Returns the K phases' probabilities, given the data up to each day, [T, K].
+  """Returns the K phases' probabilities on each day, [T, K].
+
+  They are conditional on the data up to the day.
 
   A day's phase is taken to be deep if and only if its largest fall is nearer to
   the sizes of deep dips than to those of shallow ones.
 
   Args:
-    herald: closes of the herald, float [T].
+    herald: closes of the column that rises before deep dips, float [T].
     falls: see `expected_sizes`.
-    scale: scale of all dips' sizes.
+    scale: the factor by which the sizes of all dips were multiplied.
   """
   reading = np.log(herald / process.QUIET)[:, None]
   far = (reading - process.levels()) / process.HERALD_NOISE

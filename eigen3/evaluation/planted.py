@@ -19,7 +19,9 @@ from eigen3.data import FEATURES, MarketPanel, eigen2_features
 from eigen3.evaluation import cross_section
 from eigen3.evaluation.characteristics import buyable
 
-MEAN_DAYS = 20  # the signal is how far a close is below its mean of this period
+# The signal ranks stocks by how far the close is below its mean of this many
+# last days.
+MEAN_DAYS = 20
 # Search for the signal's strength: the first and the largest strength tried, in
 # standard deviations of daily moves; the maximum number of steps; and the
 # tolerance as a share of the IC.
@@ -41,11 +43,12 @@ class Planted(NamedTuple):
 
 
 class _Moves(NamedTuple):
-  """Daily moves of the stocks.
+  """Resampled daily moves of the stocks.
 
   Attributes:
     bars: float64 [T, N, 4], logarithms of open, high, low and close, each
-      divided by the previous close.
+      divided by the previous close, all shifted so that the mean logarithmic
+      return is the same for all stocks.
     listed: bool [T, N], days on which a stock has prices.
     start: float64 [N], logarithm of the price to which the first bar is added.
     deviation: float64 [N], standard deviation of daily moves, close to close.
@@ -62,18 +65,19 @@ def plant(
 ) -> Planted:
   """Returns a copy of a panel, with resampled days and a signal of a given IC.
 
-  Each day gets the moves of a randomly drawn day, the same for all stocks; a
-  stock without a move on the drawn day gets its move of another random day.
-  Days are drawn with replacement: a permutation would fix each stock's total
-  return, so that a stock that did well early would do worse later. All stocks
-  get the same mean logarithmic return; otherwise the past would show which
-  stocks rise more. Volatile stocks therefore have larger mean simple returns,
-  but do not rank higher. A stock whose price never changes gets no prices.
+  Each day gets the moves of a randomly drawn day, which is the same for all
+  stocks; a stock without a move on the drawn day gets its move of another
+  random day. Days are drawn with replacement: a permutation would fix each
+  stock's total return, so that a stock that did well early would do worse
+  later. All stocks get the same mean logarithmic return; otherwise the past
+  would show which stocks rise more. Volatile stocks therefore have larger mean
+  simple returns, but their returns do not rank higher. A stock whose price
+  never changes gets no prices.
 
-  `ic` is the expected rank IC of the signal with the return from the next open
-  to the close `horizon` days after today's, over the stocks that can be bought.
-  The realised IC differs from it by chance, by as much as the IC of a copy
-  without a signal (`ic` 0, same seed) differs from 0.
+  `ic` is the expected rank IC, over the stocks that can be bought, of a day's
+  signal with the return from the next open to the close `horizon` days after
+  that day. The realised IC differs from `ic` by chance, by as much as the IC of
+  a copy without a signal (`ic` 0, same seed) differs from 0.
 
   Columns that cannot be bought stay as they are. Dollar volumes are resampled
   with the moves.
@@ -82,11 +86,11 @@ def plant(
     panel: a panel with Eigen2's features, which are recomputed.
     ic: expected mean daily rank IC, at least 0 and below 1; 0 plants nothing.
     seed: random seed of the draws.
-    horizon: number of days from the close of the signal to that of the return.
+    horizon: number of days from the signal's day to the end of the return.
 
   Raises:
     ValueError: `ic` is out of range or larger than such a signal can reach on
-      the panel, or the panel has other features, or too few stocks or days.
+      the panel; or the panel has other features, or too few stocks or days.
   """
   settings.require(0.0 <= ic < 1.0, 'ic', ic, 'at least 0 and below 1')
   settings.require(
@@ -125,7 +129,8 @@ def forward_returns(ohlc: np.ndarray, horizon: int) -> np.ndarray:
     horizon: number of days, at least 1.
 
   Returns:
-    float64 [T, N], NaN on the last `horizon` days and if a price is missing.
+    float64 [T, N], NaN on the last `horizon` days and if either price is
+    missing.
   """
   found = np.full(ohlc.shape[:2], np.nan)
   stop = max(len(ohlc) - horizon, 0)
@@ -136,7 +141,7 @@ def forward_returns(ohlc: np.ndarray, horizon: int) -> np.ndarray:
 def _resampled(
   ohlc: np.ndarray, rng: np.random.Generator
 ) -> tuple[_Moves, np.ndarray]:
-  """Resamples the moves of prices [T, N, 4].
+  """Resamples the daily moves of prices [T, N, 4].
 
   Also returns the day from which each move is taken, int [T, N].
   """
@@ -172,7 +177,14 @@ def _resampled(
 def _mean_and_deviation(
   moves: np.ndarray, known: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Returns mean and standard deviation, [N], of known moves; 0 if none."""
+  """Returns the mean and standard deviation of each stock's known moves, [N].
+
+  Both are 0 for a stock without known moves.
+
+  Args:
+    moves: float [T, N].
+    known: bool [T, N].
+  """
   count = np.maximum(known.sum(axis=0), 1)
   mean = np.where(known, moves, 0.0).sum(axis=0) / count
   apart = np.where(known, moves - mean, 0.0)
@@ -182,8 +194,8 @@ def _mean_and_deviation(
 def _walk(moves: _Moves, strength: float) -> tuple[np.ndarray, np.ndarray]:
   """Builds prices [T, N, 4] and the signal [T, N] that drives them.
 
-  A day's whole bar is shifted by the signal of the day before, times `strength`
-  times the standard deviation of the stock's daily moves.
+  A day's whole bar, in log price, is shifted by the signal of the day before,
+  times `strength` times the standard deviation of the stock's daily moves.
   """
   path, drift = moves.start.copy(), np.zeros_like(moves.start)
   recent = np.full((MEAN_DAYS, len(path)), np.nan)
@@ -205,7 +217,10 @@ def _walk(moves: _Moves, strength: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _normal_scores(values: np.ndarray) -> np.ndarray:
-  """Maps values [N] to quantiles of the normal distribution by their ranks."""
+  """Maps values [N] by rank to quantiles of the standard normal distribution.
+
+  NaN stays NaN.
+  """
   known = np.flatnonzero(np.isfinite(values))
   order = known[np.argsort(values[known], kind='stable')]
   scores = np.full(len(values), np.nan)
@@ -216,8 +231,12 @@ def _normal_scores(values: np.ndarray) -> np.ndarray:
 def _strength(mean_ic: Callable[[float], float], ic: float) -> float:
   """Finds a strength whose IC exceeds the IC without a signal by `ic`.
 
+  Args:
+    mean_ic: maps a strength to the mean daily IC.
+    ic: above 0.
+
   Raises:
-    ValueError: no strength tried comes close enough.
+    ValueError: no strength tried comes close enough, or `mean_ic` raises it.
   """
   without, strength = mean_ic(0.0), _START
   for _ in range(_STEPS):
@@ -239,9 +258,9 @@ def _replaced(
   """Returns a copy of a panel with other prices, features and volumes.
 
   Args:
-    panel: the panel; only its stocks change.
+    panel: the panel; only its investable columns change.
     prices: the stocks' new prices, [T, N, 4].
-    source: int [T, N], the day whose dollar volume each new volume has.
+    source: int [T, N], the day from which each dollar volume is taken.
     how: `ic`, `seed` and `horizon` of `plant`.
   """
   stocks = slice(*panel.investable)

@@ -24,7 +24,7 @@ class Outcome(NamedTuple):
       name.
     facts: numbers about the training, by name.
     commit: commit of the code, '' if unknown.
-    year: the number of days that the panel has per year.
+    year: number of the panel's days per year.
     measures: see `measures.measure`; empty if they were not requested.
   """
 
@@ -38,7 +38,7 @@ class Outcome(NamedTuple):
 
   @property
   def returns(self) -> np.ndarray:
-    """Returns the policy's daily returns, float [S]."""
+    """Returns the policy's returns on the S held-out days, float [S]."""
     return self.daily[self.policy].to_numpy(float)
 
   @property
@@ -52,9 +52,9 @@ def chained(outcomes: Sequence[Outcome]) -> Outcome:
 
   Commits and measures are dropped.
 
-  Bootstrap blocks may span the seam between one run's last day and the next
-  run's first, even if these are years apart. There are only a few such seams
-  among hundreds of days.
+  If the joined days are bootstrapped, blocks may span one run's last day and
+  the next run's first, even if these are years apart. There are only a few such
+  pairs among hundreds of days.
   """
   first = outcomes[0]
 
@@ -76,9 +76,9 @@ def share(
 ) -> Estimate:
   """Estimates a policy's profit as a share of another's, over all seeds.
 
-  This is the ratio of the sums, not the mean of the ratios: a single seed with
-  which the other policy earns almost nothing would dominate that mean. The
-  95 % interval is from a bootstrap over seeds.
+  The share is the ratio of the sums over seeds, not the mean of the ratios: a
+  single seed with which the other policy earns almost nothing would dominate
+  that mean. The 95 % interval is from a bootstrap over seeds.
 
   Args:
     ours: the policy's profits, float [K], one for each of K seeds.
@@ -87,8 +87,8 @@ def share(
     repeats: number of draws of seeds.
 
   Returns:
-    The share; NaN if the other policy's profits do not sum to more than 0, with
-    all seeds or in more than 2.5 % of draws.
+    The share and its interval; all NaN if the sum of the other policy's profits
+    is not above 0, either over the K seeds or in more than 2.5 % of the draws.
   """
   rng = np.random.default_rng(seed)
   drawn = rng.integers(len(ours), size=(repeats, len(ours)))
@@ -108,10 +108,10 @@ def against(
   repeats: int = 10_000,
   draws: int = DRAWS,
 ) -> dict[str, Any]:
-  """Compares daily returns with those of another policy, pooled over seeds.
+  """Compares a policy's daily returns with another's, pooled over seeds.
 
   Args:
-    ours: K runs, one per seed.
+    ours: K runs of the policy, one per seed.
     theirs: the other policy's daily returns with the same seeds on the same
       days, K arrays of S days.
     seed: random seed of the draws.
@@ -120,9 +120,12 @@ def against(
 
   Returns:
     The fields of `bootstrap.PairedDifference` and, with at least two seeds:
-    `seeds`, Student's interval of the mean difference over seeds; `improvement`
-    and `detectable`, see the functions of `paired`. The p-value is not
-    corrected for the number of comparisons.
+    `seeds`, Student's interval of the mean of `by_seed`; `improvement` and
+    `detectable`, see the functions of these names in `paired`. The p-value is
+    not corrected for the number of comparisons.
+
+  Raises:
+    ValueError: numbers of days differ, or a return is not finite.
   """
   found = bootstrap.paired_difference(
     np.stack([outcome.returns for outcome in ours]),
@@ -157,16 +160,17 @@ def pool(
     draws: number of draws of seeds.
 
   Returns:
-    `seeds`, their number; `profit`, the policy's profit (`values` by seed, and
-    `mean` and interquartile mean `iqm` with intervals, `mean` without one for a
-    single seed); `solved`, see the function of this name; `profits`, the mean
-    profit of each control and other configuration; `shares`, the policy's
-    profit as a share of each of these, see `share`; `against`, the comparison
-    with each, see the function of this name; `facts`, means over runs. Unknown
-    values are None.
+    `seeds`, the number of seeds; `profit`, the policy's profit: `values`, one
+    per seed, their `mean` and interquartile mean `iqm`, with intervals, but
+    `mean` without one for a single seed; `solved`, see the function of this
+    name; `profits`, the mean profit of each control and other configuration;
+    `shares`, the policy's profit as a share of each of these, see `share`;
+    `against`, the comparison with each, see the function of this name; `facts`,
+    means over runs. Numbers that are not finite are None.
 
   Raises:
-    ValueError: the days of a run differ from those of the first run.
+    ValueError: the days of a run differ from those of the first run, or a
+      return or one of the policy's profits is not finite.
   """
   first = outcomes[0]
   _check_days(outcomes, others)
@@ -197,12 +201,15 @@ def pool(
 def solved(outcomes: Sequence[Outcome]) -> dict[str, Any] | None:
   """Counts markets on which at least half of a yardstick's profit is earned.
 
+  Args:
+    outcomes: runs of one configuration, each on a market of its own.
+
   Returns:
-    None without a usable yardstick, see `profiles.scores`; else `of`, its name;
-    `count`, the number of markets solved; `size`, the number of markets on
-    which the yardstick made a profit; `share`, `count` divided by `size`, with
-    its interval; and `scores`, the policy's profit divided by the yardstick's,
-    on each of these markets.
+    None without a usable yardstick, see `profiles.scores`; else `of`, the
+    yardstick's name; `count`, the number of markets solved; `size`, the number
+    of markets on which the yardstick made a profit; `share`, `count` divided by
+    `size`, with its interval; and `scores`, the policy's profit divided by the
+    yardstick's, on each of the `size` markets.
   """
   profits = np.array([outcome.profit for outcome in outcomes])
   controls = {
@@ -226,7 +233,10 @@ def solved(outcomes: Sequence[Outcome]) -> dict[str, Any] | None:
 def _beside(
   outcomes: Sequence[Outcome], others: Mapping[str, Sequence[Outcome]]
 ) -> tuple[dict[str, np.ndarray], dict[str, list[np.ndarray]]]:
-  """Returns profits and daily returns of controls and `others`, by name."""
+  """Returns the profits, and the daily returns, of controls and `others`.
+
+  Both are by name, with one entry per seed.
+  """
   first = outcomes[0]
   controls = [name for name in first.profits if name != first.policy]
   profits = {

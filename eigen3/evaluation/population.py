@@ -22,7 +22,7 @@ MEMBER_COLUMNS = (
 
 
 class Gain(NamedTuple):
-  """How far new members outscore their better parent on the same slices.
+  """By how much new members outscore their better parent on the same slices.
 
   Attributes:
     mean: mean over generations, in standard deviations of the members' scores.
@@ -39,7 +39,7 @@ class Development(NamedTuple):
   Attributes:
     generations: number of generations.
     first: mean validation score of the members in the first third of the
-      generations.
+      generations; NaN if unknown.
     last: the same in the last third.
     error: standard error of `last` - `first`, from the variation between
       generations; NaN if a third has fewer than two generations.
@@ -48,14 +48,15 @@ class Development(NamedTuple):
       generations; NaN if unknown.
     within: standard error of an agent's fitness; mean over agents and
       generations; NaN if unknown.
-    distance: median distance between policies in the first and in the last
-      generation; NaN if unknown.
+    distance: median distance between the members' policies, in the first and in
+      the last generation; NaN if unknown.
     founders: number of founders that members descend from, in the first and in
       the last generation; None if unknown.
     alone_since: generation since which all members descend from a single
-      founder; None if they descend from several or this is unknown.
-    gains: `Gain` of the 'offspring' and of the 'mutant' members, each only if
-      known.
+      founder; None if those of the last generation descend from several
+      founders, or if unknown.
+    gains: the `Gain` of offspring and of mutants, with the keys 'offspring' and
+      'mutant', each only if known.
   """
 
   generations: int
@@ -83,7 +84,7 @@ _STATISTICS: dict[str, Any] = {
 
 
 def scores(members: pd.DataFrame) -> pd.DataFrame:
-  """Summarises the scores of each generation.
+  """Summarises fitness and validation scores of each generation.
 
   Args:
     members: one row per generation and member, with `MEMBER_COLUMNS`.
@@ -91,7 +92,7 @@ def scores(members: pd.DataFrame) -> pd.DataFrame:
   Returns:
     One row per generation. Columns: `generation`, and `fitness_` and
     `validation_` followed by `best`, `mean`, `median`, `worst` and `std`; NaN
-    if no member has a score.
+    if no member of the generation has the score.
 
   Raises:
     ValueError: `members` lacks a column or has no row.
@@ -185,7 +186,7 @@ def best_first(members: pd.DataFrame, *scores: str) -> pd.DataFrame:
 def require_columns(
   name: str, table: pd.DataFrame, expected: Iterable[str]
 ) -> None:
-  """Raises a ValueError for a table that lacks a column or has no row."""
+  """Raises a ValueError if a table lacks an expected column or has no row."""
   found = list(table.columns)
   for column in expected:
     require(

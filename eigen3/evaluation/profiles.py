@@ -10,7 +10,8 @@ from eigen3.evaluation.statistics import Estimate
 
 # Names of reference policies, the best first; the first one available is used.
 YARDSTICKS = ('patient', 'informed')
-SOLVED = 0.5  # the least share of the yardstick's profit
+# A market is solved if at least this share of the yardstick's profit is earned.
+SOLVED = 0.5
 
 
 class Scores(NamedTuple):
@@ -19,7 +20,7 @@ class Scores(NamedTuple):
   Attributes:
     yardstick: name of the reference policy.
     values: float [R], the ratios on the R markets where the reference policy
-      earned something.
+      made a profit.
   """
 
   yardstick: str
@@ -34,15 +35,15 @@ class Scores(NamedTuple):
 def scores(
   profits: np.ndarray, controls: Mapping[str, np.ndarray]
 ) -> Scores | None:
-  """Divides profits by the yardstick's.
+  """Divides profits by those of the first of `YARDSTICKS` among the controls.
 
   Args:
-    profits: a policy's profit on each market, divided by initial cash, float
-      [M].
-    controls: the controls' profits on the same markets, by name.
+    profits: a policy's profit on each of M markets, divided by initial cash,
+      float [M].
+    controls: the controls' profits on the same markets, float [M], by name.
 
   Returns:
-    The ratios on the markets where the yardstick made a profit. None if no
+    The ratios on the markets where this yardstick made a profit. None if no
     control is a yardstick, or if the yardstick's total profit over all markets
     is not positive.
   """
@@ -59,11 +60,12 @@ def scores(
 def share_above(count: int, size: int, confidence: float = 0.95) -> Estimate:
   """Estimates a share of markets, with a bootstrap interval over markets.
 
-  In a bootstrap the count is binomial, so its quantiles are computed exactly.
+  In a bootstrap the count is binomial, so its quantiles are computed exactly,
+  without draws.
 
   Args:
     count: number of markets that have the property in question.
-    size: number of all markets.
+    size: number of all markets, at least 1.
     confidence: nominal probability that the interval covers the true share.
   """
   share = count / size
@@ -73,18 +75,18 @@ def share_above(count: int, size: int, confidence: float = 0.95) -> Estimate:
 
 
 def profile(values: np.ndarray, thresholds: np.ndarray) -> list[Estimate]:
-  """Returns the performance profile: the share of markets at each threshold.
+  """Returns the performance profile: shares of markets that reach thresholds.
 
-  This is the share of markets whose value reaches the threshold; at `SOLVED`,
-  the share of markets solved. Sources: Agarwal et al. (2021), Dolan & Moré
-  (2002).
+  At the threshold `SOLVED` this is the share of markets solved. Sources:
+  Agarwal et al. (2021), Dolan & Moré (2002).
 
   Args:
-    values: the ratios in `Scores`, float [R].
-    thresholds: float [Q].
+    values: the ratios of `Scores`, float [R].
+    thresholds: Q ratios, float [Q].
 
   Returns:
-    Q shares, each with its interval.
+    For each threshold, the share of markets whose value is at least as large,
+    with its interval.
   """
   counts = (values[:, None] >= thresholds).sum(axis=0)
   return [share_above(int(count), len(values)) for count in counts]

@@ -2,10 +2,10 @@
 
 Predictions are net returns of trades, or other values that are above 0 if a
 trade is worth making. Like the control momentum, the policy skips stocks that
-the account holds. A prediction has to exceed a threshold: 0, or the 25, 50, 75
-or 90 % quantile of the daily best predictions, if above 0. By default, it is
-the one of these that earns the most on the validation days. A day's best
-prediction is the highest of those for stocks that can be bought on the day.
+the account holds. A prediction has to exceed a threshold. By default this is
+chosen from 0 and the 25, 50, 75 and 90 % quantiles of the daily best
+predictions, if above 0: the one that earns the most on the validation days. A
+day's best prediction is the highest for a stock that can be bought on the day.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,7 +28,8 @@ class Ranking:
 
   Attributes:
     threshold: value that predictions have to exceed.
-    profit: profit on the validation days, divided by initial cash.
+    profit: profit with this threshold on the validation days, divided by
+      initial cash.
   """
 
   def __init__(
@@ -46,6 +47,9 @@ class Ranking:
       predict: maps days, int [S], to predictions, float [S, N], for a trade of
         each stock decided on each day, such as its net return in %.
       threshold: the threshold to use; by default it is chosen.
+
+    Raises:
+      ValueError: a setting is missing or out of range.
     """
     self._rules = Rules.from_config(environment)
     self._predict = predict
@@ -64,7 +68,7 @@ class Ranking:
     self.threshold, self.profit = float(candidates[best]), float(profits[best])
 
   def scores(self, days: np.ndarray) -> np.ndarray:
-    """Returns predictions, float [S, N], for the days `days`, int [S]."""
+    """Returns the predictions on `days`, int [S]; float [S, N]."""
     return self._predict(days)
 
   def actions(self, days: np.ndarray) -> np.ndarray:

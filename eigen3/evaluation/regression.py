@@ -35,7 +35,8 @@ class DailyMean(NamedTuple):
     mean: mean over the days that have a value; NaN without any.
     error: standard error of the mean; NaN if there are too few days.
     t: the mean divided by its error; NaN if the error is 0 or unknown.
-    p: two-sided p-value of the hypothesis that the true mean is 0; NaN if t is.
+    p: two-sided p-value of the hypothesis that the true mean is 0; NaN if `t`
+      is NaN.
     detectable: the smallest true mean that a two-sided test at 5 % detects with
       a probability of 80 %; NaN if the error is unknown.
     days: number of days that have a value.
@@ -50,7 +51,11 @@ class DailyMean(NamedTuple):
 
 
 def default_lags(size: int) -> int:
-  """Returns Newey & West's lags, 4 (size / 100)^(2/9), rounded down."""
+  """Returns Newey & West's number of lags, 4 (size / 100)^(2/9), rounded down.
+
+  Args:
+    size: number of days.
+  """
   return int(4 * (size / 100) ** (2 / 9))
 
 
@@ -62,8 +67,8 @@ def least_squares(
   Args:
     values: float [S].
     regressors: float [S, K].
-    lags: number of days over which errors allow for autocorrelation, by default
-      `default_lags`.
+    lags: number of days over which the standard errors allow for
+      autocorrelation, by default `default_lags`.
   """
   # Takes half a second to import.
   from statsmodels.regression.linear_model import OLS
@@ -86,7 +91,7 @@ def daily_mean(values: np.ndarray, horizon: int = 1) -> DailyMean:
 
   If each value covers the next `horizon` days, successive values share all but
   one day. Newey & West's weights fall with the lag, so lags up to the horizon
-  would leave out a third of the variance. Lags up to at least twice the
+  would leave out a third of the mean's variance. Lags up to at least twice the
   horizon, used here, leave out at most a sixth, and t is too large by at most a
   tenth. A standard error with so many lags is itself uncertain, so p is from
   Student's t distribution with 1.5 x days / lags degrees of freedom, but at
@@ -101,8 +106,8 @@ def daily_mean(values: np.ndarray, horizon: int = 1) -> DailyMean:
     horizon: number of days that each value covers.
 
   Returns:
-    The mean; its error is NaN with fewer than 3 days that have a value, or
-    fewer such days than twice the lags.
+    The mean and its test. The standard error is NaN if fewer than 3 days have a
+    value, or fewer than twice the number of lags.
   """
   known = np.asarray(values, np.float64)
   known = known[np.isfinite(known)]

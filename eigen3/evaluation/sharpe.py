@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-# Returns that differ by a smaller share of the largest count as equal.
+# Returns count as equal if they differ by at most this share of the largest.
 _ROUNDING = 1e-12
 
 
@@ -40,7 +40,7 @@ class Deflated(NamedTuple):
     trials: number of validated policies.
     deviation: standard deviation of the trials' Sharpe ratios.
     expected: expected maximum Sharpe ratio of as many trials without skill.
-    sharpe: the champion's Sharpe ratio; NaN if its equity is constant.
+    sharpe: the champion's Sharpe ratio; NaN as in `TrackRecord`.
     probability: the deflated Sharpe ratio, which is the probability that the
       champion's true Sharpe ratio exceeds `expected`.
   """
@@ -85,7 +85,7 @@ def probabilistic_sharpe(record: TrackRecord, benchmark: float = 0.0) -> float:
 
   Returns:
     The probability; NaN if the record has fewer than two days or no Sharpe
-    ratio.
+    ratio, or if the ratio's estimated variance is 0.
   """
   variance = _unit_variance(record)
   if not (variance > 0.0 and record.size > 1):
@@ -97,9 +97,10 @@ def probabilistic_sharpe(record: TrackRecord, benchmark: float = 0.0) -> float:
 def expected_maximum_sharpe(deviation: float, trials: int) -> float:
   """Returns the expected maximum Sharpe ratio of trials without skill.
 
-  It is the mean of a Gumbel distribution (Bailey & Lopez de Prado, 2014, "The
-  deflated Sharpe ratio", Journal of Portfolio Management 40(5)). The trials are
-  assumed to be independent; for correlated trials the result is too high.
+  The maximum is approximated by a Gumbel distribution (Bailey & Lopez de Prado,
+  2014, "The deflated Sharpe ratio", Journal of Portfolio Management 40(5)). The
+  trials are assumed to be independent; for correlated trials the result is too
+  high.
 
   Args:
     deviation: standard deviation of the trials' daily Sharpe ratios.
@@ -130,7 +131,7 @@ def deflated_sharpe(
   Source: Bailey & Lopez de Prado (2014).
 
   Args:
-    record: track record of the trial that was chosen for its Sharpe ratio.
+    record: track record of the trial that was chosen as the best.
     deviation: standard deviation of all trials' daily Sharpe ratios.
     trials: number of trials, including the chosen one.
 
@@ -145,12 +146,13 @@ def deflate(ratios: np.ndarray, champion: TrackRecord) -> Deflated:
   """Computes a champion's deflated Sharpe ratio on the validation days.
 
   Args:
-    ratios: float [n], daily Sharpe ratios of all trials that the champion was
-      chosen from, including its own; see `eigen3.runs.trials`.
+    ratios: float [n], finite daily Sharpe ratios of the n trials that the
+      champion was chosen from, including its own; see `eigen3.runs.trials`.
     champion: the champion's track record on the validation days.
 
   Returns:
-    The deflated Sharpe ratio and its inputs; the ratio is NaN without trials.
+    The deflated Sharpe ratio and its inputs. Without trials, all but the number
+    of trials and the champion's Sharpe ratio are NaN.
   """
   size = len(ratios)
   if not size:

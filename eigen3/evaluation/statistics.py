@@ -41,7 +41,7 @@ class Estimate(NamedTuple):
 
 
 def described(values: np.ndarray) -> str:
-  """Describes an array, of any shape, for a message about invalid values."""
+  """Describes an array of any shape, for an error message about its values."""
   count = np.sum(~np.isfinite(values))
   entries = 'entry' if count == 1 else 'entries'
   return f'shape {values.shape} with {count} NaN or infinite {entries}'
@@ -51,7 +51,7 @@ def mean_interval(values: np.ndarray, confidence: float = 0.95) -> Interval:
   """Returns Student's confidence interval of a mean.
 
   Args:
-    values: float [n], independent, n at least 2; for paired values, their
+    values: float [n], independent, n at least 2; for a paired comparison, the
       differences.
     confidence: probability that the interval covers the true mean.
 
@@ -121,16 +121,16 @@ def stratified(
   confidence: float = 0.95,
   repeats: int = DRAWS,
 ) -> Estimate:
-  """Estimates a statistic of all scores and its interval, by a bootstrap.
+  """Estimates a statistic of all scores, with a bootstrap interval.
 
   The bootstrap is stratified: runs are resampled within each task, as in
-  Agarwal et al. (2021). If each seed makes a market of its own, a run stands
-  for a market and a task for a kind of market.
+  Agarwal et al. (2021). If each seed makes a market of its own, the runs are
+  markets, and the tasks are kinds of markets.
 
   With few runs these intervals are too narrow. In simulations of 10 runs of one
-  task, 95 % intervals of the interquartile mean covered it in 93 % of cases
-  with normal scores and in 90 % with scores in two clusters; 95 % intervals of
-  the mean covered the mean in 88 %.
+  task, 95 % intervals of the interquartile mean covered the true value in 93 %
+  of cases with normal scores and in 90 % with scores in two clusters. Intervals
+  of the mean did so in about 88 % with either.
 
   Args:
     scores: float [R, K], of R runs (seeds) on K tasks (splits, kinds of
@@ -142,7 +142,8 @@ def stratified(
     repeats: number of bootstrap samples.
 
   Returns:
-    The estimate; with one run per task, both ends of the interval equal it.
+    The statistic of `scores` and its interval; with one run per task, both ends
+    of the interval equal the statistic.
 
   Raises:
     ValueError: `scores` is not [R, K], is empty, or is not finite everywhere.

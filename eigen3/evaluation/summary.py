@@ -12,19 +12,23 @@ from eigen3.evaluation.sharpe import Deflated, deflate, track_record
 
 
 def means(results: Results) -> dict[str, dict[str, float]]:
-  """Returns each policy's metrics, averaged over its backtests."""
+  """Returns each policy's summary metrics, averaged over its backtests."""
   return {name: mean_summary(tests) for name, tests in results.items()}
 
 
 def champion(
   results: Mapping[str, Results], deflated: Deflated
 ) -> dict[str, Any]:
-  """Returns the champion's `metrics` by split, and `trials`, for JSON.
+  """Returns the champion's metrics and deflated Sharpe ratio, for JSON.
 
   Args:
     results: backtests by split and policy; policies must include 'agent' (the
       champion) and 'buy_and_hold', whose returns are the benchmark.
-    deflated: the champion's deflated Sharpe ratio, returned as `trials`.
+    deflated: the champion's deflated Sharpe ratio.
+
+  Returns:
+    `metrics`, for each split all metrics of `metrics.measure`; and `trials`,
+    the fields of `deflated`. Numbers that are not finite are None.
   """
   found = {}
   for split, judged in results.items():
@@ -38,7 +42,7 @@ def deflated(results: Mapping[str, Results], ratios: np.ndarray) -> Deflated:
 
   Args:
     results: backtests by split and policy; 'agent' is the champion.
-    ratios: float [n], daily Sharpe ratios of all trials; see `deflate`.
+    ratios: float [n], daily Sharpe ratios of all n trials; see `deflate`.
   """
   returns = metrics.daily_returns(results['validation']['agent'][0])
   return deflate(ratios, track_record(returns))
@@ -51,8 +55,8 @@ def daily_returns(results: Mapping[str, Results]) -> pd.DataFrame:
     results: backtests by split and policy.
 
   Returns:
-    A row per split and day: `split`, `date` and, for each policy, the return
-    since the day before, averaged over the policy's backtests.
+    A row per split and day. Columns: `split`, `date` and, for each policy, the
+    return since the day before, averaged over the policy's backtests.
   """
   tables = []
   for split, policies in results.items():

@@ -18,7 +18,7 @@ from eigen3.evaluation.controls import Controls
 from eigen3.evaluation.lookahead.leaks import Comparison, Values
 from eigen3.types import Array
 
-_EPISODES = 8  # episodes that are compared, with different first days
+_EPISODES = 8  # number of compared episodes; their first days are spread
 
 
 def accounts(
@@ -27,7 +27,7 @@ def accounts(
   actions: Sequence[Actions],
   last_day: int,
 ) -> Iterator[Comparison]:
-  """Yields comparisons of episodes: their events, observations and rewards.
+  """Yields comparisons of the events, observations and rewards of episodes.
 
   Args:
     name: prefix of the arrays' names, except that the array of rewards is named
@@ -61,7 +61,10 @@ def accounts(
 
 
 def named_actions(name: str, actions: Actions) -> Values:
-  """Returns actions, or an encoded policy's arrays, by name, a row per day."""
+  """Returns actions, or a policy's encoding of the market, as arrays by name.
+
+  Each array has a row per day.
+  """
   if isinstance(actions, EncodedPolicy):
     return _by_path(f'{name}.encoded', jax.device_get(actions.encoded))
   return {name: np.asarray(actions)}
@@ -75,8 +78,8 @@ def with_policy(
   Args:
     actions: the given actions, float32 [T, N, 2].
     days: the days on which to use the policy, int [M].
-    of_policy: the policy's actions on `days`, or an encoded policy; the result
-      is of the same kind.
+    of_policy: the policy's actions on `days`, or a policy that has encoded
+      these days; the result is of the same kind, for all T days.
   """
   if not isinstance(of_policy, EncodedPolicy):
     actions = actions.copy()
@@ -100,7 +103,7 @@ def with_policy(
 
 @dataclasses.dataclass(frozen=True)
 class _WhereAsked:
-  """Uses a policy on the days it was encoded on, else the given actions."""
+  """Uses a policy on days that it has encoded, and given actions on others."""
 
   decide: Callable
 
@@ -121,7 +124,8 @@ def backtests(
 
   Args:
     backtesters: one for each future.
-    make_controls: for each future, makes the controls from a backtester.
+    make_controls: for each future, a function that makes the controls from a
+      backtester.
     actions: for each future, the given actions on all days, float32 [T, N, 2].
   """
   futures = []
@@ -153,7 +157,10 @@ def _play(environment: TradingEnvironment, days: Array, actions: Actions):
 
 
 def _named(name: str, timesteps: Any, states: Any, actions: Any) -> Values:
-  """Returns all arrays by path, except those known only after a step's day."""
+  """Returns arrays by pytree path, but no rewards or inputs of the next action.
+
+  Those may become known after a step's day.
+  """
   timesteps = timesteps._replace(reward=(), observation=(), account=())
   states = states._replace(cumulative_reward=())
   return {

@@ -7,8 +7,8 @@ import numpy as np
 
 from eigen3.data import MarketPanel, Source
 
-_PRICE = 50.0  # first price of a column without an earlier one
-# Shares of prices that are multiplied, and their factors.
+_PRICE = 50.0  # start of the random walk of a column without a known close
+# Pairs: a share of all prices, and the factor that they are multiplied by.
 _ODD = (
   (0.02, 1000.0),
   (0.02, 0.001),
@@ -22,10 +22,11 @@ def scramble(panel: MarketPanel, last_day: int, seed: int) -> MarketPanel:
   """Returns the panel with random values on all days after `last_day`.
 
   Prices are a random walk with large steps from the last known close, with
-  gaps, jumps, zeros and negative numbers. About half of the columns lack data
+  gaps, jumps, zeros and negative numbers. Almost half of the columns lack data
   on some of the changed days: until a random day, from a random day on, or for
-  a few days. Apart from this, features are drawn independently of the prices,
-  and so are volumes and the universe if the panel has them.
+  a few days. On the other changed days, features are drawn independently of the
+  prices, and so are volumes if the panel has them. If the panel has a universe,
+  membership is drawn for each stock and changed day.
 
   Args:
     panel: T days.
@@ -33,7 +34,7 @@ def scramble(panel: MarketPanel, last_day: int, seed: int) -> MarketPanel:
     seed: seed of the random values.
 
   Raises:
-    ValueError: there is no day after `last_day`.
+    ValueError: `last_day` is negative, or no day follows it.
   """
   if not 0 <= last_day < panel.num_days - 1:
     raise ValueError(
@@ -65,11 +66,11 @@ def scramble_source(
 ) -> Source:
   """Returns the source with randomly changed data after `last_day`.
 
-  The values of each later row are multiplied by a random factor. Tickers lose
-  some or all of their later rows, but every day keeps a row of at least one
-  ticker, so that the number of days stays the same. Series lose about a tenth
-  of their later rows. A row of a series is later if its date plus `lag` days,
-  when it becomes known, is after `last_day`.
+  The values of each later row are multiplied by a random factor. Tickers may
+  lose some or all of their later rows, but every day keeps a row of at least
+  one ticker, so that the number of days stays the same. Series lose about a
+  tenth of their later rows. A row of a series is later if its date plus `lag`
+  days, when it becomes known, is after `last_day`.
 
   Args:
     source: the raw data of a panel.
@@ -131,7 +132,8 @@ def _absences(
   """Draws which cells lack data, bool [num_days, C]; see `scramble`."""
   day = np.arange(num_days)[:, None]
   first = rng.integers(0, num_days, num_columns)
-  # Many begin on the first changed day, so that knowing them ahead would pay.
+  # For about half, the random day is the first changed day, so that code which
+  # sees one day ahead is caught.
   first[rng.random(num_columns) < 0.5] = 0
   length = rng.integers(1, 10, num_columns)
   kind = rng.integers(0, 6, num_columns)

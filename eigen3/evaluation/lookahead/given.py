@@ -45,7 +45,11 @@ def check_given_features(panel: MarketPanel) -> None:
 
 
 def _agreement(given: np.ndarray, made: np.ndarray) -> np.ndarray:
-  """Returns each column's share of equal cells, [C]; 0 if few are known."""
+  """Returns the share of a column's cells that agree, float [C].
+
+  Only cells known in both arrays count; the share is 0 if there are fewer than
+  `_LEAST` of them.
+  """
   known = np.isfinite(given) & np.isfinite(made)
   count = known.sum(axis=0)
   close = known & np.isclose(given, made, rtol=_TOLERANCE, atol=0.0)

@@ -11,7 +11,8 @@ import numpy as np
 
 # Arrays by name.
 Values: TypeAlias = Mapping[str, np.ndarray]
-# The same arrays in two futures, and their days; see `first_leak`.
+# Arrays in two futures, and the days on which their values became known, as in
+# the arguments `before`, `after` and `days` of `first_leak`.
 Comparison: TypeAlias = tuple[Values, Values, np.ndarray | None]
 
 
@@ -20,8 +21,9 @@ class Leak(NamedTuple):
 
   Attributes:
     name: name of the array that holds the value.
-    day: the earliest day on which a value of the array changed.
-    cell: the index of that value in the array.
+    day: the day on which the value became known; it is the array's first day
+      with a changed value.
+    cell: the index of the value in the array.
     before: the value in the first future, usually the unchanged data.
     after: the value in the second future.
   """
@@ -52,13 +54,13 @@ class LookAheadError(ValueError):
 
 
 class Compared(NamedTuple):
-  """Counts of an array's compared values.
+  """Counts of compared values, of one array or of all arrays of a kind.
 
   Attributes:
     known: number of values known by the last common day; they are the same in
       both futures.
     changed: number of later values that differ. If it is 0, the changed data do
-      not affect the array, and nothing is proven.
+      not affect these values at all, and nothing is proven.
   """
 
   known: int

@@ -28,10 +28,10 @@ def prove_maker(
   """Compares the pasts of panels made from raw data and from changed data.
 
   Columns are compared by name. A column that only one panel has must be without
-  values up to `last_day`. Which columns may be bought depends on the training
-  days, so it is compared only if `last_day` is the last of them or later. For
-  an earlier `last_day`, membership in the universe is compared only for columns
-  that may be bought in both panels.
+  values up to the last unchanged day. Which columns may be bought depends on
+  the training days, so it is compared only if no training day is changed.
+  Otherwise, membership in the universe is compared only for columns that may be
+  bought in both panels.
 
   Args:
     make: makes a panel from raw data of any type.
@@ -39,8 +39,8 @@ def prove_maker(
     change: maps `(raw, last_day, seed)`, with `last_day` as a date, to raw data
       that differ only in what becomes known after that date. The number of days
       must not change, because splits are counted from the end.
-    last_days: indices of days of the panel.
-    seeds: passed to `change`, one at a time.
+    last_days: indices of the last unchanged days, in the panel made from `raw`.
+    seeds: seeds for `change`; each is used with each last day.
 
   Returns:
     The numbers of compared values, by kind; see `leaks.summed`.
@@ -80,7 +80,8 @@ def _by_column(
     panel: T days.
     columns: names of all columns that either of the compared panels has.
     tradable: names of the columns whose entries in `investable` and `members`
-      are kept; other columns are False in both, so they are not compared.
+      are kept; those of all other columns are set to False, so that they never
+      differ.
   """
   places = [columns.index(name) for name in panel.columns]
   investable = places[slice(*panel.investable)]

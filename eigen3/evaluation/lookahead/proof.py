@@ -1,7 +1,7 @@
 """The proof of no look-ahead, for a panel and a configuration.
 
 All values after a day are changed at random; the panel and its changed copy are
-called two futures. Up to and including that day, indicators, normalised
+called futures. Up to and including that day, indicators, normalised
 observations, a policy's actions, fills, the account, rewards that are known,
 controls and backtests must not change by a single bit.
 
@@ -17,7 +17,7 @@ By design, three things depend on later days:
   longest possible trade is closed; without `market_timing` it also depends on
   the trades of all days, and is not compared. `portfolio`, the change of equity
   to the next close, is known at that close. `shaped_portfolio` counts as known
-  when the longest possible trade is closed.
+  when the longest possible trade is closed. `eigen2` does not look ahead.
 - The control that is given the embedded market's hidden drift is left out.
 """
 
@@ -57,7 +57,7 @@ from eigen3.types import Array
 # Maps days [M] of a market to actions [M, N, 2] or an encoded policy.
 Policy = Callable[[Market, Array], Actions]
 
-_CHUNK_CELLS = 1 << 24  # of windows that are compared at once
+_CHUNK_CELLS = 1 << 24  # most cells of windows that are compared at once
 
 
 class Parts(NamedTuple):
@@ -101,10 +101,10 @@ def prove(
       read.
     policy: called once per future, on a batch of days before and after the last
       unchanged day; None to check no policy. If it returns an encoded policy,
-      this is compared, and so are the actions computed from it while an account
-      is simulated.
-    last_days: days after which all values are changed, each at least D - 1 and
-      at most T - 2. By default those of `spread_days`.
+      the encoded market is compared, and so are the actions computed from it
+      while an account is simulated.
+    last_days: the last unchanged days, used one at a time, each at least D - 1
+      and at most T - 2. By default those of `spread_days`.
     seeds: seeds of the random changes; each is used with each last day.
     acting_days: the most days on which the policy is evaluated in each future.
     parts: the code to check.
@@ -139,11 +139,12 @@ def prove(
 def spread_days(
   panel: MarketPanel, config: Mapping[str, Any], count: int = 4
 ) -> list[int]:
-  """Returns days after which to change all values.
+  """Returns days after which to change all values, in ascending order.
 
   They are `count` days, spread evenly from the first day with a full window to
-  the second to last day, and the last training day: from that day on, the
-  normalisation depends on known days only.
+  the second to last day, and the last training day or the nearest day in that
+  range: if only days after the training days change, the normalisation must
+  stay the same. Duplicates are dropped.
 
   Raises:
     ValueError: the panel is too short.
