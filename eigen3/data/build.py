@@ -61,8 +61,9 @@ def build_panel(
   dates = _union([ticker.dates for ticker in tickers])
   if includes_delisted and all(t.dates[-1] == dates[-1] for t in tickers):
     raise DataError(
-      'includes_delisted: found True, but every ticker has a row on the last '
-      f'day, {dates[-1]}; expected a delisted ticker, or False'
+      'includes_delisted: found True, but every ticker has a row on '
+      f'{dates[-1]}, the last of their days; expected a delisted ticker, or '
+      'False'
     )
   days = _between(dates, first_day, last_day)
   num_days = days.stop - days.start
@@ -136,8 +137,10 @@ def _markets(
 
 def _too_few(found: str, validation_days: int, holdout_days: int) -> DataError:
   return DataError(
-    f'{found}, expected at least {MIN_TRAINING_DAYS} for training, '
-    f'{validation_days} for validation and {holdout_days} for holdout'
+    f'{found}, expected at least '
+    f'{MIN_TRAINING_DAYS + validation_days + holdout_days}: '
+    f'{MIN_TRAINING_DAYS} for training, {validation_days} for validation and '
+    f'{holdout_days} for holdout'
   )
 
 

@@ -181,7 +181,7 @@ def _read_csv(content: bytes) -> Frame:
       if len(row) != len(header):
         raise DataError(
           f'line {reader.line_num}: found {len(row)} cells, expected '
-          f'{len(header)}'
+          f'{len(header)}, as in the header'
         )
       rows.append(row)
   except csv.Error as error:
@@ -272,7 +272,10 @@ def _numbers(cell: Any) -> Any:
       'numbers'
     )
   if len(cell) not in (0, len(FEATURES)):
-    raise DataError(f'found {len(cell)} numbers, expected nine or none')
+    raise DataError(
+      f'found a cell of {len(cell)} numbers, expected nine, or none if it is '
+      'missing'
+    )
   if set(map(type, cell)) <= {float}:  # most are
     return cell
   return [_number(number) for number in cell]

@@ -83,8 +83,8 @@ RULES = {
   'large': Rule(
     'large moves',
     f'a close under {SUSPICIOUS[0]:g} or over '
-    f'{SUSPICIOUS[1]:g} times the close before, on a dollar volume as after '
-    'news',
+    f'{SUSPICIOUS[1]:g} times the close before, on a dollar volume '
+    'usual after news',
     'kept',
     _LEFT,
   ),

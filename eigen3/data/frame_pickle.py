@@ -238,7 +238,9 @@ def _cells(
       case {'values': note, 'mgr_locs': where}:
         pass
       case _:
-        raise ValueError(f'found {what(block)}, expected a block of columns')
+        raise ValueError(
+          f'found {what(block)} among blocks, expected a block of columns'
+        )
     places = _places(where, len(names))
     if not missing[places].all() or len(set(places)) != len(places):
       raise ValueError('found a column stored twice, expected each once')
@@ -246,13 +248,13 @@ def _cells(
     values = _array(note)
     if values is None:
       raise DataError(
-        f"column '{names[places[0]]}': found {what(note)}, expected cells of "
-        'nine numbers'
+        f"column '{names[places[0]]}': found {what(note)}, expected an array "
+        'of cells with nine numbers each'
       )
     if values.shape != (len(places), num_rows):
       raise ValueError(
         f'found a block of shape {values.shape}, expected '
-        f'{(len(places), num_rows)}'
+        f'{(len(places), num_rows)}, columns by rows'
       )
     cells[:, places] = values.T.astype(object)
   if missing.any():
@@ -281,12 +283,14 @@ def _places(note: Any, num_columns: int) -> list[int]:
       chosen = _array(note, num_columns)
       if chosen is None or chosen.dtype.kind != 'i' or chosen.ndim != 1:
         raise ValueError(
-          f'found {what(note)} as the columns of a block, expected integers'
+          f'found {what(note)} as the columns of a block, expected a slice or '
+          'a one-dimensional array of integers'
         )
-      if not np.isin(chosen, everything).all():
+      outside = chosen[~np.isin(chosen, everything)]
+      if len(outside):
         raise ValueError(
-          'found a block with columns outside the DataFrame, expected '
-          f'column numbers of at least 0 and below {num_columns}'
+          f'found the column number {outside[0]} in a block, expected 0 to '
+          f'{num_columns - 1}'
         )
       places = chosen
   if not len(places):

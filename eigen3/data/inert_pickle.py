@@ -134,7 +134,8 @@ class _Machine:
     target = self._stack[-1]
     if type(target) is not list:
       raise ValueError(
-        f'found an item appended to {what(target)}, expected a list'
+        f'found an item appended to {what(target)}, expected one appended to a '
+        'list'
       )
     target.extend(items)
 

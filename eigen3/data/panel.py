@@ -299,7 +299,8 @@ class MarketPanel:
       names = getattr(self, field)
       if len(names) != expected:
         raise DataError(
-          f'panel: {field} has {len(names)} entries, expected {expected}'
+          f'panel: {field} has {len(names)} entries, expected {expected}, the '
+          f'number of {"features" if field == "feature_names" else "columns"}'
         )
       if field != 'column_kinds' and len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)

@@ -79,7 +79,7 @@ def with_series(source: Source, series: Sequence[Series]) -> Source:
     if one.name in names:
       raise DataError(
         f"--context: found two columns '{one.name}', expected different names; "
-        'rename one by --context=PATH:name=OTHER'
+        'rename one with --context=PATH:name=OTHER'
       )
     names.add(one.name)
     digest.update(f'\0{one.name}\0{one.lag}\0{one.source_hash}'.encode())

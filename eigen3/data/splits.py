@@ -131,8 +131,8 @@ def walk_forward(
   if num_days < shortest:
     raise DataError(
       f'panel: found {num_days} days, expected at least {shortest} for one '
-      f'fold: {shortest - apart} for training and {apart} for validation, '
-      'holdout and the embargo before each'
+      f'fold: {shortest - apart} for training and {apart} for '
+      'data.validation_days, data.holdout_days and twice data.embargo_days'
     )
   folds = (num_days - shortest) // config.holdout_days + 1
   for fold in reversed(range(folds)):

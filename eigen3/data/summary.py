@@ -88,7 +88,7 @@ def _suspicious_lines(tickers: tuple[Ticker, ...]) -> list[str]:
     for day, ratio in ticker.suspicious
   ]
   outside = sum(ticker.outside for ticker in tickers)
-  lines = _listed('suspicious', 'moves of a day', moves)
+  lines = _listed('suspicious', 'daily moves', moves)
   if outside:
     lines.append(
       f'suspicious: {outside:,} rows with open or close outside low to high'

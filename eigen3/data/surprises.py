@@ -90,8 +90,8 @@ def _far(source: Source, panel: MarketPanel, repairs: Repairs) -> Warned | None:
     'far',
     examples,
     f'rows at the start or end of a history, over {_FAR_DAYS} days from its '
-    'other rows; the panel has their days: correct these rows, or leave them '
-    'out by --first_day and --last_day',
+    'other rows; their days are in the panel: correct these rows, or leave '
+    'them out with --first_day and --last_day',
   )
 
 
@@ -123,7 +123,7 @@ def _moved(
     rows,
     f'rows of {len(examples)} columns on a weekend, and none on '
     f'{_WEEKDAYS[4 if "Sunday" in examples[0] else 0]}s: times in UTC fall on '
-    "another day than the exchange's; correct them by --time_zone, such as "
+    "another day than the exchange's; correct them with --time_zone, such as "
     'Asia/Tokyo',
     examples[0],
   )

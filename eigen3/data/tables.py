@@ -183,7 +183,8 @@ def read_parquet(
     for name in places.values():
       if names.count(name) > 1:
         raise Refused(
-          'found two columns of this name, expected one', column=shown(name)
+          f'found {names.count(name)} columns of this name, expected one',
+          column=shown(name),
         )
     if not data.metadata.num_rows:
       raise Refused('found no rows, expected at least one')
@@ -241,7 +242,7 @@ def _gathered(
       filling[place].put(read[place](batch.column(name)))
   if count != len(rows):
     raise Refused(
-      'found rows that span several lines, expected a line for each row'
+      'found rows that span several lines, expected each row on one line'
     )
   number = 'a number' if decimal == '.' else _WITH_COMMA
   expected = dict.fromkeys(places, number)

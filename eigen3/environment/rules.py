@@ -147,7 +147,7 @@ class Rules:
       'environment.commission_bp',
       self.commission_bp,
       f'less than 10000 together with slippage_bp, {self.slippage_bp}: '
-      'otherwise costs are the whole value of a fill',
+      'otherwise costs are at least the whole value of a fill',
     )
     # Unscaled coefficients have no upper bound.
     settings.require(

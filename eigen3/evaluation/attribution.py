@@ -85,8 +85,8 @@ def attribute(
   for name, of_portfolio in held.items():
     if of_portfolio.shape != returns.shape:
       raise ValueError(
-        f'{name}: found returns of shape {of_portfolio.shape}, expected '
-        f'{returns.shape}, one for each day of the account'
+        f'portfolio {name}: found returns of shape {of_portfolio.shape}, '
+        f'expected {returns.shape}, one for each day of the account'
       )
   regressors = np.stack([*held.values()], axis=1)
   fit = regression.least_squares(returns, regressors)

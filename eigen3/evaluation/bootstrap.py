@@ -217,7 +217,7 @@ def _checked(name: str, values: np.ndarray) -> np.ndarray:
   values = np.asarray(values, np.float64)
   if not values.ndim or not values.size or not np.isfinite(values).all():
     raise ValueError(
-      f'{name}: found {described(values)}, expected finite numbers of at '
+      f'{name}: found {described(values)}, expected finite numbers for at '
       'least one day'
     )
   return values

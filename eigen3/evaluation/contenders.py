@@ -123,6 +123,6 @@ def _checked(returns: np.ndarray) -> np.ndarray:
   if returns.ndim != 2 or not returns.size or not np.isfinite(returns).all():
     raise ValueError(
       f'returns: found {described(returns)}, expected finite returns of shape '
-      '[days, policies], at least one of each'
+      '(days, policies), with at least one of each'
     )
   return returns

@@ -97,7 +97,7 @@ def checked_shares(mean: Values, columns: Sequence[str]) -> np.ndarray:
     abs(total - 1) < _ROUNDING,
     'the sum of mean',
     total,
-    '1, as after the first update',
+    '1 (until the first update all shares are 0)',
   )
   return shares / total
 

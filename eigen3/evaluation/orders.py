@@ -124,7 +124,7 @@ def _check(account: Account, stocks: tuple[str, ...]) -> None:
     0 <= account.cash <= account.equity,
     '--cash',
     account.cash,
-    f'0 to the equity, {account.equity:g}',
+    f'0 to {account.equity:g}, the equity',
   )
   for name in account.held:
     settings.require(

@@ -110,9 +110,9 @@ def plant(
     if not np.isfinite(daily).any():
       raise ValueError(
         'panel: found no day on which at least '
-        f'{cross_section.FEWEST_STOCKS} stocks can be bought and have prices '
-        f'of {MEAN_DAYS} days up to it and of horizon={horizon} days after it, '
-        'expected at least one such day'
+        f'{cross_section.FEWEST_STOCKS} stocks can be bought, have '
+        f'prices on the {MEAN_DAYS} days before and one horizon={horizon} days '
+        'later, expected at least one such day'
       )
     return float(np.nanmean(daily))
 
@@ -248,7 +248,7 @@ def _strength(mean_ic: Callable[[float], float], ic: float) -> float:
       break
   raise ValueError(
     f'ic: found {ic}, expected a rank IC that a signal can reach on this panel '
-    f'(the last signal tried reached {added:.3f})'
+    f'(the last signal tried added {added:.3f} to the mean rank IC)'
   )
 
 

@@ -192,4 +192,4 @@ def require_columns(
     require(
       column in found, f'columns of {name}', found, f'a column {column!r}'
     )
-  require(len(table) > 0, f'number of rows of {name}', len(table), 'at least 1')
+  require(len(table) > 0, f'rows of {name}', len(table), 'at least 1')

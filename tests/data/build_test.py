@@ -123,7 +123,7 @@ def test_the_survivorship_stamp():
   assert build_panel(both, **SPLITS).survivors_only
   told = build_panel(both, **SPLITS, includes_delisted=True)
   assert not told.survivors_only
-  with pytest.raises(DataError, match='every ticker has a row on the last da'):
+  with pytest.raises(DataError, match='every ticker has a row on 20'):
     build_panel(make_source(stays), **SPLITS, includes_delisted=True)
 
 
@@ -131,7 +131,7 @@ def test_too_few_days_are_one_clear_line():
   source = make_source(make_ticker('C', np.arange(200)))
   assert build_panel(source, 90, 50).num_days == 200
   with pytest.raises(
-    DataError, match=r'found 200 days .* at least 60 for training'
+    DataError, match=r'found 200 days .* at least 201: 60 for training'
   ):
     build_panel(source, 90, 51)
   with pytest.raises(DataError, match='found 0 days from 2021-01-01'):

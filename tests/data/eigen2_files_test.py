@@ -209,6 +209,7 @@ OTHER_VALUE = (
   'among nine numbers, expected a float, an integer between -2**63 and 2**63, '
   'or NaN'
 )
+NINE_OR_NONE = 'expected nine, or none if it is missing'
 NINE_IN_A_LIST = 'expected a list or one-dimensional array of nine numbers'
 NOT_LARGE = 'expected a number from -3.4e+38 to 3.4e+38'
 OTHER_TEXT = 'inside the square brackets, expected a number or NaN'
@@ -217,9 +218,9 @@ OTHER_TEXT = 'inside the square brackets, expected a number or NaN'
 @pytest.mark.parametrize(
   'cell, found',
   [
-    (NINE[:8], 'found 8 numbers, expected nine or none'),
-    ([*NINE, 10.0], 'found 10 numbers, expected nine or none'),
-    (np.array(NINE[:8]), 'found 8 numbers, expected nine or none'),
+    (NINE[:8], f'found a cell of 8 numbers, {NINE_OR_NONE}'),
+    ([*NINE, 10.0], f'found a cell of 10 numbers, {NINE_OR_NONE}'),
+    (np.array(NINE[:8]), f'found a cell of 8 numbers, {NINE_OR_NONE}'),
     (np.ones((3, 3)), f'found ndarray, {NINE_IN_A_LIST}'),
     (np.ones(1000), f'found ndarray, {NINE_IN_A_LIST}'),
     (1.0, f'found 1.0, {NINE_IN_A_LIST}'),
@@ -256,7 +257,8 @@ def test_a_column_of_something_else_is_named(tmp_path):
   table['flag'] = ['up', 'down']
   # Strings are a type in pandas 3; before, they are objects, like lists.
   assert re.match(
-    r"column 'flag': found \w+, expected cells of nine numbers$|"
+    r"column 'flag': found \w+, expected an array of cells with nine numbers "
+    r'each$|'
     r"row 2020-01-02, column 'flag': found 'up', expected nine numbers in",
     error_of(written(path, table)),
   )

@@ -127,9 +127,9 @@ def test_few_days_tell_nothing(noise):
 
 @pytest.mark.parametrize('bad', [np.ones(20), np.ones((20, 0)), [[np.inf]]])
 def test_what_does_not_fit_is_refused(bad):
-  with pytest.raises(ValueError, match=r'finite returns of shape \[days, pol'):
+  with pytest.raises(ValueError, match=r'finite returns of shape \(days, pol'):
     contenders.superior_ability(bad, np.ones(20), 0)
-  with pytest.raises(ValueError, match=r'finite returns of shape \[days, pol'):
+  with pytest.raises(ValueError, match=r'finite returns of shape \(days, pol'):
     contenders.confidence_set(bad, 0)
   with pytest.raises(ValueError, match=r'benchmark: found shape \(3,\)'):
     contenders.superior_ability(np.ones((20, 2)), np.ones(3), 0)

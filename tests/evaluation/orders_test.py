@@ -160,8 +160,8 @@ def test_an_empty_result_says_why(changes, words):
       Account(math.nan, 0.0),
       '--equity: found nan, expected a finite number above 0',
     ),
-    (Account(9.0, math.nan), '--cash: found nan, expected 0 to the equity, 9'),
-    (Account(9.0, 10.0), '--cash: found 10.0, expected 0 to the equity, 9'),
+    (Account(9.0, math.nan), '--cash: found nan, expected 0 to 9, the equity'),
+    (Account(9.0, 10.0), '--cash: found 10.0, expected 0 to 9, the equity'),
     (Account(9.0, 9.0, ('D',)), "--held: found 'D', expected one of the 3"),
   ],
 )

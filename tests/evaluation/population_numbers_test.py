@@ -40,7 +40,7 @@ def test_what_a_table_lacks_is_named():
   ):
     population.scores(MEMBERS.drop(columns='fitness'))
   with pytest.raises(
-    ValueError, match=r'number of rows of members: found 0, .* at least 1'
+    ValueError, match=r'rows of members: found 0, .* at least 1'
   ):
     population.scores(MEMBERS[:0])
 

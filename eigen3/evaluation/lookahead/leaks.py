@@ -47,9 +47,9 @@ class LookAheadError(ValueError):
     self.leak, self.last_day = leak, last_day
     cell = ', '.join(map(str, leak.cell))
     super().__init__(
-      f'look-ahead: {leak.name} of day {leak.day} changed from {leak.before} '
-      f'to {leak.after} (at [{cell}]), though only data after day {last_day} '
-      'was changed'
+      f'look-ahead: found that {leak.name} of day {leak.day} changed from '
+      f'{leak.before} to {leak.after} (at [{cell}]), expected no change: only '
+      f'data after day {last_day} were changed'
     )
 
 

@@ -102,8 +102,8 @@ def test_a_leak_is_one_line_that_says_where():
   with pytest.raises(LookAheadError) as raised:
     compare_pasts({'a.b': values}, {'a.b': changed_at(values, (1, 1))}, 3)
   assert str(raised.value) == (
-    'look-ahead: a.b of day 1 changed from 0.0 to 9.0 (at [1, 1]), though only '
-    'data after day 3 was changed'
+    'look-ahead: found that a.b of day 1 changed from 0.0 to 9.0 (at [1, 1]), '
+    'expected no change: only data after day 3 were changed'
   )
   assert isinstance(raised.value, ValueError)
   assert raised.value.leak.day == 1
