@@ -321,7 +321,7 @@ def test_parquet_refusals(tmp_path):
     read_table(path)
   table = as_table()
   pq.write_table(table.append_column('symbol', table.column('symbol')), path)
-  with pytest.raises(DataError, match="column 'symbol': found two columns of"):
+  with pytest.raises(DataError, match="column 'symbol': found 2 columns of"):
     read_table(path)
   names = ['date', 'symbol', *FIELDS[:4], 'close', 'volume']
   pq.write_table(table.rename_columns(names), path)

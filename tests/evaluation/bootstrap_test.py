@@ -226,7 +226,7 @@ def test_few_days_prove_nothing(market):
     (np.ones(20), np.ones(20), r'shapes \(20,\) and \(20,\)'),
     (np.ones((3, 20)), np.ones(3), r'shapes \(3, 20\) and \(3,\)'),
     (np.ones((3, 20)), np.ones((2, 20)), r'shapes \(3, 20\) and \(2, 20\)'),
-    (np.ones((3, 0)), np.ones(0), 'expected finite numbers of at'),
+    (np.ones((3, 0)), np.ones(0), 'expected finite numbers for at'),
     (np.full((1, 20), np.nan), np.ones(20), 'with 20 NaN or infinite entries'),
   ],
 )
