@@ -17,15 +17,15 @@ _LEFTOVER = re.compile(r'.+\.[0-9a-f]{8}\.part')
 
 
 def _temporary(path: pathlib.Path) -> pathlib.Path:
-  """Returns a temporary name that no other writer uses, on any machine."""
+  """Returns a random path next to `path`, so that writers do not clash."""
   return path.with_name(f'{path.name}.{secrets.token_hex(4)}.part')
 
 
 def remove_leftovers(folder: pathlib.Path) -> None:
-  """Removes what killed processes have partly written in a folder.
+  """Removes the partly written files and folders that killed processes left.
 
-  These are files and folders of `atomic_path` and `atomic_folder`. No process
-  may be writing to the folder meanwhile.
+  These are the temporary paths of `atomic_path` and `atomic_folder` directly in
+  `folder`. No process may be writing to the folder meanwhile.
   """
   for path in folder.iterdir():
     if not _LEFTOVER.fullmatch(path.name):
@@ -38,9 +38,10 @@ def remove_leftovers(folder: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def naming(path: str | os.PathLike) -> Iterator[None]:
-  """Adds `path` to an `OSError` of the `with` block that names no file.
+  """Adds `path` to an `OSError` from the `with` block if it names no file.
 
-  Errors of writing to an open file, such as on a full disk, name no file.
+  When writing to an open file fails, such as on a full disk, the error names no
+  file. Errors without an `errno` are not changed.
 
   Raises:
     OSError: if the block raised one.
@@ -67,7 +68,8 @@ def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     A path in the same folder, so that the renaming is atomic.
 
   Raises:
-    OSError: if the block created no file, or `path` cannot be written.
+    OSError: if the block created no file at the yielded path, or `path` cannot
+      be written.
   """
   path = pathlib.Path(path)
   temporary = _temporary(path)
@@ -92,7 +94,7 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     A folder in the same parent, so that the renaming is atomic.
 
   Raises:
-    OSError: if `path` exists already, or cannot be created.
+    OSError: if `path` exists when the block ends, or cannot be created.
   """
   path = pathlib.Path(path)
   temporary = _temporary(path)
@@ -108,13 +110,16 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
 
 def write_json(path: os.PathLike | str, value: Any) -> None:
-  """Writes JSON atomically."""
+  """Writes a value as indented JSON with sorted keys, atomically."""
   text = json.dumps(value, indent=2, sort_keys=True)
   with atomic_path(path) as temporary:
     temporary.write_text(text + '\n', encoding='utf-8')
 
 
 def write_table(path: os.PathLike | str, rows: pd.DataFrame) -> None:
-  """Writes a table as CSV, atomically."""
+  """Writes a table as CSV, atomically; floats get 10 significant digits.
+
+  The index is not written.
+  """
   with atomic_path(path) as temporary:
     rows.to_csv(temporary, index=False, float_format='%.10g')

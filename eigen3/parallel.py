@@ -1,10 +1,10 @@
 """Meshes, sharding, blocks, padding and agreement between processes.
 
 A batch that does not divide into equal blocks on all devices is padded with
-zeros. A population must divide evenly among the mesh's groups of devices; its
-blocks may be unequal. Only this module of the library asks JAX for its devices
-and processes, and it configures neither: the main programs choose the number of
-CPU devices and connect a run's processes.
+zeros. A population must divide evenly among the mesh's groups of devices; the
+blocks within a group's share may be unequal. Only this module of the library
+asks JAX for its devices and processes, and it configures neither: the main
+programs choose the number of CPU devices and connect a run's processes.
 
 Processes of one run execute the same compiled programs in the same order, each
 on its own devices. An output is either complete on every device or sharded. All
@@ -51,16 +51,17 @@ Tree = TypeVar('Tree')
 def make_mesh(
   num_devices: int | None = None, devices_per_agent: int | None = None
 ) -> Mesh | None:
-  """Makes a mesh of a run's devices, `POPULATION_AXIS` x `BATCH_AXIS`.
+  """Makes a mesh of a run's devices, with `POPULATION_AXIS` and `BATCH_AXIS`.
 
   All processes must call this function.
 
   Args:
-    num_devices: how many devices to use, the first of all processes' devices;
-      by default all.
-    devices_per_agent: how many of these share an agent's batch, the size of
-      `BATCH_AXIS`; by default all. They are consecutive devices, and belong to
-      one process if each process's number of devices is a multiple of this.
+    num_devices: how many devices to use: the first ones in JAX's list of all
+      processes' devices; by default all.
+    devices_per_agent: how many of the used devices share an agent's batch, the
+      size of `BATCH_AXIS`; by default all. They are consecutive devices, and
+      belong to one process if each process's number of devices is a multiple of
+      `devices_per_agent`.
 
   Returns:
     The mesh, or None for a single device, where nothing is sharded.
@@ -94,10 +95,10 @@ def make_mesh(
 
 
 def _connect(mesh: Mesh) -> None:
-  """Connects the devices of several processes, after waiting for all of them.
+  """Waits for all processes, and then connects their devices.
 
   CPU devices connect at their first communication, which fails if one process
-  arrives half a minute after another, for example because it was compiling.
+  starts it half a minute after another, for example because it was compiling.
   """
   wait_for_all()
   whole = PartitionSpec()
@@ -116,11 +117,12 @@ class Device(NamedTuple):
   """Properties of a run's devices, the same in all of its processes.
 
   Attributes:
-    backend: 'cpu', 'gpu' or 'tpu', as JAX names it.
-    kind: the model, as its maker names it, such as 'NVIDIA H200'.
-    memory: bytes that a program may use on the device with the least memory;
-      None where the runtime does not report them, as on CPUs.
-    capability: CUDA's compute capability, such as (9, 0), or None.
+    backend: JAX's name of the platform: 'cpu', 'gpu' or 'tpu'.
+    kind: JAX's name of the device's model, such as 'NVIDIA H200'.
+    memory: bytes that a program may use on the device with the least memory,
+      rounded down to MiB; None where JAX does not report them, as on CPUs.
+    capability: CUDA's compute capability, such as (9, 0); None on a device
+      without CUDA.
   """
 
   backend: str
@@ -168,8 +170,8 @@ def map_members(
     function: `(shared, member) -> outputs`, for one member.
     shared: passed to every call.
     members: leaves [P, ...].
-    block: how many members a device vectorises at once; 0 for all of its share.
-      Blocks run one after another; memory grows with their size.
+    block: how many members a device vectorises at once; 0 for the device's
+      whole share. Blocks run one after another; larger ones need more memory.
     mesh: members are sharded along its `POPULATION_AXIS`, whose size must
       divide P; None for one device.
 
@@ -217,9 +219,10 @@ def everywhere(mesh: Mesh | None) -> NamedSharding | None:
 def place_like(value: np.ndarray, like: Array) -> Array:
   """Copies `value` to the devices of `like`, sharded as `like` is.
 
-  The copy is committed to its devices only if `like` is. Otherwise JAX would
-  recompile the programs that take the copy, and might then round differently.
-  All processes must hold equal values.
+  If `like` is not committed to its device, the copy is on the default device
+  and not committed either: for a committed copy, JAX would recompile the
+  programs that take it, and they might then round differently. All processes
+  must hold equal values.
   """
   if not like.is_fully_addressable:
     return _put(value, like.sharding)
@@ -241,9 +244,9 @@ def _put(value: Array | np.ndarray, sharding: Sharding) -> Array:
 
 
 def to_host(tree: Tree) -> Tree:
-  """Returns `tree` as complete NumPy arrays, perhaps views of JAX's buffers.
+  """Returns `tree` with complete NumPy arrays, perhaps views of JAX's buffers.
 
-  All processes must call it if arrays are sharded among them.
+  All processes must call this function if arrays are sharded among processes.
   """
 
   def whole(x):
@@ -260,19 +263,19 @@ def is_first_process() -> bool:
 
 
 def agree(flag: bool) -> bool:
-  """Returns whether any process's flag is set; all processes must call it."""
+  """Returns whether any process's flag is set; all processes must call this."""
   if jax.process_count() == 1:
     return flag
   return bool(multihost_utils.process_allgather(np.asarray(flag)).any())
 
 
 def wait_for_all() -> None:
-  """Waits until all processes have called it."""
+  """Waits until all processes have called this function."""
   agree(False)
 
 
 def is_same_everywhere(text: str) -> bool:
-  """Returns whether all processes have the same text; all must call it."""
+  """Returns whether all processes have the same text; all must call this."""
   if jax.process_count() == 1:
     return True
   digest = np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8)
@@ -289,19 +292,19 @@ def map_blocks(
 ):
   """Maps a function over the leading axis in blocks, sharded among devices.
 
-  Each device loops over an equal share of the axis in blocks of equal size, a
-  multiple of 16 if `size` and the share are at least that. The outputs depend
-  neither on the number of devices nor on the size of blocks. The axis is padded
-  with zeros, whose results are dropped. The blocks of a device are computed in
-  one loop, however long the axis is.
+  Each device gets an equal share of the axis, and loops over this share in
+  blocks of equal size, a multiple of 16 if `size` and the share are at least
+  16. Apart from rounding, the outputs depend neither on the number of devices
+  nor on the size of blocks. The axis is padded with zeros, whose results are
+  dropped. The compiled program does not grow with the number of blocks.
 
   Args:
-    function: `(parameters, inputs) -> outputs` on leaves [c, ...]; each entry
-      of the outputs must depend only on the same entry of the inputs. The
-      function's derivative must be finite at zeros, the padding.
+    function: `(parameters, inputs) -> outputs`, with leaves [c, ...] of inputs
+      and outputs; entry i of the outputs must depend only on entry i of the
+      inputs. The function's derivative must be finite at zeros, the padding.
     parameters: passed to every call.
     inputs: leaves [S, ...], with S at least 1.
-    size: the largest block size c; 0 for a device's whole share.
+    size: upper limit of the block size c; 0 for a device's whole share.
     mesh: the leading axis is sharded along its `BATCH_AXIS`; None for one
       device.
     remat: whether to recompute a block in the backward pass instead of storing
@@ -340,7 +343,10 @@ def map_blocks(
 
 
 def _spread(function: Callable, mesh: Mesh | None, axis: str) -> Callable:
-  """Shards the second argument of `function(shared, shares)` along a mesh axis.
+  """Wraps `function(shared, shares)` to shard `shares` along a mesh axis.
+
+  The outputs are sharded in the same way. The function is returned unchanged
+  if there is no mesh or the axis has one device.
 
   The other mesh axis, if it has several devices, stays automatic, so calls can
   be nested: a function sharded over the population can shard its batches. A
@@ -369,9 +375,10 @@ def _block_size(share: int, size: int) -> int:
   """Returns the block size with the least estimated time for a share.
 
   The time of a block is estimated as its size plus a constant. Only multiples
-  of 16 are tried: sizes that do not fill vectors take a third longer
-  (docs/design.md). If `size` or the share is below 16, the share is split
-  evenly into blocks of at most `size`; if `size` is 0, it is one block.
+  of 16 are tried: sizes that do not fill vector registers are slower
+  (docs/design.md). But if `size` or the share is below 16, the share is split
+  evenly into the fewest blocks of at most `size`; if `size` is 0, the whole
+  share is one block.
   """
   if not size or min(share, size) < _VECTOR:
     return -(-share // -(-share // size)) if size else share
@@ -385,12 +392,12 @@ def _block_size(share: int, size: int) -> int:
 def in_chunks(function: Callable, inputs: Tree, size: int) -> Tree:
   """Maps a function over the leading axis in chunks, to bound memory.
 
-  The last chunk is padded with zeros, whose results are dropped.
+  An incomplete last chunk is padded with zeros, whose results are dropped.
 
   Args:
     function: maps leaves [c, ...] to leaves [c, ...], each entry independently.
     inputs: leaves [B, ...].
-    size: size c of a chunk; 0, or at least B, for a single chunk.
+    size: size c of a chunk; if it is 0, or at least B, there is one chunk of B.
 
   Returns:
     Leaves [B, ...].
@@ -411,7 +418,7 @@ def pad_to_multiple(
 
   Args:
     x: any array; returned unchanged if the axis needs no padding.
-    multiple: positive block size.
+    multiple: the number to pad to a multiple of, at least 1.
     axis: the axis to extend, at its end.
     value: value of the padding.
 
@@ -430,7 +437,9 @@ def pad_to_multiple(
 
 
 def padding(size: int, multiple: int) -> int:
-  """Returns how many entries pad `size` to the next multiple of `multiple`.
+  """Returns the least number to add to `size` for a multiple of `multiple`.
+
+  The result is 0 if `size` is a multiple already.
 
   Raises:
     ValueError: if `multiple` is not positive.
@@ -446,13 +455,14 @@ def compiler_options() -> dict[str, int | bool]:
   On a CPU, a training iteration compiles sooner with LLVM's optimisation level
   2 than with level 3, and the compiled program was faster in a paired
   measurement. Vectors of 512 bits, which XLA does not use by default, also made
-  the program faster (docs/performance.md). Forward passes alone did not gain.
+  the program faster (docs/performance.md), but not forward passes alone.
 
-  On a GPU, the search for Triton kernels of matrix products and fusions is
-  turned off: it took half of the compilation time of an update, and made
-  nothing faster.
+  On a GPU, XLA's search for Triton kernels for matrix products and fusions is
+  turned off: it took half of the compilation time of an update, and did not
+  make the update faster.
 
-  If XLA_FLAGS sets one of these options, the result is empty.
+  The result is empty for other backends, and if XLA_FLAGS sets one of these
+  options. Options that the compiler does not know are left out.
   """
   wanted = _COMPILER_OPTIONS.get(jax.default_backend(), {})
   flags = os.environ.get('XLA_FLAGS', '')
@@ -490,7 +500,7 @@ def known_options(options: Mapping[str, int | bool]) -> dict[str, int | bool]:
 
 @functools.cache
 def _knows_option(backend: str, name: str, value: int | bool) -> bool:
-  """Tests whether the compiler knows an option; compiles a tiny program."""
+  """Returns whether the compiler knows an option; compiles a tiny program."""
   del backend  # only a key of the cache
   least = jax.jit(lambda x: x, compiler_options={name: value})
   try:

@@ -26,8 +26,9 @@ class Expected(NamedTuple):
     holds: tests whether a value of the right kind meets the condition; must be
       False for NaN.
     words: the condition, as the error message words it after 'expected'.
-    kind: returns '' for a value of the right kind, such as a number, or else
-      words for this kind, which precede `words` in the error message.
+    kind: returns '' for a value of the right kind, such as a number; for any
+      other value words for the right kind, which precede `words` in the error
+      message.
   """
 
   holds: Callable[[Any], bool]
@@ -163,7 +164,7 @@ def several(
 
 
 def sizes(count: int | None = None) -> Expected:
-  """Returns a condition: `count` sizes of layers, by default one or more."""
+  """Returns a condition: `count` layer sizes, by default one or more."""
   words = f'{count or "one or more"} whole numbers from 1 to {_MOST_SIZE}'
   return several(SIZE, words, count, 1)
 
@@ -181,6 +182,7 @@ def check(
       'nested.field'.
 
   Raises:
+    KeyError: if a field of the table is missing.
     ValueError: if a field does not meet its condition; the message names the
       first such field, what was found and what is expected.
   """
@@ -193,13 +195,13 @@ def check(
 
 
 def require(good: bool, field: str, found: Any, expected: str) -> None:
-  """Unless `good`, raises a ValueError that names the field and `found`."""
+  """Unless `good`, raises a ValueError that states the other arguments."""
   if not good:
     raise ValueError(f'{field}: found {found!r}, expected {expected}')
 
 
 def span(first: int, last: int) -> str:
-  """Returns words for the whole numbers from `first` to `last`."""
+  """Returns a range as text: '1 to 4', or '4' if both ends are 4."""
   return f'{first} to {last}' if first < last else f'{first}'
 
 
@@ -213,7 +215,7 @@ def named(
   """Returns the object that a setting names: a known or an imported one.
 
   Args:
-    field: full name of the setting.
+    field: full name of the setting, for the message.
     name: the setting's value: a key of `known` or a Python path such as
       'my_module.MINE', whose module is imported.
     known: objects, keyed by name.

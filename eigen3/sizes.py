@@ -1,19 +1,20 @@
 """Chooses block sizes and kernels for a device where settings say 'auto'.
 
-Only this module turns 'auto' into a value: from the kind of the device, its
-usable memory, the dimensions of networks and batch, and JAX's version, but
-never from a timing or from the memory that is currently free. Equal machines
-with the same JAX therefore choose equal values. A training run records them in
+Only this module turns 'auto' into a value: from the devices' kind, number and
+usable memory, the other settings of the networks, the sizes of networks,
+windows, batch and population, and JAX's version, but never from a timing or
+from the memory that is currently free. For the same run, equal machines with
+the same JAX therefore choose equal values. A training run records them in
 `run.json` and keeps them when resumed.
 
-Memory is counted in bytes per D x H, the days of a window times the hidden
-units of one direction of the LSTM. Unless stated otherwise, constants are from
-one H200 (docs/performance.md): a TD3 update of 8 windows of 504 days x 669
-columns, H = 128 and two critics, needed 1.4 GiB in blocks of 64 sequences,
-9.0 GiB in blocks of 1344 and 118.7 GiB in one block with stored activations; in
-bfloat16 6.3 GiB in blocks of 1344. That was without storing the first layer's
-gates (4 numbers for each of the two directions), and with a loop for each
-direction.
+A sequence is one column of one window. Its memory is counted in bytes per
+D x H, the days of a window times the hidden units of one direction of the LSTM.
+Unless stated otherwise, constants are from one H200 (docs/performance.md): a
+TD3 update of 8 windows of 504 days x 669 columns, H = 128 and two critics,
+needed 1.4 GiB in blocks of 64 sequences, 9.0 GiB in blocks of 1344 and
+118.7 GiB in one block with stored activations; in bfloat16 6.3 GiB in blocks of
+1344. That was without storing the first layer's gates (4 per hidden unit in
+each of the two directions), and with a loop for each direction.
 
 The implementation of the LSTM is chosen here, too, from a static table.
 """
@@ -59,7 +60,8 @@ _KEPT = 1.64
 # and cells of 3 directions in bfloat16, inputs and little else, counted and not
 # measured. The current block needs `_OF_BLOCK` in addition.
 _KEPT_BY_KERNEL = 16
-# The factor of evaluation blocks: a sequence needs a sixth of the memory there.
+# On accelerators, evaluation blocks are larger than training blocks by this
+# factor, because a sequence needs a sixth of the memory there.
 _EVALUATION = 6
 # Bytes that do not depend on the block, per cell and feature of a batch of
 # windows: 0.95 GiB / (8 x 504 x 669 x 5).
@@ -107,7 +109,7 @@ KERNELS = {
 
 
 class _Fit(NamedTuple):
-  """A kernel and the backend, CUDA capability, dtype, H and JAX it requires."""
+  """A kernel with the backend, capability, dtype, H and oldest JAX it needs."""
 
   kernel: str
   backend: str
@@ -133,11 +135,11 @@ _BLOCK_ON_CPU = 112
 
 
 class Work(NamedTuple):
-  """Numbers that, with a window's size, determine how much memory is needed.
+  """Numbers that, besides the networks and the window, determine memory use.
 
   Attributes:
-    examples: number of examples in the batch of a gradient; None if not known.
-    shares: number of devices that split a batch.
+    examples: number of windows in a batch for one gradient; None if not known.
+    shares: number of devices that a batch is split among.
     members: number of a population's members that a device computes at once.
   """
 
@@ -159,11 +161,11 @@ def resolve(
 
   Args:
     networks: a config's section `networks`, already checked by
-      `networks.check_settings`.
+      `eigen3.networks.check_settings`.
     chunk: the setting `agent.acting_chunk`.
     spec: gives the days D, columns C and features F.
     device: describes the run's devices, which must be alike.
-    work: what else determines the memory that is needed; None if not known.
+    work: see `Work`; None if not known.
 
   Raises:
     ValueError: if the device cannot run the configured kernel.
@@ -227,8 +229,9 @@ def of_networks(
 ) -> ml_collections.ConfigDict:
   """Returns the section `networks` with 'auto' resolved for JAX's devices.
 
-  It is for callers that build networks without the complete config of a run.
-  All processes of a run must call it.
+  This function is for callers that build networks without the complete config
+  of a run. All processes of a run must call it. A section without 'auto' is
+  returned unchecked.
 
   Args:
     config: the section `networks`.
@@ -236,7 +239,8 @@ def of_networks(
     work: as in `resolve`.
 
   Raises:
-    ValueError: if the devices cannot run the configured kernel.
+    ValueError: if a setting is 'auto' and the devices cannot run the configured
+      kernel.
   """
   if all(config[name] != AUTO for name in NETWORKS):
     return config
@@ -245,7 +249,10 @@ def of_networks(
 
 
 def of_acting(chunk: int | str) -> int:
-  """Returns how many days are acted on at once; the CPU's number for 'auto'."""
+  """Returns how many days are acted on at once, 0 for all.
+
+  For 'auto' it returns the number chosen on a CPU.
+  """
   return _DAYS_ON_CPU if chunk == AUTO else int(chunk)
 
 
@@ -275,7 +282,8 @@ def _of_cpu(
 ) -> dict[str, Any]:
   """Chooses all values for a CPU, with blocks that fit its cache.
 
-  For small networks nothing is split into blocks. See docs/design.md.
+  Sequences that need little memory are not split into blocks. See
+  docs/design.md.
   """
   del work
   dtype = networks.compute_dtype
@@ -349,7 +357,7 @@ def _of_sequence(hidden: int, spec: EnvironmentSpec, dtype: str) -> int:
 
 
 def _memory(device: Device) -> int:
-  """Returns a device's usable bytes: as reported, or estimated by its kind."""
+  """Returns a device's usable bytes, reported or estimated from its kind."""
   return device.memory or int(_TAKEN * _kind(device)[0] * 1e9)
 
 

@@ -22,8 +22,8 @@ TRADING_DAYS_A_YEAR = 252
 class Account(NamedTuple):
   """An account as a policy observes it when it decides on an action.
 
-  That is its state at the close of a day, after the day's fills and exits. All
-  values are scaled to roughly unit range.
+  That is the account at the close of a day, after the day's exits and the fills
+  at its open. All values are scaled to roughly unit range.
 
   Attributes:
     stocks: float32 [..., N, 5], zeros where nothing is held or ordered, else
@@ -32,17 +32,17 @@ class Account(NamedTuple):
         allowed by today's equity;
       - its age: days since its entry, divided by the maximum holding;
       - its unrealised gain in %, divided by the largest sale target;
-      - its sale target in %, divided by the largest one;
+      - its sale target in %, divided by the largest sale target;
       - 1 if it has reached the maximum holding, so that an order to sell it is
         pending, else 0.
 
       Orders to buy were filled or cancelled at the open, except those that wait
-      for their market to open: the weight is then the cash that the order may
-      spend, divided by the value of the largest position allowed; age and gain
-      are 0.
+      for their market to open. For a waiting order, the weight is the cash that
+      it may spend, divided by the value of the largest position allowed, and
+      all other entries except the sale target are 0.
     whole: float32 [..., 2], the share of cash in the equity; and the days left
-      in the episode, divided by the number of its last days that its end can
-      affect (the maximum holding plus the settlement days), at most 1.
+      in the episode, divided by the maximum holding plus the settlement days,
+      at most 1: only during these last days the episode's end affects trading.
   """
 
   stocks: Array
@@ -53,13 +53,14 @@ class TimeStep(NamedTuple):
   """The result of the environment's `reset` or `step`.
 
   Attributes:
-    observation: int32 [], the panel day whose close is the last known price.
-      The window that ends on this day is gathered where a network needs it.
-    reward: float32 [], the reward of the step; 0 after `reset`.
-    discount: float32 [], 0 if the episode ends here with no open position or
-      order (a termination), else 1. An end with one is a truncation.
+    observation: int32 [], index of the panel's day whose close is the last
+      known price. The window that ends on this day is gathered where a network
+      needs it.
+    reward: float [], the reward of the step; 0 after `reset`.
+    discount: float [], 0 if the episode ends here without open positions or
+      orders (a termination), else 1. An end with any of them is a truncation.
     last: bool [], whether the episode ends here.
-    extras: details of the step, defined by the environment.
+    extras: details of the step, defined by the environment; () after `reset`.
     account: the second part of the observation, an `Account` at the close of
       the observed day; None if the account is not observed.
   """
@@ -75,15 +76,19 @@ class TimeStep(NamedTuple):
 class Transition(NamedTuple):
   """One step of experience, or a batch of them; observations are pytrees.
 
+  If counterfactual actions were added, there are M actions, the executed one
+  first. If these were simulated, each has its own discount and next account;
+  otherwise all share those of the executed action.
+
   Attributes:
     s_tm1: observation before the action.
-    a_tm1: float32 [N, 2], the action in the environment's units; or M actions,
-      [M, N, 2], the executed one first.
+    a_tm1: float32 [N, 2], the action in the environment's units; [M, N, 2] for
+      M actions.
     r_t: float32 [], the reward of the action; [M] for M actions.
     discount_t: float32 [], 0 at a termination, else 1; [M] if M actions were
       simulated.
     s_t: observation after the action; if M actions were simulated, with M
-      accounts.
+      accounts and M masks of the stocks that can be bought.
   """
 
   s_tm1: Any
@@ -102,10 +107,14 @@ class ActionSpec:
   unchanged.
 
   Attributes:
-    shape: of one action, e.g. (N, 2) for (coefficient, sale target in %).
+    shape: shape of an action, e.g. (N, 2) for (coefficient, sale target in %).
     minimum: lower bound of each entry of the last axis.
     maximum: upper bound; bounds may be infinite in a raw spec.
     scaled: whether unit space is [-1, 1] instead of the environment's units.
+
+  Raises:
+    ValueError: if the bounds do not fit the last axis, a minimum is not below
+      its maximum, or a bound of a scaled spec is not finite.
   """
 
   shape: tuple[int, ...]
@@ -153,7 +162,10 @@ class ActionSpec:
     return jnp.clip(unit, jnp.array(self.minimum), jnp.array(self.maximum))
 
   def perturbed(self, action: Array, noise: Array) -> Array:
-    """Adds unit-space noise to an action in environment units, and clips."""
+    """Adds noise, given in unit space, to actions in environment units.
+
+    The results are clipped to the box.
+    """
     return self.from_unit(self.clip_unit(self.to_unit(action) + noise))
 
 
@@ -169,8 +181,8 @@ class EnvironmentSpec:
     action: the box of actions, shape (N, 2).
     coefficient_threshold: the smallest coefficient that opens a position.
     observes_account: whether policies see an `Account` besides the window.
-    max_entries_per_day: how many stocks an action can buy at most, those with
-      the largest coefficients.
+    max_entries_per_day: the most stocks that one action can buy; it buys those
+      with the largest coefficients.
   """
 
   context_days: int

@@ -65,8 +65,8 @@ def main(argv: Sequence[str]) -> None:
 def _run_panel(given: MarketPanel) -> str | None:
   """Returns the path of the run's panel; None for the recorded path.
 
-  If --run_panel is absent and the given panel is the run's own, the path is
-  --panel.
+  If --run_panel is absent and `given`, the panel of --panel, is the run's own,
+  the path is --panel.
   """
   if run_panel.RUN_PANEL.value is None and saved_runs.is_panel_of(
     options.RUN.value, given
@@ -76,7 +76,10 @@ def _run_panel(given: MarketPanel) -> str | None:
 
 
 def _is_known(market: Market, panel: MarketPanel) -> np.ndarray:
-  """Returns whether each stock has all features on the last day, bool [N]."""
+  """Returns which stocks have all observed features on the last day.
+
+  The result is bool [N].
+  """
   cells = np.asarray(market.features[-1, slice(*panel.investable)])
   return ~np.isnan(cells).any(axis=-1)
 
@@ -104,7 +107,7 @@ def _by_attention(panel: MarketPanel, attention: np.ndarray) -> pd.DataFrame:
 def _print_orders(
   run: SavedRun, panel: MarketPanel, found: orders.Orders, rules: Rules
 ) -> None:
-  """Prints the orders, the first stocks by rank, and notes on the others."""
+  """Prints the orders, the top stocks, and the notes on all other stocks."""
   table = found.table
   when = 'open' if rules.fills_at_open else 'close'
   print(

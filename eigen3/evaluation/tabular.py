@@ -1,11 +1,12 @@
 """Ridge regression and gradient boosting on the agent's features, as controls.
 
-A row is a stock on a day. It holds the stock's features that the agent
-observes, of that day and of some earlier days. Its label is the outcome of a
-trade decided on that day. `excess` subtracts the day's mean from labels, so
-that a model does not learn the market's return; `TabularRanker` learns the
-ranker's labels unchanged. The models are from scikit-learn, an
-optional package: `pip install 'eigen3[study]'`.
+A model learns from rows, one for each stock and day. A row holds the features
+of the stock that the agent observes, on that day and on some earlier days. Its
+label is the outcome of a trade of the stock that is decided on that day.
+`excess` subtracts each day's mean label, so that a model does not learn the
+market's return; `TabularRanker` learns `learner.ranker.Labels` unchanged.
+The models are from scikit-learn, an optional package:
+`pip install 'eigen3[study]'`.
 """
 
 import pickle
@@ -23,15 +24,20 @@ LAGS = (0, 1, 2, 3, 5, 10, 20)  # days back from the decision
 def lagged_features(
   panel: MarketPanel, names: Sequence[str], lags: Sequence[int] = LAGS
 ) -> np.ndarray:
-  """Returns each stock's features of every day and of some days before it.
+  """Returns each stock's features on every day and on some days before it.
 
   Args:
-    panel: T days, N stocks.
-    names: F features, see `data.observe`.
+    panel: T days, N investable stocks.
+    names: F names of features, see `data.observe`.
     lags: L numbers of days back; 0 is the day itself.
 
   Returns:
-    float32 [T, N, L * F], NaN where missing; known at the close of the day.
+    float32 [T, N, L * F], all features of the first lag, then of the next; NaN
+    where a feature is missing or the lag reaches back before the first day. The
+    values of a day are known at its close.
+
+  Raises:
+    DataError: as in `data.observe`.
   """
   observed = observe(panel, names)[:, slice(*panel.investable)]
   lagged = np.full((*observed.shape[:2], len(lags), len(names)), np.nan, 'f4')
@@ -44,7 +50,7 @@ def excess(outcomes: np.ndarray, known: np.ndarray) -> np.ndarray:
   """Subtracts from each outcome the mean of the day's known outcomes.
 
   Args:
-    outcomes: float [S, N].
+    outcomes: float [S, N], for S days and N stocks.
     known: bool [S, N], which outcomes are known.
 
   Returns:
@@ -96,7 +102,7 @@ def boosting(seed: int = 0) -> Any:
     # together.
     min_samples_leaf=2000,
     l2_regularization=1.0,
-    early_stopping=False,  # it would validate on days between fitted ones
+    early_stopping=False,  # it would validate on rows of the fitted days
     random_state=seed,
   )
 
@@ -126,8 +132,11 @@ class TabularRanker:
       validation: labels on which only a loss is computed.
       model: a name in `MODELS`.
       seed: random seed of the model.
-      stride: the model learns from every `stride`-th day, because labels of
-        successive days overlap.
+      stride: the model learns from every `stride`-th day of `training`, because
+        trades decided on successive days overlap.
+
+    Raises:
+      DataError: as in `data.observe`.
     """
     self._features = lagged_features(panel, names)
     self._training, self._validation = training, validation
@@ -139,8 +148,8 @@ class TabularRanker:
     The arguments are not used.
 
     Raises:
-      ValueError: there is no label to learn from, or scikit-learn is not
-        installed.
+      ValueError: no training row has both a label and a known feature, or
+        scikit-learn is not installed.
     """
     del key, profit
     features, labels = self._rows(self._training, self._stride)
@@ -158,7 +167,10 @@ class TabularRanker:
     return Fitted(weights, {}, [{'update': 1, **losses}], 1, 1, 0)
 
   def predictions(self, fitted: Fitted, days) -> np.ndarray:
-    """Returns predictions like `Ranker`'s; -inf if no feature is known."""
+    """Predicts like `Ranker.predictions`, float64 [M, N].
+
+    The prediction is -inf where a stock has no known feature at any lag.
+    """
     asked = self._features[np.asarray(days)]
     is_row = np.isfinite(asked).any(axis=2)
     found = np.full(is_row.shape, -np.inf)
@@ -170,8 +182,8 @@ class TabularRanker:
   def _rows(self, labels: Labels, stride: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns features [R, L * F] and labels [R] of every `stride`-th day.
 
-    The R rows are trades with a known outcome, of stocks with at least one
-    known feature.
+    The R rows are the trades with a known outcome and at least one known
+    feature; for L and F see `lagged_features`.
     """
     days = np.asarray(labels.days)[::stride]
     features = self._features[days]
@@ -200,27 +212,28 @@ def predict_forward(
   seed: int = 0,
   stride: int = 1,
 ) -> np.ndarray:
-  """Predicts each day's labels by a model that was fitted on earlier days.
+  """Predicts each day's labels with a model that was fitted on earlier days.
 
   Args:
     make: a value of `MODELS`: maps a seed to a model with `fit` and `predict`.
     features: float [T, N, number of features]; a row [t, n] without any finite
       feature is used neither for fitting nor for prediction.
     labels: float [T, N], NaN if unknown; see `excess`.
-    refits: increasing days, on each of which a model is fitted; it predicts
-      that day and those until the next refit.
-    purge: number of days just before a refit whose labels are not known yet:
-      the most days from a decision until its trade is closed. Models are not
-      fitted on these days.
+    refits: increasing indices of days, on each of which a new model is fitted;
+      it predicts that day and all days before the next refit.
+    purge: the largest number of days from a decision until its trade is closed.
+      A model is not fitted on the `purge` days just before its refit, because
+      their labels may not be known yet.
     seed: random seed of the models.
-    stride: models are fitted on every `stride`-th day, because labels of
-      successive days overlap.
+    stride: models are fitted on every `stride`-th day from day 0, because
+      trades decided on successive days overlap.
 
   Returns:
-    float64 [T, N], NaN before the first refit and for rows without features.
+    float64 [T, N], NaN before the first refit and for rows without any finite
+    feature.
 
   Raises:
-    ValueError: there is no label to fit on before a refit, `refits` is empty or
+    ValueError: there is no label to fit on for some refit, `refits` is empty or
       does not increase, or scikit-learn is not installed.
   """
   if not len(refits) or (np.diff(refits) <= 0).any():

@@ -14,9 +14,9 @@ from eigen3.types import Array
 
 
 class TrainingSlices:
-  """K slices of S training days, the same for every policy.
+  """K slices of S training days each, the same for every policy.
 
-  Each slice is an episode of its own.
+  A policy plays a separate episode on each slice. Slices may overlap.
 
   Attributes:
     days: int [K * S], the days on which a policy decides, slice by slice.
@@ -38,8 +38,8 @@ class TrainingSlices:
       count: K, the number of slices, at least 1.
 
     Raises:
-      ValueError: a setting is out of range, or the days are too few for an
-        episode.
+      ValueError: a setting is missing or out of range, or `days` are not in the
+        panel or too few for the context and an episode.
     """
     self._environment = TradingEnvironment(panel, config, days)
     first = int(self._environment.first_day)

@@ -1,8 +1,9 @@
 """Evolution of populations; start with `make_strategy`.
 
-A strategy is a set of pure functions on pytrees of parameters. It proposes
-the next population from the fitness of the current one; the caller owns the
-population, and trains and evaluates it in between.
+A strategy is a set of pure functions on pytrees of parameters and
+hyperparameters. It proposes the next population from the fitness of the current
+one. The caller holds the population, and trains and evaluates it between
+proposals.
 """
 
 from eigen3.evolution.cross_entropy import CrossEntropyState, make_cross_entropy

@@ -2,10 +2,11 @@
 
 Source: Pourchot and Sigaud 2019, https://arxiv.org/abs/1810.01222. After a
 population has been trained by gradients and evaluated, the Gaussian is fitted
-to its elites, and a new population is drawn from the Gaussian. Draws and fit
-differ from the paper in two points: samples come in mirrored pairs, and members
-with a fitness of NaN or -inf have weight 0. The authors' programs also divide
-the variance by the number of elites; as in the paper, we do not.
+to its elites, and a new population is drawn from the Gaussian. Sampling and
+fitting differ from the paper in two points: samples come in mirrored pairs, and
+members with a fitness of NaN or -inf have weight 0. The authors' code also
+divides the variance by the number of elites; as in the paper, this is not done
+here.
 """
 
 from typing import Any, NamedTuple
@@ -34,12 +35,12 @@ class CrossEntropyState(NamedTuple):
   """The distribution of parameters, and the last population's fitness.
 
   Attributes:
-    fitness: float32 [P], of the last evaluated generation; -inf before it.
+    fitness: float32 [P], as given to the last `tell`; -inf before the first.
     mean: mean of the distribution, structured as the parameters, without the
       axis P.
     variance: like `mean`, a variance for each entry.
-    noise: float32 [], added to the variance by the last `tell`; `initial_std`
-      squared before the first `tell`.
+    noise: float32 [], the term that the last `tell` added to each fitted
+      variance; `initial_std` squared before the first `tell`.
   """
 
   fitness: Array
@@ -53,11 +54,12 @@ def make_cross_entropy(
 ) -> Strategy:
   """Binds the cross-entropy method to its settings.
 
-  With K elites of ranks i = 1 to K and weights proportional to
-  log((1 + K) / i), the mean becomes their weighted mean. The variance becomes
-  the weighted mean of their squared distances from the old mean, plus noise.
-  The noise goes from `initial_std` squared to `final_std` squared; each
-  generation removes a share 1 - `std_decay` of the remaining difference.
+  The K elites have ranks i = 1 to K and weights proportional to
+  log((1 + K) / i). The mean becomes the elites' weighted mean. The variance
+  becomes the weighted mean of their squared distances from the old mean, plus a
+  noise term. This term goes from `initial_std` squared towards `final_std`
+  squared; each generation removes a share 1 - `std_decay` of the remaining
+  difference.
 
   Args:
     config: the `evolution.cross_entropy` section.
@@ -69,7 +71,7 @@ def make_cross_entropy(
     inherit everything but their parameters from the fittest member.
 
   Raises:
-    ValueError: if a setting is out of range.
+    ValueError: if a setting or the population size is out of range.
   """
   require_population(population_size)
   _validate(config, population_size)
@@ -94,7 +96,7 @@ class _CrossEntropy:
     self._num_elites = round(config.elite_share * population_size)
 
   def init(self, key: PRNGKey, genomes: Genome) -> CrossEntropyState:
-    """Starts at the population's mean, with `initial_std` for all entries."""
+    """Starts at the members' mean, with `initial_std` for every parameter."""
     del key  # nothing is drawn
     assert_population(genomes, self._population_size)
     mean = jax.tree.map(lambda x: jnp.mean(x, axis=0), genomes.parameters)
@@ -113,7 +115,10 @@ class _CrossEntropy:
     fitness: Array,
     progress: Array,
   ) -> CrossEntropyState:
-    """Fits the distribution to the elites with a fitness above -inf, if any."""
+    """Fits the distribution to those elites whose fitness is above -inf.
+
+    If there are none, mean and variance stay as they are.
+    """
     del progress  # the noise has its own schedule
     assert_population(genomes, self._population_size)
     chex.assert_shape(fitness, (self._population_size,))
@@ -185,7 +190,7 @@ class _CrossEntropy:
     )
 
   def replaceable(self, state: CrossEntropyState) -> Array:
-    """Returns the weakest member, int32 []."""
+    """Returns the index of the weakest member, int32 []."""
     return operators.ranking(state.fitness)[-1]
 
   def report(self, state: CrossEntropyState) -> dict[str, Array]:
@@ -197,7 +202,7 @@ class _CrossEntropy:
   def _weights(self, fitness: Array) -> Array:
     """Returns the elites' weights [K], best first.
 
-    They sum to 1, or are all 0 if no elite has a finite fitness.
+    They sum to 1, or are all 0 if every elite's fitness is NaN or -inf.
 
     Args:
       fitness: the elites' fitness [K], best first.

@@ -27,8 +27,9 @@ def make_strategy(
   """Makes the strategy that a config names.
 
   Args:
-    config: the `evolution` section: `algorithm`, and sections named after
-      algorithms. All these sections are checked, only the chosen one is used.
+    config: the `evolution` section, of which `algorithm` and the sections named
+      after algorithms are read. All of these sections that are present are
+      checked; only the chosen algorithm's is used.
     population_size: P, at least 2.
 
   Returns:

@@ -1,7 +1,7 @@
-"""A genetic algorithm: elites, their offspring, and mutated copies.
+"""A genetic algorithm: elites, offspring of tournament winners, and mutants.
 
-It extends Eigen2's algorithm, which breeds all networks of an agent. Mutation
-grows while the champion's score stays on a plateau.
+It extends Eigen2's algorithm, for example by proximal mutation. Mutation grows
+while the champion's score stays on a plateau.
 """
 
 from typing import Any, NamedTuple
@@ -32,13 +32,13 @@ class GeneticState(NamedTuple):
   """The last population's fitness, and the mutation schedule.
 
   Attributes:
-    fitness: float32 [P], of the last evaluated generation; -inf before it.
-    progress: float32 [plateau_generations + 1], the champion's score in the
-      last generations, oldest first; NaN in place of those not yet run.
-    mutation_rate: float32 [], the probability that an entry of a mutant gets
-      noise.
+    fitness: float32 [P], as given to the last `tell`; -inf before the first.
+    progress: float32 [plateau_generations + 1], the champion's scores in the
+      last generations, oldest first; NaN for generations that have not yet run.
+    mutation_rate: float32 [], the probability that an entry of a mutant's
+      parameters gets noise.
     mutation_std: float32 [], the standard deviation of this noise, or with
-      'proximal' mutation the largest expected change of actions.
+      'proximal' mutation the largest expected change of actions in unit space.
   """
 
   fitness: Array
@@ -54,17 +54,17 @@ def make_genetic(
 
   A new population holds the elites, best first, then offspring, then mutants.
   The numbers of elites (at least one) and of offspring are rounded shares of P;
-  the rest are mutants. Offspring are not mutated. Mutants copy the elites in
-  turn, best first. Mutation is 'gaussian' noise, or 'proximal' (Bodnar et al.
-  2020, https://arxiv.org/abs/1906.09807): noise that is smaller where actions
-  depend more on a parameter, scaled to change actions by about `mutation_std`
-  or less.
+  the rest are mutants. The parents of offspring win tournaments among all
+  members; offspring are not mutated. Mutants are copies of the elites in turn,
+  best first, with noise. The noise is 'gaussian', or 'proximal' (Bodnar et al.
+  2020, https://arxiv.org/abs/1906.09807): smaller where actions depend more on
+  a parameter, and scaled to change actions by about `mutation_std` or less.
 
   Let s be the champion's score just before the last `plateau_generations`
   scores. While each of these differs from s by less than the share
-  `plateau_change` of |s|, rate and standard deviation of mutation are
-  multiplied by `mutation_growth` in each generation, up to their maxima.
-  Otherwise they return to the configured values.
+  `plateau_change` of |s| (taken as at least 0.001), the rate and the standard
+  deviation of mutation are multiplied by `mutation_growth` in each generation,
+  up to their maxima. Otherwise they return to the configured values.
 
   Args:
     config: the `evolution.genetic` section.
@@ -72,10 +72,10 @@ def make_genetic(
 
   Returns:
     The strategy, with a `GeneticState`. Of an offspring's two parents, its
-    `parent` in a `Proposal` is the one with the larger weight.
+    `parent` in a `Proposal` is the one with the larger weight in the crossover.
 
   Raises:
-    ValueError: if a setting is out of range.
+    ValueError: if a setting or the population size is out of range.
   """
   require_population(population_size)
   _validate(config, population_size)
@@ -197,7 +197,7 @@ class _Genetic:
     )
 
   def replaceable(self, state: GeneticState) -> Array:
-    """Returns the weakest elite, int32 []."""
+    """Returns the index of the weakest elite, int32 []."""
     return operators.ranking(state.fitness)[self._num_elites - 1]
 
   def report(self, state: GeneticState) -> dict[str, Array]:
@@ -215,7 +215,7 @@ class _Genetic:
     models: Array,
     sensitivity: Sensitivity | None,
   ) -> Any:
-    """Returns mutants of the members `models` [M], packed as `parameters`."""
+    """Returns mutants of the members `models` [M], packed like `parameters`."""
     how = state.mutation_rate, state.mutation_std
     chosen = operators.take(parameters, models)
     if self._config.mutation == 'gaussian':
@@ -231,7 +231,7 @@ class _Genetic:
   ) -> tuple[Any, Array, Array]:
     """Returns children [M, ...], their main parents [M] and other parents [M].
 
-    The main parent has the larger weight.
+    The main parent has the larger weight in the crossover.
     """
     key_parents, key_crossover = jax.random.split(key)
     first, second = operators.two_parents(
@@ -274,8 +274,9 @@ def _is_flat(scores: Array, change: float) -> Array:
 
   Args:
     scores: [G + 1], oldest first.
-    change: scores whose distance is below this share of the oldest score's
-      magnitude, taken as at least `_LEAST_MAGNITUDE`, count as close.
+    change: a score is close if its distance from the oldest one is below this
+      share of the oldest one's magnitude, or of `_LEAST_MAGNITUDE` if that is
+      larger.
 
   Returns:
     bool []; False if any score is infinite or NaN.

@@ -1,8 +1,8 @@
 """Selection and variation of populations.
 
 Populations are pytrees with a leading axis of members; leaves may have any
-rank. For crossover and mutation each member has its own key, so that its draws
-do not depend on the number of members.
+rank. For uniform crossover and mutation each member has its own key, so that
+its draws do not depend on the number of members.
 """
 
 import math
@@ -63,9 +63,9 @@ def two_parents(
 ) -> tuple[Array, Array]:
   """Selects pairs of parents, each the winner of a tournament.
 
-  The first tournament is among all P members, the second among the P - 1 that
-  did not win the first, so the two parents always differ. Which of them is
-  returned first is drawn with equal chances.
+  The entrants of the first tournament are drawn from all P members, those of
+  the second from the P - 1 that did not win the first, so the two parents
+  always differ. Which of them is returned first is drawn with equal chances.
 
   Args:
     key: consumed.
@@ -170,7 +170,7 @@ def mutate_proximally(
   rate: float | Array,
   distance: float | Array,
 ) -> Any:
-  """Adds noise that changes a network's outputs by about a given distance.
+  """Adds noise that changes network outputs by at most about `distance`.
 
   This is proximal mutation (Bodnar et al. 2020,
   https://arxiv.org/abs/1906.09807; after Lehman et al. 2018,
@@ -185,8 +185,9 @@ def mutate_proximally(
 
   Args:
     key: consumed.
-    trees: leaves [M, ...].
-    sensitivity: like `trees`, root mean squares of the outputs' derivatives.
+    trees: parameters of M networks, leaves [M, ...].
+    sensitivity: like `trees`, the root mean square of the outputs' derivatives
+      with respect to each entry.
     rate: [], the probability of noise, independent for each entry.
     distance: [], the largest expected change, in the outputs' units.
 
@@ -203,7 +204,7 @@ def mutate_proximally(
 
   count = sum(math.prod(x.shape[1:]) for x in values)
   most = _MOST_CHANGE * jnp.sqrt(total(jnp.square, values) / count)  # [M]
-  # The effective number of entries; equal slopes give their count.
+  # The effective number of entries: if all slopes are equal, all entries.
   matter = total(jnp.abs, slopes) ** 2 / total(lambda x: x**2 + _TINY, slopes)
   share = distance / jnp.sqrt(jnp.maximum(rate * matter, 1.0))
 
@@ -243,7 +244,7 @@ def take(trees: Any, indices: Array) -> Any:
 
 
 def pack(trees: Any) -> tuple[list[Array], Callable[[list[Array]], Any]]:
-  """Concatenates all leaves of each dtype.
+  """Flattens and concatenates all leaves of each dtype, member by member.
 
   An agent has about 200 leaves. For members that are sharded over devices, an
   operation on every single leaf takes longer to compile than the whole training
@@ -253,8 +254,9 @@ def pack(trees: Any) -> tuple[list[Array], Callable[[list[Array]], Any]]:
     trees: leaves [P, ...].
 
   Returns:
-    An array [P, n] for each dtype, and a function that splits such arrays
-    [M, n] into leaves [M, ...].
+    An array [P, n] for each dtype, where n is a member's number of entries of
+    this dtype; and a function that turns such arrays of any number M of
+    members, [M, n], back into the structure of `trees`, leaves [M, ...].
   """
   leaves, structure = jax.tree.flatten(trees)
   types = list(dict.fromkeys(leaf.dtype for leaf in leaves))
@@ -284,18 +286,18 @@ def pack(trees: Any) -> tuple[list[Array], Callable[[list[Array]], Any]]:
 def draw_like(
   sampler: Callable[[PRNGKey, tuple[int]], Array], key: PRNGKey, trees: Any
 ) -> Any:
-  """Draws random numbers for every entry of every member.
+  """Draws a random number for every entry of every member.
 
   Each member draws once for all of its leaves, because every further call of a
   generator adds a third of a second of compilation.
 
   Args:
-    sampler: `(key, shape) -> draws`.
+    sampler: `(key, shape) -> draws`, called with a shape of one dimension.
     key: consumed.
     trees: leaves [M, ...]; only structure and shapes matter.
 
   Returns:
-    Draws, leaves [M, ...], in the sampler's dtype.
+    The draws, structured like `trees`, leaves [M, ...] of the sampler's dtype.
   """
   leaves, structure = jax.tree.flatten(trees)
   if not leaves:

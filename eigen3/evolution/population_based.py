@@ -30,9 +30,9 @@ class PopulationBasedState(NamedTuple):
   """The last population's fitness, and the initial hyperparameters.
 
   Attributes:
-    fitness: float32 [P], of the last evaluated generation; -inf before it.
-    centre: float32 [] leaves, the geometric mean over members of each
-      hyperparameter that was given to `init`.
+    fitness: float32 [P], as given to the last `tell`; -inf before the first.
+    centre: structured as the hyperparameters, float32 [] leaves: the geometric
+      mean of each hyperparameter over the members that were given to `init`.
   """
 
   fitness: Array
@@ -44,21 +44,22 @@ def make_population_based(
 ) -> Strategy:
   """Binds population-based training to its settings.
 
-  The share `exploit_share` of members with the lowest fitness become copies of
-  members drawn from an equal share with the highest fitness. Each
-  hyperparameter of a copy is then multiplied or divided by `perturb_factor`, at
-  random, and clipped to a range from `lowest_factor` to `highest_factor` times
-  its value in `PopulationBasedState.centre`.
+  Let n be `exploit_share` times P, rounded. The n members with the lowest
+  fitness become copies of members drawn, with replacement, from the n with the
+  highest fitness. Each hyperparameter of a copy is then multiplied or divided
+  by `perturb_factor`, at random, and clipped to a range from `lowest_factor` to
+  `highest_factor` times its value in `PopulationBasedState.centre`.
 
   Args:
     config: the `evolution.population_based` section.
-    population_size: P. Members keep their index.
+    population_size: P.
 
   Returns:
-    The strategy, with a `PopulationBasedState`. Members are elites or copies.
+    The strategy, with a `PopulationBasedState`. The next members are copies, at
+    the indices of the members they replace, and elites, at their old indices.
 
   Raises:
-    ValueError: if a setting is out of range.
+    ValueError: if a setting or the population size is out of range.
   """
   require_population(population_size)
   _validate(config, population_size)
@@ -82,7 +83,7 @@ class _PopulationBased:
     self._num_copies = round(config.exploit_share * population_size)
 
   def init(self, key: PRNGKey, genomes: Genome) -> PopulationBasedState:
-    """Starts without fitness, with the hyperparameters' means as centre."""
+    """Starts without fitness; sets `centre` from the hyperparameters."""
     del key  # nothing is drawn
     assert_population(genomes, self._population_size)
     return PopulationBasedState(
@@ -162,7 +163,7 @@ class _PopulationBased:
     )
 
   def replaceable(self, state: PopulationBasedState) -> Array:
-    """Returns the weakest of the members that may be copied, int32 []."""
+    """Returns the index of the weakest member that may be copied, int32 []."""
     return operators.ranking(state.fitness)[self._num_copies - 1]
 
   def report(self, state: PopulationBasedState) -> dict[str, Array]:
@@ -171,7 +172,13 @@ class _PopulationBased:
     return {}
 
   def _perturbed(self, key: PRNGKey, values: Any, centre: Any) -> Any:
-    """Scales hyperparameters [P] up or down at random, and clips them."""
+    """Scales hyperparameters up or down at random, and clips them.
+
+    Args:
+      key: consumed.
+      values: the hyperparameters, leaves [P].
+      centre: see `PopulationBasedState`; sets the range of the results.
+    """
     factor = self._config.perturb_factor
     up = operators.draw_like(
       lambda key, shape: jax.random.bernoulli(key, shape=shape), key, values

@@ -16,7 +16,7 @@ class Genome(NamedTuple):
 
   Attributes:
     parameters: floating-point leaves [P, ...] of any rank.
-    hyperparameters: float32 leaves [P] of at least 0; may be an empty dict.
+    hyperparameters: float32 leaves [P], at least 0; may be an empty dict.
   """
 
   parameters: Any
@@ -39,12 +39,13 @@ class Proposal(NamedTuple):
 
   Attributes:
     genomes: leaves [P, ...], structured as those of the last population.
-    parent: int32 [P], the old member from which each new member inherits its
-      hyperparameters, which a COPY varies, and all that is not in a genome
-      (optimiser, batch norm).
+    parent: int32 [P], for each new member the index of the old member from
+      which it inherits its hyperparameters (varied in a COPY) and all that is
+      not in a genome, such as optimiser moments and batch-norm statistics.
     origin: int32 [P], the `Origin` of each member. An ELITE equals its parent
       bit for bit.
-    mate: int32 [P], the other parent of an OFFSPRING; -1 for other members.
+    mate: int32 [P], the index of the other parent of an OFFSPRING; -1 for other
+      members.
   """
 
   genomes: Genome
@@ -53,9 +54,10 @@ class Proposal(NamedTuple):
   mate: Array
 
 
-# How much actions depend on each parameter: `(indices of members [M]) -> leaves
-# [M, ...]`, structured as the parameters: root mean squares of the derivatives
-# of actions in unit space.
+# Computes how much actions depend on each parameter:
+# `(indices of members [M]) -> leaves [M, ...]`, structured as the parameters:
+# root mean squares, over observations and entries of actions, of the
+# derivatives of actions in unit space.
 Sensitivity: TypeAlias = Callable[[Array], Any]
 
 
@@ -68,22 +70,24 @@ class Strategy(NamedTuple):
 
   Attributes:
     init: `(key, genomes) -> state`.
-    tell: `(state, genomes, fitness [P], progress []) -> state`, after every
-      evaluation. Progress is the score by which a schedule detects a plateau.
+    tell: `(state, genomes, fitness [P], progress []) -> state`, called after
+      every evaluation. Progress is the champion's score, from which a schedule
+      may detect a plateau.
     ask: `(state, key, genomes, sensitivity=None) -> Proposal`; the genomes are
       those of the last `tell`, except that one member may have been replaced.
       Consumes the key. Strategies with `needs_sensitivity` require a
       `Sensitivity` of these genomes.
-    begin: `(state, key, genomes) -> genomes`, a first population from copies of
-      one member. Consumes the key.
-    replaceable: `(state) -> int32 []`, returns the member that a champion may
-      replace between `tell` and `ask`: the weakest elite, or in
+    begin: `(state, key, genomes) -> genomes`, makes a first population from
+      copies of one member, which were also given to `init`. Consumes the key.
+    replaceable: `(state) -> int32 []`, returns the index of the member that a
+      champion may replace between `tell` and `ask`: the weakest elite, or in
       population-based training the weakest member that may be copied, so that
       the champion stays. With `samples` no member stays: the weakest of all is
       returned, and replacing it has no effect.
-    report: `(state) -> metrics` by name, each [], for a run's logs.
-    samples: whether all members are drawn around a mean. Such a strategy needs
-      `begin`: the mean of independent networks is a poor network.
+    report: `(state) -> metrics`, a dict of arrays [] by name, for a run's logs.
+    samples: whether all members are drawn around a mean. The population must
+      then start with `begin`: the mean of independently initialised networks
+      is a poor network.
     needs_sensitivity: whether `ask` needs a `Sensitivity`.
   """
 
@@ -98,7 +102,7 @@ class Strategy(NamedTuple):
 
 
 def require_population(population_size: int) -> None:
-  """Raises a ValueError if a population is too small to evolve."""
+  """Raises a ValueError if a population has fewer than 2 members."""
   settings.require(
     population_size >= 2,
     'evolution.population_size',
@@ -108,7 +112,7 @@ def require_population(population_size: int) -> None:
 
 
 def assert_population(genomes: Genome, population_size: int) -> None:
-  """Asserts that genomes have P members and can evolve.
+  """Asserts that genomes have P members and only floating-point leaves.
 
   Args:
     genomes: only shapes and dtypes matter.

@@ -1,1 +1,1 @@
-"""Import from and export to other systems."""
+"""Interfaces to other software: Eigen2, exported policies, Gymnasium."""

@@ -4,8 +4,9 @@ A state dict here maps PyTorch's parameter names to NumPy arrays. Its
 counterpart is Haiku's (params, state) of networks that
 `eigen3.networks.make_networks` builds with the settings of a preset with
 `+eigen2`. Converting to PyTorch and back keeps all bits. So does converting
-from PyTorch and back, except that only the sum of the two biases of each LSTM
-direction is kept, and batch norm's counter of batches becomes 0.
+from PyTorch and back, except that of the two biases for each direction of an
+LSTM layer only the sum is kept, and that batch norm's counter of batches
+becomes 0.
 """
 
 import importlib
@@ -28,7 +29,7 @@ _WEIGHT_DECAY = 5e-4
 
 
 class Eigen2Agent(NamedTuple):
-  """An Eigen2 agent, as its checkpoint stores it.
+  """An Eigen2 agent, as its checkpoint stores it, without optimisers.
 
   Attributes:
     actor: variables of the online actor.
@@ -71,8 +72,8 @@ def actor_to_torch(variables: Variables) -> dict[str, np.ndarray]:
       always applies the same activation.
 
   Returns:
-    Arrays by PyTorch's parameter names, for `load_state_dict` with
-    `strict=True`.
+    Arrays by PyTorch's parameter names. Converted to tensors, they are complete
+    for `load_state_dict` with `strict=True`.
 
   Raises:
     ValueError: arrays are missing or unknown; the message names them.
@@ -120,13 +121,13 @@ def critic_to_torch(
 
 
 def double_critic_from_torch(*state_dicts: StateDict) -> Variables:
-  """Converts critics' state dicts to a single network with all the critics.
+  """Converts critics' state dicts to variables of one network of all critics.
 
   Args:
     *state_dicts: a state dict for each critic.
 
   Returns:
-    (params, state) for a `Networks.double_critic` with this number of critics.
+    (params, state) for a `Networks.double_critic` with as many critics.
 
   Raises:
     ValueError: entries are missing or unknown; the message names them.
@@ -144,7 +145,7 @@ def double_critic_from_torch(*state_dicts: StateDict) -> Variables:
 def double_critic_to_torch(
   variables: Variables,
 ) -> tuple[dict[str, np.ndarray], ...]:
-  """Converts each of a network's K critics to a state dict.
+  """Converts each critic of a network of K critics to a state dict.
 
   Args:
     variables: (params, state) of `Networks.double_critic`.
@@ -170,13 +171,13 @@ def double_critic_to_torch(
 def load_agent(path: str | pathlib.Path) -> Eigen2Agent:
   """Reads an agent that Eigen2 saved.
 
-  Only tensors and plain values are unpickled; optimisers are skipped.
+  Only tensors and plain values are unpickled; optimisers are not returned.
 
   Args:
     path: a `.pth` file.
 
   Returns:
-    The agent's networks and counters.
+    The agent's networks, exploration noise and number of updates.
 
   Raises:
     ValueError: if PyTorch is not installed, there is no such file, or the file
@@ -217,12 +218,13 @@ def save_agent(
 
   Args:
     path: a `.pth` file to create or replace.
-    agent: networks and counters.
-    agent_id: the agent's number in a population of Eigen2.
+    agent: the agent to write.
+    agent_id: the agent's number in an Eigen2 population.
 
   Raises:
     ValueError: if PyTorch is not installed, or a network's arrays are not those
       of an Eigen2 network.
+    OSError: if the file cannot be written.
   """
   path = pathlib.Path(path)
   torch = _torch(path, 'writing')
@@ -273,7 +275,10 @@ def _torch(path: pathlib.Path, doing: str) -> Any:
 
 
 def _reason(error: Exception) -> str:
-  """Shortens PyTorch's message to one line; drops advice to trust the file."""
+  """Returns the reason in PyTorch's error message, in one line.
+
+  PyTorch's advice to trust the file is left out.
+  """
   refused = re.search(r'GLOBAL (\S+)', str(error))
   if refused is not None:
     return f'it asks for {refused[1]}, which is neither a tensor nor a number'

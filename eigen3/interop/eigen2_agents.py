@@ -19,9 +19,10 @@ class Dimensions(NamedTuple):
   Attributes:
     num_features: F.
     num_stocks: N.
-    settings: settings of the config's section `networks` by name; a dot
-      separates a nested section's name. The number of attention heads and
-      dropout are left out, because the shapes of arrays do not show them.
+    settings: the layer sizes in the config's section `networks`, and whether
+      the critic has self-attention, keyed by name; a dot separates a nested
+      section's name. Settings that the arrays do not show, such as the number
+      of attention heads and dropout, are left out.
   """
 
   num_features: int
@@ -34,8 +35,9 @@ def dimensions_of(agent: Eigen2Agent) -> Dimensions:
 
   Raises:
     ValueError: if an array whose shape is needed has the wrong number of axes,
-      the convolution's kernel is not 3 days long, or the critic's input size
-      does not fit its features. `into_state` checks all other shapes.
+      the convolution's kernel is not 3 days long, or the critic's input is not
+      2H features plus two numbers per stock for at least one stock.
+      `into_state` checks all other shapes.
   """
   actor = _Shapes(agent.actor, 'actor')
   critic = _Shapes(agent.critic, 'critic')
@@ -79,7 +81,7 @@ def dimensions_of(agent: Eigen2Agent) -> Dimensions:
 def into_state(
   agent: Eigen2Agent, like: td3.TrainingState
 ) -> td3.TrainingState:
-  """Returns a state with an agent's networks, noise and number of updates.
+  """Returns a state with an agent's networks, noise scale and update count.
 
   All else, such as optimisers and the key, is taken from `like`.
 
@@ -165,7 +167,17 @@ def _network(
 
 
 def _fitting(name: str, tree: Any, like: Any) -> Any:
-  """Returns `tree` after checking its arrays: finite, with `like`'s shapes."""
+  """Returns `tree`, after comparing its arrays with those of `like`.
+
+  Args:
+    name: name of the network, for messages.
+    tree: parameters or state of the network.
+    like: a tree with the expected arrays; only names and shapes matter.
+
+  Raises:
+    ValueError: an array of `tree` is missing, unknown, not finite or has
+      another shape than in `like`.
+  """
   expected = dict(jax.tree_util.tree_leaves_with_path(like))
   found = dict(jax.tree_util.tree_leaves_with_path(tree))
   for path in sorted(expected.keys() | found.keys(), key=str):

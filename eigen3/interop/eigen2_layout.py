@@ -1,9 +1,9 @@
-"""Maps the arrays of Eigen2's PyTorch networks to ours, and back.
+"""Converts arrays of Eigen2's PyTorch networks to those of ours, and back.
 
 PyTorch stores the axes of a weight in reverse order, attention's projections of
 query, key and value in one array, and two biases for each direction of an LSTM
 layer, of which only the sum matters. PyTorch's batch norm also stores a counter
-of batches, which is ignored. Apart from this, only names differ.
+of batches, which is not read, and written as 0. Otherwise only names differ.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,21 +19,22 @@ _Move = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
 
 
 class Variables(NamedTuple):
-  """Parameters and state, the first arguments of a Haiku network's `apply`."""
+  """The first two arguments of a Haiku network's `apply`."""
 
   params: Modules
   state: Modules
 
 
 class Entry(NamedTuple):
-  """Some of our arrays, and PyTorch's arrays that hold the same numbers.
+  """Some of our arrays, and the PyTorch arrays that they correspond to.
 
   Attributes:
     module: Haiku path of the module of our arrays.
     names: names of our arrays.
     torch_names: names of PyTorch's arrays.
-    from_torch: maps PyTorch's arrays to ours, in the order of the names.
-    to_torch: maps our arrays to PyTorch's, in the order of the names.
+    from_torch: maps PyTorch's arrays, in the order of `torch_names`, to ours,
+      in the order of `names`.
+    to_torch: maps our arrays to PyTorch's, in the same orders.
     is_state: whether our arrays are network state, not parameters.
   """
 
@@ -88,7 +89,7 @@ def from_torch(
     kind: 'actor' or 'critic', for messages.
 
   Raises:
-    ValueError: entries are missing or unknown; the message names them.
+    ValueError: arrays are missing or unknown; the message names them.
   """
   entries = list(entries)
   found = {

@@ -2,11 +2,11 @@
 
 The file is a ZIP archive without pickles:
 
-  - policy.jax: a program of `jax.export` that contains the parameters and the
-    normalisation, for several platforms and any number of windows;
-  - about.json: the format's version, the inputs and outputs, and the policy's
-    origin;
-  - example.npz: example inputs and the policy's outputs, for a check.
+  - policy.jax: a program made by `jax.export` that contains the parameters and
+    the normalisation, for one or more platforms and any number of windows;
+  - about.json: the format's version, the platforms, and a description of the
+    policy, such as its inputs, outputs and origin;
+  - example.npz: example inputs and the policy's outputs for them, for a check.
 
 docs/interop.md shows how to read it.
 """
@@ -45,11 +45,11 @@ def export_policy(
   spec: EnvironmentSpec,
   platforms: Sequence[str] = PLATFORMS,
 ) -> export.Exported:
-  """Exports a policy as a program that contains its parameters.
+  """Exports a policy as a program with its parameters and normalisation.
 
-  The program takes the arrays that `inputs_of` names, as positional arguments
-  with a leading batch axis, and returns a dictionary of those that `outputs_of`
-  names.
+  The program takes the arrays that `inputs_of` names, float32, as positional
+  arguments in that order, and returns a dictionary of those that `outputs_of`
+  names. All have a leading batch axis. The program normalises the windows.
 
   Args:
     actor: made by `make_networks`, with `lstm_kernel` 'scan': other kernels
@@ -120,9 +120,9 @@ def save(
   Args:
     path: the file to create or replace.
     program: returned by `export_policy`.
-    about: further contents of about.json, besides format, versions and
-      platforms; values that JSON can represent.
-    example: example inputs and their outputs, arrays by name.
+    about: further contents of about.json, besides the versions of the format
+      and of `jax.export` and the platforms; values that JSON can represent.
+    example: example inputs, and the policy's outputs for them, keyed by name.
 
   Raises:
     ValueError: if the package flatbuffers is missing, which JAX needs to write
@@ -166,8 +166,8 @@ def _normaliser(
 
   Its results equal those of `Market` bit for bit. `Market` normalises in
   float64, so this function is exported separately, with float64 enabled; the
-  rest of the policy's program, and the process that calls it, need not enable
-  float64.
+  rest of the policy's program, and the process that calls the program, need
+  not enable float64.
   """
   mean, std = np.float64(normalisation.mean), np.float64(normalisation.std)
 

@@ -5,9 +5,10 @@
 
     env = gymnasium.make('eigen3/TradingSmall-v0', split='train')
 
-There is one id for each preset: `eigen3/TradingSmoke-v0`, `TradingSmall-v0`,
-`TradingMedium-v0` and `TradingFull-v0`. `experiments.trading_env.make` lists
-the other arguments.
+The ids are `eigen3/TradingSmoke-v0`, `eigen3/TradingSmall-v0`,
+`eigen3/TradingMedium-v0` and `eigen3/TradingFull-v0`, one for each preset
+without `+rl` or `+eigen2`. `gymnasium.make` also takes the arguments of
+`experiments.trading_env.make`.
 """
 
 from collections.abc import Mapping
@@ -45,7 +46,13 @@ class TradingEnv(gymnasium.Env[Any, np.ndarray]):
       flag: 1 if the cell is missing (its features are then 0), else 0;
     - if the account is observed, stocks [N, 5] and whole [2], see `Account`.
 
-  It is a dictionary of these arrays, or one vector of them all in this order.
+  It is a dictionary of these arrays, or one vector: the arrays flattened and
+  concatenated in this order.
+
+  The info of `reset` and `step` holds the observed day (`day`, the index in the
+  panel, and `date`), and the account after the last step, at the close of the
+  day before: `equity`, `cash`, `profit` (as a share of the initial cash) and
+  `trades`, the number of closed trades in the episode.
 
   An episode that ends without open positions or waiting orders is terminated.
   Any other episode is truncated at its end, because its positions or orders
@@ -106,15 +113,16 @@ class TradingEnv(gymnasium.Env[Any, np.ndarray]):
     seed: int | None = None,
     options: Mapping[str, Any] | None = None,
   ) -> tuple[Any, dict[str, Any]]:
-    """Starts an episode, on a day drawn uniformly from `first_days`.
+    """Starts an episode, by default on a random day of the range `first_days`.
 
     Args:
-      seed: seed of this draw and later ones; None continues the earlier draws.
+      seed: seed of this random draw and later ones; None continues the earlier
+        draws.
       options: {'day': int} starts at the close of the panel's day with that
         index.
 
     Returns:
-      The observation, and Gymnasium's info.
+      The observation and the info.
 
     Raises:
       ValueError: if an option is unknown, or no episode can start on the day.
@@ -146,7 +154,7 @@ class TradingEnv(gymnasium.Env[Any, np.ndarray]):
 
     Raises:
       ResetNeeded: before the first `reset`, or after the end of an episode.
-      ValueError: if the action has another shape.
+      ValueError: if the action's shape is not that of `action_space`.
     """
     if self._state is None:
       raise ResetNeeded(
@@ -178,12 +186,7 @@ class TradingEnv(gymnasium.Env[Any, np.ndarray]):
   def _observe(
     self, state: State, timestep: TimeStep
   ) -> tuple[Any, dict[str, Any]]:
-    """Returns the observation of a state, and Gymnasium's info.
-
-    The observation is that at the close of the state's day. Equity, cash,
-    profit and trades in the info are those after the last step, at the close of
-    the day before.
-    """
+    """Returns the observation at the close of the state's day, and the info."""
     day = int(timestep.observation)
     rules = self._environment.rules
     parts = {'window': self._window(day)}
@@ -215,8 +218,9 @@ def _known_cells(features: np.ndarray) -> np.ndarray:
   """Sets the features [T, C, F] of missing cells to 0 and adds a flag.
 
   Returns:
-    float32 [T + 1, C, F + 1]; the flag, last, is 1 for a missing cell. In row
-    T all cells are missing: in `OwnDays`, index T stands for no day.
+    float32 [T + 1, C, F + 1]; the last entry of a cell is the flag, 1 if the
+    cell is missing, else 0. In row T all cells are missing: in `OwnDays`, index
+    T stands for no day.
   """
   features = np.append(features, np.full_like(features[:1], np.nan), axis=0)
   missing = np.isnan(features).any(axis=-1, keepdims=True)

@@ -144,7 +144,8 @@ class Player(NamedTuple):
     """Plays an episode from each of E days, and some of them with noise, too.
 
     The networks encode the market once, for the episodes with and without
-    noise. The noise is `Agent.noise` times normal draws, for any algorithm.
+    noise. Whatever noise `Agent.act` would add, the noise here is normal, with
+    the standard deviation `Agent.noise`.
 
     Args:
       environment: the environment to play in.
@@ -271,9 +272,10 @@ class Player(NamedTuple):
   ) -> Array:
     """Returns the value of buying each stock alone, averaged over the critics.
 
-    This is the value of an order with the largest coefficient and sale target,
-    less the value of buying nothing. An agent that observes its account is
-    shown the account at the start of an episode, with cash only.
+    This is the value of an order with the highest coefficient and sale target
+    that the spec allows, less the value of buying nothing. An agent that
+    observes its account is shown the account at the start of an episode, with
+    cash only.
 
     Args:
       state: the agent's state.
@@ -310,7 +312,7 @@ class Player(NamedTuple):
   def actions_and_attention(
     self, state: Any, market: Market, days: Array
   ) -> tuple[Actions, Array]:
-    """Returns the result of `actions` without noise, and attention [M, C]."""
+    """Returns `actions` without noise, and attention to columns [M, C]."""
     if not self.spec.observes_account:
       return self._apply(
         self.actor.apply, state, market, days, return_attention=True
@@ -363,9 +365,10 @@ class Player(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class _Decide:
-  """Decides actions with an actor's head, and adds noise; a `rollout.Decide`.
+  """Computes actions with an actor's head; a `rollout.Decide`.
 
-  The noise, if it is not None, comes with the encoding.
+  `__call__` gets a pair of an encoding and either None or noise in unit space,
+  which is added to the actions.
   """
 
   head: Callable

@@ -96,7 +96,7 @@ class AgentRecord:
     return state, Remark(None, title, rates)
 
   def close(self) -> None:
-    """Closes all files."""
+    """Closes the log and all sinks."""
     self._log.close()
 
   def _open(self, last: int, scores: Mapping[str, float]) -> None:
@@ -111,7 +111,11 @@ class AgentRecord:
   def _validate(
     self, state: LearnerState
   ) -> tuple[LearnerState, Mapping[str, float]]:
-    """Scores the agent; its policy becomes champion if it scores higher."""
+    """Returns the state and the agent's scores; may replace the champion.
+
+    The agent's policy becomes the champion if its score `champion_by` is higher
+    than the champion's.
+    """
     scores = self._evaluate(state.agent)
     score = {**scores, 'iteration': int(state.iteration)}[self._champion_by]
     if score > float(state.champion.score):

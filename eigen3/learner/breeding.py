@@ -1,9 +1,10 @@
 """Makes the next generation's members from those of the current one.
 
 A strategy of `eigen3.evolution` decides which members are kept and how the
-others are made. In addition, the champion and a learner (an agent outside the
-population that only learns) can replace members. Of several members that act
-alike, all but the fittest get a fitness of -inf.
+others are made. Before that, the champion and a learner (an agent outside the
+population that only learns) can replace members. If all agents were evaluated
+on the same slices, a member that acts like a fitter one gets a fitness of -inf
+(see `evolution.least_distance`).
 """
 
 import functools
@@ -27,8 +28,8 @@ from eigen3.learner.population_state import (
 )
 from eigen3.types import Array, PRNGKey
 
-# The sensitivity is estimated on 1 / n of an update's batch: with the whole
-# batch each projection would cost as much as an update.
+# The sensitivity's batch is smaller than an update's batch by this factor: with
+# the whole batch each projection would cost as much as an update.
 _SENSED_PART = 8
 
 _EXPECTED = {
@@ -48,7 +49,7 @@ _EXPECTED = {
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Checks the settings in `evolution`, except the algorithm and its settings.
+  """Checks the `evolution` section, except `algorithm` and nested sections.
 
   Raises:
     ValueError: if a setting is out of range; the message names the field.
@@ -73,8 +74,9 @@ class Breeding:
       mesh: devices that agents are sharded over; None for one device.
 
     Raises:
-      ValueError: if a setting is out of range, or networks that do not act are
-        bred with a strategy that needs sensitivities.
+      ValueError: if a setting of the strategy is out of range, or
+        `evolution.bred` is 'networks' although the strategy needs a
+        `Sensitivity`, which only covers networks that act.
     """
     self._config = config.evolution
     self._members = config.evolution.population_size
@@ -122,13 +124,13 @@ class Breeding:
     )
 
   def begin(self, agents: Any, key: PRNGKey) -> tuple[Any, Any]:
-    """Returns initial agents, and the strategy's state.
+    """Returns the first generation's agents, and the strategy's state.
 
-    With `common_start` all agents, learners too, begin as copies of the first
-    agent, but with PRNG keys of their own. With `common_start`, or if the
-    strategy samples, the members are then made by the strategy, which varies
-    the first agent. With `hyperparameters` 'all', all agents first get the
-    algorithm's optional hyperparameters.
+    If the setting `hyperparameters` is 'all', all agents first get the optional
+    hyperparameters in `Agent.more`. With `common_start` all agents, learners
+    too, then become copies of the first agent, but keep their own PRNG keys.
+    With `common_start`, or if the strategy samples, the strategy finally makes
+    the members by varying the first agent.
 
     Args:
       agents: P members and R learners, newly initialised, leaves [P + R, ...].
@@ -169,8 +171,9 @@ class Breeding:
       key: consumed.
 
     Returns:
-      The state with the next members; and the diversity of the members that
-      were bred, or None if agents are not evaluated on the same slices.
+      The state with the next members; and the diversity of the agents that
+      they were bred from, or None if agents are not evaluated on the same
+      slices.
     """
     key_ask, key_offspring = jax.random.split(key)
     key_seen, key_sense = jax.random.split(jax.random.fold_in(key, 2))
@@ -211,7 +214,7 @@ class Breeding:
     return state, found
 
   def _with_more_hyperparameters(self, agents):
-    """Adds the algorithm's optional hyperparameters to all agents."""
+    """Adds the optional hyperparameters in `Agent.more` to all agents."""
     genes = self._agent.genes(agents)
     more = {
       name: jnp.full(self._agents, value, jnp.float32)
@@ -251,6 +254,8 @@ class Breeding:
   def _compare(self, state, source, market, seen, value):
     """Compares the members' actions on the same observations.
 
+    The members here are the agents to breed from, see `_sources`.
+
     Args:
       state: has all agents and the champion.
       source: int32 [P], the members' indices among all agents.
@@ -289,7 +294,7 @@ class Breeding:
     return jnp.where(is_redundant, -jnp.inf, value), present, found
 
   def _sources(self, generation: Array, value: Array) -> Array:
-    """Returns the indices of the agents that are bred, int32 [P].
+    """Returns the indices of the agents to breed from, int32 [P].
 
     They are the members, except that the fittest learner takes the place of the
     weakest member in every `injection_every`-th generation.
@@ -372,9 +377,10 @@ def _of_children(
 
   Elites keep their estimate of fitness; that of the other members is unknown.
   All members take their parent's founder. Learners keep estimate and founder.
+  The result is None if agents are not evaluated on the same slices.
 
   Args:
-    parents: standing of the members that were bred, [P].
+    parents: standing of the members after injections and before breeding, [P].
     agents: standing of all agents before breeding, [P + R].
     proposal: the strategy's choice of parents.
   """

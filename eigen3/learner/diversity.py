@@ -30,14 +30,15 @@ class Diversity(NamedTuple):
 
 
 def distances(actions: Array, others: Array) -> Array:
-  """Returns root mean square differences of actions in unit space.
+  """Returns root mean square differences between policies' actions.
 
   Args:
-    actions: [P, ...], actions of P policies on some observations.
+    actions: [P, ...], actions of P policies on some observations, in unit
+      space.
     others: [Q, ...], actions of Q policies on the same observations.
 
   Returns:
-    float32 [Q, P].
+    float32 [Q, P], the distance of each of `others` from each of `actions`.
   """
   chex.assert_equal_shape_suffix([actions, others], actions.ndim - 1)
   axes = tuple(range(1, actions.ndim))
@@ -65,7 +66,7 @@ def redundant(apart: Array, fitness: Array, least: Array) -> Array:
     least: [], members at this distance or closer count as acting alike.
 
   Returns:
-    bool [P].
+    bool [P], True for the members that were found.
   """
   place = jnp.argsort(operators.ranking(fitness))
   is_fitter = place[None, :] < place[:, None]

@@ -1,7 +1,7 @@
 """Estimates agents' fitness, and its precision, from scores on slices.
 
 By default all agents play the same slices in a generation. A two-way layout
-(agents by slices) removes the effect of a slice that all agents share; the
+(agents by slices) removes the effect that a slice has on all agents alike; the
 residual gives the standard error of the difference between two agents. An agent
 that stays in the population is measured again on new slices, which reduces the
 effect of luck.
@@ -20,7 +20,7 @@ class Estimate(NamedTuple):
   """Estimated fitness of A agents, relative to their generation's mean.
 
   Attributes:
-    deviation: float32 [A], an agent's fitness less the mean of all agents.
+    deviation: float32 [A], each agent's fitness less all agents' mean fitness.
     variance: float32 [A], error variance of `deviation`; infinite for an agent
       without results.
   """
@@ -30,7 +30,7 @@ class Estimate(NamedTuple):
 
 
 def unknown(count: int) -> Estimate:
-  """Returns the estimate of `count` agents without any result."""
+  """Returns the estimate for `count` agents without any results."""
   return Estimate(
     jnp.zeros(count, jnp.float32), jnp.full(count, jnp.inf, jnp.float32)
   )
@@ -65,7 +65,7 @@ def mean_of_worst(scores: Array, worst: int) -> Array:
 
 
 def error_variance(scores: Array) -> Array:
-  """Estimates the variance of scores beyond the effects of slice and agent.
+  """Estimates the variance in scores that is due to neither slice nor agent.
 
   Args:
     scores: [A, E], scores of all agents on the same slices.
@@ -94,22 +94,23 @@ def estimated(
   An earlier estimate is relative to the mean of an earlier generation. The
   agents that stayed were selected, partly by luck. So their earlier estimates
   are shifted to have the mean that these agents have on the new slices. Agents
-  learn between generations, so earlier estimates lose precision: this is a
-  Kalman filter whose state variance grows by a factor in each generation.
+  learn between generations, so earlier estimates lose precision: the method is
+  a Kalman filter whose state variance grows by the factor 1 / `memory` in each
+  generation.
 
   Args:
     scores: [A, E], scores of all agents on the same slices.
-    carried: estimates [A] before these slices; ignored if the variance is
-      infinite, as for new agents, or 0, as after a single slice.
-    worst: number of an agent's lowest scores that its fitness averages.
+    carried: earlier estimates [A]; each is ignored if its variance is infinite,
+      as for new agents, or 0, as after a single slice.
+    worst: how many of an agent's lowest scores are averaged for its fitness.
     memory: the share of its precision that an earlier estimate keeps, from 0
-      (only these slices count) to 1 (all slices count the same).
+      (only the new slices count) to 1 (all slices count the same).
 
   Returns:
     Estimates [A]. The variance is the residual variance of a score divided by
-    the agent's effective number of slices; it is meant for comparing agents
-    with the same effective number. If `worst` excludes some slices, the
-    variance is approximate.
+    the agent's effective number of slices, in which earlier slices have the
+    weight `memory` or less; it is meant for comparing agents with the same
+    effective number. If `worst` excludes some slices, it is approximate.
   """
   fitness = mean_of_worst(scores, worst)
   deviation = fitness - fitness.mean()
@@ -130,12 +131,12 @@ def estimated(
 
 
 def inherited(estimate: Estimate, parent: Array, stays: Array) -> Estimate:
-  """Returns the next members' estimates [P], unknown for new members.
+  """Returns the next members' estimates [P], `unknown` for new members.
 
   Args:
     estimate: estimates of the current members.
     parent: int32 [P], each next member's parent.
-    stays: bool [P], which of the next members are their unchanged parents.
+    stays: bool [P], which of the next members equal their parents.
   """
   return Estimate(
     jnp.where(stays, estimate.deviation[parent], 0.0),
@@ -154,9 +155,11 @@ class Reliability(NamedTuple):
       is removed first.
     retest_correlation: expected correlation of fitness with a second
       measurement on the same number of new slices: Hoyt's reliability
-      (https://doi.org/10.1007/BF02289270). With 4 or more agents it is
-      estimated by Kristof's unbiased estimator (1963, Psychometrika 28, 221).
-      At least -1; below 0 only by chance. NaN for a single slice.
+      (https://doi.org/10.1007/BF02289270) or, if each agent played its own
+      slices, its one-way counterpart. With 4 or more agents it is estimated by
+      Kristof's unbiased estimator (1963, Psychometrika 28, 221). At least -1;
+      below 0 only by chance. NaN for a single slice, else 0 if all agents have
+      the same mean score.
   """
 
   between: Array

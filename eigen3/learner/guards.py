@@ -17,11 +17,12 @@ class NonFiniteError(FloatingPointError):
 
 
 class Stop:
-  """Defers an interrupt until the current iteration is done.
+  """Defers an interrupt until the current iteration or generation is done.
 
-  This context manager sets `requested` at the first SIGINT or SIGTERM; the
-  second raises KeyboardInterrupt. The signal may reach only one of a run's
-  processes, so the processes have to agree on a stop; see `parallel.agree`.
+  This context manager only sets `requested` at the first SIGINT or SIGTERM; the
+  training loop reads it and stops. The second signal raises KeyboardInterrupt.
+  A signal may reach only one of a run's processes, so the processes have to
+  agree on a stop; see `parallel.agree`.
   """
 
   def __init__(self, unit: str = 'iteration'):
@@ -57,14 +58,14 @@ def check_updates(
   Args:
     updates: metrics of U updates, keyed by name, [U] for one agent, [A, U]
       for A agents.
-    names: the metrics to check, if they are in `updates`, causes before
-      effects: of several that are not finite in the same update, the first in
-      `names` is reported. The order of `updates` cannot be used, because
-      `jax.jit` does not keep it.
+    names: the metrics to check, causes before effects: of several that are not
+      finite in the same update, the first in `names` is reported. The order of
+      `updates` cannot be used, because `jax.jit` does not keep it. Names that
+      are not in `updates` are ignored.
     when: when the updates were made, e.g. 'iteration 5'.
 
   Raises:
-    NonFiniteError: a value is not finite; the message names the first update
+    NonFiniteError: if a value is not finite; the message names the first update
       with such a value, the metric and, among several agents, the agent.
   """
   offenders = []
@@ -86,13 +87,15 @@ def check_updates(
 def check_agent(trained: Mapping[str, Any], when: str) -> None:
   """Checks that parameters and network state are finite.
 
+  All processes must call this function.
+
   Args:
-    trained: the trees (parameters and state) of each network, keyed by the
-      network's name, of one agent or several; leaves of any shape.
+    trained: for each network, keyed by its name, the trees of parameters and of
+      network state, of one agent or several; leaves of any shape.
     when: when these values were computed, e.g. 'iteration 5'.
 
   Raises:
-    NonFiniteError: a value is not finite; the message names the first array
+    NonFiniteError: if a value is not finite; the message names the first array
       with such a value.
   """
   for name, trees in trained.items():

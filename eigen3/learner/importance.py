@@ -13,8 +13,8 @@ import jax.numpy as jnp
 
 from eigen3.types import Array
 
-# Columns with a smaller share of all attention are almost ignored (as in
-# Eigen2).
+# Columns whose share of all attention is below one of these count as almost
+# ignored (as in Eigen2); a lower threshold is stricter.
 THRESHOLDS = (0.01, 0.001, 0.0001)
 
 
@@ -22,8 +22,8 @@ class ImportanceState(NamedTuple):
   """The attention to each column so far.
 
   Attributes:
-    mean: float32 [C], exponential moving average of the shares of attention;
-      sums to 1 after the first update, 0 before.
+    mean: float32 [C], exponential moving average of each column's share of
+      all attention; all 0 before the first update, then the sum is 1.
     below: int32 [3, C], for each of `THRESHOLDS` the number of successive
       updates, up to the latest, with the average below that threshold.
     updates: int32 [], number of updates of the average.
@@ -54,8 +54,8 @@ def update(
 ) -> ImportanceState:
   """Updates the averages with new attention weights.
 
-  The first update sets the average to the weights' shares, so that it needs no
-  correction for a start at zero.
+  The first update sets each average to the column's share of the weights, so
+  that no correction for a start at zero is needed.
 
   Args:
     state: attention so far.

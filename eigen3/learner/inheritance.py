@@ -29,16 +29,16 @@ def genome_of(agent: Agent, members: Any, policies_only: bool) -> Genome:
 def offspring(
   agent: Agent, members: Any, proposal: Proposal, key: PRNGKey
 ) -> Any:
-  """Returns the agents that a proposal describes.
+  """Returns the next members that a proposal describes.
 
-  An elite equals its parent. A copy (`Origin.COPY`) does, too, except that it
-  has other hyperparameters and a new PRNG key. Any other agent gets a new PRNG
-  key and takes parameters and hyperparameters from the proposal, and its target
-  networks start as copies of these parameters; it inherits network state,
-  optimiser moments, exploration noise and the number of updates from its
-  parent. A network that is not in the proposal, such as a critic if only
-  policies are bred, is inherited from the parent, with its target network and
-  its optimiser's state.
+  An elite equals its parent. A copy (`Origin.COPY`) also does, except that it
+  has other hyperparameters and a new PRNG key. Any other member gets a new PRNG
+  key, and its parameters and hyperparameters from the proposal; it inherits
+  network state, optimiser moments, exploration noise and the number of updates
+  from its parent; and its target networks start as copies of its new networks.
+  A network that is not in the proposal, such as a critic if only policies are
+  bred, is inherited from the parent, with its target network and its
+  optimiser's state.
 
   Args:
     agent: the algorithm.

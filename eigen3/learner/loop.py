@@ -17,9 +17,10 @@ class Learner(Protocol):
 
   Attributes:
     unit: what one call of `iterate` does: an 'iteration' or a 'generation'. The
-      setting `learner.iterations` or `learner.generations` says how many.
+      setting `learner.iterations` or `learner.generations` is the number of
+      units in a run.
     iterate: `(state) -> (state, outcome)`, does one unit; donates the buffers
-      of the state that it gets.
+      of the given state.
   """
 
   unit: str
@@ -29,7 +30,7 @@ class Learner(Protocol):
     """Returns the state of a new run, with an empty replay."""
 
   def begin(self, state) -> Any:
-    """Fills the replay as far as settings require; donates the old buffers."""
+    """Fills the replay as settings require; donates the buffers of `state`."""
 
   def count(self, state) -> int:
     """Returns the number of units done."""
@@ -66,10 +67,12 @@ class Record(Protocol):
   def add(
     self, number: int, seconds: float, state, outcome
   ) -> tuple[Any, Remark]:
-    """Checks and logs unit `number`, which took `seconds` and gave `state`.
+    """Checks and logs unit `number`, whose results are `state` and `outcome`.
+
+    The unit took `seconds`.
 
     Returns:
-      The state to continue with, and a report of the unit.
+      The state to continue with, and a report on the unit.
 
     Raises:
       NonFiniteError: if a metric of the updates, a parameter or a network's
@@ -101,8 +104,9 @@ def train(
     The final state, and whether all units are done.
 
   Raises:
-    CheckpointError: if there are checkpoints to resume from, but none can be
-      restored.
+    CheckpointError: if there are checkpoints to resume from, but none is
+      readable or the latest readable one does not fit the run, or processes
+      find different ones.
     ValueError: if an existing log has other columns.
     OSError: if a checkpoint or a log cannot be written.
     NonFiniteError: see `Record.add`; the state of that unit is not saved.
@@ -152,8 +156,8 @@ def _bar(learner: Learner, first: int, total: int) -> tqdm.tqdm:
 def _advance(bar: tqdm.tqdm, remark: Remark, compiled: bool) -> None:
   """Advances the bar by one unit.
 
-  If the unit's time includes compilation (`compiled`), estimates of the
-  remaining time ignore it.
+  If the unit's time includes compilation (`compiled`), that time is left out of
+  the estimate of the remaining time.
   """
   if remark.title is not None:
     bar.set_description(remark.title)

@@ -1,10 +1,10 @@
-"""A generation of evolutionary reinforcement learning, jitted as one step.
+"""A generation of evolutionary reinforcement learning, jitted as a whole.
 
 First the agents that learn take gradient steps on batches from a common replay.
 Then all agents play the same slices of the training days without noise, for
 their fitness, and some of these slices again with noise, to fill the replay.
-All are validated on the same days, and the best agent so far is the champion.
-Finally evolution breeds the next members.
+All are validated on the same days; the agent with the best validation score so
+far is the champion. Finally evolution breeds the next members.
 
 Source: Khadka and Tumer 2018, https://arxiv.org/abs/1805.07917. That all
 members take gradient steps, the default, is from Eigen2. In Eigen2, as here
@@ -66,11 +66,13 @@ _LEARNER = {
 
 
 class _Played(NamedTuple):
-  """Results of P members and R learners on training slices.
+  """Results of P members and R learners on E training slices.
+
+  For a single agent the axis P + R is absent.
 
   Attributes:
-    judged: results over all slices, leaves [P + R].
-    scores: the scores on each of E slices, [P + R, E].
+    judged: each agent's results, leaves [P + R].
+    scores: each agent's score on each slice, [P + R, E].
   """
 
   judged: slices.Judged
@@ -101,7 +103,7 @@ class Population:
       networks: an actor and critics.
       environment: environment of the training days.
       validation: environment of the validation days; if
-        `learner.validation_play` is 'continuous', one episode spans all of
+        `learner.validation_play` is 'continuous', one episode must span all of
         them.
       market: the market that agents observe.
       config: has `agent`, `evolution`, `learner` and `networks`.
@@ -216,10 +218,10 @@ class Population:
     return self._breeding.report(state.strategy)
 
   def greedy_actions(self, agent: Any, days) -> rollout.Actions:
-    """Returns one agent's actions without noise on days [M], on the host.
+    """Returns one agent's actions without noise on days [M].
 
     The result is an array [M, N, 2], or an `EncodedPolicy` if the agent
-    observes its account.
+    observes its account; arrays are on the host.
     """
     return parallel.to_host(self._greedy(agent, self._world[2], days))
 
@@ -318,7 +320,12 @@ class Population:
     return state, outcome
 
   def _play(self, state, environment, market, key):
-    """Plays the same slices with all agents; stores episodes with noise."""
+    """Plays the same slices with all agents, and some again with noise.
+
+    Returns:
+      The state with the episodes with noise in its replay, and the `_Played` of
+      the episodes without noise.
+    """
     key_starts, key_act = jax.random.split(key)
     starts = fitness.common_starts(
       key_starts,
@@ -361,7 +368,7 @@ class Population:
     )
 
   def _remembering(self, state, transitions) -> PopulationState:
-    """Adds the transitions of all agents to the replay."""
+    """Adds all agents' transitions to the replay, and counts their steps."""
     transitions = jax.tree.map(
       lambda x: x.reshape(-1, *x.shape[2:]), transitions
     )
@@ -393,9 +400,12 @@ class Population:
     return state._replace(standing=standing), selected
 
   def _collect(self, state, environment, market, key, by_chance=False):
-    """Plays separate slices with each agent; stores the episodes of all.
+    """Plays separate slices with each agent, and stores them in the replay.
 
     Agents act with noise or, with `by_chance` and scaled actions, at random.
+
+    Returns:
+      The state, and the `_Played` of these episodes.
     """
 
     action_spec = self.player.spec.action
@@ -450,7 +460,10 @@ class Population:
     return state._replace(agents=agents), metrics
 
   def _validate(self, state, environment, market, key):
-    """Returns all agents' validation results, and the mean attention [C]."""
+    """Returns all agents' validation results, and attention [C].
+
+    The attention is averaged over agents and days.
+    """
     count, worst = self._config.validation_slices, self._config.validation_worst
     first, last = environment.first_day, environment.last_day
     judge = self._judge
@@ -481,7 +494,10 @@ class Population:
 
 
 def _update_champion(state: PopulationState, scores: Array) -> PopulationState:
-  """Replaces the champion if this generation's best agent scores higher."""
+  """Replaces the champion if an agent has a higher validation score.
+
+  `scores` [P + R] are this generation's validation scores.
+  """
   best = operators.ranking(scores)[0]
   better = scores[best] > state.champion.score
   found = Champion(
@@ -518,7 +534,9 @@ def _spread(genomes: Genome) -> Array:
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Checks the settings in `learner`, and calls `breeding.check_settings`.
+  """Checks the settings in `learner` and most of those in `evolution`.
+
+  `breeding.check_settings` checks the latter.
 
   Raises:
     ValueError: if a setting is out of range; the message names the field.

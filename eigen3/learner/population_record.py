@@ -26,7 +26,8 @@ from eigen3.runs.logs import (
   are_profits,
 )
 
-# Columns of the whole population, after those that its agents report.
+# Columns of the metrics log about the whole population; they follow those that
+# `Agent.reported` names.
 _OF_ALL = (
   'replay_size',
   'replay_capacity',
@@ -216,7 +217,11 @@ class PopulationRecord:
 
 
 def _ancestry(outcome: Generation, k: int, evolves: bool) -> dict[str, int]:
-  """Returns the mate and founder of agent `k`; empty if they are unknown."""
+  """Returns agent `k`'s mate (-1 if it has none) and founder, see `Standing`.
+
+  The result is empty if the outcome has no standing. `evolves` is False for a
+  learner, which has no mate.
+  """
   if outcome.standing is None:
     return {}
   mate = int(outcome.standing.mate[k]) if evolves else -1
@@ -261,7 +266,8 @@ def champion_title(score: float, config: ml_collections.ConfigDict) -> str:
   """Returns a progress bar's text, which shows the champion's score.
 
   Args:
-    score: the validation score.
+    score: the champion's validation score, a profit (shown in %) or a sum of
+      rewards.
     config: the section `learner`.
   """
   _, is_profit = are_profits(config)
@@ -277,13 +283,14 @@ def gain_over_parents(outcome: Generation, origin: Origin) -> float:
   the choice.
 
   Args:
-    outcome: of a generation in which all agents played the same slices.
-    origin: the origin of the newborn members to compare.
+    outcome: outcome of a generation in which all agents played the same slices.
+    origin: the origin of the newborn members to compare, OFFSPRING or MUTANT.
 
   Returns:
     The mean, over newborn members, of the member's score less that of its
     better parent, divided by the standard deviation of all members' scores; NaN
-    if no newborn member is left, or all members have the same score.
+    if there is no newborn member to compare, or all members have the same
+    score.
   """
   assert outcome.standing is not None
   origins, parents = outcome.lineage.origin, outcome.lineage.parent

@@ -13,6 +13,8 @@ from eigen3.types import Array, PRNGKey
 class Champion(NamedTuple):
   """The complete agent with the best validation score so far.
 
+  Before the first validation it is the first agent, with score -inf.
+
   Attributes:
     agent: its networks and all its training state.
     score: float32 [], its validation score.
@@ -70,7 +72,7 @@ class PopulationState(NamedTuple):
     importance: attention to each column of the market so far.
     generation: int32 [], generations done.
     environment_steps: int32 [], environment steps taken to fill the replay;
-      episodes without noise, for fitness only, are not counted.
+      those that only measure fitness or validate agents are not counted.
     key: consumed by the next generation.
     standing: of the agents if they are evaluated on the same slices, else None.
   """
@@ -114,8 +116,8 @@ class Generation(NamedTuple):
     lineage: of the members that were evaluated.
     hyperparameters: of all agents, float32 [P + R], keyed by name.
     strategy: metrics of the evolution strategy, keyed by name, each [].
-    spread: float32 [], RMS distance of the members' parameters from their mean,
-      divided by the norm of that mean.
+    spread: float32 [], RMS distance of the members' bred parameters from their
+      mean, divided by the norm of that mean.
     attention: float32 [C], attention to each column, averaged over agents and
       validation days.
     standing: of the agents if they played the same slices, else None.
@@ -136,7 +138,10 @@ class Generation(NamedTuple):
 
 
 def memory_of(state: PopulationState) -> dict[str, int]:
-  """Returns the sizes in bytes of one 'agent' and of one 'transition'."""
+  """Returns the bytes of an agent's state and of a stored transition.
+
+  The keys are 'agent' and 'transition'.
+  """
 
   def size(tree) -> int:
     return sum(

@@ -1,12 +1,13 @@
-"""The supervised control: the agent's extractor, trained to predict returns.
+"""The ranker, a supervised control that predicts what each trade earns.
 
-A linear head reads each stock's features and the features' weighted mean over
-all columns. It predicts the return, net of costs, of a trade that is decided
-today and held until it reaches the largest sale target or the maximum holding,
-or the stock is delisted. Under the reward `entry_excess`, or a reward of your
-own with `Reward.of_orders`, it predicts how much more the reward pays for the
-trade than for no trade. Reinforcement learning is only worth its cost if it
-does better than the ranker.
+It is a feature extractor like the agent's, with a linear head. The head reads
+each stock's extracted features, and a weighted mean of all columns' features.
+It predicts the return, net of costs, of a trade that is decided today and held
+until it reaches the largest sale target or the maximum holding, or the stock is
+delisted. Under the reward `entry_excess`, or a reward of your own with
+`Reward.of_orders`, it predicts how much more the reward pays for the trade than
+for no trade. Reinforcement learning is only worth its cost if it does better
+than the ranker.
 """
 
 import functools
@@ -34,8 +35,8 @@ class Weights(NamedTuple):
     extractor: parameters of the feature extractor.
     w: float32 [4H], weights of the head.
     b: float32 [], bias of the head.
-    logits: float32 [C], multiplied by `networks.column_gain` before their
-      softmax weights the columns in the mean, see `networks.column_mean`.
+    logits: float32 [C]. The mean over columns has the weights
+      softmax(gain * logits), where gain is the setting `networks.column_gain`.
   """
 
   extractor: hk.Params
@@ -64,12 +65,12 @@ class Labels(NamedTuple):
   """The returns of trades that are decided on some days.
 
   Attributes:
-    days: int32 [S], the days of the decisions.
-    returns: float32 [S, N], the return of a trade of each stock in %, net of
-      costs; with some reward functions a difference of rewards, see
+    days: int32 [S], the S days at whose closes the trades are decided.
+    returns: float32 [S, N], the return in %, net of costs, of a trade of each
+      stock; with some reward functions a difference of rewards, see
       `rewards.worth`.
-    known: bool [S, N], whether the trade could be made; the loss ignores all
-      others.
+    known: bool [S, N], whether the trade could be made; if not, `returns` is 0
+      and the loss ignores it.
   """
 
   days: Array
@@ -84,12 +85,12 @@ class Fitted(NamedTuple):
     weights: the best ones on the validation days, by `ranker.champion_by`.
     state: the batch-norm statistics that belong to `weights`.
     rows: metrics of each evaluation: update, training_loss, validation_loss,
-      and validation_profit if that chooses the weights. Losses are relative to
-      the variance of the training days' returns.
+      and validation_profit if that chooses the weights. Losses are mean squared
+      errors divided by the variance of the training days' returns.
     updates: number of updates in all.
     best_update: number of updates after which the weights were best.
-    windows: number of windows the extractor was trained on, each a forward and
-      a backward pass.
+    windows: number of windows in the batches of all updates; the extractor made
+      a forward and a backward pass for each.
   """
 
   weights: Weights
@@ -126,8 +127,8 @@ def agent_windows(config: ml_collections.ConfigDict) -> int:
 
   A window counts once for each network that takes a gradient from it, as if
   each network had an extractor of its own: K critics in every update, the actor
-  in every `policy_delay`-th update. Windows that target networks and actors
-  encode without a gradient do not count.
+  in every `policy_delay`-th update. Windows that are encoded without a
+  gradient, by target networks or to act, do not count.
 
   Args:
     config: all settings of experiments.td3 or experiments.erl.
@@ -146,7 +147,10 @@ def agent_windows(config: ml_collections.ConfigDict) -> int:
 
 
 def labels_of(environment: TradingEnvironment) -> Labels:
-  """Returns labels of all days whose trades end within the environment's days.
+  """Returns labels of the days whose trades end within the environment's days.
+
+  The first of these days is `first_day`. A trade decided on the last of them
+  ends before `stop`, even if it is the longest possible.
 
   Raises:
     ValueError: if there is no such day.
@@ -168,7 +172,7 @@ def labels_of(environment: TradingEnvironment) -> Labels:
 
 
 def _deviation(known: np.ndarray) -> float:
-  """Returns the standard deviation of the training days' known returns.
+  """Returns the standard deviation of `known`, the training days' returns.
 
   Raises:
     ValueError: if there are fewer than two different returns.
@@ -185,7 +189,7 @@ def _deviation(known: np.ndarray) -> float:
 
 
 class Ranker:
-  """Trains on the training days, with early stopping on the validation days."""
+  """Trains the ranker with early stopping on validation loss, and predicts."""
 
   def __init__(
     self,
@@ -196,18 +200,18 @@ class Ranker:
     config: ml_collections.ConfigDict,
     mesh: jax.sharding.Mesh | None = None,
   ):
-    """Binds the extractor to a market.
+    """Binds the extractor to a market, and computes all labels.
 
     Args:
       feature_extractor: as in `Networks`.
-      environment: of the training days.
-      validation: of the validation days.
+      environment: environment of the training days.
+      validation: environment of the validation days.
       market: the market that the extractor observes.
-      config: all settings. The section `ranker` sets the training, which takes
-        at most `ranker.windows` windows, but at least one batch. If
-        `ranker.windows` is 0, the limit is the number of windows that would
-        train the agent that the other sections describe; see `agent_windows`.
-      mesh: devices that the extractor spreads its sequences over.
+      config: all settings. Training takes at most `ranker.windows` windows, but
+        at least one batch. If `ranker.windows` is 0, the limit is the number of
+        windows that would train the agent that the other sections describe; see
+        `agent_windows`.
+      mesh: the mesh that the extractor was made with; None for one device.
 
     Raises:
       ValueError: if a setting is out of range, a split is too short, or the
@@ -246,7 +250,10 @@ class Ranker:
     profit: Callable[[RankerState], float],
     report: Callable[[dict[str, float]], Any] = dict,
   ) -> Fitted:
-    """Trains until validation loss stops falling or all windows are used.
+    """Trains until the validation loss stops falling or windows are used up.
+
+    It stops after `ranker.patience` evaluations without a new lowest loss, or
+    at the limit of windows (see `__init__`).
 
     Args:
       key: for initialisation and all updates.
@@ -301,7 +308,7 @@ class Ranker:
     )
 
   def predictions(self, fitted: Fitted, days) -> np.ndarray:
-    """Predicts `Labels.returns` of a trade of each stock, %, [M, N].
+    """Predicts `Labels.returns` of a trade of each stock, float [M, N].
 
     Args:
       fitted: a trained ranker.
@@ -328,7 +335,7 @@ class Ranker:
   def _apply(self, weights, state, key, windows, is_training):
     """Returns scaled predictions [B, N], and the extractor's new state.
 
-    A prediction times `_scale` is a return in %.
+    A scaled prediction times `_scale` is in the unit of `Labels.returns`.
     """
     features, state = self._extractor.apply(
       weights.extractor, state, key, windows, is_training=is_training
@@ -382,9 +389,10 @@ class Ranker:
     return parallel.in_chunks(predict, days, self._chunk)
 
   def _mean_square(self, predicted: Array, labels: Labels) -> Array:
-    """Returns the predictions' mean squared error for known trades.
+    """Returns the mean squared error of scaled predictions for known trades.
 
-    It is relative to the variance of the training days' returns.
+    It is relative to the variance of the training days' returns, because labels
+    are scaled, too; 0 if no trade is known.
     """
     error = jnp.where(
       labels.known, predicted - labels.returns / self._scale, 0.0

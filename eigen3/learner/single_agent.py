@@ -1,4 +1,4 @@
-"""One agent's training iteration, jitted as one step: act, store, learn."""
+"""A single agent's training iteration, jitted as a whole: act, store, learn."""
 
 import functools
 from collections.abc import Callable
@@ -24,8 +24,8 @@ class Champion(NamedTuple):
   Attributes:
     params: the actor's parameters.
     state: the actor's batch-norm statistics.
-    score: float32 [], the score that chose the policy; see `champion_by` of
-      `AgentRecord`.
+    score: float32 [], the score that chose the policy, -inf before the first
+      validation; see the argument `champion_by` of `AgentRecord`.
     iteration: int32 [], the iteration after which the policy was validated.
   """
 
@@ -43,7 +43,8 @@ class LearnerState(NamedTuple):
     replay: transitions.
     champion: the policy with the best validation score.
     iteration: int32 [], iterations done.
-    environment_steps: int32 [], environment steps taken to fill the replay.
+    environment_steps: int32 [], steps of all episodes so far, except those of
+      validation.
     key: consumed by the next iteration.
   """
 
@@ -60,8 +61,9 @@ class Iteration(NamedTuple):
 
   Attributes:
     updates: metrics of U updates, float32 [U] each, keyed by name.
-    episodes: metrics averaged over the episodes played, float32 [] each, keyed
-      by name.
+    episodes: means over the iteration's episodes, float32 [] each: 'reward' (an
+      episode's total), 'profit' (divided by the initial cash) and 'trades'
+      (number of closed trades).
   """
 
   updates: dict[str, Array]
@@ -111,8 +113,8 @@ class SingleAgent:
       environment: of the training days.
       market: the market that the agent observes.
       config: has `agent` and `learner`.
-      mesh: the networks' mesh, if they are sharded; all state is replicated on
-        its devices.
+      mesh: the mesh that the networks were made with; all state is replicated
+        on its devices. None for one device.
 
     Raises:
       ValueError: if a setting is out of range or does not fit another.
@@ -139,8 +141,8 @@ class SingleAgent:
       self.player.attention, compiler_options=parallel.quick_compilation()
     )
     self._order_values = jax.jit(self.player.order_values)
-    # Otherwise the compiler may choose the sharding of a state's parts, and the
-    # next function would be recompiled for it.
+    # Without `out_shardings` the compiler may choose the sharding of a state's
+    # parts, and the next function would be recompiled for it.
     jit = functools.partial(jax.jit, out_shardings=parallel.everywhere(mesh))
     self._init = jit(self._pure_init)
     self._warm_up = jit(self._pure_warm_up, donate_argnums=0)
@@ -169,7 +171,7 @@ class SingleAgent:
     return self._init(key, self._environment, self._market)
 
   def begin(self, state: LearnerState) -> LearnerState:
-    """Fills an empty replay with at least `learning_starts` transitions.
+    """Adds at least `learning_starts` transitions to an empty replay.
 
     The buffers of `state` are donated.
     """
@@ -184,16 +186,16 @@ class SingleAgent:
     return int(state.iteration)
 
   def abstract_state(self) -> LearnerState:
-    """Returns shapes and dtypes of a run's state, without making one."""
+    """Returns shapes and dtypes of a run's state, without computing it."""
     return jax.eval_shape(
       self._init, jax.random.PRNGKey(0), self._environment, self._market
     )
 
   def greedy_actions(self, agent: Any, days) -> rollout.Actions:
-    """Returns the agent's actions without noise on days [M], on the host.
+    """Returns an agent's actions without noise for days [M].
 
-    The result is an array [M, N, 2], or an `EncodedPolicy` if the agent
-    observes its account.
+    The result is a NumPy array [M, N, 2] or, if the agent observes its account,
+    an `EncodedPolicy` with NumPy arrays.
     """
     return parallel.to_host(self._greedy(agent, self._market, days))
 
@@ -207,7 +209,7 @@ class SingleAgent:
     return parallel.to_host(values)
 
   def champion(self, state: LearnerState) -> Any:
-    """Returns the agent with the champion's policy in place of its own."""
+    """Returns the agent of `state` with the champion's policy."""
     policy = Policy(state.champion.params, state.champion.state)
     return self.agent.with_policy(state.agent, policy)
 
@@ -229,10 +231,10 @@ class SingleAgent:
     )
 
   def _pure_warm_up(self, state, environment, market) -> LearnerState:
-    """Adds a round of episodes with random actions to replay.
+    """Adds `episodes_per_iteration` episodes with random actions to the replay.
 
-    If actions are unscaled, there are no bounds to draw between, and the agent
-    acts with noise instead.
+    Unscaled coefficients have no upper bound, so actions cannot be drawn
+    uniformly; then the agent acts with noise instead.
     """
     key, key_reset, key_act = jax.random.split(state.key, 3)
     action_spec = self.player.spec.action

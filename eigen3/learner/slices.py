@@ -1,4 +1,4 @@
-"""Results and scores of agents on slices of the market."""
+"""Results and scores of agents in episodes, each on a slice of days."""
 
 from typing import NamedTuple
 
@@ -13,12 +13,13 @@ from eigen3.types import Array
 class Judged(NamedTuple):
   """Results of agents on some slices, float32 [] for one agent.
 
-  For a population of P members and R learners, they are [P + R].
+  For a population they are [P + R]: P members, and R = `evolution.learners`
+  agents that learn but do not evolve.
 
   Attributes:
-    score: mean of the slices' scores, over the worst few slices or over all.
-    profit: mean over slices, as a share of the initial cash.
-    reward: mean over slices of a slice's total reward.
+    score: mean score of the worst slices; `worst` in `judge` says how many.
+    profit: mean profit over slices, as a share of the initial cash.
+    reward: mean total reward over slices.
     trades: mean number of closed trades in a slice.
     win_rate: share of closed trades that exited at the entry price or above; 0
       without trades.
@@ -44,10 +45,10 @@ def judge(
   """Computes an agent's results from its E episodes.
 
   Args:
-    environment: of the episodes.
+    environment: the environment of the episodes.
     episodes: the agent's episodes, leaves [E, ...].
-    by: 'profit' or 'reward', the basis of the score.
-    worst: how many of the worst episodes the score averages.
+    by: 'profit' or 'reward', the basis of an episode's score; see `scores`.
+    worst: how many of the lowest scores are averaged; E for all.
     no_trade_penalty: subtracted from the score of an episode without a closed
       trade.
 
@@ -76,7 +77,11 @@ def scores(
   by: str,
   no_trade_penalty: float,
 ) -> Array:
-  """Returns the score of each of E episodes, [E]; arguments as in `judge`."""
+  """Returns the score of each of E episodes, [E].
+
+  It is the profit or total reward, less `no_trade_penalty` if no trade was
+  closed. The arguments are as in `judge`.
+  """
   profit, reward = _profit_and_reward(environment, episodes)
   score = profit if by == 'profit' else reward
   return score - no_trade_penalty * (episodes.final_state.num_trades == 0)
@@ -85,16 +90,16 @@ def scores(
 def _profit_and_reward(
   environment: TradingEnvironment, episodes: rollout.Episodes
 ) -> tuple[Array, Array]:
-  """Returns profit (a fraction) and total reward of each episode, [E]."""
+  """Returns profit / initial cash and total reward of each episode, [E]."""
   equity = episodes.final_state.equity
   profit = equity / environment.rules.initial_cash - 1.0
   return profit, jnp.sum(episodes.timesteps.reward, axis=1)
 
 
 def _daily_sharpe(initial_cash: float, equity: Array) -> Array:
-  """Returns the daily Sharpe ratio, not annualised.
+  """Returns `Judged.daily_sharpe`, one number for all slices.
 
-  `equity` [E, S] is that at the closes of the S days of E slices.
+  `equity` [E, S] is the equity at the closes of the S days of E slices.
   """
   before = jnp.pad(
     equity[:, :-1], ((0, 0), (1, 0)), constant_values=initial_cash

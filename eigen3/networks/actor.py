@@ -18,9 +18,10 @@ class Encoded(NamedTuple):
 
   Attributes:
     stocks: [B, N, 2H], features of the investable columns.
-    context: [B, 1, 2H] or wider (see `ContextNumbers`), a summary of all
-      columns.
-    attention: [B, C] or None, the weight of each column.
+    context: [B, 1, 2H], a summary of all columns; wider if `ContextNumbers` are
+      appended.
+    attention: [B, C], the weight of each column in the summary; None unless
+      requested.
   """
 
   stocks: Array
@@ -33,9 +34,10 @@ class Actor(hk.Module):
 
   Investable columns and a global context (cross-attention over all columns,
   and `ContextNumbers`) are processed separately, concatenated and read by two
-  heads. `encode` does nearly all of the work; `decide` adds the account.
-  Source: Eigen2's actor, which has neither context numbers nor the account nor
-  the bounded 'sigmoid' coefficient.
+  heads, one for coefficients and one for sale targets. `encode` does nearly all
+  of the work; `decide` computes the actions from its result and the account.
+  Source: Eigen2's actor, which lacks the context numbers, the learned biases of
+  columns, the account and the bounded 'sigmoid' coefficient.
   """
 
   def __init__(
@@ -132,9 +134,10 @@ class Actor(hk.Module):
     is_training: bool,
     examples: Array,
   ) -> Array:
-    """Returns actions [B, N, 2] for encoded windows and any accounts.
+    """Returns actions [B, N, 2] for encoded windows with one account each.
 
-    Accounts with leaves [B, M, ...], M per window, give [B, M, N, 2].
+    M accounts per window, leaves [B, M, ...], give actions [B, M, N, 2].
+    `account` is None if the policy does not observe it.
     """
     stocks, context = encoded.stocks, encoded.context
     if account is not None:
@@ -155,7 +158,10 @@ class Actor(hk.Module):
   def _join(
     self, stocks: Array, context: Array, is_training: bool, examples: Array
   ) -> Array:
-    """Returns the input of both heads, [..., N, stock size + context size]."""
+    """Returns the input of both heads, [..., N, size].
+
+    The size is `investable_sizes[1]` + `context_size`.
+    """
     sizes, policy = self._config.actor, self._policy
     stock = layers.Linear(sizes.investable_sizes[0], policy, 'investable_1')(
       stocks
@@ -174,7 +180,7 @@ class Actor(hk.Module):
   def _head(
     self, joined: Array, name: str, is_training: bool, examples: Array
   ) -> Array:
-    """Returns the output of one head before activation, [..., N, 1]."""
+    """Returns the output of one head before its activation, [..., N, 1]."""
     config = self._config.actor
     x = layers.Linear(config.head_size, self._policy, f'{name}_1')(joined)
     x = dropout.dropout(jax.nn.relu(x), config.dropout, is_training, examples)
@@ -183,8 +189,7 @@ class Actor(hk.Module):
 
 def eigen2_coefficient(raw: Array) -> Array:
   """Returns Eigen2's coefficient: above 1.5 if raw > 0, else at most 0.05."""
-  # The exponent is clipped where it is unused: its overflow would make the
-  # gradient of the other branch NaN.
+  # The exponent is clipped at 0, below which the other branch is used.
   bought = jnp.exp(jnp.maximum(raw, 0.0) / 2) + 0.5
   return jnp.where(raw > 0, bought, 0.1 * jax.nn.sigmoid(2 * raw))
 

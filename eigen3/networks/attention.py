@@ -46,7 +46,7 @@ class ColumnMean(hk.Module):
 
 
 class ContextNumbers(hk.Module):
-  """Maps each context column to a few numbers, all with the same weights.
+  """Maps each context column to a few numbers with a shared linear layer.
 
   A mean over columns dilutes a column that matters to all stocks, such as an
   index. Here the numbers of each context column become separate inputs of the
@@ -202,11 +202,12 @@ class MultiHeadAttention(hk.Module):
   ) -> tuple[Array, Array | None]:
     """Attends from queries [B, Q, E] to features [B, C, E].
 
-    `bias` [heads, Q, C] is added to the scores.
+    `bias` [heads, Q, C] is added to the scores; for the other arguments see
+    `CrossAttention`.
 
     Returns:
-      Attended features [B, Q, E], and the weights [B, C] or None: means over
-      heads and queries, scaled to sum to 1.
+      Attended features [B, Q, E], and the weights [B, C] or None, averaged over
+      heads and queries; after dropout they are scaled to sum to 1 again.
 
     Raises:
       ValueError: if the number of heads does not divide the width E.
@@ -257,7 +258,10 @@ def _attend(
   policy: jmp.Policy,
   return_weights: bool,
 ) -> tuple[Array, Array | None]:
-  """Computes attention with explicit parameters; see `MultiHeadAttention`."""
+  """Computes `MultiHeadAttention` with explicit parameters.
+
+  `keys` are dropout's, [B, 2]; None for no dropout.
+  """
 
   def project(name, x):
     y = layers.affine(x, parameters[name], policy)

@@ -19,7 +19,7 @@ _NEVER = -1e9  # a logit of probability 0; finite, for finite derivatives
 class Critic(hk.Module):
   """Maps a market window, or its features, and an action to a value.
 
-  `critic.pooling` selects how features and action are combined; see `POOLINGS`.
+  `critic.pooling` selects how features and action are combined; see `Pooling`.
   """
 
   def __init__(
@@ -219,7 +219,8 @@ class Pooling(hk.Module):
 class MeanHead(Pooling):
   """An MLP on features averaged over columns and on the flattened action.
 
-  This is Eigen2's critic. If the account is observed, it is a further input.
+  Eigen2's critic has this head. If the account is observed, it is a further
+  input.
   """
 
   def __call__(
@@ -260,14 +261,14 @@ class SlotHead(Pooling):
   The weights are a softmax over (coefficient - threshold) / temperature with a
   logit of 0 for no trade, so that the policy gradient flows through the choice
   of the stock. If several stocks can be bought per day, the softmax is over
-  sets of stocks (see `slot_weights`), and the value is a sum over all entries
-  of the day. Apart from parameters of the global context with one entry per
-  column, nothing depends on the order of the stocks.
+  sets of stocks, and the weights sum to `max_entries_per_day` instead of 1 (see
+  `slot_weights`). Apart from the logits or biases that the global context
+  learns for each column, nothing depends on the order of the stocks.
 
-  If the account is observed, the scores also depend on it, and an estimate of
-  the future reward of each open position and waiting order is added, in
-  proportion to its weight (see `Account`). That estimate does not depend on the
-  action.
+  If the account is observed, the scores also depend on it, and the value has a
+  further term: an estimate of the future reward of each open position and
+  waiting order, times its weight in the account (see `Account`). This term does
+  not depend on the action.
   """
 
   def __call__(
@@ -331,7 +332,7 @@ class SlotHead(Pooling):
 
   @hk.transparent
   def _held(self, stocks: Array, context: Array, account: Account) -> Array:
-    """Returns the estimated value of positions and waiting orders, [B, 1]."""
+    """Estimates the total value of positions and waiting orders, [B, 1]."""
     seen = account.stocks.astype(stocks.dtype)
     size = self.config.sizes[-1]
     x = Joint(size, self.policy, 'held_1')(stocks, context, seen)
@@ -421,26 +422,29 @@ def slot_weights(
   """Returns the weights of each stock and of no trade, [..., N + 1].
 
   The logit of a stock is (coefficient - threshold) / temperature, that of no
-  trade is 0. If several stocks can be bought, there is a softmax over all sets
-  of at most `count` stocks. The logit of a set is the sum of its stocks'
-  logits, and a stock's weight is the probability that it is in the set. The
-  most likely set holds the best stocks that reach the threshold.
+  trade is 0. If `count` is 1, the weights are the softmax of these logits. If
+  several stocks can be bought, the softmax is over all sets of at most `count`
+  stocks. The logit of a set is the sum of its stocks' logits, and a stock's
+  weight is the total probability of the sets that contain it. The most likely
+  set holds the stocks with the largest coefficients, as far as these reach the
+  threshold.
 
   Args:
     coefficient: [..., N] in the environment's units.
-    threshold: the coefficient at which a stock is as likely as no trade.
-    temperature: in units of the coefficient; the smaller, the closer the
-      weights are to an argmax.
+    threshold: the coefficient at which a stock's logit is 0.
+    temperature: in units of the coefficient; the smaller, the closer a
+      stock's weight is to 1 if the most likely set contains it, else to 0.
     count: the most stocks that can be bought, at most N.
 
   Returns:
-    Weights that sum to `count`. The last one is that of no trade: the expected
-    number of entries that are not used.
+    Weights that sum to `count`. The last one is that of no trade: `count` less
+    the expected number of stocks bought.
   """
   logits = (coefficient - threshold) / temperature
   if count > 1:
     exact = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
-    # The derivative of a log-sum-exp by a logit is a probability.
+    # The derivative of the log-sum-exp with respect to a stock's logit is the
+    # probability that the stock is in the set.
     bought = jax.grad(lambda x: _log_sum_over_sets(x, count).sum())(exact)
     unused = count - bought.sum(-1, keepdims=True)
     return jnp.concatenate([bought, unused], -1).astype(logits.dtype)
@@ -451,10 +455,10 @@ def slot_weights(
 def _log_sum_over_sets(logits: Array, count: int) -> Array:
   """Returns the log-sum-exp, over sets of stocks, of a set's sum of logits.
 
-  The sets are all those of at most `count` stocks, including the empty set. The
-  sums over all sets of one size are elementary symmetric polynomials in the
-  exponentials of the logits. Those of a group of stocks follow from those of
-  its two halves.
+  The sets are all those of at most `count` stocks, including the empty set. For
+  each size of set, the sum of exponentials over all sets of that size is an
+  elementary symmetric polynomial in the exponentials of the logits. The
+  polynomials of a group of stocks follow from those of its two halves.
 
   Args:
     logits: [..., N].

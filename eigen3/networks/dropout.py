@@ -2,7 +2,7 @@
 
 A mask depends only on the key and the example's identity, a number that the
 caller gives. So splitting a batch into chunks or micro-batches, or among
-devices, changes speed and memory but never values. JAX's generator derives a
+devices, changes speed and memory but not the masks. JAX's generator derives a
 key for each example. The many draws of each key are short hashes of a counter:
 on a CPU they cost a fraction of JAX's own draws, and XLA can fuse them into the
 multiplication by the mask.
@@ -39,7 +39,7 @@ def keep_scale(
     rate: probability of a zero, in [0, 1).
     shape: of the factors of one key.
     dtype: of the result.
-    first: offset into the draws of each key, so that a part of a larger shape
+    first: number of draws of each key to skip, so that a part of a larger shape
       gets the same draws as within the whole.
 
   Returns:
@@ -64,7 +64,7 @@ def dropout(x: Array, rate: float, is_training: bool, examples: Array) -> Array:
     examples: int32 [B], identities folded into the key.
 
   Returns:
-    An array like `x`.
+    An array like `x`; the entries that are kept are divided by 1 - rate.
   """
   if not is_training or rate == 0.0:
     return x

@@ -27,16 +27,18 @@ _ACTOR, _EXTRACTOR = 'actor', 'feature_extractor'
 class Divided:
   """The `apply` of a policy, whole and in two parts.
 
-  `head(params, state, key, encoded, account, ...)` applied to the output of
-  `encoder(params, state, key, window, ...)` gives the actions of the whole. The
-  encoder does nearly all of the work; only the head sees the account. Both
-  return (output, state), and take `is_training` and `examples`.
+  Outside training, `head(params, state, key, encoded, account, ...)`, applied
+  to the output of `encoder(params, state, key, window, ...)`, gives the same
+  actions as `whole`. The encoder does nearly all of the work; only the head
+  sees the account. All three return (output, state); those of `Networks.actor`
+  also take `is_training` and `examples`.
 
   Attributes:
-    whole: the whole policy; `__call__` calls it.
+    whole: maps a window, or a pair (window, account), to a pair (actions,
+      attention), as `Networks.actor` does; `__call__` calls it.
     encoder: maps a window to its encoding, such as `actor.Encoded`; with
-      `return_attention`, the encoding's field `attention` is set.
-    head: maps an encoding, and an `Account` or None, to actions.
+      `return_attention=True`, the encoding's field `attention` is set.
+    head: maps an encoding, and an `Account` or None, to actions only.
   """
 
   whole: Callable[..., Any]
@@ -48,11 +50,11 @@ class Divided:
 
   @classmethod
   def of(cls, function: Callable) -> hk.TransformedWithState:
-    """Returns a policy whose `apply` is `Divided`.
+    """Returns a policy whose `apply` is a `Divided`.
 
     Args:
-      function: returns the whole, the encoder and the head, functions that use
-        Haiku.
+      function: takes no arguments and returns three functions that use Haiku
+        modules: the whole policy, its encoder and its head.
     """
 
     def template_and_parts():
@@ -70,7 +72,7 @@ class Shared(NamedTuple):
     extractor: maps a window [B, D, C, F] to features [B, C, 2H], or a pair
       (window, account) to a pair (features, account).
     actor: like `Networks.actor`, but maps the extractor's output, returns None
-      as attention, and is not `Divided`.
+      as attention, and its `apply` is not a `Divided`.
     double_critic: like `Networks.double_critic`, but maps the extractor's
       output instead of a window.
   """
@@ -81,12 +83,12 @@ class Shared(NamedTuple):
 
   @staticmethod
   def join(actor: Mapping, critic: Mapping) -> dict:
-    """Returns `Networks.actor`'s parameters, or state, from those of the parts.
+    """Joins parameters, or states, of parts into those of `Networks.actor`.
 
     Args:
       actor: parameters, or state, of the part `actor`.
-      critic: parameters, or state, of extractor and critics; only those of the
-        extractor are used.
+      critic: parameters, or state, of the parts `extractor` and
+        `double_critic`, in one mapping; only the extractor's are used.
     """
     own = {
       f'{_ACTOR}/{name}': leaves
@@ -97,16 +99,16 @@ class Shared(NamedTuple):
 
   @staticmethod
   def split(joined: Mapping, critic: Mapping) -> tuple[dict, dict]:
-    """Inverts `join`.
+    """Inverts `join`, for parameters or states.
 
     Args:
       joined: parameters, or state, of `Networks.actor`.
-      critic: parameters, or state, of extractor and critics; those of the
-        extractor are replaced.
+      critic: parameters, or state, of the parts `extractor` and
+        `double_critic`, in one mapping.
 
     Returns:
-      The entries of `joined` for the part `actor`, and `critic` with the
-      extractor's entries taken from `joined`.
+      The entries of `joined` for the part `actor`; and a copy of `critic` with
+      the extractor's entries taken from `joined`.
     """
     prefix = f'{_ACTOR}/{_EXTRACTOR}'
     actor = {k: v for k, v in joined.items() if not k.startswith(prefix)}
@@ -123,28 +125,32 @@ class Networks(NamedTuple):
 
   `init(key, *inputs)` returns (params, state); `apply(params, state, key,
   *inputs, is_training=False, ...)` returns (output, state). The key may be None
-  outside training. All take `examples`, int32 [B], the examples' identities for
-  dropout's keys (default 0 to B - 1): the parts of a split batch draw the same
-  masks as the whole if they pass their examples' identities.
+  outside training. All take `examples`, int32 [B]: for each example a number,
+  by default 0 to B - 1, that with the key determines its dropout masks. If a
+  batch is split and each part passes the numbers that its examples have in the
+  whole batch, the masks do not change.
 
   Attributes:
     feature_extractor: window [B, D, C, F] to features [B, C, 2H].
-    cross_attention: features [B, C, E] to (context [B, 1, E], weights); the
-      weights are [B, C] with `return_weights=True`, else None.
-    self_attention: features [B, C, E] to (features [B, C, E], weights).
+    cross_attention: features [B, C, E], E a multiple of `num_heads`, to
+      (context [B, 1, E], weights); the weights are [B, C] with
+      `return_weights=True`, else None.
+    self_attention: features [B, C, E] to (features [B, C, E], weights); weights
+      as for `cross_attention`.
     actor: window to (actions [B, N, 2] in environment units, attention); the
       attention is [B, C] with `return_attention=True`, else None. The actor's
-      `apply` is `Divided`.
-    critic: window and action [B, N, 2] in unit space to values [B, 1].
-    double_critic: window and action to values [B, K], or several actions
-      [B, M, N, 2] to [B, M, K].
+      `apply` is a `Divided`.
+    critic: window and action [B, N, 2] in unit space to values [B, 1]; or
+      window and M actions [B, M, N, 2] to values [B, M, 1].
+    double_critic: the same as `critic` for K critics: values [B, K] or
+      [B, M, K].
     shared: extractor, actor and critics as separate parts if
       `shared_extractor` is 'all', else None.
 
   If the spec says that policies observe the account, actor and critics take a
   pair (window, `Account`) instead of the window. The account's leaves may be
-  [B, M, ...], M accounts for each window; then actions are [B, M, N, 2] and
-  values [B, M, ...].
+  [B, M, ...], M accounts for each window; then the actor returns, and critics
+  need, M actions [B, M, N, 2], one per account.
   """
 
   feature_extractor: hk.TransformedWithState
@@ -161,19 +167,24 @@ def make_networks(
   spec: EnvironmentSpec,
   mesh: jax.sharding.Mesh | None = None,
 ) -> Networks:
-  """Builds all networks for an environment, without computing anything.
+  """Builds all networks for an environment; only `init` makes parameters.
+
+  If a setting is 'auto', all processes of a run must call this function.
 
   Args:
-    config: the `networks` section of an experiment's config.
+    config: the `networks` section of an experiment's config; values that are
+      'auto' are chosen for JAX's devices.
     spec: of the environment, such as `TradingEnvironment.spec`.
     mesh: devices among which the extractor splits its sequences (see
-      `parallel.make_mesh`); the inputs of `apply` must be on all of them.
+      `parallel.make_mesh`); the inputs of `apply` must be on all of them. None
+      for one device.
 
   Raises:
-    ValueError: for an unknown or impossible setting; the error names the field.
-      `init` and `apply` of the actor and the critics raise a ValueError for a
-      window with too few columns or days or the wrong number of features, and
-      for a missing account.
+    ValueError: for a setting that is invalid, or does not fit the spec, the
+      devices or JAX's options; the message names the field. `init` and `apply`
+      of networks that read a window raise a ValueError if it has too few days;
+      those of actor and critics also if it has too few columns or the wrong
+      number of features, or if a required account is missing.
   """
   _check(config, spec)
   config = sizes.of_networks(config, spec)
@@ -254,7 +265,7 @@ def _shared(
 
 
 def _at_precision(precision: str, function: Callable) -> Callable:
-  """Wraps `function` to compute products at the given precision."""
+  """Wraps `function` to run within `layers.at_precision(precision)`."""
 
   def wrapped(*inputs, **options):
     with layers.at_precision(precision):
@@ -264,7 +275,7 @@ def _at_precision(precision: str, function: Callable) -> Callable:
 
 
 def _actor(spec: EnvironmentSpec, module: Actor) -> tuple[Callable, ...]:
-  """Returns the whole, the encoder and the head of a policy."""
+  """Returns a policy's functions for `Divided.of`: whole, encoder and head."""
 
   def whole(x, is_training=False, return_attention=False, examples=None):
     window, account = _window_and_account(x, spec)
@@ -290,7 +301,11 @@ def _examples(x: Array, examples: Array | None) -> Array:
 def _window_and_account(
   x: Any, spec: EnvironmentSpec
 ) -> tuple[Array, Account | None]:
-  """Splits a network's input into window and account, and checks both."""
+  """Splits a network's input into window and account, and checks both.
+
+  The account is None if the spec says that policies do not observe it: then
+  the input is the window alone.
+  """
   window, account = x, None
   if spec.observes_account:
     found = type(x).__name__
@@ -362,13 +377,13 @@ _EXPECTED = {
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Checks the `networks` section; a ValueError names the field."""
+  """Checks the `networks` section; a ValueError names the first bad field."""
   settings.check('networks', config, _EXPECTED)
   find_pooling(config.critic.pooling)
 
 
 def _check(config: ml_collections.ConfigDict, spec: EnvironmentSpec) -> None:
-  """Checks the `networks` section against the environment's spec."""
+  """Checks the `networks` section, alone and against the spec."""
   check_settings(config)
   settings.require(
     config.pooled_days <= spec.context_days,

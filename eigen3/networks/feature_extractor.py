@@ -14,18 +14,18 @@ from eigen3.networks import dropout, layers, recurrent
 from eigen3.networks.lstm_cell import Loops
 from eigen3.types import Array, PRNGKey
 
-_KERNEL = 3  # days of a convolution: yesterday, today, tomorrow
+_KERNEL = 3  # days that an output reads: the day before, the day, the next
 _MOMENTUM = 0.1  # PyTorch's: the weight of the new batch
 _EPSILON = 1e-5
 
 
 class FeatureExtractor(hk.Module):
-  """Convolution over days, batch norm, ReLU, LSTM, mean of the last days.
+  """Convolution over days, batch norm, ReLU, LSTM, mean over the last days.
 
-  Each column is encoded alone, with shared weights. A cell (day, column) with
-  any NaN feature is missing. The convolution's outputs that depend on it, those
-  of its day and of the days before and after, are set to 0 and left out of the
-  batch statistics, so that nothing becomes NaN. Source: Eigen2's feature
+  Each column is encoded alone, all with the same weights. A cell (day, column)
+  with any NaN feature is missing. The convolution's outputs that depend on it,
+  those of its day and of the days before and after, are set to 0 and left out
+  of the batch statistics, so that nothing becomes NaN. Source: Eigen2's feature
   extractor.
   """
 
@@ -50,10 +50,13 @@ class FeatureExtractor(hk.Module):
       window: [B, D, C, F] features; NaN where there is no data.
       is_training: whether to use and record batch statistics, and apply
         dropout.
-      examples: int32 [B], identities folded into dropout's keys.
+      examples: int32 [B], the examples' identities, folded into dropout's keys.
 
     Returns:
       [B, C, 2H] in the output dtype of the precision policy.
+
+    Raises:
+      ValueError: if D is below `networks.pooled_days`.
     """
     config, policy = self._config, self._policy
     batch, _, columns, _ = window.shape
@@ -97,7 +100,11 @@ class FeatureExtractor(hk.Module):
 
 
 def find_loops(kernel: str) -> Loops | None:
-  """Returns the kernels that `networks.lstm_kernel` names; None for 'scan'."""
+  """Returns the LSTM's kernels; None for 'scan', which uses none.
+
+  Args:
+    kernel: the setting `networks.lstm_kernel`, with 'auto' already resolved.
+  """
   if kernel == 'scan':
     return None
   # Imported here: not every version of JAX has the modules that hopper uses.
@@ -119,7 +126,7 @@ class Convolution(hk.Module):
   def __call__(
     self, window: Array, valid: Array, blocks: Callable | None
   ) -> layers.Affine:
-    """Returns the map from a day's neighbourhood [3F] to channels.
+    """Returns the affine map from the features of three days to the channels.
 
     Args:
       window: [S, D, F] without NaN; S sequences, one per example and column.
@@ -128,7 +135,8 @@ class Convolution(hk.Module):
         of this batch; None to use the running statistics.
 
     Returns:
-      Weights and bias in the parameters' dtype, batch norm folded in.
+      Weights [3F, channels] for the output of `_neighbours`, and bias, in the
+      parameters' dtype.
     """
     dtype = self._policy.param_dtype
     shape = (_KERNEL, window.shape[-1], self._channels)
@@ -145,8 +153,8 @@ class Convolution(hk.Module):
 class BatchNorm(hk.Module):
   """Batch norm as in PyTorch.
 
-  It normalises by the biased variance of the batch, and records the unbiased
-  variance in the running statistics.
+  In training it normalises by the biased variance of the batch, and records
+  the unbiased variance in the running statistics.
   """
 
   def __init__(self, policy: jmp.Policy, name: str = 'batch_norm'):
@@ -221,7 +229,8 @@ def _encode(
   Args:
     plan: static settings of the LSTM.
     parameters: of the convolution and of the LSTM.
-    sequences: window [c, D, F], valid [c, D] and keys [c, 2] or None.
+    sequences: the block's windows [c, D, F]; which outputs of the convolution
+      are valid, bool [c, D]; and dropout keys [c, 2], or None.
   """
   (convolution, lstm), (window, valid, keys) = parameters, sequences
   y = layers.affine(_neighbours(window), convolution, plan.policy)
@@ -255,7 +264,7 @@ def _neighbours(x: Array) -> Array:
 def _moments(
   convolution: tuple[Array, Array], sequences: tuple[Array, Array]
 ) -> tuple[Array, Array, Array]:
-  """Returns each sequence's moments of valid outputs, the input of `_merge`."""
+  """Returns the moments of each sequence's valid outputs, for `_merge`."""
   (w, b), (window, valid) = convolution, sequences
   y = _neighbours(window) @ w + b
   number = valid.sum(1, dtype=y.dtype)
@@ -269,7 +278,7 @@ def _moments(
 def _merge(
   number: Array, mean: Array, squares: Array
 ) -> tuple[Array, Array, Array]:
-  """Combines the moments of all sequences.
+  """Combines the moments of all sequences into those of the batch.
 
   Source: Chan, Golub and LeVeque (1983).
 
@@ -290,7 +299,7 @@ def _merge(
 
 
 def _sequence_keys(key: PRNGKey, examples: Array, columns: int) -> Array:
-  """Returns a key for each (example, column), [B * C, 2]."""
+  """Returns a PRNG key for each (example, column), [B * C, 2]."""
   of_example = dropout.fold_in_each(key, examples)
   fold = jax.vmap(dropout.fold_in_each, in_axes=(0, None))
   return fold(of_example, jnp.arange(columns)).reshape(

@@ -6,10 +6,10 @@ its multiprocessor and loops over all days, for 64 rows (sequences) of one
 direction. Products over whole windows are left to XLA (see `persistent`).
 
 A program has two warpgroups. Each owns 64 of the 128 units, with all four gates
-of these units, so that the warpgroups need not exchange cells. Each writes the
-hidden states (forward) or gates' gradients (backward) of its units to shared
-memory, and both read those of all units for their products. Use of shared
-memory in KiB, at most 224 of 227:
+of these units, so that the warpgroups need not exchange cells (cell states).
+Each writes the hidden states (forward) or gates' gradients (backward) of its
+units to shared memory, and both read those of all units for their products. Use
+of shared memory in KiB, at most 224 of 227:
 
   forward   128 weights, 64 a day's projected inputs, 16 hidden states, 16 cells
             to be copied out
@@ -18,8 +18,8 @@ memory in KiB, at most 224 of 227:
 
 A copy out of shared memory must be contiguous there, so outputs lie in tiles of
 [64, 64], one for each warpgroup (and gate, in the backward pass). Products are
-of bfloat16 and accumulated in float32; the current cells and their gradients
-stay float32 in registers.
+of bfloat16 and accumulated in float32. In registers, the current cells (forward
+pass) and the gradients of states (backward pass) stay float32.
 
 Why nothing is overwritten or read too early:
 
@@ -64,7 +64,7 @@ from eigen3.networks import lstm_cell
 from eigen3.types import Array
 
 ROWS = 64  # rows of a program, as many as a warpgroup multiplies at once
-UNITS = 128  # H; all its weights fit in shared memory
+UNITS = 128  # H; the recurrent weights of 128 units fit in shared memory
 DTYPE = jnp.bfloat16
 _HALF = UNITS // 2  # units of a warpgroup
 _GATES = 4 * UNITS
@@ -80,7 +80,9 @@ def forward(
 ) -> tuple[Array, Array | None]:
   """Runs the forward loop; see `lstm_cell.Loops`.
 
-  With `keeps_cells`, `emitted` must equal the number of days.
+  Arrays must be bfloat16, with H = `UNITS`. `reverse` must be (False, True) or
+  have equal entries. With `keeps_cells`, `emitted` must equal the number of
+  days.
   """
   directions, days, rows, _ = projected.shape
   assert not keeps_cells or emitted == days
@@ -114,7 +116,10 @@ def backward(
   transposed: Array,
   reverse: tuple[bool, ...],
 ) -> Array:
-  """Runs the backward loop; see `lstm_cell.Loops`."""
+  """Runs the backward loop; see `lstm_cell.Loops`.
+
+  The conditions on dtype, H and `reverse` are those of `forward`.
+  """
   directions, days, rows, _ = gates.shape
   memory = {
     'weights': _smem(_GATES, UNITS),
@@ -145,7 +150,11 @@ LOOPS = lstm_cell.Loops(
 
 
 def _launch(body: Callable, outputs, directions: int, rows: int, memory: dict):
-  """Returns the kernel of `body`: a program per 64 rows of each direction."""
+  """Returns a kernel with one program for each 64 rows of each direction.
+
+  Both warpgroups of a program run `body`. It gets references to inputs and
+  outputs as positional arguments, and what `memory` allocates by name.
+  """
   return plgpu.kernel(
     body,
     out_type=outputs,
@@ -163,7 +172,7 @@ def _smem(*shape: int):
 
 
 class _Program:
-  """One warpgroup's part of a program: 64 rows of one direction.
+  """One warpgroup's part of a program, which computes 64 rows of a direction.
 
   Both warpgroups of a program run this code, each for its own units.
 
@@ -194,11 +203,11 @@ class _Program:
     return jnp.where(self.direction == 1, last - step, step)
 
   def columns(self, gate: int):
-    """Returns a gate's columns for the units that this warpgroup owns."""
+    """Returns the slice of the 4H axis for one gate of the owned units."""
     return pl.ds(gate * UNITS + self.own * _HALF, _HALF)
 
   def fetch_weights(self, weights) -> None:
-    """Starts copying the weights, in one warpgroup for both."""
+    """Starts copying the weights, in warpgroup 0 for both."""
     memory = self.memory
 
     @pl.when(self.own == 0)
@@ -223,7 +232,7 @@ class _Forward(_Program):
     self._before = days - emitted  # days that are not emitted
 
   def run(self) -> None:
-    """Runs all days."""
+    """Runs the loop over all days."""
     memory = self.memory
     self.fetch_weights(self._weights)
     self._fetch(0)
@@ -234,7 +243,7 @@ class _Forward(_Program):
     plgpu.wait_smem_to_gmem(0)
 
   def _fetch(self, step) -> None:
-    """Starts copying a step's projected inputs, in one warpgroup for both."""
+    """Starts copying a step's projected inputs, in warpgroup 0 for both."""
     memory = self.memory
 
     @pl.when((self.own == 0) & (step < self._days))
@@ -254,7 +263,7 @@ class _Forward(_Program):
 
     states = lstm_cell.step(gate, cell)
     # After these waits the buffers may be overwritten: this warpgroup's copies
-    # have been read, and both warpgroups have multiplied.
+    # out have read them, and both warpgroups have multiplied.
     plgpu.wait_smem_to_gmem(0, wait_read_only=True)
     plgpu.barrier_wait(memory.multiplied)
     for place, state in zip(self._sources, states, strict=True):
@@ -296,7 +305,7 @@ class _Backward(_Program):
     *self._states, self._weights, self._d_gates = refs
 
   def run(self) -> None:
-    """Runs all days."""
+    """Runs the loop over all days."""
     memory, own = self.memory, self.own
     self.fetch_weights(self._weights)
     # Fetches the cell state of step 0; the gradient that is fetched with it is
@@ -372,7 +381,7 @@ class _Backward(_Program):
     self._fetch_states(step + 1, step + 2)
     d_state = pl.run_scoped(self._multiply, _sums())
     # After these waits the buffers may be overwritten: this warpgroup's copies
-    # have been read, and both warpgroups have multiplied.
+    # out have read them, and both warpgroups have multiplied.
     plgpu.barrier_arrive(memory.multiplied)
     plgpu.wait_smem_to_gmem(0, wait_read_only=True)
     plgpu.barrier_wait(memory.multiplied)

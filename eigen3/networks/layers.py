@@ -1,4 +1,4 @@
-"""Layers that all networks share, initialised as in PyTorch."""
+"""Layers that all networks use, initialised as in PyTorch."""
 
 import contextlib
 import math
@@ -23,7 +23,7 @@ WIDE = {
 
 
 class Affine(NamedTuple):
-  """The parameters of an affine map: w [I, O] and b [O]."""
+  """The parameters of an affine map from I inputs to O: w [I, O] and b [O]."""
 
   w: Array
   b: Array
@@ -42,9 +42,10 @@ def at_precision(precision: str) -> contextlib.AbstractContextManager:
 def precision_policy(compute_dtype: str) -> jmp.Policy:
   """Returns the jmp policy, a set of dtypes, for `networks.compute_dtype`.
 
-  bfloat16 and float16 apply only to matrix products and to the LSTM's gates and
-  stored values; parameters, statistics, the current cell state and outputs stay
-  float32. float32 and float64 apply to everything.
+  bfloat16 and float16 apply only to the operands of matrix products and to the
+  LSTM's gates, hidden states and, in some implementations, stored cell states.
+  Parameters, statistics, current cell states and outputs stay float32. float32
+  and float64 apply to everything.
 
   Raises:
     ValueError: for any other dtype, or for float64 if JAX has it disabled.
@@ -109,7 +110,7 @@ class LayerNorm(hk.Module):
 
 
 def affine_parameters(inputs: int, outputs: int, policy: jmp.Policy) -> Affine:
-  """Returns the current module's `w` [inputs, outputs] and `b` [outputs]."""
+  """Returns the current Haiku module's w [inputs, outputs] and b [outputs]."""
   init = uniform_initializer(inputs)
   dtype = policy.param_dtype
   w = hk.get_parameter('w', (inputs, outputs), dtype, init)
@@ -118,16 +119,16 @@ def affine_parameters(inputs: int, outputs: int, policy: jmp.Policy) -> Affine:
 
 
 def affine(x: Array, parameters: Affine, policy: jmp.Policy) -> Array:
-  """Returns `x @ w + b`: multiplies in compute_dtype, adds in output_dtype."""
+  """Returns `x @ w + b`: multiplies in compute_dtype, sums in output_dtype."""
   return product(x, parameters.w, policy) + parameters.b
 
 
 def beside(x: Array, y: Array) -> Array:
-  """Concatenates x [..., E] and y [..., E'] in the dtype of `x`."""
+  """Concatenates x [..., E] and y [..., E'] to [..., E + E'], in x's dtype."""
   return jnp.concatenate([x, y.astype(x.dtype)], -1)
 
 
 def product(x: Array, w: Array, policy: jmp.Policy) -> Array:
-  """Returns `x @ w`: multiplies in compute_dtype, adds in output_dtype."""
+  """Returns `x @ w`: multiplies in compute_dtype, sums in output_dtype."""
   x, w = policy.cast_to_compute((x, w))
   return jnp.matmul(x, w, preferred_element_type=policy.output_dtype)

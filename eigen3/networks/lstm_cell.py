@@ -24,14 +24,15 @@ class Loops(NamedTuple):
     forward: maps `(projected [G, T, R, 4H], weights [G, H, 4H], reverse,
       emitted, keeps_cells)` to the hidden states [G, emitted, R, H] of the last
       `emitted` days and, if `keeps_cells`, which requires `emitted` = T, the
-      cells [G, T, R, H], else None. `projected` is inputs times input weights
-      plus bias, `weights` are the recurrent weights. Results have the dtype of
-      `projected`.
-    backward: maps `(gates [G, T, R, 4H] before activation, cells [G, T, R, H],
-      d_hidden [G, T, R, H], transposed [G, 4H, H], reverse)` to the gradients
-      of the gates [G, T, R, 4H], in the dtype of `gates`. `d_hidden` is the
-      gradient of the outputs, `transposed` are the transposed recurrent
-      weights.
+      cell states [G, T, R, H], else None. `projected` is inputs times input
+      weights plus bias, `weights` are the recurrent weights. Results have the
+      dtype of `projected`.
+    backward: maps `(gates [G, T, R, 4H], cells [G, T, R, H], d_hidden
+      [G, T, R, H], transposed [G, 4H, H], reverse)` to the gradients of the
+      gates [G, T, R, 4H], in the dtype of `gates`. Gates and their gradients
+      are those before activation, `cells` are the cell states that `forward`
+      returned, `d_hidden` is the gradient of the outputs, `transposed` are the
+      transposed recurrent weights.
     rows: R must be a multiple of this number.
   """
 
@@ -68,7 +69,7 @@ def step_back(
 
   Args:
     gate: returns gate k before activation; k from 0 to 3 is i, f, g or o.
-    emit: called with the number of a gate, 0 to 3, and its gradient.
+    emit: called with k and the gradient of gate k before activation.
     cells: the cell states before and after the step.
     d_hidden: gradient of the hidden state after the step.
     d_cell: gradient of the cell state after the step, from later steps.

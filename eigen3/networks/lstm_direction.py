@@ -1,13 +1,13 @@
 """One direction of an LSTM layer, with a hand-written backward pass.
 
 Autodiff of a loop over days is slow: it stores more than is needed, and copies
-what it stores. Time comes first and rows (sequences) last, so that gates are
-contiguous slices. The operands of a step's product (input, hidden state and a 1
-for the bias) lie in one buffer that the loop carries and overwrites; the
-gradients of the four gates lie in another. Concatenating operands or gradients
-at every step would cost as much as the products. Gates are in PyTorch's order
-i, f, g, o; there is one bias instead of PyTorch's two, of which only the sum
-matters.
+what it stores. In arrays, time comes first and rows (sequences) last, so that
+gates are contiguous slices. The operands of a step's product (input, hidden
+state and a 1 for the bias) lie in one buffer that the loop carries and
+overwrites; the gradients of the four gates lie in another. Concatenating
+operands or gradients at every step would cost as much as the products. Gates
+are in PyTorch's order i, f, g, o; there is one bias instead of PyTorch's two,
+of which only the sum matters.
 """
 
 import functools
@@ -43,22 +43,22 @@ class Plan(NamedTuple):
   Apart from rounding, only `pooled_days` and `dropout_rate` change results.
 
   Attributes:
-    policy: sets the dtypes: the compute dtype for products, the output dtype
-      for the cell state.
+    policy: sets the dtypes: the compute dtype for the operands of products,
+      gates and hidden states, the output dtype for current cell states.
     pooled_days: number of last days whose outputs are averaged.
     dropout_rate: rate of the dropout between the layers, applied if keys are
       given.
     save_gates: for each layer, whether its gates are stored for the backward
       pass. Otherwise they are recomputed from inputs and hidden states, which
-      saves up to two thirds of the memory. In the first layer, which has few
-      inputs, recomputing costs little.
+      saves up to two thirds of the memory for stored values. In the first
+      layer, which has few inputs, recomputing costs little.
     hoist: whether products that do not depend on the recurrence are moved out
       of the loops: inputs times weights are computed before a loop, gradients
       of weights and inputs after it.
     precision: of products, see `layers.at_precision`.
     loops: kernels that replace the scans, see `persistent`, or None. With
-      kernels, gates are never stored, products are always hoisted, and
-      `together` has no effect.
+      kernels, `save_gates`, `hoist` and `together` have no effect: gates are
+      never stored, and products are always hoisted.
     together: whether the directions of the first layer run in one loop, see
       `lstm_together`. `hoist` then affects only the second layer's reverse
       direction.
@@ -75,7 +75,7 @@ class Plan(NamedTuple):
 
 
 class Trace(NamedTuple):
-  """Values of each of S steps for the backward pass, in the order of days."""
+  """Values of S steps that the backward pass needs, in the order of days."""
 
   hidden: Array  # [S, H, rows], after the step
   cell: Array  # [S, H, rows], after the step
@@ -83,7 +83,7 @@ class Trace(NamedTuple):
 
 
 class Span(NamedTuple):
-  """The S days that a direction covers, and the order of its steps."""
+  """The S days from `first` to `stop` - 1; steps run back if `reverse`."""
 
   first: int
   stop: int
@@ -117,7 +117,10 @@ class Input(NamedTuple):
     ]
 
   def keep(self, day: Array, part: int) -> Array | float:
-    """Returns a part's dropout factors on a day, [size, rows]; 1 if no keys."""
+    """Returns a part's dropout factors on a day, [size of part, rows].
+
+    Without keys the result is the number 1.0.
+    """
     if self.keys is None:
       return 1.0
     of_part = self.parts[part]
@@ -128,7 +131,7 @@ class Input(NamedTuple):
     )
 
   def whole(self, span: Span) -> Array:
-    """Returns the input on all days of a span after dropout, [S, I, rows]."""
+    """Returns the input, after dropout, on all days of a span, [S, I, rows]."""
     days = slice(span.first, span.stop)
     x = jnp.concatenate([part[days] for part in self.parts], 1)
     if self.keys is None:
@@ -140,7 +143,13 @@ class Input(NamedTuple):
 
 
 class Direction:
-  """One direction of one layer, and the operations of each of its steps."""
+  """One direction of one layer, and the operations of its steps.
+
+  The methods' argument `joint` is the buffer [K, rows] with the operands of a
+  step's product: the input (unless products are hoisted), the hidden state and
+  a 1. `matrix` [K, 4H] holds their weights in the same order. `narrow` is the
+  compute dtype, `wide` the output dtype.
+  """
 
   def __init__(
     self,
@@ -171,24 +180,30 @@ class Direction:
     self.projection = weights.input.astype(self.narrow)
 
   def projected(self) -> Array | None:
-    """Returns inputs times weights, [S, 4H, rows]; None if not hoisted."""
+    """Returns inputs times input weights, [S, 4H, rows], or None.
+
+    It is None if products are not hoisted.
+    """
     if not self.plan.hoist:
       return None
     inputs = self.inputs.whole(self.span)
     return self.product('ig,dir->dgr', self.projection, inputs)
 
   def buffer(self) -> Array:
-    """Returns the buffer for the first step, before `load` writes the input."""
+    """Returns the first step's buffer, with hidden state 0, before `load`."""
     joint = jnp.ones((self.matrix.shape[0], self.rows), self.narrow)
     return self.remember(joint, jnp.zeros((self.width, self.rows), self.narrow))
 
   def remember(self, joint: Array, hidden: Array) -> Array:
-    """Writes the hidden state into the buffer."""
+    """Returns the buffer with the given hidden state written into it."""
     hidden = hidden.astype(self.narrow)
     return jax.lax.dynamic_update_slice(joint, hidden, (self.read, 0))
 
   def load(self, joint: Array, day: Array) -> Array:
-    """Writes a day's input into the buffer, unless products are hoisted."""
+    """Returns the buffer with a day's input written into it.
+
+    If products are hoisted, the buffer is unchanged.
+    """
     if self.plan.hoist:
       return joint
     first = 0
@@ -231,7 +246,7 @@ def through_cell(
     d_cell: gradient of `cell` from later steps.
 
   Returns:
-    The gradients of `before` and of the gates before activation.
+    The gradient of `before`, and those of i, f, g and o before activation.
   """
   i, f, g, o = gates
   squashed = jnp.tanh(cell)
@@ -245,7 +260,11 @@ def through_cell(
 
 
 def _stepper(direction: Direction):
-  """Returns one step's function for `jax.lax.scan`, and the first carry."""
+  """Returns the function of one step, for `jax.lax.scan`, and the first carry.
+
+  The function maps `((joint, cell), day)` to the next carry and `(hidden, cell,
+  gates)`; `joint` is the buffer of `Direction`.
+  """
   projected = direction.projected()
 
   def step(carry, day):
@@ -264,7 +283,8 @@ def _stepper(direction: Direction):
 def outputs(direction: Direction, wanted: int) -> Array:
   """Returns the hidden states on the last `wanted` days, [wanted, H, rows].
 
-  For a reverse direction, `wanted` must be the number of all its days.
+  These are the last of the direction's S days; for a reverse direction,
+  `wanted` must be S.
   """
   step, carry = _stepper(direction)
   days, reverse = direction.span.days, direction.span.reverse
@@ -283,7 +303,7 @@ def outputs(direction: Direction, wanted: int) -> Array:
 
 
 def trace(direction: Direction) -> Trace:
-  """Runs all steps, storing what the backward pass needs."""
+  """Runs all steps; returns the values that the backward pass needs."""
   step, carry = _stepper(direction)
 
   def emit(carry, day):
@@ -353,7 +373,7 @@ def backpropagate(
 
 
 def _initial_carry(direction: Direction) -> tuple[Array, ...]:
-  """Returns the initial carry of backpropagation."""
+  """Returns the initial carry of `backpropagate`: buffer and zero gradients."""
   matrix, rows, width = direction.matrix, direction.rows, direction.width
   wide, hoists = direction.wide, direction.plan.hoist
   return (
@@ -368,9 +388,9 @@ def _initial_carry(direction: Direction) -> tuple[Array, ...]:
 def _contract(
   direction: Direction, trace: Trace, d_gates: Array
 ) -> tuple[DirectionWeights, Array]:
-  """Computes the hoisted products of `backpropagate` and returns its result.
+  """Computes the hoisted products, which give the result of `backpropagate`.
 
-  `d_gates` are the gates' gradients, [S, 4H, rows].
+  `d_gates` are the gradients of the gates before activation, [S, 4H, rows].
   """
   span, product = direction.span, direction.product
   inputs = direction.inputs.whole(span)
@@ -389,7 +409,7 @@ def _contract(
 
 
 def _fill(buffer: Array, *parts: Array) -> Array:
-  """Overwrites a buffer with parts of equal size, joined along axis 0."""
+  """Returns `buffer` overwritten with equal parts, joined along axis 0."""
   for k, part in enumerate(parts):
     part = part.astype(buffer.dtype)
     buffer = jax.lax.dynamic_update_slice(buffer, part, (k * len(part), 0))

@@ -2,16 +2,17 @@
 
 On a GPU, starting a loop's step and each operation in it takes longer than the
 arithmetic of small operations. So both directions of the first layer run in one
-loop, the reverse one over the reversed days: a step is one batched product and
+loop, the reverse one over the reversed days; a step is one batched product and
 some elementwise operations. Unlike in `lstm_direction`, each step concatenates
 input and hidden state and adds the bias, so that the sizes of the products suit
 tensor cores; gradients of weights and inputs are products over many steps.
 All values that are stored for a step are in the compute dtype; the loop carries
 cell states in the output dtype.
 
-Arrays of n directions are [D, n, ..., rows]; the first axis is in the order of
-each direction's steps. The second layer's forward direction is such a loop with
-n = 1; its reverse direction has only a few steps and uses `lstm_direction`.
+Arrays of n directions are [D, n, ..., rows], where a row is a sequence; the
+first axis is in the order of each direction's steps. The second layer's forward
+direction is such a loop with n = 1; the second layer's reverse direction has
+only a few steps and uses `lstm_direction`.
 """
 
 import functools
@@ -41,7 +42,8 @@ class Kept(NamedTuple):
   Attributes:
     hidden_tm1: [D, n, H, rows], hidden states before each step.
     cell_tm1: [D, n, H, rows], cell states before each step.
-    gates: i, f, g, o [D, n, H, rows] each, or empty if not saved.
+    gates: activated gates i, f, g and o, [D, n, H, rows] each; an empty tuple
+      if they are not saved.
     last: [n, H, rows], the hidden state after the last step.
   """
 
@@ -66,7 +68,11 @@ class Walk:
     x: Array,
     saves_gates: bool,
   ):
-    """Stacks n directions' weights; their inputs are x [D, n, I, rows]."""
+    """Stacks the weights of n directions.
+
+    Their inputs are x, [D, n, I, rows], in the order of the steps.
+    `saves_gates` tells whether `keep` stores the gates.
+    """
     self.narrow = plan.policy.compute_dtype
     self.wide = plan.policy.output_dtype
     self.saves_gates = saves_gates
@@ -80,7 +86,7 @@ class Walk:
     )
 
   def zeros(self, dtype: jnp.dtype) -> Array:
-    """Returns initial hidden or cell states, [n, H, rows]."""
+    """Returns zeros in the shape of a step's states, [n, H, rows]."""
     count, size, _ = self.matrix.shape
     return jnp.zeros((count, size - self.inputs, self.x.shape[-1]), dtype)
 
@@ -94,12 +100,13 @@ class Walk:
     """Runs all steps.
 
     Args:
-      emit: maps `(carry, gates, hidden)` to what is stored for a step; `carry`
-        is the hidden and the cell state before the step, `hidden` the hidden
-        state after the step.
+      emit: maps `(carry, gates, hidden)` to the arrays that are stored for a
+        step; `carry` is a pair of the hidden and the cell state before the
+        step, `hidden` the hidden state after the step.
 
     Returns:
-      The hidden state after the last step, and what was emitted, [D, ...].
+      The hidden state after the last step, [n, H, rows], and the stored arrays,
+      stacked to [D, ...].
     """
 
     def step(carry, x):
@@ -135,14 +142,15 @@ def backpropagate(
 ) -> tuple[list[DirectionWeights], Array]:
   """Backpropagates through time in n directions.
 
-  Products over steps are computed for one block of steps at a time: one product
-  over all steps would need the gates' gradients of all steps at once and so
-  double the memory.
+  The products for the gradients of weights and inputs are computed for one
+  block of steps at a time: a product over all steps would need the gates'
+  gradients of all steps at once, which would about double the memory.
 
   Args:
     walk: the directions, with their weights and inputs.
     kept: the values that the forward pass stored.
-    d_output: maps a step to the gradient of that step's output, [n, H, rows].
+    d_output: maps a step's index to the gradient of that step's output,
+      [n, H, rows].
 
   Returns:
     The gradients of each direction's weights, and of the inputs
@@ -223,7 +231,7 @@ def _contract(
     walk: the n directions.
     x: the block's inputs, [block, n, I, rows].
     hidden_tm1: hidden states before each step, [block, n, H, rows].
-    d_gates: gradients of the gates, [n, 4H, block, rows].
+    d_gates: gradients of the gates before activation, [n, 4H, block, rows].
   """
   d_weights = DirectionWeights(
     input=walk.product('snir,ngsr->nig', x, d_gates),
@@ -262,8 +270,8 @@ def _first(plan: Plan, weights: Sequence[DirectionWeights], x: Array) -> Walk:
 def _dropped(plan: Plan, both: tuple[Array, ...], keys: Array | None) -> Array:
   """Joins `both` to [D, 2H, rows] and applies the dropout between the layers.
 
-  `both` holds the second layer's inputs, or the gradients of these inputs, in
-  one or two parts.
+  `both` holds, in one or two parts, the first layer's outputs, or the gradient
+  of the second layer's inputs. Without keys there is no dropout.
   """
   span = Span(0, both[0].shape[0], False)
   return Input(both, keys, plan.dropout_rate).whole(span)
@@ -272,7 +280,11 @@ def _dropped(plan: Plan, both: tuple[Array, ...], keys: Array | None) -> Array:
 def _second(
   plan: Plan, weights: Sequence[DirectionWeights], x: Array
 ) -> tuple[Walk, Direction]:
-  """Returns the second layer's directions, for its inputs x [D, 2H, rows]."""
+  """Returns the second layer's forward and reverse direction.
+
+  Their inputs, after dropout, are x [D, 2H, rows]. The reverse direction covers
+  only the last `plan.pooled_days` days.
+  """
   saves, days = plan.save_gates[1], plan.pooled_days
   return (
     Walk(plan, weights[2:3], x[:, None], saves),
@@ -336,9 +348,10 @@ def backward(
     weights: of the four directions.
     x: [D, I, rows].
     keys: of the dropout, or None.
-    kept: returned by `forward`.
-    d_halves: for each direction of the second layer, the gradient of its output
-      on any pooled day, [H, rows]; it is the same on all of them.
+    kept: the second result of `forward`.
+    d_halves: for each direction of the second layer, the gradient of that
+      direction's output on one pooled day, [H, rows]. The gradient is the same
+      for every pooled day.
 
   Returns:
     The gradients of the weights of the four directions, and of x.

@@ -1,11 +1,14 @@
-"""The LSTM around kernels whose loops compute only the recurrent products.
+"""The LSTM with kernels: loops whose only products are the recurrent ones.
 
 All other products are computed for whole windows: before a loop, inputs times
 weights and, in the backward pass, the gates from inputs and stored hidden
-states; after it, the gradients of weights and inputs. Only hidden states and
-cells are stored for the backward pass. The axis of rows comes before that of
-units, as the kernels expect. Rows of zeros pad the rows to a multiple of
-`Loops.rows`; as their outputs are dropped, their gradients are 0.
+states; after the loop, the gradients of weights and inputs. Only hidden states
+and cell states (cells) are stored for the backward pass.
+
+Arrays of G directions over T days are [G, T, rows, units], as the kernels
+expect, in the order of the days; a row is a sequence. Rows of zeros are added
+up to a multiple of `Loops.rows`. The outputs of these rows are dropped, so the
+rows add nothing to any gradient.
 """
 
 import math
@@ -23,7 +26,7 @@ _DAYS_OF_PART = 8  # most days in each part of a sum over all days
 _ALIGNED = 8  # inner sizes of products are padded to multiples of this
 _BOTH = (False, True)  # `reverse` of a layer's two directions
 
-# Hidden states and cells of G directions, [G, T, rows, H] each.
+# Hidden states and cells after each step of G directions, [G, T, rows, H] each.
 Trace = tuple[Array, Array]
 
 
@@ -68,8 +71,8 @@ def backward(
     weights: of the four directions.
     x: [D, I, rows].
     keys: [rows, 2] or None.
-    traces: returned by `forward`.
-    d_pooled: gradient of the output of `forward`, [2H, rows].
+    traces: the second result of `forward`.
+    d_pooled: gradient of the first result of `forward`, [2H, rows].
 
   Returns:
     The gradients of the weights, in the order of `weights`, and of x.
@@ -130,7 +133,8 @@ def _keep(plan: Plan, keys: Array, x: Array) -> Array:
 def _pool(plan: Plan, ahead: Array, back: Array, rows: int) -> Array:
   """Averages both directions' outputs over days, to [2H, rows].
 
-  The outputs are [1, days, padded rows, H]; the padding is dropped.
+  The outputs, `ahead` (forward) and `back` (reverse), are [1, pooled days,
+  padded rows, H] each; only the first `rows` rows are kept.
   """
   both = jnp.concatenate([ahead[0], back[0]], -1)
   return both.mean(0, dtype=plan.policy.output_dtype)[:rows].T
@@ -230,16 +234,16 @@ def _before(hidden: Array, reverse: tuple[bool, ...]) -> Array:
 
 
 def _joint(x: Array, before: Array | None, directions: int) -> Array:
-  """Concatenates inputs, hidden states and ones, [G, T, rows, K].
+  """Concatenates inputs, hidden states and a 1 for the bias, [G, T, rows, K].
 
-  `_product` multiplies the result by that of `_matrix`. K is the sum of the
-  sizes of inputs and hidden states (if given), plus 1 for the bias, padded with
-  zeros to a multiple of `_ALIGNED`.
+  `_product` multiplies this array by the one that `_matrix` returns. K is I, or
+  I + H with hidden states, plus 1, rounded up to a multiple of `_ALIGNED`; the
+  added entries are 0.
 
   Args:
     x: inputs, [T, rows, I].
     before: hidden states before each step, [G, T, rows, H], or None.
-    directions: G.
+    directions: G, the number of directions.
   """
   parts = [jnp.broadcast_to(x, (directions, *x.shape))]
   if before is not None:
@@ -255,7 +259,10 @@ def _joint(x: Array, before: Array | None, directions: int) -> Array:
 def _matrix(
   plan: Plan, weights: Sequence[DirectionWeights], with_hidden: bool
 ) -> Array:
-  """Stacks weights and bias of G directions, [G, K, 4H]; K as in `_joint`."""
+  """Stacks weights and bias of G directions, [G, K, 4H]; K as in `_joint`.
+
+  The recurrent weights are included only if `with_hidden`.
+  """
   of_each = [
     jnp.concatenate(
       [w.input, w.hidden, w.bias[None]]

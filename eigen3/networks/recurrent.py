@@ -44,7 +44,9 @@ class Weights(NamedTuple):
 def pooled_lstm(
   plan: Plan, weights: Weights, x: Array, keys: Array | None
 ) -> Array:
-  """Returns a bidirectional LSTM's outputs, averaged over the last days.
+  """Returns a bidirectional LSTM's outputs, averaged over the pooled days.
+
+  The pooled days are the last `plan.pooled_days` of the D days.
 
   Source: Hochreiter and Schmidhuber (1997), as in PyTorch's nn.LSTM with two
   layers; Eigen2 pools 3 days.
@@ -180,7 +182,7 @@ _core.defvjp(_core_forward, _core_backward)
 
 
 def _layers(plan: Plan, weights: Weights, x: Array):
-  """Returns a function per layer, from `Input` to the layer's directions."""
+  """Returns, for each layer, a function from its `Input` to its directions."""
   days = x.shape[0]
   whole, back = (
     Span(0, days, False),
@@ -204,6 +206,6 @@ def _layers(plan: Plan, weights: Weights, x: Array):
 
 
 def _pool(plan: Plan, outputs: list[Array]) -> Array:
-  """Averages both directions' outputs over days, [2H, rows]."""
+  """Averages two directions' outputs [days, H, rows] over days: [2H, rows]."""
   both = jnp.concatenate(outputs, 1)
   return both.mean(0, dtype=plan.policy.output_dtype)

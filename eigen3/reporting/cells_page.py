@@ -28,19 +28,20 @@ def write(
   commits: Collection[str],
   first: Mapping[str, Any] | None = None,
 ) -> None:
-  """Writes the page of a folder of runs.
+  """Writes an HTML page with the results of the runs in a folder.
 
   Args:
-    path: of an HTML file in that folder.
+    path: of the HTML file, directly in that folder, from which settings and
+      versions are read.
     title: of the page.
     results: results of each cell (a program with settings, run with one or more
       seeds), keyed by the cell's name, as for `cells_table.rows`.
     asked: settings by which runs are pooled and judged; see the function
       `asked` of `experiments/jobs/record.py`.
-    said: lines of text below the tables.
+    said: lines of text to show below the tables.
     pictures: further SVG elements, keyed by title.
     remark: caveats for every reader.
-    commits: Git commits of the runs' code; '' if unknown.
+    commits: Git commits of the runs' code; '' for an unknown one.
     first: primary comparisons, as for `primary_table.lines`; None if there are
       none.
   """
@@ -87,7 +88,7 @@ def _table(
 
 
 def _primary(first: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns the template's values for primary comparisons."""
+  """Returns the values that the template shows of `first`; see `write`."""
   comparisons = first['comparisons']
   head, *rows = primary_table.rows(comparisons)
   return {
@@ -110,9 +111,9 @@ def _primary(first: Mapping[str, Any]) -> dict[str, Any]:
 def _verdict(
   results: Mapping[str, Mapping[str, Any]], first: Mapping[str, Any] | None
 ) -> str:
-  """Counts the primary comparisons and goals that are met, not met or open.
+  """States how many primary comparisons and goals are met, not met or open.
 
-  Returns text, '' if there are none.
+  Returns '' if there are neither primary comparisons nor goals.
   """
   parts = []
   asked = {

@@ -1,4 +1,4 @@
-"""The picture of cells: profits, and excess return over random entry."""
+"""The picture of cells: their profits and excess returns over random entry."""
 
 import os
 from collections.abc import Mapping
@@ -19,7 +19,12 @@ def draw_cells(
   title: str,
   remark: str,
 ) -> None:
-  """Draws a row for each cell: profits, and excess return over random entry.
+  """Draws two panels with a row for each cell.
+
+  The left panel shows the cell's profit with each seed, the mean of these
+  profits with its 95 % interval, and the mean profit of each control. The right
+  panel shows the cell's excess return over random entry: the mean difference in
+  daily return, scaled to a year, with its 95 % interval.
 
   Args:
     path: of a PNG file.
@@ -34,7 +39,7 @@ def draw_cells(
     _draw_profits(profits, results)
     _draw_differences(differences, results)
     _name_rows(profits, results)
-    # One legend entry for each kind.
+    # One legend entry for each label: the rows use the same labels.
     labels = dict(
       zip(*reversed(profits.get_legend_handles_labels()), strict=True)
     )
@@ -42,7 +47,7 @@ def draw_cells(
 
 
 def elements(results: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-  """Returns the pictures for an HTML page, as SVG keyed by title.
+  """Returns the panels of `draw_cells` as SVG for an HTML page, keyed by title.
 
   Args:
     results: as in `draw_cells`.
@@ -90,7 +95,10 @@ def _name_rows(axes, results: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def _profits(axes, row: int, cell: Mapping[str, Any]) -> None:
-  """Draws each seed's profit, the mean and interval, and controls' means."""
+  """Draws a cell's profit with each seed, the mean, and the controls' means.
+
+  Unless there is only one seed, the cell's mean has an interval.
+  """
   profit = cell['profit']
   for name, mean in cell['profits'].items():
     if name in drawing.CONTROLS:

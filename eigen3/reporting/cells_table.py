@@ -24,7 +24,7 @@ def lines(results: Mapping[str, Mapping[str, Any]]) -> str:
 def groups(
   results: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, dict[str, Mapping[str, Any]]]:
-  """Groups cells by the title of their table, '' for a table without title."""
+  """Groups cells by the title of their table; '' is the table without title."""
   found: dict[str, dict[str, Mapping[str, Any]]] = {}
   for name, cell in results.items():
     found.setdefault(cell.get('group', ''), {})[name] = cell
@@ -34,20 +34,22 @@ def groups(
 def rows(results: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
   """Returns a table: a header row, then a row for each cell.
 
-  Profits are shares of initial cash: their mean with Student's interval, and
-  their interquartile mean (IQM) with a bootstrap interval. A market is solved
-  if at least half of a reference policy's profit is earned, see
-  `profiles.YARDSTICKS`. The columns `of informed` and `of momentum` are profit
-  as a share of the profit of these controls. The columns `over ...` are
-  differences from controls in mean daily return, scaled to a year, followed by
-  their p-value.
+  Profits are divided by initial cash. Shown are their mean over seeds with
+  Student's interval, and their interquartile mean (IQM) with a bootstrap
+  interval. A market is solved if at least half of a reference policy's profit
+  is earned, see `profiles.YARDSTICKS`. The columns `of informed` and
+  `of momentum` show the cell's profit as a share of that control's profit. The
+  columns `over ...` show the difference from that control in mean daily return,
+  scaled to a year, followed by its p-value, which is not corrected for the
+  number of comparisons.
 
   Args:
     results: for each cell, keyed by its name, the result of `pooled.pool` with
       these fields added: `missing`, seeds without a finished run;
-      `not_compared`, names of the cells that lack a seed of this cell's
-      finished runs; and optionally `goal` (`words` and `met`) and `group`, the
-      title of the table.
+      `not_compared`, names of the cells that were to be compared with this one
+      but lack a seed of its finished runs; and optionally `goal`, a dict with
+      the keys `words` (goal and verdict as text) and `met`, or an empty dict;
+      and `group`, the title of the cell's table.
   """
   head = [
     '', 'seeds', 'profit', '95 %', 'IQM', '95 % of IQM', 'solved',
@@ -60,8 +62,8 @@ def rows(results: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
 def comparisons(results: Mapping[str, Mapping[str, Any]]) -> str:
   """Returns a line for each comparison with a policy that `rows` leaves out.
 
-  These policies are those of other cells and the yardsticks of the market
-  `patience`. Comparisons with cells that lack seeds are stated to be open.
+  These are the policies of other cells, and the yardsticks of the market
+  `patience`. A comparison with a cell that lacks seeds is listed as open.
   """
   said = []
   for name, cell in results.items():
@@ -112,7 +114,8 @@ def _row(name: str, cell: Mapping[str, Any]) -> list[str]:
 def _over_seeds(found: Mapping[str, Any]) -> str:
   """States the share of markets on which a cell is better than another policy.
 
-  Adds the detectable effect. Returns '' if both are unknown.
+  Also states the smallest difference that a t-test over seeds would detect, see
+  `paired.detectable`. Returns '' for a single seed, where neither is known.
   """
   if 'detectable' not in found:
     return ''

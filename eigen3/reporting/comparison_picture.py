@@ -15,12 +15,16 @@ def draw_comparison(
   title: str,
   remark: str,
 ) -> None:
-  """Draws profits over time, and profits on slices of the training days.
+  """Draws the profits of policies on all splits of the panel.
+
+  A plot for the validation days and, if there are results on them, one for the
+  held-out days show the profit of each policy and control over time. The last
+  plot shows each policy's profits on slices of the training days, one dot per
+  slice, and their mean; it has no controls.
 
   Args:
     path: of a PNG file.
-    comparison: the results to draw: on validation days, on slices of training
-      days and, if there are any, on held-out days.
+    comparison: the results to draw.
     title: of the whole picture.
     remark: text below the picture.
   """

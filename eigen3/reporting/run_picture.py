@@ -1,4 +1,4 @@
-"""The picture of a run: its learning curve, and its champion's equity."""
+"""The picture of a run: its learning curve, and its champion's profit."""
 
 import os
 
@@ -19,15 +19,20 @@ def draw_run(
   title: str,
   remark: str,
 ) -> None:
-  """Draws the learning curve, and equity against the controls.
+  """Draws a run's learning curve, and the policies' profit over time.
+
+  The learning curve is the validation profit during training; the controls'
+  validation profits are drawn as horizontal lines.
 
   Args:
-    path: of a PNG file.
-    metrics: the run's metrics.csv; its first column is the x axis.
+    path: path of a PNG file.
+    metrics: the table in the run's metrics.csv; its first column is the x axis
+      of the learning curve.
     validation: backtests of the controls on the validation days.
-    judged: backtests of agent and controls, whose equity is drawn.
-    equity_title: title of the panel with the equity.
-    title: of the whole picture.
+    judged: backtests of the champion ('agent') and of the controls, whose
+      profit over time is drawn.
+    equity_title: title of the lower part, which shows profit over time.
+    title: title of the whole picture.
     remark: text below the picture, for caveats about the data.
   """
   with drawing.picture(path, 8, title, remark) as figure:

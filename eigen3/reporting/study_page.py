@@ -1,4 +1,4 @@
-"""The page of a walk-forward study, and its results as text."""
+"""The page of a walk-forward study, and the study's results as text."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -11,15 +11,15 @@ from eigen3.reporting import drawing, pages, svg
 from eigen3.reporting.tables import aligned
 
 _TEMPLATE = pathlib.Path(__file__).with_suffix('.html')
-_SEEN = 0.05  # a positive effect is called seen if its p is below this
+_SEEN = 0.05  # a positive effect is called seen if its p-value is below this
 _WORDS = {
   'ic': 'rank IC',
   'adjusted_ic': 'after risk',
   'top': 'top decile, %',
   'adjusted_top': 'its, after risk, %',
 }
-# First and last year that earlier versions of this study and of its models were
-# judged on.
+# First and last year on which earlier versions of this study, and of its
+# models, were judged.
 _LOOKED_AT = (2005, 2020)
 
 
@@ -29,28 +29,33 @@ def write(
   lines: Sequence[str],
   drawn: Mapping[str, str],
 ) -> str:
-  """Writes the page, and returns its verdict, tables and remarks as text.
+  """Writes the page, and returns its main contents as text.
 
   Args:
-    path: of an HTML file.
-    results: a dict of
+    path: path of an HTML file.
+    results: a dict with
       `years`, the held-out years;
-      `preset`, the preset's name;
-      `asked`, the seeds and the settings by which runs are judged;
+      `preset`, the name of the study's preset;
+      `asked`, the result of `asked` of experiments/jobs/record.py, which
+      includes the seeds;
       `commits`, the commits of the runs' code;
-      `programs`, for each program by name, its own changes to the preset that
-      it is trained with, as FIELD=VALUE;
-      `common`, the changes to this preset that all programs share;
-      `cold`, the programs that start each fold with a new agent;
+      `programs`, for each training program by name, the changes to its preset
+      besides `common`, as FIELD=VALUE;
+      `common`, the changes to the preset that all programs share;
+      `cold`, the names of programs that do not continue with the agent of the
+      fold before although they could;
       `remark`, caveats about the data; and
       `chosen`, the result of `named` of experiments/jobs/naming.py.
-      A study of real markets also has `policies`, the `report` (of
-      experiments/study/joined.py) of each policy by name, and `main`, the
-      policy that the verdict is about. A study with planted signals has
-      `planted` instead, a dict of `ic`, the planted rank IC, and `programs`,
+      A study of real markets also has `policies`, for each policy by name the
+      result of `report` of experiments/study/joined.py; and `main`, the name
+      of the policy that the verdict is about. A study with planted signals has
+      `planted` instead, a dict with `ic`, the planted rank IC, and `programs`,
       the result of `judge` of experiments/study/planted.py.
-    lines: further lines of text.
-    drawn: SVG elements, keyed by title.
+    lines: further lines of text for the page.
+    drawn: SVG elements for the page, keyed by title.
+
+  Returns:
+    The title, verdict, tables, `lines` and caveats.
   """
   years = results['years']
   title = f'Walk-forward study {years[0]} to {years[-1]}, {results["preset"]}'
@@ -76,7 +81,11 @@ def write(
 
 
 def verdict(results: Mapping[str, Any]) -> str:
-  """Returns a sentence that says what the study found."""
+  """Returns a sentence that says what the study found.
+
+  Args:
+    results: see `write`.
+  """
   if 'planted' in results:
     return _planted_verdict(results['planted'])
   years, name = results['years'], results['main']
@@ -112,9 +121,13 @@ def pictures(
 
   Args:
     policies: the `policies` of the results; see `write`.
-    main: the policy of the verdict.
-    excess: cumulative excess return of the account of `main` over random
-      entries of the same risk; columns `date`, `excess`, `low` and `high`.
+    main: name of the policy that the verdict is about.
+    excess: a row per day, with the columns `date`; `excess`, the cumulative
+      excess return of this policy's account over random entries of the same
+      risk; and `low` and `high`, the ends of the 95 % interval of `excess`.
+
+  Returns:
+    The pictures; that of the attribution only if the policy bought anything.
   """
   drawn = {
     'Rank IC by year': svg.of_axes(
@@ -152,8 +165,9 @@ def _is_seen(found: Mapping[str, Any]) -> bool:
 def _caveats(results: Mapping[str, Any]) -> list[str]:
   """Returns the caveats that follow from the results.
 
-  With planted signals: that days are resampled. Otherwise: years that were
-  looked at before, and survivorship bias if anything was bought.
+  If signals are planted, the only caveat is that days are resampled. Otherwise
+  there are up to two: which years earlier studies looked at, if any, and
+  survivorship bias, if the policy of the verdict bought anything.
   """
   if 'planted' in results:
     return ['days are resampled: nothing here is of real markets']
@@ -260,7 +274,7 @@ def _account_table(policies: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tried(results: Mapping[str, Any]) -> list[tuple[str, str]]:
-  """Returns for each program its name, and text on its settings and results."""
+  """Returns each program's name, and text on its settings and results."""
   rows = []
   for name, changes in results['programs'].items():
     found = results.get('policies', {}).get(name)
@@ -277,7 +291,11 @@ def _tried(results: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _chosen(chosen: Mapping[str, Any]) -> str:
-  """States which commit holds the settings, and whether runs came later."""
+  """Returns text on the settings' commit, and on whether all runs came later.
+
+  Args:
+    chosen: the result of `named` of experiments/jobs/naming.py.
+  """
   file, commit = chosen['file'], chosen['commit']
   if not commit:
     return f'not in the last commit of {file}, so it is not known when'

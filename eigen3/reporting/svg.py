@@ -1,4 +1,4 @@
-"""Pictures for HTML pages, as SVG that adapts to the page's colours."""
+"""Pictures for HTML pages, as SVG for light and dark pages."""
 
 import io
 import textwrap
@@ -15,7 +15,7 @@ from eigen3.reporting import drawing
 _WIDTH = 4.2  # inches; letters stay readable on a phone
 _LETTERS = 8.5  # points
 _TITLE_WIDTH = 50  # letters
-# From colours of pictures on white to colours also visible on black.
+# Maps colours of pictures on white to colours that are visible on black, too.
 _OF_PAGES = {
   '#000000': 'currentColor',
   '#555555': 'currentColor',
@@ -38,7 +38,7 @@ def new(height: float) -> tuple[mpl_figure.Figure, mpl_axes.Axes]:
 
 
 def name_axes(axes, title: str) -> None:
-  """Sets the title, wrapped, without parsing it as a formula."""
+  """Sets the title of axes, wrapped, without parsing it as a formula."""
   wrapped = '\n'.join(textwrap.wrap(title, _TITLE_WIDTH))
   axes.set_title(wrapped, loc='left', fontsize=9.5, parse_math=False)
 
@@ -50,8 +50,9 @@ def of_axes(
 
   Args:
     name: see `element`.
-    height: of the figure, inches.
-    draw: draws on the axes, and sets their title and legend.
+    height: height of the figure, inches.
+    draw: draws on the axes, and sets their title at the left. If it adds a
+      legend, this is moved below the axes.
   """
   figure, axes = new(height)
   draw(axes)
@@ -62,7 +63,14 @@ def of_axes(
 
 
 def legend_below(axes, columns: int = 2) -> None:
-  """Places a legend below the axes, with one entry for each distinct label."""
+  """Adds a legend below the axes; an earlier legend is removed.
+
+  Each distinct label has one entry, which shows the first artist with it.
+
+  Args:
+    axes: axes with labelled artists.
+    columns: number of columns of the legend.
+  """
   if axes.get_legend() is not None:
     axes.get_legend().remove()
   handles, labels = axes.get_legend_handles_labels()
@@ -81,11 +89,15 @@ def legend_below(axes, columns: int = 2) -> None:
 
 
 def element(figure: mpl_figure.Figure, name: str) -> str:
-  """Returns a figure as SVG; black becomes the page's text colour.
+  """Returns a figure as an SVG element for light and dark pages.
+
+  Black and dark grey become the page's text colour, and the background becomes
+  transparent. Fonts and date labels of `figure` are changed.
 
   Args:
     figure: the finished figure.
-    name: unique on the page, because references inside an SVG are global.
+    name: a name that is unique on the page. The SVG's ids are derived from it,
+      because ids apply to the whole page.
   """
   for axes in figure.axes:
     axes.tick_params(which='both', labelsize=_LETTERS)

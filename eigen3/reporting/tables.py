@@ -1,4 +1,4 @@
-"""Text tables of policies' results, members, and attention to columns."""
+"""Text tables of policies' results, population members, and attention."""
 
 import math
 from collections.abc import Container, Mapping, Sequence
@@ -53,7 +53,10 @@ def aligned(
 
 
 def policies(results: Results) -> str:
-  """Returns a text table: a line of titles, then a line for each policy."""
+  """Returns a text table of metrics: a line of titles, then one per policy.
+
+  If a policy has several backtests, the mean of each metric is shown.
+  """
   rows = [['', *(title for _, title, _ in _NUMBERS)]]
   for name, backtests in results.items():
     numbers = mean_summary(backtests)
@@ -64,7 +67,9 @@ def policies(results: Results) -> str:
 
 
 def training_slices(training: Mapping[str, np.ndarray]) -> str:
-  """Returns the mean, worst and best profit on slices, a line per policy.
+  """Returns a text table of profits: a line of titles, then one per policy.
+
+  It shows the mean, worst and best profit, and the number of slices.
 
   Args:
     training: profits on slices of the training days, keyed by policy name.
@@ -84,18 +89,21 @@ def best_members(members: pd.DataFrame, generation: int, count: int = 5) -> str:
   """Returns a text table of a generation's best members by validation score.
 
   Ties are ordered by fitness, then by member number; members without a
-  validation score come last. A parent below 0 means none.
+  validation score come last.
 
   Args:
-    members: one row per generation and member.
+    members: one row per generation and member, with `MEMBER_COLUMNS` of
+      eigen3/evaluation/population.py; a `parent` below 0 means none.
     generation: the generation to describe.
-    count: the largest number of members.
+    count: how many members to show at most.
 
   Returns:
-    A line of titles and one for each member; '-' if a value is unknown.
+    A line of titles, then one for each member; '-' if a value is unknown or
+    there is no parent.
 
   Raises:
-    ValueError: if `members` has no row, or lacks a column or the generation.
+    ValueError: if `members` has no row, lacks one of these columns, or has no
+      row of `generation`.
   """
   population.require_columns('members', members, population.MEMBER_COLUMNS)
   chosen = members[members['generation'] == generation]

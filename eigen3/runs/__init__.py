@@ -1,1 +1,1 @@
-"""Files of one or many runs: settings, checkpoints, logs, locks, ledgers."""
+"""Files of runs, such as settings, checkpoints, logs, locks and ledgers."""

@@ -1,11 +1,12 @@
 """Atomic checkpoints of a run's whole state, written in the background.
 
-The latest checkpoints and the best one are kept. A checkpoint is a folder with
-`state.npz`, the state's arrays, and `metadata.json`. It is written under a
-temporary name and read back; only then is it renamed, and older ones are
-removed. The checksums of a zip file (.npz) cover its contents but not its
-index, so the metadata hold a digest of all arrays, and a checksum of the
-metadata. A damaged checkpoint is skipped when a run is resumed.
+The latest checkpoints and the one with the highest score are kept. A checkpoint
+is a folder with `state.npz`, the state's arrays, and `metadata.json`. It is
+written under a temporary name and read back; only then is it renamed, and
+checkpoints that need not be kept any longer are removed. The checksums of a zip
+file (.npz) cover its contents but not its index, so the metadata hold a digest
+of all arrays, and a checksum of the metadata. A damaged checkpoint is skipped
+when a run is resumed.
 
 In a run of several processes the first one writes all arrays, and each process
 reads them from a shared folder, so a run may be resumed with a different number
@@ -34,7 +35,7 @@ SCHEMA_VERSION = 3
 
 _STATE = 'state.npz'
 _METADATA = 'metadata.json'
-_WITHOUT_CHECKSUM = (1, 2)  # earlier versions
+_WITHOUT_CHECKSUM = (1, 2)  # earlier schema versions
 
 
 class CheckpointError(ValueError):
@@ -42,7 +43,10 @@ class CheckpointError(ValueError):
 
 
 class Checkpointer:
-  """Saves and restores states of a run; all processes must call its methods."""
+  """Saves and restores states of a run.
+
+  Each method must be called by all processes of the run.
+  """
 
   def __init__(
     self,
@@ -51,16 +55,16 @@ class Checkpointer:
     data_hash: str,
     read_only: bool = False,
   ):
-    """Opens a run's folder of checkpoints.
+    """Opens a run's folder of checkpoints; removes what interrupted saves left.
 
     Args:
       directory: the folder, created if absent.
-      keep: how many of the latest checkpoints to keep, besides the one with
-        the best score.
+      keep: how many of the latest checkpoints to keep, at least 1; the one with
+        the highest score is always kept.
       data_hash: hash of the panel; only a checkpoint that was saved with the
         same hash is restored.
-      read_only: if True, opening and restoring leave the folder unchanged;
-        `save` must not be called.
+      read_only: if True, nothing is created, removed or moved, and `save` must
+        not be called.
     """
     self._directory = pathlib.Path(directory).absolute()
     self._keep = keep
@@ -84,11 +88,11 @@ class Checkpointer:
     Args:
       step: number of the iteration or generation, which names the checkpoint.
       state: a tree of arrays.
-      score: None if the state was not scored. The checkpoint with the highest
-        score (of equal ones, the first) is kept.
+      score: the state's score, or None. The checkpoint with the highest score
+        (of equal ones, that of the earliest step) is kept.
 
     Raises:
-      OSError: if the previous checkpoint could not be written.
+      OSError: if the checkpoint saved before could not be written.
     """
     self.wait()  # one copy at a time
     # A copy: on CPU a host array may be a view of a buffer that is donated.
@@ -104,11 +108,11 @@ class Checkpointer:
     """Returns the newest readable checkpoint.
 
     Unreadable ones are skipped with a warning and, if an older one is readable,
-    moved out of the folder, unless `read_only`.
+    moved to the parent folder, unless `read_only`.
 
     Args:
-      like: a state of the same structure, shapes and types, whose devices and
-        sharding the restored state takes.
+      like: a state with the structure, shapes, types, devices and sharding that
+        the restored state is to have.
       at: the only step to restore; by default any.
 
     Returns:
@@ -116,9 +120,9 @@ class Checkpointer:
 
     Raises:
       CheckpointError: if a checkpoint to restore has another schema version,
-        data hash or structure than expected, none is readable, step `at` is
-        missing, or processes find different checkpoints.
-      OSError: if the previous checkpoint could not be written.
+        data hash or structure than expected, there are checkpoints but none is
+        readable, step `at` is missing, or processes find different checkpoints.
+      OSError: if the checkpoint saved last could not be written.
     """
     self.wait()
     steps = sorted(self._steps(), reverse=True)
@@ -296,7 +300,11 @@ class Checkpointer:
       os.replace(self._directory / str(step), target)
 
   def _remove(self, steps: list[int]) -> None:
-    """Removes checkpoints; renames each first, so that none is half removed."""
+    """Removes checkpoints.
+
+    Each is renamed first, so that a partly removed one is not taken for a
+    checkpoint.
+    """
     for step in steps:
       doomed = self._directory / f'{step}.removed'
       os.replace(self._directory / str(step), doomed)
@@ -331,7 +339,12 @@ def _by_path(state: Any) -> dict[str, Any]:
 
 
 def _read_metadata(folder: pathlib.Path) -> Mapping[str, Any]:
-  """Returns a checkpoint's metadata; raises a ValueError if it is damaged."""
+  """Returns a checkpoint's metadata, without their checksum.
+
+  Raises:
+    OSError: if the file cannot be read.
+    ValueError: if the file is damaged.
+  """
   found = json.loads((folder / _METADATA).read_text(encoding='utf-8'))
   if not isinstance(found, dict):
     raise ValueError(
@@ -353,10 +366,10 @@ def _checksum(metadata: Mapping[str, Any]) -> str:
 
 
 def _verify(folder: pathlib.Path, arrays: Mapping, metadata: Mapping) -> None:
-  """Reads a checkpoint back, one array at a time.
+  """Checks a written checkpoint by reading it back, one array at a time.
 
   Raises:
-    OSError: if it is unreadable or differs from what was written.
+    OSError: if it is unreadable, or differs from `arrays` and `metadata`.
   """
   try:
     if _read_metadata(folder) != metadata:
@@ -396,7 +409,7 @@ def _structure(state: Any) -> str:
 
 
 def digest(on_host: Any) -> str:
-  """Returns the SHA-256, in hex, of a tree's leaves, which are NumPy arrays."""
+  """Returns the SHA-256, in hex, of the bytes of a tree of NumPy arrays."""
   total = hashlib.sha256()
   for leaf in jax.tree.leaves(on_host):
     total.update(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data)

@@ -1,17 +1,19 @@
 """Divides work among processes or machines that share a folder.
 
-A claim on NAME is a file NAME.0 that only one process can create. If its holder
-is gone, the next process that claims NAME creates NAME.1, and so on: the claim
-with the highest number is valid. No process removes the valid claim of another,
-so if two processes find the same holder gone, only one can take over.
+A claim on NAME is a file NAME.0 that only one process can create. Its holders
+are that process and those that it adds, such as a run that it starts. If all
+holders are gone, the next process that claims NAME creates NAME.1, and so on:
+the claim with the highest number is valid. No process removes the valid claim
+of another, so if two processes find the same holders gone, only one can take
+over.
 
-A holder on the same machine is looked up in the list of processes. Holders also
-touch their claims every `BEAT` seconds (`Claim.keep`); a holder on another
-machine counts as gone `STALE` seconds after its last touch. Therefore the
-clocks of machines that share a folder may differ by a few minutes at most. A
-run that outlives the program that started it still counts as a holder on its
-own machine, but other machines may take the claim over; the lock of the run's
-folder keeps them from writing there.
+Whether a holder on the same machine is gone is looked up among the machine's
+processes. A claim is renewed every `BEAT` seconds (`Claim.keep`), which sets
+its file's modification time; holders on other machines count as gone `STALE`
+seconds after the last renewal. Therefore the clocks of machines that share a
+folder may differ by a few minutes at most. A run that outlives the program that
+started it still counts as a holder on its own machine, but other machines may
+take the claim over; the lock of the run's folder keeps them from writing there.
 """
 
 import contextlib
@@ -27,7 +29,7 @@ from eigen3.files import naming
 from eigen3.runs import holders
 
 BEAT = 60.0  # seconds
-STALE = 600.0
+STALE = 600.0  # seconds
 _PATIENCE = 0.05  # seconds between two attempts
 _WARN_AFTER = 5.0  # seconds of waiting
 
@@ -42,15 +44,17 @@ class Claim:
     self.add(os.getpid())
 
   def add(self, process: int) -> None:
-    """Adds a process of this machine as a holder of the claim."""
+    """Adds a process of this machine, given by its PID, as a holder."""
     with naming(self._path), self._path.open('a', encoding='utf-8') as file:
       file.write(holders.line_of(process))
 
   def keep(self) -> bool:
-    """Renews the claim; returns False if another process has taken it over.
+    """Renews the claim; returns False if it is lost.
 
-    The holder must call it at least every `BEAT` seconds. A call within `BEAT`
-    seconds of the last renewal does nothing and returns True.
+    A claim is lost if another process has taken it over or removed its file.
+    The process that took the claim must call this method at least every `BEAT`
+    seconds. A call within `BEAT` seconds of the last renewal does nothing and
+    returns True.
     """
     if time.monotonic() - self._beat < BEAT:
       return True
@@ -98,7 +102,7 @@ def take(name: os.PathLike | str) -> Claim | None:
 
 @contextlib.contextmanager
 def held(name: os.PathLike | str) -> Iterator[None]:
-  """Claims a name for the `with` block, after waiting for its present holder.
+  """Claims a name for the `with` block, as soon as no other process holds it.
 
   The claim is not renewed, so the block must end within `STALE` seconds.
   """
@@ -116,7 +120,11 @@ def held(name: os.PathLike | str) -> Iterator[None]:
 
 
 def holders_of(name: os.PathLike | str) -> list[dict[str, Any]]:
-  """Returns notes of the processes that may hold a name; see `holders.read`."""
+  """Returns notes on processes that may hold a claim on `name`.
+
+  They are dicts as in `holders.read`. Processes that are known to have ended
+  are left out.
+  """
   found = []
   for file in _files(pathlib.Path(name)):
     # The claim may be released in the meantime.

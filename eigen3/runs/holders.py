@@ -17,7 +17,11 @@ _FIELDS = {'host': str, 'machine': str, 'process': int, 'began': str}
 
 
 def line_of(process: int) -> str:
-  """Returns the note, a line of JSON, that names a process of this machine."""
+  """Returns the note on a process of this machine, as a line of JSON.
+
+  Args:
+    process: the process's PID.
+  """
   now = datetime.datetime.now().astimezone().isoformat(timespec='seconds')
   holder = {
     'host': platform.node(),
@@ -32,9 +36,9 @@ def line_of(process: int) -> str:
 def read(path: pathlib.Path) -> list[dict[str, Any]]:
   """Returns the notes in a file; other lines are skipped.
 
-  Each has `host`, the host's name; `machine`, see `_machine`; `process`, the
-  PID; `began`, the start of the process in clock ticks since boot ('' without
-  /proc); and `since`, the time when the note was written.
+  Each note has `host`, the host's name; `machine`, see `_machine`; `process`,
+  the PID; `began`, the start of the process in clock ticks since boot, as text
+  ('' without /proc); and `since`, the time when the note was written.
 
   Raises:
     FileNotFoundError: if the file does not exist.
@@ -49,22 +53,25 @@ def read(path: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def is_of_here(holder: dict[str, Any]) -> bool:
-  """Returns whether a holder's process is of this machine, boot and container.
+  """Returns whether a holder belongs to this machine, boot and container.
 
   Only then can it be checked whether the process still runs.
+
+  Args:
+    holder: a note returned by `read`.
   """
   return holder['machine'] == _machine()
 
 
 def is_gone(holder: dict[str, Any]) -> bool:
-  """Returns whether a holder is known to have ended."""
+  """Returns whether a holder is known to have ended; False if unknown."""
   return is_of_here(holder) and not _is_alive(
     holder['process'], holder['began']
   )
 
 
 def names(found: list[dict[str, Any]]) -> str:
-  """Returns words for the holders, for a message; '' if there are none."""
+  """Describes holders for a message; returns '' if there are none."""
   return '; '.join(
     f'process {x["process"]} on {x["host"]} since {x["since"]}' for x in found
   )
@@ -89,7 +96,7 @@ def _is_alive(process: int, began: str) -> bool:
 
 
 def _began(process: int) -> str:
-  """Returns a process's start time, see `read`; '' if it is not in /proc."""
+  """Returns `began` of a process, see `read`; '' if it is not in /proc."""
   with contextlib.suppress(OSError, IndexError):
     status = pathlib.Path(f'/proc/{process}/stat').read_text()
     # The name before the last parenthesis may hold anything.

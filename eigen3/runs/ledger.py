@@ -2,9 +2,9 @@
 
 The days are opened when policies are evaluated on them. Each run keeps a list
 of these openings, with their times and policies. A policy is identified by the
-digest of its arrays, so that an interrupted report can be repeated: evaluating
-the same policy on the same days again reveals nothing new, and does not count
-as a new opening.
+digest of its arrays, so that an interrupted evaluation can be repeated:
+evaluating the same policy on the same days again reveals nothing new, and does
+not count as a new opening.
 """
 
 import datetime
@@ -30,9 +30,12 @@ def policy_digest(policy: Policy) -> str:
 def openings(workdir: os.PathLike | str) -> list[dict[str, Any]]:
   """Returns the openings of a run's held-out days, oldest first.
 
+  Args:
+    workdir: the run's folder.
+
   Returns:
-    A dict per opening: `time`, `by` (the program) and `policies` (their
-    digests).
+    A dict per opening: `time`, `by` (the name of the program) and `policies`
+    (the digests of the policies that it evaluated); [] if there are none.
 
   Raises:
     ValueError: if the list of openings is damaged.
@@ -73,23 +76,24 @@ def open_holdout(
 ) -> int:
   """Records that policies are about to be evaluated on held-out days.
 
-  Nothing is recorded for a run if all its given policies were evaluated on its
-  held-out days before.
+  Nothing is recorded for a run if all policies given for it were evaluated on
+  its held-out days before.
 
   Args:
     policies: digests of the policies to evaluate, keyed by the folder of the
       run on whose held-out days they are evaluated.
     by: name of the program that evaluates them.
-    again: whether to allow the evaluation even if the days were opened for
-      other policies before.
+    again: whether to allow the evaluation even if the days were opened before,
+      but not for all of these policies.
 
   Returns:
     How often the days were opened, including this time if it was recorded; for
     several runs, the largest of these numbers.
 
   Raises:
-    ValueError: if the days were opened before for other policies and `again`
-      is not set, or a list of openings is damaged; then nothing is recorded.
+    ValueError: if a run's days were opened before, but not for all of its given
+      policies, and `again` is False, or if a list of openings is damaged; then
+      nothing is recorded for any run.
   """
   known = {workdir: openings(workdir) for workdir in policies}
   now = datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')
@@ -115,7 +119,11 @@ def open_holdout(
 
 
 def remark(count: int) -> str:
-  """Returns a remark on held-out days opened `count` times; '' if below 2."""
+  """Returns a remark if held-out days were opened twice or more, else ''.
+
+  Args:
+    count: how often the days were opened.
+  """
   if count < 2:
     return ''
   return (

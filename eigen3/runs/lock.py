@@ -32,6 +32,7 @@ class Lock:
       folder: the folder, which must exist.
 
     Raises:
+      OSError: if the lock file cannot be opened, locked or written.
       ValueError: if the lock is held already; the message names the holder.
     """
     self._path = pathlib.Path(folder) / FILE
@@ -51,7 +52,7 @@ class Lock:
       raise
 
   def close(self) -> None:
-    """Releases the lock and removes the file."""
+    """Releases the lock and removes its file."""
     if self._is_in_place():
       self._path.unlink()
     self._file.close()
@@ -86,7 +87,9 @@ class Lock:
 
 @contextlib.contextmanager
 def locked(folder: os.PathLike | str) -> Iterator[None]:
-  """Locks a folder for all processes of a distributed run, which share it.
+  """Locks a folder for the `with` block, for all processes of one run together.
+
+  All of the run's processes must call this function; the first holds the lock.
 
   Raises:
     ValueError: if another program uses the folder; raised in every process.
@@ -111,7 +114,11 @@ def locked(folder: os.PathLike | str) -> Iterator[None]:
 
 
 def holders_of(folder: os.PathLike | str) -> list[dict[str, Any]]:
-  """Returns notes of processes that may hold a lock; see `holders.read`."""
+  """Returns notes on processes that may hold a folder's lock.
+
+  They are dicts as in `holders.read`. Processes that are known to have ended
+  are left out.
+  """
   try:
     found = holders.read(pathlib.Path(folder) / FILE)
   except FileNotFoundError:

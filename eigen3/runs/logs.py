@@ -16,13 +16,14 @@ import tensorboardX
 from eigen3 import parallel
 from eigen3.files import atomic_path, naming
 
-# Files of a run: metrics of each iteration or generation; those of each member
-# of each generation; and the importance of each column in each generation.
+# Files of a run: metrics of each iteration or generation; those of each agent
+# of a population in each generation; and the importance of each column in each
+# generation.
 METRICS, MEMBERS, IMPORTANCE = 'metrics.csv', 'members.csv', 'importance.csv'
 
-# Columns with the results of validations: the score; the annualised Sharpe
-# ratio of a single agent, in METRICS; the daily Sharpe ratio of each member of
-# a population, in MEMBERS.
+# Columns with the results of validations: the profit; the annualised Sharpe
+# ratio, in METRICS; the daily Sharpe ratio of each agent of a population, in
+# MEMBERS.
 SCORE = 'validation_profit'
 SHARPE, DAILY_SHARPE = 'validation_sharpe', 'validation_daily_sharpe'
 
@@ -62,7 +63,8 @@ class CsvLog:
   """A CSV file whose first column is the iteration or generation.
 
   Attributes:
-    rows: the rows that were kept when the file was opened.
+    rows: the earlier rows that were kept when the file was opened, each a dict
+      of strings.
   """
 
   def __init__(self, path: os.PathLike | str, fields: Sequence[str], last: int):
@@ -130,17 +132,17 @@ class CsvLog:
 
 
 class Sink(Protocol):
-  """A destination of metrics besides the CSV, which is authoritative."""
+  """A destination of a run's metrics besides `metrics.csv`."""
 
   def write(self, step: int, values: Mapping[str, float]) -> None:
-    """Adds the values of iteration `step`."""
+    """Adds metrics, keyed by name, of the iteration or generation `step`."""
 
   def close(self) -> None:
     """Flushes and closes the sink."""
 
 
 class TensorBoard:
-  """A `Sink` that writes TensorBoard events; it starts empty."""
+  """A `Sink` that writes TensorBoard events."""
 
   def __init__(self, folder: pathlib.Path):
     """Deletes the folder with its content, and opens a new event file in it.
@@ -153,7 +155,7 @@ class TensorBoard:
     self._events = tensorboardX.SummaryWriter(str(folder), write_to_disk=writes)
 
   def write(self, step: int, values: Mapping[str, float]) -> None:
-    """Adds the values of iteration `step`."""
+    """Adds metrics of the iteration or generation `step`."""
     for name, value in values.items():
       self._events.add_scalar(name, value, step)
 
@@ -163,10 +165,10 @@ class TensorBoard:
 
 
 class MetricsLog:
-  """`metrics.csv` of one run, TensorBoard events, and other sinks.
+  """Writes a run's metrics to `metrics.csv`, TensorBoard and other sinks.
 
-  The CSV is authoritative. When a run is resumed from an earlier checkpoint,
-  the CSV is truncated and the events are written anew from it.
+  The CSV is authoritative: when a run is resumed, rows after its checkpoint are
+  dropped from the CSV, and the TensorBoard events are written anew from it.
   """
 
   def __init__(
@@ -183,8 +185,8 @@ class MetricsLog:
       fields: columns of the CSV; the first is the iteration or generation.
       last: the last iteration or generation to keep; rows of later ones, which
         the run wrote after the checkpoint it resumes from, are dropped.
-      sinks: receive the rows that are written from now on, and are closed with
-        the logs.
+      sinks: receive the metrics that are written from now on, and are closed
+        with the logs.
 
     Raises:
       ValueError: if the existing CSV has other columns.
@@ -197,7 +199,7 @@ class MetricsLog:
     self._sinks = (events, *sinks)
 
   def write(self, row: Mapping[str, float]) -> None:
-    """Adds the row of one iteration; missing fields stay empty."""
+    """Adds an iteration's or generation's row; missing fields stay empty."""
     self._csv.write([row])
     step, values = self._numbers(row)
     for sink in self._sinks:

@@ -30,7 +30,8 @@ _MAY_CHANGE = (
   'networks.sequence_block',
 )
 _ABOUT = 'run.json'
-# All files and folders of a run that a new run in its folder would overwrite.
+# Files and folders that a new run's folder must not hold: the run would
+# overwrite them.
 _NAMES = (
   'checkpoints',
   'config.json',
@@ -59,12 +60,12 @@ def create(
   kept: Container[str] = (),
   machine: Mapping[str, Any] | None = None,
 ) -> pathlib.Path:
-  """Creates the folder of a new run and returns its path.
+  """Creates a run's folder with `run.json` and `config.json`; returns its path.
 
-  All processes of the run must call it; only the first one writes.
+  All processes of the run must call this function; only the first one writes.
 
   Args:
-    workdir: the folder, which must not hold a run or files that a run writes.
+    workdir: the folder; if it exists, `check_new` must accept it.
     config: all settings.
     data: description of the training data, ready for JSON.
     kept: names of files that may exist, see `check_new`.
@@ -72,7 +73,7 @@ def create(
       were chosen, and 'sizes', see `read_sizes`.
 
   Raises:
-    ValueError: if the folder holds a run, or files that it would overwrite.
+    ValueError: see `check_new`.
   """
   workdir = pathlib.Path(workdir)
   check_new(workdir, kept)
@@ -113,6 +114,8 @@ def check_new(
   resumes: bool = True,
 ) -> None:
   """Checks that a folder holds no run and no files that a run would overwrite.
+
+  `_NAMES` lists these files and folders.
 
   Args:
     workdir: folder of the new run; it need not exist.
@@ -177,7 +180,7 @@ def check_resumable(workdir: os.PathLike | str) -> None:
 
 
 def read_data(workdir: os.PathLike | str) -> Mapping[str, Any]:
-  """Returns the description of the data in `run.json`; {} if there is none.
+  """Returns the description of the data in `run.json`; {} if it has none.
 
   Raises:
     OSError: if `run.json` cannot be read.
@@ -190,7 +193,8 @@ def read_sizes(workdir: os.PathLike | str) -> Mapping[str, Any]:
   """Returns a run's values of `eigen3.sizes.FIELDS`, keyed by full name.
 
   Settings that were 'auto' have the values chosen for the device. The result is
-  {} for a run that began before settings could be 'auto'.
+  {} if `run.json` has no sizes, as in a run that began before settings could be
+  'auto'.
 
   Raises:
     OSError: if `run.json` cannot be read.
@@ -242,9 +246,10 @@ def check_data(
   Args:
     workdir: the run's folder.
     data: description of the data to continue with; only `hash` is read.
-    field: name of the setting or flag, for the message.
+    field: the setting or flag that named the data, for the message.
 
   Raises:
+    OSError: if `run.json` cannot be read.
     ValueError: if the hashes differ, or `run.json` is damaged or has no hash.
   """
   began = read_hash(workdir)
@@ -268,7 +273,7 @@ def check_same(
     workdir: the run's folder.
     config: settings to continue with.
     defaults: values of settings that were added since the run began; if None,
-      any such setting is an error.
+      an added setting counts as one that differs.
 
   Raises:
     ValueError: if there is no run, its settings are unreadable, or a setting
@@ -301,13 +306,14 @@ def differences(
 ) -> dict[str, tuple[Any, Any]]:
   """Returns the (earlier, present) values of all settings that differ.
 
-  They are keyed by full name, in alphabetical order. The value of a missing
-  setting is None.
+  The pairs are keyed by the settings' full names, in alphabetical order. The
+  value of a missing setting is None.
 
   Args:
     before: earlier settings, as read from `config.json`.
     now: present settings.
-    defaults: values of settings that `before` lacks.
+    defaults: earlier values of settings that `before` lacks; None for no
+      defaults.
   """
   past, present = _flatten(before), _flatten(json.loads(now.to_json()))
   if defaults is not None:
@@ -337,7 +343,7 @@ def _read_settings(path: pathlib.Path) -> Mapping[str, Any]:
 
 
 def _read_part(workdir: os.PathLike | str, name: str) -> Mapping[str, Any]:
-  """Returns the JSON object `name` in `run.json`; {} if there is none."""
+  """Returns the JSON object `name` in `run.json`; {} if it has none."""
   path = pathlib.Path(workdir) / _ABOUT
   return _object(path, _read_settings(path), name)
 

@@ -1,13 +1,13 @@
 """Reads the Sharpe ratios of all policies tried before one was chosen.
 
 Every policy that a run validated is a trial, with its Sharpe ratio in the run's
-logs: `members.csv` for all members of all generations, `metrics.csv` for every
-validation of a run of one agent. A resumed run truncates both to its checkpoint
-and repeats the rest bit for bit, so that no trial is lost or counted twice.
+logs: `members.csv` for all agents of a population in all generations,
+`metrics.csv` for every validation of a single agent. A resumed run truncates
+its log to its checkpoint and repeats the rest bit for bit, so that no trial is
+lost or counted twice.
 
 In the folders of sweeps, ladders and studies, runs of the supervised ranker are
-skipped: they log losses instead of Sharpe ratios, and no agent is chosen from
-them.
+skipped: they log no Sharpe ratios, and no agent is chosen from them.
 """
 
 import os
@@ -43,10 +43,10 @@ def read(paths: Sequence[os.PathLike | str]) -> np.ndarray:
 
 
 def find(paths: Sequence[os.PathLike | str]) -> list[pathlib.Path]:
-  """Returns the folders of runs, each once.
+  """Returns the absolute paths of the folders of runs, each once.
 
   The folder of a sweep, ladder or study is replaced by the folders of its runs
-  that have a log, except runs of the ranker.
+  that have a log, except runs of the ranker; a folder without such runs stays.
 
   Raises:
     ValueError: if a folder holds neither a run nor a sweep, ladder or study, or
@@ -73,9 +73,9 @@ def _has_log(run: pathlib.Path) -> bool:
 def sharpe_ratios(workdir: os.PathLike | str) -> np.ndarray:
   """Returns the daily Sharpe ratios of all n policies that a run validated.
 
-  The ratios of a population's members are from the validation slices if the
-  champion is chosen on these, else, like those of a single agent, from all
-  validation days. A missing ratio counts as 0.
+  The ratios are from all validation days or, for a population whose setting
+  `learner.validation_play` is 'slices', from the validation slices. A ratio
+  that is not finite counts as 0.
 
   Returns:
     float64 [n], not annualised; empty if the run has no log yet.

@@ -57,7 +57,7 @@ class Run:
       ) from error
 
   def write(self, step: int, values: Mapping[str, float]) -> None:
-    """Adds the values of iteration `step`, unless W&B already has them."""
+    """Adds the metrics of `step`, see `logs.Sink`, unless W&B has them."""
     # A resumed run repeats the iterations after its last checkpoint, with the
     # same numbers; W&B rejects past steps.
     if step >= self._run.step:
@@ -69,6 +69,6 @@ class Run:
 
 
 def _id_of(workdir: pathlib.Path) -> str | None:
-  """Reads the last W&B run's id from its folder's name; None without one."""
+  """Returns the id of the latest W&B run in `workdir`; None if it has none."""
   folders = sorted((workdir / 'wandb').glob('*run-*-*'))
   return folders[-1].name.rpartition('-')[2] if folders else None

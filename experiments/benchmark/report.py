@@ -1,4 +1,4 @@
-"""Summarises measurements: medians, speedups, shares of a peak, tables."""
+"""Summarises the measurements of cases, and compares two runs."""
 
 import math
 import statistics
@@ -22,13 +22,13 @@ def compare(group: Group, measurements: Sequence[Measurement]) -> Summary:
 
   Args:
     group: the group to summarise.
-    measurements: the measurements of its cases.
+    measurements: the measurements of the group's cases, or of some of them.
 
   Returns:
     `name`, `note`, `reference` ('' if it is not among the measurements),
-    `unit`, `axis`, `cases` and, if the group has an axis and a reference,
-    `growth`. Times are in seconds and memory in bytes; numbers that were not
-    measured are None.
+    `unit`, `axis`, `cases` (a dict for each measurement) and, if `axis` and
+    `reference` are not '', `growth` (see the function `growth`). Times are in
+    seconds and memory in bytes; numbers that are not known are None.
   """
   by_name = {each.case.name: each for each in measurements}
   reference = by_name.get(group.reference)
@@ -74,14 +74,14 @@ def growth(points: Sequence[tuple[float, float]]) -> Summary | None:
   """Measures how a cost grows along an axis.
 
   Args:
-    points: (size, cost); the first is the reference.
+    points: pairs (size along the axis, cost), the reference's first.
 
   Returns:
     `exponent`, the slope of a line fitted to the points on logarithmic axes;
-    `deviation_percent`, keyed by size: by how many percent a point costs more
-    (or, below 0, less) than the first point's cost scaled in proportion to
-    size; and `largest_percent`, the deviation that is furthest from 0. None for
-    fewer than two points.
+    `deviation_percent`, keyed by size as text: by how many percent a point
+    costs more (or, below 0, less) than the first point's cost scaled in
+    proportion to size; and `largest_percent`, the deviation that is furthest
+    from 0. None for fewer than two points.
   """
   if len(points) < 2:
     return None
@@ -99,10 +99,10 @@ def growth(points: Sequence[tuple[float, float]]) -> Summary | None:
 
 
 def table(summary: Summary) -> str:
-  """Returns a summary as text: the group's name, a line per case, and notes.
+  """Returns a summary as text: the group's name and a table of its cases.
 
-  Growth and failures have lines of their own. Columns that are empty for all
-  cases are omitted.
+  Lines about growth, notes and failures follow if there are any. Columns that
+  are empty for all cases are omitted.
   """
   rows = [_cells(case, summary) for case in summary['cases']]
   titles = [
@@ -138,14 +138,15 @@ def against(now: Summary, then: Summary) -> str:
   """Lists cases that became slower since an earlier run.
 
   Args:
-    now: the record of this run.
-    then: the record of the earlier run. If it names other devices (see
+    now: a suite's results in this run, as they are written to JSON.
+    then: results of the earlier run. If they are from other devices (see
       `devices_of`), times relative to each group's reference are compared
       instead of seconds.
 
   Returns:
-    A line for each case whose time rose by over 5 %, the worst first, and a
-    line that counts the compared cases, those measured in both runs.
+    A line for each case whose time rose by over 5 %, the largest rise first,
+    and a line with the number of compared cases (those whose time is known in
+    both runs) and the number that became slower.
   """
   here, there = (devices_of(record) for record in (now, then))
   costs, before = (_costs(record, here == there) for record in (now, then))
@@ -165,16 +166,16 @@ def against(now: Summary, then: Summary) -> str:
 
 
 def devices_of(results: Mapping[str, Any]) -> str:
-  """Returns a record's processor, and the kinds of its accelerators."""
+  """Returns a run's processor and kinds of accelerators, joined by commas."""
   kinds = {c.get('device', '') for g in results['groups'] for c in g['cases']}
   kinds = {kind for kind in kinds if kind and kind != 'cpu'}
   return ', '.join([results['machine']['processor'], *sorted(kinds)])
 
 
 def _costs(results: Summary, in_seconds: bool) -> dict[str, float]:
-  """Returns the cost of each timed case, keyed 'group: case'.
+  """Returns the cost of each case that has one, keyed 'group: case'.
 
-  The cost is the median seconds or, unless `in_seconds`, the time relative to
+  The cost is the median seconds if `in_seconds`, otherwise the time relative to
   the group's reference.
   """
   cases = {
@@ -191,7 +192,7 @@ def _costs(results: Summary, in_seconds: bool) -> dict[str, float]:
 
 
 def seconds_text(seconds: float | None) -> str:
-  """Returns a time with its unit, rounded as by `number_text`; '' for None."""
+  """Returns a time in s, ms or µs, rounded by `number_text`; '' for None."""
   if seconds is None:
     return ''
   if seconds >= 1:
@@ -202,7 +203,7 @@ def seconds_text(seconds: float | None) -> str:
 
 
 def bytes_text(count: float | None) -> str:
-  """Returns bytes in MiB; '' for None."""
+  """Returns a number of bytes as text, in MiB; '' for None."""
   if count is None:
     return ''
   mebi = count / _MEBI
@@ -210,9 +211,9 @@ def bytes_text(count: float | None) -> str:
 
 
 def number_text(number: float | None) -> str:
-  """Returns a number to three significant digits; '' for None.
+  """Returns a number as text with three significant digits; '' for None.
 
-  Numbers from 1,000 are whole, with thousands separated.
+  Numbers from 1,000 on are rounded to whole numbers instead, such as 12,345.
   """
   if number is None:
     return ''
@@ -273,7 +274,7 @@ def _case(
 
 
 def _product_rate(measurements: Sequence[Measurement]) -> float | None:
-  """Returns the fastest matrix product's operations per second, or None."""
+  """Returns the fastest matrix product's FLOP/s; None if none was timed."""
   rates = [
     each.case.operations / statistics.median(each.seconds.values())
     for each in measurements

@@ -14,12 +14,13 @@ def config_of(
   settings: Mapping[str, Any],
   get_config: Callable[[str], ml_collections.ConfigDict] = td3.get_config,
 ) -> ml_collections.ConfigDict:
-  """Returns a preset with overrides.
+  """Returns a preset's config with some fields changed.
 
   Args:
-    settings: `preset`, the name of a preset; config fields, keyed by full name,
-      such as 'networks.lstm_dropout'; and `days` and `columns` of the window, D
-      and C. Other entries are ignored; only the case's builder reads them.
+    settings: must have `preset`, the name of a preset. May have config fields,
+      keyed by full name, such as 'networks.lstm_dropout', and `days` and
+      `columns`, the window's D and C. Other entries are ignored; they are for
+      the case's builder.
     get_config: maps the name of a preset to its config.
 
   Returns:
@@ -41,7 +42,7 @@ def config_of(
 
 
 def spec_of(config: ml_collections.ConfigDict) -> EnvironmentSpec:
-  """Returns the spec of a config's embedded market, for building networks."""
+  """Returns the spec of the environment on a config's embedded market."""
   synthetic = config.data.synthetic
   first = synthetic.num_context
   return Rules.from_config(config.environment).spec(
@@ -54,6 +55,10 @@ def spec_of(config: ml_collections.ConfigDict) -> EnvironmentSpec:
 def networks_of(
   settings: Mapping[str, Any],
 ) -> tuple[ml_collections.ConfigDict, EnvironmentSpec]:
-  """Returns the `networks` section of `config_of`, and the spec."""
+  """Returns the `networks` section of a case's config, and the case's spec.
+
+  Args:
+    settings: see `config_of`.
+  """
   config = config_of(settings)
   return config.networks, spec_of(config)

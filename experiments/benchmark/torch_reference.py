@@ -27,7 +27,7 @@ _CHUNK = 64  # columns at a time, as in Eigen2
 
 
 class Extractor(nn.Module):
-  """Convolution, batch norm, ReLU, `nn.LSTM`, mean of the last days.
+  """Convolution, batch norm, ReLU, `nn.LSTM`, mean over the last days.
 
   Blocks of `chunk` columns (0: all) run one after another, each with its own
   batch statistics. With `checkpointing` only the window of each block is
@@ -52,7 +52,7 @@ class Extractor(nn.Module):
     )
 
   def forward(self, window):
-    """Maps [B, D, C, F] to [B, C, 2H]."""
+    """Maps windows [B, D, C, F] to features [B, C, 2H]."""
     blocks = window.split(self._chunk or window.shape[2], dim=2)
     return torch.cat([self._block(block) for block in blocks], dim=1)
 
@@ -87,7 +87,7 @@ class Attention(nn.Module):
     self.query = nn.Parameter(torch.zeros(1, 1, width)) if cross else None
 
   def forward(self, features):
-    """Maps [B, C, 2H] to [B, 1, 2H] (cross) or [B, C, 2H] (self, residual)."""
+    """Maps [B, C, 2H] to [B, 1, 2H] (cross) or [B, C, 2H] (self; residual)."""
     queries = features
     if self.query is not None:
       queries = self.query.expand(features.shape[0], -1, -1)
@@ -120,7 +120,7 @@ class Critic(nn.Module):
     )
 
   def forward(self, window, action):
-    """Maps [B, D, C, F] and [B, N, 2] to [B, 1]."""
+    """Maps windows [B, D, C, F] and actions [B, N, 2] to values [B, 1]."""
     features = self.feature_extractor(window)
     if self.attention is not None:
       features = self.attention(features)
@@ -153,7 +153,7 @@ class Actor(nn.Module):
     self.sale_target_head = _head(joined, sizes)
 
   def forward(self, window):
-    """Maps [B, D, C, F] to [B, N, 2] in the environment's units."""
+    """Maps [B, D, C, F] to actions [B, N, 2] in the environment's units."""
     features = self.feature_extractor(window)
     context = self.context_fc(self.attention(features))
     stocks = self.investable_fc(features[:, self._investable])
@@ -173,9 +173,10 @@ class Actor(nn.Module):
 class Ddpg:
   """DDPG as in Eigen2, with windows gathered from a market.
 
-  It has one critic, actions that are not scaled, weight decay as part of the
-  gradient, micro-batches, and a soft update of the target networks' parameters
-  after every update. The targets' batch statistics are copied.
+  It has one critic, actions that are not scaled, weight decay that is added to
+  the gradient, gradient clipping, micro-batches, and a soft update of the
+  target networks' parameters after every update. The targets' batch statistics
+  are copied from the online networks.
 
   Attributes:
     networks: the online critic and actor, in the order of their updates.
@@ -259,7 +260,7 @@ class Ddpg:
 
 
 def extractor_case(**settings: Any) -> Built:
-  """Builds the case of the extractor forward and backward in training mode."""
+  """Builds the case of the extractor, forward and backward in training mode."""
   config, spec = networks_of(settings)
   network = Extractor(config, spec, chunk=0, checkpointing=False).train()
   load(network, parameters.extractor(config, spec))
@@ -275,7 +276,7 @@ def extractor_case(**settings: Any) -> Built:
 
 
 def critic_case(*, checkpointing: bool, **settings: Any) -> Built:
-  """Builds the case of the critic forward and backward in training mode."""
+  """Builds the case of the critic, forward and backward in training mode."""
   config, spec = networks_of(settings)
   network = Critic(config, spec, _CHUNK, checkpointing).train()
   load(network, parameters.critic(config, spec))
@@ -305,7 +306,10 @@ def actor_case(**settings: Any) -> Built:
 
 
 def update_case(*, num_days: int, **settings: Any) -> Built:
-  """Builds the case of a DDPG update on a batch sampled from replay."""
+  """Builds the case of a DDPG update on a batch sampled from replay.
+
+  `num_days` is the number of days in the market.
+  """
   config = config_of(settings)
   spec = spec_of(config)
   market = parameters.window(1, num_days, spec.num_columns, spec.num_features)
@@ -365,7 +369,7 @@ def core_case(
 
 
 def _replay(config: ml_collections.ConfigDict, num_days: int) -> dict[str, Any]:
-  """Draws random transitions that fill the replay, keyed by field name."""
+  """Draws random transitions to fill a replay; tensors keyed by field name."""
   capacity = config.learner.replay_capacity
   first_day = config.environment.context_days - 1
   day = torch.randint(first_day, num_days - 1, (capacity,))
@@ -389,11 +393,14 @@ def _head(inputs: int, sizes: ml_collections.ConfigDict) -> Any:
 
 
 def load(network, state_dict: parameters.StateDict) -> None:
-  """Loads a state dict of arrays; a batch norm's counter may be absent.
+  """Loads a state dict of arrays into `network`.
+
+  A batch norm's counter of batches may be absent.
 
   Raises:
     ValueError: if any other entry of the network is missing, or an entry is
       unknown.
+    RuntimeError: if an array has the wrong shape.
   """
   tensors = {name: torch.from_numpy(x) for name, x in state_dict.items()}
   missing, unknown = network.load_state_dict(tensors, strict=False)

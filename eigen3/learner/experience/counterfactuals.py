@@ -2,7 +2,7 @@
 
 Prices do not react to orders, so with some reward functions the reward of any
 order is known once the prices of the following days are known. An episode
-contains only the reward of the stock that was bought. Counterfactual orders
+contains only the rewards of orders that were placed. Counterfactual orders
 cost little: most of the cost of learning from a transition is that of encoding
 its window, and the encoding serves any number of orders. Supervised learning
 always has the returns of all stocks; without them it is hard to learn to choose
@@ -23,11 +23,12 @@ from eigen3.types import Array, PRNGKey, Transition
 def count_of(rules: Rules, config: ml_collections.ConfigDict) -> int:
   """Returns the number of counterfactual orders for each transition.
 
-  It is 0 if orders cannot be drawn or valued one by one: if a stock that cannot
-  be bought can block others (`entry_choice` is 'best'), or coefficients have no
-  bounds. It is also 0 if an order is not valued by its reward of the same day
-  alone (see `are_paid_at_once`), unless the account is observed: then each
-  order is simulated for one day, which also gives the next account.
+  It is the setting `learner.counterfactuals`, or 0 if orders cannot be drawn or
+  valued one by one: if a stock that cannot be bought can block others
+  (`entry_choice` is 'best'), or coefficients have no upper bound. It is also 0
+  if an order is not valued by its reward on the same day alone (see
+  `are_paid_at_once`), unless the account is observed: then each order is
+  simulated for one day, which also gives the next account.
 
   Args:
     rules: rules of the environment.
@@ -43,7 +44,10 @@ def count_of(rules: Rules, config: ml_collections.ConfigDict) -> int:
 
 
 def are_paid_at_once(rules: Rules, config: ml_collections.ConfigDict) -> bool:
-  """Returns whether an order is valued by its reward on the same day alone."""
+  """Returns whether an order is valued by its reward on the same day alone.
+
+  That is the case if the reward has `of_orders` and the discount is 0.
+  """
   is_known = rewards.find(rules.reward).of_orders is not None
   return is_known and not config.agent.gamma
 
@@ -73,13 +77,14 @@ def add(
 ) -> Transition:
   """Adds counterfactual orders to the actions of a batch.
 
-  Each is an action that gives one stock, or `max_entries_per_day` stocks, a
+  Each is an action that gives `max_entries_per_day` stocks (1 by default) a
   coefficient of at least the threshold and a sale target, both drawn uniformly,
   and all other stocks the lowest coefficient. Stocks are drawn by stratified
   sampling: with as many draws as stocks, each stock is drawn once. The first
   counterfactual action orders nothing if the batch has the environment's
   states, or if the reward has `of_nothing`. If the batch has states, each
-  counterfactual action is played for one step.
+  counterfactual action is played for one step; otherwise the reward's
+  `of_orders` and `of_nothing` give its reward.
 
   Args:
     environment: the environment of the transitions.
@@ -90,9 +95,9 @@ def add(
 
   Returns:
     The batch with actions [B, 1 + count, N, 2] and rewards [B, 1 + count]; the
-    action that was played, and its reward, come first. With states, discounts
-    are [B, 1 + count], and each next observation has 1 + count accounts and
-    masks of available stocks.
+    action that was played in the episode, and its reward, come first. With
+    states, discounts are [B, 1 + count], and each next observation has
+    1 + count accounts and masks of available stocks.
   """
   if not count:
     return batch
@@ -112,7 +117,7 @@ def add(
 def _played(
   environment: TradingEnvironment, batch: Transition, key: PRNGKey, count: int
 ) -> Transition:
-  """Implements `add` with environment steps from the states of the batch."""
+  """Implements `add` for batches with states, by playing steps from them."""
   keys = jax.random.split(key, len(batch.r_t))
   draw = jax.vmap(_drawn, in_axes=(None, 0, None))
   orders, _, _ = draw(environment, keys, count - 1)

@@ -29,11 +29,13 @@ class FullObservation(NamedTuple):
   Attributes:
     day: see `Observation`.
     available: see `Observation`.
-    account: leaves [...], as the policy saw it. If M actions of the same day
-      were simulated, the next observation has the account after each of them,
-      leaves [..., M, ...], and `available` is [..., M, ceil(N / 8)].
-    state: the environment's state, leaves [...], if counterfactual orders are
-      simulated from it; else ().
+    account: the observed account; its leaves begin with the axes of `day`. If M
+      actions of one day were simulated, the next observation has the account
+      after each of them: the leaves then have an axis M after the axes of
+      `day`, and `available` is [..., M, ceil(N / 8)].
+    state: the environment's state, whose leaves also begin with the axes of
+      `day`, if counterfactual orders are simulated from it; else, and in next
+      observations, ().
   """
 
   day: Array
@@ -46,12 +48,12 @@ AnyObservation: TypeAlias = Observation | FullObservation
 
 
 def packed(available: Array) -> Array:
-  """Packs flags of available stocks, bool [..., N], into bits of uint8."""
+  """Packs flags of available stocks, bool [..., N], as in `Observation`."""
   return jnp.packbits(available, axis=-1)
 
 
 def unpacked(observation: AnyObservation, num_stocks: int) -> Array:
-  """Returns which stocks could be bought, bool [..., N]."""
+  """Returns which of N = `num_stocks` stocks could be bought, bool [..., N]."""
   bits = jnp.unpackbits(observation.available, axis=-1, count=num_stocks)
   return bits > 0
 
@@ -59,7 +61,10 @@ def unpacked(observation: AnyObservation, num_stocks: int) -> Array:
 def observation_of(
   day: Array, available: Array, account: Account | None, state: Any = ()
 ) -> AnyObservation:
-  """Returns a day's observation; `state` is dropped if `account` is None."""
+  """Returns a `FullObservation`, or an `Observation` if `account` is None.
+
+  The arguments are its fields; an `Observation` has no `state`.
+  """
   # No empty field, so that older checkpoints without an account stay readable.
   if account is not None:
     return FullObservation(day, available, account, state)
@@ -70,8 +75,8 @@ def observe(market: Market, observation: AnyObservation) -> Any:
   """Returns the networks' inputs for observations [B].
 
   Returns:
-    The market windows that end on the days, [B, D, C, F]; if the account is
-    observed, a pair of the windows and the account, leaves [B, ...].
+    The market windows that end on the observed days, [B, D, C, F]; if the
+    observations include the account, a pair of the windows and the account.
   """
   windows = market.windows(observation.day)
   if isinstance(observation, FullObservation):
@@ -120,7 +125,8 @@ def constrain(
   Args:
     spec: spec of the actions.
     observation: observations [B].
-    unit_actions: actions in unit space, [B, N, 2] or [B, M, N, 2].
+    unit_actions: actions in unit space, [B, N, 2], or [B, M, N, 2] for M
+      actions per observation.
 
   Returns:
     Actions of the same shape.

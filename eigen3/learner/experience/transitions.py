@@ -22,7 +22,7 @@ def transitions_of(episodes: Episodes, num_steps: int) -> Transition:
   """Converts the first `num_steps` steps of all E episodes to transitions.
 
   An episode does not record which stocks can be bought after its last step; in
-  that observation all stocks count as available.
+  the observation after that step all stocks count as available.
 
   Returns:
     Transitions [E * num_steps, ...].
@@ -48,7 +48,7 @@ def transitions_of(episodes: Episodes, num_steps: int) -> Transition:
 def empty_transition(
   spec: ActionSpec, account: Account | None = None, state: Any = ()
 ) -> Transition:
-  """Returns a placeholder transition with the shapes and types of the replay.
+  """Returns a placeholder with the shapes and dtypes of a stored transition.
 
   Args:
     spec: spec of the actions.
@@ -71,7 +71,7 @@ def empty_transition(
 
 
 def stored_steps(rules: Rules, config: ml_collections.ConfigDict) -> int:
-  """Returns the number of an episode's steps that replay stores.
+  """Returns how many of an episode's steps, from the first, the replay stores.
 
   Args:
     rules: rules of the environment.
@@ -79,7 +79,8 @@ def stored_steps(rules: Rules, config: ml_collections.ConfigDict) -> int:
 
   Raises:
     ValueError: if settlement steps are not stored although the agent has a
-      discount above 0 and held positions earn rewards every day.
+      discount above 0 and the reward has `needs_account`, so that held
+      positions earn rewards until they are sold.
   """
   kept = config.learner.store_settlement
   every_day = rewards.find(rules.reward).needs_account

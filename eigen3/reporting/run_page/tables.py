@@ -1,4 +1,7 @@
-"""Computes the numbers in the tables of a page."""
+"""Computes headlines, metrics, differences and monthly returns for a page.
+
+The page is that of a run, or of runs that differ only in seed.
+"""
 
 import functools
 from collections.abc import Sequence
@@ -11,19 +14,19 @@ from eigen3.evaluation.backtest import Backtest
 from eigen3.evaluation.judge import Results
 from eigen3.evaluation.statistics import Estimate
 
-# Bootstrap resamples; enough for p-values to a thousandth.
+# Number of bootstrap resamples; p-values are multiples of 1 / 2,001.
 _REPEATS = 2_000
 # Percentiles of a 95 % interval.
 _ENDS = (2.5, 97.5)
 
 
 class Headline(NamedTuple):
-  """A policy's three most important numbers, with their intervals.
+  """A policy's profit, Sharpe ratio and maximum drawdown, with 95 % intervals.
 
   Attributes:
-    name: of the policy; 'iqm' is the interquartile mean of all agents.
-    size: number of backtests.
-    profit: divided by initial cash.
+    name: the policy's name; 'iqm' for interquartile means over all agents.
+    size: number of backtests from which the numbers were computed.
+    profit: profit divided by initial cash.
     sharpe: annualised Sharpe ratio.
     max_drawdown: maximum drawdown, a share of the peak.
   """
@@ -36,12 +39,13 @@ class Headline(NamedTuple):
 
 
 class Year(NamedTuple):
-  """Monthly returns of a year.
+  """A policy's monthly returns in a year.
 
   Attributes:
     year: the calendar year.
-    months: return in each of the twelve months; None for one without days.
-    whole: return over all of the year's days.
+    months: return in each of the twelve months; None for a month in which the
+      backtest has no days.
+    whole: return over all of the backtest's days in the year.
   """
 
   year: int
@@ -52,15 +56,16 @@ class Year(NamedTuple):
 def headlines(agents: Results, controls: Results, seed: int) -> list[Headline]:
   """Returns the policies' headlines; if there are several agents, 'iqm' first.
 
-  If a policy has one backtest, its intervals are over days, by the stationary
-  bootstrap. If it has several, its numbers are means over them, and intervals
-  hold the middle 95 % of the backtests. The intervals of interquartile means
-  are from a bootstrap over seeds.
+  A policy with one backtest has intervals from the stationary bootstrap of its
+  days, which are NaN for fewer than `bootstrap.FEWEST_DAYS` days. For a control
+  with several backtests, the numbers are means over backtests, and the
+  intervals hold the middle 95 % of the backtests. 'iqm' has intervals from a
+  bootstrap over the agents.
 
   Args:
     agents: one backtest of each agent.
     controls: one or more backtests of each control.
-    seed: of the resamples.
+    seed: random seed of the bootstraps.
   """
   once = {name: tests for name, tests in controls.items() if len(tests) == 1}
   once = {**agents, **once}
@@ -88,7 +93,11 @@ def headlines(agents: Results, controls: Results, seed: int) -> list[Headline]:
 def all_numbers(
   agents: Results, controls: Results
 ) -> dict[str, dict[str, float]]:
-  """Returns all measures of each policy, averaged over its backtests."""
+  """Returns each policy's metrics, averaged over its backtests, by name.
+
+  The metrics are those of `metrics.measure`, with buy and hold as the
+  benchmark. An average is NaN if the metric is NaN for any of the backtests.
+  """
   market = metrics.daily_returns(controls['buy_and_hold'][0])
   found = {}
   for name, tests in {**agents, **controls}.items():
@@ -103,9 +112,10 @@ def all_numbers(
 def differences(
   agents: Results, controls: Results, seed: int
 ) -> dict[str, bootstrap.PairedDifference]:
-  """Returns the agents' annualised excess return over each control.
+  """Returns the agents' mean annualised excess return over each control.
 
-  If a control has several backtests, their returns are averaged day by day.
+  If a control has several backtests, their returns are averaged day by day. The
+  agents are the seeds of `bootstrap.paired_difference`.
   """
   ours = np.stack([metrics.daily_returns(t[0]) for t in agents.values()])
   return {
@@ -123,7 +133,8 @@ def differences(
 def months(*backtests: Backtest) -> list[Year]:
   """Computes returns by calendar month; the first and last may be incomplete.
 
-  Several backtests of the same days are first averaged day by day.
+  If there are several backtests, which must be of the same days, their daily
+  returns are averaged first.
   """
   days = np.mean([metrics.daily_returns(x) for x in backtests], axis=0)
   growth = np.log1p(days)
@@ -145,14 +156,18 @@ def months(*backtests: Backtest) -> list[Year]:
 
 
 def _year(results: Results) -> int:
-  """Returns the number of days in a year of the results' panel."""
+  """Returns how many days of the results' panel make a year."""
   return next(iter(results.values()))[0].year
 
 
 def _headline(returns: np.ndarray, year: int) -> np.ndarray:
-  """Maps daily returns [S, M] of M backtests to three measures each, [3 M].
+  """Maps daily returns [S, M] of M backtests to three numbers each, [3 * M].
 
   The result holds M profits, then M Sharpe ratios, then M maximum drawdowns.
+
+  Args:
+    returns: S daily returns of each backtest.
+    year: number of days in a year, for the Sharpe ratio.
   """
   path = np.cumprod(1.0 + returns, axis=0)
   peak = np.maximum(np.maximum.accumulate(path, axis=0), 1.0)
@@ -169,7 +184,7 @@ def _headline(returns: np.ndarray, year: int) -> np.ndarray:
 
 
 def _headline_of(backtests: Sequence[Backtest]) -> np.ndarray:
-  """Maps M backtests to profits, Sharpe ratios, maximum drawdowns, [3, M]."""
+  """Returns M backtests' profits, Sharpe ratios and max. drawdowns, [3, M]."""
   returns = [metrics.daily_returns(backtest) for backtest in backtests]
   found = _headline(np.stack(returns, axis=1), backtests[0].year)
   return found.reshape(3, -1)

@@ -1,4 +1,4 @@
-"""Labels and formats of the numbers of a page."""
+"""Labels, formats and background colours of the numbers on a run's page."""
 
 import math
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from eigen3.evaluation.statistics import Estimate
 from eigen3.reporting.run_page import pictures
 from eigen3.reporting.run_page.tables import Year
 
-# Label and format of each number of a backtest, in the order of the page.
+# Label and format of each metric of a backtest, in the page's order.
 NUMBERS = {
   'profit': ('profit', '+.2%'),
   'cagr': ('CAGR', '+.2%'),
@@ -39,7 +39,7 @@ NUMBERS = {
   'ticker_concentration': ('concentration on tickers (Herfindahl)', '.2f'),
   'largest_ticker_gain': ("largest ticker's share of gains", '.0%'),
 }
-# Numbers shown for replays.
+# Metrics of the agent that are shown for other costs and fill times.
 REPLAYED = ('profit', 'sharpe', 'max_drawdown', 'trades', 'costs')
 
 
@@ -51,7 +51,7 @@ def written(value: float | None, form: str) -> str:
 
 
 def interval(estimate: Estimate, form: str) -> str:
-  """Formats the ends of an interval; '' if they are unknown."""
+  """Formats the ends of an interval; '' if they are not finite."""
   if not math.isfinite(estimate.low):
     return ''
   low, high = (written(x, form) for x in (estimate.low, estimate.high))
@@ -59,13 +59,18 @@ def interval(estimate: Estimate, form: str) -> str:
 
 
 def largest(years: Iterable[Year]) -> float:
-  """Returns the largest absolute monthly return."""
+  """Returns the largest absolute monthly return; 0 if there is none."""
   found = [abs(x) for year in years for x in year.months if x is not None]
   return float(np.max(found, initial=0.0))
 
 
 def shade(value: float, most: float) -> str:
-  """Returns a CSS background for a return, strongest at `most` and -`most`."""
+  """Returns a CSS background colour, green for a gain and red for a loss.
+
+  Args:
+    value: the return to be shown.
+    most: the absolute return for which the colour is strongest.
+  """
   colour = pictures.GAIN if value >= 0 else pictures.LOSS
   strength = round(8 + 62 * abs(value) / most) if most else 0
   return f'color-mix(in srgb, {colour} {strength}%, transparent)'

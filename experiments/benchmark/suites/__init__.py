@@ -1,4 +1,4 @@
-"""The benchmark suites, keyed by name: functions that return their groups."""
+"""Lists the benchmark suites: functions that return groups of cases."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,8 @@ from experiments.benchmark.suites import (
   td3,
 )
 
-# Maps a size and the number of this machine's cores to groups.
+# Keyed by the suite's name. Each function takes a size ('smoke', 'small' or
+# 'full') and the number of this machine's cores.
 SUITES: dict[str, Callable[[str, int], list[Group]]] = {
   'networks': networks.groups,
   'environment': environment.groups,

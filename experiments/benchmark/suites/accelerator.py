@@ -27,14 +27,14 @@ _DAYS = {'smoke': 4, 'small': 145, 'full': 64}
 _MEMBERS = {'smoke': (4,), 'small': (4, 16), 'full': (16,)}
 # The width of a square product, large enough to occupy a whole GPU.
 _PRODUCT = {'smoke': 64, 'small': 2048, 'full': 8192}
-# PyTorch's float32 is also measured with TF32, as JAX multiplies by default.
+# float32 in PyTorch is also measured with TF32, which JAX uses by default.
 _TORCH_TYPES = {
   'PyTorch, bfloat16': (_NARROW, True),
   'PyTorch, float32 by TF32': ('float32', True),
   'PyTorch, float32': ('float32', False),
 }
 _UPDATE = {'agent.policy_delay': 1, 'num_days': 1500}
-# The least other work in a generation, besides updates, that settings allow.
+# The least work besides updates in a generation that the settings allow.
 _GENERATION = {
   'agent.policy_delay': 1,
   'learner.fitness_slices': 1,
@@ -194,18 +194,19 @@ def core_case(
   together: bool = False,
   **settings: Any,
 ) -> Built:
-  """Builds a case of our LSTM alone, on all rows at once, without dropout.
+  """Builds a case of our LSTM alone, on all sequences at once, without dropout.
 
   Args:
     rows: number of sequences.
     dtype: dtype of the matrix products' inputs.
     backward: whether to compute gradients, too.
-    kernel: see `sizes.KERNELS`.
-    together: whether both directions of layer 1 share a loop.
+    kernel: a key of `sizes.KERNELS`.
+    together: whether both directions of the first layer run in one loop.
     **settings: see `config_of`.
 
   Raises:
-    ValueError: if the device cannot run the kernel.
+    ValueError: if `kernel` does not support the device, `dtype`, the number of
+      hidden units or the version of JAX.
   """
   config, spec = networks_of(settings | {'networks.lstm_kernel': kernel})
   sizes.choose_kernel(config, dtype, parallel.describe_device())
@@ -232,7 +233,7 @@ def core_case(
 
 
 def _weights(config: ml_collections.ConfigDict) -> recurrent.Weights:
-  """Draws the LSTM's weights from the distribution that PyTorch uses."""
+  """Draws the LSTM's weights and biases, uniform as in PyTorch's `nn.LSTM`."""
   hidden = config.hidden
   keys = iter(jax.random.split(jax.random.PRNGKey(1), 12))
 

@@ -1,8 +1,8 @@
 """Compares acting on all days of an episode at once with acting day by day.
 
 Also compares several agents acting all at once with the same agents acting one
-after another. All cases play the first `num_steps` days of an episode. Keyword
-arguments that are not explained are passed to `config_of`.
+after another. All cases play the first `num_steps` days of an episode. The
+arguments `**settings` are those of `config_of`.
 """
 
 import functools
@@ -106,7 +106,7 @@ def batched_case(*, num_steps: int, **settings: Any) -> Built:
 
 
 def scanned_case(*, num_steps: int, **settings: Any) -> Built:
-  """Builds a case of one scan over the days, each with policy and account."""
+  """Builds a case of one scan that computes action and account in each step."""
   stage = _stage(config_of(settings), num_steps)
 
   def play(agent, environment, market, first_day):
@@ -156,7 +156,7 @@ def looped_case(*, num_steps: int, **settings: Any) -> Built:
 
 
 def vmapped_case(*, num_steps: int, agents: int, **settings: Any) -> Built:
-  """Builds a case like `batched_case`, for several `agents` under `vmap`."""
+  """Builds a case like `batched_case`, with `agents` agents under `vmap`."""
   stage = _stage(config_of(settings), num_steps, agents)
   play = functools.partial(_batched, stage.select_action, num_steps)
   stacked = jax.tree.map(lambda *x: jnp.stack(x), *stage.agents)
@@ -169,7 +169,7 @@ def vmapped_case(*, num_steps: int, agents: int, **settings: Any) -> Built:
 
 
 def sequential_case(*, num_steps: int, agents: int, **settings: Any) -> Built:
-  """Builds a case like `batched_case`, for several `agents` in turn."""
+  """Builds a case like `batched_case`, with `agents` agents in turn."""
   stage = _stage(config_of(settings), num_steps, agents)
   play = functools.partial(_batched, stage.select_action, num_steps)
   arguments = [
@@ -187,7 +187,7 @@ def sequential_case(*, num_steps: int, agents: int, **settings: Any) -> Built:
 def _batched(
   select_action, num_steps: int, agent, environment, market, first_day
 ) -> tuple[Array, Array]:
-  """Returns actions [S, N, 2] and rewards [S] of S = `num_steps` days."""
+  """Returns actions [S, N, 2] and rewards [S] on S = `num_steps` days."""
   days = first_day + jnp.arange(num_steps)
   actions = select_action(agent, market, days)
   episodes = rollout.play(environment, days[None], actions[None])
@@ -206,13 +206,13 @@ def _actions(result: tuple[Any, Any]) -> np.ndarray:
 def _stage(
   config: ml_collections.ConfigDict, num_steps: int, agents: int = 1
 ) -> _Stage:
-  """Makes new agents, and an embedded market for one episode.
+  """Makes `agents` untrained agents, and an environment for them.
 
-  The market has the context days, the episode's days and
-  `data.MIN_TRAINING_DAYS` more.
+  The embedded market has the context days, the days of an episode and
+  `data.MIN_TRAINING_DAYS` more days.
 
-  Changes `config`: the market's length, and the trading days if there are
-  fewer than `num_steps`.
+  Changes `config`: the market's length, and the number of trading days if it is
+  below `num_steps`.
   """
   rules = config.environment
   # The days that the cases play must fit into the environment's episode.

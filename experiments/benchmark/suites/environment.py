@@ -48,13 +48,13 @@ def episodes_case(
 ) -> Built:
   """Builds a case of full-length episodes with random actions, no networks.
 
-  Half of the coefficients reach the threshold, so that almost every action asks
-  for an order.
+  About half of the coefficients reach the threshold, so that nearly every
+  action asks for an order.
 
   Args:
-    episodes: number of episodes at once.
+    episodes: number of episodes that are played at once.
     stocks: N, the number of stocks.
-    reward: see `environment.reward`.
+    reward: the setting `environment.reward`.
     parity: whether to use Eigen2's rules instead of ours.
   """
   config = td3.get_config('full')
@@ -81,10 +81,11 @@ def episodes_case(
 def _section(
   ours: ml_collections.ConfigDict, reward: str, parity: bool
 ) -> ml_collections.ConfigDict:
-  """Returns our rules or, if `parity`, Eigen2's, with the given reward.
+  """Returns `ours` or, if `parity`, Eigen2's section `environment`.
 
-  Eigen2's rules get so many settlement days that episodes are as long as ours.
-  If not `parity`, `ours` itself is changed.
+  The reward is set to `reward`; without `parity` this changes `ours` itself. In
+  Eigen2's section, the number of settlement days is set so that episodes are as
+  long as ours.
   """
   section = ours
   if parity:

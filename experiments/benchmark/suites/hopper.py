@@ -1,7 +1,8 @@
 """Checks the LSTM kernels for Hopper GPUs on this GPU, and times them.
 
-If all cases succeed at size `full`, the pair of JAX version and device may be
-added to `eigen3.sizes.PASSED`; the kernels are then the default for this pair.
+If all cases succeed at size `full`, the pair of JAX version and kind of device
+may be added to `eigen3.sizes.PASSED`; the kernels are then the default for this
+pair.
 """
 
 import dataclasses
@@ -61,7 +62,7 @@ def proven(record: Mapping[str, Any]) -> set[tuple[str, str]]:
 
 
 def _given(case: Case, settings: Mapping[str, Any], **changes: Any) -> Case:
-  """Returns a case with further arguments and changed attributes."""
+  """Returns a copy of a case with some arguments and attributes changed."""
   arguments = {**case.arguments, **settings}
   return dataclasses.replace(case, arguments=arguments, **changes)
 
@@ -122,8 +123,9 @@ def check_case(*, what: str, **settings: Any) -> Built:
     **settings: see `config_of`.
 
   Raises:
-    ValueError: if the device cannot run the kernels, or their results are
-      wrong; see `kernel_checks`.
+    ValueError: if the kernels do not support the device, the number of hidden
+      units or the version of JAX, or if their results are wrong; see
+      `kernel_checks`.
   """
   config, spec = networks_of(settings | _KERNEL)
   sizes.choose_kernel(config, 'bfloat16', parallel.describe_device())

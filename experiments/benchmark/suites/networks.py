@@ -1,4 +1,4 @@
-"""Compares our networks with PyTorch and Haiku, and times them as they grow."""
+"""Times our networks against PyTorch and Haiku, and at growing sizes."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -20,11 +20,11 @@ _HAIKU = 'experiments.benchmark.haiku_reference'
 
 
 class _Growth(NamedTuple):
-  """Sizes to benchmark: one of them varies at a time.
+  """Sizes of the windows in the growth groups, each of which varies one size.
 
-  `days`, `columns` and `batch` are the values to try. The sizes that do not
-  vary are `base_days`, `base_columns` (while the days vary, `days_columns`
-  instead) and a batch of 1.
+  `days`, `columns` and `batch` are the values of the size that varies. The
+  sizes that do not vary are `base_days`, `base_columns` (while the days vary,
+  `days_columns` instead) and a batch of 1.
   """
 
   days: tuple[int, ...]
@@ -212,7 +212,7 @@ def _population_group(size: str, cores: int) -> Group:
 def _eigen3(
   make: Callable[..., Case], builder: str, cores: int
 ) -> tuple[Case, ...]:
-  """Returns Eigen3's cases: on one device and, if `cores` > 1, on that many."""
+  """Returns Eigen3's cases: on one device and, if `cores` > 1, on `cores`."""
   builder = f'{_HERE}:{builder}'
   one = make('Eigen3, one device', builder, devices=1)
   if cores == 1:
@@ -286,7 +286,10 @@ def extractor_case(**settings: Any) -> Built:
 
 
 def population_case(*, population: int, **settings: Any) -> Built:
-  """Builds `extractor_case`, vmapped over equal networks with one window."""
+  """Builds a case like `extractor_case`, vmapped over copies of the network.
+
+  There are `population` copies, which see the same window.
+  """
   config, spec = networks_of(settings)
   variables = jax.tree.map(
     lambda x: jnp.stack([x] * population), _extractor_variables(config, spec)

@@ -187,7 +187,7 @@ def _least_group(size: str, cores: int) -> Group:
 
 
 def _devices(members: int, cores: int) -> int:
-  """Returns the largest divisor of `members` up to `cores`."""
+  """Returns the largest number of devices <= `cores` that divides `members`."""
   return max(n for n in range(1, cores + 1) if members % n == 0)
 
 
@@ -286,10 +286,10 @@ def one_agent_case(**settings: Any) -> Built:
 
 
 def _alone(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
-  """Returns settings of one agent that does as much work as one member.
+  """Returns the config of a single agent that does as much work as a member.
 
-  Its iteration has as many episodes and updates as a member's generation, and
-  its replay has the population's settings.
+  An iteration has as many episodes and updates as a member has in a generation,
+  and the replay is configured like the population's.
   """
   alone = config.copy_and_resolve_references()
   with alone.unlocked():
@@ -312,8 +312,8 @@ def _validation(
 ) -> tuple[TradingEnvironment, np.ndarray]:
   """Returns the validation environment, and the first days of its slices.
 
-  The days are int32, one for each slice; there is one slice if validation plays
-  all days in a row.
+  The days are int32, one for each slice. There is a single slice if only one
+  first day is possible, as when validation plays all days in a row.
   """
   environment = wiring.validation_environment(
     config, experiment.panel, experiment.splits.validation
@@ -393,5 +393,5 @@ def memory_case(**settings: Any) -> Built:
 
 
 def _bytes(tree) -> int:
-  """Returns the bytes of all leaves: arrays or `jax.ShapeDtypeStruct`s."""
+  """Returns the bytes of all leaves, arrays or `jax.ShapeDtypeStruct`s."""
   return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree))

@@ -1,4 +1,8 @@
-"""Compares our replay of day indices with a replay of windows, as in Eigen2."""
+"""Compares our replay of day indices with a replay of windows, as in Eigen2.
+
+`num_days` is the number of days in the market. The arguments `**settings` are
+those of `config_of`.
+"""
 
 from typing import Any
 
@@ -60,7 +64,7 @@ def groups(size: str, cores: int) -> list[Group]:
 def random_transitions(
   config: ml_collections.ConfigDict, count: int, num_days: int
 ) -> Transition:
-  """Draws transitions from one day to the next, with leaves [count, ...]."""
+  """Draws transitions, each from a day to the next; leaves are [count, ...]."""
   num_stocks = spec_of(config).num_investable
   key_day, key_reward = jax.random.split(jax.random.PRNGKey(5))
   first_day = config.environment.context_days - 1
@@ -93,7 +97,10 @@ def market(config: ml_collections.ConfigDict, num_days: int) -> Market:
 
 
 def add_case(*, num_days: int, **settings: Any) -> Built:
-  """Builds a case that adds `CALLS` batches to our replay, in place."""
+  """Builds a case that adds `CALLS` batches to our replay, in place.
+
+  A batch has `ADDED` transitions.
+  """
   config = config_of(settings)
   state = ring(config, num_days)
   batch = random_transitions(config, ADDED, num_days)

@@ -1,4 +1,4 @@
-"""Times whole updates: sampling, windows, networks, targets, optimisers."""
+"""Times whole TD3 updates: sampling, windows, networks, targets, optimisers."""
 
 import functools
 from typing import Any
@@ -32,7 +32,7 @@ def groups(size: str, cores: int) -> list[Group]:
     cases.insert(0, make(several, devices=cores))
   bootstrapped = settings | {
     'agent.gamma': 0.99,
-    # At this size only the memory and compilation time are measured.
+    # At full size only memory and compilation time are measured.
     'runs': size != 'full',
   }
   cases.append(
@@ -88,7 +88,7 @@ def _ddpg_group(size: str, cores: int) -> Group:
 def update_case(*, num_days: int, runs: bool = True, **settings: Any) -> Built:
   """Builds a case of our agent's update, which is only compiled unless `runs`.
 
-  The replay and the market are random; `num_days` is the market's length.
+  The replay and the market are random; `num_days` is the length of the market.
   """
   config = config_of(settings)
   market = replay_suite.market(config, num_days)
