@@ -83,7 +83,7 @@ def make_mesh(
     each >= 1 and count % each == 0,
     'devices_per_agent',
     each,
-    f'a divisor of {count}, the number of devices used',
+    f'a positive divisor of {count}, the number of devices used',
   )
   if count == 1:
     return None

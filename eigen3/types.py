@@ -131,7 +131,7 @@ class ActionSpec:
     if self.scaled and not all(map(_is_finite, self.minimum + self.maximum)):
       raise ValueError(
         f'ActionSpec: found bounds {self.minimum} to {self.maximum}, expected '
-        'finite ones for a scaled spec'
+        'finite bounds, because the spec is scaled'
       )
     if not all(
       low < high for low, high in zip(self.minimum, self.maximum, strict=True)

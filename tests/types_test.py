@@ -92,7 +92,7 @@ def test_bounds_fit_the_last_axis(minimum, maximum, found, scaled):
 def test_a_scaled_spec_is_finite(wrong):
   for bounds in [((0.0, wrong), (1.0, 1.0)), ((0.0, 0.0), (wrong, 1.0))]:
     with pytest.raises(
-      ValueError, match='expected finite ones for a scaled spec'
+      ValueError, match='expected finite bounds, because the spec is'
     ):
       ActionSpec((3, 2), *bounds)
 

@@ -251,7 +251,8 @@ def predict_forward(
     if not rows.any():
       raise ValueError(
         f'refits: found no labels to fit on for day {start}, expected at least '
-        f'one on a day more than {purge} days earlier'
+        f'one on a day more than {purge} days earlier that is a multiple of '
+        f'stride, {stride}'
       )
     model = make(seed)
     model.fit(features[:learnt][rows], labels[:learnt][rows])

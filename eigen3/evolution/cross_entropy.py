@@ -228,5 +228,5 @@ def _validate(config: ml_collections.ConfigDict, population_size: int) -> None:
     round(config.elite_share * population_size) >= 1,
     'evolution.cross_entropy.elite_share',
     config.elite_share,
-    f'a share that rounds to at least 1 of {population_size} members',
+    f'a share that gives at least 1 of {population_size} members, rounded',
   )

@@ -212,6 +212,6 @@ def _validate(config: ml_collections.ConfigDict, population_size: int) -> None:
     1 <= count <= population_size // 2,
     'evolution.population_based.exploit_share',
     config.exploit_share,
-    f'a share that rounds to at least 1 and at most {population_size // 2} of '
-    f'{population_size} members; this one gives {count}',
+    f'a share that gives 1 to {population_size // 2} of {population_size} '
+    f'members, rounded; this one gives {count}',
   )

@@ -281,7 +281,7 @@ def _reason(error: Exception) -> str:
   """
   refused = re.search(r'GLOBAL (\S+)', str(error))
   if refused is not None:
-    return f'it asks for {refused[1]}, which is neither a tensor nor a number'
+    return f'it contains {refused[1]}, which is neither a tensor nor a number'
   sentence = ' '.join(re.split(r'\.\s', str(error))[0].split())
   return f'{type(error).__name__}: {sentence}'.rstrip(': ')
 

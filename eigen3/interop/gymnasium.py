@@ -162,7 +162,12 @@ class TradingEnv(gymnasium.Env[Any, np.ndarray]):
         'step'
       )
     found, expected = np.shape(action), self.action_space.shape
-    settings.require(found == expected, 'action: shape', found, f'{expected}')
+    settings.require(
+      found == expected,
+      'action: shape',
+      found,
+      f'{expected}, a coefficient and a sale target for each stock',
+    )
     self._state, timestep = _step(
       self._environment, self._state, np.asarray(action, np.float32)
     )

@@ -143,7 +143,7 @@ class Population:
       f'at least the {self._added} transitions of a generation: {self._agents} '
       'agents (evolution.population_size and evolution.learners) x '
       f'{_explored_slices(config.learner)} slices x '
-      f'{self.player.stored_steps} days',
+      f'{self.player.stored_steps} stored steps',
     )
     self._compile()
 
@@ -575,8 +575,8 @@ def _check(
     config.evolution.members_learn or config.evolution.learners > 0,
     'evolution.learners',
     config.evolution.learners,
-    'at least 1 if evolution.members_learn is False; otherwise no agent would '
-    'learn',
+    'at least 1, because no agent would learn with '
+    'evolution.members_learn=False and no learners',
   )
   parts = parallel.agents_at_once(mesh)
   learners = config.evolution.learners
@@ -588,7 +588,7 @@ def _check(
     config.evolution.members_learn or learners % parts == 0,
     'evolution.learners',
     learners,
-    f'{about}, if evolution.members_learn is False; {_ONE_GROUP}',
+    f'{about}, because evolution.members_learn is False; {_ONE_GROUP}',
   )
   settings.require(
     (config.evolution.population_size + learners) % parts == 0,

@@ -163,8 +163,8 @@ def labels_of(environment: TradingEnvironment) -> Labels:
     raise ValueError(
       f'split too short: found {int(environment.stop) - first} days from day '
       f'{first} on, expected at least {rules.longest_trade + 1}: the '
-      f'{rules.longest_trade} days of the longest possible trade, and one more '
-      '(environment.max_holding_days, environment.delisting_days)'
+      f'{rules.longest_trade} days of the longest possible trade, and one '
+      'more; lower environment.max_holding_days or environment.delisting_days'
     )
   days = jnp.arange(first, stop, dtype=jnp.int32)
   returns, known = _trade_returns(environment, days)

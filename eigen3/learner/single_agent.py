@@ -134,7 +134,7 @@ class SingleAgent:
       f'at least the {added} transitions of an iteration: '
       f'{config.learner.episodes_per_iteration} episodes '
       '(learner.episodes_per_iteration) x '
-      f'{self.player.stored_steps} days',
+      f'{self.player.stored_steps} stored steps',
     )
     self._greedy = jax.jit(self.player.actions)
     self._attention = jax.jit(

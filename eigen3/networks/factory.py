@@ -326,8 +326,8 @@ def _check_window(window: Array, spec: EnvironmentSpec) -> None:
   if window.ndim != 4 or window.shape[2] < spec.investable[1]:
     raise ValueError(
       f'window: found shape {window.shape}, expected (batch, days, columns, '
-      f'features) with at least {spec.investable[1]} columns, up to the last '
-      'investable one'
+      f'features) with at least {spec.investable[1]} columns, so that all '
+      'investable ones are there'
     )
   settings.require(
     window.shape[3] == spec.num_features,

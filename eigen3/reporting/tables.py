@@ -108,7 +108,7 @@ def best_members(members: pd.DataFrame, generation: int, count: int = 5) -> str:
   population.require_columns('members', members, population.MEMBER_COLUMNS)
   chosen = members[members['generation'] == generation]
   found = f'{members["generation"].min()} to {members["generation"].max()}'
-  expected = f'one of those in members, {found}'
+  expected = f'a generation in members, which has {found}'
   require(len(chosen) > 0, 'generation', generation, expected)
   best = population.best_first(chosen, 'validation', 'fitness').head(count)
   best = best.assign(parent=best['parent'].where(best['parent'] >= 0))

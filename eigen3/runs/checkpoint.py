@@ -134,7 +134,8 @@ class Checkpointer:
     if at is not None:
       if at not in steps:
         raise CheckpointError(
-          f'{self._directory}: found {_named(steps)}, expected one at step {at}'
+          f'{self._directory}: found {_named(steps)}, expected a checkpoint at '
+          f'step {at}'
         )
       steps = [at]
     damaged: list[int] = []

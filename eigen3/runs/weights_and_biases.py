@@ -52,8 +52,8 @@ class Run:
     except wandb.Error as error:
       reason = ' '.join(str(error).split())
       raise ValueError(
-        f'--wandb: found a run that W&B refuses ({reason}), expected a project '
-        'and settings that it accepts'
+        f'--wandb: found that W&B refused the run ({reason}), expected a '
+        'project and settings that it accepts'
       ) from error
 
   def write(self, step: int, values: Mapping[str, float]) -> None:

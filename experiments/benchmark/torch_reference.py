@@ -407,7 +407,7 @@ def load(network, state_dict: parameters.StateDict) -> None:
   wrong = [name for name in missing if not name.endswith('_tracked')]
   if wrong or unknown:
     raise ValueError(
-      f'state dict: found missing entries: {", ".join(wrong) or "none"}; '
-      f'unknown entries: {", ".join(unknown) or "none"}; expected exactly the '
-      f'entries of {type(network).__name__}'
+      f'state dict: found missing ({", ".join(wrong) or "none"}) or unknown '
+      f'entries ({", ".join(unknown) or "none"}), expected those of '
+      f'{type(network).__name__}'
     )

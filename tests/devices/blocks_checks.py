@@ -110,8 +110,8 @@ def test_a_mesh_has_the_first_devices():
     with pytest.raises(ValueError, match='devices_per_agent') as error:
       parallel.make_mesh(3, each)
     assert str(error.value) == (
-      f'devices_per_agent: found {each}, expected a divisor of 3, the number '
-      'of devices used'
+      f'devices_per_agent: found {each}, expected a positive divisor of 3, the '
+      'number of devices used'
     )
 
 

@@ -199,7 +199,7 @@ def test_all_follow_the_fittest():
       8,
       {'elite_share': 0.05},
       'evolution.cross_entropy.elite_share: found 0.05, expected a share '
-      'that rounds to at least 1 of 8 members',
+      'that gives at least 1 of 8 members, rounded',
     ),
     (
       8,

@@ -176,15 +176,13 @@ def test_the_weakest_of_the_best_may_be_replaced():
       8,
       {'exploit_share': 0.05},
       'evolution.population_based.exploit_share: found 0.05, expected a '
-      'share that rounds to at least 1 and at most 4 of 8 members; this '
-      'one gives 0',
+      'share that gives 1 to 4 of 8 members, rounded; this one gives 0',
     ),
     (
       7,
       {'exploit_share': 0.6},
       'evolution.population_based.exploit_share: found 0.6, expected a '
-      'share that rounds to at least 1 and at most 3 of 7 members; this '
-      'one gives 4',
+      'share that gives 1 to 3 of 7 members, rounded; this one gives 4',
     ),
     (
       8,

@@ -143,7 +143,7 @@ def test_errors_are_one_line(evaluate, runs):
   for arguments, words in (
     ([f'--runs={runs}/absent*'], 'absent*: found nothing'),
     ([f'--runs={runs}/absent'], 'found no run here'),
-    ([f'--runs={runs}/one/checkpoints/7'], 'expected one at step 7'),
+    ([f'--runs={runs}/one/checkpoints/7'], 'expected a checkpoint at step 7'),
     ([f'--runs={runs}/one', '--committee=2'], '--committee: found 2'),
     (
       [f'--runs={runs}/one', '--holdout=again', f'--out={runs}/one/run.json/x'],

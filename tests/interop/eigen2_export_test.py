@@ -250,7 +250,7 @@ def test_files_that_are_no_agent_are_one_line(golden, tmp_path):
 
   subprocess.run([sys.executable, '-c', HOSTILE, path, canary], check=True)
   assert reason() == (
-    'found no PyTorch checkpoint (it asks for posix.system, which is neither a '
+    'found no PyTorch checkpoint (it contains posix.system, which is neither a '
     'tensor nor a number), expected a checkpoint that Eigen2 saved'
   )
   assert not canary.exists()

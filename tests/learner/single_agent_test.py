@@ -164,7 +164,7 @@ def test_the_champion_plays_its_own_policy(learner, state):
       'replay_capacity',
       19,
       'at least the 20 transitions of an iteration: 2 episodes '
-      '(learner.episodes_per_iteration) x 10 days',
+      '(learner.episodes_per_iteration) x 10 stored steps',
     ),
     ('learning_starts', -1, 'at least 0'),
     ('evaluate_every', 0, 'at least 1'),
