@@ -110,7 +110,7 @@ def _check_out(out: pathlib.Path) -> None:
   there = next(x for x in (out, *out.absolute().parents) if x.exists())
   if not there.is_dir():
     raise ValueError(
-      f'--out: found {there}, which is a file, expected a folder'
+      f'--out: found {there}, which is not a folder, expected a folder'
     )
   if not os.access(there, os.W_OK):
     raise ValueError(

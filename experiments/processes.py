@@ -51,6 +51,11 @@ def _join_cluster(given: tuple[int | None, int | None]) -> None:
       '--coordinator: found auto where JAX detects no cluster, expected '
       'HOST:PORT with --num_processes and --process_id'
     ) from error
+  except jax.errors.JaxRuntimeError as error:
+    raise ValueError(
+      '--coordinator: found auto and no connection among the processes of the '
+      f'cluster, expected all to connect ({error})'
+    ) from error
 
 
 def _join_at(address: str | None, count: int | None, this: int | None) -> None:

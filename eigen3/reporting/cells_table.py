@@ -69,7 +69,7 @@ def comparisons(results: Mapping[str, Mapping[str, Any]]) -> str:
   for name, cell in results.items():
     said += [
       f'{name} over {other}: {_difference(found)} a year, 95 % '
-      f'{found["low"]:+.1%} to {found["high"]:+.1%}{_over_seeds(found)}'
+      f'{_interval(found)}{_over_seeds(found)}'
       f'{_of_yardstick(cell, other)}'
       for other, found in cell['against'].items()
       if other not in (*_AGAINST, 'informed')
@@ -79,6 +79,13 @@ def comparisons(results: Mapping[str, Mapping[str, Any]]) -> str:
       for other in cell['not_compared']
     ]
   return '\n'.join(said)
+
+
+def _interval(found: Mapping[str, Any]) -> str:
+  """Words an interval; `EMPTY` if there is none, as with few days or seeds."""
+  if found.get('low') is None:
+    return EMPTY
+  return f'{found["low"]:+.1%} to {found["high"]:+.1%}'
 
 
 def _of_yardstick(cell: Mapping[str, Any], name: str) -> str:
@@ -94,16 +101,13 @@ def _of_yardstick(cell: Mapping[str, Any], name: str) -> str:
 def _row(name: str, cell: Mapping[str, Any]) -> list[str]:
   profit = cell['profit']
   mean = profit['mean']
-  interval = EMPTY
-  if 'low' in mean:
-    interval = f'{mean["low"]:+.1%} to {mean["high"]:+.1%}'
   return [
     name,
     _seeds(cell),
     f'{mean["mean"]:+.1%}',
-    interval,
+    _interval(mean),
     f'{profit["iqm"]["value"]:+.1%}',
-    f'{profit["iqm"]["low"]:+.1%} to {profit["iqm"]["high"]:+.1%}',
+    _interval(profit['iqm']),
     _solved(cell['solved']),
     *(_share(cell['shares'].get(x)) for x in ('informed', 'momentum')),
     *(_difference(cell['against'].get(x)) for x in _AGAINST),

@@ -70,5 +70,7 @@ class Run:
 
 def _id_of(workdir: pathlib.Path) -> str | None:
   """Returns the id of the latest W&B run in `workdir`; None if it has none."""
-  folders = sorted((workdir / 'wandb').glob('*run-*-*'))
-  return folders[-1].name.rpartition('-')[2] if folders else None
+  folders = (workdir / 'wandb').glob('*run-*-*')
+  names = [folder.name.removeprefix('offline-') for folder in folders]
+  # Names are run-DATE_TIME-ID.
+  return max(names).rpartition('-')[2] if names else None

@@ -147,7 +147,7 @@ def test_errors_are_one_line(evaluate, runs):
     ([f'--runs={runs}/one', '--committee=2'], '--committee: found 2'),
     (
       [f'--runs={runs}/one', '--holdout=again', f'--out={runs}/one/run.json/x'],
-      f'--out: found {runs}/one/run.json, which is a file, expected a folder',
+      f'--out: found {runs}/one/run.json, which is not a folder, expected a',
     ),
     (
       [f'--runs={runs}/one,{runs}/two'],
