@@ -12,15 +12,15 @@ _ZLIB = b'\x78'  # the first byte of zlib's output
 
 
 def folder(name: str, parent: str | None = None) -> str:
-  """Returns the path of the folder for programs of this kind of processor.
+  """Returns the folder of programs compiled for this kind of processor.
 
-  JAX's key of a program includes JAX's version but not the processor, so each
-  kind of processor has its own folder.
+  The key under which JAX caches a program includes JAX's version but not the
+  processor, so each kind of processor has its own folder.
 
   Args:
     name: name of the cache, used only if `parent` is None.
-    parent: folder for all processors; by default eigen3/NAME in the user's
-      cache folder.
+    parent: the folder that contains those of all kinds of processors; by
+      default eigen3/NAME in the user's cache folder.
   """
   if parent is None:
     home = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
@@ -29,12 +29,12 @@ def folder(name: str, parent: str | None = None) -> str:
 
 
 def remove_damaged(folder: str) -> None:
-  """Removes entries of a cache that a kill or a full disk truncated.
+  """Removes cache entries that were truncated by a kill or a full disk.
 
-  JAX would warn of such an entry at every start, compile again and never
-  replace the entry. Only entries that are newer than the last check are read.
-  Entries that zlib did not compress (JAX prefers zstandard if that is
-  installed) are not checked.
+  Otherwise, whenever a program needs such an entry, JAX would warn, compile
+  again and not replace the entry. Only entries that are newer than the last
+  check are read. Entries that zlib did not compress (JAX prefers zstandard if
+  that is installed) are not checked.
   """
   place = pathlib.Path(folder)
   with contextlib.suppress(OSError):  # another process may be removing them

@@ -1,15 +1,15 @@
-r"""Proves that neither a panel nor the rules look ahead.
+r"""Tests that no feature, observation, action or fill uses later data.
 
 eigen3 check_leaks --config=small \
   [--config.data.panel=panel.parquet | --source=PRICES [--context=vix.csv]]
 
 Chooses some days, and for each of them replaces all later values. Everything
 that was known up to that day must stay the same, bit for bit (see
-eigen3.evaluation.lookahead). With --source the program makes the panel itself,
-and also replaces values that were read from the files. The policy is untrained:
-the proof concerns only what its actions depend on. If something looks ahead,
-the program prints an error that names the array and the day, and exits with
-status 1.
+eigen3.evaluation.lookahead). With --source the program makes the panel from the
+files, and also replaces the later values that it read from them. The policy is
+untrained: the test concerns only what its actions depend on. If something looks
+ahead, the program prints an error that names the array and the day, and exits
+with status 1.
 """
 
 from experiments import mains
@@ -90,7 +90,7 @@ def _source() -> Source:
 def _untrained_policy(
   config: ml_collections.ConfigDict, panel: MarketPanel
 ) -> lookahead.Policy:
-  """Returns the policy of a new agent, without noise."""
+  """Returns the policy of a new agent, without exploration noise."""
   observed = config.data.observed_features
   environment = TradingEnvironment(
     panel, config.environment, observed_features=observed

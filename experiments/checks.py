@@ -38,7 +38,7 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
   settings.check('data', config.data, _DATA)
   evaluation = config.evaluation
   settings.check('evaluation', evaluation, _EVALUATION)
-  # Otherwise a policy orders the stocks by its account, too.
+  # A policy that observes its account orders the stocks by the account, too.
   is_plain = not config.environment.observe_account
   for field, value in (('measures', False), ('champion_by', SCORE)):
     settings.require(
@@ -75,11 +75,11 @@ def check_fields(config: ml_collections.ConfigDict) -> None:
 
 
 def check_reward(config: ml_collections.ConfigDict) -> None:
-  """Checks that training can learn from rewards paid after an order's day.
+  """Checks that training can use a reward that pays after the order's day.
 
   Raises:
-    ValueError: if there is no such reward, or if it is paid later and the
-      discount is 0 or replay does not store the settlement days.
+    ValueError: if `environment.reward` names no reward, or one that pays later
+      although the discount is 0 or replay does not store the settlement days.
   """
   name = config.environment.reward
   reward = rewards.find(name)

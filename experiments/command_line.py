@@ -141,8 +141,8 @@ def _answer(given: Sequence[str], name: str) -> None:
 def _read(argv: list[str], default_config: str) -> list[str]:
   """Parses flags; returns the program's name and arguments that are not flags.
 
-  If --config is not given, it gets its default value. With --print_config,
-  required flags may be missing.
+  If --config is not given, it gets the value `default_config`, unless that is
+  empty. With --print_config, required flags may be missing.
   """
   name, *given = argv
   is_default = default_config and not any(map(_CONFIG.match, given))
@@ -165,11 +165,12 @@ class _Refused(ValueError):
 def _expanded(argv: Sequence[str], default_config: str) -> list[str]:
   """Returns the arguments after the program's name, with flag files expanded.
 
-  In --config, the name of a preset is replaced by FILE.py:PRESET.
+  In --config, the name of a preset is replaced by FILE.py:PRESET; whether there
+  is such a preset is not checked.
 
   Raises:
-    _Refused: if --config is given more than once, or names neither a preset nor
-      a file that exists.
+    _Refused: if --config is given more than once, or `_path_of` refuses it.
+    flags.Error: if a flag file cannot be read.
   """
   given = flags.FLAGS.read_flags_from_files(argv[1:], force_gnu=False)
   configs = [i for i, s in enumerate(given) if _CONFIG.match(s)]
@@ -195,7 +196,7 @@ def _path_of(config: str, default_config: str) -> str:
   Args:
     config: such a value, or the name of a preset of the program.
     default_config: the program's default value of --config; if it names no
-      preset, the program has none.
+      preset, the program has no presets.
 
   Raises:
     _Refused: if the file does not exist and `config` cannot be a preset's name.
@@ -313,7 +314,7 @@ def _print_config(default_config: str) -> None:
   file, _, preset = default_config.partition(':')
   is_own = os.path.dirname(source) != os.path.dirname(file)
   if preset and is_own and 'preset' in config:
-    # The user's own file may change a preset, too.
+    # The user's own file may itself change a preset of the program.
     with contextlib.suppress(TypeError, ValueError):
       source = f'{file}:{config.preset}'
       before = flag.parser.parse(source)
@@ -322,7 +323,7 @@ def _print_config(default_config: str) -> None:
 
 
 def one_line(error: BaseException) -> str:
-  """Returns an error's message as one line, or its type if it has none."""
+  """Returns an error's message in one line; without one, its type's name."""
   if isinstance(error, OSError) and error.strerror:
     where = f'{error.filename}: ' if error.filename else ''
     return f'{where}{error.strerror}'
@@ -338,7 +339,7 @@ def _last_line(error: Exception) -> str:
 
 
 def _in_config(error: Exception) -> str:
-  """Returns a message that says where and why a file of settings fails."""
+  """Returns a message that says where and why a settings file failed."""
   place = traceback.extract_tb(error.__traceback__)[-1]
   file, line = place.filename, place.lineno
   if isinstance(error, SyntaxError):

@@ -11,9 +11,10 @@ class Command(NamedTuple):
 
   Attributes:
     options: modules of `experiments.options` that define the program's flags,
-      in the order in which --help lists them.
-    config: the file of its settings in `experiments/configs`, with a colon and
-      the default preset if there are presets; '' if it has no settings.
+      in the order in which --help lists the flags.
+    config: the program's settings file in `experiments/configs`, followed by a
+      colon and the default preset if the file has presets; '' if the program
+      has no settings.
     of_any_program: whether the program accepts settings of other programs.
   """
 

@@ -61,9 +61,10 @@ def conclude(
   workdir: pathlib.Path,
   remark: str,
 ) -> Sequence[str]:
-  """Reports the population and its attention to the columns.
+  """Reports the population, and its attention to the market's columns.
 
-  Returns the names of the files about both, logs included.
+  Returns:
+    The names of the written files, and of the logs of members and importance.
   """
   members = logs.read(workdir / logs.MEMBERS)
   metrics = logs.read(workdir / logs.METRICS)

@@ -1,11 +1,11 @@
-"""Compares the champions of runs and their committee.
+"""Compares the champions of runs, a committee of the best, and controls.
 
 eigen3 evaluate --runs='runs/td3_*,runs/erl_*' --out=evaluations/first
 
 The folder of a run stands for the latest checkpoint of the run, and
 RUN/checkpoints/STEP for the checkpoint of that step. Champions are ranked on
-the validation days. The held-out days are not evaluated unless --holdout allows
-it, and every opening is recorded in the runs' folders.
+the validation days. They are evaluated on the held-out days only if --holdout
+allows it, and every opening of these days is recorded in the runs' folders.
 """
 
 from experiments import mains
@@ -40,8 +40,8 @@ from experiments.options import evaluate as options
 from experiments.options import run_panel
 from experiments.saved_runs import SavedRun
 
-# Settings in which compared runs may differ: how they learn, not how the
-# account works.
+# Settings in the section `environment` in which compared runs may differ,
+# because they determine how agents learn, not how the account works.
 _MAY_DIFFER = (
   'context_days',
   'inaction_penalty',
@@ -104,8 +104,8 @@ def _check_out(out: pathlib.Path) -> None:
   """Checks that `out` can be written, before held-out days are opened.
 
   Raises:
-    ValueError: if `out`, or else its nearest parent that exists, is a file or
-      not writable.
+    ValueError: if `out`, or its nearest existing parent if `out` does not
+      exist, is not a folder or not writable.
   """
   there = next(x for x in (out, *out.absolute().parents) if x.exists())
   if not there.is_dir():
@@ -120,16 +120,16 @@ def _check_out(out: pathlib.Path) -> None:
 
 
 def _compare(runs: list[SavedRun]) -> tuple[Comparison, list[Policy], int]:
-  """Evaluates the champions, their committee, if any, and the controls.
+  """Evaluates the champions, a committee if there is one, and the controls.
 
   Returns:
     The results; the policies, which are the champions by rank, then the
-    committee, if there is one; and the largest number of openings of held-out
-    days of any run, 0 if they are not evaluated.
+    committee, if there is one; and how often held-out days were opened so far,
+    for the run with the most openings, 0 if they are not evaluated now.
 
   Raises:
-    ValueError: if --committee is larger than the number of runs, or the
-      held-out days may not be opened.
+    ValueError: if --committee is larger than the number of runs, the held-out
+      days may not be opened, or another program uses a run's folder.
   """
   experiment = runs[0].experiment
   policies, validation = comparison.ranked(
@@ -169,7 +169,10 @@ def _compare(runs: list[SavedRun]) -> tuple[Comparison, list[Policy], int]:
 def _seats(runs: int) -> int:
   """Returns the number of committee members; 0 for no committee.
 
-  By default it is at most `_SEATS`, and 0 for a single run.
+  By default it is `_SEATS`, or `runs` if that is less; for a single run, 0.
+
+  Args:
+    runs: number of runs.
 
   Raises:
     ValueError: if --committee asks for more members than there are runs.
@@ -186,10 +189,11 @@ def _seats(runs: int) -> int:
 
 
 def _controls(run: SavedRun) -> tuple[Callable[[str], Results], list[str]]:
-  """Returns a function from a split to backtests of its controls, and digests.
+  """Returns a function that backtests controls, and digests of trained ones.
 
-  With --ranker, a ranker is trained: it is among the controls, and the list of
-  digests holds its digest. Otherwise that list is empty.
+  The function maps the name of a split to the controls' backtests on its days.
+  With --ranker, a ranker is trained with the run's settings and is one of the
+  controls; the list holds the ranker's digest. Otherwise the list is empty.
   """
 
   def of_split(split: str) -> Results:
@@ -225,13 +229,15 @@ def _open_holdout(
 
   Args:
     runs: the runs whose held-out days are opened.
-    policies: champions by rank, then the committee, if there is one. A run's
-      folder records its champion, and the committee that its champion is in.
-    others: digests of other trained policies that are evaluated; each run's
+    policies: champions by rank, then the committee, if there is one. Each run's
+      folder records the run's champion, and the committee if this champion is a
+      member.
+    others: digests of other trained policies that are evaluated; every run's
       folder records them.
 
   Returns:
-    The largest number of openings of any of the runs.
+    How often held-out days were opened so far, for the run with the most
+    openings.
 
   Raises:
     ValueError: see `ledger.open_holdout`.
@@ -293,13 +299,19 @@ def _check_alike(runs: list[SavedRun]) -> None:
 def _pairs(
   runs: list[SavedRun], named: list[str], others: list[str]
 ) -> list[tuple[str, str]]:
-  """Returns pairs of names from --runs and --against with equal seeds.
+  """Pairs each run of --runs with the run of --against that has its seed.
 
-  There are none without --against.
+  Args:
+    runs: all loaded runs.
+    named: names of the runs in --runs.
+    others: names of the runs in --against; may be empty.
+
+  Returns:
+    Pairs of names, (of --runs, of --against); empty without --against.
 
   Raises:
-    ValueError: if either flag names fewer than two runs, or two with the same
-      seed, or if the seeds of --runs and --against differ.
+    ValueError: if --against is given, and either flag names fewer than two
+      runs, or two with the same seed, or the seeds of both flags differ.
   """
   if not others:
     return []
@@ -324,7 +336,13 @@ def _pairs(
 
 
 def _difference(results, pairs: list[tuple[str, str]]) -> statistics.Interval:
-  """Returns the mean of the pairs' differences of profit, with its interval."""
+  """Returns the mean difference in profit within pairs, with its interval.
+
+  Args:
+    results: backtests on one split, by name of policy.
+    pairs: pairs of names; the second policy's profit is subtracted from the
+      first's.
+  """
 
   def profit(name: str) -> float:
     return results[name][0].summary['profit']

@@ -1,4 +1,4 @@
-"""Exports a run's champion as a file that runs without Eigen3.
+"""Exports a run's champion to a file that JAX can run without Eigen3.
 
 eigen3 export --run=runs/first --out=policy.zip
 
@@ -34,7 +34,7 @@ from experiments.saved_runs import SavedRun
 
 
 def main(argv: Sequence[str]) -> None:
-  """Loads the run, exports its champion and prints the result."""
+  """Loads the run, exports its champion and prints what was written."""
   (run,) = saved_runs.load([options.RUN.value], run_panel.RUN_PANEL.value)
   about = export(run, options.OUT.value, options.PLATFORMS.value)
   shapes = ', '.join(
@@ -52,7 +52,7 @@ def main(argv: Sequence[str]) -> None:
 def export(
   run: SavedRun, out: str, platforms: Sequence[str] = exported.PLATFORMS
 ) -> Mapping[str, Any]:
-  """Exports a run's champion; returns the description for about.json.
+  """Exports a run's champion; returns its description, as in about.json.
 
   Args:
     run: a run of one agent or of a population.
@@ -60,7 +60,8 @@ def export(
     platforms: platforms to export for.
 
   Raises:
-    ValueError: for an unknown platform or none, or without flatbuffers.
+    ValueError: if a platform is unknown, there is none, or the package
+      flatbuffers is not installed.
   """
   config = sizes.filled(run.config, run.experiment.sizes)
   networks = config.networks.copy_and_resolve_references()
@@ -79,7 +80,10 @@ def export(
 
 
 def _example(run: SavedRun) -> dict[str, np.ndarray]:
-  """Returns the champion's inputs and outputs on the panel's last day."""
+  """Returns the champion's inputs and outputs on the panel's last day.
+
+  They are keyed by name and have a batch axis of size 1.
+  """
   panel = run.experiment.panel
   player = run.experiment.learner.player
   market = saved_runs.market_of(run, panel)
@@ -110,7 +114,7 @@ def _example(run: SavedRun) -> dict[str, np.ndarray]:
 
 
 def _about(run: SavedRun) -> dict[str, Any]:
-  """Returns what a user of the file needs to know, for about.json."""
+  """Returns what a user of the exported file needs to know, for about.json."""
   panel, spec = run.experiment.panel, run.experiment.learner.player.spec
   start, stop = run.experiment.splits.train
 

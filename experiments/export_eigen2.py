@@ -28,7 +28,9 @@ def main(argv: Sequence[str]) -> None:
 def export(
   path: str, out: str, agent_id: int = 0, panel: str | None = None
 ) -> int:
-  """Writes the champion of a run; returns the step of its checkpoint.
+  """Writes a run's champion to a file; returns the step of its checkpoint.
+
+  That is the step at which the run saved the checkpoint that is read.
 
   Args:
     path: path of the run or of a checkpoint, see `saved_runs.load`.
@@ -37,8 +39,8 @@ def export(
     panel: new path of the run's panel, if it was moved.
 
   Raises:
-    ValueError: if the run cannot be loaded or does not have Eigen2's settings,
-      or PyTorch is not installed.
+    ValueError: if the run cannot be loaded, its settings or networks are not
+      those of Eigen2, or PyTorch is not installed.
   """
   (run,) = saved_runs.load([path], panel)
   imported_run.check_eigen2(run.config, f'{run.name}: ')

@@ -1,4 +1,4 @@
-"""Makes the folder of a run that continues an agent of Eigen2."""
+"""Makes the folder of a run that continues to train an agent of Eigen2."""
 
 import json
 import os
@@ -62,11 +62,15 @@ def check_eigen2(config: ml_collections.ConfigDict, where: str) -> None:
 
 
 def settle(config: ml_collections.ConfigDict, agent: Eigen2Agent) -> int:
-  """Sets the network sizes in `config` to an agent's; returns its stock count.
+  """Sets the sizes of networks in `config` to those of an agent's networks.
+
+  Returns:
+    N, the number of stocks that the agent trades.
 
   Raises:
-    ValueError: if the shapes of the agent's networks do not fit together, or
-      their number of features is not that of `config`.
+    ValueError: if an array has an unexpected shape, see
+      `eigen2_agents.dimensions_of`, or the number of features that the networks
+      see is not that of `config.data.observed_features`.
   """
   dimensions = eigen2_agents.dimensions_of(agent)
   observed = config.data.observed_features
@@ -87,18 +91,21 @@ def make(
   config: ml_collections.ConfigDict,
   source: dict[str, str],
 ) -> None:
-  """Writes the folder of a run that has not been trained yet, atomically.
+  """Writes the folder of a new run that starts from an agent, atomically.
 
   Args:
     out: the folder; it must not exist.
     agent: the agent of Eigen2.
     panel: the panel, which is saved in the folder; `config.data.panel` is set
       to its path there.
-    config: all settings, changed by `settle`.
-    source: fields to add to run.json, which say where the agent is from.
+    config: all settings, with the sizes that `settle` sets.
+    source: fields to add to `data` in run.json, which say where the agent is
+      from.
 
   Raises:
-    ValueError: if agent, panel and settings do not match.
+    OSError: if `out` exists or cannot be written.
+    ValueError: if a setting is invalid, or agent, panel and settings do not
+      match.
   """
   config.data.panel = os.path.abspath(out / _PANEL)
   experiment = wiring.build(config, panel=panel)

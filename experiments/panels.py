@@ -9,7 +9,8 @@ from eigen3 import data
 from eigen3.data import MarketPanel
 from eigen3.runs import run_directory
 
-# Field of run.json: the path from the run's folder to its panel.
+# Name of an entry of `data` in run.json: the panel's path relative to the run's
+# folder.
 _WAY_TO_PANEL = 'panel_from_here'
 
 
@@ -18,16 +19,21 @@ def settle(
   workdir: pathlib.Path | None = None,
   flag: str = '--config.data.panel',
 ) -> None:
-  """Makes the path of the panel absolute, or finds a panel that was moved.
+  """Makes the panel's path absolute, and finds a panel that was moved.
+
+  Nothing changes for an embedded market.
 
   Args:
     config: the section `data`; its `panel` is changed.
-    workdir: folder of an existing run, or None; a panel that was moved together
-      with this folder is found by the relative path in run.json.
+    workdir: folder of an existing run, or None. If there is no file at the
+      panel's path, the path relative to this folder in `run.json` is tried: the
+      panel may have been moved together with the folder.
     flag: the flag that sets the path, for the error message.
 
   Raises:
-    ValueError: if the panel of the existing run is not found.
+    OSError: if `run.json` is needed and cannot be read.
+    ValueError: if the panel of the existing run is not found, or `run.json` is
+      needed and damaged.
   """
   if not config.panel:
     return
@@ -47,9 +53,14 @@ def settle(
 def way_to(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> dict[str, str]:
-  """Returns a field for run.json: the panel's path relative to `workdir`.
+  """Returns a dict to add to the description of the data in `run.json`.
 
-  The result is empty for an embedded market.
+  Its only entry is the panel's path relative to `workdir`; the dict is empty
+  for an embedded market.
+
+  Args:
+    config: the section `data`, after `settle`.
+    workdir: the folder of the run or sweep.
   """
   if not config.panel:
     return {}
@@ -59,7 +70,12 @@ def way_to(
 def load(
   config: ml_collections.ConfigDict,
 ) -> tuple[MarketPanel, data.SyntheticMarket | None]:
-  """Returns the panel, and the embedded market or None if the panel is a file.
+  """Returns the panel and the embedded market that it belongs to.
+
+  If the panel is a file, None takes the place of the embedded market.
+
+  Args:
+    config: the section `data`.
 
   Raises:
     DataError: if the file is missing or invalid, or a setting of the embedded

@@ -23,7 +23,7 @@ class _Path(flags.ArgumentParser):
 
 
 class _Paths(flags.ListParser):
-  """Parses paths that are separated by commas."""
+  """Parses paths separated by commas, and expands a leading ~ in each."""
 
   def parse(self, argument: str | list[str]) -> list[str]:
     return [os.path.expanduser(path) for path in super().parse(argument)]
@@ -35,7 +35,16 @@ class _Paths(flags.ListParser):
 def DEFINE_path(
   name: str, default: str | None, help_text: str, **options: Any
 ) -> flags.FlagHolder:
-  """Defines a flag holding one path; `options` are those of absl's `DEFINE`."""
+  """Defines a flag holding one path.
+
+  With `required=True`, an empty path is refused, too.
+
+  Args:
+    name: the flag's name.
+    default: its default.
+    help_text: its help.
+    **options: further keyword arguments of absl's `flags.DEFINE`.
+  """
   serializer = flags.ArgumentSerializer[str]()
   words = _help_text(help_text, options)
   holder = flags.DEFINE(
@@ -74,7 +83,7 @@ def _help_text(help_text: str, options: Mapping[str, Any]) -> str:
 
 
 def _refuse_nothing(name: str, options: Mapping[str, Any]) -> None:
-  """Makes a required flag refuse an empty value."""
+  """Makes the flag `name` refuse an empty value, if it is required."""
   if options.get('required'):
     values = options.get('flag_values', flags.FLAGS)
     # An empty path would be the current folder, an empty list no run at all.

@@ -45,7 +45,8 @@ from eigen3.reporting import quality_page
 from experiments.options import days
 from experiments.options import prepare_data as options
 
-# Days downloaded before the first day, so that its indicators are known.
+# Calendar days downloaded before the panel's first day, so that the indicators
+# of the first day are known.
 _DAYS_BEFORE = np.timedelta64(120, 'D')
 
 
@@ -99,10 +100,10 @@ def main(argv) -> None:
 
 
 def _eigen2(path: str, repairs: Repairs) -> MarketPanel:
-  """Reads a file of Eigen2.
+  """Reads the panel in an Eigen2 file.
 
   Raises:
-    DataError: if a flag is given that does not apply to such a file, or if
+    DataError: if --context, --first_day, --last_day or a repair is given, or if
       --investable or the file is invalid.
   """
   changes = {
@@ -140,6 +141,15 @@ def _downloaded(
   """Downloads prices to a file beside the panel; returns the file as a source.
 
   The source lists symbols without prices as refused.
+
+  Args:
+    first_day: the panel's first day; the download begins `_DAYS_BEFORE` days
+      earlier. None for the first day available.
+    last_day: the last day; None for the last day available.
+
+  Raises:
+    DataError: if the file cannot be written or would replace a file that is not
+      a download, or nothing can be downloaded.
   """
   raw = f'{os.path.splitext(options.OUT.value)[0]}.raw.parquet'
   why = '; --download keeps its prices in this file, beside the panel'
@@ -162,18 +172,19 @@ def _downloaded(
 def _check_out(
   path: str, may_replace: Callable[[str], bool], what: str, why: str = ''
 ) -> None:
-  """Checks, before any work, that `path` can and may be written.
+  """Checks, before any work is done, that `path` can and may be written.
 
   Args:
     path: the file to write.
     may_replace: maps the path of an existing file to whether it may be
       replaced.
     what: the kind of file that may be replaced, for the message.
-    why: end of the message: why the program writes a file that no flag names.
+    why: text after `what` in the message; for a file that no flag names, the
+      reason for writing it.
 
   Raises:
-    DataError: if the folder is missing or not writable, or `path` is a file of
-      another kind.
+    DataError: if the folder of `path` is missing or not writable, or `path`
+      exists and may not be replaced.
   """
   folder = os.path.dirname(os.path.abspath(path))
   if not os.path.isdir(folder):

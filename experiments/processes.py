@@ -11,12 +11,13 @@ from experiments.options import processes as options
 def join() -> None:
   """Joins the processes of a run; must precede JAX's first computation.
 
-  Without the flags it does nothing. CPU devices communicate through gloo, JAX's
-  default.
+  Without --coordinator, --num_processes and --process_id, nothing is done. CPU
+  devices communicate through gloo, JAX's default.
 
   Raises:
     ValueError: if the flags are invalid or do not fit together, JAX detects no
-      cluster, the processes do not connect, or their numbers of devices differ.
+      cluster, not all processes connect to the given address, or the processes
+      have different numbers of devices.
   """
   address = options.COORDINATOR.value
   given = (options.NUM_PROCESSES.value, options.PROCESS_ID.value)
@@ -35,7 +36,7 @@ def join() -> None:
       f'one of {jax.process_count()}, expected the same number in each; GPUs '
       'count, too'
     )
-  parallel.wait_for_all()  # so that they are connected; see make_mesh
+  parallel.wait_for_all()  # connects all processes; see make_mesh
 
 
 def _join_cluster(given: tuple[int | None, int | None]) -> None:

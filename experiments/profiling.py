@@ -59,19 +59,27 @@ def check(config: ml_collections.ConfigDict) -> None:
 
 
 def of_flag(learner: Learner, workdir: pathlib.Path) -> 'Profile':
-  """Wraps a learner in a `Profile`; without --profile it traces nothing."""
+  """Wraps a learner to trace as many iterations as --profile says.
+
+  Without --profile, nothing is traced. The trace is written to
+  `workdir`/profile.
+  """
   return Profile(learner, workdir / 'profile', options.PROFILE.value or 0)
 
 
 class Profile:
   """A learner that traces the first iterations after compilation.
 
+  An iteration is one call of `iterate`; for a population, a generation.
+
   Attributes:
-    unit: that of the wrapped learner, as are `count`, `blank` and `begin`.
-    iterate: the learner's, timed and traced if any iterations are to be traced.
-    folder: where the trace is written.
-    traced: seconds of each traced iteration.
-    others: seconds of each iteration after the traced ones.
+    unit: the wrapped learner's `unit`; its methods `count`, `blank` and `begin`
+      are also attributes.
+    iterate: the wrapped learner's `iterate`, which is also timed and traced
+      (see `_timed`) unless no iterations are to be traced.
+    folder: folder to which the trace is written.
+    traced: seconds that each traced iteration took.
+    others: seconds that each iteration after the traced ones took.
   """
 
   def __init__(self, learner: Learner, folder: pathlib.Path, wanted: int):
@@ -113,7 +121,10 @@ class Profile:
     self._is_tracing = True
 
   def close(self) -> None:
-    """Writes the trace, even of fewer iterations than requested."""
+    """Ends and writes the trace, even of fewer iterations than requested.
+
+    Nothing happens if no trace was started, or it was already written.
+    """
     if self._is_tracing:
       self._is_tracing = False
       jax.profiler.stop_trace()
@@ -127,13 +138,15 @@ def print_report(
 ) -> None:
   """Prints the FLOP/s of iterations, and the folder of their trace.
 
-  The FLOP/s are those of iterations without a trace, if there are any. All
-  processes of a run must call this function.
+  The FLOP/s are those of the iterations that were not traced, or, if there are
+  none, of the traced ones; they are compared with those of a large matrix
+  product. All processes of a run must call this function; only the first one
+  prints.
 
   Args:
-    profile: the profile of a finished training run; nothing is printed if it
-      has no traces.
-    build: the training program's `(config, spread) -> Experiment`.
+    profile: the profile of a finished training run; nothing is printed if no
+      iteration was traced.
+    build: `(config, spread) -> Experiment`, see `training.Program`.
     config: all settings.
     resolved: values of the settings that may be 'auto', by full name.
   """
@@ -167,15 +180,16 @@ def print_report(
 def count(
   build: Callable[..., Experiment], config: ml_collections.ConfigDict
 ) -> float:
-  """Counts the FLOPs of an iteration's matrix products, on all devices.
+  """Counts the FLOPs of an iteration's matrix products, summed over devices.
 
-  JAX traces the program, without running it, in a form that computes nothing
-  twice. In the policy's loss all critics are counted, although XLA computes
-  only those used.
+  The program is traced by JAX but not run, with the settings `_PLAIN`, so that
+  nothing is computed twice. The actor is counted as updated in one of
+  `agent.policy_delay` updates. In its loss all critics are counted, although
+  XLA computes only those that the loss uses.
 
   Args:
     build: see `print_report`.
-    config: all settings, without 'auto'.
+    config: all settings, with values in place of 'auto'.
   """
   config = config.copy_and_resolve_references()
   known = config.keys()

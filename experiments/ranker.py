@@ -2,12 +2,12 @@
 
 eigen3 ranker --config=small --workdir=runs/ranker [--config.seed=1]
 
-A control for reinforcement learning: by default a feature extractor like the
-agent's with a linear head, trained to predict the return of a trade. By default
-it trains on at most as many windows as the agent's networks would if each had
-an extractor of its own; each window has labels for all stocks. The preset small
-takes a minute or two. The ranker cannot be resumed: start an interrupted run
-again in a new folder.
+The ranker is a control for reinforcement learning: by default a feature
+extractor like the agent's with a linear head, trained to predict the return of
+a trade. By default it trains on at most as many windows as the agent's networks
+would if each had an extractor of its own; each window has labels for all
+stocks. The preset small takes a minute or two. The ranker cannot be resumed:
+start an interrupted run again in a new folder.
 """
 
 from experiments import mains
@@ -32,13 +32,13 @@ from experiments.options import ranker as options
 
 
 def main(argv: Sequence[str]) -> None:
-  """Trains, chooses the threshold, evaluates and reports."""
+  """Trains, evaluates and reports with each seed, one after another."""
   for seed, workdir in seeds.runs(options.WORKDIR.value):
     _begin(workdir, seed)
 
 
 def _begin(workdir: pathlib.Path, seed: int | None) -> None:
-  """Trains and reports with one seed; None stands for the settings' seed."""
+  """Trains, evaluates and reports with one seed; None is the settings' seed."""
   config = options.CONFIG.value.copy_and_resolve_references()
   # The folder may hold the ledger of an earlier start. It allows only the same
   # policy to open the held-out days again.
@@ -64,7 +64,7 @@ def _run(
   config: ml_collections.ConfigDict,
   workdir: pathlib.Path,
 ) -> None:
-  """Trains, evaluates and reports, in a locked folder."""
+  """Trains, evaluates and reports; `workdir` must exist and be locked."""
   fitted, policy = wiring.fit_ranker(experiment, config)
   write_table(workdir / logs.METRICS, pd.DataFrame(fitted.rows))
   judges, opened = {'validation': experiment.validation}, 0

@@ -3,8 +3,8 @@
 eigen3 report --run=runs/td3_small_seed0
 eigen3 report --run='runs/td3_small_seed*' --out=seeds.html
 
-It opens no held-out days: the page is about these days if all champions were
-judged on them before, else about the validation days.
+The program opens no held-out days: the page is about the held-out days if all
+champions were judged on them before, else about the validation days.
 """
 
 from experiments import mains
@@ -56,7 +56,10 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _check_alike(runs: Sequence[SavedRun]) -> None:
-  """Raises a ValueError unless runs differ in their seeds and nothing else."""
+  """Raises a ValueError unless the runs' settings differ in the seed alone.
+
+  Two runs with the same seed are also an error.
+  """
   first, seeds = runs[0], [run.config.seed for run in runs]
   for run in runs[1:]:
     # Runs that differ only in the seed share their experiment.

@@ -13,10 +13,14 @@ _TOLD = ('data.panel', 'data.synthetic.market', 'preset', 'seed')
 
 
 def changes(workdir: pathlib.Path) -> dict[str, tuple[Any, Any]]:
-  """Returns (preset's value, run's value), by full name, of changed settings.
+  """Returns the settings in which a run differs from its preset.
 
   Settings that did not exist yet when the run began, or that are shown
   elsewhere (`_TOLD`), are left out.
+
+  Returns:
+    (preset's value, run's value) by the setting's full name; the preset's value
+    is None if the preset has no such setting.
 
   Raises:
     ValueError: if there is no run, its settings are damaged, or this version
@@ -34,7 +38,7 @@ def changes(workdir: pathlib.Path) -> dict[str, tuple[Any, Any]]:
 
 
 def title(workdirs: Sequence[pathlib.Path]) -> str:
-  """Returns the title of runs that differ only in their seed."""
+  """Returns the page title for runs that differ only in their seed."""
   config = run_directory.read_config(workdirs[0])
   program = 'ERL' if 'evolution' in config else 'TD3'
   seeds = [run_directory.read_config(x)['seed'] for x in workdirs]

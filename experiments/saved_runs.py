@@ -40,10 +40,10 @@ class SavedRun(NamedTuple):
     name: the path that was given to `load`.
     workdir: the run's folder.
     config: the run's settings.
-    experiment: the run's market, learner and judges; runs that differ only in
-      their seed share one.
+    experiment: the run's market, learner and judges; runs loaded together that
+      differ only in their seed share an experiment.
     agent: the agent with the champion's policy.
-    step: the checkpoint's step.
+    step: the checkpoint's step, a number of iterations or generations.
   """
 
   name: str
@@ -89,6 +89,7 @@ def load(paths: Sequence[str], panel: str | None = None) -> list[SavedRun]:
       recorded path.
 
   Raises:
+    OSError: if a run's `run.json` cannot be read.
     ValueError: if a run or checkpoint does not exist or cannot be read, or the
       run's panel is missing or has other data.
   """
@@ -121,7 +122,9 @@ def is_panel_of(path: str, panel: MarketPanel) -> bool:
   """Returns whether the run at `path` (see `load`) was trained on `panel`.
 
   Raises:
-    ValueError: if there is no run, or its files are damaged.
+    OSError: if the run's `run.json` cannot be read.
+    ValueError: if there is no run, or its `config.json` or `run.json` is
+      damaged.
   """
   workdir, _ = _parse(path)
   run_directory.read_config(workdir)
@@ -129,7 +132,7 @@ def is_panel_of(path: str, panel: MarketPanel) -> bool:
 
 
 def settings_of(workdir: pathlib.Path) -> ml_collections.ConfigDict:
-  """Returns a run's settings, with defaults for those added since it began.
+  """Returns a run's settings, with defaults for settings newer than the run.
 
   Raises:
     ValueError: if there is no run, or this version cannot read its settings.
@@ -146,7 +149,7 @@ def sizes_given(workdir: pathlib.Path) -> dict[str, Any]:
   """Returns a run's settings that could be 'auto' but are not, by full name.
 
   Raises:
-    ValueError: if there is no run, or its settings cannot be read.
+    ValueError: if there is no run, or its settings are damaged.
   """
   stored = run_directory.read_config(workdir)
   found = {}
@@ -164,16 +167,17 @@ def updated(
   workdir: pathlib.Path,
   what: str = 'a td3 or erl run',
 ) -> ml_collections.ConfigDict:
-  """Updates `config` with a run's stored settings; returns it, locked.
+  """Locks `config` and updates it with stored settings; returns `config`.
 
   Args:
-    config: settings with defaults.
-    stored: the settings in the folder's config.json.
+    config: default values of all settings.
+    stored: the settings in the `config.json` of `workdir`.
     workdir: the folder, for the message.
     what: what the folder should hold, for the message.
 
   Raises:
-    ValueError: if `config` lacks a stored setting; the message names `workdir`.
+    ValueError: if `config` lacks a stored setting, or cannot hold its value;
+      the message names `workdir`.
   """
   try:
     with config.ignore_type():  # e.g. of a tuple whose default is empty
@@ -184,7 +188,7 @@ def updated(
 
 
 def _with_tuples(stored: Any) -> Any:
-  """Converts the lists of JSON to tuples, as in configs."""
+  """Converts all lists in settings read from JSON to tuples, as in configs."""
   if isinstance(stored, Mapping):
     return {name: _with_tuples(value) for name, value in stored.items()}
   if isinstance(stored, list):
@@ -209,7 +213,7 @@ def _other_version(
 def defaults_of(
   settings: Mapping[str, Any] | ml_collections.ConfigDict,
 ) -> ml_collections.ConfigDict:
-  """Returns an unlocked config with defaults for settings a run may lack.
+  """Returns an unlocked config of defaults, to be updated with `settings`.
 
   The defaults are the values of the run's program and preset. But a newer
   setting whose default would change an older run's behaviour has the value that
@@ -219,6 +223,7 @@ def defaults_of(
     settings: all of the run's settings.
 
   Raises:
+    KeyError: if `settings` lacks a setting that the defaults depend on.
     ValueError: for an unknown preset.
   """
   program = erl if 'evolution' in settings else td3_config
@@ -236,7 +241,7 @@ def defaults_of(
 
 
 def _without_common_fitness(config: ml_collections.ConfigDict) -> None:
-  """Restores the defaults from before all members played the same slices."""
+  """Restores ERL's defaults from before all members played the same slices."""
   before = erl.get_config('smoke+eigen2')
   for section, names in (
     ('learner', ('fitness_play', 'fitness_memory', 'validation_play')),
@@ -251,13 +256,14 @@ def _without_common_fitness(config: ml_collections.ConfigDict) -> None:
 
 
 def market_of(run: SavedRun, panel: MarketPanel) -> Market:
-  """Returns the market of a new panel with the same columns as the run's.
+  """Returns a market made from `panel`, which must have the run's columns.
 
   Features are normalised by the training days of the run's own panel, never by
-  those of the new one.
+  days of `panel`.
 
   Raises:
-    ValueError: if the panel lacks a feature or is too short.
+    ValueError: if `panel` lacks a feature, is too short, or has another number
+      of columns than the run's panel.
   """
   days = run.config.environment.context_days
   trained = run.experiment.panel
@@ -282,7 +288,7 @@ def normalisation_of(run: SavedRun) -> Normalisation:
 
 
 def act(run: SavedRun, market: Market) -> tuple[np.ndarray, np.ndarray]:
-  """Returns the champion's actions [N, 2] and attention [C] on the last day.
+  """Returns the champion's action [N, 2] and attention [C] on the last day.
 
   Raises:
     ValueError: if the champion also observes its account.
@@ -302,7 +308,7 @@ def act(run: SavedRun, market: Market) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _parse(path: str) -> tuple[pathlib.Path, int | None]:
-  """Returns the run's folder, and the checkpoint's step or None."""
+  """Splits a path (see `load`) into the run's folder, and the step or None."""
   given = pathlib.Path(path)
   if given.parent.name == 'checkpoints' and given.name.isdigit():
     return given.parent.parent, int(given.name)
@@ -315,7 +321,8 @@ def champion(
   """Returns a checkpoint's step, and its agent with the champion's policy.
 
   Args:
-    learner: a learner with networks like those of the run.
+    learner: a learner whose state has arrays with the same names, shapes and
+      types as the checkpoint.
     workdir: the run's folder.
     fingerprint: hash of the panel that the run was trained on.
     step: the checkpoint's step; None for the latest readable checkpoint.

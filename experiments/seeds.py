@@ -22,12 +22,12 @@ def runs(workdir: str) -> Iterator[tuple[int | None, pathlib.Path]]:
   for the seed of the settings.
 
   Args:
-    workdir: the folder of that run; with --seeds, the parent of the runs'
-      folders.
+    workdir: without --seeds, the run's folder; with --seeds, the parent of the
+      runs' folders.
 
   Raises:
-    ValueError: if seeds are not distinct whole numbers, or if --vary_market is
-      given without --seeds.
+    ValueError: if --seeds are not different whole numbers from 0 to 2^32 - 1,
+      or if --vary_market is given without --seeds.
   """
   if not options.SEEDS.value:
     require(
@@ -54,7 +54,7 @@ def runs(workdir: str) -> Iterator[tuple[int | None, pathlib.Path]]:
 def settle(config: ml_collections.ConfigDict, seed: int | None) -> None:
   """Sets `config.seed` to a seed from `runs`; None changes nothing.
 
-  With --vary_market it sets the embedded market's seed, too.
+  With --vary_market, the embedded market's seed is set, too.
 
   Raises:
     ValueError: if --vary_market is given and the panel is a file.

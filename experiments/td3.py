@@ -31,7 +31,7 @@ def record(
 def facts(
   experiment: wiring.Experiment, state: LearnerState
 ) -> dict[str, float]:
-  """Returns the training's part of summary.json."""
+  """Returns the fields of summary.json that describe the training."""
   return {
     'champion_iteration': int(state.champion.iteration),
     'champion_score': float(state.champion.score),

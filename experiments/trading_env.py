@@ -22,15 +22,17 @@ def make(
 
   Args:
     preset: a preset of `experiments/configs/td3.py`.
-    panel: a file made by `experiments.prepare_data`; '' is the embedded market.
-    split: the days of the episodes, 'train' or 'validation'. Features are
-      normalised by the training days in both.
+    panel: path of a file made by `experiments.prepare_data`; '' for the
+      preset's embedded market.
+    split: the days of the episodes, 'train' or 'validation'. For both, features
+      are normalised by the training days.
     observation: 'flat' or 'dict', see `TradingEnv`.
     settings: changes to the preset, by full name, such as
       {'environment.reward': 'portfolio'}.
 
   Raises:
-    ValueError: an argument or a setting is invalid, or the panel is too short.
+    ValueError: an argument, a setting or the panel's file is invalid, or the
+      panel is too short.
   """
   if split not in _SPLITS:
     raise ValueError(

@@ -40,8 +40,8 @@ _AGENTS = (
   '#b56576',
   '#3d405b',
 )
-_REMARK_WIDTH = 140  # letters of a line below the picture
-_NAME_WIDTH = 28  # letters of a policy's name
+_REMARK_WIDTH = 140  # most characters per line of the remark
+_NAME_WIDTH = 28  # most characters of a policy's name
 _LEAST_STEP = 0.08  # between two labels, as a share of the axis's length
 
 
@@ -53,14 +53,14 @@ def picture(
   remark: str = '',
   width: float = 10.0,
 ) -> Iterator[mpl_figure.Figure]:
-  """Yields a figure to draw on, and writes it when the block ends.
+  """Yields a figure to draw on, and writes it if the `with` block succeeds.
 
   Args:
     path: of a PNG file; written atomically.
-    height: of the figure, inches of 120 pixels.
+    height: of the figure, in inches; an inch is 120 pixels.
     title: of the whole picture.
     remark: text below the picture, for caveats about the data.
-    width: of the figure, inches.
+    width: of the figure, in inches.
 
   Yields:
     The figure, without axes.
@@ -80,18 +80,18 @@ def picture(
 
 
 def colours(agents: Sequence[str]) -> dict[str, str]:
-  """Returns the colour of each agent and control."""
+  """Returns the colours of `agents` and of all controls, keyed by name."""
   chosen = {name: _AGENTS[i % len(_AGENTS)] for i, name in enumerate(agents)}
   return CONTROLS | chosen
 
 
 def shown(name: str) -> str:
-  """Returns a control's name for readers; other names do not change."""
+  """Replaces underscores in a control's name with spaces; keeps other names."""
   return name.replace('_', ' ') if name in CONTROLS else name
 
 
 def shortened(name: str, width: int = _NAME_WIDTH) -> str:
-  """Shortens a name to at most `width` letters; keeps both of its ends."""
+  """Shortens a name to at most `width` characters, with '…' in the middle."""
   if len(name) <= width:
     return name
   half = (width - 1) // 2
@@ -103,7 +103,8 @@ def equity(
 ) -> None:
   """Draws each policy's profit over time.
 
-  For several backtests, draws the mean and the range of the middle 90 %.
+  For a policy with several backtests, draws the mean profit on each day, and
+  the range from the 5th to the 95th percentile.
   """
   for name, backtests in results.items():
     colour = colours.get(name)
@@ -135,21 +136,32 @@ def name_axes(axes, title: str) -> None:
 
 
 def finish(axes) -> None:
-  """Adds a line at 0, a light grid and a legend beside the axes."""
+  """Adds a horizontal line at 0 and a legend; calls `lighten`."""
   axes.axhline(0, color='black', linewidth=0.6)
   lighten(axes)
   legend_beside(axes)
 
 
 def lighten(axes, grid: str = 'both') -> None:
-  """Adds a light grid ('both', 'x' or 'y'); hides the top and right borders."""
+  """Adds a light grid, and hides the top and right borders.
+
+  Args:
+    axes: the axes to change.
+    grid: the axis whose ticks get grid lines: 'x', 'y' or 'both'.
+  """
   axes.grid(alpha=0.25, axis=grid)
   axes.set_axisbelow(True)
   axes.spines[['top', 'right']].set_visible(False)
 
 
 def legend_beside(axes, *entries) -> None:
-  """Adds a legend at the right, of `entries` or else of labelled artists."""
+  """Adds a legend to the right of the axes.
+
+  Args:
+    axes: the axes to describe.
+    *entries: handles and labels, as for `Axes.legend`; if there are none, the
+      legend has all labelled artists.
+  """
   legend = axes.legend(
     *entries,
     fontsize=8,
@@ -162,12 +174,13 @@ def legend_beside(axes, *entries) -> None:
 
 
 def number_dates(axes, most: int = 8, offset: bool = True) -> None:
-  """Labels the x axis with dates that do not overlap.
+  """Labels the x axis with a few dates in a concise format.
 
   Args:
     axes: with dates along x.
-    most: how many dates are shown at most.
-    offset: whether the common part of dates is shown at the right end.
+    most: the largest number of labels.
+    offset: whether the part that the dates have in common, such as the year, is
+      shown at the right end of the axis.
   """
   locator = mpl_dates.AutoDateLocator(minticks=2, maxticks=most)
   axes.xaxis.set_major_locator(locator)
@@ -177,7 +190,7 @@ def number_dates(axes, most: int = 8, offset: bool = True) -> None:
 
 
 def number_wholly(axes, unit: str) -> None:
-  """Labels the x axis with a few whole numbers, and with their unit."""
+  """Labels the x axis with `unit`, and its ticks with a few whole numbers."""
   axes.set_xlabel(unit)
   axes.xaxis.set_major_locator(
     mpl_ticker.MaxNLocator(7, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
@@ -188,8 +201,11 @@ def apart(values: Sequence[float], drawn: Sequence[float]) -> list[float]:
   """Selects values whose labels do not overlap on a log axis.
 
   Args:
-    values: to be labelled, above 0.
-    drawn: all values that the axis shows.
+    values: candidates for labels, above 0.
+    drawn: all values that the axis shows, above 0.
+
+  Returns:
+    The selected values in ascending order; the smallest is always selected.
   """
   least = (max(drawn) / min(drawn)) ** _LEAST_STEP
   kept: list[float] = []

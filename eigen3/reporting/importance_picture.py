@@ -1,4 +1,4 @@
-"""The picture of agents' attention to columns."""
+"""Pictures of agents' attention to columns."""
 
 import os
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from eigen3.reporting import drawing, svg
 from eigen3.reporting.drawing import POPULATION, REFERENCE
 from eigen3.settings import require
 
-# Letters to which a column's name is shortened: in the picture, on a page.
+# Most characters of a column's name: in the PNG picture, on a page.
 _NAME_WIDTH, _PAGE_NAME_WIDTH = 24, 16
 
 
@@ -24,20 +24,23 @@ def draw_importance(
 ) -> None:
   """Draws mean attention to columns, and attention in each generation.
 
-  Only the columns with the highest mean attention are drawn. A panel below
-  shows the entropy of the attention to all columns in each generation.
+  Only the `importance.TOP` columns with the highest mean attention are drawn. A
+  panel below shows the entropy of the attention to all columns in each
+  generation.
 
   Args:
     path: of a PNG file, 1200 pixels wide.
-    mean: float [C], mean shares of attention; sums to 1.
-    history: float [G, C], attention in each generation; rows may have any sum.
-      Rows that are all 0 or hold a number that is not finite are left blank.
-    columns: names [C].
+    mean: float [C], each column's mean share of attention; sums to 1.
+    history: float [G, C], attention in each of G generations; rows may have any
+      sum. Rows that are all 0 or hold a number that is not finite are left
+      blank.
+    columns: names of the C columns.
     title: of the picture.
 
   Raises:
-    ValueError: if `mean` has a negative entry or does not sum to 1, sizes
-      differ, or there is no generation.
+    ValueError: if `mean` has an entry that is negative or NaN, or does not sum
+      to 1; the shape of `mean` or `history` does not fit the number of columns;
+      or there is no generation.
   """
   shares = importance.checked_shares(mean, columns)
   history = np.asarray(history, np.float64)
@@ -65,11 +68,12 @@ def draw_importance(
 def elements(
   history: importance.Values, columns: Sequence[str]
 ) -> dict[str, str]:
-  """Returns SVGs: `attention` in each generation, and its `entropy`.
+  """Returns two pictures, 'attention' and 'entropy', as SVG keyed by name.
 
-  `attention` shows the columns with the most attention in the last generation;
-  `entropy` is computed from the attention to all columns. Arguments are as for
-  `draw_importance`.
+  'attention' shows the shares, in each generation, of the `importance.TOP`
+  columns with the most attention in the last one. 'entropy' shows the entropy
+  of the attention to all columns in each generation. Arguments are as for
+  `draw_importance`, but are not checked.
   """
   history = _shares_of(np.asarray(history, np.float64))
   mean = np.nan_to_num(history[-1])
@@ -102,7 +106,10 @@ def _shares_of(history: np.ndarray) -> np.ndarray:
 def _bars(
   axes, shares: np.ndarray, names: Sequence[str], num_columns: int
 ) -> None:
-  """Draws columns' shares as bars, in the given order from the top."""
+  """Draws columns' shares as bars, in the given order from the top.
+
+  A dashed line marks the equal share, 1 / `num_columns`.
+  """
   drawing.name_axes(axes, 'Most important columns')
   bars = axes.barh(np.arange(len(shares)), 100 * shares, color=POPULATION)
   paper = {'facecolor': 'white', 'edgecolor': 'none', 'pad': 0.5}
@@ -125,7 +132,10 @@ def _bars(
 
 
 def _moves(axes, history: np.ndarray, names: Sequence[str] = ()) -> None:
-  """Draws shares [G, n] of n columns, with their names if given."""
+  """Draws n columns' shares in G generations, [G, n], as a heat map.
+
+  The rows of the heat map are labelled with `names` if these are given.
+  """
   drawing.name_axes(axes, 'Their share in each generation')
   num_generations, count = history.shape
   known = history[np.isfinite(history)]
@@ -136,8 +146,9 @@ def _moves(axes, history: np.ndarray, names: Sequence[str] = ()) -> None:
     interpolation='nearest',
     cmap='viridis',
     extent=(0.5, num_generations + 0.5, count - 0.5, -0.5),
-    # The scale starts at the smallest share because shares are often close. It
-    # is a square root, so that shares of a tenth of the largest stay distinct.
+    # The colour scale starts at the smallest share, because shares are often
+    # close together. It follows the square root, so that shares of about a
+    # tenth of the largest can still be told apart.
     norm=mpl_colors.PowerNorm(0.5, 100 * least, 100 * max(largest, 1e-8)),
   )
   axes.set_yticks(range(len(names)), names, parse_math=False)

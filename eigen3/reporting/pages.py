@@ -20,14 +20,17 @@ def write(
 ) -> None:
   """Writes a page from a template, which may extend base.html.
 
-  Values are escaped.
+  Variables are escaped for HTML.
 
   Args:
     path: of an HTML file; written atomically.
     template: path of the template.
-    content: the template's variables; the use of a missing one raises
-      jinja2.UndefinedError.
-    filters: the template's filters, by name.
+    content: the template's variables, keyed by name.
+    filters: Jinja filters in addition to the built-in ones, keyed by name.
+
+  Raises:
+    jinja2.UndefinedError: if the template uses a variable that is not in
+      `content`.
   """
   environment = jinja2.Environment(
     loader=jinja2.FileSystemLoader([template.parent, _SHARED]),

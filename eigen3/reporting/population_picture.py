@@ -1,4 +1,4 @@
-"""The picture of the evolution of a population."""
+"""Pictures of the evolution of a population."""
 
 import functools
 import os
@@ -52,10 +52,11 @@ _ORIGINS = {
 _UNITS = {True: 'share of initial cash', False: 'sum of rewards'}
 _IN_A_ROW = 3  # panels of hyperparameters
 _PAGE_HEIGHT = 2.9  # of a panel on a page, inches
-_OF_THE_MACHINE = ('seconds', 'replay')  # which a page leaves out
-# An axis extends beyond the quartiles of the best scores by at most this many
-# times their interquartile range or median size, whichever is larger. Learning
-# curves stay within that; a penalty of thousands does not.
+_OF_THE_MACHINE = ('seconds', 'replay')  # panels that a page leaves out
+# The y axis of a score extends beyond the quartiles of the best scores by at
+# most this many times their interquartile range or median absolute value,
+# whichever is larger. Learning curves stay within that; a penalty of thousands
+# does not.
 _REACH = 20
 
 
@@ -73,7 +74,9 @@ def draw_population(
     path: of a PNG file, 1200 pixels wide.
     members: one row per generation and member, with the `MEMBER_COLUMNS` of
       `evaluation.population`; columns that begin with 'hyper_' are drawn too.
-    generations: one row per generation, with `GENERATION_COLUMNS`.
+    generations: one row per generation, with `GENERATION_COLUMNS`. The effects
+      of selection are drawn if this table also has all `SELECTION_COLUMNS`, and
+      `members` has 'fitness_error' and, in each row, 'founder'.
     title: of the whole picture.
     remark: text below the picture, for caveats about the data.
     profits: two flags, for fitness and for validation scores: True for profits,
@@ -102,9 +105,9 @@ def elements(
 ) -> dict[str, str]:
   """Returns the panels that a page shows, as SVG keyed by name.
 
-  The panels `seconds` and `replay` are left out, as are hyperparameters with a
-  single value. Arguments and errors are as for `draw_population`, but columns
-  that `generations` lacks count as unknown.
+  The panels `seconds` and `replay` are left out, as are hyperparameters that
+  never vary. Arguments and errors are as for `draw_population`, but
+  `GENERATION_COLUMNS` may be missing: their values count as unknown.
   """
   generations = generations.reindex(
     columns=[*dict.fromkeys([*generations.columns, *GENERATION_COLUMNS])]
@@ -123,7 +126,7 @@ def _panels(
   generations: pd.DataFrame,
   profits: tuple[bool, bool],
 ) -> dict[str, Callable[[Any], None]]:
-  """Returns, for each panel by name, the function that draws it on axes."""
+  """Returns functions that each draw a panel on given axes, by panel name."""
   require_columns('generations', generations, GENERATION_COLUMNS)
   table = scores(members)
   found: dict[str, Callable[[Any], None]] = {
@@ -156,7 +159,11 @@ def _panels(
 
 
 def _score(table, members, generations, score: str, unit: str, axes) -> None:
-  """Draws fitness, or validation scores and those of the champion."""
+  """Draws the members' `score`, which is 'fitness' or 'validation'.
+
+  Adds standard errors to fitness if they are known, and the champion's score to
+  validation scores.
+  """
   _scores(axes, table, members, score, unit)
   if score == 'fitness':
     _leave_out_the_far(axes, table, score)
@@ -181,9 +188,9 @@ def _knows_selection(members: pd.DataFrame, generations: pd.DataFrame) -> bool:
 
 
 def _rows(panels: Mapping[str, Any]) -> list[list[str]]:
-  """Returns the layout: rows of 6 places, each with a panel's name or '.'.
+  """Returns the layout: rows of 6 places, each a panel's name or '.' (empty).
 
-  A panel's name is repeated over its width.
+  A panel's name is repeated for all places that the panel spans.
   """
   of_selection = [
     ['founders'] * 6,
@@ -206,7 +213,7 @@ def _rows(panels: Mapping[str, Any]) -> list[list[str]]:
 def _scores(
   axes, table: pd.DataFrame, members: pd.DataFrame, score: str, unit: str
 ) -> None:
-  """Draws a population's scores; marks the origin of each generation's best."""
+  """Draws members' scores; marks the origin of the best in each generation."""
   drawing.name_axes(axes, score.capitalize())
   axes.set_ylabel(f'{score},\n{unit}')
   table = table.dropna(subset=[f'{score}_best'])
@@ -250,7 +257,7 @@ def _champion(axes, generations: pd.DataFrame) -> None:
     color=_CHAMPION,
     linewidth=1.5,
     drawstyle='steps-post',
-    zorder=1.9,  # below the curve of the best, with which it often agrees
+    zorder=1.9,  # below the curve of the best, with which it often coincides
     label='champion',
   )
   new = generations[
@@ -270,7 +277,10 @@ def _champion(axes, generations: pd.DataFrame) -> None:
 def _leave_out_the_far(
   axes, table: pd.DataFrame, score: str, champion: pd.Series | tuple = ()
 ) -> None:
-  """Limits the y axis if an outlier would flatten all the curves."""
+  """Limits the y axis if an outlier would flatten all the curves.
+
+  The title then states the most extreme score that is not shown.
+  """
   names = [f'{score}_{name}' for name in ('best', 'median', 'worst')]
   scores = np.append(table[names].to_numpy(float), np.asarray(champion, float))
   scores = scores[np.isfinite(scores)]
@@ -309,10 +319,14 @@ def _errors(axes, members: pd.DataFrame) -> None:
 
 
 def _founders(axes, members: pd.DataFrame, generations: pd.DataFrame) -> None:
-  """Draws each founder's share of members; marks the champion's founder."""
+  """Draws founders' shares of members; marks the founder of the last champion.
+
+  A founder's share counts the members that descend from it.
+  """
   counts = members.groupby(['generation', 'founder']).size().unstack()
   shares = 100 * counts.fillna(0).div(counts.sum(axis=1), axis=0)
-  # The founder with most members at the bottom; neighbours differ in shade.
+  # The founder with the most members is at the bottom; neighbours differ in
+  # shade.
   order = shares.iloc[::-1].sum().sort_values(ascending=False, kind='stable')
   champion = generations['champion_founder'].iloc[-1]
   bottom = np.zeros(len(shares))

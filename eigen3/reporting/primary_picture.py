@@ -1,4 +1,4 @@
-"""The picture of a primary comparison: differences, performance profiles."""
+"""Pictures of a primary comparison: differences, performance profiles."""
 
 import os
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from eigen3.reporting import drawing, svg
 
 _OURS, _THEIRS = '#1b4f9c', '#c2570c'
 _THRESHOLDS = np.linspace(-0.5, 1.5, 201)
-_WIDTH = 4.6  # inches; letters stay readable on a phone
+_WIDTH = 4.6  # inches; text stays readable on a phone
 
 
 def file_of(name: str) -> str:
@@ -24,12 +24,14 @@ def draw_comparison(
 ) -> None:
   """Draws a comparison whose runs are all finished.
 
-  The upper panel has a row for each pair of cells, with a dot for each market:
-  what our cell earns less what their cell earns. Below the pairs are the mean
-  with its 95 % interval, and a line at the margin if it is not 0. For each pair
-  with a yardstick, a lower panel shows performance profiles: for each fraction
-  of the yardstick's profit, the share of markets on which at least that
-  fraction is earned, with pointwise 95 % intervals.
+  Each cell of `ours` is paired with one of `theirs`. The upper panel has a row
+  for each pair, with a dot for each market: what the cell of `ours` earns less
+  what that of `theirs` earns, in %. The row below the pairs shows the mean over
+  all dots with its 95 % interval. A dotted vertical line marks the margin if it
+  is not 0. For each pair with a yardstick, a lower panel shows the performance
+  profile of each cell: for each fraction of the yardstick's profit, the share
+  of markets on which the cell earns at least that fraction, with pointwise 95 %
+  intervals.
 
   Args:
     path: of a PNG file.
@@ -47,7 +49,7 @@ def draw_comparison(
 
 
 def elements(name: str, found: Mapping[str, Any]) -> dict[str, str]:
-  """Returns the panels of `draw_comparison` as SVG, keyed by title."""
+  """Returns the panels of `draw_comparison` as SVG, keyed by description."""
   figure, axes = svg.new(0.3 + _height(found))
   _differences(axes, found)
   svg.name_axes(axes, f'{name}: differences, a dot a market')
@@ -65,7 +67,7 @@ def elements(name: str, found: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _pairs(found: Mapping[str, Any]) -> list[dict[str, Mapping[str, Any]]]:
-  """Returns `pooled.solved` of both cells, for each pair with a yardstick."""
+  """Returns `pooled.solved` by cell, for each pair that has a yardstick."""
   solved = found['solved']
   pairs = [
     {ours: solved['ours'][ours], theirs: solved['theirs'][theirs]}
@@ -75,7 +77,7 @@ def _pairs(found: Mapping[str, Any]) -> list[dict[str, Mapping[str, Any]]]:
 
 
 def _height(found: Mapping[str, Any]) -> float:
-  """Returns the height of the panel of differences, inches."""
+  """Returns the height of the panel of differences, in inches."""
   return 1.0 + 0.25 * len(found['ours'])
 
 

@@ -15,7 +15,7 @@ def rows(comparisons: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
   Numbers are shown only for comparisons whose runs are all finished.
 
   Args:
-    comparisons: see `judge` of `experiments/ladder/primary.py`.
+    comparisons: the result of `judge` of `experiments/ladder/primary.py`.
   """
   head = [
     '', 'markets', 'difference', '95 %', 'p', 'corrected p',
@@ -34,10 +34,13 @@ def questions(comparisons: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 
 def naming(named: Mapping[str, Any]) -> str:
-  """States which commit named the comparisons, and whether runs came later.
+  """States which commit named the comparisons, and if all runs came later.
+
+  Runs of this commit itself count as later. If there is no such commit, the
+  text says that nothing shows that the comparisons were named before the runs.
 
   Args:
-    named: see `named` of `experiments/ladder/primary.py`.
+    named: the result of `named` of `experiments/ladder/primary.py`.
   """
   file, commit = named['file'], named['commit']
   if not commit:
@@ -86,7 +89,10 @@ def _row(name: str, found: Mapping[str, Any]) -> list[str]:
 
 
 def _solved(found: Mapping[str, Mapping[str, Any]]) -> str:
-  """States how many markets each side solves, summed over its cells."""
+  """States how many markets `ours` and `theirs` solve, and out of how many.
+
+  These are sums over cells. The text is '-' if no cell has a yardstick.
+  """
   known = {
     side: [solved for solved in cells.values() if solved]
     for side, cells in found.items()
@@ -94,7 +100,7 @@ def _solved(found: Mapping[str, Mapping[str, Any]]) -> str:
   ours, theirs = (
     sum(solved['count'] for solved in known[side]) for side in known
   )
-  # Both sides have the same markets, so equally many count.
+  # Both sides have the same markets and yardsticks, and so the same size.
   size = sum(solved['size'] for solved in known['ours'])
   return f'{ours}, {theirs} of {size}' if size else _EMPTY
 

@@ -1,4 +1,4 @@
-"""The page of a quality report, a self-contained file."""
+"""Writes a quality report as a self-contained HTML page, and as JSON."""
 
 import base64
 import io
@@ -18,11 +18,12 @@ from eigen3.reporting import pages
 
 _TEMPLATE = pathlib.Path(__file__).with_suffix('.html')
 
-# RGBA; both colours are visible on black and on white.
+# Both are visible on black and on white.
 _BLUE, _ORANGE = (74, 134, 197, 255), (240, 110, 30, 255)
+# RGBA of the states of coverage: `ABSENT`, `COMPLETE`, `PARTIAL`, `INCOMPLETE`.
 _COLOURS = np.array([(0, 0, 0, 0), _BLUE, _BLUE, _ORANGE], np.uint8)
 _MOST_YEARS = 12  # labels below the picture
-_SHOWN = 10  # places listed for a finding; the JSON file has all
+_SHOWN = 10  # most places listed per finding; the JSON file has all
 
 
 def write(
@@ -83,7 +84,11 @@ def _content(
 def _staircase(coverage: np.ndarray) -> np.ndarray:
   """Returns indices of the columns that are not `COMPLETE` in every bin.
 
-  They are ordered by the first bin with data, then by the last, latest first.
+  They are ordered by their first bin with a close, the earliest first. Ties are
+  ordered by their last such bin, the latest first.
+
+  Args:
+    coverage: see `QualityReport`.
   """
   drawn = np.flatnonzero((coverage != COMPLETE).any(axis=1))
   is_there = coverage[drawn] != ABSENT

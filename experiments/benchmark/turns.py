@@ -2,7 +2,7 @@
 
 Other load on the machine then affects all cases alike, so the ratio of two
 cases' times in a round is meaningful even if the load changes between rounds.
-The cases of a group that is `alone` run one after another instead.
+In a group that is `alone`, each case instead ends before the next one starts.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from experiments.benchmark.worker import Prepared
 # and would take a core from the next case.
 _PAUSE = 0.1
 _PATIENCE = 2.0  # seconds for a worker to exit
-BRIEF = 10.0  # limit in seconds for the runs of a case that is alone
+BRIEF = 10.0  # time budget in seconds for all repeats of a case run alone
 
 
 class Limits(NamedTuple):
@@ -33,7 +33,8 @@ class Limits(NamedTuple):
   Attributes:
     repeats: maximum number of repeats.
     min_repeats: minimum number, however long they take, up to `repeats`.
-    max_seconds: time budget of all repeats; `min_repeats` may exceed it.
+    max_seconds: time budget for all repeats, which the first `min_repeats`
+      may exceed.
   """
 
   repeats: int
@@ -41,7 +42,7 @@ class Limits(NamedTuple):
   max_seconds: float
 
   def of(self, seconds: float) -> int:
-    """Returns the number of repeats of a case whose run takes `seconds`."""
+    """Returns the number of repeats if one run of a case takes `seconds`."""
     affordable = int(self.max_seconds / max(seconds, 1e-9))
     return min(self.repeats, max(self.min_repeats, affordable))
 
@@ -51,7 +52,8 @@ class Measurement(NamedTuple):
 
   Attributes:
     case: the case.
-    seconds: times of the case's runs, keyed by the number of the round.
+    seconds: times of the case's measured runs, keyed by the number of the
+      round. The first run counts only if the case is run `once`.
     prepared: the result of the case's preparation; None if that failed.
     peak_bytes: peak memory of the case's process; None after a failure.
     device_bytes: peak memory that an accelerator reports; None on a CPU or
@@ -72,7 +74,7 @@ class Measurement(NamedTuple):
     return self.prepared.output if self.prepared else None
 
 
-# Measurements of cases built ahead, by the names of group and case.
+# Measurements of cases built ahead, keyed by the names of group and case.
 Ahead = Mapping[tuple[str, str], Measurement]
 
 
@@ -83,13 +85,12 @@ class WorkerError(Exception):
 def build_ahead(groups: Sequence[Group], jobs: int, cache: str) -> Ahead:
   """Compiles the JAX cases of `alone` groups in parallel, before any is timed.
 
-  The parallel processes share the device's memory. `untimed` cases need no
-  further work after that. A case that fails here is omitted, and tried again in
-  its turn.
+  The parallel processes share the device's memory. `untimed` cases are then
+  complete. A case that fails here is omitted, and `measure` tries it again.
 
   Args:
     groups: the groups of a suite.
-    jobs: number of parallel compilations.
+    jobs: maximum number of parallel compilations.
     cache: folder for compiled programs.
 
   Returns:
@@ -117,22 +118,23 @@ def build_ahead(groups: Sequence[Group], jobs: int, cache: str) -> Ahead:
 def measure(
   group: Group, limits: Limits, ahead: Ahead | None = None
 ) -> Iterator[list[Measurement]]:
-  """Measures all cases of a group, in turns or, if it is `alone`, one by one.
+  """Measures a group's cases, in turns or, if the group is `alone`, one by one.
 
-  A case that fails is left out of later rounds, with its failure in its
-  measurement; the others continue.
+  A case that fails is left out of later rounds, and its measurement holds the
+  failure; the other cases continue.
 
   Args:
     group: the cases to measure. Their processes coexist, unless the group is
       `alone`.
     limits: limits of the repeats. In a group that is `alone` one repeat is
       enough, and the time budget is at most `BRIEF` seconds.
-    ahead: result of `build_ahead`; its compilation times are used, and
-      `untimed` cases in it are not measured again.
+    ahead: result of `build_ahead`, or None. It matters only if the group is
+      `alone`: its compilation times are used, and its measurements of `untimed`
+      cases are final.
 
   Yields:
-    The measurements so far, in the group's order: once, of all cases, or after
-    each case of a group that is `alone`.
+    The measurements so far, in the order of the group's cases: once, with all
+    cases, or after each case of a group that is `alone`.
   """
   if not group.alone:
     yield _measure(group, limits)
@@ -193,8 +195,9 @@ def schedule(repeats: Mapping[int, int]) -> list[list[int]]:
     repeats: number of repeats of each case, keyed by the case's index.
 
   Returns:
-    For each round, the indices of its cases, in order. A case with fewer
-    repeats takes part in rounds that are evenly spread.
+    For each round, the indices of its cases, in the order of `repeats`. There
+    are as many rounds as the largest number of repeats; a case with fewer
+    repeats takes part in evenly spread rounds.
   """
   count = max(repeats.values(), default=0)
 
@@ -261,7 +264,7 @@ def _worker(case: Case) -> Iterator[_Worker]:
 
 
 class _Turns:
-  """Runs one worker's case in turns, and collects its results."""
+  """Runs one worker's case on request, and collects the measurements."""
 
   def __init__(self, process: _Worker):
     self._worker = process
@@ -271,7 +274,7 @@ class _Turns:
 
   @property
   def warm_up_seconds(self) -> float | None:
-    """Returns the seconds of the first run; None if no others follow."""
+    """Returns the seconds of the first run; None if no more runs follow."""
     if self._prepared is None or self._worker.case.once:
       return None
     return self._prepared.warm_up_seconds
@@ -290,7 +293,7 @@ class _Turns:
       self._seconds[number] = seconds
 
   def finish(self) -> Measurement:
-    """Ends the worker; returns what it measured."""
+    """Ends the worker, and returns the measurements of its case."""
     peak, of_device = self._ask('finish') or (None, None)
     return Measurement(
       self._worker.case,

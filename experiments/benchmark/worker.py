@@ -23,8 +23,10 @@ class Prepared(NamedTuple):
     temp_bytes: see `Built`.
     warm_up_seconds: time of the first run, after compilation; None without a
       run.
-    resident_before_bytes: memory after the imports, before the case is built.
-    output: output of the first run, for comparison; None if there is none.
+    resident_before_bytes: the process's resident memory after the imports,
+      before the case is built.
+    output: output of the first run, to compare with other cases; None if there
+      is none.
     device: kind of the device that JAX or PyTorch computes on; '' without
       either.
     facts: see `Built`.
@@ -42,11 +44,10 @@ class Prepared(NamedTuple):
 def serve(connection: Connection, case: Case) -> None:
   """Answers the parent's requests until 'finish', or until the parent is gone.
 
-  Every answer is a pair: whether the request succeeded, and the value or the
-  error in one line.
-  'build' and 'prepare' return a `Prepared`; 'build' omits the first run. 'run'
-  returns the seconds of a run. 'finish' returns this process's peak memory in
-  bytes: on the host, and on an accelerator (None on a CPU).
+  Every answer is a pair: True and a value, or False and the error in one line.
+  The value for 'build' and 'prepare' is a `Prepared`; 'build' omits the first
+  run. For 'run' it is the seconds of a run; for 'finish' this process's peak
+  memory in bytes, on the host and on an accelerator (None on a CPU).
 
   Args:
     connection: the connection to the parent.
@@ -131,7 +132,7 @@ class _Holder:
 
 
 def _load(case: Case) -> Callable[..., Built]:
-  """Returns the case's builder, imported; sets up JAX if the case needs it."""
+  """Imports and returns the case's builder; sets up JAX if it is needed."""
   module, _, function = case.builder.partition(':')
   builder = getattr(importlib.import_module(module), function)
   if case.devices:

@@ -1,4 +1,4 @@
-"""Settings of all programs; defaults are defined only here."""
+"""Settings of all programs; defaults are defined only in this package."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import ml_collections
 def flatten(
   config: ml_collections.ConfigDict, prefix: str = ''
 ) -> dict[str, Any]:
-  """Returns the values of a config, keyed by their dotted names."""
+  """Returns a config's values, keyed by `prefix` plus their dotted names."""
   flat: dict[str, Any] = {}
   for name, value in config.items():
     if isinstance(value, ml_collections.ConfigDict):

@@ -28,7 +28,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.hidden = (256, 256)  # of the actor and of each critic
   config.evaluate_every = 1_000  # steps
   config.evaluation_episodes = 10  # without noise
-  # The last policy is evaluated in this many times as many episodes, for
+  # The last policy is evaluated in `last_rounds` times as many episodes, for
   # comparisons.
   config.last_rounds = 10
   config.agent = td3.get_config().agent.copy_and_resolve_references()

@@ -29,7 +29,7 @@ OFTEN_CHANGED = {
 
 
 def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
-  """Returns the locked settings; an unknown preset is a ValueError."""
+  """Returns the locked settings; an unknown preset raises a ValueError."""
   config = td3.get_config(preset).unlock()
   del config.learner
   config.learner = _learner()
@@ -93,15 +93,16 @@ def _learner() -> config_dict.ConfigDict:
 def _evolution() -> config_dict.ConfigDict:
   config = config_dict.ConfigDict()
   config.population_size = 16  # P, members that evolve
-  config.algorithm = 'genetic'  # 'cross_entropy' or 'population_based'
+  config.algorithm = 'genetic'  # or 'cross_entropy' or 'population_based'
   config.members_learn = True  # by gradient, as in Eigen2
   config.learners = 0  # R, agents that learn but do not evolve
-  # The fittest learner replaces the weakest member after this many generations.
+  # The fittest learner replaces the weakest member every so many generations.
   config.injection_every = 1
   config.inject_champion = True  # in place of the weakest elite
   # All agents start from one initialisation, because crossover of unrelated
-  # networks gives poor offspring. Only if True, the first members are mutants
-  # of one agent or differ in hyperparameters.
+  # networks gives poor offspring. The first members are then varied: mutated if
+  # the algorithm is 'genetic', with other hyperparameters if it is
+  # 'population_based'. With 'cross_entropy' they are samples in any case.
   config.common_start = True
   # 'policies': a newborn inherits its parent's critic unchanged; 'networks':
   # critics are crossed and mutated, too, as in Eigen2.

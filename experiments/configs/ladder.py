@@ -1,10 +1,10 @@
 """Settings of the ladder: programs, their embedded markets, and goals.
 
 A cell is a program with changes to its preset, each FIELD=VALUE. It is run with
-several seeds. Each seed has its own market, so results of a cell are about all
-markets of its kind. All rungs, and other cells that are not exploratory, use
-the primary seeds of `configs/primary.py`. Exploratory cells use the seeds in
-the setting `seeds`, on which settings may be chosen.
+several seeds. Each seed has its own market, so a cell's results generalise to
+other markets of its kind. All rungs, and other cells that are not exploratory,
+use the primary seeds of `configs/primary.py`. Exploratory cells use the seeds
+in the setting `seeds`, on which settings may be chosen.
 """
 
 import ml_collections
@@ -38,7 +38,7 @@ OFTEN_CHANGED = many_runs.OFTEN_CHANGED | {
 
 
 def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
-  """Returns the locked settings; an unknown preset is a ValueError."""
+  """Returns the locked settings; an unknown preset raises a ValueError."""
   config = many_runs.get_config(preset)
   goals = config.goals = config_dict.ConfigDict()
   goals.share_of_momentum = 0.85  # of account-aware momentum's profit
@@ -59,7 +59,9 @@ def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
 def _rungs() -> config_dict.ConfigDict:
   """Returns all rungs but `patience`, and cells to compare them with.
 
-  On each market, these are the ranker and the agent with the changes `_TRIED`.
+  The default agent's rung on each market is compared with the ranker and with
+  the agent with the changes `_TRIED`. The rung `drift_rl` is compared with the
+  rung `drift`.
   """
   cells = config_dict.ConfigDict()
   goals = {
@@ -84,8 +86,8 @@ def _excess() -> config_dict.ConfigDict:
   """Returns cells with the reward `entry_excess`, and one with the default.
 
   All are on the market `leading`, whose stocks rise and fall together. So
-  `entry_excess` without `market_timing` gives nothing to learn; with it, there
-  is as much to learn as with the default, `entry`.
+  `entry_excess` without `market_timing` gives nothing to learn; with
+  `market_timing` there is as much to learn as with the default reward, `entry`.
   """
   cells = config_dict.ConfigDict()
   cells.leading_default = _cell('td3', 'leading', seeds='exploratory')
@@ -103,7 +105,7 @@ def _excess() -> config_dict.ConfigDict:
 
 
 def _patience(preset: str) -> config_dict.ConfigDict:
-  """Returns the rung that needs planning, and cells that cannot plan.
+  """Returns the rung that needs planning, and cells whose policies cannot plan.
 
   Each position ties up half of the equity for eight days: one until the order
   fills, six of holding, one until the sale fills. No price rises to its sale
@@ -131,10 +133,10 @@ def _patience(preset: str) -> config_dict.ConfigDict:
 
 
 def _ablations() -> config_dict.ConfigDict:
-  """Returns the default agent's cell on the market `drift`, and variations.
+  """Returns a cell of the default agent on the market `drift`, and variations.
 
-  All these cells are exploratory. Cells with rewards computed from the account
-  (`portfolio`, `shaped_portfolio`) are in `_ablations_of_rl`.
+  All these cells are exploratory. Variations with rewards computed from the
+  account (`portfolio`, `shaped_portfolio`) are in `_ablations_of_rl`.
   """
   cells = config_dict.ConfigDict()
   cells.drift_default = _cell('td3', 'drift', seeds='exploratory')
@@ -150,7 +152,7 @@ def _ablations() -> config_dict.ConfigDict:
     'agent.policy_delay=1',
     'agent.target_noise=0.0',
   )
-  # The first cell shows the effect of a discount alone. The second has no
+  # `drift_gamma` shows the effect of a discount alone. `drift_exit` has no
   # counterfactual orders, because what they earn at their exits is not known.
   _, _, settled, discount = _PAID_LATER
   factual = ('drift_default', 'drift_factual')
@@ -162,9 +164,9 @@ def _ablations() -> config_dict.ConfigDict:
 
 
 def _populations(preset: str) -> config_dict.ConfigDict:
-  """Returns cells of populations, and of single agents trained as long."""
+  """Returns cells of populations, and of single agents trained equally long."""
   # A generation of 16 agents takes as long as about twelve iterations of one
-  # (measured: 14.1 and 1.2 s of a core).
+  # agent (measured: 14.1 and 1.2 s on one core).
   generations, ratio = (20, 12) if preset == 'small' else (2, 3)
   evolved = f'learner.generations={generations}'
   cells = config_dict.ConfigDict()
@@ -191,9 +193,10 @@ def _populations(preset: str) -> config_dict.ConfigDict:
 
 
 def _ablations_of_rl() -> config_dict.ConfigDict:
-  """Returns the cell of `+rl`, cells without one part of it, and its precursor.
+  """Returns a cell of `+rl`, cells of `+rl` without one part, and a precursor.
 
-  The precursor learned from the account's changes before there was `+rl`.
+  The precursor is how agents learned from changes of the account's equity
+  before `+rl` existed. All these cells are exploratory, on the market `drift`.
   """
   cells = config_dict.ConfigDict()
   cells.rl = _ablation(variant='rl', beside=('drift_default',))

@@ -16,7 +16,7 @@ OFTEN_CHANGED = {
 
 
 def get_config(preset: str) -> ml_collections.ConfigDict:
-  """Returns the unlocked settings; an unknown preset is a ValueError."""
+  """Returns the unlocked settings; an unknown preset raises a ValueError."""
   if preset not in PRESETS:
     raise ValueError(
       f"preset: found '{preset}', expected one of {', '.join(PRESETS)}"

@@ -1,12 +1,13 @@
-"""The ladder's primary comparisons: what is claimed, named before it is run.
+"""The ladder's primary comparisons, specified before their runs are made.
 
 Their p-values are corrected together, by Holm's method; whatever else the
-ladder shows is exploratory. Pages name the last commit of this file and whether
-all runs of the comparisons are of that commit or a later one. So change this
-file before these runs, commit it alone, and leave it as it is afterwards.
+ladder shows is exploratory. The page of results names the last commit that
+changed the code of this file, and says whether all runs of the comparisons were
+made with that commit or a later one. So change this file before these runs,
+commit it alone, and leave its code unchanged afterwards.
 
-Nothing was chosen on the markets of the primary seeds. Settings are chosen on
-other seeds and on validation days.
+No setting was chosen on the markets of the primary seeds. Settings are chosen
+on other seeds and on validation days.
 """
 
 import ml_collections
@@ -45,10 +46,12 @@ def _comparison(
     measure: 'year', the mean of the daily returns times the days of a year, or
       'profit', divided by the initial cash; both on the held-out days.
     alternative: 'two-sided' or 'greater'; see `eigen3.evaluation.paired`.
-    margin: in units of the measure. Ours less theirs has to exceed it: the
-      lower end of the mean difference's 95 % interval is above it, and the
-      corrected p of a mean difference equal to it is below `level`.
-    as_many_solved: whether ours must solve as many markets as theirs, too.
+    margin: in units of the measure. Ours less theirs must exceed it: the lower
+      end of the mean difference's 95 % interval must be above it, and the
+      corrected p-value of the null hypothesis that the mean difference equals
+      it must be below `level`.
+    as_many_solved: whether ours must also solve at least as many markets as
+      theirs.
   """
   comparison = config_dict.ConfigDict()
   comparison.ours = ours

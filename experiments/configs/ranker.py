@@ -1,8 +1,8 @@
 """Settings of the supervised ranker: those of the agent, and the ranker's own.
 
 Data, environment, networks and evaluation are those of the preset of the same
-name in td3.py. `learner` and `agent` mainly determine how many windows the
-ranker may train on, unless `ranker.windows` does.
+name in td3.py. If `ranker.windows` is 0, `learner` and `agent` determine how
+many windows the ranker may train on, which is their main use here.
 """
 
 import ml_collections
@@ -26,7 +26,7 @@ OFTEN_CHANGED = {
 
 
 def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
-  """Returns the locked settings; an unknown preset is a ValueError."""
+  """Returns the locked settings; an unknown preset raises a ValueError."""
   config = td3.get_config(preset).unlock()
   config.ranker = settings()
   return config.lock()

@@ -1,11 +1,12 @@
 """Settings of the walk-forward study on real prices.
 
 Each year has a fold: training days from the panel's first day, then validation
-days, then held-out days, most of which lie in that year. By default, training
-in a fold starts with the agent of the fold before.
+days, then held-out days, most of which lie in that year. By default, td3 starts
+each fold with the agent of the previous fold; other programs start anew.
 
-Settings are chosen with `choice`, on the years 2005 to 2012, and written into
-`small`, which is for all members of the universe and the years from 2013 on.
+Settings are chosen with the preset `choice`, on the years 2005 to 2012, and
+written into `small`, which is for all members of the universe and the years
+from 2013 on.
 Nothing has been chosen yet: `small` holds starting values, and must not be run
 before they are replaced.
 """
@@ -35,7 +36,7 @@ OFTEN_CHANGED = many_runs.OFTEN_CHANGED | {
 
 
 def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
-  """Returns the locked settings; an unknown preset is a ValueError."""
+  """Returns the locked settings; an unknown preset raises a ValueError."""
   if preset not in PRESETS:
     raise ValueError(
       f"preset: found '{preset}', expected one of {', '.join(PRESETS)}"
@@ -124,7 +125,7 @@ def _choice(config: config_dict.ConfigDict) -> None:
   config.committee = False
   config.data.num_stocks = 150
   programs = config.programs
-  # The alternatives to choose from; each differs from td3 in one respect.
+  # Each differs from td3 in one respect.
   programs.td3_ic = (*_AGENT, 'evaluation.champion_by=validation_ic')
   programs.td3_days32 = (*_AGENT, 'environment.context_days=32')
   programs.td3_hidden16 = (*_AGENT, 'networks.hidden=16')

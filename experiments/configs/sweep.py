@@ -35,7 +35,7 @@ OFTEN_CHANGED = {
 
 
 def get_config(preset: str = 'td3/small') -> ml_collections.ConfigDict:
-  """Returns the locked settings; an unknown preset is a ValueError."""
+  """Returns the locked settings; an unknown preset raises a ValueError."""
   program, _, inner = preset.rpartition('/')
   program = program or 'td3'
   if program not in PROGRAMS:

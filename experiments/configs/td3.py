@@ -46,7 +46,7 @@ OFTEN_CHANGED = {
 
 
 def get_config(preset: str = 'small') -> ml_collections.ConfigDict:
-  """Returns the locked settings; an unknown preset is a ValueError."""
+  """Returns the locked settings; an unknown preset raises a ValueError."""
   size, plus, variant = preset.partition('+')
   if size not in SIZES or (plus and variant not in _VARIANTS):
     raise ValueError(
@@ -156,8 +156,9 @@ def _environment() -> config_dict.ConfigDict:
   config.enforce_cash = True  # False: positions open without cash (Eigen2)
   config.commission_bp = 1.0  # basis points of the value of each fill
   config.slippage_bp = 5.0
-  config.loss_multiplier = 1.0  # of negative rewards, reward 'eigen2'
-  config.inaction_penalty = 0.0  # a day without positions, reward 'eigen2'
+  config.loss_multiplier = 1.0  # factor of losses in the reward 'eigen2'
+  # What the reward 'eigen2' subtracts on a day without positions or orders.
+  config.inaction_penalty = 0.0
   return config
 
 
@@ -175,8 +176,8 @@ def _networks() -> config_dict.ConfigDict:
   # The same in evaluation mode; there a sequence needs a sixth of the memory.
   config.evaluation_block = auto()
   config.remat = auto()  # True: recompute a block in the backward pass
-  # Layers whose gates are stored for the backward pass; otherwise it recomputes
-  # them from the states.
+  # For each of the two layers, whether its gates are stored for the backward
+  # pass, which otherwise recomputes them from the states.
   config.lstm_save_gates = (True, True)
   # Input products computed outside the recurrence: 'always', 'never' or 'auto'.
   config.lstm_hoist = auto()
@@ -271,7 +272,8 @@ def _learner() -> config_dict.ConfigDict:
   config.learning_starts = 9_000  # transitions in replay before learning
   # Number of counterfactual orders for each replayed day. There are none if
   # their rewards are unknown: they need the choice 'best_available', scaled
-  # actions, and observe_account or a reward that is paid at once, undiscounted.
+  # actions, and either observe_account, or discount 0 and a reward that is paid
+  # at once.
   config.counterfactuals = 8
   # Whether replay stores the days after the last entry, when actions have no
   # effect.
@@ -288,7 +290,8 @@ def _evaluation() -> config_dict.ConfigDict:
   config.random_entries = 32  # backtests that random entry averages over
   # Also reports the last critics as a policy, 'critic_hurdle': it buys the
   # stock with the highest value if that exceeds the constant that earned most
-  # on the validation days. Needs rewards that are paid at once.
+  # on the validation days. Needs a single agent, discount 0 and a reward that
+  # is paid at once.
   config.critic_hurdle = False
   # Also measures how the policy orders the stocks of the held-out days (rank IC
   # and top decile), and its account (matched entries, turnover, capacity).
@@ -360,10 +363,10 @@ def _reduce(config, context: int, hidden: int, trading: int, holding: int):
 
 
 def _rl(config: config_dict.ConfigDict) -> None:
-  """Applies a discount, and rewards that include later effects of an order.
+  """Applies a discount, and a reward that includes later effects of an order.
 
-  The agent also observes its account, and settings of networks and learning fit
-  bootstrapped values.
+  The agent also observes its account. Further settings of networks and learning
+  are adapted to bootstrapped values.
   """
   config.environment.reward = 'shaped_portfolio'
   config.environment.observe_account = True

@@ -1,10 +1,10 @@
-r"""Trains TD3 on a public control task and reports its returns.
+r"""Trains TD3 on a public control task and reports the returns.
 
 eigen3 control --env=Pendulum-v1 --seed=0,1,2,3,4 --workdir=runs/pendulum \
   [--config.num_steps=10000]
 
-The agent and its replay are those for trading; networks, observations and task
-differ. The seeds are used one after another, each to train a new agent.
+Agent and replay have the same code as for trading; networks, observations and
+task differ. The seeds are used one after another, each to train a new agent.
 """
 
 from experiments import mains

@@ -1,7 +1,7 @@
 """Trains an agent on a task that runs on the host, not in JAX.
 
-Each iteration steps the task, updates the agent (except during the first,
-random steps), then chooses an action.
+After each step of the task, `learn` updates the agent and chooses the next
+action; the first actions are random, without updates.
 """
 
 import math
@@ -22,11 +22,11 @@ from experiments.control.task import Task
 
 
 class LearnerState(NamedTuple):
-  """All that is carried from one step to the next.
+  """The learner's state between two steps of the task.
 
   Attributes:
-    agent: networks and optimisers.
-    replay: transitions.
+    agent: the agent's state, such as networks and optimisers.
+    replay: the transitions stored so far.
     key: random key, consumed by the next update.
   """
 
@@ -39,10 +39,11 @@ class Evaluation(NamedTuple):
   """An evaluation of the policy, without exploration noise.
 
   Attributes:
-    step: number of steps of the task before the evaluation.
+    step: number of training steps before the evaluation.
     returns: undiscounted sums of rewards of E whole episodes, float64 [E].
-    metrics: metrics of the last update; empty before the first.
-    state: the learner's state at that time; the next step donates its buffers.
+    metrics: metrics of the last update; empty before the first update.
+    state: the learner's state after these steps; unusable once training goes
+      on, because the next step donates the state's buffers.
   """
 
   step: int
@@ -63,7 +64,18 @@ _EXPECTED = {
 
 
 class Learner:
-  """Jitted pure functions of one agent, which store, update and act."""
+  """One agent's jitted pure functions.
+
+  `remember` and `advance` donate the buffers of the state they are given.
+
+  Attributes:
+    init: `(key) -> LearnerState`, an untrained agent and an empty replay.
+    remember: `(state, transition) -> state`, stores a transition.
+    advance: `(state, transition, observation) -> (state, action, metrics)`;
+      see `_pure_advance`.
+    greedy_actions: `(LearnerState.agent, observations [B, O]) -> actions
+      [B, A]`, without noise.
+  """
 
   def __init__(
     self,
@@ -72,10 +84,10 @@ class Learner:
     config: ml_collections.ConfigDict,
     make_networks: networks.Maker = networks.make_networks,
   ):
-    """Makes networks for action vectors [A] and observation vectors [O].
+    """Makes the functions for actions [A] and observations [O].
 
-    A is in `action_spec`, and `observation_size` is O; for the other arguments
-    see `learn`.
+    `action_spec.shape` is (A,), and `observation_size` is O; for the other
+    arguments see `learn`.
 
     Raises:
       ValueError: if a setting is invalid.
@@ -114,14 +126,19 @@ class Learner:
   def _pure_remember(
     self, state: LearnerState, transition: Transition
   ) -> LearnerState:
-    """Adds a transition to replay; donates the buffers of `state`."""
+    """Adds one transition, without a batch axis, to the replay."""
     batch = jax.tree.map(lambda x: jnp.asarray(x)[None], transition)
     return state._replace(replay=replay.add(state.replay, batch))
 
   def _pure_advance(
     self, state: LearnerState, transition: Transition, observation: Array
   ) -> tuple[LearnerState, Array, dict[str, Array]]:
-    """Stores a transition, updates, and acts on `observation` with noise."""
+    """Stores a transition, updates the agent and chooses the next action.
+
+    Returns:
+      The new state, the action [A] for `observation` [O] with exploration
+      noise, and the update's metrics by name.
+    """
     key, key_sample, key_act = jax.random.split(state.key, 3)
     state = self._pure_remember(state, transition)
     batch = replay.sample(
@@ -141,20 +158,21 @@ def learn(
   """Trains one agent, and evaluates it regularly.
 
   Args:
-    name: name of the task.
+    name: name of the task, see `Task`.
     config: all settings.
-    seed: seed of the task, the networks and the exploration.
+    seed: seed of all randomness in training and evaluations.
     make_networks: makes the actor and the critics that `agent.algorithm`
       needs.
 
   Yields:
     An evaluation of `evaluation_episodes` episodes after every
-    `evaluate_every` steps, and of `last_rounds` times as many after the last
-    step.
+    `evaluate_every` steps, and of `last_rounds` times as many episodes after
+    the last step.
 
   Raises:
     ValueError: if the task or a setting is invalid.
-    NonFiniteError: if a metric or return is not finite at an evaluation.
+    NonFiniteError: if a return, or a metric of the last update, is not finite
+      at an evaluation.
   """
   rng = np.random.default_rng(seed)
   first, *others = rng.integers(2**31, size=1 + config.evaluation_episodes)
@@ -183,11 +201,11 @@ def learn(
 
 
 def seeds_of(texts: Sequence[str]) -> tuple[int, ...]:
-  """Parses --seed.
+  """Converts the values of --seed to whole numbers.
 
   Raises:
-    ValueError: if a seed is not a whole number, is out of range or is repeated,
-      or if there is none.
+    ValueError: if a seed is not a whole number from 0 to 2**32 - 1, a seed is
+      repeated, or there is no seed.
   """
   try:
     seeds = tuple(map(int, texts))
@@ -213,7 +231,10 @@ def _transition(observation, action, step) -> Transition:
 
 
 def _play(learner: Learner, agent: Any, tasks: Sequence[Task]) -> np.ndarray:
-  """Plays an episode in each of E tasks; returns reward sums, float64 [E]."""
+  """Plays an episode in each of E tasks; returns sums of rewards, float64 [E].
+
+  Actions have no exploration noise.
+  """
   observations = np.stack([task.reset() for task in tasks])
   returns = np.zeros(len(tasks))
   playing = np.ones(len(tasks), bool)

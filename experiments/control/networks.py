@@ -1,4 +1,4 @@
-"""Perceptrons as in TD3's paper, with the interface of our networks."""
+"""Perceptrons as in TD3's paper, with the interface of `eigen3.networks`."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
@@ -11,7 +11,8 @@ import numpy as np
 from eigen3.networks import layers
 from eigen3.types import ActionSpec, Array
 
-# `(sizes of hidden layers, action spec) -> (actor, double critic)`.
+# `(sizes of hidden layers, action spec) -> (actor, double critic)`; a double
+# critic is one network of two critics.
 Maker: TypeAlias = Callable[
   [Sequence[int], ActionSpec],
   tuple[hk.TransformedWithState, hk.TransformedWithState],
@@ -23,7 +24,7 @@ _POLICY = layers.precision_policy('float32')
 def make_networks(
   hidden: Sequence[int], spec: ActionSpec
 ) -> tuple[hk.TransformedWithState, hk.TransformedWithState]:
-  """Makes TD3's actor and its two critics."""
+  """Makes TD3's actor, and one network of both critics."""
   return make_actor(hidden, spec), make_double_critic(hidden)
 
 
@@ -62,7 +63,14 @@ def make_double_critic(hidden: Sequence[int]) -> hk.TransformedWithState:
 
 
 def perceptron(x: Array, hidden: Sequence[int], size: int, name: str) -> Array:
-  """Applies ReLU layers and a linear layer, from [B, I] to [B, size]."""
+  """Maps inputs [B, I] to [B, size]: ReLU layers, then a linear layer.
+
+  Args:
+    x: the inputs.
+    hidden: sizes of the ReLU layers.
+    size: number of outputs.
+    name: prefix of the layers' names in Haiku.
+  """
   for number, width in enumerate(hidden, start=1):
     x = jax.nn.relu(layers.Linear(width, _POLICY, f'{name}_{number}')(x))
   return layers.Linear(size, _POLICY, f'{name}_out')(x)

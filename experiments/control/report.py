@@ -1,4 +1,4 @@
-"""Reports results on a control task, compared with published ones."""
+"""Reports results on a control task, with a published result if known."""
 
 import os
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ import pandas as pd
 from eigen3.evaluation import statistics
 from eigen3.reporting import drawing
 
-_DRAWS_SEED = 0  # of the intervals
+_DRAWS_SEED = 0  # of the bootstrap intervals
 
 
 class Known(NamedTuple):
@@ -49,16 +49,17 @@ def measure(env: str, curves: pd.DataFrame) -> dict[str, Any]:
 
   Args:
     env: name of the task.
-    curves: a row for each evaluation, with the columns seed, step, episodes,
-      mean_return, deviation.
+    curves: a row for each evaluation, a seed's rows in the order of steps. The
+      columns seed, step, episodes, mean_return and deviation are read; the last
+      two are mean and standard deviation of the episodes' returns.
 
   Returns:
     `env`; `known`, the published result or None; `interquartile_mean` of the
-    seeds' last mean returns, with its interval; and `seeds`, for each seed (as
-    text): `mean_return`, `deviation` and number of `episodes` of its last
-    evaluation; `curve`, its mean returns keyed by step; and, if there is a
-    published result, `reached_goal_at`, the first step with a mean return that
-    reached the goal, or None.
+    seeds' last mean returns, with an interval; and `seeds`, for each seed (as
+    text): `mean_return`, `deviation` and number of `episodes` of the seed's
+    last evaluation; `curve`, the mean returns of all its evaluations, keyed by
+    step; and, if there is a published result, `reached_goal_at`, the first step
+    with a mean return of at least `Known.goal`, or None.
   """
   known = KNOWN.get(env)
   seeds = {}
@@ -86,7 +87,11 @@ def measure(env: str, curves: pd.DataFrame) -> dict[str, Any]:
 
 
 def table(summary: Mapping[str, Any]) -> str:
-  """Returns each seed's last evaluation and any published result, as text."""
+  """Returns a summary by `measure` as text.
+
+  It has a line for each seed's last evaluation, and one for any published
+  result.
+  """
   lines = []
   for seed, found in summary['seeds'].items():
     line = (
@@ -110,7 +115,9 @@ def table(summary: Mapping[str, Any]) -> str:
 def draw_curves(
   path: os.PathLike | str, summary: Mapping[str, Any], title: str
 ) -> None:
-  """Draws the curves of all seeds and their interquartile mean.
+  """Draws mean returns over steps: each seed's, and their interquartile mean.
+
+  A published result and its goal are drawn as horizontal lines.
 
   Args:
     path: the PNG file to write, 1200 pixels wide.

@@ -1,4 +1,4 @@
-"""A Gymnasium task with the interface that the agent needs."""
+"""A Gymnasium task with the interface that `learning` needs."""
 
 from typing import Any, NamedTuple
 
@@ -11,12 +11,12 @@ class Step(NamedTuple):
   """The result of an action, on the host.
 
   Attributes:
-    observation: float32 [O]; at the end of an episode the last one of this
-      episode, not the first of the next.
+    observation: float32 [O], observed after the action; at the end of an
+      episode the last one of this episode, not the first of the next.
     reward: reward of the action.
-    discount: 0 if the episode terminated, else 1; also 1 if it was cut off at
-      its time limit.
-    last: whether the episode ends here.
+    discount: 0 if the episode terminated, else 1. An episode that is merely cut
+      off, as by a time limit, does not terminate.
+    last: whether the episode ends here, terminated or cut off.
   """
 
   observation: np.ndarray
@@ -41,8 +41,9 @@ class Task:
       seed: seed of all randomness in the task; at least 0.
 
     Raises:
-      ValueError: if there is no such task, its observations or actions are not
-        vectors, its actions are unbounded, or Gymnasium is not installed.
+      ValueError: if Gymnasium is not installed or cannot make the task,
+        observations or actions are not a `Box` with one axis, or the bounds of
+        actions are infinite or equal.
     """
     self._environment = _make(name)
     observations = self._environment.observation_space

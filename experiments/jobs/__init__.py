@@ -1,1 +1,1 @@
-"""Many runs of programs, each in its own process."""
+"""Executes many runs, each in its own process, and records the results."""

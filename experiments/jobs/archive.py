@@ -5,11 +5,12 @@ numbers: the program, all its settings with the seed, the data, and `VERSION`.
 So ladders, studies and machines that share a folder of records run nothing
 twice.
 
-In the digest, `VERSION` stands for the code; increase it with any change to the
-results of runs. A digest of the sources, or the commit, would change with every
-edited comment and waste days of computing. The commit, with a + if files were
-changed, is in the record, and pages list the commits of all records, so that
-readers see when results of different commits are compared.
+In the digest, `VERSION` stands for the code; increase it whenever a change of
+the code changes the results of runs. A digest of the sources, or the commit,
+would change with every edited comment and waste days of computing. The commit,
+with a + if there were uncommitted changes, is in the record, and pages list the
+commits of all records, so that readers see when results of different commits
+are compared.
 
 A new setting would change the names of all records, too. So whoever adds a
 setting enters it in `NEW_SETTINGS`, with the value that leaves results as they
@@ -37,8 +38,8 @@ from eigen3.types import TRADING_DAYS_A_YEAR
 
 # To be increased when the same settings give other numbers than before.
 VERSION = 2
-# Values, keyed by a setting's full name. A setting with this value is not part
-# of a record's name.
+# Values of settings, keyed by full name. A setting that has the value given
+# here is left out of the digest.
 NEW_SETTINGS: Mapping[str, Any] = {
   'agent.action_penalty': 0.0,
   'environment.market_timing': False,
@@ -52,18 +53,18 @@ NEW_SETTINGS: Mapping[str, Any] = {
   'ranker.stride': 5,
   'ranker.threshold': 'validation',
 }
-_ABOUT = ('commit', 'platform', 'python', 'versions')  # of run.json
+_ABOUT = ('commit', 'platform', 'python', 'versions')  # fields of run.json
 _LENGTH = 16  # hexadecimal digits of a name
 
 
 def key_of(program: str, settings: Mapping[str, Any], data: str) -> str:
-  """Returns the name of a record.
+  """Returns the key of a record, a digest of the arguments and `VERSION`.
 
   Args:
     program: name of the program.
-    settings: all settings as JSON values, without the path of the data.
-    data: hash of the panel's file; '' for an embedded market, which the
-      settings describe.
+    settings: all settings as JSON values, without the path of the panel.
+    data: the panel's fingerprint; '' for an embedded market, which the settings
+      describe.
   """
   asked = [VERSION, program, _without_new(settings), data]
   text = json.dumps(asked, sort_keys=True, separators=(',', ':'))
@@ -134,7 +135,7 @@ class Archive:
       _commit(path, f'Record {name}')
 
   def claim(self, key: str) -> Claim | None:
-    """Claims the work on a record; returns None if another process has it."""
+    """Claims a record to be made; returns None if it is already claimed."""
     return claims.take(self._folder / 'claims' / key)
 
   def _path(self, key: str) -> pathlib.Path:
@@ -142,7 +143,7 @@ class Archive:
 
 
 def describe(run: pathlib.Path, policy: str) -> dict[str, Any]:
-  """Returns the record of a finished run.
+  """Describes a finished run and its results, for the run's record.
 
   Args:
     run: the run's folder.
@@ -151,11 +152,16 @@ def describe(run: pathlib.Path, policy: str) -> dict[str, Any]:
   Returns:
     `commit`, `platform`, `python` and `versions` as in run.json; `policy`;
     `profits` on the held-out days, of each policy and control; `facts` about
-    the training; `daily`: the `first` held-out day, the `offset` of each
-    held-out day from it in calendar days, and the daily `returns` of each
-    policy and control; `days_a_year`, how many days of the panel make a year;
-    the policy's `validation`, and `metrics`, as in summary.json; `measures`, as
-    `measures.measure` returns them, if the run has them.
+    the training, see `_facts`; `daily`: the `first` held-out day, the `offset`
+    of each held-out day from the first in calendar days, and the daily
+    `returns` of each policy and control; `days_a_year`, how many days of the
+    panel make a year; `validation`, the policy's metrics on the validation
+    days, and `metrics`, those of the champion on each split, both as in
+    summary.json or None if absent; and, if the run wrote them, `measures`, as
+    returned by `measures.measure`.
+
+  Raises:
+    ValueError: if a file of the run is damaged.
   """
   summary = json.loads((run / 'summary.json').read_text(encoding='utf-8'))
   about = json.loads((run / 'run.json').read_text(encoding='utf-8'))
@@ -207,10 +213,11 @@ def outcome_of(record: Mapping[str, Any]) -> Outcome:
 
 
 def _facts(run: pathlib.Path, summary: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns a run's updates, trained windows, held-out openings and seconds.
+  """Returns facts about a run; what the run did not record is left out.
 
-  What the run did not record is left out. The seconds of training are an
-  estimate: the median of the iterations' seconds times their number.
+  These are `updates`, `windows_trained` and `holdout_openings`, as in
+  summary.json, and `seconds`, an estimate of the duration of training: the
+  median duration of an iteration or generation, times the number of these.
   """
   facts: dict[str, Any] = {
     name: summary[name]

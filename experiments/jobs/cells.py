@@ -19,7 +19,8 @@ from experiments.jobs.pool import Task
 
 PROGRAMS = {'td3': td3, 'erl': erl, 'ranker': ranker}
 COMMITTEE = 'committee'  # the program that averages the actions of other runs
-# Changes to a preset; the cell's program checks the fields and values.
+# The condition on changes to a preset. `_settings` checks fields and types, and
+# the cell's program checks the values.
 CHANGES = settings.several(
   settings.Expected(
     lambda x: isinstance(x, str) and '=' in x.strip('='), 'FIELD=VALUE'
@@ -35,9 +36,10 @@ class Cell(NamedTuple):
   """A program and its settings, to be run with one or more seeds.
 
   Attributes:
-    name: the cell's name in tables, and the name of its folder.
-    program: 'td3', 'erl' or 'ranker'; or `COMMITTEE`, whose preset and changes
-      are those of its members.
+    name: the cell's name in tables, and the path of its folder relative to the
+      folder of all cells.
+    program: 'td3', 'erl' or 'ranker'; or `COMMITTEE`, for a cell with the
+      preset and changes of `members`.
     preset: the program's preset.
     changes: changes to the preset, each FIELD=VALUE; {seed} stands for the
       seed.
@@ -45,7 +47,8 @@ class Cell(NamedTuple):
     start: a cell with the same networks; each seed's training starts with the
       champion, critics and optimisers of that cell's run with the same seed.
       None if training starts with a new agent.
-    members: for a committee, the cell whose runs' actions it averages.
+    members: for a committee, the cell whose runs' actions it averages; else
+      None.
   """
 
   name: str
@@ -61,10 +64,15 @@ class Cell(NamedTuple):
     return folder / self.name / f'seed{seed}'
 
   def task(self, folder: pathlib.Path, seed: int, devices: int) -> Task:
-    """Returns a seed's run as a task, on `devices` CPU devices.
+    """Returns a seed's run as a task.
+
+    Args:
+      folder: the folder of all cells' folders.
+      seed: the seed.
+      devices: number of CPU devices that the run uses.
 
     Raises:
-      ValueError: if a change is invalid.
+      ValueError: see `key`.
     """
     run = self.run(folder, seed)
     return Task(
@@ -78,7 +86,12 @@ class Cell(NamedTuple):
     )
 
   def key(self, seed: int) -> str:
-    """Returns the key of a seed's record; an invalid change is a ValueError."""
+    """Returns the key of a seed's record.
+
+    Raises:
+      ValueError: if the preset or a change is invalid, or the panel's file is
+        missing or damaged.
+    """
     return archive.key_of(self.program, *self._asked(seed))
 
   def record(self, folder: pathlib.Path, seed: int) -> dict[str, Any]:
@@ -111,7 +124,7 @@ class Cell(NamedTuple):
     return (found | {'before': before} if before else found), data
 
   def _keys_before(self, seed: int) -> tuple[str, ...]:
-    """Returns the keys of the records that must exist before a seed's run."""
+    """Returns keys of records that must exist before a seed's run starts."""
     if self.members is not None:
       return tuple(self.members.key(each) for each in self.members.seeds)
     return () if self.start is None else (self.start.key(seed),)
@@ -152,12 +165,13 @@ class Cell(NamedTuple):
 def _settings(
   program: str, preset: str, changes: tuple[str, ...]
 ) -> tuple[dict[str, Any], str]:
-  """Returns all settings but the panel's path, and the panel's hash.
+  """Returns all settings but the panel's path, and the panel's fingerprint.
 
-  The hash is '' for an embedded market.
+  The fingerprint is '' for an embedded market.
 
   Raises:
-    ValueError: if a change has an unknown field or a value of the wrong type.
+    ValueError: if the preset is unknown, a change has an unknown field or a
+      value of the wrong type, or the panel's file is missing or damaged.
   """
   config = PROGRAMS[program].get_config(preset)
   for change in changes:
@@ -179,7 +193,15 @@ def _settings(
 
 
 def _of_type(default: Any, text: str) -> Any:
-  """Parses the text of a setting as a value of its default's type."""
+  """Parses a setting's value from text, depending on the setting's default.
+
+  If the default is a string, the text is kept, except that a Python literal is
+  parsed if the default is 'auto'. For any other default the text must be a
+  Python literal, which is converted to a float if the default is one.
+
+  Raises:
+    SyntaxError, TypeError, ValueError: if the text is not such a literal.
+  """
   if default == AUTO:
     with contextlib.suppress(SyntaxError, ValueError):
       return ast.literal_eval(text)

@@ -10,18 +10,19 @@ from typing import Any
 def named(
   file: pathlib.Path, is_its_own: bool, commits: Collection[str]
 ) -> dict[str, Any]:
-  """Returns the commit of a file of settings, and whether runs came after it.
+  """Returns the commit of a settings file, and whether runs came after it.
 
   Args:
     file: the file, in experiments/configs.
     is_its_own: whether the settings in use are those of the file.
-    commits: commits of the code of all runs, as in their records.
+    commits: commits of the code of all runs, as in the runs' records.
 
   Returns:
-    `file`, its path; `commit`, the last one that changed the file's code (not
-    only docstrings, comments or layout), or '' if its code has uncommitted
-    changes or other settings are in use; `before`, whether each of `commits` is
-    this commit or a descendant, None if unknown.
+    `file`, the file's path in the repository; `commit`, the last commit that
+    changed the file's code (not only docstrings, comments or layout), or '' if
+    the code has uncommitted changes, other settings are in use or git does not
+    know the file; `before`, whether each of `commits` is this commit or a
+    descendant of it, None if unknown.
   """
 
   def git(*arguments: str) -> subprocess.CompletedProcess:

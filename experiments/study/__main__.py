@@ -7,7 +7,8 @@ eigen3 study --config=small --config.panel=panel.parquet \
 For each year the agent, the supervised ranker, gradient boosting and ridge
 regression are trained on the days before it; the year's held-out days are
 opened once. The page joins all years: first how the scores order the stocks,
-then what the account earned. After a stop or kill, the same command continues.
+then what the account earned. The same command continues a study that was
+stopped or killed.
 
 --config=choice is for choosing settings, on early years alone;
 --config=planted tests whether the study finds a planted signal.
@@ -49,8 +50,8 @@ from experiments.study.joined import Joined
 
 _PANELS = 'panels'
 _PAGE = 'results.html'
-_MODELS = ('ridge', 'boosting')  # of the ranker
-_AGENT = 'td3'  # whose seeds form the committee
+_MODELS = ('ridge', 'boosting')  # values of `ranker.model`
+_AGENT = 'td3'  # the program whose champions form the committee
 # Settings that may differ from the committed ones.
 _FREE = ('panel', 'years', 'jobs', 'seed', 'repeats')
 
@@ -81,7 +82,11 @@ _DATA = {
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Checks a study's settings; raises a ValueError that names the field."""
+  """Checks the settings that only a study has.
+
+  Raises:
+    ValueError: if a setting is invalid; the message names the field.
+  """
   check(
     'config',
     config,
@@ -105,7 +110,11 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
 def cells_of(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> list[Cell]:
-  """Makes the folds' missing panels; returns the cells of all folds."""
+  """Makes the folds' missing panels; returns the cells of all folds.
+
+  Raises:
+    ValueError: see `folds.source`, `folds.planted` and `folds.make`.
+  """
   return [
     cell
     for copy, folder, load in _copies(config, workdir / _PANELS)
@@ -116,10 +125,10 @@ def cells_of(
 def _copies(
   config: ml_collections.ConfigDict, folder: pathlib.Path
 ) -> Iterator[tuple[str, pathlib.Path, Callable[[], MarketPanel | None]]]:
-  """Yields each copy of the panel: its name, a folder and a function.
+  """Yields the name, a folder and a function for each copy of the panel.
 
   The folder is for the copy's folds. The function makes the copy, or returns
-  None if the panel's file is gone. Unless signals are planted, the only copy is
+  None if the panel's file is gone. If `planted.trials` is 0, the only copy is
   the panel itself, named ''.
   """
   panel = folds.source(config, folder)
@@ -135,7 +144,7 @@ def _copies(
 def _trials(
   config: ml_collections.ConfigDict,
 ) -> list[tuple[str, float, int]]:
-  """Returns name, information coefficient (IC) and seed of each copy."""
+  """Returns each copy's name, planted rank IC and seed; see `_copies`."""
   if not config.planted.trials:
     return [('', 0.0, 0)]
   return [
@@ -149,7 +158,13 @@ def _trials(
 def cells_of_copy(
   config: ml_collections.ConfigDict, copy: str, made: Sequence[folds.Fold]
 ) -> list[Cell]:
-  """Returns the cells of the copy named `copy`, which has the folds `made`."""
+  """Returns the cells of one copy of the panel (see `_copies`).
+
+  Args:
+    config: the study's settings.
+    copy: the copy's name.
+    made: the copy's folds.
+  """
   cells: list[Cell] = []
   for name, changes in config.programs.items():
     before: Cell | None = None
@@ -205,7 +220,10 @@ def write_results(
   cells: Sequence[Cell],
   outcomes: program.Outcomes,
 ) -> str:
-  """Writes the results; returns them as text."""
+  """Writes the results of finished runs; returns them as text.
+
+  Nothing is written before a program has run on all folds.
+  """
   asked = record.asked(workdir, config)
   lacking = record.gaps(workdir, cells, outcomes)
   lines = record.remarks(asked, cells, lacking)
@@ -242,9 +260,10 @@ def write_results(
 def _chosen(
   config: ml_collections.ConfigDict, commits: Collection[str]
 ) -> dict[str, Any]:
-  """Returns the commit of the study's settings, and whether runs came later.
+  """Returns the commit of the settings, and whether all runs came later.
 
-  See `naming.named`.
+  The settings in `_FREE` may differ from the committed ones; see
+  `naming.named`.
   """
   own = study_config.get_config(config.preset)
   is_its_own = all(
@@ -259,16 +278,17 @@ def _study(
   found: dict[str, Joined],
   about: dict[str, Any],
 ) -> tuple[dict[str, Any], dict[str, str], list[str]]:
-  """Reports a study without planted signals; writes daily.csv.
+  """Computes the results of a study without planted signals; writes daily.csv.
 
   Args:
     config: all settings.
     workdir: the study's folder.
-    found: joined results by program.
+    found: joined results by program; the committee counts as a program.
     about: fields to add to the results.
 
   Returns:
-    The results, the page's pictures by title, and lines of text.
+    The results, the page's pictures by title, and lines of text about which
+    policies may be the best.
   """
   main = next(n for n in (COMMITTEE, _AGENT, *found) if n in found)
   reports = {name: joined.report(name, found) for name in found}
@@ -287,7 +307,7 @@ def _joined(
 ) -> dict[str, Joined]:
   """Returns each program's results on one copy of the panel (see `_copies`).
 
-  Programs that have not run on all folds are left out.
+  Programs that have not run with the same seeds on all folds are left out.
   """
   names = [*config.programs]
   if config.committee and _AGENT in names:
@@ -304,7 +324,7 @@ def _joined(
 
 
 def _remark(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> str:
-  """Returns caveats about the data."""
+  """Returns a remark on the stocks, their universe and survivorship bias."""
   copy, *_ = _trials(config)[0]
   last = workdir / _PANELS / copy / f'{max(config.years)}.parquet'
   panel = MarketPanel.load(last)

@@ -27,7 +27,7 @@ _WORKDIR = path_flags.DEFINE_path(
 
 
 def main(argv: Sequence[str]) -> None:
-  """Averages the actions, plays them on the held-out days, writes results."""
+  """Averages the runs' actions, plays the mean, and writes the results."""
   runs = [pathlib.Path(path) for path in _RUNS.value]
   workdir = pathlib.Path(_WORKDIR.value)
   kept = (ledger.FILE,)

@@ -18,10 +18,10 @@ _SOURCE = 'source.txt'  # holds the fingerprint of the study's panel
 
 
 class Fold(NamedTuple):
-  """The panel of a fold.
+  """A fold's year and the path of its panel.
 
   Attributes:
-    year: the year in which most of its held-out days lie.
+    year: the year in which most of the fold's held-out days lie.
     path: path of the panel, which ends with the held-out days.
   """
 
@@ -34,17 +34,19 @@ def source(
 ) -> MarketPanel | None:
   """Returns the study's panel, or None if its file is gone.
 
-  None is returned only if `folder` has the fingerprint of the panel, so that
-  folds made earlier can be used without the panel.
+  Folds made earlier can be used without the panel. If `folder` has no
+  `_SOURCE`, no folds were made, and a missing panel is an error.
 
   Args:
-    config: of the study.
-    folder: the folder of the folds' panels; a file in it, created if absent,
-      has the fingerprint of the panel that the folds are made from.
+    config: the study's settings.
+    folder: the folder of the folds' panels; the file `_SOURCE` in it, created
+      if absent, holds the fingerprint of the panel that the folds are made
+      from.
 
   Raises:
-    ValueError: if the panel is missing and `folder` has no fingerprint, or the
-      panel cannot be read, has no universe, or has another fingerprint.
+    ValueError: if the panel's file is missing and so is `_SOURCE`, or the panel
+      cannot be read, has no universe, or has another fingerprint than in
+      `_SOURCE`.
   """
   path, note = pathlib.Path(config.panel).expanduser(), folder / _SOURCE
   made_from = note.read_text(encoding='utf-8') if note.exists() else None
@@ -76,16 +78,17 @@ def make(
   folder: pathlib.Path,
   load: Callable[[], MarketPanel | None],
 ) -> list[Fold]:
-  """Makes the panels of folds that are missing; returns the folds of all years.
+  """Makes the folds' missing panels; returns the folds of `config.years`.
 
   Args:
-    config: of the study.
+    config: the study's settings.
     folder: the folder of the folds' panels.
     load: returns the panel of all days, or None if its file is gone.
 
   Raises:
-    ValueError: if folds are missing, and the panel of all days is gone, a year
-      has no fold, or a missing fold would have too few stocks.
+    ValueError: if panels of folds are missing and cannot be made: the panel of
+      all days is gone, a setting in `data` is invalid or does not fit it, a
+      year has no fold, or a fold would have too few stocks.
   """
   folds = [Fold(year, folder / f'{year}.parquet') for year in config.years]
   missing = [fold for fold in folds if not fold.path.exists()]
@@ -108,17 +111,20 @@ def make(
 def planted(
   config: ml_collections.ConfigDict, panel: MarketPanel, ic: float, seed: int
 ) -> MarketPanel:
-  """Resamples the days of the first fold's stocks, and plants a signal.
+  """Returns a panel of the first fold's stocks, resampled, with a signal.
+
+  All days of the study's panel are resampled; see `evaluation.planted`.
 
   Args:
-    config: of the study.
+    config: the study's settings.
     panel: the study's panel.
     ic: rank IC of the planted signal; with 0 none is planted.
     seed: random seed of the resampling.
 
   Raises:
-    ValueError: if a year has no fold, the stocks cannot be chosen, or `ic` is
-      out of range or cannot be reached on this panel.
+    ValueError: if a setting in `data` is invalid, a year has no fold, the
+      stocks cannot be chosen, or `ic` is out of range or cannot be reached on
+      this panel.
   """
   first = _splits_of(config, panel)[min(config.years)]
   narrowed = _narrowed(panel, first, config.data, panel.num_days)
@@ -128,15 +134,16 @@ def planted(
 def by_year(
   dates: np.ndarray, config: ml_collections.ConfigDict
 ) -> dict[int, Splits]:
-  """Returns the splits of one fold for each year that has a fold.
+  """Returns the splits of one fold, by year, for each year that has a fold.
 
   A fold belongs to the year in which most of its held-out days lie. Of several
   folds of a year, the one with the most held-out days in that year is kept, or
-  the later one if they have equally many.
+  the later one if they have equally many. Days after `data.last_day`, by
+  default the end of the last of `config.years`, are left out.
 
   Args:
     dates: datetime64[D] [T], the panel's days.
-    config: of the study.
+    config: the study's settings.
 
   Raises:
     ValueError: if a setting in `data` is invalid, or there are too few days for
@@ -162,7 +169,11 @@ def by_year(
 def _splits_of(
   config: ml_collections.ConfigDict, panel: MarketPanel
 ) -> dict[int, Splits]:
-  """Returns the splits by year; raises a ValueError if a year has no fold."""
+  """Returns splits by year (see `by_year`), at least for all `config.years`.
+
+  Raises:
+    ValueError: if one of `config.years` has no fold, and as in `by_year`.
+  """
   splits = by_year(panel.dates, config)
   for year in config.years:
     require(
@@ -181,7 +192,12 @@ def _made(
   year: int,
   config: ml_collections.ConfigDict,
 ) -> MarketPanel:
-  """Returns a fold's panel; raises a ValueError if it has too few stocks."""
+  """Returns a fold's panel.
+
+  Raises:
+    ValueError: if the stocks or context cannot be chosen, or if fewer than
+      `data.min_stocks` can be bought on average over the held-out days.
+  """
   made = _narrowed(panel, splits, config.data, splits.holdout[1])
   count = buyable(made)[slice(*splits.holdout)].sum(axis=1).mean()
   least = config.data.min_stocks
@@ -200,7 +216,14 @@ def _narrowed(
   config: ml_collections.ConfigDict,
   stop: int,
 ) -> MarketPanel:
-  """Returns a panel of a fold's stocks and context on days before `stop`."""
+  """Returns a panel of a fold's stocks and context on days before `stop`.
+
+  Args:
+    panel: the study's panel.
+    splits: the fold's splits; stocks are chosen on the training days.
+    config: the section `data` of the study's settings.
+    stop: index of the first day that is left out.
+  """
   known, stocks = splits.train[1], [*range(*panel.investable)]
   if 0 < config.num_stocks < len(stocks):
     stocks = data.most_traded(

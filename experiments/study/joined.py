@@ -23,12 +23,14 @@ _PORTFOLIOS = ('market', *attribution.PORTFOLIOS)
 
 
 class Joined(NamedTuple):
-  """Daily results of a policy, means over seeds, on the S days of all folds.
+  """Results of a policy on the S held-out days of all folds.
+
+  Daily values are means over seeds.
 
   Attributes:
     dates: datetime64[ns] [S].
     fold: int [S], the year of each day's fold.
-    returns: float [S], of the policy's account.
+    returns: float [S], daily returns of the policy's account.
     daily: other daily values by name, float [S]; see `measures.measure`.
     controls: daily returns of each control by name, float [S].
     measures: the measures of each run, see `measures.measure`.
@@ -52,10 +54,12 @@ def join(folds: Mapping[int, Mapping[int, Outcome]]) -> Joined | None:
   """Joins the runs of a policy.
 
   Args:
-    folds: results of runs, by the fold's year and by seed.
+    folds: results of runs, keyed by the fold's year, then by seed; at least one
+      fold.
 
   Returns:
-    The policy's results; None unless all folds have runs of the same seeds.
+    The policy's results; None if a fold has no runs, or folds have runs with
+    different seeds.
 
   Raises:
     ValueError: if held-out days of folds overlap or are not in order.
@@ -67,7 +71,7 @@ def join(folds: Mapping[int, Mapping[int, Outcome]]) -> Joined | None:
   first = [runs[0] for runs in every]
 
   def chain(values_of) -> np.ndarray:
-    """Averages a daily value over seeds, and chains it over folds, [S]."""
+    """Averages daily values over seeds, and chains them over folds, [S]."""
     return np.concatenate(
       [_mean([values_of(run) for run in runs]) for runs in every]
     )
@@ -104,8 +108,11 @@ def join(folds: Mapping[int, Mapping[int, Outcome]]) -> Joined | None:
 def _mean(seeds: Sequence[np.ndarray]) -> np.ndarray:
   """Averages daily values over seeds.
 
-  A seed without a value on a day counts as 0, because its scores order nothing.
-  On days on which no seed has a value, the mean is NaN.
+  If a seed has no value (NaN) on a day, it counts as 0 there, because its
+  scores order nothing. On days on which no seed has a value, the mean is NaN.
+
+  Args:
+    seeds: the daily values of each seed, on the same days.
   """
   values = np.array(seeds)
   is_known = np.isfinite(values).any(axis=0)
@@ -132,12 +139,12 @@ def report(name: str, joined: Mapping[str, Joined]) -> dict[str, Any]:
     `by_year`: the `DailyMean` of the rank IC in each fold, by its year;
     `order_against`: the `DailyMean` of the rank IC less another policy's, by
     that policy's name;
-    `account`: yearly growth, exposure, turnover, number of stocks that could be
-    bought, and capacity;
-    `against`: yearly differences of returns from each control and each other
-    policy, see `_difference`;
+    `account`: yearly `growth`; `exposure`, `turnover` and number of `stocks`
+    that could be bought, means over runs; `capacity`, see `_capacity`;
+    `against`: the policy's returns less those of each control and each other
+    policy, by name, see `_difference`;
     `attribution`: see `attribution.attribute`, None if all returns are 0;
-    `seeds` and `days`: their numbers; `minutes`: the time of training.
+    `seeds` and `days`: their numbers; `minutes`: total time of training.
   """
   one = joined[name]
   horizon = one.measures[0]['horizon']
@@ -184,13 +191,16 @@ def report(name: str, joined: Mapping[str, Joined]) -> dict[str, Any]:
 
 
 def _capacity(one: Joined) -> float | None:
-  """Returns the smallest capacity of all runs; None if nothing was bought."""
+  """Returns the least `Capacity.account` of all runs; None if all are NaN."""
   found = [run['capacity']['account'] for run in one.measures]
   return min((x for x in found if x is not None), default=None)
 
 
 def controls_of(one: Joined) -> dict[str, np.ndarray]:
-  """Returns daily returns of all controls of a policy, by name."""
+  """Returns daily returns of all controls of a policy, by name.
+
+  These include matched random entry and `EQUAL`.
+  """
   exposure = float(np.mean([found['exposure'] for found in one.measures]))
   held = at_exposure(one.controls['buy_and_hold'], exposure)
   return {MATCHED: one.daily[MATCHED], EQUAL: held, **one.controls}
@@ -200,8 +210,9 @@ def excess(one: Joined) -> pd.DataFrame:
   """Returns the cumulative excess over matched random entry, with an interval.
 
   Returns:
-    A row per day: `date`; `excess`, the sum of the daily differences up to that
-    day; and `low` and `high`, the 95 % interval of this sum.
+    A row per day: `date`; `excess`, the sum up to that day of the policy's
+    daily returns less those of matched random entry; and `low` and `high`, the
+    95 % interval of this sum.
   """
   daily = one.returns - one.daily[MATCHED]
   error = regression.daily_mean(daily).error
@@ -220,12 +231,16 @@ def excess(one: Joined) -> pd.DataFrame:
 
 
 def _difference(daily: np.ndarray, year: int) -> dict[str, Any]:
-  """Returns the mean of daily differences, times the days of a year.
+  """Estimates the yearly mean of daily differences, and tests whether it is 0.
+
+  Args:
+    daily: the differences, float [S].
+    year: number of days in a year, such as 252.
 
   Returns:
-    `mean`, its standard `error` and 95 % interval, `low` to `high`, `t`, `p`,
-    and `detectable`, the smallest true mean that would be detected with a
-    probability of 80 %.
+    The `mean` times `year`, its standard `error` and 95 % interval, `low` to
+    `high`; `t`, `p` and `detectable` (also times `year`), see `DailyMean`;
+    ready for JSON.
   """
   found = regression.daily_mean(daily)
   mean, error = year * found.mean, year * found.error

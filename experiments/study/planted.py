@@ -15,11 +15,12 @@ _LIMIT = 1.645
 def copy_name(ic: float, trial: int) -> str:
   """Returns the name of a resampled copy of the panel.
 
-  The names of the copy's cells begin with it.
+  The names of the copy's cells begin with this name.
 
   Args:
     ic: rank IC of the planted signal; 0 if none is planted.
-    trial: the copy's number among those with, or without, a signal.
+    trial: the copy's number; copies with and without a signal are numbered
+      separately.
   """
   return f'{"planted" if ic else "nothing"}{trial}'
 
@@ -38,14 +39,15 @@ def judge(
   Args:
     joined: results by copy and program; copies are named by `copy_name`.
     names: the programs' names.
-    ic: the planted information coefficient.
+    ic: rank IC of the planted signal, above 0.
 
   Returns:
-    For each program that has run: `planted` and `nothing`, for copies with and
-    without a signal, each with `found`, the number of copies in which a signal
-    is found, `trials`, the number of copies, and the lists `ic` (mean daily
-    rank IC) and `t`, with an entry for each copy; and `limit`, the limit of t
-    for planted copies, None if all copies have a signal.
+    A dict for each program that has results, by name. It holds `planted` and
+    `nothing`, for copies with and without a signal, each with `found`, the
+    number of copies in which a signal is found, `trials`, the number of copies
+    with results, and the lists `ic` (mean daily rank IC) and `t` (0 if
+    undefined), with an entry for each of these copies; and `limit`, the limit
+    of t for copies with a signal, None without results of any other copy.
   """
   return {
     name: _judge(joined, name, ic)
@@ -64,7 +66,7 @@ def _judge(
       horizon = one.measures[0]['horizon']
       kind = 'planted' if copy.startswith(copy_name(ic, 0)[:-1]) else 'nothing'
       kinds[kind].append(regression.daily_mean(one.daily['ic'], horizon))
-  # Without an order of the stocks there is no t, and nothing is found.
+  # t is undefined if scores never rank the stocks; then no signal is found.
   t = {
     kind: np.nan_to_num([found.t for found in means])
     for kind, means in kinds.items()
@@ -89,11 +91,12 @@ def _judge(
 
 
 def _limit_of(t: np.ndarray) -> float:
-  """Returns the limit of t, estimated from copies without a signal.
+  """Returns the limit above which t shows a signal; see `judge`.
 
-  The limit is NaN if there are no such copies.
+  Args:
+    t: the t of each copy without a signal; if there are none, the limit is NaN.
   """
   if not len(t):
     return float('nan')
-  # By chance t of a few copies may spread less, but the true spread is over 1.
+  # In a few copies t may spread less by chance, but its true spread is above 1.
   return _LIMIT * max(1.0, float(np.sqrt(np.mean(t**2))))

@@ -19,8 +19,9 @@ def daily(found: Mapping[str, Joined]) -> pd.DataFrame:
     found: results by program, on the same days.
 
   Returns:
-    A row per day: `date`, the return of each program, and that of each control,
-    from the first program's runs.
+    A row per day: `date`, and the returns of each program and each control, in
+    columns with their names. The controls are those of the first program's
+    runs.
   """
   first = next(iter(found.values()))
   ours = {name: one.returns for name, one in found.items()}
@@ -34,15 +35,19 @@ def contest(
 
   Args:
     table: see `daily`.
-    programs: the columns of trained policies; all others are controls.
+    programs: the columns of trained policies; all other columns except `date`
+      are controls.
     seed: random seed of the bootstrap.
     repeats: number of bootstrap draws.
 
   Returns:
     By policy: `best`, its p-value in the model confidence set (see
     `contenders.confidence_set`), and for a control also `beaten`, the p-value
-    of the hypothesis that no program is better than it (see
+    of the hypothesis that no program is better than this control (see
     `contenders.superior_ability`).
+
+  Raises:
+    ValueError: if `table` is empty or a return is not finite.
   """
   returns = table.drop(columns='date')
   best = contenders.confidence_set(returns.to_numpy(), seed, repeats)
@@ -59,7 +64,7 @@ def contest(
 
 
 def contest_lines(p_values: Mapping[str, Mapping[str, float]]) -> list[str]:
-  """Returns the results of `contest` as text."""
+  """Returns the results of `contest` as two lines of text."""
   order = sorted(p_values, key=lambda name: -p_values[name]['best'])
   best = ', '.join(
     f'{drawing.shown(name)} {p_values[name]["best"]:.3f}' for name in order
@@ -76,7 +81,9 @@ def contest_lines(p_values: Mapping[str, Mapping[str, float]]) -> list[str]:
 
 
 def element(table: pd.DataFrame) -> str:
-  """Draws cumulative returns as SVG; a vertical line marks a gap in the dates.
+  """Draws the cumulative return of each policy; returns the picture as SVG.
+
+  A vertical line marks each gap of more than 30 days in the dates.
 
   Args:
     table: see `daily`.

@@ -1,1 +1,1 @@
-"""Runs a training program with many settings and compares their results."""
+"""Runs a training program with many settings and compares the results."""

@@ -1,11 +1,12 @@
-r"""Searches for settings of td3 or erl with the best objective.
+r"""Searches for the settings of td3 or erl that maximise an objective.
 
 eigen3 sweep --config=td3/small --workdir=sweeps/first \
   [--config.method=grid] [--resume]
 
 Every run is its own process; several run in parallel, and none opens the
-held-out days. --resume continues a sweep, or joins one in progress: on any
-machine that shares the folder, it runs the trials that no other process runs.
+held-out days. --resume continues a sweep, or helps with one in progress, also
+from another machine that shares the folder: each process takes trials that no
+other process is running.
 """
 
 from experiments import mains
@@ -58,7 +59,10 @@ _MAY_CHANGE = ('jobs', 'num_trials')
 
 
 def main(argv: Sequence[str]) -> int:
-  """Runs or resumes a sweep; returns 130 if stopped, 1 if a trial failed."""
+  """Runs or resumes a sweep; returns the exit status.
+
+  The status is 130 if the sweep was stopped, 1 if a trial failed, else 0.
+  """
   workdir = pathlib.Path(options.WORKDIR.value)
   if options.RESUME.value:
     run_directory.check_resumable(workdir)
@@ -83,9 +87,15 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _settings(workdir: pathlib.Path) -> ml_collections.ConfigDict:
-  """Returns the settings of --config or, without it, those of a resumed sweep.
+  """Returns the sweep's settings, with an absolute path of the panel.
 
-  In both cases flags such as --config.jobs change the settings.
+  The settings are those of --config or, with --resume and without --config,
+  those that the sweep began with. In both cases flags such as --config.jobs
+  change the settings.
+
+  Raises:
+    ValueError: if the settings or the panel of the sweep to resume cannot be
+      found or read.
   """
   config, flag = options.CONFIG.value, flags.FLAGS['config']
   if options.RESUME.value and flag.using_default_value:
@@ -114,7 +124,11 @@ def _settings(workdir: pathlib.Path) -> ml_collections.ConfigDict:
 def _about_data(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> dict[str, str]:
-  """Returns the panel's hash and relative path; {} for an embedded market."""
+  """Returns what `run.json` records about the data.
+
+  This is the panel's hash and its path relative to `workdir`; nothing for an
+  embedded market.
+  """
   data = config.settings.data
   if not data.panel:
     return {}
@@ -128,7 +142,11 @@ def _sweep(
   tried: space.Space,
   command: runs.Command,
 ) -> tuple[bool, list[optuna.trial.FrozenTrial]]:
-  """Runs the trials; returns whether all are done, and all trials."""
+  """Runs the trials, and writes the table and the picture of their results.
+
+  Returns:
+    Whether all trials of the sweep have ended, and the trials that have begun.
+  """
   steps = _steps(config)
   with trials.entered(workdir / RUNS) as is_alone:
     studied = study.open_study(
@@ -170,7 +188,7 @@ def _luck(
   found: Sequence[optuna.trial.FrozenTrial],
   config: ml_collections.ConfigDict,
 ) -> str:
-  """Writes an estimate of overfitting, see `luck`; returns it as text."""
+  """Writes the results of `luck.measure`; returns them as text."""
   measured = luck.measure(workdir / RUNS, found, config.seeds)
   write_json(workdir / _LUCK, measured)
   return luck.describe(measured)
@@ -182,7 +200,11 @@ def _conclude(
   command: runs.Command,
   config: ml_collections.ConfigDict,
 ) -> int:
-  """Prints how to train the best trial again; returns the exit status."""
+  """Prints how to train the best trial again, and how many trials failed.
+
+  Returns:
+    The exit status: 1 if a trial failed, else 0.
+  """
   complete = [t for t in found if t.state == TrialState.COMPLETE]
   if complete:
     best = max(complete, key=lambda trial: trial.values[0])
@@ -238,7 +260,11 @@ def _check(config: ml_collections.ConfigDict) -> space.Space:
 
 
 def _check_settings(config: ml_collections.ConfigDict) -> None:
-  """Checks the program's settings; if they are wrong, every run would fail."""
+  """Checks the training program's settings before any run starts.
+
+  Raises:
+    ValueError: if a setting is invalid; the message names the field.
+  """
   settings = config.settings.copy_and_resolve_references().unlock()
   settings.seed = config.seeds[0]
   try:
@@ -248,7 +274,11 @@ def _check_settings(config: ml_collections.ConfigDict) -> None:
 
 
 def _check_pruner(config: ml_collections.ConfigDict) -> None:
-  """Checks the pruner; lowers the default `min_steps` if trials are shorter."""
+  """Checks the pruner's settings.
+
+  If trials have fewer than `min_steps` steps, `min_steps` is lowered to their
+  number of steps, unless a flag sets it.
+  """
   check(
     'pruner',
     config.pruner,
@@ -273,13 +303,16 @@ def _check_pruner(config: ml_collections.ConfigDict) -> None:
 
 
 def _steps(config: ml_collections.ConfigDict) -> int:
-  """Returns the number of iterations or generations of a run."""
+  """Returns a run's number of iterations or generations in the settings."""
   learner = config.settings.learner
   return learner.get('iterations', learner.get('generations'))
 
 
 def _check_new(workdir: pathlib.Path) -> None:
-  """Checks that a folder has no sweep, nor files that one would overwrite."""
+  """Checks that a folder has no run, and no file that a sweep would overwrite.
+
+  A folder with a sweep counts as one with a run.
+  """
   run_directory.check_new(workdir)
   for name in (_JOURNAL, RUNS, _TABLE, _PICTURE, _LUCK):
     if os.path.lexists(workdir / name):
@@ -294,12 +327,13 @@ def _check_same(
   config: ml_collections.ConfigDict,
   about: Mapping[str, str],
 ) -> None:
-  """Checks that a resumed sweep's settings and data are as when it began.
+  """Checks that a sweep is resumed with the settings and data it began with.
 
   The settings in `_MAY_CHANGE` and the panel's path may differ.
   """
   config = config.copy_and_resolve_references()
-  with contextlib.suppress(OSError, ValueError):  # `check_same` reports it
+  # Errors are reported by `check_same` below.
+  with contextlib.suppress(OSError, ValueError):
     begun = json.loads((workdir / 'config.json').read_text(encoding='utf-8'))
     config.update({name: begun[name] for name in _MAY_CHANGE})
     if 'hash' in about:

@@ -50,8 +50,12 @@ class Job:
 
   A trial's steps are counted through all its runs: the second run's steps
   follow the first's. After any step the trial's value is the mean, over the
-  seeds that have begun, of the objective's best value so far. Trials are
-  therefore compared after the same number of steps of the same seeds.
+  seeds that have begun, of the objective's best value so far. The pruner
+  therefore compares trials after the same number of steps of the same seeds.
+
+  Attributes:
+    trial: the trial in Optuna.
+    state: the trial's state, see `_poll`.
   """
 
   def __init__(
@@ -64,7 +68,7 @@ class Job:
     """Starts a trial, or continues it where an earlier process left it.
 
     Args:
-      trial: in Optuna's state RUNNING.
+      trial: the trial, in Optuna's state RUNNING.
       values: the trial's settings, by field.
       plan: the sweep's plan.
       claim: this process's claim on the trial.
@@ -83,13 +87,13 @@ class Job:
     self._finished: list[dict[str, Any]] = []
     self._is_interrupted = False
     self._process: scheduler.Run | None = None
-    self._size = 0  # bytes of the metrics when last read
+    self._size = 0  # bytes of metrics.csv when last read
     self._start()
 
   def poll(self) -> bool:
     """Advances the trial; returns whether it is still running.
 
-    If it is not, because it ended or was interrupted, its claim is released.
+    When the trial has ended or was interrupted, its claim is released.
     """
     self.state = self._poll()
     if self.state == TrialState.RUNNING:
@@ -98,7 +102,11 @@ class Job:
     return False
 
   def _poll(self) -> TrialState:
-    """Advances the trial; returns its state, WAITING if it is to be resumed."""
+    """Advances the trial; returns its state.
+
+    WAITING means that the trial was interrupted and can be resumed; in Optuna
+    its state is still RUNNING.
+    """
     # In this order, so that the final metrics are read after the process ended.
     status = 0 if self._process is None else self._process.poll()
     metrics = self._run / METRICS
@@ -140,9 +148,12 @@ class Job:
     return self._plan.folder / str(self.trial.number) / f'seed{self._seed}'
 
   def _start(self) -> None:
-    """Starts the current seed's run, or resumes it if it has begun."""
+    """Starts the current seed's run, or resumes it if it has begun.
+
+    Starts nothing if the trial was pruned or the run has finished.
+    """
     if self._is_stopped or (self._run / scheduler.FINISHED).exists():
-      return  # it was pruned or has finished; no process has noted its end
+      return  # the process that did this was gone before it could record it
     command = functools.partial(
       self._plan.command, self._values, self._seed, self._run
     )
@@ -151,7 +162,10 @@ class Job:
     )
 
   def _report(self, progress: runs.Progress) -> None:
-    """Reports new values to Optuna; stops the run if the trial is pruned."""
+    """Reports new values to Optuna; interrupts the run if they are too low.
+
+    The pruner decides this.
+    """
     before = [run['objective'] for run in self._finished]
     begin = len(before) * self._steps
     total = len(self._plan.seeds) * self._steps
@@ -169,7 +183,10 @@ class Job:
         return
 
   def _next(self, progress: runs.Progress) -> TrialState:
-    """Starts the next seed's run or ends the trial; returns the new state."""
+    """Starts the next seed's run or ends the trial; returns the trial's state.
+
+    After `interrupt` no further run is started, and the state is WAITING.
+    """
     if not progress.best:
       return self._fail(
         f'found no finite value of {self._plan.objective} in {METRICS}, '
@@ -189,7 +206,7 @@ class Job:
     return self._end(TrialState.FAIL, progress)
 
   def _end(self, state: TrialState, progress: runs.Progress) -> TrialState:
-    """Reports the trial's end to Optuna; returns `state`."""
+    """Reports the trial's results and its end to Optuna; returns `state`."""
     results = [*self._finished, self._result(progress)]
     self.trial.set_user_attr(RUNS, results)
     value = None
@@ -205,7 +222,7 @@ class Job:
     return {
       'seed': self._seed,
       'objective': best,
-      # The first step with that value.
+      # The first step with the best value.
       'step': next((n for n, value in progress.best if value == best), None),
       'seconds': progress.seconds,
     }

@@ -20,20 +20,25 @@ def measure(
 ) -> dict[str, Any]:
   """Estimates the probability of backtest overfitting among trials.
 
-  A trial's daily return is the mean over its seeds' champions. The champions
-  were chosen on the same days, which favours all trials alike: the estimate
-  only covers luck in the choice among trials.
+  A trial's daily return on the validation days is the mean over its seeds'
+  champions. The champions were also chosen on the validation days, which
+  favours all trials alike: the estimate only covers luck in the choice among
+  trials.
 
   Args:
     runs: folder of all runs.
-    trials: the sweep's trials; only complete ones are used.
+    trials: the sweep's trials; only complete ones with daily returns of every
+      seed are used.
     seeds: the seeds that every trial was run with.
 
   Returns:
     `trials`, the number of trials used; `days`, the number of days on which all
     of them were evaluated; `blocks`, the number of blocks that the days are cut
-    into; and if there are enough trials and days, `probability` and `loss`, see
-    `overfitting.Overfitting`.
+    into; and with at least 2 trials and 2 days per block, `probability` and
+    `loss`, see `overfitting.Overfitting`.
+
+  Raises:
+    ValueError: if a run's `daily.csv` is damaged or lacks a column.
   """
   complete = [t.number for t in trials if t.state == TrialState.COMPLETE]
   series = {
@@ -67,7 +72,14 @@ def describe(found: dict[str, Any]) -> str:
 
 
 def _returns(folder: pathlib.Path, seeds: Sequence[int]) -> pd.Series | None:
-  """Averages daily returns over seeds by date; None if a seed is missing."""
+  """Returns a trial's daily validation returns, averaged over its seeds.
+
+  The index is the date; the mean is NaN on a date that a seed lacks. Returns
+  None if a seed's run has no `daily.csv`.
+
+  Raises:
+    ValueError: if a `daily.csv` is damaged or lacks a column.
+  """
   found = []
   for seed in seeds:
     path = folder / f'seed{seed}' / 'daily.csv'

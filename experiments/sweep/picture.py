@@ -1,4 +1,4 @@
-"""Draws the objective of a sweep against the trials and each parameter."""
+"""Draws a sweep's objective against the trial number and each parameter."""
 
 import os
 
@@ -40,14 +40,14 @@ def draw_sweep(
   title: str,
   objective: str,
 ) -> None:
-  """Draws all trials that have a value or failed.
+  """Draws all trials that have an objective or failed.
 
   Args:
-    path: of a PNG file, 1200 pixels wide.
+    path: of the PNG file to write, 1200 pixels wide.
     table: see `table.make`.
     space: the search space.
     title: of the whole picture.
-    objective: the name of the objective.
+    objective: the objective's name.
   """
   rows = [['trials'] * _IN_A_ROW]
   fields = list(space)
@@ -76,7 +76,7 @@ def draw_sweep(
 
 
 def _best(valued: pd.DataFrame) -> pd.DataFrame:
-  """Returns the row of the best finished trial; empty if there is none."""
+  """Returns the row of the best complete trial; no row if none is complete."""
   complete = valued[valued['state'] == 'complete']
   return complete.nlargest(1, 'objective')
 
@@ -88,7 +88,11 @@ def _by_trial(
   best: pd.DataFrame,
   objective: str,
 ) -> None:
-  """Draws the objective against the trial's number, with the best so far."""
+  """Draws the objective against the trial's number.
+
+  Also draws the best objective so far, each seed's objective if there are
+  several seeds, and failed trials.
+  """
   drawing.name_axes(axes, 'Trials')
   axes.set_ylabel(objective, parse_math=False)
   axes.set_xlabel('trial')
@@ -170,7 +174,15 @@ def _by_value(
 
 
 def _points(axes, valued, x, best, x_best) -> None:
-  """Draws a point for each trial, and a star for the best."""
+  """Draws a point for each trial whose state is in `_STYLES`, and the best one.
+
+  Args:
+    axes: the axes to draw on.
+    valued: the rows of trials that have an objective.
+    x: the horizontal positions of `valued`.
+    best: see `_best`; drawn as a star.
+    x_best: the horizontal position of `best`.
+  """
   for state, style in _STYLES.items():
     rows = valued['state'] == state
     if rows.any():

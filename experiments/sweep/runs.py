@@ -20,9 +20,10 @@ class Progress(NamedTuple):
   """A run's logged progress.
 
   Attributes:
-    best: (step, the objective's best value so far), for each step that has a
-      finite objective.
-    seconds: total time of the run's iterations, including compilation.
+    best: (step, the objective's best value so far), for each step at which the
+      objective is finite.
+    seconds: total time of the iterations or generations, including
+      compilation.
   """
 
   best: list[tuple[int, float]]
@@ -37,7 +38,7 @@ def make_command(config: ml_collections.ConfigDict, devices: int) -> Command:
     devices: number of devices that a run splits the CPU into.
 
   Raises:
-    ValueError: if the settings are another program's.
+    ValueError: if `settings` are those of another program than `program`.
   """
   program, preset = config.program, config.settings.preset
   changes = _changes(config)
@@ -66,9 +67,13 @@ def _changes(config: ml_collections.ConfigDict) -> dict[str, Any]:
   """Returns the fewest changes from the preset to the sweep's settings.
 
   A field that refers to another field and was not overridden is left out, so
-  that it still follows the other field when a trial changes that. This relies
-  on the alphabetical order of fields: each must come after the one it refers
-  to.
+  that it still follows the other field when a trial changes the latter. This
+  relies on the alphabetical order of fields: a field must come after the one
+  that it refers to.
+
+  Raises:
+    ValueError: if the settings are those of another program than
+      `config.program`.
   """
   found = flatten(config.settings)
   settings = sweep.settings_of(config.program, config.settings.preset)
@@ -90,8 +95,12 @@ def _changes(config: ml_collections.ConfigDict) -> dict[str, Any]:
 def read_progress(path: pathlib.Path, objective: str) -> Progress:
   """Reads a run's metrics.csv, which may still grow or not exist yet.
 
+  Args:
+    path: of metrics.csv.
+    objective: the column with the objective.
+
   Raises:
-    ValueError: if the file has no column for the objective.
+    ValueError: if the file lacks this column.
   """
   if not path.exists():
     return Progress([], 0.0)

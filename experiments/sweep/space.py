@@ -33,7 +33,7 @@ class Range(NamedTuple):
 
   Attributes:
     low: the smallest value; an int if the field is an int.
-    high: the largest.
+    high: the largest value, of the same type.
     is_log: whether draws are uniform on a logarithmic scale.
   """
 
@@ -47,14 +47,18 @@ Space = Mapping[str, Choices | Range]
 
 
 def read(config: ml_collections.ConfigDict) -> Space:
-  """Reads the search space of a sweep's config.
+  """Returns the search space of a sweep's config.
+
+  Fields that are not tried are left out. For the method 'grid', ranges become
+  choices.
 
   Args:
     config: of the sweep; `settings`, `parameters` and `method` are read.
 
   Raises:
     ValueError: if a value does not have the field's type or is repeated, a
-      range is invalid or lacks the steps of a grid, or nothing is tried.
+      range is invalid or, for a grid, lacks the number of steps, or no field is
+      tried.
   """
   settings, parameters = flatten(config.settings), flatten(config.parameters)
   space = {
@@ -89,7 +93,13 @@ def values_of(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def grid(space: Space) -> list[dict[str, str]]:
-  """Returns all combinations of the choices, as Optuna stores them."""
+  """Returns all combinations of choices, each as text by field.
+
+  Optuna stores these texts, see `Choices`.
+
+  Args:
+    space: the search space, without ranges.
+  """
   names = [list(s.values) for s in space.values() if isinstance(s, Choices)]
   return [
     dict(zip(space, combination, strict=True))
@@ -130,7 +140,7 @@ def _read(
 def _range(
   name: str, tried: tuple[Any, ...], default: Any
 ) -> tuple[Range, int]:
-  """Reads a tuple as a range and the number of a grid's steps, 0 if absent."""
+  """Reads a tuple as a range and the number of steps, 0 if it has none."""
   require(len(tried) in (3, 4), name, tried, _RANGE)
   scale, *bounds = tried[:3]
   low, high = (_of_type(name, bound, default) for bound in bounds)
@@ -154,7 +164,10 @@ def _range(
 
 
 def _spread(tried: Range, steps: int) -> tuple[Any, ...]:
-  """Returns `steps` values of a range, fewer if whole numbers coincide."""
+  """Returns `steps` values, evenly spaced on the range's scale.
+
+  For an int field the values are rounded to whole numbers, without repetition.
+  """
   space = np.geomspace if tried.is_log else np.linspace
   values = space(tried.low, tried.high, steps)
   if isinstance(tried.low, int):
@@ -163,7 +176,16 @@ def _spread(tried: Range, steps: int) -> tuple[Any, ...]:
 
 
 def _of_type(name: str, value: Any, default: Any) -> Any:
-  """Returns a value in its field's type; an int may stand for a float."""
+  """Returns a value of its field's type; converts an int for a float field.
+
+  Args:
+    name: the field's name, for the message.
+    value: the value.
+    default: a value of the field's type.
+
+  Raises:
+    ValueError: if `value` has another type.
+  """
   if isinstance(default, float) and type(value) is int:
     return float(value)
   expected = type(default).__name__

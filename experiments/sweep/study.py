@@ -25,8 +25,8 @@ def open_study(
     path: of the journal; created if absent.
     config: of the sweep; `pruner` is read.
     steps: number of steps of a trial that is not stopped early.
-    is_alone: whether no other process uses the journal; if so, damage from a
-      kill during writing is repaired.
+    is_alone: whether no other process uses the journal; if so, what a process
+      that was killed while writing left is removed.
 
   Raises:
     ValueError: if the journal is damaged.
@@ -63,15 +63,16 @@ def unfinished(study: optuna.Study) -> list[optuna.Trial]:
 def next_trial(
   study: optuna.Study, config: ml_collections.ConfigDict, space: Space
 ) -> optuna.Trial:
-  """Creates the next trial, and draws its parameters.
+  """Creates the next trial, with its parameters.
 
-  Random search depends only on the seed and the trial's number, so that it is
-  the same however often the sweep is stopped.
+  With the method 'random', the parameters depend only on the seed and the
+  trial's number, so stopping and resuming the sweep does not change them.
 
   Args:
     study: of the sweep.
     config: of the sweep; `method` and `seed` are read.
-    space: the search space to draw from.
+    space: the search space; for a grid its next combination is taken, otherwise
+      parameters are drawn from it.
   """
   waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
   number = len(study.get_trials(deepcopy=False)) - len(waiting)

@@ -29,20 +29,26 @@ def make(
     seeds: the seeds that each trial is run with.
 
   Returns:
-    A row for each trial: `number`; `state`; its parameters by field;
-    `objective`, the mean of its seeds' best values, or the last value reported
-    if the trial is not complete; `steps` of all its runs together; for each
-    seed `objective_seed<s>`, its best value, and `best_step_seed<s>`, the first
-    step that reached it; `seconds` of training; `folder`; and the `reason` of a
-    stop or failure. Unknown values are empty.
+    A row for each trial: `number`; `state`, a value of `STATES`; a column with
+    the value of each tried field; `objective`, the mean of the seeds' best
+    values, or the last value reported if the trial is not complete; `steps`,
+    the last step with a reported value, counted through all runs; for each seed
+    s `objective_seed<s>`, its best value, and `best_step_seed<s>`, the first
+    step of the seed's run that reached this value; `seconds` of training;
+    `folder`, relative to the sweep's folder; and the `reason` of a stop or
+    failure. Unknown values are empty, such as `seconds` and the seeds' values
+    before the trial has ended.
   """
   rows = [_row(trial, space, seeds) for trial in trials]
-  # A column of None only would have the dtype object.
+  # A column in which all values are None would have the dtype object.
   return pd.DataFrame(rows).astype({'objective': float})
 
 
 def top(table: pd.DataFrame, space: Space, count: int = 10) -> str:
-  """Returns the `count` best trials as text, complete ones first."""
+  """Returns the `count` best trials as text, complete ones first.
+
+  Trials without an objective are left out.
+  """
   best = table.dropna(subset=['objective']).assign(
     is_partial=lambda t: t['state'] != 'complete'
   )

@@ -18,7 +18,7 @@ _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 class Trials:
-  """The remaining trials of a sweep, for `scheduler.run`.
+  """The trials of a sweep, as the `Work` of `scheduler.run`.
 
   A process claims every trial that it runs. Trials in Optuna's state RUNNING
   without a valid claim were left by a process that is gone, and are continued
@@ -50,7 +50,7 @@ class Trials:
     self._plan = plan
     self._config = config
     self._claims = plan.folder / _CLAIMS
-    self._ours: set[int] = set()  # trials that this process took
+    self._ours: set[int] = set()  # numbers of trials that this process took
 
   @property
   def is_done(self) -> bool:
@@ -58,7 +58,10 @@ class Trials:
     return self._count(*_ENDED) >= self.total
 
   def take(self) -> Job | None:
-    """Starts or resumes a trial; returns its job, None if no trial is free."""
+    """Starts or resumes a trial; returns its job.
+
+    Returns None if all trials have ended or are run by some process.
+    """
     # One process at a time asks Optuna, so that no trial is created twice.
     with claims.held(self._claims / _ASKING):
       found = self._left() or self._new()
@@ -72,7 +75,10 @@ class Trials:
     return job
 
   def waits(self) -> bool:
-    """Returns whether other processes run trials that they may not finish."""
+    """Returns whether trials that other processes began have not ended.
+
+    If a process stops without ending its trial, this process continues it.
+    """
     running = self._study.get_trials(False, (TrialState.RUNNING,))
     return any(trial.number not in self._ours for trial in running)
 
@@ -96,7 +102,10 @@ class Trials:
     )
 
   def _left(self) -> tuple[optuna.Trial, claims.Claim] | None:
-    """Claims a trial that a process left unfinished; None if there is none."""
+    """Returns a trial that another process left unfinished, and a claim on it.
+
+    Returns None if there is no such trial.
+    """
     for trial in studies.unfinished(self._study):
       if trial.number in self._ours:
         continue
@@ -104,7 +113,7 @@ class Trials:
       if claim is None:
         continue
       running = self._study.get_trials(False, (TrialState.RUNNING,))
-      if trial.number in [x.number for x in running]:  # still
+      if trial.number in [x.number for x in running]:  # it has not ended since
         return trial, claim
       claim.release()
     return None
@@ -129,7 +138,7 @@ def entered(runs: pathlib.Path) -> Iterator[bool]:
     runs: the folder of all runs.
 
   Yields:
-    Whether no process is running a trial.
+    Whether no process is running a trial of the sweep.
   """
   with claims.held(runs / _CLAIMS / _ASKING):
     others = {x.stem for x in (runs / _CLAIMS).iterdir()} - {_ASKING}

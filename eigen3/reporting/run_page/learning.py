@@ -16,7 +16,7 @@ class _Panel(NamedTuple):
   """A picture of one or two columns of the metrics.
 
   Attributes:
-    title: of the picture, with the unit.
+    title: of the picture, with the unit, if any.
     columns: maps each column to draw to its label in the legend, '' for none.
     scale: factor that values are multiplied by.
     logarithmic: whether the y axis is logarithmic if all values are above 0.
@@ -56,7 +56,7 @@ _PANELS = (
     },
   ),
 )
-# Progress and speed, which are no learning curves.
+# Progress and speed, which are not learning curves.
 _COUNTS = ('seconds', 'environment_steps', 'updates')
 
 
@@ -65,11 +65,11 @@ def pictures(
   colours: Mapping[str, str],
   is_told: Callable[[str], bool],
 ) -> dict[str, str]:
-  """Returns pictures of metrics that any run has, as SVG keyed by title.
+  """Returns pictures of metrics that any run recorded, as SVG keyed by title.
 
   Columns without a panel in `_PANELS`, such as those of another algorithm, come
-  last, under their own names. Of these, `_COUNTS`, further columns about
-  validation, and columns for which `is_told` returns True are left out.
+  last, each with its name as title. Of these, `_COUNTS`, columns that begin
+  with 'validation_', and columns for which `is_told` returns True are left out.
 
   Args:
     runs: contents of `metrics.csv`, keyed by the run's name on the page; the
@@ -148,7 +148,14 @@ def _picture(
 
 
 def _label(name: str, called: str, runs: int, columns: int) -> str | None:
-  """Returns a line's label in the legend; None if no label is needed."""
+  """Returns a line's label in the legend; None if no label is needed.
+
+  Args:
+    name: the run's name on the page.
+    called: the column's label, '' for none.
+    runs: number of runs on the page.
+    columns: number of columns in the picture.
+  """
   if runs == 1:
     return called or None
   return name if columns == 1 else f'{name}, {called}'
@@ -157,9 +164,9 @@ def _label(name: str, called: str, runs: int, columns: int) -> str | None:
 def _controls(
   axes, runs: Mapping[str, pd.DataFrame], colours: Mapping[str, str]
 ) -> int:
-  """Draws lines at controls' validation profits, recorded in the first run.
+  """Draws the controls' validation profits, as recorded by the first run.
 
-  Returns the number of lines.
+  Each is a horizontal line. Returns the number of lines.
   """
   table = next(iter(runs.values()))
   count = 0

@@ -11,7 +11,7 @@ from eigen3.evaluation.backtest import Backtest
 from eigen3.evaluation.judge import Results
 from eigen3.reporting import drawing, svg
 
-# All are visible on black and on white.
+# These colours are all visible on black and on white.
 GAIN, LOSS = '#2f9e57', '#d9534f'
 _CONTROLS = {
   'informed': '#2f9e57',
@@ -27,13 +27,13 @@ _CONTROLS = {
 }
 _AGENTS = ('#3b82d6', '#14a3a8', '#c79a00', '#d9534f', '#7a9a01', '#b56576')
 _MOST_COLUMNS = 15  # bars of attention
-_NAME_WIDTH = 16  # letters of a column's name
+_NAME_WIDTH = 16  # most characters of a column's name
 _BARS = 24  # of the distribution of returns
 _SHOWN_RETURNS = (0.5, 99.5)  # percentiles; the outer bars hold the rest
 
 
 def colours(agents: Sequence[str]) -> dict[str, str]:
-  """Returns the colours of agents and controls, keyed by name."""
+  """Returns the colours of `agents` and of all controls, keyed by name."""
   return _CONTROLS | {
     name: _AGENTS[k % len(_AGENTS)] for k, name in enumerate(agents)
   }
@@ -53,7 +53,7 @@ def equity(agents: Results, controls: Results) -> str:
 def drawdown(agents: Results, controls: Results) -> str:
   """Returns a picture of the drawdown of all policies over time.
 
-  For a policy with several backtests, it shows the mean of their drawdowns.
+  For a policy with several backtests, it shows their mean drawdown on each day.
   """
   figure, axes = svg.new(3.5)
   chosen = colours([*agents])
@@ -135,7 +135,11 @@ def trade_returns(
 
 
 def attention(shares: Mapping[str, float]) -> str:
-  """Returns a bar chart of the columns with the most attention."""
+  """Returns a bar chart of the columns with the most attention.
+
+  Args:
+    shares: the share of attention of each of the panel's columns, by name.
+  """
   ordered = sorted(shares.items(), key=lambda item: -item[1])[:_MOST_COLUMNS]
   figure, axes = svg.new(0.8 + 0.22 * len(ordered))
   place = np.arange(len(ordered))
@@ -153,7 +157,10 @@ def attention(shares: Mapping[str, float]) -> str:
 
 
 def most_traded(trades: pd.DataFrame, count: int) -> list[str]:
-  """Returns up to `count` most traded tickers; absolute profit breaks ties."""
+  """Returns up to `count` tickers, those with the most trades first.
+
+  Ties are broken by the sum of the trades' absolute profits.
+  """
   moved = trades.assign(moved=trades['net_profit'].abs()).groupby('ticker')
   table = moved['moved'].agg(['size', 'sum'])
   return (

@@ -60,7 +60,7 @@ def is_shown(column: str) -> bool:
 def _numbers(
   found: Development, metrics: pd.DataFrame, form: str, validation_form: str
 ) -> dict[str, str]:
-  """Returns numbers about selection and breeding, as text keyed by label.
+  """Returns numbers about the population, as text keyed by label.
 
   Unknown numbers are left out.
 

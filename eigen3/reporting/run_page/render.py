@@ -43,14 +43,15 @@ def write(
   Args:
     path: of an HTML file.
     title: of the page.
-    champions: one of each run. Parts about a single champion show the one with
+    champions: one per run. Parts about a single champion show the one with
       the median profit (the lower median of an even number of champions).
     occasion: the days on which the champions were evaluated.
     changes: settings that differ from the preset: maps the full name to (value
       in the preset, value in the run).
 
   Raises:
-    ValueError: if a file of a run is damaged.
+    OSError: if a file cannot be read or written.
+    ValueError: if a folder holds no run, or a file of a run is damaged.
   """
   content = {'title': title, 'changes': changes or {}}
   content |= _content(champions, occasion)
@@ -131,7 +132,7 @@ def _verdict(champions, headline, differences, occasion: Occasion) -> str:
 
 
 def _months(backtest: Backtest, controls: Results) -> dict[str, Any]:
-  """Returns all policies' monthly returns, and the largest absolute one."""
+  """Returns all policies' monthly returns, and the largest absolute return."""
   found = {
     'agent': tables.months(backtest),
     **{name: tables.months(*tests) for name, tests in controls.items()},
@@ -161,7 +162,7 @@ def _trades(
 
 
 def _data(occasion: Occasion, config: Mapping[str, Any]) -> dict[str, Any]:
-  """Describes the data that the run was trained on."""
+  """Describes the run's panel: its source, days and columns."""
   panel = occasion.panel
   first, stop = panel.investable
   market = config.get('synthetic', {})

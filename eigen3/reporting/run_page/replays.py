@@ -1,8 +1,9 @@
-"""Replays of the same policies under other costs and fill times.
+"""Replays: backtests of the same policies under other costs and fill times.
 
-The actions of agents that do not observe their account stay the same, and are
-filled as far as the cash suffices. Agents that observe their account see the
-same market, but decide anew, because the other rules change the account.
+The actions of agents that do not observe their account stay the same; their
+orders are filled as far as the cash suffices. Agents that observe their account
+see the same market, but decide anew, because the other rules change the
+account.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,12 +37,12 @@ class Replay(NamedTuple):
 def cost_ladder(
   champions: Sequence[Champion], judge: Judge, rules: Mapping[str, Any]
 ) -> list[Replay]:
-  """Returns results at `COSTS`, at the run's own costs, and at twice these.
+  """Returns results at `COSTS`, at the run's own costs and at twice its own.
 
   Args:
     champions: the champions to replay.
     judge: evaluates policies on the days of the page under the run's own rules.
-    rules: the `environment` section of the run.
+    rules: the `environment` section of the run's settings.
   """
   own = rules['commission_bp'] + rules['slippage_bp']
   rungs = {cost: f'{cost:g} bp' for cost in COSTS}
@@ -90,6 +91,6 @@ def _replays(
     numbers = {name: mean_summary(tests) for name, tests in results.items()}
     return Replay(words, not changed, numbers)
 
-  # Threads help because each set of rules compiles its own program.
+  # Threads help because rules that differ in more than costs are compiled anew.
   with futures.ThreadPoolExecutor() as pool:
     return list(pool.map(replay, changes.items()))

@@ -19,8 +19,8 @@ _NAMES = {'informed': 'the informed policy', 'ranker': 'the ranker'}
 # The lowest retest correlation at which fitness is not mostly luck.
 _TELLS_APART = 0.3
 _FEWEST_GENERATIONS = 6
-# Policies are alike if their distance falls below this share of that in the
-# first generation.
+# Policies are alike if their distance falls below this share of their distance
+# in the first generation.
 _ALIKE = 0.1
 _ORIGINS = {'offspring': 'offspring', 'mutant': 'mutants'}
 
@@ -35,7 +35,7 @@ def verdict(
 
   Args:
     headline: of the agent, or of the agents of all seeds together.
-    differences: between the agent and each control.
+    differences: the agent's excess return over each control, keyed by control.
     has_traded: whether anything was bought.
     is_held_out: whether the days are held-out rather than validation days.
   """
@@ -76,7 +76,7 @@ def exits(trades: pd.DataFrame, rules: Mapping[str, Any]) -> str:
 
   Args:
     trades: of a backtest.
-    rules: the section `environment` of the run.
+    rules: the `environment` section of the run's settings.
   """
   if not len(trades):
     return ''
@@ -101,7 +101,7 @@ def exits(trades: pd.DataFrame, rules: Mapping[str, Any]) -> str:
 
 
 def trade_returns(trades: pd.DataFrame) -> str:
-  """States the distribution of trades' returns."""
+  """States the mean, median and range of trades' returns, before costs."""
   returns = trades['return_percent'] / 100.0
   mean, median, worst, best = (
     wording.written(float(x), '+.1%')
@@ -163,7 +163,7 @@ def _compared(differences: Mapping[str, PairedDifference]) -> str:
 
 
 def listed(words: Sequence[str], comma: str = ', ') -> str:
-  """Joins words with `comma`; the last ', ' becomes ' and '."""
+  """Joins words with `comma`; if that is ', ', the last one becomes ' and '."""
   if comma != ', ' or len(words) < 2:
     return comma.join(words)
   return f'{", ".join(words[:-1])} and {words[-1]}'

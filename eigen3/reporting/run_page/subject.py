@@ -13,13 +13,14 @@ from eigen3.evaluation.sharpe import Deflated
 
 
 class Occasion(NamedTuple):
-  """The days of an evaluation.
+  """The days on which the champions of a page are evaluated.
 
   Attributes:
     is_held_out: whether the days are held-out rather than validation days.
     judge: evaluates policies on these days.
     panel: the market.
-    remark: caveats about the data, and how often held-out days were opened.
+    remark: caveats about the data, and how often the held-out days were opened
+      if more than once.
     why_not: why the page is not about held-out days; '' if it is about them.
   """
 
@@ -34,13 +35,13 @@ class Champion(NamedTuple):
   """A run's champion.
 
   Attributes:
-    workdir: folder of its run.
-    backtest: its backtest on the days of the page's `Occasion`.
+    workdir: the run's folder.
+    backtest: the champion's backtest on the days of the page's `Occasion`.
     play: backtests the champion with a given judge of the same days, whose
       rules may differ from the run's.
     deflated: deflated Sharpe ratio on the validation days.
-    attention: float [C], its shares of attention to the panel's columns on the
-      days of the page; None if its networks have no attention.
+    attention: float [C], the champion's mean share of attention to each of the
+      panel's columns on the days of the page; None if unknown.
   """
 
   workdir: pathlib.Path
