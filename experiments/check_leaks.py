@@ -1,4 +1,4 @@
-r"""Tests that no feature, observation, action or fill uses later data.
+r"""Tests that features, actions and fills use no later data.
 
 eigen3 check_leaks --config=small \
   [--config.data.panel=panel.parquet | --source=PRICES [--context=vix.csv]]

@@ -1,4 +1,4 @@
-"""Compares the champions of runs, a committee of the best, and controls.
+"""Compares champions of runs, their committee and controls.
 
 eigen3 evaluate --runs='runs/td3_*,runs/erl_*' --out=evaluations/first
 

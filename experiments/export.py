@@ -1,4 +1,4 @@
-"""Exports a run's champion to a file that JAX can run without Eigen3.
+"""Exports a run's champion to a file that JAX can run.
 
 eigen3 export --run=runs/first --out=policy.zip
 

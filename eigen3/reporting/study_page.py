@@ -204,7 +204,8 @@ def _tables(results: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _planted_table(programs: Mapping[str, Any]) -> dict[str, Any]:
   def row(name, found, kind):
     one = found[kind]
-    mean = float(np.mean(one['ic'])) if one['ic'] else None
+    known = [ic for ic in one['ic'] if ic is not None]
+    mean = float(np.mean(known)) if known else None
     return [f'{name}, {kind}', _share(one), _signed(mean, 3)]
 
   return {

@@ -83,7 +83,10 @@ def _judge(
     kind: {
       'found': int((t[kind] > limits[kind]).sum()),
       'trials': len(means),
-      'ic': [round(found.mean, 5) for found in means],
+      'ic': [
+        round(found.mean, 5) if np.isfinite(found.mean) else None
+        for found in means
+      ],
       't': [round(float(x), 3) for x in t[kind]],
     }
     for kind, means in kinds.items()

@@ -1,4 +1,4 @@
-r"""Searches for the settings of td3 or erl that maximise an objective.
+r"""Searches settings of td3 or erl for the best objective.
 
 eigen3 sweep --config=td3/small --workdir=sweeps/first \
   [--config.method=grid] [--resume]

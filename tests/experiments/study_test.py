@@ -405,6 +405,13 @@ def test_a_planted_signal_is_found_by_the_limit_of_copies_without_one():
   assert calm['ranker']['limit'] == 1.645
 
 
+def test_a_program_that_never_ranks_stocks_finds_no_signal():
+  copies = make_copies([9.0], [0.1, 0.2])
+  copies['planted0']['ranker'].daily['ic'][:] = np.nan
+  found = planted.judge(copies, ['ranker'], 0.05)['ranker']['planted']
+  assert found == {'found': 0, 'trials': 1, 'ic': [None], 't': [0.0]}
+
+
 def test_the_page_of_planted_signals(panel_file, tmp_path):
   config = make_config(panel_file)
   config.planted.trials, config.seeds, config.committee = 3, (0,), False
