@@ -30,10 +30,10 @@ _PATIENCE = 5.0  # seconds that a failed first process waits for the others
 def split_cpu(num_devices: int) -> None:
   """Splits the CPU into devices; call it before JAX's first computation.
 
-  The small products of a recurrent loop use only one core of a device, so one
-  device for each core makes use of all cores. If `num_devices` is 0, there is a
-  device for each core, at most `MOST_DEVICES`, unless the environment variable
-  JAX_NUM_CPU_DEVICES sets another number.
+  The small matrix products of a recurrent loop use only one core of a device,
+  so with one device for each core all cores are used. If `num_devices` is 0,
+  there is a device for each core, at most `MOST_DEVICES`, unless the
+  environment variable JAX_NUM_CPU_DEVICES sets another number.
   """
   if not num_devices and 'JAX_NUM_CPU_DEVICES' in os.environ:
     return
@@ -44,10 +44,12 @@ def split_cpu(num_devices: int) -> None:
 def keep_compiled(folder: str | None) -> None:
   """Lets JAX cache compiled programs on disk.
 
-  The environment variable JAX_COMPILATION_CACHE_DIR takes precedence.
+  The environment variable JAX_COMPILATION_CACHE_DIR takes precedence. If the
+  folder cannot be made, a warning is logged and nothing is cached.
 
   Args:
-    folder: see --compilation_cache.
+    folder: the value of --compilation_cache: 'none' for no cache, None for the
+      default folder.
   """
   if folder == 'none' or 'JAX_COMPILATION_CACHE_DIR' in os.environ:
     return
@@ -68,8 +70,8 @@ def about_compiling() -> str:
   """Returns a message about the time that the first compilation takes."""
   folder = jax.config.values['jax_compilation_cache_dir']
   later = f', or seconds if {folder} holds the programs' if folder else ''
-  # On two cores 15 s for small and about 50 s for a population of smoke; 65 s
-  # for full on an H200 (docs/performance.md).
+  # By preset: on two cores 15 s for small, and about 50 s for a population of
+  # smoke; on an H200 65 s for full (docs/performance.md).
   return f'compiling first: up to a minute{later}'
 
 
@@ -87,8 +89,8 @@ def advising_on_memory(in_use: Mapping[str, Any]) -> Iterator[None]:
   `reporting_errors` shows the advice only if memory was full.
 
   Args:
-    in_use: settings with 'auto' resolved, keyed by full name, such as
-      'agent.batch_size'.
+    in_use: values of settings, none of them 'auto', keyed by full name, such
+      as 'agent.batch_size'. At least one setting must be in `_MEMORY`.
   """
   try:
     yield
@@ -107,11 +109,11 @@ def advising_on_memory(in_use: Mapping[str, Any]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def reporting_errors() -> Iterator[None]:
-  """Turns errors of JAX that a user can fix into a ValueError of one line.
+  """Turns an error of JAX that a user can fix into a one-line ValueError.
 
-  A process that fails exits without waiting, as JAX would, for the other
-  processes of its run to end. The first process waits only a few seconds, in
-  which the others can print their errors.
+  If a run has several processes, JAX would make one that fails wait until the
+  others end. Here it exits without waiting, or, if it is the first process,
+  after a few seconds, in which the others can print their errors.
   """
   try:
     yield
@@ -138,12 +140,16 @@ def _reason(error: BaseException) -> str:
 
 
 def _leave_without_others(status: int) -> None:
-  """Makes one of several processes exit without waiting for the others.
+  """Registers an exit handler that does not wait for the run's other processes.
 
   Exit handlers that were registered before are skipped. JAX's handler would
   wait for the other processes, which wait for this one; once this one is gone,
   they fail, too. All end as soon as the first process is gone, so the first one
-  waits a few seconds, in which the others can print their errors.
+  waits a few seconds, in which the others can print their errors. If JAX is not
+  distributed, nothing is registered.
+
+  Args:
+    status: the exit status of this process.
   """
   if not jax.distributed.is_initialized():
     return
@@ -159,7 +165,10 @@ def _leave_without_others(status: int) -> None:
 
 
 def _out_of_memory(error: BaseException) -> str:
-  """Returns one line for a memory error, whose message can be pages long."""
+  """Returns a one-line message for an error that reports full memory.
+
+  The message of the error itself can be pages long.
+  """
   lines = str(error).splitlines()
   line = next(s for s in lines if 'RESOURCE_EXHAUSTED' in s)
   reason = line.partition('RESOURCE_EXHAUSTED')[2].strip(' :.')

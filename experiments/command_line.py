@@ -305,8 +305,8 @@ def _print_config(default_config: str) -> None:
   resumes = 'resume' in flags.FLAGS and flags.FLAGS.resume
   if flag.using_default_value and resumes:
     raise _Refused(
-      '--print_config: found --resume without --config, expected --config, '
-      'too; the settings of the run are in config.json in its folder'
+      '--print_config: found --resume without --config, expected both; the '
+      "run's own settings are in config.json in its folder"
     )
   source = config_flags.get_config_filename(flag)
   config: Any = flag.value
@@ -363,5 +363,5 @@ def _unknown_setting(error: BaseException, argv: Sequence[str]) -> str:
   flag = next((s for s in names if field in s.split('.')), '--config')
   return (
     f'{flag}: found an unknown setting ({words}), expected the name of a '
-    'setting; --help lists those often changed'
+    'setting; --help lists those that are often changed'
   )

@@ -76,9 +76,9 @@ def settle(config: ml_collections.ConfigDict, agent: Eigen2Agent) -> int:
   observed = config.data.observed_features
   if dimensions.num_features != len(observed):
     raise ValueError(
-      f'found {dimensions.num_features} as the number of features that its '
-      f'networks see, expected {len(observed)}, the number of '
-      f'--config.data.observed_features ({", ".join(observed)})'
+      f'found networks that see {dimensions.num_features} features, expected '
+      f'{len(observed)}, the number of --config.data.observed_features '
+      f'({", ".join(observed)})'
     )
   config.networks.update_from_flattened_dict(dimensions.settings)
   return dimensions.num_stocks

@@ -90,6 +90,6 @@ def _refuse_nothing(name: str, options: Mapping[str, Any]) -> None:
     flags.register_validator(
       name,
       lambda paths: paths is None or bool(paths),
-      'found nothing, expected a path',
+      'found no path, expected at least one',
       values,
     )

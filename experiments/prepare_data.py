@@ -115,8 +115,8 @@ def _eigen2(path: str, repairs: Repairs) -> MarketPanel:
   for name, asked in changes.items():
     if asked:
       raise DataError(
-        f'{name}: found together with a file of Eigen2, expected only with '
-        'other sources, because an Eigen2 file already has its features'
+        f'{name}: found with an Eigen2 file, expected no such flag, because '
+        "the file's prices and features are used as they are"
       )
   try:
     first, stop = map(int, options.INVESTABLE.value or INVESTABLE)

@@ -59,13 +59,15 @@ class Program(NamedTuple):
   Attributes:
     title: the program's name in capitals, such as TD3.
     build: `(config, spread=True) -> Experiment`, builds the experiment that a
-      config describes; `spread` shards it over all devices.
+      config describes, for all devices if `spread` is True, else for one.
     record: `(experiment, evaluate, workdir, config, sinks) -> loop.Record`,
       returns the object that writes the logs.
-    facts: `(experiment, final state)`, returns fields of summary.json.
-    conclude: `(experiment, state, config, workdir, remark)`, writes reports
-      that no other program has, and returns the names of their files; the
-      remark is what every reader must know about the data.
+    facts: `(experiment, state) -> Mapping`, returns the fields of summary.json
+      that only this program has; `state` is the learner's final state.
+    conclude: `(experiment, state, config, workdir, remark) -> names`, writes
+      the reports that only this program has, and returns the names of these
+      files and of logs that only this program writes. `state` is as in `facts`;
+      `remark` states caveats about the data, for readers of the reports.
   """
 
   title: str
@@ -76,7 +78,11 @@ class Program(NamedTuple):
 
 
 def main(argv: Sequence[str], program: Program) -> int:
-  """Trains or resumes, then reports; returns the exit status."""
+  """Trains or resumes, then reports; returns the exit status.
+
+  With --seeds, this is done for one seed after another. If a run is stopped
+  early, the exit status is `mains.STOPPED`, and later seeds are not started.
+  """
   processes.join()
   if options.WANDB.value is not None:
     weights_and_biases.package()  # fails before anything is made
@@ -94,10 +100,20 @@ def _begin(
   workdir: pathlib.Path,
   seed: int | None,
 ) -> int:
-  """Trains with one seed, or resumes; returns the exit status."""
+  """Trains or resumes one run, then reports; returns the exit status.
+
+  With --seeds and --resume, a finished run is skipped, and a run that has not
+  begun is started.
+
+  Args:
+    program: the training program.
+    shared: builds the run's experiment.
+    workdir: the run's folder.
+    seed: the run's seed; None without --seeds, for the seed of the settings.
+  """
   resume = options.RESUME.value
   if seed is not None and resume and not run_directory.holds_run(workdir):
-    resume = False  # the program ended within an earlier seed
+    resume = False  # the program was stopped before it reached this seed
   if seed is not None and resume and (workdir / 'summary.json').exists():
     _settings(workdir, seed, resume)
     print(f'{workdir}: already done')
@@ -118,7 +134,7 @@ def _begin(
     panels.settle(config.data, begun)
     before = {}
     if begun is not None:
-      # A run that began before the LSTM had other forms continues without them.
+      # A run that began before these settings existed continues as it began.
       before = {
         'networks.lstm_kernel': 'scan',
         'networks.lstm_directions': 'apart',
@@ -143,13 +159,21 @@ def _begin(
 def _settings(
   workdir: pathlib.Path, seed: int | None, resume: bool
 ) -> ml_collections.ConfigDict:
-  """Returns the settings of --config or, without it, those of a resumed run.
+  """Returns a run's settings, from --config or from a run that has begun.
 
-  In both cases flags such as --config.seed change the settings.
+  With --resume but without --config, they are the settings of the run that
+  `_begun` finds. In both cases flags such as --config.learner.iterations change
+  the settings, and `seed` replaces their seed.
+
+  Args:
+    workdir: the run's folder.
+    seed: the run's seed; None to keep the seed of the settings.
+    resume: whether the run has begun and is to be resumed.
 
   Raises:
-    ValueError: if there is no run to resume, it is another program's, or a
-      setting differs that must not change.
+    ValueError: if there is no run to take settings from, its settings cannot be
+      read or are another program's, a resumed run's setting differs that must
+      not change, or --vary_market is given and the panel is a file.
   """
   flag = flags.FLAGS['config']
   config = options.CONFIG.value.copy_and_resolve_references()
@@ -175,10 +199,17 @@ def _settings(
 def _begun(
   workdir: pathlib.Path, seed: int | None, resume: bool
 ) -> pathlib.Path | None:
-  """Returns the folder of a run to take settings from; None if there is none.
+  """Returns the folder of the run to take settings from; None if there is none.
 
-  A resumed run takes its own settings. With --resume, a seed that had not begun
-  takes those of another seed's run.
+  A resumed run takes its own settings. With --resume, a seed that has not begun
+  takes those of the first run in the order of --seeds that has begun. Values
+  chosen for 'auto' are also taken from the returned folder, and its `run.json`
+  helps to find a panel that was moved; see `panels.settle`.
+
+  Args:
+    workdir: the run's folder.
+    seed: the run's seed; None without --seeds.
+    resume: whether the run has begun and is to be resumed.
   """
   if resume or seed is None or not options.RESUME.value:
     return workdir if resume else None
@@ -193,7 +224,11 @@ def _run(
   workdir: pathlib.Path,
   resume: bool,
 ) -> int:
-  """Trains and reports in a locked folder; returns the exit status."""
+  """Trains and reports in a locked folder; returns the exit status.
+
+  The status is `mains.STOPPED`, and there is no report, if an interrupt stopped
+  the training; otherwise it is 0.
+  """
   if parallel.is_first_process():
     print(wiring.sizes_line(experiment))
     print('Controls on the validation days:')
@@ -235,7 +270,7 @@ def _run(
     return mains.STOPPED
   _conclude(program, experiment, config, workdir, state)
   profiling.print_report(profile, program.build, config, experiment.sizes)
-  parallel.wait_for_all()  # for the first process to have reported
+  parallel.wait_for_all()  # until the first process has written its reports
   return 0
 
 
@@ -243,7 +278,8 @@ def _check_start(config: ml_collections.ConfigDict) -> None:
   """Checks --start_from, before the run's folder is made.
 
   Raises:
-    ValueError: for a population, or if the run to start from does not exist.
+    ValueError: if --start_from is given for a population, or names a folder
+      without a run or with a damaged `config.json`.
   """
   start = options.START_FROM.value
   if start:
@@ -259,10 +295,21 @@ def _check_start(config: ml_collections.ConfigDict) -> None:
 def _started(
   learner: Any, config: ml_collections.ConfigDict, run: pathlib.Path
 ) -> Any:
-  """Returns the state before training, with the agent of another run.
+  """Returns a new run's state before training, with another run's agent.
+
+  The agent has that run's champion as its policy, and the critics and
+  optimisers of that run's latest readable checkpoint.
+
+  Args:
+    learner: the new run's `SingleAgent`.
+    config: the new run's settings.
+    run: the other run's folder.
 
   Raises:
-    ValueError: if that run has no readable checkpoint, or its networks differ.
+    OSError: if the other run's `run.json` cannot be read.
+    ValueError: if its `run.json` is damaged, it has no readable checkpoint, or
+      the checkpoint's arrays differ in shape from the new run's, for example
+      because the networks or the replay capacity differ.
   """
   fingerprint = run_directory.read_hash(run)
   try:
@@ -278,15 +325,21 @@ def _started(
 def _check_same_run(
   config: ml_collections.ConfigDict, experiment: Experiment
 ) -> None:
-  """Checks that all processes train with the same settings and data."""
+  """Checks that all processes train with the same settings and data.
+
+  All processes must call this function.
+
+  Raises:
+    ValueError: if settings, values chosen for 'auto', or data differ.
+  """
   if not parallel.is_same_everywhere(
     config.to_json(sort_keys=True)
     + experiment.panel.fingerprint
     + json.dumps(experiment.sizes, sort_keys=True)
   ):
     raise ValueError(
-      '--config: found other settings or data in another process, expected the '
-      'same in all processes of a run'
+      '--config: found other settings, sizes chosen for the device or data in '
+      'another process, expected the same in all processes of a run'
     )
 
 
@@ -311,7 +364,10 @@ def _evaluation(
 def _sinks(
   workdir: pathlib.Path, config: ml_collections.ConfigDict
 ) -> Sequence[logs.Sink]:
-  """Returns the sinks of metrics besides the run's folder; see --wandb."""
+  """Returns further destinations of metrics: Weights & Biases with --wandb.
+
+  The tuple is empty without --wandb, and in all processes but the first.
+  """
   project = options.WANDB.value
   if project is None or not parallel.is_first_process():
     return ()
@@ -325,7 +381,11 @@ def _conclude(
   workdir: pathlib.Path,
   state: Any,
 ) -> None:
-  """Evaluates the champion, on held-out days if allowed, and reports."""
+  """Evaluates champion and controls after training, and reports the results.
+
+  The days are the validation days and, unless --holdout=no, the held-out days.
+  All processes must call this function; only the first one writes and prints.
+  """
   results, opened, actions = _judged(
     program, experiment, config, workdir, state
   )
@@ -383,7 +443,11 @@ def _conclude(
 
 
 def _attention(experiment: Experiment, state: Any) -> np.ndarray:
-  """Returns the champion's attention on the last split it is judged on."""
+  """Returns the champion's mean attention to each column, float [C].
+
+  The mean is over the held-out days; with --holdout=no, over the validation
+  days.
+  """
   is_opened = options.HOLDOUT.value != 'no'
   judge = experiment.holdout if is_opened else experiment.validation
   learner = experiment.learner
@@ -406,7 +470,7 @@ def _write_page(
 def _occasion(
   experiment: Experiment, split: str, remark: str
 ) -> run_page.Occasion:
-  """Describes the last split that the champion was judged on."""
+  """Describes the days of a split, 'validation' or 'holdout', for the page."""
   is_held_out = split == 'holdout'
   return run_page.Occasion(
     is_held_out=is_held_out,
@@ -424,11 +488,22 @@ def _judged(
   workdir: pathlib.Path,
   state: Any,
 ) -> tuple[dict[str, Results], int, Actions]:
-  """Judges champion and controls; writes measures and actions if requested.
+  """Backtests champion and controls on the validation and held-out days.
+
+  With --holdout=no, the held-out days are left out. With the setting
+  `evaluation.critic_hurdle`, the policy of that name is evaluated, too. With
+  `evaluation.measures`, the champion's measures and actions on the held-out
+  days are written to the run's folder.
 
   Returns:
-    Results by split; how often the held-out days were opened; and the
-    champion's actions on the last split.
+    `Results` keyed by split, in which 'agent' is the champion; how often the
+    held-out days were opened so far, or 0 with --holdout=no; and the champion's
+    actions on the last of these splits.
+
+  Raises:
+    ValueError: if the held-out days were opened before for another policy and
+      --holdout is 'once', the list of openings is damaged, or there are too few
+      held-out days to measure; see also `wiring.critic_hurdle`.
   """
   learner = experiment.learner
   champion = learner.champion(state)

@@ -40,7 +40,7 @@ def version() -> str:
 
 
 def of_all() -> str:
-  """Returns the list of programs, with a line for each."""
+  """Returns the text of `eigen3 --help`: versions, and a line per program."""
   width = max(map(len, COMMANDS))
   lines = [f'  {x:{width}}  {_described(x).splitlines()[0]}' for x in COMMANDS]
   return '\n'.join(
@@ -57,13 +57,13 @@ def of_all() -> str:
 
 
 def of_program(name: str, preset: str = '') -> str:
-  """Describes a program, its flags and settings.
+  """Returns the help of a program: what it does, its settings and flags.
 
   Args:
     name: one of `COMMANDS`, or '' for any other program, for which only the
       flags that all programs share are shown.
-    preset: the preset whose settings are shown; the default preset if it is
-      empty or unknown.
+    preset: the preset whose values of often changed settings are shown; the
+      default preset if it is empty or unknown.
   """
   parts, by_module = [], flags.FLAGS.flags_by_module_dict()
   own, shared = [], by_module.get(_SHARED, [])
@@ -93,12 +93,12 @@ def differences(
   config: ml_collections.ConfigDict,
   source: str,
 ) -> str:
-  """Lists the settings that differ from a preset.
+  """Returns a text that lists the settings that differ from a preset.
 
   Args:
     before: settings of the preset.
-    config: settings to compare with it.
-    source: name of the preset, to print.
+    config: settings to compare with the preset.
+    source: how the text names the preset, such as FILE.py:PRESET.
   """
   past, present = flatten(before), flatten(config)
   lines = [
@@ -121,7 +121,13 @@ def _described(name: str) -> str:
 
 
 def _settings(default_config: str, preset: str) -> list[str]:
-  """Lists the presets, and often changed settings with one preset's values."""
+  """Returns texts about the presets, if any, and the often changed settings.
+
+  Args:
+    default_config: the program's `Command.default_config`; if it is '', the
+      list is empty.
+    preset: see `of_program`.
+  """
   if not default_config:
     return []
   path, _, default = default_config.partition(':')
@@ -157,14 +163,14 @@ def _settings(default_config: str, preset: str) -> list[str]:
 
 
 def _flag(flag: flags.Flag) -> str:
-  """Returns a flag and its description."""
+  """Returns a flag's entry in the help: how to set it, and its description."""
   words = flag.help or ''
   if flag.boolean:
     text = f'--[no]{flag.name}'
   elif isinstance(flag.parser, flags.EnumParser):
     choices = '|'.join(flag.parser.enum_values)
     text = f'--{flag.name}={choices}'
-    words = words.removeprefix(f'<{choices}>: ')  # absl's
+    words = words.removeprefix(f'<{choices}>: ')  # added by absl
   else:
     text = f'--{flag.name}={_VALUES.get(flag.flag_type(), "TEXT")}'
   if flag.default not in (None, '', [], False):
@@ -174,7 +180,10 @@ def _flag(flag: flags.Flag) -> str:
 
 
 def _wrapped(first: str, words: str) -> str:
-  """Returns a name with its description beside or below it."""
+  """Returns `first` and, in a column to its right, the wrapped `words`.
+
+  If `first` is too long, the words start on the next line.
+  """
   begin = f'  {first:{_COLUMN - 4}}  '
   if len(begin) > _COLUMN:
     begin = f'  {first}\n{" " * _COLUMN}'

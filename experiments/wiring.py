@@ -38,10 +38,12 @@ class Experiment(NamedTuple):
     learner: trains on the training days: a `SingleAgent`, `Population`,
       `Ranker` or `TabularRanker`, or None if only the judges are needed. Only
       the first two have `champion` and `greedy_actions`.
-    validation: judge on the validation days, used during training.
-    holdout: judge on the held-out days, used at the end.
+    validation: judge on the validation days, used during training and at the
+      end.
+    holdout: judge on the held-out days, used at the end only.
     device: properties of the run's devices.
-    sizes: values of the settings that may be 'auto', by full name.
+    sizes: values of the settings that may be 'auto' (`eigen3.sizes.FIELDS`),
+      with 'auto' resolved, by full name; {} without a learner.
   """
 
   panel: MarketPanel
@@ -56,9 +58,15 @@ class Experiment(NamedTuple):
 def reseeded(
   experiment: Experiment, config: ml_collections.ConfigDict
 ) -> Experiment:
-  """Returns an experiment with the seed of `config`; only its judges change.
+  """Returns an experiment for another seed, with the same panel and learner.
 
-  The learner, with its compiled functions, is reused.
+  Only the judges are new, because random entry depends on the seed. The learner
+  keeps its compiled functions.
+
+  Args:
+    experiment: the experiment of an agent or a population; a `TabularRanker`
+      would keep its seed.
+    config: the experiment's settings, with the other seed.
   """
   hidden = None
   if not config.data.panel:
@@ -70,7 +78,10 @@ def reseeded(
 def build_any(
   config: ml_collections.ConfigDict, spread: bool = True
 ) -> Experiment:
-  """Builds a population if `config` has `evolution`, else one agent."""
+  """Builds the experiment of a population or of a single agent.
+
+  If `config` has a section `evolution`, see `build_population`, else `build`.
+  """
   return (build_population if 'evolution' in config else build)(config, spread)
 
 
@@ -79,16 +90,16 @@ def build(
   spread: bool = True,
   panel: MarketPanel | None = None,
 ) -> Experiment:
-  """Builds one agent and its market.
+  """Builds the experiment of a single agent.
 
   Args:
     config: all settings.
-    spread: whether to use all devices.
+    spread: whether to use all devices rather than one.
     panel: if given, replaces the panel that `config.data` describes.
 
   Raises:
-    ValueError: if a setting or the panel's file is invalid, or the panel is too
-      short.
+    ValueError: if a setting is invalid, the panel's file is missing or invalid,
+      or the panel is too short.
   """
   mesh = parallel.make_mesh() if spread else None
   stage = _stage(config, mesh, panel)
@@ -105,19 +116,18 @@ def build(
 def build_population(
   config: ml_collections.ConfigDict, spread: bool = True
 ) -> Experiment:
-  """Builds a population and its market.
+  """Builds the experiment of a population.
 
   Agents are divided among devices, because they exchange data only when they
   add to the common replay, are ranked and are bred. An agent's batch is divided
-  among devices only if `devices_per_agent` is above 1.
+  among devices only if `evolution.devices_per_agent` is above 1.
 
   Args:
     config: all settings.
-    spread: whether to use all devices.
+    spread: whether to use all devices rather than one.
 
   Raises:
-    ValueError: if a setting or the panel's file is invalid, or the panel is too
-      short.
+    ValueError: as in `build`.
   """
   mesh = _mesh_of_agents(config.evolution) if spread else None
   stage = _stage(config, mesh)
@@ -135,10 +145,18 @@ def build_population(
 def validation_environment(
   config: ml_collections.ConfigDict, panel: MarketPanel, days: tuple[int, int]
 ) -> TradingEnvironment:
-  """Returns a population's environment of the validation days (start, stop).
+  """Returns the environment in which a population is validated.
 
-  With the setting `learner.validation_play` 'continuous', one episode covers
-  all these days.
+  If the setting `learner.validation_play` is 'continuous', an episode covers
+  all validation days; otherwise episodes are as long as in training.
+
+  Args:
+    config: all settings.
+    panel: the market.
+    days: (start, stop) of the validation days.
+
+  Raises:
+    ValueError: if a setting is invalid, or there are too few validation days.
   """
   if config.learner.validation_play == 'continuous':
     config = config.copy_and_resolve_references()
@@ -155,12 +173,11 @@ def build_environment(
 
   Args:
     config: all settings.
-    split: 'train' or 'validation', the days of episodes; for both, features are
-      normalised by the training days.
+    split: the days on which episodes are played, 'train' or 'validation'. For
+      both, features are normalised with statistics of the training days.
 
   Raises:
-    ValueError: if a setting or the panel's file is invalid, or the panel is too
-      short.
+    ValueError: as in `build`.
   """
   checks.check_settings(config)
   panel, _ = panels.load(config.data)
@@ -176,8 +193,18 @@ def build_ranker(
   spread: bool = True,
   panel: MarketPanel | None = None,
 ) -> Experiment:
-  """Builds the ranker from a config with a section `ranker`; see `build`."""
-  td3.check_settings(config.agent)  # determines the ranker's budget
+  """Builds the experiment of the ranker.
+
+  Args:
+    config: all settings, with a section `ranker`.
+    spread: see `build`.
+    panel: see `build`.
+
+  Raises:
+    ValueError: as in `build`, or if the ranker is an extractor and the trades
+      of the training days have fewer than two different returns.
+  """
+  td3.check_settings(config.agent)  # used by `ranker.agent_windows`
   if 'evolution' not in config:
     single_agent.check_settings(config.learner)
   mesh = parallel.make_mesh() if spread else None
@@ -209,7 +236,21 @@ def build_ranker(
 def fit_ranker(
   experiment: Experiment, config: ml_collections.ConfigDict
 ) -> tuple[Fitted, Ranking]:
-  """Trains the ranker of `build_ranker`; returns the result and a policy."""
+  """Trains the ranker, and makes a policy that acts on its predictions.
+
+  Args:
+    experiment: an experiment that `build_ranker` built.
+    config: the settings that it was built from.
+
+  Returns:
+    The trained ranker, and the policy that buys the stock with the best
+    prediction; see `Ranking`.
+
+  Raises:
+    FloatingPointError: if a metric of a `Ranker` is not finite.
+    ValueError: if the ranker is a `TabularRanker`, and scikit-learn is not
+      installed or the training days have nothing to learn from.
+  """
   learner = experiment.learner
   threshold = -np.inf if config.ranker.threshold == 'none' else None
 
@@ -232,11 +273,12 @@ def critic_hurdle(
 ) -> Ranking:
   """Returns a policy that buys the stock that the final critics value most.
 
-  The policy buys only if that value exceeds a hurdle, which is chosen on the
-  validation days; see `Ranking`.
+  The value of a stock is that of buying it less that of buying nothing; see
+  `SingleAgent.order_values`. The policy buys only if the value exceeds a
+  hurdle, which is chosen on the validation days; see `Ranking`.
 
   Args:
-    experiment: of a single agent.
+    experiment: the experiment of a single agent.
     config: all settings.
     state: the learner's final state.
 
@@ -250,8 +292,8 @@ def critic_hurdle(
     and 'evolution' not in config,
     'evaluation.critic_hurdle',
     True,
-    'False unless a single agent has agent.gamma=0 and a reward that pays on '
-    'the day of the order',
+    'False unless a single agent has agent.gamma=0 and a reward that values '
+    'single orders, such as entry',
   )
 
   def predict(days: np.ndarray) -> np.ndarray:
@@ -261,14 +303,24 @@ def critic_hurdle(
 
 
 def ranker_digest(fitted: Fitted, policy: Ranking) -> str:
-  """Returns the digest of all that determines the ranker's actions."""
+  """Returns a digest that identifies a trained ranker and its threshold.
+
+  Args:
+    fitted: the trained ranker.
+    policy: the policy that acts on its predictions; see `fit_ranker`.
+  """
   return checkpoint.digest(
     parallel.to_host((fitted.weights, fitted.state, policy.threshold))
   )
 
 
 def without_learner(config: ml_collections.ConfigDict) -> Experiment:
-  """Builds an experiment with panel and judges only; its `learner` is None."""
+  """Builds an experiment whose `learner` is None, to judge given actions.
+
+  Raises:
+    ValueError: as in `build`, but settings of networks, the agent and the
+      learner are not checked.
+  """
   checks.check_settings(config)
   panel, hidden = panels.load(config.data)
   splits = data.split_days(panel.num_days, config.data, panel.training_days)
@@ -280,7 +332,16 @@ def without_learner(config: ml_collections.ConfigDict) -> Experiment:
 def _mesh_of_agents(
   config: ml_collections.ConfigDict,
 ) -> jax.sharding.Mesh | None:
-  """Returns a mesh in which each group of devices shares an agent's batch."""
+  """Returns a mesh of groups of devices; None if there is only one device.
+
+  Each group trains some of the agents, and splits batches among its devices.
+
+  Args:
+    config: the section `evolution`; `devices_per_agent` is a group's size.
+
+  Raises:
+    ValueError: if this size does not divide the number of devices.
+  """
   each, count = config.devices_per_agent, jax.device_count()
   settings.require(
     settings.AT_LEAST_ONE.meets(each) and count % each == 0,
@@ -292,7 +353,7 @@ def _mesh_of_agents(
 
 
 class _Stage(NamedTuple):
-  """Parts that learners are built from."""
+  """The parts of an experiment that are built before its learner."""
 
   panel: MarketPanel
   hidden: data.SyntheticMarket | None
@@ -340,7 +401,12 @@ def _sizes(
   device: parallel.Device,
   mesh: jax.sharding.Mesh | None,
 ) -> dict[str, Any]:
-  """Returns the values of all `sizes.FIELDS`, with 'auto' resolved."""
+  """Returns values of all `sizes.FIELDS` by full name, with 'auto' resolved.
+
+  Raises:
+    ValueError: if a setting that determines these values is invalid, or the
+      devices cannot run the configured kernel.
+  """
   check_networks(config.networks)
   td3.check_settings(config.agent)
   examples = config.agent.batch_size // config.agent.accumulation_steps
@@ -377,12 +443,12 @@ def make_environment(
   days: tuple[int, int],
   of: str = 'data.validation_days',
 ) -> TradingEnvironment:
-  """Returns the environment of the days (start, stop) of a panel.
+  """Returns an environment whose episodes are played on given days.
 
   Args:
     config: all settings.
     panel: the market.
-    days: the days on which episodes are played.
+    days: (start, stop) of the days on which episodes are played.
     of: what error messages call these days.
 
   Raises:
@@ -419,7 +485,15 @@ def _judges(
   hidden: data.SyntheticMarket | None,
   config: ml_collections.ConfigDict,
 ) -> list[evaluation.Judge]:
-  """Returns the judges of the validation days and of the held-out days."""
+  """Returns the judges of the validation days and of the held-out days.
+
+  Args:
+    panel: the market.
+    splits: the panel's splits.
+    hidden: the embedded market, for controls that know what is hidden in it;
+      None for any other panel.
+    config: all settings.
+  """
   plain = config.to_dict()
   drift, dips = (hidden.drift, hidden.dips) if hidden else (None, None)
   return [
@@ -436,7 +510,7 @@ def _judges(
 
 
 def about_data(experiment: Experiment) -> dict[str, Any]:
-  """Returns what run.json records about the data."""
+  """Returns a description of the panel for run.json and other files."""
   about: dict[str, Any] = {
     'hash': experiment.panel.fingerprint,
     'source_hash': experiment.panel.source_hash,
@@ -448,7 +522,7 @@ def about_data(experiment: Experiment) -> dict[str, Any]:
 
 
 def about_machine(experiment: Experiment) -> dict[str, Any]:
-  """Returns what run.json records about devices and sizes."""
+  """Returns the entries of run.json for the experiment's device and sizes."""
   return {
     'device': experiment.device._asdict(),
     'sizes': dict(experiment.sizes),
@@ -456,7 +530,7 @@ def about_machine(experiment: Experiment) -> dict[str, Any]:
 
 
 def sizes_line(experiment: Experiment) -> str:
-  """Returns the device, and the settings in `sizes`, as one line of text."""
+  """Returns a line of text with the device, and the experiment's `sizes`."""
   device = experiment.device
   kind = '' if device.kind == device.backend else f' ({device.kind})'
   found = [f'{x.rpartition(".")[2]} {y}' for x, y in experiment.sizes.items()]

@@ -1,10 +1,13 @@
-"""Measures time and memory; writes tables, JSON and pictures.
+"""Measures the time and memory of parts of this project.
 
 eigen3 benchmark --suite=networks --size=small --out=results
 
-Every case runs in its own process. Groups run one after another, and the cases
-of a group take turns. JSON and picture of a suite are named <suite>_<size>, and
-are updated after each group, so that an interrupted run keeps its results.
+Some suites also measure other implementations, in PyTorch, Haiku or NumPy.
+Tables are printed, and --out is the folder for JSON and pictures. Every case (a
+program to measure) runs in its own process. Groups of cases run one after
+another, and the cases of a group take turns. A suite's JSON and picture are
+named <suite>_<size>, and are updated after each group, so that an interrupted
+run keeps its results.
 
 The suites accelerator and hopper are for a GPU; hopper checks and times the
 LSTM kernels for Hopper GPUs. In both, cases run one after another, and files
@@ -33,8 +36,8 @@ from experiments.benchmark.suites import SUITES
 from experiments.options import benchmark as options
 
 _ON_GPU = ('accelerator', 'hopper')  # run only if named
-# Maximum number of cases that compile in parallel: eight filled the device's
-# memory, which they share.
+# Default maximum number of cases that compile in parallel: eight filled the
+# device's memory, which they share.
 _MOST_AT_ONCE = 4
 
 
@@ -49,11 +52,13 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _chosen() -> dict[str, list[Group]]:
-  """Returns the selected groups, keyed by suite; prints omitted cases.
+  """Returns the groups with cases to run, keyed by the suite's name.
+
+  Prints which selected cases are left out because PyTorch is not installed.
 
   Raises:
-    ValueError: if --suite names an unknown suite, or --only is not a regular
-      expression or matches no case.
+    ValueError: if --suite is empty or names an unknown suite, or --only is not
+      a regular expression or matches no case other than matrix products.
   """
   names = options.SUITE.value
   if options.ALL in names:
@@ -106,6 +111,7 @@ def _recorded() -> dict[str, Any] | None:
 
   Raises:
     ValueError: if the file does not hold JSON that a benchmark wrote.
+    OSError: if the file cannot be read.
   """
   if not options.AGAINST.value:
     return None
@@ -126,7 +132,16 @@ def _recorded() -> dict[str, Any] | None:
 def _measure(
   suite: str, groups: Sequence[Group], before: dict[str, Any] | None
 ) -> bool:
-  """Measures and records a suite; returns whether all cases succeeded."""
+  """Measures a suite, and prints and writes its results.
+
+  Args:
+    suite: the suite's name.
+    groups: the groups to measure.
+    before: results of an earlier run to compare with, or None.
+
+  Returns:
+    Whether all cases succeeded.
+  """
   limits = turns.Limits(
     options.REPEATS.value, options.MIN_REPEATS.value, options.MAX_SECONDS.value
   )
@@ -158,9 +173,14 @@ def _measure(
 
 
 def _ahead(groups: Sequence[Group], cache: str) -> turns.Ahead:
-  """Compiles JAX cases of `alone` groups ahead, unless only one job may run.
+  """Compiles the JAX cases of `alone` groups before any case is timed.
 
-  The number of jobs is `--ahead`; by default half of the cores, but at most 4.
+  The number of parallel jobs is `--ahead`; by default half of the cores, but at
+  most 4. With fewer than two jobs, nothing is compiled ahead.
+
+  Args:
+    groups: the groups of a suite.
+    cache: folder for compiled programs.
   """
   jobs = options.AHEAD.value
   if jobs is None:

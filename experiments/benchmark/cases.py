@@ -1,7 +1,7 @@
-"""Benchmark cases, in groups to compare.
+"""Defines and selects benchmark cases, in groups to compare.
 
-This module imports neither JAX nor PyTorch: each worker must load only what its
-case needs, or the memory of two workers could not be compared.
+This module imports neither JAX nor PyTorch: each worker process must load only
+what its case needs, or the memory of two workers could not be compared.
 """
 
 import dataclasses
@@ -15,26 +15,28 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-  """A program to time, in its own process.
+  """A program to measure, in its own process.
 
   Attributes:
     name: unique in its group.
-    builder: 'module:function', imported and called in the worker; the
+    builder: 'module:function', imported and called in the case's process; the
       function returns a `Built`.
     arguments: the function's arguments, keyed by name; plain values.
-    devices: number of CPU devices of the worker's JAX; 0 without JAX.
+    devices: number of devices into which JAX splits the CPU; 0 for a case that
+      is not in JAX.
     needs: name of a required package that may be absent, or ''.
     work: amount of work of one run, in the group's unit; 0 if not counted.
     operations: number of useful floating point operations of one run; 0 if not
       counted.
-    position: the case's position on the group's axis.
-    is_product: whether the case is a matrix product. The rates of the other
-      cases are compared with that of the group's fastest product.
+    position: the case's value of the quantity that the group's `axis` names.
+    is_product: whether the case is a matrix product. The FLOP/s of the other
+      cases are compared with those of the group's fastest product.
     once: whether to measure only the first run, because a second would take too
       long.
-    untimed: whether the case is only built and never run, so that it may share
-      the device with others.
-    cache: folder of programs compiled ahead; '' to time compilation.
+    untimed: whether the case is complete once it is built, with nothing to time
+      afterwards, so that it may share the device with other cases.
+    cache: JAX's folder of programs compiled ahead; '' for no cache, so that
+      compilation is measured.
   """
 
   name: str
@@ -56,13 +58,13 @@ class Built:
   """A case that is ready to run.
 
   Attributes:
-    run: does the work once and waits for the result. None if the case only
-      compiles or counts something.
+    run: does the work once and waits for the result. None if building the case
+      is all of its work, such as compiling, counting or checking something.
     compile_seconds: time of tracing, lowering and compilation; None if not
       measured.
     temp_bytes: temporary memory of the program as XLA reports it, or None.
-    output: maps a result of `run` to the array on which a group's cases must
-      agree.
+    output: maps a result of `run` to the array that is compared with the one of
+      the group's reference; None if outputs are not compared.
     settle: waits for work that a run leaves in the background; called after
       each run, untimed. None if there is no such work.
     facts: further numbers to report, keyed by name.
@@ -87,9 +89,9 @@ class Group:
     unit: the unit of `Case.work`, or ''.
     axis: name of the quantity that grows from case to case, or ''.
     note: a remark on the numbers, for the reader.
-    alone: whether each case is measured, for at most about `turns.BRIEF`
-      seconds, and ended before the next one starts, so that it has the device
-      to itself.
+    alone: whether each case ends before the next one starts, so that it has the
+      device to itself. Its repeated runs then take about `turns.BRIEF` seconds
+      at most, unless a single one takes longer.
   """
 
   name: str
@@ -102,9 +104,9 @@ class Group:
 
 
 def matching(groups: Iterable[Group], pattern: str) -> list[Group]:
-  """Keeps the cases whose 'group: name' matches `pattern`, and their groups.
+  """Selects the cases for which `pattern` has a match in 'group: case'.
 
-  A group is kept, with its matrix products, if any of its other cases matches;
+  A group also keeps its matrix products if any of its other cases matches;
   otherwise the whole group is left out.
 
   Raises:
@@ -132,8 +134,8 @@ def available(groups: Iterable[Group]) -> tuple[list[Group], list[str]]:
   """Removes cases whose required package is not installed.
 
   Returns:
-    The groups that still have cases other than products, and the names of the
-    removed cases, as 'group: name'.
+    The groups that still have cases other than matrix products, and the names
+    of the removed cases, as 'group: case'.
   """
   kept, left_out = [], []
   for group in groups:
@@ -149,5 +151,5 @@ def available(groups: Iterable[Group]) -> tuple[list[Group], list[str]]:
 
 
 def is_installed(package: str) -> bool:
-  """Returns whether `package` can be imported."""
+  """Returns whether a package is installed; does not import it."""
   return importlib.util.find_spec(package) is not None

@@ -1,4 +1,4 @@
-"""The feature extractor in plain Haiku, a reference for Eigen3's extractor.
+"""Implements the feature extractor in plain Haiku, to compare Eigen3's with.
 
 It runs `hk.LSTM` cores under `hk.dynamic_unroll`, both directions of both
 layers over all days, with automatic differentiation and no rematerialisation.
@@ -22,14 +22,14 @@ from experiments.benchmark.settings import networks_of
 def make_extractor(
   config: ml_collections.ConfigDict,
 ) -> hk.TransformedWithState:
-  """Makes the extractor.
+  """Makes the feature extractor, for windows without missing cells.
 
   Args:
     config: the `networks` section; its dropout is ignored.
 
   Returns:
-    `init`, and `apply(params, state, key, window, is_training)`, which maps a
-    window [B, D, C, F] to features [B, C, 2H] and a new state.
+    `init`, and `apply(params, state, key, window, is_training)`, which maps
+    windows [B, D, C, F] to features [B, C, 2H] and a new state.
   """
 
   def extractor(window: Array, is_training: bool) -> Array:
@@ -52,14 +52,20 @@ def make_extractor(
 
 
 def _unroll(x: Array, hidden: int, name: str, reverse: bool) -> Array:
-  """Runs one direction of one layer: [D, rows, inputs] to [D, rows, H]."""
+  """Runs one direction of one LSTM layer: [D, rows, inputs] to [D, rows, H].
+
+  Each row is a sequence: one column of one window.
+  """
   core = hk.LSTM(hidden, name=name)
   state = core.initial_state(x.shape[1])
   return hk.dynamic_unroll(core, x, state, reverse=reverse)[0]
 
 
 def from_torch(state_dict: parameters.StateDict) -> dict[str, dict[str, Array]]:
-  """Converts a PyTorch extractor's state dict for `make_extractor`."""
+  """Converts a PyTorch extractor's parameters to those of `make_extractor`.
+
+  The running statistics of the batch norm are left out.
+  """
   kernel = state_dict['conv1.weight'].transpose(2, 1, 0)
   params = {
     'convolution': {'w': kernel, 'b': state_dict['conv1.bias']},
@@ -78,9 +84,15 @@ def from_torch(state_dict: parameters.StateDict) -> dict[str, dict[str, Array]]:
 def _direction(
   state_dict: parameters.StateDict, suffix: str
 ) -> dict[str, np.ndarray]:
-  """Converts one LSTM direction to Haiku's order of gates: i, g, f, o.
+  """Converts the parameters of one direction of an LSTM layer to Haiku's.
 
-  Haiku adds 1 to the bias of the forget gate f, so 1 is subtracted here.
+  Haiku has one matrix and one bias for input and hidden state, with the gates
+  in the order i, g, f, o. It adds 1 to the bias of the forget gate f, so 1 is
+  subtracted here.
+
+  Args:
+    state_dict: the extractor's state dict.
+    suffix: PyTorch's name of layer and direction, such as 'l0' or 'l1_reverse'.
   """
   both = (
     state_dict[f'lstm.weight_ih_{suffix}'],
@@ -99,7 +111,7 @@ def _direction(
 
 
 def extractor_case(**settings: Any) -> Built:
-  """Builds a case of the extractor, forward and backward in training mode.
+  """Builds a case of Haiku's extractor, forward and backward in training mode.
 
   Args:
     **settings: see `config_of`; also `batch`, B, by default 1.

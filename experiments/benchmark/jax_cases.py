@@ -1,4 +1,4 @@
-"""Helpers for cases in JAX: timed compilation, networks, matrix products."""
+"""Helps to build cases in JAX: timed compilation, networks, matrix products."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -16,8 +16,9 @@ from eigen3.types import EnvironmentSpec
 from experiments.benchmark import operations
 from experiments.benchmark.cases import Built
 
-# The product that measures the reference rate: one step's recurrent product
-# of 8 windows of 669 columns, [5352, H] x [H, 4H] with H = 128.
+# The matrix product with whose FLOP/s other cases are compared: the recurrent
+# product of one step of an LSTM, for 8 windows of 669 columns,
+# [5352, H] x [H, 4H] with H = 128.
 PRODUCT_SHAPE = (5352, 128, 512)
 PRODUCTS = 20  # number of products in a run
 
@@ -26,7 +27,7 @@ class Program(NamedTuple):
   """A compiled function.
 
   Attributes:
-    call: takes arguments of the shapes and types it was compiled for.
+    call: takes arguments of the shapes and dtypes it was compiled for.
     seconds: time of tracing, lowering and compilation.
     temp_bytes: temporary memory as XLA reports it, or None.
   """
@@ -44,9 +45,11 @@ def compiled(
 ) -> Program:
   """Compiles `function` for `arguments`, and times the compilation.
 
+  If there are several devices, each gets a copy of all outputs.
+
   Args:
     function: a pure function.
-    arguments: trees of arrays, returned by `everywhere`.
+    arguments: trees of arrays, on all devices as from `everywhere`.
     options: compiler options.
     **jit_options: further arguments of `jax.jit`.
   """
@@ -79,7 +82,14 @@ def built(
   options: Mapping[str, Any] | None = None,
   output: Callable[[Any], np.ndarray] | None = None,
 ) -> Built:
-  """Builds a case that calls `function`; see `compiled`, `Built`."""
+  """Builds a case that calls `function` once in a run.
+
+  Args:
+    function: see `compiled`.
+    arguments: trees of arrays; they are copied to all devices.
+    options: compiler options.
+    output: see `Built`.
+  """
   arguments = everywhere(arguments)
   program = compiled(function, arguments, options)
 
@@ -97,14 +107,14 @@ def make_networks(
 
 
 def everywhere(tree: Any) -> Any:
-  """Copies `tree` to the devices of all processes."""
+  """Copies `tree` to all devices; returns it unchanged if there is only one."""
   return parallel.replicate(tree, parallel.make_mesh())
 
 
 def product_case(
   shape: tuple[int, int, int] = PRODUCT_SHAPE, dtype: str = 'float32'
 ) -> Built:
-  """Builds a case of `PRODUCTS` matrix products on each device.
+  """Builds a case whose run does `PRODUCTS` matrix products on each device.
 
   With several processes, all must build and run the case.
 
@@ -137,8 +147,14 @@ def product_case(
 def product_rate(width: int, dtype: str) -> float:
   """Measures the FLOP/s of products of square matrices, summed over devices.
 
-  Returns the FLOP/s of the fastest of three runs. With several processes, all
-  must call this.
+  With several processes, all must call this.
+
+  Args:
+    width: number of rows and of columns of each device's matrices.
+    dtype: the dtype of the matrices.
+
+  Returns:
+    The FLOP/s of the fastest of three runs.
   """
   run = product_case((width,) * 3, dtype).run
   assert run is not None
@@ -152,5 +168,5 @@ def product_rate(width: int, dtype: str) -> float:
 
 
 def product_operations() -> int:
-  """Returns the operations per device of a run of `product_case()`."""
+  """Returns the FLOPs per device of a run of the default `product_case()`."""
   return PRODUCTS * operations.product(*PRODUCT_SHAPE)

@@ -1,9 +1,10 @@
 """Compares kernels of the LSTM core with its implementation as a scan.
 
-Kernels compute in bfloat16, the scan in float32 with matrix products at JAX's
-'highest' precision, so differences should come from the kernels' rounding only.
-Sequences are independent, so one scan over the largest number of rows is also
-the reference for smaller numbers.
+The core is `recurrent.pooled_lstm`; each of its rows is a sequence. Kernels
+compute in bfloat16, the scan in float32 with matrix products at JAX's 'highest'
+precision, so differences should come from the kernels' rounding only. Rows are
+independent, so one scan over the largest number of rows is also the reference
+for smaller numbers.
 """
 
 import functools
@@ -20,15 +21,23 @@ from eigen3.networks import layers, recurrent
 from eigen3.networks.lstm_cell import Loops
 from eigen3.types import Array
 
-_RATE = 0.1
+_RATE = 0.1  # of dropout
 _POOLED_DAYS = 3
-# Limits of the relative errors of the values and of each gradient: the norm of
-# the difference from the scan's result over the norm of that result.
+# Limits of the relative errors of the values (the core's outputs) and of each
+# gradient: the norm of the difference from the scan's result over the norm of
+# that result.
 VALUES, GRADIENTS = 5e-3, 1.5e-2
 
 
 class Sizes(NamedTuple):
-  """Sizes of the comparison; `rows`: numbers of sequences, the largest last."""
+  """Sizes of the comparison.
+
+  Attributes:
+    days: number of steps, D; at least `_POOLED_DAYS`.
+    inputs: number of input channels per step.
+    hidden: H, hidden units of one direction.
+    rows: the numbers of rows to check, at least two, with the largest last.
+  """
 
   days: int = 504
   inputs: int = 32
@@ -37,7 +46,11 @@ class Sizes(NamedTuple):
 
 
 class _Problem(NamedTuple):
-  """Inputs of the core, and the gradient at its output, [rows, 2H]."""
+  """Inputs of the core, and the gradient of a loss with respect to its output.
+
+  This gradient is `d_output`, [rows, 2H]. For the inputs see
+  `recurrent.pooled_lstm`.
+  """
 
   weights: recurrent.Weights
   x: Array
@@ -59,8 +72,9 @@ def check_rows(loops: Loops, sizes: Sizes, dropped: bool) -> dict[str, float]:
     dropped: whether there is dropout between the layers.
 
   Returns:
-    The largest relative errors, keyed 'values, R rows' and 'gradients, R rows'
-    for each number of rows R.
+    Relative errors for each number of rows R: that of the values, keyed
+    'values, R rows', and the largest one of the gradients, keyed
+    'gradients, R rows'.
 
   Raises:
     ValueError: if an error is not finite or above its limit (`VALUES` or
@@ -88,7 +102,9 @@ def check_rows(loops: Loops, sizes: Sizes, dropped: bool) -> dict[str, float]:
 
 
 def check_ways(loops: Loops, sizes: Sizes) -> dict[str, float]:
-  """Compares the core under `vmap`, and in rematerialised blocks, with a scan.
+  """Compares kernels under `vmap` and in rematerialised blocks with a scan.
+
+  There are two members of the `vmap`, and two blocks, all with dropout.
 
   Args:
     loops: the kernels to check.
@@ -96,8 +112,8 @@ def check_ways(loops: Loops, sizes: Sizes) -> dict[str, float]:
       has `sizes.rows[1]` rows.
 
   Returns:
-    The largest relative errors, keyed as in `check_rows`, but with 'vmap' or
-    'remat' instead of the rows.
+    Relative errors as from `check_rows`, but with 'vmap' or 'remat' in the keys
+    instead of 'R rows'.
 
   Raises:
     ValueError: as in `check_rows`.
@@ -133,7 +149,10 @@ def _scan(rate: float) -> Callable[..., Array]:
 
 
 def _in_blocks(core: Callable[..., Array]) -> Callable[..., Array]:
-  """Returns a core that runs on two halves of the rows in turn, with remat."""
+  """Returns a core that runs the two halves of the rows one after the other.
+
+  The backward pass recomputes each half's activations.
+  """
 
   def looped(weights, x, keys):
     block = jax.checkpoint(core, prevent_cse=False)
@@ -145,7 +164,11 @@ def _in_blocks(core: Callable[..., Array]) -> Callable[..., Array]:
 
 
 def _results(core: Callable[..., Array]) -> Callable[[_Problem], Any]:
-  """Returns a function that computes the core's values and gradients."""
+  """Returns a function that computes the core's values and gradients.
+
+  The function returns them in a dict with the keys 'values', 'weights' and 'x';
+  the last two are for the gradients.
+  """
 
   def results(problem: _Problem):
     def of(weights, x):
@@ -159,10 +182,10 @@ def _results(core: Callable[..., Array]) -> Callable[[_Problem], Any]:
 
 
 def _cut(results: dict[str, Any], rows: int) -> dict[str, Any]:
-  """Keeps the first rows of values and of the gradient of x.
+  """Keeps the first `rows` rows of the values and of the gradient of x.
 
-  Callers have set the other rows' `d_output` to 0, so that these rows add
-  nothing to the weights' gradients.
+  The other rows' `d_output` must be 0, so that they add nothing to the
+  gradients of the weights.
   """
   return results | {
     'values': results['values'][:rows],
@@ -171,7 +194,10 @@ def _cut(results: dict[str, Any], rows: int) -> dict[str, Any]:
 
 
 def _problem(sizes: Sizes, rows: int, seed: int = 0) -> _Problem:
-  """Draws weights as PyTorch does, and inputs like outputs of a ReLU."""
+  """Draws a problem with `rows` rows.
+
+  Weights are drawn as PyTorch does; x is like the output of a ReLU.
+  """
   rng, hidden = np.random.default_rng(seed), sizes.hidden
   bound = 1 / math.sqrt(hidden)
 
@@ -202,8 +228,17 @@ def _compare(
 ) -> dict[str, float]:
   """Compares two results of `call` with each other, then one with `expected`.
 
-  Returns the largest relative errors, keyed 'values, WHAT' and 'gradients,
-  WHAT'; raises as `check_rows` does.
+  Args:
+    what: what is compared, for keys and messages.
+    call: returns a dict as the function from `_results` does.
+    expected: such a dict, from the scan.
+
+  Returns:
+    Relative errors as from `check_rows`, but with `what` in the keys instead of
+    'R rows'.
+
+  Raises:
+    ValueError: as in `check_rows`.
   """
   found, again = jax.device_get((call(), call()))
   for a, b in zip(*map(jax.tree.leaves, (found, again)), strict=True):
@@ -228,7 +263,10 @@ def _compare(
 
 
 def _differences(found: Any, expected: Any) -> Iterator[tuple[str, float]]:
-  """Yields each array's name and relative error, see `VALUES`."""
+  """Yields each array's path in the tree, and its relative error.
+
+  The error is defined at `VALUES`.
+  """
   pairs = jax.tree_util.tree_leaves_with_path(expected)
   for (path, b), a in zip(pairs, jax.tree.leaves(found), strict=True):
     norm = np.linalg.norm(b.astype(np.float64))

@@ -19,14 +19,17 @@ def resident_bytes() -> int:
 def peak_bytes() -> int:
   """Returns the peak resident memory.
 
-  Linux's getrusage includes the parent's memory at the start of this process;
-  the kernel's status file does not.
+  On Linux this is read from the kernel's status file: getrusage, which is used
+  elsewhere, would include the parent's memory at the start of this process.
   """
   return _status('VmHWM') or _largest()
 
 
 def device_peak_bytes() -> int | None:
-  """Returns the peak memory that an accelerator reports; None on a CPU."""
+  """Returns the first accelerator's peak memory; None if unknown or on a CPU.
+
+  PyTorch reports the peak if it computes on a GPU, otherwise JAX does.
+  """
   if torch := _torch_on_gpu():
     return torch.cuda.max_memory_allocated()
   if jax := sys.modules.get('jax'):
@@ -36,7 +39,10 @@ def device_peak_bytes() -> int | None:
 
 
 def device_kind() -> str:
-  """Returns the device kind of PyTorch, or else of JAX; '' without either."""
+  """Returns the kind of device that PyTorch or else JAX computes on.
+
+  It is '' if neither is imported.
+  """
   if torch := _torch_on_gpu():
     return torch.cuda.get_device_name()
   if 'torch' in sys.modules:
@@ -47,25 +53,25 @@ def device_kind() -> str:
 
 
 def _torch_on_gpu() -> Any:
-  """Returns PyTorch if it computes on a GPU, else None.
+  """Returns the module torch if it is imported and finds a GPU, else None.
 
-  Callers ask PyTorch before JAX: cases in PyTorch import JAX, too, with parts
-  of the project, and asking JAX for its devices would take most of a GPU's
-  memory.
+  Callers ask PyTorch before JAX: cases in PyTorch also import JAX, by importing
+  parts of the project, and asking JAX for its devices would make it allocate
+  most of a GPU's memory.
   """
   torch = sys.modules.get('torch')
   return torch if torch is not None and torch.cuda.is_available() else None
 
 
 def release() -> None:
-  """Gives freed memory back to the system, where the C library can."""
+  """Collects garbage, and returns freed memory to the system if possible."""
   gc.collect()
   with contextlib.suppress(OSError, AttributeError):
     ctypes.CDLL(None).malloc_trim(0)
 
 
 def _status(field: str) -> int:
-  """Returns a field of the status file in bytes; 0 if it cannot be read."""
+  """Returns a field of the status file in bytes; 0 if it is not available."""
   with contextlib.suppress(OSError):
     for line in _STATUS.read_text(encoding='utf-8').splitlines():
       if line.startswith(f'{field}:'):

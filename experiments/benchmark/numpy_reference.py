@@ -15,14 +15,15 @@ from experiments.benchmark.settings import config_of, spec_of
 
 CALLS = 20  # in a run; a single call is too short to time
 ADDED = 128  # transitions that a call adds
-_AFFORDABLE = 2**28  # bytes of the rings
+_AFFORDABLE = 2**28  # bytes that the ring buffers may take
 
 
 def add_case(*, runs: bool, **settings: Any) -> Built:
-  """Builds the case of copying transitions with windows into NumPy buffers.
+  """Builds a case that copies transitions with windows into NumPy buffers.
 
   Args:
-    runs: whether the case is run and timed; if not, it only counts bytes.
+    runs: whether the case is run and timed; if not, it only counts the bytes of
+      a transition.
     **settings: see `config_of`.
   """
   config = config_of(settings)
@@ -46,7 +47,7 @@ def add_case(*, runs: bool, **settings: Any) -> Built:
 
 
 def sample_case(*, runs: bool, **settings: Any) -> Built:
-  """Builds the case of copying random batches out of NumPy buffers.
+  """Builds a case that copies random batches out of NumPy buffers.
 
   For Args see `add_case`.
   """

@@ -1,7 +1,7 @@
 """Counts floating point operations of networks and of programs.
 
-A multiplication and an addition count as two. Elementwise operations are
-omitted. For networks, only operations that the result depends on count: the
+A multiplication and an addition count as two. Elementwise operations are not
+counted. For networks, only operations that the result depends on count: the
 LSTM's second layer needs only `pooled_days` steps of its reverse direction, and
 rematerialisation does not count.
 """
@@ -15,8 +15,9 @@ from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from eigen3.types import EnvironmentSpec
 
-_KERNEL = 3  # days of a convolution
-# Forward, the gradient of the input and the gradient of the weights.
+_KERNEL = 3  # days that the convolution's kernel spans
+# The forward pass, the gradient of the input and the gradient of the weights
+# need equally many operations.
 FORWARD_BACKWARD = 3
 
 
@@ -28,7 +29,7 @@ def lstm(
   Args:
     rows: number of sequences.
     days: number of steps, D.
-    inputs: channels of a step.
+    inputs: number of input channels per step.
     hidden: H, hidden units of one direction.
     pooled_days: number of last steps whose outputs are averaged.
   """
@@ -57,8 +58,8 @@ def extractor(
     config: the `networks` section.
     spec: gives D, C and F.
     batch: B, the number of windows.
-    backward: whether to include the gradients of all parameters; the window
-      needs no gradient.
+    backward: whether to include the backward pass, for the gradients of all
+      parameters but not of the windows.
   """
   days, channels = spec.context_days, config.convolution_channels
   rows = batch * spec.num_columns
@@ -72,7 +73,7 @@ def extractor(
 def critic(
   config: ml_collections.ConfigDict, spec: EnvironmentSpec, batch: int = 1
 ) -> int:
-  """Counts operations of one mean-pooling critic, forward and backward.
+  """Counts operations of one critic with pooling 'mean', forward and backward.
 
   Args:
     config: the `networks` section.
@@ -121,8 +122,9 @@ def of_program(jaxpr: Jaxpr, taken: float = 1.0) -> float:
 
   Args:
     jaxpr: a program that is not sharded.
-    taken: share of calls in which a `cond` takes a branch other than its first;
-      of these branches, the most expensive one counts.
+    taken: assumed share of executions in which a `cond` or `switch` takes a
+      branch other than its first; of these branches, the most expensive one
+      counts.
   """
   total = 0.0
   equation: Any  # JAX's types do not say which have a shape
@@ -143,7 +145,7 @@ def of_program(jaxpr: Jaxpr, taken: float = 1.0) -> float:
 
 
 def _inside(parameters: dict[str, Any]) -> Iterator[Jaxpr]:
-  """Yields the programs within an operation, such as the body of a loop."""
+  """Yields the programs in an operation's parameters, such as a loop's body."""
   for value in parameters.values():
     for each in value if isinstance(value, (tuple, list)) else (value,):
       if isinstance(each, ClosedJaxpr):

@@ -1,7 +1,7 @@
 """Draws parameters and inputs, the same for all compared implementations.
 
 Parameters have the names of Eigen2's PyTorch state dicts, which
-`eigen3.interop.eigen2` and the modules of `torch_reference` load.
+`eigen3.interop.eigen2`, `haiku_reference` and `torch_reference` can load.
 """
 
 from collections.abc import Mapping
@@ -12,14 +12,17 @@ import numpy as np
 
 from eigen3.types import EnvironmentSpec
 
-_KERNEL = 3  # days of a convolution
+_KERNEL = 3  # days that the convolution's kernel spans
 StateDict = dict[str, np.ndarray]
 
 
 def extractor(
   config: ml_collections.ConfigDict, spec: EnvironmentSpec, seed: int = 0
 ) -> StateDict:
-  """Draws all parameters of the feature extractor."""
+  """Draws all parameters of the feature extractor.
+
+  The running statistics of the batch norm have their initial values.
+  """
   draw = _Draw(seed)
   channels, hidden = config.convolution_channels, config.hidden
   features = spec.num_features
@@ -44,7 +47,7 @@ def extractor(
 def actor(
   config: ml_collections.ConfigDict, spec: EnvironmentSpec, seed: int = 0
 ) -> StateDict:
-  """Draws all parameters of the actor."""
+  """Draws the actor's parameters, including those of its extractor."""
   draw = _Draw(seed + 1)
   width, sizes = 2 * config.hidden, config.actor
   _features_of(draw, config, spec, seed)
@@ -68,7 +71,10 @@ def actor(
 def critic(
   config: ml_collections.ConfigDict, spec: EnvironmentSpec, seed: int = 0
 ) -> StateDict:
-  """Draws all parameters of a mean-pooling critic with two hidden layers."""
+  """Draws a critic's parameters, including those of its extractor.
+
+  The critic has pooling 'mean' and two hidden layers.
+  """
   draw = _Draw(seed + 2)
   width = 2 * config.hidden
   _features_of(draw, config, spec, seed)
@@ -92,7 +98,7 @@ def window(
 def case_window(
   spec: EnvironmentSpec, settings: Mapping[str, Any]
 ) -> np.ndarray:
-  """Draws the window of a case, float32 [B, D, C, F].
+  """Draws the windows of a case, float32 [B, D, C, F].
 
   Args:
     spec: gives D, C and F.

@@ -1,4 +1,4 @@
-"""Draws a suite's results: times as bars, and curves of growth with size."""
+"""Draws a suite's results: times as bars, or as curves over a growing size."""
 
 import os
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ _OURS, _OTHERS = drawing.POPULATION, drawing.REFERENCE
 _PROPORTIONAL = '#888888'
 _WIDTH = 11.0  # inches
 _BAR_HEIGHT = 0.34
-_ABOVE_BARS = 0.95  # title and axis of a group of bars
+_ABOVE_BARS = 0.95  # for the title and axis of a group of bars
 _GROWTH_HEIGHT = 3.4
 _PER_ROW = 4  # panels of growth
 
@@ -19,9 +19,11 @@ _PER_ROW = 4  # panels of growth
 def draw_suite(
   path: os.PathLike | str, results: Mapping[str, Any], title: str
 ) -> None:
-  """Draws the groups that have timed cases.
+  """Draws a suite's groups: as bars or, if they have an axis, as curves.
 
-  A group with an axis is drawn only if its growth was measured.
+  A group with an axis is left out if its `growth` is not known (see
+  `report.compare`), and any other group if no case other than matrix products
+  was timed.
 
   Args:
     path: the PNG file to write.
@@ -56,7 +58,7 @@ def _timed(group: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _bars(axes, group: Mapping[str, Any]) -> None:
-  """Draws a bar for each timed case: its median, fastest and slowest run."""
+  """Draws each timed case's median as a bar, with a line from min to max."""
   cases = _timed(group)[::-1]
   medians = [case['median_seconds'] for case in cases]
   scale, unit = _unit(max(medians))
@@ -88,7 +90,10 @@ def _bars(axes, group: Mapping[str, Any]) -> None:
 
 
 def _is_yardstick(case: Mapping[str, Any], group: Mapping[str, Any]) -> bool:
-  """Returns whether a case is the reference or from a `*_reference` module."""
+  """Returns whether a case is another implementation or the group's reference.
+
+  Other implementations are those from modules named `*_reference`.
+  """
   foreign = '_reference:' in case['builder']
   return foreign or case['name'] == group['reference']
 
@@ -109,7 +114,10 @@ def _label(case: Mapping[str, Any], group: Mapping[str, Any]) -> str:
 
 
 def _growth(axes, group: Mapping[str, Any]) -> None:
-  """Plots time, and proportional growth, against size on logarithmic axes."""
+  """Plots median time against size on logarithmic axes.
+
+  A dashed line shows growth in proportion to size, from the first case on.
+  """
   cases = _timed(group)
   sizes = [case['position'] for case in cases]
   medians = [case['median_seconds'] for case in cases]
@@ -135,7 +143,11 @@ def _growth(axes, group: Mapping[str, Any]) -> None:
 
 
 def _unit(seconds: float) -> tuple[float, str]:
-  """Returns the factor from seconds to an axis's unit, and the unit's name."""
+  """Returns the factor from seconds to an axis's unit, and the unit's name.
+
+  Args:
+    seconds: the longest time on the axis.
+  """
   return (1.0, 'seconds') if seconds >= 1 else (1e3, 'milliseconds')
 
 

@@ -1,4 +1,4 @@
-"""Describes where a benchmark ran: machine, versions, commit, flags."""
+"""Describes a benchmark's run: machine, load, versions, commit, flags."""
 
 import contextlib
 import importlib.metadata
@@ -12,7 +12,7 @@ from eigen3.runs import run_directory
 from experiments import backend
 
 _PACKAGES = ('jax', 'jaxlib', 'dm-haiku', 'optax', 'numpy', 'torch')
-# Variables that affect the speed or memory of cases.
+# Environment variables that affect the speed or memory of cases.
 _VARIABLES = (
   'XLA_FLAGS',
   'OMP_NUM_THREADS',
@@ -22,7 +22,7 @@ _VARIABLES = (
 
 
 def surroundings(flags: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns flags, commit, machine and versions, ready for JSON."""
+  """Returns the given flags, the commit, machine and versions, for JSON."""
   return {
     'flags': dict(flags),
     'commit': run_directory.commit(),

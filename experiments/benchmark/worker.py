@@ -123,7 +123,7 @@ class _Holder:
     if built is None or built.run is None:
       raise ValueError(
         f'{self._case.name}: found nothing to run, expected a case that was '
-        'prepared before and does more than compile or count'
+        'prepared before and has a function to run'
       )
     seconds, result = _timed(built.run, built.settle)
     del result

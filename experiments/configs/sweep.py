@@ -16,7 +16,10 @@ PRESETS = {
   f'{program}/{size}': f'{program}: {words}'
   for program in PROGRAMS
   for size, words in td3.SIZES.items()
-} | {'PROGRAM/SIZE+eigen2': "Eigen2's choices"}
+} | {
+  'PROGRAM/SIZE+rl': 'a discount, and an agent that sees its account',
+  'PROGRAM/SIZE+eigen2': "Eigen2's choices",
+}
 # Settings that --help shows.
 OFTEN_CHANGED = {
   'parameters.agent.gamma': 'values to try, such as (0.0, 0.9), or a '

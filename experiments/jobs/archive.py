@@ -111,7 +111,7 @@ class Archive:
     except ValueError as error:
       raise ValueError(
         f'{path}: found a damaged file ({error}), expected the record of a '
-        'finished run; remove this file to make it again'
+        'finished run; remove this file, and the run is done again'
       ) from error
 
   def write(self, key: str, name: str, record: Mapping[str, Any]) -> None:

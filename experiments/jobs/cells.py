@@ -183,8 +183,8 @@ def _settings(
       reason = ' '.join(str(*error.args[:1]).split())
       raise ValueError(
         f"found the change '{change}' ({type(error).__name__}: {reason}), "
-        f'expected FIELD=VALUE with a field of {program} and a value of its '
-        'type'
+        f'expected FIELD=VALUE with a field of {program} and a value of the '
+        "field's type"
       ) from error
   found = json.loads(config.to_json())
   found['networks'].pop('spec', None)  # determined by the panel

@@ -101,7 +101,8 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
   )
   check('data', config.data, _DATA)
   check('planted', config.planted, {'trials': _TRIALS, 'ic': _IC})
-  expected = f'one of {[*PROGRAMS, *_MODELS]}, alone or followed by _ and more'
+  names = ', '.join([*PROGRAMS, *_MODELS])
+  expected = f'one of {names}, alone or with a suffix, such as td3_cold'
   for name in config.programs:
     require(_program_of(name) in PROGRAMS, 'programs', name, expected)
     check('programs', config.programs, {name: CHANGES})

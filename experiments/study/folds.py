@@ -66,9 +66,8 @@ def source(
       temporary.write_text(panel.fingerprint, encoding='utf-8')
   elif made_from != panel.fingerprint:
     raise ValueError(
-      f'panel: found in {path} data that differ from those of the folds in '
-      f'{folder}, expected the panel that these were made from; or use another '
-      '--workdir'
+      f'panel: found other data in {path} than the folds in {folder} were made '
+      'from, expected the same panel; or use another --workdir'
     )
   return panel
 

@@ -132,7 +132,7 @@ def _read(
   ]
   choices = Choices({repr(value): value for value in values})
   require(
-    len(choices.values) == len(tried), name, tried, 'values without repetition'
+    len(choices.values) == len(tried), name, tried, 'values that all differ'
   )
   return choices
 
@@ -149,16 +149,15 @@ def _range(
     (0 if is_log else -math.inf) < low < high < math.inf,
     name,
     tried,
-    'finite bounds, the first below the second'
-    + (' and above 0 for the logarithm' if is_log else ''),
+    'finite bounds, the lower one first'
+    + (', both above 0 for a logarithmic range' if is_log else ''),
   )
   if len(tried) == 4:
     require(
       type(steps) is int and steps >= 2,
       name,
       tried,
-      'a fourth entry that is the number of steps, a whole number of at least '
-      '2',
+      'a whole number of steps of at least 2 as the fourth entry',
     )
   return Range(low, high, is_log), steps
 

@@ -194,8 +194,8 @@ def test_settings_that_do_not_fit_are_named(made, tmp_path):
     return error_of(imported_run.settle, config, agent)
 
   assert error_with(**{'data.observed_features': ('close', 'rsi')}) == (
-    'found 5 as the number of features that its networks see, expected 2, the '
-    'number of --config.data.observed_features (close, rsi)'
+    'found networks that see 5 features, expected 2, the number of '
+    '--config.data.observed_features (close, rsi)'
   )
   config = td3.get_config('smoke')
   assert error_of(imported_run.check, config).startswith(

@@ -235,10 +235,10 @@ def test_a_file_of_eigen2(tmp_path):
       ['--investable=1,9'],
       'found 3 columns and investable=(1, 9), ',
     ),
-    (['--first_day=2020-01-02'], '--first_day: found together with a file'),
+    (['--first_day=2020-01-02'], '--first_day: found with an Eigen2 file'),
     (
       ['--order=widen'],
-      '--bad_ticks, --splits or --order: found together with a file of Eig',
+      '--bad_ticks, --splits or --order: found with an Eigen2 file, exp',
     ),
   ):
     run = prepare(*command, *flags)

@@ -175,7 +175,7 @@ def test_bad_input_is_one_line(panel_file, tmp_path):
   cells_of(make_config(panel_file), tmp_path / 'used')
   other = changed(panel_file, tmp_path / 'other.parquet', members=members)
   assert error_of(make_config(other), 'used').startswith(
-    f'panel: found in {other} data that differ from those of the folds in '
+    f'panel: found other data in {other} than the folds in '
   )
 
 

@@ -458,7 +458,7 @@ def test_errors_are_one_line_and_leave_nothing(
       [f'--workdir={population}', '--resume', '--config.learner.iterations=9'],
       f'--workdir={population}: found settings with evolution, expected',
     ),
-    ([smoke, '--workdir='], 'flag --workdir=: found nothing, expected a path'),
+    ([smoke, '--workdir='], 'flag --workdir=: found no path, expected at'),
     ([smoke, '--config', 'small', new], ':smoke and --config small, expected'),
     (
       [f'--workdir={several}', '--seeds=0', '--resume', '--config.agent.tau=1'],
