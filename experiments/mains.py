@@ -14,12 +14,12 @@ from experiments.commands import COMMANDS, module_of
 
 
 def start(name: str) -> None:
-  """Runs a program; flags are read before its module is imported.
+  """Runs a program; reads its flags before importing its module.
 
-  The import takes seconds, for which --help or a wrong flag should not wait.
+  The import takes seconds; --help and errors in flags should not wait for it.
 
   Args:
-    name: one of `COMMANDS`.
+    name: a key of `COMMANDS`.
   """
   command = COMMANDS[name]
   for module in command.options:
@@ -47,8 +47,9 @@ def run(
 
   Args:
     main: called with the arguments that are not flags: only the program's name.
-    default_config: the value of --config if the command line has none. The
-      flag's own default would be read before errors can be reported here.
+    default_config: the value of --config if the command line has none; '' for a
+      program without --config. The flag's own default would be read before
+      errors can be reported here.
     of_any_program: whether --config may hold settings of any program, not
       only of the program that `default_config` belongs to.
     name: the program's name, for --help; '' if it is not in `COMMANDS`.

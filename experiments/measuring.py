@@ -54,7 +54,8 @@ def validation_ic(
 ) -> Callable[[Any], float]:
   """Returns a function that maps actions on the validation days to a rank IC.
 
-  The result is the mean of the daily rank ICs, or 0 if no day has one.
+  The function returns the mean of the daily rank ICs of the coefficients, or 0
+  if no day has a rank IC.
 
   Raises:
     ValueError: if there are too few validation days, see `outcomes`.
@@ -85,8 +86,8 @@ def write_measures(
     experiment: the run's experiment.
     config: all settings.
     workdir: the run's folder.
-    scores: float [S, N], by which the policy orders the stocks on each of the S
-      days `experiment.holdout.days`.
+    scores: float [S, N], by which the policy ranks the stocks on each of the S
+      days `experiment.holdout.days`; higher is better.
     backtest: the policy's backtest on the held-out days.
 
   Raises:
@@ -102,6 +103,9 @@ def write_measures(
 
 
 def write_actions(workdir: pathlib.Path, actions: np.ndarray) -> None:
-  """Saves actions on the held-out days to a run's folder, for a committee."""
+  """Saves a policy's actions on the held-out days in the run's folder.
+
+  A committee averages them with those of other runs.
+  """
   with atomic_path(workdir / ACTIONS) as path, path.open('wb') as file:
     np.save(file, actions)

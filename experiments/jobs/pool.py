@@ -1,6 +1,6 @@
 """Executes runs in parallel and keeps records of them.
 
-Several processes may share the work; each run is executed by one of them only.
+Several processes may share the work; only one at a time executes a given run.
 """
 
 import pathlib
@@ -60,11 +60,11 @@ def run_all(
   archive: Archive,
   report: Callable[[], Any],
 ) -> bool:
-  """Runs all tasks, started in order where possible.
+  """Runs all tasks, and starts them in the given order where possible.
 
-  Recorded tasks are skipped. Tasks that another process has claimed are waited
-  for, and taken over if that process leaves them unfinished; see
-  `scheduler.run`. A failed run does not stop the other runs; the next call
+  Tasks whose runs have records are skipped. Tasks that another process has
+  claimed are waited for, and taken over if that process leaves them unfinished;
+  see `scheduler.run`. A failed run does not stop the other runs; the next call
   tries it again.
 
   Args:
@@ -81,7 +81,7 @@ def run_all(
 
   Raises:
     ValueError: if a run would start from scratch in a folder where an earlier
-      one is still at work.
+      one is still at work, or a file of a finished run is damaged.
   """
   work = _Cells(tasks, environment, archive, report)
   scheduler.run(work, at_once)
@@ -106,9 +106,10 @@ class _Cells:
     self._done = self.total - len(self._left)
 
   def take(self) -> '_Job | None':
-    """Starts the first task that can start and returns its job; else None.
+    """Starts the first task that can start, and returns its job.
 
-    A task whose run is finished but not recorded is recorded instead.
+    Returns None if no task can start. A run that is finished but has no record
+    is recorded, not started.
     """
     for task in [*self._left]:
       if self._is_settled(task) or not self._can_begin(task):
@@ -132,11 +133,11 @@ class _Cells:
     return bool(self._left)
 
   def progress(self, running: int) -> tuple[int, str, str]:
-    """Returns the number of recorded runs, and the bar's prefix and postfix."""
+    """Returns the number of recorded runs, and the progress bar's texts."""
     return self._done, '', f'{running} running'
 
   def _can_begin(self, task: Task) -> bool:
-    """Returns whether all records in `task.after` exist.
+    """Returns whether all records with the keys `task.after` exist.
 
     If one is missing that no waiting or running task will make, drops `task` as
     failed.
@@ -156,7 +157,11 @@ class _Cells:
     return False
 
   def _is_settled(self, task: Task) -> bool:
-    """Returns whether another process ended a task; if so, drops the task."""
+    """Returns whether a waiting task was recorded or failed; if so, drops it.
+
+    Another process, or another task with the same key, has done this. Failures
+    from before this program began do not count.
+    """
     recorded = self._archive.has(task.key)
     settled = recorded or _noted(task.run) not in (None, self._failed[task])
     if settled:
@@ -165,7 +170,10 @@ class _Cells:
     return settled
 
   def _end(self, task: Task, claim: Claim, reason: str = '') -> None:
-    """Stores the record of a run or why it failed, and releases its claim."""
+    """Stores an ended run's record, or why it failed; releases the claim.
+
+    Nothing is stored about a run that was interrupted.
+    """
     self._running.discard(task.key)
     if task.is_done:
       self._archive.write(task.key, task.name, task.describe())
@@ -188,7 +196,7 @@ class _Job:
     )
 
   def poll(self) -> bool:
-    """Returns whether the run goes on; stores its record or failure if not."""
+    """Returns whether the run goes on; if not, stores its record or failure."""
     if self._run.poll() is None:
       return True
     self._end(self._run.failure())
@@ -209,7 +217,10 @@ def _note_of(run: pathlib.Path) -> pathlib.Path:
 
 
 def _noted(run: pathlib.Path) -> int | None:
-  """Returns when a run's note of failure was written, in ns; None if absent."""
+  """Returns when the note of a run's failure was written; None if absent.
+
+  The time is in nanoseconds since 1970.
+  """
   try:
     return _note_of(run).stat().st_mtime_ns
   except FileNotFoundError:

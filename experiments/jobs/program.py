@@ -1,4 +1,4 @@
-"""Runs what ladder and study have in common, from flags to results."""
+"""Implements what ladder and study have in common, from flags to results."""
 
 import pathlib
 import re
@@ -29,7 +29,8 @@ class Program(NamedTuple):
 
   Attributes:
     check: `(config)`, raises a ValueError for bad settings.
-    cells: `(config, workdir)`, prepares the cells to run and returns them.
+    cells: `(config, workdir)`, returns all cells; first makes the files that
+      their runs need.
     write_results: `(config, workdir, cells, outcomes)`, writes results and
       returns the text to print.
   """
@@ -105,7 +106,7 @@ def _tasks(
   workdir: pathlib.Path,
   cells: Sequence[Cell],
 ) -> list[pool.Task]:
-  """Returns the runs of `cells` as tasks, every cell's first seed first."""
+  """Returns the runs of `cells` as tasks, all first seeds before any second."""
   cores = flags.FLAGS.cpu_devices or backend.cores() // _jobs(config)
   most = max((len(cell.seeds) for cell in cells), default=0)
   return [

@@ -1,4 +1,4 @@
-"""Stores the settings of a folder of many runs, and lists missing runs."""
+"""Stores the settings of a ladder or study, and lists its missing runs."""
 
 import json
 import pathlib
@@ -18,23 +18,26 @@ from experiments.jobs.cells import Cell
 from experiments.jobs.pool import reason_of
 
 RESULTS = 'results.json'
-# Settings that may change after runs have started: how many run at once, how
-# they are compared, and the path of the panel that folds were made from.
+# Settings that may change after runs have started: how many runs are executed
+# in parallel, how they are compared, and the path of the panel that folds were
+# made from.
 _MAY_CHANGE = ('jobs', 'panel', 'repeats', 'draws', 'seed')
 # Criteria by which results are judged; see `enter` for when they may change.
 _JUDGES = ('goals', 'primary')
 
 
 def enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
-  """Creates a folder of many runs, or checks the settings of an existing one.
+  """Creates the folder of a ladder or study, or checks an existing one.
 
-  Seeds may be added; cells without runs and the settings in `_MAY_CHANGE` may
-  change. Once there are results, goals may only be added, and primary
-  comparisons only if there were none.
+  Compared with the settings in an existing folder, seeds may be added, and
+  cells without runs and the settings in `_MAY_CHANGE` may change. The sections
+  `goals` and `primary` may change until there are results; then goals may only
+  be added, and `primary` only if there was no such section.
 
   Raises:
-    ValueError: if a setting has changed that may not change, or the folder's
-      results are of another version.
+    ValueError: if a setting has changed that may not change, the folder was
+      created with another `archive.VERSION`, or its files are damaged; for a
+      new folder, see `run_directory.check_new`.
   """
   if not run_directory.holds_run(workdir):
     about = {'seeds': [*config.seeds], 'version': archive.VERSION}
@@ -60,8 +63,8 @@ def enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
         continue
       wanted += '; seeds may only be added'
     elif section in _JUDGES:
-      # Nothing was judged by a new criterion. But all primary comparisons are
-      # corrected together, so one more changes the others.
+      # Nothing was judged by a new criterion. But the p-values of all primary
+      # comparisons are corrected together, so a new one changes the others.
       is_new = past is None and (section == 'goals' or section not in before)
       if is_new or not (workdir / RESULTS).exists():
         continue
@@ -86,10 +89,10 @@ def asked(
 
   Returns:
     A dict of JSON values: `seeds`; `goals` and `primary`, if there are any;
-    `repeats`, `draws` and `seed`, which are those of the bootstrap; and
-    `seeds_at_first`, the seeds with which the folder began, or None if not
-    known. Whoever adds seeds after seeing results can stop when the results
-    look good, so reports show which seeds were added.
+    `repeats`, `draws` and `seed`, the settings of the bootstrap; and
+    `seeds_at_first`, the value of `seeds` when the folder was created, or None
+    if not known. Whoever adds seeds after seeing results can stop when the
+    results look good, so reports show which seeds were added.
   """
   asked = ('seeds', *_JUDGES, 'repeats', 'draws', 'seed')
   names = [name for name in asked if name in config]
@@ -99,7 +102,7 @@ def asked(
 
 
 def missing(seeds: Sequence[int], runs: Mapping[int, Outcome]) -> list[int]:
-  """Returns seeds without a finished run."""
+  """Returns the seeds without a finished run; `runs` has the finished ones."""
   return [seed for seed in seeds if seed not in runs]
 
 
@@ -108,11 +111,11 @@ def gaps(
   cells: Sequence[Cell],
   outcomes: Mapping[str, Mapping[int, Outcome]],
 ) -> dict[str, dict[str, str]]:
-  """Returns why seeds are missing from each incomplete cell.
+  """Returns why runs are missing from each incomplete cell.
 
   Returns:
-    For each incomplete cell's name and each missing seed (as text): why the run
-    failed, or 'open' if it has not failed.
+    Reasons, keyed by the incomplete cell's name, then by the missing seed (as
+    text): why the run last failed, or 'open' if it has not failed.
   """
   found = {}
   for cell in cells:
@@ -133,9 +136,9 @@ def remarks(
   """Returns lines of text that name missing runs and added seeds.
 
   Args:
-    what: returned by `asked`.
+    what: the result of `asked`.
     cells: all cells.
-    lacking: returned by `gaps`.
+    lacking: the result of `gaps`.
   """
   lines = []
   added = {*what['seeds']} - {*(what['seeds_at_first'] or what['seeds'])}

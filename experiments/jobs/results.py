@@ -1,4 +1,4 @@
-"""Pools the results of cells, and writes them to files and as text."""
+"""Pools the results of each cell's runs, and writes reports of all cells."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -28,13 +28,13 @@ def summary_of(
   Args:
     config: settings, of which `seed`, `repeats` and `draws` are read.
     seeds: all seeds of the cell.
-    runs: the cell's finished runs, keyed by seed.
-    beside: finished runs of the cells to compare with, keyed by cell name,
-      then by seed.
+    runs: the cell's finished runs, keyed by seed; at least one.
+    beside: finished runs of the cells to compare with, keyed by the name to
+      show for each cell, then by seed.
 
   Returns:
     The fields of `pooled.pool`; `missing`, seeds without a finished run; and
-    `not_compared`, names of the cells in `beside` that lack a seed of `runs`.
+    `not_compared`, the names in `beside` of cells that lack a seed of `runs`.
 
   Raises:
     ValueError: see `pooled.pool`.
@@ -62,25 +62,29 @@ def write(
   pictures: Mapping[str, str] | None = None,
   first: Mapping[str, Any] | None = None,
 ) -> str:
-  """Writes all reports of the results, if there are any results.
+  """Writes the results as JSON, pictures and an HTML page, if there are any.
 
   Args:
     config: all settings.
-    workdir: the folder of all runs.
+    workdir: the folder of the ladder.
     cells: all cells.
     outcomes: results of finished runs, keyed by the cell's name, then by seed.
-    reports: results of `summary_of`, keyed by the cell's name, each with
-      `goal`, see `experiments/ladder/goals.py`, and `group`, the title of the
-      table that the cell is in.
+    reports: results of `summary_of` for all cells with finished runs, keyed by
+      the cell's name, each with `goal`, returned by `judge` of
+      `experiments/ladder/goals.py`, and `group`, the title of the table that
+      the cell is in.
     title: title of the picture and the page.
     remark: caveats for every reader.
     more: further lines for the page and the returned text.
     pictures: further SVG elements of the page, keyed by title.
-    first: primary comparisons: `comparisons`, see
-      `experiments/ladder/primary.py`, and `named`, see `naming.named`.
+    first: results of the primary comparisons: `comparisons` and `named`,
+      returned by `judge` and `named` of `experiments/ladder/primary.py`; None
+      if there are no primary comparisons.
 
   Returns:
-    The tables, the missing runs and the caveats, as text to print.
+    Text to print: tables, lines about missing runs and added seeds, `more`,
+    `remark` and the names of files; without results only the lines about runs
+    and seeds.
   """
   lacking = record.gaps(workdir, cells, outcomes)
   asked = record.asked(workdir, config)

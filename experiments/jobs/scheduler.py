@@ -57,18 +57,29 @@ class Work(Protocol):
     """Starts and returns the next job; returns None if none can start now."""
 
   def waits(self) -> bool:
-    """Returns whether other processes have jobs that they may not finish."""
+    """Returns whether jobs remain that `take` may return later.
+
+    For example, another process runs them and may leave them unfinished.
+    """
 
   def progress(self, running: int) -> tuple[int, str, str]:
-    """Returns the number of finished jobs, and the bar's prefix and postfix."""
+    """Returns the number of finished jobs, and the progress bar's texts.
+
+    Args:
+      running: number of jobs that this process is running.
+
+    Returns:
+      The number, and the texts before and after the bar.
+    """
 
 
 def run(work: Work, at_once: int) -> None:
   """Runs all jobs, and waits for those of other processes.
 
-  Ctrl-C makes every running job finish its iteration and save; a second Ctrl-C
-  kills all jobs. Afterwards, or if this process is killed, a new call resumes
-  the work.
+  After Ctrl-C or SIGTERM, no further job starts, and this process's running
+  jobs finish their iterations and save. A second signal kills these jobs and
+  raises KeyboardInterrupt. After either signal, or if this process is killed, a
+  new call resumes the work.
 
   Args:
     work: the jobs to do.
@@ -122,8 +133,8 @@ class Run:
       command: `(resume) -> command line`.
       environment: environment variables to add; if this process has a variable
         of the same name, its value is used.
-      claim: this process's claim on the run. The run becomes another holder,
-        because it may outlive this process.
+      claim: this process's claim on the run. The run's process becomes another
+        holder, because it may outlive this process.
       can_resume: whether the run can be resumed; otherwise it starts from
         scratch.
 
@@ -152,7 +163,7 @@ class Run:
   def poll(self) -> int | None:
     """Returns the exit status, or None while the run goes on.
 
-    A run whose claim another process has taken over is killed.
+    A run whose claim is lost (see `Claim.keep`) is killed.
     """
     if not self._is_lost and not self._claim.keep():
       self._is_lost = True
@@ -201,7 +212,7 @@ def failure_of(status: int, log: pathlib.Path) -> str:
 
 
 def environment_of(workdir: pathlib.Path, at_once: int) -> Mapping[str, str]:
-  """Returns environment variables of runs that share a machine and a cache.
+  """Returns environment variables for runs that share a machine and a cache.
 
   Args:
     workdir: folder of the ladder, study or sweep.
@@ -224,7 +235,7 @@ def _clear(folder: pathlib.Path) -> None:
   """Removes the files of an earlier run that cannot be resumed.
 
   The list of openings of the held-out days is kept: to evaluate another policy
-  on them now would be a second opening.
+  on these days now would be a second opening.
 
   Raises:
     ValueError: if the earlier run is still at work there, because it outlived

@@ -4,8 +4,8 @@ eigen3 ladder --config=small --workdir=ladders/first [--only='^drift$|none'] \
   [--jobs=2]
 
 Each run is a process of its own. If the program is stopped or killed, the same
-command continues it. --only runs only the cells whose names it matches; the
-results are those of all finished runs.
+command continues it. --only is a regular expression; only cells whose names it
+matches are run, but the results include all finished runs.
 """
 
 from experiments import mains
@@ -47,7 +47,11 @@ _KINDS = {
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Checks a ladder's settings; raises a ValueError that names the field."""
+  """Checks the settings that only a ladder has.
+
+  Raises:
+    ValueError: if a setting is invalid; the message names the field.
+  """
   check(
     'goals',
     config.goals,
@@ -80,7 +84,7 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
         and config.cells[other].seeds == cell.seeds,
         f'cells.{name}.beside',
         other,
-        f'a cell with the same market and seeds as {name}',
+        f'the name of a cell whose market and seeds are those of {name}',
       )
   primary.check_settings(config)
 
@@ -88,10 +92,11 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
 def cells_of(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> list[Cell]:
-  """Returns the cells in the order in which they are run.
+  """Returns all cells, in the order in which to run them.
 
-  Cells with the primary seeds come before all others. Within both groups, cells
-  with a goal, and the cells that these are compared with, come first.
+  Cells with the primary seeds precede exploratory ones. Within each of these
+  groups, a cell with a goal, or one that such a cell is compared with, precedes
+  cells that are neither.
   """
   del workdir
   asked = {name for name, cell in config.cells.items() if cell.goal}
@@ -140,7 +145,7 @@ def write_results(
 def _primary(
   config: ml_collections.ConfigDict, outcomes: program.Outcomes
 ) -> dict[str, Any]:
-  """Returns the primary comparisons' results, and the commit naming them."""
+  """Returns the results of `primary.judge` and `primary.named`."""
   found = primary.judge(config, outcomes)
   commits = {
     run.commit
@@ -154,10 +159,10 @@ def _primary(
 def _summary(
   config: ml_collections.ConfigDict, cell: Cell, outcomes: program.Outcomes
 ) -> dict[str, Any]:
-  """Returns a cell's results and comparisons with other cells.
+  """Returns a cell's result of `results.summary_of`, with two fields added.
 
-  The result also says whether the cell meets its goal (`goal`), and has the
-  title of the table that the cell is in (`group`).
+  These are `goal`, the result of `goals.judge`, and `group`, the title of the
+  table that the cell is in.
   """
   settings, beside = config.cells[cell.name], {}
   for other in settings.beside:

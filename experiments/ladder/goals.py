@@ -18,9 +18,20 @@ _WORDS = {True: 'met', False: 'not met', None: 'not known'}
 def _share_of(
   control: str, field: str, summary: Summary, goals: ml_collections.ConfigDict
 ) -> tuple[bool | None, str]:
-  """Requires a minimum share of a control's profit.
+  """Requires the profit to be at least a given share of a control's profit.
 
-  The share's interval over seeds is shown, but does not matter.
+  The least share is `goals[field]`. The share's interval over seeds is shown,
+  but need not lie above the least share.
+
+  Args:
+    control: the control's name.
+    field: the goal's name.
+    summary: see `judge`.
+    goals: see `judge`.
+
+  Returns:
+    Whether the goal is met, None if the share is unknown; and words for a
+    table.
   """
   share, words = summary['shares'][control], f'{goals[field]:.0%} of {control}'
   if share['value'] is None:
@@ -34,8 +45,9 @@ def _above_random(summary: Summary, goals: ml_collections.ConfigDict):
   """Requires that returns significantly exceed those of random entry.
 
   The mean excess must be positive, its p-value below `goals.p`, and its
-  interval over seeds above 0. The p-value is from a bootstrap over days, for
-  these seeds only; the interval generalises to other markets of this kind.
+  interval over seeds above 0. The p-value is from a bootstrap over days, and
+  holds only for the markets of these seeds; the interval generalises to other
+  markets of this kind. Arguments and result are as in `_share_of`.
   """
   found = summary['against']['random_entry']
   p, seeds = found['p'], found.get('seeds')
@@ -50,10 +62,10 @@ def _no_edge(summary: Summary, goals: ml_collections.ConfigDict):
   """Requires that the interval of the excess over random entry contains 0.
 
   The interval is over seeds. A wide interval easily contains 0, so its
-  half-width is limited, too. If the goal is met, an edge larger than about the
-  interval's width is unlikely; a smaller one may exist. The policy need not
-  trade like random entry: a policy that never trades pays no costs, and may
-  therefore exceed random entry without skill.
+  half-width is limited, too. If the goal is met, a true excess larger than
+  about the interval's width is unlikely; a smaller one may exist. Failing the
+  goal does not prove skill: a policy that never trades pays no costs, and may
+  therefore exceed random entry. Arguments and result are as in `_share_of`.
   """
   seeds = summary['against']['random_entry'].get('seeds')
   words = f'as random, half-width at most {goals.half_width:.0%}'
@@ -82,14 +94,13 @@ def judge(
 
   Args:
     name: the goal's name; '' means no goal.
-    summary: results of `pooled.pool`, and `missing`, the seeds without a
-      finished run.
+    summary: the cell's result of `summary_of` in `experiments/jobs/results.py`.
     goals: the section `goals` of the ladder's config.
 
   Returns:
-    An empty dict without a goal, else `met` and `words` for a table. `met` is
-    None if a number that the goal needs is unknown, or if a seed is missing,
-    because the finished seeds may be a biased sample.
+    An empty dict without a goal, else `met` and, for a table, `words`. `met` is
+    None if a number that the goal needs is unknown, or if a seed's run is
+    missing, because the seeds of finished runs may be a biased sample.
   """
   if not name:
     return {}

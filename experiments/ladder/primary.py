@@ -54,7 +54,7 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
         cell in config.cells and config.cells[cell].seeds == 'primary',
         field,
         cell,
-        'a cell with the primary seeds',
+        "the name of a cell whose seeds are 'primary'",
       )
     markets = [
       [config.cells[cell].market for cell in comparison[side]]
@@ -62,9 +62,9 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
     ]
     require(
       markets[0] == markets[1],
-      f'{field}.theirs',
+      f'{field}.theirs: markets of these cells',
       markets[1],
-      f'cells on the same markets as ours, {markets[0]}',
+      f'those of ours, in the same order, {markets[0]}',
     )
 
 
@@ -74,20 +74,26 @@ def judge(
   """Tests all comparisons, with their p-values corrected together.
 
   Args:
-    config: of the ladder.
-    outcomes: of finished runs, by cell and seed.
+    config: the ladder's settings.
+    outcomes: results of finished runs, keyed by the cell's name, then by seed.
 
   Returns:
-    For each comparison by name, ready for JSON: its settings; `missing`, the
-    seeds without a finished run of each incomplete cell, by the cell's name;
-    and `met`, None if undecided. If no run is missing, also `differences`
-    [R, K], `ours` less `theirs`, of R seeds and K pairs of cells; their `mean`
-    over seeds and pairs, with Student's interval over seeds; their `iqm`
-    (interquartile mean) and the probability of `improvement`, with stratified
+    A dict for each comparison, keyed by its name and ready for JSON: the
+    comparison's settings; `missing`, the seeds without a finished run, keyed by
+    the cell's name, for incomplete cells only; and `met`, see `_is_met`, but
+    None while undecided. If no run is missing, also `differences` [R, K], the
+    comparison's `measure` for `ours` less that for `theirs`, for R seeds and K
+    pairs of cells; `mean`, the differences' mean over seeds and pairs, with
+    Student's interval over seeds; `iqm`, their interquartile mean, and
+    `improvement`, the probability that `ours` is better, both with stratified
     bootstrap intervals; `detectable`, the smallest distance from the margin
-    that would be detected at the level of Holm's first step; `p` and its
-    `corrected` value; and `solved`, the `pooled.solved` of each cell of `ours`
-    and `theirs`.
+    that a t-test would detect at the level of Holm's first step; `p`, the
+    p-value of the sign-flip test, and `corrected`, its corrected value; and
+    `solved`, the `pooled.solved` of each cell, keyed by 'ours' and 'theirs',
+    then by the cell's name.
+
+  Raises:
+    ValueError: if a measured value is not finite.
   """
   section = config.primary
   judged: dict[str, dict[str, Any]] = {}
@@ -119,7 +125,7 @@ def named(
   """Returns the commit that named the comparisons, and whether runs came later.
 
   Args:
-    config: of the ladder.
+    config: the ladder's settings.
     commits: commits of the code of all compared runs, as in their records.
 
   Returns:
@@ -183,7 +189,9 @@ def _compared(
 def _is_met(found: Mapping[str, Any], level: float) -> bool:
   """Returns whether `ours` less `theirs` is significantly above the margin.
 
-  With `as_many_solved`, `ours` must also solve at least as many markets.
+  The corrected p-value must be below `level`, and the lower end of the mean's
+  interval above the margin. With `as_many_solved`, `ours` must also solve at
+  least as many markets as `theirs`.
   """
   if found['corrected'] >= level or found['mean']['low'] <= found['margin']:
     return False

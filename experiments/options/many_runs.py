@@ -1,4 +1,4 @@
-"""Defines the flags of ladder and study."""
+"""Defines the flags of the programs ladder and study."""
 
 import pathlib
 

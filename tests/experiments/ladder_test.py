@@ -230,10 +230,13 @@ def test_the_picture_shows_all_cells(told, tmp_path):
     ({'program': 'sac'}, "cells.drift.program: found 'sac', expected one of"),
     ({'market': 'bull'}, "cells.drift.market: found 'bull', expected one of"),
     ({'goal': 'win'}, "cells.drift.goal: found 'win', expected one of"),
-    ({'beside': ('none',)}, "cells.drift.beside: found 'none', expected a cel"),
+    (
+      {'beside': ('none',)},
+      "cells.drift.beside: found 'none', expected the name",
+    ),
     (
       {'beside': ('drift_factual',)},
-      "cells.drift.beside: found 'drift_factual', expected a cell with the",
+      "cells.drift.beside: found 'drift_factual', expected the name of",
     ),
     ({'seeds': 'all'}, "cells.drift.seeds: found 'all', expected one of prim"),
   ],

@@ -215,9 +215,15 @@ def test_the_page_shows_primary_comparisons_first(tmp_path):
 @pytest.mark.parametrize(
   'change, message',
   [
-    ({'ours': ('no_cell',)}, "foresight: found 'no_cell', expected a cell"),
+    (
+      {'ours': ('no_cell',)},
+      "foresight: found 'no_cell', expected the name",
+    ),
     ({'ours': ('drift_ddpg',)}, "foresight: found 'drift_ddpg', expected"),
-    ({'theirs': ('drift',)}, r"foresight.theirs: found \['drift'\], expected"),
+    (
+      {'theirs': ('drift',)},
+      r"theirs: markets of these cells: found \['drift'\]",
+    ),
     ({'ours': ()}, 'foresight.ours: found .*, expected one or more names'),
     ({'measure': 'luck'}, "measure: found 'luck', expected one of year, prof"),
     ({'alternative': 'less'}, "alternative: found 'less', expected one of"),
