@@ -249,9 +249,10 @@ def of_networks(
 
 
 def of_acting(chunk: int | str) -> int:
-  """Returns how many days are acted on at once, 0 for all.
+  """Returns for how many days actions are computed at once, 0 for all.
 
-  For 'auto' it returns the number chosen on a CPU.
+  `chunk` is the setting `agent.acting_chunk`; for 'auto' the result is the
+  number chosen on a CPU.
   """
   return _DAYS_ON_CPU if chunk == AUTO else int(chunk)
 

@@ -111,9 +111,9 @@ def advising_on_memory(in_use: Mapping[str, Any]) -> Iterator[None]:
 def reporting_errors() -> Iterator[None]:
   """Turns an error of JAX that a user can fix into a one-line ValueError.
 
-  If a run has several processes, JAX would make one that fails wait until the
-  others end. Here it exits without waiting, or, if it is the first process,
-  after a few seconds, in which the others can print their errors.
+  If a run has several processes, JAX makes a failed process wait until the
+  others end. Here a failed process exits at once; only the first one waits a
+  few seconds before, so that the others can print their errors.
   """
   try:
     yield

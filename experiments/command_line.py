@@ -332,7 +332,10 @@ def one_line(error: BaseException) -> str:
 
 
 def _last_line(error: Exception) -> str:
-  """Returns an error's message without the traceback of ml_collections."""
+  """Returns the last line of an error's message, without the error's type.
+
+  ml_collections puts a traceback into the message, before that line.
+  """
   return re.sub(
     r'^(\w+Error|ERROR:): ', '', str(error).strip().splitlines()[-1]
   )

@@ -129,8 +129,9 @@ class Breeding:
     If the setting `hyperparameters` is 'all', all agents first get the optional
     hyperparameters in `Agent.more`. With `common_start` all agents, learners
     too, then become copies of the first agent, but keep their own PRNG keys.
-    With `common_start`, or if the strategy samples, the strategy finally makes
-    the members by varying the first agent.
+    With `common_start`, or if the strategy draws members around a mean (its
+    field `samples`), the strategy finally makes the members by varying the
+    first agent.
 
     Args:
       agents: P members and R learners, newly initialised, leaves [P + R, ...].

@@ -207,7 +207,8 @@ class MultiHeadAttention(hk.Module):
 
     Returns:
       Attended features [B, Q, E], and the weights [B, C] or None, averaged over
-      heads and queries; after dropout they are scaled to sum to 1 again.
+      heads and queries. With dropout, only these returned weights are scaled to
+      sum to 1 again.
 
     Raises:
       ValueError: if the number of heads does not divide the width E.

@@ -274,7 +274,11 @@ class _Turns:
 
   @property
   def warm_up_seconds(self) -> float | None:
-    """Returns the seconds of the first run; None if no more runs follow."""
+    """Returns the duration of the first run, in seconds.
+
+    It is None if the case is not to be run again, because building it failed
+    or it is measured once, and if it has nothing to run.
+    """
     if self._prepared is None or self._worker.case.once:
       return None
     return self._prepared.warm_up_seconds
