@@ -50,6 +50,7 @@ _EPOCHS = {'s': 1e8, 'ms': 1e11, 'us': 1e14, 'ns': 1e17}
 _FIRST_YEAR, _LAST_YEAR = 1700, 2199
 _FIRST_DAY = np.datetime64(f'{_FIRST_YEAR}-01-01')
 _LAST_DAY = np.datetime64(f'{_LAST_YEAR}-12-31')
+_HOUR = re.compile('%[HIXc]')  # in `strftime` notation
 _SIGNS = {'d': '%d', 'dd': '%d', 'm': '%m', 'mm': '%m', 'yy': '%y'}
 _LONGEST_SYMBOL = 64
 SYMBOL = f'1 to {_LONGEST_SYMBOL} printable characters'  # see `is_symbol`
@@ -416,6 +417,10 @@ def _day(text: str, written: Days) -> np.datetime64:
     for part in (text, re.split('[ T]', text)[0]):
       with contextlib.suppress(ValueError):
         day = datetime.datetime.strptime(part, written.pattern)
+        time = text[len(part) :]
+        if written.zone and (time or _HOUR.search(written.pattern)):
+          instant = f'{day.date()} {time[1:]}' if time else day
+          return _date_in(written.zone, pd.Timestamp(instant))
         return np.datetime64(day.date(), 'D')
   found = _OTHER_DAY.fullmatch(text)
   if found is None or not (found[2] or len(found[3] + found[4]) == 4):
@@ -425,11 +430,15 @@ def _day(text: str, written: Days) -> np.datetime64:
     if not (time and written.zone):
       return np.datetime64(datetime.date(int(year), int(month), int(date)), 'D')
     instant = pd.Timestamp(f'{year}-{month:0>2}-{date:0>2} {time[1:]}')
-    if instant.tzinfo is None:
-      instant = instant.tz_localize('UTC')
-    local = instant.tz_convert(written.zone)
-    return np.datetime64(local.date(), 'D')
+    return _date_in(written.zone, instant)
   return np.datetime64('NaT', 'D')
+
+
+def _date_in(zone: str, instant: pd.Timestamp) -> np.datetime64:
+  """Returns the date of an instant, by default in UTC, in a time zone."""
+  if instant.tzinfo is None:
+    instant = instant.tz_localize('UTC')
+  return np.datetime64(instant.tz_convert(zone).date(), 'D')
 
 
 def _texts(column: pa.Array) -> list[str]:

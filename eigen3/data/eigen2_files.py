@@ -158,7 +158,7 @@ def _unpacked(path: pathlib.Path, packed: bytes) -> bytes:
   if len(content) > most:
     raise DataError(
       f'found {len(packed):,} bytes that unpack to more than {most:,}, '
-      'expected no more; unpack the file yourself if its size is right'
+      'expected no more; if the file is meant to be this large, unpack it first'
     )
   return content
 

@@ -105,7 +105,7 @@ def letters(name: str) -> str:
 
 
 def is_unnamed(name: str) -> bool:
-  """Returns whether `name` is what pandas calls an index without a name."""
+  """Returns whether pandas gives an index without a name this `name`."""
   return _UNNAMED.fullmatch(name) is not None
 
 

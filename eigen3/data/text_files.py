@@ -159,7 +159,7 @@ def _unpacked(file: BinaryIO) -> Iterator[bytes]:
         if size > most:
           raise Refused(
             f'found a gzip file that unpacks to more than {most:,} bytes, '
-            'expected no more; unpack it yourself if its size is right'
+            'expected no more; if it is meant to be this large, unpack it first'
           )
         yield part
   except (OSError, EOFError, zlib.error) as error:

@@ -100,8 +100,8 @@ def detectable(
   """Computes the smallest distance from the margin that a t-test would detect.
 
   If the true mean is this far from the margin (see `sign_flip_p`), a t-test
-  at `level`, with as many differences of the observed spread, rejects the null
-  hypothesis with probability `power`. (In a two-sided test, the probability of
+  at `level` on R differences with the observed standard deviation rejects the
+  null hypothesis with probability `power`. (In a two-sided test, the probability of
   the other tail, at most `level` / 2, is ignored.)
 
   Args:

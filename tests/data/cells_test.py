@@ -169,6 +169,31 @@ def test_a_time_since_1970_has_the_date_of_the_zone():
   assert str(cells.days(evening).values[0]) == '2020-01-02'
 
 
+@pytest.mark.parametrize(
+  'text, format',
+  [
+    ('2020-01-02 15:00', ''),
+    ('02/01/2020 15:00', 'dd/mm/yyyy'),
+    ('02/01/2020T15:00:00', 'dd/mm/yyyy'),
+    ('02/01/2020 10:00-05:00', 'dd/mm/yyyy'),
+    ('02/01/2020 15h00', '%d/%m/%Y %Hh%M'),
+  ],
+)
+def test_a_written_time_has_the_date_of_the_zone(text, format):
+  tokyo = cells.days(pa.array([text]), cells.Days(format, 'Asia/Tokyo'))
+  assert str(tokyo.values[0]) == '2020-01-03'
+  assert str(cells.days(pa.array([text]), cells.Days(format)).values[0]) == (
+    '2020-01-02'
+  )
+
+
+def test_a_date_without_a_time_stays_and_a_wrong_time_is_refused():
+  written = cells.Days('dd/mm/yyyy', 'America/New_York')
+  found = cells.days(pa.array(['02/01/2020', '02/01/2020 noon']), written)
+  assert str(found.values[0]) == '2020-01-02'
+  assert wrong_of(found) == {1: '02/01/2020 noon'}
+
+
 def test_most_cells_decide_whether_numbers_are_times():
   found = cells.days(pa.array(['1577923200', '1578009600', 'x', None]))
   assert wrong_of(found) == {2: 'x', 3: ''}

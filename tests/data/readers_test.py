@@ -338,7 +338,7 @@ REFUSED = {
   'bomb': (
     gzip.compress(bytes(1 << 27)), None, '',
     'found a gzip file that unpacks to more than 67,108,864 bytes, expected no '
-    'more; unpack it yourself',
+    'more; if it is meant',
   ),
   'half_a_letter': (
     GOOD.encode('utf-16')[:-1], None, '', 'bytes that are not UTF-16 text'

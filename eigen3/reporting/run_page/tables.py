@@ -114,8 +114,9 @@ def differences(
 ) -> dict[str, bootstrap.PairedDifference]:
   """Returns the agents' mean annualised excess return over each control.
 
-  If a control has several backtests, their returns are averaged day by day. The
-  agents are the seeds of `bootstrap.paired_difference`.
+  If a control has several backtests, their returns are averaged day by day.
+  Each agent counts as a seed in `bootstrap.paired_difference`; `seed` is the
+  seed of its random draws.
   """
   ours = np.stack([metrics.daily_returns(t[0]) for t in agents.values()])
   return {
