@@ -101,8 +101,8 @@ def detectable(
 
   If the true mean is this far from the margin (see `sign_flip_p`), a t-test
   at `level` on R differences with the observed standard deviation rejects the
-  null hypothesis with probability `power`. (In a two-sided test, the probability of
-  the other tail, at most `level` / 2, is ignored.)
+  null hypothesis with probability `power`. (In a two-sided test, the
+  probability of the other tail, at most `level` / 2, is ignored.)
 
   Args:
     differences: float [R], independent, R at least 2.
