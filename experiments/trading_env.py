@@ -47,7 +47,7 @@ def make(
     raise ValueError(
       'settings: found an unknown or ill-typed setting '
       f'({" ".join(words.split())}), expected full names of settings, such as '
-      'environment.reward, with values of their type'
+      "environment.reward, each with a value of the setting's type"
     ) from error
   prices, environment, market = wiring.build_environment(config, split)
   names = prices.columns[slice(*prices.investable)]

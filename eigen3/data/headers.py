@@ -335,7 +335,10 @@ def _fields_and_symbols(
 
 
 def _pair(first: str, second: str) -> str:
-  """Joins two levels into a name; returns 'Date' for the date column."""
+  """Joins a column's labels in both levels into one name, as pandas writes it.
+
+  Returns 'Date' for the date column.
+  """
   kinds = [
     _ALIASES.get(letters(name), letters(name)) for name in (first, second)
   ]

@@ -243,7 +243,10 @@ def net_of(rules: Rules, size: np.ndarray) -> np.ndarray:
 
 
 def growth_of(rules: Rules, net: np.ndarray) -> np.ndarray:
-  """Returns what the largest position adds to log equity, given net returns."""
+  """Returns what trades of the largest size add to log equity.
+
+  `net` holds the trades' net returns; the result has the same shape.
+  """
   return np.log1p(min(rules.max_position_fraction, 1.0) * net)
 
 

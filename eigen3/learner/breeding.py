@@ -128,10 +128,10 @@ class Breeding:
 
     If the setting `hyperparameters` is 'all', all agents first get the optional
     hyperparameters in `Agent.more`. With `common_start` all agents, learners
-    too, then become copies of the first agent, but keep their own PRNG keys.
-    With `common_start`, or if the strategy draws members around a mean (its
-    field `samples`), the strategy finally makes the members by varying the
-    first agent.
+    too, then become copies of the first agent; learners keep their own PRNG
+    keys. With `common_start`, or if the strategy draws members around a mean
+    (its field `samples`), the strategy finally makes the members by varying the
+    first agent, and they get new keys.
 
     Args:
       agents: P members and R learners, newly initialised, leaves [P + R, ...].
