@@ -7,8 +7,8 @@ asks JAX for its devices and processes, and it configures neither: the main
 programs choose the number of CPU devices and connect a run's processes.
 
 Processes of one run execute the same compiled programs in the same order, each
-on its own devices. An output is either complete on every device or sharded. All
-processes must call the functions that communicate; their docstrings say so.
+on its own devices. An output is either replicated on all devices or sharded.
+All processes must call the functions that communicate; their docstrings say so.
 """
 
 import functools

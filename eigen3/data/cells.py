@@ -332,7 +332,8 @@ def _with_points(column: pa.Array) -> pa.Array:
   """Rewrites numbers with a decimal comma as numbers with a decimal point.
 
   Points that mark thousands are dropped. Text with any other point, such as
-  12.5, is changed so that it does not parse as a number.
+  12.5, is changed so that it does not parse as a number; a lone point, which
+  marks a missing number, stays.
   """
   text = pc.ascii_trim_whitespace(column)
   grouped = pc.match_substring_regex(text, r'^[+-]?\d{1,3}(\.\d{3})+(,\d*)?$')

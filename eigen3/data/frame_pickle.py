@@ -357,7 +357,10 @@ def _dtype(note: Any) -> np.dtype:
     case Note('dtype', (str(code), *_), (int(), str(order), *rest)):
       pass
     case _:
-      raise ValueError(f'found {what(note)} as a dtype, expected a NumPy dtype')
+      raise ValueError(
+        f'found {what(note)} as the dtype of an array, expected a NumPy dtype '
+        'with a type code and a byte order'
+      )
   if order not in ('<', '>', '=', '|'):
     raise ValueError(f'found byte order {what(order)}, expected one of < > = |')
   if code in ('O', 'O8'):

@@ -105,7 +105,10 @@ def letters(name: str) -> str:
 
 
 def is_unnamed(name: str) -> bool:
-  """Returns whether pandas gives an index without a name this `name`."""
+  """Returns whether a column's name is one that pandas gives unnamed indexes.
+
+  Examples are '', 'Unnamed: 0' and '__index_level_0__'.
+  """
   return _UNNAMED.fullmatch(name) is not None
 
 

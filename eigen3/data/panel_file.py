@@ -165,8 +165,8 @@ def read(path: str) -> dict[str, Any]:
     cells = num_days * num_columns
     if file.metadata.num_rows != cells:
       raise DataError(
-        f'found {file.metadata.num_rows} rows, expected {cells}: {num_days} '
-        f'days of {num_columns} columns'
+        f'found {file.metadata.num_rows} rows, expected {cells}: one for each '
+        f'of {num_days} days and {num_columns} columns of the panel'
       )
     dates = np.empty(num_days, 'datetime64[D]')
     ohlc = np.empty((cells, 4), np.float32)

@@ -324,10 +324,10 @@ def phase_beliefs(
 ) -> np.ndarray:
   """Returns the K phases' probabilities on each day, [T, K].
 
-  They are conditional on the data up to the day.
+  They are conditional on the data up to and including the day.
 
-  A day's phase is taken to be deep if and only if its largest fall is nearer to
-  the sizes of deep dips than to those of shallow ones.
+  A day's phase is taken to be deep if and only if the largest fall on that day
+  is nearer to the sizes of deep dips than to those of shallow ones.
 
   Args:
     herald: closes of the column that rises before deep dips, float [T].

@@ -157,10 +157,10 @@ class _Cells:
     return False
 
   def _is_settled(self, task: Task) -> bool:
-    """Returns whether a waiting task was recorded or failed; if so, drops it.
+    """Returns whether a waiting task is settled; if so, drops it.
 
-    Another process, or another task with the same key, has done this. Failures
-    from before this program began do not count.
+    It is settled if its run was recorded, or has failed since this program
+    began, in another process or as another task with the same key.
     """
     recorded = self._archive.has(task.key)
     settled = recorded or _noted(task.run) not in (None, self._failed[task])

@@ -1,4 +1,4 @@
-"""Checks whether a panel's given features are those of later days."""
+"""Checks that features stored in a panel are not those of later days."""
 
 import numpy as np
 

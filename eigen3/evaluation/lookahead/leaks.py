@@ -168,15 +168,15 @@ def _paired(
   if before.keys() != after.keys():
     names = ', '.join(sorted(before.keys() ^ after.keys()))
     raise ValueError(
-      f'look-ahead: found {names} in one future only, expected the same arrays '
-      'in both'
+      f'look-ahead: found {names} in only one of two compared sets of values, '
+      'expected the same arrays in both'
     )
   for name in before:
     one, other = np.asarray(before[name]), np.asarray(after[name])
     if (one.shape, one.dtype) != (other.shape, other.dtype):
       raise ValueError(
-        f'look-ahead: found {name} as {one.dtype} {one.shape} in one future '
-        f'and {other.dtype} {other.shape} in the other, expected the same type '
+        f'look-ahead: found {name} as {one.dtype} {one.shape} and, with other '
+        f'later data, as {other.dtype} {other.shape}, expected the same type '
         'and shape'
       )
     its_days = np.arange(len(one)) if days is None else np.asarray(days)

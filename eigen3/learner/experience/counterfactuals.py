@@ -75,14 +75,14 @@ def sample(
 def add(
   environment: TradingEnvironment, batch: Transition, key: PRNGKey, count: int
 ) -> Transition:
-  """Adds counterfactual orders to the actions of a batch.
+  """Adds `count` actions with counterfactual orders to each transition.
 
-  Each is an action that gives `max_entries_per_day` stocks (1 by default) a
-  coefficient of at least the threshold and a sale target, both drawn uniformly,
-  and all other stocks the lowest coefficient. Stocks are drawn by stratified
-  sampling: with as many draws as stocks, each stock is drawn once. The first
-  counterfactual action orders nothing if the batch has the environment's
-  states, or if the reward has `of_nothing`. If the batch has states, each
+  Such an action gives `max_entries_per_day` stocks (1 by default) a coefficient
+  of at least the threshold and a sale target, both drawn uniformly, and all
+  other stocks the lowest coefficient. Stocks are drawn by stratified sampling:
+  with one entry a day, N drawn actions order each of the N stocks once. The
+  first of the added actions orders nothing if the batch has the environment's
+  states, or if the reward has `of_nothing`. If the batch has states, each added
   counterfactual action is played for one step; otherwise the reward's
   `of_orders` and `of_nothing` give its reward.
 
@@ -90,8 +90,7 @@ def add(
     environment: the environment of the transitions.
     batch: transitions [B], actions [B, N, 2] and rewards [B].
     key: consumed.
-    count: number of counterfactual orders for each transition; 0 leaves the
-      batch as it is.
+    count: number of actions to add; 0 leaves the batch as it is.
 
   Returns:
     The batch with actions [B, 1 + count, N, 2] and rewards [B, 1 + count]; the

@@ -113,9 +113,9 @@ def test_a_leak_is_one_line_that_says_where():
 @pytest.mark.parametrize(
   'after, message',
   [
-    ({'b': np.zeros(3)}, 'found a, b in one future only'),
-    ({'a': np.zeros(4)}, r'found a as float64 \(3,\) in .* float64 \(4,\)'),
-    ({'a': np.zeros(3, np.float32)}, r'float64 \(3,\) in one .* float32'),
+    ({'b': np.zeros(3)}, 'found a, b in only one of two'),
+    ({'a': np.zeros(4)}, r'found a as float64 \(3,\) and, .* float64 \(4,\)'),
+    ({'a': np.zeros(3, np.float32)}, r'float64 \(3,\) and, with .* float32'),
   ],
 )
 def test_what_cannot_be_compared_is_refused(after, message):
