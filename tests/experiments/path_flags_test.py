@@ -91,5 +91,7 @@ def test_a_required_path_is_asked_for(define):
 def test_a_required_path_is_not_empty(define):
   values = flags.FlagValues()
   define('out', None, '', required=True, flag_values=values)
-  with pytest.raises(flags.IllegalFlagValueError, match='expected at least one'):
+  with pytest.raises(
+    flags.IllegalFlagValueError, match='expected at least one'
+  ):
     values(['program', '--out='])
