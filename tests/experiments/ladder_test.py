@@ -202,6 +202,14 @@ def test_a_line_a_cell(told):
   assert compared.startswith('bad over good: -')
 
 
+def test_a_difference_without_an_interval_is_shown(told):
+  found = told['bad']['against']['good'] | {'low': None, 'high': None}
+  short = {**told['bad'], 'against': {'good': found}}
+  said = cells_table.comparisons({'bad': short})
+  assert said.startswith('bad over good: -')
+  assert ' a year, 95 % -' in said
+
+
 def test_yardsticks_are_told_with_what_they_earn(told):
   good = told['good']
   beside = {

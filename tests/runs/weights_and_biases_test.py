@@ -88,6 +88,15 @@ def test_rows_are_kept_offline_and_an_interrupted_run_goes_on(wandb, tmp_path):
   assert list(files) == [began.name]  # both of the same id
 
 
+def test_the_latest_run_goes_on_online_or_not(wandb, tmp_path):
+  for name in ('offline-run-20260103_100000-late', 'run-20260102_100000-early'):
+    (tmp_path / 'wandb' / name).mkdir(parents=True)
+  log_of(tmp_path).close()
+  wandb.teardown()
+  names = {file.name for file in tmp_path.glob('wandb/*/*.wandb')}
+  assert names == {'run-late.wandb'}
+
+
 def test_a_run_that_fails_is_marked_so(wandb, tmp_path):
   log = log_of(tmp_path)
   with pytest.raises(FloatingPointError):  # noqa: PT012
