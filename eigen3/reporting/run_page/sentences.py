@@ -163,7 +163,7 @@ def _compared(differences: Mapping[str, PairedDifference]) -> str:
 
 
 def listed(words: Sequence[str], comma: str = ', ') -> str:
-  """Joins words with `comma`; if that is ', ', the last one becomes ' and '."""
+  """Joins words with `comma`; if it is ', ', ' and ' joins the last two."""
   if comma != ', ' or len(words) < 2:
     return comma.join(words)
   return f'{", ".join(words[:-1])} and {words[-1]}'
