@@ -92,8 +92,9 @@ class Marked(NamedTuple):
 
   Attributes:
     positions: those still held, S slots.
-    quotes: the day's quotes, [S]: for the stocks of M earlier orders, filled
-      today or not, then for the stocks of older positions before the exits.
+    quotes: the day's quotes, [S]: first of the stocks of the M orders decided
+      earlier, filled today or not; then of the stocks of older positions,
+      including those closed today.
     closed: the positions closed today, S slots.
     cash: float [].
     equity: float [], cash plus positions valued at their last closes.

@@ -209,7 +209,7 @@ def _comparisons(
   acting_days: int,
   rng: np.random.Generator,
 ) -> Iterator[Comparison]:
-  """Yields all comparisons, in order of computation."""
+  """Yields comparisons of all stages, from indicators to accounts."""
   panels, last_day, config, parts = futures
   yield _indicators(futures)
   markets = _markets(futures)
