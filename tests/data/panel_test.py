@@ -263,7 +263,8 @@ def damaged_files(folder):
     "found a Parquet file without a panel's metadata, expected",
   )
   pq.write_table(table.slice(0, 3999), folder / 'fewer')
-  yield folder / 'fewer', 'found 3999 rows, expected 4000: 200 days of 20'
+  expected = '4000: one for each of 200 days and 20 columns of the panel'
+  yield folder / 'fewer', f'found 3999 rows, expected {expected}'
   pq.write_table(table.drop_columns('close'), folder / 'no_close')
   yield folder / 'no_close', 'close'
   metadata = {
