@@ -131,7 +131,8 @@ def _block_table(panel: Any, days: slice, schema: pa.Schema):
 def _members_of(panel: Any, days: slice) -> list[pa.Array]:
   """Returns a list of one array, the file's member column for `days`.
 
-  It is False for context. The list is empty if the panel has no universe.
+  The values are False for context columns. The list is empty if the panel
+  has no universe.
   """
   if panel.members is None:
     return []

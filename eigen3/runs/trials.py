@@ -81,8 +81,8 @@ def sharpe_ratios(workdir: os.PathLike | str) -> np.ndarray:
     float64 [n], not annualised; empty if the run has no log yet.
 
   Raises:
-    ValueError: if the log is damaged or lacks a column, as another version's
-      may.
+    ValueError: if the log is damaged, or lacks a column because another
+      version of Eigen3 wrote it.
   """
   workdir = pathlib.Path(workdir)
   path, column, unit = workdir / logs.METRICS, logs.SHARPE, 1.0

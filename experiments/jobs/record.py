@@ -68,7 +68,7 @@ def enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
       is_new = past is None and (section == 'goals' or section not in before)
       if is_new or not (workdir / RESULTS).exists():
         continue
-      wanted = f'{shown(past)}, as when {workdir / RESULTS} was judged'
+      wanted = f'{shown(past)}, as when {workdir / RESULTS} was written'
     elif section in _MAY_CHANGE:
       continue
     raise ValueError(

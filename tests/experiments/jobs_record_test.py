@@ -87,7 +87,7 @@ def test_goals_stay_once_results_were_told(tmp_path):
   write_json(tmp_path / record.RESULTS, {})
   record.enter(tmp_path, config)
   config.goals.p = 0.05
-  with pytest.raises(ValueError, match=r'results\.json was judged') as error:
+  with pytest.raises(ValueError, match=r'results\.json was written') as error:
     record.enter(tmp_path, config)
   assert str(error.value).startswith(
     '--config.goals.p: found 0.05, expected 0.02, as when'
