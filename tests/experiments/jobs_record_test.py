@@ -113,7 +113,7 @@ def test_primary_comparisons_stay_once_results_were_told(tmp_path):
   write_json(tmp_path / record.RESULTS, {})
   with config.unlocked():
     config.primary.comparisons.more = config.primary.comparisons.ranker
-  with pytest.raises(ValueError, match=r'primary\.comparisons\.more.*judged'):
+  with pytest.raises(ValueError, match=r'primary\.comparisons\.more.*written'):
     record.enter(tmp_path, config)
   # A folder from before there were any may name them.
   before = stored(tmp_path)
