@@ -32,9 +32,9 @@ def join() -> None:
   local, total = jax.local_device_count(), jax.device_count()
   if local * jax.process_count() != total:
     raise ValueError(
-      f'--cpu_devices: found {local} of all {total} devices in this process, '
-      f'one of {jax.process_count()}, expected the same number in each; GPUs '
-      'count, too'
+      f'--cpu_devices: found {local} of {total} devices (CPU devices or GPUs) '
+      'in this process, expected the same number in each of the '
+      f'{jax.process_count()} processes'
     )
   parallel.wait_for_all()  # connects all processes; see make_mesh
 

@@ -113,7 +113,8 @@ def _frame(found: Any, most_cells: int) -> Frame:
       pass
     case _:
       raise ValueError(
-        f'found {what(manager)} in the DataFrame, expected a BlockManager'
+        f'found {what(manager)} in the DataFrame, expected a BlockManager '
+        'with a list of blocks and two axes'
       )
   names = tuple(_name(name) for name in _axis(columns))
   labels = [_label(label) for label in _axis(index)]
@@ -202,9 +203,10 @@ def _text(note: Any) -> list[str]:
 def _name(name: Any) -> str:
   if type(name) is str or (type(name) is int and abs(name) < 2**63):
     return str(name)
+  found = 'a larger integer' if type(name) is int else what(name)
   raise DataError(
-    f'found {what(name)} as the name of a column, expected a string or an '
-    'integer between -2**63 and 2**63'
+    f'found {found} as the name of a column, expected a string or an integer '
+    'between -2**63 and 2**63'
   )
 
 

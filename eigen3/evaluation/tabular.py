@@ -111,7 +111,10 @@ MODELS = {'ridge': ridge, 'boosting': boosting}
 
 
 class TabularRanker:
-  """A model of `MODELS`, with the interface of `learner.ranker.Ranker`."""
+  """One of `MODELS`, with the interface of `learner.ranker.Ranker`.
+
+  As it is fitted in one step, `train` has no argument `report`.
+  """
 
   def __init__(
     self,

@@ -60,7 +60,7 @@ def fill_timings(
 ) -> list[Replay]:
   """Returns results with orders filled at the close and at the next open.
 
-  With the fill time that is not the run's own, settlement is extended if it is
+  Where the fill time differs from the run's, settlement is extended if it is
   too short. Arguments are those of `cost_ladder`.
   """
   changes: dict[str, dict[str, Any]] = {}
