@@ -54,8 +54,8 @@ def _join_cluster(given: tuple[int | None, int | None]) -> None:
     ) from error
   except jax.errors.JaxRuntimeError as error:
     raise ValueError(
-      '--coordinator: found auto and no connection among the processes of the '
-      f'cluster, expected all to connect ({error})'
+      '--coordinator: found auto, but not all processes of the cluster '
+      f'connected, expected all to connect ({error})'
     ) from error
 
 

@@ -1,10 +1,11 @@
 """A ring buffer of transitions whose observations are indices, not windows.
 
 At Eigen2's full size a transition takes 908 bytes: the day and the mask of
-stocks that can be bought, each before and after the action, the action, the
+stocks that can be bought (both before and after the action), the action, the
 reward and the discount. A day's window is gathered from the market when a
 network needs it. If the account is observed, it has to be stored, because it
-cannot be recomputed: a transition then takes 5,244 bytes.
+cannot be recomputed: a transition then takes 5,244 bytes. If counterfactual
+orders are simulated, the environment's state is stored as well.
 """
 
 from typing import NamedTuple

@@ -76,9 +76,9 @@ def price_ratio(panel: MarketPanel, like: MarketPanel) -> np.ndarray:
 
 
 def _members(panel: MarketPanel, like: MarketPanel) -> np.ndarray | None:
-  """Returns when the stocks of `like` are members in `panel`, bool [T, N].
+  """Returns the days on which stocks of `like` are members in `panel`.
 
-  The result is None if `panel` has no universe.
+  The result is bool [T, N], or None if `panel` has no universe.
   """
   if panel.members is None:
     return None

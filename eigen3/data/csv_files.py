@@ -65,8 +65,8 @@ class Ticker:
       or else the last row, was kept.
     unpriced: days of rows without any price, which were dropped.
     ignored: names of columns that were not read, as in `Table`.
-    unadjusted: (index in `dates`, new shares per old share) of splits that the
-      file states but its prices are not adjusted for; the prices are kept.
+    unadjusted: (index in `dates`, new shares per old share) of splits that are
+      stated in the file but not reflected in its prices; the prices are kept.
   """
 
   name: str

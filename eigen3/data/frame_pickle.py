@@ -203,10 +203,9 @@ def _text(note: Any) -> list[str]:
 def _name(name: Any) -> str:
   if type(name) is str or (type(name) is int and abs(name) < 2**63):
     return str(name)
-  found = 'a larger integer' if type(name) is int else what(name)
   raise DataError(
-    f'found {found} as the name of a column, expected a string or an integer '
-    'between -2**63 and 2**63'
+    f'found {what(name)} as the name of a column, expected a string or an '
+    'integer between -2**63 and 2**63'
   )
 
 

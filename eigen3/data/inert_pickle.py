@@ -79,6 +79,9 @@ def what(value: Any) -> str:
     return _TYPES.get(value.name, value.name)
   if value is None or isinstance(value, float | np.generic):
     return str(value)
+  if type(value) is int:
+    bits = value.bit_length()
+    return f'the integer {value}' if bits < 64 else f'an integer of {bits} bits'
   return type(value).__name__
 
 

@@ -32,8 +32,8 @@ class Repairs:
       before the tick; and, on any day, a high or low far beyond open and close.
     splits: 'keep', or 'adjust', which multiplies the prices before a split by
       the ratio of new to old price and divides the volumes before it by this
-      ratio. This covers likely splits, and splits that the file states but that
-      its prices are not adjusted for.
+      ratio. This covers likely splits, and splits that are stated in the file
+      but not reflected in its prices.
     order: 'keep', or 'widen', which moves high and low so that open and close
       are between them.
 

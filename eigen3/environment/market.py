@@ -76,8 +76,8 @@ class Market:
 
     Args:
       panel: T days, C columns.
-      observed_features: names of the F features, in the order of the last axis;
-        see `eigen3.data.observe`.
+      observed_features: names of the F features, in the order of axis F; see
+        `eigen3.data.observe`.
       normalisation: mean and standard deviation of the features on the training
         days, each [C, F].
       context_days: D, the days of a window.

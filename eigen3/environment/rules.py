@@ -215,7 +215,7 @@ class Rules:
   def action_spec(self, num_investable: int) -> ActionSpec:
     """Returns the bounds of actions [N, 2]: coefficient, sale target in %.
 
-    Without `scaled_actions` coefficients have no upper bound, as in Eigen2.
+    Without `scaled_actions`, coefficients have no upper bound, as in Eigen2.
     """
     ceiling = self.coefficient_ceiling if self.scaled_actions else float('inf')
     return ActionSpec(

@@ -97,10 +97,11 @@ class Controls:
   ) -> list[Backtest]:
     """Plays random entry on the days of a policy's orders, with similar risk.
 
-    For each closed trade of the policy, random entry orders, on the day of the
-    policy's order, a stock drawn from those nearest in volatility and beta to
-    the stock that the policy bought; see `matched.draw`. So neither these risks
-    nor the choice of days explain what the policy earns beyond random entry.
+    For each closed trade of the policy, random entry places an order on the
+    day of the policy's order. The stock is drawn from those nearest in
+    volatility and beta to the stock that the policy bought; see `matched.draw`.
+    So neither these risks nor the choice of days explain what the policy earns
+    beyond random entry.
 
     Args:
       backtest: the policy's backtest, on the days and under the rules of the

@@ -4,9 +4,9 @@ Source: Pourchot and Sigaud 2019, https://arxiv.org/abs/1810.01222. After a
 population has been trained by gradients and evaluated, the Gaussian is fitted
 to its elites, and a new population is drawn from the Gaussian. Sampling and
 fitting differ from the paper in two points: samples come in mirrored pairs, and
-members with a fitness of NaN or -inf have weight 0. The authors' code also
-divides the variance by the number of elites; as in the paper, this is not done
-here.
+members with a fitness of NaN or -inf have weight 0. The authors' code divides
+the variance by the number of elites; the paper does not, and neither does this
+module.
 """
 
 from typing import Any, NamedTuple

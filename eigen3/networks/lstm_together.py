@@ -3,9 +3,10 @@
 On a GPU, starting a loop's step and each operation in it takes longer than the
 arithmetic of small operations. So both directions of the first layer run in one
 loop, the reverse one over the reversed days; a step is one batched product and
-some elementwise operations. Unlike in `lstm_direction`, each step concatenates
-input and hidden state and adds the bias, so that the sizes of the products suit
-tensor cores; gradients of weights and inputs are products over many steps.
+some elementwise operations. Each step concatenates input and hidden state, and
+adds the bias after the product. (In `lstm_direction` the bias is one more row
+of the matrix; without it the sizes of the products suit tensor cores.)
+Gradients of weights and inputs are products over many steps.
 All values that are stored for a step are in the compute dtype; the loop carries
 cell states in the output dtype.
 

@@ -229,7 +229,7 @@ OTHER_TEXT = 'inside the square brackets, expected a number or NaN'
     ([*NINE[:8], 'x'], f"found 'x' {OTHER_VALUE}"),
     ([*NINE[:8], True], f'found bool {OTHER_VALUE}'),
     ([*NINE[:8], [9.0]], f'found list {OTHER_VALUE}'),
-    ([*NINE[:8], 10**30], f'found int {OTHER_VALUE}'),
+    ([*NINE[:8], 10**30], f'found an integer of 100 bits {OTHER_VALUE}'),
     (
       [*NINE[:8], np.inf],
       f'found inf as close_minus_mean, {NOT_LARGE}',
@@ -252,7 +252,7 @@ def test_a_column_of_something_else_is_named(tmp_path):
   table['flag'] = [1, 2]
   path = written(tmp_path / 'a.pkl', table)
   assert error_of(path) == (
-    f"row 2020-01-02, column 'flag': found int, {NINE_IN_A_LIST}"
+    f"row 2020-01-02, column 'flag': found the integer 1, {NINE_IN_A_LIST}"
   )
   table['flag'] = ['up', 'down']
   # Strings are a type in pandas 3; before, they are objects, like lists.
@@ -289,7 +289,10 @@ def test_rows_are_sorted_and_days_are_there_once(tmp_path):
       # From pandas 3, and from pandas 2.
       ('found a missing label of a row or', 'row 2: found None as its'),
     ),
-    (pd.Index([1, 2]), 'row 1 below the header: found int as its date'),
+    (
+      pd.Index([1, 2]),
+      'row 1 below the header: found the integer 1 as its date',
+    ),
     (
       pd.DatetimeIndex(['2020-01-02', None]),
       'row 2 below the header: found NaT as its date',

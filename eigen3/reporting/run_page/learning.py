@@ -17,7 +17,7 @@ class _Panel(NamedTuple):
 
   Attributes:
     title: of the picture, with the unit, if any.
-    columns: maps each column to draw to its label in the legend, '' for none.
+    columns: labels in the legend, '' for none, by the column that is drawn.
     scale: factor that values are multiplied by.
     logarithmic: whether the y axis is logarithmic if all values are above 0.
   """
