@@ -53,8 +53,8 @@ class Claim:
 
     A claim is lost if another process has taken it over or removed its file.
     The process that took the claim must call this method at least every `BEAT`
-    seconds. A call within `BEAT` seconds of the last renewal does nothing and
-    returns True.
+    seconds, and no more once it has returned False. A call within `BEAT`
+    seconds of the last attempt does nothing and returns True.
     """
     if time.monotonic() - self._beat < BEAT:
       return True
