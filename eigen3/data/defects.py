@@ -130,10 +130,10 @@ def spikes(ohlc: np.ndarray) -> np.ndarray:
 
 
 def stale_runs(ticker: Ticker) -> list[tuple[int, int]]:
-  """Returns (first row, length) of runs of `STALE_ROWS` or more equal closes.
+  """Returns (first row, length) of each run of `STALE_ROWS` or more stale rows.
 
-  From the second row of a run on, the volume is 0 or that of the row before;
-  both volumes may be missing.
+  A row continues a run if its close equals that of the row before, and its
+  volume is 0 or equals that of the row before, or both volumes are missing.
   """
   close, volume = ticker.ohlc[:, 3], ticker.volume
   unknown = np.isnan(volume)

@@ -1,7 +1,7 @@
 """Downloads daily prices from Yahoo through yfinance, unchanged.
 
-Prices are saved as downloaded, so that a panel can be rebuilt offline, as from
-any other file.
+Prices are saved as downloaded, so that a panel can be rebuilt from the file
+offline, like a panel from any other file of prices.
 """
 
 import logging

@@ -157,8 +157,9 @@ def _unpacked(path: pathlib.Path, packed: bytes) -> bytes:
     ) from error
   if len(content) > most:
     raise DataError(
-      f'found {len(packed):,} bytes that unpack to more than {most:,}, '
-      'expected no more; if the file is meant to be this large, unpack it first'
+      f'found {len(packed):,} bytes that unpack to more than {most:,} bytes, '
+      'expected at most that many; if the file is meant to be this large, '
+      'unpack it first'
     )
   return content
 

@@ -283,9 +283,12 @@ def _places(note: Any, num_columns: int) -> list[int]:
     case _:
       chosen = _array(note, num_columns)
       if chosen is None or chosen.dtype.kind != 'i' or chosen.ndim != 1:
+        found = what(note)
+        if chosen is not None:
+          found = f'an array of {chosen.dtype} of shape {chosen.shape}'
         raise ValueError(
-          f'found {what(note)} as the columns of a block, expected a slice or '
-          'a one-dimensional array of integers'
+          f'found {found} as the columns of a block, expected a slice or at '
+          f'most {num_columns} signed integers in a one-dimensional array'
         )
       outside = chosen[~np.isin(chosen, everything)]
       if len(outside):

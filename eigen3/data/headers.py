@@ -1,4 +1,4 @@
-"""Recognises the columns of a table by the names that programs give them."""
+"""Recognises a table's columns by the names that pandas and vendors use."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -75,8 +75,8 @@ def read_table(
       )
   if not tickers:
     raise DataError(
-      f'{path}: found no usable ticker, expected at least one; '
-      f'{len(refused)} refused, the first by this error: {refused[0]}'
+      f'{path}: found no usable ticker, expected at least one; refused '
+      f'tickers: {len(refused)}, the first is {refused[0]}'
     )
   tickers.sort(key=lambda ticker: ticker.name)
   return Source(

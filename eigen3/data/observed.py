@@ -48,7 +48,7 @@ def last_window(
 
   Returns:
     float32 [D, C, F'], the F' features on the last D days of each column's own
-    market. If a market has fewer days, the first ones are NaN.
+    market. The columns of a market with fewer days begin with NaN.
 
   Raises:
     DataError: as in `observe`.

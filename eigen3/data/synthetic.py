@@ -1,10 +1,11 @@
 """The embedded synthetic markets: seeded, with a signal of any strength.
 
-Every stock has a hidden daily drift; which data reveal it depends on the market
-(see `synthetic_signals`). A policy that learns to infer the drift earns money;
-the control `informed`, which is given the drift, shows roughly how much can be
-earned. With signal 0 no price can be predicted, and the expected return of
-every trade before costs is zero.
+Stocks have a hidden daily drift. Which data reveal it depends on the market
+(see `synthetic_signals`); in the market `none` nothing does, and nothing can be
+earned. In the others, a policy that learns to infer the drift earns money; the
+control `informed`, which is given the drift, shows roughly how much can be
+earned. With signal 0 no stock's price can be predicted, and the expected return
+of every trade before costs is zero.
 """
 
 import dataclasses

@@ -1,15 +1,16 @@
 """Hidden signals of the embedded markets, and the stock prices they drive.
 
-The hidden drift is the expected return of the next day, under noise of about
-1.5 % a day. The markets differ in what reveals it:
+Except in `none` and `patience` (see `Hidden`), the hidden drift is the expected
+return of the next day. Noise is about 1.5 % a day, in `patience` 0.4 %. The
+markets differ in what reveals the drift:
 
   drift     each stock's own prices: its drift follows slow, irregular cycles.
   leading   another column, whose past moves drive all stocks alike. A shock
             that raises their drift also lowers their prices at once, by just
-            enough that their own returns are uncorrelated and predict nothing.
-            The past of this column explains half of the variance of the 20-day
-            return averaged over the stocks; the mean of all columns' features
-            explains almost none of it.
+            enough that a stock's own returns have no serial correlation, so
+            that its past returns predict nothing. The past of the other column
+            explains half of the variance of the 20-day return averaged over the
+            stocks; features averaged over all columns explain almost none.
   some      own prices as in `drift`, but of half the stocks only; the other
             stocks are noise.
   regime    each stock's own past moves, which continue in calm times and revert

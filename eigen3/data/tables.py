@@ -1,7 +1,7 @@
 """Reads CSV and Parquet files as tables of days, numbers and symbols.
 
-Files are read in batches, and only the columns that the caller chooses from the
-header, so that reading needs little more memory than these columns.
+Files are read in batches. Only the columns that the caller chooses from the
+header are read, so that reading needs little more memory than they take.
 """
 
 import contextlib

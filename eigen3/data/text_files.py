@@ -159,7 +159,8 @@ def _unpacked(file: BinaryIO) -> Iterator[bytes]:
         if size > most:
           raise Refused(
             f'found a gzip file that unpacks to more than {most:,} bytes, '
-            'expected no more; if it is meant to be this large, unpack it first'
+            'expected at most that many; if it is meant to be this large, '
+            'unpack it first'
           )
         yield part
   except (OSError, EOFError, zlib.error) as error:

@@ -91,8 +91,8 @@ def into_state(
       critic.
 
   Raises:
-    ValueError: an array is missing or unknown, has another shape than in
-      `like`, or is not finite; the message names it.
+    ValueError: an array is missing or unknown, its shape differs from that in
+      `like`, or it is not finite; the message names it.
   """
   critic, target_critic = (
     eigen2.double_critic_from_torch(eigen2.critic_to_torch(critic))

@@ -40,8 +40,8 @@ class Remark(NamedTuple):
   """A report on one unit: an iteration or a generation.
 
   Attributes:
-    score: a checkpoint made after the unit is kept at least until another one
-      has a higher score; None means no score.
+    score: score of a checkpoint saved after the unit, or None. The checkpoint
+      with the highest score (of equal ones, the earliest) is always kept.
     title: new text of the progress bar; None keeps the old text.
     rates: text about the speed of training, shown after the bar.
   """

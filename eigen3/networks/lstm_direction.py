@@ -388,9 +388,10 @@ def _initial_carry(direction: Direction) -> tuple[Array, ...]:
 def _contract(
   direction: Direction, trace: Trace, d_gates: Array
 ) -> tuple[DirectionWeights, Array]:
-  """Computes the hoisted products, which give the result of `backpropagate`.
+  """Computes the gradients of weights and inputs after the loop over days.
 
-  `d_gates` are the gradients of the gates before activation, [S, 4H, rows].
+  `backpropagate` returns them if `plan.hoist` is set. `d_gates` [S, 4H, rows]
+  are the gradients with respect to the gates before activation.
   """
   span, product = direction.span, direction.product
   inputs = direction.inputs.whole(span)

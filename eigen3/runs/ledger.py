@@ -83,17 +83,17 @@ def open_holdout(
     policies: digests of the policies to evaluate, keyed by the folder of the
       run on whose held-out days they are evaluated.
     by: name of the program that evaluates them.
-    again: whether to allow the evaluation even if the days were opened before,
-      but not for all of these policies.
+    again: whether to allow the evaluation even if the days were opened before
+      and at least one of these policies was not evaluated on them then.
 
   Returns:
     How often the days were opened, including this time if it was recorded; for
     several runs, the largest of these numbers.
 
   Raises:
-    ValueError: if a run's days were opened before, but not for all of its given
-      policies, and `again` is False, or if a list of openings is damaged; then
-      nothing is recorded for any run.
+    ValueError: if a run's days were opened before, at least one of its given
+      policies was not evaluated then, and `again` is False; or if a list of
+      openings is damaged. Then nothing is recorded for any run.
   """
   known = {workdir: openings(workdir) for workdir in policies}
   now = datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')

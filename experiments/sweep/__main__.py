@@ -303,7 +303,7 @@ def _check_pruner(config: ml_collections.ConfigDict) -> None:
 
 
 def _steps(config: ml_collections.ConfigDict) -> int:
-  """Returns a run's number of iterations or generations in the settings."""
+  """Returns how many iterations or generations the settings give a run."""
   learner = config.settings.learner
   return learner.get('iterations', learner.get('generations'))
 

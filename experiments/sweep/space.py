@@ -83,7 +83,7 @@ def suggest(space: Space, trial: optuna.Trial) -> dict[str, Any]:
 
 
 def values_of(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
-  """Converts a trial's parameters, as stored by Optuna, to values by field."""
+  """Converts the parameters that Optuna stores to values, keyed by field."""
   values = {}
   for field, tried in space.items():
     if field in params:

@@ -175,9 +175,9 @@ def _paired(
     one, other = np.asarray(before[name]), np.asarray(after[name])
     if (one.shape, one.dtype) != (other.shape, other.dtype):
       raise ValueError(
-        f'look-ahead: found {name} as {one.dtype} {one.shape} and, with other '
-        f'later data, as {other.dtype} {other.shape}, expected the same type '
-        'and shape'
+        f'look-ahead: found {name} as {one.dtype} {one.shape}, but as '
+        f'{other.dtype} {other.shape} after later data were changed, expected '
+        'the same type and shape'
       )
     its_days = np.arange(len(one)) if days is None else np.asarray(days)
     if one.shape[: its_days.ndim] != its_days.shape:

@@ -16,8 +16,9 @@ class _Panel(NamedTuple):
   """A picture of one or two columns of the metrics.
 
   Attributes:
-    title: of the picture, with the unit, if any.
-    columns: labels in the legend, '' for none, by the column that is drawn.
+    title: the picture's title, with the unit if there is one.
+    columns: legend labels ('' for none), keyed by the name of the column of the
+      metrics that is drawn.
     scale: factor that values are multiplied by.
     logarithmic: whether the y axis is logarithmic if all values are above 0.
   """

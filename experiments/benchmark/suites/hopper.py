@@ -120,7 +120,7 @@ def check_case(*, what: str, **settings: Any) -> Built:
   Args:
     what: what to check: 'rows' (several numbers of sequences), 'dropped' (the
       same with dropout), or 'ways' (vmap and rematerialised blocks).
-    **settings: see `config_of`.
+    **settings: see `benchmark.settings.config_of`.
 
   Raises:
     ValueError: if the kernels do not support the device, the number of hidden

@@ -330,7 +330,7 @@ def saving_case(*, on_disk: bool, **settings: Any) -> Built:
   Args:
     on_disk: whether a timed run lasts until everything is on disk; if not, it
       ends as soon as training could continue.
-    **settings: see `config_of`.
+    **settings: see `benchmark.settings.config_of`.
   """
   config = _config(settings)
   experiment = wiring.build_population(config)
