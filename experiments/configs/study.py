@@ -103,9 +103,12 @@ _NARROW = (
   'learner.updates_per_iteration=40',
   'learner.evaluate_every=5',
 )
-# An update encodes a day once, for any number of counterfactual orders.
+# An update encodes a day once, for any number of counterfactual orders. Replay
+# holds nearly all training days from the start: with those of a few episodes
+# alone, the critics learn the outcomes of these days by heart.
 _AGENT = (
   'learner.counterfactuals=32',
+  'learner.learning_starts=9000',
   'learner.episodes_per_iteration=1',
   'evaluation.champion_by=iteration',
 )
@@ -129,6 +132,7 @@ def _choice(config: config_dict.ConfigDict) -> None:
   programs.td3_ic = (*_AGENT, 'evaluation.champion_by=validation_ic')
   programs.td3_days32 = (*_AGENT, 'environment.context_days=32')
   programs.td3_hidden16 = (*_AGENT, 'networks.hidden=16')
+  programs.td3_long = (*_AGENT, 'learner.iterations=30')
   programs.td3_orders = (*_AGENT, 'learner.counterfactuals=100')
   programs.td3_penalty = (*_AGENT, 'agent.action_penalty=0.1')
   programs.td3_cold = _AGENT
