@@ -26,6 +26,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import ml_collections
+from tqdm import tqdm
 
 from eigen3.data import MarketPanel
 from eigen3.files import write_json, write_table
@@ -116,9 +117,18 @@ def cells_of(
   Raises:
     ValueError: see `folds.source`, `folds.planted` and `folds.make`.
   """
+  number = len(_trials(config))
+  copies = tqdm(
+    _copies(config, workdir / _PANELS),
+    'panels',
+    number,
+    unit='copy',
+    leave=False,
+    disable=number == 1,
+  )
   return [
     cell
-    for copy, folder, load in _copies(config, workdir / _PANELS)
+    for copy, folder, load in copies
     for cell in cells_of_copy(config, copy, folds.make(config, folder, load))
   ]
 
