@@ -25,15 +25,15 @@ def settle(
 
   Args:
     config: the section `data`; its `panel` is changed.
-    workdir: folder of an existing run, or None. If there is no file at the
-      panel's path, the path relative to this folder in `run.json` is tried: the
-      panel may have been moved together with the folder.
+    workdir: folder of an existing run or sweep, or None. If there is no file at
+      the panel's path, the path relative to this folder in `run.json` is tried:
+      the panel may have been moved together with the folder.
     flag: the flag that sets the path, for the error message.
 
   Raises:
     OSError: if `run.json` is needed and cannot be read.
-    ValueError: if the panel of the existing run is not found, or `run.json` is
-      needed and damaged.
+    ValueError: if the panel of the existing run or sweep is not found, or
+      `run.json` is needed and damaged.
   """
   if not config.panel:
     return
@@ -43,8 +43,8 @@ def settle(
     moved = workdir / way
     if not (way and moved.exists()):
       raise ValueError(
-        f'{flag}: found no file {path}, expected the panel of the '
-        f'run in {workdir}; give its present path with {flag}'
+        f'{flag}: found no file {path}, expected the panel of the run or sweep '
+        f'in {workdir}; give its present path with {flag}'
       )
     path = moved
   config.panel = os.path.abspath(path)

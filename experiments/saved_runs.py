@@ -258,8 +258,8 @@ def _without_common_fitness(config: ml_collections.ConfigDict) -> None:
 def market_of(run: SavedRun, panel: MarketPanel) -> Market:
   """Returns a market made from `panel`, which must have the run's columns.
 
-  Features are normalised by the training days of the run's own panel, never by
-  days of `panel`.
+  Features are normalised with statistics of the training days of the run's own
+  panel, never with those of `panel`.
 
   Raises:
     ValueError: if `panel` lacks a feature, is too short, or has another number

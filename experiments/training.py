@@ -338,8 +338,8 @@ def _check_same_run(
     + json.dumps(experiment.sizes, sort_keys=True)
   ):
     raise ValueError(
-      '--config: found other settings, sizes chosen for the device or data in '
-      'another process, expected the same in all processes of a run'
+      "--config: found other settings, other data or other values for 'auto' "
+      'in another process, expected the same in all processes of a run'
     )
 
 

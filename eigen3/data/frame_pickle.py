@@ -298,7 +298,9 @@ def _places(note: Any, num_columns: int) -> list[int]:
         )
       places = chosen
   if not len(places):
-    raise ValueError('found a block without columns, expected at least one')
+    raise ValueError(
+      'found a block without columns, expected at least one column'
+    )
   return places.tolist()
 
 

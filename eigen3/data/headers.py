@@ -191,8 +191,8 @@ def require_prices(columns: Iterable[str], found: Iterable[str]) -> None:
 
 def _missing(column: str, found: Iterable[str]) -> str:
   return (
-    f'found no {column} column among {shown(", ".join(found), 120)}, expected '
-    f"one; if one of these is the {column}, call it '{column}'"
+    f"found no {column} column among '{shown(', '.join(found), 120)}', "
+    f"expected one; if one of these is the {column}, rename it to '{column}'"
   )
 
 
@@ -338,9 +338,10 @@ def _fields_and_symbols(
 
 
 def _pair(first: str, second: str) -> str:
-  """Joins a column's labels in both levels into one name, as pandas writes it.
+  """Joins a column's two labels into a name such as "('Close', 'AAPL')".
 
-  Returns 'Date' for the date column.
+  This is how pandas writes a header of two levels. The date column's name is
+  'Date'.
   """
   kinds = [
     _ALIASES.get(letters(name), letters(name)) for name in (first, second)

@@ -200,7 +200,7 @@ def _choose(header: Header) -> Choice:
   for place in others:
     if header.count(header[place]) > 1:
       raise Refused(
-        'found two columns of this name, expected one',
+        'found several columns of this name, expected one',
         column=shown(header[place]),
       )
   return Choice(day, {place: place for place in others})

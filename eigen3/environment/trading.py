@@ -316,8 +316,8 @@ class TradingEnvironment:
     """Ages the positions by a day and fills orders at the day's open.
 
     Returns:
-      S positions, and the day's quotes, [S], of the stocks that the orders and
-      the aged positions are in.
+      S positions; and the day's quotes, [S], of the stocks of the orders and of
+      the aged positions.
     """
     rules, orders = self.rules, state.orders
     older = state.positions.stock[: -rules.max_entries_per_day]

@@ -177,10 +177,11 @@ class Yardsticks:
     return total
 
   def _patient(self, known: _Known, table: np.ndarray) -> Backtest:
-    """Backtests buying stocks expected to add more to log equity than a hurdle.
+    """Backtests a policy that buys if the expected growth exceeds a hurdle.
 
-    The hurdle depends on the day and the state of the slots. It is the mean of
-    `table`, from `hurdles`, over the phases, weighted by their probabilities.
+    Growth is what a position adds to log equity. The hurdle depends on the day
+    and the state of the slots: it is the mean over the phases of `table` (the
+    result of `hurdles`), weighted by the phases' probabilities.
     """
     days, rules = self._backtester.days, self._rules
     net = known.net[days]

@@ -133,7 +133,8 @@ def save(
   except ImportError as error:
     raise ValueError(
       'export: found no package flatbuffers, expected it to be installed, '
-      "because JAX needs it to write programs: pip install 'eigen3[export]'"
+      'because JAX needs it to serialise an exported policy: '
+      "pip install 'eigen3[export]'"
     ) from error
   arrays = io.BytesIO()
   np.savez_compressed(arrays, allow_pickle=False, **example)

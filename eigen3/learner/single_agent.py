@@ -233,8 +233,8 @@ class SingleAgent:
   def _pure_warm_up(self, state, environment, market) -> LearnerState:
     """Adds `episodes_per_iteration` episodes with random actions to the replay.
 
-    Unscaled coefficients have no upper bound, so actions cannot be drawn
-    uniformly; then the agent acts with noise instead.
+    If actions are not scaled, coefficients have no upper bound and cannot be
+    drawn uniformly. In that case the agent acts with exploration noise instead.
     """
     key, key_reset, key_act = jax.random.split(state.key, 3)
     action_spec = self.player.spec.action

@@ -102,7 +102,7 @@ class Actor(hk.Module):
     examples: Array,
     return_attention: bool = False,
   ) -> Encoded:
-    """Computes the part that does not depend on the account; see `__call__`."""
+    """Computes what does not depend on the account; see also `__call__`."""
     features = FeatureExtractor(self._config, self._policy, self._mesh)(
       window, is_training, examples
     )

@@ -145,7 +145,7 @@ class Input(NamedTuple):
 class Direction:
   """One direction of one layer, and the operations of its steps.
 
-  The methods' argument `joint` is the buffer [K, rows] with the operands of a
+  The methods' argument `joint` is the buffer [K, rows] with the K operands of a
   step's product: the input (unless products are hoisted), the hidden state and
   a 1. `matrix` [K, 4H] holds their weights in the same order. `narrow` is the
   compute dtype, `wide` the output dtype.

@@ -161,8 +161,8 @@ def _panels(
 def _score(table, members, generations, score: str, unit: str, axes) -> None:
   """Draws the members' `score`, which is 'fitness' or 'validation'.
 
-  Adds standard errors to fitness if they are known, and the champion's score to
-  validation scores.
+  Adds the standard error of each generation's best fitness if the effects of
+  selection were recorded, and the champion's score to validation scores.
   """
   _scores(axes, table, members, score, unit)
   if score == 'fitness':

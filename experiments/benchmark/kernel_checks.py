@@ -102,13 +102,13 @@ def check_rows(loops: Loops, sizes: Sizes, dropped: bool) -> dict[str, float]:
 
 
 def check_ways(loops: Loops, sizes: Sizes) -> dict[str, float]:
-  """Compares kernels under `vmap` and in rematerialised blocks with a scan.
+  """Compares kernels with a scan, under `vmap` and in rematerialised blocks.
 
-  There are two members of the `vmap`, and two blocks, all with dropout.
+  The `vmap` is over two problems, and there are two blocks, all with dropout.
 
   Args:
     loops: the kernels to check.
-    sizes: sizes of the comparison; each member of the `vmap`, and each block,
+    sizes: sizes of the comparison; each problem of the `vmap`, and each block,
       has `sizes.rows[1]` rows.
 
   Returns:

@@ -39,7 +39,7 @@ class Evaluation(NamedTuple):
   """An evaluation of the policy, without exploration noise.
 
   Attributes:
-    step: number of training steps before the evaluation.
+    step: number of steps of the task so far, including the random ones.
     returns: undiscounted sums of rewards of E whole episodes, float64 [E].
     metrics: metrics of the last update; empty before the first update.
     state: the learner's state after these steps; unusable once training goes

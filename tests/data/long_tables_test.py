@@ -252,7 +252,7 @@ REFUSED = {
   ),
   'no_close': (
     GOOD.replace(',close', ',last'),
-    'found no close column among date,',
+    "found no close column among 'date,",
   ),
   'no_date': (GOOD.replace('date', 'when'), 'found no date column among'),
   'two_opens': (GOOD.replace('volume', 'Open'), "column 'Open': found a sec"),
@@ -270,8 +270,8 @@ REFUSED = {
   'zero': (GOOD.replace('11.0', '\0', 1), 'row 2: found a NUL byte'),
   'all_refused': (
     re.sub('2020-(..)-(..)', r'\1/\2/2020', GOOD),
-    'found no usable ticker, expected at least one; 2 refused, the first by '
-    "this error: prices, A: row 2, column 'date': found '01/02/2020', "
+    'found no usable ticker, expected at least one; refused tickers: 2, the '
+    "first is prices, A: row 2, column 'date': found '01/02/2020', "
     'expected a date as YYYY-MM-DD',
   ),
 }  # fmt: skip

@@ -265,7 +265,7 @@ REFUSED = {
   'html': ('<html>' * 20, None, '', 'not a table of prices'),
   'no_close': (
     GOOD.replace('close', 'last'), None, '',
-    'found no close column among date, open, high, low, last, volume, Name, '
+    "found no close column among 'date, open, high, low, last, volume, Name', "
     'expected one; if one',
   ),
   'no_date': (GOOD.replace('date', 'when'), None, '', 'no date column'),
@@ -337,8 +337,8 @@ REFUSED = {
   'cut_gzip': (PACKED[:-20], None, '', 'found a damaged gzip file'),
   'bomb': (
     gzip.compress(bytes(1 << 27)), None, '',
-    'found a gzip file that unpacks to more than 67,108,864 bytes, expected no '
-    'more; if it is meant',
+    'found a gzip file that unpacks to more than 67,108,864 bytes, expected at '
+    'most that many; if it is meant',
   ),
   'half_a_letter': (
     GOOD.encode('utf-16')[:-1], None, '', 'bytes that are not UTF-16 text'

@@ -142,7 +142,7 @@ def test_options_of_a_context(tmp_path):
 
 REFUSED = {
   'empty': ('', 'found an empty file or only blank lines, exp'),
-  'no_date': ('day,value\n1,2\n', 'found no date column among day, value'),
+  'no_date': ('day,value\n1,2\n', "found no date column among 'day, value'"),
   'nothing': ('date\n2020-01-02\n', 'found no number in any column'),
   'texts': ('date,a\n2020-01-02,x\n', 'found no number in any column'),
   'missing': ('date,value\n2020-01-02,NA\n', "column 'value': found no valid"),

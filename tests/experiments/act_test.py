@@ -169,8 +169,8 @@ def test_a_panel_that_was_moved_has_to_be_named(run, tmp_path):
   with pytest.raises(ValueError, match='found no file') as error:
     saved_runs.load([str(moved)])
   assert str(error.value) == (
-    f'--run_panel: found no file {gone}, expected the panel of the run in '
-    f'{moved}; give its present path with --run_panel'
+    f'--run_panel: found no file {gone}, expected the panel of the run or '
+    f'sweep in {moved}; give its present path with --run_panel'
   )
   others = tmp_path / 'others.parquet'
   other = of_days(trained, 1, None)

@@ -236,7 +236,7 @@ def test_processes_of_other_settings_are_refused(tmp_path):
   for status, _, stderr in ended:
     assert status == 1
     assert stderr.splitlines()[-1] == (
-      'error: --config: found other settings, sizes chosen for the device or '
-      'data in another process, expected the same in all processes of a run'
+      'error: --config: found other settings, other data or other values for '
+      "'auto' in another process, expected the same in all processes of a run"
     )
   assert not (tmp_path / 'new').exists()

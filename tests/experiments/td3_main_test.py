@@ -448,7 +448,8 @@ def test_errors_are_one_line_and_leave_nothing(
     (
       [f'--workdir={moved}', '--resume'],
       f'--config.data.panel: found no file {gone}, expected the panel of the '
-      f'run in {moved}; give its present path with --config.data.panel',
+      f'run or sweep in {moved}; give its present path with '
+      '--config.data.panel',
     ),
     (
       [f'--workdir={population}', '--resume'],

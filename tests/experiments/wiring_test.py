@@ -130,7 +130,7 @@ def test_a_panel_that_was_moved_alone_has_to_be_named(begun, tmp_path, older):
     resumed(begun)
   assert str(error.value) == (
     f'--config.data.panel: found no file {old}, expected the panel of the run '
-    f'in {begun}; give its present path with --config.data.panel'
+    f'or sweep in {begun}; give its present path with --config.data.panel'
   )
   assert resumed(begun, str(new)) == str(new)
 

@@ -142,7 +142,8 @@ def backtests(
 def _play(environment: TradingEnvironment, days: Array, actions: Actions):
   """Returns time steps, the states after the steps, and actions, [E, S, ...].
 
-  Actions are returned only if they come from an encoded policy.
+  E is the number of episodes, S that of steps. Actions are returned only if
+  they come from an encoded policy.
   """
 
   is_encoded = isinstance(actions, EncodedPolicy)

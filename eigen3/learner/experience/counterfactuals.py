@@ -44,7 +44,7 @@ def count_of(rules: Rules, config: ml_collections.ConfigDict) -> int:
 
 
 def are_paid_at_once(rules: Rules, config: ml_collections.ConfigDict) -> bool:
-  """Returns whether an order is valued by its reward on the same day alone.
+  """Returns whether only the reward on the day of an order gives its value.
 
   That is the case if the reward has `of_orders` and the discount is 0.
   """
