@@ -154,7 +154,7 @@ REFUSED = {
     'date,a\n' + ''.join(f'2020-01-0{i % 4 + 1},{i}\n' for i in range(8)),
     "row 6, column 'date': found 2020-01-01 in several rows with different",
   ),
-  'twice': ('date,a,a\n2020-01-02,1,2\n', "column 'a': found several columns of"),
+  'twice': ('date,a,a\n2020-01-02,1,2\n', "column 'a': found several columns"),
   'name': (
     'date,a\x7f,b\n2020-01-02,1,2\n', "found the series name 'a\ufffd', "
   ),
