@@ -283,10 +283,9 @@ def _tried(results: Mapping[str, Any]) -> list[tuple[str, str]]:
     if name in results['cold']:
       how += '; without the fold before'
     if found is not None:
-      how += (
-        f': IC {_signed(found["order"]["ic"]["mean"], 4)}, '
-        f'{found["minutes"]:,.0f} minutes of training'
-      )
+      how += f': IC {_signed(found["order"]["ic"]["mean"], 4)}'
+      if found['minutes'] is not None:
+        how += f', {found["minutes"]:,.0f} minutes of training'
     rows.append((name, how))
   return rows
 

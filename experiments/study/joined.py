@@ -34,7 +34,7 @@ class Joined(NamedTuple):
     daily: other daily values by name, float [S]; see `measures.measure`.
     controls: daily returns of each control by name, float [S].
     measures: the measures of each run, see `measures.measure`.
-    seconds: total training time of all runs.
+    seconds: total training time of all runs; None if a run did not log it.
     seeds: number of seeds.
     year: number of days in a year, such as 252.
   """
@@ -45,7 +45,7 @@ class Joined(NamedTuple):
   daily: dict[str, np.ndarray]
   controls: dict[str, np.ndarray]
   measures: Sequence[Mapping[str, Any]]
-  seconds: float
+  seconds: float | None
   seeds: int
   year: int
 
@@ -99,10 +99,16 @@ def join(folds: Mapping[int, Mapping[int, Outcome]]) -> Joined | None:
       if name != first[0].policy
     },
     [run.measures for runs in every for run in runs],
-    sum(run.facts.get('seconds', 0.0) for runs in every for run in runs),
+    _total([run.facts.get('seconds') for runs in every for run in runs]),
     len(seeds),
     first[0].year,
   )
+
+
+def _total(seconds: Sequence[float | None]) -> float | None:
+  """Returns the sum, or None if a value is unknown."""
+  known = [x for x in seconds if x is not None]
+  return sum(known) if len(known) == len(seconds) else None
 
 
 def _mean(seeds: Sequence[np.ndarray]) -> np.ndarray:
@@ -144,7 +150,8 @@ def report(name: str, joined: Mapping[str, Joined]) -> dict[str, Any]:
     `against`: the policy's returns less those of each control and each other
     policy, by name, see `_difference`;
     `attribution`: see `attribution.attribute`, None if all returns are 0;
-    `seeds` and `days`: their numbers; `minutes`: total time of training.
+    `seeds` and `days`: their numbers; `minutes`: total time of training,
+    None if unknown.
   """
   one = joined[name]
   horizon = one.measures[0]['horizon']
@@ -186,7 +193,7 @@ def report(name: str, joined: Mapping[str, Joined]) -> dict[str, Any]:
     'attribution': _attribution(one.returns, held, one.year),
     'seeds': one.seeds,
     'days': len(one.returns),
-    'minutes': round(one.seconds / 60.0, 1),
+    'minutes': one.seconds and round(one.seconds / 60.0, 1),
   }
 
 
