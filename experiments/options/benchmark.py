@@ -40,8 +40,9 @@ AGAINST = path_flags.DEFINE_path(
 AHEAD = flags.DEFINE_integer(
   'ahead',
   None,
-  "Number of an accelerator's cases to compile before any is timed; 1 compiles "
-  'each just before it is timed. By default half of the cores, at most 4.',
+  "Number of an accelerator's cases to compile at a time, before any is timed; "
+  '1 compiles each just before it is timed. By default half of the cores, at '
+  'most 4.',
   lower_bound=1,
 )
 MAX_SECONDS = flags.DEFINE_float(
