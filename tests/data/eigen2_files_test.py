@@ -417,7 +417,8 @@ def test_compressed_files(tmp_path, suffix, compress):
 def test_a_small_file_that_unpacks_to_a_large_one(tmp_path):
   path = tmp_path / 'a.csv.gz'
   path.write_bytes(gzip.compress(bytes(1 << 27)))
-  assert ' that unpack to more than 67,108,864 bytes, expected' in error_of(path)
+  found = ' that unpack to more than 67,108,864 bytes, expected'
+  assert found in error_of(path)
 
 
 def test_other_files(tmp_path):
