@@ -65,7 +65,7 @@ def test_a_new_setting_leaves_the_names_of_records(monkeypatch):
   assert archive.key_of('td3', changed, '') != name
 
 
-def test_seeds_are_only_added_and_that_is_told(tmp_path):
+def test_seeds_are_only_added_and_that_is_reported(tmp_path):
   start(tmp_path, make_config(seeds=(0, 1)))
   start(tmp_path, make_config(seeds=(0, 1, 2)))
   with pytest.raises(ValueError, match=r'seeds: found .* may only be added'):
@@ -79,7 +79,7 @@ def test_seeds_are_only_added_and_that_is_told(tmp_path):
   assert said == ['seeds added to those it began with: 2']
 
 
-def test_goals_stay_once_results_were_told(tmp_path):
+def test_goals_stay_once_there_are_results(tmp_path):
   config = make_config()
   start(tmp_path, config)
   config.goals.p = 0.02
@@ -94,7 +94,7 @@ def test_goals_stay_once_results_were_told(tmp_path):
   )
 
 
-def test_goals_may_be_added_after_results_were_told(tmp_path):
+def test_goals_may_be_added_when_there_are_results(tmp_path):
   config = make_config()
   start(tmp_path, config)
   before = stored(tmp_path)
@@ -105,7 +105,7 @@ def test_goals_may_be_added_after_results_were_told(tmp_path):
   assert stored(tmp_path)['goals']['share_of_patient'] == 0.8
 
 
-def test_primary_comparisons_stay_once_results_were_told(tmp_path):
+def test_primary_comparisons_stay_once_there_are_results(tmp_path):
   config = make_config()
   start(tmp_path, config)
   config.primary.comparisons.ranker.margin = -0.05

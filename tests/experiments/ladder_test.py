@@ -120,7 +120,7 @@ def summary_of(share=0.92, mean=0.1, p=0.001, low=0.05, high=0.15, missing=()):
 
 
 @pytest.mark.parametrize(
-  'goal, told, met',
+  'goal, summary, met',
   [
     ('share_of_momentum', summary_of(share=0.85), True),
     ('share_of_momentum', summary_of(share=0.84), False),
@@ -142,12 +142,12 @@ def summary_of(share=0.92, mean=0.1, p=0.001, low=0.05, high=0.15, missing=()):
     ('no_edge', summary_of(low=None), None),
   ],
 )
-def test_goals(goal, told, met):
-  found = goals.judge(goal, told, GOALS)
+def test_goals(goal, summary, met):
+  found = goals.judge(goal, summary, GOALS)
   assert found['met'] is met
   words = {True: ': met', False: ': not met', None: ': not known'}
   assert found['words'].endswith(words[met])
-  assert goals.judge('', told, GOALS) == {}
+  assert goals.judge('', summary, GOALS) == {}
 
 
 @pytest.mark.parametrize('goal', [*goals.GOALS])
@@ -165,9 +165,9 @@ def test_what_a_verdict_rests_on_is_stated():
 
 
 @pytest.fixture(scope='module')
-def told(tmp_path_factory):
+def summaries(tmp_path_factory):
   """Two cells of three seeds, and one of a single one."""
-  tmp_path = tmp_path_factory.mktemp('told')
+  tmp_path = tmp_path_factory.mktemp('summaries')
   names = {'good': 0.002, 'bad': -0.002, 'alone': 0.0}
   found, good = {}, []
   for name, edge in names.items():
@@ -187,31 +187,35 @@ def told(tmp_path_factory):
   return found
 
 
-def test_a_line_a_cell(told):
-  head, good, bad, alone = cells_table.lines(told).splitlines()
+def test_a_line_a_cell(summaries):
+  head, good, bad, alone = cells_table.lines(summaries).splitlines()
   assert head.split()[:2] == ['seeds', 'profit']
   assert good.startswith('good')
   assert 'above random, p < 0.01 (days: p 0.' in good
   assert good.endswith(' a year): met')
   assert ' 3 ' in bad
-  assert f'{told["bad"]["profit"]["mean"]["mean"]:+.1%}' in bad
-  assert f'{told["bad"]["against"]["random_entry"]["mean"]:+.1%} p 0.' in bad
+  assert f'{summaries["bad"]["profit"]["mean"]["mean"]:+.1%}' in bad
+  assert (
+    f'{summaries["bad"]["against"]["random_entry"]["mean"]:+.1%} p 0.' in bad
+  )
   assert ' 1 of 3 ' in alone
-  compared, is_open = cells_table.comparisons(told).splitlines()
+  compared, is_open = cells_table.comparisons(summaries).splitlines()
   assert is_open == 'alone over ranker: open, seeds are missing'
   assert compared.startswith('bad over good: -')
 
 
-def test_a_difference_without_an_interval_is_shown(told):
-  found = told['bad']['against']['good'] | {'low': None, 'high': None}
-  short = {**told['bad'], 'against': {'good': found}}
-  said = cells_table.comparisons({'bad': short})
-  assert said.startswith('bad over good: -')
-  assert ' a year, 95 % -' in said
+def test_a_difference_without_an_interval_is_shown(summaries):
+  bad = summaries['bad']
+  difference = bad['against']['good'] | {'low': None, 'high': None}
+  text = cells_table.comparisons(
+    {'bad': {**bad, 'against': {'good': difference}}}
+  )
+  assert text.startswith('bad over good: -')
+  assert ' a year, 95 % -' in text
 
 
-def test_yardsticks_are_told_with_what_they_earn(told):
-  good = told['good']
+def test_yardsticks_are_told_with_what_they_earn(summaries):
+  good = summaries['good']
   beside = {
     **good,
     'profits': {'patient': 0.8},
@@ -224,9 +228,9 @@ def test_yardsticks_are_told_with_what_they_earn(told):
   assert said.endswith('; 75% of its +80.0%')
 
 
-def test_the_picture_shows_all_cells(told, tmp_path):
+def test_the_picture_shows_all_cells(summaries, tmp_path):
   path = tmp_path / 'results.png'
-  draw_cells(path, told, 'Title', 'A remark')
+  draw_cells(path, summaries, 'Title', 'A remark')
   image = matplotlib.image.imread(path)
   assert image.shape[1] == 1200
   assert image.std() > 0.05
